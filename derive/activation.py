@@ -1,0 +1,119 @@
+"""Activations: an expression in x with its parameters, and the names people use for some of them."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Rational
+from types import MappingProxyType
+
+import sympy as sp
+
+from mehler.derive.errors import ParseError
+from mehler.derive.parser import parse, shorten
+from mehler.derive.pieces import Pieces, split
+from mehler.derive.symbols import x
+
+# A name is nothing but a shorthand for an expression: one rule derives them all.
+NAMED: Mapping[str, str] = MappingProxyType(
+    {
+        "identity": "x",
+        "step": "Heaviside(x)",
+        "sign": "sign(x)",
+        "relu": "max(0, x)",
+        "leaky_relu": "where(x > 0, x, a*x)",
+        "abs": "abs(x)",
+        "relu2": "max(0, x)**2",
+        "erf": "erf(x)",
+        "probit": "Phi(x)",
+        "gelu": "x*Phi(x)",
+        "sin": "sin(x)",
+        "cos": "cos(x)",
+        "rff": "sqrt(2)*cos(x - pi/4)",
+        "snake": "x + sin(a*x)**2/a",
+        "exp": "exp(a*x)",
+        "gaussian": "exp(-x**2)",
+        "cubic": "x**3",
+        "elu": "where(x > 0, x, a*(exp(x) - 1))",
+        "relu6": "min(max(0, x), 6)",
+        "hard_tanh": "clip(x, -1, 1)",
+        "tanh": "tanh(x)",
+        "sigmoid": "sigmoid(x)",
+        "silu": "x*sigmoid(x)",
+        "softplus": "softplus(x)",
+        "mish": "x*tanh(softplus(x))",
+    }
+)
+
+# Run-time defaults of named parameters, where the field has a customary value.
+DEFAULTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {"leaky_relu": {"a": "0.01"}, "snake": {"a": "1"}, "exp": {"a": "1"}, "elu": {"a": "1"}}
+)
+
+# Signs that a name's formula needs.
+_ASSUMED: Mapping[str, Mapping[str, str]] = MappingProxyType({"snake": {"a": "positive"}})
+
+# Symbols of the derivation itself.
+RESERVED = frozenset("x q q1 q2 c rho theta sin_theta Delta norm det".split())
+
+Value = str | int | float | Rational | sp.Expr
+
+
+@dataclass(frozen=True)
+class Activation:
+    """φ as the user wrote it, as an expression in x, and cut into smooth pieces."""
+
+    text: str
+    expr: sp.Expr
+    pieces: Pieces
+    defaults: Mapping[str, sp.Expr]
+
+    @property
+    def parameters(self) -> tuple[sp.Symbol, ...]:
+        """The free symbols other than x, by name."""
+        return tuple(sorted(self.expr.free_symbols - {x}, key=lambda s: s.name))
+
+
+def activation(text: str, params: Mapping[str, Value] | None = None) -> Activation:
+    """The activation of `text`, a name of `NAMED` or an expression in x.
+
+    A parameter may be given a value (a number, "1/10", "0.1": decimals are exact), an assumption
+    ("positive", "negative", "real") or a SymPy expression; without either it stays a real symbol.
+    Raises ParseError, or OutsideClass when a knot cannot be located.
+    """
+    name = text.strip() if isinstance(text, str) else ""
+    declared = {key: _value(key, value) for key, value in (dict(_ASSUMED.get(name, {})) | dict(params or {})).items()}
+    expr = parse(text, NAMED, declared)
+    if not expr.has(x):
+        raise ParseError(f"{shorten(text)!r} does not depend on x; write a function of x such as 'max(0, x)'")
+    unused = sorted(set(params or {}) - set(_names_in(text, NAMED)))
+    if unused:
+        raise ParseError(f"the activation has no parameter {unused[0]!r}; leave it out")
+    defaults = {key: _value(key, value) for key, value in DEFAULTS.get(name, {}).items()}
+    free = {s.name for s in expr.free_symbols}
+    return Activation(name, expr, split(expr), {k: v for k, v in defaults.items() if k in free})
+
+
+def _names_in(text: str, named: Mapping[str, str]) -> set[str]:
+    names = set(re.findall(r"[A-Za-z_]\w*", text))
+    return names.union(*(_names_in(named[n], {}) for n in names if n in named))
+
+
+def _value(name: str, value: Value) -> sp.Expr:
+    if not (name.isidentifier() and name.isascii()) or name in RESERVED:
+        raise ParseError(f"{shorten(name)!r} cannot name a parameter; choose another, e.g. 'alpha'")
+    if isinstance(value, sp.Expr):
+        return value
+    if isinstance(value, str) and value.strip() in {"positive", "negative", "real"}:
+        return sp.Symbol(name, **{value.strip(): True})
+    try:
+        # A float's shortest decimal is what its user typed: 0.1 means one tenth.
+        number = Fraction(repr(value) if isinstance(value, float) else value)
+    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
+        raise ParseError(
+            f"parameter {name}={shorten(str(value), 30)!r} is not a number; write e.g. {name}=0.1, {name}=1/10 "
+            f"or {name}=positive"
+        ) from None
+    if max(abs(number.numerator).bit_length(), number.denominator.bit_length()) > 512:
+        raise ParseError(f"parameter {name} has too many digits; use fewer")
+    return sp.Rational(number.numerator, number.denominator)

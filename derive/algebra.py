@@ -1,0 +1,276 @@
+"""A normal form for the formulas of the theorem, and with it an exact test for zero.
+
+A dual kernel is a sum of monomials in square roots of polynomials that are positive on the domain and in
+transcendental terms (asin, exp, Φ, …), with rational functions of (q1, q2, c) as coefficients. Roots and
+terms become generators; even powers of a root are its radicand; coefficients live in a field of
+rational functions, where equality is decided. An expression is zero when every coefficient is. That is
+a proof as long as roots split as √(AB) = √A √B, which the sign of each factor on the domain decides;
+a "no" only says that no proof was found, since terms may satisfy relations that are not used here.
+"""
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import sympy as sp
+from sympy.polys.fields import field
+
+from mehler.derive.special import Phi, Phi2
+from mehler.derive.symbols import Delta, c, q, q1, q2
+
+DET = q1 * q2 - c**2
+
+# Beyond this size the normal form takes minutes; formulas are then shown as derived, and proved numerically.
+MAX_OPERATIONS = 1200
+
+# A product of generators: (generator, exponent) in the order of the generators.
+Monomial = tuple[tuple[sp.Symbol, sp.Rational], ...]
+# Σ coefficient × monomial, coefficients in the field of rational functions.
+Form = dict[Monomial, Any]
+
+
+def is_zero(expr: sp.Expr) -> bool:
+    """Whether `expr` vanishes identically, decided by the normal form (True is a proof)."""
+    expr = expr.subs(Delta, DET)
+    if sp.count_ops(expr) > MAX_OPERATIONS:
+        return False
+    return not Algebra(expr, orient=True).lower(expr)
+
+
+def groups(expr: sp.Expr) -> dict[sp.Expr, sp.Expr]:
+    """`expr` = Σ monomial × coefficient: monomials in roots and transcendental terms, rational coefficients."""
+    expr = expr.subs(Delta, DET)
+    algebra = Algebra(expr)
+    return {
+        algebra.restore_monomial(monomial): algebra.restore_coefficient(coefficient)
+        for monomial, coefficient in algebra.lower(expr).items()
+    }
+
+
+def collect(expr: sp.Expr) -> sp.Expr:
+    """`expr` with like terms merged and roots split into roots of irreducible factors."""
+    return sp.Add(*(coefficient * monomial for monomial, coefficient in groups(expr).items()))
+
+
+class Algebra:
+    """The field of coefficients and the generators of one expression.
+
+    `orient` also uses the reflections of Φ and Φ₂. A test for zero needs them; a formula to be read or
+    evaluated does not, since they turn a small probability into a difference of large ones.
+    """
+
+    def __init__(self, expr: sp.Expr, *, orient: bool = False) -> None:
+        self.orient = orient
+        self.constants = {
+            value: sp.Symbol(f"constant_{value}", positive=True)
+            for value in sorted(expr.atoms(sp.NumberSymbol) | {sp.pi}, key=str)
+        }
+        symbols = sorted(expr.free_symbols, key=lambda s: s.name) + list(self.constants.values())
+        self.field = field(symbols, sp.QQ)[0]
+        self.radicands: dict[sp.Symbol, Any] = {}
+        self.terms: dict[sp.Symbol, sp.Expr] = {}
+
+    def lower(self, expr: sp.Expr) -> Form:
+        """The normal form of `expr`."""
+        if expr.is_Rational:
+            return self._coefficient(self.field(sp.QQ(int(expr.p), int(expr.q))))
+        if expr.is_Symbol or expr in self.constants:
+            return self._coefficient(self.field.from_expr(self.constants.get(expr, expr)))
+        if expr is sp.I:
+            return self._root_generator(self.field(-1))
+        if expr.is_Add:
+            total: Form = {}
+            for argument in expr.args:
+                _accumulate(total, self.lower(argument))
+            return total
+        if expr.is_Mul:
+            product = self._coefficient(self.field(1))
+            for argument in expr.args:
+                product = self._times(product, self.lower(argument))
+            return product
+        if isinstance(expr, sp.exp):
+            return self._exponential(expr.exp)
+        if expr.is_Pow and (2 * expr.exp).is_Integer:
+            base = self.lower(expr.base)
+            return self._power(base if expr.exp.is_Integer else self._root(base), expr.exp)
+        if isinstance(expr, sp.sinh | sp.cosh | sp.sin | sp.cos):
+            return self.lower(expr.rewrite(sp.exp))
+        return self._function(expr)
+
+    def restore(self, form: Form) -> sp.Expr:
+        return sp.Add(*(self.restore_coefficient(k) * self.restore_monomial(m) for m, k in form.items()))
+
+    def restore_coefficient(self, coefficient: Any) -> sp.Expr:
+        back = {symbol: value for value, symbol in self.constants.items()}
+        numerator, denominator = (self._factored(p) for p in (coefficient.numer, coefficient.denom))
+        return (numerator / denominator).xreplace(back)
+
+    def _factored(self, poly: Any) -> sp.Expr:
+        """Irreducible factors, each with the sign that makes it positive on the domain."""
+        content, factors = poly.factor_list()
+        scale = sp.Rational(int(content.numerator), int(content.denominator))
+        positive = []
+        for factor, n in factors:
+            sign = sign_on_domain(factor.as_expr())
+            scale *= sign**n
+            positive.append(sp.expand(sign * factor.as_expr()) ** n)
+        return sp.Mul(scale, *positive)
+
+    def restore_monomial(self, monomial: Monomial) -> sp.Expr:
+        exponent, rest = sp.S.Zero, sp.S.One
+        for generator, n in monomial:
+            if generator in self.radicands:
+                rest *= sp.sqrt(sp.expand(self.restore_coefficient(self.radicands[generator])))
+            elif isinstance(self.terms[generator], sp.exp):
+                exponent += n * self.terms[generator].exp
+            else:
+                rest *= self.terms[generator] ** n
+        return rest * sp.exp(sp.expand(exponent))
+
+    def _coefficient(self, value: Any) -> Form:
+        return {(): value} if value else {}
+
+    def _term(self, expr: sp.Expr, exponent: sp.Rational = sp.S.One) -> Form:
+        return {((_generator(self.terms, expr, "t"), exponent),): self.field(1)}
+
+    def _root_generator(self, radicand: Any) -> Form:
+        return {((_generator(self.radicands, radicand, "g"), sp.S.One),): self.field(1)}
+
+    def _times(self, left: Form, right: Form) -> Form:
+        result: Form = {}
+        for m, a in left.items():
+            for n, b in right.items():
+                powers = dict(m)
+                coefficient = a * b
+                for generator, exponent in n:
+                    powers[generator] = powers.get(generator, sp.S.Zero) + exponent
+                    if generator in self.radicands and powers[generator] == 2:
+                        coefficient *= self.radicands[generator]
+                        powers[generator] = sp.S.Zero
+                monomial = tuple(sorted(((g, e) for g, e in powers.items() if e), key=lambda p: p[0].name))
+                _accumulate(result, {monomial: coefficient})
+        return result
+
+    def _power(self, base: Form, exponent: sp.Rational) -> Form:
+        """baseⁿ for integer n, or (√base)^(2n) when the base is already a root."""
+        n = int(exponent if exponent.is_Integer else 2 * exponent)
+        if n < 0:
+            base = self._inverse(base)
+        result = self._coefficient(self.field(1))
+        for _ in range(abs(n)):
+            result = self._times(result, base)
+        return result
+
+    def _inverse(self, form: Form) -> Form:
+        if len(form) != 1:
+            return self._term(1 / self.restore(form))
+        ((monomial, coefficient),) = form.items()
+        roots = [g for g, _ in monomial if g in self.radicands]
+        inverse = 1 / coefficient
+        for generator in roots:
+            inverse /= self.radicands[generator]
+        return {tuple((g, e if g in self.radicands else -e) for g, e in monomial): inverse}
+
+    def _exponential(self, exponent: sp.Expr) -> Form:
+        result = self._coefficient(self.field(1))
+        for part in sp.Add.make_args(sp.expand(self.restore(self.lower(exponent)))):
+            number, rest = part.as_coeff_Mul()
+            if not number.is_Rational or rest == 1:
+                number, rest = sp.S.One, part
+            result = self._times(result, self._term(sp.exp(rest), number))
+        return result
+
+    def _root(self, base: Form) -> Form:
+        if set(base) - {()}:
+            return self._term(sp.sqrt(self.restore(base)))
+        if not base:
+            return {}
+        value = base[()]
+        return self._times(self._split_root(value.numer), self._inverse(self._split_root(value.denom)))
+
+    def _split_root(self, poly: Any) -> Form:
+        content, factors = poly.factor_list()
+        content = sp.Rational(int(content.numerator), int(content.denominator))
+        result = self._coefficient(self.field(1))
+        for factor, multiplicity in factors:
+            positive = self.field(factor)
+            if sign_on_domain(self.restore_coefficient(positive)) < 0:
+                positive, content = -positive, content * (-1) ** multiplicity
+            result = self._root_of_factor(result, positive, multiplicity)
+        for prime, multiplicity in sp.factorrat(content).items():
+            if prime != 1:
+                result = self._root_of_factor(result, self.field(int(prime)), multiplicity)
+        return result
+
+    def _root_of_factor(self, result: Form, factor: Any, multiplicity: int) -> Form:
+        if multiplicity % 2:
+            result = self._times(result, self._root_generator(factor))
+        return self._times(result, self._coefficient(factor ** (multiplicity // 2)))
+
+    def _function(self, expr: sp.Expr) -> Form:
+        normal = expr.func(*(self.restore(self.lower(a)) for a in expr.args)) if expr.args else expr
+        if self.orient and normal.has(Phi, Phi2):
+            normal = _orient(normal)
+        if normal.is_Mul or normal.is_Add or normal.is_Number or normal.is_Symbol:
+            return self.lower(normal) if normal.func != expr.func else self._term(normal)
+        return self._term(normal)
+
+
+def _accumulate(total: Form, form: Form) -> None:
+    for monomial, coefficient in form.items():
+        value = total[monomial] + coefficient if monomial in total else coefficient
+        if value:
+            total[monomial] = value
+        else:
+            total.pop(monomial, None)
+
+
+def _generator(table: dict[sp.Symbol, Any], value: Any, prefix: str) -> sp.Symbol:
+    for symbol, known in table.items():
+        if known == value:
+            return symbol
+    symbol = sp.Symbol(f"{prefix}{len(table):04}")
+    table[symbol] = value
+    return symbol
+
+
+def _orient(expr: sp.Expr) -> sp.Expr:
+    """Φ(−h) = 1 − Φ(h) and Φ₂(−h, k; r) = Φ(k) − Φ₂(h, k; −r), with Φ₂ symmetric in h and k."""
+    if isinstance(expr, Phi):
+        (h,) = expr.args
+        return 1 - Phi(-h) if h.could_extract_minus_sign() else expr
+    if isinstance(expr, Phi2):
+        h, k, r = expr.args
+        if h.could_extract_minus_sign():
+            return _orient(Phi(k)) - _orient(Phi2(-h, k, -r))
+        if k.could_extract_minus_sign():
+            return _orient(Phi(h)) - _orient(Phi2(h, -k, -r))
+        h, k = sorted((h, k), key=sp.default_sort_key)
+        return Phi2(h, k, r)
+    return expr.replace(lambda e: isinstance(e, Phi | Phi2), _orient)
+
+
+def sample_points(symbols: Iterable[sp.Symbol]) -> list[dict[sp.Symbol, sp.Expr]]:
+    """Three generic points of the domain: |c| < √(q1 q2), and parameters within their assumptions."""
+    R = sp.Rational
+    covariances = [(R(2), R(1, 2), R(-2, 5)), (R(3, 7), R(11, 5), R(5, 7)), (R(9, 4), R(13, 8), R(-17, 10))]
+    parameters = sorted(set(symbols) - {q1, q2, c, q, Delta}, key=lambda s: s.name)
+    points = []
+    for n, (a, b, ab) in enumerate(covariances):
+        point = {q1: a, q2: b, c: ab, q: a, Delta: a * b - ab**2}
+        for k, s in enumerate(parameters):
+            value = R(7 + 5 * k + 3 * n, 11 + 2 * n)
+            point[s] = -value if s.is_negative or (s.is_positive is None and (n + k) % 2) else value
+        points.append(point)
+    return points
+
+
+@cache
+def sign_on_domain(factor: sp.Expr) -> int:
+    """The sign of an irreducible factor, by its assumptions or at the sample points; 1 where it varies."""
+    if factor.is_positive:
+        return 1
+    if factor.is_negative:
+        return -1
+    signs = {sp.sign(factor.subs(p)) for p in sample_points(factor.free_symbols)}
+    return -1 if signs == {-1} else 1

@@ -1,0 +1,223 @@
+"""The types that pass from stage to stage: a derived dual, its proof, and the two results a user sees."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import sympy as sp
+
+from mehler.derive.activation import Activation
+from mehler.derive.algebra import DET
+from mehler.derive.canonical import in_angle, smallest
+from mehler.derive.errors import DeriveError
+from mehler.derive.evaluate import Number, covariance, exact, real_values
+from mehler.derive.quadrature import expectation_1d, expectations_2d
+from mehler.derive.symbols import Delta, c, q1, q2
+
+Jumps = Literal["almost-everywhere", "distribution"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a derivation: the rule, where it comes from, and what it gave."""
+
+    rule: str
+    source: str
+    result: str
+
+
+@dataclass(frozen=True)
+class Formulas:
+    """K, K̇ in (q1, q2, c, Δ) and K_diag, K̇_diag in q, as the theorem left them."""
+
+    kernel: sp.Expr
+    kernel_dot: sp.Expr
+    kernel_diag: sp.Expr
+    kernel_dot_diag: sp.Expr
+
+
+@dataclass(frozen=True)
+class Dual:
+    """A derived dual activation, not yet proved.
+
+    `impulses` is what the jumps of φ add to E[φ'(u)φ'(v)] in the sense of distributions; 0 without jumps.
+    `kernel_dot` contains it when `jumps` is "distribution".
+    """
+
+    activation: Activation
+    formulas: Formulas
+    kernel: sp.Expr
+    kernel_dot: sp.Expr
+    kernel_diag: sp.Expr
+    kernel_dot_diag: sp.Expr
+    impulses: sp.Expr
+    jumps: Jumps
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check of a proof: exact ("symbolic") or to a number of digits at points ("numeric")."""
+
+    name: str
+    kind: Literal["symbolic", "numeric"]
+    passed: bool
+    detail: str
+
+
+@dataclass(frozen=True)
+class Proof:
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    def __str__(self) -> str:
+        width = max(len(check.name) for check in self.checks)
+        return "\n".join(
+            f"{'ok    ' if check.passed else 'FAILED'} {check.name:{width}}  {check.detail}" for check in self.checks
+        )
+
+
+@dataclass(frozen=True)
+class ProvedDual:
+    """K = E[φ(u)φ(v)] and K̇ = E[φ'(u)φ'(v)] in closed form, with their proof.
+
+    `kernel` and `kernel_dot` are SymPy expressions in q1, q2 > 0 and c, |c| ≤ √(q1q2); `kernel_diag` and
+    `kernel_dot_diag` in q > 0 (see `mehler.symbols`). Free parameters of φ stay symbols.
+    """
+
+    dual: Dual
+    proof: Proof
+    status: str = field(default="closed-form", init=False)
+
+    @property
+    def activation(self) -> Activation:
+        return self.dual.activation
+
+    @property
+    def kernel(self) -> sp.Expr:
+        return self.dual.kernel
+
+    @property
+    def kernel_dot(self) -> sp.Expr:
+        return self.dual.kernel_dot
+
+    @property
+    def kernel_diag(self) -> sp.Expr:
+        return self.dual.kernel_diag
+
+    @property
+    def kernel_dot_diag(self) -> sp.Expr:
+        return self.dual.kernel_dot_diag
+
+    @property
+    def jumps(self) -> Jumps:
+        return self.dual.jumps
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return self.dual.steps
+
+    def evaluate(
+        self, q1: Number, q2: Number, c: Number, *, digits: int = 25, **params: Number
+    ) -> tuple[Any, Any]:
+        """(K, K̇) at exact q1, q2 ≥ 0, |c| ≤ √(q1q2), as mpf of `digits` digits. Raises DeriveError."""
+        return evaluate(self, q1, q2, c, digits, params)
+
+    def latex(self) -> str:
+        """K and K̇ as LaTeX, in the angle θ = arccos(c/√(q1q2)) where that is shorter."""
+        lines = [
+            f"{symbol} &= {sp.latex(shown(expr))}"
+            for symbol, expr in (("K", self.kernel), (r"\dot K", self.kernel_dot))
+        ]
+        return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def __str__(self) -> str:
+        return (
+            f"phi(x)    = {self.activation.expr}\nK         = {shown(self.kernel)}\n"
+            f"K'        = {shown(self.kernel_dot)}\nK(q, q)   = {self.kernel_diag}\n"
+            f"K'(q, q)  = {self.kernel_dot_diag}"
+        )
+
+
+@dataclass(frozen=True)
+class NumericDual:
+    """An activation without a known closed form: values by quadrature, to the digits asked.
+
+    `reason` names the part of φ that left the Gaussian-closed class.
+    """
+
+    activation: Activation
+    reason: str
+    jumps: Jumps
+    proof: Proof = field(default=Proof(()), init=False)
+    steps: tuple[Step, ...] = field(default=(), init=False)
+    kernel: None = field(default=None, init=False)
+    kernel_dot: None = field(default=None, init=False)
+    kernel_diag: None = field(default=None, init=False)
+    kernel_dot_diag: None = field(default=None, init=False)
+    status: str = field(default="numeric", init=False)
+
+    def evaluate(
+        self, q1: Number, q2: Number, c: Number, *, digits: int = 25, **params: Number
+    ) -> tuple[Any, Any]:
+        """(K, K̇) at exact q1, q2 > 0, |c| ≤ √(q1q2), by Gauss-Legendre quadrature. Raises DeriveError."""
+        v1, v2, cov = covariance(q1, q2, c)
+        env = bind(self.activation, params)
+        functions = (self.activation.pieces, self.activation.pieces.derivative())
+        if v1 * v2 == cov**2:
+            if v1 != v2 or v1 != cov or v1 == 0:
+                raise DeriveError("quadrature needs |c| < sqrt(q1*q2), or q1 = q2 = c; choose another point")
+            values = [expectation_1d((f, f), v1, env, digits) for f in functions]
+        else:
+            values = expectations_2d(functions, v1, v2, cov, env, digits)
+        return values[0], values[1]
+
+    def latex(self) -> str:
+        """φ as LaTeX, with the reason why no formula follows."""
+        return rf"\phi(x) = {sp.latex(self.activation.expr)} \quad \text{{(no closed form is known)}}"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def __str__(self) -> str:
+        return f"phi(x)    = {self.activation.expr}\n{self.reason}"
+
+
+def shown(expr: sp.Expr) -> sp.Expr:
+    """The form a reader sees: in the angle θ when that has no more operations."""
+    angular = in_angle(expr)
+    return expr if angular is None else smallest([angular, expr])
+
+
+def bind(activation: Activation, params: Mapping[str, Number]) -> dict[sp.Symbol, sp.Rational]:
+    """Values for every free parameter of φ: those given, then its defaults. Raises DeriveError."""
+    values = {}
+    for symbol in activation.parameters:
+        if symbol.name in params:
+            values[symbol] = exact(params[symbol.name], symbol.name)
+        elif symbol.name in activation.defaults:
+            values[symbol] = activation.defaults[symbol.name]
+        else:
+            raise DeriveError(f"the parameter {symbol.name} has no value; give one, e.g. {symbol.name}=0.1")
+    return values
+
+
+def evaluate(
+    result: ProvedDual, v1: Number, v2: Number, cov: Number, digits: int, params: Mapping[str, Number]
+) -> tuple[Any, Any]:
+    """(K, K̇) of a proved dual. On the boundary c² = q1q2 the theorem's own forms hold with Δ = 0."""
+    a, b, ab = covariance(v1, v2, cov)
+    formulas = result.dual.formulas
+    env = bind(result.activation, params) | {q1: a, q2: b, c: ab, Delta: a * b - ab**2}
+    values = real_values([formulas.kernel, formulas.kernel_dot], env, digits)
+    return values[0], values[1]
+
+
+def without_delta(expr: sp.Expr) -> sp.Expr:
+    return expr.subs(Delta, DET)

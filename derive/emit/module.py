@@ -1,0 +1,132 @@
+"""Assemble a standalone NumPy module: docstring with provenance, constants, dual functions, recursion.
+
+The text is a function of the derivation alone: no timestamp, no path, no order that could vary. The module
+imports NumPy, and scipy.special where its formulas need Φ; nothing of mehler.
+"""
+
+import hashlib
+import keyword
+import re
+import textwrap
+from importlib.metadata import version
+from string import Template
+
+import sympy as sp
+
+from mehler.derive.dual import ProvedDual, shown
+from mehler.derive.emit import numpy as target
+from mehler.derive.emit.program import Name, Node, Program, lower
+from mehler.derive.emit.templates import HELPERS, MODULE
+from mehler.derive.errors import EmitError
+from mehler.derive.stabilise import stabilise
+
+# Largest error allowed, in units in the last place of sqrt(K(q1, q1) K(q2, q2)), over 1e-6 <= q <= 1e6 and
+# all correlations: elementary formulas, and those with the normal distribution function.
+BUDGET_ELEMENTARY = 16
+BUDGET_NORMAL = 256
+
+NORMAL = frozenset({"Phi", "Phi2"})
+
+# Phi((k - rho*h)/sin_theta) has its limit at sin_theta = 0, where the quotient itself is 0/0.
+LIMIT = "    sin_theta = np.maximum(sin_theta, 1e-18)\n"
+
+WIDTH = 108
+
+
+def emit_numpy(proved: ProvedDual, name: str) -> str:
+    """The source of a NumPy module for a proved dual. Raises EmitError."""
+    check_name(name)
+    _check_parameters(proved)
+    stable = stabilise(proved)
+    pair, diagonal = lower(stable.pair), lower(stable.diagonal)
+    used = target.operations(pair, diagonal)
+    defaults = {
+        s.name: repr(float(proved.activation.defaults[s.name])) if s.name in proved.activation.defaults else None
+        for s in proved.activation.parameters
+    }
+    source = Template(MODULE).substitute(
+        title=_title(proved, name),
+        formulas=_formulas(proved),
+        proof=textwrap.indent(str(proved.proof), "    "),
+        imports=_imports(used),
+        name=name,
+        expression=str(proved.activation.expr),
+        parameters=_parameter_table(proved, defaults),
+        jumps=proved.jumps,
+        version=version("mehler"),
+        budget=BUDGET_NORMAL if used & NORMAL else BUDGET_ELEMENTARY,
+        constants="".join(f"{line}\n" for line in target.constants(pair, diagonal)),
+        helpers="".join(text for operation, text in HELPERS.items() if operation in used),
+        signature="".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items()),
+        keywords="".join(f", {p}={p}" for p in defaults),
+        pair=(LIMIT if used & NORMAL else "") + _body(pair, like="rho"),
+        diagonal=_body(diagonal, like="q"),
+    )
+    return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
+
+
+def check_name(name: str) -> None:
+    """Raise EmitError unless `name` can name a module file and nothing else."""
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name) or keyword.iskeyword(name):
+        raise EmitError(
+            f"{name[:60]!r} cannot name a module; use a lower-case letter, then letters, digits and _ (at most 60)"
+        )
+
+
+def _check_parameters(proved: ProvedDual) -> None:
+    taken = {"q", "q1", "q2", "c", "k", "k_dot", "rho", "sin_theta", "norm", "det", "np", "depth", "X", "Y"}
+    for name in (s.name for s in proved.activation.parameters):
+        if name in taken or keyword.iskeyword(name) or re.fullmatch(r"sigma_[wb]|_.*|[a-z]+\d+", name):
+            raise EmitError(f"the parameter name {name!r} has a meaning in generated code; call it e.g. 'alpha'")
+
+
+def _title(proved: ProvedDual, name: str) -> str:
+    text = str(proved.activation.expr)
+    return f"Kernels of infinitely wide networks with the activation {name if len(text) > 40 else text}."
+
+
+def _formulas(proved: ProvedDual) -> str:
+    rows = [
+        ("phi(x)", proved.activation.expr),
+        ("K", shown(proved.kernel)),
+        ("K'", shown(proved.kernel_dot)),
+        ("K(q, q)", proved.kernel_diag),
+        ("K'(q, q)", proved.kernel_dot_diag),
+    ]
+    return "\n".join(
+        textwrap.fill(
+            f"{label:8} = {_text(expr)}",
+            WIDTH,
+            initial_indent="    ",
+            subsequent_indent=" " * 15,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for label, expr in rows
+    )
+
+
+def _text(expr: sp.Expr) -> str:
+    return str(expr).replace("Delta", "(q1*q2 - c**2)")
+
+
+def _imports(used: set[str]) -> str:
+    special = (["ndtr"] if used & NORMAL else []) + (["owens_t"] if "Phi2" in used else [])
+    return "import numpy as np\n" + (f"from scipy.special import {', '.join(special)}\n" if special else "")
+
+
+def _parameter_table(proved: ProvedDual, defaults: dict[str, str | None]) -> str:
+    return "{" + ", ".join(f'"{p}": {v}' for p, v in defaults.items()) + "}"
+
+
+def _body(program: Program, like: str) -> str:
+    lines = [f"{a.name} = {target.expression(a.value)}" for a in program.body]
+    names = ("k", "k_dot")
+    for name, output in zip(names, program.outputs, strict=True):
+        text = target.expression(output)
+        lines.append(f"{name} = {text if _varies(output) else f'np.full_like({like}, {text})'}")
+    return textwrap.indent("\n".join([*lines, "return k, k_dot"]), "    ")
+
+
+def _varies(node: Node) -> bool:
+    return isinstance(node, Name) or any(_varies(n) for n in getattr(node, "operands", ()))

@@ -1,0 +1,322 @@
+"""The safe parser: activation text to a SymPy expression in x, by Python's `ast` and a whitelist.
+
+The text is untrusted. It is never evaluated: each syntax node is looked up in a table, and every size
+(length, depth, number of nodes, exponents, digits) is bounded before SymPy sees anything.
+"""
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+
+import sympy as sp
+
+from mehler.derive.errors import ParseError
+from mehler.derive.special import Phi
+from mehler.derive.symbols import x
+
+MAX_LENGTH = 2000
+MAX_DEPTH = 60
+MAX_NODES = 500
+MAX_EXPONENT = 64
+MAX_BITS = 512
+
+# A free name that is not a parameter is read as a second variable. These names are parameters unasked;
+# any other must be declared, so that "x*y" is refused and "x*slope" with slope=1/2 is not.
+PARAMETER_NAMES = frozenset(
+    "a b k m n p s alpha beta gamma delta epsilon kappa mu nu omega sigma tau slope scale shift".split()
+)
+
+
+def _heaviside(g: sp.Expr) -> sp.Expr:
+    return sp.Heaviside(g)
+
+
+def _where(condition: sp.Basic, yes: sp.Expr, no: sp.Expr) -> sp.Expr:
+    return sp.Piecewise((yes, condition), (no, True))
+
+
+def _clip(g: sp.Expr, lo: sp.Expr, hi: sp.Expr) -> sp.Expr:
+    return sp.Max(lo, sp.Min(hi, g))
+
+
+def _sigmoid(g: sp.Expr) -> sp.Expr:
+    return 1 / (1 + sp.exp(-g))
+
+
+def _softplus(g: sp.Expr) -> sp.Expr:
+    return sp.log(1 + sp.exp(g))
+
+
+# name: (function, number of arguments; None for any positive number)
+FUNCTIONS: Mapping[str, tuple[Callable[..., sp.Expr], int | None]] = {
+    "exp": (sp.exp, 1),
+    "log": (sp.log, 1),
+    "sqrt": (sp.sqrt, 1),
+    "sin": (sp.sin, 1),
+    "cos": (sp.cos, 1),
+    "tan": (sp.tan, 1),
+    "sinh": (sp.sinh, 1),
+    "cosh": (sp.cosh, 1),
+    "tanh": (sp.tanh, 1),
+    "sech": (sp.sech, 1),
+    "atan": (sp.atan, 1),
+    "arctan": (sp.atan, 1),
+    "asinh": (sp.asinh, 1),
+    "arcsinh": (sp.asinh, 1),
+    "erf": (sp.erf, 1),
+    "erfc": (sp.erfc, 1),
+    "Phi": (Phi, 1),
+    "sigmoid": (_sigmoid, 1),
+    "softplus": (_softplus, 1),
+    "abs": (sp.Abs, 1),
+    "Abs": (sp.Abs, 1),
+    "sign": (sp.sign, 1),
+    "step": (_heaviside, 1),
+    "heaviside": (_heaviside, 1),
+    "Heaviside": (_heaviside, 1),
+    "max": (sp.Max, None),
+    "Max": (sp.Max, None),
+    "maximum": (sp.Max, None),
+    "min": (sp.Min, None),
+    "Min": (sp.Min, None),
+    "minimum": (sp.Min, None),
+    "clip": (_clip, 3),
+    "where": (_where, 3),
+}
+
+CONSTANTS: Mapping[str, sp.Expr] = {"pi": sp.pi, "e": sp.E, "E": sp.E}
+
+COMPARISONS: Mapping[type[ast.cmpop], Callable[[sp.Expr, sp.Expr], sp.Basic]] = {
+    ast.Lt: sp.Lt,
+    ast.LtE: sp.Le,
+    ast.Gt: sp.Gt,
+    ast.GtE: sp.Ge,
+}
+
+_NUMBER = re.compile(r"(\d[\d_]*)?(\.(\d[\d_]*)?)?([eE][+-]?\d{1,3})?")
+
+
+def parse(text: str, shorthands: Mapping[str, str], parameters: Mapping[str, sp.Expr]) -> sp.Expr:
+    """The SymPy expression of `text` in x and its parameters.
+
+    `shorthands` maps names such as "relu" to expressions; `parameters` maps declared names to values or
+    symbols. Raises ParseError, in one line, for anything that is not an activation.
+    """
+    return _Parser(text, shorthands, parameters).run()
+
+
+def tree(text: str) -> tuple[str, ast.expr]:
+    """The syntax tree of `text`, its size bounded. Raises ParseError."""
+    if not isinstance(text, str):
+        raise ParseError(f"an activation is text such as 'max(0, x)', not {type(text).__name__}")
+    if len(text) > MAX_LENGTH:
+        raise ParseError(f"the activation has {len(text)} characters; at most {MAX_LENGTH} are accepted")
+    if not text.strip():
+        raise ParseError("the activation is empty; write a function of x such as 'max(0, x)'")
+    if not text.isascii():
+        bad = next(ch for ch in text if not ch.isascii())
+        raise ParseError(f"the activation contains {ascii(bad)}; write it in plain ASCII, e.g. 'max(0, x)'")
+    if _nesting(text) > MAX_DEPTH:
+        raise ParseError(f"the activation is nested more than {MAX_DEPTH} deep; simplify it")
+    source = " ".join(text.split()).replace("^", "**")
+    try:
+        node = ast.parse(source, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
+        raise ParseError(
+            f"cannot read {shorten(text)!r} ({reason}); write a function of x such as 'max(0, x)'"
+        ) from None
+    if sum(1 for _ in ast.walk(node)) > MAX_NODES:
+        raise ParseError(f"the activation has more than {MAX_NODES} parts; simplify it")
+    return source, node
+
+
+def shorten(text: str, width: int = 60) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _nesting(text: str) -> int:
+    depth = deepest = 0
+    for ch in text:
+        depth += (ch in "([{") - (ch in ")]}")
+        deepest = max(deepest, depth)
+    return deepest
+
+
+class _Parser:
+    def __init__(self, text: str, shorthands: Mapping[str, str], parameters: Mapping[str, sp.Expr]) -> None:
+        self.source, self.node = tree(text)
+        self.shorthands = shorthands
+        self.parameters = parameters
+
+    def run(self) -> sp.Expr:
+        return self.expression(self.node, x, 0)
+
+    def expression(self, node: ast.expr, argument: sp.Expr, depth: int) -> sp.Expr:
+        value = self.convert(node, argument, depth)
+        if not isinstance(value, sp.Expr):
+            raise ParseError(f"{self.text(node)!r} is a condition, not a value; use where(condition, a, b)")
+        if value.has(sp.nan, sp.zoo, sp.oo, -sp.oo):
+            raise ParseError(f"{self.text(node)!r} is not a finite number")
+        if any(_bits(number) > MAX_BITS for number in value.atoms(sp.Rational)):
+            raise ParseError(f"a number in {self.text(node)!r} is too large; use smaller numbers")
+        return value
+
+    def convert(self, node: ast.expr, argument: sp.Expr, depth: int) -> sp.Basic:
+        if depth > MAX_DEPTH:
+            raise ParseError(f"the activation is nested more than {MAX_DEPTH} deep; simplify it")
+
+        def sub(child: ast.expr) -> sp.Expr:
+            return self.expression(child, argument, depth + 1)
+
+        def condition(child: ast.expr) -> sp.Basic:
+            value = self.convert(child, argument, depth + 1)
+            if isinstance(value, sp.Expr):
+                raise ParseError(f"{self.text(child)!r} is not a condition; write a comparison such as x > 0")
+            return value
+
+        match node:
+            case ast.Constant(value=bool()):
+                return sp.true if node.value else sp.false
+            case ast.Constant(value=int() | float()):
+                return self.number(node)
+            case ast.Name():
+                return self.name(node, argument, depth)
+            case ast.UnaryOp(op=ast.USub()):
+                return -sub(node.operand)
+            case ast.UnaryOp(op=ast.UAdd()):
+                return sub(node.operand)
+            case ast.UnaryOp(op=ast.Not()):
+                return sp.Not(condition(node.operand))
+            case ast.BinOp(op=ast.Add()):
+                return sub(node.left) + sub(node.right)
+            case ast.BinOp(op=ast.Sub()):
+                return sub(node.left) - sub(node.right)
+            case ast.BinOp(op=ast.Mult()):
+                return sub(node.left) * sub(node.right)
+            case ast.BinOp(op=ast.Div()):
+                denominator = sub(node.right)
+                if denominator.is_zero:
+                    raise ParseError(f"{self.text(node)!r} divides by zero")
+                return sub(node.left) / denominator
+            case ast.BinOp(op=ast.Pow()):
+                return self.power(node, sub(node.left), sub(node.right))
+            case ast.BinOp(op=ast.BitAnd()):
+                return sp.And(condition(node.left), condition(node.right))
+            case ast.BinOp(op=ast.BitOr()):
+                return sp.Or(condition(node.left), condition(node.right))
+            case ast.BoolOp():
+                combine = sp.And if isinstance(node.op, ast.And) else sp.Or
+                return combine(*(condition(v) for v in node.values))
+            case ast.Compare():
+                return self.comparison(node, [sub(node.left), *(sub(v) for v in node.comparators)])
+            case ast.IfExp():
+                return _where(condition(node.test), sub(node.body), sub(node.orelse))
+            case ast.Call():
+                return self.call(node, sub, condition, depth)
+        raise ParseError(
+            f"{self.text(node)!r} is not allowed in an activation; "
+            "use numbers, x, + - * / ** and the functions that 'mehler list' names"
+        )
+
+    def number(self, node: ast.Constant) -> sp.Expr:
+        text = self.text(node)
+        if not _NUMBER.fullmatch(text) or len(text) > 60:
+            raise ParseError(f"the number {shorten(text)!r} is not a plain decimal of at most 60 characters")
+        value = Fraction(text)
+        return sp.Rational(value.numerator, value.denominator)
+
+    def name(self, node: ast.Name, argument: sp.Expr, depth: int) -> sp.Expr:
+        name = node.id
+        if name == "x":
+            return argument
+        if name in self.parameters:
+            return self.parameters[name]
+        if name in CONSTANTS:
+            return CONSTANTS[name]
+        if depth == 0 and name in self.shorthands:
+            return self.shorthand(name, argument)
+        if depth == 0 and name in FUNCTIONS and FUNCTIONS[name][1] == 1:
+            return FUNCTIONS[name][0](argument)
+        if name in PARAMETER_NAMES:
+            return sp.Symbol(name, real=True)
+        if name in FUNCTIONS or name in self.shorthands:
+            raise ParseError(f"{name} is a function; write {name}(x)")
+        raise ParseError(
+            f"{shorten(name)!r} is not known: an activation is a function of the one variable x; "
+            f"declare a parameter with --param {shorten(name, 20)}=VALUE"
+        )
+
+    def shorthand(self, name: str, argument: sp.Expr) -> sp.Expr:
+        parser = _Parser(self.shorthands[name], self.shorthands, self.parameters)
+        return parser.expression(parser.node, argument, 1)
+
+    def power(self, node: ast.BinOp, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
+        if exponent.is_number and not (exponent.is_Rational and abs(exponent) <= MAX_EXPONENT):
+            raise ParseError(
+                f"the exponent in {self.text(node)!r} must be a fraction of size at most {MAX_EXPONENT}"
+            )
+        numbers = base.atoms(sp.Rational) if base.is_number else set()
+        if exponent.is_Rational and sum(_bits(n) for n in numbers) * abs(exponent) > MAX_BITS:
+            raise ParseError(f"{self.text(node)!r} is too large a number; use smaller numbers")
+        if base.is_zero and not exponent.is_positive:
+            raise ParseError(f"{self.text(node)!r} divides by zero")
+        return base**exponent
+
+    def comparison(self, node: ast.Compare, values: list[sp.Expr]) -> sp.Basic:
+        parts = []
+        for op, left, right in zip(node.ops, values, values[1:], strict=False):
+            if type(op) not in COMPARISONS:
+                raise ParseError(f"{self.text(node)!r} must compare with <, <=, > or >=")
+            parts.append(COMPARISONS[type(op)](left, right))
+        return sp.And(*parts)
+
+    def call(
+        self,
+        node: ast.Call,
+        sub: Callable[[ast.expr], sp.Expr],
+        condition: Callable[[ast.expr], sp.Basic],
+        depth: int,
+    ) -> sp.Expr:
+        if not isinstance(node.func, ast.Name) or node.keywords:
+            raise ParseError(f"{self.text(node)!r} is not a call of a known function by position")
+        name = node.func.id
+        if name == "Piecewise":
+            return self.piecewise(node, sub, condition)
+        if any(isinstance(argument, ast.Starred) for argument in node.args):
+            raise ParseError(f"{self.text(node)!r} is not a call of a known function by position")
+        if name in self.shorthands and name not in FUNCTIONS:
+            function, count = (lambda g: self.shorthand(name, g)), 1
+        elif name in FUNCTIONS:
+            function, count = FUNCTIONS[name]
+        else:
+            raise ParseError(f"{shorten(name)!r} is not a known function; 'mehler list' names those that are")
+        if not node.args or (count is not None and len(node.args) != count):
+            raise ParseError(f"{name} takes {count or 'at least 1'} argument(s), not {len(node.args)}")
+        if name == "where":
+            return _where(condition(node.args[0]), sub(node.args[1]), sub(node.args[2]))
+        return function(*(sub(argument) for argument in node.args))
+
+    def piecewise(
+        self, node: ast.Call, sub: Callable[[ast.expr], sp.Expr], condition: Callable[[ast.expr], sp.Basic]
+    ) -> sp.Expr:
+        branches = []
+        for branch in node.args:
+            if not isinstance(branch, ast.Tuple) or len(branch.elts) != 2:
+                raise ParseError("write Piecewise((value, condition), …, (value, True))")
+            branches.append((sub(branch.elts[0]), condition(branch.elts[1])))
+        if not branches:
+            raise ParseError("write Piecewise((value, condition), …, (value, True))")
+        value = sp.Piecewise(*branches)
+        if value.has(sp.nan):
+            raise ParseError("a Piecewise leaves part of the line undefined; add a last branch (value, True)")
+        return value
+
+    def text(self, node: ast.AST) -> str:
+        return shorten(ast.get_source_segment(self.source, node) or "this part")
+
+
+def _bits(number: sp.Rational) -> int:
+    return int(max(abs(number.p).bit_length(), number.q.bit_length()))

@@ -1,0 +1,218 @@
+"""Split an activation at its knots: smooth expressions between sorted points.
+
+Abs, Max, Min, sign, Heaviside and Piecewise may be nested in any way: arguments are split first, and each
+smooth piece of a switching argument is cut at its real roots. Everything after this stage sees smooth
+functions and knots only.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import sympy as sp
+from sympy.core.relational import Relational
+
+from mehler.derive.errors import OutsideClass
+from mehler.derive.symbols import x
+
+SWITCHES = (sp.Abs, sp.Max, sp.Min, sp.sign, sp.Heaviside, sp.Piecewise)
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """φ = pieces[i] between knots[i−1] and knots[i]; the knots ascend, the outer two intervals are rays."""
+
+    knots: tuple[sp.Expr, ...]
+    pieces: tuple[sp.Expr, ...]
+
+    def derivative(self) -> "Pieces":
+        """The almost-everywhere derivative φ'."""
+        return Pieces(self.knots, tuple(sp.diff(p, x) for p in self.pieces))
+
+    def jumps(self) -> tuple[tuple[sp.Expr, sp.Expr], ...]:
+        """(t, φ(t+) − φ(t−)) at every knot t where φ is discontinuous."""
+        steps = (
+            (t, sp.simplify((right - left).subs(x, t)))
+            for t, (left, right) in zip(self.knots, pairwise(self.pieces), strict=True)
+        )
+        return tuple((t, step) for t, step in steps if step != 0)
+
+
+def split(expr: sp.Expr) -> Pieces:
+    """The pieces of `expr` as a function of x. Raises OutsideClass when a switch cannot be located."""
+    knots, pieces = _split(expr)
+    kept: list[sp.Expr] = []
+    merged = [pieces[0]]
+    for t, piece in zip(knots, pieces[1:], strict=True):
+        if sp.expand(piece - merged[-1]) != 0:
+            kept.append(t)
+            merged.append(piece)
+    return Pieces(tuple(kept), tuple(merged))
+
+
+def _split(expr: sp.Basic) -> tuple[list[sp.Expr], list[sp.Expr]]:
+    if not expr.has(x) or not expr.has(*SWITCHES):
+        return [], [expr]
+    operands, rebuild = _operands(expr)
+    parts = [_split(operand) for operand in operands]
+    knots = _sorted([t for part_knots, _ in parts for t in part_knots])
+    columns = [_refine(part, knots) for part in parts]
+    all_knots: list[sp.Expr] = []
+    pieces: list[sp.Expr] = []
+    for i, values in enumerate(zip(*columns, strict=True)):
+        lo = knots[i - 1] if i else -sp.oo
+        hi = knots[i] if i < len(knots) else sp.oo
+        switches = _switching(expr, values)
+        cuts = _sorted([r for g in switches for r in _roots(g) if _inside(r, lo, hi)])
+        edges = [lo, *cuts, hi]
+        for a, b in pairwise(edges):
+            point = _point_between(a, b)
+            pieces.append(rebuild(values, lambda g, point=point: _sign_at(g, point)))
+        all_knots += cuts + ([hi] if hi is not sp.oo else [])
+    return all_knots, pieces
+
+
+Sign = Callable[[sp.Expr], int]
+Rebuild = Callable[[Sequence[sp.Expr], Sign], sp.Expr]
+
+
+def _operands(expr: sp.Basic) -> tuple[list[sp.Expr], Rebuild]:
+    """The smooth arguments of a node, and how to put the node together once their signs are known."""
+    if isinstance(expr, sp.Piecewise):
+        branches = [branch for branch, _ in expr.args]
+        relations = sorted(
+            {r for _, condition in expr.args for r in condition.atoms(Relational)}, key=sp.default_sort_key
+        )
+
+        def choose(values: Sequence[sp.Expr], sign: Sign) -> sp.Expr:
+            gaps = dict(zip(relations, values[len(branches) :], strict=True))
+            truth = {r: sp.true if r.func(sign(gap), 0) else sp.false for r, gap in gaps.items()}
+            for value, (_, condition) in zip(values, expr.args, strict=False):
+                if condition.xreplace(truth) == sp.true:
+                    return value
+            raise OutsideClass("a Piecewise leaves part of the line undefined; add a last branch (…, True)")
+
+        return branches + [r.lhs - r.rhs for r in relations], choose
+    if isinstance(expr, sp.Max | sp.Min):
+        better = 1 if isinstance(expr, sp.Max) else -1
+
+        def select(values: Sequence[sp.Expr], sign: Sign) -> sp.Expr:
+            best = values[0]
+            for value in values[1:]:
+                if sign(value - best) == better:
+                    best = value
+            return best
+
+        return list(expr.args), select
+    if isinstance(expr, sp.Abs):
+        return [expr.args[0]], lambda values, sign: sign(values[0]) * values[0]
+    if isinstance(expr, sp.sign):
+        return [expr.args[0]], lambda values, sign: sp.Integer(sign(values[0]))
+    if isinstance(expr, sp.Heaviside):
+        return [expr.args[0]], lambda values, sign: sp.Rational(1 + sign(values[0]), 2)
+    return list(expr.args), lambda values, sign: expr.func(*values)
+
+
+def _switching(expr: sp.Basic, values: Sequence[sp.Expr]) -> list[sp.Expr]:
+    """The smooth functions whose signs decide this node."""
+    if isinstance(expr, sp.Piecewise):
+        return list(values[len(expr.args) :])
+    if isinstance(expr, sp.Max | sp.Min):
+        return [a - b for a, b in combinations(values, 2)]
+    if isinstance(expr, sp.Abs | sp.sign | sp.Heaviside):
+        return [values[0]]
+    return []
+
+
+def _refine(part: tuple[list[sp.Expr], list[sp.Expr]], knots: list[sp.Expr]) -> list[sp.Expr]:
+    own, pieces = part
+    return [pieces[i] for i in _intervals(own, knots)]
+
+
+def _intervals(own: list[sp.Expr], knots: list[sp.Expr]) -> list[int]:
+    index, result = 0, [0]
+    for t in knots:
+        index += t in own
+        result.append(index)
+    return result
+
+
+def _roots(g: sp.Expr) -> list[sp.Expr]:
+    g = sp.expand(g)
+    if not g.has(x):
+        return []
+    rates = {e.exp.coeff(x) for e in g.atoms(sp.exp) if e.has(x)}
+    if len(rates) == 1 and not g.subs({e: 0 for e in g.atoms(sp.exp)}).has(x):
+        (rate,) = rates
+        y = sp.Dummy("y", positive=True)
+        in_y = sp.expand(g.replace(sp.exp, lambda a: y * sp.exp(a - rate * x)))
+        if in_y.is_polynomial(y) and not in_y.has(x):
+            return [sp.log(r) / rate for r in _polynomial_roots(in_y, y) if r.is_positive]
+    if not g.is_polynomial(x):
+        raise OutsideClass(f"cannot locate where {g} changes sign, which a switch in the activation needs")
+    return _polynomial_roots(g, x)
+
+
+def _polynomial_roots(g: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
+    poly = sp.Poly(g, variable)
+    if poly.degree() == 1:
+        slope, intercept = poly.all_coeffs()
+        if slope.is_nonzero is not True:
+            raise OutsideClass(f"the sign of {slope} is not known; give its parameters values or assumptions")
+        return [-intercept / slope]
+    if poly.free_symbols_in_domain:
+        raise OutsideClass(f"cannot locate the roots of {g} for symbolic parameters; give them values")
+    try:
+        return list(dict.fromkeys(sp.real_roots(poly)))
+    except NotImplementedError:
+        raise OutsideClass(f"cannot locate the real roots of {g} exactly") from None
+
+
+def _compare(a: sp.Expr, b: sp.Expr) -> int:
+    gap = sp.expand(a - b)
+    if gap.is_zero:
+        return 0
+    if gap.is_positive:
+        return 1
+    if gap.is_negative:
+        return -1
+    raise OutsideClass(
+        f"the order of {a} and {b} is not known; give the parameters values or assumptions, e.g. a=positive"
+    )
+
+
+def _sorted(knots: Sequence[sp.Expr]) -> list[sp.Expr]:
+    ordered: list[sp.Expr] = []
+    for t in knots:
+        position, known = 0, False
+        for s in ordered:
+            side = _compare(t, s)
+            known = side == 0
+            if side <= 0:
+                break
+            position += 1
+        if not known:
+            ordered.insert(position, t)
+    return ordered
+
+
+def _inside(t: sp.Expr, lo: sp.Expr, hi: sp.Expr) -> bool:
+    return (lo is -sp.oo or _compare(t, lo) > 0) and (hi is sp.oo or _compare(t, hi) < 0)
+
+
+def _point_between(lo: sp.Expr, hi: sp.Expr) -> sp.Expr:
+    if lo is -sp.oo:
+        return sp.S.Zero if hi is sp.oo else hi - 1
+    return lo + 1 if hi is sp.oo else (lo + hi) / 2
+
+
+def _sign_at(g: sp.Expr, point: sp.Expr) -> int:
+    """The constant sign of g on an interval without roots, read off at a point inside."""
+    value = sp.expand(g.subs(x, point)) if g.has(x) else g
+    if value.is_zero:
+        return 0
+    if value.is_positive:
+        return 1
+    if value.is_negative:
+        return -1
+    raise OutsideClass(f"the sign of {value} is not known; give its parameters values or assumptions")

@@ -1,0 +1,60 @@
+"""The driver: it runs the stages in order, and is the architecture.
+
+    text ─parse→ Activation ─expand→ Atoms ─integrate→ Dual ─prove→ ProvedDual
+                                └─(outside the class)→ NumericDual
+    ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit→ generated module
+"""
+
+from mehler.derive.activation import Value, activation
+from mehler.derive.approximate import approximate
+from mehler.derive.dual import Jumps, NumericDual, ProvedDual
+from mehler.derive.emit.module import emit_numpy
+from mehler.derive.errors import DeriveError, EmitError, OutsideClass
+from mehler.derive.integrate import integrate
+from mehler.derive.prove import prove
+
+
+def derive_dual(
+    expr: str, *, jumps: Jumps = "almost-everywhere", **params: Value
+) -> ProvedDual | NumericDual:
+    """K = E[φ(u)φ(v)] and K̇ = E[φ'(u)φ'(v)] of the activation `expr`, derived and proved.
+
+    `expr` is a name ("relu") or an expression in x ("x*Phi(x)"). A keyword gives a parameter a value, as
+    in a=0.1 or a="1/10" (decimals are exact), or an assumption, as in a="positive"; without one it stays
+    a real symbol. `jumps` chooses φ' for a discontinuous φ: "almost-everywhere" is what training computes;
+    "distribution" keeps the impulses, so that K̇ = ∂K/∂c, and is infinite at ρ = 1.
+
+    Returns a ProvedDual (status "closed-form"), or a NumericDual (status "numeric") when a part of φ is
+    outside the Gaussian-closed class. Raises DeriveError (ParseError, DivergentExpectation, ProofError).
+    """
+    if jumps not in ("almost-everywhere", "distribution"):
+        raise DeriveError(f"jumps={jumps!r} is not known; use 'almost-everywhere' or 'distribution'")
+    phi = activation(expr, params)
+    try:
+        return prove(integrate(phi, jumps))
+    except OutsideClass as reason:
+        return approximate(phi, str(reason), jumps)
+
+
+def generate(
+    expr: str, *, name: str, target: str = "numpy", jumps: Jumps = "almost-everywhere", **params: Value
+) -> str:
+    """The source of a standalone module that evaluates the kernels of the activation `expr`.
+
+    `name` names the module (lower-case letters, digits, _). The only target so far is "numpy".
+    Raises DeriveError; OutsideClass when the activation has no known closed form.
+    """
+    if target not in TARGETS:
+        raise EmitError(f"target {target!r} is not available; choose from: {', '.join(TARGETS)}")
+    result = derive_dual(expr, jumps=jumps, **params)
+    return TARGETS[target](closed_form(result), name)
+
+
+def closed_form(result: ProvedDual | NumericDual) -> ProvedDual:
+    """`result` if it has a closed form. Raises OutsideClass with the reason if not."""
+    if isinstance(result, NumericDual):
+        raise OutsideClass(result.reason + "; choose an activation with a closed form, e.g. 'erf' or 'gelu'")
+    return result
+
+
+TARGETS = {"numpy": emit_numpy}

@@ -1,0 +1,148 @@
+"""Expectations by quadrature: the judge of derived formulas, and the values of activations that have none.
+
+E[φ(u)φ(v)] = ∫∫ φ(s)φ(t) p(s, t) ds dt by Gauss-Legendre on the rectangles between knots, in coordinates
+(u, v). Nothing here knows the theorem.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import sympy as sp
+from mpmath.libmp.libelefun import exp_fixed, ln2_fixed
+
+from mehler.derive.errors import DeriveError
+from mehler.derive.evaluate import compile_function, context
+from mehler.derive.pieces import Pieces
+from mehler.derive.symbols import x
+
+Point = Mapping[sp.Symbol, sp.Rational]
+
+# Nodes a piece: raised until a rule agrees with the one before.
+ORDERS = (24, 36, 54, 80, 120, 180, 270)
+
+
+def expectation_1d(functions: tuple[Pieces, Pieces], q: sp.Rational, env: Point, digits: int) -> Any:
+    """E[f(u) g(u)], u ~ N(0, q), to `digits` digits. Raises DeriveError when it does not converge."""
+    f, g = functions
+
+    def rule(ctx: Any, order: int) -> tuple[Any, Any]:
+        variance = _number(ctx, q)
+        nodes = _nodes(ctx, f, variance, env, digits, order)
+        g_values = _values(ctx, g, env, nodes)
+        f_values = _values(ctx, f, env, nodes)
+        norm = ctx.sqrt(2 * ctx.pi * variance)
+        weights = [w * ctx.exp(-(t**2) / (2 * variance)) / norm for t, w in nodes]
+        products = [w * a * b for w, a, b in zip(weights, f_values, g_values, strict=True)]
+        return [ctx.fsum(products)], ctx.fsum(abs(p) for p in products)
+
+    return _until_settled(rule, digits)[0]
+
+
+def expectations_2d(
+    functions: tuple[Pieces, ...], q1: sp.Rational, q2: sp.Rational, c: sp.Rational, env: Point, digits: int
+) -> list[Any]:
+    """[E f(u)f(v) for f in functions] for (u, v) ~ N(0, [[q1, c], [c, q2]]), to `digits` digits.
+
+    All functions must have the same knots. Needs q1q2 > c². Raises DeriveError when it does not converge.
+    """
+    det = q1 * q2 - c**2
+
+    def rule(ctx: Any, order: int) -> tuple[Any, Any]:
+        d = _number(ctx, det)
+        left, right = (
+            _nodes(ctx, functions[0], _number(ctx, variance), env, digits, order) for variance in (q1, q2)
+        )
+        # The density is exp(a(s) + b(t) + k·s·t) ≤ 1, so fixed-point integers hold it, many times faster.
+        unit = ctx.mpf(2) ** ctx.prec
+        k = _number(ctx, c) / d
+        right_t = [int(t * unit) for t, _ in right]
+        right_b = [int(-_number(ctx, q1) * t**2 / (2 * d) * unit) for t, _ in right]
+        right_f = [[int(w * y * unit) for (_, w), y in zip(right, _values(ctx, f, env, right), strict=True)] for f in functions]
+        left_f = [_values(ctx, f, env, left) for f in functions]
+        floor = -int(ctx.ln(10) * (digits + 12) * unit)
+        log2 = ln2_fixed(ctx.prec)
+        totals, sizes = [ctx.zero] * len(functions), [ctx.zero] * len(functions)
+        for i, (s, w) in enumerate(left):
+            slope, start = int(k * s * unit), int(-_number(ctx, q2) * s**2 / (2 * d) * unit)
+            exponents = [start + b + (slope * t >> ctx.prec) for t, b in zip(right_t, right_b, strict=True)]
+            density = [(j, exp_fixed(e, ctx.prec, log2)) for j, e in enumerate(exponents) if e > floor]
+            for n, values in enumerate(right_f):
+                terms = [p * values[j] for j, p in density]
+                scale = w * left_f[n][i] / unit**2
+                totals[n] += scale * sum(terms)
+                sizes[n] += abs(scale) * sum(map(abs, terms))
+        norm = 2 * ctx.pi * ctx.sqrt(d)
+        return [total / norm for total in totals], max(sizes) / norm
+
+    return _until_settled(rule, digits)
+
+
+def _until_settled(rule: Any, digits: int) -> list[Any]:
+    ctx = context(digits + 15)
+    previous: list[Any] | None = None
+    for order in ORDERS:
+        values, size = rule(ctx, order)
+        if previous is not None:
+            gap = max(abs(v - p) for v, p in zip(values, previous, strict=True))
+            if gap <= size * ctx.mpf(10) ** (-digits - 1):
+                return list(values)
+        previous = values
+    raise DeriveError(f"quadrature did not reach {digits} digits here; ask for fewer digits or a milder point")
+
+
+def _nodes(
+    ctx: Any, f: Pieces, variance: Any, env: Point, digits: int, order: int
+) -> list[tuple[Any, Any]]:
+    """Nodes and weights on every interval between knots, out to where the Gaussian is below the digits asked."""
+    values = {s: _number(ctx, v) for s, v in env.items()}
+    reach = ctx.sqrt(variance) * (ctx.sqrt(2 * ctx.ln(10) * (digits + 8)) + 2)
+    knots = [compile_function(t, ctx)(values) for t in f.knots]
+    inside = [t for t in knots if -reach < t < reach]
+    # An interval of many standard deviations is cut in two, so that one rule serves all intervals.
+    edges = sorted({-reach, *inside, reach} | ({ctx.zero} if not inside else set()))
+    nodes = []
+    for lo, hi in zip(edges, edges[1:], strict=False):
+        centre, half = (lo + hi) / 2, (hi - lo) / 2
+        nodes += [(centre + half * t, half * w) for t, w in _legendre(order, ctx.prec)]
+    return nodes
+
+
+def _values(ctx: Any, f: Pieces, env: Point, nodes: list[tuple[Any, Any]]) -> list[Any]:
+    values = {s: _number(ctx, v) for s, v in env.items()}
+    knots = [compile_function(t, ctx)(values) for t in f.knots]
+    pieces = [compile_function(p, ctx) for p in f.pieces]
+    return [ctx.re(pieces[sum(t > k for k in knots)](values | {x: t})) for t, _ in nodes]
+
+
+@cache
+def _legendre(order: int, prec: int) -> tuple[tuple[Any, Any], ...]:
+    """Gauss-Legendre nodes and weights on [−1, 1]: Newton's method, started in machine precision."""
+    ctx = context(15)
+    ctx.prec = prec + 10
+    pairs = []
+    for i in range((order + 1) // 2):
+        t: Any = math.cos(math.pi * (i + 0.75) / (order + 0.5))
+        for _ in range(4):
+            value, slope = _legendre_polynomial(order, t)
+            t -= value / slope
+        t, correct = ctx.mpf(t), 45
+        while correct < 2 * ctx.prec:
+            value, slope = _legendre_polynomial(order, t)
+            t, correct = t - value / slope, 2 * correct
+        weight = 2 / ((1 - t * t) * slope**2)
+        pairs.append((t, weight))
+    mirrored = [(-t, w) for t, w in pairs[: order // 2]]
+    return tuple(pairs + mirrored)
+
+
+def _legendre_polynomial(order: int, t: Any) -> tuple[Any, Any]:
+    before, value = 1, t
+    for n in range(2, order + 1):
+        before, value = value, ((2 * n - 1) * t * value - (n - 1) * before) / n
+    return value, order * (t * value - before) / (t * t - 1)
+
+
+def _number(ctx: Any, value: sp.Rational) -> Any:
+    return ctx.mpf(int(value.p)) / int(value.q)

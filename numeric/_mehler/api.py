@@ -1,0 +1,87 @@
+"""Networks: where a derived activation meets data."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from mehler.numeric import inputs
+from mehler.numeric.evaluator import Array, Evaluator, load_named, load_source
+from mehler.numeric.gram import Kernel, gram
+
+if TYPE_CHECKING:
+    from mehler.derive.compose import Recursion
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A fully connected network of infinite width: dense, φ, dense, φ, …, dense.
+
+    Weights N(0, σ_w²/fan-in) and biases N(0, σ_b²), in NTK parameterisation with biases trained; `depth`
+    hidden layers.
+    """
+
+    activation: str
+    depth: int
+    sigma_w: float
+    sigma_b: float
+    evaluator: Evaluator
+
+    def nngp(self, X: Array, Y: Array | None = None) -> Array:
+        """Σᴸ on rows of X (n, d) and Y (m, d; X when None), float32 or float64. Raises NumericError."""
+        return self.gram("nngp", X, Y)
+
+    def ntk(self, X: Array, Y: Array | None = None) -> Array:
+        """Θᴸ on rows of X (n, d) and Y (m, d; X when None), float32 or float64. Raises NumericError."""
+        return self.gram("ntk", X, Y)
+
+    def gram(
+        self,
+        kernel: Kernel,
+        X: Array,
+        Y: Array | None = None,
+        *,
+        out: Array | None = None,
+        progress: Progress | None = None,
+    ) -> Array:
+        """Either kernel, into `out` if given, reporting `progress`(tiles done, tiles in all)."""
+        return gram(
+            self.evaluator, X, Y, kernel=kernel, depth=self.depth, sigma_w=self.sigma_w, sigma_b=self.sigma_b,
+            out=out, progress=progress,
+        )  # fmt: skip
+
+    @cached_property
+    def recursion(self) -> "Recursion":
+        """The network's recursion in symbols, with K and K̇ derived and proved."""
+        from mehler.derive.compose import compose
+        from mehler.derive.pipeline import closed_form, derive_dual
+
+        dual = closed_form(derive_dual(self.activation, **self.evaluator.values))
+        return compose(dual, self.depth, self.sigma_w, self.sigma_b)
+
+
+def network(
+    activation: str, *, depth: int = 1, sigma_w: float = 1.0, sigma_b: float = 0.0, **params: float
+) -> Network:
+    """The network of `depth` hidden layers with an activation: a name ("relu") or an expression in x.
+
+    A named activation with a committed evaluator needs no derivation; any other is derived, proved and
+    generated here. Keywords give parameters of φ their values. A discontinuous φ has its almost-everywhere
+    derivative, as training has. Raises NumericError for a network that does not exist and DeriveError for
+    an activation that has no closed form.
+    """
+    depth, sigma_w, sigma_b = inputs.network(depth, sigma_w, sigma_b)
+    return Network(activation, depth, sigma_w, sigma_b, evaluator(activation, params))
+
+
+def evaluator(activation: str, params: dict[str, Any]) -> Evaluator:
+    """The NumPy evaluator of an activation: the committed one, or one generated now."""
+    module = load_named(activation) if isinstance(activation, str) else None
+    if module is None:
+        from mehler.derive.pipeline import generate
+
+        module = load_source(generate(activation, name="activation", **params), "the generated module")
+        params = {}
+    return Evaluator(module, {name: float(value) for name, value in params.items()})

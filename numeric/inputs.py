@@ -1,0 +1,64 @@
+"""Checks of what a user passes in: each failure is one line that names the fault and the remedy."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mehler.numeric.errors import NumericError
+
+Array = NDArray[np.floating[Any]]
+
+
+def rows(X: Any, name: str, sigma_b: float) -> Array:
+    """`X` as an (n, d) array of finite float32 or float64 rows, n, d ≥ 1.
+
+    A zero row is refused when σ_b = 0: it has no direction, so its kernels with other rows are no limit.
+    """
+    if not isinstance(X, np.ndarray):
+        raise NumericError(f"{name} must be a NumPy array, not {type(X).__name__}; use numpy.asarray({name})")
+    if X.dtype not in (np.float32, np.float64):
+        raise NumericError(f"{name} has dtype {X.dtype}; convert it, e.g. {name}.astype(numpy.float64)")
+    if X.ndim != 2:
+        raise NumericError(f"{name} must have shape (n, d), not {X.shape}; put one input in each row")
+    if 0 in X.shape:
+        raise NumericError(f"{name} is empty, of shape {X.shape}; give at least one row and one column")
+    finite = np.isfinite(X).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        raise NumericError(f"row {row} of {name} contains NaN or infinity; remove or repair it")
+    zero = ~X.any(axis=1)
+    if sigma_b == 0 and zero.any():
+        row = int(np.argmax(zero))
+        raise NumericError(f"row {row} of {name} is zero and has no direction; remove it or set sigma_b > 0")
+    return X
+
+
+def pair_of_rows(X: Any, Y: Any, sigma_b: float) -> tuple[Array, Array | None]:
+    """Checked X and Y (or None) with as many columns and of one dtype."""
+    X = rows(X, "X", sigma_b)
+    if Y is None:
+        return X, None
+    Y = rows(Y, "Y", sigma_b)
+    if X.shape[1] != Y.shape[1]:
+        raise NumericError(f"X has {X.shape[1]} columns and Y has {Y.shape[1]}; they must be equal")
+    if X.dtype != Y.dtype:
+        raise NumericError(f"X is {X.dtype} and Y is {Y.dtype}; convert one to the type of the other")
+    return X, Y
+
+
+def network(depth: Any, sigma_w: Any, sigma_b: Any) -> tuple[int, float, float]:
+    """depth ≥ 0, σ_w > 0 and σ_b ≥ 0, finite."""
+    if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or depth < 0:
+        raise NumericError(f"depth={depth!r} must be an integer >= 0, the number of hidden layers")
+    scales = []
+    for name, value, positive in (("sigma_w", sigma_w, True), ("sigma_b", sigma_b, False)):
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not math.isfinite(number) or number < 0 or (positive and number == 0):
+            raise NumericError(f"{name}={value!r} must be a finite number {'>' if positive else '>='} 0")
+        scales.append(number)
+    return int(depth), scales[0], scales[1]

@@ -1,0 +1,546 @@
+"""K = E[φ(u) φ(v)] and K̇ = E[φ′(u) φ′(v)], (u, v) ~ N(0, [[q₁, c], [c, q₂]]), by quadrature alone.
+
+The oracle the derived formulas are judged by. It reads the notation of φ with an interpreter of its own,
+differentiates by dual numbers and integrates at high precision, so it shares nothing with the derivation.
+
+The integral is iterated: u ~ N(0, q₁) outside, v | u ~ N(βu, s²) inside, β = c/q₁, s² = q₂ - c²/q₁. Both are
+cut at the switch points t of φ; the outer one also at the layers βu = t ± Zs, within which the inner integral
+feels a switch on the scale s/β. Between the cuts all is analytic and Gauss-Legendre converges geometrically.
+"""
+
+import ast
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+from functools import cache, lru_cache, reduce
+from itertools import pairwise
+from typing import Any
+
+import mpmath
+
+from mehler.numeric.errors import NumericError
+
+Exact = int | float | str | Fraction
+Dual = tuple[Any, Any]
+Function = Callable[[Dual], Dual]
+Condition = Callable[[Dual], bool]
+
+SHORTHANDS = {
+    "identity": "x",
+    "relu": "max(0, x)",
+    "relu2": "max(0, x)**2",
+    "hard_tanh": "max(-1, min(1, x))",
+    "softsign": "x/(1 + abs(x))",
+    "gelu": "x*Phi(x)",
+    "silu": "x*sigmoid(x)",
+    "swish": "x*sigmoid(x)",
+    "mish": "x*tanh(softplus(x))",
+    "gaussian": "exp(-x**2)",
+}
+_HOLDS: dict[type[ast.cmpop], set[int]] = {
+    ast.Lt: {-1},
+    ast.LtE: {-1, 0},
+    ast.Gt: {1},
+    ast.GtE: {1, 0},
+    ast.Eq: {0},
+    ast.NotEq: {-1, 1},
+}
+_MAGNITUDE = 4096  # bits of exponent: the digits of exp(exp(exp(9))) would take for ever
+_PROBES = 28  # samples that show how fast Gauss-Legendre will converge
+_NODES = 2  # nodes of a rule for each digit
+_WIDTH = 8  # standard deviations of a Gaussian that such a rule resolves
+
+
+def exact(value: Exact) -> Fraction:
+    """The rational number that is meant; a float stands for its binary value."""
+    # 1e999999999 is short to write and long to expand.
+    if isinstance(value, str) and not re.fullmatch(r"[^eE]{1,2000}([eE][+-]?\d{1,4})?", value):
+        raise NumericError(f"not an exact number: {value[:60]!r}")
+    try:
+        return Fraction(value)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        raise NumericError(f"not an exact number: {value!r:.60}") from error
+
+
+def _parse(text: str) -> ast.expr:
+    source = text.strip().replace("^", "**")
+    root = ast.parse(source, mode="eval").body
+    for node in ast.walk(root):
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            literal: Any = exact(ast.get_source_segment(source, node) or "")
+            node.value = literal
+    return root
+
+
+def _elementary(m: Any) -> dict[str, Callable[[Any], Dual]]:
+    root_half, root_pi, root_tau = m.sqrt(m.mpf(1) / 2), m.sqrt(m.pi), m.sqrt(2 * m.pi)
+
+    def sigmoid(v: Any) -> Any:
+        return 1 / (1 + m.exp(-v))
+
+    return {
+        "exp": lambda v: (m.exp(v),) * 2,
+        "log": lambda v: (m.log(v), 1 / v),
+        "sqrt": lambda v: (m.sqrt(v), 1 / (2 * m.sqrt(v))),
+        "sin": lambda v: (m.sin(v), m.cos(v)),
+        "cos": lambda v: (m.cos(v), -m.sin(v)),
+        "tan": lambda v: (m.tan(v), m.sec(v) ** 2),
+        "sinh": lambda v: (m.sinh(v), m.cosh(v)),
+        "cosh": lambda v: (m.cosh(v), m.sinh(v)),
+        "tanh": lambda v: (m.tanh(v), m.sech(v) ** 2),
+        "atan": lambda v: (m.atan(v), 1 / (1 + v * v)),
+        "arctan": lambda v: (m.atan(v), 1 / (1 + v * v)),
+        "erf": lambda v: (m.erf(v), 2 * m.exp(-v * v) / root_pi),
+        "erfc": lambda v: (m.erfc(v), -2 * m.exp(-v * v) / root_pi),
+        "Phi": lambda v: (m.erfc(-v * root_half) / 2, m.exp(-v * v / 2) / root_tau),
+        "sigmoid": lambda v: (sigmoid(v), sigmoid(v) * sigmoid(-v)),
+        "softplus": lambda v: (m.log1p(m.exp(v)), sigmoid(v)),
+    }
+
+
+class Activation:
+    """x ↦ (φ(x), φ′(x)), read from the notation of φ and differentiated almost everywhere by dual numbers."""
+
+    def __init__(self, expression: str, parameters: Mapping[str, Exact], m: Any) -> None:
+        self.m = m
+        # The signs that decided the branches of the last evaluation: where they change, φ switches.
+        self._path: list[int] = []
+        self._knots: dict[int, list[Any]] = {}
+        self._unary = _elementary(m) | {
+            "abs": lambda v: (abs(v), self._side(v)),
+            "sign": lambda v: (m.mpf(self._side(v)), 0),
+            "step": lambda v: (m.mpf(1 + self._side(v)) / 2, 0),
+        }
+        self._unary |= {"Abs": self._unary["abs"], "heaviside": self._unary["step"]}
+        self._constants = {"pi": +m.pi, "e": +m.e, "E": +m.e}
+        self._constants |= {name: self.number(exact(value)) for name, value in parameters.items()}
+        if len(expression) > 2000 or "x" in parameters:
+            raise NumericError("the activation is longer than 2000 characters, or has a parameter x")
+        try:
+            root = _parse(expression)
+            if isinstance(root, ast.Name) and root.id in self._unary.keys() | SHORTHANDS.keys():
+                root = ast.Call(func=root, args=[ast.Name(id="x")], keywords=[])
+            self._dual = self._value(root)
+        except NumericError:
+            raise
+        except (SyntaxError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
+            raise NumericError(f"not an activation: {error}".splitlines()[0]) from error
+
+    def __call__(self, x: Any) -> Dual:
+        self._path.clear()
+        try:
+            return self._dual((x, self.m.one))
+        except (ValueError, ArithmeticError, TypeError, RecursionError, MemoryError) as error:
+            raise NumericError(f"φ is undefined at x = {self.m.nstr(x, 6)}: {error}") from error
+
+    def knots(self, reach: float) -> list[Any]:
+        """The points |x| ≤ max(60, reach) where φ takes another branch; far ones are sought more coarsely."""
+        coarse = 2 ** max(0, math.ceil(math.log2(reach / 60)))
+        if coarse not in self._knots:
+            # Dyadic points are exact at any precision, and the likely knots 0, ±1, ±1/2 are among them.
+            grid = sorted({scale * k for scale in (1, coarse) for k in range(-1920, 1921)})
+            points = [self.m.mpf(k) / 32 for k in grid] if self._branch(self.m.zero) else []
+            steps = pairwise((x, self._branch(x)) for x in points)
+            self._knots[coarse] = sorted({t for start, end in steps for t in self._between(*start, *end)})
+        return self._knots[coarse]
+
+    def _between(self, a: Any, before: tuple[int, ...], b: Any, after: tuple[int, ...]) -> Iterator[Any]:
+        m = self.m
+        tiny = m.ldexp(max(1, abs(a), abs(b)), 4 - m.prec)
+        for _ in range(100):
+            if before == after:
+                return
+            low, high = a, b
+            while high - low > tiny:
+                middle = (low + high) / 2
+                low, high = (middle, high) if self._branch(middle) == before else (low, middle)
+            short = m.ldexp(m.nint(m.ldexp(high, 20)), -20)
+            yield short if abs(short - high) <= 2 * tiny else high
+            a, before = high, self._branch(high)
+        raise NumericError(f"φ switches without end near x = {m.nstr(a, 6)}")
+
+    def _branch(self, x: Any) -> tuple[int, ...]:
+        self(x)
+        return tuple(self._path)
+
+    def _side(self, gap: Any) -> int:
+        side = (gap > 0) - (gap < 0)
+        self._path.append(side)
+        return side
+
+    def number(self, value: Fraction) -> Any:
+        """The fraction at working precision."""
+        return self.m.mpf(value.numerator) / value.denominator
+
+    def _value(self, node: ast.expr) -> Function:
+        function = self._compiled(node)
+        if any(isinstance(part, ast.Name) and part.id == "x" for part in ast.walk(node)):
+            return function
+        constant = function((self.m.zero, self.m.zero))
+        return lambda x: constant
+
+    def _compiled(self, node: ast.expr) -> Function:
+        match node:
+            case ast.Name(id="x"):
+                return lambda x: x
+            case ast.Name(id=name) if name in self._constants:
+                return lambda x: (self._constants[name], 0)
+            case ast.Constant(value=Fraction() as value):
+                number = self.number(value)
+                return lambda x: (number, 0)
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return self._value(operand)
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                inner = self._value(operand)
+                return lambda x: (-(v := inner(x))[0], -v[1])
+            case ast.BinOp(left=left, op=op, right=right):
+                return self._binary(op, self._value(left), self._value(right))
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                return self._select([(test, body), (ast.Constant(value=True), orelse)])
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+                return self._call(name, args)
+        raise NumericError(f"not part of the notation: {ast.unparse(node)[:60]}")
+
+    def _binary(self, op: ast.operator, left: Function, right: Function) -> Function:
+        match op:
+            case ast.Add():
+                return lambda x: ((a := left(x))[0] + (b := right(x))[0], a[1] + b[1])
+            case ast.Sub():
+                return lambda x: ((a := left(x))[0] - (b := right(x))[0], a[1] - b[1])
+            case ast.Mult():
+                return lambda x: ((a := left(x))[0] * (b := right(x))[0], a[1] * b[0] + a[0] * b[1])
+            case ast.Div():
+                return lambda x: (q := (a := left(x))[0] / (b := right(x))[0], (a[1] - q * b[1]) / b[0])
+            case ast.Pow():
+                return lambda x: self._power(*left(x), *right(x))
+        raise NumericError(f"not part of the notation: {type(op).__name__}")
+
+    def _power(self, base: Any, d_base: Any, exponent: Any, d_exponent: Any) -> Dual:
+        power = self._bounded(base) ** self._bounded(exponent)
+        slope = exponent * base ** (exponent - 1) * d_base if exponent and d_base else 0
+        return power, slope + power * self.m.log(base) * d_exponent if d_exponent else slope
+
+    def _bounded(self, value: Any) -> Any:
+        if self.m.mag(value) > _MAGNITUDE:
+            raise NumericError(f"a number beyond 2**{_MAGNITUDE}")
+        return value
+
+    def _call(self, name: str, args: list[ast.expr]) -> Function:
+        match name, args:
+            case "Piecewise", [_, *_] if all(isinstance(p, ast.Tuple) and len(p.elts) == 2 for p in args):
+                return self._select([(p.elts[1], p.elts[0]) for p in args if isinstance(p, ast.Tuple)])
+            case "where", [test, body, orelse]:
+                return self._select([(test, body), (ast.Constant(value=True), orelse)])
+            case "clip", [value, low, high]:
+                floored = self._extremum(1, [self._value(value), self._value(low)])
+                return self._extremum(-1, [floored, self._value(high)])
+            case "max" | "Max" | "min" | "Min", [_, *_]:
+                return self._extremum(1 if name in ("max", "Max") else -1, [self._value(a) for a in args])
+        if len(args) != 1 or name not in self._unary.keys() | SHORTHANDS.keys():
+            raise NumericError(f"no function {name} of {len(args)} arguments in the notation")
+        inner = self._value(args[0])
+        if name in SHORTHANDS:
+            body = self._value(_parse(SHORTHANDS[name]))
+            return lambda x: body(inner(x))
+        unary = self._unary[name]
+
+        def composed(x: Dual) -> Dual:
+            value, slope = inner(x)
+            outer, outer_slope = unary(self._bounded(value))
+            return outer, outer_slope * slope
+
+        return composed
+
+    def _extremum(self, sign: int, candidates: list[Function]) -> Function:
+        def best(a: Dual, b: Dual) -> Dual:
+            side = sign * self._side(b[0] - a[0])
+            # At a tie the slope is the mean, as in (a + b + |a - b|)/2.
+            return (a, b)[side > 0] if side else (a[0], (a[1] + b[1]) / 2)
+
+        return lambda x: reduce(best, (f(x) for f in candidates))
+
+    def _select(self, pieces: list[tuple[ast.expr, ast.expr]]) -> Function:
+        branches = [(self._condition(test), self._value(body)) for test, body in pieces]
+
+        def chosen(x: Dual) -> Dual:
+            for holds, body in branches:
+                if holds(x):
+                    return body(x)
+            raise NumericError("no piece covers it")
+
+        return chosen
+
+    def _condition(self, node: ast.expr) -> Condition:
+        match node:
+            case ast.Constant(value=bool() as truth):
+                return lambda x: truth
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                inner = self._condition(operand)
+                return lambda x: not inner(x)
+            case ast.BoolOp(op=op, values=values):
+                parts, combine = [self._condition(v) for v in values], all if isinstance(op, ast.And) else any
+                return lambda x: combine(part(x) for part in parts)
+            case ast.Compare(left=left, ops=ops, comparators=others) if all(type(op) in _HOLDS for op in ops):
+                sides = [self._value(v) for v in (left, *others)]
+                links = [(a, b, _HOLDS[type(op)]) for (a, b), op in zip(pairwise(sides), ops, strict=True)]
+                return lambda x: all(self._side(a(x)[0] - b(x)[0]) in holds for a, b, holds in links)
+        raise NumericError(f"not a condition of the notation: {ast.unparse(node)[:60]}")
+
+
+def _legendre(n: int, x: Any) -> tuple[Any, Any]:
+    """(Pₙ₋₁(x), Pₙ(x)) by the three-term recurrence."""
+    before, here = 1, x
+    for k in range(2, n + 1):
+        before, here = here, ((2 * k - 1) * x * here - (k - 1) * before) / k
+    return before, here
+
+
+@lru_cache(maxsize=64)
+def _gauss(m: Any, n: int) -> list[tuple[Any, Any]]:
+    """The nodes y and weights 2/((1 - y²) Pₙ′(y)²) of Gauss-Legendre on [-1, 1], by Newton's iteration."""
+    half = []
+    for k in range((n + 1) // 2):
+        y, step = m.cos(m.pi * (4 * k + 3) / (4 * n + 2)), m.one
+        while abs(step) > m.ldexp(1, -m.prec // 2 - 5):
+            before, here = _legendre(n, y)
+            slope = n * (y * here - before) / (y * y - 1)
+            step = here / slope
+            y -= step
+        before, here = _legendre(n, y)
+        half.append((y, 2 * (1 - y * y) / (n * before) ** 2))
+    return half + [(-y, w) for y, w in half[: n // 2]]
+
+
+@lru_cache(maxsize=8)
+def _context(digits: int) -> Any:
+    """An mpmath context of our own, shared by every oracle that works with so many digits."""
+    m = mpmath.mp.clone()
+    m.dps, m.trap_complex = digits, True
+    return m
+
+
+@lru_cache(maxsize=1)
+def _probe() -> list[tuple[float, float, float]]:
+    """Nodes and the weights that take the samples there to the two highest Legendre coefficients."""
+    rows = []
+    for y, w in _gauss(_context(15), _PROBES):
+        before, here = _legendre(_PROBES - 1, y)
+        rows.append((float(y), float(w * here), float(w * before)))
+    return rows
+
+
+class _Marginal:
+    """φ under N(0, σ²): how far it matters, and the heights and norms that small is measured by."""
+
+    def __init__(self, phi: Activation, sigma: Any, goal: int) -> None:
+        m = phi.m
+        self.phi, self.sigma, self.goal = phi, sigma, goal
+        ticks = range(-128, 129)
+        # z = ±k²/256 is dense near 0, where a steep φ at a large σ does all it does.
+        points = [m.mpf(k * abs(k)) / 256 for k in ticks]
+        damped = [[abs(f) * m.exp(-z * z / 4) for f in phi(sigma * z)] for z in points]
+        columns = list(zip(*damped, strict=True))
+        self.heights = [max(column) for column in columns]
+        # dz = |k|/128 dk, and |k|/128 over the root of 2π is |k|/321.
+        self.norms = [m.sqrt(m.fsum(abs(k) * f * f for k, f in zip(ticks, c, strict=True)) / 321) for c in columns]
+        least = m.mpf(10) ** -goal
+        relevant = [
+            abs(z) + m.mpf(1) / 2
+            for z, row in zip(points, damped, strict=True)
+            if any(f * f > h * h * least for f, h in zip(row, self.heights, strict=True))
+        ]
+        self.spread = max([m.sqrt(-2 * m.log(least)), *relevant])
+        if self.spread > points[-1]:
+            raise NumericError("φ grows too fast for its expectation")
+        self.reach = self.spread * sigma
+
+    def smooth(self, a: Any, b: Any, sigma: Any) -> bool:
+        """Whether Gauss-Legendre reaches 10^-goal for φ(x) exp(-x²/4σ²), and for φ′, on [a, b]."""
+        samples = []
+        for y, *_ in _probe():
+            x = (a + b) / 2 + (b - a) / 2 * y
+            damping = self.phi.m.exp(-((x / sigma) ** 2) / 4)
+            pair = zip(self.phi(x), self.heights, strict=True)
+            samples.append([float(f * damping / (height or 1)) for f, height in pair])
+        return all(self._resolved(column) for column in zip(*samples, strict=True))
+
+    def _resolved(self, samples: tuple[float, ...]) -> bool:
+        top = max(map(abs, samples))
+        tail = max(abs(sum(f * row[i] for f, row in zip(samples, _probe(), strict=True))) for i in (1, 2))
+        # The coefficients fall as ρ^-k, the error of n nodes as ρ^-2n.
+        return not top or top * (tail / top) ** (2 * _NODES * self.goal / (_PROBES - 1)) <= 10.0**-self.goal
+
+
+def _mesh(breaks: set[Any], knots: list[Any], smooth: Callable[[Any, Any], bool]) -> list[tuple[Any, Any]]:
+    """Cells between the breaks, halved until smooth, and joined where the join is smooth and no knot."""
+    cells: list[tuple[Any, Any]] = []
+    pending = list(pairwise(sorted(breaks)))[::-1]
+    deepest = len(pending) + 50
+    while pending:
+        a, b = pending.pop()
+        if not smooth(a, b):
+            if len(pending) > deepest:
+                raise NumericError(f"φ is not piecewise analytic near x = {float(a):.6g}")
+            pending += [((a + b) / 2, b), (a, (a + b) / 2)]
+        elif cells and a not in knots and smooth(cells[-1][0], b):
+            cells[-1] = (cells[-1][0], b)
+        else:
+            cells.append((a, b))
+    return cells
+
+
+class _Plane:
+    """The iterated integral at one point (q₁, q₂, c), q₁ > 0, laid out for 10^-goal of the norms."""
+
+    def __init__(self, phi: Activation, q1: Fraction, q2: Fraction, c: Fraction, goal: int) -> None:
+        m = phi.m
+        self.phi, self.beta = phi, phi.number(c / q1)
+        self.s = m.sqrt(phi.number(q2 - c * c / q1))
+        outer = _Marginal(phi, m.sqrt(phi.number(q1)), goal)
+        inner = outer if q1 == q2 else _Marginal(phi, m.sqrt(phi.number(q2)), goal)
+        self.sigma, self.spread = outer.sigma, max(outer.spread, inner.spread)
+        self.norms = [f * g for f, g in zip(outer.norms, inner.norms, strict=True)]
+        knots, width = phi.knots(max(outer.reach, inner.reach)), self.spread * self.s
+        layers = {(t + w) / self.beta for t in knots for w in (-width, width) if self.beta}
+
+        def smooth(a: Any, b: Any) -> bool:
+            low, high = sorted((self.beta * a, self.beta * b))
+            return outer.smooth(a, b, self.sigma) and (
+                # The inner integral is smooth on the scale s, and as φ itself is where it feels no knot.
+                high - low <= _WIDTH * self.s
+                or not any(low - width < t < high + width for t in knots)
+                and inner.smooth(low, high, self.beta * self.sigma)
+            )
+
+        def cut(points: Iterable[Any], reach: Any) -> set[Any]:
+            return {-reach, reach} | {t for t in points if abs(t) < reach}
+
+        self.outer = _mesh(cut([*knots, *layers], outer.reach), knots, smooth)
+        self.inner: list[tuple[Any, Any, int]] = []
+        if self.s:
+            cells = _mesh(cut(knots, inner.reach), knots, lambda a, b: inner.smooth(a, b, inner.sigma))
+            counts = [int(m.ceil((b - a) / (_WIDTH * self.s))) for a, b in cells]
+            self.inner = [(a, (b - a) / k, k) for (a, b), k in zip(cells, counts, strict=True)]
+
+    def sums(self, n: int) -> list[Any]:
+        """K and K̇ with n nodes a cell."""
+        m = self.phi.m
+        conditional = self._conditional(n) if self.s else lambda mean, half, i: self.phi(mean + half * nodes[i][0])
+        nodes, totals = _gauss(m, n), [m.zero, m.zero]
+        for a, b in self.outer:
+            centre, half = (a + b) / 2, (b - a) / 2
+            for i, (y, w) in enumerate(nodes):
+                pair = self.phi(centre + half * y)
+                if any(pair):
+                    z = (centre + half * y) / self.sigma
+                    weight = w * half * m.exp(-z * z / 2) / (self.sigma * m.sqrt(2 * m.pi))
+                    expected = conditional(self.beta * centre, self.beta * half, i)
+                    totals = [t + weight * f * g for t, f, g in zip(totals, pair, expected, strict=True)]
+        return totals
+
+    def _conditional(self, n: int) -> Callable[[Any, Any, int], list[Any]]:
+        """E[φ(v) | u] and E[φ′(v) | u] for βu = mean + half yᵢ, v summed over v₀ + h yⱼ in each cell.
+
+        exp(-(βu - v)²/2s²) = exp(-(βu - v₀)²/2s²) exp(((mean - v₀) h yⱼ - h² yⱼ²/2)/s²) exp(half h yᵢ yⱼ/s²):
+        each factor is shared by many pairs of nodes, the last by all cells of like widths.
+        """
+        m, variance = self.phi.m, self.s**2
+        nodes = _gauss(m, n)
+
+        @cache
+        def samples(start: Any, width: Any, k: int) -> list[tuple[Any, ...]]:
+            points = [(start + width * (2 * k + 1 + y) / 2, w * width / 2) for y, w in nodes]
+            columns = zip(*([w * f for f in self.phi(v)] for v, w in points), strict=True)
+            return list(columns)
+
+        @cache
+        def tilted(mean: Any, start: Any, width: Any, k: int) -> list[list[Any]]:
+            columns = samples(start, width, k)
+            if not any(map(any, columns)):
+                return []
+            gap, h = mean - start - width * (2 * k + 1) / 2, width / 2
+            tilts = [m.exp((gap - h * y / 2) * h * y / variance) for y, _ in nodes]
+            return [[t * f for t, f in zip(tilts, column, strict=True)] for column in columns]
+
+        @cache
+        def cross(scale: Any) -> list[list[Any]]:
+            return [[m.exp(scale * y * t) for t, _ in nodes] for y, _ in nodes]
+
+        def means(mean: Any, half: Any, i: int) -> list[Any]:
+            here = mean + half * nodes[i][0]
+            z = here / self.beta / self.sigma if self.beta else 0
+            window = self.s * m.sqrt(max(m.zero, self.spread**2 - z * z))
+            totals = [m.zero, m.zero]
+            for start, width, count in self.inner:
+                first = max(0, int(m.floor((here - window - start) / width)))
+                last = min(count, int(m.ceil((here + window - start) / width)))
+                for k in range(first, last):
+                    columns = tilted(mean, start, width, k)
+                    if columns:
+                        gap = here - start - width * (2 * k + 1) / 2
+                        density = m.exp(-gap * gap / (2 * variance)) / m.sqrt(2 * m.pi * variance)
+                        row = cross(half * width / (2 * variance))[i]
+                        sums = (m.fdot(zip(row, column, strict=True)) for column in columns)
+                        totals = [t + density * f for t, f in zip(totals, sums, strict=True)]
+            return totals
+
+        return means
+
+
+class Oracle:
+    """K and K̇ of one activation, to about `digits` digits; where K cancels, to as many of the norms squared."""
+
+    def __init__(self, expression: str, parameters: Mapping[str, Exact] | None = None, digits: int = 25) -> None:
+        if not 1 <= digits <= 100:
+            raise NumericError("an oracle gives 1 to 100 digits")
+        self._digits = digits
+        self._activation = cache(lambda dps: Activation(expression, parameters or {}, _context(dps)))
+        self._at_zero = self._activation(20 + 10 * math.ceil(digits / 10))
+
+    def kernel(self, q1: Exact, q2: Exact, c: Exact) -> Any:
+        """E[φ(u) φ(v)]."""
+        return self.both(q1, q2, c)[0]
+
+    def kernel_dot(self, q1: Exact, q2: Exact, c: Exact) -> Any:
+        """E[φ′(u) φ′(v)], φ′ almost everywhere."""
+        return self.both(q1, q2, c)[1]
+
+    def diagonal(self, q: Exact) -> Dual:
+        """E[φ(u)²] and E[φ′(u)²], u ~ N(0, q)."""
+        return self.both(q, q, q)
+
+    def both(self, q1: Exact, q2: Exact, c: Exact) -> Dual:
+        """(E[φ(u) φ(v)], E[φ′(u) φ′(v)]), as mpf of the global context."""
+        (small, large), shared = sorted((exact(q1), exact(q2))), exact(c)
+        if small < 0 or large * small < shared**2:
+            raise NumericError(f"not a covariance: q1 = {q1}, q2 = {q2}, c = {c}")
+        phi = self._activation(20 + 10*math.ceil(self._digits/10))
+        kernel, dot = self._integral(large, small, shared) if large else [f * f for f in phi(phi.m.zero)]
+        return mpmath.mp.make_mpf(kernel._mpf_), mpmath.mp.make_mpf(dot._mpf_)
+
+    def _integral(self, q1: Fraction, q2: Fraction, c: Fraction) -> list[Any]:
+        digits, gap = self._digits, q1 * q2 - c * c
+        # The gap between βu and v is wanted relative to s.
+        guard = 10 + (int(math.log10(int(q1 * q2 / gap)) / 2) if gap else 0)
+
+        def plane(goal: int) -> _Plane:
+            dps = 10 * math.ceil((goal + guard) / 10)
+            return _Plane(self._activation(dps), q1, q2, c, goal)
+
+        goal = digits + 3
+        layout = plane(goal)
+        m = layout.phi.m
+        result = layout.sums(_NODES * goal)
+        pairs = list(zip(result, layout.norms, strict=True))
+        lost = [min(digits, int(m.log10(norm / abs(f))) if f else digits) for f, norm in pairs if norm]
+        if max(lost, default=0) > 0:
+            goal += max(lost)
+            layout = plane(goal)
+            result = layout.sums(_NODES * goal)
+        for growth in (1.2, 1.5, 2, 3):
+            previous, result = result, layout.sums(math.ceil(growth * _NODES * goal))
+            small = [10.0**-digits * max(abs(f), 10.0**-digits * n) for f, n in zip(result, layout.norms, strict=True)]
+            if all(abs(f - g) <= e for f, g, e in zip(result, previous, small, strict=True)):
+                return result
+        raise NumericError("the quadrature does not converge")
