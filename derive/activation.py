@@ -30,7 +30,6 @@ NAMED: Mapping[str, str] = MappingProxyType(
         "sin": "sin(x)",
         "cos": "cos(x)",
         "rff": "sqrt(2)*cos(x - pi/4)",
-        "snake": "x + sin(a*x)**2/a",
         "exp": "exp(a*x)",
         "gaussian": "exp(-x**2)",
         "cubic": "x**3",
@@ -47,11 +46,8 @@ NAMED: Mapping[str, str] = MappingProxyType(
 
 # Run-time defaults of named parameters, where the field has a customary value.
 DEFAULTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"leaky_relu": {"a": "0.01"}, "snake": {"a": "1"}, "exp": {"a": "1"}, "elu": {"a": "1"}}
+    {"leaky_relu": {"a": "0.01"}, "exp": {"a": "1"}, "elu": {"a": "1"}}
 )
-
-# Signs that a name's formula needs.
-_ASSUMED: Mapping[str, Mapping[str, str]] = MappingProxyType({"snake": {"a": "positive"}})
 
 # Symbols of the derivation itself.
 RESERVED = frozenset("x q q1 q2 c rho theta sin_theta Delta norm det".split())
@@ -82,7 +78,7 @@ def activation(text: str, params: Mapping[str, Value] | None = None) -> Activati
     Raises ParseError, or OutsideClass when a knot cannot be located.
     """
     name = text.strip() if isinstance(text, str) else ""
-    declared = {key: _value(key, value) for key, value in (dict(_ASSUMED.get(name, {})) | dict(params or {})).items()}
+    declared = {key: _value(key, value) for key, value in (params or {}).items()}
     expr = parse(text, NAMED, declared)
     if not expr.has(x):
         raise ParseError(f"{shorten(text)!r} does not depend on x; write a function of x such as 'max(0, x)'")

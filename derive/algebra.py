@@ -209,11 +209,22 @@ class Algebra:
 
     def _function(self, expr: sp.Expr) -> Form:
         normal = expr.func(*(self.restore(self.lower(a)) for a in expr.args)) if expr.args else expr
-        if self.orient and normal.has(Phi, Phi2):
-            normal = _orient(normal)
-        if normal.is_Mul or normal.is_Add or normal.is_Number or normal.is_Symbol:
-            return self.lower(normal) if normal.func != expr.func else self._term(normal)
-        return self._term(normal)
+        if isinstance(normal, Phi | Phi2):
+            return self._normal_probability(_orient(normal) if self.orient else normal)
+        if normal.func == expr.func or normal.is_Atom:
+            return self._term(normal) if not normal.is_Number else self.lower(normal)
+        return self.lower(normal)
+
+    def _normal_probability(self, expr: sp.Expr) -> Form:
+        """A polynomial in Φ and Φ₂ whose arguments are normal already."""
+        total: Form = {}
+        for term in sp.Add.make_args(sp.expand(expr)):
+            product = self._coefficient(self.field(1))
+            for factor in sp.Mul.make_args(term):
+                form = self._term(factor) if isinstance(factor, Phi | Phi2) else self.lower(factor)
+                product = self._times(product, form)
+            _accumulate(total, product)
+        return total
 
 
 def _accumulate(total: Form, form: Form) -> None:

@@ -123,6 +123,7 @@ def real_values(expressions: Sequence[sp.Expr], env: Mapping[sp.Symbol, sp.Ratio
     Raises DeriveError when a value is not finite or does not settle, as at a pole of the formula.
     """
     previous: list[Any] | None = None
+    zero = mpmath.mpf(0)
     for extra in (10, 25, 60, 150, 400):
         ctx = context(digits + extra)
         values_env = {s: ctx.mpf(int(v.p)) / int(v.q) for s, v in env.items()}
@@ -134,9 +135,11 @@ def real_values(expressions: Sequence[sp.Expr], env: Mapping[sp.Symbol, sp.Ratio
             raise DeriveError("the formula is infinite here; choose another point")
         tolerance = ctx.mpf(10) ** (-digits - 3)
         if previous is not None and all(
-            abs(v - p) <= tolerance * max(abs(v), ctx.mpf(10) ** (-digits - extra // 2))
+            abs(v - p) <= tolerance * abs(v) or max(abs(v), abs(p)) <= zero
             for v, p in zip(values, previous, strict=True)
         ):
             return values
         previous = values
+        # What stays below the rounding of many more digits than asked is zero.
+        zero = ctx.mpf(10) ** (-(digits + extra) * 2 // 5) if extra >= 60 else zero
     raise DeriveError(f"the value does not settle at {digits} digits; ask for fewer digits")

@@ -174,7 +174,7 @@ def one_minus_cos(cos, sin):
 PHI2 = '''
 def phi2(h, k, r):
     """P(X <= h, Y <= k) for standard normal X, Y of correlation r, by Owen's function T."""
-    h, k, r = np.broadcast_arrays(h, k, r)
+    h, k, r = np.broadcast_arrays(h, k, np.clip(r, -1, 1))
     root = np.maximum(np.sqrt((1 - r) * (1 + r)), 1e-18)
     with np.errstate(divide="ignore", invalid="ignore"):
         slope_h = np.where(h == 0, np.copysign(np.inf, k), (k - r * h) / (h * root))

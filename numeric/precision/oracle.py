@@ -343,7 +343,9 @@ class _Marginal:
         columns = list(zip(*damped, strict=True))
         self.heights = [max(column) for column in columns]
         # dz = |k|/128 dk, and |k|/128 over the root of 2π is |k|/321.
-        self.norms = [m.sqrt(m.fsum(abs(k) * f * f for k, f in zip(ticks, c, strict=True)) / 321) for c in columns]
+        self.norms = [
+            m.sqrt(m.fsum(abs(k) * f * f for k, f in zip(ticks, c, strict=True)) / 321) for c in columns
+        ]
         least = m.mpf(10) ** -goal
         relevant = [
             abs(z) + m.mpf(1) / 2
@@ -373,20 +375,29 @@ class _Marginal:
 
 
 def _mesh(breaks: set[Any], knots: list[Any], smooth: Callable[[Any, Any], bool]) -> list[tuple[Any, Any]]:
-    """Cells between the breaks, halved until smooth, and joined where the join is smooth and no knot."""
+    """Cells between the breaks, halved until smooth, and joined where the join is smooth and no knot.
+
+    A join of very unequal cells would hide the steep one between two samples.
+    """
     cells: list[tuple[Any, Any]] = []
     pending = list(pairwise(sorted(breaks)))[::-1]
-    deepest = len(pending) + 50
+    deepest, finest = len(pending) + 50, 0
     while pending:
         a, b = pending.pop()
         if not smooth(a, b):
             if len(pending) > deepest:
                 raise NumericError(f"φ is not piecewise analytic near x = {float(a):.6g}")
             pending += [((a + b) / 2, b), (a, (a + b) / 2)]
-        elif cells and a not in knots and smooth(cells[-1][0], b):
-            cells[-1] = (cells[-1][0], b)
+        elif (
+            cells
+            and a not in knots
+            and b - cells[-1][0] <= 8 * min(finest, b - a)
+            and smooth(cells[-1][0], b)
+        ):
+            cells[-1], finest = (cells[-1][0], b), min(finest, b - a)
         else:
             cells.append((a, b))
+            finest = b - a
     return cells
 
 
@@ -425,9 +436,11 @@ class _Plane:
 
     def sums(self, n: int) -> list[Any]:
         """K and K̇ with n nodes a cell."""
-        m = self.phi.m
-        conditional = self._conditional(n) if self.s else lambda mean, half, i: self.phi(mean + half * nodes[i][0])
-        nodes, totals = _gauss(m, n), [m.zero, m.zero]
+        m, nodes = self.phi.m, _gauss(self.phi.m, n)
+        conditional = (
+            self._conditional(n) if self.s else lambda mean, half, i: self.phi(mean + half * nodes[i][0])
+        )
+        totals = [m.zero, m.zero]
         for a, b in self.outer:
             centre, half = (a + b) / 2, (b - a) / 2
             for i, (y, w) in enumerate(nodes):
@@ -438,6 +451,11 @@ class _Plane:
                     expected = conditional(self.beta * centre, self.beta * half, i)
                     totals = [t + weight * f * g for t, f, g in zip(totals, pair, expected, strict=True)]
         return totals
+
+    def cancelled(self, sums: list[Any], most: int) -> int:
+        """The digits by which the sums are smaller than their norms."""
+        fallen = [norm / abs(f) if f else math.inf for f, norm in zip(sums, self.norms, strict=True) if norm]
+        return max((min(most, int(self.phi.m.log10(f))) if f < math.inf else most for f in fallen), default=0)
 
     def _conditional(self, n: int) -> Callable[[Any, Any, int], list[Any]]:
         """E[φ(v) | u] and E[φ′(v) | u] for βu = mean + half yᵢ, v summed over v₀ + h yⱼ in each cell.
@@ -467,8 +485,19 @@ class _Plane:
         def cross(scale: Any) -> list[list[Any]]:
             return [[m.exp(scale * y * t) for t, _ in nodes] for y, _ in nodes]
 
+        # Where the pieces are too many to be shared, and φ is smooth around, the trapezoidal rule is as good.
+        crowded = [cell for cell in self.inner if cell[2] > n]
+        step, reach = 2 * self.spread / n, self.spread * self.s
+        ticks = [step * (2 * k + 1 - n) / 2 for k in range(n)]
+        bell = [step * m.exp(-z * z / 2) / m.sqrt(2 * m.pi) for z in ticks]
+
         def means(mean: Any, half: Any, i: int) -> list[Any]:
             here = mean + half * nodes[i][0]
+            if any(
+                start <= here - reach and here + reach <= start + width * k for start, width, k in crowded
+            ):
+                columns = zip(*(self.phi(here + self.s * z) for z in ticks), strict=True)
+                return [m.fdot(zip(bell, column, strict=True)) for column in columns]
             z = here / self.beta / self.sigma if self.beta else 0
             window = self.s * m.sqrt(max(m.zero, self.spread**2 - z * z))
             totals = [m.zero, m.zero]
@@ -491,12 +520,14 @@ class _Plane:
 class Oracle:
     """K and K̇ of one activation, to about `digits` digits; where K cancels, to as many of the norms squared."""
 
-    def __init__(self, expression: str, parameters: Mapping[str, Exact] | None = None, digits: int = 25) -> None:
+    def __init__(
+        self, expression: str, parameters: Mapping[str, Exact] | None = None, digits: int = 25
+    ) -> None:
         if not 1 <= digits <= 100:
             raise NumericError("an oracle gives 1 to 100 digits")
         self._digits = digits
         self._activation = cache(lambda dps: Activation(expression, parameters or {}, _context(dps)))
-        self._at_zero = self._activation(20 + 10 * math.ceil(digits / 10))
+        self._activation(digits + 10)
 
     def kernel(self, q1: Exact, q2: Exact, c: Exact) -> Any:
         """E[φ(u) φ(v)]."""
@@ -515,14 +546,14 @@ class Oracle:
         (small, large), shared = sorted((exact(q1), exact(q2))), exact(c)
         if small < 0 or large * small < shared**2:
             raise NumericError(f"not a covariance: q1 = {q1}, q2 = {q2}, c = {c}")
-        phi = self._activation(20 + 10*math.ceil(self._digits/10))
-        kernel, dot = self._integral(large, small, shared) if large else [f * f for f in phi(phi.m.zero)]
+        phi = self._activation(self._digits + 10)
+        kernel, dot = self._integral(large, small, shared) if large else (f * f for f in phi(phi.m.zero))
         return mpmath.mp.make_mpf(kernel._mpf_), mpmath.mp.make_mpf(dot._mpf_)
 
     def _integral(self, q1: Fraction, q2: Fraction, c: Fraction) -> list[Any]:
         digits, gap = self._digits, q1 * q2 - c * c
-        # The gap between βu and v is wanted relative to s.
-        guard = 10 + (int(math.log10(int(q1 * q2 / gap)) / 2) if gap else 0)
+        # The distance of v from βu is wanted relative to s.
+        guard = 10 + (math.ceil(math.log10(int(q1 * q2 / gap)) / 2) if gap else 0)
 
         def plane(goal: int) -> _Plane:
             dps = 10 * math.ceil((goal + guard) / 10)
@@ -530,17 +561,15 @@ class Oracle:
 
         goal = digits + 3
         layout = plane(goal)
-        m = layout.phi.m
         result = layout.sums(_NODES * goal)
-        pairs = list(zip(result, layout.norms, strict=True))
-        lost = [min(digits, int(m.log10(norm / abs(f))) if f else digits) for f, norm in pairs if norm]
-        if max(lost, default=0) > 0:
-            goal += max(lost)
+        if cancelled := layout.cancelled(result, digits):
+            goal += cancelled
             layout = plane(goal)
             result = layout.sums(_NODES * goal)
+        least = layout.phi.m.mpf(10) ** -digits
         for growth in (1.2, 1.5, 2, 3):
             previous, result = result, layout.sums(math.ceil(growth * _NODES * goal))
-            small = [10.0**-digits * max(abs(f), 10.0**-digits * n) for f, n in zip(result, layout.norms, strict=True)]
-            if all(abs(f - g) <= e for f, g, e in zip(result, previous, small, strict=True)):
+            pairs = zip(result, previous, layout.norms, strict=True)
+            if all(abs(f - g) <= least * max(abs(f), least * norm) for f, g, norm in pairs):
                 return result
         raise NumericError("the quadrature does not converge")
