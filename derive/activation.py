@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from numbers import Rational
 from types import MappingProxyType
+from typing import TypeAlias
 
 import sympy as sp
 
@@ -50,9 +51,9 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 
 # Symbols of the derivation itself.
-RESERVED = frozenset("x q q1 q2 c rho theta sin_theta Delta norm det".split())
+RESERVED = frozenset(["x", "q", "q1", "q2", "c", "rho", "theta", "sin_theta", "Delta", "norm", "det"])
 
-Value = str | int | float | Rational | sp.Expr
+Value: TypeAlias = str | int | float | Rational | sp.Expr
 
 
 @dataclass(frozen=True)

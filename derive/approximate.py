@@ -38,5 +38,7 @@ def approximate(phi: Activation, reason: str, jumps: Jumps) -> NumericDual:
             )
     for piece in phi.pieces.pieces:
         if sp.im(piece.subs(x, sp.Rational(-13, 7))).is_zero is False and len(phi.pieces.pieces) == 1:
-            raise ParseError(f"{phi.expr} is not real for negative x; an activation must be defined on the whole line")
+            raise ParseError(
+                f"{phi.expr} is not real for negative x; an activation must be defined on the whole line"
+            )
     return NumericDual(phi, reason, jumps)

@@ -70,7 +70,7 @@ def _indicator(lo: sp.Expr | None, hi: sp.Expr | None) -> list[Sum]:
         return [{_ONE: sp.S.One}]
     if lo is None:
         return [{(0, sp.S.Zero, sp.S.Zero, (HalfSpace(-sp.S.One, hi, 0),)): sp.S.One}]
-    above = {(0, sp.S.Zero, sp.S.Zero, (HalfSpace(sp.S.One, -lo, 0),)): sp.S.One}
+    above: Sum = {(0, sp.S.Zero, sp.S.Zero, (HalfSpace(sp.S.One, -lo, 0),)): sp.S.One}
     if hi is None:
         return [above]
     return [above, {(0, sp.S.Zero, sp.S.Zero, (HalfSpace(sp.S.One, -hi, 0),)): -sp.S.One}]
@@ -139,9 +139,9 @@ def _add(total: Sum, terms: Sum) -> None:
 
 def _product(left: Sum, right: Sum) -> Sum:
     total: Sum = {}
-    for (k, a, b, s), kappa in left.items():
-        for (l, a2, b2, s2), kappa2 in right.items():
-            _add(total, {(k + l, a + a2, b + b2, s + s2): kappa * kappa2})
+    for (m, a, b, s), kappa in left.items():
+        for (n, a2, b2, s2), kappa2 in right.items():
+            _add(total, {(m + n, a + a2, b + b2, s + s2): kappa * kappa2})
     return total
 
 

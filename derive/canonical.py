@@ -21,10 +21,7 @@ def canonical(expr: sp.Expr, *, with_delta: bool = False) -> sp.Expr:
         return expr if with_delta else expr.subs(Delta, DET)
     paired = _hyperbolic(_hyperbolic(groups(expr), {c: -c}), {sp.I: -sp.I})
     best = steadiest if with_delta else smallest
-    terms = [
-        best(_term_forms(monomial, coefficient, with_delta))
-        for monomial, coefficient in paired.items()
-    ]
+    terms = [best(_term_forms(monomial, coefficient, with_delta)) for monomial, coefficient in paired.items()]
     total = sp.Add(*terms)
     if with_delta:
         return steadiest([total, sp.factor_terms(total), expr])

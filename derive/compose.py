@@ -62,15 +62,20 @@ class Recursion:
     def latex(self) -> str:
         """The recursion with K and K̇ written out."""
         w2, b2 = sp.latex(self.sigma_w**2), sp.latex(self.sigma_b**2)
-        return "\\begin{aligned}\n" + " \\\\\n".join(
-            [
-                rf"\Sigma^0(x, x') &= {w2}\, x\cdot x'/d + {b2}, \qquad \Theta^0 = \Sigma^0",
-                rf"\Sigma^l &= {w2}\, K(\Sigma^{{l-1}}) + {b2}",
-                rf"\Theta^l &= \Sigma^l + {w2}\, \dot K(\Sigma^{{l-1}})\, \Theta^{{l-1}}, \qquad l = 1, \dots, {self.depth}",
-                rf"K &= {sp.latex(shown(self.dual.kernel))}",
-                rf"\dot K &= {sp.latex(shown(self.dual.kernel_dot))}",
-            ]
-        ) + "\n\\end{aligned}"
+        return (
+            "\\begin{aligned}\n"
+            + " \\\\\n".join(
+                [
+                    rf"\Sigma^0(x, x') &= {w2}\, x\cdot x'/d + {b2}, \qquad \Theta^0 = \Sigma^0",
+                    rf"\Sigma^l &= {w2}\, K(\Sigma^{{l-1}}) + {b2}",
+                    rf"\Theta^l &= \Sigma^l + {w2}\, \dot K(\Sigma^{{l-1}})\, \Theta^{{l-1}}, "
+                    rf"\qquad l = 1, \dots, {self.depth}",
+                    rf"K &= {sp.latex(shown(self.dual.kernel))}",
+                    rf"\dot K &= {sp.latex(shown(self.dual.kernel_dot))}",
+                ]
+            )
+            + "\n\\end{aligned}"
+        )
 
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"

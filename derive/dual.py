@@ -79,7 +79,8 @@ class Proof:
     def __str__(self) -> str:
         width = max(len(check.name) for check in self.checks)
         return "\n".join(
-            f"{'ok    ' if check.passed else 'FAILED'} {check.name:{width}}  {check.detail}" for check in self.checks
+            f"{'ok    ' if check.passed else 'FAILED'} {check.name:{width}}  {check.detail}"
+            for check in self.checks
         )
 
 
@@ -123,9 +124,7 @@ class ProvedDual:
     def steps(self) -> tuple[Step, ...]:
         return self.dual.steps
 
-    def evaluate(
-        self, q1: Number, q2: Number, c: Number, *, digits: int = 25, **params: Number
-    ) -> tuple[Any, Any]:
+    def evaluate(self, q1: Number, q2: Number, c: Number, *, digits: int = 25, **params: Number) -> tuple[Any, Any]:
         """(K, K̇) at exact q1, q2 ≥ 0, |c| ≤ √(q1q2), as mpf of `digits` digits. Raises DeriveError."""
         return evaluate(self, q1, q2, c, digits, params)
 
@@ -166,9 +165,7 @@ class NumericDual:
     kernel_dot_diag: None = field(default=None, init=False)
     status: str = field(default="numeric", init=False)
 
-    def evaluate(
-        self, q1: Number, q2: Number, c: Number, *, digits: int = 25, **params: Number
-    ) -> tuple[Any, Any]:
+    def evaluate(self, q1: Number, q2: Number, c: Number, *, digits: int = 25, **params: Number) -> tuple[Any, Any]:
         """(K, K̇) at exact q1, q2 > 0, |c| ≤ √(q1q2), by Gauss-Legendre quadrature. Raises DeriveError."""
         v1, v2, cov = covariance(q1, q2, c)
         env = bind(self.activation, params)

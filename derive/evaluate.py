@@ -6,7 +6,7 @@ source text. Here an expression becomes a tree of closures, once, and is then ca
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import mpmath
 import sympy as sp
@@ -14,7 +14,7 @@ import sympy as sp
 from mehler.derive.errors import DeriveError
 from mehler.derive.special import Phi, Phi2, phi2_value
 
-Number = int | float | str | Fraction | sp.Expr
+Number: TypeAlias = int | float | str | Fraction | sp.Expr
 Function = Callable[[Mapping[sp.Symbol, Any]], Any]
 
 _UNARY = {
@@ -104,7 +104,9 @@ def exact(value: Number, name: str) -> sp.Rational:
         number = Fraction(value)
         return sp.Rational(number.numerator, number.denominator)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
-        raise DeriveError(f"{name}={value!r} is not a number; write e.g. {name}=2, {name}=1/2 or {name}=0.5") from None
+        raise DeriveError(
+            f"{name}={value!r} is not a number; write e.g. {name}=2, {name}=1/2 or {name}=0.5"
+        ) from None
 
 
 def covariance(q1: Number, q2: Number, c: Number) -> tuple[sp.Rational, sp.Rational, sp.Rational]:

@@ -52,16 +52,33 @@ def integrate(phi: Activation, jumps: Jumps) -> Dual:
         kernel_diag=expectation(phi_atoms, phi_atoms, DIAGONAL),
         kernel_dot_diag=kernel_dot_diag,
     )
-    shown = [canonical(f) for f in (formulas.kernel, kernel_dot, formulas.kernel_diag, kernel_dot_diag)]
+    shown = [
+        f if f is sp.oo else canonical(f)
+        for f in (formulas.kernel, kernel_dot, formulas.kernel_diag, kernel_dot_diag)
+    ]
     trace = (
         Step("pieces", "knots of the activation", _pieces_text(phi)),
         Step("atoms of phi", "the Gaussian-closed class", " + ".join(str(a) for a in phi_atoms)),
         Step("atoms of phi'", f"derivative, {jumps}", " + ".join(map(str, slope_atoms + dirac_atoms)) or "0"),
-        Step("tilt, Stein, orthant", "Stein 1981; Kan and Robotti 2017; Sheppard 1899", f"K = {formulas.kernel}"),
+        Step(
+            "tilt, Stein, orthant",
+            "Stein 1981; Kan and Robotti 2017; Sheppard 1899",
+            f"K = {formulas.kernel}",
+        ),
         Step("tilt, Stein, orthant", "the same on phi'", f"K' = {kernel_dot}"),
         Step("like terms, smallest form", "Delta = q1*q2 - c**2", f"K = {shown[0]}; K' = {shown[1]}"),
     )
-    return Dual(phi, formulas, *shown, impulses=impulses, jumps=jumps, steps=trace)
+    return Dual(
+        activation=phi,
+        formulas=formulas,
+        kernel=shown[0],
+        kernel_dot=shown[1],
+        kernel_diag=shown[2],
+        kernel_dot_diag=shown[3],
+        impulses=impulses,
+        jumps=jumps,
+        steps=trace,
+    )
 
 
 def _pieces_text(phi: Activation) -> str:
@@ -113,7 +130,7 @@ def _density_at_zero(gaussian: Gaussian, axis: int, space: HalfSpace) -> sp.Expr
 
 
 def _moment(powers: tuple[int, int], gaussian: Gaussian, spaces: tuple[Placed, ...]) -> sp.Expr:
-    """E[uᵏ vˡ ∏ 1[L_j > 0]] by Stein's rule, one power at a time."""
+    """E[uᵐ vⁿ ∏ 1[L_j > 0]] by Stein's rule, one power at a time."""
     memo: dict[tuple[int, int], sp.Expr] = {}
     boundary = [
         (axis, space, _density_at_zero(gaussian, axis, space), gaussian.condition(axis, space), j)
@@ -121,12 +138,12 @@ def _moment(powers: tuple[int, int], gaussian: Gaussian, spaces: tuple[Placed, .
         if any(powers) and not gaussian.form(axis, space)[1].is_zero
     ]
 
-    def moment(k: int, l: int) -> sp.Expr:
-        if k == l == 0:
+    def moment(m: int, n: int) -> sp.Expr:
+        if m == n == 0:
             return _orthant(gaussian, spaces)
-        if (k, l) not in memo:
-            i = 0 if k else 1
-            rest = (k - 1, l) if k else (k, l - 1)
+        if (m, n) not in memo:
+            i = 0 if m else 1
+            rest = (m - 1, n) if m else (m, n - 1)
             terms = [gaussian.mean[i] * moment(*rest)]
             for j in (0, 1):
                 if rest[j]:
@@ -137,8 +154,8 @@ def _moment(powers: tuple[int, int], gaussian: Gaussian, spaces: tuple[Placed, .
                 terms.append(
                     gaussian.covariance(i, axis) * space.slope * density * _moment(rest, conditioned, others)
                 )
-            memo[k, l] = sp.Add(*terms)
-        return memo[k, l]
+            memo[m, n] = sp.Add(*terms)
+        return memo[m, n]
 
     return moment(*powers)
 

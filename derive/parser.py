@@ -24,7 +24,10 @@ MAX_BITS = 512
 # A free name that is not a parameter is read as a second variable. These names are parameters unasked;
 # any other must be declared, so that "x*y" is refused and "x*slope" with slope=1/2 is not.
 PARAMETER_NAMES = frozenset(
-    "a b k m n p s alpha beta gamma delta epsilon kappa mu nu omega sigma tau slope scale shift".split()
+    {
+        *("a", "b", "m", "p", "s", "slope", "scale", "shift"),
+        *("alpha", "beta", "gamma", "delta", "epsilon", "kappa", "mu", "nu", "omega", "sigma", "tau"),
+    }
 )
 
 
@@ -116,7 +119,7 @@ def tree(text: str) -> tuple[str, ast.expr]:
         raise ParseError("the activation is empty; write a function of x such as 'max(0, x)'")
     if not text.isascii():
         bad = next(ch for ch in text if not ch.isascii())
-        raise ParseError(f"the activation contains {ascii(bad)}; write it in plain ASCII, e.g. 'max(0, x)'")
+        raise ParseError(f"the activation contains {bad!a}; write it in plain ASCII, e.g. 'max(0, x)'")
     if _nesting(text) > MAX_DEPTH:
         raise ParseError(f"the activation is nested more than {MAX_DEPTH} deep; simplify it")
     source = " ".join(text.split()).replace("^", "**")
@@ -287,17 +290,23 @@ class _Parser:
             return self.piecewise(node, sub, condition)
         if any(isinstance(argument, ast.Starred) for argument in node.args):
             raise ParseError(f"{self.text(node)!r} is not a call of a known function by position")
+        entry: tuple[Callable[..., sp.Expr], int | None]
         if name in self.shorthands and name not in FUNCTIONS:
-            function, count = (lambda g: self.shorthand(name, g)), 1
+            entry = self._named(name), 1
         elif name in FUNCTIONS:
-            function, count = FUNCTIONS[name]
+            entry = FUNCTIONS[name]
         else:
             raise ParseError(f"{shorten(name)!r} is not a known function; 'mehler list' names those that are")
+        function, count = entry
         if not node.args or (count is not None and len(node.args) != count):
             raise ParseError(f"{name} takes {count or 'at least 1'} argument(s), not {len(node.args)}")
         if name == "where":
             return _where(condition(node.args[0]), sub(node.args[1]), sub(node.args[2]))
-        return function(*(sub(argument) for argument in node.args))
+        value: sp.Expr = function(*(sub(argument) for argument in node.args))
+        return value
+
+    def _named(self, name: str) -> Callable[..., sp.Expr]:
+        return lambda argument: self.shorthand(name, argument)
 
     def piecewise(
         self, node: ast.Call, sub: Callable[[ast.expr], sp.Expr], condition: Callable[[ast.expr], sp.Basic]

@@ -7,6 +7,7 @@ functions and knots only.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations, pairwise
 
 import sympy as sp
@@ -67,7 +68,7 @@ def _split(expr: sp.Basic) -> tuple[list[sp.Expr], list[sp.Expr]]:
         edges = [lo, *cuts, hi]
         for a, b in pairwise(edges):
             point = _point_between(a, b)
-            pieces.append(rebuild(values, lambda g, point=point: _sign_at(g, point)))
+            pieces.append(rebuild(values, partial(_sign_at, point=point)))
         all_knots += cuts + ([hi] if hi is not sp.oo else [])
     return all_knots, pieces
 
@@ -142,7 +143,7 @@ def _roots(g: sp.Expr) -> list[sp.Expr]:
     if not g.has(x):
         return []
     rates = {e.exp.coeff(x) for e in g.atoms(sp.exp) if e.has(x)}
-    if len(rates) == 1 and not g.subs({e: 0 for e in g.atoms(sp.exp)}).has(x):
+    if len(rates) == 1 and not g.subs(dict.fromkeys(g.atoms(sp.exp), 0)).has(x):
         (rate,) = rates
         y = sp.Dummy("y", positive=True)
         in_y = sp.expand(g.replace(sp.exp, lambda a: y * sp.exp(a - rate * x)))

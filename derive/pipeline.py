@@ -1,8 +1,8 @@
 """The driver: it runs the stages in order, and is the architecture.
 
-    text ─parse→ Activation ─expand→ Atoms ─integrate→ Dual ─prove→ ProvedDual
-                                └─(outside the class)→ NumericDual
-    ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit→ generated module
+text ─parse→ Activation ─expand→ Atoms ─integrate→ Dual ─prove→ ProvedDual
+                            └─(outside the class)→ NumericDual
+ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit→ generated module
 """
 
 from mehler.derive.activation import Value, activation
@@ -14,9 +14,7 @@ from mehler.derive.integrate import integrate
 from mehler.derive.prove import prove
 
 
-def derive_dual(
-    expr: str, *, jumps: Jumps = "almost-everywhere", **params: Value
-) -> ProvedDual | NumericDual:
+def derive_dual(expr: str, *, jumps: Jumps = "almost-everywhere", **params: Value) -> ProvedDual | NumericDual:
     """K = E[φ(u)φ(v)] and K̇ = E[φ'(u)φ'(v)] of the activation `expr`, derived and proved.
 
     `expr` is a name ("relu") or an expression in x ("x*Phi(x)"). A keyword gives a parameter a value, as

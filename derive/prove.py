@@ -10,7 +10,7 @@ from typing import Any
 import sympy as sp
 
 from mehler.derive.algebra import DET, is_zero, sample_points
-from mehler.derive.dual import Check, Dual, Formulas, Proof, ProvedDual
+from mehler.derive.dual import Check, Dual, Proof, ProvedDual
 from mehler.derive.errors import DeriveError, ProofError
 from mehler.derive.evaluate import real_values
 from mehler.derive.pieces import Pieces
@@ -48,11 +48,12 @@ def _shown_forms(dual: Dual) -> Check:
         (dual.kernel, f.kernel), (dual.kernel_dot, f.kernel_dot),
         (dual.kernel_diag, f.kernel_diag), (dual.kernel_dot_diag, f.kernel_dot_diag),
     ]  # fmt: skip
-    checks = [_identity("simplified = derived", shown - _in_c(raw), dual, scale=shown) for shown, raw in pairs]
-    kind = "symbolic" if all(check.kind == "symbolic" for check in checks) else "numeric"
-    detail = next((check.detail for check in checks if check.kind == kind and check.passed), "")
-    failed = [check for check in checks if not check.passed]
-    return Check("simplified = derived", kind, not failed, failed[0].detail if failed else detail)
+    checks = [
+        _identity("simplified = derived", shown - _in_c(raw), dual, scale=shown)
+        for shown, raw in pairs
+        if shown is not sp.oo
+    ]
+    return _weakest(checks)
 
 
 def _diagonal(dual: Dual) -> Check:
@@ -121,6 +122,11 @@ CHECKS: tuple[Callable[[Dual], Check], ...] = (
     _diagonal_quadrature,
     _quadrature,
 )
+
+
+def _weakest(checks: list[Check]) -> Check:
+    """The check that says least: one that failed, then one that is numeric."""
+    return min(checks, key=lambda check: (check.passed, check.kind == "symbolic"))
 
 
 def _functions(dual: Dual) -> tuple[Pieces, ...]:

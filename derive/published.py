@@ -54,16 +54,31 @@ def _relu(relu: ProvedDual) -> list[Verification]:
     step = closed_form(derive_dual("step"))
     limit = {q1: q, q2: q, c: q}
     return [
-        _equal("ReLU: K is the arc-cosine kernel of order 1, sqrt(q1 q2) J_1(theta)/(2 pi)", cho_saul, relu.kernel, RELU),
+        _equal(
+            "ReLU: K is the arc-cosine kernel of order 1, sqrt(q1 q2) J_1(theta)/(2 pi)",
+            cho_saul,
+            relu.kernel,
+            RELU,
+        ),
         _equal("ReLU: K' is the arc-cosine kernel of order 0, J_0(theta)/(2 pi)", cho_saul, relu.kernel_dot, STEP),
         _equal("step: K is the arc-cosine kernel of order 0", cho_saul, step.kernel, STEP),
-        _equal("ReLU^2: K is the arc-cosine kernel of order 2, q1 q2 J_2(theta)/(2 pi)", cho_saul, relu2.kernel, q1 * q2 * J2 / (2 * sp.pi)),
+        _equal(
+            "ReLU^2: K is the arc-cosine kernel of order 2, q1 q2 J_2(theta)/(2 pi)",
+            cho_saul,
+            relu2.kernel,
+            q1 * q2 * J2 / (2 * sp.pi),
+        ),
         _equal("ReLU: dK/dc = K'", "Price 1958", sp.diff(relu.kernel, c), relu.kernel_dot),
         _equal("ReLU^2: dK/dc = K'", "Price 1958", sp.diff(relu2.kernel, c), relu2.kernel_dot),
         _equal("ReLU: K -> q/2 on the diagonal", "E[max(0, u)^2]", relu.kernel.subs(limit), q / 2),
         _equal("ReLU: K' -> 1/2 on the diagonal", "P(u > 0)", relu.kernel_dot.subs(limit), sp.Rational(1, 2)),
-        _equal("ReLU: K_diag = q/2 and K'_diag = 1/2 from the theorem itself", "rank-one covariance", relu.kernel_diag + relu.kernel_dot_diag, q / 2 + sp.Rational(1, 2)),
-    ]  # fmt: skip
+        _equal(
+            "ReLU: K_diag = q/2 and K'_diag = 1/2 from the theorem itself",
+            "rank-one covariance",
+            relu.kernel_diag + relu.kernel_dot_diag,
+            q / 2 + sp.Rational(1, 2),
+        ),
+    ]
 
 
 def _relu_recursion(relu: ProvedDual) -> list[Verification]:
@@ -76,10 +91,20 @@ def _relu_recursion(relu: ProvedDual) -> list[Verification]:
     cos1 = J1 / sp.pi
     results = [
         _equal("depth 1: Sigma = sqrt(q1 q2) J_1/pi", arora, first.sigma12, NORM * cos1),
-        _equal("depth 1: Theta = Sigma_1 + Sigma_0 J_0/pi", arora, first.theta12, NORM * (cos1 + COS * J0 / sp.pi)),
+        _equal(
+            "depth 1: Theta = Sigma_1 + Sigma_0 J_0/pi",
+            arora,
+            first.theta12,
+            NORM * (cos1 + COS * J0 / sp.pi),
+        ),
         _equal("depth 2: the variances are those of the input", arora, second.sigma11 + second.sigma22, q1 + q2),
-        _equal("depth 2: Theta unrolls to sum_h Sigma_h prod_k K'_k", arora, second.theta12, _unrolled([first, second], [J0 / sp.pi, _j0_of(first) / sp.pi])),
-    ]  # fmt: skip
+        _equal(
+            "depth 2: Theta unrolls to sum_h Sigma_h prod_k K'_k",
+            arora,
+            second.theta12,
+            _unrolled([first, second], [J0 / sp.pi, _j0_of(first) / sp.pi]),
+        ),
+    ]
     # The inductive step for any depth: one step from a layer of free symbols, with biases.
     p1, p2 = sp.symbols("p1 p2", positive=True)
     r, t = sp.symbols("r t", real=True)
@@ -87,10 +112,25 @@ def _relu_recursion(relu: ProvedDual) -> list[Verification]:
     layer = compose(relu, 1, w, b).step(Layer(p1, p2, r, t))
     rename = {p1: q1, p2: q2, r: c}
     results += [
-        _equal("any layer: Sigma' = w^2 sqrt(q1 q2) J_1/(2 pi) + b^2", "Lee et al. 2018", layer.sigma12.subs(rename), w**2 * RELU + b**2),
-        _equal("any layer: Theta' = Sigma' + w^2 J_0/(2 pi) Theta", "Jacot et al. 2018", layer.theta12.subs(rename), w**2 * RELU + b**2 + w**2 * STEP * t),
-        _equal("any layer: q' = w^2 q/2 + b^2", "Lee et al. 2018", layer.sigma11.subs(rename), w**2 * q1 / 2 + b**2),
-    ]  # fmt: skip
+        _equal(
+            "any layer: Sigma' = w^2 sqrt(q1 q2) J_1/(2 pi) + b^2",
+            "Lee et al. 2018",
+            layer.sigma12.subs(rename),
+            w**2 * RELU + b**2,
+        ),
+        _equal(
+            "any layer: Theta' = Sigma' + w^2 J_0/(2 pi) Theta",
+            "Jacot et al. 2018",
+            layer.theta12.subs(rename),
+            w**2 * RELU + b**2 + w**2 * STEP * t,
+        ),
+        _equal(
+            "any layer: q' = w^2 q/2 + b^2",
+            "Lee et al. 2018",
+            layer.sigma11.subs(rename),
+            w**2 * q1 / 2 + b**2,
+        ),
+    ]
     return results
 
 
@@ -107,12 +147,37 @@ def _unrolled(layers: list[Layer], slopes: list[sp.Expr]) -> sp.Expr:
 def _others() -> list[Verification]:
     a = sp.Symbol("a", real=True)
     cases: list[tuple[str, str, str, sp.Expr]] = [
-        ("erf", "Williams 1998", "2/pi asin(2c/sqrt((1 + 2q1)(1 + 2q2)))", 2 / sp.pi * sp.asin(2 * c / sp.sqrt((1 + 2 * q1) * (1 + 2 * q2)))),
-        ("exp(-x**2/2)", "Williams 1998", "1/sqrt((1 + q1)(1 + q2) - c^2)", 1 / sp.sqrt((1 + q1) * (1 + q2) - c**2)),
-        ("sqrt(2)*cos(x)", "Rahimi and Recht 2007", "exp(-|x - y|^2/2) + exp(-|x + y|^2/2)", sp.exp(-(q1 + q2 - 2 * c) / 2) + sp.exp(-(q1 + q2 + 2 * c) / 2)),
-        ("leaky_relu", "Tsuchida et al. 2018", "((1 - a)^2 J_1/(2 pi) + a cos(theta)) sqrt(q1 q2)", NORM * ((1 - a) ** 2 * J1 / (2 * sp.pi) + a * COS)),
-        ("abs(x)", "Tsuchida et al. 2018", "2 sqrt(q1 q2) (J_1/pi - cos(theta)/2)", 2 * NORM * (J1 / sp.pi - COS / 2)),
-    ]  # fmt: skip
+        (
+            "erf",
+            "Williams 1998",
+            "2/pi asin(2c/sqrt((1 + 2q1)(1 + 2q2)))",
+            2 / sp.pi * sp.asin(2 * c / sp.sqrt((1 + 2 * q1) * (1 + 2 * q2))),
+        ),
+        (
+            "exp(-x**2/2)",
+            "Williams 1998",
+            "1/sqrt((1 + q1)(1 + q2) - c^2)",
+            1 / sp.sqrt((1 + q1) * (1 + q2) - c**2),
+        ),
+        (
+            "sqrt(2)*cos(x)",
+            "Rahimi and Recht 2007",
+            "exp(-|x - y|^2/2) + exp(-|x + y|^2/2)",
+            sp.exp(-(q1 + q2 - 2 * c) / 2) + sp.exp(-(q1 + q2 + 2 * c) / 2),
+        ),
+        (
+            "leaky_relu",
+            "Tsuchida et al. 2018",
+            "((1 - a)^2 J_1/(2 pi) + a cos(theta)) sqrt(q1 q2)",
+            NORM * ((1 - a) ** 2 * J1 / (2 * sp.pi) + a * COS),
+        ),
+        (
+            "abs(x)",
+            "Tsuchida et al. 2018",
+            "2 sqrt(q1 q2) (J_1/pi - cos(theta)/2)",
+            2 * NORM * (J1 / sp.pi - COS / 2),
+        ),
+    ]
     return [
         _equal(f"{expr}: K = {text}", source, closed_form(derive_dual(expr)).kernel, formula)
         for expr, source, text, formula in cases
@@ -140,4 +205,3 @@ def report(results: tuple[Verification, ...]) -> str:
         f"{sum(r.passed for r in results)} of {len(results)} proved.",
     ]
     return "\n".join(lines) + "\n"
-

@@ -7,6 +7,7 @@ E[φ(u)φ(v)] = ∫∫ φ(s)φ(t) p(s, t) ds dt by Gauss-Legendre on the rectang
 import math
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import sympy as sp
@@ -59,7 +60,10 @@ def expectations_2d(
         k = _number(ctx, c) / d
         right_t = [int(t * unit) for t, _ in right]
         right_b = [int(-_number(ctx, q1) * t**2 / (2 * d) * unit) for t, _ in right]
-        right_f = [[int(w * y * unit) for (_, w), y in zip(right, _values(ctx, f, env, right), strict=True)] for f in functions]
+        right_f = [
+            [int(w * y * unit) for (_, w), y in zip(right, _values(ctx, f, env, right), strict=True)]
+            for f in functions
+        ]
         left_f = [_values(ctx, f, env, left) for f in functions]
         floor = -int(ctx.ln(10) * (digits + 12) * unit)
         log2 = ln2_fixed(ctx.prec)
@@ -92,9 +96,7 @@ def _until_settled(rule: Any, digits: int) -> list[Any]:
     raise DeriveError(f"quadrature did not reach {digits} digits here; ask for fewer digits or a milder point")
 
 
-def _nodes(
-    ctx: Any, f: Pieces, variance: Any, env: Point, digits: int, order: int
-) -> list[tuple[Any, Any]]:
+def _nodes(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int, order: int) -> list[tuple[Any, Any]]:
     """Nodes and weights on every interval between knots, out to where the Gaussian is below the digits asked."""
     values = {s: _number(ctx, v) for s, v in env.items()}
     reach = ctx.sqrt(variance) * (ctx.sqrt(2 * ctx.ln(10) * (digits + 8)) + 2)
@@ -103,7 +105,7 @@ def _nodes(
     # An interval of many standard deviations is cut in two, so that one rule serves all intervals.
     edges = sorted({-reach, *inside, reach} | ({ctx.zero} if not inside else set()))
     nodes = []
-    for lo, hi in zip(edges, edges[1:], strict=False):
+    for lo, hi in pairwise(edges):
         centre, half = (lo + hi) / 2, (hi - lo) / 2
         nodes += [(centre + half * t, half * w) for t, w in _legendre(order, ctx.prec)]
     return nodes

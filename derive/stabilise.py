@@ -197,6 +197,4 @@ def _kind(value: sp.Expr) -> str:
         return "exponential"
     if value.is_Pow and value.exp == sp.Rational(1, 2):
         return "root"
-    return {sp.Add: "sum", sp.Mul: "product", sp.Pow: "power"}.get(value.func, value.func.__name__.lower())
-
-
+    return {sp.Add: "sum", sp.Mul: "product", sp.Pow: "power"}.get(value.func, str(value.func.__name__).lower())

@@ -49,9 +49,7 @@ def gram(
         within = Y is None and rows == columns
         other = None if within else (X if Y is None else Y)[columns]
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            tile = function(
-                X[rows], other, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **evaluator.values
-            )
+            tile = function(X[rows], other, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **evaluator.values)
         _check_finite(tile, rows, columns, depth)
         out[rows, columns] = tile
         if Y is None and not within:

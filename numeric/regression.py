@@ -25,7 +25,9 @@ class KernelRegression:
     def fit(self, gram: Array, y: Array) -> "KernelRegression":
         """Fit on K(X, X) (n, n) and targets y (n,) or (n, outputs)."""
         if gram.ndim != 2 or gram.shape[0] != gram.shape[1] or len(y) != len(gram):
-            raise NumericError(f"the Gram matrix {gram.shape} must be square with a row for each of {len(y)} targets")
+            raise NumericError(
+                f"the Gram matrix {gram.shape} must be square with a row for each of {len(y)} targets"
+            )
         alpha = self.ridge * float(np.trace(gram)) / len(gram)
         self.model = KernelRidge(alpha=alpha, kernel="precomputed").fit(gram, y)
         return self
@@ -38,7 +40,8 @@ class KernelRegression:
 
 def one_hot(labels: NDArray[np.integer[Any]], classes: int) -> Array:
     """±1 targets less their mean: 1 − 1/classes for the label, −1/classes elsewhere."""
-    return np.eye(classes)[labels] - 1 / classes
+    targets: Array = np.eye(classes)[labels] - 1 / classes
+    return targets
 
 
 def accuracy(prediction: Array, labels: NDArray[np.integer[Any]]) -> float:

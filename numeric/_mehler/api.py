@@ -58,7 +58,8 @@ class Network:
         from mehler.derive.compose import compose
         from mehler.derive.pipeline import closed_form, derive_dual
 
-        dual = closed_form(derive_dual(self.activation, **self.evaluator.values))
+        values: dict[str, Any] = self.evaluator.values
+        dual = closed_form(derive_dual(self.activation, **values))
         return compose(dual, self.depth, self.sigma_w, self.sigma_b)
 
 

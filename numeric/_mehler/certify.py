@@ -86,9 +86,7 @@ def certify_evaluator(evaluator: Evaluator, dtype: np.dtype[Any], points: int, s
         known = 1 if module.JUMPS == "distribution" else 2
         for a, b in list(zip(formula, quadrature, strict=True))[:known]:
             formula_error = max(formula_error, float(abs(a - b) / max(1, abs(a))))
-    return Certificate(
-        module.NAME, module.EXPRESSION, str(dtype), module.BUDGET, tuple(rows), formula_error
-    )
+    return Certificate(module.NAME, module.EXPRESSION, str(dtype), module.BUDGET, tuple(rows), formula_error)
 
 
 def _load(evaluator: str, params: Mapping[str, Any]) -> Evaluator:

@@ -4,12 +4,12 @@ import json
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 # typer exports its errors one by one; this is the one they share.
-UsageProblem = typer.BadParameter.__mro__[2]
+UsageProblem: Any = typer.BadParameter.__mro__[2]
 
 app = typer.Typer(
     add_completion=False,
@@ -18,6 +18,7 @@ app = typer.Typer(
     help="Derive, prove, generate and measure the kernels of infinitely wide neural networks.",
 )
 
+Kernel = Literal["ntk", "nngp"]
 Expression = Annotated[str, typer.Argument(help="A name (see 'mehler list') or a function of x: \"x*Phi(x)\".")]
 Params = Annotated[
     list[str] | None, typer.Option("--param", help="A parameter: a=0.1, a=1/10, or a=positive. Repeatable.")
@@ -34,7 +35,7 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; nothing was left half-written", 130)
     except UsageProblem as error:
-        _fail(f"{error.format_message()} (see 'mehler --help')")  # type: ignore[attr-defined]
+        _fail(f"{error.format_message()} (see 'mehler --help')")
     except ValueError as error:
         from mehler.derive.errors import DeriveError
         from mehler.numeric.errors import NumericError
@@ -95,7 +96,8 @@ def generate(
     param: Params = None,
     jumps: JumpsOption = "almost-everywhere",
     every: Annotated[
-        bool, typer.Option("--all", help="Write the modules of all named activations that NumPy alone can run.")
+        bool,
+        typer.Option("--all", help="Write the modules of all named activations that NumPy alone can run."),
     ] = False,
 ) -> None:
     """Write a standalone evaluator module."""
@@ -115,6 +117,7 @@ def generate(
             raise EmitError("name what to generate: mehler generate EXPR --name NAME, or mehler generate --all")
         check_name(name)
         sources = {name: source_of(expr, name=name, target=target, jumps=jumps, **_params(param))}  # type: ignore[arg-type]
+    out.mkdir(parents=True, exist_ok=True)
     for module, source in sources.items():
         path = out / f"{module}.py"
         with whole_file(path) as temporary:
@@ -151,20 +154,17 @@ def gram(
     depth: Annotated[int, typer.Option(help="Hidden layers, >= 0.")] = 1,
     sigma_w: Annotated[float, typer.Option(help="Scale of the weights, > 0.")] = 1.0,
     sigma_b: Annotated[float, typer.Option(help="Scale of the biases, >= 0.")] = 0.0,
-    kernel: Annotated[str, typer.Option(help="ntk or nngp.")] = "ntk",
+    kernel: Annotated[Kernel, typer.Option(help="ntk or nngp.")] = "ntk",
     param: Params = None,
 ) -> None:
     """Write the Gram matrix of the rows of DATA.npy."""
     import numpy as np
 
     from mehler.api import network
-    from mehler.console import progress_bar, whole_file
     from mehler.console import out as console
+    from mehler.console import progress_bar, whole_file
     from mehler.numeric import inputs
-    from mehler.numeric.errors import NumericError
 
-    if kernel not in ("ntk", "nngp"):
-        raise NumericError(f"--kernel {kernel} is not known; use ntk or nngp")
     inputs.network(depth, sigma_w, sigma_b)
     X = _read_array(data)
     Y = None if other is None else _read_array(other)
@@ -199,7 +199,9 @@ def list_names() -> None:
         table.add_row(name, text, defaults, f"mehler.generated.{name}" if _has_module(name) else "")
     out.print(table)
     out.print(f"\nfunctions: {', '.join(sorted(FUNCTIONS))}, Piecewise", markup=False)
-    out.print(f"constants: {', '.join(CONSTANTS)}; operators: + - * / ** ^, comparisons, and, or, not", markup=False)
+    out.print(
+        f"constants: {', '.join(CONSTANTS)}; operators: + - * / ** ^, comparisons, and, or, not", markup=False
+    )
 
 
 @app.command()
@@ -269,14 +271,14 @@ def _value(result: Any, point: dict[str, str], digits: int) -> dict[str, str]:
     import mpmath
 
     kernel, kernel_dot = result.evaluate(point["q1"], point["q2"], point["c"], digits=digits)
-    texts = {n: mpmath.nstr(v, digits, strip_zeros=False) for n, v in (("kernel", kernel), ("kernel_dot", kernel_dot))}
+    texts = {
+        n: mpmath.nstr(v, digits, strip_zeros=False) for n, v in (("kernel", kernel), ("kernel_dot", kernel_dot))
+    }
     return point | texts
 
 
 def _as_json(expr: str, result: Any, values: list[dict[str, str]], seconds: float) -> dict[str, Any]:
-    checks = [
-        {"name": c.name, "kind": c.kind, "passed": c.passed, "detail": c.detail} for c in result.proof.checks
-    ]
+    checks = [{"name": c.name, "kind": c.kind, "passed": c.passed, "detail": c.detail} for c in result.proof.checks]
     text = {n: None if getattr(result, n) is None else str(getattr(result, n)) for n in ("kernel", "kernel_dot")}
     return {
         "activation": expr,

@@ -1,5 +1,6 @@
 """The main job, end to end: from an activation to a kernel machine on real data."""
 
+import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from mehler.derive.dual import ProvedDual
 from mehler.derive.emit.module import emit_numpy
 from mehler.derive.pipeline import closed_form, derive_dual
 from mehler.numeric.evaluator import Evaluator, load_source
+from mehler.numeric.gram import Kernel
 from mehler.numeric.regression import KernelRegression, accuracy, one_hot
 
 TRAIN = 1000
@@ -77,17 +79,18 @@ def _classify(activation: str, dual: ProvedDual, evaluator: Evaluator) -> tuple[
     y = one_hot(labels[:TRAIN], 10)
 
     network = Network(activation, DEPTH, sigma_w, 0.0, evaluator)
-    scores = {}
+    scores: dict[str, float] = {}
     grams = {}
     with progress_bar() as bar:
-        for kernel in ("ntk", "nngp"):
+        kernels: tuple[Kernel, ...] = ("ntk", "nngp")
+        for kernel in kernels:
             task = bar.add_task(kernel, total=None)
 
             def report(done: int, total: int, task: Any = task) -> None:
                 bar.update(task, completed=done, total=total)
 
-            fit = network.gram(kernel, train, progress=report)  # type: ignore[arg-type]
-            cross = network.gram(kernel, test, train, progress=report)  # type: ignore[arg-type]
+            fit = network.gram(kernel, train, progress=report)
+            cross = network.gram(kernel, test, train, progress=report)
             scores[kernel] = accuracy(KernelRegression(RIDGE).fit(fit, y).predict(cross), labels[TRAIN:])
             grams[kernel] = fit
     gamma = 1 / np.median(((train[:200, None] - train[None, :200]) ** 2).sum(axis=2))
@@ -106,7 +109,7 @@ def _classify(activation: str, dual: ProvedDual, evaluator: Evaluator) -> tuple[
 def _unit_gain(evaluator: Evaluator) -> float:
     """σ_w with σ_w² K(1, 1, 1) = 1: the variance 1 passes through every layer unchanged."""
     one = np.asarray([1.0])
-    return float(evaluator.module.kernel_diag(one, **evaluator.values)[0]) ** -0.5
+    return 1 / math.sqrt(float(evaluator.module.kernel_diag(one, **evaluator.values)[0]))
 
 
 def _pictures(dual: ProvedDual, evaluator: Evaluator, ntk: Array, folder: Path) -> list[str]:

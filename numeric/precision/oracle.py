@@ -22,22 +22,39 @@ import mpmath
 from mehler.numeric.errors import NumericError
 
 Exact = int | float | str | Fraction
+Parameters = Mapping[str, Exact]
 Dual = tuple[Any, Any]
 Function = Callable[[Dual], Dual]
 Condition = Callable[[Dual], bool]
 
+# By their mathematical definitions, written anew: those of the derivation may be at fault.
 SHORTHANDS = {
     "identity": "x",
+    "cubic": "x**3",
     "relu": "max(0, x)",
     "relu2": "max(0, x)**2",
+    "relu6": "min(6, max(0, x))",
     "hard_tanh": "max(-1, min(1, x))",
     "softsign": "x/(1 + abs(x))",
-    "gelu": "x*Phi(x)",
+    "sigmoid": "1/(1 + exp(-x))",
+    "softplus": "log(1 + exp(x))",
     "silu": "x*sigmoid(x)",
     "swish": "x*sigmoid(x)",
     "mish": "x*tanh(softplus(x))",
+    "Phi": "erfc(-x/sqrt(2))/2",
+    "probit": "Phi(x)",
+    "gelu": "x*Phi(x)",
     "gaussian": "exp(-x**2)",
+    "rff": "sqrt(2)*cos(x - pi/4)",
+    "tan": "sin(x)/cos(x)",
+    "sech": "1/cosh(x)",
+    "arctan": "atan(x)",
+    "arcsinh": "asinh(x)",
+    "Abs": "abs(x)",
+    "heaviside": "step(x)",
+    "Heaviside": "step(x)",
 }
+_EXTREMA = {"max": 1, "Max": 1, "maximum": 1, "min": -1, "Min": -1, "minimum": -1}
 _HOLDS: dict[type[ast.cmpop], set[int]] = {
     ast.Lt: {-1},
     ast.LtE: {-1, 0},
@@ -74,35 +91,27 @@ def _parse(text: str) -> ast.expr:
 
 
 def _elementary(m: Any) -> dict[str, Callable[[Any], Dual]]:
-    root_half, root_pi, root_tau = m.sqrt(m.mpf(1) / 2), m.sqrt(m.pi), m.sqrt(2 * m.pi)
-
-    def sigmoid(v: Any) -> Any:
-        return 1 / (1 + m.exp(-v))
-
+    bell = 2 / m.sqrt(m.pi)
     return {
         "exp": lambda v: (m.exp(v),) * 2,
         "log": lambda v: (m.log(v), 1 / v),
         "sqrt": lambda v: (m.sqrt(v), 1 / (2 * m.sqrt(v))),
         "sin": lambda v: (m.sin(v), m.cos(v)),
         "cos": lambda v: (m.cos(v), -m.sin(v)),
-        "tan": lambda v: (m.tan(v), m.sec(v) ** 2),
         "sinh": lambda v: (m.sinh(v), m.cosh(v)),
         "cosh": lambda v: (m.cosh(v), m.sinh(v)),
         "tanh": lambda v: (m.tanh(v), m.sech(v) ** 2),
         "atan": lambda v: (m.atan(v), 1 / (1 + v * v)),
-        "arctan": lambda v: (m.atan(v), 1 / (1 + v * v)),
-        "erf": lambda v: (m.erf(v), 2 * m.exp(-v * v) / root_pi),
-        "erfc": lambda v: (m.erfc(v), -2 * m.exp(-v * v) / root_pi),
-        "Phi": lambda v: (m.erfc(-v * root_half) / 2, m.exp(-v * v / 2) / root_tau),
-        "sigmoid": lambda v: (sigmoid(v), sigmoid(v) * sigmoid(-v)),
-        "softplus": lambda v: (m.log1p(m.exp(v)), sigmoid(v)),
+        "asinh": lambda v: (m.asinh(v), 1 / m.sqrt(1 + v * v)),
+        "erf": lambda v: (m.erf(v), bell * m.exp(-v * v)),
+        "erfc": lambda v: (m.erfc(v), -bell * m.exp(-v * v)),
     }
 
 
 class Activation:
     """x ↦ (φ(x), φ′(x)), read from the notation of φ and differentiated almost everywhere by dual numbers."""
 
-    def __init__(self, expression: str, parameters: Mapping[str, Exact], m: Any) -> None:
+    def __init__(self, expression: str, parameters: Parameters, m: Any) -> None:
         self.m = m
         # The signs that decided the branches of the last evaluation: where they change, φ switches.
         self._path: list[int] = []
@@ -112,7 +121,6 @@ class Activation:
             "sign": lambda v: (m.mpf(self._side(v)), 0),
             "step": lambda v: (m.mpf(1 + self._side(v)) / 2, 0),
         }
-        self._unary |= {"Abs": self._unary["abs"], "heaviside": self._unary["step"]}
         self._constants = {"pi": +m.pi, "e": +m.e, "E": +m.e}
         self._constants |= {name: self.number(exact(value)) for name, value in parameters.items()}
         if len(expression) > 2000 or "x" in parameters:
@@ -165,7 +173,7 @@ class Activation:
         return tuple(self._path)
 
     def _side(self, gap: Any) -> int:
-        side = (gap > 0) - (gap < 0)
+        side: int = (gap > 0) - (gap < 0)
         self._path.append(side)
         return side
 
@@ -235,8 +243,8 @@ class Activation:
             case "clip", [value, low, high]:
                 floored = self._extremum(1, [self._value(value), self._value(low)])
                 return self._extremum(-1, [floored, self._value(high)])
-            case "max" | "Max" | "min" | "Min", [_, *_]:
-                return self._extremum(1 if name in ("max", "Max") else -1, [self._value(a) for a in args])
+            case _, [_, *_] if name in _EXTREMA:
+                return self._extremum(_EXTREMA[name], [self._value(a) for a in args])
         if len(args) != 1 or name not in self._unary.keys() | SHORTHANDS.keys():
             raise NumericError(f"no function {name} of {len(args)} arguments in the notation")
         inner = self._value(args[0])
@@ -276,8 +284,11 @@ class Activation:
             case ast.Constant(value=bool() as truth):
                 return lambda x: truth
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                inner = self._condition(operand)
-                return lambda x: not inner(x)
+                negated = self._condition(operand)
+                return lambda x: not negated(x)
+            case ast.BinOp(left=left, op=ast.BitAnd() | ast.BitOr() as op, right=right):
+                joint: ast.boolop = ast.And() if isinstance(op, ast.BitAnd) else ast.Or()
+                return self._condition(ast.BoolOp(op=joint, values=[left, right]))
             case ast.BoolOp(op=op, values=values):
                 parts, combine = [self._condition(v) for v in values], all if isinstance(op, ast.And) else any
                 return lambda x: combine(part(x) for part in parts)
@@ -343,9 +354,7 @@ class _Marginal:
         columns = list(zip(*damped, strict=True))
         self.heights = [max(column) for column in columns]
         # dz = |k|/128 dk, and |k|/128 over the root of 2π is |k|/321.
-        self.norms = [
-            m.sqrt(m.fsum(abs(k) * f * f for k, f in zip(ticks, c, strict=True)) / 321) for c in columns
-        ]
+        self.norms = [m.sqrt(m.fsum(abs(k) * f * f for k, f in zip(ticks, c, strict=True)) / 321) for c in columns]
         least = m.mpf(10) ** -goal
         relevant = [
             abs(z) + m.mpf(1) / 2
@@ -375,26 +384,20 @@ class _Marginal:
 
 
 def _mesh(breaks: set[Any], knots: list[Any], smooth: Callable[[Any, Any], bool]) -> list[tuple[Any, Any]]:
-    """Cells between the breaks, halved until smooth, and joined where the join is smooth and no knot.
-
-    A join of very unequal cells would hide the steep one between two samples.
-    """
+    """Cells between the breaks, halved until smooth, and joined where the join is smooth and no knot."""
     cells: list[tuple[Any, Any]] = []
     pending = list(pairwise(sorted(breaks)))[::-1]
     deepest, finest = len(pending) + 50, 0
     while pending:
         a, b = pending.pop()
+        start = cells[-1][0] if cells and a not in knots else a
         if not smooth(a, b):
             if len(pending) > deepest:
                 raise NumericError(f"φ is not piecewise analytic near x = {float(a):.6g}")
             pending += [((a + b) / 2, b), (a, (a + b) / 2)]
-        elif (
-            cells
-            and a not in knots
-            and b - cells[-1][0] <= 8 * min(finest, b - a)
-            and smooth(cells[-1][0], b)
-        ):
-            cells[-1], finest = (cells[-1][0], b), min(finest, b - a)
+        # A join of very unequal cells would hide the steep one between two samples.
+        elif start < a and b - start <= 8 * min(finest, b - a) and smooth(start, b):
+            cells[-1], finest = (start, b), min(finest, b - a)
         else:
             cells.append((a, b))
             finest = b - a
@@ -418,10 +421,12 @@ class _Plane:
         def smooth(a: Any, b: Any) -> bool:
             low, high = sorted((self.beta * a, self.beta * b))
             return outer.smooth(a, b, self.sigma) and (
-                # The inner integral is smooth on the scale s, and as φ itself is where it feels no knot.
+                # The inner integral is smooth on the scale s; and as φ itself is, where it feels no knot.
                 high - low <= _WIDTH * self.s
-                or not any(low - width < t < high + width for t in knots)
-                and inner.smooth(low, high, self.beta * self.sigma)
+                or (
+                    all(t <= low - width or high + width <= t for t in knots)
+                    and inner.smooth(low, high, self.beta * self.sigma)
+                )
             )
 
         def cut(points: Iterable[Any], reach: Any) -> set[Any]:
@@ -437,18 +442,16 @@ class _Plane:
     def sums(self, n: int) -> list[Any]:
         """K and K̇ with n nodes a cell."""
         m, nodes = self.phi.m, _gauss(self.phi.m, n)
-        conditional = (
-            self._conditional(n) if self.s else lambda mean, half, i: self.phi(mean + half * nodes[i][0])
-        )
-        totals = [m.zero, m.zero]
+        conditional, totals = self._conditional(n), [m.zero, m.zero]
         for a, b in self.outer:
             centre, half = (a + b) / 2, (b - a) / 2
             for i, (y, w) in enumerate(nodes):
-                pair = self.phi(centre + half * y)
+                u = centre + half * y
+                pair = self.phi(u)
                 if any(pair):
-                    z = (centre + half * y) / self.sigma
-                    weight = w * half * m.exp(-z * z / 2) / (self.sigma * m.sqrt(2 * m.pi))
-                    expected = conditional(self.beta * centre, self.beta * half, i)
+                    weight = w * half * m.exp(-((u / self.sigma) ** 2) / 2) / (self.sigma * m.sqrt(2 * m.pi))
+                    where = (self.beta * centre, self.beta * half, i)
+                    expected = conditional(*where) if self.s else self.phi(self.beta * u)
                     totals = [t + weight * f * g for t, f, g in zip(totals, pair, expected, strict=True)]
         return totals
 
@@ -469,8 +472,7 @@ class _Plane:
         @cache
         def samples(start: Any, width: Any, k: int) -> list[tuple[Any, ...]]:
             points = [(start + width * (2 * k + 1 + y) / 2, w * width / 2) for y, w in nodes]
-            columns = zip(*([w * f for f in self.phi(v)] for v, w in points), strict=True)
-            return list(columns)
+            return list(zip(*([w * f for f in self.phi(v)] for v, w in points), strict=True))
 
         @cache
         def tilted(mean: Any, start: Any, width: Any, k: int) -> list[list[Any]]:
@@ -493,11 +495,9 @@ class _Plane:
 
         def means(mean: Any, half: Any, i: int) -> list[Any]:
             here = mean + half * nodes[i][0]
-            if any(
-                start <= here - reach and here + reach <= start + width * k for start, width, k in crowded
-            ):
-                columns = zip(*(self.phi(here + self.s * z) for z in ticks), strict=True)
-                return [m.fdot(zip(bell, column, strict=True)) for column in columns]
+            if any(start <= here - reach and here + reach <= start + width * k for start, width, k in crowded):
+                values = zip(*(self.phi(here + self.s * z) for z in ticks), strict=True)
+                return [m.fdot(zip(bell, column, strict=True)) for column in values]
             z = here / self.beta / self.sigma if self.beta else 0
             window = self.s * m.sqrt(max(m.zero, self.spread**2 - z * z))
             totals = [m.zero, m.zero]
@@ -518,11 +518,9 @@ class _Plane:
 
 
 class Oracle:
-    """K and K̇ of one activation, to about `digits` digits; where K cancels, to as many of the norms squared."""
+    """K and K̇ of one activation, to 10^-digits of themselves or, if they cancel, 10^-2digits of their norms."""
 
-    def __init__(
-        self, expression: str, parameters: Mapping[str, Exact] | None = None, digits: int = 25
-    ) -> None:
+    def __init__(self, expression: str, parameters: Parameters | None = None, digits: int = 25) -> None:
         if not 1 <= digits <= 100:
             raise NumericError("an oracle gives 1 to 100 digits")
         self._digits = digits
