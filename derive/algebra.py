@@ -10,6 +10,7 @@ a "no" only says that no proof was found, since terms may satisfy relations that
 
 from collections.abc import Iterable
 from functools import cache
+from itertools import product
 from typing import Any
 
 import sympy as sp
@@ -22,6 +23,9 @@ DET = q1 * q2 - c**2
 
 # Beyond this size the normal form takes minutes; formulas are then shown as derived, and proved numerically.
 MAX_OPERATIONS = 1200
+
+# Values of a parameter at which the sign of a factor is looked at: small and large, of both signs.
+PARAMETER_SAMPLES = tuple(sp.Rational(*v) for v in ((1, 97), (5, 7), (3, 2), (29, 1), (-1, 97), (-5, 7), (-29, 1)))
 
 # A product of generators: (generator, exponent) in the order of the generators.
 Monomial = tuple[tuple[sp.Symbol, sp.Rational], ...]
@@ -111,7 +115,7 @@ class Algebra:
         scale = sp.Rational(int(content.numerator), int(content.denominator))
         positive = []
         for factor, n in factors:
-            sign = sign_on_domain(factor.as_expr())
+            sign = sign_on_domain(factor.as_expr()) or 1
             scale *= sign**n
             positive.append(sp.expand(sign * factor.as_expr()) ** n)
         return sp.Mul(scale, *positive)
@@ -189,23 +193,36 @@ class Algebra:
         return self._times(self._split_root(value.numer), self._inverse(self._split_root(value.denom)))
 
     def _split_root(self, poly: Any) -> Form:
+        """√poly as a product of roots of factors; factors of unknown sign stay under one root together."""
         content, factors = poly.factor_list()
         content = sp.Rational(int(content.numerator), int(content.denominator))
-        result = self._coefficient(self.field(1))
+        result, unknown = self._coefficient(self.field(1)), self.field(1)
         for factor, multiplicity in factors:
-            positive = self.field(factor)
-            if sign_on_domain(self.restore_coefficient(positive)) < 0:
-                positive, content = -positive, content * (-1) ** multiplicity
-            result = self._root_of_factor(result, positive, multiplicity)
+            value, half = self.field(factor), multiplicity // 2
+            sign = sign_on_domain(self.restore_coefficient(value))
+            if sign < 0:
+                value, content = -value, content * (-1) ** multiplicity
+            if sign == 0 and half % 2:
+                result = self._times(result, self._term(sp.Abs(self.restore_coefficient(value))))
+                half -= 1
+            result = self._times(result, self._coefficient(value**half))
+            if multiplicity % 2 and sign:
+                result = self._times(result, self._root_generator(value))
+            elif multiplicity % 2:
+                unknown *= value
         for prime, multiplicity in sp.factorrat(content).items():
-            if prime != 1:
-                result = self._root_of_factor(result, self.field(int(prime)), multiplicity)
-        return result
-
-    def _root_of_factor(self, result: Form, factor: Any, multiplicity: int) -> Form:
-        if multiplicity % 2:
-            result = self._times(result, self._root_generator(factor))
-        return self._times(result, self._coefficient(factor ** (multiplicity // 2)))
+            if prime == -1 and unknown != 1:
+                unknown = -unknown
+            elif prime != 1:
+                root = (
+                    self._root_generator(self.field(int(prime)))
+                    if multiplicity % 2
+                    else self._coefficient(self.field(1))
+                )
+                result = self._times(
+                    self._times(result, root), self._coefficient(self.field(int(prime)) ** (multiplicity // 2))
+                )
+        return result if unknown == 1 else self._times(result, self._root_generator(unknown))
 
     def _function(self, expr: sp.Expr) -> Form:
         normal = expr.func(*(self.restore(self.lower(a)) for a in expr.args)) if expr.args else expr
@@ -278,10 +295,19 @@ def sample_points(symbols: Iterable[sp.Symbol]) -> list[dict[sp.Symbol, sp.Expr]
 
 @cache
 def sign_on_domain(factor: sp.Expr) -> int:
-    """The sign of an irreducible factor, by its assumptions or at the sample points; 1 where it varies."""
+    """The sign of an irreducible factor, by its assumptions or at sample points; 0 where it varies."""
     if factor.is_positive:
         return 1
     if factor.is_negative:
         return -1
-    signs = {sp.sign(factor.subs(p)) for p in sample_points(factor.free_symbols)}
-    return -1 if signs == {-1} else 1
+    symbols = factor.free_symbols
+    parameters = sorted(symbols - {q1, q2, c, q, Delta}, key=lambda s: s.name)
+    signs = set()
+    for point in sample_points(symbols):
+        for values in product(PARAMETER_SAMPLES, repeat=len(parameters[:3])):
+            bound = dict(zip(parameters, values, strict=False))
+            allowed = {
+                s: abs(v) if s.is_nonnegative else -abs(v) if s.is_nonpositive else v for s, v in bound.items()
+            }
+            signs.add(sp.sign(factor.subs(point | allowed)))
+    return int(signs.pop()) if len(signs) == 1 else 0

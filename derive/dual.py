@@ -9,7 +9,7 @@ import sympy as sp
 from mehler.derive.activation import Activation
 from mehler.derive.canonical import canonical, in_angle, smallest
 from mehler.derive.errors import DeriveError
-from mehler.derive.evaluate import Number, covariance, exact, real_values
+from mehler.derive.evaluate import Number, context, covariance, exact, real_values
 from mehler.derive.quadrature import expectation_1d, expectations_2d
 from mehler.derive.symbols import Delta, c, q, q1, q2
 
@@ -176,7 +176,7 @@ class NumericDual:
             values = [expectation_1d((f, f), v1, env, digits) for f in functions]
         else:
             values = expectations_2d(functions, v1, v2, cov, env, digits)
-        return values[0], values[1]
+        return _rounded(values, digits)
 
     def latex(self) -> str:
         """φ as LaTeX, with the reason why no formula follows."""
@@ -227,4 +227,10 @@ def evaluate(
             values = real_values(pair, env | {c: ab * (1 - eps), Delta: a * b * eps * (2 - eps)}, digits)
         else:
             raise
-    return values[0], values[1]
+    return _rounded(values, digits)
+
+
+def _rounded(values: list[Any], digits: int) -> tuple[Any, Any]:
+    ctx = context(digits)
+    kernel, kernel_dot = (ctx.mpf(v) for v in values)
+    return +kernel, +kernel_dot

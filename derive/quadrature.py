@@ -21,7 +21,7 @@ from mehler.derive.symbols import x
 Point = Mapping[sp.Symbol, sp.Rational]
 
 # Nodes a piece: raised until a rule agrees with the one before.
-ORDERS = (24, 36, 54, 80, 120, 180, 270)
+ORDERS = (36, 54, 80, 120, 180, 270)
 
 
 def expectation_1d(functions: tuple[Pieces, Pieces], q: sp.Rational, env: Point, digits: int) -> Any:
@@ -84,7 +84,7 @@ def expectations_2d(
 
 
 def _until_settled(rule: Any, digits: int) -> list[Any]:
-    ctx = context(digits + 15)
+    ctx = context(digits + 10)
     previous: list[Any] | None = None
     for order in ORDERS:
         values, size = rule(ctx, order)

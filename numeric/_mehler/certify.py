@@ -114,7 +114,7 @@ def show(certificate: Certificate) -> None:
 
     table = Table("function", "region", "points", "worst scaled ulp", "at (q1, q2, c)", box=None, pad_edge=False)
     for row in certificate.rows:
-        at = ", ".join(f"{v:.6g}" for v in row.at)
+        at = ", ".join(f"{v:.4g}" for v in row.at)
         table.add_row(row.function, row.region, str(row.points), f"{row.worst:.2f}", at)
     out.print(f"{certificate.name}: phi(x) = {certificate.expression}, {certificate.dtype}", markup=False)
     out.print(table)

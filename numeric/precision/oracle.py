@@ -249,8 +249,8 @@ class Activation:
             raise NumericError(f"no function {name} of {len(args)} arguments in the notation")
         inner = self._value(args[0])
         if name in SHORTHANDS:
-            body = self._value(_parse(SHORTHANDS[name]))
-            return lambda x: body(inner(x))
+            shorthand = self._value(_parse(SHORTHANDS[name]))
+            return lambda x: shorthand(inner(x))
         unary = self._unary[name]
 
         def composed(x: Dual) -> Dual:
@@ -466,8 +466,8 @@ class _Plane:
         exp(-(βu - v)²/2s²) = exp(-(βu - v₀)²/2s²) exp(((mean - v₀) h yⱼ - h² yⱼ²/2)/s²) exp(half h yᵢ yⱼ/s²):
         each factor is shared by many pairs of nodes, the last by all cells of like widths.
         """
-        m, variance = self.phi.m, self.s**2
-        nodes = _gauss(m, n)
+        m, nodes = self.phi.m, _gauss(self.phi.m, n)
+        variance, root = self.s**2, self.s * m.sqrt(2 * m.pi)
 
         @cache
         def samples(start: Any, width: Any, k: int) -> list[tuple[Any, ...]]:
@@ -508,7 +508,7 @@ class _Plane:
                     columns = tilted(mean, start, width, k)
                     if columns:
                         gap = here - start - width * (2 * k + 1) / 2
-                        density = m.exp(-gap * gap / (2 * variance)) / m.sqrt(2 * m.pi * variance)
+                        density = m.exp(-gap * gap / (2 * variance)) / root
                         row = cross(half * width / (2 * variance))[i]
                         sums = (m.fdot(zip(row, column, strict=True)) for column in columns)
                         totals = [t + density * f for t, f in zip(totals, sums, strict=True)]
