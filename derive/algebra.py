@@ -21,8 +21,9 @@ from mehler.derive.symbols import Delta, c, q, q1, q2
 
 DET = q1 * q2 - c**2
 
-# Beyond this size the normal form takes minutes; formulas are then shown as derived, and proved numerically.
-MAX_OPERATIONS = 1200
+# Distinct subexpressions beyond which the normal form takes minutes: such formulas are shown as the theorem
+# left them, and proved at points.
+MAX_SIZE = 250
 
 # Values of a parameter at which the sign of a factor is looked at: small and large, of both signs.
 PARAMETER_SAMPLES = tuple(sp.Rational(*v) for v in ((1, 97), (5, 7), (3, 2), (29, 1), (-1, 97), (-5, 7), (-29, 1)))
@@ -36,9 +37,21 @@ Form = dict[Monomial, Any]
 def is_zero(expr: sp.Expr) -> bool:
     """Whether `expr` vanishes identically, decided by the normal form (True is a proof)."""
     expr = expr.subs(Delta, DET)
-    if sp.count_ops(expr) > MAX_OPERATIONS:
+    if size(expr) > MAX_SIZE:
         return False
     return not Algebra(expr, orient=True).lower(expr)
+
+
+def size(expr: sp.Expr) -> int:
+    """The number of distinct subexpressions."""
+    seen: set[sp.Basic] = set()
+    waiting = [expr]
+    while waiting:
+        node = waiting.pop()
+        if node not in seen:
+            seen.add(node)
+            waiting.extend(node.args)
+    return len(seen)
 
 
 def groups(expr: sp.Expr) -> dict[sp.Expr, sp.Expr]:
@@ -73,9 +86,15 @@ class Algebra:
         self.field = field(symbols, sp.QQ)[0]
         self.radicands: dict[sp.Symbol, Any] = {}
         self.terms: dict[sp.Symbol, sp.Expr] = {}
+        self.known: dict[sp.Expr, Form] = {}
 
     def lower(self, expr: sp.Expr) -> Form:
         """The normal form of `expr`."""
+        if expr not in self.known:
+            self.known[expr] = self._lower(expr)
+        return self.known[expr]
+
+    def _lower(self, expr: sp.Expr) -> Form:
         if expr.is_Rational:
             return self._coefficient(self.field(sp.QQ(int(expr.p), int(expr.q))))
         if expr.is_Symbol or expr in self.constants:
@@ -106,10 +125,12 @@ class Algebra:
 
     def restore_coefficient(self, coefficient: Any) -> sp.Expr:
         back = {symbol: value for value, symbol in self.constants.items()}
-        numerator, denominator = (self._factored(p) for p in (coefficient.numer, coefficient.denom))
-        return (numerator / denominator).xreplace(back)
+        above, numerator = self._factored(coefficient.numer)
+        below, denominator = self._factored(coefficient.denom)
+        # Scales go together and last: SymPy would multiply −1 into a sum and undo the choice of signs.
+        return ((above / below) * (sp.Mul(*numerator) / sp.Mul(*denominator))).xreplace(back)
 
-    def _factored(self, poly: Any) -> sp.Expr:
+    def _factored(self, poly: Any) -> tuple[sp.Rational, list[sp.Expr]]:
         """Irreducible factors, each with the sign that makes it positive on the domain."""
         content, factors = poly.factor_list()
         scale = sp.Rational(int(content.numerator), int(content.denominator))
@@ -118,7 +139,7 @@ class Algebra:
             sign = sign_on_domain(factor.as_expr()) or 1
             scale *= sign**n
             positive.append(sp.expand(sign * factor.as_expr()) ** n)
-        return sp.Mul(scale, *positive)
+        return scale, positive
 
     def restore_monomial(self, monomial: Monomial) -> sp.Expr:
         exponent, rest = sp.S.Zero, sp.S.One

@@ -9,7 +9,7 @@ from collections import defaultdict
 
 import sympy as sp
 
-from mehler.derive.algebra import DET, MAX_OPERATIONS, groups
+from mehler.derive.algebra import DET, MAX_SIZE, groups, size
 from mehler.derive.symbols import Delta, c, q1, q2, theta
 
 Groups = dict[sp.Expr, sp.Expr]
@@ -17,7 +17,7 @@ Groups = dict[sp.Expr, sp.Expr]
 
 def canonical(expr: sp.Expr, *, with_delta: bool = False) -> sp.Expr:
     """The smallest form of `expr` found, in (q1, q2, c); `with_delta` lets Δ stand for q1q2 − c²."""
-    if sp.count_ops(expr) > MAX_OPERATIONS:
+    if size(expr) > MAX_SIZE:
         return expr if with_delta else expr.subs(Delta, DET)
     paired = _hyperbolic(_hyperbolic(groups(expr), {c: -c}), {sp.I: -sp.I})
     best = steadiest if with_delta else smallest
@@ -25,7 +25,7 @@ def canonical(expr: sp.Expr, *, with_delta: bool = False) -> sp.Expr:
     total = sp.Add(*terms)
     if with_delta:
         return steadiest([total, sp.factor_terms(total), expr])
-    return smallest([total, sp.factor_terms(total), expr.subs(Delta, DET)])
+    return smallest([total, sp.factor_terms(total)])
 
 
 def in_angle(expr: sp.Expr) -> sp.Expr | None:

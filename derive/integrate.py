@@ -154,7 +154,7 @@ def _moment(powers: tuple[int, int], gaussian: Gaussian, spaces: tuple[Placed, .
                 terms.append(
                     gaussian.covariance(i, axis) * space.slope * density * _moment(rest, conditioned, others)
                 )
-            memo[m, n] = sp.Add(*terms)
+            memo[m, n] = sp.Add(*terms) if spaces else sp.expand(sp.Add(*terms))
         return memo[m, n]
 
     return moment(*powers)

@@ -55,24 +55,26 @@ def expectations_2d(
         left, right = (
             _nodes(ctx, functions[0], _number(ctx, variance), env, digits, order) for variance in (q1, q2)
         )
-        # The density is exp(a(s) + b(t) + k·s·t) ≤ 1, so fixed-point integers hold it, many times faster.
-        unit = ctx.mpf(2) ** ctx.prec
+        left_f = [_values(ctx, f, env, left) for f in functions]
+        right_f = [_values(ctx, f, env, right) for f in functions]
+        # The density is exp(a(s) + b(t) + k·s·t) ≤ 1, so fixed-point integers hold it, many times faster. They
+        # need as many more bits as φ(s)φ(t) has.
+        largest = max((abs(y) for values in left_f + right_f for y in values), default=ctx.one)
+        bits = ctx.prec + 2 * max(0, int(ctx.mag(largest)))
+        unit = ctx.mpf(2) ** bits
         k = _number(ctx, c) / d
         right_t = [int(t * unit) for t, _ in right]
         right_b = [int(-_number(ctx, q1) * t**2 / (2 * d) * unit) for t, _ in right]
-        right_f = [
-            [int(w * y * unit) for (_, w), y in zip(right, _values(ctx, f, env, right), strict=True)]
-            for f in functions
-        ]
-        left_f = [_values(ctx, f, env, left) for f in functions]
-        floor = -int(ctx.ln(10) * (digits + 12) * unit)
-        log2 = ln2_fixed(ctx.prec)
+        right_i = [[int(w * y * unit) for (_, w), y in zip(right, f, strict=True)] for f in right_f]
+        # Below the square of what an edge of the range weighs, a point adds nothing.
+        floor = -int(max(t**2 for t, _ in left) / _number(ctx, q1) * unit)
+        log2 = ln2_fixed(bits)
         totals, sizes = [ctx.zero] * len(functions), [ctx.zero] * len(functions)
         for i, (s, w) in enumerate(left):
             slope, start = int(k * s * unit), int(-_number(ctx, q2) * s**2 / (2 * d) * unit)
-            exponents = [start + b + (slope * t >> ctx.prec) for t, b in zip(right_t, right_b, strict=True)]
-            density = [(j, exp_fixed(e, ctx.prec, log2)) for j, e in enumerate(exponents) if e > floor]
-            for n, values in enumerate(right_f):
+            exponents = [start + b + (slope * t >> bits) for t, b in zip(right_t, right_b, strict=True)]
+            density = [(j, exp_fixed(e, bits, log2)) for j, e in enumerate(exponents) if e > floor]
+            for n, values in enumerate(right_i):
                 terms = [p * values[j] for j, p in density]
                 scale = w * left_f[n][i] / unit**2
                 totals[n] += scale * sum(terms)
@@ -98,8 +100,8 @@ def _until_settled(rule: Any, digits: int) -> list[Any]:
 
 def _nodes(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int, order: int) -> list[tuple[Any, Any]]:
     """Nodes and weights on every interval between knots, out to where the Gaussian is below the digits asked."""
+    reach = ctx.sqrt(variance) * _reach(ctx, f, variance, env, digits)
     values = {s: _number(ctx, v) for s, v in env.items()}
-    reach = ctx.sqrt(variance) * (ctx.sqrt(2 * ctx.ln(10) * (digits + 8)) + 2)
     knots = [compile_function(t, ctx)(values) for t in f.knots]
     inside = [t for t in knots if -reach < t < reach]
     # An interval of many standard deviations is cut in two, so that one rule serves all intervals.
@@ -109,6 +111,20 @@ def _nodes(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int, order: i
         centre, half = (lo + hi) / 2, (hi - lo) / 2
         nodes += [(centre + half * t, half * w) for t, w in _legendre(order, ctx.prec)]
     return nodes
+
+
+def _reach(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int) -> Any:
+    """Standard deviations beyond which φ² times the Gaussian is negligible."""
+    reach = ctx.sqrt(2 * ctx.ln(10) * (digits + 8)) + 2
+    root = ctx.sqrt(variance)
+    largest = ctx.one
+    for _ in range(8):
+        sides = _values(ctx, f, env, [(sign * reach * root, None) for sign in (-1, 1)])
+        largest = max(largest, *(abs(y) for y in _values(ctx, f, env, [(-root, None), (root, None)])))
+        if max(abs(y) for y in sides) ** 2 * ctx.exp(-(reach**2) / 2) <= largest**2 * ctx.mpf(10) ** -(digits + 8):
+            break
+        reach *= ctx.mpf("1.2")
+    return reach
 
 
 def _values(ctx: Any, f: Pieces, env: Point, nodes: list[tuple[Any, Any]]) -> list[Any]:

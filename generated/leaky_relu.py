@@ -5,9 +5,9 @@ centred Gaussian pair with variances q1, q2 >= 0 and covariance c, |c| <= sqrt(q
 theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 
     phi(x)   = Piecewise((x, x > 0), (a*x, True))
-    K        = sqrt(q1)*sqrt(q2)*((1 - a)**2*(pi - 2*theta)*cos(theta)/pi + 2*(1 - a)**2*sin(theta)/pi + (a
+    K        = sqrt(q1)*sqrt(q2)*((pi - 2*theta)*(a - 1)**2*cos(theta)/pi + 2*(a - 1)**2*sin(theta)/pi + (a
                + 1)**2*cos(theta))/4
-    K'       = ((1 - a)**2*(pi - 2*theta)/pi + (a + 1)**2)/4
+    K'       = ((pi - 2*theta)*(a - 1)**2/pi + (a + 1)**2)/4
     K(q, q)  = q*(a**2 + 1)/2
     K'(q, q) = (a**2 + 1)/2
 
@@ -32,7 +32,7 @@ JUMPS = "almost-everywhere"
 TARGET = "numpy"
 ENGINE = "mehler 0.1.0"
 BUDGET = 4  # largest error, in units in the last place of sqrt(K(q1, q1) K(q2, q2))
-SOURCE = "e68cdcf5ff6b07a0"
+SOURCE = "34a82397adcb82c9"
 
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
 
@@ -41,11 +41,11 @@ def pair(q1, q2, rho, sin_theta, a=0.01):
     """(K, K') of arrays that broadcast: variances, and cosine and sine of the angle."""
     norm = np.sqrt(q1) * np.sqrt(q2)
     c = rho * norm
-    sum1 = a - 1.0
-    product1 = ONE_OVER_2_PI * sum1 * sum1
-    base1 = a + 1.0
-    k = product1 * c * np.arctan2(rho, sin_theta) + 0.25 * c * base1 * base1 + product1 * sin_theta * norm
-    k_dot = a + ONE_OVER_2_PI * sum1 * sum1 * np.arctan2(sin_theta, -rho)
+    base1 = a - 1.0
+    product1 = ONE_OVER_2_PI * base1 * base1
+    base2 = a + 1.0
+    k = product1 * c * np.arctan2(rho, sin_theta) + 0.25 * c * base2 * base2 + product1 * sin_theta * norm
+    k_dot = a + product1 * np.arctan2(sin_theta, -rho)
     return k, k_dot
 
 

@@ -11,7 +11,8 @@ from mpmath import mp
 from scipy.special import ndtr
 
 from mehler.numeric.errors import NumericError
-from mehler.numeric.precision.oracle import SHORTHANDS, Activation, Oracle
+from mehler.numeric.precision.notation import SHORTHANDS, Activation
+from mehler.numeric.precision.oracle import Oracle
 
 POINTS = [(1, 1, Fraction(1, 2)), (2, Fraction(1, 3), Fraction(-1, 4)), (10, 10, Fraction(999, 100)), (1, 4, -2)]
 NEARLY_OPPOSITE = -1 + Fraction(1, 10**12)

@@ -1,0 +1,70 @@
+from fractions import Fraction
+from typing import Any
+
+import pytest
+import sympy as sp
+
+from mehler.derive.activation import DEFAULTS, NAMED, RESERVED, activation
+from mehler.derive.errors import ParseError
+from mehler.derive.symbols import x
+
+
+@pytest.mark.parametrize("given", ["0.1", "1/10", 0.1, Fraction(1, 10), sp.Rational(1, 10), "1e-1"])
+def test_parameter_values_are_exact(given: Any) -> None:
+    """A float means the decimal its user typed."""
+    assert activation("slope*x", {"slope": given}).expr == x / 10
+    assert activation("foo*x", {"foo": given}).expr == x / 10
+
+
+@pytest.mark.parametrize("assumption", ["positive", "negative", "real"])
+def test_parameter_assumptions(assumption: str) -> None:
+    phi = activation("foo*x", {"foo": assumption})
+    assert phi.parameters == (sp.Symbol("foo", **{assumption: True}),)
+
+
+def test_an_undeclared_parameter_is_a_real_symbol() -> None:
+    assert activation("exp(a*x) + b").parameters == (sp.Symbol("a", real=True), sp.Symbol("b", real=True))
+
+
+def test_a_parameter_may_be_named_like_a_constant_of_code() -> None:
+    assert activation("lambda_*x", {"lambda_": 2}).expr == 2 * x
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED) + ["1a", "a b", "", "σ", "a.b"])
+def test_reserved_or_impossible_parameter_names_are_refused(name: str) -> None:
+    with pytest.raises(ParseError, match="cannot name a parameter") as caught:
+        activation("x", {name: 1})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED - {"x"}))
+def test_symbols_of_the_derivation_are_unknown_names(name: str) -> None:
+    with pytest.raises(ParseError, match="one variable"):
+        activation(f"{name}*x")
+
+
+@pytest.mark.parametrize("value", ["abc", "", "1/0", "nan", "inf", float("nan"), float("inf"), None, [1], "0x1", "1\n2"])
+def test_values_that_are_no_numbers_are_refused(value: Any) -> None:
+    with pytest.raises(ParseError, match="not a number") as caught:
+        activation("a*x", {"a": value})
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [10**200, "1e300", f"1/{10**200}"])
+def test_values_of_too_many_digits_are_refused(value: Any) -> None:
+    with pytest.raises(ParseError, match="too many digits"):
+        activation("a*x", {"a": value})
+
+
+def test_a_parameter_that_does_not_occur_is_refused() -> None:
+    with pytest.raises(ParseError, match="no parameter 'b'"):
+        activation("a*x", {"b": 1})
+    with pytest.raises(ParseError, match="no parameter 'a'"):
+        activation("relu", {"a": 1})
+
+
+def test_customary_values_belong_to_names_only() -> None:
+    assert activation("leaky_relu").defaults == {"a": sp.Rational(1, 100)}
+    assert activation("leaky_relu", {"a": 2}).defaults == {}
+    assert activation("where(x > 0, x, a*x)").defaults == {}
+    assert set(DEFAULTS) <= set(NAMED)
