@@ -23,7 +23,7 @@ from mehler.derive.stabilise import stabilise
 # Largest error allowed, in units in the last place of sqrt(K(q1, q1) K(q2, q2)), over 1e-6 <= q <= 1e6 and
 # all correlations where that is finite. Elementary formulas keep to a few units; a growing exponential
 # multiplies the rounding of its exponent by the exponent, which may reach 709; Owen's T is absolutely accurate.
-BUDGET_ELEMENTARY = 4
+BUDGET_ELEMENTARY = 8
 BUDGET_GROWING = 1024
 BUDGET_NORMAL = 256
 
@@ -150,12 +150,14 @@ def _budget(*programs: Program) -> int:
     if used & NORMAL:
         return BUDGET_NORMAL
     growing = any(
-        isinstance(node, Apply) and node.operation == "exp" and not _is_negated(node.operands[0])
+        isinstance(node, Apply) and node.operation == "exp" and not _is_negated(node.operands[0], program)
         for program in programs
         for node in program.nodes()
     )
     return BUDGET_GROWING if growing else BUDGET_ELEMENTARY
 
 
-def _is_negated(node: Node) -> bool:
+def _is_negated(node: Node, program: Program) -> bool:
+    if isinstance(node, Name):
+        return any(a.name == node.id and _is_negated(a.value, program) for a in program.body)
     return isinstance(node, Apply) and node.operation == "neg"
