@@ -4,41 +4,43 @@ Coefficient tables with a certified bound, and evaluators made from them, are st
 such an activation can be evaluated at points, and cannot be composed into a network.
 """
 
-import sympy as sp
+from typing import Any
 
 from mehler.derive.activation import Activation
 from mehler.derive.algebra import sample_points
 from mehler.derive.dual import Jumps, NumericDual
 from mehler.derive.errors import DivergentExpectation, ParseError
-from mehler.derive.evaluate import compile_function, context
-from mehler.derive.symbols import x
+from mehler.derive.evaluate import context
+from mehler.derive.quadrature import values_at
 
-# φ may grow at most like exp(b·|x|): log|φ(x)|/x² must vanish at infinity. Far points decide.
-FAR = (30, 1000, 30000)
+# φ may grow at most like exp(b·|x|), so that log|φ(x)|/x² vanishes at infinity: it is small this far out.
+FAR = 1000
+STEEP = 0.1
+
+# Where φ must be a real number, besides FAR: off the integers, where many formulas have poles.
+ORDINARY = (-7.3, -0.61, 0.61, 7.3)
 
 
 def approximate(phi: Activation, reason: str, jumps: Jumps) -> NumericDual:
-    """The numeric dual of φ. Raises DivergentExpectation or ParseError when φ cannot have one."""
+    """The numeric dual of φ. Raises ParseError or DivergentExpectation when φ cannot have one."""
     point = sample_points(phi.parameters)[0]
     ctx = context(30)
-    env = {s: ctx.mpf(int(v.p)) / int(v.q) for s, v in point.items()}
-    for piece, direction in ((phi.pieces.pieces[0], -1), (phi.pieces.pieces[-1], 1)):
-        function = compile_function(piece, ctx)
-        try:
-            sizes = [abs(function(env | {x: ctx.mpf(direction * t)})) for t in FAR]
-            rates = [ctx.log(1 + size) / t**2 for size, t in zip(sizes, FAR, strict=True)]
-        except OverflowError:
-            rates = [ctx.one]
-        except ZeroDivisionError:
-            continue
-        if rates[-1] > 1e-3:
-            raise DivergentExpectation(
-                f"the expectation diverges: {phi.expr} grows faster than exp(b*|x|); "
-                "use an activation that grows at most exponentially"
-            )
-    for piece in phi.pieces.pieces:
-        if sp.im(piece.subs(x, sp.Rational(-13, 7))).is_zero is False and len(phi.pieces.pieces) == 1:
-            raise ParseError(
-                f"{phi.expr} is not real for negative x; an activation must be defined on the whole line"
-            )
+    try:
+        values: list[Any] = values_at(ctx, phi.pieces, point, map(ctx.mpf, ORDINARY))
+    except (ZeroDivisionError, ValueError):
+        values = [ctx.nan]
+    if not all(ctx.isfinite(v) and ctx.im(v) == 0 for v in values):
+        raise ParseError(
+            f"{phi.expr} is not a real number for every x; an activation must be defined on the whole line"
+        )
+    try:
+        far = values_at(ctx, phi.pieces, point, (ctx.mpf(-FAR), ctx.mpf(FAR)))
+        steep = any(ctx.log(1 + abs(v)) > STEEP * FAR**2 for v in far)
+    except OverflowError:
+        steep = True
+    if steep:
+        raise DivergentExpectation(
+            f"the expectation diverges: {phi.expr} grows faster than exp(b*|x|); "
+            "use an activation that grows at most exponentially"
+        )
     return NumericDual(phi, reason, jumps)

@@ -5,7 +5,7 @@ E[φ(u)φ(v)] = ∫∫ φ(s)φ(t) p(s, t) ds dt by Gauss-Legendre on the rectang
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -31,8 +31,8 @@ def expectation_1d(functions: tuple[Pieces, Pieces], q: sp.Rational, env: Point,
     def rule(ctx: Any, order: int) -> tuple[Any, Any]:
         variance = _number(ctx, q)
         nodes = _nodes(ctx, f, variance, env, digits, order)
-        g_values = _values(ctx, g, env, nodes)
-        f_values = _values(ctx, f, env, nodes)
+        g_values = _real_values(ctx, g, env, nodes)
+        f_values = _real_values(ctx, f, env, nodes)
         norm = ctx.sqrt(2 * ctx.pi * variance)
         weights = [w * ctx.exp(-(t**2) / (2 * variance)) / norm for t, w in nodes]
         products = [w * a * b for w, a, b in zip(weights, f_values, g_values, strict=True)]
@@ -55,8 +55,8 @@ def expectations_2d(
         left, right = (
             _nodes(ctx, functions[0], _number(ctx, variance), env, digits, order) for variance in (q1, q2)
         )
-        left_f = [_values(ctx, f, env, left) for f in functions]
-        right_f = [_values(ctx, f, env, right) for f in functions]
+        left_f = [_real_values(ctx, f, env, left) for f in functions]
+        right_f = [_real_values(ctx, f, env, right) for f in functions]
         # The density is exp(a(s) + b(t) + k·s·t) ≤ 1, so fixed-point integers hold it, many times faster. They
         # need as many more bits as φ(s)φ(t) has.
         largest = max((abs(y) for values in left_f + right_f for y in values), default=ctx.one)
@@ -119,19 +119,24 @@ def _reach(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int) -> Any:
     root = ctx.sqrt(variance)
     largest = ctx.one
     for _ in range(8):
-        sides = _values(ctx, f, env, [(sign * reach * root, None) for sign in (-1, 1)])
-        largest = max(largest, *(abs(y) for y in _values(ctx, f, env, [(-root, None), (root, None)])))
+        sides = values_at(ctx, f, env, [sign * reach * root for sign in (-1, 1)])
+        largest = max(largest, *(abs(y) for y in values_at(ctx, f, env, [-root, root])))
         if max(abs(y) for y in sides) ** 2 * ctx.exp(-(reach**2) / 2) <= largest**2 * ctx.mpf(10) ** -(digits + 8):
             break
         reach *= ctx.mpf("1.2")
     return reach
 
 
-def _values(ctx: Any, f: Pieces, env: Point, nodes: list[tuple[Any, Any]]) -> list[Any]:
+def values_at(ctx: Any, f: Pieces, env: Point, points: Iterable[Any]) -> list[Any]:
+    """f at points of the line, as numbers of the context; complex where f is."""
     values = {s: _number(ctx, v) for s, v in env.items()}
     knots = [compile_function(t, ctx)(values) for t in f.knots]
     pieces = [compile_function(p, ctx) for p in f.pieces]
-    return [ctx.re(pieces[sum(t > k for k in knots)](values | {x: t})) for t, _ in nodes]
+    return [pieces[sum(t > k for k in knots)](values | {x: t}) for t in points]
+
+
+def _real_values(ctx: Any, f: Pieces, env: Point, nodes: list[tuple[Any, Any]]) -> list[Any]:
+    return [ctx.re(v) for v in values_at(ctx, f, env, (t for t, _ in nodes))]
 
 
 @cache
