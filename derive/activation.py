@@ -3,14 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
-from numbers import Rational
 from types import MappingProxyType
-from typing import TypeAlias
 
 import sympy as sp
 
 from mehler.derive.errors import ParseError
+from mehler.derive.numbers import Number, exact
 from mehler.derive.parser import parse, shorten
 from mehler.derive.pieces import Pieces, split
 from mehler.derive.symbols import x
@@ -53,8 +51,6 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 # Symbols of the derivation itself.
 RESERVED = frozenset(["x", "q", "q1", "q2", "c", "rho", "theta", "sin_theta", "Delta", "norm", "det"])
 
-Value: TypeAlias = str | int | float | Rational | sp.Expr
-
 
 @dataclass(frozen=True)
 class Activation:
@@ -71,7 +67,7 @@ class Activation:
         return tuple(sorted(self.expr.free_symbols - {x}, key=lambda s: s.name))
 
 
-def activation(text: str, params: Mapping[str, Value] | None = None) -> Activation:
+def activation(text: str, params: Mapping[str, Number] | None = None) -> Activation:
     """The activation of `text`, a name of `NAMED` or an expression in x.
 
     A parameter may be given a value (a number, "1/10", "0.1": decimals are exact), an assumption
@@ -96,21 +92,14 @@ def _names_in(text: str, named: Mapping[str, str]) -> set[str]:
     return names.union(*(_names_in(named[n], {}) for n in names if n in named))
 
 
-def _value(name: str, value: Value) -> sp.Expr:
+def _value(name: str, value: Number) -> sp.Expr:
     if not (name.isidentifier() and name.isascii()) or name in RESERVED:
         raise ParseError(f"{shorten(name)!r} cannot name a parameter; choose another, e.g. 'alpha'")
     if isinstance(value, sp.Expr):
         return value
     if isinstance(value, str) and value.strip() in {"positive", "negative", "real"}:
         return sp.Symbol(name, **{value.strip(): True})
-    try:
-        # A float's shortest decimal is what its user typed: 0.1 means one tenth.
-        number = Fraction(repr(value) if isinstance(value, float) else value)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
-        raise ParseError(
-            f"parameter {name}={shorten(str(value), 30)!r} is not a number; write e.g. {name}=0.1, {name}=1/10 "
-            f"or {name}=positive"
-        ) from None
-    if max(abs(number.numerator).bit_length(), number.denominator.bit_length()) > 512:
+    number = exact(value, name, ParseError)
+    if max(abs(int(number.p)).bit_length(), int(number.q).bit_length()) > 512:
         raise ParseError(f"parameter {name} has too many digits; use fewer")
-    return sp.Rational(number.numerator, number.denominator)
+    return number

@@ -58,10 +58,12 @@ def groups(expr: sp.Expr) -> dict[sp.Expr, sp.Expr]:
     """`expr` = Σ monomial × coefficient: monomials in roots and transcendental terms, rational coefficients."""
     expr = expr.subs(Delta, DET)
     algebra = Algebra(expr)
-    return {
-        algebra.restore_monomial(monomial): algebra.restore_coefficient(coefficient)
-        for monomial, coefficient in algebra.lower(expr).items()
-    }
+    result: dict[sp.Expr, sp.Expr] = {}
+    for monomial, coefficient in algebra.lower(expr).items():
+        # Different monomials may restore to one expression: exp(c)·exp(q1) and exp(c + q1).
+        restored = algebra.restore_monomial(monomial)
+        result[restored] = result.get(restored, sp.S.Zero) + algebra.restore_coefficient(coefficient)
+    return result
 
 
 def collect(expr: sp.Expr) -> sp.Expr:

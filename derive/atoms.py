@@ -14,6 +14,9 @@ from mehler.derive.pieces import Pieces
 from mehler.derive.special import Phi
 from mehler.derive.symbols import x
 
+# Σ (power + 1) over the atoms: the pairs to integrate, and Stein's recursion in each, grow with its square.
+MAX_WORK = 200
+
 Shape = tuple[int, sp.Expr, sp.Expr, tuple[HalfSpace, ...]]
 
 
@@ -49,7 +52,12 @@ def expand(pieces: Pieces) -> tuple[Atom, ...]:
         hi = pieces.knots[i] if i < len(pieces.knots) else None
         for indicator in _indicator(lo, hi):
             _add(total, _product(_smooth(piece), indicator))
-    return _atoms(total)
+    atoms = _atoms(total)
+    if sum(atom.power + 1 for atom in atoms) > MAX_WORK:
+        raise OutsideClass(
+            f"the activation expands into {len(atoms)} terms of high degree, too many to integrate; simplify it"
+        )
+    return atoms
 
 
 def diracs(jumps: Iterable[tuple[sp.Expr, sp.Expr]]) -> tuple[Atom, ...]:

@@ -9,9 +9,11 @@ import sympy as sp
 from mehler.derive.activation import Activation
 from mehler.derive.canonical import canonical, in_angle, smallest
 from mehler.derive.errors import DeriveError
-from mehler.derive.evaluate import Number, context, covariance, exact, real_values
+from mehler.derive.evaluate import context, covariance, real_values
+from mehler.derive.numbers import Number, exact
+from mehler.derive.pieces import Pieces
 from mehler.derive.quadrature import expectation_1d, expectations_2d
-from mehler.derive.symbols import Delta, c, q, q1, q2
+from mehler.derive.symbols import Delta, c, q, q1, q2, x
 
 Jumps = Literal["almost-everywhere", "distribution"]
 
@@ -169,14 +171,10 @@ class NumericDual:
         """(K, K̇) at exact q1, q2 > 0, |c| ≤ √(q1q2), by Gauss-Legendre quadrature. Raises DeriveError."""
         v1, v2, cov = covariance(q1, q2, c)
         env = bind(self.activation, params)
-        functions = (self.activation.pieces, self.activation.pieces.derivative())
         if v1 * v2 == cov**2:
-            if v1 != v2 or v1 != cov or v1 == 0:
-                raise DeriveError("quadrature needs |c| < sqrt(q1*q2), or q1 = q2 = c; choose another point")
-            values = [expectation_1d((f, f), v1, env, digits) for f in functions]
-        else:
-            values = expectations_2d(functions, v1, v2, cov, env, digits)
-        return _rounded(values, digits)
+            return _on_boundary(self.activation, (v1, v2, cov), env, digits)
+        functions = (self.activation.pieces, self.activation.pieces.derivative())
+        return _rounded(expectations_2d(functions, v1, v2, cov, env, digits), digits)
 
     def latex(self) -> str:
         """φ as LaTeX, with the reason why no formula follows."""
@@ -198,9 +196,12 @@ def shown(expr: sp.Expr) -> sp.Expr:
 def bind(activation: Activation, params: Mapping[str, Number]) -> dict[sp.Symbol, sp.Rational]:
     """Values for every free parameter of φ: those given, then its defaults. Raises DeriveError."""
     values = {}
+    unknown = sorted(set(params) - {symbol.name for symbol in activation.parameters})
+    if unknown:
+        raise DeriveError(f"the activation has no parameter {unknown[0]!r}; leave it out")
     for symbol in activation.parameters:
         if symbol.name in params:
-            values[symbol] = exact(params[symbol.name], symbol.name)
+            values[symbol] = exact(params[symbol.name], symbol.name, DeriveError)
         elif symbol.name in activation.defaults:
             values[symbol] = activation.defaults[symbol.name]
         else:
@@ -211,26 +212,51 @@ def bind(activation: Activation, params: Mapping[str, Number]) -> dict[sp.Symbol
 def evaluate(
     result: ProvedDual, v1: Number, v2: Number, cov: Number, digits: int, params: Mapping[str, Number]
 ) -> tuple[Any, Any]:
-    """(K, K̇) of a proved dual, on the boundary c² = q1q2 as the theorem's own forms at Δ = 0."""
+    """(K, K̇) of a proved dual by its formulas, which on the diagonal are those in q and hold at Δ = 0 where
+    they have a value there; elsewhere on the boundary by quadrature."""
     a, b, ab = covariance(v1, v2, cov)
+    env = bind(result.activation, params)
     formulas = result.dual.formulas
-    env = bind(result.activation, params) | {q1: a, q2: b, c: ab, Delta: a * b - ab**2}
-    pair = [formulas.kernel, formulas.kernel_dot]
+    if a == b == ab > 0:
+        pair, point = [formulas.kernel_diag, formulas.kernel_dot_diag], env | {q: a}
+    else:
+        pair, point = [formulas.kernel, formulas.kernel_dot], env | {q1: a, q2: b, c: ab, Delta: a * b - ab**2}
+    if a == 0 or b == 0:
+        return _on_boundary(result.activation, (a, b, ab), env, digits)
     try:
-        values = real_values(pair, env, digits)
+        return _rounded(real_values(pair, point, digits), digits)
     except DeriveError:
-        if a == b == ab and a > 0:
-            values = real_values([formulas.kernel_diag, formulas.kernel_dot_diag], env | {q: a}, digits)
-        elif env[Delta] == 0 and ab != 0:
-            # A form that is 0/0 there has its limit: K is off by O(eps), K' by O(sqrt(eps)).
-            eps = sp.Rational(1, 10 ** (2 * digits + 8))
-            values = real_values(pair, env | {c: ab * (1 - eps), Delta: a * b * eps * (2 - eps)}, digits)
-        else:
+        if a * b != ab**2 or result.dual.jumps == "distribution":
             raise
+        return _on_boundary(result.activation, (a, b, ab), env, digits)
+
+
+def _on_boundary(
+    activation: Activation,
+    point: tuple[sp.Rational, sp.Rational, sp.Rational],
+    env: Mapping[sp.Symbol, sp.Rational],
+    digits: int,
+) -> tuple[Any, Any]:
+    """(K, K̇) where u and v are proportional, or one of them is 0 (then with φ and φ' at 0, a knot halved)."""
+    a, b, ab = point
+    phi, values = activation.pieces, []
+    for f in (phi, phi.derivative()):
+        if ab != 0:
+            values.append(expectation_1d(f.times(f.scaled(ab / a)), a, env, digits))
+        else:
+            values.append(_mean(f, a, env, digits) * _mean(f, b, env, digits))
     return _rounded(values, digits)
 
 
+def _mean(f: Pieces, variance: sp.Rational, env: Mapping[sp.Symbol, sp.Rational], digits: int) -> Any:
+    if variance > 0:
+        return expectation_1d(f, variance, env, digits)
+    at_zero = [piece.subs(x, 0) for piece in f.beside(sp.S.Zero)]
+    return real_values([sp.Add(*at_zero) / 2], env, digits)[0]
+
+
 def _rounded(values: list[Any], digits: int) -> tuple[Any, Any]:
+    """Two values rounded to `digits` digits, in a context in which they print so."""
     ctx = context(digits)
     kernel, kernel_dot = (ctx.mpf(v) for v in values)
     return +kernel, +kernel_dot

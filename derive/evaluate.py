@@ -5,16 +5,15 @@ source text. Here an expression becomes a tree of closures, once, and is then ca
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any
 
 import mpmath
 import sympy as sp
 
 from mehler.derive.errors import DeriveError
+from mehler.derive.numbers import Number, exact
 from mehler.derive.special import Phi, Phi2, phi2_value
 
-Number: TypeAlias = int | float | str | Fraction | sp.Expr
 Function = Callable[[Mapping[sp.Symbol, Any]], Any]
 
 _UNARY = {
@@ -96,22 +95,9 @@ def _operation(e: sp.Basic, ctx: Any) -> Callable[..., Any]:
     raise DeriveError(f"cannot evaluate {e.func.__name__} numerically; report this expression")
 
 
-def exact(value: Number, name: str) -> sp.Rational:
-    """An exact rational from what a user typed: 2, "1/2", "0.1" (one tenth), or a float (its own value)."""
-    try:
-        if isinstance(value, sp.Expr):
-            return sp.Rational(value)
-        number = Fraction(value)
-        return sp.Rational(number.numerator, number.denominator)
-    except (ValueError, TypeError, ZeroDivisionError, OverflowError):
-        raise DeriveError(
-            f"{name}={value!r} is not a number; write e.g. {name}=2, {name}=1/2 or {name}=0.5"
-        ) from None
-
-
 def covariance(q1: Number, q2: Number, c: Number) -> tuple[sp.Rational, sp.Rational, sp.Rational]:
     """(q1, q2, c) as exact numbers of a covariance: q1, q2 ≥ 0 and c² ≤ q1q2. Raises DeriveError."""
-    a, b, ab = exact(q1, "q1"), exact(q2, "q2"), exact(c, "c")
+    a, b, ab = (exact(v, name, DeriveError) for v, name in ((q1, "q1"), (q2, "q2"), (c, "c")))
     if a < 0 or b < 0:
         raise DeriveError(f"the variances q1={a} and q2={b} must not be negative")
     if ab**2 > a * b:
@@ -132,9 +118,9 @@ def real_values(expressions: Sequence[sp.Expr], env: Mapping[sp.Symbol, sp.Ratio
         try:
             values = [ctx.re(compile_function(e, ctx)(values_env)) for e in expressions]
         except ZeroDivisionError:
-            raise DeriveError("the formula is infinite here; choose another point") from None
+            raise DeriveError("the formula has no finite value here; choose another point") from None
         if not all(ctx.isfinite(v) for v in values):
-            raise DeriveError("the formula is infinite here; choose another point")
+            raise DeriveError("the formula has no finite value here; choose another point")
         tolerance = ctx.mpf(10) ** (-digits - 3)
         if previous is not None and all(
             abs(v - p) <= tolerance * abs(v) or max(abs(v), abs(p)) <= zero

@@ -18,7 +18,7 @@ from mehler.derive.symbols import x
 MAX_LENGTH = 2000
 MAX_DEPTH = 60
 MAX_NODES = 500
-MAX_EXPONENT = 64
+MAX_EXPONENT = 32
 MAX_BITS = 512
 
 # A free name that is not a parameter is read as a second variable. These names are parameters unasked;

@@ -30,6 +30,25 @@ class Pieces:
         """The almost-everywhere derivative φ'."""
         return Pieces(self.knots, tuple(sp.diff(p, x) for p in self.pieces))
 
+    def beside(self, point: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+        """The pieces on the left and on the right of a point; the same one twice where there is no knot."""
+        sides = [_compare(point, t) for t in self.knots]
+        return self.pieces[sum(side > 0 for side in sides)], self.pieces[sum(side >= 0 for side in sides)]
+
+    def scaled(self, factor: sp.Rational) -> "Pieces":
+        """x ↦ φ(factor·x), factor ≠ 0."""
+        knots = [t / factor for t in self.knots]
+        pieces = [p.subs(x, factor * x) for p in self.pieces]
+        return (
+            Pieces(tuple(knots), tuple(pieces)) if factor > 0 else Pieces(tuple(knots[::-1]), tuple(pieces[::-1]))
+        )
+
+    def times(self, other: "Pieces") -> "Pieces":
+        """x ↦ φ(x)·ψ(x)."""
+        knots = _sorted([*self.knots, *other.knots])
+        left, right = (_refine((list(f.knots), list(f.pieces)), knots) for f in (self, other))
+        return Pieces(tuple(knots), tuple(a * b for a, b in zip(left, right, strict=True)))
+
     def jumps(self) -> tuple[tuple[sp.Expr, sp.Expr], ...]:
         """(t, φ(t+) − φ(t−)) at every knot t where φ is discontinuous."""
         steps = (

@@ -5,16 +5,17 @@ text ─parse→ Activation ─expand→ Atoms ─integrate→ Dual ─prove→ 
 ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit→ generated module
 """
 
-from mehler.derive.activation import Value, activation
+from mehler.derive.activation import activation
 from mehler.derive.approximate import approximate
 from mehler.derive.dual import Jumps, NumericDual, ProvedDual
 from mehler.derive.emit.module import emit_numpy
 from mehler.derive.errors import DeriveError, EmitError, OutsideClass
 from mehler.derive.integrate import integrate
+from mehler.derive.numbers import Number
 from mehler.derive.prove import prove
 
 
-def derive_dual(expr: str, *, jumps: Jumps = "almost-everywhere", **params: Value) -> ProvedDual | NumericDual:
+def derive_dual(expr: str, *, jumps: Jumps = "almost-everywhere", **params: Number) -> ProvedDual | NumericDual:
     """K = E[φ(u)φ(v)] and K̇ = E[φ'(u)φ'(v)] of the activation `expr`, derived and proved.
 
     `expr` is a name ("relu") or an expression in x ("x*Phi(x)"). A keyword gives a parameter a value, as
@@ -35,7 +36,7 @@ def derive_dual(expr: str, *, jumps: Jumps = "almost-everywhere", **params: Valu
 
 
 def generate(
-    expr: str, *, name: str, target: str = "numpy", jumps: Jumps = "almost-everywhere", **params: Value
+    expr: str, *, name: str, target: str = "numpy", jumps: Jumps = "almost-everywhere", **params: Number
 ) -> str:
     """The source of a standalone module that evaluates the kernels of the activation `expr`.
 

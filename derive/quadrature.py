@@ -24,18 +24,15 @@ Point = Mapping[sp.Symbol, sp.Rational]
 ORDERS = (36, 54, 80, 120, 180, 270)
 
 
-def expectation_1d(functions: tuple[Pieces, Pieces], q: sp.Rational, env: Point, digits: int) -> Any:
-    """E[f(u) g(u)], u ~ N(0, q), to `digits` digits. Raises DeriveError when it does not converge."""
-    f, g = functions
+def expectation_1d(f: Pieces, q: sp.Rational, env: Point, digits: int) -> Any:
+    """E[f(u)], u ~ N(0, q), to `digits` digits. Raises DeriveError when it does not converge."""
 
     def rule(ctx: Any, order: int) -> tuple[Any, Any]:
         variance = _number(ctx, q)
         nodes = _nodes(ctx, f, variance, env, digits, order)
-        g_values = _real_values(ctx, g, env, nodes)
-        f_values = _real_values(ctx, f, env, nodes)
         norm = ctx.sqrt(2 * ctx.pi * variance)
         weights = [w * ctx.exp(-(t**2) / (2 * variance)) / norm for t, w in nodes]
-        products = [w * a * b for w, a, b in zip(weights, f_values, g_values, strict=True)]
+        products = [w * y for w, y in zip(weights, _real_values(ctx, f, env, nodes), strict=True)]
         return [ctx.fsum(products)], ctx.fsum(abs(p) for p in products)
 
     return _until_settled(rule, digits)[0]
@@ -60,7 +57,7 @@ def expectations_2d(
         # The density is exp(a(s) + b(t) + k·s·t) ≤ 1, so fixed-point integers hold it, many times faster. They
         # need as many more bits as φ(s)φ(t) has.
         largest = max((abs(y) for values in left_f + right_f for y in values), default=ctx.one)
-        bits = ctx.prec + 2 * max(0, int(ctx.mag(largest)))
+        bits = ctx.prec + (2 * max(0, int(ctx.mag(largest))) if largest else 0)
         unit = ctx.mpf(2) ** bits
         k = _number(ctx, c) / d
         right_t = [int(t * unit) for t, _ in right]
@@ -89,13 +86,21 @@ def _until_settled(rule: Any, digits: int) -> list[Any]:
     ctx = context(digits + 10)
     previous: list[Any] | None = None
     for order in ORDERS:
-        values, size = rule(ctx, order)
+        try:
+            values, size = rule(ctx, order)
+        except (ZeroDivisionError, OverflowError):
+            raise DeriveError(
+                "the activation is infinite at a point of the line, so its expectation may not exist"
+            ) from None
         if previous is not None:
             gap = max(abs(v - p) for v, p in zip(values, previous, strict=True))
             if gap <= size * ctx.mpf(10) ** (-digits - 1):
                 return list(values)
         previous = values
-    raise DeriveError(f"quadrature did not reach {digits} digits here; ask for fewer digits or a milder point")
+    raise DeriveError(
+        f"quadrature did not reach {digits} digits here: the expectation may not exist, or the point is too hard; "
+        "ask for fewer digits or a milder point"
+    )
 
 
 def _nodes(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int, order: int) -> list[tuple[Any, Any]]:

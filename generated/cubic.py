@@ -31,7 +31,7 @@ JUMPS = "almost-everywhere"
 TARGET = "numpy"
 ENGINE = "mehler 0.1.0"
 BUDGET = 8  # largest error, in units in the last place of sqrt(K(q1, q1) K(q2, q2))
-SOURCE = "9b8135ecbd8dbbc2"
+SOURCE = "49acdd711bd1cc40"
 
 
 
@@ -90,7 +90,8 @@ def _angle(q1, q2, sigma):
     """(cos, sin) of the angle of a pair whose covariance sigma is itself rounded."""
     norm = np.sqrt(q1) * np.sqrt(q2)
     rho = np.divide(sigma, norm, out=np.zeros_like(sigma), where=norm > 0)
-    rho = np.clip(rho, -1, 1)
+    # Rounding alone sets parallel inputs some sqrt(eps) apart: a smaller angle cannot be told from 0.
+    rho = np.where(np.abs(rho) > 1 - 8 * np.finfo(rho.dtype).eps, np.sign(rho), rho)
     return rho, np.sqrt((1 - rho) * (1 + rho))
 
 
@@ -123,25 +124,25 @@ def recursion(q1, q2, rho, sin_theta, depth, sigma_w, sigma_b):
     Theta_l = Sigma_l + sigma_w**2 K'(Sigma_l-1) Theta_l-1,  Theta_0 = Sigma_0
     """
     w2, b2 = sigma_w**2, sigma_b**2
-    sigma = theta = np.sqrt(q1) * np.sqrt(q2) * rho
+    nngp_kernel = ntk_kernel = np.sqrt(q1) * np.sqrt(q2) * rho
     for _ in range(depth):
         k, k_dot = pair(q1, q2, rho, sin_theta)
-        sigma = w2 * k + b2
-        theta = sigma + w2 * k_dot * theta
+        nngp_kernel = w2 * k + b2
+        ntk_kernel = nngp_kernel + w2 * k_dot * ntk_kernel
         q1, q2 = (w2 * diagonal(q)[0] + b2 for q in (q1, q2))
-        rho, sin_theta = _angle(q1, q2, sigma)
-    return sigma, theta
+        rho, sin_theta = _angle(q1, q2, nngp_kernel)
+    return nngp_kernel, ntk_kernel
 
 
 def recursion_diagonal(q, depth, sigma_w, sigma_b):
     """(Sigma, Theta) of inputs with themselves after `depth` hidden layers."""
     w2, b2 = sigma_w**2, sigma_b**2
-    sigma = theta = q
+    nngp_kernel = ntk_kernel = q
     for _ in range(depth):
-        k, k_dot = diagonal(sigma)
-        sigma = w2 * k + b2
-        theta = sigma + w2 * k_dot * theta
-    return sigma, theta
+        k, k_dot = diagonal(nngp_kernel)
+        nngp_kernel = w2 * k + b2
+        ntk_kernel = nngp_kernel + w2 * k_dot * ntk_kernel
+    return nngp_kernel, ntk_kernel
 
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
@@ -155,10 +156,11 @@ def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
 
 
 def _gram(X, Y, depth, sigma_w, sigma_b):
-    (X,) = _floats(X)
-    Z = X if Y is None else _floats(Y)[0]
+    X, Z = _floats(X, X if Y is None else Y)
     if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
+    if depth < 0:
+        raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
     w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
     q1 = w2 * np.einsum("ij,ij->i", X, X)[:, None] + b2
     q2 = w2 * np.einsum("ij,ij->i", Z, Z)[None, :] + b2
@@ -174,5 +176,7 @@ def _gram(X, Y, depth, sigma_w, sigma_b):
 
 
 def _floats(*arrays):
-    arrays = [np.asarray(a) for a in arrays]
-    return [a if a.dtype in (np.float32, np.float64) else a.astype(np.float64) for a in arrays]
+    arrays = [a if isinstance(a, (int, float)) else np.asarray(a) for a in arrays]
+    given = any(getattr(a, "dtype", None) == np.float32 for a in arrays)
+    single = given and np.result_type(*arrays) == np.float32
+    return [np.asarray(a, np.float32 if single else np.float64) for a in arrays]

@@ -99,4 +99,11 @@ def _checked(module: ModuleType, origin: str) -> Generated:
         raise NumericError(
             f"{origin} is not a generated module: it has no {missing[0]}; make one with 'mehler generate'"
         )
+    texts = (module.NAME, module.EXPRESSION, module.JUMPS, module.TARGET, module.ENGINE)
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(module.PARAMETERS, dict)
+        and isinstance(module.BUDGET, int | float)
+    ):
+        raise NumericError(f"{origin} is a damaged generated module; regenerate it with 'mehler generate'")
     return cast(Generated, module)

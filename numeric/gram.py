@@ -38,6 +38,9 @@ def gram(
         raise NumericError(f"kernel={kernel!r} is not known; use 'nngp' or 'ntk'")
     depth, sigma_w, sigma_b = inputs.network(depth, sigma_w, sigma_b)
     X, Y = inputs.pair_of_rows(X, Y, sigma_b)
+    for name, rows in (("X", X), ("Y", Y)):
+        if rows is not None:
+            inputs.variances(rows, name, sigma_w, sigma_b)
     shape = (len(X), len(X if Y is None else Y))
     if out is None:
         out = np.empty(shape, X.dtype)
@@ -45,15 +48,15 @@ def gram(
         raise NumericError(f"out must have shape {shape} and dtype {X.dtype}, not {out.shape} and {out.dtype}")
     function = getattr(evaluator.module, kernel)
     tiles = list(_tiles(*shape, symmetric=Y is None))
-    for done, (rows, columns) in enumerate(tiles):
-        within = Y is None and rows == columns
+    for done, (across, columns) in enumerate(tiles):
+        within = Y is None and across == columns
         other = None if within else (X if Y is None else Y)[columns]
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            tile = function(X[rows], other, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **evaluator.values)
-        _check_finite(tile, rows, columns, depth)
-        out[rows, columns] = tile
+            tile = function(X[across], other, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **evaluator.values)
+        _check_finite(tile, across, columns, depth)
+        out[across, columns] = tile
         if Y is None and not within:
-            out[columns, rows] = tile.T
+            out[columns, across] = tile.T
         if progress is not None:
             progress(done + 1, len(tiles))
     return out

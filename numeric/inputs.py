@@ -60,5 +60,22 @@ def network(depth: Any, sigma_w: Any, sigma_b: Any) -> tuple[int, float, float]:
             number = math.nan
         if not math.isfinite(number) or number < 0 or (positive and number == 0):
             raise NumericError(f"{name}={value!r} must be a finite number {'>' if positive else '>='} 0")
+        if number and not 1e-100 <= number <= 1e100:
+            raise NumericError(f"{name}={value!r} has a square outside the range of floats; use 1e-100 to 1e100")
         scales.append(number)
     return int(depth), scales[0], scales[1]
+
+
+def variances(X: Array, name: str, sigma_w: float, sigma_b: float) -> None:
+    """Raise NumericError when σ_w²|x|²/d + σ_b² of a row overflows, or underflows and loses its digits."""
+    with np.errstate(over="ignore", under="ignore"):
+        scale = X.dtype.type(sigma_w**2 / X.shape[1])
+        q = scale * np.einsum("ij,ij->i", X, X) + X.dtype.type(sigma_b**2)
+    limits = np.finfo(X.dtype)
+    bad = ~((q >= 1e3 * limits.tiny) & (q <= limits.max))
+    if bad.any():
+        row = int(np.argmax(bad))
+        size = "small" if q[row] < 1 else "large"
+        raise NumericError(
+            f"row {row} of {name} is too {size} for {X.dtype}: its variance is {q[row]:.1g}; scale the rows"
+        )

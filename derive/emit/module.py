@@ -4,6 +4,7 @@ The text is a function of the derivation alone: no timestamp, no path, no order 
 imports NumPy, and scipy.special where its formulas need Φ; nothing of mehler.
 """
 
+import ast
 import hashlib
 import keyword
 import re
@@ -38,7 +39,11 @@ WIDTH = 108
 def emit_numpy(proved: ProvedDual, name: str) -> str:
     """The source of a NumPy module for a proved dual. Raises EmitError."""
     check_name(name)
-    _check_parameters(proved)
+    if proved.kernel_dot_diag is sp.oo:
+        raise EmitError(
+            "K' with the impulses of a jump is infinite on the diagonal, which code cannot hold; "
+            "use jumps='almost-everywhere'"
+        )
     stable = stabilise(proved)
     pair, diagonal = lower(stable.pair), lower(stable.diagonal)
     used = target.operations(pair, diagonal)
@@ -64,6 +69,7 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
         pair=(LIMIT if used & NORMAL else "") + _body(pair, like="rho"),
         diagonal=_body(diagonal, like="q"),
     )
+    _check_parameters(source, list(defaults))
     return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
 
 
@@ -75,10 +81,23 @@ def check_name(name: str) -> None:
         )
 
 
-def _check_parameters(proved: ProvedDual) -> None:
-    taken = {"q", "q1", "q2", "c", "k", "k_dot", "rho", "sin_theta", "norm", "det", "np", "depth", "X", "Y"}
-    for name in (s.name for s in proved.activation.parameters):
-        if name in taken or keyword.iskeyword(name) or re.fullmatch(r"sigma_[wb]|_.*|[a-z]+\d+", name):
+def _check_parameters(source: str, parameters: list[str]) -> None:
+    """Raise EmitError when a parameter's name already means something where the module passes it on."""
+    try:
+        module = ast.parse(source)
+        compile(module, "the module", "exec")
+    except SyntaxError as error:  # a parameter named as another argument, or by a keyword
+        raise EmitError(
+            f"a parameter's name has a meaning in generated code ({error.msg}); call it 'alpha'"
+        ) from None
+    taken = {alias.asname or alias.name for node in ast.walk(module) for alias in getattr(node, "names", ())}
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef):
+            taken.add(node.name)
+            if set(parameters) & {argument.arg for argument in node.args.args}:
+                taken |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    for name in parameters:
+        if name in taken:
             raise EmitError(f"the parameter name {name!r} has a meaning in generated code; call it e.g. 'alpha'")
 
 

@@ -1,11 +1,13 @@
 """Networks: where a derived activation meets data."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from mehler.numeric import inputs
+from mehler.numeric.errors import NumericError
 from mehler.numeric.evaluator import Array, Evaluator, load_named, load_source
 from mehler.numeric.gram import Kernel, gram
 
@@ -28,6 +30,7 @@ class Network:
     sigma_w: float
     sigma_b: float
     evaluator: Evaluator
+    params: Mapping[str, Any] = field(default_factory=dict)  # of φ, as they were given
 
     def nngp(self, X: Array, Y: Array | None = None) -> Array:
         """Σᴸ on rows of X (n, d) and Y (m, d; X when None), float32 or float64. Raises NumericError."""
@@ -58,7 +61,7 @@ class Network:
         from mehler.derive.compose import compose
         from mehler.derive.pipeline import closed_form, derive_dual
 
-        values: dict[str, Any] = self.evaluator.values
+        values: dict[str, Any] = self.evaluator.values | dict(self.params)
         dual = closed_form(derive_dual(self.activation, **values))
         return compose(dual, self.depth, self.sigma_w, self.sigma_b)
 
@@ -74,7 +77,7 @@ def network(
     an activation that has no closed form.
     """
     depth, sigma_w, sigma_b = inputs.network(depth, sigma_w, sigma_b)
-    return Network(activation, depth, sigma_w, sigma_b, evaluator(activation, params))
+    return Network(activation, depth, sigma_w, sigma_b, evaluator(activation, params), params)
 
 
 def evaluator(activation: str, params: dict[str, Any]) -> Evaluator:
@@ -85,4 +88,17 @@ def evaluator(activation: str, params: dict[str, Any]) -> Evaluator:
 
         module = load_source(generate(activation, name="activation", **params), "the generated module")
         params = {}
-    return Evaluator(module, {name: float(value) for name, value in params.items()})
+    return Evaluator(module, {name: number(name, value) for name, value in params.items()})
+
+
+def number(name: str, value: Any) -> float:
+    """The finite float of a number or of a text such as "0.1" or "1/10". Raises NumericError."""
+    try:
+        # Not Fraction(value): 1e999999999 is short to write and long to expand.
+        above, _, below = value.partition("/") if isinstance(value, str) else (value, "", "")
+        result = float(above) / float(below or 1)
+    except (TypeError, ValueError, OverflowError, ZeroDivisionError):
+        result = math.nan
+    if not math.isfinite(result):
+        raise NumericError(f"{name}={str(value)[:30]!r} is not a finite number; write e.g. {name}=0.1")
+    return result

@@ -13,9 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from mehler.api import evaluator as evaluator_of
+from mehler.api import number
+from mehler.derive.activation import NAMED
 from mehler.derive.pipeline import closed_form, derive_dual
 from mehler.numeric.errors import NumericError
-from mehler.numeric.evaluator import Evaluator, load_file, load_named
+from mehler.numeric.evaluator import Evaluator, load_file
 from mehler.numeric.precision.oracle import Oracle
 from mehler.numeric.precision.ulp import Row, measure, regions
 
@@ -58,11 +61,13 @@ class Certificate:
 def certify(
     evaluator: str, params: Mapping[str, Any], *, dtype: str = "float64", points: int = 12, seed: int = 0
 ) -> Certificate:
-    """Measure a named activation's module or a generated file. Raises NumericError and DeriveError."""
+    """Measure the evaluator of an activation, or a generated file. Raises NumericError and DeriveError."""
     if dtype not in ("float64", "float32"):
         raise NumericError(f"--dtype {dtype} is not known; use float64 or float32")
     if not 1 <= points <= 1000:
         raise NumericError(f"--points {points} is out of range; use 1 to 1000")
+    if seed < 0:
+        raise NumericError(f"--seed {seed} is out of range; use 0 or more")
     return certify_evaluator(_load(evaluator, params), np.dtype(dtype), points, seed)
 
 
@@ -75,7 +80,7 @@ def certify_evaluator(evaluator: Evaluator, dtype: np.dtype[Any], points: int, s
 
     @cache
     def exact(q1: float, q2: float, c: float) -> tuple[Any, Any]:
-        return dual.evaluate(q1, q2, c, digits=25)
+        return dual.evaluate(*(Fraction(v) for v in (q1, q2, c)), digits=25)
 
     rows = measure(evaluator, exact, regions(dtype, seed, points), dtype)
     oracle = Oracle(module.EXPRESSION, params, digits=ORACLE_DIGITS)
@@ -89,21 +94,15 @@ def certify_evaluator(evaluator: Evaluator, dtype: np.dtype[Any], points: int, s
     return Certificate(module.NAME, module.EXPRESSION, str(dtype), module.BUDGET, tuple(rows), formula_error)
 
 
-def _load(evaluator: str, params: Mapping[str, Any]) -> Evaluator:
-    path = Path(evaluator)
-    module = load_named(evaluator)
-    if module is None and path.suffix == ".py":
-        module = load_file(path)
-    if module is None:
-        raise NumericError(
-            f"{evaluator[:80]!r} is neither a committed module nor a .py file; "
-            "see 'mehler list', or make a file with 'mehler generate'"
-        )
-    try:
-        values = {name: float(Fraction(value)) for name, value in params.items()}
-    except (ValueError, ZeroDivisionError):
-        raise NumericError("the parameters of an evaluator are numbers; write e.g. --param a=0.1") from None
-    return Evaluator(module, values)
+def _load(name: str, params: Mapping[str, Any]) -> Evaluator:
+    """The evaluator of a file, or else of a named activation or an expression, as a network has it."""
+    if not name.endswith(".py"):
+        if name.isidentifier() and name not in NAMED:
+            raise NumericError(
+                f"{name[:80]!r} names no activation and no .py file; see 'mehler list', or 'mehler generate'"
+            )
+        return evaluator_of(name, dict(params))
+    return Evaluator(load_file(Path(name)), {key: number(key, value) for key, value in params.items()})
 
 
 def show(certificate: Certificate) -> None:

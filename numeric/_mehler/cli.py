@@ -1,7 +1,9 @@
 """The command line. A fault is one line on stderr and exit code 2; `check` over budget is exit code 1."""
 
 import json
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -31,7 +33,11 @@ JumpsOption = Annotated[
 def main() -> None:
     """Run the command line: every expected failure is one line on stderr and exit code 2."""
     try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+        if code == 130:  # typer's answer to an interrupt
+            raise KeyboardInterrupt
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; nothing was left half-written", 130)
     except UsageProblem as error:
@@ -127,7 +133,7 @@ def generate(
 
 @app.command()
 def check(
-    evaluator: Annotated[str, typer.Argument(help="A named activation, or the file of a generated module.")],
+    evaluator: Annotated[str, typer.Argument(help="A name, an expression, or the file of a generated module.")],
     param: Params = None,
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     points: Annotated[int, typer.Option(help="Points in each region.")] = 12,
@@ -209,9 +215,11 @@ def verify(
     out: Annotated[Path | None, typer.Option(help="Write the report as Markdown to this file.")] = None,
 ) -> None:
     """Prove that derived kernels equal the published closed forms, symbolically."""
-    from mehler.console import whole_file
+    from mehler.console import whole_file, writable
     from mehler.derive.published import report, verify_all
 
+    if out is not None:
+        writable(out)
     results = verify_all()
     text = report(results)
     if out is None:
@@ -230,9 +238,11 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("mehler-demo"),
 ) -> None:
     """The main job on real data: derive, prove, generate, check, and classify scikit-learn's digits."""
-    from mehler.console import whole_file
+    from mehler.console import whole_file, writable
     from mehler.demo import run
 
+    if json_file is not None:
+        writable(json_file)
     results = run(activation, _params(param), out)
     if json_file is not None:
         with whole_file(json_file) as temporary:
@@ -259,7 +269,7 @@ def _point(text: str) -> dict[str, str]:
     point = {}
     for part in text.split(","):
         name, equals, value = part.partition("=")
-        if not equals:
+        if not equals or name.strip() in point:
             raise DeriveError(f"--at {text!r} is not a point; write e.g. --at q1=1,q2=1,c=1/2")
         point[name.strip()] = value.strip()
     if set(point) != {"q1", "q2", "c"}:
@@ -315,8 +325,11 @@ def _read_array(path: Path) -> Any:
 
     from mehler.numeric.errors import NumericError
 
+    if path.exists() and not path.is_file():
+        raise NumericError(f"{path} is not an ordinary file; give a .npy file")
     try:
-        return np.load(path, allow_pickle=False, mmap_mode="r")
+        # Not numpy.load, which also opens zip files and pickles.
+        return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise NumericError(f"{path} does not exist; give a .npy file") from None
     except (ValueError, EOFError, OSError):

@@ -28,13 +28,19 @@ def progress_bar() -> Progress:
     )
 
 
+def writable(path: Path) -> Path:
+    """`path`, if a file may be put there. Raises NumericError."""
+    if not path.parent.is_dir():
+        raise NumericError(f"the folder {path.parent} does not exist; create it first")
+    if path.exists() and not path.is_file():
+        raise NumericError(f"{path} is not an ordinary file; name another")
+    return path
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place when the block ends well, and is gone otherwise."""
-    if not path.parent.is_dir():
-        raise NumericError(f"the folder {path.parent} does not exist; create it first")
-    if path.is_dir():
-        raise NumericError(f"{path} is a folder; name a file")
+    path = writable(path).resolve()
     try:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
     except OSError as error:

@@ -11,7 +11,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from mehler.numeric.evaluator import Evaluator
+from mehler.numeric.errors import NumericError
+from mehler.numeric.evaluator import Evaluator, Generated
 
 # (K, K̇) at exact q1, q2, c as mpf; every float is its own exact value.
 Exact = Callable[[float, float, float], tuple[Any, Any]]
@@ -97,18 +98,28 @@ def measure(evaluator: Evaluator, exact: Exact, where: Sequence[Region], dtype: 
             scales = [_scale(exact, point, n) for n in (0, 1)]
             with np.errstate(all="ignore"):
                 computed = {
-                    "kernel": (module.kernel(q1, q2, c, **params)[0], 0),
-                    "kernel_dot": (module.kernel_dot(q1, q2, c, **params)[0], 1),
+                    "kernel": (_run(module, "kernel", q1, q2, c, **params), 0),
+                    "kernel_dot": (_run(module, "kernel_dot", q1, q2, c, **params), 1),
                 }
                 if point[0] == point[1] == point[2]:
-                    computed["kernel_diag"] = (module.kernel_diag(q1, **params)[0], 0)
-                    computed["kernel_dot_diag"] = (module.kernel_dot_diag(q1, **params)[0], 1)
+                    computed["kernel_diag"] = (_run(module, "kernel_diag", q1, **params), 0)
+                    computed["kernel_dot_diag"] = (_run(module, "kernel_dot_diag", q1, **params), 1)
             for name, (value, n) in computed.items():
                 error = scaled_ulp(value, values[n], scales[n])
                 if name not in worst or not error <= worst[name][0]:
                     worst[name] = (error, point)
         rows += [Row(name, region.name, len(region.points), error, at) for name, (error, at) in worst.items()]
     return rows
+
+
+def _run(module: Generated, function: str, *arrays: Any, **params: float) -> Any:
+    try:
+        return getattr(module, function)(*arrays, **params)[0]
+    except Exception as error:  # whatever a damaged file does
+        raise NumericError(
+            f"{function} of {module.NAME} fails ({type(error).__name__}: {error}); "
+            "regenerate the module with 'mehler generate'"
+        ) from None
 
 
 def _scale(exact: Exact, point: tuple[float, float, float], n: int) -> Any:

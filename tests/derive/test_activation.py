@@ -43,7 +43,9 @@ def test_symbols_of_the_derivation_are_unknown_names(name: str) -> None:
         activation(f"{name}*x")
 
 
-@pytest.mark.parametrize("value", ["abc", "", "1/0", "nan", "inf", float("nan"), float("inf"), None, [1], "0x1", "1\n2"])
+@pytest.mark.parametrize(
+    "value", ["abc", "", "1/0", "nan", "inf", float("nan"), float("inf"), None, [1], "0x1", "1\n2"]
+)
 def test_values_that_are_no_numbers_are_refused(value: Any) -> None:
     with pytest.raises(ParseError, match="not a number") as caught:
         activation("a*x", {"a": value})

@@ -34,7 +34,9 @@ def by_generating_function(a: Atom, b: Atom) -> sp.Expr:
     tilted = (sigma.inv() - 2 * sp.diag(a.alpha, b.alpha)).inv()
     beta = sp.Matrix([a.beta + s, b.beta + t])
     mu = tilted * beta
-    rows = [sp.Matrix([[space.slope, 0]]) for space in a.spaces] + [sp.Matrix([[0, space.slope]]) for space in b.spaces]
+    rows = [sp.Matrix([[space.slope, 0]]) for space in a.spaces] + [
+        sp.Matrix([[0, space.slope]]) for space in b.spaces
+    ]
     spaces = (*a.spaces, *b.spaces)
     noise = [space.noise for space in spaces]
     deviations = [sp.sqrt((w * tilted * w.T)[0] + n**2) for w, n in zip(rows, noise, strict=True)]
@@ -63,9 +65,9 @@ PAIRS = [
     (Atom(R(1), 1, spaces=(knot(1, 0),)), Atom(R(1), 1, spaces=(knot(1, 0),))),
     (Atom(R(1), 2, spaces=(knot(1, -1),)), Atom(R(1), 1, spaces=(knot(-1, R(1, 2)),))),
     (Atom(R(1), 1, spaces=(factor(1, 0),)), Atom(R(1), 2, spaces=(factor(2, R(1, 3)),))),
-    (Atom(R(1), 0, R(-1, 2), R(1, 3), (factor(-1, 0),)), Atom(R(1), 2, R(-1, 4), R(-1), (knot(1, R(1, 7)),))),
+    (Atom(R(1), 0, R(-1, 2), R(1, 3), (factor(-1, 0),)), Atom(R(1), 1, R(-1, 4), R(-1), (knot(1, R(1, 7)),))),
     (Atom(R(1), 1, sp.S.Zero, R(1), (knot(-1, 0),)), Atom(R(1), 1, sp.S.Zero, R(-1, 2), (knot(1, R(2)),))),
-    (Atom(R(1), 2, R(-1, 5), R(1, 3), (knot(1, 0), factor(1, 1))), Atom(R(1), 1, R(-1, 3))),
+    (Atom(R(1), 1, R(-1, 5), R(1, 3), (knot(1, 0), factor(1, 1))), Atom(R(1), 1, R(-1, 3))),
     (Atom(R(1), 1, beta=sp.I), Atom(R(1), 2, R(-1), beta=2 * sp.I - R(1, 2))),
     (Atom(R(1), 3, spaces=(factor(R(1, 2), 0),)), Atom(R(1))),
 ]
@@ -83,7 +85,9 @@ def test_stein_agrees_with_the_generating_function(pair: tuple[Atom, Atom], valu
 def test_expectation_is_bilinear(value: Callable[..., Any]) -> None:
     f, g = atoms("x*Phi(x) - 2*exp(x)"), atoms("x**2 + 3*erf(x)")
     parts = [value(expectation([a], [b], PAIR), POINT) for a in f for b in g]
-    assert close(value(expectation(f, g, PAIR), POINT), mpmath.fsum(parts))
+    with mpmath.workdps(40):
+        total = mpmath.fsum(parts)
+    assert close(value(expectation(f, g, PAIR), POINT), total)
 
 
 CENTRED = ["Phi(x)*step(x)", "x*Phi(x)*step(-x)", "exp(-x**2)*erf(x)*step(x)"]
@@ -105,7 +109,15 @@ def test_three_centred_half_spaces(text: str, value: Callable[..., Any]) -> None
     assert close(value(formula, POINT), integral)
 
 
-DIAGONALS = ["max(0, x)", "x*Phi(x)", "erf(x)", "exp(-x**2)", "cos(2*x)", "where(x > 1/2, x**2, exp(x))", "sign(x - 1)"]
+DIAGONALS = [
+    "max(0, x)",
+    "x*Phi(x)",
+    "erf(x)",
+    "exp(-x**2)",
+    "cos(2*x)",
+    "where(x > 1/2, x**2, exp(x))",
+    "sign(x - 1)",
+]
 
 
 @pytest.mark.parametrize("text", DIAGONALS)
@@ -143,7 +155,9 @@ def test_two_impulses_are_infinite_on_the_diagonal() -> None:
 
 @pytest.mark.parametrize("text", ["exp(x**2)", "exp(x**2/1000)", "x + exp(x**2 - 5*x)", "exp(a*x**2)"])
 def test_divergence_names_the_growing_part(text: str) -> None:
-    with pytest.raises(DivergentExpectation, match=r"diverges for large variances: .* contains exp\(.*x\*\*2") as caught:
+    with pytest.raises(
+        DivergentExpectation, match=r"diverges for large variances: .* contains exp\(.*x\*\*2"
+    ) as caught:
         integrate(activation(text), "almost-everywhere")
     assert "\n" not in str(caught.value)
 

@@ -170,10 +170,10 @@ REJECTED = [
     ("log(0)*x", "finite"),
     ("9**9**9", "exponent"),
     ("(9**9)**9**9", "exponent"),
-    ("x**65", "exponent"),
+    (f"x**{MAX_EXPONENT + 1}", "exponent"),
     ("x**pi", "exponent"),
     ("x**1e9", "exponent"),
-    ("(2**64)**64*x", "too large"),
+    ("(2**32)**32*x", "too large"),
     ("9" * 61 + "*x", "60 characters"),
     ("1e999*x", "too large"),
     ("1e9999999*x", "plain decimal"),
@@ -352,7 +352,7 @@ def _grow(children: st.SearchStrategy[Tree]) -> st.SearchStrategy[Tree]:
 
 
 @given(st.recursive(LEAVES, _grow, max_leaves=8))
-@settings(max_examples=250)
+@settings(max_examples=120)
 def test_value_is_that_of_direct_evaluation(tree: Tree) -> None:
     text, direct = tree
     assume(len(text) < MAX_LENGTH // 2)

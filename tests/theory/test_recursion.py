@@ -205,3 +205,17 @@ def test_the_comparison_notices_a_wrong_scale(name: str) -> None:
     computed = net.nngp(X), net.ntk(X)
     assert min(_worst(name, X, None, 3, computed, (1.4, 0.1))) > TOLERANCE
     assert min(_worst(name, X, None, 2, computed, (1.4, 0.1))) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", "sin"])
+def test_the_recursion_in_symbols_has_the_same_values(name: str) -> None:
+    net = mehler.network(name, depth=2, sigma_w=1.5, sigma_b=0.25, **_params(name))
+    layers = net.recursion.layers()
+    assert len(layers) == 3
+    q1, q2, c = mpf("1.25"), mpf("0.5"), mpf("-0.375")
+    at = {mehler.symbols.q1: q1, mehler.symbols.q2: q2, mehler.symbols.c: c}
+    for depth, layer in enumerate(layers):
+        sigma, theta = exact(DUALS[name], q1, q2, c, depth, 1.5, 0.25)
+        for found, expected in ((layer.sigma12, sigma), (layer.theta12, theta)):
+            # The symbols hold the slope 1/10 that 0.1 stands for, the formulas above its float.
+            assert float(abs(mpf(str(found.evalf(DIGITS, subs=at))) - expected)) < 1e-15

@@ -1,0 +1,41 @@
+from typing import Any
+
+import mpmath
+import pytest
+
+from mehler.derive.dual import NumericDual
+from mehler.derive.errors import DeriveError, DivergentExpectation, ParseError
+from mehler.derive.pipeline import derive_dual
+from mehler.numeric.precision.oracle import Oracle
+
+
+@pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "sin(x)*step(x)", "Phi(x)**2", "atan(a*x)"])
+def test_values_agree_with_the_oracle(name: str) -> None:
+    result = derive_dual(name, **({"a": 2} if "a*x" in name else {}))
+    assert isinstance(result, NumericDual)
+    values = result.evaluate(2, "1/2", "-2/5", digits=15)
+    exact = Oracle(name, {"a": 2} if "a*x" in name else {}, 18).both(2, "1/2", "-2/5")
+    for value, right in zip(values, exact, strict=True):
+        assert abs(value - right) <= mpmath.mpf("1e-14") * abs(right)
+
+
+@pytest.mark.parametrize("text", ["log(x)", "sqrt(x)", "x**x", "x**(1/3)"])
+def test_what_is_not_real_is_refused(text: str) -> None:
+    with pytest.raises(ParseError, match="real") as caught:
+        derive_dual(text)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["exp(x**3)", "tanh(x)*exp(x**2)", "exp(exp(x))", "x*exp(x**4)", "sinh(x**2)"])
+def test_what_grows_too_fast_is_refused(text: str) -> None:
+    with pytest.raises(DivergentExpectation) as caught:
+        derive_dual(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_diagonal_and_nothing_beyond_the_range() -> None:
+    result: Any = derive_dual("tanh")
+    kernel, _ = result.evaluate(1, 1, 1, digits=15)
+    assert abs(kernel - Oracle("tanh", {}, 18).diagonal(1)[0]) < 1e-14
+    with pytest.raises(DeriveError, match="covariance"):
+        result.evaluate(1, 1, 2)

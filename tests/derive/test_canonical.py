@@ -1,0 +1,97 @@
+"""The form a reader sees, and that it is the same function."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import sympy as sp
+
+from mehler.derive.canonical import canonical, eliminate_c, in_angle, smallest
+from mehler.derive.dual import ProvedDual, shown
+from mehler.derive.symbols import Delta, c, q1, q2, theta
+
+ROOT = sp.sqrt(q1) * sp.sqrt(q2)
+ANGLES = sp.sin(theta) + (sp.pi - theta) * sp.cos(theta)
+
+FORMS: dict[str, sp.Expr] = {
+    "relu": ROOT * ANGLES / (2 * sp.pi),
+    "step": (sp.pi - theta) / (2 * sp.pi),
+    "sign": 1 - 2 * theta / sp.pi,
+    "erf": 2 / sp.pi * sp.asin(2 * c / (sp.sqrt(2 * q1 + 1) * sp.sqrt(2 * q2 + 1))),
+    "sin": sp.exp(-q1 / 2 - q2 / 2) * sp.sinh(c),
+    "cos": sp.exp(-q1 / 2 - q2 / 2) * sp.cosh(c),
+    "exp(x)": sp.exp(c + q1 / 2 + q2 / 2),
+    "x**3": 6 * c**3 + 9 * c * q1 * q2,
+    "gaussian": 1 / sp.sqrt(sp.expand((1 + 2 * q1) * (1 + 2 * q2) - 4 * c**2)),
+    "rff": sp.exp(c - q1 / 2 - q2 / 2),
+}
+
+EVERY = [
+    *("step", "sign", "relu", "leaky_relu", "abs", "relu2", "erf", "gelu", "sin", "cos", "rff", "exp", "gaussian"),
+    *("x**2 - x/2 + 1", "sin(x)**2", "probit", "exp(x)*step(x)"),
+]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_kernels_are_shown_in_the_form_people_know(name: str, derive: Callable[..., ProvedDual]) -> None:
+    form = shown(derive(name).kernel)
+    assert sp.count_ops(form) <= sp.count_ops(FORMS[name])
+    assert sp.simplify(form - FORMS[name]) == 0
+    assert form.has(theta) == FORMS[name].has(theta)
+
+
+def test_relu_reads_as_cho_and_saul_wrote_it(derive: Callable[..., ProvedDual]) -> None:
+    assert shown(derive("relu").kernel) == ROOT * ANGLES / (2 * sp.pi)
+    assert shown(derive("relu").kernel_dot) in {
+        (sp.pi - theta) / (2 * sp.pi),
+        sp.Rational(1, 2) - theta / (2 * sp.pi),
+    }
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("with_delta", [False, True])
+def test_the_value_is_kept(
+    name: str,
+    with_delta: bool,
+    integrated: Callable[..., Any],
+    points: list[Any],
+    value: Callable[..., Any],
+) -> None:
+    formulas = integrated(name).formulas
+    for formula in (formulas.kernel, formulas.kernel_dot, formulas.kernel_diag, formulas.kernel_dot_diag):
+        form = canonical(formula, with_delta=with_delta)
+        assert with_delta or not form.has(Delta)
+        for point in points:
+            before = value(formula, point)
+            assert abs(value(form, point) - before) <= 1e-25 * (1 + abs(before))
+
+
+@pytest.mark.parametrize("name", ["relu", "step", "abs", "relu2", "leaky_relu"])
+def test_the_angle_keeps_the_value(
+    name: str, derive: Callable[..., ProvedDual], points: list[Any], value: Callable[..., Any]
+) -> None:
+    for formula in (derive(name).kernel, derive(name).kernel_dot):
+        form = in_angle(formula)
+        if form is None:
+            assert not formula.has(sp.asin)
+            continue
+        assert not form.has(c)
+        for point in points:
+            angle = sp.acos(point[c] / sp.sqrt(point[q1] * point[q2]))
+            assert abs(value(form, {**point, theta: angle}) - value(formula, point)) <= 1e-25
+
+
+def test_no_angle_where_there_is_none() -> None:
+    assert in_angle(c + sp.exp(q1)) is None
+    assert in_angle(sp.asin(c / sp.sqrt(q1 + 1)) * q2) is None
+
+
+def test_c_squared_is_eliminated_exactly() -> None:
+    poly = 3 * c**5 - c**4 * q1 + c**2 + c + 7
+    form = eliminate_c(poly)
+    assert sp.Poly(form, c).degree() == 1
+    assert sp.expand(form.subs(Delta, q1 * q2 - c**2) - poly) == 0
+
+
+def test_ties_go_to_the_earlier_form() -> None:
+    assert smallest([q1 + c, q2 + c, q1 * q2 + c]) == q1 + c

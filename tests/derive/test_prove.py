@@ -1,0 +1,285 @@
+"""The heart: what is right is proved, and what is wrong is caught."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import mpmath
+import pytest
+import sympy as sp
+
+from mehler.derive import integrate as theorem
+from mehler.derive.activation import activation
+from mehler.derive.algebra import is_zero
+from mehler.derive.dual import Dual, ProvedDual
+from mehler.derive.errors import ProofError
+from mehler.derive.gaussian import Gaussian, HalfSpace
+from mehler.derive.pipeline import derive_dual
+from mehler.derive.prove import prove
+from mehler.derive.symbols import Delta, c, q, q1, q2
+from mehler.numeric.precision.oracle import Oracle
+
+R = sp.Rational
+AT = ("2", "1/2", "-2/5")
+
+# Activation, values of its parameters for the oracle.
+PROMISED: list[tuple[str, dict[str, str]]] = [
+    ("step", {}),
+    ("sign", {}),
+    ("relu", {}),
+    ("leaky_relu", {"a": "-1/3"}),
+    ("abs", {}),
+    ("relu2", {}),
+    ("erf", {}),
+    ("gelu", {}),
+    ("sin", {}),
+    ("cos", {}),
+    ("exp", {"a": "3/5"}),
+    ("gaussian", {}),
+    ("identity", {}),
+    ("cubic", {}),
+    ("x**2 - x/2 + 1/3", {}),
+    ("(1 - 2*x)**3", {}),
+    ("exp(2*x)", {}),
+]
+IDS = [name for name, _ in PROMISED]
+
+
+@pytest.mark.parametrize(("name", "params"), PROMISED, ids=IDS)
+def test_promised_activations_have_a_proved_closed_form(
+    name: str, params: dict[str, str], derive: Callable[..., ProvedDual]
+) -> None:
+    result = derive(name)
+    assert result.status == "closed-form"
+    assert result.proof.passed
+    assert len(result.proof.checks) >= 6
+    assert [s.name for s in result.activation.parameters] == list(params)
+
+
+@pytest.mark.parametrize(("name", "params"), PROMISED, ids=IDS)
+def test_promised_values_agree_with_quadrature(
+    name: str, params: dict[str, str], derive: Callable[..., ProvedDual], value: Callable[..., Any]
+) -> None:
+    """The formulas as shown to the user, against an oracle that shares nothing with the derivation."""
+    result = derive(name)
+    text = str(result.activation.text)
+    oracle = Oracle({"leaky_relu": "where(x > 0, x, a*x)", "exp": "exp(a*x)"}.get(text, text), params, 25).both(*AT)
+    point = {q1: R(2), q2: R(1, 2), c: R(-2, 5)}
+    point |= {s: R(params[s.name]) for s in result.activation.parameters}
+    shown = (value(result.kernel, point, 40), value(result.kernel_dot, point, 40))
+    evaluated = result.evaluate(*AT, digits=25, **params)
+    with mpmath.workdps(40):
+        for exact, *others in zip(oracle, shown, evaluated, strict=True):
+            for other in others:
+                assert abs(other - exact) <= mpmath.mpf("1e-23") * abs(exact)
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_price_is_proved_exactly(name: str, derive: Callable[..., ProvedDual]) -> None:
+    checks = {check.name: check for check in derive(name).proof.checks}
+    assert checks["dK/dc = E[phi'(u) phi'(v)]"].kind == "symbolic"
+    assert checks["simplified = derived"].kind == "symbolic"
+
+
+def test_variance_derivative(derive: Callable[..., ProvedDual]) -> None:
+    """2 ∂K/∂q1 = E[φ''(u)φ(v)], which for φ = sin is −K and for exp(ax) is a²K."""
+    sin, exp = derive("sin").kernel, derive("exp").kernel
+    assert is_zero(2 * sp.diff(sin, q1) + sin)
+    assert is_zero(2 * sp.diff(exp, q1) - sp.Symbol("a", real=True) ** 2 * exp)
+
+
+@pytest.mark.parametrize("name", ["step", "sign"])
+def test_distributional_derivative_is_price_exactly(name: str, derive: Callable[..., ProvedDual]) -> None:
+    result = derive(name, "distribution")
+    assert is_zero(sp.diff(result.kernel, c) - result.kernel_dot)
+    assert is_zero(result.kernel_dot - result.kernel_dot.subs(c, -c))
+    assert result.kernel_dot_diag is sp.oo
+    assert result.jumps == "distribution"
+
+
+@pytest.mark.parametrize("name", ["step", "sign"])
+def test_almost_everywhere_derivative_is_zero_and_says_so(name: str, derive: Callable[..., ProvedDual]) -> None:
+    result = derive(name)
+    assert (result.kernel_dot, result.kernel_dot_diag) == (0, 0)
+    assert result.jumps == "almost-everywhere"
+    assert any("almost-everywhere" in step.source for step in result.steps)
+    assert is_zero(result.dual.impulses - derive(name, "distribution").kernel_dot)
+
+
+def test_continuous_activations_have_one_derivative(derive: Callable[..., ProvedDual]) -> None:
+    assert derive("relu", "distribution").kernel_dot == derive("relu").kernel_dot
+    assert derive("relu", "distribution").kernel_dot_diag == R(1, 2)
+
+
+def test_the_proof_does_not_know_the_theorem() -> None:
+    code = "import sys, mehler.derive.prove; sys.exit('mehler.derive.integrate' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
+
+
+# Damage. Each takes a right dual and returns a wrong one.
+
+Damage = Callable[[Dual], Dual]
+
+
+def changed(dual: Dual, name: str, change: Callable[[sp.Expr], sp.Expr]) -> Dual:
+    """One formula changed consistently: as derived and as shown."""
+    formulas = replace(dual.formulas, **{name: change(getattr(dual.formulas, name))})
+    return replace(dual, formulas=formulas, **{name: change(getattr(dual, name))})
+
+
+def everywhere(change: Callable[[sp.Expr], sp.Expr]) -> Damage:
+    def damage(dual: Dual) -> Dual:
+        for name in ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag"):
+            dual = changed(dual, name, change)
+        return dual
+
+    return damage
+
+
+def one_term_less(dual: Dual, name: str, index: int) -> Dual:
+    left = [t for i, t in enumerate(sp.Add.make_args(sp.expand(getattr(dual, name)))) if i != index]
+    return changed(dual, name, lambda _: sp.Add(*left))
+
+
+def swapped_once(expr: sp.Expr) -> sp.Expr:
+    """q1 and q2 exchanged in the argument of the first asin."""
+    angle = sorted(expr.atoms(sp.asin), key=sp.default_sort_key)[0]
+    return expr.xreplace({angle: angle.subs({2 * q2 + 1: 2 * q1 + 1, q2 + 1: q1 + 1})})
+
+
+DAMAGE: list[tuple[str, str, Damage]] = [
+    ("sign of K", "relu", lambda d: changed(d, "kernel", lambda k: -k)),
+    ("sign of K, odd", "sin", lambda d: changed(d, "kernel", lambda k: -k)),
+    ("K + constant", "abs", lambda d: changed(d, "kernel", lambda k: k + R(1, 100))),
+    ("K + f(q1, q2)", "sin", lambda d: changed(d, "kernel", lambda k: k + q1 * q2 / 10**9)),
+    ("K off by 1e-15", "relu2", lambda d: changed(d, "kernel", lambda k: k * (1 + R(1, 10**15)))),
+    ("K' doubled", "relu", lambda d: changed(d, "kernel_dot", lambda k: 2 * k)),
+    ("K' doubled, exp", "exp", lambda d: changed(d, "kernel_dot", lambda k: 2 * k)),
+    ("K' of K", "relu", lambda d: changed(d, "kernel_dot", lambda _: d.kernel)),
+    ("everything doubled", "relu", everywhere(lambda k: 2 * k)),
+    ("everything off by 1e-15", "erf", everywhere(lambda k: k * (1 + R(1, 10**15)))),
+    ("q1, q2 mixed up, erf", "erf", lambda d: changed(d, "kernel", swapped_once)),
+    ("c for |c|", "sin", lambda d: changed(d, "kernel", lambda k: k.subs(c, sp.Abs(c)))),
+    ("diagonal of K", "relu", lambda d: changed(d, "kernel_diag", lambda k: 2 * k)),
+    ("diagonal of K, slightly", "relu2", lambda d: changed(d, "kernel_diag", lambda k: k + q / 10**12)),
+    ("diagonal of K'", "relu", lambda d: changed(d, "kernel_dot_diag", lambda _: R(1, 4))),
+    ("diagonal of K', steps", "sign", lambda d: changed(d, "kernel_dot_diag", lambda _: q)),
+    ("shown K", "relu", lambda d: replace(d, kernel=d.kernel + c / 10**9)),
+    ("shown K'", "sin", lambda d: replace(d, kernel_dot=-d.kernel_dot)),
+    ("shown diagonal", "cos", lambda d: replace(d, kernel_diag=d.kernel_diag + 1)),
+    ("shown diagonal of K'", "relu", lambda d: replace(d, kernel_dot_diag=d.kernel_diag)),
+    ("impulses lost", "sign", lambda d: replace(d, impulses=sp.S.Zero)),
+    ("impulses doubled", "step", lambda d: replace(d, impulses=2 * d.impulses)),
+    ("Delta lost", "relu", lambda d: changed(d, "kernel", lambda k: k.subs(Delta, q1 * q2))),
+    ("parameter", "leaky_relu", lambda d: everywhere(lambda k: k.subs(sp.Symbol("a", real=True), 0))(d)),
+    *(
+        (f"{name} of {text} without term {i}", text, lambda d, n=name, i=i: one_term_less(d, n, i))
+        for text, name, terms in [("relu", "kernel", 3), ("relu", "kernel_dot", 2)]
+        for i in range(terms)
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "damage"), [item[1:] for item in DAMAGE], ids=[item[0] for item in DAMAGE])
+def test_a_damaged_dual_is_refused(text: str, damage: Damage, integrated: Callable[..., Dual]) -> None:
+    with pytest.raises(ProofError, match="failed its proof") as caught:
+        prove(damage(integrated(text)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_distributional_derivative_is_refused(integrated: Callable[..., Dual]) -> None:
+    with pytest.raises(ProofError, match="dK/dc"):
+        prove(changed(integrated("sign", "distribution"), "kernel_dot", lambda k: 2 * k))
+
+
+def test_the_message_names_what_failed(integrated: Callable[..., Dual]) -> None:
+    with pytest.raises(ProofError, match=r"'relu' failed its proof \(diagonal") as caught:
+        prove(changed(integrated("relu"), "kernel_diag", lambda k: k + 1))
+    assert "dK/dc" not in str(caught.value)
+
+
+# Wrong rules: the theorem itself is damaged, and derives consistently wrong formulas.
+
+
+def _tilt_without_mass(self: Gaussian, alpha: Any, right: Any = Gaussian.tilt) -> Any:
+    return sp.S.One, right(self, alpha)[1]
+
+
+def _tilt_by_alpha(self: Gaussian, alpha: Any, right: Any = Gaussian.tilt) -> Any:
+    return right(self, (alpha[0] / 2, alpha[1] / 2))
+
+
+def _tilt_one_side(self: Gaussian, alpha: Any, right: Any = Gaussian.tilt) -> Any:
+    D, tilted = right(self, alpha)
+    return D, replace(tilted, var=(tilted.var[0], self.var[1]))
+
+
+def _shift_without_half(self: Gaussian, beta: Any, right: Any = Gaussian.shift) -> Any:
+    exponent, shifted = right(self, beta)
+    return 2 * exponent, shifted
+
+
+def _shift_without_cov(self: Gaussian, beta: Any, right: Any = Gaussian.shift) -> Any:
+    return right(self, beta)[0], replace(self, mean=(self.var[0] * beta[0], self.var[1] * beta[1]))
+
+
+def _condition_keeps_variance(self: Gaussian, axis: int, space: HalfSpace, right: Any = Gaussian.condition) -> Any:
+    return replace(right(self, axis, space), var=self.var)
+
+
+def _condition_keeps_mean(self: Gaussian, axis: int, space: HalfSpace, right: Any = Gaussian.condition) -> Any:
+    return replace(right(self, axis, space), mean=self.mean)
+
+
+def _condition_wrong_axis(self: Gaussian, axis: int, space: HalfSpace, right: Any = Gaussian.condition) -> Any:
+    conditioned = right(self, axis, space)
+    return replace(conditioned, var=conditioned.var[::-1])
+
+
+def _form_without_noise(self: Gaussian, axis: int, space: HalfSpace, right: Any = Gaussian.form) -> Any:
+    mean, variance = right(self, axis, space)
+    return mean, sp.together(variance + space.noise**2)
+
+
+GAUSSIAN_RULES: list[tuple[str, str, Callable[..., Any]]] = [
+    ("tilt", "gaussian", _tilt_without_mass),
+    ("tilt", "gaussian", _tilt_by_alpha),
+    ("tilt", "x*exp(-x**2)", _tilt_one_side),
+    ("shift", "exp(x)", _shift_without_half),
+    ("shift", "cos(x)", _shift_without_half),
+    ("shift", "x*exp(x)", _shift_without_cov),
+    ("condition", "relu", _condition_keeps_variance),
+    ("condition", "gelu", _condition_keeps_variance),
+    ("condition", "max(0, x)**2", _condition_wrong_axis),
+    ("condition", "x*Phi(x) + Phi(x + 1)", _condition_keeps_mean),
+    ("form", "erf", _form_without_noise),
+]
+
+
+@pytest.mark.parametrize(
+    ("method", "text", "wrong"), GAUSSIAN_RULES, ids=[f"{w.__name__}-{t}" for _, t, w in GAUSSIAN_RULES]
+)
+def test_a_wrong_rule_is_caught(
+    method: str, text: str, wrong: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Gaussian, method, wrong)
+    with pytest.raises(ProofError, match="failed its proof"):
+        derive_dual(text)
+
+
+@pytest.mark.parametrize("factor", [R(1, 2), -1, sp.sqrt(2)])
+@pytest.mark.parametrize("rule", ["_density_at_zero", "_orthant", "_correlation"])
+def test_a_wrong_constant_in_the_theorem_is_caught(
+    rule: str, factor: sp.Expr, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = getattr(theorem, rule)
+    monkeypatch.setattr(theorem, rule, lambda *args: factor * right(*args))
+    with pytest.raises(ProofError, match="failed its proof"):
+        derive_dual("max(0, x) + 1")
+
+
+def test_the_dual_of_another_activation_is_refused(integrated: Callable[..., Dual]) -> None:
+    with pytest.raises(ProofError, match="quadrature"):
+        prove(replace(integrated("relu"), activation=activation("relu2")))

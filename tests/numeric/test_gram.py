@@ -1,0 +1,185 @@
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mehler
+from mehler.numeric import gram as tiles
+from mehler.numeric.evaluator import Evaluator, load_named
+from mehler.numeric.gram import gram
+
+SCALES = {"depth": 3, "sigma_w": 1.4, "sigma_b": 0.1}
+NAMES = ["relu", "gelu", "sin"]
+
+
+def _evaluator(name: str, **params: float) -> Evaluator:
+    module = load_named(name)
+    assert module is not None
+    return Evaluator(module, params)
+
+
+def _rows(n: int, d: int = 5, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, d))
+
+
+@pytest.fixture
+def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "TILE", 3)
+
+
+@pytest.mark.parametrize("kernel", ["nngp", "ntk"])
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tile", [1, 3, 256])
+def test_exactly_symmetric(name: str, kernel: Any, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiles, "TILE", tile)
+    K = gram(_evaluator(name), _rows(10), kernel=kernel, **SCALES)
+    assert np.array_equal(K, K.T)
+
+
+def test_exactly_symmetric_over_tiles_of_the_real_size() -> None:
+    K = gram(_evaluator("relu"), _rows(tiles.TILE + 70), **SCALES)
+    assert np.array_equal(K, K.T)
+
+
+@pytest.mark.parametrize("other", [None, _rows(7, seed=1)], ids=["X", "X,Y"])
+@pytest.mark.parametrize("tile", [1, 3, 4])
+@pytest.mark.parametrize("name", NAMES)
+def test_independent_of_the_tile_size(
+    name: str, tile: int, other: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Up to the rounding of X Y', which BLAS sums in an order that depends on the shape."""
+    X = _rows(10)
+    whole = gram(_evaluator(name), X, other, **SCALES)
+    monkeypatch.setattr(tiles, "TILE", tile)
+    tiled = gram(_evaluator(name), X, other, **SCALES)
+    assert np.abs(tiled - whole).max() <= 4e-15 * np.abs(whole).max()
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.usefixtures("small_tiles")
+def test_every_block_is_where_it_belongs(name: str) -> None:
+    """Each entry by itself, from two single rows."""
+    X, Y = _rows(7), _rows(5, seed=1)
+    for other in (None, Y):
+        K = gram(_evaluator(name), X, other, **SCALES)
+        Z = X if other is None else other
+        single = [[gram(_evaluator(name), x[None], z[None], **SCALES)[0, 0] for z in Z] for x in X]
+        # X against itself loses half the digits on the diagonal of a kernel with a kink there.
+        off = ~np.eye(7, dtype=bool) if other is None else np.full((7, 5), True)
+        np.testing.assert_allclose(K[off], np.array(single)[off], rtol=1e-13)
+
+
+def test_depth_0_is_the_input_kernel() -> None:
+    X, Y = _rows(6), _rows(4, seed=1)
+    expected = 1.4**2 * (X @ Y.T) / 5 + 0.1**2
+    for kernel in ("nngp", "ntk"):
+        K = gram(_evaluator("relu"), X, Y, kernel=kernel, depth=0, sigma_w=1.4, sigma_b=0.1)
+        np.testing.assert_allclose(K, expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_stays_float32_and_close(name: str) -> None:
+    X = _rows(20).astype(np.float32)
+    K = gram(_evaluator(name), X, **SCALES)
+    assert K.dtype == np.float32
+    exact = gram(_evaluator(name), X.astype(np.float64), **SCALES)
+    assert np.abs(K - exact).max() <= 5e-6 * np.abs(exact).max()
+
+
+def test_memory_order_and_strides_of_the_rows_do_not_matter() -> None:
+    X = _rows(8)
+    wide = np.repeat(X, 2, axis=1)[:, ::2]
+    for same in (np.asfortranarray(X), wide, X[::-1][::-1]):
+        np.testing.assert_allclose(gram(_evaluator("gelu"), same, **SCALES), gram(_evaluator("gelu"), X, **SCALES))
+
+
+def test_inputs_are_not_changed() -> None:
+    X, Y = _rows(8), _rows(3, seed=1)
+    X.setflags(write=False)
+    Y.setflags(write=False)
+    gram(_evaluator("relu"), X, Y, **SCALES)
+    gram(_evaluator("relu"), X, **SCALES)
+
+
+def test_a_zero_row_with_biases_has_the_kernel_of_its_biases() -> None:
+    X = _rows(3)
+    X[1] = 0
+    K = gram(_evaluator("relu"), X, kernel="nngp", depth=1, sigma_w=1.0, sigma_b=0.5)
+    assert K[1, 1] == 0.5**2 / 2 + 0.5**2
+    assert np.isfinite(K).all()
+
+
+def test_out_receives_the_result() -> None:
+    X, Y = _rows(6), _rows(4, seed=1)
+    out = np.empty((6, 4))
+    assert gram(_evaluator("relu"), X, Y, out=out, **SCALES) is out
+    assert np.array_equal(out, gram(_evaluator("relu"), X, Y, **SCALES))
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_out_may_be_a_memory_map(tmp_path: Path) -> None:
+    X = _rows(7)
+    out = np.lib.format.open_memmap(tmp_path / "K.npy", mode="w+", dtype=X.dtype, shape=(7, 7))
+    gram(_evaluator("gelu"), X, out=out, **SCALES)
+    out.flush()
+    assert np.array_equal(np.load(tmp_path / "K.npy"), gram(_evaluator("gelu"), X, **SCALES))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((6, 5), np.float64), ((4, 6), np.float64), ((24,), np.float64), ((6, 4), np.float32)]
+)
+def test_out_must_fit(shape: tuple[int, ...], dtype: Any) -> None:
+    with pytest.raises(mehler.NumericError, match=r"out must have shape \(6, 4\) and dtype float64"):
+        gram(_evaluator("relu"), _rows(6), _rows(4, seed=1), out=np.empty(shape, dtype))
+
+
+def test_unknown_kernel() -> None:
+    with pytest.raises(mehler.NumericError, match="use 'nngp' or 'ntk'"):
+        gram(_evaluator("relu"), _rows(3), kernel="rbf")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["relu", "gelu"])
+def test_memory_stays_near_the_size_of_the_result(name: str) -> None:
+    X = _rows(2000, 8)
+    network = mehler.network(name, **SCALES)
+    network.ntk(X[:3])
+    tracemalloc.start()
+    try:
+        result = network.ntk(X)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert result.nbytes <= peak < 1.5 * result.nbytes
+
+
+@pytest.mark.usefixtures("small_tiles")
+@pytest.mark.parametrize(("other", "total"), [(None, 10), (_rows(4, seed=1), 8)], ids=["X", "X,Y"])
+def test_progress_counts_the_tiles(other: np.ndarray | None, total: int) -> None:
+    """4 x 4 tiles of which those on and above the diagonal are computed, and 4 x 2 tiles."""
+    calls: list[tuple[int, int]] = []
+    gram(_evaluator("relu"), _rows(10), other, progress=lambda done, tiles: calls.append((done, tiles)))
+    assert calls == [(i, total) for i in range(1, total + 1)]
+
+
+@pytest.mark.usefixtures("small_tiles")
+def test_overflow_names_the_rows() -> None:
+    """Row 4 is so long that its kernels overflow with any row; the first tile that holds it reports it."""
+    X, Y = _rows(7), _rows(5, seed=1)
+    X[4] *= 1e3
+    message = "the kernel of row {} with row {} is not finite in float64 at depth 1; scale the rows down"
+    with pytest.raises(mehler.NumericError, match=message.format(0, 4)):
+        gram(_evaluator("exp"), X)
+    with pytest.raises(mehler.NumericError, match=message.format(4, 0)):
+        gram(_evaluator("exp"), X, Y)
+    with pytest.raises(mehler.NumericError, match=message.format(0, 4)):
+        gram(_evaluator("exp"), Y, X)
+
+
+@pytest.mark.parametrize("kernel", ["nngp", "ntk"])
+def test_overflow_of_float32(kernel: Any) -> None:
+    X = np.full((2, 3), 1e20, np.float32)
+    with pytest.raises(mehler.NumericError, match=r"row 0 .*float32.*; scale the rows"):
+        gram(_evaluator("relu"), X, kernel=kernel)
+    assert np.isfinite(gram(_evaluator("relu"), X.astype(np.float64), kernel=kernel)).all()
