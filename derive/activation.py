@@ -32,24 +32,49 @@ NAMED: Mapping[str, str] = MappingProxyType(
         "exp": "exp(a*x)",
         "gaussian": "exp(-x**2)",
         "cubic": "x**3",
+        "snake": "x + sin(a*x)**2/a",
+        "gabor": "exp(-x**2)*sin(x)",
+        "mexican_hat": "(1 - x**2)*exp(-x**2/2)",
+        "sinc": "sin(x)/x",
+        "lorentzian": "1/(1 + x**2)",
+        "arctan": "arctan(x)",
         "elu": "where(x > 0, x, a*(exp(x) - 1))",
+        "selu": "scale*where(x > 0, x, alpha*(exp(x) - 1))",
+        "celu": "where(x > 0, x, a*(exp(x/a) - 1))",
         "relu6": "min(max(0, x), 6)",
         "hard_tanh": "clip(x, -1, 1)",
+        "hard_sigmoid": "clip(x/6 + 1/2, 0, 1)",
+        "hard_swish": "x*clip(x/6 + 1/2, 0, 1)",
+        "softshrink": "x - clip(x, -1/2, 1/2)",
+        "hardshrink": "where(abs(x) > 1/2, x, 0)",
         "tanh": "tanh(x)",
         "sigmoid": "sigmoid(x)",
         "silu": "x*sigmoid(x)",
         "softplus": "softplus(x)",
         "mish": "x*tanh(softplus(x))",
+        "softsign": "x/(1 + abs(x))",
     }
 )
 
 # Run-time defaults of named parameters, where the field has a customary value.
 DEFAULTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
-    {"leaky_relu": {"a": "0.01"}, "exp": {"a": "1"}, "elu": {"a": "1"}}
+    {
+        "leaky_relu": {"a": "0.01"},
+        "exp": {"a": "1"},
+        "snake": {"a": "1"},
+        "elu": {"a": "1"},
+        "selu": {"scale": "1.0507009873554805", "alpha": "1.6732632423543772"},
+        "celu": {"a": "1"},
+    }
 )
 
 # Symbols of the derivation itself.
-RESERVED = frozenset(["x", "q", "q1", "q2", "c", "rho", "theta", "sin_theta", "Delta", "norm", "det"])
+RESERVED = frozenset(
+    {
+        *("x", "q", "q1", "q2", "c", "rho", "theta", "sin_theta", "Delta", "norm", "det"),
+        *("t", "lambda", "u", "v", "k1", "k2", "sigma_w", "sigma_b"),
+    }
+)
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ import sympy as sp
 from sympy.polys.fields import field
 
 from mehler.derive.special import Phi, Phi2
-from mehler.derive.symbols import Delta, c, q, q1, q2
+from mehler.derive.symbols import Delta, c, path, q, q1, q2, t
 
 DET = q1 * q2 - c**2
 
 # Distinct subexpressions beyond which the normal form takes minutes: such formulas are shown as the theorem
 # left them, and proved at points.
-MAX_SIZE = 250
+MAX_SIZE = 700
 
 # Values of a parameter at which the sign of a factor is looked at: small and large, of both signs.
 PARAMETER_SAMPLES = tuple(sp.Rational(*v) for v in ((1, 97), (5, 7), (3, 2), (29, 1), (-1, 97), (-5, 7), (-29, 1)))
@@ -35,11 +35,36 @@ Form = dict[Monomial, Any]
 
 
 def is_zero(expr: sp.Expr) -> bool:
-    """Whether `expr` vanishes identically, decided by the normal form (True is a proof)."""
-    expr = expr.subs(Delta, DET)
+    """Whether `expr` vanishes identically, decided by the normal form (True is a proof).
+
+    Integrals over the same interval vanish together when their integrands do.
+    """
+    expr = merge_integrals(expr.xreplace({Delta: DET}))
+    integrals = expr.atoms(sp.Integral)
+    if integrals and size(expr) <= 2 * MAX_SIZE:
+        expr = expr.xreplace({i: sp.S.Zero for i in integrals if is_zero(i.function)})
     if size(expr) > MAX_SIZE:
         return False
-    return not Algebra(expr, orient=True).lower(expr)
+    return not Algebra(expr, reduce=True).lower(expr)
+
+
+def merge_integrals(expr: sp.Expr) -> sp.Expr:
+    """Σ a_i ∫ f_i = ∫ Σ a_i f_i over the same interval, in an expression linear in its integrals; ∫₀⁻ᶜ f(t) dt is
+    −∫₀ᶜ f(−t) dt."""
+    if not expr.has(sp.Integral):
+        return expr
+    integrals = sorted(expr.atoms(sp.Integral), key=sp.default_sort_key)
+    names = {integral: sp.Dummy() for integral in integrals}
+    linear = expr.xreplace(names)
+    inside: dict[sp.Tuple, sp.Expr] = {}
+    for integral, name in names.items():
+        ((variable, start, end),), f = integral.limits, integral.function
+        if start == 0 and end.could_extract_minus_sign():
+            end, f = -end, -f.xreplace({variable: -variable})
+        limits = sp.Tuple(variable, start, end)
+        inside[limits] = inside.get(limits, sp.S.Zero) + sp.diff(linear, name) * f
+    rest = linear.xreplace(dict.fromkeys(names.values(), sp.S.Zero))
+    return rest + sp.Add(*(sp.Integral(f, limits) for limits, f in inside.items() if f != 0))
 
 
 def size(expr: sp.Expr) -> int:
@@ -54,10 +79,10 @@ def size(expr: sp.Expr) -> int:
     return len(seen)
 
 
-def groups(expr: sp.Expr) -> dict[sp.Expr, sp.Expr]:
+def groups(expr: sp.Expr, *, reduce: bool = False) -> dict[sp.Expr, sp.Expr]:
     """`expr` = Σ monomial × coefficient: monomials in roots and transcendental terms, rational coefficients."""
-    expr = expr.subs(Delta, DET)
-    algebra = Algebra(expr)
+    expr = expr.xreplace({Delta: DET})
+    algebra = Algebra(expr, reduce=reduce)
     result: dict[sp.Expr, sp.Expr] = {}
     for monomial, coefficient in algebra.lower(expr).items():
         # Different monomials may restore to one expression: exp(c)·exp(q1) and exp(c + q1).
@@ -74,12 +99,13 @@ def collect(expr: sp.Expr) -> sp.Expr:
 class Algebra:
     """The field of coefficients and the generators of one expression.
 
-    `orient` also uses the reflections of Φ and Φ₂. A test for zero needs them; a formula to be read or
-    evaluated does not, since they turn a small probability into a difference of large ones.
+    `reduce` also uses the reflections of Φ and Φ₂, and partial fractions in exponents. A test for zero needs
+    them; a formula to be evaluated must not have them, since they turn a small probability or exponent into a
+    difference of large ones.
     """
 
-    def __init__(self, expr: sp.Expr, *, orient: bool = False) -> None:
-        self.orient = orient
+    def __init__(self, expr: sp.Expr, *, reduce: bool = False) -> None:
+        self.reduce = reduce
         self.constants = {
             value: sp.Symbol(f"constant_{value}", positive=True)
             for value in sorted(expr.atoms(sp.NumberSymbol) | {sp.pi}, key=str)
@@ -99,6 +125,8 @@ class Algebra:
     def _lower(self, expr: sp.Expr) -> Form:
         if expr.is_Rational:
             return self._coefficient(self.field(sp.QQ(int(expr.p), int(expr.q))))
+        if isinstance(expr, sp.Integral | sp.hyper):
+            return self._term(expr)
         if expr.is_Symbol or expr in self.constants:
             return self._coefficient(self.field.from_expr(self.constants.get(expr, expr)))
         if expr is sp.I:
@@ -200,7 +228,8 @@ class Algebra:
 
     def _exponential(self, exponent: sp.Expr) -> Form:
         result = self._coefficient(self.field(1))
-        for part in sp.Add.make_args(sp.expand(self.restore(self.lower(exponent)))):
+        restored = self.restore(self.lower(exponent))
+        for part in sp.Add.make_args(sp.expand(_partial_fractions(restored) if self.reduce else restored)):
             number, rest = part.as_coeff_Mul()
             if not number.is_Rational or rest == 1:
                 number, rest = sp.S.One, part
@@ -250,7 +279,7 @@ class Algebra:
     def _function(self, expr: sp.Expr) -> Form:
         normal = expr.func(*(self.restore(self.lower(a)) for a in expr.args)) if expr.args else expr
         if isinstance(normal, Phi | Phi2):
-            return self._normal_probability(_orient(normal) if self.orient else normal)
+            return self._normal_probability(_orient(normal) if self.reduce else normal)
         if normal.func == expr.func or normal.is_Atom:
             return self._term(normal) if not normal.is_Number else self.lower(normal)
         return self.lower(normal)
@@ -265,6 +294,20 @@ class Algebra:
                 product = self._times(product, form)
             _accumulate(total, product)
         return total
+
+
+@cache
+def _partial_fractions(expr: sp.Expr) -> sp.Expr:
+    """Partial fractions in c, their coefficients in q1, and those in q2: a unique form of a rational function."""
+    for variable in (c, q1, q2, q):
+        terms = sp.Add.make_args(expr)
+        if not all(term.is_rational_function(variable) for term in terms):
+            return expr
+        fractional = [term for term in terms if not term.is_polynomial(variable)]
+        if fractional:
+            rest = sp.Add(*(term for term in terms if term.is_polynomial(variable)))
+            expr = sp.expand(rest + sp.apart(sp.together(sp.Add(*fractional)), variable))
+    return expr
 
 
 def _accumulate(total: Form, form: Form) -> None:
@@ -305,15 +348,19 @@ def sample_points(symbols: Iterable[sp.Symbol]) -> list[dict[sp.Symbol, sp.Expr]
     """Three generic points of the domain: |c| < √(q1 q2), and parameters within their assumptions."""
     R = sp.Rational
     covariances = [(R(2), R(1, 2), R(-2, 5)), (R(3, 7), R(11, 5), R(5, 7)), (R(9, 4), R(13, 8), R(-17, 10))]
-    parameters = sorted(set(symbols) - {q1, q2, c, q, Delta}, key=lambda s: s.name)
+    parameters = _parameters(set(symbols))
     points = []
     for n, (a, b, ab) in enumerate(covariances):
-        point = {q1: a, q2: b, c: ab, q: a, Delta: a * b - ab**2}
+        point = {q1: a, q2: b, c: ab, q: a, Delta: a * b - ab**2, t: 2 * ab / 3, path: R(3, 5)}
         for k, s in enumerate(parameters):
-            value = R(7 + 5 * k + 3 * n, 11 + 2 * n)
+            value = R(3 + 4 * k + 2 * n, 4)
             point[s] = -value if s.is_negative or (s.is_positive is None and (n + k) % 2) else value
         points.append(point)
     return points
+
+
+def _parameters(symbols: set[sp.Symbol]) -> list[sp.Symbol]:
+    return sorted(symbols - {q1, q2, c, q, Delta, t, path}, key=lambda s: s.name)
 
 
 @cache
@@ -324,7 +371,7 @@ def sign_on_domain(factor: sp.Expr) -> int:
     if factor.is_negative:
         return -1
     symbols = factor.free_symbols
-    parameters = sorted(symbols - {q1, q2, c, q, Delta}, key=lambda s: s.name)
+    parameters = _parameters(symbols)
     signs = set()
     for point in sample_points(symbols):
         for values in product(PARAMETER_SAMPLES, repeat=len(parameters[:3])):

@@ -22,19 +22,11 @@ ORDINARY = (-7.3, -0.61, 0.61, 7.3)
 
 
 def approximate(phi: Activation, reason: str, jumps: Jumps) -> NumericDual:
-    """The numeric dual of φ. Raises ParseError or DivergentExpectation when φ cannot have one."""
+    """The numeric dual of φ. Raises DivergentExpectation when φ cannot have one."""
     point = sample_points(phi.parameters)[0]
     ctx = context(30)
     try:
-        values: list[Any] = values_at(ctx, phi.pieces, point, map(ctx.mpf, ORDINARY))
-    except (ZeroDivisionError, ValueError):
-        values = [ctx.nan]
-    if not all(ctx.isfinite(v) and ctx.im(v) == 0 for v in values):
-        raise ParseError(
-            f"{phi.expr} is not a real number for every x; an activation must be defined on the whole line"
-        )
-    try:
-        far = values_at(ctx, phi.pieces, point, (ctx.mpf(-FAR), ctx.mpf(FAR)))
+        far = values_at(ctx, [phi.pieces], point, (ctx.mpf(-FAR), ctx.mpf(FAR)))[0]
         steep = any(ctx.log(1 + abs(v)) > STEEP * FAR**2 for v in far)
     except OverflowError:
         steep = True
@@ -44,3 +36,17 @@ def approximate(phi: Activation, reason: str, jumps: Jumps) -> NumericDual:
             "use an activation that grows at most exponentially"
         )
     return NumericDual(phi, reason, jumps)
+
+
+def require_real(phi: Activation) -> None:
+    """Raise ParseError unless φ is a real number off the integers, where many formulas have poles."""
+    point = sample_points(phi.parameters)[0]
+    ctx = context(30)
+    try:
+        values: list[Any] = values_at(ctx, [phi.pieces], point, map(ctx.mpf, ORDINARY))[0]
+    except (ZeroDivisionError, ValueError):
+        values = [ctx.nan]
+    if not all(ctx.isfinite(v) and ctx.im(v) == 0 for v in values):
+        raise ParseError(
+            f"{phi.expr} is not a real number for every x; an activation must be defined on the whole line"
+        )

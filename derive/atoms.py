@@ -31,17 +31,16 @@ class Atom:
     spaces: tuple[HalfSpace, ...] = ()
     dirac: sp.Expr | None = None
 
-    def __str__(self) -> str:
-        if self.dirac is not None:
-            return f"({self.coefficient})*delta(x - {self.dirac})"
-        smooth = self.coefficient * x**self.power * self.growth()
-        factors = [
-            f"Phi({s.slope * x + s.offset})" if s.noise else f"1[{s.slope * x + s.offset} > 0]" for s in self.spaces
-        ]
-        return "*".join([f"({smooth})", *factors])
+    def growth(self, variable: sp.Symbol = x) -> sp.Expr:
+        return sp.exp(self.alpha * variable**2 + self.beta * variable)
 
-    def growth(self) -> sp.Expr:
-        return sp.exp(self.alpha * x**2 + self.beta * x)
+    def function(self, variable: sp.Symbol) -> sp.Expr:
+        """The atom as a reader writes it, a half-space with noise as Φ."""
+        if self.dirac is not None:
+            return self.coefficient * sp.DiracDelta(variable - self.dirac)
+        forms = [(s.slope * variable + s.offset, s.noise) for s in self.spaces]
+        factors = [Phi(form) if noise else sp.Heaviside(form, evaluate=False) for form, noise in forms]
+        return sp.Mul(self.coefficient, variable**self.power, self.growth(variable), *factors)
 
 
 def expand(pieces: Pieces) -> tuple[Atom, ...]:
@@ -118,8 +117,6 @@ def _exponential(expr: sp.Expr) -> Sum:
     if not exponent.is_polynomial(x) or sp.degree(exponent, x) > 2:
         raise _outside(expr, "an exponent may be at most quadratic")
     alpha, beta, gamma = (exponent.coeff(x, n) for n in (2, 1, 0))
-    if alpha.is_real is not True:
-        raise _outside(expr, "the quadratic part of an exponent must be real")
     return {(0, alpha, beta, ()): sp.exp(gamma)}
 
 
@@ -149,8 +146,20 @@ def _product(left: Sum, right: Sum) -> Sum:
     total: Sum = {}
     for (m, a, b, s), kappa in left.items():
         for (n, a2, b2, s2), kappa2 in right.items():
-            _add(total, {(m + n, a + a2, b + b2, s + s2): kappa * kappa2})
+            _add(total, {(m + n, a + a2, b + b2, _ordered(s + s2)): kappa * kappa2})
     return total
+
+
+def _ordered(spaces: tuple[HalfSpace, ...]) -> tuple[HalfSpace, ...]:
+    return tuple(sorted(spaces, key=lambda s: (s.noise, str(s.slope), str(s.offset))))
+
+
+def merge(atoms: Iterable[Atom]) -> tuple[Atom, ...]:
+    """The same sum with like atoms merged."""
+    total: Sum = {}
+    for atom in atoms:
+        _add(total, {(atom.power, atom.alpha, atom.beta, atom.spaces): atom.coefficient})
+    return _atoms(total)
 
 
 def _atoms(total: Sum) -> tuple[Atom, ...]:

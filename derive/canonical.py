@@ -6,10 +6,12 @@ in c or in Δ = q1q2 − c²; whichever has fewer operations stays.
 """
 
 from collections import defaultdict
+from collections.abc import Callable
 
 import sympy as sp
 
 from mehler.derive.algebra import DET, MAX_SIZE, groups, size
+from mehler.derive.special import Phi, Phi2
 from mehler.derive.symbols import Delta, c, q1, q2, theta
 
 Groups = dict[sp.Expr, sp.Expr]
@@ -18,14 +20,27 @@ Groups = dict[sp.Expr, sp.Expr]
 def canonical(expr: sp.Expr, *, with_delta: bool = False) -> sp.Expr:
     """The smallest form of `expr` found, in (q1, q2, c); `with_delta` lets Δ stand for q1q2 − c²."""
     if size(expr) > MAX_SIZE:
-        return expr if with_delta else expr.subs(Delta, DET)
-    paired = _hyperbolic(_hyperbolic(groups(expr), {c: -c}), {sp.I: -sp.I})
-    best = steadiest if with_delta else smallest
-    terms = [best(_term_forms(monomial, coefficient, with_delta)) for monomial, coefficient in paired.items()]
-    total = sp.Add(*terms)
+        return expr if with_delta else expr.xreplace({Delta: DET})
     if with_delta:
+        total = _assembled(groups(expr), steadiest, with_delta=True)
         return steadiest([total, sp.factor_terms(total), expr])
-    return smallest([total, sp.factor_terms(total)])
+    # The reflections of Φ and Φ₂ merge terms; they lose digits, which a reader does not mind. Complex terms
+    # merge as conjugates instead. A large formula has time for one of the two only.
+    work = size(expr)
+    if not expr.has(Phi, Phi2) or expr.has(sp.I) or work > MAX_SIZE // 2:
+        reductions = [False]
+    else:
+        reductions = [False, True] if work <= MAX_SIZE // 4 else [True]
+    totals = [_assembled(groups(expr, reduce=reduce), smallest, with_delta=False) for reduce in reductions]
+    plain = expr.xreplace({Delta: DET})
+    return smallest([*(form for total in totals for form in (total, sp.factor_terms(total))), plain])
+
+
+def _assembled(terms: Groups, best: Callable[[list[sp.Expr]], sp.Expr], *, with_delta: bool) -> sp.Expr:
+    paired = _conjugates(_hyperbolic(_hyperbolic(terms, {c: -c}), {sp.I: -sp.I}))
+    return sp.Add(
+        *(best(_term_forms(monomial, coefficient, with_delta)) for monomial, coefficient in paired.items())
+    )
 
 
 def in_angle(expr: sp.Expr) -> sp.Expr | None:
@@ -38,7 +53,7 @@ def in_angle(expr: sp.Expr) -> sp.Expr | None:
     replaced = replaced.replace(
         lambda e: e.is_Pow and sp.expand(e.base - DET) == 0,
         lambda e: (root * sp.sin(theta)) ** (2 * e.exp),
-    ).subs(c, root * sp.cos(theta))
+    ).xreplace({c: root * sp.cos(theta)})
     by_scale: Groups = defaultdict(lambda: sp.S.Zero)
     for term in sp.Add.make_args(sp.expand(replaced)):
         angular, scale = term.as_independent(*(term.free_symbols - {theta}))
@@ -88,6 +103,7 @@ def _term_forms(monomial: sp.Expr, coefficient: sp.Expr, with_delta: bool) -> li
 def _by_radicand(poly: sp.Expr, monomial: sp.Expr) -> list[sp.Expr]:
     """poly = Q·d + R for each radicand d of the monomial that has several terms."""
     radicands = [e.base for e in monomial.atoms(sp.Pow) if e.exp == sp.Rational(1, 2) and e.base.is_Add]
+    radicands = [d for d in radicands if d.is_polynomial(q1, q2, c)]
     forms = []
     for d in radicands:
         (quotient,), rest = sp.reduced(poly, [d], q1, q2, c, order="grlex")
@@ -135,6 +151,25 @@ def _hyperbolic(terms: Groups, flip: dict[sp.Expr, sp.Expr]) -> Groups:
         for function, weight in ((sp.cosh, coefficient + other), (sp.sinh, coefficient - other)):
             if sp.expand(weight) != 0:
                 result[even * function(odd)] += sp.factor(weight)
+    return dict(result)
+
+
+def _conjugates(terms: Groups) -> Groups:
+    """k·M + k*·M* = 2 Re(k·M), for real coefficients and M with i inside Φ or Φ₂."""
+    result: Groups = defaultdict(lambda: sp.S.Zero)
+    left = dict(terms)
+    while left:
+        monomial = next(iter(left))
+        coefficient = left.pop(monomial)
+        unit = sp.I if sp.I in sp.Mul.make_args(monomial) else sp.S.One
+        conjugate = unit * (monomial / unit).xreplace({sp.I: -sp.I})
+        sign = -1 if unit is sp.I else 1
+        other = left.get(conjugate)
+        if other is None or sp.expand(other - sign * coefficient) != 0:
+            result[monomial] += coefficient
+        else:
+            del left[conjugate]
+            result[sp.re(monomial)] += 2 * coefficient
     return dict(result)
 
 

@@ -20,21 +20,32 @@ Jumps = Literal["almost-everywhere", "distribution"]
 
 @dataclass(frozen=True)
 class Step:
-    """One step of a derivation: the rule, where it comes from, and what it gave."""
+    """One step of a derivation: before = after, by a rule and where that comes from.
+
+    Expectations stand as E(…) of `mehler.derive.symbols` over centred Gaussian u and v, half-spaces as
+    Heaviside; `where` defines what is new, such as the covariance of a tilted pair.
+    """
 
     rule: str
-    source: str
-    result: str
+    citation: str
+    before: sp.Expr
+    after: sp.Expr
+    where: tuple[sp.Eq, ...] = ()
 
 
 @dataclass(frozen=True)
 class Formulas:
-    """K, K̇ in (q1, q2, c, Δ) and K_diag, K̇_diag in q, as the theorem left them."""
+    """K, K̇ in (q1, q2, c, Δ) and K_diag, K̇_diag in q, as the theorem left them.
+
+    `curvature` is E[φ''(u)φ(v)] with φ'' in the sense of distributions, the other derivative of K:
+    2 ∂K/∂q1. It serves the proof alone, and is None where it does not exist.
+    """
 
     kernel: sp.Expr
     kernel_dot: sp.Expr
     kernel_diag: sp.Expr
     kernel_dot_diag: sp.Expr
+    curvature: sp.Expr | None
 
 
 @dataclass(frozen=True)
@@ -54,6 +65,11 @@ class Dual:
     impulses: sp.Expr
     jumps: Jumps
     steps: tuple[Step, ...]
+
+    @property
+    def status(self) -> str:
+        """ "closed-form", or "integral" when a formula keeps one explicit integral."""
+        return "integral" if self.formulas.kernel.has(sp.Integral) else "closed-form"
 
     @property
     def impulses_shown(self) -> sp.Expr:
@@ -96,7 +112,10 @@ class ProvedDual:
 
     dual: Dual
     proof: Proof
-    status: str = field(default="closed-form", init=False)
+
+    @property
+    def status(self) -> str:
+        return self.dual.status
 
     @property
     def activation(self) -> Activation:

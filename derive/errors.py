@@ -21,6 +21,10 @@ class ProofError(DeriveError):
     """A derived formula failed a check. This is a fault of the engine, never a result."""
 
 
+class DerivationTimeout(DeriveError):
+    """The derivation took longer than its time limit."""
+
+
 class ComposeError(DeriveError):
     """A network that does not exist: a negative depth, a scale that is not finite."""
 

@@ -5,22 +5,32 @@ source text. Here an expression becomes a tree of closures, once, and is then ca
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import mpmath
 import sympy as sp
 
 from mehler.derive.errors import DeriveError
+from mehler.derive.legendre import legendre
+from mehler.derive.normal import owens_t_value, phi2_value, phi_value
 from mehler.derive.numbers import Number, exact
-from mehler.derive.special import Phi, Phi2, phi2_value
+from mehler.derive.special import Phi, Phi2, owens_t
 
 Function = Callable[[Mapping[sp.Symbol, Any]], Any]
 
-_UNARY = {
+_FUNCTIONS = {
     sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.sinh: "sinh", sp.cosh: "cosh",
     sp.tanh: "tanh", sp.sech: "sech", sp.asin: "asin", sp.acos: "acos", sp.atan: "atan", sp.asinh: "asinh",
-    sp.erf: "erf", sp.erfc: "erfc", sp.sign: "sign", sp.Abs: "fabs", Phi: "ncdf",
+    sp.erf: "erf", sp.erfc: "erfc", sp.sign: "sign", sp.Abs: "fabs", sp.re: "re", sp.im: "im", sp.conjugate: "conj",
+    sp.gamma: "gamma", sp.sinc: "sinc", sp.atan2: "atan2",
 }  # fmt: skip
+
+# Functions of a context and values.
+_NORMAL: Mapping[Any, Callable[..., Any]] = {Phi: phi_value, Phi2: phi2_value, owens_t: owens_t_value}
+
+# Nodes of an integral: raised until a rule agrees with the one before.
+ORDERS = (30, 45, 68, 100, 150, 225, 340)
 
 
 def context(digits: int) -> Any:
@@ -60,7 +70,14 @@ def _identity(value: Any) -> Any:
 
 def _operands(e: sp.Basic) -> tuple[sp.Basic, ...]:
     """The arguments evaluated at run time: a rational exponent is part of the operation."""
-    return (e.base,) if e.is_Pow and e.exp.is_Rational else tuple(e.args)
+    if e.is_Pow and e.exp.is_Rational:
+        return (e.base,)
+    if isinstance(e, sp.Integral):
+        _, lower, upper = _limits(e)
+        return (lower, upper, *_split(e)[1])
+    if isinstance(e, sp.hyper):
+        return (*e.ap, *e.bq, e.argument)
+    return tuple(e.args)
 
 
 def _operation(e: sp.Basic, ctx: Any) -> Callable[..., Any]:
@@ -87,12 +104,106 @@ def _operation(e: sp.Basic, ctx: Any) -> Callable[..., Any]:
         return lambda base: ctx.power(base, exponent)
     if e.is_Pow:
         return lambda base, exponent: ctx.power(base, exponent)
-    if isinstance(e, Phi2):
-        return lambda h, k, r: phi2_value(ctx, h, k, r)
-    if e.func in _UNARY:
-        function: Callable[..., Any] = getattr(ctx, _UNARY[e.func])
+    if isinstance(e, sp.Tuple):
+        return lambda *values: values
+    if e.func in _NORMAL:
+        return partial(_NORMAL[e.func], ctx)
+    if isinstance(e, sp.Integral):
+        return _integral(e, ctx)
+    if isinstance(e, sp.hyper) and len(e.ap) == 2 and len(e.bq) == 1:
+        return lambda a, b, c, z: ctx.hyp2f1(a, b, c, z)
+    if isinstance(e, sp.Heaviside):
+        return lambda x, at_zero: ctx.one if x > 0 else ctx.zero if x < 0 else at_zero
+    if isinstance(e, sp.Min | sp.Max):
+        return min if isinstance(e, sp.Min) else max
+    if e.func in _FUNCTIONS:
+        function: Callable[..., Any] = getattr(ctx, _FUNCTIONS[e.func])
         return function
     raise DeriveError(f"cannot evaluate {e.func.__name__} numerically; report this expression")
+
+
+def _limits(e: sp.Integral) -> tuple[sp.Symbol, sp.Expr, sp.Expr]:
+    """The variable and the ends of the outermost integral."""
+    limits = e.limits[-1]
+    if len(limits) != 3 or any(end.is_infinite for end in limits[1:]):
+        raise DeriveError(f"cannot evaluate {e}: an integral needs two finite ends")
+    return tuple(limits)
+
+
+def _split(e: sp.Integral) -> tuple[sp.Expr, dict[sp.Expr, sp.Symbol]]:
+    """The integrand, with what does not depend on the variable as symbols, to be evaluated only once."""
+    t, *_ = _limits(e)
+    outside: dict[sp.Expr, sp.Symbol] = {}
+
+    def lift(part: sp.Basic) -> sp.Basic:
+        if part.is_Rational or part == t:
+            return part
+        if isinstance(part, sp.Expr) and not part.has_free(t):
+            return outside.setdefault(part, part if part.is_Symbol else sp.Dummy())
+        if isinstance(part, sp.Integral):
+            # Its own variable must not be lifted out of it.
+            outside.update((s, s) for s in part.free_symbols - {t})
+            return part
+        return part.func(*(lift(a) for a in part.args))
+
+    return lift(e.func(e.function, *e.limits[:-1]) if len(e.limits) > 1 else e.function), outside
+
+
+def _integral(e: sp.Integral, ctx: Any) -> Callable[..., Any]:
+    t, *_ = _limits(e)
+    integrand, outside = _split(e)
+    function, symbols = compile_function(integrand, ctx), list(outside.values())
+
+    def value(lower: Any, upper: Any, *values: Any) -> Any:
+        env = dict(zip(symbols, values, strict=True))
+        return _quadrature(ctx, lambda at: function({**env, t: at}), lower, upper)
+
+    return value
+
+
+def _quadrature(ctx: Any, f: Callable[[Any], Any], lower: Any, upper: Any) -> Any:
+    """∫ f for f analytic between finite ends, where it may be singular in the manner of √(b − t) or 1/√(b − t).
+
+    Gauss-Legendre in t; else in s of t = sin(πs/2), in which such ends are smooth; else tanh-sinh, which also
+    bears a singularity close to an end. Raises DeriveError where none settles.
+    """
+    half, centre = ctx.re(upper - lower) / 2, ctx.re(upper + lower) / 2
+    if not half:
+        return ctx.zero
+    tolerance = ctx.ldexp(ctx.one, 10 - ctx.prec)
+    total, settled = _gauss(ctx, lambda s: f(centre + half * s), tolerance)
+    if settled:
+        return half * total
+
+    # Next to an end b, b − t has half the digits of t.
+    with ctx.workprec(2 * ctx.prec):
+        total, settled = _gauss(
+            ctx, lambda s: f(centre + half * ctx.sinpi(s / 2)) * ctx.cospi(s / 2) * ctx.pi / 2, tolerance
+        )
+    if settled:
+        return half * total
+
+    total, error = ctx.quad(f, [centre - half, centre + half], error=True)
+    if not ctx.isfinite(total) or error > tolerance * abs(total):
+        raise DeriveError("an integral did not settle: it may not exist; ask for fewer digits or a milder point")
+    return total
+
+
+def _gauss(ctx: Any, f: Callable[[Any], Any], tolerance: Any) -> tuple[Any, bool]:
+    """∫ f from −1 to 1, and whether two rules agree to `tolerance` times ∫ |f|."""
+    previous: Any = None
+    for order in ORDERS:
+        values = [w * f(t) for t, w in legendre(ctx, order)]
+        total, size = ctx.fsum(values), ctx.fsum(values, absolute=True)
+        if previous is not None:
+            gap = abs(total - previous)
+            if gap <= tolerance * size:
+                return total, True
+            # Digits grow with the order: a rule that will not have them at the last is not waited for.
+            if order > 50 and ctx.mag(gap) - ctx.mag(size) > ctx.mag(tolerance) * order // (2 * ORDERS[-1]):
+                break
+        previous = total
+    return total, False
 
 
 def covariance(q1: Number, q2: Number, c: Number) -> tuple[sp.Rational, sp.Rational, sp.Rational]:

@@ -1,73 +1,206 @@
-"""The theorem: E[a(u)b(v)] for atoms of the Gaussian-closed class, in closed form.
+"""From an activation to its dual: the rules that can derive one, tried in order.
 
-Three rules, applied until nothing is left but a probability of half-spaces:
-
-* tilt    exp(αx² + βx) changes the Gaussian (completing the square);
-* Stein   E[x_i F] = E[x_i] E[F] + Σ_j Σ_ij E[∂_j F] strips powers of x. The derivative of a half-space
-          1[L > 0] is a Dirac δ(L), and E[δ(L) F] = p_L(0) E[F | L = 0];
-* orthant what remains is P(L_1 > 0, …, L_n > 0): Φ for n = 1, Φ₂ for n = 2, and for n = 3 with centred
-          forms ⅛ + Σ asin(r_ij)/4π.
-
-Sources: C. Stein, Ann. Statist. 9 (1981) 1135; R. Kan and C. Robotti, J. Comput. Graph. Statist. 26 (2017)
-930 (the recursion over truncated moments); W. F. Sheppard, Phil. Trans. A 192 (1899) 101 (the orthant).
+* Gaussian    φ is a sum of atoms of the Gaussian-closed class: the theorem gives K, K̇ and the diagonals;
+* Fourier     φ̂ is a sum of atoms: the theorem over the frequencies;
+* powers      φ is a sum of real powers of |x|: ₂F₁;
+* Price       only φ' is derived by one of these: K = E φ(u) E φ(v) + ∫₀ᶜ K̇, one explicit integral.
 """
 
-from collections.abc import Sequence
-from itertools import combinations
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import sympy as sp
 
+from mehler.derive import fourier, powers
 from mehler.derive.activation import Activation
+from mehler.derive.algebra import merge_integrals
 from mehler.derive.atoms import Atom, diracs, expand
 from mehler.derive.canonical import canonical
 from mehler.derive.dual import Dual, Formulas, Jumps, Step
-from mehler.derive.errors import DivergentExpectation, OutsideClass
-from mehler.derive.gaussian import Gaussian, HalfSpace
-from mehler.derive.special import Phi, Phi2
-from mehler.derive.symbols import Delta, c, q, q1, q2
+from mehler.derive.errors import OutsideClass
+from mehler.derive.gaussian import Gaussian
+from mehler.derive.pieces import Pieces
+from mehler.derive.symbols import Delta, E, c, k1, k2, q, q1, q2, t, u, v, x
+from mehler.derive.theorem import Theorem
 
-Placed = tuple[int, HalfSpace]
+ONE = (Atom(sp.S.One),)
 
-PAIR = Gaussian((sp.S.Zero, sp.S.Zero), (q1, q2), c, Delta)
-DIAGONAL = Gaussian((sp.S.Zero, sp.S.Zero), (q, q), q, sp.S.Zero)
+
+@dataclass
+class Rule:
+    """Expectations over (u, v), and over one variable u ~ N(0, q), of functions given as sums of atoms."""
+
+    name: str
+    citation: str
+    terms: Callable[[Pieces], tuple[Atom, ...]]
+    pair_law: Theorem
+    single_law: Theorem
+    pair_mass: sp.Expr = sp.S.One
+    single_mass: sp.Expr = sp.S.One
+
+    def pair(self, left: Sequence[Atom], right: Sequence[Atom]) -> sp.Expr:
+        return one_integral(self.pair_mass * self.pair_law.expectation(left, right))
+
+    def single(self, f: Pieces) -> sp.Expr:
+        return one_integral(self.single_mass * self.single_law.expectation(self.terms(f), ONE))
+
+    @property
+    def steps(self) -> list[Step]:
+        return self.pair_law.steps + self.single_law.steps
+
+
+def gaussian_rule() -> Rule:
+    zero = (sp.S.Zero, sp.S.Zero)
+    return Rule(
+        "atoms of the Gaussian-closed class", "Stein 1981; Kan and Robotti 2017", expand,
+        Theorem(Gaussian(zero, (q1, q2), c, Delta)), Theorem(Gaussian(zero, (q, sp.S.Zero), sp.S.Zero, sp.S.Zero)),
+    )  # fmt: skip
+
+
+def fourier_rule() -> Rule:
+    return Rule(
+        "atoms of the Fourier transform", "Fourier inversion", fourier.transform,
+        Theorem(fourier.PAIR, axes=(k1, k2)), Theorem(fourier.SINGLE, axes=(k1, k2)),
+        fourier.PAIR_MASS, fourier.SINGLE_MASS,
+    )  # fmt: skip
 
 
 def integrate(phi: Activation, jumps: Jumps) -> Dual:
     """The dual of φ, derived but not proved. Raises OutsideClass or DivergentExpectation."""
-    slope = phi.pieces.derivative()
+    reasons = []
+    for derive in (_by_atoms(gaussian_rule), _by_atoms(fourier_rule), _by_powers, _by_price):
+        try:
+            return derive(phi, jumps)
+        except OutsideClass as reason:
+            reasons.append(reason)
+    raise reasons[0]
+
+
+Derivation = Callable[[Activation, Jumps], Dual]
+
+
+def _by_atoms(make: Callable[[], Rule]) -> Derivation:
+    def derive(phi: Activation, jumps: Jumps) -> Dual:
+        rule = make()
+        slope = phi.pieces.derivative()
+        steps, kinks = phi.pieces.jumps(), slope.jumps()
+        f, df = rule.terms(phi.pieces), rule.terms(slope)
+        d2f = rule.terms(slope.derivative()) + diracs(kinks)
+        impulses = diracs(steps)
+        trace = [Step("pieces", "knots of the activation", phi.expr, _piecewise(phi.pieces))]
+        trace += [
+            Step(rule.name, rule.citation, name, sp.Add(*(atom.function(rule.pair_law.axes[0]) for atom in atoms)))
+            for name, atoms in ((sp.Symbol("phi"), f), (sp.Symbol("phi'"), df + impulses))
+        ]
+        kernel, kernel_dot = rule.pair(f, f), rule.pair(df, df)
+        trace += rule.steps
+        jumped = rule.pair(impulses, impulses) + rule.pair(impulses, df) + rule.pair(df, impulses)
+        kernel_diag = rule.single(phi.pieces.times(phi.pieces))
+        if kernel.has(sp.Integral) and not kernel_dot.has(sp.Integral):
+            # Price's integral of a closed K̇ is shorter than Plackett's of each orthant.
+            kernel, kernel_diag = _price(rule.single(phi.pieces), kernel_dot + jumped)
+            trace.append(Step("Price", "Price 1958", _product(phi), kernel))
+        curvature = rule.pair(d2f, f)
+        for knot, step in steps:
+            # φ'' holds δ'(u − t), and E[δ'(u − t) φ(v)] = E[δ(u − t) (t φ(v) − c φ'(v))]/q1 by parts.
+            at = diracs([(knot, step)])
+            curvature += (knot * rule.pair(at, f) - c * rule.pair(at, df + impulses)) / q1
+        formulas = Formulas(
+            kernel=kernel,
+            kernel_dot=kernel_dot,
+            kernel_diag=kernel_diag,
+            kernel_dot_diag=rule.single(slope.times(slope)),
+            curvature=curvature,
+        )
+        return _dual(phi, formulas, jumped, jumps, trace)
+
+    return derive
+
+
+def _by_powers(phi: Activation, jumps: Jumps) -> Dual:
     steps = phi.pieces.jumps()
-    phi_atoms, slope_atoms, dirac_atoms = expand(phi.pieces), expand(slope), diracs(steps)
-    impulses = sp.Add(
-        expectation(dirac_atoms, dirac_atoms, PAIR),
-        expectation(dirac_atoms, slope_atoms, PAIR),
-        expectation(slope_atoms, dirac_atoms, PAIR),
-    )
-    kernel_dot = expectation(slope_atoms, slope_atoms, PAIR)
-    kernel_dot_diag = expectation(slope_atoms, slope_atoms, DIAGONAL)
-    if steps and jumps == "distribution":
-        kernel_dot, kernel_dot_diag = kernel_dot + impulses, sp.oo
+    if steps:
+        raise OutsideClass("no closed form is known for real powers with a jump at 0")
+    return _dual(phi, powers.formulas(phi.pieces), sp.S.Zero, jumps, [])
+
+
+def _by_price(phi: Activation, jumps: Jumps) -> Dual:
+    """K = E φ(u) E φ(v) + ∫₀ᶜ K̇ dt, and the means by dE φ/dq = ½E φ'' (Price 1958)."""
+    if phi.pieces.knots:
+        raise OutsideClass("Price's integral needs a smooth activation")
+    slope = phi.pieces.derivative()
+    bend = slope.derivative()
+    rule = _first(lambda rule: (rule.terms(slope), rule.terms(bend)))
+    df, d3f = rule.terms(slope), rule.terms(bend.derivative())
+    mean = _mean(phi.pieces, bend, rule)
+    kernel_dot = rule.pair(df, df)
+    kernel, kernel_diag = _price(mean, kernel_dot)
     formulas = Formulas(
-        kernel=expectation(phi_atoms, phi_atoms, PAIR),
+        kernel=kernel,
         kernel_dot=kernel_dot,
-        kernel_diag=expectation(phi_atoms, phi_atoms, DIAGONAL),
-        kernel_dot_diag=kernel_dot_diag,
+        kernel_diag=kernel_diag,
+        kernel_dot_diag=rule.single(slope.times(slope)),
+        curvature=rule.single(bend).xreplace({q: q1}) * mean.xreplace({q: q2}) + _integral(rule.pair(d3f, df), c),
     )
-    shown = [
-        f if f is sp.oo else canonical(f)
-        for f in (formulas.kernel, kernel_dot, formulas.kernel_diag, kernel_dot_diag)
-    ]
-    trace = (
-        Step("pieces", "knots of the activation", _pieces_text(phi)),
-        Step("atoms of phi", "the Gaussian-closed class", " + ".join(str(a) for a in phi_atoms)),
-        Step("atoms of phi'", f"derivative, {jumps}", " + ".join(map(str, slope_atoms + dirac_atoms)) or "0"),
-        Step(
-            "tilt, Stein, orthant",
-            "Stein 1981; Kan and Robotti 2017; Sheppard 1899",
-            f"K = {formulas.kernel}",
-        ),
-        Step("tilt, Stein, orthant", "the same on phi'", f"K' = {kernel_dot}"),
-        Step("like terms, smallest form", "Delta = q1*q2 - c**2", f"K = {shown[0]}; K' = {shown[1]}"),
-    )
+    trace = [*rule.steps, Step("Price", "Price 1958", _product(phi), kernel)]
+    return _dual(phi, formulas, sp.S.Zero, jumps, trace)
+
+
+def _first(works: Callable[[Rule], object]) -> Rule:
+    """The first rule of atoms that `works`. Raises the last one's OutsideClass."""
+    try:
+        works(rule := gaussian_rule())
+    except OutsideClass:
+        works(rule := fourier_rule())
+    return rule
+
+
+def _mean(phi: Pieces, bend: Pieces, rule: Rule) -> sp.Expr:
+    """E φ(u), u ~ N(0, q): 0 for odd φ, else φ(0) + ½∫₀^q E φ''."""
+    (f,) = phi.pieces
+    if sp.expand(f + f.xreplace({x: -x})) == 0:
+        return sp.S.Zero
+    rate = rule.single(bend).xreplace({q: t}) / 2
+    return f.subs(x, 0) + (sp.Integral(rate, (t, 0, q)) if rate != 0 else 0)
+
+
+def _price(mean: sp.Expr, kernel_dot: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """K = m(q1) m(q2) + ∫₀ᶜ K̇ and its diagonal, from m(q) = E φ(u)."""
+    kernel = mean.xreplace({q: q1}) * mean.xreplace({q: q2}) + _integral(kernel_dot, c)
+    return kernel, mean**2 + _integral(kernel_dot.xreplace({q1: q, q2: q}), q)
+
+
+def _integral(rate: sp.Expr, end: sp.Symbol) -> sp.Expr:
+    """∫₀ᵉⁿᵈ of an expression in (q1, q2, c, Δ) over c."""
+    variances = (q, q) if end == q else (q1, q2)
+    along = canonical(rate.xreplace({c: t, Delta: sp.Mul(*variances) - t**2}))
+    return sp.Integral(along, (t, 0, end)) if along != 0 else sp.S.Zero
+
+
+def one_integral(expr: sp.Expr) -> sp.Expr:
+    """`expr` with its integrals over the same interval as one, the integrand in its smallest form."""
+    merged = merge_integrals(expr)
+    return merged.xreplace({i: sp.Integral(canonical(i.function), *i.limits) for i in merged.atoms(sp.Integral)})
+
+
+def _product(phi: Activation) -> sp.Expr:
+    return E(phi.expr.xreplace({x: u}) * phi.expr.xreplace({x: v}))
+
+
+def _piecewise(pieces: Pieces) -> sp.Expr:
+    branches = [(piece, x < knot) for piece, knot in zip(pieces.pieces, pieces.knots, strict=False)]
+    return sp.Piecewise(*branches, (pieces.pieces[-1], True))
+
+
+def _dual(phi: Activation, formulas: Formulas, impulses: sp.Expr, jumps: Jumps, trace: list[Step]) -> Dual:
+    if impulses != 0 and jumps == "distribution":
+        formulas = Formulas(
+            formulas.kernel, formulas.kernel_dot + impulses, formulas.kernel_diag, sp.oo, formulas.curvature
+        )
+    derived = (formulas.kernel, formulas.kernel_dot, formulas.kernel_diag, formulas.kernel_dot_diag)
+    shown = [f if f is sp.oo else canonical(f) for f in derived]
+    for name, before, after in zip(("K", "K'", "K(q, q)", "K'(q, q)"), derived, shown, strict=True):
+        trace.append(Step("like terms, smallest form", f"{name}, Delta = q1*q2 - c**2", before, after))
     return Dual(
         activation=phi,
         formulas=formulas,
@@ -77,120 +210,5 @@ def integrate(phi: Activation, jumps: Jumps) -> Dual:
         kernel_dot_diag=shown[3],
         impulses=impulses,
         jumps=jumps,
-        steps=trace,
+        steps=tuple(trace),
     )
-
-
-def _pieces_text(phi: Activation) -> str:
-    knots = ", ".join(map(str, phi.pieces.knots)) or "none"
-    return f"phi = {' | '.join(map(str, phi.pieces.pieces))}, knots: {knots}"
-
-
-def expectation(left: Sequence[Atom], right: Sequence[Atom], pair: Gaussian) -> sp.Expr:
-    """E[f(u) g(v)] for sums of atoms f, g and (u, v) ~ `pair` (centred).
-
-    Raises DivergentExpectation when a tilted Gaussian does not exist for all variances, OutsideClass when
-    an orthant probability has no closed form.
-    """
-    return sp.Add(*(_pair_of_atoms(a, b, pair) for a in left for b in right))
-
-
-def _pair_of_atoms(a: Atom, b: Atom, pair: Gaussian) -> sp.Expr:
-    for atom in (a, b):
-        if atom.alpha.is_nonpositive is not True:
-            raise DivergentExpectation(
-                f"the expectation diverges for large variances: the activation contains {atom.growth()}; "
-                "use an activation that grows at most like exp(b*x), or give its parameters signs or values"
-            )
-    D, gaussian = pair.tilt((a.alpha, b.alpha))
-    exponent, gaussian = gaussian.shift((a.beta, b.beta))
-    prefactor = a.coefficient * b.coefficient * sp.exp(sp.cancel(exponent)) / sp.sqrt(D)
-    spaces = tuple([(0, s) for s in a.spaces] + [(1, s) for s in b.spaces])
-    if spaces and any(m.is_real is not True for m in gaussian.mean):
-        raise OutsideClass(
-            "a product of sin or cos with a knot or with Phi needs Phi of a complex argument, "
-            "which this version does not derive"
-        )
-    for axis, atom in enumerate((a, b)):
-        if atom.dirac is not None:
-            point = HalfSpace(sp.S.One, -atom.dirac, 0)
-            prefactor *= _density_at_zero(gaussian, axis, point)
-            gaussian = gaussian.condition(axis, point)
-    return prefactor * _moment((a.power, b.power), gaussian, spaces)
-
-
-def _density_at_zero(gaussian: Gaussian, axis: int, space: HalfSpace) -> sp.Expr:
-    mean, var = gaussian.form(axis, space)
-    if var.is_zero:
-        raise DivergentExpectation(
-            "the expectation of a product of two Dirac impulses is infinite on the diagonal; "
-            "use jumps='almost-everywhere'"
-        )
-    return sp.exp(sp.cancel(-(mean**2) / (2 * var))) / sp.sqrt(2 * sp.pi * var)
-
-
-def _moment(powers: tuple[int, int], gaussian: Gaussian, spaces: tuple[Placed, ...]) -> sp.Expr:
-    """E[uᵐ vⁿ ∏ 1[L_j > 0]] by Stein's rule, one power at a time."""
-    memo: dict[tuple[int, int], sp.Expr] = {}
-    boundary = [
-        (axis, space, _density_at_zero(gaussian, axis, space), gaussian.condition(axis, space), j)
-        for j, (axis, space) in enumerate(spaces)
-        if any(powers) and not gaussian.form(axis, space)[1].is_zero
-    ]
-
-    def moment(m: int, n: int) -> sp.Expr:
-        if m == n == 0:
-            return _orthant(gaussian, spaces)
-        if (m, n) not in memo:
-            i = 0 if m else 1
-            rest = (m - 1, n) if m else (m, n - 1)
-            terms = [gaussian.mean[i] * moment(*rest)]
-            for j in (0, 1):
-                if rest[j]:
-                    lower = (rest[0] - 1, rest[1]) if j == 0 else (rest[0], rest[1] - 1)
-                    terms.append(gaussian.covariance(i, j) * rest[j] * moment(*lower))
-            for axis, space, density, conditioned, j in boundary:
-                others = spaces[:j] + spaces[j + 1 :]
-                terms.append(
-                    gaussian.covariance(i, axis) * space.slope * density * _moment(rest, conditioned, others)
-                )
-            memo[m, n] = sp.Add(*terms) if spaces else sp.expand(sp.Add(*terms))
-        return memo[m, n]
-
-    return moment(*powers)
-
-
-def _orthant(gaussian: Gaussian, spaces: tuple[Placed, ...]) -> sp.Expr:
-    """P(L_1 > 0, …, L_n > 0) of the half-spaces' forms."""
-    factor: sp.Expr = sp.S.One
-    random = []
-    for axis, space in spaces:
-        mean, var = gaussian.form(axis, space)
-        if var.is_zero:
-            factor *= sp.Heaviside(mean)
-        else:
-            random.append((axis, space, mean / sp.sqrt(var), var))
-    h = [sp.together(item[2]) for item in random]
-    r = {
-        (i, j): _correlation(gaussian, random[i][:2], random[j][:2], random[i][3] * random[j][3])
-        for i, j in combinations(range(len(random)), 2)
-    }
-    match len(random):
-        case 0:
-            return factor
-        case 1:
-            return factor * Phi(h[0])
-        case 2:
-            return factor * Phi2(h[0], h[1], r[0, 1])
-        case 3 if all(mean.is_zero for mean in h):
-            return factor * (sp.Rational(1, 8) + sp.Add(*(sp.asin(v) for v in r.values())) / (4 * sp.pi))
-    raise OutsideClass(
-        f"a product of knots and Phi factors needs the normal probability of {len(random)} half-spaces "
-        + ("off the origin" if len(random) == 3 else "together")
-        + ", which has no closed form"
-    )
-
-
-def _correlation(gaussian: Gaussian, one: Placed, two: Placed, variances: sp.Expr) -> sp.Expr:
-    (i, a), (j, b) = one, two
-    return a.slope * b.slope * gaussian.covariance(i, j) / sp.sqrt(sp.factor(variances))

@@ -38,7 +38,7 @@ class Pieces:
     def scaled(self, factor: sp.Rational) -> "Pieces":
         """x ↦ φ(factor·x), factor ≠ 0."""
         knots = [t / factor for t in self.knots]
-        pieces = [p.subs(x, factor * x) for p in self.pieces]
+        pieces = [p.xreplace({x: factor * x}) for p in self.pieces]
         return (
             Pieces(tuple(knots), tuple(pieces)) if factor > 0 else Pieces(tuple(knots[::-1]), tuple(pieces[::-1]))
         )
@@ -48,6 +48,17 @@ class Pieces:
         knots = _sorted([*self.knots, *other.knots])
         left, right = (_refine((list(f.knots), list(f.pieces)), knots) for f in (self, other))
         return Pieces(tuple(knots), tuple(a * b for a, b in zip(left, right, strict=True)))
+
+    def parity(self) -> int:
+        """1 when φ is even, −1 when it is odd, 0 when neither is seen."""
+        mirrored = self.scaled(-sp.S.One)
+        if any(sp.expand(a - b) != 0 for a, b in zip(mirrored.knots, self.knots, strict=True)):
+            return 0
+        for sign in (1, -1):
+            gaps = (sp.expand(a - sign * b) for a, b in zip(self.pieces, mirrored.pieces, strict=True))
+            if all(gap == 0 for gap in gaps):
+                return sign
+        return 0
 
     def jumps(self) -> tuple[tuple[sp.Expr, sp.Expr], ...]:
         """(t, φ(t+) − φ(t−)) at every knot t where φ is discontinuous."""

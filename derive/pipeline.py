@@ -5,8 +5,12 @@ text ─parse→ Activation ─expand→ Atoms ─integrate→ Dual ─prove→ 
 ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit→ generated module
 """
 
-from mehler.derive.activation import activation
-from mehler.derive.approximate import approximate
+from collections.abc import Mapping
+
+from mehler.derive import cache
+from mehler.derive.activation import Activation, activation
+from mehler.derive.approximate import approximate, require_real
+from mehler.derive.deadline import within
 from mehler.derive.dual import Jumps, NumericDual, ProvedDual
 from mehler.derive.emit.module import emit_numpy
 from mehler.derive.errors import DeriveError, EmitError, OutsideClass
@@ -14,8 +18,13 @@ from mehler.derive.integrate import integrate
 from mehler.derive.numbers import Number
 from mehler.derive.prove import prove
 
+# Seconds: no activation of those named takes half of it.
+TIMEOUT = 120.0
 
-def derive_dual(expr: str, *, jumps: Jumps = "almost-everywhere", **params: Number) -> ProvedDual | NumericDual:
+
+def derive_dual(
+    expr: str, *, jumps: Jumps = "almost-everywhere", timeout: float | None = TIMEOUT, **params: Number
+) -> ProvedDual | NumericDual:
     """K = E[φ(u)φ(v)] and K̇ = E[φ'(u)φ'(v)] of the activation `expr`, derived and proved.
 
     `expr` is a name ("relu") or an expression in x ("x*Phi(x)"). A keyword gives a parameter a value, as
@@ -23,30 +32,71 @@ def derive_dual(expr: str, *, jumps: Jumps = "almost-everywhere", **params: Numb
     a real symbol. `jumps` chooses φ' for a discontinuous φ: "almost-everywhere" is what training computes;
     "distribution" keeps the impulses, so that K̇ = ∂K/∂c, and is infinite at ρ = 1.
 
+    `timeout` limits the seconds it may take; None sets no limit.
+
     Returns a ProvedDual (status "closed-form"), or a NumericDual (status "numeric") when a part of φ is
-    outside the Gaussian-closed class. Raises DeriveError (ParseError, DivergentExpectation, ProofError).
+    outside the Gaussian-closed class. Raises DeriveError (ParseError, DivergentExpectation, ProofError,
+    DerivationTimeout).
     """
+    return derivation(expr, params, jumps=jumps, timeout=timeout)[0]
+
+
+def derivation(
+    expr: str,
+    params: Mapping[str, Number],
+    *,
+    jumps: Jumps = "almost-everywhere",
+    timeout: float | None = TIMEOUT,
+    cached: bool = True,
+) -> tuple[ProvedDual | NumericDual, bool]:
+    """`derive_dual`, and whether its result was read from the cache, which `cached` may forbid."""
     if jumps not in ("almost-everywhere", "distribution"):
         raise DeriveError(f"jumps={jumps!r} is not known; use 'almost-everywhere' or 'distribution'")
-    phi = activation(expr, params)
+
+    def work() -> tuple[ProvedDual | NumericDual, bool]:
+        phi = activation(expr, params)
+        key = cache.key(phi, jumps) if cached else None
+        known = cache.load(key)
+        if known is not None:
+            return known, True
+        result = _derived(phi, jumps)
+        cache.store(key, result)
+        return result, False
+
+    return within(timeout, work)
+
+
+def _derived(phi: Activation, jumps: Jumps) -> ProvedDual | NumericDual:
     try:
+        require_real(phi)
         return prove(integrate(phi, jumps))
     except OutsideClass as reason:
         return approximate(phi, str(reason), jumps)
 
 
 def generate(
-    expr: str, *, name: str, target: str = "numpy", jumps: Jumps = "almost-everywhere", **params: Number
+    expr: str,
+    *,
+    name: str,
+    target: str = "numpy",
+    jumps: Jumps = "almost-everywhere",
+    timeout: float | None = TIMEOUT,
+    **params: Number,
 ) -> str:
     """The source of a standalone module that evaluates the kernels of the activation `expr`.
 
-    `name` names the module (lower-case letters, digits, _). The only target so far is "numpy".
-    Raises DeriveError; OutsideClass when the activation has no known closed form.
+    `name` names the module (lower-case letters, digits, _). The only target so far is "numpy". `timeout`
+    limits the seconds it may take. Raises DeriveError; OutsideClass when the activation has no known closed
+    form.
     """
     if target not in TARGETS:
         raise EmitError(f"target {target!r} is not available; choose from: {', '.join(TARGETS)}")
-    result = derive_dual(expr, jumps=jumps, **params)
-    return TARGETS[target](closed_form(result), name)
+
+    def work() -> str:
+        result, _ = derivation(expr, params, jumps=jumps, timeout=None)
+        return TARGETS[target](closed_form(result), name)
+
+    return within(timeout, work)
 
 
 def closed_form(result: ProvedDual | NumericDual) -> ProvedDual:

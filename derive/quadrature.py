@@ -5,9 +5,10 @@ E[φ(u)φ(v)] = ∫∫ φ(s)φ(t) p(s, t) ds dt by Gauss-Legendre on the rectang
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from functools import cache
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from operator import itemgetter, mul
 from typing import Any
 
 import sympy as sp
@@ -15,27 +16,58 @@ from mpmath.libmp.libelefun import exp_fixed, ln2_fixed
 
 from mehler.derive.errors import DeriveError
 from mehler.derive.evaluate import compile_function, context
+from mehler.derive.legendre import legendre
 from mehler.derive.pieces import Pieces
 from mehler.derive.symbols import x
 
 Point = Mapping[sp.Symbol, sp.Rational]
 
+# An expectation of so many zeros after the point is 0 for us.
+MAX_ZEROS = 80
+
+# Beyond this denominator of an exponent, algebraic convergence is what one gets.
+MAX_ROOT = 8
+
 # Nodes a piece: raised until a rule agrees with the one before.
-ORDERS = (36, 54, 80, 120, 180, 270)
+ORDERS_1D = (64, 96, 144, 216, 324, 486)
+ORDERS = (36, 46, 58, 74, 94, 118, 148, 186, 232, 290, 362, 452, 564, 704)
 
 
 def expectation_1d(f: Pieces, q: sp.Rational, env: Point, digits: int) -> Any:
     """E[f(u)], u ~ N(0, q), to `digits` digits. Raises DeriveError when it does not converge."""
 
-    def rule(ctx: Any, order: int) -> tuple[Any, Any]:
+    def rule(ctx: Any, order: int, goal: int) -> tuple[Any, Any]:
         variance = _number(ctx, q)
-        nodes = _nodes(ctx, f, variance, env, digits, order)
+        nodes = _nodes(ctx, f, variance, env, goal, order)
         norm = ctx.sqrt(2 * ctx.pi * variance)
         weights = [w * ctx.exp(-(t**2) / (2 * variance)) / norm for t, w in nodes]
-        products = [w * y for w, y in zip(weights, _real_values(ctx, f, env, nodes), strict=True)]
+        products = [w * y for w, y in zip(weights, _real_values(ctx, [f], env, nodes)[0], strict=True)]
         return [ctx.fsum(products)], ctx.fsum(abs(p) for p in products)
 
-    return _until_settled(rule, digits)[0]
+    return _until_settled(rule, digits, ORDERS_1D)[0]
+
+
+def hermite_coefficients(f: Pieces, q: sp.Rational, env: Point, digits: int, count: int) -> list[Any]:
+    """E[f(√q z) hₙ(z)] for n < count, with the orthonormal Hermite polynomials hₙ, to `digits` digits."""
+
+    def rule(ctx: Any, order: int, goal: int) -> tuple[list[Any], Any]:
+        variance = _number(ctx, q)
+        nodes = _nodes(ctx, f, variance, env, goal + count, order)
+        norm, root = ctx.sqrt(2 * ctx.pi * variance), ctx.sqrt(variance)
+        weighted = [
+            w * y * ctx.exp(-(t**2) / (2 * variance)) / norm
+            for (t, w), y in zip(nodes, _real_values(ctx, [f], env, nodes)[0], strict=True)
+        ]
+        before, here = [ctx.zero] * len(nodes), [ctx.one] * len(nodes)
+        totals = []
+        for n in range(count):
+            totals.append(ctx.fsum(map(mul, weighted, here)))
+            step, back = 1 / ctx.sqrt(n + 1), ctx.sqrt(ctx.mpf(n) / (n + 1))
+            ahead = [t / root * step * h - back * b for (t, _), h, b in zip(nodes, here, before, strict=True)]
+            before, here = here, ahead
+        return totals, ctx.fsum(map(abs, weighted))
+
+    return _until_settled(rule, digits, ORDERS_1D)
 
 
 def expectations_2d(
@@ -47,30 +79,36 @@ def expectations_2d(
     """
     det = q1 * q2 - c**2
 
-    def rule(ctx: Any, order: int) -> tuple[Any, Any]:
-        d = _number(ctx, det)
+    def rule(ctx: Any, order: int, goal: int) -> tuple[Any, Any]:
+        d, v1, v2, cov = (_number(ctx, value) for value in (det, q1, q2, c))
         left, right = (
-            _nodes(ctx, functions[0], _number(ctx, variance), env, digits, order) for variance in (q1, q2)
+            sorted(_nodes(ctx, functions[0], variance, env, goal, order), key=itemgetter(0))
+            for variance in (v1, v2)
         )
-        left_f = [_real_values(ctx, f, env, left) for f in functions]
-        right_f = [_real_values(ctx, f, env, right) for f in functions]
+        left_f = _real_values(ctx, functions, env, left)
+        right_f = _real_values(ctx, functions, env, right)
         # The density is exp(a(s) + b(t) + k·s·t) ≤ 1, so fixed-point integers hold it, many times faster. They
         # need as many more bits as φ(s)φ(t) has.
         largest = max((abs(y) for values in left_f + right_f for y in values), default=ctx.one)
         bits = ctx.prec + (2 * max(0, int(ctx.mag(largest))) if largest else 0)
         unit = ctx.mpf(2) ** bits
-        k = _number(ctx, c) / d
         right_t = [int(t * unit) for t, _ in right]
-        right_b = [int(-_number(ctx, q1) * t**2 / (2 * d) * unit) for t, _ in right]
+        right_b = [int(-v1 * t**2 / (2 * d) * unit) for t, _ in right]
         right_i = [[int(w * y * unit) for (_, w), y in zip(right, f, strict=True)] for f in right_f]
-        # Below the square of what an edge of the range weighs, a point adds nothing.
-        floor = -int(max(t**2 for t, _ in left) / _number(ctx, q1) * unit)
+        # Below what an edge of the range weighs, a point adds nothing; given s, t is that close to its mean.
+        far = max(t**2 / variance for nodes, variance in ((left, v1), (right, v2)) for t, _ in nodes)
+        floor, breadth = -int(far / 2 * unit), ctx.sqrt(far * d / v1)
         log2 = ln2_fixed(bits)
         totals, sizes = [ctx.zero] * len(functions), [ctx.zero] * len(functions)
         for i, (s, w) in enumerate(left):
-            slope, start = int(k * s * unit), int(-_number(ctx, q2) * s**2 / (2 * d) * unit)
-            exponents = [start + b + (slope * t >> bits) for t, b in zip(right_t, right_b, strict=True)]
-            density = [(j, exp_fixed(e, bits, log2)) for j, e in enumerate(exponents) if e > floor]
+            slope, start = int(cov / d * s * unit), int(-v2 * s**2 / (2 * d) * unit)
+            mean = cov / v1 * s
+            near = range(
+                bisect_left(right_t, int((mean - breadth) * unit)),
+                bisect_right(right_t, int((mean + breadth) * unit)),
+            )
+            exponents = ((j, start + right_b[j] + (slope * right_t[j] >> bits)) for j in near)
+            density = [(j, exp_fixed(e, bits, log2)) for j, e in exponents if e > floor]
             for n, values in enumerate(right_i):
                 terms = [p * values[j] for j, p in density]
                 scale = w * left_f[n][i] / unit**2
@@ -79,15 +117,24 @@ def expectations_2d(
         norm = 2 * ctx.pi * ctx.sqrt(d)
         return [total / norm for total in totals], max(sizes) / norm
 
-    return _until_settled(rule, digits)
+    # What a rule must resolve is the ridge of the density. On half the range, some 7 standard deviations, the
+    # ridge has the relative width w, and Gauss-Legendre of order n the error exp(−2n²w²).
+    width = math.sqrt(float(det / q1 / q2)) / 7
+    return _until_settled(rule, digits, [n for n in ORDERS if n >= math.sqrt(1.15 * digits) / width])
 
 
-def _until_settled(rule: Any, digits: int) -> list[Any]:
-    ctx = context(digits + 10)
+def _until_settled(rule: Any, digits: int, orders: Iterable[int]) -> list[Any]:
+    """The values of the first rule that agrees with the one before."""
+    ctx, goal = context(digits + 10), digits
     previous: list[Any] | None = None
-    for order in ORDERS:
+    for order in orders:
         try:
-            values, size = rule(ctx, order)
+            values, size = rule(ctx, order, goal)
+            # A small expectation keeps its relative accuracy: as many more digits as it has zeros.
+            zeros = min(MAX_ZEROS, max(0, -int(ctx.mag(size)) * 3 // 10)) if size else 0
+            if digits + zeros > goal:
+                ctx, goal = context(digits + zeros + 20), digits + zeros + 10
+                values, size = rule(ctx, order, goal)
         except (ZeroDivisionError, OverflowError):
             raise DeriveError(
                 "the activation is infinite at a point of the line, so its expectation may not exist"
@@ -111,11 +158,31 @@ def _nodes(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int, order: i
     inside = [t for t in knots if -reach < t < reach]
     # An interval of many standard deviations is cut in two, so that one rule serves all intervals.
     edges = sorted({-reach, *inside, reach} | ({ctx.zero} if not inside else set()))
+    root = _root(f, env)
     nodes = []
     for lo, hi in pairwise(edges):
-        centre, half = (lo + hi) / 2, (hi - lo) / 2
-        nodes += [(centre + half * t, half * w) for t, w in _legendre(order, ctx.prec)]
+        ends = [lo, (lo + hi) / 2, hi] if root > 1 and lo in knots and hi in knots else [lo, hi]
+        for a, b in pairwise(ends):
+            start, end = (b, a) if b in knots else (a, b)
+            nodes += _panel(ctx, start, end, root, order)
     return nodes
+
+
+def _root(f: Pieces, env: Point) -> int:
+    """The least m for which f(t ± yᵐ) is analytic in y at every knot t: f may hold real powers there."""
+    exponents = {e.exp.subs(env) for p in f.pieces for e in p.atoms(sp.Pow) if e.base.has(x)}
+    m = math.lcm(*(int(e.q) for e in exponents if e.is_Rational))
+    return min(m, MAX_ROOT)
+
+
+def _panel(ctx: Any, start: Any, end: Any, root: int, order: int) -> list[tuple[Any, Any]]:
+    """Gauss-Legendre in y for x = start ± yᵐ."""
+    if root == 1:
+        centre, half = (start + end) / 2, (end - start) / 2
+        return [(centre + half * t, abs(half) * w) for t, w in legendre(ctx, order)]
+    sign, half = ctx.sign(end - start), ctx.root(abs(end - start), root) / 2
+    points = [(half * (1 + t), half * w) for t, w in legendre(ctx, order)]
+    return [(start + sign * y**root, w * root * y ** (root - 1)) for y, w in points]
 
 
 def _reach(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int) -> Any:
@@ -124,52 +191,29 @@ def _reach(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int) -> Any:
     root = ctx.sqrt(variance)
     largest = ctx.one
     for _ in range(8):
-        sides = values_at(ctx, f, env, [sign * reach * root for sign in (-1, 1)])
-        largest = max(largest, *(abs(y) for y in values_at(ctx, f, env, [-root, root])))
+        sides = values_at(ctx, [f], env, [sign * reach * root for sign in (-1, 1)])[0]
+        largest = max(largest, *(abs(y) for y in values_at(ctx, [f], env, [-root, root])[0]))
         if max(abs(y) for y in sides) ** 2 * ctx.exp(-(reach**2) / 2) <= largest**2 * ctx.mpf(10) ** -(digits + 8):
             break
         reach *= ctx.mpf("1.2")
     return reach
 
 
-def values_at(ctx: Any, f: Pieces, env: Point, points: Iterable[Any]) -> list[Any]:
-    """f at points of the line, as numbers of the context; complex where f is."""
+def values_at(ctx: Any, functions: Sequence[Pieces], env: Point, points: Iterable[Any]) -> list[list[Any]]:
+    """[f at the points, for each f], as numbers of the context, complex where f is; all f share their knots."""
     values = {s: _number(ctx, v) for s, v in env.items()}
-    knots = [compile_function(t, ctx)(values) for t in f.knots]
-    pieces = [compile_function(p, ctx) for p in f.pieces]
-    return [pieces[sum(t > k for k in knots)](values | {x: t}) for t in points]
+    knots = [compile_function(t, ctx)(values) for t in functions[0].knots]
+    # One program for all functions: φ and φ' have their costly parts in common.
+    columns = [sp.Tuple(*column) for column in zip(*(f.pieces for f in functions), strict=True)]
+    pieces = [compile_function(column, ctx) for column in columns]
+    rows = [pieces[sum(t > k for k in knots)](values | {x: t}) for t in points]
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
-def _real_values(ctx: Any, f: Pieces, env: Point, nodes: list[tuple[Any, Any]]) -> list[Any]:
-    return [ctx.re(v) for v in values_at(ctx, f, env, (t for t, _ in nodes))]
-
-
-@cache
-def _legendre(order: int, prec: int) -> tuple[tuple[Any, Any], ...]:
-    """Gauss-Legendre nodes and weights on [−1, 1]: Newton's method, started in machine precision."""
-    ctx = context(15)
-    ctx.prec = prec + 10
-    pairs = []
-    for i in range((order + 1) // 2):
-        t: Any = math.cos(math.pi * (i + 0.75) / (order + 0.5))
-        for _ in range(4):
-            value, slope = _legendre_polynomial(order, t)
-            t -= value / slope
-        t, correct = ctx.mpf(t), 45
-        while correct < 2 * ctx.prec:
-            value, slope = _legendre_polynomial(order, t)
-            t, correct = t - value / slope, 2 * correct
-        weight = 2 / ((1 - t * t) * slope**2)
-        pairs.append((t, weight))
-    mirrored = [(-t, w) for t, w in pairs[: order // 2]]
-    return tuple(pairs + mirrored)
-
-
-def _legendre_polynomial(order: int, t: Any) -> tuple[Any, Any]:
-    before, value = 1, t
-    for n in range(2, order + 1):
-        before, value = value, ((2 * n - 1) * t * value - (n - 1) * before) / n
-    return value, order * (t * value - before) / (t * t - 1)
+def _real_values(
+    ctx: Any, functions: Sequence[Pieces], env: Point, nodes: list[tuple[Any, Any]]
+) -> list[list[Any]]:
+    return [[ctx.re(v) for v in row] for row in values_at(ctx, functions, env, (t for t, _ in nodes))]
 
 
 def _number(ctx: Any, value: sp.Rational) -> Any:

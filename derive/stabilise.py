@@ -51,7 +51,9 @@ def stabilise(proved: ProvedDual) -> Stable:
     parameters = proved.activation.parameters
     formulas = proved.dual.formulas
     pair = [_in_state(canonical(f, with_delta=True)) for f in (formulas.kernel, formulas.kernel_dot)]
-    diagonal = [_expm1(_angles(f)) for f in (proved.kernel_diag, proved.kernel_dot_diag)]
+    diagonal = [
+        _expm1(_angles(canonical(f, with_delta=True))) for f in (formulas.kernel_diag, formulas.kernel_dot_diag)
+    ]
     return Stable(
         pair=_share((q1, q2, rho, sin_theta, *parameters), pair, _state_names()),
         diagonal=_share((q, *parameters), diagonal, []),

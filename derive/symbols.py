@@ -17,3 +17,15 @@ Delta = sp.Symbol("Delta", nonnegative=True)
 rho = sp.Symbol("rho", real=True)
 sin_theta = sp.Symbol("sin_theta", nonnegative=True)
 theta = sp.Symbol("theta", nonnegative=True)
+
+# Variables of explicit integrals: a covariance from 0 to c, and the path parameter from 0 to 1.
+t = sp.Symbol("t", real=True)
+path = sp.Symbol("lambda", positive=True)
+
+# The Gaussian pair itself, its expectation, variances and covariance: the language of a derivation's steps.
+u, v, k1, k2 = sp.symbols("u v k1 k2", real=True)  # k1, k2: their frequencies
+E, Var, Cov = (sp.Function(name, real=True) for name in ("E", "Var", "Cov"))
+
+# The standard deviations of weights and biases: a weight is N(0, σ_w²/fan-in), a bias N(0, σ_b²).
+sigma_w = sp.Symbol("sigma_w", nonnegative=True)
+sigma_b = sp.Symbol("sigma_b", nonnegative=True)

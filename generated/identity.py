@@ -11,12 +11,15 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
     K'(q, q) = 1
 
 Proof, as run when this file was generated:
-    ok     dK/dc = E[phi'(u) phi'(v)]         exact
-    ok     simplified = derived               exact
-    ok     diagonal is the limit              exact
-    ok     K at c = 0 is E[phi(u)] E[phi(v)]  20 digits at 1 point
-    ok     diagonal by quadrature             20 digits at 2 points
-    ok     K and K' by quadrature             20 digits at 2 points
+    ok     dK/dc = E[phi'(u) phi'(v)]                              exact
+    ok     2 dK/dq1 = E[phi''(u) phi(v)]                           exact
+    ok     simplified = derived                                    exact
+    ok     odd in c, as phi is odd                                 exact
+    ok     diagonal is the limit                                   exact
+    ok     K at c = 0 is E[phi(u)] E[phi(v)]                       25 digits at 1 point
+    ok     Mehler's series in Hermite coefficients                 25 digits at 1 point
+    ok     diagonal by quadrature                                  25 digits at 2 points
+    ok     K and K' by quadrature, also |rho| > 0.99, q2/q1 = 1e4  25 digits at 3 points
 
 A pair of inputs carries (q1, q2, rho, sin_theta) from layer to layer: its variances and the cosine and
 sine of its angle. Where q1*q2 = 0 the angle is taken to be pi/2.
@@ -31,7 +34,7 @@ JUMPS = "almost-everywhere"
 TARGET = "numpy"
 ENGINE = "mehler 0.1.0"
 BUDGET = 8  # largest error, in units in the last place of sqrt(K(q1, q1) K(q2, q2))
-SOURCE = "e4e5032463412d43"
+SOURCE = "09e980cd71bf1371"
 
 
 

@@ -1,4 +1,4 @@
-"""The modules committed under generated/: every named activation that NumPy alone can evaluate."""
+"""The modules committed under generated/: named activations that NumPy alone can evaluate within its budget."""
 
 from mehler.derive.activation import NAMED, activation
 from mehler.derive.emit.module import emit_numpy
@@ -7,11 +7,15 @@ from mehler.derive.integrate import integrate
 from mehler.derive.prove import prove
 from mehler.derive.special import Phi, Phi2
 
+# x + sin(ax)²/a is x for small variances, and the terms of its kernel cancel there: over its budget. The Gabor
+# module has lines too long to read.
+LEFT_OUT = frozenset({"snake", "gabor"})
+
 
 def library() -> dict[str, str]:
     """{module name: source}: named activations with a closed form free of the normal distribution function."""
     sources = {}
-    for name in NAMED:
+    for name in (n for n in NAMED if n not in LEFT_OUT):
         try:
             dual = integrate(activation(name), "almost-everywhere")
         except OutsideClass:

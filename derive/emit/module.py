@@ -19,6 +19,7 @@ from mehler.derive.emit import numpy as target
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
 from mehler.derive.emit.templates import HELPERS, MODULE
 from mehler.derive.errors import EmitError
+from mehler.derive.special import Phi, Phi2
 from mehler.derive.stabilise import stabilise
 
 # Largest error allowed, in units in the last place of sqrt(K(q1, q1) K(q2, q2)), over 1e-6 <= q <= 1e6 and
@@ -44,6 +45,7 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
             "K' with the impulses of a jump is infinite on the diagonal, which code cannot hold; "
             "use jumps='almost-everywhere'"
         )
+    _check_functions(proved)
     stable = stabilise(proved)
     pair, diagonal = lower(stable.pair), lower(stable.diagonal)
     used = target.operations(pair, diagonal)
@@ -79,6 +81,22 @@ def check_name(name: str) -> None:
         raise EmitError(
             f"{name[:60]!r} cannot name a module; use a lower-case letter, then letters, digits and _ (at most 60)"
         )
+
+
+def _check_functions(proved: ProvedDual) -> None:
+    """Raise EmitError for a formula that code cannot evaluate to the last digits yet."""
+    f = proved.dual.formulas
+    formulas = sp.Tuple(f.kernel, f.kernel_dot, f.kernel_diag, f.kernel_dot_diag)
+    for what, kinds in (
+        ("one explicit integral", (sp.Integral,)),
+        ("a hypergeometric function", (sp.hyper,)),
+        ("Phi of a complex argument", (sp.I,)),
+    ):
+        if formulas.has(*kinds) and (kinds != (sp.I,) or formulas.has(Phi, Phi2)):
+            raise EmitError(
+                f"the kernels of {proved.activation.text!r} need {what}, for which there is no code yet; "
+                "evaluate them at points with mehler derive --at"
+            )
 
 
 def _check_parameters(source: str, parameters: list[str]) -> None:

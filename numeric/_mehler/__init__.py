@@ -3,6 +3,7 @@
     mehler.derive_dual("x*Phi(x)")            K and K̇ as formulas, with their proof
     mehler.network("relu", depth=3).ntk(X)    a Gram matrix
     mehler.generate("erf(x)", name="erf")     the source of a standalone evaluator
+    mehler.mean_field("tanh", sigma_w=1.5)    fixed points, phases, depth scales, the edge of chaos
 
 Everything is imported on first use, so that `import mehler` stays light.
 """
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from mehler.api import Network, network
     from mehler.derive import symbols
     from mehler.derive.errors import DeriveError
+    from mehler.derive.meanfield import mean_field
     from mehler.derive.pipeline import derive_dual, generate
     from mehler.numeric.errors import NumericError
     from mehler.numeric.regression import KernelRegression
@@ -24,6 +26,7 @@ __all__ = [
     "NumericError",
     "derive_dual",
     "generate",
+    "mean_field",
     "network",
     "symbols",
 ]
@@ -35,6 +38,7 @@ _HOME = {
     "NumericError": "mehler.numeric.errors",
     "derive_dual": "mehler.derive.pipeline",
     "generate": "mehler.derive.pipeline",
+    "mean_field": "mehler.derive.meanfield",
     "network": "mehler.api",
 }
 

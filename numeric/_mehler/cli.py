@@ -6,9 +6,23 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
+
+from mehler.arguments import (
+    TIMEOUT,
+    Expression,
+    JumpsOption,
+    Kernel,
+    Params,
+    TimeoutOption,
+    check_reports,
+    parameters,
+    point_of,
+    read_array,
+)
+from mehler.showing import json_of, print_derivation, sphere_of, value_at, write_report
 
 # typer exports its errors one by one; this is the one they share.
 UsageProblem: Any = typer.BadParameter.__mro__[2]
@@ -19,15 +33,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Derive, prove, generate and measure the kernels of infinitely wide neural networks.",
 )
-
-Kernel = Literal["ntk", "nngp"]
-Expression = Annotated[str, typer.Argument(help="A name (see 'mehler list') or a function of x: \"x*Phi(x)\".")]
-Params = Annotated[
-    list[str] | None, typer.Option("--param", help="A parameter: a=0.1, a=1/10, or a=positive. Repeatable.")
-]
-JumpsOption = Annotated[
-    str, typer.Option(help="Derivative of a discontinuous activation: almost-everywhere or distribution.")
-]
 
 
 def main() -> None:
@@ -71,26 +76,46 @@ def derive(
     digits: Annotated[int, typer.Option(help="Digits of the values, 1 to 200.")] = 25,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     latex: Annotated[bool, typer.Option("--latex", help="Print K and K' as LaTeX.")] = False,
+    sphere: Annotated[
+        int | None,
+        typer.Option(help="Also K and K' at q1 = q2 = 1 as functions of rho, and this many series coefficients."),
+    ] = None,
+    report: Annotated[
+        list[Path] | None, typer.Option(help="Write the derivation to this .md, .tex or .html file. Repeatable.")
+    ] = None,
     jumps: JumpsOption = "almost-everywhere",
+    timeout: TimeoutOption = TIMEOUT,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Derive anew, and keep nothing (see 'mehler cache').")
+    ] = False,
 ) -> None:
     """Derive and prove K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)]."""
     from mehler.derive.errors import DeriveError
 
     if not 1 <= digits <= 200:
         raise DeriveError(f"--digits {digits} is out of range; use 1 to 200")
-    params, points = _params(param), [_point(text) for text in at or []]
+    if sphere is not None and not 0 <= sphere <= 100:
+        raise DeriveError(f"--sphere {sphere} is out of range; use 0 to 100")
+    check_reports(report or [])
+    params, points = parameters(param), [point_of(text) for text in at or []]
     started = time.perf_counter()
-    from mehler.derive.pipeline import derive_dual
+    from mehler.derive.pipeline import derivation
 
-    result = derive_dual(expr, jumps=jumps, **params)  # type: ignore[arg-type]
-    values = [_value(result, point, digits) for point in points]
+    result, cached = derivation(expr, params, jumps=jumps, timeout=timeout, cached=not no_cache)  # type: ignore[arg-type]
+    values = [value_at(result, point, digits) for point in points]
+    on_sphere = None if sphere is None else sphere_of(result, sphere)
+    for path in report or []:
+        write_report(result, path)
     seconds = time.perf_counter() - started
     if as_json:
-        print(json.dumps(_as_json(expr, result, values, seconds), indent=2))
+        extra = {} if on_sphere is None else {"sphere": {k: v for k, v in on_sphere.items() if k != "latex"}}
+        print(json.dumps(json_of(expr, result, values, seconds, cached) | extra, indent=2))
     elif latex:
         print(result.latex())
+        if on_sphere is not None:
+            print(on_sphere["latex"])
     else:
-        _show(result, values, seconds)
+        print_derivation(result, values, on_sphere, seconds, cached)
 
 
 @app.command()
@@ -101,6 +126,7 @@ def generate(
     target: Annotated[str, typer.Option(help="Target of the code.")] = "numpy",
     param: Params = None,
     jumps: JumpsOption = "almost-everywhere",
+    timeout: TimeoutOption = TIMEOUT,
     every: Annotated[
         bool,
         typer.Option("--all", help="Write the modules of all named activations that NumPy alone can run."),
@@ -122,7 +148,8 @@ def generate(
         if expr is None or not name:
             raise EmitError("name what to generate: mehler generate EXPR --name NAME, or mehler generate --all")
         check_name(name)
-        sources = {name: source_of(expr, name=name, target=target, jumps=jumps, **_params(param))}  # type: ignore[arg-type]
+        source = source_of(expr, name=name, target=target, jumps=jumps, timeout=timeout, **parameters(param))  # type: ignore[arg-type]
+        sources = {name: source}
     out.mkdir(parents=True, exist_ok=True)
     for module, source in sources.items():
         path = out / f"{module}.py"
@@ -143,7 +170,7 @@ def check(
     """Measure an evaluator against mpmath; exit code 1 when an error is over its budget."""
     from mehler.certify import certify, show
 
-    certificate = certify(evaluator, _params(param), dtype=dtype, points=points, seed=seed)
+    certificate = certify(evaluator, parameters(param), dtype=dtype, points=points, seed=seed)
     if as_json:
         print(json.dumps(certificate.as_json(), indent=2))
     else:
@@ -172,10 +199,10 @@ def gram(
     from mehler.numeric import inputs
 
     inputs.network(depth, sigma_w, sigma_b)
-    X = _read_array(data)
-    Y = None if other is None else _read_array(other)
+    X = read_array(data)
+    Y = None if other is None else read_array(other)
     inputs.pair_of_rows(X, Y, sigma_b)
-    net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **_params(param))
+    net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **parameters(param))
     with whole_file(out) as temporary:
         shape = (len(X), len(X if Y is None else Y))
         result = np.lib.format.open_memmap(temporary, mode="w+", dtype=X.dtype, shape=shape)
@@ -188,6 +215,34 @@ def gram(
         result.flush()
         del result
     console.print(f"{out}  {shape[0]} x {shape[1]} {X.dtype}", markup=False)
+
+
+@app.command(name="mean-field")
+def mean_field(
+    expr: Expression,
+    param: Params = None,
+    sigma_w: Annotated[str | None, typer.Option(help="Scale of the weights, > 0: 1.5, 3/2 or sqrt(2).")] = None,
+    sigma_b: Annotated[str | None, typer.Option(help="Scale of the biases, >= 0; 0 unless given.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Variance map, phases and depth scales; the fixed points at --sigma-w; the edge of chaos."""
+    from mehler.derive.errors import DeriveError
+    from mehler.derive.meanfield import mean_field as theory
+    from mehler.derive.meanfield import show_edge
+
+    result = theory(expr, sigma_w=sigma_w, sigma_b=sigma_b, **parameters(param))
+    edge, reason = [], None
+    try:
+        edge = [result.edge_at(q) for q in ("0.1", "1", "10")]
+    except DeriveError as error:  # φ jumps, or a parameter has no value: the formulas stand
+        reason = str(error)
+    if as_json:
+        points = [{"q": e.q, "sigma_w2": e.sigma_w2, "sigma_b2": e.sigma_b2, "exists": e.exists} for e in edge]
+        print(
+            json.dumps({"activation": expr, **result.as_json(), "edge_points": points, "reason": reason}, indent=2)
+        )
+    else:
+        print(f"{result}\n\n{show_edge(edge) if edge else f'no table of the edge of chaos: {reason}'}")
 
 
 @app.command(name="list")
@@ -208,6 +263,23 @@ def list_names() -> None:
     out.print(
         f"constants: {', '.join(CONSTANTS)}; operators: + - * / ** ^, comparisons, and, or, not", markup=False
     )
+
+
+@app.command(name="cache")
+def derivations(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove the files of the cache.")] = False,
+) -> None:
+    """Show where derivations are kept between runs, or remove them. MEHLER_CACHE=off keeps none."""
+    from mehler.derive import cache
+
+    folder, files = cache.folder(), cache.files()
+    if folder is None:
+        print("the cache is off")
+    elif clear:
+        count, size = cache.clear()
+        print(f"removed {count} files of {size} bytes from {folder}")
+    else:
+        print(f"{folder}\n{len(files)} files of {sum(path.stat().st_size for path in files)} bytes")
 
 
 @app.command()
@@ -231,6 +303,41 @@ def verify(
 
 
 @app.command()
+def gallery(
+    out: Annotated[Path | None, typer.Option(help="Write the page to this file; else it is printed.")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", help="An activation of the gallery, by its name there. Repeatable."),
+    ] = None,
+    timeout: TimeoutOption = TIMEOUT,
+) -> None:
+    """A page of what is derived for each activation of a list; exit code 1 when one of them fails."""
+    from mehler.console import progress_bar, whole_file, writable
+    from mehler.derive.errors import DeriveError
+    from mehler.derive.gallery import chosen, outcome, page
+
+    if not timeout > 0:
+        raise DeriveError(f"--timeout {timeout:g} is not a time limit; use a number of seconds > 0")
+    if out is not None:
+        writable(out)
+    entries = chosen(only or [])
+    outcomes = []
+    with progress_bar() as bar:
+        task = bar.add_task("gallery", total=len(entries))
+        for entry in entries:
+            bar.update(task, description=entry.name)
+            outcomes.append(outcome(entry, timeout))
+            bar.advance(task)
+    text = page(outcomes)
+    if out is None:
+        print(text, end="")
+    else:
+        with whole_file(out) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    raise typer.Exit(1 if any(o.failure is not None for o in outcomes) else 0)
+
+
+@app.command()
 def demo(
     activation: Annotated[str, typer.Option(help="A name or a function of x.")] = "relu",
     param: Params = None,
@@ -243,97 +350,10 @@ def demo(
 
     if json_file is not None:
         writable(json_file)
-    results = run(activation, _params(param), out)
+    results = run(activation, parameters(param), out)
     if json_file is not None:
         with whole_file(json_file) as temporary:
             temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-
-
-def _params(param: list[str] | None) -> dict[str, Any]:
-    from mehler.derive.errors import ParseError
-
-    params: dict[str, Any] = {}
-    for text in param or []:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier() or not value.strip() or name.strip() in params:
-            raise ParseError(f"--param {text!r} is not NAME=VALUE, once for each name; write e.g. --param a=0.1")
-        params[name.strip()] = value.strip()
-    if reserved := {"expr", "jumps", "name", "target", "activation", "depth", "sigma_w", "sigma_b"} & set(params):
-        raise ParseError(f"{min(reserved)!r} cannot name a parameter; choose another, e.g. 'alpha'")
-    return params
-
-
-def _point(text: str) -> dict[str, str]:
-    from mehler.derive.errors import DeriveError
-
-    point = {}
-    for part in text.split(","):
-        name, equals, value = part.partition("=")
-        if not equals or name.strip() in point:
-            raise DeriveError(f"--at {text!r} is not a point; write e.g. --at q1=1,q2=1,c=1/2")
-        point[name.strip()] = value.strip()
-    if set(point) != {"q1", "q2", "c"}:
-        raise DeriveError(f"--at {text!r} must give q1, q2 and c; write e.g. --at q1=1,q2=1,c=1/2")
-    return point
-
-
-def _value(result: Any, point: dict[str, str], digits: int) -> dict[str, str]:
-    import mpmath
-
-    kernel, kernel_dot = result.evaluate(point["q1"], point["q2"], point["c"], digits=digits)
-    texts = {
-        n: mpmath.nstr(v, digits, strip_zeros=False) for n, v in (("kernel", kernel), ("kernel_dot", kernel_dot))
-    }
-    return point | texts
-
-
-def _as_json(expr: str, result: Any, values: list[dict[str, str]], seconds: float) -> dict[str, Any]:
-    checks = [{"name": c.name, "kind": c.kind, "passed": c.passed, "detail": c.detail} for c in result.proof.checks]
-    text = {n: None if getattr(result, n) is None else str(getattr(result, n)) for n in ("kernel", "kernel_dot")}
-    return {
-        "activation": expr,
-        "expression": str(result.activation.expr),
-        "status": result.status,
-        **text,
-        "kernel_diag": None if result.kernel_diag is None else str(result.kernel_diag),
-        "kernel_dot_diag": None if result.kernel_dot_diag is None else str(result.kernel_dot_diag),
-        "jumps": result.jumps,
-        "reason": getattr(result, "reason", None),
-        "proof": {"passed": result.proof.passed, "checks": checks},
-        "values": values,
-        "seconds": round(seconds, 3),
-    }
-
-
-def _show(result: Any, values: list[dict[str, str]], seconds: float) -> None:
-    print(result)
-    if result.proof.checks:
-        print(f"\nproof\n{result.proof}")
-    if result.status == "closed-form" and result.dual.impulses != 0:
-        print(
-            f"\nphi jumps; K' here is taken in the sense '{result.jumps}'. The jumps add to dK/dc:\n"
-            f"    {result.dual.impulses_shown}\nwhich is infinite at c = sqrt(q1*q2), and the NTK diagonal with it."
-        )
-    for value in values:
-        print(f"\nq1={value['q1']}, q2={value['q2']}, c={value['c']}")
-        print(f"    K  = {value['kernel']}\n    K' = {value['kernel_dot']}")
-    print(f"\nstatus {result.status}, {seconds:.2f} s")
-
-
-def _read_array(path: Path) -> Any:
-    import numpy as np
-
-    from mehler.numeric.errors import NumericError
-
-    if path.exists() and not path.is_file():
-        raise NumericError(f"{path} is not an ordinary file; give a .npy file")
-    try:
-        # Not numpy.load, which also opens zip files and pickles.
-        return np.lib.format.open_memmap(path, mode="r")
-    except FileNotFoundError:
-        raise NumericError(f"{path} does not exist; give a .npy file") from None
-    except (ValueError, EOFError, OSError):
-        raise NumericError(f"{path} is not a .npy file of numbers; write one with numpy.save") from None
 
 
 def _has_module(name: str) -> bool:

@@ -12,9 +12,10 @@ from hypothesis import settings
 from mehler.derive.activation import activation
 from mehler.derive.dual import Dual, Jumps, ProvedDual
 from mehler.derive.emit.program import Apply, Constant, Name, Node, Program
+from mehler.derive.errors import DeriveError
 from mehler.derive.integrate import integrate
+from mehler.derive.normal import phi2_value
 from mehler.derive.pipeline import closed_form, derive_dual
-from mehler.derive.special import phi2_value
 from mehler.derive.symbols import Delta, c, q, q1, q2
 
 # The same examples on every machine and in every run; nothing is written to disk.
@@ -24,9 +25,19 @@ settings.load_profile("reproducible")
 ALMOST_EVERYWHERE: Jumps = "almost-everywhere"
 
 
-@cache
 def _derive(expr: str, jumps: Jumps = ALMOST_EVERYWHERE, **params: Any) -> ProvedDual:
-    return closed_form(derive_dual(expr, jumps=jumps, **params))
+    result = _derived(expr, jumps, **params)
+    if isinstance(result, DeriveError):
+        raise result
+    return result
+
+
+@cache
+def _derived(expr: str, jumps: Jumps, **params: Any) -> ProvedDual | DeriveError:
+    try:
+        return closed_form(derive_dual(expr, jumps=jumps, **params))
+    except DeriveError as error:
+        return error
 
 
 @cache

@@ -9,10 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mehler.derive.activation import activation
-from mehler.derive.algebra import DET, collect, groups, is_zero, sample_points, sign_on_domain
+from mehler.derive.algebra import (
+    DET,
+    collect,
+    groups,
+    is_zero,
+    merge_integrals,
+    sample_points,
+    sign_on_domain,
+    size,
+)
+from mehler.derive.evaluate import compile_function, context
 from mehler.derive.integrate import integrate
 from mehler.derive.special import Phi, Phi2
-from mehler.derive.symbols import Delta, c, q, q1, q2
+from mehler.derive.symbols import Delta, c, path, q, q1, q2, t
 
 R = sp.Rational
 a = sp.Symbol("a", real=True)
@@ -157,3 +167,74 @@ def test_groups_that_restore_to_one_monomial_are_added() -> None:
     diagonal = integrate(activation(text), "almost-everywhere").formulas.kernel_dot_diag
     point = {q: sp.Rational(3, 7)}
     assert abs(sp.N((collect(diagonal) - diagonal).subs(point), 30)) < 1e-25
+
+
+# Integrals.
+
+INTEGRANDS = st.sampled_from(
+    [
+        1 / sp.sqrt(q1 * q2 - t**2),
+        sp.exp(-t * q1),
+        t**2 * sp.asin(t / (sp.sqrt(q1) * sp.sqrt(q2))),
+        sp.sqrt(q1 + 1) * sp.cosh(t),
+        Phi(t / sp.sqrt(q2 + 1)) * q1,
+        t / (q1 * q2 + 1),
+    ]
+)
+WEIGHTS = st.sampled_from([sp.S.One, R(-2, 3), q1, 1 / sp.sqrt(q2 + 1), sp.exp(-q1), sp.pi * c])
+
+
+def over_c(f: sp.Expr, sign: int = 1) -> sp.Expr:
+    return sp.Integral(f, (t, 0, sign * c))
+
+
+@given(INTEGRANDS, INTEGRANDS, WEIGHTS, WEIGHTS)
+@settings(max_examples=40)
+def test_integration_is_linear(f: sp.Expr, g: sp.Expr, a: sp.Expr, b: sp.Expr) -> None:
+    gap = a * over_c(f) + b * over_c(g) - over_c(sp.expand(a * f + b * g))
+    assert is_zero(gap)
+    assert is_zero(gap + a * over_c(f) + a * over_c(f.subs(t, -t), -1))
+    assert not is_zero(gap + over_c(f) / 10**40)
+    assert not is_zero(gap + a / 10**40)
+
+
+@given(INTEGRANDS, INTEGRANDS, WEIGHTS, st.sampled_from([1, -1]))
+@settings(max_examples=25)
+def test_merged_integrals_keep_the_value(f: sp.Expr, g: sp.Expr, a: sp.Expr, sign: int) -> None:
+    expr = a * over_c(f, sign) - 2 * over_c(g) + sp.Integral(g.subs(t, path), (path, 0, 1)) + a
+    merged = merge_integrals(expr)
+    assert {i.limits[0][0] for i in merged.atoms(sp.Integral)} <= {t, path}
+    assert len(merged.atoms(sp.Integral)) <= 2
+    ctx = context(25)
+    for point in sample_points([])[:2]:
+        # ∫ g over (0, 1) needs q1q2 > 1 there.
+        env = {s: ctx.mpf(int(v.p)) / int(v.q) for s, v in (point | {q1: R(7, 3), q2: R(9, 5)}).items()}
+        before, after = (compile_function(e, ctx)(env) for e in (expr, merged))
+        assert abs(before - after) < 1e-20 * (1 + abs(before))
+
+
+def test_integrals_over_different_intervals_stay_apart() -> None:
+    expr = over_c(sp.exp(t)) + sp.Integral(sp.exp(t), (t, 0, q))
+    assert len(merge_integrals(expr).atoms(sp.Integral)) == 2
+    assert not is_zero(over_c(sp.exp(t)) - sp.Integral(sp.exp(t), (t, 0, q1)))
+    assert merge_integrals(q1 + c) == q1 + c
+
+
+def test_an_integral_of_nothing_is_gone() -> None:
+    assert merge_integrals(over_c(t) - over_c(t) * 2 + over_c(t)) == 0
+    assert merge_integrals(3 * over_c(t) + 3 * over_c(t, -1)) == over_c(6 * t)
+    assert is_zero(over_c(t**2, -1) + over_c(t**2))
+
+
+def test_an_integral_depends_on_its_end() -> None:
+    """Price's theorem for an integral: d/dc ∫₀ᶜ f(t) dt = f(c)."""
+    f = sp.exp(-(t**2)) / sp.sqrt(q1 * q2 - t**2)
+    assert is_zero(sp.diff(over_c(f), c) - f.subs(t, c))
+    assert not is_zero(sp.diff(over_c(f), c) - f.subs(t, -c) * (1 + R(1, 10**30)))
+
+
+def test_what_is_too_large_is_left_undecided() -> None:
+    """ "No" is an answer that claims nothing, and comes at once."""
+    large = sp.Add(*(sp.exp(n * q1) * sp.sqrt(q2 + n) for n in range(1, 150)))
+    assert size(large) > 700
+    assert not is_zero(large - sp.Add(*(c * e for e in large.args)) / c)

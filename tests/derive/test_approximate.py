@@ -9,7 +9,7 @@ from mehler.derive.pipeline import derive_dual
 from mehler.numeric.precision.oracle import Oracle
 
 
-@pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "sin(x)*step(x)", "Phi(x)**2", "atan(a*x)"])
+@pytest.mark.parametrize("name", ["tanh", "silu", "softplus", "sin(x**2)*step(x)", "asinh(a*x)"])
 def test_values_agree_with_the_oracle(name: str) -> None:
     result = derive_dual(name, **({"a": 2} if "a*x" in name else {}))
     assert isinstance(result, NumericDual)
@@ -19,7 +19,7 @@ def test_values_agree_with_the_oracle(name: str) -> None:
         assert abs(value - right) <= mpmath.mpf("1e-14") * abs(right)
 
 
-@pytest.mark.parametrize("text", ["log(x)", "sqrt(x)", "x**x", "x**(1/3)"])
+@pytest.mark.parametrize("text", ["sqrt(x)", "x**(1/3)", "log(x)", "x**x"])
 def test_what_is_not_real_is_refused(text: str) -> None:
     with pytest.raises(ParseError, match="real") as caught:
         derive_dual(text)

@@ -2,23 +2,15 @@ import pytest
 import sympy as sp
 
 from mehler.derive.activation import activation
-from mehler.derive.atoms import Atom, expand
+from mehler.derive.atoms import Atom, diracs, expand, merge
+from mehler.derive.errors import OutsideClass
 from mehler.derive.gaussian import HalfSpace
 from mehler.derive.pieces import Pieces
 from mehler.derive.special import Phi
-from mehler.derive.symbols import x
+from mehler.derive.symbols import u, v, x
 
 R = sp.Rational
 HERE = {x: R(3, 7)}
-
-
-def value(atom: Atom) -> sp.Expr:
-    """The atom as a function: a half-space with a Gaussian of its own is a factor Φ."""
-    total = atom.coefficient * x**atom.power * atom.growth()
-    for space in atom.spaces:
-        form = space.slope * x + space.offset
-        total *= Phi(form) if space.noise else sp.Heaviside(form)
-    return total
 
 
 @pytest.mark.parametrize(
@@ -40,7 +32,7 @@ def value(atom: Atom) -> sp.Expr:
 )
 def test_the_atoms_add_up_to_the_function(text: str) -> None:
     expr = activation(f"{text} + 0.5*x").expr
-    total = sp.Add(*(value(atom) for atom in expand(activation(f"{text} + 0.5*x").pieces)))
+    total = sp.Add(*(atom.function(x) for atom in expand(activation(f"{text} + 0.5*x").pieces)))
     assert abs(sp.N((total - expr).subs(HERE), 30)) < 1e-25
 
 
@@ -56,7 +48,22 @@ def test_a_ray_keeps_its_own_direction() -> None:
     assert right.spaces == (HalfSpace(sp.S.One, sp.S.Zero, 0),)
 
 
-def test_text_of_an_atom() -> None:
+def test_an_atom_is_written_as_a_reader_would() -> None:
     (atom,) = expand(activation("x*Phi(2*x)").pieces)
-    assert str(atom) == "(x)*Phi(2*x)"
-    assert str(Atom(R(2), dirac=R(1, 3))) == "(2)*delta(x - 1/3)"
+    assert atom.function(u) == u * Phi(2 * u)
+    knot = Atom(R(3), 2, R(-1), R(1, 2), (HalfSpace(sp.S.One, -R(1, 3), 0),))
+    assert knot.function(v) == 3 * v**2 * sp.exp(-(v**2) + v / 2) * sp.Heaviside(v - R(1, 3), evaluate=False)
+    (impulse,) = diracs([(R(1, 3), R(2))])
+    assert impulse.function(u) == 2 * sp.DiracDelta(u - R(1, 3))
+
+
+def test_like_atoms_merge_and_opposite_ones_vanish() -> None:
+    ray = (HalfSpace(sp.S.One, sp.S.Zero, 0),)
+    atoms = [Atom(R(2), 1), Atom(R(3), 1), Atom(R(1), 1, spaces=ray), Atom(R(1), 0), Atom(R(-1), 0)]
+    assert set(merge(atoms)) == {Atom(R(5), 1), Atom(R(1), 1, spaces=ray)}
+
+
+def test_too_many_atoms_are_refused_before_they_are_integrated() -> None:
+    with pytest.raises(OutsideClass, match="too many to integrate") as caught:
+        expand(activation("(x + exp(x) + Phi(x))**30").pieces)
+    assert "\n" not in str(caught.value)

@@ -3,11 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
+import mpmath
 import pytest
 import sympy as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from mehler.derive.algebra import sample_points
 from mehler.derive.canonical import canonical, eliminate_c, in_angle, smallest
-from mehler.derive.dual import ProvedDual, shown
+from mehler.derive.dual import Dual, ProvedDual, shown
+from mehler.derive.evaluate import compile_function, context
+from mehler.derive.special import Phi, Phi2
 from mehler.derive.symbols import Delta, c, q1, q2, theta
 
 ROOT = sp.sqrt(q1) * sp.sqrt(q2)
@@ -95,3 +101,85 @@ def test_c_squared_is_eliminated_exactly() -> None:
 
 def test_ties_go_to_the_earlier_form() -> None:
     assert smallest([q1 + c, q2 + c, q1 * q2 + c]) == q1 + c
+
+
+# Conjugates and reflections.
+
+
+def outside_parts(expr: sp.Expr) -> sp.Expr:
+    """`expr` with its real and imaginary parts as symbols."""
+    return expr.replace(lambda e: isinstance(e, sp.re | sp.im), lambda _: sp.Dummy(real=True))
+
+
+@pytest.mark.parametrize("text", ["sin(x)*step(x)", "sin(x)*max(0, x)", "exp(-abs(x))*cos(x)"])
+def test_conjugate_pairs_are_real_parts(text: str, integrated: Callable[..., Dual]) -> None:
+    dual = integrated(text)
+    for formula in (dual.kernel, dual.kernel_dot):
+        assert formula.has(sp.re, sp.im)
+        assert not outside_parts(formula).has(sp.I)
+
+
+def test_a_conjugate_pair_is_twice_a_real_part() -> None:
+    z = Phi(q1 + sp.I * c)
+    assert canonical(z + z.subs(sp.I, -sp.I)) == 2 * sp.re(z)
+    assert canonical(sp.I * z - sp.I * z.subs(sp.I, -sp.I)) in {2 * sp.re(sp.I * z), -2 * sp.im(z)}
+    assert canonical(3 * z * z.subs(sp.I, -sp.I)).has(sp.re) is False
+
+
+def test_reflections_merge_the_terms_of_sinc(integrated: Callable[..., Dual]) -> None:
+    dual = integrated("sin(x)/x")
+    assert len(dual.kernel.atoms(Phi2)) == 2
+    assert len(dual.formulas.kernel.atoms(Phi2)) > 2
+
+
+@pytest.mark.parametrize(
+    ("expr", "form"),
+    [
+        (Phi(q1) + Phi(-q1), sp.S.One),
+        (Phi2(q1, q2, c / 9) + Phi2(-q1, q2, -c / 9), Phi(q2)),
+        (Phi2(-q1, -q2, c / 9) + Phi(q1) + Phi(q2) - 1, Phi2(q1, q2, c / 9)),
+    ],
+)
+def test_reflections(expr: sp.Expr, form: sp.Expr) -> None:
+    assert canonical(expr) == form
+
+
+def test_small_probabilities_keep_their_digits_with_delta() -> None:
+    """A formula to be evaluated is not reflected: Φ(−h) stays, 1 − Φ(h) would have lost it."""
+    assert canonical(Phi(-q1) * q2, with_delta=True) == Phi(-q1) * q2
+
+
+RHO = c / ROOT
+S = 1 + q1 + q2 + q1 * q2 - c**2
+LEAVES = st.sampled_from(
+    [q1, q2, c, Delta, sp.Integer(2), sp.Rational(-1, 3), sp.pi, sp.sqrt(2), sp.asin(RHO), Phi(c / q1), Phi(-q1)]
+)
+FORMULAS = st.recursive(
+    LEAVES,
+    lambda inner: st.one_of(
+        st.builds(sp.Add, inner, inner),
+        st.builds(sp.Mul, inner, inner),
+        st.builds(lambda e: e**2, inner),
+        st.sampled_from([sp.sqrt(q1 + 1), 1 / sp.sqrt(S), sp.sqrt(Delta), 1 / (q2 + 3), 1 / Delta]),
+        st.sampled_from([Phi2(q1, c, RHO / 2), sp.exp(-q2 / (2 * Delta))]),
+        st.sampled_from([sp.exp(-q1 / 2), sp.exp(c - q2), sp.cosh(c), sp.exp(-c / (q1 + 1))]),
+        st.sampled_from([sp.exp(sp.I * c) + sp.exp(-sp.I * c), sp.re(Phi(q1 + sp.I * c)), sp.sin(c)]),
+    ),
+    max_leaves=7,
+)  # fmt: skip
+
+
+@given(FORMULAS, st.booleans())
+@settings(max_examples=20)
+def test_the_smallest_form_is_the_same_function(expr: sp.Expr, with_delta: bool) -> None:
+    form = canonical(expr, with_delta=with_delta)
+    assert (
+        sp.count_ops(form) <= sp.count_ops(expr.subs(Delta, q1 * q2 - c**2))
+        or with_delta
+        or form.has(Phi, Phi2, sp.exp)
+    )
+    ctx = context(40)
+    for point in sample_points([]):
+        env = {s: ctx.mpf(int(v.p)) / int(v.q) for s, v in point.items()}
+        before, after = (compile_function(e, ctx)(env) for e in (expr, form))
+        assert abs(before - after) <= mpmath.mpf(10) ** -30 * (1 + abs(before))

@@ -11,7 +11,7 @@ from mehler.derive.dual import ProvedDual
 from mehler.derive.errors import DeriveError
 from mehler.derive.evaluate import compile_function, context, covariance, real_values
 from mehler.derive.numbers import exact
-from mehler.derive.special import Phi, Phi2
+from mehler.derive.special import Phi, Phi2, owens_t
 from mehler.derive.symbols import c, q1, q2, x
 
 R = sp.Rational
@@ -25,6 +25,11 @@ FUNCTIONS = [
     sp.erf(x) - sp.erfc(x) * Phi(x) + sp.sign(x - 1) + sp.Abs(x - 2),
     Phi2(x, -x / 2, x / 3),
     sp.E**2 + sp.EulerGamma,
+    owens_t(x, 3 * x) + sp.gamma(x + 1) + sp.sinc(3 * x),
+    sp.re(sp.exp(sp.I * x)) - 2 * sp.im((1 + sp.I * x) ** 3) + sp.conjugate(x + 1),
+    sp.hyper((R(1, 2), 1 + x), (R(3, 2),), x / 2),
+    sp.atan2(x, -x) + sp.Min(x, x**2, 1) - sp.Max(2 * x, R(1, 2)),
+    sp.Heaviside(x) + 2 * sp.Heaviside(-x) + 4 * sp.Heaviside(x - R(2, 7)),
 ]
 
 
@@ -36,8 +41,63 @@ def test_compiled_functions_are_the_expressions(expr: sp.Expr) -> None:
 
 
 def test_what_has_no_value_is_named() -> None:
-    with pytest.raises(DeriveError, match="cannot evaluate gamma"):
-        compile_function(sp.gamma(x), context(15))
+    with pytest.raises(DeriveError, match="cannot evaluate zeta"):
+        compile_function(sp.zeta(x), context(15))
+    with pytest.raises(DeriveError, match="cannot evaluate hyper"):
+        compile_function(sp.hyper((1, 2, 3), (4,), x), context(15))
+
+
+t, s = sp.symbols("t s", real=True)
+NEAR = R(1, 10**24)
+
+INTEGRALS = [
+    (sp.Integral(sp.exp(-(t**2)) * sp.pi**x, (t, 0, x)), sp.sqrt(sp.pi) * sp.erf(x) / 2 * sp.pi**x),
+    (sp.Integral(t, (t, t, 0)) + t, t - t**2 / 2),
+    (sp.Integral(sp.sqrt(x**2 - t**2), (t, -x, x)), sp.pi * x**2 / 2),
+    (sp.Integral(1 / sp.sqrt(x - t), (t, 0, x)), 2 * sp.sqrt(x)),
+    (sp.Integral(sp.sqrt(x + NEAR - t), (t, 0, x)), R(2, 3) * ((x + NEAR) ** R(3, 2) - NEAR ** R(3, 2))),
+    (sp.Integral(sp.log(t), (t, 0, x)), x * sp.log(x) - x),
+    (sp.Integral(sp.exp(s) * t, (s, 0, t), (t, 0, x)), (x - 1) * sp.exp(x) + 1 - x**2 / 2),
+    (sp.Integral(t * sp.Integral(sp.exp(s) * x, (s, 0, t)), (t, 0, x)), x * ((x - 1) * sp.exp(x) + 1 - x**2 / 2)),
+    (sp.Integral(sp.im(sp.exp(sp.I * t) * Phi(x)), (t, 0, x)), (1 - sp.cos(x)) * Phi(x)),
+    (sp.Integral(x, (t, x, x)), sp.S.Zero),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("integral", "expected"), INTEGRALS, ids=[str(i) for i, _ in INTEGRALS])
+def test_integrals(integral: sp.Expr, expected: sp.Expr) -> None:
+    ctx = context(30)
+    env = {x: ctx.mpf(2) / 7, t: ctx.mpf(5) / 3}
+    value, exact = (compile_function(e, ctx)(env) for e in (integral, expected))
+    assert abs(value - exact) < 1e-25
+
+
+def test_an_integral_is_part_of_a_formula() -> None:
+    """Price's theorem for Φ₂, up to a correlation of 1, to the digits asked for."""
+    density = sp.exp(-(x**2) / (1 + t)) / (2 * sp.pi * sp.sqrt(1 - t**2))
+    formula = Phi(x) ** 2 + sp.Integral(density, (t, 0, c))
+    for correlation in (R(1, 2), R(-9, 10), 1 - NEAR, R(1)):
+        pair = real_values([formula, Phi2(x, x, c)], {x: R(1, 3), c: correlation}, 20)
+        assert abs(pair[0] - pair[1]) < 1e-20
+
+
+@pytest.mark.parametrize("integrand", [1 / t, sp.Heaviside(t - R(1, 3)), sp.Abs(sp.sin(300 * t))], ids=str)
+def test_integrals_that_do_not_settle_are_refused(integrand: sp.Expr) -> None:
+    with pytest.raises(DeriveError, match="did not settle"):
+        real_values([sp.Integral(integrand, (t, 0, 1))], {}, 15)
+
+
+def test_integrals_without_two_finite_ends_are_refused() -> None:
+    for limits in ((t, 0, sp.oo), (t, x), t):
+        with pytest.raises(DeriveError, match="two finite ends"):
+            compile_function(sp.Integral(sp.exp(-t), limits), context(15))
+
+
+def test_normal_functions_take_complex_numbers() -> None:
+    ctx = context(30)
+    value = compile_function(sp.im(Phi(x + sp.I) + Phi2(x + sp.I, x, R(1, 3))), ctx)({x: ctx.mpf(1) / 2})
+    expected = sp.N(sp.im(Phi(R(1, 2) + sp.I).n(40) + Phi2(R(1, 2) + sp.I, R(1, 2), R(1, 3)).n(40)), 35)
+    assert abs(value - ctx.mpf(str(expected))) < 1e-28
 
 
 def test_the_global_precision_is_left_alone() -> None:

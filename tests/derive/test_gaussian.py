@@ -8,10 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mehler.derive.gaussian import Gaussian, HalfSpace
-from mehler.derive.integrate import DIAGONAL, PAIR
 from mehler.derive.symbols import Delta, c, q, q1, q2
 
 R = sp.Rational
+
+CENTRED = (sp.S.Zero, sp.S.Zero)
+PAIR = Gaussian(CENTRED, (q1, q2), c, Delta)
+TWICE = Gaussian(CENTRED, (q, q), q, sp.S.Zero)
 
 
 def rational(f: Fraction) -> sp.Rational:
@@ -120,11 +123,11 @@ def test_symbolic_covariances_stay_rational_and_consistent() -> None:
 def test_one_variable_twice(noise: int) -> None:
     """With Δ = 0, u and v are the same variable of variance q, and stay so."""
     a, b = R(-1, 3), R(-2)
-    D, tilted = DIAGONAL.tilt((a, b))
+    D, tilted = TWICE.tilt((a, b))
     assert sp.expand(D - (1 - 2 * (a + b) * q)) == 0
     assert [sp.cancel(entry - 1 / (1 / q - 2 * (a + b))) for entry in (*tilted.var, tilted.cov)] == [0, 0, 0]
     assert tilted.det == 0
-    g = DIAGONAL.condition(0, HalfSpace(R(3), R(0), noise))
+    g = TWICE.condition(0, HalfSpace(R(3), R(0), noise))
     expected = 1 / (1 / q + 9) if noise else 0
     assert [sp.cancel(entry - expected) for entry in (*g.var, g.cov)] == [0, 0, 0]
     assert g.det == 0

@@ -83,6 +83,39 @@ def test_derivative_is_taken_piece_by_piece() -> None:
     assert cut("sign(x)").derivative() == Pieces((0,), (0, 0))
 
 
+# 0 claims nothing: where the order of −a and a is not known it is the answer, and no error.
+@pytest.mark.parametrize(
+    ("text", "parity"),
+    [
+        ("x**2 - cos(x)", 1),
+        ("x**3 + sin(x)", -1),
+        ("x + 1", 0),
+        ("abs(x)", 1),
+        ("sign(x)*exp(-x**2)", -1),
+        ("max(0, x)", 0),
+        ("clip(x, -1, 1)", -1),
+        ("clip(x, -1, 2)", 0),
+        ("abs(abs(x) - 1)", 1),
+        ("x*Phi(x)", 0),
+        ("erf(x)", -1),
+        ("sin(x)/x", 1),
+        ("x/(1 + x**2)", -1),
+        ("a*x**3", -1),
+        ("abs(x - 1) + abs(x + 1)", 1),
+        ("where(x > 0, x, 2*x)", 0),
+        ("max(0, x - a)", 0),
+        ("abs(x - a)", 0),
+    ],
+)
+def test_parity(text: str, parity: int) -> None:
+    assert cut(text).parity() == parity
+
+
+def test_knots_of_known_signs_are_no_mirror_images() -> None:
+    assert cut("abs(x) + abs(x - a)", a="positive").parity() == 0
+    assert cut("abs(x + a) + abs(x - a)", a="positive").parity() == 1
+
+
 def test_the_order_of_symbolic_knots_must_be_known() -> None:
     with pytest.raises(OutsideClass, match="order of") as caught:
         cut("abs(x) + abs(x - a)")

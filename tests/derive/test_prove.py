@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -10,19 +10,49 @@ import mpmath
 import pytest
 import sympy as sp
 
-from mehler.derive import integrate as theorem
+from mehler.derive import fourier, powers, theorem
+from mehler.derive import integrate as ladder
+from mehler.derive import prove as judge
 from mehler.derive.activation import activation
 from mehler.derive.algebra import is_zero
 from mehler.derive.dual import Dual, ProvedDual
-from mehler.derive.errors import ProofError
+from mehler.derive.errors import DeriveError, ProofError
 from mehler.derive.gaussian import Gaussian, HalfSpace
-from mehler.derive.pipeline import derive_dual
+from mehler.derive.integrate import integrate
 from mehler.derive.prove import prove
 from mehler.derive.symbols import Delta, c, q, q1, q2
 from mehler.numeric.precision.oracle import Oracle
 
 R = sp.Rational
 AT = ("2", "1/2", "-2/5")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _remembered() -> Iterator[None]:
+    """Quadratures of the same activation at the same points, once: damage is done to formulas only."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("expectation_1d", "expectations_2d", "hermite_coefficients"):
+            patch.setattr(judge, name, once(getattr(judge, name)))
+        yield
+
+
+def once(function: Callable[..., Any]) -> Callable[..., Any]:
+    known: dict[str, tuple[Any, DeriveError | None]] = {}
+
+    def remembered(*args: Any) -> Any:
+        key = repr(args)
+        if key not in known:
+            try:
+                known[key] = function(*args), None
+            except DeriveError as error:
+                known[key] = None, error
+        value, error = known[key]
+        if error is not None:
+            raise error
+        return value
+
+    return remembered
+
 
 # Activation, values of its parameters for the oracle.
 PROMISED: list[tuple[str, dict[str, str]]] = [
@@ -54,7 +84,7 @@ def test_promised_activations_have_a_proved_closed_form(
     result = derive(name)
     assert result.status == "closed-form"
     assert result.proof.passed
-    assert len(result.proof.checks) >= 6
+    assert len(result.proof.checks) == len(judge.CHECKS)
     assert [s.name for s in result.activation.parameters] == list(params)
 
 
@@ -83,9 +113,9 @@ def test_price_is_proved_exactly(name: str, derive: Callable[..., ProvedDual]) -
     assert checks["simplified = derived"].kind == "symbolic"
 
 
-def test_variance_derivative(derive: Callable[..., ProvedDual]) -> None:
+def test_variance_derivative(derive: Callable[..., ProvedDual], integrated: Callable[..., Dual]) -> None:
     """2 ∂K/∂q1 = E[φ''(u)φ(v)], which for φ = sin is −K and for exp(ax) is a²K."""
-    sin, exp = derive("sin").kernel, derive("exp").kernel
+    sin, exp = derive("sin").kernel, integrated("exp").kernel
     assert is_zero(2 * sp.diff(sin, q1) + sin)
     assert is_zero(2 * sp.diff(exp, q1) - sp.Symbol("a", real=True) ** 2 * exp)
 
@@ -104,7 +134,6 @@ def test_almost_everywhere_derivative_is_zero_and_says_so(name: str, derive: Cal
     result = derive(name)
     assert (result.kernel_dot, result.kernel_dot_diag) == (0, 0)
     assert result.jumps == "almost-everywhere"
-    assert any("almost-everywhere" in step.source for step in result.steps)
     assert is_zero(result.dual.impulses - derive(name, "distribution").kernel_dot)
 
 
@@ -114,7 +143,8 @@ def test_continuous_activations_have_one_derivative(derive: Callable[..., Proved
 
 
 def test_the_proof_does_not_know_the_theorem() -> None:
-    code = "import sys, mehler.derive.prove; sys.exit('mehler.derive.integrate' in sys.modules)"
+    rules = ["integrate", "theorem", "orthant", "fourier", "powers"]
+    code = f"import sys, mehler.derive.prove; sys.exit(any('mehler.derive.' + r in sys.modules for r in {rules}))"
     assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == 0
 
 
@@ -200,7 +230,95 @@ def test_the_message_names_what_failed(integrated: Callable[..., Dual]) -> None:
     assert "dK/dc" not in str(caught.value)
 
 
+# One check, one fault that it alone catches. All are faults of E[cos(u)cos(v)], even in c and symmetric.
+
+NAMES = {
+    "price": "dK/dc = E[phi'(u) phi'(v)]",
+    "curvature": "2 dK/dq1 = E[phi''(u) phi(v)]",
+    "shown": "simplified = derived",
+    "parity": "even in c, as phi is even",
+    "diagonal": "diagonal is the limit",
+    "independence": "K at c = 0 is E[phi(u)] E[phi(v)]",
+    "hermite": "Mehler's series in Hermite coefficients",
+    "diagonal quadrature": "diagonal by quadrature",
+    "quadrature": "K and K' by quadrature, also |rho| > 0.99, q2/q1 = 1e4",
+}
+# What 28 digits see and 25 do not.
+SLIGHT = R(1, 10**26)
+DET = q1 * q2 - c**2
+
+
+def added(g: sp.Expr, dual: Dual, *, diagonal: sp.Expr = sp.S.Zero) -> Dual:
+    """K + g, with the derivatives in c and q1, and the diagonal of K, that belong to it."""
+    dual = changed(dual, "kernel", lambda k: k + g)
+    dual = changed(dual, "kernel_dot", lambda k: k + sp.diff(g, c))
+    dual = changed(dual, "kernel_diag", lambda k: k + diagonal)
+    curvature = dual.formulas.curvature + 2 * sp.diff(g, q1)
+    return replace(dual, formulas=replace(dual.formulas, curvature=curvature))
+
+
+ALONE: list[tuple[str, Damage]] = [
+    ("price", lambda d: changed(d, "kernel_dot", lambda k: k + SLIGHT * c)),
+    ("curvature", lambda d: replace(d, formulas=replace(d.formulas, curvature=d.formulas.curvature * (1 + SLIGHT)))),  # noqa: E501
+    ("shown", lambda d: replace(d, kernel=d.kernel + SLIGHT * q1 * q2)),
+    # One check, by the name of what it asks of an even φ.
+    ("parity", lambda d: added(SLIGHT * q1 / q2, d)),
+    ("parity", lambda d: added(SLIGHT * c / 50, d)),
+    # Large next to Δ = 0, and nowhere else.
+    ("diagonal", lambda d: added(sp.exp(-5000 * DET / (q1 * q2)), d)),
+    ("diagonal quadrature", lambda d: added(sp.exp(-((600 * DET / (q1 * q2)) ** 4)), d, diagonal=sp.S.One)),
+    # Large next to c = 0, and at |ρ| = 1/50.
+    ("independence", lambda d: added(sp.exp(-(10**6) * c**2 / (q1 * q2)), d)),
+    ("hermite", lambda d: added(sp.exp(-(10**12) * (c**2 / (q1 * q2) - R(1, 2500)) ** 2), d)),
+    # Small next to all of these.
+    ("quadrature", lambda d: added((c**2 / (q1 * q2)) ** 12 * (DET / (q1 * q2)) ** 20, d)),
+]  # fmt: skip
+
+
+def failing(dual: Dual) -> set[str]:
+    checks = [
+        check(dual)
+        for check in judge.CHECKS
+        if dual.formulas.curvature is not None or check is not judge._curvature
+    ]
+    return {check.name for check in checks if not check.passed}
+
+
+@pytest.mark.parametrize(("check", "damage"), ALONE, ids=[f"{n}-{name}" for n, (name, _) in enumerate(ALONE)])
+def test_each_check_catches_what_no_other_does(check: str, damage: Damage, integrated: Callable[..., Dual]) -> None:
+    assert failing(damage(integrated("cos"))) == {NAMES[check]}
+
+
+def test_no_check_is_without_a_fault_of_its_own(integrated: Callable[..., Dual]) -> None:
+    assert {name for name, _ in ALONE} == set(NAMES)
+    assert len(NAMES) == len(judge.CHECKS)
+    assert failing(integrated("cos")) == set()
+
+
+def test_a_limit_that_is_wrong_only_next_to_the_diagonal_is_caught(integrated: Callable[..., Dual]) -> None:
+    assert failing(added(sp.exp(-(10**6) * DET / (q1 * q2)), integrated("cos"))) == {NAMES["diagonal"]}
+
+
+def test_the_points_are_hard_and_the_same_in_every_run() -> None:
+    phi = activation("x*Phi(x)")
+    points = judge.random_points(phi)
+    assert points == judge.random_points(activation("x*Phi(x)"))
+    assert points != judge.random_points(activation("Phi(x)*x"))
+    squares = [point[c] ** 2 / (point[q1] * point[q2]) for point in points]
+    assert all(square < 1 for square in squares)
+    assert any(square > R(99, 100) ** 2 for square in squares)
+    assert any(point[q2] / point[q1] >= 10**4 for point in points)
+    assert all(point[Delta] == point[q1] * point[q2] - point[c] ** 2 for point in points)
+
+
 # Wrong rules: the theorem itself is damaged, and derives consistently wrong formulas.
+
+
+def refused(text: str) -> None:
+    """A proof fails as soon as one check does. Quick ones first: a wrong formula may be slow to settle nowhere."""
+    dual = integrate(activation(text), "almost-everywhere")
+    quick = (judge._independence, judge._hermite, judge._diagonal_quadrature, judge._price)
+    assert not all(check(dual).passed for check in sorted(judge.CHECKS, key=lambda check: check not in quick))
 
 
 def _tilt_without_mass(self: Gaussian, alpha: Any, right: Any = Gaussian.tilt) -> Any:
@@ -265,19 +383,96 @@ def test_a_wrong_rule_is_caught(
     method: str, text: str, wrong: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Gaussian, method, wrong)
-    with pytest.raises(ProofError, match="failed its proof"):
-        derive_dual(text)
+    refused(text)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [R(1, 2), -1, sp.sqrt(2)])
-@pytest.mark.parametrize("rule", ["_density_at_zero", "_orthant", "_correlation"])
+@pytest.mark.parametrize("rule", ["_density_at_zero", "orthant"])
 def test_a_wrong_constant_in_the_theorem_is_caught(
     rule: str, factor: sp.Expr, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Among them Stein's boundary term with its sign flipped."""
     right = getattr(theorem, rule)
     monkeypatch.setattr(theorem, rule, lambda *args: factor * right(*args))
-    with pytest.raises(ProofError, match="failed its proof"):
-        derive_dual("max(0, x) + 1")
+    refused("max(0, x) + 1")
+
+
+@pytest.mark.parametrize("text", ["max(0, x)", "x*Phi(x)", "erf(x)", "exp(x)*step(x)"])
+def test_a_correlation_of_the_wrong_sign_is_caught(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = theorem.orthant
+
+    def wrong(mean: Any, cov: Any) -> sp.Expr:
+        return right(mean, {(i, j): v if i == j else -v for (i, j), v in cov.items()})
+
+    monkeypatch.setattr(theorem, "orthant", wrong)
+    refused(text)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["1/(1 + x**2)", "sin(x)/x"])
+def test_a_wrong_mass_of_the_frequencies_is_caught(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """φ = (1/2π) ∫ …, left out on both sides."""
+    monkeypatch.setattr(fourier, "PAIR_MASS", 2 * sp.pi * fourier.PAIR_MASS)
+    monkeypatch.setattr(fourier, "SINGLE_MASS", sp.sqrt(2 * sp.pi) * fourier.SINGLE_MASS)
+    refused(text)
+
+
+@pytest.mark.slow
+def test_a_transform_of_the_wrong_side_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frequencies of covariance Σ⁻¹ with c for −c: that of φ(u)φ(−v)."""
+    monkeypatch.setattr(fourier, "PAIR", replace(fourier.PAIR, cov=-fourier.PAIR.cov))
+    refused("x/(1 + x**2)")
+
+
+class _WrongGamma:
+    """SymPy with Γ(z + ½) for Γ(z)."""
+
+    gamma = staticmethod(lambda z: sp.gamma(z + R(1, 2)))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sp, name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["abs(x)**(3/2)", "sqrt(abs(x))*sign(x)"])
+def test_a_wrong_gamma_function_is_caught(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(powers, "sp", _WrongGamma())
+    refused(text)
+
+
+@pytest.mark.slow
+def test_a_wrong_hypergeometric_function_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = powers._hypergeometric
+    monkeypatch.setattr(powers, "_hypergeometric", lambda a, b, d: right(a, b, d + 1))
+    refused("abs(x)**(3/2)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", ["erf(x)**2", pytest.param("x**2/(1 + x**2)", marks=pytest.mark.slow)])
+def test_price_without_the_mean_is_caught(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = ladder._price
+    monkeypatch.setattr(ladder, "_price", lambda mean, dot: right(sp.S.Zero, dot))
+    dual = integrate(activation(text), "almost-everywhere")
+    assert {NAMES["independence"], NAMES["diagonal quadrature"]} <= failing(dual)
+
+
+@pytest.mark.parametrize("text", ["max(0, x)", "abs(x - 1)", "x*sign(x - 1/2)"])
+def test_a_kink_missing_in_the_curvature_is_caught_by_its_check(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without its Dirac at a kink φ'' is only what holds almost everywhere, and every other formula is right."""
+    right, calls = ladder.diracs, []
+
+    def once_forgotten(jumps: Any) -> Any:
+        calls.append(jumps)
+        return right(jumps) if len(calls) > 1 else ()
+
+    monkeypatch.setattr(ladder, "diracs", once_forgotten)
+    assert failing(integrate(activation(text), "almost-everywhere")) == {NAMES["curvature"]}
+
+
+def test_a_jump_missing_in_the_impulses_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ladder, "diracs", lambda jumps: ())
+    refused("sign(x)")
 
 
 def test_the_dual_of_another_activation_is_refused(integrated: Callable[..., Dual]) -> None:

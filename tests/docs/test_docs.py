@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 from mehler import cli
+from mehler.derive.gallery import ENTRIES
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 # Times differ from run to run; a page writes "… s" in their place.
-SECONDS = re.compile(r"\d+\.\d+ s\b")
+SECONDS = re.compile(r"\d+\.\d+ s\b( from the cache)?")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -60,3 +61,26 @@ def test_verification_page_is_current(tmp_path: Path, monkeypatch: pytest.Monkey
     assert stop.value.code == 0
     committed = (ROOT / "docs" / "verification.md").read_text(encoding="utf-8")
     assert (tmp_path / "verification.md").read_text(encoding="utf-8") == committed
+
+
+def _anchors(page: Path) -> set[str]:
+    """The targets of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w-]", "", heading.lower().replace(" ", "-")) for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        linked = page.parent / name if name else page
+        assert linked.is_file(), target
+        assert not anchor or anchor in _anchors(linked), target
+
+
+def test_the_gallery_page_has_every_entry() -> None:
+    text = (ROOT / "docs" / "gallery.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[(.*?)\]\(#.*\| (.*?) \|$", text, re.MULTILINE)
+    assert [(name.replace("\\", ""), peer) for name, peer in rows] == [(e.name, e.neural_tangents) for e in ENTRIES]

@@ -110,6 +110,13 @@ OTHERS = {
     "a parameter twice": (["derive", "a*x", "--param", "a=1", "--param", "a=2"], "once for each name"),
     "a parameter that is no number": (["derive", "a*x", "--param", "a=big"], "is not a number; write e.g. a="),
     "a reserved parameter": (["derive", "a*x", "--param", "depth=1"], "cannot name a parameter"),
+    "a time limit for a parameter": (
+        ["derive", "a*x", "--param", "timeout=1"],
+        "'timeout' cannot name a parameter",
+    ),
+    "no time": (["derive", "relu", "--timeout", 0], "timeout=0.0 is not a time limit; use a number of seconds > 0"),
+    "less than no time": (["generate", "relu", "--name", "r", "--timeout", -1], "timeout=-1.0 is not a time limit"),
+    "a time that is no number": (["derive", "relu", "--timeout", "nan"], "timeout=nan is not a time limit"),
     "an unknown derivative": (
         ["derive", "sign(x)", "--jumps", "left"],
         "use 'almost-everywhere' or 'distribution'",
@@ -121,6 +128,22 @@ OTHERS = {
     "no closed form to generate": (["generate", "tanh", "--name", "r"], "no closed form is known"),
     "no such evaluator": (["check", "nosuch"], "see 'mehler list'"),
     "no such file to check": (["check", "nosuch.py"], "cannot read nosuch.py: No such file or directory"),
+    "mean field: sigma_w negative": (
+        ["mean-field", "relu", "--sigma-w", -1],
+        "sigma_w=-1 must be a finite number > 0",
+    ),
+    "mean field: sigma_w NaN": (
+        ["mean-field", "relu", "--sigma-w", "nan"],
+        "sigma_w=nan must be a finite number > 0",
+    ),
+    "mean field: sigma_w infinite": (["mean-field", "relu", "--sigma-w", "inf"], "sigma_w=inf must be"),
+    "mean field: sigma_b negative": (
+        ["mean-field", "relu", "--sigma-w", 1, "--sigma-b", -1],
+        "sigma_b=-1 must be a finite number >= 0",
+    ),
+    "mean field: sigma_b alone": (["mean-field", "relu", "--sigma-b", 1], "sigma_b without sigma_w"),
+    "mean field: sigma_w a word": (["mean-field", "relu", "--sigma-w", "wide"], "sigma_w=wide must be"),
+    "mean field: a free parameter": (["mean-field", "a*x", "--sigma-w", 1], "a has no value; give one"),
     "an unknown dtype": (["check", "relu", "--dtype", "float16"], "use float64 or float32"),
     "no points": (["check", "relu", "--points", 0], "use 1 to 1000"),
 }
@@ -144,6 +167,7 @@ def test_expressions(mehler_command: Command, folder: Path, what: str) -> None:
     commands: tuple[tuple[object, ...], ...] = (
         ("derive", text, "--json"),
         ("generate", text, "--name", "mine", "--out", "new"),
+        ("mean-field", text, "--json"),
         ("gram", text, "X.npy", "--out", "K.npy"),
         ("demo", "--activation", text, "--out", "demo", "--json", "demo.json"),
     )

@@ -1,6 +1,7 @@
 """What each command does when all is well. `verify` is tested where the published forms are."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ import pytest
 
 import mehler
 import mehler.generated
+from mehler import cli
+from mehler.derive import gallery, pipeline
+from mehler.derive.report import report
 from mehler.numeric import gram as tiles
 from mehler.numeric.evaluator import load_file
 
@@ -108,12 +112,110 @@ def test_derive_as_latex(mehler_command: Command) -> None:
     assert "\\dot K &= " in result.out
 
 
+def test_derive_on_the_sphere(mehler_command: Command) -> None:
+    result = mehler_command("derive", "relu", "--sphere", 3)
+    assert (result.code, result.err) == (0, "")
+    assert (
+        "\non the sphere q1 = q2 = 1, c = rho\n"
+        "    K  = (rho*(pi - acos(rho)) + sqrt(1 - rho**2))/(2*pi)\n"
+        "        rho^0: 1/(2*pi)\n        rho^1: 1/4\n        rho^2: 1/(4*pi)\n"
+        "    K' = (pi - acos(rho))/(2*pi)\n"
+        "        rho^0: 1/4\n        rho^1: 1/(2*pi)\n        rho^2: 0\n"
+    ) in result.out
+    found = json.loads(mehler_command("derive", "erf", "--sphere", 2, "--json").out)["sphere"]
+    assert found == {
+        "kernel": "2*asin(2*rho/3)/pi",
+        "kernel_dot": "4/(pi*sqrt(9 - 4*rho**2))",
+        "kernel_series": ["0", "4/(3*pi)"],
+        "kernel_dot_series": ["4/(3*pi)", "0"],
+    }
+    assert "\\dot h(\\rho) &= " in mehler_command("derive", "erf", "--sphere", 0, "--latex").out
+
+
+def test_derive_refuses_a_sphere_without_a_formula(mehler_command: Command) -> None:
+    assert "no closed form is known" in mehler_command("derive", "tanh", "--sphere", 3).refused()
+    assert "--sphere 101 is out of range" in mehler_command("derive", "relu", "--sphere", 101).refused()
+
+
+def test_derive_writes_reports(mehler_command: Command, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("relu.md", "relu.tex", "relu.HTML")]
+    options = [option for path in paths for option in ("--report", path)]
+    result = mehler_command("derive", "relu", *options)
+    assert (result.code, result.err) == (0, "")
+    assert "status closed-form" in result.out
+    dual = mehler.derive_dual("relu")
+    for path in paths:
+        assert path.read_text(encoding="utf-8") == report(dual, path.suffix[1:].lower())
+    assert _files(tmp_path) == {"relu.md", "relu.tex", "relu.HTML"}
+
+
+def test_derive_reports_the_reason_when_there_is_no_formula(mehler_command: Command, tmp_path: Path) -> None:
+    assert mehler_command("derive", "tanh", "--report", tmp_path / "tanh.md").code == 0
+    assert "No formula is derived" in (tmp_path / "tanh.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["out.pdf", "out", "no/such/folder.md", "folder.md"])
+def test_derive_refuses_to_report_there(mehler_command: Command, tmp_path: Path, name: str) -> None:
+    """Before the derivation, and without any of the other reports."""
+    (tmp_path / "folder.md").mkdir()
+    line = mehler_command("derive", "relu", "--report", tmp_path / "good.md", "--report", tmp_path / name).refused()
+    assert Path(name).name.split(".")[0] in line
+    assert _files(tmp_path) == {"folder.md"}
+
+
 def test_derive_says_when_no_closed_form_is_known(mehler_command: Command) -> None:
     result = mehler_command("derive", "x*tanh(x)", "--json")
     assert result.code == 0
     found = json.loads(result.out)
     assert (found["status"], found["kernel"], found["kernel_dot"]) == ("numeric", None, None)
     assert "no closed form is known" in found["reason"]
+
+
+def test_derive_says_what_is_from_the_cache(
+    mehler_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MEHLER_CACHE", str(folder))
+    first = mehler_command("derive", "abs").out
+    again = mehler_command("derive", "abs").out
+    assert again.endswith(" s from the cache\n")
+    assert again.rpartition(",")[0] == first.rpartition(",")[0]
+    assert json.loads(mehler_command("derive", "abs", "--json").out)["cached"] is True
+    assert json.loads(mehler_command("derive", "abs", "--json", "--no-cache").out)["cached"] is False
+    assert "from the cache" not in mehler_command("derive", "x", "--no-cache").out
+    assert len(_files(folder)) == 1
+
+
+def test_cache_shows_and_clears_it(
+    mehler_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MEHLER_CACHE", str(folder))
+    assert mehler_command("cache").out == f"{folder}\n0 files of 0 bytes\n"
+    mehler_command("derive", "x")
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    assert mehler_command("cache").out == f"{folder}\n1 files of {size} bytes\n"
+    assert mehler_command("cache", "--clear").out == f"removed 1 files of {size} bytes from {folder}\n"
+    assert mehler_command("cache", "--clear").out == f"removed 0 files of 0 bytes from {folder}\n"
+    monkeypatch.setenv("MEHLER_CACHE", "off")
+    for arguments in ([], ["--clear"]):
+        result = mehler_command("cache", *arguments)
+        assert (result.code, result.out) == (0, "the cache is off\n")
+
+
+@pytest.mark.parametrize("command", [["derive", "elu"], ["generate", "elu", "--name", "mine"]])
+def test_a_derivation_that_takes_too_long(
+    mehler_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = mehler_command(*command, "--timeout", "0.2").refused()
+    assert "the derivation took longer than 0.2 s; simplify the activation" in line
+    assert line.endswith("or raise --timeout\n")
+    assert _files(tmp_path) == set()
+
+
+def test_the_time_limit_is_that_of_the_library() -> None:
+    assert cli.TIMEOUT == pipeline.TIMEOUT
 
 
 def test_generate_writes_a_module(mehler_command: Command, tmp_path: Path) -> None:
@@ -252,6 +354,84 @@ def test_gram_interrupted_leaves_nothing(
     assert not existing or out.read_text(encoding="utf-8") == "before"
 
 
+def test_gallery_prints_or_writes_its_page(mehler_command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "gallery.md"
+    printed = mehler_command("gallery", "--only", "tanh", "--only", "identity")
+    written = mehler_command("gallery", "--only", "tanh", "--only", "identity", "--out", out)
+    assert (printed.code, written.code, written.out, printed.err) == (0, 0, "", "")
+    assert _without_seconds(printed.out) == _without_seconds(out.read_text(encoding="utf-8"))
+    assert "2 activations: 1 closed-form, 1 numeric.\n" in printed.out
+    assert _files(tmp_path) == {"gallery.md"}
+
+
+def _without_seconds(text: str) -> str:
+    return re.sub(r"\d+\.\d \||^Seconds.*", "", text, flags=re.MULTILINE)
+
+
+def test_gallery_shows_what_fails_and_says_so(mehler_command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "gallery.md"
+    result = mehler_command("gallery", "--only", "elu", "--only", "tanh", "--timeout", "0.2", "--out", out)
+    assert (result.code, result.out, result.err) == (1, "", "")
+    assert "| timeout |" in out.read_text(encoding="utf-8")
+
+
+def test_gallery_refuses_before_it_derives(mehler_command: Command, tmp_path: Path) -> None:
+    assert "'elü' is not in the gallery" in mehler_command("gallery", "--only", "elü").refused()
+    assert "does not exist" in mehler_command("gallery", "--out", tmp_path / "no" / "page.md").refused()
+    assert "--timeout 0 is not a time limit" in mehler_command("gallery", "--timeout", 0).refused()
+
+
+def test_gallery_interrupted_leaves_the_old_page(
+    mehler_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "gallery.md"
+    out.write_text("before", encoding="utf-8")
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(gallery, "outcome", interrupt)
+    assert mehler_command("gallery", "--only", "tanh", "--out", out).code == 130
+    assert out.read_text(encoding="utf-8") == "before"
+    assert _files(tmp_path) == {"gallery.md"}
+
+
+def test_mean_field_shows_formulas_fixed_points_and_the_edge(mehler_command: Command) -> None:
+    result = mehler_command("mean-field", "relu", "--sigma-w", 1, "--sigma-b", "1/2")
+    assert (result.code, result.err) == (0, "")
+    for text in (
+        "V(q)       = q*sigma_w**2/2 + sigma_b**2\n",
+        "chi_1      = sigma_w**2/2\n",
+        "q*         = 2*sigma_b**2/(2 - sigma_w**2)\n",
+        "0.5  0.5    0.5    ordered  1.442695041  1   1.442695041\n",
+        "q on the edge  sigma_w**2  sigma_b**2\n0.1            2           0\n",
+    ):
+        assert text in result.out
+    assert str(mehler.mean_field("relu")) in result.out
+
+
+def test_mean_field_as_json(mehler_command: Command) -> None:
+    found = json.loads(mehler_command("mean-field", "step", "--sigma-w", "sqrt(2)", "--json").out)
+    assert (found["activation"], found["jumps"], found["edge"], found["edge_points"]) == ("step", True, None, [])
+    assert "phi jumps" in found["reason"]
+    (point,) = found["fixed_points"]
+    assert (point["q"], point["exact"], point["chi_1"], point["phase"]) == (1.0, "1", "inf", "chaotic")
+    found = json.loads(mehler_command("mean-field", "gaussian", "--json").out)
+    assert (found["fixed_points"], found["sigma_w"], found["reason"]) == (None, None, None)
+    # σ_b² = q − 1 − 1/(4q)
+    assert [p["sigma_b2"] for p in found["edge_points"]] == [-3.4, -0.25, 8.975]
+    assert [p["exists"] for p in found["edge_points"]] == [False, False, True]
+
+
+def test_mean_field_with_a_parameter(mehler_command: Command) -> None:
+    free = mehler_command("mean-field", "where(x > 0, x, a*x)")
+    assert free.code == 0
+    assert "sigma_w**2 = 2/(a**2 + 1)\n" in free.out
+    assert "no table of the edge of chaos: the parameter a has no value" in free.out
+    given = mehler_command("mean-field", "where(x > 0, x, a*x)", "--param", "a=1/2", "--json")
+    assert json.loads(given.out)["edge"] == {"sigma_w2": "8/5", "sigma_b2": "0"}
+
+
 def test_list(mehler_command: Command) -> None:
     result = mehler_command("list")
     assert (result.code, result.err) == (0, "")
@@ -272,7 +452,7 @@ def test_demo_of_an_activation_without_a_closed_form(
 def test_help(mehler_command: Command, arguments: list[str]) -> None:
     result = mehler_command(*arguments)
     assert (result.code, result.err) == (0, "")
-    for command in ("derive", "generate", "check", "gram", "list", "verify", "demo"):
+    for command in ("derive", "generate", "check", "gram", "mean-field", "list", "verify", "demo", "cache"):
         assert command in result.out
 
 

@@ -19,6 +19,7 @@ PUBLIC = {
     "NumericError",
     "derive_dual",
     "generate",
+    "mean_field",
     "network",
     "symbols",
 }

@@ -1,0 +1,74 @@
+"""What a user types after a command: the options that commands share, and what their texts mean."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+Kernel = Literal["ntk", "nngp"]
+Expression = Annotated[str, typer.Argument(help="A name (see 'mehler list') or a function of x: \"x*Phi(x)\".")]
+Params = Annotated[
+    list[str] | None, typer.Option("--param", help="A parameter: a=0.1, a=1/10, or a=positive. Repeatable.")
+]
+JumpsOption = Annotated[
+    str, typer.Option(help="Derivative of a discontinuous activation: almost-everywhere or distribution.")
+]
+TimeoutOption = Annotated[float, typer.Option(help="Seconds that the derivation may take, > 0.")]
+TIMEOUT = 120.0  # that of mehler.derive.pipeline, which takes long to import
+
+# Keywords of the functions that take parameters of φ as keywords too.
+KEYWORDS = frozenset(("expr", "jumps", "name", "target", "timeout", "activation", "depth", "sigma_w", "sigma_b"))
+
+
+def parameters(param: list[str] | None) -> dict[str, Any]:
+    from mehler.derive.errors import ParseError
+
+    params: dict[str, Any] = {}
+    for text in param or []:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip().isidentifier() or not value.strip() or name.strip() in params:
+            raise ParseError(f"--param {text!r} is not NAME=VALUE, once for each name; write e.g. --param a=0.1")
+        params[name.strip()] = value.strip()
+    if reserved := KEYWORDS & set(params):
+        raise ParseError(f"{min(reserved)!r} cannot name a parameter; choose another, e.g. 'alpha'")
+    return params
+
+
+def point_of(text: str) -> dict[str, str]:
+    from mehler.derive.errors import DeriveError
+
+    point = {}
+    for part in text.split(","):
+        name, equals, value = part.partition("=")
+        if not equals or name.strip() in point:
+            raise DeriveError(f"--at {text!r} is not a point; write e.g. --at q1=1,q2=1,c=1/2")
+        point[name.strip()] = value.strip()
+    if set(point) != {"q1", "q2", "c"}:
+        raise DeriveError(f"--at {text!r} must give q1, q2 and c; write e.g. --at q1=1,q2=1,c=1/2")
+    return point
+
+
+def check_reports(paths: list[Path]) -> None:
+    if paths:
+        from mehler.console import writable
+        from mehler.derive.report import format_of
+
+        for path in paths:
+            format_of(path)
+            writable(path)
+
+
+def read_array(path: Path) -> Any:
+    import numpy as np
+
+    from mehler.numeric.errors import NumericError
+
+    if path.exists() and not path.is_file():
+        raise NumericError(f"{path} is not an ordinary file; give a .npy file")
+    try:
+        # Not numpy.load, which also opens zip files and pickles.
+        return np.lib.format.open_memmap(path, mode="r")
+    except FileNotFoundError:
+        raise NumericError(f"{path} does not exist; give a .npy file") from None
+    except (ValueError, EOFError, OSError):
+        raise NumericError(f"{path} is not a .npy file of numbers; write one with numpy.save") from None
