@@ -165,6 +165,11 @@ def test_what_the_work_changed_for_a_while_is_put_back() -> None:
     assert global_parameters.evaluate is True
 
 
+@pytest.fixture(autouse=True)
+def _nothing_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MEHLER_CACHE", "off")
+
+
 def test_an_interrupted_derivation_does_not_spoil_the_next() -> None:
     expected = str(derive_dual("relu"))
     for seconds in (0.01, 0.03, 0.06):
