@@ -23,6 +23,8 @@ from mehler.derive.symbols import E, c, u, v, x
 
 SLOW = {"elu", "relu6", "hard_tanh"}
 FAST = sorted(set(NAMED) - SLOW)
+# Some seconds each to derive and prove.
+HEAVY = {"hard_swish", "lorentzian", "hard_sigmoid", "softshrink", "hardshrink", "gabor", "selu", "celu"}
 
 a, b = sp.symbols("a b", real=True)
 
@@ -82,7 +84,9 @@ def _rewrite(path: Path, body: str) -> None:
 # What comes back
 
 
-@pytest.mark.parametrize("name", FAST)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in HEAVY else []) for name in FAST]
+)
 def test_named_activations_come_back_as_they_were(name: str, folder: Path) -> None:
     first, cached = derivation(name, {})
     assert not cached
