@@ -24,7 +24,7 @@ from mehler.derive.symbols import E, c, u, v, x
 SLOW = {"elu", "relu6", "hard_tanh"}
 FAST = sorted(set(NAMED) - SLOW)
 # Some seconds each to derive and prove.
-HEAVY = {"hard_swish", "lorentzian", "hard_sigmoid", "softshrink", "hardshrink", "gabor", "selu", "celu"}
+HEAVY = {"arctan", "hard_swish", "lorentzian", "hard_sigmoid", "softshrink", "hardshrink", "gabor", "selu", "celu"}
 
 a, b = sp.symbols("a b", real=True)
 
