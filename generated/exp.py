@@ -34,14 +34,12 @@ JUMPS = "almost-everywhere"
 TARGET = "numpy"
 ENGINE = "mehler 0.1.0"
 BUDGET = 1024  # largest error, in units in the last place of sqrt(K(q1, q1) K(q2, q2))
-SOURCE = "6c4a099e12e409af"
+SOURCE = "d47ec88e35a3c89b"
 
 
 
-def pair(q1, q2, rho, sin_theta, a=1.0):
-    """(K, K') of arrays that broadcast: variances, and cosine and sine of the angle."""
-    norm = np.sqrt(q1) * np.sqrt(q2)
-    c = rho * norm
+def pair(q1, q2, c, rho, sin_theta, a=1.0):
+    """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
     power1 = a * a
     product1 = 0.5 * q1
     product2 = 0.5 * q2
@@ -105,13 +103,13 @@ def _angle(q1, q2, sigma):
 def kernel(q1, q2, c, a=1.0):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, *polar(q1, q2, c), a=a)[0]
+    return pair(q1, q2, c, *polar(q1, q2, c), a=a)[0]
 
 
 def kernel_dot(q1, q2, c, a=1.0):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, *polar(q1, q2, c), a=a)[1]
+    return pair(q1, q2, c, *polar(q1, q2, c), a=a)[1]
 
 
 def kernel_diag(q, a=1.0):
@@ -133,7 +131,7 @@ def recursion(q1, q2, rho, sin_theta, depth, sigma_w, sigma_b, a=1.0):
     w2, b2 = sigma_w**2, sigma_b**2
     nngp_kernel = ntk_kernel = np.sqrt(q1) * np.sqrt(q2) * rho
     for _ in range(depth):
-        k, k_dot = pair(q1, q2, rho, sin_theta, a=a)
+        k, k_dot = pair(q1, q2, nngp_kernel, rho, sin_theta, a=a)
         nngp_kernel = w2 * k + b2
         ntk_kernel = nngp_kernel + w2 * k_dot * ntk_kernel
         q1, q2 = (w2 * diagonal(q, a=a)[0] + b2 for q in (q1, q2))

@@ -35,15 +35,14 @@ JUMPS = "almost-everywhere"
 TARGET = "numpy"
 ENGINE = "mehler 0.1.0"
 BUDGET = 8  # largest error, in units in the last place of sqrt(K(q1, q1) K(q2, q2))
-SOURCE = "2a96f06e71a46d7c"
+SOURCE = "91e8b9afc51c8b07"
 
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
 
 
-def pair(q1, q2, rho, sin_theta, a=0.01):
-    """(K, K') of arrays that broadcast: variances, and cosine and sine of the angle."""
+def pair(q1, q2, c, rho, sin_theta, a=0.01):
+    """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
     norm = np.sqrt(q1) * np.sqrt(q2)
-    c = rho * norm
     base1 = a - 1.0
     product1 = ONE_OVER_2_PI * base1 * base1
     base2 = a + 1.0
@@ -106,13 +105,13 @@ def _angle(q1, q2, sigma):
 def kernel(q1, q2, c, a=0.01):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, *polar(q1, q2, c), a=a)[0]
+    return pair(q1, q2, c, *polar(q1, q2, c), a=a)[0]
 
 
 def kernel_dot(q1, q2, c, a=0.01):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, *polar(q1, q2, c), a=a)[1]
+    return pair(q1, q2, c, *polar(q1, q2, c), a=a)[1]
 
 
 def kernel_diag(q, a=0.01):
@@ -134,7 +133,7 @@ def recursion(q1, q2, rho, sin_theta, depth, sigma_w, sigma_b, a=0.01):
     w2, b2 = sigma_w**2, sigma_b**2
     nngp_kernel = ntk_kernel = np.sqrt(q1) * np.sqrt(q2) * rho
     for _ in range(depth):
-        k, k_dot = pair(q1, q2, rho, sin_theta, a=a)
+        k, k_dot = pair(q1, q2, nngp_kernel, rho, sin_theta, a=a)
         nngp_kernel = w2 * k + b2
         ntk_kernel = nngp_kernel + w2 * k_dot * ntk_kernel
         q1, q2 = (w2 * diagonal(q, a=a)[0] + b2 for q in (q1, q2))

@@ -34,14 +34,13 @@ JUMPS = "almost-everywhere"
 TARGET = "numpy"
 ENGINE = "mehler 0.1.0"
 BUDGET = 8  # largest error, in units in the last place of sqrt(K(q1, q1) K(q2, q2))
-SOURCE = "e28e55473c03d4d9"
+SOURCE = "455213e0077b00ff"
 
 
 
-def pair(q1, q2, rho, sin_theta):
-    """(K, K') of arrays that broadcast: variances, and cosine and sine of the angle."""
+def pair(q1, q2, c, rho, sin_theta):
+    """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
     norm = np.sqrt(q1) * np.sqrt(q2)
-    c = rho * norm
     det = sin_theta * sin_theta * norm * norm
     sum1 = q1 + q2 + 1.0
     sum2 = det + sum1
@@ -105,13 +104,13 @@ def _angle(q1, q2, sigma):
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, *polar(q1, q2, c))[0]
+    return pair(q1, q2, c, *polar(q1, q2, c))[0]
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, *polar(q1, q2, c))[1]
+    return pair(q1, q2, c, *polar(q1, q2, c))[1]
 
 
 def kernel_diag(q):
@@ -133,7 +132,7 @@ def recursion(q1, q2, rho, sin_theta, depth, sigma_w, sigma_b):
     w2, b2 = sigma_w**2, sigma_b**2
     nngp_kernel = ntk_kernel = np.sqrt(q1) * np.sqrt(q2) * rho
     for _ in range(depth):
-        k, k_dot = pair(q1, q2, rho, sin_theta)
+        k, k_dot = pair(q1, q2, nngp_kernel, rho, sin_theta)
         nngp_kernel = w2 * k + b2
         ntk_kernel = nngp_kernel + w2 * k_dot * ntk_kernel
         q1, q2 = (w2 * diagonal(q)[0] + b2 for q in (q1, q2))

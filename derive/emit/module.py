@@ -20,7 +20,7 @@ from mehler.derive.emit.program import Apply, Name, Node, Program, lower
 from mehler.derive.emit.templates import HELPERS, MODULE
 from mehler.derive.errors import EmitError
 from mehler.derive.special import Phi, Phi2
-from mehler.derive.stabilise import stabilise
+from mehler.derive.stabilise.stage import stabilise
 
 # Largest error allowed, in units in the last place of sqrt(K(q1, q1) K(q2, q2)), over 1e-6 <= q <= 1e6 and
 # all correlations where that is finite. Elementary formulas keep to a few units; a growing exponential
@@ -169,7 +169,7 @@ def _body(program: Program, like: str) -> str:
 
 def _shaped_names(program: Program, like: str) -> set[str]:
     """Names whose arrays have the full shape of the input `like`."""
-    shaped = {like, "sin_theta"}
+    shaped = {like, "c", "sin_theta"}
     for assignment in program.body:
         if _uses(assignment.value, shaped):
             shaped.add(assignment.name)

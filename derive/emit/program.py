@@ -13,7 +13,8 @@ from sympy.codegen.cfunctions import expm1
 
 from mehler.derive.errors import EmitError
 from mehler.derive.special import Phi, Phi2
-from mehler.derive.stabilise import OneMinusCos, StraightLine
+from mehler.derive.stabilise.code import StraightLine
+from mehler.derive.stabilise.rules import OneMinusCos
 
 # Enough for any binary format in use; targets round once, from here.
 CONSTANT_DIGITS = 40

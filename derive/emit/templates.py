@@ -27,8 +27,8 @@ SOURCE = "SOURCE-HASH"
 
 $constants
 $helpers
-def pair(q1, q2, rho, sin_theta$signature):
-    """(K, K') of arrays that broadcast: variances, and cosine and sine of the angle."""
+def pair(q1, q2, c, rho, sin_theta$signature):
+    """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
 $pair
 
 
@@ -83,13 +83,13 @@ def _angle(q1, q2, sigma):
 def kernel(q1, q2, c$signature):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, *polar(q1, q2, c)$keywords)[0]
+    return pair(q1, q2, c, *polar(q1, q2, c)$keywords)[0]
 
 
 def kernel_dot(q1, q2, c$signature):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, *polar(q1, q2, c)$keywords)[1]
+    return pair(q1, q2, c, *polar(q1, q2, c)$keywords)[1]
 
 
 def kernel_diag(q$signature):
@@ -111,7 +111,7 @@ def recursion(q1, q2, rho, sin_theta, depth, sigma_w, sigma_b$signature):
     w2, b2 = sigma_w**2, sigma_b**2
     nngp_kernel = ntk_kernel = np.sqrt(q1) * np.sqrt(q2) * rho
     for _ in range(depth):
-        k, k_dot = pair(q1, q2, rho, sin_theta$keywords)
+        k, k_dot = pair(q1, q2, nngp_kernel, rho, sin_theta$keywords)
         nngp_kernel = w2 * k + b2
         ntk_kernel = nngp_kernel + w2 * k_dot * ntk_kernel
         q1, q2 = (w2 * diagonal(q$keywords)[0] + b2 for q in (q1, q2))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mehler.derive.emit.program import OPERATIONS, Apply, Constant, Name, Node, constant_name, lower
 from mehler.derive.errors import EmitError
 from mehler.derive.special import Phi
-from mehler.derive.stabilise import StraightLine
+from mehler.derive.stabilise.code import StraightLine
 from mehler.derive.symbols import q1, q2
 
 R = sp.Rational
