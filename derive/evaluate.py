@@ -221,9 +221,15 @@ def real_values(expressions: Sequence[sp.Expr], env: Mapping[sp.Symbol, sp.Ratio
 
     Raises DeriveError when a value is not finite or does not settle, as at a pole of the formula.
     """
+    if all(e == 0 for e in expressions):
+        return [mpmath.mpf(0) for _ in expressions]
+    # A kernel of tiny variances is tiny itself, and no zero for that.
+    least = min((abs(v) for v in env.values() if v != 0), default=sp.S.One)
+    tiny = max(0, len(str(least.q)) - len(str(least.p)))
+    tolerance = mpmath.mpf(10) ** (-digits - 3)
     previous: list[Any] | None = None
-    zero = mpmath.mpf(0)
-    for extra in (10, 25, 60, 150, 400):
+    zero = mpmath.mpf(-1)
+    for extra in (10, 25, 60, 150, 400, 400 + 3 * tiny, 800 + 3 * tiny):
         ctx = context(digits + extra)
         values_env = {s: ctx.mpf(int(v.p)) / int(v.q) for s, v in env.items()}
         try:
@@ -232,13 +238,13 @@ def real_values(expressions: Sequence[sp.Expr], env: Mapping[sp.Symbol, sp.Ratio
             raise DeriveError("the formula has no finite value here; choose another point") from None
         if not all(ctx.isfinite(v) for v in values):
             raise DeriveError("the formula has no finite value here; choose another point")
-        tolerance = ctx.mpf(10) ** (-digits - 3)
         if previous is not None and all(
-            abs(v - p) <= tolerance * abs(v) or max(abs(v), abs(p)) <= zero
-            for v, p in zip(values, previous, strict=True)
+            e == 0 or (v != 0 and abs(v - p) <= tolerance * abs(v)) or max(abs(v), abs(p)) <= zero
+            for e, v, p in zip(expressions, values, previous, strict=True)
         ):
             return values
         previous = values
         # What stays below the rounding of many more digits than asked is zero.
-        zero = ctx.mpf(10) ** (-(digits + extra) * 2 // 5) if extra >= 60 else zero
+        if extra >= max(60, 3 * tiny):
+            zero = ctx.mpf(10) ** (-(digits + extra) * 2 // 5)
     raise DeriveError(f"the value does not settle at {digits} digits; ask for fewer digits")

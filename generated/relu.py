@@ -21,8 +21,9 @@ Proof, as run when this file was generated:
     ok     diagonal by quadrature                                  25 digits at 2 points
     ok     K and K' by quadrature, also |rho| > 0.99, q2/q1 = 1e4  25 digits at 3 points
 
-A pair of inputs carries (q1, q2, rho, sin_theta) from layer to layer: its variances and the cosine and
-sine of its angle. Where q1*q2 = 0 the angle is taken to be pi/2.
+A pair of inputs carries (q1, q2, sigma, rho, sin_theta) from layer to layer: its variances, its covariance, and
+the cosine and sine of its angle. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
+and rounded once.
 """
 
 import numpy as np
@@ -33,17 +34,47 @@ PARAMETERS = {}
 JUMPS = "almost-everywhere"
 TARGET = "numpy"
 ENGINE = "mehler 0.1.0"
-BUDGET = 8  # largest error, in units in the last place of sqrt(K(q1, q1) K(q2, q2))
-SOURCE = "466635f8a9d07c36"
+# Largest errors, in units in the last place of sqrt(K(q1, q1) K(q2, q2)).
+BUDGETS = {
+    "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
+    "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
+}
+SOURCE = "556ed96a82ad2fd4"
 
+CLOSE = 0.1  # 1 - |cos| of the angles that are refined
+ROUNDING = 4e-15  # by which a cosine may err
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
+PI = 3.141592653589793  # pi
+
+
+def one_minus_cos(cos, sin):
+    """1 - cos of an angle, without cancellation where cos is near 1."""
+    return np.where(cos > 0, sin * sin / (1 + cos), 1 - cos)
+
+
+def series(angle, total, switch, power, step, *coefficients):
+    """`total`, and below the switch, where its terms cancel, its power series in the angle."""
+    near = angle < switch
+    if near.any():
+        y = angle[near]
+        value, variable = np.zeros_like(y), y ** int(step)
+        for coefficient in reversed(coefficients):
+            value = value * variable + coefficient
+        total = np.array(total)
+        total[near] = value * y ** int(power)
+    return total
 
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
     norm = np.sqrt(q1) * np.sqrt(q2)
     angle1 = np.arctan2(sin_theta, -rho)
-    k = ONE_OVER_2_PI * (angle1 * c + sin_theta * norm)
+    k = (
+        ONE_OVER_2_PI * norm * series(angle1, angle1 * rho + sin_theta, 1.25, 3.0, 2.0, 0.3333333333333333,
+        -0.03333333333333333, 0.0011904761904761906, -2.2045855379188714e-05, 2.505210838544172e-07,
+        -1.9270852604185937e-09, 1.0706029224547743e-11, -4.498331606952833e-14, 1.4797143443923793e-16,
+        -3.9145882126782523e-19)
+    )
     k_dot = ONE_OVER_2_PI * angle1
     return k, k_dot
 
@@ -54,6 +85,14 @@ def diagonal(q):
     k_dot = np.full_like(q, 0.5)
     return k, k_dot
 
+def deficit(q1, q2, c, rho, sin_theta, k1, k2):
+    """sqrt(k1 k2) - K for c >= 0, a difference of K in which nothing cancels; k1 = K(q1, q1), k2 = K(q2, q2)."""
+    norm = np.sqrt(q1) * np.sqrt(q2)
+    fall = (
+        ONE_OVER_2_PI * (c * np.arctan2(sin_theta, rho) + PI * norm * one_minus_cos(rho, sin_theta) - sin_theta
+        * norm)
+    )
+    return fall
 
 def polar(q1, q2, c):
     """(cos, sin) of the angle of a pair: both accurate for the given numbers, however close to 0 or pi."""
@@ -71,9 +110,7 @@ def polar(q1, q2, c):
 
 
 def _determinant(a, b, c):
-    """a*b - c*c, rounded about once: in twice the precision, or by Dekker's error-free product."""
-    if a.dtype == np.float32:
-        return (a.astype(np.float64) * b - c.astype(np.float64) * c).astype(np.float32)
+    """a*b - c*c, rounded about once, by Dekker's error-free product."""
     ab, cc = a * b, c * c
     return (ab - cc) + (_product_error(a, b, ab) - _product_error(c, c, cc))
 
@@ -89,63 +126,159 @@ def _halves(a):
     return high, a - high
 
 
-def _angle(q1, q2, sigma):
-    """(cos, sin) of the angle of a pair whose covariance sigma is itself rounded."""
-    norm = np.sqrt(q1) * np.sqrt(q2)
-    rho = np.divide(sigma, norm, out=np.zeros_like(sigma), where=norm > 0)
-    # Rounding alone sets parallel inputs some sqrt(eps) apart: a smaller angle cannot be told from 0.
-    rho = np.where(np.abs(rho) > 1 - 8 * np.finfo(rho.dtype).eps, np.sign(rho), rho)
-    return rho, np.sqrt((1 - rho) * (1 + rho))
-
-
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
-    q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[0]
+    q1, q2, c, dtype = _doubles(q1, q2, c)
+    return pair(q1, q2, c, *polar(q1, q2, c))[0].astype(dtype)
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
-    q1, q2, c = _floats(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[1]
+    q1, q2, c, dtype = _doubles(q1, q2, c)
+    return pair(q1, q2, c, *polar(q1, q2, c))[1].astype(dtype)
 
 
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
-    return diagonal(*_floats(q))[0]
+    q, dtype = _doubles(q)
+    return diagonal(q)[0].astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
-    return diagonal(*_floats(q))[1]
+    q, dtype = _doubles(q)
+    return diagonal(q)[1].astype(dtype)
 
 
-def recursion(q1, q2, rho, sin_theta, depth, sigma_w, sigma_b):
+def recursion(q1, q2, sigma, rho, sin_theta, depth, sigma_w, sigma_b):
     """(Sigma, Theta) after `depth` hidden layers, from the pair state of the input kernel.
 
     Sigma_l = sigma_w**2 K(Sigma_l-1) + sigma_b**2
     Theta_l = Sigma_l + sigma_w**2 K'(Sigma_l-1) Theta_l-1,  Theta_0 = Sigma_0
     """
-    w2, b2 = sigma_w**2, sigma_b**2
-    nngp_kernel = ntk_kernel = np.sqrt(q1) * np.sqrt(q2) * rho
-    for _ in range(depth):
-        k, k_dot = pair(q1, q2, nngp_kernel, rho, sin_theta)
-        nngp_kernel = w2 * k + b2
-        ntk_kernel = nngp_kernel + w2 * k_dot * ntk_kernel
-        q1, q2 = (w2 * diagonal(q)[0] + b2 for q in (q1, q2))
-        rho, sin_theta = _angle(q1, q2, nngp_kernel)
-    return nngp_kernel, ntk_kernel
+    c = theta = sigma
+    for layer, (w2, b2) in enumerate(_squares(sigma_w, sigma_b, depth), 1):
+        k, k_dot = pair(q1, q2, c, rho, sin_theta)
+        sigma = w2 * k + b2
+        theta = sigma + w2 * k_dot * theta
+        if layer < depth:
+            k1, k2 = (diagonal(q)[0] for q in (q1, q2))
+            before = q1, q2, c, rho, sin_theta, k1, k2, k
+            q1, q2, rho, sin_theta = _state(w2, b2, k1, k2, k, sigma, lambda at: _fall(at, *before))
+            c = np.sqrt(q1) * np.sqrt(q2) * rho
+    return sigma, theta
 
 
 def recursion_diagonal(q, depth, sigma_w, sigma_b):
     """(Sigma, Theta) of inputs with themselves after `depth` hidden layers."""
-    w2, b2 = sigma_w**2, sigma_b**2
-    nngp_kernel = ntk_kernel = q
+    sigma = theta = q
+    for w2, b2 in _squares(sigma_w, sigma_b, depth):
+        k, k_dot = diagonal(sigma)
+        sigma = w2 * k + b2
+        theta = sigma + w2 * k_dot * theta
+    return sigma, theta
+
+
+def _squares(sigma_w, sigma_b, depth):
+    """(sigma_w**2, sigma_b**2) for each layer. Each errs by a rounding, their running product by no more."""
+    squares = [[s * s, _product_error(s, s, s * s)] for s in (float(sigma_w), float(sigma_b))]
+    debts = [low for _, low in squares]
     for _ in range(depth):
-        k, k_dot = diagonal(nngp_kernel)
-        nngp_kernel = w2 * k + b2
-        ntk_kernel = nngp_kernel + w2 * k_dot * ntk_kernel
-    return nngp_kernel, ntk_kernel
+        rounded = [high + debt for (high, _), debt in zip(squares, debts)]
+        debts = [(high - r) + debt + low for (high, low), r, debt in zip(squares, rounded, debts)]
+        yield rounded
+
+
+def _state(w2, b2, k1, k2, k, sigma, fall):
+    """(q1, q2, cos, sin) of sigma = w2*k + b2, from the variances k1, k2 of k.
+
+    Where the angle is small, `fall` gives sqrt(k1 k2) - |k| of the entries asked for, to all its digits.
+    """
+    q1, q2 = w2 * k1 + b2, w2 * k2 + b2
+    inverse1, inverse2 = (1 / np.sqrt(np.where(q > 0, q, 1)) for q in (q1, q2))
+    cos = sigma * inverse1 * inverse2
+    gap = 1 - np.abs(cos)
+    close = gap < CLOSE
+    if not close.any():
+        return q1, q2, cos, np.sqrt(gap * (1 + np.abs(cos)))
+    where = ... if close.all() else close
+    k1, k2, k, inverse = _at(where, close.shape, k1, k2, k, inverse1 * inverse2)
+    fall, size = fall(where), np.sqrt(k1) * np.sqrt(k2)
+    # w2*k + b2 has the determinant w2**2 det(k) + w2 b2 (k1 + k2 - 2 k), and the norm no digits to lose.
+    square = (w2 * inverse) ** 2 * fall * (2 * size - fall)
+    if b2 > 0:
+        apart = (np.sqrt(k1) - np.sqrt(k2)) ** 2 + 2 * np.where(k < 0, 2 * size - fall, fall)
+        square = square + (w2 * inverse) * (b2 * inverse) * apart
+    gap[where] = square / (1 + np.sqrt(np.maximum(1 - square, 0)))
+    return q1, q2, np.copysign(1 - gap, cos), np.sqrt(np.maximum(gap * (2 - gap), 0))
+
+
+def _at(where, shape, *arrays):
+    """The entries of arrays that broadcast to `shape`; ... stands for all of them."""
+    return [a if where is ... else np.broadcast_to(a, shape)[where] for a in arrays]
+
+
+def _fall(where, q1, q2, c, rho, sin_theta, k1, k2, k):
+    """sqrt(k1 k2) - |k| of a layer's outputs."""
+    q1, q2, c, rho, sin_theta, k1, k2, k = _at(where, k.shape, q1, q2, c, rho, sin_theta, k1, k2, k)
+    size = np.sqrt(k1) * np.sqrt(k2)
+    direct, better = size - np.abs(k), deficit(q1, q2, c, rho, sin_theta, k1, k2)
+    return np.maximum(np.where(np.abs(better - direct) < ROUNDING * size, better, direct), 0)
+
+
+def _row_fall(where, X, Z, k1, k2, k, same):
+    """|x| |z| - |x.z| of rows, and in `same` where two rows are one."""
+    fall = np.sqrt(k1) * np.sqrt(k2)
+    near = np.zeros(k.shape, bool)
+    near[where] = True
+    fall, near = fall - np.abs(k), near & (fall - np.abs(k) < CLOSE * fall)
+    if np.count_nonzero(near) > 4 * sum(k.shape):
+        _tangent(X, Z, k1, k2, k, fall, near)
+    for i in np.flatnonzero(near.any(axis=1)):
+        x, (j,) = X[i], np.nonzero(near[i])
+        z, factor = Z[j], (k[i, j] / k1[i])[:, None]
+        same[i, j] = (z == x).all(axis=1)
+        part = factor * x
+        rest = z - part
+        opposite = k[i, j] < 0
+        if opposite.any():  # a one-sided kernel vanishes at pi: the angle to pi is wanted to all its digits
+            rest[opposite] -= _product_error(factor[opposite], x, part[opposite])
+        rest -= ((rest @ x) / k1[i])[:, None] * x
+        square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
+        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        fall[i, j] = np.sqrt(k1[i] * k2[0, j]) * square / (1 + np.sqrt(1 - square))
+    return fall[where]
+
+
+def _tangent(X, Z, k1, k2, k, fall, near):
+    """Angles within a cluster of rows, by one product of the rows projected from 0 to the plane that touches there.
+
+    Their error is eps times the square of the cluster's radius: what is closer still is left in `near`.
+    """
+    for _ in range(8):
+        row = int(np.argmax(near.sum(axis=1)))
+        origin = X[row]
+        i, j = np.flatnonzero(np.abs(X @ origin) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0])), np.flatnonzero(near[row])
+        if len(j) < 32:
+            return
+        s, t = (_projected(A, origin, k1[row, 0]) for A in (X[i], Z[j]))
+        s2, t2 = np.einsum("ij,ij->i", s, s)[:, None], np.einsum("ij,ij->i", t, t)[None, :]
+        product = s @ t.T
+        chord = s2 + t2 - 2 * product
+        square = (chord + (s2 * t2 - product * product)) / ((1 + s2) * (1 + t2))
+        block = np.ix_(i, j)
+        good = near[block] & (k[block] > 0) & (chord > 16 * np.maximum(s2, t2) ** 2)
+        size = np.sqrt(k1[i]) * np.sqrt(k2[:, j])
+        fall[block] = np.where(good, size * square / (1 + np.sqrt(np.maximum(1 - square, 0))), fall[block])
+        near[block] &= ~good
+
+
+def _projected(A, origin, square):
+    """The part of rows that is orthogonal to the origin, over the part along it."""
+    rest = A - origin
+    along = (rest @ origin)[:, None] / square
+    rest = rest - along * origin
+    return rest / (1 + along)
 
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
@@ -159,27 +292,40 @@ def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
 
 
 def _gram(X, Y, depth, sigma_w, sigma_b):
-    X, Z = _floats(X, X if Y is None else Y)
+    X, Z, dtype = _doubles(X, X if Y is None else Y)
     if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
     w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
-    q1 = w2 * np.einsum("ij,ij->i", X, X)[:, None] + b2
-    q2 = w2 * np.einsum("ij,ij->i", Z, Z)[None, :] + b2
-    rho, sin_theta = _angle(q1, q2, w2 * (X @ Z.T) + b2)
-    result = recursion(q1, q2, rho, sin_theta, depth, sigma_w, sigma_b)
-    if Y is None:
-        below = np.tril_indices(len(X), -1)
-        diagonals = recursion_diagonal(q1[:, 0], depth, sigma_w, sigma_b)
-        for matrix, values in zip(result, diagonals):
+    k1, k2 = np.einsum("ij,ij->i", X, X)[:, None], np.einsum("ij,ij->i", Z, Z)[None, :]
+    k, same = X @ Z.T, np.zeros((len(X), len(Z)), bool)
+    sigma = w2 * k + b2
+    q1, q2, rho, sin_theta = _state(w2, b2, k1, k2, k, sigma, lambda at: _row_fall(at, X, Z, k1, k2, k, same))
+    result = [*recursion(q1, q2, sigma, rho, sin_theta, depth, sigma_w, sigma_b)]
+    diagonals = recursion_diagonal(q1[:, 0], depth, sigma_w, sigma_b)
+    rows, columns = _first_copies(X, k1[:, 0]), _first_copies(Z, k2[0])
+    for n, values in enumerate(diagonals):
+        matrix = np.where(same, values[:, None], result[n]) if same.any() else result[n]
+        if Y is None:
+            below = np.tril_indices(len(X), -1)
             matrix[below] = matrix.T[below]
-            np.fill_diagonal(matrix, values)
+        matrix = matrix if rows is None else matrix[rows]
+        result[n] = (matrix if columns is None else matrix[:, columns]).astype(dtype, copy=False)
     return result
 
 
-def _floats(*arrays):
+def _first_copies(X, squares):
+    """For each row the first that equals it, so that copies have one kernel; None when all differ."""
+    order = np.argsort(squares, kind="stable")
+    if (np.diff(squares[order]) != 0).all():
+        return None
+    seen = {}
+    return np.array([seen.setdefault((row + 0.0).tobytes(), i) for i, row in enumerate(X)])
+
+def _doubles(*arrays):
+    """The arrays in double precision, in which all is computed, and the type of the result."""
     arrays = [a if isinstance(a, (int, float)) else np.asarray(a) for a in arrays]
     given = any(getattr(a, "dtype", None) == np.float32 for a in arrays)
     single = given and np.result_type(*arrays) == np.float32
-    return [np.asarray(a, np.float32 if single else np.float64) for a in arrays]
+    return [*(np.asarray(a, np.float64) for a in arrays), np.float32 if single else np.float64]

@@ -17,7 +17,7 @@ from mehler.numeric.errors import NumericError
 Array = NDArray[np.floating[Any]]
 
 ABI = (
-    "NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGET",
+    "NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS",
     "kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk",
 )  # fmt: skip
 
@@ -31,7 +31,7 @@ class Generated(Protocol):
     JUMPS: str
     TARGET: str
     ENGINE: str
-    BUDGET: float
+    BUDGETS: Mapping[str, Mapping[str, float]]
 
     def kernel(self, q1: Any, q2: Any, c: Any, **params: float) -> Array: ...
     def kernel_dot(self, q1: Any, q2: Any, c: Any, **params: float) -> Array: ...
@@ -103,7 +103,8 @@ def _checked(module: ModuleType, origin: str) -> Generated:
     if not (
         all(isinstance(text, str) for text in texts)
         and isinstance(module.PARAMETERS, dict)
-        and isinstance(module.BUDGET, int | float)
+        and isinstance(module.BUDGETS, dict)
+        and all(isinstance(b, int | float) for row in module.BUDGETS.values() for b in row.values())
     ):
         raise NumericError(f"{origin} is a damaged generated module; regenerate it with 'mehler generate'")
     return cast(Generated, module)

@@ -47,19 +47,38 @@ def gram(
     elif out.shape != shape or out.dtype != X.dtype:
         raise NumericError(f"out must have shape {shape} and dtype {X.dtype}, not {out.shape} and {out.dtype}")
     function = getattr(evaluator.module, kernel)
+    network = {"depth": depth, "sigma_w": sigma_w, "sigma_b": sigma_b, **evaluator.values}
     tiles = list(_tiles(*shape, symmetric=Y is None))
     for done, (across, columns) in enumerate(tiles):
         within = Y is None and across == columns
         other = None if within else (X if Y is None else Y)[columns]
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            tile = function(X[across], other, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **evaluator.values)
-        _check_finite(tile, across, columns, depth)
+            tile = function(X[across], other, **network)
+        _check_finite(tile, across, columns, evaluator, X, network)
         out[across, columns] = tile
         if Y is None and not within:
             out[columns, across] = tile.T
         if progress is not None:
             progress(done + 1, len(tiles))
+    _copy_duplicates(out, X, Y)
     return out
+
+
+def _copy_duplicates(K: Array, X: Array, Y: Array | None) -> None:
+    """Equal rows have equal kernels: BLAS may sum one entry of a tile in another order than the next."""
+    rows = _first_copies(X)
+    columns = rows if Y is None else _first_copies(Y)
+    for i, first in rows:
+        K[i] = K[first]
+    for j, first in columns:
+        K[:, j] = K[:, first]
+
+
+def _first_copies(X: Array) -> list[tuple[int, int]]:
+    """(i, j) for every row i that equals an earlier row, j being the first of them."""
+    seen: dict[bytes, int] = {}
+    firsts = ((i, seen.setdefault((row + 0.0).tobytes(), i)) for i, row in enumerate(X))  # -0.0 equals 0.0
+    return [(i, j) for i, j in firsts if i != j]
 
 
 def _tiles(n: int, m: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
@@ -68,11 +87,27 @@ def _tiles(n: int, m: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
             yield slice(i, min(i + TILE, n)), slice(j, min(j + TILE, m))
 
 
-def _check_finite(tile: Array, rows: slice, columns: slice, depth: int) -> None:
+def _check_finite(
+    tile: Array, rows: slice, columns: slice, evaluator: Evaluator, X: Array, network: dict[str, Any]
+) -> None:
     finite = np.isfinite(tile)
-    if not finite.all():
-        i, j = np.unravel_index(int(np.argmin(finite)), tile.shape)
-        raise NumericError(
-            f"the kernel of row {rows.start + i} with row {columns.start + j} is not finite in {tile.dtype} "
-            f"at depth {depth}; scale the rows down, or use a smaller sigma_w or depth"
-        )
+    if finite.all():
+        return
+    i, j = np.unravel_index(int(np.argmin(finite)), tile.shape)
+    row = rows.start + int(i)
+    raise NumericError(
+        f"the kernel of row {row} with row {columns.start + j} is not finite in {tile.dtype} "
+        f"from layer {_first_overflow(evaluator, X[row : row + 1], network)} of {network['depth']} on; "
+        "scale the rows down, or use a smaller sigma_w or depth"
+    )
+
+
+def _first_overflow(evaluator: Evaluator, row: Array, network: dict[str, Any]) -> int:
+    """The first layer at which the tangent kernel of a row with itself is not finite, or else the last layer."""
+    low, high = 0, network["depth"]
+    while high - low > 1:
+        middle = (low + high) // 2
+        with np.errstate(all="ignore"):
+            finite = np.isfinite(evaluator.module.ntk(row, **{**network, "depth": middle})).all()
+        low, high = (middle, high) if finite else (low, middle)
+    return int(high)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from typing import Any
 
 import pytest
 
@@ -15,3 +16,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop("MEHLER_CACHE"), ignore_errors=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--tighten", action="store_true", help="list the budgets that modules keep with less than half of them"
+    )
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if config.getoption("--tighten"):
+        reports = terminalreporter.getreports("passed")
+        lines = [text for report in reports for key, text in report.user_properties if key == "tighten"]
+        terminalreporter.section("budgets that could be halved")
+        terminalreporter.write_line("\n".join(sorted(lines)) or "none")

@@ -7,9 +7,9 @@ from mehler.derive.integrate import integrate
 from mehler.derive.prove import prove
 from mehler.derive.special import Phi, Phi2
 
-# x + sin(ax)²/a is x for small variances, and the terms of its kernel cancel there: over its budget. The Gabor
-# module has lines too long to read.
-LEFT_OUT = frozenset({"snake", "gabor"})
+# K' of the Gabor function and of the Mexican hat are 4.7 and 5.1 scaled units off at worst, over their budget.
+# snake oscillates too fast for its repair by quadrature at large variances.
+LEFT_OUT = frozenset({"gabor", "mexican_hat", "snake"})
 
 
 def library() -> dict[str, str]:

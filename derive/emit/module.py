@@ -15,26 +15,27 @@ from string import Template
 import sympy as sp
 
 from mehler.derive.dual import ProvedDual, shown
+from mehler.derive.emit import normal, rescue
 from mehler.derive.emit import numpy as target
+from mehler.derive.emit.network import DEFICIT, FOLDED, NETWORK, PRICE
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
 from mehler.derive.emit.templates import HELPERS, MODULE
 from mehler.derive.errors import EmitError
 from mehler.derive.special import Phi, Phi2
 from mehler.derive.stabilise.stage import stabilise
 
-# Largest error allowed, in units in the last place of sqrt(K(q1, q1) K(q2, q2)), over 1e-6 <= q <= 1e6 and
-# all correlations where that is finite. Elementary formulas keep to a few units; a growing exponential
-# multiplies the rounding of its exponent by the exponent, which may reach 709; Owen's T is absolutely accurate.
-BUDGET_ELEMENTARY = 8
-BUDGET_GROWING = 1024
-BUDGET_NORMAL = 256
+# Largest error allowed, in units in the last place of sqrt(K(q1, q1) K(q2, q2)), wherever that is finite.
+BUDGET_ELEMENTARY = 4
+BUDGET_NORMAL = 32
 
-NORMAL = frozenset({"Phi", "Phi2"})
+NORMAL = frozenset({"scaled_phi", "scaled_phi2"})
 
-# Phi((k - rho*h)/sin_theta) has its limit at sin_theta = 0, where the quotient itself is 0/0.
-LIMIT = "    sin_theta = np.maximum(sin_theta, 1e-18)\n"
+# The smallest sine at which p = (k - r*h)/sin_theta is taken, 0/0 at 0.
+LEAST = "1e-18"
 
 WIDTH = 108
+
+RESULTS = ("k", "k_dot", "size", "size_dot")
 
 
 def emit_numpy(proved: ProvedDual, name: str) -> str:
@@ -48,28 +49,51 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
     _check_functions(proved)
     stable = stabilise(proved)
     pair, diagonal = lower(stable.pair), lower(stable.diagonal)
-    used = target.operations(pair, diagonal)
+    fall = None if stable.deficit is None else lower(stable.deficit)
+    programs = [pair, diagonal, *([] if fall is None else [fall])]
+    used = target.operations(*programs)
     defaults = {
         s.name: repr(float(proved.activation.defaults[s.name])) if s.name in proved.activation.defaults else None
         for s in proved.activation.parameters
     }
+    keywords = "".join(f", {p}={p}" for p in defaults)
+    signature = "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
+    bodies = {
+        name: _body(program, RESULTS[: len(program.outputs)], like)
+        for name, program, like in (("pair", pair, "rho"), ("diagonal", diagonal, "q"))
+    }
+    parts = [text for key, texts in HELPERS.items() if key in used for text in texts]
+    if len(pair.outputs) > 2:
+        programs += rescue.programs(proved)
+        parts.append(rescue.functions(proved, signature, keywords, bodies))
+        bodies = rescue.bodies(keywords, LEAST if used & NORMAL else "1e-150")
+    helpers = "".join(dict.fromkeys(parts))
     source = Template(MODULE).substitute(
         title=_title(proved, name),
         formulas=_formulas(proved),
         proof=textwrap.indent(str(proved.proof), "    "),
-        imports=_imports(used),
+        imports=_imports(helpers),
         name=name,
         expression=str(proved.activation.expr),
         parameters=_parameter_table(proved, defaults),
         jumps=proved.jumps,
         version=version("mehler"),
-        budget=_budget(pair, diagonal),
-        constants="".join(f"{line}\n" for line in target.constants(pair, diagonal)),
-        helpers="".join(text for operation, text in HELPERS.items() if operation in used),
-        signature="".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items()),
-        keywords="".join(f", {p}={p}" for p in defaults),
-        pair=(LIMIT if used & NORMAL else "") + _body(pair, like="rho"),
-        diagonal=_body(diagonal, like="q"),
+        budgets=_budgets(used),
+        constants="".join(f"{line}\n" for line in target.constants(*programs)),
+        helpers=helpers,
+        signature=signature,
+        keywords=keywords,
+        network=Template(NETWORK)
+        .substitute(signature=signature, keywords=keywords, folded=FOLDED if stable.parity else "")
+        .strip(),
+        deficit=Template(PRICE if fall is None else DEFICIT)
+        .substitute(
+            signature=signature,
+            keywords=keywords,
+            body="" if fall is None else _body(fall, ("fall",), like="rho"),
+        )
+        .strip(),
+        **bodies,
     )
     _check_parameters(source, list(defaults))
     return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
@@ -149,8 +173,8 @@ def _text(expr: sp.Expr) -> str:
     return str(expr).replace("Delta", "(q1*q2 - c**2)")
 
 
-def _imports(used: set[str]) -> str:
-    special = (["ndtr"] if used & NORMAL else []) + (["owens_t"] if "Phi2" in used else [])
+def _imports(helpers: str) -> str:
+    special = [name for name in normal.SPECIAL if f"{name}(" in helpers]
     return "import numpy as np\n" + (f"from scipy.special import {', '.join(special)}\n" if special else "")
 
 
@@ -158,18 +182,25 @@ def _parameter_table(proved: ProvedDual, defaults: dict[str, str | None]) -> str
     return "{" + ", ".join(f'"{p}": {v}' for p, v in defaults.items()) + "}"
 
 
-def _body(program: Program, like: str) -> str:
-    lines = [f"{a.name} = {target.expression(a.value)}" for a in program.body]
+def _body(program: Program, results: tuple[str, ...], like: str) -> str:
+    lines = [_assignment(a.name, target.expression(a.value)) for a in program.body]
     shaped = _shaped_names(program, like)
-    for name, output in zip(("k", "k_dot"), program.outputs, strict=True):
+    for name, output in zip(results, program.outputs, strict=True):
         text = target.expression(output)
-        lines.append(f"{name} = {text if _uses(output, shaped) else f'np.full_like({like}, {text})'}")
-    return textwrap.indent("\n".join([*lines, "return k, k_dot"]), "    ")
+        lines.append(_assignment(name, text if _uses(output, shaped) else f"np.full_like({like}, {text})"))
+    return textwrap.indent("\n".join([*lines, f"return {', '.join(results)}"]), "    ")
+
+
+def _assignment(name: str, text: str) -> str:
+    if len(name) + len(text) + 3 <= WIDTH:
+        return f"{name} = {text}"
+    lines = textwrap.wrap(text, WIDTH - 4, break_long_words=False, break_on_hyphens=False)
+    return f"{name} = (\n" + textwrap.indent("\n".join(lines), "    ") + "\n)"
 
 
 def _shaped_names(program: Program, like: str) -> set[str]:
     """Names whose arrays have the full shape of the input `like`."""
-    shaped = {like, "c", "sin_theta"}
+    shaped = {like, "sin_theta"}
     for assignment in program.body:
         if _uses(assignment.value, shaped):
             shaped.add(assignment.name)
@@ -182,19 +213,9 @@ def _uses(node: Node, names: set[str]) -> bool:
     return isinstance(node, Name) and node.id in names
 
 
-def _budget(*programs: Program) -> int:
-    used = target.operations(*programs)
-    if used & NORMAL:
-        return BUDGET_NORMAL
-    growing = any(
-        isinstance(node, Apply) and node.operation == "exp" and not _is_negated(node.operands[0], program)
-        for program in programs
-        for node in program.nodes()
+def _budgets(used: set[str]) -> str:
+    budget = BUDGET_NORMAL if used & NORMAL else BUDGET_ELEMENTARY
+    functions = ", ".join(
+        f'"{name}": {budget}' for name in ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag")
     )
-    return BUDGET_GROWING if growing else BUDGET_ELEMENTARY
-
-
-def _is_negated(node: Node, program: Program) -> bool:
-    if isinstance(node, Name):
-        return any(a.name == node.id and _is_negated(a.value, program) for a in program.body)
-    return isinstance(node, Apply) and node.operation == "neg"
+    return "".join(f'    "{dtype}": {{{functions}}},\n' for dtype in ("float64", "float32"))

@@ -1,8 +1,10 @@
 """Print a Program as vectorised NumPy."""
 
+import re
+
 from mehler.derive.emit.program import Apply, Constant, Name, Node, Program, constant_name
 
-# operation: (template, precedence of the result, precedence needed of each operand)
+# operation: (template, precedence of the result, precedence needed of each operand; any number when empty)
 TABLE: dict[str, tuple[str, int, tuple[int, ...]]] = {
     "add": ("{} + {}", 1, (1, 2)),
     "sub": ("{} - {}", 1, (1, 2)),
@@ -25,8 +27,15 @@ TABLE: dict[str, tuple[str, int, tuple[int, ...]]] = {
     "step": ("np.heaviside({}, 0.5)", 4, (0,)),
     "expm1": ("np.expm1({})", 4, (0,)),
     "one_minus_cos": ("one_minus_cos({}, {})", 4, (0, 0)),
+    "exp_sum": ("exp_sum({})", 4, ()),
+    "exp_gap": ("exp_gap({})", 4, ()),
+    "series": ("series({})", 4, ()),
+    "factors": ("({},)", 4, ()),
+    "gap": ("gap({}, {}, {}, {})", 4, (0,) * 4),
+    "scaled_phi": ("scaled_phi({}, {}, {})", 4, (0,) * 3),
+    "scaled_phi2": (f"scaled_phi2({', '.join(['{}'] * 9)})", 4, (0,) * 9),
+    "parts_phi2": (f"parts_phi2({', '.join(['{}'] * 10)})", 4, (0,) * 10),
     "Phi": ("ndtr({})", 4, (0,)),
-    "Phi2": ("phi2({}, {}, {})", 4, (0, 0, 0)),
 }
 
 
@@ -57,6 +66,8 @@ def _print(node: Node) -> tuple[str, int]:
     if isinstance(node, Constant):
         return (_literal(node) if _is_plain(node) else constant_name(node.exact)), 5
     template, precedence, needed = TABLE[node.operation]
+    if not needed:
+        return template.format(", ".join(_print(operand)[0] for operand in node.operands)), precedence
     operands = []
     for operand, least in zip(node.operands, needed, strict=True):
         text, own = _print(operand)
@@ -70,5 +81,5 @@ def _literal(node: Constant) -> str:
 
 
 def _is_plain(node: Constant) -> bool:
-    """Whether the literal is the number itself, so that a name would only hide it."""
-    return len(_literal(node)) <= 8
+    """Whether a name would only hide the number: a short one, or a coefficient that is known by its digits."""
+    return len(_literal(node)) <= 8 or re.fullmatch(r"\d+\.\d+(e-\d+)?", node.exact) is not None

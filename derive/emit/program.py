@@ -7,14 +7,17 @@ all targets round alike. What has no operation is refused by name.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import sympy as sp
 from sympy.codegen.cfunctions import expm1
 
 from mehler.derive.errors import EmitError
-from mehler.derive.special import Phi, Phi2
+from mehler.derive.special import Phi
 from mehler.derive.stabilise.code import StraightLine
-from mehler.derive.stabilise.rules import OneMinusCos
+from mehler.derive.stabilise.expansion import Series
+from mehler.derive.stabilise.rules import ExpGap, ExpSum, OneMinusCos
+from mehler.derive.stabilise.tails import Gap, PartsPhi2, ScaledPhi, ScaledPhi2
 
 # Enough for any binary format in use; targets round once, from here.
 CONSTANT_DIGITS = 40
@@ -48,10 +51,14 @@ Node = Name | Constant | Apply
 FUNCTIONS = {
     sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.sinh: "sinh", sp.cosh: "cosh",
     sp.tanh: "tanh", sp.atan: "atan", sp.atan2: "atan2", sp.Abs: "abs", sp.sign: "sign", sp.Heaviside: "step",
-    Phi: "Phi", Phi2: "Phi2", expm1: "expm1", OneMinusCos: "one_minus_cos",
+    Phi: "Phi", expm1: "expm1", OneMinusCos: "one_minus_cos",
+    Gap: "gap", ScaledPhi: "scaled_phi", ScaledPhi2: "scaled_phi2",
+    PartsPhi2: "parts_phi2",
 }  # fmt: skip
 
-OPERATIONS = frozenset({"add", "sub", "mul", "div", "neg", "sqrt", *FUNCTIONS.values()})
+OPERATIONS = frozenset(
+    {"add", "sub", "mul", "div", "neg", "sqrt", "exp_sum", "exp_gap", "factors", "series", *FUNCTIONS.values()}
+)
 
 
 @dataclass(frozen=True)
@@ -111,9 +118,34 @@ class _Lowering:
             return self._product(expr)
         if expr.is_Pow and (2 * expr.exp).is_Integer:
             return self._product(expr)
+        if isinstance(expr, ExpSum):
+            return Apply("exp_sum", self._terms(expr.args[0]))
+        if isinstance(expr, ExpGap):
+            return Apply("exp_gap", (self.node(expr.args[0]), *self._terms(expr.args[1])))
+        if isinstance(expr, Series):
+            return Apply("series", tuple(self.node(a) for a in expr.args))
         if expr.func in FUNCTIONS:
             return Apply(FUNCTIONS[expr.func], tuple(self.node(a) for a in expr.args))
         raise EmitError(f"no target has an operation for {expr.func.__name__}, which {expr} needs")
+
+    def _terms(self, exponent: sp.Expr) -> tuple[Node, ...]:
+        """The terms of a sum as lists of factors, to be multiplied and added without error."""
+        terms = []
+        for term in sp.Add.make_args(sp.expand(exponent)):
+            number, rest = term.as_coeff_Mul()
+            factors: list[Node] = []
+            for factor in sp.Mul.make_args(rest):
+                base, power = factor.as_base_exp()
+                factors += [self.node(base)] * int(power) if power.is_Integer and power > 0 else [self.node(factor)]
+            rounded = sp.Rational(float(number))
+            for part in (rounded, number - rounded):
+                if part == 0:
+                    continue
+                if _is_power_of_two(part):  # exact as it is
+                    terms.append(Apply("factors", (self._scaled(part, factors[:1], []), *factors[1:])))
+                else:
+                    terms.append(Apply("factors", (_constant(part), *factors)))
+        return tuple(terms)
 
     def _sum(self, expr: sp.Expr) -> Node:
         terms = expr.as_ordered_terms()
@@ -145,14 +177,12 @@ class _Lowering:
     def _scaled(self, number: sp.Expr, above: list[Node], below: list[Node]) -> Node:
         negative = number.could_extract_minus_sign()
         number = -number if negative else number
-        # 1/3 is not a float and 3 is: divide by it once instead of rounding it first.
-        if number.is_Rational and number.p == 1 and not _is_dyadic(number):
+        # 1/3 is not a float and 3 is, and π is much better rounded than 1/π: divide by it instead.
+        if number.is_real and number not in (0, 1) and 4 * _rounding(1 / number) < _rounding(number):
             below = [_constant(1 / number), *below]
         elif number != 1 or not above:
             above = [_constant(number), *above]
-        node = _product_of(above)
-        if below:
-            node = Apply("div", (node, _product_of(below)))
+        node = _quotient(above or [_constant(sp.S.One)], below)
         return Apply("neg", (node,)) if negative else node
 
     def _power(self, base: sp.Expr, exponent: sp.Rational) -> list[Node]:
@@ -173,6 +203,20 @@ class _Lowering:
         return total
 
 
+def _quotient(above: Sequence[Node], below: Sequence[Node]) -> Node:
+    """Above over below; of many factors, those below divide in turn with those above, that none may overflow."""
+    if max(len(above), len(below)) <= 2 or len(below) < 2:
+        node = _product_of(above)
+        return Apply("div", (node, _product_of(below))) if below else node
+    node = above[0]
+    for i in range(1, max(len(above), len(below) + 1)):
+        if i <= len(below):
+            node = Apply("div", (node, below[i - 1]))
+        if i < len(above):
+            node = Apply("mul", (node, above[i]))
+    return node
+
+
 def _product_of(factors: Sequence[Node]) -> Node:
     node = factors[0]
     for factor in factors[1:]:
@@ -180,8 +224,15 @@ def _product_of(factors: Sequence[Node]) -> Node:
     return node
 
 
-def _is_dyadic(number: sp.Rational) -> bool:
-    return int(number.q) & (int(number.q) - 1) == 0
+@cache
+def _rounding(number: sp.Expr) -> float:
+    """|fl(x)/x − 1| in double precision."""
+    exact = sp.N(number, CONSTANT_DIGITS)
+    return abs(float(sp.Float(float(exact), CONSTANT_DIGITS) / exact - 1))
+
+
+def _is_power_of_two(number: sp.Rational) -> bool:
+    return all(int(abs(n)) & (int(abs(n)) - 1) == 0 for n in (number.p, number.q))
 
 
 def _constant(number: sp.Expr) -> Node:
@@ -189,7 +240,8 @@ def _constant(number: sp.Expr) -> Node:
         return Apply("neg", (_constant(-number),))
     if not number.is_real or not number.is_finite:
         raise EmitError(f"{number} is not a finite real number; code cannot hold it")
-    return Constant(str(sp.N(number, CONSTANT_DIGITS)), str(number))
+    decimal = str(sp.N(number, CONSTANT_DIGITS))
+    return Constant(decimal, decimal if number.is_Float else str(number))
 
 
 def constant_name(exact: str) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import sympy as sp
 
+from mehler.derive.stabilise.rules import ExpGap, ExpSum
+
 
 @dataclass(frozen=True)
 class StraightLine:
@@ -17,13 +19,18 @@ class StraightLine:
 def share(
     inputs: tuple[sp.Symbol, ...], outputs: list[sp.Expr], known: list[tuple[sp.Symbol, sp.Expr]]
 ) -> StraightLine:
+    # What is computed in twice the precision must not be rounded on the way: it is a quantity of its own.
+    precise = sorted(set().union(*(e.atoms(ExpSum, ExpGap) for e in outputs)), key=sp.default_sort_key)
+    exponentials = {e: sp.Symbol(f"exponential{i}", positive=True) for i, e in enumerate(precise, 1)}
+    outputs = [output.xreplace(exponentials) for output in outputs]
     shared, reduced = sp.cse(outputs, symbols=sp.numbered_symbols("shared"), order="canonical")
     names: dict[sp.Symbol, sp.Symbol] = {}
-    counts: dict[str, int] = {}
-    assignments = []
+    counts: dict[str, int] = {"exponential": len(precise)}
+    assignments = [(symbol, e) for e, symbol in exponentials.items()]
     for symbol, value in shared:
-        if value.is_number:
-            names[symbol] = value
+        # A high negative power underflows by itself where the product it belongs to does not.
+        if value.is_number or (value.is_Pow and value.exp.is_number and value.exp < -1):
+            names[symbol] = value.xreplace(names)
             continue
         kind = _kind(value)
         counts[kind] = counts.get(kind, 0) + 1
@@ -41,7 +48,7 @@ def share(
 
 def _kind(value: sp.Expr) -> str:
     """What a shared quantity is, for its name."""
-    if isinstance(value, sp.atan2):
+    if isinstance(value, sp.atan2 | sp.atan):
         return "angle"
     if isinstance(value, sp.exp):
         return "exponential"

@@ -1,24 +1,42 @@
 """Named rewrites of a proved formula, each an identity, that leave nothing to cancel or to overflow.
 
 * angle    asin(N/√P) = atan2(N, √(P − N²)), with P − N² a polynomial in Δ; also as π/2 − atan2(√(P − N²), N)
-           and atan2(√(P − N²), −N) − π/2, whichever merges with the terms around it;
+           and atan2(√(P − N²), −N) − π/2, whichever takes up a constant beside it;
 * scale    atan2(t·y, t·x) = atan2(y, x) for t > 0;
 * growth   e^E sinh g = ½ sign(g) e^(E+|g|) (1 − e^(−2|g|)), likewise cosh: no overflow times underflow;
 * expm1    k − k·e^g = −k·expm1(g), whenever the constants of a sum of exponentials cancel at g = 0;
-* square   −αq1 − βq2 + γc = −(√(αq1) − √(βq2))² − (2√(αβ) − γ)√(q1q2) − γ√(q1q2)(1 − cos θ) in an exponent.
+* exponent −αq1 − βq2 + γc = −(√(αq1) − √(βq2))² − (2√(αβ) − γ)√(q1q2) − γ√(q1q2)(1 − cos θ) where that is
+           small, and else a sum in twice the precision: exp multiplies the error of its argument by it;
+* ratio    (f + g)/h = f/h + g/h: a numerator may overflow where the quotient does not.
 """
+
+from collections import defaultdict
 
 import sympy as sp
 from sympy.codegen.cfunctions import expm1
 
-from mehler.derive.canonical import eliminate_c, steadiest
-from mehler.derive.symbols import Delta, c, q1, q2, rho, sin_theta
+from mehler.derive.canonical import eliminate_c
+from mehler.derive.symbols import Delta, c, q, q1, q2, rho, sin_theta
 
 norm = sp.Symbol("norm", positive=True)
 
 
 class OneMinusCos(sp.Function):  # type: ignore[misc]
     """1 − cos θ from (cos θ, sin θ), accurate where cos θ is near 1."""
+
+    nargs = 2
+    is_extended_real = True
+    is_nonnegative = True
+
+
+class ExpSum(sp.Function):  # type: ignore[misc]
+    """exp of a sum of products."""
+
+    nargs = 1
+
+
+class ExpGap(sp.Function):  # type: ignore[misc]
+    """exp of a sum of products that cancel; the first argument is that sum with its digits near 0."""
 
     nargs = 2
 
@@ -32,15 +50,34 @@ def angles(expr: sp.Expr) -> sp.Expr:
             sp.pi / 2 - sp.atan2(adjacent, opposite, evaluate=False),
             sp.atan2(adjacent, -opposite, evaluate=False) - sp.pi / 2,
         ]
-        expr = steadiest([_merge_constants(expr.xreplace({asin: form})) for form in forms])
+        expr = min((_put(expr, asin, form) for form in forms), key=_terms)
     return expr
 
 
-def _merge_constants(expr: sp.Expr) -> sp.Expr:
-    """Expanded over the angles, so that a constant beside an angle can cancel; like factors collected again."""
-    angles = list(expr.atoms(sp.atan2))
-    expanded = sp.collect(sp.expand(expr), angles, sp.factor)
-    return steadiest([sp.factor_terms(expanded), expanded, expr])
+def _terms(expr: sp.Expr) -> int:
+    """A constant that an angle has taken up can no longer cancel against it."""
+    return len(sp.Add.make_args(sp.expand(expr)))
+
+
+def _put(expr: sp.Expr, asin: sp.Expr, form: sp.Expr) -> sp.Expr:
+    """`form` for `asin`, expanded as far as a constant in it can cancel against others; the rest as it was."""
+    terms = sp.Add.make_args(expr)
+    if len(terms) == 1:
+        factors = sp.Mul.make_args(expr)
+        if len(factors) > 1:
+            return sp.Mul(*(_put(f, asin, form) if f.has(asin) else f for f in factors))
+        return expr.xreplace({asin: form})
+    merged = sp.Add(*(sp.expand_mul(_put(term, asin, form)) if term.has(asin) else term for term in terms))
+    return sp.factor_terms(_collected(merged))
+
+
+def _collected(expr: sp.Expr) -> sp.Expr:
+    """Terms that differ by a factor of numbers and parameters as one."""
+    total: dict[sp.Expr, sp.Expr] = defaultdict(lambda: sp.S.Zero)
+    for term in sp.Add.make_args(expr):
+        coefficient, rest = term.as_independent(q1, q2, c, rho, sin_theta, Delta, q, as_Add=False)
+        total[rest] += coefficient
+    return sp.Add(*(sp.factor(coefficient) * rest for rest, coefficient in total.items()))
 
 
 def small_exponents(expr: sp.Expr) -> sp.Expr:
@@ -79,22 +116,47 @@ def growth(expr: sp.Expr) -> sp.Expr:
     return sp.exp(sp.expand(exponent)) * rest
 
 
-def squares(expr: sp.Expr) -> sp.Expr:
-    return expr.replace(lambda e: isinstance(e, sp.exp), lambda e: sp.exp(_square(e.exp)))
+def exponents(expr: sp.Expr) -> sp.Expr:
+    """Polynomial exponents of more than one term, or of parameters, as sums in twice the precision."""
+
+    def rule(e: sp.Expr) -> sp.Expr:
+        exponent = sp.expand(e.exp)
+        if not exponent.is_polynomial(*exponent.free_symbols, *exponent.atoms(sp.Abs)):
+            return e
+        if not exponent.is_Add and exponent.free_symbols <= {q, q1, q2, c}:
+            return e
+        near = _near(exponent)
+        return ExpSum(exponent) if near is None else ExpGap(near, exponent)
+
+    return expr.replace(lambda e: isinstance(e, sp.exp), rule)
 
 
-def _square(exponent: sp.Expr) -> sp.Expr:
-    """The square rule, where the exponent has its form; |c| may stand for c, and |cos θ| then for cos θ."""
-    expanded = sp.expand(exponent)
+def _near(exponent: sp.Expr) -> sp.Expr | None:
+    """The exponent without cancellation at small angles; |c| may stand for c, and |cos θ| then for cos θ."""
     for cov, cosine in ((c, rho), (sp.Abs(c), sp.Abs(rho))):
-        alpha, beta, gamma = (expanded.coeff(v) for v in (q1, q2, cov))
-        rest = sp.expand(expanded - alpha * q1 - beta * q2 - gamma * cov)
+        alpha, beta, gamma = (exponent.coeff(v) for v in (q1, q2, cov))
+        rest = sp.expand(exponent - alpha * q1 - beta * q2 - gamma * cov)
         if rest.has(q1, q2, c) or not (alpha.is_negative and beta.is_negative and gamma.is_positive):
             continue
-        gap = (sp.sqrt(-alpha) * sp.sqrt(q1) - sp.sqrt(-beta) * sp.sqrt(q2)) ** 2
+        roots = sp.sqrt(-alpha) * sp.sqrt(q1) + sp.sqrt(-beta) * sp.sqrt(q2)
+        gap = ((alpha * q1 - beta * q2) / roots) ** 2
         slack = sp.simplify(2 * sp.sqrt(alpha * beta) - gamma)
         return rest - gap - slack * norm - gamma * norm * OneMinusCos(cosine, sin_theta)
-    return exponent
+    return None
+
+
+def ratios(expr: sp.Expr) -> sp.Expr:
+    """Quotients of sums as sums of quotients, common factors cancelled."""
+
+    def rule(product: sp.Expr) -> sp.Expr:
+        above = [f for f in product.args if f.is_Add]
+        below = [f for f in product.args if f.is_Pow and f.exp.is_negative and not f.is_number]
+        if len(above) != 1 or not below:
+            return product
+        rest = product / above[0]
+        return sp.Add(*(term * rest for term in above[0].args))
+
+    return expr.replace(lambda e: e.is_Mul, rule)
 
 
 def _sides(ratio: sp.Expr) -> tuple[sp.Expr, sp.Expr]:

@@ -6,46 +6,105 @@ pair's angle on the unit half-circle. Both coordinates may be known to full rela
 every formula in (q1, q2, c, Δ) without subtraction, nothing is lost near ρ = ±1.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import sympy as sp
 
 from mehler.derive.canonical import canonical
 from mehler.derive.dual import ProvedDual
+from mehler.derive.errors import DeriveError
+from mehler.derive.evaluate import real_values
+from mehler.derive.pieces import split
+from mehler.derive.special import Phi, Phi2
 from mehler.derive.stabilise.code import StraightLine, share
-from mehler.derive.stabilise.rules import angles, growth, norm, small_exponents, squares
-from mehler.derive.symbols import Delta, c, q, q1, q2, rho, sin_theta
+from mehler.derive.stabilise.difference import NoDifference, deficit
+from mehler.derive.stabilise.expansion import expansions
+from mehler.derive.stabilise.rules import angles, exponents, growth, norm, ratios, small_exponents
+from mehler.derive.stabilise.tails import ROOTS, sizes, terms
+from mehler.derive.symbols import Delta, c, k1, k2, q, q1, q2, rho, sin_theta
 
 det = sp.Symbol("det", nonnegative=True)
+
+# A variance that is small, and how many times larger than their sum terms must be there to need a remedy.
+SMALL = sp.Rational(1, 10**6)
+LOSS = 100
 
 
 @dataclass(frozen=True)
 class Stable:
-    """The pair (K, K̇) of (q1, q2, c, ρ, s, parameters), and the diagonal (K, K̇) of (q, parameters)."""
+    """The pair (K, K̇) of (q1, q2, c, ρ, s, parameters), and the diagonal (K, K̇) of (q, parameters).
+
+    With Φ in them, or terms that cancel at small variances, also the sums of the absolute values of their terms:
+    what rounding errors are relative to.
+    `deficit` is √(k1 k2) − K of (q1, q2, c, ρ, s, k1, k2, parameters) for c ≥ 0, where it has a closed form
+    in which nothing cancels; `parity` is 1 or −1 when K(−c) = ±K(c), else 0.
+    """
 
     pair: StraightLine
     diagonal: StraightLine
+    deficit: StraightLine | None
+    parity: int
 
 
 def stabilise(proved: ProvedDual) -> Stable:
     """Well-conditioned straight-line forms of a proved dual."""
     parameters = proved.activation.parameters
     formulas = proved.dual.formulas
-    pair = [_in_state(canonical(f, with_delta=True)) for f in (formulas.kernel, formulas.kernel_dot)]
-    diagonal = [
-        small_exponents(angles(canonical(f, with_delta=True)))
-        for f in (formulas.kernel_diag, formulas.kernel_dot_diag)
-    ]
-    known = [(norm, sp.sqrt(q1) * sp.sqrt(q2)), (det, (norm * sin_theta) ** 2)]
+    summed = formulas.kernel.has(Phi, Phi2) or _cancels(proved)
+    pair = _outputs((formulas.kernel, formulas.kernel_dot), _in_state, summed)
+    diagonal = _outputs((formulas.kernel_diag, formulas.kernel_dot_diag), _on_diagonal, summed)
+    known = [*ROOTS, (norm, sp.sqrt(q1) * sp.sqrt(q2)), (det, (norm * sin_theta) ** 2)]
+    state = (q1, q2, c, rho, sin_theta)
+    try:
+        fall = (
+            None
+            if summed
+            else share((*state, k1, k2, *parameters), [deficit(pair[0]).xreplace({Delta: det})], known)
+        )
+    except NoDifference:
+        fall = None
     return Stable(
-        pair=share((q1, q2, c, rho, sin_theta, *parameters), pair, known),
-        diagonal=share((q, *parameters), diagonal, []),
+        pair=share((*state, *parameters), [expansions(e).xreplace({Delta: det}) for e in pair], known),
+        diagonal=share((q, *parameters), diagonal, ROOTS),
+        deficit=fall,
+        parity=split(proved.activation.expr).parity(),
     )
 
 
+def _cancels(proved: ProvedDual) -> bool:
+    """Whether the terms of K or K̇ are far larger than √(K11 K22) at small variances, as those of x − sin x are."""
+    f = proved.dual.formulas
+    phi = proved.activation
+    env = {symbol: phi.defaults.get(symbol.name, sp.Rational(1, 2)) for symbol in phi.parameters}
+    point = {q1: SMALL, q2: SMALL, c: SMALL / 2, Delta: SMALL**2 * 3 / 4, q: SMALL}
+    for formula, diagonal in ((f.kernel, f.kernel_diag), (f.kernel_dot, f.kernel_dot_diag)):
+        terms = [sp.Abs(term) for term in sp.Add.make_args(sp.expand_mul(canonical(formula, with_delta=True)))]
+        try:
+            total, scale = real_values([sp.Add(*terms), diagonal], env | point, 10)
+        except DeriveError:
+            continue
+        if total > LOSS * scale:
+            return True
+    return False
+
+
+def _outputs(formulas: tuple[sp.Expr, sp.Expr], rest: Callable[[sp.Expr], sp.Expr], summed: bool) -> list[sp.Expr]:
+    if not summed:
+        return [rest(canonical(f, with_delta=True)) for f in formulas]
+    sums = []
+    for formula in formulas:
+        plain, scaled = terms(formula)
+        sums.append([*sp.Add.make_args(rest(canonical(plain, with_delta=True))), *scaled])
+    return [sp.Add(*args) for args in sums] + [sp.Add(*(sizes(term) for term in args)) for args in sums]
+
+
+def _on_diagonal(expr: sp.Expr) -> sp.Expr:
+    return ratios(exponents(small_exponents(angles(expr))))
+
+
 def _in_state(expr: sp.Expr) -> sp.Expr:
-    expr = squares(growth(small_exponents(angles(expr))))
-    return expr.replace(
+    return ratios(exponents(growth(small_exponents(angles(expr))))).replace(
         lambda e: e.is_Pow and e.base == Delta and not e.exp.is_Integer,
         lambda e: (norm * sin_theta) ** (2 * e.exp),
-    ).xreplace({Delta: det})
+    )

@@ -58,6 +58,24 @@ def check_reports(paths: list[Path]) -> None:
             writable(path)
 
 
+def plotter(path: Path) -> Any:
+    """The function that draws errors, when the path can take a picture and matplotlib is there."""
+    from mehler.console import writable
+    from mehler.numeric.errors import NumericError
+
+    if path.suffix != ".png":
+        raise NumericError(f"--plot {path} is not a .png file; name one, e.g. --plot ulp.png")
+    writable(path)
+    try:
+        import matplotlib
+    except ImportError:
+        raise NumericError("--plot needs matplotlib; install it with: pip install 'mehler[plot]'") from None
+    matplotlib.use("Agg")
+    from mehler.pictures import error_curves
+
+    return error_curves
+
+
 def read_array(path: Path) -> Any:
     import numpy as np
 

@@ -1,13 +1,12 @@
 """Measure an evaluator: against the proved formula in mpmath, and both against quadrature.
 
-The formula at many digits is the exact value at hundreds of points; at a few, an oracle with its own table
-of activations and its own quadrature confirms the formula itself.
+The formula at many digits is the exact value at hundreds of points, and in the recursion of a network; at a
+few, an oracle with its own table of activations and its own quadrature confirms the formula itself.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,27 @@ from mehler.api import evaluator as evaluator_of
 from mehler.api import number
 from mehler.derive.activation import NAMED
 from mehler.derive.pipeline import closed_form, derive_dual
+from mehler.exact import Formula
 from mehler.numeric.errors import NumericError
 from mehler.numeric.evaluator import Evaluator, load_file
+from mehler.numeric.precision import network
+from mehler.numeric.precision.budgets import budget
 from mehler.numeric.precision.oracle import Oracle
-from mehler.numeric.precision.ulp import Row, measure, regions
+from mehler.numeric.precision.points import point
+from mehler.numeric.precision.search import search
+from mehler.numeric.precision.ulp import FUNCTIONS, Row, adversarial, errors_at, measure, regions
 
 ORACLE_POINTS = ((2, Fraction(1, 2), Fraction(-2, 5)), (Fraction(3, 4), 1, Fraction(4, 5)))
 ORACLE_DIGITS = 18
+TARGETS = ("numpy",)
+# A few pairs of rows of each kind: enough for a damaged recursion, which errs everywhere, to show.
+ANGLES = (0.0, 1.0, 1e-2, 1e-5)
+FACTORS = (1.0, 1e-3)
+DEPTHS = (1, 3)
+NETWORK_DIGITS = 20
+CLIMBS = 8
+MOVES = 60
+Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -33,17 +46,31 @@ class Certificate:
     name: str
     expression: str
     dtype: str
-    budget: float
+    budgets: Mapping[str, float]  # by function
     rows: tuple[Row, ...]
     formula_error: float
+    networks: tuple[network.Case, ...] = field(default=())  # the worst of each kernel and region
+
+    @property
+    def budget(self) -> float:
+        """The largest of the budgets."""
+        return max(self.budgets.values())
 
     @property
     def max_ulp(self) -> float:
         return max(row.worst for row in self.rows)
 
     @property
+    def max_network(self) -> float:
+        return max((case.units(self.dtype) for case in self.networks), default=0.0)
+
+    @property
     def passed(self) -> bool:
-        return self.max_ulp <= self.budget and self.formula_error < 10.0 ** (2 - ORACLE_DIGITS)
+        return (
+            all(row.worst <= self.budgets[row.function] for row in self.rows)
+            and self.max_network <= network.BUDGET
+            and self.formula_error < 10.0 ** (2 - ORACLE_DIGITS)
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -51,51 +78,98 @@ class Certificate:
             "expression": self.expression,
             "dtype": self.dtype,
             "budget": self.budget,
+            "budgets": dict(self.budgets),
             "max_ulp": self.max_ulp,
             "formula_error": self.formula_error,
+            "network_budget": network.BUDGET,
+            "max_network": self.max_network,
             "passed": self.passed,
             "rows": [vars(row) for row in self.rows],
-        }
+            "networks": [
+                {
+                    "kernel": case.kernel, "region": case.region, "depth": case.depth, "sigma_w": case.network[0],
+                    "sigma_b": case.network[1], "angle": case.angle, "factor": case.factor,
+                    "relative_error": case.error, "units": case.units(self.dtype),
+                }
+                for case in self.networks
+            ],
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Subject:
+    """An evaluator in one dtype, and the formula that it ought to evaluate."""
+
+    evaluator: Evaluator
+    dtype: np.dtype[Any]
+    exact: Formula
+    params: Mapping[str, Fraction]  # of the activation: the very floats that the evaluator is given
+
+
+def subject(name: str, params: Mapping[str, Any], *, dtype: str = "float64", target: str = "numpy") -> Subject:
+    """The evaluator of a file, or else of a named activation or an expression, as a network has it.
+
+    Raises NumericError and DeriveError.
+    """
+    if dtype not in ("float64", "float32"):
+        raise NumericError(f"--dtype {dtype} is not known; use float64 or float32")
+    if target not in TARGETS:
+        raise NumericError(f"--target {target} is not known; use {' or '.join(TARGETS)}")
+    evaluator = _load(name, params)
+    if target != evaluator.module.TARGET:
+        raise NumericError(f"{name} is a module for {evaluator.module.TARGET[:40]}, not for {target}")
+    return subject_of(evaluator, np.dtype(dtype))
+
+
+def subject_of(evaluator: Evaluator, dtype: np.dtype[Any]) -> Subject:
+    """An evaluator with the formula of its activation, derived and proved."""
+    module = evaluator.module
+    params = {name: Fraction(float(dtype.type(value))) for name, value in evaluator.values.items()}
+    dual = closed_form(derive_dual(module.EXPRESSION, jumps=module.JUMPS, **params))  # type: ignore[arg-type]
+    return Subject(evaluator, dtype, Formula(dual), params)
 
 
 def certify(
-    evaluator: str, params: Mapping[str, Any], *, dtype: str = "float64", points: int = 12, seed: int = 0
+    what: Subject, *, points: int = 12, seed: int = 0, deep: bool = False, progress: Progress | None = None
 ) -> Certificate:
-    """Measure the evaluator of an activation, or a generated file. Raises NumericError and DeriveError."""
-    if dtype not in ("float64", "float32"):
-        raise NumericError(f"--dtype {dtype} is not known; use float64 or float32")
+    """Measure at `points` points in each region, and in networks; `deep`: also climb from the worst points.
+
+    Raises NumericError.
+    """
     if not 1 <= points <= 1000:
         raise NumericError(f"--points {points} is out of range; use 1 to 1000")
     if seed < 0:
         raise NumericError(f"--seed {seed} is out of range; use 0 or more")
-    return certify_evaluator(_load(evaluator, params), np.dtype(dtype), points, seed)
-
-
-def certify_evaluator(evaluator: Evaluator, dtype: np.dtype[Any], points: int, seed: int = 0) -> Certificate:
-    """Measure one evaluator at `points` points in each region."""
+    evaluator, exact, dtype = what.evaluator, what.exact, what.dtype
     module = evaluator.module
-    # Exact means: of the very floats that the evaluator is given, its parameters among them.
-    params = {name: Fraction(float(dtype.type(value))) for name, value in evaluator.values.items()}
-    dual = closed_form(derive_dual(module.EXPRESSION, jumps=module.JUMPS, **params))  # type: ignore[arg-type]
+    budgets = {function: budget(module, dtype, function) for function in FUNCTIONS}
+    rows = measure(evaluator, exact, (*regions(dtype, seed, points), *adversarial(dtype)), dtype)
+    if deep:
+        starts = sorted(rows, key=lambda row: -row.worst / budgets[row.function])[:CLIMBS]
+        rows += search(evaluator, exact, starts, dtype, moves=MOVES, seed=seed, progress=progress)
+    cases = network.measure_network(
+        evaluator, exact.at_working_precision, dtype, angles=ANGLES, factors=FACTORS, depths=DEPTHS,
+        digits=NETWORK_DIGITS,
+    ) if module.JUMPS == "almost-everywhere" else []  # fmt: skip
+    worst = network.worst_by_region(cases, dtype).values()
+    return Certificate(
+        module.NAME, module.EXPRESSION, str(dtype), budgets, tuple(rows), _formula_error(what), tuple(worst)
+    )
 
-    @cache
-    def exact(q1: float, q2: float, c: float) -> tuple[Any, Any]:
-        return dual.evaluate(*(Fraction(v) for v in (q1, q2, c)), digits=25)
 
-    rows = measure(evaluator, exact, regions(dtype, seed, points), dtype)
-    oracle = Oracle(module.EXPRESSION, params, digits=ORACLE_DIGITS)
-    formula_error = 0.0
-    for point in ORACLE_POINTS:
-        formula = dual.evaluate(*point, digits=25)
-        quadrature = oracle.both(*point)
+def _formula_error(what: Subject) -> float:
+    module = what.evaluator.module
+    oracle = Oracle(module.EXPRESSION, what.params, digits=ORACLE_DIGITS)
+    error = 0.0
+    for at in ORACLE_POINTS:
+        formula, quadrature = what.exact(*at), oracle.both(*at)
         known = 1 if module.JUMPS == "distribution" else 2
         for a, b in list(zip(formula, quadrature, strict=True))[:known]:
-            formula_error = max(formula_error, float(abs(a - b) / max(1, abs(a))))
-    return Certificate(module.NAME, module.EXPRESSION, str(dtype), module.BUDGET, tuple(rows), formula_error)
+            error = max(error, float(abs(a - b) / max(1, abs(a))))
+    return error
 
 
 def _load(name: str, params: Mapping[str, Any]) -> Evaluator:
-    """The evaluator of a file, or else of a named activation or an expression, as a network has it."""
     if not name.endswith(".py"):
         if name.isidentifier() and name not in NAMED:
             raise NumericError(
@@ -105,8 +179,37 @@ def _load(name: str, params: Mapping[str, Any]) -> Evaluator:
     return Evaluator(load_file(Path(name)), {key: number(key, value) for key, value in params.items()})
 
 
+@dataclass(frozen=True)
+class Curve:
+    """Errors of one function against the angle from 0 or from π, at several pairs of variances."""
+
+    function: str
+    side: str
+    budget: float
+    angles: tuple[float, ...]
+    errors: tuple[float, ...]
+
+
+def curves(what: Subject, count: int = 24) -> list[Curve]:
+    """The scaled ULP errors of kernel and kernel_dot at angles from what the dtype resolves to 1."""
+    least = float(np.finfo(what.dtype).eps) ** 0.5
+    found = []
+    for side, sign in (("0", 1), ("pi", -1)):
+        samples: dict[str, list[tuple[float, float]]] = {"kernel": [], "kernel_dot": []}
+        for n, angle in enumerate(np.geomspace(least, 1, count)):
+            for a, b in ((1.0, 1.0), (0.7, 0.7001 + 0.01 * n), (0.02, 50.0 + n)):
+                at = point(a, b, sign * float(np.cos(angle)), what.dtype)
+                for function, error in errors_at(what.evaluator, what.exact, at, what.dtype).items():
+                    if function in samples:
+                        samples[function].append((float(angle), error))
+        for function, pairs in samples.items():
+            angles, errors = zip(*pairs, strict=True)
+            found.append(Curve(function, side, budget(what.evaluator.module, what.dtype, function), angles, errors))
+    return found
+
+
 def show(certificate: Certificate) -> None:
-    """The table of a certificate on the terminal."""
+    """The tables of a certificate on the terminal."""
     from rich.table import Table
 
     from mehler.console import out
@@ -117,9 +220,19 @@ def show(certificate: Certificate) -> None:
         table.add_row(row.function, row.region, str(row.points), f"{row.worst:.2f}", at)
     out.print(f"{certificate.name}: phi(x) = {certificate.expression}, {certificate.dtype}", markup=False)
     out.print(table)
+    if certificate.networks:
+        table = Table("network", "rows", "worst, in eps", "relative error", "at", box=None, pad_edge=False)
+        for case in certificate.networks:
+            w, b = case.network
+            at = f"L={case.depth} w={w:g} b={b:g} angle={case.angle:g} |y|/|x|={case.factor:g}"
+            table.add_row(case.kernel, case.region, f"{case.units(certificate.dtype):.2f}", f"{case.error:.0e}", at)
+        out.print(table)
+    verdicts = [f"{name} {value:g}" for name, value in certificate.budgets.items()]
+    limits = f"{certificate.budget:g}" if len(set(certificate.budgets.values())) == 1 else ", ".join(verdicts)
     out.print(
         f"formula against independent quadrature: {certificate.formula_error:.0e}\n"
-        f"worst {certificate.max_ulp:.2f} scaled ulp, budget {certificate.budget:g}: "
+        f"worst {certificate.max_network:.2f} eps in networks, budget {network.BUDGET:g}\n"
+        f"worst {certificate.max_ulp:.2f} scaled ulp, budget {limits}: "
         + ("passed" if certificate.passed else "OVER BUDGET"),
         markup=False,
     )

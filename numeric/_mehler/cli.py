@@ -19,6 +19,7 @@ from mehler.arguments import (
     TimeoutOption,
     check_reports,
     parameters,
+    plotter,
     point_of,
     read_array,
 )
@@ -165,12 +166,29 @@ def check(
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     points: Annotated[int, typer.Option(help="Points in each region.")] = 12,
     seed: Annotated[int, typer.Option(help="Seed of the points.")] = 0,
+    target: Annotated[str, typer.Option(help="Target of the evaluator: numpy.")] = "numpy",
+    search: Annotated[
+        bool, typer.Option("--search", help="Also climb from the worst points to worse ones.")
+    ] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Write a picture of the errors against the angle to this .png file.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure an evaluator against mpmath; exit code 1 when an error is over its budget."""
-    from mehler.certify import certify, show
+    from mehler.certify import certify, curves, show, subject
+    from mehler.console import progress_bar
 
-    certificate = certify(evaluator, parameters(param), dtype=dtype, points=points, seed=seed)
+    error_curves = None if plot is None else plotter(plot)
+    what = subject(evaluator, parameters(param), dtype=dtype, target=target)
+    with progress_bar() as bar:
+        task = bar.add_task("search", total=None, visible=search)
+        certificate = certify(
+            what, points=points, seed=seed, deep=search,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    if plot is not None and error_curves is not None:
+        error_curves(curves(what), f"{certificate.name}, {dtype}", plot)
     if as_json:
         print(json.dumps(certificate.as_json(), indent=2))
     else:

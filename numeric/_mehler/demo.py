@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mehler.api import Network
-from mehler.certify import Certificate, certify_evaluator
+from mehler.certify import Certificate, certify, subject_of
 from mehler.console import out, progress_bar, whole_file
 from mehler.derive.dual import ProvedDual
 from mehler.derive.emit.module import emit_numpy
@@ -46,7 +46,7 @@ def run(activation: str, params: Mapping[str, Any], folder: Path) -> dict[str, A
 
     _heading("3. Check it against mpmath")
     evaluator = Evaluator(load_source(source, "evaluator.py"), {})
-    certificate = certify_evaluator(evaluator, np.dtype(np.float64), points=4)
+    certificate = certify(subject_of(evaluator, np.dtype(np.float64)), points=4)
     out.print(
         f"worst error {certificate.max_ulp:.2f} scaled ulp at {sum(r.points for r in certificate.rows)} values, "
         f"budget {certificate.budget:g}; formula against quadrature: {certificate.formula_error:.0e}",

@@ -1,5 +1,6 @@
 """Pictures of a dual activation and of a Gram matrix (matplotlib, extra `plot`)."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,31 @@ def gram_heat_map(gram: Any, path: Path) -> Path:
     axis.set_title("NTK of the training images, by digit")
     axis.set_xlabel("image")
     axis.set_ylabel("image")
+    return _save(figure, path)
+
+
+def error_curves(curves: Sequence[Any], title: str, path: Path) -> Path:
+    """Scaled ULP errors of K and K̇ against the angle near 0 and near π, on logarithmic axes, with the budget.
+
+    Errors below 0.01 are drawn there, and what is not finite at the upper edge.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9.5, 4), sharey=True, constrained_layout=True)
+    finite = [e for curve in curves for e in curve.errors if np.isfinite(e)]
+    top = 10 * max([curve.budget for curve in curves] + finite)
+    for axis, side in zip(axes, ("0", "pi"), strict=True):
+        for curve, mark, color in zip((c for c in curves if c.side == side), "o^", ("C0", "C1"), strict=True):
+            name = "$K$" if curve.function == "kernel" else r"$\dot{K}$"
+            errors = np.clip(np.nan_to_num(curve.errors, nan=np.inf), 0.01, top)
+            axis.loglog(curve.angles, errors, mark, ms=3.5, color=color, alpha=0.7, label=name)
+        limits = {curve.function: curve.budget for curve in curves}
+        for n, limit in enumerate(sorted(set(limits.values()))):
+            axis.axhline(limit, color="C3", ls="--", lw=1.2, label="budget" if n == 0 else None)
+        axis.set_ylim(0.007, top)
+        axis.set_xlabel(r"angle $\theta$" if side == "0" else r"angle $\pi - \theta$")
+        axis.grid(alpha=0.3)
+    axes[0].set_ylabel("error in scaled ULP")
+    axes[0].legend(frameon=False, loc="upper left", ncols=3)
+    figure.suptitle(title.replace("$", ""))
     return _save(figure, path)
 
 

@@ -1,7 +1,7 @@
 """Derivations are shared: each takes a second or so, and most tests need only their result."""
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import mpmath
@@ -101,6 +101,15 @@ def _value(node: Node, names: Mapping[str, Any], ctx: Any) -> Any:
     return _meaning(ctx)[node.operation](*(_value(operand, names, ctx) for operand in node.operands))
 
 
+def _series(ctx: Any, y: Any, total: Any, switch: Any, power: Any, step: Any, *coefficients: Any) -> Any:
+    """The power series below the switch, in doubles; in many digits the sum that it stands for."""
+    if not y < switch:
+        return total
+    if ctx.prec > 100:
+        return total
+    return y ** int(power) * ctx.polyval(coefficients[::-1], y ** int(step))
+
+
 @cache
 def _meaning(ctx: Any) -> dict[str, Callable[..., Any]]:
     functions = {name: getattr(ctx, name) for name in ("exp", "log", "sin", "cos", "tan", "sinh", "cosh", "tanh")}
@@ -118,6 +127,20 @@ def _meaning(ctx: Any) -> dict[str, Callable[..., Any]]:
         "step": lambda a: (1 + ctx.sign(a)) / 2,
         "expm1": ctx.expm1,
         "one_minus_cos": lambda cos, sin: sin * sin / (1 + cos) if cos > 0 else 1 - cos,
+        "factors": lambda *factors: ctx.fprod(factors),
+        "exp_sum": lambda *terms: ctx.exp(ctx.fsum(terms)),
+        "exp_gap": lambda near, *terms: ctx.exp(near if near > -2 else ctx.fsum(terms)),
+        "series": partial(_series, ctx),
+        "gap": lambda a, b, cos, sin: ctx.sqrt(a) - cos * ctx.sqrt(b),
+        "scaled_phi": lambda exponent, rest, h: ctx.exp(exponent) * ctx.ncdf(h),
+        "scaled_phi2": lambda *args: _scaled_phi2(ctx, *args),
+        "parts_phi2": lambda value, *args: value,
         "Phi": ctx.ncdf,
-        "Phi2": lambda h, k, r: phi2_value(ctx, h, k, r),
     }
+
+
+def _scaled_phi2(
+    ctx: Any, exponent: Any, h: Any, p: Any, _near: Any, _far: Any, k: Any, p_k: Any, *_rests: Any
+) -> Any:
+    """e^E Φ₂(h, k; r), with r from the apex (h, p) of the quadrant."""
+    return ctx.exp(exponent) * phi2_value(ctx, h, k, (h * k - p * p_k) / (h * h + p * p))

@@ -90,7 +90,7 @@ def test_what_fails_is_shown_as_such() -> None:
     assert (slow.status, wrong.status) == ("timeout", "failed")
     text = page([slow, wrong])
     assert "2 activations: 1 timeout, 1 failed." in text
-    assert "| [slow](#slow) | `where(x > 0, x, a*(exp(x) - 1))` | timeout |  |  | 0." in text
+    assert "| [slow](#slow) | `where(x > 0, x, a*(exp(x) - 1))` | timeout |  |  | " in text
     assert "`exp(x**2)`: failed. the expectation diverges" in _section(text, "wrong")
 
 

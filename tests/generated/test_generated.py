@@ -117,5 +117,6 @@ def test_states_its_provenance(name: str) -> None:
     assert int(module.SOURCE, 16) >= 0
     assert "FAILED" not in module.__doc__
     assert max(len(line) for line in text.splitlines()) <= 116
-    assert np.isfinite(module.BUDGET)
-    assert module.BUDGET > 0
+    functions = {"kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag"}
+    assert {dtype: set(row) for dtype, row in module.BUDGETS.items()} == {"float64": functions, "float32": functions}
+    assert all(0 < budget <= 4 for row in module.BUDGETS.values() for budget in row.values())

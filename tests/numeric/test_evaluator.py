@@ -46,7 +46,7 @@ def test_other_names_are_not_loaded(name: str) -> None:
         ("", "has no NAME"),
         ("NAME = 'x'", "has no EXPRESSION"),
         (SOURCE.replace("def ntk(", "def tangent("), "has no ntk"),
-        (SOURCE.replace("BUDGET = ", "LIMIT = "), "has no BUDGET"),
+        (SOURCE.replace("BUDGETS = ", "LIMIT = "), "has no BUDGETS"),
     ],
 )
 def test_what_is_no_generated_module_is_refused(source: str, fault: str) -> None:

@@ -168,7 +168,7 @@ def test_overflow_names_the_rows() -> None:
     """Row 4 is so long that its kernels overflow with any row; the first tile that holds it reports it."""
     X, Y = _rows(7), _rows(5, seed=1)
     X[4] *= 1e3
-    message = "the kernel of row {} with row {} is not finite in float64 at depth 1; scale the rows down"
+    message = "the kernel of row {} with row {} is not finite in float64 from layer 1 of 1 on; scale the rows down"
     with pytest.raises(mehler.NumericError, match=message.format(0, 4)):
         gram(_evaluator("exp"), X)
     with pytest.raises(mehler.NumericError, match=message.format(4, 0)):

@@ -18,7 +18,7 @@ from mehler.derive.errors import EmitError, OutsideClass
 from mehler.derive.pipeline import generate
 from mehler.derive.symbols import c, q, q1, q2
 
-HEADER = {"NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGET", "SOURCE"}
+HEADER = {"NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS", "SOURCE"}
 ELEMENTARY = [
     "step",
     "sign",
@@ -81,8 +81,7 @@ def test_elementary_modules_import_numpy_alone(name: str, source: Callable[[str]
 
 @pytest.mark.parametrize("name", NORMAL)
 def test_the_normal_distribution_comes_from_scipy(name: str, source: Callable[[str], str]) -> None:
-    assert imported(source(name)) <= {"numpy", "scipy.special"}
-    assert "owens_t" in source(name)
+    assert imported(source(name)) == {"numpy", "scipy.special"}
 
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "gelu"])
@@ -95,7 +94,7 @@ def test_header(name: str, source: Callable[[str], str], derive: Callable[..., P
     assert module.JUMPS == "almost-everywhere"
     assert ({"a": 0.01} if name == "leaky_relu" else {}) == module.PARAMETERS
     assert module.ENGINE.startswith("mehler ")
-    assert module.BUDGET >= 1
+    assert set(module.BUDGETS) == {"float64", "float32"}
     assert len(module.SOURCE) == 16
     assert int(module.SOURCE, 16) >= 0
 

@@ -1,0 +1,85 @@
+"""The values of a proved formula, exact as far as floats can tell, from the smallest arguments to the largest."""
+
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+
+from mehler.derive.dual import ProvedDual, bind
+from mehler.derive.evaluate import compile_function, context
+from mehler.derive.symbols import Delta, c, q, q1, q2
+from mehler.numeric.errors import NumericError
+
+# No float is as small, and no kernel of it that is not 0 as large as the smallest float.
+_ZERO = Fraction(1, 10**2000)
+_NEGLIGIBLE = mpmath.mpf(10) ** -400
+_DIGITS_OF_ZERO = 1000
+
+
+class Formula:
+    """(q1, q2, c) ↦ (K, K̇) as mpf, from the formulas of a proved dual.
+
+    The precision doubles until two passes agree, relative to the values themselves: K(1e-300, 1e-300, c) may be
+    a difference of numbers near 1. A variance of 0 is taken for 1e-2000, at the angle of the given covariance;
+    on the boundary |c| = √(q1 q2), where a formula may have no value, quadrature steps in.
+    """
+
+    def __init__(self, dual: ProvedDual) -> None:
+        self.dual = dual
+        self._env = bind(dual.activation, {})
+        self._known: dict[Any, tuple[Any, Any]] = {}
+
+    def __call__(self, v1: Any, v2: Any, cov: Any, digits: int = 25) -> tuple[Any, Any]:
+        key = (v1, v2, cov, digits)
+        if key not in self._known:
+            self._known[key] = self._value(_fraction(v1), _fraction(v2), _fraction(cov), digits)
+        return self._known[key]
+
+    def at_working_precision(self, v1: Any, v2: Any, cov: Any) -> tuple[Any, Any]:
+        """(K, K̇) to the digits of the mpmath context."""
+        return self(v1, v2, cov, mpmath.mp.dps)
+
+    def _value(self, v1: Fraction, v2: Fraction, cov: Fraction, digits: int) -> tuple[Any, Any]:
+        v1, v2 = v1 or _ZERO, v2 or _ZERO
+        formulas = self.dual.dual.formulas
+        if v1 == v2 == cov:
+            pair, point = (formulas.kernel_diag, formulas.kernel_dot_diag), {q: v1}
+        else:
+            pair = (formulas.kernel, formulas.kernel_dot)
+            point = {q1: v1, q2: v2, c: cov, Delta: v1 * v2 - cov * cov}
+        before: list[Any] | None = None
+        dps = 2 * digits + 10
+        while dps <= 40 * (2 * digits + 10) or dps < 4000:
+            ctx = context(dps)
+            env = {symbol: ctx.mpf(int(v.p)) / int(v.q) for symbol, v in self._env.items()}
+            env |= {symbol: ctx.mpf(v.numerator) / v.denominator for symbol, v in point.items()}
+            try:
+                values = [ctx.re(compile_function(e, ctx)(env)) for e in pair]
+            except ZeroDivisionError:
+                break
+            if not all(map(ctx.isfinite, values)):
+                break
+            if before is not None and all(
+                _settled(*both, digits, dps) for both in zip(before, values, strict=True)
+            ):
+                k, k_dot = (mpmath.mp.make_mpf(v._mpf_) for v in values)
+                return k, k_dot
+            before, dps = values, 2 * dps
+        if cov * cov == v1 * v2:
+            return self.dual.evaluate(v1, v2, cov, digits=digits)
+        raise NumericError(f"the formula does not settle at q1 = {float(v1)}, q2 = {float(v2)}, c = {float(cov)}")
+
+
+def _settled(before: Any, after: Any, digits: int, dps: int) -> bool:
+    if max(abs(before), abs(after)) < _NEGLIGIBLE:  # 0, or a difference that had too few digits
+        return dps >= _DIGITS_OF_ZERO
+    return bool(abs(before - after) <= abs(after) * mpmath.mpf(10) ** -digits)
+
+
+def _fraction(value: Any) -> Fraction:
+    """The exact value of a float, a fraction or an mpf."""
+    if isinstance(value, mpmath.mpf):
+        sign, mantissa, exponent, _ = value._mpf_
+        magnitude = Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
+        return -magnitude if sign else magnitude
+    return Fraction(value)

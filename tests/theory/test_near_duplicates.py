@@ -1,0 +1,134 @@
+"""Networks on rows that are close, equal, opposite or of very different norm, against the recursion in mpmath.
+
+The activations are those typed in from the literature in test_recursion.py; rows are exact floats, and so are
+σ_w and σ_b. ELU is compared with its derived kernel, which the quadrature of its proof has confirmed.
+"""
+
+import importlib.util
+import math
+from pathlib import Path
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mpf
+
+import mehler
+from mehler.derive.pipeline import derive_dual
+from mehler.exact import Formula
+from mehler.numeric.precision.network import exact_network
+
+_spec = importlib.util.spec_from_file_location("recursion", Path(__file__).with_name("test_recursion.py"))
+assert _spec is not None
+assert _spec.loader is not None
+recursion = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(recursion)
+
+ANGLES = (1.0, 0.3, 1e-1, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10, 1e-12, 0.0)
+FACTORS = (1.0, 1 + 1e-6, 1e6, 1e-6, 0.3)
+NETWORKS = ((math.sqrt(2), 0.0), (1.5, 0.3))
+DEPTHS = (1, 3, 10)
+TOLERANCE = {np.float64: 4e-15, np.float32: 1.5e-6}
+SMALL = 0.05  # a kernel below this part of its scale is a difference, whose rounding its value cannot hold
+
+
+def rows(angle: float, factor: float, sign: int, seed: int, d: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    x, z = rng.standard_normal((2, d))
+    z -= (z @ x) / (x @ x) * x
+    z *= np.linalg.norm(x) / np.linalg.norm(z)
+    y = x.copy() if angle == 0 else math.cos(angle) * x + math.sin(angle) * z
+    return x, sign * factor * y
+
+
+def dual_of(name: str) -> Any:
+    return Formula(derive_dual("elu")).at_working_precision if name == "elu" else recursion.DUALS[name]  # type: ignore[arg-type]
+
+
+def worst(name: str, dtype: Any, depths: tuple[int, ...], angles: tuple[float, ...], factors: Any = FACTORS) -> Any:
+    """The largest relative error of Θ, and where; entries near 0 are measured by SMALL of their scale."""
+    nets = {(scales, L): _network(name, scales, L) for scales in NETWORKS for L in depths}
+    found = (0.0, ())
+    for seed, (angle, factor, sign, scales) in enumerate(
+        (a, f, s, n) for a in angles for f in factors for s in (1, -1) for n in NETWORKS
+    ):
+        x, y = (v.astype(dtype) for v in rows(angle, factor, sign, seed))
+        layers, one, two = (
+            exact_network(dual_of(name), a, b, max(depths), *scales, digits=20) for a, b in ((x, y), (x, x), (y, y))
+        )
+        for L in depths:
+            computed = nets[scales, L].ntk(x[None], y[None])[0, 0]
+            assert computed.dtype == dtype
+            value, scale = layers[L][1], mpmath.sqrt(one[L][1] * two[L][1])
+            error = float(abs(mpf(float(computed)) - value) / max(abs(value), SMALL * scale))
+            found = max(found, (error, (angle, factor, sign, scales, L)), key=lambda pair: pair[0])
+    return found
+
+
+def _network(name: str, scales: tuple[float, float], depth: int) -> Any:
+    return mehler.network(name, depth=depth, sigma_w=scales[0], sigma_b=scales[1])
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", ["relu", "erf", "gelu"])
+def test_every_angle_has_all_its_digits(name: str, dtype: Any) -> None:
+    error, where = worst(name, dtype, DEPTHS, ANGLES, (1.0, 1 + 1e-6, 1e-6))
+    assert error <= TOLERANCE[dtype], where
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", ["relu", "erf", "gelu", "abs"])
+def test_every_angle_and_norm_has_all_its_digits(name: str, dtype: Any) -> None:
+    error, where = worst(name, dtype, DEPTHS, ANGLES)
+    assert error <= TOLERANCE[dtype], where
+
+
+@pytest.mark.slow
+def test_elu_in_networks() -> None:
+    """Its terms are six times as large as their sum: 4e-15 at depth 3, and 2e-14 at depth 10."""
+    assert worst("elu", np.float64, (1, 3), (0.3, 1e-2, 1e-6, 0.0), (1.0,))[0] <= 4e-15
+    assert worst("elu", np.float64, (10,), (0.3, 1e-2, 1e-6, 0.0), (1.0,))[0] <= 2e-14
+
+
+@pytest.mark.parametrize("angle", [1.0, 1e-3, 1e-9, 0.0])
+def test_a_thousand_layers_at_the_critical_scale(angle: float) -> None:
+    x, y = rows(angle, 1.0, 1, 5)
+    with mpmath.workdps(60):
+        exact = exact_network(recursion.DUALS["relu"], x, y, 1000, math.sqrt(2), 0.0, digits=18)[-1][1]
+    computed = _network("relu", (math.sqrt(2), 0.0), 1000).ntk(x[None], y[None])[0, 0]
+    assert abs(float((mpf(float(computed)) - exact) / exact)) <= 1e-13
+
+
+def test_the_comparison_sees_the_plain_recursion_fail() -> None:
+    """√(1 − ρ²) of a rounded ρ, as everybody writes it, is off by 1e-9 and more."""
+    x, y = rows(1e-8, 1.0, 1, 0)
+    q1, q2, c = (a @ b * 2 / len(x) for a, b in ((x, x), (y, y), (x, y)))
+    theta = math.acos(min(1.0, c / math.sqrt(q1 * q2)))
+    k = math.sqrt(q1 * q2) * (math.sin(theta) + (math.pi - theta) * math.cos(theta)) / math.pi
+    naive = k + (1 - theta / math.pi) * c
+    exact = exact_network(recursion.DUALS["relu"], x, y, 1, math.sqrt(2), 0.0, digits=20)[1][1]
+    assert abs(naive / float(exact) - 1) > 1e-10
+
+
+def test_small_eigenvalues_are_those_of_the_exact_matrix() -> None:
+    """Near-duplicates 1e-7 apart: the least eigenvalues lose no more than by rounding the exact entries."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((40, 12))
+    X[20:] = X[:20] * 1.0
+    X[20:] += 1e-7 * rng.standard_normal((20, 12))
+    exact = [[exact_network(recursion.DUALS["relu"], x, y, 2, 1.5, 0.1, digits=40)[-1][1] for y in X] for x in X]
+    with mpmath.workdps(40):
+        right = np.array([float(v) for v in mpmath.eigsy(mpmath.matrix(exact), eigvals_only=True)])[:20]
+        errors = []
+        for K in (np.array([[float(v) for v in row] for row in exact]), _network("relu", (1.5, 0.1), 2).ntk(X)):
+            found = mpmath.eigsy(mpmath.matrix(K.tolist()), eigvals_only=True)
+            errors.append(max(abs(float(v) / w - 1) for v, w in zip(list(found)[:20], right, strict=True)))
+        solved = [
+            max(abs(np.linalg.eigvalsh(K)[:20] / right - 1))
+            for K in (np.array([[float(v) for v in row] for row in exact]), _network("relu", (1.5, 0.1), 2).ntk(X))
+        ]
+    rounded, computed = errors
+    assert computed <= 6 * rounded  # entries a few units off, beside half a unit
+    assert solved[1] <= 2 * solved[0]  # a solver in the same floats adds more than that
