@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "688cca043c40242b"
+SOURCE = "12e4e0c728bc9dcb"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
@@ -183,7 +183,7 @@ def _state(w2, b2, k1, k2, k, sigma, fall):
     close = gap < CLOSE
     if not close.any():
         return q1, q2, cos, np.sqrt(gap * (1 + np.abs(cos)))
-    where = ... if close.all() else close
+    where = ... if close.all() else np.nonzero(close)
     k1, k2, k, inverse = _at(where, close.shape, k1, k2, k, inverse1 * inverse2)
     fall, size = fall(where), np.sqrt(k1) * np.sqrt(k2)
     # w2*k + b2 has the determinant w2**2 det(k) + w2 b2 (k1 + k2 - 2 k), and the norm no digits to lose.

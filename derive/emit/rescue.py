@@ -30,7 +30,7 @@ from mehler.derive.stabilise.rules import small_exponents
 from mehler.derive.symbols import x
 
 # A sum whose terms are this many times as large as its scale is given up; the diagonal is cheap to repair.
-LOSS, LOSS_DIAGONAL = 10, 2
+LOSS, LOSS_DIAGONAL = 15, 2
 
 # Price's integral costs less than the double sum, so it is taken earlier.
 LOSS_SMALL = 5
