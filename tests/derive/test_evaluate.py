@@ -180,3 +180,18 @@ def test_digits_are_those_asked_for(digits: int, derive: Callable[..., ProvedDua
     kernel, _ = derive("relu").evaluate(1, 1, 0, digits=digits)
     with mpmath.workdps(digits + 10):
         assert abs(kernel * 2 * mpmath.pi - 1) < mpmath.mpf(10) ** (1 - digits)
+
+
+def test_what_no_precision_settles_is_refused() -> None:
+    """The value at 400 more digits is a rounding error still, and must not be confirmed by itself."""
+    hidden = sp.sin(q1) ** 2 + sp.cos(q1) ** 2 - 1 + R(1, 10**420) * sp.exp(q1)
+    with pytest.raises(DeriveError, match="does not settle"):
+        real_values([1 / hidden], {q1: R(1, 3)}, 20)
+
+
+def test_a_tiny_value_is_no_zero() -> None:
+    """sinh(c) e^{-q} from exponentials: two passes find exactly 0 before one finds its digits."""
+    difference = (sp.exp(c - q1) - sp.exp(-c - q1)) / 2
+    (value,) = real_values([difference], {q1: R(1, 10**150), c: R(1, 10**150)}, 20)
+    with mpmath.workdps(30):
+        assert abs(value * mpmath.mpf(10) ** 150 - 1) < 1e-18
