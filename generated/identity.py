@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "7a4c35e8e62da707"
+SOURCE = "fe09919d8fcdd478"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
@@ -250,11 +250,11 @@ def _tangent(X, Z, k1, k2, k, fall, near):
 
 
 def _projected(A, origin, square):
-    """The part of rows that is orthogonal to the origin, over the part along it."""
+    """The part of rows that is orthogonal to the origin, over the part along it: a tangent of their angle to it."""
     rest = A - origin
     along = (rest @ origin)[:, None] / square
     rest = rest - along * origin
-    return rest / (1 + along)
+    return rest / ((1 + along) * np.sqrt(square))
 
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):

@@ -135,11 +135,11 @@ def _tangent(X, Z, k1, k2, k, fall, near):
 
 
 def _projected(A, origin, square):
-    """The part of rows that is orthogonal to the origin, over the part along it."""
+    """The part of rows that is orthogonal to the origin, over the part along it: a tangent of their angle to it."""
     rest = A - origin
     along = (rest @ origin)[:, None] / square
     rest = rest - along * origin
-    return rest / (1 + along)
+    return rest / ((1 + along) * np.sqrt(square))
 
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):

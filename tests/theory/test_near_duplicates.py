@@ -17,6 +17,7 @@ from mpmath import mpf
 import mehler
 from mehler.derive.pipeline import derive_dual
 from mehler.exact import Formula
+from mehler.generated import relu
 from mehler.numeric.precision.network import exact_network
 
 _spec = importlib.util.spec_from_file_location("recursion", Path(__file__).with_name("test_recursion.py"))
@@ -99,6 +100,31 @@ def test_a_thousand_layers_at_the_critical_scale(angle: float) -> None:
         exact = exact_network(recursion.DUALS["relu"], x, y, 1000, math.sqrt(2), 0.0, digits=18)[-1][1]
     computed = _network("relu", (math.sqrt(2), 0.0), 1000).ntk(x[None], y[None])[0, 0]
     assert abs(float((mpf(float(computed)) - exact) / exact)) <= 1e-13
+
+
+def _cluster_error(radius: float) -> float:
+    """The largest relative error over some pairs of 40 rows within `radius` of each other, at depth 3."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal(8) + radius * rng.standard_normal((40, 8))
+    K = _network("relu", NETWORKS[1], 3).ntk(X)
+    errors = []
+    for i, j in [(0, 1), (3, 30), (17, 18), (39, 5), (20, 20)]:
+        exact = exact_network(recursion.DUALS["relu"], X[i], X[j], 3, *NETWORKS[1], digits=20)[-1][1]
+        errors.append(abs(float((mpf(float(K[i, j])) - exact) / exact)))
+    return max(errors)
+
+
+@pytest.mark.parametrize("radius", [0.1, 1e-3, 1e-7])
+def test_a_cluster_of_rows(radius: float) -> None:
+    """Where nearly all pairs are close, their angles come from a tangent plane; the closest still one by one."""
+    assert _cluster_error(radius) <= 4e-15
+
+
+def test_the_tangent_plane_is_used_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its distances wrong by a part in 1e6 show."""
+    projected = relu._projected
+    monkeypatch.setattr(relu, "_projected", lambda *rows: projected(*rows) * (1 + 1e-6))
+    assert _cluster_error(1e-3) > 1e-11
 
 
 def test_the_comparison_sees_the_plain_recursion_fail() -> None:
