@@ -39,10 +39,11 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "90512b636b80f878"
+SOURCE = "acd4bebc5e283320"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
+TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
 
 def one_minus_cos(cos, sin):
@@ -86,28 +87,31 @@ def diagonal(q, a=1.0):
     k_dot = exponential1 * a * a
     return k, k_dot
 
-def deficit(q1, q2, c, rho, sin_theta, k1, k2, a=1.0):
-    """sqrt(k1 k2) - K for c >= 0, a difference of K in which nothing cancels; k1 = K(q1, q1), k2 = K(q2, q2)."""
+def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2, a=1.0):
+    """sqrt(k1 k2) - K and sqrt(d1 d2) - K' for c >= 0, differences of formulas in which nothing cancels."""
     norm = np.sqrt(q1) * np.sqrt(q2)
     exponential1 = exp_sum((c, a, a,), (0.5 * q1, a, a,), (0.5 * q2, a, a,))
     power1 = a * a
     product1 = power1 * norm
-    product2 = 0.5 * power1
-    exponential2 = np.exp(product1 + product2 * q1 + product2 * q2)
+    product2 = exponential1 * np.expm1(product1 * one_minus_cos(rho, sin_theta))
+    product3 = 0.5 * power1
+    exponential2 = np.exp(product1 + product3 * q1 + product3 * q2)
     sum1 = q1 - q2
     root1 = np.sqrt(q1)
     root2 = np.sqrt(q2)
-    product3 = power1 / (root1 + root2)
-    product4 = exponential2 * np.expm1(product2 * sum1 + product3 * root1 * sum1)
-    product5 = -sum1
-    product6 = exponential2 * np.expm1(product2 * product5 + product3 * product5 * root2)
-    base1 = product4 - product6
+    product4 = power1 / (root1 + root2)
+    product5 = exponential2 * np.expm1(product3 * sum1 + product4 * root1 * sum1)
+    product6 = -sum1
+    product7 = exponential2 * np.expm1(product3 * product6 + product4 * product6 * root2)
+    base1 = product5 - product7
     base2 = np.sqrt(k1) + np.sqrt(k2)
-    fall = (
-        exponential1 * np.expm1(product1 * one_minus_cos(rho, sin_theta)) + 0.5 * product4 + 0.5 * product6 -
-        0.5 / base2 * base1 / base2 * base1
+    base3 = np.sqrt(d1) + np.sqrt(d2)
+    base4 = power1 * product5 - power1 * product7
+    fall = product2 + 0.5 * product5 + 0.5 * product7 - 0.5 / base2 * base1 / base2 * base1
+    fall_dot = (
+        power1 * product2 + product3 * product5 + product3 * product7 - 0.5 / base3 * base4 / base3 * base4
     )
-    return fall
+    return fall, fall_dot
 
 def polar(q1, q2, c):
     """(cos, sin) of the angle of a pair: both accurate for the given numbers, however close to 0 or pi."""
@@ -165,32 +169,56 @@ def kernel_dot_diag(q, a=1.0):
     return diagonal(q, a=a)[1].astype(dtype)
 
 
-def recursion(q1, q2, sigma, rho, sin_theta, depth, sigma_w, sigma_b, a=1.0):
+def recursion(q1, q2, sigma, cos, sin_theta, gap, depth, sigma_w, sigma_b, a=1.0):
     """(Sigma, Theta) after `depth` hidden layers, from the pair state of the input kernel.
 
     Sigma_l = sigma_w**2 K(Sigma_l-1) + sigma_b**2
     Theta_l = Sigma_l + sigma_w**2 K'(Sigma_l-1) Theta_l-1,  Theta_0 = Sigma_0
     """
-    c = theta = sigma
-    for layer, (w2, b2) in enumerate(_squares(sigma_w, sigma_b, depth), 1):
-        k, k_dot = pair(q1, q2, c, rho, sin_theta, a=a)
-        sigma = w2 * k + b2
-        theta = sigma + w2 * k_dot * theta
-        if layer < depth:
-            k1, k2 = (diagonal(q, a=a)[0] for q in (q1, q2))
-            before = q1, q2, c, rho, sin_theta, k1, k2, k
-            q1, q2, rho, sin_theta = _state(w2, b2, k1, k2, k, sigma, lambda at: _fall(at, *before, a=a))
-            c = np.sqrt(q1) * np.sqrt(q2) * rho
-    return sigma, theta
+    end1, end2, theta, gap_t = (q1, q1), (q2, q2), sigma, gap
+    for w2, b2 in _squares(sigma_w, sigma_b, depth):
+        (*end1, row), (*end2, column) = _end(w2, b2, *end1, a=a), _end(w2, b2, *end2, a=a)
+        sigma, theta, cos, sin_theta, gap, gap_t = _layer(
+            w2, b2, row, column, sigma, theta, cos, sin_theta, gap_t, a=a
+        )
+    return _kernel(end1[0], end2[0], sigma, gap), _kernel(end1[1], end2[1], theta, gap_t)
+
+
+def _kernel(one, two, direct, gap):
+    """A kernel, from those of its ends with themselves where it is near to them."""
+    root1, root2 = np.sqrt(one), np.sqrt(two)
+    half, less = (one + two) / 2, (root1 - root2) ** 2 / 2 + root1 * root2 * gap
+    return np.where(less < half / 4, half - less, direct)
+
+
+def _end(w2, b2, q, theta, a=1.0):
+    """Sigma and Theta of an input with itself after a layer, and what the layer's pairs need of it."""
+    k, k_dot = diagonal(q, a=a)
+    sigma = w2 * k + b2
+    tangent = w2 * k_dot * theta
+    after = sigma + tangent
+    shares = (w2 * k, sigma), (b2, sigma), (sigma, after), (tangent, after)
+    return sigma, after, (q, k, k_dot, sigma, *(_share(*x) for x in shares))
+
+
+def _size(v1, v2):
+    """sqrt(v1 v2), to divide by; exactly v where both are v."""
+    v1, v2 = np.maximum(v1, TINY), np.maximum(v2, TINY)
+    if all(((v > 1e-150) & (v < 1e150)).all() for v in (v1, v2)):
+        return np.sqrt(v1 * v2)
+    return np.sqrt(v1) * np.sqrt(v2)
+
+
+def _share(part, total):
+    """The root of a variance's share in another."""
+    return np.sqrt(part / np.maximum(total, TINY))
 
 
 def recursion_diagonal(q, depth, sigma_w, sigma_b, a=1.0):
     """(Sigma, Theta) of inputs with themselves after `depth` hidden layers."""
     sigma = theta = q
     for w2, b2 in _squares(sigma_w, sigma_b, depth):
-        k, k_dot = diagonal(sigma, a=a)
-        sigma = w2 * k + b2
-        theta = sigma + w2 * k_dot * theta
+        sigma, theta, _ = _end(w2, b2, sigma, theta, a=a)
     return sigma, theta
 
 
@@ -204,51 +232,76 @@ def _squares(sigma_w, sigma_b, depth):
         yield rounded
 
 
-def _state(w2, b2, k1, k2, k, sigma, fall):
-    """(q1, q2, cos, sin) of sigma = w2*k + b2, from the variances k1, k2 of k.
-
-    Where the angle is small, `fall` gives sqrt(k1 k2) - |k| of the entries asked for, to all its digits.
-    """
-    q1, q2 = w2 * k1 + b2, w2 * k2 + b2
-    inverse1, inverse2 = (1 / np.sqrt(np.where(q > 0, q, 1)) for q in (q1, q2))
-    cos = sigma * inverse1 * inverse2
-    gap = 1 - np.abs(cos)
-    close = gap < CLOSE
-    if not close.any():
-        return q1, q2, cos, np.sqrt(gap * (1 + np.abs(cos)))
-    where = ... if close.all() else np.nonzero(close)
-    k1, k2, k, inverse = _at(where, close.shape, k1, k2, k, inverse1 * inverse2)
-    fall, size = fall(where), np.sqrt(k1) * np.sqrt(k2)
-    # w2*k + b2 has the determinant w2**2 det(k) + w2 b2 (k1 + k2 - 2 k), and the norm no digits to lose.
-    square = (w2 * inverse) ** 2 * fall * (2 * size - fall)
-    if b2 > 0:
-        apart = (np.sqrt(k1) - np.sqrt(k2)) ** 2 + 2 * np.where(k < 0, 2 * size - fall, fall)
-        square = square + (w2 * inverse) * (b2 * inverse) * apart
-    gap[where] = square / (1 + np.sqrt(np.maximum(1 - square, 0)))
-    return q1, q2, np.copysign(1 - gap, cos), np.sqrt(np.maximum(gap * (2 - gap), 0))
-
-
-def _at(where, shape, *arrays):
-    """The entries of arrays that broadcast to `shape`; ... stands for all of them."""
-    return [a if where is ... else np.broadcast_to(a, shape)[where] for a in arrays]
+def _layer(w2, b2, end1, end2, sigma, theta, cos, sin_theta, gap_t, a=1.0):
+    """A pair after a layer: (Sigma, Theta, cos, sin, 1 - cos of Sigma, 1 - cos of Theta)."""
+    q1, k1, d1, after1, *weights1 = end1
+    q2, k2, d2, after2, *weights2 = end2
+    arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, _size(k1, k2), _size(d1, d2)
+    near = (cos > 1 - CLOSE) & _alike(k1, k2) & _alike(d1, d2)
+    if near.all():
+        k, k_dot, gap, gap_dot = _near(*arrays, a=a)
+    elif not near.any():
+        k, k_dot, gap, gap_dot = _far(*arrays, a=a)
+    else:
+        values = np.empty((4, near.size))
+        for method, at in ((_near, np.flatnonzero(near)), (_far, np.flatnonzero(~near))):
+            values[:, at] = method(*_taken(at, near.shape, *arrays), a=a)
+        k, k_dot, gap, gap_dot = values.reshape(4, *near.shape)
+    sigma = w2 * k + b2
+    theta = sigma + w2 * k_dot * theta
+    gap = _sum_gap(weights1[:2], weights2[:2], gap, 2.0 * (k < 0))
+    cos, sin_theta, gap = _angle(sigma, _size(after1, after2), k, gap)
+    gap_t = _sum_gap(weights1[2:], weights2[2:], gap, gap_dot + gap_t - gap_dot * gap_t)
+    return sigma, theta, cos, sin_theta, gap, gap_t
 
 
-def _fall(where, q1, q2, c, rho, sin_theta, k1, k2, k, a=1.0):
-    """sqrt(k1 k2) - |k| of a layer's outputs."""
-    q1, q2, c, rho, sin_theta, k1, k2, k = _at(where, k.shape, q1, q2, c, rho, sin_theta, k1, k2, k)
-    size = np.sqrt(k1) * np.sqrt(k2)
-    direct, better = size - np.abs(k), deficit(q1, q2, c, rho, sin_theta, k1, k2, a=a)
-    return np.maximum(np.where(np.abs(better - direct) < ROUNDING * size, better, direct), 0)
+def _angle(sigma, size, k, gap):
+    """(cos, sin, 1 - cos) of sigma = w2*k + b2, from 1 - cos or, where k < 0, 1 + cos."""
+    cos = np.where(gap < 0.125, np.copysign(1 - gap, k), sigma / size)
+    return cos, np.sqrt(np.maximum(gap * (2 - gap), 0)), np.where(k < 0, 2 - gap, gap)
 
 
-def _row_fall(where, X, Z, k1, k2, k, same):
-    """|x| |z| - |x.z| of rows, and in `same` where two rows are one."""
-    fall = np.sqrt(k1) * np.sqrt(k2)
-    near = np.zeros(k.shape, bool)
-    near[where] = True
-    fall, near = fall - np.abs(k), near & (fall - np.abs(k) < CLOSE * fall)
+def _sum_gap(shares1, shares2, gap_a, gap_b):
+    """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
+    (a1, b1), (a2, b2) = shares1, shares2
+    return a1 * a2 * gap_a + b1 * b2 * gap_b + ((a1 - a2) ** 2 + (b1 - b2) ** 2) / 2
+
+
+def _alike(v1, v2):
+    """Whether variances are so near to each other that their differences keep their digits."""
+    if 12 * min(v1.min(), v2.min()) > max(v1.max(), v2.max()):
+        return True
+    return (v1 < 12 * v2) & (v2 < 12 * v1)
+
+
+def _taken(at, shape, *arrays):
+    """The entries of arrays that broadcast to `shape`, by their places in it."""
+    return [np.broadcast_to(a, shape).ravel()[at] for a in arrays]
+
+
+def _far(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, size, size_dot, a=1.0):
+    """(K, K', 1 - |K|/sqrt(k1 k2), 1 - K'/sqrt(d1 d2)) of pairs."""
+    k, k_dot = pair(q1, q2, c, cos, sin_theta, a=a)
+    return k, k_dot, 1 - np.abs(k) / size, 1 - k_dot / size_dot
+
+
+def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot, a=1.0):
+    """The same at a small angle, by differences."""
+    c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
+    fall, fall_dot = falls(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, a=a)
+    k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
+    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
+    if len(lost):
+        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta), a=a)
+    return k, k_dot, gap, gap_dot
+
+
+def _row_gap(X, Z, k1, k2, k, size):
+    """1 - |cos| of rows, and where two rows are one."""
+    gap, same = 1 - np.abs(k) / size, np.zeros(k.shape, bool)
+    near = gap < CLOSE
     if np.count_nonzero(near) > 4 * sum(k.shape):
-        _tangent(X, Z, k1, k2, k, fall, near)
+        _tangent(X, Z, k1, k2, k, size, gap, near)
     for i in np.flatnonzero(near.any(axis=1)):
         x, (j,) = X[i], np.nonzero(near[i])
         z, factor = Z[j], (k[i, j] / k1[i])[:, None]
@@ -261,11 +314,11 @@ def _row_fall(where, X, Z, k1, k2, k, same):
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
         square[same[i, j] | (z == -x).all(axis=1)] = 0
-        fall[i, j] = np.sqrt(k1[i] * k2[0, j]) * square / (1 + np.sqrt(1 - square))
-    return fall[where]
+        gap[i, j] = square / (1 + np.sqrt(1 - square))
+    return gap, same
 
 
-def _tangent(X, Z, k1, k2, k, fall, near):
+def _tangent(X, Z, k1, k2, k, size, gap, near):
     """Angles within a cluster of rows, by one product of the rows projected from 0 to the plane that touches there.
 
     Their error is eps times the square of the cluster's radius: what is closer still is left in `near`.
@@ -283,8 +336,7 @@ def _tangent(X, Z, k1, k2, k, fall, near):
         square = (chord + (s2 * t2 - product * product)) / ((1 + s2) * (1 + t2))
         block = np.ix_(i, j)
         good = near[block] & (k[block] > 0) & (chord > 16 * np.maximum(s2, t2) ** 2)
-        size = np.sqrt(k1[i]) * np.sqrt(k2[:, j])
-        fall[block] = np.where(good, size * square / (1 + np.sqrt(np.maximum(1 - square, 0))), fall[block])
+        gap[block] = np.where(good, square / (1 + np.sqrt(np.maximum(1 - square, 0))), gap[block])
         near[block] &= ~good
 
 
@@ -314,10 +366,13 @@ def _gram(X, Y, depth, sigma_w, sigma_b, a=1.0):
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
     w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
     k1, k2 = np.einsum("ij,ij->i", X, X)[:, None], np.einsum("ij,ij->i", Z, Z)[None, :]
-    k, same = X @ Z.T, np.zeros((len(X), len(Z)), bool)
+    q1, q2 = w2 * k1 + b2, w2 * k2 + b2
+    k, size = X @ Z.T, _size(k1, k2)
+    gap, same = _row_gap(X, Z, k1, k2, k, size)
+    weights1, weights2 = ([_share(part, q) for part in (w2 * v, b2)] for v, q in ((k1, q1), (k2, q2)))
     sigma = w2 * k + b2
-    q1, q2, rho, sin_theta = _state(w2, b2, k1, k2, k, sigma, lambda at: _row_fall(at, X, Z, k1, k2, k, same))
-    result = [*recursion(q1, q2, sigma, rho, sin_theta, depth, sigma_w, sigma_b, a=a)]
+    angle = _angle(sigma, _size(q1, q2), k, _sum_gap(weights1, weights2, gap, 2.0 * (k < 0)))
+    result = [*recursion(q1, q2, sigma, *angle, depth, sigma_w, sigma_b, a=a)]
     diagonals = recursion_diagonal(q1[:, 0], depth, sigma_w, sigma_b, a=a)
     rows, columns = _first_copies(X, k1[:, 0]), _first_copies(Z, k2[0])
     for n, values in enumerate(diagonals):

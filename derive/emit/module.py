@@ -17,7 +17,7 @@ import sympy as sp
 from mehler.derive.dual import ProvedDual, shown
 from mehler.derive.emit import normal, rescue
 from mehler.derive.emit import numpy as target
-from mehler.derive.emit.network import DEFICIT, FOLDED, NETWORK, PRICE
+from mehler.derive.emit.network import DIFFERENCE, NETWORK, PRICE, closeness
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
 from mehler.derive.emit.templates import HELPERS, MODULE
 from mehler.derive.errors import EmitError
@@ -49,8 +49,8 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
     _check_functions(proved)
     stable = stabilise(proved)
     pair, diagonal = lower(stable.pair), lower(stable.diagonal)
-    fall = None if stable.deficit is None else lower(stable.deficit)
-    programs = [pair, diagonal, *([] if fall is None else [fall])]
+    falls = None if stable.falls is None else lower(stable.falls)
+    programs = [pair, diagonal, *([] if falls is None else [falls])]
     used = target.operations(*programs)
     defaults = {
         s.name: repr(float(proved.activation.defaults[s.name])) if s.name in proved.activation.defaults else None
@@ -84,13 +84,13 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
         signature=signature,
         keywords=keywords,
         network=Template(NETWORK)
-        .substitute(signature=signature, keywords=keywords, folded=FOLDED if stable.parity else "")
+        .substitute(signature=signature, keywords=keywords, **closeness(stable.parity, stable.parallel))
         .strip(),
-        deficit=Template(PRICE if fall is None else DEFICIT)
+        falls=Template(PRICE if falls is None else DIFFERENCE)
         .substitute(
             signature=signature,
             keywords=keywords,
-            body="" if fall is None else _body(fall, ("fall",), like="rho"),
+            body="" if falls is None else _body(falls, ("fall", "fall_dot"), like="rho"),
         )
         .strip(),
         **bodies,

@@ -32,6 +32,7 @@ SOURCE = "SOURCE-HASH"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
+TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 $constants
 $helpers
 def pair(q1, q2, c, rho, sin_theta$signature):
@@ -43,7 +44,7 @@ def diagonal(q$signature):
     """(K, K') of an input with itself: q1 = q2 = c = q."""
 $diagonal
 
-$deficit
+$falls
 
 def polar(q1, q2, c):
     """(cos, sin) of the angle of a pair: both accurate for the given numbers, however close to 0 or pi."""

@@ -7,6 +7,7 @@ every formula in (q1, q2, c, Δ) without subtraction, nothing is lost near ρ = 
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import sympy as sp
@@ -22,9 +23,12 @@ from mehler.derive.stabilise.difference import NoDifference, deficit
 from mehler.derive.stabilise.expansion import expansions
 from mehler.derive.stabilise.rules import angles, exponents, growth, norm, ratios, small_exponents
 from mehler.derive.stabilise.tails import ROOTS, sizes, terms
-from mehler.derive.symbols import Delta, c, k1, k2, q, q1, q2, rho, sin_theta
+from mehler.derive.symbols import Delta, c, q, q1, q2, rho, sin_theta
 
 det = sp.Symbol("det", nonnegative=True)
+
+# K and K̇ of an input with itself.
+k1, k2, d1, d2 = sp.symbols("k1 k2 d1 d2", nonnegative=True)
 
 # A variance that is small, and how many times larger than their sum terms must be there to need a remedy.
 SMALL = sp.Rational(1, 10**6)
@@ -37,13 +41,15 @@ class Stable:
 
     With Φ in them, or terms that cancel at small variances, also the sums of the absolute values of their terms:
     what rounding errors are relative to.
-    `deficit` is √(k1 k2) − K of (q1, q2, c, ρ, s, k1, k2, parameters) for c ≥ 0, where it has a closed form
-    in which nothing cancels; `parity` is 1 or −1 when K(−c) = ±K(c), else 0.
+    `falls` are √(k1 k2) − K and √(d1 d2) − K̇ of (q1, q2, c, ρ, s, k1, k2, d1, d2, parameters) for c ≥ 0, where
+    there are closed forms in which nothing cancels unless k1, k2 or d1, d2 differ by much; `parallel` says that
+    they may differ, as parallel inputs have parallel outputs. `parity` is 1 or −1 when K(−c) = ±K(c), else 0.
     """
 
     pair: StraightLine
     diagonal: StraightLine
-    deficit: StraightLine | None
+    falls: StraightLine | None
+    parallel: bool
     parity: int
 
 
@@ -56,18 +62,20 @@ def stabilise(proved: ProvedDual) -> Stable:
     diagonal = _outputs((formulas.kernel_diag, formulas.kernel_dot_diag), _on_diagonal, summed)
     known = [*ROOTS, (norm, sp.sqrt(q1) * sp.sqrt(q2)), (det, (norm * sin_theta) ** 2)]
     state = (q1, q2, c, rho, sin_theta)
-    try:
-        fall = (
-            None
-            if summed
-            else share((*state, k1, k2, *parameters), [deficit(pair[0]).xreplace({Delta: det})], known)
-        )
-    except NoDifference:
-        fall = None
+    falls, parallel = None, True
+    if not summed:
+        with suppress(NoDifference):
+            differences = [
+                deficit(formula, *ends) for formula, ends in zip(pair, ((k1, k2), (d1, d2)), strict=True)
+            ]
+            given = (*state, k1, k2, d1, d2, *parameters)
+            falls = share(given, [e.xreplace({Delta: det}) for e, _ in differences], known)
+            parallel = all(same for _, same in differences)
     return Stable(
         pair=share((*state, *parameters), [expansions(e).xreplace({Delta: det}) for e in pair], known),
         diagonal=share((q, *parameters), diagonal, ROOTS),
-        deficit=fall,
+        falls=falls,
+        parallel=parallel,
         parity=split(proved.activation.expr).parity(),
     )
 

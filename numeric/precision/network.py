@@ -28,7 +28,7 @@ KERNELS = ("nngp", "ntk")
 # Without a bias; and so narrow that growing activations do not overflow at depth 3.
 NETWORKS: tuple[Network, ...] = ((1.5, 0.0), (0.5, 0.05))
 ANGLES = tuple(float(f"1e-{k}") for k in range(1, 13))
-FACTORS = (1.0, 1 + 1e-6, 1 - 1e-6, 1e6, 1e-6)  # |y|/|x|
+FACTORS = (1.0, 1 + 1e-6, 1.5, 1e6, 1e-6)  # |y|/|x|
 DEPTHS = (1, 3, 10)
 DIMENSION = 4
 _NEGLIGIBLE = mpmath.mpf(10) ** -20

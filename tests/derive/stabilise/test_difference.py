@@ -60,35 +60,37 @@ def test_a_function_without_a_rule_is_said_to_have_none() -> None:
 
 @pytest.mark.parametrize("name", ["relu", "abs", "erf", "gelu", "gaussian", "sin", "probit", "sign"])
 @pytest.mark.parametrize("variances", [("2", "2"), ("2", "2.000001"), ("0.5", "3")], ids=str)
-def test_the_deficit_has_its_digits(
+def test_the_falls_have_their_digits(
     name: str, variances: tuple[str, str], derive: Callable[..., ProvedDual], run: Callable[..., list[Any]]
 ) -> None:
-    """√(K11 K22) − K in 53 bits against 60 digits, from right angles to 1e-9."""
+    """√(K11 K22) − K, and that of K', in 53 bits against 60 digits, from right angles to 1e-9."""
     stable = stabilise(derive(name))
-    assert stable.deficit is not None
-    pair, diagonal, deficit = (lower(code) for code in (stable.pair, stable.diagonal, stable.deficit))
+    assert stable.falls is not None
+    pair, diagonal, falls = (lower(code) for code in (stable.pair, stable.diagonal, stable.falls))
     v1, v2 = (MP.mpf(v) for v in variances)
     for angle in ("1.5", "0.3", "1e-3", "1e-6", "1e-9"):
         theta = MP.mpf(angle)
         state = {"q1": v1, "q2": v2, "c": MP.sqrt(v1 * v2) * MP.cos(theta)}
         state |= {"rho": MP.cos(theta), "sin_theta": MP.sin(theta)}
-        k1, k2 = (run(diagonal, {"q": v}, MP)[0] for v in (v1, v2))
-        exact = MP.sqrt(k1 * k2) - run(pair, state, MP)[0]
-        rounded = {key: DOUBLE.mpf(v) for key, v in (state | {"k1": k1, "k2": k2}).items()}
-        # Variances that differ are known to eps of themselves, and so is the square of their difference.
-        slack = MP.ldexp(1, -50) * MP.sqrt(k1 * k2) * (theta + abs(v1 - v2))
-        assert abs(MP.mpf(run(deficit, rounded, DOUBLE)[0]) - exact) <= slack
+        (k1, d1), (k2, d2) = (run(diagonal, {"q": v}, MP) for v in (v1, v2))
+        sizes = MP.sqrt(k1 * k2), MP.sqrt(d1 * d2)
+        exact = [size - value for size, value in zip(sizes, run(pair, state, MP), strict=True)]
+        ends = {"k1": k1, "k2": k2, "d1": d1, "d2": d2}
+        rounded = {key: DOUBLE.mpf(v) for key, v in (state | ends).items()}
+        for value, right, size in zip(run(falls, rounded, DOUBLE), exact, sizes, strict=True):
+            # Variances that differ are known to eps of themselves, and so is the square of their difference.
+            assert abs(MP.mpf(value) - right) <= MP.ldexp(1, -50) * size * (theta + abs(v1 - v2))
 
 
 def test_undone_the_digits_are_lost(derive: Callable[..., ProvedDual], run: Callable[..., list[Any]]) -> None:
     """√(K11 K22) − K by subtraction of the same module's values has none left at an angle of 1e-9."""
     stable = stabilise(derive("relu"))
-    assert stable.deficit is not None
+    assert stable.falls is not None
     theta = MP.mpf("1e-9")
     exact = theta**2 / 4 * 2  # of (sin θ + (π − θ) cos θ)/2π at q = 2, to the order of θ
     state = {"q1": 2, "q2": 2, "c": 2 * MP.cos(theta), "rho": MP.cos(theta), "sin_theta": MP.sin(theta)}
-    rounded = {key: DOUBLE.mpf(v) for key, v in state.items()} | {"k1": DOUBLE.mpf(1), "k2": DOUBLE.mpf(1)}
+    rounded = {key: DOUBLE.mpf(v) for key, v in (state | {"k1": 1, "k2": 1, "d1": 0.5, "d2": 0.5}).items()}
     subtracted = 1 - MP.mpf(run(lower(stable.pair), rounded, DOUBLE)[0])
-    kept = MP.mpf(run(lower(stable.deficit), rounded, DOUBLE)[0])
+    kept = MP.mpf(run(lower(stable.falls), rounded, DOUBLE)[0])
     assert abs(subtracted / exact - 1) > 0.5
     assert abs(kept / exact - 1) < 1e-6
