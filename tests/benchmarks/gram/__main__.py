@@ -177,15 +177,16 @@ def check(run: Runner) -> bool:
             continue
         ratio = theirs["seconds"] / ours["seconds"]
         passed &= ratio >= floor
-        print(f"{'ok' if ratio >= floor else 'BELOW':7} {ratio:6.1f} of {floor:4g}  {program} / {slower}, {case}")
+        verdict = "ok" if ratio >= floor else "BELOW"
+        print(f"{verdict:7} {ratio:6.1f} of {floor:4g}  {program} / {slower}, {case}")
+        print(f"{'':24}{ours['seconds']:.3g} s / {theirs['seconds']:.3g} s")
     large = Case(n=8192)
     for program in ("numpy", "numba"):
         if (ours := run(program, large, repeat=0)) is not None:
             ratio = ours["memory"] / (8 * large.n**2)
             passed &= ratio <= MEMORY
-            print(
-                f"{'ok' if ratio <= MEMORY else 'ABOVE':7} {ratio:6.2f} of {MEMORY:4g}  memory, {program}, {large}"
-            )
+            verdict = "ok" if ratio <= MEMORY else "ABOVE"
+            print(f"{verdict:7} {ratio:6.2f} of {MEMORY:4g}  memory of {program}, {large}")
     return passed
 
 

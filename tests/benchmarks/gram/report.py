@@ -16,9 +16,10 @@ OURS = ("numpy", "numba")
 
 HEAD = """# Benchmarks, measured
 
-Made by `python tests/benchmarks/gram`, which says how to run it: one run, a program after the other on the same rows,
-medians of the calls after the first. Rows are standard normal, seed 0; σ_w = √2, σ_b = 0.1. *bound* is a matrix product
-and one fused pass of the textbook formula that errs by 2e-8 and refines nothing: what no accurate evaluator beats.
+Made by `python tests/benchmarks/gram`, which says how to run it: one run, a program after the other on the same
+rows, medians of the calls after the first. Rows are standard normal, seed 0; σ_w = √2, σ_b = 0.1. *bound* is a
+matrix product and one fused pass of the textbook formula that errs by 2e-8 and refines nothing: what no accurate
+evaluator beats.
 
 {machine}.
 """
