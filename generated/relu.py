@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "f20bbc0c0854d1ed"
+SOURCE = "9d559dc296d10748"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
@@ -299,26 +299,27 @@ def _gram(which, X, Y, depth, sigma_w, sigma_b):
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
+    k1, k2 = np.einsum("ij,ij->i", X, X), np.einsum("ij,ij->i", Z, Z)
     result = np.empty((len(X), len(Z)), dtype)
     for i in range(0, len(X), TILE):
         for j in range(0 if Y is not None else i, len(Z), TILE):
             rows, columns = slice(i, i + TILE), slice(j, j + TILE)
-            tile = _tile(which, X[rows], Z[columns], depth, sigma_w, sigma_b)
+            pairs = X[rows], Z[columns], k1[rows, None], k2[None, columns]
+            tile = _tile(which, *pairs, depth, sigma_w, sigma_b)
             if Y is None and i == j:
                 tile = np.triu(tile) + np.triu(tile, 1).T
             result[rows, columns] = tile
             if Y is None and i < j:
                 result[columns, rows] = tile.T
-    for i, first in _copies(X):
+    for i, first in _copies(X, k1):
         result[i] = result[first]
-    for j, first in _copies(Z):
+    for j, first in _copies(Z, k2):
         result[:, j] = result[:, first]
     return result
 
 
-def _tile(which, X, Z, depth, sigma_w, sigma_b):
+def _tile(which, X, Z, k1, k2, depth, sigma_w, sigma_b):
     w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
-    k1, k2 = np.einsum("ij,ij->i", X, X)[:, None], np.einsum("ij,ij->i", Z, Z)[None, :]
     k, same = X @ Z.T, np.zeros((len(X), len(Z)), bool)
     sigma = w2 * k + b2
     q1, q2, rho, sin_theta = _state(w2, b2, k1, k2, k, sigma, lambda at: _row_fall(at, X, Z, k1, k2, k, same))
@@ -329,9 +330,9 @@ def _tile(which, X, Z, depth, sigma_w, sigma_b):
     return tile
 
 
-def _copies(X):
+def _copies(X, squares):
     """(i, j) for every row i that equals an earlier one, j being the first of them: copies have one kernel."""
-    squares, seen = np.einsum("ij,ij->i", X, X), {}
+    seen = {}
     values, counts = np.unique(squares, return_counts=True)
     alike = np.flatnonzero(np.isin(squares, values[counts > 1]))
     firsts = [(i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike]
