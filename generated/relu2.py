@@ -39,10 +39,11 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "bbe43440a9d4f982"
+SOURCE = "d6e9b69120ec5660"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
+TILE = 256  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 C_2_OVER_PI = 0.6366197723675814  # 2/pi
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
@@ -336,48 +337,62 @@ def _projected(A, origin, square):
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
-    return _gram(X, Y, depth, sigma_w, sigma_b)[0]
+    return _gram(0, X, Y, depth, sigma_w, sigma_b)
 
 
 def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
     """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
-    return _gram(X, Y, depth, sigma_w, sigma_b)[1]
+    return _gram(1, X, Y, depth, sigma_w, sigma_b)
 
 
-def _gram(X, Y, depth, sigma_w, sigma_b):
+def _gram(which, X, Y, depth, sigma_w, sigma_b):
+    """Sigma (which = 0) or Theta (1) in tiles, so that beside the result only temporaries of one tile are held."""
     X, Z, dtype = _doubles(X, X if Y is None else Y)
     if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
-    w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
-    k1, k2 = np.einsum("ij,ij->i", X, X)[:, None], np.einsum("ij,ij->i", Z, Z)[None, :]
-    q1, q2 = w2 * k1 + b2, w2 * k2 + b2
-    k, size = X @ Z.T, _size(k1, k2)
-    gap, same = _row_gap(X, Z, k1, k2, k, size)
-    weights1, weights2 = ([_share(part, q) for part in (w2 * v, b2)] for v, q in ((k1, q1), (k2, q2)))
-    sigma = w2 * k + b2
-    angle = _angle(sigma, _size(q1, q2), k, _sum_gap(weights1, weights2, gap, 2.0 * (k < 0)))
-    result = [*recursion(q1, q2, sigma, *angle, depth, sigma_w, sigma_b)]
-    diagonals = recursion_diagonal(q1[:, 0], depth, sigma_w, sigma_b)
-    rows, columns = _first_copies(X, k1[:, 0]), _first_copies(Z, k2[0])
-    for n, values in enumerate(diagonals):
-        matrix = np.where(same, values[:, None], result[n]) if same.any() else result[n]
-        if Y is None:
-            below = np.tril_indices(len(X), -1)
-            matrix[below] = matrix.T[below]
-        matrix = matrix if rows is None else matrix[rows]
-        result[n] = (matrix if columns is None else matrix[:, columns]).astype(dtype, copy=False)
+    k1, k2 = np.einsum("ij,ij->i", X, X), np.einsum("ij,ij->i", Z, Z)
+    result = np.empty((len(X), len(Z)), dtype)
+    for i in range(0, len(X), TILE):
+        for j in range(0 if Y is not None else i, len(Z), TILE):
+            rows, columns = slice(i, i + TILE), slice(j, j + TILE)
+            pairs = X[rows], Z[columns], k1[rows, None], k2[None, columns]
+            tile = _tile(which, *pairs, depth, sigma_w, sigma_b)
+            if Y is None and i == j:
+                tile = np.triu(tile) + np.triu(tile, 1).T
+            result[rows, columns] = tile
+            if Y is None and i < j:
+                result[columns, rows] = tile.T
+    for i, first in _copies(X, k1):
+        result[i] = result[first]
+    for j, first in _copies(Z, k2):
+        result[:, j] = result[:, first]
     return result
 
 
-def _first_copies(X, squares):
-    """For each row the first that equals it, so that copies have one kernel; None when all differ."""
-    order = np.argsort(squares, kind="stable")
-    if (np.diff(squares[order]) != 0).all():
-        return None
+def _tile(which, X, Z, k1, k2, depth, sigma_w, sigma_b):
+    w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
+    q1, q2 = w2 * k1 + b2, w2 * k2 + b2
+    k, size = X @ Z.T, _size(k1, k2)
+    gap, same = _row_gap(X, Z, k1, k2, k, size)
+    sigma = w2 * k + b2
+    weights1, weights2 = ([_share(part, q) for part in (w2 * v, b2)] for v, q in ((k1, q1), (k2, q2)))
+    angle = _angle(sigma, _size(q1, q2), k, _sum_gap(weights1, weights2, gap, 2.0 * (k < 0)))
+    tile = recursion(q1, q2, sigma, *angle, depth, sigma_w, sigma_b)[which]
+    if same.any():
+        diagonal = recursion_diagonal(q1, depth, sigma_w, sigma_b)[which]
+        tile = np.where(same, diagonal, tile)
+    return tile
+
+
+def _copies(X, squares):
+    """(i, j) for every row i that equals an earlier one, j being the first of them: copies have one kernel."""
     seen = {}
-    return np.array([seen.setdefault((row + 0.0).tobytes(), i) for i, row in enumerate(X)])
+    values, counts = np.unique(squares, return_counts=True)
+    alike = np.flatnonzero(np.isin(squares, values[counts > 1]))
+    firsts = [(i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike]
+    return [(i, j) for i, j in firsts if i != j]
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""

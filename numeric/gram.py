@@ -1,12 +1,13 @@
-"""Gram matrices in tiles: beside the result, only a tile and its temporaries are held in memory."""
+"""Gram matrices in tiles, on threads: beside the result, only the temporaries of a tile of each are in memory."""
 
+import mmap
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mehler.numeric import inputs
+from mehler.numeric import inputs, workers
 from mehler.numeric.errors import NumericError
 from mehler.numeric.evaluator import Evaluator
 
@@ -14,6 +15,7 @@ Array = NDArray[np.floating[Any]]
 Kernel = Literal["nngp", "ntk"]
 
 TILE = 256
+RESIDENT = 256 * 2**20  # bytes of a memory map that are written before its pages are given back
 
 
 def gram(
@@ -26,13 +28,23 @@ def gram(
     sigma_w: float = 1.0,
     sigma_b: float = 0.0,
     out: Array | None = None,
+    threads: int | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Array:
     """Σᴸ ("nngp") or Θᴸ ("ntk") of rows of X (n, d) and Y (m, d; X when None), as an (n, m) array.
 
     float32 or float64 throughout, as X. With Y = None only tiles on and above the diagonal are computed and
-    the result is exactly symmetric. `out` receives the result, a memory map for instance. `progress` is
-    called with (tiles done, tiles in all). Raises NumericError for bad input and when a value overflows.
+    the result is exactly symmetric. `out` receives the result; a memory map is flushed at the end, and as it is
+    written only RESIDENT bytes of it stay in memory. `threads` compute tiles, by default one for each core
+    that the process may use; BLAS is held to one thread meanwhile. `progress` is called in the caller's thread with
+    (tiles done, tiles in all). An interruption ends the tiles under way and drops the others.
+
+    The result is the same, bit for bit, for every number of threads and every memory order of X and Y, and equal
+    rows have equal kernels. Tiles are TILE rows and columns from row 0 on, and a tile depends on its own rows
+    alone: rows that are appended change no tile that was whole. In a tile of another shape, as the last may
+    be, BLAS may sum x·x' in another order, and its entries agree with those of a whole tile to rounding.
+
+    Raises NumericError for bad input and, naming the rows and the layer, when a value overflows.
     """
     if kernel not in ("nngp", "ntk"):
         raise NumericError(f"kernel={kernel!r} is not known; use 'nngp' or 'ntk'")
@@ -41,27 +53,59 @@ def gram(
     for name, rows in (("X", X), ("Y", Y)):
         if rows is not None:
             inputs.variances(rows, name, sigma_w, sigma_b)
-    shape = (len(X), len(X if Y is None else Y))
-    if out is None:
-        out = np.empty(shape, X.dtype)
-    elif out.shape != shape or out.dtype != X.dtype:
-        raise NumericError(f"out must have shape {shape} and dtype {X.dtype}, not {out.shape} and {out.dtype}")
+    X, Y = np.ascontiguousarray(X), None if Y is None else np.ascontiguousarray(Y)
+    K = _result(out, (len(X), len(X if Y is None else Y)), X.dtype)
     function = getattr(evaluator.module, kernel)
     network = {"depth": depth, "sigma_w": sigma_w, "sigma_b": sigma_b, **evaluator.values}
-    tiles = list(_tiles(*shape, symmetric=Y is None))
-    for done, (across, columns) in enumerate(tiles):
+    tiles = list(_tiles(len(X), len(X if Y is None else Y), symmetric=Y is None))
+
+    def compute(place: tuple[slice, slice]) -> None:
+        across, columns = place
         within = Y is None and across == columns
         other = None if within else (X if Y is None else Y)[columns]
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
             tile = function(X[across], other, **network)
         _check_finite(tile, across, columns, evaluator, X, network)
-        out[across, columns] = tile
+        K[across, columns] = tile
         if Y is None and not within:
-            out[columns, across] = tile.T
+            K[columns, across] = tile.T  # while it is in cache
+
+    pages = _memory_map(K)
+    batch = max(1, RESIDENT // (TILE * TILE * K.itemsize))
+
+    def after(done: int) -> None:
+        if pages is not None and done % batch == 0:
+            _give_back(pages)
         if progress is not None:
-            progress(done + 1, len(tiles))
-    _copy_duplicates(out, X, Y)
+            progress(done, len(tiles))
+
+    workers.for_each(compute, tiles, min(workers.count(threads), len(tiles)), after)
+    _copy_duplicates(K, X, Y)
+    if pages is not None:
+        pages.flush()
+    return K
+
+
+def _result(out: Array | None, shape: tuple[int, int], dtype: Any) -> Array:
+    if out is None:
+        return np.empty(shape, dtype)
+    if out.shape != shape or out.dtype != dtype:
+        raise NumericError(f"out must have shape {shape} and dtype {dtype}, not {out.shape} and {out.dtype}")
     return out
+
+
+def _memory_map(out: Array) -> mmap.mmap | None:
+    """The map of a file that an array lies in."""
+    base: Any = out
+    while isinstance(base, np.ndarray):
+        base = base.base
+    return base if isinstance(base, mmap.mmap) else None
+
+
+def _give_back(pages: mmap.mmap) -> None:
+    """Drop a map's pages from this process: what was written stays in the system's cache on its way to the file."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _copy_duplicates(K: Array, X: Array, Y: Array | None) -> None:
@@ -76,8 +120,10 @@ def _copy_duplicates(K: Array, X: Array, Y: Array | None) -> None:
 
 def _first_copies(X: Array) -> list[tuple[int, int]]:
     """(i, j) for every row i that equals an earlier row, j being the first of them."""
-    seen: dict[bytes, int] = {}
-    firsts = ((i, seen.setdefault((row + 0.0).tobytes(), i)) for i, row in enumerate(X))  # -0.0 equals 0.0
+    squares, seen = np.einsum("ij,ij->i", X, X), dict[bytes, int]()
+    values, counts = np.unique(squares, return_counts=True)
+    alike = np.flatnonzero(np.isin(squares, values[counts > 1])).tolist()
+    firsts = ((i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike)  # -0.0 equals 0.0
     return [(i, j) for i, j in firsts if i != j]
 
 

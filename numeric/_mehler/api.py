@@ -47,12 +47,16 @@ class Network:
         Y: Array | None = None,
         *,
         out: Array | None = None,
+        threads: int | None = None,
         progress: Progress | None = None,
     ) -> Array:
-        """Either kernel, into `out` if given, reporting `progress`(tiles done, tiles in all)."""
+        """Either kernel, into `out` if given, reporting `progress`(tiles done, tiles in all).
+
+        `threads` compute it, all cores when None; the result does not depend on their number (mehler.numeric.gram).
+        """
         return gram(
             self.evaluator, X, Y, kernel=kernel, depth=self.depth, sigma_w=self.sigma_w, sigma_b=self.sigma_b,
-            out=out, progress=progress,
+            out=out, threads=threads, progress=progress,
         )  # fmt: skip
 
     @cached_property

@@ -14,6 +14,9 @@ JumpsOption = Annotated[
     str, typer.Option(help="Derivative of a discontinuous activation: almost-everywhere or distribution.")
 ]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds that the derivation may take, > 0.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", help="Threads of Gram matrices; every core unless given.")
+]
 TIMEOUT = 120.0  # that of mehler.derive.pipeline, which takes long to import
 
 # Keywords of the functions that take parameters of φ as keywords too.

@@ -16,6 +16,7 @@ from mehler.arguments import (
     JumpsOption,
     Kernel,
     Params,
+    ThreadsOption,
     TimeoutOption,
     check_reports,
     parameters,
@@ -206,17 +207,19 @@ def gram(
     sigma_w: Annotated[float, typer.Option(help="Scale of the weights, > 0.")] = 1.0,
     sigma_b: Annotated[float, typer.Option(help="Scale of the biases, >= 0.")] = 0.0,
     kernel: Annotated[Kernel, typer.Option(help="ntk or nngp.")] = "ntk",
+    threads: ThreadsOption = None,
     param: Params = None,
 ) -> None:
-    """Write the Gram matrix of the rows of DATA.npy."""
+    """Write the Gram matrix of the rows of DATA.npy, which may be larger than memory."""
     import numpy as np
 
     from mehler.api import network
     from mehler.console import out as console
     from mehler.console import progress_bar, whole_file
-    from mehler.numeric import inputs
+    from mehler.numeric import inputs, workers
 
     inputs.network(depth, sigma_w, sigma_b)
+    workers.count(threads)
     X = read_array(data)
     Y = None if other is None else read_array(other)
     inputs.pair_of_rows(X, Y, sigma_b)
@@ -227,10 +230,9 @@ def gram(
         with progress_bar() as bar:
             task = bar.add_task(f"{kernel} of {shape[0]} x {shape[1]} pairs", total=None)
             net.gram(
-                kernel, X, Y, out=result,
+                kernel, X, Y, out=result, threads=threads,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
-        result.flush()
         del result
     console.print(f"{out}  {shape[0]} x {shape[1]} {X.dtype}", markup=False)
 
@@ -361,6 +363,7 @@ def demo(
     param: Params = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write the results to this file.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the pictures.")] = Path("mehler-demo"),
+    threads: ThreadsOption = None,
 ) -> None:
     """The main job on real data: derive, prove, generate, check, and classify scikit-learn's digits."""
     from mehler.console import whole_file, writable
@@ -368,7 +371,7 @@ def demo(
 
     if json_file is not None:
         writable(json_file)
-    results = run(activation, parameters(param), out)
+    results = run(activation, parameters(param), out, threads)
     if json_file is not None:
         with whole_file(json_file) as temporary:
             temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -14,6 +14,7 @@ from mehler.console import out, progress_bar, whole_file
 from mehler.derive.dual import ProvedDual
 from mehler.derive.emit.module import emit_numpy
 from mehler.derive.pipeline import closed_form, derive_dual
+from mehler.numeric import workers
 from mehler.numeric.evaluator import Evaluator, load_source
 from mehler.numeric.gram import Kernel
 from mehler.numeric.regression import KernelRegression, accuracy, one_hot
@@ -26,12 +27,13 @@ SEED = 0
 Array = Any
 
 
-def run(activation: str, params: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """Derive, prove, generate, check and classify; print each stage, and return the figures.
+def run(activation: str, params: Mapping[str, Any], folder: Path, threads: int | None = None) -> dict[str, Any]:
+    """Derive, prove, generate, check and classify by `threads`; print each stage, and return the figures.
 
     Raises DeriveError (an activation without a known closed form among them) and NumericError.
     """
     started = time.perf_counter()
+    workers.count(threads)
     _heading("1. Derive and prove")
     dual = closed_form(derive_dual(activation, **params))
     out.print(f"{dual}\n\n{dual.proof}", markup=False)
@@ -54,7 +56,7 @@ def run(activation: str, params: Mapping[str, Any], folder: Path) -> dict[str, A
     )
 
     _heading("4. Classify handwritten digits (scikit-learn, 8 x 8 pixels)")
-    scores, ntk = _classify(activation, dual, evaluator)
+    scores, ntk = _classify(activation, evaluator, threads)
     pictures = _pictures(dual, evaluator, ntk, folder)
     seconds = time.perf_counter() - started
     for picture in pictures:
@@ -65,7 +67,7 @@ def run(activation: str, params: Mapping[str, Any], folder: Path) -> dict[str, A
     return _results(activation, dual, certificate, scores, pictures, seconds)
 
 
-def _classify(activation: str, dual: ProvedDual, evaluator: Evaluator) -> tuple[dict[str, float], Array]:
+def _classify(activation: str, evaluator: Evaluator, threads: int | None) -> tuple[dict[str, float], Array]:
     from sklearn.datasets import load_digits
     from sklearn.metrics.pairwise import rbf_kernel
 
@@ -89,8 +91,8 @@ def _classify(activation: str, dual: ProvedDual, evaluator: Evaluator) -> tuple[
             def report(done: int, total: int, task: Any = task) -> None:
                 bar.update(task, completed=done, total=total)
 
-            fit = network.gram(kernel, train, progress=report)
-            cross = network.gram(kernel, test, train, progress=report)
+            fit = network.gram(kernel, train, threads=threads, progress=report)
+            cross = network.gram(kernel, test, train, threads=threads, progress=report)
             scores[kernel] = accuracy(KernelRegression(RIDGE).fit(fit, y).predict(cross), labels[TRAIN:])
             grams[kernel] = fit
     gamma = 1 / np.median(((train[:200, None] - train[None, :200]) ** 2).sum(axis=2))

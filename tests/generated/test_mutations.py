@@ -171,12 +171,11 @@ def recursion(q1, q2, *rest, **params):
     return sigma, theta - sigma
 """),
     "a Gram matrix that is not symmetric": ("_gram", """
-def _gram(X, Y, *rest, **params):
-    result = __gram(X, Y, *rest, **params)
+def _gram(which, X, Y, *rest, **params):
+    matrix = __gram(which, X, Y, *rest, **params)
     if Y is None:
-        for matrix in result:
-            matrix[np.tril_indices(len(matrix), -1)] *= 1.5
-    return result
+        matrix[np.tril_indices(len(matrix), -1)] *= 1.5
+    return matrix
 """),
     "in single precision": ("kernel", """
 def kernel(q1, q2, c, **params):

@@ -81,6 +81,7 @@ NETWORKS = {
     "sigma_b whose square overflows": (["--sigma-b", "1e200"], "sigma_b=1e+200 "),
     "sigma_b NaN": (["--sigma-b", "nan"], "sigma_b=nan must be a finite number >= 0"),
     "sigma_b negative": (["--sigma-b", "-0.1"], "sigma_b=-0.1 must be a finite number >= 0"),
+    "no threads": (["--threads", 0], "threads=0 must be an integer >= 1"),
     "kernel unknown": (["--kernel", "rbf"], "--kernel"),
     "a parameter it has not": (["--param", "a=1"], "relu has no parameter 'a'; leave it out"),
     "a parameter without a value": (["--param", "a"], "is not NAME=VALUE"),

@@ -34,7 +34,7 @@ def test_networks_are_measured(mehler_command: Command) -> None:
     [
         "def recursion(*a, **k):\n    s, t = _recursion(*a, **k)\n    return s, t - 1e-9 * s",
         "def recursion(q1, q2, *a, **k):\n    return _recursion(q1 * (1 + 1e-9), q2, *a, **k)",
-        "def _gram(X, Y, *a, **k):\n    s, t = __gram(X, Y, *a, **k)\n    return s, t * (1 + 1e-9)",
+        "def _gram(which, *a, **k):\n    return __gram(which, *a, **k) * (1 + 1e-9 * which)",
     ],
 )
 def test_a_damaged_recursion_is_caught(mehler_command: Command, tmp_path: Path, code: str) -> None:

@@ -58,8 +58,9 @@ def test_the_command_passes_its_options_on_and_writes_the_results(
 
     monkeypatch.setattr(demo, "run", run)
     results, folder = tmp_path / "demo.json", tmp_path / "demo"
-    finished = mehler_command("demo", "--activation", "a*x", "--param", "a=2", "--json", results, "--out", folder)
+    options = ("--param", "a=2", "--threads", 3, "--json", results, "--out", folder)
+    finished = mehler_command("demo", "--activation", "a*x", *options)
     assert (finished.code, finished.err) == (0, "")
-    assert calls == [("a*x", {"a": "2"}, folder)]
+    assert calls == [("a*x", {"a": "2"}, folder, 3)]
     assert json.loads(results.read_text(encoding="utf-8")) == {"activation": "a*x", "accuracy_ntk": 0.5}
     assert {path.name for path in tmp_path.iterdir()} == {"demo.json"}
