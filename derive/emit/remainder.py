@@ -60,25 +60,26 @@ def expansion(q1, q2, rho, sin_theta$signature):
     for j in range(DEGREE, -1, -1):
         series = (series * rho + first[j] * second[j]) / max(j, 1)
     shape = np.broadcast_shapes(series.shape[1:], np.shape(sin_theta))
-    arrays = [np.broadcast_to(a, shape).ravel() for a in (q1, q2, rho, sin_theta)]
+    arrays = [np.broadcast_to(array, shape).ravel() for array in (q1, q2, rho, sin_theta)]
     rest = np.zeros((2, arrays[0].size))
     wide = LEVEL & (np.maximum(arrays[0], arrays[1]) > $wide * np.max(knots($arguments) ** 2))
     bent = arrays[3] > 0
     for group, function in ((~wide, remainder), (wide & bent, wide_remainder)):
         where = np.flatnonzero(group)
         if len(where):
-            rest[:, where] = in_parts(function, *(a[where] for a in arrays)$keywords)
+            rest[:, where] = in_parts(function, *(array[where] for array in arrays)$keywords)
     values = series + rest.reshape(2, *shape)
     straight = np.flatnonzero(wide & ~bent)
     if len(straight):
-        values.reshape(2, -1)[:, straight] = in_parts(collinear, *(a[straight] for a in arrays[:3])$keywords)
+        ends = [array[straight] for array in arrays[:3]]
+        values.reshape(2, -1)[:, straight] = in_parts(collinear, *ends$keywords)
     return values
 
 
 def in_parts(function, *arrays$signature):
     """A function of flat arrays, in parts that fit a cache."""
     starts = range(0, max(len(arrays[0]), 1), CHUNK)
-    return np.concatenate([function(*(a[i : i + CHUNK] for a in arrays)$keywords) for i in starts], -1)
+    return np.concatenate([function(*(array[i : i + CHUNK] for array in arrays)$keywords) for i in starts], -1)
 
 
 def hermite(q$signature):
@@ -137,7 +138,7 @@ def remainder(q1, q2, rho, sin_theta$signature, wide=False):
         if not len(live):
             break
         length, left = np.minimum(end[live], stop) - start, beyond[live]
-        here = [(factors, *(a[live] for a in arrays)) for factors, *arrays in pairs]
+        here = [(factors, *(array[live] for array in arrays)) for factors, *arrays in pairs]
         state = wide, weights, x[sides][:, live], y[sides][:, live], scale1[live], scale2[live], here
         norm = state[4] * state[5]
         part, part_dot = np.zeros_like(length), np.zeros_like(length)
@@ -240,10 +241,14 @@ def quarter(t, q):
 
 
 def applies(proved: ProvedDual) -> bool:
-    """Whether φ is a polynomial between its knots, and its kernels have Φ in them."""
+    """Whether φ is a polynomial between its knots, and its kernels have Φ in them.
+
+    Not where φ vanishes at both ends: K falls as 1/√(q1q2) then, a part of √(K11 K22) that the terms do not follow.
+    """
     f = proved.dual.formulas
     pieces = proved.activation.pieces.pieces
-    return sp.Tuple(f.kernel, f.kernel_dot).has(Phi, Phi2) and all(piece.is_polynomial(x) for piece in pieces)
+    polynomial = all(piece.is_polynomial(x) for piece in pieces) and (pieces[0], pieces[-1]) != (0, 0)
+    return polynomial and sp.Tuple(f.kernel, f.kernel_dot).has(Phi, Phi2)
 
 
 def programs(proved: ProvedDual) -> tuple[Program, ...]:
