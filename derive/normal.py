@@ -35,7 +35,8 @@ def phi_value(ctx: Any, h: Any) -> Any:
     """Φ(h) = ½ erfc(−h/√2), for real and complex h."""
     h = _real_if_possible(ctx, h)
     if not isinstance(h, ctx.mpc):
-        return ctx.ncdf(h)
+        far = abs(h) > ctx.ldexp(1, ctx.prec)  # where ncdf overflows
+        return ctx.mpf(h > 0) if far else ctx.ncdf(h)
     with ctx.workprec(ctx.prec + GUARD + 2 * _bits_of(ctx, h)):
         value = ctx.erfc(-h / ctx.sqrt(2)) / 2
     return +value
@@ -125,10 +126,13 @@ def _far_phi2(ctx: Any, h: Any, k: Any, r: Any, s: Any) -> Any:
     """Φ₂ = ∫ φ(x) Φ((k − rx)/s) dx over x < h, for h ≤ k: a positive and log-concave integrand, so that a
     probability however small keeps its relative accuracy."""
 
+    far = ctx.ldexp(1, ctx.prec)
+
     def slopes(x: Any) -> tuple[Any, Any]:
         """The first and the second derivative of the logarithm of the integrand."""
         z = (k - r * x) / s
-        mills = ctx.npdf(z) / ctx.ncdf(z)
+        # Far out the ratio is −z, to more digits than are wanted; ncdf itself overflows there.
+        mills = ctx.npdf(z) / ctx.ncdf(z) if z > -far else -z
         return -x - r / s * mills, -1 - (r / s) ** 2 * mills * (z + mills)
 
     # The mode, from the left of both maxima by halving; the slope falls with x.
@@ -142,7 +146,8 @@ def _far_phi2(ctx: Any, h: Any, k: Any, r: Any, s: Any) -> Any:
     slope, bend = slopes(high)
 
     def integrand(x: Any) -> Any:
-        return ctx.npdf(x) * ctx.ncdf((k - r * x) / s)
+        z = (k - r * x) / s
+        return ctx.npdf(x) * ctx.ncdf(z) if z > -far else ctx.zero
 
     if high == h and slope > 1:
         value = _decaying(ctx, lambda y: integrand(h - y / slope))

@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "0ee7899a54800890"
+SOURCE = "9dd3d4611b83b1fc"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
@@ -194,10 +194,11 @@ def recursion(q1, q2, sigma, cos, sin_theta, gap, depth, sigma_w, sigma_b):
 
 
 def _kernel(one, two, direct, gap):
-    """A kernel, from those of its ends with themselves where it is near to them."""
+    """A kernel, from those of its ends with themselves where it is near to them: rounded once then."""
     root1, root2 = np.sqrt(one), np.sqrt(two)
-    half, less = (one + two) / 2, (root1 - root2) ** 2 / 2 + root1 * root2 * gap
-    return np.where(less < half / 4, half - less, direct)
+    less = (root1 - root2) ** 2 / 2 + root1 * root2 * gap
+    high, low = np.maximum(one, two), np.minimum(one, two)
+    return np.where(less < (high + low) / 8, high - ((high - low) / 2 + less), direct)
 
 
 def _end(w2, b2, q, theta):

@@ -9,18 +9,21 @@ import hashlib
 import keyword
 import re
 import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from string import Template
 
 import sympy as sp
 
 from mehler.derive.dual import ProvedDual, shown
-from mehler.derive.emit import normal, rescue
+from mehler.derive.emit import normal, remainder, rescue
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.network import DIFFERENCE, NETWORK, PRICE, closeness
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
 from mehler.derive.emit.templates import HELPERS, MODULE
 from mehler.derive.errors import EmitError
+from mehler.derive.pieces import split
 from mehler.derive.special import Phi, Phi2
 from mehler.derive.stabilise.stage import stabilise
 
@@ -47,27 +50,14 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
             "use jumps='almost-everywhere'"
         )
     _check_functions(proved)
-    stable = stabilise(proved)
-    pair, diagonal = lower(stable.pair), lower(stable.diagonal)
-    falls = None if stable.falls is None else lower(stable.falls)
-    programs = [pair, diagonal, *([] if falls is None else [falls])]
-    used = target.operations(*programs)
     defaults = {
         s.name: repr(float(proved.activation.defaults[s.name])) if s.name in proved.activation.defaults else None
         for s in proved.activation.parameters
     }
     keywords = "".join(f", {p}={p}" for p in defaults)
     signature = "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
-    bodies = {
-        name: _body(program, RESULTS[: len(program.outputs)], like)
-        for name, program, like in (("pair", pair, "rho"), ("diagonal", diagonal, "q"))
-    }
-    parts = [text for key, texts in HELPERS.items() if key in used for text in texts]
-    if len(pair.outputs) > 2:
-        programs += rescue.programs(proved)
-        parts.append(rescue.functions(proved, signature, keywords, bodies))
-        bodies = rescue.bodies(keywords, LEAST if used & NORMAL else "1e-150")
-    helpers = "".join(dict.fromkeys(parts))
+    code = (_by_series if remainder.applies(proved) else _by_formula)(proved, signature, keywords)
+    helpers = "".join(dict.fromkeys(code.helpers))
     source = Template(MODULE).substitute(
         title=_title(proved, name),
         formulas=_formulas(proved),
@@ -78,25 +68,66 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
         parameters=_parameter_table(proved, defaults),
         jumps=proved.jumps,
         version=version("mehler"),
-        budgets=_budgets(used),
-        constants="".join(f"{line}\n" for line in target.constants(*programs)),
+        budgets=_budgets(code.normal),
+        constants="".join(f"{line}\n" for line in target.constants(*code.programs)),
         helpers=helpers,
         signature=signature,
         keywords=keywords,
         network=Template(NETWORK)
-        .substitute(signature=signature, keywords=keywords, **closeness(stable.parity, stable.parallel))
+        .substitute(signature=signature, keywords=keywords, **closeness(code.parity, code.parallel))
         .strip(),
-        falls=Template(PRICE if falls is None else DIFFERENCE)
-        .substitute(
-            signature=signature,
-            keywords=keywords,
-            body="" if falls is None else _body(falls, ("fall", "fall_dot"), like="rho"),
-        )
+        falls=Template(DIFFERENCE if code.falls else PRICE)
+        .substitute(signature=signature, keywords=keywords, body=code.falls)
         .strip(),
-        **bodies,
+        **code.bodies,
     )
     _check_parameters(source, list(defaults))
     return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
+
+
+@dataclass(frozen=True)
+class _Code:
+    """What the dual functions of a module are made of; `falls` is empty where it has no closed form."""
+
+    programs: Sequence[Program]
+    helpers: Sequence[str]
+    bodies: Mapping[str, str]
+    falls: str
+    parity: int
+    parallel: bool
+    normal: bool
+
+
+def _by_formula(proved: ProvedDual, signature: str, keywords: str) -> _Code:
+    """The closed forms, and a rescue where their terms cancel."""
+    stable = stabilise(proved)
+    pair, diagonal = lower(stable.pair), lower(stable.diagonal)
+    falls = None if stable.falls is None else lower(stable.falls)
+    programs = [pair, diagonal, *([] if falls is None else [falls])]
+    used = target.operations(*programs)
+    bodies = {
+        name: _body(program, RESULTS[: len(program.outputs)], like)
+        for name, program, like in (("pair", pair, "rho"), ("diagonal", diagonal, "q"))
+    }
+    parts = [text for key, texts in HELPERS.items() if key in used for text in texts]
+    if len(pair.outputs) > 2:
+        programs += rescue.programs(proved)
+        parts.append(rescue.functions(proved, signature, keywords, bodies))
+        bodies = rescue.bodies(keywords, LEAST if used & NORMAL else "1e-150")
+    text = "" if falls is None else _body(falls, ("fall", "fall_dot"), like="rho")
+    return _Code(programs, parts, bodies, text, stable.parity, stable.parallel, bool(used & NORMAL))
+
+
+def _by_series(proved: ProvedDual, signature: str, keywords: str) -> _Code:
+    """Mehler's series and its remainder."""
+    programs = [*rescue.programs(proved), *remainder.programs(proved)]
+    parts = [
+        normal.CONSTANTS,
+        rescue.shape(proved, signature, keywords),
+        remainder.functions(proved, signature, keywords),
+    ]
+    parity = split(proved.activation.expr).parity()
+    return _Code(programs, parts, remainder.bodies(keywords), "", parity, parallel=True, normal=True)
 
 
 def check_name(name: str) -> None:
@@ -213,8 +244,8 @@ def _uses(node: Node, names: set[str]) -> bool:
     return isinstance(node, Name) and node.id in names
 
 
-def _budgets(used: set[str]) -> str:
-    budget = BUDGET_NORMAL if used & NORMAL else BUDGET_ELEMENTARY
+def _budgets(uses_normal: bool) -> str:
+    budget = BUDGET_NORMAL if uses_normal else BUDGET_ELEMENTARY
     functions = ", ".join(
         f'"{name}": {budget}' for name in ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag")
     )

@@ -2,7 +2,8 @@
 
 A sum of positive weights times φ(u)φ(v) is off by eps·E|φ(u)φ(v)| ≤ eps·√(K11 K22), whatever the formula loses;
 so it is right in scaled units wherever the panels resolve it. A generated module adds up the sizes of the
-terms of its closed form, and calls on this for the pairs whose terms are larger than the result can be.
+terms of its closed form, and calls on this for the pairs whose terms are larger than the result can be. (Piecewise
+polynomials need none of it: see remainder.py.)
 
     E[f(u)]      panels in z = u/√q between 0 and the knots t/√q of f
     K, K̇         the same twice, v = √q2 (ρz + s w), with panels also about z = t/(√q2 ρ), where the inner
@@ -35,7 +36,7 @@ LOSS, LOSS_DIAGONAL = 15, 2
 # Price's integral costs less than the double sum, so it is taken earlier.
 LOSS_SMALL = 5
 
-# Where a φ that is not piecewise polynomial changes: the knots of its own panels, besides those it has.
+# Where φ changes: the knots of its own panels, besides those it has.
 SCALES = (-32, -16, -8, -4, -2, -1, 1, 2, 4, 8, 16, 32)
 
 # Price's integrand is smooth where no density reaches a knot t ≠ 0: exp(−t²/2q) < 1e-18. Without one, up to the
@@ -44,21 +45,11 @@ SMALL_KNOT = 0.012
 SMALL_SCALES = (1.0, 0.25, 0.0625, 2.0**-6, 2.0**-8, 2.0**-12, 2.0**-16)
 SMOOTH, LONGER = 18, 30
 
-RULES = rule("DENSITY", 28, "0.5", "Nodes and weights for the normal density: exp(-43) at 1.") + rule(
-    "SMOOTH", SMOOTH, "0", "Nodes and weights for smooth functions on [0, 1]."
-)
+DENSITY = rule("DENSITY", 28, "0.5", "Nodes and weights for the normal density: exp(-43) at 1.")
+RULE = rule("SMOOTH", SMOOTH, "0", "Nodes and weights for smooth functions on [0, 1].")
 
-TEXT = '''
-def pair_terms(q1, q2, c, rho, sin_theta$signature):
-    """(K, K') by their closed forms, and the sums of the sizes of their terms."""
-$pair
-
-
-def diagonal_terms(q$signature):
-    """(K, K') of the diagonal by their closed forms, and the sums of the sizes of their terms."""
-$diagonal
-
-
+# φ itself, and rules for its expectation.
+SHAPE = '''
 def activation(x, order$signature):
     """phi(x) for order = 0 and phi'(x) for order = 1."""
     value = PIECES[0](x$keywords)[order]
@@ -91,6 +82,18 @@ def between(*breaks):
     ends = np.broadcast_to([-FAR, 0.0, FAR], (*shape, 3))
     breaks = [np.broadcast_to(b, (*shape, b.shape[-1])) for b in breaks]
     return np.sort(np.clip(np.nan_to_num(np.concatenate([ends, *breaks], -1)), -FAR, FAR), -1)
+
+'''
+
+TEXT = '''
+def pair_terms(q1, q2, c, rho, sin_theta$signature):
+    """(K, K') by their closed forms, and the sums of the sizes of their terms."""
+$pair
+
+
+def diagonal_terms(q$signature):
+    """(K, K') of the diagonal by their closed forms, and the sums of the sizes of their terms."""
+$diagonal
 
 
 def moments(q$signature):
@@ -175,6 +178,9 @@ def is_gentle(order, q1, q2$signature):
     return (np.maximum(q1, q2) < limit) & (CONTINUOUS and order == 0)
 
 
+CONTINUOUS = $continuous
+REACH = (-9, -3, -1, 0, 1, 3, 9)
+SCALES = np.array($scales)
 CHUNK = {price: 4096, double_sum: 8}
 
 
@@ -205,11 +211,8 @@ def bodies(keywords: str, least: str) -> dict[str, str]:
     }
 
 
-def functions(proved: ProvedDual, signature: str, keywords: str, closed: Mapping[str, str]) -> str:
-    """The functions of TEXT for the activation of a proved dual, whose closed forms have the bodies `closed`."""
-    phi = proved.activation
-    parameters = phi.parameters
-    names = ", ".join(s.name for s in parameters)
+def shape(proved: ProvedDual, signature: str, keywords: str) -> str:
+    """The functions of SHAPE for the activation of a proved dual."""
     texts, labels = [], []
     *pieces, places = programs(proved)
     for i, program in enumerate(pieces):
@@ -218,24 +221,39 @@ def functions(proved: ProvedDual, signature: str, keywords: str, closed: Mapping
         body = textwrap.indent("\n".join(lines), "    ")
         texts.append(f"\ndef piece{i}(x{signature}):\n{body}\n")
         labels.append(f"piece{i}")
-    polynomial = all(piece.is_polynomial(x) for piece in phi.pieces.pieces)
-    return RULES + Template(TEXT).substitute(
-        **closed,
-        small_knot=SMALL_KNOT,
-        small_scale=_smooth_up_to(proved),
-        loss=LOSS,
-        loss_small=LOSS_SMALL,
-        loss_diagonal=LOSS_DIAGONAL,
+    return DENSITY + Template(SHAPE).substitute(
         signature=signature,
         keywords=keywords,
-        arguments=names,
+        arguments=_names(proved),
         plain=signature.removeprefix(", "),
         knots=", ".join(target.expression(node) for node in places.outputs),
-        pieces="\n".join(texts)
-        + f"\n\nPIECES = ({', '.join(labels)},)\nCONTINUOUS = {proved.dual.impulses == 0}\n"
-        + "FAR = 48.0\nREACH = (-9, -3, -1, 0, 1, 3, 9)\n"
-        + f"SCALES = np.array({() if polynomial else SCALES}, np.float64)\n",
+        pieces="\n".join(texts) + f"\n\nPIECES = ({', '.join(labels)},)\nFAR = 48.0\n",
     )
+
+
+def functions(proved: ProvedDual, signature: str, keywords: str, closed: Mapping[str, str]) -> str:
+    """The functions of TEXT for the activation of a proved dual, whose closed forms have the bodies `closed`."""
+    return (
+        shape(proved, signature, keywords)
+        + RULE
+        + Template(TEXT).substitute(
+            **closed,
+            small_knot=SMALL_KNOT,
+            small_scale=_smooth_up_to(proved),
+            loss=LOSS,
+            loss_small=LOSS_SMALL,
+            loss_diagonal=LOSS_DIAGONAL,
+            signature=signature,
+            keywords=keywords,
+            arguments=_names(proved),
+            continuous=proved.dual.impulses == 0,
+            scales=SCALES,
+        )
+    )
+
+
+def _names(proved: ProvedDual) -> str:
+    return ", ".join(s.name for s in proved.activation.parameters)
 
 
 def programs(proved: ProvedDual) -> list[Program]:

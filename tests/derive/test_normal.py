@@ -202,3 +202,13 @@ def test_the_global_precision_does_not_matter() -> None:
     expected = phi2_value(ctx, *point)
     with mpmath.workdps(5):
         assert phi2_value(ctx, *point) == expected
+
+
+def test_arguments_however_large() -> None:
+    """mpmath's erfc overflows at 1e160."""
+    ctx = context(30)
+    far, near = ctx.mpf("1e170"), ctx.mpf("1e-170")
+    assert phi_value(ctx, -far) == 0
+    assert phi_value(ctx, far) == 1
+    # The slope of Φ((k − rx)/s) at its edge is far beyond that of the density.
+    assert phi2_value(ctx, -near, ctx.mpf(-1), ctx.sqrt(1 - near**2)) <= phi_value(ctx, ctx.mpf(-1))

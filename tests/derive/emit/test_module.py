@@ -35,7 +35,7 @@ ELEMENTARY = [
     "gaussian",
     "cubic",
 ]
-NORMAL = ["step(x - 1)", "exp(x)*step(x)"]
+NORMAL = ["exp(x)*step(x)"]
 
 
 def load(source: str) -> Any:
