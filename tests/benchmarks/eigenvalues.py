@@ -2,11 +2,11 @@
 
     python tests/benchmarks/eigenvalues.py [activation] [rows] [duplicates] [depth]
 
-Exact entries come from the published dual functions in mpmath. Compared are the eigenvalues of three matrices: of the
-exact entries, of these rounded to float64, and of those that the generated module computes. No float64 solver could
-tell them apart, so each matrix is first projected to the span of its lowest eigenvectors, with integers for the exact
-one (Rayleigh-Ritz: the error is quadratic in that of the span); what the others differ by is small and is projected
-in floats.
+Exact entries come from the published dual functions in mpmath. Compared are the eigenvalues of three matrices: of
+the exact entries, of these rounded to float64, and of those that the generated module computes. No float64 solver
+could tell them apart, so each matrix is first projected to the span of its lowest eigenvectors, with integers for the
+exact one (Rayleigh-Ritz: the error is quadratic in that of the span); what the others differ by is small and is
+projected in floats.
 """
 
 import importlib
@@ -68,12 +68,13 @@ def floats(A: Any, bits: int) -> Any:
 
 
 def main() -> None:
-    name, *sizes = (*sys.argv[1:], *DEFAULTS[len(sys.argv) - 1 :])
+    name, *sizes = [*sys.argv[1:], *DEFAULTS[len(sys.argv) - 1 :]]
     n, duplicates, depth = map(int, sizes)
     X = points(n, duplicates)
     exact = exact_gram(published(name, {}), X, depth)
     module = importlib.import_module(f"mehler.generated.{name}")
-    rounded = np.vectorize(lambda x: float(mpmath.ldexp(mpmath.mpf(x), -BITS)), otypes=[float])(exact)
+    with mpmath.workprec(BITS + 40):
+        rounded = floats(exact, BITS)
     ours = module.ntk(X, depth=depth, sigma_w=SIGMA_W, sigma_b=SIGMA_B)
     span = np.linalg.eigh(rounded)[1][:, :duplicates]
     basis = np.vectorize(lambda x: int(math.ldexp(x, 100)), otypes=[object])(span)
