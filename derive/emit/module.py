@@ -9,6 +9,8 @@ import hashlib
 import keyword
 import re
 import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from string import Template
 
@@ -38,8 +40,25 @@ WIDTH = 108
 RESULTS = ("k", "k_dot", "size", "size_dot")
 
 
-def emit_numpy(proved: ProvedDual, name: str) -> str:
-    """The source of a NumPy module for a proved dual. Raises EmitError."""
+@dataclass(frozen=True)
+class Lowered:
+    """The Programs of a proved dual: (K, K̇) of a pair and of the diagonal, and √(k1 k2) − K if it has a form.
+
+    Pairs and diagonals may come with the sums of the sizes of their terms.
+    """
+
+    pair: Program
+    diagonal: Program
+    deficit: Program | None
+    parity: int
+
+    @property
+    def summed(self) -> bool:
+        return len(self.pair.outputs) > 2
+
+
+def lowered(proved: ProvedDual, name: str) -> Lowered:
+    """The Programs of which every target is printed. Raises EmitError."""
     check_name(name)
     if proved.kernel_dot_diag is sp.oo:
         raise EmitError(
@@ -48,22 +67,44 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
         )
     _check_functions(proved)
     stable = stabilise(proved)
-    pair, diagonal = lower(stable.pair), lower(stable.diagonal)
     fall = None if stable.deficit is None else lower(stable.deficit)
+    return Lowered(lower(stable.pair), lower(stable.diagonal), fall, stable.parity)
+
+
+def emit_numpy(proved: ProvedDual, name: str) -> str:
+    """The source of a NumPy module for a proved dual. Raises EmitError."""
+    return hashed(numpy_source(proved, name, lowered(proved, name)))
+
+
+def hashed(source: str) -> str:
+    """`source` with its own hash in it."""
+    return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
+
+
+def parameters(proved: ProvedDual) -> dict[str, str | None]:
+    """The default of each parameter as code, or None."""
+    given = proved.activation.defaults
+    return {s.name: repr(float(given[s.name])) if s.name in given else None for s in proved.activation.parameters}
+
+
+def signature_of(defaults: Mapping[str, str | None]) -> str:
+    """Parameters at the end of a function's own."""
+    return "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
+
+
+def numpy_source(proved: ProvedDual, name: str, code: Lowered) -> str:
+    pair, diagonal, fall = code.pair, code.diagonal, code.deficit
     programs = [pair, diagonal, *([] if fall is None else [fall])]
     used = target.operations(*programs)
-    defaults = {
-        s.name: repr(float(proved.activation.defaults[s.name])) if s.name in proved.activation.defaults else None
-        for s in proved.activation.parameters
-    }
+    defaults = parameters(proved)
     keywords = "".join(f", {p}={p}" for p in defaults)
-    signature = "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
+    signature = signature_of(defaults)
     bodies = {
         name: _body(program, RESULTS[: len(program.outputs)], like)
         for name, program, like in (("pair", pair, "rho"), ("diagonal", diagonal, "q"))
     }
     parts = [text for key, texts in HELPERS.items() if key in used for text in texts]
-    if len(pair.outputs) > 2:
+    if code.summed:
         programs += rescue.programs(proved)
         parts.append(rescue.functions(proved, signature, keywords, bodies))
         bodies = rescue.bodies(keywords, LEAST if used & NORMAL else "1e-150")
@@ -84,7 +125,7 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
         signature=signature,
         keywords=keywords,
         network=Template(NETWORK)
-        .substitute(signature=signature, keywords=keywords, folded=FOLDED if stable.parity else "")
+        .substitute(signature=signature, keywords=keywords, folded=FOLDED if code.parity else "")
         .strip(),
         deficit=Template(PRICE if fall is None else DEFICIT)
         .substitute(
@@ -95,8 +136,8 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
         .strip(),
         **bodies,
     )
-    _check_parameters(source, list(defaults))
-    return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
+    check_parameters(source, list(defaults))
+    return source
 
 
 def check_name(name: str) -> None:
@@ -123,7 +164,7 @@ def _check_functions(proved: ProvedDual) -> None:
             )
 
 
-def _check_parameters(source: str, parameters: list[str]) -> None:
+def check_parameters(source: str, parameters: list[str]) -> None:
     """Raise EmitError when a parameter's name already means something where the module passes it on."""
     try:
         module = ast.parse(source)
@@ -183,15 +224,15 @@ def _parameter_table(proved: ProvedDual, defaults: dict[str, str | None]) -> str
 
 
 def _body(program: Program, results: tuple[str, ...], like: str) -> str:
-    lines = [_assignment(a.name, target.expression(a.value)) for a in program.body]
+    lines = [assignment(a.name, target.expression(a.value)) for a in program.body]
     shaped = _shaped_names(program, like)
     for name, output in zip(results, program.outputs, strict=True):
         text = target.expression(output)
-        lines.append(_assignment(name, text if _uses(output, shaped) else f"np.full_like({like}, {text})"))
+        lines.append(assignment(name, text if _uses(output, shaped) else f"np.full_like({like}, {text})"))
     return textwrap.indent("\n".join([*lines, f"return {', '.join(results)}"]), "    ")
 
 
-def _assignment(name: str, text: str) -> str:
+def assignment(name: str, text: str) -> str:
     if len(name) + len(text) + 3 <= WIDTH:
         return f"{name} = {text}"
     lines = textwrap.wrap(text, WIDTH - 4, break_long_words=False, break_on_hyphens=False)

@@ -124,13 +124,15 @@ def generate(
     expr: Annotated[str | None, typer.Argument(help="A name or a function of x.")] = None,
     name: Annotated[str, typer.Option(help="Name of the module and its file.")] = "",
     out: Annotated[Path, typer.Option(help="Folder to write NAME.py in.")] = Path(),
-    target: Annotated[str, typer.Option(help="Target of the code.")] = "numpy",
+    target: Annotated[str, typer.Option(help="Target of the code: numpy or numba.")] = "numpy",
     param: Params = None,
     jumps: JumpsOption = "almost-everywhere",
     timeout: TimeoutOption = TIMEOUT,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Write the modules of all named activations that NumPy alone can run."),
+        typer.Option(
+            "--all", help="Write the modules of all named activations that NumPy alone can run, for every target."
+        ),
     ] = False,
 ) -> None:
     """Write a standalone evaluator module."""
@@ -151,9 +153,9 @@ def generate(
         check_name(name)
         source = source_of(expr, name=name, target=target, jumps=jumps, timeout=timeout, **parameters(param))  # type: ignore[arg-type]
         sources = {name: source}
-    out.mkdir(parents=True, exist_ok=True)
     for module, source in sources.items():
         path = out / f"{module}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary:
             temporary.write_text(source, encoding="utf-8")
         console.print(str(path), markup=False)
@@ -166,7 +168,7 @@ def check(
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     points: Annotated[int, typer.Option(help="Points in each region.")] = 12,
     seed: Annotated[int, typer.Option(help="Seed of the points.")] = 0,
-    target: Annotated[str, typer.Option(help="Target of the evaluator: numpy.")] = "numpy",
+    target: Annotated[str, typer.Option(help="Target of the evaluator: numpy or numba.")] = "numpy",
     search: Annotated[
         bool, typer.Option("--search", help="Also climb from the worst points to worse ones.")
     ] = False,
