@@ -108,6 +108,7 @@ def load_source(source: str, origin: str) -> Generated:
     """The generated module in `source`. Raises NumericError when it is not one."""
     path, module = origin, ModuleType("mehler_generated")
     if re.search(r'^TARGET = "numba"$', source, re.MULTILINE):
+        chosen("numba")
         # Numba finds what it compiled earlier by the name of the module, and by its file.
         module = ModuleType(f"mehler_generated_{hashlib.sha256(source.encode()).hexdigest()[:16]}")
         sys.modules[module.__name__] = module
@@ -117,10 +118,6 @@ def load_source(source: str, origin: str) -> Generated:
         path = place or origin
     try:
         exec(compile(source, path, "exec"), module.__dict__)
-    except ModuleNotFoundError as error:
-        raise NumericError(
-            f"{origin} needs {error.name}, which is not installed; try: pip install 'mehler[fast]'"
-        ) from None
     except Exception as error:
         raise NumericError(
             f"{origin} does not load ({type(error).__name__}: {error}); regenerate it with 'mehler generate'"

@@ -3,7 +3,8 @@
     atan t        = t + t³ P(t²)                        |t| ≤ tan π/8
     exp r         = 1 + r + r² P(r)                     |r| ≤ ½ ln 2, and 2ᵏ exp r = exp(r + k ln 2)
     expm1 r       = r + r² P(r)                         the same P
-    erfcx x       = P((x − 4)/(x + 4)) / (1 + 2x)       x ≥ 0 (M. Shepherd and J. Laframboise, Math. Comp. 36 (1981) 249)
+    erfcx x       = P((x − 4)/(x + 4)) / (1 + 2x)       x ≥ 0 (M. M. Shepherd and J. G. Laframboise,
+                                                        Math. Comp. 36 (1981) 249)
     erf x         = 2/√π (x + x³ P(x²))                 x² ≤ ½
 
 Each P interpolates at the nodes of Chebyshev, which is within a factor of 3 of the best there is, and its

@@ -1,7 +1,7 @@
-"""Functions of scalars for Numba, as text: what `scalar.py` calls s_…, branch-free so that loops over them vectorise.
+"""Functions of scalars for Numba, as text: what `scalar.py` calls s_….
 
-A conditional expression of two values that are at hand is a select. Multiplications and additions may be
-contracted in polynomials alone: the error-free products of s_times need each rounding.
+They are free of branches, so that loops over them vectorise: a conditional expression of two values that are at
+hand is a select. Multiplications and additions may be contracted in polynomials alone: the error-free products of s_times need each rounding.
 """
 
 import math
@@ -234,14 +234,14 @@ def s_sector(h, w, rest_h, rest):
 
     rest_h = e - h**2/2 and rest = e - (h**2 + w**2)/2 stand for e, which may overflow.
     """
-    if w == 0:
+    if w == 0 and h > 0:
         return s_erfcx(h * SQRT_HALF) / 4 * s_exp(rest_h)
     y = fabs(w)
     if y < 1 and h * h + y * y < 9:  # where the difference from Owen's T keeps its digits
         if y > h:
             value = s_owen(y, h / y) - s_erfcx(y * SQRT_HALF) * s_exp(-y * y / 2) / 2 * s_erf(h * SQRT_HALF) / 2
         else:
-            value = s_erfcx(h * SQRT_HALF) * s_exp(-h * h / 2) / 4 - s_owen(h, y / h)
+            value = s_erfcx(h * SQRT_HALF) * s_exp(-h * h / 2) / 4 - s_owen(h, y / h if h > 0 else 1.0)
         value = value * s_exp(rest + (h * h + y * y) / 2)
     else:
         a = min(h, 1e150)

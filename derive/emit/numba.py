@@ -124,13 +124,13 @@ def _imports(reached: Iterable[str]) -> str:
 def _fused(proved: ProvedDual, code: Lowered) -> str:
     defaults = parameters(proved)
     names = "".join(f", {p}" for p in defaults)
-    common = {
+    common: dict[str, str] = {
         "signature": signature_of(defaults),
         "keywords": "".join(f", {p}={p}" for p in defaults),
         "parameters": names,
         "floats": "".join(f", float({p})" for p in defaults),
-        "loss": rescue.LOSS,
-        "loss_small": rescue.LOSS_SMALL,
+        "loss": str(rescue.LOSS),
+        "loss_small": str(rescue.LOSS_SMALL),
     }
     places = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | (GIVEN_UP if code.summed else SOUND)
     places |= {key: Template(text).substitute(common) for key, text in places.items() if key != "row_limits"}

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "ea10b8c4a23170f2"
+SOURCE = "25a150d483c06d0c"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
 
@@ -340,7 +340,7 @@ def s_deficit(q1, root_q1, q2, root_q2, c, rho, sin_theta, k1, root_k1, k2, root
 
 @njit(**SCALAR)
 def s_turned(w2, b2, k, size, apart, inverse, fall, cos):
-    """(cos, sin) of w2*k + b2 at a small angle; size = sqrt(k1 k2), fall = size - |k|, apart = sqrt(k1) - sqrt(k2)."""
+    """(cos, sin) of w2*k + b2 at a small angle; size = sqrt(k1 k2), fall = size - |k|, apart = their roots' gap."""
     # w2*k + b2 has the determinant w2**2 det(k) + w2 b2 (k1 + k2 - 2 k), and the norm no digits to lose.
     square = (w2 * inverse) * (w2 * inverse) * fall * (2 * size - fall)
     apart = apart * apart + 2 * s_choose(k < 0, 2 * size - fall, fall)
@@ -399,7 +399,9 @@ def _fused(k, fall, refined, within, rows, i0, columns, j0, scales, tangent, a):
                     q2, root_q2 = variances[n], roots[n]
                     rho, sin_theta = buffer[RHO + n], buffer[SINE + n]
                     c = root_q1 * root_q2 * rho
-                    value, slope = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, a)
+                    value, slope = s_pair(
+                        q1, root_q1, q2, root_q2, c, rho, sin_theta, a
+                    )
                     sigma = w2 * value + b2
                     cos = sigma * inverse1 * inverses[n]
                     gap = 1 - fabs(cos)
@@ -440,7 +442,8 @@ def _pairs(q1, q2, c, rho, sin_theta, order, a):
     """K (order = 0) or K' (order = 1) of flat arrays."""
     result = np.empty(len(c))
     for n in range(len(c)):
-        values = s_pair(q1[n], sqrt(q1[n]), q2[n], sqrt(q2[n]), c[n], rho[n], sin_theta[n], a)
+        root_q1, root_q2 = sqrt(q1[n]), sqrt(q2[n])
+        values = s_pair(q1[n], root_q1, q2[n], root_q2, c[n], rho[n], sin_theta[n], a)
         result[n] = values[0] if order == 0 else values[1]
     return result
 
