@@ -35,9 +35,20 @@ class Approximant:
     coefficients: tuple[float, ...]
     error: float
 
-    def horner(self, variable: str) -> str:
-        """The polynomial as an expression in `variable`."""
-        return horner([repr(a) for a in self.coefficients], variable)
+    def lines(self, result: str, variable: str) -> str:
+        """Code that sets `result` to the polynomial in `variable`, by pairs (G. Estrin): shallow, for pipelines."""
+        terms = [repr(a) for a in self.coefficients]
+        text, power = "", variable
+        while len(terms) > 1:
+            terms = [_pair(*terms[n : n + 2], power=power) for n in range(0, len(terms), 2)]
+            if len(terms) > 1:
+                text += f"    {power}{power[0]} = {power} * {power}\n"
+                power += power[0]
+        return f"{text}    {result} = {terms[0]}"
+
+
+def _pair(low: str, high: str = "", *, power: str) -> str:
+    return f"({low} + {high} * {power})" if high else low
 
 
 def horner(coefficients: list[str], variable: str) -> str:

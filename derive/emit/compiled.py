@@ -1,7 +1,8 @@
 """Functions of scalars for Numba, as text: what `scalar.py` calls s_….
 
 They are free of branches, so that loops over them vectorise: a conditional expression of two values that are at
-hand is a select. Multiplications and additions may be contracted in polynomials alone: the error-free products of s_times need each rounding.
+hand is a select. Multiplications and additions may be contracted in polynomials and in sums of positive terms: the
+error-free products of s_times need each rounding.
 """
 
 import math
@@ -16,7 +17,7 @@ LN2_LOW = -1.7239444525614835e-13  # ln 2 - LN2_HIGH
 
 def _fitted(name: str, variable: str) -> tuple[str, str]:
     found: Approximant = approximant(name)
-    return found.horner(variable), f"{found.error:.1e}"
+    return found.lines("p", variable).lstrip(), f"{found.error:.1e}"
 
 
 def helpers() -> str:
@@ -37,13 +38,15 @@ def helpers() -> str:
 def s_arc(t):
     """atan t for |t| <= tan(pi/8), its polynomial right to {atan_error}."""
     z = t * t
-    return t + t * z * ({atan})
+    {atan}
+    return t + t * z * p
 
 
 @njit(**CONTRACTED)
 def s_tail(r):
     """exp r - 1 for |r| <= ln(2)/2, its polynomial right to {tail_error}."""
-    return r + r * r * ({tail})
+    {tail}
+    return r + r * r * p
 
 
 @njit(**CONTRACTED)
@@ -51,14 +54,16 @@ def s_erfcx(x):
     """exp(x**2) erfc(x) for x >= 0, its polynomial right to {erfcx_error}."""
     x = s_choose(x > 1e150, 1e150, x)
     t = (x - 4) / (x + 4)
-    return ({erfcx}) / (1 + 2 * x)
+    {erfcx}
+    return p / (1 + 2 * x)
 
 
 @njit(**CONTRACTED)
 def s_erf(x):
     """erf x for x**2 <= 1/2, its polynomial right to {erf_error}."""
     z = x * x
-    return TWO_OVER_ROOT_PI * (x + x * z * ({erf}))
+    {erf}
+    return TWO_OVER_ROOT_PI * (x + x * z * p)
 
 '''
     )
@@ -130,6 +135,14 @@ def s_exp(x):
 
 
 @njit(**CONTRACTED)
+def s_exp_moderate(x):
+    """exp x for |x| < 700, where 2**k is one factor."""
+    k = (x * LOG2_E + SHIFT) - SHIFT
+    r = (x - k * LN2_HIGH) - k * LN2_LOW
+    return (1 + s_tail(r)) * s_power_of_2(k)
+
+
+@njit(**CONTRACTED)
 def s_expm1(x):
     """exp x - 1 = 2**k (exp r - 1) + (2**k - 1)."""
     x = s_choose(x < -60, -60.0, s_choose(x > 710, 710.0, x))
@@ -143,6 +156,12 @@ def s_expm1(x):
 def s_one_minus_cos(cos, sin):
     """1 - cos of an angle, without cancellation where cos is near 1."""
     return s_choose(cos > 0, sin * sin / (1 + cos), 1 - cos)
+
+
+@njit(**SCALAR)
+def s_versine(cos, gap):
+    """1 - cos of an angle, from 1 - |cos|."""
+    return s_choose(cos > 0, gap, 1 - cos)
 
 
 @njit(**SCALAR)
@@ -213,7 +232,7 @@ def s_owen(h, a):
     total = 0.0
     for n in range(SMALL.shape[1]):
         x = a * SMALL[0, n]
-        total += SMALL[1, n] * s_exp(-(h * x) * (h * x) / 2) / (1 + x * x)
+        total += SMALL[1, n] * s_exp_moderate(-(h * x) * (h * x) / 2) / (1 + x * x)
     return total * a * s_exp(-h * h / 2) * ONE_OVER_TWO_PI
 
 
@@ -224,7 +243,7 @@ def s_decaying(h, w):
     total = 0.0
     for n in range(DECAYING.shape[1]):
         t = width * DECAYING[0, n]
-        total += DECAYING[1, n] * s_exp(-t * (t / 2 + w)) / (h * h + (w + t) * (w + t))
+        total += DECAYING[1, n] * s_exp_moderate(-t * (t / 2 + w)) / (h * h + (w + t) * (w + t))
     return total * width
 
 
@@ -249,16 +268,22 @@ def s_sector(h, w, rest_h, rest):
     return s_erfcx(h * SQRT_HALF) / 2 * s_exp(rest_h) - value if w < 0 else value
 
 
-@njit(**CALLED)
+@njit(**SCALAR)
+def s_quadrant(exponent, h, k, one, other):
+    """exp(exponent) * P(X <= h, Y <= k), made of the sectors of |h| and |k|."""
+    total = s_exp(exponent) if (h > 0) & (k > 0) else 0.0
+    return (total - (one if h > 0 else -one)) - (other if k > 0 else -other)
+
+
+@njit(**SCALAR)
 def s_scaled_phi2(exponent, h, p, rest_h, rest, k, p_k, rest_k, rest_both):
     """exp(exponent) * P(X <= h, Y <= k) for standard normal X, Y of a correlation r.
 
     With s = sqrt(1 - r**2): p = (k - r*h)/s, p_k = (h - r*k)/s, rest_h = exponent - h**2/2, likewise rest_k,
     and rest = exponent - (h**2 + p**2)/2, likewise rest_both, which is the same but for rounding.
     """
-    total = s_exp(exponent) if h > 0 and k > 0 else 0.0
     one, other = s_sector(fabs(h), -p, rest_h, rest), s_sector(fabs(k), -p_k, rest_k, rest_both)
-    return (total - (one if h > 0 else -one)) - (other if k > 0 else -other)
+    return s_quadrant(exponent, h, k, one, other)
 
 
 @njit(**CALLED)

@@ -134,11 +134,8 @@ def _fused(proved: ProvedDual, code: Lowered) -> str:
     }
     places = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | (GIVEN_UP if code.summed else SOUND)
     places |= {key: Template(text).substitute(common) for key, text in places.items() if key != "row_limits"}
-    bounds = places["pair_bounds"] if code.summed else ""
     places |= common | {
         "pair": _pair(code),
-        "pair_bounds1": " " * 20 + bounds if bounds else "",
-        "pair_bounds2": " " * 24 + bounds if bounds else "",
         "guard": GUARD if code.deficit is None else "",
         "folded": FOLDED if code.parity else "",
         "deficit": Template(PRICE).substitute(arguments=places["bounds"] + names)
@@ -159,7 +156,7 @@ def _pair(code: Lowered) -> str:
 
 
 def _lines(program: Program, names: Sequence[str]) -> list[str]:
-    program = scalar.with_roots(program)
+    program = scalar.with_sectors(scalar.with_known(program))
     results = zip(names, scalar.results(program), strict=True)
     return [assignment(name, text) for name, text in (*scalar.assignments(program), *results)]
 

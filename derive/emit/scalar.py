@@ -63,6 +63,7 @@ TABLE: dict[str, Row] = {
     "sign": _call("s_sign", 1),
     "step": _call("s_step", 1),
     "one_minus_cos": _call("s_one_minus_cos", 2),
+    "versine": _call("s_versine", 2),
     "factors": (_factors, 4, ()),
     "exp_sum": (lambda terms: f"s_exp_sum({_total(terms)})", 4, ()),
     "exp_gap": (lambda operands: f"s_exp_gap({operands[0]}, {_total(operands[1:])})", 4, ()),
@@ -70,28 +71,71 @@ TABLE: dict[str, Row] = {
     "gap": _call("s_gap", 4),
     "scaled_phi": _call("s_scaled_phi", 3),
     "scaled_phi2": _call("s_scaled_phi2", 9),
+    "sector": _call("s_sector", 4),
+    "quadrant": _call("s_quadrant", 5),
     "parts_phi2": _call("s_parts_phi2", 10),
     "Phi": _call("s_Phi", 1),
 }
 
-# Square roots that belong to a row: known once for all of its pairs.
-ROOTS = {name: f"root_{name}" for name in ("q1", "q2", "k1", "k2")}
+# What is known before a pair is looked at, or carried in its state, by the operation that it saves.
+GAP = "gap"  # 1 − |cos θ|
+KNOWN: dict[Node, Node] = {
+    Apply("sqrt", (Name(name),)): Name(f"root_{name}") for name in ("q1", "q2", "k1", "k2")
+} | {
+    Apply("one_minus_cos", (Apply("abs", (Name("rho"),)), Name("sin_theta"))): Name(GAP),
+    Apply("one_minus_cos", (Name("rho"), Name("sin_theta"))): Apply("versine", (Name("rho"), Name(GAP))),
+}
 
 
-def with_roots(program: Program) -> Program:
-    """The Program with the square roots of rows as inputs beside the rows' values."""
-    body = tuple(replace(a, value=_rooted(a.value)) for a in program.body)
-    outputs = tuple(_rooted(node) for node in program.outputs)
-    inputs = [name for known in program.inputs for name in (known, ROOTS.get(known, "")) if name]
+def with_known(program: Program) -> Program:
+    """The Program with `KNOWN` quantities as inputs of their own."""
+    body = tuple(replace(a, value=_known(a.value)) for a in program.body)
+    outputs = tuple(_known(node) for node in program.outputs)
+    more = {"sin_theta": GAP} | {name: f"root_{name}" for name in ("q1", "q2", "k1", "k2")}
+    inputs = [name for given in program.inputs for name in (given, more.get(given, "")) if name]
     return Program(tuple(inputs), body, outputs)
 
 
-def _rooted(node: Node) -> Node:
+def _known(node: Node) -> Node:
     if not isinstance(node, Apply):
         return node
-    if node.operation == "sqrt" and isinstance(node.operands[0], Name) and node.operands[0].id in ROOTS:
-        return Name(ROOTS[node.operands[0].id])
-    return Apply(node.operation, tuple(_rooted(operand) for operand in node.operands))
+    return KNOWN.get(node) or Apply(node.operation, tuple(_known(operand) for operand in node.operands))
+
+
+def with_sectors(program: Program) -> Program:
+    """The Program with every Φ₂ made of its two sectors, and each sector, which is an integral, computed once."""
+    found: dict[tuple[Node, ...], Name] = {}
+    values: dict[str, Node] = {}
+    body: list[Assignment] = []
+
+    def size(node: Node) -> Node:
+        """A node with the same absolute value, stripped of signs."""
+        value = values.get(node.id) if isinstance(node, Name) else node
+        return size(value.operands[0]) if isinstance(value, Apply) and value.operation == "neg" else node
+
+    def sector(h: Node, *rest: Node) -> Name:
+        key = size(h), *rest
+        if key not in found:
+            found[key] = Name(f"sector{len(found) + 1}")
+            operands = Apply("abs", (size(h),)), Apply("neg", (rest[0],)), *rest[1:]
+            body.append(Assignment(found[key].id, Apply("sector", operands)))
+        return found[key]
+
+    def walk(node: Node) -> Node:
+        if not isinstance(node, Apply):
+            return node
+        operands = tuple(walk(operand) for operand in node.operands)
+        if node.operation != "scaled_phi2":
+            return Apply(node.operation, operands)
+        exponent, one, other = operands[0], operands[1:5], operands[5:]
+        return Apply("quadrant", (exponent, one[0], other[0], sector(*one), sector(*other)))
+
+    for assignment in program.body:
+        value = walk(assignment.value)
+        values[assignment.name] = value
+        body.append(replace(assignment, value=value))
+    outputs = tuple(walk(node) for node in program.outputs)
+    return Program(program.inputs, tuple(body), outputs)
 
 
 def assignments(program: Program) -> list[tuple[str, str]]:

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "57c2054f16fd42f1"
+SOURCE = "233bc03716ed79d5"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
 
@@ -182,6 +182,7 @@ def _doubles(*arrays):
     single = given and np.result_type(*arrays) == np.float32
     return [*(np.asarray(a, np.float64) for a in arrays), np.float32 if single else np.float64]
 SCALAR = {"nogil": True, "error_model": "numpy", "forceinline": True}
+CONTRACTED = {**SCALAR, "fastmath": {"contract"}}
 
 
 @njit(**SCALAR)
@@ -193,6 +194,12 @@ def s_choose(yes, a, b):
 def s_one_minus_cos(cos, sin):
     """1 - cos of an angle, without cancellation where cos is near 1."""
     return s_choose(cos > 0, sin * sin / (1 + cos), 1 - cos)
+
+
+@njit(**SCALAR)
+def s_versine(cos, gap):
+    """1 - cos of an angle, from 1 - |cos|."""
+    return s_choose(cos > 0, gap, 1 - cos)
 TILE = 512  # rows and columns of a tile
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 
@@ -201,36 +208,34 @@ VARIANCE, ROOT, INVERSE, DIAGONAL, ROOT_DIAGONAL, ROOT_SLOPE, LIMIT = range(7)
 
 # A buffer's parts, one of each for a block of columns.
 BLOCK = 128
-K, SIGMA, THETA, RHO, SINE, NEXT_RHO, NEXT_SINE = range(0, 7 * 128, 128)
+SIGMA, THETA, RHO, SINE, GAP, NEXT_THETA, NEXT_RHO = range(0, 7 * 128, 128)
 
 
-@njit(**SCALAR)
-def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta):
-    """(K, K') of one pair."""
+@njit(**CONTRACTED)
+def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
+    """(K, K') of one pair, of which gap = 1 - |rho|."""
     k = c
     k_dot = 1.0
     return k, k_dot
 
 
 @njit(**SCALAR)
-def s_deficit(q1, root_q1, q2, root_q2, c, rho, sin_theta, k1, root_k1, k2, root_k2):
+def s_deficit(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, k1, root_k1, k2, root_k2):
     """sqrt(k1 k2) - K of one pair."""
     norm = root_q1 * root_q2
-    fall = norm * s_one_minus_cos(rho, sin_theta)
+    fall = norm * s_versine(rho, gap)
     return fall
 
 
 @njit(**SCALAR)
-def s_turned(w2, b2, k, size, apart, inverse, fall, cos):
-    """(cos, sin) of w2*k + b2 at a small angle; size = sqrt(k1 k2), fall = size - |k|, apart = their roots' gap."""
+def s_turned(w2, b2, k, size, apart, inverse, fall):
+    """1 - |cos| of w2*k + b2 at a small angle; fall = size - |k|, size = sqrt(k1 k2), apart = sqrt k1 - sqrt k2."""
     # w2*k + b2 has the determinant w2**2 det(k) + w2 b2 (k1 + k2 - 2 k), and the norm no digits to lose.
     square = (w2 * inverse) * (w2 * inverse) * fall * (2 * size - fall)
     apart = apart * apart + 2 * s_choose(k < 0, 2 * size - fall, fall)
     square = square + (w2 * inverse) * (b2 * inverse) * apart
     rest = 1 - square
-    gap = square / (1 + sqrt(s_choose(rest < 0, 0.0, rest)))
-    sine = gap * (2 - gap)
-    return copysign(1 - gap, cos), sqrt(s_choose(sine < 0, 0.0, sine))
+    return square / (1 + sqrt(s_choose(rest < 0, 0.0, rest)))
 
 
 @njit(**COMPILED)
@@ -243,29 +248,25 @@ def _fused(k, fall, refined, within, rows, i0, columns, j0, scales, tangent):
     buffer = np.empty(7 * BLOCK)
     for i in range(k.shape[0]):
         for j in range(i // BLOCK * BLOCK if within else 0, k.shape[1], BLOCK):
-            start, width = j0 + j, min(BLOCK, k.shape[1] - j)
+            start, width, close = j0 + j, min(BLOCK, k.shape[1] - j), 0
             w2, b2 = scales[0, 0], scales[0, 1]
             inverse1, root_k1 = rows[0, INVERSE, i0 + i], rows[0, ROOT_DIAGONAL, i0 + i]
             inverses = columns[0, INVERSE, start : start + width]
             roots_k2 = columns[0, ROOT_DIAGONAL, start : start + width]
             for n in range(width):
-                product = k[i, j + n]
-                sigma = w2 * product + b2
+                sigma = w2 * k[i, j + n] + b2
                 cos = sigma * inverse1 * inverses[n]
                 gap = 1 - fabs(cos)
-                buffer[SIGMA + n] = sigma
-                buffer[THETA + n] = sigma
-                buffer[RHO + n] = cos
-                buffer[SINE + n] = sqrt(gap * (1 + fabs(cos)))
-            if refined:
+                close += gap < CLOSE
+                buffer[SIGMA + n], buffer[THETA + n], buffer[RHO + n] = sigma, sigma, cos
+                buffer[GAP + n], buffer[SINE + n] = gap, sqrt(gap * (2 - gap))
+            if refined and close > 0:
                 for n in range(width):
-                    cos = buffer[RHO + n]
-                    if 1 - fabs(cos) < CLOSE:
+                    if buffer[GAP + n] < CLOSE:
                         size, apart = root_k1 * roots_k2[n], root_k1 - roots_k2[n]
-                        inverse = inverse1 * inverses[n]
-                        buffer[RHO + n], buffer[SINE + n] = s_turned(
-                            w2, b2, k[i, j + n], size, apart, inverse, fall[i, j + n], cos
-                        )
+                        gap = s_turned(w2, b2, k[i, j + n], size, apart, inverse1 * inverses[n], fall[i, j + n])
+                        buffer[RHO + n] = copysign(1 - gap, buffer[RHO + n])
+                        buffer[GAP + n], buffer[SINE + n] = gap, sqrt(gap * (2 - gap))
             for layer in range(1, depth + 1):
                 w2, b2 = scales[layer, 0], scales[layer, 1]
                 q1, root_q1 = rows[layer - 1, VARIANCE, i0 + i], rows[layer - 1, ROOT, i0 + i]
@@ -276,46 +277,56 @@ def _fused(k, fall, refined, within, rows, i0, columns, j0, scales, tangent):
                 diagonals = columns[layer, DIAGONAL, start : start + width]
                 roots_k2 = columns[layer, ROOT_DIAGONAL, start : start + width]
                 inverses = columns[layer, INVERSE, start : start + width]
-                close = 0
-                for n in range(width):
-                    q2, root_q2 = variances[n], roots[n]
-                    rho, sin_theta = buffer[RHO + n], buffer[SINE + n]
-                    c = root_q1 * root_q2 * rho
-                    value, slope = s_pair(
-                        q1, root_q1, q2, root_q2, c, rho, sin_theta
-                    )
-                    sigma = w2 * value + b2
-                    cos = sigma * inverse1 * inverses[n]
-                    gap = 1 - fabs(cos)
-                    close += gap < CLOSE
-                    buffer[K + n] = value
-                    buffer[SIGMA + n] = sigma
-                    buffer[THETA + n] = sigma + w2 * slope * buffer[THETA + n]
-                    buffer[NEXT_RHO + n] = cos
-                    buffer[NEXT_SINE + n] = sqrt(gap * (1 + fabs(cos)))
-                if layer == depth:
-                    break
-                if close > 0:
+                # What was close mostly stays so; if it is not, angles are refined in a second pass.
+                refine = close > 0 and layer < depth
+                if not refine:
+                    close = 0
+                    for n in range(width):
+                        q2, root_q2 = variances[n], roots[n]
+                        rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
+                        c = root_q1 * root_q2 * rho
+                        value, slope = s_pair(
+                            q1, root_q1, q2, root_q2, c, rho, sin_theta, gap
+                        )
+                        sigma = w2 * value + b2
+                        cos = sigma * inverse1 * inverses[n]
+                        close += 1 - fabs(cos) < CLOSE
+                        buffer[SIGMA + n], buffer[NEXT_RHO + n] = sigma, cos
+                        buffer[NEXT_THETA + n] = sigma + w2 * slope * buffer[THETA + n]
+                    refine = close > 0 and layer < depth
+                if refine:
+                    close = 0
                     for n in range(width):
                         q2, root_q2, k2, root_k2 = variances[n], roots[n], diagonals[n], roots_k2[n]
-                        rho, sin_theta, cos = buffer[RHO + n], buffer[SINE + n], buffer[NEXT_RHO + n]
-                        near = 1 - fabs(cos) < CLOSE
+                        rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
                         c = root_q1 * root_q2 * rho
+                        value, slope = s_pair(
+                            q1, root_q1, q2, root_q2, c, rho, sin_theta, gap
+                        )
+                        sigma, inverse = w2 * value + b2, inverse1 * inverses[n]
+                        cos = sigma * inverse
+                        plain = 1 - fabs(cos)
+                        close += plain < CLOSE
+                        buffer[SIGMA + n] = sigma
+                        buffer[THETA + n] = sigma + w2 * slope * buffer[THETA + n]
                         c, rho = fabs(c), fabs(rho)
                         better = s_deficit(
-                            q1, root_q1, q2, root_q2, c, rho, sin_theta, k1, root_k1, k2, root_k2
+                            q1, root_q1, q2, root_q2, c, rho, sin_theta, gap,
+                            k1, root_k1, k2, root_k2
                         )
-                        value, size = buffer[K + n], root_k1 * root_k2
+                        size, apart = root_k1 * root_k2, root_k1 - root_k2
                         direct = size - fabs(value)
                         better = s_choose(fabs(better - direct) < ROUNDING * size, better, direct)
                         better = s_choose(better < 0, 0.0, better)
-                        apart, inverse = root_k1 - root_k2, inverse1 * inverses[n]
-                        cos, sine = s_turned(w2, b2, value, size, apart, inverse, better, cos)
-                        buffer[NEXT_RHO + n] = s_choose(near, cos, buffer[NEXT_RHO + n])
-                        buffer[NEXT_SINE + n] = s_choose(near, sine, buffer[NEXT_SINE + n])
-                for n in range(width):
-                    buffer[RHO + n] = buffer[NEXT_RHO + n]
-                    buffer[SINE + n] = buffer[NEXT_SINE + n]
+                        gap = s_choose(plain < CLOSE, s_turned(w2, b2, value, size, apart, inverse, better), plain)
+                        buffer[RHO + n] = s_choose(plain < CLOSE, copysign(1 - gap, cos), cos)
+                        buffer[GAP + n], buffer[SINE + n] = gap, sqrt(gap * (2 - gap))
+                else:
+                    for n in range(width):
+                        cos = buffer[NEXT_RHO + n]
+                        gap = 1 - fabs(cos)
+                        buffer[THETA + n], buffer[RHO + n] = buffer[NEXT_THETA + n], cos
+                        buffer[GAP + n], buffer[SINE + n] = gap, sqrt(gap * (2 - gap))
             for n in range(width):
                 k[i, j + n] = buffer[THETA + n] if tangent else buffer[SIGMA + n]
 
@@ -326,7 +337,10 @@ def _pairs(q1, q2, c, rho, sin_theta, order):
     result = np.empty(len(c))
     for n in range(len(c)):
         root_q1, root_q2 = sqrt(q1[n]), sqrt(q2[n])
-        values = s_pair(q1[n], root_q1, q2[n], root_q2, c[n], rho[n], sin_theta[n])
+        gap = s_one_minus_cos(fabs(rho[n]), sin_theta[n])
+        values = s_pair(
+            q1[n], root_q1, q2[n], root_q2, c[n], rho[n], sin_theta[n], gap
+        )
         result[n] = values[0] if order == 0 else values[1]
     return result
 

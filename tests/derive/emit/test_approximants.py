@@ -1,5 +1,7 @@
 """The polynomials in place of libm: as good as they say, and what is damaged does not say so."""
 
+import textwrap
+
 import mpmath
 import pytest
 
@@ -34,6 +36,14 @@ def test_the_bound_is_of_the_function_meant() -> None:
     for t in (ctx.mpf(k) / 97 for k in range(1, 40)):
         value = t + t**3 * ctx.polyval(coefficients[::-1], t**2)
         assert abs(value / ctx.atan(t) - 1) <= approximant("atan").error * 1.01
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 8, 11])
+def test_the_code_is_the_polynomial(count: int) -> None:
+    coefficients = tuple(0.5 - k / 8 for k in range(count))
+    names = {"z": 0.75}
+    exec(textwrap.dedent(approximants.Approximant(coefficients, 0.0).lines("p", "z")), names)
+    assert names["p"] == pytest.approx(sum(a * 0.75**k for k, a in enumerate(coefficients)), rel=1e-15)
 
 
 def test_horner() -> None:

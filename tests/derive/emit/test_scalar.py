@@ -57,7 +57,7 @@ def units(value: Any, exact: Any) -> float:
 
 
 def test_every_operation_is_printed() -> None:
-    assert set(scalar.TABLE) == OPERATIONS
+    assert set(scalar.TABLE) == OPERATIONS | {"versine", "sector", "quadrant"}
     for operation, (_, _, needed) in scalar.TABLE.items():
         operands: list[Node] = [A, B, C] * 4
         if operation == "series":
@@ -170,9 +170,28 @@ def test_quadrants(h: float, r: float) -> None:
         assert one == pytest.approx(other, rel=1e-14)
 
 
-def test_roots_of_rows_are_inputs() -> None:
+def test_what_is_known_is_an_input() -> None:
+    rho, sine = Name("rho"), Name("sin_theta")
     body = (Assignment("norm", apply("mul", apply("sqrt", Name("q1")), apply("sqrt", Name("k2")))),)
-    program = scalar.with_roots(Program(("q1", "c", "k2"), body, (apply("sqrt", Name("c")),)))
-    assert program.inputs == ("q1", "root_q1", "c", "k2", "root_k2")
+    outputs = tuple(apply("one_minus_cos", cos, sine) for cos in (rho, apply("abs", rho), apply("neg", rho)))
+    program = scalar.with_known(Program(("q1", "rho", "sin_theta", "k2"), body, (apply("sqrt", A), *outputs)))
+    assert program.inputs == ("q1", "root_q1", "rho", "sin_theta", "gap", "k2", "root_k2")
     assert scalar.assignments(program) == [("norm", "root_q1 * root_k2")]
-    assert scalar.results(program) == ["sqrt(c)"]
+    assert scalar.results(program) == ["sqrt(a)", "s_versine(rho, gap)", "gap", "s_one_minus_cos(-rho, sin_theta)"]
+    assert SCALARS["s_versine"](0.75, 0.25) == 0.25
+    assert SCALARS["s_versine"](-0.75, 0.25) == 1.75
+
+
+def test_equal_sectors_are_one() -> None:
+    one = tuple(map(Name, ("h", "p", "rest_h", "rest")))
+    other = tuple(map(Name, ("k", "p_k", "rest_k", "rest")))
+    opposite = (Name("minus"), *other[1:])
+    body = (Assignment("minus", apply("neg", Name("k"))),)
+    outputs = tuple(apply("scaled_phi2", A, *one, *edge) for edge in (other, opposite))
+    program = scalar.with_sectors(Program(("h", "k"), body, outputs))
+    assert scalar.assignments(program) == [
+        ("minus", "-k"),
+        ("sector1", "s_sector(fabs(h), -p, rest_h, rest)"),
+        ("sector2", "s_sector(fabs(k), -p_k, rest_k, rest)"),
+    ]
+    assert scalar.results(program) == [f"s_quadrant(a, h, {k}, sector1, sector2)" for k in ("k", "minus")]
