@@ -79,19 +79,19 @@ TABLE: dict[str, Row] = {
 
 # What is known before a pair is looked at, or carried in its state, by the operation that it saves.
 GAP = "gap"  # 1 − |cos θ|
+ROOTS = {name: f"root_{name}" for name in ("q1", "q2", "k1", "k2")}
 KNOWN: dict[Node, Node] = {
-    Apply("sqrt", (Name(name),)): Name(f"root_{name}") for name in ("q1", "q2", "k1", "k2")
-} | {
     Apply("one_minus_cos", (Apply("abs", (Name("rho"),)), Name("sin_theta"))): Name(GAP),
     Apply("one_minus_cos", (Name("rho"), Name("sin_theta"))): Apply("versine", (Name("rho"), Name(GAP))),
 }
+KNOWN.update((Apply("sqrt", (Name(name),)), Name(root)) for name, root in ROOTS.items())
 
 
 def with_known(program: Program) -> Program:
     """The Program with `KNOWN` quantities as inputs of their own."""
     body = tuple(replace(a, value=_known(a.value)) for a in program.body)
     outputs = tuple(_known(node) for node in program.outputs)
-    more = {"sin_theta": GAP} | {name: f"root_{name}" for name in ("q1", "q2", "k1", "k2")}
+    more = ROOTS | {"sin_theta": GAP}
     inputs = [name for given in program.inputs for name in (given, more.get(given, "")) if name]
     return Program(tuple(inputs), body, outputs)
 

@@ -16,6 +16,7 @@ from mehler.arguments import (
     JumpsOption,
     Kernel,
     Params,
+    Target,
     TimeoutOption,
     check_reports,
     parameters,
@@ -208,6 +209,7 @@ def gram(
     sigma_w: Annotated[float, typer.Option(help="Scale of the weights, > 0.")] = 1.0,
     sigma_b: Annotated[float, typer.Option(help="Scale of the biases, >= 0.")] = 0.0,
     kernel: Annotated[Kernel, typer.Option(help="ntk or nngp.")] = "ntk",
+    target: Annotated[Target, typer.Option(help="What evaluates: numba, numpy, or the first installed.")] = "auto",
     param: Params = None,
 ) -> None:
     """Write the Gram matrix of the rows of DATA.npy."""
@@ -222,7 +224,7 @@ def gram(
     X = read_array(data)
     Y = None if other is None else read_array(other)
     inputs.pair_of_rows(X, Y, sigma_b)
-    net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **parameters(param))
+    net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, target=target, **parameters(param))
     with whole_file(out) as temporary:
         shape = (len(X), len(X if Y is None else Y))
         result = np.lib.format.open_memmap(temporary, mode="w+", dtype=X.dtype, shape=shape)
