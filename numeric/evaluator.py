@@ -109,10 +109,11 @@ def load_source(source: str, origin: str) -> Generated:
     path, module = origin, ModuleType("mehler_generated")
     if re.search(r'^TARGET = "numba"$', source, re.MULTILINE):
         chosen("numba")
-        # Numba finds what it compiled earlier by the name of the module, and by its file.
+        # Numba finds what it compiled earlier by its file, and believes it to be of a module of the same name: so
+        # not the user's own file, which may be imported by another.
         module = ModuleType(f"mehler_generated_{hashlib.sha256(source.encode()).hexdigest()[:16]}")
         sys.modules[module.__name__] = module
-        place = origin if Path(origin).is_file() else _written(source, module.__name__)
+        place = _written(source, module.__name__)
         if place is None:  # compiled anew in each process
             source = source.replace('"cache": True', '"cache": False')
         path = place or origin

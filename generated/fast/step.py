@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "55d70f32d140c727"
+SOURCE = "729d5e728c82f52e"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
@@ -417,16 +417,19 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
     network = tangent, depth, sigma_w, sigma_b
     one = rows_of(X, *network)
     other = one if Y is None else rows_of(Z, *network)
-    result = np.empty((len(X), len(Z)), dtype)
-    for i in range(0, len(X), TILE):
-        for j in range(i if Y is None else 0, len(Z), TILE):
-            part = slice(i, i + TILE), slice(j, j + TILE)
-            tile = tile_of(one, part[0], other, part[1], Y is None and i == j)
-            result[part] = tile
-            if Y is None and i < j:
-                result[part[::-1]] = tile.T
-    for axis, A in ((0, X), (1, Z)):
-        copies = _first_copies(A, np.einsum("ij,ij->i", A, A))
+    if max(len(X), len(Z)) <= TILE:
+        result = tile_of(one, slice(0, TILE), other, slice(0, TILE), Y is None).astype(dtype, copy=False)
+    else:
+        result = np.empty((len(X), len(Z)), dtype)
+        for i in range(0, len(X), TILE):
+            for j in range(i if Y is None else 0, len(Z), TILE):
+                part = slice(i, i + TILE), slice(j, j + TILE)
+                tile = tile_of(one, part[0], other, part[1], Y is None and i == j)
+                result[part] = tile
+                if Y is None and i < j:
+                    result[part[::-1]] = tile.T
+    for axis, (A, table, *_) in ((0, one), (1, other)):
+        copies = _first_copies(A, table[0, DIAGONAL])
         if copies is not None:
             result = result.take(copies, axis)
     return result
@@ -436,13 +439,15 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b):
     """What the tiles of rows X (n, d) share, computed once: their variances by layer, and their own kernel."""
     X = np.ascontiguousarray(X, np.float64)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = np.empty((depth + 1, 7, len(X)))
+    table = np.ones((depth + 1, 7, len(X)))
     k, own, slope = np.einsum("ij,ij->i", X, X), 0.0, 0.0
     for layer, (w2, b2) in enumerate(scales):
         q = w2 * k + b2
         own = q + w2 * slope * own
-        root = np.sqrt(q)
-        table[layer, :5] = q, root, 1 / np.where(q > 0, root, 1), k, np.sqrt(k)
+        root = np.sqrt(q, out=table[layer, ROOT])
+        np.divide(1, root, out=table[layer, INVERSE], where=root > 0)
+        np.sqrt(k, out=table[layer, ROOT_DIAGONAL])
+        table[layer, VARIANCE], table[layer, DIAGONAL] = q, k
         k, slope = diagonal(q)
     network = tangent, np.array(scales), depth, sigma_w, sigma_b
     return X, table, own if tangent else table[-1, VARIANCE], network

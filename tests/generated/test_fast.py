@@ -15,7 +15,7 @@ import pytest
 import mehler.generated.fast
 from mehler.api import evaluator
 from mehler.exact import Formula
-from mehler.numeric.evaluator import Evaluator, load_named, load_source
+from mehler.numeric.evaluator import Evaluator, load_file, load_named, load_source
 from mehler.numeric.precision.budgets import budget
 from mehler.numeric.precision.network import BUDGET, measure_network
 from mehler.numeric.precision.ulp import FUNCTIONS, adversarial, errors_at
@@ -211,6 +211,17 @@ def test_a_file_alone_in_a_folder_that_is_read_only(tmp_path: Path) -> None:
     ]
     assert int(found[1][1]) == 1
     assert float(found[1][0]) < max(5.0, float(found[0][0]))
+
+
+def test_a_file_that_was_measured_can_be_imported(tmp_path: Path) -> None:
+    """Numba's cache names a module: that of `mehler check` must not be that of the user's import."""
+    path = tmp_path / "relu.py"
+    path.write_bytes((FOLDER / "relu.py").read_bytes())
+    before = set(tmp_path.rglob("*"))
+    module = load_file(path)
+    assert module.ntk(np.eye(2), depth=1).shape == (2, 2)
+    assert set(tmp_path.rglob("*")) == before
+    assert sys.modules[module.__name__] is module  # type: ignore[attr-defined]
 
 
 def test_a_damaged_coefficient_is_caught() -> None:
