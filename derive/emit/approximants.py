@@ -12,6 +12,7 @@ coefficients are rounded once. `error` is what remains: the largest relative err
 polynomial evaluated exactly, on a dense set of points.
 """
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,8 @@ import mpmath
 
 DIGITS = 40
 SAMPLES = 1500
+
+WIDTH = 104
 
 # Enough for 2⁻⁵⁶: rounding at evaluation then decides.
 DEGREES = {"atan": 10, "exp": 10, "erfcx": 26, "erf": 10}
@@ -37,14 +40,15 @@ class Approximant:
 
     def lines(self, result: str, variable: str) -> str:
         """Code that sets `result` to the polynomial in `variable`, by pairs (G. Estrin): shallow, for pipelines."""
-        terms = [repr(a) for a in self.coefficients]
-        text, power = "", variable
+        terms, lines, power, degree = [repr(a) for a in self.coefficients], [], variable, 1
         while len(terms) > 1:
             terms = [_pair(*terms[n : n + 2], power=power) for n in range(0, len(terms), 2)]
             if len(terms) > 1:
-                text += f"    {power}{power[0]} = {power} * {power}\n"
-                power += power[0]
-        return f"{text}    {result} = {terms[0]}"
+                degree *= 2
+                lines.append(f"{variable}{degree} = {power} * {power}")
+                power = f"{variable}{degree}"
+        text = textwrap.fill(terms[0], WIDTH, break_long_words=False, break_on_hyphens=False)
+        return textwrap.indent("\n".join([*lines, f"{result} = (", textwrap.indent(text, "    "), ")"]), "    ")
 
 
 def _pair(low: str, high: str = "", *, power: str) -> str:

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "50192631124db334"
+SOURCE = "10e275e522e9f483"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
 C_3_SQRT_2_OVER_2 = 2.1213203435596424  # 3*sqrt(2)/2
@@ -266,10 +266,15 @@ def s_exp_gap(near, exponent):
 @njit(**CONTRACTED)
 def s_tail(r):
     """exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19."""
-    rr = r * r
-    rrr = rr * rr
-    rrrr = rrr * rrr
-    p = ((((0.5 + 0.1666666666666667 * r) + (0.04166666666666667 + 0.008333333333326141 * r) * rr) + ((0.0013888888888883752 + 0.00019841269874800683 * r) + (2.4801587325533502e-05 + 2.75572554255029e-06 * r) * rr) * rrr) + ((2.7557273661174726e-07 + 2.5105206475334834e-08 * r) + 2.091467944897855e-09 * rr) * rrrr)
+    r2 = r * r
+    r4 = r2 * r2
+    r8 = r4 * r4
+    p = (
+        ((((0.5 + 0.1666666666666667 * r) + (0.04166666666666667 + 0.008333333333326141 * r) * r2) +
+        ((0.0013888888888883752 + 0.00019841269874800683 * r) + (2.4801587325533502e-05 + 2.75572554255029e-06 *
+        r) * r2) * r4) + ((2.7557273661174726e-07 + 2.5105206475334834e-08 * r) + 2.091467944897855e-09 * r2) *
+        r8)
+    )
     return r + r * r * p
 TILE = 512  # rows and columns of a tile
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}

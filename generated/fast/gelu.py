@@ -47,7 +47,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "151c3e3402197ca4"
+SOURCE = "df15a6d07477884a"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
@@ -237,10 +237,14 @@ def s_versine(cos, gap):
 def s_arc(t):
     """atan t for |t| <= tan(pi/8), its polynomial right to 7.1e-18."""
     z = t * t
-    zz = z * z
-    zzz = zz * zz
-    zzzz = zzz * zzz
-    p = ((((-0.3333333333333333 + 0.1999999999999552 * z) + (-0.14285714284666534 + 0.11111111015255701 * z) * zz) + ((-0.0909090457809704 + 0.07692183190202043 * z) + (-0.06664511438591643 + 0.05858148836440617 * z) * zz) * zzz) + ((-0.050854493383409805 + 0.03923164675132557 * z) + -0.019176872981101354 * zz) * zzzz)
+    z2 = z * z
+    z4 = z2 * z2
+    z8 = z4 * z4
+    p = (
+        ((((-0.3333333333333333 + 0.1999999999999552 * z) + (-0.14285714284666534 + 0.11111111015255701 * z) *
+        z2) + ((-0.0909090457809704 + 0.07692183190202043 * z) + (-0.06664511438591643 + 0.05858148836440617 *
+        z) * z2) * z4) + ((-0.050854493383409805 + 0.03923164675132557 * z) + -0.019176872981101354 * z2) * z8)
+    )
     return t + t * z * p
 TILE = 512  # rows and columns of a tile
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}

@@ -64,6 +64,7 @@ def test_the_header_is_that_of_the_numpy_module(name: str) -> None:
     for key in ("NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "ENGINE", "BUDGETS"):
         assert namespace[key] == getattr(plain(name), key)
     assert namespace["TARGET"] == "numba"
+    assert max(map(len, (FOLDER / f"{name}.py").read_text(encoding="utf-8").splitlines())) <= 116
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
