@@ -4,8 +4,8 @@
 
 Exact entries come from the published dual functions in mpmath. Compared are the eigenvalues of three matrices: of
 the exact entries, of these rounded to float64, and of those that the generated module computes. No float64 solver
-could tell them apart, so each matrix is first projected to the span of its lowest eigenvectors, with integers for the
-exact one (Rayleigh-Ritz: the error is quadratic in that of the span); what the others differ by is small and is
+could tell them apart, so each matrix is first projected to the span of its lowest eigenvectors, with integers for
+the exact one (Rayleigh-Ritz: the error is quadratic in that of the span); what the others differ by is small and is
 projected in floats.
 """
 
