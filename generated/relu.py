@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "a82d726887d18e16"
+SOURCE = "f19d5600c9583390"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
@@ -180,7 +180,7 @@ def _end(w2, b2, q, theta):
     sigma = w2 * k + b2
     tangent = w2 * k_dot * theta
     after = sigma + tangent
-    shares = (w2 * k, sigma), (b2, sigma), (sigma, after), (tangent, after)
+    shares = (w2 * k, sigma, 1), (b2, sigma), (sigma, after, 1), (tangent, after)
     return sigma, after, (q, k, k_dot, sigma, *(_share(*x) for x in shares))
 
 
@@ -192,9 +192,9 @@ def _size(v1, v2):
     return np.sqrt(v1) * np.sqrt(v2)
 
 
-def _share(part, total):
-    """The root of a variance's share in another."""
-    return np.sqrt(part / np.maximum(total, TINY))
+def _share(part, total, of_none=0):
+    """The root of a part's share in a variance; of one that is 0, as asked."""
+    return np.sqrt(part / np.maximum(total, TINY)) + of_none * (total == 0)
 
 
 def recursion_diagonal(q, depth, sigma_w, sigma_b):
@@ -272,12 +272,11 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot):
     return k, k_dot, gap, gap_dot
 
 
-def _row_gap(X, Z, k1, k2, k, size):
-    """1 - |cos| of rows, and where two rows are one."""
-    gap, same = 1 - np.abs(k) / size, np.zeros(k.shape, bool)
-    near = gap < CLOSE
+def _refined(X, Z, k1, k2, k, gap, near):
+    """Puts 1 - |cos| of the rows `near` to each other, or opposite, into `gap`; where two rows are one."""
+    same = np.zeros(k.shape, bool)
     if np.count_nonzero(near) > 4 * sum(k.shape):
-        _tangent(X, Z, k1, k2, k, size, gap, near)
+        _tangent(X, Z, k1, k2, k, gap, near)
     for i in np.flatnonzero(near.any(axis=1)):
         x, (j,) = X[i], np.nonzero(near[i])
         z, factor = Z[j], (k[i, j] / k1[i])[:, None]
@@ -291,10 +290,10 @@ def _row_gap(X, Z, k1, k2, k, size):
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
         square[same[i, j] | (z == -x).all(axis=1)] = 0
         gap[i, j] = square / (1 + np.sqrt(1 - square))
-    return gap, same
+    return same
 
 
-def _tangent(X, Z, k1, k2, k, size, gap, near):
+def _tangent(X, Z, k1, k2, k, gap, near):
     """Angles within a cluster of rows, by one product of the rows projected from 0 to the plane that touches there.
 
     Their error is eps times the square of the cluster's radius: what is closer still is left in `near`.
@@ -362,17 +361,22 @@ def _gram(which, X, Y, depth, sigma_w, sigma_b):
 
 def _tile(which, X, Z, k1, k2, depth, sigma_w, sigma_b):
     w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
-    q1, q2 = w2 * k1 + b2, w2 * k2 + b2
-    k, size = X @ Z.T, _size(k1, k2)
-    gap, same = _row_gap(X, Z, k1, k2, k, size)
-    sigma = w2 * k + b2
-    weights1, weights2 = ([_share(part, q) for part in (w2 * v, b2)] for v, q in ((k1, q1), (k2, q2)))
-    angle = _angle(sigma, _size(q1, q2), k, _sum_gap(weights1, weights2, gap, 2.0 * (k < 0)))
-    tile = recursion(q1, q2, sigma, *angle, depth, sigma_w, sigma_b)[which]
+    k = X @ Z.T
+    gap = 1 - np.abs(k) / _size(k1, k2)
+    same = _refined(X, Z, k1, k2, k, gap, gap < CLOSE)
+    tile = recursion(*_start(w2, b2, k1, k2, k, gap), depth, sigma_w, sigma_b)[which]
     if same.any():
-        diagonal = recursion_diagonal(q1, depth, sigma_w, sigma_b)[which]
+        diagonal = recursion_diagonal(w2 * k1 + b2, depth, sigma_w, sigma_b)[which]
         tile = np.where(same, diagonal, tile)
     return tile
+
+
+def _start(w2, b2, k1, k2, k, gap):
+    """A pair before the first layer, whose rows have the squares k1, k2, the product k and gap = 1 - |cos|."""
+    q1, q2, sigma = w2 * k1 + b2, w2 * k2 + b2, w2 * k + b2
+    weights1, weights2 = ((_share(w2 * k, q, 1), _share(b2, q)) for k, q in ((k1, q1), (k2, q2)))
+    gap = _sum_gap(weights1, weights2, gap, 2.0 * (k < 0))
+    return q1, q2, sigma, *_angle(sigma, _size(q1, q2), k, gap)
 
 
 def _copies(X, squares):

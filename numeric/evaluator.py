@@ -1,18 +1,24 @@
 """Generated modules as the numeric layer knows them: an ABI, whatever file or text they come from."""
 
+import hashlib
 import importlib
 import importlib.util
+import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast, get_args
 
 import numpy as np
+import platformdirs
 from numpy.typing import NDArray
 
 from mehler.numeric.errors import NumericError
+
+Target = Literal["auto", "numpy", "numba"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -41,6 +47,10 @@ class Generated(Protocol):
     def ntk(self, X: Array, Y: Array | None = None, **network: float) -> Array: ...
 
 
+# Of mehler.generated, by target.
+FOLDERS = {"numpy": "", "numba": "fast."}
+
+
 @dataclass(frozen=True)
 class Evaluator:
     """A generated module with values for its parameters."""
@@ -63,13 +73,26 @@ class Evaluator:
         return defaults | dict(self.params)
 
 
-def load_named(name: str) -> Generated | None:
-    """The committed module `name` of `mehler.generated`, or None when there is none."""
+def chosen(target: str) -> str:
+    """The target to evaluate with: "auto" is numba where it is installed, else numpy. Raises NumericError."""
+    if target not in get_args(Target):
+        raise NumericError(f"target {target!r} is not known; use {', '.join(get_args(Target))}")
+    installed = importlib.util.find_spec("numba") is not None
+    if target == "numba" and not installed:
+        raise NumericError("target 'numba' needs Numba; install it with: pip install 'mehler[fast]'")
+    if target == "auto":
+        return "numba" if installed else "numpy"
+    return target
+
+
+def load_named(name: str, target: str = "numpy") -> Generated | None:
+    """The committed module `name` for a target, or None when there is none."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         return None
-    if importlib.util.find_spec(f"mehler.generated.{name}") is None:
+    path = f"mehler.generated.{FOLDERS[target]}{name}"
+    if importlib.util.find_spec(path) is None:
         return None
-    return _checked(importlib.import_module(f"mehler.generated.{name}"), name)
+    return _checked(importlib.import_module(path), name)
 
 
 def load_file(path: Path) -> Generated:
@@ -83,14 +106,39 @@ def load_file(path: Path) -> Generated:
 
 def load_source(source: str, origin: str) -> Generated:
     """The generated module in `source`. Raises NumericError when it is not one."""
-    module = ModuleType("mehler_generated")
+    path, module = origin, ModuleType("mehler_generated")
+    if re.search(r'^TARGET = "numba"$', source, re.MULTILINE):
+        chosen("numba")
+        # Numba finds what it compiled earlier by its file, and believes it to be of a module of the same name: so
+        # not the user's own file, which may be imported by another.
+        module = ModuleType(f"mehler_generated_{hashlib.sha256(source.encode()).hexdigest()[:16]}")
+        sys.modules[module.__name__] = module
+        place = _written(source, module.__name__)
+        if place is None:  # compiled anew in each process
+            source = source.replace('"cache": True', '"cache": False')
+        path = place or origin
     try:
-        exec(compile(source, origin, "exec"), module.__dict__)
+        exec(compile(source, path, "exec"), module.__dict__)
     except Exception as error:
         raise NumericError(
             f"{origin} does not load ({type(error).__name__}: {error}); regenerate it with 'mehler generate'"
         ) from None
     return _checked(module, origin)
+
+
+def _written(source: str, name: str) -> str | None:
+    """A file with `source` in the folder of the cache, beside which Numba keeps the code it makes of it."""
+    folder = os.environ.get("MEHLER_CACHE", "").strip() or platformdirs.user_cache_dir("mehler", appauthor=False)
+    path = Path(folder) / "compiled" / f"{name}.py"
+    try:
+        if folder == "off":
+            return None
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.is_file() or path.read_text(encoding="utf-8") != source:
+            path.write_text(source, encoding="utf-8")
+    except OSError:
+        return None
+    return str(path)
 
 
 def _checked(module: ModuleType, origin: str) -> Generated:

@@ -1,7 +1,11 @@
-"""The modules committed under generated/: named activations that NumPy alone can evaluate within its budget."""
+"""The modules committed under generated/: named activations that NumPy alone can evaluate within its budget.
+
+Those for NumPy are there, those for Numba in the folder fast/.
+"""
 
 from mehler.derive.activation import NAMED, activation
-from mehler.derive.emit.module import emit_numpy
+from mehler.derive.emit.module import check, hashed, lowered, numpy_source
+from mehler.derive.emit.numba import numba_source
 from mehler.derive.errors import OutsideClass
 from mehler.derive.integrate import integrate
 from mehler.derive.prove import prove
@@ -13,7 +17,7 @@ LEFT_OUT = frozenset({"gabor", "mexican_hat", "snake"})
 
 
 def library() -> dict[str, str]:
-    """{module name: source}: named activations with a closed form free of the normal distribution function."""
+    """{path without .py: source}: named activations with a closed form free of the normal distribution function."""
     sources = {}
     for name in (n for n in NAMED if n not in LEFT_OUT):
         try:
@@ -22,5 +26,9 @@ def library() -> dict[str, str]:
             continue
         formulas = (dual.kernel, dual.kernel_dot, dual.kernel_diag, dual.kernel_dot_diag)
         if not any(formula.has(Phi, Phi2) for formula in formulas):  # before the proof, which takes the time
-            sources[name] = emit_numpy(prove(dual), name)
+            proved = prove(dual)
+            check(proved, name)
+            code = lowered(proved)
+            plain = numpy_source(proved, name, code)
+            sources[name], sources[f"fast/{name}"] = hashed(plain), numba_source(proved, code, plain)
     return sources

@@ -41,22 +41,63 @@ WIDTH = 108
 RESULTS = ("k", "k_dot", "size", "size_dot")
 
 
+@dataclass(frozen=True)
+class Lowered:
+    """The Programs of a proved dual: (K, K̇) of a pair and of the diagonal, and its falls if they have a form.
+
+    Pairs and diagonals may come with the sums of the sizes of their terms; the rest is as in stage.Stable.
+    """
+
+    pair: Program
+    diagonal: Program
+    falls: Program | None
+    parity: int
+    parallel: bool
+
+    @property
+    def summed(self) -> bool:
+        return len(self.pair.outputs) > 2
+
+
+def lowered(proved: ProvedDual) -> Lowered:
+    """The Programs of the closed forms, of which every target is printed."""
+    stable = stabilise(proved)
+    falls = None if stable.falls is None else lower(stable.falls)
+    return Lowered(lower(stable.pair), lower(stable.diagonal), falls, stable.parity, stable.parallel)
+
+
 def emit_numpy(proved: ProvedDual, name: str) -> str:
     """The source of a NumPy module for a proved dual. Raises EmitError."""
-    check_name(name)
-    if proved.kernel_dot_diag is sp.oo:
-        raise EmitError(
-            "K' with the impulses of a jump is infinite on the diagonal, which code cannot hold; "
-            "use jumps='almost-everywhere'"
-        )
-    _check_functions(proved)
-    defaults = {
-        s.name: repr(float(proved.activation.defaults[s.name])) if s.name in proved.activation.defaults else None
-        for s in proved.activation.parameters
-    }
+    check(proved, name)
+    return hashed(numpy_source(proved, name, None if remainder.applies(proved) else lowered(proved)))
+
+
+def hashed(source: str) -> str:
+    """`source` with its own hash in it."""
+    return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
+
+
+def parameters(proved: ProvedDual) -> dict[str, str | None]:
+    """The default of each parameter as code, or None."""
+    given = proved.activation.defaults
+    return {s.name: repr(float(given[s.name])) if s.name in given else None for s in proved.activation.parameters}
+
+
+def signature_of(defaults: Mapping[str, str | None]) -> str:
+    """Parameters at the end of a function's own."""
+    return "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
+
+
+def numpy_source(proved: ProvedDual, name: str, closed: Lowered | None) -> str:
+    """A NumPy module before it has its hash, of closed forms or else by Mehler's series."""
+    defaults = parameters(proved)
     keywords = "".join(f", {p}={p}" for p in defaults)
-    signature = "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
-    code = (_by_series if remainder.applies(proved) else _by_formula)(proved, signature, keywords)
+    signature = signature_of(defaults)
+    code = (
+        _by_series(proved, signature, keywords)
+        if closed is None
+        else _by_formula(proved, closed, signature, keywords)
+    )
     helpers = "".join(dict.fromkeys(code.helpers))
     source = Template(MODULE).substitute(
         title=_title(proved, name),
@@ -81,8 +122,8 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
         .strip(),
         **code.bodies,
     )
-    _check_parameters(source, list(defaults))
-    return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
+    check_parameters(source, list(defaults))
+    return source
 
 
 @dataclass(frozen=True)
@@ -98,11 +139,9 @@ class _Code:
     normal: bool
 
 
-def _by_formula(proved: ProvedDual, signature: str, keywords: str) -> _Code:
+def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:
     """The closed forms, and a rescue where their terms cancel."""
-    stable = stabilise(proved)
-    pair, diagonal = lower(stable.pair), lower(stable.diagonal)
-    falls = None if stable.falls is None else lower(stable.falls)
+    pair, diagonal, falls = closed.pair, closed.diagonal, closed.falls
     programs = [pair, diagonal, *([] if falls is None else [falls])]
     used = target.operations(*programs)
     bodies = {
@@ -110,12 +149,12 @@ def _by_formula(proved: ProvedDual, signature: str, keywords: str) -> _Code:
         for name, program, like in (("pair", pair, "rho"), ("diagonal", diagonal, "q"))
     }
     parts = [text for key, texts in HELPERS.items() if key in used for text in texts]
-    if len(pair.outputs) > 2:
+    if closed.summed:
         programs += rescue.programs(proved)
         parts.append(rescue.functions(proved, signature, keywords, bodies))
         bodies = rescue.bodies(keywords, LEAST if used & NORMAL else "1e-150")
     text = "" if falls is None else _body(falls, ("fall", "fall_dot"), like="rho")
-    return _Code(programs, parts, bodies, text, stable.parity, stable.parallel, bool(used & NORMAL))
+    return _Code(programs, parts, bodies, text, closed.parity, closed.parallel, bool(used & NORMAL))
 
 
 def _by_series(proved: ProvedDual, signature: str, keywords: str) -> _Code:
@@ -128,6 +167,17 @@ def _by_series(proved: ProvedDual, signature: str, keywords: str) -> _Code:
     ]
     parity = split(proved.activation.expr).parity()
     return _Code(programs, parts, remainder.bodies(keywords), "", parity, parallel=True, normal=True)
+
+
+def check(proved: ProvedDual, name: str) -> None:
+    """Raise EmitError for what no module can hold."""
+    check_name(name)
+    if proved.kernel_dot_diag is sp.oo:
+        raise EmitError(
+            "K' with the impulses of a jump is infinite on the diagonal, which code cannot hold; "
+            "use jumps='almost-everywhere'"
+        )
+    _check_functions(proved)
 
 
 def check_name(name: str) -> None:
@@ -154,7 +204,7 @@ def _check_functions(proved: ProvedDual) -> None:
             )
 
 
-def _check_parameters(source: str, parameters: list[str]) -> None:
+def check_parameters(source: str, parameters: list[str]) -> None:
     """Raise EmitError when a parameter's name already means something where the module passes it on."""
     try:
         module = ast.parse(source)
@@ -214,15 +264,15 @@ def _parameter_table(proved: ProvedDual, defaults: dict[str, str | None]) -> str
 
 
 def _body(program: Program, results: tuple[str, ...], like: str) -> str:
-    lines = [_assignment(a.name, target.expression(a.value)) for a in program.body]
+    lines = [assignment(a.name, target.expression(a.value)) for a in program.body]
     shaped = _shaped_names(program, like)
     for name, output in zip(results, program.outputs, strict=True):
         text = target.expression(output)
-        lines.append(_assignment(name, text if _uses(output, shaped) else f"np.full_like({like}, {text})"))
+        lines.append(assignment(name, text if _uses(output, shaped) else f"np.full_like({like}, {text})"))
     return textwrap.indent("\n".join([*lines, f"return {', '.join(results)}"]), "    ")
 
 
-def _assignment(name: str, text: str) -> str:
+def assignment(name: str, text: str) -> str:
     if len(name) + len(text) + 3 <= WIDTH:
         return f"{name} = {text}"
     lines = textwrap.wrap(text, WIDTH - 4, break_long_words=False, break_on_hyphens=False)

@@ -1,11 +1,15 @@
 """Print a Program as vectorised NumPy."""
 
 import re
+from collections.abc import Callable, Mapping
 
 from mehler.derive.emit.program import Apply, Constant, Name, Node, Program, constant_name
 
-# operation: (template, precedence of the result, precedence needed of each operand; any number when empty)
-TABLE: dict[str, tuple[str, int, tuple[int, ...]]] = {
+# operation: (template, precedence of the result, precedence needed of each operand; any number when empty).
+# A template that is no text makes one of the operands' texts.
+Row = tuple[str | Callable[[list[str]], str], int, tuple[int, ...]]
+
+TABLE: dict[str, Row] = {
     "add": ("{} + {}", 1, (1, 2)),
     "sub": ("{} - {}", 1, (1, 2)),
     "mul": ("{} * {}", 2, (2, 3)),
@@ -39,9 +43,9 @@ TABLE: dict[str, tuple[str, int, tuple[int, ...]]] = {
 }
 
 
-def expression(node: Node) -> str:
-    """A Python expression for `node`."""
-    return _print(node)[0]
+def expression(node: Node, table: Mapping[str, Row] = TABLE) -> str:
+    """An expression for `node` in the language of a table."""
+    return _print(node, table)[0]
 
 
 def constants(*programs: Program) -> list[str]:
@@ -60,18 +64,18 @@ def operations(*programs: Program) -> set[str]:
     return {node.operation for program in programs for node in program.nodes() if isinstance(node, Apply)}
 
 
-def _print(node: Node) -> tuple[str, int]:
+def _print(node: Node, table: Mapping[str, Row]) -> tuple[str, int]:
     if isinstance(node, Name):
         return node.id, 5
     if isinstance(node, Constant):
         return (_literal(node) if _is_plain(node) else constant_name(node.exact)), 5
-    template, precedence, needed = TABLE[node.operation]
+    template, precedence, needed = table[node.operation]
+    printed = [_print(operand, table) for operand in node.operands]
+    if callable(template):
+        return template([text for text, _ in printed]), precedence
     if not needed:
-        return template.format(", ".join(_print(operand)[0] for operand in node.operands)), precedence
-    operands = []
-    for operand, least in zip(node.operands, needed, strict=True):
-        text, own = _print(operand)
-        operands.append(f"({text})" if own < least else text)
+        return template.format(", ".join(text for text, _ in printed)), precedence
+    operands = [f"({text})" if own < least else text for (text, own), least in zip(printed, needed, strict=True)]
     return template.format(*operands), precedence
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from mehler.numeric import inputs
 from mehler.numeric.errors import NumericError
-from mehler.numeric.evaluator import Array, Evaluator, load_named, load_source
+from mehler.numeric.evaluator import Array, Evaluator, Target, chosen, load_named, load_source
 from mehler.numeric.gram import Kernel, gram
 
 if TYPE_CHECKING:
@@ -71,28 +71,46 @@ class Network:
 
 
 def network(
-    activation: str, *, depth: int = 1, sigma_w: float = 1.0, sigma_b: float = 0.0, **params: float
+    activation: str,
+    *,
+    depth: int = 1,
+    sigma_w: float = 1.0,
+    sigma_b: float = 0.0,
+    target: Target = "auto",
+    **params: float,
 ) -> Network:
     """The network of `depth` hidden layers with an activation: a name ("relu") or an expression in x.
 
     A named activation with a committed evaluator needs no derivation; any other is derived, proved and
     generated here. Keywords give parameters of φ their values. A discontinuous φ has its almost-everywhere
-    derivative, as training has. Raises NumericError for a network that does not exist and DeriveError for
+    derivative, as training has. `target` is what evaluates: "numba", "numpy", or the first of them that is
+    installed ("auto"). Raises NumericError for a network that does not exist and DeriveError for
     an activation that has no closed form.
     """
     depth, sigma_w, sigma_b = inputs.network(depth, sigma_w, sigma_b)
-    return Network(activation, depth, sigma_w, sigma_b, evaluator(activation, params), params)
+    return Network(activation, depth, sigma_w, sigma_b, evaluator(activation, params, target), params)
 
 
-def evaluator(activation: str, params: dict[str, Any]) -> Evaluator:
-    """The NumPy evaluator of an activation: the committed one, or one generated now."""
-    module = load_named(activation) if isinstance(activation, str) else None
+def evaluator(activation: str, params: dict[str, Any], target: str = "numpy") -> Evaluator:
+    """The evaluator of an activation for a target: the committed one, or one generated now."""
+    module = load_named(activation, chosen(target)) if isinstance(activation, str) else None
     if module is None:
-        from mehler.derive.pipeline import generate
-
-        module = load_source(generate(activation, name="activation", **params), "the generated module")
+        module = load_source(_generated(activation, target, params), "the generated module")
         params = {}
     return Evaluator(module, {name: number(name, value) for name, value in params.items()})
+
+
+def _generated(activation: str, target: str, params: dict[str, Any]) -> str:
+    """A module's source; "auto" is NumPy for formulas of which only that has code."""
+    from mehler.derive.errors import EmitError
+    from mehler.derive.pipeline import generate
+
+    try:
+        return generate(activation, name="activation", target=chosen(target), **params)
+    except EmitError:
+        if target != "auto":
+            raise
+        return generate(activation, name="activation", target="numpy", **params)
 
 
 def number(name: str, value: Any) -> float:

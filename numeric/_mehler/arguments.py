@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 Kernel = Literal["ntk", "nngp"]
+Target = Literal["auto", "numpy", "numba"]
 Expression = Annotated[str, typer.Argument(help="A name (see 'mehler list') or a function of x: \"x*Phi(x)\".")]
 Params = Annotated[
     list[str] | None, typer.Option("--param", help="A parameter: a=0.1, a=1/10, or a=positive. Repeatable.")

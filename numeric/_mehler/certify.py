@@ -28,7 +28,7 @@ from mehler.numeric.precision.ulp import FUNCTIONS, Row, adversarial, errors_at,
 
 ORACLE_POINTS = ((2, Fraction(1, 2), Fraction(-2, 5)), (Fraction(3, 4), 1, Fraction(4, 5)))
 ORACLE_DIGITS = 18
-TARGETS = ("numpy",)
+TARGETS = ("numpy", "numba")
 # A few pairs of rows of each kind: enough for a damaged recursion, which errs everywhere, to show.
 ANGLES = (0.0, 1.0, 1e-2, 1e-5)
 FACTORS = (1.0, 1e-3)
@@ -115,7 +115,7 @@ def subject(name: str, params: Mapping[str, Any], *, dtype: str = "float64", tar
         raise NumericError(f"--dtype {dtype} is not known; use float64 or float32")
     if target not in TARGETS:
         raise NumericError(f"--target {target} is not known; use {' or '.join(TARGETS)}")
-    evaluator = _load(name, params)
+    evaluator = _load(name, params, target)
     if target != evaluator.module.TARGET:
         raise NumericError(f"{name} is a module for {evaluator.module.TARGET[:40]}, not for {target}")
     return subject_of(evaluator, np.dtype(dtype))
@@ -169,13 +169,13 @@ def _formula_error(what: Subject) -> float:
     return error
 
 
-def _load(name: str, params: Mapping[str, Any]) -> Evaluator:
+def _load(name: str, params: Mapping[str, Any], target: str) -> Evaluator:
     if not name.endswith(".py"):
         if name.isidentifier() and name not in NAMED:
             raise NumericError(
                 f"{name[:80]!r} names no activation and no .py file; see 'mehler list', or 'mehler generate'"
             )
-        return evaluator_of(name, dict(params))
+        return evaluator_of(name, dict(params), target)
     return Evaluator(load_file(Path(name)), {key: number(key, value) for key, value in params.items()})
 
 

@@ -16,6 +16,7 @@ from mehler.arguments import (
     JumpsOption,
     Kernel,
     Params,
+    Target,
     ThreadsOption,
     TimeoutOption,
     check_reports,
@@ -125,13 +126,15 @@ def generate(
     expr: Annotated[str | None, typer.Argument(help="A name or a function of x.")] = None,
     name: Annotated[str, typer.Option(help="Name of the module and its file.")] = "",
     out: Annotated[Path, typer.Option(help="Folder to write NAME.py in.")] = Path(),
-    target: Annotated[str, typer.Option(help="Target of the code.")] = "numpy",
+    target: Annotated[str, typer.Option(help="Target of the code: numpy or numba.")] = "numpy",
     param: Params = None,
     jumps: JumpsOption = "almost-everywhere",
     timeout: TimeoutOption = TIMEOUT,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Write the modules of all named activations that NumPy alone can run."),
+        typer.Option(
+            "--all", help="Write the modules of all named activations that NumPy alone can run, for every target."
+        ),
     ] = False,
 ) -> None:
     """Write a standalone evaluator module."""
@@ -152,9 +155,9 @@ def generate(
         check_name(name)
         source = source_of(expr, name=name, target=target, jumps=jumps, timeout=timeout, **parameters(param))  # type: ignore[arg-type]
         sources = {name: source}
-    out.mkdir(parents=True, exist_ok=True)
     for module, source in sources.items():
         path = out / f"{module}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary:
             temporary.write_text(source, encoding="utf-8")
         console.print(str(path), markup=False)
@@ -167,7 +170,7 @@ def check(
     dtype: Annotated[str, typer.Option(help="float64 or float32.")] = "float64",
     points: Annotated[int, typer.Option(help="Points in each region.")] = 12,
     seed: Annotated[int, typer.Option(help="Seed of the points.")] = 0,
-    target: Annotated[str, typer.Option(help="Target of the evaluator: numpy.")] = "numpy",
+    target: Annotated[str, typer.Option(help="Target of the evaluator: numpy or numba.")] = "numpy",
     search: Annotated[
         bool, typer.Option("--search", help="Also climb from the worst points to worse ones.")
     ] = False,
@@ -208,6 +211,7 @@ def gram(
     sigma_b: Annotated[float, typer.Option(help="Scale of the biases, >= 0.")] = 0.0,
     kernel: Annotated[Kernel, typer.Option(help="ntk or nngp.")] = "ntk",
     threads: ThreadsOption = None,
+    target: Annotated[Target, typer.Option(help="What evaluates: numba, numpy, or the first installed.")] = "auto",
     param: Params = None,
 ) -> None:
     """Write the Gram matrix of the rows of DATA.npy, which may be larger than memory."""
@@ -223,7 +227,7 @@ def gram(
     X = read_array(data)
     Y = None if other is None else read_array(other)
     inputs.pair_of_rows(X, Y, sigma_b)
-    net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **parameters(param))
+    net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, target=target, **parameters(param))
     with whole_file(out) as temporary:
         shape = (len(X), len(X if Y is None else Y))
         result = np.lib.format.open_memmap(temporary, mode="w+", dtype=X.dtype, shape=shape)

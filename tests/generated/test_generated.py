@@ -54,8 +54,10 @@ print("ran")
 
 def test_regenerated_byte_for_byte() -> None:
     """The one test that derives them all, so that it is done once however the tests are spread over processes."""
-    sources = {f"{name}.py": source.encode() for name, source in library().items()} | {"__init__.py": b""}
-    found = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.name != "__pycache__"}
+    sources = {f"{name}.py": source.encode() for name, source in library().items()}
+    sources |= {"__init__.py": b"", "fast/__init__.py": b""}
+    paths = [path for path in FOLDER.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
+    found = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
     assert sorted(sources) == sorted(found)
     assert [name for name in sources if sources[name] != found[name]] == []
 

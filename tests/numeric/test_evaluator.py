@@ -105,7 +105,7 @@ def test_a_network_uses_its_parameters() -> None:
 def test_an_expression_is_derived_and_means_what_its_name_means() -> None:
     """A parameter of an expression is fixed in its derivation, of a committed module at run time."""
     X = np.random.default_rng(0).standard_normal((4, 3))
-    derived = mehler.network("where(x > 0, x, b*x)", depth=2, b=0.3)
+    derived = mehler.network("where(x > 0, x, b*x)", depth=2, b=0.3, target="numpy")
     assert derived.evaluator.values == {}
     np.testing.assert_allclose(derived.ntk(X), mehler.network("leaky_relu", depth=2, a=0.3).ntk(X), rtol=1e-13)
     with pytest.raises(mehler.NumericError, match=r"the parameter b has no value; give one, e\.g\. b=0\.1"):

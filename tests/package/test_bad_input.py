@@ -125,7 +125,7 @@ OTHERS = {
     "no name": (["generate", "relu"], "mehler generate EXPR --name NAME"),
     "a name that is a path": (["generate", "relu", "--name", "../relu"], "cannot name a module"),
     "a name that is a keyword": (["generate", "relu", "--name", "class"], "cannot name a module"),
-    "an unknown target": (["generate", "relu", "--name", "r", "--target", "cuda"], "choose from: numpy"),
+    "an unknown target": (["generate", "relu", "--name", "r", "--target", "cuda"], "choose from: numpy, numba"),
     "no closed form to generate": (["generate", "tanh", "--name", "r"], "no closed form is known"),
     "no such evaluator": (["check", "nosuch"], "see 'mehler list'"),
     "no such file to check": (["check", "nosuch.py"], "cannot read nosuch.py: No such file or directory"),

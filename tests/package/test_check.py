@@ -71,7 +71,7 @@ def test_the_picture(mehler_command: Command, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["--target", "cupy"], "--target cupy is not known; use numpy"),
+        (["--target", "cupy"], "--target cupy is not known; use numpy or numba"),
         (["--plot", "ulp.pdf"], "--plot ulp.pdf is not a .png file"),
         (["--plot", "nowhere/ulp.png"], "the folder nowhere does not exist"),
     ],

@@ -68,7 +68,7 @@ def worst(name: str, dtype: Any, depths: tuple[int, ...], angles: tuple[float, .
 
 
 def _network(name: str, scales: tuple[float, float], depth: int) -> Any:
-    return mehler.network(name, depth=depth, sigma_w=scales[0], sigma_b=scales[1])
+    return mehler.network(name, depth=depth, sigma_w=scales[0], sigma_b=scales[1], target="numpy")
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

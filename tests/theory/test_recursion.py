@@ -191,7 +191,7 @@ def test_gram_matrices_follow_the_recursion(
     name: str, depth: int, scales: tuple[float, float], with_other_rows: bool
 ) -> None:
     X, Y = _rows(6, 0), _rows(4, 1) if with_other_rows else None
-    net = mehler.network(name, depth=depth, sigma_w=scales[0], sigma_b=scales[1], **_params(name))
+    net = mehler.network(name, depth=depth, sigma_w=scales[0], sigma_b=scales[1], target="numpy", **_params(name))
     nngp, ntk = _worst(name, X, Y, depth, (net.nngp(X, Y), net.ntk(X, Y)), scales)
     assert nngp <= TOLERANCE
     assert ntk <= TOLERANCE
@@ -201,7 +201,7 @@ def test_gram_matrices_follow_the_recursion(
 def test_the_comparison_notices_a_wrong_scale(name: str) -> None:
     """σ_w wrong in its 12th digit, and a network of one layer less, must fail."""
     X = _rows(6, 0)
-    net = mehler.network(name, depth=3, sigma_w=1.4 * (1 + 1e-12), sigma_b=0.1, **_params(name))
+    net = mehler.network(name, depth=3, sigma_w=1.4 * (1 + 1e-12), sigma_b=0.1, target="numpy", **_params(name))
     computed = net.nngp(X), net.ntk(X)
     assert min(_worst(name, X, None, 3, computed, (1.4, 0.1))) > TOLERANCE
     assert min(_worst(name, X, None, 2, computed, (1.4, 0.1))) > 1e-3
@@ -209,7 +209,7 @@ def test_the_comparison_notices_a_wrong_scale(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "sin"])
 def test_the_recursion_in_symbols_has_the_same_values(name: str) -> None:
-    net = mehler.network(name, depth=2, sigma_w=1.5, sigma_b=0.25, **_params(name))
+    net = mehler.network(name, depth=2, sigma_w=1.5, sigma_b=0.25, target="numpy", **_params(name))
     layers = net.recursion.layers()
     assert len(layers) == 3
     q1, q2, c = mpf("1.25"), mpf("0.5"), mpf("-0.375")

@@ -1,0 +1,397 @@
+"""The text of a generated Numba module around its formulas: the recursion of a tile of pairs in one loop nest.
+
+A pair's state lives in a buffer of 128 columns; layers are outside of columns, so that every loop over columns is
+short, contiguous and vectorised. What belongs to rows, variances and their roots at each layer, is computed once
+for all of their pairs. The state and its gaps are those of network.py; where no pair of a block is close, they are
+subtracted. Where the closed forms of a pair lose digits it is NaN, and left to the functions of arrays.
+"""
+
+FUSED = '''
+TILE = 512  # rows and columns of a tile
+COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
+
+# What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
+# the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
+(
+    VARIANCE, ROOT, INVERSE, THETA, ROOT_THETA, INVERSE_THETA, DIAGONAL, ROOT_DIAGONAL, SLOPE, ROOT_SLOPE,
+    WEIGHT, BIAS, OUTER, INNER, LIMIT
+) = range(15)
+
+# A buffer's parts, one of each for a block of columns.
+BLOCK = 128
+C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
+
+
+@njit(**$formula)
+def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters):
+    """(K, K') of one pair, of which gap = 1 - |rho|$given_up."""
+$pair
+
+
+@njit(**$once)
+def s_falls(
+    q1, root_q1, q2, root_q2, c, rho, sin_theta, gap,
+    k1, root_k1, k2, root_k2, d1, root_d1, d2, root_d2$bounds$parameters
+):
+    """sqrt(k1 k2) - K and sqrt(d1 d2) - K' of one pair."""
+$falls
+
+
+@njit(**SCALAR)
+def s_size(v1, root1, v2, root2):
+    """sqrt(v1 v2); exactly v where both are v."""
+    product = v1 * v2
+    return s_choose((product > 1e-290) & (product < 1e300), sqrt(product), root1 * root2)
+
+
+@njit(**SCALAR)
+def s_alike(v1, v2):
+    """Whether variances are so near to each other that their differences keep their digits."""
+    return (v1 < 12 * v2) & (v2 < 12 * v1)
+
+
+@njit(**SCALAR)
+def s_sum_gap(a1, a2, b1, b2, gap_a, gap_b):
+    """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
+    return a1 * a2 * gap_a + b1 * b2 * gap_b + ((a1 - a2) * (a1 - a2) + (b1 - b2) * (b1 - b2)) / 2
+
+
+@njit(**SCALAR)
+def s_angle(direct, k, gap):
+    """(cos, sin, 1 - cos) of w2*K + b2, whose cosine is about `direct`, from 1 - cos or, where k < 0, 1 + cos."""
+    cos = s_choose(gap < 0.125, copysign(1 - gap, k), direct)
+    square = gap * (2 - gap)
+    return cos, sqrt(s_choose(square < 0, 0.0, square)), s_choose(k < 0, 2 - gap, gap)
+
+
+@njit(**SCALAR)
+def s_kernel(one, root1, two, root2, direct, gap):
+    """A kernel, from those of its ends with themselves where it is near to them: rounded once then."""
+    apart = root1 - root2
+    less = apart * apart / 2 + root1 * root2 * gap
+    high, low = s_choose(one < two, two, one), s_choose(one < two, one, two)
+    return s_choose(less < (high + low) / 8, high - ((high - low) / 2 + less), direct)
+
+
+@njit(**COMPILED)
+def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent$parameters):
+    """The kernel of a tile of pairs, in place of the products k of their rows; Theta if `tangent`, else Sigma.
+
+    `gaps` are 1 - |cos| of the rows, if `refined`; `within`: only what is above the diagonal counts.
+    """
+    depth = len(scales) - 1
+    kernel, root_kernel, part, part_gap = (THETA, ROOT_THETA, T, GAP_T) if tangent else (VARIANCE, ROOT, C, GAP)
+    buffer = np.empty(10 * BLOCK)
+    for i in range(k.shape[0]):
+        at = i0 + i
+        for j in range(i // BLOCK * BLOCK if within else 0, k.shape[1], BLOCK):
+            width, close = min(BLOCK, k.shape[1] - j), 0
+            start, stop = j0 + j, j0 + j + width
+            w2, b2 = scales[0, 0], scales[0, 1]
+            inverse1, inverses = rows[0, INVERSE, at], columns[0, INVERSE, start:stop]
+            root_k1, roots_k2 = rows[0, ROOT_DIAGONAL, at], columns[0, ROOT_DIAGONAL, start:stop]
+            weight1, weights2 = rows[0, WEIGHT, at], columns[0, WEIGHT, start:stop]
+            bias1, biases2 = rows[0, BIAS, at], columns[0, BIAS, start:stop]
+            for n in range(width):
+                product = k[i, j + n]
+                gap = gaps[i, j + n] if refined else 1 - fabs(product) / (root_k1 * roots_k2[n])
+                gap = s_sum_gap(weight1, weights2[n], bias1, biases2[n], gap, 2.0 * (product < 0))
+                sigma = w2 * product + b2
+                cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], product, gap)
+                close += $close
+                buffer[C + n], buffer[T + n], buffer[RHO + n], buffer[SINE + n] = sigma, sigma, cos, sin_theta
+                buffer[GAP + n], buffer[GAP_T + n] = gap, gap
+            for layer in range(1, depth + 1):
+                w2, b2 = scales[layer, 0], scales[layer, 1]
+                q1, variances = rows[layer - 1, VARIANCE, at], columns[layer - 1, VARIANCE, start:stop]
+                root_q1, roots_q2 = rows[layer - 1, ROOT, at], columns[layer - 1, ROOT, start:stop]
+                inverse1, inverses = rows[layer, INVERSE, at], columns[layer, INVERSE, start:stop]
+$pair_rows                if close == 0:
+                    inverse_t1 = rows[layer, INVERSE_THETA, at]
+                    inverses_t2 = columns[layer, INVERSE_THETA, start:stop]
+                    for n in range(width):
+                        q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
+                        rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
+                        gap = s_choose(rho < 0, 2 - gap, gap)
+$pair_bounds                        value, slope = s_pair(
+                            q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters
+                        )
+                        sigma = w2 * value + b2
+                        theta = sigma + w2 * slope * buffer[T + n]
+                        cos = sigma * inverse1 * inverses[n]
+                        gap = 1 - fabs(cos)
+                        square = gap * (2 - gap)
+                        close += $close
+                        buffer[C + n], buffer[T + n], buffer[RHO + n] = sigma, theta, cos
+                        buffer[SINE + n] = sqrt(s_choose(square < 0, 0.0, square))
+                        buffer[GAP + n], buffer[GAP_T + n] = 1 - cos, 1 - theta * inverse_t1 * inverses_t2[n]
+                else:
+                    close = 0
+                    k1, diagonals = rows[layer, DIAGONAL, at], columns[layer, DIAGONAL, start:stop]
+                    root_k1, roots_k2 = rows[layer, ROOT_DIAGONAL, at], columns[layer, ROOT_DIAGONAL, start:stop]
+                    d1, slopes = rows[layer, SLOPE, at], columns[layer, SLOPE, start:stop]
+                    root_d1, roots_d2 = rows[layer, ROOT_SLOPE, at], columns[layer, ROOT_SLOPE, start:stop]
+                    weight1, weights2 = rows[layer, WEIGHT, at], columns[layer, WEIGHT, start:stop]
+                    bias1, biases2 = rows[layer, BIAS, at], columns[layer, BIAS, start:stop]
+                    outer1, outers2 = rows[layer, OUTER, at], columns[layer, OUTER, start:stop]
+                    inner1, inners2 = rows[layer, INNER, at], columns[layer, INNER, start:stop]
+                    # Three loops, since of more than a few arrays the compiler does not see that they are apart.
+                    for n in range(width):
+                        q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
+                        rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
+                        gap = s_choose(rho < 0, 2 - gap, gap)
+$pair_bounds                        buffer[VALUE + n], buffer[TILT + n] = s_pair(
+                            q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters
+                        )
+                    for n in range(width):
+                        q2, root_q2, k2, root_k2 = variances[n], roots_q2[n], diagonals[n], roots_k2[n]
+                        d2, root_d2, value, slope = slopes[n], roots_d2[n], buffer[VALUE + n], buffer[TILT + n]
+                        rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
+                        gap = s_choose(rho < 0, 2 - gap, gap)
+                        size, size_dot = s_size(k1, root_k1, k2, root_k2), s_size(d1, root_d1, d2, root_d2)
+                        gap_k, gap_dot = 1 - fabs(value) / size, 1 - slope / size_dot
+                        near = $near
+$pair_bounds$differences                        buffer[GAP_VALUE + n], buffer[GAP_SLOPE + n] = gap_k, gap_dot
+                    for n in range(width):
+                        value, gap_k, gap_t = buffer[VALUE + n], buffer[GAP_VALUE + n], buffer[GAP_T + n]
+                        sigma = w2 * value + b2
+                        gap_k = s_sum_gap(weight1, weights2[n], bias1, biases2[n], gap_k, 2.0 * (value < 0))
+                        cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], value, gap_k)
+                        gap_dot = buffer[GAP_SLOPE + n]
+                        gap_t = gap_dot + gap_t - gap_dot * gap_t
+                        close += $close
+                        buffer[T + n] = sigma + w2 * buffer[TILT + n] * buffer[T + n]
+                        buffer[C + n], buffer[RHO + n], buffer[SINE + n] = sigma, cos, sin_theta
+                        buffer[GAP + n] = gap
+                        buffer[GAP_T + n] = s_sum_gap(outer1, outers2[n], inner1, inners2[n], gap, gap_t)
+            one, others = rows[depth, kernel, at], columns[depth, kernel, start:stop]
+            root_one, root_others = rows[depth, root_kernel, at], columns[depth, root_kernel, start:stop]
+            for n in range(width):
+$result
+
+
+@njit(**COMPILED)
+def _pairs(q1, q2, c, rho, sin_theta$array_bounds, order$parameters):
+    """K (order = 0) or K' (order = 1) of flat arrays."""
+    result = np.empty(len(c))
+    for n in range(len(c)):
+        root_q1, root_q2 = sqrt(q1[n]), sqrt(q2[n])
+        gap = s_one_minus_cos(fabs(rho[n]), sin_theta[n])
+$flat_bounds        values = s_pair(
+            q1[n], root_q1, q2[n], root_q2, c[n], rho[n], sin_theta[n], gap$bounds$parameters
+        )
+        result[n] = values[0] if order == 0 else values[1]
+    return result
+
+
+@njit(**COMPILED)
+def _has_close(k, within, rows, i0, columns, j0):
+    """Whether an angle of the tile is to be refined."""
+    for i in range(k.shape[0]):
+        start = i + 1 if within else 0
+        root1, close = rows[0, ROOT_DIAGONAL, i0 + i], 0
+        roots = columns[0, ROOT_DIAGONAL, j0 : j0 + k.shape[1]]
+        for j in range(start, k.shape[1]):
+            close += fabs(k[i, j]) > (1 - CLOSE) * root1 * roots[j]
+        if close > 0:
+            return True
+    return False
+
+
+def kernel(q1, q2, c$signature):
+    """K(q1, q2, c) = E[phi(u) phi(v)]."""
+    return _dual(0, q1, q2, c$parameters)
+
+
+def kernel_dot(q1, q2, c$signature):
+    """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
+    return _dual(1, q1, q2, c$parameters)
+
+
+def _dual(order, q1, q2, c$parameters):
+    q1, q2, c, dtype = _doubles(q1, q2, c)
+    shape = np.broadcast_shapes(q1.shape, q2.shape, c.shape)
+    state = [np.broadcast_to(each, shape).ravel() for each in (q1, q2, c, *polar(q1, q2, c))]
+$flat_limits    result = _pairs(*state$row_limits, order$floats)
+$flat_rescue    return result.reshape(shape).astype(dtype)[()]
+
+
+def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
+    """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
+    return _gram(False, X, Y, depth, sigma_w, sigma_b$parameters)
+
+
+def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
+    """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
+    return _gram(True, X, Y, depth, sigma_w, sigma_b$parameters)
+
+
+def _gram(tangent, X, Y, depth, sigma_w, sigma_b$parameters):
+    X, Z, dtype = _doubles(X, X if Y is None else Y)
+    if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
+        raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
+    if depth < 0:
+        raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
+    network = tangent, depth, sigma_w, sigma_b$parameters
+    one = rows_of(X, *network)
+    other = one if Y is None else rows_of(Z, *network)
+    if max(len(X), len(Z)) <= TILE:
+        result = tile_of(one, slice(0, TILE), other, slice(0, TILE), Y is None).astype(dtype, copy=False)
+    else:
+        result = np.empty((len(X), len(Z)), dtype)
+        for i in range(0, len(X), TILE):
+            for j in range(i if Y is None else 0, len(Z), TILE):
+                part = slice(i, i + TILE), slice(j, j + TILE)
+                tile = tile_of(one, part[0], other, part[1], Y is None and i == j)
+                result[part] = tile
+                if Y is None and i < j:
+                    result[part[::-1]] = tile.T
+    for i, first in _copies(one[0], one[1][0, DIAGONAL]):
+        result[i] = result[first]
+    for j, first in _copies(other[0], other[1][0, DIAGONAL]):
+        result[:, j] = result[:, first]
+    return result
+
+
+def rows_of(X, tangent, depth, sigma_w, sigma_b$parameters):
+    """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
+    X = np.ascontiguousarray(X, np.float64)
+    scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
+    table = np.empty((depth + 1, 15, len(X)))
+    k, theta, slope = np.einsum("ij,ij->i", X, X), np.zeros(len(X)), np.zeros(len(X))
+    for layer, (w2, b2) in enumerate(scales):
+        q = w2 * k + b2
+        inner = w2 * slope * theta
+        theta = q + inner
+        shares = _share(w2 * k, q, 1), _share(b2, q), _share(q, theta, 1), _share(inner, theta)
+        roots = [np.sqrt(np.maximum(each, TINY)) for each in (q, theta, k, slope)]
+        table[layer, :LIMIT] = (
+            q, np.sqrt(q), (q > 0) / roots[0], theta, np.sqrt(theta), (theta > 0) / roots[1],
+            np.maximum(k, TINY), roots[2], np.maximum(slope, TINY), roots[3], *shares,
+        )
+        table[layer, LIMIT] = $limit
+        k, slope = diagonal(q$keywords)
+    network = tangent, np.array(scales), depth, sigma_w, sigma_b$floats
+    return X, table, theta if tangent else q, network
+
+
+$lost
+def tile_of(one, part, other, parts, within=False):
+    """The kernel of rows `part` of `one` with rows `parts` of `other`, slices of what rows_of returned.
+
+    `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
+    """
+    (X, rows, own, (tangent, scales, _, _, _, *parameters)), (Z, columns, *_) = one, other
+    X, Z, i0, j0 = X[part], Z[parts], part.start, parts.start
+    k = X @ Z.T
+    gap, same = np.empty((1, 1)), np.zeros((1, 1), bool)
+    refined = _has_close(k, within, rows, i0, columns, j0)
+    if refined:
+        k1, k2 = rows[0, DIAGONAL, part][:, None], columns[0, DIAGONAL, parts][None, :]
+        gap = 1 - np.abs(k) / _size(k1, k2)
+        same = _refined(X, Z, k1, k2, k, gap, np.triu(gap < CLOSE, 1) if within else gap < CLOSE)
+$kept    _fused(k, gap, refined, within, rows, i0, columns, j0, scales, tangent, *parameters)
+$rescue    if same.any():
+        k = np.where(same, own[part][:, None], k)
+    if within:
+        below = np.tril_indices(len(k), -1)
+        k[below] = k.T[below]
+        np.fill_diagonal(k, own[part])
+    return k
+'''
+
+# What a module adds to that when the terms of its sums may cancel: bounds of what the terms may be, and the
+# functions of arrays for the pairs that exceed them. By the place in FUSED that each takes.
+GIVEN_UP = {
+    "formula": "CALLED",  # too long to be inlined where it stands
+    "once": "CALLED",
+    "bounds": ", bound, bound_dot, limit",
+    "array_bounds": ", bounds, slopes, limits",
+    "given_up": "; NaN where digits are lost",
+    "pair_rows": """\
+                limit1, limits = rows[layer - 1, LIMIT, at], columns[layer - 1, LIMIT, start:stop]
+                root_k1, roots_k2 = rows[layer, ROOT_DIAGONAL, at], columns[layer, ROOT_DIAGONAL, start:stop]
+                root_d1, roots_d2 = rows[layer, ROOT_SLOPE, at], columns[layer, ROOT_SLOPE, start:stop]
+""",
+    "pair_bounds": """\
+                        bound, bound_dot = root_k1 * roots_k2[n], root_d1 * roots_d2[n]
+                        limit = max(limit1, limits[n])
+""",
+    "flat_bounds": """\
+        bound, bound_dot, limit = bounds[n], slopes[n], limits[n]
+""",
+    "row_limits": ", *limits",
+    "flat_limits": """\
+    limits = [np.sqrt(one) * np.sqrt(two) for one, two in zip(*(diagonal(q$keywords) for q in state[:2]))]
+    limits.append(np.where(is_gentle(0, state[0], state[1]$keywords), $loss_small, $loss))
+""",
+    "flat_rescue": """\
+    lost = np.isnan(result)
+    if lost.any():
+        result[lost] = pair(*(each[lost] for each in state)$keywords)[order]
+""",
+    "limit": "np.where(is_gentle(0, q, q$keywords), $loss_small, $loss)",
+    "kept": """\
+    products = k.copy()
+""",
+    "rescue": """\
+    lost = np.nonzero(np.triu(np.isnan(k), 1) if within else np.isnan(k))
+    if len(lost[0]):
+        k[lost] = _given_up(lost, products, gap if refined else None, rows[..., part], columns[..., parts], one[3])
+""",
+    "spoiled": "buffer[TILT + n] = s_choose(fall == fall, slope, np.nan)",
+    "result": """\
+                direct, theta = buffer[part + n], buffer[T + n]
+                value = s_kernel(one, root_one, others[n], root_others[n], direct, buffer[part_gap + n])
+                k[i, j + n] = theta if theta != theta else value""",
+}
+
+LOST = """
+
+def _given_up(lost, k, gap, rows, columns, network):
+    \"\"\"The kernel of the pairs `lost` of a tile, by the functions of arrays.\"\"\"
+    (tangent, scales, depth, sigma_w, sigma_b$parameters), (w2, b2) = network, network[1][0]
+    i, j = lost
+    k, k1, k2 = k[lost], rows[0, DIAGONAL, i], columns[0, DIAGONAL, j]
+    gap = 1 - np.abs(k) / _size(k1, k2) if gap is None else gap[lost]
+    return recursion(*_start(w2, b2, k1, k2, k, gap), depth, sigma_w, sigma_b$keywords)[int(tangent)]
+"""
+
+SOUND = {
+    "formula": "CONTRACTED",  # nothing cancels in it, and a contraction can only leave a rounding out
+    "once": "SCALAR",
+    "limit": "0.0",
+    "result": """\
+                direct, gap = buffer[part + n], buffer[part_gap + n]
+                k[i, j + n] = s_kernel(one, root_one, others[n], root_others[n], direct, gap)""",
+}
+
+# Price's integral, where the falls have no closed form.
+PRICE = """\
+    angle, slopes = s_atan2(sin_theta, rho), 0.0
+    k, k_dot = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$arguments)
+    for node, weight in GAUSS:
+        near, turn = cos(node * angle), sin(node * angle)
+        c = root_q1 * root_q2 * near
+        gap = s_one_minus_cos(near, turn)
+        slopes += weight * turn * s_pair(q1, root_q1, q2, root_q2, c, near, turn, gap$arguments)[1]
+    size, better = root_k1 * root_k2, root_q1 * root_q2 * angle * slopes
+    better = s_choose(fabs(better - (size - k)) < ROUNDING * size, better, size - k)
+    return s_choose(better < 0, 0.0, better), root_d1 * root_d2 - k_dot"""
+
+# Gaps that are differences, for close pairs.
+CLOSER = """\
+$folded
+c = root_q1 * root_q2 * rho  # to the digits of the angle
+fall, fall_dot = s_falls(
+    q1, root_q1, q2, root_q2, c, rho, sin_theta, gap,
+    k1, root_k1, k2, root_k2, d1, root_d1, d2, root_d2$bounds$parameters
+)
+$spoiled
+gap_k, fall_dot = s_choose(near, fall / size, gap_k), fall_dot / size_dot
+gap_dot = s_choose(near, $fall_dot, gap_dot)
+"""
+
+CHECK = """\
+lost = (size > limit * bound) | (size_dot > $loss * bound_dot) | (q1 == 0) | (q2 == 0)
+return s_choose(lost, np.nan, k), s_choose(lost, np.nan, k_dot)"""

@@ -1,0 +1,189 @@
+"""Assemble a standalone Numba module: the fused recursion, and of the NumPy module what that calls.
+
+Its text is taken from three sources in turn, fused.py, compiled.py and the NumPy module of the same dual: the
+definitions that are reached from its public names. So there is one text of every function, whatever the target.
+"""
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from string import Template
+
+from mehler.derive.dual import ProvedDual
+from mehler.derive.emit import numpy as arrays
+from mehler.derive.emit import remainder, rescue, scalar
+from mehler.derive.emit.compiled import helpers
+from mehler.derive.emit.fused import CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND
+from mehler.derive.emit.module import (
+    LEAST,
+    NORMAL,
+    Lowered,
+    assignment,
+    check,
+    check_parameters,
+    hashed,
+    lowered,
+    numpy_source,
+    parameters,
+    signature_of,
+)
+from mehler.derive.emit.normal import SPECIAL
+from mehler.derive.emit.program import Program
+from mehler.derive.errors import EmitError
+
+HEADER = ("NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS", "SOURCE")
+PUBLIC = ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk")
+MATH = ("copysign", "cos", "cosh", "erfc", "fabs", "log", "sin", "sinh", "sqrt", "tan", "tanh")
+
+COMPILED = """
+The recursion of a network runs in one loop nest, which Numba compiles at the first call and keeps in its cache.
+"""
+
+
+def emit_numba(proved: ProvedDual, name: str) -> str:
+    """The source of a Numba module for a proved dual. Raises EmitError."""
+    check(proved, name)
+    if remainder.applies(proved):
+        raise EmitError(
+            f"the kernels of {proved.activation.text!r} are by Mehler's series, for which there is no Numba code "
+            "yet; use the target numpy"
+        )
+    code = lowered(proved)
+    return numba_source(proved, code, numpy_source(proved, name, code))
+
+
+def numba_source(proved: ProvedDual, code: Lowered, plain: str) -> str:
+    """The source of a Numba module, `plain` being that of the NumPy module before it has its hash."""
+    plain = plain.replace('TARGET = "numpy"', 'TARGET = "numba"')
+    pools = [_Definitions(text) for text in (_fused(proved, code), helpers(), plain)]
+    reached = _reached((*HEADER, *PUBLIC), pools)
+    docstring = ast.get_docstring(ast.parse(plain), clean=False)
+    parts = [f'"""{docstring}{COMPILED}"""\n', _imports(reached)]
+    for pool in reversed(pools):
+        parts += [text for names, text in pool.entries if any(reached.get(name) is pool for name in names)]
+    source = "".join(parts)
+    check_parameters(source, list(parameters(proved)))
+    return hashed(source)
+
+
+class _Definitions:
+    """The top-level definitions of a module's text in order, each with the comment above it."""
+
+    def __init__(self, text: str) -> None:
+        lines = text.splitlines()
+        self.entries: list[tuple[set[str], str]] = []
+        self.needs: dict[str, set[str]] = {}
+        for node in ast.parse(text).body:
+            names = _bound(node)
+            if not names:
+                continue
+            decorators = getattr(node, "decorator_list", [])
+            first = min([node.lineno, *(d.lineno for d in decorators)]) - 1
+            while first and lines[first - 1].startswith("#"):
+                first -= 1
+            space = "\n\n" if isinstance(node, ast.FunctionDef) else "\n" if lines[first].startswith("#") else ""
+            self.entries.append((names, space + "\n".join(lines[first : node.end_lineno]) + "\n"))
+            used = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+            for name in names:
+                self.needs[name] = used - _locals(node)
+
+
+def _bound(node: ast.stmt) -> set[str]:
+    if isinstance(node, ast.FunctionDef):
+        return {node.name}
+    if isinstance(node, ast.Assign):
+        return {n.id for target in node.targets for n in ast.walk(target) if isinstance(n, ast.Name)}
+    return set()
+
+
+def _locals(node: ast.stmt) -> set[str]:
+    if not isinstance(node, ast.FunctionDef):
+        return set()
+    stored = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    return stored | {n.arg for n in ast.walk(node) if isinstance(n, ast.arg)}
+
+
+def _reached(names: Iterable[str], pools: Sequence[_Definitions]) -> dict[str, _Definitions | None]:
+    """The pool, if any, of every name that is reached from `names`."""
+    found: dict[str, _Definitions | None] = {}
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = next((pool for pool in pools if name in pool.needs), None)
+            pool = found[name]
+            waiting += [] if pool is None else pool.needs[name]
+    return found
+
+
+def _imports(reached: Iterable[str]) -> str:
+    lines = ["\n"]
+    outside = [name for name in MATH if name in reached]
+    if outside:
+        lines.append(f"from math import {', '.join(outside)}\n\n")
+    lines.append("import numpy as np\nfrom numba import njit\n")
+    special = [name for name in SPECIAL if name in reached]
+    if special:
+        lines.append(f"from scipy.special import {', '.join(special)}\n")
+    return "".join(lines) + "\n"
+
+
+def _fused(proved: ProvedDual, code: Lowered) -> str:
+    defaults = parameters(proved)
+    names = "".join(f", {p}" for p in defaults)
+    common: dict[str, str] = {
+        "signature": signature_of(defaults),
+        "keywords": "".join(f", {p}={p}" for p in defaults),
+        "parameters": names,
+        "floats": "".join(f", float({p})" for p in defaults),
+        "loss": str(rescue.LOSS),
+        "loss_small": str(rescue.LOSS_SMALL),
+    }
+    places = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | (GIVEN_UP if code.summed else SOUND)
+    places |= {key: Template(text).substitute(common) for key, text in places.items() if key != "row_limits"}
+    places |= common | {
+        "pair": _pair(code),
+        "falls": Template(PRICE).substitute(arguments=places["bounds"] + names)
+        if code.falls is None
+        else _indented(_lines(code.falls, ("fall", "fall_dot")), "return fall, fall_dot"),
+        "lost": Template(LOST).substitute(common) if code.summed else "",
+    }  # fmt: skip
+    return Template(FUSED).substitute(places | _closeness(code, places))
+
+
+def _closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:
+    """Which pairs of a block are close, and their gaps: as in network.py, where K(-c) = parity * K(c)."""
+    near = "fabs(rho) > 1 - CLOSE" if code.parity else "rho > 1 - CLOSE"
+    close = near.replace("rho", "cos")
+    if not code.parallel:
+        near = f"({near}) & s_alike(k1, k2) & s_alike(d1, d2)"
+    lines = Template(CLOSER).substitute(
+        places | {"spoiled": places.get("spoiled", "")},
+        folded="obtuse, rho = rho < 0, fabs(rho)" if code.parity else "",
+        fall_dot="s_choose(obtuse, 2 - fall_dot, fall_dot)" if code.parity > 0 else "fall_dot",
+    )
+    lines = "".join(f"{line}\n" for line in lines.splitlines() if line.strip())
+    if code.falls is None:  # costly: for close pairs alone, not for all of a block without a branch
+        lines = "if near:\n" + textwrap.indent(lines, "    ")
+    return {"near": near, "close": close, "differences": textwrap.indent(lines, " " * 24)}
+
+
+def _pair(code: Lowered) -> str:
+    if not code.summed:
+        return _indented(_lines(code.pair, ("k", "k_dot")), "return k, k_dot")
+    least = LEAST if arrays.operations(code.pair) & NORMAL else "1e-150"
+    floor = f"sin_theta = s_choose(sin_theta < {least}, {least}, sin_theta)"
+    lines = _lines(code.pair, ("k", "k_dot", "size", "size_dot"))
+    return _indented([floor], lines, Template(CHECK).substitute(loss=rescue.LOSS))
+
+
+def _lines(program: Program, names: Sequence[str]) -> list[str]:
+    program = scalar.with_sectors(scalar.with_known(program))
+    results = zip(names, scalar.results(program), strict=True)
+    return [assignment(name, text) for name, text in (*scalar.assignments(program), *results)]
+
+
+def _indented(*parts: str | list[str]) -> str:
+    lines: Iterator[str] = (line for part in parts for line in ([part] if isinstance(part, str) else part))
+    return textwrap.indent("\n".join(lines), "    ")
