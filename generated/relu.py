@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "f19d5600c9583390"
+SOURCE = "7410aaf3fc1e6c07"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
@@ -325,49 +325,63 @@ def _projected(A, origin, square):
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
-    return _gram(0, X, Y, depth, sigma_w, sigma_b)
+    return _gram(False, X, Y, depth, sigma_w, sigma_b)
 
 
 def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
     """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
-    return _gram(1, X, Y, depth, sigma_w, sigma_b)
+    return _gram(True, X, Y, depth, sigma_w, sigma_b)
 
 
-def _gram(which, X, Y, depth, sigma_w, sigma_b):
-    """Sigma (which = 0) or Theta (1) in tiles, so that beside the result only temporaries of one tile are held."""
+def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
+    """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
     X, Z, dtype = _doubles(X, X if Y is None else Y)
     if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
-    k1, k2 = np.einsum("ij,ij->i", X, X), np.einsum("ij,ij->i", Z, Z)
+    one = rows_of(X, tangent, depth, sigma_w, sigma_b)
+    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b)
     result = np.empty((len(X), len(Z)), dtype)
     for i in range(0, len(X), TILE):
         for j in range(0 if Y is not None else i, len(Z), TILE):
-            rows, columns = slice(i, i + TILE), slice(j, j + TILE)
-            pairs = X[rows], Z[columns], k1[rows, None], k2[None, columns]
-            tile = _tile(which, *pairs, depth, sigma_w, sigma_b)
-            if Y is None and i == j:
-                tile = np.triu(tile) + np.triu(tile, 1).T
-            result[rows, columns] = tile
+            part, parts = slice(i, i + TILE), slice(j, j + TILE)
+            tile = tile_of(one, part, other, parts, Y is None and i == j)
+            result[part, parts] = tile
             if Y is None and i < j:
-                result[columns, rows] = tile.T
-    for i, first in _copies(X, k1):
+                result[parts, part] = tile.T
+    for i, first in _copies(X):
         result[i] = result[first]
-    for j, first in _copies(Z, k2):
+    for j, first in _copies(Z):
         result[:, j] = result[:, first]
     return result
 
 
-def _tile(which, X, Z, k1, k2, depth, sigma_w, sigma_b):
+def rows_of(X, tangent, depth, sigma_w, sigma_b):
+    """What the tiles of rows X (n, d) share: computed once."""
+    X = np.ascontiguousarray(X, np.float64)
+    return X, np.einsum("ij,ij->i", X, X), tangent, (depth, sigma_w, sigma_b), dict()
+
+
+def tile_of(one, part, other, parts, within=False):
+    """The kernel of rows `part` of `one` with rows `parts` of `other`, slices of what rows_of returned.
+
+    `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
+    """
+    (X, squares, tangent, (depth, sigma_w, sigma_b), params), (Z, others, *_) = one, other
+    X, Z, k1, k2 = X[part], Z[parts], squares[part, None], others[None, parts]
     w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
     k = X @ Z.T
     gap = 1 - np.abs(k) / _size(k1, k2)
-    same = _refined(X, Z, k1, k2, k, gap, gap < CLOSE)
-    tile = recursion(*_start(w2, b2, k1, k2, k, gap), depth, sigma_w, sigma_b)[which]
-    if same.any():
-        diagonal = recursion_diagonal(w2 * k1 + b2, depth, sigma_w, sigma_b)[which]
+    same = _refined(X, Z, k1, k2, k, gap, np.triu(gap < CLOSE, 1) if within else gap < CLOSE)
+    tile = recursion(*_start(w2, b2, k1, k2, k, gap), depth, sigma_w, sigma_b, **params)[int(tangent)]
+    if within or same.any():
+        diagonal = recursion_diagonal(w2 * k1 + b2, depth, sigma_w, sigma_b, **params)[int(tangent)]
         tile = np.where(same, diagonal, tile)
+        if within:
+            tile = np.triu(tile, 1)
+            tile += tile.T
+            np.fill_diagonal(tile, diagonal)
     return tile
 
 
@@ -379,9 +393,9 @@ def _start(w2, b2, k1, k2, k, gap):
     return q1, q2, sigma, *_angle(sigma, _size(q1, q2), k, gap)
 
 
-def _copies(X, squares):
+def _copies(X):
     """(i, j) for every row i that equals an earlier one, j being the first of them: copies have one kernel."""
-    seen = {}
+    squares, seen = np.einsum("ij,ij->i", X, X), {}
     values, counts = np.unique(squares, return_counts=True)
     alike = np.flatnonzero(np.isin(squares, values[counts > 1]))
     firsts = [(i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike]

@@ -24,7 +24,7 @@ Array = NDArray[np.floating[Any]]
 
 ABI = (
     "NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS",
-    "kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk",
+    "kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk", "rows_of", "tile_of",
 )  # fmt: skip
 
 
@@ -45,6 +45,8 @@ class Generated(Protocol):
     def kernel_dot_diag(self, q: Any, **params: float) -> Array: ...
     def nngp(self, X: Array, Y: Array | None = None, **network: float) -> Array: ...
     def ntk(self, X: Array, Y: Array | None = None, **network: float) -> Array: ...
+    def rows_of(self, X: Array, tangent: bool, **network: float) -> Any: ...
+    def tile_of(self, one: Any, part: slice, other: Any, parts: slice, within: bool) -> Array: ...
 
 
 # Of mehler.generated, by target.

@@ -55,16 +55,17 @@ def gram(
             inputs.variances(rows, name, sigma_w, sigma_b)
     X, Y = np.ascontiguousarray(X), None if Y is None else np.ascontiguousarray(Y)
     K = _result(out, (len(X), len(X if Y is None else Y)), X.dtype)
-    function = getattr(evaluator.module, kernel)
-    network = {"depth": depth, "sigma_w": sigma_w, "sigma_b": sigma_b, **evaluator.values}
+    module, network = evaluator.module, {"depth": depth, "sigma_w": sigma_w, "sigma_b": sigma_b, **evaluator.values}
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        one = module.rows_of(X, kernel == "ntk", **network)
+        other = one if Y is None else module.rows_of(Y, kernel == "ntk", **network)
     tiles = list(_tiles(len(X), len(X if Y is None else Y), symmetric=Y is None))
 
     def compute(place: tuple[slice, slice]) -> None:
         across, columns = place
         within = Y is None and across == columns
-        other = None if within else (X if Y is None else Y)[columns]
         with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-            tile = function(X[across], other, **network)
+            tile = module.tile_of(one, across, other, columns, within).astype(K.dtype, copy=False)
         _check_finite(tile, across, columns, evaluator, X, network)
         K[across, columns] = tile
         if Y is None and not within:

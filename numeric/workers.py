@@ -1,11 +1,12 @@
 """Work on the threads of a process, with the threads of BLAS held back meanwhile."""
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -64,8 +65,13 @@ def _hold_blas() -> None:
     _controller().limit(limits=1, user_api="blas")
 
 
-@cache
 def _controller() -> ThreadpoolController:
+    """Of every BLAS in the process: one comes with a module, SciPy's for instance."""
+    return _controller_of(len(sys.modules))
+
+
+@lru_cache(maxsize=1)
+def _controller_of(modules: int) -> ThreadpoolController:
     """It searches the libraries of the process, which takes milliseconds."""
     return ThreadpoolController()
 

@@ -216,43 +216,6 @@ $flat_limits    result = _pairs(*state$row_limits, order$floats)
 $flat_rescue    return result.reshape(shape).astype(dtype)[()]
 
 
-def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
-    """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
-    return _gram(False, X, Y, depth, sigma_w, sigma_b$parameters)
-
-
-def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
-    """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
-    return _gram(True, X, Y, depth, sigma_w, sigma_b$parameters)
-
-
-def _gram(tangent, X, Y, depth, sigma_w, sigma_b$parameters):
-    X, Z, dtype = _doubles(X, X if Y is None else Y)
-    if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
-        raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
-    if depth < 0:
-        raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
-    network = tangent, depth, sigma_w, sigma_b$parameters
-    one = rows_of(X, *network)
-    other = one if Y is None else rows_of(Z, *network)
-    if max(len(X), len(Z)) <= TILE:
-        result = tile_of(one, slice(0, TILE), other, slice(0, TILE), Y is None).astype(dtype, copy=False)
-    else:
-        result = np.empty((len(X), len(Z)), dtype)
-        for i in range(0, len(X), TILE):
-            for j in range(i if Y is None else 0, len(Z), TILE):
-                part = slice(i, i + TILE), slice(j, j + TILE)
-                tile = tile_of(one, part[0], other, part[1], Y is None and i == j)
-                result[part] = tile
-                if Y is None and i < j:
-                    result[part[::-1]] = tile.T
-    for i, first in _copies(one[0], one[1][0, DIAGONAL]):
-        result[i] = result[first]
-    for j, first in _copies(other[0], other[1][0, DIAGONAL]):
-        result[:, j] = result[:, first]
-    return result
-
-
 def rows_of(X, tangent, depth, sigma_w, sigma_b$parameters):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X = np.ascontiguousarray(X, np.float64)

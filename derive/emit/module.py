@@ -115,7 +115,12 @@ def numpy_source(proved: ProvedDual, name: str, closed: Lowered | None) -> str:
         signature=signature,
         keywords=keywords,
         network=Template(NETWORK)
-        .substitute(signature=signature, keywords=keywords, **closeness(code.parity, code.parallel))
+        .substitute(
+            signature=signature,
+            keywords=keywords,
+            pairs=keywords.removeprefix(", "),
+            **closeness(code.parity, code.parallel),
+        )
         .strip(),
         falls=Template(DIFFERENCE if code.falls else PRICE)
         .substitute(signature=signature, keywords=keywords, body=code.falls)

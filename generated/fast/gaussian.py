@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "273a509b92843520"
+SOURCE = "77a6bf6db67c02ba"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
@@ -177,9 +177,43 @@ def _projected(A, origin, square):
     return rest / ((1 + along) * np.sqrt(square))
 
 
-def _copies(X, squares):
+def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
+    """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
+    return _gram(False, X, Y, depth, sigma_w, sigma_b)
+
+
+def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
+    """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
+    return _gram(True, X, Y, depth, sigma_w, sigma_b)
+
+
+def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
+    """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
+    X, Z, dtype = _doubles(X, X if Y is None else Y)
+    if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
+        raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
+    if depth < 0:
+        raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
+    one = rows_of(X, tangent, depth, sigma_w, sigma_b)
+    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b)
+    result = np.empty((len(X), len(Z)), dtype)
+    for i in range(0, len(X), TILE):
+        for j in range(0 if Y is not None else i, len(Z), TILE):
+            part, parts = slice(i, i + TILE), slice(j, j + TILE)
+            tile = tile_of(one, part, other, parts, Y is None and i == j)
+            result[part, parts] = tile
+            if Y is None and i < j:
+                result[parts, part] = tile.T
+    for i, first in _copies(X):
+        result[i] = result[first]
+    for j, first in _copies(Z):
+        result[:, j] = result[:, first]
+    return result
+
+
+def _copies(X):
     """(i, j) for every row i that equals an earlier one, j being the first of them: copies have one kernel."""
-    seen = {}
+    squares, seen = np.einsum("ij,ij->i", X, X), {}
     values, counts = np.unique(squares, return_counts=True)
     alike = np.flatnonzero(np.isin(squares, values[counts > 1]))
     firsts = [(i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike]
@@ -480,43 +514,6 @@ def _dual(order, q1, q2, c):
     state = [np.broadcast_to(each, shape).ravel() for each in (q1, q2, c, *polar(q1, q2, c))]
     result = _pairs(*state, order)
     return result.reshape(shape).astype(dtype)[()]
-
-
-def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
-    """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
-    return _gram(False, X, Y, depth, sigma_w, sigma_b)
-
-
-def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
-    """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
-    return _gram(True, X, Y, depth, sigma_w, sigma_b)
-
-
-def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
-    X, Z, dtype = _doubles(X, X if Y is None else Y)
-    if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
-        raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
-    if depth < 0:
-        raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
-    network = tangent, depth, sigma_w, sigma_b
-    one = rows_of(X, *network)
-    other = one if Y is None else rows_of(Z, *network)
-    if max(len(X), len(Z)) <= TILE:
-        result = tile_of(one, slice(0, TILE), other, slice(0, TILE), Y is None).astype(dtype, copy=False)
-    else:
-        result = np.empty((len(X), len(Z)), dtype)
-        for i in range(0, len(X), TILE):
-            for j in range(i if Y is None else 0, len(Z), TILE):
-                part = slice(i, i + TILE), slice(j, j + TILE)
-                tile = tile_of(one, part[0], other, part[1], Y is None and i == j)
-                result[part] = tile
-                if Y is None and i < j:
-                    result[part[::-1]] = tile.T
-    for i, first in _copies(one[0], one[1][0, DIAGONAL]):
-        result[i] = result[first]
-    for j, first in _copies(other[0], other[1][0, DIAGONAL]):
-        result[:, j] = result[:, first]
-    return result
 
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b):

@@ -129,12 +129,12 @@ def test_a_memory_map_is_written_through_and_given_back(
 def _slow(finished: list[float]) -> Evaluator:
     """A module whose tiles take 20 ms."""
 
-    def ntk(X: np.ndarray, Y: np.ndarray | None = None, **_: float) -> np.ndarray:
+    def tile_of(one: Any, part: slice, other: Any, parts: slice, within: bool) -> np.ndarray:
         time.sleep(0.02)
         finished.append(time.monotonic())
-        return np.ones((len(X), len(X if Y is None else Y)))
+        return np.ones((part.stop - part.start, parts.stop - parts.start))
 
-    module: Any = SimpleNamespace(ntk=ntk, PARAMETERS={}, NAME="slow")
+    module: Any = SimpleNamespace(rows_of=lambda *_, **__: None, tile_of=tile_of, PARAMETERS={}, NAME="slow")
     return Evaluator(module, {})
 
 

@@ -11,7 +11,6 @@ entry off the diagonal.
 
 import argparse
 import importlib.util
-import inspect
 import json
 import os
 import subprocess
@@ -67,7 +66,7 @@ class Runner:
         relu = case.activation == "relu" and case.dtype == "float64"
         return {
             "numpy": True,
-            "numba": "target" in inspect.signature(mehler.network).parameters and _has_numba(),
+            "numba": _has_numba() and case.activation != "hard_swish",  # which has NumPy code alone
             "bound": relu and _has_numba(),
             "neural-tangents": self.peer is not None and case.activation in ("relu", "erf", "gelu"),
             "scikit-ntk": self.peer is not None and relu,
@@ -94,7 +93,8 @@ class Runner:
         """Every program against the NumPy module, which is called here on the same rows."""
         rows = np.random.default_rng(SEED).standard_normal((len(corner), case.d)).astype(case.dtype)
         bias = 0.0 if program == "scikit-ntk" else SIGMA_B
-        ours = mehler.network(case.activation, depth=case.depth, sigma_w=SIGMA_W, sigma_b=bias).ntk(rows)
+        scales = {"depth": case.depth, "sigma_w": SIGMA_W, "sigma_b": bias}
+        ours = mehler.network(case.activation, **scales, target="numpy").ntk(rows)
         if program == "neural-tangents":  # its readout has sigma_w = 1 and sigma_b = 0
             corner = SIGMA_W**2 * corner + SIGMA_B**2
         if program == "scikit-ntk":  # ReLU is homogeneous: it leaves out 2/d, and divides by depth + 1

@@ -9,7 +9,6 @@ import mehler
 
 
 def network(args, target):
-    chosen = {} if target == "numpy" else {"target": target}
     scales = {"depth": args.depth, "sigma_w": SIGMA_W, "sigma_b": SIGMA_B}
     versions = {"mehler": mehler.__version__}
     if target == "numba":
@@ -18,7 +17,7 @@ def network(args, target):
         versions["Numba"] = numba.__version__
 
     def prepare(X):
-        ours = mehler.network(args.activation, **scales, **chosen)
+        ours = mehler.network(args.activation, **scales, target=target)
         return lambda: ours.ntk(X)
 
     measure(args, prepare, versions)
