@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "405ae9ca6bc64bdd"
+SOURCE = "71900799af811706"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 ROUNDING = 4e-15  # by which a cosine may err
@@ -219,6 +219,8 @@ def recursion(q1, q2, sigma, cos, sin_theta, gap, depth, sigma_w, sigma_b):
 
 def _kernel(one, two, direct, gap):
     """A kernel, from those of its ends with themselves where it is near to them: rounded once then."""
+    if gap is None:
+        return direct
     root1, root2 = np.sqrt(one), np.sqrt(two)
     less = (root1 - root2) ** 2 / 2 + root1 * root2 * gap
     high, low = np.maximum(one, two), np.minimum(one, two)
@@ -232,7 +234,7 @@ def _end(w2, b2, q, theta):
     tangent = w2 * k_dot * theta
     after = sigma + tangent
     shares = (w2 * k, sigma, 1), (b2, sigma), (sigma, after, 1), (tangent, after)
-    return sigma, after, (q, k, k_dot, sigma, *(_share(*x) for x in shares))
+    return sigma, after, (q, theta, k, k_dot, sigma, *(_share(*x) for x in shares))
 
 
 def _size(v1, v2):
@@ -267,20 +269,34 @@ def _squares(sigma_w, sigma_b, depth):
 
 
 def _layer(w2, b2, end1, end2, sigma, theta, cos, sin_theta, gap_t):
-    """A pair after a layer: (Sigma, Theta, cos, sin, 1 - cos of Sigma, 1 - cos of Theta)."""
-    q1, k1, d1, after1, *weights1 = end1
-    q2, k2, d2, after2, *weights2 = end2
-    arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, _size(k1, k2), _size(d1, d2)
+    """A pair after a layer: (Sigma, Theta, cos, sin, 1 - cos of Sigma, 1 - cos of Theta).
+
+    The last two are None where no pair is close before the layer: differences that are not small.
+    """
+    q1, theta1, k1, d1, after1, *weights1 = end1
+    q2, theta2, k2, d2, after2, *weights2 = end2
     near = (cos > 1 - CLOSE) & _alike(k1, k2) & _alike(d1, d2)
+    if not near.any():
+        k, k_dot = pair(q1, q2, sigma, cos, sin_theta)
+        sigma = w2 * k + b2
+        k_dot = k_dot * w2
+        k_dot *= theta
+        k_dot += sigma
+        cos = sigma / np.sqrt(np.maximum(after1, TINY))
+        cos /= np.sqrt(np.maximum(after2, TINY))
+        square = 1 - cos * cos
+        return sigma, k_dot, cos, np.sqrt(np.maximum(square, 0, out=square), out=square), None, None
+    size, size_dot = _size(k1, k2), _size(d1, d2)
+    arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays)
-    elif not near.any():
-        k, k_dot, gap, gap_dot = _far(*arrays)
     else:
         values = np.empty((4, near.size))
         for method, at in ((_near, np.flatnonzero(near)), (_far, np.flatnonzero(~near))):
             values[:, at] = method(*_taken(at, near.shape, *arrays))
         k, k_dot, gap, gap_dot = values.reshape(4, *near.shape)
+    if gap_t is None:
+        gap_t = 1 - theta / _size(theta1, theta2)
     sigma = w2 * k + b2
     theta = sigma + w2 * k_dot * theta
     gap = _sum_gap(weights1[:2], weights2[:2], gap, 2.0 * (k < 0))
@@ -429,9 +445,9 @@ def tile_of(one, part, other, parts, within=False):
     (X, squares, tangent, (depth, sigma_w, sigma_b), params), (Z, others, *_) = one, other
     X, Z, k1, k2 = X[part], Z[parts], squares[part, None], others[None, parts]
     w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
-    k = X @ Z.T
+    k = np.triu(X @ Z.T, 1) if within else X @ Z.T
     gap = 1 - np.abs(k) / _size(k1, k2)
-    same = _refined(X, Z, k1, k2, k, gap, np.triu(gap < CLOSE, 1) if within else gap < CLOSE)
+    same = _refined(X, Z, k1, k2, k, gap, gap < CLOSE)
     tile = recursion(*_start(w2, b2, k1, k2, k, gap), depth, sigma_w, sigma_b, **params)[int(tangent)]
     if within or same.any():
         diagonal = recursion_diagonal(w2 * k1 + b2, depth, sigma_w, sigma_b, **params)[int(tangent)]
