@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from string import Template
+from types import ModuleType
 
 import sympy as sp
 
 from mehler.derive.dual import ProvedDual, shown
-from mehler.derive.emit import normal, remainder, rescue
+from mehler.derive.emit import exponential, normal, remainder, rescue
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.network import DIFFERENCE, NETWORK, PRICE, closeness
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
@@ -56,7 +57,8 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
     }
     keywords = "".join(f", {p}={p}" for p in defaults)
     signature = "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
-    code = (_by_series if remainder.applies(proved) else _by_formula)(proved, signature, keywords)
+    series = next((rule for rule in (remainder, exponential) if rule.applies(proved)), None)
+    code = _by_formula(proved, signature, keywords) if series is None else _by_series(series, proved, signature, keywords)
     helpers = "".join(dict.fromkeys(code.helpers))
     source = Template(MODULE).substitute(
         title=_title(proved, name),
@@ -118,13 +120,13 @@ def _by_formula(proved: ProvedDual, signature: str, keywords: str) -> _Code:
     return _Code(programs, parts, bodies, text, stable.parity, stable.parallel, bool(used & NORMAL))
 
 
-def _by_series(proved: ProvedDual, signature: str, keywords: str) -> _Code:
-    """Mehler's series and its remainder."""
-    programs = [*rescue.programs(proved), *remainder.programs(proved)]
+def _by_series(rule: ModuleType, proved: ProvedDual, signature: str, keywords: str) -> _Code:
+    """Mehler's series and its remainder, by the rule of `remainder` or `exponential`."""
+    programs = [*rescue.programs(proved), *rule.programs(proved)]
     parts = [
         normal.CONSTANTS,
         rescue.shape(proved, signature, keywords),
-        remainder.functions(proved, signature, keywords),
+        rule.functions(proved, signature, keywords),
     ]
     parity = split(proved.activation.expr).parity()
     return _Code(programs, parts, remainder.bodies(keywords), "", parity, parallel=True, normal=True)

@@ -36,9 +36,12 @@ WIDE = 16
 
 RULE = rule("PANEL", 14, "0", "Nodes and weights on [0, 1].")
 
-TEXT = '''
+STEPS = """
 # Steps in w = artanh(cos) over which PANEL is exact.
 STEPS = np.array([*np.arange(0.0, 21.0, 0.8125), *np.arange(21.0, 51.0)])
+"""
+
+TEXT = '''
 DEGREE = $degree
 CONTINUOUS = $continuous
 # Whether the jumps of the highest derivative add up to 0.
@@ -271,7 +274,7 @@ def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
     (program,) = programs(proved)
     values = [target.expression(node) for node in program.outputs]
     rows = [", ".join(values[count * k : count * (k + 1)]) for k in range(degree + 1)]
-    return RULE + Template(TEXT).substitute(
+    return RULE + STEPS + Template(TEXT).substitute(
         degree=degree,
         wide=WIDE,
         continuous=proved.dual.impulses == 0,
