@@ -69,22 +69,38 @@ def expansion(q1, q2, rho, sin_theta$signature):
 
 def coefficients(q$signature):
     """hermite of each variance, computed once where they repeat."""
-    values, places = np.unique(np.ravel(q), return_inverse=True)
-    starts = range(0, max(len(values), 1), CHUNK)
-    rows = np.concatenate([hermite(values[i : i + CHUNK]$keywords) for i in starts], -1)
+    variances, places = np.unique(np.ravel(q), return_inverse=True)
+    rows = in_parts(hermite, variances$keywords)
     return rows[..., places.ravel()].reshape(DEGREE + 1, 2, *np.shape(q))
+
+
+def in_parts(function, q$signature):
+    """A function of a flat array, in parts that fit a cache."""
+    starts = range(0, max(len(q), 1), 256)
+    return np.concatenate([function(q[i : i + 256]$keywords) for i in starts], -1)
 
 
 def hermite(q$signature):
     """E[phi(u) He_j(z)] and E[phi'(u) He_j(z)] for u = sqrt(q) z and j = 0 to the degree of phi."""
-    root = np.maximum(np.sqrt(q), 1e-300)[:, None]
-    nodes, weights = panels(between(SCALES / (root * jumps($arguments)[2])))
-    pair = [activation(root * nodes, order$keywords) for order in (0, 1)]
+    nodes, weights, pair = values(q$keywords)
     rows, before, polynomial = [], 0.0, weights
     for j in range(DEGREE + 1):
         rows.append([np.sum(value * polynomial, -1) for value in pair])
         before, polynomial = polynomial, nodes * polynomial - j * before
     return np.array(rows)
+
+
+def values(q$signature):
+    """Nodes z, weights, and (phi, phi') at sqrt(q) z."""
+    root = np.maximum(np.sqrt(q), 1e-300)[:, None]
+    nodes, weights = panels(between(SCALES / (root * jumps($arguments)[2])))
+    return nodes, weights, [activation(root * nodes, order$keywords) for order in (0, 1)]
+
+
+def squares(q$signature):
+    """E[phi(u)**2] and E[phi'(u)**2]."""
+    _, weights, pair = values(q$keywords)
+    return np.array([np.sum(weights * value * value, -1) for value in pair])
 
 
 def small_remainder(q1, q2, rho, sin_theta$signature):
@@ -96,7 +112,7 @@ def large_remainder(q1, q2, rho, sin_theta$signature):
     """The same elsewhere: the exponential under the integral is one value, E[exp(-|u|) exp(-|v|)] of a quadrant."""
     rest = remainder(q1, q2, rho, sin_theta, minus_head_sums$keywords)
     _, jump, rate = jumps($arguments)
-    quadrant = 0.0
+    quadrant, sin_theta = 0.0, np.maximum(sin_theta, 1e-18)
     for one, two in ((q1, q2), (q2, q1)):
         h, w = rate * gap(one, two, -rho, sin_theta), rate * np.sqrt(two) * sin_theta
         quadrant = quadrant + np.copysign(sector(np.abs(h), w, w * w / 2, np.zeros_like(w)), h)
@@ -145,7 +161,7 @@ def weakening(t):
 
 
 def tail_sums(y):
-    """exp(y) less the terms of its series up to y**DEGREE, and less those up to y**(DEGREE - 1), for |y| <= SUMMED."""
+    """exp(y) less the terms of its series up to y**DEGREE, and up to y**(DEGREE - 1), for |y| <= SUMMED."""
     total = np.zeros_like(y)
     for coefficient in TAIL:
         total = total * y + coefficient
@@ -154,7 +170,7 @@ def tail_sums(y):
 
 
 def minus_head_sums(y):
-    """Minus the terms of the series of exp(y) up to y**DEGREE, and minus those up to y**(DEGREE - 1)."""
+    """Minus the terms of the series of exp(y) up to y**DEGREE, and up to y**(DEGREE - 1)."""
     total = term = np.ones_like(y)
     for j in range(1, DEGREE + 1):
         last, term = total, term * y / j
@@ -162,6 +178,18 @@ def minus_head_sums(y):
     return -total, -last
 
 '''
+
+
+def bodies(keywords: str) -> dict[str, str]:
+    """The bodies of pair and diagonal."""
+    return {
+        "pair": f"""\
+    with np.errstate(all="ignore"):
+        return expansion(q1, q2, rho, sin_theta{keywords})""",
+        "diagonal": f"""\
+    with np.errstate(all="ignore"):
+        return in_parts(squares, np.ravel(q){keywords}).reshape(2, *np.shape(q))""",
+    }
 
 
 def applies(proved: ProvedDual) -> bool:

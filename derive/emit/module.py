@@ -58,7 +58,11 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
     keywords = "".join(f", {p}={p}" for p in defaults)
     signature = "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
     series = next((rule for rule in (remainder, exponential) if rule.applies(proved)), None)
-    code = _by_formula(proved, signature, keywords) if series is None else _by_series(series, proved, signature, keywords)
+    code = (
+        _by_formula(proved, signature, keywords)
+        if series is None
+        else _by_series(series, proved, signature, keywords)
+    )
     helpers = "".join(dict.fromkeys(code.helpers))
     source = Template(MODULE).substitute(
         title=_title(proved, name),

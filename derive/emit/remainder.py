@@ -274,19 +274,23 @@ def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
     (program,) = programs(proved)
     values = [target.expression(node) for node in program.outputs]
     rows = [", ".join(values[count * k : count * (k + 1)]) for k in range(degree + 1)]
-    return RULE + STEPS + Template(TEXT).substitute(
-        degree=degree,
-        wide=WIDE,
-        continuous=proved.dual.impulses == 0,
-        level=sp.simplify(sp.diff(outer, x, degree)) == 0,
-        factorial=float(sp.factorial(degree)),
-        factorial_dot=float(sp.factorial(max(degree - 1, 0))),
-        jumps="], [".join(rows),
-        body="".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body),
-        signature=signature,
-        keywords=keywords,
-        arguments=", ".join(s.name for s in phi.parameters),
-        plain=signature.removeprefix(", "),
+    return (
+        RULE
+        + STEPS
+        + Template(TEXT).substitute(
+            degree=degree,
+            wide=WIDE,
+            continuous=proved.dual.impulses == 0,
+            level=sp.simplify(sp.diff(outer, x, degree)) == 0,
+            factorial=float(sp.factorial(degree)),
+            factorial_dot=float(sp.factorial(max(degree - 1, 0))),
+            jumps="], [".join(rows),
+            body="".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body),
+            signature=signature,
+            keywords=keywords,
+            arguments=", ".join(s.name for s in phi.parameters),
+            plain=signature.removeprefix(", "),
+        )
     )
 
 
