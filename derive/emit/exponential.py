@@ -28,13 +28,19 @@ from mehler.derive.dual import ProvedDual
 from mehler.derive.emit import normal
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.program import Program, lower
-from mehler.derive.emit.remainder import RULE, STEPS
+from mehler.derive.emit.remainder import RULE
 from mehler.derive.special import Phi2
 from mehler.derive.stabilise.code import share
 from mehler.derive.symbols import x
 
 # The largest λ at which g is summed as a series, and how many of its terms that takes.
 SMALL, TERMS = 2, 20
+
+# The integrand falls as exp(-w), and so do the digits that are wanted of it.
+STEPS = """
+# Steps in w = artanh(cos) over which PANEL is exact in units of the whole integral.
+STEPS = np.array([*np.arange(0.0, 8.5, 0.8125), 9.25, 10.5, 12.0, 14.0, 16.5, 20.0, 24.0, 30.0, 40.0])
+"""
 
 TEXT = '''
 DEGREE = $degree
