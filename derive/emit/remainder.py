@@ -36,12 +36,9 @@ WIDE = 16
 
 RULE = rule("PANEL", 14, "0", "Nodes and weights on [0, 1].")
 
-STEPS = """
+TEXT = '''
 # Steps in w = artanh(cos) over which PANEL is exact.
 STEPS = np.array([*np.arange(0.0, 21.0, 0.8125), *np.arange(21.0, 51.0)])
-"""
-
-TEXT = '''
 DEGREE = $degree
 CONTINUOUS = $continuous
 # Whether the jumps of the highest derivative add up to 0.
@@ -274,23 +271,19 @@ def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
     (program,) = programs(proved)
     values = [target.expression(node) for node in program.outputs]
     rows = [", ".join(values[count * k : count * (k + 1)]) for k in range(degree + 1)]
-    return (
-        RULE
-        + STEPS
-        + Template(TEXT).substitute(
-            degree=degree,
-            wide=WIDE,
-            continuous=proved.dual.impulses == 0,
-            level=sp.simplify(sp.diff(outer, x, degree)) == 0,
-            factorial=float(sp.factorial(degree)),
-            factorial_dot=float(sp.factorial(max(degree - 1, 0))),
-            jumps="], [".join(rows),
-            body="".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body),
-            signature=signature,
-            keywords=keywords,
-            arguments=", ".join(s.name for s in phi.parameters),
-            plain=signature.removeprefix(", "),
-        )
+    return RULE + Template(TEXT).substitute(
+        degree=degree,
+        wide=WIDE,
+        continuous=proved.dual.impulses == 0,
+        level=sp.simplify(sp.diff(outer, x, degree)) == 0,
+        factorial=float(sp.factorial(degree)),
+        factorial_dot=float(sp.factorial(max(degree - 1, 0))),
+        jumps="], [".join(rows),
+        body="".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body),
+        signature=signature,
+        keywords=keywords,
+        arguments=", ".join(s.name for s in phi.parameters),
+        plain=signature.removeprefix(", "),
     )
 
 
