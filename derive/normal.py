@@ -158,10 +158,7 @@ def _far_phi2(ctx: Any, h: Any, k: Any, r: Any, s: Any) -> Any:
     total = ctx.zero
     for direction in (-1, 1):
         start, panel = high, ctx.inf
-        while (
-            panel > total * ctx.ldexp(1, -ctx.prec)
-            and start * direction < h * direction + (direction < 0) * ctx.inf
-        ):
+        while panel > total * ctx.ldexp(1, -ctx.prec) and (direction < 0 or start < h):
             end = start - width if direction < 0 else min(start + width, h)
             centre, half = (start + end) / 2, abs(end - start) / 2
             points = ((centre + half * y, w) for y, w in nodes)

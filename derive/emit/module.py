@@ -13,11 +13,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from string import Template
+from types import ModuleType
 
 import sympy as sp
 
 from mehler.derive.dual import ProvedDual, shown
-from mehler.derive.emit import normal, remainder, rescue
+from mehler.derive.emit import exponential, normal, remainder, rescue
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.network import DIFFERENCE, NETWORK, PRICE, closeness
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
@@ -69,7 +70,8 @@ def lowered(proved: ProvedDual) -> Lowered:
 def emit_numpy(proved: ProvedDual, name: str) -> str:
     """The source of a NumPy module for a proved dual. Raises EmitError."""
     check(proved, name)
-    return hashed(numpy_source(proved, name, None if remainder.applies(proved) else lowered(proved)))
+    series = next((rule for rule in (remainder, exponential) if rule.applies(proved)), None)
+    return hashed(numpy_source(proved, name, series or lowered(proved)))
 
 
 def hashed(source: str) -> str:
@@ -88,15 +90,15 @@ def signature_of(defaults: Mapping[str, str | None]) -> str:
     return "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
 
 
-def numpy_source(proved: ProvedDual, name: str, closed: Lowered | None) -> str:
-    """A NumPy module before it has its hash, of closed forms or else by Mehler's series."""
+def numpy_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType) -> str:
+    """A NumPy module before it has its hash, of closed forms or by a rule for Mehler's series."""
     defaults = parameters(proved)
     keywords = "".join(f", {p}={p}" for p in defaults)
     signature = signature_of(defaults)
     code = (
-        _by_series(proved, signature, keywords)
-        if closed is None
-        else _by_formula(proved, closed, signature, keywords)
+        _by_formula(proved, closed, signature, keywords)
+        if isinstance(closed, Lowered)
+        else _by_series(closed, proved, signature, keywords)
     )
     helpers = "".join(dict.fromkeys(code.helpers))
     source = Template(MODULE).substitute(
@@ -162,13 +164,13 @@ def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: s
     return _Code(programs, parts, bodies, text, closed.parity, closed.parallel, bool(used & NORMAL))
 
 
-def _by_series(proved: ProvedDual, signature: str, keywords: str) -> _Code:
-    """Mehler's series and its remainder."""
-    programs = [*rescue.programs(proved), *remainder.programs(proved)]
+def _by_series(rule: ModuleType, proved: ProvedDual, signature: str, keywords: str) -> _Code:
+    """Mehler's series and its remainder, by the rule of `remainder` or `exponential`."""
+    programs = [*rescue.programs(proved), *rule.programs(proved)]
     parts = [
         normal.CONSTANTS,
         rescue.shape(proved, signature, keywords),
-        remainder.functions(proved, signature, keywords),
+        rule.functions(proved, signature, keywords),
     ]
     parity = split(proved.activation.expr).parity()
     return _Code(programs, parts, remainder.bodies(keywords), "", parity, parallel=True, normal=True)

@@ -152,6 +152,15 @@ def test_small_probabilities_are_relatively_accurate(h: float, k: float, r: floa
     assert abs(value / expected - 1) < 1e-19
 
 
+@pytest.mark.parametrize("digits", [20, 60])
+def test_both_sides_of_a_mode_count(digits: int) -> None:
+    """Far out, and the integrand at its largest before the edge at h."""
+    few, many = context(digits), context(120)
+    point = "-21.369832", "-21.364225", "0.9997376297"
+    value, exact = (phi2_value(ctx, *(ctx.mpf(v) for v in point)) for ctx in (few, many))
+    assert abs(value / exact - 1) < many.mpf(10) ** (2 - digits)
+
+
 @pytest.mark.slow
 def test_precisions_agree() -> None:
     """Correlations next to ±1, equal and opposite arguments, and zeros, at 15 to 100 digits."""

@@ -88,9 +88,9 @@ def test_every_angle_and_norm_has_all_its_digits(name: str, dtype: Any) -> None:
 
 @pytest.mark.slow
 def test_elu_in_networks() -> None:
-    """Its terms are six times as large as their sum: 4e-15 at depth 3, and 2e-14 at depth 10."""
+    """K̇ errs by an ulp or two in each layer, and Θ adds them up: 4e-15 at depth 3, and 1.2e-14 at depth 10."""
     assert worst("elu", np.float64, (1, 3), (0.3, 1e-2, 1e-6, 0.0), (1.0,))[0] <= 4e-15
-    assert worst("elu", np.float64, (10,), (0.3, 1e-2, 1e-6, 0.0), (1.0,))[0] <= 2e-14
+    assert worst("elu", np.float64, (10,), (0.3, 1e-2, 1e-6, 0.0), (1.0,))[0] <= 1.2e-14
 
 
 @pytest.mark.parametrize("angle", [1.0, 1e-3, 1e-9, 0.0])

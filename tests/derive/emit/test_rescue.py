@@ -12,6 +12,8 @@ POINTS = [
     (1e-4, 1e4, 0.5), (0.5, 3.0, -1.0),
 ]  # fmt: skip
 
+LIFTED = "where(x > 1, 0, exp(x) - 1)"
+
 
 @pytest.mark.parametrize("name", ["elu", "erf(x + 1)"])
 @pytest.mark.parametrize("point", POINTS, ids=str)
@@ -24,11 +26,11 @@ def test_scaled_errors_are_small(
 
 
 def test_the_closed_form_alone_loses_them(module: Callable[[str], Any], scaled_ulp: Callable[..., float]) -> None:
-    """Undo the rescue: K of ELU is a sum of O(1) terms at small q."""
-    code, point = module("elu"), (1e-5, 2e-5, 1e-5)
+    """Undo the rescue: K is a sum of O(1) terms at small q."""
+    code, point = module(LIFTED), (1e-5, 2e-5, 1e-5)
     arrays = [np.array([v]) for v in point]
     value = code.pair_terms(*arrays, *code.polar(*arrays))[0][0]
-    assert scaled_ulp("elu", point, 0, float(value)) > 100
+    assert scaled_ulp(LIFTED, point, 0, float(value)) > 100
 
 
 def test_extremes_are_finite(module: Callable[[str], Any]) -> None:
