@@ -8,6 +8,7 @@ import pytest
 
 from mehler.derive.dual import ProvedDual
 from mehler.derive.emit import exponential
+from mehler.derive.pipeline import derive_dual
 from mehler.numeric.precision.oracle import Oracle
 
 Module = Callable[[str], Any]
@@ -38,7 +39,7 @@ def test_a_few_ulps(module: Module, scaled_ulp: ULP) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["elu", "selu", "celu", ON_THE_RIGHT, SMOOTH])
+@pytest.mark.parametrize("name", ["elu", "selu", ON_THE_RIGHT, SMOOTH])
 def test_a_few_ulps_everywhere(name: str, module: Module, scaled_ulp: ULP) -> None:
     assert worst(name, module(name), scaled_ulp, POINTS) <= 8
 
@@ -124,3 +125,8 @@ def test_single_precision_is_rounded_once(module: Module) -> None:
 )
 def test_others_stay_with_the_closed_forms(text: str, derive: Callable[..., ProvedDual]) -> None:
     assert not exponential.applies(derive(text))
+
+
+@pytest.mark.parametrize(("sign", "applied"), [("positive", True), ("real", False)])
+def test_a_rate_must_be_known_to_decay(sign: str, applied: bool) -> None:
+    assert exponential.applies(derive_dual("celu", a=sign)) is applied
