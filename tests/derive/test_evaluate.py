@@ -195,3 +195,10 @@ def test_a_tiny_value_is_no_zero() -> None:
     (value,) = real_values([difference], {q1: R(1, 10**150), c: R(1, 10**150)}, 20)
     with mpmath.workdps(30):
         assert abs(value * mpmath.mpf(10) ** 150 - 1) < 1e-18
+
+
+def test_terms_that_cancel_alike_in_two_passes() -> None:
+    """sqrt(1 + x) - 1 is 0 to 60 digits and to 120 where x = 1e-139: what is left of a sum is not all of it."""
+    tiny = sp.Symbol("tiny", positive=True)
+    (value,) = real_values([sp.sqrt(1 + tiny) - 1 + tiny], {tiny: sp.Rational(1, 10**139)}, 20)
+    assert abs(value / mpmath.mpf("1.5e-139") - 1) < 1e-15
