@@ -283,6 +283,8 @@ def _copies(X):
 '''
 
 PRICE = '''
+ROUNDING = 4e-15  # by which a kernel may err
+
 GAUSS = (  # nodes and weights on [0, 1]
     (0.046910077030668004, 0.11846344252809454),
     (0.23076534494715845, 0.23931433524968324),

@@ -13,8 +13,8 @@ $formulas
 Proof, as run when this file was generated:
 $proof
 
-A pair of inputs carries (q1, q2, sigma, rho, sin_theta) from layer to layer: its variances, its covariance, and
-the cosine and sine of its angle. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
+From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
+small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
 and rounded once.
 """
 
@@ -31,7 +31,6 @@ $budgets}
 SOURCE = "SOURCE-HASH"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
-ROUNDING = 4e-15  # by which a cosine may err
 TILE = 256  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 $constants

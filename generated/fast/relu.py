@@ -21,8 +21,8 @@ Proof, as run when this file was generated:
     ok     diagonal by quadrature                                  25 digits at 2 points
     ok     K and K' by quadrature, also |rho| > 0.99, q2/q1 = 1e4  25 digits at 3 points
 
-A pair of inputs carries (q1, q2, sigma, rho, sin_theta) from layer to layer: its variances, its covariance, and
-the cosine and sine of its angle. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
+From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
+small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
 and rounded once.
 
 The recursion of a network runs in one loop nest, which Numba compiles at the first call and keeps in its cache.
@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "a4cf6d787dec5172"
+SOURCE = "dd34bbf801a02a2a"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
