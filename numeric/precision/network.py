@@ -204,7 +204,7 @@ def _expected(
 
 
 def compare_network(evaluator: Evaluator, expected: Iterable[Expected]) -> list[Case]:
-    """The entries of `nngp` and `ntk`, computed as (x, y), as (y, x) and as rows of one X; the worst counts.
+    """The entries of `nngp` and `ntk`, as (x, y), as (y, x), as rows of one X and among others; the worst counts.
 
     For duplicates the diagonal of that X is among them.
     """
@@ -242,6 +242,8 @@ def _computed(evaluator: Evaluator, kernel: str, x: Any, y: Any, depth: int, net
             if both.shape != (2, 2):
                 return [np.nan]
             values = [function(X, Y, **options)[0, 0], function(Y, X, **options)[0, 0], both[0, 1], both[1, 0]]
+            # Beside other rows, close ones and opposite ones among them, a pair takes other paths than alone.
+            values.append(function(np.concatenate([X, Y, X, -X]), **options)[0, 1])
             # Modules have a path of their own for the diagonal of one X.
             return [*values, both[0, 0], both[1, 1]] if np.array_equal(x, y) else values
     except Exception as error:  # whatever a damaged file does
