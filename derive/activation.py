@@ -53,6 +53,11 @@ NAMED: Mapping[str, str] = MappingProxyType(
         "softplus": "softplus(x)",
         "mish": "x*tanh(softplus(x))",
         "softsign": "x/(1 + abs(x))",
+        "gelu_tanh": "x*(1 + tanh(sqrt(2/pi)*(x + 44715*x**3/1000000)))/2",
+        "quick_gelu": "x*sigmoid(1702*x/1000)",
+        "logcosh": "log(cosh(x))",
+        "sech": "sech(x)",
+        "isru": "x/sqrt(1 + x**2)",
     }
 )
 

@@ -29,21 +29,24 @@ from sympy.functions.special.hyper import TupleArg
 
 from mehler.derive import activation, dual, pieces, special, symbols
 from mehler.derive.activation import Activation
-from mehler.derive.dual import Jumps, NumericDual, ProvedDual
+from mehler.derive.dual import NumericDual, ProvedDual
+from mehler.derive.tables import coding, table
+from mehler.derive.tables.table import Tables
 
-Result: TypeAlias = ProvedDual | NumericDual
+Result: TypeAlias = ProvedDual | NumericDual | Tables
 
 MAX_BYTES = 20_000_000
 
 _NAME = re.compile(r"[0-9a-f]{64}\.jsonl|\.[0-9a-f]{64}\.\w+\.part")
 
 
-def key(phi: Activation, jumps: Jumps) -> str | None:
-    """What the derivation of φ depends on, as 64 hexadecimal digits; None where it cannot be told."""
+def key(phi: Activation, what: str) -> str | None:
+    """What a derivation from φ depends on, `what` being its convention for jumps or "tables", as 64 hexadecimal
+    digits; None where it cannot be told."""
     if _ENGINE is None:
         return None
     try:
-        parts = [_ENGINE, sp.__version__, mpmath.__version__, _encode(phi), jumps]
+        parts = [_ENGINE, sp.__version__, mpmath.__version__, _encode(phi), what]
     except Exception:  # what has no text is not cached
         return None
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
@@ -127,7 +130,7 @@ def _digest(key: str, body: bytes) -> str:
 
 
 def _is_result(value: Any) -> bool:
-    return isinstance(value, NumericDual) or (isinstance(value, ProvedDual) and value.proof.passed)
+    return isinstance(value, NumericDual | Tables) or (isinstance(value, ProvedDual) and value.proof.passed)
 
 
 def _engine() -> str | None:
@@ -199,7 +202,7 @@ _NODES: Mapping[Any, str] = {
 
 _DATACLASSES: Mapping[str, Any] = {
     name: made
-    for module in (pieces, activation, dual)
+    for module in (pieces, activation, dual, coding, table)
     for name, made in _named(module, lambda value: isinstance(value, type) and is_dataclass(value)).items()
 }
 

@@ -95,7 +95,7 @@ class Proof:
         return bool(self.checks) and all(check.passed for check in self.checks)
 
     def __str__(self) -> str:
-        width = max(len(check.name) for check in self.checks)
+        width = max((len(check.name) for check in self.checks), default=0)
         return "\n".join(
             f"{'ok    ' if check.passed else 'FAILED'} {check.name:{width}}  {check.detail}"
             for check in self.checks

@@ -6,18 +6,23 @@ ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit�
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 from mehler.derive import cache
 from mehler.derive.activation import Activation, activation
 from mehler.derive.approximate import approximate, require_real
 from mehler.derive.deadline import within
 from mehler.derive.dual import Jumps, NumericDual, ProvedDual
-from mehler.derive.emit.module import emit_numpy
+from mehler.derive.emit.module import emit_numpy, emit_tables, lacking
 from mehler.derive.emit.numba import emit_numba
+from mehler.derive.emit.tables import built
 from mehler.derive.errors import DeriveError, EmitError, OutsideClass
 from mehler.derive.integrate import integrate
 from mehler.derive.numbers import Number
 from mehler.derive.prove import prove
+from mehler.derive.tables.certificate import certify
+from mehler.derive.tables.table import Progress, Tables, silent
 
 # Seconds: no activation of those named takes half of it.
 TIMEOUT = 120.0
@@ -58,7 +63,7 @@ def derivation(
         phi = activation(expr, params)
         key = cache.key(phi, jumps) if cached else None
         known = cache.load(key)
-        if known is not None:
+        if isinstance(known, ProvedDual | NumericDual):
             return known, True
         result = _derived(phi, jumps)
         cache.store(key, result)
@@ -82,21 +87,50 @@ def generate(
     target: str = "numpy",
     jumps: Jumps = "almost-everywhere",
     timeout: float | None = TIMEOUT,
+    progress: Progress = silent,
     **params: Number,
 ) -> str:
     """The source of a standalone module that evaluates the kernels of the activation `expr`.
 
     `name` names the module (lower-case letters, digits, _). `target` is "numpy" or "numba". `timeout` limits
-    the seconds it may take. Raises DeriveError; OutsideClass when the activation has no known closed form.
+    the seconds it may take. An activation without a closed form is evaluated from tables, which are made here, some
+    20 seconds, and cached; `progress`(done, total) is told. Raises DeriveError.
     """
     if target not in TARGETS:
         raise EmitError(f"target {target!r} is not available; choose from: {', '.join(TARGETS)}")
 
     def work() -> str:
         result, _ = derivation(expr, params, jumps=jumps, timeout=None)
-        return TARGETS[target](closed_form(result), name)
+        return source_of(result, name, target, progress)
 
     return within(timeout, work)
+
+
+def source_of(
+    result: ProvedDual | NumericDual, name: str, target: str = "numpy", progress: Progress = silent
+) -> str:
+    """The source of a module for a derivation: of its closed form, or of tables where code cannot hold one."""
+    if isinstance(result, ProvedDual) and lacking(result) is None:
+        return TARGETS[target](result, name)
+    if target != "numpy":
+        raise EmitError(f"tables have no code for {target} yet; use the target numpy")
+    return emit_tables(result, name, tabulated(result, progress))
+
+
+def tabulated(result: ProvedDual | NumericDual, progress: Progress = silent) -> Tables | None:
+    """Tables of K and K̇ with a certificate, from the cache or made now; None where knots forbid them."""
+    key = cache.key(result.activation, "tables")
+    known = cache.load(key)
+    if isinstance(known, Tables):
+        return known
+    tables = built(result, progress)
+    if tables is None:
+        return None
+    scope: dict[str, Any] = {}
+    exec(emit_tables(result, "tables", tables), scope)
+    tables = replace(tables, certificate=certify(result, scope["pair"]))
+    cache.store(key, tables)
+    return tables
 
 
 def closed_form(result: ProvedDual | NumericDual) -> ProvedDual:

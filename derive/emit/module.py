@@ -17,8 +17,8 @@ from types import ModuleType
 
 import sympy as sp
 
-from mehler.derive.dual import ProvedDual, shown
-from mehler.derive.emit import exponential, normal, remainder, rescue
+from mehler.derive.dual import NumericDual, ProvedDual, shown
+from mehler.derive.emit import exponential, normal, remainder, rescue, tables
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.network import DIFFERENCE, NETWORK, PRICE, closeness
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
@@ -27,10 +27,12 @@ from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.special import Phi, Phi2
 from mehler.derive.stabilise.stage import stabilise
+from mehler.derive.tables.table import Tables
 
 # Largest error allowed, in units in the last place of sqrt(K(q1, q1) K(q2, q2)), wherever that is finite.
 BUDGET_ELEMENTARY = 4
 BUDGET_NORMAL = 32
+BUDGET_TABLES = 400  # 1e-13 of the scale at most
 
 NORMAL = frozenset({"scaled_phi", "scaled_phi2"})
 
@@ -74,12 +76,22 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
     return hashed(numpy_source(proved, name, series or lowered(proved)))
 
 
+def emit_tables(dual: ProvedDual | NumericDual, name: str, pair: Tables | None) -> str:
+    """The source of a NumPy module of the tables of K and K̇, or of quadrature without any. Raises EmitError."""
+    check_name(name)
+    parts = [tables.functions(dual, pair)]
+    parity = split(dual.activation.expr).parity()
+    code = _Code(rescue.programs(dual), parts, tables.bodies(pair), "", parity, parallel=True, normal=True)
+    formulas = f"    phi(x)   = {dual.activation.expr}"
+    return hashed(_assembled(dual, name, code, formulas, tables.evidence(pair), _budgets(BUDGET_TABLES)))
+
+
 def hashed(source: str) -> str:
     """`source` with its own hash in it."""
     return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
 
 
-def parameters(proved: ProvedDual) -> dict[str, str | None]:
+def parameters(proved: ProvedDual | NumericDual) -> dict[str, str | None]:
     """The default of each parameter as code, or None."""
     given = proved.activation.defaults
     return {s.name: repr(float(given[s.name])) if s.name in given else None for s in proved.activation.parameters}
@@ -100,18 +112,29 @@ def numpy_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType) ->
         if isinstance(closed, Lowered)
         else _by_series(closed, proved, signature, keywords)
     )
+    proof = "Proof, as run when this file was generated:\n" + textwrap.indent(str(proved.proof), "    ")
+    budgets = _budgets(BUDGET_NORMAL if code.normal else BUDGET_ELEMENTARY)
+    return _assembled(proved, name, code, _formulas(proved), proof, budgets)
+
+
+def _assembled(
+    dual: ProvedDual | NumericDual, name: str, code: "_Code", formulas: str, evidence: str, budgets: str
+) -> str:
+    defaults = parameters(dual)
+    keywords = "".join(f", {p}={p}" for p in defaults)
+    signature = signature_of(defaults)
     helpers = "".join(dict.fromkeys(code.helpers))
     source = Template(MODULE).substitute(
-        title=_title(proved, name),
-        formulas=_formulas(proved),
-        proof=textwrap.indent(str(proved.proof), "    "),
+        title=_title(dual, name),
+        formulas=formulas,
+        evidence=evidence,
         imports=_imports(helpers),
         name=name,
-        expression=str(proved.activation.expr),
-        parameters=_parameter_table(proved, defaults),
-        jumps=proved.jumps,
+        expression=str(dual.activation.expr),
+        parameters=_parameter_table(defaults),
+        jumps=dual.jumps,
         version=version("mehler"),
-        budgets=_budgets(code.normal),
+        budgets=budgets,
         constants="".join(f"{line}\n" for line in target.constants(*code.programs)),
         helpers=helpers,
         signature=signature,
@@ -184,7 +207,9 @@ def check(proved: ProvedDual, name: str) -> None:
             "K' with the impulses of a jump is infinite on the diagonal, which code cannot hold; "
             "use jumps='almost-everywhere'"
         )
-    _check_functions(proved)
+    what = lacking(proved)
+    if what is not None:
+        raise EmitError(f"the kernels of {proved.activation.text!r} need {what}, for which there is no code")
 
 
 def check_name(name: str) -> None:
@@ -195,8 +220,8 @@ def check_name(name: str) -> None:
         )
 
 
-def _check_functions(proved: ProvedDual) -> None:
-    """Raise EmitError for a formula that code cannot evaluate to the last digits yet."""
+def lacking(proved: ProvedDual) -> str | None:
+    """What the formulas of a dual need that code cannot evaluate to the last digits, if anything."""
     f = proved.dual.formulas
     formulas = sp.Tuple(f.kernel, f.kernel_dot, f.kernel_diag, f.kernel_dot_diag)
     for what, kinds in (
@@ -205,10 +230,8 @@ def _check_functions(proved: ProvedDual) -> None:
         ("Phi of a complex argument", (sp.I,)),
     ):
         if formulas.has(*kinds) and (kinds != (sp.I,) or formulas.has(Phi, Phi2)):
-            raise EmitError(
-                f"the kernels of {proved.activation.text!r} need {what}, for which there is no code yet; "
-                "evaluate them at points with mehler derive --at"
-            )
+            return what
+    return None
 
 
 def check_parameters(source: str, parameters: list[str]) -> None:
@@ -231,7 +254,7 @@ def check_parameters(source: str, parameters: list[str]) -> None:
             raise EmitError(f"the parameter name {name!r} has a meaning in generated code; call it e.g. 'alpha'")
 
 
-def _title(proved: ProvedDual, name: str) -> str:
+def _title(proved: ProvedDual | NumericDual, name: str) -> str:
     text = str(proved.activation.expr)
     return f"Kernels of infinitely wide networks with the activation {name if len(text) > 40 else text}."
 
@@ -263,10 +286,14 @@ def _text(expr: sp.Expr) -> str:
 
 def _imports(helpers: str) -> str:
     special = [name for name in normal.SPECIAL if f"{name}(" in helpers]
-    return "import numpy as np\n" + (f"from scipy.special import {', '.join(special)}\n" if special else "")
+    standard = "".join(f"import {name}\n" for name in ("base64", "warnings", "zlib") if f"{name}." in helpers)
+    lines = [standard + "\n" if standard else "", "import numpy as np\n"]
+    if "chebval(" in helpers:
+        lines.append("from numpy.polynomial.chebyshev import chebval, chebvander\n")
+    return "".join(lines) + (f"from scipy.special import {', '.join(special)}\n" if special else "")
 
 
-def _parameter_table(proved: ProvedDual, defaults: dict[str, str | None]) -> str:
+def _parameter_table(defaults: dict[str, str | None]) -> str:
     return "{" + ", ".join(f'"{p}": {v}' for p, v in defaults.items()) + "}"
 
 
@@ -301,8 +328,7 @@ def _uses(node: Node, names: set[str]) -> bool:
     return isinstance(node, Name) and node.id in names
 
 
-def _budgets(uses_normal: bool) -> str:
-    budget = BUDGET_NORMAL if uses_normal else BUDGET_ELEMENTARY
+def _budgets(budget: int) -> str:
     functions = ", ".join(
         f'"{name}": {budget}' for name in ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag")
     )

@@ -34,7 +34,7 @@ from mehler.derive.errors import EmitError
 
 HEADER = ("NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS", "SOURCE")
 PUBLIC = ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk")
-MATH = ("copysign", "cos", "cosh", "erfc", "fabs", "log", "sin", "sinh", "sqrt", "tan", "tanh")
+MATH = ("asinh", "copysign", "cos", "cosh", "erfc", "fabs", "log", "sin", "sinh", "sqrt", "tan", "tanh")
 
 COMPILED = """
 The recursion of a network runs in one loop nest, which Numba compiles at the first call and keeps in its cache.

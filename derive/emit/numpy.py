@@ -24,6 +24,7 @@ TABLE: dict[str, Row] = {
     "sinh": ("np.sinh({})", 4, (0,)),
     "cosh": ("np.cosh({})", 4, (0,)),
     "tanh": ("np.tanh({})", 4, (0,)),
+    "asinh": ("np.arcsinh({})", 4, (0,)),
     "atan": ("np.arctan({})", 4, (0,)),
     "atan2": ("np.arctan2({}, {})", 4, (0, 0)),
     "abs": ("np.abs({})", 4, (0,)),

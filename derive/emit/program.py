@@ -50,8 +50,8 @@ Node = Name | Constant | Apply
 
 FUNCTIONS = {
     sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.sinh: "sinh", sp.cosh: "cosh",
-    sp.tanh: "tanh", sp.atan: "atan", sp.atan2: "atan2", sp.Abs: "abs", sp.sign: "sign", sp.Heaviside: "step",
-    Phi: "Phi", expm1: "expm1", OneMinusCos: "one_minus_cos",
+    sp.tanh: "tanh", sp.asinh: "asinh", sp.atan: "atan", sp.atan2: "atan2", sp.Abs: "abs", sp.sign: "sign",
+    sp.Heaviside: "step", Phi: "Phi", expm1: "expm1", OneMinusCos: "one_minus_cos",
     Gap: "gap", ScaledPhi: "scaled_phi", ScaledPhi2: "scaled_phi2",
     PartsPhi2: "parts_phi2",
 }  # fmt: skip

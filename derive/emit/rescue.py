@@ -13,14 +13,15 @@ polynomials need none of it: see remainder.py.)
 """
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from string import Template
 from typing import Any
 
 import mpmath
 import sympy as sp
 
-from mehler.derive.dual import ProvedDual
+from mehler.derive.dual import NumericDual, ProvedDual
+from mehler.derive.emit import near_zero
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.normal import rule
 from mehler.derive.emit.program import Program, lower
@@ -85,7 +86,7 @@ def between(*breaks):
 
 '''
 
-TEXT = '''
+TERMS = '''
 def pair_terms(q1, q2, c, rho, sin_theta$signature):
     """(K, K') by their closed forms, and the sums of the sizes of their terms."""
 $pair
@@ -94,6 +95,14 @@ $pair
 def diagonal_terms(q$signature):
     """(K, K') of the diagonal by their closed forms, and the sums of the sizes of their terms."""
 $diagonal
+
+
+'''
+
+# Expectations of φ itself, by panels that every φ has.
+EXPECTATIONS = '''
+REACH = (-9, -3, -1, 0, 1, 3, 9)
+SCALES = np.array($scales)
 
 
 def moments(q$signature):
@@ -121,7 +130,9 @@ def double_sum(order, q1, q2, rho, sin_theta$signature):
     inner = inner * activation(root2 * (mean + sin_theta * nodes), order$keywords)
     return np.sum(weights * np.sum(inner, -1), -1)
 
+'''
 
+REPAIR = '''
 def price(q1, q2, rho, sin_theta, mean1, mean2$signature):
     """K of flat arrays as its value at a right angle, and the integral of K' from there."""
     theta = np.arctan2(sin_theta, rho)
@@ -179,8 +190,6 @@ def is_gentle(order, q1, q2$signature):
 
 
 CONTINUOUS = $continuous
-REACH = (-9, -3, -1, 0, 1, 3, 9)
-SCALES = np.array($scales)
 CHUNK = {price: 4096, double_sum: 8}
 
 
@@ -211,23 +220,43 @@ def bodies(keywords: str, least: str) -> dict[str, str]:
     }
 
 
-def shape(proved: ProvedDual, signature: str, keywords: str) -> str:
+def expectations(dual: ProvedDual | NumericDual, signature: str, keywords: str) -> str:
+    """The functions of SHAPE and EXPECTATIONS for the activation of a dual."""
+    names = {"signature": signature, "keywords": keywords, "arguments": _names(dual), "scales": SCALES}
+    return shape(dual, signature, keywords) + Template(EXPECTATIONS).substitute(names)
+
+
+def shape(proved: ProvedDual | NumericDual, signature: str, keywords: str) -> str:
     """The functions of SHAPE for the activation of a proved dual."""
     texts, labels = [], []
     *pieces, places = programs(proved)
+    series = _series(proved, pieces)
     for i, program in enumerate(pieces):
         lines = [f"{a.name} = {target.expression(a.value)}" for a in program.body]
-        lines.append("return " + ", ".join(target.expression(node) for node in program.outputs))
+        values = [target.expression(node) for node in program.outputs]
+        for n, coefficients in enumerate(series[i]):
+            if coefficients is not None:
+                numbers = textwrap.fill(
+                    ", ".join(map(repr, coefficients)), 108, initial_indent="    ", subsequent_indent="    "
+                )
+                texts.append(f"\nSERIES{i}{n} = [\n{numbers}\n]\n")
+                values[n] = f"np.where(np.abs(x) < NEAR, taylor(x, SERIES{i}{n}), {values[n]})"
+        lines.append("return " + ", ".join(values))
         body = textwrap.indent("\n".join(lines), "    ")
         texts.append(f"\ndef piece{i}(x{signature}):\n{body}\n")
         labels.append(f"piece{i}")
-    return DENSITY + Template(SHAPE).substitute(
-        signature=signature,
-        keywords=keywords,
-        arguments=_names(proved),
-        plain=signature.removeprefix(", "),
-        knots=", ".join(target.expression(node) for node in places.outputs),
-        pieces="\n".join(texts) + f"\n\nPIECES = ({', '.join(labels)},)\nFAR = 48.0\n",
+    near = near_zero.TEXT if any(any(pair) for pair in series) else ""
+    return (
+        near
+        + DENSITY
+        + Template(SHAPE).substitute(
+            signature=signature,
+            keywords=keywords,
+            arguments=_names(proved),
+            plain=signature.removeprefix(", "),
+            knots=", ".join(target.expression(node) for node in places.outputs),
+            pieces="\n".join(texts) + f"\n\nPIECES = ({', '.join(labels)},)\nFAR = 48.0\n",
+        )
     )
 
 
@@ -236,7 +265,7 @@ def functions(proved: ProvedDual, signature: str, keywords: str, closed: Mapping
     return (
         shape(proved, signature, keywords)
         + RULE
-        + Template(TEXT).substitute(
+        + Template(TERMS + EXPECTATIONS + REPAIR).substitute(
             **closed,
             small_knot=SMALL_KNOT,
             small_scale=_smooth_up_to(proved),
@@ -252,11 +281,23 @@ def functions(proved: ProvedDual, signature: str, keywords: str, closed: Mapping
     )
 
 
-def _names(proved: ProvedDual) -> str:
+def _names(proved: ProvedDual | NumericDual) -> str:
     return ", ".join(s.name for s in proved.activation.parameters)
 
 
-def programs(proved: ProvedDual) -> list[Program]:
+def _series(dual: ProvedDual | NumericDual, pieces: Sequence[Program]) -> list[list[list[float] | None]]:
+    """For φ and φ' on each piece, the Taylor polynomial that it needs near 0, if any."""
+    phi = dual.activation.pieces
+    beside = phi.beside(sp.S.Zero)
+    found: list[list[list[float] | None]] = []
+    for program, piece in zip(pieces, phi.pieces, strict=True):
+        sides = [side for side, other in zip((-1, 1), beside, strict=True) if other is piece]
+        pair = (piece, sp.diff(piece, x))
+        found.append(near_zero.polynomials(program, pair, sum(sides)) if sides else [None, None])
+    return found
+
+
+def programs(proved: ProvedDual | NumericDual) -> list[Program]:
     """(φ, φ') of x on each piece, and the knots."""
     phi = proved.activation
     pieces = zip(phi.pieces.pieces, phi.pieces.derivative().pieces, strict=True)
@@ -288,7 +329,15 @@ def _smooth_up_to(proved: ProvedDual) -> float:
     return 0.0
 
 
+REWRITTEN: Mapping[Any, Any] = {
+    sp.erf: lambda a: 2 * Phi(sp.sqrt(2) * a) - 1,
+    sp.erfc: lambda a: 2 * Phi(-sp.sqrt(2) * a),
+    sp.sech: lambda a: 1 / sp.cosh(a),
+}
+
+
 def _elementary(expr: sp.Expr) -> sp.Expr:
-    return expr.replace(sp.erf, lambda a: 2 * Phi(sp.sqrt(2) * a) - 1).replace(
-        sp.erfc, lambda a: 2 * Phi(-sp.sqrt(2) * a)
-    )
+    for function, form in REWRITTEN.items():
+        expr = expr.replace(function, form)
+    powers = [p for p in expr.atoms(sp.Pow) if not (2 * p.exp).is_Integer and p.base != sp.E]
+    return expr.xreplace({p: sp.exp(p.exp * sp.log(p.base)) for p in powers})

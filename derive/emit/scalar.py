@@ -56,6 +56,7 @@ TABLE: dict[str, Row] = {
     "sinh": _call("sinh", 1),
     "cosh": _call("cosh", 1),
     "tanh": _call("tanh", 1),
+    "asinh": _call("asinh", 1),
     "exp": _call("s_exp", 1),
     "expm1": _call("s_expm1", 1),
     "atan": ("s_atan2({}, 1.0)", 4, (0,)),

@@ -15,14 +15,14 @@ import numpy as np
 from mehler.api import evaluator as evaluator_of
 from mehler.api import number
 from mehler.derive.activation import NAMED
-from mehler.derive.pipeline import closed_form, derive_dual
-from mehler.exact import Formula
+from mehler.derive.pipeline import derive_dual
+from mehler.exact import Formula, Quadrature, exact
 from mehler.numeric.errors import NumericError
 from mehler.numeric.evaluator import Evaluator, load_file
 from mehler.numeric.precision import network
 from mehler.numeric.precision.budgets import budget
 from mehler.numeric.precision.oracle import Oracle
-from mehler.numeric.precision.points import point
+from mehler.numeric.precision.points import point, within
 from mehler.numeric.precision.search import search
 from mehler.numeric.precision.ulp import FUNCTIONS, Row, adversarial, errors_at, measure, regions
 
@@ -50,6 +50,7 @@ class Certificate:
     rows: tuple[Row, ...]
     formula_error: float
     networks: tuple[network.Case, ...] = field(default=())  # the worst of each kernel and region
+    network_budget: float = network.BUDGET
 
     @property
     def budget(self) -> float:
@@ -68,7 +69,7 @@ class Certificate:
     def passed(self) -> bool:
         return (
             all(row.worst <= self.budgets[row.function] for row in self.rows)
-            and self.max_network <= network.BUDGET
+            and self.max_network <= self.network_budget
             and self.formula_error < 10.0 ** (2 - ORACLE_DIGITS)
         )
 
@@ -81,7 +82,7 @@ class Certificate:
             "budgets": dict(self.budgets),
             "max_ulp": self.max_ulp,
             "formula_error": self.formula_error,
-            "network_budget": network.BUDGET,
+            "network_budget": self.network_budget,
             "max_network": self.max_network,
             "passed": self.passed,
             "rows": [vars(row) for row in self.rows],
@@ -102,7 +103,7 @@ class Subject:
 
     evaluator: Evaluator
     dtype: np.dtype[Any]
-    exact: Formula
+    exact: Formula | Quadrature
     params: Mapping[str, Fraction]  # of the activation: the very floats that the evaluator is given
 
 
@@ -125,8 +126,8 @@ def subject_of(evaluator: Evaluator, dtype: np.dtype[Any]) -> Subject:
     """An evaluator with the formula of its activation, derived and proved."""
     module = evaluator.module
     params = {name: Fraction(float(dtype.type(value))) for name, value in evaluator.values.items()}
-    dual = closed_form(derive_dual(module.EXPRESSION, jumps=module.JUMPS, **params))  # type: ignore[arg-type]
-    return Subject(evaluator, dtype, Formula(dual), params)
+    dual = derive_dual(module.EXPRESSION, jumps=module.JUMPS, **params)  # type: ignore[arg-type]
+    return Subject(evaluator, dtype, exact(dual), params)
 
 
 def certify(
@@ -143,17 +144,28 @@ def certify(
     evaluator, exact, dtype = what.evaluator, what.exact, what.dtype
     module = evaluator.module
     budgets = {function: budget(module, dtype, function) for function in FUNCTIONS}
-    rows = measure(evaluator, exact, (*regions(dtype, seed, points), *adversarial(dtype)), dtype)
+    places = (*regions(dtype, seed, points), *adversarial(dtype))
+    tables: tuple[float, float] | None = getattr(module, "RANGE", None)
+    if tables:
+        places = within(*tables, places)
+    rows = measure(evaluator, exact, places, dtype)
     if deep:
         starts = sorted(rows, key=lambda row: -row.worst / budgets[row.function])[:CLIMBS]
         rows += search(evaluator, exact, starts, dtype, moves=MOVES, seed=seed, progress=progress)
     cases = network.measure_network(
-        evaluator, exact.at_working_precision, dtype, angles=ANGLES, factors=FACTORS, depths=DEPTHS,
-        digits=NETWORK_DIGITS,
+        evaluator, exact.at_working_precision, dtype, angles=ANGLES[: 2 if tables else None],
+        factors=FACTORS[: 1 if tables else None], depths=DEPTHS, digits=NETWORK_DIGITS,
     ) if module.JUMPS == "almost-everywhere" else []  # fmt: skip
     worst = network.worst_by_region(cases, dtype).values()
     return Certificate(
-        module.NAME, module.EXPRESSION, str(dtype), budgets, tuple(rows), _formula_error(what), tuple(worst)
+        module.NAME,
+        module.EXPRESSION,
+        str(dtype),
+        budgets,
+        tuple(rows),
+        _formula_error(what),
+        tuple(worst),
+        budgets["kernel"] if tables else network.BUDGET,
     )
 
 
@@ -231,7 +243,7 @@ def show(certificate: Certificate) -> None:
     limits = f"{certificate.budget:g}" if len(set(certificate.budgets.values())) == 1 else ", ".join(verdicts)
     out.print(
         f"formula against independent quadrature: {certificate.formula_error:.0e}\n"
-        f"worst {certificate.max_network:.2f} eps in networks, budget {network.BUDGET:g}\n"
+        f"worst {certificate.max_network:.2f} eps in networks, budget {certificate.network_budget:g}\n"
         f"worst {certificate.max_ulp:.2f} scaled ulp, budget {limits}: "
         + ("passed" if certificate.passed else "OVER BUDGET"),
         markup=False,

@@ -11,9 +11,8 @@ import numpy as np
 from mehler.api import Network
 from mehler.certify import Certificate, certify, subject_of
 from mehler.console import out, progress_bar, whole_file
-from mehler.derive.dual import ProvedDual
-from mehler.derive.emit.module import emit_numpy
-from mehler.derive.pipeline import closed_form, derive_dual
+from mehler.derive.dual import NumericDual, ProvedDual
+from mehler.derive.pipeline import derive_dual, source_of
 from mehler.numeric import workers
 from mehler.numeric.evaluator import Evaluator, load_source
 from mehler.numeric.gram import Kernel
@@ -30,16 +29,20 @@ Array = Any
 def run(activation: str, params: Mapping[str, Any], folder: Path, threads: int | None = None) -> dict[str, Any]:
     """Derive, prove, generate, check and classify by `threads`; print each stage, and return the figures.
 
-    Raises DeriveError (an activation without a known closed form among them) and NumericError.
+    Raises DeriveError and NumericError.
     """
     started = time.perf_counter()
     workers.count(threads)
     _heading("1. Derive and prove")
-    dual = closed_form(derive_dual(activation, **params))
-    out.print(f"{dual}\n\n{dual.proof}", markup=False)
+    dual = derive_dual(activation, **params)
+    out.print(f"{dual}\n\n{dual.proof}".rstrip(), markup=False)
 
     _heading("2. Generate a standalone evaluator")
-    source = emit_numpy(dual, "evaluator")
+    with progress_bar() as bar:
+        task = bar.add_task("tables", total=None, visible=False)
+        source = source_of(
+            dual, "evaluator", progress=lambda n, m: bar.update(task, completed=n, total=m, visible=True)
+        )
     folder.mkdir(parents=True, exist_ok=True)
     with whole_file(folder / "evaluator.py") as temporary:
         temporary.write_text(source, encoding="utf-8")
@@ -114,7 +117,7 @@ def _unit_gain(evaluator: Evaluator) -> float:
     return 1 / math.sqrt(float(evaluator.module.kernel_diag(one, **evaluator.values)[0]))
 
 
-def _pictures(dual: ProvedDual, evaluator: Evaluator, ntk: Array, folder: Path) -> list[str]:
+def _pictures(dual: ProvedDual | NumericDual, evaluator: Evaluator, ntk: Array, folder: Path) -> list[str]:
     try:
         import matplotlib
     except ImportError:
@@ -130,7 +133,7 @@ def _pictures(dual: ProvedDual, evaluator: Evaluator, ntk: Array, folder: Path) 
 
 def _results(
     activation: str,
-    dual: ProvedDual,
+    dual: ProvedDual | NumericDual,
     certificate: Certificate,
     scores: dict[str, float],
     pictures: list[str],
@@ -139,8 +142,8 @@ def _results(
     return {
         "activation": activation,
         "status": dual.status,
-        "kernel": str(dual.kernel),
-        "kernel_dot": str(dual.kernel_dot),
+        "kernel": None if dual.kernel is None else str(dual.kernel),
+        "kernel_dot": None if dual.kernel_dot is None else str(dual.kernel_dot),
         "proof_passed": dual.proof.passed,
         "accuracy_ntk": scores["ntk"],
         "accuracy_nngp": scores["nngp"],

@@ -1,13 +1,16 @@
-"""The values of a proved formula, exact as far as floats can tell, from the smallest arguments to the largest."""
+"""The values of a dual, exact as far as floats can tell: of a proved formula, or by quadrature."""
 
 from fractions import Fraction
 from typing import Any
 
 import mpmath
+import numpy as np
 
-from mehler.derive.dual import ProvedDual, bind
+from mehler.derive.dual import NumericDual, ProvedDual, bind
 from mehler.derive.evaluate import compile_function, context
 from mehler.derive.symbols import Delta, c, q, q1, q2
+from mehler.derive.tables.certificate import extended
+from mehler.derive.tables.polar import Polar
 from mehler.numeric.errors import NumericError
 
 # No float is as small, and no kernel of it that is not 0 as large as the smallest float.
@@ -68,6 +71,48 @@ class Formula:
         if cov * cov == v1 * v2:
             return self.dual.evaluate(v1, v2, cov, digits=digits)
         raise NumericError(f"the formula does not settle at q1 = {float(v1)}, q2 = {float(v2)}, c = {float(cov)}")
+
+
+class Quadrature:
+    """(q1, q2, c) ↦ (K, K̇) as mpf for a φ without a closed form, by quadrature to 17 digits or so.
+
+    In polar coordinates and extended precision where φ has no knot but 0, by iterated rules in mpmath elsewhere.
+    """
+
+    def __init__(self, dual: ProvedDual | NumericDual) -> None:
+        self.dual = dual
+        pieces = dual.activation.pieces
+        self._smooth = not set(pieces.knots) - {0}
+        self._functions = [extended(f) for f in (pieces, pieces.derivative())] if self._smooth else []
+        self._known: dict[Any, tuple[Any, Any]] = {}
+
+    def __call__(self, v1: Any, v2: Any, cov: Any, digits: int = 20) -> tuple[Any, Any]:
+        key = tuple(map(_fraction, (v1, v2, cov)))
+        if key not in self._known:
+            self._known[key] = self._value(*key)
+        return self._known[key]
+
+    def at_working_precision(self, v1: Any, v2: Any, cov: Any) -> tuple[Any, Any]:
+        """The same: the digits are what they are."""
+        return self(v1, v2, cov)
+
+    def _value(self, v1: Fraction, v2: Fraction, cov: Fraction) -> tuple[Any, Any]:
+        if not self._smooth or v1 * v2 == 0:
+            return self.dual.evaluate(v1, v2, cov, digits=20)
+        with mpmath.workdps(60):
+            one, two, both = (mpmath.mpf(v.numerator) / v.denominator for v in (v1, v2, cov))
+            theta = mpmath.atan2(mpmath.sqrt(max(one * two - both * both, 0)), both)
+            angle, *variances = (np.longdouble(mpmath.nstr(v, 25)) for v in (theta, one, two))
+            polars = [Polar(f, np.unique(variances)) for f in self._functions]
+            same = one == two == both
+            values = [polar.diagonal()[0] if same else polar(angle)[0, -1] for polar in polars]
+            k, k_dot = (mpmath.mpf(np.format_float_scientific(v, precision=25)) for v in values)
+            return k, k_dot
+
+
+def exact(dual: ProvedDual | NumericDual) -> Formula | Quadrature:
+    """What a dual's values are compared with."""
+    return Formula(dual) if isinstance(dual, ProvedDual) and dual.status == "closed-form" else Quadrature(dual)
 
 
 def _settled(before: Any, after: Any, digits: int, dps: int) -> bool:

@@ -6,7 +6,7 @@ q1 q2 - c² = 1, the smallest that is not 0 (Cassini's identity for the numbers 
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -74,6 +74,17 @@ def regions(dtype: Any, seed: int = 0, points: int = 12) -> tuple[Region, ...]:
             ("q1 << q2", ratio), ("small q", small), ("large q", large),
         )
     )  # fmt: skip
+
+
+def within(low: float, high: float, where: Sequence[Region]) -> tuple[Region, ...]:
+    """The points of some regions whose variances are in [low, high], and regions at both ends of it."""
+    ends = [
+        point(a, b, rho, np.float64)
+        for a, b in ((low, low), (low, high), (high, high), (low, math.sqrt(low * high)))
+        for rho in (0.3, -0.9, 1 - 2.0**-18, -1 + 2.0**-18, 1, -1)
+    ]
+    found = [Region(r.name, tuple(p for p in r.points if low <= min(p[:2]) <= max(p[:2]) <= high)) for r in where]
+    return (*(region for region in found if region.points), Region("ends of the range", tuple(ends)))
 
 
 def adversarial(dtype: Any) -> tuple[Region, ...]:

@@ -126,7 +126,7 @@ OTHERS = {
     "a name that is a path": (["generate", "relu", "--name", "../relu"], "cannot name a module"),
     "a name that is a keyword": (["generate", "relu", "--name", "class"], "cannot name a module"),
     "an unknown target": (["generate", "relu", "--name", "r", "--target", "cuda"], "choose from: numpy, numba"),
-    "no closed form to generate": (["generate", "tanh", "--name", "r"], "no closed form is known"),
+    "tables with a parameter": (["generate", "tanh(a*x)", "--name", "r"], "give a one, e.g. a=0.1"),
     "no such evaluator": (["check", "nosuch"], "see 'mehler list'"),
     "no such file to check": (["check", "nosuch.py"], "cannot read nosuch.py: No such file or directory"),
     "mean field: sigma_w negative": (

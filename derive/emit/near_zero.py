@@ -1,0 +1,87 @@
+"""Activations that cancel at 0, as log(cosh x) does: Taylor polynomials there, where code would lose digits."""
+
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from mehler.derive.emit import numpy as target
+from mehler.derive.emit.program import Program
+from mehler.derive.errors import DeriveError
+from mehler.derive.evaluate import compile_function, context
+from mehler.derive.symbols import x
+
+# A polynomial of this degree stands for |x| < NEAR, if it is right there to 17 digits.
+DEGREE, NEAR = 24, 0.125
+PROBES = (0.07, 0.013, 0.0021, 1.1e-4, 3.3e-6)
+LOST = 32  # in eps: more of it is cancellation
+
+TEXT = f'''
+NEAR = {NEAR}  # below it, Taylor polynomials
+
+
+def taylor(x, coefficients):
+    """A polynomial, from its highest coefficient."""
+    value = np.zeros_like(x)
+    for coefficient in coefficients:
+        value = value * x + coefficient
+    return value
+
+'''
+
+
+def polynomials(program: Program, exprs: tuple[sp.Expr, ...], side: int) -> list[list[float] | None]:
+    """For each output of a program, the expression `exprs` of x: coefficients if its code loses digits near 0.
+
+    `side` is the sign of x there, or 0 for both.
+    """
+    scope: dict[str, Any] = {"np": np}
+    body = "".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body)
+    outputs = ", ".join(target.expression(node) for node in program.outputs)
+    if "ndtr(" in body + outputs:
+        return [None] * len(exprs)
+    constants = "\n".join(target.constants(program))
+    exec(f"{constants}\ndef piece(x):\n{body}    return [{outputs}]", scope)
+    points = [s * p for p in PROBES for s in ((1, -1) if side == 0 else (side,))]
+    found: list[list[float] | None] = []
+    for n, expr in enumerate(exprs):
+        if expr.free_symbols != {x}:
+            found.append(None)
+            continue
+        with np.errstate(all="ignore"):
+            computed = [float(np.asarray(scope["piece"](np.array([p]))[n]).ravel()[0]) for p in points]
+        found.append(_series(expr, points) if _loses(expr, points, computed) else None)
+    return found
+
+
+def _values(expr: sp.Expr, points: list[float], ctx: Any) -> list[Any]:
+    function = compile_function(expr, ctx)
+    return [function({x: ctx.mpf(p)}) for p in points]
+
+
+def _loses(expr: sp.Expr, points: list[float], computed: list[float]) -> bool:
+    try:
+        exact = _values(expr, points, context(60))
+    except (DeriveError, ZeroDivisionError, ValueError):
+        return False
+    eps = float(np.finfo(float).eps)
+    return any(not abs(a - b) <= LOST * eps * abs(b) for a, b in zip(computed, exact, strict=True))
+
+
+def _series(expr: sp.Expr, points: list[float]) -> list[float] | None:
+    """Taylor coefficients, the highest first, if they hold at the points and at NEAR."""
+    ctx = context(80)
+    function = compile_function(expr, ctx)
+    try:
+        series = ctx.taylor(lambda v: function({x: v}), ctx.mpf("1e-40"), DEGREE)
+        places = [*points, NEAR * (1 if points[0] > 0 else -1)]
+        exact = _values(expr, places, ctx)
+    except (DeriveError, ZeroDivisionError, ValueError):
+        return None
+    scale = max(abs(c) for c in series)
+    rounded = [float(c) if abs(c) > scale * ctx.mpf(10) ** -30 else 0.0 for c in reversed(series)]
+    for place, value in zip(places, exact, strict=True):
+        sum_ = ctx.polyval([ctx.mpf(c) for c in rounded], ctx.mpf(place))
+        if not abs(sum_ - value) <= 4e-16 * abs(value):
+            return None
+    return rounded

@@ -1,0 +1,89 @@
+"""What tables are worth: a module beside the definition of its kernels at fresh points, in extended precision.
+
+The other side is polar quadrature again, but with φ as SymPy prints it, in the longest floating-point type of NumPy
+(64 bits of significance on x86, else those of a double), with other nodes. mpmath confirms that at a few points
+by iterated Gauss–Legendre rules, which share nothing with it.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from mehler.derive.dual import NumericDual, ProvedDual
+from mehler.derive.pieces import Pieces, split
+from mehler.derive.symbols import x
+from mehler.derive.tables.polar import Array, Function, Polar
+from mehler.derive.tables.table import RANGE, Certificate
+
+# (q1, q2, c, cos, sin) ↦ (K, K̇), as a generated module has them.
+Pair = Callable[..., Any]
+
+VARIANCES, ANGLES, MPMATH = 9, 12, 6
+SMALL_ANGLES = (0.0, 1e-12, 1e-7, 1e-4, 1e-2)
+STEPS = (11, 22)
+SEED = 0
+
+
+def extended(f: Pieces) -> Function:
+    """f of arrays in extended precision. Knots at 0 alone."""
+    left, right = (sp.lambdify(x, f.beside(sp.S.Zero)[side], "numpy") for side in (0, 1))
+
+    def function(u: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return np.asarray(np.where(u > 0, right(np.abs(u)), left(-np.abs(u))))
+
+    return function
+
+
+def certify(dual: ProvedDual | NumericDual, pair: Pair, seed: int = SEED) -> Certificate:
+    """The largest errors of `pair` at fresh points of the range of tables, its ends and the poles among them."""
+    rng = np.random.default_rng(seed)
+    low, high = np.log(RANGE)
+    variances = np.exp(np.sort(np.r_[low, rng.uniform(low, high, VARIANCES - 2), high])).clip(*RANGE)
+    thetas = np.sort(rng.uniform(0, math.pi, ANGLES))
+    near = np.r_[SMALL_ANGLES, np.exp(rng.uniform(-12, 0, 4))]
+    phi = dual.activation.pieces
+    parity = split(dual.activation.expr).parity()
+    long = variances.astype(np.longdouble)
+    exact = [Polar(extended(f), long, p, *STEPS) for f, p in ((phi, parity), (phi.derivative(), -parity))]
+    diagonals = [polar.diagonal() for polar in exact]
+    scales = [np.sqrt(np.outer(d, d)) for d in diagonals]
+    worst = [0.0, 0.0]
+    q1, q2 = variances[:, None], variances[None, :]
+    norm = np.sqrt(q1) * np.sqrt(q2)
+    places = [(t, t) for t in thetas] + [(t, t) for t in near] + [(np.longdouble(t), -t) for t in near]
+    for theta, signed in places:
+        cos, sin = (-np.cos(-signed), np.sin(-signed)) if signed < 0 else (np.cos(theta), np.sin(theta))
+        exact_angle = _pi() - theta if signed < 0 else np.longdouble(theta)
+        ours = pair(q1, q2, norm * cos, np.full_like(norm, cos), np.full_like(norm, sin))
+        for order in (0, 1):
+            error = np.abs(ours[order] - exact[order](exact_angle)) / scales[order]
+            worst[order] = max(worst[order], float(error.max()))
+    count = len(places) * VARIANCES * (VARIANCES + 1) // 2
+    return Certificate(count, seed, worst[0], worst[1], MPMATH, _confirmed(dual, rng))
+
+
+def _pi() -> Any:
+    return 4 * np.arctan(np.longdouble(1))
+
+
+def _confirmed(dual: ProvedDual | NumericDual, rng: Any) -> float:
+    """The largest difference of the two quadratures, in the same units."""
+    worst = 0.0
+    phi = dual.activation.pieces
+    for _ in range(MPMATH):
+        q1, q2 = (sp.Rational(round(v, 3)) for v in np.exp(rng.uniform(-3, 3, 2)))
+        rho = sp.Rational(round(float(rng.uniform(-0.95, 0.95)), 3))
+        root = sp.sqrt(q1 * q2)
+        c = sp.Rational(round(float(rho * root), 6))
+        values = dual.evaluate(q1, q2, c, digits=20)
+        theta = np.arccos(np.longdouble(str((c / root).n(25))))
+        for f, value in zip((phi, phi.derivative()), values, strict=True):
+            polar = Polar(extended(f), np.array([str(q1.n(25)), str(q2.n(25))]).astype(np.longdouble), 0, *STEPS)
+            matrix, diagonal = polar(theta), polar.diagonal()
+            difference = matrix[0, 1] - np.longdouble(str(value))
+            worst = max(worst, float(abs(difference) / np.sqrt(diagonal[0] * diagonal[1])))
+    return worst

@@ -1,0 +1,38 @@
+"""φ to its last digits near 0, where its text cancels."""
+
+from typing import Any
+
+import mpmath
+import numpy as np
+import pytest
+
+from mehler.derive.emit import rescue
+from mehler.derive.pipeline import derive_dual
+
+EXACT = {
+    "log(cosh(x))": lambda v: (mpmath.log(mpmath.cosh(v)), mpmath.tanh(v)),
+    "sqrt(1 + x**2) - 1": lambda v: (mpmath.sqrt(1 + v * v) - 1, v / mpmath.sqrt(1 + v * v)),
+    "x - tanh(x)": lambda v: (v - mpmath.tanh(v), mpmath.tanh(v) ** 2),
+    "sign(x)*log(1 + abs(x))": lambda v: (mpmath.sign(v) * mpmath.log(1 + abs(v)), 1 / (1 + abs(v))),
+}
+
+
+def activation(text: str) -> Any:
+    names: dict[str, Any] = {"np": np}
+    exec(rescue.shape(derive_dual(text), "", ""), names)  # type: ignore[arg-type]
+    return names["activation"]
+
+
+@pytest.mark.parametrize("text", EXACT)
+def test_small_arguments(text: str) -> None:
+    function, x = activation(text), np.array([1e-9, -3e-7, 1e-5, -0.0123, 0.1, 0.1249, -0.1251, 0.7])
+    with mpmath.workdps(50):
+        for order in (0, 1):
+            exact = [float(EXACT[text](mpmath.mpf(v))[order]) for v in x]
+            assert function(x, order) == pytest.approx(exact, rel=2e-14)
+    assert function(np.array([0.0]), 0)[0] == 0
+
+
+@pytest.mark.parametrize("text", ["tanh(x)", "x/(1 + abs(x))", "abs(x)**(3/2)*tanh(x)"])
+def test_others_stay_as_they_are(text: str) -> None:
+    assert "taylor" not in rescue.shape(derive_dual(text), "", "")  # type: ignore[arg-type]

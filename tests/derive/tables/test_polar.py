@@ -1,0 +1,47 @@
+"""Polar quadrature against the arc-cosine kernels of Cho and Saul (NIPS 2009) and Williams' (NIPS 1996)."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.special import erf
+
+from mehler.derive.tables.polar import Polar
+
+VARIANCES = np.array([1e-4, 0.3, 1.0, 40.0, 1e3])
+
+
+def relu(q1: Any, q2: Any, theta: float) -> Any:
+    return np.sqrt(q1 * q2) * (np.sin(theta) + (np.pi - theta) * np.cos(theta)) / (2 * np.pi)
+
+
+def williams(q1: Any, q2: Any, theta: float) -> Any:
+    c = np.sqrt(q1 * q2) * np.cos(theta)
+    return 2 / np.pi * np.arcsin(np.clip(2 * c / np.sqrt((1 + 2 * q1) * (1 + 2 * q2)), -1, 1))
+
+
+@pytest.mark.parametrize(
+    ("f", "parity", "formula"),
+    [(lambda u: np.maximum(u, 0), 0, relu), (erf, -1, williams), (erf, 0, williams)],
+)
+@pytest.mark.parametrize("theta", [0.0, 1e-9, 0.01, 0.7, np.pi / 2, 2.5, 3.1415])
+def test_published_kernels(f: Any, parity: int, formula: Any, theta: float) -> None:
+    polar = Polar(f, VARIANCES, parity)
+    exact = formula(VARIANCES[:, None], VARIANCES[None, :], theta)
+    own = np.array([formula(q, q, 0.0) for q in VARIANCES])
+    scale = np.sqrt(np.outer(own, own))
+    matrix = polar(theta)
+    assert np.abs((matrix - exact) / scale).max() < 5e-15
+    assert np.array_equal(matrix, matrix.T)
+    assert np.abs(polar.diagonal() / own - 1).max() < 3e-15
+
+
+def test_a_wrong_formula_is_seen() -> None:
+    exact = relu(VARIANCES[:, None], VARIANCES[None, :], 0.7 + 1e-11)
+    assert np.abs(Polar(lambda u: np.maximum(u, 0), VARIANCES)(0.7) / exact - 1).max() > 1e-12
+
+
+def test_extended_precision_is_kept() -> None:
+    long = Polar(np.tanh, VARIANCES.astype(np.longdouble))(np.longdouble(0.7))
+    assert long.dtype == np.longdouble
+    assert np.abs(long - Polar(np.tanh, VARIANCES, -1)(0.7)).max() < 3e-15
