@@ -12,6 +12,7 @@ from mehler.derive.activation import Activation, activation
 from mehler.derive.approximate import approximate, require_real
 from mehler.derive.deadline import within
 from mehler.derive.dual import Jumps, NumericDual, ProvedDual
+from mehler.derive.emit.cupy import emit_cupy
 from mehler.derive.emit.module import emit_numpy
 from mehler.derive.emit.numba import emit_numba
 from mehler.derive.errors import DeriveError, EmitError, OutsideClass
@@ -86,8 +87,9 @@ def generate(
 ) -> str:
     """The source of a standalone module that evaluates the kernels of the activation `expr`.
 
-    `name` names the module (lower-case letters, digits, _). `target` is "numpy" or "numba". `timeout` limits
-    the seconds it may take. Raises DeriveError; OutsideClass when the activation has no known closed form.
+    `name` names the module (lower-case letters, digits, _). `target` is "numpy", "numba" or "cupy".
+    `timeout` limits the seconds it may take. Raises DeriveError; OutsideClass when the activation has no known
+    closed form.
     """
     if target not in TARGETS:
         raise EmitError(f"target {target!r} is not available; choose from: {', '.join(TARGETS)}")
@@ -106,4 +108,4 @@ def closed_form(result: ProvedDual | NumericDual) -> ProvedDual:
     return result
 
 
-TARGETS = {"numpy": emit_numpy, "numba": emit_numba}
+TARGETS = {"numpy": emit_numpy, "numba": emit_numba, "cupy": emit_cupy}
