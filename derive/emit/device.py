@@ -136,16 +136,16 @@ def s_entry(
     w2, b2 = rows[0, SIGMA_W, i], rows[0, SIGMA_B, i]
     weight1, weight2 = rows[0, WEIGHT, i], columns[0, WEIGHT, j]
     bias1, bias2 = rows[0, BIAS, i], columns[0, BIAS, j]
-    gap = s_sum_gap(weight1, weight2, bias1, bias2, gap, 2.0 * (product < 0))
+    side = s_sum_gap(weight1, weight2, bias1, bias2, gap, 2.0 * (product < 0))  # 1 - |cos|, which 1 - cos rounds
     sigma = w2 * product + b2
-    rho, sin_theta, gap = s_angle(sigma * rows[0, INVERSE, i] * columns[0, INVERSE, j], product, gap)
+    rho, sin_theta, gap = s_angle(sigma * rows[0, INVERSE, i] * columns[0, INVERSE, j], product, side)
     theta, gap_t = sigma, gap
     for layer in range(1, depth + 1):
         w2, b2 = rows[layer, SIGMA_W, i], rows[layer, SIGMA_B, i]
         q1, root_q1 = rows[layer - 1, VARIANCE, i], rows[layer - 1, ROOT, i]
         q2, root_q2 = columns[layer - 1, VARIANCE, j], columns[layer - 1, ROOT, j]
         c, close = sigma, $close_rho
-        gap = s_choose(rho < 0, 2 - gap, gap)
+        gap = side
 $entry_bounds        value, slope = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters)
         sigma = w2 * value + b2
         direct = sigma * rows[layer, INVERSE, i] * columns[layer, INVERSE, j]
@@ -160,16 +160,16 @@ $entry_bounds        value, slope = s_pair(q1, root_q1, q2, root_q2, c, rho, sin
             if near:
 $differences            weight1, weight2 = rows[layer, WEIGHT, i], columns[layer, WEIGHT, j]
             bias1, bias2 = rows[layer, BIAS, i], columns[layer, BIAS, j]
-            gap_k = s_sum_gap(weight1, weight2, bias1, bias2, gap_k, 2.0 * (value < 0))
-            rho, sin_theta, gap = s_angle(direct, value, gap_k)
+            side = s_sum_gap(weight1, weight2, bias1, bias2, gap_k, 2.0 * (value < 0))
+            rho, sin_theta, gap = s_angle(direct, value, side)
             gap_t = gap_dot + gap_t - gap_dot * gap_t
             theta = sigma + w2 * slope * theta
             outer1, outer2 = rows[layer, OUTER, i], columns[layer, OUTER, j]
             gap_t = s_sum_gap(outer1, outer2, rows[layer, INNER, i], columns[layer, INNER, j], gap, gap_t)
         else:
             theta = sigma + w2 * slope * theta
-            rho, gap = direct, 1 - fabs(direct)
-            square = gap * (2 - gap)
+            rho, side = direct, 1 - fabs(direct)
+            square = side * (2 - side)
             sin_theta, gap = sqrt(s_choose(square < 0, 0.0, square)), 1 - rho
             gap_t = 1 - theta * rows[layer, INVERSE_THETA, i] * columns[layer, INVERSE_THETA, j]
     direct = sigma

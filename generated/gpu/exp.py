@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "a693c4d85d8ff899"
+SOURCE = "d057d5bcf179c894"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -451,10 +451,10 @@ __device__ inline double s_entry(double product, s_table X, s_table rows, long l
     double weight2 = columns(0, WEIGHT, j);
     double bias1 = rows(0, BIAS, i);
     double bias2 = columns(0, BIAS, j);
-    gap = s_sum_gap(weight1, weight2, bias1, bias2, gap, __dmul_rn(2.0, (product < 0.0) ? 1.0 : 0.0));
+    double side = s_sum_gap(weight1, weight2, bias1, bias2, gap, __dmul_rn(2.0, (product < 0.0) ? 1.0 : 0.0));
     double sigma = __dadd_rn(__dmul_rn(w2, product), b2);
     s_3 values_2 = s_angle(__dmul_rn(__dmul_rn(sigma, rows(0, INVERSE, i)), columns(0, INVERSE, j)), product,
-        gap);
+        side);
     double rho = values_2._0;
     double sin_theta = values_2._1;
     gap = values_2._2;
@@ -469,7 +469,7 @@ __device__ inline double s_entry(double product, s_table X, s_table rows, long l
         root_q2 = columns((layer - 1), ROOT, j);
         c = sigma;
         close = rho > __dsub_rn(1.0, CLOSE);
-        gap = (rho < 0.0) ? __dsub_rn(2.0, gap) : gap;
+        gap = side;
         s_2 values_3 = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, a);
         value = values_3._0;
         slope = values_3._1;
@@ -504,8 +504,8 @@ __device__ inline double s_entry(double product, s_table X, s_table rows, long l
             weight2 = columns(layer, WEIGHT, j);
             bias1 = rows(layer, BIAS, i);
             bias2 = columns(layer, BIAS, j);
-            gap_k = s_sum_gap(weight1, weight2, bias1, bias2, gap_k, __dmul_rn(2.0, (value < 0.0) ? 1.0 : 0.0));
-            s_3 values_5 = s_angle(direct, value, gap_k);
+            side = s_sum_gap(weight1, weight2, bias1, bias2, gap_k, __dmul_rn(2.0, (value < 0.0) ? 1.0 : 0.0));
+            s_3 values_5 = s_angle(direct, value, side);
             rho = values_5._0;
             sin_theta = values_5._1;
             gap = values_5._2;
@@ -517,8 +517,8 @@ __device__ inline double s_entry(double product, s_table X, s_table rows, long l
         } else {
             theta = __dadd_rn(sigma, __dmul_rn(__dmul_rn(w2, slope), theta));
             rho = direct;
-            gap = __dsub_rn(1.0, fabs(direct));
-            square = __dmul_rn(gap, __dsub_rn(2.0, gap));
+            side = __dsub_rn(1.0, fabs(direct));
+            square = __dmul_rn(side, __dsub_rn(2.0, side));
             sin_theta = sqrt((square < 0.0) ? 0.0 : square);
             gap = __dsub_rn(1.0, rho);
             gap_t = __dsub_rn(1.0, __dmul_rn(__dmul_rn(theta, rows(layer, INVERSE_THETA, i)), columns(layer,
