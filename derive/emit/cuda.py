@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from mehler.derive.emit.expressions import (
+    CONSTANTS,
     INDEX,
     NOTHING,
     NUMBER,
@@ -126,7 +127,7 @@ class _Unit:
             raise EmitError(f"no CUDA code for the constant {name}: it is no table of two indices")
         text = f"__constant__ double {name}[{table.shape[0]}][{table.shape[1]}] = {{\n    {rows}\n}};"
         self.constants.setdefault(name, _wrapped(text))
-        return name, "constant table"
+        return name, CONSTANTS
 
 
 class _Function(Expressions):
@@ -192,7 +193,7 @@ class _Function(Expressions):
                 return [space + line for line in self.store(ast.Name(name, ast.Store()), self.value(total), depth)]
             case ast.Return(value=ast.expr() as value):
                 text, kind = self.value(value)
-                if kind in (TABLE, INDEX):
+                if kind in (TABLE, CONSTANTS, INDEX):
                     text, kind = self.number((text, kind), value), NUMBER
                 if self.result and kind != self.result:
                     refuse(node, f"its results are {self.result} and {kind}")
@@ -284,7 +285,7 @@ class _Function(Expressions):
         if not isinstance(target, ast.Name):
             refuse(target, "what is assigned has a name")
         text, kind = value
-        if kind in (TABLE, NOTHING):
+        if kind in (TABLE, CONSTANTS, NOTHING):
             refuse(target, f"{kind} is not assigned")
         known = self.types.setdefault(target.id, kind)
         if known != kind:

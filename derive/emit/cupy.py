@@ -62,11 +62,14 @@ def cupy_source(proved: ProvedDual, code: Lowered, plain: str) -> str:
 
 def device_code(proved: ProvedDual, code: Lowered, plain: str) -> str:
     """The CUDA C++ of a module."""
-    filled = _filled(proved, code)
-    entries = Template(ENTRIES).substitute(filled)
+    return translated(scalars(proved, code, plain), ENDS) + Template(KERNELS).substitute(_filled(proved, code))
+
+
+def scalars(proved: ProvedDual, code: Lowered, plain: str) -> tuple[str, ...]:
+    """The restricted Python that is translated: what each has goes before what the next has."""
+    entries = Template(ENTRIES).substitute(_filled(proved, code))
     check_parameters(entries, list(parameters(proved)))
-    functions = translated((entries, numba_source(proved, code, plain), helpers()), ENDS)
-    return functions + Template(KERNELS).substitute(filled)
+    return entries, numba_source(proved, code, plain), helpers()
 
 
 def _filled(proved: ProvedDual, code: Lowered) -> dict[str, str]:

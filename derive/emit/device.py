@@ -136,7 +136,8 @@ def s_entry(
     w2, b2 = rows[0, SIGMA_W, i], rows[0, SIGMA_B, i]
     weight1, weight2 = rows[0, WEIGHT, i], columns[0, WEIGHT, j]
     bias1, bias2 = rows[0, BIAS, i], columns[0, BIAS, j]
-    side = s_sum_gap(weight1, weight2, bias1, bias2, gap, 2.0 * (product < 0))  # 1 - |cos|, which 1 - cos rounds
+    # 1 - cos to the side of the product's sign: near pi, 1 - cos itself has lost it.
+    side = s_sum_gap(weight1, weight2, bias1, bias2, gap, 2.0 * (product < 0))
     sigma = w2 * product + b2
     rho, sin_theta, gap = s_angle(sigma * rows[0, INVERSE, i] * columns[0, INVERSE, j], product, side)
     theta, gap_t = sigma, gap
@@ -145,7 +146,7 @@ def s_entry(
         q1, root_q1 = rows[layer - 1, VARIANCE, i], rows[layer - 1, ROOT, i]
         q2, root_q2 = columns[layer - 1, VARIANCE, j], columns[layer - 1, ROOT, j]
         c, close = sigma, $close_rho
-        gap = side
+        gap = s_choose(side > 1, 2 - side, side)
 $entry_bounds        value, slope = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters)
         sigma = w2 * value + b2
         direct = sigma * rows[layer, INVERSE, i] * columns[layer, INVERSE, j]

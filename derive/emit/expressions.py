@@ -10,6 +10,7 @@ import numpy as np
 from mehler.derive.errors import EmitError
 
 NUMBER, TRUTH, INDEX, TABLE, NOTHING = "double", "bool", "long long", "s_table", "void"
+CONSTANTS = "constant table"
 # Functions of C and Python alike, by the number of their arguments.
 MATH = dict.fromkeys(("cos", "cosh", "erfc", "fabs", "log", "sin", "sinh", "sqrt", "tan", "tanh"), 1) | {
     "copysign": 2
@@ -187,7 +188,7 @@ class Expressions:
         (text, kind), at = self.value(node.value), node.slice
         if kind == TABLE and isinstance(at, ast.Tuple) and len(at.elts) in (2, 3):
             return f"{text}({', '.join(map(self.index, at.elts))})", NUMBER
-        if kind == "constant table" and isinstance(at, ast.Tuple) and len(at.elts) == 2:
+        if kind == CONSTANTS and isinstance(at, ast.Tuple) and len(at.elts) == 2:
             return text + "".join(f"[{self.index(each)}]" for each in at.elts), NUMBER
         if kind.startswith("s_") and kind != TABLE and isinstance(at, ast.Constant):
             if not isinstance(at.value, int) or not 0 <= at.value < int(kind[2:]):

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "dee5c78279e28b9d"
+SOURCE = "490abd4355725395"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -385,7 +385,7 @@ __device__ inline double s_entry(double product, s_table X, s_table rows, long l
         root_q2 = columns((layer - 1), ROOT, j);
         c = sigma;
         close = fabs(rho) > __dsub_rn(1.0, CLOSE);
-        gap = side;
+        gap = (side > 1.0) ? __dsub_rn(2.0, side) : side;
         s_2 values_3 = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap);
         value = values_3._0;
         slope = values_3._1;
