@@ -7,7 +7,7 @@ random pairs of rows at two depths: the difference is what a layer costs. Nothin
 import ast
 import math
 from collections import Counter
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,8 +17,8 @@ from mehler.derive.pipeline import closed_form, derive_dual
 from mehler.generated import erf, gelu, relu
 
 N, D, DEPTH = 4096, 256, 10
-# Instructions of double precision in the sequence that the compiler makes of each operation; a division and a square
-# root are Newton's steps from an approximation, and their number here is an estimate.
+# Instructions of double precision in what the compiler makes of each operation; a division and a square root are
+# Newton's steps from an approximation, and their number here is an estimate.
 COST = {"add": 1, "multiply": 1, "divide": 9, "sqrt": 9}
 # Doubles per second that may be added or multiplied, without a fused multiply-add; bytes per second from memory.
 DEVICES = {"A100 (SXM, 80 GB)": (9.7e12 / 2, 2.0e12), "H100 (SXM)": (33.5e12 / 2, 3.35e12)}
@@ -27,7 +27,7 @@ DEVICES = {"A100 (SXM, 80 GB)": (9.7e12 / 2, 2.0e12), "H100 (SXM)": (33.5e12 / 2
 class Number(float):
     """A float that counts."""
 
-    counts: Counter[str] = Counter()
+    counts: ClassVar[Counter[str]] = Counter()
 
     def view(self, kind: Any) -> Any:
         return np.float64(self).view(kind)
