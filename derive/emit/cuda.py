@@ -12,6 +12,7 @@ Dekker's error-free products are right at every compiler option, and no option i
 import ast
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -80,10 +81,15 @@ class _Unit:
         for source in reversed(sources):
             body = ast.parse(source).body
             self.definitions |= {node.name: node for node in body if isinstance(node, ast.FunctionDef)}
-            own: dict[str, Any] = {"np": np}
-            assigned: list[ast.stmt] = [node for node in body if isinstance(node, ast.Assign)]
-            exec(compile(ast.Module(assigned, []), "constants", "exec"), self.values | own, own)
-            self.values |= own
+            for node in body:
+                # What is made of a function is no constant of a scalar.
+                if isinstance(node, ast.Assign):
+                    with suppress(NameError):
+                        exec(
+                            compile(ast.Module([node], []), "constants", "exec"),
+                            {"np": np} | self.values,
+                            self.values,
+                        )
         self.tuples: set[int] = set()
         self.constants: dict[str, str] = {}
         self.functions: dict[str, str] = {}

@@ -5,11 +5,12 @@ import textwrap
 from string import Template
 
 from mehler.derive.dual import ProvedDual
-from mehler.derive.emit import remainder
+from mehler.derive.emit import remainder, rescue
 from mehler.derive.emit.compiled import helpers
 from mehler.derive.emit.cuda import translated
-from mehler.derive.emit.device import COMPILED, DEVICE, ENTRIES, KERNELS
+from mehler.derive.emit.device import COMPILED, DEVICE, ENTRIES, GIVEN_UP, KERNELS, SOUND
 from mehler.derive.emit.module import (
+    RESULTS,
     Lowered,
     check,
     check_parameters,
@@ -46,6 +47,11 @@ def emit_cupy(proved: ProvedDual, name: str) -> str:
             "yet; use the target numpy"
         )
     code = lowered(proved)
+    if code.summed:
+        raise EmitError(
+            f"the kernels of {proved.activation.text!r} are sums that cancel, for which a CuPy module has no "
+            "repair yet; use the target numba"
+        )
     return cupy_source(proved, code, numpy_source(proved, name, code))
 
 
@@ -74,19 +80,25 @@ def scalars(proved: ProvedDual, code: Lowered, plain: str) -> tuple[str, ...]:
 
 def _filled(proved: ProvedDual, code: Lowered) -> dict[str, str]:
     """What stands for each $place of the templates."""
-    if code.summed:
-        raise EmitError("terms that cancel: not yet")
     filled = places(proved, code)
     close = closeness(code, filled | {"spoiled": "slope = s_choose(fall == fall, slope, np.nan)"})
     return filled | {
         "near": close["near"],
         "close_rho": close["close"].replace("cos", "rho"),
         "differences": textwrap.indent(textwrap.dedent(close["differences"]), " " * 16),
-        "diagonal": indented(lines_of(code.diagonal, ("k", "k_dot")), "return k, k_dot"),
-        "value_bounds": "",
-        "entry_bounds": "",
-        "entry_result": "value",
+        **{
+            place: Template(text).substitute(filled) for place, text in (GIVEN_UP if code.summed else SOUND).items()
+        },
+        "diagonal": _diagonal(code),
         # Apart from whatever else a kernel has a name for.
         "declared": "".join(f", double p_{p}" for p in parameters(proved)),
         "passed": "".join(f", p_{p}" for p in parameters(proved)),
     }
+
+
+def _diagonal(code: Lowered) -> str:
+    lines = lines_of(code.diagonal, RESULTS[: len(code.diagonal.outputs)])
+    if not code.summed:
+        return indented(lines, "return k, k_dot")
+    sound = f"sound = (size <= {rescue.LOSS_DIAGONAL} * k) & (size_dot <= {rescue.LOSS_DIAGONAL} * k_dot)"
+    return indented(lines, sound, "return s_choose(sound, k, np.nan), s_choose(sound, k_dot, np.nan)")

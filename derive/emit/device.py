@@ -180,6 +180,24 @@ $differences            weight1, weight2 = rows[layer, WEIGHT, i], columns[layer
     return $entry_result
 '''
 
+# By the place in ENTRIES that each takes. Where terms that cancel lose digits, what is computed is NaN. The bounds
+# of what terms may be are those of fused.py, but one limit serves all variances, the strictest of them.
+SOUND = {"value_bounds": "", "entry_bounds": "", "entry_result": "value"}
+GIVEN_UP = {
+    "value_bounds": """\
+    k1, d1 = s_diagonal(q1$parameters)
+    k2, d2 = s_diagonal(q2$parameters)
+    bound, bound_dot, limit = sqrt(k1) * sqrt(k2), sqrt(d1) * sqrt(d2), $loss_small
+    bound, bound_dot = s_choose(bound == bound, bound, -1.0), s_choose(bound_dot == bound_dot, bound_dot, -1.0)
+""",
+    "entry_bounds": """\
+        bound = rows[layer, ROOT_DIAGONAL, i] * columns[layer, ROOT_DIAGONAL, j]
+        bound_dot = rows[layer, ROOT_SLOPE, i] * columns[layer, ROOT_SLOPE, j]
+        limit = $loss_small
+""",
+    "entry_result": "s_choose(theta == theta, value, theta)",
+}
+
 # Which thread does what; `diagonals` and `values` write K, or K' if `order`. Arrays are contiguous.
 KERNELS = """
 #define EACH(at, count) \\

@@ -16,11 +16,13 @@ import pytest
 
 import mehler
 import mehler.generated.gpu
+from mehler.api import evaluator
+from mehler.derive.errors import EmitError
 from mehler.exact import Formula
 from mehler.numeric.evaluator import Evaluator
 from mehler.numeric.precision.budgets import budget
 from mehler.numeric.precision.network import BUDGET, measure_network
-from mehler.numeric.precision.ulp import adversarial, errors_at
+from mehler.numeric.precision.ulp import FUNCTIONS, adversarial, errors_at
 
 FOLDER = Path(mehler.generated.gpu.__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.name != "__init__.py")
@@ -220,6 +222,27 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
     for use in (lambda: mehler.network("relu", target="cupy"), lambda: loading.load_source(source("relu"), "a file")):
         with pytest.raises(mehler.NumericError, match=r"^target 'cupy' needs CuPy; install it with: pip install 'mehler"):
             use()
+
+
+@pytest.mark.parametrize("name", ["elu", "selu"])
+def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str) -> None:
+    """Translated, they are NaN where digits are lost and right elsewhere; without a repair there is no module."""
+    from mehler.derive.emit.cupy import cupy_source, emit_cupy
+    from mehler.derive.emit.module import lowered, numpy_source
+    from mehler.derive.pipeline import closed_form, derive_dual
+
+    proved = closed_form(derive_dual(name))
+    code = lowered(proved)
+    module, theirs = on_host(cupy_source(proved, code, numpy_source(proved, name, code))), evaluator(name, {}).module
+    q = np.geomspace(1e-3, 300, 40)
+    for function in FUNCTIONS[:2]:
+        K, E = (getattr(each, function)(q, q, -0.4 * q) for each in (module, theirs))
+        known = ~np.isnan(K)
+        assert 0 < known.sum() < len(q)
+        scale = getattr(theirs, f"{function}_diag")(q)
+        assert (np.abs(K - E) <= 100 * np.finfo(float).eps * scale)[known].all()
+    with pytest.raises(EmitError, match="are sums that cancel, .* use the target numba"):
+        emit_cupy(proved, name)
 
 
 DAMAGE = (

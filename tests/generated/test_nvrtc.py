@@ -70,6 +70,14 @@ def test_it_compiles_and_nothing_spills(name: str, architecture: str, record_pro
     assert registers["entries"] * 256 <= 65536  # a block of 256 threads is launched
 
 
+def test_cupy_has_every_function_of_the_array_code() -> None:
+    import cupy
+
+    used = set(re.findall(r"\bxp\.(\w+)", (FOLDER / "relu.py").read_text(encoding="utf-8")))
+    assert len(used) > 10
+    assert not [name for name in used if not hasattr(cupy, name)]
+
+
 def test_what_a_spill_looks_like() -> None:
     """An array that threads index at run time is on the stack, and is seen there."""
     code = """extern "C" __global__ void f(double* x, int n) {
