@@ -21,7 +21,7 @@ from mehler.derive.errors import EmitError
 from mehler.exact import Formula
 from mehler.numeric.evaluator import Evaluator
 from mehler.numeric.precision.budgets import budget
-from mehler.numeric.precision.network import BUDGET, measure_network
+from mehler.numeric.precision.network import BUDGET, exact_network, measure_network
 from mehler.numeric.precision.ulp import FUNCTIONS, adversarial, errors_at
 
 FOLDER = Path(mehler.generated.gpu.__file__).parent
@@ -109,6 +109,18 @@ def test_networks_on_close_and_opposite_rows(on_host: Callable[..., Any], name: 
     )  # fmt: skip
     assert len(cases) > 10
     assert max(case.units(np.float64) for case in cases) <= BUDGET
+
+
+@pytest.mark.parametrize("apart", [1e-5, 1e-8, 1e-12])
+@pytest.mark.parametrize("name", ["step", "relu"])
+def test_rows_that_are_nearly_equal(on_host: Callable[..., Any], name: str, apart: float) -> None:
+    """A kernel with a jump feels each digit of the angle: the product that is subtracted from a row must be exact."""
+    rng = np.random.default_rng(3)
+    X = rng.standard_normal(60) + apart * rng.standard_normal((4, 60))
+    K = on_host(source(name)).ntk(X, depth=3, sigma_w=1.4)
+    for i, j in ((0, 1), (1, 3)):
+        value = exact_network(exact(name).at_working_precision, X[i], X[j], 3, 1.4, 0.0)[-1][1]
+        assert abs(K[i, j] - value) <= 4 * np.finfo(float).eps * value
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
