@@ -93,7 +93,8 @@ def test_the_header_is_that_of_the_numpy_module(name: str) -> None:
 def test_within_budget_at_bad_points(on_host: Callable[..., Any], name: str, contract: str, dtype: str) -> None:
     """From 1e-300 to 1e150, at both poles, and at q = 0."""
     subject, formula = Evaluator(on_host(source(name), contract), {}), exact(name)
-    for at in [*list(points(dtype))[::8], (0.0, 0.0, 0.0), (0.0, 1.0, 0.0)]:
+    ends = [(q, q, q) for q in (0.0, 1e-30, 1e-3, 1.0, 7.0, 1e30)]
+    for at in [*list(points(dtype))[::8], (0.0, 1.0, 0.0), *ends]:
         for function, error in errors_at(subject, formula, at, dtype).items():
             assert error <= budget(subject.module, dtype, function), (function, at)
 
