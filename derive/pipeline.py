@@ -14,6 +14,7 @@ from mehler.derive.activation import Activation, activation
 from mehler.derive.approximate import approximate, require_real
 from mehler.derive.deadline import within
 from mehler.derive.dual import Jumps, NumericDual, ProvedDual
+from mehler.derive.emit.cupy import emit_cupy
 from mehler.derive.emit.module import emit_numpy, emit_tables, lacking
 from mehler.derive.emit.numba import emit_numba
 from mehler.derive.emit.tables import built
@@ -92,9 +93,9 @@ def generate(
 ) -> str:
     """The source of a standalone module that evaluates the kernels of the activation `expr`.
 
-    `name` names the module (lower-case letters, digits, _). `target` is "numpy" or "numba". `timeout` limits
-    the seconds it may take. An activation without a closed form is evaluated from tables, which are made here, some
-    20 seconds, and cached; `progress`(done, total) is told. Raises DeriveError.
+    `name` names the module (lower-case letters, digits, _). `target` is "numpy", "numba" or "cupy". `timeout`
+    limits the seconds it may take. An activation without a closed form is evaluated from tables, which are made
+    here, some 20 seconds, and cached; `progress`(done, total) is told. Raises DeriveError.
     """
     if target not in TARGETS:
         raise EmitError(f"target {target!r} is not available; choose from: {', '.join(TARGETS)}")
@@ -140,4 +141,4 @@ def closed_form(result: ProvedDual | NumericDual) -> ProvedDual:
     return result
 
 
-TARGETS = {"numpy": emit_numpy, "numba": emit_numba}
+TARGETS = {"numpy": emit_numpy, "numba": emit_numba, "cupy": emit_cupy}

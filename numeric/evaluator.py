@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from mehler.numeric.errors import NumericError
 
-Target = Literal["auto", "numpy", "numba"]
+Target = Literal["auto", "numpy", "numba", "cupy"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -50,7 +50,9 @@ class Generated(Protocol):
 
 
 # Of mehler.generated, by target.
-FOLDERS = {"numpy": "", "numba": "fast."}
+FOLDERS = {"numpy": "", "numba": "fast.", "cupy": "gpu."}
+# What a target needs, by the name that it is installed under in mehler's extras.
+NEEDS = {"numba": ("Numba", "fast"), "cupy": ("CuPy", "gpu")}
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,19 @@ class Evaluator:
 
 
 def chosen(target: str) -> str:
-    """The target to evaluate with: "auto" is numba where it is installed, else numpy. Raises NumericError."""
+    """The target for arrays of NumPy: "auto" is numba where it is installed, else numpy. Raises NumericError."""
     if target not in get_args(Target):
         raise NumericError(f"target {target!r} is not known; use {', '.join(get_args(Target))}")
-    installed = importlib.util.find_spec("numba") is not None
-    if target == "numba" and not installed:
-        raise NumericError("target 'numba' needs Numba; install it with: pip install 'mehler[fast]'")
     if target == "auto":
-        return "numba" if installed else "numpy"
+        return "numba" if _installed("numba") else "numpy"
+    if target in NEEDS and not _installed(target):
+        what, extra = NEEDS[target]
+        raise NumericError(f"target {target!r} needs {what}; install it with: pip install 'mehler[{extra}]'")
     return target
+
+
+def _installed(package: str) -> bool:
+    return importlib.util.find_spec(package) is not None
 
 
 def load_named(name: str, target: str = "numpy") -> Generated | None:
@@ -109,8 +115,10 @@ def load_file(path: Path) -> Generated:
 def load_source(source: str, origin: str) -> Generated:
     """The generated module in `source`. Raises NumericError when it is not one."""
     path, module = origin, ModuleType("mehler_generated")
-    if re.search(r'^TARGET = "numba"$', source, re.MULTILINE):
-        chosen("numba")
+    target = re.search(r'^TARGET = "(\w+)"$', source, re.MULTILINE)
+    if target is not None and target[1] in NEEDS:
+        chosen(target[1])
+    if target is not None and target[1] == "numba":
         # Numba finds what it compiled earlier by its file, and believes it to be of a module of the same name: so
         # not the user's own file, which may be imported by another.
         module = ModuleType(f"mehler_generated_{hashlib.sha256(source.encode()).hexdigest()[:16]}")

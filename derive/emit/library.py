@@ -1,9 +1,10 @@
 """The modules committed under generated/: named activations that NumPy alone can evaluate within its budget.
 
-Those for NumPy are there, those for Numba in the folder fast/.
+Those for NumPy are there, those for Numba in the folder fast/, those for CuPy in gpu/.
 """
 
 from mehler.derive.activation import NAMED, activation
+from mehler.derive.emit.cupy import cupy_source
 from mehler.derive.emit.module import check, hashed, lowered, numpy_source
 from mehler.derive.emit.numba import numba_source
 from mehler.derive.errors import OutsideClass
@@ -31,4 +32,5 @@ def library() -> dict[str, str]:
             code = lowered(proved)
             plain = numpy_source(proved, name, code)
             sources[name], sources[f"fast/{name}"] = hashed(plain), numba_source(proved, code, plain)
+            sources[f"gpu/{name}"] = cupy_source(proved, code, plain)
     return sources

@@ -130,6 +130,12 @@ def _imports(reached: Iterable[str]) -> str:
 
 
 def _fused(proved: ProvedDual, code: Lowered) -> str:
+    filled = places(proved, code)
+    return Template(FUSED).substitute(filled | closeness(code, filled))
+
+
+def places(proved: ProvedDual, code: Lowered) -> dict[str, str]:
+    """What stands for each $place of a template of fused pairs, but those of `closeness`."""
     defaults = parameters(proved)
     names = "".join(f", {p}" for p in defaults)
     common: dict[str, str] = {
@@ -140,19 +146,18 @@ def _fused(proved: ProvedDual, code: Lowered) -> str:
         "loss": str(rescue.LOSS),
         "loss_small": str(rescue.LOSS_SMALL),
     }
-    places = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | (GIVEN_UP if code.summed else SOUND)
-    places |= {key: Template(text).substitute(common) for key, text in places.items() if key != "row_limits"}
-    places |= common | {
+    filled = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | (GIVEN_UP if code.summed else SOUND)
+    filled |= {key: Template(text).substitute(common) for key, text in filled.items() if key != "row_limits"}
+    return filled | common | {
         "pair": _pair(code),
-        "falls": Template(PRICE).substitute(arguments=places["bounds"] + names)
+        "falls": Template(PRICE).substitute(arguments=filled["bounds"] + names)
         if code.falls is None
-        else _indented(_lines(code.falls, ("fall", "fall_dot")), "return fall, fall_dot"),
+        else indented(lines_of(code.falls, ("fall", "fall_dot")), "return fall, fall_dot"),
         "lost": Template(LOST).substitute(common) if code.summed else "",
     }  # fmt: skip
-    return Template(FUSED).substitute(places | _closeness(code, places))
 
 
-def _closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:
+def closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:
     """Which pairs of a block are close, and their gaps: as in network.py, where K(-c) = parity * K(c)."""
     near = "fabs(rho) > 1 - CLOSE" if code.parity else "rho > 1 - CLOSE"
     close = near.replace("rho", "cos")
@@ -171,19 +176,19 @@ def _closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:
 
 def _pair(code: Lowered) -> str:
     if not code.summed:
-        return _indented(_lines(code.pair, ("k", "k_dot")), "return k, k_dot")
+        return indented(lines_of(code.pair, ("k", "k_dot")), "return k, k_dot")
     least = LEAST if arrays.operations(code.pair) & NORMAL else "1e-150"
     floor = f"sin_theta = s_choose(sin_theta < {least}, {least}, sin_theta)"
-    lines = _lines(code.pair, ("k", "k_dot", "size", "size_dot"))
-    return _indented([floor], lines, Template(CHECK).substitute(loss=rescue.LOSS))
+    lines = lines_of(code.pair, ("k", "k_dot", "size", "size_dot"))
+    return indented([floor], lines, Template(CHECK).substitute(loss=rescue.LOSS))
 
 
-def _lines(program: Program, names: Sequence[str]) -> list[str]:
+def lines_of(program: Program, names: Sequence[str]) -> list[str]:
     program = scalar.with_sectors(scalar.with_known(program))
     results = zip(names, scalar.results(program), strict=True)
     return [assignment(name, text) for name, text in (*scalar.assignments(program), *results)]
 
 
-def _indented(*parts: str | list[str]) -> str:
+def indented(*parts: str | list[str]) -> str:
     lines: Iterator[str] = (line for part in parts for line in ([part] if isinstance(part, str) else part))
     return textwrap.indent("\n".join(lines), "    ")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mehler.numeric import inputs
+from mehler.numeric import device, inputs
 from mehler.numeric.errors import NumericError
 from mehler.numeric.evaluator import Array, Evaluator, Target, chosen, load_named, load_source
 from mehler.numeric.gram import Kernel, gram
@@ -31,6 +31,7 @@ class Network:
     sigma_b: float
     evaluator: Evaluator
     params: Mapping[str, Any] = field(default_factory=dict)  # of φ, as they were given
+    target: Target = "auto"
 
     def nngp(self, X: Array, Y: Array | None = None) -> Array:
         """Σᴸ on rows of X (n, d) and Y (m, d; X when None), float32 or float64. Raises NumericError."""
@@ -53,11 +54,25 @@ class Network:
         """Either kernel, into `out` if given, reporting `progress`(tiles done, tiles in all).
 
         `threads` compute it, all cores when None; the result does not depend on their number (mehler.numeric.gram).
+        CuPy arrays are computed where they are, by CuPy, and the result is one (mehler.numeric.device).
         """
+        if self.target == "cupy" or device.holds(X):
+            if self.target not in ("auto", "cupy") or out is not None:
+                raise NumericError("X is a CuPy array: leave out target and out, or give X.get(), which is NumPy's")
+            K: Array = device.gram(
+                self._on_device, X, Y, kernel=kernel, depth=self.depth, sigma_w=self.sigma_w, sigma_b=self.sigma_b
+            )
+            return K
         return gram(
             self.evaluator, X, Y, kernel=kernel, depth=self.depth, sigma_w=self.sigma_w, sigma_b=self.sigma_b,
             out=out, threads=threads, progress=progress,
         )  # fmt: skip
+
+    @cached_property
+    def _on_device(self) -> Evaluator:
+        if self.evaluator.module.TARGET == "cupy":
+            return self.evaluator
+        return evaluator(self.activation, dict(self.params), "cupy")
 
     @cached_property
     def recursion(self) -> "Recursion":
@@ -84,11 +99,11 @@ def network(
     A named activation with a committed evaluator needs no derivation; any other is derived, proved and
     generated here. Keywords give parameters of φ their values. A discontinuous φ has its almost-everywhere
     derivative, as training has. `target` is what evaluates: "numba", "numpy", or the first of them that is
-    installed ("auto"). Raises NumericError for a network that does not exist and DeriveError for
-    an activation that has no closed form.
+    installed ("auto"), and "cupy" for CuPy arrays, which "auto" takes too. Raises NumericError for a network that
+    does not exist and DeriveError for an activation that has no closed form.
     """
     depth, sigma_w, sigma_b = inputs.network(depth, sigma_w, sigma_b)
-    return Network(activation, depth, sigma_w, sigma_b, evaluator(activation, params, target), params)
+    return Network(activation, depth, sigma_w, sigma_b, evaluator(activation, params, target), params, target)
 
 
 def evaluator(activation: str, params: dict[str, Any], target: str = "numpy") -> Evaluator:

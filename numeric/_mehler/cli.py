@@ -126,7 +126,7 @@ def generate(
     expr: Annotated[str | None, typer.Argument(help="A name or a function of x.")] = None,
     name: Annotated[str, typer.Option(help="Name of the module and its file.")] = "",
     out: Annotated[Path, typer.Option(help="Folder to write NAME.py in.")] = Path(),
-    target: Annotated[str, typer.Option(help="Target of the code: numpy or numba.")] = "numpy",
+    target: Annotated[str, typer.Option(help="Target of the code: numpy, numba or cupy.")] = "numpy",
     param: Params = None,
     jumps: JumpsOption = "almost-everywhere",
     timeout: TimeoutOption = TIMEOUT,

@@ -244,7 +244,7 @@ def test_the_targets_of_a_name() -> None:
     assert load_named("relu").TARGET == "numpy"  # type: ignore[union-attr]
     assert mehler.network("relu").evaluator.module.TARGET == "numba"
     assert mehler.network("relu", target="numpy").evaluator.module.TARGET == "numpy"
-    with pytest.raises(mehler.NumericError, match="'fortran' is not known; use auto, numpy, numba"):
+    with pytest.raises(mehler.NumericError, match="'fortran' is not known; use auto, numpy, numba, cupy"):
         mehler.network("relu", target="fortran")  # type: ignore[arg-type]
 
 
