@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "83564160ad9d6ca4"
+SOURCE = "2cd2eefa28ddd8a6"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 TILE = 256  # rows and columns of a Gram matrix that are computed at a time
@@ -288,9 +288,8 @@ def _refined(X, Z, k1, k2, k, gap, near):
         same[i, j] = (z == x).all(axis=1)
         part = factor * x
         rest = z - part
-        opposite = k[i, j] < 0
-        if opposite.any():  # a one-sided kernel vanishes at pi: the angle to pi is wanted to all its digits
-            rest[opposite] -= _product_error(factor[opposite], x, part[opposite])
+        # A jump's kernel feels the root of the angle, a one-sided one vanishes at pi: all the digits are wanted.
+        rest -= _product_error(factor, x, part)
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
         square[same[i, j] | (z == -x).all(axis=1)] = 0

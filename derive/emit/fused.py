@@ -112,7 +112,7 @@ $pair_rows                if close == 0:
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
-                        gap = s_choose(rho < 0, 2 - gap, gap)
+                        gap = s_choose(rho < 0, s_one_minus_cos(-rho, sin_theta), gap)
 $pair_bounds                        value, slope = s_pair(
                             q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters
                         )
@@ -139,7 +139,7 @@ $pair_bounds                        value, slope = s_pair(
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
-                        gap = s_choose(rho < 0, 2 - gap, gap)
+                        gap = s_choose(rho < 0, s_one_minus_cos(-rho, sin_theta), gap)
 $pair_bounds                        buffer[VALUE + n], buffer[TILT + n] = s_pair(
                             q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters
                         )
@@ -147,7 +147,7 @@ $pair_bounds                        buffer[VALUE + n], buffer[TILT + n] = s_pair
                         q2, root_q2, k2, root_k2 = variances[n], roots_q2[n], diagonals[n], roots_k2[n]
                         d2, root_d2, value, slope = slopes[n], roots_d2[n], buffer[VALUE + n], buffer[TILT + n]
                         rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
-                        gap = s_choose(rho < 0, 2 - gap, gap)
+                        gap = s_choose(rho < 0, s_one_minus_cos(-rho, sin_theta), gap)
                         size, size_dot = s_size(k1, root_k1, k2, root_k2), s_size(d1, root_d1, d2, root_d2)
                         gap_k, gap_dot = 1 - fabs(value) / size, 1 - slope / size_dot
                         near = $near

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "573167b8a0e2b333"
+SOURCE = "cb2adf56fdf9022a"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 C_3_SQRT_2_OVER_2 = 2.1213203435596424  # 3*sqrt(2)/2
@@ -138,9 +138,8 @@ def _refined(X, Z, k1, k2, k, gap, near):
         same[i, j] = (z == x).all(axis=1)
         part = factor * x
         rest = z - part
-        opposite = k[i, j] < 0
-        if opposite.any():  # a one-sided kernel vanishes at pi: the angle to pi is wanted to all its digits
-            rest[opposite] -= _product_error(factor[opposite], x, part[opposite])
+        # A jump's kernel feels the root of the angle, a one-sided one vanishes at pi: all the digits are wanted.
+        rest -= _product_error(factor, x, part)
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
         square[same[i, j] | (z == -x).all(axis=1)] = 0
@@ -469,7 +468,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
-                        gap = s_choose(rho < 0, 2 - gap, gap)
+                        gap = s_choose(rho < 0, s_one_minus_cos(-rho, sin_theta), gap)
                         value, slope = s_pair(
                             q1, root_q1, q2, root_q2, c, rho, sin_theta, gap
                         )
@@ -496,7 +495,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
-                        gap = s_choose(rho < 0, 2 - gap, gap)
+                        gap = s_choose(rho < 0, s_one_minus_cos(-rho, sin_theta), gap)
                         buffer[VALUE + n], buffer[TILT + n] = s_pair(
                             q1, root_q1, q2, root_q2, c, rho, sin_theta, gap
                         )
@@ -504,7 +503,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                         q2, root_q2, k2, root_k2 = variances[n], roots_q2[n], diagonals[n], roots_k2[n]
                         d2, root_d2, value, slope = slopes[n], roots_d2[n], buffer[VALUE + n], buffer[TILT + n]
                         rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
-                        gap = s_choose(rho < 0, 2 - gap, gap)
+                        gap = s_choose(rho < 0, s_one_minus_cos(-rho, sin_theta), gap)
                         size, size_dot = s_size(k1, root_k1, k2, root_k2), s_size(d1, root_d1, d2, root_d2)
                         gap_k, gap_dot = 1 - fabs(value) / size, 1 - slope / size_dot
                         near = (rho > 1 - CLOSE) & s_alike(k1, k2) & s_alike(d1, d2)
