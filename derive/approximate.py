@@ -1,7 +1,6 @@
 """Duals of activations outside the Gaussian-closed class: values by quadrature, no formula.
 
-Coefficient tables with a certified bound, and evaluators made from them, are still to come; until then
-such an activation can be evaluated at points, and cannot be composed into a network.
+Modules for networks come from tables of these (derive/tables, emit/tables.py).
 """
 
 from typing import Any

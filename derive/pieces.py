@@ -168,6 +168,10 @@ def _intervals(own: list[sp.Expr], knots: list[sp.Expr]) -> list[int]:
     return result
 
 
+# Odd and increasing: such a function changes sign where its argument does.
+INCREASING = (sp.tanh, sp.sinh, sp.asinh, sp.atan, sp.erf)
+
+
 def _roots(g: sp.Expr) -> list[sp.Expr]:
     g = sp.expand(g)
     if not g.has(x):
@@ -179,6 +183,11 @@ def _roots(g: sp.Expr) -> list[sp.Expr]:
         in_y = sp.expand(g.replace(sp.exp, lambda a: y * sp.exp(a - rate * x)))
         if in_y.is_polynomial(y) and not in_y.has(x):
             return [sp.log(r) / rate for r in _polynomial_roots(in_y, y) if r.is_positive]
+    factors = [factor for factor in sp.Mul.make_args(g) if factor.has(x)]
+    if all(factor.is_polynomial(x) or isinstance(factor, (*INCREASING, sp.exp)) for factor in factors):
+        arguments = [f.args[0] if isinstance(f, INCREASING) else f for f in factors if not isinstance(f, sp.exp)]
+        if len(factors) > 1 or arguments != factors:
+            return list(dict.fromkeys(root for argument in arguments for root in _roots(argument)))
     if not g.is_polynomial(x):
         raise OutsideClass(f"cannot locate where {g} changes sign, which a switch in the activation needs")
     return _polynomial_roots(g, x)

@@ -23,7 +23,10 @@ from mehler.derive.integrate import integrate
 from mehler.derive.numbers import Number
 from mehler.derive.prove import prove
 from mehler.derive.tables.certificate import certify
-from mehler.derive.tables.table import Progress, Tables, silent
+from mehler.derive.tables.table import RANGE, SHORTER, Progress, Tables, silent
+
+# Of the scale: tables that err by more are not used.
+ALLOWED = 1e-12
 
 # Seconds: no activation of those named takes half of it.
 TIMEOUT = 120.0
@@ -124,14 +127,27 @@ def tabulated(result: ProvedDual | NumericDual, progress: Progress = silent) -> 
     known = cache.load(key)
     if isinstance(known, Tables):
         return known
-    tables = built(result, progress)
-    if tables is None:
-        return None
-    scope: dict[str, Any] = {}
-    exec(emit_tables(result, "tables", tables), scope)
-    tables = replace(tables, certificate=certify(result, scope["pair"]))
-    cache.store(key, tables)
-    return tables
+    worst = ""
+    for extent in (RANGE, *SHORTER):
+        try:
+            tables = built(result, progress, extent)
+        except EmitError as reason:
+            if result.activation.parameters or result.jumps != "almost-everywhere":
+                raise
+            worst = str(reason)
+            continue
+        if tables is None:
+            return None
+        scope: dict[str, Any] = {}
+        exec(emit_tables(result, "tables", tables), scope)
+        found = certify(result, scope["pair"], extent)
+        error = max(found.kernel, found.kernel_dot)
+        if error < ALLOWED:
+            tables = replace(tables, certificate=found)
+            cache.store(key, tables)
+            return tables
+        worst = f"tables for variances in [{extent[0]:g}, {extent[1]:g}] err by {error:.0e}"
+    raise EmitError(f"no evaluator of {result.activation.text!r} is good enough: {worst}")
 
 
 def closed_form(result: ProvedDual | NumericDual) -> ProvedDual:

@@ -50,7 +50,7 @@ class Generated(Protocol):
 
 
 # Of mehler.generated, by target.
-FOLDERS = {"numpy": "", "numba": "fast.", "cupy": "gpu."}
+FOLDERS = {"numpy": ("", "tables."), "numba": ("fast.",), "cupy": ("gpu.",)}
 # What a target needs, by the name that it is installed under in mehler's extras.
 NEEDS = {"numba": ("Numba", "fast"), "cupy": ("CuPy", "gpu")}
 
@@ -97,10 +97,11 @@ def load_named(name: str, target: str = "numpy") -> Generated | None:
     """The committed module `name` for a target, or None when there is none."""
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         return None
-    path = f"mehler.generated.{FOLDERS[target]}{name}"
-    if importlib.util.find_spec(path) is None:
-        return None
-    return _checked(importlib.import_module(path), name)
+    for folder in FOLDERS[target]:
+        path = f"mehler.generated.{folder}{name}"
+        if importlib.util.find_spec(path) is not None:
+            return _checked(importlib.import_module(path), name)
+    return None
 
 
 def load_file(path: Path) -> Generated:

@@ -1,7 +1,10 @@
 """The modules committed under generated/: named activations that NumPy alone can evaluate within its budget.
 
-Those for NumPy are there, those for Numba in the folder fast/, those for CuPy in gpu/.
+Those for NumPy are there, those for Numba in the folder fast/, those for CuPy in gpu/. Activations without a closed
+form are in tables/, for NumPy.
 """
+
+from collections.abc import Iterator
 
 from mehler.derive.activation import NAMED, activation
 from mehler.derive.emit.cupy import cupy_source
@@ -9,8 +12,15 @@ from mehler.derive.emit.module import check, hashed, lowered, numpy_source
 from mehler.derive.emit.numba import numba_source
 from mehler.derive.errors import OutsideClass
 from mehler.derive.integrate import integrate
+from mehler.derive.pipeline import generate
 from mehler.derive.prove import prove
 from mehler.derive.special import Phi, Phi2
+from mehler.derive.tables.table import Progress, silent
+
+TABLED = (
+    *("tanh", "sigmoid", "silu", "softplus", "mish", "gelu_tanh"),
+    *("quick_gelu", "softsign", "arctan", "logcosh", "sech", "isru"),
+)
 
 # K' of the Gabor function and of the Mexican hat are 4.7 and 5.1 scaled units off at worst, over their budget.
 # snake oscillates too fast for its repair by quadrature at large variances.
@@ -34,3 +44,9 @@ def library() -> dict[str, str]:
             sources[name], sources[f"fast/{name}"] = hashed(plain), numba_source(proved, code, plain)
             sources[f"gpu/{name}"] = cupy_source(proved, code, plain)
     return sources
+
+
+def tabled(progress: Progress = silent) -> Iterator[tuple[str, str]]:
+    """(path without .py, source) of the named activations of TABLED, some 20 seconds each; `progress` is told."""
+    for name in TABLED:
+        yield f"tables/{name}", generate(name, name=name, timeout=None, progress=progress)

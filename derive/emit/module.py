@@ -288,8 +288,6 @@ def _imports(helpers: str) -> str:
     special = [name for name in normal.SPECIAL if f"{name}(" in helpers]
     standard = "".join(f"import {name}\n" for name in ("base64", "warnings", "zlib") if f"{name}." in helpers)
     lines = [standard + "\n" if standard else "", "import numpy as np\n"]
-    if "chebval(" in helpers:
-        lines.append("from numpy.polynomial.chebyshev import chebval, chebvander\n")
     return "".join(lines) + (f"from scipy.special import {', '.join(special)}\n" if special else "")
 
 

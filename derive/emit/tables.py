@@ -50,13 +50,14 @@ def pair_by_tables(q1, q2, rho, sin_theta):
         (rows1, place1), (rows2, place2) = (
             placed(logs, side, basis) for logs, side in zip((logs1, logs2), sides)
         )
-        samples = np.einsum("nab,nk->kab", core, chebvander(grid, len(core) - 1).T, optimize=True)
+        samples = np.einsum("nab,nk->kab", core, polynomials(grid, len(core)).T, optimize=True)
         samples = np.einsum("kab,pa,qb->kpq", samples, rows1, rows2, optimize=True)
         series = np.tensordot(degrees, samples, 1)
         sizes = np.abs(series).max((1, 2))
         series = series[: np.flatnonzero(sizes > FAINT * sizes.max()).max(initial=0) + 1]
         values = summed(series, place1, place2, (angle - (grid[0] + grid[-1]) / 2) / half(grid))
-        values = values * np.exp(chebval(logs1, log_diagonal) / 2) * np.exp(chebval(logs2, log_diagonal) / 2)
+        for logs, side in zip((logs1, logs2), sides):
+            values *= np.exp(local(logs, side, log_diagonal) / 2)
         results.append(values.reshape(shape))
     return results
 
@@ -84,14 +85,34 @@ def half(grid):
     return (grid[0] - grid[-1]) / 2 / np.cos(np.pi / 2 / len(grid))
 
 
+def local(values, side, series):
+    """A Chebyshev series at some values, through the nodes of their lattice where these are fewer."""
+    grid, matrix = side
+    if len(grid) >= len(series):
+        return polynomials(values, len(series)) @ series
+    near = matrix @ (polynomials(grid, len(series)) @ series)
+    return polynomials((values - (grid[0] + grid[-1]) / 2) / half(grid), len(grid)) @ near
+
+
+def polynomials(x, count):
+    """Chebyshev's polynomials T_n(x) for n < count along a last axis, by T_m+n = 2 T_m T_n - T_m-n."""
+    x = np.asarray(x)[..., None]
+    values = np.concatenate([np.ones_like(x), x], -1)
+    while values.shape[-1] < count:
+        last = values.shape[-1] - 1
+        after = 2 * values[..., last:] * values[..., 1:] - values[..., last - 1 :: -1]
+        values = np.concatenate([values, after], -1)
+    return values[..., :count]
+
+
 def placed(logs, side, basis):
     """The basis at some nodes, and the weights of these for each variance: a last axis; or all of the basis."""
     grid, matrix = side
     rank, degree = basis.shape
     if len(grid) >= rank:
-        return np.eye(rank), chebvander(logs, degree - 1) @ basis.T
-    at = chebvander((logs - (grid[0] + grid[-1]) / 2) / half(grid), len(grid) - 1)
-    return chebvander(grid, degree - 1) @ basis.T, at @ matrix
+        return np.eye(rank), polynomials(logs, degree) @ basis.T
+    at = polynomials((logs - (grid[0] + grid[-1]) / 2) / half(grid), len(grid))
+    return polynomials(grid, degree) @ basis.T, at @ matrix
 
 
 def summed(series, place1, place2, angle):
@@ -99,7 +120,8 @@ def summed(series, place1, place2, angle):
     shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
     if len(shape) == 2 and place1.shape[1] == 1 and place2.shape[0] == 1:
         left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-        return clenshaw(lambda n: left[n].T @ right, len(series), np.broadcast_to(angle, shape))
+        term = np.empty(shape)
+        return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), np.broadcast_to(angle, shape))
     flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
     angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
     table = series.reshape(len(series), -1)
@@ -112,12 +134,12 @@ def summed(series, place1, place2, angle):
 
 def clenshaw(term, count, x):
     """The sum over n < count of T_n(x) * term(n)."""
-    twice = 2 * x
+    twice, scratch = 2 * x, np.empty_like(x)
     after, value = np.zeros_like(x), np.zeros_like(x)
     for n in range(count - 1, 0, -1):
-        after *= -1
-        after += term(n)
-        after += twice * value
+        np.subtract(term(n), after, out=after)
+        np.multiply(twice, value, out=scratch)
+        after += scratch
         after, value = value, after
     return term(0) + x * value - after
 
@@ -158,8 +180,11 @@ def inside(q):
 
 
 def warn():
-    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: integrals are summed"
-    warnings.warn(f"{message}, slowly; simplefilter('error') makes this an error", RuntimeWarning, stacklevel=4)
+    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
+    if HIGH < $widest:  # phi is too wild for quadrature too
+        raise ValueError(message + "scale the inputs, sigma_w or sigma_b")
+    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 '''
 
@@ -178,18 +203,21 @@ WITHIN = {
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
         known = np.broadcast_to(known, shape)
+        warn()
         for method, where in ((pair_by_tables, known), (pair_by_quadrature, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
-        warn()
         return values.reshape(2, *shape)""",
     "diagonal": """\
-    known = inside(q)
+    known, values = inside(q), np.empty((2, *np.shape(q)))
     with np.errstate(all="ignore"):
-        logs = (np.log(q) - LOG_MIDDLE) / LOG_REACH
-        values = np.array([np.exp(chebval(logs, log_diagonal)) for log_diagonal, *_ in TABLES])
+        if np.any(known):
+            logs = (np.log(q[known]) - LOG_MIDDLE) / LOG_REACH
+            side = lattice(logs, STRIP_VARIANCE)
+            values[:, known] = [np.exp(local(logs, side, log_diagonal)) for log_diagonal, *_ in TABLES]
         if not np.all(known):
+            warn()
             values[:, ~known] = moments(q[~known])[2:]
         return values""",
 }
@@ -215,6 +243,7 @@ def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
     values = {
         "low": low,
         "high": high,
+        "widest": RANGE[1],
         "middle": repr(float(np.log(low * high) / 2)),
         "reach": repr(float(np.log(high / low) / 2)),
         "layer": repr(layer(high)),
@@ -229,8 +258,13 @@ def bodies(tables: Tables | None) -> Mapping[str, str]:
     return ALONE if tables is None else WITHIN
 
 
-def built(dual: ProvedDual | NumericDual, progress: Progress = silent) -> Tables | None:
-    """The tables of K and K̇; None for a φ with knots elsewhere than at 0. Raises EmitError."""
+def built(
+    dual: ProvedDual | NumericDual, progress: Progress = silent, extent: tuple[float, float] = RANGE
+) -> Tables | None:
+    """The tables of K and K̇ for variances in `extent`; None for a φ with knots elsewhere than at 0.
+
+    Raises EmitError where no table is good.
+    """
     if dual.jumps != "almost-everywhere":
         raise EmitError("tables hold K' without the impulses of jumps; use jumps='almost-everywhere'")
     if dual.activation.parameters:
@@ -239,9 +273,9 @@ def built(dual: ProvedDual | NumericDual, progress: Progress = silent) -> Tables
     if set(dual.activation.pieces.knots) - {0}:
         return None
     parity = split(dual.activation.expr).parity()
-    kernel = build(values(dual, 0), parity, *RANGE, lambda done, total: progress(done, 2 * total))
-    kernel_dot = build(values(dual, 1), -parity, *RANGE, lambda done, total: progress(done + total, 2 * total))
-    return Tables(*RANGE, kernel, kernel_dot)
+    kernel = build(values(dual, 0), parity, *extent, lambda done, total: progress(done, 2 * total))
+    kernel_dot = build(values(dual, 1), -parity, *extent, lambda done, total: progress(done + total, 2 * total))
+    return Tables(*extent, kernel, kernel_dot)
 
 
 def values(dual: ProvedDual | NumericDual, order: int) -> Function:

@@ -20,6 +20,7 @@ from mehler.derive.tables.coding import Coded, coded
 from mehler.derive.tables.polar import Array, Function, Polar
 
 RANGE = (1e-4, 1e3)
+SHORTER = (1e-4, 30.0), (1e-4, 2.0)  # for a φ that is wild far out
 VARIANCES = 96  # degree in log q
 ANGLES = (96, 160, 256)  # degrees in t, until one is enough
 NOISE = 1e-15  # of coefficients, from the rounding of sums of 40,000 products

@@ -109,6 +109,8 @@ def network(
 def evaluator(activation: str, params: dict[str, Any], target: str = "numpy") -> Evaluator:
     """The evaluator of an activation for a target: the committed one, or one generated now."""
     module = load_named(activation, chosen(target)) if isinstance(activation, str) else None
+    if module is None and isinstance(activation, str) and target == "auto":
+        module = load_named(activation)
     if module is None:
         module = load_source(_generated(activation, target, params), "the generated module")
         params = {}

@@ -136,31 +136,47 @@ def generate(
             "--all", help="Write the modules of all named activations that NumPy alone can run, for every target."
         ),
     ] = False,
+    tables: Annotated[
+        bool, typer.Option("--tables", help="Write the modules of named activations without a closed form.")
+    ] = False,
 ) -> None:
     """Write a standalone evaluator module."""
     from mehler.console import out as console
-    from mehler.console import whole_file
-    from mehler.derive.emit.library import library
+    from mehler.console import progress_bar, whole_file
+    from mehler.derive.emit.library import library, tabled
     from mehler.derive.emit.module import check_name
     from mehler.derive.errors import EmitError
     from mehler.derive.pipeline import generate as source_of
 
-    if every:
-        if expr is not None or name:
-            raise EmitError("--all takes no expression and no --name; leave them out")
-        sources = library()
-    else:
-        if expr is None or not name:
-            raise EmitError("name what to generate: mehler generate EXPR --name NAME, or mehler generate --all")
-        check_name(name)
-        source = source_of(expr, name=name, target=target, jumps=jumps, timeout=timeout, **parameters(param))  # type: ignore[arg-type]
-        sources = {name: source}
-    for module, source in sources.items():
+    def write(module: str, source: str) -> None:
         path = out / f"{module}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         with whole_file(path) as temporary:
             temporary.write_text(source, encoding="utf-8")
         console.print(str(path), markup=False)
+
+    if (every or tables) and (expr is not None or name):
+        raise EmitError("--all and --tables take no expression and no --name; leave them out")
+    with progress_bar() as bar:
+        task = bar.add_task("tables", total=None, visible=False)
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=done < total)
+
+        if every:
+            for module, source in library().items():
+                write(module, source)
+        if tables:
+            for module, source in tabled(report):
+                write(module, source)
+        if every or tables:
+            return
+        if expr is None or not name:
+            raise EmitError("name what to generate: mehler generate EXPR --name NAME, or mehler generate --all")
+        check_name(name)
+        choice: dict[str, Any] = {"target": target, "jumps": jumps, "timeout": timeout, "progress": report}
+        source = source_of(expr, name=name, **choice, **parameters(param))
+    write(name, source)
 
 
 @app.command()

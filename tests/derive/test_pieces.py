@@ -178,3 +178,15 @@ def test_the_pieces_are_the_function(text: str) -> None:
     for t in (R(-37, 7), R(-117, 101), R(-1, 1009), R(101, 997), R(1013, 1009), R(17, 3) + R(1, 1013)):
         piece = found.pieces[sum(bool(knot < t) for knot in found.knots)]
         assert piece.subs(x, t) == expr.subs(x, t), (text, t)
+
+
+@pytest.mark.parametrize(
+    ("text", "knots"),
+    [
+        ("abs(tanh(x))", ["0"]),
+        ("max(0, x*tanh(2*x - 1))", ["0", "1/2"]),
+        ("abs(sinh(x**2 - 4)*exp(x))", ["-2", "2"]),
+    ],
+)
+def test_knots_of_odd_increasing_functions(text: str, knots: list[str]) -> None:
+    assert activation(text).pieces.knots == tuple(map(sp.Rational, knots))

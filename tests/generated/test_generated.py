@@ -57,7 +57,7 @@ def test_regenerated_byte_for_byte() -> None:
     sources = {f"{name}.py": source.encode() for name, source in library().items()}
     sources |= {"__init__.py": b"", "fast/__init__.py": b"", "gpu/__init__.py": b""}
     paths = [path for path in FOLDER.rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
-    found = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths}
+    found = {path.relative_to(FOLDER).as_posix(): path.read_bytes() for path in paths if path.parent.name != "tables"}
     assert sorted(sources) == sorted(found)
     assert [name for name in sources if sources[name] != found[name]] == []
 
@@ -85,10 +85,10 @@ def test_the_named_activations_of_numpy_alone_are_there() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "tables/tanh", "tables/softsign"])
 def test_runs_in_a_fresh_process_with_numpy_alone(name: str, tmp_path: Path) -> None:
     process = subprocess.run(
-        [sys.executable, "-W", "error", "-c", ALONE, str(FOLDER / f"{name}.py"), name],
+        [sys.executable, "-W", "error", "-c", ALONE, str(FOLDER / f"{name}.py"), Path(name).name],
         capture_output=True,
         cwd=tmp_path,
         timeout=60,
