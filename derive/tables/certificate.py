@@ -7,6 +7,7 @@ by iterated Gauss–Legendre rules, which share nothing with it.
 
 import math
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -53,17 +54,19 @@ def certify(
     exact = [Polar(extended(f), long, p, *STEPS) for f, p in ((phi, parity), (phi.derivative(), -parity))]
     diagonals = [polar.diagonal() for polar in exact]
     scales = [np.sqrt(np.outer(d, d)) for d in diagonals]
-    worst = [0.0, 0.0]
     q1, q2 = variances[:, None], variances[None, :]
     norm = np.sqrt(q1) * np.sqrt(q2)
     places = [(t, t) for t in thetas] + [(t, t) for t in near] + [(np.longdouble(t), -t) for t in near]
-    for theta, signed in places:
+
+    def errors(place: tuple[Any, Any]) -> list[float]:
+        theta, signed = place
         cos, sin = (-np.cos(-signed), np.sin(-signed)) if signed < 0 else (np.cos(theta), np.sin(theta))
         exact_angle = _pi() - theta if signed < 0 else np.longdouble(theta)
         ours = pair(q1, q2, norm * cos, np.full_like(norm, cos), np.full_like(norm, sin))
-        for order in (0, 1):
-            error = np.abs(ours[order] - exact[order](exact_angle)) / scales[order]
-            worst[order] = max(worst[order], float(error.max()))
+        return [float((np.abs(ours[n] - exact[n](exact_angle)) / scales[n]).max()) for n in (0, 1)]
+
+    with ThreadPoolExecutor() as pool:
+        worst = [max(found) for found in zip(*pool.map(errors, places), strict=True)]
     count = len(places) * VARIANCES * (VARIANCES + 1) // 2
     return Certificate(count, seed, worst[0], worst[1], MPMATH, _confirmed(dual, min(high, 3.0), rng))
 

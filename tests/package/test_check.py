@@ -93,6 +93,6 @@ def test_a_picture_without_matplotlib_is_one_line(
 
 def test_a_module_for_another_target_is_one_line(mehler_command: Command, tmp_path: Path) -> None:
     path = tmp_path / "other.py"
-    text = ERF.read_text(encoding="utf-8").replace('TARGET = "numpy"', 'TARGET = "cupy"')
+    text = ERF.read_text(encoding="utf-8").replace('TARGET = "numpy"', 'TARGET = "metal"')
     path.write_text(text, encoding="utf-8")
-    assert "is a module for cupy, not for numpy" in mehler_command("check", path).refused()
+    assert "is a module for metal, not for numpy" in mehler_command("check", path).refused()

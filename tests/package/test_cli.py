@@ -208,6 +208,7 @@ def test_a_derivation_that_takes_too_long(
     mehler_command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEHLER_CACHE", "off")
     line = mehler_command(*command, "--timeout", "0.2").refused()
     assert "the derivation took longer than 0.2 s; simplify the activation" in line
     assert line.endswith("or raise --timeout\n")
@@ -439,6 +440,7 @@ def test_list(mehler_command: Command) -> None:
         assert text in result.out
 
 
+@pytest.mark.slow
 def test_demo_of_an_activation_without_a_closed_form(mehler_command: Command, tmp_path: Path) -> None:
     file = tmp_path / "demo.json"
     result = mehler_command("demo", "--activation", "tanh", "--out", tmp_path / "demo", "--json", file)

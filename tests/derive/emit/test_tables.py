@@ -54,7 +54,9 @@ def points(count: int = 60) -> Iterator[tuple[float, float, float]]:
             yield q1, q2, np.sqrt(q1) * np.sqrt(q2) * rho
 
 
-@pytest.mark.parametrize("name", ["relu", "erf", "gelu"])
+@pytest.mark.parametrize(
+    "name", ["relu", pytest.param("gelu", marks=pytest.mark.slow), pytest.param("erf", marks=pytest.mark.slow)]
+)
 def test_closed_forms_by_tables(name: str, derive: Callable[..., ProvedDual]) -> None:
     """The strongest test: published formulas in 25 digits, at points that no table has."""
     dual = derive(name)
