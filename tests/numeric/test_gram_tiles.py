@@ -159,6 +159,7 @@ def test_a_caller_who_stops_stops_the_threads(threads: int, small: int) -> None:
     threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread"
 )
 def test_an_interrupt_ends_it_within_a_tile(small: int) -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a process that runs in the background
     finished: list[float] = []
     timer = threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT))
     started = time.monotonic()

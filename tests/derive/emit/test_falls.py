@@ -38,7 +38,7 @@ def worst(name: str, code: Any, variances: Any = VARIANCES, angles: Any = ANGLES
     return max(errors)
 
 
-@pytest.mark.parametrize("name", ["elu", "selu", ON_THE_RIGHT])
+@pytest.mark.parametrize("name", ["elu", "selu", pytest.param(ON_THE_RIGHT, marks=pytest.mark.slow)])
 def test_falls_have_their_digits(name: str, module: Module) -> None:
     assert worst(name, module(name)) <= 1e-15
 
