@@ -25,7 +25,7 @@ from string import Template
 import sympy as sp
 
 from mehler.derive.dual import ProvedDual
-from mehler.derive.emit import normal
+from mehler.derive.emit import falls, normal
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.program import Program, lower
 from mehler.derive.emit.remainder import RULE
@@ -207,7 +207,7 @@ def programs(proved: ProvedDual) -> tuple[Program, ...]:
     """J, j and |β|."""
     parts = _parts(proved)
     assert parts is not None
-    return (lower(share(proved.activation.parameters, list(parts[1:]), [])),)
+    return (lower(share(proved.activation.parameters, list(parts[1:4]), [])),)
 
 
 def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
@@ -229,13 +229,24 @@ def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
         arguments=", ".join(s.name for s in proved.activation.parameters),
         plain=signature.removeprefix(", "),
     )
+    if degree == 1:
+        text += falls.functions(
+            parts[4], signature, keywords, ", ".join(s.name for s in proved.activation.parameters)
+        )
     helpers = normal.DECAYING + normal.SMALL + normal.SECTOR + normal.GAP
     series = f"\n# 1/n! from the last to n = DEGREE + 1.\nTAIL = (\n{''.join(tail)})\n"
     return helpers + RULE + STEPS + series + text
 
 
-def _parts(proved: ProvedDual) -> tuple[int, sp.Expr, sp.Expr, sp.Expr] | None:
-    """(d, J, j, |β|), or None where φ is not of this kind."""
+def close(proved: ProvedDual, keywords: str) -> str:
+    """The body of falls, where it has one."""
+    parts = _parts(proved)
+    assert parts is not None
+    return falls.body(keywords) if parts[0] == 1 else ""
+
+
+def _parts(proved: ProvedDual) -> tuple[int, sp.Expr, sp.Expr, sp.Expr, int] | None:
+    """(d, J, j, |β|, side of the exponential), or None where φ is not of this kind."""
     phi = proved.activation.pieces
     if phi.knots != (0,):
         return None
@@ -253,7 +264,7 @@ def _parts(proved: ProvedDual) -> tuple[int, sp.Expr, sp.Expr, sp.Expr] | None:
     gaps = [sp.simplify(sp.diff(right - left, x, k).subs(x, 0)) for k in range(d + 1)]
     if d == 0 or any(gap != 0 for gap in gaps[:-1]):
         return None
-    return d, gaps[-1], sp.simplify(side * sp.diff(exponential, x, d).subs(x, 0)), -side * rate
+    return d, gaps[-1], sp.simplify(side * sp.diff(exponential, x, d).subs(x, 0)), -side * rate, side
 
 
 def _exponential(piece: sp.Expr) -> sp.Expr:

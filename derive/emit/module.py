@@ -173,7 +173,8 @@ def _by_series(rule: ModuleType, proved: ProvedDual, signature: str, keywords: s
         rule.functions(proved, signature, keywords),
     ]
     parity = split(proved.activation.expr).parity()
-    return _Code(programs, parts, remainder.bodies(keywords), "", parity, parallel=True, normal=True)
+    falls = rule.close(proved, keywords)
+    return _Code(programs, parts, remainder.bodies(keywords), falls, parity, parallel=True, normal=True)
 
 
 def check(proved: ProvedDual, name: str) -> None:

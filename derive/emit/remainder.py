@@ -298,5 +298,10 @@ def bodies(keywords: str) -> dict[str, str]:
     }
 
 
+def close(proved: ProvedDual, keywords: str) -> str:
+    """No body of falls: Price's integral serves."""
+    return ""
+
+
 def _degree(proved: ProvedDual) -> int:
     return max(sp.Poly(piece, x).degree() if piece != 0 else 0 for piece in proved.activation.pieces.pieces)
