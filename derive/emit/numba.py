@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from string import Template
 
 from mehler.derive.dual import ProvedDual
+from mehler.derive.emit import exponential, exponential_scalar, remainder, rescue, scalar
 from mehler.derive.emit import numpy as arrays
-from mehler.derive.emit import remainder, rescue, scalar
 from mehler.derive.emit.compiled import helpers
-from mehler.derive.emit.fused import CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND
+from mehler.derive.emit.fused import BY_SERIES, CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND
 from mehler.derive.emit.module import (
     LEAST,
     NORMAL,
@@ -50,7 +50,7 @@ def emit_numba(proved: ProvedDual, name: str) -> str:
             "yet; use the target numpy"
         )
     code = lowered(proved)
-    return numba_source(proved, code, numpy_source(proved, name, code))
+    return numba_source(proved, code, numpy_source(proved, name, exponential if _by_series(proved, code) else code))
 
 
 def numba_source(proved: ProvedDual, code: Lowered, plain: str) -> str:
@@ -140,16 +140,33 @@ def _fused(proved: ProvedDual, code: Lowered) -> str:
         "loss": str(rescue.LOSS),
         "loss_small": str(rescue.LOSS_SMALL),
     }
-    places = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | (GIVEN_UP if code.summed else SOUND)
+    series = _by_series(proved, code)
+    if series:
+        common["moments"] = exponential_scalar.moments()
+    places = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | {"columns": "15"}
+    places |= (GIVEN_UP if code.summed else SOUND) | (BY_SERIES if series else {})
     places |= {key: Template(text).substitute(common) for key, text in places.items() if key != "row_limits"}
     places |= common | {
-        "pair": _pair(code),
-        "falls": Template(PRICE).substitute(arguments=places["bounds"] + names)
+        "pair": (exponential_scalar.pair(names) if series else "") + _pair(code),
+        "falls": exponential_scalar.falls(names)
+        if series
+        else Template(PRICE).substitute(arguments=places["bounds"] + names)
         if code.falls is None
         else _indented(_lines(code.falls, ("fall", "fall_dot")), "return fall, fall_dot"),
         "lost": Template(LOST).substitute(common) if code.summed else "",
     }  # fmt: skip
-    return Template(FUSED).substitute(places | _closeness(code, places))
+    text = Template(FUSED).substitute(places | _closeness(code, places))
+    if not series:
+        return text
+    constants = "".join(
+        f"{line}\n" for line in arrays.constants(code.pair)
+    )  # the module of arrays has other formulas
+    return constants + text + exponential_scalar.text(proved, common["signature"], common["keywords"], names)
+
+
+def _by_series(proved: ProvedDual, code: Lowered) -> bool:
+    """Whether Mehler's series serves beside the closed form."""
+    return code.summed and exponential_scalar.applies(proved)
 
 
 def _closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:
