@@ -44,7 +44,7 @@ STEPS = np.array([*np.arange(0.0, 8.5, 0.8125), 9.25, 10.5, 12.0, 14.0, 16.5, 20
 
 TEXT = '''
 DEGREE = $degree
-SUMMED = $small  # the largest rate**2 sqrt(q1 q2) at which a power series is summed
+GENTLE = $small  # the largest rate**2 sqrt(q1 q2) at which a power series is summed
 CHUNK = 2048
 SCALES = np.array([-40.0, -10.0, 10.0, 40.0])
 
@@ -64,7 +64,7 @@ def expansion(q1, q2, rho, sin_theta$signature):
     shape = np.broadcast_shapes(series.shape[1:], np.shape(sin_theta))
     arrays = [np.broadcast_to(array, shape).ravel() for array in (q1, q2, rho, sin_theta)]
     rest = np.zeros((2, arrays[0].size))
-    small = jumps($arguments)[2] ** 2 * np.sqrt(arrays[0]) * np.sqrt(arrays[1]) <= SUMMED
+    small = jumps($arguments)[2] ** 2 * np.sqrt(arrays[0]) * np.sqrt(arrays[1]) <= GENTLE
     for group, function in ((small, small_remainder), (~small, large_remainder)):
         where = np.flatnonzero(group)
         for i in range(0, len(where), CHUNK):
@@ -167,7 +167,7 @@ def weakening(t):
 
 
 def tail_sums(y):
-    """exp(y) less the terms of its series up to y**DEGREE, and up to y**(DEGREE - 1), for |y| <= SUMMED."""
+    """exp(y) less the terms of its series up to y**DEGREE, and up to y**(DEGREE - 1), for |y| <= GENTLE."""
     total = np.zeros_like(y)
     for coefficient in TAIL:
         total = total * y + coefficient
@@ -200,57 +200,61 @@ def bodies(keywords: str) -> dict[str, str]:
 
 def applies(proved: ProvedDual) -> bool:
     """Whether φ has one knot, 0, and is a polynomial, and on one side κ e^{βx} beside it that decays there."""
-    return proved.kernel.has(Phi2) and _parts(proved) is not None
+    return proved.kernel.has(Phi2) and parts(proved) is not None
 
 
 def programs(proved: ProvedDual) -> tuple[Program, ...]:
     """J, j and |β|."""
-    parts = _parts(proved)
-    assert parts is not None
-    return (lower(share(proved.activation.parameters, list(parts[1:4]), [])),)
+    found = parts(proved)
+    assert found is not None
+    return (lower(share(proved.activation.parameters, list(found[1:4]), [])),)
 
 
 def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
     """The functions of TEXT for the activation of a proved dual."""
-    parts = _parts(proved)
-    assert parts is not None
-    degree = parts[0]
+    found = parts(proved)
+    assert found is not None
+    d, *_, side = found
     (program,) = programs(proved)
-    tail = [f"    {1 / factorial(degree + 1 + i)!r},\n" for i in reversed(range(TERMS))]
+    rest = [f"    {1 / factorial(d + 1 + i)!r},\n" for i in reversed(range(TERMS))]
+    arguments = ", ".join(s.name for s in proved.activation.parameters)
     text = Template(TEXT).substitute(
-        degree=degree,
+        degree=d,
         small=SMALL,
-        factorial=float(factorial(degree)),
-        factorial_dot=float(factorial(degree - 1)),
+        factorial=float(factorial(d)),
+        factorial_dot=float(factorial(d - 1)),
         jumps=", ".join(f"np.float64({target.expression(node)})" for node in program.outputs),
         body="".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body),
         signature=signature,
         keywords=keywords,
-        arguments=", ".join(s.name for s in proved.activation.parameters),
+        arguments=arguments,
         plain=signature.removeprefix(", "),
     )
-    if degree == 1:
-        text += falls.functions(
-            parts[4], signature, keywords, ", ".join(s.name for s in proved.activation.parameters)
-        )
+    if d == 1:
+        text += falls.functions(side, signature, keywords, arguments)
     helpers = normal.DECAYING + normal.SMALL + normal.SECTOR + normal.GAP
-    series = f"\n# 1/n! from the last to n = DEGREE + 1.\nTAIL = (\n{''.join(tail)})\n"
+    series = f"\n# 1/n! from the last to n = DEGREE + 1.\nTAIL = (\n{''.join(rest)})\n"
     return helpers + RULE + STEPS + series + text
 
 
 def close(proved: ProvedDual, keywords: str) -> str:
     """The body of falls, where it has one."""
-    parts = _parts(proved)
-    assert parts is not None
-    return falls.body(keywords) if parts[0] == 1 else ""
+    return falls.body(keywords) if degree(proved) == 1 else ""
 
 
-def _parts(proved: ProvedDual) -> tuple[int, sp.Expr, sp.Expr, sp.Expr, int] | None:
+def degree(proved: ProvedDual) -> int:
+    """The degree of the polynomials of φ."""
+    found = parts(proved)
+    assert found is not None
+    return found[0]
+
+
+def parts(proved: ProvedDual) -> tuple[int, sp.Expr, sp.Expr, sp.Expr, int] | None:
     """(d, J, j, |β|, side of the exponential), or None where φ is not of this kind."""
     phi = proved.activation.pieces
     if phi.knots != (0,):
         return None
-    exponentials = [_exponential(piece) for piece in phi.pieces]
+    exponentials = [tail(piece) for piece in phi.pieces]
     sides = [side for side, exponential in zip((-1, 1), exponentials, strict=True) if exponential != 0]
     if len(sides) != 1:
         return None
@@ -267,6 +271,6 @@ def _parts(proved: ProvedDual) -> tuple[int, sp.Expr, sp.Expr, sp.Expr, int] | N
     return d, gaps[-1], sp.simplify(side * sp.diff(exponential, x, d).subs(x, 0)), -side * rate, side
 
 
-def _exponential(piece: sp.Expr) -> sp.Expr:
+def tail(piece: sp.Expr) -> sp.Expr:
     """The terms of a sum that are no polynomials."""
     return sp.Add(*(term for term in sp.Add.make_args(sp.expand(piece)) if not term.is_polynomial(x)))

@@ -114,8 +114,9 @@ BODY = """\
     shape = np.broadcast_shapes(*(np.shape(array) for array in (q1, q2, rho, sin_theta)))
     q1, q2, rho, sin_theta = (np.broadcast_to(x, shape).ravel() for x in (q1, q2, rho, sin_theta))
     size, size_dot = (np.broadcast_to(np.sqrt(x) * np.sqrt(y), shape).ravel() for x, y in ((k1, k2), (d1, d2)))
-    gap, gap_dot = parallel_gaps(q1, q2$keywords)
-    fall, fall_dot = turns(q1, q2, rho, sin_theta, size_dot * (1 - gap_dot)$keywords)
+    with np.errstate(all="ignore"):
+        gap, gap_dot = parallel_gaps(q1, q2$keywords)
+        fall, fall_dot = turns(q1, q2, rho, sin_theta, size_dot * (1 - gap_dot)$keywords)
     return (fall + size * gap).reshape(shape), (fall_dot + size_dot * gap_dot).reshape(shape)"""
 
 

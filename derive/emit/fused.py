@@ -220,7 +220,7 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b$parameters):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X = np.ascontiguousarray(X, np.float64)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = np.empty((depth + 1, 15, len(X)))
+    table = np.empty((depth + 1, $columns, len(X)))
     k, theta, slope = np.einsum("ij,ij->i", X, X), np.zeros(len(X)), np.zeros(len(X))
     for layer, (w2, b2) in enumerate(scales):
         q = w2 * k + b2
@@ -233,7 +233,7 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b$parameters):
             np.maximum(k, TINY), roots[2], np.maximum(slope, TINY), roots[3], *shares,
         )
         table[layer, LIMIT] = $limit
-        k, slope = diagonal(q$keywords)
+$row_moments        k, slope = diagonal(q$keywords)
     network = tangent, np.array(scales), depth, sigma_w, sigma_b$floats
     return X, table, theta if tangent else q, network
 
@@ -327,6 +327,36 @@ SOUND = {
     "result": """\
                 direct, gap = buffer[part + n], buffer[part_gap + n]
                 k[i, j + n] = s_kernel(one, root_one, others[n], root_others[n], direct, gap)""",
+}
+
+# Where Mehler's series takes the place of the closed form for all but large variances: what it needs of rows.
+BY_SERIES = {
+    "bounds": GIVEN_UP["bounds"] + "$moments",  # on a line of its own
+    "array_bounds": GIVEN_UP["array_bounds"] + ", moments1, moments2",
+    "pair_rows": GIVEN_UP["pair_rows"]
+    + """\
+                mean1, means = rows[layer - 1, MEAN, at], columns[layer - 1, MEAN, start:stop]
+                tilt1, tilts = rows[layer - 1, MEAN_SLOPE, at], columns[layer - 1, MEAN_SLOPE, start:stop]
+                fade1, fades = rows[layer - 1, FADE, at], columns[layer - 1, FADE, start:stop]
+""",
+    "pair_bounds": GIVEN_UP["pair_bounds"]
+    + """\
+                        mean2, tilt2, fade2 = means[n], tilts[n], fades[n]
+""",
+    "flat_bounds": GIVEN_UP["flat_bounds"]
+    + """\
+        mean1, tilt1, fade1 = moments1[0, n], moments1[1, n], moments1[2, n]
+        mean2, tilt2, fade2 = moments2[0, n], moments2[1, n], moments2[2, n]
+""",
+    "flat_limits": """\
+    limits = [np.sqrt(one) * np.sqrt(two) for one, two in zip(*(diagonal(q$keywords) for q in state[:2]))]
+    limits += [np.full(shape, $loss).ravel(), *(row_moments(q$keywords) for q in state[:2])]
+""",
+    "limit": "$loss",
+    "columns": "18",
+    "row_moments": """\
+        table[layer, MEAN:] = row_moments(q$keywords)
+""",
 }
 
 # Price's integral, where the falls have no closed form.

@@ -197,7 +197,7 @@ def _by_series(rule: ModuleType, proved: ProvedDual, signature: str, keywords: s
     ]
     parity = split(proved.activation.expr).parity()
     falls = rule.close(proved, keywords)
-    return _Code(programs, parts, remainder.bodies(keywords), falls, parity, parallel=True, normal=True)
+    return _Code(programs, parts, rule.bodies(keywords), falls, parity, parallel=True, normal=True)
 
 
 def check(proved: ProvedDual, name: str) -> None:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from string import Template
 
 from mehler.derive.dual import ProvedDual
+from mehler.derive.emit import exponential, exponential_scalar, remainder, rescue, scalar
 from mehler.derive.emit import numpy as arrays
-from mehler.derive.emit import remainder, rescue, scalar
 from mehler.derive.emit.compiled import helpers
-from mehler.derive.emit.fused import CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND
+from mehler.derive.emit.fused import BY_SERIES, CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND
 from mehler.derive.emit.module import (
     LEAST,
     NORMAL,
@@ -50,7 +50,7 @@ def emit_numba(proved: ProvedDual, name: str) -> str:
             "yet; use the target numpy"
         )
     code = lowered(proved)
-    return numba_source(proved, code, numpy_source(proved, name, code))
+    return numba_source(proved, code, numpy_source(proved, name, exponential if by_series(proved, code) else code))
 
 
 def numba_source(proved: ProvedDual, code: Lowered, plain: str) -> str:
@@ -131,7 +131,15 @@ def _imports(reached: Iterable[str]) -> str:
 
 def _fused(proved: ProvedDual, code: Lowered) -> str:
     filled = places(proved, code)
-    return Template(FUSED).substitute(filled | closeness(code, filled))
+    text = Template(FUSED).substitute(filled | closeness(code, filled))
+    if not by_series(proved, code):
+        return text
+    constants = "".join(f"{line}\n" for line in arrays.constants(code.pair))  # the arrays have other formulas
+    return (
+        constants
+        + text
+        + exponential_scalar.text(proved, *(filled[k] for k in ("signature", "keywords", "parameters")))
+    )
 
 
 def places(proved: ProvedDual, code: Lowered) -> dict[str, str]:
@@ -146,15 +154,26 @@ def places(proved: ProvedDual, code: Lowered) -> dict[str, str]:
         "loss": str(rescue.LOSS),
         "loss_small": str(rescue.LOSS_SMALL),
     }
-    filled = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | (GIVEN_UP if code.summed else SOUND)
+    series = by_series(proved, code)
+    if series:
+        common["moments"] = exponential_scalar.moments()
+    filled = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | {"columns": "15"}
+    filled |= (GIVEN_UP if code.summed else SOUND) | (BY_SERIES if series else {})
     filled |= {key: Template(text).substitute(common) for key, text in filled.items() if key != "row_limits"}
     return filled | common | {
-        "pair": _pair(code),
-        "falls": Template(PRICE).substitute(arguments=filled["bounds"] + names)
+        "pair": (exponential_scalar.pair(names) if series else "") + _pair(code),
+        "falls": exponential_scalar.falls(names)
+        if series
+        else Template(PRICE).substitute(arguments=filled["bounds"] + names)
         if code.falls is None
         else indented(lines_of(code.falls, ("fall", "fall_dot")), "return fall, fall_dot"),
         "lost": Template(LOST).substitute(common) if code.summed else "",
     }  # fmt: skip
+
+
+def by_series(proved: ProvedDual, code: Lowered) -> bool:
+    """Whether Mehler's series serves beside the closed form."""
+    return code.summed and exponential_scalar.applies(proved)
 
 
 def closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:
