@@ -50,13 +50,17 @@ def emit_numba(proved: ProvedDual, name: str) -> str:
             "yet; use the target numpy"
         )
     code = lowered(proved)
-    return numba_source(proved, code, numpy_source(proved, name, exponential if by_series(proved, code) else code))
+    series = code.summed and exponential_scalar.applies(proved)
+    return numba_source(proved, code, numpy_source(proved, name, exponential if series else code), series)
 
 
-def numba_source(proved: ProvedDual, code: Lowered, plain: str) -> str:
-    """The source of a Numba module, `plain` being that of the NumPy module before it has its hash."""
+def numba_source(proved: ProvedDual, code: Lowered, plain: str, series: bool = False) -> str:
+    """The source of a Numba module, `plain` being that of the NumPy module before it has its hash.
+
+    `series`: Mehler's series (exponential_scalar.py) serves beside the closed form.
+    """
     plain = plain.replace('TARGET = "numpy"', 'TARGET = "numba"')
-    pools = [_Definitions(text) for text in (_fused(proved, code), helpers(), plain)]
+    pools = [_Definitions(text) for text in (_fused(proved, code, series), helpers(), plain)]
     reached = _reached((*HEADER, *PUBLIC), pools)
     docstring = ast.get_docstring(ast.parse(plain), clean=False)
     parts = [f'"""{docstring}{COMPILED}"""\n', _imports(reached)]
@@ -129,10 +133,10 @@ def _imports(reached: Iterable[str]) -> str:
     return "".join(lines) + "\n"
 
 
-def _fused(proved: ProvedDual, code: Lowered) -> str:
-    filled = places(proved, code)
+def _fused(proved: ProvedDual, code: Lowered, series: bool) -> str:
+    filled = places(proved, code, series)
     text = Template(FUSED).substitute(filled | closeness(code, filled))
-    if not by_series(proved, code):
+    if not series:
         return text
     constants = "".join(f"{line}\n" for line in arrays.constants(code.pair))  # the arrays have other formulas
     return (
@@ -142,7 +146,7 @@ def _fused(proved: ProvedDual, code: Lowered) -> str:
     )
 
 
-def places(proved: ProvedDual, code: Lowered) -> dict[str, str]:
+def places(proved: ProvedDual, code: Lowered, series: bool = False) -> dict[str, str]:
     """What stands for each $place of a template of fused pairs, but those of `closeness`."""
     defaults = parameters(proved)
     names = "".join(f", {p}" for p in defaults)
@@ -154,7 +158,6 @@ def places(proved: ProvedDual, code: Lowered) -> dict[str, str]:
         "loss": str(rescue.LOSS),
         "loss_small": str(rescue.LOSS_SMALL),
     }
-    series = by_series(proved, code)
     if series:
         common["moments"] = exponential_scalar.moments()
     filled = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | {"columns": "15"}
@@ -169,11 +172,6 @@ def places(proved: ProvedDual, code: Lowered) -> dict[str, str]:
         else indented(lines_of(code.falls, ("fall", "fall_dot")), "return fall, fall_dot"),
         "lost": Template(LOST).substitute(common) if code.summed else "",
     }  # fmt: skip
-
-
-def by_series(proved: ProvedDual, code: Lowered) -> bool:
-    """Whether Mehler's series serves beside the closed form."""
-    return code.summed and exponential_scalar.applies(proved)
 
 
 def closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:
