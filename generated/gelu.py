@@ -41,7 +41,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "f6a07c248768a198"
+SOURCE = "365bfc3f9cd21c56"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 TILE = 256  # rows and columns of a Gram matrix that are computed at a time
@@ -269,19 +269,47 @@ def kernel_dot_diag(q):
     return diagonal(q)[1].astype(dtype)
 
 
-def recursion(q1, q2, sigma, cos, sin_theta, gap, depth, sigma_w, sigma_b):
-    """(Sigma, Theta) after `depth` hidden layers, from the pair state of the input kernel.
+# What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
+# the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
+(
+    VARIANCE, ROOT, INVERSE, THETA, ROOT_THETA, INVERSE_THETA, DIAGONAL, ROOT_DIAGONAL, SLOPE, ROOT_SLOPE,
+    WEIGHT, BIAS, OUTER, INNER
+) = range(14)
+
+
+def ends_of(k, scales):
+    """The table of inputs with the squares k, by layer, the input's first: (layers, 14, n)."""
+    table = np.empty((len(scales), INNER + 1, len(k)))
+    theta, slope = np.zeros(len(k)), np.zeros(len(k))
+    for layer, (w2, b2) in enumerate(scales):
+        if layer > 0:
+            k, slope = diagonal(q)
+        q = w2 * k + b2
+        inner = w2 * slope * theta
+        theta = q + inner
+        shares = _share(w2 * k, q, 1), _share(b2, q), _share(q, theta, 1), _share(inner, theta)
+        roots = [np.sqrt(np.maximum(each, TINY)) for each in (q, theta, k, slope)]
+        table[layer] = (
+            q, np.sqrt(q), (q > 0) / roots[0], theta, np.sqrt(theta), (theta > 0) / roots[1],
+            np.maximum(k, TINY), roots[2], np.maximum(slope, TINY), roots[3], *shares,
+        )
+    return table
+
+
+def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales):
+    """(Sigma, Theta) after the hidden layers, from the pair state of the input kernel and the tables of its ends.
 
     Sigma_l = sigma_w**2 K(Sigma_l-1) + sigma_b**2
     Theta_l = Sigma_l + sigma_w**2 K'(Sigma_l-1) Theta_l-1,  Theta_0 = Sigma_0
     """
-    end1, end2, theta, gap_t = (q1, q1), (q2, q2), sigma, gap
-    for w2, b2 in _squares(sigma_w, sigma_b, depth):
-        (*end1, row), (*end2, column) = _end(w2, b2, *end1), _end(w2, b2, *end2)
+    theta, gap_t = sigma, gap
+    for layer in range(1, len(scales)):
         sigma, theta, cos, sin_theta, gap, gap_t = _layer(
-            w2, b2, row, column, sigma, theta, cos, sin_theta, gap_t
+            *scales[layer], *ends1[layer - 1 : layer + 1], *ends2[layer - 1 : layer + 1],
+            sigma, theta, cos, sin_theta, gap_t
         )
-    return _kernel(end1[0], end2[0], sigma, gap), _kernel(end1[1], end2[1], theta, gap_t)
+    one, two = ends1[-1], ends2[-1]
+    return _kernel(one[VARIANCE], two[VARIANCE], sigma, gap), _kernel(one[THETA], two[THETA], theta, gap_t)
 
 
 def _kernel(one, two, direct, gap):
@@ -292,16 +320,6 @@ def _kernel(one, two, direct, gap):
     less = (root1 - root2) ** 2 / 2 + root1 * root2 * gap
     high, low = np.maximum(one, two), np.minimum(one, two)
     return np.where(less < (high + low) / 8, high - ((high - low) / 2 + less), direct)
-
-
-def _end(w2, b2, q, theta):
-    """Sigma and Theta of an input with itself after a layer, and what the layer's pairs need of it."""
-    k, k_dot = diagonal(q)
-    sigma = w2 * k + b2
-    tangent = w2 * k_dot * theta
-    after = sigma + tangent
-    shares = (w2 * k, sigma, 1), (b2, sigma), (sigma, after, 1), (tangent, after)
-    return sigma, after, (q, theta, k, k_dot, sigma, *(_share(*x) for x in shares))
 
 
 def _size(v1, v2):
@@ -317,14 +335,6 @@ def _share(part, total, of_none=0):
     return np.sqrt(part / np.maximum(total, TINY)) + of_none * (total == 0)
 
 
-def recursion_diagonal(q, depth, sigma_w, sigma_b):
-    """(Sigma, Theta) of inputs with themselves after `depth` hidden layers."""
-    sigma = theta = q
-    for w2, b2 in _squares(sigma_w, sigma_b, depth):
-        sigma, theta, _ = _end(w2, b2, sigma, theta)
-    return sigma, theta
-
-
 def _squares(sigma_w, sigma_b, depth):
     """(sigma_w**2, sigma_b**2) for each layer. Each errs by a rounding, their running product by no more."""
     squares = [[s * s, _product_error(s, s, s * s)] for s in (float(sigma_w), float(sigma_b))]
@@ -335,41 +345,51 @@ def _squares(sigma_w, sigma_b, depth):
         yield rounded
 
 
-def _layer(w2, b2, end1, end2, sigma, theta, cos, sin_theta, gap_t):
+def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, gap_t):
     """A pair after a layer: (Sigma, Theta, cos, sin, 1 - cos of Sigma, 1 - cos of Theta).
 
     The last two are None where no pair is close before the layer: differences that are not small.
     """
-    q1, theta1, k1, d1, after1, *weights1 = end1
-    q2, theta2, k2, d2, after2, *weights2 = end2
+    q1, q2, k1, k2, d1, d2 = (
+        *(e[VARIANCE] for e in (before1, before2)), *(e[n] for n in (DIAGONAL, SLOPE) for e in (end1, end2))
+    )
     near = (cos > 1 - CLOSE) & _alike(k1, k2) & _alike(d1, d2)
     if not near.any():
-        k, k_dot = pair(q1, q2, sigma, cos, sin_theta)
-        sigma = w2 * k + b2
-        k_dot = k_dot * w2
-        k_dot *= theta
-        k_dot += sigma
-        cos = sigma / np.sqrt(np.maximum(after1, TINY))
-        cos /= np.sqrt(np.maximum(after2, TINY))
-        square = 1 - cos * cos
-        return sigma, k_dot, cos, np.sqrt(np.maximum(square, 0, out=square), out=square), None, None
+        return *_apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, sin_theta), None, None
     size, size_dot = _size(k1, k2), _size(d1, d2)
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays)
     else:
-        values = np.empty((4, near.size))
-        for method, at in ((_near, np.flatnonzero(near)), (_far, np.flatnonzero(~near))):
-            values[:, at] = method(*_taken(at, near.shape, *arrays))
-        k, k_dot, gap, gap_dot = values.reshape(4, *near.shape)
+        k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
+        at = np.flatnonzero(near)
+        for all_of_them, closer in zip(values, _near(*_taken(at, near.shape, *arrays))):
+            all_of_them.flat[at] = closer
     if gap_t is None:
-        gap_t = 1 - theta / _size(theta1, theta2)
+        gap_t = 1 - theta / _size(before1[THETA], before2[THETA])
     sigma = w2 * k + b2
     theta = sigma + w2 * k_dot * theta
-    gap = _sum_gap(weights1[:2], weights2[:2], gap, 2.0 * (k < 0))
-    cos, sin_theta, gap = _angle(sigma, _size(after1, after2), k, gap)
-    gap_t = _sum_gap(weights1[2:], weights2[2:], gap, gap_dot + gap_t - gap_dot * gap_t)
+    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
+    cos, sin_theta, gap = _angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
+    gap_t = _sum_gap(*(e[n] for n in (OUTER, INNER) for e in (end1, end2)), gap, gap_dot + gap_t - gap_dot * gap_t)
     return sigma, theta, cos, sin_theta, gap, gap_t
+
+
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, sin_theta):
+    """(Sigma, Theta, cos, sin) of pairs after a layer, none of them close."""
+    return _after(w2, b2, end1, end2, theta, *pair(q1, q2, sigma, cos, sin_theta))
+
+
+def _after(w2, b2, end1, end2, theta, k, k_dot):
+    """(Sigma, Theta, cos, sin) after a layer, from K and K'."""
+    sigma = w2 * k + b2
+    k_dot = k_dot * w2
+    k_dot *= theta
+    k_dot += sigma
+    cos = sigma * end1[INVERSE]
+    cos *= end2[INVERSE]
+    square = 1 - cos * cos
+    return sigma, k_dot, cos, np.sqrt(np.maximum(square, 0, out=square), out=square)
 
 
 def _angle(sigma, size, k, gap):
@@ -378,9 +398,8 @@ def _angle(sigma, size, k, gap):
     return cos, np.sqrt(np.maximum(gap * (2 - gap), 0)), np.where(k < 0, 2 - gap, gap)
 
 
-def _sum_gap(shares1, shares2, gap_a, gap_b):
+def _sum_gap(a1, a2, b1, b2, gap_a, gap_b):
     """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
-    (a1, b1), (a2, b2) = shares1, shares2
     return a1 * a2 * gap_a + b1 * b2 * gap_b + ((a1 - a2) ** 2 + (b1 - b2) ** 2) / 2
 
 
@@ -498,9 +517,11 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
 
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b):
-    """What the tiles of rows X (n, d) share: computed once."""
+    """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X = np.ascontiguousarray(X, np.float64)
-    return X, np.einsum("ij,ij->i", X, X), tangent, (depth, sigma_w, sigma_b), dict()
+    scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
+    table = ends_of(np.einsum("ij,ij->i", X, X), scales)
+    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict())
 
 
 def tile_of(one, part, other, parts, within=False):
@@ -508,29 +529,28 @@ def tile_of(one, part, other, parts, within=False):
 
     `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
     """
-    (X, squares, tangent, (depth, sigma_w, sigma_b), params), (Z, others, *_) = one, other
-    X, Z, k1, k2 = X[part], Z[parts], squares[part, None], others[None, parts]
-    w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
+    (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
+    X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
+    k1, k2 = rows[0, DIAGONAL], columns[0, DIAGONAL]
     k = np.triu(X @ Z.T, 1) if within else X @ Z.T
     gap = 1 - np.abs(k) / _size(k1, k2)
     same = _refined(X, Z, k1, k2, k, gap, gap < CLOSE)
-    tile = recursion(*_start(w2, b2, k1, k2, k, gap), depth, sigma_w, sigma_b, **params)[int(tangent)]
-    if within or same.any():
-        diagonal = recursion_diagonal(w2 * k1 + b2, depth, sigma_w, sigma_b, **params)[int(tangent)]
-        tile = np.where(same, diagonal, tile)
-        if within:
-            tile = np.triu(tile, 1)
-            tile += tile.T
-            np.fill_diagonal(tile, diagonal)
+    start = _start(*scales[0], rows[0], columns[0], k, gap)
+    tile = recursion(*start, rows, columns, scales, **params)[int(tangent)]
+    if same.any():
+        tile = np.where(same, own[part, None], tile)
+    if within:
+        tile = np.triu(tile, 1)
+        tile += tile.T
+        np.fill_diagonal(tile, own[part])
     return tile
 
 
-def _start(w2, b2, k1, k2, k, gap):
-    """A pair before the first layer, whose rows have the squares k1, k2, the product k and gap = 1 - |cos|."""
-    q1, q2, sigma = w2 * k1 + b2, w2 * k2 + b2, w2 * k + b2
-    weights1, weights2 = ((_share(w2 * k, q, 1), _share(b2, q)) for k, q in ((k1, q1), (k2, q2)))
-    gap = _sum_gap(weights1, weights2, gap, 2.0 * (k < 0))
-    return q1, q2, sigma, *_angle(sigma, _size(q1, q2), k, gap)
+def _start(w2, b2, end1, end2, k, gap):
+    """(Sigma, cos, sin, 1 - cos) before the first layer of pairs whose rows have the product k, gap = 1 - |cos|."""
+    sigma = w2 * k + b2
+    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
+    return sigma, *_angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
 
 
 def _copies(X):

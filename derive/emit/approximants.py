@@ -1,6 +1,7 @@
 """Polynomials in place of libm, whose functions a compiler cannot vectorise: fitted here, in forty digits.
 
     atan t        = t + t³ P(t²)                        |t| ≤ tan π/8
+    atanh t       = t + t³ P(t²)                        |t| ≤ (√2 − 1)/(√2 + 1); 2 atanh t = log((1 + t)/(1 − t))
     exp r         = 1 + r + r² P(r)                     |r| ≤ ½ ln 2, and 2ᵏ exp r = exp(r + k ln 2)
     expm1 r       = r + r² P(r)                         the same P
     erfcx x       = P((x − 4)/(x + 4)) / (1 + 2x)       x ≥ 0 (M. M. Shepherd and J. G. Laframboise,
@@ -26,7 +27,7 @@ SAMPLES = 1500
 WIDTH = 104
 
 # Enough for 2⁻⁵⁶: rounding at evaluation then decides.
-DEGREES = {"atan": 10, "exp": 10, "erfcx": 26, "erf": 10}
+DEGREES = {"atan": 10, "atanh": 7, "exp": 10, "erfcx": 26, "erf": 10}
 
 Function = Callable[[Any], Any]
 
@@ -89,6 +90,13 @@ def _problem(ctx: Any, name: str) -> tuple[Function, Any, Any, Callable[[Any, An
             return (ctx.atan(ctx.sqrt(z)) / ctx.sqrt(z) - 1) / z if z > ctx.mpf(10) ** -12 else -one / 3 + z / 5
 
         return arc, zero, ctx.tan(ctx.pi / 8) ** 2 * (1 + ctx.mpf(2) ** -20), lambda z, p: z * p / (1 + z * arc(z))
+    if name == "atanh":
+
+        def ratio(z: Any) -> Any:
+            return (ctx.atanh(ctx.sqrt(z)) / ctx.sqrt(z) - 1) / z if z > ctx.mpf(10) ** -12 else one / 3 + z / 5
+
+        root = (ctx.sqrt(2) - 1) / (ctx.sqrt(2) + 1)
+        return ratio, zero, root**2 * (1 + ctx.mpf(2) ** -20), lambda z, p: z * p / (1 + z * ratio(z))
     if name == "exp":
 
         def tail(r: Any) -> Any:

@@ -23,6 +23,7 @@ def _fitted(name: str, variable: str) -> tuple[str, str]:
 def helpers() -> str:
     """The source of all helpers; a module takes those it needs."""
     atan, atan_error = _fitted("atan", "z")
+    atanh, atanh_error = _fitted("atanh", "z")
     tail, tail_error = _fitted("exp", "r")
     erfcx, erfcx_error = _fitted("erfcx", "t")
     erf, erf_error = _fitted("erf", "z")
@@ -40,6 +41,22 @@ def s_arc(t):
     z = t * t
     {atan}
     return t + t * z * p
+
+
+@njit(**CONTRACTED)
+def s_atanh(x):
+    """atanh x for |x| < 0.98, half the logarithm of a quotient; its polynomial is right to {atanh_error}."""
+    high, low, powers = 1 + fabs(x), 1 - fabs(x), 0.0
+    large = high > 16 * SQRT_HALF * low
+    low, powers = s_choose(large, 16 * low, low), s_choose(large, 4.0, 0.0)
+    large = high > 4 * SQRT_HALF * low
+    low, powers = s_choose(large, 4 * low, low), s_choose(large, powers + 2, powers)
+    large = high > 2 * SQRT_HALF * low
+    low, powers = s_choose(large, 2 * low, low), s_choose(large, powers + 1, powers)
+    t = (high - low) / (high + low)
+    z = t * t
+    {atanh}
+    return copysign(powers * HALF_LN2 + (t + t * z * p), x)
 
 
 @njit(**CONTRACTED)
@@ -80,6 +97,7 @@ SHIFT = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which
 LOG2_E = {math.log2(math.e)!r}
 LN2_HIGH = {LN2_HIGH!r}  # 40 bits of ln 2
 LN2_LOW = {LN2_LOW!r}
+HALF_LN2 = {math.log(2) / 2!r}
 TAN_PI_8 = {math.sqrt(2) - 1!r}
 PI_HIGH, PI_LOW = 3.141592653589793, 1.2246467991473532e-16
 TWO_OVER_ROOT_PI = 1.1283791670955126

@@ -10,12 +10,8 @@ FUSED = '''
 TILE = 512  # rows and columns of a tile
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 
-# What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
-# the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
-(
-    VARIANCE, ROOT, INVERSE, THETA, ROOT_THETA, INVERSE_THETA, DIAGONAL, ROOT_DIAGONAL, SLOPE, ROOT_SLOPE,
-    WEIGHT, BIAS, OUTER, INNER, LIMIT
-) = range(15)
+# The last row of the table of rows, beside those of ends_of.
+LIMIT = 14
 
 # A buffer's parts, one of each for a block of columns.
 BLOCK = 128
@@ -216,26 +212,16 @@ $flat_limits    result = _pairs(*state$row_limits, order$floats)
 $flat_rescue    return result.reshape(shape).astype(dtype)[()]
 
 
-def rows_of(X, tangent, depth, sigma_w, sigma_b$parameters):
+def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X = np.ascontiguousarray(X, np.float64)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
     table = np.empty((depth + 1, $columns, len(X)))
-    k, theta, slope = np.einsum("ij,ij->i", X, X), np.zeros(len(X)), np.zeros(len(X))
-    for layer, (w2, b2) in enumerate(scales):
-        q = w2 * k + b2
-        inner = w2 * slope * theta
-        theta = q + inner
-        shares = _share(w2 * k, q, 1), _share(b2, q), _share(q, theta, 1), _share(inner, theta)
-        roots = [np.sqrt(np.maximum(each, TINY)) for each in (q, theta, k, slope)]
-        table[layer, :LIMIT] = (
-            q, np.sqrt(q), (q > 0) / roots[0], theta, np.sqrt(theta), (theta > 0) / roots[1],
-            np.maximum(k, TINY), roots[2], np.maximum(slope, TINY), roots[3], *shares,
-        )
-        table[layer, LIMIT] = $limit
-$row_moments        k, slope = diagonal(q$keywords)
-    network = tangent, np.array(scales), depth, sigma_w, sigma_b$floats
-    return X, table, theta if tangent else q, network
+    table[:, :LIMIT] = ends_of(np.einsum("ij,ij->i", X, X), scales$keywords)
+    for known in table:
+        q = known[VARIANCE]
+        known[LIMIT] = $limit
+$row_moments    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, np.array(scales)$floats)
 
 
 $lost
@@ -244,7 +230,7 @@ def tile_of(one, part, other, parts, within=False):
 
     `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
     """
-    (X, rows, own, (tangent, scales, _, _, _, *parameters)), (Z, columns, *_) = one, other
+    (X, rows, own, (tangent, scales, *parameters)), (Z, columns, *_) = one, other
     X, Z, i0, j0 = X[part], Z[parts], part.start, parts.start
     k = X @ Z.T
     gap, same = np.empty((1, 1)), np.zeros((1, 1), bool)
@@ -313,11 +299,10 @@ LOST = """
 
 def _given_up(lost, k, gap, rows, columns, network):
     \"\"\"The kernel of the pairs `lost` of a tile, by the functions of arrays.\"\"\"
-    (tangent, scales, depth, sigma_w, sigma_b$parameters), (w2, b2) = network, network[1][0]
-    i, j = lost
-    k, k1, k2 = k[lost], rows[0, DIAGONAL, i], columns[0, DIAGONAL, j]
-    gap = 1 - np.abs(k) / _size(k1, k2) if gap is None else gap[lost]
-    return recursion(*_start(w2, b2, k1, k2, k, gap), depth, sigma_w, sigma_b$keywords)[int(tangent)]
+    (tangent, scales$parameters), k, rows, columns = network, k[lost], rows[..., lost[0]], columns[..., lost[1]]
+    gap = 1 - np.abs(k) / _size(rows[0, DIAGONAL], columns[0, DIAGONAL]) if gap is None else gap[lost]
+    start = _start(*scales[0], rows[0], columns[0], k, gap)
+    return recursion(*start, rows, columns, scales$keywords)[int(tangent)]
 """
 
 SOUND = {
@@ -355,7 +340,7 @@ BY_SERIES = {
     "limit": "$loss",
     "columns": "18",
     "row_moments": """\
-        table[layer, MEAN:] = row_moments(q$keywords)
+        known[MEAN:] = row_moments(q$keywords)
 """,
 }
 

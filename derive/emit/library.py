@@ -1,7 +1,7 @@
 """The modules committed under generated/: named activations that NumPy alone can evaluate within its budget.
 
 Those for NumPy are there, those for Numba in the folder fast/, those for CuPy in gpu/. Activations without a closed
-form are in tables/, for NumPy.
+form are in tables/, those for Numba in its folder fast/.
 """
 
 from collections.abc import Iterator
@@ -49,4 +49,5 @@ def library() -> dict[str, str]:
 def tabled(progress: Progress = silent) -> Iterator[tuple[str, str]]:
     """(path without .py, source) of the named activations of TABLED, some 20 seconds each; `progress` is told."""
     for name in TABLED:
-        yield f"tables/{name}", generate(name, name=name, timeout=None, progress=progress)
+        for folder, target in (("tables", "numpy"), ("tables/fast", "numba")):
+            yield f"{folder}/{name}", generate(name, name=name, target=target, timeout=None, progress=progress)

@@ -34,6 +34,10 @@ BUDGET_ELEMENTARY = 4
 BUDGET_NORMAL = 32
 BUDGET_TABLES = 400  # 1e-13 of the scale at most
 
+# 1 - |cos| of the angles at which differences are taken. A table has 1e-14 of its scale at any.
+CLOSE = 0.1
+CLOSE_TABLES = 1e-3
+
 NORMAL = frozenset({"scaled_phi", "scaled_phi2"})
 
 # The smallest sine at which p = (k - r*h)/sin_theta is taken, 0/0 at 0.
@@ -78,12 +82,26 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
 
 def emit_tables(dual: ProvedDual | NumericDual, name: str, pair: Tables | None) -> str:
     """The source of a NumPy module of the tables of K and K̇, or of quadrature without any. Raises EmitError."""
+    return hashed(tables_source(dual, name, pair))
+
+
+def tables_source(dual: ProvedDual | NumericDual, name: str, pair: Tables | None) -> str:
+    """The same before it has its hash."""
     check_name(name)
     parts = [tables.functions(dual, pair)]
     parity = split(dual.activation.expr).parity()
-    code = _Code(rescue.programs(dual), parts, tables.bodies(pair), "", parity, parallel=True, normal=True)
+    code = _Code(
+        rescue.programs(dual),
+        parts,
+        tables.bodies(pair),
+        "",
+        parity,
+        parallel=True,
+        normal=True,
+        close=CLOSE_TABLES,
+    )
     formulas = f"    phi(x)   = {dual.activation.expr}"
-    return hashed(_assembled(dual, name, code, formulas, tables.evidence(pair), _budgets(BUDGET_TABLES)))
+    return _assembled(dual, name, code, formulas, tables.evidence(pair), _budgets(BUDGET_TABLES))
 
 
 def hashed(source: str) -> str:
@@ -150,6 +168,7 @@ def _assembled(
         falls=Template(DIFFERENCE if code.falls else PRICE)
         .substitute(signature=signature, keywords=keywords, body=code.falls)
         .strip(),
+        close=code.close,
         **code.bodies,
     )
     check_parameters(source, list(defaults))
@@ -167,6 +186,7 @@ class _Code:
     parity: int
     parallel: bool
     normal: bool
+    close: float = CLOSE
 
 
 def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:

@@ -7,10 +7,10 @@ definitions that are reached from its public names. So there is one text of ever
 import ast
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from string import Template
 
-from mehler.derive.dual import ProvedDual
+from mehler.derive.dual import NumericDual, ProvedDual
 from mehler.derive.emit import exponential, exponential_scalar, remainder, rescue, scalar
 from mehler.derive.emit import numpy as arrays
 from mehler.derive.emit.compiled import helpers
@@ -27,17 +27,26 @@ from mehler.derive.emit.module import (
     numpy_source,
     parameters,
     signature_of,
+    tables_source,
 )
 from mehler.derive.emit.normal import SPECIAL
 from mehler.derive.emit.program import Program
+from mehler.derive.emit.tables_compiled import TABULATED
 from mehler.derive.errors import EmitError
+from mehler.derive.tables.table import Tables
 
 HEADER = ("NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS", "SOURCE")
 PUBLIC = ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk")
+STANDARD = ("base64", "warnings", "zlib")
 MATH = ("asinh", "copysign", "cos", "cosh", "erfc", "fabs", "log", "sin", "sinh", "sqrt", "tan", "tanh")
 
 COMPILED = """
 The recursion of a network runs in one loop nest, which Numba compiles at the first call and keeps in its cache.
+"""
+
+
+COMPILED_LAYER = """
+A layer of a matrix of pairs is one call, which Numba compiles at the first and keeps in its cache.
 """
 
 
@@ -59,15 +68,30 @@ def numba_source(proved: ProvedDual, code: Lowered, plain: str, series: bool = F
 
     `series`: Mehler's series (exponential_scalar.py) serves beside the closed form.
     """
+    return _assembled(_fused(proved, code, series), plain, COMPILED, parameters(proved))
+
+
+def emit_numba_tables(dual: ProvedDual | NumericDual, name: str, tables: Tables | None) -> str:
+    """The source of a Numba module of the tables of K and K̇. Raises EmitError."""
+    if tables is None:
+        raise EmitError(
+            f"{dual.activation.text!r} has knots elsewhere than at 0, and no tables: integrals are summed, "
+            "for which there is no Numba code; use the target numpy"
+        )
+    return _assembled(TABULATED, tables_source(dual, name, tables), COMPILED_LAYER, parameters(dual))
+
+
+def _assembled(compiled: str, plain: str, note: str, parameters: Mapping[str, str | None]) -> str:
+    """Of each definition that is reached the text in `compiled`, or in helpers, or in the NumPy module `plain`."""
     plain = plain.replace('TARGET = "numpy"', 'TARGET = "numba"')
-    pools = [_Definitions(text) for text in (_fused(proved, code, series), helpers(), plain)]
+    pools = [_Definitions(text) for text in (compiled, helpers(), plain)]
     reached = _reached((*HEADER, *PUBLIC), pools)
     docstring = ast.get_docstring(ast.parse(plain), clean=False)
-    parts = [f'"""{docstring}{COMPILED}"""\n', _imports(reached)]
+    parts = [f'"""{docstring}{note}"""\n', _imports(reached)]
     for pool in reversed(pools):
         parts += [text for names, text in pool.entries if any(reached.get(name) is pool for name in names)]
     source = "".join(parts)
-    check_parameters(source, list(parameters(proved)))
+    check_parameters(source, list(parameters))
     return hashed(source)
 
 
@@ -122,10 +146,12 @@ def _reached(names: Iterable[str], pools: Sequence[_Definitions]) -> dict[str, _
 
 
 def _imports(reached: Iterable[str]) -> str:
-    lines = ["\n"]
+    lines = ["\n", *(f"import {name}\n" for name in STANDARD if name in reached)]
     outside = [name for name in MATH if name in reached]
     if outside:
-        lines.append(f"from math import {', '.join(outside)}\n\n")
+        lines.append(f"from math import {', '.join(outside)}\n")
+    if len(lines) > 1:
+        lines.append("\n")
     lines.append("import numpy as np\nfrom numba import njit\n")
     special = [name for name in SPECIAL if name in reached]
     if special:

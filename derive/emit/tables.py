@@ -31,10 +31,10 @@ TEXT = '''
 RANGE = LOW, HIGH = $low, $high  # variances of the tables; beyond them K is an integral, which is slow
 LOG_MIDDLE, LOG_REACH = $middle, $reach
 LAYER = $layer  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER = $log_layer
+LOG_LAYER, NARROW = $log_layer, (1 - LAYER) / (1 + LAYER)
 # Half-widths of the strips, in these variables, in which the kernel is analytic.
 STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
-FAINT = 2e-17  # coefficients beside 1
+FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 
@@ -42,86 +42,79 @@ def pair_by_tables(q1, q2, rho, sin_theta):
     """(K, K') of arrays that broadcast, from the tables."""
     shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
     q1, q2, angle = np.atleast_1d(q1, q2, layered(rho, sin_theta))
-    logs1, logs2 = ((np.log(q) - LOG_MIDDLE) / LOG_REACH for q in (q1, q2))
-    grid, degrees = lattice(angle, STRIP_ANGLE)
-    sides = [lattice(logs, STRIP_VARIANCE) for logs in (logs1, logs2)]
-    results = []
-    for log_diagonal, basis, core in TABLES:
-        (rows1, place1), (rows2, place2) = (
-            placed(logs, side, basis) for logs, side in zip((logs1, logs2), sides)
-        )
-        samples = np.einsum("nab,nk->kab", core, polynomials(grid, len(core)).T, optimize=True)
-        samples = np.einsum("kab,pa,qb->kpq", samples, rows1, rows2, optimize=True)
-        series = np.tensordot(degrees, samples, 1)
-        sizes = np.abs(series).max((1, 2))
-        series = series[: np.flatnonzero(sizes > FAINT * sizes.max()).max(initial=0) + 1]
-        values = summed(series, place1, place2, (angle - (grid[0] + grid[-1]) / 2) / half(grid))
-        for logs, side in zip((logs1, logs2), sides):
-            values *= np.exp(local(logs, side, log_diagonal) / 2)
-        results.append(values.reshape(shape))
-    return results
+    middle, reach, turns = nearby(angle.min(), angle.max(), STRIP_ANGLE, TURNS)
+    terms, angle = of_extents(turns, q1, q2), (angle - middle) / reach
+    return [summed(*term, angle).reshape(shape) for term in terms]
+
+
+def of_extents(turns, q1, q2):
+    """For K and K' a series in the angle, and what its matrices stand between at the variances of pairs."""
+    sides = [of_variances(q) for q in (q1, q2)]
+    return [_term(turns, sides, *table) for table in TABLES]
+
+
+def of_variances(q):
+    """Chebyshev's polynomials at variances along a last axis, in a variable of their extent, and the way there."""
+    logs = (np.log(q) - LOG_MIDDLE) / LOG_REACH
+    middle, reach, matrix = nearby(logs.min(), logs.max(), STRIP_VARIANCE, DEGREES)
+    return polynomials((logs - middle) / reach, len(matrix)), matrix
+
+
+def _term(turns, sides, log_diagonal, basis, core):
+    """A table near some angles and variances: a series, and what its matrices stand between."""
+    series, rows, places = turns[:, : len(core)] @ core.reshape(len(core), -1), [], []
+    for values, matrix in sides:
+        root = np.exp(values @ (matrix[:, : len(log_diagonal)] @ log_diagonal) / 2)[..., None]
+        local = matrix[:, : basis.shape[1]] @ basis.T
+        if len(local) > len(basis):  # the extent is wide
+            values, local = values @ local, np.eye(len(basis))
+        rows.append(local)
+        places.append(values * root)
+    series = rows[0] @ series.reshape(-1, *core.shape[1:]) @ rows[1].T
+    sizes = np.abs(series)
+    n, one, two = (
+        1 + np.flatnonzero(sizes.max(others) > FAINT * sizes.max()).max(initial=0)
+        for others in ((1, 2), (0, 2), (0, 1))
+    )
+    return series[:n, :one, :two], places[0][..., :one], places[1][..., :two]
 
 
 def layered(rho, sin_theta):
     """The angle as the tables have it: from -1 at 0 to 1 at pi."""
-    near = 1 + np.abs(rho)
-    value = np.log((sin_theta + LAYER * near) / (near + LAYER * sin_theta)) / LOG_LAYER
-    return np.where(rho < 0, value, -value)
+    return np.arctanh(NARROW * rho / (1 + sin_theta)) * (2 / LOG_LAYER)
 
 
-def lattice(values, strip):
-    """Chebyshev's nodes over the extent of some values, and the matrix that takes values there to coefficients."""
-    low, high = np.min(values), np.max(values)
-    count = 1 + int(np.ceil(37 / np.arcsinh(2 * strip / max(high - low, 1e-12))))
-    odd = 2 * np.arange(count) + 1
-    cosines = np.cos(np.pi / 2 * (np.outer(np.arange(max(count, 2)), odd) % (4 * count)) / count)
-    matrix = cosines[:count] * (2 / count)
+def nearby(low, high, strip, count):
+    """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
+    middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
+    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    if not few < count:  # or the values are NaN
+        return 0.0, 1.0, np.eye(count)
+    few = int(few)
+    odd = 2 * np.arange(few) + 1
+    cosines = np.cos(np.pi / 2 * (np.outer(np.arange(few), odd) % (4 * few)) / few)
+    matrix = cosines * (2 / few)
     matrix[0] /= 2
-    return (low + high) / 2 + max(high - low, 1e-12) / 2 * cosines[1], matrix
-
-
-def half(grid):
-    """Half of the extent that a lattice was made for."""
-    return (grid[0] - grid[-1]) / 2 / np.cos(np.pi / 2 / len(grid))
-
-
-def local(values, side, series):
-    """A Chebyshev series at some values, through the nodes of their lattice where these are fewer."""
-    grid, matrix = side
-    if len(grid) >= len(series):
-        return polynomials(values, len(series)) @ series
-    near = matrix @ (polynomials(grid, len(series)) @ series)
-    return polynomials((values - (grid[0] + grid[-1]) / 2) / half(grid), len(grid)) @ near
+    return middle, reach, matrix @ polynomials(middle + reach * cosines[1], count)
 
 
 def polynomials(x, count):
-    """Chebyshev's polynomials T_n(x) for n < count along a last axis, by T_m+n = 2 T_m T_n - T_m-n."""
-    x = np.asarray(x)[..., None]
-    values = np.concatenate([np.ones_like(x), x], -1)
-    while values.shape[-1] < count:
-        last = values.shape[-1] - 1
-        after = 2 * values[..., last:] * values[..., 1:] - values[..., last - 1 :: -1]
-        values = np.concatenate([values, after], -1)
-    return values[..., :count]
-
-
-def placed(logs, side, basis):
-    """The basis at some nodes, and the weights of these for each variance: a last axis; or all of the basis."""
-    grid, matrix = side
-    rank, degree = basis.shape
-    if len(grid) >= rank:
-        return np.eye(rank), polynomials(logs, degree) @ basis.T
-    at = polynomials((logs - (grid[0] + grid[-1]) / 2) / half(grid), len(grid))
-    return polynomials(grid, degree) @ basis.T, at @ matrix
+    """Chebyshev's polynomials T_n(x) for n < count along a last axis."""
+    return np.cos(np.arccos(np.clip(x, -1, 1))[..., None] * np.arange(count))
 
 
 def summed(series, place1, place2, angle):
     """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
+    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
+        return one_by_one(series, place1, place2, angle)
+    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    term = np.empty(angle.shape)
+    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
+
+
+def one_by_one(series, place1, place2, angle):
+    """The same for pairs that are no matrix."""
     shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    if len(shape) == 2 and place1.shape[1] == 1 and place2.shape[0] == 1:
-        left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-        term = np.empty(shape)
-        return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), np.broadcast_to(angle, shape))
     flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
     angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
     table = series.reshape(len(series), -1)
@@ -129,7 +122,7 @@ def summed(series, place1, place2, angle):
         one, two = (p[start : start + FLAT] for p in flat)
         terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
         result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result.reshape(shape)
+    return result
 
 
 def clenshaw(term, count, x):
@@ -192,6 +185,8 @@ DATA = """
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
 $tables]
+TURNS = max(len(core) for _, _, core in TABLES)
+DEGREES = max(max(len(logs), basis.shape[1]) for logs, basis, _ in TABLES)
 """
 
 WITHIN = {
@@ -213,9 +208,8 @@ WITHIN = {
     known, values = inside(q), np.empty((2, *np.shape(q)))
     with np.errstate(all="ignore"):
         if np.any(known):
-            logs = (np.log(q[known]) - LOG_MIDDLE) / LOG_REACH
-            side = lattice(logs, STRIP_VARIANCE)
-            values[:, known] = [np.exp(local(logs, side, log_diagonal)) for log_diagonal, *_ in TABLES]
+            at, matrix = of_variances(q[known])
+            values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
             warn()
             values[:, ~known] = moments(q[~known])[2:]

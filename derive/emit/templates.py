@@ -29,7 +29,7 @@ BUDGETS = {
 $budgets}
 SOURCE = "SOURCE-HASH"
 
-CLOSE = 0.1  # 1 - |cos| of the angles that are refined
+CLOSE = $close  # 1 - |cos| of the angles that are refined
 TILE = 256  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 $constants

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "c3adb0696819ea3e"
+SOURCE = "950a64e1fc380b2d"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
@@ -101,6 +101,32 @@ def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
     return diagonal(q)[1].astype(dtype)
+
+# What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
+# the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
+(
+    VARIANCE, ROOT, INVERSE, THETA, ROOT_THETA, INVERSE_THETA, DIAGONAL, ROOT_DIAGONAL, SLOPE, ROOT_SLOPE,
+    WEIGHT, BIAS, OUTER, INNER
+) = range(14)
+
+
+def ends_of(k, scales):
+    """The table of inputs with the squares k, by layer, the input's first: (layers, 14, n)."""
+    table = np.empty((len(scales), INNER + 1, len(k)))
+    theta, slope = np.zeros(len(k)), np.zeros(len(k))
+    for layer, (w2, b2) in enumerate(scales):
+        if layer > 0:
+            k, slope = diagonal(q)
+        q = w2 * k + b2
+        inner = w2 * slope * theta
+        theta = q + inner
+        shares = _share(w2 * k, q, 1), _share(b2, q), _share(q, theta, 1), _share(inner, theta)
+        roots = [np.sqrt(np.maximum(each, TINY)) for each in (q, theta, k, slope)]
+        table[layer] = (
+            q, np.sqrt(q), (q > 0) / roots[0], theta, np.sqrt(theta), (theta > 0) / roots[1],
+            np.maximum(k, TINY), roots[2], np.maximum(slope, TINY), roots[3], *shares,
+        )
+    return table
 
 
 def _size(v1, v2):
@@ -279,12 +305,8 @@ def s_arc(t):
 TILE = 512  # rows and columns of a tile
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 
-# What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
-# the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
-(
-    VARIANCE, ROOT, INVERSE, THETA, ROOT_THETA, INVERSE_THETA, DIAGONAL, ROOT_DIAGONAL, SLOPE, ROOT_SLOPE,
-    WEIGHT, BIAS, OUTER, INNER, LIMIT
-) = range(15)
+# The last row of the table of rows, beside those of ends_of.
+LIMIT = 14
 
 # A buffer's parts, one of each for a block of columns.
 BLOCK = 128
@@ -507,21 +529,11 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b):
     X = np.ascontiguousarray(X, np.float64)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
     table = np.empty((depth + 1, 15, len(X)))
-    k, theta, slope = np.einsum("ij,ij->i", X, X), np.zeros(len(X)), np.zeros(len(X))
-    for layer, (w2, b2) in enumerate(scales):
-        q = w2 * k + b2
-        inner = w2 * slope * theta
-        theta = q + inner
-        shares = _share(w2 * k, q, 1), _share(b2, q), _share(q, theta, 1), _share(inner, theta)
-        roots = [np.sqrt(np.maximum(each, TINY)) for each in (q, theta, k, slope)]
-        table[layer, :LIMIT] = (
-            q, np.sqrt(q), (q > 0) / roots[0], theta, np.sqrt(theta), (theta > 0) / roots[1],
-            np.maximum(k, TINY), roots[2], np.maximum(slope, TINY), roots[3], *shares,
-        )
-        table[layer, LIMIT] = 0.0
-        k, slope = diagonal(q)
-    network = tangent, np.array(scales), depth, sigma_w, sigma_b
-    return X, table, theta if tangent else q, network
+    table[:, :LIMIT] = ends_of(np.einsum("ij,ij->i", X, X), scales)
+    for known in table:
+        q = known[VARIANCE]
+        known[LIMIT] = 0.0
+    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, np.array(scales))
 
 
 def tile_of(one, part, other, parts, within=False):
@@ -529,7 +541,7 @@ def tile_of(one, part, other, parts, within=False):
 
     `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
     """
-    (X, rows, own, (tangent, scales, _, _, _, *parameters)), (Z, columns, *_) = one, other
+    (X, rows, own, (tangent, scales, *parameters)), (Z, columns, *_) = one, other
     X, Z, i0, j0 = X[part], Z[parts], part.start, parts.start
     k = X @ Z.T
     gap, same = np.empty((1, 1)), np.zeros((1, 1), bool)

@@ -9,7 +9,7 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 1.3e-14 and K' by 2.2e-14 at worst
+Certificate, as sampled when the tables were made: K off by 1.3e-14 and K' by 2.3e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
 6 points: 2.0e-16.
 
@@ -35,9 +35,9 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "6f2c17402f1976a4"
+SOURCE = "a8d37c7c12092a5a"
 
-CLOSE = 0.1  # 1 - |cos| of the angles that are refined
+CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 TILE = 256  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
@@ -150,10 +150,10 @@ def double_sum(order, q1, q2, rho, sin_theta):
 RANGE = LOW, HIGH = 0.0001, 1000.0  # variances of the tables; beyond them K is an integral, which is slow
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER = -3.8007011672918667
+LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
 # Half-widths of the strips, in these variables, in which the kernel is analytic.
 STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
-FAINT = 2e-17  # coefficients beside 1
+FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 
@@ -161,86 +161,79 @@ def pair_by_tables(q1, q2, rho, sin_theta):
     """(K, K') of arrays that broadcast, from the tables."""
     shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
     q1, q2, angle = np.atleast_1d(q1, q2, layered(rho, sin_theta))
-    logs1, logs2 = ((np.log(q) - LOG_MIDDLE) / LOG_REACH for q in (q1, q2))
-    grid, degrees = lattice(angle, STRIP_ANGLE)
-    sides = [lattice(logs, STRIP_VARIANCE) for logs in (logs1, logs2)]
-    results = []
-    for log_diagonal, basis, core in TABLES:
-        (rows1, place1), (rows2, place2) = (
-            placed(logs, side, basis) for logs, side in zip((logs1, logs2), sides)
-        )
-        samples = np.einsum("nab,nk->kab", core, polynomials(grid, len(core)).T, optimize=True)
-        samples = np.einsum("kab,pa,qb->kpq", samples, rows1, rows2, optimize=True)
-        series = np.tensordot(degrees, samples, 1)
-        sizes = np.abs(series).max((1, 2))
-        series = series[: np.flatnonzero(sizes > FAINT * sizes.max()).max(initial=0) + 1]
-        values = summed(series, place1, place2, (angle - (grid[0] + grid[-1]) / 2) / half(grid))
-        for logs, side in zip((logs1, logs2), sides):
-            values *= np.exp(local(logs, side, log_diagonal) / 2)
-        results.append(values.reshape(shape))
-    return results
+    middle, reach, turns = nearby(angle.min(), angle.max(), STRIP_ANGLE, TURNS)
+    terms, angle = of_extents(turns, q1, q2), (angle - middle) / reach
+    return [summed(*term, angle).reshape(shape) for term in terms]
+
+
+def of_extents(turns, q1, q2):
+    """For K and K' a series in the angle, and what its matrices stand between at the variances of pairs."""
+    sides = [of_variances(q) for q in (q1, q2)]
+    return [_term(turns, sides, *table) for table in TABLES]
+
+
+def of_variances(q):
+    """Chebyshev's polynomials at variances along a last axis, in a variable of their extent, and the way there."""
+    logs = (np.log(q) - LOG_MIDDLE) / LOG_REACH
+    middle, reach, matrix = nearby(logs.min(), logs.max(), STRIP_VARIANCE, DEGREES)
+    return polynomials((logs - middle) / reach, len(matrix)), matrix
+
+
+def _term(turns, sides, log_diagonal, basis, core):
+    """A table near some angles and variances: a series, and what its matrices stand between."""
+    series, rows, places = turns[:, : len(core)] @ core.reshape(len(core), -1), [], []
+    for values, matrix in sides:
+        root = np.exp(values @ (matrix[:, : len(log_diagonal)] @ log_diagonal) / 2)[..., None]
+        local = matrix[:, : basis.shape[1]] @ basis.T
+        if len(local) > len(basis):  # the extent is wide
+            values, local = values @ local, np.eye(len(basis))
+        rows.append(local)
+        places.append(values * root)
+    series = rows[0] @ series.reshape(-1, *core.shape[1:]) @ rows[1].T
+    sizes = np.abs(series)
+    n, one, two = (
+        1 + np.flatnonzero(sizes.max(others) > FAINT * sizes.max()).max(initial=0)
+        for others in ((1, 2), (0, 2), (0, 1))
+    )
+    return series[:n, :one, :two], places[0][..., :one], places[1][..., :two]
 
 
 def layered(rho, sin_theta):
     """The angle as the tables have it: from -1 at 0 to 1 at pi."""
-    near = 1 + np.abs(rho)
-    value = np.log((sin_theta + LAYER * near) / (near + LAYER * sin_theta)) / LOG_LAYER
-    return np.where(rho < 0, value, -value)
+    return np.arctanh(NARROW * rho / (1 + sin_theta)) * (2 / LOG_LAYER)
 
 
-def lattice(values, strip):
-    """Chebyshev's nodes over the extent of some values, and the matrix that takes values there to coefficients."""
-    low, high = np.min(values), np.max(values)
-    count = 1 + int(np.ceil(37 / np.arcsinh(2 * strip / max(high - low, 1e-12))))
-    odd = 2 * np.arange(count) + 1
-    cosines = np.cos(np.pi / 2 * (np.outer(np.arange(max(count, 2)), odd) % (4 * count)) / count)
-    matrix = cosines[:count] * (2 / count)
+def nearby(low, high, strip, count):
+    """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
+    middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
+    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    if not few < count:  # or the values are NaN
+        return 0.0, 1.0, np.eye(count)
+    few = int(few)
+    odd = 2 * np.arange(few) + 1
+    cosines = np.cos(np.pi / 2 * (np.outer(np.arange(few), odd) % (4 * few)) / few)
+    matrix = cosines * (2 / few)
     matrix[0] /= 2
-    return (low + high) / 2 + max(high - low, 1e-12) / 2 * cosines[1], matrix
-
-
-def half(grid):
-    """Half of the extent that a lattice was made for."""
-    return (grid[0] - grid[-1]) / 2 / np.cos(np.pi / 2 / len(grid))
-
-
-def local(values, side, series):
-    """A Chebyshev series at some values, through the nodes of their lattice where these are fewer."""
-    grid, matrix = side
-    if len(grid) >= len(series):
-        return polynomials(values, len(series)) @ series
-    near = matrix @ (polynomials(grid, len(series)) @ series)
-    return polynomials((values - (grid[0] + grid[-1]) / 2) / half(grid), len(grid)) @ near
+    return middle, reach, matrix @ polynomials(middle + reach * cosines[1], count)
 
 
 def polynomials(x, count):
-    """Chebyshev's polynomials T_n(x) for n < count along a last axis, by T_m+n = 2 T_m T_n - T_m-n."""
-    x = np.asarray(x)[..., None]
-    values = np.concatenate([np.ones_like(x), x], -1)
-    while values.shape[-1] < count:
-        last = values.shape[-1] - 1
-        after = 2 * values[..., last:] * values[..., 1:] - values[..., last - 1 :: -1]
-        values = np.concatenate([values, after], -1)
-    return values[..., :count]
-
-
-def placed(logs, side, basis):
-    """The basis at some nodes, and the weights of these for each variance: a last axis; or all of the basis."""
-    grid, matrix = side
-    rank, degree = basis.shape
-    if len(grid) >= rank:
-        return np.eye(rank), polynomials(logs, degree) @ basis.T
-    at = polynomials((logs - (grid[0] + grid[-1]) / 2) / half(grid), len(grid))
-    return polynomials(grid, degree) @ basis.T, at @ matrix
+    """Chebyshev's polynomials T_n(x) for n < count along a last axis."""
+    return np.cos(np.arccos(np.clip(x, -1, 1))[..., None] * np.arange(count))
 
 
 def summed(series, place1, place2, angle):
     """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
+    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
+        return one_by_one(series, place1, place2, angle)
+    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    term = np.empty(angle.shape)
+    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
+
+
+def one_by_one(series, place1, place2, angle):
+    """The same for pairs that are no matrix."""
     shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    if len(shape) == 2 and place1.shape[1] == 1 and place2.shape[0] == 1:
-        left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-        term = np.empty(shape)
-        return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), np.broadcast_to(angle, shape))
     flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
     angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
     table = series.reshape(len(series), -1)
@@ -248,7 +241,7 @@ def summed(series, place1, place2, angle):
         one, two = (p[start : start + FLAT] for p in flat)
         terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
         result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result.reshape(shape)
+    return result
 
 
 def clenshaw(term, count, x):
@@ -1403,6 +1396,8 @@ ZxR=o))$=kJ;!?JYFI^C7Ox+fT4AWQE_%O^{$)E1H+hk;HGZ)L00000000000000000000000000Dw#5
 000000000000000hQ(hAR@aI""")),
     ),
 ]
+TURNS = max(len(core) for _, _, core in TABLES)
+DEGREES = max(max(len(logs), basis.shape[1]) for logs, basis, _ in TABLES)
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
@@ -1426,9 +1421,8 @@ def diagonal(q):
     known, values = inside(q), np.empty((2, *np.shape(q)))
     with np.errstate(all="ignore"):
         if np.any(known):
-            logs = (np.log(q[known]) - LOG_MIDDLE) / LOG_REACH
-            side = lattice(logs, STRIP_VARIANCE)
-            values[:, known] = [np.exp(local(logs, side, log_diagonal)) for log_diagonal, *_ in TABLES]
+            at, matrix = of_variances(q[known])
+            values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
             warn()
             values[:, ~known] = moments(q[~known])[2:]
@@ -1515,19 +1509,47 @@ def kernel_dot_diag(q):
     return diagonal(q)[1].astype(dtype)
 
 
-def recursion(q1, q2, sigma, cos, sin_theta, gap, depth, sigma_w, sigma_b):
-    """(Sigma, Theta) after `depth` hidden layers, from the pair state of the input kernel.
+# What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
+# the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
+(
+    VARIANCE, ROOT, INVERSE, THETA, ROOT_THETA, INVERSE_THETA, DIAGONAL, ROOT_DIAGONAL, SLOPE, ROOT_SLOPE,
+    WEIGHT, BIAS, OUTER, INNER
+) = range(14)
+
+
+def ends_of(k, scales):
+    """The table of inputs with the squares k, by layer, the input's first: (layers, 14, n)."""
+    table = np.empty((len(scales), INNER + 1, len(k)))
+    theta, slope = np.zeros(len(k)), np.zeros(len(k))
+    for layer, (w2, b2) in enumerate(scales):
+        if layer > 0:
+            k, slope = diagonal(q)
+        q = w2 * k + b2
+        inner = w2 * slope * theta
+        theta = q + inner
+        shares = _share(w2 * k, q, 1), _share(b2, q), _share(q, theta, 1), _share(inner, theta)
+        roots = [np.sqrt(np.maximum(each, TINY)) for each in (q, theta, k, slope)]
+        table[layer] = (
+            q, np.sqrt(q), (q > 0) / roots[0], theta, np.sqrt(theta), (theta > 0) / roots[1],
+            np.maximum(k, TINY), roots[2], np.maximum(slope, TINY), roots[3], *shares,
+        )
+    return table
+
+
+def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales):
+    """(Sigma, Theta) after the hidden layers, from the pair state of the input kernel and the tables of its ends.
 
     Sigma_l = sigma_w**2 K(Sigma_l-1) + sigma_b**2
     Theta_l = Sigma_l + sigma_w**2 K'(Sigma_l-1) Theta_l-1,  Theta_0 = Sigma_0
     """
-    end1, end2, theta, gap_t = (q1, q1), (q2, q2), sigma, gap
-    for w2, b2 in _squares(sigma_w, sigma_b, depth):
-        (*end1, row), (*end2, column) = _end(w2, b2, *end1), _end(w2, b2, *end2)
+    theta, gap_t = sigma, gap
+    for layer in range(1, len(scales)):
         sigma, theta, cos, sin_theta, gap, gap_t = _layer(
-            w2, b2, row, column, sigma, theta, cos, sin_theta, gap_t
+            *scales[layer], *ends1[layer - 1 : layer + 1], *ends2[layer - 1 : layer + 1],
+            sigma, theta, cos, sin_theta, gap_t
         )
-    return _kernel(end1[0], end2[0], sigma, gap), _kernel(end1[1], end2[1], theta, gap_t)
+    one, two = ends1[-1], ends2[-1]
+    return _kernel(one[VARIANCE], two[VARIANCE], sigma, gap), _kernel(one[THETA], two[THETA], theta, gap_t)
 
 
 def _kernel(one, two, direct, gap):
@@ -1538,16 +1560,6 @@ def _kernel(one, two, direct, gap):
     less = (root1 - root2) ** 2 / 2 + root1 * root2 * gap
     high, low = np.maximum(one, two), np.minimum(one, two)
     return np.where(less < (high + low) / 8, high - ((high - low) / 2 + less), direct)
-
-
-def _end(w2, b2, q, theta):
-    """Sigma and Theta of an input with itself after a layer, and what the layer's pairs need of it."""
-    k, k_dot = diagonal(q)
-    sigma = w2 * k + b2
-    tangent = w2 * k_dot * theta
-    after = sigma + tangent
-    shares = (w2 * k, sigma, 1), (b2, sigma), (sigma, after, 1), (tangent, after)
-    return sigma, after, (q, theta, k, k_dot, sigma, *(_share(*x) for x in shares))
 
 
 def _size(v1, v2):
@@ -1563,14 +1575,6 @@ def _share(part, total, of_none=0):
     return np.sqrt(part / np.maximum(total, TINY)) + of_none * (total == 0)
 
 
-def recursion_diagonal(q, depth, sigma_w, sigma_b):
-    """(Sigma, Theta) of inputs with themselves after `depth` hidden layers."""
-    sigma = theta = q
-    for w2, b2 in _squares(sigma_w, sigma_b, depth):
-        sigma, theta, _ = _end(w2, b2, sigma, theta)
-    return sigma, theta
-
-
 def _squares(sigma_w, sigma_b, depth):
     """(sigma_w**2, sigma_b**2) for each layer. Each errs by a rounding, their running product by no more."""
     squares = [[s * s, _product_error(s, s, s * s)] for s in (float(sigma_w), float(sigma_b))]
@@ -1581,41 +1585,51 @@ def _squares(sigma_w, sigma_b, depth):
         yield rounded
 
 
-def _layer(w2, b2, end1, end2, sigma, theta, cos, sin_theta, gap_t):
+def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, gap_t):
     """A pair after a layer: (Sigma, Theta, cos, sin, 1 - cos of Sigma, 1 - cos of Theta).
 
     The last two are None where no pair is close before the layer: differences that are not small.
     """
-    q1, theta1, k1, d1, after1, *weights1 = end1
-    q2, theta2, k2, d2, after2, *weights2 = end2
+    q1, q2, k1, k2, d1, d2 = (
+        *(e[VARIANCE] for e in (before1, before2)), *(e[n] for n in (DIAGONAL, SLOPE) for e in (end1, end2))
+    )
     near = np.abs(cos) > 1 - CLOSE
     if not near.any():
-        k, k_dot = pair(q1, q2, sigma, cos, sin_theta)
-        sigma = w2 * k + b2
-        k_dot = k_dot * w2
-        k_dot *= theta
-        k_dot += sigma
-        cos = sigma / np.sqrt(np.maximum(after1, TINY))
-        cos /= np.sqrt(np.maximum(after2, TINY))
-        square = 1 - cos * cos
-        return sigma, k_dot, cos, np.sqrt(np.maximum(square, 0, out=square), out=square), None, None
+        return *_apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, sin_theta), None, None
     size, size_dot = _size(k1, k2), _size(d1, d2)
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays)
     else:
-        values = np.empty((4, near.size))
-        for method, at in ((_near, np.flatnonzero(near)), (_far, np.flatnonzero(~near))):
-            values[:, at] = method(*_taken(at, near.shape, *arrays))
-        k, k_dot, gap, gap_dot = values.reshape(4, *near.shape)
+        k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
+        at = np.flatnonzero(near)
+        for all_of_them, closer in zip(values, _near(*_taken(at, near.shape, *arrays))):
+            all_of_them.flat[at] = closer
     if gap_t is None:
-        gap_t = 1 - theta / _size(theta1, theta2)
+        gap_t = 1 - theta / _size(before1[THETA], before2[THETA])
     sigma = w2 * k + b2
     theta = sigma + w2 * k_dot * theta
-    gap = _sum_gap(weights1[:2], weights2[:2], gap, 2.0 * (k < 0))
-    cos, sin_theta, gap = _angle(sigma, _size(after1, after2), k, gap)
-    gap_t = _sum_gap(weights1[2:], weights2[2:], gap, gap_dot + gap_t - gap_dot * gap_t)
+    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
+    cos, sin_theta, gap = _angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
+    gap_t = _sum_gap(*(e[n] for n in (OUTER, INNER) for e in (end1, end2)), gap, gap_dot + gap_t - gap_dot * gap_t)
     return sigma, theta, cos, sin_theta, gap, gap_t
+
+
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, sin_theta):
+    """(Sigma, Theta, cos, sin) of pairs after a layer, none of them close."""
+    return _after(w2, b2, end1, end2, theta, *pair(q1, q2, sigma, cos, sin_theta))
+
+
+def _after(w2, b2, end1, end2, theta, k, k_dot):
+    """(Sigma, Theta, cos, sin) after a layer, from K and K'."""
+    sigma = w2 * k + b2
+    k_dot = k_dot * w2
+    k_dot *= theta
+    k_dot += sigma
+    cos = sigma * end1[INVERSE]
+    cos *= end2[INVERSE]
+    square = 1 - cos * cos
+    return sigma, k_dot, cos, np.sqrt(np.maximum(square, 0, out=square), out=square)
 
 
 def _angle(sigma, size, k, gap):
@@ -1624,9 +1638,8 @@ def _angle(sigma, size, k, gap):
     return cos, np.sqrt(np.maximum(gap * (2 - gap), 0)), np.where(k < 0, 2 - gap, gap)
 
 
-def _sum_gap(shares1, shares2, gap_a, gap_b):
+def _sum_gap(a1, a2, b1, b2, gap_a, gap_b):
     """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
-    (a1, b1), (a2, b2) = shares1, shares2
     return a1 * a2 * gap_a + b1 * b2 * gap_b + ((a1 - a2) ** 2 + (b1 - b2) ** 2) / 2
 
 
@@ -1739,9 +1752,11 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
 
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b):
-    """What the tiles of rows X (n, d) share: computed once."""
+    """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X = np.ascontiguousarray(X, np.float64)
-    return X, np.einsum("ij,ij->i", X, X), tangent, (depth, sigma_w, sigma_b), dict()
+    scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
+    table = ends_of(np.einsum("ij,ij->i", X, X), scales)
+    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict())
 
 
 def tile_of(one, part, other, parts, within=False):
@@ -1749,29 +1764,28 @@ def tile_of(one, part, other, parts, within=False):
 
     `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
     """
-    (X, squares, tangent, (depth, sigma_w, sigma_b), params), (Z, others, *_) = one, other
-    X, Z, k1, k2 = X[part], Z[parts], squares[part, None], others[None, parts]
-    w2, b2 = sigma_w**2 / X.shape[1], sigma_b**2
+    (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
+    X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
+    k1, k2 = rows[0, DIAGONAL], columns[0, DIAGONAL]
     k = np.triu(X @ Z.T, 1) if within else X @ Z.T
     gap = 1 - np.abs(k) / _size(k1, k2)
     same = _refined(X, Z, k1, k2, k, gap, gap < CLOSE)
-    tile = recursion(*_start(w2, b2, k1, k2, k, gap), depth, sigma_w, sigma_b, **params)[int(tangent)]
-    if within or same.any():
-        diagonal = recursion_diagonal(w2 * k1 + b2, depth, sigma_w, sigma_b, **params)[int(tangent)]
-        tile = np.where(same, diagonal, tile)
-        if within:
-            tile = np.triu(tile, 1)
-            tile += tile.T
-            np.fill_diagonal(tile, diagonal)
+    start = _start(*scales[0], rows[0], columns[0], k, gap)
+    tile = recursion(*start, rows, columns, scales, **params)[int(tangent)]
+    if same.any():
+        tile = np.where(same, own[part, None], tile)
+    if within:
+        tile = np.triu(tile, 1)
+        tile += tile.T
+        np.fill_diagonal(tile, own[part])
     return tile
 
 
-def _start(w2, b2, k1, k2, k, gap):
-    """A pair before the first layer, whose rows have the squares k1, k2, the product k and gap = 1 - |cos|."""
-    q1, q2, sigma = w2 * k1 + b2, w2 * k2 + b2, w2 * k + b2
-    weights1, weights2 = ((_share(w2 * k, q, 1), _share(b2, q)) for k, q in ((k1, q1), (k2, q2)))
-    gap = _sum_gap(weights1, weights2, gap, 2.0 * (k < 0))
-    return q1, q2, sigma, *_angle(sigma, _size(q1, q2), k, gap)
+def _start(w2, b2, end1, end2, k, gap):
+    """(Sigma, cos, sin, 1 - cos) before the first layer of pairs whose rows have the product k, gap = 1 - |cos|."""
+    sigma = w2 * k + b2
+    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
+    return sigma, *_angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
 
 
 def _copies(X):

@@ -58,11 +58,11 @@ def fitted(module: Any, q: float, angle: bool, count: int = 400) -> int | None:
     return terms(chebyshev.chebfit(x, values, count - 1))
 
 
-def speed(name: str, sphere: bool) -> float:
+def speed(name: str, sphere: bool, target: Any) -> float:
     X = np.random.default_rng(0).standard_normal((ROWS, WIDTH))
     if sphere:
         X *= np.sqrt(WIDTH) / np.linalg.norm(X, axis=1, keepdims=True)
-    network = mehler.network(name, depth=DEPTH, sigma_w=1.5, sigma_b=0.1)
+    network = mehler.network(name, depth=DEPTH, sigma_w=1.5, sigma_b=0.1, target=target)
     network.ntk(X[:512])
     times = []
     for _ in range(3):
@@ -91,12 +91,14 @@ def main() -> None:
         ]
         lines.append(f"| {name} | " + " | ".join(columns) + " |")
         print(lines[-1], flush=True)
-    lines.append(
-        f"\nNTK Gram matrix, depth {DEPTH}, n = {ROWS:,}, d = {WIDTH}, {workers.count(None)} threads, NumPy, tanh: "
-        f"{speed('tanh', False):.1f} million entries a second with distinct norms, {speed('tanh', True):.1f} on "
-        "the sphere (median of 3)."
-    )
-    print(lines[-1])
+    size = f"depth {DEPTH}, n = {ROWS:,}, d = {WIDTH}, {workers.count(None)} threads"
+    lines.append(f"\nNTK Gram matrix, tanh, {size} (medians of 3):\n")
+    for target in ("NumPy", "Numba"):
+        distinct, sphere = (speed("tanh", each, target.lower()) for each in (False, True))
+        lines.append(
+            f"- {target}: {distinct:.1f} million entries a second with distinct norms, {sphere:.1f} on the sphere"
+        )
+        print(lines[-1])
     if len(sys.argv) > 1:
         head = "<!-- Made by `python tests/benchmarks/tables.py`. -->\n\n"
         Path(sys.argv[1]).write_text(head + "\n".join(lines) + "\n", encoding="utf-8")

@@ -166,8 +166,8 @@ def kernel_diag(q, **params):
     return kernel(q, q, q * (1 - 1e-14), **params)
 """),
     "Theta without its last layer": ("recursion", """
-def recursion(q1, q2, *rest, **params):
-    sigma, theta = _recursion(q1, q2, *rest, **params)
+def recursion(*state, **params):
+    sigma, theta = _recursion(*state, **params)
     return sigma, theta - sigma
 """),
     "a Gram matrix that is not symmetric": ("_gram", """

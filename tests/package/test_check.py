@@ -33,7 +33,7 @@ def test_networks_are_measured(mehler_command: Command) -> None:
     "code",
     [
         "def recursion(*a, **k):\n    s, t = _recursion(*a, **k)\n    return s, t - 1e-9 * s",
-        "def recursion(q1, q2, *a, **k):\n    return _recursion(q1 * (1 + 1e-9), q2, *a, **k)",
+        "def recursion(sigma, *a, **k):\n    return _recursion(sigma * (1 + 1e-9), *a, **k)",
         "def _gram(which, *a, **k):\n    return __gram(which, *a, **k) * (1 + 1e-9 * which)",
     ],
 )

@@ -155,5 +155,7 @@ def test_what_tables_cannot_hold() -> None:
         generate("tanh(a*x)", name="wide")
     with pytest.raises(EmitError, match="almost-everywhere"):
         generate("sign(x)*(1 + tanh(x)**2)", name="jump", jumps="distribution")
-    with pytest.raises(EmitError, match="numba"):
-        generate("tanh", name="tanh", target="numba")
+    with pytest.raises(EmitError, match="use the target numpy"):
+        generate("where(x > 1, tanh(x), 0)", name="stepped", target="numba")
+    with pytest.raises(EmitError, match="no code for cupy"):
+        generate("tanh", name="tanh", target="cupy")

@@ -1,0 +1,1 @@
+"""Numba modules of tables, for activations without a closed form."""
