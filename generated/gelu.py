@@ -41,7 +41,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "365bfc3f9cd21c56"
+SOURCE = "48d6d702a437ad5d"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 TILE = 256  # rows and columns of a Gram matrix that are computed at a time
@@ -531,10 +531,10 @@ def tile_of(one, part, other, parts, within=False):
     """
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
-    k1, k2 = rows[0, DIAGONAL], columns[0, DIAGONAL]
-    k = np.triu(X @ Z.T, 1) if within else X @ Z.T
-    gap = 1 - np.abs(k) / _size(k1, k2)
-    same = _refined(X, Z, k1, k2, k, gap, gap < CLOSE)
+    k, gap, same = np.triu(X @ Z.T, 1) if within else X @ Z.T, None, np.zeros((1, 1), bool)
+    if (np.abs(k) > (1 - CLOSE) * (rows[0, ROOT_DIAGONAL] * columns[0, ROOT_DIAGONAL])).any():
+        gap = _gap(k, rows[0], columns[0])
+        same = _refined(X, Z, rows[0, DIAGONAL], columns[0, DIAGONAL], k, gap, gap < CLOSE)
     start = _start(*scales[0], rows[0], columns[0], k, gap)
     tile = recursion(*start, rows, columns, scales, **params)[int(tangent)]
     if same.any():
@@ -547,10 +547,22 @@ def tile_of(one, part, other, parts, within=False):
 
 
 def _start(w2, b2, end1, end2, k, gap):
-    """(Sigma, cos, sin, 1 - cos) before the first layer of pairs whose rows have the product k, gap = 1 - |cos|."""
+    """(Sigma, cos, sin, 1 - cos) before the first layer of pairs whose rows have the product k, gap = 1 - |cos|.
+
+    The gaps are None where no rows are close, and of the result where none are after the bias.
+    """
     sigma = w2 * k + b2
+    if gap is None:
+        cos = sigma * end1[INVERSE] * end2[INVERSE]
+        if not (cos > 1 - CLOSE).any():
+            return sigma, cos, np.sqrt(np.maximum(1 - cos * cos, 0)), None
+        gap = _gap(k, end1, end2)
     gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
     return sigma, *_angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
+
+
+def _gap(k, end1, end2):
+    return 1 - np.abs(k) / _size(end1[DIAGONAL], end2[DIAGONAL])
 
 
 def _copies(X):

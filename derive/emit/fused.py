@@ -300,8 +300,7 @@ LOST = """
 def _given_up(lost, k, gap, rows, columns, network):
     \"\"\"The kernel of the pairs `lost` of a tile, by the functions of arrays.\"\"\"
     (tangent, scales$parameters), k, rows, columns = network, k[lost], rows[..., lost[0]], columns[..., lost[1]]
-    gap = 1 - np.abs(k) / _size(rows[0, DIAGONAL], columns[0, DIAGONAL]) if gap is None else gap[lost]
-    start = _start(*scales[0], rows[0], columns[0], k, gap)
+    start = _start(*scales[0], rows[0], columns[0], k, gap if gap is None else gap[lost])
     return recursion(*start, rows, columns, scales$keywords)[int(tangent)]
 """
 
