@@ -9,12 +9,13 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from string import Template
+from types import ModuleType
 
 from mehler.derive.dual import ProvedDual
-from mehler.derive.emit import exponential, exponential_scalar, remainder, rescue, scalar
+from mehler.derive.emit import exponential, exponential_scalar, remainder, remainder_scalar, rescue, scalar
 from mehler.derive.emit import numpy as arrays
 from mehler.derive.emit.compiled import helpers
-from mehler.derive.emit.fused import BY_SERIES, CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND
+from mehler.derive.emit.fused import CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND, by_series
 from mehler.derive.emit.module import (
     LEAST,
     NORMAL,
@@ -30,11 +31,13 @@ from mehler.derive.emit.module import (
 )
 from mehler.derive.emit.normal import SPECIAL
 from mehler.derive.emit.program import Program
-from mehler.derive.errors import EmitError
 
 HEADER = ("NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS", "SOURCE")
 PUBLIC = ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk")
 MATH = ("asinh", "copysign", "cos", "cosh", "erfc", "fabs", "log", "sin", "sinh", "sqrt", "tan", "tanh")
+
+# Rules for Mehler's series in scalars, and those of the arrays that they leave pairs to.
+ARRAYS = {remainder_scalar: remainder, exponential_scalar: exponential}
 
 COMPILED = """
 The recursion of a network runs in one loop nest, which Numba compiles at the first call and keeps in its cache.
@@ -44,13 +47,9 @@ The recursion of a network runs in one loop nest, which Numba compiles at the fi
 def emit_numba(proved: ProvedDual, name: str) -> str:
     """The source of a Numba module for a proved dual. Raises EmitError."""
     check(proved, name)
-    if remainder.applies(proved):
-        raise EmitError(
-            f"the kernels of {proved.activation.text!r} are by Mehler's series, for which there is no Numba code "
-            "yet; use the target numpy"
-        )
     code = lowered(proved)
-    return numba_source(proved, code, numpy_source(proved, name, exponential if by_series(proved, code) else code))
+    rule = series_of(proved, code)
+    return numba_source(proved, code, numpy_source(proved, name, ARRAYS[rule] if rule else code))
 
 
 def numba_source(proved: ProvedDual, code: Lowered, plain: str) -> str:
@@ -132,14 +131,13 @@ def _imports(reached: Iterable[str]) -> str:
 def _fused(proved: ProvedDual, code: Lowered) -> str:
     filled = places(proved, code)
     text = Template(FUSED).substitute(filled | closeness(code, filled))
-    if not by_series(proved, code):
+    rule = series_of(proved, code)
+    if rule is None:
         return text
-    constants = "".join(f"{line}\n" for line in arrays.constants(code.pair))  # the arrays have other formulas
-    return (
-        constants
-        + text
-        + exponential_scalar.text(proved, *(filled[k] for k in ("signature", "keywords", "parameters")))
-    )
+    programs = code.pair, *rule.programs(proved)  # the arrays have other formulas
+    constants = "".join(f"{line}\n" for line in arrays.constants(*programs))
+    series: str = rule.text(proved, *(filled[k] for k in ("signature", "keywords", "parameters")))
+    return constants + text + series
 
 
 def places(proved: ProvedDual, code: Lowered) -> dict[str, str]:
@@ -154,16 +152,15 @@ def places(proved: ProvedDual, code: Lowered) -> dict[str, str]:
         "loss": str(rescue.LOSS),
         "loss_small": str(rescue.LOSS_SMALL),
     }
-    series = by_series(proved, code)
-    if series:
-        common["moments"] = exponential_scalar.moments()
+    rule = series_of(proved, code)
+    alone = rule is remainder_scalar
     filled = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | {"columns": "15"}
-    filled |= (GIVEN_UP if code.summed else SOUND) | (BY_SERIES if series else {})
+    filled |= by_series(rule.columns(proved), alone) if rule else GIVEN_UP if code.summed else SOUND
     filled |= {key: Template(text).substitute(common) for key, text in filled.items() if key != "row_limits"}
     return filled | common | {
-        "pair": (exponential_scalar.pair(names) if series else "") + _pair(code),
-        "falls": exponential_scalar.falls(names)
-        if series
+        "pair": (rule.pair(proved, names) if rule else "") + ("" if alone else _pair(code)),
+        "falls": rule.falls(proved, names)
+        if rule
         else Template(PRICE).substitute(arguments=filled["bounds"] + names)
         if code.falls is None
         else indented(lines_of(code.falls, ("fall", "fall_dot")), "return fall, fall_dot"),
@@ -171,9 +168,10 @@ def places(proved: ProvedDual, code: Lowered) -> dict[str, str]:
     }  # fmt: skip
 
 
-def by_series(proved: ProvedDual, code: Lowered) -> bool:
-    """Whether Mehler's series serves beside the closed form."""
-    return code.summed and exponential_scalar.applies(proved)
+def series_of(proved: ProvedDual, code: Lowered) -> ModuleType | None:
+    """The rule for Mehler's series in scalars that takes the place of the closed form, or stands beside it."""
+    rules = (rule for rule in ARRAYS if code.summed and rule.applies(proved))
+    return next(rules, None)
 
 
 def closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:

@@ -272,30 +272,41 @@ def applies(proved: ProvedDual) -> bool:
 
 def programs(proved: ProvedDual) -> tuple[Program, ...]:
     """The jumps of φ, φ′, … at its knots, one derivative after the other."""
-    phi = proved.activation
-    pieces, knots = phi.pieces.pieces, phi.pieces.knots
-    rows = [
-        sp.simplify(sp.diff(right - left, x, k).subs(x, t))
-        for k in range(_degree(proved) + 1)
-        for t, left, right in zip(knots, pieces, pieces[1:], strict=False)
+    rows = [jump for row in jumps_of(proved) for jump in row]
+    return (lower(share(proved.activation.parameters, rows, [])),)
+
+
+def jumps_of(proved: ProvedDual) -> list[list[sp.Expr]]:
+    """The jumps of φ, φ′, … at its knots: a row for each derivative."""
+    pieces, knots = proved.activation.pieces.pieces, proved.activation.pieces.knots
+    return [
+        [
+            sp.simplify(sp.diff(right - left, x, k).subs(x, t))
+            for t, left, right in zip(knots, pieces, pieces[1:], strict=False)
+        ]
+        for k in range(degree(proved) + 1)
     ]
-    return (lower(share(phi.parameters, rows, [])),)
+
+
+def level(proved: ProvedDual) -> bool:
+    """Whether the jumps of the highest derivative add up to 0."""
+    pieces = proved.activation.pieces.pieces
+    return bool(sp.simplify(sp.diff(pieces[-1] - pieces[0], x, degree(proved))) == 0)
 
 
 def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
     """The functions of TEXT for the activation of a proved dual."""
     phi = proved.activation
-    degree, count = _degree(proved), len(phi.pieces.knots)
-    outer = phi.pieces.pieces[-1] - phi.pieces.pieces[0]
+    d, count = degree(proved), len(phi.pieces.knots)
     (program,) = programs(proved)
     values = [target.expression(node) for node in program.outputs]
-    rows = [", ".join(values[count * k : count * (k + 1)]) for k in range(degree + 1)]
+    rows = [", ".join(values[count * k : count * (k + 1)]) for k in range(d + 1)]
     arguments = ", ".join(s.name for s in phi.parameters)
     text = Template(TEXT).substitute(
-        degree=degree,
+        degree=d,
         wide=WIDE,
         continuous=proved.dual.impulses == 0,
-        level=sp.simplify(sp.diff(outer, x, degree)) == 0,
+        level=level(proved),
         jumps="], [".join(rows),
         body="".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body),
         signature=signature,
@@ -322,5 +333,6 @@ def close(proved: ProvedDual, keywords: str) -> str:
     return knot_falls.body(keywords)
 
 
-def _degree(proved: ProvedDual) -> int:
+def degree(proved: ProvedDual) -> int:
+    """The degree of the polynomials of φ."""
     return max(sp.Poly(piece, x).degree() if piece != 0 else 0 for piece in proved.activation.pieces.pieces)
