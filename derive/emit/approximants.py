@@ -27,7 +27,7 @@ SAMPLES = 1500
 WIDTH = 104
 
 # Enough for 2⁻⁵⁶: rounding at evaluation then decides.
-DEGREES = {"atan": 10, "atanh": 7, "exp": 10, "erfcx": 26, "erf": 10}
+DEGREES = {"atan": 10, "atanh": 6, "exp": 10, "erfcx": 26, "erf": 10}
 
 Function = Callable[[Any], Any]
 

@@ -44,7 +44,7 @@ def emit_cupy(proved: ProvedDual, name: str) -> str:
     if remainder.applies(proved):
         raise EmitError(
             f"the kernels of {proved.activation.text!r} are by Mehler's series, for which there is no CUDA code "
-            "yet; use the target numpy"
+            "yet; use the target numba"
         )
     code = lowered(proved)
     if code.summed:

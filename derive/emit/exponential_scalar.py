@@ -18,8 +18,9 @@ import sympy as sp
 
 from mehler.derive.dual import ProvedDual
 from mehler.derive.emit import exponential, scalar
+from mehler.derive.emit.fused import moments
 from mehler.derive.emit.normal import rule
-from mehler.derive.emit.program import lower
+from mehler.derive.emit.program import Program, lower
 from mehler.derive.stabilise.code import share
 from mehler.derive.symbols import x
 
@@ -30,11 +31,9 @@ SPLIT = 2.0
 FEW, MANY, FALL = 1.8, 5.0, 5.0
 
 # E[φ], E[φ'] and E[e^{−b|z|}; one side], which belong to rows.
-MOMENTS = ("mean", "tilt", "fade")
+COLUMNS = ("mean", "tilt", "fade")
 
 TEXT = '''
-# Further columns of the table of rows.
-MEAN, MEAN_SLOPE, FADE = range(15, 18)
 ROOT_HALF_PI = 1.2533141373155003
 MEAN_HALF = 0.3989422804014327  # E[z; z > 0]
 
@@ -174,20 +173,20 @@ def text(proved: ProvedDual, signature: str, keywords: str, names: str) -> str:
     )
 
 
-def pair(names: str) -> str:
+def columns(proved: ProvedDual) -> tuple[str, ...]:
+    """The names of what row_moments returns."""
+    return COLUMNS
+
+
+def pair(proved: ProvedDual, names: str) -> str:
     """What s_pair begins with."""
-    arguments = names.removeprefix(", ")
-    return PAIR.format(rate=f"s_shape({arguments})[6]", many=MANY, moments=moments(), parameters=names)
+    arguments, given = names.removeprefix(", "), moments(COLUMNS)
+    return PAIR.format(rate=f"s_shape({arguments})[6]", many=MANY, moments=given, parameters=names)
 
 
-def falls(names: str) -> str:
+def falls(proved: ProvedDual, names: str) -> str:
     """The body of s_falls."""
     return FALLS.format(arguments=names.removeprefix(", "), parameters=names, fall=FALL)
-
-
-def moments() -> str:
-    """The arguments of s_pair that are the moments of both rows."""
-    return ",\n    " + ", ".join(f"{name}{i}" for i in (1, 2) for name in MOMENTS)
 
 
 def _nodes(name: str, order: int) -> str:
@@ -196,8 +195,8 @@ def _nodes(name: str, order: int) -> str:
     return source.rstrip() + f"\n{name} = np.array((*{name}_RULE, 1 - {name}_RULE[0]))\n\n"
 
 
-def _shape(proved: ProvedDual) -> str:
-    """The body of s_shape: on x = side·|x|, with every slope taken outwards from 0."""
+def programs(proved: ProvedDual) -> tuple[Program, ...]:
+    """What s_shape returns: on x = side·|x|, with every slope taken outwards from 0."""
     phi = proved.activation
     parts = exponential.parts(proved)
     assert parts is not None
@@ -206,6 +205,11 @@ def _shape(proved: ProvedDual) -> str:
     power = sp.expand(here - exponential.tail(here))
     bend = sp.simplify(exponential.tail(here).subs(x, 0))
     values = [power.subs(x, 0), side * sp.diff(power, x), bend, -side * sp.diff(there, x), whole, jump, rate]
-    program = lower(share(phi.parameters, [sp.simplify(v) for v in values], []))
+    return (lower(share(phi.parameters, [sp.simplify(v) for v in values], [])),)
+
+
+def _shape(proved: ProvedDual) -> str:
+    """The body of s_shape."""
+    (program,) = programs(proved)
     lines = [f"    {name} = {text}" for name, text in scalar.assignments(program)]
     return "\n".join([*lines, "    return " + ", ".join(f"1.0 * ({v})" for v in scalar.results(program))])

@@ -6,6 +6,8 @@ for all of their pairs. The state and its gaps are those of network.py; where no
 subtracted. Where the closed forms of a pair lose digits it is NaN, and left to the functions of arrays.
 """
 
+from collections.abc import Sequence
+
 FUSED = '''
 TILE = 512  # rows and columns of a tile
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
@@ -313,35 +315,47 @@ SOUND = {
                 k[i, j + n] = s_kernel(one, root_one, others[n], root_others[n], direct, gap)""",
 }
 
-# Where Mehler's series takes the place of the closed form for all but large variances: what it needs of rows.
-BY_SERIES = {
-    "bounds": GIVEN_UP["bounds"] + "$moments",  # on a line of its own
-    "array_bounds": GIVEN_UP["array_bounds"] + ", moments1, moments2",
-    "pair_rows": GIVEN_UP["pair_rows"]
-    + """\
-                mean1, means = rows[layer - 1, MEAN, at], columns[layer - 1, MEAN, start:stop]
-                tilt1, tilts = rows[layer - 1, MEAN_SLOPE, at], columns[layer - 1, MEAN_SLOPE, start:stop]
-                fade1, fades = rows[layer - 1, FADE, at], columns[layer - 1, FADE, start:stop]
-""",
-    "pair_bounds": GIVEN_UP["pair_bounds"]
-    + """\
-                        mean2, tilt2, fade2 = means[n], tilts[n], fades[n]
-""",
-    "flat_bounds": GIVEN_UP["flat_bounds"]
-    + """\
-        mean1, tilt1, fade1 = moments1[0, n], moments1[1, n], moments1[2, n]
-        mean2, tilt2, fade2 = moments2[0, n], moments2[1, n], moments2[2, n]
-""",
-    "flat_limits": """\
-    limits = [np.sqrt(one) * np.sqrt(two) for one, two in zip(*(diagonal(q$keywords) for q in state[:2]))]
-    limits += [np.full(shape, $loss).ravel(), *(row_moments(q$keywords) for q in state[:2])]
-""",
-    "limit": "$loss",
-    "columns": "18",
-    "row_moments": """\
-        known[MEAN:] = row_moments(q$keywords)
-""",
-}
+# Places for the bounds of a closed form's terms, without which Mehler's series serves alone.
+BOUNDS = ("bounds", "array_bounds", "pair_rows", "pair_bounds", "flat_bounds", "flat_limits")
+
+
+def by_series(names: Sequence[str], alone: bool) -> dict[str, str]:
+    """GIVEN_UP where Mehler's series takes the place of the closed form, for all but large variances.
+
+    `names`: what the series needs of rows, further columns of their table.
+    """
+    given = GIVEN_UP | (dict.fromkeys(BOUNDS, "") if alone else {})
+    rows = "".join(
+        f"                {name}1, {name}s = rows[layer - 1, LIMIT + {n}, at], "
+        f"columns[layer - 1, LIMIT + {n}, start:stop]\n"
+        for n, name in enumerate(names, 1)
+    )
+    limits = given["flat_limits"].split("    limits.append(")[0] or "    limits = []\n"
+    full = "" if alone else "np.full(shape, $loss).ravel(), "
+    return given | {
+        "bounds": given["bounds"] + moments(names),
+        "array_bounds": given["array_bounds"] + ", moments1, moments2",
+        "pair_rows": given["pair_rows"] + rows,
+        "pair_bounds": given["pair_bounds"] + _each(names, " " * 24, "{name}2", "{name}s[n]"),
+        "flat_bounds": given["flat_bounds"]
+        + "".join(_each(names, " " * 8, f"{{name}}{i}", f"moments{i}[{{n}}, n]") for i in (1, 2)),
+        "flat_limits": f"{limits}    limits += [{full}*(row_moments(q$keywords) for q in state[:2])]\n",
+        "limit": "0.0" if alone else "$loss",
+        "columns": str(15 + len(names)),
+        "row_moments": "        known[LIMIT + 1 :] = row_moments(q$keywords)\n",
+    }
+
+
+def moments(names: Sequence[str]) -> str:
+    """The arguments of s_pair that are columns of both rows, on a line of their own."""
+    return ",\n    " + ", ".join(f"{name}{i}" for i in (1, 2) for name in names)
+
+
+def _each(names: Sequence[str], indent: str, left: str, right: str) -> str:
+    """An assignment to each."""
+    lefts, rights = (", ".join(x.format(name=name, n=n) for n, name in enumerate(names)) for x in (left, right))
+    return f"{indent}{lefts} = {rights}\n"
+
 
 # Price's integral, where the falls have no closed form.
 PRICE = """\

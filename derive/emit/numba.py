@@ -9,12 +9,13 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from string import Template
+from types import ModuleType
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import exponential, exponential_scalar, remainder, rescue, scalar
+from mehler.derive.emit import exponential, exponential_scalar, remainder, remainder_scalar, rescue, scalar
 from mehler.derive.emit import numpy as arrays
 from mehler.derive.emit.compiled import helpers
-from mehler.derive.emit.fused import BY_SERIES, CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND
+from mehler.derive.emit.fused import CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND, by_series
 from mehler.derive.emit.module import (
     LEAST,
     NORMAL,
@@ -40,6 +41,9 @@ PUBLIC = ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk
 STANDARD = ("base64", "warnings", "zlib")
 MATH = ("asinh", "copysign", "cos", "cosh", "erfc", "fabs", "log", "sin", "sinh", "sqrt", "tan", "tanh")
 
+# Rules for Mehler's series in scalars, and those of the arrays that they leave pairs to.
+ARRAYS = {remainder_scalar: remainder, exponential_scalar: exponential}
+
 COMPILED = """
 The recursion of a network runs in one loop nest, which Numba compiles at the first call and keeps in its cache.
 """
@@ -53,22 +57,17 @@ A layer of a matrix of pairs is one call, which Numba compiles at the first and 
 def emit_numba(proved: ProvedDual, name: str) -> str:
     """The source of a Numba module for a proved dual. Raises EmitError."""
     check(proved, name)
-    if remainder.applies(proved):
-        raise EmitError(
-            f"the kernels of {proved.activation.text!r} are by Mehler's series, for which there is no Numba code "
-            "yet; use the target numpy"
-        )
     code = lowered(proved)
-    series = code.summed and exponential_scalar.applies(proved)
-    return numba_source(proved, code, numpy_source(proved, name, exponential if series else code), series)
+    rule = series_of(proved, code)
+    return numba_source(proved, code, numpy_source(proved, name, ARRAYS[rule] if rule else code), rule)
 
 
-def numba_source(proved: ProvedDual, code: Lowered, plain: str, series: bool = False) -> str:
+def numba_source(proved: ProvedDual, code: Lowered, plain: str, rule: ModuleType | None = None) -> str:
     """The source of a Numba module, `plain` being that of the NumPy module before it has its hash.
 
-    `series`: Mehler's series (exponential_scalar.py) serves beside the closed form.
+    `rule`: that of `series_of`.
     """
-    return _assembled(_fused(proved, code, series), plain, COMPILED, parameters(proved))
+    return _assembled(_fused(proved, code, rule), plain, COMPILED, parameters(proved))
 
 
 def emit_numba_tables(dual: ProvedDual | NumericDual, name: str, tables: Tables | None) -> str:
@@ -159,20 +158,18 @@ def _imports(reached: Iterable[str]) -> str:
     return "".join(lines) + "\n"
 
 
-def _fused(proved: ProvedDual, code: Lowered, series: bool) -> str:
-    filled = places(proved, code, series)
+def _fused(proved: ProvedDual, code: Lowered, rule: ModuleType | None) -> str:
+    filled = places(proved, code, rule)
     text = Template(FUSED).substitute(filled | closeness(code, filled))
-    if not series:
+    if rule is None:
         return text
-    constants = "".join(f"{line}\n" for line in arrays.constants(code.pair))  # the arrays have other formulas
-    return (
-        constants
-        + text
-        + exponential_scalar.text(proved, *(filled[k] for k in ("signature", "keywords", "parameters")))
-    )
+    programs = code.pair, *rule.programs(proved)  # the arrays have other formulas
+    constants = "".join(f"{line}\n" for line in arrays.constants(*programs))
+    series: str = rule.text(proved, *(filled[k] for k in ("signature", "keywords", "parameters")))
+    return constants + text + series
 
 
-def places(proved: ProvedDual, code: Lowered, series: bool = False) -> dict[str, str]:
+def places(proved: ProvedDual, code: Lowered, rule: ModuleType | None = None) -> dict[str, str]:
     """What stands for each $place of a template of fused pairs, but those of `closeness`."""
     defaults = parameters(proved)
     names = "".join(f", {p}" for p in defaults)
@@ -184,20 +181,25 @@ def places(proved: ProvedDual, code: Lowered, series: bool = False) -> dict[str,
         "loss": str(rescue.LOSS),
         "loss_small": str(rescue.LOSS_SMALL),
     }
-    if series:
-        common["moments"] = exponential_scalar.moments()
+    alone = rule is remainder_scalar
     filled = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | {"columns": "15"}
-    filled |= (GIVEN_UP if code.summed else SOUND) | (BY_SERIES if series else {})
+    filled |= by_series(rule.columns(proved), alone) if rule else GIVEN_UP if code.summed else SOUND
     filled |= {key: Template(text).substitute(common) for key, text in filled.items() if key != "row_limits"}
     return filled | common | {
-        "pair": (exponential_scalar.pair(names) if series else "") + _pair(code),
-        "falls": exponential_scalar.falls(names)
-        if series
+        "pair": (rule.pair(proved, names) if rule else "") + ("" if alone else _pair(code)),
+        "falls": rule.falls(proved, names)
+        if rule
         else Template(PRICE).substitute(arguments=filled["bounds"] + names)
         if code.falls is None
         else indented(lines_of(code.falls, ("fall", "fall_dot")), "return fall, fall_dot"),
         "lost": Template(LOST).substitute(common) if code.summed else "",
     }  # fmt: skip
+
+
+def series_of(proved: ProvedDual, code: Lowered) -> ModuleType | None:
+    """The rule for Mehler's series in scalars that takes the place of the closed form, or stands beside it."""
+    rules = (rule for rule in ARRAYS if code.summed and rule.applies(proved))
+    return next(rules, None)
 
 
 def closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:

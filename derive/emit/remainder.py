@@ -24,6 +24,7 @@ from string import Template
 import sympy as sp
 
 from mehler.derive.dual import ProvedDual
+from mehler.derive.emit import knot_falls
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.normal import rule
 from mehler.derive.emit.program import Program, lower
@@ -51,23 +52,23 @@ def jumps($plain):
 $body    return np.array([[$jumps]], np.float64)
 
 
-def expansion(q1, q2, rho, sin_theta$signature):
-    """(K, K') as Mehler's series up to the degree of phi, and the remainder."""
+def expansion(q1, q2, rho, sin_theta$signature, turns=0):
+    """(K, K') as Mehler's series up to the degree of phi, and the remainder; derived `turns` times by cos."""
     first, second = (in_parts(hermite, np.ravel(q)$keywords) for q in (q1, q2))
     first, second = (f.reshape(*f.shape[:2], *np.shape(q)) for f, q in ((first, q1), (second, q2)))
     first[DEGREE, 1] = 0.0  # phi' is of a degree less
     series = 0.0
-    for j in range(DEGREE, -1, -1):
-        series = (series * rho + first[j] * second[j]) / max(j, 1)
+    for j in range(DEGREE, turns - 1, -1):
+        series = (series * rho + first[j] * second[j]) / max(j - turns, 1)
     shape = np.broadcast_shapes(series.shape[1:], np.shape(sin_theta))
     arrays = [np.broadcast_to(array, shape).ravel() for array in (q1, q2, rho, sin_theta)]
     rest = np.zeros((2, arrays[0].size))
-    wide = LEVEL & (np.maximum(arrays[0], arrays[1]) > $wide * np.max(knots($arguments) ** 2))
+    wide = is_wide(*arrays[:2]$keywords)
     bent = arrays[3] > 0
     for group, function in ((~wide, remainder), (wide & bent, wide_remainder)):
         where = np.flatnonzero(group)
         if len(where):
-            rest[:, where] = in_parts(function, *(array[where] for array in arrays)$keywords)
+            rest[:, where] = in_parts(function, *(array[where] for array in arrays)$keywords, turns=turns)
     values = series + rest.reshape(2, *shape)
     straight = np.flatnonzero(wide & ~bent)
     if len(straight):
@@ -76,10 +77,16 @@ def expansion(q1, q2, rho, sin_theta$signature):
     return values
 
 
-def in_parts(function, *arrays$signature):
+def is_wide(q1, q2$signature):
+    """Whether a variance is so large beside all knots that impulses cancel."""
+    return LEVEL & (np.maximum(q1, q2) > $wide * np.max(knots($arguments) ** 2))
+
+
+def in_parts(function, *arrays$signature, **more):
     """A function of flat arrays, in parts that fit a cache."""
     starts = range(0, max(len(arrays[0]), 1), CHUNK)
-    return np.concatenate([function(*(array[i : i + CHUNK] for array in arrays)$keywords) for i in starts], -1)
+    parts = [function(*(array[i : i + CHUNK] for array in arrays)$keywords, **more) for i in starts]
+    return np.concatenate(parts, -1)
 
 
 def hermite(q$signature):
@@ -106,19 +113,48 @@ def collinear(q1, q2, rho$signature):
     return np.array([np.sum(weights * one * two, -1) for one, two in values])
 
 
-def wide_remainder(q1, q2, rho, sin_theta$signature):
+def wide_remainder(q1, q2, rho, sin_theta$signature, turns=0):
     """remainder, where a variance is large beside all knots."""
-    return remainder(q1, q2, rho, sin_theta$keywords, wide=True)
+    return remainder(q1, q2, rho, sin_theta$keywords, wide=True, turns=turns)
 
 
-def remainder(q1, q2, rho, sin_theta$signature, wide=False):
+def remainder(q1, q2, rho, sin_theta$signature, wide=False, turns=0):
     """What the series leaves of K and K': integrals over the correlation of E[F1^(n) F2^(n)], n = DEGREE + 1."""
     sin_theta = np.maximum(sin_theta, 1e-18)
+    sign = np.where(rho < 0, -1.0, 1.0)
+    state = knot_pairs(q1, q2, sign$keywords)
+    end, beyond = np.arcsinh(np.abs(rho) / sin_theta), sin_theta * sin_theta / (1 + np.abs(rho))
+    total = np.zeros((2, len(end)))
+    for start, stop in zip(STEPS, STEPS[1:]):
+        live = np.flatnonzero(end > start)
+        if not len(live):
+            break
+        length, left, here = np.minimum(end[live], stop) - start, beyond[live], at_pairs(state, live)
+        part = np.zeros((2, len(live)))
+        for node, weight in zip(*PANEL):
+            decay = np.exp(-2 * start) * np.exp(-2 * length * node)
+            root, lag = np.sqrt(decay), 2 * decay / (1 + decay) - left
+            part += weight * root / (1 + decay) * lagged(lag, decay, wide, DEGREE - turns, here)
+        total[:, live] += 2 * ONE_OVER_TWO_PI * length * sign[live] ** (1 + turns) * part
+    return total
+
+
+def lagged(lag, decay, wide, power, state):
+    """2 pi sin E[F1^(n) F2^(n)] lag**power/power! of K, and with a power less of K', at decay = tan(angle/2)**2."""
+    dot, last = impulses(1, decay, wide, *state), 1.0
+    for j in range(1, power):
+        last = last * lag / j
+    k = state[3] * state[4] * dot if CONTINUOUS else impulses(0, decay, wide, *state)
+    return np.array([last * (lag / power) * k if power else k, last * dot])
+
+
+def knot_pairs(q1, q2, sign$signature):
+    """What `impulses` knows of pairs of knots, one mirrored where sign = -1: arrays over pairs of rows."""
     places, steps = knots($arguments), jumps($arguments)
     # Beyond a thousand standard deviations a knot is not felt.
     least = 1e-6 * np.min(places[places != 0] ** 2, initial=1.0)
     p1, p2 = np.maximum(q1, least), np.maximum(q2, least)
-    root1, root2, sign = np.sqrt(p1), np.sqrt(p2), np.where(rho < 0, -1.0, 1.0)
+    root1, root2 = np.sqrt(p1), np.sqrt(p2)
     mean, apart = (1 / root1 + 1 / root2) / 2, (p2 - p1) / (root1 + root2) / root1 / root2 / 2
     x, y = places[:, None] / root1, sign * places[:, None] / root2
     tails = [np.array([quarter(t, p) for t in places]) for p in (p1, p2)]
@@ -130,31 +166,14 @@ def remainder(q1, q2, rho, sin_theta$signature, wide=False):
     sides = [i for i, t in enumerate(places) if abs(t) not in np.abs(places[:i])]
     weights = np.array([np.sum(steps[DEGREE][np.abs(places) == abs(places[i])]) for i in sides])
     sides, weights = np.array(sides)[weights != 0], weights[weights != 0]
-    scale1, scale2 = np.sqrt(q1), sign * np.sqrt(q2)
-    end, beyond = np.arcsinh(np.abs(rho) / sin_theta), sin_theta * sin_theta / (1 + np.abs(rho))
-    total = np.zeros((2, len(end)))
-    for start, stop in zip(STEPS, STEPS[1:]):
-        live = np.flatnonzero(end > start)
-        if not len(live):
-            break
-        length, left = np.minimum(end[live], stop) - start, beyond[live]
-        here = [(factors, *(array[live] for array in arrays)) for factors, *arrays in pairs]
-        state = wide, weights, x[sides][:, live], y[sides][:, live], scale1[live], scale2[live], here
-        norm = state[4] * state[5]
-        part, part_dot = np.zeros_like(length), np.zeros_like(length)
-        for node, weight in zip(*PANEL):
-            decay = np.exp(-2 * start) * np.exp(-2 * length * node)
-            root, lag = np.sqrt(decay), 2 * decay / (1 + decay) - left
-            measure = weight * root / (1 + decay)
-            if DEGREE > 1:
-                measure = measure * lag ** (DEGREE - 1)
-            dot = measure * impulses(1, decay, *state)
-            k = norm * dot if CONTINUOUS else measure * impulses(0, decay, *state)
-            part_dot += dot
-            part += lag * k if DEGREE else k
-        share = 2 * ONE_OVER_TWO_PI * length * sign[live]
-        total[:, live] += share * part / $factorial, share * part_dot / $factorial_dot
-    return total
+    return weights, x[sides], y[sides], np.sqrt(q1), sign * np.sqrt(q2), pairs
+
+
+def at_pairs(state, at):
+    """knot_pairs of some pairs of rows."""
+    weights, x, y, scale1, scale2, pairs = state
+    pairs = [(factors, *(array[at] for array in arrays)) for factors, *arrays in pairs]
+    return weights, x[:, at], y[:, at], scale1[at], scale2[at], pairs
 
 
 def combined(places, steps):
@@ -253,38 +272,49 @@ def applies(proved: ProvedDual) -> bool:
 
 def programs(proved: ProvedDual) -> tuple[Program, ...]:
     """The jumps of φ, φ′, … at its knots, one derivative after the other."""
-    phi = proved.activation
-    pieces, knots = phi.pieces.pieces, phi.pieces.knots
-    rows = [
-        sp.simplify(sp.diff(right - left, x, k).subs(x, t))
-        for k in range(_degree(proved) + 1)
-        for t, left, right in zip(knots, pieces, pieces[1:], strict=False)
+    rows = [jump for row in jumps_of(proved) for jump in row]
+    return (lower(share(proved.activation.parameters, rows, [])),)
+
+
+def jumps_of(proved: ProvedDual) -> list[list[sp.Expr]]:
+    """The jumps of φ, φ′, … at its knots: a row for each derivative."""
+    pieces, knots = proved.activation.pieces.pieces, proved.activation.pieces.knots
+    return [
+        [
+            sp.simplify(sp.diff(right - left, x, k).subs(x, t))
+            for t, left, right in zip(knots, pieces, pieces[1:], strict=False)
+        ]
+        for k in range(degree(proved) + 1)
     ]
-    return (lower(share(phi.parameters, rows, [])),)
+
+
+def level(proved: ProvedDual) -> bool:
+    """Whether the jumps of the highest derivative add up to 0."""
+    pieces = proved.activation.pieces.pieces
+    return bool(sp.simplify(sp.diff(pieces[-1] - pieces[0], x, degree(proved))) == 0)
 
 
 def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
     """The functions of TEXT for the activation of a proved dual."""
     phi = proved.activation
-    degree, count = _degree(proved), len(phi.pieces.knots)
-    outer = phi.pieces.pieces[-1] - phi.pieces.pieces[0]
+    d, count = degree(proved), len(phi.pieces.knots)
     (program,) = programs(proved)
     values = [target.expression(node) for node in program.outputs]
-    rows = [", ".join(values[count * k : count * (k + 1)]) for k in range(degree + 1)]
-    return RULE + Template(TEXT).substitute(
-        degree=degree,
+    rows = [", ".join(values[count * k : count * (k + 1)]) for k in range(d + 1)]
+    arguments = ", ".join(s.name for s in phi.parameters)
+    text = Template(TEXT).substitute(
+        degree=d,
         wide=WIDE,
         continuous=proved.dual.impulses == 0,
-        level=sp.simplify(sp.diff(outer, x, degree)) == 0,
-        factorial=float(sp.factorial(degree)),
-        factorial_dot=float(sp.factorial(max(degree - 1, 0))),
+        level=level(proved),
         jumps="], [".join(rows),
         body="".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body),
         signature=signature,
         keywords=keywords,
-        arguments=", ".join(s.name for s in phi.parameters),
+        arguments=arguments,
         plain=signature.removeprefix(", "),
     )
+    return RULE + text + knot_falls.functions(signature, keywords, arguments)
 
 
 def bodies(keywords: str) -> dict[str, str]:
@@ -299,9 +329,10 @@ def bodies(keywords: str) -> dict[str, str]:
 
 
 def close(proved: ProvedDual, keywords: str) -> str:
-    """No body of falls: Price's integral serves."""
-    return ""
+    """The body of falls."""
+    return knot_falls.body(keywords)
 
 
-def _degree(proved: ProvedDual) -> int:
+def degree(proved: ProvedDual) -> int:
+    """The degree of the polynomials of φ."""
     return max(sp.Poly(piece, x).degree() if piece != 0 else 0 for piece in proved.activation.pieces.pieces)

@@ -24,8 +24,9 @@ def test_one_coefficient_changed_is_caught(name: str) -> None:
     function, low, high, whole = approximants._problem(ctx, name)
     good = approximant(name).coefficients
     for n in range(4):
-        bad = tuple(a * (1 + 1e-13) if k == n else a for k, a in enumerate(good))
-        # A term counts where its power is largest, at an end.
+        # A term counts where its power is largest, at an end: there by half an ulp, or by more.
+        change = max(1e-13, HALF_ULP / max(abs(low), abs(high)) ** (n + 1))
+        bad = tuple(a * (1 + change) if k == n else a for k, a in enumerate(good))
         assert approximants._error(ctx, bad, function, low, high, whole) > HALF_ULP / 20
 
 
