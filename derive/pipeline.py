@@ -141,7 +141,7 @@ def tabulated(result: ProvedDual | NumericDual, progress: Progress = silent) -> 
         scope: dict[str, Any] = {}
         exec(emit_tables(result, "tables", tables), scope)
         found = certify(result, scope["pair"], extent)
-        error = max(found.kernel, found.kernel_dot)
+        error = max(found.kernel, found.kernel_dot, found.confirmed)
         if error < ALLOWED:
             tables = replace(tables, certificate=found)
             cache.store(key, tables)

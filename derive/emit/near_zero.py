@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from scipy.special import ndtr
 
 from mehler.derive.emit import numpy as target
-from mehler.derive.emit.program import Program
+from mehler.derive.emit.program import Apply, Program
 from mehler.derive.errors import DeriveError
 from mehler.derive.evaluate import compile_function, context
 from mehler.derive.symbols import x
@@ -35,37 +36,40 @@ def polynomials(program: Program, exprs: tuple[sp.Expr, ...], side: int) -> list
 
     `side` is the sign of x there, or 0 for both.
     """
-    scope: dict[str, Any] = {"np": np}
-    body = "".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body)
-    outputs = ", ".join(target.expression(node) for node in program.outputs)
-    if "ndtr(" in body + outputs:
-        return [None] * len(exprs)
-    constants = "\n".join(target.constants(program))
-    exec(f"{constants}\ndef piece(x):\n{body}    return [{outputs}]", scope)
     points = [s * p for p in PROBES for s in ((1, -1) if side == 0 else (side,))]
-    found: list[list[float] | None] = []
-    for n, expr in enumerate(exprs):
-        if expr.free_symbols != {x}:
-            found.append(None)
-            continue
-        with np.errstate(all="ignore"):
-            computed = [float(np.asarray(scope["piece"](np.array([p]))[n]).ravel()[0]) for p in points]
-        found.append(_series(expr, points) if _loses(expr, points, computed) else None)
-    return found
+    if any(isinstance(node, Apply) and node.operation == "Phi" for node in program.nodes()):
+        return [None] * len(exprs)
+    return [_series(expr, points) if _loses(program, n, expr, points) else None for n, expr in enumerate(exprs)]
 
 
-def _values(expr: sp.Expr, points: list[float], ctx: Any) -> list[Any]:
-    function = compile_function(expr, ctx)
-    return [function({x: ctx.mpf(p)}) for p in points]
+def computed(program: Program, n: int, points: list[float]) -> list[float]:
+    """Output `n` of a program of x alone, by its code for NumPy."""
+    body = "".join(f"    {a.name} = {target.expression(a.value)}\n" for a in program.body)
+    text = f"def piece(x):\n{body}    return {target.expression(program.outputs[n])}"
+    scope: dict[str, Any] = {"np": np, "ndtr": ndtr}
+    exec("\n".join([*target.constants(program), text]), scope)
+    with np.errstate(all="ignore"):
+        return [float(np.asarray(scope["piece"](np.array([p]))).ravel()[0]) for p in points]
 
 
-def _loses(expr: sp.Expr, points: list[float], computed: list[float]) -> bool:
+def exact(expr: sp.Expr, points: list[float], digits: int = 60) -> list[Any] | None:
+    """The values of an expression; None where it has none, or depends on parameters."""
+    ctx = context(digits)
     try:
-        exact = _values(expr, points, context(60))
-    except (DeriveError, ZeroDivisionError, ValueError):
+        function = compile_function(expr, ctx)
+        return [function({x: ctx.mpf(p)}) for p in points] if expr.free_symbols <= {x} else None
+    except (DeriveError, ZeroDivisionError, ValueError, OverflowError):
+        return None
+
+
+def _loses(program: Program, n: int, expr: sp.Expr, points: list[float]) -> bool:
+    values = exact(expr, points) if expr.has(x) else None
+    if values is None:
         return False
     eps = float(np.finfo(float).eps)
-    return any(not abs(a - b) <= LOST * eps * abs(b) for a, b in zip(computed, exact, strict=True))
+    return any(
+        not abs(a - b) <= LOST * eps * abs(b) for a, b in zip(computed(program, n, points), values, strict=True)
+    )
 
 
 def _series(expr: sp.Expr, points: list[float]) -> list[float] | None:
@@ -74,13 +78,15 @@ def _series(expr: sp.Expr, points: list[float]) -> list[float] | None:
     function = compile_function(expr, ctx)
     try:
         series = ctx.taylor(lambda v: function({x: v}), ctx.mpf("1e-40"), DEGREE)
-        places = [*points, NEAR * (1 if points[0] > 0 else -1)]
-        exact = _values(expr, places, ctx)
     except (DeriveError, ZeroDivisionError, ValueError):
+        return None
+    places = [*points, NEAR * (1 if points[0] > 0 else -1)]
+    values = exact(expr, places, 80)
+    if values is None:
         return None
     scale = max(abs(c) for c in series)
     rounded = [float(c) if abs(c) > scale * ctx.mpf(10) ** -30 else 0.0 for c in reversed(series)]
-    for place, value in zip(places, exact, strict=True):
+    for place, value in zip(places, values, strict=True):
         sum_ = ctx.polyval([ctx.mpf(c) for c in rounded], ctx.mpf(place))
         if not abs(sum_ - value) <= 4e-16 * abs(value):
             return None

@@ -21,7 +21,7 @@ import mpmath
 import sympy as sp
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import near_zero
+from mehler.derive.emit import far, near_zero
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.normal import rule
 from mehler.derive.emit.program import Program, lower
@@ -301,8 +301,16 @@ def programs(proved: ProvedDual | NumericDual) -> list[Program]:
     """(φ, φ') of x on each piece, and the knots."""
     phi = proved.activation
     pieces = zip(phi.pieces.pieces, phi.pieces.derivative().pieces, strict=True)
-    code = [share((x, *phi.parameters), [small_exponents(_elementary(e)) for e in pair], []) for pair in pieces]
-    return [lower(c) for c in (*code, share(phi.parameters, list(phi.pieces.knots), []))]
+    inputs = (x, *phi.parameters)
+
+    def lowered(exprs: Sequence[sp.Expr]) -> Program:
+        return lower(share(inputs, [small_exponents(_elementary(e)) for e in exprs], []))
+
+    count = len(phi.pieces.knots)
+    # The outer two pieces reach infinity.
+    sides = [[side for side, end in ((-1, 0), (1, count)) if i == end] for i in range(count + 1)]
+    code = [far.safe(pair, lowered, ends) for pair, ends in zip(pieces, sides, strict=True)]
+    return [*code, lower(share(phi.parameters, list(phi.pieces.knots), []))]
 
 
 def _smooth_up_to(proved: ProvedDual) -> float:
