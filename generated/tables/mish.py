@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "0e8ddd476eb59da2"
+SOURCE = "b56c34abf359b1f6"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 TILE = 256  # rows and columns of a Gram matrix that are computed at a time
@@ -89,10 +89,21 @@ def knots():
 
 
 def piece0(x):
-    exponential1 = np.exp(x)
-    sum1 = exponential1 + 1.0
-    tanh1 = np.tanh(np.log(sum1))
-    return tanh1 * x, exponential1 * x * (1.0 - tanh1 * tanh1) / sum1 + tanh1
+    product1 = 0.5 * x
+    abs1 = np.abs(x)
+    product2 = 0.5 * abs1
+    sum1 = product1 + product2
+    sum2 = np.exp(product1 - product2) + np.exp(-sum1)
+    sum3 = sum1 + np.log(sum2)
+    tanh1 = np.tanh(sum3)
+    product3 = 0.25 * x
+    product4 = 0.25 * abs1
+    abs2 = np.abs(sum3)
+    product5 = 2.0 * abs2
+    product6 = 0.5 * np.abs(product2 + product5 - product1)
+    sum4 = product3 + product6 - abs2 - product4
+    base1 = 0.5 + 0.5 * np.exp(-product5)
+    return tanh1 * x, (tanh1 * np.exp(-sum4) + x / sum2 * np.exp(product3 - abs2 - product4 - product6) / base1 / base1) * np.exp(sum4)
 
 
 PIECES = (piece0,)

@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "053a2236021ca72b"
+SOURCE = "879d6247a588f9f9"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 TILE = 256  # rows and columns of a Gram matrix that are computed at a time
@@ -89,11 +89,17 @@ def knots():
 
 
 def piece0(x):
-    product1 = 1.702 * x
-    exponential1 = np.exp(-product1)
-    sum1 = exponential1 + 1.0
-    power1 = 1.0 / sum1
-    return power1 * x, exponential1 * product1 / (sum1 * sum1) + power1
+    product1 = 0.851 * x
+    abs1 = np.abs(x)
+    product2 = 0.851 * abs1
+    exponential1 = np.exp(product1 - product2)
+    sum1 = product1 + product2
+    sum2 = exponential1 + np.exp(-sum1)
+    power1 = 1.0 / sum2
+    product3 = 0.4255 * x
+    product4 = 0.5 * np.abs(sum1)
+    sum3 = 0.4255 * abs1 + product3
+    return exponential1 * power1 * x, (power1 * np.exp(sum3 - product4) + 1.702 / sum2 * x / sum2 * np.exp(-(product4 + sum3))) * np.exp(product3 + product4 - 1.2765 * abs1)
 
 
 PIECES = (piece0,)

@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "2b7a7d8244d527e9"
+SOURCE = "05681c2ccc5c28a8"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
@@ -91,9 +91,12 @@ def knots():
 
 
 def piece0(x):
-    exponential1 = np.exp(-x)
-    sum1 = exponential1 + 1.0
-    return 1.0 / sum1, exponential1 / (sum1 * sum1)
+    product1 = 0.5 * x
+    abs1 = np.abs(x)
+    product2 = 0.5 * abs1
+    exponential1 = np.exp(product1 - product2)
+    sum1 = exponential1 + np.exp(-(product1 + product2))
+    return exponential1 / sum1, np.exp(-abs1) / (sum1 * sum1)
 PIECES = (piece0,)
 FAR = 48.0
 
