@@ -157,7 +157,7 @@ def _nodes(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int, order: i
     knots = [compile_function(t, ctx)(values) for t in f.knots]
     inside = [t for t in knots if -reach < t < reach]
     # An interval of many standard deviations is cut in two, so that one rule serves all intervals.
-    edges = sorted({-reach, *inside, reach} | ({ctx.zero} if not inside else set()))
+    edges = sorted({-reach, *inside, reach, *_scales(ctx, reach)} | ({ctx.zero} if not inside else set()))
     root = _root(f, env)
     nodes = []
     for lo, hi in pairwise(edges):
@@ -166,6 +166,12 @@ def _nodes(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int, order: i
             start, end = (b, a) if b in knots else (a, b)
             nodes += _panel(ctx, start, end, root, order)
     return nodes
+
+
+def _scales(ctx: Any, reach: Any) -> list[Any]:
+    """±8ᵏ in a wide range: φ may turn there, in a layer that is too thin for any rule to see."""
+    count = int(ctx.floor(ctx.log(reach, 8)))
+    return [side * ctx.mpf(8) ** k for k in range(1, count) for side in (-1, 1)] if count > 2 else []
 
 
 def _root(f: Pieces, env: Point) -> int:

@@ -39,3 +39,12 @@ def test_the_diagonal_and_nothing_beyond_the_range() -> None:
     assert abs(kernel - Oracle("tanh", {}, 18).diagonal(1)[0]) < 1e-14
     with pytest.raises(DeriveError, match="covariance"):
         result.evaluate(1, 1, 2)
+
+
+def test_a_layer_that_is_thin_beside_the_range_is_seen() -> None:
+    """tanh' is 2δ to an error of 1/q1 at a large q1, so that K' = 2/√(2πq1) E[tanh'(v) | u = 0]."""
+    _, kernel_dot = derive_dual("tanh").evaluate(10**9, 3, -(10**4), digits=12)
+    mp = mpmath.mp.clone()
+    root = mp.sqrt(3 - mp.mpf(10**8) / 10**9)
+    mean = mp.quad(lambda z: mp.sech(root * z) ** 2 * mp.npdf(z), [-8, 0, 8])
+    assert abs(kernel_dot / (2 * mean / mp.sqrt(2 * mp.pi * 10**9)) - 1) < 1e-6
