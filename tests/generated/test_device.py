@@ -237,7 +237,7 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
             use()
 
 
-@pytest.mark.parametrize("name", ["elu", "selu"])
+@pytest.mark.parametrize("name", ["elu", pytest.param("selu", marks=pytest.mark.slow)])
 def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str) -> None:
     """Translated, they are NaN where digits are lost and right elsewhere; without a repair there is no module."""
     from mehler.derive.emit.cupy import cupy_source, emit_cupy

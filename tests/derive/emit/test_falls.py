@@ -38,7 +38,9 @@ def worst(name: str, code: Any, variances: Any = VARIANCES, angles: Any = ANGLES
     return max(errors)
 
 
-@pytest.mark.parametrize("name", ["elu", "selu", pytest.param(ON_THE_RIGHT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["elu", *(pytest.param(n, marks=pytest.mark.slow) for n in ("selu", ON_THE_RIGHT))]
+)
 def test_falls_have_their_digits(name: str, module: Module) -> None:
     assert worst(name, module(name)) <= 1e-15
 
