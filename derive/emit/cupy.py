@@ -84,7 +84,7 @@ def _filled(proved: ProvedDual, code: Lowered) -> dict[str, str]:
     close = closeness(code, filled | {"spoiled": "slope = s_choose(fall == fall, slope, np.nan)"})
     return filled | {
         "near": close["near"],
-        "close_rho": close["close"].replace("cos", "rho"),
+        "close_rho": close["close_rho"],
         "differences": textwrap.indent(textwrap.dedent(close["differences"]), " " * 16),
         **{
             place: Template(text).substitute(filled) for place, text in (GIVEN_UP if code.summed else SOUND).items()
