@@ -19,9 +19,6 @@ LIMIT = 14
 BLOCK = 128
 C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
 
-# The root of the share of the bias in a variance from which on angles are small, whatever they were.
-DOMINANT = 0.5
-
 
 @njit(**$formula)
 def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters):
@@ -112,14 +109,14 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent$para
                     gap = s_sum_gap(weight1, weights2[n], bias1, biases2[n], gap, 2.0 * (product < 0))
                     sigma = w2 * product + b2
                     cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], product, gap)
-                    close += $close
+                    close += (cos < LOWEST) | (cos > HIGHEST)
                     buffer[C + n], buffer[T + n], buffer[RHO + n], buffer[SINE + n] = sigma, sigma, cos, sin_theta
                     buffer[GAP + n], buffer[GAP_T + n] = gap, gap
             else:
                 for n in range(width):
                     sigma = w2 * k[i, j + n] + b2
                     cos = sigma * inverse1 * inverses[n]
-                    close += $close
+                    close += (cos < LOWEST) | (cos > HIGHEST)
                     buffer[C + n], buffer[T + n], buffer[RHO + n] = sigma, sigma, cos
             for layer in range(1, depth + 1):
                 w2, b2 = scales[layer, 0], scales[layer, 1]
@@ -135,7 +132,7 @@ $pair_rows                if close == 0 and bias1 <= DOMINANT:
 $pair_bounds                        value, slope = s_apart(q1, root_q1, q2, root_q2, c, rho$bounds$parameters)
                         sigma = w2 * value + b2
                         cos = sigma * inverse1 * inverses[n]
-                        close += $close
+                        close += (cos < LOWEST) | (cos > HIGHEST)
                         buffer[T + n] = sigma + w2 * slope * buffer[T + n]
                         buffer[C + n], buffer[RHO + n] = sigma, cos
                 else:
@@ -179,7 +176,7 @@ $pair_bounds$differences                        buffer[GAP_VALUE + n], buffer[GA
                         cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], value, gap_k)
                         gap_dot = buffer[GAP_SLOPE + n]
                         gap_t = gap_dot + gap_t - gap_dot * gap_t
-                        close += $close
+                        close += (cos < LOWEST) | (cos > HIGHEST)
                         buffer[T + n] = sigma + w2 * buffer[TILT + n] * buffer[T + n]
                         buffer[C + n], buffer[RHO + n], buffer[SINE + n] = sigma, cos, sin_theta
                         buffer[GAP + n] = gap

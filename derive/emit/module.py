@@ -18,7 +18,7 @@ from types import ModuleType
 import sympy as sp
 
 from mehler.derive.dual import NumericDual, ProvedDual, shown
-from mehler.derive.emit import exponential, normal, remainder, rescue, tables
+from mehler.derive.emit import apart, exponential, normal, remainder, rescue, tables
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.network import DIFFERENCE, NETWORK, PRICE, closeness
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
@@ -99,6 +99,8 @@ def tables_source(dual: ProvedDual | NumericDual, name: str, pair: Tables | None
         parallel=True,
         normal=True,
         close=CLOSE_TABLES,
+        lowest=CLOSE_TABLES - 1 if parity else -2.0,  # or any: a table has what it has by the cosine alone
+        highest=1 - CLOSE_TABLES,
     )
     formulas = f"    phi(x)   = {dual.activation.expr}"
     return _assembled(dual, name, code, formulas, tables.evidence(pair), _budgets(BUDGET_TABLES))
@@ -169,7 +171,8 @@ def _assembled(
         .substitute(signature=signature, keywords=keywords, body=code.falls)
         .strip(),
         close=code.close,
-        **code.bodies,
+        limits=f"{code.lowest!r}, {code.highest!r}",
+        **{"apart": f"    return pair(q1, q2, c, rho, _sine(rho){keywords})", **code.bodies},
     )
     check_parameters(source, list(defaults))
     return source
@@ -187,6 +190,9 @@ class _Code:
     parallel: bool
     normal: bool
     close: float = CLOSE
+    # Cosines beyond which pairs are not apart.
+    lowest: float = CLOSE - 1
+    highest: float = 1 - CLOSE
 
 
 def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:
@@ -199,12 +205,18 @@ def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: s
         for name, program, like in (("pair", pair, "rho"), ("diagonal", diagonal, "q"))
     }
     parts = [text for key, texts in HELPERS.items() if key in used for text in texts]
+    limits = {}
     if closed.summed:
         programs += rescue.programs(proved)
         parts.append(rescue.functions(proved, signature, keywords, bodies))
         bodies = rescue.bodies(keywords, LEAST if used & NORMAL else "1e-150")
+    else:
+        program, low, high = apart.apart(pair)
+        lines = apart.by_cosine(_lines(program, RESULTS[:2], "rho"), "np.sqrt", "np.abs")
+        bodies["apart"] = textwrap.indent("\n".join(lines), "    ")
+        limits = {"lowest": max(low, CLOSE - 1), "highest": min(high, 1 - CLOSE)}
     text = "" if falls is None else _body(falls, ("fall", "fall_dot"), like="rho")
-    return _Code(programs, parts, bodies, text, closed.parity, closed.parallel, bool(used & NORMAL))
+    return _Code(programs, parts, bodies, text, closed.parity, closed.parallel, bool(used & NORMAL), **limits)
 
 
 def _by_series(rule: ModuleType, proved: ProvedDual, signature: str, keywords: str) -> _Code:
@@ -317,12 +329,16 @@ def _parameter_table(defaults: dict[str, str | None]) -> str:
 
 
 def _body(program: Program, results: tuple[str, ...], like: str) -> str:
+    return textwrap.indent("\n".join(_lines(program, results, like)), "    ")
+
+
+def _lines(program: Program, results: tuple[str, ...], like: str) -> list[str]:
     lines = [assignment(a.name, target.expression(a.value)) for a in program.body]
     shaped = _shaped_names(program, like)
     for name, output in zip(results, program.outputs, strict=True):
         text = target.expression(output)
         lines.append(assignment(name, text if _uses(output, shaped) else f"np.full_like({like}, {text})"))
-    return textwrap.indent("\n".join([*lines, f"return {', '.join(results)}"]), "    ")
+    return [*lines, f"return {', '.join(results)}"]
 
 
 def assignment(name: str, text: str) -> str:
@@ -334,7 +350,7 @@ def assignment(name: str, text: str) -> str:
 
 def _shaped_names(program: Program, like: str) -> set[str]:
     """Names whose arrays have the full shape of the input `like`."""
-    shaped = {like, "sin_theta"}
+    shaped = {like, "sin_theta", "square", "gap"}
     for assignment in program.body:
         if _uses(assignment.value, shaped):
             shaped.add(assignment.name)

@@ -12,7 +12,7 @@ from string import Template
 from types import ModuleType
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import exponential, exponential_scalar, remainder, remainder_scalar, rescue, scalar
+from mehler.derive.emit import apart, exponential, exponential_scalar, remainder, remainder_scalar, rescue, scalar
 from mehler.derive.emit import numpy as arrays
 from mehler.derive.emit.compiled import helpers
 from mehler.derive.emit.fused import CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND, by_series
@@ -164,15 +164,12 @@ def _imports(reached: Iterable[str]) -> str:
 def _fused(proved: ProvedDual, code: Lowered, rule: ModuleType | None) -> str:
     filled = places(proved, code, rule)
     filled |= closeness(code, filled)
-    ends = ["(fabs(cos) > 1 - CLOSE)"]
     if code.summed:
         filled["apart"] = Template(filled["apart"]).substitute(filled)
     else:
-        program, beyond = scalar.apart(code.pair)
-        lines = scalar.by_cosine(lines_of(program, ("k", "k_dot")))
+        program, *_ = apart.apart(code.pair)
+        lines = apart.by_cosine(lines_of(program, ("k", "k_dot")), "sqrt", "fabs")
         filled["apart"] = indented(lines, "return k, k_dot")
-        ends += beyond
-    filled["close"] = " | ".join(ends)
     text = Template(FUSED).substitute(filled)
     if rule is None:
         return text

@@ -28,6 +28,8 @@ TABLE: dict[str, Row] = {
     "atan": ("np.arctan({})", 4, (0,)),
     "atan2": ("np.arctan2({}, {})", 4, (0, 0)),
     "abs": ("np.abs({})", 4, (0,)),
+    "arccos": ("np.arccos({0})", 4, (0, 0)),
+    "arcsin": ("np.arcsin({0})", 4, (0, 0)),
     "sign": ("np.sign({})", 4, (0,)),
     "step": ("np.heaviside({}, 0.5)", 4, (0,)),
     "expm1": ("np.expm1({})", 4, (0,)),

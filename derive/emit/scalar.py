@@ -4,14 +4,12 @@ Everything else is a function called s_…, one for each operation; a target def
 language: `compiled.py` for Numba. So this table serves every target that has scalars.
 """
 
-import math
-import re
-from collections.abc import Sequence
 from dataclasses import replace
 
+from mehler.derive.emit.apart import ANGLES, GAP, RHO, SINE
 from mehler.derive.emit.approximants import horner
 from mehler.derive.emit.numpy import Row, expression
-from mehler.derive.emit.program import Apply, Assignment, Constant, Name, Node, Program
+from mehler.derive.emit.program import Apply, Assignment, Name, Node, Program
 
 
 def _series(operands: list[str]) -> str:
@@ -84,26 +82,10 @@ TABLE: dict[str, Row] = {
 }
 
 # What is known before a pair is looked at, or carried in its state, by the operation that it saves.
-GAP = "gap"  # 1 − |cos θ|
 ROOTS = {name: f"root_{name}" for name in ("q1", "q2", "k1", "k2")}
-RHO, SINE = Name("rho"), Name("sin_theta")
-OPPOSITE = Apply("neg", (RHO,))
-SQUARE = Apply("mul", (SINE, SINE))
-KNOWN: dict[Node, Node] = {
-    Apply("atan2", (SINE, RHO)): Apply("arccos", (RHO, Name(GAP))),
-    Apply("atan2", (SINE, OPPOSITE)): Apply("arccos", (OPPOSITE, Name(GAP))),
-    Apply("atan2", (RHO, SINE)): Apply("arcsin", (RHO, Name(GAP))),
-    Apply("one_minus_cos", (Apply("abs", (RHO,)), SINE)): Name(GAP),
-    Apply("one_minus_cos", (RHO, SINE)): Apply("versine", (RHO, Name(GAP))),
-}
-
-# What the cosine of an angle away from 0 and π gives, each by those before it.
-BY_COSINE = {"square": "(1 - rho) * (1 + rho)", "sin_theta": "s_root(square)", GAP: "1 - fabs(rho)"}
-
-# The angles that series are in, and the cosines where they are used.
-ENDS: dict[Node, str] = {
-    Apply("atan2", (SINE, RHO)): "(cos > {:.3f})",
-    Apply("atan2", (SINE, OPPOSITE)): "(cos < -{:.3f})",
+KNOWN: dict[Node, Node] = ANGLES | {
+    Apply("one_minus_cos", (Apply("abs", (RHO,)), SINE)): GAP,
+    Apply("one_minus_cos", (RHO, SINE)): Apply("versine", (RHO, GAP)),
 }
 KNOWN.update((Apply("sqrt", (Name(name),)), Name(root)) for name, root in ROOTS.items())
 
@@ -112,7 +94,7 @@ def with_known(program: Program) -> Program:
     """The Program with `KNOWN` quantities as inputs of their own."""
     body = tuple(replace(a, value=_known(a.value)) for a in program.body)
     outputs = tuple(_known(node) for node in program.outputs)
-    more = ROOTS | {"sin_theta": GAP}
+    more = ROOTS | {SINE.id: GAP.id}
     inputs = [name for given in program.inputs for name in (given, more.get(given, "")) if name]
     return Program(tuple(inputs), body, outputs)
 
@@ -121,41 +103,6 @@ def _known(node: Node) -> Node:
     if not isinstance(node, Apply):
         return node
     return KNOWN.get(node) or Apply(node.operation, tuple(_known(operand) for operand in node.operands))
-
-
-def apart(program: Program) -> tuple[Program, list[str]]:
-    """The Program without its series at an end of the angle, and for what cosines it is not meant.
-
-    Of its inputs the sine, its square and GAP are to be had by BY_COSINE.
-    """
-    values = {a.name: a.value for a in program.body}
-    beyond: set[str] = set()
-
-    def walk(node: Node) -> Node:
-        if not isinstance(node, Apply):
-            return node
-        if node == SQUARE:
-            return Name("square")
-        if node.operation != "series":
-            return Apply(node.operation, tuple(walk(operand) for operand in node.operands))
-        angle, total, switch = node.operands[:3]
-        angle = values[angle.id] if isinstance(angle, Name) else angle
-        if not isinstance(switch, Constant) or angle not in ENDS:
-            return node
-        beyond.add(ENDS[angle].format(math.cos(float(switch.decimal))))
-        return walk(total)
-
-    body = tuple(replace(a, value=walk(a.value)) for a in program.body)
-    outputs = tuple(walk(node) for node in program.outputs)
-    return Program(program.inputs, body, outputs), sorted(beyond)
-
-
-def by_cosine(lines: Sequence[str]) -> list[str]:
-    """The lines, and before them those of BY_COSINE that they need."""
-    for name, value in reversed(BY_COSINE.items()):
-        if any(re.search(rf"\b{name}\b", line) for line in lines):
-            lines = [f"{name} = {value}", *lines]
-    return list(lines)
 
 
 def with_sectors(program: Program) -> Program:

@@ -11,28 +11,28 @@ ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosi
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache
 
 
-def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, sin_theta):
-    """(Sigma, Theta, cos, sin) of pairs after a layer, none of them close."""
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos):
+    """What _layer returns of pairs all of which are apart."""
     matrix = cos.ndim == 2 and q1.shape == (len(cos), 1) and q2.shape == (1, cos.shape[1])
     if not (matrix and np.all(inside(q1)) and np.all(inside(q2))):
-        return _after(w2, b2, end1, end2, theta, *pair(q1, q2, sigma, cos, sin_theta))
+        return _after(w2, b2, theta, *pair(q1, q2, sigma, cos, _sine(cos)))
     ends = np.array([cos.max(), cos.min()])
     low, high = layered(ends, np.sqrt((1 - ends) * (1 + ends)))
     middle, reach, turns = nearby(low - ROUNDED, high + ROUNDED, STRIP_ANGLE, TURNS)
     parts = []
     for series, one, two in of_extents(turns, q1, q2):
         parts += [np.tensordot(one[:, 0], series, (1, 1)), np.ascontiguousarray(two[0].T)]
-    state = (np.ascontiguousarray(each) for each in (theta, cos, sin_theta))
+    state = (np.ascontiguousarray(each) for each in (theta, cos))
     inverses = (e[INVERSE].ravel() for e in (end1, end2))
-    return _stepped(*state, middle, reach, *parts, w2, b2, *inverses)
+    return *_stepped(*state, middle, reach, *parts, w2, b2, *inverses), None, None, None
 
 
 @njit(**COMPILED)
-def _stepped(theta, cos, sin_theta, middle, reach, left, right, left_dot, right_dot, w2, b2, inverse1, inverse2):
+def _stepped(theta, cos, middle, reach, left, right, left_dot, right_dot, w2, b2, inverse1, inverse2):
     """A layer of a matrix of pairs; what stands on the left is (rows, n, ranks), on the right (ranks, columns)."""
     n, m = cos.shape
     count, count_dot, sphere = left.shape[1], left_dot.shape[1], len(right) == len(right_dot) == 1
-    sigma, theta, cos, sin_theta = np.empty((n, m)), theta.copy(), cos.copy(), sin_theta.copy()
+    sigma, theta, cos = np.empty((n, m)), theta.copy(), cos.copy()
     terms, terms_dot = np.empty((ROWS * count, m)), np.empty((ROWS * count_dot, m))
     turns, k, k_dot = np.empty((max(count, count_dot, 2), m)), np.empty(m), np.empty(m)
     for start in range(0, n, ROWS):
@@ -42,24 +42,26 @@ def _stepped(theta, cos, sin_theta, middle, reach, left, right, left_dot, right_
             np.dot(left[start:stop].reshape(size, -1), right, terms[:size])
             np.dot(left_dot[start:stop].reshape(size_dot, -1), right_dot, terms_dot[:size_dot])
         for i in range(start, stop):
-            _turned(cos[i], sin_theta[i], middle, reach, turns)
+            _turned(cos[i], middle, reach, turns)
             if sphere:
                 _scaled(turns, left[i], right[0], k)
                 _scaled(turns, left_dot[i], right_dot[0], k_dot)
             else:
                 _added(turns, terms[(i - start) * count : (i - start + 1) * count], k)
                 _added(turns, terms_dot[(i - start) * count_dot : (i - start + 1) * count_dot], k_dot)
-            _behind(sigma[i], theta[i], cos[i], sin_theta[i], k, k_dot, w2, b2, inverse1[i], inverse2)
-    return sigma, theta, cos, sin_theta
+            _behind(sigma[i], theta[i], cos[i], k, k_dot, w2, b2, inverse1[i], inverse2)
+    return sigma, theta, cos
 
 
 @njit(**COMPILED)
-def _turned(cos, sin_theta, middle, reach, turns):
+def _turned(cos, middle, reach, turns):
     """Chebyshev's polynomials of angles."""
     one, angles = turns[0], turns[1]
     for j in range(len(cos)):
         one[j] = 1.0
-        angles[j] = (s_atanh(NARROW * cos[j] / (1 + sin_theta[j])) * (2 / LOG_LAYER) - middle) / reach
+        square = (1 - cos[j]) * (1 + cos[j])
+        sin_theta = sqrt(s_choose(square < 0, 0.0, square))
+        angles[j] = (s_atanh(NARROW * cos[j] / (1 + sin_theta)) * (2 / LOG_LAYER) - middle) / reach
     for n in range(2, len(turns)):
         value, before, earlier = turns[n], turns[n - 1], turns[n - 2]
         for j in range(len(cos)):
@@ -101,12 +103,10 @@ def _scaled(turns, series, scales, result):
 
 
 @njit(**COMPILED)
-def _behind(sigma, theta, cos, sin_theta, k, k_dot, w2, b2, inverse1, inverses):
+def _behind(sigma, theta, cos, k, k_dot, w2, b2, inverse1, inverses):
     """What a row of pairs carries on, in place of what it brought."""
     for j in range(len(k)):
         sigma[j] = w2 * k[j] + b2
         theta[j] = sigma[j] + w2 * k_dot[j] * theta[j]
         cos[j] = sigma[j] * inverse1 * inverses[j]
-        square = 1 - cos[j] * cos[j]
-        sin_theta[j] = sqrt(s_choose(square < 0, 0.0, square))
 '''

@@ -30,13 +30,19 @@ $budgets}
 SOURCE = "SOURCE-HASH"
 
 CLOSE = $close  # 1 - |cos| of the angles that are refined
-TILE = 256, 256  # rows and columns of a Gram matrix that are computed at a time
+LOWEST, HIGHEST = $limits  # cosines of angles that are apart from 0 and pi
+TILE = 256, 512  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 $constants
 $helpers
 def pair(q1, q2, c, rho, sin_theta$signature):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
 $pair
+
+
+def apart(q1, q2, c, rho$signature):
+    """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
+$apart
 
 
 def diagonal(q$signature):

@@ -45,8 +45,9 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "74efa42d7555c7ec"
+SOURCE = "f54aab56da5fae0d"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
+LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 C_2_OVER_PI = 0.6366197723675814  # 2/pi
 
@@ -107,6 +108,9 @@ def kernel_dot_diag(q):
     VARIANCE, ROOT, INVERSE, THETA, ROOT_THETA, INVERSE_THETA, DIAGONAL, ROOT_DIAGONAL, SLOPE, ROOT_SLOPE,
     WEIGHT, BIAS, OUTER, INNER
 ) = range(14)
+
+# The root of the share of the bias in a variance from which on angles are small, whatever they were.
+DOMINANT = 0.5
 
 
 def ends_of(k, scales):
@@ -322,9 +326,6 @@ LIMIT = 14
 BLOCK = 128
 C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
 
-# The root of the share of the bias in a variance from which on angles are small, whatever they were.
-DOMINANT = 0.5
-
 
 @njit(**CONTRACTED)
 def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
@@ -416,14 +417,14 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                     gap = s_sum_gap(weight1, weights2[n], bias1, biases2[n], gap, 2.0 * (product < 0))
                     sigma = w2 * product + b2
                     cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], product, gap)
-                    close += (fabs(cos) > 1 - CLOSE)
+                    close += (cos < LOWEST) | (cos > HIGHEST)
                     buffer[C + n], buffer[T + n], buffer[RHO + n], buffer[SINE + n] = sigma, sigma, cos, sin_theta
                     buffer[GAP + n], buffer[GAP_T + n] = gap, gap
             else:
                 for n in range(width):
                     sigma = w2 * k[i, j + n] + b2
                     cos = sigma * inverse1 * inverses[n]
-                    close += (fabs(cos) > 1 - CLOSE)
+                    close += (cos < LOWEST) | (cos > HIGHEST)
                     buffer[C + n], buffer[T + n], buffer[RHO + n] = sigma, sigma, cos
             for layer in range(1, depth + 1):
                 w2, b2 = scales[layer, 0], scales[layer, 1]
@@ -439,7 +440,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                         value, slope = s_apart(q1, root_q1, q2, root_q2, c, rho)
                         sigma = w2 * value + b2
                         cos = sigma * inverse1 * inverses[n]
-                        close += (fabs(cos) > 1 - CLOSE)
+                        close += (cos < LOWEST) | (cos > HIGHEST)
                         buffer[T + n] = sigma + w2 * slope * buffer[T + n]
                         buffer[C + n], buffer[RHO + n] = sigma, cos
                 else:
@@ -491,7 +492,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                         cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], value, gap_k)
                         gap_dot = buffer[GAP_SLOPE + n]
                         gap_t = gap_dot + gap_t - gap_dot * gap_t
-                        close += (fabs(cos) > 1 - CLOSE)
+                        close += (cos < LOWEST) | (cos > HIGHEST)
                         buffer[T + n] = sigma + w2 * buffer[TILT + n] * buffer[T + n]
                         buffer[C + n], buffer[RHO + n], buffer[SINE + n] = sigma, cos, sin_theta
                         buffer[GAP + n] = gap

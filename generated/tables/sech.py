@@ -35,10 +35,11 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "c575eddf47e0fe36"
+SOURCE = "260762411ada4998"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
-TILE = 256, 256  # rows and columns of a Gram matrix that are computed at a time
+LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
+TILE = 256, 512  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
 
@@ -1416,6 +1417,11 @@ def pair(q1, q2, c, rho, sin_theta):
         return values.reshape(2, *shape)
 
 
+def apart(q1, q2, c, rho):
+    """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
+    return pair(q1, q2, c, rho, _sine(rho))
+
+
 def diagonal(q):
     """(K, K') of an input with itself: q1 = q2 = c = q."""
     known, values = inside(q), np.empty((2, *np.shape(q)))
@@ -1517,6 +1523,10 @@ def kernel_dot_diag(q):
 ) = range(14)
 
 
+# The root of the share of the bias in a variance from which on angles are small, whatever they were.
+DOMINANT = 0.5
+
+
 def ends_of(k, scales):
     """The table of inputs with the squares k, by layer, the input's first: (layers, 14, n)."""
     table = np.empty((len(scales), INNER + 1, len(k)))
@@ -1588,14 +1598,22 @@ def _squares(sigma_w, sigma_b, depth):
 def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, gap_t):
     """A pair after a layer: (Sigma, Theta, cos, sin, 1 - cos of Sigma, 1 - cos of Theta).
 
-    The last two are None where no pair is close before the layer: differences that are not small.
+    All but the kernels may be None, for what these say of them: where none is close before the layer.
     """
+    if cos is None:
+        cos = sigma * before1[INVERSE]
+        cos *= before2[INVERSE]
     q1, q2, k1, k2, d1, d2 = (
         *(e[VARIANCE] for e in (before1, before2)), *(e[n] for n in (DIAGONAL, SLOPE) for e in (end1, end2))
     )
+    level = end1[BIAS].max(initial=0) <= DOMINANT
+    if level and LOWEST <= cos.min(initial=0) and cos.max(initial=0) <= HIGHEST:
+        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos)
+    if sin_theta is None:
+        sin_theta = _sine(cos)
     near = np.abs(cos) > 1 - CLOSE
-    if not near.any():
-        return *_apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, sin_theta), None, None
+    if level and not near.any():
+        return _after(w2, b2, theta, *pair(q1, q2, sigma, cos, sin_theta))
     size, size_dot = _size(k1, k2), _size(d1, d2)
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
@@ -1615,21 +1633,24 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     return sigma, theta, cos, sin_theta, gap, gap_t
 
 
-def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, sin_theta):
-    """(Sigma, Theta, cos, sin) of pairs after a layer, none of them close."""
-    return _after(w2, b2, end1, end2, theta, *pair(q1, q2, sigma, cos, sin_theta))
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos):
+    """What _layer returns of pairs all of which are apart."""
+    return _after(w2, b2, theta, *apart(q1, q2, sigma, cos))
 
 
-def _after(w2, b2, end1, end2, theta, k, k_dot):
-    """(Sigma, Theta, cos, sin) after a layer, from K and K'."""
-    sigma = w2 * k + b2
+def _after(w2, b2, theta, k, k_dot):
+    """The same from K and K'."""
+    sigma = w2 * k
+    sigma += b2
     k_dot = k_dot * w2
     k_dot *= theta
     k_dot += sigma
-    cos = sigma * end1[INVERSE]
-    cos *= end2[INVERSE]
-    square = 1 - cos * cos
-    return sigma, k_dot, cos, np.sqrt(np.maximum(square, 0, out=square), out=square)
+    return sigma, k_dot, None, None, None, None
+
+
+def _sine(cos):
+    square = (1 - cos) * (1 + cos)
+    return np.sqrt(np.maximum(square, 0, out=square), out=square)
 
 
 def _angle(sigma, size, k, gap):
@@ -1782,7 +1803,9 @@ def tile_of(one, part, other, parts, within=False):
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
     k, gap, same = np.triu(X @ Z.T, 1) if within else X @ Z.T, None, np.zeros((1, 1), bool)
-    if (np.abs(k) > (1 - CLOSE) * (rows[0, ROOT_DIAGONAL] * columns[0, ROOT_DIAGONAL])).any():
+    cos = k / rows[0, ROOT_DIAGONAL]
+    cos /= columns[0, ROOT_DIAGONAL]
+    if max(cos.max(initial=0), -cos.min(initial=0)) > 1 - CLOSE:
         gap = _gap(k, rows[0], columns[0])
         same = _refined(X, Z, rows[0, DIAGONAL], columns[0, DIAGONAL], k, gap, gap < CLOSE)
     start = _start(*scales[0], rows[0], columns[0], k, gap)
@@ -1799,13 +1822,12 @@ def tile_of(one, part, other, parts, within=False):
 def _start(w2, b2, end1, end2, k, gap):
     """(Sigma, cos, sin, 1 - cos) before the first layer of pairs whose rows have the product k, gap = 1 - |cos|.
 
-    The gaps are None where no rows are close, and of the result where none are after the bias.
+    The gaps are None where no rows are close. All that sigma says is None where none are after the bias either.
     """
     sigma = w2 * k + b2
     if gap is None:
-        cos = sigma * end1[INVERSE] * end2[INVERSE]
-        if not (cos > 1 - CLOSE).any():
-            return sigma, cos, np.sqrt(np.maximum(1 - cos * cos, 0)), None
+        if end1[BIAS].max(initial=0) <= DOMINANT:
+            return sigma, None, None, None
         gap = _gap(k, end1, end2)
     gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
     return sigma, *_angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)

@@ -40,8 +40,9 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "aded0f4090c91710"
+SOURCE = "308cfad2b3fa0714"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
+LOWEST, HIGHEST = -2.0, 0.999  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
 # Nodes and weights for the normal density: exp(-43) at 1.
@@ -2144,6 +2145,9 @@ def kernel_dot_diag(q):
     WEIGHT, BIAS, OUTER, INNER
 ) = range(14)
 
+# The root of the share of the bias in a variance from which on angles are small, whatever they were.
+DOMINANT = 0.5
+
 
 def ends_of(k, scales):
     """The table of inputs with the squares k, by layer, the input's first: (layers, 14, n)."""
@@ -2216,14 +2220,22 @@ def _squares(sigma_w, sigma_b, depth):
 def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, gap_t):
     """A pair after a layer: (Sigma, Theta, cos, sin, 1 - cos of Sigma, 1 - cos of Theta).
 
-    The last two are None where no pair is close before the layer: differences that are not small.
+    All but the kernels may be None, for what these say of them: where none is close before the layer.
     """
+    if cos is None:
+        cos = sigma * before1[INVERSE]
+        cos *= before2[INVERSE]
     q1, q2, k1, k2, d1, d2 = (
         *(e[VARIANCE] for e in (before1, before2)), *(e[n] for n in (DIAGONAL, SLOPE) for e in (end1, end2))
     )
+    level = end1[BIAS].max(initial=0) <= DOMINANT
+    if level and LOWEST <= cos.min(initial=0) and cos.max(initial=0) <= HIGHEST:
+        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos)
+    if sin_theta is None:
+        sin_theta = _sine(cos)
     near = cos > 1 - CLOSE
-    if not near.any():
-        return *_apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, sin_theta), None, None
+    if level and not near.any():
+        return _after(w2, b2, theta, *pair(q1, q2, sigma, cos, sin_theta))
     size, size_dot = _size(k1, k2), _size(d1, d2)
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
@@ -2243,16 +2255,19 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     return sigma, theta, cos, sin_theta, gap, gap_t
 
 
-def _after(w2, b2, end1, end2, theta, k, k_dot):
-    """(Sigma, Theta, cos, sin) after a layer, from K and K'."""
-    sigma = w2 * k + b2
+def _after(w2, b2, theta, k, k_dot):
+    """The same from K and K'."""
+    sigma = w2 * k
+    sigma += b2
     k_dot = k_dot * w2
     k_dot *= theta
     k_dot += sigma
-    cos = sigma * end1[INVERSE]
-    cos *= end2[INVERSE]
-    square = 1 - cos * cos
-    return sigma, k_dot, cos, np.sqrt(np.maximum(square, 0, out=square), out=square)
+    return sigma, k_dot, None, None, None, None
+
+
+def _sine(cos):
+    square = (1 - cos) * (1 + cos)
+    return np.sqrt(np.maximum(square, 0, out=square), out=square)
 
 
 def _angle(sigma, size, k, gap):
@@ -2403,7 +2418,9 @@ def tile_of(one, part, other, parts, within=False):
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
     k, gap, same = np.triu(X @ Z.T, 1) if within else X @ Z.T, None, np.zeros((1, 1), bool)
-    if (np.abs(k) > (1 - CLOSE) * (rows[0, ROOT_DIAGONAL] * columns[0, ROOT_DIAGONAL])).any():
+    cos = k / rows[0, ROOT_DIAGONAL]
+    cos /= columns[0, ROOT_DIAGONAL]
+    if max(cos.max(initial=0), -cos.min(initial=0)) > 1 - CLOSE:
         gap = _gap(k, rows[0], columns[0])
         same = _refined(X, Z, rows[0, DIAGONAL], columns[0, DIAGONAL], k, gap, gap < CLOSE)
     start = _start(*scales[0], rows[0], columns[0], k, gap)
@@ -2420,13 +2437,12 @@ def tile_of(one, part, other, parts, within=False):
 def _start(w2, b2, end1, end2, k, gap):
     """(Sigma, cos, sin, 1 - cos) before the first layer of pairs whose rows have the product k, gap = 1 - |cos|.
 
-    The gaps are None where no rows are close, and of the result where none are after the bias.
+    The gaps are None where no rows are close. All that sigma says is None where none are after the bias either.
     """
     sigma = w2 * k + b2
     if gap is None:
-        cos = sigma * end1[INVERSE] * end2[INVERSE]
-        if not (cos > 1 - CLOSE).any():
-            return sigma, cos, np.sqrt(np.maximum(1 - cos * cos, 0)), None
+        if end1[BIAS].max(initial=0) <= DOMINANT:
+            return sigma, None, None, None
         gap = _gap(k, end1, end2)
     gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
     return sigma, *_angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
@@ -2487,28 +2503,28 @@ ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosi
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache
 
 
-def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, sin_theta):
-    """(Sigma, Theta, cos, sin) of pairs after a layer, none of them close."""
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos):
+    """What _layer returns of pairs all of which are apart."""
     matrix = cos.ndim == 2 and q1.shape == (len(cos), 1) and q2.shape == (1, cos.shape[1])
     if not (matrix and np.all(inside(q1)) and np.all(inside(q2))):
-        return _after(w2, b2, end1, end2, theta, *pair(q1, q2, sigma, cos, sin_theta))
+        return _after(w2, b2, theta, *pair(q1, q2, sigma, cos, _sine(cos)))
     ends = np.array([cos.max(), cos.min()])
     low, high = layered(ends, np.sqrt((1 - ends) * (1 + ends)))
     middle, reach, turns = nearby(low - ROUNDED, high + ROUNDED, STRIP_ANGLE, TURNS)
     parts = []
     for series, one, two in of_extents(turns, q1, q2):
         parts += [np.tensordot(one[:, 0], series, (1, 1)), np.ascontiguousarray(two[0].T)]
-    state = (np.ascontiguousarray(each) for each in (theta, cos, sin_theta))
+    state = (np.ascontiguousarray(each) for each in (theta, cos))
     inverses = (e[INVERSE].ravel() for e in (end1, end2))
-    return _stepped(*state, middle, reach, *parts, w2, b2, *inverses)
+    return *_stepped(*state, middle, reach, *parts, w2, b2, *inverses), None, None, None
 
 
 @njit(**COMPILED)
-def _stepped(theta, cos, sin_theta, middle, reach, left, right, left_dot, right_dot, w2, b2, inverse1, inverse2):
+def _stepped(theta, cos, middle, reach, left, right, left_dot, right_dot, w2, b2, inverse1, inverse2):
     """A layer of a matrix of pairs; what stands on the left is (rows, n, ranks), on the right (ranks, columns)."""
     n, m = cos.shape
     count, count_dot, sphere = left.shape[1], left_dot.shape[1], len(right) == len(right_dot) == 1
-    sigma, theta, cos, sin_theta = np.empty((n, m)), theta.copy(), cos.copy(), sin_theta.copy()
+    sigma, theta, cos = np.empty((n, m)), theta.copy(), cos.copy()
     terms, terms_dot = np.empty((ROWS * count, m)), np.empty((ROWS * count_dot, m))
     turns, k, k_dot = np.empty((max(count, count_dot, 2), m)), np.empty(m), np.empty(m)
     for start in range(0, n, ROWS):
@@ -2518,24 +2534,26 @@ def _stepped(theta, cos, sin_theta, middle, reach, left, right, left_dot, right_
             np.dot(left[start:stop].reshape(size, -1), right, terms[:size])
             np.dot(left_dot[start:stop].reshape(size_dot, -1), right_dot, terms_dot[:size_dot])
         for i in range(start, stop):
-            _turned(cos[i], sin_theta[i], middle, reach, turns)
+            _turned(cos[i], middle, reach, turns)
             if sphere:
                 _scaled(turns, left[i], right[0], k)
                 _scaled(turns, left_dot[i], right_dot[0], k_dot)
             else:
                 _added(turns, terms[(i - start) * count : (i - start + 1) * count], k)
                 _added(turns, terms_dot[(i - start) * count_dot : (i - start + 1) * count_dot], k_dot)
-            _behind(sigma[i], theta[i], cos[i], sin_theta[i], k, k_dot, w2, b2, inverse1[i], inverse2)
-    return sigma, theta, cos, sin_theta
+            _behind(sigma[i], theta[i], cos[i], k, k_dot, w2, b2, inverse1[i], inverse2)
+    return sigma, theta, cos
 
 
 @njit(**COMPILED)
-def _turned(cos, sin_theta, middle, reach, turns):
+def _turned(cos, middle, reach, turns):
     """Chebyshev's polynomials of angles."""
     one, angles = turns[0], turns[1]
     for j in range(len(cos)):
         one[j] = 1.0
-        angles[j] = (s_atanh(NARROW * cos[j] / (1 + sin_theta[j])) * (2 / LOG_LAYER) - middle) / reach
+        square = (1 - cos[j]) * (1 + cos[j])
+        sin_theta = sqrt(s_choose(square < 0, 0.0, square))
+        angles[j] = (s_atanh(NARROW * cos[j] / (1 + sin_theta)) * (2 / LOG_LAYER) - middle) / reach
     for n in range(2, len(turns)):
         value, before, earlier = turns[n], turns[n - 1], turns[n - 2]
         for j in range(len(cos)):
@@ -2577,11 +2595,9 @@ def _scaled(turns, series, scales, result):
 
 
 @njit(**COMPILED)
-def _behind(sigma, theta, cos, sin_theta, k, k_dot, w2, b2, inverse1, inverses):
+def _behind(sigma, theta, cos, k, k_dot, w2, b2, inverse1, inverses):
     """What a row of pairs carries on, in place of what it brought."""
     for j in range(len(k)):
         sigma[j] = w2 * k[j] + b2
         theta[j] = sigma[j] + w2 * k_dot[j] * theta[j]
         cos[j] = sigma[j] * inverse1 * inverses[j]
-        square = 1 - cos[j] * cos[j]
-        sin_theta[j] = sqrt(s_choose(square < 0, 0.0, square))
