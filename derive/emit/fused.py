@@ -8,7 +8,7 @@ subtracted. Where the closed forms of a pair lose digits it is NaN, and left to 
 
 from collections.abc import Sequence
 
-FUSED = '''
+CONSTANTS = """
 TILE = 512  # rows and columns of a tile
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 
@@ -20,6 +20,9 @@ BLOCK = 128
 C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
 
 
+"""
+
+PAIRS = '''\
 @njit(**$formula)
 def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters):
     """(K, K') of one pair, of which gap = 1 - |rho|$given_up."""
@@ -35,6 +38,10 @@ def s_falls(
 $falls
 
 
+'''
+
+# Scalars that have no place to fill.
+SCALARS = '''\
 @njit(**SCALAR)
 def s_size(v1, root1, v2, root2):
     """sqrt(v1 v2); exactly v where both are v."""
@@ -71,6 +78,9 @@ def s_kernel(one, root1, two, root2, direct, gap):
     return s_choose(less < (high + low) / 8, high - ((high - low) / 2 + less), direct)
 
 
+'''
+
+LOOPS = '''\
 @njit(**COMPILED)
 def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent$parameters):
     """The kernel of a tile of pairs, in place of the products k of their rows; Theta if `tangent`, else Sigma.
@@ -250,6 +260,8 @@ $rescue    if same.any():
         np.fill_diagonal(k, own[part])
     return k
 '''
+
+FUSED = CONSTANTS + PAIRS + SCALARS + LOOPS
 
 # What a module adds to that when the terms of its sums may cancel: bounds of what the terms may be, and the
 # functions of arrays for the pairs that exceed them. By the place in FUSED that each takes.
