@@ -72,17 +72,18 @@ def apart(one: np.ndarray, two: np.ndarray) -> float:
     return float((np.abs(one - two) / np.outer(scale, scale)).max())
 
 
-def unlike(one: Any, two: Any, distance: float) -> float:
-    """The median difference of the falls of K at rows so far apart, in units of 8 eps.
+def astray(subject: Any, name: str, distance: float) -> float:
+    """The median error of the falls of K at rows so far apart, in units of 8 eps: K11 + K22 - 2 K12 = K' |x - y|^2.
 
-    Not the largest: in either module Price's integral is dropped where the tables err by more than 4e-15.
+    Not the largest: as in the other targets, Price's integral is dropped where the tables err by more than 4e-15.
     """
     rng = np.random.default_rng(1)
     X = rng.standard_normal(20) + distance * rng.standard_normal((12, 20))
-    K, E = (each.nngp(X, depth=1, **SCALES) for each in (one, two))
-    falls = [(M.diagonal()[:, None] + M.diagonal()) / 2 - M for M in (K, E)]
-    difference = np.abs(falls[0] - falls[1])[np.triu_indices(len(X), 1)]
-    return float(np.median(difference) / (8 * np.finfo(float).eps * K.max()))
+    K, w2 = subject.nngp(X, depth=1, **SCALES), SCALES["sigma_w"] ** 2
+    slope = plain(name).kernel_dot_diag(w2 * X[0] @ X[0] / 20 + SCALES["sigma_b"] ** 2)
+    exact = slope * w2 * w2 * ((X[:, None] - X) ** 2).sum(axis=2) / 40
+    error = np.abs((K.diagonal()[:, None] + K.diagonal()) / 2 - K - exact)[np.triu_indices(len(X), 1)]
+    return float(np.median(error) / (8 * np.finfo(float).eps * K.max()))
 
 
 def test_there_is_one_for_each_table() -> None:
@@ -159,8 +160,8 @@ def test_the_kernels_of_the_numpy_module(on_host: Callable[..., Any], name: str,
 def test_rows_that_are_nearly_equal(on_host: Callable[..., Any], name: str, contract: str) -> None:
     """An entry near those of its ends is to be right beside them: rows 1e-9 apart have 1 - cos of 1e-18."""
     module = on_host(source(name), contract)
-    for distance in (1e-3, 1e-5, 1e-7, 1e-9, 1e-12):
-        assert unlike(module, plain(name), distance) <= 1
+    for distance in (1e-7, 1e-9, 1e-12):
+        assert astray(module, name, distance) <= 1
 
 
 def test_shapes_and_tiles(on_host: Callable[..., Any]) -> None:
@@ -269,5 +270,5 @@ def test_damage_is_caught(on_host: Callable[..., Any], what: str) -> None:
             X = rows(kind)
             K, E = (each.ntk(X, depth=3, **SCALES) for each in (module, plain("softplus")))
             found.append(apart(E, K) / 2e-14)
-        found.append(unlike(module, plain("softplus"), 1e-7))
+        found.append(astray(module, "softplus", 1e-7))
     assert not max(found) <= 1 or np.isnan(found).any()
