@@ -39,10 +39,10 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "1ba015952ab17468"
+SOURCE = "64e4829d40f5bddd"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
-TILE = 256  # rows and columns of a Gram matrix that are computed at a time
+TILE = 256, 256  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
 
@@ -402,18 +402,33 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a=1.0):
     one = rows_of(X, tangent, depth, sigma_w, sigma_b, a=a)
     other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, a=a)
     result = np.empty((len(X), len(Z)), dtype)
-    for i in range(0, len(X), TILE):
-        for j in range(0 if Y is not None else i, len(Z), TILE):
-            part, parts = slice(i, i + TILE), slice(j, j + TILE)
-            tile = tile_of(one, part, other, parts, Y is None and i == j)
-            result[part, parts] = tile
-            if Y is None and i < j:
-                result[parts, part] = tile.T
+    for part, parts in tiles_of(len(X), len(Z), Y is None):
+        within = Y is None and part == parts
+        tile = tile_of(one, part, other, parts, within)
+        result[part, parts] = tile
+        if Y is None and not within:
+            result[parts, part] = tile.T
     for i, first in _copies(X):
         result[i] = result[first]
     for j, first in _copies(Z):
         result[:, j] = result[:, first]
     return result
+
+
+def tiles_of(n, m, within=False):
+    """The tiles of n rows with m others: slices, at places that do not depend on n and m, in order.
+
+    `within`: both are the same rows, and no tile has any pair twice, but those on the diagonal.
+    """
+    high, wide = TILE
+    for i in range(0, n, high):
+        stop = 0
+        if within:
+            stop = min(i + high, n)
+            yield slice(i, stop), slice(i, stop)
+        while stop < m:
+            start, stop = stop, min((stop // wide + 1) * wide, m)
+            yield slice(i, min(i + high, n)), slice(start, stop)
 
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b, a=1.0):

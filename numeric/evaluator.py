@@ -6,7 +6,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -38,6 +38,7 @@ class Generated(Protocol):
     TARGET: str
     ENGINE: str
     BUDGETS: Mapping[str, Mapping[str, float]]
+    TILE: tuple[int, int]
 
     def kernel(self, q1: Any, q2: Any, c: Any, **params: float) -> Array: ...
     def kernel_dot(self, q1: Any, q2: Any, c: Any, **params: float) -> Array: ...
@@ -46,6 +47,7 @@ class Generated(Protocol):
     def nngp(self, X: Array, Y: Array | None = None, **network: float) -> Array: ...
     def ntk(self, X: Array, Y: Array | None = None, **network: float) -> Array: ...
     def rows_of(self, X: Array, tangent: bool, **network: float) -> Any: ...
+    def tiles_of(self, n: int, m: int, within: bool) -> Iterator[tuple[slice, slice]]: ...
     def tile_of(self, one: Any, part: slice, other: Any, parts: slice, within: bool) -> Array: ...
 
 

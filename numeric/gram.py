@@ -1,7 +1,8 @@
 """Gram matrices in tiles, on threads: beside the result, only the temporaries of a tile of each are in memory."""
 
+import math
 import mmap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,6 @@ from mehler.numeric.evaluator import Evaluator
 Array = NDArray[np.floating[Any]]
 Kernel = Literal["nngp", "ntk"]
 
-TILE = 256
 RESIDENT = 256 * 2**20  # bytes of a memory map that are written before its pages are given back
 
 
@@ -40,8 +40,8 @@ def gram(
     (tiles done, tiles in all). An interruption ends the tiles under way and drops the others.
 
     The result is the same, bit for bit, for every number of threads and every memory order of X and Y, and equal
-    rows have equal kernels. Tiles are TILE rows and columns from row 0 on, and a tile depends on its own rows
-    alone: rows that are appended change no tile that was whole. In a tile of another shape, as the last may
+    rows have equal kernels. Tiles are at places that the module sets from row 0 on, and a tile depends on its own
+    rows alone: rows that are appended change no tile that was whole. In a tile of another shape, as the last may
     be, BLAS may sum x·x' in another order, and its entries agree with those of a whole tile to rounding.
 
     Raises NumericError for bad input and, naming the rows and the layer, when a value overflows.
@@ -59,7 +59,7 @@ def gram(
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         one = module.rows_of(X, kernel == "ntk", **network)
         other = one if Y is None else module.rows_of(Y, kernel == "ntk", **network)
-    tiles = list(_tiles(len(X), len(X if Y is None else Y), symmetric=Y is None))
+    tiles = list(module.tiles_of(len(K), K.shape[1], Y is None))
 
     def compute(place: tuple[slice, slice]) -> None:
         across, columns = place
@@ -72,7 +72,7 @@ def gram(
             K[columns, across] = tile.T  # while it is in cache
 
     pages = _memory_map(K)
-    batch = max(1, RESIDENT // (TILE * TILE * K.itemsize))
+    batch = max(1, RESIDENT // (math.prod(module.TILE) * K.itemsize))
 
     def after(done: int) -> None:
         if pages is not None and done % batch == 0:
@@ -126,12 +126,6 @@ def _first_copies(X: Array) -> list[tuple[int, int]]:
     alike = np.flatnonzero(np.isin(squares, values[counts > 1])).tolist()
     firsts = ((i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike)  # -0.0 equals 0.0
     return [(i, j) for i, j in firsts if i != j]
-
-
-def _tiles(n: int, m: int, symmetric: bool) -> Iterator[tuple[slice, slice]]:
-    for i in range(0, n, TILE):
-        for j in range(i if symmetric else 0, m, TILE):
-            yield slice(i, min(i + TILE, n)), slice(j, min(j + TILE, m))
 
 
 def _check_finite(

@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,21 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         shutil.rmtree(os.environ.pop("MEHLER_CACHE"), ignore_errors=True)
+
+
+@pytest.fixture
+def tile_size(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """tile_size(n, *names) sets the rows and columns of a tile of committed modules, on each target."""
+    from mehler.numeric.evaluator import load_named
+
+    def set_size(size: int, *names: str) -> None:
+        for name in names:
+            for target in ("numpy", "numba"):
+                module = load_named(name, target)
+                if module is not None:
+                    monkeypatch.setattr(module, "TILE", (size, size))
+
+    return set_size
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -23,6 +23,7 @@ def _fitted(name: str, variable: str) -> tuple[str, str]:
 def helpers() -> str:
     """The source of all helpers; a module takes those it needs."""
     atan, atan_error = _fitted("atan", "z")
+    asin, asin_error = _fitted("asin", "z")
     atanh, atanh_error = _fitted("atanh", "z")
     tail, tail_error = _fitted("exp", "r")
     erfcx, erfcx_error = _fitted("erfcx", "t")
@@ -41,6 +42,31 @@ def s_arc(t):
     z = t * t
     {atan}
     return t + t * z * p
+
+
+@njit(**CONTRACTED)
+def s_bow(t):
+    """asin t for |t| <= 1/2, its polynomial right to {asin_error}."""
+    z = t * t
+    {asin}
+    return t + t * z * p
+
+
+@njit(**SCALAR)
+def s_arccos(cos, gap):
+    """The angle of a cosine, where gap = 1 - |cos|: half of it by its sine, where that is the smaller one."""
+    near = fabs(cos) > 0.5
+    arc = s_bow(s_choose(near, sqrt(gap * 0.5), cos))
+    angle = s_choose(cos < 0, PI_HIGH - (2 * arc - PI_LOW), 2 * arc)
+    return s_choose(near, angle, PI_HIGH / 2 - (arc - PI_LOW / 2))
+
+
+@njit(**SCALAR)
+def s_arcsin(sin, gap):
+    """The angle of a sine, where gap = 1 - |sin|."""
+    near = fabs(sin) > 0.5
+    arc = s_bow(s_choose(near, sqrt(gap * 0.5), sin))
+    return s_choose(near, copysign(PI_HIGH / 2 - (2 * arc - PI_LOW / 2), sin), arc)
 
 
 @njit(**CONTRACTED)

@@ -11,7 +11,7 @@ from mehler.derive.emit import remainder, rescue, tables_device
 from mehler.derive.emit.compiled import helpers
 from mehler.derive.emit.cuda import translated
 from mehler.derive.emit.device import COMPILED, DEVICE, ENTRIES, KERNELS
-from mehler.derive.emit.fused import CONSTANTS, PRICE, SCALARS
+from mehler.derive.emit.fused import PRICE
 from mehler.derive.emit.module import (
     RESULTS,
     Lowered,
@@ -33,6 +33,7 @@ from mehler.derive.emit.numba import (
     places,
     present,
 )
+from mehler.derive.emit.pair_scalars import CONSTANTS, SCALARS
 from mehler.derive.emit.tables import listed
 from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
@@ -128,7 +129,7 @@ def _near(parity: int, parallel: bool, closed: bool, filled: dict[str, str]) -> 
     close = closeness(parity, parallel, closed, filled)
     return {
         "near": close["near"],
-        "close_rho": close["close"].replace("cos", "rho"),
+        "close_rho": close["close_rho"],
         "differences": textwrap.indent(textwrap.dedent(close["differences"]), " " * 16),
     }
 

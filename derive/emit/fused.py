@@ -8,25 +8,19 @@ subtracted. Where the closed forms of a pair lose digits it is NaN, and left to 
 
 from collections.abc import Sequence
 
-CONSTANTS = """
-TILE = 512  # rows and columns of a tile
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
-
-# The last row of the table of rows, beside those of ends_of.
-LIMIT = 14
-
-# A buffer's parts, one of each for a block of columns.
-BLOCK = 128
-C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
-
-
-"""
+from mehler.derive.emit.pair_scalars import CONSTANTS, SCALARS
 
 PAIRS = '''\
 @njit(**$formula)
 def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters):
     """(K, K') of one pair, of which gap = 1 - |rho|$given_up."""
 $pair
+
+
+@njit(**$formula)
+def s_apart(q1, root_q1, q2, root_q2, c, rho$bounds$parameters):
+    """The same of a pair neither close nor opposite, whose sine and gap its cosine gives."""
+$apart
 
 
 @njit(**$once)
@@ -36,46 +30,6 @@ def s_falls(
 ):
     """sqrt(k1 k2) - K and sqrt(d1 d2) - K' of one pair."""
 $falls
-
-
-'''
-
-# Scalars that have no place to fill.
-SCALARS = '''\
-@njit(**SCALAR)
-def s_size(v1, root1, v2, root2):
-    """sqrt(v1 v2); exactly v where both are v."""
-    product = v1 * v2
-    return s_choose((product > 1e-290) & (product < 1e300), sqrt(product), root1 * root2)
-
-
-@njit(**SCALAR)
-def s_alike(v1, v2):
-    """Whether variances are so near to each other that their differences keep their digits."""
-    return (v1 < 12 * v2) & (v2 < 12 * v1)
-
-
-@njit(**SCALAR)
-def s_sum_gap(a1, a2, b1, b2, gap_a, gap_b):
-    """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
-    return a1 * a2 * gap_a + b1 * b2 * gap_b + ((a1 - a2) * (a1 - a2) + (b1 - b2) * (b1 - b2)) / 2
-
-
-@njit(**SCALAR)
-def s_angle(direct, k, gap):
-    """(cos, sin, 1 - cos) of w2*K + b2, whose cosine is about `direct`, from 1 - cos or, where k < 0, 1 + cos."""
-    cos = s_choose(gap < 0.125, copysign(1 - gap, k), direct)
-    square = gap * (2 - gap)
-    return cos, sqrt(s_choose(square < 0, 0.0, square)), s_choose(k < 0, 2 - gap, gap)
-
-
-@njit(**SCALAR)
-def s_kernel(one, root1, two, root2, direct, gap):
-    """A kernel, from those of its ends with themselves where it is near to them: rounded once then."""
-    apart = root1 - root2
-    less = apart * apart / 2 + root1 * root2 * gap
-    high, low = s_choose(one < two, two, one), s_choose(one < two, one, two)
-    return s_choose(less < (high + low) / 8, high - ((high - low) / 2 + less), direct)
 
 
 '''
@@ -97,50 +51,58 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent$para
             start, stop = j0 + j, j0 + j + width
             w2, b2 = scales[0, 0], scales[0, 1]
             inverse1, inverses = rows[0, INVERSE, at], columns[0, INVERSE, start:stop]
-            root_k1, roots_k2 = rows[0, ROOT_DIAGONAL, at], columns[0, ROOT_DIAGONAL, start:stop]
             weight1, weights2 = rows[0, WEIGHT, at], columns[0, WEIGHT, start:stop]
             bias1, biases2 = rows[0, BIAS, at], columns[0, BIAS, start:stop]
-            for n in range(width):
-                product = k[i, j + n]
-                gap = gaps[i, j + n] if refined else 1 - fabs(product) / (root_k1 * roots_k2[n])
-                gap = s_sum_gap(weight1, weights2[n], bias1, biases2[n], gap, 2.0 * (product < 0))
-                sigma = w2 * product + b2
-                cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], product, gap)
-                close += $close
-                buffer[C + n], buffer[T + n], buffer[RHO + n], buffer[SINE + n] = sigma, sigma, cos, sin_theta
-                buffer[GAP + n], buffer[GAP_T + n] = gap, gap
+            known = refined or bias1 > DOMINANT  # whether the buffer has gaps
+            if known:
+                root_k1, roots_k2 = rows[0, ROOT_DIAGONAL, at], columns[0, ROOT_DIAGONAL, start:stop]
+                for n in range(width):
+                    product = k[i, j + n]
+                    gap = gaps[i, j + n] if refined else 1 - fabs(product) / (root_k1 * roots_k2[n])
+                    gap = s_sum_gap(weight1, weights2[n], bias1, biases2[n], gap, 2.0 * (product < 0))
+                    sigma = w2 * product + b2
+                    cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], product, gap)
+                    close += $close
+                    buffer[C + n], buffer[T + n], buffer[RHO + n], buffer[SINE + n] = sigma, sigma, cos, sin_theta
+                    buffer[GAP + n], buffer[GAP_T + n] = gap, gap
+            else:
+                for n in range(width):
+                    sigma = w2 * k[i, j + n] + b2
+                    cos = sigma * inverse1 * inverses[n]
+                    close += $close
+                    buffer[C + n], buffer[T + n], buffer[RHO + n] = sigma, sigma, cos
             for layer in range(1, depth + 1):
                 w2, b2 = scales[layer, 0], scales[layer, 1]
                 q1, variances = rows[layer - 1, VARIANCE, at], columns[layer - 1, VARIANCE, start:stop]
                 root_q1, roots_q2 = rows[layer - 1, ROOT, at], columns[layer - 1, ROOT, start:stop]
                 inverse1, inverses = rows[layer, INVERSE, at], columns[layer, INVERSE, start:stop]
-$pair_rows                if close == 0:
-                    inverse_t1 = rows[layer, INVERSE_THETA, at]
-                    inverses_t2 = columns[layer, INVERSE_THETA, start:stop]
+                bias1, biases2 = rows[layer, BIAS, at], columns[layer, BIAS, start:stop]
+$pair_rows                if close == 0 and bias1 <= DOMINANT:
+                    known = False
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
-                        rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
-                        gap = s_choose(rho < 0, s_one_minus_cos(-rho, sin_theta), gap)
-$pair_bounds                        value, slope = s_pair(
-                            q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters
-                        )
+                        rho = buffer[RHO + n]
+$pair_bounds                        value, slope = s_apart(q1, root_q1, q2, root_q2, c, rho$bounds$parameters)
                         sigma = w2 * value + b2
-                        theta = sigma + w2 * slope * buffer[T + n]
                         cos = sigma * inverse1 * inverses[n]
-                        gap = 1 - fabs(cos)
-                        square = gap * (2 - gap)
                         close += $close
-                        buffer[C + n], buffer[T + n], buffer[RHO + n] = sigma, theta, cos
-                        buffer[SINE + n] = sqrt(s_choose(square < 0, 0.0, square))
-                        buffer[GAP + n], buffer[GAP_T + n] = 1 - cos, 1 - theta * inverse_t1 * inverses_t2[n]
+                        buffer[T + n] = sigma + w2 * slope * buffer[T + n]
+                        buffer[C + n], buffer[RHO + n] = sigma, cos
                 else:
+                    if not known:
+                        inverse_t1 = rows[layer - 1, INVERSE_THETA, at]
+                        inverses_t2 = columns[layer - 1, INVERSE_THETA, start:stop]
+                        for n in range(width):
+                            buffer[SINE + n] = s_root((1 - buffer[RHO + n]) * (1 + buffer[RHO + n]))
+                            buffer[GAP + n] = 1 - buffer[RHO + n]
+                            buffer[GAP_T + n] = 1 - buffer[T + n] * inverse_t1 * inverses_t2[n]
+                    known = True
                     close = 0
                     k1, diagonals = rows[layer, DIAGONAL, at], columns[layer, DIAGONAL, start:stop]
                     root_k1, roots_k2 = rows[layer, ROOT_DIAGONAL, at], columns[layer, ROOT_DIAGONAL, start:stop]
                     d1, slopes = rows[layer, SLOPE, at], columns[layer, SLOPE, start:stop]
                     root_d1, roots_d2 = rows[layer, ROOT_SLOPE, at], columns[layer, ROOT_SLOPE, start:stop]
                     weight1, weights2 = rows[layer, WEIGHT, at], columns[layer, WEIGHT, start:stop]
-                    bias1, biases2 = rows[layer, BIAS, at], columns[layer, BIAS, start:stop]
                     outer1, outers2 = rows[layer, OUTER, at], columns[layer, OUTER, start:stop]
                     inner1, inners2 = rows[layer, INNER, at], columns[layer, INNER, start:stop]
                     # Three loops, since of more than a few arrays the compiler does not see that they are apart.
@@ -174,8 +136,12 @@ $pair_bounds$differences                        buffer[GAP_VALUE + n], buffer[GA
                         buffer[GAP_T + n] = s_sum_gap(outer1, outers2[n], inner1, inners2[n], gap, gap_t)
             one, others = rows[depth, kernel, at], columns[depth, kernel, start:stop]
             root_one, root_others = rows[depth, root_kernel, at], columns[depth, root_kernel, start:stop]
-            for n in range(width):
+            if known:
+                for n in range(width):
 $result
+            else:
+                for n in range(width):
+                    k[i, j + n] = buffer[part + n]
 
 
 @njit(**COMPILED)
@@ -302,11 +268,14 @@ GIVEN_UP = {
     if len(lost[0]):
         k[lost] = _given_up(lost, products, gap if refined else None, rows[..., part], columns[..., parts], one[3])
 """,
+    "apart": """\
+    sin_theta, gap = s_root((1 - rho) * (1 + rho)), 1 - fabs(rho)
+    return s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters)""",
     "spoiled": "buffer[TILT + n] = s_choose(fall == fall, slope, np.nan)",
     "result": """\
-                direct, theta = buffer[part + n], buffer[T + n]
-                value = s_kernel(one, root_one, others[n], root_others[n], direct, buffer[part_gap + n])
-                k[i, j + n] = theta if theta != theta else value""",
+                    direct, theta = buffer[part + n], buffer[T + n]
+                    value = s_kernel(one, root_one, others[n], root_others[n], direct, buffer[part_gap + n])
+                    k[i, j + n] = theta if theta != theta else value""",
 }
 
 LOST = """
@@ -323,8 +292,8 @@ SOUND = {
     "once": "SCALAR",
     "limit": "0.0",
     "result": """\
-                direct, gap = buffer[part + n], buffer[part_gap + n]
-                k[i, j + n] = s_kernel(one, root_one, others[n], root_others[n], direct, gap)""",
+                    direct, gap = buffer[part + n], buffer[part_gap + n]
+                    k[i, j + n] = s_kernel(one, root_one, others[n], root_others[n], direct, gap)""",
 }
 
 # Places for the bounds of a closed form's terms, without which Mehler's series serves alone.
@@ -371,7 +340,7 @@ def _each(names: Sequence[str], indent: str, left: str, right: str) -> str:
 
 # Price's integral, where the falls have no closed form.
 PRICE = """\
-    angle, slopes = s_atan2(sin_theta, rho), 0.0
+    angle, slopes = s_arccos(rho, gap), 0.0
     k, k_dot = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$arguments)
     for node, weight in GAUSS:
         near, turn = cos(node * angle), sin(node * angle)

@@ -50,6 +50,9 @@ except ImportError:
 }
 MATH = ("asinh", "copysign", "cos", "cosh", "erfc", "fabs", "log", "sin", "sinh", "sqrt", "tan", "tanh")
 
+# Places whose text has places of its own, of those that are filled then.
+LATE = ("apart", "row_limits")
+
 # Rules for Mehler's series in scalars, and those of the arrays that they leave pairs to.
 ARRAYS = {remainder_scalar: remainder, exponential_scalar: exponential}
 
@@ -175,9 +178,17 @@ def _imports(reached: Iterable[str], package: str) -> str:
 
 def _fused(proved: ProvedDual, code: Lowered, rule: ModuleType | None) -> str:
     filled = places(proved, code, rule)
-    text = Template(FUSED).substitute(
-        filled | closeness(code.parity, code.parallel, code.falls is not None, filled)
-    )
+    filled |= closeness(code.parity, code.parallel, code.falls is not None, filled)
+    ends = ["(fabs(cos) > 1 - CLOSE)"]
+    if code.summed:
+        filled["apart"] = Template(filled["apart"]).substitute(filled)
+    else:
+        program, beyond = scalar.apart(code.pair)
+        lines = scalar.by_cosine(lines_of(program, ("k", "k_dot")))
+        filled["apart"] = indented(lines, "return k, k_dot")
+        ends += beyond
+    filled["close"] = " | ".join(ends)
+    text = Template(FUSED).substitute(filled)
     if rule is None:
         return text
     programs = code.pair, *rule.programs(proved)  # the arrays have other formulas
@@ -201,7 +212,7 @@ def places(proved: ProvedDual, code: Lowered, rule: ModuleType | None = None) ->
     alone = rule is remainder_scalar
     filled = dict.fromkeys(re.findall(r"\$(\w+)", FUSED), "") | {"columns": "15"}
     filled |= by_series(rule.columns(proved), alone) if rule else GIVEN_UP if code.summed else SOUND
-    filled |= {key: Template(text).substitute(common) for key, text in filled.items() if key != "row_limits"}
+    filled |= {key: Template(text).substitute(common) for key, text in filled.items() if key not in LATE}
     return filled | common | {
         "pair": (rule.pair(proved, names) if rule else "") + ("" if alone else _pair(code)),
         "falls": rule.falls(proved, names)
@@ -225,7 +236,7 @@ def closeness(parity: int, parallel: bool, closed: bool, places: dict[str, str])
     `closed`: whether falls have a closed form.
     """
     near = "fabs(rho) > 1 - CLOSE" if parity else "rho > 1 - CLOSE"
-    close = near.replace("rho", "cos")
+    close_rho = near
     if not parallel:
         near = f"({near}) & s_alike(k1, k2) & s_alike(d1, d2)"
     lines = Template(CLOSER).substitute(
@@ -236,7 +247,7 @@ def closeness(parity: int, parallel: bool, closed: bool, places: dict[str, str])
     lines = "".join(f"{line}\n" for line in lines.splitlines() if line.strip())
     if not closed:  # costly: for close pairs alone, not for all of a block without a branch
         lines = "if near:\n" + textwrap.indent(lines, "    ")
-    return {"near": near, "close": close, "differences": textwrap.indent(lines, " " * 24)}
+    return {"near": near, "close_rho": close_rho, "differences": textwrap.indent(lines, " " * 24)}
 
 
 def _pair(code: Lowered) -> str:

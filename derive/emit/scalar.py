@@ -4,11 +4,14 @@ Everything else is a function called s_…, one for each operation; a target def
 language: `compiled.py` for Numba. So this table serves every target that has scalars.
 """
 
+import math
+import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from mehler.derive.emit.approximants import horner
 from mehler.derive.emit.numpy import Row, expression
-from mehler.derive.emit.program import Apply, Assignment, Name, Node, Program
+from mehler.derive.emit.program import Apply, Assignment, Constant, Name, Node, Program
 
 
 def _series(operands: list[str]) -> str:
@@ -61,6 +64,8 @@ TABLE: dict[str, Row] = {
     "expm1": _call("s_expm1", 1),
     "atan": ("s_atan2({}, 1.0)", 4, (0,)),
     "atan2": _call("s_atan2", 2),
+    "arccos": _call("s_arccos", 2),
+    "arcsin": _call("s_arcsin", 2),
     "sign": _call("s_sign", 1),
     "step": _call("s_step", 1),
     "one_minus_cos": _call("s_one_minus_cos", 2),
@@ -81,9 +86,24 @@ TABLE: dict[str, Row] = {
 # What is known before a pair is looked at, or carried in its state, by the operation that it saves.
 GAP = "gap"  # 1 − |cos θ|
 ROOTS = {name: f"root_{name}" for name in ("q1", "q2", "k1", "k2")}
+RHO, SINE = Name("rho"), Name("sin_theta")
+OPPOSITE = Apply("neg", (RHO,))
+SQUARE = Apply("mul", (SINE, SINE))
 KNOWN: dict[Node, Node] = {
-    Apply("one_minus_cos", (Apply("abs", (Name("rho"),)), Name("sin_theta"))): Name(GAP),
-    Apply("one_minus_cos", (Name("rho"), Name("sin_theta"))): Apply("versine", (Name("rho"), Name(GAP))),
+    Apply("atan2", (SINE, RHO)): Apply("arccos", (RHO, Name(GAP))),
+    Apply("atan2", (SINE, OPPOSITE)): Apply("arccos", (OPPOSITE, Name(GAP))),
+    Apply("atan2", (RHO, SINE)): Apply("arcsin", (RHO, Name(GAP))),
+    Apply("one_minus_cos", (Apply("abs", (RHO,)), SINE)): Name(GAP),
+    Apply("one_minus_cos", (RHO, SINE)): Apply("versine", (RHO, Name(GAP))),
+}
+
+# What the cosine of an angle away from 0 and π gives, each by those before it.
+BY_COSINE = {"square": "(1 - rho) * (1 + rho)", "sin_theta": "s_root(square)", GAP: "1 - fabs(rho)"}
+
+# The angles that series are in, and the cosines where they are used.
+ENDS: dict[Node, str] = {
+    Apply("atan2", (SINE, RHO)): "(cos > {:.3f})",
+    Apply("atan2", (SINE, OPPOSITE)): "(cos < -{:.3f})",
 }
 KNOWN.update((Apply("sqrt", (Name(name),)), Name(root)) for name, root in ROOTS.items())
 
@@ -101,6 +121,41 @@ def _known(node: Node) -> Node:
     if not isinstance(node, Apply):
         return node
     return KNOWN.get(node) or Apply(node.operation, tuple(_known(operand) for operand in node.operands))
+
+
+def apart(program: Program) -> tuple[Program, list[str]]:
+    """The Program without its series at an end of the angle, and for what cosines it is not meant.
+
+    Of its inputs the sine, its square and GAP are to be had by BY_COSINE.
+    """
+    values = {a.name: a.value for a in program.body}
+    beyond: set[str] = set()
+
+    def walk(node: Node) -> Node:
+        if not isinstance(node, Apply):
+            return node
+        if node == SQUARE:
+            return Name("square")
+        if node.operation != "series":
+            return Apply(node.operation, tuple(walk(operand) for operand in node.operands))
+        angle, total, switch = node.operands[:3]
+        angle = values[angle.id] if isinstance(angle, Name) else angle
+        if not isinstance(switch, Constant) or angle not in ENDS:
+            return node
+        beyond.add(ENDS[angle].format(math.cos(float(switch.decimal))))
+        return walk(total)
+
+    body = tuple(replace(a, value=walk(a.value)) for a in program.body)
+    outputs = tuple(walk(node) for node in program.outputs)
+    return Program(program.inputs, body, outputs), sorted(beyond)
+
+
+def by_cosine(lines: Sequence[str]) -> list[str]:
+    """The lines, and before them those of BY_COSINE that they need."""
+    for name, value in reversed(BY_COSINE.items()):
+        if any(re.search(rf"\b{name}\b", line) for line in lines):
+            lines = [f"{name} = {value}", *lines]
+    return list(lines)
 
 
 def with_sectors(program: Program) -> Program:

@@ -5,7 +5,7 @@ a row of pairs, from their angles before the layer to those behind it, is done b
 """
 
 TABULATED = '''
-TILE = 512  # rows and columns of a tile
+TILE = 512, 512  # rows and columns of a tile
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True, "fastmath": {"contract"}}
 ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosine
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache

@@ -30,7 +30,7 @@ $budgets}
 SOURCE = "SOURCE-HASH"
 
 CLOSE = $close  # 1 - |cos| of the angles that are refined
-TILE = 256  # rows and columns of a Gram matrix that are computed at a time
+TILE = 256, 256  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 $constants
 $helpers

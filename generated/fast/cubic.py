@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "1e42ba875b55c475"
+SOURCE = "85188ac182578258"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
@@ -220,18 +220,33 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
     one = rows_of(X, tangent, depth, sigma_w, sigma_b)
     other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b)
     result = np.empty((len(X), len(Z)), dtype)
-    for i in range(0, len(X), TILE):
-        for j in range(0 if Y is not None else i, len(Z), TILE):
-            part, parts = slice(i, i + TILE), slice(j, j + TILE)
-            tile = tile_of(one, part, other, parts, Y is None and i == j)
-            result[part, parts] = tile
-            if Y is None and i < j:
-                result[parts, part] = tile.T
+    for part, parts in tiles_of(len(X), len(Z), Y is None):
+        within = Y is None and part == parts
+        tile = tile_of(one, part, other, parts, within)
+        result[part, parts] = tile
+        if Y is None and not within:
+            result[parts, part] = tile.T
     for i, first in _copies(X):
         result[i] = result[first]
     for j, first in _copies(Z):
         result[:, j] = result[:, first]
     return result
+
+
+def tiles_of(n, m, within=False):
+    """The tiles of n rows with m others: slices, at places that do not depend on n and m, in order.
+
+    `within`: both are the same rows, and no tile has any pair twice, but those on the diagonal.
+    """
+    high, wide = TILE
+    for i in range(0, n, high):
+        stop = 0
+        if within:
+            stop = min(i + high, n)
+            yield slice(i, stop), slice(i, stop)
+        while stop < m:
+            start, stop = stop, min((stop // wide + 1) * wide, m)
+            yield slice(i, min(i + high, n)), slice(start, stop)
 
 
 def _copies(X):
@@ -268,7 +283,7 @@ def s_one_minus_cos(cos, sin):
 def s_versine(cos, gap):
     """1 - cos of an angle, from 1 - |cos|."""
     return s_choose(cos > 0, gap, 1 - cos)
-TILE = 512  # rows and columns of a tile
+TILE = 256, 1024  # rows and columns of a tile: a product of this shape is faster than a square one
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 
 # The last row of the table of rows, beside those of ends_of.
@@ -278,10 +293,22 @@ LIMIT = 14
 BLOCK = 128
 C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
 
+# The root of the share of the bias in a variance from which on angles are small, whatever they were.
+DOMINANT = 0.5
+
 
 @njit(**CONTRACTED)
 def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
     """(K, K') of one pair, of which gap = 1 - |rho|."""
+    product1 = 9.0 * q1 * q2
+    k = 6.0 * c * c * c + product1 * c
+    k_dot = 18.0 * c * c + product1
+    return k, k_dot
+
+
+@njit(**CONTRACTED)
+def s_apart(q1, root_q1, q2, root_q2, c, rho):
+    """The same of a pair neither close nor opposite, whose sine and gap its cosine gives."""
     product1 = 9.0 * q1 * q2
     k = 6.0 * c * c * c + product1 * c
     k_dot = 18.0 * c * c + product1
@@ -309,6 +336,12 @@ def s_size(v1, root1, v2, root2):
 
 
 @njit(**SCALAR)
+def s_root(square):
+    """The root of what rounding may have brought below 0."""
+    return sqrt(s_choose(square < 0, 0.0, square))
+
+
+@njit(**SCALAR)
 def s_sum_gap(a1, a2, b1, b2, gap_a, gap_b):
     """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
     return a1 * a2 * gap_a + b1 * b2 * gap_b + ((a1 - a2) * (a1 - a2) + (b1 - b2) * (b1 - b2)) / 2
@@ -318,8 +351,7 @@ def s_sum_gap(a1, a2, b1, b2, gap_a, gap_b):
 def s_angle(direct, k, gap):
     """(cos, sin, 1 - cos) of w2*K + b2, whose cosine is about `direct`, from 1 - cos or, where k < 0, 1 + cos."""
     cos = s_choose(gap < 0.125, copysign(1 - gap, k), direct)
-    square = gap * (2 - gap)
-    return cos, sqrt(s_choose(square < 0, 0.0, square)), s_choose(k < 0, 2 - gap, gap)
+    return cos, s_root(gap * (2 - gap)), s_choose(k < 0, 2 - gap, gap)
 
 
 @njit(**SCALAR)
@@ -347,50 +379,58 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
             start, stop = j0 + j, j0 + j + width
             w2, b2 = scales[0, 0], scales[0, 1]
             inverse1, inverses = rows[0, INVERSE, at], columns[0, INVERSE, start:stop]
-            root_k1, roots_k2 = rows[0, ROOT_DIAGONAL, at], columns[0, ROOT_DIAGONAL, start:stop]
             weight1, weights2 = rows[0, WEIGHT, at], columns[0, WEIGHT, start:stop]
             bias1, biases2 = rows[0, BIAS, at], columns[0, BIAS, start:stop]
-            for n in range(width):
-                product = k[i, j + n]
-                gap = gaps[i, j + n] if refined else 1 - fabs(product) / (root_k1 * roots_k2[n])
-                gap = s_sum_gap(weight1, weights2[n], bias1, biases2[n], gap, 2.0 * (product < 0))
-                sigma = w2 * product + b2
-                cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], product, gap)
-                close += fabs(cos) > 1 - CLOSE
-                buffer[C + n], buffer[T + n], buffer[RHO + n], buffer[SINE + n] = sigma, sigma, cos, sin_theta
-                buffer[GAP + n], buffer[GAP_T + n] = gap, gap
+            known = refined or bias1 > DOMINANT  # whether the buffer has gaps
+            if known:
+                root_k1, roots_k2 = rows[0, ROOT_DIAGONAL, at], columns[0, ROOT_DIAGONAL, start:stop]
+                for n in range(width):
+                    product = k[i, j + n]
+                    gap = gaps[i, j + n] if refined else 1 - fabs(product) / (root_k1 * roots_k2[n])
+                    gap = s_sum_gap(weight1, weights2[n], bias1, biases2[n], gap, 2.0 * (product < 0))
+                    sigma = w2 * product + b2
+                    cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], product, gap)
+                    close += (fabs(cos) > 1 - CLOSE)
+                    buffer[C + n], buffer[T + n], buffer[RHO + n], buffer[SINE + n] = sigma, sigma, cos, sin_theta
+                    buffer[GAP + n], buffer[GAP_T + n] = gap, gap
+            else:
+                for n in range(width):
+                    sigma = w2 * k[i, j + n] + b2
+                    cos = sigma * inverse1 * inverses[n]
+                    close += (fabs(cos) > 1 - CLOSE)
+                    buffer[C + n], buffer[T + n], buffer[RHO + n] = sigma, sigma, cos
             for layer in range(1, depth + 1):
                 w2, b2 = scales[layer, 0], scales[layer, 1]
                 q1, variances = rows[layer - 1, VARIANCE, at], columns[layer - 1, VARIANCE, start:stop]
                 root_q1, roots_q2 = rows[layer - 1, ROOT, at], columns[layer - 1, ROOT, start:stop]
                 inverse1, inverses = rows[layer, INVERSE, at], columns[layer, INVERSE, start:stop]
-                if close == 0:
-                    inverse_t1 = rows[layer, INVERSE_THETA, at]
-                    inverses_t2 = columns[layer, INVERSE_THETA, start:stop]
+                bias1, biases2 = rows[layer, BIAS, at], columns[layer, BIAS, start:stop]
+                if close == 0 and bias1 <= DOMINANT:
+                    known = False
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
-                        rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
-                        gap = s_choose(rho < 0, s_one_minus_cos(-rho, sin_theta), gap)
-                        value, slope = s_pair(
-                            q1, root_q1, q2, root_q2, c, rho, sin_theta, gap
-                        )
+                        rho = buffer[RHO + n]
+                        value, slope = s_apart(q1, root_q1, q2, root_q2, c, rho)
                         sigma = w2 * value + b2
-                        theta = sigma + w2 * slope * buffer[T + n]
                         cos = sigma * inverse1 * inverses[n]
-                        gap = 1 - fabs(cos)
-                        square = gap * (2 - gap)
-                        close += fabs(cos) > 1 - CLOSE
-                        buffer[C + n], buffer[T + n], buffer[RHO + n] = sigma, theta, cos
-                        buffer[SINE + n] = sqrt(s_choose(square < 0, 0.0, square))
-                        buffer[GAP + n], buffer[GAP_T + n] = 1 - cos, 1 - theta * inverse_t1 * inverses_t2[n]
+                        close += (fabs(cos) > 1 - CLOSE)
+                        buffer[T + n] = sigma + w2 * slope * buffer[T + n]
+                        buffer[C + n], buffer[RHO + n] = sigma, cos
                 else:
+                    if not known:
+                        inverse_t1 = rows[layer - 1, INVERSE_THETA, at]
+                        inverses_t2 = columns[layer - 1, INVERSE_THETA, start:stop]
+                        for n in range(width):
+                            buffer[SINE + n] = s_root((1 - buffer[RHO + n]) * (1 + buffer[RHO + n]))
+                            buffer[GAP + n] = 1 - buffer[RHO + n]
+                            buffer[GAP_T + n] = 1 - buffer[T + n] * inverse_t1 * inverses_t2[n]
+                    known = True
                     close = 0
                     k1, diagonals = rows[layer, DIAGONAL, at], columns[layer, DIAGONAL, start:stop]
                     root_k1, roots_k2 = rows[layer, ROOT_DIAGONAL, at], columns[layer, ROOT_DIAGONAL, start:stop]
                     d1, slopes = rows[layer, SLOPE, at], columns[layer, SLOPE, start:stop]
                     root_d1, roots_d2 = rows[layer, ROOT_SLOPE, at], columns[layer, ROOT_SLOPE, start:stop]
                     weight1, weights2 = rows[layer, WEIGHT, at], columns[layer, WEIGHT, start:stop]
-                    bias1, biases2 = rows[layer, BIAS, at], columns[layer, BIAS, start:stop]
                     outer1, outers2 = rows[layer, OUTER, at], columns[layer, OUTER, start:stop]
                     inner1, inners2 = rows[layer, INNER, at], columns[layer, INNER, start:stop]
                     # Three loops, since of more than a few arrays the compiler does not see that they are apart.
@@ -425,16 +465,20 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                         cos, sin_theta, gap = s_angle(sigma * inverse1 * inverses[n], value, gap_k)
                         gap_dot = buffer[GAP_SLOPE + n]
                         gap_t = gap_dot + gap_t - gap_dot * gap_t
-                        close += fabs(cos) > 1 - CLOSE
+                        close += (fabs(cos) > 1 - CLOSE)
                         buffer[T + n] = sigma + w2 * buffer[TILT + n] * buffer[T + n]
                         buffer[C + n], buffer[RHO + n], buffer[SINE + n] = sigma, cos, sin_theta
                         buffer[GAP + n] = gap
                         buffer[GAP_T + n] = s_sum_gap(outer1, outers2[n], inner1, inners2[n], gap, gap_t)
             one, others = rows[depth, kernel, at], columns[depth, kernel, start:stop]
             root_one, root_others = rows[depth, root_kernel, at], columns[depth, root_kernel, start:stop]
-            for n in range(width):
-                direct, gap = buffer[part + n], buffer[part_gap + n]
-                k[i, j + n] = s_kernel(one, root_one, others[n], root_others[n], direct, gap)
+            if known:
+                for n in range(width):
+                    direct, gap = buffer[part + n], buffer[part_gap + n]
+                    k[i, j + n] = s_kernel(one, root_one, others[n], root_others[n], direct, gap)
+            else:
+                for n in range(width):
+                    k[i, j + n] = buffer[part + n]
 
 
 @njit(**COMPILED)

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "3d6edf1b11ec55f0"
+SOURCE = "c8ed1586259349f5"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -296,12 +296,17 @@ __device__ inline double s_sum_gap(double a1, double a2, double b1, double b2, d
         b2))) / 2.0);
 }
 
+// The root of what rounding may have brought below 0.
+__device__ inline double s_root(double square)
+{
+    return sqrt((square < 0.0) ? 0.0 : square);
+}
+
 // (cos, sin, 1 - cos) of w2*K + b2, whose cosine is about `direct`, from 1 - cos or, where k < 0, 1 + cos.
 __device__ inline s_3 s_angle(double direct, double k, double gap)
 {
     double cos_ = (gap < 0.125) ? copysign(__dsub_rn(1.0, gap), k) : direct;
-    double square = __dmul_rn(gap, __dsub_rn(2.0, gap));
-    return s_3{cos_, sqrt((square < 0.0) ? 0.0 : square), (k < 0.0) ? __dsub_rn(2.0, gap) : gap};
+    return s_3{cos_, s_root(__dmul_rn(gap, __dsub_rn(2.0, gap))), (k < 0.0) ? __dsub_rn(2.0, gap) : gap};
 }
 
 // sqrt(v1 v2); exactly v where both are v.

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "df3eb665c16e81f0"
+SOURCE = "6febdb226b00d444"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -73,7 +73,6 @@ constexpr long long THETA = 3;
 constexpr double TINY = 2.2250738585072014e-308;
 constexpr double SHIFT = 6755399441055744.0;
 constexpr double ONE_OVER_2_PI = 0.15915494309189535;
-constexpr double TAN_PI_8 = 0.41421356237309515;
 constexpr double PI_HIGH = 3.141592653589793;
 constexpr double PI_LOW = 1.2246467991473532e-16;
 constexpr long long SIGMA_W = 15;
@@ -177,43 +176,36 @@ __device__ inline double s_one_minus_cos(double cos_, double sin_)
     return (cos_ > 0.0) ? (__dmul_rn(sin_, sin_) / __dadd_rn(1.0, cos_)) : __dsub_rn(1.0, cos_);
 }
 
-// atan t for |t| <= tan(pi/8), its polynomial right to 7.1e-18.
-__device__ inline double s_arc(double t)
+// asin t for |t| <= 1/2, its polynomial right to 2.3e-18.
+__device__ inline double s_bow(double t)
 {
     double z = t * t;
     double z2 = z * z;
     double z4 = z2 * z2;
     double z8 = z4 * z4;
-    double p = (((-0.3333333333333333 + (0.1999999999999552 * z)) + ((-0.14285714284666534 +
-        (0.11111111015255701 * z)) * z2)) + (((-0.0909090457809704 + (0.07692183190202043 * z)) +
-        ((-0.06664511438591643 + (0.05858148836440617 * z)) * z2)) * z4)) + (((-0.050854493383409805 +
-        (0.03923164675132557 * z)) + (-0.019176872981101354 * z2)) * z8);
+    double p = (((0.16666666666666666 + (0.07500000000000118 * z)) + ((0.044642857142551895 +
+        (0.03038194447553234 * z)) * z2)) + (((0.02237215744350722 + (0.017352816540325496 * z)) +
+        ((0.01396378001220357 + (0.011566459612121669 * z)) * z2)) * z4)) + ((((0.009621842970100282 +
+        (0.009319560794767446 * z)) + ((0.0030448799094556773 + (0.019554513336123378 * z)) * z2)) +
+        ((-0.01924167174674304 + (0.02961201126495512 * z)) * z4)) * z8);
     return t + ((t * z) * p);
 }
 
-// The angle of (x, y), of one division: of the octant's tangent, or of its difference from 45 degrees.
-__device__ inline double s_atan2(double y, double x)
+// The angle of a cosine, where gap = 1 - |cos|: half of it by its sine, where that is the smaller one.
+__device__ inline double s_arccos(double cos_, double gap)
 {
-    double across = fabs(y);
-    double along = fabs(x);
-    bool steep = across > along;
-    double low = steep ? along : across;
-    double high = steep ? across : along;
-    bool middle = low > __dmul_rn(TAN_PI_8, high);
-    double above = middle ? __dsub_rn(low, high) : low;
-    double below = middle ? __dadd_rn(low, high) : high;
-    double angle = s_arc(above / ((below == 0.0) ? 1.0 : below));
-    angle = middle ? __dadd_rn(PI_HIGH / 4.0, __dadd_rn(angle, PI_LOW / 4.0)) : angle;
-    angle = steep ? __dsub_rn(PI_HIGH / 2.0, __dsub_rn(angle, PI_LOW / 2.0)) : angle;
-    angle = (x < 0.0) ? __dsub_rn(PI_HIGH, __dsub_rn(angle, PI_LOW)) : angle;
-    return copysign(angle, y);
+    bool near = fabs(cos_) > 0.5;
+    double arc = s_bow(near ? sqrt(__dmul_rn(gap, 0.5)) : cos_);
+    double angle = (cos_ < 0.0) ? __dsub_rn(PI_HIGH, __dsub_rn(__dmul_rn(2.0, arc), PI_LOW)) : __dmul_rn(2.0,
+        arc);
+    return near ? angle : __dsub_rn(PI_HIGH / 2.0, __dsub_rn(arc, PI_LOW / 2.0));
 }
 
 // (K, K') of one pair, of which gap = 1 - |rho|.
 __device__ inline s_2 s_pair(double q1, double root_q1, double q2, double root_q2, double c, double rho, double
     sin_theta, double gap)
 {
-    double k = ONE_OVER_2_PI * s_atan2(sin_theta, -rho);
+    double k = ONE_OVER_2_PI * s_arccos(-rho, gap);
     double k_dot = 0.0;
     return s_2{k, k_dot};
 }
@@ -327,12 +319,17 @@ __device__ inline double s_sum_gap(double a1, double a2, double b1, double b2, d
         b2))) / 2.0);
 }
 
+// The root of what rounding may have brought below 0.
+__device__ inline double s_root(double square)
+{
+    return sqrt((square < 0.0) ? 0.0 : square);
+}
+
 // (cos, sin, 1 - cos) of w2*K + b2, whose cosine is about `direct`, from 1 - cos or, where k < 0, 1 + cos.
 __device__ inline s_3 s_angle(double direct, double k, double gap)
 {
     double cos_ = (gap < 0.125) ? copysign(__dsub_rn(1.0, gap), k) : direct;
-    double square = __dmul_rn(gap, __dsub_rn(2.0, gap));
-    return s_3{cos_, sqrt((square < 0.0) ? 0.0 : square), (k < 0.0) ? __dsub_rn(2.0, gap) : gap};
+    return s_3{cos_, s_root(__dmul_rn(gap, __dsub_rn(2.0, gap))), (k < 0.0) ? __dsub_rn(2.0, gap) : gap};
 }
 
 // sqrt(v1 v2); exactly v where both are v.
@@ -347,7 +344,7 @@ __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_
     double sin_theta, double gap, double k1, double root_k1, double k2, double root_k2, double d1, double
     root_d1, double d2, double root_d2)
 {
-    double fall = __dmul_rn(ONE_OVER_2_PI, s_atan2(sin_theta, rho));
+    double fall = __dmul_rn(ONE_OVER_2_PI, s_arccos(rho, gap));
     double fall_dot = 0.0;
     return s_2{fall, fall_dot};
 }

@@ -138,7 +138,7 @@ def test_tiles_agree_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     X = np.random.default_rng(2).standard_normal((70, 6))
     X[60] = X[1]
     whole = module.ntk(X, depth=3, **SCALES)
-    monkeypatch.setattr(module, "TILE", 16)
+    monkeypatch.setattr(module, "TILE", (16, 32))
     tiled = module.ntk(X, depth=3, **SCALES)
     assert close_to(tiled, whole, whole.max(), 8)
     assert np.array_equal(tiled, tiled.T)
@@ -229,13 +229,13 @@ def test_a_file_that_was_measured_can_be_imported(tmp_path: Path) -> None:
 
 
 def test_a_damaged_coefficient_is_caught() -> None:
-    """One digit of one polynomial, the arctangent's: the kernel is then over its budget."""
+    """One digit of one polynomial, the arcsine's: the kernel is then over its budget."""
     source = (FOLDER / "relu.py").read_text(encoding="utf-8")
-    damaged = source.replace("0.11111111015", "0.11111121015").replace('"cache": True', '"cache": False')
+    damaged = source.replace("0.01396378001", "0.01396478001").replace('"cache": True', '"cache": False')
     assert damaged != source.replace('"cache": True', '"cache": False')
     subject, formula = Evaluator(load_source(damaged, "damaged"), {}), exact("relu")
     with mpmath.workdps(30):
-        worst = max(errors_at(subject, formula, at, "float64")["kernel_dot"] for at in [(1.0, 1.0, 0.93), (1.0, 2.0, -1.3)])
+        worst = max(errors_at(subject, formula, at, "float64")["kernel_dot"] for at in [(1.0, 1.0, 0.52), (1.0, 2.0, -0.75)])
     assert worst > budget(subject.module, "float64", "kernel_dot")
 
 

@@ -1,5 +1,6 @@
 """A standalone module computes its Gram matrices in tiles, and nobody can tell where they meet."""
 
+import math
 import tracemalloc
 from importlib import import_module
 from typing import Any
@@ -15,7 +16,7 @@ SMALL = 8
 def module(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Small tiles, so that few rows fill many."""
     module = import_module(f"mehler.generated.{request.param}")
-    monkeypatch.setattr(module, "TILE", SMALL)
+    monkeypatch.setattr(module, "TILE", (SMALL, SMALL))
     return module
 
 
@@ -32,7 +33,7 @@ def test_tiles_are_put_together(
     function = getattr(module, kernel)
     square, cross = function(X, **SCALES), function(X, Y, **SCALES)
     assert np.array_equal(square, square.T)
-    monkeypatch.setattr(module, "TILE", 1000)
+    monkeypatch.setattr(module, "TILE", (1000, 1000))
     np.testing.assert_allclose(square, function(X, **SCALES), rtol=1e-14, atol=1e-15)
     np.testing.assert_allclose(cross, function(X, Y, **SCALES), rtol=1e-14, atol=1e-15)
     single = function(X.astype(np.float32), **SCALES)
@@ -58,4 +59,4 @@ def test_memory_beside_the_result_is_that_of_a_tile() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert result.nbytes <= peak < result.nbytes + 48 * module.TILE**2 * 8
+    assert result.nbytes <= peak < result.nbytes + 48 * math.prod(module.TILE) * 8

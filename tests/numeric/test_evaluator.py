@@ -6,6 +6,7 @@ import pytest
 
 import mehler
 import mehler.generated
+import mehler.generated.tables
 from mehler.numeric.evaluator import ABI, Evaluator, load_file, load_named, load_source
 
 GENERATED = Path(mehler.generated.__file__).parent

@@ -1,4 +1,6 @@
+import math
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +8,6 @@ import numpy as np
 import pytest
 
 import mehler
-from mehler.numeric import gram as tiles
 from mehler.numeric.evaluator import Evaluator, load_named
 from mehler.numeric.gram import gram
 
@@ -25,21 +26,21 @@ def _rows(n: int, d: int = 5, seed: int = 0) -> np.ndarray:
 
 
 @pytest.fixture
-def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "TILE", 3)
+def small_tiles(tile_size: Callable[..., None]) -> None:
+    tile_size(3, *NAMES, "exp")
 
 
 @pytest.mark.parametrize("kernel", ["nngp", "ntk"])
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("tile", [1, 3, 256])
-def test_exactly_symmetric(name: str, kernel: Any, tile: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tiles, "TILE", tile)
+def test_exactly_symmetric(name: str, kernel: Any, tile: int, tile_size: Callable[..., None]) -> None:
+    tile_size(tile, name)
     K = gram(_evaluator(name), _rows(10), kernel=kernel, **SCALES)
     assert np.array_equal(K, K.T)
 
 
 def test_exactly_symmetric_over_tiles_of_the_real_size() -> None:
-    K = gram(_evaluator("relu"), _rows(tiles.TILE + 70), **SCALES)
+    K = gram(_evaluator("relu"), _rows(load_named("relu").TILE[0] + 70), **SCALES)
     assert np.array_equal(K, K.T)
 
 
@@ -47,12 +48,12 @@ def test_exactly_symmetric_over_tiles_of_the_real_size() -> None:
 @pytest.mark.parametrize("tile", [1, 3, 4])
 @pytest.mark.parametrize("name", NAMES)
 def test_independent_of_the_tile_size(
-    name: str, tile: int, other: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+    name: str, tile: int, other: np.ndarray | None, tile_size: Callable[..., None]
 ) -> None:
     """Up to the rounding of X Y', which BLAS sums in an order that depends on the shape."""
     X = _rows(10)
     whole = gram(_evaluator(name), X, other, **SCALES)
-    monkeypatch.setattr(tiles, "TILE", tile)
+    tile_size(tile, name)
     tiled = gram(_evaluator(name), X, other, **SCALES)
     assert np.abs(tiled - whole).max() <= 4e-15 * np.abs(whole).max()
 
@@ -152,7 +153,9 @@ def test_memory_beside_the_result_is_that_of_a_tile_a_thread(threads: int) -> No
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert result.nbytes <= peak < result.nbytes + threads * 48 * tiles.TILE**2 * X.itemsize
+    assert (
+        result.nbytes <= peak < result.nbytes + threads * 48 * math.prod(network.evaluator.module.TILE) * X.itemsize
+    )
 
 
 @pytest.mark.usefixtures("small_tiles")

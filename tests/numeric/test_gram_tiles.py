@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from threadpoolctl import threadpool_info
 
 import mehler
+from mehler.generated import relu
 from mehler.numeric import gram as tiles
 from mehler.numeric import workers
 from mehler.numeric.evaluator import Evaluator, load_named
@@ -36,8 +38,8 @@ def _blas_threads() -> list[int]:
 
 
 @pytest.fixture
-def small(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(tiles, "TILE", 16)
+def small(tile_size: Callable[..., None]) -> int:
+    tile_size(16, "relu", "exp")
     return 16
 
 
@@ -56,13 +58,14 @@ def test_the_same_bits_by_any_number_of_threads(extra: int, dtype: Any, small: i
 
 
 def test_the_same_bits_in_tiles_of_the_real_size() -> None:
-    X = _rows(2 * tiles.TILE + 3, 40)
+    X = _rows(2 * _evaluator().module.TILE[0] + 3, 40)
     alone, together = (gram(_evaluator("gelu"), X, threads=threads, **SCALES) for threads in (1, 3))
     assert np.array_equal(alone, together)
 
 
 def test_rows_that_are_appended_change_no_whole_tile() -> None:
-    X, n = _rows(2 * tiles.TILE + 30, 100), 2 * tiles.TILE
+    n = 2 * _evaluator().module.TILE[0]
+    X = _rows(n + 30, 100)
     assert np.array_equal(gram(_evaluator(), X, **SCALES)[:n, :n], gram(_evaluator(), X[:n], **SCALES))
 
 
@@ -134,7 +137,8 @@ def _slow(finished: list[float]) -> Evaluator:
         finished.append(time.monotonic())
         return np.ones((part.stop - part.start, parts.stop - parts.start))
 
-    module: Any = SimpleNamespace(rows_of=lambda *_, **__: None, tile_of=tile_of, PARAMETERS={}, NAME="slow")
+    module: Any = SimpleNamespace(rows_of=lambda *_, **__: None, PARAMETERS={}, NAME="slow")
+    module.tile_of, module.tiles_of, module.TILE = tile_of, relu.tiles_of, relu.TILE
     return Evaluator(module, {})
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import mehler.generated
-from mehler.numeric import gram as tiles
 
 Command = Callable[..., Any]
 
@@ -229,10 +228,10 @@ def test_networks(mehler_command: Command, folder: Path, what: str) -> None:
 
 @pytest.mark.parametrize("existing", [False, True])
 def test_overflow_half_way(
-    mehler_command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch, existing: bool
+    mehler_command: Command, folder: Path, tile_size: Callable[..., None], existing: bool
 ) -> None:
     """The first tile is computed and written; the second overflows."""
-    monkeypatch.setattr(tiles, "TILE", 2)
+    tile_size(2, "exp")
     X = GOOD.copy()
     X[3] *= 1e3
     np.save("X.npy", X)

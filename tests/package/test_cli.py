@@ -279,10 +279,10 @@ def test_check_of_a_damaged_file_fails(mehler_command: Command, tmp_path: Path, 
 
 @pytest.mark.parametrize("kernel", ["ntk", "nngp"])
 def test_gram_writes_what_a_network_computes(
-    mehler_command: Command, data: Path, tmp_path: Path, kernel: str, monkeypatch: pytest.MonkeyPatch
+    mehler_command: Command, data: Path, tmp_path: Path, kernel: str, tile_size: Callable[..., None]
 ) -> None:
     out = tmp_path / "K.npy"
-    monkeypatch.setattr(tiles, "TILE", 4)
+    tile_size(4, "relu")
     result = mehler_command(
         "gram", "relu", data, "--depth", 3, "--sigma-w", 1.4, "--sigma-b", 0.1, "--kernel", kernel, "--out", out
     )
@@ -312,7 +312,11 @@ def test_gram_replaces_a_file_and_may_replace_its_input(mehler_command: Command,
 
 
 def test_gram_appears_only_when_it_is_whole(
-    mehler_command: Command, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mehler_command: Command,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tile_size: Callable[..., None],
 ) -> None:
     out = tmp_path / "K.npy"
     out.write_text("before", encoding="utf-8")
@@ -321,7 +325,7 @@ def test_gram_appears_only_when_it_is_whole(
     def look(*_: object) -> None:
         seen.append(out.read_text(encoding="utf-8"))
 
-    monkeypatch.setattr(tiles, "TILE", 4)
+    tile_size(4, "relu")
     monkeypatch.setattr(tiles, "_check_finite", look)
     assert mehler_command("gram", "relu", data, "--out", out).code == 0
     assert seen == ["before"] * 6

@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "7d4763c16fdf3b9e"
+SOURCE = "a576bf278e1c4ff7"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
@@ -1574,18 +1574,33 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
     one = rows_of(X, tangent, depth, sigma_w, sigma_b)
     other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b)
     result = np.empty((len(X), len(Z)), dtype)
-    for i in range(0, len(X), TILE):
-        for j in range(0 if Y is not None else i, len(Z), TILE):
-            part, parts = slice(i, i + TILE), slice(j, j + TILE)
-            tile = tile_of(one, part, other, parts, Y is None and i == j)
-            result[part, parts] = tile
-            if Y is None and i < j:
-                result[parts, part] = tile.T
+    for part, parts in tiles_of(len(X), len(Z), Y is None):
+        within = Y is None and part == parts
+        tile = tile_of(one, part, other, parts, within)
+        result[part, parts] = tile
+        if Y is None and not within:
+            result[parts, part] = tile.T
     for i, first in _copies(X):
         result[i] = result[first]
     for j, first in _copies(Z):
         result[:, j] = result[:, first]
     return result
+
+
+def tiles_of(n, m, within=False):
+    """The tiles of n rows with m others: slices, at places that do not depend on n and m, in order.
+
+    `within`: both are the same rows, and no tile has any pair twice, but those on the diagonal.
+    """
+    high, wide = TILE
+    for i in range(0, n, high):
+        stop = 0
+        if within:
+            stop = min(i + high, n)
+            yield slice(i, stop), slice(i, stop)
+        while stop < m:
+            start, stop = stop, min((stop // wide + 1) * wide, m)
+            yield slice(i, min(i + high, n)), slice(start, stop)
 
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b):
@@ -1682,7 +1697,7 @@ def s_atanh(x):
         + ((0.09091444564206229 + 0.07665860747913006 * z) + 0.07308225489776055 * z2) * z4)
     )
     return copysign(powers * HALF_LN2 + (t + t * z * p), x)
-TILE = 512  # rows and columns of a tile
+TILE = 512, 512  # rows and columns of a tile
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True, "fastmath": {"contract"}}
 ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosine
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "bd08b71f1634cf84"
+SOURCE = "75971e1651632059"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
@@ -223,7 +223,6 @@ constexpr long long SLOPE = 8;
 constexpr long long ROOT_SLOPE = 9;
 constexpr long long LIMIT = 14;
 constexpr double CLOSE = 0.001;
-constexpr double TAN_PI_8 = 0.41421356237309515;
 constexpr double PI_HIGH = 3.141592653589793;
 constexpr double PI_LOW = 1.2246467991473532e-16;
 __constant__ double GAUSS[5][2] = {
@@ -542,12 +541,17 @@ __device__ inline double s_sum_gap(double a1, double a2, double b1, double b2, d
         b2))) / 2.0);
 }
 
+// The root of what rounding may have brought below 0.
+__device__ inline double s_root(double square)
+{
+    return sqrt((square < 0.0) ? 0.0 : square);
+}
+
 // (cos, sin, 1 - cos) of w2*K + b2, whose cosine is about `direct`, from 1 - cos or, where k < 0, 1 + cos.
 __device__ inline s_3 s_angle(double direct, double k, double gap)
 {
     double cos_ = (gap < 0.125) ? copysign(__dsub_rn(1.0, gap), k) : direct;
-    double square = __dmul_rn(gap, __dsub_rn(2.0, gap));
-    return s_3{cos_, sqrt((square < 0.0) ? 0.0 : square), (k < 0.0) ? __dsub_rn(2.0, gap) : gap};
+    return s_3{cos_, s_root(__dmul_rn(gap, __dsub_rn(2.0, gap))), (k < 0.0) ? __dsub_rn(2.0, gap) : gap};
 }
 
 // sqrt(v1 v2); exactly v where both are v.
@@ -557,36 +561,29 @@ __device__ inline double s_size(double v1, double root1, double v2, double root2
     return bool((product > 1e-290) & (product < 1e+300)) ? sqrt(product) : __dmul_rn(root1, root2);
 }
 
-// atan t for |t| <= tan(pi/8), its polynomial right to 7.1e-18.
-__device__ inline double s_arc(double t)
+// asin t for |t| <= 1/2, its polynomial right to 2.3e-18.
+__device__ inline double s_bow(double t)
 {
     double z = t * t;
     double z2 = z * z;
     double z4 = z2 * z2;
     double z8 = z4 * z4;
-    double p = (((-0.3333333333333333 + (0.1999999999999552 * z)) + ((-0.14285714284666534 +
-        (0.11111111015255701 * z)) * z2)) + (((-0.0909090457809704 + (0.07692183190202043 * z)) +
-        ((-0.06664511438591643 + (0.05858148836440617 * z)) * z2)) * z4)) + (((-0.050854493383409805 +
-        (0.03923164675132557 * z)) + (-0.019176872981101354 * z2)) * z8);
+    double p = (((0.16666666666666666 + (0.07500000000000118 * z)) + ((0.044642857142551895 +
+        (0.03038194447553234 * z)) * z2)) + (((0.02237215744350722 + (0.017352816540325496 * z)) +
+        ((0.01396378001220357 + (0.011566459612121669 * z)) * z2)) * z4)) + ((((0.009621842970100282 +
+        (0.009319560794767446 * z)) + ((0.0030448799094556773 + (0.019554513336123378 * z)) * z2)) +
+        ((-0.01924167174674304 + (0.02961201126495512 * z)) * z4)) * z8);
     return t + ((t * z) * p);
 }
 
-// The angle of (x, y), of one division: of the octant's tangent, or of its difference from 45 degrees.
-__device__ inline double s_atan2(double y, double x)
+// The angle of a cosine, where gap = 1 - |cos|: half of it by its sine, where that is the smaller one.
+__device__ inline double s_arccos(double cos_, double gap)
 {
-    double across = fabs(y);
-    double along = fabs(x);
-    bool steep = across > along;
-    double low = steep ? along : across;
-    double high = steep ? across : along;
-    bool middle = low > __dmul_rn(TAN_PI_8, high);
-    double above = middle ? __dsub_rn(low, high) : low;
-    double below = middle ? __dadd_rn(low, high) : high;
-    double angle = s_arc(above / ((below == 0.0) ? 1.0 : below));
-    angle = middle ? __dadd_rn(PI_HIGH / 4.0, __dadd_rn(angle, PI_LOW / 4.0)) : angle;
-    angle = steep ? __dsub_rn(PI_HIGH / 2.0, __dsub_rn(angle, PI_LOW / 2.0)) : angle;
-    angle = (x < 0.0) ? __dsub_rn(PI_HIGH, __dsub_rn(angle, PI_LOW)) : angle;
-    return copysign(angle, y);
+    bool near = fabs(cos_) > 0.5;
+    double arc = s_bow(near ? sqrt(__dmul_rn(gap, 0.5)) : cos_);
+    double angle = (cos_ < 0.0) ? __dsub_rn(PI_HIGH, __dsub_rn(__dmul_rn(2.0, arc), PI_LOW)) : __dmul_rn(2.0,
+        arc);
+    return near ? angle : __dsub_rn(PI_HIGH / 2.0, __dsub_rn(arc, PI_LOW / 2.0));
 }
 
 // sqrt(k1 k2) - K and sqrt(d1 d2) - K' of one pair.
@@ -596,7 +593,7 @@ __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_
     s_table series, long long here, s_table places, long long j)
 {
     double node, weight, near, turn;
-    double angle = s_atan2(sin_theta, rho);
+    double angle = s_arccos(rho, gap);
     double slopes = 0.0;
     s_2 values_1 = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, bound, bound_dot, layer, counts,
         series, here, places, j);

@@ -57,7 +57,7 @@ def units(value: Any, exact: Any) -> float:
 
 
 def test_every_operation_is_printed() -> None:
-    assert set(scalar.TABLE) == OPERATIONS | {"versine", "sector", "quadrant"}
+    assert set(scalar.TABLE) == OPERATIONS | {"arccos", "arcsin", "versine", "sector", "quadrant"}
     for operation, (_, _, needed) in scalar.TABLE.items():
         operands: list[Node] = [A, B, C] * 4
         if operation == "series":
@@ -95,6 +95,20 @@ def test_the_angle_of_every_octant() -> None:
                     )
     assert SCALARS["s_atan2"](np.float64(0.0), np.float64(0.0)) == 0
     assert SCALARS["s_atan2"](np.float64(0.0), np.float64(-1.0)) == math.pi
+
+
+def test_the_angle_of_a_cosine_and_of_a_sine() -> None:
+    """Near its ends by what 1 - |cos| says, however close to 1 the cosine is."""
+    for gap in (1e-300, 1e-17, 1e-9, 1e-3, 0.3, 0.499, 0.5, 0.501, 0.9, 1 - 1e-9, 1.0):
+        for sign in (1, -1):
+            near, cos = np.float64(gap), np.float64(sign * (1 - gap))
+            exact = 2 * MP.asin(MP.sqrt(MP.mpf(gap) / 2))
+            angle = exact if sign > 0 else MP.pi - exact
+            assert units(SCALARS["s_arccos"](cos, near), angle) <= 1.5
+            if gap <= 0.5:
+                assert units(SCALARS["s_arcsin"](cos, near), sign * (MP.pi / 2 - exact)) <= 1.5
+    for x in (1e-300, 1e-9, 0.1, -0.3, 0.4999):
+        assert units(SCALARS["s_arcsin"](np.float64(x), np.float64(1 - abs(x))), MP.asin(MP.mpf(x))) <= 1.5
 
 
 @pytest.mark.parametrize("name", ["s_exp", "s_expm1", "s_erfcx", "s_sign", "s_step"])
