@@ -14,7 +14,7 @@ from mehler.derive.activation import Activation, activation
 from mehler.derive.approximate import approximate, require_real
 from mehler.derive.deadline import within
 from mehler.derive.dual import Jumps, NumericDual, ProvedDual
-from mehler.derive.emit.cupy import emit_cupy
+from mehler.derive.emit.cupy import emit_cupy, emit_cupy_tables
 from mehler.derive.emit.module import emit_numpy, emit_tables, lacking
 from mehler.derive.emit.numba import emit_numba, emit_numba_tables
 from mehler.derive.emit.tables import built
@@ -116,8 +116,6 @@ def source_of(
     """The source of a module for a derivation: of its closed form, or of tables where code cannot hold one."""
     if isinstance(result, ProvedDual) and lacking(result) is None:
         return TARGETS[target](result, name)
-    if target not in TABLE_TARGETS:
-        raise EmitError(f"tables have no code for {target} yet; use the target {' or '.join(TABLE_TARGETS)}")
     return TABLE_TARGETS[target](result, name, tabulated(result, progress))
 
 
@@ -157,5 +155,5 @@ def closed_form(result: ProvedDual | NumericDual) -> ProvedDual:
     return result
 
 
-TABLE_TARGETS = {"numpy": emit_tables, "numba": emit_numba_tables}
+TABLE_TARGETS = {"numpy": emit_tables, "numba": emit_numba_tables, "cupy": emit_cupy_tables}
 TARGETS = {"numpy": emit_numpy, "numba": emit_numba, "cupy": emit_cupy}

@@ -32,7 +32,10 @@ def gram(
             f"X is {X.dtype} {X.shape} and Y is {Y.dtype} {Y.shape}; columns and types must be equal"
         )
     network = {"depth": depth, "sigma_w": sigma_w, "sigma_b": sigma_b, **evaluator.values}
-    K = getattr(evaluator.module, kernel)(X, Y, **network)
+    try:
+        K = getattr(evaluator.module, kernel)(X, Y, **network)
+    except ValueError as error:  # a variance beyond the module's tables
+        raise NumericError(str(error)) from None
     if not _finite(K):
         raise NumericError("the kernel is not finite; scale the rows down, or use a smaller sigma_w or depth")
     return K

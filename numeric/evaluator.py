@@ -52,7 +52,7 @@ class Generated(Protocol):
 
 
 # Of mehler.generated, by target.
-FOLDERS = {"numpy": ("", "tables."), "numba": ("fast.", "tables.fast."), "cupy": ("gpu.",)}
+FOLDERS = {"numpy": ("", "tables."), "numba": ("fast.", "tables.fast."), "cupy": ("gpu.", "tables.gpu.")}
 # What a target needs, by the name that it is installed under in mehler's extras.
 NEEDS = {"numba": ("Numba", "fast"), "cupy": ("CuPy", "gpu")}
 

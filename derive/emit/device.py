@@ -52,7 +52,7 @@ $diagonal
 
 
 @njit(**SCALAR)
-def s_values(q1, q2, c$parameters):
+def s_values(q1, q2, c$value_tables$parameters):
     """(K, K') of a pair."""
     rho, sin_theta = s_polar(q1, q2, c)
     root_q1, root_q2, gap = sqrt(q1), sqrt(q2), s_one_minus_cos(fabs(rho), sin_theta)
@@ -120,7 +120,7 @@ def s_refined(product, k1, k2, X: "table", i: "index", Z: "table", j: "index", w
 @njit(**SCALAR)
 def s_entry(
     product, X: "table", rows: "table", i: "index", Z: "table", columns: "table", j: "index",
-    width: "index", depth: "index", tangent: "truth"$parameters
+    width: "index", depth: "index", tangent: "truth"$entry_tables$parameters
 ):
     """Theta of a pair of rows if `tangent`, else Sigma, from their product and, where near, from themselves."""
     one, root_one = rows[depth, VARIANCE, i], rows[depth, ROOT, i]
@@ -180,24 +180,6 @@ $differences            weight1, weight2 = rows[layer, WEIGHT, i], columns[layer
     return $entry_result
 '''
 
-# By the place in ENTRIES that each takes. Where terms that cancel lose digits, what is computed is NaN. The bounds
-# of what terms may be are those of fused.py, but one limit serves all variances, the strictest of them.
-SOUND = {"value_bounds": "", "entry_bounds": "", "entry_result": "value"}
-GIVEN_UP = {
-    "value_bounds": """\
-    k1, d1 = s_diagonal(q1$parameters)
-    k2, d2 = s_diagonal(q2$parameters)
-    bound, bound_dot, limit = sqrt(k1) * sqrt(k2), sqrt(d1) * sqrt(d2), $loss_small
-    bound, bound_dot = s_choose(bound == bound, bound, -1.0), s_choose(bound_dot == bound_dot, bound_dot, -1.0)
-""",
-    "entry_bounds": """\
-        bound = rows[layer, ROOT_DIAGONAL, i] * columns[layer, ROOT_DIAGONAL, j]
-        bound_dot = rows[layer, ROOT_SLOPE, i] * columns[layer, ROOT_SLOPE, j]
-        limit = $loss_small
-""",
-    "entry_result": "s_choose(theta == theta, value, theta)",
-}
-
 # Which thread does what; `diagonals` and `values` write K, or K' if `order`. Arrays are contiguous.
 KERNELS = """
 #define EACH(at, count) \\
@@ -214,10 +196,10 @@ extern "C" __global__ void diagonals(const double* q, double* result, long long 
 
 extern "C" __global__ void values(
     const double* q1, const double* q2, const double* c, double* result, long long count,
-    long long order$declared)
+    long long order$declared_tables$declared)
 {
     EACH(at, count) {
-        const s_2 both = s_values(q1[at], q2[at], c[at]$passed);
+        const s_2 both = s_values(q1[at], q2[at], c[at]$value_views$passed);
         result[at] = order ? both._1 : both._0;
     }
 }
@@ -235,7 +217,7 @@ extern "C" __global__ void rows(
 extern "C" __global__ void entries(
     double* k, long long height, long long breadth, double* X, double* rows, long long n, long long i0, double* Z,
     double* columns, long long m, long long j0, long long width, long long within, long long depth,
-    long long tangent$declared)
+    long long tangent$declared_tables$declared)
 {
     EACH(at, height * breadth) {
         const long long i = at / breadth, j = at - i * breadth;
@@ -244,7 +226,7 @@ extern "C" __global__ void entries(
             continue;
         }
         k[at] = s_entry(k[at], s_table{X, 0, width}, s_table{rows, PARTS, n}, i0 + i, s_table{Z, 0, width},
-            s_table{columns, PARTS, m}, j0 + j, width, depth, tangent != 0$passed);
+            s_table{columns, PARTS, m}, j0 + j, width, depth, tangent != 0$entry_views$passed);
         if (within) k[j * breadth + i] = k[at];
     }
 }
@@ -254,7 +236,7 @@ DEVICE = '''
 CODE = r"""
 $code"""
 PARTS = 17  # numbers that the table of rows has of each row at each layer
-TILE = 4096  # rows and columns of a tile
+TILE = $tile  # rows and columns of a tile
 THREADS = 256  # in a block
 
 
@@ -300,8 +282,7 @@ def _dual(name, order, given$parameters):
     given = [xp.zeros_like(xp.reshape(each, (-1,))) + xp.reshape(each, (-1,)) for each in given]
     result = xp.zeros_like(given[0])
     count = result.shape[0]
-    _run(name, count, *given, result, count, order$floats)
-    return xp.astype(xp.reshape(result, shape), dtype)
+$evaluated    return xp.astype(xp.reshape(result, shape), dtype)
 
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
@@ -349,7 +330,7 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b$parameters):
     table = xp.reshape(xp.broadcast_to(squares, ((depth + 1) * PARTS, n)) + 0.0, (-1,))
     scales = float(sigma_w), float(sigma_b)
     _run("rows", n, squares, table, n, depth, float(max(width, 1)), *scales$floats)
-    return X, flat, table, (depth, tangent$floats)
+$sides    return X, flat, table, (depth, tangent$floats)$known
 
 
 def tile_of(one, part, other, parts, within=False):
@@ -357,12 +338,12 @@ def tile_of(one, part, other, parts, within=False):
 
     `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
     """
-    (X, x, rows, network), (Z, z, columns, _) = one, other
+    (X, x, rows, network$mine), (Z, z, columns, _$theirs) = one, other
     height, breadth, (n, width), m = part.stop - part.start, parts.stop - parts.start, X.shape, Z.shape[0]
     xp = _namespace(X)
     k = xp.reshape(X[part, :] @ Z[parts, :].T, (-1,))
     of_rows, of_columns = (x, rows, n, part.start), (z, columns, m, parts.start)
-    _run("entries", height * breadth, k, height, breadth, *of_rows, *of_columns, width, within, *network)
+$read    _run("entries", height * breadth, k, height, breadth, *of_rows, *of_columns, width, within, *network$also)
     return xp.reshape(k, (height, breadth))
 
 

@@ -209,6 +209,8 @@ class Expressions:
                     return f"__longlong_as_double({bare(self.index(inner))})", NUMBER
             case ast.Attribute(value=ast.Name(id="np"), attr="float64"), [inner]:
                 return self.number(self.value(inner), inner), NUMBER
+            case ast.Attribute(value=ast.Name(id="np"), attr="int64"), [inner]:
+                return f"(long long){self.number(self.value(inner), inner)}", INDEX
             case ast.Name(id="s_choose"), [test, yes, no]:
                 return self.choice(node, test, yes, no)
             case ast.Name(id="min" | "max" as name), [one, two]:

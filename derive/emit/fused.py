@@ -8,18 +8,9 @@ subtracted. Where the closed forms of a pair lose digits it is NaN, and left to 
 
 from collections.abc import Sequence
 
-FUSED = '''
-TILE = 256, 1024  # rows and columns of a tile: a product of this shape is faster than a square one
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
+from mehler.derive.emit.pair_scalars import CONSTANTS, SCALARS
 
-# The last row of the table of rows, beside those of ends_of.
-LIMIT = 14
-
-# A buffer's parts, one of each for a block of columns.
-BLOCK = 128
-C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
-
-
+PAIRS = '''\
 @njit(**$formula)
 def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters):
     """(K, K') of one pair, of which gap = 1 - |rho|$given_up."""
@@ -41,47 +32,9 @@ def s_falls(
 $falls
 
 
-@njit(**SCALAR)
-def s_size(v1, root1, v2, root2):
-    """sqrt(v1 v2); exactly v where both are v."""
-    product = v1 * v2
-    return s_choose((product > 1e-290) & (product < 1e300), sqrt(product), root1 * root2)
+'''
 
-
-@njit(**SCALAR)
-def s_alike(v1, v2):
-    """Whether variances are so near to each other that their differences keep their digits."""
-    return (v1 < 12 * v2) & (v2 < 12 * v1)
-
-
-@njit(**SCALAR)
-def s_root(square):
-    """The root of what rounding may have brought below 0."""
-    return sqrt(s_choose(square < 0, 0.0, square))
-
-
-@njit(**SCALAR)
-def s_sum_gap(a1, a2, b1, b2, gap_a, gap_b):
-    """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
-    return a1 * a2 * gap_a + b1 * b2 * gap_b + ((a1 - a2) * (a1 - a2) + (b1 - b2) * (b1 - b2)) / 2
-
-
-@njit(**SCALAR)
-def s_angle(direct, k, gap):
-    """(cos, sin, 1 - cos) of w2*K + b2, whose cosine is about `direct`, from 1 - cos or, where k < 0, 1 + cos."""
-    cos = s_choose(gap < 0.125, copysign(1 - gap, k), direct)
-    return cos, s_root(gap * (2 - gap)), s_choose(k < 0, 2 - gap, gap)
-
-
-@njit(**SCALAR)
-def s_kernel(one, root1, two, root2, direct, gap):
-    """A kernel, from those of its ends with themselves where it is near to them: rounded once then."""
-    apart = root1 - root2
-    less = apart * apart / 2 + root1 * root2 * gap
-    high, low = s_choose(one < two, two, one), s_choose(one < two, one, two)
-    return s_choose(less < (high + low) / 8, high - ((high - low) / 2 + less), direct)
-
-
+LOOPS = '''\
 @njit(**COMPILED)
 def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent$parameters):
     """The kernel of a tile of pairs, in place of the products k of their rows; Theta if `tangent`, else Sigma.
@@ -273,6 +226,8 @@ $rescue    if same.any():
         np.fill_diagonal(k, own[part])
     return k
 '''
+
+FUSED = CONSTANTS + PAIRS + SCALARS + LOOPS
 
 # What a module adds to that when the terms of its sums may cancel: bounds of what the terms may be, and the
 # functions of arrays for the pairs that exceed them. By the place in FUSED that each takes.

@@ -1,7 +1,7 @@
 """The modules committed under generated/: named activations that NumPy alone can evaluate within its budget.
 
 Those for NumPy are there, those for Numba in the folder fast/, those for CuPy in gpu/. Activations without a closed
-form are in tables/, those for Numba in its folder fast/.
+form are in tables/, those for Numba and CuPy in its folders fast/ and gpu/.
 """
 
 from collections.abc import Iterator
@@ -49,5 +49,5 @@ def library() -> dict[str, str]:
 def tabled(progress: Progress = silent) -> Iterator[tuple[str, str]]:
     """(path without .py, source) of the named activations of TABLED, some 20 seconds each; `progress` is told."""
     for name in TABLED:
-        for folder, target in (("tables", "numpy"), ("tables/fast", "numba")):
+        for folder, target in (("tables", "numpy"), ("tables/fast", "numba"), ("tables/gpu", "cupy")):
             yield f"{folder}/{name}", generate(name, name=name, target=target, timeout=None, progress=progress)

@@ -85,8 +85,10 @@ def emit_tables(dual: ProvedDual | NumericDual, name: str, pair: Tables | None) 
     return hashed(tables_source(dual, name, pair))
 
 
-def tables_source(dual: ProvedDual | NumericDual, name: str, pair: Tables | None) -> str:
-    """The same before it has its hash."""
+def tables_source(
+    dual: ProvedDual | NumericDual, name: str, pair: Tables | None, beyond: str = "from integrals, which is slow"
+) -> str:
+    """The same before it has its hash; `beyond`: what there is where there are no tables."""
     check_name(name)
     parts = [tables.functions(dual, pair)]
     parity = split(dual.activation.expr).parity()
@@ -103,7 +105,7 @@ def tables_source(dual: ProvedDual | NumericDual, name: str, pair: Tables | None
         highest=1 - CLOSE_TABLES,
     )
     formulas = f"    phi(x)   = {dual.activation.expr}"
-    return _assembled(dual, name, code, formulas, tables.evidence(pair), _budgets(BUDGET_TABLES))
+    return _assembled(dual, name, code, formulas, tables.evidence(pair, beyond), _budgets(BUDGET_TABLES))
 
 
 def hashed(source: str) -> str:

@@ -37,8 +37,17 @@ from mehler.derive.errors import EmitError
 from mehler.derive.tables.table import Tables
 
 HEADER = ("NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS", "SOURCE")
-PUBLIC = ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk")
-STANDARD = ("base64", "warnings", "zlib")
+PUBLIC = ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk", "rows_of", "tile_of")
+STANDARD = ("base64", "functools", "warnings", "zlib")
+IMPORTS = {
+    "numba": "from numba import njit",
+    "cupy": """
+try:
+    import cupy
+except ImportError:
+    raise ImportError("this module needs CuPy; install it with: pip install cupy-cuda13x") from None
+""",
+}
 MATH = ("asinh", "copysign", "cos", "cosh", "erfc", "fabs", "log", "sin", "sinh", "sqrt", "tan", "tanh")
 
 # Places whose text has places of its own, of those that are filled then.
@@ -70,26 +79,32 @@ def numba_source(proved: ProvedDual, code: Lowered, plain: str, rule: ModuleType
 
     `rule`: that of `series_of`.
     """
-    return _assembled(_fused(proved, code, rule), plain, COMPILED, parameters(proved))
+    return assembled(_fused(proved, code, rule), plain, COMPILED, "numba", parameters(proved))
 
 
 def emit_numba_tables(dual: ProvedDual | NumericDual, name: str, tables: Tables | None) -> str:
     """The source of a Numba module of the tables of K and K̇. Raises EmitError."""
+    source = tables_source(dual, name, present(dual, tables))
+    return assembled(TABULATED, source, COMPILED_LAYER, "numba", parameters(dual))
+
+
+def present(dual: ProvedDual | NumericDual, tables: Tables | None) -> Tables:
+    """The tables, if there are any. Raises EmitError."""
     if tables is None:
         raise EmitError(
             f"{dual.activation.text!r} has knots elsewhere than at 0, and no tables: integrals are summed, "
-            "for which there is no Numba code; use the target numpy"
+            "for which NumPy alone has code; use the target numpy"
         )
-    return _assembled(TABULATED, tables_source(dual, name, tables), COMPILED_LAYER, parameters(dual))
+    return tables
 
 
-def _assembled(compiled: str, plain: str, note: str, parameters: Mapping[str, str | None]) -> str:
+def assembled(compiled: str, plain: str, note: str, target: str, parameters: Mapping[str, str | None]) -> str:
     """Of each definition that is reached the text in `compiled`, or in helpers, or in the NumPy module `plain`."""
-    plain = plain.replace('TARGET = "numpy"', 'TARGET = "numba"')
+    plain = plain.replace('TARGET = "numpy"', f'TARGET = "{target}"')
     pools = [_Definitions(text) for text in (compiled, helpers(), plain)]
     reached = _reached((*HEADER, *PUBLIC), pools)
     docstring = ast.get_docstring(ast.parse(plain), clean=False)
-    parts = [f'"""{docstring}{note}"""\n', _imports(reached)]
+    parts = [f'"""{docstring}{note}"""\n', _imports(reached, IMPORTS[target])]
     for pool in reversed(pools):
         parts += [text for names, text in pool.entries if any(reached.get(name) is pool for name in names)]
     source = "".join(parts)
@@ -147,14 +162,14 @@ def _reached(names: Iterable[str], pools: Sequence[_Definitions]) -> dict[str, _
     return found
 
 
-def _imports(reached: Iterable[str]) -> str:
+def _imports(reached: Iterable[str], package: str) -> str:
     lines = ["\n", *(f"import {name}\n" for name in STANDARD if name in reached)]
     outside = [name for name in MATH if name in reached]
     if outside:
         lines.append(f"from math import {', '.join(outside)}\n")
     if len(lines) > 1:
         lines.append("\n")
-    lines.append("import numpy as np\nfrom numba import njit\n")
+    lines.append(f"import numpy as np\n{package}\n")
     special = [name for name in SPECIAL if name in reached]
     if special:
         lines.append(f"from scipy.special import {', '.join(special)}\n")
@@ -163,7 +178,7 @@ def _imports(reached: Iterable[str]) -> str:
 
 def _fused(proved: ProvedDual, code: Lowered, rule: ModuleType | None) -> str:
     filled = places(proved, code, rule)
-    filled |= closeness(code, filled)
+    filled |= closeness(code.parity, code.parallel, code.falls is not None, filled)
     if code.summed:
         filled["apart"] = Template(filled["apart"]).substitute(filled)
     else:
@@ -212,19 +227,22 @@ def series_of(proved: ProvedDual, code: Lowered) -> ModuleType | None:
     return next(rules, None)
 
 
-def closeness(code: Lowered, places: dict[str, str]) -> dict[str, str]:
-    """Which pairs of a block are close, and their gaps: as in network.py, where K(-c) = parity * K(c)."""
-    near = "fabs(rho) > 1 - CLOSE" if code.parity else "rho > 1 - CLOSE"
+def closeness(parity: int, parallel: bool, closed: bool, places: dict[str, str]) -> dict[str, str]:
+    """Which pairs of a block are close, and their gaps: as in network.py, where K(-c) = parity * K(c).
+
+    `closed`: whether falls have a closed form.
+    """
+    near = "fabs(rho) > 1 - CLOSE" if parity else "rho > 1 - CLOSE"
     close_rho = near
-    if not code.parallel:
+    if not parallel:
         near = f"({near}) & s_alike(k1, k2) & s_alike(d1, d2)"
     lines = Template(CLOSER).substitute(
         places | {"spoiled": places.get("spoiled", "")},
-        folded="obtuse, rho = rho < 0, fabs(rho)" if code.parity else "",
-        fall_dot="s_choose(obtuse, 2 - fall_dot, fall_dot)" if code.parity > 0 else "fall_dot",
+        folded="obtuse, rho = rho < 0, fabs(rho)" if parity else "",
+        fall_dot="s_choose(obtuse, 2 - fall_dot, fall_dot)" if parity > 0 else "fall_dot",
     )
     lines = "".join(f"{line}\n" for line in lines.splitlines() if line.strip())
-    if code.falls is None:  # costly: for close pairs alone, not for all of a block without a branch
+    if not closed:  # costly: for close pairs alone, not for all of a block without a branch
         lines = "if near:\n" + textwrap.indent(lines, "    ")
     return {"near": near, "close_rho": close_rho, "differences": textwrap.indent(lines, " " * 24)}
 

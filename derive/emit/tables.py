@@ -23,7 +23,7 @@ from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.tables.coding import Coded
 from mehler.derive.tables.polar import Array, Function
-from mehler.derive.tables.table import RANGE, Progress, Table, Tables, build, layer, silent
+from mehler.derive.tables.table import RANGE, Progress, Tables, build, layer, silent
 
 LINE = 100
 
@@ -242,7 +242,7 @@ def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
         "reach": repr(float(np.log(high / low) / 2)),
         "layer": repr(layer(high)),
         "log_layer": repr(float(np.log(layer(high)))),
-        "tables": "".join(map(_table, (tables.kernel, tables.kernel_dot))),
+        "tables": listed(tables),
     }
     return text + Template(TEXT + QUADRATURE + OUTSIDE + DATA).substitute(values)
 
@@ -284,12 +284,15 @@ def values(dual: ProvedDual | NumericDual, order: int) -> Function:
     return function
 
 
-def _table(table: Table) -> str:
-    logs, basis, core = map(_decoded, (table.logs, table.basis, table.core))
-    return (
-        f"    (\n        {logs},\n        {basis}.reshape({table.rank}, -1),\n"
-        f"        symmetric({table.rank}, {core}),\n    ),\n"
-    )
+def listed(tables: Tables, logs: bool = True) -> str:
+    """The entries of a module's TABLES, with those of log K(q, q) or without."""
+    text = ""
+    for table in (tables.kernel, tables.kernel_dot):
+        first = f"        {_decoded(table.logs)},\n" if logs else ""
+        basis, core = map(_decoded, (table.basis, table.core))
+        text += f"    (\n{first}        {basis}.reshape({table.rank}, -1),\n"
+        text += f"        symmetric({table.rank}, {core}),\n    ),\n"
+    return text
 
 
 def _decoded(array: Coded) -> str:
@@ -297,15 +300,15 @@ def _decoded(array: Coded) -> str:
     return f'decoded({array.bits}, """\n' + "\n".join(lines) + '""")'
 
 
-def evidence(tables: Tables | None) -> str:
-    """What the docstring of a module says of its accuracy."""
+def evidence(tables: Tables | None, beyond: str) -> str:
+    """What the docstring of a module says of its accuracy; `beyond`: what it does where there are no tables."""
     if tables is None:
         return (
             "No closed form is known, and phi has knots elsewhere than at 0: integrals are summed, which is slow."
         )
     text = (
         f"No closed form is known: K and K' come from tables for variances in [{tables.low:g}, {tables.high:g}],\n"
-        "and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2))."
+        f"and beyond {beyond}. Errors are in units of sqrt(K(q1, q1) K(q2, q2))."
     )
     found = tables.certificate
     if found is None:

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 
 import mehler.generated.gpu
+import mehler.generated.tables.gpu
 
 compiler = pytest.importorskip("cupy.cuda.compiler", reason="needs CuPy", exc_type=ImportError)
 pytest.importorskip("nvidia", reason="needs nvidia-cuda-nvrtc")
 
-FOLDER = Path(mehler.generated.gpu.__file__).parent
-NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.name != "__init__.py")
+FOLDERS = [Path(str(package.__file__)).parent for package in (mehler.generated.gpu, mehler.generated.tables.gpu)]
+PATHS = {path.stem: path for folder in FOLDERS for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"}
 KERNELS = {"diagonals", "values", "rows", "entries"}
 REGISTERS, STACK = 0x2F, 0x11  # attributes of .nv.info
 
@@ -56,24 +57,27 @@ def resources(cubin: bytes) -> dict[str, dict[int, int]]:
 
 
 @pytest.mark.parametrize("architecture", ["sm_80", "sm_90"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", PATHS)
 def test_it_compiles_and_nothing_spills(name: str, architecture: str, record_property: Any) -> None:
     """Without a stack there are no spills; and so few registers that at least 8 warps fit beside each other."""
-    code = re.search(r'^CODE = r"""\n(.*?)"""', (FOLDER / f"{name}.py").read_text(encoding="utf-8"), re.S | re.M)
+    code = re.search(r'^CODE = r"""\n(.*?)"""', PATHS[name].read_text(encoding="utf-8"), re.S | re.M)
     assert code is not None
     found = resources(cubin_of(code[1], architecture))
     assert set(found) >= KERNELS
-    assert all(each[STACK] == 0 for each in found.values())
+    # The device's own sin and cos keep 40 bytes for the reduction of large arguments.
+    most = 40 if any("trig_reduction" in function for function in found) else 0
+    assert all(each[STACK] <= most for each in found.values())
     registers = {kernel: found[kernel][REGISTERS] for kernel in sorted(KERNELS)}
     record_property("registers", registers)
     assert max(registers.values()) <= 255
     assert registers["entries"] * 256 <= 65536  # a block of 256 threads is launched
 
 
-def test_cupy_has_every_function_of_the_array_code() -> None:
+@pytest.mark.parametrize("name", ["relu", "tanh"])
+def test_cupy_has_every_function_of_the_array_code(name: str) -> None:
     import cupy
 
-    used = set(re.findall(r"\bxp\.(\w+)", (FOLDER / "relu.py").read_text(encoding="utf-8")))
+    used = set(re.findall(r"\bxp\.(\w+)", PATHS[name].read_text(encoding="utf-8")))
     assert len(used) > 10
     assert not [name for name in used if not hasattr(cupy, name)]
 

@@ -22,6 +22,10 @@ NAMES = (
     "abs", "cos", "cubic", "erf", "exp", "gaussian", "gelu", "identity", "leaky_relu", "probit", "relu", "relu2",
     "rff", "sign", "sin", "step",
 )  # fmt: skip
+TABLED = (
+    "arctan", "gelu_tanh", "isru", "logcosh", "mish", "quick_gelu", "sech", "sigmoid", "silu", "softplus",
+    "softsign", "tanh",
+)  # fmt: skip
 SCALES = {"sigma_w": 1.5, "sigma_b": 0.1}
 
 
@@ -34,7 +38,7 @@ def cupy() -> Any:
 
 
 def on_gpu(name: str) -> Any:
-    return import_module(f"mehler.generated.gpu.{name}")
+    return import_module(f"mehler.generated.{'tables.' if name in TABLED else ''}gpu.{name}")
 
 
 def rows(n: int, d: int = 5) -> np.ndarray:
@@ -86,6 +90,26 @@ def test_the_kernels_of_the_numpy_module(cupy: Any, name: str, dtype: Any) -> No
         assert (np.abs(K - E) <= 40 * np.finfo(dtype).eps * scale).all()
 
 
+@pytest.mark.parametrize("name", TABLED)
+def test_tables(cupy: Any, name: str) -> None:
+    """Pairs and networks of the NumPy module, and an error beyond its range."""
+    theirs, module = import_module(f"mehler.generated.tables.{name}"), on_gpu(name)
+    q1, q2 = np.exp(np.random.default_rng(0).uniform(np.log(1e-4), np.log(1e3), (2, 500)))
+    c = np.sqrt(q1 * q2) * np.cos(np.linspace(0, np.pi, 500))
+    for function in ("kernel", "kernel_dot"):
+        values = getattr(module, function)(*map(cupy.asarray, (q1, q2, c))).get()
+        scale = np.sqrt(getattr(theirs, f"{function}_diag")(q1) * getattr(theirs, f"{function}_diag")(q2))
+        assert (np.abs(values - getattr(theirs, function)(q1, q2, c)) <= 1e-13 * scale).all()
+    X = rows(300)
+    for kernel in ("nngp", "ntk"):
+        E = getattr(theirs, kernel)(X, depth=3, **SCALES)
+        K = getattr(module, kernel)(cupy.asarray(X), depth=3, **SCALES).get()
+        assert np.array_equal(K, K.T)
+        assert (np.abs(K - E) <= 2e-14 * np.sqrt(np.outer(np.diag(E), np.diag(E)))).all()
+    with pytest.raises(ValueError, match="range of tables"):
+        module.ntk(cupy.asarray(1e4 * X))
+
+
 def test_a_network_goes_where_its_array_is(cupy: Any) -> None:
     X = rows(50)[:10]
     network = mehler.network("relu", depth=3, **SCALES)
@@ -94,7 +118,7 @@ def test_a_network_goes_where_its_array_is(cupy: Any) -> None:
     np.testing.assert_allclose(network.ntk(cupy.asarray(X)).get(), network.ntk(X), rtol=1e-13)
 
 
-@pytest.mark.parametrize("name", ["relu", "erf", "gelu"])
+@pytest.mark.parametrize("name", ["relu", "erf", "gelu", "tanh", "silu"])
 def test_the_time(cupy: Any, name: str) -> None:
     """To be put beside docs/gpu.md, which has only a bound on paper."""
     X = cupy.random.default_rng(0).standard_normal((4096, 256))

@@ -157,5 +157,3 @@ def test_what_tables_cannot_hold() -> None:
         generate("sign(x)*(1 + tanh(x)**2)", name="jump", jumps="distribution")
     with pytest.raises(EmitError, match="use the target numpy"):
         generate("where(x > 1, tanh(x), 0)", name="stepped", target="numba")
-    with pytest.raises(EmitError, match="no code for cupy"):
-        generate("tanh", name="tanh", target="cupy")

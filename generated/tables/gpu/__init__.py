@@ -1,0 +1,1 @@
+"""CuPy modules of tables, for activations without a closed form."""
