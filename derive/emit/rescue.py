@@ -198,7 +198,7 @@ def on_diagonal(k, k_dot, size, size_dot, q$signature):
     lost = ~((size <= $loss_diagonal * k) & (size_dot <= $loss_diagonal * k_dot))
     if not lost.any():
         return k, k_dot
-    k, k_dot, points = k.copy(), k_dot.copy(), q[lost]
+    k, k_dot, points = np.array(k), np.array(k_dot), q[lost]
     _, _, k[lost], k_dot[lost] = moments(points$keywords)
     return k, k_dot
 
