@@ -131,16 +131,16 @@ def tabulated(result: ProvedDual | NumericDual, progress: Progress = silent) -> 
     for extent in (RANGE, *SHORTER):
         try:
             tables = built(result, progress, extent)
+            if tables is None:
+                return None
+            scope: dict[str, Any] = {}
+            exec(emit_tables(result, "tables", tables), scope)
+            found = certify(result, scope["pair"], extent)
         except EmitError as reason:
             if result.activation.parameters or result.jumps != "almost-everywhere":
                 raise
             worst = str(reason)
             continue
-        if tables is None:
-            return None
-        scope: dict[str, Any] = {}
-        exec(emit_tables(result, "tables", tables), scope)
-        found = certify(result, scope["pair"], extent)
         error = max(found.kernel, found.kernel_dot, found.confirmed)
         if error < ALLOWED:
             tables = replace(tables, certificate=found)
