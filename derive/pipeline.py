@@ -7,7 +7,7 @@ ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit�
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from mehler.derive import cache
 from mehler.derive.activation import Activation, activation
@@ -97,28 +97,35 @@ def generate(
     """The source of a standalone module that evaluates the kernels of the activation `expr`.
 
     `name` names the module (lower-case letters, digits, _). `target` is "numpy", "numba" or "cupy". `timeout`
-    limits the seconds it may take. An activation without a closed form is evaluated from tables, which are made
-    here, some 20 seconds, and cached; `progress`(done, total) is told. Raises DeriveError.
+    limits the seconds that derivation and code may take. An activation without a closed form is evaluated from
+    tables, which are made after that, in some 20 seconds, or minutes where φ is wild, and cached;
+    `progress`(done, total) is told. Raises DeriveError.
     """
     if target not in TARGETS:
         raise EmitError(f"target {target!r} is not available; choose from: {', '.join(TARGETS)}")
 
-    def work() -> str:
+    def work() -> ProvedDual | NumericDual | str:
         result, _ = derivation(expr, params, jumps=jumps, timeout=None)
-        return source_of(result, name, target, progress)
+        return source_of(result, name, target) if _has_code(result) else result
 
-    return within(timeout, work)
+    done = within(timeout, work)
+    # Tables come to an end, whatever φ is, and tell how far they are.
+    return done if isinstance(done, str) else source_of(done, name, target, progress)
 
 
 def source_of(
     result: ProvedDual | NumericDual, name: str, target: str = "numpy", progress: Progress = silent
 ) -> str:
     """The source of a module for a derivation: of its closed form, or of tables where code cannot hold one."""
-    if isinstance(result, ProvedDual) and lacking(result) is None:
+    if _has_code(result):
         return TARGETS[target](result, name)
     if target not in TABLE_TARGETS:
         raise EmitError(f"tables have no code for {target} yet; use the target {' or '.join(TABLE_TARGETS)}")
     return TABLE_TARGETS[target](result, name, tabulated(result, progress))
+
+
+def _has_code(result: ProvedDual | NumericDual) -> TypeGuard[ProvedDual]:
+    return isinstance(result, ProvedDual) and lacking(result) is None
 
 
 def tabulated(result: ProvedDual | NumericDual, progress: Progress = silent) -> Tables | None:
