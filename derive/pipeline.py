@@ -7,7 +7,7 @@ ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit�
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from mehler.derive import cache
 from mehler.derive.activation import Activation, activation
@@ -97,26 +97,33 @@ def generate(
     """The source of a standalone module that evaluates the kernels of the activation `expr`.
 
     `name` names the module (lower-case letters, digits, _). `target` is "numpy", "numba" or "cupy". `timeout`
-    limits the seconds it may take. An activation without a closed form is evaluated from tables, which are made
-    here, some 20 seconds, and cached; `progress`(done, total) is told. Raises DeriveError.
+    limits the seconds that derivation and code may take. An activation without a closed form is evaluated from
+    tables, which are made after that, in some 20 seconds, or minutes where φ is wild, and cached;
+    `progress`(done, total) is told. Raises DeriveError.
     """
     if target not in TARGETS:
         raise EmitError(f"target {target!r} is not available; choose from: {', '.join(TARGETS)}")
 
-    def work() -> str:
+    def work() -> ProvedDual | NumericDual | str:
         result, _ = derivation(expr, params, jumps=jumps, timeout=None)
-        return source_of(result, name, target, progress)
+        return source_of(result, name, target) if _has_code(result) else result
 
-    return within(timeout, work)
+    done = within(timeout, work)
+    # Tables come to an end, whatever φ is, and tell how far they are.
+    return done if isinstance(done, str) else source_of(done, name, target, progress)
 
 
 def source_of(
     result: ProvedDual | NumericDual, name: str, target: str = "numpy", progress: Progress = silent
 ) -> str:
     """The source of a module for a derivation: of its closed form, or of tables where code cannot hold one."""
-    if isinstance(result, ProvedDual) and lacking(result) is None:
+    if _has_code(result):
         return TARGETS[target](result, name)
     return TABLE_TARGETS[target](result, name, tabulated(result, progress))
+
+
+def _has_code(result: ProvedDual | NumericDual) -> TypeGuard[ProvedDual]:
+    return isinstance(result, ProvedDual) and lacking(result) is None
 
 
 def tabulated(result: ProvedDual | NumericDual, progress: Progress = silent) -> Tables | None:
@@ -129,16 +136,16 @@ def tabulated(result: ProvedDual | NumericDual, progress: Progress = silent) -> 
     for extent in (RANGE, *SHORTER):
         try:
             tables = built(result, progress, extent)
+            if tables is None:
+                return None
+            scope: dict[str, Any] = {}
+            exec(emit_tables(result, "tables", tables), scope)
+            found = certify(result, scope["pair"], extent)
         except EmitError as reason:
             if result.activation.parameters or result.jumps != "almost-everywhere":
                 raise
             worst = str(reason)
             continue
-        if tables is None:
-            return None
-        scope: dict[str, Any] = {}
-        exec(emit_tables(result, "tables", tables), scope)
-        found = certify(result, scope["pair"], extent)
         error = max(found.kernel, found.kernel_dot, found.confirmed)
         if error < ALLOWED:
             tables = replace(tables, certificate=found)

@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "a93433a134d41fb5"
+SOURCE = "4e5ca2db00f529e7"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -250,8 +250,9 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     else:
         k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
         at = np.flatnonzero(near)
-        for all_of_them, closer in zip(values, _near(*_taken(at, near.shape, *arrays))):
-            all_of_them.flat[at] = closer
+        closer = _near(*_taken(at, near.shape, *arrays)) if len(at) else ()
+        for all_of_them, some in zip(values, closer):
+            all_of_them.flat[at] = some
     if gap_t is None:
         gap_t = 1 - theta / _size(before1[THETA], before2[THETA])
     sigma = w2 * k + b2

@@ -105,11 +105,16 @@ REACH = (-9, -3, -1, 0, 1, 3, 9)
 SCALES = np.array($scales)
 
 
+def weighed(weights, x, order$signature):
+    """phi(x) or phi'(x), and 0 where a weight is 0: on a panel without a width phi may have no value."""
+    return np.where(weights == 0, 0.0, activation(x, order$keywords))
+
+
 def moments(q$signature):
     """E[phi(u)], E[phi'(u)], E[phi(u)**2] and E[phi'(u)**2] for u of variance q; at q = 0, of both sides of 0."""
     root = np.maximum(np.sqrt(q), 1e-300)[..., None]
     nodes, weights = panels(between(knots($arguments) / root, SCALES / root))
-    value, slope = activation(root * nodes, 0$keywords), activation(root * nodes, 1$keywords)
+    value, slope = (weighed(weights, root * nodes, order$keywords) for order in (0, 1))
     return [np.sum(weights * values, -1) for values in (value, slope, value * value, slope * slope)]
 
 
@@ -122,12 +127,12 @@ def double_sum(order, q1, q2, rho, sin_theta$signature):
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
     nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
-    weights = weights * activation(root1 * nodes, order$keywords)
+    weights = weights * weighed(weights, root1 * nodes, order$keywords)
     heard = np.any(np.abs(weights) > 1e-22 * np.max(np.abs(weights), -1, keepdims=True), 0)
     nodes, weights = nodes[:, heard], weights[:, heard]
     root2, mean, sin_theta = root2[..., None], (rho * nodes)[..., None], sin_theta[..., None]
     nodes, inner = panels(between((places / root2 - mean) / sin_theta, (SCALES / root2 - mean) / sin_theta))
-    inner = inner * activation(root2 * (mean + sin_theta * nodes), order$keywords)
+    inner = inner * weighed(inner, root2 * (mean + sin_theta * nodes), order$keywords)
     return np.sum(weights * np.sum(inner, -1), -1)
 
 '''
@@ -198,7 +203,7 @@ def on_diagonal(k, k_dot, size, size_dot, q$signature):
     lost = ~((size <= $loss_diagonal * k) & (size_dot <= $loss_diagonal * k_dot))
     if not lost.any():
         return k, k_dot
-    k, k_dot, points = k.copy(), k_dot.copy(), q[lost]
+    k, k_dot, points = np.array(k), np.array(k_dot), q[lost]
     _, _, k[lost], k_dot[lost] = moments(points$keywords)
     return k, k_dot
 
@@ -220,9 +225,11 @@ def bodies(keywords: str, least: str) -> dict[str, str]:
     }
 
 
-def expectations(dual: ProvedDual | NumericDual, signature: str, keywords: str) -> str:
+def expectations(
+    dual: ProvedDual | NumericDual, signature: str, keywords: str, scales: Sequence[float] = SCALES
+) -> str:
     """The functions of SHAPE and EXPECTATIONS for the activation of a dual."""
-    names = {"signature": signature, "keywords": keywords, "arguments": _names(dual), "scales": SCALES}
+    names = {"signature": signature, "keywords": keywords, "arguments": _names(dual), "scales": tuple(scales)}
     return shape(dual, signature, keywords) + Template(EXPECTATIONS).substitute(names)
 
 

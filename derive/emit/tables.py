@@ -6,24 +6,21 @@ extents of the array ask for, and the samples are what is interpolated. Where va
 columns of a matrix, each coefficient in the angle is a product of two matrices, and Clenshaw's recurrence runs over
 matrices.
 
-Beyond the range of the tables, and for a φ with knots elsewhere than at 0, the expectation is summed (rescue.py).
+Beyond the range of the tables, and for a φ with knots elsewhere than at 0, the expectation is summed (sums.py).
 """
 
 from collections.abc import Mapping
 from string import Template
-from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import numpy as target
-from mehler.derive.emit import rescue
+from mehler.derive.emit import rescue, sums
 from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.tables.coding import Coded
-from mehler.derive.tables.polar import Array, Function
-from mehler.derive.tables.table import RANGE, Progress, Tables, build, layer, silent
+from mehler.derive.tables.polar import Array, Function, resolving
+from mehler.derive.tables.table import RANGE, Progress, Tables, build, layer, silent, variances
 
 LINE = 100
 
@@ -153,29 +150,16 @@ def symmetric(rank, values):
 
 '''
 
-QUADRATURE = '''
-def pair_by_quadrature(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays by their definition; where a variance is 0, products of means."""
-    results, zero = np.empty((2, len(q1))), (q1 == 0) | (q2 == 0)
-    for order in (0, 1):
-        for start in range(0, len(q1), 8):
-            part = slice(start, start + 8)
-            results[order, part] = double_sum(np.array([order]), *(a[part] for a in (q1, q2, rho, sin_theta)))
-        results[order, zero] = moments(q1[zero])[order] * moments(q2[zero])[order]
-    return results
-
-'''
-
 OUTSIDE = '''
 def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
 
-def warn():
+def warn(q):
+    """For variances of which some have no table."""
     message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
-    if HIGH < $widest:  # phi is too wild for quadrature too
-        raise ValueError(message + "scale the inputs, sigma_w or sigma_b")
+    require_resolved(q, message)
     message += "integrals are summed, slowly; simplefilter('error') makes this an error"
     warnings.warn(message, RuntimeWarning, stacklevel=4)
 
@@ -197,8 +181,8 @@ WITHIN = {
             return pair_by_tables(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
+        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        warn()
         for method, where in ((pair_by_tables, known), (pair_by_quadrature, ~known)):
             at = np.flatnonzero(where)
             if len(at):
@@ -211,7 +195,7 @@ WITHIN = {
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn()
+            warn(q[~known])
             values[:, ~known] = moments(q[~known])[2:]
         return values""",
 }
@@ -221,8 +205,10 @@ ALONE = {
     with np.errstate(all="ignore"):
         shape = np.broadcast_shapes(np.shape(q1), np.shape(q2), np.shape(rho), np.shape(sin_theta))
         flat = [np.broadcast_to(a, shape).ravel() for a in (q1, q2, rho, sin_theta)]
+        require_resolved(np.maximum(q1, q2))
         return pair_by_quadrature(*flat).reshape(2, *shape)""",
     "diagonal": """\
+    require_resolved(q)
     with np.errstate(all="ignore"):
         return np.array(moments(q)[2:])""",
 }
@@ -230,21 +216,22 @@ ALONE = {
 
 def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
     """The functions of a module for the tables of K and K̇, or without any."""
-    text = rescue.expectations(dual, "", "")
+    summed, text = sums.functions(dual)
     if tables is None:
-        return text + QUADRATURE
+        if not summed:
+            raise EmitError(f"{dual.activation.text!r} is too singular for sums, and has knots elsewhere than at 0")
+        return text
     low, high = tables.low, tables.high
     values = {
         "low": low,
         "high": high,
-        "widest": RANGE[1],
         "middle": repr(float(np.log(low * high) / 2)),
         "reach": repr(float(np.log(high / low) / 2)),
         "layer": repr(layer(high)),
         "log_layer": repr(float(np.log(layer(high)))),
         "tables": listed(tables),
     }
-    return text + Template(TEXT + QUADRATURE + OUTSIDE + DATA).substitute(values)
+    return text + Template(TEXT + OUTSIDE + DATA).substitute(values)
 
 
 def bodies(tables: Tables | None) -> Mapping[str, str]:
@@ -266,16 +253,17 @@ def built(
         raise EmitError(f"tables need a number for every parameter; give {name} one, e.g. {name}=0.1")
     if set(dual.activation.pieces.knots) - {0}:
         return None
-    parity = split(dual.activation.expr).parity()
-    kernel = build(values(dual, 0), parity, *extent, lambda done, total: progress(done, 2 * total))
-    kernel_dot = build(values(dual, 1), -parity, *extent, lambda done, total: progress(done + total, 2 * total))
+    parity, shapes = split(dual.activation.expr).parity(), [values(dual, order) for order in (0, 1)]
+    for f in shapes:  # before work that would be in vain
+        resolving(f, variances(*extent))
+    kernel = build(shapes[0], parity, *extent, lambda done, total: progress(done, 2 * total))
+    kernel_dot = build(shapes[1], -parity, *extent, lambda done, total: progress(done + total, 2 * total))
     return Tables(*extent, kernel, kernel_dot)
 
 
 def values(dual: ProvedDual | NumericDual, order: int) -> Function:
     """φ (order 0) or φ' (1) of arrays, by the code that a module has."""
-    scope: dict[str, Any] = {"np": np, "ndtr": ndtr}
-    exec("\n".join([*target.constants(*rescue.programs(dual)), rescue.shape(dual, "", "")]), scope)
+    scope = sums.namespace(dual, rescue.shape(dual, "", ""))
 
     def function(x: Array) -> Array:
         with np.errstate(all="ignore"):

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from scipy.special import erf, erfc, ndtr
 
 from mehler.derive.dual import NumericDual, ProvedDual
 from mehler.derive.pieces import Pieces, split
 from mehler.derive.symbols import x
-from mehler.derive.tables.polar import Array, Function, Polar
+from mehler.derive.tables.polar import Array, Function, resolving
 from mehler.derive.tables.table import RANGE, Certificate
 
 # (q1, q2, c, cos, sin) ↦ (K, K̇), as a generated module has them.
@@ -28,9 +29,17 @@ STEPS = (11, 22)
 SEED = 0
 
 
+def _of_doubles(function: Callable[[Any], Any]) -> Function:
+    """What nobody has in extended precision, with the 16 digits of a double."""
+    return lambda u: np.asarray(function(np.asarray(u, np.float64)), np.longdouble)
+
+
+CODE = [{"erf": _of_doubles(erf), "erfc": _of_doubles(erfc), "Phi": _of_doubles(ndtr)}, "numpy"]
+
+
 def extended(f: Pieces) -> Function:
     """f of arrays in extended precision. Knots at 0 alone."""
-    left, right = (sp.lambdify(x, f.beside(sp.S.Zero)[side], "numpy") for side in (0, 1))
+    left, right = (sp.lambdify(x, f.beside(sp.S.Zero)[side], CODE) for side in (0, 1))
 
     def function(u: Array) -> Array:
         with np.errstate(all="ignore"):
@@ -51,7 +60,7 @@ def certify(
     phi = dual.activation.pieces
     parity = split(dual.activation.expr).parity()
     long = variances.astype(np.longdouble)
-    exact = [Polar(extended(f), long, p, *STEPS) for f, p in ((phi, parity), (phi.derivative(), -parity))]
+    exact = [resolving(extended(f), long, p, *STEPS) for f, p in ((phi, parity), (phi.derivative(), -parity))]
     diagonals = [polar.diagonal() for polar in exact]
     scales = [np.sqrt(np.outer(d, d)) for d in diagonals]
     q1, q2 = variances[:, None], variances[None, :]
@@ -87,7 +96,8 @@ def _confirmed(dual: ProvedDual | NumericDual, high: float, rng: Any) -> float:
         values = dual.evaluate(q1, q2, c, digits=20)
         theta = np.arccos(np.longdouble(str((c / root).n(25))))
         for f, value in zip((phi, phi.derivative()), values, strict=True):
-            polar = Polar(extended(f), np.array([str(q1.n(25)), str(q2.n(25))]).astype(np.longdouble), 0, *STEPS)
+            both = np.array([str(q1.n(25)), str(q2.n(25))]).astype(np.longdouble)
+            polar = resolving(extended(f), both, 0, *STEPS)
             matrix, diagonal = polar(theta), polar.diagonal()
             difference = matrix[0, 1] - np.longdouble(str(value))
             worst = max(worst, float(abs(difference) / np.sqrt(diagonal[0] * diagonal[1])))

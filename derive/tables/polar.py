@@ -19,12 +19,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mehler.derive.errors import EmitError
+
 Array = NDArray[np.floating[Any]]
 Function = Callable[[Array], Array]
 
-# Nodes in a unit of log r, and of the variable of the double exponential rule, and where both end: at 1e-17.
+# Nodes in a unit of log r, and of the variable of the double exponential rule, and where both end: below 1e-17.
 RADIAL, ANGULAR = 10, 24
-NEAREST, FARTHEST, END = -18.5, 2.3, 3.4
+NEAREST, FARTHEST, END = -21, 2.3, 3.4
+
+# How many times as many of both an activation may need: until two rules for the diagonal agree.
+REFINEMENTS = (1.0, 1.5, 2.0)
 
 
 def radial(step: int, dtype: Any) -> tuple[Array, Array]:
@@ -71,7 +76,7 @@ class Polar:
     def diagonal(self) -> Array:
         """E[f(u)²] for each of `variances`: the trapezoidal rule in log |z|, whose weights fall slowly near 0."""
         step = 2 * self.radial_step
-        z = np.exp(np.arange(-37 * step, round(FARTHEST * step) + 1).astype(self.variances.dtype) / step)
+        z = np.exp(np.arange(-46 * step, round(FARTHEST * step) + 1).astype(self.variances.dtype) / step)
         u = np.sqrt(self.variances)[:, None] * z
         weights = z * np.exp(-z * z / 2) / (step * np.sqrt(2 * self._pi))
         return np.asarray((self.f(u) ** 2 + self.f(-u) ** 2) @ weights)
@@ -94,3 +99,24 @@ class Polar:
             return across + across.T
         first = product(positive, positive)
         return 2 * first if self.parity else first + product(negative, negative)
+
+
+def resolving(
+    f: Function, variances: Array, parity: int = 0, radial_step: int = RADIAL, angular_step: int = ANGULAR
+) -> Polar:
+    """The coarsest refinement that has the diagonal as a rule for the line has it.
+
+    Raises EmitError where none has, and where the diagonal is 0 or not finite.
+    """
+    # What the rules leave out at their ends, and what is lost in rounding.
+    allowed = max(1e-15, 50 * np.finfo(variances.dtype).eps)
+    for times in REFINEMENTS:
+        polar = Polar(f, variances, parity, round(times * radial_step), round(times * angular_step))
+        diagonal = polar.diagonal()
+        good = np.isfinite(diagonal) & (diagonal > 0)
+        if not good.all():
+            raise EmitError(f"the kernel is 0 or not finite at a variance of {variances[~good][0]:.3g}")
+        gap = np.abs(np.diag(polar(0 * variances[0])) / diagonal - 1)
+        if gap.max() <= allowed:
+            return polar
+    raise EmitError(f"the activation is too wild for quadrature at a variance of {variances[gap.argmax()]:.3g}")

@@ -17,11 +17,11 @@ from threadpoolctl import threadpool_limits
 
 from mehler.derive.errors import EmitError
 from mehler.derive.tables.coding import Coded, coded
-from mehler.derive.tables.polar import Array, Function, Polar
+from mehler.derive.tables.polar import Array, Function, Polar, resolving
 
 RANGE = (1e-4, 1e3)
-SHORTER = (1e-4, 30.0), (1e-4, 2.0)  # for a φ that is wild far out
-VARIANCES = 96  # degree in log q
+SHORTER = tuple((1e-4, high) for high in (300.0, 100.0, 30.0, 10.0, 2.0))  # for a φ that is wild far out
+VARIANCES = (96, 144)  # degrees in log q, until one is enough for log K(q, q), which ends at the complex zeros of K
 ANGLES = (96, 160, 256)  # degrees in t, until one is enough
 NOISE = 1e-15  # of coefficients, from the rounding of sums of 40,000 products
 FAINT = 1e-15  # members of a basis that are left out
@@ -92,15 +92,19 @@ def coefficients(values: Array) -> Array:
     return np.asarray(np.tensordot(matrix, values, 1))
 
 
+def variances(low: float, high: float, count: int = VARIANCES[0]) -> Array:
+    """Those of a table."""
+    return np.asarray(np.exp(np.log(low * high) / 2 + np.log(high / low) / 2 * nodes(count)))
+
+
 def build(f: Function, parity: int, low: float, high: float, progress: Progress = silent) -> Table:
     """The table of E[f(u) f(v)] for variances in [low, high] and all angles. Raises EmitError if none is good."""
-    middle, reach = np.log(low * high) / 2, np.log(high / low) / 2
-    variances = np.exp(middle + reach * nodes(VARIANCES))
-    polar = Polar(f, variances, parity)
-    diagonal = polar.diagonal()
-    if not (np.isfinite(diagonal).all() and (diagonal > 0).all()):
-        raise EmitError(f"the kernel has no finite value for every variance in [{low:g}, {high:g}]")
-    logs = coefficients(np.log(diagonal))
+    for degree in VARIANCES:
+        polar = resolving(f, variances(low, high, degree), parity)
+        diagonal = polar.diagonal()
+        logs = coefficients(np.log(diagonal))
+        if _tail(logs) < 10 * NOISE:
+            break
     scale = np.sqrt(np.outer(diagonal, diagonal))
     w = layer(high)
     for count in ANGLES:

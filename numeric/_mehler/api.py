@@ -100,7 +100,8 @@ def network(
     generated here. Keywords give parameters of φ their values. A discontinuous φ has its almost-everywhere
     derivative, as training has. `target` is what evaluates: "numba", "numpy", or the first of them that is
     installed ("auto"), and "cupy" for CuPy arrays, which "auto" takes too. Raises NumericError for a network that
-    does not exist and DeriveError for an activation that has no closed form.
+    does not exist and DeriveError for an activation that has no kernels or no code. Without a closed form tables
+    are made, half a minute or so, with a bar where stderr is a terminal, and cached.
     """
     depth, sigma_w, sigma_b = inputs.network(depth, sigma_w, sigma_b)
     return Network(activation, depth, sigma_w, sigma_b, evaluator(activation, params, target), params, target)
@@ -119,15 +120,17 @@ def evaluator(activation: str, params: dict[str, Any], target: str = "numpy") ->
 
 def _generated(activation: str, target: str, params: dict[str, Any]) -> str:
     """A module's source; "auto" is NumPy for formulas of which only that has code."""
+    from mehler.console import reports
     from mehler.derive.errors import EmitError
     from mehler.derive.pipeline import generate
 
-    try:
-        return generate(activation, name="activation", target=chosen(target), **params)
-    except EmitError:
-        if target != "auto":
-            raise
-        return generate(activation, name="activation", target="numpy", **params)
+    with reports("tables") as report:
+        try:
+            return generate(activation, name="activation", target=chosen(target), progress=report, **params)
+        except EmitError:
+            if target != "auto":
+                raise
+            return generate(activation, name="activation", target="numpy", progress=report, **params)
 
 
 def number(name: str, value: Any) -> float:

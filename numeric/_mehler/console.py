@@ -2,11 +2,12 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from rich.console import Console
+from rich.errors import LiveError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mehler.numeric.errors import NumericError
@@ -26,6 +27,23 @@ def progress_bar() -> Progress:
         disable=not err.is_terminal,
         transient=True,
     )
+
+
+@contextmanager
+def reports(what: str) -> Iterator[Callable[[int, int], None]]:
+    """(done, total) ↦ a bar on a terminal, from its first call on; none beside a bar that someone else shows."""
+    with ExitStack() as stack:
+        bars: list[Progress] = []
+
+        def report(done: int, total: int) -> None:
+            if not bars:
+                bars.append(progress_bar())
+                bars[0].add_task(what, total=total)
+                with suppress(LiveError):
+                    stack.enter_context(bars[0])
+            bars[0].update(bars[0].task_ids[0], completed=done, total=total)
+
+        yield report
 
 
 def writable(path: Path) -> Path:

@@ -7,10 +7,11 @@ import mpmath
 import numpy as np
 
 from mehler.derive.dual import NumericDual, ProvedDual, bind
+from mehler.derive.errors import EmitError
 from mehler.derive.evaluate import compile_function, context
 from mehler.derive.symbols import Delta, c, q, q1, q2
 from mehler.derive.tables.certificate import extended
-from mehler.derive.tables.polar import Polar
+from mehler.derive.tables.polar import resolving
 from mehler.numeric.errors import NumericError
 
 # No float is as small, and no kernel of it that is not 0 as large as the smallest float.
@@ -76,7 +77,8 @@ class Formula:
 class Quadrature:
     """(q1, q2, c) ↦ (K, K̇) as mpf for a φ without a closed form, by quadrature to 17 digits or so.
 
-    In polar coordinates and extended precision where φ has no knot but 0, by iterated rules in mpmath elsewhere.
+    In polar coordinates and extended precision where these resolve φ, which has no knot but 0; by iterated rules in
+    mpmath elsewhere.
     """
 
     def __init__(self, dual: ProvedDual | NumericDual) -> None:
@@ -103,7 +105,10 @@ class Quadrature:
             one, two, both = (mpmath.mpf(v.numerator) / v.denominator for v in (v1, v2, cov))
             theta = mpmath.atan2(mpmath.sqrt(max(one * two - both * both, 0)), both)
             angle, *variances = (np.longdouble(mpmath.nstr(v, 25)) for v in (theta, one, two))
-            polars = [Polar(f, np.unique(variances)) for f in self._functions]
+            try:
+                polars = [resolving(f, np.unique(variances)) for f in self._functions]
+            except EmitError:  # a variance of 1e30, say, where φ' is but a spike
+                return self.dual.evaluate(v1, v2, cov, digits=20)
             same = one == two == both
             values = [polar.diagonal()[0] if same else polar(angle)[0, -1] for polar in polars]
             k, k_dot = (mpmath.mpf(np.format_float_scientific(v, precision=25)) for v in values)

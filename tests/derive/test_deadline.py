@@ -4,7 +4,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 import sympy as sp
 from sympy.core.parameters import global_parameters
 
+from mehler.derive import pipeline
 from mehler.derive.deadline import within
 from mehler.derive.errors import DerivationTimeout, DeriveError
 from mehler.derive.pipeline import derive_dual, generate
@@ -192,3 +193,22 @@ def test_the_driver_takes_a_limit() -> None:
     assert derive_dual("x", timeout=None).status == "closed-form"
     with pytest.raises(DeriveError, match="timeout=0 "):
         derive_dual("x", timeout=0)
+
+
+def test_tables_take_the_time_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a slow machine, or for a φ that needs many nodes, that may be minutes, and none of them in vain."""
+    limited = []
+
+    def within(_: float | None, work: Callable[[], Any]) -> Any:
+        limited.append(True)
+        try:
+            return work()
+        finally:
+            limited.pop()
+
+    def tabulated(*_: Any) -> None:
+        assert not limited
+
+    monkeypatch.setattr(pipeline, "within", within)
+    monkeypatch.setattr(pipeline, "tabulated", tabulated)
+    assert "double_sum" in generate("tanh", name="mine")

@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "98200f30c086af22"
+SOURCE = "020feb67e4173ff8"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -117,14 +117,19 @@ def between(*breaks):
     breaks = [np.broadcast_to(b, (*shape, b.shape[-1])) for b in breaks]
     return np.sort(np.clip(np.nan_to_num(np.concatenate([ends, *breaks], -1)), -FAR, FAR), -1)
 REACH = (-9, -3, -1, 0, 1, 3, 9)
-SCALES = np.array((-32, -16, -8, -4, -2, -1, 1, 2, 4, 8, 16, 32))
+SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0))
+
+
+def weighed(weights, x, order):
+    """phi(x) or phi'(x), and 0 where a weight is 0: on a panel without a width phi may have no value."""
+    return np.where(weights == 0, 0.0, activation(x, order))
 
 
 def moments(q):
     """E[phi(u)], E[phi'(u)], E[phi(u)**2] and E[phi'(u)**2] for u of variance q; at q = 0, of both sides of 0."""
     root = np.maximum(np.sqrt(q), 1e-300)[..., None]
     nodes, weights = panels(between(knots() / root, SCALES / root))
-    value, slope = activation(root * nodes, 0), activation(root * nodes, 1)
+    value, slope = (weighed(weights, root * nodes, order) for order in (0, 1))
     return [np.sum(weights * values, -1) for values in (value, slope, value * value, slope * slope)]
 
 
@@ -137,13 +142,31 @@ def double_sum(order, q1, q2, rho, sin_theta):
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
     nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
-    weights = weights * activation(root1 * nodes, order)
+    weights = weights * weighed(weights, root1 * nodes, order)
     heard = np.any(np.abs(weights) > 1e-22 * np.max(np.abs(weights), -1, keepdims=True), 0)
     nodes, weights = nodes[:, heard], weights[:, heard]
     root2, mean, sin_theta = root2[..., None], (rho * nodes)[..., None], sin_theta[..., None]
     nodes, inner = panels(between((places / root2 - mean) / sin_theta, (SCALES / root2 - mean) / sin_theta))
-    inner = inner * activation(root2 * (mean + sin_theta * nodes), order)
+    inner = inner * weighed(inner, root2 * (mean + sin_theta * nodes), order)
     return np.sum(weights * np.sum(inner, -1), -1)
+SUMMABLE = 1099511627776.0  # the largest variance at which the rules resolve phi
+
+
+def pair_by_quadrature(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by their definition; where a variance is 0, products of means."""
+    results, zero = np.empty((2, len(q1))), (q1 == 0) | (q2 == 0)
+    for order in (0, 1):
+        for start in range(0, len(q1), 8):
+            part = slice(start, start + 8)
+            results[order, part] = double_sum(np.array([order]), *(a[part] for a in (q1, q2, rho, sin_theta)))
+        results[order, zero] = moments(q1[zero])[order] * moments(q2[zero])[order]
+    return results
+
+
+def require_resolved(q, message=""):
+    if np.any(q > SUMMABLE):
+        message += f"the activation is too wild for sums at variances over {SUMMABLE:.3g}"
+        raise ValueError(f"{message}: scale the inputs, sigma_w or sigma_b")
 RANGE = LOW, HIGH = 0.0001, 1000.0  # variances of the tables; beyond them K is an integral, which is slow
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
@@ -269,26 +292,15 @@ def symmetric(rank, values):
     return result
 
 
-def pair_by_quadrature(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays by their definition; where a variance is 0, products of means."""
-    results, zero = np.empty((2, len(q1))), (q1 == 0) | (q2 == 0)
-    for order in (0, 1):
-        for start in range(0, len(q1), 8):
-            part = slice(start, start + 8)
-            results[order, part] = double_sum(np.array([order]), *(a[part] for a in (q1, q2, rho, sin_theta)))
-        results[order, zero] = moments(q1[zero])[order] * moments(q2[zero])[order]
-    return results
-
-
 def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
 
-def warn():
+def warn(q):
+    """For variances of which some have no table."""
     message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
-    if HIGH < 1000.0:  # phi is too wild for quadrature too
-        raise ValueError(message + "scale the inputs, sigma_w or sigma_b")
+    require_resolved(q, message)
     message += "integrals are summed, slowly; simplefilter('error') makes this an error"
     warnings.warn(message, RuntimeWarning, stacklevel=4)
 
@@ -1405,8 +1417,8 @@ def pair(q1, q2, c, rho, sin_theta):
             return pair_by_tables(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
+        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        warn()
         for method, where in ((pair_by_tables, known), (pair_by_quadrature, ~known)):
             at = np.flatnonzero(where)
             if len(at):
@@ -1422,7 +1434,7 @@ def diagonal(q):
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn()
+            warn(q[~known])
             values[:, ~known] = moments(q[~known])[2:]
         return values
 ROUNDING = 4e-15  # by which a kernel may err
@@ -1610,8 +1622,9 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     else:
         k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
         at = np.flatnonzero(near)
-        for all_of_them, closer in zip(values, _near(*_taken(at, near.shape, *arrays))):
-            all_of_them.flat[at] = closer
+        closer = _near(*_taken(at, near.shape, *arrays)) if len(at) else ()
+        for all_of_them, some in zip(values, closer):
+            all_of_them.flat[at] = some
     if gap_t is None:
         gap_t = 1 - theta / _size(before1[THETA], before2[THETA])
     sigma = w2 * k + b2

@@ -25,6 +25,15 @@ def test_scaled_errors_are_small(
         assert scaled_ulp(name, point, n, float(function(*arrays)[0])) <= 32
 
 
+@pytest.mark.parametrize("point", POINTS, ids=str)
+def test_numbers_are_as_good_as_arrays(point: tuple[float, float, float], module: Callable[[str], Any]) -> None:
+    code, arrays = module("erf(x + 1)"), [np.array([v]) for v in point]
+    for function in (code.kernel, code.kernel_dot):
+        assert float(function(*point)) == float(function(*arrays)[0])
+    for function in (code.kernel_diag, code.kernel_dot_diag):
+        assert float(function(point[0])) == float(function(arrays[0])[0])
+
+
 def test_the_closed_form_alone_loses_them(module: Callable[[str], Any], scaled_ulp: Callable[..., float]) -> None:
     """Undo the rescue: K is a sum of O(1) terms at small q."""
     code, point = module(LIFTED), (1e-5, 2e-5, 1e-5)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from mehler.derive.tables.polar import Polar
+from mehler.derive.errors import EmitError
+from mehler.derive.tables.polar import Polar, resolving
 
 VARIANCES = np.array([1e-4, 0.3, 1.0, 40.0, 1e3])
 
@@ -45,3 +46,33 @@ def test_extended_precision_is_kept() -> None:
     long = Polar(np.tanh, VARIANCES.astype(np.longdouble))(np.longdouble(0.7))
     assert long.dtype == np.longdouble
     assert np.abs(long - Polar(np.tanh, VARIANCES, -1)(0.7)).max() < 3e-15
+
+
+def gaussian_of_sin(frequency: float, q1: Any, q2: Any, theta: float) -> Any:
+    """E[sin(fu) sin(fv)]."""
+    square, c = frequency**2, np.sqrt(q1 * q2) * np.cos(theta)
+    return np.exp(-square * (q1 + q2) / 2) * np.sinh(square * c)
+
+
+def test_a_wilder_function_has_more_nodes_until_none_are_enough() -> None:
+    """Both are seen by the diagonal alone; what they are worth, by a closed form at other angles."""
+    tame, wilder = (resolving(lambda u, f=f: np.sin(f * u), np.array([1e-4, 1.0]), -1) for f in (1.0, 5.0))
+    assert tame.radial_step < wilder.radial_step
+    for theta in (0.3, 1.2):
+        for q1, q2, value in zip((1e-4, 1.0), (1e-4, 1.0), np.diag(wilder(theta)), strict=True):
+            scale = gaussian_of_sin(5.0, q1, q2, 0.0)
+            assert abs(value - gaussian_of_sin(5.0, q1, q2, theta)) < 1e-13 * scale
+    with pytest.raises(EmitError, match="too wild for quadrature at a variance of 1e"):
+        resolving(lambda u: np.sin(5 * u), np.array([1e-4, 1e3]), -1)
+
+
+@pytest.mark.parametrize("f", [lambda u: 0 * u, lambda u: np.exp(u * u)])
+def test_a_kernel_that_is_nothing_or_infinite(f: Any) -> None:
+    with np.errstate(over="ignore", invalid="ignore"), pytest.raises(EmitError, match="0 or not finite"):
+        resolving(f, VARIANCES)
+
+
+def test_extended_precision_is_resolved_as_well() -> None:
+    long = np.array([0.3, 40.0], np.longdouble)
+    matrix = resolving(np.tanh, long, -1, 11, 22)(np.longdouble(0.7))
+    assert np.abs(matrix / resolving(np.tanh, long, -1, 23, 45)(np.longdouble(0.7)) - 1).max() < 1e-15
