@@ -41,7 +41,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "7200e6bce89d4ace"
+SOURCE = "0f862bd51d9bd554"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -557,13 +557,12 @@ def tiles_of(n, m, within=False):
     """
     high, wide = TILE
     for i in range(0, n, high):
-        stop = 0
+        part, start = slice(i, min(i + high, n)), 0
         if within:
-            stop = min(i + high, n)
-            yield slice(i, stop), slice(i, stop)
-        while stop < m:
-            start, stop = stop, min((stop // wide + 1) * wide, m)
-            yield slice(i, min(i + high, n)), slice(start, stop)
+            yield part, part
+            start = part.stop
+        cuts = [start, *range((start // wide + 1) * wide, m, wide), m]
+        yield from ((part, slice(*parts)) for parts in zip(cuts, cuts[1:]) if start < m)
 
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b):

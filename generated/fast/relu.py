@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "7a9d5e4d0c0516fa"
+SOURCE = "4dfb24ba0a7a3666"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.315, 0.9  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -246,13 +246,12 @@ def tiles_of(n, m, within=False):
     """
     high, wide = TILE
     for i in range(0, n, high):
-        stop = 0
+        part, start = slice(i, min(i + high, n)), 0
         if within:
-            stop = min(i + high, n)
-            yield slice(i, stop), slice(i, stop)
-        while stop < m:
-            start, stop = stop, min((stop // wide + 1) * wide, m)
-            yield slice(i, min(i + high, n)), slice(start, stop)
+            yield part, part
+            start = part.stop
+        cuts = [start, *range((start // wide + 1) * wide, m, wide), m]
+        yield from ((part, slice(*parts)) for parts in zip(cuts, cuts[1:]) if start < m)
 
 
 def _copies(X):

@@ -30,7 +30,7 @@ from mehler.numeric.precision.ulp import errors_at
 FOLDER = Path(mehler.generated.__file__).parent
 GOLDEN = Path(__file__).parents[1] / "golden"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.name != "__init__.py")
-SAMPLED = {"relu": 20, "gelu": 2, "leaky_relu": 3}
+SAMPLED = {"relu": 20, "gelu": 12, "leaky_relu": 3}
 DTYPES = ("float64", "float32")
 LEFT_ALONE = {"_floats"}
 
@@ -326,7 +326,7 @@ def _verdict(name: str, chosen: list[tuple[str, str]]) -> tuple[int, list[str]]:
     return counted, survivors
 
 
-@pytest.mark.parametrize("name", SAMPLED)
+@pytest.mark.parametrize("name", ["relu", "leaky_relu", pytest.param("gelu", marks=pytest.mark.slow)])
 def test_a_sample_of_the_damage_is_caught(name: str) -> None:
     chosen = mutants(name)
     whole = chosen[-len(APPENDED) :]

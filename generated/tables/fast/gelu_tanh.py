@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "8a4f430dae9e8562"
+SOURCE = "56358de2304c62ed"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -2.0, 0.999  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -2103,13 +2103,12 @@ def tiles_of(n, m, within=False):
     """
     high, wide = TILE
     for i in range(0, n, high):
-        stop = 0
+        part, start = slice(i, min(i + high, n)), 0
         if within:
-            stop = min(i + high, n)
-            yield slice(i, stop), slice(i, stop)
-        while stop < m:
-            start, stop = stop, min((stop // wide + 1) * wide, m)
-            yield slice(i, min(i + high, n)), slice(start, stop)
+            yield part, part
+            start = part.stop
+        cuts = [start, *range((start // wide + 1) * wide, m, wide), m]
+        yield from ((part, slice(*parts)) for parts in zip(cuts, cuts[1:]) if start < m)
 
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b):
