@@ -105,7 +105,7 @@ def s_series(root1, root2, rho, sin_theta, mean1, tilt1, fade1, mean2, tilt2, fa
 
 
 @njit(**CALLED)
-def s_apart(root1, root2, root_k1, root_k2, root_d1, root_d2$parameters):
+def s_parallel(root1, root2, root_k1, root_k2, root_d1, root_d2$parameters):
     """1 - K/sqrt(k1 k2) and 1 - K'/sqrt(d1 d2) of parallel inputs: half the squared distance of functions."""
     start, line, bend, other, _, _, rate = s_shape($arguments)
     b1, b2 = rate * root1, rate * root2
@@ -141,7 +141,7 @@ FALLS = """\
     if q1 != q2:
         if max(b1, b2) > 16.0:
             return np.nan, np.nan
-        gap_k, gap_d = s_apart(root_q1, root_q2, root_k1, root_k2, root_d1, root_d2{parameters})
+        gap_k, gap_d = s_parallel(root_q1, root_q2, root_k1, root_k2, root_d1, root_d2{parameters})
     part, part_dot = s_turns(MANY, b1, b2, t0, -1.0, False, whole, jump)
     common = jump * jump * s_erfcx((b1 + b2) * SQRT_HALF) / 2
     versine, slope = sin_theta * sin_theta / (1 + rho), root_d1 * root_d2

@@ -123,6 +123,8 @@ class _Definitions:
             names = _bound(node)
             if not names:
                 continue
+            if names & self.needs.keys():
+                raise EmitError(f"generated code would define {min(names & self.needs.keys())} twice")
             decorators = getattr(node, "decorator_list", [])
             first = min([node.lineno, *(d.lineno for d in decorators)]) - 1
             while first and lines[first - 1].startswith("#"):

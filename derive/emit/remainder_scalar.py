@@ -102,7 +102,7 @@ def s_distance(one, two, near, far, root1, root_k1, root_d1, root2, root_k2, roo
 
 
 @njit(**CALLED)
-def s_apart(root1, root_k1, root_d1, root2, root_k2, root_d2$parameters):
+def s_parallel(root1, root_k1, root_d1, root2, root_k2, root_d2$parameters):
     """1 - K/sqrt(k1 k2) and 1 - K'/sqrt(d1 d2) of parallel inputs; NaN where a knot of one passes another."""
     total, total_dot, low = 0.0, 0.0, -48.0
     for i in range($count + 1):
@@ -144,7 +144,7 @@ FALLS = """\
         return np.nan, np.nan
     gap_k, gap_d = 0.0, 0.0
     if q1 != q2:
-        gap_k, gap_d = s_apart(root_q1, root_k1, root_d1, root_q2, root_k2, root_d2{parameters})
+        gap_k, gap_d = s_parallel(root_q1, root_k1, root_d1, root_q2, root_k2, root_d2{parameters})
     t0, norm = s_choose(sin_theta < 1e-18, 1e-18, sin_theta) / (1 + rho), root_q1 * root_q2
     state = s_knot_pairs(q1, root_q1, q2, root_q2, 1.0, {row_tails}{parameters})
     least = s_nearest(t0, state)

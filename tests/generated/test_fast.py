@@ -156,6 +156,15 @@ def test_parameters_are_given_when_it_runs() -> None:
     assert len(module._fused.signatures) == max(compiled, 1)  # for all networks
 
 
+@pytest.mark.parametrize("name", ["elu", "hard_tanh"])
+def test_kernels_with_a_series_of_their_own(name: str) -> None:
+    ours, theirs = (evaluator(name, {}, target).module for target in ("numba", "numpy"))
+    X = np.random.default_rng(5).standard_normal((20, 6))
+    X[3] = X[2] + 1e-5 * X[4]
+    E = theirs.ntk(X, depth=2, **SCALES)
+    assert close_to(ours.ntk(X, depth=2, **SCALES), E, np.sqrt(np.outer(np.diag(E), np.diag(E))), 100)
+
+
 @pytest.mark.slow
 def test_where_digits_are_lost_the_functions_of_arrays_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     ours, theirs = (evaluator("elu", {}, target).module for target in ("numba", "numpy"))
