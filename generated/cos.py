@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "79b21e6457024b39"
+SOURCE = "899addf6891e6e01"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -252,9 +252,8 @@ def kernel_dot_diag(q):
     WEIGHT, BIAS, OUTER, INNER
 ) = range(14)
 
-
 # The root of the share of the bias in a variance from which on angles are small, whatever they were.
-DOMINANT = 0.5
+DOMINANT = 0.9
 
 
 def ends_of(k, scales):

@@ -101,7 +101,7 @@ def tables_source(
         parallel=True,
         normal=True,
         close=CLOSE_TABLES,
-        lowest=CLOSE_TABLES - 1 if parity else -2.0,  # or any: a table has what it has by the cosine alone
+        lowest=CLOSE_TABLES - 1,
         highest=1 - CLOSE_TABLES,
     )
     formulas = f"    phi(x)   = {dual.activation.expr}"

@@ -22,9 +22,8 @@ NETWORK = '''
     WEIGHT, BIAS, OUTER, INNER
 ) = range(14)
 
-
 # The root of the share of the bias in a variance from which on angles are small, whatever they were.
-DOMINANT = 0.5
+DOMINANT = 0.9
 
 
 def ends_of(k, scales$signature):

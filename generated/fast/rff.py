@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "9c0ec08eab0e19c9"
+SOURCE = "f50fb92197b96363"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -112,7 +112,7 @@ def kernel_dot_diag(q):
 ) = range(14)
 
 # The root of the share of the bias in a variance from which on angles are small, whatever they were.
-DOMINANT = 0.5
+DOMINANT = 0.9
 
 
 def ends_of(k, scales):

@@ -35,10 +35,10 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "a2ce1e28450b443c"
+SOURCE = "2883a8274b07b8c2"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
-LOWEST, HIGHEST = -2.0, 0.999  # cosines of angles that are apart from 0 and pi
+LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 TILE = 256, 512  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
@@ -1265,9 +1265,8 @@ def kernel_dot_diag(q):
     WEIGHT, BIAS, OUTER, INNER
 ) = range(14)
 
-
 # The root of the share of the bias in a variance from which on angles are small, whatever they were.
-DOMINANT = 0.5
+DOMINANT = 0.9
 
 
 def ends_of(k, scales):

@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "d641d78f931f31bb"
+SOURCE = "b9e49822f18ba646"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -1435,9 +1435,8 @@ def kernel_dot_diag(q):
     WEIGHT, BIAS, OUTER, INNER
 ) = range(14)
 
-
 # The root of the share of the bias in a variance from which on angles are small, whatever they were.
-DOMINANT = 0.5
+DOMINANT = 0.9
 
 
 def ends_of(k, scales):

@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "fdae8ccf06c5b462"
+SOURCE = "b356b102967521fd"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -1304,7 +1304,7 @@ def kernel_dot_diag(q):
 ) = range(14)
 
 # The root of the share of the bias in a variance from which on angles are small, whatever they were.
-DOMINANT = 0.5
+DOMINANT = 0.9
 
 
 def ends_of(k, scales):

@@ -40,9 +40,9 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "7fc25cd298f21cd6"
+SOURCE = "46e44d136dd86b78"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
-LOWEST, HIGHEST = -2.0, 0.999  # cosines of angles that are apart from 0 and pi
+LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
 # Nodes and weights for the normal density: exp(-43) at 1.
@@ -1116,7 +1116,7 @@ def kernel_dot_diag(q):
 ) = range(14)
 
 # The root of the share of the bias in a variance from which on angles are small, whatever they were.
-DOMINANT = 0.5
+DOMINANT = 0.9
 
 
 def ends_of(k, scales):
