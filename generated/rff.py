@@ -39,15 +39,13 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "1731fd1d8d67b046"
+SOURCE = "dca6696b1a2bf7d8"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TILE = 256, 512  # rows and columns of a Gram matrix that are computed at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
-C_3_SQRT_2_OVER_2 = 2.1213203435596424  # 3*sqrt(2)/2
 SQRT_2_OVER_2 = 0.7071067811865476  # sqrt(2)/2
-SQRT_2_OVER_4 = 0.3535533905932738  # sqrt(2)/4
 
 
 def one_minus_cos(cos, sin):
@@ -116,50 +114,19 @@ def diagonal(q):
 def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2):
     """sqrt(k1 k2) - K and sqrt(d1 d2) - K' for c >= 0, differences of formulas in which nothing cancels."""
     norm = np.sqrt(q1) * np.sqrt(q2)
-    base1 = 0.5 * q2 - 0.5 * q1
-    base2 = SQRT_2_OVER_2 * np.sqrt(q1) + SQRT_2_OVER_2 * np.sqrt(q2)
-    exponential1 = (
-        exp_gap(-(norm * one_minus_cos(rho, sin_theta) + base1 * base1 / (base2 * base2)), (c,), (-(0.5 * q1),),
-        (-(0.5 * q2),))
-    )
     sum1 = 0.5 * q1 - 0.5 * q2
-    power1 = sum1 * sum1
-    root1 = np.sqrt(q1)
-    product1 = SQRT_2_OVER_2
-    product2 = product1 * root1
-    root2 = np.sqrt(q2)
-    product3 = product1 * root2
-    power2 = 1.0 / q2
-    product4 = -sum1
-    product5 = 0.5 * product4 * sum1
-    sum2 = q1 - q2
-    power3 = 1.0 / (root1 + root2)
-    product6 = C_3_SQRT_2_OVER_2
-    base3 = product2 + product3
-    base4 = product2 + product3
-    product7 = (
-        np.exp(-(power1 / (base3 * base3))) * np.expm1(-(SQRT_2_OVER_4 / base4 * power1 / base4 * power2 *
-        power3 * sum2 * (product2 + product6 * root2) + power2 * product5))
-    )
-    power4 = product4 * product4
-    base5 = product2 + product3
-    exponential2 = np.exp(-(power4 / (base5 * base5)))
-    power5 = 1.0 / q1
-    base6 = product2 + product3
-    expm11 = (
-        np.expm1(SQRT_2_OVER_4 / base6 * power3 / base6 * power4 * power5 * sum2 * (product3 + product6 * root1)
-        - power5 * product5)
-    )
-    base7 = expm11 * exponential2 - product7
-    product8 = 0.5 * base7 * base7
-    sum3 = (
-        0.5 * expm11 * exponential2 + exponential1 * np.expm1(norm * one_minus_cos(rho, sin_theta)) + 0.5 *
-        product7
-    )
-    base8 = np.sqrt(k1) + np.sqrt(k2)
-    base9 = np.sqrt(d1) + np.sqrt(d2)
-    fall = sum3 - product8 / (base8 * base8)
-    fall_dot = sum3 - product8 / (base9 * base9)
+    base1 = SQRT_2_OVER_2 * np.sqrt(q1) + SQRT_2_OVER_2 * np.sqrt(q2)
+    product1 = -(sum1 * sum1 / (base1 * base1))
+    expm11 = np.expm1(product1)
+    base2 = SQRT_2_OVER_2 * np.sqrt(q1) + SQRT_2_OVER_2 * np.sqrt(q2)
+    expm12 = np.expm1(-(sum1 * sum1 / (base2 * base2)))
+    base3 = expm12 - expm11
+    product2 = 0.5 * base3 * base3
+    sum2 = 0.5 * expm11 + 0.5 * expm12 + np.exp(product1) * np.expm1(-(norm * one_minus_cos(rho, sin_theta)))
+    base4 = np.sqrt(k1) + np.sqrt(k2)
+    base5 = np.sqrt(d1) + np.sqrt(d2)
+    fall = -(product2 / (base4 * base4) + sum2)
+    fall_dot = -(product2 / (base5 * base5) + sum2)
     return fall, fall_dot
 
 def polar(q1, q2, c):

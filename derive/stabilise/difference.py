@@ -3,7 +3,8 @@
 For a difference d = x' − x of every leaf that moves, the rules of finite differences give that of the whole:
 
     (fg)' − fg = (f' − f) g' + f (g' − g),        √f' − √f = (f' − f)/(√f' + √f),
-    e^f' − e^f = e^f expm1(f' − f),               1/f' − 1/f = −(f' − f)/(f f'),
+    e^f' − e^f = e^f expm1(f' − f)
+               = −e^f' expm1(f − f') for f' ≥ f,  1/f' − 1/f = −(f' − f)/(f f'),
     atan2(y', x') − atan2(y, x) = atan2((y' − y) x − y (x' − x), x x' + y y').
 
 All of its digits are right where those of the leaves' differences are. The deficit √(K11 K22) − K, which is
@@ -76,7 +77,10 @@ def difference(expr: sp.Expr, moves: Moves) -> Moved:
         return expr, sp.S.Zero
     if isinstance(expr, ExpSum | ExpGap):
         exponent, gap = difference(expr.args[0], moves)
-        return sp.exp(exponent), expr * expm1(gap)
+        there = sp.exp(exponent)
+        if isinstance(expr, ExpSum):  # has digits that exp of the rounded exponent has not
+            return there, expr * expm1(gap)
+        return there, _exponential(expr, there, gap)
     parts = [difference(argument, moves) for argument in expr.args]
     there = expr.func(*(part for part, _ in parts))
     if (not there.is_finite and there.is_finite is not None) or there.has(sp.zoo, sp.nan):
@@ -84,6 +88,8 @@ def difference(expr: sp.Expr, moves: Moves) -> Moved:
     gaps = [gap for _, gap in parts]
     if all(gap == 0 for gap in gaps):
         return there, sp.S.Zero
+    if there == 0 and not expr.is_Add:
+        return there, -expr
     return there, _rule(expr, [part for part, _ in parts], gaps)
 
 
@@ -95,9 +101,9 @@ def _rule(expr: sp.Expr, after: list[sp.Expr], gaps: list[sp.Expr]) -> sp.Expr:
     if expr.is_Pow and (2 * expr.exp).is_Integer:
         return _power(expr.base, after[0], gaps[0], expr.exp)
     if isinstance(expr, sp.exp):
-        return expr * expm1(gaps[0])
+        return _exponential(expr, sp.exp(after[0]), gaps[0])
     if isinstance(expr, expm1):
-        return sp.exp(expr.args[0]) * expm1(gaps[0])
+        return _exponential(sp.exp(expr.args[0]), sp.exp(after[0]), gaps[0])
     if isinstance(expr, sp.atan):
         return sp.atan2(gaps[0], 1 + expr.args[0] * after[0], evaluate=False)
     if isinstance(expr, sp.atan2):
@@ -108,6 +114,10 @@ def _rule(expr: sp.Expr, after: list[sp.Expr], gaps: list[sp.Expr]) -> sp.Expr:
     if isinstance(expr, sp.Abs):
         return sp.sign(expr.args[0]) * gaps[0]
     raise NoDifference(expr)
+
+
+def _exponential(expr: sp.Expr, after: sp.Expr, gap: sp.Expr) -> sp.Expr:
+    return -after * expm1(-gap) if gap.is_nonnegative else expr * expm1(gap)
 
 
 def _product(factors: list[sp.Expr], after: list[sp.Expr], gaps: list[sp.Expr]) -> sp.Expr:

@@ -45,13 +45,11 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "eece9d65ef78ef75"
+SOURCE = "1f58560ace93ecd7"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
-C_3_SQRT_2_OVER_2 = 2.1213203435596424  # 3*sqrt(2)/2
 SQRT_2_OVER_2 = 0.7071067811865476  # sqrt(2)/2
-SQRT_2_OVER_4 = 0.3535533905932738  # sqrt(2)/4
 
 
 def diagonal(q):
@@ -419,67 +417,52 @@ def s_falls(
         s_exp_gap(-(norm * s_versine(rho, gap) + base1 * base1 / (base2 * base2)), s_plus(s_plus(s_exactly(c),
         s_exactly(-(0.5 * q1))), s_exactly(-(0.5 * q2))))
     )
-    product1 = 0.5 * s_exp(-(2.0 * c))
-    oneminuscos1 = s_versine(rho, gap)
-    product2 = exponential1 * s_expm1(oneminuscos1 * norm)
+    product1 = 2.0 * norm
+    product2 = -product1
+    exponential2 = s_exp(product2)
     root1 = root_q1
     sum1 = q1 - q2
     root2 = root_q2
-    power1 = 1.0 / (root1 + root2)
-    product3 = 2.0 * power1
+    product3 = 2.0 / (root1 + root2)
     expm11 = s_expm1(-(product3 * root1 * sum1))
-    product4 = 2.0 * norm
-    product5 = -product4
-    exponential2 = s_exp(product5)
-    product6 = 0.25 * exponential2
-    product7 = expm11 * product6
-    product8 = -sum1
-    expm12 = s_expm1(-(product3 * product8 * root2))
-    product9 = expm12 * product6
-    sum2 = 0.5 * q1 - 0.5 * q2
-    product10 = -sum2
-    power2 = product10 * product10
-    product11 = SQRT_2_OVER_2
-    product12 = product11 * root1
-    product13 = product11 * root2
-    base3 = product12 + product13
-    exponential3 = s_exp(-(power2 / (base3 * base3)))
-    product14 = product1 * s_expm1(-(oneminuscos1 * product4))
-    product15 = 0.5 * exponential2
-    sum3 = product15 + 0.5
-    power3 = 1.0 / q1
-    product16 = 0.5 * product10 * sum2
-    product17 = C_3_SQRT_2_OVER_2
-    base4 = product12 + product13
-    expm13 = (
-        s_expm1(SQRT_2_OVER_4 / base4 * power1 / base4 * power2 * power3 * sum1 * (product13 + product17 *
-        root1) - power3 * product16)
+    expm12 = s_expm1(product3 * root2 * sum1)
+    product4 = 0.5 * exponential2
+    sum2 = product4 + 0.5
+    sum3 = 0.5 * q1 - 0.5 * q2
+    base3 = SQRT_2_OVER_2 * root1 + SQRT_2_OVER_2 * root2
+    product5 = -(sum3 * sum3 / (base3 * base3))
+    expm13 = s_expm1(product5)
+    product6 = expm13 * sum2
+    base4 = SQRT_2_OVER_2 * root1 + SQRT_2_OVER_2 * root2
+    product7 = -(sum3 * sum3 / (base4 * base4))
+    expm14 = s_expm1(product7)
+    exponential3 = s_exp(-(2.0 * c))
+    oneminuscos1 = s_versine(rho, gap)
+    expm15 = s_expm1(-(oneminuscos1 * product1))
+    exponential4 = s_exp(product5)
+    product8 = 0.5 * exponential3
+    expm16 = s_expm1(-(oneminuscos1 * norm))
+    product9 = expm12 * product4
+    expm17 = s_expm1(-(2.0 * q1))
+    expm18 = s_expm1(-(2.0 * q2))
+    product10 = 0.25 * exponential2
+    exponential5 = s_exp(product7)
+    base5 = root_k1 + root_k2
+    base6 = 0.5 * expm11 * exponential2 + expm14 * sum2 - product6 - product9
+    base7 = sqrt(d1) + sqrt(d2)
+    base8 = (
+        0.5 * expm13 * expm17 + exponential5 * product9 - expm11 * exponential4 * product4 - 0.5 * expm14 *
+        expm18
     )
-    product18 = expm13 * exponential3
-    power4 = sum2 * sum2
-    base5 = product12 + product13
-    exponential4 = s_exp(-(power4 / (base5 * base5)))
-    power5 = 1.0 / q2
-    base6 = product12 + product13
-    product19 = (
-        exponential4 * s_expm1(SQRT_2_OVER_4 / base6 * power1 / base6 * power4 * power5 * product8 * (product12
-        + product17 * root2) - power5 * product16)
-    )
-    product20 = product19 * sum3
-    product21 = expm12 * product15
-    product22 = product18 * s_expm1(-(2.0 * q1))
-    product23 = product19 * s_expm1(-(2.0 * q2))
-    base7 = root_k1 + root_k2
-    base8 = 0.5 * expm11 * exponential2 + expm13 * exponential3 * sum3 - product20 - product21
-    base9 = sqrt(d1) + sqrt(d2)
-    base10 = exponential4 * product21 + 0.5 * product23 - expm11 * exponential3 * product15 - 0.5 * product22
     fall = (
-        exponential3 * product14 + 0.5 * product18 * sum3 + product2 * (product1 + 0.5) + 0.5 * product20 +
-        product7 + product9 - 0.5 / base7 * base8 / base7 * base8
+        0.25 * expm11 * exponential2 + 0.25 * expm12 * exponential2 + 0.5 * expm15 * exponential3 * exponential4
+        - 0.5 * expm14 * sum2 - expm16 * exponential4 * (product8 + 0.5) - 0.5 * product6 - 0.5 / base5 * base6
+        / base5 * base6
     )
     fall_dot = (
-        -(product14 * exponential1 + exponential3 * product7 + exponential4 * product9 + 0.5 * product2 *
-        s_expm1(product5) + 0.25 * product22 + 0.25 * product23 + 0.5 / base9 * base10 / base9 * base10)
+        0.25 * expm13 * expm17 + 0.25 * expm14 * expm18 + 0.5 * expm16 * exponential4 * s_expm1(product2) -
+        expm11 * exponential4 * product10 - expm12 * exponential5 * product10 - expm15 * product8 * exponential1
+        - 0.5 / base7 * base8 / base7 * base8
     )
     return fall, fall_dot
 

@@ -45,13 +45,11 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "f50fb92197b96363"
+SOURCE = "aec5c5260b45ab49"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
-C_3_SQRT_2_OVER_2 = 2.1213203435596424  # 3*sqrt(2)/2
 SQRT_2_OVER_2 = 0.7071067811865476  # sqrt(2)/2
-SQRT_2_OVER_4 = 0.3535533905932738  # sqrt(2)/4
 
 
 def diagonal(q):
@@ -405,47 +403,19 @@ def s_falls(
 ):
     """sqrt(k1 k2) - K and sqrt(d1 d2) - K' of one pair."""
     norm = root_q1 * root_q2
-    base1 = 0.5 * q2 - 0.5 * q1
-    base2 = SQRT_2_OVER_2 * root_q1 + SQRT_2_OVER_2 * root_q2
-    exponential1 = (
-        s_exp_gap(-(norm * s_versine(rho, gap) + base1 * base1 / (base2 * base2)), s_plus(s_plus(s_exactly(c),
-        s_exactly(-(0.5 * q1))), s_exactly(-(0.5 * q2))))
-    )
     sum1 = 0.5 * q1 - 0.5 * q2
-    power1 = sum1 * sum1
-    root1 = root_q1
-    product1 = SQRT_2_OVER_2
-    product2 = product1 * root1
-    root2 = root_q2
-    product3 = product1 * root2
-    power2 = 1.0 / q2
-    product4 = -sum1
-    product5 = 0.5 * product4 * sum1
-    sum2 = q1 - q2
-    power3 = 1.0 / (root1 + root2)
-    product6 = C_3_SQRT_2_OVER_2
-    base3 = product2 + product3
-    base4 = product2 + product3
-    product7 = (
-        s_exp(-(power1 / (base3 * base3))) * s_expm1(-(SQRT_2_OVER_4 / base4 * power1 / base4 * power2 * power3
-        * sum2 * (product2 + product6 * root2) + power2 * product5))
-    )
-    power4 = product4 * product4
-    base5 = product2 + product3
-    exponential2 = s_exp(-(power4 / (base5 * base5)))
-    power5 = 1.0 / q1
-    base6 = product2 + product3
-    expm11 = (
-        s_expm1(SQRT_2_OVER_4 / base6 * power3 / base6 * power4 * power5 * sum2 * (product3 + product6 * root1)
-        - power5 * product5)
-    )
-    base7 = expm11 * exponential2 - product7
-    product8 = 0.5 * base7 * base7
-    sum3 = 0.5 * expm11 * exponential2 + exponential1 * s_expm1(norm * s_versine(rho, gap)) + 0.5 * product7
-    base8 = root_k1 + root_k2
-    base9 = sqrt(d1) + sqrt(d2)
-    fall = sum3 - product8 / (base8 * base8)
-    fall_dot = sum3 - product8 / (base9 * base9)
+    base1 = SQRT_2_OVER_2 * root_q1 + SQRT_2_OVER_2 * root_q2
+    product1 = -(sum1 * sum1 / (base1 * base1))
+    expm11 = s_expm1(product1)
+    base2 = SQRT_2_OVER_2 * root_q1 + SQRT_2_OVER_2 * root_q2
+    expm12 = s_expm1(-(sum1 * sum1 / (base2 * base2)))
+    base3 = expm12 - expm11
+    product2 = 0.5 * base3 * base3
+    sum2 = 0.5 * expm11 + 0.5 * expm12 + s_exp(product1) * s_expm1(-(norm * s_versine(rho, gap)))
+    base4 = root_k1 + root_k2
+    base5 = sqrt(d1) + sqrt(d2)
+    fall = -(product2 / (base4 * base4) + sum2)
+    fall_dot = -(product2 / (base5 * base5) + sum2)
     return fall, fall_dot
 
 

@@ -45,13 +45,11 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "30d97c43cdebc38d"
+SOURCE = "e62a97c99b174017"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
-C_3_SQRT_2_OVER_2 = 2.1213203435596424  # 3*sqrt(2)/2
 SQRT_2_OVER_2 = 0.7071067811865476  # sqrt(2)/2
-SQRT_2_OVER_4 = 0.3535533905932738  # sqrt(2)/4
 
 
 def diagonal(q):
@@ -419,67 +417,52 @@ def s_falls(
         s_exp_gap(-(norm * s_versine(rho, gap) + base1 * base1 / (base2 * base2)), s_plus(s_plus(s_exactly(c),
         s_exactly(-(0.5 * q1))), s_exactly(-(0.5 * q2))))
     )
-    product1 = 2.0 * norm
-    product2 = -product1
     oneminuscos1 = s_versine(rho, gap)
-    product3 = exponential1 * s_expm1(oneminuscos1 * norm)
-    product4 = 0.5 * s_exp(-(2.0 * c))
-    product5 = product4 * s_expm1(-(oneminuscos1 * product1))
+    product1 = 2.0 * norm
+    expm11 = s_expm1(-(oneminuscos1 * product1))
+    exponential2 = s_exp(-(2.0 * c))
+    product2 = 0.5 * exponential2
+    expm12 = s_expm1(-(2.0 * q1))
     sum1 = 0.5 * q1 - 0.5 * q2
-    product6 = -sum1
-    power1 = product6 * product6
     root1 = root_q1
-    product7 = SQRT_2_OVER_2
-    product8 = product7 * root1
     root2 = root_q2
-    product9 = product7 * root2
-    base3 = product8 + product9
-    exponential2 = s_exp(-(power1 / (base3 * base3)))
+    base3 = SQRT_2_OVER_2 * root1 + SQRT_2_OVER_2 * root2
+    product3 = -(sum1 * sum1 / (base3 * base3))
+    expm13 = s_expm1(product3)
+    expm14 = s_expm1(-(2.0 * q2))
+    base4 = SQRT_2_OVER_2 * root1 + SQRT_2_OVER_2 * root2
+    product4 = -(sum1 * sum1 / (base4 * base4))
+    expm15 = s_expm1(product4)
+    product5 = -product1
+    expm16 = s_expm1(-(oneminuscos1 * norm))
+    exponential3 = s_exp(product3)
     sum2 = q1 - q2
-    power2 = 1.0 / (root1 + root2)
-    product10 = 2.0 * power2
-    expm11 = s_expm1(-(product10 * root1 * sum2))
-    exponential3 = s_exp(product2)
-    product11 = 0.25 * exponential3
-    product12 = expm11 * product11
-    power3 = sum1 * sum1
-    base4 = product8 + product9
-    exponential4 = s_exp(-(power3 / (base4 * base4)))
-    product13 = -sum2
-    expm12 = s_expm1(-(product10 * product13 * root2))
-    product14 = expm12 * product11
-    power4 = 1.0 / q1
-    product15 = 0.5 * product6 * sum1
-    product16 = C_3_SQRT_2_OVER_2
-    base5 = product8 + product9
-    expm13 = (
-        s_expm1(SQRT_2_OVER_4 / base5 * power1 / base5 * power2 * power4 * sum2 * (product16 * root1 + product9)
-        - power4 * product15)
+    product6 = 2.0 / (root1 + root2)
+    expm17 = s_expm1(-(product6 * root1 * sum2))
+    exponential4 = s_exp(product5)
+    product7 = 0.25 * exponential4
+    exponential5 = s_exp(product4)
+    expm18 = s_expm1(product6 * root2 * sum2)
+    product8 = 0.5 * exponential4
+    product9 = expm18 * product8
+    sum3 = product8 + 0.5
+    product10 = expm13 * sum3
+    base5 = root_k1 + root_k2
+    base6 = (
+        0.5 * expm12 * expm13 + exponential5 * product9 - 0.5 * expm14 * expm15 - expm17 * exponential3 *
+        product8
     )
-    product17 = expm13 * exponential2
-    product18 = product17 * s_expm1(-(2.0 * q1))
-    power5 = 1.0 / q2
-    base6 = product8 + product9
-    product19 = (
-        exponential4 * s_expm1(SQRT_2_OVER_4 / base6 * power2 / base6 * power3 * power5 * product13 * (product16
-        * root2 + product8) - power5 * product15)
-    )
-    product20 = product19 * s_expm1(-(2.0 * q2))
-    product21 = 0.5 * exponential3
-    product22 = expm12 * product21
-    sum3 = product21 + 0.5
-    product23 = product19 * sum3
-    base7 = root_k1 + root_k2
-    base8 = exponential4 * product22 + 0.5 * product20 - expm11 * exponential2 * product21 - 0.5 * product18
-    base9 = sqrt(d1) + sqrt(d2)
-    base10 = 0.5 * expm11 * exponential3 + expm13 * exponential2 * sum3 - product22 - product23
+    base7 = sqrt(d1) + sqrt(d2)
+    base8 = expm15 * sum3 + 0.5 * expm17 * exponential4 - product10 - product9
     fall = (
-        -(product5 * exponential1 + exponential2 * product12 + exponential4 * product14 + 0.25 * product18 +
-        0.25 * product20 + 0.5 * product3 * s_expm1(product2) + 0.5 / base7 * base8 / base7 * base8)
+        0.25 * expm12 * expm13 + 0.25 * expm14 * expm15 + 0.5 * expm16 * exponential3 * s_expm1(product5) -
+        expm11 * product2 * exponential1 - expm17 * exponential3 * product7 - expm18 * exponential5 * product7 -
+        0.5 / base5 * base6 / base5 * base6
     )
     fall_dot = (
-        exponential2 * product5 + product12 + product14 + 0.5 * product17 * sum3 + 0.5 * product23 + product3 *
-        (product4 + 0.5) - 0.5 / base9 * base10 / base9 * base10
+        0.5 * expm11 * exponential2 * exponential3 + 0.25 * expm17 * exponential4 + 0.25 * expm18 * exponential4
+        - 0.5 * expm15 * sum3 - expm16 * exponential3 * (product2 + 0.5) - 0.5 * product10 - 0.5 / base7 * base8
+        / base7 * base8
     )
     return fall, fall_dot
 

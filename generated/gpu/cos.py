@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "35fe19819ab5ee93"
+SOURCE = "f1845377aee5ea5a"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -92,8 +92,6 @@ constexpr long long SLOPE = 8;
 constexpr long long ROOT_SLOPE = 9;
 constexpr long long LIMIT = 14;
 constexpr double CLOSE = 0.1;
-constexpr double C_3_SQRT_2_OVER_2 = 2.1213203435596424;
-constexpr double SQRT_2_OVER_4 = 0.3535533905932738;
 
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
@@ -401,68 +399,53 @@ __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_
     double exponential1 = s_exp_gap(-__dadd_rn(__dmul_rn(norm, s_versine(rho, gap)), __dmul_rn(base1, base1) /
         __dmul_rn(base2, base2)), s_plus(s_plus(s_exactly(c), s_exactly(-__dmul_rn(0.5, q1))),
         s_exactly(-__dmul_rn(0.5, q2))));
-    double product1 = __dmul_rn(0.5, s_exp(-__dmul_rn(2.0, c)));
-    double oneminuscos1 = s_versine(rho, gap);
-    double product2 = __dmul_rn(exponential1, s_expm1(__dmul_rn(oneminuscos1, norm)));
+    double product1 = __dmul_rn(2.0, norm);
+    double product2 = -product1;
+    double exponential2 = s_exp(product2);
     double root1 = root_q1;
     double sum1 = __dsub_rn(q1, q2);
     double root2 = root_q2;
-    double power1 = 1.0 / __dadd_rn(root1, root2);
-    double product3 = __dmul_rn(2.0, power1);
+    double product3 = 2.0 / __dadd_rn(root1, root2);
     double expm11 = s_expm1(-__dmul_rn(__dmul_rn(product3, root1), sum1));
-    double product4 = __dmul_rn(2.0, norm);
-    double product5 = -product4;
-    double exponential2 = s_exp(product5);
-    double product6 = __dmul_rn(0.25, exponential2);
-    double product7 = __dmul_rn(expm11, product6);
-    double product8 = -sum1;
-    double expm12 = s_expm1(-__dmul_rn(__dmul_rn(product3, product8), root2));
-    double product9 = __dmul_rn(expm12, product6);
-    double sum2 = __dsub_rn(__dmul_rn(0.5, q1), __dmul_rn(0.5, q2));
-    double product10 = -sum2;
-    double power2 = __dmul_rn(product10, product10);
-    double product11 = SQRT_2_OVER_2;
-    double product12 = __dmul_rn(product11, root1);
-    double product13 = __dmul_rn(product11, root2);
-    double base3 = __dadd_rn(product12, product13);
-    double exponential3 = s_exp(-(power2 / __dmul_rn(base3, base3)));
-    double product14 = __dmul_rn(product1, s_expm1(-__dmul_rn(oneminuscos1, product4)));
-    double product15 = __dmul_rn(0.5, exponential2);
-    double sum3 = __dadd_rn(product15, 0.5);
-    double power3 = 1.0 / q1;
-    double product16 = __dmul_rn(__dmul_rn(0.5, product10), sum2);
-    double product17 = C_3_SQRT_2_OVER_2;
-    double base4 = __dadd_rn(product12, product13);
-    double expm13 = s_expm1(__dsub_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(SQRT_2_OVER_4 / base4,
-        power1) / base4, power2), power3), sum1), __dadd_rn(product13, __dmul_rn(product17, root1))),
-        __dmul_rn(power3, product16)));
-    double product18 = __dmul_rn(expm13, exponential3);
-    double power4 = __dmul_rn(sum2, sum2);
-    double base5 = __dadd_rn(product12, product13);
-    double exponential4 = s_exp(-(power4 / __dmul_rn(base5, base5)));
-    double power5 = 1.0 / q2;
-    double base6 = __dadd_rn(product12, product13);
-    double product19 = __dmul_rn(exponential4, s_expm1(__dsub_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(
-        __dmul_rn(SQRT_2_OVER_4 / base6, power1) / base6, power4), power5), product8), __dadd_rn(product12,
-        __dmul_rn(product17, root2))), __dmul_rn(power5, product16))));
-    double product20 = __dmul_rn(product19, sum3);
-    double product21 = __dmul_rn(expm12, product15);
-    double product22 = __dmul_rn(product18, s_expm1(-__dmul_rn(2.0, q1)));
-    double product23 = __dmul_rn(product19, s_expm1(-__dmul_rn(2.0, q2)));
-    double base7 = __dadd_rn(root_k1, root_k2);
-    double base8 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm11), exponential2),
-        __dmul_rn(__dmul_rn(expm13, exponential3), sum3)), product20), product21);
-    double base9 = __dadd_rn(sqrt(d1), sqrt(d2));
-    double base10 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(exponential4, product21), __dmul_rn(0.5,
-        product23)), __dmul_rn(__dmul_rn(expm11, exponential3), product15)), __dmul_rn(0.5, product22));
-    double fall = __dsub_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dmul_rn(exponential3,
-        product14), __dmul_rn(__dmul_rn(0.5, product18), sum3)), __dmul_rn(product2, __dadd_rn(product1,
-        0.5))), __dmul_rn(0.5, product20)), product7), product9), __dmul_rn(__dmul_rn(0.5 / base7, base8) /
-        base7, base8));
-    double fall_dot = -__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dmul_rn(product14,
-        exponential1), __dmul_rn(exponential3, product7)), __dmul_rn(exponential4, product9)),
-        __dmul_rn(__dmul_rn(0.5, product2), s_expm1(product5))), __dmul_rn(0.25, product22)), __dmul_rn(0.25,
-        product23)), __dmul_rn(__dmul_rn(0.5 / base9, base10) / base9, base10));
+    double expm12 = s_expm1(__dmul_rn(__dmul_rn(product3, root2), sum1));
+    double product4 = __dmul_rn(0.5, exponential2);
+    double sum2 = __dadd_rn(product4, 0.5);
+    double sum3 = __dsub_rn(__dmul_rn(0.5, q1), __dmul_rn(0.5, q2));
+    double base3 = __dadd_rn(__dmul_rn(SQRT_2_OVER_2, root1), __dmul_rn(SQRT_2_OVER_2, root2));
+    double product5 = -(__dmul_rn(sum3, sum3) / __dmul_rn(base3, base3));
+    double expm13 = s_expm1(product5);
+    double product6 = __dmul_rn(expm13, sum2);
+    double base4 = __dadd_rn(__dmul_rn(SQRT_2_OVER_2, root1), __dmul_rn(SQRT_2_OVER_2, root2));
+    double product7 = -(__dmul_rn(sum3, sum3) / __dmul_rn(base4, base4));
+    double expm14 = s_expm1(product7);
+    double exponential3 = s_exp(-__dmul_rn(2.0, c));
+    double oneminuscos1 = s_versine(rho, gap);
+    double expm15 = s_expm1(-__dmul_rn(oneminuscos1, product1));
+    double exponential4 = s_exp(product5);
+    double product8 = __dmul_rn(0.5, exponential3);
+    double expm16 = s_expm1(-__dmul_rn(oneminuscos1, norm));
+    double product9 = __dmul_rn(expm12, product4);
+    double expm17 = s_expm1(-__dmul_rn(2.0, q1));
+    double expm18 = s_expm1(-__dmul_rn(2.0, q2));
+    double product10 = __dmul_rn(0.25, exponential2);
+    double exponential5 = s_exp(product7);
+    double base5 = __dadd_rn(root_k1, root_k2);
+    double base6 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm11), exponential2),
+        __dmul_rn(expm14, sum2)), product6), product9);
+    double base7 = __dadd_rn(sqrt(d1), sqrt(d2));
+    double base8 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm13), expm17),
+        __dmul_rn(exponential5, product9)), __dmul_rn(__dmul_rn(expm11, exponential4), product4)),
+        __dmul_rn(__dmul_rn(0.5, expm14), expm18));
+    double fall = __dsub_rn(__dsub_rn(__dsub_rn(__dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.25,
+        expm11), exponential2), __dmul_rn(__dmul_rn(0.25, expm12), exponential2)),
+        __dmul_rn(__dmul_rn(__dmul_rn(0.5, expm15), exponential3), exponential4)), __dmul_rn(__dmul_rn(0.5,
+        expm14), sum2)), __dmul_rn(__dmul_rn(expm16, exponential4), __dadd_rn(product8, 0.5))), __dmul_rn(0.5,
+        product6)), __dmul_rn(__dmul_rn(0.5 / base5, base6) / base5, base6));
+    double fall_dot = __dsub_rn(__dsub_rn(__dsub_rn(__dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.25,
+        expm13), expm17), __dmul_rn(__dmul_rn(0.25, expm14), expm18)), __dmul_rn(__dmul_rn(__dmul_rn(0.5,
+        expm16), exponential4), s_expm1(product2))), __dmul_rn(__dmul_rn(expm11, exponential4), product10)),
+        __dmul_rn(__dmul_rn(expm12, exponential5), product10)), __dmul_rn(__dmul_rn(expm15, product8),
+        exponential1)), __dmul_rn(__dmul_rn(0.5 / base7, base8) / base7, base8));
     return s_2{fall, fall_dot};
 }
 

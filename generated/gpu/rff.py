@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "f269b650edc53e2c"
+SOURCE = "ad5968f8ac6b1cfa"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -92,8 +92,6 @@ constexpr long long SLOPE = 8;
 constexpr long long ROOT_SLOPE = 9;
 constexpr long long LIMIT = 14;
 constexpr double CLOSE = 0.1;
-constexpr double C_3_SQRT_2_OVER_2 = 2.1213203435596424;
-constexpr double SQRT_2_OVER_4 = 0.3535533905932738;
 
 // (K, K') of an input with itself: q1 = q2 = c = q.
 __device__ inline s_2 s_diagonal(double q)
@@ -389,46 +387,20 @@ __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_
     root_d1, double d2, double root_d2)
 {
     double norm = __dmul_rn(root_q1, root_q2);
-    double base1 = __dsub_rn(__dmul_rn(0.5, q2), __dmul_rn(0.5, q1));
-    double base2 = __dadd_rn(__dmul_rn(SQRT_2_OVER_2, root_q1), __dmul_rn(SQRT_2_OVER_2, root_q2));
-    double exponential1 = s_exp_gap(-__dadd_rn(__dmul_rn(norm, s_versine(rho, gap)), __dmul_rn(base1, base1) /
-        __dmul_rn(base2, base2)), s_plus(s_plus(s_exactly(c), s_exactly(-__dmul_rn(0.5, q1))),
-        s_exactly(-__dmul_rn(0.5, q2))));
     double sum1 = __dsub_rn(__dmul_rn(0.5, q1), __dmul_rn(0.5, q2));
-    double power1 = __dmul_rn(sum1, sum1);
-    double root1 = root_q1;
-    double product1 = SQRT_2_OVER_2;
-    double product2 = __dmul_rn(product1, root1);
-    double root2 = root_q2;
-    double product3 = __dmul_rn(product1, root2);
-    double power2 = 1.0 / q2;
-    double product4 = -sum1;
-    double product5 = __dmul_rn(__dmul_rn(0.5, product4), sum1);
-    double sum2 = __dsub_rn(q1, q2);
-    double power3 = 1.0 / __dadd_rn(root1, root2);
-    double product6 = C_3_SQRT_2_OVER_2;
-    double base3 = __dadd_rn(product2, product3);
-    double base4 = __dadd_rn(product2, product3);
-    double product7 = __dmul_rn(s_exp(-(power1 / __dmul_rn(base3, base3))),
-        s_expm1(-__dadd_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(SQRT_2_OVER_4 / base4, power1) /
-        base4, power2), power3), sum2), __dadd_rn(product2, __dmul_rn(product6, root2))), __dmul_rn(power2,
-        product5))));
-    double power4 = __dmul_rn(product4, product4);
-    double base5 = __dadd_rn(product2, product3);
-    double exponential2 = s_exp(-(power4 / __dmul_rn(base5, base5)));
-    double power5 = 1.0 / q1;
-    double base6 = __dadd_rn(product2, product3);
-    double expm11 = s_expm1(__dsub_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(SQRT_2_OVER_4 / base6,
-        power3) / base6, power4), power5), sum2), __dadd_rn(product3, __dmul_rn(product6, root1))),
-        __dmul_rn(power5, product5)));
-    double base7 = __dsub_rn(__dmul_rn(expm11, exponential2), product7);
-    double product8 = __dmul_rn(__dmul_rn(0.5, base7), base7);
-    double sum3 = __dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm11), exponential2), __dmul_rn(exponential1,
-        s_expm1(__dmul_rn(norm, s_versine(rho, gap))))), __dmul_rn(0.5, product7));
-    double base8 = __dadd_rn(root_k1, root_k2);
-    double base9 = __dadd_rn(sqrt(d1), sqrt(d2));
-    double fall = __dsub_rn(sum3, product8 / __dmul_rn(base8, base8));
-    double fall_dot = __dsub_rn(sum3, product8 / __dmul_rn(base9, base9));
+    double base1 = __dadd_rn(__dmul_rn(SQRT_2_OVER_2, root_q1), __dmul_rn(SQRT_2_OVER_2, root_q2));
+    double product1 = -(__dmul_rn(sum1, sum1) / __dmul_rn(base1, base1));
+    double expm11 = s_expm1(product1);
+    double base2 = __dadd_rn(__dmul_rn(SQRT_2_OVER_2, root_q1), __dmul_rn(SQRT_2_OVER_2, root_q2));
+    double expm12 = s_expm1(-(__dmul_rn(sum1, sum1) / __dmul_rn(base2, base2)));
+    double base3 = __dsub_rn(expm12, expm11);
+    double product2 = __dmul_rn(__dmul_rn(0.5, base3), base3);
+    double sum2 = __dadd_rn(__dadd_rn(__dmul_rn(0.5, expm11), __dmul_rn(0.5, expm12)),
+        __dmul_rn(s_exp(product1), s_expm1(-__dmul_rn(norm, s_versine(rho, gap)))));
+    double base4 = __dadd_rn(root_k1, root_k2);
+    double base5 = __dadd_rn(sqrt(d1), sqrt(d2));
+    double fall = -__dadd_rn(product2 / __dmul_rn(base4, base4), sum2);
+    double fall_dot = -__dadd_rn(product2 / __dmul_rn(base5, base5), sum2);
     return s_2{fall, fall_dot};
 }
 

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "97759f0dbff96dea"
+SOURCE = "18cebe0fb603d98b"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -92,8 +92,6 @@ constexpr long long SLOPE = 8;
 constexpr long long ROOT_SLOPE = 9;
 constexpr long long LIMIT = 14;
 constexpr double CLOSE = 0.1;
-constexpr double C_3_SQRT_2_OVER_2 = 2.1213203435596424;
-constexpr double SQRT_2_OVER_4 = 0.3535533905932738;
 
 // 2**k for an integer -1023 < k < 1024.
 __device__ inline double s_power_of_2(double k)
@@ -401,68 +399,53 @@ __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_
     double exponential1 = s_exp_gap(-__dadd_rn(__dmul_rn(norm, s_versine(rho, gap)), __dmul_rn(base1, base1) /
         __dmul_rn(base2, base2)), s_plus(s_plus(s_exactly(c), s_exactly(-__dmul_rn(0.5, q1))),
         s_exactly(-__dmul_rn(0.5, q2))));
-    double product1 = __dmul_rn(2.0, norm);
-    double product2 = -product1;
     double oneminuscos1 = s_versine(rho, gap);
-    double product3 = __dmul_rn(exponential1, s_expm1(__dmul_rn(oneminuscos1, norm)));
-    double product4 = __dmul_rn(0.5, s_exp(-__dmul_rn(2.0, c)));
-    double product5 = __dmul_rn(product4, s_expm1(-__dmul_rn(oneminuscos1, product1)));
+    double product1 = __dmul_rn(2.0, norm);
+    double expm11 = s_expm1(-__dmul_rn(oneminuscos1, product1));
+    double exponential2 = s_exp(-__dmul_rn(2.0, c));
+    double product2 = __dmul_rn(0.5, exponential2);
+    double expm12 = s_expm1(-__dmul_rn(2.0, q1));
     double sum1 = __dsub_rn(__dmul_rn(0.5, q1), __dmul_rn(0.5, q2));
-    double product6 = -sum1;
-    double power1 = __dmul_rn(product6, product6);
     double root1 = root_q1;
-    double product7 = SQRT_2_OVER_2;
-    double product8 = __dmul_rn(product7, root1);
     double root2 = root_q2;
-    double product9 = __dmul_rn(product7, root2);
-    double base3 = __dadd_rn(product8, product9);
-    double exponential2 = s_exp(-(power1 / __dmul_rn(base3, base3)));
+    double base3 = __dadd_rn(__dmul_rn(SQRT_2_OVER_2, root1), __dmul_rn(SQRT_2_OVER_2, root2));
+    double product3 = -(__dmul_rn(sum1, sum1) / __dmul_rn(base3, base3));
+    double expm13 = s_expm1(product3);
+    double expm14 = s_expm1(-__dmul_rn(2.0, q2));
+    double base4 = __dadd_rn(__dmul_rn(SQRT_2_OVER_2, root1), __dmul_rn(SQRT_2_OVER_2, root2));
+    double product4 = -(__dmul_rn(sum1, sum1) / __dmul_rn(base4, base4));
+    double expm15 = s_expm1(product4);
+    double product5 = -product1;
+    double expm16 = s_expm1(-__dmul_rn(oneminuscos1, norm));
+    double exponential3 = s_exp(product3);
     double sum2 = __dsub_rn(q1, q2);
-    double power2 = 1.0 / __dadd_rn(root1, root2);
-    double product10 = __dmul_rn(2.0, power2);
-    double expm11 = s_expm1(-__dmul_rn(__dmul_rn(product10, root1), sum2));
-    double exponential3 = s_exp(product2);
-    double product11 = __dmul_rn(0.25, exponential3);
-    double product12 = __dmul_rn(expm11, product11);
-    double power3 = __dmul_rn(sum1, sum1);
-    double base4 = __dadd_rn(product8, product9);
-    double exponential4 = s_exp(-(power3 / __dmul_rn(base4, base4)));
-    double product13 = -sum2;
-    double expm12 = s_expm1(-__dmul_rn(__dmul_rn(product10, product13), root2));
-    double product14 = __dmul_rn(expm12, product11);
-    double power4 = 1.0 / q1;
-    double product15 = __dmul_rn(__dmul_rn(0.5, product6), sum1);
-    double product16 = C_3_SQRT_2_OVER_2;
-    double base5 = __dadd_rn(product8, product9);
-    double expm13 = s_expm1(__dsub_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(SQRT_2_OVER_4 / base5,
-        power1) / base5, power2), power4), sum2), __dadd_rn(__dmul_rn(product16, root1), product9)),
-        __dmul_rn(power4, product15)));
-    double product17 = __dmul_rn(expm13, exponential2);
-    double product18 = __dmul_rn(product17, s_expm1(-__dmul_rn(2.0, q1)));
-    double power5 = 1.0 / q2;
-    double base6 = __dadd_rn(product8, product9);
-    double product19 = __dmul_rn(exponential4, s_expm1(__dsub_rn(__dmul_rn(__dmul_rn(__dmul_rn(__dmul_rn(
-        __dmul_rn(SQRT_2_OVER_4 / base6, power2) / base6, power3), power5), product13),
-        __dadd_rn(__dmul_rn(product16, root2), product8)), __dmul_rn(power5, product15))));
-    double product20 = __dmul_rn(product19, s_expm1(-__dmul_rn(2.0, q2)));
-    double product21 = __dmul_rn(0.5, exponential3);
-    double product22 = __dmul_rn(expm12, product21);
-    double sum3 = __dadd_rn(product21, 0.5);
-    double product23 = __dmul_rn(product19, sum3);
-    double base7 = __dadd_rn(root_k1, root_k2);
-    double base8 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(exponential4, product22), __dmul_rn(0.5,
-        product20)), __dmul_rn(__dmul_rn(expm11, exponential2), product21)), __dmul_rn(0.5, product18));
-    double base9 = __dadd_rn(sqrt(d1), sqrt(d2));
-    double base10 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm11), exponential3),
-        __dmul_rn(__dmul_rn(expm13, exponential2), sum3)), product22), product23);
-    double fall = -__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dmul_rn(product5,
-        exponential1), __dmul_rn(exponential2, product12)), __dmul_rn(exponential4, product14)),
-        __dmul_rn(0.25, product18)), __dmul_rn(0.25, product20)), __dmul_rn(__dmul_rn(0.5, product3),
-        s_expm1(product2))), __dmul_rn(__dmul_rn(0.5 / base7, base8) / base7, base8));
-    double fall_dot = __dsub_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dadd_rn(__dmul_rn(exponential2,
-        product5), product12), product14), __dmul_rn(__dmul_rn(0.5, product17), sum3)), __dmul_rn(0.5,
-        product23)), __dmul_rn(product3, __dadd_rn(product4, 0.5))), __dmul_rn(__dmul_rn(0.5 / base9, base10) /
-        base9, base10));
+    double product6 = 2.0 / __dadd_rn(root1, root2);
+    double expm17 = s_expm1(-__dmul_rn(__dmul_rn(product6, root1), sum2));
+    double exponential4 = s_exp(product5);
+    double product7 = __dmul_rn(0.25, exponential4);
+    double exponential5 = s_exp(product4);
+    double expm18 = s_expm1(__dmul_rn(__dmul_rn(product6, root2), sum2));
+    double product8 = __dmul_rn(0.5, exponential4);
+    double product9 = __dmul_rn(expm18, product8);
+    double sum3 = __dadd_rn(product8, 0.5);
+    double product10 = __dmul_rn(expm13, sum3);
+    double base5 = __dadd_rn(root_k1, root_k2);
+    double base6 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm12), expm13),
+        __dmul_rn(exponential5, product9)), __dmul_rn(__dmul_rn(0.5, expm14), expm15)),
+        __dmul_rn(__dmul_rn(expm17, exponential3), product8));
+    double base7 = __dadd_rn(sqrt(d1), sqrt(d2));
+    double base8 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(expm15, sum3), __dmul_rn(__dmul_rn(0.5, expm17),
+        exponential4)), product10), product9);
+    double fall = __dsub_rn(__dsub_rn(__dsub_rn(__dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.25,
+        expm12), expm13), __dmul_rn(__dmul_rn(0.25, expm14), expm15)), __dmul_rn(__dmul_rn(__dmul_rn(0.5,
+        expm16), exponential3), s_expm1(product5))), __dmul_rn(__dmul_rn(expm11, product2), exponential1)),
+        __dmul_rn(__dmul_rn(expm17, exponential3), product7)), __dmul_rn(__dmul_rn(expm18, exponential5),
+        product7)), __dmul_rn(__dmul_rn(0.5 / base5, base6) / base5, base6));
+    double fall_dot = __dsub_rn(__dsub_rn(__dsub_rn(__dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(__dmul_rn(
+        0.5, expm11), exponential2), exponential3), __dmul_rn(__dmul_rn(0.25, expm17), exponential4)),
+        __dmul_rn(__dmul_rn(0.25, expm18), exponential4)), __dmul_rn(__dmul_rn(0.5, expm15), sum3)),
+        __dmul_rn(__dmul_rn(expm16, exponential3), __dadd_rn(product2, 0.5))), __dmul_rn(0.5, product10)),
+        __dmul_rn(__dmul_rn(0.5 / base7, base8) / base7, base8));
     return s_2{fall, fall_dot};
 }
 

@@ -82,6 +82,12 @@ def test_the_falls_have_their_digits(
             assert abs(MP.mpf(value) - right) <= MP.ldexp(1, -50) * size * (theta + abs(v1 - v2))
 
 
+def test_variances_of_every_size_where_the_outputs_are_of_one_size(
+    derive: Callable[..., ProvedDual], run: Callable[..., list[Any]]
+) -> None:
+    test_the_falls_have_their_digits("rff", ("1e-6", "3"), derive, run)
+
+
 def test_undone_the_digits_are_lost(derive: Callable[..., ProvedDual], run: Callable[..., list[Any]]) -> None:
     """√(K11 K22) − K by subtraction of the same module's values has none left at an angle of 1e-9."""
     stable = stabilise(derive("relu"))
