@@ -13,7 +13,7 @@ from mehler.derive.evaluate import context, covariance, real_values
 from mehler.derive.numbers import Number, exact
 from mehler.derive.pieces import Pieces
 from mehler.derive.quadrature import expectation_1d, expectations_2d
-from mehler.derive.symbols import Delta, c, q, q1, q2, x
+from mehler.derive.symbols import Delta, c, q, q1, q2
 
 Jumps = Literal["almost-everywhere", "distribution"]
 
@@ -270,8 +270,7 @@ def _on_boundary(
 def _mean(f: Pieces, variance: sp.Rational, env: Mapping[sp.Symbol, sp.Rational], digits: int) -> Any:
     if variance > 0:
         return expectation_1d(f, variance, env, digits)
-    at_zero = [piece.subs(x, 0) for piece in f.beside(sp.S.Zero)]
-    return real_values([sp.Add(*at_zero) / 2], env, digits)[0]
+    return real_values([sp.Add(*f.at_zero()) / 2], env, digits)[0]
 
 
 def _rounded(values: list[Any], digits: int) -> tuple[Any, Any]:

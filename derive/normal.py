@@ -86,7 +86,10 @@ def phi2_value(ctx: Any, h: Any, k: Any, r: Any) -> Any:
     if tail is None:
         with ctx.workprec(ctx.prec + GUARD + max(0, -ctx.mag(cut) if cut else 0)):
             low, high = min(h, k), max(h, k)
-            value = _far_phi2(ctx, low, high, r, ctx.sqrt(cut)) if cut else _singular_phi2(ctx, h, k, r)
+            if cut:
+                value = _corner_phi2(ctx, low, high, r, cut) or _far_phi2(ctx, low, high, r, ctx.sqrt(cut))
+            else:
+                value = _singular_phi2(ctx, h, k, r)
         return +value
     # Where r is this close to ±1, Φ₂ is what it is at ±1, since |∂Φ₂/∂r| ≤ 1/(2π√(1 − r²)).
     singular = not cut or ctx.mag(cut) < -2 * (ctx.prec + tail + GUARD)
@@ -120,6 +123,33 @@ def _tail_bits(ctx: Any, h: Any, k: Any, r: Any, cut: Any) -> int | None:
     else:
         return None
     return int(bits) + 1 if bits < TAIL * ctx.prec else None
+
+
+def _corner_phi2(ctx: Any, h: Any, k: Any, r: Any, cut: Any) -> Any:
+    """Φ₂ = φ₂(h, k; r) ∫∫ exp(−ax − by − Q(x, y)/2) over x, y > 0 where a, b > 0 are large: the series in Q, which
+    is asymptotic (H. Ruben, J. Res. NBS 68B (1964) 3). None where it is too slow."""
+    a, b = (r * k - h) / cut, (r * h - k) / cut
+    if min(a, b) <= 0 or cut * min(a, b) ** 2 < ctx.prec**2:
+        return None
+    # The term of x²ᵖ⁺ˢ y²ᵗ⁺ˢ in exp(−Q/2), Q = (x² − 2rxy + y²)/(1 − r²).
+    square, mixed = -1 / (2 * cut), r / cut
+    total, count = ctx.zero, 0
+    while True:
+        layer = ctx.fsum(
+            square ** (p + t) * mixed**s / (ctx.factorial(p) * ctx.factorial(s) * ctx.factorial(t))
+            * ctx.factorial(2 * p + s) * ctx.factorial(2 * t + s) / (a ** (2 * p + s + 1) * b ** (2 * t + s + 1))
+            for s in range(count + 1)
+            for p in range(count - s + 1)
+            for t in (count - s - p,)
+        )  # fmt: skip
+        total, count = total + layer, count + 1
+        if abs(layer) <= ctx.ldexp(total, -ctx.prec):
+            break
+    square = (h * h - 2 * r * h * k + k * k) / (2 * cut)
+    with ctx.workprec(ctx.prec + max(0, ctx.mag(square))):
+        square = (h * h - 2 * r * h * k + k * k) / (2 * cut)
+        density = ctx.exp(-square) / (2 * ctx.pi * ctx.sqrt(cut))
+    return density * total
 
 
 def _far_phi2(ctx: Any, h: Any, k: Any, r: Any, s: Any) -> Any:

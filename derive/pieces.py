@@ -35,6 +35,15 @@ class Pieces:
         sides = [_compare(point, t) for t in self.knots]
         return self.pieces[sum(side > 0 for side in sides)], self.pieces[sum(side >= 0 for side in sides)]
 
+    def at_zero(self) -> tuple[sp.Expr, sp.Expr]:
+        """φ(0−) and φ(0+), as limits where a piece has no value at 0, as sin(x)/x."""
+        left, right = (
+            sp.limit(piece, x, 0, side) if value is sp.nan else value
+            for side, piece in zip("-+", self.beside(sp.S.Zero), strict=True)
+            for value in (piece.subs(x, 0),)
+        )
+        return left, right
+
     def scaled(self, factor: sp.Rational) -> "Pieces":
         """x ↦ φ(factor·x), factor ≠ 0."""
         knots = [t / factor for t in self.knots]

@@ -91,7 +91,7 @@ class Moments:
         """(K_diag, dK_diag/dq) as q → 0: means of φ(0±)² and of φ'(0±)², the second where φ(0±) = 0."""
         means = []
         for f in (self.phi, self.phi.derivative()):
-            sides = [piece.subs(x, 0) for piece in f.beside(sp.S.Zero)]
+            sides = f.at_zero()
             if any(side.has(sp.zoo, sp.oo, sp.nan) for side in sides):
                 means.append(mpmath.inf)
             else:

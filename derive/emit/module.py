@@ -18,7 +18,7 @@ from types import ModuleType
 import sympy as sp
 
 from mehler.derive.dual import NumericDual, ProvedDual, shown
-from mehler.derive.emit import apart, exponential, normal, remainder, rescue, tables
+from mehler.derive.emit import apart, expectations, exponential, normal, remainder, rescue, tables
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.network import DIFFERENCE, NETWORK, PRICE, closeness
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
@@ -93,7 +93,7 @@ def tables_source(
     parts = [tables.functions(dual, pair)]
     parity = split(dual.activation.expr).parity()
     code = _Code(
-        rescue.programs(dual),
+        expectations.programs(dual),
         parts,
         tables.bodies(pair),
         "",
@@ -209,7 +209,7 @@ def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: s
     parts = [text for key, texts in HELPERS.items() if key in used for text in texts]
     limits = {}
     if closed.summed:
-        programs += rescue.programs(proved)
+        programs += expectations.programs(proved)
         parts.append(rescue.functions(proved, signature, keywords, bodies))
         bodies = rescue.bodies(keywords, LEAST if used & NORMAL else "1e-150")
     else:
@@ -223,10 +223,10 @@ def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: s
 
 def _by_series(rule: ModuleType, proved: ProvedDual, signature: str, keywords: str) -> _Code:
     """Mehler's series and its remainder, by the rule of `remainder` or `exponential`."""
-    programs = [*rescue.programs(proved), *rule.programs(proved)]
+    programs = [*expectations.programs(proved), *rule.programs(proved)]
     parts = [
         normal.CONSTANTS,
-        rescue.shape(proved, signature, keywords),
+        expectations.shape(proved, signature, keywords),
         rule.functions(proved, signature, keywords),
     ]
     parity = split(proved.activation.expr).parity()

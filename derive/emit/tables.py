@@ -6,7 +6,8 @@ extents of the array ask for, and the samples are what is interpolated. Where va
 columns of a matrix, each coefficient in the angle is a product of two matrices, and Clenshaw's recurrence runs over
 matrices.
 
-Beyond the range of the tables, and for a φ with knots elsewhere than at 0, the expectation is summed (sums.py).
+Beyond the range of the tables, and for a φ with knots elsewhere than at 0, the expectation is summed, as in
+expectations.py.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ from string import Template
 import numpy as np
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import rescue, sums
+from mehler.derive.emit import expectations
 from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.tables.coding import Coded
@@ -200,6 +201,19 @@ WITHIN = {
         return values""",
 }
 
+SUMS = '''
+def pair_by_quadrature(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by their definition; where a variance is 0, products of means."""
+    results, zero = np.empty((2, len(q1))), (q1 == 0) | (q2 == 0)
+    for order in (0, 1):
+        for start in range(0, len(q1), PART):
+            part = slice(start, start + PART)
+            results[order, part] = double_sum(np.array([order]), *(a[part] for a in (q1, q2, rho, sin_theta)))
+        results[order, zero] = moments(q1[zero])[order] * moments(q2[zero])[order]
+    return results
+
+'''
+
 ALONE = {
     "pair": """\
     with np.errstate(all="ignore"):
@@ -216,7 +230,8 @@ ALONE = {
 
 def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
     """The functions of a module for the tables of K and K̇, or without any."""
-    summed, text = sums.functions(dual)
+    summed, text = expectations.resolving(dual)
+    text += SUMS
     if tables is None:
         if not summed:
             raise EmitError(f"{dual.activation.text!r} is too singular for sums, and has knots elsewhere than at 0")
@@ -263,7 +278,7 @@ def built(
 
 def values(dual: ProvedDual | NumericDual, order: int) -> Function:
     """φ (order 0) or φ' (1) of arrays, by the code that a module has."""
-    scope = sums.namespace(dual, rescue.shape(dual, "", ""))
+    scope = expectations.namespace(dual, expectations.shape(dual, "", ""))
 
     def function(x: Array) -> Array:
         with np.errstate(all="ignore"):

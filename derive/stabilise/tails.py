@@ -57,9 +57,21 @@ class PartsPhi2(sp.Function):  # type: ignore[misc]
 
 
 def sizes(expr: sp.Expr) -> sp.Expr:
-    """|expr| for a term, with every Φ₂ as large as the parts it is computed from."""
-    parts = [PartsPhi2(f, *f.args) if isinstance(f, ScaledPhi2) else f for f in sp.Mul.make_args(expr)]
-    return sp.Mul(*(part if isinstance(part, PartsPhi2 | ScaledPhi) else sp.Abs(part) for part in parts))
+    """|expr| for a term, with every Φ₂ and every sum as large as the parts it is computed from."""
+    return sp.Mul(*map(_size, sp.Mul.make_args(expr)))
+
+
+def _size(factor: sp.Expr) -> sp.Expr:
+    if isinstance(factor, ScaledPhi2):
+        return PartsPhi2(factor, *factor.args)
+    if isinstance(factor, ScaledPhi):
+        return factor
+    if factor.is_Pow:
+        return _size(factor.base) ** factor.exp
+    # Of numbers that are known exactly, or to their last digits, one difference is right.
+    if factor.is_Add and not (len(factor.args) == 2 and all(a.is_Symbol for a in factor.args)):
+        return sp.Add(*map(sizes, factor.args))
+    return sp.Abs(factor)
 
 
 def terms(expr: sp.Expr) -> tuple[sp.Expr, list[sp.Expr]]:

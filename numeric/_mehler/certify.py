@@ -22,7 +22,7 @@ from mehler.numeric.evaluator import Evaluator, load_file
 from mehler.numeric.precision import network
 from mehler.numeric.precision.budgets import budget
 from mehler.numeric.precision.oracle import Oracle
-from mehler.numeric.precision.points import point, within
+from mehler.numeric.precision.points import point, resolved, within
 from mehler.numeric.precision.search import search
 from mehler.numeric.precision.ulp import FUNCTIONS, Row, adversarial, errors_at, measure, regions
 
@@ -146,8 +146,8 @@ def certify(
     budgets = {function: budget(module, dtype, function) for function in FUNCTIONS}
     places = (*regions(dtype, seed, points), *adversarial(dtype))
     tables: tuple[float, float] | None = getattr(module, "RANGE", None)
-    if tables:
-        places = within(*tables, places)
+    reach = getattr(module, "SUMMABLE", float("inf"))
+    places = within(*tables, places) if tables else resolved(reach, places)
     rows = measure(evaluator, exact, places, dtype)
     if deep:
         starts = sorted(rows, key=lambda row: -row.worst / budgets[row.function])[:CLIMBS]

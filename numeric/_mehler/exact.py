@@ -44,6 +44,7 @@ class Formula:
         return self(v1, v2, cov, mpmath.mp.dps)
 
     def _value(self, v1: Fraction, v2: Fraction, cov: Fraction, digits: int) -> tuple[Any, Any]:
+        given = v1, v2, cov
         v1, v2 = v1 or _ZERO, v2 or _ZERO
         formulas = self.dual.dual.formulas
         if v1 == v2 == cov:
@@ -69,8 +70,8 @@ class Formula:
                 k, k_dot = (mpmath.mp.make_mpf(v._mpf_) for v in values)
                 return k, k_dot
             before, dps = values, 2 * dps
-        if cov * cov == v1 * v2:
-            return self.dual.evaluate(v1, v2, cov, digits=digits)
+        if cov * cov == given[0] * given[1]:
+            return self.dual.evaluate(*given, digits=digits)
         raise NumericError(f"the formula does not settle at q1 = {float(v1)}, q2 = {float(v2)}, c = {float(cov)}")
 
 

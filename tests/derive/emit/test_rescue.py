@@ -25,6 +25,29 @@ def test_scaled_errors_are_small(
         assert scaled_ulp(name, point, n, float(function(*arrays)[0])) <= 32
 
 
+# Where coefficients of Φ₂ cancel, tails are exponential or algebraic, and angles are 0 beside large variances.
+WIDE = [
+    (0.47, 0.47, 0.47 * (1 - 2.0**-43)), (2e-5, 7e5, -8e-4), (60.0, 60.0, -60.0), (2.0**-8, 1e4, 6.25),
+    (1e30, 1e30, 1e30),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["relu(x)*exp(-abs(x))", pytest.param("1/(1 + x**2)", marks=pytest.mark.slow)])
+def test_everywhere(name: str, module: Callable[[str], Any], scaled_ulp: Callable[..., float]) -> None:
+    for point in WIDE[: 2 if "**" in name else None]:
+        arrays = [np.array([v]) for v in point]
+        for n, function in enumerate((module(name).kernel, module(name).kernel_dot)):
+            assert scaled_ulp(name, point, n, float(function(*arrays)[0])) <= 32, point
+
+
+@pytest.mark.slow
+def test_what_is_neither_summed_nor_known_is_an_error(module: Callable[[str], Any]) -> None:
+    """sin(x)/x far out turns faster than panels; it was wrong by its own size."""
+    q1, q2, c = (np.array([v]) for v in (1e-6, 1e5, 0.01))
+    with pytest.raises(ValueError, match="too wild for sums at variances over"):
+        module("sin(x)/x").kernel(q1, q2, c)
+
+
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_numbers_are_as_good_as_arrays(point: tuple[float, float, float], module: Callable[[str], Any]) -> None:
     code, arrays = module("erf(x + 1)"), [np.array([v]) for v in point]
