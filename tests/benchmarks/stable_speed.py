@@ -3,7 +3,8 @@
     python tests/benchmarks/stable_speed.py [repeats]
 
 The textbook functions are those that everybody types in: cosines from the Gram matrix, clipped, and their arc.
-Rows are random, or all within an angle of 1e-3 of each other, where every pair must be refined.
+Rows are random, or all within an angle of 1e-3 of each other, where every pair must be refined. The two are timed
+in turn.
 """
 
 import importlib
@@ -12,12 +13,13 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from typing import Any
 
 import numpy as np
 
 Array = Any
-ROWS, SEED = 256, 0
+ROWS, WIDTH, SEED = (256, 1024), 784, 0
 SCALES = {"sigma_w": 2**0.5, "sigma_b": 0.1}
 
 
@@ -42,6 +44,9 @@ def gelu(q1: Array, q2: Array, c: Array) -> tuple[Array, Array]:
     return k, angle + (c**3 + c * (q1 + q2 + 3) * d) / (2 * np.pi * p * d * root)
 
 
+DUALS = {"relu": relu, "erf": erf, "gelu": gelu}
+
+
 def textbook(dual: Callable[..., Any], X: Array, Y: Array, depth: int, sigma_w: float, sigma_b: float) -> Array:
     w2, b2 = sigma_w**2, sigma_b**2
     q1 = (w2 / X.shape[1] * np.einsum("ij,ij->i", X, X) + b2)[:, None]
@@ -54,36 +59,39 @@ def textbook(dual: Callable[..., Any], X: Array, Y: Array, depth: int, sigma_w: 
     return theta
 
 
-def median(work: Callable[[], Any], repeats: int) -> float:
-    times = []
+def medians(works: tuple[Callable[[], Any], ...], repeats: int) -> list[float]:
+    times: list[list[float]] = [[] for _ in works]
     for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+        for work, known in zip(works, times, strict=True):
+            start = time.perf_counter()
+            work()
+            known.append(time.perf_counter() - start)
+    return [statistics.median(known) for known in times]
 
 
 def main() -> None:
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     print(f"{platform.machine()}, Python {platform.python_version()}, NumPy {np.__version__}, seed {SEED}")
-    print(f"{ROWS} x {ROWS} pairs, median of {repeats}; textbook ms, generated ms, ratio")
-    for name, dual in (("relu", relu), ("erf", erf), ("gelu", gelu)):
+    print(f"d = {WIDTH}, median of {repeats}; textbook ms, generated ms, ratio")
+    for rows, n, (name, dual), depth in product(("random", "close"), ROWS, DUALS.items(), (1, 3, 10)):
         module = importlib.import_module(f"mehler.generated.{name}")
-        for rows in ("random", "close"):
-            for d in (20, 784):
-                for depth in (1, 3, 10):
-                    X = np.random.default_rng(SEED).standard_normal((2 * ROWS, d))
-                    if rows == "close":
-                        X = X[:1] + 1e-3 * X
-                    A, B = X[:ROWS], X[ROWS:]
-                    with np.errstate(all="ignore"):
-                        plain = median(lambda: textbook(dual, A, B, depth, **SCALES), repeats)  # noqa: B023
-                        stable = median(lambda: module.ntk(A, B, depth=depth, **SCALES), repeats)  # noqa: B023
-                    print(
-                        f"{name:5} {rows:6} d={d:<4} depth={depth:<3} {plain * 1e3:7.1f} {stable * 1e3:7.1f} "
-                        f"{stable / plain:6.2f}",
-                        flush=True,
-                    )
+        X = np.random.default_rng(SEED).standard_normal((2 * n, WIDTH))
+        if rows == "close":
+            X = X[:1] + 1e-3 * X
+        A, B = X[:n], X[n:]
+        with np.errstate(all="ignore"):
+            plain, stable = medians(
+                (
+                    lambda: textbook(dual, A, B, depth, **SCALES),  # noqa: B023
+                    lambda: module.ntk(A, B, depth=depth, **SCALES),  # noqa: B023
+                ),
+                repeats,
+            )
+        print(
+            f"{rows:6} {n:5} x {n:<5} {name:5} depth={depth:<3} {plain * 1e3:7.1f} {stable * 1e3:7.1f} "
+            f"{stable / plain:6.2f}",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":
