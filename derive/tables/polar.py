@@ -28,6 +28,9 @@ Function = Callable[[Array], Array]
 RADIAL, ANGULAR = 10, 24
 NEAREST, FARTHEST, END = -21, 2.3, 3.4
 
+# Values that are computed at a time: what fits a cache.
+BLOCK = 100_000
+
 # How many times as many of both an activation may need: until two rules for the diagonal agree.
 REFINEMENTS = (1.0, 1.5, 2.0)
 
@@ -84,21 +87,26 @@ class Polar:
     def _sector(self, half: float, sign: int) -> Array:
         """The two sectors in which u and sign·v have one sign, of half-width `half`; v mirrors u."""
         r, radial_weights, t, angular_weights = self._rules
-        weights = np.outer(angular_weights, radial_weights).ravel()
-        # The nodes are so near to both ends that they are kept as distances from the left one.
-        u = np.sqrt(self.variances)[:, None, None] * np.sin(half * t)[:, None] * r
-        positive, shape = self.f(u), u.shape
-        negative = self.parity * positive if self.parity else self.f(-u)
+        middle, rows = len(t) // 2, max(1, BLOCK // (len(r) * len(self.variances)))
+        total = np.zeros((len(self.variances),) * 2, self.variances.dtype)
+        for start in range(0, middle + 1, rows):  # each node with its mirror image: the other half is the transpose
+            part = np.arange(start, min(start + rows, middle + 1))
+            weights = np.outer(np.where(part == middle, 0.5, 1) * angular_weights[part], radial_weights).ravel()
+            (one, minus_one), (other, minus_other) = (
+                self._values(np.sin(half * t[at])) for at in (part, len(t) - 1 - part)
+            )
+            if sign > 0:
+                total += (one * weights) @ other.T + (minus_one * weights) @ minus_other.T
+            else:
+                total += (one * weights) @ minus_other.T + (minus_one * weights) @ other.T
+        return total + total.T
 
-        def product(one: Array, other: Array) -> Array:
-            mirrored = other[:, ::-1].reshape(len(other), -1)
-            return np.asarray((one.reshape(shape[0], -1) * weights) @ mirrored.T)
-
-        if sign < 0:
-            across = product(positive, negative)
-            return across + across.T
-        first = product(positive, positive)
-        return 2 * first if self.parity else first + product(negative, negative)
+    def _values(self, sines: Array) -> tuple[Array, Array]:
+        """f(u) and f(−u), variances by nodes: t is so near to both ends that distances are from the left one."""
+        nodes = np.outer(sines, self._rules[0]).ravel()
+        u = np.sqrt(self.variances)[:, None] * nodes
+        positive = self.f(u)
+        return positive, self.parity * positive if self.parity else self.f(-u)
 
 
 def resolving(

@@ -10,7 +10,7 @@ not smooth at q1 = q2, θ = 0. Everything is linear in K: what is left out is me
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -22,6 +22,7 @@ from mehler.derive.tables.polar import Array, Function, Polar, resolving
 RANGE = (1e-4, 1e3)
 SHORTER = tuple((1e-4, high) for high in (300.0, 100.0, 30.0, 10.0, 2.0))  # for a φ that is wild far out
 VARIANCES = (96, 144)  # degrees in log q, until one is enough for log K(q, q), which ends at the complex zeros of K
+HOPELESS = 1e-13  # and for K at two angles; by more than this the last of them is not tried
 ANGLES = (96, 160, 256)  # degrees in t, until one is enough
 NOISE = 1e-15  # of coefficients, from the rounding of sums of 40,000 products
 FAINT = 1e-15  # members of a basis that are left out
@@ -102,19 +103,30 @@ def build(f: Function, parity: int, low: float, high: float, progress: Progress 
     for degree in VARIANCES:
         polar = resolving(f, variances(low, high, degree), parity)
         diagonal = polar.diagonal()
-        logs = coefficients(np.log(diagonal))
-        if _tail(logs) < 10 * NOISE:
+        logs, scale = coefficients(np.log(diagonal)), np.sqrt(np.outer(diagonal, diagonal))
+        across = (coefficients(polar(theta) / scale) for theta in (layer(high), np.pi / 2))
+        tail = max(map(_tail, (logs, *across)))
+        if tail < 10 * NOISE:
             break
-    scale = np.sqrt(np.outer(diagonal, diagonal))
-    w = layer(high)
+    if tail > HOPELESS:
+        raise EmitError("the kernel is not smooth enough in the variances for a table")
+    some = np.arange(0, degree, degree // 6)
+    few = replace(polar, variances=polar.variances[some])
     for count in ANGLES:
-        growth = np.exp(-np.log(w) * nodes(count))
-        thetas = 2 * np.arctan2(np.maximum(growth - w, 0), 1 - w * growth)
-        values = _values(polar, thetas, scale, progress)
-        core = coefficients(values)
+        # In a moment, what takes all variances half a minute.
+        if _tail(_in_angle(few, diagonal[some], layer(high), count, silent)) > 10 * NOISE:
+            continue
+        core = _in_angle(polar, diagonal, layer(high), count, progress)
         if _tail(core) < 10 * NOISE:
             return _compressed(logs, core)
     raise EmitError("the kernel is not smooth enough in the angle for a table")
+
+
+def _in_angle(polar: Polar, diagonal: Array, w: float, count: int, progress: Progress) -> Array:
+    """The first `count` coefficients in t of normalised kernels."""
+    growth = np.exp(-np.log(w) * nodes(count))
+    thetas = 2 * np.arctan2(np.maximum(growth - w, 0), 1 - w * growth)
+    return coefficients(_values(polar, thetas, np.sqrt(np.outer(diagonal, diagonal)), progress))
 
 
 def _values(polar: Polar, thetas: Array, scale: Array, progress: Progress) -> Array:
