@@ -326,7 +326,7 @@ def _verdict(name: str, chosen: list[tuple[str, str]]) -> tuple[int, list[str]]:
     return counted, survivors
 
 
-@pytest.mark.parametrize("name", ["relu", "leaky_relu", pytest.param("gelu", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["relu", *(pytest.param(n, marks=pytest.mark.slow) for n in ("leaky_relu", "gelu"))])
 def test_a_sample_of_the_damage_is_caught(name: str) -> None:
     chosen = mutants(name)
     whole = chosen[-len(APPENDED) :]

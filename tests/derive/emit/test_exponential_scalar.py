@@ -41,6 +41,7 @@ def test_a_few_ulps_everywhere(name: str, scaled_ulp: ULP) -> None:
     assert worst(name, scaled_ulp) <= 8
 
 
+@pytest.mark.slow
 def test_from_independence_alone_digits_are_lost(scaled_ulp: ULP, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exponential_scalar, "SPLIT", 100.0)
     assert worst("elu", scaled_ulp, [(20.0, 20.0, 18.0)]) > 100

@@ -37,6 +37,7 @@ def test_a_few_ulps_everywhere(name: str, scaled_ulp: ULP) -> None:
     assert worst(name, evaluator(name, {}, "numba").module, scaled_ulp) <= 8
 
 
+@pytest.mark.slow
 def test_panels_that_do_not_halve_lose_digits(scaled_ulp: ULP) -> None:
     source = emit_numba(derive_dual("hard_tanh"), "undone").replace('"cache": True', '"cache": False')
     undone = source.replace("low = max(high / 2, t0)", "low = t0")
