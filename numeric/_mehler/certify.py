@@ -29,8 +29,9 @@ from mehler.numeric.precision.ulp import FUNCTIONS, Row, adversarial, errors_at,
 ORACLE_POINTS = ((2, Fraction(1, 2), Fraction(-2, 5)), (Fraction(3, 4), 1, Fraction(4, 5)))
 ORACLE_DIGITS = 18
 TARGETS = ("numpy", "numba")
-# A few pairs of rows of each kind: enough for a damaged recursion, which errs everywhere, to show.
-ANGLES = (0.0, 1.0, 1e-2, 1e-5)
+# A few pairs of rows of each kind, and some that become close in the network: enough for a damaged recursion, which
+# errs everywhere, to show.
+ANGLES = (0.0, 0.5, 1e-2, 1e-5)
 FACTORS = (1.0, 1e-3)
 DEPTHS = (1, 3)
 NETWORK_DIGITS = 20

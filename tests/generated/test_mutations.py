@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 import mehler.generated
+from mehler.certify import ANGLES
 from mehler.numeric.evaluator import Evaluator, load_source
 from mehler.numeric.precision.budgets import budget
 from mehler.numeric.precision.network import BUDGET, Case, Expected, compare_network, expected_network
@@ -199,7 +200,7 @@ def networks(name: str, dtype: str) -> tuple[Expected, ...]:
     dual = _published().dual(name, _case(name, dtype)["params"])
     return tuple(
         expected_network(
-            dual, dtype, angles=(0.0, 1.0, 1e-2, 1e-5), factors=(1.0, 1.5, 1e-3), depths=(1, 3), digits=18
+            dual, dtype, angles=ANGLES, factors=(1.0, 1.5, 1e-3), depths=(1, 3), digits=18
         )
     )
 
