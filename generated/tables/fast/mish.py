@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "ec7cf032e2b3080c"
+SOURCE = "f0bf9013f5bea269"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -130,7 +130,8 @@ def between(*breaks):
     breaks = [np.broadcast_to(b, (*shape, b.shape[-1])) for b in breaks]
     return np.sort(np.clip(np.nan_to_num(np.concatenate([ends, *breaks], -1)), -FAR, FAR), -1)
 REACH = (-9, -3, -1, 0, 1, 3, 9)
-SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0))
+SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, -64.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))
+PART = 15  # pairs that are summed at a time
 
 
 def weighed(weights, x, order):
@@ -140,9 +141,11 @@ def weighed(weights, x, order):
 
 def moments(q):
     """E[phi(u)], E[phi'(u)], E[phi(u)**2] and E[phi'(u)**2] for u of variance q; at q = 0, of both sides of 0."""
-    root = np.maximum(np.sqrt(q), 1e-300)[..., None]
-    nodes, weights = panels(between(knots() / root, SCALES / root))
-    value, slope = (weighed(weights, root * nodes, order) for order in (0, 1))
+    root = np.sqrt(q)[..., None]
+    least = np.maximum(root, 1e-300)
+    nodes, weights = panels(between(knots() / least, SCALES / least))
+    x = np.where(root > 0, root * nodes, np.copysign(5e-324, nodes))
+    value, slope = (weighed(weights, x, order) for order in (0, 1))
     return [np.sum(weights * values, -1) for values in (value, slope, value * value, slope * slope)]
 
 
@@ -162,24 +165,24 @@ def double_sum(order, q1, q2, rho, sin_theta):
     nodes, inner = panels(between((places / root2 - mean) / sin_theta, (SCALES / root2 - mean) / sin_theta))
     inner = inner * weighed(inner, root2 * (mean + sin_theta * nodes), order)
     return np.sum(weights * np.sum(inner, -1), -1)
-SUMMABLE = 1099511627776.0  # the largest variance at which the rules resolve phi
-
-
-def pair_by_quadrature(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays by their definition; where a variance is 0, products of means."""
-    results, zero = np.empty((2, len(q1))), (q1 == 0) | (q2 == 0)
-    for order in (0, 1):
-        for start in range(0, len(q1), 8):
-            part = slice(start, start + 8)
-            results[order, part] = double_sum(np.array([order]), *(a[part] for a in (q1, q2, rho, sin_theta)))
-        results[order, zero] = moments(q1[zero])[order] * moments(q2[zero])[order]
-    return results
+SUMMABLE = np.inf  # the largest variance at which the rules resolve phi
 
 
 def require_resolved(q, message=""):
     if np.any(q > SUMMABLE):
         message += f"the activation is too wild for sums at variances over {SUMMABLE:.3g}"
         raise ValueError(f"{message}: scale the inputs, sigma_w or sigma_b")
+
+
+def pair_by_quadrature(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by their definition; where a variance is 0, products of means."""
+    results, zero = np.empty((2, len(q1))), (q1 == 0) | (q2 == 0)
+    for order in (0, 1):
+        for start in range(0, len(q1), PART):
+            part = slice(start, start + PART)
+            results[order, part] = double_sum(np.array([order]), *(a[part] for a in (q1, q2, rho, sin_theta)))
+        results[order, zero] = moments(q1[zero])[order] * moments(q2[zero])[order]
+    return results
 RANGE = LOW, HIGH = 0.0001, 1000.0  # variances of the tables; beyond them K is an integral, which is slow
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
