@@ -66,7 +66,7 @@ def _size(factor: sp.Expr) -> sp.Expr:
         return PartsPhi2(factor, *factor.args)
     if isinstance(factor, ScaledPhi):
         return factor
-    if factor.is_Pow:
+    if factor.is_Pow and factor.exp.is_positive:
         return _size(factor.base) ** factor.exp
     # Of numbers that are known exactly, or to their last digits, one difference is right.
     if factor.is_Add and not (len(factor.args) == 2 and all(a.is_Symbol for a in factor.args)):

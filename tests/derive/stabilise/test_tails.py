@@ -16,7 +16,7 @@ from mehler.derive.normal import phi2_value
 from mehler.derive.special import Phi, Phi2
 from mehler.derive.stabilise.code import share
 from mehler.derive.stabilise.stage import stabilise
-from mehler.derive.stabilise.tails import ROOTS, Gap, ScaledPhi, ScaledPhi2, gaps, reduced, terms
+from mehler.derive.stabilise.tails import ROOTS, Gap, ScaledPhi, ScaledPhi2, gaps, reduced, sizes, terms
 from mehler.derive.symbols import Delta, c, q1, q2, rho, sin_theta
 
 MP = mpmath.mp.clone()
@@ -65,6 +65,16 @@ def test_the_exponents_of_the_theorem_vanish() -> None:
     (scaled,) = terms(sp.exp(2 * q1) * Phi(-2 * r1))[1]
     assert isinstance(scaled, ScaledPhi)
     assert scaled.args[1] == 0
+
+
+def test_a_term_is_never_larger_than_its_size() -> None:
+    """Sums count with all their parts, but not where that would make a quotient smaller."""
+    point = {q1: 3, q2: sp.Rational(7, 2), c: sp.Rational(-5, 2)}
+    for term in (c * q1 + c + q1 * q2 + q1, (c * q2 + q1 + 1) ** 2 * q1, q2 / (c + q1 + 1 - q2), (c + q1) * q2):
+        value, size = term.subs(point), sizes(term).subs(point)
+        assert size >= abs(value)
+    assert sizes(c * q1 + c + q1 * q2 + q1).subs(point) == sp.Rational(47, 2)  # 7.5 + 2.5 + 10.5 + 3, for 3.5
+    assert sizes((c + q1) * q2).subs(point) == abs(((c + q1) * q2).subs(point))
 
 
 def test_differences_are_written_out() -> None:
