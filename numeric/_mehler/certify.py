@@ -4,7 +4,7 @@ The formula at many digits is the exact value at hundreds of points, and in the 
 few, an oracle with its own table of activations and its own quadrature confirms the formula itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -22,7 +22,7 @@ from mehler.numeric.evaluator import Evaluator, load_file
 from mehler.numeric.precision import network
 from mehler.numeric.precision.budgets import budget
 from mehler.numeric.precision.oracle import Oracle
-from mehler.numeric.precision.points import point, resolved, within
+from mehler.numeric.precision.points import Point, Region, point, within
 from mehler.numeric.precision.search import search
 from mehler.numeric.precision.ulp import FUNCTIONS, Row, adversarial, errors_at, measure, regions
 
@@ -147,8 +147,7 @@ def certify(
     budgets = {function: budget(module, dtype, function) for function in FUNCTIONS}
     places = (*regions(dtype, seed, points), *adversarial(dtype))
     tables: tuple[float, float] | None = getattr(module, "RANGE", None)
-    reach = getattr(module, "SUMMABLE", float("inf"))
-    places = within(*tables, places) if tables else resolved(reach, places)
+    places = within(*tables, places) if tables else _answered(evaluator, places, dtype)
     rows = measure(evaluator, exact, places, dtype)
     if deep:
         starts = sorted(rows, key=lambda row: -row.worst / budgets[row.function])[:CLIMBS]
@@ -168,6 +167,26 @@ def certify(
         tuple(worst),
         budgets["kernel"] if tables else network.BUDGET,
     )
+
+
+def _answered(evaluator: Evaluator, where: Sequence[Region], dtype: np.dtype[Any]) -> tuple[Region, ...]:
+    """The points without those that a module says it refuses: at variances over its SUMMABLE, by a ValueError."""
+    module = evaluator.module
+
+    def refused(at: Point) -> bool:
+        if max(at[:2]) <= getattr(module, "SUMMABLE", float("inf")):
+            return False
+        arrays = [np.asarray([v], dtype) for v in at]
+        try:
+            with np.errstate(all="ignore"):
+                module.kernel(*arrays, **evaluator.values)
+                module.kernel_dot(*arrays, **evaluator.values)
+        except ValueError:
+            return True
+        return False
+
+    left = (Region(r.name, tuple(at for at in r.points if not refused(at))) for r in where)
+    return tuple(region for region in left if region.points)
 
 
 def _formula_error(what: Subject) -> float:

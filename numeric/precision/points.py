@@ -87,12 +87,6 @@ def within(low: float, high: float, where: Sequence[Region]) -> tuple[Region, ..
     return (*(region for region in found if region.points), Region("ends of the range", tuple(ends)))
 
 
-def resolved(high: float, where: Sequence[Region]) -> tuple[Region, ...]:
-    """The points of some regions whose variances are at most `high`: an evaluator may refuse others."""
-    found = (Region(r.name, tuple(p for p in r.points if max(p[:2]) <= high)) for r in where)
-    return tuple(region for region in found if region.points)
-
-
 def adversarial(dtype: Any) -> tuple[Region, ...]:
     """The points that have broken kernels, the same in every run."""
     single = np.dtype(dtype) == np.float32
