@@ -37,12 +37,14 @@ SCALES = (
 )
 FAR = 1e8
 
-# Variances at which sums are tried, and the most by which two rules may differ.
-TRIED = 2.0 ** np.arange(-40, 41)
+# Variances at which sums are tried, at last those over 1e150, and the most by which two rules may differ.
+TRIED = 2.0 ** np.array([*range(-40, 41), *range(50, 501, 10)])
 ALLOWED = 1e-12
+PAIRS = 3000  # over the square of the number of panels: pairs whose nodes fit into some 10 MB
 END = 9.3  # where the normal density ends for a rule
 
 DENSITY = rule("DENSITY", 28, "0.5", "Nodes and weights for the normal density: exp(-43) at 1.")
+
 # φ itself, and rules for its expectation.
 SHAPE = '''
 def activation(x, order$signature):
@@ -121,7 +123,6 @@ def double_sum(order, q1, q2, rho, sin_theta$signature):
 
 '''
 
-
 RESOLVED = """
 SUMMABLE = $largest  # the largest variance at which the rules resolve phi
 
@@ -146,7 +147,7 @@ def resolving(
             known, found = reach, text
         if known >= FAR:
             break
-    return known, found + Template(RESOLVED).substitute(largest=repr(known) if known < np.inf else "np.inf")
+    return known, found + Template(RESOLVED).substitute(largest=repr(known))
 
 
 def namespace(dual: ProvedDual | NumericDual, text: str) -> dict[str, Any]:
@@ -157,10 +158,7 @@ def namespace(dual: ProvedDual | NumericDual, text: str) -> dict[str, Any]:
 
 
 def largest(dual: ProvedDual | NumericDual, text: str, allowed: float = ALLOWED) -> float:
-    """The variance up to which the sums of a module, whose functions for φ are `text`, are right; 0.0 if none.
-
-    Infinite if they are at all that are tried: φ is negligible then, or a power, wherever panels are wide.
-    """
+    """The variance up to which the sums of a module, whose functions for φ are `text`, are right; 0.0 if none."""
     scope = namespace(dual, text)
     given = {s.name: float(dual.activation.defaults.get(s.name, 1)) for s in dual.activation.parameters}
     known = 0.0
@@ -179,7 +177,7 @@ def largest(dual: ProvedDual | NumericDual, text: str, allowed: float = ALLOWED)
                 if not gap <= allowed * square:  # or not a number
                     return known
             known = q
-    return np.inf
+    return known
 
 
 def expectations(dual: ProvedDual | NumericDual, signature: str, keywords: str, scales: Sequence[float]) -> str:
@@ -189,7 +187,7 @@ def expectations(dual: ProvedDual | NumericDual, signature: str, keywords: str, 
         "keywords": keywords,
         "arguments": names_of(dual),
         "scales": tuple(scales),
-        "part": max(1, 3000 // len(scales) ** 2),
+        "part": max(1, PAIRS // len(scales) ** 2),
     }
     return shape(dual, signature, keywords) + Template(EXPECTATIONS).substitute(names)
 

@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "f2ee32c5b4e51a8d"
+SOURCE = "af23a46b4a1babea"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -169,7 +169,7 @@ def double_sum(order, q1, q2, rho, sin_theta):
     nodes, inner = panels(between((places / root2 - mean) / sin_theta, (SCALES / root2 - mean) / sin_theta))
     inner = inner * weighed(inner, root2 * (mean + sin_theta * nodes), order)
     return np.sum(weights * np.sum(inner, -1), -1)
-SUMMABLE = np.inf  # the largest variance at which the rules resolve phi
+SUMMABLE = 3.273390607896142e+150  # the largest variance at which the rules resolve phi
 
 
 def require_resolved(q, message=""):

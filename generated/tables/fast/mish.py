@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "f0bf9013f5bea269"
+SOURCE = "918a0df33a89a68e"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -165,7 +165,7 @@ def double_sum(order, q1, q2, rho, sin_theta):
     nodes, inner = panels(between((places / root2 - mean) / sin_theta, (SCALES / root2 - mean) / sin_theta))
     inner = inner * weighed(inner, root2 * (mean + sin_theta * nodes), order)
     return np.sum(weights * np.sum(inner, -1), -1)
-SUMMABLE = np.inf  # the largest variance at which the rules resolve phi
+SUMMABLE = 1.298074214633707e+33  # the largest variance at which the rules resolve phi
 
 
 def require_resolved(q, message=""):
