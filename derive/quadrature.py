@@ -29,7 +29,7 @@ MAX_ZEROS = 80
 MAX_ROOT = 8
 
 # Nodes a piece: raised until a rule agrees with the one before.
-ORDERS_1D = (64, 96, 144, 216, 324, 486, 730, 1095, 1640)
+ORDERS_1D = (64, 96, 144, 216, 324, 486, 730, 1095)
 ORDERS = (36, 46, 58, 74, 94, 118, 148, 186, 232, 290, 362, 452, 564, 704)
 
 

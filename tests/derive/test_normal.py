@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mehler.derive.errors import DeriveError
 from mehler.derive.evaluate import context
-from mehler.derive.normal import _corner_phi2, _far_phi2, owens_t_value, phi2_value, phi_value
+from mehler.derive.normal import owens_t_value, phi2_value, phi_value
 
 R = sp.Rational
 
@@ -150,18 +150,6 @@ def test_small_probabilities_are_relatively_accurate(h: float, k: float, r: floa
     value, expected = (phi2_value(c, c.mpf(h), c.mpf(k), c.mpf(r)) for c in (ctx, more))
     assert 0 < expected < 1e-18
     assert abs(value / expected - 1) < 1e-19
-
-
-@pytest.mark.parametrize("point", [("-1e4", "-2e4", "0.3"), ("-3e5", "-3e5", "-0.4"), ("-1e8", "-1.001e8", "0.99")])
-def test_the_series_far_out_is_the_integral(point: tuple[str, ...]) -> None:
-    ctx = context(80)
-    h, k, r = (ctx.mpf(v) for v in point)
-    cut = (1 - r) * (1 + r)
-    ctx.dps = 30
-    series = _corner_phi2(ctx, h, k, r, cut)
-    ctx.dps = 80
-    assert abs(series / _far_phi2(ctx, min(h, k), max(h, k), r, ctx.sqrt(cut)) - 1) < 1e-28
-    assert _corner_phi2(ctx, h, abs(r * h), r, cut) is None  # no corner: one edge alone
 
 
 @pytest.mark.parametrize("digits", [20, 60])
