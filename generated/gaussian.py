@@ -39,11 +39,12 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "64bb11a33fea6ec3"
+SOURCE = "846f1b201d3062b8"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TILE = 256, 512  # rows and columns of a Gram matrix that are computed at a time
+STRIP = 32  # rows of a tile that go through the layers at a time
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
 
@@ -299,10 +300,8 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
             all_of_them.flat[at] = some
     if gap_t is None:
         gap_t = 1 - theta / _size(before1[THETA], before2[THETA])
-    sigma = w2 * k + b2
-    theta = sigma + w2 * k_dot * theta
-    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
-    cos, sin_theta, gap = _angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
+    sigma, theta, *_ = _after(w2, b2, theta, k, k_dot)
+    cos, sin_theta, gap = _angle(sigma, end1, end2, k, gap)
     gap_t = _sum_gap(*(e[n] for n in (OUTER, INNER) for e in (end1, end2)), gap, gap_dot + gap_t - gap_dot * gap_t)
     return sigma, theta, cos, sin_theta, gap, gap_t
 
@@ -327,15 +326,34 @@ def _sine(cos):
     return np.sqrt(np.maximum(square, 0, out=square), out=square)
 
 
-def _angle(sigma, size, k, gap):
-    """(cos, sin, 1 - cos) of sigma = w2*k + b2, from 1 - cos or, where k < 0, 1 + cos."""
-    cos = np.where(gap < 0.125, np.copysign(1 - gap, k), sigma / size)
-    return cos, np.sqrt(np.maximum(gap * (2 - gap), 0)), np.where(k < 0, 2 - gap, gap)
+def _angle(sigma, end1, end2, k, gap):
+    """(cos, sin, 1 - cos) of sigma = w2*k + b2, from 1 - |cos| of k."""
+    negative = k < 0
+    opposite = 2.0 * negative if negative.any() else 0.0
+    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, opposite)
+    cos, other = 1 - gap, 2 - gap
+    sine = gap * other
+    np.sqrt(np.maximum(sine, 0, out=sine), out=sine)
+    wide = gap >= 0.125
+    if negative.any():
+        np.negative(cos, out=cos, where=negative)
+        gap = np.where(negative, other, gap)
+    if wide.any():
+        cos = np.where(wide, sigma / _size(end1[VARIANCE], end2[VARIANCE]), cos)
+    return cos, sine, gap
 
 
 def _sum_gap(a1, a2, b1, b2, gap_a, gap_b):
     """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
-    return a1 * a2 * gap_a + b1 * b2 * gap_b + ((a1 - a2) ** 2 + (b1 - b2) ** 2) / 2
+    total, apart, other = a1 * a2, a1 - a2, b1 - b2
+    total *= gap_a
+    total += b1 * (b2 * gap_b)
+    apart *= apart
+    other *= other
+    apart += other
+    apart *= 0.5
+    total += apart
+    return total
 
 
 def _alike(v1, v2):
@@ -397,26 +415,31 @@ def _tangent(X, Z, k1, k2, k, gap, near):
     for _ in range(8):
         row = int(np.argmax(near.sum(axis=1)))
         origin = X[row]
-        i, j = np.flatnonzero(np.abs(X @ origin) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0])), np.flatnonzero(near[row])
-        if len(j) < 32:
+        i, j = np.abs(X @ origin) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0]), near[row]
+        if np.count_nonzero(j) < 32:
             return
-        s, t = (_projected(A, origin, k1[row, 0]) for A in (X[i], Z[j]))
+        whole = i.all() and j.all()
+        at = np.s_[:, :] if whole else np.ix_(i, j)
+        s, t = (_projected(A, origin, k1[row, 0]) for A in ((X, Z) if whole else (X[i], Z[j])))
         s2, t2 = np.einsum("ij,ij->i", s, s)[:, None], np.einsum("ij,ij->i", t, t)[None, :]
-        product = s @ t.T
-        chord = s2 + t2 - 2 * product
-        square = (chord + (s2 * t2 - product * product)) / ((1 + s2) * (1 + t2))
-        block = np.ix_(i, j)
-        good = near[block] & (k[block] > 0) & (chord > 16 * np.maximum(s2, t2) ** 2)
-        gap[block] = np.where(good, square / (1 + np.sqrt(np.maximum(1 - square, 0))), gap[block])
-        near[block] &= ~good
+        chord = s @ t.T
+        square = s2 * t2 - chord * chord
+        chord *= -2
+        chord += s2 + t2
+        square += chord
+        square /= (1 + s2) * (1 + t2)
+        good = near[at] & (k[at] > 0) & (chord > 16 * np.maximum(s2 * s2, t2 * t2))
+        gap[at] = np.where(good, square / (1 + np.sqrt(np.maximum(1 - square, 0))), gap[at])
+        near[at] &= ~good
 
 
 def _projected(A, origin, square):
     """The part of rows that is orthogonal to the origin, over the part along it: a tangent of their angle to it."""
     rest = A - origin
     along = (rest @ origin)[:, None] / square
-    rest = rest - along * origin
-    return rest / ((1 + along) * np.sqrt(square))
+    rest -= along * origin
+    rest /= (1 + along) * np.sqrt(square)
+    return rest
 
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
@@ -488,8 +511,13 @@ def tile_of(one, part, other, parts, within=False):
     if max(cos.max(initial=0), -cos.min(initial=0)) > 1 - CLOSE:
         gap = _gap(k, rows[0], columns[0])
         same = _refined(X, Z, rows[0, DIAGONAL], columns[0, DIAGONAL], k, gap, gap < CLOSE)
-    start = _start(*scales[0], rows[0], columns[0], k, gap)
-    tile = recursion(*start, rows, columns, scales, **params)[int(tangent)]
+    tile = np.empty(k.shape)
+    for top in range(0, len(k), STRIP):
+        at, right = slice(top, top + STRIP), slice(top if within else 0, None)
+        ends = rows[..., at, :], columns[..., right]
+        gaps = gap if gap is None else gap[at, right]
+        start = _start(*scales[0], *(each[0] for each in ends), k[at, right], gaps)
+        tile[at, right] = recursion(*start, *ends, scales, **params)[int(tangent)]
     if same.any():
         tile = np.where(same, own[part, None], tile)
     if within:
@@ -509,8 +537,7 @@ def _start(w2, b2, end1, end2, k, gap):
         if end1[BIAS].max(initial=0) <= DOMINANT:
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
-    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
-    return sigma, *_angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
+    return sigma, *_angle(sigma, end1, end2, k, gap)
 
 
 def _gap(k, end1, end2):

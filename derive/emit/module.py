@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from string import Template
 from types import ModuleType
+from typing import Any
 
 import sympy as sp
 
 from mehler.derive.dual import NumericDual, ProvedDual, shown
 from mehler.derive.emit import apart, expectations, exponential, normal, remainder, rescue, tables
 from mehler.derive.emit import numpy as target
-from mehler.derive.emit.network import DIFFERENCE, NETWORK, PRICE, closeness
+from mehler.derive.emit.close_pairs import DIFFERENCE, PRICE, close_pairs
+from mehler.derive.emit.network import NETWORK
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
 from mehler.derive.emit.templates import HELPERS, MODULE
 from mehler.derive.errors import EmitError
@@ -101,6 +103,7 @@ def tables_source(
         parallel=True,
         normal=True,
         close=CLOSE_TABLES,
+        strip=256,
         lowest=CLOSE_TABLES - 1,
         highest=1 - CLOSE_TABLES,
     )
@@ -166,13 +169,14 @@ def _assembled(
             signature=signature,
             keywords=keywords,
             pairs=keywords.removeprefix(", "),
-            **closeness(code.parity, code.parallel),
+            **close_pairs(code.parity, code.parallel, signature, keywords),
         )
         .strip(),
         falls=Template(DIFFERENCE if code.falls else PRICE)
         .substitute(signature=signature, keywords=keywords, body=code.falls)
         .strip(),
         close=code.close,
+        strip=code.strip,
         limits=f"{code.lowest!r}, {code.highest!r}",
         **{"apart": f"    return pair(q1, q2, c, rho, _sine(rho){keywords})", **code.bodies},
     )
@@ -195,6 +199,8 @@ class _Code:
     # Cosines beyond which pairs are not apart.
     lowest: float = CLOSE - 1
     highest: float = 1 - CLOSE
+    # Rows of a tile that go through the layers together: their dozens of arrays should stay in a cache.
+    strip: int = 32
 
 
 def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:
@@ -207,7 +213,7 @@ def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: s
         for name, program, like in (("pair", pair, "rho"), ("diagonal", diagonal, "q"))
     }
     parts = [text for key, texts in HELPERS.items() if key in used for text in texts]
-    limits = {}
+    limits: dict[str, Any] = {}
     if closed.summed:
         programs += expectations.programs(proved)
         parts.append(rescue.functions(proved, signature, keywords, bodies))

@@ -125,10 +125,8 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
             all_of_them.flat[at] = some
     if gap_t is None:
         gap_t = 1 - theta / _size(before1[THETA], before2[THETA])
-    sigma = w2 * k + b2
-    theta = sigma + w2 * k_dot * theta
-    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
-    cos, sin_theta, gap = _angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
+    sigma, theta, *_ = _after(w2, b2, theta, k, k_dot)
+    cos, sin_theta, gap = _angle(sigma, end1, end2, k, gap)
     gap_t = _sum_gap(*(e[n] for n in (OUTER, INNER) for e in (end1, end2)), gap, gap_dot + gap_t - gap_dot * gap_t)
     return sigma, theta, cos, sin_theta, gap, gap_t
 
@@ -153,88 +151,37 @@ def _sine(cos):
     return np.sqrt(np.maximum(square, 0, out=square), out=square)
 
 
-def _angle(sigma, size, k, gap):
-    """(cos, sin, 1 - cos) of sigma = w2*k + b2, from 1 - cos or, where k < 0, 1 + cos."""
-    cos = np.where(gap < 0.125, np.copysign(1 - gap, k), sigma / size)
-    return cos, np.sqrt(np.maximum(gap * (2 - gap), 0)), np.where(k < 0, 2 - gap, gap)
+def _angle(sigma, end1, end2, k, gap):
+    """(cos, sin, 1 - cos) of sigma = w2*k + b2, from 1 - |cos| of k."""
+    negative = k < 0
+    opposite = 2.0 * negative if negative.any() else 0.0
+    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, opposite)
+    cos, other = 1 - gap, 2 - gap
+    sine = gap * other
+    np.sqrt(np.maximum(sine, 0, out=sine), out=sine)
+    wide = gap >= 0.125
+    if negative.any():
+        np.negative(cos, out=cos, where=negative)
+        gap = np.where(negative, other, gap)
+    if wide.any():
+        cos = np.where(wide, sigma / _size(end1[VARIANCE], end2[VARIANCE]), cos)
+    return cos, sine, gap
 
 
 def _sum_gap(a1, a2, b1, b2, gap_a, gap_b):
     """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
-    return a1 * a2 * gap_a + b1 * b2 * gap_b + ((a1 - a2) ** 2 + (b1 - b2) ** 2) / 2
+    total, apart, other = a1 * a2, a1 - a2, b1 - b2
+    total *= gap_a
+    total += b1 * (b2 * gap_b)
+    apart *= apart
+    other *= other
+    apart += other
+    apart *= 0.5
+    total += apart
+    return total
 
 
-${alike}def _taken(at, shape, *arrays):
-    """The entries of arrays that broadcast to `shape`, by their places in it."""
-    return [np.broadcast_to(a, shape).ravel()[at] for a in arrays]
-
-
-def _far(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, size, size_dot$signature):
-    """(K, K', 1 - |K|/sqrt(k1 k2), 1 - K'/sqrt(d1 d2)) of pairs."""
-    k, k_dot = pair(q1, q2, c, cos, sin_theta$keywords)
-    return k, k_dot, 1 - np.abs(k) / size, 1 - k_dot / size_dot
-
-
-def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot$signature):
-    """The same at a small angle, by differences."""
-    c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
-    fall, fall_dot = falls(q1, q2, $folded, sin_theta, k1, k2, d1, d2$keywords)
-    k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
-    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
-$signs    if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta)$keywords)
-    return k, k_dot, gap, gap_dot
-
-
-def _refined(X, Z, k1, k2, k, gap, near):
-    """Puts 1 - |cos| of the rows `near` to each other, or opposite, into `gap`; where two rows are one."""
-    same = np.zeros(k.shape, bool)
-    if np.count_nonzero(near) > 4 * sum(k.shape):
-        _tangent(X, Z, k1, k2, k, gap, near)
-    for i in np.flatnonzero(near.any(axis=1)):
-        x, (j,) = X[i], np.nonzero(near[i])
-        z, factor = Z[j], (k[i, j] / k1[i])[:, None]
-        same[i, j] = (z == x).all(axis=1)
-        part = factor * x
-        rest = z - part
-        # A jump's kernel feels the root of the angle, a one-sided one vanishes at pi: all the digits are wanted.
-        rest -= _product_error(factor, x, part)
-        rest -= ((rest @ x) / k1[i])[:, None] * x
-        square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
-        gap[i, j] = square / (1 + np.sqrt(1 - square))
-    return same
-
-
-def _tangent(X, Z, k1, k2, k, gap, near):
-    """Angles within a cluster of rows, by one product of the rows projected from 0 to the plane that touches there.
-
-    Their error is eps times the square of the cluster's radius: what is closer still is left in `near`.
-    """
-    for _ in range(8):
-        row = int(np.argmax(near.sum(axis=1)))
-        origin = X[row]
-        i, j = np.flatnonzero(np.abs(X @ origin) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0])), np.flatnonzero(near[row])
-        if len(j) < 32:
-            return
-        s, t = (_projected(A, origin, k1[row, 0]) for A in (X[i], Z[j]))
-        s2, t2 = np.einsum("ij,ij->i", s, s)[:, None], np.einsum("ij,ij->i", t, t)[None, :]
-        product = s @ t.T
-        chord = s2 + t2 - 2 * product
-        square = (chord + (s2 * t2 - product * product)) / ((1 + s2) * (1 + t2))
-        block = np.ix_(i, j)
-        good = near[block] & (k[block] > 0) & (chord > 16 * np.maximum(s2, t2) ** 2)
-        gap[block] = np.where(good, square / (1 + np.sqrt(np.maximum(1 - square, 0))), gap[block])
-        near[block] &= ~good
-
-
-def _projected(A, origin, square):
-    """The part of rows that is orthogonal to the origin, over the part along it: a tangent of their angle to it."""
-    rest = A - origin
-    along = (rest @ origin)[:, None] / square
-    rest = rest - along * origin
-    return rest / ((1 + along) * np.sqrt(square))
-
+$close_pairs
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
@@ -305,8 +252,13 @@ def tile_of(one, part, other, parts, within=False):
     if max(cos.max(initial=0), -cos.min(initial=0)) > 1 - CLOSE:
         gap = _gap(k, rows[0], columns[0])
         same = _refined(X, Z, rows[0, DIAGONAL], columns[0, DIAGONAL], k, gap, gap < CLOSE)
-    start = _start(*scales[0], rows[0], columns[0], k, gap)
-    tile = recursion(*start, rows, columns, scales, **params)[int(tangent)]
+    tile = np.empty(k.shape)
+    for top in range(0, len(k), STRIP):
+        at, right = slice(top, top + STRIP), slice(top if within else 0, None)
+        ends = rows[..., at, :], columns[..., right]
+        gaps = gap if gap is None else gap[at, right]
+        start = _start(*scales[0], *(each[0] for each in ends), k[at, right], gaps)
+        tile[at, right] = recursion(*start, *ends, scales, **params)[int(tangent)]
     if same.any():
         tile = np.where(same, own[part, None], tile)
     if within:
@@ -326,8 +278,7 @@ def _start(w2, b2, end1, end2, k, gap):
         if end1[BIAS].max(initial=0) <= DOMINANT:
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
-    gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, 2.0 * (k < 0))
-    return sigma, *_angle(sigma, _size(end1[VARIANCE], end2[VARIANCE]), k, gap)
+    return sigma, *_angle(sigma, end1, end2, k, gap)
 
 
 def _gap(k, end1, end2):
@@ -341,62 +292,4 @@ def _copies(X):
     alike = np.flatnonzero(np.isin(squares, values[counts > 1]))
     firsts = [(i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike]
     return [(i, j) for i, j in firsts if i != j]
-'''
-
-PRICE = '''
-ROUNDING = 4e-15  # by which a kernel may err
-
-GAUSS = (  # nodes and weights on [0, 1]
-    (0.046910077030668004, 0.11846344252809454),
-    (0.23076534494715845, 0.23931433524968324),
-    (0.5, 0.28444444444444444),
-    (0.7692346550528415, 0.23931433524968324),
-    (0.953089922969332, 0.11846344252809454),
-)
-
-
-def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2$signature):
-    """sqrt(k1 k2) - K and sqrt(d1 d2) - K' for c >= 0.
-
-    The first by Price's integral of K' from parallel inputs, where their outputs are parallel too.
-    """
-    angle, norm, slopes = np.arctan2(sin_theta, rho), np.sqrt(q1) * np.sqrt(q2), 0.0
-    for node, weight in GAUSS:
-        cos, sin = np.cos(node * angle), np.sin(node * angle)
-        slopes = slopes + weight * sin * pair(q1, q2, norm * cos, cos, sin$keywords)[1]
-    k, d = pair(q1, q2, c, rho, sin_theta$keywords)
-    size, better = np.sqrt(k1) * np.sqrt(k2), norm * angle * slopes
-    parallel = np.abs(better - (size - k)) < ROUNDING * size
-    return np.maximum(np.where(parallel, better, size - k), 0), np.sqrt(d1) * np.sqrt(d2) - d
-'''
-
-DIFFERENCE = '''
-def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2$signature):
-    """sqrt(k1 k2) - K and sqrt(d1 d2) - K' for c >= 0, differences of formulas in which nothing cancels."""
-$body
-'''
-
-
-def closeness(parity: int, parallel: bool) -> dict[str, str]:
-    """What NETWORK says of pairs that are close, also at an angle near π where K(−c) = ±K(c), K′(−c) = ∓K′(c)."""
-    near = "np.abs(cos) > 1 - CLOSE" if parity else "cos > 1 - CLOSE"
-    text = {"near": near, "folded": "c, cos", "signs": "", "alike": ""}
-    if not parallel:
-        text |= {"near": f"({near}) & _alike(k1, k2) & _alike(d1, d2)", "alike": ALIKE}
-    if parity != 0:
-        value = "k" if parity < 0 else "k_dot"
-        signs = f"    {value} = np.where(cos < 0, -{value}, {value})\n"
-        if parity > 0:
-            signs += "    gap_dot = np.where(cos < 0, 2 - gap_dot, gap_dot)\n"
-        text |= {"folded": "np.abs(c), np.abs(cos)", "signs": signs}
-    return text
-
-
-ALIKE = '''def _alike(v1, v2):
-    """Whether variances are so near to each other that their differences keep their digits."""
-    if 12 * min(v1.min(), v2.min()) > max(v1.max(), v2.max()):
-        return True
-    return (v1 < 12 * v2) & (v2 < 12 * v1)
-
-
 '''

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "80eb74546e195e09"
+SOURCE = "2e631566d219235b"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -185,26 +185,31 @@ def _tangent(X, Z, k1, k2, k, gap, near):
     for _ in range(8):
         row = int(np.argmax(near.sum(axis=1)))
         origin = X[row]
-        i, j = np.flatnonzero(np.abs(X @ origin) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0])), np.flatnonzero(near[row])
-        if len(j) < 32:
+        i, j = np.abs(X @ origin) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0]), near[row]
+        if np.count_nonzero(j) < 32:
             return
-        s, t = (_projected(A, origin, k1[row, 0]) for A in (X[i], Z[j]))
+        whole = i.all() and j.all()
+        at = np.s_[:, :] if whole else np.ix_(i, j)
+        s, t = (_projected(A, origin, k1[row, 0]) for A in ((X, Z) if whole else (X[i], Z[j])))
         s2, t2 = np.einsum("ij,ij->i", s, s)[:, None], np.einsum("ij,ij->i", t, t)[None, :]
-        product = s @ t.T
-        chord = s2 + t2 - 2 * product
-        square = (chord + (s2 * t2 - product * product)) / ((1 + s2) * (1 + t2))
-        block = np.ix_(i, j)
-        good = near[block] & (k[block] > 0) & (chord > 16 * np.maximum(s2, t2) ** 2)
-        gap[block] = np.where(good, square / (1 + np.sqrt(np.maximum(1 - square, 0))), gap[block])
-        near[block] &= ~good
+        chord = s @ t.T
+        square = s2 * t2 - chord * chord
+        chord *= -2
+        chord += s2 + t2
+        square += chord
+        square /= (1 + s2) * (1 + t2)
+        good = near[at] & (k[at] > 0) & (chord > 16 * np.maximum(s2 * s2, t2 * t2))
+        gap[at] = np.where(good, square / (1 + np.sqrt(np.maximum(1 - square, 0))), gap[at])
+        near[at] &= ~good
 
 
 def _projected(A, origin, square):
     """The part of rows that is orthogonal to the origin, over the part along it: a tangent of their angle to it."""
     rest = A - origin
     along = (rest @ origin)[:, None] / square
-    rest = rest - along * origin
-    return rest / ((1 + along) * np.sqrt(square))
+    rest -= along * origin
+    rest /= (1 + along) * np.sqrt(square)
+    return rest
 
 
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):

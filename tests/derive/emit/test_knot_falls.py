@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 
-from mehler.derive.emit.network import PRICE
+from mehler.derive.emit.close_pairs import PRICE
 from mehler.derive.pipeline import derive_dual
 from mehler.exact import Formula
 

@@ -1,0 +1,144 @@
+"""The text of a generated NumPy module on pairs whose angle is small, or near π: their gaps, never by a difference.
+
+Of rows in the Gram pass (_refined, _tangent), of K and K' at each layer (_near, and `falls` in one of two forms).
+"""
+
+from string import Template
+
+CLOSE_PAIRS = '''def _taken(at, shape, *arrays):
+    """The entries of arrays that broadcast to `shape`, by their places in it."""
+    return [np.broadcast_to(a, shape).ravel()[at] for a in arrays]
+
+
+def _far(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, size, size_dot$signature):
+    """(K, K', 1 - |K|/sqrt(k1 k2), 1 - K'/sqrt(d1 d2)) of pairs."""
+    k, k_dot = pair(q1, q2, c, cos, sin_theta$keywords)
+    return k, k_dot, 1 - np.abs(k) / size, 1 - k_dot / size_dot
+
+
+def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot$signature):
+    """The same at a small angle, by differences."""
+    c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
+    fall, fall_dot = falls(q1, q2, $folded, sin_theta, k1, k2, d1, d2$keywords)
+    k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
+    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
+$signs    if len(lost):
+        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta)$keywords)
+    return k, k_dot, gap, gap_dot
+
+
+def _refined(X, Z, k1, k2, k, gap, near):
+    """Puts 1 - |cos| of the rows `near` to each other, or opposite, into `gap`; where two rows are one."""
+    same = np.zeros(k.shape, bool)
+    if np.count_nonzero(near) > 4 * sum(k.shape):
+        _tangent(X, Z, k1, k2, k, gap, near)
+    for i in np.flatnonzero(near.any(axis=1)):
+        x, (j,) = X[i], np.nonzero(near[i])
+        z, factor = Z[j], (k[i, j] / k1[i])[:, None]
+        same[i, j] = (z == x).all(axis=1)
+        part = factor * x
+        rest = z - part
+        # A jump's kernel feels the root of the angle, a one-sided one vanishes at pi: all the digits are wanted.
+        rest -= _product_error(factor, x, part)
+        rest -= ((rest @ x) / k1[i])[:, None] * x
+        square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
+        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        gap[i, j] = square / (1 + np.sqrt(1 - square))
+    return same
+
+
+def _tangent(X, Z, k1, k2, k, gap, near):
+    """Angles within a cluster of rows, by one product of the rows projected from 0 to the plane that touches there.
+
+    Their error is eps times the square of the cluster's radius: what is closer still is left in `near`.
+    """
+    for _ in range(8):
+        row = int(np.argmax(near.sum(axis=1)))
+        origin = X[row]
+        i, j = np.abs(X @ origin) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0]), near[row]
+        if np.count_nonzero(j) < 32:
+            return
+        whole = i.all() and j.all()
+        at = np.s_[:, :] if whole else np.ix_(i, j)
+        s, t = (_projected(A, origin, k1[row, 0]) for A in ((X, Z) if whole else (X[i], Z[j])))
+        s2, t2 = np.einsum("ij,ij->i", s, s)[:, None], np.einsum("ij,ij->i", t, t)[None, :]
+        chord = s @ t.T
+        square = s2 * t2 - chord * chord
+        chord *= -2
+        chord += s2 + t2
+        square += chord
+        square /= (1 + s2) * (1 + t2)
+        good = near[at] & (k[at] > 0) & (chord > 16 * np.maximum(s2 * s2, t2 * t2))
+        gap[at] = np.where(good, square / (1 + np.sqrt(np.maximum(1 - square, 0))), gap[at])
+        near[at] &= ~good
+
+
+def _projected(A, origin, square):
+    """The part of rows that is orthogonal to the origin, over the part along it: a tangent of their angle to it."""
+    rest = A - origin
+    along = (rest @ origin)[:, None] / square
+    rest -= along * origin
+    rest /= (1 + along) * np.sqrt(square)
+    return rest
+'''
+
+PRICE = '''
+ROUNDING = 4e-15  # by which a kernel may err
+
+GAUSS = (  # nodes and weights on [0, 1]
+    (0.046910077030668004, 0.11846344252809454),
+    (0.23076534494715845, 0.23931433524968324),
+    (0.5, 0.28444444444444444),
+    (0.7692346550528415, 0.23931433524968324),
+    (0.953089922969332, 0.11846344252809454),
+)
+
+
+def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2$signature):
+    """sqrt(k1 k2) - K and sqrt(d1 d2) - K' for c >= 0.
+
+    The first by Price's integral of K' from parallel inputs, where their outputs are parallel too.
+    """
+    angle, norm, slopes = np.arctan2(sin_theta, rho), np.sqrt(q1) * np.sqrt(q2), 0.0
+    for node, weight in GAUSS:
+        cos, sin = np.cos(node * angle), np.sin(node * angle)
+        slopes = slopes + weight * sin * pair(q1, q2, norm * cos, cos, sin$keywords)[1]
+    k, d = pair(q1, q2, c, rho, sin_theta$keywords)
+    size, better = np.sqrt(k1) * np.sqrt(k2), norm * angle * slopes
+    parallel = np.abs(better - (size - k)) < ROUNDING * size
+    return np.maximum(np.where(parallel, better, size - k), 0), np.sqrt(d1) * np.sqrt(d2) - d
+'''
+
+DIFFERENCE = '''
+def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2$signature):
+    """sqrt(k1 k2) - K and sqrt(d1 d2) - K' for c >= 0, differences of formulas in which nothing cancels."""
+$body
+'''
+
+
+def close_pairs(parity: int, parallel: bool, signature: str, keywords: str) -> dict[str, str]:
+    """What NETWORK says of close pairs, also at an angle near π where K(−c) = ±K(c), K′(−c) = ∓K′(c)."""
+    near = "np.abs(cos) > 1 - CLOSE" if parity else "cos > 1 - CLOSE"
+    folded, signs = "c, cos", ""
+    if not parallel:
+        near = f"({near}) & _alike(k1, k2) & _alike(d1, d2)"
+    if parity != 0:
+        value = "k" if parity < 0 else "k_dot"
+        signs = f"    {value} = np.where(cos < 0, -{value}, {value})\n"
+        if parity > 0:
+            signs += "    gap_dot = np.where(cos < 0, 2 - gap_dot, gap_dot)\n"
+        folded = "np.abs(c), np.abs(cos)"
+    text = Template(("" if parallel else ALIKE) + CLOSE_PAIRS).substitute(
+        folded=folded, signs=signs, signature=signature, keywords=keywords
+    )
+    return {"near": near, "close_pairs": text.rstrip() + "\n"}
+
+
+ALIKE = '''def _alike(v1, v2):
+    """Whether variances are so near to each other that their differences keep their digits."""
+    if 12 * min(v1.min(), v2.min()) > max(v1.max(), v2.max()):
+        return True
+    return (v1 < 12 * v2) & (v2 < 12 * v1)
+
+
+'''
