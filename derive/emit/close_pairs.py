@@ -83,7 +83,7 @@ def _projected(A, origin, square):
 '''
 
 PRICE = '''
-ROUNDING = 4e-15  # by which a kernel may err
+ROUNDING = $rounding  # by which a kernel may err
 
 GAUSS = (  # nodes and weights on [0, 1]
     (0.046910077030668004, 0.11846344252809454),

@@ -192,13 +192,13 @@ def expectations(dual: ProvedDual | NumericDual, signature: str, keywords: str, 
     return shape(dual, signature, keywords) + Template(EXPECTATIONS).substitute(names)
 
 
-def shape(proved: ProvedDual | NumericDual, signature: str, keywords: str) -> str:
-    """The functions of SHAPE for the activation of a proved dual."""
+def shape(proved: ProvedDual | NumericDual, signature: str, keywords: str, orders: Sequence[int] = (0, 1)) -> str:
+    """The functions of SHAPE for the activation of a dual; `activation` may have some of its orders alone."""
     texts, labels = [], []
     *pieces, places = programs(proved)
     series = _series(proved, pieces)
     for i, program in enumerate(pieces):
-        lines = [f"{a.name} = {target.expression(a.value)}" for a in program.body]
+        lines = [f"{a.name} = {target.expression(a.value)}" for a in program.only(orders).body]
         values = [target.expression(node) for node in program.outputs]
         for n, coefficients in enumerate(series[i]):
             if coefficients is not None:
@@ -207,7 +207,7 @@ def shape(proved: ProvedDual | NumericDual, signature: str, keywords: str) -> st
                 )
                 texts.append(f"\nSERIES{i}{n} = [\n{numbers}\n]\n")
                 values[n] = f"np.where(np.abs(x) < NEAR, taylor(x, SERIES{i}{n}), {values[n]})"
-        lines.append("return " + ", ".join(values))
+        lines.append("return " + ", ".join(values[n] for n in orders) + ("" if orders[1:] else ","))
         body = textwrap.indent("\n".join(lines), "    ")
         texts.append(f"\ndef piece{i}(x{signature}):\n{body}\n")
         labels.append(f"piece{i}")

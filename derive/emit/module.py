@@ -104,6 +104,7 @@ def tables_source(
         normal=True,
         close=CLOSE_TABLES,
         strip=256,
+        rounding=8e-15,
         lowest=CLOSE_TABLES - 1,
         highest=1 - CLOSE_TABLES,
     )
@@ -173,7 +174,7 @@ def _assembled(
         )
         .strip(),
         falls=Template(DIFFERENCE if code.falls else PRICE)
-        .substitute(signature=signature, keywords=keywords, body=code.falls)
+        .substitute(signature=signature, keywords=keywords, body=code.falls, rounding=code.rounding)
         .strip(),
         close=code.close,
         strip=code.strip,
@@ -201,6 +202,8 @@ class _Code:
     highest: float = 1 - CLOSE
     # Rows of a tile that go through the layers together: their dozens of arrays should stay in a cache.
     strip: int = 32
+    # By how much of its scale a kernel may err.
+    rounding: float = 4e-15
 
 
 def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:

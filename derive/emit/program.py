@@ -75,6 +75,17 @@ class Program:
     body: tuple[Assignment, ...]
     outputs: tuple[Node, ...]
 
+    def only(self, outputs: Sequence[int]) -> "Program":
+        """The Program of some outputs, with what they need."""
+        chosen = tuple(self.outputs[n] for n in outputs)
+        used = {node for output in chosen for node in _walk(output)}
+        body = []
+        for assignment in reversed(self.body):
+            if Name(assignment.name) in used:
+                body.append(assignment)
+                used.update(_walk(assignment.value))
+        return Program(self.inputs, tuple(reversed(body)), chosen)
+
     def nodes(self) -> Iterator[Node]:
         """Every node, operands before operations."""
         for root in (*(assignment.value for assignment in self.body), *self.outputs):

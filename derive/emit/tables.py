@@ -21,7 +21,8 @@ from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.tables.coding import Coded
 from mehler.derive.tables.polar import Array, Function, resolving
-from mehler.derive.tables.table import RANGE, Progress, Tables, build, layer, silent, variances
+from mehler.derive.tables.table import RANGE, NotSmooth, Progress, Tables, build, layers, silent, variances
+from mehler.derive.tables.windows import strips
 
 LINE = 100
 
@@ -30,8 +31,6 @@ RANGE = LOW, HIGH = $low, $high  # variances of the tables; beyond them K is an 
 LOG_MIDDLE, LOG_REACH = $middle, $reach
 LAYER = $layer  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = $log_layer, (1 - LAYER) / (1 + LAYER)
-# Half-widths of the strips, in these variables, in which the kernel is analytic.
-STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
@@ -85,7 +84,8 @@ def layered(rho, sin_theta):
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
-    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    end, between = strip
+    few = 1 + np.ceil(37 / np.arcsinh(min(end + max(1 - abs(middle) - reach, 0.0), between) / reach))
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
@@ -172,6 +172,8 @@ TABLES = [
 $tables]
 TURNS = max(len(core) for _, _, core in TABLES)
 DEGREES = max(max(len(logs), basis.shape[1]) for logs, basis, _ in TABLES)
+# Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
+STRIP_VARIANCE, STRIP_ANGLE = $strips
 """
 
 WITHIN = {
@@ -242,8 +244,9 @@ def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
         "high": high,
         "middle": repr(float(np.log(low * high) / 2)),
         "reach": repr(float(np.log(high / low) / 2)),
-        "layer": repr(layer(high)),
-        "log_layer": repr(float(np.log(layer(high)))),
+        "layer": repr(tables.layer),
+        "log_layer": repr(float(np.log(tables.layer))),
+        "strips": ", ".join(f"({0.98 * end:.2g}, {0.98 * between:.2g})" for end, between in strips(tables)),
         "tables": listed(tables),
     }
     return text + Template(TEXT + OUTSIDE + DATA).substitute(values)
@@ -271,18 +274,23 @@ def built(
     parity, shapes = split(dual.activation.expr).parity(), [values(dual, order) for order in (0, 1)]
     for f in shapes:  # before work that would be in vain
         resolving(f, variances(*extent))
-    kernel = build(shapes[0], parity, *extent, lambda done, total: progress(done, 2 * total))
-    kernel_dot = build(shapes[1], -parity, *extent, lambda done, total: progress(done + total, 2 * total))
-    return Tables(*extent, kernel, kernel_dot)
+    for width in layers(extent[1]):
+        try:
+            kernel_dot = build(shapes[1], -parity, *extent, width, lambda done, total: progress(done, 2 * total))
+            kernel = build(shapes[0], parity, *extent, width, lambda done, total: progress(done + total, 2 * total))
+            return Tables(*extent, width, kernel, kernel_dot)
+        except NotSmooth as reason:
+            failed = reason
+    raise failed
 
 
 def values(dual: ProvedDual | NumericDual, order: int) -> Function:
     """φ (order 0) or φ' (1) of arrays, by the code that a module has."""
-    scope = expectations.namespace(dual, expectations.shape(dual, "", ""))
+    scope = expectations.namespace(dual, expectations.shape(dual, "", "", [order]))
 
     def function(x: Array) -> Array:
         with np.errstate(all="ignore"):
-            return np.asarray(scope["activation"](x, order), np.float64)
+            return np.asarray(scope["activation"](x, 0), np.float64)
 
     return function
 

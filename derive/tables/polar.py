@@ -28,8 +28,14 @@ Function = Callable[[Array], Array]
 RADIAL, ANGULAR = 10, 24
 NEAREST, FARTHEST, END = -21, 2.3, 3.4
 
+NOTHING = 1e-150  # a value that is nothing beside others
+
 # Values that are computed at a time: what fits a cache.
 BLOCK = 100_000
+
+# An array of nearly 32 MB. Once one was freed, the C library of Linux keeps what is freed for the next arrays;
+# before, it asks the system for each anew, which takes twice as long as all that is computed in them.
+FREED = 3_500_000
 
 # How many times as many of both an activation may need: until two rules for the diagonal agree.
 REFINEMENTS = (1.0, 1.5, 2.0)
@@ -71,9 +77,9 @@ class Polar:
     def __call__(self, theta: Any) -> Array:
         """The matrix of E[f(u) f(v)], variances by variances, at the angle 0 ≤ θ ≤ π."""
         alike, opposite = (self._pi - theta) / 2, theta / 2
-        total = alike * self._sector(alike, 1)
+        total = alike * self._sector(alike, theta, 1)
         if theta > 0:
-            total = total + opposite * self._sector(opposite, -1)
+            total = total + opposite * self._sector(opposite, self._pi - theta, -1)
         return np.asarray((total + total.T) / (4 * self._pi))
 
     def diagonal(self) -> Array:
@@ -84,29 +90,38 @@ class Polar:
         weights = z * np.exp(-z * z / 2) / (step * np.sqrt(2 * self._pi))
         return np.asarray((self.f(u) ** 2 + self.f(-u) ** 2) @ weights)
 
-    def _sector(self, half: float, sign: int) -> Array:
-        """The two sectors in which u and sign·v have one sign, of half-width `half`; v mirrors u."""
+    def _sector(self, half: float, rest: float, sign: int) -> Array:
+        """The two sectors in which u and sign·v have one sign, (π − `rest`)/2 = `half` to a side; v mirrors u."""
         r, radial_weights, t, angular_weights = self._rules
         middle, rows = len(t) // 2, max(1, BLOCK // (len(r) * len(self.variances)))
         total = np.zeros((len(self.variances),) * 2, self.variances.dtype)
         for start in range(0, middle + 1, rows):  # each node with its mirror image: the other half is the transpose
             part = np.arange(start, min(start + rows, middle + 1))
             weights = np.outer(np.where(part == middle, 0.5, 1) * angular_weights[part], radial_weights).ravel()
-            (one, minus_one), (other, minus_other) = (
-                self._values(np.sin(half * t[at])) for at in (part, len(t) - 1 - part)
+            heard = weights > self._faint
+            # t is so near to both ends that distances are from them: sin(half·t) = sin(rest + half·(2 − t)).
+            one, other = (
+                np.sqrt(self.variances)[:, None] * np.outer(np.sin(angle), r).ravel()[heard]
+                for angle in (half * t[part], rest + half * t[part])
             )
-            if sign > 0:
-                total += (one * weights) @ other.T + (minus_one * weights) @ minus_other.T
+            weights = weights[heard]
+            if self.parity:
+                total += 2 * self.parity ** (sign < 0) * (self._values(one) * weights) @ self._values(other).T
             else:
-                total += (one * weights) @ minus_other.T + (minus_one * weights) @ other.T
+                for side in (1, -1):
+                    total += (self._values(side * one) * weights) @ self._values(side * sign * other).T
         return total + total.T
 
-    def _values(self, sines: Array) -> tuple[Array, Array]:
-        """f(u) and f(−u), variances by nodes: t is so near to both ends that distances are from the left one."""
-        nodes = np.outer(sines, self._rules[0]).ravel()
-        u = np.sqrt(self.variances)[:, None] * nodes
-        positive = self.f(u)
-        return positive, self.parity * positive if self.parity else self.f(-u)
+    def _values(self, u: Array) -> Array:
+        """f(u), and 0 for numbers with which processors take a hundred times as long."""
+        values = self.f(u)
+        values[np.abs(values) < NOTHING] = 0
+        return values
+
+    @cached_property
+    def _faint(self) -> Any:
+        """The weight of nodes that are left out: all of them together, far below a rounding."""
+        return 1e-5 * np.finfo(self.variances.dtype).eps
 
 
 def resolving(
@@ -116,6 +131,7 @@ def resolving(
 
     Raises EmitError where none has, and where the diagonal is 0 or not finite.
     """
+    np.empty(FREED)
     # What the rules leave out at their ends, and what is lost in rounding.
     allowed = max(1e-15, 50 * np.finfo(variances.dtype).eps)
     for times in REFINEMENTS:

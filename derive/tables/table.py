@@ -21,11 +21,14 @@ from mehler.derive.tables.polar import Array, Function, Polar, resolving
 
 RANGE = (1e-4, 1e3)
 SHORTER = tuple((1e-4, high) for high in (300.0, 100.0, 30.0, 10.0, 2.0))  # for a φ that is wild far out
-VARIANCES = (96, 144)  # degrees in log q, until one is enough for log K(q, q), which ends at the complex zeros of K
-HOPELESS = 1e-13  # and for K at two angles; by more than this the last of them is not tried
-ANGLES = (96, 160, 256)  # degrees in t, until one is enough
+VARIANCES, ANGLES = 144, 256  # the highest degrees, in log q and in t
+FEWEST = 14  # terms of a series that ends by itself
+SMALL = 1e-14  # the last eighth of a series
+HOPELESS = 1e-13  # where that is larger in log q, at the highest degree, nothing is tried
 NOISE = 1e-15  # of coefficients, from the rounding of sums of 40,000 products
 FAINT = 1e-15  # members of a basis that are left out
+
+SAMPLES = np.cos(np.linspace(0, np.pi, 25))  # of a variable, with both ends
 
 Progress = Callable[[int, int], None]
 
@@ -69,19 +72,29 @@ class Tables:
 
     low: float
     high: float
+    layer: float
     kernel: Table
     kernel_dot: Table
     certificate: Certificate | None = None
 
 
-def layer(high: float) -> float:
-    """The width w of the layers at θ = 0 and π."""
-    return float(1 / np.sqrt(1 + 2 * high))
+class NotSmooth(EmitError):
+    """A kernel has no series in the angle that is short enough."""
+
+
+def layers(high: float) -> tuple[float, ...]:
+    """Widths w of the layers at θ = 0 and π, to be tried: for a φ of scale 1, and for steeper ones."""
+    return tuple(float(1 / np.sqrt(1 + 2 * high * steep**2)) for steep in (1, 8, 64))
 
 
 def nodes(count: int) -> Array:
     """Chebyshev's, on [−1, 1]."""
     return np.asarray(np.cos(np.pi * (np.arange(count) + 0.5) / count))
+
+
+def polynomials(x: Array, count: int) -> Array:
+    """Tₙ(x) for n < count along a last axis."""
+    return np.asarray(np.cos(np.arccos(np.clip(x, -1, 1))[..., None] * np.arange(count)))
 
 
 def coefficients(values: Array) -> Array:
@@ -93,33 +106,41 @@ def coefficients(values: Array) -> Array:
     return np.asarray(np.tensordot(matrix, values, 1))
 
 
-def variances(low: float, high: float, count: int = VARIANCES[0]) -> Array:
+def variances(low: float, high: float, count: int = VARIANCES) -> Array:
     """Those of a table."""
     return np.asarray(np.exp(np.log(low * high) / 2 + np.log(high / low) / 2 * nodes(count)))
 
 
-def build(f: Function, parity: int, low: float, high: float, progress: Progress = silent) -> Table:
-    """The table of E[f(u) f(v)] for variances in [low, high] and all angles. Raises EmitError if none is good."""
-    for degree in VARIANCES:
-        polar = resolving(f, variances(low, high, degree), parity)
-        diagonal = polar.diagonal()
-        logs, scale = coefficients(np.log(diagonal)), np.sqrt(np.outer(diagonal, diagonal))
-        across = (coefficients(polar(theta) / scale) for theta in (layer(high), np.pi / 2))
-        tail = max(map(_tail, (logs, *across)))
-        if tail < 10 * NOISE:
-            break
-    if tail > HOPELESS:
+def build(f: Function, parity: int, low: float, high: float, layer: float, progress: Progress = silent) -> Table:
+    """The table of E[f(u) f(v)] for variances in [low, high] and all angles.
+
+    Raises EmitError if none is good, NotSmooth where another width of the layers may help.
+    """
+    polar = resolving(f, variances(low, high), parity)
+    diagonal = polar.diagonal()
+    scale = np.sqrt(np.outer(diagonal, diagonal))
+    across = (coefficients(polar(theta) / scale) for theta in (layer, np.pi / 2))
+    degrees = [_degree(each, HOPELESS) for each in (coefficients(np.log(diagonal)), *across)]
+    if not all(degrees):
         raise EmitError("the kernel is not smooth enough in the variances for a table")
+    degree = max(degrees)
+    polar = replace(polar, variances=variances(low, high, degree))
+    diagonal = polar.diagonal()
     some = np.arange(0, degree, degree // 6)
-    few = replace(polar, variances=polar.variances[some])
-    for count in ANGLES:
-        # In a moment, what takes all variances half a minute.
-        if _tail(_in_angle(few, diagonal[some], layer(high), count, silent)) > 10 * NOISE:
-            continue
-        core = _in_angle(polar, diagonal, layer(high), count, progress)
-        if _tail(core) < 10 * NOISE:
-            return _compressed(logs, core)
-    raise EmitError("the kernel is not smooth enough in the angle for a table")
+    few = replace(polar, variances=polar.variances[some])  # in a moment, what takes all of them half a minute
+    count = _degree(_in_angle(few, diagonal[some], layer, ANGLES, silent), SMALL)
+    while count:
+        core = _in_angle(polar, diagonal, layer, count, progress)
+        if _tail(core) < SMALL:
+            return _compressed(coefficients(np.log(diagonal)), core)
+        count = ANGLES if count < ANGLES else 0
+    raise NotSmooth("the kernel is not smooth enough in the angle for a table")
+
+
+def _degree(series: Array, allowed: float) -> int:
+    """How many coefficients are enough: that the last eighth of them is small; 0 if so many are not."""
+    small = max(FEWEST, _length(np.abs(series).reshape(len(series), -1).max(1), SMALL / 2))
+    return min(len(series), 1 + small * 8 // 7) if _tail(series) < allowed else 0
 
 
 def _in_angle(polar: Polar, diagonal: Array, w: float, count: int, progress: Progress) -> Array:
@@ -148,19 +169,23 @@ def _tail(core: Array) -> float:
 
 
 def _compressed(logs: Array, core: Array) -> Table:
-    """A common basis of the variances' polynomials, and its coefficients, those left out that do not count."""
+    """A common basis of the variances' polynomials, and its coefficients, those left out that do not count.
+
+    Small coefficients of two variables add up where both are at an end: they are told in values of the other.
+    """
     kept = core
     for axis in (1, 2):
         kept = np.moveaxis(coefficients(np.moveaxis(kept, axis, 0)), 0, axis)
-    flat = kept.reshape(-1, kept.shape[-1])
-    _, sizes, rows = np.linalg.svd(flat, full_matrices=False)
+    at_angles = np.tensordot(polynomials(SAMPLES, len(core)), core, 1)
+    degree = _length(np.abs(core).max((1, 2)))
+    width = _length(np.abs(coefficients(np.moveaxis(at_angles, 1, 0))).max((1, 2)))
+    _, sizes, rows = np.linalg.svd(kept.reshape(-1, kept.shape[-1]), full_matrices=False)
     basis = rows[: max(int(np.sum(sizes > FAINT)), 1)]
     core = np.einsum("nij,ai,bj->nab", kept, basis, basis, optimize=True)
-    degree, width = _length(np.abs(core).max((1, 2))), _length(np.abs(kept).max((0, 1)))
     above = core[:degree, *np.triu_indices(len(basis))]
     return Table(len(basis), *map(coded, (logs[: _length(np.abs(logs))], basis[:, :width], above)))
 
 
-def _length(sizes: Array) -> int:
+def _length(sizes: Array, noise: float = NOISE) -> int:
     """How many coefficients there are before the last that counts."""
-    return int(np.flatnonzero(sizes > NOISE).max(initial=0)) + 1
+    return int(np.flatnonzero(sizes > noise).max(initial=0)) + 1

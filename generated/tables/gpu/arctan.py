@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 8.8e-15 and K' by 2.3e-14 at worst
+Certificate, as sampled when the tables were made: K off by 6.3e-15 and K' by 9.6e-15 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 2.5e-16.
+6 points: 2.0e-18.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,20 +45,16 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "f9e53f07b03afff7"
+SOURCE = "c6190605e57c2750"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-
-# Half-widths of the strips, in these variables, in which the kernel is analytic.
-STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 
 
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
-    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    end, between = strip
+    few = 1 + np.ceil(37 / np.arcsinh(min(end + max(1 - abs(middle) - reach, 0.0), between) / reach))
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
@@ -88,6 +84,9 @@ def symmetric(rank, values):
     result[:, i, j] = result[:, j, i] = values.reshape(-1, len(i))
     return result
 
+# Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
+STRIP_VARIANCE, STRIP_ANGLE = (0.56, 0.64), (0.19, 0.45)
+
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
 (
@@ -116,70 +115,70 @@ constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
 __constant__ double LOGS[64][2] = {
-    {0.0, 1.4988010832439613e-15},
-    {-1.7486012637846216e-15, -7.840950111415168e-16},
-    {-1.249000902703301e-16, -3.5110803153770576e-15},
-    {6.022959908591474e-15, 4.53109771925142e-15},
-    {-1.2073675392798577e-15, 7.695233339433116e-15},
-    {-1.4405143744511406e-14, -1.6237011735142914e-14},
-    {1.1934897514720433e-14, -1.1476930517062556e-14},
-    {3.5360603334311236e-14, 5.122985369254707e-14},
-    {-5.09731146181025e-14, 3.247402347028583e-15},
-    {-6.991629497576923e-14, -1.4251100299844666e-13},
-    {1.7880141811588146e-13, 7.168571292126558e-14},
-    {1.031952301389083e-13, 3.535643999796889e-13},
-    {-5.497269306431463e-13, -3.954059302202495e-13},
-    {-2.831068712794149e-15, -7.560618797697316e-13},
-    {1.5332735081585724e-12, 1.5130119379591633e-12},
-    {-7.769340726326845e-13, 1.2541079286165768e-12},
-    {-3.877176357747203e-12, -4.881275939006002e-12},
-    {4.142242104876459e-12, -7.887579478449425e-13},
-    {8.7316265329207e-12, 1.3969408962921648e-11},
-    {-1.5981493906025435e-11, -5.436442962469812e-12},
-    {-1.6397716517957406e-11, -3.5860786562480484e-11},
-    {5.2958665230917745e-11, 3.4544464511121475e-11},
-    {1.9608648038627052e-11, 8.126339878788968e-11},
-    {-1.58368013147836e-10, -1.3996291625684165e-10},
-    {2.2942744926091052e-11, -1.522432596656742e-10},
-    {4.3451514608605635e-10, 4.724462071559188e-10},
-    {-2.764768414209584e-10, 1.7700948345966694e-10},
-    {-1.093054979861563e-09, -1.419272581404396e-09},
-    {1.3084491823356359e-09, 2.4313878688175805e-10},
-    {2.4727175307326377e-09, 3.873825260569674e-09},
-    {-4.89141648712943e-09, -2.6829722193921768e-09},
-    {-4.735585604209724e-09, -9.593791171214061e-09},
-    {1.6178503300934288e-08, 1.248998757197306e-08},
-    {6.0552470260155644e-09, 2.1003587966084147e-08},
-    {-4.9236180584000255e-08, -4.6175830575867494e-08},
-    {4.961781215062633e-09, -3.7220731122222794e-08},
-    {1.4010494674837615e-07, 1.5116370436635274e-07},
-    {-7.679297350099423e-08, 3.360412643982347e-08},
-    {-3.7452735190263153e-07, -4.552932990065095e-07},
-    {3.874633645734038e-07, 1.2020170939153196e-07},
-    {9.361446549407959e-07, 1.2821878727226066e-06},
-    {-1.5408530115793018e-06, -9.543273619544435e-07},
-    {-2.1479268374757776e-06, -3.3950015125433497e-06},
-    {5.489406262777774e-06, 4.392793234164749e-06},
-    {4.2969800251174695e-06, 8.433714849181984e-06},
-    {-1.8368846237570846e-05, -1.7006572936614783e-05},
-    {-6.233539889613504e-06, -1.9436176790746384e-05},
-    {5.922316154352569e-05, 6.0505131651872324e-05},
-    {-1.4829741734889712e-06, 4.04209683164819e-05},
-    {-0.00018741894564944933, -0.00020556424716026978},
-    {6.575671613272271e-05, -7.064084935218956e-05},
-    {0.0005928546151390268, 0.0006823384456651968},
-    {-0.0003895997924673669, 7.873577987501518e-05},
-    {-0.0019185561176962643, -0.002252402126485864},
-    {0.0018170705239846097, 8.552821818191836e-05},
-    {0.006585625072385672, 0.007537733866057814},
-    {-0.00791075576923677, -0.0009482021896227433},
-    {-0.025588353895990006, -0.026431798296611658},
-    {0.034692978763487675, 0.004099634939972577},
-    {0.12855957375056087, 0.10636564163394374},
-    {-0.16422713618088036, -0.014458097588240688},
-    {-1.3108925465970025, -0.7722088679857388},
-    {5.127128372253173, -1.9495725247283993},
-    {-3.0165648308485906, -1.2744926800695668}
+    {0.0, 1.3461454173580023e-15},
+    {-1.5543122344752192e-15, -8.049116928532385e-16},
+    {-4.0245584642661925e-16, -3.927413949611491e-15},
+    {5.953570969552402e-15, 4.3923198411732756e-15},
+    {-1.3600232051658168e-15, 7.327471962526033e-15},
+    {-1.4432899320127035e-14, -1.61259894326804e-14},
+    {1.1879386363489175e-14, -1.1754486273218845e-14},
+    {3.519406988061746e-14, 5.125067037425879e-14},
+    {-5.0709436649754025e-14, 2.9976021664879227e-15},
+    {-7.008282842946301e-14, -1.4251794189235056e-13},
+    {1.7844059563287828e-13, 7.14150960590132e-14},
+    {1.0322298571452393e-13, 3.53633788918728e-13},
+    {-5.495881527650681e-13, -3.957945082788683e-13},
+    {-2.525757381022231e-15, -7.561520853904824e-13},
+    {1.53316248585611e-12, 1.5132409214579923e-12},
+    {-7.771561172376096e-13, 1.2540107841019221e-12},
+    {-3.8777037136839e-12, -4.88157431144387e-12},
+    {4.141936793544687e-12, -7.892783648877355e-13},
+    {8.731890210889048e-12, 1.3969138346059395e-11},
+    {-1.5981535539388858e-11, -5.4363943902124845e-12},
+    {-1.6397896929198907e-11, -3.5861001668191506e-11},
+    {5.295899829782513e-11, 3.454461022789346e-11},
+    {1.9608564771900205e-11, 8.126319755996647e-11},
+    {-1.5836834621474338e-10, -1.3996290237905384e-10},
+    {2.2943057176316728e-11, -1.522434331380218e-10},
+    {4.3451497261370875e-10, 4.724460614391468e-10},
+    {-2.7647674427644375e-10, 1.7700919202612297e-10},
+    {-1.0930552851728947e-09, -1.4192726230377595e-09},
+    {1.3084494737691799e-09, 2.4313875218728853e-10},
+    {2.472717280932457e-09, 3.8738250385250694e-09},
+    {-4.891416396923809e-09, -2.6829726565424927e-09},
+    {-4.735585784620966e-09, -9.593791330808621e-09},
+    {1.6178503467467742e-08, 1.2489987426256288e-08},
+    {6.055247331326896e-09, 2.10035880215953e-08},
+    {-4.923618059093915e-08, -4.617583077709542e-08},
+    {4.961781069345861e-09, -3.72207311152839e-08},
+    {1.4010494661653716e-07, 1.5116370411655256e-07},
+    {-7.679297303608834e-08, 3.360412637043453e-08},
+    {-3.745273519650816e-07, -4.5529329915222627e-07},
+    {3.8746336472605947e-07, 1.202017095788821e-07},
+    {9.361446550448793e-07, 1.2821878726532177e-06},
+    {-1.5408530114613406e-06, -9.543273619405657e-07},
+    {-2.1479268376145555e-06, -3.395001512716822e-06},
+    {5.48940626299288e-06, 4.39279323428271e-06},
+    {4.296980024964814e-06, 8.433714848883611e-06},
+    {-1.8368846237404313e-05, -1.7006572936656417e-05},
+    {-6.233539889710649e-06, -1.943617679108639e-05},
+    {5.922316154349794e-05, 6.05051316517613e-05},
+    {-1.4829741734057045e-06, 4.042096831641251e-05},
+    {-0.00018741894564910933, -0.00020556424716023508},
+    {6.575671613257006e-05, -7.064084935255038e-05},
+    {0.0005928546151389713, 0.0006823384456651205},
+    {-0.0003895997924676653, 7.873577987477925e-05},
+    {-0.0019185561176955912, -0.0022524021264858918},
+    {0.0018170705239842766, 8.552821818184897e-05},
+    {0.006585625072385637, 0.00753773386605789},
+    {-0.007910755769236666, -0.0009482021896228751},
+    {-0.025588353895990235, -0.026431798296611617},
+    {0.03469297876348765, 0.004099634939972535},
+    {0.12855957375056093, 0.10636564163394396},
+    {-0.16422713618088036, -0.014458097588240265},
+    {-1.3108925465970025, -0.772208867985738},
+    {5.127128372253173, -1.9495725247283984},
+    {-3.016564830848591, -1.2744926800695664}
 };
 constexpr double LOG2_E = 1.4426950408889634;
 constexpr double SHIFT = 6755399441055744.0;
@@ -215,7 +214,7 @@ __constant__ double GAUSS[5][2] = {
     {0.7692346550528415, 0.23931433524968324},
     {0.953089922969332, 0.11846344252809454}
 };
-constexpr double ROUNDING = 4e-15;
+constexpr double ROUNDING = 8e-15;
 
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
@@ -954,870 +953,881 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-o~{bzGHe);$G>IB=*#H%NCQUDDm%AR!=K(k&$*B_&;g2uOEJBMlOQbSe@`e9qkYefQ3tJ9BIOzxG~xKhL}NexDALvy{;ecSrxS
-zWWEc&+y*VpQ{-^K0^NV%861aE%hCvhpPjDJ@Ix~K&;<gyo_LK%rnb&QmRl|TvlNl+$SA@de^dZr8rnmwNKQB^ZcKXp}pxL0-4n6
-N`8|?{kDeM?@F&Yc!Ir}q<7l<dPp~93fdA=WZ7CcDg^VbPFxkcP9zpfmZsehERR@UKz_?Q4im4XS9op6?0X}ztY-JVKmSpm<oEqW
-%$tfS>0=Kq^IR^NprQ`mhQE=TEoI)?cpw9dzU9SoSkZ1GS0ssxu%g_=sSK0J3&xn#mmdOj5(e*gw7H{Q1h369+PeZ}M=l!zDQBHQ
-&5<r<b>dj6s*&Cg!5`*ZuhMc->RELXBk#thzsBWgBxJi>LhbuMtaoBg8dp_z(QzC?)5n^Qqhg@QvrmTL58=lhxu%LP6Wasxb=<2B
-={XzQ=~?Ur^Ycx?Ydh9a5!+v<=V#>K`kuC|txg6QDGyinQ+yd5mA!-=E)oQZaRIP8*Mi{ARuk99OIe_TRTXJy1#O+wQah#C<hS<R
-aTn6>cM3_7@h-uE_%6ZKRcLnJy&Xit<Q;EI#i9aQUQ<p?0AzF1f>2Dy&tB_5EgR*W$%=))SYIxV8>%opUH9koVawZI4@v)kD$1ct
-SIj&-Xk_^;wcA)O&EG6oypu!xwcN2OAaA$i6tIYqkY!aQNaqON5KobkYVEboNQy%2rjw(0k#dIizBxu>dZWC%34d>k`#Nw6vU)Mz
-aR+zKbrG*%uU;EucfQUq-v&qYCrd2Gz`+kk;@Vb%PSZ}dGbllVPmn>YEm%>>bm!^%dTl#mvEGW_Cnw^RE)0dC&ZgoM1ReYgfLeXF
-u<w4<7GRGgYA`dVl_KxAL?q*P9Km9hsfTwsKtK1fndek8JCSE8(1$5rffRS_tI}AVCs0*pO7Dxim8@iVIA$V-I_d1IJ~^undM%t>
-jP#YENkW2g>2vz$Ivn5<Y5hvCpePE$lwrBfwY5Ae?nx;7p;<b6^#P!gV%4UfUNuU3U}+`b`IYC``0*^-6W&;jz+H$-MlR?IK0JAM
-0`<NY8`Kih*+>wh$i3UlOJUf#69aTcIWwok-b82h>q)@<>r}_*lelpynaZ&D&e?H0qjqr`o$qfBL^-RCZ>UKn8zr=OJDUbVS6#ia
-8V9{rEddj&b8-*QWH}oPo80QuW;hRWP#@`76lmvLMEV#IgI7hp#=rTyC3+Q;zApxRi4vEapv=3ZwCd>4O}NGix(gIgGlSoyORqjU
-_g1vd;BkC$FRb%kGJfo&yh`iWqOeFIhk!_z<2AMMuqag{>J9?-yK1on+tMH&mPXm}EEg2GZmAqu&nH;W3)@Z1Nvh@iv~Y$(q)FF3
-=JmHKWM{*s-Xxov)h>SKF6>@}LSn0?rnyD7BWj(h7vO}Bpu}piSvA@L!K4VcUGL6FpHFq)L?VqwtSeskzg#HAm~!YmE_Fa867ZX~
-fGK5RSe*bhvo|@8Vyb2bjR3#}{NaS~_JEQ=ZEknwQSPMZwHRkmVRnUhru5fTfmiswidO9H>84nGFL?M?{T&Y(I?WQ*91kx8*&W1}
-Y4dX7J>sR2t7vQUFSak=fg@epuWaqxC7!ZJbQ<_%O)7*|CU+-R@Id`4Noa&iObc|yI^YQ%q^SULLNU`CDKKRxKl@1{TZs@)-6_TL
-G*ckGR&j<`vE9rgvB7*jIEUfu<p!7IW3}&3FHsaxD)SO4Db;pb=0+(fD$OpX^AkGqIOd&I*BX6vc@M0h9-G(CD{OqtUo;mPsOvZj
->!}x&HoUEUQ}IUEk3qB)eOSa<*zayQPJf6%im>t|(1H31Y?fWK2+Zs3F=35Y70SR5L4cqj5D;*wy>f+Y^z=wLNY(Vlou4+H1sreE
-FF=<@&K+`=GXHHE?6p;>yYxP@SqV*m&9rJLCs#5XnHPoyg@6IFQILBEln@*-g&<y$kcTY>&^!vWt?br(U6$M6>!<GLIakpe@NFX}
-k#<DXTC-FD4m!MUji3^4>x<2TR1}j=F*U!zIZPl<==Ej`_&#=8;F(uV&cWv+fj$mk(IysxpSV`yw)RQnhYwwb5<|lrXqrQnYBs1(
-(0XOgHXAhLL@&S`os}_iDiU2QbMv@;?1u5TsD2(=mi8M4f^*DUz+t{Bw2%&-*h?e%8+`mO8OtUe3)I!cgzf?jY8|}r&#_ZozzNdI
-xp=~EQh8&s&)IQJ9io|Ps;>3s6-wf4Av1S+Ghc*)YFBnhzPt`lV-B?(x~eBk&(3RDYm@^xr?(4!x7b79dC6Glp{62yo*8W4_?-Hc
-e7#ZgvzFd_8DJGz2cnI%_GZFDB@R=TrgzcR4Iffg2Z`||E6yCGwC^h3=K5J;_h=s~)S`S-PpRLCO@0;EJtB6-eCIj;us7bsDfpu~
-W!jeRGwb4^^Y8`Tq%YYH9)n4^c!5g(x6<CX@HFo^@`xgV4XZH%CgtYxGjO}uF8v0PKHG4ZYTEUH<o-30OM`d--3fxsZ^cLCV5Gsp
->g#T_CWojsc*ZL!g*N}OMezIVePt-h6SQ4nMV#P0yHz-jfiy+-cN=%itI;{FY7j%{(<Aa>nAM7Yt?tct5KLgCHAY+Y1CqiK7xeh{
-)%TbKr)$jnQ#Huo&zxf)d>%47gx*`g8g?rgp*{clU`H#LLq%O1=SIJ%FR5$XkUMA*rMbu=R|9VlWn`U$=h9;#L`j)5$6Ab08HgUJ
-g~va!YFt#NyB{D?h?e;69Qjrym%qNNQ=dYaKw^+1(0aLoKQY2w**%g7ev>4xxS~)c9@{c~`N-T4dWW~&?exO#;r8=qE~NNR#c-w{
-<3Ri4R5El^Mu*<9zk@5<Qb;vfNhb*~6+ixHJoCCBL7#AwnGL28*3;<oSwwBPJ+m+m*WSPI)d7;7Z)!OAuIcCMN`2GH^|H0J_OB|G
-c;y7xy{dRQ8aEn-GEy%$`pWAP=Tym&*4Ya7L=5>dAE^SCpt4)h`TEp~JPP0B{b;z^j~(-Q)hbM}WGbJp*&0Z@Y=pA766MBhO>y7X
-gz9aa<uOG<=@jFY+E~9+u}!`*MBFr@R5;S3;YR975)P+7e~)80Q*C})@(x~2F1MYu@KKsDY?sz6&(a#?ZP%3wz0ij$sAxY+aH9b<
-wU1ZmgbV~lr!Z*=$y6YcVc%O?+asRFmgFwKyIhB5SWcPZ7#x@N4wU8FG(K=t!NcBPRanj5%T>s@PpPr@kTbfhjhh8!y&)oSjiuFq
-3X?!c0^<DLw_L*Eg0zMB>qfvSBX_<dZ$meRkHMjXQsLd^Q)59un=xWXEZ1?yNV<Jt2rahy{nHu|y`?>L#7Vr0uDW6+|49sU;MGN`
-tbKbUb_syX;uTLoC8Veq2~o?&V9bTB)r8`K8%6f$B$||=RzK8N()vlQYx)?iUF3LfT5PkraRoSQpchLL)STk=s_I=v1XEQHFA%<|
-z$K1tMop${dA3;K`(cL>7G8-9DGu+Fej%+?76mf~7kaK56-7)|GcMUF`wI=xS)A#saJHJ*>%1RiQS@fc<k@K;s|<cs<<*H1bST&6
-vMdtx7_{pU)4MmY8KA9w55K!*6(B{EB~Vuohc<meQJ2|FE+!M2k9b5=6T!rfi~vG`KaBKed~zW=@#K1(G-Ik};-M+Z``*A+K`N9j
-7pML~dgz7}MX;6LMbqwD0$%tCnj9(t6d4Ts1zkSE{p%P$o+f`gsk;&hEwKTI_X9?KCItdHaV4X^L(LTsj%-<v|NeFKt95OhoF|lA
-ARG`9=wBhG^f|_7#+jzo+l($-)apM^EdlJ~?)F_Esw~0XR~rXq!Hs%o8_aW)OBP|WD0fpF$P~IHM3~6PK+q3%{tcz|^Rz02_<*V!
--nPOPQ;W&kXxsiL-KLt1@%0&_%Ow=)2_x?f`_0N{cQKiqB5-Dbd^LGYQUKbI77#hQi9b8_U3^NeP%E?5ZR2UOK1S*Oxe#5|T6}nm
-m>Fj|sZP^h0lxV_XQ5p3($j#T$nooIcCZ5`6)Flc<7Sv-PJ-%7wS_G5_cAUFB$%>_aXd~S;m^v>ft_m<SONGcDkUDEV$1!9>&oAH
-GFrzg@|6Wk3>}OG&<VPs@_n3RZ%2rURuGa#R)?s7*$2%8Ys;4Af_g$9xEFDRHUb7biZK=kJoEHQ)#$~O+8couc>Vp?9aB`w?7521
-UzPQmim(LqkCV8YrEul2YnQUyp`LmvMV@IE0`cGOWGy`^RFRgKdOSu&cHXd(`K;FGVLWawPd(jgk=z5F^22Holxl69i0il0BrKS1
-j3==&W|a`zn)4Gb_lTy1G}6mgUr&1;E8VLyX^ls#W&MCOAH$<Q&8L?1IJmAr{37L<`<PO#^oA**(IBHq4s=)>XMb;k`zl5X50ui$
-{1r!(K`FY>Y0FNJgt0{xHFH)2Np1-v*-^Iu-(3BMF+1~1uNms52c4wn%~7o*x=9tt!<H}4(~pctmi8GTr96EYl%uLl&ud|v(bOmM
-@v<4%X2)8|=0J75WJuw~)hzc;v*2R!;rUv=eODF@ZOHC-XD3>M=8XE&s#@#@%ppOv_<^*U?1U`<CWGt5{Ryna)y3x**x08}J}K*Y
-UXFc8{rXXzLqR#0j&Ks)NF4B{m!<r!G-?=!<iRC!czi8~4oK+jcRBCDWDZyQk(B@+WOsz6xEtPmerXPZCx-?L*YLRW&HRxR{6lh>
-0!Hr&=-rW{iYje0R~li>>R6bQj$A?*i3*@TNuQ^)Ya&L24;X^sY>-@@l)&~q=hF0qO_m5+zorxR!sa7tq!$&w+FiTfdI)Qwxb1Lq
-3qpk2PFPW+<h}>S;7toGd~m^}NjL+8?s!=DZ4IDwk4u}bud^|Om`1W&G+J08uEwvN8WQw?^nisTs@;NBahcL1Nl4nSV<CkxAXyGE
-ZsH{H>9(TYEx5D*r;?m~>Y8<-n?U423Ik?d#X3ojg&^KjqtZ*xZ^{?bHXgMR8mo4Y{5mhmMveKyVq@u&_nZqCY-iqs3>glpC{Z@A
-B#@|lip9uYuNT_Ze(a)z3`7}H5JK{$?9>&ezmOa|m34tX5Z{*`F3?X3R!ex&8Zh7F2-`>5Yz}hkq#98d$UaA}JDFof4bX{GOK%*1
-X;dAfG`d|wqc$D$;D*A)gDfy(wI{Vf?;<s~FNR-|7PBIgUd>^=O0K6@!$=}tuF#or&|uoqB~(QfZBFQ}Ms+7`S3Q}iy9f_;qugDJ
-i5~5dP4~^LFZnGx1)-p!_PgfYlP|}&@X|U)bGF4$SC&c@(&1N!RK@PQdVyP$YRpIzRVmEDm`9hmb=b-^oxQJH@A1#xW>3%zH5cQk
-)94*g@{);u_bjDb^ppu=2v5o(7Xjh_w2}TMI&3{#IKT1UUGS%P5Kqeh)Diyp0_EGlgcUCvsgP_jr~?KSDk=m7`c1ZTq`@tU$5KJ5
-lXWMUnSN1_s&9-hL>l~h@@x?qooHcG#AEFxml!hsudV!_xWs%$_+}c<9)cma!$*GOK31~f<S@A@T5e~kRQq*DO8U)GLYs;fu?q<`
-9Q8*4z`sQhsVn2@eb-i+r{%$lBys)FT70aax`X9mWH|ZDmn0Xa^mku)nLbHAPVIQ4ML-3D0U^Jf2DpF)-1CoYzKw03uo6ej60_?G
-&I;p>H3m<+z;56N*ANr|wsv)^V~wVLC;U(hW*7!C_-6s%Y71q>ysX;F)0%-p08a|I;;BlCD`$V!q6=avO?AYos(izZpgZiGjZ31X
-E+SZ(iVPVY0Qnbxm#rvh^b`aRFt!+GLqyrq@%gA6`O>VJdk*tf%+S)sq$$Oq&`TVjXvt`?)y=W92s{QbAY(wl|D?CD3&f=n+*o5w
-w>)m8)WJysCJPQ0<M_eMTPLB4*CFOZ34=ig{$=pwdY`xaBz7k3zRF%~)c7bU05AaPOe~U+Ut3%Lw59h5EH#Qf)tpjW9n<dorTwAz
-6}rg*WAG<X*_U+hcTWARL~nQ|cE2!xqgj&FM<qc*1%U7mriThiUwpt7PP{SWEliWt<lSHiqj7Uu&@7zjvXZSGcG&8ZxO$^v{gF)U
-vmH;rQYm?dF+LNS3MD2c>Ybb=ZwEEcEFSd!*%AM#iEF!CF~07JA@9AOE^FTDxrwO^#NGKxuf7rs;Pi$1*_+E^cffM7E26G~0tCuJ
-=(Bb2&T$CF3NlPd^<R}^(3BkBG#5sa?=;8vsKY*(HQhUY6*9xuKV#z*-jS$^_+-g|a!}0<P2x6}Lo1v681c}4NyT|@$D8;2`p4QL
-zRY`L-<;94qM!8GN3%6`wbILdKav%qPb)wS$4=4;_r3^yW{`@c^EwHHR1$zLcdI2(NBlq#y-U{oI5#nLLmZjVxhY&@Gg@Bz=))Hc
-Z6U)$KDAe*{1|SBB=5)=6_PHO5|6_}_@wsGRo@G8;)PWz<^5RyYeF0N-S}3t8#UUBruvuNUz)8SBE8%Xq*YvF_PpR4ALwehCLa*>
-+VC6IX7t2kvh{8}hDLvGn1TkvR)cJ8yXFmTU97nVik`&^->YYhH+cHk06P-7tZ!{Jo~<gL6c`mg>OuD@AOB!N*q(;fS~)SQYh<kh
-m00`aDxfwq7W44NmsMDlArT(jhSPd?PD=68{1HxU$a4kK(JJn^L%JaQ*n@6ai|=^1F?c<k9y8cd<1PL=RTd{lYkf;Cfli{A=O<;u
-Hh9I`mb}9?Z`HQs7Y<hAO&FFXjK6LTL<O$KDqYf#XzbmgCSYL}B^1YWFUf9l*+;}i3WKGXF*qoX3DZ2}*e`J$eA9+T?LXC6Qnsvo
-3Evug%QsFWDDEvHLWhfcB@9U-=FXz=<{*@Ro>-mN^fG{&Z$IFpS4hZUQD}vBqT5U?+`Fng_$Fb%0>}|y9VB@t<NUsORwARK3AZK_
-*g2D6m3Gy5aa)iUPxHy&A*Blz^O^4i$n&XX5lHwZ+pmbUTa>J6ypeHOiNMrB`RrpK+7SH>CPU_Cvh|kQ^~4zY3CDKs$GN)MG*u}f
-%mIWnCO#Aj{%=P53qX}t>C|uqOg<*;hv7d$+h6sj|H}8IT#%Ch0~HJg{7wMuG?x}hE1SYk`+B9+<?_mbvZJ2BPmzKP_vo#G)DScf
-_<scudKlN#{dp8a|6bdXz_KJM#z$sY9v=~r{zb+9qclDiLUdHnf0r;gP^wkJUwRbV6)uin>+ssHksB$_!$z5BU`8mg)4(MJ!3M+v
-A_0G!Ur{V1k$fzVNYYDf`;cx0yp6AQ)RBrhrf!^kawW{oLCjb~!;g!F0{Kk=F@{Ca+WP}IL3$Oe#=}?e6aJ2Vca^zV>$Fa{x4N#w
-{lVz4WJg*?WH<onKlyr#T30VY!NDvq50sv`TdQ8etX63iCuv4qHIbB0_7fDUVmZ4ev2$QN=vc@Q(61_3ijEb)KAm=1%n*EyyZBY9
-HJR+2=rPU|z(7Nc%U#e810Y}HjGeXBl&C^af%;>V{F{KHTP;o+%HZsI-CYg3zW9m$JujBgO(M;{E5Z4}M>9ic<|EKWJB<|dO=rd+
-05cK>_?M$djC;nkUUaznYf9Ve;0x)9pxgxI>l7yl+OoF9@K|c7#j@{Xo;`ttbDl%oq(EN*Y628g;Qx1!)Y`-%h4ww^JNX7av>dFr
-572Mmk;4b>@o=Q_`+}={5oM-?5^biM*v2!ZM+ALD3>F|N@c-W-w5^Y$Xu<5%zDk2C44m2)n;R&o%e8@U6Gu}y^x2{JubJU((D(c_
-EScR>qxwy~<9ueO45V04WWYc60i?H^h;1`Oyx#sgw{vc0czx<d>a6pX6!TZ3Epj#rP+eLN0slO!f1nRyo&R<JMlq3T>=d~o5*{+j
-j{-o?N4fg04Mg=iwzisy6&}mW7wh60FV9X|%wC`D+-ocw`}U|XcCFMD^Jc1cy;=p*uN(U+e_KL=7mExG08nd<&j5>AeX$<8iRIN`
-K9sIJiw?IRRj+7gk^YeAbrv~BSrx^_^Wd{t9ft$oce3a;F}nSLbfy^?w*o4l{cOm_jwvSOnx9#-6mRcvH(!g`*@LBJTBn&A%G)C;
-XuIc9Cqv=VZqsx`=s7$#MB897uKBe0?SN<+1Hh7hkCW^%%a{$B>KRTN<?;IBxG{6WQn0^<J$c3)^HINN-FMv!g5;ALgV>BS#5nG!
-9M=ujy3RO+zRPF8ef~Gk+Q97Ix?bvhC=8FZ($@};NMTc^nupZ6;TOut=iC^^P2pA(hH@ehpuS9XoFogO6na0ml<u3TmjKoCRx4-j
-1F4b+XA$Knp{P$o*W8=qgABEFp4jQLIiF~q(htGu>{NuXamjRNU7u-Ev7G^1y+h{izc+daIEY#ZavY(2|4659Vf}by86s4L)PRpT
-luHx*F~VFay`EE!qjy;yGL@_F*{2TF7ZYbH3=B)k2$5tQ5&_UNt2I2b<d>JXoB4M(5u5R0W1#u?w-oy%PigO6*T+(~TV*tccg~Oo
-FUD~vj%2O0OvjWKSuNj0<7ninwVnca9j%ISk}$cDuz^2ap+5{88J}cIT9$jOz+2pXh&<rOM)@ZK=%6FiQ^F2{RlnJR!foF7Crh&s
-VxauK7yks<H<h>r|DNpe`I7ks#_RSETXOk0d|;g4@}d94=L&~~v3?nt#jQo(!<O{&@XkZ?+z~-Zd_0tYf1vp7-0Lp`eWpc++~h_D
-CDCkH&|rB?7={ggsdU_E*r4BQBF-g8IHH5=DBi~hx_ovE(x7G5vyj4M<}v7@l)ykBA%p(cI0K7@XX&`<XfwOhqwP)0Ni#TA2KeDW
-<zP85(+~AzX2ie*|Bns;aVi<23eAv0r9`q=<vm|ar$o(`FR7KdBc>J_N4W~H1)w-!<p0_LDlf<d$50`1uU$Bj8nU%@sCsOMRNQ>!
-H7G+l?F%ikivc|a3>^&lZ2<)YS*E(nE4sd$gJ=sou?xmq=A&ecoIB(-g3p7#U=)X$QwO54Krlg&-x8o~vllYmT$-GG6<qq35&)n{
-7%kE5Fj$x3?_3`0Jmn=@;G6B&k|8HVMfr_k>ifEA&p1`ua=w#LQ=D_19jRX~1kO57-7_VArFRd~*4&_9^3oMdVS-8pMhE_yFO(20
-<I&&ql7+=5azChxT3l1Ekvx`RB8Vy%t!{#baBh^+>!UwYNo<+`FCGpu^1uI?nb<y=7<b=OkT3C{NzLfE9eGUqg>S34JEJpc$wyaU
-ShSVa--tCz!*0s{Erk>sAs7Yt3;xnv{R?~#^nLcv7T%Ra1?ewEDo437pG)|Kwx+UDspY&Ob?|2xXnJsORwD1d`eSMa7$)TB24-(|
-#Fed_ow*&E=-(a)E<m<)tW7+MMk^v`VYjD%R%mkKy^gO|Gg$1y1*3dCmcA6M=<pw-@TcFZY^RU-Hg;jcsPY@@Vs%bpyaPjchhhYp
-(|it&cRR;2t3vy}o-T*abqYGV1WHI$h1Y3xFiFAa5TqYg0+?{X7?Z(C)ksyv4^gUj4J(EuGm+-3<pqrdwa}01D{-t}*ZR{~Tz?bt
-^ImhVH{C8oAFz<6rvk$OP!NEvU#ak_PW3o6`1Af_L9H!9ye^%1u~qM<g|<#4t>NU2v#9tK;frTR@fhR0TJF(LX1Dcf2%BJ-SP)ha
-pf<SX#Mf1}b%ON4u+r>O#UbY|iHxb*#o;re42GU>Q6Jx(yJhz5^*m7_i8<|!C3qo*UJXAhI)83}E*=7~%va6~8UBElE~INAUR8ZU
-f$oY(CEv^Be{kFKu6`m>Wv6va5#nHlf%0a~qz|q#;_H>evJ$h_lo7o;d`E(h0)hN77yD08On#5Bz@r4A{y8iD7w{gPm`RiIn9`EK
-QIJ4?T0&h`=GT6!J!4-O2M`;G^e1bu;Kla|T{<Wt8WxwQ$H)HHGwUCPNzW31H&hvK_i(74-5kh(^ux%2e^`M0ND!%I-J3J?pcVyI
-zNbQ5)NnZD4-1eiuVL56Gmd8SdWlGop7wl(F9#+^LI;EYkO0BFY`PX6*Sxa?0l`VTMO)N4ep7a8Vl)`&kK6+8#3E|bK7C}ZAkXYv
-(iP02;>B`#2Xr1VJ_H2>`aJ=x5!sS9{zi+$oec}*ZsuL@EcN{nuuN7d8bVws3g~x+DWl&D1(6(jiqDBUZhF}0NCN7O-CSZRX~CSz
-(0d>__<uL>o@=TeN3flqN)C$Qexj2HUA8W~_5z7UX&lpuih~Fn0}1)p??b-;wSAHqVUQ`b2$zwuEl6)KFh%)G7H{~YClV(fkBn*g
-k%@umK*)cqpTaWE7RAW}#W>y^=M#(PG6Vg&okwF#v6km<&nLbN6g31576vNhzwk+oq8w2y-O23@*_&`YwFg{5>W~Tc$4CYjs4fq<
-`RlbbBuMFyaRC2(o%s(ou}-K9LerZ`DioEq*@umS-SBy41D6~!^?NbXm$rOe>6I+bKtUK08X6M#KM#;lJ;06nfrq%jBY7j~M{}ZY
-O|w`dB$dnW;~G;)JHS?j_>XC$1w@$%h>&4FKEYod0KSs1JF9@JBAKfUA`uEdcy1+di_QdxW7E5FwG`|+OM4nzC;9r*t3Vi$aFC$C
-%8!us@Ze)|)Pb3sBD7r%iEGYGX8A<~;rYVcji%ZKIxe<)UpsDi-eTKQbCBR-{qvXLXFjf!i-#DQwJ}uB4BJY9EDueau+X0}!&*oI
-FZWFglL02#?v|y9h}f{Tr4B703K`(X7yR=sgCpkX@c`S{ict0;xwtEUE!&#-<j!(vS^Ne6n`KK>H6Tq9p;E9FcVAftcQi-^iw+AD
-1?h(afd8?!fB}CCf0GUZ{Z%*rY3ceq^dHP0E&MzDzndQT1AjHbKbSzkUl#!UX90gFJ>YN9f8zah0Y9e){>9RNN)G@6|1$lr*8dCs
-U#9={_5p#vZ2zAZ0Q`HW2mDzB;P0jX^K{^^>43j_e}AWa{|8QAk}C""").reshape(22, -1),
+c-p0TbwCtq_VzR|3|)iLAl;30hjfQ@mkix7G$;ttBHbydq`(D48f55HkVX(t1Ox>>@9uuTy?giW-o5ue^Y?SkbDsCiIqy5OqCn@@
+K4Rg3uIpuAu8UyL>4DpccwEplmAPOGB<Bv_@xCu2?r`+6HznE~SgooW5F09V1ZRA3<MI}#3z-w$>a{HuIn+p;2~v=Nxc2BMPtq%_
+W+O_06KM!uTz9U`h0AGwO1rAAYoGP5qXU_3rx4ofLN;9!!@xa#DP6SL+Em^;k*sO5{B|CfyeP{WugD0KH;EDM)3lq<n|oP`G5&d@
+{<5VTbu65t2`yp0xWc4taa#^JbZSQ{4TUL(ElxhTPo(`gS;)NhhwAz()1Ib3d4zv-7}e2QA!PVcwLeTb%7uH~TiaL!%{->XiJ$Cy
+KyhoiFL9+HyucEfvQZx_dL=Ki!5;W_=gN$at|6}r#ZW_u_UW0McQuGKO}k{W3s<dtadKZ9+((rnU)R0BMI)JpthWrOwbbL4VVPrU
+%<#T;!E_Nd2sTv(sEI$u&g_BDpY28G)MSvurpDlDL*(3DecI)rdS1O1_qYv=&s1nT(5v06DV99Z-A-BGnD!H*N+BAOwY=U0_iV&*
+2e%Sj-z+B>9DF$!3=`iy)r`AF-Mv{{9s_hqoG7R3(thp;kU?t~vJ@m2s*qd{&npNB-Cd14DP+gu!{pxSqRM8(I<2GE)d#l?Hpe|H
+eQA5pP?f+f6>4`th-)SNIl#RTfX2w2CMO@sjE#q<pq5y)ou-H~gS29>jU~-!YNswgVBYTDcd*p3X$#)q^gS$ny$xk<;V{mrFt!dp
+3ec9ZvO-}jY5RFuv;5s!Re4xex7u;kdBu~X+2=Z)3hz8gWmdkuf%kS8c^r6;FiOOVEhEx5Emm2DMY@%Rr)#BtoWrc6n{}m2Mf-HS
+SDj{VqP2OK79(g*TTJYFo$YejVmRvB)313plWS#As4rQ6AStNrkL)Gr7U){#MOy*(<0J`qb}*^5j_68_Z>1Kgd|iXHY|3ksI46bk
+ZNW!wRb2T29_6!XS~=MCzN1;V3<RPqvgiSp#;))J9xaj-eO}(?!xbycoQG{Lf0B+(t8HNIhV&eMt?vM`F>n|C<-Nw|Wizep!sAm-
+cdJ+HXps>sT9$@ARCjlSc5Aq0mPZ!vDnWf0p~N1A%;HLCg<HPj$NWK{P)_4a#aAg?lZFd>WOSx7|LjVH=m??r%?1J4?g5hQa7*bf
+%hMwjg-ZV}#v>#_OBgcD)xA0e=e-0IR#i~x`GPjPnNf7modu=Wo-wCmWxkSMv$T^d&<j}|U=N<du7aD%FS=C}?&>ASX%|}3UUwI=
+7-fIw%geN2J#^jCU+D5PeKx+e+)~DE-RnrDR@5l66Q_k<agE0r=S6A*P@?ge@ax`|sesjBX>S=q53Jjmpt7vS<p)N?k$6}^0rZco
+NO#?tpN{}}%MDeGRN~arlM{>UR~z(1yHi%tGA}V^w3he7AZYC_OJ0<u$oilho-Fgc_stCnC$4X%c0$%F={)Z$XD1$LFs-A;HHWt`
+qtcM&xuD(^kCkyAd2dB@;R%mDg(IfW)kA)8RlvU+L*}ScOGr=^cJ+etODl&z;Rb3U@clsH3qsGHhHL+2qbv#9f%G%lt^(S$wHQD*
+C>+ando|^2LEKTw63^aUo0X=u(Jp0X(Dk*&K3L%733sCo>B^3oHa172hZYkpZJ`c@tG{&kVRCqgsSoeqfPdhUH_A9`eEz8MP(WSX
+8jF=wPQ0!Z<En~u;-EPXpMThrt;f1C6)kQ1`WxSV>Xb^U3`VA5P-b1Zu7w9JQ)%WRJ<bZi9M-R97qko_2L%MaH1LVA1~kURK55Z0
+L`fLylvTDgzj$8r+$fk;stR{R(nBKndL+qYh(aD&dlc@<5Q3QH(JO-pdH7=NNuNfsia^MKSRfD(aIXLM0%o3gAc5Ahy7U!c%H{+o
+oA-$_XVC~m9jDD-EP?&EN{yB#b6%>$MY*k>4&~>|=fQ*#gjf(TKsgS?W<m|5kXDK2SBP|K)4?uB+HDke<!P~>M_wfQ9_4*bSjXEo
+byIAkh<N*xbTkn*(ewAn8d6Jd1ShyGvGi8UB$nK3d_%#8{7+}qVaKjdLkjjkkDaL0(Sh6d_TTa{cFGg=x&>a%zO$sMd&ddpFGCAB
+z(WXIh`zi@edVBL>rtGB>r5Q)Mt`~;nRhUd5t`n-AeWJEf3iav%(lKOb%aPjoIBMpccwsydFl>CFyRul5{?0{k|0Va?}pcn`5}67
+?!j(mcsUVDT@#PV#2$Mk+apKXfkIo7S5%qQ3}#YA26a4ojn!uFD}*CozN4W|B*{MAfE3S&J-wf`BcaZdLEw?l_6#dSH*Ct~DAJvi
+R^B7NBqN}1rT#!wgCR(9MDw0f$aS8}GrdQVh4G2I>BW`$+gYPCF;@oh1pcq$H#m(^Z-}a!wa4B!EK>$9YVz2vP_3!*EN&-xha9Rj
+o@^=mr1TiW2!`JE>5zSaAe6Ahm-!H!TCuW6MuX2TbCpN+MahV-9lo}S9*v_)o&pp~@+>4hIr(GBcUeL+6Y+CA9JX&ZR;ErJOFs6l
+KW{%0BLbYim8G8*nDIkZ@#?_x3u+c{rJN_h9-%Z}HK%fnP9CgQ$eWIpl$)cF;v*L>GR%-z;~=}o8<E0sYnKBgE0n}>9{B28DwSgW
+MC~YmCZW9e`<%;Y?K?+i-@gHP-VFB|EgtIGUEn`H-~Rq-2X!FDN*MZ})>@%$aCPc!5c(%h9Rte4+FqV&?9PqqYuDPo1QjynJCn7M
+hB$bgLp@XPPsypC<eUndATH@XOj0*DeekO&?Mjejots_%lDU~f7`t)S98|K@!;T#4lRAE88<bFHQ22s@xH&2BGf9Vk!2w~sk?Wk~
+u%NM-?v>UQ6LPvq=yB|4O=+T{qO5FzY-;v<Vha6>nZ-ipj4z=^uN-&NW>O2)f&`6wztZ?devz))V#)JzAay|tHFS>0?C`jBEt7T?
+UIQ^lHC{<F^(kWqgpIL}^kzVfL*#wjzS7j9pP)&pJP19408%GIe4!BEGmO7@iviEapyn>F=lWjK#wxN(h0V%{O&;kJ&98%Z?{w4V
+p=j|P-})Vszia(cPX46Mt1(DD8Xr6_6E3D<{%qn?kg%5luHe`?Q${L_9S2(I{^nfHZna<%wdZY2*3S2w<cxbvd}t)yu!|KHk+17J
+lX~1)`@62VeYxqAE9DfUuUBB`^uX~un@8Y>XCi0r$ZzOQK-;3FO{{|RtKmZdAGcbrybp~a_VJ@ytXsO)6;2$v3*TZ5_ygkA#ZE+!
+QZW$*@}#M#5z~Sts%5-J<@nt=3KIiK#aD?>CbeWB<t!|c3vY_gd0$$IXKQH0uTw!GJsK`saF*22C)#w(X(3<SH~U_H7;|v;wQ$qL
+v;=NUWN!>6+@dK`Y7kT!*0Uacpl%8rAB4)OEwT+28c|rwZmxK!k&ZtaZ_^AKwjnKNLGyy@E1u;pkE!O~lXt(goCJRlj)zy^FTxsm
+no-@~V-};mzfRm8e<J0HUwIVAt7L_x;`Lxh@M4RzJ31{as=1tbh0u5nR$Y_s2@o&$u1`q5|LE~?u+1gEyL0=HdfsrIwILm#+S8wP
+DWKV&!NC)>>w5q7hk=bS1A|-Sui94t@{GBnjU`F&=_A_4oR>7xic!U6?u^f3*+pPK1}X5zApIvcQIto1{GO>Zmf9A+dQw7Dre13D
+QQQT@O-k8O>+-Y_cE)FIyQ|5hF{5x5911KL82AgiYOK%68*)-Tk)No1)NeA~Fy#$UVl!b^qfn7izuWgw?;VI(xvDp0?|VYsdjsP9
+P&$4PF$fC!M~F!i-tn1nj%l6FyI<S2n?6l00bG)<_fQZm&WKm%>-$yc7GwB2$Na>SO|&xh^&~Hh*61cBJ`4r~{a_bg(%ENZ*ON#O
+Xlavdscmz#Tda<D>}?shKFfLYe&+7k61D=yEMVPbqxR8N!V_LeLJqNFEmeGK0M3tHLh0r${pcugDT!XAL3X3lG0^PoB$e;UQ@EO=
+%+NL!H_1x!bAtdi(rs0vx7BjzKBmYr_v30ds2dSI0tRK<h?aYtu2Q74@`Q9r$AN_zC@$>G<+m;L?T&l+%q9h45cGjci7i>C>&LJw
+DM(vc@9eWeQPy&Mw1EO1@vCo)4~^$C<}WT1Pl{Ap0n^uP#O44wS*4}|M?#W(8BJuqTB5sO0A_(1DDUWa&Afd0=)-tx=CRwGEj)If
+*i#tMZPM4O5loa4dRX(oY<{7`lk6(juL$j$6r8ERrHc97(A!2tuOF!^2dYXB)9EsQy&;$FrC*g>Ww*jo(>-^`!Ne+UTkoi>CZNPE
+F)b%`FF8*qB{{J}?d_yMt3cK3;%;*tPWPY;A>4_0sDTQdrTKioQNALVwj6McCJRY9ZDJTIfuHz9ZI8kuTTR`S@Wsm!(RT%ojT1Lh
+debP5C315_>pQ|lp7r1O#)0#ViX@}%G#Zw6b_y9LSiGRHvy;~Tm|_q;nI4Ky@)?(tn&Lp40jkqZ<o1MA$z&<<V3VYonPxG&HCSun
+_6uSf|J&a9Q})W;9i7{bcTLrll#(KdDQmeVIS7~wS<LiNQ*5h5WYr>eOA?QCy_ilOb?0v=tK1O#Xa>}oT-pCHVuXWQLBFiKTym2R
+8)&cK1nO}<@Avy$Wzi>*tv_-o+9kTqMV1u;nNRC@R&Nm>_xeE1(^PxL#>^LyKRh?`{33AUlQuT9+k2T{181JA=Ddb+3kFwvjX`1g
+>LVALDi7Hx8~kgcaekR=pHO2#pK2$+C4K_idFiI5&JWQTOheLpr>7IV!J>?%A94po-%1u<y?f%U6;|?+@-@l#Vpv+da5w?+<U_%q
+F0jc-i@Vg~90)#s;*&#Gw7pA2FqpfsE-abTPG|K{;tqpZr1$5O3e^||-*^u7bT7onm`uzvMYyXgDf#VxEyJxNj7!6^eN+o=OdP{x
+XQY*rBPaxD4j#q}a-!vqc%{$=6=9khW}iMC*dlz&E9tW=<0DAg90UBS!IjY;*&m)%Jr-)zA^e&_g;oT9M7@56CVwW(fj=wLgt8_n
+@y4V(sf3;shjQ-Lu{KmS>W+r_{PdEN_)b!XaVKS23~I+9`pfrLP&#M0YPpG~jExaID>|<b@U)fq3mjo5@j=5hccTmVFuyG#5JmXe
+IPMPH+dZ||mH6<g)VYfh?g6*LE}R|zhhuI}jJ0AWd+6aCPDu6L^;Aun$=IiPzL1I2{*F*vQbh-k=V6OwiCz})oW-2X*z5hUPqICD
+W4HH!FGEIx(hR;k$EX)j4;!ZR=N}nwl0D3~DS9`rX)fwJ@vT7`K^rH_);fi~Il4I{A+4pBwJjJX;1!muR-$Kg$E?5|`<BS;RUU?M
+=w&&v4x{ltoe;IuH@`~eML$I}YfNfBjU<R1^tT)7Z=%c5ubuBg==w|~-S@_{B0z^Mgj}?G8<_mg-$6byPa4Y=j~)jH0s{Re+au2O
+3fp(7r1GA9H<*KEQH;Ltjc}v_xMAYUA`F*uVMEe)wTNFDM*izj{x^KZe}sHKP3i){Q`r%wx%7Ecv3}2WVneFh*-ZV#$&S3j^QGiY
+P5m3Fn+yavKLP;$C4yvQmEh~)&dNf4UoNQZcPD$9HzoC5oKA5uG(|->&n#K4kA>Jb<vcUH-1RBwK?oq^m)n2@ut0LU#vRn!>4&Ir
+)2p!hj^V2@?^<Q`a}Iw6eCrj7Ez13qj@_Yd+ul9$C_D}X9t`|X0T(Yym8JddI;*o@0*3&8v;=oPX{LMe_2n+2$d<CSM(v(fuX|Ix
+iazD$mu+v1i%_7ahT#Gr|KRU(m7&Kzfxw}6ZHBqY;+<{@1!*1xF|AtrjR@7uGBMxJQooPQB71nGuV}#CILFN?>Iq<hAt2zt9YQ;g
+NKzK^${ugJ!>g0lh$tPDE;>|36o_ZjF@dG=4Q)M`G7$MOtcEbHF}OvT%E^)^Si_H(o(vlY0RC}eH^dVQni{L`xBv9%o9r0TbjRbC
+rU&hTCj+*Dmqey(w?cQXo_@(k52JbnDO<&+HxD?k8J8sua2Y{3P%!x(rsoMu#U8Fy{;`{AQJIRxtyN?!ZDK-~eCAq-5~^Xy=j$g4
++<ar3;m;b^VUm5)bvN2vU^nUP87W9`uGO4`s`OAmDzP1ocJWnr^J(3TYdeWy{EEHO^Z7Vb==V{>qG<~y8R?a0`y}<ei3!=w#7Aw!
+;xt)&p3b?n?)0h`+WrIF4&QXkpew_vKyiiXx?uI0uiCt_o0eolj|z@jy>~BtgV-el4Fka=%}Y7hi@2mqV)4=I@G-U(kq)~mif<Oi
+>Iex}!W$iw^QUYT5yzOli#<J#s`SXH&A9N{^vjrl4u!{o<=4G)c+_}Ngn>tM9s^J;SN;hsl)eUOZpYx42>ZTgkhnE~PvIc6J&Yd>
+SJV=uI#7<xW%RHn6XoKNg4t79Y6@oVJiw0V4wk|G@NVO6wCLGt8^z@pXd<^SrgB*unN2_f&L0z9pH{r>zR#YX*hw>Cc~DgS{K3e@
+EO>i={G{mAGZvZ+pm9{0mr=LxHo6Lk%kvMVvRf}wa(0*GsQ!ps^i-~}c}v8-rC7nC)rW~KVQ>ae@148SJx+O3K?vjm<3javd8KIz
+QpiGL>ZpP<gDz;WRea_)IE!Tx`bM%G-6dIkre4kFfsEIjsa5!B&YB6N)1P^?rBhI`b<`PiD3c=AjDmD(9D4>oL|RiYODHlPUBu#4
+JWqG&L#!)r<%oYxtSx)zO#OUXNyvCXzfA>A5`QO=9)}N=k<!GDQ?KKl;M@{?i$%54V2(bGwdK`aHV+r<j^c)$dvQp{OU2|jye%zQ
+-6iIow5D`aDK^;t#}Q}Dg9e8$T7)6xBQp5u>JqN?#MJL|AKgwnf6p&3<3~PY<}t24+_pxxZ=ASkRO(qUjkiNYTd3yKM*jUYd7t-@
+F4c-*Gw^^rVlC6RCV`5DuQY}URW~ZZ>#i?l=>ABY{cPc_OS#4NNi_&<d@r2w;7zamo}{69y?3(vKHMzi!=utI?eCa3G)KJK1#5GS
+vsqg5;`jq(3i#w$Sm6IONPht=^%Z7q5>bn_<h^Keclh2)0LzJRXtfw01s)C<4EUV@L|LeIIXj2a%{}8vhH6!faOE*S;AWiI!Yvki
+AOi#r0{^!F;!a6zuRf3AncV6;5M7p|!dv4&6be&Pnw-__xn~J;B5`p*|5?J|K&5_#NaaCdPmB!t3)cqcRsm>|uY-o*z>Ii!w<#);
+j2lP@gaUt?UsEnFn|7#5mTH{Y`8L}Qc=hmwo1uLCAw%m#=(&Ud?+vzRj3Ok2*pS~8aNn#f!C-HI7;Rj`Wj=CFa3s>z@1r@FXrI;X
+-E8DF(jS3~NONOigAo9r|IRmF)ITo*MMQ8G?W>3S*lT@7*sU<#nP43A(t~Oo?Io){P2}sDAj(Gw;u69jpkGz6l#nP&^l2Kk_*krg
+Wbs73BaQk(>X3L6V5%$4?<3}n2T*<HL6p1ImZHf*i}PcZ{EL9HD}6pjx`@1aqg~xweGf7HAN)DTHYoM_&c)^j-Dig2)}ydRXWew%
+4G%UnfCGvL{^cr?7MQVYk{YQ$N$+fkI8%s47bI(ZPrnC&FB`~?yvdBRSq}0P{2-QmD)^B&H9Sa^fdU%`_<s&k*<0A8Gfhzst2T?k
+^9h@ka4!jBM?U&I#D`XkiLQvmR#_tDI<54G%%>|3kbO5;Z9w$kpL^(UeE8Pd7(9}XF;HVjosHMfdSe|2{`N&UzPY=V3VddG<{3M|
+PmoDr29BIw*-?|$*BC)73sx$kf4pj-&6{Lfwl~rY_qRmd3LnQdJzmM0ar-LC`Tgz=89&4Krp%t3oO5h};r<j$LQS1pRU|fv6I6GA
+NFWphhJiBQ@b_T3>Z*1eO;#c9*ei-PT2LBJoGt~AT;XpKWfg6lnfqsAsvK~^UyD{VR7vJ6Ga8CN8p{yjk^zVT3<hHZs|yY#xG`nq
+eMQ1n##8HI$-x2+YGK4xv%0kXv9#A>&+kg`gVPSbQJ3r*)#64SA{<YYZE=+GJOSNjz0$aSa->ToaKB@LszxhaSP4w4&Tx~qKZ6`;
+&Jf>=6~8@7=QCbXz$rxwTY4q9Znq%DVMzN%>Pj8ptd3CFWp}%^K#%uWu3SAbWO!Sd`xDOMI?pDVwCOP4=I)HHT1<c`(n_FIF<|MN
+4qdb`ivO-=$r?F08jz|&{!!7?$Me<72JE?nx>Zxw%8l0nt5t>iA`Foc1=b-=%5D#F^Cg+rjXE$;R(EwN>IPT7w{DE1)8syYk6rnx
+2gLORYa6KoHxxg7z0mQ<)dg(6<8{(nMQ=AG-L}iZU)l2T<3fnxCq3~Tesc)dgb%r6mmZ!qqyon7R^7W@Tx>gNx2*FZ^J5K@wXp66
+rrVA??*8r>1F1~sr8e4kcH$G_N$dgm>nN-JN{jr<een0eyCAV7z;f>tQLL0=z@{zfcqVM3W=}<-J8uCsTf=eHnSCMlx}w0D9{}22
+`F2zI`1KCZPHdcKtP8(1O2aM6R7tzz6F|t#uADd(pC3vDgaJT+KL7{Cz%)80&RZ+ME0R5kD&WVB@(%<s#3j>7kKT{ax^M=?I861Y
+DR3h3uz!CR{~d@6&7_5p-n{Yoiunb$??1iWQYj`D1{43*9Qt>Bu5n#>)31oIxw7eVYR|5Y>HcV4Fe)ZTPKy1nKT!O3?)OFEfzwh$
+-YR2aa&QMuIHHgp&#WallUV>x1o}M_iNEs3kah7NJPZuPTK;kc(q-Z>wvor@5H#(jlf@&0!a)CRoq?rdat*x=4LE#Q;2)+{6j<-o
+h6R&9;N{%6GKuozV8g=){}%^<#I>yPrB=`=dC6QZRlg_G>G8AGOWGAaWRnZ6WBesVqFBUW*nc#D-XC(tJ5&mL?HmKuhS}Rk=_Edu
+Pnxg&4tlJSb<6}qnX=F#aKVt@7EnTwYiYFn&M0VO5WcXJxM03zJx0yOw?p$xECYRvR~~K65Dw>r;DaE)B|yXBL*(?!%Cxleh{|R<
+0Dv)htiq_v^u4@D_wrEpCn4$u;n{wDMH(ay_HQiHpoX#!=9vn%^W8{28NT;C(0-Lj0<L+6-btBr<6Dr<mn|k0MP6W93mkedF7VfU
+@#F|a-~QerPR_u%J#-I)jGjs>O(H7>O<w?S#4sS|#_0UlLf9)3vqXhRiD9sReVJJ}hGH;2AJkMULS`}_cU_HoG93$VmA`u2ow^)o
+BswD1!4z_rD_+-m%B7iB9*zWK1AoC^nrnJO=8L<>^Vue#ma-(fNV0ZJ06$YUII1I)i(WhbIkihD>p+_l^Q>&aZEa5m)}K4z{|wCA
+=t`=3cXHx=U}=20FSY>LGPJYsEg7qdpM_r?fjVGmk65}+>}CkL$I8Y;g=~UpxN!;o)&W0%^6ssZ+q=X_VXJMulX!7YMtER|bYF%_
+_l<zN1910Hby;*j(#QK_x<OG#zhph~j^ql92>}hxk5vc)K>!#xf;aNW0<%XtH2!k+sMvC>EH38aqs)6N3G*x~S_bk<u)<I}2M|Qc
+HhDRrMR%?6YQS3QCizV`6oCie9XD+_??(~(Boa(GOK6|4op&mGiO_}hW2^<aT7nm@`f-*y)h74li*_TdFB2LcUQ{sE5~l!BAY42l
+KwIYQjr6cETm%w*3-)4awk`RbXS8}spQW!!2P$sA<8?B3+%#+t7VG#aYSx;E>0qit{dPUExCBd-!&^W&9(7AD69{m^2tU@|e*LzC
+r*Hn;QkCKK-5kwbs&7)BQ@)y|S}*iwXIp^EjJ*V{*r|P=7DJ#pQB9`a*Eh+rA&~!Viv2riC%(nnkkWy0{@5t~2T0wItQ4pPEtzf-
+U_(KFSVCiN&Pl)B2lF5VFOUcb{ev~w2$2UyE$x?4j>xF8kpKS+$^QzA-X(xglm_YU$DyBitbwf1U$*h@LUj~PW!w1t3og1{jZ64}
+I6ngc0px!cAXoj2$Ar{8f!n``ELmaN?-98Qm<Eaq2LDe2#0vA6+XcM}za)!_O*k();>?Ly@-W<hBS8O47YL-3F<ADQ!1U36c?DGO
+@XN{<t5scb1;OMHY!K-81aQUX$vK4FUA)oVvOwc)-7{=!5<-T^;gV-Wl3-zjerK7o1wT=f%x9tfoMPy0OoR&+)oFdjFP)wh!KZ<B
+3-t3G_-_W@^2#*kjc_*B%*Qs{OS$LEoM%Mv;ta~DK8}Bno|lpc4+{JB??b-;gG;Iv5^af9M#9F{i8lTap0076D-`1%DtqMXZq6hE
+y8*-nLjF_zw6;l(*!O&~%^zA5Z*uxAv$C8z`?lUM*Z14)-4uR|txd*Ah=&9D4}7Y-@ow0*J~S?7JZ;2&1_NFo9SDZU6KZ;fgHjR@
+Y0}q~rDBE=1F!+VW#A3NC={7q0K0q?4%f>-Zdx9*jGPvJ6&S;mv}KW_a8GtErw33BK?#RL!T)}MNS!cm1|?q^QFqn53hr}K&6c@b
+v2q&Kw@J)t6<rZ4;v$Dk38GRQ6qGQ;kFVgb4uD)e$cIbR>khS-B3TL+!G4CF=oKzI0Ra(<H-CG{u7`r3+4t0-5LPV+8<ZIO>z6T^
+vahc&yPFZh+KSA;%k0LpV~bf4$=d|Q5(2H31|<e4N8>MDmx9eij`X}Yi3wrY|FQ{5<WYXo)b<wG##Y33YSe{r17v9k-D7)kRg(PY
+9ULYE)Vo`@l9Dnb_I3tLLfA9_{2y<M9|rtA0<ny{pE8k!J*AQpjkG6#JJ;^U$1CgpWrbYP=0#f^Jpg0b4Yeq1!QS#7kvNb#86z<f
+3=9ST{AUmFM<4$s{6#tl^k=8}-!EN%h5myH0{$ibUri4L0{^stpP4|wpBDi9TLFJ1J>W0U|IYjK0{)pE_$N#MdwKv6_^0WAw*Fu6
+|1|y2+Xn>x(*8d#0QlEV5BN_FfWMahkJEv_rUU+L|Nf4B{|}H;h^h""").reshape(22, -1),
         symmetric(22, decoded(57, """
-c-riJ2|QG7`~R7J--p52_kG{@HT%9(q%4VqvV@3|qEIAdiB|0k6;fKMM5RJ1N*is8R9gSeFk|#Q|9APl&-1)X^ZoSsH0Pdk&K&1^
-uI0Y&>$(mA{K9CKP@sl>eEDXN#K$kAfdesfnHV?#6eyJIHaAw^e=7?Nd@U~RwW7eGzz@MJ>5k65%gZv(bq@#!97F*Cv_Cq2<9ZiG
-vv*6rTr`%=xF89K62|uTd`a;Ce!22`M5bYG7$2e{>{;BEwR_)XmZ@y66JI8SX!pZmTHErPZ+AK=mo5{;)aEJ+DFSIQLaltF4jtJx
-?npt|ys8O!E|aAUkKE*Ge@?O7@WPT#L+bopyM_*kcP>#lR!UE8y<iFN8zYFOsd_%TT>5n-ANjsy!$#wBLbK&+-LN>OYTB0TVzx#1
-3m1iGRWEqkRwVdE$wggS#L@v9M<6j_5V_yIC9wbh-GZ?G%>?wHy5Eq0^ef2!<?Mg^%v0xrPW}~c&9=%9t8X8fg|nQ$=ID55vJD>=
-29y-d>qKZL7ix*?zJG%<`ljqeL%?t!dfcJ=d@!GqgP;#AsSR>;I5ec~vf%P_^=jL<8pf54Zk5JBp?jVUB`u%pe<0(c!+{T4NBPl!
-*ypSpK4<%yPA-w&5`|Jn!mk%?%jz)iolVhUK68{n1D;`nORAKtg3|pSlaO=>>PeKm9vRlHpm^;R29?=zYuzo{gZ`>{W=4>6ejCz9
-OngVW^k|gqg{camLrgmrPgpC}94EBZ${ocQcdFj=afzrm1a@ulN(U;A{=?zM4{vkCmH9pgXvEjEU8LaEj&zh18HR#FV1KQYLI0y<
--c|olz^6M7EsfqyBAR;7Lj!e$U=V2jnH9Z8@2|a$SS?5_NGX2vc#b?0URAwSu%o<%X=;=1dM{{~R5T6+c{nsH&+N2uUa?5ePLpWk
-1OyxquRFSA{rTmcL+PJ3zj-gB06?Ih>j#*P!+wwU0PY{xh-09HlYD0pT?(-t7MIg@5y+74VfE_xQvveNKU@{s0H8MLZ$XkQ-$#(M
-eDSK#TYfi_9nE6&5<CW>#AO59&OGsbvZ77K7;sF>$$ZxT^uQ|u`O1-c+kFmd%MD?to{#Kkt!k1YQcC;<l@BOkbCPv^Qx!3_Ig;y`
-*i?OU38beL5k(_IU~mBQD{FgYgh!F_hRf#RVb?Z&9$q9Ixz`#C0UYN?EZGyV!lj7lTznE$lX1e3MuJer7B6#ovtqNgO3WtMDzgi-
-RRQ>+7X?SPuHQD2Ui*Ed`F>W21`-0a-g~XFHOYl0e1BW$ZHxpF(tLV_S3;WDWzwxin8Ipx5;R2Lq;dVcgMH9VOSO~MB2h+tyEFX?
-n$mICj>*sz0m{nu`w7zUC5h{<cO!8hM>jR5?jZ*zrC94hvsIn3_s6%cP`brW;7j(k>B`o-R;htB3Mf=7%w<+9<E+MW8(N=SmBIJN
-B%MAVt%2SUT~F90fNNfxZYqOp4)P&j!}#bB1`>vVLJ<F~LjGR@%{<WbLcXxDg9dy*Fy|=$9vL5b7_{d~-ACZbyhQ)-qbE*2AV)5n
-l@6eNkW1hT=DoV-w134VqgiH-ipCVUalfN**?Q{B)$>;`s6PAbf)+oF+T2+BIP_ceF45cj1H?CnP!YX|w%Pp~_d-pE8c&{d$fY2|
-r90M)25gwEzbwtg)<hB3(YSJP@&)VOjJjm!2SgmY>%+s~fUQLr2dd}j!`_NEHg<<;X1+}BVG@alj5jWAP2|6MSQAzAOgZX(WQbdp
-8eTHoE>KhZ&K+q&x=NyRM(;u$^rKIYPooboh|98qR+`8oG}Z_C5wQM20yMZF9}<Q_LLg88|6ib#|1@}giI<N#b8nSuL;Wx^0zx)=
-YAR2H+P+<vetX#IhG%c>5xM44#`6GUHK@skO374D^GhyjX&>`$i`l2gGLiPXb@RX8eS7Z2mw_fFVD7se0;oqBtK`@0JJ|K5_kLOZ
-z~W7ks3q0ea()40TQ8_MW%QROs~~qvzdaYMtPt~F<9qn<r~u)Okk;zCnfh;|RDB4krU-$EmbP=99_w%0HNTc5#UAceqDVOLZ6Ke~
-!ImZ+NY&1)DvaE#jcdFB#je|g>g|;wiW@oaE`hg4>Y^?hmXCjYUn5A|x*v1W&sYw5KDEZmnT!!3sM9HMK0FZtN5S9_7>i!SudMCE
-K8#spii{5L$T!_@85V}W<UKc<gtWGKcU)(FoW<OESG<P2S6`8<5nz(Vjij#3!_4{o#NVs^=n9n$O?`6s-7??hqAmMVh-)ohNWF*O
--LH!}=#q6at+s#FsIsEjlbDy6G;tAjC|^-IF=LZJbN|#cL^<NXZ0X|<%^rydP-M4n*=CJ0?HTtNb#;r${QTh~L7wt(ONw{lnJi3Q
-TF4b++-^jN#*@1#%X1bs>JZaj8((UOyJ&jzo;<<pPHz5#xJNs~b<m}HHtEZ=PE`mH)UOf*cB0j#kk;8XT~K2jn!as|IEn~+v4R1E
-!Q~kc0E&dO|9JGT%)Bb4OTgs3^o|Qzu2LhX?$zwDqQ^=gU9sxRT!d#o^74LQCpY#1vOb{C6YE=D?{~!dTsrQp!1!M3s0sdt4gN*G
-YV+~;7iy&JYlPQZDt~0^QgHZX3aNLmwN<UrlnN595HTdR@AMhP6_~4yUk7TXfEGu5U|92&6KcC(zRErihp4F1LfSJg9|wkS1wJEJ
-U$MqLt2I0*Epczv_ah3IbO~8^I``DYys;0iyrDq6N>F`%Ztj7dwt?E1r9+L>A6wNNa{2Jqn->d(4Ce`o!_42z|J1uk5`_kS5DN<k
-D5$2lt&1=OlAmrvKmtC31So`xgaL5K-<iMt@539gx)<cJIL4*?xvBp5)LD01!*j*3x~~z^qTa*>hsM*s<X^erz3A#Z3xO8-d{hQp
-$nSKY_jf7tp?l$edh{O~a<=7XtTrs@)yxgaEpbITkxo=BdwuR|^rQO<$-#Xc7alv2Y!{9MM3xKK&^ySsk9O*6(P5Vk+IcL`I{N$v
-U1<Gr2VCuX*^YkA`DL+%`Uw{_N%!idU?p4H?k}oh99ASOf*gW;pQ{vaTxzO<eO;UHc<1wD$Fv9{?rZI<lKGdt<OqWBLuQ0|z9vF&
-0D<n~v#t?T1AxjamHY(;Xy8dscd{rB`nFg@5DC$jz#$<-Gz1ET{6ZG}_tAHl*yw(=bMFls1Npmy$gSx0@*Bmln<W=m)UIB+@gB_X
-W*^jaC2E1FC)KsAv0FQ&L&@fYSZQJdM$4zplZd?F;Z(Y=E@TUQo09OG-3CLZl;G!ynyxpNl`XhnRww9JhSH>stk1jr&C=WK>SeY3
-z^lnN`1-uO`)kiP<RD6|?7r=iC3SzXTlPKg^kd}7*NjMMTu~Eco}JEXXa;jWLK4+#d;u<xMZA|is0_nyu1h>_-<QxJ?nH#pvkn9;
-s;PwN;o%=b+Pj`+9GQ!Q)?xSe>}#Jxg$R`OpsQ8ruxpeCOIZxO$w7sLhN#mpa0q@v;NicL7ytVZJlp@syfJ<tZ28%dIOt$lbylp9
-7}8v+S{3<(N~=YB9c=1qEA$JBF(BWLzpm;VIwX6wR;{vzVJ<9pkx4Z=6ng#YPO&)Ed3X0$Qrg5*6$y)z`A)>QK;AqR2|JRLFoe^@
-1TyYPd|c3apil8}%bLZ01Y!-DM11gx5ZX{qYfU5bBcyIzJGUyTE+k;Qd8rE)ws{5OtI1bmr@I&@WfDwkwu<>;tkuE=zB}NsxD)P)
-ii$}HVu~1W=hZp&MA4;6TZ9k|N3NyyZ+o>u1i7aM{^Z7CBVk0F%&Kw=B_b+lnSnAD1J{<P;NTD{4grTCCj=hKV?L(6&$^&n>dgD^
-_p?j+dzuHy*@|f7Sc|q1Lan6)DH$y4hqaI_c`1&>zPk|mGGnEz^nSJchb0lnuYxNXz}<7zCK>XlTat?kx?QaHdaXjj&QuzR9Ljk1
-+&=f^*25+{bs4BEAtlJVhy5Rx$E=lnmC+1`$d@4Vs4KdWcI1=Z17`&RXs6AsG&u*N6f97@Mgdw<Imf48)Q9;xs+7pYB2IMQc7*gA
-G>xCrMI`yr?u)K8DYL$<fX9$kQa_92)^1Y9%t7APsG+XYm%?uHEglsYQ6QsiQ=AEW1S~8`89<_8Pz(T@@aLi6Tn-BT#b)lmk2ds`
-ocIzC+l+>sLZ_nBv>WnC&!LDj8!V!+DOYYO*mn7CUTbxGpINs6t{(aAAk~C#*`Doh1Z%&XFhBXj9OAW;xHZ((Uf66&<(U;*Qa1u-
-NHe{JS*hDf`voo&@z<Hr>lBC?1j({231L%PQt?ukNIg5$DD?LAC(X~Vs-GKA&C<5P`#&-Jke_$$yDwD6E8c+Yw4+2yB_LeoSg`I_
-SG;Ocn02ZMJ?>WKxFMy8|IzG$EA_W=tM!O4<r&!vy=$3FS=?~0^(ekciyw#GuXJt6S^+2;hU&UtL!YqccjijtCS+UzTzLQx@ELp)
-f93gnuSkpVNx3g)wwx)M8})!@x2mNf$qwfDqOcv+ip~DK^;7k-d!c6=T^&ntj}b0DB)7Uk{F^HVQ49D7hKB+eUubfpqT-<mxx4Rw
-6|;b-3wsL`9*VV4u8cP#-n~|~y}ffq0{MpO-ulYIppPlu<%~v|Jwc4YcJ;1aLAORpciFMxDqns#1=<q}(@fpd0*89PhEUV3>eqU`
-mv=2*T0LOKpRVy0(Mo7)9go*DBvsls)i2GHt*?+{5=*{+X)iy0@E93DIVN81o=5d%0??y}_gNI_lVOlkZbu!(u@IoaOOb?t0!lRO
-gn7q+^g{ri%uiq$7PIJ+;t8o$;k4J;`kwp7CCBEA^8sVm`+D}hPJ9B{WDsvfek{Ic+(*fwZ;65Xg|u1;u{hcB@7|yH-dVvsq<G-0
-dt;c<Y-heJi)ZBydgKZ0+Vr$5b=%5<v#9Eq`s&t4g2lU??H(Pr(73s<@Y#-+3MQd~o~FZ1q%U1@sE-FOeq0mGkBGY{DHWcb;D7eK
-O@M~LoW(aJ6q#mGy{}Z_6o?Po(`y%g4aoa3cO!tifBk(zMUp9A$%-G|kr(<phT)iRih~N&J~=0P%v%f(xF<ZR^;f4Oplt`dbp-G*
-sHeUVVS;%<5^{oh#7yRY>G}NalP}gBe7<>}2JON+{Z5b2A5#5vH<VoZ;I_!?@0X1l%?;NFLLb~+PCY<NdX7{zmA!C1txh=4&Ifh6
-FMF;CrAnp0cy!N3QHwQ~;C2BLJw}oXEj^;@UZuQe$d%a%M~ji%`IU*z=lup+D{FMW^{#whtj+iJ!THOzmCszC)=6E|IgOxKJq@_9
-@+!mo{bx5^1RPDuy~#MQw=5;KH|L8wvinENa+iHWCPPlq8t{56^9zT2R4%Uc6+oq}?>X;Ho$sbdgRfRlXpvV}Vqjs3vN)U+KM?_y
-#0ZjzNEnn4k4H>ccpQs#7!>*oM(BSZfmNH2es_Vsiz&RJfh%&DuV+hE6(JpY-oIdBS3-*UCq9NZf9-`$8*`1M(Db6_EuMZ`Uwk|D
-ATZn1*~ywf(YH|qQf18-w2u^)M=!5@?1(`&_fy~rX7iUt970|`<x!!aj_($;&T*}-t;#so=0Wa~bw+rXF29peqO;$mm{~n!<c4al
-|M0qeZ|N}hb&drl2IY-?=ki6WIe(?#L4OBI^^LFuabQc+PNa(nd6TKoj_SIPktC)73Myu;_@K)YO~xRDJY6NTX#fTZi?!RYOoqc@
-&_)9x(4&Kj!XPZS?)R3~VZZW<4OB@RIJzNN_))6Z=GzNxRKA~=G?XC9M0-SBLa3Xxo}LrB?&uZ28(qTQqB~AK6B=}U9UNF#mEv5o
-apz~r<z&~iIqlM@qWR%HaVNW%cstV0V4_cmGkWryRwyp)>rT!5(t3dJh2M|-i@G-e)1r5UYfil_6V;}_dY^^O(Nr~{Da5E13o6U?
-_ciTRH3TS;yCu!VBn$kvt2K=}M8XD0RGM%8^^zq}%6qpt6cW1oS-(!1X3{x*G#pU|E5;{%^^<}@p!)rh)I|nlI21CEKWUZ#xcZu6
-FG_?>kSGpXc>qBEp5OLM$MD><_V0q9iI?HOf1>Ny{1dOFO6J_(L|jv}?elC?B_ALCtS6*}b~}i>8a>4WN;iz%RhO5AKYThrYc-QR
-L?$Q-WqeSszKlI#o;0-F!TQ$rr)Tsc<B|+zLP!-Wi)LF`o`C09YCM)&+RYfNP}@cPy!}9XLx>_tI=-OnHCk!6p0QZ&072^2QvI5H
-q&|n{2fpP_41%Mb@S!W(ou1>qJ3U~K)pj->C*$<?bwtQuq2t1VmfL~TVdne@U^Ct-wZO+gga8Lpn<A|3CFn>9;AdzhEr6L&@0L;m
-c*F$r0yr+_f9aszPmulSBvc)??R|#XrL~x488FIF@JT-D?!f>hk-X4Fr^JSiMlAcXr1|L;F)x+WwAqJF1#3NiR8ityA$Ch56>c7q
-2){0?kSE9_oktonq-VQf6k=ivLk7J*uT!mZ4g3UbunrVUOP6tS`<T*m$Y@EJx5~F-^0Dr{L!yn;dwP#=%#~hfkIgi8y->O)^sE*V
-uDg_py@Y$dBqVEuIUDMr%7nje3l1}qb8v;Ki4b85yS{0*Y%>)TprfGOy5sj^&_o&r2|<0$#lc9}3A4U|0mq|3!;Zk9k)X^Y5v+AN
-IP}-m>%WiGSwol`Z&XQ7&iI`f>>YT2tU}v;BdkeI!et=F`+m)fYeIhU`uQQ&uI7X{J_ikkuZlctIj~R~dkrlUdzYWDYVjC;lePFE
-^D14M_uYid7dmvS3ZwEbae1eMoy&Lk!C&9HE9-x{@~)0cPqj{p;@OuA#Z6UG$%o?K%Wb-jii!O&q%X+tV2i_Cv52gAdKoPTh@j7+
-yF!I%&uJrte0Ut1e7nzLaQJ?^8WDqrea)C#bM>j6G!%}2u1Y>VG+PS=AfS+j!Ehro5{$-2nDL_k(6BQmW^|BA;|`Jz<%#=G5dCK9
-HM%yeSLu<C;4)mw`Z=>h)l-z>0-yyJh|kW!a&t0aL2Gm1FJk$F^NvQREReC=k$0&(Vo9@o8Zx@cby<}uNxw*Je@I-B>1S!lCt3)P
-qaE5I2NnqH66*;f)$+jwe!8U&W(&wyubYWm<v1t%sq^7<UkgzJ_X|tdMI)}-x}%WciEl5u9Qo=RO-Xd;Ln6n_nw8`rRyAqn8aM!Y
-%feAG=u?n}866FUSm0JL^`$I@NE3t>Dli32MQETNr_lAq_|c#U>xl7VSVGQ+MNF>8{SC^0>8BxhjZyY{MN_jB;=^8fOZ&s(NqHql
-`Fif048Rscj_8ZtuS|&=6DHJ_>{q+CU=sop{rcO!-7OwtF<XxoTv;oUe>m*OuCKep>BXkrW!1U!{rU(k_UoGjefwA5J696U->rj_
-6|)la@yE11`HJhjQ9maqfP%f}k|Dq9$xaEH^O6t+iV&c5kExf_u*nauBqGQ_!)mtMNk$i|i8~6ANJxm&>WwSp6+<v6DjEh9E)Xz?
-LIPyegz+X@#8P1d6v%um161yyh@(;HN%f9m>3R<H5P+xcXCnCv`WdW2F7diIjqqcU<caze^ieZyPuWj<Bk%6J{tb3;XntpWS4p~_
-dm4stOyG$Qb>M-{qkiFi5kemfqN5XLbuH~&IiE?nr?*siZrFT-I0J+C+65oruUh=d<xF%O&Z8ixPgngv4_y2hC}y_yb+WJuAM!i%
->oZ&L&1UpsNeOWj9Az!uxk5AA!*-D~fs8;xk{0u2o{UQL!-zm&aLCi(D{~^;2$E0$4uM{A_P3!)qhJ&MJm6_2AdQ<Co1j)eii8A%
-@&G_avvfTu&=APqWA~S4{?>}3o1%V}VWnw(FATd7W$&o8=vT<BQ+q0Rmp3OHs>0RZMs7Qf!M(Z+DY-p_5xJ;hAMW(R?RXMx<)+4T
-g|io!Ql6KSU%mgVt<+l9k;W$^J@4eo-Z_zhVTiDJbJdC++EA!kw{?3$9;!IHHuso;1eS~(mUpz7weEK5HYEc*77GA}n{r<6c{!fH
-P?8Uh1SW_Jt$V*aN{RuS_zt4IqGx9ilLp66*lnPr(u1Fb#IXd~iH=8NCKGJ%sEMgO>+iuLCwZUBz4+U}{>nC>T&byV%eyk_w>iG3
-3g?~X(ou!qMh#9D7o#>ur7(_<dOO#qZ<pMosr7PE1)uz@+1}{7)xphQI-yM>mm#MFi;_PGRR*8i!<U(3*cI^6RvwD^(WPFb?ogjb
-4IjmvJCm+L01`(ks6yc})hqeqHB^Zh2;#fRpnhQYb3LTG5Df-}0X4yv=7-Gr?RCVk;1cS7lZr1Nt&Byn2yh)er}eIm9zPlh1*vUU
-(E!7+Eao*P=4+5i&kZ*5xJ-)pgqH`M;_vS>_)FXQB!}R~RofF?KVP-;bJ|Xkc^6QhSY<75@*L}9{E{5-S=BB+^IXyU0Bx7mDe;H<
-X%Dj%77K+6EDB5z4*9fIld5s*l&Ai~*f)N=U0)i>&Jx4{mQmGqjCR514I6sT+gX{(;^7-^o!7GoTU()ew3<o5!Qs$blKtZk3J<J%
-ZBN2a%)z0jUY&!@+5E^wfX?#HJUZi}&zRF_sEMf<1c-Lpu1%zX>V1ORt;$#;WXfGf6Q|Yn|9|22Z?XGJM{)*qRMDfy%~BjI#v)`k
->`qHZ4X@KtvniQ%eYx#YkvRmM%9!!UnlBG-EDv){=<ADRoCuF0t%N;P4$ZDLa#spOHx(A&)5{tEl0ghAm2jn_;X?=SuhkuyE&A%B
-UYi8J01X4P6m?v8<eFDc`}bm1Fx?p<Z_p(Fp0>97vNb=;9Ye}2JR@|X$%v2Tt^sr04R-8Mp(0r>8(_4dKmrFE0q}Bjm?(gqK#7`W
-4)%YO-d~#eYQK*^7WA6y%{{Abs9Ga+_$0jN8-s2qXl8f&h06Kj__Q@I5(<_d={d<%9n>9@>aI7rX>o@LtyM7U{UjwMB>t$aVWe0+
-x5T0Twc}C1g%1Itzwnh0^rqP?&s<tBi$I`}aGA0W+TL5Z$MlR~6(XpfhoW^3KTX#EkYhvxwL5SJ_>jGeuu_{m$#vL^7IdOK4mPQ`
-uK^3iCye-{Foz4X^uVMg=az8j|HWxT{nCD4!HUACB1a!Sw+$p@=xH0q_RHW+p>jJ%+I+9vK3s6OZOgW_re~BL_ZI>p>+1u`Zx$L4
-6l)y!5Wo86t|c5(&~u>9chBfSlOmDQuYH$n`H@iDY{NOR1M3pw1sXQXOb`o$SYGue9@1TruC1*vP5|Z16oJQ^imuG|QKYga-F-Xc
-R$nXkks(aVZr6pUWzJ&Qso=}YEw+LPHnBE*us={@f9ZUCF*=_!99{02vLgBN#y1gH9$0%kwj~82{9TCY5#J?sFMlxhv{0HSUzQ;#
-``#YLm=~yK=4+WgtfgRCWkvxGL^&V-ywn`;l8<!`)63VVAs~k5PhF+0McFhbiN{JJKxs@x@aMT7uEm+*n0#1JS07j3z?W&GZmz*3
-uw)(*^nx+RT}uc%>5!i`jrGywM@`AzQXf?+k}Zd-WKOa?0O!Tw{uP`LR8DSv$9Mmn7EP<#_Q;#nzMBr2)1~&^uRdKA^ZIc2GVi1F
->Jr~|8!nYR8KV0(jo?yGt?4qjyjAsdgeDbkRg$ZW+jaWVBj=+*p=akPkde@P)$?k%kF4`5kEwNLvT`5%);(49pl>{&3&Z14pjcnq
-knS*Iju8=}Vp-u9{g>4kSw&G2YEq1IF&Zl1GckFEIx0*Y$Bql){z#esrLk%2*zvE0Z-;lgo!PE0YIL+6k6xxl5mj2|Gq=;(V_)Zi
-xgN~CU6noe0>#Q#Img}PS2!7#{nYE+rHW{C2@--npOLg(;z*ih<)BS#oU!nPan?+vpzm0j7=*P)YtmWDd;?Bk{Al%~NI5hN0S9HA
-*63<dpa#PeFbI}PSEGhg2{aORifn%bou7<`P06`{02$2@Z!#MC2hPcU=~<m-v+(V`8b*EDI7CEL0`!og&JH(eqWwdm=UR&wh-j_1
--Ed0L<D!IAp{4McnY1)sPWwn9|1pTuY&QcLek^>ws0;o|7Az;*W^7-Kr4$7Xhw>d=woMsYBHk2lA~GqscFO**0(#R-g-}z0wb|E|
-_jydXZODnKIk+ucWI}?Y(TFLsb+ITMieuU*K2Q02;0Eju%c6t);xRmXht%cet2zR6=b0aH8&LYDRX0zIfz!Mjx6ZuAKP9^H`$M{C
-7@y&xKqVUX#jZ?yk1Yv{)e<Ozax$WH0t!ZNND|>+5>QiDp5kjDMaLr`kYr@y_Oam$1tCU~Q_7rwh(5G`u>}}mofI?1!%hAwGz0*d
-jJ^N`F49;424k<JilLxLIFwBbeBv`lIN|@=nj4fS^Bm0TPdv2uW}CEx_Y(X48N10fVFu!4bVSGZm%AP#_ZQ{N8D?JWkUSiwFHGE#
-@#3@Pj}~jY8apbQOeNta1bi$;v_#BJ(8k@~NLic?Cc8nEiaZUXV}k57#VJ$DTx#y}7%zQEI+ksj)1w?z1@Lgr(y5&S4FyKurpTru
-0SE*#9h`x1$@w2DroXhOu&w8vnW(ua;mqglTf409uJ_lMq+t-DurTc-cC{Ue#X=+0sCQ-a48<szYo)DQ7QMJ9wKq_K03c9c;sfNv
-@>IuC4Y;thq$nQ=!&2V(8`^Xg4J8T2gx#L>)rDpBwd9!Kb1?Oz2AWa~0%Dp(DLR(hQOCe$$m0w#=Pk4UQE044k2WhhXs0v(oXzv<
-SO;|x%7ml!96F1zVbh1|g2O+SU>egsw8ZFmWK#1+QQ?Re8-3ITun;I51}3sLNNVqN7KLI+Bm#ai2L|{SDTbg6(5ZNi-KLQR1?WWf
-a{xXHjEQf#vSg?j)?>iY?>u_{0z3-x-gS0O4Q#b^Z`D!{JsCkVc7m{E#+Tff)mPMyIee;LHOEXzn2JNdu8E5!{Wuh7t0V{}uus;b
-o`Ds)%adSmBpQi;P3APG=~4j{27^Mt*hU$Tz+x~6*tDO9!=eyet{Q+s&LA5C;qmh4Bb0K6tg*vn<YZoiv!0wVornT$HAPZA54Xbw
-)n1Y0Z=ovA4=Qq~R^0a^DW3Y${KV<r1J_gR<Z0*$3q3*W6wgM27yu4}W494d7!uCyo58`~;NluSlk2}s<bUZWZ2fALNchF#I6q5G
-Sz-Fb1RD<0(A1xxJaWD)ZJv{%vN&VHmji7&bYFtIfjnrhr=@qEfdmb7;Gs~CFD^`EIcQvd862F<ao=SKbSBl1f0KIurK7h&Il%5D
-e;Zu|F$RTzK~GJv^?LW^EcUlEP?2KNNGt<B!A*j*zN`?9h(>aGV@kpk)?p@Zldjtg?fo;goHFKrv)lGd%e=3Af}_5oID<}{AQ%ox
-Hb_H$h_ku2qJ%I%m52o$HP)c6v>=55ZgB}L9fyKJXWl^MZ>HSP|5R2{zcTaEITM6V$TjGZO))$H6IE#@gGR=&Mp>GC;tK{#`k^x{
-GzR$_M;ylU&;BdGzgov(m6O5E;n}S>j!3ZQ*fJP1s~?xFzKc~SRtvIKwY!RJ%VAA@T2~iUZ-elp%15MI%Zr7l@7ro|Al;eDij4R@
-PPg;*J1~0jgk^#tYr!qOccF~FvtI;dIb(9YwcYd8`frlaQIGT{4>`WudXV0GxMzhdt3%ymB`39|w5Y5M5@?8T4CPj|0i?yU;KeP~
-I@$vnZ4<?TpW)B3R!LguiBnWY%yl~_Oqe)#vb%x33Ye3Zn377yPVDtuPzYS_QA2>|!m#sscmNiujdoPhg<J#9R@aoMvq|<ot<JwK
-OV04V^65P~OD5M{fW?@h`W99CR@y>GYrQF3e|`Id!qeALQJDczc5;)_zPb8p`01MMhjqjo;5gPu=T-u;EMr?BY#sx}`hk~a*(;?n
-Uk@zV0AZcSjqHHHym^zUrop;^x7u5p?*>)r6G`BgjKPD?SA1i-!@ym!*{d45B4Bh-nSbe8PB-^txoLKTuLP+ya8UcoViP#Hr^N<A
-0?4z4DC=P(uoiluJblE$joE!Mv-Vdp58O%-PJbYYp1d{8x$6Zkh#nF5{8lQx$I4*RhwCqloOgZKyM$pO&1?_;NxxX2_5G|@dWCoR
-`)D`}jx|)dEy&mBSm2w02YlL-i*M16$#&PWl$5g)<0sc)*P5Mg(`F(x3$d~+drT15^4=c@-8urWPC?li^bBvcNz0TKUVWSPG*#9Z
-M`1k%PfpM=*Gi2M;1`VvAM`rp2;d3!L~ET^W(9|{RhKAXz+YXLD1Zh37oAiy$jMj{k9iJ8Ulh}vk1F)%3c*Y4+Y9JO*615$hWAcp
-46|h1Y4g!9XaN>Kk8O5@C~a!<mE9qEqC}IxB6VGFoLifIs)wYKylyClCBVXKI$v+w+j#!)p4=E3OATBWw{s%nfIR{0%w$*tzO5so
-mSPt@{NLbMR6jl|TDqBZDcj$Om0+vt8c**}zVt(o)y<^LEHd}=ntFZKL(}^#x9(u08Xo*{vj64byK=0LW<}ZInxNVT>Lc^`Sej<5
-kSNOqkwmhj9R-2>>dyR6c<}hs!$r#eVxlqyzJzE6b5_h8_}HS|nKokUEvlR)a|t+2U^Rtq%@WQt89iP&&X;5Tqne*}L%sVo+ePEC
-hfdggims4mg=d!-u5DXiNbdI1e7ataW#{iF`0Flc%z1Oy0Vc>|MM+CaWap9Y5m=@<OL_}DglAvDy_Dt?2dk!lciW>j4y-zP)riIA
-smo=3i0jQ-EQ)JFm#MWrl4Ct~3)5BO=V-I`*>FN~EgcUYD;PtXWE>#`XI&v|GPjQ>?LXtb_V}eA1*KI;=kEZ)q&1Sk63VRoM~9lf
-?j8B;RIzB@-BvSJ8N*8><Gc?&x7S}ds8#yyh(0SvVr{xh#=geWZ`P>Za{Z{ny7#sRqsj#H7Ky}W<VvWp=z67<a;aP3wNcB_Iy)9o
-Nfnx&kY)33L>kFcz(Y=%c70pZT8ZhhVy)bSr)1fkJ$9r`hX@}1{AK*X+p8WZurm0xJ<iU;yRp1FVA-pzutW;$H=l??Q9>-j?Umq@
-0UB_9h{yKdfWECyc})NQl_i?J2Oj6+R*18tROag3Tdpe((p(1=9*anMnbSbmXymwF;Jc197k8M|bve${p@27f04=kx^XvY*Ctj}Y
-SGFO7gj5+UObutAlzH6<ed)rYD`$BS^X=(fxL00*8mu$D_bQ-El3pECxao)ksjhBcz2ar51>>eR3H;iTT)61f*wagsWDDS5zi=_u
-RAaGySKB++!5zoa90hyRcd64@bIeEn2_lmLrUGj|1dDMd0X7vn=8^onz&KsGcsHze%f`D-=(^U@W-*p~<U6>M|6NzWZpGR2_peG>
-;Y9_-sO|Bgok7z2jIitkbonQLA~?47c`Y@tKUi{LiS#JhfeI>&x`j)ds`tlKlh-bE(WQeU*dp=cTHPicjQpL>c<?CEl@FasuB#Cn
-o0KWw4v#~^@t$)x2d|dFgLFkuFLib-R>erOO#7kN9>cXeC=)ZXiH%_!lPmM%P?IyWw_dHbRMw~BXDj7d3If=qDLgrUkibr+ZK9xm
-x4iDx#Ea;V97`qJM=!D2Cwv>`YACYYaoM)~aYaZ%cm{QDt7h^JFDhukH6JJrS$$X;&leYQzzk4jkqRHHxv*o&ms_cyklJ0EWN^3O
-gQKs;%XR$Fkt?*!S=w9t&RW`*jt@~nb7L7Sp_aSve5sVUL}V>WkR{3DzAEBvZ8mdaCp((}n!7v~d3(FjSpIlmpinUbdSx=bXIAXC
-edF;`EFRyL-P@-xz;a1jYK`St9WnqTWfF$PH3>VJwh80O{O_Z=C`q(wf%G};2&J^dz9+75*1YcUg`?yc`4}nX&83&u4W_`z;B9x$
-c&?QkA@8wRKz1!=mIO<??l9exjhA>tmApAtvX;Se2f71l9RsfkFE$Xnr$)wto>hF{Hc9i2qw%KEmnQ@ETDMGE$KKOv6c``tA`Ekj
-D|6j+ZrxF5ZMu|4TXYeBC`hp!OS`};=?B~L^jRX@^z1OX#6SWJ(EtWv3ndhZED84@NaH6T4RP!g<JhUFGH(k1|G`J&&>-CuMU_`E
-z8+t!f{;*_<cLJq978ha?Yw1p$HQMh5zR6Is53=%<H7YOTUP55T)cHyhkxA~dyRl_vXAp$8ZKqSy2+y#pBk1%T#wtUd$LoBHEAQo
-<(3ab`x>N?D(zWr#0GQ5x*ztt&z|@5VsV(dl(-V{-D>STGcve&UiI^(W1p!}jx623{_LIO+hmxMB-VmLU8<|95RNqiIkjaj1ek1-
-5J$$sC!<hAj$-FA{<jfz!r+9^eUCsfxs>C`Ro4%?vhJjE5IW80hq<TiwVtvOdhLFe(tf&xY&@a-QR~pfYm<}~)4?5c5K*_wkCHlj
-b)K7*&Jh5IOllV-UG!UX=sj%ztxO7dpx%hfnittkmy1#9i}^v$3RSAFEpHjPB+T>_0Jn!iyI(E|H{T)RN&($~Dg`Bry0R(_3d?U;
-UUy4Hd><adGWs{wqMqssP1eh1j(aFg<>Cfvk)~E(s2C`3`QRVIV{g*&k+V`_!e>6TNgN+uAkPopv60TbdkCK#cW*A=s3W(QKTHiY
-;HR1{zkE>m!+%U)h93VZQw+4QCW;S=K6{9?jfp6YJ}hO0>ATL<!B1{`7zjJD`p7)iO2E!9J}V`)X)@`e0<)N)(pHsz7RztEt^A#o
-GOK)MqgF`9qZC2QG9i|yuzRp?*hrXSCcujAqL7q9>TJVF>s@;O^#U8d$-4J@3ulRtCNsRO#VJ$u^AvWTKAgw=-$sVx<xux62)Bpd
-ZuaQUR=;A20;Ntz!xQ!T0j~XUBCvJv>OcVvoHg_JHAtR@1bSYVm8y8N*I5Xp`J#`Ew)rz`P_p<%)A>ko&^?q<gJ`J=d*p6CRi+N7
-fIA6%Io?p&^EvF;B2#4y$n+L+d-}H%*Qjl6!7z}hZTp?_3Sg(7durl9iG}I6qPIk=+tXQgelG*c#2X2)CINut0)ixiIvE3IP-!Ie
-B*9bydMZtu{XfsX|2<sVIsRyCyKjDc<9_vvYm*z@v7mt@M&GpCpJeO)qvzP;tqq;ceBi7Z{Uj*$_-W;u3x-5odf-k3c+=0WpObyN
-(0iXoq~C|i92_X&mj^6UkABq6)J<~4?<Rl*oQ&y)hmUL*KVryV!dh0D6?5%o;-SHV;zSK$@FF~ymOfM_pIM?vC4y4!`DxAx_c|nm
-!V2((M^ty{fyqK3mG#};f)LmwyTM`@U@8>|KOLmw5&jQC8ym(~6&73h<ptlT&AJU^F-&lD>}728+MO3e$~(6o7@ngtVhY|*>z!^6
-Jz0A;;vBYn#R#`)gJVHyvpyf#*aT5(Dz#E*R|E}!%P3VXFy1ue<@TPoP!-n5_|T1yHOkLY_%g{d;J{*P?vh;wwi`qx(O9tZZt1L?
-^RWqZ2Q@eh<Tu6tYFKBq8IGk708Q_TR7)ZBB&WF<7E<`BG<kD5BD>O(#3{PsiTXc^HLK{bh$o>MK&#UO52V9tiXcb@*{Uz&wZ31b
-`W=)z#04g&O9i81>1BIldLE_um05o3bi^ouF?PyvUxa}W1<_z9uHCRw0aVr}zrC@%pLVPB`a;y)0ung#-B7LU({3|i-IKGFaUe%6
-iLLjc-xu2A+(-z}S$q3kubbk9HfNAo{CXL*HPa=9X_J%tx?wSl2z7Ej0g!?*Nw_H!E=0t$19W&!DlgBm`$w^MuP9SU@!i#)swb)Y
-29FjUK!SHOe(5#waKo?5&==!qJNr{M5wR22f6gV@L+=(Civ^sFzgYIvjSmHC<~11$ZO!5ukhc$t)ooJ+4e(j{I~i4naTna}Q^X01
-;QW2dmgUlI4v6c7(_$n7NZXa0j~^^dR5}Gi@v*qGhh9sJ%-19lkgSlqQ{U=ncN&14<aPb*U<Mj7WxnSN5@66Nc1d7u{*;R6q;&FD
-X8uul&Tfs!yqx-Qwf?4?<|?ULSS658!Xe`<|F#=@?7#TVx?`tf69y);_y)NhJ_m6GVh17#5*LrVfn$|>jdm5@j%{-eL0PKhNPx?#
-IYpb!RoxL<G(=q~MP|JQQsJhayJRC}eJIIrlD6t=X>a%Lfdkq|1S@>dEqY79i7G)uO{Vy5kXkHAW1^>4T#}i1Q4Bjv79)n`B+p^d
-9F}=>|MQ@~7dxjJ(Y+LEm}G20i<W96fUy-(a&}SJ=*Nc0IOzGoZEo`v7!$(WyD~imie5VM-AgTbYlMdpm`TMSS{y))h%imJg9=jw
-<-xe#=ZMeA{l+8XRYn_y(Ma%p&kFRoqy&59{ZM{1h4rJ!22n?Xe3)oBVbVieV}eFdL?OtjnHfn~S{?>rm(40D!60aM3>F4O!KUkK
-Ie}STDg8f>B*pn56~`Z*Gmm{-en?L0LYF)^GZS%}|Gw`~L21`BlnBDE?w})iLN*6Q4AeuEHosSvX?-Ajuo4HxS&lDwFfULq@P^vU
-6g&}%#Z5?Gc4dl<yPeCU;-X+V1dG@+np$J|&eQ-SK?EzM3fO%hU`e_N9twv}Ql{}}Ka2=A#+%gD$4NpY0w-TiluVe`;RG%hj_1t%
-OSrg2Jm|pg^Ea)Dffv!Wmjm)x>+YTccFX1+o;yc-+*+r2)rfd3ae{ea=_?J6TMGB?U-Y0>^ulsEa2>oAcFLc>Wk*}Z&>LYC0)S00
-X-xax_ekn$`$7#(VODGwaJf^oW(cnXh>(zz>U?+jaMv0M6vrwDD(zN<qhV~xJ*bJsBREO@7{c^t@D)V7*U<biSblEPEeER~`-he4
-H5TXZ$W>7wPTbJf<_MU~aYj{|tfV*2wKLLNctXGwF3vd;u5&`o()?!8Hfakf%*3siUOCFwR%Y|MM+Gnd)ianFxu|WA;@GpI5JAdR
-hYKe=rdPJN1P#iLuWc`~cM4HNb0qmy?lMjMga<ISovuZIPZwNqf1Xi?#UuV-LP)RkM`Zk}^$h~Wd>=i02KXu9ba~BU+tns#^1of#
-(4i3Azgk#UU_wA2_T8*KR8aR7zI1j^y*QN*jF8(C6$?%~(LeQD+_xZ3s^5?fsbCz%Kreufn)1#a@@19oMj<Ke#-zYvV=;)XB%WiY
-2j%VLh#cYpXL+s-fB^f`>gRuHG`QU<4m1eJj4g+E?D8soqyq)rEaTu^C+;3wxU*#I+9JN<^?|IUW$lZv;`8nn=4HNVktx(bu(}qy
-o`179Is|*GH({p{c~V=iN-=qR=kt#qM;d%8!Uk#liZq>r#c(=Y?au2G=I7@$QUFdsq=dLyAIS-GZ2&l)`}U{6?-oS$)rx0AZ!A|!
-h+;eIjqsCAM*AL__StzYxRw15t2=7}9Xc@$mxHSrVT8{*cr-oO6|973bu{=m+h)FQ{lb-{k7HCxljgYG_i=NoqS87&3VXI4a9Xsk
-Wfl?2DaZMkxLzEIo9=m&MkbNa(=iwdcON7G%}cHLQ;@4Av*C%t6Q{b{46g$TnyWQg%iuBz4xv7(H@D;qzaO^}d>tSJ+Si@9A?*By
-)ly0Np}q#9lQC4^Cv!q8N-J#ct+WxxPsY|ZAxH*I(tEvS2y9{XvMza@pvL8vXJ7XfoP2lOBwWaFG*`YHl6!-fNcSgUQA?Xvb1k&=
-#*U!$%D6KDvaBr1A65PDGco5@XFyV7)10?ivvQuSY0xc}qFAT-NChP^+GIHO)bNK)>YnDRcsm6?%%s$AweLdQEt##!z_6MBMrm7a
-DT19g(H9qMQMu}_fr+OA#@+M^&K-m0#bf^*v?ms{c0Xwxz1iO}Z*gb5!KA%yaXV%ccStAOTJG(_1ubD}G|)s-?l!M2m)UXF22G-q
-ag*gUfrFa{s1`oXhH?x%a+1o|vpf?QIB5tIIWG!ZkUrl+nu3~UaIT>Ujyoq>2s5J%($5<_mi`Rnt5^4E)W5g!e*4bsQi7!vg=Kwv
-a`yKzYK*pQ6~#HU#+!(O(|KUFP+CRHmIu*FSU7sBCk`<9+%topAtNmUwn&>=7}pfl){qfoFP(!?I0JPF8kQ?nLQRy6;@06r1drXn
-9Ba)*6S4qnq-esIoeRul=#zaA5OWz@eteD6ve|$?7;P?1!+^Af?OA6qr(=nc5PCv4Pvtk>h&o_HMv*B*EQ*~Hku8SdXH2I`fYDeX
-2H0O=nq7Xb$Aaa=@!a>n9&f^JT0V86mZ0j>y>un%xJg<5+?n+JR3|e}xOGi{ffOCbqRnf^LGr!`BQX-Ih2bP~K1Y0Ha1bO4d@I}(
-msV6L28-ruWe6Z}SoDmJNZ@0_eG$COsegxWuVQ`RuIJd%i~v(bVd@0&EW(`NAFWS&0%vmPS*wcDrXGjyhF7yZv_#3=61v@6iG~EA
-pbB8KCy50cByo4rfFKYv8*BWu$&0}MJD?=`(fIzhrCuh=Vtho*6!AdUt=YKi+m;1dsY^0guYLqaUu+CEl?UxNm%KVD@L^#9cRM72
-f?#z_<0kW`P2i_ZUL5w{0Y1Oy8^axR<wf{N6FQh3D7C%4Ep@Jgfs#0bj6<^}G}=m8goa1Kxg}JZ_H%=z-!<A0fXDQI8r-N0t<)q1
-X+*F&Ax9RA=Gy5iOET#s94i}Ua#TYM?3y-HQIj!<pH(%_X#aPBuv}e?pNz*K;asK~uvC^1qLab4N$}}_3qKL;hcr`B&(r{us+@OI
-|0|GUzz>T14Bi1igwE=g#Tw-dW0CNmJD>qDo^$r!3Oykfp+AW-0fR*RW)%KAH1h&%|Fsar|0M1#Og#)Uhk4@tKLs#I^IJxL!#d9+
-|DOZmcO{ue^8Y?~D*RUkkN95|4>ynTEzh~T4tq(6t9f~Mx2XM((ablsUR?PU3C}(f$Bl06v~weI!gK>0E6neiK-?UdoQ2lnGmF-q
-stbYwoRP>apN4iG$rj>N#|#T<UGqM-nv=9ss){M+OO<EGfH0QQ?q9`mQ(FoHb5<C!1B1^b2bsjFFG38|r%E$`B{=qV^0WIf^WI?j
-cd+PNYQ@r=A1iDsNnAa@<sO|?&u!E*8`+PUE@3KL`0l|F^3`G^EQYfqx!lhDfm2@ZEC}ae2$348-0knM0>cUE7zup*aw}IrgQH+#
-&s69s9mbN_JDg%{{f3ByvdOyM*-J+VviI(8+O-(UuC8*8lVPyGsG5al4~r4l9w`#aQ)d4d#*CIF-9<D}U3)+BPru^f;fZV4C|#n<
-92P9#@By67M>b|SQ7@@4Lvd*Sbi(gE=FXzRg#sLhfr3C9^xi7;ljE$*nh)v~?8Zjm@$92K?vI{LNbrHOPviDsq~WM2o&9yJn>*2u
-^Il4$n{p;p_SxTm)F-l!($VB(@8YnWDr#N`@gGFwu+J-eNoMVMYFZ?LbJu<(6hG>@ls&Fd)~L)OuqyYG{5CWNb!v+mCpMpVf!eVq
-N?GKEB8EM*F!cCJ`W%&XX*_#maUF!dS-i!ct($?7!nf<QE-2C2J3Q{`#_RZT-dxrf{D^8pVPA|M1*OR`FJpK;PI{jnf^850Jm;ku
-JmUXR7zV62+cnD}^tAMaY#EMahVPgqyP<Vc)aa!oTN3+betmdPq~gq(R#>ebnZ4uKpvBGI?(yFb+i^ruym2_1+T@@R#_n(c&|a@C
-6FmIQfS)b7t$r&#pP7c>*-GZor>F+B9hLozQ6vuxsFB%6Z#LG^<ggvWKTS6QIsMjoo^JoAv1~)q>OkQY=T9yoXvuJHY67abJusX;
-+(t+a<!6hc>*~zh^uw1Dvi8Sw-UY5~6xrDJ@qX93Xc~JcMi!P;v&4>RE68SYRb;pNg91Vnk<Ij>$V__6eG58!hYoLf#T0oG`wSVO
-ebrJNi?ZmgB!lB@SSr9d6|^|y^bCc^{6CF3D%MHj{q4u~(zh<Qo?con-$%<Q3+V{E=&xh2OJh<FULEeC&PBi~e1zEQ-VY@~J4o-`
-RADc`9+D_-R#jT;7BHX4X69(6?E0*0E^-{EWlC?aU*to>v8fhz>A7P9hqHhEV_sN@7UxoYN^Gbc=556Z9P2Zk+{=qf{2%ZxUnKv9
-{RWbL_2O(OfqerPFk}~8+wigLf&42flTGP|R}U|KkgG|br>Mb^-kdvbqgT(mZ;{sE<kr4gUK4rBIi!c5#OA|JQM*I?a+Ltbqce)_
-GFUmN&f(BmGR-l=kK;-P?%d)g%5nTljT9*yj+Mw*&Qa5ErRQ1q{{vjkXYZ<7-n8-3$<r67%ULR1ipO7A&ednQjS)DG*U*pqRDV7Z
-l@n+ij(UwM*rs-G&-3}SlR0P1JnPt>ZFG1%hy>wCq^sfn5k?|sphD4ly?|;W$BDB!vmB)?%wTVR5@8CFIKI6$6^@xs07FkZ?+_l}
-{|a2YVi(W#-u*m1Om1E(hxz8mUYafBZALae3>uj&-@P}PRw^nmrJj!KOt$ovUwa$2Wz2lTi&7c(v8{|?1J!PP^BxiQfp;E2B$ju)
-S|G|E2<W`M2d<0cM1Rm?Uk@<=1pDhRcVz{qJKrcvb5-NOc>$U~3L4AA(HR@|++F{eVPYW4zQx*cXTEihy*rmMoRV(ER<*WO63?xa
-eZ@}}Ez)2c-gPyK&&JOw^50q{!H%MRZ3_CB_8yvxmS9)a1cxHLAA}eCaLR1xgze6wZcHSb`4H(bb3+`A9esIWU_ruiuF#S~m}Z{H
-)w-G|^8cF5KRE6f(QduM{KUa;G6=R$<~%BbE%JU`Z6fmB8_QPG!7p-AdRrxz-aL_vW=BqPZrfhErF1RN?>?ISfOu8D^bN6^gWXGF
-6PtE9^g|WHSeD6V@bf|&jI0hF!#3H0nr@0XGABq7D260++&utJgu}UHp4U0y55l?SA8vFAhzqYf`w4P@%D$W5E|)CKaP2EvVESym
-BHJ-j9NFnk%)GkQMqEvq&Ec>d-#1e!V~pc`V>S`ZgX=mn9*Ed571+<weQV&oX*UglMo$eOHbRD(LKsdCAL^OBENnV;Q$+!M!!ake
-0OKmb<FWmRLCnMT`iR73>gyvl>y4$@T#Y}PqZt1Xb}#R2SDhQ%<9~ZTjIX9Xs`J<dr~x}Zx8`)*or5v6olSOgRKs!#Dn-KD%v_Mb
-j@;)Uzb&=K8(|@ApA2KelrY3jF9u<xH3)=hQdLL<u8JH2cYZ%l!~b#Gz6O3HtMX+BELNeYPKZ5qH<g^vm!^0$FyCF%-I^Vp6D4*S
-?CMxcjHxwnWCzuf(?9y{szA>ZlTv24COdp=*KpmFN(dgsb{M~__TkDAcoK)s+n>^rR6J*r2gH-8DA=^`Mul_NRC9mk$^0LO_Lz{s
-cB_ZR2YjS1J(pms<G~B)eZvDXCQC<8cNp?b5ooycuDQ7PE9AzVdjNLG{lfNn9)b@%%yB3pI{=7YbogVThpYT_M%QM9yT6+>FkM=w
-<6<cQLrp7jV+s<<#VQKPeT6)-{~R1uG-@<ExlR7M-A9Ra25c$qS@$wypwIZG?fP|+ap)-`V3#vu6T9(+29?WXVN)}(R|btpdNdw^
-2O#WY!zgK`m!!o7I7>Ldv&W05V*Kc7Rqc!rAi=pbHy;i%V{$$tB*$a^&w;FqMqXrc$+NZJJTFMf6Q)MbJUc7aQL(9YELzXoQ)ueu
-pV;{MVqk{Wl|48;33f-bI=c&U5i&x0;N}!X$4|TNxFU<kO;^a{v{vAdSmZQ?5l{$nMh(`?`gtDLe+B9qy|<Q~pj|3jy#XpgV)vmE
-Fk7&X7(4#WSpJl{1Y=6(V@BuJy;iFEvR(#9WeaqEsH{l%$9vYe=`+sL%&f0gL{G1*01>INQ~=6lu7i>A8T2A}JpA?0+-_^6C4BVm
-3P}E-5gakae4QV`UqQfbpJGH&C=53xt;fesE;w};8s{&MLa<ePNtMgVI<X={^0cyk5!Qo@lR<OkZQmU9qCvQ+cEHVCV&T16?BC(r
-CwT_T&gwb*t>nOALjs!~>ow|Wv}DC4$Ucp5es(YMlTS-rUc0C(sEc4ZmRLKgc+d5%{tDBXc>tC8rpQhh%|-3&Y<=<!ZZ&Z;H9BvR
-_1}Ppm1hu3@1QE%N$4asBAcJGr1Wz)8>5wD&RzEqWNYS}%UAle?`UE8Dbp?Lv=f%=1-WQ)_c4@>U*e)j<Fe{Nf*n`COI8p8^V3!E
-nE&e$_dV}mWo>3SLZ-|~f|ErfAaKqv$;QRv32LPwKYNZP4C~I+S|JC;V5Upv%RRjb^0G|QbXP+_UPV`40LNWRtuITT+0KxP<Wc=^
-hvJbK)#Z8(4a9AJs(hTJCvsrat}ldrhvCI8vSha7{mnVpW{15H9LCkI?rN<LK&BG8`)G)g1*aQju^>dl&2-+eyc+v|KYRn}m*{Ap
-2YFr^LIh3%L_*kEQtv0v`)l1*7##6!z{&0KmM6ox+todqEeb=TXH?PC5I78SM*BiM1~IdpA+N3Fe*oGn&loKo-yJhcS%|Au*{ZIZ
-XMv-87TYQbPK)oUPX+GE{FoUN@kMGB7!)?6yc!3A|5R^{fWvrIx&LvvdHfXiaFUy@6hD!xgWcP+hL3k9xa&zX2-6MB+7qnh`EfJl
-RfmCr&TLr;Ab;Bs3Cin}^Ph*8^4HQl^yP#oIBu2gajh`YSznGx<!*=+tS7;4kj8-^?l&eI_FHCoO#cVM_*;;HtPmBCp3(ZKbdIHl
-v=EKJX_E#*S&;Oz!3OZZHQ79x|2qI*ss!@>Q|lvZMNxjrRNExZARYhPen`Jle$Qk6zXORnbddL-THuJ$ey45H&mGZtzS@5^bOb;`
-f9{w<K>tqLB>3<2RpAl;Ukd@;?-7cG|F%IAFS`D}1svk{2>sm-Nj&^d;rGL7Jlg;F!E@1mRq%-Cfd?LV;DHAoc;JBt9(dq^hyOkh
-WtimpdpY7WyO79)bY5D~qKTg|+wVqQ8H_X~&d8fhM%=4&q0LydKdu|*bd$)Pv&9V0y>7ytgV|F5QH{*C{dQjjmg@p`i1Ben7VQvR
-UvXa%FPZOO!me_4<2j<xc{5{q+r-movB}rSGX_rpigel`g&D!0lqcU~i)?39N8O~`&PFh}M^F#Qg8+AZ?D%DUb?(z>eZX^P;LlU!
-?qN#d>c`7_G4&q@qa7n217#1Z)MiM~u=#q=7MX$BIPM!=;<O{J;=KKg$Kk1AKGNKW&VBHf?8RZ-IPQmGxtn2>BKM=En0$v1&9#GJ
-suXup7e#<uufTaJ+J6eHT^uv${Y&o{%plbMTk(Lag>0n+w-G2AbgR8`xkZqh)Sl$9y4+DFw?Lm&h%_uv<EE>sd3BEvw@}|343py4
-{x*XA++0(j+(*NC5#~Pyx}p)u#cN~ADoETU&znVCS~zgkT@J%_*Yj3K`fbR6smk>tdBEuU#nRdmEpFa&UzBQ|Wn#JO>hjY0B)OTs
-rt44O-j0Fexz#vj2G=}u{^!6{qFp#gCE1!^g!|q<8oahO&(TEBgu5zgV3+FP$O{7*?x&%*v1qP<A(?yV#Rmkbh>yFujkZnPff=tI
-U%89P<h}?gQEo2|K+W(QcoP5T;Qi7Ddi_OJ9b0ba8c^EvAu+`pcbLIVY5P6{hu96TDBK*rx$Rp2dKrP69=(l4mA$Imzj69lELoBJ
-^!j8`6t~~Tz#zFZK@hy28Giw4Eak3u+<+Q?5#koK^^Y)5y%I<UCU~wvtNTqCt73{RxGnb3E779|%sjXa01<i7+D(D`K)pscIE4Ed
-a-dIGa;|OI%uFvH*M9}hNjg><C#_kuP@daX&%!csv3C-*0=eqqCtPl6bzR+ReeSt>Qq_2@&07q2c|7bmcAc;Yl50fHQeP0p-3Z5&
-j+<e<2~b|Ql)oIu_U-fav1%z|C~~`8YTet7EF=A~3vpc5Klf90+Ae*UXl@hkFm&RPjJ7_CYv}mqIuU*(w_><WM&M_}fAIJjt<C@#
-ubb^(56>e-TQ)TH-SwWKpR=w|n2NKd584TH4aOLMb59%mfEMH$vl#u>?L_3~Zj9g<D6B@9(d$ZE4?V+<11QW)vE~W+zX9Fqr@nNp
-d)KhXnOl^tpBHqQ)ZUxB70ESIN0Ps+J{Y-Co7?qP5<894#Xz}bzF!GV$IcXDCT?a&ax7#<K`sE}@$lC}B<dKv#B<etxCWVP)NN=@
->-S|1(%}+Z^7!!0!1gR5Re3Czrnc`12t?s$OuCl@BcQ06)wRf<WE{g2@_#=LMJwyCaI@U$fFp28-lC`NTXhbfOBCjg&c)yIdZnZY
-A!E5{y|n#m0C{F>tNuU=WahiWNYJ0&CC2N8^&f!3Vb_FZ*&gPBI0P5-1)IMUZpR93A>+8_Yp9}G?QlUXj5|etP$bNhZ>DFSU`G3i
-SPGP9$^Y|^_P+YVFylkF6OCIzd$_pl@mGn+66anVGyCymBOew$qZmt-s3J|7Y1H*)Nk7?bBF~Qh2SRued={X<%+{rH({p-ZLz~;B
-`?JN6T+;exJ^uf-cW<##RB;@~_d2^fv)%5N-7W>%Vz<;vDImRoBDTPCE0>BuHl`pFLPQE74Pv+$L{KA9!6rtNieM3645*C}5@S$f
-BvOPYP0%zk@j-1!BZ(M=SgVaMo&P!dChknXpU2a7AI^WyrL%K>vo7VeAIf>BI59?qCyY&*qS6s2_dK-1>N+r3*0nrSFmmKx?mB*@
-=lT<~(<5)rU0Hl&X54F^+BXyhMI4eRVj7~-29?i4i{_NPeY5lanp9+D{dx{g+wjf)g_-!s8!&ArmX@2Mi1ksgj6d?rTn!$l$V;7b
-cU;=DWO6!c8<@dkp|`fqt4i8}>rS>-C1ix*_>f0AcB`Dqrttabi(gJ}m|dBQ+NbPw=k~5_xGiZJBj@(zRbwJ@_{KE%T`9C9)P8^8
-)Cmd8um_>Mmb<H}ByQR-hsvTzK(5#!mT;#Ud}LCpAS@Gb7FGWpmt~u`6A>jKi6z{*c1%y0h7y=Eak%cXRZYfXW_Pgq;&4EXyo#xH
-AHL^Gon0ht>I!Q3$-#0vGw=@yNpy|N1xQF5rTDLGv|@Av00000000000Kl!(`@oEY_7t*VoyE6LS02l0KEJ6{K3;!q;IbvY;vd>q
-E6&xOO-1YtP2!PV@ngO@z7?|FpYG}_mwo-@XFKm{ktbk#wmkJ<NVL7XuRbZ71_ljreY94J&yR{rjmJa&2WPv!%vRrRiq_EHo2w6x
-74@2MYIj#k6zS^21L6?1=SX9P_@%I{G^Ngm%2&MbTW-6YvA3+uw*6{Lv;9l1H`_f<l=*yfUAdSW((`<>&>`mU{PV-lp2lr0mMG1u
-eHYGro))X|jK%#!VNvGphDTGPsohA3PfK`x4EenCQ}+4O(_T!A)}8Ynf6tmFH-jH;EUXhnO&OV_m>MQUJ#rsNW=0<BYslSb?}>@|
-IoG}|x4AfKZ#)^iuqP_E;XSRvs5q%%TJ)+DY_eW@V{k!6w0`{6xvgCb#3X&Ssjw*(6d8uK5jmp$J|Fuz2RQV{(M&@kC1&g;7r*W=
-oML~Cji>ana6v+>{o{iX58F9My3~E5==yY@7|JcL9D90MSnT-scX+))v4j^I%BegG?+k4h*PiK~YKR+lTR(VqXqhQaUTt0-R)X#P
-hVqG2-Wlq?t?qxQA}m^uo?rFyte7a`CymO??(qdUa_dn0P8IBKES76?VAZKrnW)&AZ7dHdf9~h7wNric{((8A1!9@^tbcvYlvG$$
-enujwj(K{}sj7PKEh`MkxSQik??_ugQPz@(pGDn0ZmcVfg_Om5aVBXQ@^Xl3UKvQ`9jl`zrb#}U7>_7Pmg1FCaQfapX=rw7x~suM
-;aw#i(M8%By4WNN?<%JDeZPJZl3Y*!qG#&ve*8lY00000000000000000000|7QLCHqFEJr4^chtFl7%ENzGS)OJ*9;pzQ+lpV?z
-sjX|T)v6_}n5(u~A?oZ<YkoYNREKh1Z>3t&T~Rd@CqxfA)pIlBWom18O|#lKL1r5d<BX0|J#!{!sRdoQeOy@mU6b>*E^>A6ihw%X
-w{8y@N>Tk@A4A?fzH6%2jPB}|0`(lVL2tRqokz<wyR^fTEp;9b(pzrwdrLg17I}WLCcQR5Z@EcFCag)HFSj&_3asg_QWw{yX2gP;
-GP93&m2^lqlnrvQT+j6D6O!l|w<95Gv|`%^00000000000000000000000000JnNmn|^ah*GNK=tIRQVXXWD@u6DismUeg(o#1*i
-!@5>N58ZF9cAY2s&izd7iq10cek3G~R*Y@{0000000000000000000000000000000FZx3z8kH`KLY>&00000000000000000000
-000000000000000{zHEP?9d(H""")),
+c-riJ2Urv7_Wq>z9!P-Dd+)t>r1xG#>7Wz^q$4N_Du^JWAlR{B1se)BtSDAMR8Xv_*g#ZN^q&M0g1h(r?)~50y@k9!&u-?+%w(8%
+PWjGv&KUrh!T2eqOpW~f`fY>E_wVmRpUw*rLxaHJ2I^Xaw&Pp+hLynmKgz4`S(2atKoHH5>b$i*ySAXM`!OwKHy#WE-JX|JxynJ_
+<YVTKv!>#?XT{-A#M?tX-%~@rp51b5Zl2YWXgYLj*sBGXiW=V*)N5_nE1o8exE6@RUb?Wn{qAjh*>$-TR8x_nkSrv19DP7}fgTxt
+{fj#h>-cti(4fRpC1~tgFPAggwPt5h?-&ZqZP@x|kIan)>W9_}WObak20!>rp=T-j44kX|Q7Ay~l5VXqtHqtNTc#g7UraH%sz=m*
+?W5B82%VaQ!H!Dmn5?_1q^O-6B7;m7g@ELL_m)5a00e-U|JVRc{daPNwZYm3fu@e(eguQTyyH^<PaF+m-d*mAz}(Y-CpV^k1k7_%
+?(QJqm*3^?2%frP0N{KEPrGt3&*g#u(1Fv&S}(WWI$%ZCjVe3z;dY{fAPfqxS{-`}tede+SH@`Y6<Qmj;7x%8n2$Xk;GMzP&kKS;
+_suCs<OpDB*wqWPtaC?IHrE&@Z~C-e8Vd$(e=(SrJ11aYUb}tcC;k0&6iD=Y!403*zT?MIWj7=t)#1=<Wm|JP%<qSg^u(SxN}xeL
+kuMf*RI&)o@q3I%2m**F35o_d&|M|j%O_!oybHHiUZ?i;ZHh2A0iW?N&;4K;Fx;(6CNGW4QHppiVyEm4y+}02&^K6mpaqj#T6~^V
+Nq9p+9Z5^<DH!Tc=UX5jb7)7n|2`_=U8t)9q~3{ylqA6s(ElGv0sY<x82q=s1pj7yg5c>a|4RV>y^H%he?y}60pHKJ9WEX7KE+Vg
+dJ`V1B?JWlYfcp2Ga2o89bF`XFUwdn^e|io2H8}<j&`;70>juY&+~rR4w+~y4D{%g%?i_2<CPU+J=@IU4b$LIkVMm=w9@vRTQ74z
+uY3DZToHgmzqULUJNn-5@ph2smu2E8fN)gc47^Jz(bMXD)($)w)ca0#OY+G8g;%4Og(^Xaa>HsE-uhz<X|X>>4Y=ulbI~k|1pQRc
+K@cwEaednpzsLC<vZjDj_OgQK4_`D65eb(M9JSx=sGg$_Kk@wI){C1?%HT*9fpq0v%IM-ndVV>I=%!^7D;cN^0}Ba+mo*Ma!hs=B
+5N;-GdkLufTH{rhEMlTASB<}o7l~`MM}PpQh^W*Z0eLPJSeMG9@SQnFOejP!Wi%<n^=<wJYqfdRphBzmAXNZ-;N_}=+ShLzNtTQc
+pT1u>M+*u9UwH6Vt2W)0B6hz%;tooZ0B&u~_fE@_xJbNt9IUidod69tFg;!xzON5lwLo{#ayZPme|v%7>egIr$3Z!&3P4zLwJ%K?
+zA$ygjk|En=aGt*tewQ5^h`SgP@$R&`u^C4T;<y|yuczqyY52$t94ok)4($I)g_{vm9dszN{(NAdPNS?m$<0y)I4oudE7DFb{hUv
+alV-X<W#6H9u+A-f(pQ(FffSve+kk59;Va+%`)7ieYF_FQ46+vJoKQzZaF`B5V-qN)9ANna~A}}9XxWpA0MCPkPAZiA{Rnq<_z6)
+YFvE5*w(^X-k1P3dE_LvaTQ@`Y1GoVZD*df>j{F$XOFLc8Zn-*UE=1hK#6s83GjQcYr*~HyCD{@PaHcotC$3jlIdLbF<?!QL1vbV
+otX;gM$3|<^mgk9`AzBW{df$rYxH4gz=q0m16yVrK;Da;Z0U{ATKqcmE(3>eG+DFYVw&L1{hG*~&s7pW#)i9Z(!j{X*avCpbahGN
+bJfyZ^6tgyAqGA_ZA0v#;WG+m7n;h$HCF}u<52;jbSi|#qMgY*7!aI!%uiv?*A#`sw);!eS`NR5#Xtxq&rRh?VB2>qa=YF;UH7<m
+_<-!`YJnGlW*Q*VvU;g3FN=0Jjf^iVZc91lB#OXiZ8s?W-uv$C;U5ESDnG-Ax6u(#@(UH0?%sR%+r9fWEsqn|N+VP2m&*GEeOlkH
+>XiRzU4|-rhs^u4vz3+RebgF{9R5hhy%pA38djkHe!i*?KHCgNk2!z!>`l+ou32qwr3gv;?<tdHoCV5>ZF;Dx^u{dh!cD7VcWGl=
+&Vf-Y*TU}Ilfy}vy6&igUW?U5wj0)tjeguo$8BgtxA+;#!_Q{zv~<CtMKKywGDHB2heHq$2pBX|`2E|MH#%y$M0Dic=2fP<Eu$ha
+7ktCw32+;`;iGyHDOR)RT=abDU36J~C!Il%GM4I?g9;gY;_uOUFi&mGi9T8E4uv1`3099Ya3z+nWJW-D8}$%-T^8TUXc|~DqM~U2
+c>bI7n%HOul%J@AgrQlGd0=iUP9Fa_Sn9|_i^t-DRO!tdHrXM}y1#mSa(7EA7#sb9S0MFo$nq^~Ex<Nq&ADQN+5zj-e0nc4r#P-f
+510MM<a|qFyV=cNMZ9-c$*R8Ofo(B*hz<I7xj6+VHq!7KmvQuMNDUd7T~R|9$QXm9)~}a9;GnPa1t3s}0*$Hd;82cSqy9lB?tc;*
+<ZimzX_>9(7Q4%goV?$#&4!XF33o%OXE=!lJ@)qLbCmz`3AD<;-y7w(`KbRsn=?7sceJm2NFU8G*KM({R;isj{PApqjAH|%)Kd8i
+Lyv&LWGiL&UhUYjTvIw!tVYz3cx{{a2zIrp#@FjVn`M5Ucfy85wq7}`v3+Q$=nMp`qDBh8UU2cq&*9s_&v09=*kGPF8}5^qx?ecH
+U*&=xuAu8iL-V|$Sz&cIRB%@?YR}HjZro-cpp9PmvW4`sTHUck5M#40NjUt&3L$a0#hbZb?j=eg5deTITa8D6wS4Sd834F6*O~wW
+yoGQeFc}U8Cdh}(WafQ-THg=xOrGyrGia*&GsF7cg~(z_wBB2|jJPi$cHda$x6&&&yyCCSv7%j4Sb@lcGW^>5e8;8DUp<KQ)2IGi
+v#h>!@lxZ}y_zL+ir2a$oe9TkGvA)Qk}&W<F+Hrm^V|~`qJ7+OU_y<61F4hX@OZ1PCKYmiuf0d^;zKV0l2B>0Bc^GU?6pUl5jBZr
+`f2T2g!@NjplfS8?kCmL4=Ca0f%buZgej+(RGF!v-W)D<>i+t~DLa~g{eEz0?c7V=@;G70K6CsWKT}~S07v!-*z6Qi2Y|XO^#ZGn
+kigSrJ!xWC(ECbFAsE;|5(5L{kzf#%E%b<)tnD8k!nb%f-Pv`+&Pe{=3;23OseHLOa-C$fd2`{C^7|0SoBbfOLR5^HC&{hmXpc^K
+r<&cU#JaQ=w2n`c7arN}>AYcO)0_>EP0Au~wi~@Nql65mYP#RZsEIpgaYV?!2BAqEE?aTwho!H@<x3i?f-k4rVvnp?aew)lmgTT@
+HugVu$Ps$J*=LTgJpBaL@|GSagQ{pHhua&x0p&9ykWz@tCg-3EDA-52y=q|8y5_Vd$Ntpg63#d<Ie%Zsyq$F*eGKGNcxU&syaThb
+pk~aT?%mfyNML$x4`Pc371BvMZX<_=oODzrAix?F3<QjYa+rtDWade&eFNq#DUTy_Pkl%M4MuG#Ol0Xyl`U$p0TQ(d?!EV9SI6qW
+;Q1z`J4rWGd?H@TUvAdexRY)!qHsopYP>h%`ju@GDXQW3_SBO*MYEM~iRpqzliNXWpNU2tSeE`0qlpfp-Ix3leQ8gh($n+Hl6)}u
+okSAu!Dsy3<2BSvSp-3t^o@?Qh4Y)j1HPV4c0ohd<-xz1jhQ$-KszZDAhN;g7Ktd!xEQ~!5NP5Nk2FQ4bQnHU0_Yk#qn;+VP<g!&
+{P=;(*$?Yq<%_`@c7dPY*l#Qf?~p63u~NaqLNg3i$XJMu0*OgF83O}>;ZT-eKjUS-;Kn1H)jiT}AII+(trO@z{en;=kA{z&*EK|{
+om&f+3X$-~SW8vDmO!9J&dq(jxKK{EQKRf(Wen__@Dduh_v~iVJcYLN>6N8DE;hS;3gM8pjYeX7^Paz$RWh{Upy@U}I<kPF2wE}l
+Xf${Ja>+LZr=cK)DtIYraW~9?aLj+;ln?;EV|OP@VHREn94fwD5nQz~*sov2m+>}X9Zm!ZJJNH<34G7+<hL`r@N|F51JT8%HFkHD
+P$;5m?pM*0rnSoG5cqA)-PDx^GKdQQH6s$DiUg#6hAUnWkA<YGFiijyf&w5A5G%3@Vg*<yJv{VGX8t<j^0MSAcl*4S<z-Hlt<>xC
+iw41nlWQyzP#IV5DB9l%TvuXwXSaEm0QLy{`(CoCK<3WPZ-kq^H<=#;EI{5{@f#xC97Qb_ZfwijkX`=M9ByuqW}97K{g8eMhrKS6
+uu=(^hmopTEG1&<K&n{al3?I~7y;k8@#OU2MXj@6vlnaIVgsI9jILVQ0r-RDycQS|owu!(Q45GtYnr3`%?+)V9%+*$CYXGC@t8ib
+LhwoOKu60R%yI+FYXzaAIG-jF5n1fJ66+D{NnJrKYL7~1YB3#*fFf?U+fe{8sAskehAHCmB&J^nz-IhhZVC^?E-;SCe`{Ocx;8AK
+pJHElu4R!UWY){_Yv@auqAwf1Y|eTR(RR$mWgYej%*B`B-du)xbIB+^THwk1SAn!|RQVAxiMeUT+wXsuumY=!_|VtvpJ%09mtu<V
+?Woyu?M8kY;fC6-V;jptzGV2+(2vXQ45bZT)9C6Ib~`TRDf_9S-bc_~k^0Qav_P+owzv0NI62qmXo=T|f_ue+Ed%C)xtiY*7x5=A
+jxE$TB-YJ3d2GQ7xnmpU8Mvw+-#Tks_Z}buNT)@Yd*)F6M8Kef2O2HQ4Tw<i37138;wTVs+*^qN0|BZOG}E@Dpx_zfyZ>Lv!Jy(l
+D;<$u5=nhqr0=!stK_E$34tG<ZanJQHI(`kwAL`ihWJEc*O-r*WB)=!k8|0Fq$E;gKacy4?e5MOX_Rj~?bQ-x667j)Imx#8g~tl|
+_NwPy+4Y5Grx9CT8>!hGm@V1m;xKT)LhDxS>SsHKluROoyv*L6Ab!7{g8H)O+?Qoxg0RGMk}{D+sllht*ac|PLz1pbDKg9xdS9!h
+DB>So%WX>d7Fhgq_8I{D;QGhZx^y$Fvb6xDb4AqK`820eGc1VS^yG}#As<N$*lpp{rT`5p64bHBSC7Ut?Oq1LI41K#1g3ch5Yw55
+&Sd5vwY*xs@5Q<~n$-3c`Zqnp0hxY^J4`X>MSa|jkwqiMp-~2)h`#$d<UQo{7cez5xpSRaO(H8DypV18i)M>b>Qx_Bj_j-uwOV!&
+VjCdUYb+IK>6XwmlsPOUU+2I`kR*5tsNmhs`VCy#xLxl@?~;)U9f2QxXD>F_KXZT9By&!$4MyGaB%poCWxCJEm>V_*iX;@@qMtFy
+$jI(p{#^s!^YcQE>#mo^FP#&#Ajd2%&K<a`+Fs~GLuRkKd&Y-6*IkJUDN<CrprD~l!$23x;xN*JcsNK3DNMv6AYcJ376t(U7#Ngk
+-XY*=%;RSAd_HmWx`X4c;13C9*R`;fju8e9Bvnz;zUPl(V!IY)SbU+-yaW!PTf2I>i42lj*}C4#cm2yBC;Nkzo4U@j#*vKdlz=Qb
+^XSeGWgBAiH$HVn!B0IRL(<H{GotswE}ih)sHl$V5w}_9y5&%P{-LWLgf3YZm|t~Hcm6uPM&k;`mRBb3uv5oI-`4D2_YU=TxfOao
+!Ur|%@<Zm#ssiDCfsUljHzHFdey%^c4elyNSZgM{bxZT-Sb_)*36-=_?CZ8d60xvgFL$Xz3V?z^lkE4Z5TQ^gsKrPK#Pa9FVC?^a
+e=i=7oXIjzRMG(sm4`6~vZbnT$J(lmpOG|{#!JV0L|=fan_X-TiCB5)vj2^4hOg+>6VHSPo!-n2F58^pvbKEdm}CyoEi3Gr45Bh3
+x+mr6-G#o6)HYPYVR3p->B)Shgub4v#osRO5q#zUv-F(q^>NdR;j(2X-_?j|QHMqrqn2xGm{3*bX;g}+$Uo{kv0K&XCpm7rq=mTD
+n!wE(Cq`$*L7xzb6u;8zRmmXINB0mC5z+Jfp>C~K`WXWx1YQHH#HD}tmxh2r1`p%N^9=D&5I900-Hy&Q??ASrD2}Du#RzP-4i5dD
+#Tdj)mie5*J=-B|DYAn14|g4mI`Ud(ZRq{A_=3t!UxQ3le0&X-JS9ZiZN+bI@fHuRUNhRGp&$!+_&lOuDTDBefKw9A|D>|{66&yd
++N+#d)^|2PZ_|%WS!5^|PS{vj5n^d|3|hKT>xuNj9{Q&`jUD*0&3igq!j*6`DXVMWB2;!57)ulnV5El@>hF3$>~lQb?_1*}gmbbN
+-E&3zmiJfxtsW3ik%P78(G>m0&RBUAXp9kLwHY`OX(0#))?%%*%Y2yxLx7x<F*dU#sZ96X-_TZuj$*2JD;XM!<<8SFFqVpkLqRiV
+8SWo~$roqgEs^yf^Q<l`M`z|i$**P~6Oie75uhrza_;;S;x7+IXMS67>d9pZFV(E9z<npebe=x0UF%jSaYrf}Y7w3azb>b^QkX$J
+hcpzF4st^&&QC0x^TPY<O0_NSAzy$pn?Q-|Tv=zgFB!dijTc7ws{L3)Jk-<hO7uACf&SC$VbZa)u!~LH+t)3dds+_$(On>dJ&zq+
+IHz!!5d_Rq6@k9#2#YpWaBu-@GKE-i`?%KmdNXl4(}(LZ7<(`uji;bsVA%I!41|D&gF)qVC>F^w>@YL}#*%sF28(Yf_;;8m&*W9w
+WwtL-*WaoUp0@h6zUX~Ca<ER*a}DIAf|TpPJm32}UtJaUPc|r>YvpE%fA7D~@ZA;BXXp3COQSmwa*6i@1vbqe#a7sf?=`R2rTE@U
+D|o3(wXQR&`JP<d8s<{7qaXU__C48v*1BFjm!2&;nTn@|;>Ar=vxxhWM--}VAm$~G4(baDI@)8=S8U=o4qikk0HVm#h_1Op)MwNW
+Wr7$C5`U-P^7;D*9qM=#0{T5~_Rh=C9A&^zIB3bD)>pyW2mk^CA0Lb~Cc;@EnrI6_1UplWh5}FKp@G1Ei%;52*7iC-th_%KN8VF@
+tS6j_%`6QKnya3voEQKqw}OwkhRKKIK|+d)p|6qzW)~lf&yJCG*s=1$-IxWZ9kXEZC*3mY%?L&n5{+|GD$T~EB?ok1o(HdK&)E~h
+(8C|Yi*8m3EA!E<b~KM6T)tr;ZoS+!-A`QrqxVLb8r&!%<q!|Q?BI@oN2R?x<FbFuEuNU_DF{W5TAWr<09!X?S!!Vc=xs|Uq0rBv
+n&wO~2U}wDMf9bugb7SSOBF?g%|t0Il}@7Siwh!IOK-Xof+)6-3$S(l-w)o*=;&>DvGLLoB{TC(%)?%J%UK7+7p+`-kaDlPB@k5s
+-fzHoP?wo7%D^>MHELXqse&OA-u&3L{k+HMyqW{6uM~@x?u$II{rmPvN`<LU?Uv#Qzkb{W$I=rFzlVkQPpyp-?9#=^N?42g2B5D#
+`G&o9{b=a&00R2HYo2W3ldVz|*M+l{$ijf~eTKpEV^#hT6)^@K3E8>XUNXL1UEG;QB*FpbqBZ#nis2{(ndzmij-l%(z`;ZWjOm<O
+CXpaG1dHG#8WM$sGj%+GL{6%Amab<>F9iIz1zBh&%Y5c{<RJ98eA;ziDjt|Gb@*r&?2x&Rm+a?VarbuJ7>DeAIrnBtcU88&XBG-~
+kp5JcJkYQ6^buoMjL@jj{Df57?uEA&M=;0_3>J!pMMW4T8yb#iuO5XCUGT4!GuL%IivXiPT?zU+aPCX6gn7x^bP+WH_z#iq&m4TK
+t*8}}Qj%~e!baj|o@Ts<?R-}v0S<?xrU(`sOIYNG76XH!pl4y1L!#YqQec*?zU&fUOO-)@AWVhsWiBX<fwHog0lGBv5n&TeWa)Y^
+Tf0wW#Qr@Vu`^lbJ8~*+iuzkcR%i9SH0*-a4wI<yL-2x=JL?)Yo=!JXgKE5wt3Qmv3|$0Q-Fk%*ZC7=Sbb9G_coB6;)$v^A)9s?t
+UYAl|kBn(6U#Y#8MHQBrb8Ja(aBNT{A~M-RZR1uQ0Hoeyb1iKpvOK=2xXDNgMTEaoaI&*qaeH08iU|gV0f7A{mk;e6`dS(*DF}fv
+?efpLhex)@%g~`HCUZLZ_qK&HC{Qdb&AoGzryvoIVGFV|6$_hG=~x6BK0z@WHYw!Lf51_j(K$Jrluq_<_)tS05A{dZx$ZERo?rH3
+)bMCU1)@43L-6p3k4sbD7O4g;&7t`l1?1lb`yiW^&OZJ92IvIiJotoAMaC!Lx{$Lw1q+rN+z$BSAP+|U?9!}Mbv~9&j{1l=*Ose_
+2hxV?i9(U{wk#1$)>6lzA&?)YuM7k44jRDKg{V-bj@}VsX}Z^3z)4R61!D^HF0;DtUu;Z7QAk$S%(9EUy1D{LI6H&pnyNN)ehy;C
+;xsW3cHII?r85P5GKC#9xdO`>_~)6QAqbfj_N;zen%mdQ_I^(FB)Q>$qp6#0l*|UvKE^|Yz^^I}DFtULJ_hQzEXzze@Q~8KR4GYl
+E^S_Ln#i2b8??w;Cr<bnJWPJ$x7}sPMAnv$0jv_X*wU{FohdKxJ!@xeE{B1X-#)Ex7qz@j_23o;8Ovntrqsi){bhSrym2IASRPpG
+&}n#R^<!5W1<jgvd)`crZ?&XQk<5nz1SB|b(ZLfT6FgR{pottxk@(+n*!jyb|0r(hsKGxTHqUgb`xGO$W=B>I^8E^3%~@;huje`}
+V1!^Ws-uR(%fIz?=0>@t_Vp*xjzlIBmp~sW&n-G+;-MOZIJvs=zQOXZ-}CVy>!jQ%Na)Lb_e*p?28#`~>vc#9(kWP|m6*%Q{T*Jt
+oj)p6kxYpN6bxJBN5~~xE?En(BP?*)*jAy#t;T{#7>l_OPor(y)W|S)2nH}MFO$T8Cevq@iJ(9bu4m58ql5ha&B5_Ac|O0{@AJ>-
+dlve$Th$F!8>9~$gY^8MQ5}RW>~6o*I8&LDxqK+CEa$+zqYTwSy-(6T$4qZob>l!yN+!LZWrT&Lo^~7`uGB1EJL~8h=R-eT1YscR
+OMls5FN$r>;swX#U<jtGEnCw`*?kB5l$1AH4ab^mzfRCTFqm#Qy3B+MV=3n@V5DdVeu)l&9eV*HU!F&#%A+QHbKoivC&BdUCxkhQ
+!Q2DHU1|FlNg~c<=3kZOuYN9i@X-s0V0^xwj$z^>IgA-taqEZ6{#R}vDC_N5U!T?XoV4{pEFik-XkhKl)y4xAT1Py^FaNk_4Mmmp
+G&cJ+eB5VNDOUBZ?}D8G9BjYDFf{S;%Cr=E%Q{&&(_aJIT=Bv0)y>P%*3y^6v*PDwFf7JYbjcELMFQJHd$d(yX-AEZES?==1@5*#
+uXU9`PgV}TUT-f1<6N$_z*N30<X`^dXLKH(07bwB0<ZPT%uBsk{wDfrzqQA6dqOBY&=r>xGcKib>63}KrScqwntWlokB$)9oFFX=
+f6JVAI!c!H79^lC!KLZzLUWAEDvV2%!76>G3>%#}d6`;_usxM7nIZ*a)oo_M=qo%A9Kl;)7*q_4ufrPUf(3S}=9&yV+kS&WU(-W9
+b%aq9WVV_n`lt&aCS`A-uNs+4kqU8YP5obAT_??C-@ZLiWzm%n0uRpUkae~>9C)+TziO`qRdUb$&25$Q-tO<o@HrTMDD6X!(E`b%
+;kxg$ajr*64Yy4$tygV}(<DQ!*OsVY8rm*Ac5M!wdn#0kDZ}@-gdf>FywbaNezS`Rl0~2I%4bR*l=3~g5DW&%66-7FxwAf)qs4?t
+>{JQB;Pn=)tfD9ZIYD*_T1$<ApPZ%vx~f7r2!{<J3}5E|AZ)A|J^XF;`*%CsS~u&98XxM!ATqT{Vk(*5VK-epcHe58?a5fNz3%S)
+V5!<AuE{qA6^}&}J@-0up)THB3J0S`(b6|b@6WQVe_?$o#aILj0coX@5#83NhLP9ewWw^5tsFxiJGA9-oB|Tcj<W%j7B{oi8ej~L
+ISXfPs}mzhcq$PMn;<v<P7xp=I9{6|orvU$HxUW`1MTsQj@~MqX587WY23dQ3yn!g1MgMT+vXvIcX}xFLMJ6!Ona4W`3XhOc1h_q
+mLi``rKPa)I{V87_Jf@R+>GP|(9l()uGq`@(B(yTpLWl)lp!-^Sm3~-P0HXZiIXX2;_MZ2z(FNoD4;jXR0zSc`b>6%udD3x5QjnG
+F!sb85UVgFLJ$*cYfR{&kZ2^7GkHT{5L}T5cs~9CT6soiV|mQV%Bop%Bd8?Ye2?3J@(-PZ;W{*w&b^eC<_&=v2`%3rQN1GtjP?bo
+P|>e;6wdNopO&PNMix?#6Qy8b5Nb=hxL|TXL(|3#KO-3d3{yofLZsGzdUviY+*p!~WD_O$lKQ$a$x4PDVPy>nJX-6oMrC?`lk}Fk
+N@D;hmuqn(2m;}DhG6B#bH$tI;~yaNGn#qdM``<Z-t3T(^j+xKn7@P25Md-vL`Gj5f4$==tg&KQ$UBj9ol^TF4McET^Im?n`gy_H
+zQLXXCy?-1rht#mV^oQ|3){Inny4@z1vpbhD_43O#V3V2Xh~2}6ANY1vvZQX^d%`Mj%Ch|byTG>EjDL@<{(dnvs2+GK!&h$;<>WT
+(;fu$hq_-gx{7*l?+0^H3o%05*yi<J*1fBP^~K33SOhdmXTNRpwX{m%VRFKUnmI<2Wc1bQOEvMY?#t~CR>A{tBvUzqK%a86oT@b;
+BGQtg0>p`!Ir_RbNljB(l14yHB*Fk<vIg1;3^E$dxu=F&(sVq0>JCd&QM~RN3ObEp@SjG-jP~t2Yjfi)D)!pxMx3>KwJm9ux)_;B
+*b9&?ZcWwbma_dn7od*kdTNU^<u~<Ixfmn*Rk@!!4Fv*0*fmNgBz3mAh=H&~A|5@tE;=432B*-eL@aCBlua51FGQ!{P%y5I7N(Ig
+FdmCdM8SF4h5uFe9yXJ;{p%2)?Wc-%LyDw(>yth7<%F4%3IQ#me=mt&c18V=<Ch~#Ld}&KtjFQ1gjD*^#$*Q-VV1m3ERD25E8G+a
+U<eEWWAV<SEL)cZAW<j;3<8;yRxAvQLGxN`3>v|^2_WFpv^eOm(zocDtnHUj+lX3QO^1)JjBzzkU{G*ONd<!mlA0^f+gy;>Hl_zy
+s!9mrSdW8t^7w&FF9T@-9%uV{hJykH$@JKvV9qL;u`n8dz@bnmceM-#hCq2-Hl|Rs3<a;JHJ$6f?AD9^?kHqtFyF9LH5Srdne1<=
+DJw!@POzC88U(aFN>ll8rZ#JivyqAfoq$0?nU4c_cbbQxf)E)CpIZB7Isg<j)4GGE+%N_X!cqu4ei@Xx&Fiu;g&H)?c!T~;Vm71m
+?Olt29g6~N^%N!OWIURc$;6UW!`@xRNrCo8s?s6?Ox`C9cB+f69D{;os_`jORYjP7-Sm}k9NT73BbxnhniB>7k8q=4Gugw7mrr%l
+SCSB-;xH4Inf-T{M!1@3D@ut7vYrMwWFr2eCnHS4pjlN)Q>;?)2*@ui!Xf`Pw{Awq@EFUPgi>%=6cWy3na!1@Md(xlmhGp3CL4Ov
+*wR1ULZe{6$$I+jS~)*k;y)3BMY@hloDFZj3%+>cfaGN09FRqsTmL+7{X=|n+GZh+74}q>yRcu&fYRMf)-PvF#J^y<HVWcVxw|)5
+Hs-pJ*}jqglUxTs|HhH_BUY(G2-XR6@5RX)xcEnta%e*A*v>Vtp;hBj3GoB^6Nen$VKYd*x4$P}j-3<vMA=z=Atk;bkHAvLH(r)(
+>;MRfa;%G6sD1D*Xrx07!}<(;fwoT9W+hwKMbCCW!@x1my~x9GmMWY%l$M!AL^Jn#AtcOt7S&;_bD=;Wexc1I=BbZ#)=`Ds0#9$=
+S*5`t*{4-Qu)aXv=z&UWgYE+A!~{DL_43#SHR=XRoRf|IWZ?7qmcG@k*AelH1LGa!C)E79%~zsYcW&9QD{&l(VUOI}fP>fM)dxZ5
+&?c5%U)L-xltF!OTu=^TpU0i(2t&PnyI5V5eF5)v)}QJP-DH3#u)d@X?tPIzF5&@U?TTKy<al>9gv!z*-@0?C7G7*)?JzhbM5eF?
+buK5GLRouSmJ6}7KrF>z5VrThuCd{(A1-bL_s_T6vq_}!b|xdYPYOA4YeZ(RqMs8xAmKG$Ez@9aI1z+>xH@*u_3a;0-wA6i^%R`&
+j_4OZ+70Qi?h@>$u(N2HsH+e4^F0*wHn2}XXCgq8;Izo$YJsv!L0SreE#t-JXFGI6U|Orua%@w8lhF3rlMLQ446si@S`+#lYrR(6
+j6K16pZzRL&IChZKL$^aP*GQ_P1t0%q<+%xl*h47(2$_rs)A+>E>&BgjAH%j$}~Efy&5#3X5g@2+f&bUjJ&F(xExe`SRxFqnsu#=
+I<aK^R)yxXO=P}E)tK|TgWr&JHa|~nw}vaP?eLS^Ds`kv3&$pP<-KJ04udRDDP;w{2o!X}bGY@Uepk!c{S77aDQq=xNy5RIhyfY`
+SDMSR2mCG$i&=@cdj`D4u&I7>TC92<;r!A7V=#+7HMbP%!$s$R3bFI#YRqFxzAiszz<y}%JuhkA+oFzT{Wvk;(z{-H_DA!IrBPb!
+8k=LWD+Jh@W`nR8+Xaz=v!xxuCY?|G6#AZgc{EQYKwM0=%nzHOXfY8$|9nB`R@Sh+kC;k<?0KLS$4*baSio3eI&ygRn7}fdpPL2Q
+H`M2$)-|yd^u8mryu|Wl*kSqwM#UYgRug-?wVth#XWRJ)sR4R1Ez92aIzoiltSD<si*7s6GYna5!Is`KPe$-%%xf6|2?Fcu4_o5b
+JYI72iZPqZ6PIfGVb@P-vnk#gk)eKZK%V{B#pSA{gy^vMDL*1rOl2kH148o&6O6-zq3kP!OvDHI(*7$R=!~8JSysIX?(ze`nO=;g
+v4yf=&%u|czV90T>b!B@oZgG(ESCv*ZEUjQ)7?9(&h6E%9zS5f&XFk2b<Nw|()xC}+HJSbD(ri2zc;={XvI9yq`VSIRW@Bi+L`Bj
+=x>ZK9Bg)A6P3PE%L|k-=SHlt0*Q6V3A66;<rnKv-PUN9+K9?5a5#PFK!+}#b@YqZDSPiM=~Kk9j@0oyZHIMddv!p@P(frGiT#^T
+#lQ$*HsQ0Bp%c?|);b}d?Y{#9d*9mm5BC&SY29mlQi{o!U`wg&mD#u5^7m5Q9xFZ(mG-uvuw0|z!}>uVI@{W}nm2bl&Cw;XZuDcM
+?Cx9N_w*ilUHnkR7SAGNlVMy|l*m!pH!a}Tu57xN<%Ej7Z{3a=@($8upXsA_8C8lfbV%{06NW|g=4(ayud6L-H+2ZCubqgi=M9ZM
+J3m1-9sA~$tBIC6o9$j5pAtt83|n)Q?aJM*L170M1_Dw=Cwe24*$BYcjEmqPlc8fi$-fJf^X2y5$foscdYzHY7pqT+v)v=V!9u|g
+-GMulg6Hm8l9}&KW{FY9lYQGlWejMMOH+}xUjp!~u?;Vp$UzUoq#iGj86i57Sqh^$ZsEzzd**K@7RR~jQCTDC3W>woJ*J(s(ycC7
+7C&Nzk6Z|DMX)s|RY<HIo`gqXy~5Uo70F^*bVZZT-|9?ML&>mB`@T1x@0zxf09GRm;GM1M<+;g-iJ94Z?~C?i_NU6{g$is10j$+x
+Ow1o7F%vTq1n)~E_?W`0`0!;`%Ju`V(Myl`9iOeK#CFH!I!ecsK&erA<k=Us7H#z=vn;q)pVCX~PlYK0$<dAGfEt@r=;+RKTNix0
+o%IE-)2&5h?H0CoWN55b*B=?1uWiBB-V$BKl=YpT;)Q1?(bz&Q|G?#ZHGY9;F;a*v$r6655*;13AxRURO#rR!Uh{l>+$n5-JSa%G
+k_NtvW}6|qr25@sDbj2nKh)gcZ9r$cq!*e@6tL{Qja3LJHrE97L`Vt3m-*kvsfu*5lQA-9bfT5B)B2yfLD}=V{pSu6=PS&YR#{hl
+Y2{!hgk9X^k@rG-QM7_*B3-T+Whcqju3OC-mSQCb$Wk{)tBPrCcc3S*$tmb6BhgU&zB-YeG@lYwFJ;krFvTq4(nMc*?c1goM?X?2
+B!~d}B8*BZ>q^{pZ+B@-tR>VYSa#!oDoV2*ONXG#xqCZS7_de7<n#T+Dnm(Dhz2l>jFVKtvnAXUCxe}MG$hcIjH4%`%KRz(-@s>+
+h)}&uCDoz%exBc~L*Zby<cKEhJOme+v+cG~muCQ73CT7Ah_;I6v9M!DFBIwFTzz!ehkxIYbQK44o|PQ1FiP5%eUnGppBYt0Ur*kp
+cl4Grd(uWoE~$N-;AfaksGG%hBg!pkD}T<~ar&&kH=Dz(h4@0)59{JN=0w)!S+%d{4}B%aJF#{Ds?%ME>t#ix2&`);ZO(F26UMM-
+ASc$(1_2Xo5|WAN$(3F_SF!UM|36l2ju;*he&87-E}wZAzU2B|H};)W2}Nf6{<QG2zk0W3nA)_5t+bylAeu0hKVl`avN&Bik;>X}
+87%%z?Loq=d%7>ot3&AQI=H5o^mhN{`#wVU++NIj+Zmug?7IBb(vz1e5xI$iEY4P|ZoZmx;qiHfh!>r;{W7BG^@1pit)gxumh-Sl
+QQ5M&W|Jm~?Kk8!-&U2_jRmod{!R7xXL`aD9g7!_c`8q43Iu5rCRbm`s7dV(;WPjD@x+I4c=)umIHT=ThveaRF$#jLJ2rf4R|D>g
+(~fnuYjov{1tZm22K>ayORxJ@{|p#4kfo-4SuD;{zotrk6<<9?J4Qv7M;=uRv2K5NTQl@%{i7hrk)i{0*ee0szWEkP=}=^I#pre-
+tfSOqo+k;K)YpEHRw1*t*Jy|54P**g*9fycg&l+a?~EBFb2>Y=i-3~`$-zbw*1P)bn;2VxiCmidadx7FiA+Bm2@-t5l_w!5DTnfz
+|NF>ux)kBD9_IdN{N`PQV2#UGtUe@wuBI2_O&{jk{xo32;FZT^6xOU+u>ZJJD=5h8x}5aJx4T?~S&F;eS60X3IXZNaM7!BsxCF~R
+lvM|5t1&!FHk_!@fRb1{(Z3x&UU&Cv<e_<HDkv7y>xtKL$B$ekcXWh7SVYzDab8gdX?@|Pg<(l7#NZ-weS*d;D%;NQqJc%Q#&q^1
+0Fa8oNzup?F<=^*LO@OsOvZ8Y^SOEYeEa@?;QY3+feqLEN>f_)XtWnEYVkm`3?we$ro*0edyk)Y4?Wp%{MIP})~p%%G&JjQtIE!E
+MtDqa&^8$Brk`FFvh>bspWT|V{-5fWVOSD=>9JMT!Owb&_0pZNJ8&!lj?V9aMh$O~IAA1L#a>pin}79Y+P=ZP5_nAp>ms}sRzFf9
+wk=R1vkNZ0zJwg{XoiDG>;PX>^yW@|9E$yOz_A`5A$Ia7^K+OuiqjtfI~Ank6aEiE2OTM}DKe?<+be-D>-3I~CW^2|M_(tMD&E!}
+UVCdx<GT>mVKdhKwAtqFc(<To4aRYc_k2c&4r?ql+wN=Qnv)>qlhxLW*OXXOEY}gTdQgg4`0FiqJ0eusBV#XbeBP<@JX2sXQI<83
+NG@5h-O#>VObUr+WkfBsTXr@nmFlPtg|PU|47d_`E5RJY)(3!=&&Dh(VdMm-C3%+8*vUjW3wdts9RWG*g`a%<16aO<3W<Iip$S}c
+?(>8@7LkNlR1mHE^WGTvFV^Tncz|3X@_MYEfg-sz4YGF!vi)nUzT9#`DYIhiq{DtNLtzr^xPyew@j^wGvOYTg*6Km_?OWI55VOk&
+tdSo^>NQ_>m^1W_+Noez99>Ae_yGJP&K~1VVAs#T|DoSQ@<v+Fh-`kn4LeRzr5Kcn$$j%Xag-=&G9h0YB0|7Sns8w}mJ^`Ea&x%(
+j@>_s;$31Q!b%^m+}-pvYxm&6ibgo=Zl)}}DiLM$Jp<XEOxgA@b1fdtwEiLI<@SAuF%b_un$lkL%w2%}V%Oz)arWlP$KiMOiZ|D*
+u?+BOg|56!`!VM{W@Sp?lvwlk_3LwFIvio0xK?ojjz!z$n@{@U(v(j?5CUxOW`VD!#g=LjuyA(B-MPOg!Gi+8CwN^I97aP<wm1Xk
+3gIB&Np=Zf5Qk?F_cg%$m6?AOUcncm7hlSHRAjLBriE&jHd>j*CvKlfK|sfihFRbI?7AFuZ6jI9EPkQx`_F)!fTYK<ILY?I?yRx8
+UB=s2-%09l2}f9|FOy^~t1hcpduCIY@VuAgLTMtq@tERGeGjP?(y9o8(FARquV%mB)c^%_;4pUhphxUB-I**&K};m<mP;oJQCJ1o
+Y!(-ZV8u|JTuGETnwva_Msiu^)BVqb`ceFhR&>uouu-~+B_%<+1;>i5h!K}oM2>tu9-9n4J6P{NN0G)9=6i*?nPB9?;UC`Wi#9}i
+8nZH~1S2W~$<fhfxej0kNl1Ye*ZUg%b<snU;jvA|YZyp4tE-J7H90+X7W_ekAabIfX^~<4flyx&BosH{p)EH>!boBu_~gutz>raZ
+fH+D0ipmfWk`sf4fVtJxz|^Oik|O_yB3)^2_{PJJ&R8Tpsof_peXd)9H8T@+pZl?YUs-kcbA%|&p?R+pktv&lqJ|pb%IiL=$X@J|
++gpcW#aRx=^vwy<54xfLIunZrqcKeBTUwWC>*3%!P+1WsKar5#rlmbv>Ou}Q7J{);s(>AhfeUg)v0x~8f-=p4JrFz^&C%6|3Bm*%
+H(ySSh?~;kI35>{@67#6XkRZ8+PLHFO&ferJF@9g;0pG-yBFOdW6u8BAv$9=x|K_YC6e$=<{2`Vk2|ejy=%|Bz9zAAIr6M^@QaWW
+0fHB{c5Hn4mVtl)5GIo*lpp;A(pRp<X=*Xpv01>it77>}tS%r*fKRCN9Z~PPmrEkJRyjy{hZ+<K;YjXYEhHAkt#C%+ral8ODDX!X
+(9dM#oLPI@(fa3}cgn{!6HB+2s4C)_H}s7K3?h4&wkcaq$_L|iE7pg>6fnj1kONV=N7St>ZdTOGSW2Uqw_c`jM4+R__RU>Yz!1T1
+Uk7}f*U_Lf`n)1sh&0*Z!r4K@d#R5k1<Z-BZK;^$9Ik}qO7c)ih87mgE#S!2#zCi&yLmqYygA=|;{PRt-*fp4Pg%0+IK5Kfi>L2n
+K@w}aygbpq$h56={Bn7xV%WnXh8&$KppW`*Htj2G{tjIjeD|0HS%4KGpM_T{Yjvi6d1(2-5<j7S!#kzJFeF3$Kq_L=J9jLVQ|^t2
+li-}x-b52|ke(ElYo-Sk9OUs+l{+p9JR1NG@~73$&uAQX@2U(k3|yR43+>$QT|J-+X1Q4=VcU=N9*WymwV}8|pmJ3ZJ84;`eJEu`
+@9Gtc-(HYitqEf{nRYw-c2`0;`u4rlZN|h2ZM`JZ^nKUYpLd-ooXQPQ%Xhe02pYw$j^44Nn;|HO=K5tvK+?iIt&ikIcs2kG-+lX2
+;C~yWHkAKd_^nluq!{|vF=H%Ci*8WqA2928@Q%5?^aEPYE`|zbPQ&G)>c%L>X-ChKecQv7vFy^h&%w5H^^V0ARzI1qMwl?iwSG@d
+Whp7I)F*Lf+kvfO%@^$OU~W0i=d@K4aGr|XY$AbxoQlDac>5p$NPcR?pMnx?+484~Po10Z(7YQ{wTiUZ%iyx9juF0UH`kXkK8{%n
+y$KX%+1G8Dm*~02i=@*HBK!=+CSs_5PeUR$R&TVuUuY|VortZig%J!-%Ixxy#c_ny+otMGsydHbzVy1E5WrKH<w}GidGh7pyc_&P
+x<3i?E_7(0Y64f^*czH!m)sU8$Ihbsx#{7@#i%nyd7#XsY?pc)cFvOx1-#x$4DCD@uBa?N+4SbbyHAVB4W~AxI4BCBCZu-5tZrCu
+Rj?L~+W}>q)RAK)ik>pj?TOlCFi$gT=2HRTZF&XejluHcv40M(rIlUmdD=2^^I_+l#9Jwb6ZZCk`yt!peY#6+<lo1|T!>VsuuL?m
+_f&DM?AFt^NCK6JnJAwL8eIFBZ0YM_Bu~Rmc074w=am-YtjU;agcFlH*HVVPUOS1|Mxq$roM>Uxv^Ge;Ztz+9Gq6fy^IgqjA8mc!
+e=t9vY9&o#Ti?6O_Vm+s8n53VhH<=@Vk*X(&I7^1*&8pc?@LfdLy^eITIs<TUU`BvSs76(j$^jLT4FkyvO=7tb5<12P(yN}e>q3S
+#fS)A9gc_b+5O8=Y$29f0NB9AQon7BF_)#H*=7|so3{Sv_jqmFa_rs&3mFQEMO$RUO2d%O1;)Zirf#0hZ@dxTXiG#8Nq97ZlM=C1
+93@DbN|j(mV})tc`zr|YJQi#xj_<zz^>`a)d*RD1!~(>zTyH%oDrQ2KzuroJapIQ93dY6dfripl44XFZt$T^Pqm9K0u&L%Kz6X3|
+F(5dC)y;B}OKUP1g+{`shzDR8G?KR!7Jx=fue#@FPW?N4dsUmpUa!%Ed4Xn13^J2=Het@t&o-@IKwHTi8#OV?<m2$e=t_a7wiuCD
+Lbv!RQ{VuYr2;tYNudEK6w2F40|bLjZ>;glCO-oI?|`z{XOjo@3%yNM#0BuEN#cR-+rgOY^%+6d8d5X@dUEvDnlLj3mi^|DS7${5
+G=#T564Mcc0h}%yTxO?l0>5nX<FNk@2>8EP6XmF<ASys$>R?Ww)c#I=)@(;ZWeFM)gXBnPf;FqbDFVtXp)wTouk-ESGuj}4&-8y9
++{tm)>QX`!Rtw81m0dC0!9Ybygi635ISmd0KvSH`YGgT0H4{;=UsW~VX#aNrm!lyrNW`MxP##kaSgA+~Q;DnwNmE^u070fTfc~PW
+r)z)-RnEVu{}sqI6l8a-g-oMVbfPa7dz3qjhC_etfCfPL&e?w}^o7}k{vyga6dd-OQRwf`%nz{r*Fp&Ui@38f`7lf$=8O0L6j(u;
+-!l3e*7+X!{~TbyE6IG4|M$UH;WHI{;%6!zts51{S=PG}eO{R7O-?;MVzYjZEPmVM&67`&`usC~%=pGO2X_KDO!s)rMvMEVAa_R*
+?m}y2+q~iv&7oj`I}*G8%gb#CmI`yLW8MjAU-dat#7)|%RzuYaWGQfBKqxC2kM9zg$t}glA^FCfz~FPKK@t4q7vY8)lcgEJ0u1Lm
+1v!nlp?q%tKIV;QZCtqQXTEJ6fv4xU{J?3Ak`{gQ;XSCS5~iBC4}CA;Ly5-dsrR-MYaJ~5oLAhl<Gvvp2$vqN+Y#WHkK%@OjOm}h
+-7cYPaurNc+eUrm{b&MbhZD37<FHsThpg+j?onYvoV|NaZchYrs;k_RWoeu*HrXLL!{RuON6JkH;VZNM1Ea<n>AkR%WVd^t1*aPQ
+KRR;tDyds6!!ag?%Lj0}6yB2OOg^uXf#A~o<%s`TRM))KadfW3K!U*y@7-SQFV9_<wHVYd+kuY8VmU{7J{UQjn(7PYoW}jr@bQCU
+RL<8)?jCr5?t3YXZ_1mJIcNX)*#OTuN>_`Uy^BF}tEl-Q#D5U6?|g@_Rg0U(va(}w+`INOwQ}I@`K4o;H7zP!0ymYMSExsl5GU5F
+b7S)>&XGHp$E%3GQbKWt;vx<gQbSa8Ww4x)#AXn6oy3Izj&25qSHE9Xa88-Z+2P6E9;~iEn!|N}*Z|p<#JL!K5<-h>UPiI{-1I(u
+7{?$0Snm5!_{9ICFbZ5{zTM6-qE+VHQdzELhHkZ!E5Eole&l?*J%MvGzdyP!y0NY8BBV*5$k}mp(DLREkCY$#9k`+>(ef^Ve9}=d
+lGEV;pu8!r5!yd)D9DlAi~faP&&|TI93?aGCH^?lfy{ZvNK%cD)rp*=*O};QaoG+RoT3{C=km-CCI0isC{Hg6V&tDaIuEBU%e|?o
+h{|h0QPg)GxJ40y98q*DT3nL5|9on}o)qr8z*UT6TRJ{J=w6vX;S9}}gB0vs;2>fz#9?wtY>!4?87>~rVR~QeV(NtlmQ>CTojwXm
+nF<8X8S*0fH%oIZ%DnedG_JE@r3mF#&|;=uCCz94pGSzQO}fOxYlro7Hze9jEv?t?rj!zebs4S(D`}k4n9RLb-rXh7hCw#^3Uk!G
+KSGkSmwIdM##waEkYwd4HRVM2z`1x1GY9MBRux=zmFF@oTYYEMJYNciLp8(oZkH((%K7!rD<Z?SxtHQwWlQEVZ!a<RMsl9FT=Jt5
+|2#gFik7~bRZcM2oVXN><J`a)nq17)^3UCU3PWTO4yB)l9<_gx-<dl{Ns}wR%evf0uAKH*FQduLtsTnQ8GFJd{H`E@!-s>CPN&YL
+O?0kDXPne+SU9M`<<Lbc+bPeV>q-V~TkkH$b^NQ1l}KEUm5FHXQJAUvdA@c3=iz#G>Gn-IC)b=m+S)!<&a%<9a_p7WYy+D6D30rR
+z5Mxr93UX7dIV|9Rj=`7_3HN<Ud#<%#69EU(@qbU8t)$qC2-#+4RSNuGfYe44s2AiSw&Y%<2rG+Z8-=P292}%MN~wX!1e8Q$WYW&
+0vK}2c?a?N{#W4Eos>A+XUB`&NclNgT;@+b@z%OPtT(pxrBR3+`M!5k#9CDqqI|dWx(G*lYp=eKTt8}2{;FD*bL>T0n4ww^_Edu?
+=fJK$kYrBhP>dL7An?|m2B;pK8~s6wf8R#~V4SbN^~woNb-q!N;i<-f@&hz~6f`p=ka^_|y{n$kObx|2w^%2+ZM<jn!<p1~nYq>+
+RcpUV@`bgEpTyCMd72!<yK<+}^RY8Zg16^Ma-wM8PlkTZ{s=BXN^+`d!XjWkeNmOZ+%g*~Zi~x^y9k`ae7MZ0g%JkAiN3rtv?NTu
+GS-TOn_?ah`6J&yKeJ`N@32$!HJf~kBYVeXVH}^#WkeKR;qzp(spt<MG)GB?y(&TIZ;)De^T;A3Cvvjvj{W)D%2!wTKR|LG5bwIz
+e&N<3=v@R3vDud*K5e3z$cb<m{2FJAlGCN4I3_zt%UuaW<OT_X#NkA)y9Yq=P$-Yg^E)T}K{%81=|(4Ag0b@S7f>Uab2rB?RmJ7G
+^;g80Jzu57am<v4w|U?fU)f+Qp{~N=@SVKCxS6yG%4x0%hlo>yD?9W0L~TVBInU7p8{nf^4+VzgyayJx2J}uu7{$%uLp)cIgG{Av
+sw#p&Q|%I1(>Q(;tUn&&o^IENB`=ZR9N4+aM4H3Z*g%L<$|K1A6{owK-8mlr`?HY(JCDWRI&=<f$cfJ_Z%yvnJ3rXPbO%>8<d6`V
+k~ZcRLO4$3ei?jxp$*m;4dVD@C|eOpBlOf_5K2Z9hnpf*m4M@^$ieaE_wzOUAE)hiLT?n*z3zl0DONNKbEfWQQga2el@11#dT4pr
+aH4Z!_)f#^oyGY1O@>aKpxUC`&;HvtBIk%pt8iMA?LV~rUGvjA5Ej947=NhsV`^bo0+-G^UvlAOEO(Lzq!7pm$dvC!hVs@_^M2;b
+{2zyF^TUI#SwAvq^p!sULXxA72hSmQzk4iex^Sem(@0>FK%;HF77{)~@HN{S08YsL+?F|>LVcbV7zCaZ07TB)|9Q2io5EB^*E*O-
+fV&JZRa&R(YDI@2rj)n|2@dCB6#?hHLO$7l4h||Ax0oNTSGex*S#qTzM@sLme4Y2W-{hwKs+Cg7$Vnm~m-3R*da$bv>oVjZlQXa(
+!xlI-0Sm(dAkMLor0nYRG7@y|5)SbE$vm>SAaY7oyTIrKD39hAz<{Pr&ZmXs_{{$~kaN{s5xc1BdGWZ{IVlC)<Y?RT)8d^Q*Ipb=
+(D(5Yp1k=-)_iRb%G18wfYF!abTn&rI42)1E3D7joTTV*tJ~Jga#+k%g*-+(9|K3jrzngDgW%I@u%_3~^SS;j(A?s)q2>tXd__??
+Sdzf$Lq#`_*^N&c8#hrnp&?0|l==B1vzy;2@BFq(7DMI;bZLZ~Xw>KXHkhe1&e2+YY_k$_YGnn8&PpN!U><WF28T|g7slt|uZPwa
+dt+_J!QOmO>7X$bHpzUmKQ2I#?yy@ax*`HH`QkU=@aWN)6TRT%00jh$quQ%BxgKp6uP`D`DeG5}cj3vhNS?gyn}gmI5HHn^nCVL_
+{5OmJJAC_euP`~gyZgth8uuIFIP};o*T|+UQd$7-*NhV6^b$Y%tjhI`tA?V6D4J`Db>b@<u5SoXoXX4t$oRJv4h$p@wQrUh5T|jg
+g_*9=`HQUo20W^3gDvbr)LkPW)79}DernQl&)jTDP?>+`x~C9FGcUVzxnHMC8zo4ZYEh??nxh};s>R#KP%dSGs}hCBsspJGJpC@&
+K?Kw<SHWlguSfEa6?^NN7DvHkYn&yySu}L|8UJ)!SIeh}LL))W9E$<zS*)Ee4@RM;O6F_5d~gbKB7~`~hJb>qo&p`iTT5*qN1fiz
+kPPQj{cnfTf%$4V`p1vs>;2UPxJggMp!n_IaJ%<ID_!M?9LIayCCql~EMX{wr(NBZCS8C?#`E^k5F-jrHOgW`n1Y$^yrcOw_WyqP
+1yRpak-mK^yfuY!+ysc!$kT*-U%Va^d#KX5;(Ht;ztu;92<2^8HxMiafg`6?(Nka;6nt9yLM#e4y`3Syt>u3JI;`4^7mn?iZ>J*6
+)2eJq_s-`*BMpi6%0g4(d*Vx(hl(I-+C+SwItc=XOe?R(fS|wBTf?9bepT*&9Bv*yf!?3)t|u*s=jmYg{<P7PZK)pmGBn&&1G8(X
+HVT56>GG;eLxHEatOVe{ZHNTs_sRLs!)t}B*`5aS!Xyl@%J#gvI@ZNNUWCls5GhPwlG7lK3n9#JOg7}V%<`H34}{5hsG*!N8H=3O
+`lvd@N>fIdg5$PHV?jlT@T<WFu)j6ge476|09~le;{BJ_M>a}gf~3i|N!&py_P70zey9AN&-{M}(sZdT-hXL<BTo69wn@KsMC1Ev
+|JBf?vk3jQV+s!WJ8hGoztdNRPyBx^=$PLl6b}7ugCu@*{eKG>*zXbgyB(7F_@Bb>htv49|L=qEqRmwBiRXh4KKS5+4?g(dgAYFV
+;De9<KHz0Vh{x_PlbGIxL^k}^`TPr7*lDx<9>nFrSTp>zyxB#t`^~PDX^ZxU^&*{b;(2qnM50QroATyhUO4tyoyfEOes?sQ=K{8h
+3-Cl19bi0P@m>)>neSi1_F4^-5Hawa>9M?eiEK*JqN~JdgGT@*DrKMIwBS$X(;rC{_S34PZc^=oVKm+mL?3Yw;H{4xyJVojdm8Oe
+Sl$f$IZC`eOi4Wbc=<1;{^MZ0b=dQ9&7)1~(<JDf#VW50vX6r?yf?bad29B@v$Li>4$q8A;TFDB-h<aKO^ocp@IDMV?nd!SypNXB
+qAmd>&kjae(!5DsBs#BNf$~$d{}kA`I^|IxF6=U#M(C{Z%ExY&a&?ltMxbiYz3K9$3qri4-dz;gTrwiUE6}GEV~xtxdFk48s_3pT
+uTb9~jFjfp{<cDbyj+vOyhlU%5#~PydScOwDvRgWY$WiKJjaf*aP{LW9`Y!jyS}0**1x>;wHnWh<N@RB?bS_H+Pu7#ysFkZErRB)
+t6PyPAjQk{RlNWl@AiBsmRF6Frg6<T=YI~&B(E`+sV=e+6y?451A|vLtZ*{bH|4F0dc0k2aQKy>Ebr5Buccx(-H6CL^y(9gP$9tE
++(ySXxpCTS#|yWMi11#7v>2}!2Oy^T4Sb3JbMSHDaq6*lHC=mN=NeFM_>`9EgV|5xrS#fvL&v1@Ardc#Z|}Grdy|3VrAL2FMcq9$
+-rs0FltfhGJ-q=@48iNS(NJ*SOb{5qXU1QEomTSKJ8ytZz6tXR+NuH6Gw)P_p(&PU(E7p2_D%CEEqN{W%OSCYjpm-b1^^Flw{chG
+Jy5^J9SY)oh8(F(OU|<mnV#vz=lZX}87Zeall0~D;uLsowH;anlhl=}9mG=?&vdzEH1zZ~8}QE6(>IMJ*}g~dmd8U5qgOIS;XEVq
+Rt7>4-bOfPRLnH%jRW($rTpbMw0pOoul0orni8+erQWl}*eW&v9f#qu{v}^FXKy!fP2e@*jxUc4$m$p%c!mzIYZeuR^D2frL>P8j
+{0EDj*6Iv^@VnXm_3%1SvA+Cdf3MFp{akRFB%%~7v)6&aGdSO5+#`GN6H<t0%yMMB#~Clk+Ze$qh@p;~*6T_~A34pA0|?Y~vE~c;
+zX3fOC%$#B{BXR%g;$hqUX*p4Hr=1S0nRg1hZDaQ?TuZd!|Qr0i??F*P+(q}f2fS4qNfY72xfXmax`dKK`sE{^YGV0H2x5@%4^9U
+s3wtT)cxi1i$5}s%S1`?$m658kGB*Et0|y)H1({zfk6oDv`P1ZFc=syy}B0ui;ScALjLc^z62G6e0QsDju;$|<js3_ZG-OqGieOo
+=v>Ne?;&L+5E0Eo>-jBL0*TXGTRjXSfu_GZi~#=SU1I!RSpNZ7{mv~lW2vV_5C+D>eA&7mxI0P0>xmei`5L0a?iy4G4dG4E9~6x=
+6PWIqr<zlKA(jN@Tk`)rWPjZJ=^gD;k28f=L3_HoHUy|f7fA3fj+y^_x<&wvoK}pbhF6s#O*iTWa)e*(HlA<C{{z982ekwKUwii!
+8$}hzaeS|{yEEJEZrSZ}Ym41d%cX$y0*crI%dK1r0@;{?NC*+RgfxiZVh}-$L;*>RCKbUVz8Fv&BSfR9F%T)jlO|}InE0R)f|7_)
+h_%}IvhzPj-^88i_w#t#?!)=dxpa2UZ$=H<+gOrco)6c(cVW@lp5+xr-e~=Ce{@C4Yd@6pR%v382u~QCGDW2$Ozs6}q1Cawx4dIP
+rYL{pUg|h{x$DLgQ_}f2=Pu7VI4SP6PwlHpf+7yd6EO`@X@klapxIN0ym{-;{bN#*{Q7n68Ncf5U9&Rr{2MTB$L3X-qKNfTuZ%zP
+%Ulf}rzl8=rft5seeURV)HX1KM?!CGm|mT<1=k&Ktxm`Y!(kzha_m+)l}+Ib(dWOMTs5UC6}3;<E6(g#+;B(IGV<s41=WKha`?tH
+_gyKpBh-GkXx#9GW!QsIUdi2EJtS`0FNdm<NI<UGA(n8b>V0HnswgZIaAw#19hYUBw-XU1Ac-a1xi(Kon1&LVGNQlkvQ<sSVrF-+
+`qFSfjl7Dfb??9DN}XLKZR!eY_{qU?J2UVP2}yK~%LPbC8ld>EY@lLv0{{R300000006-4)cwH3J@yo`euql$oS;0G(|m4CnS8wd
+`n5}z_=>-8XRSC_cRCfZH#CVycEykR=J<BVc7D3Gr$YAilV`Ww+agcEcCCBr!H{TsduM%8G+pa8#P!iyB|bkYE;Swx`5&C__##_#
+k11M1J8msKFj&-U_=#;DDN&@W4__09s67W8E5$E`Wu+-~AymF{|8KcXa>ib_INSECEzR~Xx$bP|P*LV{&2<%GZb(n}$wG&izYEXz
+KYJQCwpgMxFZY~3^;uf1#uMjU=?jZ8cQ!nl5>4xkg!r_C*T;}AI6q~dJ30ROv}oNj{qc9K$#OIJ!Rq2VQPh-?Ns6gqWYi<~fn;VB
+pq_@@&GlU|F+b<lZ_KSNjoKTJ2hVShifwpTYcMKKYM2(i>I7@77hda~nGvlYe|cs@$4oIvUu`OGN(DuRVQoZ?Xur?Le$D~*{c$+c
+kVuIcd+vp=t`v{8zsAN>_E@+mA=dt3!H9?LoFiTAJXUgJf=>+PmY0s~ogWrE{$1@}Z%{1Z#fEY!kHR}c+lA$)I>#B}hTVqupXr-#
+ij!Asmxh&KJHMfPB9(WBx^HT(JX9GLt%uJod2w<~6!DWrWoGyI0vx$@sGTQ@wl$W@wK=fl#F9)@?95hIgp@z`bJ*IcK6-ce)UqP6
+%zIY8x@>GJEGj=S5md)KJ?K=`-S?Fjhh*H%(RriNR#236NW{;g?jAQ+l*K~IVm&95v<!JUL^ZDrr1Fl{J|?C~J{l2^C`p#$l~Qo}
+-act)c4@k+!9(F)B^}X4+8MgoBns~;ruKcmeiD*gPyeE4>h6C0Lk<7{0000000000000000094H<%~AX!}VpAnt-eFV)ZO-yZY32
+RB7Sq{X&%O%a*9E%dgj}C9RyMwpk(S>`=>oIGt37a$R?oTGFjiH54aA4?5Melj7xSYv-6|wQ;!2Htxq69jAKwRL)WhI&0I=u==|u
+=WAW$>W+m0b+&Ka6fl&c`n^7eynB4xRIeG`H7!NzIckI6a+A9bmuq%u2S!`!JRYRC+~oI`cu+0!j8aW{ZGhf#llDwllRjTzX%ZD!
+(_N)5u1n2`1vO=6AMYyZkZvd&<Y2j;>DMPD(KBvGLefCRwhaIP000000000000000000000001P^}06wW}mK+gd|s)YU<9)$2nZ>
+db=#`@FqIJ^(KXNt%M%B-(c-JPxPJpnc5YdW#0WrNE)aZ-2eap00000000000000000000000000001>@Q{2rP?3KI0000000000
+0000000000000000000000000008`l{sgn>C;t""")),
     ),
     (
         decoded(57, """
-c-qC9by$?^*6=4_sDUAdju}F_L%JKJTe=%bLApb_1PK{RN@<Xikd&4dNkO^<6%=JY-}n8_Is2Tw_j&i;=ew?NUC$rSKfim`{oHG<
-d!~nXnzxQJ!%1!Nv7AidwVYT?i$nzG+83CAD4iDAM%&+0&Xl@ars(UZ?lFLq&kw6}>(h;d{KgVh`YY^W&)&1$R6HvJmL7o0rI8CW
-(3(jm2=6>zFOE*BF4pF7(c(x_`FwdSdWB7LZ$LbU44ID$Sro{765*Pw-Vhvz>h&Z~tqg@Y60L!XZlUy7t0-7M_Kb`SmXP7G&D{{?
-%q^Io&#<-B!zF{T6Yvj~DmKMx4|Tl#=`}OH2i&tlqSnLuDU!_V5^XRj=N}?Tb7pKdN#!`~HIs4-Vl%wXsA4cPL};InhBfHc_v=k>
-Yn<O)Otf0aqFJmgEoIPQr!pJTECTw$Kky0U_Ck!93MSS@)=3&;leflsDDMZ_mwr2N4-st7_H9e#f<KeK8$jMewT<qV979cM0g9wy
-X8>)Mq9hw_S85eNi*O~OYRfA+^4I(>6*fq&a;pRP!2)nZ>z62T$g4ztF+?$$6kft~x_4$;Vh#$~D}y=;o0`^sDE=HZjgjf6t29sT
-l#+l5<+fb0;7er96>dHAGGXpYkJ?#kAWmc1m%<i)G~N&&;D1(`6A!QwIn&mf8m2IQ8@DQW#OOFgP?hjj>^@g_oA~v)nY8G5qOi?3
-RldDBqO5ol`ei}o&Op~xifDl|Wvu!w1n<T(8Q$HxFhW8UV;%2Zj%*$70MQrYOkeZ6Z-7CeS+)m9Tl=`V4H?fu5V{5H_9>pUGjl%k
-IvZ2#;g>lZJ(lD>>+AKN&FBgW-g&&1>GKJn>9PVn9V)f#PQlp1qYgH#dW_VCJaj)NXFr=~yT%@GNOG2Ny=`i6TMoL12faI7G;MX(
-b4uK+OHJ}Udi2FdIhFL)G%9tjH5qhaxG`g*U6c=omCvkP*s;?j%c^m6U=hWbdhdet86mnit+&9Fv(9qKlWDOByZ(NZRtMA9+3(fJ
-51+q;8ufL}k+`;s6U9IBxeCVWVO4WIWr$g^<YinG39-$>l3qtxrp_i@E@{K1r>;~2EDPnZfe2+?CbY>Foe}0n?#G;JG0GeZ&URhg
-FcX4;Aor2j`a{<B#5D0tqy#xiMg}D#@<8)Y>vTirTMv($U7};yGnD-9!DyWZViH$KQS*`F`fVl_t(hja#`|n{MoRBi#FN)pMftl`
-perpcr;1=xBO7iiR$7+B)4YtkeZ1O6<!ZeuQ?db#T<Nt30y?3OE>G8dQ_+I#UTtaX>IGBSN77Ik#|=6x78z+vfqT+^sI0x|G#;&`
-G^f<W@iU`cKBn9F;x5lZ&?J#=^pEqLWYw#;Y4LnH3>=rHM2u{MYu+7U(btpQn_jQu>D1~$E&=v7rtWch)}MyOpQYiLj=Dt9-s2A-
-DyQ>~QVpLDs-xq#?PInQ8vHa&<8zo~pUG)1@0o_ahp-F_Lf<>$O%epmYDx1>cS<W0qKeY*ihwSt$4kiLAXZD3eq|{0_K}i9Bk3EG
-UY?`i#qEtu8naX7xr!-74_bPiyrP#isW-f5Y9y^|eQ`Ws`J$7~sVU~JnwapdgC}veo|7MUM{`d}gO2okFF6PuNy8DY!BaUKIWTFM
-wBx+;#a{gy&bf5YvG$qcRDtKV(QJM6Exga?W|;eH!MlzV%t^vq6twY&OhLKZQ5c`}oQ8S;OQ}ZFXiMpyQ~#S(&oj?UlXadj!1VDH
-2W$Ps@Pmhyw)14z0>>r_azw&wWwe`%HCOktU?gelj>u9`)YwF>u$BlKUBpx5KmM2iRX>&UChihx#fh$%-e7e!SSrXzP;u|Peo2_*
-^W3b_h-5$*a5!)yu*W!D@Xj@Q)YTYXq^wo6PR<f`0{1xEXnm2db9&(kDB{sSGp-Y+E4Z8f4wv9-#FFP4ez}KUdu+d89mh&1O|;S7
--0Q|Ra^;a1>oD~C7E9Rm60ezdTbM9j(JZ01PhCYgHkf=iSk1b>afJL`4(quWNB=iQC$!!4HI2~^vvhR5vlg;K*-d&e%rf=f&u`YO
-K0u_tr|9BH8s5t~m5SO3t5`?M*oG*KlvpYU2c}*eUP-6H(yn@{?<5vPhb6TdWhmGZMfa>1g`u%di*AspanI#2STrQkINVZes6ISy
-s!Qg`a%=@s$AOg4-@hb?`H}V%(}DH+$>ayB6Q@rF@r^b<*w1NCpP6glUVU3gN3>AeuiMiQ?UH1WH1#z~<O_{HH6;uJ0fOib!4csv
-ozl+N(xTikvnp`;sLL${-{3Ek8LUp7>}}Ty`_sgF6OC+_f^k@o&9Wchb=0D8LR>Hg00;oMmxWJibqb;s<JKt?LzzBz5VUx$$h}NP
-WSB_ZCVzV3o#x+nQ5jnGL*m8f{l}67PZNzm1%b4@03t9Z2#C_U>IfJ2SwF_1&HKnI9<@8BeE&AR1J8-aBSw9w{A{ySI+cXL*1ebX
-n`UPdxh-gGNah~Xtu{d+Iy`*f+^&QRERPa}zYG_h8KQ{S_KG6Dr!m<*#t1uyr&;T5dFSOh<la$r5cc&x^TsCIMCoxxrZ<+eH)K+Z
-0`|mcXWOEy9t9IDw7s5rj=YalINsVS`jMz3Fid&RYZ9QFK2=a--PHN9!p3Z&oo)76sbFD>aUT;%g?)kKj+{sB7G1&i9(QXi;g5Z!
-B<kVLoq%%O`Y9BRZ2{%2nU8_w>YTBA$QuR2zTA`5vanRPAl;)w(PJ&OFPY2VlA;7Mc%Xr`3AS7?zPtr$c-XQ(I$|)O$x+tdB)aB6
-?k@lRk5?x#4hfW)igb({#_123s_CrC$op9@e1p*U4@z%V!+ok*Qe?cxWh*_FTWeNLTmn`L#0JzaB@_0e>EX-)Wt&8ml;voL!7Q`f
-y1V2&n$9>jUvhuon9p)ui9h=2^~Eog2s;1+3gu><>la|fX`nE??j!1CrYpcbRA+2z>j)I(gQ1`TRt6t71oNtVdI$~%t3+zCU<acI
-3dVwqX`Kk5Bf0$gjRMy6a|~Qw;eK~+>koy**e$isZMTqc;kl6B=JO!z#Yfk@2#4c~38GZPE+-S$Hv#?4$(({@9F~u?2p3pxhtZVj
-tdTw=e-QUMR>`~Ix|m1GyohgR{E?u!$c{5-CF$puE0cFRF0J`ogGz%=pr!gN{O9&*5!{O1SK;VuI>xvDv-6$p_0{_{dk_b8zrEav
-t@*;&iHK-@*c=>E?3VL!kTx>@Gy`?3NO?nhWu>*qea#UEt^!LzCOA<O1s9|heofwy8k$b4#TKP0J|0!uo*%kHFx$iBbbW(MSZmaL
-k0;fe%lt&My)J}tSy$om&btjMyBfr8+rV491CsLs##|Dm8!f&!(K`hW91aW5A52W*1DcXKRnr^$w#hp65L#cWIg~BPH9_-|*DMye
-)7Z4<$x6LOn_?<#kg!jIhyGmRrtdx7728$^zYWjOM@TxZvDm?8%ARfvT-OntF(kPnWSXf8Gzcr{Wp2quach(iQh)F#8vC%B2C(eo
-<)RBv9EZ2&NL8CViFT93o6a?~I>bRJ%hE{(Xyb~8@|)~P-hLW4!bx8lq-kC)fY%LmcjV1=cMyoLdL2#M%B2^pgnl)&gvaC`N#6Di
-J!MY2<|cwUmI3egXm}gWAl%J97Bkc{2gS5GZ6t>!j4OU?qEfn6R(B|U?7*iT{zhWlpR&dADQaW5InVjJq$?0ZjioZi+E|eMRnE%<
-cp1i5Ekud(Qt%%Csy*(Jkw23Y$52M~>(|A#eyeFR4hvB-2v$w=eU(|b_}QtU*eKqo1sz&r{;R8?%rx};Tf?lX$JUqw>E5j+q*aC0
-yH-thQJN~Z&gT8uieeDz^SC8A9AqX@8W$RKwP51Z23?HdvnA_qL!9Zz=3v~ltbI>y(T6^>0Z-}Ey`-#Vc`OLO;br2jn_p4gGWW(Y
-;pK|!$gifvpP}R2{oINlSH}3QhRk`+?$hhHQQf+#<ryw=rM+&)gd!QVQjTMaVqaU=WXB8Wic(f5cnJy!Lk`2ze3ChPEBY07mQK0e
-L7x8b5bxp%wm`+)q>l4V^AVuBB8yW%l{Q}!)Un9Q;%$U9ha?S$;cO12DlZ<^T`Zcse`$D&tDvIlWm34sN=RX>Q|(+WlY+(C0h_6<
-a&C-m%y$oLnJ=OAPZgx*-|9jej3ZWG9el2TjeW`hMm%qpuj%Ecrp2A#(i7^{Oq^z(i-u9;v=_#}vyZVZI4?<Xlib$fpzC-G(slPG
-q33oTk_Q3|5++Q=c|n<V3jNK;_HjhAuDDK5XOeZ5iU4{IWtIx5Xrk!D4BZq5#zN&6d}Sna<QmhFFcm>JQNB*|q)!+oFj_opOdtsG
-4~a~DCmW*so*UED8QLpfWOJQkdAZqNtTOaS>L9o@Q<tpEf||$8a1%$Jh#VJ!0R#emDRgta$_b<ax$~fiT)(e60-2J8)4LF2OM#(0
-uyKwPV(0kkv~y{2?3gl2Q4~rBzygAPu|S&2JAm``*lC?wWFyHPpeH2iQ&wb5@VZ8Hq9HBLvRY?_lrG!2^07TxOE?hQ08RmgU;_Sb
-ymN=bDD8=&QZ?AuHq~4eN%Cdp0Jt(F$@Q=ffx;2XmN23J{J}U1BCmNCMpiBps3%TH0l@y70fejq%hm<Hr{lyKGKsgeW!H8@nv`FL
-^;(FW1rd$6N)N{FzPN-LeQ|ViN4<yL7XJ2`!3>KI2OAUgUj~eL-R=1l4x@i<c~?dLGkxR^RW8iO8wKSLn@lnN_P$u_D>swqGfMPV
-@2dcN#vH!;1ypikwrrGe4D6o{%yq}ny^SKuazkk-iw0Y@6A7z}ZuD4TitF{>VKd|a*LA=;QjhekX^B*C$B6T?AX*4%_}QxzRIzEm
-I3Tubfkk<=+idR4YB<t+ROK{-CDJ9ak>(5><@4kN{zVl#bKVk5j(3+b^aaZ>rp$`&o|h|c)T8eJ6EZ5Ozm?uZ1!MVqiRbahR7Mso
-WsM?A$~IQjsjb00N4|kjQLbxYkTk_Byfd4fiNdXL%Bys=lsZ|zq&3u0o%h(Zu}Jjpmxqh!=<3e6qrsEQH-n5DYr^dSJq@Bl<s=}q
-ONyU%h)&<$iNTpDY40uM$MMm-J5bm|a9LxGYl=JXXUuYv?(@h6@sAgX6m|NwerJ26)pb*nh-_=6KwzPbM@Y{ZKBKH)4@vv7{u}u2
-Q5GmDzzO9mCCO<X{{}P1-Fut<<MGcrLiUB^){1zen|`ry!)9W;BUA2Si6Yr$pHloGAK{u(J_E)UBzNiA#K=l`RkI&(;@-z`6HOoV
-Y9W7`BYjQWe%Dj#K`vWji}G_mwiB}ATgZ`GGVLc8Yx3iT<mfcm{G&bfsmsKq6&~?r<MR@eLhGUev*psOtK3AbBBf=Vp{LwfYRZkB
-H~4hE8ZtFJp9@Q3@wF@X6-Le*vba9^wLISvn#+H2%F{-#!%7LTp%U1XF|e#!v84G~&|}Wx;e*}GhWU@h?eAN%6OU}&3mrGplBIUD
-K(^3kQ`^(z^wl)<I{3xRhX>l=pL}s3xGik`&QKxTZ23uS+%yL*z4is@+Vi-pUBcwh$_N}CNA*EiH+(ZeNHN-;*;JOb?%bTyyBpf9
-a`QdJ+|Nn>fb%nn-RZQ~fL3F-z+~)_*fghas!j&IKetHgIr)OWG8QSb8c!s_H>o>8KiG4|W)ai@;xAC~U~k>Yc)2WvbG}rXrUJ5e
-5-(%vMua_t@$NdlcRPTIc{J`hPK86q*B_SD40cULWhlO^pxOy0O>_f(&Bl~&70@zZlReGf>}<Sjm(eIKr^>}Kned+DxK;CpI7V@U
-uAu!+<I;U4igW#kPbLiHcez%x=!1I7*%&)>oh0xEqA56Tk5fU(l{Tt$7YDaduH!ym4|Ul;z6cGC5J9qbJGm}L=tZ)wHm}a^zTZ1D
-@*}|u^Vi{fwo>WXgU|44(5;T0?Ie?cVC;af<lCG@v_i2^+B>tBpk%g@kSY?|WYKIS`4r#F>dEi&jpN(`=~4$|Op+;`^nC;+^9%lX
-7q+G;0ljI;H%3wejl9>AK6bi>>*hGf;mdIG%ZH9Rp(3J5D#FJXwef}TI_8d!T`ajsGLPrw?U42yX{!rVw_BqephK?elLH{Vrw+L*
-#c55~a%iBm7vFY_T4=<u2BAYpf#bqR2F?9NM*Q;bTkrMrI^=NRuhKp0mHBe?s4xkWg=K!+k-wjXMVf#~4BT=JT$ny(>?D2iq<iU$
-8vk;XqWgZ>zW%9)c`Val8U1wgrJ@C5^hRO9Fe6;KWe^pO_2PP8o!pC7M}5GMf;{<T&D4mtI5A9MF;Kt`GJ5!I#(zd4rgzALGue#B
-<`HX1v*@Q4ewiiSsL&1N6<FE06PYz%YF%*)GveuUJR%!hdK}#UIRbw}o{MCzcIj;yL^y}B6TNbZo@RJ2w&jM^H*$PzaF@c9k^vtF
-@_Q@*K>X~=4LZCUSA>X;&yM;!<RIm+7u+hCxEnvH>=(T`6>3aP55@z40l?p)M?H2&8@>o-KQ<h=;G0P(^+DTYHp1k!oW#@~2xWs6
-B}y66@wuQ-2pIGm3+RMS);yHwr2X2|cwW}26{Yn_iY|ggcF$=kC4tIApZ;;WIZJq{GCKkr4}kG2-k4p??0t+}`btAdA7^cZFRbC=
-v8kifL}@YCpcWMDb)<o!dVZ?p5lO%eCcwb>mk3-;D!p3LcP=bpYGJ6)DG9A>HmXuU`@X)l?j_hRBXB&T{mMTKIWe_BP(;rQhvI<#
-DFW{T#I~Js;BZQ}U1mli#k<%EuisSmZAvq#dqlb@<>T^t?6TSm$02);)*9jr5sVm6;4g|eI-u1j;LUg*q7h@d7Xz30C^+hQ+%xP7
-_UCyCags@Q4;wRw{l=~fCc}tI#6<-kfZ4F2nBc!TkW<~(_Wqldv^F)R%9_00If>32t?y(Hf(qBPDed{sdMZSZX34Ls7@HHhN@?q<
-oD}@Hkz`mn|2KuU@?H!9y@wm0SS?BEoyyO}T!hT{l1cFER88zlpVvOtXyt)WbDx7}YB%wn6Y`fR>6;X^aOgm|An;EdRc~7_mO{7Q
-v9w4sc&x7OKweE3wM%HD(}NPC7Zi=Q#i+E|lMwOK)~>6p(<oWBG{y)y!ZRkNhGPAkpq&rGOFi}<DP^T}3aF{Zjj7FCEWT10+VRt;
-qiVsdZ1y0oAUiK@8M-f(lRCVt-u0^Ng+-e5J2Oe1pG^#QleR949=(ykxXBErw{>AosY`?&L^}1!TfwftcV7hAy>Lp`{ob3ubg;z+
-)SXq33FY9@)tMe2C!`Q4;J{(JNDy~bNhY@M`9)tGL}<(<PlJta3!M>Es~^fPuknNz`{kwCM9A?p>*{x8gKGJ1)m+Pz-0a-LTTPt8
-JCjbET{Sxpo;$ex(MJp|PCMV{qq^l@ej+@oz<!8Kpi;9jUYYb22pef@|M1nZ0k?c&^0Kx?_IfmAP&b)AGL3_GT9e_^18*ju)OeT7
-8*~*8=hT?>m-m)fvfP-)&Zx)Ek*Jvb_$N%ri=4i<E&#nNqEwGDAq1JH%>`|!+&18iAg@4BET8|T(tFqT{+zYN>Xt}HKQFIGL2P)-
-ub-1ko15+rlc(NlAGs0lv#!9Iz81ehqpuBHz5}oVgv(|*5FMhrgL4^2TMYzZ=1<FN%l&RQElAr{T{_F2?(&;@d|nR`u;oh6<!HP=
-tTAc~VXZebif+ioZ+g5f@&1kT-u<2DclOPf@&@W-a)t(9ynXxPUN&x5oafPS8YGRkUuF&X!|${_a<hsht55XZ2ASf6pAF_G+;L;4
-&slxtdqpffDIbDbUvo)x_uJj-NH8?HlK<$19v~wcoySxY8hDVTS0gXn&$aW!I0CJLWwqx;Cm=_y!(ZiAo5rQc(KsK5deF0naTM#h
-lcYwJC463Ukf9;*AX5{|y;$9Z<&yy0-j@M*vP?77$ZVi;`F4^dPa|`LN_+GV3>-<5z{kZe{39%1YVt;#n0>5KP8(%`)lTjzOf7v5
-a^Mi?YL<HC-V<kF_y#GOXiZ2DPy{}`KfQk-1`mU;KPjt=K6w@3$BQ%q>$C8v%6?b~zM-HrJt(2&k(RzNAfA6WYF6bqhfWAv6c6?D
-!`x?h_BPVugdG3zhtrBEXNXw<#dw~A_rZhPmo}1h-#7>?_iJNeX~sA<W20ZO&lICDiqWd>ks`<B-Hl0!Q-qC7mre{8mpn9s@agx!
-tA#wt=NtKK(|b(1%gbNP7;KHlXY^@I1#1XxMq5!2_iumi^0eb?aSt+DBVt+LiSaBbH0Jkfc2|q|;`w-wdDtKcKMc+S#ry3u_@8Bc
->+-Vx{;pSZbk_>$fZXfy?NYRYGz|eR2>idY0Ki-FW_GXXqM--7LxL>>d*tu{jvyt;UP);zI1mE--}pehP1Rj6$I^>U0YC1XioCeb
-n`@yD4cjHaCNK(|UkyS3B5%k^i2BB6l?cxwxf)@u4IGWbTUj^;0Ck5{6AMlfVh{uX`h9v>zldC&@qM<jO~$H`=ON8)oh=%YIrBYc
-$7Gi55hW!IaxfO?cMV8o{DOZlA=SUr+JrFa`S=}a-h3{T!zFUy{4lP+m|FsFNI-^*iSauT)IIwoz%yr%`cC&04OZ9C7=N_YO9diS
-U{U!vHowRp3T+fMV<dzDF@KY<JM2ilwm7TWGG85uv45|l^_9y-ntUqm1TvcB-9h{r*i*dKr6&sc?`y<gEf89ayb<=^pQorVh~-ny
-{`&b<-mVn6v<2f5e+04AL&g>6y>%X1FGhVVVl42lwt!7=H_6@7rN-71>!bvqH{Zsbsnw0jSt4019<OE#PfCgS-O^nJ-c|Z!>VPEt
-*+cxZetqg<48pzdn|LpZ_M=3i&6F(h#eIv<H<{AhI3AR2YP_s2eq*WO--+rEK&mNV!9d_&Ch&p5;>kH4LZ>;$j&Y_?4Dn%WU|#mw
->ByE_p#$pqy<wBwaOIVe&+`{;F5h!ruvo*0f7t~2YDflO5Pf)I+0Dzks&^S|{Ep3AwiWs=S?aaCL`g+(yX6aoafY*L9)K^pX*=Iy
-RZ9pT`u7d=vYej1ngy%P*;OKScx>MJ_1?jz0;3Z~cKgNcB+$_F7Es@t=l7A+rh^e{QJ;)--HdIBb+L%R|1$&|)ND-JByF0Vcm-tj
-%%tHqlmLULHuJ+H3FMJzSJ~V5us-CpyF@ES7m;f=zuIZV|4{LgxLTeKit}Gr2<(lefrxKo9@*a(+37MSzUS-RY-3`A<YOmxP^X-V
-GUf5mJ8Ac+NgKvlPK_<uzW4U^&7Pq(31G6Agdi}9*$-oajS^DQF1*%ej=Uu}n_=<j+X%mt+&=8VCVMWhQF6_T__&pW>QlPcTATqc
-Qe6I|vRJO<-4Vh_JRE-j<vYzQK}#Jh+tE&MjaFKV(JIWGUbWjJ--y#R>)(X<R!5o9#?n0BdfNRiQ)}&I*+*)m*pTnksMH`7Lkrm@
-tv5O<Bn)*(#Q9{B>*qoXvSW(y_WP382r^jrKN@dzU@`wOzoeAw5`s2tEL-WcDaZ0yP8LsaiUUbWF6seiq+ojBaaj-Kd0Xu&DuXRM
-?nkAIL5x(L^=A(<?h%fwrQY*J2n9or&9F>rLiPOvOWSSgDw;-MLrUHT$7cBIl*_GSJ&Oldw=PP`>WDZOJsdb}8zm$0Q%=^2S8P^w
-o|)=blwy5!RGPm|XNaFnmw8ryGz_R-q#1kPXVCWy`#W>pH@odhrt1gzffHugoeau%shW#z7{z9UA2jZFM;3WTqnq|8g*fd?p)XBS
-{7GyF0JqCDn=DfGNTa{^u@q$1tpFWNo=IVwi);%CZ8p;HjKgW1+IEC#5?>16=5gw`rFX4N%t0DA5M)zruVw=JjV5g)AX6u~8mgZY
-OC0YYQpoIAGIJPW6iD$qzLz!ebEN@T2tSA+O~S}AR%R_Ekhq?&>Jalp-*|@?05x%~BGa;NqKpDeF)ZIsvx1xF>eeJjYNBS!Byf@u
-_tuV9Jvb@84%JKO20JwPxDs7-tz|j*WqnAA7V+9qZo`-J^h~BhOXX4VU=x5a{y-7<yDUNd`M>+S#qPNoO_SWlBmjZ|e?s2G^k5ON
-+zoXVcpx+FVs@8;3=0$VhqbFp1E|%ETOQ+nOsAe*@mBw8CPoUw_@n02aGR*^vYgI)dTUBUdrwtD5Dm0WIFvxhAL2OzJO#Qoh(55i
-7|}hTT~n$gzBjxd5l2A}!TJLZF!w&5V9F)B#AQo=q5<aeGV%rAAy+y!wAZ2~{@-dK01z-RnYp=JQ3)qmz;22gYHw6pUaT3*b<>?d
-h5->ktbgx-Imt83M-5jWX!pmjoDnb;w#QlmB09^nJ=-1P`}YMH@UZ`#1JneQs?`mqN&dK>tJP9=;CnQD@M=Q^!5?Kcl=nitU=9S7
-7{A{I5E&>eWgiI&xjT;AA3{0b@1Bf~XDUkab(4EEZ%pz>GUmD<5D@I&;UR);3=>B3ZgEW1$7+vrCMt34bKpHsJ)ul&RoZ8Qdi+{Q
-Vp<JC63pL>Ah?8?XGH!?{3bQvE1%(%`cA!ZcUwX{#EFu0Zwux~#JzN}`FzJtkAxEZ8(RQ4DHrhZ*}BA?Cu0IxS!Lr~-j<mL8y5pm
-^eY1mwTwBB+Rj~USyRv;wFo`|2KZljH{13dLXqmRjuDu-BqQny-ph=LVu#j49O5f1tAFTdE66`;smHWus!)`~CjtFS7w~{>iAXQv
-JOjxa)RasK+D^5D7R@jGxVxec|NPWF8R?LF=R*mDyC3&d3E&|yD=sehmnnRkS1<}E9^iA69s<QIK<bcCop(swsz{xtqy~341O0BM
-WogMH{ocC=yj>s1z4+O2@qz#70;1AYma%6)M~>uM-N0s^RfWw&A8aIs;@d(_x0Y>W4c;>LS7ciV$33kbZNQz#rN*+trG;SstqMCs
-mO9-cl-6)-TwOB*buUC~W0N#~Sduf_>~?kxli}_Ktzdk=2gIIQj*KnD(yd?5PE%#3!N&QYd-UiJwh<8qbUR`FcLa9_W{tyk7`*qo
-SH1M9Hd~LT;_nD4U^*YhL@KLBGvxCTo>-K#PX~4q$b#Wu%%3}8{MM<h01e`1n<D%?CM|Y<i$uwAb&YZPwcq4uOxK6*V}+dZT^ae(
-wgOjQti$8%39Xw%4HZ2{4q8GiOn`W2Y;c`CqJz=G1QAU=<hfh>2J=o9pQd-hqp(u0h=*Iz1n<#HdGqIbzN+F9?;{d+GG9{)W+Uwb
-NZA2^i6YJuz?<n*GT*>nBe4)*H=Wj_A1yQ;7kqjkL%R@G%zK~6HoX{=vc*2$f9b5L5@j0x<{jJwtOwm^RR@HQewdO!w?HPG;0%lF
-)F9MvuGh&$tlY)!`_24#;L+<lH4~!PSvxjCH!?E~c#L48dtnVvdd#VwaF?S6pu$(fa(_VRK}7Q=8Q&V-Sdt|6D;d*<sRI{IS{`44
-vLt4mL#N*2m&1$>iEsK-?e?0cb!Q@o5zs|Xp*8^bY9ZU}nhJq!k8!%1Pj)_<B&+X=GZ{KNM|YR9rBNfC);q0{UlItm@Y3nb30{J_
->SH(EDs<kb(evh(Ry%bd5F}v8pQ#}KkVHRX&je~pd=U7r(6+IOy+!jSm;(5?n7}`+AAfCndhN=L(@9AJgBXPICwT&Y5n8dimM&>H
-VZbd~5{y3=0Fck>V<<_n=R!$QOp-4?4>tavD1rcx(W;jcYX?n)mP@&s(rbP>HYgDQ^A8)K`7+-)>!I#F)K@dSb(@1C9wQt&Jgh$&
-LHUMk;t@_pDcZZ-ZRBUdmBh#(2_!uT3IzWVUIO(5oRS%=^E9qK+NslR8L0WxGZIrAMvVJMs<=>gK23ZuV4j57LdT{D=Mms7y)dFj
-LP>yt0`T(y`d@h7gaS^d9I$(7CEjGofam~yLBhjqpRs%%3mj&GpEdB`kHQ?`kEINg1j4Kl7rN?RnjAv*`@@RKbO~3K!J@3p5F+5e
-4IqpEBQ>dH8Pz-j#lc0sgUl3RHudPQWGGCQM87~n87KwbfBhBZ_h_bj83vqDCZfTrG13||v0ipCaXr|lJLdge5NyF_7Hw{FY7idq
-_qqsrrxXjyKwGjXCH6`tk_)uat}auff*XsrziG0K!f3F(2?hr)A@=VifX@1%9gc?w(9MO-(J`AeO18w0y||@Sq`7vzg5loVl6m~l
-TY~fi#6YayvY*B@))`{$O>XIm6D)_(C&xrbWZ1rAO6)9yl1Z3Cm<o~T#9OmU18A{uF@JrJL1h@>PNMI}rshYb_kd9)rH<l-?xQ<n
-v{dsj1q6jee4ahYkZm#0n1+EI2l}f)nnF9o6QS%YChR4m;=~#(!2aIWNaP2rqth6_I0G_GnLZRe!ihVsVy;ZZ0f1v*{Zk1AklhLJ
-W*75PX7EsE@#7FmWJYw4O23sg1DF~qmFjT_To=LaNm$)~jgs*LOOlYoAlSdWOea<L^%3B5(<QVsBC*#IG*geFw80Dt;D5=134uU(
-li3nq2gW%n{YdzTku5CCM@$RA2mND^Cz1E`kwDtt1({ev%#9#E{Dh?f#3w6yE0|yljC?k}K{vrd4At`u8)9mg%m-Y0Kz1l04(8u}
-iYAtJ^^u2LSP`q+Q>oeG>Nqef_@-m$(}o3t4O7(>uXF3hnPg?=ZmUN|VlUgaVY)GM(-V*Yae)6l$P-C8`l#X<+R{tfbBo%sshHAu
-antoEDZ>|4JIZ{k1@p&EU>1ZNmdwi9cnyM}Rb6*O22mg_78Dcw^AIN#vGvvjXxMXe+e$LoigLKn3kD+TON%+jXl;!f>9^eFng|HG
-*^tx=mFpI4#=$es?!*B!$>~Y)@PL@$zf?p1-mm><H~<6!{AWB6@Rtqv3I0qT@IT@IKdT1<{{tNOx96{`|4;D$=Ks3?z`yzM*VX@D
-2mS-~f6V~kFVz1<1O8L>e}4u3<;eY21AzaWy}yM2KT-eZw-4|ihX2*@{ge7Xxxz0J_jmQcKO4Ef9zNi&-hPGuAKDgFzy""").reshape(26, -1),
+c-qB!Wmwef_VzS2z`zV0LwAQX1JWhk4I<qj-Q7rwD5;<{g0yruBBFqFD5;=?DF6MBbIv|z?|sgW_qyJ7&4>ANKWnXft>5on>zV07
+91}EK*4<Qu1~AYr9<XrrRQ`yeIXpax3!F2gcMuPgRP+;z)oQ)yf3`!)*UoL!t46i`Jisf_p6Vs6Q>z>B&G6&~wn!<l*BG-CYC{Cq
+DTVA~hC;4@O>3gZhv(7TVqygQUD3P3+~*6NPk)d`altB88f&ucr}<rz(W^xs7|oCGCksCvFF1c+=aOoArap2%a=+CFwMDYJ?hR(R
+%3S5>B5V_v>k%?9hCkZ-6i$9(e#g#FXS1<LQ%0sPw@a6NKdD@eR{C|&>dk<euk)_Dd2;3)5Z})Dc#TG#q$aNO5uE<C<(6AOZ%Gd_
+A>{-2+hrq4A{B+#-Igo7s{reE&uG-n(2Mty16xJ&F{0wU^h~o80ifqYdMt)}t85ajR_v870uzOo2%NfL&LqWIjRc}0EBm8xOxV<L
+QIVe}UHs%?T=@LGr#}D~q}kk-v0I?R4_b};OmJ2e2c_>kK7J1xd&|lBI++)i##mj{64BUwelmb`fDB5r5J5Mn6sHJ-5t1S3G{R(H
+Y8zIeA11jz#rSxb!@Bo^7%q=I7kE7B%2LQ6RcavYJ>^|Xqp~hGnQ*>ot0_XYqHtd|g^EDCz8mSCP+hL^kysN)q|Ul9{VD!{&1~QO
+M%4+3jB`0TJnb>LU)Z4lp3Ir8mMzBPn9J%|Fsw@ykaz~fH4({0lUjJMND|Nxxv4)GON|^cU>eCqe2#<nmv+_h6q2Qe2<9(&e>xCV
+!sICtl80GdYZ4M#bz4{tRh)mbTyanoJcF^QKc(lZF+Ne%B6R4ljv8$_gGAbe)$AGueDt32V!%`yH9ORbaJdv(uGFR-VR%IWbzOu@
+bqwg9Hq~|evC++eglEs52T8gWyMyw;A=26GsKE`>$jSl5(W%${d=-8GSH_mRoZYMFx>Zp=>=&5Ag><GJ%e$v}b{jq&B%ZL*I{_Es
+H`?tt@3iB&6e^HXcA}nX0N;;B85W$7W3&{~lm)|#-t2^7+zBOuo_nm0*QT9&q>DVBHNp`|D#~h&>VBC-ku~=rV03&1FVqdg<fNN>
+OP-L%K*;EujJ@u0t(w(zu1EOl@M`)59adVd)-)=OaQBqg@0GlftAz6U^Swn5RsMjxikxxpVud+Jw+5Cf!q$6-b~ED_^{012j)Qo$
+G_MQEEZvC_mql8dwf0uWBDpdB^Jj4-{uvbaQ$+`WLUoK?6^-W3mxIFXs@+X`!+sC>j<_~?%RJ)BhS7ci47#+|y{DoBb=+7xb#7H<
+S!z`WR6%>#lrHDf@o#NSr)wzOG?TNX%jYy^II@-FTEs@%2S0BuU@aexvM=gNQ^ImrLZtt&I@jcNU)6fE(#<Am34T%M`dqN6uA1yl
++rVpVAFKp&6p1n4N89I2mNFETr*=VER8unYxxAJb4BBtXVVbRfl@nvH)&0p*sikUdD`S^hDQ4+w>GiQmWVxIT_CSi4{17AZxS1|#
+sgW^Dbj)L}-Ik4Yr3-^j+fm{L4DZ*;q;(-ymD7&Oju9tm{gU4-C-amUiyxhGm#4NYr~D9_VYUy>RDN!2^q^IFLarbvm+p*rC9P1&
+yE3Q_P!LjQ=uVh!6^1SW%zZoa=vQhQlXf6+Wf~olpfCx2C~~~vurYperRcYM$_SCK%n>SY=UcHv+pnYvn4%Cyud0)p&$Iw(X`C_(
+hRz9IEZjJvIz++=qtAGU#Luk-xvdv=c0ZM-8+r>N>+AYvL@lq6c`+-wVea`)_q*wG(aR!J{vK?aVRS|)Ub$(3=dEzj=`?Pyn_-=_
+T4Xq<e!EKP>OpnRQP{PGqMLXHGM0pxl_Mql+GMyBUwZ#e)Rz0xBD&fmlWrrz6M}td75->>*2R3IoQKSOacOR2e3e`MN?t~l!&kNQ
+sJK3dBumRM^ia9xwUx{`+p&@+Nz@`+c<qtWs?5|5VfY>U>N|}TrYbpBg4WM(Fz#Moosxx%(cfl_(sJyIf5>`Dn5&7w5Z1=!_J`lL
+s*AeTJ>DDUE5oGucgrd*E?phGnyosGW4uDt6Ojd9>&30#X4GNA6r3Wj>dN<ZHhK_e?uG7}f@exPY}0($xV2r$f!Ia>%j<5L^p$2S
+K<z8u`8JW#@iM&+X9O|d)1N@?*}grR+@d^mIDHV`VB?KdO><afu61Mi?L%6k`I<hRuKH-FWc`$>izu<L)Ou7DgfJKoM7sxx2=8!6
+|NK5Z$`zVbj>Av&*ivW){~f9R^3>t(W{rp+b*wkh@Mb9(hn22Tb`w=gC5A%af*}AP0O0yKd{VPrs7N7pg*+*Q>9mdDh3DeU&J=Wp
+vGfhnCx>3?e!V9Zq0g?Qn!kLwFGcV;*$`9^NXrKx0z*N-BF&5TFmd12BOIFiPi*3mJEKaz!t{4|58ZMY^zr0hHOiz@N(!yJcQCA)
+ACKiV{;+{&e_&>66%wX}!$EU9QV#e9ln-&<q9mqANK*BEV~E|f#=A!ti9VrHY&ExoiXT|#E2-a>^!7b;f|I;2(&CTEswn5FNv9P8
+>`Jq()rObnJHr>+re-_%BL(FTU%$=Yiq;SrWV8)v#R@7M%xF~YYJ$|6>DG<Y^uH`r&rc9}$$2R+K8{kCcJ8d+o!=B<KaVDTex$$m
+)|8e_^vP06U$3A~4cQ5Y{t%NeyW#=5hlw?jl5x$nJT^8-E^AP9oE=`B^^P5_ZMUbl6pF|9Od7o?VwV@`l{4}=Kn1JgZVR4nwqY48
+pBa_|&$}r4LSHj<PJ;{{_VrT9+KbB#i>CI$8q%xry+9sS*){Y9UC(s#Xys8yNmQS5l6I908M<_3$vyVGc|T#%>a=FaG5JAx+hkd$
+i!LGCi_`NO-0w8m=~5nLQ;h_lO`6{s_RVwa4rFQjfGYQJ3_Oo@$4L5=gcLa)yQ{@-?$sBU^93TSLk>m9P6j<C((ax<MJagY8?8aU
+J?X_>9DXd*;3MsA*ksn9z;M1ShMS8M(Wp|Sz4KB;lDLdLw!UYzyYe2v(_WpA^ExGqERty*pyqfZz{-in)&y2vNI6Kd#*OaBH#nTn
+!Zp9koSvy$ts(kclp?M*GhXa$=4JQf6Il>gg=bjl5UZ-c$^ElG<#_kw)6MkgG}E2TTQSkJ9E`84LZ2z|IRD`Ps9>AsG4SE@q71*;
+Sn_tiM=43q+kWEvrLwmws!Q7wJabBC4C$>L#rx@y@B$os`KHjVn(e@E@!#9eXwC+(a(xm`!w9nc5-!QrHH^PR_@Z(i4PBICUvmkN
+lkj@#aS>NESADtlM8Qi&f`md-RBJfvJ%HB%vFI*5pK9?|Ik|d!Fq+AB)G-O`mhZ{YI^W6FqYCwms*X4NIt-FUS+cCA!bG$a7RWi?
+;2AR;muVsY=GFVV?-#y}`-1hWFvnjErM@uV^RlCjA_`!;UlqFLn>jSk+j!Zm$mgqj@4`(7q9nmkR%yfzcoC_Y5f!8q5!ZO&7x{JS
+t_#}7RUgWyHosHn<H`0Y&;|6ES9Rpgt-hxOQI*xoPjw<SZwesgHQ4FSI|N(bOIcg)FLA)gL_{^0j3}Il1S0eZrDVU1HdVXRpS#f5
+U(&w9n~b%-bM1b*xny<uhByUkEjcrC|IBo7csz(lq<+%YCh%ppmvj+GPi}&5v*Wy?jPaB#z~>#l9<5Hd21`4Wk=7eyWLD;j9xfM(
+<frWp&v)J)6;>Vi^tXqYTB|ZTlR3;f)~L8UJj!Vk4ayd8M2Pv<U93)|QmxP5vaE4H`Mube;Amn<_OCVC_aGFf(pspgY1*fAbY8HY
+d_5F!eMoZ(a_7W;O6tk4FB|7();E#33W?utJEj!NqUTymwb)xByIv<Zc70Z}I^Fcc=GrzvpVv?-DR7araO)7<I_C1yZ4EuBI_5cm
+xG?}H<|m&%Uw!tlQ!VJolku!p_xxZ@M&8Er$DV;n_gnMjcX+$$w<8P}Xt+l*JwTLc=x@*P3Fu!Kl%SeZ<;19ay`p=@NlHFCqR~#0
+kQ<5u@1Q>TszmX^hio6px8lX{0={lCxUgx&ho{j<OprNu+BM2Czl>S8Mt^}mUEx#*(nZ$cPfWhuGB^@?7tw4=W!-{&*FD=;nbR-=
+yI_^AsAjvh+~t{l>jKmbblG%NeseQ9p3$krc2X|XHV1!!+fG6F!9}A<cYht}L)ws%uxza^`gD(wDb@6+uSZnnhVH2del+T8L<A!S
+^Rr=(RS#?|Cb}D=WI|+|_rV;|>@y<I9XSrh7~5x4bQB8#y7gt2@@dyZ(R&#>sdpG3DmC+$A?L_6rXvZJg<Qn=+s%_tA;yF>c-T-N
+2=EV!Ok0!<(OKt#nmWR}<qB=S<yxMt^%W}*=16}GF3r>-?XaNYbun1OQ6nP5g+YKoz|W0#u3IUA#6RyfC?e1ILR&CX3NgI{BeoPA
+%m*9gI-s`?&X3v`2F4C3q7=m7qyQ`+=w}C{D=z{Zzl|N$szx>-)qx(csMD;-nBWzS=p+LgoOi12<<dIr<4Om1q)p*KY<(0t90mpa
+J$T19`B9of1;uAzAKNr@6*}bC*^j`bK`HLUT67VPc($Z5{g*AHD45)><1o_4GJ(1h2yy`S-vU6e3BI!~@HrYM&X7rB){=d{E&5!k
+GpyS}^f-uU`~_wpcBlD_(D19ht839Z;SG_?FAQc_v^f9A-ms@h*J&6b{ivmhvfLN?$Suk|gtu1_o<P`Ss_Er=k=7*-lUNnS^@Z2D
+za3*9|J?%0o8q?Y6etMxPYKL*#iJJ@5n0Z~8cJfpR;@%gRK?d`T0taryVcnZIYG4@h_<wS9UB^iig2_T9}DdZ1dRZDg`5gD6$l&5
+ekJ@)=F0I+{`C7$2CostPxqL@+|rt;kHAr01>1<v75tnJ-Z0(sX;Z*!X6%JwR&{oLUAe-tegF)KDe(QQ4d?So@|G)nH_xK!7~slE
+Pw^3bOq%m+Blk_YC%i?Ku_dqgp@ZO$P9M8dHv`$uvQUar;9jNMghq0_2bR6v&Wxi)>qpfI%PALqYo87dpmozyHD9$&E;0fi?dKc`
+!f!@Exs5`_Fzb19L;ze?nqn4W?#%0;sxs&Dp{aIt28&ZEgy9MaKs?;H$&f?o&JX>A*oN2Cceq>^Vcvqr)#sJx_uM~gzwbSdz|2G$
+V4RL?5~6M8xmw4`rkG*K@1J@f9GhLv*gIAZxsLLU_Y6kG0<%3c+>@RML@%r8G{pw7RWawVBWz->9^FZAQ3pe|#Ox=A8qK$m%1iJO
+;`w3S%;q@gBd~+UZ69O-_?ySGH*^;VGnLKv@pqslIZuX$6XgkN*tzw@k84U(z8Mb|m!u51j|GeCDd;P{(InO9;lfn=OZnw6Q2}x?
+b2J4{Lhf=fo4$IZQHCRGEmU4Dk)sWbOX}oSz1*NKx_-m96|?&UVA=g))?_T_0ZlmXoki4OjkU64T(?jHlS#0z@$EXhd)B18jPhz!
+Z{E9~D`v@)_XQL}tccUS<ZPnP`sJXKX?xL>C4DbFf6%+Br}Z|EFV-9v!1DM99`<!9PUy@{mD#gSle2NWrpJVkR;|<mGE6>yd-qlK
+$9tPT95eFZmAdm}m#d`r9a1n;mhezHImAZl*oiFqsFR{0UkoO?x$uQ`%iBiMeikL7D~<oK5}v~@!5Y`3Yy{jX-0F6-(k)_~kTmDr
+30DhL3Q{S`FWB9@fW-L=jE(#t^15<i!cRA7jJcUWwQLG?vgyErk4LmZwQ4mV29W6{@$*$UxsQ{_=p~bHMAP1qelMIxm7o^1k6S-F
+GILw>&3*iR-^T-?8U@e*xW&U#4sisC>77H&l=UKhQu%DVf!)SDgh;hR)Z&^g{HqYWE#YoR!oD^YA66YV?|rVs;mG(^OI%2ZeNKK$
+<@TGQw}N@B_72n-&!MD5piu)OZFJX*Zj2q|8}N|pG1QFT@rFdXFIbXnZka=E@Vk{)0~0UHqsj6oV`_xlPeadE5d%H2BK<q?o`W9;
+6sa$d%E+jA2ogiS@))##oO#>&WcRiLNWpcjBrP^<@3JH_-e>7-wm<&kmaFQ`kZoJ~e7R_jdkN8<E@hYkd|o`>tcB=fWsL8ql!&i!
+NjL{&!5T?f)lZw&alKw?7Saywz{}f|3*!1eFjMi;R_8d$GGN8=TW&uROjJc}Ocr+8<=*+gKwm&ZfdxzXQbDOmwbOAqctzcs;K@g;
+@~AF3QZi<)3$J!EqK))1s^-j0&$*6u*nl<0j?=5$Br1*;0#6T=sRdH|G<~)fJ|zt?IQa6F_QK0ofSxpcjTuJTGF3L*A;@{D+u;jm
+3uzQPT@sL4;EM`fRazn}8+RbJ=1;3FZel?{sm3F+!KKH+g@QnUU$tt{%;gT<4gCnmFb<+#hv;dBb@2@ste)Y61AP;64+;i+9N2GR
+0RZBva~Jr~a$F%gIzBt<V(^aio!#IULP<OE14_QpYg3^{RP<mx02l!LHT0<4&S?Et;q3bc{U`jh38miGHkl2Ca+(g}ssX~;U<Jui
+hI{zja5xMM`jrE;LnkW}<+x}ro;Q3hYuAj@Je8)6K+5hqETkq-y6Ms1zh}-GUaG`_#>N9cet|dQ5I0+oxp{A?zNCk%Cc=lXKJmcR
+UV5Umn0r7I4))yFD59)BQgn+X-~kgrApgR^$)sZMf}Z2U5~e1Gy4;e`+D5~t^4C5i%qyNktulfK!&<$5VRREy^8|(Td?+{$=${x^
+^cUZB$VH(jTy|I(i4;t*6Gmn#de$&ZYHpEEiVtx4+;-UPMB?bW_TSgX8K4;<aNy5G{M!G8xBtv|KDq%i-3`Gd-Vctdj;q2h=cvw4
+h?7b-*=xug@*VqDFd0TvA|WOe0A|OAL&1MbAop2I%lf4iMvIC<`Muoj&q(bV%`4J?poj0ZDC`7|yUN85UXgx#%Gj91T}o3&=^*dR
+Lr;o@^M56@mGflq@7`NIWwRuqcX<3++)3DsKLv?jt88pnQeAUjy@?k_#q$|FTeF7m82?~_lD<(v3x^hj3;J&fFRHVxlSrXmX?yzy
+*?*|6c8BaKI(i3Tt=&~5OfMuBV+*RV*_9OW)zqx5s8KIjwlso-9>5JrsNh&XNx0+3h$kL9*@{`Io&0LbaieOppI`UN4Q=1mqortu
+K51~rFC#g5+&bVdos&NDMy0*Ktl274?wu)yj{ph8daiBAXHKpoFkv=!<zo9Nugob(6DpNauqe>wH+v?|;6wFr`R-e%UN<XjNYi#P
+N-7(VxlL#DAS;<j6ow=;;HA}xOHRfKf-O{rVTn%prV6k!%zcXrY%z1;wUEB&%h-9T0E~jYWqpNGdSu-HsjY7jz}2&rESkg0y}eX`
+;Zvx-;Bz&xk;3MgQeT(KD9N-M?quoS(+zbVf0a}3(PQ$!=yaw%pvQ-*$$E4wD1^u!=T1otqqHY|t$=o6T+%*p%XiI(r!kIzulfb~
+fa3UYU+-x3RJcjZWpp2%<?eSI4ZA0ekXJLNUltPiK3j;P0?kq2nUl$*hy1aDgjKk1-Y{lUbGeY20c<i`who`K+6Uq)Ch0y)5Ix@H
+7u1n1%PwrZ?JrHJGO7tiiiL*Qim9WUPVm+%-atmJkCd@*e_EwQXCCvsG5T>M=R;x2!YWmTm~19n&BwZZV_EaLMCm+R(uPDD^U8uF
+8f{v>bFBK%+a^P$7;}z@yfbG1WpDj+umEC(dO!P~jeE9M<Alar+?tTAdYgHY%U;*XZ<){?RsKhPLwDergT9qRs+8Ue%-wp)bsuIK
+oQn}r?s521SY%{a0PKQwsOar`BZ5z+Z#X?13O);APNfVRe#(2?!lqILPZhn=Bm&S1)RBEuV>s1qzMPFnxC?0t#yp6bZ#$(IE;Y-~
+>i5LW)h6=l%koVy_>BDqJ8KGutg}k-l|mnxw{wIyd2*7D^^8Db6XZdPED-LJhEob!ea;=z>g18z!1;Mtog}O)3A9liCyz%w_vKc1
+e6VWDwCD`R6R9DnYxP0l=9q|V^le;*W$48CwJ~Kx=T@nTbPqD5BzAC&N}{3m^&&^W)(?HN7rhSL$E+>oBSct*CCTX%)9xS14j4@4
+%!yW7X$LM3h|&(QlB0(um|uHHQ34ekvRUZ(dObQb^aD1;TeSIeChgA;qI!qx9S*pg%L4DayHD97N<G&l9HnNsHksa94cV>c=j7+z
+jSl%1eeUcbbn`4OZO%K_MA}DlZFz3_GiGl1Su})Cq_{$1+=@KV55XJbQSi`6z_-y=HR7ws{auzJ{bc+w6e}F>*WbbaY%3dQXLWaX
+JR74smPq<<jy&Ehy_UyN6X1ft{}BrSyd`Vo@SH9j4A>bIYU<x5L-}(CDN1!qVX#m@81O&g1M${WcEFqq&1-_bJh|ohabMQnhb9`d
+N`j3E$#H(M1pSN6kRgeB#$G8Rjw87n2w&85HVkcK;phX@?xY!8a3P67FaYSc(L;KLWNM7-*+w=Q%Z46%)Hk#@sF8E#yDau8tl7hg
+iV!j|7U(wvNMrnp|8YXPZ~Mh_v~ky`D?0PW&oa5(q8}X-<NAtuBvA$gq_|MXZ!oBHd@9I0r=PZ{b94<>)6f{t+32POA>>(=KaIV9
+BM=I25Hn*$5CWmUim%;kOZjGT{B*;7c{s*yU0d^l+X+K96?X_5P4;Rd{sQbO-ssR3gZ<An;x7&eEvEY+;`QM*d0jy)zgqUim)`sx
+X)=rj<AOj0v2-Hi63gxiFO4Uo9u_ec_!li;6Z{fsQo7La;?O!d!F%R%%#ljX@G)y7tHu50Y>`Q6QD0`AWuS@Tsp%a$#7{HCKl|6C
+Duy6-uh#II3qM4OMw=;G;!F4xe_mrsci{{uS<~ozRy<>=;n!Z&=TE09k3|Rq|Ga<!`fm<D<Ds=1b8j=wJ`_i9ZS=pEtvVXsaCvyA
+sM>wVI4@jjY52?QlNP6|+-6p5LgJqfK|UH%!6!sp&6Y3uSeJFrf{hm0y<}g&7gMB1<RnYVgIg_|<;NM0r+EQB*UvW}SS)J_<HP^n
+K%I~2Ii9g%wKzIUr45a}b{yILxF*l&0LgAWxsePStZoAJ%v9f{r!pIecprUgsN-T}L#%^M1peP8Sif?0$~Jk;^w85ktLs%dZhZ+T
+cxvrIcqD-w-L<pq4L8_UZmUz2LR2Byt;U~v3V*A-6Im(8j*s)-OE5=6SrFaDsB6yU0vk=n#8rXbk1Z$!Bo{ZaU3knTC;K=CPd(j_
+991{YdT40Pan;q+J$nSu#3zt}5P(2PvuiWdW)TTVCqY|1$AbkFn_=PTV))(t{9dfCMq756WnxWBQp&>Nvt!y}RepavaUNfUGM*!G
+dn6w%4o(0T^PbtUfTbR>XLpOotyW5-iPEc_ZW;crZ{Tc;{Lu`Xq6l4qVAi_bny%pp<&pYF=lH~muk7FS8}$%D^o2LQqN)cZ#aT0M
+pP%dHhukF~4kSp9wnYZ75ydj|v3>Ok-M=LKGGm+-+P$RrC3OB(l;3J<MKQ~UZV^a3Tx&luf&(5I<kBOG{xV+#IEeZV&fb!lESk;M
+b?Zn>*{>}JiqronqeIG}Z5krGbkyK(d}}%>YbrN@>r(GLQkeWv$h2j*avNJ7b#>=C$MQ6hL?T=A4jh4vFl|wT5VbJrG8O(5s9(62
+-AF`VYOT2BNx?e;HULeOmCde)D=rWJ{QLJu9!#vcg%n{$sA0R%pevp#S^S#;kD}pN60YZy>>_NNQhpBK6oUC`LSH?y3wLk?_^SCf
+cA-`XCQJ7|%LTh0BG_GD%<r<!e&xbs2uXBR3e~^3ne2dwUHmTo;U4eUn1lZFqPpdprIBp<OIiT4f{yRo$}sg?AJSHF<nP)r8{}dV
+&L}Si?DvuFMD<6i1CQ-QOjl)A8^^?U`^9fR7?6l`H^^R&`eZlB1egp_8K-F`maZb|N);1Z|Bz$N$ArRe<T!b}9O`ZR7FF-Y8Yk7w
+@qzF=t{bIqd3xH3J^O~%09mLQvgqcvQVae~504buYw3JSUTgvo<ada`-)#ZzCvfHG61(eSIE}mkB>;i}f52v9y08dXO+uXo17xP1
+%uL8hv7n&e?Og=}pi(tzx{v$m9@VQQFSQFZaS}qv?+u@t$5>^D_2{*S*DVaZ`$#ziT~FhHLji>SE<C5dhhWDl(H3iyA#DK7d&LT3
+_n{9Fapd$ctlyCUOZWW=raYoET=sj9G{D@RhCX0*GQ|S}J53tm|D=HcfPepF=Gsnq1qwNj{XA~4wL$USo64~~7o7>ZFd!O;_3slf
+M^-^|>d&`mK8&9`q6wAR?`sN*YQKBcwb>@|;jSP99`?UWfQn#J<ypOHvLEi3XR4{&s9kD))H4Hlq3>mt6z-v(gm(xiAiq5Y5b4V=
+WbX?JyV{T2?ZLU$cMeC#GZm!xUy`{su1*R>GUhp<(J<`az{7-E7$ywmT;iCh4pi^wPE_F7<)XTtc)*$1pK2Wo=?ZAl5z}ZOkkDUc
+5M08-J1loB@gvRug5O|DZM)9sWlKUl%z=VrcZ1NLh-cwst$O>mE|LQLD=h$=yy^d`YDH50(U@RXR@peWmu05@>PbKRx>sLAHDk`L
+rhNxn))X{AC5le~0skxB#kO@DA^L2rZJ5wpim~V%)y;yA;(*t|?!=c{KKrh%B`=rLR0p+VDp!!gM}q!k3J73dAkvNaoI%GI^gM+E
+w3&7rUif<cyUCIs>dO<?6uLWk>RTlYuD(1|C4fX?He6ir&rA3=zhD$a+|TcV83e`5!)oc^+KY6!Pb0OTC)c~W=<B^?dWVtP*XuU<
+$k*{{+*5!97a#bKhbZcv@;mHTUm}MeSp6WJt$G?Z8~t%LDHPupcC_)%MppkVV_$i;g-G0!n$ddPi99MSD_j~F_TN<45w_6o5~27W
+x6;`;Gf?M5tR^;D{ktU@i_K1Z+Yl-4ZqO3s${mP3^)52@A(l?vN_M&m3pF;*|K6iVZ`npf=+kb8^{ESO_rEd<+h*|EeYxzZN4551
+e=0%!hCI~qV|0{~N;Ja*e#D{0V~**-c6?bd3Jm?J1IC$;Z3U^(KQ_rDKE<TRe%L@M8Z50az8mqK9Es`N?An*leY_(hU)oaO?1Q~`
+kTaqABUwXP&z_5h2nz;~=!grglS8*NS(?yBQ4M<T)XqXRGWaz;6LTX<c%x&tqlngkukXJ)(e_c6mR=7{+{zfE6v$$<2_WJE049rh
+PoNVMsU&wpdiBLZ!Ch#b?8`Rtwl948SEgps=pWvPsO=!?ds#P+{hqsPNW~b3k8hA^pKBtP*pvZbQ-@31+xk?|Us1Dyx2kBA!Ju_Y
+HW#ZKP62hF3M^L*yFMmLz3zQG%<yud>@XEZg4?N#Q&vwX9fF~I3{aOI)O?bKu<`Ca7a`~a^tcg-?<qSbEzdcgYrWz~lt2AR5W>+<
+iklRiqs{K_j<+m~g|y0t4s$fUmtF(#?X+0X(=oM#_0UBqx3~ykUG<muFL=O#(*27xC428asn_bv;n}xML1s&8M#aBIWjn{hWAL*w
+P}6eZ&m7v&Xe1c+M-=2AmgGz9kw8U(4+8%gv~6rscj4<2s31Nr6!?ez<G-Jtet&Mp<)A1DAqGMIAfCWaltz56sRM&T_%qWWA%Bbj
+koWR^II`GdzN9cF*$1B&8~+c8AOK{z?5W7sMjfH)^jKAKMBpYnoCpB@-2vR{d|;H7sN-IAVTQM2^RbZE5Qi2I>-RD!SD#Hh%*7~8
+W5Uxyb}UjsOcx|cM-PGn!M_JDS@Z~;ni;J9B(62uq21*j@YWNLNT>uMG4AhCapCL-)bYW9*GOUuZJREf9Kc(85p<WNq96e|02}n5
+801SR;Bv?XyOvhqO_ubF_0tz5BxZY$J>a##VIlZQ1ONRh%o%=P+8|jl%o=^7qvm;wQ`qjqkU|P=!Z}5-7#j<W2>5RaWcABYl}?dS
+$tO@4c*FlOGgX9LE&77A2+Eq|8;FpBljHsOUr~Mw&E%e;&lP1X7OWD3(V&j?yiF*fOL(eo-q!)c7HVYG;vu5~;Q@bZilBE$wV(*J
+C5=+#s9-{#TpRA_Fg3`#uxk04rr5}j2Fn>kIB^l!zfk~M>%`kQZf-yqCw6=LY?3J15?_wurWc}(H7n%|?r%$8<A*W}(Gw5@v3@On
+YSUOpn6(#~r87?OO-Rp8CR!qc)@@T_N0}m-gekPCFj70-nhgV>!NP_9@*acIAi@=?=gY3@OQ{>csGM3$-mH_OK1M_Nnou51E*YP1
+ha9vm1{zT_km108u}G6^g?ONqe8fdOMU@@cf(1F&Z4E`gv)Mb02}m%|r7O{gf`_?q$Cb^MC^-Qr2-ZJID1cPm--|=sQ;ES%iPe`=
+IEe-QauoAc)(l{3s937YDfq3B&|T8%?nsf0FIWmmMhL_H`DHqZl8?6_w~G$qwjt6^TgXf;ioymO<S)?435CI6d@1ZnBZ2Yuir*7H
+L9#_;`H5)&_@I9*@<=%kZ%H~k6Ogeb%-j&>Er2K$BtBfyU4nwmArIL3`(1<{LR3Dl+7MGYWd?BT0y*Fa9O&PE%_YV-d&{9Ltcca@
+C{^unwePSh_}s&OKob@SHb_%b_?A~Y&Lk@{cS9{Q68oJ^3)F>$hn@fl!~y=#B2Oe~@2!GkU`sD$$0K%|UD=e{lZUoTQ3>@%xvkXa
+nb3nVV?qlePD>UgExZOH(6WxJ0fQKj1_p<Me|m`{L~Xq^ff~1Ycy3EE*@|&G(Fq08(U%r;kI~o|*U@b{%QX<-cX7~Bzb;>~WH%0e
+Riz#e&>&|Zfx|&C@SoC<zt3xb4GsW-0Dlb+1pMg$eggjV^Z@?~{{ORkAn-51fq(n_dG~(>{y+FXpFi+#IsAF||ChjDaR2850RGJV
+pA6uyy8ruE;Gbsh&jtYe=j#0_`2Q34f4qHw{|Nlg()Um9|KJHfE8O4R1OF&<f1W<zFTVW({$HzcC=U""").reshape(26, -1),
         symmetric(26, decoded(57, """
-c-ri}cUTnPmiOB^=Wb|n&N=5S8Ocb_89_iY7!Z&wCL|*gB$$vO2ud;_qNs=<2&kx-P!JRZMc~qf=ltfqch1~1?~HTi57xueRlU2a
-ySn$MzI&~;R~4XokkK*EU!#Q<Z+30S6Tj}wVCuQ0LPS6zhu(x|nZ?$uDNez<8p@w^J!tK(7cCRVftb;`O(^KspJev<>y~_8m}7O>
-J^Of&kbBepYo%t^pe`BXr#F-mKcGW%1KCj^L>Q|p8XLNQ0O#yx;UOW|B<o8@KnEilT?0)-IcxW7=xUskp!b+?Kp~~yM0ol<R{e5!
-cJc*Ck>6clhC>c6eN-atC&jVe_KV07$bD*tgEt*t3V5G_#1-7}xRc0c?a2$ngpKC4J3I|A>>J!;b!$eHz;@?Djj<b#WEQKAiznQX
-Tvij9@u*Vxc(<B#;3HRVxk9d&gUW3E9O|L%`J6m_FITETyD;WL*%^{|fA}U!@KdU;k$XgY9K;l1=5=cw1!@nk>bIk$>)+fIA2?&*
-JRohFs4)5Xdn3%Yn7j1G@XNyvLTQ&dntiGH>^H^Pn0H7ab+9-Z6h;C4BSV1x%LWD>A^*V^5YT^*f&a5R{C9ou|Bv}DKMa-K`*lI&
-U1K_Ynf^g={_3f7FQP+uF`iQu*X!Q7ojv#^-3*$#cp`(i2qwMPr^5o%x^B_$;osKGJRF>)D@2y&%DkjlvOuFcDIybEaW`xQ!`vF$
-%ZbCIcLaCRVGjwP!9u_Gss<7JIj)0pjN!w=u5`rD8##h!j}L;TG&-Boxn4qU)wuD%11$ox540UV<QTTzSb5s<{-I-B=#H5i8$U}1
-mZaKg22!;NnNiZ1qoNz-WKa%x^n{4;kmc@v9^%Cp(Bs#gBksw8G%(7atu>JKB8Mwr5@IT)ltmHbJv@cdbbR%RAbU%|$P;C0dC*UR
-E5XCQbppm$e3Q9wI?S<!m%CoQz4iPhJ2nP=@7rMFNtRNcod~7XaI!0Bl&(L7r8pL|5F#ATzZ=|x=h;zyDH+do7kqR%Uw${-^{QH`
-44%XA;~icL=n>ThB#jv_0oH@!NFdlh?so)e+y2WY-+;U)I;(%&$;dF!>Q^Ol%<mw6h*QCh1C1Y;`dMod9*xyY(4Zwd7&dAhyT&`X
-g9gXjKc1>bmlo#jQD5EH`sB5rNGfbqhYG6@En%-gwir(9)Ytjx2bWVZuU?x`;GPMe98RZ(()_uSCF8#QY@UfVHDG}cr)s8%q0Svs
-Y>{|HQB^x2#vQ?gn$~xgx4mfssaWr{+H=0ois&qex`#6RafLr-`2u%<)ia*^Vzq2|o71|t=?(GxOzlnrPb6{-<x%H9R~J_^OL$jC
-#EG2by@DkOR1NI9_`$XEqB}>p0FMmlXXHb_)rDyA10R<!Nle&|Ju5X?Qwql|GI%<;FsH6J%4%LZQ*?h#SsOlW?|kZT%=rjCH4O9a
-^O$>~DwKJIJ4EQ$-Fp|WV7);cA-JPT625S6&>aPvLj)l(n`cJ(3)oJOnx{l7h?ZrHlLGNs!Eh)V2!a5S|KSghglxn2Up5YEJ%8tq
->0;BNg3}w_@`lgWg$K-KmW}DCtH;D11gm{0KcQXs(y)CpPl|JK88IP6h7I&ZpP;~gxxFl%lxSe`Og+1!&7oMA0MA#u@zuVeMEgQZ
-?%Q?M4pm4MGgg8MlY4yCuZ3r-_mw!Y)Q4-~;44atD<0t+AGwrYUvce?))!|^4aN009hy8)k!w;py_4!EM>#F|J=MK?hmKLu#;vL@
-{+FhSNlD$JXg_}g8F2(ho`FQ-WP7#K>?3f=0{jdLtD$qNTyrvX{k6=U^Nznn#6aU;c!EVrTg#vF)j5tQFk|?heb#Mxu*>CRQHkhf
-b~N9UxbKCYGB2)FHtA>~j$D6qVKj3@6ncyoPaWgR(i>P2d3cz|9@3Nb;ihk(-9bGR+o?e3N}4}Rz!8G;KKrh<0f%8hp?;k|FJ}lF
-_SI`WPoO9a>&uD34n<kuFs>Xl7&8infI!gyeS`6~{eSIx+Ess%OuM(`ADd&E2s-x#Jkl0)8r#%K@VJxjp}Y8uJ05?WwDo?x?;HBd
-0UHxNZ4@-jvRu=ZA|`)^a>BRQZ0UY5^m^708X5A8W-~t)QI)-a)l~Iyg&)BTlc-~ffGc{=t-6E^&yLMX=;*Bx+IK4-=i~s}?y1RX
-lexw9*f4F#nJm;F7nX*`JaFBenr_&s6@Tp6L^XQtpdyDT?8I@+HOIv8l<VO5#1d9^`O`40&Y55#CY?xC@%AUx=6PUQQIM3L$>Cdv
-%J0ZEUD2q2oxp<O>z>DcFAM4DI$7hZ)x?1z@N-lYWqN^cJeDsoP=|+X>?V}`nz1?P+QmYmAv(eFK7!4>&&{N5p|3Fsp&|`g{!e8H
-ET<GOz7X7EhmH+Qsv$6;eoAPC#vC`ks9+djr-LZGi5L<oW+8QrA;heN5Umk6jhQiXu5uKF1~U#uLcm}U5OSN|KWV>;<n{y|f3Fdo
-%C1kojuon?)Z|(iKPQHV-K>Gl4?*r0KhG&1<w_S{W=e5s-ph)mf{Yb+<8DUigQ=5!0^imyC;BwfYi+H;@b~XLXK%KO##<T1tU9Ti
-HRg6>Q?aa|S7;553&$~EXtOjq9K^2SX)Eb47_;Q;oAztCTVFKeASfp4MO>RBSPbm*>iLZFy)!#`yPcK|psK<_=fKz^&DNI*!Y6BM
-lkT53QvPJ5E)E{4V<Kg%=!$1w6%}mmU&v&~u9{5zYSg*o$UJ$<G-3Z09*nT~bmPU>n1@0!)9a-+8YuRwM;08a`~pPjMzeG>^}sFH
-#q;0O)btCrv}|CQOBIa<XzqPryfB$=x9-fx!z1*f(8dbk{guz217{lgnT?s{_Cu7up5bl{l-RoGPy6trT%;(uo&lV%0Lu7^+IKw;
-l$es0771l#MI*szGz1K>sk{&n{vZDE@NM?~>n4u5REUx-Qdb$U)L0IEV4$Dc1l6GK7RNv}KBMAoIFs$VZ@jyJyZ<rr)9Bl!W~>h$
->3Q#G2i->{MRp*aCP}RFatU%Vxunew?X+m!HzH^KU>th0oBP|<S8IE`9%W+D*vEV`9W3*gNlWt&*<f>OD;G<JBp^u*tv$T1`0+%0
-QpS1DsiC>9n-~JS`g;kz4=(oH3r_nE%<kROZzK;*w>=`T!=n-zeCyTo=In0d1$MlPr!)IUF|@%()wf9Pmf3b;>?2{0$1fFz?355X
-%qsOETBuLO?DgZ}2)4q>r};7*EVK(_m7iZ7P(P=Omp3!BhO3XQ5C`lMXx~XnVl);!OY@_k?sOA}V{VpkyS}N1R*1m4{C6D8{@VI?
-{q@^~;?z(q6$eXI9-d0$BakN8rUhm~c`&7F&QA#{T&NdzVj6}76h**-M1k$Z(O@vzrqckx3nFgQ`zP%@IBTzm-KpI6(=j#imA&|p
-wHt#i<HuOA5b(MLrou_lVwd$1`a$J0{Vg6#dyL3Q{K%|PSqR!^^uFpH;qa?|M!Ax;Es^g_xY5HOtI$ppkBKXJac1Nk$%;41Zx?)I
-;cWMRIkMsX^L`l(aeN+&s<hzQ`I?!;T4z=ImKWJ{;kbmqtBCz>t2lQZ1b42<*!rz(9$TXp*5H%_>4Fp7M6U;8ZAF1ueS4O;EmQix
-<#x(rQ!}#6-hDf<oV1~CmcDfBm^RkuI>!%p+AoRYBoPQLLx6`yHoZFi98=6C<@n-GxVt^VB*I6|*$D2{FTTfCmQEkNx6tyOmVcft
-qRiI{)w}bWgJ=7JrS^)qoJ^dl1p<5Tf!av>)iBbHvZamdGQ|f42=7nF#(>y*!nrU>wU5e_a8g_-MRxVuZ2CCVnuxp#h5~bAhLa#L
-B8rh{fc!0GwCy?kQEP;qBNQg3iV1#QO-g59GG|}t%{%x+L>K`r`xtrpDB+v!F3t5w$8Qd^ReR2SyCK@Hh^OWgxGgxI{OazoMr~wf
-D@LOQ`wXrtV~cd3+<loh9pan4SV2}lk@qoLRuwEv&H{~)t^}<i@5$TOwcWL2_8eC^yc3g9c#W-ht<5!n<C<yH;6;@WcFaPw3@=_1
-7x(Sy*s34+$jEkZ@U0zKa^8wfs*UhRNyY153f^lzzM)IJKCf^;;<=u-{0-uAQS_>~DAQY)rbk!aC?pTn%eC#yk8;FZf+-Fo_Z~8C
-IymszUyFm~(syZh!(X3l-;>#|2G}C2ZohwgX2WoQ)X|eOJk0#-uOsqb-;&n;5wD8gp}tpH)ZE_taEt&Uo4@*Ffc3SEP!3G2(-ZQZ
-&P5(BM7G~@0ft=*g_?Mh)QJI;Ao2#*f-n$lp8**O0kPwuU=SSqH#+~Z_CmMW`>$Kqmlx<9=jmS4Bj1%?5Ak)*E+2bh#GQ!1LS}Dx
-)LkmzadOrCm{eE&V0E?GGMzJ#U6Y#gu_|K7yZG}wYV7-)+E<avkKz^cm~^Rk%2a8^k6MRkC5LYi(^nVPVuK&uu*D}#i)t#SyuI7>
-xF$j+sxs!VR+*Iyi&A?*-?_)%k6n(b8~1g;J74K}*Pc*m>Ts9s#vIv;@3c#Br210(nl9Bte;8II5qpt$@>%n$n^CH`GS#*Yk?lF+
-{%c1WuhUvfZMG8@A3s&1WZsv3TdqS!!{3;P?FS}$lK11%j2y;SV$jzS_0qV%r!BCq|B1Mf!xv7b`%2$(m8C_6GK5})s$uv;>kFl5
-{@-j(f_d>bBKhOdve`d%JXtWR0sR|$+j;L0I1uV?f?s+!g5_YS({CU2CMr^KAd?d*Z)~wp$a{x8MKTz4$(k1n1qoA;U=SJ#25-?z
--u4{+q}{l4VA9G3FVZO=Bdjibo%z#r3M;2MofiZy>{P6#OjhtzAH9sQs(5~5BK3>l>JrtB>ee~M-D!GJTFU5h_p^o6SLpjUbl-3~
-Fs%j^-{A;3F#2gsBd}y|tU39dGE=lBd$xjkBzAxM^v8RhhxL9fTIm<6JoG1Zq*T1sxOH@2rI_wRQ;xy0Yk^uiY=bvLU)HYH?6q;Y
-c=^QTOQW2uM%0<fT07_%w)hCsk@Q#mFXL++hy#zzstKuaZHJd|7h<2A8}PF#5XE+UtqqG@gMA$Ke`xQB8XV}Y>mzFJ$+hP=KQqt9
-B4|bQU%4B&d!%3XvaKp|b+FHze8xpp0{g<9gCHBh#v*r6O63Nh2^HxPn<@WMUX*$W%M6qM;lX~r+F^nZipVKB0e0J)Er|l9AK-p}
->=-v10<N`O@Zv^-kBR20(vje56G1#2EK1%)ck>Ulh3|I8?2lSZ=Hi5WS<gn7)^*UYoi74#^y3FKf0&`sptZyF*SuAA58j%1+$M)7
-a6j@Z+M7ZRvt&o}W+xw^_lSnQKg>$$6`+@3bMo#7ShMb)dJqXMf7ZwBA9k(5+|^4_el~q%5BXlMjk=ff&x+Ip_Gj6@lqe#F9ibXr
-*b;d+zMW)k&%Pqf^^5B&7H8+|X}4j_{A)rnVLwT5u>%>$szz^EQtc5=2NrXc!>vxXvvqUOiIT!}$Le#h4_=yvO@8;8ycCzCxeIx*
-^rLTxZBY8M{6Jrz%m)e!GyP`A$cfnaB2D49o+2uU*Qo(D<q0=4Rw#F6jmUTxe^JW=y?D`n&NBi8#E)bZzL|q@{!Mf#JowE9vN_&z
-;!7k33tM2%oS1!+vS1B?BKJsla_)GdN(OP3^zxdWki|pa#AZIR<;OycW&;$N(BM7V?3?tm6X8%W^6&I+YwsU5m#$udYp|}rI@NXM
-3*N`>v2mu3D$Rrl1v8K43;N%4x^ivQaqh{}QiZ%>{t8W9xDS(aS78-;{{`Orhd>L*%WP=rXE*R?K6){6E(^S?aKWaQA`OZk;@<Hb
-ICi5mOn#FOiTZ9HQ0C3*kL+Zx%nQz6pO$-)a_qn#i+4|uw88SomUEeqYlnt3n7vKrMa7MUA01&iZ1^<u;+N`KQKp9~ZmKBdG511m
-5vz>ulM_s4NP!*8gU9UQ566Y<_s?;^?uRoq+>LHcoxe<6T1wP*dd)5ec__+tUnWW0Cr4NE@dFVE4(CyN>&3K%#hBWZ5)BT{iVt1E
-?lU@&gpYTCfTpg`VG`zjuav1Vvw*eg;ytSNR^|E}fWysWUnYL5ea7y<4sMJdF^Ns>HeiC|ivseN17wMClSFXj4puC5BhrMM42PQV
-Qa7okqTvj`7yMgWsoV7aNoz>dpue=3e&zr08T`6)hpJLHCLq~KgbD_!O2i*B`0*hUO8Kc9e<ub<%UU#W`SD4WwaAdDPtu0`9L0Uq
-Tpv?`(bNZbRbi#+!-28q*s8T2$hCZ4=?Og;@ry}7UDg3Rx13UVt<d7kQOl_d4#;QsYa0yjaxv>Q@MJ}bL_6zVVcm0yGyb_FE=q)u
-sHqw6@HyZPdk)uA5KX2nmPZ~gKKZ~LcR@w*;Qp9j99mvhnK*Kk{I^rRzl<K~?@r(`6ye-23@J}I6ZHxaK4p$RaCJi*&V=!88Cxhr
-Sa`MfYmbcjz`<IX7rzxe(DM9x6rrC%f>>O=Mj7ZC+3^Z3uFDVhJsrOa?itH>A8I9FLR6GazUO{LcZwE;>Q%PpD!z}O*u{x1O+M8J
-{}imwglwDGd)3W=lL(hh(beSKBvxLYmBB2XjNAkl36T5usBJsv@JCJd5VEYz;iJ?><l#VA)Csm(DL0I{s{;)R8jl>}w;6g2Qd;wR
-VnI3edE6qR+%Zj57+p7W%|tk@z?}K^!8!Bsv{TLs4PtaXd1STnyU;K~IG>*?VZ!v(I)|QJNNXyNT96+XEb=A=G989ERn)St1*+I*
-zys+IJ<-;}`;x0O-#A!wUy%p@s0R))L(h)7<gIJ-Jh;6TH#f+$!pehQep3@z^K#Nb6`6SZxXtaAuVl=p#pSdUY2B&Ko^$mlNn<(+
-@cgWeadFb&7tTofszGEw6`gRk2hGOPW<QVQX0pC23@?9q(5SgD=#o-QhDw|qiq;EhDlUsla*JhMX2l<&pNnqZU?nxg9all<U5rp@
-5J4}EdI@4f%1^;=x*v1UWJTX~X1+tCDzcN|-z)2Ms6;Xn`Z|gPLBru-9ugS58Kyx%U_f%g|CY?{*@{1Eo|@NWXK6xTq-@k9S%Wv|
-G1&vylTL$7DDW8@dwk?A(yJdrVpC&AGK<a!OJkD9>nPv~*xLq7>XDTPPQxcsQnCitH8gZ?@+cwKrMj0%Z#j#je~LwqBwLOD%r9P4
-K;nd+p>f8>Ohe|)w5eYg_Vwar`Ku&B$)vf*r!5ios&mEeH!oXidZnCDhN4TAV>oyZ4t`197io2J|A1!%fh1kQhNxOSe{2^%uQq?+
-VOf?VD4s=y)ycH+>K;Lp13W74bcAS3sX|t<w?SIY({B`KFF)UbP6?va^2l*?4eqBRrLSw_k7V*>!>hdv(xYu)8X^=8`L4FxD}|G;
-nzltI=%2e<jB=gw+~kYB#VGFK<p|o>^D?Z8tk{(-=HtISWAH>G{9;IgKS7IxhC_dSPdKcE0ztv$7j4)uo2a@9kzf!Ih=zh~{+_V^
-v-k$PoiY29_SQMcqDHkHHrmVgVqhvH&&0DRX0+Tz9}er`=P}AG#uiSeUo{eqH1ghmGveX?GzA;N5e~VkWvg=zTtoH!heo;wKiI!k
-xJ?maDfuBHarscfxnp+{@9PGzoK#tF`1&~tVR<l3y4a(v{F1=bkr=%-&gZ!f(I(W9Cz&-zES>ws-r&ZDjc-stZH#KtFQ)j${cPs?
-mYFE%B|U?&LQL+*gv=r$G7Hbdre8mYe{cGN(xk$bs}gq~<O0_0L+&cdS+|+<C50vG?<!BIW1Fu*pm?kCMobqHMwahbbxA1PY;e%s
-t4v+eky;MBF8KU}Y|h<eXPlF|(AjCRbv6Vu)<l$vu#4%Vpi5AZgDnRO&R6Wz?P>cJH5C*V9&sdmOaXII2LXZ(g-jhMBnaR@Aj*L0
-Sv@us1mxOgCqzI%K+aM$%qFzVj0X^cLGND#Z+i}Z)CP}9v6gTR_IZ}-2F1GN{&I0^xZo@3$Vvkj95P!tO}=}f;*i$u!{w%M%Ol}a
-8kpUoJO|EZM%;-mM{px&Ycap}a{ih;#4@DcK=F4xvoCNo=b}xfHuHqXM1dI3&884X5q<tu4(jdnNbp^=;?_A-Y_ChfLM(ghPwm{6
-$*$N!hu}K9Bc7Y_oOmu1g?1w6Q2Xm|H*3K~Z<<pbzyC56aVk4v_0m&b&pqiX_lc`&i!TmRY*Ehb5s&j*yB{0DyM4w34Y@{{?p~^U
-qZ{SyUi$Om@pvO9-MYty+(m6SF>zPgc1rsYM`z6ay#)D9G;bVuL*Za~&)2T1<lGVG*gDUGMNjl36}^9@Zbr_NgurO)^X_)EF^>IQ
-DDcCTCK;i)E<+9k$dx8hKJ70<LV$$Me~r^%+eG#IA$=awCas176x1fT6o6hBV}AHAdbe{9e>Uf!cc1TPz=JM&-(n9=>gQ^lQh$x#
-RI?`%F%5qDou_i5MumudDH)(LzZMoW=Db*TO&~&<uRZ=l@9IH&iIDHpkS}gBQ3+BYPo)Eyg`u5t94-3-#?y9AdkeoQmTO3E;^>_j
-Pgl!lzH|1drV-Ogt1<rf-~4j;HJMD$U7_=4m#>ZbC6C`Oe%AcSQe1pI^o6u%a_Y@-U;Vw(KZLvLvuFZmuvqCbgPB&I7U7SL(hY4Y
-e0+*a@m67uLs435wfI*TSe$8J7ufC#SR1{`rkuQT{6&NtnHu+GMe-46#`m2HO+q^%to!D!`Zg`LUH9-9sqjG}j!l!Za|ShzMm2qR
-CxMjjJ$=X)+qdA>qDlo9i8iwBJ{&&nEro-1qU6T)U&rXMVIXaRn0s-Ce4Dg>Z4EaRVyJDXz7R8RlV0Ev0>UBw9eTIt+Wx40@EU%6
-Z0f_>LBjxRrsXeXf*BdvS?z|ZY~X+fGQpzXqW{30J<q`mH@Tg8*y{1U;l4`r(aML5MH%N)XCHmpVd_i~Rn2!OjJn5`Q~!K#Pk)i=
-)WWd2WBEy~7FL~|QLZwO<skb<yBb`?=>}enwQF2sH_U7;1z$*^bB4M2*yd9?i()Hf;)b6D#8P$aR}Ie2_jT=j@m)sdQs0@iE*?JN
-pYGC=Ezr+xFp1)v+W4yoe;hrff)=CM<C*bwoco-7YLE)ecx*&+?zy1TgV^r^79ls4m?91-lkQhZ3ZLe?yC~Engvh(Sq{l_M&C?iM
-B6&;@t{ncBn#b=^bXRD|h7WbCp4tBPig3jZKUFGH@XNRAbj}E8y-i*9qF;SLP*CFAbZPnJwQ+nLv`tQ3up}A@vxzE(gkvl~IMf!m
-fXfT{KmA_xHobq+&>6DlZ+3TsG+7}H8ZWLSy3WctKCqFur=mR7!`BU0cwIjfXup)bb>)%<%aRKf_2dXGIeTTJqQeD$7jei{iuk%L
-v{Ny<SqCY1<IC-X*-yvislgbnM>OU`ViUE;x%4Sa7b98_QqV*lg_GI~Ov^s@m=3BgKKgRyw`qKOd+Pk5%qq9Gva@_^5cW@j#xvHR
-+NIEx;j&Zr%#zkNTp_r4kJf}tB`_xANNZ(&p7}9uW}!R-sl=PGIbUPP5TCuQqDiPp{UxE8fE;zR=5Lo3P$XmKhh8?n9<gVSoX9n^
-gVgDeAl7>eHP+<{PrX(?=OBrXMPwSZTXI(rm2@=NaC_%fRMb%ZhajTtWcaO@Z>po^ogk!5Prxsjz5Sdd6oW!QtT&$9(!sDzL>Gbt
-v73-WAmT(QW67v$_=nd?Y-{fywNtkKw%RNHC9r!Q(hHyZnkK$4|9mYS?!^q>Hxye$`_i=9hzYH<YLFg3p!7QZSZ#6`2lw#c&XCT}
-Hq;hNymiRxMS~C4X5<zre8E)Wt`P3*Ebp!~X;Np$JFzR-YbBhhD`szQ2MF%(#U^d=T$XuuV54KePyn6rJ^Nbfm6$feizh>GR3$DK
-v^`|S%qe@wW`u{x(bWgvWr2>~>NdJcN<mrdKsLW?wB30T^f^s#m+WKmTYRmEZMd*@@u?cN)}}sQH*w6}eb;WeKcx~Y@F&c5(yUkz
-#0GK4T}yqMqHbXVYI3y7>-(c9LkH!=wA#1?>3EUR5_SG>OVyW)@E8)xz)mNvXMY0Cjs}OrgI5=x{Rk^i#BMqPOUuf&eY-f3n~<8^
-coQT^W;m;}(aLl*Bj!?P$3huPJRJNF!?10?_m5iRp`iTIoLO(hGp}1YEb^1~y9fo96Le{uh?S3p#SfDmKt~@));^*ymN*7DhunH>
-0+t*vxow@w^F^MN{N3t&j?ksukB9G!9;gO=BkxujRU69O$XR{<yl!cFK*her#f{2z?ch?VQ1#u=gNysLZlW%vjI!g7Fw0-!84)&j
-`8MIEzrUC~d+Y)<BmpLj{()LHTkCE-y;f1K<w;73UeJt;Wik!b`&w;geJlib%5mVjrS?jO@-zOOP6e?C*pfRAldxv&_weA|4~C50
-``b5~b=!$N%*BZr@0DIWjYP)ww$x%VgmURZ?pd#zYibE<&Ma_vhHSFd0_*7Gk_$WVAlO*?;c(i$o6{j8I1spPPe4KEMye(q2?hy<
-T|nlV@iWTCs*nY?qEzIjViq_^(iw#eAZb=C{5QRf1^C~?cROSDN9|qbWc%L378jnr%e?TM9Q0y&d;x{t4|@hfE)Rz(PcOGt<4xcB
-mY+X2Fq`4>&^5No4b9$~X=-@i#`(IoHt`!o{AXXrQZj-1T=h=ZXwk1|EZb3#_lr|GQkg|E1M@*8f_iyXBnQnhQ^jYEY^NuWxW8Au
-Z?dRxem^I!KrlRw<@R&ODdXr~&2z#>!!hjE^QId1Un?uReNy)wnVeUE?l210$#c8$BYkAASD1c?v&}tT@~qGL@`}QZ*(cer%H`Gz
-6L4g=#DRsBWQ@)@1xcg|S`rbR?mhj}PkHXiomoCmvI7lT?{i%Rn+5yt480pFgaaL4d$<4Tm;=5)Ns}E34kfRi$UR<j$W&-EC~G^Y
-#v8lGOq^+x&?pXTCnIqH(j8{HqU?A^0fVL}E0M7Tu@V`zWFXMi<G)Yuw&(Ci4V(6?!A^IH?YhCB((zD<*$<~LF34yfT~P+jTOV}(
-G_x9>6>H?jX_U3&_-Np*&hO@_!C%|1Cp|WFNx36)rOo2BP4+v7HvAoD7XzCr+TEn&l?C0s6W^v*f+oq}ns8s)*fT-`_@5c*zWxs^
-)lVNktdUE%ZoH5oOb018euCsJ=Y<G990V2RI5;J7DB1-NMiBAB4&Ij8H!SZb7}khk*3`p(xz>#EVP1hByyTY{zh?n0ixYBF+M(lh
-)$%}<6`NFs4C)MV{-d1EXPt7r28$mBUYtnV;t``{Z&$tHU%Gq3<mvFv#}WPDD!;r&n!TC;0r7Mq>LK6LQg>cyK`I)2NS#`1-OJ9x
-#Yi4_5^gfvK*&@Esqb`RSm1apgVkgK7#fXaaEgK>;Q+7jtp#Z7@jvT1Y}5PSU=+8xXeuAdWvVI1NYz8yd-T*LluLOL$^xIQ@FP>*
-eWoP!DXC$nh+l+gS@vA?jgV}wPZ`)+oM4$!^kZFYwU9~N-d{u%{LWyW0&m{)LBECMR^}HPQTfBNU0$}|PX?+-#ey5&Gkr~#bv2Qj
-T|cK4!-wpDWt4pM@$K(<#a&W-Erd@!c9X+ePoiZ_IrAItefE#~rDOkN<4eEUd}#(viY<n7%>f!?0n4dyDd6=@*5Poe_9WU|?-J;<
-?z>^>CS)f;agZi`w7T5(IZy%?5hyLpiB&xL>YifO?mAQ)f{VyWMCM+5ehnVBM?EK=P9ou8(j>XBQ4NcOhA1Q&4$UZVcq>cX!wW?q
-U=ZV<HY!KeNFeAYl&+@brfdjc2DrwC2e&mBEI@#5{dBN@;+ppDoWmbAqbO04qj|kHnJqHMC8A#M`Mx@T>>*mK7Rh!p>FdpA%-5CM
-7moGrb(((jtDn>yxEkh)x$PvIRC!b|7{&*49#69P_@cHo$$#JZi(Dq(qY_^@PAK0uxfFP%c<{l!f?K!kZX4(gnrN`>+Lan!R-^z&
-xNrrsoQO9FeyQ_ba?U~ZqvZJ~bCO((rma><f|o+acSR?D;+H<Ea`S7;j}f$hkQm1>H=Ao<&y0`~?YfV7doF^9Hul<Fdn`-<^4f|!
-SKB}r&Wz(hkFlDr>8|Y^i|Q&<gQC&g7J^@+g+HC#`T27w8w3f>j(H&TRrURI)&f;B2nNe(&=!hnl4!E$!)y}S7|xy~-WecGg>Qyu
-zkCIHqSQDr3^e(A;&gZj!1P&yo&X62;3@>nO>7$GH@^Q7#M{@k{ZW(PKVIDk>nTa#5Da29|IxJ%!Mgsa^qYVv)XTyW%6GHy^!wxX
-_EvE_^8H>!UJUzOq@8wY_rvFU_gxD)-K=vwLdY4<yj#SAcnYp0r$<NMqu(E>*-e=@m_N1ZU;Q+*g$-vX-fV@wa4m*X&@OTPFt|y(
-0}@K)^qg0|m!@Lg5p#TlfVS_vDFt(s;N=5<pqtHg{hGRbXO5CZzq}L#LKR!|J}_4o?@T*i=E?rnyg(C<Qjo6EsOh^|{8axihhk$S
-HxjXQ59ZhP1gdT%dAsho1{(zI(Nl3`B=WJi(7~ftVmJsm_xuj7#q~JNSO<AVIOgYnI_C%2(N2YjA*3T?JCzhol=;b<uYdxqd2|$n
-XgCI%ENXIF6A~bhi~utMNb7=_3BTz@{S)*uZPWWFO_IZWjN=o%;j(q%qKr-cF0KiZZ2c#$Jr?Mi-gVE4#%RoUWOM)NqHA8o2P}@g
-PI>1tYO3oYMjW_wfKNYMCBXpVgK=WkeD|J|Ey~1mRP@T+>E&qAFHalqgrBZ&cU;N?r#qt_WT9FTpY6Cd;g7u6+4V->a6inP%o6#r
-u-16t^z@JQ1?64^m2y5>EpyNl^3E^N4Xz6`g)CEgn7JTyJ#bI0P8VAZ+`HrAQ7cvtSvpkhS-S4T6G5AymGBQ1MzVrf=$)QDdrTIV
-<(E^NDMAu74CJi&6^jdIsz|alL4ajbJ*P8w?X>ZA4JR?tH$yIvyuNMGu_{RfW7+`%vc7Wht|11C$HF&<^Ok43=m-o3K+}a2gknrc
-F!)5Eey{v(3HrVG59!^`Is8$p{J3Ac(YYqR?U3e=H6x@Bd!U=MQ4Liqi1vxLL-1$?+2BhLm&p8_AE`Ru{FEjx=&bpHLqqk(-91zB
-{3-o@SDx@yae2w<&YwW><KD=3^gen)+PUAe8wD;`8yzFZY0KIKWlyHdm$jbSc+sK#xiRhpXv2;qB1TB5xmctrl~Rhd>UGbxUB<#>
-a9yGi{X~Ih<5G{#fBbxM>IjaNjxQDqdw*xN^M0YCr^eJ*1=ME1A6O#4zjwS*mf7`#T%Z&di-r21{qh}|H81?eyvP=fz#(9D=#VcB
-Po7wJ@8yM~Hc6b46iVwd9LrFnfZ=d3*vj#o;+q09PB?^tV1>koaz_yY!>a{@K2~{1Qn#idKwh#;a4@h2Vkq_&t>CTKK>yUO=C(bD
-KWa%A4NQd$l=It#=gR6`L46j`kW3jQ-;yWi;n-ieGQa!hZC0C&l33?o-Hn!r9xLE_6XkvGW`3U3Wu&{tyBGm^o9r5&%C|>PTZwDW
-k1w8v@pSu$3SO_=doy6x^|8H~2(hAurQ28RI`L7;`OpDNx%cNE={wLMx{+n?-)jwPSl??yvpmyr65WM`5&}Z|UY6v`Bkrp~x%%p}
-OqDQDc+o-g#1+nmRgVvxCN=2Wv!LM6HqKT1L{iI*mawy0{vymEF!Xbb{K|#8x$$^;KV@FzrYf=o)G3RI8S#5)ixQ!mwACH3@nECa
->C3QeI<#Pr=RO$NV23;>9#B96TuV=ZkFw>~s_M$~Q_)+>C@)9_GP?{HU@N!F!0ta&9kxAN@kebcy64B9LaE#i3(?&7@HJyMg;loY
-K<j!lj@VKky|_oaBE2;3)sF@4n085swA--fEz4F9#&~nHV@^FXDO&n?5Ka-C(Z#9W6J?{HN7T;WYEFm)wI#oFyd|sIIJql|N{}wn
-KG^-_PC~?y&vWHt=3GXlxfD)VGVO@~&xJ5@uYT1G(xN}ci^vWKOUw>`9+WtId;FWeIEN*V1PcuTiZI{`dz^j0dN2Hd5xX3P0|Nt(
-?l~;cVfgLSf`hpbfro$rfv$gU{k3CKFCvNvXD4Gf(QAGj`Y7VaNfeAu1*XCh?jJo<%L!B{FkFKCb62F8kz^toK(S4c9Y!E*RoQ^J
-K=`d38Drf4`x@x)D}PIn{c|;r*ll|Mqy>#7b=_9fM&$_}eF_tZD`_Hz%k#KA+@r$OlzVsJ_?g*-qa&#SRQPTeM6Id1|2_`r;fu2h
-uCI>KneugRUo_3R_h4YHvTxBx3oCk%W3{o~;?e0fr{(iM=Dch{E*88(a5Rcw`L$!B3NBo7cc<Xdq@f@cNf?@%3gK3l+ua@YWIp$y
-%b2_bD;y2J^up(9TarxUtI7+6ZagOhheANOdn1w!6bj42WY6v3q~c(k^m(o9PBc0#?@|;bD2RY;I;No5Dq;mR;%Ksr0t~{)#)8(*
-PRAcUuBJsmK!L36_<@6Y+6GKm5DX}$*<WC2%0+@ep#YMGX1wH0A7aao<)fiM;NOJ)wf5J_U$YY6Kcl_dg}?v2c|KNaF*xeIoDXtv
-N@0@Uf9{=XF>gn-K0gIN1HX0TDgKtOP{Y_y8CJ}ybNbNQw0x88bGbA-KbIM+l2rrlBo;5JB<AZ=MLW4Esu3-c)9h7cg_D?2!B$}{
-H(8W02Oj4gU|u;A+2G#sOCpCUO}0?hf|rJe?6%ldcQC%m^1I~ai@PehcVbDK?x=*e;7SIvToiQ7IUT0G>CbKg<<$9oZbM(v%h8W4
-&xu7tHoZ>zJ2@{?1!p66aZx-GDC^SQ>r8Q%;t`Od&|naT_v!}rV&~zKV`f3Y0Ni}2T&%KmVAc!}Sh^ew2LbgvaVy8l&IskUi~|Vd
-w(PI9|J&OsZ_l;;QR~+UI?Q6S!#&c;p9@nLj_&Ybess!DPna2NQ$bUDk~rlan3>Y6eR`<9gLOY~H@PlI<L9ORH~TyKjn3Bmyd#qR
-bh%KotH4yA1-<_zQ|p650XjZ)19`Ec%#uK*BZ!-xt3Z8wWxZviHWOY@QdEIch01|OK}&8K?|C3M5PRnY(L+sC3CjjXfI-4miL|ud
-y8Fxt!eYV@Dnmp;e$w7^C7%Veh+=do9t&l3`mXijRizUM2{aOohXZ4O5m={ySrUvukq{_AL3b2$%b{T~66$wai(i2V2IG-`8~({)
-5CO<0Z2bs$#+=1(&HH<jfstqU``SM>HL*Qg@jq>KqCK`LR>{F>`(yW5YEoD3pHB@mQ{ZRDqqw!~RnOTE9$p1$EFRQ3jYvtB{(kGQ
-mm0s$ZgJhLz*0o|sLzJ-`8AHK#e4MSS%|1`BGwA@vM7orp^nX^R8olygQ8(@n8HrkD`z<0QLMV)4%~QF8j*&?Kp{GXXQuA;bEc}O
-8$cx~WC|3uDR1SS9i?y|8%alu0-Az_0M##TDF`bUF%OaogaQRaf$<w@=qc>Yq=unEz`qA{FJWJH4Kfw}_cWFlmpU^O8VrX0&JU=w
-FcBaSDERk1Zs-IkBbNKkCKLw#+Y2DjU(F!UUu*yGy4~%l?SF;k)Sqt4x{%v&=2B&4;gLgoyv=oFh1h9W6r4*eV_$FidV})S;La!A
-Ut5MtiX+{PWO!+9r*6ERgUS8y9&c;7n_lA+s;eT%LPo(Gs3U4}9C{-MGE<Cvxs|Y#O&*{S@Ixy_alRq5FiU<_C@UF?N5N5G7+6h~
-@JQHKg2Kau=LAy`NCbFu7>5s1-DnsRCx#Eg3`T9;69MarK*PD<0tjXZ>bF-2MuIpIyeMV_BTE242jPVAVwf0p2%xPS;6eGY%xK2d
->A#`FGGj5QzX-%)kpHHr1_=o3e<Bw9=WY9b4u8~GR2{X=w07!R7@F-c&{kCt7vf~063_@Jgj<gEUbW8A-H#Y3<Lm6=Yi_TpAuhm5
-!6IhNN}_Dih>60%M%EUpI)Y;KO{s=M?6Wfs3n}R|e-SMSZoW-;5daLw_0G^U!JZ@q8i@!-B0+EnbQ6|J_Dr-pND_*MBEeV?5&~eB
-MRLW8qmU2`2nRy_b~Rl|;&>Di3C2PGPM-uBy@?`bv*B;!IR>{Gy@8R?zYYH&ICxX`|9ZL!C>#O%YxIZ1pwPeYg~I-gvV#9x@#U5`
-_2c6=g67P2eR}3-!JQ+B`TbF6&HDIOBvLTLs}EH(<9dUmec8AE8Nkdww-kpCd8BFmzC`0_F>_}+0yrdF_mEiaF=Zi+<YlGkGP9k`
-TdBK9@78PmT{djwXsp5o1vko8t54DL%ySJN6WH;eyApkQwi**Z8o4vC)>Vn>tk}Ut@Ic$C=sWmH-bJ)!Fk;tkpne%7X;xutQr?~Z
-$z~>56gVc%G_&iv$bE@0Ua&Ng(ZIS}s~LPv;EDlc7m4xS!bkbE%`<kN$g^T+Jbgny=_D<kurrorQ-VOfxxp>2X}8_@81MBaeYyUM
-R08W}00TPmW`sS`f`<`Yd|N+u)1AiHn$K@SnhxJ=3ba+gGQPPj6$jZ|P+<&T3kKefYyanLeQ0hqsZB3NsT8>%r1&#Ss`Qo$3Frbz
-39|bekq~Ry)_8th9a8Y896>DL3$I4c`Sp3UTOpwWXBH?kMdxJkz*(qzb}nrF;=+?0<<|?WNAvH?5P;^VtHGwq$~=6=Uj^n}rUrHp
-fp=e8Jsq|Yl#<e}#KRG6rA-GKD<5^lslBf2=jwiHw;am2T_6ZFp%318+Vix1`tbf&+I$RZKq_kvr#3z>fu?4i)A1O_M#aOodSN#T
-b?#q<3jim2#!%CzADypEYyvQVXWv<K4E-sF_B5Fpc!yXHc~JXx4navkFDfqZUSWcNh7lNB;!ahN?%?%7jDQ(cwCo5%P#HAto?T$w
-0b!gxaE*2(nbG7;lw^#@AR8!_@stXv8EiW%^FL_6>VJ-Xt-Qe%&*oq7WzN(nQKLcz51`b%_Zf0L&^5wmS$8?^(BxBGtnk(xNsFi&
-Vde4nFpI>Qk7XuSqqTxKpj}Ec_x?xr#q-3^l?t<!$YY9Iu&bBiAz_o!S9(oF)+9oal4OACOwC*E9D65N_vY2d8+JMo0Qs(cNj~}7
-T<Exb4otaBo&!Lu?9BIz)+PHlo}2IUip4R+5A;CWl+@xbx#)hY4$1?-dcEHM?xkxAQUgB&kPP<?Br}-Zc>BREePjR&@Gc`Ke7G`$
-)~gf+0hNCZ%`2l<IzGVQ7|(*+GM^ucz-xdR$7_>6+(MfL1ALw^jhlgL14O>+<8B9$7>(!iP*OmXum=Rd7R?NB3xRLv6aS|zoSUBZ
-?!jp1eOq>R)4Ihh*NbTaThx`QUiisgd$sU(AnkK|-mJ!pT&69jLVf@`ggbP>tx1nx-a2UQl!+t)*nva-w!gzi*UUtpqi>6+WhYn(
-i~$w&xpW3hnjRPl6<(M1stq$k0lmC;e7T_@LZwOLK6E8CmX8J4bY<YXTWl5XJemV+q!o$+?lo~E=uE_uxUZH5I!&h`T!8<ED9My6
-YWrpQ4E@0m32fwD6n#Eqj|6Wfo5z-l+dOldei?h?(ryht0N0LJl;NW+HAg#eSjJPU%jq){m!-IrA&etm)SSS43mr!Sa3;(I&bD)^
-0jhcznwxeBMPxJ|Sj-d<hcFuNB)Fn6jHVDSCg9XzMFQUl0p4~R{->=-bA}oa+{kviEV^lOg8dRc#f^JwMmngv?MCF2q5Cg=$jipk
-0Z!E<NkE)H!S$^_PET-u{c2o>@|Vet9Q=JdDYwY;KXza8W-@11K(6;Dpbdb|1`X!sqPnwq<}4qDYclCXVCg_FhYc4+@)g}N`SdAC
-<_bCtx&>j9jRkY;n`)tsw3QAl7a(c&iEnB4$ayx({@Y(d(15Vs?^+c^9+x`7?V;<z3P|hWET8bNY_Bd^yXbGxdMeySyzEP*dCOG-
-fGd^*wWrS2mn^CXq%@sEl_IGLXCGq#GG8rgt&ZnODFes5^6stpgGxMs@dBsquRW?Fz#awJ-Mfgu)q)>9rD?#2s?l-4nL^k~W<s~Y
-{U5g<4+hy+Omd6WzgO<J&3|20{J@h2_?w{HRr|g*y1Jz~t($zmvz&Ild!CmFfY(xKEso~i7<$qZB@G)t`RIr-62SChTy|rO@Y?gi
->lZL>a~Ct1wm3afkK@vfa~H-tIDCq1G>?M-pu(!Js2+%`cvVVhx{{4%;R8tR=PPQ6`l#2Ib9F@>l7t03Rt#U@=iv8=ImcA@p7Q1b
-uu(TTDxI*#VM4a>wC4j{4jc32S+SJ%FMjXaC;+XeAnDJHN)NrJDs16;jp->@m$-lLARgd#){messFSXu1Z5ogyzRoo==^CCfpNS?
-f}zK3^@V^COk#%k!Ga1f+k!DvrvN^)k^zMPP)nr10AgV<@PB_ay>0)DF}Z!vxAu;yU_RjXHrna&oi<6qEja_F-1ttYla$VP7DC$0
-6BezScR6h33wnj4n-Yq&GObL|&A6E-!|ldwK>y|7ZoL&h>sMj?v-r;RA?WLLJfM{IxsAi7ZDOBV&2HY5z7Q)b3=Fs3CXtWr;E8)5
-^n6AJ3zai!K|r9%ea(1UgGBUs>!m!pzYqY6$TG97ch$2ex&x1QNALr~!qma`3FboTM0LGP2MYje&3&1m>YWw^b|QMpj4D!4*UqJd
-vZwXM<HJPYl*_U8Ll;3+j%X^w7`#r5Ojv#{Un(U7z`Au?r8j992?Bdc?!RLB-3Z7ofC|4p<kThshjCIs4NU@Im4cGC1{M78|1=5(
-fwvvre~m31sWi#E;3%_a_OTaR4Ct&c(E`5pKVH{o@&h6sOvT(RwR`B;P)J@_&DioOgz9d$LSTs_b!+*TVbhA5BSoBmJXuAZvQ%P5
-(E5DcT53R@b1qUqzl&Xow4_CyWkE$d2VBJm^)UgNFdim*v6+wg2KLo6l)BrYvViLhNqX4K_x84$&xbv4LW>2kjNLnnatW9a|IFd3
-@w{#xpy?vF@LaKsqfcCyww(&F<B=zlc2}8Z<6ga+q>>mwx{9B8u@qr@twc)&z;&lpX70D%ea}x*0A5K(v~$P3gm-KK+t(jPxHqFs
-1&9^8AEeB!NdOK#^>Pynln5~Uje{Sxl~9m_A|L>&nBTx|WBV_&Zi>?4)q>|v#>Qi=gIYD7Baf)Gt^TORn&r1NDy)axfQ$La<Bnx6
-*T`TPo!!DB2tV>IR(y_k@^VPZNmjKp@<97&I?tf*sZgD<)$<Q;T6(;g;UO|&u^m>=mzSPtcd;LyR3AT_n4k&x83)wkQ;lj38`)Tl
-A2~VR69gi>b4~LG-^asj^4$!BDIMZKDr2lkuI+fN<j*S_WUbvQK-QxMKOz|kIyp&v`(}z6fc0Xkwk$|qCcUakO%2X?``-74;%Q~p
-)@ROa`2$?%W_fOZ*h^H};x+ZBt-@QM9wjmWtkMZ`Rdbx;R*7jpF)4zJz7=q)5RO^G03QO>6~p~|T2h>CD@X;Qf0v>{w(<Q}S$)?`
-*>Y3t>x;(=4RiO&T|V+rYAY!KTDIY~FS(@2>fWM;=}ugAufTke2gc6mRrcyqC)aQMy)J6s&Z7HHeU}B=^L?|fTvXoqwr&@%e%pC6
-?1&+T0g`o4Ph_Bdjl4ICznrsz_Ct`u=x*ejiP?=lffq-Y9*vwUyr7I_Y-)F>zO5-p<(--SSHblZB_Q{4ec&uXe*Es>TPWMzaW)cT
--^oL>6y;2}V<{>*Qd_VN-S(5^7AtaDlP<*ro<eitP@TLS{^%T+06?GhIo?^{S7!sowsLO71Wwz4_bY<PEtj<+D9JTY9s_u;QcqRr
-8O&SRmH4<@dRwkGXw*%LxHTrpGh?;_G#nhVP4B<fMs%hLw1Z|Lmuhb+&05zjYYG_ru6HLq_GUixzLkksHM{`s`B_I&7}Nv86?#9Z
-Suu3&{Pfv{m!&Lvj!(`R0PT(8d=$>z7uQc}-iwHS>v4)KNMpRyn+?%JLD-15IjTGod)j`c>R}jX$I%6ru3({C9_$xwd)f?&B!QU?
-6?2xfTc*7i;lfv2vpYF~HYz%jqgwxhZZYe!EL|C3wX&xBoAwCv>z5iyM-hOu4y@QX)`qjbxYvQ<1(IL`!__b77dXr1*|)M8L=k#x
-36Fj?5(2PRj5;$!x9@S@I#0vw6v=sg5>()8dyB3k{H1{N4n$|k&}H2M`Ghe)3Gw@)*WW+T-!FRIruScElo!8Tj8&Xw(;|HK-P&Q`
-m+!>8)r+79Ca)jA?W4)8kM1h#PUCJawz(!xW>9+l<@u1BQY1^E5ixk9z>DkkCm{->KLc*E_q>T2wZNxEFxTsTdv2f)sQBG8dk^J$
-M?iU;cfX$YAFbpB^iu|o2&pQmZG2A*gx=$c;|6rrmnasmEike_FVZZ|9V-qD^1UxhOowy4>5~=5qk>_0AOtI+5GyUu5UrGh4cUQO
-xY~0mHY4+QZU`zOFn~g~_R3za&#6pE6xoWYb~Z}-EbkI!J+dXXmEP<3Nuw}*F5sKqXjA&em83-i_PjFy$=}JhHBC5|XC_8P0e*ss
-1QT{kYngDr%l-aV^|uZ0zs#;RBKWTFUzy)%Oal*oIM%~6XHVKvB+<R*@{NIN0<n}=-#L~9&61Gb{8&ckUtyyKu%<_8s6X^jo&2iO
-REd)VTv@H2!mlW|^M(bdUM@_DczUHmfk8aQX1&5Q?e35L>DM!$)(62Hz))V_Z%m0$uSH+~VZtNDt-h5({lv4UsEn_`$x)2-{*(v>
-NLh5fS(4drnAS=T;^H_(1U4&YHc5CnuX@betCPkFh~(r?ap4r+@r^ej5rDFTc6}aN7R&e<v8$f~z$aXucug(8K+I7RP)c500?X37
-6f<TZ)v@rD*CotQXe%M6g3^~{+&`AFnG6dTX_HyTDjN<1|C{9grWU%LBl}ld9&f>isTXPV8+t-}^+KH^g7qqywu)}feQB`!{4*@~
-r?>mJsop)1C=qW2(5JhQKeLkhR<Z`}wJ`4+D)&Njv!NLRG;KVw2rE$<+jmvELU2vou8{<A>es2+ygQ?=%h@J(E?L4of&wU5H}&mT
-pE1KTy^H$-;_CGIfsd3af0LKH|JR1=#}Cg?GcX{NK{h?{0R2RaS4-V`SWOW~3-4w<C5!TJmmiJfc}@W?Z92Ucsc51qs#m22+sd<@
-2p_4lzCXC1-9r=jHawOeW;<1s94y!fjHkKm=nqQ}L0%eA^Dp>fD3p^#zyMJgPm?VQgxVrBfE5ebay3Atzx|7_ZK?fVWb&Vpct<F2
-+a8;g7UZ57uG}<R`K=LB?3?+nLhihoiPjTO&Aw({a$c-d1cdH_>f+3d+)B_!&MDuXj8Zwj2t0s9zs#)g41Y*4y*kkpE!fCgYY5Ei
--Z4L&?s-u5rNdN4b(Ea-xB{Se<EeXFUhK<@a<?F5VT)vWfonYKpB#0tvvtEB64JJl*}D_)98^zueP%xz6FX&0S@vTG;{Ll$cO(+*
-ck^}19v0982KM=CxAXA_Fq0k4#-=#NhaNb3N?D5Ed!4Ss3Y;yF<Jj(y?ps`VDlkm=iKKn@Kfwk<0$+73`oRYyHt-gwU#J0cTXSe2
-P=po}<~OV?_}^{+x0eBI+aECX@1X-xS#KVI$oD?tj1=A(+Wn*xfqq(am_rm@VApw>f2(NVj+XcClnE^+M$a|Gn<-_-dA}Ylsu`9N
-GwCRK6pv;M*D+T<8`qFsg(h!nQTm0bI?0+W47qw(xpc3R=%PocJe_VNv}9&T1tPC^hZS2w<anK~a6=5P-F3q;-XVfFzL7}0UJ>Uo
-OP~27L}%bM-#0X}`}o%w2mU#(6(8V(1P)Iuv+NDCuU`;_T2L7q)jp0MT0V0iao-arJdJ_#H_>6m{a&^gli6?x#x91QE#eZIGza=7
-e4E?L-gZd{IigM68vLCzPF!;3!EaGnd@Wdl`S%4^VY2L)-_Ua45Wl0dzb&^#_+M`Z#OOmIwyU98E-!>TnmCfD40r1z0EzviqS&1M
-YLU!a;;YSHeE7(M^ouND5_vB1R*G8T8Nz@8EMIOgP1_EpF36~e4*J1$wMAX?u3T4dAZJmN2iI;YBi=7V1y}i$I&^xheHoqf#_G7z
-7-RV=Gkf@%HDeo{t}K>!qQXjSjG;PjmQdtt#r5S!P<&{CauSxYd&k<DZdLMU&rnHj_v0$SW-vXW<!i$`yb@D;WC@JxRX`_nY`N?D
-P~narcR|6xCEAMUg3e#YzNZxNz(pzF3uV@x9%%OD1*YaeJx1OhP0=zeTLsJVIyJE>Jh-j&?U`s*ej;j%P*njk`nS}QF|gm%!nf)D
-Ut@yu*OJ4ZNqlupWf}@s`FZ7T^9mo3kOdv{6M45-^LR9g`;u}A<YSHX;G(1uLzHyEM>2Ig<#1m*_BXvY33EGIl0;+-um|_q^n9_o
->9lj%?!9TtjhHfhcE-TW%WG_I0nYBOKjOCFkfq>f!ot8LwKA9^z-!N&`+fKGzTa|7#xu@~+R1|a!y2h?hd;=my-m<OjN^EyNwWMF
-il^mah7Y8wV;OmY=`VW8cK1ez%_8JH78FAqyWX?vSu~f7^VVB%0Z9f)_7Uri`quOyX@G8!WnSG3ueOIAH;`8bX`He}>WT6ax9X7&
-$_R6C5`QPaIH@d~9`F{S%(%Z_PWab#h1=CQ|9fn-Sn93pPH_Cl`A^;tFo!t=C)AX-diWWx<^28NH!5o$H%&h8>$RP=2@OLq0x45k
-LS~PT_M>Ybe&k&f@O|nGA#yQFVHUiRJ?i1|o*S||&Ro+jhs#?5Rl7gmIWE>p_4Q@3TARo1yOpm-V9@Jd&~W~#e#~^nWvtMU?9CJo
-1~0=|=Qbp{hr}Hs!H?WqLNN^O6)o!v-(!5VC5XMGq+ODkA*6ZD|4)180oO#<w*5(&$)xvA@4Z(AsiG)|SWvMbprD9gL&buCy;tnL
-cdV;o?_II4W$j(p-gWgOflM+<eBbB!_IsXB*ZaS_za?j8Vq~t|bD#U1bDam{R?bwo<CMY#Z*B2)1v9?iu&ym%$?JG2w3+Ig=BKvY
-y|x*XSyX!z$|5%n_6uW+IMub<*B1u$^q^ujD`KZlh-OnzTD4*uNHASbO=CEqw-*4>{&)!QOb&hfalZZ9g$EC`Y4_-4{`r{;s`m>}
-ZEuw;`2AsBitm%`p{<TN6rZz5)Xu{mqW*KzOt$*SxYyU1ia}q#Em|(1YeJ&`o~~X?TiN0_SGH{<jNtmyM`~Bh+}pUiB7Ei7qss=A
-3=5KS)N1V`*vh*x9YqGeSu}V0%46Gm5BAiA$g<oGqn<Dep0~BJy!qQ?Uwchht(O~G(R`#gx@hBhwalNV5%ib+59S{KT$Z_o<}MLy
-E3*fFi*x+=Fk)w^1J2f#5jgdioapXW*_MZ3nxqD?pIXqGKEj1p(>3dnW3@0`jn+ugX-$KgIn7lxa^Yh-p$c)LhXxV%M`X+7<|Eou
-`JHLa%X__%7Vh1Qq{n(_@9=0@nseCd>v?iY-vwI^Pw}|2`|uGvO;q+9x~Ru*@ynY`X*_o0tEp!%&8fXw8_}{BaP~K=-MutvS6JZ6
-<lBFgrTS@06uzOSzFf<4?7F}4SCzF>N^o<{yLT$iNu|s_p0lF)3rkK<iqJt*bPyaqbj*5n<L+JJw%0zDYQxcl(Qn!8$A8)PT^Rg&
->P9OHR}(GoOKyqAuR3J)<Vj~$_54KfXghmX#|vNP1c{MqeO{+G8~c1?f)kUfRcLqXh8H)t^cU4^uIPKPyltqGQzOaMZNn`2I%kY9
-D*@q3B*b-v280gk{Q-GXl$mt1)#L#=UppS&uPVQAYg~)QN{;48`Fy-&(Z%wu-G(3Q;jnwoj#j6R+>X*5*|@T0+mbZT=I1lNG|TT3
-<rop%sGlZW-CKR+7NxRu<gCsg3mwx!J|Ig|1)3gxS)0dix2(%~*nO?^oA-;OKA58F<SnCndMDj#+<))E3lE0;ah``TtG*a}Ufvp3
-Sa0?p8&8e8_#wd&)eQRf*;Q}t*mJWwtj^n3REMu!$NE9t^5o*#10xfL)OTWQ7j|Fs@0Y&)jdNCvU-i^RWZllZqLCqf{>tj9xX7|Y
-NBB0LDq)SM%XNm(Nl9pvV=EUjb)7MpfcViM*@f8qL$bPkMrL8yo3`_JAy-GA*+4mU|HUk!b|%;H;P*{uw;H#<<>$#a52O2@g^&C?
-B2QE8n%_Srpoe!sVe#qH1z{)s#>V%WO0}(uT%UK;yWM_p!u;87Lmw=DwI7ov*O67_17p72$l|wfy1w=Hq*<4e^D1K`l&T2$@OrO<
-onl&bSRL#t>@XoX7T1K#F-<o~(*6o-7`5l4hh3afyGjz<>eg3XyY;pXFZqrR+HwUF#MyfHx^TsaW=v~Ib!m3&wLitjA59D4@_5w~
-z-Ce}SsiP~K)E&Za4rWvEL72PtVWoxhB<R+sIH3OF3_yn*2$AfBYvb&A?^L45qBz%%g&xOcRKCP+raEMGfFHLR#vZt*?hV@r{`Yz
-jPSTEn9bo{f2J&LSL?XEs>fxs-0`a*@qOXc#f7Jovai#eBcuD`Oaxg|Ygy2G$$}@-)Gk9$UpjTstG--Xb-LQ|WA>6sF4k6CEV@%R
-MMeZkHC7d+&G!|@JN4#X{X8LI*F+UtstImBJ0C}mKQ_Gwt*`GkXGEkOSg1S_*kGUgi4_?qvn6z<_W8aj=Sa>)YMZl@J-BFfbUYgT
-s(bj!)zMZ|YPAf%t+C#}IoX3nt<j%&$JW$95vCL2)^?$qO~GmuSzE={8wYU=as*K95013QAD+si?U==L&;FLYEO&zQ=bMK@wWDEq
-;>gRcIT=%#C(i{}IPXNqO~?&khF9I&9dz1bn<0xieuW;neSONlCBI}_*;VDEk6bKQm7EATxG|sVQ{Qra(nJd(#-Jds$M-fIZxJ!y
-_d><lm@TI)EVvp8=A0jREG+l*!fV4vOq&xPMAi6gApvvem$ez^FkxW#`mO4StK(rwt2(<o_w1C*Y8&CiqG+Yrc^AJGdthQxs9#kc
-tJPz0!%mZmLVbc1HA4=_@cFYGodYd|IycxQN*h0`nh7_WvY3yRghj~IN;d&V0~^!N8H3qlKR5>$j+&ECIW~3a$>$lZMh%iaOpTsg
-OKa#++#=%J3-*ziYtaif)h|Of2af#owJA%4ARZFizWgD}r})NlZYQ6;YTYBFK9y4y$!<K)%Hh;Lc<aLFp~rn|&mCszUezt4B55<a
-KOVZS@v{80qj&aO85PFTmNWtn-ex(h=4Hp1&u<;#ED~u0U1qC5?u>_RT909QV{&ozP{Ny4+iXMm-P`&qq{5of+8x0%yVR+*d^ucx
-%|vlLG+}Gq7z%@r*T}Wrk%T0i%Efh3Olr=fuyKs&j?tM6;st_N{Y(he;73sJk4_HHVcy26qP6cT58qwUF#uB~9q8yG)I73p#tnKk
-^X!0e$09$hUcGGIl2G-9$MI4WMeb)ic}i#WpTA#G^k@UC=_pEPOQ~k`|LgKM;mtdyhj@1SEWqke<6K!B&HKb;4J%a^cN|yQLQF{<
-?JE~*S3-vK&P?62rR|wwx5#lqDN|c=L$duW+f(nZlv@uHiKu9Gj+z;ra%tyVTAr7LN2^)?n1A%p@0|2Vg$$|56Of}vBrO}LE$N6(
-dh(`8R<=x{aEmmyvFFhBUT_Xv%%GHO_%kWP1@ZpqY+ceKFL7$t2sdhxbQooba9g(sYi*319%}j5YFy1<v163ymA^tKbUn|SQBP7O
-smfWdZ=P+m%WaIkAI3?^Qx9lj$*d9p5^k4{zFgTZee~jK7aG^Gqg!ya6@o!_6%LydH}t(s^>9wJ^5s_b^s8DI-)g!hJYZyxgoc?4
-Zz`kO&&|IhZBp)<xE4*>PE1Bk#`<b|=8538kyI-Y1FO+f#uc~r-W0hUCsJ3(bVr&<Ssm52*wXka7Dqp!hNoh4_1OW!=3)jGnV4Zg
-0TlZa5k7-?`_8?mA0OP?I=j8ktDU3MA{-@5je18e*p<33#&?j*^v72Na$hV?yt%NYW}6J;eqJnoU~}ggn`bQjkl=KxxUI8FJ1>Cl
-?YgUXVm<s`V(Hi*8Jkb5UO`iTTOa<n#kmieF)FdbjxDGTkG-G$p5?qg*eOb7Z;kV6Ea8sFqf=5Xn@ODHbhfStKp&B#ZpU)rQW==e
-%q?G?L32SVbOu!?!A!)pDrOqk#JN^o%`hk=kYABsAcjAKdVeMkA2@gY@TId?E>#}cxM*ar)VjX5QjRtlZJYVkf$A+TTEE}nS-{gz
-yXW_99Be75>RfqXANo;uZ~2{n8eg@qFgMP_ilZHqy1!a{f9aXur|xJ`;Ox!85R9S~lj7afV{3a3cc_nvggBc`ug**-9G;Sv#q_bl
-t(bf!t;S`0bc<#*dsoyR<)ajxq8c$RJW)r4Pa*6!5tTRQMAgiEr|PtZIng!tXvAv-)p&(d^io7MIfP!Aq!*yrpO!lDol??L+P6+?
--6FYuWT3mPQpm10Tn!1}9kt4cq_j@%GB9sYdPe;)cMFkb9j)wSaLY`*S7Nu^wpn%KJ)GrL^3z;Uw_zb`P<VDibd;?#TQ9C+))4RZ
-fxa#r2};LlHJi^OLtWZ9x+thDF2bQ<y0U6(D+eBhE<m^xVz3smuZrMREry1yG^DD5YPh+K_O;=>TQ2bj)u@-e5CW>V{|v@DIlDQy
-I=MN!Iyu-_DkK69UeoIyVUbIXQ&_t){2c=WeEprB)G|I(6P0_R(T>VsW^J25Hy0<hTEJse7hS_W#dR2AGB1^dl*7@5)2jY`6c)yF
-<w;l?gIAg^rlMg?XNG1eGK$cNpo%+Ec~#P?YSM3HK;h9e26qN6RqCaoHBKP97P@Agj-e!tUXouyu>FS+!4nIF0+CQ86!Q68Hj{zT
-Yx?bKFP;q|;b2lsDOAd&5&@5eYbRm}t!V-wO~p|2<N_g&#ng>ip&TiqMpd{NXIH%mp%58jL08ZPG+g_**0oyD6jVM^ZJ<nONsjO+
-sAjWe19|bND9z|eZ_;3r3IM+b78uUZQuRL!L#w2#dyMmhY@C76QG`WjGuX^3U8B__r)(yQP#6?8osF?D2C7rLW+DqtWmompw0$B%
-Ocb2PqB1EMd0&{SHoPkCl2_SOHPI=?LZp)t*lMX#jkId~8l?Pdz@ZtSsgDw}<5WqGuGI>?D*Vy4hqVWp8b>6GW=vM|kNyg}c9YJk
-HVT#e5ZCO-K{HaArp-iiW|~ZeX;zw`)?X5oLc;J6R+DUM+Nl%+U026P-4*&EOVw=2K`{=M)s4pbqJjp2zs>g-$kNO!tVVd|v}c&t
-k~C@VZ9u8O--hykbqM$ud3J7P;8U6UN`6x$ZiFpv5Gw}q_BEe*yz}(!^KL#5Pm<{Cf5-11ymYl-{ghh^MujDd_3h=7k&102%O+>5
-CnZVs6X6a-HIAKif5Vrg4<qIJI%E7K`NfNlMeeIA0`z~V&*47Ew7MSr9rYx{u+E#mPOkK$HRjGy;kqV9qOhXr`{OGDn7S*=y(<Qy
-88!hz-DM%)7H6}cHRbC*-HFX-nk7fdb)Ra|fQYj#gt|{N@F~q-raL6>7S7RK)kn$Gy`c)#4Lo5Kkl&Aj{ffy6_eWjoG9cOU*5o1G
-tO-FN*Jq!IyR^Au>ia%NdiKdtF^HQr)2DVpao0}^{Dw>qD{|CpFRF0uyLxGU3$vO8ZFXc6%^eDhTC#b|iV()~F#SZ&L66UV@w}Qh
-y<4oeUa5_Kdu8u2c-MvgX>3e);(qGN^{-ykD&(q&0mt4P-VSlj$y6$F(wd^F`CV_MNQhHLED?APcd;VALsKSpRd2&sy7Pz3Rnz>5
-?JDc~9HjDyeiqk<qB~Gfy<Lq~y+jg#LGb)xxF>HvP1M?<>BRjnzt(P+TC-=EHp1<QlDHnbHTdD>Lp!%Mu+WdSL}ABiTZCKd47I(|
-Xo7-C+(hhMQjaaOmbMUfj_K-6?E8z<vmLVj(bEA*nU@8&0zzJSzbCw{YdOlVcV1H_G0u}$NL{v4F}!2GP(hqHVcFi%*t4(2se0M$
-U~xsF8T>j@qN7v)#QSIMrNIiKhMzmGN3AY%Swy%FoV56s$djns*V}4aLF4F7e(S^VBBUHVh(c`a&aosktN*5eYJVI?;=7)XwS90o
-=vLRP+t(V2_0RU*3A1ijQkT73;`T^JDZy~!lG-kL-|$B7GSU~OJX5*qH|pcR8q(VC)$Ysh(Pi&=T;hE~j^&r{-O|jPS`yj_CFC`L
-WA!GeAfi!mUzUszVcxx~9bcXvv7}c!3L%#8P8+e(>o)^K^rw}b>wmUK!0kvWA$!}6&$s8!o5&>|5QCQO8dh$j|8So!4oqLmAY{42
-%~t77gxHwj{TW199&Tenh};?{J_dsV3B!-aHuqUwpYMo|Z|2+Rj_QG{NT09Dgwj=WI<PH1{eGZ}OPV{4Q0epLs+f$p3r`0{tk3+y
-;}UPxVS4Fx=a|f{JLd@;lMq6u_^5vJhWMH5pZ%7j3gX^xqnsZa|Db2rk3+i92#L(QQtJCMXv~(P5G5g&)PcU;R<sMdn55Tg+Lg(r
-e+HZxD<H%=3cEDx^8z;);zJ%9Ur|)Df=S3#boIR4-i??vC0$q1heZhXY-ev3q4OZ6K5OCW7XrYt!5@)}7q6!~T#FoQd1vr|erPa8
-hz_~D?hjt?+{JJDKkv<(;t;|o)SEkEs>Q~aXB(8PeT1EC$s(>eI{U*6O4mA<&RHIQZ>u8Y7cgf1*v|9nXW!y&E@d!uCr93>bVKi)
-OFi--+?r6%jP!~2foZ2NUg{(zgjr!d#zWdSQZY{7gfqG+3+t{3b|og57AcFHJRP%&O{n!mX>_HXlU}aw=(Z!h*@RxbRtE*D2&rTK
-JTCFoKzVeUegz>+rT($=UfF?D2kYLnyxaT4i|ga6A}Mi~*2TQMef&)4yKYuv-@V+Ir67t6;d6&?KXeoSBgo>@(Zr_uo>9q$;H4un
-*(G_wBUJPFOrl@-*MWSS+riFfpUkSS4~|b4m7SdSTGd-}VXT};of{PmJ9hhIs<ddl1(AP0of5n^|JC?)^<9a~yOGLkQ^N(L%B%MZ
-)6k;9$&^<S4(>FaTDJz>S+%NAA6};kq%uFfUK`JpQ1pVOTH^ZHN;8;D1&aN_u|6<amFqF_^da930_rm>eP;^^t=%hQW$&RS&jw}$
-9m=0-NA!TcmWXmPmW;ZVcW`I)soyMhCYH$PML{V$2RArsy_6Ew)|U{$zy}?7MRj#!by>EvLc!6UoYH9UsvIXOANxAenNTWi*Ze(L
-<I&H{+PV^L3tQb<H>j3p|8gOr)idsgua1dnZ{b0R^**C><CV!pIH6V#`r_Mz9rXFY-Me|V3O1qF-I<MO`VgBg7U+K=Qkwo(KnH#N
-*z`Z$T(xlU%wcWLzxi}CJkB8S6o=ZK8`p|)<o@+iuXEGad+IhfNA^Sw$U1C2;lajKuPdd40-3tIT_&$HZlG$5bla?feQv0EI&H*{
-Z0e}$F5kb-t6y(l;@i>hO0j)j=~zl9`vPLybfm%g0(wXvi?a3$q(sGSK6?50!_qk&xbAe_wHr^`H5t;fYYCkY>#KBLnvEr0MfA6x
--tXG3OD&9$>)GE=kC3p5EcWF}A1i$#U&~pa>LOgGeklMAykviDx_zlQmy?%p!*zG?ALTvm#rh+8iSm(I!bACM`W=rcT0Pr~qZ7~R
-uMd1jEgE~xVb${Zmw#CEbhmiq!xrmHWVXD#a}~=PhA?!2E1)d8;9+W7=AkXBp%xt7$xcmPPfdD3AMiG$Ku*+{GoK7@>djdHnuR+M
-Dedgy5cRn^>H7<5gjQ?cd1TLMemz7<)U%4N|MoR-XEvP(mh@L075iOf#9yYF-}U;QIC1!9^I#G2%s@hAT!STAdV?3}s{QE5_BP3V
-x^?!E=J%g<QJ-nW)6cP&j@=n=xvR^=diEJNsNA8}#7INm@}$rHeL~*k&rx-M$M7Q-;H9jM>oUE^nkNmeuGlz$$<=k+?s4RW)}MP{
-c|Q-eloPRi2zBw+M;ih@NBr&}B|@Bd=b;^Awp=f~oWdcxckG=m_jh->G<S}aNCU*@U!QC;>f<aKp~k%XbB?@!8fHgmQ2BBD#iUw1
-;$3E~PpB;;2F{RrK?=Tp;h=)g(3e^mbP6ol{#m#-nL4dWkf@$~){u@v630vR1HTX6sb|?eshD`AX#4R)F3DmdJQa80b$I)SS4*qQ
-gYLW577!s(S+J|=n@wK=t_qG!$QKZCu^D>ew@)h;yz**(K31QYw2!?~ZaL7ZLs=23AR4DfJw4#__0Z^h-b|wITvpm9cgd-}4-WYg
-S{g5w92};&6XQeFpqK9JxjWx0LZ2FYL^3dUv4Hr@fie-7ixC=SFmP0_QjAVBR4hpLr(x#3bKkz@9oV0q9?<IYv3NJVdNXZq?FpZ7
-ZkxQIJaXyerXIv4z9~xkma7*&$gf{o>x&hQs2E&-m)h*PQ{dzdcbr@0dl4P>V!NOT%jY~8Ggdsl!k!52?HVpfvD@jvEjw~SuYXnN
-^d=>*{p;4=n@Whk@?FC>&sp1wJwu4D6&^ofwk+M<UqB=+w@;pOEkS5}A~mLutMKQeG(xVY8e3ro!gSyntk?zv!=IM2OBS2=TvECu
-59vL-|Fu9NQ4~OiznZe<>hi~)Wod%rnOn*og}Nh-y~G7|6YWngR^DtAwWBpLe)dP<&9KGpJ+nJL8fbOWL!dkT)tY;~zO|mXb9LDx
-?{J-!5aO}Ecj@HCs&(tU>J<}Rx%z!?{&tgdz&cs(rPN)X<~%X)QmxdzT$Hc-gRTd?ZXk1wwjdVEBG=W~Er!-&QHdDZufy_0OQyc&
-wK2toZ?MkLL(DYjkg*K&Tj;3$L<pSfJYCkA{_*ZJQQu~P)C3}WA*atan%tcdqU^B$%;Mxt?u8s(+>Cj8?LCv1lXjwe#Ivy#A!^+d
-eNVouQ8aTRbIa26sd@d040_+i>*cDc??2n#-TGvtNT)Yin}7|Kn^{?-Qb$tkbnkF$etKL<Tk+a-KQT*}vIcM7$!@iL%z*kdicVyY
-vTmofUY2ReA*Qyru(2-h<RjDT6I<0GRL#*>yfSL*Eo7^(6fz7H%P<VSkU0EA*m!rpI~TL-I!ZF+Sii*CO-01b3#*)Y%vZhC`HJGV
-S<d_okv6*fE&6yxIQIVMJt1nk`|DxziLTMvHQhRI`*<XX9rWJ1Jlt9*i8|89jpNoJb0522xY^c*n22a8nLKZQ$<xr`-2zZu{^~QK
-YoCrWGIf_c2~(#cm7xD3X+nICvy#Yrcc0pnA*<(Ur61;dyhm#1tmf;d7&&sSWdgmqF=8R&<EXw9#%CD3Kv1yD_(_>DMY4COZ{^3#
-MOosOO(rOmgd)CuYOc;c)x&DamMMGf_N#+fI*rNV#wV{Ao;f?aKQH!k?mRnP$>7<ZzcRc=51YR9TD!fS&!M`3-Q+nNcPGb1G;XCB
-)GgXp*V^vSxW8`P2>L6@zk{t%_YUkCBYGYjm0Ip4wIQ;J=+wKTRhS(`$tH$NZucyzl_kSjI1xW*H68DcqnN(#H9JUR=oE{{spRe$
-=>>$_pB2j`J@I5=+T+$~pV*JPzsR5vMW&_CveqEmXMU)=wkXYa!=p{aV|rRIzns3U1YFLoRew6p{3AqH>F-%<;^z6gu554ruG31C
-RY#|Z?867nPO(*T-?Z|e$wj)Vz`nhUEM9(?({y>bgIwoKh&=y&%u;If%F&4wDluk|c=MjBcvqGhLy3x6$){H5d-(FHgdq$Pf2B`^
-95)D@ee0^Zh8e6SpVT!&A-nxYaC*<uGxs-^ulLzf;6{tSG+04&Tl_a%a*uD}6tjQd><6RjB~B>NMP->Ur?cI2-f{NC^Za*B%K~)C
-hT~g7$B~PC>Uv~&+fU@sbj_Ty=)p}+UWhv2(Iy+G>GEnyQh4Nt2C*}vO4UNb=&D`q!!O$7&ON;?X~f6)ydixMD<#y<Ac<|iofB5e
-UaZd(5UE#)os4NPup4A6XBoP|C=7jL4Yss{WZ|dg<e?RZI0tP@_}JqvnWGvEwIga;$J!K)DDQE;@o1+bD;oCgcP`wjMlEw1)-Dhn
-?HhHVf7{C8eMNq{=>rpQ9GdqhZkeA_LLXe$i$SYtP7)`buDBSa>iac9VyoLn2I>3oulQOkI;)s;M<y{$+jCveu`sz0uIA|n!djfL
-;I@`=`Fb~FM8N22i*T3*6728HU@;863RyUY8IJQ}hQ6@~LId^wBM5u3Epl_`C9a1*E8GKmoXB(}%D3q8^C$WTXFNZhQu1JQ@3q@~
-Wi?4f-QQ+RN{Jr7*h>7W#qk0)RkvWm?%KG(VaYBF8D|?~zC5ljwVb);?IR0M1@nY^3X4WeX*d$QI4d^!p<OD2#v)`^%1iHeThL6!
-MD<f;vPWN}CAjbm1y@O}=OfY^$yE{OFJ+R_R~gIL2o9`@{((3rtUp(NZQJg`s2hVU_VkUgB=j{w{Ciw$N8#E_50kzOnCVa&#H#6W
-S-5<g6mq4@%mJyJs1>31n9jj%&ymPAM_+atusOlqo-QQj#zs%d9k&Ow!PNEm7W#5(ql}zNFPmENY&BiKIwPr~nPa_3RL(NU0opqx
-22sR3%s_CBd=Y_wVL0A^@P#;OLYNRoNeV?lum42c-uk$CdjvXKe!9MXR7Rw;m{?^Qu`2d3CRAQro4B}v)2(ssocT2~xbjxmBm~@A
-B+h?wV?v7%0TJc=djy~FwoB5p#6ya5DX1>M1)WS9^M^-cHYSpz`sGEj1$(ei7p{erj_YIS7N&O)$67!&%mF-WvuxQEy5ZL0Ogjcb
-C6&1_go2Wj0ev5@y2b$Aw0|PmSwo9TN=i!#d!#pw(wfWa?(<k>@*t`xZfH@(<duW+8u?hUYoc4LQnf|;uz@Rjk4b6lZ7CqeH{2Za
-`*$0jnC9TdH1r_s)vHstz*t<yrZE|M5oL9B4aB$-l#NpK!gBKBFcmZo$)J$OP*FK#e-0IeWAyarm>PIc5J(mN@yzoH3=Iqk4hi)2
-aI}^S+4?c4nJ&3h54FHQJTfsN+Q&sLVAdQepu4(>!$ays`vzEB@R>w!${|1!=@sB@WzFUqx*kcQoW1QNVgyAg2K^{U4>gZNr{EOB
-N|us?V@S2V7XgD&?d)X;(`0G_9c<!$MdCzCnL@6R%cWu=kBu92&82m42L?yNwoqGHtCS)hQ&%KqIdYk5wzb?sDG{-m`Xvf{%!*|#
-l=0b2nqf|A&9vf(nVRXohSo<`EFq=|yEH?g3F#VZFH)1nF^NJmHaRqEKxklc_)B8VWU;FLWigpJ1Jm1WY62l!OktrEHpXLfIV>hd
-%-WVvm^i}4cubDgj+ThB3?{-uxtP{))^H??N9WM1a|VM}I){pBUy~f=s`slidg%WvCWpW;iDsXp8fbcRSq(Uj(lx7UQ5uG#bh>_9
-PR*n;8U>?a+Di<@MX%~hp;WR9yta`}G43^?6uRkjE;CIaRp9$zTJKGB4xKfU)7o<y8qXs7X5&k$y*y1~C&ipeECoC|fxip&e>kEO
-n6bAuAvF*i@c$LC=mY=&00000000000002szlQw-w*Rs-Q_607v5YF~ah1nMXSPgqnAAc-o??{pxNB*5!PUq4GV-M4OBV+;>s47g
-&JH6r_b7bdcD!}CH-|iK^rBDWKC8P4Nz<FyDhqD6;ZCIM<&O?||K-Xt{BWuTyt8p^!>KA?z61w~4NWh0EpNaz*q0kQ<|s5g>`t0&
-&7^=`#?MLQ%!iLW&-=KoyI)^K7GoCL^A7q)n&rrDGO`>SSnsgA6tD>`c4Clj^`Co=j~{z<_)7<p)DX(4fw7A}mo;FKgnDRIWgmy(
-Dk*8w^T(Gi+zD+dhO$F${8?@vCm{`)K5Mt%UqyPit~NVy+^}I0;!7I)KS<#i9(F?vwa+v>1nT{XxOI`=;eH@LY~W>Y0Xf9B7~Qh6
-tYyx-&R&*etIEnZ-J%~{d+U8v%p|oh6m*%qCbm2?5+kiDdFN@rY-!;TxtOHD3*$QX@QiFvBPrGK&t;TcPZ?<#YQ!bfJ5EH>>c0N{
-=5a~is3D`oZlwABDF<n6!%M{OBw5l)f(6C?taP%PH2wa~qGq-VADkpQ<iv+=70wBV9CHug<a_NKvGGOOrP=~XIQh0O?=)poz>LDB
-bTR4lGvfLduRp|fA&1m`uJe<RA9q%gl<K5>UGcD`fOO(2mx8_H1*FG9l6Z)%GwB;88naKoTbPE;_HLxu>q`DRFiBDe@&2qF3+Fd$
-Sh_d-Z61e39(nK6O@6^*L~u*~(^w`+*W$ET>9dRPVqe-yNLSoSo-uh)mjjcF=@{wsIu{PztCQtnMT))l;n$019_%9^ox03}+r?od
-Ii03r(VM)TNRNdHiv}ITNn*|F>f}yRtAm<Fk}De{=@opB{~266xBB(Y%$OF;00}vZMZRpxbQts}%PJ`*T|pAh;dOtWobNsIPW)^>
-!|;Mp_udX&Nwo`za3&?Q>raOEJkoaIVj)RRL+9F$7N07$CMk6w=lb{$bsb4<v5zw3SJ<R)R%k9&=|xgw1_fo3-kwjVlEW*+*MB0}
-4ZI(gdfW5&_e(Ll!{t|Q;5%Lx4_w=3wGG2iJg@v4r2et@)wa7?UL?z()Jc^Gc66WL`I3}vczTYw>_m@=r+d1QPA=z&A5MJH$sRX6
-^|ogd{_T5wl2pZ0_D<mWl0KWfV?8B}6noPfFv&Bt1$^>flS+eI{SRcx`kAMnb?RBiGsjy_J|aIIY3J+avfX?3WN$+|R;2HfkM(Vq
-j_$*It>PN$?9Qm#8yitaJxmTHb=zis!(X2`ab=nXNt8Jb-x@vGc1}v_`2D%*V067SKay12#;44WVUfCE<93g*<dU-08E#f&?<{*J
-DJ3!3i?O;60yq92K~|&6;A@jZ9s4#JM(!;kA--J)j*L9Ksd?jFR%}CQY~7Pp@P2g{8Y&G&4Q1**EoH~5eJPW7a!IA#{5oGc4B0*?
-PmLMA$({|bR$E+u=t|l*#$|TKra!yelfvrGIfpm<DGmJwkWJfzJy@g<8|1@dk<t|&o4g?nY)|u#<WO_xx*N(m9vraplLfindof0^
-tPa*`QTF2cwj}Y`6~4T>a4suo=rnRjq&aV&;#^T!YrG{XE)JQ$-|qIsDf4hrSIKR`BK5+DBjZUS@>ZksiWTAZr0+_%=EZitJW_(u
-neWc!lHSdk#UU-UMXFws{xZ-_`$tk5a&zX0h}R$bkFl*w9+a@`5D@5InALto&(?0Fa_iMa4QJ=g%Ua+X&mrZ*SEldqNE|=<y?q!d
-(9M6?<0d{mETMqZI{3G}-3q;2?PZ3IjX%b^yV`SEhC=M0-HKBsM#GCc(QpRUNUX+XFHq~Rz_u~=%iG_6eBwyENT!H%%eN2R(sb17
-$o*qH_xcD(!fWs9AJ`(9H?rLll7^mJ%j!qXJVKp5LPAon$6q^M2oK3|8^gD6x$XYk7YlJ3ZWw$g%w=D7R-#nHBtZNm+>J)=P{#VQ
-$yqJJ#f{Von<@Pgq&vQMVFs7_HSIpF9!3hWiVcs0UySKeks(jMPD+XIQlH%BIp3_uQU!Pzc7~oWe|>6J!lii~qHGMs_4cB*a%jb)
-cp=qrEZ4E*hS%HrwQ$n1*%{*B<KhIQbObpX9Vg?HAN+NdLX=!X5MoBD0qj%rOK@&%o6$3aPq<FY?cb44idfjWD_Jc%NF?^BLNE9j
-s^MkYI-%vNyW-gv3#o=mQ!XgBbc<dalw++h%qUph^UfUPaq7q!hBd9XQH}wg!6Fe!b+y_ybl^x((wC^Y0@v8W7&c*ijBE;r7{7+t
-`)fcs-0Rx<HFYK)IErQ|Nm8PX^%_}Fgq--=Iw`-dVPWea%lDZwWVhc&29q>qVDo|#%dT9r5Le)a5AsbnY}_0kOPG98&EYa%{?XNn
-MI-6b`9p{+1wl#Gt#D7eu>l80Gcr0rj9)|A`)lx|>&Lt3{fm?8KAn)DCS{YE{e%`5-F9_J#ic8RQUf`lHX`QHXRLnfdSkd@ZOrM(
-{8nT4_^AV#bVE^3mL#`CC2?%>!#&Df;TkL8l67X`8zB)G?WPzm6Vi=(WI~gD5uhISYqDv{q4Ous@7*}5d!na|R6^*m;d}_??Yf{>
-_gA&>Mht{~rw*4k$7Rdz9zoVL!#b6WGKAV~s4E-clOFv8Uo^<Bdf1EUq*OJcwU{Lpkdp*N$yRVtBPU}e8#PV~Od23j_(j<r(>$eR
-O7n&>0ZvNttiws|qZQ8X-CGT6(=1rcF^G`~0=Iztq#iLbwgS=+mPbfdM5?_jMkU#9BAFqHA`6^mxV>@}@$9O;7;cmjNQ5+|@kX{Z
-=D%PR2jcxTX{vUxcW|(`wN!|>I7xN3F<dD}X6x(fYiB7moIS~xiDeER4z3CrlN2XqQU^!1C7Wa9OXy%Lm(ejgg&ZGcVhSCj7|%YS
-F%aV>(-s8gEC4my;_&!Y@VIOoqmu;Yz?4(z9JWXz5^-3DnWmCX=d(pZJ`ZP*E}#jRLXMHUY!yr)3r7)SmqVszV+5*+Pb^~UC}+-N
-4(=PEK|sf}RGV;;diGojMnf1Vj%#gX4djH;5gf%a%xLoh6v62XI^8%2#c3GTbf6Y9H)jz#U%<ZwgQ~;0>ZI8gsp@f0qZ%2{YJB3g
-%~azQwW^guHAzx6jb_3pC>8kI&=51;vNc+)_TDx*N;D&;Pjrg8$Go`*Jv{t@zYkb+0ssI2000000000000000000000000000000
-!2cIE6?=s-=P2o>M=VMm85j3BGE8Rj*#%vEkrT)=X{YkpUfua7tD+K%@VO4C@!8LMC3>)p8?QJu;}~DRt&YUFsU;URY7rW*IDoZT
-zXZi;F0Ep%y_lxAyJ`6A2lYN#Gfh;ws@Fs0c7o{@g;!6E^OBlO>OXpfHW4$H8#2V9u9e9Y*EWr;Fyj-KuuMKdGn17ALgTAIy}tz3
-&wZHP>M2blDI(sU{AMd9+H{S{l}kr=trm+-u80Y`(tj>$qSK!HdMNBngnHDeRKzeowSR%wB-C3bnwZ040^<uQpw?d!tJWj-H#vl|
-P1iw<SM^;a5cx?>RNA59!EW_Vx=ECD<p{Qm-Ar`aB;nHqE^d6X8>N@ENjmXSoM__j7RoTuD%Zql9>n`=!tQL@@(p9Bnc&rZ=iIvM
-I^0p1M957WSNt9r9%!<VwS?O@GM&dZK7G2hS1*4PbD_#W+hmhC8ze!5#%*S731CqTP))+|tTjGI=w7Ca01Nu%$Jh=iuY(&4&sQGN
-K1nF!8DBB0KR3&^DQc{>4qZ3SNaPrwocx=GNMzg?WkEBMD#!GD1?y#jYEE|>aBX5v4+YEQ$mJU@DYm;@o%qIL*-^A$%3!;0CNh<G
-acz|4X(GwjFGCZ9Ox{E>xE7yb{0<>jEEBD=G1KA(#9p8}t(<Z|920vphGi1a+@k09?~?wu4Q4E;qn?~6NVuQOSVLV?)!~i1(2Y;`
-AC{A#5E{RIw!eeGB%N^NGEMRkmg$Zj5PN}Yt`_z>6`WR<%QgvmGn$=0T<`wa>m1_)FZ}~nD4L9u8P|xvH0hP?$F(v(y|Sl_Con0Q
-dEhkM)Pb8}Y5@bj8o+ny*?#?*t(`x0RG26!GxWr%=4pf6!i*0H=^tYrczf9zcjpdq!pHd25aaR!V}+j-G4X)$x1yOQ0CYOs5a8c{
-IdJ3J4KsShDNX9M4zk`T^WMD`bfbL{kzO3-Z)fsFBBQNK5&5{a9xhdBuTk@2t|#Ag$itJzHdQajjQbXZUf{cQ3yzMDjq-O8n{<wP
-O8o0O6f|q(X52jsiL)t)h?S$pS6Jq``6En|BCfrMsqrC#@NqM{gPO6EgX$RYeSD;93rm$;$Tm@(qmoXwQF>V_jXQJ<y0zS0Dxn)^
-q*hV~HkW2ndb4A&Oy^1<OdNjqz~4oJv#Vg@s7ctv1y%p?xIz}g<l)Waa(I}@SR0GYV$)2cCyPlj*Yh$rxC=vOz`vLG(&!p!rq-G)
-3QDD*7>XK~tg3{LqNs_HEJD$k)S8i`*-dOAAprh9n%#}4W-U4?TK7(^^{nv`s`ek#{uR~C+n8?z^#cD7p!{z~DCUn*{^eEx00000
-000000000000000000000000000000000000000000000008)3NSx<vY2KV|n-$N>?2)29^%&+>x4s@KHfJqBQ=w*By-+i6ftzWA
-b+o{D+4*P~&Aby^%PltUX5Cl95I?rLc86@#+&ewunLF9t+^Od5i$J}=cUf7{aI<;Ot1p{QaaiUK+}XF1ZccmrEpl_G)9uZD2Pg~#
-qze2^JVPTMNX-V{k*9)Ls5#;7R7`d@cR`eet+^aQNX5))8k7qBZEoFex6ak9di&=e5{8&Nk`tOKWtwTvKslHhNpcYiq_e<(gcfm~
-+BunhiiZ>&xG6H1;9guNu`=UhjHpy}x*1VobjT5a{|t6&8+(PhzCIFb$xQLV&8U>qN<}l5DhuhDxhP8qn>gS<1P|wM*ybMi2+H9y
-EScui%dnuDbBtGkO&svw1=SeL(#)xjN<&c8Y*a>3v#AChqd<-T{5R2>%bFD!P2(hMF26PFE?eCW>IMFrQ2xh5lz-<UkSPEF00000
-000000000000000000000000000000000000000000000000000000000000@Z-Q|eD4T{{~hNnC-d8gAgK9f@ZSRdQ!uQs?;N=!
-`;P9cY5$gb0pLFco%cP_c}eNt38pmowE;f_RQmU{i1VobmP021{P&@JxBWZ1hR_QD00000000000000000000000000000000000
-0000000000000000000000000000000000000000000000Q{PK->Dl6=m7u#0000000000000000000000000000000000000000
-00000000000000000000000000000000000000000000000000emVXR6^ADY""")),
+c-rip2|QKr+V}T7&wI1Y^E}V<oLS~FlOaQhkRc@@Q%Gf2WGIA$C`zb^N<~FNnlve*6cOINm;UGcpYuHDyytnJw{zb2^KmJAuY0ex
+tiA5<y6)d~-S@iJi_R(i47Z=-r?$RvUY93+2|B{keO--+07DKf9w@YrJF~7ih3LOh`?CMRm3s}cr(`Km3N*VB1YKSua_?)m<nzHC
+Z^-VB7eK=9zwLvUnb{(`<;+K~Yb3l!1|JXP#6VGD>@IkGNbG%_ldFxZlxU;kP8I}oB>bYApP4xCxiGCQI@J>F-DX^HSmBHWPv4G3
+uWa*c0{(K;x93>Vpx7TDR7f$jSo#g$@GOzM5i<<9C3n&1V?2_Q*W-07p3UBqABGEka{RL6h`;IG`$60Kro{<tJ@0ExcL>NHVb^o@
+hC7kVY6H?9REQtFt|l8W<iV?y&+&Xvnd>f>dPsXAzktB&@0B2Xl%-f!n)IC&?>H%8N@WMNTfEy@L=j<GyLzQaW8k83J4U|YWsmqk
+iBnU*{MLAtiJ^rim~AP4;kC!l4m(REo)fs}P0#1PCCS06FNZcH5@=u$3H0|20Rn^mS%WbDL;kDMKfnHSyZI+K{&P9xuSW|0^&#XR
+to{%84Ee8?z<(-+{O|VgXWNN<7@!!s{8eo3Vix)b`>f#7)!e$N&~Q$IT76w>#gubl_{VsY_0%uPhtac(xMw<KkjJ6Uo78^%yQ=qt
+_b1sEB1#M7o)fHD;o(;)V&gio*X@OOdo^CJAU+<xC1^!Q4B)20B5M)qyNI_ru7a}7;UmHxEU4w1S;7@Z2SG11uC}D|Jcrz@a_2z?
++XSTVZ%aAk6uQ<_QQ~y>P&N;`<J0x^rIQ2SWG>T;WU6D+_sXJ<im#TDK^g1A$Hhb+S_j_cBi2tsk6m>MA5em5VN|DWwU7-WiKk&w
+5^BY?1u^6uJc-nNY-L!Ov(<n2k*cgBWLc<X*W;ZvLgp=giChFd*692ToiE??K6}oI-HRUhI+$>Rt(0#oLS-eK>c$(T?+0Nkj>dcq
+7Tv=i2=2xUY^gYZ2+wy1oVl2<7zlT3*GN_%@)&>U7qo(Asy8BOG`tkp0E#1lV9>vN;$fgo`yZQhEwx{G#_)urk#V5a&obo5u7lWz
+yeh67$f2pZ<!ZB#2((VD2JP^6gC?!)E4=shDNypZN0SZ6!u-75>ML=V9=-AvNrtWHQDNnxMcikQmyM?k>T7%rgUVPi&tF+k;GQub
+98V{Ou=?>NN=MBvU!0CKH)4Z7Ox8}4LY>Q2Zk2gX(bS5Q;0|ZOyft=Fw7+2iDgSxRDzv`O3hyF}x`VO!(IOc2qmJL-<|*G@iE0k4
+U5S1Vy>Xu)%VlSwVW})*c~tGEvxR5bq`WJ_V?<8yx8O;9l>^)B-@8@RdvJvd@yUUgBkudI&PPKZ__%&fV!?LoUaC6sO68bU8eazw
+CiiNStoHfSMR!+Kb>UOnTyj&QYWEswU|0idF?T{VD02u8h{$sPo!S<xCx|N;cT`1cC)^W!OU3RGK?Ka<kybGQ+X~X~kZOa_(#&x(
+AORZ~21S8DU?A+@J@HV;CVc;6;~~}yUi&sxymhdkWW7t#_$f&Aj-|p6Qx?SOeM-ZjTJOt_>()FsZlB1L;a>QG7?&Z#Cay<kQy@QG
+pO=nFG_ZIkRp?*ZUaU`m=WASFaA-WKU)P%RZcV*I9a2fdN>O2QL#;j+`CjzClq44W@XQ~2PHA<+BX&kde9dntZ+ort*@ah2`RD5n
+O+L8D6}jx*3H4)7xGe=eHNATuW>c`Hmo#1d&QB2&61v2ZK7K}Wk_fImBdPeY%V(Wu9)M5I!%w5IT6)(@wI_mqzLL9D>+n-d0yOrS
+FG%dvrLqx$8mF;XR*b;YPx`I*>|H+;ofL24L<>BM`CjNLH`!9rtfz&@y!xQ-N&2ujG@Bn!9pyP<Ft8+c|1h5er2EMG?wtYK4jQ01
+asyl{XnrsuCkW2_%-c(iI1C#C^|Q8C!5H?~&)`xmfui)-P(cEAXs;Cx<HkjUv7%rI2n7B2>D^@Se{OY0S_8x~?B0}qycp9=GPo_`
+l`^l_bVZW{P0W1_-7a9-@#y1(z2}4dU(uiA?92>wQE-2=Qf&{CgyLz+aqm8h#k)b!_9H)NRLC&JZf+#JGULFCx%yDKFTny8uVamX
+D|^naI0rwT8J&^RGgv3I2dW<B<O198uF7hYyU8<Tobu3#EOI+0^e`54&n+-H)%cpuzU-&tXVI$%Rk_4r$B${RI>qlvx(ePGcaoh`
+u>^+II~^p#q8Fhq+5YIPWe!+g94upKcKGI@(pw76Em{q)V%abPU32J#(%_EH+^U^A&0H9gAXj-&x)=ERkaB^MCOmjOkWl(_+U}rR
+CmV@|xCV~)5x&U(%tF>4`U(>pBG!1sZ$ys3maBx>3Bi5o(6fWdGzP>rybxKUu||z8C>e)4=phPkARdaHVk32qA|z}?5SPMln9?w_
+ZVD8H7Ap=$K)_%S2zHa+-)U<(3PHP$z0(Lv<}@Z>#R`>IX!FdEos+=B8p<HE4`Kbq<5|T|cv2-7S(05ZhOuL*AXDW)+>JekVCqD#
+(AU-T@jgxTv-Y-7_=mTiGd-8Y_t}_4tvG92T*&FdCu7+`FVPxWb;mHDX)`n>9AsPL$R*NY5bB%D&Xk{zy9~wC4uYcgPR6u3fh52_
+FP}}T-Z{OMzsq&e2&yi+>l_$cq<!gmtmujA>V&%`Myel8)TP10Ra8QTn!a?#WpUw)x92lBu`6cdKb!P!Ik8UUn#Ue!;lqeZPBqoP
+!rT{$np!($r-kCYocY<Y(%)a4ZZbnBQ{!&BE!2KbQ8O&m(z1hL&X+eCp?UX%@uFn<wlx<%K0cAjLOUCT_kw@}7tTCnnuC?C=RV5N
+z&KC~CGpd9*<sHy9@1Wg?g89RA(VNG#&-h_l!S_n4hdyr!%Bj&(hx8N!}CHw#J_vu;hXIJ&y59FSB#M_(o`F;)mjX>XJnY#4Ar6r
+N@Ac=Q;29g-o$NP*WcFR?tYB;_~gyEi&!5#(yf2FgYKo4BtMW$lO|Vsx$bf`JFm|P?XtPFe^|lx-Wc@8HQukSFV}Z_JxIr*v5y3%
+JJ{wfkiN~`=YY*>EY+V9k%7cFUb?~WMjVTGAf?rMzIgbl^9F{%srgRI;JvE@@4WN=xS6osw@nnG$@ZB-TXs|+gKoZjb}_39S;vic
+^>pF<Ab~XkSAL7oy*$${ihUr;HS}ER;Wib79;;eIuny{DF=zeQ9t20>#N&K9E;d@-NX4g@ahm7!@ro7}_HfP7CE~!gSlV}ziUcbg
+o~`wse^;uRW460B+^+A{eH%o;Z2ns=RzF?i{+)(xB2gMBw(^6g)CO}?1PG*Yt|_7E5I)Q)HJ1^B1`le|PD0C&fT9RlktndOI2sH_
+V~7R--c5Rcuhl~{!*<x^=CqgWt%|PbB@VA%AG|z~&4z`5mnCqO&Wc;@Z8PZyRm*R;?)bLbgq$FVJn}>yg7$rKSN)dgp3A;QdD7Lb
+5${g&q94DjL_3cU5ts5}EXY~X<*!xWeD;xtbKL#u#DVwA`)Tr!>(l7o3M;;?uV^Ip8k<vZ_>s+Z$E5t+#2f-`Vm$N^yg6p0Yd16a
+wwtxG2PMU&3Xk&=z3xf06$KpW+x?B#I_dV;oNJ2M<g_CeZ@(U2Ojy^nO#OB<TNmqdmFtHG?Wfc+k{E<`M2L?@G`~Fc40DP{#%c1_
+9uEhUMYxZGiwWH8uH<fec{=^co%z;hwES9*@Y0=jsNSs|jvnpt-`dOHaI<hH7YK#j0kx41XkcWU<WDuN$rT?IBD^b!jskIXhx1?(
+s_&Jm;AD7E%AA@#9ELd5s+gi0h5~b^!AUR}5e0&Qz<)_85jT~?@3ay~9j-7TSwis3N<u2<H%rd>-n@g4#6)4xhBpx>kKw-BZ`WLl
+aQeFaW99DC-?}8*mGR_!0<RU<qqVLMTNF4wLpc&H+-G!E6<?(PsQ-E1RIqo(_j00UcHW0bdG&Qs@)3q0ZrQbpyrbw)bE$tDtLK>7
+;jNh1!Yf?8D{XH6TvyDS2kX_|Z(|jqrFrp_czAD3MOXg7M?|!PgKloYlJl1AlI=u4NGo3bT<}5r!F65Y)j5UR;m-_o6|WN)iy~Jf
+#i?(cn;*2iQA&K=pwPB8f3FkfJWP268Ft9D`QX4OKOHWP^WSAXjDLQ#|3Kxu>~D{(?0GkIdfoKE-ebq6`B;V5UWMnsx+$yuBU&B3
+MKerQ+|t4OaFh@sL-6c}UA9-!g1Io!&X35uyB7F(5Lv#91sF~p6l(lY!ZjS21W`7!6^4OeaYke$1jI>%f<bWTADPij-TPaudwv3$
+<ucW`HS@d5tA_&DW`1NpGU1I!U?JmOJ8I4s@Hu;Ee@LjQytlG)(K?koj#HbO^`SC+(7W){9BTCY>+07Lst@)l=dtKhdrH-5#Sbn$
+o{=88PE1{yUyTmBcheppJ0+>Dob;x@d8jH}ZEr=?VVzSpa%?K?1%2m+zGq*Esu|nq**{n2+3!H8Fm>$bxIRnv5-4#EiqQPlzN$~%
+VfYwUBoSTDKk@Y9in~d&xGIZ%4I;yH*yHDxQhwLf*6IvrEPmgM5*5q7j9Us<<h1;Z`8a;yA}9Die4AFl?35YY>417^db_hNpz8J`
+X%olK+${H0zUHXPi;JX*OonJ+1VbA0WoUk1?ahMt@z=uy_o3x8mi0W@FzWty*TdTRZxOf<>h8jyd)I>$V5pKe_in~3Q*jWp<4LdW
+u~67M$2?^+7<9pw9}5MEQ;}dWnnCaez4*U-;=!Bj{m-rIR{VsGGhXbPVwAYH=vCH_Q_1YymUMm)IRCoxS;|B?-`Qgq5H{t{u8${w
+7XI;#>PmIL_Ja4CdA+QR$%U?`^T{vKcdzTe=5}OR*;RatD>(ki$5E|-lF(>N@;Oy%q&8=Ul4S(;K>OPdcdi{a__<(XSg3a2kJOP=
+{zmKO(YOi;{rl!zgQHjcbaXfdZ-hLrUa1PRbF9B`{KEMs-0UXQ>B;JC&{1r0COtFtrQq{@)sDo02Nq`u$uVt--*9!&&n%1t*_DVA
+TfS6>My$d<jQHJma6%0Z+^p#%YVXc*;HsUT<6slDA^I)#2Luk^mcL-Hj$9q=vm~E(RhPm}dT<fs!#UXG4$7!q7ciqDcSL6>eoz#r
+9>TK16o2gCymr=cTmXv5IC*^CJuE{S1xk(MeV3ihi-v%!t>?XXk>G6c9CbPpeAY}D4+o2rk<bl#!JEqAw_8-|!ZXFvZg8j0RnX6^
+lm0mRu{iA&3p5ghO{Bl#udKQE#%xCqdCvjfA)lhKByy-VH<mvm@hH7pGW6YHc1o`Z{UkOk@2;;cd%%l(5zw-yeXM?=R~jwdyp$DZ
+Qipew@8sBN`nW8YCm-N^n(<SGB39TDqQQebspu}Sm8|R8SERjGzouq&X4Zky1EUG93Ppu3li(6@Y1x%eu3J+b5YBN6Im&x%PPB7$
+anXs=qI9RT=UyE=KLwlk?mKxtCQExevi{VEox%3IQWq5m`T`W*Q`lJPH#&xoNAD}r7JcI_riOTx>|a$Hdn0X$)Gu#B#=Gtmw~p(@
+i{9owEkr>4NK_G+J{aTIOqaofU#}xC?z0~M9D%{Y<~h^HXI>`FTSK78-O|^%w>(lOgSb!j@>?92$3tI7rw`c+VxdJd{>oG|c(*Pm
+gI;bTgI?q&z5g2X?dT=A1?l@~Qr(t5<9)UbnWpQhQ_L9Zjqgdms9(SHr7KUIW*?25Qp$TMSgx%P_hE7CEUZKytP{L@2sD4J)Q*;V
+W*vX}gBJ_;qR`vZuGr*L$SuVKxVL<9+1Ib_R%GxY)zHNUO21M0fs^c&e%|HFNSP-o%MSdZIB=Y#3syv4K9>%;a_FHJtGC&lxTLA*
+gG{!=#v|$VGiPVSS?;U3Yob&~JqkU=Y|^?;jI&rEg|;jXW;?*|j|n*(nB{$S8_v?$A9*Qx?mY3^w|HIWSDXrv`{F!z6%urPvh<~g
+?ukKgxE-f%PEJ`_jcUA7p~1mN_Ju5A_nX8e;P*K~K(DUOVq)iZwv?)|v4M4J_PJMvmFM`x!QqzC&*Q&VKjn1f1UE$vo9#>P+QI_I
+7y0Kc`pXmHX7S*NEu2{BdW0D-84fk$r!ssl6%A+TUhp5vVUyn9YK;k6^ygMnF9Qaj!mqk?s;gYb_$NAxP{CkXndpN?Ki)?`Da-o%
+Zbji}M;44+e|%JDFEAz=l5`=<PcR>}*GAP~G|fT#a;z-<aX|Drj<Y)V6k0zmckekE{*y&WQ{EB#X)&qrN}<*1OzT&5j>xBXs~e5`
+dDsjZ`Hn=0MY`y>u!o-K-uKK2w^xi1udTh$@ss~8&Mcl05KZn%G>;-&a^jvPu1-z)P;Ass4jnI>bR0Qc@oR4HPm>3RfiZl>V%!Hr
+A!V_r_r8RMzpzBdwXciASui_WN9RisR$lG5b%&q$z`;5h^<N9_>3DuQiZV<iL98xcp$v2nZ+VTD)E5MMm+W5wcaP?KJiJ801goi>
+c*pya?i?u!HK@3hqx^2)_;zmesl?nq_{Shk7G&Ggu*>d7+(fv1lD;-K6$w>TWM?u<CnFiuA^~#$B5LuQ^!`qhJcKN5+x}5zJ?wA*
+Z0~W785wtsrH3O84tf~&SkUg_5J+Xk>yZs5|I?UNc$rg*xG1{j(-kw(lmbiEo`at($I^0Llo}=I28!^rs&7NW2zvy4)k)*#xocbo
++k!78<ERDsF+pOllOR)}h}@#q{jE^dJ|jNJ?U3Vbt^Ch<uH~BsiSIAiA^2nm4)KYe5q{oV-|ksZ`z74$Am0)@AA0e1RY2AA2}gBg
+e9tkvo~18j%*Tbrl;bH~$rrt68%~f$^_1ZGN7g4KNrzv!An7Yc5x1%61DCte9Bge4b4Xqm+smTxvgZd)F81v@uM(A}7NdZo^+KA9
+OJfq;quCeP@tO2<kxlFDq{f(IY6yddaHVE3^tUHo!q~vFT-XhdY)5T&biWJhEgDsslMMe}QKLsDGUV;6C=vt>hl6=YU@(*kEcicw
+yOB=c%=i9I^VYp0KSL9lm)oWp!5*|ukIERpo^ZU+f&v$8bHGO2B)$A0BJpCxMDDxG!BbI*V>J};Y1o@aOmgPZJ?F>Alah`MtZ8ZK
++~89|u1R$*lHPC^M=nc54ky}-E$0_6D4}sePtiD2Q<jI87ilkk*6r`b%L`UYLlQ}|LnYP-2ld%vj~f@Pb-j|0tAf#|RHL}~58nTr
+yg$O`#DM{iZ~{rToC8t0Qk%UUpI4nfaKH436KEfs8oRT3)8*a5X8ZZn-s*|a=*c2B(LEp?m#NpvGZ&t1K_~5^RP!ltbq*e&B4w}Y
+;xp6vGLUDzj8Y@*U|M1nEyd2Zo~6PGH(mQ8GxYNIR+Aj(Ja@%nZwZRWo-zdOORXHIGCOwZ2<x$B&nP^Rh^!Be4It={&~WI_@3Dtf
+P#`F{tlo|T!(i4;gam_tKr|F{*cj|T4!+qO=kQzYu1kVdmHJiKlU{+zJ1>F@%sh*to|L&7!eI{u`ApJ_@r6_A?MC7eCf>0(_TE33
+qGU%n#-&ubXjA9N^RVIeq2aE<_YSWVdMF}nCx1vtT{skbF8fy8U44JH6KZRX3!nBPtPiG07w;%7J1_DgGs<9<`&pi2q#1SiQASm!
+waZ<J*SOKgrq`(-*Pm$9>yviIEMMgLnjSCgB|D9=K};UN1kWJC(+kU^Q?H)GzcZhtG^_C(SBtp|as_Mmp|=-ht=Y|blS1PRx0l7%
+aLiR95d3HHCM<Qa!;80UI;9kDG&<^ssZzh{$t{Ln6@GSHKC3^`1?Q|Sa%M_mjRV1oH4|qcIMP1|yY4F5ZqLPr+bNOTGv%<Pp@zc3
+!!!4cDq-sN5Mb!T;1|aTu|hZyh%#V)#()C_0lBqp6CoiWAQu@1xDXI4hDk2s&x2?|AnK;?{hc<LCB=D?XRy!nl>V-0*PNfO?u~Uj
+MV;7L!6k=H=1-IR>&g%5^c*fThg)avd7*^~4B?AAlM&t%S%%<6eyqkUhjRa%IK=wUu#pnrbUH5JNmjj0hA!*)j`1Q1fg8<%PGW|F
+D?HSm)JSl@MRD6KD!SLT;PXDtOG~;rt&^S6g^ocr+cG^liC&U9EEL-DtV8XuzTT(?7rnli?DYMov6ypdrrmQ-MFWq7%e*<4H5Mih
+QfyI9?cqcDm%1L9z`K0L0*rZ{u=Ll}yw>0A=5cDN{#djb%a)oUW8R{+8<?1uwym;0#3$31eqO?YX4==|UQ>A3-U+p<tGHZ=ak@0e
+hDAT^PAGc!QqzK*Ck=to*5*96(MGur@Swo=ms;dRVmghv5Fj_2RN0iD90>susr?e8#esu?77iKmG3hlHqA=;D0rbL{{lkBym%K^u
+@3bw3_k@=H?{(Ar7P<*?%PTP|x2t?#T=YgFmR3i<^Hn^p(!gV%OZ%(Mt%mLzby+CAA{3=8(7x||@5(_3so?KZkk9UNdt+rlo+|s(
+3q!6caJ9zykELvV>n-}aSfMeonX7MlEL9_)_12lA+GZ>#Y(@p&ef7-})Mhb1*FxvdC|iB%n>f)^__Xz-wWQ?Oo(Wmc#N-=eI}O8R
+e+YNhr_n@CqtUXZM$?!0T7^F}$u_pB2?!`J?z0JXdbn3-wHp7jj?IPkWuD`%kgdt<49ba?W0T?TWNOT#CFuv;N4{@WXcpNDVc$1<
+d1v!N+g0}+!<9ZrMD`RpBWqCW=-%e<9wd<Joss(-(S7sot?E>8fp`-~;Nd+}-ZD7YHI%}b;j1V;4jiN{0COkCSb#z6mzHp25hki3
+1|qCD2EEMR3~-shAb+bI;G4?fciMZe$3xjK-me}s^tWaC_PJCzEiL0nyQwA@*tLa>v$}0{J8ss2?@*e%!qz<O*|D&YohmHD755j4
+(rS}u9(>+n?m`h)&vz`0y2Fvx@GP|Z_DS;>^N%f^%1-FCa_Vi}>m~<U+~x3Kd!wr)-N>t{dX;Ci%fjATcv1$P^_WM1V=kGuD7r!+
+=J6x{XsVvWiqV<5zRs<a-{s`a_m!-6@(GA8d&rKpLO->^qzbdD_gzN#;n<TZX;IqUo@rmkc+V*&2dS}|jt)!DJ`;An7yVtxD)@#9
+OZXvG(%njF(Gr3F1(9wML|)G~10G5bUsKRY=`3Nm>Yg{`JVE!Oevv^t0o2WUR)?M?(emrQ>Qtog=dWjzxx-xy_((7>`sI5BB^3dN
+G7wbM#R+iHFbIe%mP8{lQN<8&7$&he6u>P4_Fvq<vzc@Ft+skZzV=2}7f72O(x^4r9PctC=XB3b(SeHc(A=|Tyu|PJzCic6{LPm0
+T5R83si;Spw8V_1_3{o^d_Ur#n+)+)X~;F@h>Ln~h3lVt4yKPxC{lxPIuB^9ha|?UkMS5%==I^P2pMRcp3({3&n%0+4ww$AK0fk7
+#n&l(YJ2kBq4Y}kw$d{Kt02w~0jAToAKPWnl*gsHcPtWC*WDnveLGrWQ&qs2w9HFo`FWPvysRR5Ml$g?V6!_-oq~PB*u@ht6NX<!
+qWrToEiQh&poAhBv)=cz`}u$~WBB-Si*1k^Jrcw=tWaxBt}yqN>N!Vgd^956sNI^koT#G55CLIxYHAuNze6x_PBQ%F^Ver16`esO
+5(efQ#MypM8j3+7AolCe?CD_UkloL_gs}`rArMJ26o3`}4?2A}^S!^-a_#->b(j23!tU&lo&VU^JpO%g`IY=0FIIT+z`m2T&&?}M
+n2-vaM%l4Am8sP1>cmhk{>Ot`gRgzsMs2mmTL=HBH+pYtL2i}77raW?9?Y9@#Je*^mUOM-t;D7D^^@GF7K_(C{=x@)u?g#Z7v!GC
+t#=F<3nA0KXIx2ciE1;hKM``XGJdh3?LIqZR&|Gb+MZwqy5`{9BcP)<yG$;Vk`OjqkQd)J*_+pcKBXvZR~#b0!B>mf?-AE6&aL9O
+)Y8ZAE{W;if90mf2$filKW?d)V#9_YHcC2e|JJ81>K-bjAxEpYdSEZ*;XyeGoi-j}I$rF_Nln48-_Bk*iN}yoM%(mKx(~$Cw$b2l
+c+krH_>a&6Wh_Gkd|gzn?%U3bWI$?m{q-(sB2x&=M5@x!Okg!Ru~6nKegj|dCcXc1t4s9HKb7&(TlMs-7A~v&gaghZyUGaqG;YMg
+$HL-)L`Trkd(vlzSQbt?`MU()95Mq-kDlzYP3HToNJ;!|Q=27rK5*#qttWBSps(aWwI>=6)7P_Bo;|DiHZ`E;(CX?=Ww~<jTZqWn
+{*Z$U`*m)h&L=$K#AUK7o);JvwRHbF?rwOXm^_nR2MvyeiKBm@7A;o0no3s7%XB<RNs;r~5z#E>AqHR0TG(a><8qw_u3GCarKvs@
+-0EBq8OM>>ahQa*;2gk%1MWRE^|;->dQrcf$j4e7pY~2=awGyB-P>A?#SqG53;Acfs;+3oYPoR0;c4=TI`iyLhECQQ;lZ%c)Wdsd
+cWz7ti{U_^w%z^(*VdD@=}0h0IJ6F(V<CuVKw60`uotHy8O#+pO4FGG89=h^Sb$qB9Do@5U*WqMwf$Cmdv)S+*kP->$L~|?o{@J=
+E{@Hk&<9{oVd%w?P}Ql$OK0)sZ+Di}oEw-)alP*mUAY6zektA5_^zGHRb5@;SBT_tU)s0B1nM*OTOCh}enw(Bj)FWVbF<{qi{u98
+{7(uS<W-U!wad(vpEhxnOk{ezQ@?Arpj3N+8&@E_CylM=nbQl?$X@MpqDR9qoVK&(S`J^z%Da4$_h(MbDM7cG1nK0tU;mLh9Oe~j
+80=zqho3y-v$nXTbbaPg#>+B=wc-OfvU~i%d{QDxZ;XN@QiZLFh-)6*w_lC&-BCEb7=LmL8U*TdTY*{x`E3p94-vtEj;+2uFf!_h
+zn!4XjsypjSB~c#t2$&ZLPCJr4r=g6@3xR+VGz2P%hu6ElAY;Xw^-<kv*Vcq7_`ONnPVA1pkFT_B+ymyxBV2GzV}~XZ&IE%+UbAe
+xN7uJ<yeT+%=?o1c{$yq%c>xZ?LoJX(<^(@qD_3cP13d;dlGQ-+IP$3poJ?}6NZdklWxhiv{{wdWxRE4!`^anHL|Ou^(Q1Q&FhDa
+e|@pEYk~}}+OtzW`m~4;{%0Dx@Ag}^vm-<Is}xdgo9a?T=^*8%kC42@yg=dmgKI@uj?M{O%G-hl!-;rNM{n!&>(+N;jjJRu>zbiI
+U8<f4U|xdnJr|T3yJH0{jS|_RvPIA9vUOag4Tnsc9IBi+_d!ALlU|u#qt%ZBFK(oL@gtK&Z#RRHHT}>~MLPW2Q21?drElH^nuCTA
+0WmVZ_rAc$DGz>GVJaGWNRwJ^+snzu!%QJ~5^k{CLC91r1Io90QEYHL^Bp)*2!=)joT3==0^k*R0W+QM-=}xe_x@I+xX(sX1rW}Y
+E!ifTJ7m3|<eo>lmKC9_@HuiTshS?sCzD4=ja$Wh!^KN8W+Sf$XL!w|V5<qjr7Dp_`q;A~W-(zui705#V1W{E-m^j9`NTHXNv-hw
+$MPLs_TO^@H1|e>8{e^fNtAanQ<zyhrxPWBy#3N7@#s*`_q^gx8G%;9$L?*Dk98hJ%A0fMH{SW=xA&)>!;kgPw=L#QrO{+KqPSNb
+p;1<_ta8@^{+)?>T&`!miFQ{zh5Bs!uG{Vq*(O18lqG$zxzP40KnfNfAS=p^RzC6aj`ER!8dMB|hsaGt=3IGp1s=LvGkYJMK*GV~
+NlIV#HZBYrqmXDgG^N1tjXZI;AQXXsK}?tJ)Q)P9AW(*1bulk9=Rg5Hz*Tm9I0!(f00Fk4abf?&J?)!0hu@p;jS?3-n%8TW-YR!Y
+YVWJv-&f|c@1u39k!%N2zjR;3d|B$L%kB+xo_hWBHtAx(N~jyA+f_cPB2zdB!UuC1OR)MdS$!$qZ+~q)kJ<O|_(`X6)w^cr16qpj
+-@8-L+q135$Y9V+hi&`z<UOSYN^pcTPXOETeMY-q>b;YmbyWW#UHfQOnrFfMl1+l}`H->gk?|h|Wsj=dSZMt*j204+;Cjf*;TF(6
+Euune_pxlxLkQ4Drz~|xLxmu(Y<P3@P4wZcI05u1yZNgAYS`%B&Qc9163uHRybvk+@x<0o(;*xXBs3%Hp2!#VH_zD%)X5+iEUQsh
+WN))nvx5MJL1a@nXM*H4e_1LshwyW!Q1@O9E({Y*f$kVRJ_68v7Hc3xLIJpnP*58)iC})=`;Q<-ZqoZZO-Ar&brY=nWGt6(5WD4%
+&ix4b&j+Wz3W>vAt*qe!H}Xr~9CL86iP@6xI~h?QI$fZfaz6O}xWQewLT-24tR2DRw5Q&!61(^cS`t$uBks`e4paqF=8WcYSNzV7
+q_=Y5>?AMRpzE$gQ3~3nt{w(A>vljwh}@oYs&`V<EIXo(trO4=*KWwboTT^#!0+i6vz<R*T(~t$IYPhiZ5J3-Y}I?uQd9C;N^O}Z
+=Nro+T{ucfx=O36??&;6;bAW2rU+gn>{~y~xAPHH(?q(b=9m@-1iYiWJaaf=NK)kBQ5y*y1e{a5g=b+cMmyS3kr|Hp`juoYf}OUh
+@evpZ4v%hCQ8rT*Br`q%`P=g8DT!=!`?6^$Y;;I~KypH?1QdYlAFm+PAN2kMd^dZFf2;9xSdMaiq&Hr$Enbkb%iYd5PLOZ-$g|rD
+-E$S>S>6<h`HsAJyQJufS8<$G_KT#qu1~D=y(EYO7vh8rL)2ooKzuOHtlID2kut<t_>PLV%$6)hihmwyy0xdIq21|Q9yrwrb?*qO
+HU8<AE8~91{%f7D4UG@LtjTN<9}25Y=S!x3tj(+TDyfwT(5hK?JtA-Y3|;4`qbX&YvWHp<Lw^SBKBw2oRt5L&s6T4MzC)f4)p(k!
+KmJJA?(x!|_f{tIqFCsy?%li1<`)$glP*$3q-Yq(8Ovs?^A_qzvMfP_jp03~Qnzol+v&E4#6oApS|E8t`=abhX#|agVX$f2Qh&=B
+gT({MgVv|p=?Dx4=zDPG2B9|Ifxw83J_!c2zg|JVUjCu)-Mpvxw_3%!1Nu!aRr}fwX|JpsA@w)|++9qns5-l7AKCPUkCu~-K6i78
+&CU6e&gNU@YU2FQSnf-F*kIb#{bHYB(rw?CM|_n$K63hBj-v!|uNAM{d@xDcdcd;_1uoNgGD?opmABiKF_EfRdMS5(vP1t<Q_OM5
+`Zki71R<%azDQdp=@inY*CWSv5et*Ub&Bt~O%!@MCi9^7!>3~}G70Q-e6d96yIW7L-78e~)Ohhl3B`!?14|SS^o}*jv%0-k2#~>I
+u~5G=pT8rI%!x95vpo`lL%?d#!Jiu+J+kf!<A<XdPV$AcSW2hyXqpBE3}+}>8>e&1uL~@=;Sd;u&2pLdWlmxQroIJ(K2+|I2D%{_
+P<qL;z&GB37#@4$4Rgx4U%dVky7%voG26Va?f-%WH5i$T7^xPvi_VrcxPkhtpuy>KXo0Vu+==_vFr~hCYwcEAO%mAWUiL>yMUEBl
+yx!}5?nZur%z31T*4ro{MZ1g|pNcm}OKilo=f)OFV0>LZ;=)%e!fx!EaT{{55F?gXv32=LTqQn8stp;iR`^i+z|fHf(T^y7_fF@r
+mhGK3G}}`>XYuV=D8YA6-?NkXiio>vV4l8)Bjzd?IQ-;6%lIYk`;|j+C8S0}2R0NO+Qzx!5Kn5o-WqmB$4`tE1crW!Qe3L5nH}4w
+=&#C;WOzk3{~C2M2@}B`y5dA8iZyX|J2)tIhH`8e2m?{i{V=f67DaA6pgsw39Rno+%7&~}*HsjxqBm42;~n-_8kYt8N0%D>zr)?;
+2+7}SFCw~Eb{ERzbXbY!yo0Zrx+|=3Ee6;&Sa8J``xwML*dF1fb*Eu8V9Q(A*syKu4*X>q+Cdm^UT#e81GA#V4+r5C!D)S*`W<mD
+dM%=Q?&ihV7*Jc{bEli~+D#LVd#ME3BHe>sL$_kXGe6Cijau@UoXVka!xCwagaqnB$u|uvr;#?dqr8ZmaIn<O<4=Q9hkM4p8cK3m
+^GUJM5TI})p3tF;yOm+^I1^3<3Ks?jezN<pREP1mkMoX}A_P7HgSxAqF8wr`FbLmEgmaUbz+D^)84Axlfr8Mfc&3_-y?gX@H8*pF
+0-#p&&$Y;~BFRKFfMT06CyYQ~cx>hg;Q`_Czxp3QSRh*loG0wBtS*os`{%vq<|v)tYLz1iojuCBs64^U5tvZS$!6jnMLyU2yVdBW
+IsF62PS4CA9ZvSA!UJ6q)#jRh`?;WrH6NASULL2j6zcWVn`hm*H?UICx8S3L6+g(eda=Rk!Rb}!#o8aUUiKhYD}E6;8bz@F(lK5M
+7d_c;E_^iM;Vw047@C?4;nh?M><WK0mowlzqA0}<M}yB#`i!(C$ThvJs3UaYxgi7u0>az7H_=F`uryTu+!k&s4#o(lyp{svO-dA9
+i*^YMBOnZ63W}~ImqWvkCdw(nAV?;9YiFkR9X_U^LqI@*<m_17!90B<7BmRPlnS5&1;*w)%&Zu|rl|!#8PE_wo`Hq}fqxN-+7J@}
+s^Gss3;u7k{hPY?x0>f8wbm_1y%+OAj?PIeiU-cURWIi6h%^+WAg7@>Ge@vD^+lRTm*v<oD=w)ISEdx3?Vl;6Z1Z=WwmG?C#GAzC
+C6mB<^+nNEUW$5ntMn9SWoh9UCPes>sE)flN|XbS^Y*o@7>;Q4==dp>K~Iq{mbc=k;UR%m+iMO+H(P&~zEHotf_E#H1P6nqbcL7F
+kY(baY?oA+E*1-B0Ofq``|P@*w3m}FS&<uyhA?CR{jGwRxsr<sr=%#J$c*_R`e7~<4;eloISLI1VRGgU_Tl8?QD9|5!GLtF50!^q
+o(^>FG8yHeE3k19fX^7`K!Kf;8Om)K7YXy1L@oyL7is%{IA7^zzW29UuTD@Ro7onR2xmVYOwAs2hZpOETweoGR;<%$n%YqO3y*;G
+q+Z>UhgUn;4-f;%HM=yHFWi0;+i~0EOx5x&v5b))h1#73=8A0SgU?wm-76HL<CDS2`tnk10t+2ML_y&~4eb>T))#bHu)@;fO5AE>
+E;I^y@}}wTdkO>5w~iBcXo#y|Ilu@oNYo~tmeyNym-T?CgeZi{@R|^iudMg%$!XyuL<u?+kA*TS9kP9`ctzznLJEyU<Dq~LD*)>i
+ut|dvC=vn%cu@Ufeg!lPMne5cYY8e5!C*Y{kLI5U1`+<qCIGSk4gX`9!k>yke`FW_H)*kdVC4UUOz@`t(^ezdxjo4yF(~Cg<Zf$i
+^3vVfWIqcfK~_A9Q^!I5oWtPZ6_D1KgL);1q(u4eHxGMh2<ik%ZaETg3XwYOv#wgZ%5}MTx1k~%8L@|mwE;aZ+RGMO!{K^LT7?XQ
+q9JgYl9hbRY3{cat4_ExFP@V|q`@&zh+g68$^P5i$!eNLP-zO40!1<0TiLaaQ*a+UStpbVn!?zYiCSAS!p2o%2T2V=fr6j_eMn<(
+QE$2ih6ed{J0!?U*qc*}Ohx`BjpfCo$;yHTGo3fEtjWegfIy&swEuJh6v`arxPc@T1_u8{8T_>v1p4c{|5JK5a}K}N3K~k<j?^7*
+C^=tIQJ8sXx3{I9ya*=+i-NL>rS0!6TWeHp54!fK>r3n7lHv#t6FGj`r4!fR%)u0Xc#pO<_NP|)1nX-EvyoBo2I{be0++#XTxx>J
+PF@u(gEkNp0={pfEGh8NBGg(?9nMLF;!$uE7zWaiCp-|}DMjI9!E=MC2qXf`94R|Ub*JG-+!z4}D;TvgCj#CLfrRrR1rV$d)UQeh
+BSG8<eiSQ$nI!-yfN;b3F)Yk+2)~+mC?A#;3*4Q)QNUQjp#DlA7K8lLumt3v`+WcJQnjgjf2*;oJLy{JY}L0iwlLbFt*#^~!p%k|
+pb=0AuL9|VW{rb~FEK!Fr;F=OO9x#oNg;L$7V*jAWYo44V!UXOiLI5oj<5us;i};<hm3U7LP{#lPfSOOR{%=^BLEnV8Jwo4gFQ(~
+G!hYvM1tTDFyp6!Jp=6lk%pq7NH7+Jgg}|oE@qP4u#zYw1Ovi>P`{q+;6{<eqmW224uXRGde(y!8O=ZuDENgP2FHlrph)OnMk&I<
+Xc#lG`v;>)7#s%ss}6v}pwPeK3x)m3vx32!^!|TiS$zBgT)dnD-26OzJX{=f8kxXwObmFz0m3dQBZ`s;r#wWFE-NA~#xFo;BQn7D
+K<lzgD6ndRv`7kEf;@CKJc%J>Az%$|UNw>)SQ9RZ<z(yxir8>_TpD<NxCTTV%mQV)Qz!`VsW^S4DnbNKgCZbcMg#)|d>%>-BaEgX
+VT_%@{&*}2P6$uN!4b@oKjsxBkg*7c?}YrdWyc|qAYd|uKhQ%loBF@z37AWNQUuJ$;QWbFFyy!S-px5Af2&F133xn?fF}@$csv%1
+L8IUZh7M#PCCtT3BoH7tJd_p2hGQX-Nq7Pp!|+=CBmxqKpn&O6b|edqhyylZxKm~X#VCca!6+~+!`Fc~m_UH35ITqzL}DTZ;K2lh
+0$~BsAb1!OVCvVzNvt3m6pui{m>~WE6a|4rqTmqdpTd3|5{>}F{>&K)0l@uNV_pD%{+f_~lgy<4_oKE=LHy5~APk8>z~Rh)OoPGz
+beWY6;RMqlXvWE8&WVUdpc&fq7uYN?925+NLohH5jL|>?n=sgcV-R3C0)_;m!3-tv7ygi76cmPHXjS;1pYnu+!r)*8<LA$Q56aj9
+7`Sx)<QNfP=B4rH2AvUoZ5-lXVf~wB5DffZJ{as@ZrDxb@H>qG0^=W}@;Bn{KT#lzBqDH7I1rn|7`l}C!~7gXh2s!#D1$Oa!2g#*
+W=%0J1BNhwF`xAGC;s4Y2m-|1%YS%C9YYi|GqZo=X`oCe`8ObL1YZBiBmHMOA^#70u+1@MztxDqg9@3z{Gki~fB=h!qZs~?i8g2h
+>tB?@8M*<=%s4SO0sj?LD1sRaL70nwrV`2sieUeVCMZw_`CBdcpNjrJZ%BC*&3pv}O`usbogbe%S@C8GV}5<XGZuXUOHxUg$1C^M
+(_?yrB6o5kfsdy5yC*qzC?d@p_Q#t>N?5wk5x_aH_Xv*B9aR<KN?cTlEVbCmx-sA)!u!&d+nshC<VdViosv6cqtvHpar&8-j~VRP
+^7i<hd>e)FA51)0S86K7^_I55#qdB`ZsaZe1pflsItZ~nkPKW>(iY|RW@TNeAMK_S#erkuPO-SEkK7**;|I$UnFZ{DIv2rLgj$Rs
++eyrQiyjrwwM+{<o@c|!TzpMG;Vdf~yEU4P5$S+>bAnpkQhMA4nEQI2y4cVn6U&Zfyw7|+%o$<D$LtdNx|V&zgT`E2z;|4h4rdev
+*ehX~-`t*xW4bdc@Z?4qcvD;b>ul}O>`FqLL6piV<N=WK@)4O+H`Pc$6-Y~wJzk3i+sa?sC#a`K3i`+Z8;ImqB4>U3cC_0dp+cwU
+Dbq#g<ncf%Mg7cd=vw{!qb$`|^Xy0S@5&K?;*pggb5&J70n;x+bFME2wh)26e_JUDUEh_I)ULwE6=b7J2MQ}5bi`=9s=3Y6HL`6n
+gvuQM0U9?1ua9((v`-yA@KRTRNexJC)iHPd)3@~(GcKuk40EO8$2WUn*9-OTUWN++E-vk1^T!|8UYgnYV}OkIwW@6N$0*uJA}g?m
+Xf8!i`&BMsX&@(5UdP|U0{;Xf05MB$Iq4SO5D<~5qD3bVg36>ZaAux;3xs*`z_r?uWM+{!Q5wu#%MOZVE>Z!%2HT7b{)P6lVR`gR
+#dV&29DW6#XU$FGwaVr207}haPmyB*Zs9(Q`in7#CPr}4q8lUITE#U8OGDp7t>ULYl$zN*sTRfo<uckicRz40)Dk~cD9uzLvz4(x
+vF0f}By>WyrPo|+RVoB2O$L}w*S^`#6*kTume;V)_?j~TaNpI>$tPY}iX2nSf~l4&asg<Sp8j5Md-A~gGt2#6(Kx2_1Kra#C$)M=
+FL>Onf${;cUTtvbKYv9@W?<PL$xOO~<OVaEdhXpcMEbJ<dl^3N!;`*itx{PS@ba&qd8PCUr+XM2b1A4T{n?>#ycU>wymtAITWK?3
+fY0ORG1E|8fXJ79yzPv*o>5qvhmrw`M0Y>{Y|*S6x)8n@)BdY%4=+9C?Y$@0?%H#5n%68GaXX(Pv_V~|dfhT-_2t5z0NSVaycw;@
+9F`4Hp*R42h&xp0-fSSKXuE4Q*Gw7#Y`~@1<LCInEj`}n=$qmx`Ehmv5FdOxH4P?B4Gf2fuE~2<hgzV3S`HgqY%B;@Yu368T?&a7
+U;|cN8u;!WU5TqjbAe5CLQp`~<NB`C;g4dzSR3gzmq2&`X^1$PE>qO@)A%X+y)P12$-5}BHh8xbe>%sG4KHr@)P3rC^!4+BS^@yB
+9WN=5kFr%A?Z9D~i#8Whr^heI@Tf9VMW6-kam?3{F(d$I>~z3PJGTblRr{eiDd$m4?Fx!pNEea>^7*%7-Ow0jQ7{h+aOtok;Tx%|
+P0{eLwj%9ms((-uM@ea9^Taskd3=&P@5VUdU1!^_M?89X_qh*w(Nxyo`7B8qa8970hD$$6#(BSdF)c;;$>l^0{u=7z9#Q)v@VqyR
+C94v0tv42Jw9$Dpn3IF*I>I+={a}wai(WXE4%Bk!<Dv+GqFZJkKPJevphKY>5GL4Ju|~f>E7Fm&)PdyzT$)4t8=3=hj)QWb=W{R`
+aIAMbSA>zrWRCOh(BHuhxYol*eD-|dczNE|)o_E>+&!+6rJpM-TQ3s;T(MlJ-8F7I$>Pe)fhZv75S0jO?3p19K<3Luot3dX8CBqT
+m)^dSyjOuIFhAh7|G8UT4A`O|qiZ`6nB(QWrz{QlqZ)J^aHSCb!E_m$_FL`8y+O_;vz%hh?-d8^^IugK-}9sadK1)Bx&LdEn|q4$
+n%VbTiz!#T=J<&Kc&!z-l4#!bhmX4V%EHD@JjgUf0+@b?$!LlaU41rqwGPuZTc5_V!D(g#jz>SnLlp1m_%Wi%G6n*G3On1P9v4&o
+@)V)DB?HYS0FZiHpr~>02ZOe(%S)P&1T3IfF#-Xfg5JevWvhqfdh-C-Xqp|Bja}t3BU^bo2mq49&N6XEBB}ke@4Ge%Kx-}}^{L6J
+L$9bx8@OI!8R6-a^y?kO1H8`o5)6g)Qq@$T%p;$(pC5lRS3)8%k2f<2nr&|=0)${v)5P~yRDju5jIkyK(99}E6aqjkkpcsVg~2wa
+D%zy?Uv4b!?+tCeqsm$1+}}hx58Y~$7T$1Yprq^H2{qEP`7R<zyE(#w&Bg7G8~K7>(a7f5BAs*_GxSB=^rOe^rW`>1W#MkVkv!vD
+Zn|82Yw8g6RVp6vlnpsekIma8K3=l8aYME)T3!@rZoAAPhPJ`u!|ru|LI#PH5irbEC-z^&(;B5BYi+;f(fvdKSi}}t?Y%3XKGGi;
+3JeznnuQk!+s9c8spC}*avf{{tW|gAcAed7Rj^IWK$ZC{I#B1<Z}X)i4aH-RiNGb7W$%kFf~sX|tHPMPjt`Gpe=7TSiVOhj-er^8
+tYsn$Y$<)9#rnGmkX-;3e!0)BO9Bq#gpdZB1i&f-C2ce+c+f_sYNH!=Q#1S<Y(BHXEU(T<ZuiWP7e^H6%ub>e9I=s&n9lbPzxN{Q
+#;I-hof-?t^DAi^nnI+e=Mn@KKU}k#e*re7tUX-B4Y((py}8yZtO#1)PWRR-(6w1t8KB-JS|Y4zd(W_;B3=A1<9GG30GTj876*yx
+5BWw8XQwGOJt6XdbcQ6{zbNpgN5kj+?$;s3LRjYJ*NSoom|(y3$1le6y7+*idS21lVmT+Dm`>eoYQTn>kEFL<W|@h3`F4UzVgl(V
+d3^F)xc!xrI%)u}TW!*FzV_~aRzd-IC7IC99rF_1vH@)0?NGv<X<aHntjOJ6s=V3+;LwvVG_yg80JC4Y1b+=|QGg<Vq$>#X3)oF;
+|83SqQCYZL@XXoNbkuE7r^<8q0hP8<AJtfk{MII=wczV;2_HpVcKTwK9FQ_=WfO*HevOu#<)65)JLv?w#%V>M{7EX`;Lh9-z0sB0
+`!}q2OiuFwsn;zw&lbNu)$QawJfS&uI6hVz&>3->`;twnjhi^wOdmKq-4O;NymQTSM&HLm?eg7?gD4%6Kq_OjS)uJ%wDfX|7Fj1y
+4aj;_;fJLoKqn@MZ(hG(1z@dD)|Ce-%B5CTYG}ZjyYGExESXYjYkT_ih92NKH^bNSK8&cc!E5rez0w<>ZWS^Btjck6<;57~jT-}R
+6BELD=o<m28X?;n251OSXB6+Rq0o{X8$l`v{p$uo$R@u3E^FwVE?sPnepP?0&^Twm!iCHaG8;(&(4rl$!^!j7>>jNen6CI0k8;d=
+MWF4BT;V)>%GvF!V6Usj*E8t8-0$*0dH&8LE%mBf-_&g9H*BjV!!nIAOpt7Mbw>m^R4IC+1k1R~X+MN1%<4wI9-mq76Pi5w?ZNQ5
+!a7wfbJcCP8rqt7slBx@{35)TqypqVt`3|bD30|HzJYS|k8zNg+fE#sp{S<2XD6v;$!x&-u*X-PSE9&uRrVAfPzo30AJ!-;;E&Go
+2m$ojp5vd{`SMJF#754I7|U(%|87Ybxgl8_cO|$5C}IHRDl?)+Ph;K4uI!7sX|N%+K~LOeh#PH^A}eMiK*PZyoAmyBZCG!LKs#s=
+e7^dI%8YHzqPCC`dZTg(L*A^1-d$oLRz98wcQ4nFlm-oeaD{%GbWu5EwRY;v{PR<622PL883E-@dju%lf%R)AwC{vRzS)sW7N#-x
+^m<+V&@OEFn=ExcsoibM$p#qa)p2y5tusjE<_^w!`|dWQB59y!L(P&c<)(RWJzVtirHpIbKp7Ps!FATKPQRFaQJ$^}uv$^o^;LJ6
+_0@B&grf++wGJ%VIaTjrpS;t7;Rljn1CP&6((Aa(6gfAt8ALJqrIUPyXOR$qwPMuihjfQ-myPQ*bel3cuTP2!d~I*>HH4oGaNU9E
+Y-#%J8z3Jy6(k~lO;z;k1pQ^IqD^}LT}GMw>1wLxJev~kv;XE6Bj0>y{*77$-8XwR^rnv{xAtUvX;%vG#bUcFiex6GSD)7gSDiw#
+6`Bx()(gCNUVRjyFzeI*250x{s3%tVlyKGt{jblA3;{3Re>&_?j(0ee&n58Hl;4vIZoq%a!4bigC###@5d)xi_+oegKf9ACu}@cM
+_&{ESMT`el5@_UmpPw{;oaIfQC_lD02!;nju#*&Gh4pEojcSlFCoqz;`dpIT@Z7EI!paB?;2|&d%3o;6s)&sj+lZ;QHc9&|ZWm|I
++;FxP-fMSBPhf^Tz&E|#rt+01L5Bovd20ZYzg1wPn{YPILV}6{bb^@_3wFcTvfzH*r1i(WTAT3x+w4jcLg4CwrMdN{6!75t>~6kU
+2hxT|5)ZRfYzoj2il)5$&h<^$A_3_wh-FrO3kS`gJ$0{^=KUS&6JOMtD{u;cl-21j{DN|?H7>|~KL0|@(<>PYG~!8iYvrCP{XY(*
+UQL7A9t3j%O?ks@Q%bmIHTvogGd>w!&5aD|N50)fr2+-cP7<VdxndL`WzqTio7@58luP7YJY2a%V6`$<v)Jcz>e=32*J#{;lbl$V
+6iwnETYnuK4tRFZ_D>HNCDN9|x8J4!@QIeiU(v`fkZ_U)JS9IamhIcyBnws`)iFQ9?;2_>vXKx|Lm5glpZdXEO^%I+#9)^BmIH@@
+|KW0>e>3yIrv1AtkH6ski^&xFbpw$wgAkYSAcG2)jX^i(J~wXrv>ckV?CtUOMelCNUNLV3P^a6G%SRIWmW~YEX=UC2u*?h1%fTF{
+3Ysz<Ux1xd8Qp(bwp@5sa$6G#;MDh;_Qk-onobwHoY_Pvk8ld$!Mdn#zW9t9pYC1Q?;lfRC<y#Xxw6-JIR}2OyM1{76g3S4G8ts^
+<M+^yB=~hSZ69kW18Lzv_FQ?CU%TRy2)<_&V2EeQYJ{?xy0}554s0XOc6`rpjqTmR1Drdwfp5cS{eI?}nu?<p2Z6bm!-;<X4I<1>
+1Mbuoo_rX>O(I}`D2%V!9tA>e5bDp4g=|O-5a}<^Y1~Bi{~c5Ogv2{R`P+8eCAA`VNAcvO*eh<dkP=@lw-@r}O^;tXK4S4D{k+RU
+g)-pi>eLserxliVt!L%#>`ptS;2Vwykhm>3BRVY@97I1GZ;lpj;;%La`gLzvmZW+flz;B{BJJ#61=}$tz~7A}hqX@b&)e%^MLL2l
+lII8RP-=K|)Nz}=JNA%>?l!rwt$=b+KkoI3^JrA`3scIXFDDT9_cz~?iggGSxF&yC$N*^A=gzv<?u)}rbX+tw$1(qC+|gWB8A0zg
+x*j`lwLp$xyMnuJ^5CgJGvO<i^2zTw2M7s#)zQd%?@c(s8=QWo`YUYop@Bf*IxLu9u(IKQmHkum%5K`f#x%c&4D3Df`W}dU=L60}
+>8<g$WjYb4rv=AZL{S~5-t+vMMFY2VyaSWQby%1+*SOC@B_qcB)sv#C$1)OT9VZ{`Lo=J}sFqKrRb)4ji5?xwZ4s(oqBa}TUEQzv
+cBg{qYCxzcNi`AqW?@VPBCofHm0N=q_?=sLAx2mF-Equ4g!AufA`-8b$2iW=r$39(nK;e$Jsb`^_9e<uaF%Du2lzumhsPJ$!a^My
+=Eb2_ROU+6Ly->`PshdYf5d{PF>(GX{#f~dmwkOA2M)p9#MrY{Qc9cVNM{b(27%;zTw{YXb%`5|zf0Qj^KN|j4JwPT1WB>}nkFMu
+o)hy6S}q*oS9JEr>!uU__nQ$h@=&n-O2`q{NzsmGuEZC{frcA1PJL8UzL@cHfy{q$r><b};mmp2$s<4~@@)LgB#pw;gaIR1zQSON
+?lzdFFqBc<yMFLoZq?N8SLo~w;4W(3!4t@w0RU8r3aa!u<#=t!>gOjD-dH_18nZ25VddO&deziUuk#4oTX9hp4rWuGH$y1eX~XmR
+$F6-L1*!>H=H?x%r@Pe2pFBgPc|HDDd*=ZcMYjC=p3pr#IcIXtIVwmLMM1=XiU9#dMFk9~7*H_hh&ktsiV<_pS#b?(&bsETtB)C&
+p6QwK|L%SJ?)@9;yStyY&*^SP`Zv{e>YP(GAw+u`J=*Dg`GuJDfkXHB^28c(PK<19z5Fnq*Zfga8b#v(^bKTA+xew#yD5QO?FPYj
+(|!J~7*N*MRy#F^?5UHHwjtj~QMF*%KXPgB5F1Wa_;y}?s68LAQfR1ykXdbNg)DltYEe+{4}+tBd2!xlk5{dRO3&qmeA;-V?1P;)
+Ad8G|?{fdm(zBO}tk(q3qCQ%heCCa(lg21TQO1mn+Udu6zN7z!+wr-r$IU9@YhJL0{Tl6g-e_Nog!fGz)Z4VT*W6gO=EZDlTQ{)*
+W%TZ~V_Ls#HY%Wfyh0<Bp$j`(bV%=d=lJ2{CGYmPF4iV<TXt>Q)FEL*?_GH4!_0_h+Gsw<sc=Ek>m076gmq!S(3)&bT;T5W=;9{F
+F7nG<ge3}GV;pxqP)0W>n{~x@Z38Q9kik=ZG5Oot&BHr+Yt@Y;l`Ma38<FN`t&J-qVN)72qFrtIRqK%oeVi>U`PBh1OR=KT1Fll2
+j6)=W(Px8!)i^&6mu7n1^G%=>TwM7i<0NZ{h2zy4K~+!qGJDg?<DKt>{GGNh{%OC1jsI$tlZ$BvQuQQ#NAAgtI9>kmV@bI~yNXmQ
+-%7I-=4A$BPt834w%>eX=9NdxNBtXWSM7ef-~7!oufvB&DU%cX^xHqR22Z2jtZD03R>bzYJED~Bbk29*U<-|2E{t07&C~jvd$S&t
+(``28ur#*Ub?)K3u64(4>ZG1EYn!J`V@ONN9*kQ#Q{j$N3KG1v!Pgbc_`busHh(3r<)zSis&AT}+H&{WCQN2gm04aExpA;x7+b`t
+iq*cpIIxEY6|2r;G<`xen}SwvldUJgbR)H@G;!6xC<rk8fC%qQ4t@J^zWv&T2M@Gr^XO#mg_#SglB%k<x9B4H<6&)z?~@KgTO4y3
+blxISyAFGZ`maed+3F+XUSDG>27dXrXt{u{F^T?rx_T{bVT<2f*}9c5g6mHosogPiuWWUB_{y(Gm-R0i79{1U)!J9Em3KoriVS|U
+Xzuit$F}zx?5Q!4C0#a*dcw?q-rC0U=H|)1_8PNVr%Pyg(~;ijqOuEWnLke>=r8*p%su|OBy$VRT_V;-W)EzRbNu))VrQ`f&enzz
+ICYnt=;n5&H4niwP7Pu|HNPc&gbS~FXx2U3YGJq<t(K(IntIi1nk#AG!pC$%72?DQ4J_`D$mYpSN3^B#JJFh!_Ix8P*t-cykM+<#
+;nA`*=djh+bL5mh3$`4d;&Em7;Ujh$tL!&)QTNU9%NtE;IJWH7)N_~S)LgB#Xjuz5`<vA4R-CjeEO2G=?LSLW{j?zp-_TQEu4OrP
+-QV!5%GxO<xT)su9S3EnQf42|UeWZ0C8q~P=%5KY2o4`QX1%&$x6X0fYo1EA;b_e0w+`&bf7|z282ox_nH7brv6lBGw?yMt9kP1z
+q?4*@eWG}@oxQ8$#V>P$#7LDsuhW~1eO{K}#H`xv-Oajw#ir)|qUvq_z6VQNhblSMl3d+7%#yFmXBcKB&?S|vRIe`3fY3p`KOk=k
+Gm~z%nA|`6Yx~3dRizhijce9W$<g$b&c}-uRg`Yc8-A?2!|pjdTAVs^J4(}2wz7HaqBPH@7c##z$?YBG7!ll{uf|;6TYcmf<xKI&
+S)D!>IHrYsK$fNoG$Z<wR*&CqS(p8=+gj;2?-xgXFh%9bTSoWrPP)~w-`;~49}M~P0uNzUelhmEyfv(#&g?(SPK~Pgkl?6IlF@rt
+owZ}n&uX_iXIo({zBU=r2X*t4i)RmrOc+wviLKpVd(FRZ`t~=@SuuW9OB<1OJ97$0hWPm_tCr#-%MKmk+jy#k)tNZ2GlWh`LYo|0
+xsa(FjL8JV9}S#cu)RMdtJ`K|7KFWNJ%1N+b@bT{lvDR#%o1u>avcwT-*|S5ar>Kpo_zB#y6;)|$gd-EG|{g4{bB;Td*>GnI(<4n
+?4;k=_?}a#ww0Fa^Nu>V+YU~cKf874gT=4*W76bWvPyqo%$FNk{ANzqx89yK>r!&gnHUMB(gHrb-t%C`m=^6;2fGT}O$d&~H70XR
+<BgKEzr*TB?fK|o7pK(jlEk*U^-<SsxvkwxzN3RST!92}w%)xiTrr{v(^^s$njL%XFY)n5(?YmBUeyAynbb>G$J#JZZuL5x%YhFI
+RCFAx7UrvA&Kw%5iz2uSG`Y5jtVa4gF*GW;y+1VKj)USlbeJ@EI_=Kezz%O_6j>}hQ?(an)9KRe9((08!sE7JHivuum9n%=jpOpl
+5tq$!$FG9K_XSfI7o1YczD{$FjP8Ro5oAq`WkKsD3!Y3<y9_;j=~RVRUAeUKbhYEh4ofDvSX*te=tkKX84)DaBp57ix^GatQ!nn-
+&l3`MO;oX^8sp}(^Ks<(W7E6S`uJ{hMnu|)g)>J2>+N$tu_EJS2ML|2eZMctK9XHQZFO$42N$ifjz@!EbqhbaI@(H;*+bLtZH@K*
+P01cCYPJ3(JGQ0<iZGoBx3&q@lya_CWK9)YpZ1Dl;3I%ye{dw-|MXNIZNnTi_uS^>WnCsXf4+GrR684%D~`PEnw>F~dGdU4x${nR
++=MOx%<#%*yMs=9Y%^pr$FIPnOCO(-Z^<v&R(6&C=pz@)RYfNP4wmIoed=1yPnu{U#26IB_4wZU<1HfQ`(7+R7qjJ*g#}k5!R!kI
+j)iqOz3|%b5!2>`2U0cJk&%G8^GjNdbC@uoTiq75#8vjNs70;aoqBZa!fGAi#Hz{z(`gsK1$#hZQmCJZQKiS=`W+_~hWZ34s;3-~
+;qzxXItN+^bu~PeC~f?#su$d7!eTyF5*8s-E8PMd4Qx!mW(-!3{oov2IBHHV<=E7vC!c4u7&TD(Fg1E|4ehG(LCqq*y<i`SxfZ=(
+W8D&DQ{c!?UmLST2;w2J?ZY3ke2Q-@=XUbBtJd8!>QXtCmh8s!tZYurgSRez9(vrj=G<YH?i@|-m$Vt(9uHmDa9QrT(L4LDj0$6E
+LmGhxZ?ha$^E$+r&TkpwED~uAU1p0w?u>`6T8?3PV{&oTRKlB8+iXMm-CFx9q{8ai+8x0%yVR*Qd^ucx^+ItxG+}G)7z%@rSIf1|
+k%T0i%Efh3Olr!buyKqSj?tM6;sC+5Ngb;X4E_k}{n5$hIm|1YDq8#Q%;CE$+6Q2&qyz0egqm0O&A5TDW}fRm?pWl9)vK4yTN0|i
+_&8pQqR9OYPM*>k{pRmi6h7L(YCMY4$x^DB{r|fBO?cDx=^>sSKMSy0)HqibM{}Q;tYO8<LG8z#X(py5j`o!cwL2lhd1t5Y+0y##
+Ah*bILMc-lazi@!S+=F#T`9L7C=yZ8Djzj7I_1*Nx3nBD36EC2|1tOIp+7k3kqQ}7?I$2dk4T!=Q(Mvzo%H05ldNo+MBo-_Xk*Wz
+>r-|*a4~~WuHm0a9xjOYM`!DjW;uydvqrd43#G#-LxkJ%BCNGGZhENY->Y#of5nbbo>%@3ozV3HYepSOrKHZxa((lx%&tpA?ENrK
+N{+gJBTHtb0FZFIboAxQHtC}mPrKN#mL1)Kqm2*@v@3Vml(?bKWvYjBnw2jX*JR*C7T;>TCOlwd_k{YH3U8`5T`Yq5x2H|&vL>!s
+W405MQSGt5+ManLxOF7eO2ojb^^|eNt*tjjF2@Pi)iK?XCQ`E4ggLdP@l};y9>O2ssn}e-cYv_Dm_dS9%rKw;iv5WQpTWF+=ibwg
+5AJQ9-PY&T&e3TRjuNIuy(1UwPTd#dJJ4nN<EsH(UMx<$xv;sfW*BxqCl)`jsnd*2GnRfxa5^=pwX;gQE`aXsx~o@W9sFKm@z@|4
+n@_9SK~r~IZ~nK%T^=%HRAPl4TTo>ldp-Lj%XxjUQ<Tcy8s}9fhdUmRPD!<FB5{(_*}5PAeMGjp4a<c~Wnj8&p1JA_nhQ#yGpITV
+W+JYYHq#)vw`=9q41+)d`G|ag82%a5`!jL)!1?QkFP*z`>CBO`MI(Er*7miPa<s;1+sv;HRBv(N`uz^i0-k=_J-<)GU`s*e;K~F0
+(3iS<%OCvH_^N#cUE(~fINCX>`>VzGm!AD&>W*gl&fXjh!6;fWDc(&zwzkJ`hq{<Zh_l)BD$jJn;VEfZOdl)Uipgivsx!}yZq|fm
+?~2-^e3Z!3*??)`i8>;D3WdlStMbO2sG61URGro^C%Ps*8gY!EnhH;bc|xhAthH2fZctF{PfD%$jwxv=ZCj?bY?fR%GSJ;tDP&ib
+$p{JH9kt4cq_j-#JRoOadPdzacMFkbAFb?UaPv&OXJTHL)>*aVJ)Gs0^3z;UyM6&{V0edw=qOufwq9I=SVO$q2Ku^iBq$xPDo$6)
+P?uJYE($7(i*PjA>8te9(#nBHp$iZ$g_x{G>?<vJWs6}#RvJ>-Ks780sy#MbcgrPyP_=r=8zCTi`)e@P$=S`p)yd7-)ycueQXvs=
+@aj?b2#YS%IEA$<!{0G5z}Mf|NiE|uHCDMN8tteIX4bR`baQc1s|7qpRnRruQ(TJ?Ci7BRNI4uDk;q#Zg@y54c@mbUj3P~EQ_(P{
+Geff#88t}6jXP3#mD18=0VkwL;n6e+?hG@}(-0bpkaE^m{xlkeBuS$~@(~!@UxWyrSRfRLgd(Ak&*!q43`|#(K<&k|K_nbZiYbLk
+nN%X+v2g7|ETJ_`Af%}nYMxvm<gu8#IV+SSMbxMY7vt>8n-B_-Ar^E6T|mPPQz;`BGzFE9RF%CUv?ND(6qJgPa(?ruD9z|iZ_;4m
+3IM+c78uUZQu#j&Lo21LdyVsiY@C76QG`WjGuX^ZU87Yqr)(yQP#6?8osF?D21-=msB}DWDx0P$jYKyngh0V*EGm<Nk<)fpw&9g_
+*C@d}ju@3y(B76}B2}u9R*jEA%D)F3ngN>lC?PverR3;Zt<WpYA6?t6?PO{)B2hGRvYLPNSJ1WT?JL_TWG9oRsiH_TQkbUAL~~}E
+OoeGynxNL-5|l#1unVhpHg)AfDEifc+FA?MSLltbw(<wX*i=?E8taP+8U+3^-`^lhGq12};hEDO1)-SNq`BLGQh|RA<^QP*00000
+00000004dgo}FJA_*AC8lG_-G8)1tZM0f`9_BEY(ywmjU^KL#5Pm<_YZ5+RU@Y2=%^;2#w7!{T**0+~RMk=<AEScOvJt;}5-@bGp
+s$uM``y0L_eHba%uMUZyB(JD&EOcL09-#lBK8JfF(`tM0chr#(i}Bw4eR8EAts!@g3fDC;5{2cB-ydHQz|>t?>Rmnn&9Dg&>MjfU
+wzvcPS!2HL)1BCKwn=iNT=%Ia^^Z8$OsM-b1D?|SWx6hTUN}d0Rc|FvcS9AbTP}!EAZYNTV83E=!u?T~I`>a@yft}9o;4u|<ofIr
+ahEo=PkrC}NRQsxDhBbeX8P33AJp~J0>2^C!wMbs+KVb!`>sx!-@>d$L7N=eM02}>!scw=vO<KhJWRhmZ{Xu|Up%koOwWt;)+@Ea
+=2!L}gLhr*m&V3)C+?@NT>t7tjRLNUSSH$w!`mUwKG}jwoV2EJYHrsXDH7t85laM~!(FV1@6eQqUDew#mhSu^bJa9|ME7B8`y8b5
+bX^>-4@K9JUsYsOt6m~>OZ-q!@BcdY<ZY*kS~@hIxc}wXnoUxxD?Mv1+>R)T>#<vdA6`DRb6Y(N{R+7#>^N<UaBHohwpSWVP%w#y
+h`medzGc?ZX2MP}UA-BEPV3kXS^wy1|D?>z0$Twgube*;-qyAp<<~2xF_T!Gms3Dpwo);?eXdYJoH$|G-qF~zuY*$cvf07nibON`
+wWP%KRNWKrpS6_+D~Od>UB-2<(RnV5FxP>T7T*$i605E1Y_%<?adaoY^<j7sQVt$SVG~NWBs8o4rhsaH97f{1o{qJBa5?B!*R0#u
+8i@7p_T34yZl9qpd$+{xk&IG=;lw31U2?wR4c=v>FHCu+a-|Zg=D!-!((cvn%kR-;?|59|J|V|)OZRSR;!Q0IZGaN;>d&!y6O<p(
+U{D{Hj1XbYy{qkCo*uEJXB!G3mhg^cSn>6nfg$?SO3wE?*FE5Nq?C}oZQ1kfUFJ>X5-*5>%XSSbwb6gLPZa~w*D?rM?r^hJx)UZg
+W_UjaVU~y6SP&w&#)*%?pn${h<FU<sR@dh{;^Uk6Hn^jD;40Glt1_W<)tq*0i%)+X=<Jf_P9s$Mys0WCBktnUff4I7zwo%kt=dg5
+zU~~8*>&eUfnyRv=oBB-S6&}Kd;PQDa#TS)`)!m9L*pOx==yO;XBr`qc~^>kUj~iYQW&Bn#F9F|H*ZCou!<zTR@1IbF8(Xv>{tOI
+)=}7{S)UiUxey=n(D?Ggq7_U+uA-|K<o0gFRu}2I^4=^$u;)5?s|cM3DfM0pPrrQ|lD+(hR8(9~ceoZg*7DBa{(aG4j1V1idEKA9
+UR@Ty>G!-BZ;C?*pHOd?5mPP7UY@I0wDu8pvN?;m;^^!TGbmkaT{>@h_`R))kYB)<^<z8DtJ~ogZ&NXYp*uP9#u+#C&iT|MAHuB(
+<;+N*Xdjq%y5dqtDIv^q>oFeEK9P!X`X-!_r!1(wBG{GK7Fehp)adD$Rcu17CyJxb*g5It>W*$Z(u+;#)oXQ7po)+>=Fj62Uk#K;
+r|I*)zy{bK+wYYfICZf0P0PEzPQ182uF{ecPibAu%iG7#cDn0kHTK=heOU@3xDY;f`1V6L@jrtsJ{?VLtREQ_Z3tdEB9mQ|6FfpS
+kIy8=g?}H&wYeSaeD2Atx_aaIbWzF4X|GkiBp1iZ3D>zn;jm-3Po_!>$6FBo_tPoCdvjlnUsu<a@VpzSyf)TfFsihw!n1~E^-iX|
+ig0kJ>D0P4=+3HD1$y&3O(2!|>Gj%hri7vwEY%X%+g6&v78p?M503SL$*L|M6Hg!V-5{Vov(gW?kkFbvGgkH*TJ&r{M$n<$sdmH&
+=xdQEJ7dYHYdHsZMxWYjsVhBzj9wI!vU6~~qt;6)QLTLm5e#_HepggiH&*9mJIfUu-N`8p2CvF?qVln?Bb^DQ(ss??gEbueyri`&
+(YCO~t#t!yc=jt55?Vd$e)#H`n6?%kgjnx0IyGFGT!<5D^`I}lJ=j6-58S<*W2;~jdflDbfTlOG>0*KY7b2zUe+6{V$B#|F(@j+i
+2hSYV>cX2(H^bu$49}oYyYu5(Fpk{6UhH*#`g%{6u4_+J|E$B-6CRYMdR-|V7|7H;?GkydaRXFaq}yf<=zT-Y(`h4qWMfBFH~Ic`
+UVVG{65o!#R|eVV6py8Jw9j`W?p*IeK0TzjMM>KQQX=9uAHDp?Vd<Q9Tz9(e+Om^&jfOPuT0|$r`YN55W@AZL5#z0=_q(>~TmvKI
+dhU<YBP49Xi+#D$$4c+W*KpRmx(Ju4-@r|S3Lrl=d0)!UXXhl`aNQmJXK4?6vA!oKQ9d$Dcqn&G-{Ucbt7m(0bmBSv^?~oGMPsiy
+tXdxb@=t4??h%iC*lc}~%$ApPzI<8z5Qffh1(ZbRKTJ)_JhVkM)Pkcs*{RX%sYx&B{ojV<%ZV6s=99sVy&3CYvv3E(rJX$}M16iv
+`u+kMq1Bpq9@#URUJp?c@vOq@o4*F`>_8`sCH+-<#eP>A@t0}hcfGDBPITXF8Z08-8Azy%Ymit&pOzDbYCk%%y^Xp&-8%b7)BDdl
+tIxLJ>32p;$L@@`+|~JE9s7(MRPIn~Vy2-_Y0_u^-XU*t=cu~9WB3tiQ&QH(b)MdR&69dpSCsW<a&^PDdmMRz_2*t!-p@lV<%De?
+LS4M|(T0G}5q~&H2@@yYd1%L&E!PV!r*Mej9ebzC{oS1}&7C79+yL=~*C!i|`Z!BQs4?gMoFng_hS?DsRDRrEkyL|6+-27Kgqkv9
+;tZ)1q~Pn*y(st$eW-;&r$C~upM`6asnZ$-iR#E_4QW3lalBMN@%!MNdY0Xj@`*<Zw;w;`k}M|7)1c10c5namYHoFT;C<Jc0>UIJ
+^LI6Vv++y7Rl$)7xdOs2HbGBp{<LDjE3c*(V)c$m+t@3mmIJKXl@y{1qH%iE(*r(V4~@R(%_QQ^CB?0}EIGCJ!6AP_OXJ0ogToYe
+Vtj}g^wNDjcISFU=v`xvNCxIE77(8~P$uGXF+!sZ29D}giqUC?iUrC3G|aqr{@b^l1N+m{16o`@7VoB4Z>G(yJ>e71Z<FVjMlPM)
+*n_ylH$`dReD%Tyxpj+ce6gYt5rgaRQky(?3Y^^Tj&qA#FJizx$S!EY@;ML2j1`YBw<k<{oB9h<>~?x^OO9OB>tEF=y;0F?|JpV8
+rV`>m^RE7z=d5jmJVS_~6&^ofwk+M<UqCo5w@;pOEkbB~!ZoIkEBEK4G(xVY8d_ln!gSyn<k^C>^FJ*mmn=5zxukSS9@1-eziWX)
+A}D|ie>G*z)#Z;pOVR|#Gq;pF3Uxh>J;nL86YWngR^DtCwWB35fA(j=&9KGpJvy|1G{EYlhd_7wt2Os}erq{#=jxJ2-r>3gu!zU{
+Ud59atJbaasxycf%GK?2bMsBk0qbPBmr{3mn)Ae*OEpsWa#6nS2VD<(T~Fp3Z9$|sLawVjG#grjMI~%#-*(FrEt&e5S6PY+-yl1T
+hnQ(FAY&Q&w=huqi4Zu|db+F={o~zdqCQOmsR@MjLQbD+Fu5BgMA>ft*~Q5l-3vH6yBYKJ+IuE1JMBcbh-YKVL)5xA`kq`_gJ|YN
+=9Z-wQgiwd9`wG7>!qrx??2n#-TGvtNT)YitAGt>HnFlsrH-W7>F#iAetKL{Yw_B2KQT+^vIcM3$!@WHO#iwxicVyYvTmofT$X9c
+AvPp7v#~Di=p)nX6I<0TRL#*xyfSL)3x8B%DP$NZmSJdo!EyMBu<`D8cP?hvb(CbtvA&738;gjC7j|amF<<pk=PQcMvz+-GB5icf
+TlDdYaP0lhdqUK7_t(Sb6GNkOYw|j6`*<XX9rWJ1G~8MziCWUf4dd1zb0522yxH1@ScqsTnLKZQ(bLf3c>$=-fAyKrwRig%nYwe1
+gsD@JO3-hSG$B6QSxNZ4yH9P*kk#?D(ogd}-XpbhR`c~sj2yYvGJ(D%4PqhU<EVZR#%CBDASfg`{7IQHMY4CO@0pL8i?YPc8%<Cs
+2}OMS)KuN!RClW>Tc+%_+pi8{=`<#b8=t&hc=p`ve!SSvUFO;8LI%(F{GH)7df4=(*V^pubRN}B>?Y4C+npR2(XfSLU|zJXuC>iy
+aev>q5%hPGe>+>D?hfo3BYGShm0Id0wIRHT=+wKTRhS(`$tI>tZucmxktM@fIAK3$H6HJdqnJMKH9JURSl<JYQ^~_I(gB#;pB2j`
+J@8~<+T)gKpV*JPy~v;tL8hh8veqEmXMU)?wlK|i!=sJFYkFEwzwACO1YFLoRew3o{4+!s>F-fv;->k#u554nuH#CSRZFLd4u=n%
+n_{cvzG>k>lZ$jwfqi=yS-ku(r}6S|2e~evJo5aHF-xh@D@P|%sKlH>;>~-iLA$cl7)nIUiaxct(A}3$CDM2z@mG3B$Z-S1*{8Oe
+Yv{pR@<~H86ujGCg427Jp1ogIy546?z8fw2(qIKKZ1LZ4$vwWAQ_TK-vmcDAlQ<z?XO(5XoKAMndB@okFYw<rE(y>%8;)-U?ME*1
+sqK;BZ9kDi(=~HSq6arRc`@pMN2?AvP3KorlENcD)Qg=NRjd{g>51FaJp7_9?%c!Ml16-t&l}PQvQk3r44l}u+c{x1?8SON0g-xz
+*vXg%6T3mSa+YBZPlaK%4}(JF;4J*qoIJGR5a*z65g&WpIdfFKp>{+}>sYJ85vAQPG#u@8WJUcxeb0wmRjXxA{hIlLqkW<d^lN=)
+cps6UZu!8(8;9oog<IyP6wwFQ_F~Ygo0G&zr^_pXRDHfiNNjc0KaoBU|BkP*qLYeAcVrUNv^~}Z9Sf8D;A)<JBCOd73vNppm#?ou
+g9sQsY!MFAK!W|887zijhItl_VTSX(m|?XK1fhX?e+j}~Y>V8~X^HFM&kFZ|?k6%GiSR9Y{KAQT!5Pm_rxZOH-D~Z3Us<(NQG4@@
+Nh#6e7h8#6H9MZKrs_6K*j*bJI4s#^A>&*_%$LX2xt256ynSThsbHRPPhruBB@IVn7iYyLKeS6_&{%}bih1dMZws2Jn5cfKOo!1G
+v;-HPq2SI?>-dQD>Ax$9^OrJ7?yHPtoW2_p%>IHnC#*kTdTrb8f~Xq<E%x+@uq5;~LHtKtOGn|_OAnL2^q=Wa9K@;~aap*0n-p@T
+^UVIK8>!`?_Lwg3_MRh=YmUC`*nd-kyFFb<tc{JH)MeZr%m!1};alj#sSPr+&v@C?h-a(m`rR2x<xL#xM51z*fe+BuAu)&|=3xec
+Yv79r1PsIZ281ufNejY+I7(6|3VQt&aeM3I=Is&aX!+^-`cWB?&SGMhWyGr3!<bN6u{LpWJ*Qja+Boy8S8(O5ut^BGwMd-%<i><%
+Ap*k6`F9V#khe?HqsT*waw(|Jzy+O58uO<|LpCOoqx$VdvH5$jP#3O+l#c6d=oY4T5XV|THS_^IYqD(F6gu6&4Pe?a5GpCmg&`D_
+><s9~cvUe57^eM-bjTW7SX5M8RM0)Wag??si0(O$RVELlisFVAmQP+eFsFf!6}#HHwJ26wqz@agqSu&|hTfI}Vt&KTF}Gjd@WeC+
+H>P3c_?|sG<^{&$GB%CL(2FRmy=x%Gm7r{tq8FBv7l)~!aY$+9c?=bmL(ZzGqHv7f{v6Y^ixdQ0g<qa|K7pZuA;BSmz8;R&av@tk
+2Q|~B3)Mp{@DGnnjEMGeQ45&WUHNoZH*t7Kt!Uo>YYRS;7)?0@NFu!gysfO+T*F+ok|<|yJBb)UQHsGh%F#p3<IpKM#W0ek<lq=m
+m6Vx)!Kli|YzWh2X#yRRd;gBaiIg&hTp^cB#X=q%HyD~rYvB$Ij)ZNYwz5_!MLec1NXl~LGSzHrxrI_9Vl(wy6!@4G%UUSovzatQ
+pVXRZ#St?#%Y6+K)>^TIn8xhV42347YZ5Y(nlyQCDKz8M^hON`4N}wpmRK`ctjd2`OeW62^hFXhhLA0$uuuvc<FUCM784^@ZA&Oj
+9N}U-CP!ODgs`#<Cc;Cxn6^xa;Y=2f&Y@TN3<j-q4i(cLlk$L9RT(#W>HjOK>4D!8O?BF8X!?>M8gLw?Yj)M5Gz>-QbQ;m8SyV=&
+U^Gm7iJ`dYm18NCN-nFQZKP9-M@=Y&Zn~VyOcO{I_&%7nVuHE43e}R+7F94T7lP=UjW4OHz+hrKDdtLhP@u8`@K2%s4?Q}88COIi
+qy}OG{#Sv*3IG5A000000000000000000000000006-=757_?8&Q2-0>BTZy4;6Rj_~^{$i4K#RNyr;RQXY3L?k2eUI9EpAN_wfH
+f0LePipSYuq~`7g?^}<z4)^AeSNpx_-LUuSJRxaQ3R`8t%^U7Sx?cY1koVuN9K#Q%TEIIO$2Qzx@a0Qzpx7`~;jZQN^kqLPIp!!d
+>~<$@k!4aK$>GmQ<jjYUJTLgTt-D`WL>6Nf+T#xTXPV{6JQ-Pz^{jW;T?*KU4sv3U9`#>)j*lOEbofgLlGG5&sR6NzKbO>Fk%W3^
+)tTN7!&Oq!R@IL$UAPlkQw(K?-1w{1K2Abf==!Y9et#9|Ze4A5;<#bMBE*-pV*4P4W7zG67;2ws*ahnSiMUn4Z+AbCA2#5!w}5P7
+n~iRMrlfiHyG~w~<N^a{-sD9;xc1ijsF+D=UnuB2c};9-W+X<+1@O+(e%aE3A#yQEffvVh>h2lYmPS&l<6p}tT|8x^#e*X*q26&K
+l2-Ti>pPE2`bG^IC3Yk2%1${*V;f!~b|=Y_P7*9A_GhJ|)uie7Zx%MORruf}(IF>3<dr)o9CGY(04G0d--xmoC6{UnB;n-8zP#g<
+jR7+XmeR$f)6a_QTD<-c*O_cm_qonbK7QO;Nm8nl@^$&c<^s}*t6cK;ju((#3rXT3w$7w)lxWO8eT`=go9x|4w%3*XcVLpF4&wb;
+ITp@uQond__}d%~i@aXCcb@#B#faeM{HL)@lCH&RvC?N1?_yutN=R4SN}e%!VCMsq2hlOo>9sB%x>qa9!-`~k?ZdAZ&OF##Kst4q
+2e-4sNU}Rk#iBQQJCR-s6BZ3ThLgma)z!(Jq*eztizHVzM$#)(tNAs!c7FBiotZJsm;n;97mIw^nCUR^FP2qOOuB+3p2O?@Iyv8a
+<em80e1_o#qwc*Ox{_)a5aCR6X4jt#?Qx{_!o@<8oQBS|A1yvrY)w+?0M7OCA8I?2+F~DN$gi+T->lFsRHYY5jTsb_NxD6sP9>XH
+u&=)&9qM^MEcUkN@9&#p^n^>V+`xCd95i5UtJO9PL-D-wub2Ag-dEf1W_ghkwWdxwb6`ie`JFCF*@mZQi%U*)pLn{58|mayj`-ok
+7ai?!!&7g2HsasD$0tcuJZ0|$o-gUM$=laa(nz*9y&jXiuU5b(|23&Jc+|fjOV-ak{j6h;TAtb7a&nLSbflfHo6C0Z*^|8ui)bKy
+o_wrpvvhQC-fI=tP-k~W)hug39rZ9dkTh(Y`3--4;>49{79>$-JA7;KVB2{qY2f$Q#)Hvy()>tLZ5^L7KZZpbf{oif!jen!R%f_b
+kux6KGf6H9!k|Es!(WiB24{k=O%8SJ(`XoZw1kBCb{#M>^6<u{4R=|w4W+SlPgef>)tzamG#E9MsrR&$9jo@GOy0>Qg?4jmeQ7sj
+`@kGEW_Xi58(yupxc<<URPEDccE-lPy4jP=>drZbH~A?Iv&11Aw+DN$NFO%HhsPqhD?B#2j3^Wp{Utfn)VcPClJ*Dtul!^|j`vo?
+2$t2tIxgz4xUMZpJaz>yuP&U+3K}|%Y!YeC+ow2}7t|PUNwSMW=I^(=T`^@IP8uq?Em)*p_;6%A$wc02a6z#m+@ADZ$!j{u&X-4W
+Fgo$wxm?oSoLL-FdL*Rsko1><VcIWAamdY?BO+dZ=r_i;HhEIQvRy!+dqGy)6+K$Ik;1K47uBDgGcRj_YdnYK4_}$S!y|G0==b(v
+Bttj<VfUN(^st0{QtRN&d-DpsT<v9sjSWA>y1UwQS%yOF*P#WcQjCTdcckGAs*zZY!(O1)-+^so?3cH_{rJR@Hjzvb>5*?Ax~1``
+)sg$hc<%KPkc8LP)jzOVGH+y?B_s_!x0cn7nt6meeT0OhUXQ<bybvCe<2Hu3Z@%sR+!qUR8g6KOC(LDEbylKOLnlD|B;1Wg9#F>m
+vdLa8!o`i$3MFuV3(_6myD)=`{Tg?hRtF=QSjC3N!7s*iF3*rBUnjZ5cd1Wq^PF$iVW|Q<3<pEcm%lzWE8)_-c2PEl;(A+QtsGkZ
+C|*c4oXd4Ay5aS<ZVjB2>}ZDgkGMDi$sIwCM#stc<QIQ!r4S{@5QLbKYXH?ne+$l!Z8dsk@CnyxUHY}>lPnf?{z_J}b`pvGsnCl)
+hH7}3woYid>aKXU#X_o~(v%AZS-M594a&Aw7<v?}ZaHTU@;J5R48xe#+bG8X&tQ>=q`Dfd>pO5HDCtYoRDo-fc^Wohe2kpR8!<ix
++xvS!Io$Kw`ZcvC9yp3-DM?bIjrAItUx=Le+A=A(wqaoFAj|ieGGw=38G}ihGq8EViDjQzvk+I{hA;AsH*DM-9!r>fQq18pU;fe6
+ibW&o()mM(D+NJG(XDV#x^db>jAoRc4lzCkxA*tpN!O2e(fbvXYCoNjpeA{fnSF&86>hsar{dBTLaBiqP#Y2R=rdN|b-gg$FgE7&
+WPXdWd;HXaOuC_{Crgr>qmno_`Q;wvu5gVNaLGEe@QsiNsAMIE%Y<~J5t-1WnjOT$eor<oIdtK~g}r5yx+QwbNFjuF8!m)U-mVLJ
+b$?YeZ^S^@cWQBIb6mFU?jB@KGmKNoC_|`uLtWVjpY-Y<@S<La%9p*EPI6TvT8ddx0oh4FlxzhTHL5?OWTVDzfk^{63co44W16Nk
+Pia~|CcsHaUUfLBZM4GKy<3Zct(pX@IR-W|LEsjUo76of##TU@!tw~oib%D0#i*oW2}ov0qR0ZLG3X?l8qcmAi{VBtfka4S8kt^%
+#{3u3dxLm?Pa3No>>V8JZ7mfdE>2RNZ46h+k=gpX`r26v4OdU{Wn!6whl8s^#w6KEnbg5iZOP^sWs`TXmCNWDokF&cGBJgYQH)m~
+&=`nulW7YAYZicNZE<+~N_bp0j?qa1b70D;bPii25s5e~Lr+slr}Nn&A)kjcNEgrqOd-dpCP*brAqz(l<J|O2O*uQNNp%mzG!MAB
+%;50c01W~<rlqQM0%>H=rC>CKf#SHf_=ka<Fgk*xIEEROoI??u&Y;tceNdc+QB5amF>`AcVekd~TQI0PjH6DPVz!m9dm7cKT!^N+
+m$sQ|?4nk-Qm7_Qs;1G5`2?i`{}>u#rXonS7ON^Ine-CPi0K=hV(v9>?nMtTf8d`3g%tn*000000000000000000000000000000
+0000000000000000F2l;$SaIFM@cvBu_$(ARP1qNnC!o@3#xdL9mq0ir}Eie-S{TCED{UxxeloD+0S|=da#WfuQ)Z~7+=4wmc+QJ
+ITtl*5gP9khm0D(1%uLDTEtp=F-;$L<M7uH>U^?hny7SD&xgqE1k)=DuAUg@B{kWKee?)zB4#W%WQap;E0c|htr}Qi#wRXenS6pK
+Ci}gG##e!Qe+#Ui`!MtBC`~OXBHo_-W-BGyG&8`JOGkID7K=@;hzYvVZ!T)0(;oY}E9^{!deo^{#4tX!U%uGH)LSN+l=Q#^#urjR
+t-mE!El2EcbO>deX0I5p>a$27@{^jVv|agw-Rhlm6D#S;5o{N`ndr1p!l#Q|-1uZSN>6JOcjBWs(IhK(D8odnT$A!(Al}~-b|=f`
+Zx}nx7_V+S=hj}=?vBF5LT)Tu@kd~Iph^0nB5t3^bROII^y$)`J^f8m!k!7VO*XN!K@vo0+-4@39Hc@3sz^AVwZ`WN-ODs}OMc(n
+7~B4(wQytM`N|{OCJALc<11$M<7U}5Mvb-Bu4~zhM2_*v$(t=iBICv=3z~^kIi}w$$Z`Z!aXPR6wTao?6)cmU%Qsw7Y<Iaj@r}i@
+qj15L!FG8jGL?6BZII<@BFWb;Llc8cZlV}mgU>L&Lx>g2M5}DfG`In_7pQV8ryLN+#NLcynHV&;=(+tmr@w8584K#DC+7(g?k6+W
+P}fv-c*D+g<J0|zWhW?v#<%a_?;tR7Cmgv<6MuwdT89yAFHptRf}W>>(@MIqO^n`*CKnFZxj*(g$GGFAf4~Ywqj56h81a`zJv;bu
+t&C4U(?iA+n1swca2jq}H;G}IxD&D=0^g-a+x2I+cKXy_VWOnW&=aScrVVrpGwu-5KgK-p_Odk|&K=@}kMXA=#^D9V3O^}glDX60
+ie~Bn(CP3%fPVw#fU>n4X7r3xn#5@xWW7-4y?ZO@M%C<*o*d=ov$-M>!^kSi$F22nsdRgdniq3D`KD7Io;<dxdO2otCWGk(zDr(k
+bbM@-zk}FhaMVNMU)v$SNdq_I;aNzWO@2hI95ueeGRMsyVVVSS?LAD>)guTWr<w^S(99*R1%U71BUM{is^mhpiRv7cbgGTg%Tj4P
+pkvUj<?d1m-Pj|wk~*-tG?UPq9fM`MRsvz-@Vf{8DH5Dr2@^+6%pNYN{Ex>KvKS^WZzh++!%XJdSZo%XW@<fIOp3XYm$}JZm@)(Y
+J-?Sm*FZBZh`^$tR0@irsBy@uQs^j(nw0-QD4NnDW+X{7=emMJ0Q_?_HEF443oB5xH5ar6LyUW<+J8*PS5z~%G2aO41^z!k`M>p0
+%=c0L<yHUy0000000000000000000000000000000000000000000000000000000000000001fViM;$TbfU)z0HbeWwxhqPaTH2
+oJ6mOip?d2qp46ctzM{^Ti|BeAo~&UU3NYiMl+v3yZIIyce6P&!w^5Vxps#RsJS~m;+Z?y-Q20>lFov9f$y@iy#6NhnTo$`JjG#|
+>$tOTCEc9%_*>-WPN&<O`wmbT2uKz9hj@lYJdm0-z9UZsvru!w+o_oBZ0>?63tMwOf{==t(=;d*_{ZG3-DaJuS@rhIJtPb<*OMKZ
+DP@{z&p<ht8A);x3b?bte}ran9osmWeT#?WAGj$p=ipW>lUSLlK7*)Kbh;T)Vs!8kfd343Y8!inxv@SHYspOU!Of_Y(?Ufv=PC>7
+m^mv;hveSCe+VAV;jqoU@DY^5Wmq!Jsh43vHCN|L1<AdE|1PMeEC|h<>ZmjXMa^1e6gBH=&@l@52*7_6ZAlQb0;6f_f0*-c&DI2|
+Y6tZK|4k_WV;AM$xd>zm00000000000000000000000000000000000000000000000000000000000000000000000000000000
+z`p{Y@x2}n|2z4Poy-@1L{Rh1kTn_jPr<OlzSDC@_8r|>)BY{>0>FO?I`4a;^ODlPV@zrAYXg1=sPyk?5$93=t-1;T@ZX2>-S+S3
+8cZ($00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+KN{b!uLNbo000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+0000000000000000N@AW{{VViK^F""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

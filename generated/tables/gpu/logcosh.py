@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 2.4e-14 and K' by 1.7e-14 at worst
+Certificate, as sampled when the tables were made: K off by 3.0e-14 and K' by 2.1e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 6.5e-18.
+6 points: 7.9e-19.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,20 +45,16 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "d50bae0ebba298d2"
+SOURCE = "1892d43a6b90dfeb"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-
-# Half-widths of the strips, in these variables, in which the kernel is analytic.
-STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 
 
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
-    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    end, between = strip
+    few = 1 + np.ceil(37 / np.arcsinh(min(end + max(1 - abs(middle) - reach, 0.0), between) / reach))
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
@@ -88,6 +84,9 @@ def symmetric(rank, values):
     result[:, i, j] = result[:, j, i] = values.reshape(-1, len(i))
     return result
 
+# Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
+STRIP_VARIANCE, STRIP_ANGLE = (0.53, 0.6), (0.34, 0.41)
+
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
 (
@@ -115,74 +114,80 @@ constexpr long long VARIANCE = 0;
 constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
-__constant__ double LOGS[67][2] = {
-    {1.609823385706477e-15, 1.6792123247455493e-15},
-    {-1.0547118733938987e-15, 1.429412144204889e-15},
-    {-4.385380947269368e-15, -5.35682609381638e-15},
-    {3.816391647148976e-15, -1.3461454173580023e-15},
-    {7.66053886991358e-15, 1.2490009027033011e-14},
-    {-1.0366707492437399e-14, 6.106226635438361e-16},
-    {-1.5487611193520934e-14, -3.201605647262795e-14},
-    {3.450018049022674e-14, 1.0769163338864018e-14},
-    {3.5360603334311236e-14, 8.323897127127111e-14},
-    {-1.0058620603103918e-13, -5.467848396278896e-14},
-    {-6.525335827234358e-14, -2.035038804137912e-13},
-    {2.84147705365001e-13, 2.0827783941967937e-13},
-    {1.0491607582707729e-13, 4.816702592336242e-13},
-    {-7.698841564263148e-13, -6.876998970284376e-13},
-    {-7.926992395823618e-14, -1.0747791545639984e-12},
-    {2.020883460573941e-12, 2.096878226609533e-12},
-    {-3.2729374765949615e-13, 2.2130075549853245e-12},
-    {-5.134337399681499e-12, -6.042888411883496e-12},
-    {2.3427926265640053e-12, -3.937294934530655e-12},
-    {1.2672529692281387e-11, 1.670744098625221e-11},
-    {-1.0161649299789133e-11, 4.829303623665737e-12},
-    {-3.043865159924053e-11, -4.473493797618744e-11},
-    {3.7277736453233956e-11, 2.9042601656925626e-12},
-    {7.132144874688606e-11, 1.1681047795697452e-10},
-    {-1.2480805278158869e-10, -4.987477097984083e-11},
-    {-1.6314119499760693e-10, -2.988357061806113e-10},
-    {3.926435288015284e-10, 2.4038650237034886e-10},
-    {3.6328387520434546e-10, 7.50713227692934e-10},
-    {-1.1766852492378632e-09, -9.005108325688127e-10},
-    {-7.78393627332008e-10, -1.8496505715948075e-09},
-    {3.384760305369383e-09, 2.9900905779145504e-09},
-    {1.553224326933389e-09, 4.442469669907467e-09},
-    {-9.394205358059793e-09, -9.211396645447678e-09},
-    {-2.6248605372591882e-09, -1.0259722522942827e-08},
-    {2.5277597015538333e-08, 2.6932218302744282e-08},
-    {2.3473647747795923e-09, 2.2165895202652663e-08},
-    {-6.632382010263171e-08, -7.585464555787125e-08},
-    {8.480116442388663e-09, -4.211749869004189e-08},
-    {1.7107302760499543e-07, 2.0839650417825428e-07},
-    {-6.955781335638012e-08, 5.7527390510958565e-08},
-    {-4.388319578274569e-07, -5.655253904196522e-07},
-    {3.325809668913715e-07, 1.8626444657499075e-08},
-    {1.136866981749085e-06, 1.5362499296081578e-06},
-    {-1.334480065701138e-06, -5.716845566453022e-07},
-    {-3.0272486934990184e-06, -4.2334489728027e-06},
-    {4.873319589746017e-06, 3.048633295484049e-06},
-    {8.412792600859254e-06, 1.1965633200841652e-05},
-    {-1.671906001837753e-05, -1.2404549539130061e-05},
-    {-2.4581761829761684e-05, -3.49052636019892e-05},
-    {5.478693664215384e-05, 4.460432719446267e-05},
-    {7.533373813312094e-05, 0.00010514555268144321},
-    {-0.00017338813463241287, -0.00014893013175420328},
-    {-0.0002400634490982989, -0.00032597306518883373},
-    {0.0005349088030416338, 0.00047317681715682014},
-    {0.0007892829012922653, 0.001036563090913864},
-    {-0.0016242524448377635, -0.0014539990439547124},
-    {-0.0026760093458302048, -0.0033851265864140445},
-    {0.00491167749823971, 0.004384607052731582},
-    {0.009477412567422183, 0.011488741753944688},
-    {-0.015025586454214333, -0.01320016002812411},
-    {-0.03639764318421411, -0.04195446712051373},
-    {0.04760230901567957, 0.04070306930493933},
-    {0.16748609747709003, 0.18196324512969467},
-    {-0.1641687063673067, -0.1358541746408564},
-    {-1.4366410040698223, -1.4696967914792332},
+__constant__ double LOGS[73][2] = {
+    {0.0, 1.0408340855860843e-15},
+    {0.0, 6.938893903907228e-17},
+    {2.0469737016526324e-15, 8.604228440844963e-16},
+    {6.938893903907228e-16, 6.800116025829084e-16},
+    {-7.91033905045424e-16, -4.371503159461554e-16},
+    {7.632783294297951e-16, -3.677613769070831e-16},
+    {2.060851489460447e-15, 1.915134717478395e-15},
+    {-7.91033905045424e-16, 1.2836953722228372e-15},
+    {-2.491062911502695e-15, -4.170275236248244e-15},
+    {4.6351811278100286e-15, -1.0477729794899915e-15},
+    {7.61196661258623e-15, 1.2476131239225197e-14},
+    {-1.004057947895376e-14, 6.661338147750939e-16},
+    {-1.645211744616404e-14, -3.256422909103662e-14},
+    {3.5617342408755803e-14, 1.1199374760906267e-14},
+    {3.5089986472058854e-14, 8.325978795298283e-14},
+    {-1.0030171138097899e-13, -5.4442561570056114e-14},
+    {-6.588479761759913e-14, -2.0394796962364126e-13},
+    {2.850081282090855e-13, 2.087011119478177e-13},
+    {1.0438871989038034e-13, 4.815592369311616e-13},
+    {-7.707862126338227e-13, -6.880121472541134e-13},
+    {-7.88119569605783e-14, -1.0744946599139382e-12},
+    {2.0209181550434607e-12, 2.0972112935169207e-12},
+    {-3.2690516960087734e-13, 2.21335449968052e-12},
+    {-5.13471209995231e-12, -6.042923106353015e-12},
+    {2.3417448535845153e-12, -3.937822290467352e-12},
+    {1.2671010074516431e-11, 1.6706865058058185e-11},
+    {-1.0160539076764508e-11, 4.829400768180392e-12},
+    {-3.043893609389059e-11, -4.4734965731763054e-11},
+    {3.727742420300828e-11, 2.9043226157376978e-12},
+    {7.132112955776648e-11, 1.1681017264564275e-10},
+    {-1.2480835115402655e-10, -4.9874777918734736e-11},
+    {-1.6314057743604948e-10, -2.9883547025821855e-10},
+    {3.9264321655130274e-10, 2.403863635924708e-10},
+    {3.6328363928195273e-10, 7.507132693262974e-10},
+    {-1.1766863663997817e-09, -9.005113391080677e-10},
+    {-7.783924407811504e-10, -1.8496498221942659e-09},
+    {3.3847593269853427e-09, 2.9900897799417514e-09},
+    {1.553224757144811e-09, 4.442469676846361e-09},
+    {-9.394204671109296e-09, -9.211396270747407e-09},
+    {-2.6248606552203846e-09, -1.0259722391103843e-08},
+    {2.5277596897577137e-08, 2.6932218184783085e-08},
+    {2.3473660445971767e-09, 2.216589557041404e-08},
+    {-6.632382001936499e-08, -7.585464555787125e-08},
+    {8.480116740761101e-09, -4.211749857208069e-08},
+    {1.7107302667518365e-07, 2.0839650389375963e-07},
+    {-6.955781273187966e-08, 5.752739090647552e-08},
+    {-4.388319562315113e-07, -5.65525389711885e-07},
+    {3.325809671550495e-07, 1.862644465056018e-08},
+    {1.1368669823111355e-06, 1.5362499299551025e-06},
+    {-1.3344800656456268e-06, -5.716845566938744e-07},
+    {-3.027248692465123e-06, -4.233448972421061e-06},
+    {4.873319590210923e-06, 3.048633295685277e-06},
+    {8.412792600831498e-06, 1.1965633200834713e-05},
+    {-1.6719060017017506e-05, -1.2404549538679033e-05},
+    {-2.4581761829629845e-05, -3.4905263601892056e-05},
+    {5.478693664271589e-05, 4.460432719465002e-05},
+    {7.533373813185806e-05, 0.0001051455526808881},
+    {-0.00017338813463226022, -0.00014893013175408532},
+    {-0.00024006344909750094, -0.00032597306518857005},
+    {0.0005349088030428828, 0.0004731768171573336},
+    {0.0007892829012908636, 0.0010365630909132256},
+    {-0.0016242524448378051, -0.0014539990439547401},
+    {-0.0026760093458298717, -0.003385126586413774},
+    {0.004911677498240022, 0.004384607052731672},
+    {0.00947741256742185, 0.011488741753944473},
+    {-0.01502558645421423, -0.013200160028123901},
+    {-0.03639764318421391, -0.041954467120513664},
+    {0.04760230901567869, 0.04070306930493894},
+    {0.16748609747708942, 0.18196324512969464},
+    {-0.16416870636730618, -0.13585417464085622},
+    {-1.4366410040698214, -1.469696791479233},
     {12.918490587199596, 4.697559623800295},
-    {-4.619795059641618, -3.2972476838622544}
+    {-4.619795059641618, -3.297247683862255}
 };
 constexpr double LOG2_E = 1.4426950408889634;
 constexpr double SHIFT = 6755399441055744.0;
@@ -218,7 +223,7 @@ __constant__ double GAUSS[5][2] = {
     {0.7692346550528415, 0.23931433524968324},
     {0.953089922969332, 0.11846344252809454}
 };
-constexpr double ROUNDING = 4e-15;
+constexpr double ROUNDING = 8e-15;
 
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
@@ -260,7 +265,7 @@ __device__ inline s_2 s_diagonal(double q)
     double after = 0.0;
     double slope = 0.0;
     double behind = 0.0;
-    for (long long row_1 = 0; row_1 < 67; ++row_1) {
+    for (long long row_1 = 0; row_1 < 73; ++row_1) {
         of_k = LOGS[row_1][0];
         of_slope = LOGS[row_1][1];
         double value_2 = __dadd_rn(__dsub_rn(of_k, after), __dmul_rn(__dmul_rn(2.0, x), k));
@@ -957,737 +962,740 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-pO)by!sU`t~PbV2EL8si8Xrq&uX$k&^C4kdTrFL6DLzrCUP9p*tl7fiY+hQ6!{Z_xYW3oqhJ%`|Nt}YhCl-eCB>)-RrxiAo{+l
-MqLJN5)k}ohBUmi@j7XK^9KPE{=NeH&NH>j@ANAC+a|#Crn-8HTN9cx1L1A2mceFhvyz4p9k&;y2~ANL@_oQyoLYQ*=U1D>k7vp5
-m~WP^Qe{W7-YN>8e@+AQ@e?;|%J*p7+tLj@X7@Xy#vVgxx8j`hGCszAhOb<D)hQ#4Za|Qg?R@SG67MaKjC>>H%lr(>_wG&xpC$fy
-o{tp_n{_x)4UL&ZhfCo~P7k(_KcF@!OD%4AXPkO~M86Ha^0x{LB`4qlo*gK(c~Ffi_~E~{N;sa|tss6Mc5qx?c|AvjjXh^_juD%>
-up(;w)L~NjMz%FxQ5r31r)ZLJDb!LLV3kbANm1J;%EqInGD{HA@vU2|B%#uosEK7|kJxb2=-SF%;qXI?0`4%`(Dfr7FyP74C2I!D
-W|U^A2%4^d&f_z{Y`?C&^F!L!x`Ni0nCtb{u;KCciAoYu5gtW9<9lb3StP^`8LmbuW|#`Q#I`Y3NP<(bzFv5Zh`&OQRzd3(r?!mr
-#9c>ULTpUEfeod?X3!PPb+*iT*b?8@bROMy2|Sicwb7{cY${lU`1IJ{CL)_DQfbjtgJ@a3WJOs`@_qK8qY7)YbfER5t|L8^fcF$q
--y{_61U1duuBV5uGkAqWu=zwjGL+s>=%^`wv~=8SuaRwKz^Ml)z?|S2hsh+G0h4)8P~WdU$PCgCY?NZonyhmB#z+8>;an%!ITk5i
-;f<s0^W(05qR!g0tDcoN1o(}=Exg^9?!?j)X$$M@OxdT{ziP$Q6V~m<J~$f-o`Kt(8!9Kep&pxvYGxF~RK8d8c~sw!R{Mzx$FU9n
-0PD(2^Qb7AHb%w?okdRPL5H58;NwCm^Lo7Ivsz`Xwf)2??OHAhM=qSb;eh$=6Eu$r)RXl$sOWx4POrb6o{D%jMy!7D(e88R{m$fz
-&4OgG^gcYco)5)|CLc^WqZ5}g-f`jzPAcF9ls?tM%f0d8Qmm+BMs8<dWnmz>4dt(og}4F4LaB3R-4(WtT(zLHj0xp!l}XXgYP$+u
-z-Vg~w7q3jg4>oR2Yo*w#OYmhdxvvAcmQs}v)kIt-SaA+bkZ$2x_b`#>PU<a!>$7$w8J_JV^fBtpNb17T8UiMCGt69J3ugQSK6Z`
-ym88MirDpYly-s0zPNaR8>JL~%}#;eLfTsL+ktA|7sjKjDX}amos+(p&3WmjvnEtZvWHe7Y@S!sD%7CI`*N9xpUd*N(~LHcRIFQ^
-v4283)?zEYQy4)PAq``Mwh?AprLks(@yT>z!cfG#^B#m;^?a70lb*M=(%4cJca)>axwXv1hD4d%^QNK!{_Q6Z$a!U?T&#882bF4t
-RhK{#TlG65Wy&#ysB$jHb1h*r<NIOS(!3I=x6*a>DF$ce#Z34P%@kg7#IKqeW6FEwW3L$ylD^(@h&mIo#Cx#%(a0kuX+L*hf)1@k
-NTiin==o)!!ymn=J(`UEEF+ITeZ<B|Z%xg$MWp?zu8A)?b$*+Sv$cXrllbG;!I&^VACj7-dU107O*fgWNh?nZBHI{r-DUu$Fotk7
-3$eTkx7ysdWI|96`3o|!i+YT=eQIi%%7kaOu+A5y4^$fL>#p&EO55%~?wMW*a9x<byE3S~**QM^w8}}8uu-OvrUH}r#u{JJs1nqU
-VkL4vD^^n^p@F~w5CBN>n8}S&m*ADk<idQ=BZcDaeqGJ?ctfaNhBG_#onC>iTw9VY?(}OyjZ%>PFY|zl>qAB&7ft|NZ!j+y3Bm$?
-5j^Or3o#((41hZ}UTt<4e26G^yZtT3nK1oZPY{IPuGC@sTcyN-b|AdU)eD>^vuY8>hE|p(l`d`VD9{r?dC%d1a~FbRUpx>d`qETr
-JwxAA;;T^A7K0)PJY^!|{>b5se0rxGXvrn%y!Q2dyx5y08g}4~iE#2(F6kfLy)>>elB#GI=lV!kXPkEJs|S;fe8B0p5vSzbzKA=K
-ty;YQ_kFnQI@w3P;!8S-CpaGjoscxP;DU!3%RL+FP&#ld&Y3o^ID?up4a9%GuxeIDXCIu-eHBFO;T(<=_7W?_RNCPEW`e<`zGuSF
-_`3GCSML5-Uiv79<<i{qx!m5v{(-z!F{($)L(Q%;d__dDy=K=dsPQXztUoS)5w?wUQA}j9oBh%x-<?0~yU1-Cx#6~dVO7Z=3_AC8
-W6tj?6)$Qa0P!+e*n+#M%vWE&f=QWVMV@A46DVD_prh~1RAV#dP*4>jd94f@s0|J|_$qvR-R`A3vK^2Js%n+8DLpPIk?<^R?9VuU
-ls}<3Lryf~n}3STpn5%)mDMG_1T`agJi8kH7>g#%84%w@*8D1Pl(sBw*(i4l8}|vw+1Qs==QXDTDZbrPfoPhYxg@V~QgW?)-399o
-hOwt_NNfG>#Vf0t3Kq5$j^o6s9NiYQmd<zPD0o>BH_Gqgz-b>*GJ;zfj;3+LnPJL<V#o^IosYcMW(LFi<<}4k%`CclpJu6|5a2F%
-IR-;<vl=J7!%AKW`3EKQ2Tqeg8G!wXCkB(@&PAm5xnAj+Rv14b@8I>UFGn(WJsV1l7BZjT<ZwBX<Df$CDooj-Lv#jR^NTwuvJo31
-jY%ZP!CKw`$Ca&8Lv~Nqhl>&Y^Vx^6w2f46x_BXL&DIPt^^$!<j<~8Vaev`~_lH!JSX%_9x?T9?v?5*^AdXvv^ge5wSIf6rNbjMp
-E5*$5Gno|=bf<1nnF$BnLWV)fwX>RHwG&Di=gDLZE=M`eGSgjVG5sU!fdOQ`?w?NaGSXr^6I*%gvZ_Z)uXC~9MBiiXkvn0T)V?H;
-(-<uyU7776!%@1K?sxfEOv`G&b;W+*vK+Te>bNq2x=||>nP1C&@P3NXF@&kWwU7dQJcoVKt<XMHm-A^zUH+pDeFF}jRpOrT0sfZ0
-oM#yu>0<}1ZcIZHd%+{Qr2G#+C<{Ibz6`)rkoehGPM0OE+}7tQM=Q62>-xJe+XKz#(<2G1cK({?fTVhXu*}8|9b)y5jME&Hs1Fx0
-AC#OHKP~{OrYewPWe04Z`*cGsJ6q2$uXIy0dUKb}h6pJvl|3s8KJ_r(AwHHWel9o?T5!9--y2ISO;TsYcNF6OZf<=~J88TIuC~1c
-=jGVV#+yt|(Qb^Ar7m_yAwz29hm{Abg!M@7kF@RZmoYj}QXA|w3g2S^+gsIEX6)IBw@-$<0CjhJq-}2a;fz*imAo8=(KWiRxL>&h
-py}uH32@4b`#Wha`f=AYE#=m$_U|pFzdY>1USsN@RKmZ8g#!iy0Y6h>Rq9;V<52&7$y*|QBwiJ$ZnC!rHP^UIAwI153Et(NN%leY
-CfwaJSQNw!SWzHm2o4wo1pJ$EFuMRyA8*uIN~yY}>hd|$KMB-hr5ny{*T+9*bs?|d)VGj^+XXKvh*Dk)OqvSUj#m+ek%Mu;5a9no
-mJBkR+B5RmY*!BqRWOch-seiaeOuyc_@ysuzbSQh<nnEfHbOzwpPRX7g4teBZ=MTa0J&T@=!gliu|Z$}fJiEEv?x^eb>zL79(+w*
-6KRp;tJva+!?3=`jFbY8H=8qc1p;qz8v1jrZkQ!8kV4P`Ty+z|=sGSvd=>x_2rVmj74FP<?Kjw*V~Dg!gfch!@MGc=hZ2Q@pzR~%
-b_D$w`(Hv`ry!c68{+Or1eV!zIZ2~}kv$?o!Zb=P5=co=?8!sZ5D{%9ev^#=^{&^AQsVA4Q2e-SQKI0w0zDQ-@)Zd2%TJG=b>-eC
-E-+A9>MEXhO0wz@p$sXR{b0;;ZVt<Rtk@Fo8ynTkAgym@pz6xZLB@}pr(+hlnHp~4;(vZE+UK@m7wg0T-I!sKwydqB?+$Xzm7D7R
-(s%ZSP|t|-OZBd=>=aGYI%Wol2$DE>dDFJB`Bs0crD51fS-L=2cl{JQmFvQz5zn0?hb`We!l2i%GFcL=XifuqE_-*lU!2w1S&drp
-<ow|22pyHau<#`DH*7_{<&hJG#kT=8fT12*a@FR}I&Rd+`1+jlME|g%Oex;8I&zQL${5qqAt%*izAoBy!9y7z6E6HtJsXOcdrUJB
-@UZwBNr{PkOstr2`^%|G>w~lN8y#_rI_uZ#@+q^KT%t<7!_eGS)FC;X8AZVA$F|AJ4E(3*2U#&D@dsOy9!uIMyEkHYH9jUye2uJg
-I(8lE^t-ba6ImszG**D)FNiG?VNp|-6B)j@=f{D!<9nwS_?d~`ZXoBaW&xqYVjdZdTpDFpGb>?kNqR{p!jMh0B!r8ygyNlMOm((a
-?6%4YT}Q9UmE9my^TP@@6P1|akBym=mZH(tPakpD(AVq`>Bt~TI$qx3rVZkjd3wgF$CL-iHw|9#4Wb|&(dnCEP?j>$4a{@`%_*({
-`Ba@yO56HF%svervF0-5c$R_*TSO(rA6+cJ=ttZ|@D!(-*%>_uIxo>B)7m=Nwu@PQ5?OsUES87v=HGh5YS2tGC!rjv+uh@-^E5${
-B=T8#exZ9=!1Cr*l=JIJ6NV0(0=z0M1tA>ijzxaGi#LZPQIgbmdR6G2HOe{+3Z3}%cCHtX@O@uyQ3kv|2bP$Sv&e<qSmv@bukY8s
-TNq*X)hA>^>t>M)+NQu?toi=pN?|E>6E~)H4N=<5Auq)*#QIc1!Z48WqIO2Wfm}>yIa^CewZ#T0g(m1z?O~zLTFG|ruzn`<Y9ERn
-3De2<Iv?twciZlK{i({AM$?Uz(Dd5I?zHs_dgFWVZt`;-tB~Rh?+5Pyh>lS2ydv)u*BanQ9%wJk`EMrqJ_oQcLAqRV`>w2;bF6na
-F%u&p%@Wv#-Un-YF3iD}gdLc<2BG?GtNaa2FqNI(K24i}5;-;Wr{mav<k-)o+gL8iToLCvcbm&QR_=zzamTb3!A0zzaI8_ex;jzV
-n8+m16vPZ506>48;lCLviQ@m}`1*T#|CO8Aga~`&e4(tb$;deiC^lj>tZ8^p`W@|c-@6>#1cZ=(<=D@}iH=Pw78E>hyiEL7koUH4
-ZBnt?lTg!;C$N!NrLwp!O|7(n>D$|vY0D)wlHw%9Q0Olhq!J*a!H@xzg3<Lt#OH*K<gN6X*T*yb=GEi~nmUl9@v}Z3{BF>Qn>oQ_
-d^H>o5Caew2>Ka=)=aZvmFQcUW<6#=aw5xz`ydzJY9<zI?2$%7VYj#Y?f6Y*iH_)v2dx$B^Y_%!+{0Oz330H1pnr8_?9L)}!^L9@
-?awp^eLUT=<2m0oU$Y9|<Z$f5HoAbaJ<mr7w;h@mnUy|&l8*7HSP}Yaq=Tde;)4F!56PTT`Ga6RO4;>53DtE$N$>nq3AZD9&lajy
-agh?=1UL&#_7dxY{h}NTZm(~3Z!dIRSQ=(ej6&dILqH$^VDt3FCe<XeGU9rUvg)3$@2jaxQ@-RSiJ2P>rMSWYG4X{q5)8)?B46lm
-<tT9@4ojY$H20wB<8%~|6u4M;*nn1$qw|L;>d(8Tkt0k?IiFfM4t1XHy&0+&XX&c|={8E!6DTT*<Z(QgZjrFAvF$2K5=61dNtuO!
-f%*hUb{u{Wl+DAGFJ=Y@!_Q!o0&m`oWRs63Z_ZkYJ1o5tfd}0iJ)YjadmV(@B||HP?Gio7uQW8_b@E^U2sO?rQ9ASjs4z)ScUGPY
-@)40LKe4#fpi|(Mvi29I%kEY5Dci`-8OJ0-CvIKKTzpkMcQOjI*HgrHq%mKqkho*)>8X6NmT&Up$@{AJ!hW$D&w{^G#D5LARaGe!
-8l>xhL_5ll)DQ|#-G3?ay>LuIRw~={YwLJ?VJVbd54noQQW}(_2Rkwv5!<0pCs3fA<HTvlRu*-?qo|Bpa+|4D6C?5Qf(2)v%EFfE
-vjz&=C3<lLc-Hmy%XiJf%C&&;RA+|nHv%t%$@P|V45M^~PI?ORZjN@n3mQQoYYp#@P{8&1nB)D=>f4AEHZH<_<<)_<>-$wVp~+wE
-=~z;yNIuNtukR>LKwx;v;o6BNdM(1GqSW!N73A;RY8eU#eB?^rpjr1OcO!^hwhP%QV(XtBaflMx1$=n-O_wS`M0Z<sIFr&xed!I@
-@VrP+vuj=#L~#&?)F6&bt;)<|q;j{`ps8x~wsqcNFJibL#P=LxOk|Sf&TzvCXqCk<=RRU6^E0%<FSX4D>5w$V?0{4oMbvYJ?{BMI
-Nf<JFVa9KBJawhH5Hza9KX+E6hVV#zIatNyq<1QJDc;%Mzd!p#66Byp%FbMi4`7~Acth_bijMr~n~fHX|CW_s^yzzp{93Q!(L~TV
-hua4oMn!*KeEzH!Q}&NfiR0Qn`9-a@tvFT&=`y-eD>^VPHW=tr<g$OMc_1Agisz`co8i_FuFOS6hzkV+e=Em+rg>V)=^kgdD4xjS
-1qRy*;-$$sDl|O9)ZLkm=Ev>w`-om<zC*t2??=$&*N$@R)6xBmI)}}odSUq%LeEOs_`yUVED-2_Vd6bt<DxjcV(OQi@1$6GjE!;@
-4f5;<>5U<oJ_tWwIY)L{GTeV3>i%1XM?1CWUIA{b`KLse<n1baaXAm~#>OR~%wF;sydj}8U{DIc6$Fq0Z~)+6jb(2}B)?Nk)<Q*V
-?dF*QBlYp!sJ+>K|BaCy)=RB;znTbr?P>FR5v6N1xbR=~v9lm_Zok3tc!L;^PJod3K)3UP#?9C-V2HPlPiWLvo^t&3^fccnJwsfQ
-f*c112K^FYs_#GEe{r?UfO%SJHCQPGd%@Of{-~Nb&Nl%!?bZ7>YWq@XAcHZ#Al?Sd6iN?*1AkEo^j6VHU2agm=~NqJ+Y-PcYTde?
-1EUX;BK#8KfqzHFt5T)9Yj@e}yU3lnD^+W9Mr=6fKlTH1_WH}=6Z9e+gV-T=+%%r0HrljL=f@hw;hfz5WUpe{Ji&su1t+^5JdJrd
-@v2x==o%9CW3vCYQQ&Y|VRewfup9j}Dch*!lM3~-JoC&9G~+{3_K0>w&S$8{EP@kHk#Vm@p%g!ub``0LMFE8Un8`m?PBT+gQdl-6
-BOD-`$qz!oB|r4_e#hg_U{A8G0}-p|NFn<~`da)XG{e{jnbZ<px>kf$5M)qnFyKe1|0w3<k@a|UcQ|gTF0;aL%HUXHVs8pE&EZn@
-ZPGg^L0`r9EEB4v_MRKQQWcZuDenY{X02nA+*nBQ2mypp7%m8qI^Y<7Gblug$?4s@dKv!?+vyvmxOeOe?$_VXQdo3+*9CDk8D>hz
-x_gWCWsYY^Q9^sXQ;^?1@oPv%9x?_-IDk~f{7n7GKsRnogxz>4Pp@4Cf%dQxB7&JFZHO!fly%bYwuMa1X~%2!wHzsMo)A`P4q~0F
-3QJfZ=>_GjkN}T9dyNp!DQh-Mfhc2VW_w+b3tfKR@kwfZ0jVl2pPhJ5qX&`gqlz_-`s#70TqduBQFArIe=$&`+Y8Pc6$`kfy9OZQ
-_IL>C`b3_r&H+53OqJ`?n)Fn8;rdt=+)rL@oOV}bTSzqkAs(Sc{o?!Q65=nH{9)lPCW*8W*|-M)P0g1nTmoi(60WC$?YTTuhK1f4
-S5HXH16*~#Gdm5r4_HJ@4L%{+8e-nFtk5$Fuv>FWu|Q!y5x>1OBU>$_2WSLnO6ie$v|jkVI{wm>`Kq{`!<2w#=skQQe`MqdQ(cQU
-th0S<>ZO9oHyKsFnzgAmxFQXg;q_KEoag;PNsv>K!As>Eb%OM%U>VpoEL`v(%CVn`K(Kdv>Y*ZvrO7K=(`QghhKd*th5QK!H?eO3
-pv|GKKq1~g4Ppz8M(hx45l~`b|8#ixBf9gAe@jt~$niBf!9m(kv5OMwY{xt{fu0{50fYknfDw&P7R8Uy><#TF!hwr=d6LN;DNqSa
-nTee{7d-;!4<tK+8eE_uHY<!&VY{PyCw>30<Ra8=QB@Gs%$5fb1R(&wX9JWXepff8KiDkF=_UKC8vjL|BAB18M!}+Gh0IixBp)#$
-7UX}%Isn%H`FY#dqTC`>PQ9T}1y!3dPrA^%zJh1^7!#@+OwI@<DE^Ob{B}#%D7VA2=3)nAZ<6%JD6AHaXAU|Wwfk|^Q?Rn&rivjg
-9Z@WJ1W@R2P6Y=mGTP{sIn_7qT_e`yXhC6!UQ?Hi>A30M<p-CPxFD)q!(1A~bTGW%dbkkwX}}NTR_64bRCRJM6~)h=Kh5IJUhF%(
-)LJn=lsD3&K5bf(v>;)FB7j)GR!QXxK@B2#2T^w9Ehf$fM{FJ{uBG)9pH~~_Zb%po>M>XHh3prWxKv8Y(NPfmBTj!It7_^gaIo%)
-Ipo!M9-Y-;^^FgMX&QTON}r}J5;bj<b|#iFp`A(Zd@*EJKo$tWe^rtrw)Q5nGtQJ}<<7Km#{1IGb3EQ-#S29(X<!>e|6Sx<ZXl&+
-Aq12H@pu|(#LfyQ1pVh~T>8bn6fESCuEvh)*C_*xpu%`mnbz;$k`wQIrXQiOIk2e^s@l0LXBkfZ_7HFSnl=d)3<mtCjh{Y)EZf@&
-I00Oa8btS(xs>(L{vQz7NwaHYWmaL0?p1uA55C+bZXa<`vJMFoJd8LQR@5b@!6SkFc>Mtbu%H0I+omDBknz%9djPJkf-a%dy5O<6
-|Dev@xzO47Yh$M+O!^KK;UzY1ULFbYX1K)@u!pjZNGmQuEC7rYj|>|JfOi=cIT!SvjaPWJ&U>X+;*4zhfyDQ@zOj3)p*Tdak%x9w
-W0aa-BRQS-!t-+(wK@0GK2-$z&WaLWqXer1;eddK7tlbb(U|s|fa++8v*nc9a^GbkO8cY({S5Wq<(2dNjo}TfcpSQRfyh%tVJ6S&
-VN$AMfBg`-7!gC?wA>Zo$C82oe=f#;F5vWZtsNUDj0k`Q0R0sJw&D?Wqb@-fyC^l10Q%G0*q?QPwrnq^d^<4yRKfy_6G{Zd0{zKY
-*3tETew`qz+)a=vS5lG_Ne0IKjq})V=yn#wELlFVo;=j}ZB#kwEj(5N0vO~^1iSpWoL(haCYxlZ-$*!e@0Ps=Ef<&s^dr{)AVMyy
-))OvMlNbJYZAB{cTk9Hi{52_RQX(kq4^|?a7tFAAJ*$h2RgWp2_plho8W`=(qyV79#)CrsNJ9k^GO+a~x|MI1+A-r#M<c2(-;mNZ
-bLeqXQ(@r)pufKyyio~k(OMeR_iGBT6y?-~KVp|*>pdt-<u(Ix!HHl$h5G*na0aKa>E)s5zk$42JZOuQpD<IE?_TipE%CaGv9rKQ
-fH=R?3${B+;(7t{>GXa#n~QIE6qe~MrIRG``bAHcDfwYZ!>MuMSdjnqgk$zhloyNT6R4AelduKvGjg4HId`f(dd9<V3!uypQ{<zh
-#YO;Nz~5vrILB-91R5yVSk&TVTK0t!x$eFZxhq4h9vY`YoO3^c%?uy_r@+O<2LHxiK`7f80~&v0ifB%fep>-{K8GhgAzaR6y20iO
-t|t@Zf-`g>LJ~Zrv=9XF*O!aNJmMCivn`&Tovd=u!1a2wTB$N@#yKR2@}l$5>87pz*Hr&#`de7n5v2IoFyMbTl*%B;3}k5wzikAH
-qCmWj)?<LP^2_wI(t2~>>vg<qYIf9#WEto2k>$M(rv~DKp+F$;KOhvEK4w^YcI2vd096kSn(U7zP27%xI2QC#B}Fn$`0VosK1_Ok
-BPD7P5H(_YBp&>yIQ~b30spb5V8Gwi-zWU7Nd3Q5`<sLxUk3fMvwxBR{OS5zHvaMZf7ir6iurpc{^jKFn*jdBS^SIeS4{x_znK91
-WfQ=kA^sxd7bbvzeHMSC7yl;w)zt$29P!s|{3qdeZ2UiubKWl""").reshape(19, -1),
+c-pO)by$?!8ulldfuV-(jzK!4ySs5n>6RKg6qFD|1Stsxq)QqBl@t)95owVSK|;FgbD#6=@9cBV-e=c$UvpjWU-NtK=ULBnueILn
+1Wi?~yd2S(Gxn?+q(@^aC&APAO9UXc`dHJo1M7}{3G5p$ukS6EJjs!lI`CAzvZyJ4OKh&#$A2g1lfjx`ld0_d5IUk<FfNGfJF}VJ
+u|n(YqOU(bMfE@hR*4uL)qvNaq%RIUSRo`)R?o70LMA9GCVU(P2Kotd<VWd=G5J|C%sXcLQj~Hp6>Bnk`@KZE(d&=W8gx9QCsv=X
+{3uIlJ5QrU%d)ZX>Cq+jnQY?>Qr6+<y>v``M}CSkS%?Ll|GcFPa=Xeg-m?*r9;xYoZZ^ie*z{a`8>z|{IMf*Qt*eH`$hl%t?`-%S
+aVDPMT2fWRJqvNHhvcUlm9v5G!ne#quRN^gCqkcxNuKN^zZXGXc$(Kw89o#Y#K|Ca?%yWZA@ZC^v_gw48NUjTcW}KQ#m35Ub4<qZ
+)%m;G9;YkM>}<>IY*ZMo<w_NRR*)Wp+uV>KD<L;rH_k5@a&4~;_o(Euc*Z^|Ut`8})xW++eq9dp)IN_+jaGhJFgUa`biVbfwKDYc
+wk%qPnj!y*#`g%AwLzQW>*oQ5F{G0D1V#Zoac&_!=#d+AFl+przKe>&g)QMNG>@msdXBNz(|2h!Zk`N$s*P7Vv|$PHmBLlx)%Gv<
+^Wu4|h9B<*Q~^^e+ETnjgzoOm-*G&-N3wYmu}}-STqoyy)7zgrarZOdOfDY}Ut3#^4>^IQXigiwpsXmZ1UP}jE1T$65&-};05z3-
+tB_$6XYye2%1oX?=K3gw+q2ziug|k@nT<-V8p533h7E^>h1JC}g|_lnRXrKvYg4bqo7RNleOYs{lwc@VBiJb4B)vu9&&#swz4KD&
+#d^ju<^CIX;x|?C(=PO~wv`DY@s*!t-X)Bo!gMX^g{-0{LMtNZn)wO+Vvf=RL^h-MNefZ|>5Ol(n1~VG<3<wEO(&_{1gyE^{eI3Y
+tuzUi>r^_SuR}dThc_BM!!5HttyDakHY8(B0ICg+_F1Y5Zv{~FUav&kAK&Yk@OOWTjN5o*W`Zlf-n)7U7;>WIbqe;d%8m~W-I_qb
+ohYKWva52O{6zplDIaRfkCS{K4#UtlY3{myK+O*L^0_CWwcnS${%R<=KKqi)ZWtYw<XC*BvYj(L4<H<F!z-#(sSMEd%$Avy?T;5r
+=1Fm+X*?^+OrYcB>{0HWawmN2EGZr9W;vbs%vbcQvt<ld>vrK;Cq;v98wMZ?&`nT8KY2|M%MfN}=}kCq*}xW{<IABq`5A17T8I=)
+pn1!Y6XNVxv*@H952>qHZR#QB63MwIL1TQhNacaf&L-GWiH}ZT;oF|j+0$JW@o?x7C4V9M1+i5nJ~`k|<<js1^yX8a_?UaJU#W~Z
+E9DI;giq+x#^A|Y#Ik(sT$959E76SkudR-D#_Gny<n$;8rz05rxV4OZtaPbw*R<h8*JcfAo&UT!{h{d6#%8^>W#)F74^~;5PHQ=K
+LxSTL{b&04*d=NwPxxNFx8*Ql0<TDp>=HY#X29!sW0DpmuRI_-E>RKjZsLs)I=b>`fCSmO6%jX6OpTs=C^IW-2?tmK=5qx5Wv(ne
+)7ogfEgM9`4tO~Oj<2>7&CSai1fsm!y-Kw!MRy(@6ORo&M?Oz^S8BASzsv{BZ;Z%z`(ZBN*5rr4xgOosw!!yBWzJ#*HL^Lh#q$rR
+Z1AMerJyDTcBK1Ru7(l`Ed&980Dw|QEVroi@LSY|r#=R!DCVwr>1!|HzGqx#JhN~0?GkFwv?X2TO{Eg9k%DaPPF!6G^rFSiodF1M
+FfRxR!UFD!oV6GFn!-?Cc;3~!^KUcPqVqA9zz7$t<lRmexPVWo`|Qd~wL_gSV4<TMI8OMpQ@Ge`IVlRA=N0wo%7PS_-nF&#Z(-kS
+(2OrSMYrV-Rm<h{CY4m2G!ijA2mCmka=NW;GP*1JNRz&~wF;-Dxnv5_aHcOD&SzL``FHY)j5mZ`M6Na(I!%dyZWZG`{duFR;<s>W
+bx~;sk5f;TjN5JnU_O;zN&tFd1~Luw2k4s5mn$NzFoA2R2Dq}s_h|NeC67mwMXQ8WudmvSZW06^ASeYb%i-?!Yp9tvDBB7iek)da
+vsvxqlR&u5A#>!~;-Z^eZfjxoeHJ^9X=pdG%cpGT?#s~4U}4=<%n8L@GZ^kD#Vc*DH047Zv7T$3bla3@DST@Ozv^8oP8(BT-U8vv
+s1eucXgjCb;ZozAF?0XJr(~-Ks$8d<?dV%bfvIZGI_g;+p^oF>o`!4ZNHm62D}Ql=Cj}B<jm9rOdbsDeEJ0U8M1N<`<RtfdmgDsh
+NtRe{xnP*_`>qb!!n+LK6wW6%ONROK%p0b5V>dt?<TBP;l;k6$R`al-Xn~5UXv1*Y)hFt<XOF%NKhpoA6G36T9WRkIOq4e5Dxsx$
+!QGAfD&x@tnR<$pw_WZj@sb>KL7&+SriDod(iO1bZ{QfV)kh%~N7_WFs40iT@Y2e}3}iZk3rglQyA~WdZQ1RJH^*YjXW2Wtx9O?9
+UWym17kwf-Rfc`_Z99e9T8EAbR@s$t4^gzyR1?TIf*YGKLVJ2lCC^Y4x3$<q4jejkdT4il3h=R>Zl;kp<xoa&)YK(FYbk{~F@bii
+5qM%pSbeZ%P;H}nGe6xlxL_f0qqMdz>syQddL(#sf%rI1LJJvVjklhO_c21oW5b}I<m>G%W=EE-Z2eYCmDia)MkxdOB+8$|Bg)43
+voeSXyZ8%-6>w8A3PLTi0YyO_=m5l-q1UahQ`?-IMmXOD$W9Fe14)W<GN&u*a5`@$6Nf}LApl-a2NpSB;xm@iMOS)Ggfc=Y_F^2E
+OU*}u=n>OGhSNKQ`XL(<#S9U+`M5qTjGMJgr><N6nj5ZS$Ob71TR^dIQu*xy>1XO@8Fi{v+x1VdnJt!#ZeWUY&Cb^Syr}hb$4)FR
+#XFu(^-t2<)0&lqYiOQkelwOTOQgL-pOH&UT<;W`k_pQuVW2n|`;_+dt~OmN;JQqCBhR~cO~L!uhjZPNwUzJ{RcT)f^z(Qu$+H)(
+VyO(=K6;F67Bqh2IzgjBlo!3h$O+yZ`6fP11pQhd(a!dDG7(A6bL)_<yVDmz*MbiV`vA52%oFf*jpEBpg+l73=jlLyp`_P58KmWr
+B$T(#T3)kwKFU1y-a~%xBvF;Bhi&#aSDz)iw--Crc%>iuCv|<J@)EjqCrPk;0=<`=6EnVPhz)t~#nM!D>ADXKSxG#Vdd-@a_vSsE
+zUJ1P`;}`zE8|2KK6Y_#cN^_RH_q25mhxZAw(iWNyxDJuEweOJs^C#!VS~Xyz%TT$EOER&Bh-IO%1pG2#H)m%gKT!^1r?Vm#G4&2
+7E|mQ=MY?F!rdW@ML}GR6$xa8V1q$Gz`qzfA148tgEe|H31yem?cQgG$3X_{^nFj74DpWGUCB#04R6XI>_cW0#VDzQ;zsW3K2Q^Z
+lY?=<5a2%{Ge)U3O{rNZyU#l})aD&gm~)lRu2o45y!=-c2Pz%S&-hmRYM|h<?K-Zp5Y%g$m2<&)Kql99dSU_?3<LrIkkY|@d7<(n
+kzs?q1giRIDba_Qv4x|1Ved0oNrf|4>(ljl{Y-h$K^*g|rVnUILG66pB|`#j<pM_dEI?ckxS-fgtohkkNK^F_bzJ`}e8$(#f^#WB
+jqxJ>c%_?UX841^gTnx)>2uM!bzLv!6CAq=MU+DNhgl{`rh7PKNJL&;qj-km^}}70niGz)iyp?rZ7pHP*X)JMN|BYr4^5YbdzW1f
+Z+vMA*({8%#m{wv+}YspSFo^3JQ9hXvF=hlN6-y)Y||r+#=E;CnizsfL~$^0`kE6`Tq1mKYM-7Ub7xIl5U_!y(lIXQSz*tMk>;v{
+#;okq=8-#DB*xUrp5i1`Iry-!8&j31!D4xsh_F?Qmc5Nz*f~iIV6c|wC`v^E&%=Ag&Zkf3O}2LqiM;ToUC8Vt#&WU&#{MJH-09|u
+Vjh*{mRysdO3lHWs(8@1t&)lBVqB~181n+tHUUrwDh{&G|0cDB1AXtI$)hAi!q-d6+iL7bBB)ji`H<gL5dTnLzRAgtbcmgOdwcJt
+0-Qi<U1H!gb~@8785S~@l{lTy6~yJ6*G<Lhh5O!N<}0T9LBc&3@j-OW5cUHawyzu^<CH}Q-lGe%w$?%#AlHxS@DIW-B?m9#%ATcu
+s?k|Y@7uF0poTPtMebo0UPcUe_EoI$kejD<JsIdfyvx~?`znuffptxL^Gov>=larg0k;!Fyr23-NtyC<7+`d+|JbkxNBN6LbfD6`
+3RL#m(6+dU1O<&6OqT18zXQwcve?X7MW2$gmE%|E4ypB?`P@B~@|xbT))rPlLM0CeJV{GC-Qft<S=^~4Y_1&IB=@KGCL9v-UpUX4
+fMnF;G|H^$X0E5`64?iQTa+_TH1MCbM?0>6W!m6iS@fQ*;Js&bL;GxkIFZ0ipa`r}@?9lMDnZZ})|_D>p9UnV`G#AyeaFw334D8~
+n$h*hAiTZBPqpt@w&D|QR!gh~n)%3Z_5QPiq6Z+;k!W>45iSjCBuY`<#I_!zYdx%?m(}C4e6)X`dmR4Cmb-<nU3hW&<8CLU!0!#J
+ZF!#pZKo$S?794qr<dqvg>s+FKBoFHYLLgX=uOLZrSBR5#O<okL)e146j9HyjS@7#&$*Hwh^&i#1bk4>wMRTNXwwBuE6p1kGgt_n
+w|Qv-98m9O#Yj-9`@-(B7{{5KJ%OOzNnS$cno9Hln9{{(HPXEcth`Xwi7$7=v1p34oDGCC-E0b>7do@McF7(Ayg~0NTjgE69xyUL
+;-0dxv5sJWbh}Oxb_27syy?msVoA_EKVB_dwPuyIG9N;1@4H3YXrw|;1O3Nw4DjpHuPK&dEs60Qx8}k`%U{<zYW`q_e-XVY5{)j_
+)I^32hz<iyL976L0QA=x{;T0q3<3vEqo*m|S8n1%q8#B9IdVQGedlbT=zE{TYTs|lEYR`$1YYCDCxHB%W4{n*Yjj+$kkEO}<->#Q
+XR}?)!%F3z1ll)vf@+A>N^={NH1exi4rbpZead?wB|$<Ah5iSFR1$>jx&4ko5zU`NxE;F^|1D)~^k_`LqMV$Nwi4uIT;Ju5*8%Et
+v%t^5)4=usF#&OapkFZP%(Y8CBM%C+tLEQH4W)T=?>xn`8jHpnNY;wY>A<*KKlsKf*&MYJ*HH3x;*Lh5`&~9x0&FZG=;w|M_)XJR
+Uu0P5Y}0Oc^R&wiWu9n{vI{F;b83g7FQBNVECP|nJ=5pr`L7C7K6{qTiR_{Eh-iM;0ROWVsmwh2ogf1$h2<bg_0{VVURkG7F8lPJ
+4b+X2V#SyTxG3thS=I^r8EG~|r|*ldx1ePaDI8lQEgl^HV~+v>R!>{jX-1HxcLh>)^jA$VFMBWSgku*JKJirLBRB%0Q&R2ZIW9c}
+clpUgDG0;23TjU4UeXfzDazwBL$F|QPy^J<Z+4P%W=Aa|m#jAWC`)Uc^YdO?e;Gex-=wESw-*>oR#i`jVa#$)S}nr;ZC0l)1&I?G
+z1#*v1U~(B5k?Qi5vCR9o#Q5$-*+|GsCZgU3J$N8Z0(1e5&|~f-U)1auzg8ZWNjj~;<?b-E&{nv8edQ#<hl|Th@WutahU}5M$Ub8
+GU0h~h(`)hQ*D21bc!yAhqBvJs7)3q$*`$}1ftDzYs=w)34S$G<5ws0{3N+@3|nkFbz?Z2_wZ%CiN@h5jXaKUj7a$oj3>))C#-`}
+&BdOPGWEa&atC{kU}#I7tgzNFwQWi;p`!46)_t*7p>;vSl`@n2YQ5HVXXrfverYkWbGgFFfmoZ3!PWbRo^SBX({J8$I;<lhItnBH
+9;B_*OR#`<!CS8GPx>lrRh0GG`(n9zrrv->{tqtXdc&7aJ`;E3Si-Yots?IUNreZB<|#sp?B5B`_q=O+Ov0RJCO)89nCrob>1M5W
+k6-hzKRnSYd^P^vJdrN<He6PJ(IJWF8Iq~%>qLiP6^xvXFPc6>M}bk_aQu#)_ot^!QO2h>_AJVwJw5G#ce2m%^xIxU<GXuaDl@=s
+7lXi$7`QWR2=L#=nSG-dpP<DLxo{_PV>+N_aa?FSi^~?9<nm?huGHDvFlsoeQuY^OPCqjCon!V;UX;jH^L57s@q%(M7nPVhn;z%1
+kBTSbK8Bxhn99rBekqeWj!TEq)_#BRv6`TF<v@VV>#)a(^D?Y2VmKfj=b_vQXlod&1Yjd=n5#l?w3A{y%wGM3T_o=c@%?M)v<PII
+?7p!>2*Ya0QZwE(C^O<U?n4_>O6r>_>2oA(s{Z2A_t3g}axu)))kcOCPdRp9Jd(K^itD7ak?K}`SCxyJ00#;N{#K6tLKAdSAKtpS
+Me>BdpJcKdBAyu@r*1{0n!3Bt)8fD&zmMo-<=f}uU+ilor#j4ZNNMe6*4wWWGYHGNDO{hA5&-|WoPt3A3-iDOJ}8FGE3SFTxggEP
+V~oz6HhSjJ!)Oe7;!Wu5Bk#mPM~3sSL*0Mt#^HL!xmSQ2d)5i^lDtWcFDCPGV026zgZUdCqbU-4BPNvq93cQ102=`Q)mX+b6A3uq
+Pn#@hs8~HSVx~C?jNJU#?Z48u&VH%$!1u*HL){M+RiY|Xv^a=g^|3xFeD1JvEn|fkmtK&7ct^kOg4WI0H=vidl25qbM}czi<m4m^
+osudcML~`Y2ZR0-VQT0<*nM&JiD|y5)T*ac82%d7V3Ax-9ODy<lhm@<NaK(X4Pr7D5W-!7n?e~u2;hHI0yTSnT=_IO%XFj>vStZj
+6SHafnh9qNmL}M}?Sbbf>s6{&-oEk4>r~Wl{7T)1oEe4y{o8y%&PI3l3tOiV^Mvc<POHWrY0#?<DFRsi*qp;_n+|HGbwg~p-w<Th
+As^=747KE{3sVunv3@!v|Ez4s(-P~QRHn_SqPTQ)!<ITt-7|}{)Mn<#WE^2lgqhn|o*xOh5lSo@^@@48A@rY#)S(mrtRHLge<8)R
+V`T-odBZZIehR6AKnA$%m$#i4*aAuHajvhSL~405$ZpYrI$tUEh-+P}8qwZupTx9Ch;e>g8-Bz(7z8*?cllV?8w<?UV!PgZzq+F|
+XfU2S%9BufGHMh>+*v}It3nw!zbs~lsv0?rpJk(+F%M0;O@56AjKBlKumOO?KCd|0$V|eku=({DVj12N6!dae&&|Ug9&1Te^<N{y
+yt~UoJ#=AjF<<h0E3rzRqB8p)U{j%lg&dzw5TQW~pf!IaLNRMg!K~HVA45oMWFxox%73%L#MS2(@7uiA_5GeJ`f&TF7!Ci<Xj_x(
+^6hl9p-N?JWL~<s6k6K^V8Dv}z3$CTkQZN_KR&ZB--uaX4EmI4{1i9c(%VgtG4Z<_oh!2|<~d+E-1~c^u-U){ZTy;pMQ-PE%LOvw
+WE60RT$W<Yj<D#(MAxObr77Ue`Fr&{^U24{tesX9`f16-o?S-;kBRCqdnMW5n7+uK&}+rp(Nh(Z?PAeB8dJLj1YAvPhAV&j!Y>JX
+toCwF<PLK?YtyW0ZB~9uqti+m?0`H8<+f)S#-R`QnqCW|3K4B4#7fmN2nH`ydUc%X1N5{-ZECi0Vk^Yg&qi5z2vuKvJ9HbFy(K%#
+H)vzXtK}Gy^o_geIA1qN_dK;dxTenB$K9YUdoH2sNMWo}I`u@f=Th~0r4VBxSQbu&g#-RWIra<T3w5rIJXT_0tM!V~_U@6Er6xu|
+A%6nGP3#i@XmqU1R(#-}1hIog5v~*K;8SA3emU;{OMV9e-;^|vPNU@bJ4wB{t||;?>lV?mi~=x1AQbQijA(tonVa0oQQdSb5;Se_
+Oe(%P0V+9PU}Epi#Yl+#2a=tT2Ar)W{!xTT4dtirm$J2=cM)notu6$rLp=isfd~P=X9JWV5vZTg9bz8o{D!0Dh5xkPbGWaaR`#@I
+iR?(E6dy4G7UX}%Iso3i{i<>A`P1hNnN>H0OQ;)-c~XQIy0YsH=S`@uv$znlK=FQb<F{M7Ou2S9Z9Mv&oH9x0eZ|i?gHL)~&`rKv
+RTS)OIEms!mQD<8xcE@$Z>|b9R(KS;#e(`kcLU8HA0;FLF{o{~H61kFyj*fkhzX`Pd(WjsOb^HXt<8m?OAE0dGdFJNtgiR;Qc2?c
+RZ$vm`gGU+rOuqiz5?2S=A?E;>Lv*aN(jXIwMt4~3uz%09K|?@%vd-d9ilwcZsk`|Y=5p9zb<*B$AGnz@Ag(so@=R;JUs>ezsKo6
+WmQfy0uIqXwt%#p^5}hjueq|+lccrjuJZlE&4=2yDjP$e=0n@!7JTN(tbl9~{Qs&XQ+#<Uye-C*d(Q8Jaq43J_5=^6KX>x^%OtSv
+4gU?|iOe8MuWSe?0qkBBj^<!T5P<%DG%kIkn}u?CWXfTYU3!Ipe)_vS8Z0Xjrt%VP^#=D8SKoeB4pVR0lCuma|8#)+fl8Z{8V>vE
+Q_#<lVC&bf@VOz^oU{oeK3!AOY4`d{fE_)$N}gwazsjqc+a_{12*0l7mWoTzec}CkfM#U_Qepr;5DEeVek3~pFk9D;^yz%oX}(Q?
+mNo&&y;tbv$Lt#Tzl-{?IKQ@={5CTD%dILgtAN7CPff3Kmk3fct8oQEI9RLzC=3@14}drcblXe*MlCDUIu+hCa((j}BEr$2WXe%k
+P5CQSk-KAIk=e+f*M>0T<(Jl2o#z|o@yWcg99)7d8ic|g5@3LxlYsHIAD8V!t9_afec*|J9bTMuOASbP;ETTgU~vWJd^7ezmZz-T
+Flsv>{;Toj<`@2_+CDaw+Zm=eG;ai60e%cA2=M1(?3V(5_)uYw;)EjsSOCyp0l<_FX=?QG(>TOvi1495-Nyc`gI3F?T*}#ZgGG`z
+u{fbfC>H2X#<HG1<`qAFTCtlD%Tp;SP9ice&TpK@enZx25c7D2pepiE<Jrh!QZrn3e0(_MPXxQdpu9mT*%Ophn{VG;qD?agEjlhR
+3Ft?x|3QR&T7@S<_QkWi8Ow9hPYxQEX&z8X(~u&e@IP3I$g>cpZ~STPD0Tyu2fX{aaQ2`m42vRw9)=5r{E>zV#iqgxhB{Q0^X*yj
+K130gT~3kG*IhH<rlI~Z=+NIE4&KOERFsYuO~i|wD<yeNkuR_Un8BlhL~e5s7Xk_YDb)WrfHNckW$=uF@c@Kj^PqdKTF6RWym2AG
+H^b{L&cTKt0b>77FHnAQ5(WVZDU80#b-C8fIR$z%DI^bheWQj8RD7{y5HvUlEXe=b;aEK%Du_q(30BG@NKheL%v{G_E^Qjg^*jQ0
+0LoNxB|b_z7$E=-{7nXv%L8qmAR|TFn-$nkEW1LHw>G9k17&G6Lu1s4Gb3VA<^Vwi1r81j{2QNw80_vF(fS)xL~)XI+X-^;ITpUX
+&E-O-A7Y_+>v)J<XpH{0up|#D9fS}F`_;=2t;Ibv0v9`6dpkMR;CK90<`vQfFy?V05amVNzO%BO!Cs<Y6r&jyKOrd|3<mt~hEf{^
+n}aOv5Y}i=Bn9DYlmQbiyMSCbI~|7m&ReGdQ;WkkBDO&uZ#f=*92y`V82ZD-zcDDZz0IHo_GB9N01Zzqy7Vt5HQbKE*jCKpxjFI<
+gx6*_F(^Zyp<K<|5H%7eV%(qh$p2^K#{&%byZZZtzZI$fEaYzze*F0#jr|+R4*co&w`~05{eRcQKZ^N#CVqDE_e}u*;#&Mn_^T#>
+|KCgi{;~<+FA#qb@*gIEe|;_fMlb$F_^YD@{3YVA+4y(D@7VZ1hhhQ%""").reshape(19, -1),
         symmetric(19, decoded(57, """
-c-rlqbwCtr+y7^~lVyYM?(PO@kS-Mk6huTqL<LE)KvBU$F|Ysy6cr1_z%FdT#%@gP-wrJ7E}rN8o#(vgcwY4W{GmI;vcPw)`QF#u
-_jS$OHtn=4G>OtSB)fG6=p{2z5Olrc`rdP=yV|Hn9G4h`j$%N_D5ApLCo3zW$Ib0rhb*UJkyaxWwRaSUT%G^?vj21wJW|cNAnUF|
-67ym5?Q@begaJ+U!QPUJFKXH<Yy|S#G-bP2xAx;LQVwI$#g6;z6z`6#|2o_bsdZym*vYD;6Rl|+B@N99*D(fLED-KfeXW!&7B9v&
-<mC}bix!z>9EqGeZ-sHL>H}0@oY|i7%L8t|V?;)5vl^$uWg#E|NJtE%*tT#3G2ngBAG{4I`Vol#_-@1>e*Pc*K1g^s;>T~AV6?OT
-b6Sd$Mp;G9>9Cnp6$nbd;D4t5-pS)B-8I`1eUeaERCGGkJ7`Z}&a|@V<MXCkA`z*1w38YRI|CnYxfvC!MnXPFmcDKE<O7alH|m8O
-1v$LBJKg~ErVYIfoy9<}N}aOXeBEb-tr<^b(F(JY$qq)wi{~YJVusIHf3Dk=uzCxN6X2`k9dm8}hfOHYS^K!pZa?$UJFFeIGxbEC
-RNW%^%eq}G<l?nM9PMkawX?X`sukAQER`rO6Zt<$`G20Yc{w^2`){3j<kEb)zJ`3xfrLJZE{~5o$FbI3W42qH@w|eKcq8q%CSaCF
-0e+iKb?}H38I<Oi^Q+nGpLwV*J-BVkB1vrCk!E*0vk}hMimkej$YMF~U(2<~KfLzLM(3U`HfPA#ogKk(*Qu;ew&aoL5?M&JL{)*c
-fyDkWy2Zxr6Ae`t5I)ymm#T`3L%6G^?VcA@7yV>0`$ir2>>8;inWWEQ^G4B(CR^Q_{RDf+s$it?wS$@5oS_^^8j3KOrH8sN)*&5U
-FWg<akML1>YZ-QpJT|{cmvIYfem-M3lo_6K!QP5QFLL&39btOmCN}-$$Hj(5q@way8V$RZ8c}yr_wKMWCw|#qGx0@bl6GfwewODD
-vO|Se(wTDH%T;?Ht@WTUusY=ML9xq!(N2dz79y=d>t4ulN#}L58N8$SW6@P{FL6<dU!lluj`6z<%Q(DdldaFkE?F)2bn=`^-MPkE
-+-bCZ+ndo59+}7WHMh}>g2>UThBOwIh=w52pw|Az%DlG6T3a8QyFA=-NGl3&VM<PZcJRwcFAFVF&6I{~t~l3mk}(hI`#*Tf9O~97
-jGMpuWi%scc-y@s+3E8+O=iT9yD=<_`0s}6c#&PzVVO?eG2DQIJG}yzBsO-tlx9rgo_Ur!DPR}IrYK8mzSK11G%p(I;q)Z=3CcTd
-btY3!oPIZT6)(#ym$$htyRl5Z=H2uQTD8}0)yC%J#ptcBz`I?ou!U5V8os+>4e$Zey_Iq4jtn%Lj7B4oj6tpas%b4@&A~yNn>r2-
-Q;$D#d2Aqkt?hwAm1eCdE8DwM#xyrxTP`mXuxsz=uqQKZYeo-UIBZhB^p!hdi7tfwo<1Ef9$j2CS*~O(GE4usjZI!`>6dZyWwvnj
-A6+Y+;BDgXIeejlGp$Ujy$}jIzvRVawTIhO^}2>w4O{WCQhIYS{h9S_hwaHz6b}U#)tG%@J-3jzeU<lkx|L!I{<K~9LvtN7DU|%Z
-hdwyMo4YS-v>_h3KpEX+z{ShsP#6S68PwV*%a7Q#+^Bg9NtvZn6L>RYv<LfhXHoc-Q)kDrUV3pHo<3c=NHw};_Z#2lncdll;4`Lg
-r1RyMXvcWRjy7NO<h*G{X~T56XQzW^#6JJBari_-n~P~m-S24YF8h8_@-cb#dW^#E9b=-7A2w6RRG!P`*7+1OD+3K$m<wHG56()4
-*xl^qIc&*;nR)0G1uEMNvGd`pBgW0m(R8G){qnD;6&N}y)edbgxb}Bb_81bEbvh}LozzJfG9JkvXc_-w`tg6A)Ee&vTV8zmRvcDb
-l#Yw^Q_?5jqz*&gFt1&i7985hR%!PM;Wa+ikXilYWcbNB7`*#Tc?U^cDq&9N*33uU3v~4Zy_MP8T;ut?x^kT-$G=uds53ui&_8zO
-IP7bDlSI)ZU#apAZ1ih+daL{)mu?wNnr!8tNtYX|iMZ5KI)C)yb7VVt;ydT84ZG&gEv<lN*-2Y-XK8!Oes+jYz%GrV<pth8OEjW5
-?!M-!M_uToO2YAoSR@94Kn!-jCmC+Ls8v<&^)0_?NF66w*;o%+e)3I<4ZUG{Yrw{%R%><)4~G1ah}RKLhnp9iKf0iO5#)npK0ard
-uRU|}$B1jT5A*DBxuoSm2~Rs5GfO7YUIyXvQGxAkrw-l8w!biWHg4zjTf@)Ge?KYPWjuw0PFSK6cS4;$?OC4Gt0ejH9yk*E)LGW<
-+<O1gHtV+|b@rLw&5BVl86~MCJMr?!DO^U7(xg+N&V(IYJ$Vv|iAQ6R!sK~y$30{g*!4Wu^nIhBbIy(AkB*LGB{$smZrNh-n8~i&
-HeQcDJNl&7fr4XA7d)67XA@^zFS_`8gUY2xu1mb}tDS0-oRmk#w8*A?;mvz?&)+(HcJst{=M^`<-Rm=V_70CtHJ$4=>K@1`I;8&K
-iH%JOZ?F3KW!HE?PvZ)V&zw~msZNc2aWf`y?+~M=_#>TO%VbwuvrK~H7v>*-qD*no&cmF_8G(p8*2<8fGkwGL5NM=3gNTHvD1<=%
-!L7YS#XT3-rKKjP9ItLJ;hKz(NtM1mhO++KBzyfR=lE|&X-$i6nC0v2!RD}+-j=YW4(WPd)T(nAwe|Rgv9DsaCYB!I#;nrkjxc+D
-CE~eM8%xHneu|;d$2K>^rw@wsVng)HRCx!(Cmf*>y~f?0Jx<lf-E-8Pc$c=SNEwaKJMO)8-9Jv!Rt8&A`{00G;IjKuAc=^PbDFxJ
-r%^{bISoV0$VpKWKLz3uDA!zFCK9rg!l57nKlBkj8cPgn?G?`FD6Sn>rE47h%xQ189daC#h9er3B*zYq&skjW(~*3(o}+Z>bI?a4
-_k)VwO&zl?d~ahZY*&-CXz|hXv0EUM&!%%E=SMBMVwI<Olo-i;wgyL_PiUW#>CPK_{L}IWp)~Yb^!0al6RIzaSJ;fX+m<^!Z^Wf%
-Td&RJRc=W@$IV>q-P$7QxzDlAMdfJ2D8+qES%qKmY7R2^Ih3ta$q+8n?ts5E3OY4Lg@Qq-F|bG^wm<G^gWB)6d~IRxY9AG{U)E6l
-=5cwI_&H>?OB3@))*HG{D?V~|%DA)5c+L|8dyNwNt|KOu3-iAy9@;B=GWy$7*L-v0{_$ImzIwDr&W@)4L00M<BW+z^<{}(-;dNZv
->`;xD8I&=l-!-mzeKUP{a_y&VMVWf5<28FOm`xAyTXt}p`tg8bZI!v7<a5#55(!IImmk!KOJgMXPn8baKtxF-K@UtbR8fdaLyAq=
-c;qY-4iSyy;Q6|v`u%=z=a@E1*9^DasCBHYf@WROUu-`!P2+}1M4&?a&6n{{PuLAVqS1EG>qho&N_uK=%AObBbo^PQ2d1OfQEnG~
-)G(XtQ~IHGL#I*Z#pT})&-#2mcona<Ylc(JC5aH(Ro6CZg^jslZFSi$aYE^erv1~VE|yieuDEKO<nr@-6Gl}?8#E=R-s*tfGgc7M
-+xEnt`F;+`Rg&U`oq1Vlh=O(oe%v%vj*PrH+eeNc@tzzqUv?r&Yzk*^Ut3Wmp+_Go)3|4|R<8-9@`f(PP*0`ZFM4jb!Nzf)qe1e`
-^Y78J3zl6-{XC|UvbXbe{cw%ZLlmcsjTsismA<j*RrmNUnyZvLl`h;VT1F;(dQ*C!X)ST2iq`%Y_?wzt!=q2`BurXOe2LIVChmE_
-k)e2{E?y~PICP$k`XnO{1Ml)j7JdyDz8c!|^`_rnb<GTkQ&&(9L{HVCBInfXOVE(Op_Y2FX;?IpLPqdqA21I&xV1MZ)7C$-@Z30e
-!x5O4FBeM>y`aTy)2S|OdwX_?f5yD7Ysn_Zl@d9{^U(*x9c(8k`p=tc7ObN!?`t3R{n>0;)%%q#rf+QzpDr}$$TD<ryrF+W^0jrt
-mCleuk#*3bt_J)?^DmyJ$I{nrJi&_FX6l?Cw|=eV8qbH5E|#(H&7Zu8(M+^fA#pC6=uTU3XO%4lQFo0xA<0FSgc^sE)nM>5c@ztU
-=8vp@IQu)e{r-(lSQ+Jg%CIi2*pltj?>H@Enp+S`zBu00@s(Dt$!8I7+?O0%)BSw7>8w}vBQUSFWd{1-y~oQ89iNOXQSCPUG(zht
-q#vAHJLkprX6x65<sIh|G}V<@2)Uv;(3qgbN91Mq&(ZmQ2z{j!D!R2o#&w^v?6%F{cMQ|D)NFo`Sx!|ubS4;woSfvOUcYg&8WZi_
-kfi7-!Nj78x?DV-e+7l%_6)3O4E!%rJdGLLc}~!(&=JdaWu^ztIez5snK6yKTbU%QtF0LwQ*&*K7dB$zr9#tHH{_5xvEG&s{0X-r
-zv$f3Q!e1RFq+>Si{fawd@E6jl+%%pceicXxiK;!llD&2VEk&{>t<XA4Ks3f64w6{bI<5krk4*-8ulbtO>T_N6YccdH=;eL%pk<t
-x`!zTS6Z==^Oq~PLe_e+1We}Z;pP}33Wd-}XXDU(y=7@cIOa)c#E;4j?zj)E9j{lisho1v?M3o~$1bWJ&L)>>+3mIKo%Y|UEiLJm
-Kwh6c!dD?MsNzO`$;142o95hj7BJ++q66L=@5gP<*l=gT?22*TD60d_QoKuB-;VdmHCD1(xRKjwaWC>z!-Vpy3uw*t`By56ntXDr
-&23fJou0qv%boHa`$y4HQ^wiJtbZMsq0GRzyv;b}V1%LK(XCahh_bN6yHySGaI9Mpad5;Fd$JqkucUnxIqq>o*E5;>VWH<x_nVj_
-KjGq(&<E<~Q$}Bj#w@9uopAmGQMUHrm8d5ZXC98J#GoUaj#IA;nQi`N$9g-*_v@`qk8zD__NXix^8OQTX45IZ%gTYz{LYSATHR2U
-vo=h7vhroUu7))y@0~xpAehCRJN-s!+TEZF%S?Hw?MH{~|8j_~D2K<gnv57zsaObwC>VE0lM1hiTr%QPV2hEa^+Y@h{YO`ZgW7W*
-FPwXD`py{n@u%}tueUfZRN`5W+ofOlc|zfkH4~ze6PepShh=;^;qm@>_=D;7`)=q;w|{1jRy(Hq36C>7S!larf_k{K@l&&1d11k>
-TNCwl^Y@Hl&qpRaXSaL|NDow-;;WQ;zeO?7l5|w3Z5$o*z3{<StNGk%lT_%~)LW8f1Z`;)0f%ro-!)TD6OL+w)&6z_EMLJeXA%*`
--$CyA7eXWcAnrMXTKg9h$`c}zkmsA;UM!PNy#AV^D`W1yevW&%YqwWLf!voHyF8h;In^z^%i}g&JeEh!3T{)H8#!^ERc+Pz#g>h}
-GFQ5<6orNGwwgVRdhqqVJ3BaJJooK%gt>m`c%RO!lNzd$?+(as+Pm}W;Y<0p(kLT&<%+RrHMWi{4l`7)u$)zigAi!s2lZ8#l)3P<
-<e>+eigZ|KO%-~N&Cq%y9tHh!aj%`H_06NGLpI*;g8OhSkBGuti|%3dujhokI{yB;dBw|ig8ZQoI`PjJczEDPbTv#p+Jbi+Nif?x
-aeT{WyS?|XOpIS0Ev4I;`(}HFY_-wmS{D6Qu<Yi$S>wj|H)p0QdnO>rE;lRG9dEd7pe86W@f&saqrD!;N}#ED<fB8|bCZ%a_(CJT
-EnmIJgoNh{ylJHgnE<<t38{B@CHKx-{^6?l;P(3^uj9tJ-Oq@YHu=W0qWI=m+!%Rb&CL?u))bS*l~3mTsvoRq*gC8A*^SvDxZ82H
-E-y4yf^-5ns~S8EZFbGr7?7{*qB<0kS-Nk%E4pYY5_@aGa2xK-6`_;Pe4pu6D^(rAg_wI%yGoPlD?Hpd1k9Vdwa#;E4e=ztwQB~=
-eHU$_Oyn!v`XSa?n+(VKNH=W~8V+)8V$Xm4_x<PJesF6aipVTY@N|wdDDR+e2<afY;@oTshPKS`r!E}+D5YlVx##00r+aHjsNgi$
-*XB>Rw~oHBtsqck%Z<u=Q<onZs?w2adET2fvIf&xHZ=0;Jlq#YqAV?txt#per?u!ztG_V^bM$)K<-621TV;7nEHYn`nID-tnu0|^
-$SIK@)}%?Z2z<r4>l0+yBzS0z<*|EmN{CJ975#sz0~y@f2h_X_yg6j_GD)=^wolkcFu7|f&CFcw?mOj9#*;EbKjf_XPEblYYh?UB
-{l3(&XP?t=&74HitCv}?N(u2OU*w}28Czm5VR81V|LTB{r8OFsHjYT*1AD)NyT>+4Zds<yrDO9aW<2i*(o8Tz;ZTS@A=c{1&KNEn
-;)+3TsIgK#1M5&+tVGWXXc!&Wa}@<)u*m<ffe-Ha`#HE4qwo166rmBpm5Adu`_{E7Ms&@)XKmGPIjZFVn;p4f`Di0K)|R<5b}`GH
-YS);OQ%3n?xCa*E9X_r~E%0wpX^c>zGpM0)_fUrS2ptV~ys3y4`4&Fe!&u2%;}l3Z)Fhi(tXD}|2I^FP3`YmI=T4m9&ch-Q(8iH@
-xgH!Wd>C?bhp>7x85bI|_u>_a5XAj|r~M#etknHCDvRGcscyPXy0~cJ*(nW1^KxILZE}6C(CJFOA8PSxopG?H{HLTfqlOWYa&w%G
-8{UL6^1e(P^5MjxX77{FRdftFgzJoH8MQWFyqrdFDYRywUZEa7c}C41hclAIqmiFpOfbLF?#E%1_zBC?=+-S^hUzRhwpSOq8)`8z
-u+)zFYP8;|VO1*P&j;|}_MD+}qCcrSTpPk(eC?Dit~4PhS^r`}=WfaC>t}^z40*Na``b@Pg0LrsnN++?uSzP&dNy@_kqi6Y;<OjH
-JJ2fiA#Urmm{jcN^FG%eaF*(gpc>h#(a}j4U*tTM=+5&X!1KQEl#{QM_s6qH@Z9^U3#=ufTxL%SgG_N`GJ2C4D=LlHd+|iaiI+wG
-j|^_lxmjmAgZS{?H@~90mP;P2^j9=cK;gF~6HTRSR?LZ*uX}8sT%_f-NjK-8J90K-bWOEtH_}{PBI&KshOc4PEBA(9*cgb$pwfM)
-$GqHkPh7-9vLr~T%P&>&cOK-KMN{Bd4(etWgpN+=HJ8Os$sQpLT+i!7BNqY|+mp;#W6*+p28I4@;=TfNB7ZX1bm1fOT`j>Cg(D`Q
-7zW1Lp6XgN+f4QyP<d9cZv$1~%(qJhruD0g_jr9$cxXaolI>QL&Bkrmd9mrd%b4Lb2$@(@i~446m{E<TAn;hEeDNlae8ursg4wWu
-&sRuZr+$s#_LvKPq}FRMdat$XblMUTy>r7B*#1E8(;WHBYaexY(jGfR+1R1vc<rEcM{I!vx=YKKvNuOs!BW@Z@z=MO=VWl%q{>A0
-`;Ij_--o%@SrajsW|hVmWj1F!`O0%vAPWu2tr*`vW|La>aw6Yk_;MEDG|b(biyS1;J(B{`BXrlhO7^5NX}gE4wh>sn*K(u2Vpe_3
-e<S%Xa$QU4nh6=NTB%A;u$Qte379uU4m|~T;L$8M@)aj+oW+`3(+=pO=-8MY681W{&o22}Q;aAG<gx9<N4vMk$Z)itw7N*3po&HM
-yKKti8nPJ}SnZ_qMJqNk!+f-v@R0ibWyZ3#aR$sD!4=zfj@Bgi3cNQ)l_-!(1^?Gp-3E2sPqBEq;hwab%`6SG)BB3A$&Hl7X|E4?
-uB7^TS&T9<)T8KVr2(<P`icIDS5@O@^Q6OFl&NTFW#z=$Mw6t)#S;w+4e4koB01pv(b!d-C>9b{Sci}nq^PN^CDk*K)=ijb8E7L*
->KRMjhmW+C5nMIJ*+}&btUSzL3f#dR_ZaK^ai909cAYrd3cY!A?trHho;<XAdB^2S)loXP{0(lHO;jhb&KF!<{qltFg^MH&RW<<y
-p<UUJ>XOc*^TzHDRw1Df*+vgZIv=Lj+4m;rT@J*jyS2!YG(3DH)}=+!H56GruOUZOBNYa|S8+3C8de|`9s8Gl`@yY!>Z41OcOQ=^
-ROgO%E)0^LW+;IPe>UZSQ$@IvPfqEF)rXG<$Pr7P`o7!OUe4S$pG#v=@JOU?ysGuYMb9}=CzH%L{N(U7#f`dU`OPs})Se5Xh(>i*
-iadfy?72dHf7u>lFiE{vt43s=1X*D2JQlI9+=GDnOWF-??LV%pWGbIqSizlNojW6Rlb;e5D>HQ%q<i&kbx7>lyIjgNQ%T&|?hngs
-&sI7khD)LeaF(96XNl9y?dhzhR0nw~27!2FHv<*hG1-pS>miG8D=l_mBT&8hB4M%?3QxfH=8lR8GXIG5Do!R~`bJjlUu)hO+<8t&
-=H~E#=Cu!O3yF!N562lu5>UKvCW-GU-;2{euUFKq^iiQ>9q*8jJ1t1FE3>3SXt+X#$HtMX&upJF%2t_0KqI00k0#LebQfiMuZK9i
-EDunnAo>0SOIqy2L!<iAcQyip>C50T*uGc)<7DM8JJ#l8m(Jbw#qga`sI=#SL@Q}B7AaTIF+AM;edtx0ml`#Zdi<jiFXI@c9qwHl
-s6yf=kbGNtwNioSHX_2!P=Q5&XJ*pJ&YK!#%|8yk9<n&YSDVdGVR{7}qD)005rSAJA(8#H21rzY;m2R>SsUD*Gjm6E<84=T_lh0d
-&G9yhOdJaFeOc+(%U_clCRU(VM4IsUM}sGuwNA=pbCjM0zNcRix_`BTE3KocD8(T3T%o#ZyV&R|FbM+daJN+FlKTBbjm3AOKEd$_
-q0k87^zdI)Oma|bFT47bzkcDH5B@jiMVZUP>LI;R73=prYPe!|aYm4lG@XAmkeAiZP*y}3^2h>jh<_eLBTKNDBw~;BkQP&3mQCw9
-1$s<fhD8$ki39;H6a@9R{`P}=z1FI|vopgm_0xt4p89gko+<PzqcT;GJPdrYGSN+&FFhKGv^_ohPLaQ^6cr;V7SPSqCZdQ09F~7v
-;6GLpL#2}N*uJcVP9b204o<|1)Rg_b4Y7lJ4p|<x^;|W*adMEkDwhTu2ojokU*b#fi}h*#X3AVD4z9<`3TvL=sLrL}`U1Gjnu|fA
-(D1n1vxkhtV6Z~>#$nOIT44w!^7?NM%fUU??hUgHJyj59qbb8A;d`gJ%6&7s)}{=#QkQ0u_-gZyhHh1qsR9fBy5PHp$nmdIkqAVe
-i(?=pS|qs9D1=Dy-apv<J-EkO^J~<#BONqlSv@w<qmqeaeY&58hBS)`C*`n+rM}uyG=fNAEA?KG_KS*!5Ta@$#N_@5)fn8`OS$Lx
-=*jlT3>ye6;Jo}Gb2Xj>l>pDF_lW4M%BJA4BBk%WlLi0&A3V6%PVyKwDw0&esM)KuldZZGgNnzX(S7j?XOAe+BJ2Uu|7)ZT^*v@O
-ox$~fH{X)l`zyJ%RzRPkP4CY|TYL1*mmb+ec=hhagk>{d<LEs*0_L*w)pk_u)sw;Y<PM#UavK)C-jP<=n@U(644kv3XgV<guEd2p
-D(bBtNk~(q;DcIn&1L1mDpvwL^OuvzW6149z&>2Ixp<COGMrtQSVw(}l;*z(si;29!SV;Y7sVPF1oXW?nx9<<vEhE~{*I-=O|#MI
-Teiw~j|?{)R!~9cQEuYXF}gRN%<xkzo3Yra#|LlO$J;C^BhN3cl9I#0Z|R5~RxfG00Ph=NjDz2>-GozEkWnldKZFEtD)~2e)ofWx
-UrvD&;x3CwFQ-jkBQ#*Wlw_BTbo0rl6XB84Dc9dk(;tq)Ekp0WNpXfJIQ*kCTMTIYU9sPn&VuWUHnbT@@%JAJB=e7#2bKQ|!2$6r
-XupG8I7KfVp;3C6dv2*~&tkx<+dHOzXK%f2Lh7EJ$$|e!UbOB++o|_Q#s-kG;QIqX)ecQzFZPrk<oOk|;O&=TB#IyQ(X)HC((tDB
-^ii1#(5jM6YH)ZPY@UDAb*6f(9K6hPIck(!kuBB}zHaoiaMRRZVou}#&{K5PAeJMU|IJz03}zx+a1{S+IYpBHCFc>|@YyuVhQi;V
-6Oli(5DZ#;rR(Yr<lRPfO?>rPx0nqFe#xoZ*Yode+Bl?GR+6O+$MvV=iI<(1%AypD!d|JvIYQ~nb)OnmhjHbuKh=h}T{Nyo1>+DK
-+ZcNAW%p$nPh-`xv+t7(;B|)OpJ%pDntevW3!eB^U9i;xQ@F$u7JTkrS$En}R}x=wYhKn#-C$VQkf!%&1cU!o9Um2AB>ziPLw)$5
-VR7(pf<XKty2EU#GD<g?a%V^KXw&`gcB;TalHcyoIZm>RToM<&Jl+*P!HvHzh;>`I40|rL$-o*uH%gb5#3<=ijB!A_nZqtKd*dnN
-uuTCb%R=l({P&lndwgeU-Nth~;jMhTyF*5mNXMJQPI7=~MK|OS9bv&|9coBC!n1`H=P1>+MG@f0wqHENkqeKK8v1xc__VPyLBpz(
-@UZO2Ur2gLPK&al-EIs6tI(JjSfvR6l@rWfoRuhunU?0VGT+1r9)LC8-a@Q6zw^+{yN`)x@WCJ_Uw`^#<?%g@>(5!j(%pR|FP(kV
-;c;2DIjnZmO!VB%*=j1M)hPU}87Fx!TKBHg)P>{zRA*Vrj<K~o`1FvGjyrlcTmk->?XuLgd<=Z#4ecd3ws5YsaPJ5r9PrtSbXakA
-&+HcZSJM8S(;U){O_QHIGxxrI7wTz}Fg?4&F{rue%a*!z#~~S5u(Irzk!R29-ra2U!I%rr_HBB+)XV*>@x^+a1re6cyd8^eS(CN<
-qZ<V4S7o1)9#y*={{_CJhnn{!N00ha5F!nW7dBkxn2q-rdssuA<*Sm%FH?c*)@61WKUQ*w<sJ9ga5fg+l{nv+3yW?ejfb6(@JAg>
-gPT={k`|tjiI*=Lt>60L5)b~{_8;5ojNh_t$L<58m#j2|1zXgqck^+0cI1HoPiJFzhkiqbw&u)57mbZ#3}9by2wL^I@a~x<udf=w
-c~FgWrD@Wt>`xVb@R6W-AIV*6W2qGaE6O?d_EU(3sVVH}cbX<p;&(a0D{jkojybxWO6KoeU$@j<2~K0i4Us0n>!5HI7~(IlPyAoz
-Nv^5M)CaB6Yp;Jjb@7E6JT~T4osbM{|Aff4ziD?ep23&l-hse_UgImFNfQp$`NA3g?bU9tG)=WNPTwx{hfOKFj%|rCFTd+}BO2bk
-YLTQxvltmM&7H~L+95xC{qPCuvZ@Te$WMK2uGo$%Re&1>uyYj7?%itw|ICoqCA*R|;g!%<FK1agTyvp>C8FWD$3VZH>b+d0ZJK+3
-=jqhbF&8@w6s2MFmWX&UvfekOyiJL2X=*0HKjFvm9_Ocw$+?v(Z5L<)=j>JsS9H;bHs9G~cv%zPp6j$^t#x3+&388t@POKW;5;ks
-QYgib2}``ZY31{eZl&^a@bq^@#FK!8R{>Eymtgj|62(m_@N{0*c2{e4DflQz>mu+NILH}<-hmZ^7;IPDf0jMc*NYpDtm$;kcu?U#
-O$z=K?=Q~BT&ZqtGF?)5_pT{?`Y)JqJ9f0~VcYd3`?Or(w_ICU-y#u0ZL=I-7YZ8!CB<oaWYj44y8C{xe*T<QcC#|gZKem2`9Gqt
->n45TaIJ%Ja7I)cR*-f~@&!VI|5~Yms^I0K1=lnhOC{s*c-W!VnM(Cev#XGLRmUNJRqdhT`=eX6i!3rfzGAP<^oJA3NfRdQ57hZg
-FNv0?URo-_|I=q1^0tjlHal0*NtrtqzME<7h&HyyYAMav^z0$<)z`}<-w~a2CAQpK>IPqX6|KDU$|lRSQ%Zx*-_lQfTffpRx6J|G
-C_k{f(qK=aDT@F43HN9!hu(9EJL-0x3a%%4UuMe2_vqYPn#50SkiV$qK!-OsCT?j|Xmw&Hj<Hsw!#UxGZyzN#-?7-QW!l2fSK{&&
-kko#V{5|PmyZ_i%-xO&4uvGbaq)neyzV{htLC=g%zIi60)cw5jLn9B^FPiV}&a*RFM>C!ZpEZ-dOxmiEdgH1xZ2tRfbZRz88Y;r)
-K<E5Rr!<KuSX}CBPYq&^$iDj2-bkn7`??5zRqfIDUvaLa*s7|zeOTVkaEB$?xX`a{t07Y=-$yrvIg`y7q9D_xF+Aq!qJ?j-4ozXg
-g>sOD;!)p(q{hS1*;IJJ;_c@hyJhQlw{?ZG_?u_n?vm8r^~Jhf1x}pSnS@5?kDfir7|lOQ5%Y{sZE{1B;nZ~xt#hRjf4G42`x-M&
-ulB|qQg2E_ME$ZxFMxhQ&t`+^g7kFLGWicJRCwT=uD<a*2^Dw|LBBR@mNb{2=Y@?b#$7`<E;PMW9fy+OCzZCuQ|;jrHs8l>Hg<yt
-V?9aRBK?{Vi_G+<!t-$l4^0^TQSA=pkS2w{<uIM`I9)4HSC+)r5t+7T$O}Vu&mDY*hTL?}CHJ`dF*6-fZ<&B59xFD+{=#&XVn3Uw
-&M^OWX~c@n(_-L1_%W8;o)pxck($2s!O~VZ{H8L7$z`tH_sp*8zGpSuPxt9g%WmVCR`jsfv@rO@h#k{me(lwqf;;P#r1>AZ`hA(@
-ZU5GmJYCq3l#tyE)@&F<p}<};H~jgYZKkxI;?d06>oi!sQNDyr6QnidzH$NRm)HKX9y%pla-7TO;5LTmGD+By4>UZxAdM)s-?`WO
-#6~M+zItYQwENhssF)|Cl{Ze7;qS<M>a>P^qcYqPUonly*D;YkS4lIcn`2)s3(xe%-`*GZx(zqPR-VXLP^RPFbJP)2Sp=-ITVC-b
-dxPF#bcmt0Dy}!$`G*Ys|8I)?#W)lECU8sIxZE4<Myuye9uH5};4X0<?Q)fDTxwF{vARW?e=3Y`y#IV+Y&kb_gV#(gMZSbB#`)$u
-);>4TH1W5T=F7WA<)pWQhsMP*MQU*Q+|5023X+epiqQ->)T<^Ge2P1$#ps#&e`c?c$CT{pMTNcx;wXYBrwhuKeur@HXG6yG7dnpC
-Zc^j3C$7A*kjD4>t2sxfG?+UX9eW}3wUx%>OV+ihsgsS`AX9P_xvCJs-{CjBz%|7DAiA(I7sKEO`rHkpsx4~X6s1PV<N4w(eE78%
-|F9rR0SO25NE6Q`!O1$r9s{>hXL(DYdV?Kd2B8JjMp#_G<iC&hBZ4<qB&I*kv2SXq_uf5Jp8uE6vNA5vXOB0as4Whrue9I?W?uNj
-y$M!PI$Q3h#3aKLTtgaWyDq<qk$B*iAPwtVJ(N!9{-pZdOoI)J7*sa=6Z34GwscQayEiUAh*gy9^>e(51&J=0h4+H6eYZA2;r^Gk
-jf0WLPfIR$<j$j<i@G?gBb@**kiN3moPF}-b;w&%M<EHN!@u+yJ@huya9EDpv6eL>bfx&F68b>7psCOb@A%w@hv5s^jz4iYynS&&
-8nUN4Jt10ka<tz_F106`hn7{>ksxxfy77@}%)YB7Q(pgl#DsMjsNY9>{OnxKuk$QW4|zux4Ucm|^DpZ?c0<ZLY%F-mR&PJXjw6wf
-&@Ri!TkQ5}WAL7L%5hY<sV;mqK03NO|HdK<CY-Xw;S3%qq)Xfw!$HCW>fY&2*$qv8tlp}|HBNzXl4!w1q`4hYqHhvjf`{#MnEvGE
-H?kb49sQ_#$<sSUTXrt>)p_kl<Qqe(8L48{2rK1)Z&?l-is%?5G!pmxM)eL;l!p-^OBVK+@3kzel-DtD=|fa0u#zfT%Kmxk38S5P
-y=o6JZDF|>GJ57AA^Su>IVL0+ONUVrq`nRrB(>k=alet|{R}PmNYeD49Hh`Sl4+A>N9SvBYj;cnd)k=G@iRASwvChKN2FBy_c_Vh
-jm{HIQhelKk5N0Iw(moBwB#%bivY*-i+9F>kz8XnWr?1|z0kCNk|&xisQax!WKwW_ah)dtq5J!PvHjOinBP(RJ+~<xXM9I&GqKl$
-9<Y?*JSXO`!Li`OU$1Ab*b}I45BJbTY&7gN*4$e&K}AkY5{}x~W5LUUi`*7%lEn5b<ptj>_=f$eNv8HD?xpF~>P`}9K|TAok}-1q
-mXfT9?ytW?3mXYgzoYgqpN`PWTA(}y6|N*tQ|!6BSJ%j`%kN?kHc6+)Rq1dU{E+mlSH8$x(sbF@5KZZs+1*`Mz2EurfoGM<z4Fy^
-ye6MLr-4ED%)CSA^F|Q0*eHRr?`($1^*7@ADD<BK5KdTifcPD?A0BAjwdLbmgZ=v?Xzxssa0;?~RCdK{*2Sp{vybKkAmH-d3;L1D
-_&wbxnW|JokGe0XWVqQ@y&jsa(kp76BxUlo6{=`~n4x1)@{)``y${p0xcz>v&l6hvZ)x%(gt{D%y0?WfztLPtuEmT14~Vn6n(s<f
-#ht@H^VJKc!VaOo_1t}nwUz6!YznGJUF)_Dug)vAT#JzF)o*d_qs5xz<@#ED7ZMv3ail&EFGjQJeVwQfkJ0}U!v5ykmjw++x2YVe
-Y?`eWGe@tdqOXm;fLg3%aP8hzt#)^KO&ePIjQ6HCbK?{mQP4^HvBu_f##UsJ4X0Q8h>H~y8$CFE+E3I?k%9VqH-?djg#NLVOcV~Q
-nBQFcCC9YX>QaNN5PNRl9<J0gg?=1A<&3(GNpR)us4{bStqE#RG_ATc4;4g5VS2S6^1|2C`a!9m8ogJ)@pq$6C+N}pu2Q|K-6RqH
-1F1DpFbwqQEz(Yd`pvaJQiO~-PAF|S&Ed?n<@U6zXP@z#dquLmT&d<lv|3L!s{`R`h1!H==9Io!#!2?bvWiK*x*TF}zF7WvYqGTr
-sqdO}(=bgcvVZtg#*1_lAW{ER_tN0w?W-l($7EmS5!F`?RipQ0g`QI-ax=}pf8O~z+nU#7GTU!L<LXX^D-rwhk?W3<4qmoeJgQ)w
-!!kL-O0oZ*Nl=&(mmn0DpOuQFF`_SjbM0SF_X<BHfjcj`DqLR>#jl*-(06H<FL*J-U8VPE3=5imurt|MvVU-#QZFf`EXSty^)N}8
-=*lsL&5$}$6cH~cp&-B?f!nC?Hh9*oSMx&*r6|2oJgQSGF;ptxe2%B4Wbe@!xAfqH3~L#3zqpRWX+%1WghLBF9m8eQ2$=pWB{mf&
-;^kN*koga}9D3@yg42;HUb<2=fnb^o6W6V$Y)W$0V3T`~M%lsJ>9+E;eoukc7!gr890uL5Hi?KAN)HinqBX0(`;ht{*}2{MCUIqq
-ojR9qAie4ZEK~3}R}^ZYEJ+q5B|AHkt>o##CP`?h6c&L(38w@gjL31|Z=pmBJAm~60oJ|JhxxvS@+@+{fe?0JR*iPjmSK{x0u3*W
-HIt>|Mby=RD?3E{5Jc|r010o*3AF#8$J$-{lkL^GG$OWN+IMHOeGC;Psf7OUjWd>}ib@Z$a05LYsQurgcOcSKj!DLe*hJbWYgI0t
-@7bt6K@E5moT&5=0eJY|k>6j?=27805eNg<R8NLM>NyyFyEtU5n1laX?H~UdPhxtVUPMeDn}Qcro}a~FP~wxkAZz?PNYW#SXC-jH
-h!sB=5N2RKDhT_(17r38o%u?m2SoWVTnhZJ!Xf@3Eb@mvK>B|K(vQO?0!aOHz<^=%Ut@4v`RXgW?UQsgs4_xZTzdPu*#ypWLt%wy
-veNhoH+e&l{kH;Tpb72BEw)hKGMmFDTg{!Jj(wlu+`*Z9dKg*o#p&v6yda(+LIZ1)_7eo_(7qX+!v&_XkYFa!`>JXfS+Kf97u>=0
-m+ck{t5r^z5Pni-eI=*w{9U}V{@v-y(MCSXIKiIhx^<stehr>x+&2aOwNv8BI>mgKzT0>&NYneg>SBpNCTQNc_a`h1<po<6rZ33a
-Jb~VG(+-a^6HJfKv|HpRxGnW)H8Q35RhpR~|F#$0pPl&2HqX2^nBkE!eawoo%l$&Gwv^v=mat-LRk4I%-QZi*c9-LyQ%4r|?Kt-)
-S}peSqQz{%_UFe-mzqaa$O$%W?Y9JMCQ1wBrfF(ubQuZsKBe-Y%1|J<(#(r&!4G}*Ra>w!=dUZc9XmyE+WopI;_$>1R}Fo9Hx=cl
-Fa^qK+fFoJ;OVd2+Mz0l^G0Q}bEm2oTI^61m`tj_?)u3cI{n*KD|Hk*j^0%eyuYc0`p9*;u0ZbaxD~NulzLkqp&Mq2u5^K_%L`t!
-1j<TVX$qFAQTV=->zB`1EQb}@+kO7NyUHoJFQ|)G<fv9FE}WaTT1_C*_QWsY$GDL899e-bvDWr41IrB3WCYurO4J&rR4K>{)Mj&c
-?|hB!3*3u&^dg_WNtCzbIXJYyK;G5s=?Q)fRb{lm;IMtwy}y34h>XwNo$hpKMV2wEudsYs?n-5he^qCyX5RwNE1yM2CwxvjH&n2=
-3>kg4w45rjG_P-JgwgEW)`Bjg2{sQON7ChvN(#i2U1@scjkMsvme+m=H4waZTVjqE7>py2B#@kf{x6>MGq_oYp0i);b8Ayz(+Y+_
-tI+Bv%N(=9H6UXpfk-QEIo>zRaK8OiRUk;^>HC|{8Yb`WGYZ+ZryB9BOM)6ZNI&te+15;TK_u56y1BJcMR10E`i8aT2n6Q@Yf}XW
-)3AR@50Ct9I+s*@%l&I&*FxzxY-9yOy5{Gu)Vv}?TNiIB7!-4mg$s&|>Sj8r3wCH6xN-BWk9P0<8~DUq`Y&+yPT>j!Zk`*ac8G!!
-IMB$L-D9M51gFpxx#^A+!P};qvihn382xkVztQYVQcHE?iuLxPN~|25KnJ}K4mZ?HvYWoW=^GS_Dz3+@NgzFZLKi6XYDdLo+xw|{
-3_*0ByD+(MNzpwG!H4?AY9c%W%>|#AlAHA^2qFrG(n{0bJ1OyzVH5fc2K_rucx7z9y!u3<&9Fy=Ir4&}g<W>*+pMc4N%N>S0>Ml$
-27XI@M-N?XEO3j_B~9|5rdpeu32bHcSec|u#pkkulsq`$`kqL88A1LS|9xDnm4u)-39G^Cc}#83aez?2_3TUd`|a^9#Z{4A<U=@t
-M<`!Y-}qtGvZtMMse<~fv;-r=rcBqW!oFLQl&04gw(N9#t0Fit%*>5zrpW7A2&8Pt4lsP-M--%$8+FX7(o}(=5fuCHcnYC}rM$o8
-Jg<58nJpn|S6Uv(hv^9<Veg*F*vH7wb;yYnoC)^|!rv@>tZJL#B^XTK+_Li8vt?ALGO2g_ODlBHT+4zb*ks%sr8vrxDM(dXuV7H9
-K0{+D5c_{NMR<dg-?I2?pWbHcS7)AZ<GB_%L7YN&+$GH;to2llBn49{*7d%T>0Y^$FPV^f-;!N-cI?+h`|QmGwW0U9msDgvIQBjF
-A$ggd6<U@e2z7%xGbFmtTx=<ne!;22HS6DUJ~Fa#v&xZ}z|1VfCli6^?9*AkRCe8AJDrXw!30g}Wbc?am5$3;Y{3Ig$EU2DE2DQx
-o+}9SOO#LYev8eif}uBXeKJD^*%#`0&NifePjMh)`(wPnH~2SY@B59)^@mc-4(qGi3+y)+Z*A0snO0{$CS8yME~K^A+@{G*D7O-r
-gN<{;3&W+G^pFDoC%%1Aovour?o)g1c}Xh1uk-h$j6AJhdqtW^MfGn!`)+AztizhT=5T;XwzS|W3bQ$f&TZhvGSUv4b9?tB&gx2i
-QBc95Y70`AtUzv9_rba9M1fgM{XX@=YzcZ_>GZpZy_(qmfpmu=f!H7G1R|(l@5B2GeNh(b-j_FubrgYg%%;ju@`-+w9jXjQuPd0P
-wtg~y_qNN3BJlgFedrhN4-(}2#P;@W4hdE1Uq-5*k*<U5kLpxqG^$^F6zCr4C&9CI+}b@K+>Bq8C<?^jv3JH^UfU6{<Bd78SNka0
-l-##tZkJhM1?px>#C_;?wBz<o1XLXQrmHD~@0$lWq+_Z;=uh2Eq(yELi2_U4{Y)^quNjxXUNVX0*Eb<-y;ACIQucuomtsqNuYlBU
--DNp#q3)VwfpYRWw`x3Oc=Wy=fzjzWO$M!ho$I6ogMshYm`)Quq!U5|$@{_U-zr#mdhGHAQ9QQbA{AE<SbCu??%FgXb#kwO90ON_
-z{QF(>^`$TtLbZ`;();SC5fTjP940k$9+2!CES1z7?JE9ba4ndl@~#}Hot9~S}v}yf6>u#^Sg&iB&Yp234zv<6SjYdoJ7a><?qnz
-qI6`tGpXOw6~ArL#0e{7=CUA>N6#Q3P|p5`#1Mw=GTpO3cFANmLJ-A=boQKiy>))lPDPZ!-bZv_n!F^6j6n6p`HWkq4HlYH`-QYN
-%Ty9}yF+ne&))$RGyj3>hDoD7?{nYBjpp?UJA3?TZ9gSWO_^HX?Bc1I2z$H>Nhl-U@L_F~y6_5BYn!i>NT0PcT}*DE{ePHK;6}eZ
-nODAHhby~pM66wf#!S^qmq=9Vt5aw^DsyL@0YUg(_lU_+W>UheeNn6dQ=~Ufiwv~?6D-|N-)=>KKBVX~`m{e(vhmKc+etO<QhkZb
-U4;YmSOuK$yH;|I4djI#sgS3c3`rz|;o*VYe}b8}qo3NV@Jd|d`g<V1_+Bh~yWretJ!YScJlZg6u{BF1Q@qD!a~UF!=Tw%Zi}uk_
-F+lr2K}5}h3?2E!e(KD=6%8nF<fzNDucnD~q$XT%4OAkFq=!@K1hPm+DnEr6eNHNb2Te79hEPLOOR4gq+HB#oey0(t$Dc~IS7h|J
-`0BnIts@~C*iJ+g1}!2mPQ0NB4N6r13`21=skuH{9J25Z88Q?6cE;N%G5Z%&Ax5TY-+do?QNqGE+7Njnuz2$a=r;IM9NvSNGen(D
-7HMP8(p?*AD$gVeJ!QI$G+C^3hKU-`7Ks3f&416^-Ptb6ERtv^-u6;|T`4+2c-I)nQI3KYvv2}1mA?U3FB?S$QLJGs#8sV55o-pP
-7rVOy1iB>u9%ikOrQ^k$AT<=3B&^ujNgE(N=#u<f*yTyZ4Jb^Kpbc!C94I|7^uL7=<pE9Cd^5)lY@7t?`agmO{fF8xGzv5W{}d#C
-yu~IGO#1#D@L(b7Ujt-|{~kbk0000000000Kol1}(kgWou{wSy??q3$CGjGAXc5q4AF{|wKSE;BCJT`Zn_U@>`$aDAv4^GAg>Md+
-K@xsgfTM6~%YxLuTezI@8>Q^*oYzMyN5yK1)TgLAc?`>J^CAdUn2Tb}+c!$2WT;tr{)Sq*@PL^@ipLa$o20$>Rr;SU1J$=G3XhAl
-lJJlj2;YPM4IgI+tvyp#F1vnexQMVRQdiyH9NEPc&Xpu>T{>a=8jf&B=*ZPEGo^*wVV&E`xWe;djfE3WD6w86LwIEU<b~fQawh$j
-7pV93Ej}neFSn-(qqgo8`OrA*I2oZ}CSPVuw6SLicRb?RT~Z+nx2K=q<ss4zbM1YtNTCJYO-{tEh!`*>AmB*a)i)ixwp)wLyl(h7
-Y0;M0BoXyW50$hQrHL52R*}Na4I&kezE0D#IKs^wR=BkAyG;lp0ggq1Io>{E6Fow&Vj@P0nD^1ZC53dw7CB*9%WPA8nLABN=oTx6
-#VFupgxh;j%L+sUcF#qKoFp1-kuD`H3WR;X=PV&yDtDPQM5J!Z-F^J{gX+sg$`XqU&dxr!2Q8G%?bNx3Lb`BUg%PYNE&R}yL>Yuo
-dwGh8&0xUuPWmxwt(Jeg=3%s?a2H*#&U;N!rM6HSC35Xk9fGRx@Z>J6av#eSN_xU%Aw?wa^NppjLS;Fk)iGf4R7gie=DBmS4r@`u
-IGuZ~(KPa*4nkNpZSri_l{<wJLUH$7jj@;I3PbqWr)km%;b}0ENyUmjYX)@9{2?Drx8}Sz-x(+)3~F;u%ICoP^~S<1v7z$ux`3&4
-VLI-%JYWPtBx4z7?<yr?EJj2W>JOi)1Q2Cb$i3-Nb<*-YVcgfcQc%$|R1JioJLT&N&3JujVbJ0pHI8D4blrWyOE55^g}tCb>`yRl
-R?MZPdO6`}VNlnhn-cFYT|gFI@f%NBKQs$R7e@ADsW*WPk&I;y7KIg=Vjuyz{|sNWGMPxPx)8F^B<dGTCImVykPtqXDr#tYOE3>9
-JT+L#!_8?T+UpQ7qLp?eP<8ib*!Ik*GG3Ks$`FR?(AOiTciIn=75elv+wzHel4#)$W;Rh;w3CB`5u1&}g3^sYgHKuE_hgneiz1Y(
-!DyG<OAj@U&|>J}xBNMxSvq$j2PfLep(O6=ND%jbhPH#y8?6n22%J#+^P}Vz49`G_Xl)YWZA})<(hUOS#GX)~Jm5wH!0-PIc9&YN
-w(0ti5W-L$?(5>UC50~1k#y?7b#1(;*2acBjOeGxV1bhVJ)73}&v89sLlqI$BqK&yHk>7rmM3Zz%ZoKWYD+W3w3omDCI5TOml2Bn
-vb4z}4xNCWerl^dQ)Ik+VICqW<|+ylvF0&|42tvq0*Ujq?(OxI5p6*_vNR4cR+B2CJ#~{YRV;Op#EN$?;Xq>Z7g!jf{C$izL-ZN5
-ch5T%+lt(7fS>0Klf{drE)>y6UqhfK^{>&?#V)kqiaE%$gmqp@G|{6m$B-`G=Z+sRNdsC^{|e`?7Q4t&u%hC<ZVb|p5bJVxlN#{w
-$bmyEkp8cr+To@&pb;-4Ok0vD)(osn!GKP^zn_$Q$_%{t9Rw@~N)It`155?P`QL#?5(7V=OHz8E^x)1K{|v<@1Eq&31EmLP%s+z@
-?}vvLV1IaIDzNu|1bOlg`5_8C$Mfg#2REn!>#IKrEbx<m4Uob7djRPH00000000000000000000;GblO;z(<v_*868Tn$&eLXlh+
-$PjzakyP;-#zSsm@3$m~Zizj32F&^jF`XEmu%9YkQ*msYHBW3o==H&D1#zwAb;K%r%@xH;*tNyJDE1|wy$~tS;w!;)F{OvC!|zuT
-Q%_yRfGwtd*G+`jcB!=3htkEq8?5X72Tnx{%dHXbyTCe0j$(?%XPLn=adB0%CB+m~5HGR@>(zgXq49I|ZJ1(07Uu=5k`t>J)orUp
-h=sDNuK2;hi5FD^>Hib~>;2BUa>RD6F)$C*65CVe>LVd0?g*6lSW6c76`=i}B7Do4EtABB)Sp$qmnLRI9wub*r$Z)FpaCV1K*|4}
-&%6DUqQ%=X3}1Iwk;ObG-h+e@Q`cKO<%CdRJpBt)+3#FsNEO@FqLdoJ5sT|U=K*o9P6a0Ozvqd9SsPLO?hSe9CsN|}e!+6U1Fh(I
-p#A@zmCf^Z5iw#)p0&6~Ac|RxyY7JEI}9iY`x}_ZXqn9r&&P544Q%my3S3q~gQw5@{mf724IeOYPHUgc5kDG*T#(27130yBu%?I`
-N-EJu{9+68rGq@?AK*m#2;~6->FEV}1CE9+5qQi$fT5)+3oEYdcwgxOX$%hwwEqXll9C|}NLs8kX#?6hD8TOj3F_w11~zZVNe=9a
-!~whiCphc!L;ER>G%%wC+5A63jN%XNr#R3h`E$_!F?|GGl0OMH4s=QWTM$7C^RIycLH@4+hS7fy5cU8700000000000000000000
-00000000003?@DzXAE5I53(Qlrh9S&b}$AMXMlQvzrrTxR?>i7qsbBjv`nH7*g*u%V}ApV8{7vL7&WvEd~}!#alj7n*v`L$^Yf1k
-tZDQeH?T=YVW8Ha9_;U6-`co=!cNsD4A?^kp7M`qZ>&8q?h#lV2=kx8Ylt#1s6z=q91Wn;KS9LiAB1I*ArSXJgVRrb5EelK+W!<@
-X8+K-fyG0>bAHNot>X_tjllrze+pSjKM0EkO-w%rTgDICgNKj*B;<ZDchDvIv!J4Z2LBe|Mi2iU;6@Ms9zc2k000000000000000
-00000000000000000000000000002s-(VKuhh0XXy7%W$$@@WRD$xGtkRkDd(gdK&&%vAW!!B@pnV*F2kDYp;hv_H5`!ULa-Tx%O
-<FNlda3IS6H9*+^dw{S90000000000000000000000000000000000000000000000000000000007{B1L%?j000000000000000
-00000000000000000000000000000000000000000000000000000000093k{|_f*#>4""")),
+c-rlqbwE^G*Z-%x87AoN?(UQjq$EU21p!GF6{N8+P*4%Y4p0F_!9p>x18lJc?7(jQ&4C$a2JiF!?sMOJy)U{yf85JCGvLg3ue0{r
+d#|;3ly#3?iBW{MA<3gFP%oK|gu(9I?B3sg=5+_<w0*TsK&&Jj7DiJleY|o-WO`}WW=uH^0k?^k*KaBvdAaP_Ro@~L0z$>SaQYpk
+6y~F}JLlMBxB*qYd(ZsJFB;m)3^)ccUD@u{?E^Tg%tI*DLdRAs+3wNxUm_h)8rMgM9a~+MX-$<-Q&XRG18KO`0yb=#ubrxC<r3WX
+!eR_*@lvztM@P+Bw8D70at}Nx!C+5%^@tnq7$ZkES){8mIj|o<z+iAV@BeTFbOjfC4L<Oe!N1b?AH=|q&@aQqe&;{@zTj0v|2+g8
+x&!a~LHH*TgMJNq5rKfiM|$kr_C0N)g4Ti+IcLIV6V(ui)JwicZrwX`ETeZz-8lbL6bTWNNgEcpHz0TV;<yuK+4cxndM@>thSMJZ
+2laQtMyrq!_fw?rSUh}BWZT8O@F2q?Yd(!PK)&rjH6gR9s5Plsd(78=RcM&}SQ@1;E16_xV7g>MqBlBX#-{d9?$|Z;3~r#WmUry+
+{U7U)-gEY`p5A`yqjN+zwkhRwuGE%=ikEa>GEo(4-R*5_uXZw|aO+mtpr)!sO3_fTp8?{>R`^>Oy(nL+>R{LDhYl^Lwr-)FaUdg3
+pcW-Xw6kqBH(2b~r9NNDM8B2wUo~QuS21q8R!vY;iVRZoQ~PS>hNqtDRfo1uTg*n~AKmNWU^dF}TB+6hqp}$GhhByKvJb92wbJg^
+#pSw>-*r7;%nb_tgDoMtJ%NcrNv<ujHK4Zy(=0aaoNT1JfcUY#Q)=~?u}BZqv_10!8%95_VBM_aoLeo^ER*ti<boKg(KM@jrH?U(
+Eel5*UpqKaa+*JzO+~|DLz#zX>kxLY%JwYSM}DuleIas_ET*7YSK>CJ<=L!=Z<(QK7j12bv=T?Jw$Y{+ZecQCd|Ya1gfFS+RcqL%
+vJ-hXecw(ybJCXswG*FLC+l`a6-*oEN^+?3N^W0*eX(lagLR&ag;s|h-pjxAD{poPV8SyRw7P>&NV;q+rE`z<#9`Kt>BWXAe}#pA
+;2OSLzl_aoG1>ksVd-kQCsXEB>&-LP;!LNu>}<h=c}_l|tGR<_6ikZIFrqO~1QY^B8q(TdT3dLbN2}q1smp_HhczOw7RIEM$A`W|
+ds%1^Yo~6%=8AJql8AjkJMi9H=I{rtf-z;Qp2bL{M0Rv1%NCcho6QIz-LXuw@!t*Cv%_E3jLdTMj^+d&+T|0pG_mo6%lt``IcJ}y
+Pae^XwwXCaYmwA+;|wn<@j>wf`BddSwmMTN$IrZ*wu+l=mdD*%H@&f3zV>bL1+6VNY}Ll+7RKtXuEM!pt+IouC^dX{#pvNi6nQIS
+Go2Vn772wyAc#X+`^>!kVJ$&{TX$YRG)jH^kxS!)D64D_7AUo7MOfM1%Np0xbY;1s%!u9l$BukF)4n#|e^KP*0_iJvM<%-9TZVaE
+fBvwee2U!M@u+P56E=4Faq~VWmC0=5=s&zxn(A%h=NY+3$(dR%)ma1!ytw4~G?fS2RrOxFTa8-vah3GuQrc7N*$z!9Qxy*fmDHMj
+p+B>bx9`n=P;9A~fjedQ;emyYnG{mK`=J*W|N35Utu~BHEL6ob>$9=)STq_Amq7gRg@%wD%9W4aU2V`Zm8i(ls`bAyd8`-nYtPKk
+E2qzmXTI=~ba?W#a<OVu>z>!XEi*slzyr>jzL71EU#cDJ9T#W5=HYqcN%I?uWuBf3oDuWv%cjVQhL#sIls>$tuD|U2MajqHQSUf~
+Jx${xP8=~)N3Uql;new*GL{Dz?59__$R3%M0%Lt(R^_lH4rS${(iF%nGx)9ty+@7rx5Us8y7tSzol&CesMOeZxL|L*p0d}Fu&mob
+iR7d~zz}c<UTlFJ(smzJ>%DN>^Do~@N0ydkV#EEE^hvj9qY$^vH?PbH3T<SmUGoa&Ha^ghS^fA#=&3nqoW~4#2T5!ueooi+Ne@3P
+)YT94R%U5)jLWzU6?%_Pd|fA@PWwEG@v$q{VSnT62~<tewY9_i8;9?Ia(nRu4$U%(IK{><izYi>6Mm_6LD|?P?L<38!dvI;jl0X{
+E~tXdvXi!!nyEcZ_Oo4l0=hDSn(u$FonS<E+}AlwkFv;7m5Aly(QqUjiX_QDej)78c@ns$P3N`NR(O3Y*y-6I8KPvW2U~XHZJG_E
+VMbfvrejuXc18xlMxfxY!kmt@EIi+~u(JZ@gJ3*qH!RSeIpuTMHQR^zcKAHv^1y^A*B!IwOr*UC#1<g~Iy+7uzMErze%fs8t{b-_
+&&z*5CHu;FDjSusRAtObbz1Jze5qH-@)JC<MC9pn%sqMaBNlYnyouJ?Z+b5~THYi^Qb~5=<(R1)dZ5zeQz6dyCXTK=kx0X$Fud?v
+5cUmifB(uX;N`PC(|3(N&bc>}KRVfum#n!ntaY2k69%hp#{@mbtf*632a1n3U+`pXnn{>#y}0AmMzu>1T^D=fRy%D@c2bOrZIw^^
+!kzoH+t)gDc1zaV^NL&F?DLs7yUBA)ZTI?3x(9M+9#+5q*v4iacc1$CW!JcYPhtyA&Yn|=R;PqNzZILb&)ujw{%DuiGP%{(Op~Da
+MFl4xE0bNc^U<erN5jL8w=v{s4Bt>)I11sxARu5AUWC&>n4!XkvcKn6b-TG%E-*T6e|76zDWl}rbm=?e$Q!;*w%3nvjsJFxx@YlC
+vjUyHn0!{{9SKW{`^&c_ZCdw`+fQ5=-y5SfdBG8O^eTPMXtP(BMn01|$CR?IpK56IvBS;q$-@$zxFG#<RqmnC)T3mASJK_tNvb{`
+!(#5nyL7Azm(lp#)cwZwKoZkd1~Yf_{eyM^l|54t5@FGEn?F9wphUYkjY7)ENs$vj1>)dv_dGoY3TDp5BH=uj!<SfcNZUQ*e6He}
+r1iSSQBNKAeX>C&(dc-B!Q7O%$oSkP^*+~A+Uwa$mp%u6Hu7jy_HMp8=K`#QDc7hbVbSWN>0?(eQy@uWOD>97dc`JR@fabT@oWtm
+PfP8bn&lxq{=}!M`ypi1I@FD~_Y!I@Br9x1-|NVmoj>~0({0yha;vu`pvKHx;?>qFIc&dUor}uxh8V^D&Dlj?v1$%7xH;tQ*(4Zt
+s@=ii(n#3pamr*gT#bQ2ATTJwIGsGCwQu~~%G%u-6MR74Q2o{kdFAo5NNSfR7DU$@dgPTJJvVhi`vDyHse!%PT-%pNO{y0ad{H{Q
+PySTow<oRz=7g4{#uG0d?v=Bn>c5wjYNuzc516tT%UN^-oiRH^<HaO${DSXV*F3+OJ~*}RQ;w2Mz14}@y%)@81P`w~v_t*Gh*E8p
+d7l)fqqHT)EnQu4NOMdEJ;869^vF#Fq(m~T+jOET5`M|O)Qp8g%rcSUji%T<v*$%O0>^?M(%S1OT+!cgbF*XhTG*^B`b!*UW@y|t
+2@6n&zx5*i$w|A&qv{>qUN@)hA!nusrR{zGO~+4yc;9sFdh(r;j~Zt4hA()3bYqWE*2U%Dj?DUeK4=wp%gY%~wU;D<WmjF>q%|`B
+inY~cyTsH5E1C~X&#sVFx}msghvf3}`{HA&r1hE;({Epgy``@pV0P?{Kl{A{!BLXpjy(Hfr6CfwE8ydnKsgfP#%v#1p2d5xi9A;W
+4Q55=vWB+yl5E7o_thDkj_lQI{ApajC1~2oj0Yvp?AF^j?sqguxz+IjCA)Chh1Aap)#QC$XX+!>$GR&{O^O{A%8|ag<<+|h+cj4y
+btzrATe6IV|MYsnq223n(JER8p5tz5zKn`KwTn1;HQ@zZBZaWHhb=?(O0QTUW9UEMT79ySr-66HLyO_{7QPzVWqQRut2)gPSak*E
+093XX1u?63e}cLM7Fp@VqVc>8nS>BbQ3@H_KBs%JuHn(L_VFHuqtUHjE|wjBPEFXMQ&ZIO=G@W|ne$&>OEo#6l)x@6LmdfquuWC;
+o1bkKq^B+KYaj9b>1<imp6UapZ)}g8DKfa8ZRp^5Q~!kIE9-_UUBQRL>tKst*5fXke;H<aJahe~lgzO@Or0}hH>@*XGweau#d216
+*_6ff7J`imk$urbclyG+D{RT|E!QZi$<DGwWD-(ZgF(O`kW46+hr<zn6e$epIOl=S$a3ntv{5g$;^youzU{b-W^RU``^E8=j<2+G
+Z4r}jt4A_v%ZF!?rn7qMN27apObYbDc~6k>PffwhRefjrX|(oLn0`Rs<~h%IwphO@s<_dfpsB9Hgv*u8f{hDYdQ@JvWscVOgQzQa
+Va2ys$hq!Umff-SdsCFIx#ofUSrrtu!)F4ph$+b~>h+tZsxeR=4atfgOa=x;(B<H;Jk8OZK0Q(BKbU&Q4r#l0sSX;wY<E^>z?>6D
+@0}gDeNP*MY<2bUr0di2>`E6kqT{)tnX2n^N$fap%ZGmW+u`4|Z|f-+vR&vcua8HtHC(>UQwf*Tk&gGUZQZpgJRytrR?}d@YVNB8
+_$(?qdR8*V?-OJ1*k04ihbBip&Qntur}J1l^UlrDo)lUjd_&!Xv_q?`SctOa%55-fU0FOj>s6#VnutWgH8NRPXwE>EN`Sl#u`i+@
+WYvE#e?Nq#8A3Nt(3`uZf_&BOdCL7qE^60ZjV@DjI=60cI&gRMg1Mh0;5TNE_EiW7th!k+x2NFsmN~bc`nf+}e9(JS&$z9VHr`!0
+t18JGX?3tgihE(ln+ZNS#!6OY8>G6-?uValNL_q&A+@Ex;7V1=ZlAnbb6eH*XUg_|xx1*THHL=FO0tvL&^u<LG8OIeX3}W~BMb$D
+Xj{FCAPcSQ>`^tu@y4()3qoHL5RfA4Ljoj*w9g47jd|4Y@~KQua7a6{r<pqX3wn$K>fn|#^4Kd;=%sZt$De;skllRfO2os-GY`cs
+M<XJdPf)J8&o+PEw875t-3Dv3;~eAKy(){{-+iLa+<DsXva<iv;pgHiYZ}((t_#tgqI_BJW!;)n-RIAh1u<#!if_)#xEFY#(v*wb
+dBXj`m%}tAIRb{+Y($?%LBo*n!U=~pDFkSC+lWJjx>ji_3NmlxAFWXh?Ky=jW%CXd?~0Y5a3){%Myq|f65D#hZvCRqsRf>EQX^6l
+X^o%5CVe^S`R+t$cX9pxo4V51J~PLv9oPMY!<wBavR#p?5$bIG#B6tdScvQPM1B4Iy<=Eqh=gaX){i4H1JtMbDy8=vQVg&p9@9CW
+L_>csy5C?`#+ja_Lc^rrmN3I>OQU$>RG0IwXX<G}>zI10{p_HDD{Q1QnE>fc>bH2*9~rddkhc4K6DktIk`e9AZ!VTgC){{R)|IjJ
+*f7T<)cu1`Rk7Tcn|p@Q>~m{cxtEhRUOb*p$__fOR2rVK-fHvO^GnPdePyn^zfv?Zn7iHVLB##9?>v~n!4o)dis9z^ArpMMrk>VN
+m3)0rzINZPt4A*7+e#yi<dv(&qtsZMvRJggTu}vcITi*-A>OO6x}wa2mZ1*c*HolIu0>mghJ;k7A`$=5j}L91qnfMr&9mg1Z2a&G
+ZjoA^p(S}1@51X}%?a*3@$QCs)w525eA{TP_-6|}J#nL7HcUIVAL|&6H`_OH!v3ue`+BZSj9(KarQ4PFdgmnB8l$Z>OzQ0**{%1o
+lg9bAWTh*6CcsHfx2n_~Z@O%xj8|gdHt8HddEJ+lL{e~whlh9OC8uccgob~sUcJ}^kL3xsWu*xT4+(8TB%+`;AR+#<oI`sqZRV@k
+ac(`6Vx&!ATpObAbc@^37uMXG>)V!Q(zxPrnXmfcs_hMP+MeE=9f-X%X0yw4P31tH5$shBo`yENXKWf#pzN&f50k0fzrht%Qi;Ia
+E{n8c&0G;O`Rw<ZUYn(A!#FTTOZv+N$@Nv9&TKsTb;CO6c{Tbt63?}32F`mOWulDddG)rpan9N#XwVw%rcLZ~@Y)1apRFVR2Q{ff
++TTZi&ss2Um~*T_#dX@o;Ols2w1-upe`~QHWl`k)wAyLy&nHM0duvIkU^O>vE-1FQj=H!bKR{*M&Fb!H%a8giT~D_<@6C*^MR%3^
+hhLqK{p3WDrTR0fNl$#*O3t<oH)f-c-RQV{hq7k7tQ2p2S|G_N2u~kNMk8T}so`(erAadhJjFR15@c9JNai>$i_kZEW#RipNBj?;
+9yg@5*Qk9FbjyA0GD(#t+lQ><n1XfW1I#?_4|gk^j3;J=yw6?v9jlaf&dB&(W{=dUr=Qbr&zMZqtC!iJN)Gm{SnQ)39y`}m!s6Uj
+zttmxD{D0@tsN1B`}V^R?Hk`Hxow#qhlVSdIO*B-K+Oa*6c!2J8*HtP=o-U;Ok6(D4LM$_uVeMc#!29zh!Qr6hDG<ujm9AUzfNRm
+$2p7etw!GqMk^wsgR0@D?DnqhkRSPS{yl4}PRqE~gDh6)rsZRe<QUuL&Dzaa<g|H>DJeb556wBa2<Px|O?shUgUXID6&jTiGNv18
+*p0v5aL=0pUr}J;lQW8$vVEL95sRE?GmF`qtYx51=7r~xL09u8rh0H8!8b+c=XtWB8DUsno;wrOXYMXkM8AVa!2kcQn?0oceWXm!
+Yn3JMoK&}T63>^HozHGCnV<JOqt5l2LYFJ0C&c2}M#CUY`A^AfVnz`Va&w%G>tBb^^S?}Ye}D3Di}$H#D%yr@{0(~Eq|G*8yqw~<
+6<X8by~v)&Pf0mRSR)os*-y_?&98J0XR}B=H~u85ZCkLRIukPLwIv>gT1+&gv7^2kwLg+krNIBZh(miGGiXlKCv}G_?yM!(PTOM_
+jL%KcznIXqNAkwHS;3RsdzXHH{pn~R=47}@)yvGa$%WZZr!6dT;dC#_cz*9XO07Q7ZM`Ogg86*j=h}UCrQT?Yft?x+m3;Ae?h}a*
+`JQ;53x~f|PPsukFrGz(=H5?VU@i^eFrfKh7$VJ)K_~W&nXD*OLjT~2h8>)~_{;j7s|}_z2oJiy4KKQ9x%mEy;qpdGNZgJzf~j=v
+iaB9ry2t0qg<4*le5<VeXvd_nwKb|A;O6QQ$#0A{ejRDKa$op`O@SyhGSi20+{<H6#$q-?LIRJx{6ZCX_kO-v6d8(G0zWVdL&hdZ
+VxW+*(kaa|n2zmpG>Jwocnqe`zOB(HemsLj{TFsWv~xt}V^0=L;g~LZXui8OsH!M36-hTR)*Pm;HM7HH|3Q_fg)JK?3a7taGBB-Q
+WxUtxlfnaI5`$#7nqro;ao6SM^Dg5?QDKP0+ReysriNKH7%~EfLCKeH@hniBa3zQZx$b8xByW(uhH=nPS_dvx>y;M`)tBL+(`8HG
+&kb8({+yxzQZZ(5_vF2H@bdBgq<HPXOh;^?1nQ-hFL__Cw1TCs!=tZntlDMpImGHj*1PL#^uCXBt+OMb(Jd;CvC2&LPST}k%s?gr
+Cbwcj=a^cxoaF=pBrBp2uVL=dGSfj4-8U&9Jz95zvt(b~lCjHuwGDr$>b2ZR;IQ=vW`qB$7LXXy+QVPWgc+||sY)AXFJ(J7a6z^l
+DjR?B;Vd`O6(`&ni#4}%4(cLlnAj!>dp-1LmxAqShP-g)_)fyZJ=<htB()wNc9uZHRxH-vZBsF(A&1V3+hK_0^Cc@bF-H1mGkE3<
+`}$(i(sg4D7=2Dfv13=fCaGWGeX*(p{>M<k{H0GnwCC@Wte$M_mR7Twp<#Avf9W;ZXj!!OhTvyP>K~UyD-%LIOO99T5elsz>!0jh
+J7G3gI@Cplf`YBAp18TuBzZ~cM8hH@8VV7XGUEJ+xK->3CIWKgI{1u0MNMTbnZD6dUFu}Z02_HC^a{))BHC7lKWZ9dBPHlq+33IY
+>4)}Q8s4@b>FYk#7blOk!Ct>?KQxSkqxjb>zj?V@HAd^UpTSMjiRwh=`NE5<U!2svaFM8`%ElvMC|B0Qy5#ei{G>fW$~=K{j2@76
+-WS)|Q~RRwmkxv{d$dTBR2-!D`iuygmLdb!*D*S(8mZ9vqb4(DDuyrBU#wyn+UvDa4=+sFbt0@toio<8Bv3ZTSOPoh>C}TxRiR2g
+xeMN}K5~479AWMw-?#faD;PV<SX3qjhl1(Gt6EQ7{EQuTD%p%fKq1bM-6-3Z-x{aYADo9Zsxs5$;RIY??EdbmJ&ewaD*FUCB5@^1
+{E&vrBp~^AkN;~C%g~PRzpt)lDz{fuams4)W`u0<Q=(vGri_B=UVT$Da_qT#9CD7SBsS^8+hx}0s-3?_N}}*kl%BnJvD3_*nathk
+cJgFisQ%Ed7#VkcnjIJ4r{$76N=sZ=a3m7S6^7xbXd!WUOn>aC2qzKH{M9EC9xa%o#326CryttmTHma#p(9$>-M1|uB*q<y)tAH~
+xiFK&59IHq8J{;O>R0=!P%w^nNhh2ZX4sWm(qK@@0gTPU5^Byi&xx^BW<V)3^&d@OJ2PFBY5hLL?nT82RWbt6KP^z|#6`gc;XAKI
+(1HjajTu-FLH;$#hW7k@an8Kb-JcBK8iYs>JD6-GN5LTE3a>|odb|s{D)T~PQ>d;a9vLs=9HAZVy){6E2=9x`dsoVF-A0deGgM&q
+O@(D9&7T%wt<1#t`;aABzS=AToL}qbu1rHB;Cx#rLM<W~xgrM=KmMB8!!SeI=S<&K(|E@f^=?HIXKTETJeB8BzAszw_43!0hKW^}
+mEk5b6by<ho4sDjY-@y`1g>ACo~u<HX&r54DLNhliR!NHVx!Az2fpj@uvF*p{W}ytGO@xG100mbDj2y6SHAzEwGQq49QxYRBlL^j
+zW2L1Kf+wT&w+R&t2XR?*l@+};*3BeX{a?2mo-n5tHKPqBz~6||7--6B*A15379@_p~aAwWl`}MzUxqwVG=O|%T2uY5ekAt{GFeE
+Xpd{nZgh1`GED!lF?E=(3<Hnkd6X-0S*k}L_&;8m=%y`A<AsR`>oc?OmiXyPQ3STEo25<Q^`BS_)SdQ)=M)MahY<)%BM&qK4}ysF
+u)kIMAwI5^Ms9Dfq3xU!Xs*iP87|b3&g`Op33|RE!_Q2aMZrR?kv*~{)lr>8#tQnza%&D6fkdH@f`|oyMq`BDo7agVh5iHyNBmPR
+VQ7zQn?_oOoGu(`qbb86;`&!FDtsrsT$kZ*r7q1NV*8e>b=OCjDlnnf`6{~05mC_MhQP0&VF*#RQDWJX2*f}3>4$cFZ+wliF4{p;
+mI=9ue)&u!>obR2Xh<_DP*4u3yTDgls?VDXR8$fSNclHVFfp~^Vsih3z2DFt*Pivr^)ZlT_IvAoGp;BIG*^?Bpx~i7^*#}uRaqiN
+5A|_4`2UIEVrZ|G=TdD{Bq5oFhU;XjE=8vhppg&XeiayfMlVztheZ6J`1C{D=b-YW>3o?5;>$y>AB_}g4KfxZ?neHPNDs^K_dRYY
+J&EJ}w#<^!|C!v{s$id@Onc^`tUdeZs*mo)_rATEx@_hvEUoXxh<U66wWg|ldNP>4DZH*mxs8ioHDwf```0fI1<YAfQcOtbn|QrZ
+Rd4-JLYgcES>D`hE-MeMb;U!ouDOX^y4)@}6n>O%EuG_)0!4Nv))C*rrFlODSJj+h^M-!N=cO9F(dYL<X`ZVHWbu9^BjGRvZ0OTs
+bmq3L^1Y*xhNB9r@O{cnd@@e==HnT|70YKVG3t9%Z`;S)EG;LMm9CYN>kEvo$Bn9&v|Whv4Ks!^;b1#W*hPhtN+sjniO{8zU(3td
+ZI!g;WN0+=(jwf;Y0K9z4M;B~*`?8LJ_R&r*<qhko}ZhhA7qBx{Ci%fIYWaDzo@KM11j%U-1o{^P;S@84kIbv{lftyUVC{`cpr#_
+fc+BMH<5~_>Se+;798QUSGp1)<$CWl6@O=KzhgrDFeQr(eMxSV?nK*ZJ<)L^h}jHC&Kig2k<a%oIK&-Z%7m_8j3knWV;(;3-YgAW
+S{KJ;DZp0E-J%AWx53u3W3DsR<K!U!b~z%(t;7~H3>xPQvvAYYUusU}{iCO8s)0;LXyBQRnZ!thCKThJE+<R!UUDAo4LwaUHe}uf
+4N3z;z+t}xzS4Dd2lMYBUry}(tXs;041ezFJ2wjMZrS8sDkI6%hV1%N%EZggm9j|1l99dYP<*!F#rjVTt4DI=ZamS3u3a>4L<C{s
+n>y%vPz-TdW|*;R`MGz=2GAPM^3O9nC(k~s-~~;ms4m=Yfi7BV2?;)LpR5P9(v`?l+?tzxN;e1+Hn{m63QmXCqJ3115xkcuhWb#W
+VX)9Afx~|h-66KEHOe%YdbcTMtm%QbyHp?{NpG5TP7v+FmyQWq9`6c0;KpAU#<?w8hG`FJHn4`CjRlo+W0mx(#yOze%por`d(&y-
+ky}QXEDN?H^4>o;)AKu1>kf`R47w_?yXPJ=S32Gt@+1cdRy0F4!4VRC*5QW4qg-1^akf%jM+6?SZ2KkdjvT0K)X>KnLXVA=2?|o3
+h=ap_9h2`vPK&&v({3CcqtKWbuvQWJmZ@gX&q)-<PS0>zSzzJ>b-)^LZo^lc-*tHAy+;Hys4++>H=cZ1d17zlhIUIxx_b}hrE`us
+JSwj-htzJKiJG@HM@{978ku)B;}rLK+rIUhx{%$U?kZ1f8o!wfJsvXBV~*VmRe=7@PFYGu0UBy~LwgCfEfjJu+Bcd28GMc+4N{!d
+HyeZcm9&5BG>6!<Wy<5H=H7Si!Kl!8Gd<Vj7}(PMWn10)6EGP_u=1Q2;pfij-rH*Q-k1Z;v~GD+>E&_G_+mZQf&fWp-ig7quF2l>
+(G3Rax7I!_Gh*`|+?T$AWy{`_sF*K>!P1a;BO_&w+jxJmhcwh#zA9zHG8HI2OQy;Ak&*`_Z_;PO*%;_nVwo`q65U1`2YEt#pX|Sq
+^srTjlNX(oiI*=KtKati5*PYz2aa!d#%<ftwCCX1r7H~~!4`Mv-Fg(76Mk^SFlS@vhJM2&ZOxgBFB%)g8bE%*A#l~_qI+kTzPf4v
+#X+^s)uzd-az0fJhgyQ_eKfDq#!@R7Qk32P=2NhRsVU^q?>48B<99njtDVbtjXSoJLgL-rP*>@p1cfn4?$ShPb%8<bYeD2MC3_!_
+^Gr>q-EWIpcjN2ni_guVzA=C8Ny&iDPw*W3TXv`7={y;_4+b3anotd!oO-y<7mD!jtaj_wG}YEPbEn7;a!NUMEK9U`#XZNHQPAa8
+i)1aTMReG74+ih5Nq+W*$W(P%RcQOlCq6b;Y?Br!K<oaPISS|Y?K6S?&EU4ByOTAcMWi+_XIUCF+E&64P>|iDVZWa0{am4Lnb))H
+O!}GFi`NYlr6K1n5%xT~-Z!|SLy2Z-Y9_&Z;FGwI3ev{q-cFac3owCVcB@4zUef$q?rt%>tO;Gub6UF2Iw0ZJ+naExL+w0xo|$ne
+ggm@2wPJbm%4Z+l7Rbv%35Zo;k4Gf*j)>?Rg4tu|DsEAMrj)XGx>~DCL9HOI3+D|>;n1Q*f5*z-%J3I#fW6W;N*j)@>2jTPzshgA
+6!aB)mK30`)U-95E-kuu&lGz67tXj7H`exu?S{GgwOpXLTw7V+DiKWSu$)jA(zp9mnp1IjM2tsW&u~aTKlUoSSy|>b#eq=$SJBH`
+w26^ghsHn=(dLnb8OJ4`!zFk>D>YCQyj-*}ye2W0O2OiAkcV1tD%GFuqC)If9gFx?wTG4VjBV2{vB>(^%UYM^2L+ImQ&SHF=zONl
+jgqHas)RPPn{CM5F+Rnty{d~mZ#*>K**v;~rLkH{^A#<}9U6VTSo$5_HBVw&ccmLN_9|I<x7Q}yv`b2Z#=Fu_d{e*DEw94?x~Mp~
+r`lj|kttM!_n31molWZ-;>O&`SHboL@5@YC{nLz6#QvZLh4@8X4(!O*#>8!n3T;k|#BtVYG$<zA`0b;_*1Hx5v`ky+`br$00+QPI
+Q@$rZ==2-k`%Qt$GfS1PM?3VH75kpD7xvBQ6qsk>7kHdkeqiJY`HPl&d-Cl})>DnAK~K%(FO#=xq~E-%3_1V(HafK%B@Gp!XP~R>
+(rHZs5)zm4YM2J0Ph?+xO24I3aDobsUsZclPcQpQnyspu+xz96bPq_9O^b$iY&T>`75M0;F=n!OLKJ41G=|1LS-j}YRsS>wl%xog
+P(0?Fklc7ADu)71n!ownv`4mnPshs;Chzjxo86MyyT4d>sz8C$dXtc-g0ZtF8$;>rVe^eoZ*fDApwM+MwQHpjxo<C@&RR2ezxKv#
+Vt+_OK>o6ho)7JUp3O$ng_)VA<?`=aDNx5*tiI_x5gBk1PP;a1mNbVK=Z%ah#a=@-E;7AcGX^Qa3o301r#nL>Y`!OLHFkqKV?9aR
+68+lui_P?=LGy8k4yTU&sCJipSd+}Vaww)h%G3(bl_f%3<YlaJe{RU?o5%GJzU81x>htc$&2)(UDH@tMj94H03)8y*^VvLohWWQk
+qgQO59t(ZpM;KCPa$x7A^vvz|E88IRn?@fcm$h#HQ@iG#VKqdaG@tIa?lF#SLydYx9SJ=capSI=U+bMycz1)6H1ChDephaJ$FHq5
+Ul(#nN{9~&*K8a|CPThtUg)#EJ4~s4iMv^|*K08Qt$Znm$`5Nu82Eotx-q1=tcOYql}vK^9MnM{woDRo$p;&rUXX?_u-~=M`{X7o
+WuAIwdek0Fc0}ysvC5mK$nb9DKXF>ax>+6Sh^v}T;OUr1o2R6i`+;p=BMZ&+#^2dL=2ZvQ-BzB!Q&8r5_cP>CQ&~8qvRi)XWP5}D
+Zq(gSTNT@H?Yt)APZuB%u-}EVL9YY0WhCX@>@-?EZ^{H{vIcvJ{cyLdWMietT+h|5(!57uLSxUfiE$O2@Qq$GwG??0wi*|hH?4bS
+plRY~Db162jmjx+1y7BO<4V+^)WutSUl*nvXO^Pqkg2atE&Md*kQTjf=Kra^LOw&1*k|M41F&SimD6wt*zaQQ18ki1?75DkwVTw0
+oQW&1EP_fEujU?`+F<Tvbo{x@*ETAbC)vxz&0Q?yMwz+C5UYydyc@$K3tfZF521=0^U!pjq0ieGQ)5y4x+Fb99>)`J(Sxs>aSsY3
+6cCUxN1F^=8kC|#=yTv!>P&A5WWTY)&0r{gsu%`4Ao=g3{pg^rRf(C8a_yTN>b>{)%k#eZEGy$eebxj6vf7d$+DZ$aVdjTU+?QY#
+p|kB?T5Jk5!R6jC+jaR>w8VY41Zha$8h;x8!zb16W*RI=#K7{%PmFV8w59v3+M{vFA&jD2zdy&BSP*IaS$HoPMo=_>#QrbyN{1qk
+p3J>`J#Rj_J>uf5>zR0Hfwb3RYtE@tH(=h9Its~19p2Dqtp6Q`;iz1<<E?8(>q_yQO2~cX!sa3?oZ~YeE>t1Vi92~Dv~x*e27&}x
+cS4lvl&Im+97>-x`<K_$5n-f$b>qX;7=qD~DHkSK&=xLcBYz+5akKL@zs|QnKHwf*9681b#T(Xp?tv*c*;sH>tloT#OCk~xu-%s7
+w^^Oj$Ki(Et-w;Cg2vF*xTvU_f}4vi7*NPE25WF%AyeY!I5q<6Q1=x(<uo)8XZB~PuW<?(BZ=ZqM4H<XBm|T25?qYH!wdvBzmdy<
+b)p`ASo-8{$+lgUzB;dl6L^jx-Hcc@YqXW}h;P{r8%t<t1S}f+>}E}qDbmvjpDhddnD3jJR%x$d-_YDu$&ivNTFQR;>Iq|=x&3Op
+o3=7t4C#IIkTCni;c^TZzb_p{ffEIJ=LpJxm&g7_k`Lft_>rjTJta`#Weme6!;Z$&;P#%_1lII%m*Zz{((Fi*=2@gv=l3}&+KtW=
+P11biARnW4P;LMFoG8gzWF{W6=jU&Y1Hw7RYRVFQfqRi@{p4XN7QZs77M?}M3hX*x0)`r>y~YfTpU}Uf_Iq!Wub=fDy~D&_4|boa
+48=LIM+}Y!9r=1AYsKCGeS0oX&9F^|UB;UGYExC@)FdIRjXNH+EU3h7@fJx;-%?&sci}h8S4|S7KX6}=S)=YGf#TN^e49H?Zos9a
+D53^Z#83#t|FUXkX!GL9Xua%(%2Sb{O7c|2zMa)xMsHt!4-L0TK9jUohePL?<gj|>i;Shsmu(GE<i45RJ>@kAoG%}ITCLnK-)6Sg
+lymJGXjI?KJM4V^Xo40C$yfHRjl0}Hd5e$2z#{;|3bPL2zoYh%0md)4eSBkZV7~<Qt!ZCv@A8<Os#na5(-!3%%N+s7@htg*ez-Dj
+?}t+iRSLXM-4|0Qx!JCL<)6c^sIHSFPr0^26~z}bWIR${k}lBu2vv(S;Lr8BLf8IVI(ZR7Tn<WgZ=;trnk&h*n&F`ian{S0dlGBM
+wBw%o>IG3C523%ky~ko*^#%-!jO<g_x?^MSd8O8CVRHTYE!q5ViRJ`3L3#BeLW3ffDDdH>C>Cv?c!Nt9)^T8dbM4CmBT*eHhpU@s
+tHsXI>&xitU@fGSDj8hszN*#f0j+7nRzBsv-kh~*DwV*m;{8}_b7s<ZM2QW%U;D6&RTCRM2TI!~>ZZxS2I^);5efK#zLZ1|cB|;$
+T>GWRwbbg;gVw_L-nkR0)Hj8G0yp)nx{XOt^__@vb7-vz)|qI!_R@T0APtG`*WUfP?=b883x=!F`t_S|FXBvs-au))SB;w_e4rz>
+Ch)s~KD|XsnUKG^_D4$)u_y2g8qToUGi^D2MUXjXhtInrSy7=>dm&1#FPqf?f3-?2b(uL?Fv~dE9#LL3*;kiM=#LjG9&JytmLUqp
+q+3R5QiL0ZDdR*^un{5&*ofa-df1!Zr8&oCd-DnEEB)1IeNo}CX%cx^=HEZ>dX;0%?Q=3aZ^4r4PK7EF1o6lXM@a`STP-eyzs_Nq
+5@w}1uwNByq!9-%6qXm2ii9zuKmO+0zbN(!JuQJfFS#mIpKryz&aY{^wJR1rpW&g>-x{L=iw||B7)uUxj#KL;rIh7Z6dZq;Bw?Z}
+$G{IH?CD66MSM9C2?P8Q*i8y=f@aO?Eekf3BKKQyOqW(-h}4Mlxx+Li`&%Qa^3eTB)-t34aUCP61R52p<LkeJ=CG*3tsP)}#gzm9
+1O@?Q{zEQ@oW7ypbabkht`wConC7Cy^&7}rlASeJr2f_@KXfP4R-QWGQ($Y12uLgzjT%s!NWclDhY_%%Ijg^Wm--*swbS_)VP&kH
+I)~>#`qdk;Ou@6gB*a2llEe>6c3n@glBeN>g8EBg`t~>xhKnNYz`H_<CUyYn{{zhK1rG{*4dt1n0SAI_La!R@q%FfBV)z<f7;h#^
+!-*s*X+W7BqIC!egs9r$o1y~k|5IPP`#_4l8iz{23>fa)_8cEWMW}RAV7_CFr3aph{uaXy_TfP7{~o=A;ihs75>~`bWW-pja%eoC
+jT8uKz$IfvrHA2x5C1#j`wQA!3LbJU18SP;$<T>?jUl+jCSk-p_^(y|@vreXw%^l>h{<J<aiYreq8Kz%e3BPLjeiHpdU)}u1d10i
+;*9}A56(vgX8(6!%t8&`svV6QWaYnbD)7GwoA86Mh#&3%>HiUkKX#jNAob4y1-i|D4dBZEJ%+aQtFP#GPS(+&$Oykj<((U5sqANl
+!tB}<r3tCGxbBF7EfMJ`d?#X?EljY)>9ECCb61F?;BPozXU{t`io}1hSbdEbjLY{90h^N#;Q2WKzLUBl`3`##-b|wZr?sQ_8$r6$
+1pDCqsy*h&&B_U>p{HavRI>%XbIHp3w`Z!y8u=&-w&8oGTlab9*P!Xfg5`&=T@sJiD;BsA_}2?F^gge;IF~OIY<|+ala@vD{HrR{
+=Ok?|U+;MtM`FzQOA|Bg7Q6AcV;`$VBKQB4Va6Z(*z-4qBK)$2ORo%Oc%~JPTTy;_K*-gW@>|Z~S8QKfD#2f~`L=ea%ZbnF(M5tA
+?XRQM;w~><!s1_lepFd$9#JL7zqGaAHexG5nlCq1Q$ypW5nu1qD)-kK@&#9#d6C8cN1uMx=C6wS>GC&0Bl91-U)QHcCZ4=%=;OPk
+q#%vKS5Dh@qWQvMe#&jvRrz+_sBG4Lx@M6@lOo^Ar2FY^m~vfb;Ck&!9mVU%?kVu!-#nM{&~>>kU+&N`E8@l}@preoX_n|p<Ey&7
+@D-D<thALTKTQCM6FgkMe6(mes>I&z^Y=Y#oq_~LUAiJywMKE#yo}Xqe35o0ehEF!foac?<?9k>ZT}*m+#o}Sf4ya{TEo<}3i5ol
+S)4t)UZDhrdoiC@;v<;AdPACnMe!ZT+j>1c{>M;NM)4gSMvz(k>j&zH_^dsdPKQ@y8#4vL^0K^@%4ol}UFn*F#j{?Y#m7=VXSDkZ
+HaRx>Y-u@7qB37FEk$o}?r24oQ2CcfP9SJ<$0YgU$*wd#`dXUbuoau%hZyjGc3WzW<2x8fE|D)e8TDVBZ#A@8kD7Bp>vLOkK=TSZ
+U#pOs$IBeELp5N=N_>%4+;;3So8)}wi7H=^>N7oC&l#p15I73ijwc%N%u9k3WAqd6nQhNf=UejT!?(6Ks_>tXPv0=MY`);^AZ-f2
+F%1WnQ*nsjrfN*Zx5BSBZXGQ1rj0CLNY{eAm6}&%sO#e``JG}eqG(}>QQb@@b^Z;FgEw!T^U?0#JA+5OrQbql?=%iy;FftK)ee)9
+d=C^IyJwt~4*wCFDp%}C=D%&4DN~SvK_6Jp_>G23$*nbwD>m4NC^2)fd>!=OJKR(=$!Y%fTF@z$RNaVOlR$j%n8sJAx2fu~ZBM!$
+oo}7(7p4>~E$P<a|Iy)bnsCnmbN=5;%ggQ!gz-;PLROph?_$M6hJ_b67}W1LLY=hr^6Ha`HlrTm=g9Me7FPM~Z?mq>O`cD&;R|Mh
+HW*&%JJx@-G2dH^o!cz`X_~dU8Q-m}9xs!erT9#iACd<p+}Im#FT;-?<G&}xSxNBg!Y~?4B97lENEq_Bp7{!Ww==%AbZz)c(qSy$
+M<`!Y-}HXfvL{{hDE!>Gj07XY<}BB>MS|^M7G%~JweE6!qr!hM%*>5zr^@SD@TF|X8DaQ*IDsElZqhNQNK^O@4X-$`(=QAuOr!oS
+CuYn)oZS|zcBS>c{75~%B&<C%>HF!EbRBZT`A<T3Vd(2ck5p|ZdGR~b*SD>__HK*mQsy6|`K1kZ$Xv^U$-kuEicyTQWbi|kwkv2P
+QsB_&3WR}wn=G7${4Epj_Umo6?mhdM6VI{03O4t?>mg|#X04}cB*~vrv99+G&-BWha><0)|CXG(bK}1*-fwTl&&%!MTvCyF?<hF$
+BxRYM6-t)OH+6$LGXzTDTx`kY0l_K4e1YF`E;zh#tIE;XfUIozClkKU*{`#_Qg;0jJDuwh{0W-$Dc-TKs~wjyS^R^2C#0>PC!=>-
+p2IivOXN@T!<U#-_+4+nh7`ICLSX9o&NjpWpW;Bm4A?jZ1^cbp_imGN{oypTBl_z0eD|A&vo>l*Pp>l{m&p$S7g5`4?@;AZE3Ej=
+!N$4axnboNJp|wX6W%<p$<a|097U7A?z|)gC#bqUB_mHA&|Z-$lFj~`uY6cq8tX8ptT{5mBuAQmio$I6;r5N3IC{nrb58%A#91%X
+pBGlKDcbzdB|CsK^24Ed>IA;CnD%|zh1n7`LE8G;uzi}CfsV9E5l<Mfbvyx74+!x7LR*}T?Edmvv5w4_j?rBGNj`Bnxk;5y@AnF3
+>206P-@bWiMCSYZwfj-eJ?<yS3&i&JZ3zxhfeDTQs-KamgB`HybY&EBKzk&p+!!EXSX<J%z3<(OpU+j~i@{~>io3k-`iQ32=7@gn
+BV^O^-i*6bZiV5in<X*k{Rc-oj$k67>hL#RO&OeE9^kN!sRDi=bT^R}*`N~%(gp@dHR;hDlfYU!nK@iAA#A-;>RfWp!MQG_mbiWa
+DIau~<#vR4Xp;EK$>-j#^_1b#1oatXGqIX<>cBeJDG54Vcp?goDsnh23P?TxPXBh{qBG-{FO1-__=8kzVZee59b>LdH&Q3{3&=Kb
+H3(RuD8mvs>vNjEMk)?)oFGUH;dJTXg!>EZWFUnXFgRKydIuFWLQdz05wDeX>`=?Y3Tj6k9k;%HphR>!fR*5DEt$IWefVS=P7uGt
+UX^4bI-Q9FE?x247EP=$D`_4RCUP<j0tQM6{*YL_|8CR02jZ4aVZr%Ud{}4i*;m`kl6NU0`R;x6hf7nIMv&l0ft}B|ea2vsIb}dd
+YqKmR;Z6gvF=A)kfo!G!zzxIXn9ut?_H&}R0%2!QIHNsWiCtT+CYW739UEqkb0G?4#2G%=9HA~8p=#~$l@h6OcczKS4YdCca|)cO
+7pL+oHa5Ak1U=&BRVef{y-bNjB|)A-<1v}L>kUK>lj<g<M3_klqxQvd1`Lt9NG%f3{!dVOfVR^L4||`cPZwx^c<!dV%kCuCdPoTZ
+mwO5aX>kf72RE+d7#qk7tASy|%w&in5eydx<o*-Pyc6}rUWGf?MQ)(}^o#Gs@;3|H$LcWzZsg&{$xE!6B9US@i^ZV}tASz4vNX{e
+CJGv8|0f8mT{uZce#vlkhG0blmLDB+dG^%|k!s+C8*KqfB$4oN8VxUU&^r{u<3%%qaiE~-&k$m0YAIFWugwykaXlShGvRc)y&`>}
+yjr(+td4}JVLK6!Xq1S+Sn*;qkRJS}@W)c6=J{x`Ny6PpWKxIkinmc>3@oO?=vk(MJvaJMg3dP-i5-#Rg*PBQ_)l?UFMN)>I*TN-
+g+R9Mx^Po@20`dkifyDxVpU5F<e-vNI0$V1d*1BHaZzRxMXMlpF7VTpqTz)*_P`wF$QUsfjt5TVZ@|^dMv+bsE7l8kRcDdK3bEzI
+cGiG_3e~@dSu12|IPn5h4MheKBi46P2T2bqRR0!s52IiQB_>Hw2N$glmL53tzlC7sK?UzTXO10Qv<kxYe*_KM54m9|Bq+rGDM<Xd
+y(t1r`u-enU?J&W14N7e9zc2k0000000000@P7jrJ>n{L6|ou$C-22iK1kw3?oh*EQ+!AwSr%}K#ak>y29>)fIUW$1TEQHVRu{f`
+#0;YFkBx8?PAggv2W|_Ol76G%5-a!BvFeyOEs@+HRVU9;Ssh+@p$hYm^!fW^MAEfdl*=}5rU@I&6sCAwL3l~r*P}9UsuHZeO;Ok`
+(n`W6GZ4N9_ZuGL30rrzyh3)vv``UY)1<Dty*|2|Bb=v7-d>rya}8T~BP4ot>`ZCl^~kOr<s9L2vBtuQE0kETkuGf6;qt=Y5_yt-
+%gKQreT(<X&noOGLaVJiO*))}Ns<u?X7XjmL>qgi@Ww-~-6a*0@VfZ?ZcmX?q-*asizK<w+~h>O6+zT>{oelmXvWpo*LUx<7Mb<l
+_;K>$ZE?vW>Mb}tx2+^Y#Gz}IDD2uOl3nWSRGiHgUgk1GrG>w3f)_Dx3=+(*3y4ef47rL9ixzR-#{!lX(G*+dgk~+XL-9r4bSa^?
+STQPA0V^ZC-iKUPC?c>&9$e%h(O`*Gh+&Yx><4_#Qv9U~m&xuTIddK!6DAx|UoMgoT3UE+cKcqGP&T*I?F~gV;k61qNK;z)M_UtR
+;6m-?$s%qB4bJ%)z^JW8{>_>PQIf)2G`%|SH6_*BLTQvpo1f_5RfWxyw`i@$c!p5YlO~JEB6eS3EQJv&%NET{0t?qdu7_o{x63-L
+LkjJ5-nB;4@CQ0@VaB@2)7@9@7D))jJzzD?UX~*?;isRbOT&eaK{SJc5j|rGR4n}=A5FLCzBAtyAR{ztb9UP2fcg!_!YHw!`qBCk
+(`dqQ+->=Y(Rh)FWt6?El!#+7A|R1}c$yeMlv%;u#SwMV@?4?aZ+0akqh_cY2u*kD*A<%a`qDz9#Xf9|p^H>Je!)r5(V|J!pg8YO
+Fnw0+rAocrP?XT9>rl;!J(UYd!V$mm)D8aGSenqXA4$Cqpo>H-b1+DZ$P@z+$o*&dqLsx!c+~}ygifM<;S_v;(?SX1d2A8>nXN%w
+gz(W|Do2`AMYPw!qeZhEi6G<g&#>dEQFXj3)08eWRsUC`i@WSc$qN1SblZxFdXgyN4Mq+@TC|FWh!&fT!+^AzKZ8$s(f1UlHIpoq
+tHEfu+zU@Nw$R1ULT~%AMWb}iL^f8mibhG?t0REj{~0<C!Cq@^41i;W+Mkb+TNpVBE~2$bu(vfyG)gxZAt!b+hw`9J9)Q39GuT~f
+z1pGcLxc-WHPY9`Yg-ykq#Eq>!5i8*QLT*)xoFY9B7*@+{`YKI<2T3ks0~F#Sd&Sy%CezMk+3{bt5jaB=u}&pE~dQ%8YubSW4;Vu
+Iy_sOB;uhHP{pUW+cQM^%jf37l44#(fh<<I2P1*R$iG11e68+%!(>Fuzm8Upfsfauh-gpQVoVVWT_iE$)nix?*!%?+g(-g@r%e|<
+TlwC3hf-UStsZ!B&L~-&Sm;6)J@Op}@`3*v%`aI+7924T@-$(+ml9R9HRc%7#P=A$4Vt6@<-mW1^H)n<WXTv&@m@6sYDkFfFyJON
+=+M-`T`Q3Oub_I}O=(aO<fM_>k_53rY-KVUR7w8*q;)IPapJo-SPqsRM#m0vD!|VF4m6VKxIq=F(u1W3yPEtnl$s2d9!4H4JqTm|
+8JxI392kN5;izEX-v1HgNk7DgNN|4b&*2X?2LtP?KM4%*C;u8Cg8BCV(gOeh0000000000000000002s*Th{h+L|Cf4W2uumLr}W
+N-7Vai@oP)x_JKRVK=e&TjE8p#132nGwwo6Cx#{*por(Q9N%Hh6<dsZbtp$cTx)q9v8-xyMX~Y$ZLt@{UIN++ks4NdC5R@b^r-c?
+14?4*sjC>U#I%2T3odrOKw9jN(!_ontf~G7PKS-ks}-+#!8l3AFvRS$++dlwxT-mlVu~t=C%A)Lfj@<R{5*XdhM170`6E`ziRJ3*
+c2vW~Oxaaeym7GN3GG1oKgEa*!_T?0#cr)JFb~iYyHoD!BOxa4Xry>wOA_}hK>I&M=(e-lCW{NHKdXKpRm=@}nvld#MNJ{Y2Bn(<
+CI5Rq?-{NXC0-I^`0B%2l9<nl_avgl)b$n*Iblf9pZ*2b+V5IrND;f$s+1na7PIRB=RtO^P61Blf6rqDvkrpz&Kdcr$5P_%{etD7
+gWPC1p#A@zl`Zpk6VPHxp0nu26U1DMhwh-nM>I&r`x}@@Z=FpSkH@k44J`5f94;%Nz^O}rKV_NR$Uz<F^v)@4@zyBffH>wKz^QYi
+HCf!Dq!WC^2U{>-8i-^50ZwL)Rvy%mo>{0js5Nv6z{mUp7+RV#G2+Tj@Rc4E#&9t}`+tCJDH-CRpv6j)I;fO}4BY)cLERkc;KCU>
+$-xz=Sm5se3C_9vQ2I+H4vr{6H2;qftN26dFBVj&{v7mw3?D&->Q91&1r@6Q76cH&{A-|rk^gIeZuH*+m^}ah000000000000000
+0000000000000000KlK&BVxwjM2kTC!Efr88+3y{C@}`)YWx+pIJXf8-5N`h7^Gz~WzY=*DBSxSaNOuIIJv8#b?}jSE`&ihz;U&I
+2j|O<4$dd_O&VOFq%c@(kc;<suz%f{!NN|{#t*tf0zTy*(cV~lu-(HkSYYNqgI6%}V51Jf|Iivhr+<R5tv?9MB*B2){|wGN{y|tc
+5orHYc#-o%*$f5;13u@cjB6c#Flsa!X#Z2lR{B9$6euA3IoQ&F&>jKI{O2I|gL4NJsy_<~3TW_e0XEtA_W+x0{CfcD0RR9100000
+000000000000000000000000000000000000Ko6XEc_3*j6i1f&!L+8gVGeB{m)^N#1Bg2fhs=-Z}Jbfz}7xL3Edy7BtiYyPlEfS
+l>>MGlK{uS|9fD8mH%r1v;X%1W)A=W00000000000000000000000000000000000000000000000000000000AOeWDpUag00000
+000000000000000000000000000000000000000000000000000000000000000000N{7!{{esG#|!""")),
     ),
     (
         decoded(57, """
-c-qC8by$^a+V)q$3Kren-Q5iW(zz(<?go{TPAL%(kX96Ap>%^tw{#<lv>+WS@1F0Sd1vpLz4z>yJ;(8#|3ByPyU+W2uIsthq9y1j
-!Zoq^Tya<G$r5Qr6$MnA=GjKp`ZtUWj(+lUCF2`eV+%s2rz!RfT4s`V9+R9igVS}G3ng!#6upRegbfdW2Ph=HpX9`jF+j&P&=aJ?
-YfBQaNuMr3HgH;78<JU-pFvdb?OxbUjoa$xe*UFh_oF$HAk+BAJ100BbunKKVxL{(g>__i?gb7Z+tn#8TA7@Q9oUk)<jm7ZV}ww#
-S4@dH7wiK<TDucQq4hO4I8+!=tz`LiNwWY3-P7UD7mgQ8Al~YmFw(Wc#90-js%=3%OMD_P#~FK=j~I&ACEcXSVF4>{+`a=aXtMZi
-%S2eAwBxvv3B!+t+tma4YQrf)+!sPfw^mqKU2v1aHV#d3)Id&?N{!x4v6|xGhT}x^L_4wdy*;B<qhZKgE>u|FSG|p0q7#L}VY9}F
->3=<WXgA^dF;2U`u(Qyrb`0Ga-hXY0Q+OAwxNaaU`S6}=?Ed;;QwUNqm*z+p{d9e#VypEP{kn*Wt8u|WdGq!V;0OJ2XYr|D$4Pg=
-4J~@?uy9M8H5G56fYsdi4n}T*LIH~5ef$9%l{dV1oR$Cc%63KSsHgkwMhxQg`;h`1m%T}XtfM?q@6ckTHArnsS|}P-m}*ITz(=-S
-GbWJ=<z^62O3WP$m38!>dNJzIeVq-P{>YNh)bl-*H*qc@7JBuS|44{EUW?HuuyRX9_J%fva8qULP>$BKKJG$W5LW)px=F86UR?os
-P(l@Ptvg=qjC;o6h##IxZH8$;+F`eO-sphq4C@CoB*Fp<%sZYRtcGn`hMD2f1)^uSQlYr>p=TvSR{d^$W{pyr`01(91#6#BZF+eA
-STZNr-A{w(k0dUa9|tAk_p7fJ6cWzHfzg)Qv|}mJn`>5H1t|~dsD_RW(hp-DIleIJx;=(4-}j1gP0l+pJ8hrywZ=jCIx%42&c$Uc
-?qqW|yP)S1!E<kA3$5rnb^190MIAT&bk&x)5{KcZoJp;~S@@t#&D~F!hII=zr#BKv`nz|=Tc0m|(au=+dtKpW(T~gF2qS#1k+te1
-yL!{Xi>s2vwx$EXJ#ZT@3_B>VG|iwivMI@oI$HX=LF1HWt0!kq{!)nDlPX*`2Ncl#!y&*YCg7THGHXk+q;YHPaE&gm8sK}4kM`8@
-f`vW*gcpQzbo((qq|yu<!VglV3<*|XQ07&=C#oBC8_g-RZL&AK6*cL%OE+DSdM+8~%GyzI6DEn)9%TzB0>~8H0CcDtSRW;6^HZ|K
-@YlV08>4Nn^CZ5E4zHj{C_QL)#Ulk+Eh-W0g^ATD`kKg=U+nHpr<bMNA)lC+oaaFcbhZ#rq(G&!x}hQSWDm<*e{d!PMTPLz_O-(N
-Fy;g^!xmaNex+ymtl#2P$Z;GISa{~U*LgsfeMko=pTe6XE#TB_A=4=zOCbv%pA~H<dq!EKa3t6ixZ=~6s}u12xkKC_Zb7vo7SB01
-X*bu{qo=-Z4A0APW)mOchRGI$$>#R)9>(2UAf?r28<#t<+-g*!W%NLP?X$HJ@NH_>GUdLJJ9_|^;fO_PEKWZcA>>nOD!j2SM}0Ry
-H?*ptWG!husTU9A_>u&dXJyghbf{HIW3QVAVr1~?tb;^o59QQtu<ar2GiThEx9(DTB(FK+37)zEl$P$@Zc-!4SBEzYw@*7OXiVc!
-Crd?=)>DpdUACjss*2TBuaKB@mBL{4#>OGrU02o3exR8ly2trsXb-n>_{Pdj@j|HPyn1q#&C)VO9}UGsUKJJ^9K^1o;=B%d!=k;M
-Dmu*kMz4wAAvI#B=Yo<`iXAALA{VA=Sl?xoo@0@bPU>{0z?84uuFzv)VZ5l>6#SrUK<c>m`N8Ck6<w07Wwn*VtSDcw?JlK-o4$X9
-DO^&Y$}1=2ZeS~?s<zZtmV_K<RNS?~BmEMgL>1iC0!t{br&Ocf_~F+M?MzLowL@**F*>I#RJ+Dm;OSK_E&d{p->x^N4S|D&cuBMT
->5R^3KjorZnlihE3vSt`X1`?7DTJ^g!)1l)gDr0oN$tm*vCbJ7v%QxyUEehqe3$_~xSUwHm>6IX(6R)dm*54i?a=g$6RX>Bp!pVO
-?`eL^*btGnd>^T5`ZrLKPN?hK2`KKp)~8b)G4r_gjrgTSNn+~6^iXUN1OQa1?igBeeu-~QBpDgg$$%e2+<s>1Uzvp@5f{6gA|2T%
-=Uc)L3DWWFWURXb*qHKdK+N&q`Tj(DJi3=p9ghSP6Pae1V}^<(?F&rsC8A{9y`VJ%F3yZU=En6j`aJLRt|{hwy=(7?VC?pnzWiF$
-?iGMqn~gDC5T4(Z;f3XI%0o2X!S(frk;^>)j9Jq`IO(3T^(Q`UO^wPE<C59?1D=_i-`_0maC-v$YdO7j`{XY0qb-g~#R7$9kM9BJ
-3$<_#d3MQr{N@A@g?m_UIkP$LetDKRcH^6^E=_%=hE=W0Jjq`p&8*azB3k6O@TGfX`9s3i?B}V(kCo3!xaiSEeH6>uYo$orcKnHL
-@E*=^VjJ-NOr)p!?6=3U;mlUVm$Ju?I=J*edTSn|3X{d<3Dg>RQLzy@$F=3^pw|YCUV+?|$zZgH;cXhSDB2&a5i>L+Cn9fXrVbyG
-8kaURi=S7lTT>C}o%)43%vPD*W+moxPj&0*thhy1BAiR9P?L@~3#O)h^Rgk1&)tdO%AW61NQN)yV_uaR9=kvZN_FI<{W!A3(GwUr
-F5Xt*CKq9#8Sq>O^&-<77km%&mIVmd9``;DRWo`!pTz4!7%-Zyexl}_>ymrlvOUnz`g#~=vXQZpUX{gPugVRJt8D+BG(I`IjHtv{
-nZcE?GvP@_->^+FdIqf<!FL_%?wwI4-L1y~H;DtnN({G$c#O-HB-w4biZ2GUpOzWCO^S}E$kiQvrXFnw+u%cnd2ON5+%5P?k|PVb
-HN~f|nVa;&N;x~A9T3Oo0ra^KeGR&G4M##RGkevt)Q|IOM|z*)zQvON$}uFVkpCh>KlDOLl+i>X_QOQQs>=p-#hSF~&a;QfBAITw
-a*$EZHFKcSUVcp&d#H36=J#pW%rHjAhv-al>K@1KVHWaJF?afO3dS!Hs2^Lg3DG^^cUI^GcD-TY6&RF)@a%PFRn1jr24rdZD>4mj
-q$+K-tBoM;98njgmg%#~e%b8zrd@e_P0UwkD3sCw9d-R?!;AGnpAxTPGe^mdd=GzK{we2}g(TCP-p#&lgq*zLtK};|iuwC$@#0MI
-7?)b9Y_YmM`&O8uWyuwuv<t?Btkht=5F8)hc!-=L@Z$B;QeCQ*GwwUIn-!iux+HTWDqV)bi0a{8>Nn0R?_cm(h$}L?n$SnmT}ZWr
-X0k@Sga(t39fWiustx5k@&~XvUOpG0VAz)10#Utdl6#P_Wyc^AHs+tBq4qjwGi|(>f?r;JKgvecPH1EWXVs)iGs2MXB*T(rFnN7U
-r8b{jt%q(UsO9C+2gSJ)_?%ka>*or&sR&T<yTn;DmA#7k0_Btagz;}Ug8C^J=?T{HZ3YrRc*g_0L*Lw+50hSx^JwO2mgH!>1rP+P
-Pty_me(G@SjTA2B&U|jUo3=%*SvQ-i=1wCwdzN&o5mGu+;qjrA?3ssm3An;aU8~xeg;e2kljr69DqL!-K}*#QtCc%bO$Z``>eMFj
-ikjw`KJ`Y8TkkUhQnrg)6pyhVp8}nYXu^`0ee~LFj@$r?dXbu)v6`G5`z<5|TuP<mDYJ^Y3`3rg-X&(|n|FmW-0T^`+OxlQ?_)J2
-GPkZ>W?y}P?A_{U_`y*eF3UWT%j?SCI>~Im6D%g#HbQrQWEUTu9Qhz_kJ-Wbe!^Pw!H}cMr>spJl=DK*Ccz0-m$+Mr8K)Cq%+i%^
-t4wyrR0&X@f5-py)xj=ER{d2iS9xp%PJEJN?vOBjuf#ij;g3sDXj@@<W=$`TJjf&bnkLty_s#ZOjPF(+1<S&~zy}Olz-%w-GD+oO
-(}$Oueu*37=<fvco%gVLpTQo4zPF67-<6p=XILtoa(ZvXi#rim^zPCO#Y%+-!vui<K)~O%h!)f~<+|SqL(_`iREA8;13w7m(1Mj=
-67+>-5zsR0hX-B`_>6-HNP)P3*Bu557!&{k{9K(PRKTGWYFWb%431rk<vpoWjWccO;U;rIsT`&<Xu&h8_8imun{$*qXS?BV{WYK9
-QGtLMKrrzCFq+>wTv9z*w?x85Lf1nzY|rOmwO;|-R}|j@H97N1oxXNgDpGEVV%Snb&gy0uBEBLskuV%A1ne*4>i@ZnpsO>@!}2=g
-C4MCMB$&I2%_&M^iFy%Ek9?#r=~q04(CVCsZ=2ZRmoMF-k9AYD7JeS6%R)m${nO0*DUqK%Vl+}dn>R0DPkR+$$E4=CC%!ctv0P+k
-4RhW_zkIgzO6>Ao5NV&~aoSb4MlR2|@o?HvYsy=8PCYz97%2n>1OX&8(oRn7D$HdRG{(H0k)0JD!UDbGCv1HjWDOsr<N6-!rqKfA
-#LU<&ALAE?w3l=O_O!3`#H+`!6Txa=YA_NoQ|5MHmeLxycPR5P<K5U@-LE%-w|NzN6MJVM!WI68;A_?_9!bRIn;m>zgqV@EJn2zV
--CD7T6K$Ma6QepQ1Ejf^l=E{`pn`%y&G(8OaW9#tZNM8E8H$LP;Yn)-_(V<PsU|g8Y1xi}FX6ckGD^r-wDHw={fgSOQ9^8`+0J%&
-%Tvny2t291shXKbrw0zefJU}CbWz0QkW$FR>(9hmwdJ^9&v6=5{JV|vYG1W^1SF=qx!xf>(@tJKog+7Wew!>NnDCZl@SR<Qn{UKN
-`le<X51_&MH)L978^O&7NQ-n_zsMx>oZ{BbE!C=0;Znrjq|C?wSK%(3i@}RZfNl8!dr0FjW3{IPhAkvwaAETK3=)&tUOvQY!Ve3I
-)7mMdL|>$`G70!{D+X`X)HIFc={1P2a?-`s%5UyGmJ8!^*LrIGJN<jy5e0@b1go4B%q6EA>MblB%Bp#ZnI{}A`VYo}9evN$OFq1-
-@oL=|>6;I9zqjuGTF<<_T|p|ecmE);E1GI?ni<Wtod|q?Z?P}il5+X+1QYdM^$T~y)?lL=C9*>yAASO9LYCk=N6m|$)We7JPxW8x
-py!Izh3EOh;YEcC8Df<jQ}~E%iHkE$vAEIC)x)DvmFHltWm$-3TZ(*JdL;q((C#%cJsFk5$I1{gyG`D0Z<#2!4YjHH_bjdqJIEWJ
-l!mdat3JDY;4L#hF=Z>-XM%4VJ_CMe`d8nWioVVv-;)Ycx#J>0H&hwn{lbeJEP#JUtqiL%zp}wzx!gOJ!7QyLD_Lf~Q1!Aer<2)K
-_x)W)nI?vW+R%PHTycU?jRJ`gGeK1`$!$C;${c~v?B_4V47(8okY|VaRc>c3E?)*2TDj~Mx=iSw-|v|J>|(0cAu+(ncI}7NYII~-
-GNKvD$P+JWbl+^0xz3SbRj}^D<@2LaMj*5EXd4%00io~XGxTZv%Gyp1<Ei$@@g!VH%1*Djp^?JI*0%aU?8PD%$xYzA&Pb0r--qmi
-px`EF`<NOpDffYwNnCk-CF67Y?>4@*srjUY6dA|GG4%P?KfCw3uh`jJJGd&GWIuTQs!~8XyMCBadq|NabIASpakbu}l|Xr8ef)B*
-$B#(@ful(w%t@o60fDts;vhsJ$LAR<1hsfCs4t$WqT+5AgO!evc))>WOyI=A`Fue4aoT|KvG)6La?PpOp~c6|6NQDm<t^oBg2+Yg
-Z_oNBKVFIb_%bM~zjHQ%b*OLx_7&rC<<Q2zz@oN|6@E?Fx(}4<eEyU;-;8oryS}_wo7+NvlC-Bn#mCKExvcAB)Y-=71fMtN(K6u%
-H$jjnl~zNN)cTl!w+{6!Z$uc%--q`=R7^C3`IgdoTIAtLM#IVDF0Y4EQEVsa>Q4v^hY99Gh-oXOE=eMj^J*p;hrg#)e0`JB^{Pw@
-5Km^~O27fY2Vnw#*`R->cJ-y(Kg?u^DxDdZ6s<9B7Ss1?>RGL8mYz+(5f03l_rvX2L~+S65#XP-=U?buqy7%r=fSE2KHu5y`S%tL
-Xh(xV+};r0OF~9?!w>JXmX9W3!d18`Kym;K@M|DSAhC_>E<@1QSS(molua^7ynnI&K6{Zxy6E;;SOfPrO%Atb)QT%Ns`dnoV60#9
-5D++b@aOCjtA5rja;QO04evTVTm0~~3aOj(RB^w6ASHVeU1P}=_@I#@&6Ax4fd%?U5BKJl;RLWJ<Wu5v4Kh&`vznPFII#oV8j`sC
-Sj@b}k2d+%K|QNT@X0AM_h`vVjt&n7{$(Cefu;v;&F2{(I?5|**hc`Z{6o*k<K(4&Tn>`TEI*cUp}})<Yf{_yKA6T_)`%h$*C8MR
-Lw@eycxJBG^g=$usV$=CoJ2^=wv<Va#@v=l_~Dt!zJFN%#}tdl8NF&X8nC5j%eZT)RP+EH009X6_xYU$lFQp!JoQL=O}|6=BqP#T
-$6Z?|JnXw*(iQ7P^aa8z+hDJ;mN}^%{LrJ|n@QQQRR4*D6cGXrfc&*Y>Qk(j>idS%rLmP9!fl%HntT*9xl!@z8^jIsjI#WSc)6Nl
-YqCyLirV~jOM%!r*{>b7)ROG*88EOhFn%f#Ai$X102@drJ%l10lPQ1r%9^JoJfy(RC28A%k+DgH_6{=K{PO^d@Wh8Flua%ZPd2{Z
-DfX1vcg1jGVWPl8f+1i)Df9CAhHAg*C9BAuqY`oKkBo%cEXy%R%i*<a650tfn;mO+k_CU7Pm$fmvttH>yR6ge3F=?+kVO*C1YAHO
-T+9H12Q>9(rHZ=>WUr_B&%0f;YD+IpAA{s3#k`M_G)!N1$f<WE^VubJQjXozC5@ra0L+~*jH~(lkmtnm=A<D4*Jk3Rf9X@V<{vWh
-J9|?TY~aH==oU84dR%g(8eS%JU?CC;@wt)ER2N<pJHb$-iznW39`G1m(%5wuUb$&=HGeMc;K=d$h(xOWDA<kkcAv}K;UlW3{fOCo
-m0+S*b4=<V^t$Ie>N8hV@+^I8Sc$PGRZH6hB*Sa8R7K4c<-YB}8W02xx{{UL;n-%JHCt^=yft#<EkcT7Xdf8~=HOdF*$dZIDlrT3
-UO%dQ#V*$F#t3L|usPa@q~Wy_K0s=%$9?l#OsBcptEIC>-QPgrufeP|Tq895Krd|QP9_j4OVmc%O>X+`2bHjxR=MUYr^fEiI?VMu
-JQ^k4*Nlk-UL6FmIftFGi`zy?W>lDUzHQ#KPn%n8d`py2qm2FX+w(0i*%XV(G6y&dbZay9Y*zszYCOUG{`7z;4zt-;_&EyR!(vt3
-4U+AzxIWE5Pz94uR?HL2zFDQ`W<Uy=<z%~2IBzp{DoXD~VwLf;DZS!xlikvKFDdc>@oJ0=Mt9~tdyl!WF^)9l{Ci}(R{w1ePNop}
-N-ee!#Y+=`>E;wa8p-@id3nxjG<6;oo0yvtTdhrsPmx9!6T$SjG((qvQ^l_Svgi2%qJ89j9sR&u{Fj50Fv1nO44!j(k)YmYZ6@M3
-i5?i0(joULj=#zrE9MDhVQBQvat-+9EKI9)HnB+%f3C?hKH0>GqW`wg9PTB9t#)c80LS4SPN;H)ZaK(L%n7JGxuAh*G5L2(xyH8!
-nwNc<B_X;gXgTL2cMw)=BJNJzE3b|e1QB&|KCvRS-!z~Hqm)1GO-7-TVy!w@@JT~m^SNx|&>`MG7T&w@z1$=4dU8;HV`wrcc&@P}
-1<FRK`FREMMHH=rStr}B6=}ywE)A%vkUfbR_%F1!A~pHQ@n9Ig)t-ML8olII`^sXGHPJ{F%5RTt7t9#?cwsWxSV3@l@UJ)Le-P}6
-(VC=mdr^!OW8J$a>5W-jQiz2I^p#PFh<Qpu7#srl<u>upT5xc&wjzj5xIS_mXblZSX<%}{`lLQycyEP-jblogjR*(_LqNZWBFNQO
-lfmd|T$i-&?|AT0G$YY`;hCO1W=eSGOCR;_ct;o|5&_46fPOQQ<|mzEmN6t`LH+v9-wP<E40IeuNC62NjB-SW-67MDh#_9gWYjP`
-Fy?Q8z=V7vq|u*3xGi2Y4zl!RBIFb0Fq5Se;`jGSq}Y!OOqxHH=^4X#0K@<|0Q_r_C=f7@_!5Mx@hmn!ROqz+?xsw0>zX2IaU!M4
-Bot-0IrUJ0>{J^NODcs$4o3W%M=()-@$H)jybu>%l57R0t0dPsc$MV)sVY{(QlC~5*j48v<iX47?&MNsc}j9P90dMH2kIm9Bc!b?
-*puker9Fc7Qs~ZGg4D6ksn@UT8gc_x+h?ptIq{hcZrRl6=7vdfli)xhpkHF}UM=+N%-_OFLHedC+rAE}nBap85f0I`e`cFBh^~0l
-wKbaX_}>1b>^jaa9#jXjG!6j-;}=Jvk`8LsuBO}E+dT=e6|H4$sVkp!urCc83qwfGThTsvIPAl{<<rlxo$Oo)HC>T8f!qcX0U$r~
-VB@g6=Wm|-0iHg}Xa6dkB7V<L=xxp-xXS|^a^bPk{90~1ln!5@EpIpHUEm{`=uezLB@J8x$WH_OuO={O!!;(74GzH!EnZ8GS|*J_
-NbIzClaB}cKv?_-vsS2V&hX9vg9J%y$FuCM9C`k+S5l2>V)RHD;IEltNWWPR6|?3n{lTOQ?%U6ooKXv;L@k5|@P(u(MCyO)baR#A
-HvQ;m*^QCGsCJ9K$c#c0yp1sc;{_rCf2mU-=-F}4^~amB#Ls5|Rh_aZMj8Pf6p3md%X1XG1I6O-<ssceL_LqF*B)mM6R|_s-O>BL
-`rVQKur5VjTrd;_K>(hZ$Ci43tPxkCc#M`5A#j=+*@`jM?+x}hsD85hI&>z=t*e<{R&Yp++C_Xb3ql?z#`B2=tY7(X9i>ZwfD+LG
-OnMNG_w&WiiPU60rJuzJ#-WdXS`Jsafb`6dKJeJIp7?Am3ka6?!Bf@@r5LNDsJBc%$uYov_&)S`PN@>v*aI3ulh4cFVlhVHfq{t@
-?-yPT56Ed-y)WlEY|#qrbBoke38cth6S#FZ#;2yfnx}iKg`L)wA}lc*T&MevP}Q&tFm+o#zN7(<aJzSEs?l>hQ@VU^L2--J(wHlr
-n-Y4Sei0ThKcN*q(agIw`00B2m5mQXF!q8jizDSuY6_-pcr{?OS|Ci&_4vrH<)jJ;z4*TC<hZIfG9WU1!Pc8+YS>$meVhNml0_!x
-OXZEb2D8y|Qy*Qr0%=ZT;;)Yc{g^<}fcopB_z&gpd#G3Td3mES8%_DH54RJzr}Uj@7oO}~9_`cJOP(~ad*D^Zm%JQF&MF~ucNWKd
-awT~dnV*&1tiK1agN7LZn20j(F&t{}JRN#847#&71Sqo~_Y}UxO+ULxW<iYlq@^7j*m;p@tncUDUpn@HUQ07u3tKMv@u|FYDv{p;
-SoP>ur>`;~9!~^Ggb4+M{y>ZWnP$A}HhpR^Xo&jD%h^9Zv*%{R!U16b{tc5GvATs$BMxuN74GI8)1C2eX?e<=lvuygNq$RjKI~C-
-8wToJw!C#EaCd;#4}9i37raeQ1jhjXF%V{tc22vEi{z5l@4nI0RO(@6+yeX$d4V=aDop4fN<__F4`1g==iIT^JI~tSlK|&8^+i|c
-yiisx7dRc@kBq(Broo;$d)+sjIwURU=9}w2ePhWpwgGZD`U6GA%+yfWzZ||$(jQ9}g*O>OO)lcpiiJs4FGLyCk^_y)_C>157TKim
-aWNpje>3o7p(y*z8a6{?A+}A{%^lRLZc1zSIq(ZyUMxzqZ-G`BOa%D-+f9j8tJl3pq;R9{Ua|05G(#3Rps={B|E;?7-j?UebabSf
-5Dh;3cRnS63=RF1-Q4MUXlt@+BIj<iOR}4ffz(ab_irUniRpx+*jkx$L4sg>Am(qSs-NWDW1!hd&X&%Ta5Q?l7BJp`>7Gv?82!@l
-;7bi&Wm(1#(t{`!5h7v?*srgxWsKAaTKZyz`FI~<EwOR9R*5H}wgc#1aNMekphQcLVrf}Rp8H+AByv7nT<EWT1w`vi9Sgc^7wpIk
-KGo2_DK8UQ1ns%qGP+pj#LM%Z$bZYhY5N+@s;~E|m_-3h27>+*NIa&<gF5L;7f(h_jBs~dgD2b@;f1pz(+(E5qVmYO`vo0~XcIXs
-Tg|d194rIG>Byn*fADxJP$Y!PMVn7}&|`o9ws#Ll(AWaqBkS!~9Nus=L)F4<X=cw#RzbZ)5keoAC;I{}fsK#(i|LzI`e?j#m2v@|
-$F2gw^4Hr47V+L*r%falP;XX%T6E6n@A0R#QIN&Vsj9!o#W*`jm6Aq~05JbvBJsuBv@Il(--7u|Kqdkear##!rfp#x;j!(?u7c4-
-FXWsiWn&zcc$r$yK3wu1wK5s0GI`O{<H9ihmMJMELv;Nrt-d^xt1uwVx)&HgL^B#rIsj@le~%x+|HxOrWh#&#$S2c}zhSIJO3FD_
-8FgjhhRX`T`f26-%et7Y`;>yXW0{?}4;PZ>xQ`M?xD!$xBt^~BonZFuTfLvQ7Edl=3ArGu+THi9>o@pvYb`kJlTbCE7%>qZCI%)H
-kcWe@$i|Uw!weDq%C1zg6DpR-=DE*nvR)jDfvyc^TV;5M^=vnx=7=$HW$IdLIWwVm_sxZx?(-K47TBB+atc7@nv;M2QZoOOTTnE!
-oFjpaK{I%2-gmf-#6xfPgQI@d#qd);r^i{)bgKKGKF0f5GdlrHK9WUzN8S(R*C30=0<@N-j;ONMS|$u@L))<(GwanOaml|0Cp+G{
-HLCr!!;Wzs4|ZX%M(4Eft(NS=)SR1oSLs`cZh7q>hOVZGvQ*U@22uzN0s;a4y%zuTJ~=kt<ijEWAq4);&pp2@BB9TmS&kBEiX6-^
-TmZ&@fCB80ENe)8&gImBt3yqWj|m0*yCfh3h44(4y45|egF;D5Fe?@k3I_jsB=&_<`r%Y(4kHmBEQ%pow44BZFa`+tZ+P4ulg0L;
-Pc&7W!zp6863(NOX22x?LjR3eRg1IlOV1PyKb2LiE3x;wUl>QFj-<kd{_(4kE(?S$v2X{t_`e)}d(j{*$2qN}CyPf1Mnb@U%tQRq
-Lu$Y5F6`0TU6CB}h)mmp(vEggcPch=I1&K)Bbf?4j72`u0-fJiu?|6znOAha(sJg4Tf15i2tWy87?6LRDPMFlfqR0OLBX|pN8uJ7
-Hm;JbZv%Q`n=YMAf(3^d@KcNb7am+;NvzI6L<LOvc<rW=&fFHDM}FZpUh3kG=|S{rP+BAc3i|y5VGl~;*N-JKPc{*F$r@Dd)8k{!
-dqa@dl0f_Yc00W}KMg$w9`Jwv^Z5<2_$10Ghl^M{QCCA)n0Bl%1@OC6eeigKl=AFk=Aty6FvW04v7u1lZ-Owo#;FK}%1cKf)wAwm
-H_APXWWL{5D^!#-|CrW$z2Xa2j-ZktAuRw0@>|oF&Nfn$*-w|-N5)!@vzu3*>q_g*pevyhTd=HaKc)LmdqHs$r!^KIG2Tzh0N~fY
-&#29UbxB=~h&|=FA~5+%3h3U-#Y&XIN!P#_zytE&;#gLw=^E=@6?P#I1ttRHS5l=k4Ae(jnL(}eSu7RYxaHPdtXWTJ_+>k#bghH~
-zp<P1=enuv73;=es!~&sVjzM4R3YTLekibs1<b?<?kYr=$cgM+K=q5baS`eYO<Lq?WyRM8$mrZe0cf-JMHC^7aBLX(A1akh+s_PB
--<DX*8iF$B*40V^S>ZkRC0SzEq?usEo_Qb>0T;Tib`b%;w8;h=G0;;%aRHdWs4`LwUn^X72S!CZ3O!?h4;y}|0oezH_ZvK+WEC4^
-R>ho%gl3U4lm2lY9zNPgRTIe#BZ6c8<<0$@3CV3AJ90%wUJ(a&c?T?ATVXldS4_b?9d?@~-nkO5Hn>3#Fk~nQ#)hnM8FS;F5x7$c
-(BTmS5kSaa?*$C_)A}!1{F!O<w}uY_0RNQ7PY;8De-Z=u7Y5*;a`|6_KbHsaZzO*T<8SBrGZ=vX9tQCL7Y6XZfC2m~#$P=CgvEai
-1Mp`s{x8%26a@HlqyMbNeue?~FJSyN58!`#sXu$|{<9nTa~S`4qTj;!A1}NB>i""").reshape(23, -1),
+c-qC8byQqww)V@YLJF#IcPlKoOX2SB8r&gBa0n0_0wG8sNU($;!9yT;kl+>q1WN)02|<JN^?WmPZ+B1kOwaVJb)WjXp7lG=-e>Rg
+o<j$$#9=aa|I&8HqNd{{_azPk18voi)5O`i7kZF$UWxpa&r^v2x8KWwQNxEN((jsKVrr@IY$jnW|KargWI$VJ6J10<!dO59ao=Ne
+(2pS($9w6t2K`*<^eU?)S7u@8nVE>!UE*S%n2q%?gO3L%%g52k%#x)+)~4((@jR*afb~x+1<Re*>{gZfJB}S9fsaDt<uAF#gUI+h
+#v!Di7>HyFX6^W^>Ff{?Di_B+<>+Gr_L%)V3l9J2i9>9|nEofN7}gvsE2o|{1J(mS5}Vfh{f@l6>~~#2l4l-dN{`c9IJD>{jG%dv
+O6*R&+Yh5X!zE;a@wZG0qED6uS-ySh+QBBg-0Qdr*XoQ2+(VlV<T<|fG1hX$b0V)IEFlAz7w_<Y$ll`!9Of=y^75X*F1$O~_U+T)
+E$YOSQ(EG;rb-iwDE6t^8qaXraD+9In^tN1l9rmY<TE#|n4;$mXE)WC)Xx>WDR0Pi>RfP$#kA2zkhpyGFpbuHTM;<H*2K3(sGfGd
+zf-s(V#S)Suo(@L{ys%J=w{6^raQN`Eq;I*&%I-LII?w_Ojr?iRVtAk>WM5S$LJPoWDlb*Pau2{ckSDUORC&~)Xzwx185`FwF&~Y
+<CI9hC;2oN74yZwvJUPb0?a?Zt0w`z95C&(qo9%`N0kAtL|Wdx%ahL1r1HZEbh_q<S{5mBY^E)smFrN_9!G|Ea1NXv@>4N|Z0AcD
+AF6p>QwN_&JAT=0c+d7(eWHFT(EIf|5eJ(6$|N>PsVIu2MKF&R5M3WJklncwr|ndM-n$L(+6%zWyMt?S&KW@K?&h*@H(yBoQNN8;
+$8^bHJEg&Q3@PO3%;)%ZsW4y+^pJP0XfwPwyRx=(g_9=&1%=$Vde6f%QZN>A`B;=vmrMayHtqi7tR4AC(icfwFGG$V&_)d?Wa!h*
+Y`($Rjqq1_Syn(P($92+fW;v;3YO7ExpFQm$W(+9VC4{9^h7`7FwYo5`T<m&?@rQc7JnUPM!FSsXZe$x-o|aRDqgqt`gWq$L#ouJ
+w$!=88vPYI<ak={f=xf-25EhPM$|g>IeOAnAQ(mFAE;nV>Qi$$O%`c@W@8H23+X#VDtK>E*nFU4N;kbBizz@=I##TRw?xpLY6oT!
+?*14<c>xf@5-82^ENxk>44t<v^~6468-reHb?=|~%*ilwo|b!n?lZ?_NjlScGmSa4z*2a)t!v4oBMM)56>bOEF>0B4jo<eiOA8#k
+sC6KK`5K2fRu&EG)64J`vnqW{>U%cgvG?KO<?AjynjoZA;C9UP(|T=hrA<uk!j-_4v^($j3N~n^)51E!D^SD%AI-ObJ)tyh+wqzL
+Jq05^K{$ybqmLigF+}EAa!9--?DZY6)3}@(`K(n#S2@Prp|w1w<k{er&8HoF(_f1u-3#s{d(6L=qWpM&U~-LP@BrGrYOKGk$84Ir
+!A8`uxpkD*vqD;cV${<vUu{{M82?V^Wo;duMpwY9Hq+2KevfvH&Z~b}BXD|qf~xG%Q?pBCcnovWqDruAMEn9x*~(le11pi^978yS
+tV3O>KCYKLjt8J!sElXLo{CPK{tWnDf#`^!3%q~h)yab(Kh+n1t(W(lc#r+gz5zOE8iqQsSy*f6A*&3~cE!6Sq&|Y}ZBpE5M@VlX
+KOZZL-=Nhaq)~y(o)c-vfE!v&rgvZuk<q<ZWnqbgHP~gZ5lp(g{+<40sVhqIlncuDQaL%$(=Ln^(#>8g)^p=4BjS{#WAUdvvYqc~
+$4<3<Zf-iAO!eA(2l|Z;^`-i9vUN3_hu9;Ndop`=2m$%vG=+CW<x_JASH)PZ0MBLG0Hr-(#B^L|pm2whI8LE-ofWq-aw}DMb2#~x
+r<Y;Bjex0!!C{IrEhYY)fLd;VoVfIH;y_G2in}};sr7jUDUAfI05;!Sas4QO@NBMFgKG*ftzUT3T8p@rw{JOBo>k93Y)+o1V{dGy
+wG@5YDsw!mJvu<S;FhMqX6b?`{oHydS$GOt(178rQaN(dn?zje(Z+q}42<`0&t|)>H0FJn06qu~90U{t3<O#|#lJ=H3}N?fX4Z+-
+Z6v^all|>+{_C+JA}yJIQswkZP?2_+Yxg7!?{3?Z>5kYB2>TY~)1o91HDY>9TrdOxl&$R;{ODFjXiFp!ale-iKc1-jhmB8lHWmR|
+G$={pUaNFK89&%x^G-M8D~pRy<GxMU)4Ucpxl)tSy*x_zlo(KWl2WRT{(aUi*Az1XCV`zRIw#<VcQbiHL_U%`JwY9>V!^MRhbAer
+zHjy>zp@yEpED>?lLw0fb8E8AVSc8!IL4bPfy8Pr8mMNpN8f9}D3uiV)*`(h#}L@z&4#+E$Df?sBi`YU9L$@Sv?9e6AOe`EPNfss
+C%-Pezdsr20ekpp=OzkzLNTM7MpS;ZvL3`Z>J}$qoV{j7O}!?{cMoGDZ6a2?G4qEV=JYtFZ-ciX-VqhLA=_Iiy<dFqEBE{Em4Fqp
+{6?9y^;Aa&9LQ73)->5s(K&>MI#TrzuZ6C<CUWblDj-tV=23{k8P1CW_etK5M8w|3-UnKgFm*FYEXF6LwO3@5s4Z8F86J4%kSW}i
+H1G{03!^Dt=l2VzftL$tS?kD_m|h2Wc;tC9Bij>9#yD=XT`M6+D)e3K0l#OLU;LlnSXeRdInaG+h_%&4m4?Jn<yCKlU8)VTf&5|;
+0F9r*1r|XN>qT)wzqWB^?69XF9|+!)pd9z07Rx89&n=p8>`KGNl{=q*4oQvdxuh(lJ~ocktgK%k$%fg6k>XGqvH9J3ApDVDX1^8Z
+>>1BZ8O7tI_KN``A)nEbM+HP`ZC4(>?E&Hax(BMG7qJ6o-MD;?hF?gA-p$wyk3YH{E%$vy=-~{hxem+~txLNj`{i7?M9N6<T4t+-
+Wi0AkwMNA8iD_-YV|$hRsr2T#^>dr2T?Fr?J>+u<Ty-o<gyWMgj|zpTO(h?oLNlIRx;{~_sTHT#GjI132pN|>>96*?0GieCN-ppR
+U5N=i&#cBdFu7u(7Z6>7XjT<06_1XlObJOX9lq>}VKr0<(hlz6yz#QK2yW;WZHpfJ3^F{5NPbMMi5tVzkPzavT7$vwd7lh5{feAt
+?O~NbNCTT!KAXXa<YA#PiTtRfOsT^q1xmfmgsmwD^R73J?YE4&#QyU8z4eFNzC5g-eh`*ZrY_H!v=eu6@{U5GZ`VyP(emg0Z>&fR
+S&<y<LPyQy4eu_hc2Bn1c2Rnrf{;$dyzH*jL|Z}MnF()`Dst+srEhim0@qKAh6fs-($s01g)fVrNmkEWuj%(x$x~L0e7ddL##3JI
+R>YCPJtDuHxpSUtv5WWJqD00u+(9X#Zv4X8)N8(-LRBQgps%DNQ?yi@3&yBmHd6PnC4%j1^{SzU6a_0qqjHy%5zSY=wGS4X;r$9z
+RAaE!rw27(pMF$w3k4gTkMP`mTY;GGT=EqSFR4>3Km5F)IbD0otBhxab<W_WQ$|ML{a_qn@b#Fb`qLBVu-+PY>AmBdM}oKyNy2K>
+^LPa3UWw9w6LhW?Da5g2O`m^;^KR`ip18fatdNR~RV2w)=%G;VSC*bY=Ri+Jor}rti>m^|xdP+v=_{oHt8Pk=g*z|4H{>zt3>%5R
+LM)&?Nmg2?$E#IU6r+K(N;=cHwD-gG^l`fQA`6(<4G&jR`$ph)mJ}{)3{|bdXe6DPLYAAa7$oxBq9t$0GxIU+e$jvdl7h4E)r769
+s#~9JWyh2j8c!RZjxf%JCUidwomQ5ot#WM20lj$=|Ajx|OVC|n<T3xmGlc0VH5T#uHqa%;>$wm$>E$O#ZPv=`t3-<^2g-t5j6D=Z
+-8lWF6x9q=qx=z73YrCew-UA&^ZPjhrshl3oI|%-I4zXY+OF*vn#t&`j&h2--orwj)_3@j0G*+76D8d`B_Oo-sxr|hz`-!y#p6Y~
+btRtSx1uYBVbhc|jXQ~7#%rz!K6D1*a+hI7hD}<<G;K@G{a{!unRc2q<VH*c6!o5&8L?6!F`*z300{VBE!6O9nQ{hqV%E@#-n<B%
+kpZp><j{f@FvaK#OQT?=HYs~v4)}~i*pLEIJ}(Of3QQOP1o*i+g{Xk<QmN4fs|=1^3l)87(=D^@=@BM#fobffQZ@W1RBv)jgE!_V
+w@$Vry8JY9kyIcc2Joj%^LK~VZih3f+%+pW=1ACDn7ZAM510-6fUoBimjN0a`J_(!Jymj)o5C1&l#r9gS%#<soJ=?-9u77p1{m~L
+myw#<M;76Eo$+GV2|fwt?jmz?VmQKHgtH@`>7NeB9YScek43+l*x^?!D$>Wf$=e8)2k5ZS5K-eGFn&tpCy!XQ)OGXL54f{l1$eO!
+vON>J4Th~3n3=;}wreX(7pp{0djd%ZEDzGpdo&(%PZ*CrIBZMlV&~LF@WDvHm_QInOg;7B=ys)*l$^?>w-fx;3s*tzevt#FK{oPN
+D~j<wk95*#z;Z&SD64E_L3B@P4`55{LRYk52%ZR3fzklskl9j?1C!*pJ~!v8PvVEWZtHDdqE)4(2h#fb2~gePMrQ;}>6{8!U!N_2
+4G3g4g(a{LvfJhhglrMP=sIR~C=FKYAf51Ph^IKMN&Hd98&7qK^3huYSU&`9-%5>gj8gY~{P0|PjzA|UMlxgf%>|TOA|Gm-yMY_d
+cnd8F$(=!qfIq&Rj;?Z7|9Y&!M|$ZJ%GP%k`?`hutadWoUk>f!;_UDRds2+5B_UR<V2)DVV7woDNwj`p{n|_CJ4`4#YsEGt*0hVV
+F35@^J(JZ$>!T^Zrlle6@niU|x;NX79*<mw9r;t0Tils5QqkLt&Q*!^xb(N}LbW>>8rYOoZXI}!+*E|RXe)7@1E{EDRXl^%J)Xav
+sUYd@OGUxcD@O82m7CPC%bKFvynV!*OMiHfq7-dqRS5_0;ZWD}n)&Cf-IND=HjN!s=jhmu`wjFA4}7p{;`MKnl%DLjGZ)y<)zLO0
+oK$y8*JO@s+T4KiCSzLq#p=g<d?QY4ZtOZf$3~4muo9v2_p6I=;tnT#&Hm)8(gOCq(E^ULuS~73S|gcp-6Iou`inVcXeWJkG2C{d
+#TNfn0!g{sEAM*<{o8U@C|-W&Ud|}b5u4U12qd3=v_ZCy6_j1B{3P@HT_zgSA<^(I_#O7QzG#-~0ikG#MJI8qV&%vq!EIqwZ?}NA
+c9tB{JD_{w<_i?&wk$_X!7#krc<xCdk#|?Z=+61>bJz($*|C*D(}_2WedWZm8)EPbrMGF=q8*RloxmV@@+q3$bvgh;fy&IZ&WSay
+cZqT2OJQ+^$9c&<sykgsKB167_w@8!D}Syw%ZieHzWweR_aRG@d_T3rm?-<&c`yG_puAsW>W1=DhHp0+g2`+Za|~vq$^p0QMo5u!
+yUI@$_d>cC6e8wiay~3K0~ifBqLk2beeR&|xOHv<L$BEx?vNsX%=XW7G}s;YoqIDEe-0kD<_KN4>xnrgq4!i5)W-d`gEFx=V6C2-
+IF?_8u^*Ug9C>x{(fS4Kva-GV`UM*GiDPK(?aLQF5h^qTk5E~ttq7?Q!BLBqm|L+&3i8QaY@xx!Iqo60zN#B!LPOru=GyH!1mTm7
+bIe;UlAS(ZG!j^vE46UkhGTxbGg73W)!GjTjX5Cj%s!#ASJ>rh<1E_m!mol;4e7(oQ7|H(yUMCjYeWx??c%f_q#A`N+?MQR$RcU_
+z<juAc@58ZCM-;kd1p*?ZXelU<XM+ZbI*>{$SfWwjC?8NqfReWC3ZO^w~0GAp6k)69<lUGbz#T0q9`EhJpSJFOgDMG0^gL4s_=Tq
+y>dngbUSB9!Ca<PduYa4A7yjBl}2&(=e=TkdAYI@FA-OU6@U7??LG7dd~8d(Am;wSN8VmXnS}%f!vr5fiD_R*oRQp1&a0nd9KL!`
+xnGysRaL49h$pjkC13~OgP_1)4(OlhjoPB>wV4#r3unefIUA_$Li$d96RS=AV%Y>1wgWRXIN~;oFoGP44gT49{)Kv5^tQ;>hpP8@
+eBbwcn6zxJanv6|yba|(BV@#CzV<$O{mCR;uo|HRBnMyuehWk%B=Y5=%K)^09|yBK+BO*^I<U|b%vNNXF8p;YyqW7#gWau+T5jn^
+*`9zAjPn~Fe0)C~{5ZNqYRg)MzN?c{V|5*$EUfNV!*z0=$n6#oq-Iam)LU@|M7B^o@ML4b#sU4>!@c$Oa01v9@;R|wolIECtbR5Z
+@BSc{x;SDNhnd^>;ReqdsBak#K01a!K3KGtrbA+af0+l2?^UE*>yM1pj*7~9wh=%Z@4GVcI2noSvmsKckB_8WXpl~BuT*xu_hz6U
+)uRbTwF!uRIvf2=jwj~2ub#<7IkiXi{U8z0v@2oKr7^do5==QU+4Tz_SWB~fl<`)jULA9>>?2|&jfx(i4Ilu4|95{s07>U<EgX9!
+y`<lw%+0uGtnIF)6A^aBpLEW87ITW_m94+i(!iYb2AtwvaA{IHEHQ8-CQgiv1%UjmMVeBr7n=Hq(<N~g93pIA;kS6pJ>oKqSN}rX
+^npo=R}Mc<Lu3{0I3=gW+xRgMS1Y^LK~p91Ha-Ie9E$OmwFxjL*TV(UN(>tkkE5SGc;Ud;bT7ET(JgJ=o`dN%H@yXJsQH(7th}RZ
+Ib_W)?{hx=FfZ_s+V+4splB)JI6t)+sDyd(a9L}_^cp4n*-;ul3tkpe5+5>VuG@VLfg^g<4X4~~@aH_(KHu-un|@_9dM(qlk&4DB
+Mr3i>Lpiar0l5AMf1G^$H|DckM0MXeurI}+b!W}q881BgdNq$nl|-V`Y^Vkt#P4_w>`%F_aMb8@ZuFn3v)LOQK_SMGJQA2(4Y~O4
+fvI#`RLgQHPtH~Hxja0UE!yWTUyNw(AiZ)GZz%EdL{1&C$*--OCHk5xt;O#}C_a;LW;fuOw;?Pc5D$?wmmcQg`DA(~ZeY~Mb~k=~
+8ebyPMi<^SH@8kzEuYz7jfu<40v#MG*mjkCbjr3}mp`wr$PmazP*elz@F>g($A0`GHG6iiUpAEiXB0x;C3nk~;dQwAQXN={GShh1
+SP1;0Ga&NYp`ch2fXZz3so<0Px-B-IDb-IElKQos^PFM}4653v+n~UbUL!VUau+uLI+<mvMnB#Q>ZemDF#Y|*RaFPs<@QUBH1yZ@
+Oq`mw6GM-_SLY`ozDLVgF?aLPZyltMGz}8f#Dk)&lj%(_aY=a33?4G3$#$g#^-;Uw*lkEImujTcs3GpDQaYSUjlE`xrGCbPnBwa7
+)n)($TjrH<y)r&O-YjljusBH=?R;ige^S0TM#CC^N6`z<!G^GXt+hd#X|g)c+q?Tx_~Bj8(&F6*e8Aa;h-wFqZTM-^dvQ{=z-PTL
+=-d0vVoY%r$pa(1_M>eGIbt%iDWPFyZ%2+5(7;gP$*+<AJ2o&|fm#Lt&px9p`@$QcnX2|ZZe46XY*x2mQMD!UCl^5}v?2(y+sNy1
+Ydmo`QlbHcO(uhUsByJ;0-^Fr9+8o!NBwi3kP5|XYdC@2n%4R>0d(!@OLYwGvrfqe8#};Y1+T&r7}uPJxsLDY)cpDL)d%BS>;zxN
+Z}Fr3Cu*j{Jlye+f~m9IdT1i5E-JQbsD@#SK2i53DE3nHcos`OyJOk$BYU6Qhj%YlQ{o*55w%$AUotstRprpT0$p!YQ$?Szc)2_u
+4r;D-87e))uWOB^+rMw(46I%Qvre^N$kC3Ioas|l!}}65@SkaJ-qYYAM`B|9-gy3nXmpd8?OzlNtq9*!qP%=$H*dz!&y6XSjT4AP
+5B}}p{3~JR8m@>-zA1{8U~KHoO>fEKl)#>kq<;~O9rb~d9}^1#_~mKhA2sjbVq;AZlW=k1IM@~zV5AP^s`{)pUKq4Qf?}UmKoJ44
+z!1<sL*eJ_ug_rgG;T~<^K;z$B%G0GK3}FQ15J&{eD0&x6Yq#g3CG65fPj8ClGfZ#5vy1dvcLg7=c@ur34Lvc5mG>cI-@kv_ny$1
+hr|#sW-@9_BpCX8AeaI^QIa*EL%A$pG7hoyXJX4FN<)(+WaD>tNhH_~3rt!+m+Bg0-U1K<umIrSibR%xdBm3>Lgm&%Yl>{A&6S%1
+jp7AG(!xY)wMm%K?TzUaKC)viz<p8)9C9%BZ+V0e<rk~oL~=u1bV#ygna-13=dh~9C#S1f4N834NHEVkAHw&Z&-5ghD9BKfV_|{7
+zjmNLFh79Xp~0R+XD)A|XwL*Jx(U+8*3&LtHa0)@Uw$)dGs=O_q_1dOuk$!uoQnhx1_AvNgZq4bK>LFtPAc5@fr8!3z{&|8ECIrI
+G;h{XQ~EKL54$!;6CMTaKFn_9=(=Up!7PbK0KxdhrBF!*wrSPUZR~6x`P&IMu(mZ;OgY$>gpY+|OMI}VjZ7K#;o9^WVE>xzTnIB=
+k~)H@0*L@W_dv1V4)U{jyo!}R%41&@NfEzuN1!`*0o3II4n6f)YJDmFHH;3QuRU)&yEh<1D&{i>Kwcd|2>EG&|IGx`*<gi<be)|)
+LzCNzy@63<5E47<+3M?w8VE~RGkt?0oin^Wz#vZgy0bKAJzIuvyh{94x)=ler+enFU4|i9w;Cp9%T;{MtcB6{?TN^oN-(L#T=ZRD
+pH#V6gY~x_F0$NKpB!%Y!qS;!<(Lc1Db#?wz;`fS2=-qZ1n|?^`_}e-7xq4C>CmTSNJg8Bl*>X2X!3@vJ`B*Q#h`;3$C!0Iieim9
+;(5ZtZ0Zs4KFnTu)-Mp*ta^(Tga82`fNZ^h<iwjvVn%3kG>$%_;WBp3jL@yq0`ryLm(}GG*2!@lF-=O8x3%H+91c$HG@;xM12f-5
+25X7L-atq&ae)AXn#n6d<*~GRetxb;8)^>(m<o_LU%js(s2-QX!o+p|ImOy>dw=<)d@QxJ-rD`Nlt-92Jy(;~=!0j4F?iI@fQWV>
+O>r2*fkrq*-scR?Vw53D<!DCMWS;fn#yOWhw)5iUO7+5Lw~MiTCV4eDAGQYZsi5iw)uV;|y_AoN#&Ezl+J~M_=Y;3)kW)*l>p`z|
+hl|z(2pv26`h^8D5ez>Xv|QhRCtAIyXKB@_CQ}Tx?h9(EznLI09PEmc!5jXx3P`Mvdr5{bYRI^Vekt~Y&}r6$#p$C6*{ek93d6%K
+>f6%eA8)MEiwo%@Z5S+l*59BoNM%JB8Q0B2{jK%$i{Mp&s2X{b6s08xoZvX&G*qlhOv=8LN`(<sIhZvkQiHsN9Ff&|py&!*ghgbQ
+VM^H-au(hfmUH(@#F}6cI=UCQ2e33b98;o6v|YjWPZVj5*U{qFUoS&?n#F+Z+?EDu+S|Rgp3pl-UtBKgI7-A=dS<<+r+W3k2V=Y=
+=dQiw(5ELvcjm#$2a27(3V?W|5S$1K1B3p+i2s>py&E@t>M>}D1}ZApK9$*Xp>Xg(7=VAn<VK`%zSEH1+iHocb<1>X{PIDb0tY3|
+Z%mTkQ{CzgRgXb{_Sx%hR|0njSkvG-&kuf8aw04Y@E-$V_ISf_`^#za)3z($7-}lD@KP>5-V|=2Eu0Dp`$LJSxa;C;=XTB=di8oX
+gdF)h*EJQL*W`t<YPw+20shF^Q#B3o%-QL=;m{^|{lk1?&8L4XdDhNf8c%Pq$e5WLhWRg-FO2kh(X#L+L*SK*D79Q+QuQ-o29@Lh
+<I-KBYO)2C1U>=-^3N-Sbtn*RpIMJGFcv^<ux@M_E$gJV_51*S!;%q+7Ve*?RRI5TEdHZX@2fQF1QE&JXt`I;uM20OfrGLO+j^I^
+ok5$POEWR|+yrRwvHr=U1dyS5fU<`xJ+H=wtd_{R$Lx&k=2HOmE1O`&<Y^J@2qRP*^J5S{7#|4zy;Sv*y!-SuI>}M#w-OFUk5~N1
+o1yOc^Z_x?4fej(BVUweT$AoaD+v)1V_^RFv9*+u8k?5BSoTA_53#1mIF{y9PeLsRP*6zRvJ1c1>pr=X(${(JcacftJO~8rx1IuG
+w5JdG-L(p~q=ufT>)lk83N3(k+!PH@*Eo=Q-V^!V>>PG4YgqMktBP4<!DJxVKY+wTg(4dz&s;niH83LFb@X$&zC;wh7n*UfRE*9e
+=NjO5ETT<hw`w!X7IU!j7o{VIVg1VE315+bQC^Mtga<wD)#XkQ9>1|=O&{9(PH{x@!7No9mzCLVR<cU!MT$`RxIFYTEHPYs=r6YK
+gOZ2iCCilaSb1zp5F9_<FQG!-U)N|8iTTu8Wnq?`vwAzcY3&qbv2)65&mTihj?yF~v4{abt4w_HCQTcu_+>EfQ;-Q?Wt`r5iAj6d
+dU#x$f~!CbafOWIv~;w?M{dTpAFJow`)!PdDombqbO_A<d7(f`K_A_+N~a@@!;$ZsZqo<6i%&NkK{9aNV>*c&EST!8(>mkJ0~C}P
+M6T=TP?B*>RL7iJx*=EqIH3Q(^Z;3!*@RTRtDN|KcsE&2Uo9jtJrPu2lcR_6&!A(+TFV12d=KmB{ce!eN4wT9X3h7N-`|Vd6s+P9
+B*MeO1VF%m?3=AtZ0TZO<i6k%u1@j$DAqe%9^VP|hqhd<#=ATA&$%bT-MCKU7)Y;m|5@L@Jio^8BQQ<XrhGOuJ}Vv>KA@nElu!k)
+SkasGGISDOYu1P55~KOBcwOyqA}FEBXjEGbA2s-b&Brj~d#J9>Jd-reT+h{9a~lnzq*khcsRSh;kGHEw0zW}50bh?JKkm34w#gZU
+GXL>fo|pK-wjV`$mkVdT4De*8qUSvb9@5gjWU@EOG||bH9xl6FHU4_i^oD^Hf(ZeE0RP^I|M{F88-L})!UrJ){*%`||5QW*>l|5*
+Vh`llnK2OnjQ;=y*dbopoL0{1)Pc~ZCdY@u0RJutNMAN0lcjNa$7`=p+zQN!1BZdZ{~n2b;j~@^)rrGMln0Aks3t8303VD20{$Bw
+s$*zeFZx7NxjDQdhI7F@I!Oiu0TA|Y#Hw7J9V|IpH2efD*Z9=lE4VO@N)1kh3;W}xkt_|sTx8+$ckz2Z+<n?CDa|n>uZu>~f#DGF
+AM+4>m_mIgy9;-;VOuDNJSx+!prqpssXG;l919MB{E<urQtrbaYJz?QE7^n^k(pO^R%tqOV%fM_67azYF)<+jI#ZsQWCHgD5&eP-
+wT{9~I$VUjoo{o^m#=i`C@~g1V!%%${$F@-h9|K)2ND%9;UnLeiaT>zf*#(9u=P?CbxaSWSAo&Ov0<Qp-XLs&NxXXZiOiEt_@1){
+R`~S!*l^zv<h@Ryy;6NcZ_Z0YkAVdK^_$P{h{Y#SN+CkX#)-NX!osv=4duh{QuaaK3Y5>gEj1Ud;RF@IBgKWmfWHgE=o+Ua5GErT
+4Oh#$i`ycda*sK<zd@iV=ffjf@3qQrI63_C{DiasJjm~DUpl*c8q9ZexO}8+bUAvsWjN0@>xNtjolqfY*8xiRTf$z&NgOsfJj6%@
+7zX&Q=QC=v5FJuiLt;;9&L}9)(*n9~>HA_OSfndp4B#GlNb!AEnCS}ZT_rXF5Cs$)<2O>JGzidxTbseG^;oQA-MFMzTx?j6Xn4^b
+5<1p`0hes%ypP?Kc8Yakp~}=0q!@7EKXeGW&K)DLi6y3qA(o2(T_Oj(bKYn`$c>XwM_|hGv1V3$qra5)O*DWuTTe(1!ia^73I0{5
+l4<&yLG|p2HLW2=##}m@Ng!)vxi85gn+DA|BkpX3R1}uL#Y-0<$aC9lupt9I6$}CRWpPQ>eXSAd4vccQ$#snYKCJj9`eduv-gQWU
+WF=d8cIBLqxJID@lipz-0{^9<k_Ma$Mu-K)_*rpDRK4xU<ehi~9oVGpv9)c5&~`7FL%2HZzm$08i9g@G1&P3rBqtmhvc+R6j4vT_
+qvWGS5QA_)kiVQbfBJy|e_H<qi$Ak%{yy-3viMUTKm8d5{F4~Kzc2v*l*?ZY{#+iwzmxnajK5#cpTPk9_b`C}R~W$m0tWDJ7=OL#
+{_imWe+J`!GW}0MfIm0-&wA`<7=Zr*#^3S){-;I#*=_fqRpifM{Q8Q1599v<HL2_$""").reshape(23, -1),
         symmetric(23, decoded(57, """
-c-riJ2Urx_vTje#c?O0d=bST04w7?@ibNF<BuEkjB!~nR#DpM0R6rC^R6s>k#EfD>MMXeC1tVs8(*uL<<4O1KbI-f)9sa#PnO@Tq
-zNx?es#U92H2^H&FOk0QjY-u57b72|HN+yF#<TVf;lgMLKzcsl|LW5dh41D+zL}rB&FgN6fdddntqaZdiK!-cHGo)=(ACGOG$aIY
-B_!+>U$Ig2Qe~o%_Ul_v1{459tG8NQPu^4Sy27>){UsAehCnOwTM{kLFU=A1NMPt1E5MKt)LxUj@3wSD1>E&EBVU6+00Y2C&Sm(#
-1#h)jx!7traBAh7p7GYQt2G@ekJhRqM?=RFN_b>abypAjE76K+b%OgvQ_qj?G!MhyiH3<^QMuc1oIw^Sc6LucI$1cTP3K)fQzS<D
-I=E^u&Y5IvD0k|W3JKY8w#N9ToHOq$s{U~LM#%C<Qcso$@45p-e|@dINH*CbQAAMkum4ntxxdhV_@lDVfXqIE{KFGx|NP-R$X|XA
-<d1Iz`Rxt<$}|5Z{PH>o^sl`!bd^gMCH2ARi}FW-XlbR9ILc^-2^Io*`FgTIxTq}^n%YXWW!>mQtQBVgki>^YnMdlRm*KpQZ2S6&
-xPoW_g+Z3BJ=BeB+J5Ay?NLmCSC2iK7Ybb4-l6~vXiSnITnzl+5VRbE2KK}ypwogZ)ZF9jvx5EfgaGJ~Ju0+gJF?Vl2gKwRokdZQ
-W#XNiu0(Erw(qoWge{E(oQprN7A%vNFnr&?IUa_xrA6kNU5l#fJJRke36oUWcfi~R^(H?$P!@A#@~e~9=MJ%m17vbE(E4B}W$!wV
-Ldd3LS3+(*f5j4)i?I?@eT~?73)|mqc?14QR72dxbQk>)LUMen8zo&|lO6$k`b3mBS{=oUL%^W_=*Rre!-|+4>IpKKQL~usMaK`;
-BNIeE3kf43rf<$P6o(Tt7R6rS5gxksY$We8fCqwYkfkB&2<P0KEuXyc$G)zYl!m}uSeGe|fln^&id>Rk?Uv5pj==#{v`=l!%QuAg
-*&f{g%8lx$0f#?_x3%Tvm`tp9`q+Bi_=Xq}TJ>ssSbs^pLxk0i!tL^!1jx$h{QT!D{2~($y^z*iMnX{TX!^*XEnK@+`AS8+Ak2OJ
-#WHdPbHjM9u&*LYcfeLed)wy1b<2`Sr1gO9kLG(jN-`12P=ax@NYS1n1u;nRK7}hr+mcV4)<PCvxM&n|oWw8PZxDQ7hd>;*US|#S
-lLJ%SyTd}AHd+?ph)a6POXJr>AaD@Of}8mbYIZ_bRf2?<*4Um4>igz=BPtzr1wjC^qz&5ZpHJJ-9n!8EIY_S?I)Bg$4OguyusL31
-@J4?dUtSN=p?OMEk^%|siZSZ;{HR%aD#70Lz<Bf(cNA>p1*aP=%Vor4M^pQ24j~g3@j!1U7O4RzJ0zN`n`aJ*ZCgS|%9b#ASKrt#
-)9-WHyX;gtFXH%B!9DMda;~@$(+cei#Sz=z?u5Ren%GcrwuAy@Ovq~u#$7?3FHbr`mhqEjq>ljFRiDaS@99Uw<Y}H-q^El)^A=%6
-#!<Z+_8zYMn6(AgK$^)CDmgZ&B+(}+vus)aie-dn=~XQ{Cxhwv@WC%75-itIg04Tx*?NY+5T+Tx7Q+Y>2n+!%=*eH=#g-;@h$iaP
-IKS;#Vd^=V3GEl%jwskSyiVx1=S7{RHnKUolSzlMscTkBATJpS&s<sGdX3?d<xvy0G5XGy^$f&FR+=H@U4O`rc)e?D_55jpE5s4N
-Nx|~k>s6~y)1(;D8ZVdZ7QzmNeK?vU<T{v}V4$qDW_Ozm`Y|4RZjY12c?+stS>>|hs;F%zc88UI&Y8MCy*kbHo+d#;Z0I2DwCxfd
-?c*KGlu0V-G{={9QpUw$?ZqoF`_>Bi6+Ykmt}a?pP|)fnmTvOQZ)EIf39>O+Ytfe}Nz^TEQLNaoqF;4eb}-p=uefAo$dMJa>UB#;
-4pfN<JjctulnO!~{Hpi@!$9>>v>`Z61P(@ku;V2B-wh`IGx22%2s>0T-4N({346{)(HJ{k^T?kccImiB{rRO5Zvmc}Hvia1SIk4*
-rd9AW(Lb)}>?XuSf1{nweQ=Nh%WqakmHDoeYy2Drv%;xNDIHUO6!uDy;CZa4#=E42vE;>M+O=;Ix4$gH-;i#vGZA<OZ7#j<zWLLM
-ALhj5t+jXU9;dH@eM0B1pVBs?*xkLn_b5tEGk|CD5!)1N%FqT=-}nO!0X$#ZpH4-SzMXz0ai(X$xI4mAQ(btXV2$&+go_XZ(Wjem
-os7%34Bi~@!jBn?J-_CbR&{Rak*qMvfMAJJcB)j%O8Skjt;}BMGGYFUQAM^n)FsHX^)8ePNFKv&q9}RDA|4zJg9Tu7G2DWl{Ei4-
-+u^(&T0*ra)Z1Lo7F-ZHVz9nm9Ai#bb+taM?2Z}f*?2saw@2g0ps5#CCHwQ``#0PUygAUtdNj<keidS2LdmvrY4!7P!BDk>k65Pm
-Nh%vTlWva7wrD?+QLehFvwg8u;|~`vx@LmK_@lsQlg~n*wW19hcepXdqJmb1D&nNvWytz5_bZk${7xIcosv0U{%uu!8Ob%C@q9Rw
-Uk<71_GR5QL9@leHc;_x%Cb>!-IW7TWu$>JH|-@F4`j`nzFLT19TizU9dV|%dSw*-;)~G56}>xi>%$mu{h*Psk;MrD0-p+f&#(H-
-^o9k0YYnT}4WWONZR(<k0Mu#^87Lwln2ZKkOehoy2W11j5RUu?ueD!N9Ao%+29Cbm7jdjIF4Xgm;7xU$L2lL6*BieUw%VUIJ$|7#
-ziNl!gHVBx<R=j8b#X^;L<kNXQ3<AfRtyWFSvKto{CvjHV@ubzd=2xonzHT7_%MWkyr3h6TIGDe*LPKRO!jMe59$eo-ke@?a$kBk
-a`MZ;WTx<)2I^i}DJ^Ne+egYf>Js^no1C5aNRL;=*M>bx)AbcTFudmD>w1qUDfw=BN;z$am@>4bwoOC+*5R*al4}>+ecrb8<<lAy
-`Dn`WJBGan*2Jw2F7n|K@vau!QnE)&lg4{SGOzUTcSCOnC|1|Pj(#+PN})zoDBrT6LWWvJo5C>g<zuI%c%XxNN@%1G5f3H8p=_qW
-7HIJsyjL)+44V$Bf8DW7Hlbo?+~C9YiT(NnuUg6#=FMuYollM>DN$?Ik@0)?WeS|1`5H|u_&`Qqv-C~ay(DSb@%>Br5!ddgts5^c
-Q6CJE&yeX-FY8;uzxmrI^4le=4MR>2hO}qrjcv?e*_Mbc(h1$1U%KURx=fzk$tV$iUFq%>gXI3B^#iX2F|R@dYnB!`CK^6H`1y!t
-$A?$>jKKZ;5temlq-S32?7yTd{&{@!TC>+3mDk-}TO&wazPFy0c$UliWjPx##JAYps+M{7Apa_yT9G!;A1Sg?`lvS4>e6O`KF1IR
-S>lg;#Ty5Oc0kY$KuQv!l@FqqrcBe9gei!*nBvhMc06P#i;jdN;ZW#*cp&mOU`pS-?4HLUU9g~3SHb?l@%x9h`}^bx&57uhX8Qv*
-RuMJ`x4n94K2}oF=_fKXF(GzOF3Wbwrd>3#`|lG~+qDB3=?8tcJ}>=f)~rJD=<W+yeTx>x%LHC@1U(qWCQaAV>7PVYR=EgWmG^yV
-72dt+F^2U;(cHn%k9oa$S*3iA_2+?#d#J1G>%wTQ-VuupD@KNHqIQW(EEW_r**<<$-Yrx7n&F~ytTQTcM$IHk?$yqLi&j($#rZ}n
-agA^LiLFkmRLqq%r>R)4@6XoBGf`bHowCh{cP~g;p|HcT3FGo16cTBxmgHUmE4T`>8bE!ww%0`^A7(f@QgG9jc06>r6_d>oIvNQ@
-LZQ(A@Id5mAdxR-D6ghjHGCbP^~z_N={;k^F}$LP@Zq{NQ}aP*xYvciX-qXUl3*j`Kuj>Ii<-GLXz>(#^wQA}?v`=|){3Op_rBG+
-oGwZ)wP|+=8&@gK+bKvh@os>;I+##gHBFH68!vmxqlH&f{xGxcTiL|z@hCTMoUg77vCUj|U+>7_eX(JZC*HC=iKMPL$CwAJ@rye?
-@La~@#i38zXG$J!z2ijKnvJYgzz90;^-un~wsN8|vq}SABZYf=5Als>;_*>BxnlE`z23<CqkD=YApRq+2eeYj8V4kp5tH#tt{Wg0
-+hgu0-&K*-u(2Uhj(o}zbfl29X+%W=4JJrO6X9?;7S47!Y%PI8|KkJJzX2v(tG!-lnsz6k;y~|O9zvP%W;r(|?2fQjXV1*rt)D~V
-CkwkyY(95Ov0NK%Em5-nOphb^08<xM`eDz}k>tG+faf=ZrOr{WUoXk(!#{lXe)y^f9*H;Gd!~Z4TINvY6NRgHC?t7RsOwwjC&#bV
-kBn~KIMDyZV9FZemVNSMBlht0xM$6e$9gIv)Tqr8A>;QXAoL2gDnq9Pcy&$H?VCvVv#(8M4sP?|5&FEUJ~a9pGvm`<V;iRKg|rrv
-13xx>ks%i0Re`BE&#vHv8f#tQK)C|E+YuRgk0|1b+6YPVzC8?An*LS4Cr!(=u+(UaH7!gm33m9ZjSxE$@s=jQpa2EIrUneMFtPdD
-aHV;E%XWv1T>7y0VgH5i>lB0An1(9EAoR8V4R4>^s1=-K-XA-?xz|~-Cs5Gsly7a$H-}5Bvbx_safVI652X6=ke85yMfJ}NU$UPt
-DM!gnUjI@=4pAy~2z><+=$#p`3lHS2H_75FJ_|IggPrUmHeUOr|D>HSQkX^sLNx*fQv*Z4w!ADI?xaH>mzG>YP7uN;t_vMZO_fnQ
-WZV_=3W2^2p|+K-70Hm2A5v(R*xkMJK<ZxR5YF|o?~bwVnT&&WGLfmSODtyWzBRrmpmaR%7GmvRye`C!)u6Jp9c!us$J3q+bqZ#s
-X~KcrrP-&Qm}p4SbuR@n9Pm`9VITm5z$OV|o+u0Xli#s9s%?eiW{ssQUoA^~e!10V>6+Vv2|-l<o~SlYf2ILMEn9#5*d?pcDa4CA
-qV|R|f*t$^gUUmgE(I!pjNcBiGa>|j?f#*GuVE7K%4U~FpNYNSb}79SepkxcR^gJn@>sm|SJXP?{j#wcgIbVO*8NFB4{rQa&F4p=
-$?uA<g}06sln!`wOXQ5?Xc=`ZmpGzzg-^$)V&aoewZ!!jVi%g!xLmJJd@^sZ$lZ~pr^jKraA$S#a3{GNU&Z`mlfOB?G0`ufs(n4G
-_pZO~;G~Wq|MirocU2&c>b{!9xS)HU8>z!_WVC#X*LF<0CJmx%3&dIp;Nc&Ft%RsZsD&U61%uE~2ndAz|D2L6=*jO$SvSfYi@wRM
-P~(X*H|S#ltCKP&yqG!<TzzxeT8AooFX^9Ixy*L(_B!b%?d1q(_>UD`+n79-qb5u!q3!wFHEJzuvL9^Mx^PJ#q^77bpl*mdd`O1(
-!iF$!X9?%9u@uT9pJ_h%<I*VqN;9v=h4)4-Nh~WVi8ooQX-VwSZfIInXjSR&EWbf$n^02HVx|B#t*DF97vX&}PRv%3KWnSm$tgO6
-umVsMdyyTj6nW@K?)RQRgJ67S&*0O+Jr|#eA5k`9hN=#D?+u@@yWAKH^=TT@&6nQ!szID~h;kNZem>Ju0<BT8CEaMTI0Z52N!MZW
-py3E5G8nkxNC=Q39FEM>V<CU?JC>(jxc7m%2<GI>vPi^5)t)p<gg7wCR}x=ir^=+<sU21h#|l33ImC7bnh3WZ1xAyG1G4yzqx^=O
-lOyhYI2B5-coJZ}nO|u*Q`TWnx%1MwE$eke^2~%;Q)#-Z*M_&o`5(I*WDgOIEs|{~Y&6*6C#aF2VROdR7K0?V<=#9xa(hCwVF~6L
-4q$%zddYpOHUF^?(WoPoa$&NoJ4I>bdL`$3(ZkK<7?`^M@(ErcU-txrcY7~Z9I>)|v#)!ykink){1@Y;+G|ri!*p6yB*<@cKG#)y
-Nvg`@9DKtkE-mHZp<){oaR>280tz8^QIr=6g+rx;0SFkl!a)&%EF@n45ej%$+ekF`l$tb#-E(<4+{c?}{S?8A*n5bictd6Vbi|2H
-M7-c;%OCGGu;yrhB2Ld)eF4jWAEZ9PG(X++S$RF$aJQL4PiN1zXbYDQX{z@auD(f#qgFr6=&g*4wS1wMhOhYDoi?UFdYG9s9MX<|
-)GL)?VTG343-IfYlonq9XxdfL9u80R-A)<4zA@fQe$B`$Yh-rP=zjjK7P=Cy9?J?o2z0XU*wPgJi~Qs0sQ6t1(qc{ejBTxLBjp{>
-Eth-qDoST$)LlK82-(RmfmQO1@^luna-t$IZ;LYp@>iQ60C*;?JkyJghX6aWefcR62-HWA2F4?FFary~{}_6}7V`GLVcKf5D{SoB
-{Z!h%<(2Av!HRobavf_3Fvqysr~BWVIT%o`wgkBz-NbhSZX@yVYW7W>5G{Y(NbaQyf$@Z-6|__8zU3F5tWj+V+<NxOhO3%3jHIbP
-)rUKe2t18aAMf6uS^tht{OoBBk?W^np#deyGEAaL_l)o^nQ1+&k+o((`rzZf>W`0)k@Y1tyPB%Mw64e)?L1*6a9(biCY%-J=jrwC
-d2z{?glZGlx3cGVmU><#xOurbX^5v>T))BlzT?14m)#KPxlG^X>sYr=9k*q`MFH{8qx<%zN)e&{iY`&>(-rv<5Fv}`I0Z2*5(r-|
-D~v-y02x8{zYqYA1~~$ULjMV#{Ab4}m@Uk>-Ut_?gQH;|zG+!@Zj75`n8>qqbQ4#~$=7bbc)qh;z2_O@W|r|TuZ+l>F9*sLw7h#(
-hCX*_Yjlwl9#<D4KRK0~7glsyx#@k<a+&2n5Q3VG<b)5`y`#oN0^*K*|CDlH;G~n0YU5|><;nt5*wQ91WfSEei}-I(LV8pKOs>e8
-CZBfNSZ`9xxP$&40Iw<9EzfiQ{h`HQ^G5oMOq1NOSt=8EtD#o~j;HUg2(`&w%fidChIh%{4m+)~`0>%@I!K(CYt*QLvwWf^KdQk)
-bGf0umy{G9+4{aNNtq@}z(6i-r6E~(EF6jlC>RV|NysR6{0af)60lHUAq)HW;d7|*QL|rBIo@P=LhF!jcXj->%g5{yyaX-yqjStl
-vHqU2(b$ZKCEcgGwoxrwUf$X?7#W<<axkJxSLxR4oaYSL`wih&9rjG5#edyssU3!R;!$L-+3Mz~_u@j*mi*>T%*0@w&&3#KLMbUA
-sprht<L$c}wo<F7?nxLwDY08z^>P{BvZ%MXSl|rCCA=&pE$1+K)nt9&$>q1rT|1n0ZB*kkujhX}_gY88_Ru-NkmmtbHxQ>}MI5A+
-wB~P{JT-$BVv%<j6jx<oax_@H1k@&h0`rqg4bX5bJUzHS-3bjx!C<#aJZKm&kLJ#c=Xem@-^sf!#3#R_@>anj8)5JBqCBc~g$-p^
-X{~%ePENv{I(g$8x7iNAvfR8a$~oq=)feyXkI2*pO0t}K&Ue^H%#-lt((h4cnW0Rj4c<@gABahKeQ|@Lx8n7NW<N`{+n)I1w=<vM
-8(0?w{KVS6+!B}kTwi2Ow6L*Hvi_p7*X6O*2iFSbtzx3%3d9c0+R&L>%1&!nbeF7<$_*K6)g?(s2w^lfqv}sr)#r?7F2kYHl(1c%
-(!=dumuw#1tC59JxB6@KofI0JsZXQ;$hiI4dnK<_ZI+-zAmInCHf}9e7KTBfQA>)~YlvalAxPm`Em0hpP16)6B0=RKZ~~KGCOHfE
-yBN5*&+%rkO|O==A9bb1%iNqZ>pySZXr5Sjy;gCj(?=Ke3W)BeQiHE@dG6xHX3#GU5vhku_P=h)kZCGSeLb4LD12P;qRN!)%OvNI
-q}G7NS`XCI5BS~JORR0ak-yHD?;UKdcf3GOU@p-4b$FS_7I{|5(UfNapOnZeUh-EHR8`OK$i>uu8Gg~U4uYf!SEn{9O}_JQ+|ngZ
-A{3tQQBVz3QY_Bvzv-`z)b0!}T6v6gD#fT!mjQF^%3lg6(A3hD<uQ<ZqL(}NCA&$e5U~IqLa&qKl_cRHkVVG{Bq1`M9fBb6Oaca+
-{W1txBp8yQW@D1S%98~T^gD2or_P+Md-ys~>>1yidim8U<BJ6Oji@C#x7??T-i&xs?euJ3PUj%A?kvfa+{{P}uWrQ#o~VR8>5|Bm
-4N{1{uhhBRKP`M!xx$6V_-(yJ{_+fe6XVD3-+J|K?MOWv{5ZMtW=(OI0{z|LL4)P?!Y>Ql^Ii0wZd51=$~9mAG910A{1G|mwPEc$
-Mfs<@Gtyuh{O3YkADpGoTv1nPoo8AM&#ZM`^$8=-M?os4td1#9Gs_boi;_^gf+#@~i#u#|criE_L(A0jOsp+C{D8y11$Gv@;z4Hv
-IZ^4wgMfnzH$MC*04!Al(7@~>4&?7F<t%8-Ux`md26dbD#6%q+c}EW(a&mC==(jwbBDr*hrO0P-6{C{<q&pT($}eTzk~$2Xx~}V~
-o~o|5JNIbG8L=T9hcuz*75=C8SM7dU|EbJOf4u+5lUwJ`r9N$_-=UV;yLR;Wea*v#x8odd!itN;b}w_#A5z(aD5<?w$CJp<5Fp+;
-mi4kcntyN6z9ViKZK|lCao!))<monio|sf46U|6zvA55P)U?WRiCsxVAg+zc35`5k%V)KLMMl8f*O#Awv@2&z2tfc?prMJUM6A3h
-f^B|xVWFkUB6!fP2zYA<5kPMPXb2KG?gk(uA^%V_7I^YIMD>$|!i_!-r#T%~eP)45(b>JKFLuJQ(@(J}&UDLx$XI;oNYL{N71Fe-
-{6RNu{e9+$^EFm4*ZJ3pDx@J3k=0pNIpV4<>7!>a{;-)~xvwccS2IBx_T7$?IoC+OZJLJ`f3&$Z(AG%i;mAX}GtTqJ+ccNmfvoQg
-LcZPpLD)$@Ift;|`d2w3#wd(lWlV?T3j3Q%t1Yaw@W`5-N5y1L2(*~?TC$|jK<Abw3rva^AO)Ahq5*SbFJvwiiW0-)p+NZ2CLT!w
-1BYYJWIA{Zs046o0{|9uG#*UJ0{{|-LUI%YiJWyc(7!_l?85raZ@AI2d5bNzv>TcgB(`B=^@Wt?nvDijxAKa8rrHtN-5Mbj=cdu^
-x78-I^j>rYUU+=RGtUAk{Za4WQ9Xa(2KaHr`5DnKdhV+Zrl>9piP*B&@Pw@R@r?Tkd+9ylG(<>xw7T1Lv?UHla&B~VYHGw@=9fg2
-DX*m@8=*SiWjtirxtBkw3^dIO;epeSVWLEk&oAS5r9V<u#uMQIcHLck<q@PYnk$y=QLJP2Y&NQ$pn5}4cqqL4UA$}>%Z-FX!r?#!
-zrC0}A07f>^Ta@Eu?QZ*sS&V{U=xSK3j%!3-$3U=lD}v4h4|!ml&x33d~7toGjdT4B7f%V@%OP;Mqf|KT)k}@hQIsqcAwPg$G80k
-V{VRpdvU>NBf@s*dS%g4{IJ!O?4z{;omoXI<lh^^1czvfq2_jCN3VBv9Fjs~%`!24{B(JzW7BIa*K}!%<yRx2$08o^)$UwYq3E{5
-S`QM0Q6RXVcl}mbz+?0Hv^HErR2&MqM2<eQMb^HRR8^!)paIbSbVDn#4ATeo>JUM8K*1w9^-TPJr3h3I27>};Q$JlO!2-M}1lzFB
-Ph?;q6fDQJq|zWnJjdApFg$K<&lV02|2sLfzaYj!p6z!SJ{J<K-+DCn{8O1VC!WjT8%!QB9&JpDy!FLRK7Fif<mvY?Qg6uZ3w*oK
-v<dH$&WD9Ox6Yze!vZ?n+;i2IL<ZQu^SAuA`gyxF?1>~L|1I&m3>1!)RxuXbqqP0&osR8ShNk;3u9Jbkd#`@GI5v4G`^cs$(n@D0
-iU`D;-rIF|rv)N+9}~qwV1UW;-Iro7-!^`}R9}MtK|sunJS!hc_r_RhVW1cQ=#%5QoEL5?4}pW3R7S3|tGXx*&M5~lu$Je;LZO`e
-yEKCcfx<YdL1u?8bE#J7oTK??Cc+Cm`5lx*MGrgW7ee+D&AtB3n>0;3pCH3d#g?Fj+nFM7f<BsF4b8cb@x5y@I<)9XT;wGMV<Q_+
-iIqW(g`4(95x$+iwPcZb3Zw1GuHZvgw-xPne^!)*hX6%&hxdx~%e`j>n;va=V&!TjjrH>}Pcx6Npe@_E**=jZ#fyY>slf8ax97|G
-U3@2xM_~aNLuQ=%2ofDZG8AJ_ApqoIYFw3H#%m2pUNVGj=HZSe{|<g(DxMQuoHpHzX5mq@G{}b0(Qr6~BMej|6v5r0i}-K(5Y$3=
-`y13`R!N4C&70m+5(KJFD-9Nk?=#pyG+9QGIribW(8tchm4)f9=R!>ju$9_*)-rL25m!T=mo>R|WnX?aMa`G+FzdFc#=?f4ri?zF
-d6u&Bhj*ta98&*jmtf&^^pn1u>&3+$YqEryxSiv)>W;ey<n#gz&cuqM@CfKg<f=%C95=}$w+2jcNEjR-zRGSrj+OG7G^5~A?0LzK
-d;RqfQy!_4*+*bX&`&P;tPmQ5;J6Tj=ms2sm@8GRfxuy0Ln0x+?Bs_2cR~)tf_(f2Sw^JJ*~tFXd<WhhM!xou%)2i%`n;%bWfVt~
-mlTknsqN4Sx7_!6kC2I6v9z7{vfb0$$3B~X3ePiHkx|;=6NwP1p1wk`d(&b8<S4EEX2v^sL<0qVyeTqc)ndzydmjv-m-T7kusHP4
-1J)_O`zew2kNll&WiT)}<gjV}>*Hp8z9Qr@13HYY5fvMxLmO=|F-^u)1e_gMSbVcL&e_(efn%S{HuR&0u00i!usIKMy>>GT#wA1%
-9W{ToqZX#M{{yJ5TGXz(D@U_){qtj2mtSo87&3XMG>IIksE~8%-V)zwjAMwT_!Ia9WZ>Fu-kL^q^omeI%S?Z{8Lt{5X77h6KGaMD
-Pl@O0o73mk_q-Cny~BR1CK1x>5Z+2|X@6rTXx+WHS{)CA!zx-mA1pm4CuhmZAj|L**>QrJw~y#%jnvcrxdAFPB%2ADJELwI$W2^~
-Q>Ac-ffUU<tUaD6i-&SH>N&g)n2r-e&VBK)&(Zu4u1rMoLgDj4DSTnR@~=l<^UUTm&#qK0)}XoH>5x@UP=M^#j1#ns3vmtAkv&uM
-qh!gk8{3TDU9OS4rh(pL;jvcKa{Uda#zl=J8@(4hoJC*{hUF3On^X6cQm>C#9Vs4+R3gFg+rK+K>>WI?(iEygiB}-74IPl}wC=5^
-U?gs744y>Bu+7?aw`@^-u6z@Ak-9J$!B&am#1F$oYTjXHVnk40fZifiW?rg|2xe9xXu6f_t@*i5VebYT<~%p7c%VN6RLGw#h+g2?
-?+`e#`;Dy=v+lr)tH`zHtLVbE$fiMm5#f4`(vRJ4upP4RA{d3Xn`LZ2W$n{eFKr~nA6m?VlMSnH5=_~Y?5)Lz=3nOVp5K&W852Re
-qr7Hpy^Sal*6k+oYI0?BAVyl;Y@dTDo*g{A6JO$S>n<?RHt0r!qL6I2;(=N8@Z?IXwNwU+iUXqxm;MdHpAA?lQVa|nG;zYm%RHI}
-vJCXBr#T5Tw^X3d<x_#hi{&Zv6O&&a0+2s#<^{*~I||-72S3=^@mlt7Q@*b}?9KF-bLe7ozL8^n_Y*e9Tu3PqatW<k6edjX|B<9(
-r~c~szCE?&$u{UlAwwx+eHCFUDin?pJ$rl*BmdmXi+L{HL6M1pCzoT4pDa#&|GY$?WvMC?R1fGxjRDJGD*8pbHWdm7^}=SCv&|i|
-c4rzAhXHv5EVb$uD^-KhXm}*Y?8k{If>a?Uac=q&Pv;fo#c}mSK!Syz*OOl!0`Na==LJ3a9T%$N#_Ki=@3Gq%du(|gQ>3m2TH&Ke
-|NKfq?~(lVx~gtcMb?v>Yp!-tD_q2%7Afe{60CD%)oW6kHDSC0ymTD$)N!5NtpNopruLgEazoAK1xRQJ=G%0;5Mk53C*7L@b%aQu
-1|%`EqehXF$5O4ta4-OjI6QYENn?A1)u;d*$?-FI%21iBC=887aSnmOLMtW=heOQ;9F`O`nTX~R0!1RA=0$|?OYr*V)nFli@;eSE
-&JbDaFdDrFdME{&B*Ea3VjoQ*f|gABjM_nac;BwfwYw)%-Pe7pSfb7X0<#=eU0cGB6bQH)E`vbh@N6NNHrCu?DC@LelV_2Ysk%6m
-ghfCb`y+$*2xtX_2Uw{IQm~*{Xz{oUFNu%#Hj<{HXYFpP6P+6As>zRoKp>nMZ2Z~?J0&_C0)x*wng}at5}QNtxqw5G2toYZWCKMb
-e+I0-JX}zN{}K2(6)7Vo{U~2xGC>E)IrQU+4(cKltgZK52hzLePsd(;rRhd@Yg}IMr7c3@$DTR&O0D2a60S8;mk$X+BG^JexHX|r
-Ol|O!fba?nvZw?s0uE^yP-*qzrARBwi}R7e0d^ExsDYH!&`=Pe&n49XS&E9ThKv9i&9$tWu7)HpM{H(KP!s3DLOCSjfQ|yVJ3BeL
-0sBQmApc4|S-|i3*zn{_UfDyNKA#Uets&j{ON?a&C|JZuu=RH0X1=|e7yRCqXbe|GSShpFBc)xZF_5nD=4iH$o(LJi4jI}1xn1x_
-onG&u%z&VYL>vYUW3$5e;T9i7GMvmqrxH;dngBUgf>1IqFN1_b%()IGoW|m%vAqY^vJ4h46_5O>2fS3U1Z|!fIOHGF?!Qn5fG&v0
-|1ijEdFlm17uVbIy*#^n?Gj66VIH>QfIsmZEOO)>X<lp3|LRm(w3Ch`i-JcyP1b?kYugm(X`(1dLBYYf1q7hotWEVbmSy3gFa!b#
-MyODrY`K*@69XVH7&c30orsAz8G^uKvFLd}LIBu~3yc2gGO#!-2JwqZu)W%^1VH}nwV8jdhAb%3?|8F?wnpLe&9?2?(Z06&ilR&^
-4$T$-m26vC;`GA{hj-<y^0U&C=BI=H<UvE>nqXIRZ8;GhG8R7fbFK}t)m0GYA#g5z2!xXpvs4x3VPF1Gu$FAjZ-`J)P&Sibuz71E
-0T}YvWAN|~J0uWr*dN-a{<}nDA#eXXc#7UP<i`fNS{Z04NC@zdaVR9{I6gFQ%}I$4^>tZnpeZlPM<-%H_AGNS)mD}gX3<DE6t|ff
-pervSKqF(oP!cj%O$Z1x$(*S!<Y#n20&^nJUjqynr~2?0<AYx8SIvO_ks1Fs-?E@5ze8I#+R0E|QA$*RmqsD5Spw%MLac+CfsTf<
-oTQi#i%uqD5S*E-lDHs?heE`G&V##953qPhI4tUqmp+j_nT7muQw(}me|`-xeotIL{t#$D7A*F^2Fv#|Mo-?pVp32N*Smk*jc;x)
-A{L-gyX)L3Gr~2c3!(;)xr{<t+lf8m5+97wlNE!D=yUJjc-PM0IL|66MIEdcVJ<|4iUvPXbFK0D7;r9Q?j40s0Xiq-f_Ej2?9-U#
-)Gpx(WJ31Jn^;3b9u7UqKF}FI41OrwYvbXh>bI_`QL{W{<3`isWJ;pMua0P)eeOymfn?JS%%)A$#G=4lFVLN#ar&m!Jpxz};MNW~
-XL-gJd`ZT^=MIg=eC&^VTW(8=0~ZUc+d|ES5l~>D(3QeI+%8OG^H+k+Y5)y^EX=9@CL-VXJ*+4Ai8Maei=`AxnjmH=@#I~`47J+e
-ZJu#k!yPJ|IV%H40=}xIl5X?YrPnEzy38%TZE?A>ySVYTk@z9$Bo+Fs1SCY=e462^b2;fuk27V~-4}1SfAD2yRUPxkL&|Jc%!0`}
-kx=hgB2{St=X|Qv`J#{5GxdiO^ckGbGr+KHVfIV!Ix#tmf2Qay3dOcUi-=h8NnWvv4Vg6F5D54!E{BL-Vr(Obf}b83$tYHBLV!iC
-GcuCdC`FLv>T$lsoW3UK^jRVx9X6VvKvD^V3z7hbh6~#D_YipGQ?Pye&3ejfi{7TuJp#hBzgKh{7BV!-&>6ULtCe3LO`dHX6YaZv
-nPAe7N^QFhN13sTvo(b$KP2Wkr-uW~H{Ktf2;n#{@5!$?#Jc=e;r^yUtU8860wq<6gpkiaU_3jOZ8#bL)N3~HTG9ug`%Zf>I12N9
-t3*?Nli$*fK?0mroXB09XC@vl;pL%on1L*L7hy#dQuKg<)X2DaElvbSLh*xN*lNAPNI_r@1nfv5jmXo!A}R)w;cB!jD+mV;$`zcj
-VSwK^UQirV5P;tRESLmP9G*ZHGO+&$yKi+4zAeeg@k)8qRdHg~cL6-d(3Uj5T&i%6%5#IwQ1fQjNCHO`JY+`s^jj!?5B;At2c9sd
-b3zpJLl4BSq@H~pW$|9?co3O$qT=PH`!^TGT`89aAgg#ep64Ap@Ytnw_AQ!xZK*;W8fZ&3qCUpE(pI0{DUJpQo}KO_-L`I$cBhMh
-+d6@<*yw@S0hv89uHYOT2)L&qvZd?Y1P>o*+seEX8y`O^OhtgQP+;IixxGh07>tRI<yAMBdJ@6m>%oOvJ*Xfp9!hxf@q%Pr4p_rM
-b+Ut!L4r{LPQQYM==C3A+0jduBFW*IU7M!M8=kbT_9k(DH0JKL+W98mHq~vt=|RswQznlB4L4MAWK4c>@#*`cm&}{{_6l;Wn~c^9
-_wU_m6BDbXY}P2v$*%Tg_-h_|JM<n=*-Y<H#DGI0U+WIE$T>{9CC0r{#)Bh@S76Tl&2gu~Kgw$nz$@B1e2^|zwiJHkygO%I&o&%*
-{3W&d@whA>$jGHv9Q4n~y>3mxfE;idt4~OOQK=>jhQ3?Bk2&?4c#yy+mJf~AZgQuB<n;b@JCKJ%kH`srTNua>4UJiXAn~)yI13TU
-KL^$XRtmLeJe<$>MzdA%+Vbq#YkexmIT_OXV&qo$J4qwTl&&rr{8d*b+VyPu;Pys+V^hw=rPul#|Dim+v|-bv?E9NCH@|1%4T<2`
-{x8di?L(`}YIbCVEjHpT`ctmgLk%Z9J}epSaIq(YG&ueJfaOqj+xBx)Qofvv{^UcUdo%k=3BB(OSm5yio|fLtHzu`jrf~w)@=;Tx
-@N-8Rv_wD$;y$S3@#BM%7a4Rb6T?mY0-KyT<j4#v5wWB3fb8g6Cgrpk3ew|k0R%?^`610S>t$wFq!&cwpT+anlsFm1%eP|tcLti<
-dU+g`!-ALC8~)HUyY_3`p32{l>8-LUbSVuq!QJ;!2)Xrp3eTfHW-2Os*m69*c8pC-OS;yk!V-hY>0BoUc;a?nx5vg)FVudJQa(m4
-rGrB&+^;_{Qcb+N#G^8P36s-ck!9*LrtcYi#c<q_9~^je#G-HO#HnJ&P#Oi4s<YSQZYoS<-EGhm0h6}lWVO`}d?&tpk-#TOgfkgC
-cVt^|7`9ULK!7(7k<<ESrT9c~iy<djCK86T6Ci+O5IUet;v{}GMA00EU{L>XyVnAK!ORE#k3mq{!*sio_f1V(Ntcv3A`yJjXUnw{
-_coJ{(=!$!A-#T_$nt?Ka%80_pX}J>n%YFEXfFmh*rK=iZPHzX{gk20^@;W&JmA>dYj4JFAM(Gr-#L6d%bOn@8Z_}tmUH~});cv~
-hbJF6;;tb+lK1YTkkjt=RW#6SX%0Jt>m`)8A4-uE0*$(2;}m&d_u}v}XB@~3BW7dv=#{n3%4CoZ?R76jlJ-=>h~PoqxYA3Eg92v;
-Mk)&|sL{oOG0cl-Njq_l*IR6F$YB>?K_+lwW+DtWm+M==KLc}-?@gCg3#B^YVM|dy&wZ2Ru;6b;8%7j$Pp>kyC7(T|o$UQ=2?I3b
-9*q+?=UUoZ2RYtOOZhXl9HFQlm$EK0MmKtisl*0S7ICEFnnvzJnIvfSm(0-f{Z`=J;Q*^X5!}<Au2=o)AL!aqz>(XJdfn}-8Lo03
-6GSGc3Q|?Cug66QR_&J4<HVXXt#u6l)Z0bUXgp|j@wk(kX=k(5DV(Lkv7J}b+&&6nIf2vd{6)JCPA%go2GPFPKR|~Hl3}@@ku#kW
-`lz~4sGP|+i3aB+{NS^zObdN2{z>GP+#0wd%&Y68+@PMn-g^rj#S!F5Ot;+b#iWKS3NrXc?U!T>=NgXo$gVu<3@Ltk!Nx731BJwc
-gVxNbRCH#DyyUG<b#<vMBxr`FlrgIqmbj{@`!dyiD6oGKU{73r6J6;RIdWx0R1^#9eQBwleP-e16=vercuqGGt+%C(9#<b-y6{$&
-W5t<(krUAYH<FiVaq=f01+x@y9#VQMPvm4@(ppFpQ{T68Hu~L(&(9><m<xg~rsd35K|4ApYvbmj38QhAt7VWRC}*QF9x_|+23rVC
-{!2LKow{Tzoz^E$pIns9DoyPZ=FE5WOW$GloqBCL@%Ck5gB|4BBF=Pqv!GZ|-^9N4%f&1*_XUh9;J{NUu16&Iyl{~_)LnSWb+-#=
-670!GmT0*X;v|03W@Dm1XJ2=eXQCojVJGx}COuo52OKdh^-1w~Z5JS(ek&ObnsrLACbDKsp=W<t2oFf4=anmB_)lhbyGL;<rccNn
-oSweOpK+Q3(xz=if}uZ-pf3xad1;@`#E=+*3dXeE+iiG72r%$_gd1xDFb?JP(Wu!~0L;P~&VLKCrxUR|#%<qpDY!H4Qz%aH=9~!&
-`HPX|4S4;~YMYt6#gpf!whMqWj_{L~j}@1<GMq%(CTC)&cQQbO4f9;%=|1(yO0h-qOn+Fe2zdEUzKT9__V%V-`Ly#Jh1N)bUgmw`
-eT|cEceaO0gsZmmg65LP#gQhyA|~pfe7VvHw#z7#Yy0uxKvGlC)*4YTm?&R)sw7>h1#`U{yag(N|CrJh!57woQ~^(}D9=Jj4Jh#A
-z|3A+)=||sPbds@JR_R>SMiWItmufBV9b^+$nwk;NzN@ZE%4;Oh#f0rEo3!JTYO<!Q9tZ1-aX{Qnc4J{cYiG2>TclQk8DyN&#P!t
-0H;ANUyS)r=vS6WPxl+?#Y)5~g26$X@y7^X50tfK-LP7()J7>VcY2JeJj}21d1ni9ZL40pD3~=fAA96cQd?Ck3n?JStAJKBJh1vs
-=mZAqBc{1i47B#DWtp0F#=WJT527W(=yT<M)moQ4UCX7xa^MGDD>lB~XBLraivmwpXkzV<-msCE2<Fx{YvgX)C?&*65E~W7tB7DY
-o@%+eARfh;((n_Ivx`b|e-?Q1U&KZF)XkD}y{WIi-^NSg&$lebaVEQg@M7DQKDE`}aGgHwy|8F8DbUublV8UOwgFfx7_Yr%c#Sgy
-928S3yVtQa*0n}|tLrv7dlqQn<D*v>pUd;MFxySJy$2%&vO;P5GfC7t=B;ZQr|i_Iprv7q<I2zPc5GT5yU&;pB!XF<^n<l~)9=ut
-UUJIX#&-_;(zEz4q(#esL6drf!gbdi>J|wBP*1#F+z2rqOldU8h^o&`aDo691G<<VB^UvVo?TObqvviii{{q3z!oCc{}#?XuHU(}
-b$X>n!TS$k!@T{zbdEr;KK%BPv6%Ol6q$n!{Sx`lH93Z>crew_^ZG){3`)D!x6?nCQ-fj*y^jByy-{;R^9EXj*A7nED$gy4(Os%7
-(+=hIWhat3vzvR~!>H>!qBmH7!CR2gU>?-;)c~_I@8svH<!B=b(0to0t=*D4E)gvRTx>vVq9Qa0%MN$Om{3KD;Jo+?&%`R2y0j1)
-q+$dmM)rsm6u^S{*e+$XFF#_oH-UJtGIp-QR*S&hJ-E<{{7=G`<+wW8(Dqb|qEfZ;3yEXe`#4KExnt?X8P$?g7gVJsw~sy89v}=x
-6b-Gs#jq-?@FQ(eHc|t^ZxlgFy|V_YkA|-OzK(oHaSv)t7YsQ?E_Zi7qSrKS9Ie?azC;-eWXX^)xBIRuuH<?oq8~Yf`tVT*v9-To
-x95~PN!N|Q9{2=bGcZuw7P{Y2hRDM{o|3uju_$2A_FMo0ZpX;2M`+%ist{u!KzinWl4KT}2_iV$7#3OUAxxZIzfSZQp&@3|@gh8P
-X;%OV|L1N{zJR}hI$weHLz3EoXBNTK;>T;GBE=QJ$Zv=HR?EVzUJ4rd1Z2HH)tId>j%@{2glb1eN`q)=YI0<atYVx2k$vjnAB(o^
->ArQh{c?Mc`iF9DDtj#U-XvyvQx(;rwU$>e)CmlY7pZ&ak8J;PTWyydgCNbr9zpCF(pe)Qu=*Qj(=stS`|b0V!W*pU&<Vs*F$S1V
-6?*+0zd=AVPg)TUx{GPsW5+@yRb&aAIZN;QEh>uqG|rqGs1J}NGSIW^5JfRi$k{wA9Xa;^;Qn3U$$t}PqqYjI`_i?EhK&-%Ijw1(
-@j!rq=+y12H-6lk`BM3Qw}u@2c5^!pT>6(Ehpq1mVm7-;0=UZuM&7}|x+Iziu;XAJ9uwB>Gis>TivioU;t9bg-G<^+H~YUOdoIx>
-v0wW^<FZ}tnMQ9R(jk<N4|p%>0Nw_-_cJQN{JT5^MM&%mUf{V!uaweuDnUpQ2UZP@TnoV;`gA~th9ZDw-sUcNQQV4xz;F^~>diqO
-D&VGb(DHGCrf}F?eYO>v9qY`}0S%q!#R5P69I#Q&^0Y-o!^hf7JNpewb-s*<ftRJS@FDH0(;0=2ub66zTU6Ygv;tRf>*9H`)+RXt
-7pmTDxTWs9!WE1@&t3`J?|7k)m37=v{N5JDEHIs=T%*d2fj(7GC^_HVwA}|RR~x+8`?;*{gbod9>nns50INRgpB7AnnIOI|E<!;u
-Y~q-G-hTjzC||#WLE}UnRp^71j^=m+)@*(~MWL|C-isd(;S|x{s8nAjK%bkv$b|~>!RK6zAU~43XAlWrFz~+!^~bhkT<H0{uDHNb
-bN92>RjwD6!5MIAYV0|a>q6OTCmZDUF+BwPLwVSSR8Y7!cJ73WzY1((OLytf_hwACZE8MG@9o*}dWI$>X|vPChAPe;3+vcZZcIIJ
-uJ(F}sI!_O9mSrRjw$?5(ztvm2bjzkp+MOqFIEbvEo;bfUF3sN1WTv^VlC@MS+R%&K^ntZi_sU+(?FM#Xq4H81vgd#kC6b|y>O0Z
-AP52jIkzhvOQ#`FbFPIt{|K0WuplRY7GrCDa(M8L;d?eUe#?5$HTYqNB`6XD?~2-jDc#aRH<t6=KR`N)-v!=7uOtH!-m}#?PM2&i
-`CYPCaT}U#Cx2;;tJ9vV*C~@-7$w5Fenhs7gI=5zaUJ?5XZ1d$P#%TjVNXs|9xH|W-*y$d77O?YV!(Lemb2w|clmyAs|YNV07^ua
-?-A<T_D#<Ga13XauB#*^?4bT4I51nJ?RET+lH>gLpC(x^JdT@v_aPDIi>^t(uwsE8|0;Y(XHaK?C(=iH2bj9Udvxt>c^K?rR-jf}
-#i#VFpnV!YUTCb@vtC4nZJy5_wg=W~*!<XVTVTaT)0a~+@@z}!E~y=^&fv4FQ`lsfONVJN+1ydFWDuI(<9KhH8Wa6!FbG>cSf<d2
-*(YK%sr>dZVFV~2ldW&8QtZN-@EBnL3i9G<p0g{;b{Ufjwt)o`CY>6z9ReuYoO3aPAK?XfxbCHk3g<;|ciJF+J_NWLvp|!7B?7%S
-9?>#z*2;=e@s&{A@<VvW8$bd8L93!cY%)DfjJ07!_41n7AB`{q`|Ry%?YJS|ixUya{kVfM5A^9c00@CWqE$ASrI3DDbzwyTC^#vt
-4bGvV8XPQJq?6;E=tyvvxq0npxI}>YF;tj63C3CRc{`O1*IAq{Cx(NdIT{gXr>k%Y0uzVAW|{Gz@EM6u4GNj7*q@|J=m2oUT%t@`
-4?4fI5P+fPAO4z2Tj0sR3>Jq%Wl-7bt`9cWghywb84ZbY<YoWRZDRQmkwK=Xck~MHF6)a*eYRVHeIctjH|pw_A6`fKbSLY0Z)lPk
-f$gJCHEhS}9QhR4o#0{YjzmGg`Z3|{Y5kUOu0LywF;$jga%^Z};qYk43k5T$iqfGR`LKFqzivXIod<`Q-RlGRW1Jp-RDhvya~3|L
-KvBn%h}^}0UUfW;IA2+WrxSmcKNF!p3rQAAO8zGxe5MMz*!5yX1K(1#Mc!lwFHDBXmhe>Gjx!gg1Pgjke?3TZwHm~^s<6Y`;C<7V
-oi5YQM`vqyW_}ZtlVw{Rs3d+ldA36sBfIhY$6PX$b3?|cYXdTCKc@+a1lZ9icut?qhqs!yMnu=Flq6%Y2o4W|mpUS2T-K?=xU<($
->yF-|CRiA3&eR#-u36#{+*BEG+Y*OF&DR6``WQe#frW+z|D%Y)%dGMlq8bbJ<??&?1f5hdLJ(09;IKji?CUGJcJfN=sT<Cl>B~ui
->_~B}Br!|6CnT@-DP&7zj}e4SWK(Lq(3*mc@Vx(AfgYVHJZn_(t<AQu2S1cssg7iD(=dCe&2}ugDS9dspupzbidUAwS$ndfJdXQa
-$Pq8JgTZ9WoTV>$B^Z%m^IHT{O-Mfv*b=hPui)Q^Qz~VOm$TMLZMl)V^<Db&TELMA?k~pF^)%4#>i6wXmXXTUt~$Gc7ma}d;a_m&
-Qd^@kD^qLpj;834Az(UO=ai6sFR8Rgr?KaCi0EvOUSA7spB?F+u2r5kqs%q(Jo#+@+sO>$7zzq8=SW_m&Z|wT^04q+Be$VD(Mpo!
-`5mYYSbaIl&;6)I3glnPS;-63_;(^Vb=djgXO-Bicl@0XCl;LOTFd~i=R+%rF_<iYEpLL9D#jR4`!p#yJ3bk#f=eXEj<gRg+Rt<{
-mnMUIk%0>{;=N0E>Y-v>K5Vk&pG|d4ygL}?^<zBYWwIJ+&TV`Mdb#+W_i1Ow{0-`<KF_qbDMJVtu48#Dk<Le^<K~lNi6kcTm&R)>
-7U7rJgRl^X{5!!@@OW5MeOmxMXP0B;1{@_riw>@_KJ``F56E4<BtEXC^dj}%<0TSUw%;$Yar|ES`Q7^co*4uoF<v}pE(*P1^UQyv
-xBKor=`IR%PPr;zQbLZ89~|pkXDx=Gvu8WG2l=)&Qj<F0!SfF7b)Anm0)gNv!(@d66N>%WH^+vG!lQrE0ZsVj06;JB<ll*ykhYX_
-<~L@xtv{yxd{lCevlQn}MvH<DrV8-cRPuF|ACY{`Q)DK{*`YUmCoXLu#$m--cRHGcM{yQm-E&f2oqV*IZfs+uz#_~U-B!p`#3#bf
-OqRh_i+2*%t7CoiMSkjlYszYObzUT7-kGd+R-{1SKl|p$69L38jn^PZ#IMa!7W~e?6B{+FwrxnC+PA6lG9z`S%1@Qax!ofFn#_F)
-cXzC`U1SneOW5r$&$0KxNc1$#^^okzl^PTPiJV=7^P)+udYYsR@QDiZ66eYaUrCf}!zGjz#CYcWXk`lVscI?+Q|G&}0YX|@a{NTZ
-&zg5FSw0-}Cv5;G1_J$cgUufg7N#}-PN-dnn>~JOuwSmz7j-JzU0s00(fzhKNw-Fx4e%`NHr2buo@y-4T{@@VyAQ?*-Yi|JCxnMW
-XPb8d@K{u9tg!$b?9PUsYqIsS#6bi`pwroNVy+i4r=#dh1{wQP2e7<+4C1fugO5%?{;CoL<R3bq{IMO%0!{v{u<;ciHXg_{LJsU(
-7igv^K*oR_!~vtgOVN@~>mpP>pD&NJQ5GO^+NfRgr9W)W3$<1irl7bt#sa3A(mZuU$#5tV$?e4k#8^sGVQ@4CjpU91;&=!ei$(v^
-e+`NO`|JEd3>+5uhi*H6JX&DJ|4nRH8*|0pYb#3$b}~{H<0Z{C((}o&5coROv%feo&_-K|k2K4ko0aKdF2<@7d}IuK-fGd#`mzEP
-wp)V2<{g8k7##zJz~FG$ynCRa02rrT+t1I2BYt@v;Phkr<NfOwnDM^`H<mowl^pD9p{Fb*#LIRQ@Y(4I;n0?Kt3!Pp%yg6__-TYW
-8CYUHcN!Y;)4u9b0(1gLZhkgb1DnP|INjOiPh%4aj5hw*nD39re{s05S?_-lRCz)d>nKTy@bggF;RSMzCcqj;GkpzZSqWhl4~2l?
-4$F)FJZ=6Rc;`;|^<6o9`{M_39L!&g{RI&gc=5j%GwDjAEC!W?$D&ccxB)E*Ar_NCqY&|6&pz%j9Xt*B7vAF66Xrb#?6>L2!u;g_
-X~gL<NO%mJBcSzv>OPZ9z~k7%Y*K(Em>UMW2E$-~Y~BfS0{WLq0R3GW7HIPSG&EQkB**yBUxNt%%Vr2jk=gNi-|@%8c}^^l;{SUv
-@$kRo2$vDF!+!`o{|Y4*IPo6=ECTx1!bj*|rNjdMW3jMIvVeaE3)7GV{4;2@WUZ3^@haog`%neMPtMGkOsx>RCG6vvhWlj;cLnvn
-P4>lSne-~+&t;h>w}ONQI%5r5^?ts7<7iq-d&&e_lRiJR(lCdZxyhxH#N8SWNT9yfi3>R^%%|=@d`q!PwUC>yZ`*Y~&P7Xx%6)nT
-A|k+$!hLxkVnEDmemUrytrhRwWBlT5?nzB%0&{s|2f|zxK5_2CSdh{G8md2Tx_AA2ZLYIOYQ@jJ4ZuqEeSsainATI+O3j~lttk40
-STsa@bMO8s(VzF0znd->13TIS4Hn1Dlj30`j}UM8DqCOF{A=sqZ0EsA_JlI$Pg1gJ#5b$^&fk$32+veei+@bUanB&U-G^CTFkd2l
-;{$zyPl_8ilUd9OPIGb)YlPt%+^;#>4dXJ+U3~s-9moa!{8KpiNNLd|CjMa2UW>2RKZBJLyK5&*{RBRhm`Mik&;Pc~PVWXMRMG`<
-w#Ja>>&(iOJ~7^WuU76V;+Yp2*orG!F=vYR>=v0{2eQLPBVgGg?XvT?e7r^&x_W-PQGA{kIgejQuCk1uFPwh&ZiTiqPM8}|ZxJTk
-YKL*<ElPipo(z`;u;CIC_X(}dOzwwbxpD$P5ew6^KZX42$D-+J`yPLQ<f_K7<_%pM;CfCd!??#U@35L2miybrovF6Det$?Rl=)e4
--rP%0_MPe3?rgFeqd6}q>pU|bJ~zN7+v&|0zdAt3UAI`}H%y4!k>zn`6h1wDlfbQb1EgFJ;ciOE3UPV)Kyfg{_z;>aU9E<)X10=C
-*1UU$Eu?av+HJjumrIFqtO$1jQ3S%35hSqCui($ki_LTQ)OQT!oON<G{~&|r{*0RHsgsQ>-JIWtFs}x4OI!h#)!_-FlUFH{#@k&;
-TyrCbZracq*NaPjcBgVr{4$^+rnuR}UL=gl)t!y%%k@ir&K+Jy=Z>6m9FX*W<6<YwHLLgI^^54`$B10(e@I;%nCL0RrHwDo?W5&%
-?vr;5K5U;C4u37Fd2;BH5L|X(U<>s47va3-DJg>c#%Cj2rR2m-=C6K|T`1)>^sKY(CBdq6L9RKrBl_aA-r6X1883<E<(j)R!(*kD
-p2<^r!(3i&B<p`ERWb>^=8#Fg0C(t-k`<W}j<#MY!X0szym;BhzP^*jl_seMWvAv~ZyBz|H|9?6>)1)-I+RV(V#q{3?svId;N`*3
-J@a@xe!g{*D1E*p4zW-}`>#UlrsYosbI6|$6Qxx&Oy-p%*Iu~ViGdSljPCR*6XF_@VklX=<>rao*sX_hSln&AzUsMWI&<77F7qb{
-b15)z-w^uPef7QM)k56U1SGNRMkgbXwLIK+!@i3jPI{VaEXg&!PS>)eW~Hq8NQ2gVPa#>JmrDjix23}s6z(@fu5DCcak*OKD#C5#
-2#8ST=UqPwofh=uPr|OIF|{)d8Cu+};4Ywm<62?UTmEGSR$%N$5P~aQ__?+&yVL&ZpkE^fa`~PLlWUEz`#zz1(u>Xu#amLjCr*h2
-4+2E|70O-7+|y2&7VfRx6`zk{ag7(}&nvaAYDN#nRf4*mf-zC!E(C4}QlU+MLwGY^yEMp%Z8MRdkCj4$rRP0V1V3}Wz><ZW=LrI`
-z>|LwNEE5#@~k+&+IzuYPyC<u?lUZ^YwH8}^f}XKV3?tU^a1Hb1Qbxjf{KbAf&yYt!K>JNizRC8phmG_EHM@|mWUb?E2vSUiRBu-
-im1ePMQ@BI=3YrSGy9yGyiY#7Mv(vS8=C|8%wDctX74o~#@E$qzWZ+XigWiShHouxVZ6t?G5&c<_51evIlldkWobA!m+$&)=bX&0
-g@>COPmnA>-s8v0K(7+RSmO%ntDIhkCtG`8j5F?se6sSlt%c<s9~n16#!R|YmDxVPmHv?%cei<W4~?P!(A~h%O&wMAnzz)8(u(OA
-ve9sj!NC=xuEqbqO`}I&EIof{&38{6M{jPgp<mdYDX|xtrtkH$yDFKw)s60{<LlQ>IWPQp`8=EBr)}t*zdvTt!AGN&x{@c?o#+SG
-M>n2Qt$zAq=ibJ2(~zMNzkGYVI--v=odk;QZ#+{hzNl<Yck#}l1HY1wb811?jQ+G$(2;OTsI2{V+onB}xm-Fl2INx4*%U`%MI3U%
-7TO!Iyu;d9yD`%i<W283>RN%8-e!pOc(FKT_S^s`QTKm^1kgJiqJyoY3m3(^w6ouHB8;A9q#WS-eY9tM&d5<mn$Qd5{}gvVF+Sq{
-8F_ePd2Lhj(;s`@Ik@LShqjX1j+`;M@V2x|!WRK_Ae>!VIDg!h=2}JV1CPsBEiAB?&=m+~f4HTQlW{NSGjC6kaZ|*LGVS|`QP<)P
-SoUS^D82HE;<oPU{3{v<dNL>&y6UP|e(^~EmWAhBBj}!$wz%KVu*G$twyKY-GaWomr;94C9BZG@S{Gz5t9@|OLQ%wq)Na=d+{X09
-i&lj$!JKlp13jg57>wAqz2Z_-ao1>iV@;X$YKPwfKP`R5XQt!Av05LBPF&l2QQnksi$>r^NsU26NlZ7<aVPyv_;_OJsFIvjpQ!IX
-K3kG&O^*_hI^D0o#-vv8@A$;r^`TRTx6Rlu$ED4h)AzokpAFp~4<21#?wdM7;d)tUL+5<A|BiT4^<sBy+tw-c^m3eL=#lr`ziY<t
-PKUv*@z$xw%cNEsP3<3z656KuM%hvHws5ntIq5Q<gpP(ugG7|b_$Gql^_-h$N*pL_@n+2!GCyj=sWBgTQ*I?4t{LYJlUoXS5&yn-
-YkI%judc<bYg<3}@+w?ayiO_p%{r+A{ocycsr~vGHg=ft#d-gHdgnGSXiUJJ^nhjeZ#31_KGyP?YDoUQ#5Il8bTC#V6b@|q{xT)6
-_5*G?BOjLbEwQ&Z9*CKovC+?iXI$H^4fCQ*??8FUP4%@nA_T`9)~vXyO;GulyxvdtxbLfSrPm$-mnfcdZuG+3>L#b{TGdv1<}8ld
-<TWU5Q-1p0A#on++U{Pya^0!9gJ*Jn7}r0Leuqc<k5u)P@W5@Ueu?7RuH_xeITpF+)-Z#L-suQAv?DpQyT~A-i`=B`o@FC4i0Nr8
-XMtAkER`Ck8%mvAV!GfXmk?LP$kY7@nK$7Rw^d8*hF^8-op9toT}u+^*Sq!2l5nTHo06K1=1vV=O5fI*x_<rj1tT=2=N5a#&ZDQ7
-;lYiAOI>WP^cuIWJ-thxKS2MrLxSJgbPmtDw&PX@{<Brr>#-SXie6D)UcF>c@2LWjabQ_tJA9gzTx=X##!q%v@l5Yl8`R{{J3iwY
-2ZG}bTX1{-DXH$x^`NC6Iro~Pq^AnUf-58&JAJaG#m&qs)oRb$*1#Sc<{fyoJ!tD~Kj#qF+73Luzc|*r{|#{yH&uj^9vAYz>)a|z
-^K*u?fPSa8VAAX?dFvjOtMNM6xiCedyTprU%n|m{VtFHp@t6Ter*KdbBZ{4xynQUfp8VgbV%OvF@AvZ!1p&S@dda%dhdt~ZvyVO*
-R#ZG=eznrBn5x}LpHOsTzVgh9@1@8255ui%JM_@aXVWJfEng@~=JDu)N3K>cDz?WO+`Fp9bPniz|M(bvShk#J99A-ZOKIF&D3BQQ
-!T`@?8-d8QUTNnf;1hR81zZ7_{0iyhZ{+vGQ~yg3*L}Zf<L-;0$?fQkw!SVe^%=bryIZgQ`pNbs^eK{<_cQ}j<Gu~lH|A$Ir)vMJ
-C;P3dcu_iI>@1DOI3soJ_dMrB+z_eW*4UfZHV;1RBXV-!8sng4zTDnUD=<ZZi-*osT&ZT4RVpKshMbRj1#gXSUTIERuf1PZA1}{Y
-X>g_2A_cDkpRX^~oH<+E=~z^PS8YgaTl~eSRO@Q$%hQS4MylGbIyJ{v@$o4BSL<!X#yP`}2k#Vh+c{G!G>sxdZ#2vA!sE(J!%E|J
-jco)HqTH*CGbJVuoJqu7GBmg-U-0%6^nKB6L<zM|b$tKcLA^NA+JsQmc;*4;@V?syRi}?!#@E&EZhfb--`{WU9Uq76IJs0>8&XAn
-V_(|$o2K}{+q4+DnV9ZyQZw91U|Q8~O)C4TyM$+I;2f=p6Hw$Xd!$^(xC|m^-yTADy}k9$lm~Gae#-8cI_Mw0WW6<XH_F#`T4Hys
-&DzJkU!5s(64p*2&kQ^rdS`Q5rK^{>hC?q)%ZnG>ZaZ<;;_e=%6W8UEtg4El&Q3y8PtT+7FRs~$G4=M3bHc@pYazirX3;eXrmA&@
-=;e);dt=W@4&ND`UDC#e&iWa?4*&Va?cDiLQLms0p7i#_;M?P$y&Bbfxq-5l3+Tje+cw*=gL{W|p?0Qo)WYrZKDk{(bi``KeQ16c
-KNT4k!#a9OxnzU8n9qm|KH{X#nEcCxL&pvUJ-ET^d@3)*cuMi*z#mqe^xN6n$310#4_7)-2<HlK{o49ax*Ja{HuhnLebnkmzO%c7
-+H|;HF+l1b?CYo`ZhCM7B7E%_^U@{;J;j)1=)|l^2M-gHy5j2}HN)%z#@rbsEEy8#s-WKooST2MLf3b{Yk}jw+(=vc*zEQtm6<O$
-^pDUBO`9H^k43AxxeH`!B~fGP!)UqOMyn!PI3kU$jZ#de4?7zLbH80KM1Ry(MN{_8sG8{i<Ibt6F&?#_w)fhazT4v}3)+jz7G}mY
-GVX8f2)Vs^Y)ZJZQb0^IzM7cqZzJT3L`3PeR<07hL?R}tE^$O6sZ=Z=<3dK1iv67!<4m2^`rIDBie2-DbdL*gv6dM-cE-%6)XjrM
-6EoX}HnNt|-Fy6_L7k!v4r<19Gd0FrFB5QhWN92Xjflf%R?iV|1*~#90wJ>;8;6e*0d>}AVP&%iq_hk-xaieHxy42$^T*`$Y!?&g
-VXrYY_l^%S7GpE*z&KjVYTn8tm#sCC#Hx7k`UzHL1heuwSoqdmuDrC^U~d;Ytx84_)v~5^if<BRaC59FzGfOv49*scv1!RCYB3{;
-o`rJFo1mU}KGN5zrZ!(qNiE|4ca(>doz7aVsHxd!+A+0OSSZG3R>Y6Pe4iiQ1w$f!@BBZivzeOhUx$eF_wsCfB6?mw$LI6ROD~z%
--9nhWV?u3T=L5c3-8I=C75rEw`Ye@a<M0p^4Z!QAiiPrQzZY>dZ$>Sy21_dB{#kuCyf{G2I4w3KNPv|%@EQOB00000008`7%H}-u
--4W)pNGxD9XXgo*9V-iL!rWdt`K)B~vxAOSjJ>%V*~Jqa3}O-E$A8MYkR@SMHmZDj_{JFKdDr`gzcr8zVRq@!3gYW0&sM96f7Z*9
-KE!#r7Y?Rl+ngZc+`a@?(%*pRn^Gp99a_1ynU?XQdhy<y{>={mtuBo2e_`*j;Lx>Gdd4|c`>C(?8lL(H$)7)X#bal;mK51k;-Fu`
-Vf>M_qp8(=^7l92<{V4DU9h2xNKJgZ(J(G?jxJJ1d`n7%6N2MS7;s?qy|WIN7Y4XV$mS0}sjlqieY9zsiag?|zuEQ3g}l9~3Nld~
-U+E+J_GJbm$$azu?$1B(rYC>auj<m3N(C7fU;Ar2G$G@{d(^K=GN1THWsp}h)CpF^HwDB;F>tszG5Lm#*F;Y*`{mk}i5UvAS5<d|
-$|fEAW$gY&WS+>rzD@6Wsc?}CnNaR^)z2T&ew!<KcK#_<cwi0JRZKL+lz1OqA4C2&|5-o0aw6m6@F`&ySsJ*oeRC_~d0#mh8d5U3
-AWYu07b~{k>n8Ln+uF~boS~HG1wGaVa!1?=l@dK=6El5M>k!!kA7T!`snq<_WpEck5ZT75ymH0!a;${tzg=SAoXZ9!@epsl-`Gs@
-jD2y=*S^-o19xO@<b@wU#)nFY8B-l}<QtX{G41)t-&UtyooquUgi`(S<_9N^ui^#CiM~m{_~Lrn-OXD<$N-4Ge|5+Cd0RteMB7#Q
-iE`H{FLHcJKe44~S~7W3U$au$g`*+<XovWiI05lMN=uoH__mdTEYXL<`F|@V&yYC%oAMq?4-I)3dcvx~XB}?cjZJhVuV#Ju(l?^x
-;1@h4IYT{n<J__~m-$li!PN^6gm|BJCi^m0WZ&+KI5InRj1)FaCrjUanvkF&ryyZ^6&W@PMrj;Aa>(Dw_0k8o6I}*J9-Hk*HV=Co
-m~tn?_kd3n+4^bsm&3bj#A7_j4(sshSND<Gn+@cgC85iro@e?^CI8DO&;M4~B-@5)*;$!rFVGXuw6*0+`HYnd<2*K>i~1*TO=42d
-p@TkNeaB$uMJ{+IZeR6cXtzx#`gb9hvh#OEN9W9}KG9c6^lto9-(}7f?G})C%#*ig<_p|IU5KWFl1o1YdTNPi;-4JhCEyVaGd*kS
-0Gj@ugMe{CP=MZgd)lpjxS&m0QqsytKIFi$q{Xm@cb3?!i|(!_I&x*OQ>O=4|5+YjO?2SVqcfbVt4_AIBii=;Yu~2BP2b}Z%it}m
-G<};}DT(2tW0tGCf=m*6Zz)BlAc>T*&4&WQZ*#qKC~5N5X9Glu?YofO;5o}%wfpYVPqX$5iH>wzb-1j{i!As3<iz84it~y1lGRxb
-M4UKF!go)W^X!Oz-tf!dSV|@!l0sgpkV}!%44zob*a#6Z*SiRlw`kGwRvB7>{bTXZUgX@NrRZAV%6r}BRW%DFI<h)anb`j6(3OD(
-A||#Mj9fHkZg9MY_+ZlPD^&BmKoOr<LRHTk=~`2r-qbS8!Gq73jd}^01q(#zo;u?*r$znwTB}>>k4BRd0Q)wVru9EMLh$5)NNQ>w
-JL!{)5n9LlJ@v$b=h6C&(=$Jiifo8nFyQ!zHj!3x@&?$@$j%x8V~?e~f-7a7>X$Ny77R3XNBFa}2Zye--_csr#g6C}!86g=^(V{D
-a5n@KTc|xgSiiK>kd6UK<ia?hAhh6fo(G>xB!hhy4v8ds#voG4<2td%4reYqE?C!v&^>j=pq1gPa?aki7LQih68R+A$4wlzrq`eo
-o<YRaGV7jKSWj`J!d6R!z+<aMM`!y|6nWz(|EEGfK98|wTIeMZQj9+>6p5MXM9f8;)KyCz3q}i9XUm37)l$TKAYsn9s*=pdgMV<f
-mYcdOx9|BeuflAsI1(av9L#LouCsw+7Iz(#ZlJh~^w7s!$SUk9V113PvpQ^N#L0vn-7oFC-`|-i*~uxpn75!+&%@KVh4P3U)6=@q
-eTqXlGDZ(Sy%1*O?Z}*II2wYSrOaLraiUlmLTr{X5GQrk_vb3Jl%69W&u--)BKj#aCRwQn8GUPb09leT@aJZw8D3((fb7xVMtXDA
-D#peK$3dafFk3jb8Zj#j#CY}V51&QhnvwDY6FT@>lkWraIt;HGtv@oMbtCefxbaVlG9v86%u9rm;_UcBW+7OPHBTa8ws52pA^Wa7
-(ntNF>_6e>om1b7GuX<>e%m?O?e?x&SuK2Q$hU@f<hKuYQnC8Cc_Y>9afms$kkwRYW0gr^H()wapDYmW7~ZvcfU8cyD83lJefq#|
-ErQ*2a`Fw`&JmurDvH&=&NU+ptGt1T%QY*$#zWbydd%u!=Ll~nomwVlyf-^1xmmD}i>*e+h#pTnja<yGaG<0FW<72xRUj<tvnRQp
-c2-I$S;O!5!NkK+XQisC&PFzCWbEf^rlS^$v0)?iU6U95y7NUsK5H-3K`ob3Vj-*c8pWvfN9PU;r7@5@-ZjBG>W^A|%&wJ-Ys#~+
-E4=b8)nY^8rG`K!<y)$;CFEPG+J=y5u%rTuosar#z}(hAeKz<DP@fF|0000000000000000092X`#YAk%2t^*pD!QhtrN0a_b<7b
-E@L+~b1iaZm&7WS=Sx@z7K*01u#UQ<xiasibH=f+5VCFnp|{?i7Ga)lR(TTkX{D;hOK06T3zUHcH=i<!OxLLVXlVqy?d1@Kg8hda
-IIO28HDx{Gz=}cEjY6E1d5ePmKHH<eZD3!)aqq9pyxBv_3ZH+BD16>V#(H$km6=H@R$J%zCo)!4B&G(l9un!LtbdFU_tNXCCBqAc
-ts5S~?)*cU4*lbD*}3Cr;at^lD^}x-M=Q&;tTAC_nzcXcu9qZ6E@3{zm-6v3+V#b-LeYjzqr+G;1J0Eemoo<svt|uETh=9vPqAUe
-L}0A%02fw1s)`y)u_hmRN*yad=y|N)gb7I9b#K>3&i5a7WKS@z$4+?kU_ZOS(P3^L_c8mj-?f;G@t&-oADkp`W(^{I9iLT~PatGp
-K}I^Mvx-wc*f=UWi?y`i#KyG>Sg|L96%x6<jy{kzVa3F*T<<6yYo-z3lrLbFI}r%^9CleP#6`Vv{agJvza_7butu2jwH-q$BNcLH
-Pu`xCws4#cYc8{JT)aZZD$VGpwPF|LQw!N^DqKRYM;^6G6%X4L?ZL|V5i5J=X{NSeeJI5bn?$NuJBs;exJ!_T%NkOA1w8isF`n5C
-5X4D6GApS$Kjn;0&nkkI%8w~Zatu;3`|@gH6Q#h06+99*j*`8E<x0%vq(Z#b_1RAkWW^aP{JE^z#QEqwjxXB^SaBjg7sV9{Sh>SV
-CF8ND!Ey^1)-f5W&zyP>?Rli155*c468?SJeO0`Y`GFN2@hJb-3uxA(j(oA%kV4^_;XCHPH~qG}ALYn?H|D!Om4&_i)vWHG8s|uv
-<ppc5`A2IBF!y-J%s4eKCCo)5W_4`qb%T?F9OSI=B({-SWR@r_jxk6l?-=>TmOl1sb`ej`;-oN7I~B!>6KA!=ycU}XxuXGinCW7z
-poHwgdoA2-HFC;A$v*R-KzYxGV35C3A~LVU=VVsH@AuRpKrOZgDo865Sg6FOFstGBN9sUOG*CK;#o~M-i&fhYB@LETV6pRg$Q(dI
-eKz<ju&4z9000000000000000000000000005Dh8caEha_Ze<l3#}8JEmTE{qs%XHM4A6ivwG(^>R+F5FS)Rbde%rk*HvWRI(3<a
-I59Yww@J*OL*<-$?VAXGIAz{EX>N{{dB+}A+n6_6^8^TrcV6<{gm?>;DNb8`C^SzqDu1bYqd;saP2rV&w~QaYM6NJz-h9H{!Mv}<
-YRWuLL>49*2$OfskTdyK7Ahj;t+7>_4<}NtdD$%#{A>_D%}msC&Eq66!-Z=eCrXQ%0?DHR(0}T!w6NZp7p4=L2Y?hI(NO)nvsPju
-PFmP2gchpjAWj;pTra86!iJZ#LTq6bgpz#?R**($X|qEi;#-Iw?4UMSI?E--MHUNhA)Pc>68@jmXTwVa1j}XokU0QT4gdfE00000
-00000000000000000000000000002^bMq~iYusqDm9o@`(gqDdxYA<90*wGK4G_kuEan3->RkXMpGYh=i}A_;NpE?6f?)?3q?QL5
-3_HL~9H`F*e*qE)0000000000000000000000000000000000000000000000Kgwm02KZT6m|pv0000000000000000000000000
-00000000000000000000000000DyPN{{VBTvB3""")),
+c-ri}30zEl`#*kW-}jlC_I=;?Li@h&X;Y+4Qj|oC(w?+Z5p61=QdB~lkSt{vg%F}pM0WbmnVPt7&-48~`|tPszrF9*ZO-}3nVHkM
+-sjpr*XKF_u!uh+q5Qr6?hyw=597`Ff~8Go?GJ^DV4=Y5@J;`*nNeA&>FjrlzPn5peLMnyIBH#PIv5wX<eu8sFd_eqr$}TN6ykx~
+bWkWHN9b}@jN!8BI{*!UKm{s_%m=oX9<pC=xdZtvg+v8_()6Y{t4phP2zW+PmKw>zFaWN?VDN2z&sy&xS3~ju3=UcP*-+MHtk0NP
+EnF-d4g-4DO<#C%wBX8t4vmon70AQTvCY{`v8_6hPkj{_*`!**8u6raulE`SlW&J3Wp2n1-qhPl<IQqd9(Q~?^OXjT6h&7ft@E>X
+QRcmD5|_5e>9SNnK-Ss)`nSa0NH3{6qlr1+Lm$eIdeX`s%!WfIl{HmjjT5-JrT+4zLa_gZvi^raAW$fK2fFYs1o*iP<s8TQ?@xd%
+y!q>UP~i9DAitjh6de5H&;0qLkiUHH5Xk(o(77*$&YvH^`70pMxmPIX3)p`e_-C?5pr`FKxHmqXn%ehd^$#A6=_t}ria8#Nc=i7E
+cHYdo7*xUuimlL%3($CB9ssgoBscYVy^KG0dCTr^-v}WjGZ+e3omk(EIa1i%V%d!Gayx5_WD#Xx&oO0~_u(y~#0x$%c77oc1W*;R
+5tHC&uI>`yur1JAPY?iFE0t)cO13H4UKf{>a}+~D0>nFZUJlQHUUS-GjXjMF^la);S|y#d@$r41rp*YXEoE)G$-suP%gt>oBq36Y
+2M?LpV%}zkuad<Ky!qy!@v&Vv=rDmAKHEIBmsFkXmIvgv4FukOHpwF<x4~Re=?yIBF7f6W%d3cwA{t^=M*HZE7>V(z9<)?#Wqb(a
+*<)euaCH<976$z**ZS`m{TBi9`;Yt|e-HXE{dvyM#RiwE#YkhGn1$~tI9XeV*u?u;Tnquxo9a27vxc@+BfOs>GIV|HVfp|R3;0{3
+@&h#yP8q4YK6v8WzGX;D0#GMrKgDt7gNr5WR%BMXB=EJNus{XlQww+h4WR=z^@m@&(Y-Yx@E6FI=Cm}!S1Askny(q$5GMfpr%HmZ
+=0w>BnU`c2D`*j6p<$VsFV=dki)?x+r4c}eQHC|W<j>`7jaR->u}J{wntW*|X$>P|JYC335v4U~Eu>Reki9Kn3z?J(*a1yLC3#7R
+El`4fqsWfR)~pQ(vCDD;Mtfqr^{b)geV6nDPEz=#uIjC>-6OCOb4YtL^OG%8%<H7FI_+8E8VB5#CrlcTCJcrL2#aRsH%QtGTv7HH
+@;zXEc4gmp`|Du|n5!^6beq(&j)TwNSuw1)4(QrTBt7hHT#kgPRqn7nRlRh2SuyYS^Kjc^Z`36zKw#$v{ciV<8oRoqZ4D2PhYz@-
+VPO{>ZX6Ak7K<2*yH?c%-?)qc9gNOX0lGRRkL+)nZ4%wRl7^Ja<Km9IaY*W>N54m5cLEd9J|Ix}UO#ofnHZa8n=Ovm^L8I(f@)+%
+!P^jXl(4Jcs59;eXnlFy9<Yj^G%M8#(Wv}X=scvm9wA3_*Caoyo=jVY6COwRW>z09|D0R|siQ(t1ajMk6vZw|O0QmheXT#~d1Cod
+txkVhCj9P~JTYF!Cj_09C`apAB14F#2Q!BgC;){1Z@*Fh`!H41qz2JIbx-iwo)@9?N=@jz?6$|kKH+r&K96U2?6j6oU-~+>2^AZ)
+Rva;4APQVbYresBOmV9Y%?umfmBv7irY7i7rmqM5h}OCqzr>5?%Q_I~5-6^^RuOrcF3A<H{>raR0DV7brY%j_c{pRUo|59`vSU){
+M|ezcrJZT7DaEF+eDz6H%<hwALA$=DPF?*FnczI6i4zxj&;UPevr<d@RENJ3Svj6&|FTv>FE^+yHw<%dtDsl*vx0Xu;R=F67OyaL
+qvxJa$ByTs4{y<2`ejN2bz55uD>AC+RoT4FpJG%aCQ%;H97@}t<oEbcxiH@tUiOvbDrD1Fg_l?c;vz*Gg400aU_=N64sb2<<ToIn
+%my`OeW+XMd=cAgDW{KqUiH|EA9k_b^<b}`*ffLzG<!upzG58UI-^XOT|aw8YcDBc{a3Ej+eaFx@a;`%*g~&R`NLn<z$|b|Zxv1`
+Jq&uSh+BT5r^++$7-QwD$*otvNe+HlioYh&cEFJTIkc(hzH7mUQ$LJ}F-4VwHjfg*VIR@ysZ&}e6q`H!2acm;G<>-%+pJ@)C?lEr
+-Wv}e_F;TGG4>{${O$B>@t(6c4SIr>Yp4pn%G&JI8+{3)EB2%S*TJ}WTkq{*cl?;X_={^Ui50!8T9bn*xA^nylVc^0hSF|*Yi9P@
+7Yg%TSeI>+Oj?OJSL;N&fZ)<A5kV<JmT}?W7%UVH`8T^8|HTMr+KgtDX!2Kfs2z7co7E@Uwluv~9AiXRb+KqscEvwAmwqyq`@GuM
+AwzeH^0qIRhp##vnm*LU`)HKMYBJcwkeXuQ)a>o*grVxJZZ(a&D50Y7M7lmMb4>H0v{J<l?Gkf~!+_Iry2d8siHE-9lP>~aG^6$E
+OPskx*RNXduYi+ql_D>Vytmh%;oWU8Jtf^+{52w~kmS6H@#66|ei^u?%jcwPf+ps|Hc+wM$};PwU6p)MMWkDWZrUr=?#mcAd^Qui
+_Dm>pX3d%E{h{mVmtF;0l=kgSJru}*FY|j6{KO)XpXXDK*ZHu|Oi!5q*OuVwy)fDrnTAf95J27UCJjMt@+YGJUM2*JM1V}e{5^i`
+{}Q+-e2%r>z{7R@_^X3!+R7sXU55m2s^fIi%Lk^ie`L4VbsL`S?aL_NqkAuqFJQ|k)GBdP>-7-9TgR1G)4wPN25^}*?DPHHqvy7>
+vp7@DB)+O}k3SEF;FGqhHCuBJFYxVMg$?t505A8EC47Om->>XEnAC%O^`&VGQ)sB3en3W2O-g65wYa@zGhe&GxrvYTO)9wRpvUn#
+-a>~TM}L~CbzLtZe@32KOdlb}juccMRhPSc^sAZJR&$$gyZv50sWOyXPYD^)?K`x2W29e>2bZwte!-o2m6{rK?lY3x^N#_#?sgFD
+5@Q>#<7+4s>bf%JK{G0Rq*<&X2n!7zJ1xn84lhwe!L^APC=mvQ0|0E1C%?ffl*`JX@rc^DlHD>J%St1MAEZWKUq<k(re5K>RjImf
+^yFqmN>vI8S92(Z@BEK%>j^t%NT_SZUQuPfG5)6xui{4x+>75fk(;MB>@Sxf-Kkc1F_f?1+b8ndm63V@ox_2xDH&rs5_m21M0K_O
+3o>`^Y)O#Lu<2SS%%>yWv-U3e#_@x<UJBq|2MSdAW!XpTJ#G5ZtkM4Q^>&8uVg3-)njR_O)xKN(I^v(l3$~g}c9dUnb#4wJb$Z=?
+k>_5l;GOKO#}M0TdAm~j`Tg`O2zu$(TQ}AU?~ppK4YlYm;Jf4yC?`Ysv0dTD5y28D+HN*3hS<UbT@tTETPh8c7j-fspxtb^NKhsn
+0Y}2Xv;k_-%=`v3M*iv{_hG7F)-D}+yZfi^9o4#dQJ&Bkjaq9|zfyApF;lqZ%`4+)xw-A$0+8|NBEvGtHY*DD(nRjP+pKy*+m|ch
+h*!~zoga-Gm8ouLE(UD4O$*^>0x#QF-5<qonK?wGe-c$*?<jah&g-Q`a8Le24EGlW6FWUG=Cwxua=A3~FSp8uP*>EFgK4dvL8f}8
+PeyKG_KAs`3kn#POtdPxY!kbtyR-=7h>o6BHB6D6+<WVi1(iy1zHyYW*}Lsjk&_AqGqAavigEw`e489Ms{5rwsxk5I1xa%h_Hjhi
+gnS^CL@d&fIKXcKS3>Upj{ad`r-P0;O0&18;y#$!FllfLkRx<70*Ykk&)|!G>|gLtB1ST*8dZX}@mPkwNJ>0A_H+Y76cs#rAko-(
+$Pu=@Z{-K<e(o@`xquB}lhJ{7(7|D|r>NG;tut<>ayzUPsBeb8)i`zMY};jX!YO!Mc~{0>eu}<F9pu%K&AAmb1TpXN!Y5p6cvYnt
+VE4DeiQD7rTs&}II#R?I6WIg3Pmk6{1WTNn=3P!8bw=86xF3l#@0j80$K%DJPfh^2kBWvJh=s|BDtWAc<AD{iU*pRsjwDs6!E2;(
+Z-<cIxF#MQrx8mFt{iZO-+NY>8v^lt;(SOmj;wxIjJf7@l<!qNq=hZ^-j=({GU`^AM9T4xDS{3ZvKEb~K%&D0=x8DW4#&b-1_#a}
+3EQ?T>XY9gkI-tX)&4-c>r;BTFP@9I)1W}si5qfTNUQxk@NW0F)tg>sb)CvTH>kW@3uP&md${MEJ*k#^32f)b{jE>7)QAJFUvyVF
+u6^^yC;1Y7<oWy2D{eR>-uS?|GE$^;Q^jM2D|culIaR=U+WFDRtF>ce1zESQKGvPGg1Mx0ch#eh&WyWP{dlxQS%?~zFCH{LBnF|C
+s#fSZM8WqTD8GFR>2_|)P^zKWn<4ml{h@&Hugt_x2lULDIv3)P8Xo$Q|3#XZjaP!c+2r2ozp2V{iO>p}ESyWLw47Twac$KaNmA{8
+E@%4E0q@5Rt2J@-btchA85k10@rsoo%M<aCBCxy>3Ig)0SAt!n#cyz>yMIe@g*?47Q~luj#qUW9{w+*BCE`l-wHxVgpWdhue98Ub
+$?5zH4)W)G1zozlt5Uz(^@pdNnI3h7k0TDndNRl>ss18*XGRBX#|?L*q$jU^$tDLV@3IMa4dL$tZdnKWa@QKB@Z_EYjwHjnI&t;a
+J}rIR#uF+;qs|7Z`wGPS27EpCYS(Bx9s0N+?=o_n5HN8~_()u=v}&V%*ZS8;^ld1mdFNK4t>OwJa*bkTJ$nzw)i597oCiFL$9iTH
+o2;eR#ks6B`)>22{^fQ``}4B`yob!U1zGdfDXltzG1P+L>5uPq2qedAz<_kW<W75TG&J^_yF3{NU9LvMKmi600R>>N#i;nNW7oRY
+we|(-tJc0=9sS~Rv*oJIgTtFvkyrGtYj*eH)`hC1E*o#XY(Dk|IdMnSR$of6ga62?-GSUrI}~T7Jobp35hC$vT_3smHAoy<(dc}{
+bK=0ay^61d-tFQkDRoL;dt#H+SJXC@!!i+x!)lPNy!T#{&f&(pt3E#xiFucIHTdY*j$Jq1dc@P7rfTYUgowAQU*Xa6EPeIKvr_z8
+E};uSY6#IeApSc2fY9Bit4>eAGN6uXV!`&ZH@=GcL~Qxy_||Y~E>-nw>yr1^TaHX>3kqC|dorX9vsd%dByL<a<eo)&97#mU9ChD=
+NzmYe=-A9|Fz3U=KKfe-QV~#7J{k%R&`<~{1Ob6A^5n127pIKzj)mW3mZ@@undn{Q1|qj4PAuouzVG6l+}tu!asJA(Giz7d4BbwY
+ZO{&ZJHft(b{6w6OrIGsA;jkA@takS#U$O|qjBLfe?WCkolngOeY8QE`@;4hPe*b4peM1^2kswu<W9+;R+O8#Kgz!M<g(c6oV+MQ
+KMgbDIjy>e^*I(5D;yQJ3l<A*i7{vLW4GpYF)pt0I2|c!t;nBJXxceN<06KBR~37i5-uOsbUgigudnWEeB#;Rr^6MOo{P0A8Sn<H
+-1Mjkp0Me!-vITjA6t?swfA+MIIW3#4sYDM%~TwvUbZtq-&}->8g`>;aWl{`m?9Z;TnQuuND($i7DxhLq{VO86x(}ehPec0@5pN!
+jSs8pGLDAWFvwS<r!a4d#9S#I=C&ttKJwabXkV!>+}t`l7WddEh4&QN`*CA*$lVWT0x6}BeJpqJD~=|~*bXaqT<$GQ)e_Dy7UF#q
+uNAd5pgD5IiMxKbP?3lnnG>WPx+Pu$YMV5z&KcQYki_Qno5!Eto)A5>67w7fFh6~}>{?{We<DyMtd&wMOm=poDy&Uaa2#I$xM?>I
+s<t9zf+_6nx(VUYb^$Af2-{uY=^7)bTX~r8Qj|nnRowC*?PE&f<Z10MHT&HqROB&s-ofMjehdZ`Q@<H^1dk-3VWJmBnFt6HA}s_!
+K*tph0e({>gvI>HZz$*AXd~Wuc9&6o(2&c^(SDw2%V#JiY=0A3@w!slr;wAK$SD2-)9>$8FeV6qDo#t?cmcx&YoLx|jyx^+qMVA-
+D>GI++umCgZtOg>RcVOf>=lD(vG`$1Yv#UG%^TQ1I^ccxgFgM?gQS?zfHwSSpG2am1zNfm%D42%uIy_whMi??A@FFg63Xb+9Z~Lb
+(N8BWkx5&g9p>9@vP8_q%|Gh{UpvoTYr2A0&WcDnI%*%kl<1MAjNQ%6Pj|P!un6{GDo7<J)LcChJ-dfb46EoK=I$tJ;Y3AZrVA4J
+wr?~-0<c7SaiTjN3x$*<d-79RVU4E%4Rl`VNcisx1ics+{|2~ezB6p>$GuqEfsj)5zSRl`oYL*9Nf5`#s;39v8QSVm2ac_BZ7twE
+3A2*8H;{Y_FF?yEev)yqjDI33CY0W-?p1u@;bzritBTHzZojN$#n>`+N$J7fHvXq!YU4eJlMcS)6FYZWP4wDnSb$Gnj5IgVsApEF
+M0REgR^Lj)Ct>*E#mbM5PLP*MYP28O|D}0t!t?f17X0UB{nem6>%83E-@nMq{Tx+k=rS#He(z3?0fLLWi<6o}Y=3H|$9?--ubj%D
+(B35P;6&cr-6yTN;3BhPU!EO45GP51u26JZmzF5ckAMoAg>RG>#Ug;<HL}8ZGz2OwfJ3p24IT{#6DEJ80BTX6{DvC*F6PF*HBJUi
+&w^&YYMXZK*!YHFB*&$_Z1Y+f*#jjPd)wPIdtPweNYgJ_o)~uP<;@~_4bO9H1E1S9H#o`&j;jljA9tsx2jrYqI`TdyL^|{bLQtcg
+ylLjDN7$I~ijBv=f7)`7zuQh%rTz=GzdVZ^<k#S?WT^06k7w{D<gAL1$$*Se%xSwF2Mw#a?qI+AAgZ#<<hahiZ#4g!{^UlsQH&EN
+MQQxbe#jO6lL@7J1FX`w^5SK9NB7Cx4(e7me{?)V3rX;F345yRC>O24kEwIjSfjVpT~ZQ<Y<^c0qevAcVxX4`X-Hl?76!!wR5X@l
+Y{)1SjKvccO`v}$OIyTW#`?y(hmD>&g#^RV3C*KAXZA;x^q;Up&~O^CN9VXNNBX$ShGP=%=bky;wVPsk^z~rDo$%FBN9)#f=_m|N
+r9NlK4mAW{vD-fpAN4iMY)KH}v0I+8+EEw#C9lqJ*_qjt%N^~n{W%xQyJ;6`#g?8kV-NR~*6pTNObv@0JkGT-uXyE;H_hwI&E@aG
+I0O~O#-|-4hfmgC><YPK;@IJ&ZLYE@>FV}R=clyQY@2!kU9Njr9bb&1IdPbl*OFO0**%LE<Rh15<y9nM($sl*@Th#gEaR?Kx@b5C
+p0N6QqCEzNgh21)y0HRamc3cd#IY?14*J(E33bu#{D!*09m}i)JkE>Km1?u=3(e!3d46=ghS_!SZaP$KGdgLSUmWJNp~v#G`<WTU
+)_Q8JjC$G+_$Tb+pb+V|=(F5`+=|<mKfHHn!=^WvG8H@(uGKYqo2uSgj?aHP`w70C=MtZ{Xv>$|;u0TgbF7G_HnuUApOp`|j97he
+-pd@!CEBk=mS|Q7&fZkA-@5i(-df4@z>yXmlGGYOta<_ZV0U?K>i9N4JbJ4lrgOQ}(-ZFfRu6`%WT4cd6`Gg21cql1MUw#J#zV;m
+BnK*XiPNEw;0BAVqFf~*7!(@jo13C0f`I`*cD$wt4s=K~gbCmaKtRqFfc_<8!o6sBe#48)we~mttuAV4c~e8xUS*`6N&Q@uWfGZv
+wMKED{YOXjGN?|$F1>FunQmfvhLDf-A+bku>t7#Dlxo-+`}XPfWkKT#mz1YuUu|*xNIvRiu6<uE;gI*eCD8|(Ze(ur;(Z6->J=rJ
+wlW>)`1*LY+fF&2g4X!wKA#jxYbW_C2}&yGi_@{SUq)XxBtejLq5W|U3X|_w9NyU}MkZwUo|9AcRZz%Dzj4b)4WZTHpR@J^xjR-r
+TZao~-<jzLCsI`7mE^FHA(6}NH8D=&ibNDZhjLZRa!ZkLP>9|s0$G5BgFyiVj!D3P1Yr<aFRWJ-{IBz5(Lebeg!Nsg&(%JdTq*jT
+=j}ncO<Ts73Gf+E3(^MNX0oTBx>KyRtj0g2B2w=9CP@}>Z3-%H!LB@60e##ho*}zRZv8!lu8<Y+!QsX77arkuUm)@oCwdtfJaYYV
+QRhxc+_}|{wv^wj%I=iodUteKFT_^p)ehI~PD`Hbkk9r@H%ogJj9#|;A;s^FUiCXgxhJKG@i0yP-azO3=O{E6Oh3K7=cr!KR;Tcf
+Sa}{QQXw`nqIj!u20vMZjN0c%Sv6sC(n^~fLxj;Z^_TZVSi_-s82sDHjyz{P90h{|rz+eTNEnR86Hk5=SS1g}GVB*%zF__@%KoqD
+6WIS|o_LE4=`=186|se69ItP5uyu61YIY`0V)a^6p>N_!`niY6gQiE6Udp=0bm`f54(O<!uB^2_|H$`@$cUD0qQLV~pYB5yWls)#
+Dm2!exPIdC?cUzFr**X@s&N+*pPd}iJeo7O(f%eZFGsX2z*c8Ou@aqEb-RWunvaX0c&9D-RdG1~f$W2=E{QFw7{3YbAJmwc7D9%o
+WIYqbh&^g&mlCdNk?Oc%EdhbNIwmXl<as=g#dcmY66Ts(d=hd(DMefm0>FIrjFyW<$ccce!c|z%Pe~Zhigh9Uo~i;wB=~2l3$hFi
+xIsoh|BucFe$hYq4SY*t1cUWIj&5~0s`A_n6{lUc{$j+qeTTQ=kx0XWgJF?`olkvVlqpeXlw}%Sw3pQyBhOWvzfAHvAR@OFwi&TM
+#Uf2ir6uv%xl2DRCwP``&h4!lCyjdT!AbSjlLrkmP!bOdntiSGr5`*Uq1)qJzfW&<D)VK2=OSd<9J~wb@|Lj+_OG2v6V^vzbjmlh
++lSiTQj9dU&?F$M_O%L0o#HvBf5DVT0u6NJH<)5$mjjY;Su6@LF>ptuQ=lkOJRSlBA8+E4Brph|iRonMQV4h~NDEUM8i!`{1Bpk?
+IV4EL{K}jE!HO)_v;B_2qxn0n$-8=Hll_FZXYKEcZLHd%OK~YIuQApRN$yeer#dx^?YXV;I!)(gm+!@gciq!XQPQ7uj<hcE@veuR
+LiEmxd|Bceek4|9b>Ny^2lP(Kh@DEhx2c+bE|`W0NDNnZ`4Db~!;>73*xNVMWBd6f;Dst%DKQ49j&}(Uc&%J_Kd$gKN)F(H&`)8*
+gpn^U<M$>!R8qhb;6Aozy7-GjNzdpm7ziF>8L`AFOZ6nx1BSvw;63l6WaD{UNEjp(2CU(;6Sd>PLm(`k=t`Ii;aO&dMF(Rs9GtxY
+5D@dhFBJHLK7lUs<ZnZKnsWb%XPF&g%W6=Wz}HjnBL<$mc_V#e&?XRf=hNUNiSCDkUc(W$o_~FH!C(i{=E2p996#J+^C{Vf@qFzm
+*=yzB8^8oc=n8=*HX_HbcD6T3qA|uvxQl!=IfoM;qRpb)wL~*35YQ7r_j#*JSCuNd?6F(|@xv$(T+h3FE6?JxeAKN4R~He3KrWNQ
+&+U}4YbICZ=-_Ao{Cc9Uxk#en{e$XIK_~>mB{lV2{9c7HQ~(Bp0O#U9_2r=eZWOpo@5QNY7$}9ULx4Csgn(zqGyn{TgU@*tI2e3U
+*#8XVp9=`o79G#*eI~v6)N^TEo#B1P!>ldgw?8{8CO+$Y^7KbA=|aHmKHj}3#`yB=_K_Ug?XzgrV4wCDw+t2EFdw^_6&Bwj$J?Y}
+k0mJ?)5P!6P#9iH*+5{w;-0T}I*PB1e7JsTn-uijd$rrS5iujlt-C5nq4rEP5r{Gz+IM%a86x8#6UB?b18;VhU5@C#ZSZ`RjyeH?
+2270HDn?{3MVf11Ay@#oD9hEK9;hz|frFV;?sP{N4N({z!Qu>{YbnozfkN3aj1(6U3Wc$qRWcNS&qp+{c|!yF8@vqSqJQ!mNSo!|
+ZIoUL+KD&z`8MTi8g)EI26aW`AcaqG3r+idGQ1j)*0=RX*Xyv=Iis7x`sMTutlY)cuCC9?uUSX@+<n`3iAgM@WprO))0N_!QrG8s
+$#^J`Q*-oy$aU!tysM2`>z-IRT1aC(-A%TdM3&P0_vYJ1lO(wjuuf%o#>+jKGTs;8$zc&#0K$+Or#^(NUqjXtWl$ji<Uwp?xmV(p
+x+IgtQYXM@dxLKWpC}d2E<5WoDnRk#P;)8w6c`N+L(VaQihv?Hl0`!Q5gC&gdGZ_hCBh{F$R-W%D4X~zx)q1A#SZFjCm61#NVR=9
+A@H&NSjCP6m)-#V?U)L!bW5qoW5|Kk&vzYh>P+q*dqdeS=4Nu%v>J<e@GSP(6X^4}&>tQhA}~npr+orBAHpAByp<|0`bdLUgd0;j
+POEGmJ}j%_qjx4k1cgUJpRNmEC!Xde**bW`1czj)1>$5%^GU3P`)gwg%k2b!lHnT%@5eq;BjM02_W~&QmW??ph{7P?pvd&Y>+k?_
+-rcB#{H!tpxv{V=_aEX3a?#BE1|fQw_W5<!<966_pJi;<I-Yd*rTWF?)M;tuu`Rwk$YV--w1Q0!eyJ8RlFF5~@$@g9DH;1>`Y|ZO
+Xl=sI4v#Q|(Ebkt1e@t&ra+p)*009g!>#IQ=%f5~iQ(pEI}Y5tg<5@4lYqseNAB~U_P!Up?%+coM{7w8%f&cqwEfLVV;*l|QlTy#
+EOal;lnSi3#%?%bKt;e=yfOXipr5+CP92YATaAZxot0%0@cAOvE7b)&Fb*Md=;#H<0|WhMJx|J_ANw1sOP98(>`T*VPknLX%9=|@
+KL$+R*%d=xry!TwKkVx@gLMd$kbDdqhu*v~$gHeGtq%<#90hLdHfE~AH`aVu$Ag|dM9*8^ee*+a>bckAgC({_8aPOwU2rquSle4;
+LCZ4-_N(DxFj#5p@_VaJ$jX}XCXl81SOE#3>fs?$pdQz~BEv_KhGZF*lzpK$b!Er<Bb6v{P!k|U(~oJ7Z<fPB*wnCl<MSa>6fu9|
+K_A2U7qY4AxFHL*0nmRsAGWAZe#iA=K*70Z0~HqP6xTba<diqb&z5OK3YbL%x&>&-o~izx?|b5UiNW;cYMHBQ=>2A{@uFsFH@P(~
+sco^;dbP(z7=C|L4)MMzu5uUo>QnR9+~IYKWH^5BcZd7E!-qo+p<0wEc>*gq^-gg}nqJPgj<_lUPa<PjV(q-Uds$?<!V&CJH6bFH
+{yIsR8O>4k3^EfZvK2^Qwkmh}R!d>*oQ9z3l&4$qafEnqyA{s@H!PTtpAPEJ)W|=m0T%Q2f5B%vS^C!6fmwU#<rU;s<MlKlYh=T)
+kFZ#+M&XAu&ageQA3_*8w)s*vA5#u$tL;2Q-PCBwz{>~M)(gZHZ1L3KLGi72d(US`G1;(&dPjNlSgM5x0oLsz{`z%Tqc28U%;=z<
+2%dF|zY|;OdiySLqj}hw21lV;X2lJo^Pnr#BA&{{OT~a|d!24<7y7Krr!2u>?*f}XU1n(N$}>=N66%7Pn90#O`o!E^j=G>Z<S0K&
+jecd!KXy$P>mGl{&S@wAk-hD2WbZa)ddb74KYZy$XB+d3ow#&ADu4ZjxLg6p!186m!i;O*w<y`DPd=~RU%h*aCF-z%o|yhJB~dCm
+5RMT#f9gI)?!|I<?%o7D1tu0AQ;acqY99CgMK1r*RVqwSdq5|u40v^?!e1q5Q=xFM7md|E7pptQZB8@<4ub>-R+*m_-lYnq(TQ`R
+%Sl3<AVrXyI3Kk{(RoCeI8IFwzc_1~^H=b)m<avn$g#+i|2ZF99yMOGeYDcLG~z@^I#Z~o3cA-*k^Xr~Oy`mO)tbsP<g(<^n^6O&
+DP>OLPqO8f(W5L=W!0-=o3!A(e7qDKqWh$FS@Vi4RU_Mi((QpJa{MF|4D;<nn*bqy=<%8SmD++N(8=7wNLlv`Ie8)$)HeVa=PoaW
+k;V@At55;>oTEyljubkIz|k1QTuY<j9CL0s4v&J(=@SzQnoK~??*J$g;ivCPKtcb7=3%j~#qa2j`9b8}hEl(9_$(z$lO!1UG}lu@
+fS@Uv2&gpJ!7r6=i?4Vc=a%%b%vX&E@JX=^zqXPe!MEZ{kTep7$6=B1PX-!0^<*6mY0#Hi7^;aeNmwMb{`xxq{ru`a!7D6O1SsrI
+R_a`?!YiY~Jq)Di=(#Iyq`f|FoudXnjzt=_PZ1fv)<%(zfWYB%F2)*jX)*vua5RVn5rRN2G{u6Ve{KV4IOJa_&c%4=cdWP1QbJ66
+Q$E9_{f>~*XeXoX)P$*6bB`fg^84pco=twEYpw55yPURMTbRs;={f&KCF^qx{@A)DJP0TZiGV=}w<qLtNp;@h5T=kIFBOMnjUBqB
++`OEdBB3BJ#!JQ`Kq)eE)e%za>heN#++0!}kfA7PsY~;N+GZ{dqPj#~f}3SbAoFpIx;O&^QfOX4bQCL=`RSy>e%*%rEA<Itkte?a
+RzLbBqws;%CC{0?me8K<D-C4$DHz14zf}n#m-m2XpVzxQmC>>gb7dh4MpFBL+Ra4u>DFWqZ6Pv}Wj$DdjLU@;sMBd~N(=~!NB}(z
+I23B|V5cW5>><->R00aY4sz2h1OPIFn?c4Q=M@AKPUq#Ou`CHk#ta^ADjxZ>r6D&3&vH#5oa$8^68dW_1BF8VO(tQn-u`zetEH-C
+30_LI<#~0kEPkb_k_Z>eaKInB4rMzqpESnX@lSRah1+XL@=&qJC(&B);pY5EcLPNMDhdX$-3-dj>Nqcb8D2aTia;V+9x6*66o#0|
+abo}k28&{`f_<|aijkoRES@#M@h}Jg3Wvucf2svE9*;u&(rposM!<f#iII^1(ETm&S8l2Q%{;*s(KpL~zInVPCEUw;nSv;jj02^k
+m}DbMm>IcnY;WoYZ*y&Fej1VGUEZ(Hi4Jfv(UcKlkTLN2`+TdPwT`?n7g%-*QiRP4GZhgoJWJoeVQ`KS5vHObP#6pbUoa79mj8<Q
+gY|$RIIhW@{)hcx!369-bwe-elfQ6HvfkBYM)*0K>#EC(3viKeD7NAF+*p_%w?4qj(LzsCPMnWMU@L~zwuah@QbIg*G9Ja5hy`>M
+#QA9i4BMJO=eZ-qB(tkg*{qoxBCv=BzW>vcfPtxwKUfba^bhr_&_5Ov{m10A=%4%!Yx(sK25JhDqWs)63K54!!r6}FdIu9dEj49X
+Nf7}aE)o%oM1Z_d6c^-SP>Fa9%ja0QyLnmU!lL27S_puQLBapDcnZxX7Ua)Om?8he)&IXGm_?ra4t%DXm;jSbArbIcG%M_!4^dfz
+e7sBsjY4Lz0?oD#EV0tSqfjWeby#2l4#SF2VURzpm0~F$$e$PhTdWZJZ$`)=#<Q-$0mH1kjeUp4U3lhWRuLcd>V3W4#>A_N7esU+
+^DbOr%c)8+@fid3<i6o$oNm1KcWrb}a;=wC(8jtG=2Mwa5&y@k&Q+cteR>n;zfq_g&^{&Wzi-RagX(jf*(WrC+>{b}6RW4k#U@$d
+dphHX?hpB)7A_2UMA7CdRkLm@7n&yMGXr5_SDtE~d*MtZffUs7O`%OxMWDbr0iY*Q{q#+XAp$rv<I)D{H9KPsekAe83%hy)9@fuI
+7h97y(oqm#e@mc=5CRI^%66u(c6STWSV6luign(s5FA)s7x>q(?ydKOT7tK5{i7utD7g}bh&f6;ewR2)-LE^HVbD@{hYDxTDTh{{
+uPSk*LB5)V8iid>&^c1<bQ&njtsm4EYm(ZcOrO)vo5F5BNp#lk-*V=xBV|sF=kBq+|7CW44fDqX%G`vFDU<iqrds<v$#T=V>O{%&
+IUliSYMVAKWw3uw7sG1}vt4!9fytiyGeYl_&$Sj@M#O?|a*LL3Poi-LuqTT914J$}b`wOvU-u1V<f=3vz@|vE(h?~s1(4-x8@+Pb
+b@aVUd4)kb>@Y-uq!J>s7xTb?#fr%P8NRKb{B7HA)>7V>_BA}K<QJN|Ug0fR$jCE>_N{^2&3sGI<hi8^;a(xD1-ASs*Rt7uoEf1o
+=c07YL}xfA1Ov>s9y5;xaqN$u%`9!=?Vpyvmp_bE!>~!9s3N{8;PVd{*Ip$nwhjPlH5&J=ya=E#o_1rfHO%)S@rKL>?^Qee_}MY=
+x_t$+6AxB$bJ5w%K<2$$V?h*DaAViHCSJO_Q5Z);@qs67kt+Wz%Qp=IMk-Q>46OkXQIHH*!ew~<aNwY9)+s9nc)n2rVxR^A_;lHY
+wJ0`EAh1Ou{2x$uyJL7dFD=bI_HAeBsrBFa@oYhx(Rk9SLTSn`bPJ#+jn3-`Y^C5P{fuYnF^czt70(-ePZ`kJu8c|3eX)VKb8o^-
+-)o-qBeM@w=wEfHAZO!1u@nGV&&{?x@6f&{E^o6vroqz^C&;FOmSjEZW0W&3^4wlA_EgRD(;cKi%LXY|x+r`3?^s0mt%zIFl^dKv
+y8!qMsSEGyd^f?x1Io5M<J68v53}PCpjyb%b*Btg$_s&B(}|4zbw<mH;P5s7oFX?WNQ(#J%Xzp#GKK(_a8NthK*=D%D8NEri$#6%
+KVkLp%Vxqc!AYI@AByW9H%EGq*cXjiwpA<B@LPUO(M>mc=9xk{_C(uAY3p-2^W4+-o?SL+ym&x>E!`NjX7Gx>BC8D%ib}@yQtZi_
+i-{{Vnx;qIBgz};?F#G)GvTi_hmXnHO}a#He655BM-&ENj@KJEb_aiy(*(Qe0hYnTblJjH@YeIL;4&@1Iv9BLC9d(&xC{@-$W;S&
+OV7x@X^zE!9B>$`-IVaMTvZ5kpo_kbIrJI2k-#@XMxIsYyHY`NdVCu6<zmxg-2|UC4CIHp`W!)!__@5<qDS(#fo}pMiK-kA=JC4G
+Xpy_MIA!i$pGtF#f%Lt6db{Vngg#|TM~4hv)zE00v-vYFZ`F1*q)l9Yvy^Q=ls>Gg%b%2ae^dJA_awX?5ga@8C1lh#aDQP{Nn((>
+J_Q`2T&soZO}NdheAez{O9p9h`ukzCk(8D_y;G82?3=#pf#A^W!Ci#Dce=db{$Z|TeFZlrwQk0<9n|7yM*6|Mt#z8hpaF3m)^__b
+qv%cs&C0}R!*%|A2R1p9{PKitXj~vWI#)|Nn6s;@r?Vh9637oJt~o1%ge}Ipe-B=~p=^{^=)WCteXp;HwY%GKS$6f<TfV?E`wpoO
+PGxRS@=(qXT*dA_boYH2LN>KB`#kDnl7f<(HQUl_ZLr#KEI~6rJ5P7=L%IV4JaCVf%OiuSm#RNVu^+=$(Lw61b-i|9UnTm=O1JW;
+l}vUcPF^F=v8BuX2lU46`M`mPt)>@?Cc1MOBk>eaRh_%G@uvJl^4&TOVK5mpPF9Vy<2m)+on5CuBAiLwTaseRW>~1kVIL1JA`K)*
+sMtjAF+Fw?L^ud%!%qOoAb41b#7^j_i=f#I!OZ#6&_$yBZJ3?m`{)OyJxH+Wx@Tn6OuDSdRucYQo;$Ce8Y&>4q$e&zLi)Vfp5=WR
+<kL_Q9+|QJs_JOTaCZhccx;LJ^p?B2hbSZcwb8Z#T;SOB)wko;5BOf*>li(m?7;^P4I3_xk+uIeZ5fwXvYZDTaa9+4n(^+VphH>P
+dKxIUc)JpzT5+X4O|i0qpitNDm?GaQGY>9w#DUDvXV#}Y8`$coL<Z^5R`W`DOJzBX2<~KzE55?m$+IIcQlW2Fl@1p4VP1wy*od)t
+Z*Hr{W*1;eCa`^GA`CW{6JEsM1QX%!4gD(Fk{$4%RVdFFURz|b;I*TTB64~@tT(bIpX=6&@p!(HU3^%nehTMUO`Eop<?b+(J7Y};
+wZQ&yNy{7qbiKQ%a)d8s8Cz9cRZo8)y#>1eOH$zZ>lQSS6&4qTaZmO-U-7QJuVX_2M+P7Ex!Ue$ILo?C5SgG>kgRxfZQ~k&iZa<H
+Y+rM>xrVVKZZJn0jR&PJwy{ei{#=S0g<an^w)aZB%SS;h+i@DqT(<AX)M~cIAlmk=@X@A%WC-!rccimj9~CDGl^uMOsBm_z3Vd$f
+0kWu1{x+oN-M%#-#I570RHv4i>amlKVk_iHOpk1tIjL?yUK(Go^@@yP-^1(OQp%4zLUNy6uyR?`jzZ$WK}%*>96BjLPU7~bnwmIX
+Bq)Z4*fEO@ykaUMuB%lJqA=iLw#1N|=yI2JPY0fgh+si|ziZbL+obINwZ>wWcy>EI&FNkBZdV>&zA&xAmg20>(^KI-H)2+5vhyb&
+1(FqRHYrZavDfRF#vdb1OnoncgP*(;m6=4eG7$hx%&{{?0ycDZ*2cw614d(4zepoVP<G!FJS(_?%uOyW3jgoG36HpyMReLlIr`+X
+6y9BN7lqjI&eC1)um`)}7)?yS%C574TwTTvmkR_${Vq)$Obrn=O*-iFOdbawN^x$LsC?-p+ticY?Of)>4uY5Skj0PP32+eWvf2^7
+g53u^Y<aXIR(>z^um(Lvi(Of$x63ou?Tw9(Si<cXG$_`oB~|OH#^lc)Dh%KPiS(j8bOT>kQjcpG6FjL?vPV9AxWt!ungY_MW$h-t
+6*$6D8Su!<2dySXL=jZbr|sEe#Vt&Lf#(rypaH<xlv|2M%{^!nvp8Av4?*U1G`3{i`faDYE8`x8;t*xR4p_)v^v!M{YDXfiX7A=s
+o}b#o4@MlpU1pCILYf&4!Yz}t5g+z4K!J^NUFGWOerTa^OybP-pmbsI_MLnk-g<5@e_tl;{0_m*;-HmzAAL`~YkF^6pm?xK8#gE}
+Iow9l#8<>b4U{Kc3S5_wE!*;A=J1vVzoIG;(3vO>?aoV3JchZ}BLwc^KgM>h;R!m1R0a<&Elx&A-je6TftkJd<l`zEmqXcg2v0Q*
+t>+@KS<xOP&X}8yl;J|nxgwkj$wi+0eJEKgV=AL=bj%B;8TP~G(%mLcc4Tv%T=p@y$W?d6b!3Cmct&Z9Jm?NOeKFuWwY0oY>ce&Y
+B@yBg3ZQe)V(@W|mmA8`tY%cTPjZJOm^(eeR2t<|{=D}XYHRb7HW4suW-|8BEw8$wS_YCuj#37trgu2vPT&Lv>nW<SR}_@?`qfDq
+H3ogVI_`%{fH{}YLn_ry89HXG{AIx(x|(Zn?V|CTIBOJmuzUk=iPZKT+(a<9R-m4qze7@xogmiFj#3uJuq{=HngAZf4r%xZ^W{;T
+Dyc=D{C&7YpSqdX+ZXrd`ygHdfBu*`jveg!!gH-dJ*)S7z_l-G9e{<4N`kVEoBTRPu=c@Pz_@KSg7-Tzz(G;P!lCw65zbXhi=21M
++VX-DKKbm5d2fb?sc{))uo5E)vO;msa|zTt=IyKM-8QOJP|`5QNu?Ke+w&tM4jS-)L@>^fy1(^6!W~-JE3n`Z7~ebUMNj6t5FaiL
+I!$V8<gYoWQFn^-gZjk7$%U}NjVXl&8By`M0Z!n@f>U|GSw$EDJ6}u*N6**Cp<#0!3>K%Y|3RF2RJ*sR`9r9B*87>DQSR$rbhd(y
+JUac*K-A+)tn`t(>*AR&G}wYGy+2iV_RWRZS(H|_SI3G7cKNaa^cwza$_|a~joWE;?j;aV5?r_Kp6ydP_Q9^0zWP)QJGvS27)4zx
+3Eyt{1#e15gLzP+*SDA*8C{>JLeTo+pcHqTS-QluUnZLJJ6VC^M6J;nE<D<?!H_Bfx~}?PxF*)a)T9K_AQjh8HpsMEKmjb6kL^@K
+d+{OI590#F{FSit^-h`u&gwz*qNM*hSo7LP#^_mhA5&1=uk=#<gw{d!R8IO>0&!L)uls_El*FE~`+IzZK#!uXnJX7oVG-Qg5@scN
+OX#fvNU3+0!2aWbTfc83-%+SUjp=|cr*MBy&qI1u!;WWF2gFt?fsQO066A8vdF?>DTQvHiBd8xf3L=WGXO%6VQX}cO5Lg4B;G1vV
+s%{B9WG_wRV(m{!_q#3gsoaweK+vpjO|M00+?^^FWq?mD0Mb86FmsIs=GthD3U752BF@cUN3Rg3%{O5a=9*8t0!YrnjYW0xkD<nk
+KXpVx%lFJOm}=B`mE<}xdC>DKaV;{-E^?Pw&m<sg`76e(y}-qHylYh2+hglQcE!c4tCCUJs7quWdi2M#os~Ve@3!@~omHDD)}pe;
+B8Db0AMz`xcFon?O9CB0*LazlN9NN#Uj|k8$ubC1T&xj9$%yu5e*VaBnEchEbk^5rtb*5B(4iBE<Dv{OpDOs~JAOOAMuwCE9JCrA
+tWTT>kWiK(uw$0K)Sb!-d^C2<4b=Kb5E<yXN*56n1BIN+v(l0C8vy5ZkthEkdc%qYw|(i%r(wfHa1NWBXWbB>BRVyB<;IVp*)Qeq
+%hYAzgN<!CaOz)f9F}^~kJ;!V0pR)%KYa%S>yl`~K*^B|JSM2e^O>G%9|p@B!xQ|wTt+sk6s(vgFJGxcVtsZ-z2Bz#OudI7sR^a+
+31iW~hr7<@{j9P--##}1VG`?x=YL_^C#krHN)S}Qp;^RudNlyw^y#oR4MhOOyxUdal9&Yrfng`i)EfQVlmX~m-StLaBRFinV%GwN
+;yeKZ{qs>6i~RWKfDLn$qb<uBJ<+zS<GS81?JrM7L8YxE)TC8$Ix+jvfRTonY3bcb3vdRvCW<S0>lO##LdDzdx7EDXI)mQlxq+ZV
+_7^VlCZDty8``Om45qV`s#KU8pikuG^Un7)?C}K4)rK$ieJ-pyrA<RxdkG@>!K#niCs`9ghKTRxIVdQGMI7VLhYlkV#i=C>8r$or
+Kp&yBH%965&gIu*<+B@X-TCkkc1h)pa<$d`^m(^bHc)_Pz7rcDz=z~45JoPp6#iGC_QcM_3uixX%gr*=D0|+#-uaRe7y<8!i|94H
+CYYkyRVRCp=_YVJkc%ZqdHJhjy{DX3D8nXp_Ut<T-k8afP1WZQ2hMJPGfNYcu-fZnMHOR>1+`Ze8&D7TR$mJcaa7f#qgavYnEVe#
+_5P+bU@}vf0%eW73>8#eU6<^<%oC#k1<P`Y)x0kYbA`nTQW*AJ%u?Yc>gZw;jl!;i1a5=^kB|Vzyv#xn1O{?`O%Ik%L!h9XzFV9v
+U}0lXo&2*H+v=Idg|`o`%&-5Je7|#ero;?X61U#vwD?ncr2KA#@Z390I*#85K5H>A5fXg1$Z?|%*;eAaM4!TLG)qn^q|~o`SRT1e
+iR{G46H50cvSjS{vP;-`<eRL;`+#gY6po7(oW?#<3|=wlEP6Ep@D#v+{=#iXv+u5Q*F7xOV4(z1MO1jTQm5PU9r@rG_AFgzUTn~j
+rOV*JTrt1<$tFd6a6tfD=nXRNcpNAD?nxp-I9wq8!iq(D{HyRCok*SapGbJxcZ;brTB&1e&Bb61^ZIJGlzvJ`_B*Kl<E8rM%2Z)x
+mUuq9Ss&i2ZuMjPAphDOMz5x%<yex?Sy?^0Kat0#Mm}FJoeooHvbdvc#vnAj$8p~@G9Y@>U=Wt};5C9iNI4aeMCG%E2_ZoBG1>gq
+BGx9T0gn-yYl8G7!_gUKy_!kI!Prt)>rkha@S|w+#zi0A$_;RF%u6Q~&W+%#pg{cG1dzx@n*8hG>#?I%Q`b>5d4sZ-xWdjKLbD!V
+-zkD-X`Sd~LcA#N_O<&%sv>^W!@#GZ?NM#Rjd)#}SQB#{cVxr;rF0ws1i&ES%G-@&Nk1$)u_6Ez3`(p0(`cwVJF{a_F&iD|>~4D|
+)t}+wJ|-tnLAE3qd&XyaDh94?o**lVgP_?uVxx_Y{ACDC3<{fL#{KN)Bpy}p36JbkourFv18~Ir6tC10C~{$~8SLk>GXMrz<jKDt
+rcHs;s1!Bl`#Y+F!xPUu3kb94W?kqO(abgL{ESYQ^a+&}UJQ$SUMA1Fk(C|mb(R(%-A4IzC;4Pw;1*-B??`vu9-MaTr*%D>+zeci
+C<s_TCbTF1y4l-n&s#PaDM>QfGBh={dpP2bf|*c7=uo!$uy|;@Z9=|{3x}9rOS%H%@Zh67427GQaH~8;4ND?&CjYtB@HFB=Wf7iE
+{8|1?{G}<|VoAxr143sipytk(O6z!5p-nR;+qq%VOqL3d<8D85VM-vY@ATIrG-r!poU<~^z4br%q2HmOem*=!t0U=~fUFEl;y^j^
+OV_z}A&kt9?;q32EHSdg8g})T^w!Vug2FyFGzy;G@9e?t#-cUhRiP4O3>LxWf&VId<OZj0Dlks;`pmMu@3<ir2Adak;<u}2cmyX^
+1`L|vkf?=vfM2%()UVHiT+|}}287|I*L#jo4FoQx^Ld>0>r&Q75K$1|sC*sl>ucFIa;W9h4aWj{2uXnDDURhuCrh0T$f$k-*}3kl
+K7>qUQEEKfl7d~c{N4+BdU%r1oKVGz8m(dXe<(Fm?a9cwMmH_iV=)ckQ%L{?Hg8tklXcJ8lJ(?poO2<sd8y?OCR^quec64JJ{h*K
+&@j%B^mB)$LVj6+xcK0<e>b|73l;j4H%sokkzVvJ@kKRYPlUlC0H)?_9qsPYizQ0ZlIdC%=eBdBF)$$b3$9qQC@iTwt~%p*tTq_}
+ro*+n1()`bcAeF(Kl>&?WUg1Dm#LO#Ny4YA<)@7)u({>rUC$3qPbL~{pr8=*hU7Ksyy~P17cZV8<Q8-XT2X?$FjZHFT`EiYIdP{i
+PyVHxmApue|0L4mMjan~R*txGXNBX@=&Vzn<_z$DZVDxCz$EkUeCwxJI>vz7#!JFk{>g9!Ts%7BY1_!MLrez~DKfZb9k?(n*0*Z!
+64VB#nS3+8xm3r*yCXsFKgKt`icuxan~fR2SLW|LPCGIdrfjL6&$V_dK?oR*VR<B;z(c10?9LZWVlweRQ)RrogkO9Q!lEDYp9ELd
+qfrsH-9GfRefH(sag;<&IylGr#7prIAlrXgY+O_EW!%uCmEu^I-OsbK|6cz2UFxCbi3CAWZag~{g<i0FzG8=mYguK2lRSN{p`KwL
+IVx&+tYe#{D1Kg^ZRE4a>E?AB)P>#^cW7^FJjD<Q1V=MWmfA6)Sk!_Bv7(~z=$~{z6MoqN(2G3zPhvwrOKh*njoIC)CzM`1lc;o*
+B!l^fWqwEE_<5|#c{+<*CEjr57z?mh=zX}eG5*#DyS3+B>1Yzz1BEr_nil)I>!CT_z{)_LmoP7MYr*Bho@=~~Wf&Z7@lM<_GQxAI
+@J~J992@DX#*Kt57?Vgx1q$Ssei(8@0P#zA3<whOi>*N{+MWL-c4$=W-kvaZFu%N?5jR`mt-@rt+2h-sbWr|oNvQQQL%(W5nX4RI
+-bdD<KhT_;WV%AtDF6~VHwWiVlU)B~ixR*iBE(IcFDra4UaSQdSCSXy!gC&3ktE2Yq9HFtMK8!#P*YQukBInL^R6kwgM<F04Zy_w
+p$Xd``{pdJy!nqp^%~sx(X{R%*$yvMcZ#bT*!`6yftHODF7;g7;mO$DDtB|2tMam&{eF1wI=oTf<}SY_f_NyW_aZz3)f{2K4@VP;
+IP`qmtXFw<!Y~4zPFZOF3YgGQbS8t0{iz4A+&m28ujYe?PC)*uB?w5!uR-n~b{3=G|17M$#77NoCFvt?9o*(?tiTWUT?5xt`Cbl}
+cv7=Q`SbbWbyiCJB=+;=uX@oRG-d=^st8fQjK!R&rW)dxYm1QKP$U=u&y8&`lcK`lXbc*;&~Hr)4?$zGzjo$>VsKd0uU(gLSmYnd
+692fj$c+D+*rPh;j2&tzjP-ZWR}$qWVdezsnP$rWb>!@!+-P4bElD2MFevYv<q1Jf1}fq_WX#XTzTu8b!B(O$u(>OT6dIy*3={%`
+!+&<^qo4rR{;zHNz!t)=U-y4$<~5gDU1Y}pGq|zx;l3DuXVWE0l7ieUGXb9qM+i+jw?zhe+8Jvrf?fRP)xb*2`NPnNpYm0c<fjwZ
+>gH#wEgqJA0TZ*oG~Z$o3G$~teURV#_We<TEb`?48K`gtnrkac3iEMM*<JkRMYY-9c&WOQjJOal7lqx+kv%LY^7F8TZ{VIk;MZ?u
+^X-p6#5OR0?f?q`7J2dCf!PE_5ncwBgvX*$znB3{aX~(?jUSOUj$9a~gNGsiWG#L@V8MdGehWty<CFhtY+S-1;V~?ZfYSe|_nBk@
+9>*GHk%HY}dfs+`RAM)r{v#)#f7S%h-&MmRP5!H)!HYq%g%ADJnE<dXhJX~A8(**;f81T*#3CvFe-9=e{%4MG7%?~e2gma-P-2l2
+|0{q)K>w2a2>pwcSj7KYEKZXw;%~uX7_x}J1&cIU#NUE?Gv4)5KVBzxzYmm0{3Ok+;nZ5u+d`i9@wi`>`j=AgS*2Who<y%8{+zyh
+eA`d(R!4+x^OB#R-|;N|SX=A_T7$kY6sng-Ov-mECoMchS{(JYMoiFAeqoAd=3A^qoT=<W9pt|A8=W+zshqdhBG&lmQ8*vJh`1%{
+zA$b0&Dw%{ej9I|!a1nHn16nL!HzJ$T7x*RKo`yJ--rDl^M|gTuTFOqjw}7S1_lUKJLuc4gK6%@mTUZcG)B%R#Ih0M+o5~iB0rx6
+eK$dN1MK)&sJ|FyffNtwxdgd`*IRr2d=6;s+dW)3iL-&sg@Y8W>hX<gUZM-c2~JX0je11JagHENAH;-YEtJyVn4wSbNOCkFnU^`i
+ZekB&vk+XJbDGb3U>v5oig5-P*tuwD|1lhSsJLtr6Llo#fazDupH6L_&DB#z-u$2Pj3s>d7Orih!@J=L<pln;q7CGQdc;D-PmH(U
+_bYYga4jeq*xCWj4QFyI%Y+x^3vICB2v~}6n+%FGa+NT0<@|?wu?1eFJ$kcly;;;kf&II8Yqg|sLY%;Brx4+G8;qmg!j>*uBF&)z
+Y&4I=c|)^+$@x(%N1Xsr#G;}7r;xe-kw`-P!ACQYbd?Rf3xeL|<J>ElXmHj$<EW}EmUC@4p4o48?cRuFAoH`rg1A?9T|9GkkE3BE
+Mq@#tY+Ii6;Ds(W#%9Svk+dCz+<BX~_=X{oGZM1#jQpo3Z#Qu&BLPY0CfrSN89@#&?<))k7&M_ds;gN~#@Jed!<u)`vDsA4TV<A&
++#E_2V}&^r&B73l8bJb!eJ%beU`^61YuiWC&N(=m%t$XhIa)(4Zn8eq#qoUr^NK&G6dK^QI69%<b%i2fu*ZqS5jS$=rWLI|RZQZu
+>%xQVzuZz6RVXmD6%L|u^v({okfpmkdyj6Tb4I%DZ%KH(b+QrSh}Gj!>N0xq2_i@OGjZm=(aR+{wDIB^JYG!aym>ckX3v7+SfMGo
+K#nCO1cx0M*djgtML4g~ElF_Q@%(9#q^y|X!rf1@38cJ%o^!OmEKrdkz!AqD#KoxOX)F0ogO%aj9C7bTbPKguV)#T(FP)p?$*#B@
+C$R;+xydk-pELAO(Sl3~Mq7pob4DB`F7;d4)^^Z1s!6g=$)VBTLz*M;9qE$?+xOBq1|>gS6dBFKIhXz{cQ-!Hktd_@3oW)p=nJKj
+h{am#e-)bZL!Jnvkv|_LN-3)wE@+N)TcQ0944e?-*<SZTL5?6PdJ@$;Z=M>&7B!{ua+Z60simLkNOPU&=i4O2p}?(sdeBF%kwY<&
+f}F$nC9vC`O|C&!b8)^6`z~s9%ae2i36AKsJ6CUMR7_s*G-!=O@-cGU95U#+tQsw)aLy39wO*c=!__Kh;e|({3sV;2uAc>Qi~8iB
+giTd_Tt_@IFt<nEm0upmkwX47-|E9_F}6<;0&AW4II=Fh)As3zcRdEuKcvj$NF(T;XW$a4W#<K>%&43Lr^JB!KEnTBd-oj{)s^=F
+eEQt!Gce518R-K`6A%Ff6tRnn9fAU4EZ_=a?;1<g*g=hA!y02jV+p7+v0{lDO%&JYT0n_yMK_5iW?xCTGw0r!eV#n;t`X(?`H#Z|
+eCGT-=iD>*eCNG}OOw>}WhE^>+PHq@h!4e%bm!&0r}v(+=HHQgdL-De!X;;DRaXVQ1SxEyeWG|`ddBUlUG8Ub{-(9kfc`$F8ETM|
+z3D+*N0F&cgk03g|A<QC{kgwmUdsCN{=bxXnqF6%`5t>bZlAw5F>G6D3)6Y;O>sXZRlo13pW`>c6ko)-xqSDhyXK^KD>&TL^rX@9
+<2`?<2=p#Cjy2sueL1lA;mNi>mtsx(Asbfywyoe)r$?qukTH`kSEY9dFwj48<L-8!9*v{vKXf;6bW>*)ea~C!O=-n+4cTe9rsCiV
+k$>{Pw|VsFOQjbMt@-we^XM%dH1rF*D=Fq;)6{+b4p${px4F|jb$tEWDHntvFP~?3{EQtv=9fe-I{0X`Qdj)sx(j{b`lyCes?|@Q
+@7mXpZW@*o{>wMVtHb-c(t|*e<BeyE#g~-L=`P-tGx$sSIF}Z5w)iKlf{uhyLS^l@+cxc$$mP<dF(`{Nt)@5%8{%O&Y@xjd%R8=(
+aTqggLH6|Sqpsy^>1~Dx&*zJiX3q_95%u^-NC3UVAv)MPs$fx^TRX?SCqn6EM$!SU|3`br4;(q_NE7<T_+Ld`PK*z~e^wsWP+r@V
+`1FTfl?V4;?ATUP+mSOS7u=C{jsHA=E`)PS3+9j8+FYxsz2NbwRSWYSC3I57><_m#a53%WeCp#RGHr@@Q|5g?G4fAdgJoZ2jnXU2
+6?b%3=a*}o=*6HQXVq2j+@g_<S{9r)gws7MZE?T9ajRjlwyLkel`bBaGljRyk9CM|tqXFL)n2%Hp(uP~a`$USZbSNjPOAd9V9qJ`
+1HGhl8I0Jz<M!pqqHa<2#+owY<xc+v{#yDd*i7ezW3|2%J#g*lP5Dr!EgFG4B{dZdB{3%!AiLmo_;_OJsN#XEHmL7DK3AM&OV1J!
+I^D0oMkn9qSNcZZ^`(anAG@(%j7ym{r{8^Ne>=KA9z43f+%I{A!f-`sN00gL{~qzA>iM3Swyl%s<>fd{&XM;$zHP?uL6^a;@wUmw
+%cM3MP3<3z6xyfwMLJOQws5nt15;%@30)17hKMMU=}iR1t2H;zJa8cX<n@{{Y<}d%(_=pHq1=l*UNfy7Cbtyu!vA^i*7W{aUtWt-
+*S3D<?Om{{Xq{60n{E4!^m{8$r}pn_+|+T#=NB5~(mS`YL1O|cQv;UWztL1zds)k8s$seJ64o?S)5Ul@zF=_E_m?SowI77c8TqiZ
+U$LX3>A|VVX`B2#d8T{YwV~dW`5h>4xjBc8BSLY!X3dJK+60~Yg4gHCUXT4%2KwG3;4;N?&5Bx>Ro&!_L#x_EaL(e$&E7*&Hs_|^
+9Tw}UuI=vSE7zT#J9H-J`*8yT>34Xve@j+R2@Bkw?4Ka6?ONWkfyW~D-WqOH(K{U>hju2W_YfIHbQn^~o>_JxqnKXCau#Uiu2QLK
+xuMj_CFX-*atU#ikURx~l6f6AxUX8`kayL+PyCU8bt{giU+>m8i^E**Zf@UfG<Ry_rSz$;sq5EYUob*bdVaBY%shH|85Z0yxYW(A
+y!W_u9q3*9+(G)UoZ|h@rE++-wH>!Q@b9g<U5`mqQ}iA6mDNjz^qDFUnI@JM_IcB6<YLp*GJdj$if4Ye+NdTU(d09Z`=B^pvjulb
+PD^!_*MpXR<l1|Rl3pqt3%)Jc)Oo{_7B|z&tJPk$t${r^&O7jON6@xA{;na0+73KZQWWDe;D)$~yDD5s&kMQVc4-x<`8my1K)+L)
+KWTP`yme2?U^+H<K2(w5A@Sy!#t6qKvAluA^q2uhr*KjdGm3+nJf$wep8Q|w_U^}F-<9x<`2l`2dds@e4|_N`XC8erys&7-{A#5`
+5mmdBKB4f&eC62{-${@2ABNf1cIcs-&!$f}dTOC4k;kKhu?#lPZ|{gPdUR8Z=`o<o{o`Zwp_y`?X<AA9EvaE2p+I697Y2DH+6hGF
+`;~Ss0zPrZSilu<$*(Y+{Du6#f7<Bs!*$<n-n8dZ<HUCKMq59(7y7h52|aAre)VL>68b5U==U^(lViUL)Hmd3Hm7R;t0(%eyZyX$
+#@JaJjcG;d-2bP6Ct`<5_4cOTytZZNVPBDp6W3G+Epz3L4qAb^65Kp><`Ax$T~?`#95m#7<XXHje%Yl1Q+n_FqWbu$fh&y$`d%de
+W#CWiOEqWD6?Hxq8Sh<N65AJlJ}TL^n)>2Qg0_LGwyRFh@l$*}ivQ($d$DQF@Wa8%!tT3fYK7)mB<Du6+^#&X%sj0$Y}e3EAR%Ib
+-CQX#`M{Y(%q2^Mi<pZyC%@nGW+RHJ{i@?7`-b%9NNWd#s)jQUxQ6xHKBPKz<TAdlc6aMronuM=xs|?7nXz)Iw6>%Q{l~s=>_1KM
+fsgrS<Yq#u(@9O9i@<zWyRCiMk3A$ja|7q-?N|Xt?y^V7WsE~Za`q`Rbl01^-<k3t_TrD3osx(At+%X?hVDlB+RjTHj<s3)xX;V8
+g)YL{1?1VmXBt;-NvSY+`)D}yZRx3^1$Wv`+`YJmr}>HNQ<99T+l5_Rgyx=}N8Mjsvk_zN?H}fZi5bU-f_cnvJ_(kpb%yB0jh6dj
+&Pxtg=4BSQv7<-*G(V?*eeHh!LSs?ypb1{|_QcRT<Db18)n~bpvXu+yf#1GurgKM+j_n#dn4hB-?vVG*>K39S?p8c<a=ZGg$g&vT
+$xF&58$85(MrH6(Cw0c;UnU$nb|~n<4PKYi*&(K<6kiPfe#J@uU448#l1h3S=z&5wS9t5!)`wEvd1A4t57QhYS4Z$&J)G3$hwBxC
+q#nV3&Pw8>2R9(x&w;TnZDQ0@j8%qC%vyBtupp@`zWPBk+#z60<q%=<uvmkFejjjd?#<h}ekF!{=lxj`_Vi=3JC;<Wzt}h+TrV_l
+dT>4#t?KR}kg1hK7T1SSa=D#WMYM248hbmXm>fPF>=exXcDWG!QCAgC**~LdVxu2+O-+vWto>BRSJw2~5nGYpL0q;lJ-UHue`{yR
+oh@UN!d#UCVwv&f#KcB+LcT~uMD(>XNca+om`La1h(uDUSU}c=jEEHeofz{>oz?pMUjN&>=MC!-8{lRuGj;5YnN6vi2MZ^rw{6_O
+R!Vp8@sEadjxsu_8OzP&Xdk^yz~PY*O70pFhtEt|5^x2q*d>9G8QaI<<B5Pe>(kJ(*@Kc=h8f-TY9f}iLGk=C1ADcL4)k=?n49~=
+g_uJ7%sVj7wz8VH^2poPno43NW4yY8m7rk}!-N~(y34>zi3#>`bI__}6p^YnrE^@9Afvl;O-P@4J~6sl3GLI8SJYxw61@uLS~kI3
+;-`^*E;SjBHPLIt|L;go7YCiKT2YhjXx=fkRagn_vj}_SFyH5gcfqjm-#h=06hCvb<Es*p{vPAUC#vVwb$mY0GNQ{epABX5j%jTF
+YCPau<nzh?NP1*NIa-VH<M2=v^}wrJ6)Q1*zlVKVHY2mG-jWKr|0%~0FAfkZPOHr*5?~D+cntsm000000002~TV-<|`t1yLTO<}R
+nlrP7%Z`-=HeqhVoqSfj<=H`J8^#{)jm)A6PDZha@#8;cT+EO#60j<s9=<V#`CRn<!`~RmhERvpC<XELlV_{d#6RoBNMGW)$>&by
+$NM=!#Q6>hq6=PwpEf5=K9^Imt(lhbqI&b*oBs9AM%&yN-T&OtbHSl&r}d2IogJsX+-H31D<psZV7ce6?ky>@sn|)sgv0nFDMyp5
+`Q-0!zTGv3d|PQ_SCN|dc7x$u;(5ym9q}zGQBEk1*J03s)%VUhU0E35E+Lyg+)!Q7-REf26cza>to~-VBNwyxB`e5*;`mBm**7oJ
+7=z5$-|hMAv+jEGXZ@=#mscprviPczwqp~rE__D)swBq~zsNN52#-46hWMs{_{a_p7f;r{X5%$c)60Ijwsm5fg6vh*-Jr5b$9@@G
+(tsQ%GOusfdtEMA<VFrC_qyrl59_eqK%TL9N);Sf!!?MBrs!gyqwAx|-_~f>_b*+@x;T7Vm_bHJ7j$TDLtO7CCrd+04lXE@*X{X=
+9rwBmz00=scO+LRr?P_{YXi9>DjQ3Qp0bOcKB;wx?13+_2H;d^{_Zxkt00JM<5ZNFdtHf<5dF7X>^Ja=QAu3HTkk(Moji+CH1I1w
+TjGLBnLBwf%%AZgbz;U+2OasE#fMM(Y2<IKldn#;BL{?1{qg1pCyuY;1<8rNNxk&^ddl4`TSLeKh`N7u=Y@IO8q0{btMU`443XaC
+{FHiPYvHs+@<fMbrL-$YL;TT>anZ2?;)0}>G8yr08wDBVh(jEIDJ9RCF#YROJ(Zps@}c<&tA?I)x^*`u!9X72`{IRPc&DMyc}jAH
+dj7`wWo@qTrR0UH7aR!jIpa$9WsJzN-RH67=+r4f*ff=lNcto`UPCTHLiH-LY!r+LB|gTGzmnnd2X_+OhDIEl?MyZge;k-p8RB=q
+H<E1qq{oZA9vbl&PqM>0zWmi=Wabtlxn_y)x~SLL{!_{S@`>}m5jM%RBU*M<BsdE6#5Ha0`BFaP&V}*ZKA(%6oHr(+eXpD$AFr-7
+I(U;eJQH`UdY;pL^N9gn$y?d^yQ888&a6JsPf7G{+*7}0uD9DQAhQS(cckYEJQ}+ZP5H%_e+=}}64k^%Il^1OBN}FU)#OE*|DKb8
+agbDi-g<M|t$w(mO<DW)D<Aoi6UUMk!yi^Iv0E3_Lrrw#%3zny53c_GRDdnffk%(daILO7+1i0<+y9UKn-4dAk4xMJZ(XJ7*W5-)
+Oc$Lp3?2${kkI=`DRKysNEzFF2%3JA_dAE$PrmwWkSL);SF#(tX8EZ0+<p2<Mv0K<NcUBT%ep?#@F*b{9(R&lPsA0k&Tt~?#8ncu
+XR@5<K=kv*Uxvm|G669tWG4%`6uHdciN%bK5E1i!7iIDWEn40xO)GGGEdJS>TsyQBT?<@!ulu~JW`RUUR!1lkIy}u;8E7PGVn_bS
+MPud$$7zTUu+1!|nr8=!_{1$#^~{lmnolt>w+wgk<TF;I-a=-ug$UhKXMF0iXaHYpb1U`HXmSDI*yi%I0Y^s&o;(mq&8=f6ZMYP!
+b-v$APu%c4TEA&}`Ug^x9WfRRIzFOJgpHg$DVP({MI&JBvGh=IrOeYGQs&fxiKgxddzSLxP<e-)tu<X8h;9))6OCPevg|B(V=%FW
++Vg|;OFIwi6wsc$F%HOYoc|fmlg}jvgZ&o|i6nZ)BvQ)by0GRBS1!9QSjWoHJ$1&Am0_y}p1Wf!9<8z`#*;)}cX8;N-a}4!1rbZj
+jC<apy~Gg;do57{k8K(po$W_a<jJty9}E2XJjRx3fww?NG5)krBxVjLVlL{Wu3GAxKU%mtQ#O36mLk>z@pHyi6{kNQ`n|zcZtkwE
+eiz2P47Ic2NQklHV0y!LU5pen1b9fQk>WCjhrT{SRsgJk^)<H6>abnmC*ynexV-=V09PW~l~Z;pdqJySho^6E%p-P8&*(<?Eo#h>
+F?#sv#ZWsRXXZ-7*%;(1W%hcA3&k2C#1<n4>ZH#4?tDdt(re`7*{z&JL_eiRCn^;oqi^K}kkOriKQ}8)^A__3WRLzf(ub>7F*ZIp
+P70ld*}}2ch*@PI#;gDK@Ld$987V(7p`)KI`92`8V_wy0{gDZ+8<6kBjek;@7VaQs9yXm6>%bQ>1A{rXJc)$a!jVdZ>`Vj<A8!xk
+fC)eEn)+U>(OypW+pfv(cXrRpXyI!|zBRlvw?nXtiq*f(8>n8*L(H{>tR}^e6{o{)z;fhmvOu^quUqo~gHFK+=?vR3eQ@^{!R|Ua
+`G#(na4&lm#p++zni+-_gCXK_EkgQuh-Z6?**xqL?&G3U%fyWLX6Ga}3-)!h*T@*v<K>`{i`hvSN=jhS<JN`>l*QZZNtTy`jZ#Wx
+J^ntKcslEBR5dAnWV1%bzOH6DY9+J}8>#P_?BG|OFB0-ud!bHhxs(zMSs8s4BNLJyJFG;gVC;C;1na0jG98&+D;L+q__33K`PMS~
+5YSa0=%jpWS!_bSwRAs}M7<>ySnYh|_yKcU137;1Cm_cU00000000000000000000{u}S_T-GX6Wzl@$)HolVklk9c<Yuaj-Pp`f
+XkbUDmCAD^tOr{Pr@65niApgr^9wlR*hfuSC&kcPZ%&I)FL#@43HzzGs)kEv-M1)|!TC3zGQ!AfRD85FoZa?fm_ot+LrxslRg;>s
+E^%VjAnW8Qo~U|*g8e_;tG{DpAJy_0piIBnQ_3ozzl|vPsf~<v>6-GH?NzL{E^$v}tg1*z4rW~>(o0$Y7$Nct>Z&Dq1;f|ng|IvS
+P`cBA*ev$gakOBrD$j=1IOEaEGA(OPSeatmh;=4V5-pc7FXBsCm*Cm$x@&lWXyfM5p{$hwr@Y0L^r6FTSrgCJb@Ahq>{vAs7~?m{
+jWr%sMdnbf#YeVM#~L5>Jl1c*0;KM`w|f)kyAM0D7Z}%LCOmpj!VbbZ%+2OLW*-W@7M(WUi}mwE+Y4M-lL%kOXXQ5vgzTg07*6V}
+qT~-Yjf%=(-CA&BVp|2Q*c;9&iLBm7AIO@pYGQYmPo$2u(uixy7qDV+1VTQC9lwUUcxzn$M*sD1i7O<m8Rpd5P9YT$3OTbU?@UTr
+IL?l>mRUG1PN8E(c=~H?*x`+8A^V;Rht=OAk6I;*hwqN^WR3aZEBj<?rnX^yc**yhMXDGFig{_6Tabv$no|4(JoY(5p2bNa)X7_9
+R{Q4sq_a9bD=aOUA6?kqIY`Ou%c}`Zlma_e@krb`O7<-*S7Nay72>sioBjAeR+P4)5tp@^xDd71`9)g+t4_q{Be_BWYwU1Q$$0E#
+u-r<p0Tv@~GnYO&y^i$vrC75<{6DXFtcp`IKiGsL9@Xg84K(XgXTI2CN}+HZ^&Ru?oBmthk920g8}n`7ih@3k)U58F8tY71j0?70
+%a33aVD0ganQ?kvQmC6o%<9<I>xQ-ua+0&=lb8l-k;On^b&kPs@{W;TYU%5!W{16U7Pk-ea!^sMI&oD?EHnE=7(42Lhv{y%3QEWh
+Xl&tbuaQ$$q8%-Z0x_`l!H`BuiO4ds(ZwR`@%N!afXu#nDo865SV?SDSY$o^F?66P>M5PXYKWuAYPuh)q~4MWtad&RBL|R>;|G5R
+ZfXGl00000000000000000000000000091fs`|~bb~Gc+U2COvf~%GEtXRtOuur7r@3hFp$B~e?3HP!aJN&gq>iKRW%hsvOtkj9o
+$+Asic^wj#-fCZm^TR01=1Fr0+E{k%QMH|Aqb*N>qIl;e-i?p5l3;Si=0l<7Fr#WDwQLlKtqoInW#291^OndJmd#sEcsN=1wOCDA
+)``f<LIY*;t{HYV*Tzb6R`wcurR8)Y<yywGAsDt^_#{0+%eAbNz%)0mWt}LkjuaR?>H+;HK1wV1JM%(yBFh4hq9p38e|FJItkg*h
+M}^Qz$`b0NzRL2J3axB-xhlj~?t&2QSZ@Vsgw{4Y6e7Nr>cI|by`{4rMK7`%(1zip-jeYDLyjL_8X#DYd&I~ASaJXW0000000000
+00000000000000000000000000Kk7|zV%qoO;%eeYmJD&s1L%FR+B9>0=zUp7^kv29*B{P0*vuQVzpU}R|ZIW>+2ItJHQ~dKEYtx
+0p`Gg96$IIFmM0>0000000000000000000000000000000000000000000000Q`9fiiJM|0iXZ?0000000000000000000000000
+0000000000000000000000000002<m{2xUKvls""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

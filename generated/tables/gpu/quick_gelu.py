@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 1.0e-14 and K' by 1.0e-14 at worst
+Certificate, as sampled when the tables were made: K off by 8.6e-15 and K' by 1.0e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 3.1e-17.
+6 points: 6.0e-18.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,20 +45,16 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "77f39ebe343afb08"
+SOURCE = "8a0c2a4df74163a3"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-
-# Half-widths of the strips, in these variables, in which the kernel is analytic.
-STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 
 
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
-    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    end, between = strip
+    few = 1 + np.ceil(37 / np.arcsinh(min(end + max(1 - abs(middle) - reach, 0.0), between) / reach))
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
@@ -88,6 +84,9 @@ def symmetric(rank, values):
     result[:, i, j] = result[:, j, i] = values.reshape(-1, len(i))
     return result
 
+# Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
+STRIP_VARIANCE, STRIP_ANGLE = (0.41, 0.47), (0.32, 0.44)
+
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
 (
@@ -116,87 +115,87 @@ constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
 __constant__ double LOGS[81][2] = {
-    {0.0, -1.2559397966072083e-15},
-    {1.8318679906315083e-15, -2.8449465006019636e-16},
-    {-7.216449660063518e-16, 3.3237301799715624e-15},
-    {-3.2335245592207684e-15, 9.71445146547012e-17},
-    {2.4424906541753444e-15, -7.258083023486961e-15},
-    {7.896461262646426e-15, 1.887379141862766e-15},
-    {-6.63358257213531e-15, 1.600108934241007e-14},
-    {-1.5980272660698347e-14, -7.757683384568281e-15},
-    {1.840194663316197e-14, -3.3757718842508666e-14},
-    {3.341771304121721e-14, 2.5826563110342704e-14},
-    {-4.64628335805628e-14, 6.94999613415348e-14},
-    {-6.655787032627813e-14, -7.446820937673237e-14},
-    {1.1601830607332886e-13, -1.3763296058399987e-13},
-    {1.302569163641465e-13, 2.0061730054976579e-13},
-    {-2.831068712794149e-13, 2.60361177062407e-13},
-    {-2.46302978013091e-13, -5.130895708305161e-13},
-    {6.813161146368429e-13, -4.597849878607008e-13},
-    {4.409805853811122e-13, 1.2644052471699752e-12},
-    {-1.6192047702645596e-12, 7.23948678782449e-13},
-    {-7.241152122361427e-13, -3.0204311274317774e-12},
-    {3.7974068334278854e-12, -8.881298474427979e-13},
-    {1.0082906731767594e-12, 7.025609261024357e-12},
-    {-8.794909245324334e-12, 2.7965824100917303e-13},
-    {-8.387179839530745e-13, -1.5943184272781963e-11},
-    {2.012884303681517e-11, 3.2575817043856148e-12},
-    {-1.371291968865762e-12, 3.531607645212986e-11},
-    {-4.54954962592069e-11, -1.588615350378575e-11},
-    {1.048443276641109e-11, -7.626678455441294e-11},
-    {1.0151712803718738e-10, 5.408794245820303e-11},
-    {-4.039463208371785e-11, 1.6005117370321287e-10},
-    {-2.2352653061830097e-10, -1.5999362945606777e-10},
-    {1.291677875769892e-10, -3.244163271354239e-10},
-    {4.856249846696414e-10, 4.3790465698023695e-10},
-    {-3.7799974261787384e-10, 6.284390230426595e-10},
-    {-1.0413871986969525e-09, -1.1399964305880417e-09},
-    {1.0492862134725556e-09, -1.1412973621727218e-09},
-    {2.2059683524311424e-09, 2.8649920491563563e-09},
-    {-2.807722110365063e-09, 1.8679093341522623e-09},
-    {-4.6195969827245165e-09, -7.012677175066706e-09},
-    {7.298574085379261e-09, -2.478015154183666e-09},
-    {9.562685199249188e-09, 1.6805730647384554e-08},
-    {-1.8502303564260636e-08, 1.4879977597304084e-09},
-    {-1.9516581573064684e-08, -3.9529308847041644e-08},
-    {4.584827667519775e-08, 5.989160875574662e-09},
-    {3.898047967743068e-08, 9.126185690488953e-08},
-    {-1.1130413241772219e-07, -3.4125448536426184e-08},
-    {-7.498272301675879e-08, -2.063565721008298e-07},
-    {2.655979667726127e-07, 1.21406596942375e-07},
-    {1.344899208666206e-07, 4.550721012241965e-07},
-    {-6.261637882851168e-07, -3.689491960626179e-07},
-    {-2.0889739789364814e-07, -9.728922018073516e-07},
-    {1.4690646142484498e-06, 1.0391993871608496e-06},
-    {2.167360349664138e-07, 2.0009003128887426e-06},
-    {-3.4600330031595017e-06, -2.8134139696892047e-06},
-    {1.697317381227359e-07, -3.921333633714885e-06},
-    {8.250164467447918e-06, 7.46731760080388e-06},
-    {-1.982970651681626e-06, 7.23792021090075e-06},
-    {-2.0021569723444044e-05, -1.9632743381930995e-05},
-    {8.037233269642119e-06, -1.2403238937148953e-05},
-    {4.9445008992433925e-05, 5.13008070410631e-05},
-    {-2.516509154940061e-05, 1.9413273797820596e-05},
-    {-0.00012352270893850603, -0.00013297621685235544},
-    {6.820183643055366e-05, -2.7469723523743106e-05},
-    {0.0003091002129133602, 0.0003402022626637774},
-    {-0.00016556377072066142, 3.6557465324126015e-05},
-    {-0.0007664215775825683, -0.0008536916884873888},
-    {0.00036337959556828614, -5.715577971565633e-05},
-    {0.001865076066364102, 0.0020886528773738228},
-    {-0.0007182775095140453, 0.0001437736308780163},
-    {-0.004423441510866578, -0.004958502139025538},
-    {0.0012585454207156427, -0.00048245371106517276},
-    {0.01019047794382684, 0.01139089875436785},
-    {-0.001891310766536286, 0.0015683661823814102},
-    {-0.022859853186336238, -0.025353769644924987},
-    {0.0022798955703636076, -0.004453279987553009},
-    {0.050752638926170726, 0.055372512997822705},
-    {-0.0018757943696534607, 0.010777623864749765},
-    {-0.11894318717255967, -0.1258184726627013},
-    {0.0004967604591455121, -0.02148609362559395},
-    {8.489468315187278, 0.43589817025314304},
-    {-2.190710111880663, -1.024026231332157}
+    {0.0, -1.4155343563970746e-15},
+    {2.0539125955565396e-15, -3.0531133177191805e-16},
+    {-6.661338147750939e-16, 3.2890357104520263e-15},
+    {-3.3861802251067274e-15, 0.0},
+    {2.831068712794149e-15, -7.271960811294775e-15},
+    {7.93809462606987e-15, 1.790234627208065e-15},
+    {-6.938893903907228e-15, 1.604966159973742e-14},
+    {-1.6042722705833512e-14, -7.688294445529209e-15},
+    {1.8263168755083825e-14, -3.366751322175787e-14},
+    {3.302913498259841e-14, 2.5757174171303632e-14},
+    {-4.6129766673175254e-14, 6.954159470495824e-14},
+    {-6.612765890423589e-14, -7.444739269502065e-14},
+    {1.155742168634788e-13, -1.3763296058399987e-13},
+    {1.3020140521291523e-13, 2.0058954497415016e-13},
+    {-2.833844270355712e-13, 2.6040974931973437e-13},
+    {-2.4588664437885654e-13, -5.130340596792848e-13},
+    {6.820932707540805e-13, -4.595490654679679e-13},
+    {4.410985465774786e-13, 1.2643566749126478e-12},
+    {-1.6188439477815564e-12, 7.238584731616982e-13},
+    {-7.241499067056623e-13, -3.0205560275220478e-12},
+    {3.7971015220961135e-12, -8.88344953153819e-13},
+    {1.008242100919432e-12, 7.025581505448741e-12},
+    {-8.794881489748718e-12, 2.7965824100917303e-13},
+    {-8.386971672713628e-13, -1.5943239783933194e-11},
+    {2.012845445875655e-11, 3.2574498654014405e-12},
+    {-1.371007474215702e-12, 3.5316041757660344e-11},
+    {-4.5495163192299515e-11, -1.5886229831618692e-11},
+    {1.0484800527787996e-11, -7.626680537109465e-11},
+    {1.0151701701488491e-10, 5.408801184714207e-11},
+    {-4.039413248335677e-11, 1.60051236153258e-10},
+    {-2.2352580897333496e-10, -1.599935184337653e-10},
+    {1.291681206438966e-10, -3.2441627162427267e-10},
+    {4.856253177365488e-10, 4.379045528968284e-10},
+    {-3.780002422182349e-10, 6.284390091648717e-10},
+    {-1.0413880868753722e-09, -1.139996472221405e-09},
+    {1.0492875457401851e-09, -1.1412973205393584e-09},
+    {2.205968518964596e-09, 2.86499205609525e-09},
+    {-2.807722609965424e-09, 1.8679091884354904e-09},
+    {-4.6195962610795505e-09, -7.012677223638963e-09},
+    {7.298574244973821e-09, -2.478015063978045e-09},
+    {9.562684588626524e-09, 1.680573060575119e-08},
+    {-1.8502303328338243e-08, 1.4879977666693023e-09},
+    {-1.9516582017153894e-08, -3.952930887479722e-08},
+    {4.58482775286817e-08, 5.989160882513556e-09},
+    {3.8980479649675104e-08, 9.126185678692833e-08},
+    {-1.1130413239690551e-07, -3.412544855030397e-08},
+    {-7.498272319717003e-08, -2.063565721147076e-07},
+    {2.6559796742486874e-07, 1.2140659700482503e-07},
+    {1.3448992058906484e-07, 4.550721010923575e-07},
+    {-6.261637879867443e-07, -3.689491961389457e-07},
+    {-2.0889739756058123e-07, -9.728922018142905e-07},
+    {1.4690646140264052e-06, 1.0391993871469718e-06},
+    {2.167360353272363e-07, 2.0009003128818037e-06},
+    {-3.460033003062357e-06, -2.8134139696336935e-06},
+    {1.6973173874723635e-07, -3.921333633652435e-06},
+    {8.250164467482612e-06, 7.467317600762247e-06},
+    {-1.982970651681626e-06, 7.237920210977078e-06},
+    {-2.0021569723367716e-05, -1.9632743381910178e-05},
+    {8.037233269253541e-06, -1.2403238937135075e-05},
+    {4.9445008992621275e-05, 5.130080704112555e-05},
+    {-2.5165091549858576e-05, 1.9413273797834474e-05},
+    {-0.0001235227089387142, -0.0001329762168524387},
+    {6.820183643067856e-05, -2.7469723523756984e-05},
+    {0.0003091002129132908, 0.00034020226266370107},
+    {-0.00016556377072031447, 3.6557465323938665e-05},
+    {-0.0007664215775825892, -0.000853691688487479},
+    {0.0003633795955684249, -5.715577971572572e-05},
+    {0.0018650760663640187, 0.0020886528773737673},
+    {-0.000718277509514198, 0.00014377363087778733},
+    {-0.0044234415108666755, -0.0049585021390256},
+    {0.0012585454207159202, -0.0004824537110652144},
+    {0.010190477943827048, 0.011390898754367822},
+    {-0.0018913107665364803, 0.0015683661823813616},
+    {-0.022859853186336043, -0.025353769644924987},
+    {0.002279895570363788, -0.004453279987552974},
+    {0.050752638926170844, 0.05537251299782271},
+    {-0.0018757943696537105, 0.010777623864749813},
+    {-0.11894318717255917, -0.12581847266270124},
+    {0.0004967604591453456, -0.02148609362559386},
+    {8.489468315187278, 0.435898170253143},
+    {-2.190710111880663, -1.0240262313321569}
 };
 constexpr double LOG2_E = 1.4426950408889634;
 constexpr double SHIFT = 6755399441055744.0;
@@ -232,7 +231,7 @@ __constant__ double GAUSS[5][2] = {
     {0.7692346550528415, 0.23931433524968324},
     {0.953089922969332, 0.11846344252809454}
 };
-constexpr double ROUNDING = 4e-15;
+constexpr double ROUNDING = 8e-15;
 
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
@@ -969,927 +968,935 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-qaGbyVD2vhTZ_rm?1RcXx+IgS)#03vK~|C%8j!f<y4&L4sTGpur_rfIx6d&=BNi=H7X4=FOaQa%OVZdbPU${j6{8s$H^wrnYk#
-2DC;IPtEckjOT?47Y&N(oIy-+j;={obnk2oHaTB0LG}*s*M_63r`G(iT`We{2pt}imtWRyntYRayJ*3eeU{=NFNp@VtUG<D*=0r%
-!OnW@MadfbKv&dCP}JMGKS6T#RyBso7PnytCfmlRZ9?<@f|JNNG%pdI@QuZ*gstk_8;|KhT>gFdl-sRulCupmqsAB3)YaI~(ROk1
-YK(7rUoo=!Xpa?|n;QnM?>wRk!g&Ik$FUCl-8@_fce`a9Z%fEafpj^~{Z>ql#m0(t=3{y^l;~O2+)}Z9qGXfhUJ4{B`3$p0BXfwa
-1&ULQ2fC~h6cv#v4IB_|;|#){N=WCuh-O6|N?qGffpHJzQnQkMdq(}RMB2>b1mZA64)1P2=Hw6BgxyLAtogJJzj?}&q?zxbTaEpR
-vL<g$4a0kFpsC^pbt7PF?h=oxz>^ML<ir8dU6DjFi6%qZoi6&B`k|bw_CAqQtspzxMkg6c(H)t$tAOmuFb*9{L4TLr=9RvrLb*QC
-zE%^s#)09pMrrB{x4m}jg~$(8i?=&_=!I9MQLyJRP;Y%1XXNgEu&jQLf*EN#XJ#-2a}DCjgsbhsb4<DX!FHWB<UyJB15FFtL60r<
-E|2fUR^N4DZae3i4OS0m#?VYV`)0nkJAk%0!*L(VfcofGGMzS@b&Gs1iH`~^h(n@uSq;XExqI2-bkV5@S!qVjq}w7>ODqhgSNWhM
-6P4;_d8SJxrgSdiO`Vlj!4U|dfM~KX+U8ZNO#P1B`qnZ9P0A1;=U`Y%;M<|QYmWeb@r?(BmQPBK?7I~%dgj68t2oNR?g&}y(cT1v
-Jn1LuE;XI|JZco;U3u}_-tvW=QGKEPy)oQNE8Cft{hiHD=;Z>rr-lHPUBxL=36rF{r=IDz_v!93!ix)92^aH%_hr3=FS-%#xJzaT
-(jP`rx_GPSrAcwD;)r9K9?zcKaCDNwM<w1@W)o$>;T7u%lq>l+krpIfylDjH7cV5>AN&rTlEqX-`b!K4bJ`r4DcSp9^YUpd<PNHF
-rbQylt>x8p<pqqtU}(w%=pU~#<^lHQ-X>Y3*n>Hbb*`5~ZtHa=syR{Bu$GH*Nnm3{g{<ANTQhu*-uaWvUn@rQ^YfTq^^+>%YF~|0
-#wR!NH&d8)9(U@w07Ocms~9_7?G(p(A3mdJ&D_wvz%|<kreh*Xk%e#0HryyG@R=tmHToJLj<)jWrccP7%dM@5`!LKS`MJ<QB!}`G
-b~>5OZ0_fC)p9BBPu6O9OOZ^~YSu``Bh;Hi6m+=-=_Z9X)o!c0(l*|>61jyE7u-)PHq?P{4kx?P1;1myt!fjp_D&Dv8E#*w%Owz5
--5D5;(M#}-M8*_1tLek&Z2JD4Qr+!1z?N~u`5EAf0)4J3-l_+;XyiWcU>(P#m7-;NM<!qKAWW;KDvF+UU3TsnhCE|(A+f=!&Gy?3
-+yTP#kUWZ9%!EPAz&sc4kYlabhwfd?$K!cjobweswEcK}%3bpc#iLpK%d)_3pPRi`LxyH(Pe%I_-KnisLcCNH-Q5m%P%Chbu!n{7
-i1gFE$+xfS(IVB;1%BK;<Z>|#qR%XtU0LHLH7=%?yqM%mS&NPs+vZovL#F`F{)a_@<7iWT{3yzzvt+g~-eyACdUM@9E2p6jEUh%!
-T4bb3`A&7*cyBohy<Ci3wNr|Tt{MYPwCb!Av*XU0z?fr#ddsvZFEjD)FS?TZIYOZL3JxE$L*$apOH^VI`<mNH)h8g7D8$z-v4_b6
-^`{fL{ebQFGnerqP2*~&xnebKc_+4Fm-7LaJ1!W<dI0Zgx!eOwFCTyrRt3o&sar^D0glJF#^Ti}-lHc~S+yxmZDDRC>3;44bAV&Z
-09J-k^?QN&`}X^$fXicw`+$2zGiC9vwfVZ}4e>Q_r&tXpK0k%}8rJj^Axs$xY0?QX#PH1c?{5`r5yS;LLF`>y?l~94VfsR!(S>;c
-M9Bz%e*V(Sd(veKdD~L`8f1VzIAZ&u*9%5UOC+9Lep_*<^SHc#BZdR}n_iVp-@aL!#;U|G)`r7s2$^GSm9&n{Y6aXV8zN&BUMvfo
-iOp%y2V(L}+s*qJ@}{|H{P$@T1lzPO;wO}9xq8<kypfs57&m5pVgpcbp{8-%`iGtV0^;Mndsa<&o#f^3IUNCopuDM*UH~J{bm2s=
-|474Jp^5eg|D5=s>^amKAoyh9T!s;Z6VkJc5o@=5{_a_1`;8S*)%`7Y#HyZ`gw3+B&E&3kR;%NueWOprwf7=k*!*B302%-c0GZ1(
-DIDZq2Bn^mWPKA7Ed@B~s#imRL%uMPPZ@qqnxa8<VPBuO6CH+_m$<T3RTbb7iYb?U9D9B5<SS|#J%^`Q@Nh21fu9$b2nh{@2*?qu
-1<SiEeSFkX&{O0*qu?*JuYW=`Y+mDZ<syQmB9~OqV#&GxQTZxeA~3+yzBscx<9M^;ZpA~DZ!|dj&DBd?alv5D3cCRcBP1pOHYg9X
-(eb0UobcwXQo3DpuMJ7yOId2W=ukns5A{>J`5!Y-D4lc1Y}9Vc@EC!8B~Q|FitaxrC7?$^h6JaMX|x;<dxx3b_veQN7O_kasgW%v
-CoLRkSx*H+U%qCp@)<vX&#)H9Fd1xp1G&gPZi=jMjg#;ccX1I#cbVw|clh$}Qqrea@a2Erj(MYg7!TbAVL<~zWgRqy&+&7y*!i@i
-7L&SFv`gJ=SsF<_CimUqH-TUJ^7TzJFh1*sG9J?+qkeCfKuY9uFM2$_q@=g_<O;tX-dL_dT(nq#u?U`|KMzEm#M|-r>;bn~MET<R
-`B$*tohTk?s~YJ}!x3k3o~8w~LL)Ow!iDiEpM#7Um0B8T!fc;7u^o0vep|+`Ce5vSk>ouZms{Jk*qv*>{?KYypDc-TQ6&>B^L>(q
-cuskA8K7fOxi4s*Wx>``%kQ07mh3ydlvT|I$rr+pm2NV9=z(F)A+e~~Ka_Eptui4PZKGzp!#(kJB%S*;9O_kmE(lW?i7lMy-fPhf
-8bEb%pfjVDiIN!^jB?Y2XFqMo?-3qzJrj-V{wj>-r0>r5h<^C^!P@A|!36{P>@f2P#RDF;JS%SF4nxW2%+HcuOUuh-M7+EQ6K_Zu
-T8(j_fSK*Boe<(eO^>3-DW90^mP&%yr)*GrzFivSYn3B4I)vYZ&PM`@#pd7_JgR~2_75jT+*37nx|GN8tjQ!J?w_8!z`cv0Df(}#
-Tj$;b0L9-O)Pj13jO@)9>+6UfqnJWzwfrO6nqi%h3NteCls*~zAWPv1jE{(6yVd+HxFTWeCLGpw-}6_Z2dHG&cdUuj#bb1m5!#iv
-39<#q95XTt9fP*Ck=;sUgKXSl{9Ul;-QP4QB+RY|_S`T$pCn*e^~!r+6Saj)M0Ri=?JCNM8K!O&^Q!lHjx#0|l$kEgIY|2D*yAlt
-EBgMpUz4@;dg)SjAVQvA1mzcfs_>~+KQ&y;8$`1fYfpvuB8cS^m?~YNNQ3KTBdvu<Ta2tOuL(b_noDjKANutMp!sVMkEvy^i#m@2
--5O>H9-TkLO3z_0E@00JEQ7{jj&s=c>Nc}DWnfM)Q#CJrdfa%53Q{g}5uf$QXYV)=U-TgdTXJIoY5kuSggmD(YFhF%ZWCU9_;IMi
-5L&1a_81@Og%4W_<y3`Y<O{*A($g}TM`$P`^tyL91l<9hBZL}Z<Z}yq_s^Y*#+AI4VRy#Nwm~nB7!F-<35oQ=7w`w9p1;$#76|XB
-T)&?dw&H>Bc{ln67xlPedcB&B-oKq6?M5HgAE4;i#`?0ChG2aTQP-8e#rfbsd7;r5gK^|zz!J5bAJ^mFo^3Hk-QN{wxj5Y6K6lnb
-P;jBAWwiY@=IeQTCdH#%w%69|tJSK`hkg=i=9xlhuPa3x%)RBvBu#H@w<b1Oh_E2u{?cyZ0f>%j4pCf4Ejc`ostz>Qo?t^=&p=<E
-B<G>ySJ1vN%>X3WsqxiPXpMoKqrW?g88j-7;oQHJkv|WlLB=oB+ApyPOY6UOE5-S0fhwGvlizmznHW#HO0%{H1SRHCEGVlAN`d8r
-<npvQ%t$#Z4U#L;6&bG~;s(N+rYT`+*qUJ5S<^5nopGm4hU+7kMG*bo>TEa#?C|1(l+nD4t*UX5xuhb*)>Qa&Pi`IKS4M6wkMRhF
-;6l8UdI`_7oX1qc6KY32WI0&&{i$6e9w<h)RS$al83-K|v*m-{^*y-_)p}Mj$&xGJo}F>F(;)5cXuwI>tVpdUWxL-lf3QhoVwng{
-U1iD~L28A!2!9|E)xN$S<KEdK+&!>Os5*8Ikz+^V9_1&!Y;W$i=rz)CXpv?>yf_dL%(kD!Oq?9zQ3CTP<(qs+^Lc*$q^y(Q10g0y
-z(+5O(r2&cuFC=U<;RcPe$mD&_s8ZT`qnJUOw+z*+3?Dun_d+L%d=?P4w>Zbh6QX3f|~9O_iAwkYH}<nG8ha50sg_XGf1ej_S$jW
-89S?P>%V>cnsv6&HKbl+B{bLf!gA*Y(#IDpn`=VP^`e>z5YNAQO%exi8E+#lqMM;JqhKQ<As_&Of6p71s-9N}w&~JdBH^f|Qc*g1
-uF>r<az0nZ(QmIV8nx+;hU4d(y83A#3)KrO5|QCn0+4>Bgw|5dWZ?_vA;pCu|06OMtt2*2-P;9?a-+Es9jOu^q_TWF{{p{`%6}No
-W5~p$v@!ilWs<72Ph&dgaA0StSK9Z)^bZbsZJ()p+$GqlurMLWAOyhQh?xi*AzuM-@4hgS>FH(+x})a|4HlW`nRmxFE2HJ!(%xvC
-J-&;tJGrxGL~mVfuz08m^t(?Y8c<!MYh`c>?9~|<VK`tEAozcXBMQ6Dr0j6gjs)6vjY|NIM}NDCu&)0cc!r#{jHVeV0{Y@OK%~ds
-VW```z)h)exfhx-GtTh<Am?3|sQP+sSoIMx8xlSc83+dca2seSS6VTrv2^=Ip7x+&u~vGu-9h3M3EA&c;PtlYc%*XbXRp}U@H(W|
-=~r91O5>Z^mKJ>KAA_Ze)~{9Kc`cJ}LU$Q0!JI%`1Y{5pgn)Dr^kSQ+|C_9sncF9jg^1R)9uB_VyDa~Wuu=CYM7)|Uc9njYg?i>(
-Pf6V5s!b_91-X;7ZrMoa<DJi)g1d~Xi3;LdBo;t&7%dEy3=u;@p6<+8<?{?TA?;Fsh+`^jj&m|gR>MK|TZnAj4$yn8&b*n4JBImH
-oaVz$o@W~)W!HIX%nZlLRJ27U)#2=y60{EAY!=K=&2hl|XtMeg43Z-{pH1lP5)~ajxN~~E2(y2vl-dX^?%zuxNK$2E)&ZY>pecJ6
-d&+nBd|joY&gH&iu0E^wB1o)Lvh{dkZ|8H}-1}O>mLLGU3~||Onn4J4neVh*R*YE^L|<IFfAy_`T(r>-zudV*DP=`kK=(1D>8T*0
-?jyXnoIW*WWR&knSnai)&D?RYzSDBI<dA{9Tdy=qDkeoZyFc-KwOUU7&Md9X(M_}yNun#T(&!JL6t<clqgnqN6@0Fv4m^3aP*=VF
-acQ^##B)BoFb<oF;^MI~owX`F6MSzjhzVIOU$$%<3k8Bx$UHQ<o^!U#QQ>8?wwB{3<t$2%d+5l*w}~~$taSNOzL`e4wRqOben1#J
-%YJQ0y_e_I4xYu5P9+Hz%a2p|C|kDsxTGQPFmCX+H^3%7CKpU=l43`Z&b2lu^V<8$X;FG^hGe5Zr;n~1==bsg-mZ2~ja*wHSw7Z7
-zl_PGwo<bv3sY#o?5n=IyxwW0#TwZy`$_AUN1Y>}>JkOpD;>4x99f`I+%|6crXzk9>QF#Xz|(Jy9Y!lmJ%Mj;ZX_xAr<@;!R{Eok
-Rer)rwMoXY_#}1NM<jOpD(O?^_f-Z)ttwy41iPa28&jcHFV5J?oV82sj)cTCw9JkC)xw<pt4xow`KIA=RMk!^(**`?&*7r6;Q6<b
-!CURuQcpTY<S5G(gmnd~Mc+b(A0<RiDDfM!QUxXE@fZ_zP5BY$k|?}~)ZP!Pg&|j-(XZ0l#nY3L@Yv4x5;8h%yls`=D<Ff0KQi1+
-EZ8jDmyQz=;7AX9+`05A2H5m$tJg)Y(oQq4a!HHCdd?`;#oV}Ym4gsKL1|GOv%(Q<q|^CgsAEy4Q`0!!3*L<}q@wXvKGn^$$9F$6
-%6nqAA(sGx8$B3}_M(xEFiz~<&RV<Qje`c!=kgtLawLtSmwMC7u5a21dQ+;_yh@XW0BFbGFx)}}-zOYBC}sXAMiXUc9*1!gO;5A-
-h_f^dZ-@M}FS8?p()?YafZz0eeB<}xI`uu`(oz|@+{c%f_LPw{Pr_ETUmeUU9CFKt1vJWt-(xrlr-dXCQGGL(h+97hdQOqL=wgRf
-$9cf+ACY9Jh>+u!I+x5-&0MgNN;TWFo4x+M5gRhyr!3pbdqt$~%h>sJk~cx{2-!?9ApWXoqK@Yxp)n*@FwYa478Ck90qp@3Y*N4b
-Q62_v;rxvpQaSn57Tt{I!|paSVf*eFV9K)ylrT+WXBGqlgA_|F2zL`po5PL!BsPo5E2}L{{(0NaqO>{|@ivVy{)J7Lnfs6EK5%t(
-T9ioCIS)}AA^+Gfe$=`DTZ{jd9UQw*0)~&Ass||9a;@bUxuV34$C~nqz78(z!`|~lrkA|dpvlj)?<y>`=^4@gz7+pU3r;}%M*iSg
-MnPKWQ~#HYo*En;*@)!N1fVan_>cr^qWi-f4si57U3l0}v56;QN`okXFd*bdm;4Q;v2uI}rEL#i&$p-2vHaXL%1NIk!uF9|sE3q>
-H>F9cj;rN0rN%8*u-YqmyKotz08)q)U>N8(iL!dj;KLHerBya|LmgI7{AW!Mst(^&o+eUkiC0tHy#-TeMM~$(7qR><NhsPK*jV9M
-k{A>yFhmFl1pF674t(OaH_zSA_g;^#_y~wj@*zpTS6oD~sux=+GZHU!xb=o+G~&$WjMB%q!!F;IMUdbG(LW#|!$3zuL;(FW(AZ|0
-Yg*R^rWVYT=dw_1qiTRuB-JfO*iXQ<C77=sl;JeWP$oHPPvapne-;x*TX~F1q3k8jM^Au*it=OJ_<xDES+e{GDRxh%DFX&8sGQzl
-I1CC&8V*y*J56Ty!yTc0SW@Dzp&UXXM{5$^`2`ww-gq08;AC?n22KnD2rB5u3jGf})oi9!$weW~$X;r-)XJ%_?W)kddfIowuIh9s
-5Mj_$hQN3PHyH?4gISnZfDAnIoHHqcPT!|>Rm1~F0FelY3PAjaz<jBL(>&pnstdo^YAj%zm<JdD%C*hx_uJ4Uy$RQ<*UU);76&e>
-n6g+?IYn)F^=!q-UOy!v<l%*r10umf5JCjhzbX6?A0V)ps^5iRrY`nQIsltti!>Ig80(tHUGuHKnbWs{SosG~YbNx~6FrjU7R;9>
-NMj!gYA^XxWBJ+al8U2cmE-9I(J2tnAOH{o2oZ<?LWW@CG`Z@JieJ6fdE~9Rcv<zW%WEiF;$5}k#R`#l|5Rmu4wL$MtCcuU)O9kY
-Wa*xvVY&|@>}fr{P}p{wFMgl1tbhnQ6)7hU0S*~DPyx__0e2&Lc{N1q<rE@Da*zL|cbj=vN+Z#c$y#HM!Ftgo_h6N5jaYKQKJ9dO
-Fcbn)FsCOZ2pko_b=435)-T9%k7rn+MDd!BBbbN-Z_E3gucWqmS&k5^w3%UIHz%gGgjscPStPmY+wh?5T$H1hSMDNj+Ly8DMW$6|
-ue*gvTlhP=?bKqi%ViNc%)}G--jO1wxJa-@=zdkdh$&p9@jeL=oHY0Z_ZN36^=q_iW%Es@w$gm5qd$NSt?W{YALy<6d=!LcGnGwf
-^ssRSE16DIuOhI*dpSfNx_*_&<3kfUT>nO&2E{GhKcYsmJBzkxMSva>KQ(tjK5#1Fmb0Y8R)~hZzBx8HgP$|hbgzEE)lq(1qy^&f
-u|1VB<(|?c)0oa>+?_Zp(G*8VHC(oAX^YnN4D?Cz!#8+}(#hL$LH99UD4t1EZIM-@0S(T-45>=mVX%&G$GE4?;<@UY*|;EngFA9b
-alc+KV$GacV<zJ>pcEp}P8|}tgJXDVlUA8_R^2YvJZP3*q)d>AXz|I4_;{{uW^PI}xi!`eORtWL9*u=>Q=Vr#I%MF3|0{(3+swID
-q5+Cgi9tQbEc`n}nk*7^Tz+LmESR;4JO1?e<1+C<EYE8(T(;Q4@rz)oNrQk~a0b7`gm3SlY_sF8Tc`2{R1Ld=deZq)j5xxr^d0`o
-uR+CnRWWL7*Ro0Mc=wm_q+E!b^RwT@RN%JkejcaS<~j|AVc}-XQWTYpXdP(7A;F`XVJE9r+2o;=vfA?N#{irR)Kbu06$%wiDUrYH
-5v}>%?gQ0AaJbTTp@aF*vQZO5hLS<bOIOcj$(WedEHjiIrZcq6SbDRy4$Ygla8mxZRjk<Q!BnzXHHA+osT-f3mp_FqXt75$-1Hyp
-dj&PhVRx360x}QM)(+ct{g53Rt`L2bitHzONe%gqQhmI(3ecgJd(P`er(?HlqX7>TUS=GHDy#>sZu0mCO7KzPVIu$2%JRELya1nK
-8jHV3;GFCi9C~;{y0=Yas_<H#n#B{V5>Ew#3K<6eODX<Yo)Med3jODiHLmanL(7E5j_Tj#7)|YRuq5g@2C7Owm{_s1;$fpgz#tId
-r<hWe=bf0y2m1Z-LDo!#v<Vs-uvunpZz8B+sGktAU`2<QtuQwc9xC!r5{(qYo+JlHW-u{)wHS;(*-xyzRjIBZMd))QOg>Yi0a{hH
-WZP@PX$WB`Kl;TV6IC)T(z>ZHPJ@`>y1dDI1%CUQw-N!{`xMXPyt|d?TVo7R!S5z5op?A2uu&j?tWo(6Gv(}kbYt@#C>vl_6inNF
-Ftbknv6-@;_{1ht!wiAbOTc=vgGlo^qYxH81R3}T#Bk@>p2rx{&D0s+&l5pg8##@5nX&grB`Xs;`09+?rgCZFZ)T<^w%qKQ3veZn
-2|>t!-zDaP)Il4j-b08F3fklF_~hubS9^<(mT>ZJtK|@Q3z`l%9FDi;$tgiQ9M!lr5J?aL2<i9IXBrBlo}Ve&C-E!Zew9tlU~qd_
-HKe1aTQkP2o|&ae83S8FL$Q5~3L68tvy9qT(TQMSBO!u+)9qZb6&G#N_m+j1XqSRXRcsiokB66$GLqypg0RpOVAC&|pja+lf%gfu
-<hk!@tY5uPk!B-8MFS%KhTGl=5JLqE)r6Ce*)xn8MHhMdd871UTq~<tY(W-AwXY5APVe$p#ko+^eAq-%6Vi$)S<OuFC;(6};=deV
-)B@yR#UEzBra?(J+T+qMKPGMxe*#A(>7Drcd^8Fyy_jo#N~Z5_PoqEN6j>(~aG?{-VGFZCA%mfyf)W4ny77-p|5f<b+=bY-{~LkS
-WuDv}eU8o*!G<x`>*k)77)#i9m|2KvO1bWW*P-#th}0a@7&$eaC&UK&+8i)qL<|7Z4;<vj9|ZU@%7B1~z?xTtu8&IQHw(<o9($^(
-Zwl$f;NAg>vh#rkL!#11oJgt%KDDh`j&bTqV`mLTRA2n2Scoi7O@{`_bO5vvJTwp*HUc6L6B&q%0YV@IYrf2ys#IM<_cQtWKrV&n
-PF0Zdi*2-gO>$cotyGjJTKnD<-0(fdb3>lq+BqUmESWj()ttwxnpWPjP_;*NLUK@G0t+dXpb!H$1rl6NOo5{x`0nUYM_DISDA+aR
-4m`~NRVdWVHZ84~{HR1vtVDFdO*Fm(XF@bF%RMJ>N4Fp?YbF%u<>rz1Q?4m2(Wn_oW9>MUCHJ{>0=u!)@uNg1e|deN$P~c!ZCuM6
-l#PibtF}+_0c!7?pJ=l$8+v~qd8mIo#v6SeBwL%ecTtXFpq}!K4^;~jdNzN=X-BFO!|7Pu+qdtHLMvtt%8TIk-<^}ksP;wX?-^0u
-F-+s#zjl5Za$*;%3ierFjL2WvClA+=a?!3^y<<j~#7i|-Laeck7@KxkBiJSH4ak2@`o&hDPiwDgNR1Hhy0Kumm`KEYv^F=wb1Dmw
-yKq=xf}Hg(B^1FgOYg#&XZGMq4wf<uy)e4HN#<}S3k={Ws=#9^&Q2i^3&u8m+9D~Pkz&iexcW)=t7m*MU6)$+gy2UcOJ=L|M{DlS
-=P_1a>oiq9p@>wW%%^F875U*gI5b5kP1<7v#Z(l+cbBKZ`nJkJO?f5u{h4A6@ZiLFzlrVBt>0^&OS<l2FXVWW@4?+$aKlN~XLxr=
-D*zJ^0|*lY0sdrl|7Yu`l1pRN6x|TB_w(s*tj|;Ar@;QP4E(`X_1i|D$a=t+R<W`{xt~{fjD2<xlN80m2t$DY{ypNUv$Y7D1+zci
-<}>pqRV{3h5134;XU+yB#1O=P$LZ;(hbelwK@HNAT?;O-MS}0(I7g*<w7#oHGBlVdVBnu6BGtAq#kbCPyj`5(UuWxEO8FRO;lEV<
-rH#yp?lC?&1PK88Q^=UAsDw-e4IhxFfCm#P*z@q>T6&g$Tl=h-i%(C)8<`e_@|W`d)69k#%dz10F^}5Jm<wL*g;#jmoN0FYt?u&^
-W{j1n+v!HkWIr~wpU)p|E`{w_X4aXv;MCBBm5^Y4wECpZ0XytP<P&mVpo$vT2&E({0SM)1!~Jn#>g^G1p$spl33yriP$WGK?ARk3
-tMKxRr$GZ)j+<jAql--rlLQGB;irOAoYVgSt-YREpFxJ!Q;LJ6-a>Dw&x-+<T{~`<RYwtP25LVm>FCYLj`w3c0RM4p0+@`t#Nk(_
-WNVoOl-cMk#EG{9u6j4;c0wbHLdP%b_K$??U0TDLN<p%Sq+nFgAI*Xm=^^)RL1AIQQh?af^0w*bw6@zTI3;0?n4HFTk8U!T2vwQt
-hb=><PdUoUcvN60;CG)R0IEEU$+`n6tz93!H|eYxE3L9>?jE_{4%^M7DY%uC-+SGD)!g&`yiEKEJ5Vm2kB<}+3jV!=6b+$^MS6Lt
-TAm%RS{j;N<MakjWDa!TjsHp{#OI1*ijvFN?a0r1GaJ}T7+?MH9Y__G1PK`g`pta7fKLu>aQbI2kjWCJ&h$-q$0?H<`*Tl@+C~6A
-eBkB+uUo*UwINu{OHP4MR%(hWEp==P5bAH`52FW{nTYR=zmMLbr>1a!P2@Jk<K|#M_u)11=SDn#-&IjB&haHpAlWq-vjl2vG0*i%
-B!hzs4~7gz`0s1;-(M_%|MR1$Cn6<^G|HLwIeC?W%lxF*PTN695krx0={xm=W$Q++^ZQt&b`>_t4<GS`bG(4oVSQbG4zF+}z<5B&
-k5&!_BB1^79svXf|LExuFcBgXY6$sD7mERu9jpWVb;ekVIMH>r_<C5&^@Boph|@>nY$OH#NLPGp(&{dEjjKRyW{r@fGg~QIOjHy^
-L=<!aB1`}P86OP;6`2SZ8xQHV`^_EqePIok6z;p8yWSos+xQCPCRJ8|zX-u<fBX|(=eU!-)S^MMK1r2Tqk_W~BkwVQPPP|c3RR4p
-0*jR2n->?#p#Y#31PRdU;uJrZCl|ha^S-oK53@;i{LOoR#Ttx{lYZ;C(jlA1n^2=d^IU!P^IMBHw};Gb_5noW(MzE;u8Xefd>zs_
-wCY+AqXJ7;i)-h%A3{b6XTKDJH~@G6ls`z*pSH45{{>Mc5>hlY@SiWn|7zcgl4Uu>zNUFX#*T%B3_<u$nb4tFUq|?^_<UF#gEE)~
-3`0N!{U=BW>}8(SMrC(T0{Bwg^8qV86bFd>Bl-Vb13!c<;YSR$+^big%x?-NqR8QsVj?5|+x;Abu}th=q9+dZm;YJ^5cWuS=TJnT
-g}@NO|K3poIYbB^uYDM2L8yxqE+QLa#_i(Mhm%r)G5-2W`saB>f%==rfj*9i=2G~$-5t^jebH4o)_AP=Fmwb6;Lj7uHQ%sWisi3m
-=Ox;NuxPt!r5SV1IBV%+a3bO&A%XvNunCR*(<G4zaAHIs@bsCq?S<Dp7lzuc;Cgej(?fBAe>yUR>hboRWzZzU_D22S_thp-hN6y^
-PaT%?6+A%?Fo>YYNT5GO#8V9nLx0eqP0q{_a*nD2@pxQqky^>YuMOaMuE58KP6j{+{g@AanuseO=*MGfV%UaXWIr4RGdo`wdnS!*
-suLM>(y5gM)WoI3fkDAPKVV`@KMm#Ok0mA^aTVYYc~UXv%oRXqZRC(HDC$Vf@J3rho|qkh2;oP$__>6{5_1od=6#~CrRY8lue9q|
-Y2(B>$0fu2N)r&L&D@#LMCFeqLq<V}3Iieme*%di^f*wF+(QLB4hy&vr$o!Dpz$>I!6QLL3j#h9(2O)KL_X6}TocNLOo)o|6R|<(
-wS20EV_|};Z>`G`v8nY+G96W%oMb}5j=eB=%}^vP9DU7U5bVz`$c9A<_-pz3T_Tj-&_xYmppW!O5)zL=y;J@0bRYQvv>p{S;VYuy
-AY-EfPts-I3$^yaRK}#iL4$&R|JI-}Ydfd|RgIwXW_Th`JdpEHg5tibMOj)Oc#HxiVEijn8NQl=M?nYZDN<r0Fj@pm2n6A`=K}yL
-lh$Kh6h#wKc|AgFHsUu5s@MlM?G;wz4k`6|V#UHr_G5fxq@F4&t2x?{05uYtzeMKmpJD#qec*pkIe)|c7l6QD3j_f`zY_VEDG3Pt
-g~Y!G=+^^*zlsU`pEsUg>GuEc5`n<~b8mnEAn+GT1pGpYe>=Wk<o5rHM8L0>_&1TiCVBo@BJkHq{8b|Vj`*LSBk*4_e=+dqiT?%a
-5$_-""").reshape(21, -1),
+c-qaFby(DExA&)Dh8ntS=w@i7hwg4Ar5gmKyOC6omXK1AMwHluba$tsAPtf#^1AnPo^zh_p1t?u-mmAn-u2J?=AX~?U2(5_t=pWZ
+uF-+SH6q`+j&46PoTa~8Lh1xm2>f<LI-`YcsXgn}!nU)zzcF~4)!1<2M`mw2@PQ)Af!qK6z_tolxEEz=SGwb2sUt%NihgrAXe*n!
+PHN5y7|~^9btAt^V@PTd>ob=k@QG9{0el<Y*awkJlrXVn`*_Jr>tgmiN^m(gs4;l4EgAG+W|A9u%vYSXP}AU{3!)KR!A=_S^KY)m
+EeNH>6;3gjvbxJoOsSGI=b1Uof_B<Zi1yH<2hlGrMo^W=!1}OJ5iVC|KHhA8TthxqM?Z$FENamu%DsSg;AK4EdCrB4>4;O?DsA;r
+T(&<2g}A{Debr=#d6a*6$C=yo_<kvPVzQMqhZP%2boBZu3AX;bTPM=Ws1L@f3E3_+_hzDK+~-UKc^-^avf8;|cj0<gg+{EDinZ~5
+5GXWQMUA5@%&S8YZ+wuEZ!z39MSINkPfZjb*%n=!ww{;pAS4RwTn{tu`-3C8I@(2;#X3)vlv_lLaa@ex)zY_B=;EFbkr&FGGn5-)
+wvB2uk!=IqEf9yvyY5<=Yj@`*v6PEhePn5bC~-(D>#E;`(;Sm!ha5YamFXuu{&cY|V@z<{6fF03pC8hz&i`5E&H`$Xu93vx4k6JU
+LW^LGfEnNXkhQh^HC6y#_1YDxyNtt~)4b>XL5H>k;_jKSWc=%}!P|$_);!V-e4-f(Ra76Jp|rQ=z2dl5hgZ_?!J5`C{p*7m&(vYe
+yT^UD23x8oeFZfIp%!aPW9HB!ygpo`%vRm9E_6c&8=1Pph|dBWK=(95WRYY3aYFc0?{Evn(((K-%m$a^^=vk65J^eJdJ!SmH}Cpt
+z{cZt026e!ww#ts3o(vItEhRi)(^N0@yS$DJj8!KE_kT)?Jy%qW3yAj#5!WUY9owqz5QA1ZT^MD^;8zMBmNQ+t;DOHDf#Z)ru1L@
+^*^IadU4&c-M4)=p5I@PGR}iCOcr+YEI_f~CL$QcG*5WKkq@TrnKTa`->}`=8%j4rY<b2@5?-?|MvP^{>qClLQ!8DM*&<cS^cixc
+$@5z3mk^BC6_qbCS+vTV@U*l#){z-8Wj^JoSLW4t<?DAAu<4<yWVx~CTW=>_w&co58A6SQ_&dfcsz0Oho}#1<4G1i8Sp|T?k(>f2
+g3V)37&p0Es1-I-?Q!>{NMD&t;kM`JUuqe>s#yzBD?s%%#Ui9~?j*Rj*U!4I&CO@xtPR9wLpM(1pEV^hm&NOdMELJC8mGxI1&a31
+A~z3(Y-w&YXc1)wtooG4n9W1mGt3Xi){ta8M(&}w)r#u{UywbSk#EG-ZKX;KACvj?-4}0c`byFEV%%ceDSf(qw>O(ugno1Py$17s
+XHUBLw20srrYnbYMZfMfgk3Zs<JLH;Kx-Z0Zjvty)>XBzFh9ig1uPv7n)E;QE62;Bu3<e*{9@0Tcl@%!^XcWJdW6s=^~I4A6l+>o
+qD6#6vVkLrw_QAJW3Hh(a4Y4-VZquP3-M4?XeiIEDX9?B-R%?}+%d0l*28vGB!?iM&?$@V&XN3>=xP+5Vtg9)nojHfMx>qb^q}8b
+@jYv!4@=S~qIK9suRrd+?tdTZ#-pOC6?&5bn?JJX@FnYRk7?4ji^UT*FLRHb%a3LyiLkO@<Y&l+w|cxkvgZ$QMS*px=B-w^hpVR;
+na2vFbZ2cd^{e-*Rec?t4lgslu4ze1LGawPZWJ|>&DUrjOkLs$P=@x6?c$9~RUc`69n<`(w`4kXnUY7@@e-$uPRI3vZoQK0@L)St
+dgq<c$fu3j;Nh^fHC_I`HY1tCQ;vkgikiNRd8c>l$t?N#H*T#lC`8Sdi!do%vYM4O762ljMHR3-aK}1<?F_$Ha(|_{6rawzx7zq9
+`@pVkv*VRXSXtv&A|6Opa_d>0pdQPm-Nrg)Al|M$o{`Zl_e(%QXFb#|S<oK)E$3W2WhjqZ@`?p(-v!ZWjn(dGcKTBW*fs;S&Vq|n
+39*C!nO{rPNIy(|Je)=^uypv#MAy@T9N*ftOwal>&I^lzSl<+_j_ur#H*SVv9f;vO7m6`jM}Wf{)b{!XsT@zET@K!dCh0xyFtC!|
+k}4O@bMfd4Vp;lr$*T(E*OnzOJTkU>Zb8>mWiOu!>uu$*BKwe1w8)SUpIq1;o<*`-j0|Mh0-~8rhNpEHqL)dfSa0+>gK*H5TN}4Q
+C2nQGC98Rn<B=3ZVe(LUgo(2LJ;nH&;GxFZr)GLX!n3G;g)?k7fQU!mnLI0qFrsS(H__qaS+8Gg>sK4{s+((qm^DKmX}e`HyNQp!
+InB=Rc1_+<)ZU2u5C}ua0aySC00g+J$fmqkcoFvah%)C&RI(i4YM@n(4jc@Gi@(hZYSNJmtB*Q~ZzbQ4xLbCQtLjA&F`1Owv(>Q|
+H?Dz_<_~6xRf_J+CO8QT5RpT%KxhEa6R8@IlE?C@Wphz?vD=JFkl2pVA$h+=jmxEn7`~d)qoP+fyt}LFSDDfwq23N<IUQLC?<=oY
+yfp-e!*lAc@(d(}BX}wt`Vn`~*a3t<i~^iDcTe>-WHu+&!VP<dY)PW>G|BB_Bat=}<rDhlYq@A-AypIiwJs_s5qQ02u35P`7bn@V
+kaXCz{P+=_wEIT)8(!b_i6O~1P<sq60J+sjvmrgRIR|y<TH5>1q38YU1FW&7?6fO5i^jM~o(YF`v8As$BjiD%C7V+`dAU@$eawC9
+JSegcjilZOn!&d&4IXBc%4+L5&IuFZrU9_D4_LgMnD=OlP)VeDdE|Dw(Qk!_239v)5}!1b-pgf?0wyK$`paqG`ox$=`98mOj)}zW
+$;{U{J$2KV2!id|s!~r((GIhlZ=^AkCD?3?LU`G^rY$bQFN!mY%3{-A5u8A*(i4Uwr{|eI)lGN2!ZF{NqXG{Qxkga<w(dtcKARjm
+7FN-GhxXzDM+05c=RA;2fWDS=DOLj0HQ>5*Zl(rQ$60{4XVE&B;9RFrwN#)S)u1=i8_iL3$po`s&%Mi1mPd0z+U4mA8MkPDwIzsH
+pUPLo?Yk|q7)BmG2ahPoddZ6U3n$yhp5|ioUD0YdT?#?JuJ#M>MB|ka0N^@{{-8A+MP#lhqlqyOU6ym{I9viXJ~lfE@}FOHjxl0D
+RedQNmp6^9(2HYKc3~}&w$jJcVJ(8D?h-tDBNeL^o0&UpMsH43AU|`ARHY^v%H8w6I(XN(^-PG$*PO1+u^UCQ=*h8Lf(~Y{<tW7Q
+>9%TVx_!-;we^+OWHByB?AbCo**f~>RZJkG!K@fcQ#DSye_1XRSJdH_Z1@@@=4O|xXuPH~xT?Qzi<q@Xi2{QM{t-=Y;K21;D)~ik
+bYhDDC}`JAoWI@2cK8u0!EKHe4Rwi~8m3PEN{eY|jFkCWD(x&$Y5P;L<Rh!v>4D;2*-r@Vd*6sO%)|o+J7D=cp2Bo}*x3$(;eJHy
+_Ot%{M7z_o;t#(iPB@6QVYbzN4|y)Nz;zF?b?=(00yn?XNri2eTEsd%1K3y{a!aVhJtArv&r!WMoWT`9vUaav|CahK*<!O1RmVAe
+hSKMec#9^-cTB`NGPkYKy{WnY&>dhcij#RxdaU`_M#Y(EVaur|XtSy}^(!&XT0!qCuCezG_Fs@;9G{|k-Y)E%3Tcp~*QUHq?XH<G
+e&98?0Hu19%h#eyT|Lx!;$Au8tAq&m><gvhOxLB%Fv@7bp9g79KXx@V%gXm=TwNSGI=v&ETp+IVOtgRa&|~evTj_@ws#RE8l>;WY
+Yha}+b-fidquhlM9uoo@lcMIarp0e9k}*+~<>(J2<2PQH^ioWJU>PDcatB*Vi^FU_x5%1)lAG*&_G!Yq<^J(`O<W{w$D=^fJwGGB
+UON3cB;pVtE|+d6P?xXGjK>NXJ!WfEZBP>d!(Ef`LuzR!w4;1FGcxHZhcyByJ3akgp42)lgu5C3vZV7E!P?n7FeOf9{GI@>D5^LS
+;Y3O4n^nCUnbA3Vgp%j223R_q7^RJM*1dRZH6b)pwc6=^d^>vkTf^p{nmE(a2dl>o8SV<luV)I$PrDM-uKfBJmAxtX^tH>H#U>oB
+ijUC3d$VCaBAT;&FKEdIaoQB++DaXG2RlW9Vowq)KJtG?wZC<}1-?mGJ8PudL3~9mEL0g0rVe%c9U7|Qd^p1L8sQhN;z`jbS_2^`
+Yvz&yh$Fg`J&&4BPL|XF3TcH6i#;Wtd0$6nYNBy%WolN16J=7L(LLhY9F@QuHk+(0GTh!=ADZP-PWjkDVbkQDhQB;;*)OM`{b^VC
+YZ4m2@FKLPdZ)<2rSSzyPm?XpeS6zBynFDbqtwCmNi`rsQ3T@oRW1fTE=WumfxFJeA?MGzbQ-KP;BRplocIf-h`!RpTw`rJYCXSO
+?RRH5c>-BZ$d!{t&kAg=3aTRGyxmo>hvZLhads=<N#GViY2+hdV@r1i_Xl3<<{$!gYQA+i5#_C}ZUsFsUAZ~D8)0P2p~f~9Xpt*a
+S^V{lI*aw`1N%1lw5`Sk0xQy*&MdELlrlXHJ~j*j0fGSk-So03>2r2k3B6d`tF9ZaR!?$H7di&CYHUPjyB}F^KZ344;@DgljW>*I
+DndIu@tL3q;WgbtTg0)zVaFgqgMz_8;C}-S%2v-Qhud}NEm0zC>C{#C;<Y=ShR$ZIkUfrCl5v|}ScE}=kJsMz<zV_i#AC8N%K&ng
+s#vd|vsncS@lz4OVgDC15vwe*K+D%13-RvNOB`q=KvaGCdhQWPJzel1vG;(PS^3M%<I0B`ase+hc?Lt<%Y8Dwq-M@L6|}sk3-FTW
+ro+cWhk?L=|3qek-$k4Ng#5arD5oZ0;W8b>u{2s`<79t3vRxT|?kneu#nTnI_@bRJcUtoLo*h0v1Bp@RQA{J&y$5yjghdY8%&a(s
+5DXyXJMuT^kkYOTEte2wYYIb)-WLFocTcOSm_g7Cc$%8CjQ%xH9DL|9KyJv@dfT{XiI-OSayK$_cAQ%bq!iegs`+AdNX?Rr8%hj-
+0YE^|udd%#D6SpWn>+ucNO#(?St-BX>M3*#MGsjHJ=?lHmZX{S*5h$TNIT$p=GS*c>Z2QJmY%{Y?}H?Ym%i$yB5h;P!}e(1U>p!)
+5D0?(9SJ!1y;p6Wk8Yvu_GDj4(Aa!Rp7gD5TXo!d<b-1o8EUzmm~|!Qc$q58?;iA*_~APNx{Bv@?-=fLKKTghCfc~za-j#pu<w!z
+5lQosV1lsFrEhJ=zm3L=%WZk{Xq8m~v^R6=MX>56sRoYW3VCN{_|`veb20-rem-U<-)&XUt7LJ)HG$X0i(c^UR&!BqUqb0kWG2Ly
+)tJGRvxtZUp+#Mn^0?Hd-itA)6OlR`6&mS%&*FXBde-Pur4K>XjpURZU`hq2b-^6+EFUb`$h|O@4uE@no#di1XTOm|nT1%$y5-YB
+{Ss4-sdmh*j8DvCW3rFgT-6RZ{N!Wdx143-#|K~z&16`zGSo&CsLNq7UI$*btR+t-`s#s>&=-1Eo8nEbW;=YXtAaS-8};Zk81Rti
+;1N>e;QY8t*%jDkgd_22^PcI5O}!K9w5n_$M;S07#(pP{x8Lr8PhP+k|HOeV&qb)vCxm{CG>(>9ZWIJ9LbIw9vw{2ig9ZXw^d^1)
+S!juOTi`K=e31jR&5@w7EmMV{%?Jza4x2HlC19bIf!9&^Zc8N~nD4bCqFfaObC93(a+M(j^1!hj+EU}yv6Xuesv-J-R1cB+=$rR&
+=en&eh;NbZy&3ojR~`lI#K9%!3-hR&lZ#iaVRVZ1EXkQykLbcoM0V|)?Yf<VGw;YaJSH@Pr(ySyfAveHyTZ`9ow>c`MRNW{B}5Pt
+bYLamT_IiNL!h2dZ-(xFm76aiq44a2IHT;vP`L9EQz)G7DsYXAe#8OqOuSHJzUd|?N=shMAibdUi#_TpLO(K#Uu*{Jb7XzQSRMh!
+OF^s~?8%jjt7{i}<$8x(3S*ORo--3oaL%#x^!rri`+_T3FceyHr(CZWSy3#(+Fa*4yr^KF5%9NAv)Uwi#fA(=Wpu2iaO)5RNR1TW
+J3}=4*`driu0oCH!ted8DP~_tYkl^)!80riyC(0T6>=939-OaFxMGV%TtrZ#O4Z3(tv9Vk{m-W%{PA^fl+wN_DcI1_tW$C?O$|0`
+fj(30%Jm~5YjLIQl`mVj(rS-T_zj_EX9YK;l9qBFM&VPHp~i37OfPd6om7e>M)gE%SaOk&=<%=9Yp`zMR*iX9^I6km%I+~8yVNTy
+85_v!7i+h{OtD!)z0+o7J{kDbchmPCp|Nu<EoyLCkrvhUR5TVQhLG3Smp+&O%r<Yk*QQw)TF*)a-rP_|Z~Df5zhZY(?}7KW;(P?B
+;zGBwvPS%c?3;*kI)QlW*Z5CnX!z2kJjtuAnn70Yuq-{B1F3gJRK{yX^gE<!2j-=m>kS?K@FTCyyyqS_Sd7gcWHIq#cxXHWtGnC{
+&<s1QQ1fkFDi_{VYQY$HPCF{bv=}0FY5p>x*=}{8=+i?W^EA_p@BG%~vRXW24GwM@ArCJ8O1M1ZekGl!aVza%Mxz|=RFBw%cPoaI
+7{Uu0#d%7T^zsS|$y|QkT3IU=?U>Z;^wn#EfWxfB=7Wy#oc()AMt!SfyO#;UPn+<vcP*LbdE45p%B1Vv2Ix&-Yybiv4EQhI`S)z^
+&>aC7JaDb<LvZEWDzfs%p-e}c3dv9U7k1$z!st^=KI_<N{(9dktn~h+IsdVRr=VTYNcd+JWkmV~=ds?`MtbL>(fHrOev~5!6{&g9
+6Xmo=X!!Qr+i{W$m5L_^q6NZ%=-)5TKZ2U7B}X9ay9B$g{Nxga`54q5zL$>Lg}T!Zs19z*QC1yRE9uCNS*_r=Rtj_wvBUvn(P$xX
+&>tfe43{DMWvokUT->+yIYG(qb-d}?0w41?Q4vU&O!B=cnmjF5JzG9c6n1}zq1Q%$AB``AON#+VLkEF?zlTJUP_)#=d!6mP7+wju
+B{?Aol^ao6#IR|QT6t!Idg^rTi=Fk7aOTM{b8;*EqW4)0C1Dt|1SK^t4ipUx`W>RF-4ySXfgM~koWH<*q1H~r7+NgbDMi*p%KJg2
+P%A9Ub(rOu%!DI@xA@#?LK0);AttSw4@!`kln@i+cP0^leU5_gUb>^-6e6U*g3h%L*QsAb=Jp_+lIuinkB~EVH@+<D1vXMN;$U6c
+x3Eat!I$`5B_!>x2@4M%DLN+b*PZ*n>D0(&U6WoE<B9E}(@d|NjQ&s+x!cIlD|Szt2?JdW=*JS84DpnM;x$@CN`=S?<(%<6jA1hJ
+Z(bMoCcK6A&o%yE?6^(<;leG`7;*moRWbMY{5NCZ3w=xHkF6N;-sBrE-r7)#EccvNu;n7txuvWHjT}&vRRPq*yuw0spg43f7$q78
+2>Sh!2LQp4-@v7`9kw`2wb3wzaALA;k~r{FVkpwXs3XM2`SVb;tTc`_H_g<xI`MiNywK#!%zVYO17ubLf*~NOHe5k5nM0O@6qD#X
+2?)Z#fB^tlXn62K1)5y7tyFm*NwHRrZRC7PT?JilzZKpt1~9IxrEpY^^-Ht4jj-E=*r%H=xO$XX2sIJveF(g3D94N9NxD4<=_Cpz
+rlS(KLgL^9>0jSmd~$<wBtNoJC2|n$UpF1{x0&a$*9d9HZK5QyzM?dAs!@5Mi*%L%$0BWZr}k89sg83!g2s21T!-e9mpHX)SJ$Rx
+MW6sK>p^2pY4aX}BHU{tgDIbw*F}S4CWv3q#Zk2PR&Xw&l^vB1qi*60w@`fi4-13obo$jUWF8=@i6u6MqhxIz{mv_vRpo=J>&|ao
+8XKUR@ZLBw*V~66CjC`tl>-c8rnBeQ^kn>%(Q1e-y7}_b_$7XM?@Imn>Mo0JFo4WR7p^~Nju{XCx=b@ND#!}ye>a~jphXK&beEpg
+<nvXleZ1dCJu6I?-?U_H_i)E>f$4b@^-!sWk5dA<Kt~4%9HZ9gP$!o9_%qFzWD6-WDeP%@9(!S{qH$spD^m3XlQCK=I_TZ>yJrmF
+D4k=ZHzGWTvBqvT3PV=N==t=KC4S+!hAX+V^|aD{=9v4yWV=Oghp|V!FB$8b9o`72(u=%)Rhsn@%P5MuB^dD9MU7_12BbnZKb{8i
+UiwI4Sv6oh($&5ELJ{?eV(jyET;8M2Y<7Ow*}#6y%)9biCi<EiRB@AaG$y;z04_f|4lepkr%D1JJw9IVdkF$>iztx+E{e~E8@e!h
+Eypcy9P|Swb*2WoCfd_;wQ)RiIp#-|4D(O8mYhN-VI+Yuuf4LLEY4{R2JV)h`MMBsov|BOC2j=GURs&kbGl9Vj;^MRdGvt?-&asH
+kexV;JSZi8V?Y-wobmRX!zFsO3H7SN(5b=@f5|zyY?um#ghOMO-0J8C%&^kgdhU|+*(cYvr;i%dsumJ#`afEp0SKDE1+6cpl4&yb
+ZA3l!>V^LmOqS>Iq48=?q$pUVTWI;d{o)(Bo~EE8B5rZ&bY1lO{U?QWkr;_;+f5`7PEZX64N=XuX#(AhY|H(|@-Y>$i+&o>3=Pwb
+Y0jmA3KIyu#^dOO`*&vLTsW5IM|O*Fu&sC8HV!_GUULnHNGRuJ9YiW`gspAz2Zu@v(h=jq{^xG<r$(_LG|4uae4fHH(IYZ&=ZI=&
+i`-oKg%Ul-ef&ydbzC|a9P(>({$ZdAm*)!e`=NE-Xo-PkGE--*FN&<@4o~o<>ydp`<@07X+?>P&nCK7?2=HT2*~+taJlLL5PjZ+o
++f&9AZEg4ryPhvO_U*_ZQ3{cYHXnO2K5}AA*pDJjRH8i6!eg`8SWc|^9~|wbR$i-DS5SewJ;~BeH5q_5Rj+d$b%Yqm;27WUkRL#*
+XIo`-(w~0{V-qqENZTn2+SR$14%ynJjZgCJRAp{XFvf)RPFTD0^N<o?p#OkMwQqRory~zuzS;rh0xXKd89Vo;H)vL0A$ll|?6S2j
+z&t*;Y$w{tb>dk?@k!8Oz<-B~c1!GX!IgVOpY`P|74+fVlb6KVi8lvjE93ekTC7{<iW$*$(^KOgJRRAKh@@d;AQ<4!k@+Ak&^vSA
+0W^uC)+Ay<MdsYKH>C$lgay~tieQ1Frah$7;g%8&0<?{+CaOV~0g-~Be_BOT*l_x}>Ed0=pwg|9TzVFx>;0+$eNBU!QFg8D91TPQ
+d<hG~-USmr3i9F@cC2C&$0dNGLH^kDe5n<8J*pAw;tQ+`k%v`WxXms@%h0TcirQiLSjzCJJT`26_m0q;lv<kn5qjH_k#spOa!f2B
++8=rDn}U8@*-9hjXf=15HLK*jaJOKXIf{2>Etf0I%B1#%vBRftg=;8Y%!~jovGkP8QUs@k88IyY8-n)x!;NOJVsX-b-U|kdOw%1+
+<7bByO(+i`Ov*Q7pW=q&(Bu~LZBM9-y_^`02HfHrWP{K2!;tnkwpi3Sm>6IP@L!n!@e#Zx@NVK0YSX`7<l!=Z&Xzv1YgO>&81m|M
+-)g)A{%5#l$eoNTqow;hcZwpi3QgnXH1s{m^vw*o2+4rh05s6|!2$id_aG2DI^;VKRP&U;Ml)k|BilkZ!pXqogTkF~LcmRBNjAFD
+7)pbJ6{@kC(A1h294}Y2bl&-t<(q#u2eai|-0UxGia3-+MBg>SNxx6ZU~~#fa&!O~sPi~9#{%Qzqh!$7c5DD*PY<yMix^@lsUx|6
+kh;r{eASFTmJyAwtL2MfBNAbH>Q`utW2K6FuEa_3R$E$@36mO2G)WGNf`U9cNDr5sh*pU}6WhIMgvimy$7kC8xh`ztM78&>l0Ejl
+MhqbrKSp`F{q<4KauQ45O7*>f;0Gch^@lJs&n@>WQthIvh!V||l(*Zm?wTQkuL?D%Q2wL`tOHP^*R3z2N2m~(#+P@UcJ`Gp;?;HF
+NY<H=H=)8sE?j7erDHKNbZ;?|<_rx;xn94Hj=rt=;e8CorT^7aR&~eWF@Hz;vrZ)t&iQ;Eb5u)iz~>u<2m{Yox`ySN_Y2&6-3GSQ
+gZ+;@T=MNJO7#wu-m^(ec7&2Vv_sRp>bsJt(qCP7VZYD&NSmFjhjh_=)vE=^4y%(_vy^L~>&a$b<wy7dkF83?Lif{Y@uW2U0HHEV
+)l5M({Jlh?T?@d`!?8#Z_o?15Q5S3|1-hjiC1<%%wqa=h#Mmr*=|K52d;`w7k8+s3By{#qN)DcU7Kdo0W+({tpkl3Ub_hS<F=Bfx
+PgNN=tq_Z>_DBtFxJE0y?tq|?3GfGMu^aP+B5PX@)LEs<$)`&qwS7$C?iEiD0`s$jDnns)QJ*WcCe6NtcYYAMJ;CWu{0+JSFaxoG
+@IdImA8q*m(|YI>GdOi5-$^+J1@ydZC{PimCHTHG{JRD0kBvE%b5Ag%V&xrTx8Ug^!RcPY!#ECBIL7xH{d>qyZnolFR_wvVoBns3
+G;|5X=keGcpSl@SQlO*#Ex)Jy_R|gX!y4r#Iu_jFi=<y5NzSTsSlySF@(g$w5a3@%LTg{MB{$Et{jxYMyusDIl)f5e6}(h^+(K=_
+<U&G&{@aBAS1h3_E+reR9RRw2%bSe~a)1B)v)qjEmfmS8ub`p0FN_g{@oUHbacE<L^=NqOsCR94!nuInLJ6@RPlkh0v)A0X1#2bd
+R;CF%_4lprFO(4<ukuzRJLmK-kjIfJD-q#FSPc)``y2=sVMjE9Ky^*tA%qMjDG1|-lfJqz`O5)(;TiFhCg4Tw9r4Tzh;x@@qH^Bx
+ed9)mA|G-)tAk4sj}nRr{;>>|KIxgqYHeUQVv%ROFN>sXurgfg_F*C7)=T=xsjq@RjqNxi<Lt}BP5gaufc!v$LfA|?P(qjH)a%)#
+h+G^Fiqz}Adxl@n97KmyL=W@ocMrrG+?%7>%0UWfR1i$iznvAWG9zwU!lI&p<p8Or<t_8gDLu~;Ap}{Cl%n=lmq8k@INdXi`46|*
+-ab)NBc_931OEIC1E9grnr6_K-rO<&rAdFqRCSG0=i`Cb^`OIahO%eb^BbS*6P+F3_sbNP1fhzVf`U|d*pNRBrep+DA~bJb<9Tkf
+MtNjzjcc6{xfQ@kAo+w`RPY|5IYvHfr?W8U*O|~aWXaWcdO;ePlu#H5^v7j`D>O0ijwdL0fm)vI@pSjNZ=yPtX)xc!h<!9*ex8pP
+^43adN)H{Mec3e(o0E>VN>`hJ7L575jDFu(y?M>W0=@?O8|`^%iTBjTZqvHH3IlfTf1!B)iYO>>UCNhtbV&z5{RIuT9Lv;tj<-ZC
+i<^%W4u$;Z0s2P-K>v_U+dxWA6k(b(8hn_aN6zlvW25ULsf?|1YyFCL*t~5s-)Axo+NQ}tzcxoGkl~MRAJOxRpZjwxDIg&T?YHLv
+AP9!`>qU==3H|;DNDgNB=7C+}WY7+n_<TjW$&|&CtT<vEQ%&^hn@(*szy=LF5w3>HyN`b@`n2)B@mZick6Kd2q>&Ml77z2g=O9dU
+28!=cC<7}q8W0<u7@Vus+fV$-Cyo>AE_8SPpcrV--X(D{hG*a%vnaT|<9+m%yjUu~+)}4}jWj*bPihe6AoY08^N=PKz|Mh3jRxd$
+7A3?&(gsC4a1hf#3A6NO0ty;@)bF~4p@<BzFw%wj2486D;uqrUspaVFrye0bICjRb8AHxgW^sZq!z6A~EUpI=Ff8il+{biR<^$a+
+cf%m1OU{b!oFxp4^EiGALIQ{Z82_$bf7qT42QNsfQc_`ILH<U2{=L;KPJv^e;4^~<H8(y!3?2Oc48<Nu40IOyh?<K^Vo`%IK;U3B
+(Ek$?9iCTU^RBY9D+O|ax-Y@Wj7<oH{oyhA0fXFuFOkFyyuQ(@KAPJUNyShkp~8c~{{BS|!d<2aE;B@72P>V_1H`;Dy^tzkMszqD
+<Zp%(h!iJvS)U){0N2Ng6;qG06Lkn02~p8OaDRJg{To2?P@~Pm&;Vz&yRsxioo#Z;-4Ch=ZHYNa;5cA(z~4a9=+tpqOBJr?7Npum
+aOipJW|;C!yXhL?@}Lnxp^(3xax&B43>g?HVS=Otf45o7PIP^|7`DR-kuM)NGd2<MucwDhE7_6f8TP~5tuKwjN2<*xZ%aB``#CKa
+D&Gf5;F4p*prF5oB-RLx!jWjyqhUuzoMCFCd%ILyJ+4Fw>j9AQ%7TJ8)Bqe18t^Z8PNWnX#BXkPyM?6KaWD#Qake4lFGpmq9~*Ym
+uKN(EL&QV~$A<ic36wz2FH%4_k%D6A-YulKN5!ZcZwQmEiBqPCq%%EBou0N51vi)+{JnSlU}54*d4<Udco^xbcufgaI`pWw@DQF6
+Q4^mqge2*)x2H7G1>?(8(~@Drfl%O&FmXj)LRDzI)d`aDfh$R>jGW5aevc(AMbNBB1<gRya*XIo+14l>Y+e`{CdQ8>2uHx$Pm|Ef
+jL68=fFov8w?rlr6GcNguI#}5G<^NGcvLjbx>G+Sm|KJkp9=6>Gx~ERHn*|6Cc3c^)KUg58JB*$`p&0am;`nMCTKiRT-!<BUR~&+
+0ryU%tv{X`9s?m3Ht64+A1rn~CoQ0c3AU02v4n>=tN<e{>5FEZwe6nwFhCkEyfTp$q$6?=wuh50gA#``g7LmD#(yRflTF82A4A2A
+O38rKj*GHRMT20^uC>x;%qgwGNUBU!&1qDaiqcy{eLY_<4xmX%PlkyL_;oS<FXlf!f&cgc1AeysZxDe$nFs=aek$|V843venaJO=
+^S?j@{xm4?KVF4?s^|aziv$7z|2#|o_4RW^0)D2*e}?d9dH%m667bVS{!`{ps-gcW68IBE{xq5Yg8T`w1pXfMXA}Pd^8Wy|>i4e""").reshape(21, -1),
         symmetric(21, decoded(57, """
-c-rK>2|QHo`#(PWzA(eg7-kszzRSMvOV%t|vy>%~q_QLwDJ02~6bbEwN=mz=v@epht1P9^qEh|mj2Vgk&-eRzKFjyV=e(Y$nRB1}
-oN=!Axz_u-u7fkS$r2Ef8WF)7jmq3V&MNZC`C|T_Vk_+ieK@Fc*JvBwVSf5@&)rICj01_z*JTbL7&u+1g^P098YOo8<hhb1hov45
-%k2_Vy1&XZKqvzrktp<D_-D(4b19>>dh=)~*EKm=XP6S6XYHxkcqhS*$FfHRUQ}83YJ5IHHYdZN$VS39UD#!fr!Q>zKMC^RH97WW
-b77sU38m0_(N1D~@OO`&;pAp3w2+f~$!n6c_}18S^1)5^2_>|y+aGJpv{_)e;`{IYtJ<izPNc@MTX6iVgA!Xlcnvm=McB++IOM+K
-s$PYr>>BOr2XtYVTZ4uWC<Foq{sV!|t<bJ7&=%4GgJ2L890dU*V3^#m>q~GD2m}NHW8e@31O@`HEkr}X5HR~B2p9wcjekIZZ&2V$
->|H37eG~)+0lVW9*fW4#5bzDco(BR!L14}y&b8Smvk!nd|3WzzgK$p(aZUvTbAT%XKM3Of8vB3P_{YQ`_pI?T_BZuCA0iy*JaEtv
-Qk0B+t9j$z<`F}F6Mer^*lH=cB^nzy=#tF0wWKScpWnD8l#xTd7QZ2~=bo#2RvHt9JNi)3z5T7_-W>DMZyzZ>qR7Wm5V!jS_ap4)
-*^iD|r_oV13mVcDa@T#;R}Ys<o+|<O7+u~Xrcq`G!)vteCZl`zRM~bUs~vDVa70E4zIA=*vhvrt7vIxSC_;A`r8C|BQ1won8~8D4
-UjAxuxrqlv#N^Ur{|~$M$t^I7hgdN`bR|kZ`J87*g~bb)*rh<6WU4x>+hsXcS^90wD~z{sw6<NQNTH<k(*(HU`t!;rJ`^w#f`Eb$
-0NEWIk`1#XgZN>PaoVzx1BHpoE@9J`1Iswcz=bj#qW&TykG>qrbH8$c;2i{m{%V8#^<geBzh4H-`v*LZAPDk@AA*3iNqr6GR;lm1
-?P%L7aX%L<SYM(;IOSnr`{?nhczz{_{I!P?KenGG5!B9mZBGU(-CO%%MPfrkYKDviG*=#ngZ3G_gXmb{8+?A7a478ii{`H%rgs!y
-I682=Sy&3pdXemDDx7f}pQY;|au9{t!%(a=v-K>LxA?LPs|s<#{H*Jb7`RZEqB#gBfCY+VS7kjC*5sRK3DHjW=wUP%3Vb*#Nb$^V
-&3U`M;>e0z7|~xHRC>ek8B^&=73~=H3;z{lQwX@n|N27p=wgz~V_QkNoJDmP5pL&|%++obCX;*u7=l#zCFB0MZgg(&W+azP0DM0y
-RK!k76`&@l#s1g)d66>YchH1MlK}jGdlO%b`mCgIbFrE0k&ju*nWdi(UnJwpcksWLw6y-77w;8jt<<EsR7W2I2`}9kToW+#4%WZe
-*d3yL9Es_FhTF64%lufqR&BS~ACam`5Y1S4>1uSDbmSSlf>rW$G%n?9eSK5=Va@gpqOFeJ+Au-KA)&&#@tx<3FSKLnL@L}y)=m!^
-1J^?wu|+ZRybQ9pzj(RmLx~#2vaT#l*Lq3us@~N&w8;Z_>^{Bh1YPON8(v0If_H1x5Rr<+P0!MAgeV{_?_TdHb`eMFGY*T^;?k1I
-cg2+Jqs12C<gxmKC=h`SgHG>ab%_!$y76R4mgh>dP(5bQ$@I{?6DBx?M9oOhOxfV-jji2RZ~ol1H2U+%Qohme`&gQwx0}@Bew=$R
-^7NKKNF8$5yg@rT(!)iyjC&qiQeM6y?F(GLzr0u<HPB|d0d?Yb(d{kwmT0d-Kv;wW2v?Izi2IKg{U!GzOzO>14nsLt<sT$(hUa~D
-2(eHj?c`%N#T{CE{_(no1|bi;$(I*{!gljD(p&m#=F&_S!_ORD6Cd~0**j5SubZ^SrH8wRZ+p8-CRv%Z8s{)K`R}6qKsKM!w0?Lk
-M2<=DSChkryNVV*{IujOco%LJBm7VTP5!Kvsh|^blZ=N7(b<rSA`uWU7$me|_`cbm7#HSb*)(!}``DU8jNf<;%$J3kLLx)hj6rjq
-_Nsx<v|H$$4f)ybTNSgzg<sO~^u{?P*5L%-<fZAIKkuw;^RQV+dgCTy=uuuW&yi&zj9hqPxrM$!g=bL5_sZpi*283SFzxJDCxYmW
-x`CUY9Lqui+IJ|6M43{8<<7zdRy0w=AD~;__y-G|jIWmL>un!1vv41{5F&KZ*(XopfZIo*IbAiYMSdQ^D=S?O7ws{!3YT2(EHC-|
-!&+~V$nA8k%gyJMX<ucp1jshLS@1LKMW3Ln@Z4(~hai{bH=%PamYgyKiAlaQi>yu6#m?Oz-C%&Zyf<12vtFEzV<6#3Ft{{j!02t#
-djfv)y+__x4p^Z__>CTI@kgLjNVFL|W6&%UXonf5n_rcFU6&^2l!{AToNs`RuDO?dIAM=z!gZx@CsYj27aj{>_MJ&(-iy6qw(N=9
-&f(y0dAcV_)-{&DEbn}F`pf6%o=GZuThoq|9iJ!oE#m;Tluq8X!Yo)I!T@H_sJ?i_$o6eXMfO4w&E_5bS7jgT7q#qIvVA$@{pXN<
-BKMEA${ya*vqW4mx{J;yQi@yNCY>dcvGyG$eOVgIE5lwgi4gEvt^)oo%$kysrGNhD#uF8h=$()+-SiGaE#aLnoyA=Ysl=V;O6p%0
-z`}wCDlPCmyA;Lwq*-Vr3I$k^mjnBq&MLi2L`=T-4O@SnJ(COnjUL(%m#O;EbjE-Qy8C(S++!BqwaPo+yf+yzk5Au_Cx&mcb>)Bg
-F746EQWep&dS}lh^!w2gmSPe$9M!%Y2{?4Tb?*|@Zhe9E=d1PTD!WX;F6Wn4-0R(IOIrJZ_5dSnT9@t}AuqMH)0`&i?zshXW|7Lg
-nmJz<yt1d^A5}<|rQ(J>(Pj!SovCq4{XmDGs&?x@E1c(3gl@Kbk^<YB^S>Nph&&k_{`t9zdFGI+3?^4@bnDQgkAZ8HU_z9nHO#ey
-jzIpkpAl<Ts?vq%eq*eQcfV|fDnuo-J~>k@KUb)!krzvfqS0go0>XA4*t|vAdC5Dg6QuJyn`QONsGI!`-aJ$3sjSGHIcVOx;?^eA
-GGaM&_>(@<I$X=)iWv?XuYL!1E=AgPr4#MW0>^B_du~|5H84}XTsFb)^&<TBEho;gg85MucUtc^xE`hw;-xcbtIrriF%;y_4K6n5
-)2DnD_m9NQN1_xzjlCsR>m85iGRxI3LZjrp`z&4>46StgCek|wLP8|6!#9WzICM9_tJG2QaeIH{A|=*6@`<A%uYw2W@a3GjCbdl&
-nTg9iNBM45_N5%$Ru^b;Zf)N|PwAv%0aruRqAu{&oNTL!PO*>(V!bZcb`snK7ZySB5nya*5dz`a@N1O@cc22Sg?@uBu;+}bE#r6a
-h<yB0Nray{Xhu9D#h$QEkaxSGd`j-aw{x0XJCtBo@|RJcvSg~~%?(*(X(a#1{JR%k^Cmgx=l0eUQi|sd#onynwa@`+?=11LwBY!s
-InHagmgdH%TVV4yW-}EGy-g(BSJ;f)x@Cu7=!aaPy_pz=Ep==-gbcwao-?vMAF{ROjj-~(o^(FtZtx=9kX6C4lgRsFqGW;a?JX;s
-?jKldxrI7(`;FSjV}-*5d0kW`*X}K4JCj%VWNO6}jOjAvw~gGRXBMB7BAaNS6>tCSyi@J88h;`u6;DUeA4`hDpdeKw3If7_!Cb$h
-E8~o^aU>4++r5wKiZrDBt~Nm{E}*882r+Ze3^?LO@RQ%Tr~f80VRsPitAL)kHHp8!;4J)-z&2ahC9lP`aSa9T)lzkRI{Z)5YK@1n
-AqV21NVnH37;OvHZ+<Fn@4AG!cu9Ac(2FGDl*{e<{c6USHiQz%`&6D3GAbg{u;m5F#eLM3wIe?(q_S27)6Zprl%fuvNa@T`#ZcN_
-c;W;o{9^d^trACqK6O*yF+B+?ce)e??=HBqe{uPnmVIgZwZdI$Z7<>|^m2y%^RrK~ZmC}glP5O4a{F|kydG{`6Z#n`ARrsRCBYB{
-2JdpG5ut1+5e@~z$KwL*jb+=VJscDNyN>))x@Ujw??a#%i>XEs2s(4n1f8_0?L1?uyt{-@v%tpciZ#|(pLBKiab%KuQRQN`LF<QY
-&}n{_AXk%JJKV8$fA0L14-cUqxt_>f#2^nx-x3<81boR=ihFoMGiDLPuaD`AR@60mD?eATeyqw@N}K<L>>VRQl5;e_mDM*dnawKd
-7MpeM+}S2>E5*zaV=adEw)V}1M1ov>BNcS_Bz?!ZN?rG>P-ZG2YI7Fsw)*L^-%fy7>CMvqaD~~B4Hmo-`=m!J`I^^Fsk0sH4~J3E
-S{k=M+6@MvAn>rc@yb*vI7v?kgMiS`Y(Wc~;7$4A2dcr+I=}14$^i=@=P5Q%b^f#<0c7TY$wKwr)n4{|f930h*z0jV&O`U^6Hr-^
-sR>~1ckz1Z*;=lyjVI*a2;qxh9S?I)FYfeF#Y*2CN#F|-#wHXrAGv*~^t{7|klwO-O-&iRU2j1ALC>!@I%<*%jzE$`k+A}$0?RM2
-x$^q1;sT>&EcC1Kt~5$cOPH>^Qf`(9U&O16Uuum$g|~Qu%Gbh+Ecby6@Mhbzc6}`qKw3rF!Vh-J-)UV<Li!Z0sI!SLTwUhSWV3Ve
-m3kd=y!O2{#d)!5P^7?_{-HVt2`KbSjW3H21My?<A)#O*0t%iK_$nZ`rK{c$`dvq|qNrmMQ*53r3(ySSGN>6!XQ_=+(wl~&g&0z?
-A@58*@MA~sp4ytUx#3yOn0m{R&2_K#o)OtZ)F^q{rSqk*HhGY*H})zmhqf!t_M-dFM?<lDb7-072g4FYVk$4(9w>fCR>*(VZ?m&I
-Po&GV;lSRMy%)4T|8N^lenL@uYS?tj)IMK?mZFyaRAE%MInU<J%Itz7<AXo-5(YXfe8Bqtd;^CT>-3w3(ld5EPXy&-f@(%n(Y^dT
-7BA`&qkU%`Klg1b2&|a#>Cg&Nv?2^qtwc*uqv0Tga0Ln)3Y8_X1uPJYoy=2;W(9|HZGKmqprmIXPV!BmN1EtNM)PCTozdVRyN&z4
-1u^d?e_~N0qAi5pE@!MLSk1C2k@<pV%<a!>g5~NMi+4hs1Z}o>%BTr_&zx`F79-!=WTF!m+siWeMlGtCe{0!#$*Zxb)~D^olmjsB
-!&yc6D%tfTX=uYwOM2J69?;!W9dGn0n*P1cIi2}7`CbU9RR7fJs0GW{4%MZt@>JWPSJoo&wtCq@7yLROiX9auAAMk_@Qndi5vsll
-;;Nzaid3+K<xiBqhDXUZRTN~s@%ck#4iZH0!lY<RCLRg()FT1n6^n#{!BYd@MBTeuNd;4M<PA!=$<(Nw0%0bj88lS!vfBRQ1yJZm
-xyXG>OKyIM#3Oei4-)6i(F_e6-gux}@KHdc44t%WpiJ?)_`@9*>d&5Evm{HU3lQMzV$RsMys-0-wlM$rJ#V41z#1C)v*TXN1M-n$
-T6T$|3q*c6XCHaP5{WTS?xkxlG{fxOl^&75v)Fd*R&C(YL)bUrn}x~yzg}!_w1|HSqxn^Cx$O4*`<v};T>;ANce3TnN`7cbt#--`
-JAe<WrMAhT2_ZR_3$P!fG>FjCl|Dxn$Wd@GOrjBmh=M^>kw{<x3h}2U3}+9ey($({G+?%AP~Oz2-EH_xM$>&&ZP+!4GA$V8hj>y1
--Fo1&VjQ7~l&*8=(0v;%LSD7<@X^fPH3&v{c5|xFL)D)z^2^U0-sVtz@+S3QxOdyJ4UhY@BNv-w-j=`6%J6qPx**m%<EzXItm<f&
-M2(75=#Iq4-jz2uj?`~Bdrn>M<6Xr4SIPF~`DvXmt=F4L$P>?!7?#RM?|K$%tX=DNX<^N2clC&pGar?<FNhF*fMXdClM$*C^B0|{
-omZJ-Mu2@(EvAMnwG<=4_GyhtC<tKT&^vfRD4QL@c<3afWeRZLg|F^oicW#qx+2kRD)P3lnT#gi0p&xb){He<zN_afS9a9C6abbH
-yD3o}m@V?PvEx}}-b>39OdV+tbJwc%V+OaMH9x!^qszJ((GjVxwIl)ha9{Ban#1?8ef4WJJ(M-5ujH|}8!yjwg$Xj+myagMT^(#S
-e0>xxE_!0a+oDwv^Qc8F>hSF?sMu?d3U_RDHheJ8FIrY$^_3OJp=5bQVwX;i`=&MRy^<ErgKwpj=jFE8>~lncS9PiczqwYmOpXeD
-{OZybV<$Qp4fmI(NP^KY7(@+C=B!2vK{!aj!I0@ojIUm~)7_^E(an3B8B^&|2%gDkK1;imv|GHo9xt}C?1t2*i25I8QDC>5{6^?^
-kH&5!pSJJ^tC0;izeQ-Z(ANYjDK8Okf_%L!M06unVVYTkt90fL-!KkZB$E2bZE!oz!&>Tt<<9oy8h-E3^sLphhB}A$Vb-@Z*ZyqC
-IIAXjPHgU(AM1;~E-;u<&%uw4R^RK%8TP-dVp6ulu;rNDr7L^Cc<p^y{$a!fDTJ^|o)@p@w|cWK6)NRWq2nk$Pfd(~%J<GWfF%(T
-2-s-23kr~|;4ncP3gAUPGzUk>pF9dbiK|G`R3UnA-s@>v(sCw)30hSbq2-I;=kDv5Eng&{l6~V7%t0b47ALbY#2bD-E;J%~j)cik
-{VIo@rjZL&4~s(JK5}Yy55>`}f;r$t+x@WWSrIU)g25=qTiTb@PhS7jB0bk65ohJ}0}~mn?Y(ai<;;(!pC2-!ZY8z}szzPe%W_|N
-AVC%#q_FhDOPJT$Py6imGYgg`o3jiJqxzIzi0<l%2~2b6hghw%x09(V^^cLJp!6ioR(sHG2}C5k?8&BhArgWuSRYiuWWWG7;#HAw
-06`>*v#JmN6L(3z*X>z7O^B8mP1BNMGaAjt$U9MovYVZAk6i$(pKP`bUkqCUH@^9Ro;oDde=<aJK=Hn!PV2&90;8pBv6^56w$)(C
-X|m$BSBwt6w5EE^jn<#?HaKReEZJsK<}D&Cr!n8W;xk@h2UD=@IU<c%yps4_0aDmVrm242{y{!GFLu?#;vdiWP1yPuQfOvOzp!AA
-D0TFH+^hKnN*hJN^jgKaV=MCHnXov&#(1Z9!lq&@EYf4wA-Nq&U?KzoIo#-+A`C{b(bKJ#A>aURROBacVB{Oe5%wqEJbIBp)SC)3
-YZDwYgM+ev*eV$E(Y@9(YY@Uc9md;{C8~6&pX9Qasv{=epF}A|GGC(<gTL)5ygJwB+>t94TQ&&1vxb<~r!rnzWtb1t_-R!+o*K4N
-8}iL5dGuHza3$`O{B5ldS9hNtQnp(wL=6l!kp1?)sJ5$h4=vatZyW5Y&HU`oeYbCGj7BM0yQpD&JloOq?ty;TLJt}|297v!_+{4<
-%ViQowBomnc;)>PHb@)>wy=oWvXV?^V+KBJw-c+50Me%R2pgf10J|Aukib3&J&xla72m4LONv5M2mO6kfoE_~_77X%F?X@NAMzgG
-RJAmAI=-m8-(v6>)4nB6d56a9S9P?5@u45PGS)Y~6#R~2DOnqLq37LfdN5zJzvxaP8q&04Z;Ej5&nA=Q7gKuEe7;K`8`!05lHn6B
-c1GE6Xx)gszwCkwcGhQ)osxqM{A6e*D>l_`{QmXZLkVf@V!Az(UL-(}ne)Zg?#{jyEKxX(*r&B|;JXM-SR8}cLGY_L4Dto>fuLZ!
-F$u<DK`4+EVC4CbNyG!Z*efQ;$KgpD|G27z{6#>uNM?}=ZtCFTK`qcs4$4m7y5@sMmTBzRy>#L6R*m(;u4e0T>AHGP4r9ChqxNKc
-Z0|Zz;B%+kR66DSrQyRjOI|LIb{Tu~qOoc8C?V*Atk6(<<i*U>TAyz}ISC6Q=`^kyth8TASl~8SSJGKw%tDCV)Iq!}6ubA>{o;C&
-T0a>pWvZ`v32DWW^B+?EN!WQuhjm_Ay$Thni4`GW$}7Ul4d47+s0G5Jq45{v$Y)r129S)nnaYG1YQg{x)FyZsB2Yk}$Ilpn=A<>k
-G0^`Jh}KGK|1=#b{*DHk!9m$SYzmHd=2bDT$`|zS34XITZs(;jIVsgA2vOe~iw&)o)NhG{W7IO|A9oJl78G86hy3I6@|3{D)4pC`
-4x{IPHP#amC;Lh@CSPr@IUFFc!6oD4nMXRKFHUZH+$6Pc=cBpAsFWqNQ;`SnY#94&-6>|k%#zSk)7wugdj1V>rX~t~pl3YtGmc2X
-3+jm?;rV#87CnPu6($l4gCt#2e_s*+B_P>&Jxdyj#V|M=Nr)#(;=#Z-K3O~j2Jj|<n@{>zp5ppL-A|?gl>@?pX4l44a?UCh9@wFb
-mCc@OdiZTo6JiVarqk9Ke=i$bu@MQ<-l3<8uF;0Dv-szq3+ur>M-!d9E@3XH-Z(%BE<U>0c$093#oOrNDk80np#CwXXK&S}o%2qe
-Y|9e6b=-m$>=Lu9a_AxM)B1$bK20Losw=lYCfF@MHRP+IfB<G4f3+H9?urd|NUQ(`@}@jDrmD%)0fk~~zx)tGlXD4VFoF%3IPU9a
-DvHB`*kTGA$H7GqjT_f`*#8ATnRGNQnx-SuY!R~z%{%J1f|>@u7T%9!?Rzf!y}J9X;SPzH^KLopYJl%w&CG~S_1^d5$$2k_xgo(g
-1^kEbEr@`X&iYTHhdZPr+*jRfPPMq`RR5_q%xrPFBG%y!`cmYVeHS+OY9O*k)3wR!u)BLb316G=_2hw_mRMBw$;UaQBT~JfZ~F|0
-NMwF-en`N&u|g*(6bc91d--PMS%8$tfV}Hnd|z07E)xbY-W$AafH<6E>bNds!Jr(OD$bF-08joe9R8y&%ao=KR^h<23{9&(S)Vs5
-H?~_nIK9_4XY|@L@rWp86ji#>ySX~{jp4Q{Q5Sob>3$pvUiYXl@vIoNqUruTdi3E1<k!3P4-_Lm7FB$Uy81{>Hqi7{v>N(dW}#x<
-R}a_wYQ-ZDY#rtKtb^N;=UuG*nL}+sE}9fb?d{ivyAM?qRVvO?;)B6P?UO!xrf#Fl<A9|9{`p`jNec`gAE4o|J&WAnVpL94Jl+#0
-FFfu|;+2{3aifO;pPbkKKWt*Yo|I{W+3}EBhGwAmj;#ku&P$%#XrD(ii`VmgE3YDvy8^xQR4DaIKt&|<-bQ@l5Bo^x=#VvUY=txD
-CpgA79@IE$C+VeWo#p@O`by`M`1j0!)*}U0(tJnY?uO0JR)xN)pU?CV6&Auv5-@g9rs8F2<z+Q-VSc!*pz^(_IXS7TC8=~Q6nw!7
-E!(=uIS`BnAPGI(*nBY+14RPTm23&!Oh6NWuOP}+JeCj1!H$3>BE~`F`$xoNYN!=@+MuA$ECUlH9&=YMtY~{E=Ar@9x<H=)Bq$b4
->N+4M7-h9da8b-I$oZJB;wpn+xkcf}4iz1fp<ODXTll1vY_p<@?(ZjidfpAD_msUj;prA3N5u;J%6hp;Y7f?pIG(e1gyK-|!1kk<
-{F8Lacdhb790uVT6u3^x(CCM<5)_SsK|%zVUu3ym3n6p(u4VlwRX#-+!V#gx%e`}iVdLU8JYNI`ANMAOVF<2(g+u=V&a$W&nQkO~
-5}Ivj3LR{hENGom`dTxmAlpWJ>zjrQ5vWF|&=IGV-xG>DjGi?-_3<pE>SD;sM?t8I&x=~*@t+A)(WT*dTy0<Za}3eZSUV^sm<e-X
-5>OGJo5)LFhw)2F-bjMD2!NpPo1KN$ljyrxVh3a}Y~}dlz2b(<%myfiiDUbbpzkK%!ix2SZ0Q_QH{JYbuscu;&M{dp#9WLLhmV(K
--CWLsLdGLK;!rTRDhKk9h)ME=p6NRBGH$k^SrT`8!*b7t4c(6_y$1Hx4EQ*#l!AAOnpx{fI$zQ}WWRsinXP<HV~#k<myvk>-oy_F
-a)z_XdRK)Pi9pJiB|gmS(b$^=U+*Y-#)yoB`iWQfoRdv;X^gE%KWZfig$OE<Lly<TP$w*2Cyj(aAjAXPw#GjQxy!<$VQk@AEwLcr
-eh5oZkmCzF2(1%yFk&l6U?&0`WX<3T)zG<2o>*o4Ju@`rL+EtyL*TOw&3NUa6T3u~&S7<wHR&xYx~|;kFNs+{xT`QHI^2vgoZJrm
-fX#n%$)3E@VPPgAG(y)%XWyd}wU^sm7)U|6Bbm%I!`k~W<@zC+DtrjYCuDAw(c;ZJJGTTpU#=m5fb?eeA5Bg(s5{x?$3U^6N$EI$
-<9KCkku-=SFx^$pEm!q{2#%}AQ(j1IVU_@#1K~Gm8F>mfj;gFI$Rj-M?;#NGraFCa;cPR4KrOYhr_4MVw|wUgMtDYt-0>+jXP}EW
-JpcZ<RoQe!teV3zl~<jXn~f-o`Z}DJ$S*WF)o{I{N`$u7fQ}kn@bb_*$(7}@u}Ax#%ok@{HKIRKzCJqp$d<LQCec!y2nT<>_yuw2
-S)BLqdLtT8Y<I6{{?5z69U-C|&jYmoL6=*j6^0vV?Y6E|hmo)d4v}}t;RNwq-o#V+xZgm;zsH;F770!t?3`_2f=0&nWbBgEtI^PT
-`Q!uYbNS6cWeP@6b^eb=h3HjEE4q~2Wdo1i3{>K;a?JS(a_x@pExGsTy~1u+88Y(O{YwAdg<-}@VHlxI11bgvX*DM5Cy>>jQq5e<
-WCbw@NaXc{_J@rs_N;M~;@G0%CFH7(V{wLT76afUx4o#3P{M*?9G~%JO`rq}iGp%~^AiJMP+UU?f<yC69t;%xcVcjOL(CrrXC0c5
-mA%n(9@Y(!+<iyMRi%CL1`IsB_!5CE-O`=^Y4t~&NViv@H6~&NU$+*bQx3XEOQw4nxYA#ZPC%HI|NQ>eJ9Sg(1)-fz5`1tl7@u))
-xweSL1~EZtmLLue1&7`Vwpa-_bu^QsVE{lR-pU&V%r}uFj$4>yr-=EwA{g$PWaRugG&qEd+Z;hKlm{UMir`@fhx{$^_}t(RQQW(;
-k2gPkYYz0TUT2&p{7qoN!xSqC5(Wl;W1o_>W_3-Oz_8klR&<_&3>hudB7|yN=5=`t^y26`PYn?w5_)o_*ui6Kq)*Q6-Rh}K0T!gH
-KUc8|$<?kxFd`og34=hgyXPFTL(?QgDR?+wi_+Gy$nuITGB;38W2z{M5qYbOYKjazj8{m`AiyBJnsS~&3;JJ`ng3~nZurAP@MzYd
->Akyo<f+V;^n`t|1nkk}mNG!z)DQgo8`rnmtY^M^C$jAAW>*Co0nrit>gPLqs%vyyq_?@U2oZ&V^iW=^=*vSpD&yv=3bAz@7$oIw
-0K2%+Q;7sZAmKnFq}t1Ez6uy5A0HOQ5vEzzG#Edb561<NA59S?VtAoBiXb0qf`z!z0<KV<zykdDEEm$2KRg8sW*wRuga<dX?%tN(
-XY-{g!&hIDf<?d}3Odov(H~!n#P%-3pG>k>paI#cX^+N|lwqQ(bJP^XsYDE0j1IvTWNhA$u+YgsmP+90xRmXAi3=<h>1Z&Z3fV$&
-Q<Q@W+x&qe5l{{eR?>J73Iia``E?uwjX}YAghq3%A<l-Jltb{(hg0jK|8(!O4$U;%<J7`-H|Uie3BIOEVq`3v?BK1|r?H@Uo$-nT
-4H^E%vNSvj1_`U`Ni-IM;K)>(01?N=4gy()meDmf(N&jakO^!Y*fiI&vd~i!XWOC>PL~uA$W%j$hDU%PFm96%78wNwLt#8_M1o*!
-<;a5#28I0+q_BT!M7*c)4}*NO4oxR%WUoeNc~XFbu7Vhih(Q3vU2InMbfMs*`rKt+rYd4&Jlo6!=eI5~5F>!0C=3>jf^#&PK8lad
-WYDQ(0tP;g15H#^m;zu8=5iF1M#8eCCzuz&;ln_=?R3T=16sNKYRm$el%WOwmpX%tqoDr=o3<vu``PATdtGG-5egB@fe8e%7}0rD
-ofhV1p(O_(3@{?-gpVeJh=f3(Py`G*4gnJi$6|3<wyfmnNI+H+2sjSb69mJe5tHMo$lvp-rtsh7-G8lTzs~CqgWy?*=Dy;GVWz5*
-B7!758inA(^sOg%(Oi8MSy8&c1j6o$Y~2V0I#W$B8Xf|HA>ar&ARxI*jc_)w&`C}N0s;FiI1c;WCjE~EV_r!7VQ|(3_CV?ii&Vq}
-iC7F0ftUzrKMplhkrbiu^I?A>EK3Ib$KNnOfH@*`lH}xcFPjV)82r1$1pgoLgRj7!+?H8~CbjjXMgG00u_apt0s@}D)G{Hk@3A2G
-MB%MNMmurzZ_ZzzwacT~h&;O|YTC3bav|uHf<bPE2oTr_>cY<RroZtelw1~GP6bTUX6O8^-SH*o!;8QR1OYo{@4KxJ)!x@bHMWJ2
-fPG0?{K`c}Ih|ro0>GnjfcW{&vgDx1ReV4+!4=cx<7=|rP6Rk)a`(IwMLw4RELU6p@Lcggk_qs<x7GU^EI$z5d$z{%7(d{~fM2Tw
-0a3%euXYsnlN9C6&t^J9KK4bhP~M|w*_$=8T<b>gZ_8r)uf7?siT#~JlYFL?rfAI^G|4EfgkJ2~bVq?Nm)7|lv*iaK*xI8nB`#N$
-cKAH^c3rUDjI*e5SLYGE-2L8zdAYYf2r)3gEziqPc+4NMx$Wf>*Cm=9g}CipMpj0{(4n1BOF_<*B~M9PpWP79mDRN1cpS=6s&y+G
-%P)?gh`_HuyiqD^CMipd;qVD<`{q?5R!v}GK%==7)+oN;+64m8eDw3JZZ2IDK&E9_4>|`4*e?&=p(=BLq!N=P8zUg1|5yh_V1GF3
-!r6m5z|UhKJT!~@`}VXogbM$Llt^f&b=;IvBU}J!Dv4%L4PddF{PR^B>KkIDeqKLbUF?Ad$hx48dCRj|C#aNk%EXF+=2-HdZ<-6f
-tG^VUw5G7g$A&{B|6ze5<FYkn>aLmxI0Oa-Ea+cx>b)wy`(wH@XNt+yPhiX1HIK7oX`HJBB)IH6LX69XErkI;)Ma+?U61SW#VRy_
-rmV5Kq22i_o6!L4sTYz>j~z2n0AzD{@M*mo5gZU|eQiHNe5VEI;!{Iws?^c!qXiKH1T6b={)iUvn+Ed0JPg3CzvOxw>*!roFYxa<
-ddK!_hc269*wXh;>%%sKQo$luKT~m(>e*m#Rp@k0?Ja~u^FG0Ax=!_{8f8gpW9QGMV*vT|@$N~uN$Fl>#NkwmqZWx{EWr|w390$+
-U9?5QD+~#sqZpdpXJgrG^(wc(L;#qwY<u6W=+DsGun%i-z*S)1vc*E~-os`E0h#NduLfP9vDKSXo5=vlJ{`rqkzhD1mjxv4PL|`<
-nuRz)AOU2({@lAYJsJRa_v~yuSEmAixHDAoCPx5N9qg6|v@=FXlG6YYiU3cuSgj%yonq>yNY$%WFnskCQz%t!nl_z5>t-)H!1|80
->G;$}@1;Lh-v|Jt6iA}+pr?tr(Gf3sMO=JzyeL3j{`<srAzn}8<bKxC2U9tE&Lh4u7SaCPR@r>lK|dNW$=_LDv&KR#Zgrq}E*YSc
-<gMdd_Pl>BywWw53FysKs~r+K&tA88o)iXXepc>QRIix%jsjUg>msc6M~|26`6dE@HN-d_y=K!jH9&&jIg)p}V5=f9Tr<4SE>QsZ
-mYEL2a#U&A4XixyFi1+mfNLTVVDL0^OYuES?aW2ZDP2h~FLAJ+g4NM1@C<fjJ|3=!c%>Jx=M^|Kz2bU|G6}f50af|KMYu$}#p^1L
-u7;Eg1Ga|E88@a6lJd<eUV0zj0y+TA*S^%;RSk=d_)5aFlQ`?iTO6tm4aIe7U-6b&$^Za@U3ph_%yrwH)xG%~!^vcDmGLpDiwzG`
-C4t?va+pw?0`k;3&Qf+}gLL?Z<hXSTz=}yqwb8J*lN}2H&Ugc8tO<kx=J-(^kzN>pU!27Jg>^YvKGYZu%yK1T0e&Y!A=4SEDo-f&
-MFsVDV1|mf?hv1X)luV_Y||cGek0;?`!|VAqMr+%hN;VQ1g7bbtF45j`}f|Prg_i2G-v=Wi}r^?;dPxwCoFaZit7`AAqVq2X5Vj_
-Jsh(|DoB$7e76`cNpCGVVDxZMM2jDoBDmy)f8Qo7GLj<4$tjSjDLU?q(zT#ka@L;<_+3pP+94iLA>izR+nXLF<}6ml0Ef`6sqf~-
-ZQ}&%_x#WdAKK2T0Xz0K6AG~f{&L4>yZzBXX3yCG20wtH7>OfT;D2&FWX{}}qop}zjdOQW)@I^V|C=$B(S#ff^>=R_T()!QaxGK}
-Kb}IoQv9>_d8e0wBPDmF2pv`&YxJDYYyQQWL?WR%6!g@JBYv)Uqdt$>U})}5O%wx;FS@cP=F+hixt;I5z3e!FR?$)y!KQ-_J1)4n
-aJ1P0H;woKmX2Fg3CCAx(JS5O?=5dqO92k{7M(w7jxi8n0Xt*TgT5~;OBDeb%F@`q;Dm=Oa0S7&-v=`}+THE*LRlf8lE_4si~z2N
-LqNg*e`=1}o}fLPJw-=$OZq8JwRtYj=y2c5!Yv)kM#A?bC~wwNu&Q(60|=rm0kz$C;A7oKzY>=fb{9nfT3KCpZ(M63v!U>DS-`oC
-bbtZAU5(H9W`)dweiv-pECh^Df4p;CXY+!wNlw067&yzuceLpAmNuLstxFW3<^G-LbMgI;kh1qwfx~ix%TEXus4J_f1ICW=Da~(N
-e(n)504!7#aZn}|_SpugOOT@WIxIcN0RFZbBzdX61epC}bqpl|Gynzz0<0ALbsb8V<b~YTCR2cR9F^TLm65AvbTPvz!bOnYKtVS>
-sqjV5(_jk{K$E&7bC=nLi(g|(x2<iF$&d%M5`WB1w?%EQ%>6e$C~sQI1XL-utjg)ram*Rt*Cy-ZI3q2xOJpK)+WC&TdL~N%1M+tm
-+ka{enjbU`RRY}B@3xBDYWeva$}44ovH?DkosIdKRnBA;pteMz5P7N=-dV>2ynZ#EPmknXDlGssv+0528w2G4?<t=wphhDC*b5?{
-z<M~FC%G2SUxjum^I~qbPic?{Ix++`nieXU(V1T<S3jgw<R?YlvyJ~K5s*OVNUQ5AD_=HVHbjR9Nm!UISLXO`H$Mn>4BiX(O`fB3
-uv7s9C_(V?%huwRHi`%Bq*v)<fssA*i&-DEM-S_M-Qvp8esZYe7g58_OVpDLKmfYS?(!YjE`9a04iXL+tGWTUUBZN#lW;n)H}}M$
-9=_EJRl@*yOzllyo8Q_g3iv|%&fk>O5v2nO3lVm6;3ya%`@Lw`ar{W!G!y7w7@wyxWBsaAh3G&4QDo}GoEaU8_Y~aTnIMBw_v^My
-Ykqq$f(YDA=ocFC%y|bvNwCF6q2<G(0JRSHIiVC?-$&QqCN&oy=kz$c=9=CFKM31V-EIEjAm_o)fUlxK^eWs+TJAPT0t0bEHZ57}
-etta#TObZdS|t^K+4c2xJNEcm1G|Zs9tS1HyUf-wz^}iSe6K%rWbJ)85KFkX==vTd2Q7Ixd)}JLSMy+4pdAoMEn5W$8L}tnvA9VK
-+$6uhOfq@1(+4~)3@~?K+cYg{GNa?PwVl_`C0si@5@TQg({}GE6$&6}eNsbI3E`n`-4}PaljHm~03UtJ@mQ(GLt+O>?=60en9Bg(
-!nV4|W*PaqONOQw#GNGoaV%xVUlUOr@*zNYPQEyx{lr<V>%QhGt~r~jW(369j2C@2zoGx$@_CCgAA9%dmaFLt5m9>^%>>wd<`I5g
-R6#5|ToXWWkGtwUb0~>`Wg~Ywt~h``zED%OT8=ax9gwG>$GMUF@t1yK;D&ICxT!+4^A&yCGRllLX+he-QX(CaP1xe1PtV?otnq~a
-r1?Hp?-Si3PV6{qecgG}c?6*GDgrW3!mPx@HX_IF@6SR2{LoX1xc2Y}LrSgB>e+S}AS*529e|}{8oc+O_Fc#khi1<d{FtT*&YsT4
-<$$Z~d$LVI>g<c7Qj91d#Oi!KYNWpCjp1PyfM$pWtSZVFDb2vK+3aKHSMl{i5Eu{v{2X|24#y*9TR}Qf*zwd8DGXwq8@V5UiKbnU
-&o!;76Yl$coMl}su68vWiZJc%J?IIB4wTkK9AowId0*FtHz-s`_dtYH>kDl_<0S+^L))B+?q6B0k^b_$EFiV6=<E_K+mD(bo)`pw
-tpGgct8Qui*m&sl)&x7OvNOQtO3oVhWiCtBm5w+#1JUb)m6^}T{tnf8^>jM>qRed<GnWh31-L80*%$m07U#6oQyhi?au>P>@25nH
-qd8HXhq1}Br164=WJwa27x_`Vf|UP-stY(AUp%cWUWL4LmUXeHI=Q)3i+tpz@L6LM)LPqcH1OcxP`hWYcP2sebyvkLQDz?n$A&oU
-jYz4u<NTYahITN`ZVLj7Wa~azSy+lz%wPLD`_Td#FygmR?OjLIrLS!zrO5(-D2*6Q_d2;w%@3*y_Qtc}6-_fAu9qYqblD_@WfN|s
-<-6Hl`T0s>6daqi8uW`Ps+BY>Cx>WVL)bxC);NSqOIVWV@vH>~3&Blam`E=A-`FkQ7|7dcW$`Xi)APJ$b}>W6kVTgL`oQ-iPs!(N
-m)EXh0>qh*_*QFlRT~8g>UTW=ftdpf&;iREAB>DORlmq#jx^TkaTcu<HU&Pu>$32TsL4XID=;Erx1d4Az<L`|7D2KFOi-6qDcfr5
-H(8x{wTeh(bJ^}Iu%qrP=Ew%mmq4=7XdY|T_1dhjghV6QlM|M@CYUXg9?!x|Qxr=UC!jgh<xiksxtz#{MsOXHe<*VxWBcCrX(!m4
-P(d>|DEo(P>qfT<KcOp8_xh8FUQ2eozyMOU&^uWpUL&b^pLNXU6!$?Yz-4#=#Paml0eS1Bx=4<hSUjL!k95?YxUOQ<yZu!kmI=5L
-!b`Bv28~0RC@4kM7U*L5VZT*!fuw+gLsAS4$!1265pjRF=VHeVr6_1ND$G4)@YIGvej<>d0{W60^?aqU#5g|&cG-|55aVf>S{Npn
-Yw8G3<TCt2T(tC5<LzlD@YP~KvuoSCSly@=ap~J<oy4RsA!gyKz|*;SL)ALeyxrjk+YHAFMqWh#@v|j5&r*y%4%c0geZJqZ&jqky
-D1A}-0*R4??u>4AxDp_am2+>nq>+d0QtMe76rjY`c#FW;i2g%Mw@ZF>AQ43??Ldd$LAtCtisM%p*Pic93d<DbMCL$`MFb);NLVxn
-H|vl%5E?bkhf!DruPh!u;Z^=aT$E=ruwdE=wUV$|hGy|iKdb7{gZ{*vw?wgCL0gWaA&{*A#csbcuPC~A&4r8Qj)H8$YrZU24BcNC
-FY|a~2VUM1VApz-_bJWM`>USBnD{R@1`ru|7sGEJylPeH8IlPK#TISk6>0~phTD9Yf_fA{L<)7#UF8+3HECpyvk!IZR8zxiNRFGO
-pGGe*HJFfbek`4%ECA&~r$|8Z7z_3HM4|g}IfZG1Mqg)J$)A?=20ZPQ%V1@$A^PWchuu)XE1diFLingkz)nm5hP&@*3z2{mstxL#
-yQzP@eNdNJY1m~9iOq?6;Or}#hL#}IpLv{zN)p-Jf~%ocX+GD8mbL3QA^><nDMzzUnt8W(81fMT`)b3N5>wS`Yd;(scs(MhA{^4n
-QbCZ$F(RBEg2MT^T=;~HC-7Q8^WlEU*S`mVy3qOQd0r*UW?K#>JxD|L^#(7$f&*>_Y42c#qJUK0*Ln7kwaVR6wR70dyIt+gVQh_e
-Q)1o6C!l>so#v;LUfz~qi$0K;s7!S3`pfj!<r~Unkbu#H9KD|t`6XKB(O|hY0cf<Ps<2VzVzr2Nun`6U*r2;8`GIh^Do^q_+da9E
-YgcXpgN~c2&8B%WXkPF<i%tUbBCmqKQmFrC(lh}En%>1?j^-=_6C@cqTCei?6W>kWFyhg2q^AVHK^a3)M>niVk`O#nQW%20;0Sp0
-FVi&)l%HiU%458NZ^=;sD!$Uv^rICGHy^isAQT~s05qvafl6so>a7F4Xcsv^kAhxSd_S6Xu2NH6ipcQ`i-bFmXJa(x2#%*yBX;98
-Rg|#YOaTLHSxGRI%a78cunFG}@lU@q(a`<wbRB6(oo#43u5k-K`*47^QFb`&P3v~55FqsIGQMc6Ui8wa^Nz&5n>sq$BsLJe-&1_#
-gY}kB(8-6i4W%$_qF)hTk-MhcuC`J1v6ToKcwZM;?|RGJ;*+a70|aQCqCS7WpJuPV>~$d!$3x_)m*V=LvgI$gev@UtSPe<Wa2e0q
-iok0h!<Mdi=tL<B<X49L-_>*-9n+=ihuLP*f^=aGtIjhlh*WPZicjGR83UM_FQ4S=ZuEWHdR#T({<aD!8bEvGtL<A4)OD}hMB2SD
-6D|Nag8WdQx7Ayb^Qwc6YLGZ~O2tW+HIdC?y8@Tv(VSQ~Lp%c&V>sWB2p>-g$e)wa`kan{A;;~T&=tjaGMHCtn<6IsYmt&M!KEP3
-r23S<iKfn@z&|Xk%(`UvR<HYM{RW3B=3lzC@4Zj6G>DVjc+>cy#y-j$@53yQzDy?&kj|0IV3}*IcaBt%F~62eg#!qXhy`SlY&~P{
-kzCpFicA}pxs7ju>7t$>q45Q(uT`aqm*0MHCqc(GU#8{P3&&)^yw^g1DbL0c;5@97K?1)-Dh2h&zxQw2EyWuZrw_`{x-J%BA2P4p
-tFqm`f3J*B-Hrk|&if~{HkFkI{-p2DzahQfPuGLfbMlGgcFUmFFu^Aq@^x2;a?Fx*?UJ{<plH24(h*|g!PEDQ>L06ag&az^6dHf-
-YfPZeJxHadWUjBV$bTI=MP@>TZu}NOflqKqFah(c1Q$EW7y0K+&!V(HlrGGjb!A0co@eJ7Jbk7s=_(?lg;^}Yp`k&&^X4DYm92HL
-nOhW|*>UptJU4B$+QVuIPF|YS>Mp`DP+SI@HIE8k>f6$6FEs8DI%~vw&}wiF){5kDjB?>!2HSG|l=!&jY3ACKTU<mZ%$swYtOb9q
-GMn>5e<?`Vq-wH%o`+hjr<=5(_Sps|D3I8e01En)u>1ZcJL^gtVGf#^1r16ziSLH?Ro7Lz7wK}U89r7+cY4=J3ZAmQvqFc$F;*IJ
-T8(u%iCbUCs*}c7skQ{1wAYL$G9-lX;{)yoi@+w<nj$zZnoHz798@V2XnH#+^8Zqb@`TCjA<%y%nhAes%m!+nb!aLvKJ1CveT3!m
-^{e6WKxHz=BB|bMlb6D(U-IVr`lKrhWC#Ey4t?5^hTcE?<-wk1780CD0H{g$@?PV!7WY#uL~-N7^Jh+{>Vdgr6d#`3CuaXEe>{yP
-%#Y#%VvCfL7A8!{R#_P#?5}hl8V3B!+yR6Cm6En`-5;)TW!9mIi3@jCM``?!NQLiRs3S6tN_NVS{lVrM*{^udo6Gg+oE|-+HufD1
-<FI96^9-Z}$8$K=J~Gthf4F<8l?<5+o{z?>?Y>GxFcQfv)V#e)n}8$|&^)oJ2qBUPs0rE1N5&(6F&-WP2K@^WoV?xslWXZa>(Kms
-{HK!V6WDV6*>tZtqI~0?!)eX^3b^_+=p<~zQd4n04#D{|C1ZsI6*bi4m;$)*xT?$i?A(-a7hNd|mWx*D=IFVqbPO26HDN)aMxq!n
-0x=OQr^Dc=N&P7hXyl~+29v-4i_wfV{KKI9tV7fJN0blN@AHv$0p>~!e(p;sG6F}u1JAquXa>5JkjEME-ki+_{0I`2DgZP`;Lut{
-!qC(}U4}vC<|TtbmgZX0LIh5g?)c@^MEMY)32Z?i0u<=!^vipML4VVf|2`u#@egC<S%+pod2HUNsudn4Dl94y4Iigx|3mxD%zG7y
-zUC^TWbF8$YrYkm&5#%j8VTo;T?kKS2-C;}9=afqC{u`pLrzMCq!LlE$t6BW$Zra9>dwFIHcb!xVGuRz(7e^V?PRQ@j+`i!4~yi2
-2_m)foyb@?S6_)m<>NuM!%Cb8w2FbjCOT{3VOTs4`wLz62myyiOnzAq7Ww<DgJAzhE*{b84}-8-ho+&$DbG2QbTZJbVxq;w!<)&T
-#wwB`f_y*^i*f91S$yNIVjvUzgamWDR!lGzTSNXPJ3(;h|54kDss5(qzb>xy|L}&!dddp%<Jb)LtF0aAL4cktgTjx;a1b6J6(^4O
-R+~fvC<p?X-2DdxnzH*_g!TWFfEKf_)6*ZVgG5;pz?RU-Fa#;mNo*+Drsyw(iO6Y{0i2@O-{6|E`~S}4zZLmkfu^o52?d8v;V2~m
-90~#SOq&D_5;~IwlR5Oi0!=y{1%piGC;{}iHk>><qrn6*!T%L#;&8C(jsbc)z%$%rApBQ=34+7_022&6+a6`ae+Qa>%z>MIVhQr!
-fhPFBL!tb4+$AV4u&zv1{?i3UYe+@52v_X#d-xaTJlNz?E#Krz;#z|epUhz5$)B>9kPL9#Cp{FAF&2^#zaFcC;f}<hV_O5~J+IQ>
-t$>|O(>kiFq0HhXatU8Q^G+UWz{>=}(p&v3!Ms=PnObi=J%`6eAsg0h=Y`&42JqtCudh|GTxWx(#|<p0b1#nii^9M2+SbxbN2i4H
-N^jKgO?_RF`i#!wyP9r1ud)3zSYdl*f+BB4>Ya1_Mvs>rZCax}6UmQumyWoa-+wQ=3dZ8`GfH`zLfVaoHr-I3TAC-fF+6-vwx%L)
-N{N8~^XBtgk-U}v)_1b&g|EBvNPa|Lt;boEpL_7eiWJ=gFz(aS@P<{v;vSGCKIY{sBv!Jxe<h5?MN^r32>BOiN{oE5K$=gHx3?)(
-o2Pm%Z8KWK!eQ&0M1$>utCc>`VLY1a?S6Cs;UIjZ(B-K$FV6ZviBvrAqH?FTC6zbr>~g8(@R8Czdvtm3i!e3+<&!<i8yURZ#=!lr
-E*V}&IP=yw<Izc_y<64zxbug0<TKT>c&+(UaqGXtiEt0arc0lra+kHM6j$@0ds@b;hn8b-zaZiNb2TmzeCFp)kts7q$}|n8o;0&F
-zk<k-D?q*vUC%uBnm>mZ_>sLmf5+*q5vR46KQ!PGzI1QVgTYhp1w=-zcw$s&^dqhB)YS`d%6RUi2dDaue>uY^<b>u<*{B?zEOBns
-h@U$l@GW1!ovh_}E`Cm-RN>tLLfpwu&d3$#@!m0ozig{3%!P2Ex`La43z8OQKzYyMKafD#dQ$Zv|5T|uPk)W@)QRacTEluB+8iMQ
-JATdqkE!S5F`cr7JZ;y|hf}?YEpvGpJs*%q6jbKG%4q#^JnV{eESQh9>oW`WdEiMLi*Q|$miR-3z#Vv$Aq(HTufTzKmG3_TwjPz3
-L*^ddbEkUfyDJYV0qrOCB%Yo=r;>G=_m+66mHZOi-$YZvTv-T#{R6g*5u<4B`>E)!&2^dfmOq0TZ3V?C$@eN=9>AljQd|f;ZD+W1
-fAi<mf#IeGWf%{rs>7nC_g@Xy`Umpygm2#3SKi{6va;sDc!`sCk1vONIDXE>^CYWh-xjrF*Z>4Co$_j0Dn8X^qC2>eaUX3%5YOc$
-2fjhJ^B$EbrCKpL?)TlgQV_2GmS!74T%!l_57bs)+knnrGF6C*Sd30%Z{Zn@=32}c!|UO>YmHaBHcy1V=<7?Wua`m`R-GtN<yi&&
-EAN)2hlp2P<x}Qa4#!fcZTk~f&R3J?5k+Yr{Qe+(i@Gjv>9Ewk*TpGyyDpFG+ikY$eKg*J=Kj+2Zm)xa`*}TpAKX*C<1EWPHDX_=
-8is3xCdrU7T+pbzcZ>aFOQjc2oGn+MdO}p?t7%$tX1|hi_Z#Z{Rc~8$6(#3ovv?dN77;nftT9)96Eo~i<lgX=Hvw^n_xbO@-q7c<
-4?MPU(Tetw{g(`RK1+qIz1McHwf@Guv&u+O>-$Occp~=+Aa`E8HBZ)($=&56h0WViD9n9gj=8+9)}(Ry{8f$;6UVi#WEc}^Vo3Pk
-s>V$v84#wuxcb4*@M#yB*~JXV4xi#9ov(aT4O^F@d6ddEb=Jcg;jA{`S}{C>CA;8^#E6lWt8f{HCw%*SE$+QZRamxbV&qEaiSF75
-Ole^>_pB`?^Of9O2xk1;{i{8CF$Y#&0CS0EDfP4Aoq!A%G|%OU7AhF717f8og5w#x{3!UuE5-g^xWi3rMa{GtqA<AXEDIV9oVZHu
-5;L0n%}M;KH1Ae~f}N`3U;2}>UOt)2Q;8JsZ4Q~q80)zy`n>1&i`<#)Z8_(bel_8ZT;AH<=^EJoDT^m*du2k0=h-6iY22&O_BT;q
-yf)zZ0VI}e$r@u`X=S3by)YTig-ZpBop`Sb@}CY_jfwKtOiLVLZKuq#pwZ@A*B6btGAcjxLoGyk>Z~%oR{w$j$WU^9jV+nWANLoo
-`*LTfy?b+o0ncE~j3s`(UVftZx-B1f<ef@PciVt?8BBybu<eWJX~YxUR$h8Le^>8|?QLp;T$!FH`cXzrlE^KwJ*p^xMe^FqVqw3Q
-aiIS+wa?-{woGHY{UNih<S*9!>|B4@oGW{S?G$Br<g+;3{#KpTK!5)z*_%h*&===DF)p9fB8DA#HmzwH6AM+Hci`eWo>psDSc=pL
-$cxUwa~Yv9jk!@Jw_ZSsD=GKd=Yc|3YNEK}^a7JAjUe*GG72ULoq$jT{EL?m|8&}WkC2`Bv{Mzqvn|id=I0W@dzVLkP-Bvn6?y%U
-R*Dwg)GS{wcH>y4ADv5tzUJ>C-nZV~t+Y1hy)-y6e6?mqBSRa5<XOW7gA`4XADal#+!8TR%a6{H?RP3=uw3hOb6<Csh`bn{i^?6;
-avT`Kdpg#`_<qIJ1W}XHZvSa*W;ggzZrY%3|7=@YiARZN7}iv*@%GXpxbXB;@0u+!!R@(6F?-|>Be=LIi4_sbWhpMLF?kT~BmJEC
-bA<%!h@Wpbo;#@|v&24XRk^PqgKOCAI*RrvKDtJhm&T61Y3~6-5_sl~i-{2v!s}H5auSF9s`!JTC)cF>v$uJpS&KB?*Iqo!zywt-
-Te{>)ioD(-XC;&f?}k^>eV7_enzsj++8M}jDY<1Rv7|3mRV_%}mdA<JA2#`e-hAnI3*zUZ*|W5AE7h+skc8nn`%y1{jOCL|#n4>D
-PC2+5lF=X@H^yp!8Nb*OB7ykDg_B=t{Liyc%>A>|bD?Q!vklFyE7vsSb`%DgUpdB<<Hg^=RgF5dhu2r06I|^r%*BP;by_lX$g6i-
-o+M9<4ltBnE?RByL_vzi<sRMhdk~PXIsp_2mp7ZsGOqIJBLsM%U9+go5lHYvOs-}z6p8-Df*8y%F2sQTl{I1^ha0EodCjHFHZ;*o
-`YYuY<X^cI=Dybq%DrRANWt)fkB5yf1g*(Oa?Q^zW4C+yvd=kV=$^d13_^K~OxUi$9R^UIq-`6_G(PBez=gtVy;aeUqKb;}P2{Uw
-mJ~1-{v|oZ?Wv$&$?$@pNfo&8f2mG;f^D1rNUWK4T`Zb9=6~lee(QHeJWx`D*POK`q=ApmFHm{)v4CX^F6om5Kz`y^)8r!(9Qe5Q
-N!k&_woR(1S1J;CUGTPS#-dB+&(Rd%q1Qs^Ux<g|Co<kYnxLrEU-1?MgE}d8PJw{_T}5I~@jlZBO=ex`LWfnXaF<1s_o~Vr>VkMK
-KP0Gh{In??UA*4fU!B3dWz((=#``m**Stl`lep8`I#xOuXD2RV;&|z}o0r)aqLa`R0xyUvgk76Sguo`qma+r}!TxeMz%bmTP#W&v
-7gih8pKj8E5VI~@XrcV5*?qN0D10=`9fIUa+PKi1{?Ltl&a9pTV1BMxUHxg(lh3Cft>{<4;ke)g`N`b5OqTYdPP_?Ta#w{=MxZEU
-B9%J&-T?3xy$NSyB$N#L)dvVf1W(!lLH~Uz%wVTKl=rpGHZVbRwpYY=A3X~5E+D!Scx}(f&Yim8oUu+j<r)TzD>P4d+(_Czaw7ML
-Hk=nwfE>%Z`+E4cjlhJCyYT9klcqlNmuaeMlr*Vn1qhVkK!r?lI0Sz8KK^}SwT(OfP~Nv`)}eXn&}rRw3EEM_!X`@+kFr_#PfzeK
-E-M?a&XwY+yxKifQ_4u(K)foJNA-9o*^P1vS#$U%`0L3*Nk=SG@E7Iofc4a9znn;rnVP_4Wkvc=$-1`Nf6$TTvkuK2r{pmb$D5wl
-zgwZsYXbv9DMu+T5^Y%AI}$3+%kql(<`vR6cy_J51eOQE`A3QEatA%7@Do)H!4Ze_VR+mx#kh`-O6Qvtm}7_#CX<!$pDGX8oAn32
-KRxTvd|rEbrT?vv)PYQE7SG)Tokc6kkc&Td3glbTd5m=yc~vkddV!T9mACu_+GnfOvpqnQhMvGg=47A@3WoTl3my59c=ROIh$WyW
-1Bm`lp(#@Jhe3~7hi0b=B9`=2qjj~tyx;_FFI~&?jI~?)rPxD(#AB@8>tZ1?>dKNd!h|Vkuq7wjNrOrJWgBMuYtfLC`xhwU!M|Eq
-0EQ0oH$M{opOUnz{?PmhBs1&KR4$<v#P=76n95Rd6SUQHLuMUhwWPYL(s4Y-Qa@*mBvL3OJZgf~$R?(9WQF-A@t&EA2mwCXu%V(r
-kl(7Sf3LNM{HK-^m4p8<NSbwMrU*UIITB;9&Jx7`s?eMt@<Qu+PLP=b{Z|bxI)H_MqcK2R1Ku>4FjI(3K*N7w!lV+AzX?wq91NOT
-uM7H57_n2f$cjG<&b}@dqdN2QJ?2OX{eSJ9d2|$27RD>R?`yh~?kr9A1(GH)V0H))Ff2g=#DFM@955gWf&yU+s|bP)AP5sc5Cjxi
-f~*P$1Vk{7&Y*}eD9fmk5l{}>fk7B?&P?B`SM$e=EZx=L@4vq35bAyPwyOKxXVt5HG98+IdQQLM<}pr_=0DHf#-&>oA^)mj;hP1G
-1}*uuUspB4sue0falx+bC=!&OL-*L_CB-Rjt3gBSP3+oUS?rCuU8Te)Rj%{b)lUfDgsl`7txyT8R``pDcR`HUBL&H+`SlMaP3*UQ
-@l>WydS*0n{#K8~r%i;8O?hOCR>=Ic?t$0L1p@;I$C_`?g*+J^OLCfZyecKPXF!qlCsVY-UvKvr!BNG+n_*Tfgk37trc(<`Tc~7#
-JTSEijw%*Tr<yHqXV=h@PWN~-aaV{64m+++C$dn{Fj@xslED}hV*1WK<ONa1A}~P}3n_sr761SM000000PY4o<g-e1`z^Yu%`y0P
-*mXb8TvT;5b3+0-XK&0k{eg*(O>~e7sP&^_>~q5+$)mx3f1I;_7p(-bdg{5eiDb8Tvg<c3$?J^k0}>46hf~RWn%5$IUyJtri@rbq
-KW!mDJ~J#cSr}Yu+Ri*x2yAQ0u`yRHIp(fqla(Yh^7+bD&Z}WPDx%337pK3ozbt))hJ0<lWzG7d!(&OaF4`Kc?-5Sq$}YOqs}p^A
-SU#&0DVXoMHQnrcyD=|6!uMf@(I;V~FRc9k9teCsVEYNZFqjyb$$T-e9~xaxkFVWPt{Ym|gf!2zx<{`3l)N-Po@BZm2t8Dy-@7=4
-NK<-c)8#Yg-9)?_<?Fhy%_7}*qb&W=RK4$W#lfN;T3?HO-#OCm`!u;kLym|u`+lJK-S4x~)}}0B@}s>)4(5x2{m@9$P&ux3<L<GK
-smb`bq@v~2qZ4mEnnLoL<&}TCVk;T$All9Aur+-`nuq8+AZ6`|K{hfzmxp=hB@%V3cXqJod>@}2+llmsa0ltO$~)>xsahG!j;gy8
-v=W;)=O6mGbj#`9qswXA)h2)3&~)LlDw@2!qWakKW9LTFo7emL_dhKwCtZ!}^H$;OH)yNP+&K8MmjphDUR+F!4B62xBA`l36}+Qk
-USq+xJ(%FPr=@23Ti0>mvG+c^cDN{%$n^f<sq0pMc>IGH(q9uZR(>vXO^7D#UC^#Haq2cVX_BEYpS+pXf_!Ch@8zeHNVT)A^@gTK
-pH2~RT9UD;q4^DW_U-uFla3@Z!M`7u+QazSitI^qTpb^>(_G1RIYZCqPwZLhBqMG0^pCRZ?U^RJrfv7q(xofuD)%ox-1xFl=kvaE
-XZKIZ%q2;gLn||7df&$+lb*bi)6v&+cXm0FS66RkS3LctwnHiT?9!~~!y+~hqHpKt4qom&HO=uEO<P<t;uZa^8=G7tG;Enx%XLm8
-k+I80wVvrE_dwCu?H(&RzG7xvoRQ?Q#%h%0Cc2A0hB>#Uu({An)1;<m&&E~D=5Fg!UQTujT(f6q^nS<PeoYivC8Qs@dcFMdjdc5A
-U-fit?@b|Oi}vaIf$hVRH9l2d={qG&O}hQ_Hj|G0A*1>po!IE!QO7Q-q8w6FGvm~(>Y0wzL(wkMlz*t{@Lk-r4&Aay`@T`)J$!bl
-%u7NQJ00DdS0|7)ZCP=|XseFMyU68D(1-ZcO%0Rrdf>e}!SUMV9qeD~C$%Ll_ip*AJ^dCPGCw6JsWZt3b7ps#F#kIhS-<R^zsP#y
-#smwIs!lO@Mx3h&8CZY*@PUbLIhiNr88VxW$fq*N?#q^LTxm}>ct&znEIw&E=#|z(Yu!C;<N@7*OPfC(Jbu)^6jJA5dsWr=g(s(k
-lKn+>yJxl~YxQJ8YNa32Ct5}HdbA}cqs1aLeDlXWOY2-yCSvcqEV*o<Kc#PPmvVFR*cc~i*}mVu*zv)`$Gc~eQSqk>NgwtJ@9ZJN
-=2tH*Zb&qQkgnJ)RM*r+PllI8tN4c*->2?yVK=*^<vK}COs>QB+|Dr-4QqAeu_!n1;Pgidr*t!T$fM21oF6V07KVk90r}FNx$h<a
-x~TD~waaMLnW&o4D!yev$?uK#Y|z!V60!I7l$@GJcR#bop}P3GM@AMTomwi!@BgMCUqzntJbrWQ@{?WEI-=D_@4r1aNkfOL+&Gh5
-Nmn**!LCCvYu+<8-#sMqobUz7sX4;Ce9Vy3t!m<EM)bs*$&Cv~Uu>@-gJ{v9^<T{>v{Db>=4;%*7@nF36O}67M#JPMj@O1|A~()P
-$*GxAG`vNxg}ck5=!ls1MP!O|+{%0t={&CQ3ZCwgYN2)23qoeMb*X7Hjr0ii97;jGto!vS?LwYNu$$!6eBqaUv$h_u%5qRu>NlK?
-Tm9F{W+wWi?L}+z6qkXnVrJELO}5fml56V}T9g$2q2`XGBEba7sd?kln>)XLuE0Z|zjC9mpP2JaO<|OtOg1&0LmZ(d4V``p3R1%K
-yuKK3k_#qAnSZ!*Yr2R8t&&r7QOyHiRprOnwA3oL;M0B|4J(Sb(K&HzicF*BS2b`)ISeYE#mue|Y~lRnCB>TyM1s<D=ths%J>4?e
-s^e`PY9D^9Uv8{jM;D|OPMMrv<bcx~b$l^7t-?=FyDlph2};kQJ962$Ot)F9<f&4(_+f99l`mDQUKS#7bt;&m6$*d#>{fY1g3_}Z
-ZP=3+Zd40Y*jbVoW)dhI${tr9A`2J;c4TlIDqq$+La!1oM9X7szZI9EQL&PEfn&g)6dZQk#8jh_Ih!lVtWh#sjes7P@`9s^h0QKf
-Y{Vw)m|UPInnnbN9ap23iB+*+(*OdyISfG|CM~i~f|9$FmBFE=Xf6(_SOCAiY0(4#000000000000000006<tyyU!_4X=gs-&qe_
--SKKK3qO@+^E9{3%zv@;!J#dJ!)+}ONAd$BbNGhMVt#ovBk#TAU3>|-tv-{@+Up@XBTD{8`Fu;7Acx<R{_`6RcD@en-yS<7g5Ta#
-&u2yOU+VvPd@j$I!Z{s!-sc>?FNL4raTnDz?%u%WdF^&eP0j3A54w(&@(<1Ah7D@7=aFcBe+_Rxysuf%(c(LX@)h{8R?U}ph@1bS
-*vkL$J<Gq{V%^OCsaGXe#ll$~+diX0aHS`gB+Yn1Ffv)PN)`x=8;_rRD2yLDUS{Xt7e=!nBj-NlPmek;GOAvbTosGtb!Ca|bq0PL
-4{NbH!zvhQhpg$`+{W*TOMdJr6Euj&%KwU1##i@#Wpu1*8_x#+A-VjLPvkpK_irv3awaLCJu%I~kF9eoZ(-+O{_wtO7Jj6KOmG;k
-+E3D}8joAp;FpqH(<<KRRZy8JIDcwPOnKU54ZqtZ$TpR7{LoI9S<nB)RIQ-*$^1l3bBc()uZiT;{9=!B@xD+&-}Ka-Ny~Tgbx9lM
-$>Oh1xl0Cxpbl`TUg-Gqlff+PqKI{2h~(5fwr+i!y=pbT(O(^r+f#1iU;l_+F1uiQJrE_F2vur7b>o`$i~LVkNlwk~)7Q^h=n$+l
-$E7_L7OxVlg1oVupd`gKkMM?<$^BH#j$(6UXUVDAKkCfzN~d5zJd!wRZ>nI*E48^)g0FRR3zzsIoS%BD3)YAPV<o5N=oJ?m+6V?!
-ZiTMzm^gvsv0h;odLYwmLN)!?AaF8UY-uDpH5bl%?wKTmK+Qqd-z#wmwClrZga)KAy*yCVJoB<hP<mA?vftX0?G#oL;VwUsVi7pw
-y)x#sa=l8%`RBmO@Jo?MP<jqsOWTS_gRrE*fDsu^t-$sd9>VN4l=6Ua%6Eto2};juG-+X~iE&r2%nsKJi>w>iYnKJiG0D2%I8?sy
-p-?r`#k#l!Rh>A|Q`rOP%<G!qsA3Tnqh+1caRzn}4eUwg!Qimt8qFeBd5cmevAPGY;IQMW#NKkKWm3C%eNc$W$>peGAstY~0tDVo
-izWa700000000000000000000000000C2ylUGZ)KV@lA!AIhXG)<412N-Ab*VQKx<G#1rH#E3FQa%!$0x-OED=~9a)nRMdtW{i0?
-p2?zSe#>9fyk0HxKUpt1H9x=NX3cQF)a5X-9Zi_->SQ{#-zFi4FBJ)vNKVZkM~q<8-R-BCiU!;u8}l_?;N%>aijAsGB&VkCxpT~9
-#|_L=GHO1^+K&Rr1UNWBBq+Ue=5wyj)G@&eyG)G2kpb-+%bO|^l%7L3eP&m-N~>ZBd)o$fIhM5rB0=d@v8X%Pl)Xhm^4KX+6VR6#
-7a<aqp4F(dzmu)GJI<qKt~9VK^Ii{*L*<h)^z61G-@@AG1KR;PEI91A_HZRT;6!R<5*wDXg2Rrh73rFsQ6aS{B`i4XxC)W3$*ClF
-?Yf{4Q@m8S^p@_5;7}7)EI{Dhv}ghV000000000000000000000000000000000000090?|JOu<jbdk62lQp`%Mb}l&p2iZ6}hHJ
-5$OWkWu-C(Mc>q!MAQtG++AB0991k-T9Hm?l$_l$BRK513bC73Ejcxv!C}V@lDY>$QpG~F?t%1%r68$dAuh4>h9K-k0RR9100000
-0000000000000000000000000000000000000000!0$$mCXf&zXaWEL000000000000000000000000000000000000000000000
-0000000000z<=kTMc;=v""")),
+c-rKB2Uru^)^>VtB#?waLhrrz-g}cGQltoi3L>CVL_tNArYJ=~MFbR45Ks}tj)-C}Sis&u5Cjwz+n))EAo!gByXThggFELrCbMVH
+gjw&by4P9*Q?Xo&p~(zU@wy-6ZXaV7dgXkwY9|Lt&xJne*XlGb!8&_xSn9J|DNUp%$@QAVq3XVtZ5o&;m#tBv$IqTDT2w35Js`JB
+RN>xAAAiAh*vJIhd%>S=0jE>O>h$K&39hShGf%T5JkQwCvItHBce<q;$S?L<yjJ^koZo^1gCm=8U-S?c)gHgJ;~N#=yJLFv%jSYQ
+H&beXRoG5qLeO_FP&nn3HCoWcyYvmwRlFefynINrT|zOv`_{)=OC52LT+zMv0hJd8aGhw4V|S4Fp8XPAM!g1_zDC-5g$;Tx@6apL
+l>do7bU~Qraecr53<iPV5Ev8+ft*jaI+Uv?WD14A5g-^Cg9PJ{C7(Bx@q@q+_A~?ti~zA`rWUj3LfB`4K)^IG4A=pKArLT#{T~Dd
+0YRW35HJRu2ZDjv$05K4K%5USdyjnx_?LYE42-kqvZn%<0ZwA?!XUh1?v*$*z`zOY|6vd)`zsi@3TFoAJmA;37XxN<#vsajhohXe
+A2@2$lqF*aHLu>z`(VVUZRCFfTP3BiNG)rl0oh`EYq}Ep>DB9k>Dhu;6E-e>dDmSvbG0yraHLDov*VrBzFdpXUqABui69?KK|JsE
+-dk)x$6@rdO)4E@9o)EHDK~A*Ks`b(#aROB^*OFpRBMML46o5vE`aXYTWNDAMXko8=CHI9v|xRBT-lr43-1|76z=g3>ixA22lws7
+dVrtudu?3>E;IFj2%BE)4){=Mz~2g^`iK@&pes>EDQCSq%gkQDL@xy4BvLhDkKJOi%F^!+zQ*{NN9);c5Gs(AC6&E1j&GAUo=1hl
+z#upb28TmH&dn)iIZ<JJuyHbR=n^U-8x7@9l0zVXvPBA@@r?rvFbd;>2jNcP9_C&I#6fLh1h_8v*9`6f$T+0HzYy@ROZ;{z@Z`&K
+KEacwj6Vwy2zSQ#o&|qzqlI<q`)*rmNd*oZJb%M>T|$$WvE8GmClmOTAo5qcB!28TNye$2^V*&QR=T_P!}6s1#?*DP63|?E0uI`1
+;t674g|3qPvvC;g`wLcYy4H6Voj=ldtVLJ~Eb$`6+e|3^7Cu|gOSlGwsbnfwnA>?5$XkBdjZ=lVV1CxWjeK{$ZjI(UI04LGD7!NA
+k&q_I!wRC4;`New#EAdHSplkdZd>-dlJdjxTVTWhbx`SbqvtH8CzaHrv@hf<$mU@1%Yds3)T4{YZcl6^<+8&XE+9P4DO;#r&rc!G
+o6i!U!Oz?EC)`JGjL1PkIL|+aE}zPkL{G?UMNOum#nbJ|kl)||36Uog5%hm~lMKgvR8qLL$lU$t$BoJvrJowwDEQ(Xl=qTWHs7}-
+crCP1YSLV)qX&URlx|v38#FWsd%MWQ6QbON#Jqih+q?bC+*tiK9go-_i&c~$>ap<BRp?#Pi%;VftW&O{acjmJ8k#$5)jKwdv^vk#
+fe1K{2o^Xc+&@=zz5~Y~(%`nTw))T*xIUuM4#nK!W1Lm;;!W6x?P^r3`dth4>=qR*f0Km6nm&NXR_kXa=t*DN_-ZjVWRG?&5vfSb
+dA9ymr~=yR&b2#*ZsJG-kwc<&xU@Bt+v3U%(IR0Od7Oa&3WR4PVB8;}E>`TrGJ%075Q)o`7DK(ZgifZ1=Iw<7Q%KZ;1kIEUt=`<$
+edWf_-AkiCjVvXNeXkbR1odU9#Q!+^Uij%v{;+!FZubE@IsUG&I_6!kyfv?0ldFR^>@VAHfa+~G+kk4hRd_4!?h>ta2(SpD2H|dA
+0rC9NYOv&Pq-nhc%5f<Biu{9=&B!gE978Qs_;-?6&G9vB&vdVAY-D)hO~1St5VD`EvA*@~K_|NLBKYYes}thKT<0e7@AHt>xY)IO
+_|{xc>11ouHj`{tj{k1z4`j<pO`EQ3VR9@&fQlS8(p{vWYjnvO$Zp(9X2ih+y8IbiGpY+ZN5)fy=xR(uk@0W@3=-Hle9v@mj2mmR
+uo}Ep@@@4&=5Oo<CS_u#kjMx&W6(_2TG<z#b`zbwachp}HpQ$6q1OyNf0H&z<WQnt%F+#;;M*(Oy=)ec`#pq>yvmB_IEz^dAr~Bv
+v(V!&_YS`EwIXi7W|+bkLOt`vg&=ahzVF7U^RBSKjvdOvOU$Sta%bTD%bRHt574ds{vrG)5-KEndpf?ETYC1jh6-JDowr4z#^a-)
+_QQj#gnu5!D=S@#5P4~A6(PC7T~YG+hg4tTMI{WaOD$)W>0`2&0%hy_=l{%n(Mxp~a=N-{2y#g-2c2uV<fPG0QOQB`#dT?VSf`EB
+hYc~8_AOOHZ4_hRm?#7i3@%IQGk%x+o`j!#?@{-Z1DER(expZw!eQtX66Jws44Q@H4w%t;i_6k)>eEDBQgNw^wi%)$YVW2TO5AIf
+cunc+aTTL;MMr{Iy{Ff*?#5m>U-raf=Ws~3yr4I~ta~iqt}W-X*1vjw_JySKTpRk~UB~9ozNXh;OBs~S%gsXgBMo7OP3nt=jP2eP
+muH3uYqsoodqwuKL1F8TC8cr9_n$(mh3_40lWoX*u|!-x`XPfPT#Acpm&z1QUpq)$zbsA6XT5`TA}R2bTp9dpxD7Qu)8O2ZtmC^E
+qjy5SbTjT4>j>?9<tpxGOe5~JP*NY84_g@Ax5pCya<_swNm?9@L?PMMBj{4dTbENxgGq?V_r9Uv=b6*l@Zad619F?H8qH=5n4s2?
+Jg1|U-F3=4``?@QStP9Am?w%qZs$&UHJJ8jMX8F&8U1so6MN^;6PIC<G@RAG91c8qtZm;C^)3VIhSn;5hRSYJu-mz%<+pqG+L70O
+pg+I}nboiNjg*(#cF%$;;_01-IUS}nr&jyR{1*;%{G)QIU8%SsZ?w6>YgbzQQh(5)r>foB&~lf#RKXh^-sGV6maSioFohot4FCMJ
+hjsd(iVP-K?(?>xM<0XMD8U4&DXUp)33r2tYd;}YuTT{fWcYuRxOitQ52_HAEcVfrX7#CDU5&CxQWTA*z!8vfgI;*&Mc>T(Al={C
+43gO+qi+5?cwT1GQ%S^{IcQ$L?9ndRI$||+Xw-;h6QSjJ*$f9=p?({7c8#?A3K#nA`OY~;cjsVnSAVk9%VZM+--O|>Z9aZhER+vb
+e!J~nqx&HmAwfEWzUs6o6hlS++~{VDK6TPhasNoXFA}3T`t2QmmHx5FhvwM^MQD_~Z?EMm!=VI^ufngtf{+l2tcVTbeU9CY@G4c5
+eEhy2xk!n1kLJbEkypTd+N8|WSEY)Tkr}w$v()d_yT-~u?e#&XXV>@EcuS`o3%nAlw&*;m_C$Ma^lD3qV6iu4x-J4aa6usyi2ws5
+AQN`!DwTm9s6acx-=GV8d0N$u`MVq?lK7^Q2tRYs4Co@q9=A%Ace}29QtrdovzpuPD#6;fE~7malc}2H6dGn_DF4XfhYw!!1||D@
+N!xKL#dAiY{Tp^KbVNG1OMEQNKR&AMy1Jk=HzC~;yLD3*OToz3RPxet+mY+H?C}fyk;`>96Qi)D&W$yQP<+x^W2<wa1+D!;%5z?<
+Cn<M>!*D~E`A1J6?=KXg@JE!iE^oe9v(`F~Hgv0BZRD}Sp}xF_G$r@$yd67Jmiukeh{^wEz*5});VvVi=!6u-R1>Xu>*xL3Rj#Y>
+$Fo!Mf*8hQNf9s<q>5zwA{YpmYrsBDKdo%C7>E1q-aqTH8q<DPo1o?AQBz5Tm^o<9J?ug9m*2Ga?G0q&o?!YIzrL6aneT1>8Tdv1
+?RKz>K8xz&8}q#?r0RQhDNobtOop+cHStiSN6&I*d${_I(V~ur7jYLZ>g^GHnJl#CQis7?4U>x-!-<q?wWkHl^2KS`@_gi?UfPQK
+5m32QX50eC*-Vf^)Pdt`?q#cDsO>Mjar{(1QG7<5#Npu4ZrUKro1k*%p~AqO`Iq-ED(i3EpJq@e^iZw+MLboooaylV%#+NU>a7dq
+iOsJ)Myq!<Kuv1HKOrgnvI%*KMo2Jdw<nzhWjl!oC>RbM50rpFB6bgThGP<b*O6aJ_wKLzeFzj|In@XPL1zw{Kbmao?w>YO-cwAd
+4YswuY=fO=KyKf29GR?MSiXpD(E4NRbz7b%%GGAo4R@~HpF4L&*Fp3n_v4$xn3Un@+kzjcfnRc!;=7J(E(>G&_p<!Z@_NSa<Xr?B
+zE$~2Y4IJGy=_cLc8%t<w*KZTvsp#ma<l&J+uOzMq?p;FVvC?XZM`m##US^2ixu?tCV$7dOI`CXS7Iq4>aqj&SpW3c@4!#2@D<Vd
+aGBMZ2^P2<`{boo%2n?hQfKaLXb7X?v@~vgv>ymW!r%*?5|rssaI&Ew8UdlB;SdPo7jG&LKTr*k*8N>aR`pp5x=yiqs<uvx4?t!P
+ni7QGTRO|0@2_~17<(;#p6k%v`vlb1#i@xub>1cDug}tOcW*u}+b4)Ggmrf1o?3K&o+?)Q)<_~LNC=yl-*WiY!P0Z~A3}R}HE3$c
+;O%<?6ApNfUGJ<-&OZuC5<$lDm-5G5T7CJ=9mV;^tFX{9lig|5?AC>Po=Uk{UZlv^7rxXPk4Ch5gLbWj7g|+=^YP}}wRV5m#gDX(
+vV$MEFMs#KDl&3j!SZ_Bgl#FioSSWTF1p;H%b%cgZ*@^_Y#I#7fBNlEy`v-)`ssk57!d{WXOd7*FcCl!{7Wb13$(9Sy)O8>j$}sB
+zDZ1RKe8=BGkA*=NLM;VYm$=A8HyHUO2vi_ntS2L8t<Ikmb|&~*@18Btw%T4z219TIEScF{Pdyjmx8*K0a8!w6<RiZcbeS=&z+Bk
+V)tj$Gb|2-Cke+?oW0doG)Pg{`ntz<XIHN9L$k)3eQEp7Ykm6RF}&&#RpqHs^GP#@t-{nbYUz&^KFhXjvF%@xm0xI7^HV>uuhVia
+*dTz^SG!2}tywrDz2tckXd5QD_H!z_hi}KC1rJ5(-$jm{{kjbTmQNo&xSSlV07FzL(G%5ZI0zv^fr^1cW%&UC%a*f~Z&TSk|4^>&
+?`jj2^6bM2(iD26F=sNGLs7RshXmVis{R_xx|1?0MvYu*DL5F%T%Ny5#I{)G3!3Tlc1trfTh~PVKD1fDHqTo|P4IihT$_v0@;xU^
+wHL<rh#7vR6_(Gv8M8t1N-V1F>D3}?4NT`yW+9<ccEd;-+Guo9&$>5#dV4Dqj7Osx-|Jo1v)-lL4gFbaaPm~t{J6D4^=T`;)i>(z
+Y887|wQPYKew`oHo(7YTuHGqhz0XaUW}t$&VkEsX6(V8v6BVH0RlHpV1=(P7?%*y*Ng{Yba<mnTfP{MMlL7IHM{?FUe!oqm!5yvS
+{3$xJgFnJ_YSd1FFq6@AA1r@W<#6FVDEy;bRQ1y08y^<ok;TXZ#5vmP;R}a19qbl(6xbxoAT8_Lt$0nmYlo%gv*%Z>C{pSC1o*m`
+({`;d?7gHdEk1tV5~j?*nojxTyw9pee(^Ug`y|o%!arQI4)==*$5^EFFm%GqF;%<QFWkDb$ZqUrT~PEvY=6XNA<F)-3mr|CiBDm4
+|BAd0kLTa}OD;YPRPMN)CBLiqhnDmzw~U1~#NaxCc3C7LG}~%E{$rFn5qhd(-r@Oj0yr2d$(Tw+!XSVd3jzPx1Pz{}v`@uyiU!Ov
+3*Is{YIh4hlhJgGJGk&FM429f@<%)=gl?<(q!3SNB(K*!Sa;7>i?pRmdH6_1&l&_XBC92JUYF|67hB6tAKLC%)N+G%Ai}r(=*FkL
+I+2S^Gj7SZwlM=dn&!vaq>stGz^Z<JC|RrG622?xv2VqVO(P8(&zw`2`*;U&?{$iU#n!a@uWUD%OUM(?keOD>NAAom)L6UL<Klwa
+Q{I}9#b-V$ZJ!@0@&G4dGR%)qmY5rMyw0m4+k$}js9Hn|U24T7!>YBuNht8+;LzK60VuFQh=)#ID*F94Da<Q-St3&y)}}nkd}`Fr
+4l<L`gjFjaEVW^-&ik&O9jEN9b1@JiBYH)mDkw{Mtf}+a;w`VNj<a;7ye!-+*MBp-^{l1qR*at5t;o(r>RL+@p<UHQ*XfSmzg0J^
+*7Q`?puLvI-fF(&<PH;Hb}avtD0gk3&8YVXT3qD##&?A)AQn+!t?KZSR#fcOM@2g`T#dTs_(#j~ueuy}3`UVxBtF#5_RLw`(Ia8$
+I`B?Pc}{MtZM72yyz;(MNdMK!W%4xW<JXrio47Fe(QrR$sw5cA#!(GT;UFjo;V>E;JSl4M%XEM4$?%*iM7Qm2nWiNRz%v=m2WxJo
+>=CbOz>BWfbzN#Svf)Qr6xihkpD}vy(YNa<rz``YY80c~cL=Rk#_A9y<t5_Hkg-dGL=V17OpDmSN?oVn>n6cr!l{ou-j(2dY@|L|
+?d*ut@PB{$<yt)(sB1(oW<v*S?a#*aGiucHET_{yHWc}sXR@T8gC7~My8AqPIG{ttbk`1}^M~y(T-o=<XJ6OO4<jZ>L4<9}oCJOU
+Rh#t%p;C_Jy3W#b)I`|kwr^$)mP~{rAfF@LP@IL{g#tJffF23W!4dW+?uwDQf+SBBqPOR~nWiPJW-^$dmGzNYe%NYHzj;~mh5Ra;
+u8%?;B@$zCGMhquk>^%~M@DN)7#}gLbSyJlJYV&Y2n0S)PR+hc94(%&4Gt^u$Es&W!lViZqMUE)UQ|DEZM0R|$utRP?eYV&I8?{C
+I*fYyNAu4Q=}|Y6+Nr8hm-k6{uBb_rMF%S^ZG8pvIWt=Au%DH`G{r*F$SA5;`Gv^tmoY(UUVISibq@A2m8AhOQdE?_r1>f@h8=-~
+gztKilORZDyC2{Ol`ttVz>RoSAd!G=>9D~aPr#VINe}3~Tr~~mUB=V2r09%B^GMX~sDoK8uDM6ggVj&8*hMUYE`gifc)&;<5`23i
+Sh7#?o}zAB*f4?FTDeF~AQIbVxa1T?ar<jlCuv=CgXSii(JdRD(^ZyiH!brOmX*_(Yf=6Qudst9u<JQIjaa;b_*@QB&_toDj+Kna
+M{J2**;Vx88J{Uz|AGt5O&I6rYm3l6-;00kOQ5z>70j-dpFO&KiyR9U@86W*GALvwDvm{Z?LH{CLkUa-BOr&GT-OMJQEbHYs$>W_
+06KX-0tZIYIF5f@jl6IXN7SDRvsexsGJ}J%f7l9y<fD6RWL6`DUUr(4Ad6KQFn`I#uT)1&eMd#8g>qw2iXmV3=3jBLKYRFcdEQ3;
+K^ur!Ln`x?Rk}rAt-n^K^T}arjUm76;zy4Zf>z*0<!@<yxU%Qekh1++IxQ$fU-s+!!n%iTd+8yTdD~%EZ0BZu>AiJJ<8zdft(zKV
+o_7bD(cSkJw!nh{kAWkOAA0rhiPbVmB3kildV=zP30ou<16xoi*t&wk0Mczv+3&=vbDYV&g2qTB0G$a23FYu6?6*9c-?mNV7ZnAk
+8M^aUf@g40_7B_OQBTn=Kjgi>t7>WNbbe8Puhrl&=4xKN@(zvO*Y)%R3E>|frf)d*O5i(6Ov%RNA$rb@<_B{%-xl6UKtr0B?@JTv
+`Ppn5cVW%zG{3LXNBef`nWoQ+5IwCNIJEAAe1Poy^Y%7pj-Hf*^!;RNq$oDmZTdd;wM$AGyNKb)V&wA^WVFB7+25{SE-nJ66MMBX
+`o0U(g~Tw39R&XdqhLP}2?Pb(f0JMy5`Y3p0mj~4EFuxGdU`|!NF1J|^Ks4Czc645<-$~OQwJjkw5Cm*(MAyH#$3?IGPNChmM%Ef
+rm<nz-FyRfy`JuqT5NYf)ZX-u9S@He&bwV^F1_a5#o<FYieJS=yM60_(bW9;C?WW~wBS(3;tLt4v_9Q>asn1a)@@ojP~o(KFyGTj
+Puf}GtEC{Nxs!NDFm~V3dqoYxhx}!%m1%w!#pLBn&V5MrCu8Rv8P<Jm{W@H@Hb#hmDJzdCGkW`Tfffjdh9+Eyr<@kUGl4wB%`_Io
+ND~Hdq#nV?2!R585q}c|nzMKb$3XwT(ebtl+S_S5QhbmOn!!QYKWuW2x93!{uE-a@-5b)sFMj8RZ}L*A4-ibh>x+!6mo((X!!c?Z
+-c7C%g~1UOw<$j^#jOchb;{4@OC5Udn2ElyIK@w@Y0Z_6+Czbqjc(~5Pe0QA{NhB;<7TPqosXS}QEQgaPcA-id*ioHHupsgS(y_0
+YWn->h0nj@&DBMq5A;n&e#R52cmaJ;Bz!B;yj9=uy$TBnfkBclYQ8THgc5)xyJyKmu^1*Ehz$@Dh?01Y@k5fukMksfo5A>3={pH0
+x}Qt~DglHA&905C<eFJ3)VD(!E1TtHc4)A$8J-8e=CUm&z{l23bVP!@Z|JF_`%)v=8T|841r6YrN0MA0Uc{VNy-`CADLS&qWV2AZ
+<-6$NN+P|Cp#E{q%YBtOJLjA{(Vi)Kv&oVk;uf>JV(0;GbVK6jUJW9}`eE+dm=KSxsiB{ZDEydpd{t@?r{x>%kyr`_(qEPvQ`zk8
+h(fU?-quhP)3YlnoHb{0+_xMW3Ij+%Y!MZW<0QZepmF135&J*jC+p7UuxUbcjSXU!p?O{XW^i-=Si!x;V%5)OzgKmiG2J2YYR*l^
+-Hq`5t3=bIQ+=ynJUQ#*=oA`)Q^0?S$U_9Ka5Z=mJ=7^3>9O)gORD7smxj^0h31QPDPkROqc1J~Qhk1Nj|L+1bGi;i9d>7*H({(9
+-yqPp(;AD)I`KH0d|0Xn^u5}UghXyF+8P?T?puKi6bgfb9ee`Pw^)LdC;(VJi|z@jJF#GZq1unP3lwKhVgJ3Z3&dbhj!YGYLC3if
+_CL^djULOCrVZ}FfoB<-=Do7>`c<x%Sa+S;XO}&C^_h4?lroAY-Q;_`DyH9P`{k$$FPG_!4u!0HQjl~;lvdGvZw@26c0Q$Nk3mfl
+@?&B7*QhH`)MSIqUM^Kb4`vi7=8k!}-%~3Zd0^)xPqGQ=K%R562@oA>4|dU@Lh5e4DcEzcys$!XjuH_D`|ObX$vbsBLmmfVZ*S*<
+r6eseBod(EurI?r;G#4@(1H@Yaq>dr-Xva`1s@l%O!!1D`Tuvr`Fc~Q4dx_3W*M3uK0CJ66rYnkyUAe-**rnt@12~A#Kz_5ohQR-
+mjlZe!|!gwC;f1Ybd3&O-ESw9F*ngUw&{Sz5qk+AO`FVs(Q7MQPvGCP0^1JfTS=1+!#$0TKU*2z-!PZuCBhQKN)j;kP?q8)aK$Ax
+abZ5Vtbp>}DDCXjRgyFY4hlYRjh1c8aSZ~afwGG5LrpCgQ!!8^AYCaI(9Hxi0RbRJ-G;}KkR0p?SRz+ElKv4fnHg@4o;FC+on>Hx
+#FyMrTUb~Uj=5mSvMH43I{}IVlRIlf1){8T1j1r=L(avFiL1N=%Y{W8Jy>{DhJLY-VL5MI@pdbk$o{t!Z|^%HjF-D!9QXE!l&4{Z
+d}Vz+By|SrN1V^vIKyzLL9oMTO#TUm<Y1dT9*aSE2M4W_GBEw2tN=wLVUSRPxC>$)S3@ZrzH8m^Sx|nB5QJmA7RUK!3&G$VPcmYw
+FbqB(u@i(KpyM0`=YIZ=oC@vok?BU#sNifv6S?oIWPY1&=^M@L{2W`IZT*ewg`o=f1rNKd_?}qUY5c75={)ZOx*mp4`3MMg;dx=J
+JpL1bCbBdVkE`n~dyXMGo9G0u31Pw9gb1j}PtBC2Zx-@NN?uQfc<_Os?^|32H;@^-#YAglFl>eQ<Gtd>jEqJohJ^#lt-hOnUszxe
+Y{%e`y7|UO!#zQwa3BE|bUx-nlsFv1f%!(97<9bo3M38%bNxyP<R5S<1TMUs4*DhBY(q0G_SD8W@5YVYk1Blns%!h^Ij)p~cZ!(X
+=u5g@)I8|0f8FVAq~@>AILTLw@q9f=qcz#XSrq*%LJL@svSmqKTV87HONMW76*+B8MMC|>t6rX!O?7LEEnk1cnhFI8C{aSgf?lW-
+7Oj&8(v*ocCEF4ngx(RuqG4<pswCzI-VGH~6yW%Rj)Ln%9gW!v64;3Z2iq_a;}C>9v3O#Y`S;AwjN$O<gA3ua4bAoXg~xXbFVz<7
++|{hVtniw0ufHUwWMFqec65X}b2y~~`T@JOzuked!f`<cAv{vgShu?Cc-^ITcP3Im;c$lN>0zB}OqoGwh6)h@8Aaw+8ZX+s^L}37
+^EeF(0@9Q5_DD*aVf~4h{!9R+w9a$ak5$ALO0xwf``0~H&&H|Fg9wl~u$}Zl>Ig~j!#NOsm6nmGa^t9q$^tyX)Bhd<t36ex4=$K(
+Mi8j=p!7*|Z{|%ur-4ZC=+N8qN-de_Z5y9|f83^QwmeqNahXcbeXCq!YS^1jmnHHG^iMWkE3Xu$t~FqwKF@!1a8PnZnQZKlw@>DZ
+v#lDDA8BKc&OEXctFBG55+}jIA1{1C+<q4CJG{Y|4wx}_3+L{<6w(<g0)qmQa{s-D9!=I5ZlJZ>rb-<~#&WWnK|AGe0(dTO;%OxA
+HxLo=w_<R4VFJ?!AI>%h1vK()Z~AUY{aOv(S5H2mK9$`FQler6ROkL^Qixuuw7gr%Q#R<xjbJ6dO6Tk`kb8G@Px0MH?-lmA%Tkcf
+?o|ZzELdowv=Aehp-)4@Agv}ugG7q@Q<}MlxvT&h0a<+QfWsl<^1Z8_Wr&<OKryAV^KiToecZjEw7+PGRKkK`9G~%3ZIA>E$<5F5
+7X@KZTtf$fL-WFR80g=EK*b0%eULcYzyu*;dZM+v>W9dlexC&@OM4RxS$KHfMFK^-wR`L6suA189xp+wO+*QP9&JRIZ1hVlneJua
+iU2i10>ZrP=l6HMsX3+R1$Vkgu-ONUPd^Z+BdoDeR6trx0EdEt!*7OIu7I04o66BSI7qycHx8U@DoGr-FexsPbM=HV+%?I?-r96H
+go~iI02IozS|M-*Pbk9wo^%{D{6iGCbJn5x^V^q}Am6HWCTT)n`R8}7v6kS&!0`PJYcf}_s@=sutaiN(y~R<Mf);EQM71yTx%3V6
+;>bF04Pg=zdSZp>fupOXPdN2#^H!#!*|e|vR4G<Ksd5*D5lJ|<_=IG2Yag^nGbBW)c#hLgUnfD4R}`ag1Lbs<ilQhVe7tNNq^8Kk
+!+1*}OactTTNMFAel0;m{+@JXX8++S=$dtChV5?o_*CZ0`owBjBKAm}l?;$KHHLqG{n|F$4XnXI;breOyDQKLsLtruKL;IX?$Pm!
+eJzxQiEJ_YlKM);Kpxsz5$~ibhzHV<rF;!x7dCk-ks$~q+d%|_)Lw1(Q@|ieBrJ*}OfzlhFg^+i!(}l(G*y6z;f3a?0wmNg76PIL
+yoLafsm%rcakqNgA5ILIb!Zw99^A;hb4$9~_DgfRpMf+L%SJ&-H@YSI;~Pe7&ocapWG4kW0STR(_UK!(GE78OTSGydM#Qky+X!ra
+`sR&^3tS9k1qmoXkgh4&k~H5+nSlj5cL4m96XmEvM?&B{ZD=ix2ca-XI2S-11dTz#d4xuDt)X#8cv61PKX0v^i2uW&(yT*sjomR?
+L5BzQ@{UA5GbK?97QuGv^K4FGLGJex6#E*}159M;cs6MlR=!L!5rp6<G&(<#trFQ{bR}9w&%{(uRhCI1jN_nXZK<y$&bCD%oCY2s
+keP-Q9S`(r0gpTTViXh@4CG64Ap>z*y>R~)*u()Kmi{lbIE((Yel+XQbdp5A*0^7m9O$U0AWG-390U|$Uiox^z@vuTWj<yqY=qfT
+61=r-iJ>R~3PoYiXcQa@=rjWqiNO+L&?p29d>jX=2vdj(V9i5<MJHp~(i6-J;E>n~6KJBt1rP=TLnZ*6q#i*a@W0d<)M@&|Aa>TF
+d1%YyXPZMD^pqupsYEOXCJ@McME6lu+CmRYExBI^AD^emBqAXYC=|xyAr=&l#S*YM6d*Y{IG_mx90zOO<?&b~0y+s7<nK1=U$Ec5
+*0W#c^M}D%=Wc>33%VAXDN70qknv~~0y@qqUtZ^iIT@(PiZJ+pA?&HhHicl|an2gY4iACA5O4$>0GGS`4~N5lla~kt3_95ih5c@m
+{>OqbAEo{<2%U9k>dS?xhzby~7$gGmE1=ySVXh)6OywhCClHpUu#H{tZx|rJ91#kc5RgE-G4N!-py1ynCis7e9~}ArE6~i}tU|?O
+*qFhf6DllPl}RPCc@>EOM#mB019ao>yaXL@D>fM+@D%hQ|3^Zhw6+tLTkl4FTe6KmF!1>+EmHy;%KVVy1vd{G@5C{_x{f{TkVgY4
+NOwidns+Z=06M8)n42yP1QdfGV(0iW`uzySmxSVIfCb*-x^-K3Lh-qXLhyV6z&zhKxUEa=eFIcudng&$m!v1G2s6&UFY3Y%a6k?5
+)9qy`!HZXtfS`#x=HWa)(-M1O;E?H^b1qc*TmlgGwEE$_{DCA3pqa1r`&uj?5XF49+Uh7Da1{JTB^X${-!f)TWdjxE%Liw>Bqa7l
+uuvX{S@mR&#A#g*`EB)Y|CRpX+SuRY+sX5$Rp4mNoQIZz(n{>Xo>}kA|K;Mkc}MN|0KTj{@=D@TWohTU=f3XqOUyZIH+OU&G0Hse
+KA4kx^MfFhlZrGaUEwib<mUEQPu!Pia`gW8v+0@XjY9`_LahWiQ<gj>Z+mu~Ur$!klH*t@N2%5?Zz{Vmg5pFEyRMhYnoG(OV>se~
+Ub1<muyr$72vFQ^1+|Lrw><;_m4}ahzSGNPXadNz4(mg;kwB_;mnT$38_1n8O|~@#vcezhq6q8{XFWK3P#5@l46kb<X#3lqz3q+R
+Lcbv;9Dd&>eo93ZE^wMbKZ8mgi`3+wuhdZA7$f!b+OewbUYxk^{Cd_+?-t$QQu0YtYbKggnEUC5g}`9L#faq91%>l$IYbH=<}Wna
+wR)GjyJiiCz@WhSZ<n8ZuZr*fxZagB#q`Q3*s5;z<4jpP=PH4TZaWVX<FjB(VZaYPG(Rx-(*4*X6*@puv2RY{-CI|*paIrXFQAwm
+J!+}|2)MG4Q~I^SI3S|@#$kjws09eWlS8X3)zR#u`H}ntEc<irh!*ghhVsBX3=%R~eYJ}nxufa>{@qwVx?d-J*_0f9#{OyT=4MdF
++u~KvRGg(=Zgj9NaJj1X4#J^%ufSD3mxhx~vShVy=gzLj0P^YMofB}=(tXItL#b3}Eiyo-udt+}f@*&I!tx}179s(36vI<`ZLNB&
+U+3nV@&i+rmGs_>{sg@R`>+-VTm|+uOEmP(U2JAB1JGV$h7UpCR&7pgp#UTsJ%a0(U^>Rh0+M#8nDdp|1vmj9&t-#w)1BIv8US~{
++}U)tUIhSgXSm`GjsU1U&@B(BF^r%j&^84OMS!On=GKvlE;02}r0NxG7`|%CLSm{K^xx}5{9CsdonQm!y7l<fCf}t$R$UJSq!dV^
+>43MXxba~hc|}}8bb<&#UA}w7b)h~_<K=$VGX_#Qdd@4MA{No{+)mkI_W^%8Fe$**K(p3TEq+yyMJ@%PljO}~d3)c#5nAD%$^!Ie
+s`U<u>}PK}?w=3>XnscSW>k-;#g2SgK<grG3_c$#-uqP;0BeYODtdL!RW(3@-#)zMRQ@(aV7PX;+CGUN_?EFAhUKWzUDvVlz{4OZ
+2?MT)L;x%~#i~?%4^umRLGyQDAeWXnI!wXpNG5m&`)eN$l}EnT58V429KOE%T8uIoxVt`8`9p=cB>P3{%8#T#%7g%0!}hcXYaWvN
+)jC1CnlzsQKr_~xn!B<w?699CJS&;AY@X*>d2lHHq0VJrsijN+AlT)>T}R!w-(J<Tm18)W4y-geDs`c;D^(KMO)G;5wkse{o@D}x
+FQZX9;zLUOIt5^1Xib&zu&;}~7yz8fM$orr5C)jzPjg24U;ut`5e*R1<7oMC6EwiV?i4J*??fnMIzv@%5lnqiPWv60p`vX&#HV0&
+#AGI$?g!$oM_%gqDv=}dDgWt0b$O1!G#hfalaTcM-gCoj%QGJhI)F>q{%|O~{(j+c%N;@D1_WTp(c-rG_nYQj-|UbI(i8ySJd-8s
++lp(9y9R`{_<$(_OO6Nh=3tSFsdAju37Oi$W3DJYOPUpDnLVG+-4vn|>ID@9&hERF^B^gEktzl_gl<b6bc)~3S(DiNLo;Higj4Ev
+^j!uNVh8-?&d>G)pn(LYGl5J#06|eQN3g*E<X_30zOJpMIb|t#PjcqwsY|)lGrCy^<Un|UXWPKCokN%Epi=npc>4<RPdevZUImR5
+-<BeDT63(?v-95YEz%?s2`%BEr`8<tbJ-X5>6<Nv?%CW-HRQP5D_+K2JlZO^^S!T+J!kzuq|{BI`GDh&^B!&-ZC2x<k<cfm>k(DV
+@fBM2OREEX<xT6Tz`>rvb0;h?hQeaN&Nt}+zZX`eihv9i)7UfrxR*O{1%b8S2QoO?-Q&{&SwW!HxT!1!0bC6?zJT#ZHAm}6)EUm2
+q9eN{{S~L$JeOv4W#g-Yyv}7K5qlGrH|r}{*SnDbg6K#<?W$`&)_?Rbc3W<LK?I<c^;OTNwU#m)3m)$ZJiCbjFu>O<3F%+0k=fAi
+0_~dxff3q|LFaY0FPJ%U@>N2>S+;(k3s2>>;}q!+MF3jv-+3+<|Mn45_O2>$SZ*NhxM04zvYI*|Dosvme$D&2SJ)7+P*KDInN-*(
+TcG?xiq_+}^Z*n1+iH=Nr3MmU_K(#wmH5#B7)%HoM(|&k+dPy!pS#L*3ee7<Wj9V`<jNUcvvHDe0i@rT-_1xac=7USh$R`IN&R7`
+W%d!`S6R~SYg=W~<pJHr7jwfSto^k`z@`Uf%}ZH;D#h-qbQwK{IqmnxbVEF6q*Zo_Ok{Qk>8QJRiUcqqf16qIQ)|HDfLXW_;I@9Z
+Q`}z1$Jba^Aq!MTkc4+OZOy23rKsT82NepCC+pz%>%{=CUrl%Pk-S@lC4goYBS?HxkR0GWZKd$5(TM=|0thIQ6Sl!|EuO!MU{!31
+x!EzL4<zXD5Y%{Ds9;7XxUISJVNLng<fyxL2_Gc_6B!(7bxmc(tENjv=!jqmOY=Boj_-EkgHY$d-3Y%FZQTQ<3K&2Mf{$IY5wEaS
+JYX-q(f|vL>}6cY{Gjvsklt9HJ4gG;p^jZZ4Yw>&Pc{SrS6Oz4R8t~-<&!RwQ^c<qX!lTvP<sN-0QQ`YAACt#wLo<t0FRl2*&B<S
+J4FCrsQTOuNnH^Jke3l@uMJ1R0NL+D$ByGi=4R9URbtdB%(u6yQ-x?>AW?Yg#OxWp;@~Avaz9Z9rS9KtmDcj^KqL{koA57m;^}ja
+0+JBRO@eX5A^^1x^}3)G-QPzy+#<IW9pkieyXwBa8GZn^qpI8D#R1NPpAKJ1hv=7k6t~`KlmrIi1#Me1*Zmwj37antNLnS80ND)<
+^*i?Z*#Nsqn3s-9%)yMdg@9jwHRbNx@R7Cm;6N<lZrHWGN{(9caQ3{_6|d*Out+43vyr6&gbdje^u@Tj8QfgPzs#lS-#Kr3!z8D^
+?bEcR>5L9X*WJH%Hu372kr;=DpLY9Bs!#z*J1;d<6(14q(S2c02PHm01Mt!Fj>Sqf9TYu4esB3>#6kw}7Pi+fZjq6%zi4E3Uffjz
+5XVyHe6^89p&tT;w6}@_+D}}pZQa-w#nopr)Qo{Rn@QLwi|YpOt)90kli0gY^RBF4fQZ`HWX{j#Gp~qqA_}5e5t;ykdp%X}T0qGJ
+EE~B~@kN1*@%5<6RdVF<=zu&GJ<g5XkH7Q_gEmG;#7`BX_g^!nB_YpflNO{CA|>1@*^DhJ9DOz@yxI?VUkvE`w}yGqt>VPaGd9;;
+bIu_EjaMF+aRO#7zHk%r+r9mn2!J16mLjfp9cD_Y^;$nGfdR78a<B%r9@FT%@08yHjyN=brr^&qOLX;iJthZSrTWQs1*tPHjz}@1
+fDo(ewWyJX!hWMeVgQ<<8nDVJ6Qnc~$7ZvS8Drub1R*dW0{AKDfHub?Wm`eIQrPhf8z~H8oEy0xe~G4j@Vu*9QzzW>|2WH<bzFJa
+VkFFRaPVRz8aYzi!Z^n2<8yxQjr}N8XLnzuRND(3z@AAAhK9Gh6yCeMN@M-2bFzTcx~#ifVAp=s+=!%L_!|Y_F<*I8>&K>pr?w^9
+W0hS2E?08ZxF>T-vc7c0(G`eZAE?N9MhS4N(r;ie*t@Ll7c%06>H|HM;Oq;2Ss3rK)LR^e0a7%&2kxy|ERN<xb-H3xWXa=o8!3`x
+E-&(-cy%}b163DzD4}Rt^}h;b=`3s3QF&r>n-=BpE1@$crl_@c5oqASzpi%ILjQE4=9`D*H$_;zR2&=Ph5f>%;?8q#oE+N0GQTAN
+ERwAowYIbpDWALcP1d9NbYR4Pf!bha)Wxy(;?fj;K$J!ftoJ#wPR$>x3iidb;T1`<7;ccH9B|8#!m<fB()!(epZr`UQ7VqjT8#!p
+RMiSPmXj*Au5sZ3S+Q{lmllgjqQ{dnm|_TSmIe$4{+~zQd@+!B)AD27qBKA=I4Jvvt$fHb(_ur<`;n)Vb9HfbD_H<><|4k<8DG&s
+fr8(<*Fazvz&d+iT+@S*Z_QONvRNZd_4=GeD}|h($9LQo^oy7-ptu7g!uInURSa#m6J-%(JHP~WTe)U?Z9|Ur@z*PfG&Yy*xePnv
+xm;T|WUd5~jYiA2Ha(xs21-aYP<@lQ)IHIBne=$FX_}&FiZ}typ)Ow{70cyB5*opENdBR^n++xVI;NdqXG#Oj;Gpauwr!g{%KZf|
+N8Np!O!Qf@;{^tgss+9&8VMT7Mb$Pjo7Z>_&;TyO^CRNczX{y3PU<1qIRlFa)a&8Sy5rYWjC)F6_hMOqD<QN5`)t4@oP~l?RqcRg
+jUV<~r{qiWJ31!E(2;Cr^coQl@OUnI%t(rgW~0K|y9=J$SinaF@^C<3a-*KF5Rw?@$DoI{WC_H0wy73|1?HMMLSV?>;i9D{n{G`z
+fmDY9&8}_VB6Z_B#Ko_lbd!?5gqlaF0#E0njg{+AbM{0WXgB(nKk_;fh@UOdeYVEL>rnk=+2{M6d))vVhT0otz@N03(4F3`4p#!i
+v2yNpw=~L-eQJZ41{J6zHp%1vHe%3a<#ExU0p#0grPXx$A7IE@pg4YoN!_`g<b@d`oX8yLu`qvRIvI=R;ARsV4??5H`7jEL;8p*_
+q2Ry6MO#e!=1)7JP7*fD&@8&)Z(S9BAb^<tjwsqAV8?MZ__GwC*pkb03Zr{gpTAJ%EWjqb=Bpyb@cjh|GLJWP;^nOXc5OiUp49w&
+Z{?F1(||Y=0Fl1I7(R=Tl`Bh6lTA@5wrHa)SF5oeZlA{z(5C_-Qm~WZF0W9fNvCj}eW=TQH8s43<hWTn`uRLdg9RDq$5L%&ekd0@
+MNT^%&W8GXqR{i0oWit0<FVOR*{CJG5l=tqHc*jkg#P*6aSs&m3Z2HzM|@TZ+-ViicxRBl00}suI-vVbId3;O1V0olU3dvYW^<xG
+IO}rG&=Q3DGp}<{Ng|tDaJ95b&F31?vi5I{2>@PD>XEDy=Dr=BMkFF&Uv2zSY^GXe<Bvmgn&Fg3K-$Dq5ae-;2&aaia6T><KB3?V
+U@ilaa1-+N?*X7Lcy4++Tk*2lmTJlf){uR((Z@f(#=|ge5LO@pNY(25XAat^+$mK%i~Y36-N6FJ)_6B0)_r^esy4oFaVq)MEeW>h
+1Br^rMCWd}#CTJ-u}lUD7(K|(_p%p%iI#aZP^LqGvawKA*ralyN?0ev7=r+8(B0InL2!>sZ^}5^JvpCiUuFt}j+?11W?N*?yx@5z
+gAC?HUIivH#s6k*H~|Kl-mF7gbC!V#l3e_`LFLmZ>4x7z;*m0>w*<gJ=|fRRHm**V5I9_15Q;tT40!Xe)@v9lKg$Z+!t96VWvjs1
+LuqLS(TYZ!kJ&vCjFd$Hnp7iSr8GJ9W=#*;O%BkbpjYMJk7S;$&=i*<a{R(Vq5H?OFdEtd<5}Z~J$OwOB`h~nz|clk5)9??qqGR@
+m+y!8r(X?e<auYhjx?gpHZ+}AdxV_n>Z5Ox9bVYqRzed5gr0r+7mZb6uZ-{CmbiOES67G32BPQtntAde`b((jl!H1(QW!STFN-hF
+U0r5h*Cg`TS{MzyU6`VOt<|aM#LD}D{B%z3Vu1fo^VeVYxe<utA@bCV@o%59<uA8PRm@?L8j^zHGM<e!fygTr2a)j5U)`%96NLbO
+SJQQNPM4}5W}8V1(t|awJjb*o(tNQflEP&Q1~4^WJ=v<a$?s{~G1bI-+smcs0PT^lOSaY2cdyGK?^%!m=LZ}?KIpu6Rojqrs)CPb
+kU4fr`3bkxi(5o@2gTvhoLD$hJRKEdG}oU9A5RI`s=cP|IRgPhj@vik%Zu>iJ?1#;Iif-ni<Hb?Tna>c!2cwgx{reXu&^@gnsv1K
++)I0Fc(8o##hcad=e0<4GP_USFzM2$ruO?D67%ZKZ~+179Jx#}3ylq~i&bPSuIAD>HQi)lK7}mXz;rsCD~sc>kFA)6tzW)b*vnwS
+@dc`}%F?7u?>=~vxn&v|R%7Rn%7VFtaiA|{SvUfmhgAxQe?p{EQGfh<|EAqiv`KOLp!}?B*0JzI#^t+}b|w4w$;_+YkuQe;=%tmj
+t2F2*W6##>()<1OyzoFQ=!s;BRdCxvfhQZc>Ma-Hm?dXBByT;0qV@MmM~aRIPv0}EeyqG1dT_m!;P`W2YYKhtMJ_d?aD9!ifOY6K
+GQULVrmvAy_%99#Az+Zd(85mgMgDoyvoP%s6&g;nu6io(dDa%gr_b~x-GybeFpDHOG&F2*-TXtkqOCqQBTwO(JtvRPJ7<&iUa{7Y
+l%>gSp28dh#jUSJ^N7&J-n<qE!EuMsRU_7mUW;?IQKXDxlnZ}oxINcjiNrNeGuEESa})Vx-ki;`5tvwIw%~(KC`j0(qPc&bhgxl>
+o3x;g*#;&kh}fP83LZ_|bMK<PO@*xx2hEK9MkU*%!J+D^`U=lNJx(>l$13Pf-+D=blQy@P>ry$!N)t}2sXjYt+nZQ*^7txMUf>A_
+%>*J-LJ&Vb;CY}BY-*z^jN_uYM9#}mmHG=!Uq?m038g4cn7keW{a2!y_=o;;pq5#OrV{hR-k3dy#oWfmjE)5<Q#ck$)jr!TYs4Cs
+^nc%we0jbM0ieXe(Y!SD{^2hV_AaxO;6wsI%|e&<nVhk_x5iQgH!eJXX5Uw>aiX9|cy8VC{?`F`x|k3jiVKJxQc7Bg@JqJJ$_Qd7
+(s}3@@PxSo2LCH1ZPU6xT;uYrLlYAp;jWI-_#u%B-?u<lcpR0iHA4;uT54s-@ZLA#^ckEMIG=4DI+-R5mo1!QC?znS!?E^}kse>y
+o~70@6fSu4G+vkZDG|X)B)1;*)=C`$l1M=F#HJ#ING42Fn3E`Y<OJj45n#~25W&gYtv|VzezOkEPse^Lc|U>0;m@r1(H0?%dk&{G
+_bcEUPNS2tjZ4kMNgRUnWk|*f3Mgu*$+7rx<8f8DxmmeuBHZ+(s8}vqrJJLjR2djBgjZ=CZY+WUBM`r0<qQ}cHK`2;0*##15_$6X
+e=(Y|Mt>NTpLJ-u{)n1~_5XBuU7&>$lMg*k==7iw-=K5uKU&iL3?wPzjCfajvmqaXOr!C0Is^dIR3wbd4Ao_r6ddn0kX9C2(t-rU
+#0x&vL`Vn_WTJ|k00l!Q)s#biD=>#b{(VMf(jUesvkuL`ve+%7mCL<MRm5mSG<=+%Z@U~ev+kBB`B|ulP_W~J?pv+dY=*>O&`3C!
+?1Fd(Q;1F>V1B*RQ-mc*#vv!ALehvR*yIu)B;+@RICbaWcAI7g|1gM}b!gt~*?uC{SyxVkM#3VwV1mePq~qxeoD7u2Xe1s~JFLZt
+Kt~)HjMottgok1AIP3(v>=6PEjhOttGA#1<x0k{Gms~ue%O3_|vkpxo%ah*Pk_-yal;c+?jjkIh-X<!N!U80qRmV7Xc4DOQjyRBC
+{DcILH|Ln}G1waN_vRdM=>Jl8j;a2p<i9Si^nZ9mW4&bs`EY2UU)(RkKM2&9Wm5U@7!JbYqvFKz7IKql0CYHlKqj|$n6mp@g!O-w
+fR-fCf5VoPBufU^5;_@%U_}NQ=->f|P9RJ~POA*y6utfi*OcA=JCFZ1<bMU4dV1vX24s`zuEdW+A%NC!lfXejXR=_jfc{sY$zY&h
+kf|KSj~>^ClSgMXm>?1Ge+8O2+#k9yqNf8q!%YUle+8HzIQ$PV!N9ZaQAYfCp!vrfxY;L`Apad`g8w@d%74dQ{<myfg6emv%8#CB
+wuP2w33IgzpI1OZ_JbU^D*0wVGS}#p7&V89r;KJTAsgbj3>}V0{}!5<umP)r;f}<hW7~q}Jg?N?E%cp8(>kK3p)AJBR};E+dQcu}
+$V+&_GTQvDz`PeHn%QhRrOlHTp&Qqg@FI*ceRy&1*EcFyu1`hR=f=;}xfe(MMSbHr9UJMTpQl7DORv|GroMbieMYA%URiH4r>Wx;
+SfQjMQIWUsHt5>0$?H{TyVmEIzj8e7FCKQcxc6RmB}|MbwouC371FME*>*#D+INoJrih5WS(=KxDaHH&&s)xIL-G<F+6HAe2wijM
+k^HcM+DlgvKJLNm%h%}Dz_?FOW4~Cr825lI@i8wgBdJ1+`&YumxM(VK4<Y{oO^J~&mPm^!YULKSa`RLNt$jut5^&hMW|0v4kSe7Q
+3>c5*`g<PLARL7b7q~sO;f0eQD3OciTu{DmV@2alI}<0B5;0P`cds7LOB14Pef4Co@+KxPg)?aX>x)L$5U#vs+yr!TY0ow_5_kU4
+j;$=UOx}wYQgIu;#0zr|#jck=OXIHIS1PXJLHBeQuk2fn$^C+a|No1QiQv;ecM4CLF|te3aOz1jJHaiOvUoYjugm@PW1qR&y!e*v
+t+_i+ZHqjm6W3+PBYf$;!UqE<-}4K9w&saZ!OtJ*y(h1nk5|TXCp|dXd+f_;lAsHkJ7tq{M2f`O&&GV*2|@2jfwwc`@Lc>{!f8T#
+0tLB~pPZH}+QNHd82*x-o)8zpzN&I=o-s&ThzaFAhyOsHXxj<ZF21Q!b&kPmp{Wzs&uBx!=iuf@Vc4;=j(AK1iN|!xmh$x7Lmy7|
+B(*y65|=(84=bo>!*<c%%JHx()U{+i(rL&jFyMhFaWv9>d0NsB6#{qQQMxRAUv<7C?<(Ja25vhdp-tf)-g~=h=({@)DSn+N4P>64
+KC6;>3c~#^wSrHA`<rMQm@5k*uz$dWGiDa9eLofbwYhH7-q~n4qphHLCHWr3OMQ4$<r+5vPum&o+~4vkwQsn&Q5nVqs`8LX>Aly(
+bpb&np77nW_O-A0#mr1?7%xB6{_&*<FXvCWc%EeS?#)v>iVZ~YvPQ3@rQ%cFV7x>%W0PL`#$cXjPYLQrcJLmRD5W}4Iqvs8dQuRs
+{+4DNL0qE;@(+}dU)_k_x@4*l6}J35jlG3tG@5HM-<UpKXRkJ0ez=*%qYGn0an-d_h~vuR`Kmmt;O&Y#yVi$_mtP?%^DKv>YiRBJ
+lUB@CljjjdsW0N*06b4!kGDcv>d@onl3Jq2<N6NUZTcTg^3dF0dfx4GKwv+w)$xP7inm>5xu-@}hpS<@Mrg7O1;Yi6#(PuTKei%#
+;rN*{^{FRBRlJ_2C1>^vR`>MN?yY>+rl%-5CrgaSL86h12UxWh%Kb6Jo<!~qU+xc#KU5vC1AE<o$3F1brm*E5Bl|BJ@qCtYI|rW<
+pS1xdyt8(Zqc*%HGZKj0CxCMQ!p%9dRxIu=iM()5UV#wzi8<=_rb?5}<@49sN-P}Lx{_i3%7#P2|5nj)D%p@Q?KR{Nenw2Y$jq+U
+Kz7b6I(+}NU#d~tQZ$cJxn{2VSYw>^MqC?)XRu`DpOzRg)^Zoxh2aU`UO&sb{izDecK;f=eE)cN-2;}i5bq6(dBt;;JlqK8eBAvj
+FZE+;R-6ZOiDo7BvvH7Lh6|c^T#}^<hU<V>>kH#}#x5U<m;3>O{=KM<ht~4iX{AyN;i|JNHr99i3hkk&vC~%<@hj52TM-O#sZ4kk
+K+b&i#EGX8slMACGg2@%PHPN!&+iwx(^=cI&n_J^<&9k0)_vbS=<R4GPtx|tgb&ZLLu{pUuR`D7OndRhkmm=G#bk?DoA4?~lUyBy
+D0nVhDp2gNx8xxI>B!tS5x&}K`7vT8)L9lA+kEp{*k^ZU#fP_0OA($rt5{!W@E~AhD5as+j>6@SdkfZmxjod;y}8_wXRv0(634EU
+9WT0ON8*kQs>F1+_lfU<33CUwe-Sx_c!Jx;%i`yI*z=;KT}^;1)3=Cxlu?r;ax00CDDq>Gye_&}*u-iT^q;2o8QjO#X>7MYbhcGC
+#(JJ{3Xsjdyf4IFQHDo8%R?RS)X9yE_m5J1dDIPman2j#HmVjm?98)i&33V{P}Mm#7uNB#T8F|?q(<PD=xjWf5em{+n^bZe_@%g#
+a-YK%Q1}W>6jz*{XVIh)M4nhi!33bcAQT2q@Dk#m&hCFHXzx4iR7LP?OJ}qFxkTXZrI8=Bm=tA2UK^+tB84|J%QlE!Kbqms;1Z#?
+<$I{_&3AVyY%F-MfKG~7rJ3Hu)WINm)^Pp+Ra5v!4k4Ob2?uKZaet)bc7+U<Yn^WH?amaI7sYc?xs8g$fg!x7V*`vd5mysHP0B9*
+r?r{=z(=`hgL-dg+X_+wN<7`DwtTg(j~2m=r>A;W=f#9{<Q~E7l|O{w;-Vy4NGOw~y0yh@fp8z`=ft1OCBzQ<`$gcnlZrEn9imp2
+`3W$&hRyCHXs@Cpt7UoF`sf=DULYiaXWqD(8nYn0mK-1#amYkrBLqFU^yZ(v&Fd{%)8Ee+zi5_$394MSbjg!7^7;o|l~BUG8(zVf
+$I@ulyfv`Y-cW{1$-JSY;@(tMwP1BS9w%0P$O!=Te|hT>%*RFZ<<g36H2;DiGKTByN4@&-Z7bPK6wO8Kq@%kL1r6eHW2^?4Il+z)
+3B&{!!Xf|4Qn;9VXQroo)754hn%h>aZp`g02)4L<lqJWDzkw^8bm?8!R-6@B<txO+h4%22WcZLz&-N{nJTcnGRC*P*%J7MT6rIaG
+dgt~cAY;0LR0x+hTXv;iAsHa}d7)kNsLhc`@UNI$?II`=J;8z)%mf!=K>x~8xX?pQ)6?0UsIv`C^pdv~a`U%dzPQkHpE;C!$B>cy
+;RhcNnVb(^y%otdKl8rbdfA(G))m9>=B1wy%3@>|?jG1-2<1uI_JItO1O7E`R9=U%@(vVDM40p|E$5OXzlG3*<P>+HfhKbP1tz~S
+9{w-YX-}~2(;tb|v#wc3bLZUed`0j4Pm2dhYVdl{)`m8cNd7^}tBwXPV{%EK%n$Mxzmg^&ndnI3+9zp;5!-WAPpwcS@S6SQZN{RD
+=W1*6^U!N$@GZbY@xK!LKboRww262Nf=QbcJEuZG|E^lNr}%l(2Tf;Pg+`}!tk6TtX5W<+JJbd6Tz*JY>HKM1@OjY&n*ent_m<5b
+ZZz4SF1`94TAs|E*50|o(IhJ=jD_Q69dBOdP=HQGQwh8vsvvf41`z`LMYc6dU=Zwt!vTijCWX>)|Gu!=fWdT=7KE5}Nl^>rKbzlE
+TMUJNUg!xyawTnic=p@yO(a*bmo;EMu2@|)n)Bq-$w$lID&TNjaDx41ZeOBE`_OnMDoAp7xnO#b2;^7Bc=X*q;AMfooQ;ui3TUF;
+5r_z$v;%_v`!cn`E`O+EY@cmlg0xG@6S|Kaf%)bWJqf(-ZWP!1df@DD_wAKynJ})<JnnTpdC$o4+`~F>UO)kIH1p1z;aj%+zjWOB
+*Ed}>4OkPVsj6}Eq~07LP`V=xGRfiK|K0oe_l4Cq?fgR(W6rEY^Wwo%dV`5NQN)5~D>9F=nfTEs_!pOyO;+Vf@l;;jUYZ$oB)%^}
+70aV~f{W}XIfYDZ(l7pcazN4<%MzHN+-<PF8hyfv1evSxPgYjs|CFq2zx4+lSvKp?+;LJKBXO+xdBfmxbzZj{5K1{pF-)X!QO`)Y
+I4{d9=BrO=@4%V04iZ=%1m_+lb;up?mcsuk-Ux|2XaK|GCKTg35{*Hc6qsWQ6DE_D@Sm!J*_ZhTzCShV(0pEZX+^-z(A2&R8!?`{
+2|9yTl%W)TywAVYios*7Gsr6f!O`=r6=}TXFHp6e(#w)SO*;A)CNd|2WKb}~gf4XEL*mhsR3nyvo(v%RKZT}n<sSyUW*wUMRS>b{
+ry6am9OMOl(e~oiE#9&AYrhnEDUf-LwP#%{L`Gd%l1}(#3L55RN4sdSh!eJ9R)7{AIk`=PA|5=^sRJ-{kiYqn@c)#gUHOL|S0I^L
+ho*8dJwM@XQK*?L4fl(-`X0#417fYI?y3wNkFnIxnjnc(DjARZ#cC8&Gi_NR(j?w9R}m(_CmS|26bSNL5&7>W<&gi>a-wp`9|p;@
+4$U=!4|EU5IH-#W;3o=E=Z3z}x|SVmuE3ZmHAV-DA>e2X(7k~-4JO1Ar2N13&NMoTDh<Px-uE@#o$f46_63qAF<^EK5HKu3LWluT
+6ggm65(EXp7FH1i9Y7E!fNTPaEJ0R<0|Fu#M`ut(7?fqy$OtHhZDbHeoO7mc)vX`n4214m@AI#}bO?3dx?9!ve%GW``ZbAinbf?&
+)1VCDgtla^DHgE;hO7_?vRAC*A6aGd%3H^|t$MXzrXzFC&h1y!GTLd<{O7sb_%y2`<lm(_{Ij6Zpe26o*Hw+MIEN}g%)aY8i3Hg*
+BA>Xrv?$qQHE77P8hdtD7Wty@6l3vAmE-(%^%KJPnk$91IaI>p9D!n0UKlO*NP#&uzxuwonf;FapOoq2p6Sh;zm;9_YZI=cQy%Hs
+9I^l{@8C0YQefcV81tREkSD|AiB7YQSB&M(3@Ebxq-t{n>g_&L8pS$%>1MS;*rifzI<>HZhe{UA15+Dm6zgz0)pQj<yN0Y>)x?{L
+dqSi%T*o?{$U;R!X&LNG2BRdz^dIlY3!+#@aDrkTEP-Mj0000000000!2e8{e0E7rzs0w-*#`fEgu0(*Ev`DAu_>N7HF50E`a_c*
+pX4Cw+18Jaw$F1#5Kln+{c-NWJ!HX)wbL$~Parn6r@MXKns{q-V?ext_~A6-b<}GS{;x&(|3&|w|6M!fkIoIxND>B@nRZeSPlDTl
+b7Jf@OSZXN=@ccA0Q!988s~LaSw$4_#U*KPA1qB<r6Inyz_M=R@ewgZvo78qr7sI3<jN|%-K#VCjI?}qXX5w+@9i08|4W?tdEx#K
+GmU-;Bm7~1@OP>C*?^s=^ul05L<aT6;C?oCBQ36WSGjIjK{KLxrq?}s?Z>2LadAXK-=WYW#rpkAk_l-_u5Gz`?xKef?`HXi9_urS
+?z>r*_E?JE|GDCDVVTz7V&8R%u=_tvDb^4N{+azhQ2gJo?NZk#FQwAJeT5F{i^2VDOw&*~{-MUb;~rNN<Kxnb*3*tpy8T!(k-jaj
+{M$8K@dyW@-TaQ*(<Y{R34I47uRk@&MvTwpF5mnFLfz`!9W6Tl$EU`1CVE4dgXp%(yK26vS{*}=s(a(LjLn-1j(k+I?QHKc<z(B{
+CVkY<e9`hMGDmw=^@)`yE{q~?Uf=8A{kXiG=xSV_Hw#|BNw(Uo&4aJ{h`{?%ONt1;Mpl%Y5KyHh6}+osUSs|@WmNE+v#dEAH*^|!
+;@wYwK3W(`$n@UPX&cslaPs|VqQ54jul`Kto)|^6cYgblglRiGM3W4A`Sh*KR>W79^j>*3ktpi6z24B==+`McR!bzNYREK>yPE{?
+*5qReRPgU7S$pR&N0BvouDjF2b}}WjefF@6d6RmUIEj(Add7!Y_4W)Cxu$LZ(z0c%$yM%OzQ6fJqt0*f=guFTnvp}~o(`+bkm>y&
+6HR*J&7+Qd3wd{!Be`|;R(i$LpS2xI@uyd2Kko|PI*3d{m^XN(^UQR|r(|~K(vh#|Z{OVFCPKrPYqeaLR3b8N`RIpc`G|X<aNJI>
+l{k!KR&1=1NY{<gD2bcs9@;hL-kwUQd@oC7P0gN-YnIR3(Y3ss*eP%=o}JnIZBK`Fk;Ez??b!7j<xgxTw;%R3&(!wb5<+azKG`_1
+gDXknSLKzyQ&ZJMw}0Md(h+~isBWV3H$A)R=tWhegEckN&&;l#<w!Xa<tCc)4>cXXjh)`HdnVDoD~f$b&o7hth)~6DM~{}(@x+?8
+v?zRxRY%CX*zJqghxpY^amjc+u&K`D{Q2rG`Y-ikZAr_$Q+{S&zr{z)Ps@o6p`^pvb2?63@U4nizwBSI*n0EkL<=ERonr9JSa&mG
+VEyTX2PS#s#5^fam)UfLd@7UdzHI5nm-M8A=a?(j@p1D(uRJuY)>CF99?%`Svh|a}6Gk6MCdygttg4!@==9W3Vt-NHe#nj_t)7^W
++USS&iBb`IJ=U6&ku@<ie2+_$Wv{L)6>%|MWiBb|PiZ^bC*PVfF4{@7Y~Sx*?DXK#lRYwsQSrx1i68U{>*6Jb%`abC(vV;XA-ZCV
+P+fC3(N{THl!|{e^?m9Nm-f<2TCOu|VsagK=5&d!Xjrc!9*c7G56^hCU}|@Rmw2?<nEn0bf&!O|7?7{*oA++guZtSLT6>IEorzR4
+O2v0ZDEYmy$p&3*8xa>{Pv+D-zIVtzhwAd{UKz0<>D*c|;o#T#c`D*L&l9({uRPsVts}Jh@V&R@C2GjwDks(?SCT6mk6_m!m^GVB
+&3BH7JSTjCIW<T6R*oHdwoOeenfN`aW=i9tF_$}Nh(WY)(8e!k7FbEE;?|$JfzdoQ4<{&9yp4t_K#aW&%SCRS&CIEpTsWdtuSI)H
+Bgqjl_49~i=lIomCZhAWzs-N9Yl?*|AD<sGr=43(Hq$7tV9%ixlm)wAkJ2vXiUhker{)X49GJcRWL2hvRHc5?`Pj98t!!Z;pR~Pb
+ZJF#gkgJ&4wcV1e<Sfaxa|)eUioj5F*Kv_xJacN^yz<8Gub#{IlFwhcF*i=l{ko<gQcp}aHC;j+p(YJE{p9B-yY#%i7-y0TCPrCc
+n2>9_iUh69skyl3fiJ7_qHS8z5x4M@ejg4mjI)t*;`U^jM$0eW;E8k?R6Hl0T_f1S1<Ff`Hx`Nn*)t+XP0&5lI?Af!Z5?VKd9z<m
+j9o`ANGqH&Ilq<zr#I^OVsctVfSz4mS|k!=&xkx~`S=WvS*zr!Qn%z0U!;{URf=8~A~3HisM;KgK(!`Uc}0TkIjT18%MCNC1uE<=
+PH>q73Ww5%&xgo@#%CU3;-o-n?{K|JxDYLmvHey<hm49<{tF(T`DAIhjuTRhO6mx*M6*UoZ8d^=T*{S3u@0MEq^62Z*fF_aPc#je
+hU-|Pm5CMWpwj??yEzP!5R<GWPXw8}la<m?Q#2O`#X3Mh-?V4~0000000000000000002MH1m^kZ#BFY#(y<GaBZjSy)68Up{>(B
+HZ%YI+51Pf363hZJQBeVjLPQwQj7Ri;EcT2tM~9->yG*iIyte7IloQbX88h3s=%t?P5Ws@gPpHKhquPf4ClA^w2PVH{M>~<Psrif
+Z#btz&-<Lsx8LydSni>k#=V>9bhf=t*3`^;^|1R`3I7OGZup?K`yP$r_t&rvBl?;J9WAa?C|`jeYSnyshkE$$!>#-uH(8qTHtSaU
+Prb@qu?}Z-Oo#Le!Ihp~nmF?X!N_FEEM6$^r#x}tVHZDgveeGMFN|hE;?aFd6CZt1WK_M(T(OR%4W$VkbOwGK4{x<L-6|Mqhpy|=
+(#G$JOMmDo6Euj|%KwU1##i@#C9bS%7e@#G$y^%E$MW50`?nMfIg^#oo|<mq$2K@twzBgte?;F@3qR6ICOFzy9Uxg`jVCR1@C)YF
+w2BqI@+&h0r-_Y?E>E4J;di@u*_INHAKL9U>-oQ!q80Q$S%9c%P8M-7He*iB&-WRZ90(QkO>f<~)I29&m(=0jO#b?myJAoX${mO5
+g~rAJ8O&UlMI0JKnN#z`hK+6atJVBQe|2O|Pq~eM{Udw1?Skp`P^54oRH*~hbZj~(@;_O_oSHpmY@EHwAy{dSPkq`IrxL7!d@-D$
+^2T(p@P?Pk160jUVsm5{=G5#Td2U3dQ!pSNOPIVrMKI-+*xV|?*SdRzOZ*TnKrQ6?>qLSv%&9qM)#Zk^f<cvArRzI3R$%O`SD1xX
+&s3XG&4BemoX!$k8ZoElqWRAaNi+!59CYK|Vz)rMKAcAAvvTR>!J_85mqmi?73;`)b6b{ESTKdV`ed?2PyoOuqt2e!t7KeY4y+Wv
+6p94dGa_5sRYVwsl^X_(Om}Jp?#8eXYPX@32TehMj*%ik_8e7{7p0ge6Zz__Fukyryn()US@0Zstut~`py1(9HPywsdIZI*?rbGR
+?(N{Yxof0RtRpg7OB=>x4fG%y+>^|M(r_Ic%_0>6EJ_(;<sID8a2>0}-g2mAtX;fb5@K?4If`|#1B!Kk;Jazj1ONa40000000000
+000000000000000K$B3r>YaSbd!c_Xl*-Jkf08N*RYaBi(gvzGF0!qN-)1UvYHl31A%c?WN~@=+tm&{8lt(v?N*1SnD^S$DQ7!U6
+*~pxlpI!6Np1)t}vZ>gvW>j}|Qk^<rbFIUci3E$8Q}c(BBk8Pu`x&Zm12@P<eN7iUsnsQ7qiQqe)YLt9ftu{Nfw@Xb%?D|hRS<a{
+2gi#9P0Xp8eSMaW3SQb{q7;q@YI|JnG?5^CM&z_v-RNSpilOvv8{AcA*5``^*(=sjcepuyi-zRVQ=%rQFEch=B*>nls-(Y@E-gIX
+tER3rxC;>9Fi7I*L1Ma|-d5yU=qdrhZS)*24cD<fOi2$o5gHj|!&0U+T*q3GuE`k{tW7B{X}FFRB3+YHF?a1cNr)+4k(|AyyFwaj
+qF4tAzMB?J000000000000000000000000000000000000001h#OVK;NU%}tWb&ZC%me8nLH7J{rcjY<iV%@5xXolLqa^yK&LpB{
+D06phl{AWVsI(%T&d8jrGhG_4V};mFt7cA3r!-v05-IN>kzyU9<sH}?mLyWFLtJ9^h9K-k0RR910000000000000000000000000
+000000000000000000000Qm2aqX`%y1Wf<{00000000000000000000000000000000000000000000000000000000FXTY0;ST3
+xc""")),
     ),
     (
         decoded(57, """
-c-qyOWmpyJw(n<8Vgi%y?(PQZ?(UH84(SF7=@MyCx>E!RX(dHKKtLp=5e3QXI(66CXYaMw+Q<9hjt}#hpMKB(9pfEy{Kq?cAZNUC
-1AKQ}``9J&xrx+O4~|%MjV<1-E%TO3*PZ+4_NAaaSIa^nc}$5iU<)l?x86+WPbr)A-s=h+eau!CGq@HzIx3&6Hq_bb`Kls5PqL`I
-YwB|bU&WhR%gg#7hM{}Z3H4B(wM6_yA6gADFMR(88zm1H-|YeR)rP5D1U0l7s7-d*;Fmm%lc|WMlerzJf#L!&DU!rQPhj=FkY#U?
-`=efh=I$n>j#=ysC#R*=nnv2{h3cptu;L<avI_WE9@b4bfoR1iVGCGYRAv9981{b13i#eU>9wHz{sE!grId#1{U6Ar!Hmpg^SJh~
-RVq#UBZ7`8gS3T&uQ|m@F#nru?TGhFc{C>Fx@<l`4_WFI2IZKL;0k;H@M|U3Y&)H@Qw7Grp(sw!*51is^v5)s@^ge;{m0;b@SR26
-WZ0DDf`$KxX`@m5Lw&iuvAi(a@xZc2O5#@ea<3yR>OMW8BmO~RhwUv(RQ)*L&TR0Mko*?#<3pa1h3jE|mUH$@k&8OebD_y7s-PFE
-n2M_x;GUuw{&rZ!GCXY_h;qpPEpNn4g0a7X<^*_;BqQY|nzn)JntwDN<9y28oDq8G^Ct=B#GHO>CNKS5OpcE8wqs92bf#Q>JW732
-EEpa>1>mv|E3&jC)JQ9<lgqfP8feAGkryvF>3u+L>uR<5lsGDZ>4||{*4wdjJ&s=Jt{B-TEkifQ7_nLLn290sMyAHf*=4b9j($69
-B8i?Otezf56U*XZi5!#$ne*m-GWNIw)tX(o$k3>h)o96J;Ac>cSR83N$D!hDc4ab!Z_y%q{9>uVu;b9$gRz+s`T>jsqI^d5z=yRB
-s}GA-HNq$<4Z?DdQ;Rs=6_IbS_RkXZo>?w)+-2lTVied(lf-;(#(my<a9>!xE{Rqu)y+V#p_l$;lBHbOzOvknYC8YUR$Z2hWl$a0
-G}pO@K@V2kYLQltTq?2)s|Z<)d6hU6p0J9V3@dqY(S-84XR)KledZ&#Q}9w;4<guOoYN_k`n?;6y9!?yZn^9O+QywU9laGTn2fjV
-@EK+C$Pv|=q~uz-(U^4#B~@{>h5z!7&^GwuZR04=W$OeZH{3O@gTObfU-7A2gel+GBkKjS+N1U27=L5rBO^E0*X~t4q(vQHF5kO4
-xsnm~*4yV=-1%eONo0)ZE3UOjghdzAX((7RS-!Cq%JUo*T(`<8Aqzeay2Vtg+(=I*R?DN&XKx1G@@oindhWY9@0Gy_b=Xgrk~evQ
-4`eLCW&;{<#qzM#o+8R)v0IN~|FHVvaDU3miacM@)v-)>$ALrQ-RRP@kakV!_aQF%kj5YfE9H;mbTe8OWd<df_o#*63h5tc0sJn$
-*FH=^5%m{(U7ic?=~=a~;3BHq33sBTyq4@5_V08k?J1%Y!(Me{8)1|qQ9c?K+frnmzMcCJ1`J0DJ^9+w^do54vHHv*%evqmkq$XJ
-K8nn8ka^}R-Lm_+M;NEYe9Ghn6NlolJ(f&(>eG2Rm8zB~8DfUBT3h|ceaild#7W)E-Acja)M;Ur7Kge@&;C^Ll~|z<(Wz*)uFNk`
-UNjjL8*Jnr*@SC26kDQb79SsLqPstBo=<DwS}mfL+(}VT<1%zEYJmkeyPonKa62JE?TNAKHyZv<*9*-#d%7O2B8%T+&U|FQ-VODJ
-657mP)F<%~em9gTzt*tOxU)F_tYERDXj~R<Pg&h?>>h@SvSUAK^>%Idj-)0;6m?<wu~A2M9@Kd*zlfJO`8ivtEuR~Kt*(t-w{XB`
-7s8D!r2F;A>xU?U*TIt>YnHja$NM!6N0TaKFQz0%Qc?&cN3hPVkR%wpHM6P)!xzZ&ILd(}ci$#U;Oq7kI{ORvf#hg&=3BmNLF^88
-YhEk=d_lT3o$D&W@JmX;<Kg*~Rm#<_Jud)L^${_rJKJ&bWPR6zvmSpNl(%3wk#eupITw@0$KifA;A^*6q~b0WXH=(4w8ws!27_U3
-x30mX9#H^~?VUWh=}s6C*Imak5tT<nEcFECBq5ii!x~~WjB0AC=!mhmq24UD11~J%;&=_$Yz_A5U<9H%EH`A6Qn8cSO{b~7Q`Bo|
-{poTt^Ugt$azxZZcOmR;#e8`WWlB-b<WZ)Wq9w}96jAT(2Ft0Vo*OEr`Ep;#7nyluii?t>4jaMoE7d~I_8l%A1F!x<LD5tq86eg9
-^NfMj3z-WI*5d8q%uGSDmSL``jxs6$mnG4QyGF($&I%6!!+fmOmg1fEu+I-6H(|xGPA{}x1>Y37LvnBG=aP=eJCOGTb5K&}3N!AF
-ni_3{A@+I&o2N{2h}wBmbwv#y5;AI>Q%+J6_7GJdg(SZc3bIm$7h6(VupWo&a3(2AyAl_>L^D$6?h`Nh;3O~#=c2i_ybn#c+OM5?
-DxQ_319-h*0w=S_e|!ElSCUd}S>br9VL@_=X=LZMg2A1|E>UW(bc4dr<a7+LA`M-R7|r==WZ+3{Sw@3hWRFpC6lbYW71+`d3t`7!
-9#~{YFqL07x<l&k@Lq>)IC}#SJ?FU={yD2*dj|d{LKS$qJ9kB2ukB+c*?J@<xLVF9sWf%3zEzYd$Yi~>A)Q||zg>-ej4l(2d_r0%
-nf!Ko2<wG~6CT+hEe+eN?}59r%$}n7;$i!{QjPWST7G$xE@FEgi1Voi1)`}iJ@RWvo-`Jktbxi}mn=DX=11H6^`4Vt_d#r6Trdg<
-3>@2TeW5I0s$zm2UE>$@!py-!lk2IIj88;LTWRXHUPZ^H(_9A-(0G_(CJL1CN_%^_8<xBDY!Dwethmn?^m%+vGyc<<h7B<ni~xWJ
-fOO-TQc9_q^r_ASpTghRUQj8Te(4eOuDgPx2$rh3S5J0gy2H>vv83dX%&a<D@_2z<BLau_{IYb(+I0v;9#3vq&fF^TV8R2C{0IUR
-)K8|CtBZo7eer80+3$DF1pTh@C6C6YK3oT(%4llVJ)?G3acAupWQE3k9P2QC9V@}}QjGZp+Qv7cw2^W&2FxN7XG6VPC3AQIzBD#D
-IvOX?Yr#okV=D&2=4UX^K(RaWG+C;U<?yt`uH^FU_5*o9i1f>ZlElW54V5anCTJ2}5@$BqCZ_`(;QNpC)qEPM#CPb0z9gUnau*zC
-Bxe6(1Wn@kCzgqR4A$<8cbrTiCFu<LPG3EkSVRe6({$+r@iq9bi}Lhwgaa<tv#F1geq`ev#Heu;(aU?3wbv<+B-!8%4<-V$sGl*Y
-Q_{>`r+HVj0*LZ{OcI+)(q!>$k_m228J0xTtDs;Msprh5(9+%4B)(rnckT;Ix)zF7aCd7ba#R%AH~sF4#+prinAf(tzpjtDPbi5M
-&p=Tz+_rM=EPH3@KuQ(&8Yd@=x?1b{>YmIHI`@}WE`oP#28-U3_uA%t`-4-&DO6c27m384?`Ekb@=w0IzdpUt+#h`KYClw*-XAJi
-pd1TfJH#-|JRJb%tra8fP{OEKtkrSQL+Sg^{ikE-Xg=;iyzheUubfeYkb}M_j5a8GKC$s5vSTVKn1%s2ms>ub$0%zdL1VmgWy67F
-5)!0)3Mm!_`;e~q^w$o7F0ZMCG;LBJjS4A9gRR}ig9P2Xg!Qy}US4vvO?~CzHeMQKH)Y%q@XG#XKNUc*%bMM2>p@BXqu6San`(I*
-LkOz&bs#p-csWKPpir!h<f>j;IaAI2EYeT9>+NR!CHel7o$UfV4te5%XC4>3@#j(A{p#D^qgVB)`R#n`>RFApQO*NToW&J)T~!oy
-TP9+W>vdepn(^MCNaT7dU4dUFP4YwBzV#FRb73>SI11$Z<yU&OnB|k!EW(1Kl@UH;V=bgOQm0H<V}bX|P$tb}WOJpz)S5x*^&bZ`
->pa{x<<pc$rNAn0ky*(3d?o!dQZi_T_JasIhK{)_SD2rLiP+#L+!v&XWewFTQT$K+{<C;L5+}k%(_UUoxVbdCwR4n1A#jAZ(kJR6
-k#O!OsN7x>kKFKDnSL-=?m3J1bcWE0T%JxD=&4+k-&M4Vf6&6D*zU6&iP&#6Ej*L#h$bCcA?6eu_`-(>R*Gq%{l@jcsv)9g>tHB;
-;0+@i{_U!jQWXh0JDpGY&hriyI<V17=(7d3O2YM<zA&^li=_AbB-E4vML=c@9jOX&lclI=Kq&?hmJDQ@Q_%hyW)33+#|SCFkIZxN
-$mO6g&b`a=nWX23%jcwF2-I=;MM&!|)-gqTyrg=eQ#dYRot4W!|3(*=eZN;~jWE}=q_wb}D`|N`bG|boy2aqEw~or8iT1j@-2SfP
--s7rrlQw(c`s(v=ymd8e&isa88gh5J-uuaKh^kt695CesL%(9yU9~$-PI10;cQovEal{CSbXHq>{4Fo@qeDn>(VUa~V7XyM%pKl$
-l1OZt_IieJbI)-a{rl%hbhUvu_}UlI8qY`Y>I?7k^<E7=qV7uehju7#*ARRe>p{5a26@*o(S@ShHKf|nGZV#7(>VAfeMpRFE-XDH
-g~m*3n12xaG0cPGmV|aN=@E<@?+T?9v~Fzp3J)o{$GUVrIq8SIu5J1etUo9z?qD$UfV%7$Z#ndaFAKl;enW=Qx4uf~QO!=nzW0t3
-aHtD&qEIw%C!2gA+`HqnPd*7XLaOScyrI0oJ>NFXVQrJ)rS2@FAhXV>hLD#%$nJC#A=(B#6N$E0iF|t{&x4PL7A!3`&yzYKhsF&w
-=)w}P8-v1@P9|<D4$b7J6RPrL`M6utQM3offl>UK!2Tu1#FX4tc0K<&na@6JMIEy}dpW|TLd{|Lit9t7f}RDu)(210I4c}%+m>2<
-_8cqEYCd{6S@<nuDLjr1O33On>bAn3It%Qd?cgUiZ-0;OnK!GQ-H?6Tu{DS3y6C^DWvZGMa<@5kTqhN|=3mD=95&IFViqOD_$2;0
-F~vara9-4yleY5Drs<3qh%vIWX>=&Hkv{IJPy(kgRer-1HK6GW4~EedSJ9MHgzmaob`2iSuY7!jA^5B$BJj#KfN#fdMH%ES=lC&Q
--i5W{bB&4$@rKdyQkg8Sy__W1EuBL9iNM|ZkfZhs&uo58+@(cs#J6nizL1j3lJT5kZP=Zpnm!*h+jqC<WCG#Q71G8+)W($c736Jy
-aMJ3S_GcLE*hB9NbTlXbosD*9ZUa_(#Sh<{9;e*er4FUGPneq{00;wrIQUKQrV3f>4tEl%uG9DiPn$Q}g$?h#oWRQQ1S?-(tLW2+
-2?I>+!10+Z!b{el%SmoWTGLUGB<4fkr}x_ZTDplGrIds}=qK1V5J8<#<uW-}hm?*^AMLYPPORaTPXc9WlPSgUh!JQoFc=5~{65IF
-+6p*^UR>WUcP+=_p=}V8C9VzeqEw*!Sbf_$dQJoNkmv!V5GQ_7ugjd+aN7Hzcgu5FWkdfAsEk4d$AmyZp#KJR?C>L<hh$UQdy|^I
-WrKL~J%7=U!ICm_jZ=Yrj$>Ruif>M%GwfDEaIvIe^JaqeLjoYAUeqBf$e~0^nw|s~6%`BtfB^r+Y*5?Y`t+2)C!e~_z&g>v#eKo^
-YxJhlI8r@WUzKM_H`>BHZ6X-NNh)^2fbYQ1?wG5HB<0YLSO^`~)#j!qL0~{&z~AxCr!~dMzaOI{pcwE~y3UId7Qplu(GFPX){nig
-@m{Iyo2<Vgu0AKFP~5RA_(+$o*dICsR6US-^N8BhM}dP82M>k{`c2_~MBWCC@#xkerqT>bJ6Gb6MtW#>pWsB=K{}~$lgjelJZH`}
-=ET!B7qnbKXQNhc5x#i>B_lT*8*0b>m=0?>F%l|NBp40=|EEHBl!*h%kM-gz%HI0uR6rYAH#Y9RKB~ci=k|-e3CWUBOoT0`l0W(n
-oVLdC+>r(0Xw+JbfqXF`J)$_5kRStQUJOz&1_1V-Idtu+K~a8u600*_gf++LI3{a-BA5V@5gja@ZHy6Si!BxM8@g8LUsoo?h5Cl-
-ho~}7bPb$5dmpfu$L-ch8KSR2$POk1paY@*o<(1LezYek`F&cmro7%Kw5q$y>QNIrL_17!WIfv%hfRePqU{UL(o9wKM${ayh+oki
-rlW&v3%G1bn~FY*y+hl4B&G^y2H=Cy0Z<?S2*Ns)V1td+KHBnr#~mBYE;=~xGIP24d8M?kuymKf9P{0Xlu}GXvee|DivJ-(#A3O-
-cqI&Dj-WlF;O_NYsS?b$uolk{!i++Mf(iowp%@)GWlO3D)Cz}!%9MQc3QJ}?MTli=JAAR+`TP21W)JlPjX4d@7#=H!I|7A@PyHSI
-*?5F7PU7B;@k&&F>8__eo+JGX(kGS2p+bQ0QQ66x1Kf=BK<%M2t<K*MBE8NkxX&DgM(|~-d3_BYNiDDna!jXbWl2$<yP5CLVJ^$}
-cUI0#?dN0Ez3@yan23gTrd1;qzCB#t%EcjZ6>W(QGT1<@xMDIi>xc(zvA)G?{AtC@n22I3DX`o=yJ|ZZ0GgtR%Rx$5-)N7Po`6&y
-1J@IPm_HBzsg-pmBc^xyhe?B}g!y}4KSyGd%*wd+S4DnDzv=U+$BNDuE`%^ePUCQU`r=Hv@XuEC+Y8og^7-;}8=K$tYz)w;zpQwT
-;3@j>_)%m>?8!i4C|`87@WLIIN@BF1&~Yu&r2V}(<6I5=zA9%(0r0lYpt<z{qTh96x3r&u=ZLa$)yg0fZ%o&BgLT^vSMoM>Pft<b
->4i>m!h>g4KTNIHeHGRdqfT)4q+_g#O_$K(qJr8_>|Q@v<nI&s63Vi4l3zvra(oX{P^*zLexBanc517Yr*GO+BZJF+>3X(Jn6J%@
-BPEKMbKLjl>H8OEAD3rx5#2!*{f4dncCa+yare~#PPI>wt;@ABr2X?t1cPt*qm%Dn`p7U_o&u^MUtJ%=@8ItU442Ps)210es1Sc%
-WHBX<%dN8I>)S8#i{YZ&$mDM(n|uh!UMUb*U)tm&Td3yWsi{Skqm9O}#Bo$qKdKPqmZ%qa<)cTa`J}8&wf4dJ)|-H~bRPotO{UKP
-A`CSJXGQvKN_1`$8K@3ZcRGM2*x84jBJUQnos6_0bCJtdJYt7UjNC|sJ6MMoWH8ZSRyZpMF%=cPKEq2CJO_>|Zx~9~gKOOK&_fm3
-CZ0X7cyL<<vw^(19LM2_%Dsu`vOHb5$O=?_$clxm1>d)K1lI3dlz!lW(M{Xyi~rDD8_H63o<0aXi$YJ`vs&}=<&+05k}Z0!r4X6T
-#S2qwelMn@oqw5Eu5xNx{h-gJIM0Fw8y_#x@Te5u+&A;`xxJ-CEs0j|HKRk{n)>4oSA$|EK3`4kkGR$%Byw2}34O8mjUYTcQ6pcK
-vwFfi@1iK{c1GGf)-`v3v^%C+X)pu{5#bLy!@U~S?rMDIgLHR8Ha}4f?D3EjJ0R3AuWkxyEAep4Gv&G>7t=Mprx+h?2gIW`kmvXb
-ZrGtijL6+|A=LNJgI1n+#k+323n3NaRe@eS&$N{=smz}lyt%T8#INuGEi|^~I&sWyZ^tOC`|}M)VoI{U?js8RgmRu!BWyY{op!M{
-EqQL1Y!@Vge5t;|_0&`TQf_yAG{?d}WPGuY2?Lov6Xg8k18-8nM#_D`6ToYJ+b(1{pz}PFH5IrReAVh0GI0I9GtYpY*6N3#ly*xm
-d4x&XER`vvOHgSsFsQIN3Cq=a<z;xqM7W=UuJ!zrogUYu$%16_OX`MK)U;)w3L|0=H%RVii$dj%n+Lw@ic}vS>(`JsE4@|Ic#Bmv
-i~%PFHZi%anB2X64nchw1>l7T$MjVUk)q+vE!Su<y4b0OX02Ov&e>c1l1Ef^5d+#i;LE<p7%2%YMGck0?15wRW&&9KRqd7vyd)&3
-2oUV|)A4_Xis4*O3{QR#b0H#;6^M9P7QUGJPK`Me{7D+?dz~g4t5qP!0xGMB*13cOBMSi%9rkmA{{b+QdkQQC;h4n3TUfdWSlp<M
-Gsg0esuG{2ra?x&Po$bZ{O&KiZ5~Q9$K6$^phipw#|Hjxoc)i0mnqdB^fsEhM-0l*Y6jmcd(%LwA8M;{-@t#o6Qdz=BA)8S;wWKD
-=Hk<#O&w2aK6FAb8UXSSdDk1B8;nIWd*%`Jp7TMZMvP&)1af*TySG{&6aytzw&g;~sziJUHLiQWIYzSGG$vR~P;B5oP9l}?en{j-
-Z90$cGV&asY;MWCw^hQ{cZlkOL%g6T`mxAqMyhyo%{ofi9$Gjf8EP>^4N48d06_l%PeLmz6PFQGTlFN84<UOn;fAWbOR7D<b=}|j
-H5uH*=uJvul4y7<!<Lj)jkyQNUl)%<N`uG%=>Oo%-u~ne(<{RTR|P`tThx8AfE<aANIx&|&A`P;{+He<fg_4avemIMF}uE&P>C6%
-gvICPE>wc3L?Be)->V8<90XQnLQmS{ly}SL@l7h~+kM^3Y&~X?+a19kNh@6NqjxOmYOT!3bfjeotgAxEo@?9PMU#~k3l|Fi8}Ij9
-eBV?<nqu2sb<Wty&kCxVX51Fu^}7cVJNuum+&nFMXU%_lRRKNbppy;CDX5vAs>J6|LYtJc=VvF!!GJ@-e@lF#)`^nl-?*BTVv}H8
-Z`xtU%k*Wt?3^qwo0iaaow13PIGpK|Y=2sDu7zP7Cjt+n`FMX^oW5L8i<%LM149A*O&V#GK#c-r&-m$4D7EclL8Nwlz_-)hk2N<x
-JD!e%`Cfl2D<r2xFrgt{ItBIH^EF!VWT-2tnS}VKDhZMj!!Q6S00<EDe|fWY#dV_Zy~YkMrpKFhO7aYMv9O43j<`n}D%=ZxbUqE=
-cWXrN5R{6{fIArvn6gm%aa;+2dA>@s&Q}J|)1!c45C|L$`f1DmJ(=sufa+eP`b?t;W&7P&D}A6abki*qyThiMg1e5tFLr0jI<;C!
-i*$U_;A*ymPRXphY0#<BCsYyjiVN$yg;fj&1LJ~WASe_S4e;|0bsQqwS0C>XPdy?|SoGA|zPe`RPZb){mJeLT?`x!K;uZ|n^79H=
-N||MG47Z!H`TF+391>-0)j#}GmKE8C<&?Pv8W9*kj>E`=kBxzf!=FqiX(R9g=x>E%M&!mRUG%DmwvVi4^`(Zi9zJc<WnFyn?%;EG
-A@EyvjMVW2TDbuKFl00Y-|HMbzB(Zk>~cTZ%~Uv?hr)5xSrCYi@pVfmro}ta=lGEtaKfnh3mC|uR2>r_N)dsZ$7699+m;dV%;%%5
-eO9{QB@Ev3OcEVcKR$zKP-)c>`ff2n^U<j!?aP;0-<Vm#bSCLkPX-7KW*M6j)lB((Jvpym*78)Siko<h(qxti2Db0hpW4yJt8rPv
-aJkFw^e4(}lILKN=p6oPkB^>^m)tmt{s>R&6UzpF$<UnP;g8sL!>*tkkt>k9R19zQS49!Y=zy>|aJ|Y60W=?CJx^I?y6$+!Y4Kt^
-t?6C{(bAzsL-^CvTd5>V1xi02GoSM}P=Zn7(FbCKBuDSO4IW|Zxksg^5smo3bhQ#$3X|ohvYR?{PsYT%JHH&v=$>^&v3?yI;^ELW
-tURMrP&cgDbKQNiEr@t+b@v5by<z1Y582pQ^f#@*=kZCEF}s|muZC~w23txKT_y{}*dod+q)XV@2*|1zV`RcVciOOS-JLvguO}K)
-p7svjbfxBOHeL=LdiL1Cqr2d158LPw0h15H`8!(2?W%5$2FAw^m*R#}UBQR-*)Q!9B6;NIbFm(!mF6|CdTlq!PG*rE3ti(gPhX=o
-t};(nPqLA7of#cUJbybXGXC?|JaMXy)<?TY$JjQLBOx^RS;ZEPHU+(5p{^hK!m8oickGJNRme>;mA6$_()ZAip=usI?BiaC=LD7l
-=53yD<s3avb$jW;Lx!cNN(xXybq1<`cnkB~buBK8FteU5NsBAC2V~bbx998W9)h%qwO>b;tlDfjb>dCZV=Jx;_M2u{lBd4)>+KAc
-C1<&)OEq4OvGLsYUHh_jFTYGLIKS-8RWFYzsxEHzly_kDF5W{@NsLdbrM55V@bTaG^bu!A{#=_;v1#azVaYdVN79u%xVIHw$Lt)<
-e|QxU8`K;0e|pQ-%h222qXBLJ#BPT>X_tDqP!2vEgd^Kl@$*ygF$NZ-UTD3G@J(~Sss7#<6&|nMbp%MCocdu)H*vAizANsE%>yO?
-paLPlKN#SD6X>_LDHQ@#_l=${xz-9-^t+idit+AyNxOw&&bm9Z@?jA{er{3#(4XarE12SWi9th+O>Q>*>&)wKvfnA>^KNCN<qNbE
-=wRo7B|sz)G%y78CpFFj?agO^()LSTDPr7Kd=?hQrNa^C!G*eKHtlcrjSgUzKw2Q;&+`(eC~zYys4d-0vbDe7l8SCsqPr@6X(GuT
-Ks2m}>jngOqRIbEA`A%pLmTv8F?>p<>}~g;j3UG9J$A0e&rR(~xLF*wk7Qgq4MyP|Z!~6NCb|F=^QQ^=$@}NTofNSW`%1;q0UTtA
-EiSSubWDUaFtgcS-Fx(bs+&N=OI7QvWDj&!I2srL_!GRhFXo>ISX|*e?I@QK#IkLHY7p{z_@6AN`8QnXaXroG2yO2e!tz%@qk_XB
-e*zd`cQ`X1NQKEIXMu+>JY;y|l?r}W)=GN4lTB(`)5Mi!dife)pJ>WY0l-6n{v3|~gt%zUjM+@j0>TQ?9t3rD&%U2qu1Oru=he1<
-D;!GIoBT<9Q+UL{CX~ZP5=?}G{@dODLt@n%hZ2{%tWvb9TohFDSN7|p$&@83rJLtKN9ssF-qYo339QBOa|@G_U557<k|5ll#6LPU
-`ydzFm?U-;erjbz&+|EWPf>u5C&t}gN+>%M%0y4?;KpXrL?j)N9Y5>Zbhv?r8=L|H`^WYaa8I9HH`V_YvwG4>>(EORI!&2q+L*(S
-R0!xIR;D6xasLf}qqozM3-LtzsweqrMBq$1IU58O@{c<3&Bx91C%KiLPallvY(4MGNc#4f{!tvYH=N;%*#J{F&h*he&H9*!OTqMv
-;!h*H@q@~Dqtg@xfEX|U`0t7Ai^Q!>`ZBc-t$M=0iy?93Yo1ilO`wWs_z2M6MH1(a--&)2=te6F5PJ1^#PmqtASCVbF^5_hF9s3{
-`a6~~1@b(L6gf$@V-wyUX&OhL4t|k6_0F^zI|bdb=;fKe^Ux`7#vJ7&Oz+v&r!0;YpD$t1RjU2_ij^d!SRnBKIJcZlSmq|a!G@Fd
-m!rx+XjkviRe*up3velyN>y67Y2_6mZ<0cXs~V{u264Z5e3m?>qhNi-D;B15XdV$Q4EUSIpEu~=?9gvwv(hMZA&lwiJAGb5+Ioxm
-_0k+_E>@mAcA~Yjp)gbz?`dm_*vSVE)zzp>&3#aa;ZSCIPGREcv(;AoSaDqvl%M*3)*A}?`IGU}qk|uR-5QjK(X@}3E>E~C(tXfq
-vc_O&dw!Uz^Ps37x^-y)X(M{ewUC`8+OlW8cL>xyLabE1nB~-}OcVM5cQ>*o$3;ir0Lc*q#4u_o0RF7`{-9a*V_2xy#EIN4_~JqK
-mTYI;Mt_6BzUfxhi9#ZL9Lr(3Id;LiWFV}cWQY+P={xbgO2L|<^Co6mPB(^~3n5`d%Fj-3foh9JOd5t_3pH)X7uc&B@6Sn4SrU_d
-q4nT;?4XPWE~RW?5>LUuzi!{q==V~Gh|cz*OQAkurorL*N;OQzex)G-iTdLE*<^x^vNF}fRMV7n`GAeNCnGM(B_B=^>;b$zxZg2K
-dc>qi{0^)okT=N{&s5R+9Th1tyj^;!+BuUCow7o%opXQGD!lK~;<R#gX(G=EV36Ux6(7tw$%hv<R-jK$<++P))YXgF&nmw?+}KC}
-$mR`j`#pS)-`~i8QuMU_A$yiOUv<)*&uOpuAhCnHO<pgISzT>1t6(CS!8SauCR!^0-GdL<wjD#oRPD>Mpcy#>gI($x^wZ>}t@D=P
-8X9r|z5|T1xJaJ<;OEXq{qc0AN%1gejM7#r>g{H_F1fZV0ee)8M$y!2_SvC+3Zdlcc6INCX}KQF3T|QC>~<|nA(OYdI5^v0MWQf<
-1}SeOIH<f%EowoQ(bjmmAJX6vk@cPY5IUO+nm3ci$j4F*9g?{-7(qtR<!ojV$~_v%59Y(torx=)XM@aWfQ0Y$9KZ>!6qCgpm{f@<
-F%Uo3l)o^+|9jZAoMVdZ4h(-=-*J8yUmqw-Nd`dxp&-z|NQ@9cG?<6fT^%)gp;CPmGJS@JAqPi+K!6aypBs>W6U>BUE>zCdPjERG
-OETQ_se=64^6>+xiLn8&e@Ws*X5zc7T_WTYtk0i~#MaSTYo(G!XTaIiba)Ur5cHRc{w%&!c3*a%UD!S%EhO`+KWw8-l);3oN><@=
-;-J6*f0cOo>gN2Do-}PmqbM(W$&bPit?LA38`9p(+WZC-L39KR2>MIBiuq^hAcjZIeHn(NCGAUGTAwLo>JqP=-Um;U!XI-A0kFV-
-Nn$fW^F!4X7Ax0{W8Xx@dSX0<T-Wt`cwJZ8_QCknMuvuLSeQWYpXYtA%WG!qp>$Y@+_iq!fS(gr#P-$%!o7c=NOVo-z5&sFY)>q5
-6xg5E=;8U*9=e-ehL4lIpY!9SM!)!MDP#mr!Nf|9J6*Gg^x`>BvL~g1p#4dUige!O3#^0{;HI&(_|Fmr@oru4nMh{~(LeGY$v4J}
-au1fT#ocFDBEm=eQ(gGhab5m88;}|x8Rl@h*R^xiax9t8Q%kRY-Q80yt2i4fe!&PKCb<!_h0=i$An-pUK51I-s8(R22uF!}qD7#E
-I8DVPL>~L&xY%OWJol}oZl6E>apsq=$erG0%EyX^{SP08{v#eViWGe3h*9gc1#i9TIZ+>+*-nBHc2BoZEpgw|`y^{UT6sBtINPus
-P<o$+)Sik08wUHMRGOb>iq!KEYkRR-S!mLk9FZ^Fp3$Lyqv6Epj<n^Q2`BgB7K*I!eA-Y=CGfeN-8c@&g@yqG{X?QM?t3h{1RGR5
-w>P2weJcx0O49Ee2H$OcmJu4A%u$%hrTM@(LU-f&pn<`((UzgMV#SY-ABqEl{)5_x@PvI8<*J?d(zGjqD)^=YVSEMUd&v7%WStc*
-<<-pctnNe9noW$i^T|lP4NL1nb+0-tn>jrp68!fQ$ysG}C+Hgov|X@?7(5XuY<{x0(egtic<fnj_mah{1hvp^?sBQ#O7dpy*Co=f
-ir;CJ8br?p?ZDJ<)W6q>OykMyqYds?(kZ1K+cTSbFQUQ({hGzAyblBd9}a__zVXkpUbyEgU_0*`8|IOQBsHd3lLI%n#mQ4sK+*o^
-!zZo8C#}90Z^^1G=nJLiBy{w=tRhG3o#j2v#lG3)@&iT(+X&7m!gZGR5T_nlMcZ#6O$`w(bx%W;%1}fwu;Ji;UnBm_1OJAmsK#X_
-PA*<KIdL5=)H`gC2zDR7aAtHlZ7fwXMG>lesa`=T9grO2E-Is)3-&t0W{0V{(6X{p)t2sg%L-uOgW!OlwjTlngTcQ!YZ6?Rs-+@5
-xNdz+a;fB0-E51Ban*ZFzbuno?89!|{jOqahP5cFnFkKxYx=+kMSg9S5EF~ZBc;bQx<djOQJ6HC#Ml^6Vh9>4D&prDBMg(mlGNDU
-Y;#vAR2fP#MI2f^H^jUUt<<uElNFljNflJ$6t;ITc^3}n8X;AQBvMh6{4FG>XgHp&V)_a0_BrvnFy8|!!`Nxi#UTi6yd~@wRh0lA
-Pz541I!=UKRV%4inZqy7!4Ch3t%-JBq`vmemc45J!-ZwVr(u3kBLVeGUv}*@+AFp?F267P(zIfhVzyDPnGQd|B50}zyb(bVLofh;
-^hEuaLTsw&lbQw<1p*xc0saCaK@E@W9n}q=BRvBi0tNiPR*63OJ}MtqVd07)0+SCL8w~>a-w{#plE*UKacLBkYCVFmL{RZjVE?Og
-!}MVlj02vkAM?_!<jU`Jh=7QpC=k%UOoR{(6VaAeO#<5qheWx#`*~Hlu}J`EpnsJJ=F&YC@u=gm7}5=X!;#rt+J<I9PDKFw+3Nq&
-u|brPz7>PC6!j&d8SWo&5b<OOVM^uz77Pqj(7#d|AdN-6C^4G5e}+6Q8!u@mX&%wTD~14BDpmkC^k49)Kr-8eC>hz;XQ~&a&p61H
-BN#q3n}c89iz5`K#KZ=`|DqiN07(tA91zdwcxb9U?<)c|z+>T33F;mkTFK57k|-qT@V{!Xi1Z$YfXuRV8AqwzM}tcrsNAE+?06ML
-@J+amMTHxO41f;)OV@`$JvM;c&6chSAj198k%o(;UObWW-UCxFL)-dCOr{7X90WS(FFdf}DTjs8YQ(~o3Vjg65(zo?;#*2ZhbCGY
-eZ;X1R@psdX*hrczg_V^Y0q(F14DTg{e<lG*asM;d9Ms-&g8EhmHH5lJT>7;-z#+DVM^qrgwUT$1n|#P8~dJDhzMVRus{q%@M#WC
-pM0v`2l<mVdS#<AAEF3Q0}b+piJ~S7J30<J1okJ6jV0vZFU9Dr%w==WMNr_qp(f1@zj?$%z5sG!MV@v<JWQ`OZwMa5$;FC71VR1h
-$Hw5b^pYj9RV8rYVvMFIt{IkX7mS6-5s}>>E%+MuHB%?A)KD+{?EO$=2}tmuX#ear6~SfZp@eOwhheJ5t1TIeqI6kgk9mp01h12H
-%!<%&(t?{)It|qB1GD9X#G%xv2$VnWLj;G3rv}{E7;LJJ<w;4Etq&i7`Bu>RSPICZ@2kHz*Nl<V8QwBPhh^HQ0JW&e$sm{@=pU?3
-=<G&bdO#gZEKM`Gp|*^yQZ=m!*^J%B3d<w@Ogx3zW=5TR6OyQwA1a|3mHHB@P!<I8k1B)Cs_$uxu4Y4_V2N$4iWY=UP#Hlp#Sk5K
-qFEd$HT~N8+6+UTkLl$nQ#g5Ha2eE=o`n__4~Pl||NY9KG3$C-;K|ytir7-gTfub<b$NA1<?ZO#HL4nQhEyGwnU4n`m{iRKw6^`z
-xH#ilmPYs@sHB*vsKCG5HK>f5?pEYt_JZs-JR<i=jTIrWaMaFX{z>Kl)mDZ#`J7p)Nk|o5Y~hO_h?Io9e@_E%Jb@B3F$EYK42S%;
-|1f|11_u1%_<sNd{#qai0Q!~0-yYk5pkF8w_-}R<`0I$kfAhW|0PvR*f4RipK7Wx!;O`{<I*tFgIKNQhud6li{~w9}$^11n`CZ%m
-TH-HZ0)KaTevL@r?{xwJzf|I{$RqIYNd*3in*8qa0DcYemrDfvKaltrD)WB;W2Pkt""").reshape(25, -1),
+c-qyPWn2{6+V-ay7#NtLySux)q#FV0?nWAEBqbyjq!DQl5D<`%QluNCkw!vkf!F=yInOy~pS{oH^WnWd%zXR*uC?y9Sl4|I9h0Bj
+IA60}lZ-OIr%R3?bakClGIUpae=*Pg>|W)0bV5rWQ?f-09`Xh8S%V$yRiXS`4*QG3`KX09zr`++EQQ|P@cIh%r?PFsErD;+!p!!4
+%q2tGdPX8x;@+nOpcTz&KAqsqk2>X>EyEvmrIck0CQJ>zij7>E*!r;{{ej3&T2$hzn)j6=>Ma%XR1Co&_C69rLuyh|kd7htzVe>O
+?lxDbd51>7qTir*Fnk7Myu5|_tz)>L(+AT8{!4DtZo533zz)OxrV!7!FSr|6jvL`Db0xdry|-rtR&NRB)SR(WYE*+49Ns>{2>;6I
+(b=bUV_LJ-(Ggl3?be{FJz`a@ekp8iyIryVIBq2KgF!fdSdZRwC*>@=e$V}b620jTyR-d@IRZuDr)b0ukEKFr_2y}rx6`zM&nbD)
+7>*k)g(6ChGw+%xDU<Wr4)gqsNfCG7%W;pLC1j~J5(8qbDA_(+;eUdz;gScdWlm4`*9jo|^+^N-nZJrg2?VqrZaa3Z6HWKtyg7O1
+SNp;xw0m8CZMXgvqm;W8l~A5pGcv2c|E-jTRd!HkJ-@mhpBH203ddABhbgRUc^946ukefG^A>teZPf)ONDuB~sSoUA&ru`T^bS|c
+Hx^=Mg&PeY?^&@0^KgbDR*=b3ns;}H?zLT+YS!?H>#!VW-uLcAQA)ILf~V@DAM>=BoQhQPwumo39WNPjB@nmEk!mG3rO{Ey;yY~l
+9trf?ZWkQ(EJ7p<y!sZd!bjQU*1;K)B+JEB#wi$j!A!}yYk!DP>wG&WyV-e3-FuWMh2p?R5TL<-;F)0$megYighkpr%yl<wOz?D)
+6Xx0;hO#^>B~sTg8Bcsl{7jQmszbxfj5BY6@}aqV9%8*Sp=Q07D6&+Zt~e|8{Kr>8HG5rW@jYz%&)W#bmdUJ_Haf^P?uza!6q8SJ
+dtu`Q2aO_QYDXunt4E3K@<FU3FYJAFQS;0?+$8JW=8lq+-42Cf-sv+AP?XbR*7B|2e_s8`s?@n{V#>#Zp9n|)K|O;{;Q{~0ZH>K$
+aHGI8bzg*``Fj%h7UpcsdUT=G<n#Qy2FaCKUMT=_C3Kr|v(=6BXvN@;umK>aL78Klv`p(~&Apfm?J70)+45~Omafn#o|VmJu8ibw
+s=d&soP~Zd`H>(VhgR|I5xe&gKU3SS)jd08CVb#qC_pH*lgqkwhSLp0N{Y9J6ToK|!rKr@n(q380z<29Kee>2N0QROGLYAwL*z+m
+5mO&6r+v%^`SL{#F;G)~We-G7ouNV@Vxysos3zGD)qbGnr%6EmD46$!2IXk7eUjTQQX-Eul27yaL;iFibu#2owzpDOzbONbijV#E
+ikLBeUNbY#G}$cjd(#%=qQ8dnFf&5T6&X`9i8>l#iaab1)t@~I%?BXQHTIV8DyXE)+!S6lgN;&HG&2|Q%B!W1*%&U3dd9sL@8Uk{
+yy(`QK4rfdsCBaHFwN&FFoHq#<~hE;^w}w8&5iK8mda!t2#N3PY>JV}*W@xlY_$*~?71$I%$hGYSQjiss8xjRL0c*pu6(|a(g@PG
+%8l(Cecb`wsj?Bzxu`v`H=cq5KRjw@mbTOBnN?Th{h^SrLHG(m2teh`8!<C$n#s%Q3|iq@y3<euY;;5u<y-4)bxy+CzcmC|$VU1^
+r5q9^3s!yn>e^3w?dNE1XSFY+I!`&0ml?&ca}(zoEW++wM3)^hi{Lf4Ms?5US~0IR=(N78Av7zh1*CQ4F-hGE@!dC1|5iiR*MV5t
+E!0Q#+b}tZf{#*L;F%|XB!vYZ-6?-=qHioY{&E`4A=WU>x(jYAiq$k?6;oj~0NahYg&ZyjCe0$Z>+<a+36btLoOiSKoUJb7^9m^{
+Oh}FNTO@jRueBn5!Sm3Qk;Q7;fmAo7b%j@>)gwDMS_5^tD~;v}E)B}h=SIk+Q~NA4F7w&^BP1#04q+Cfi8SaG9jO6y%1YKJTL+fr
+dA<@&vSOP(A0lJOnBp&QbHn}q_;IGs13!s&-dJ{rgZ?}N5?2U6Tb=<T{$h`Rf1%XAKWY2?jx(?0@UFq@!aU8+jq|(}V7{KG(8)Be
+AAd$9+rLVL9@wrw&n2xfZ)hQ2w`5J<csUJ#d%U<qxmG$IycJRIE<%b16|qtw$YP>Lwga~mk4DXtr8+}b&PVj!6ci1Nx!g%d+|X8Z
+&GZM{iv`)GGK!+~N#YLh`y4$bm8!=dD1Ddc7z+;5g3Yjl?fBjKCagV_bvjil+4L2YHDWdOanU3*X9Ab=IwU*nFPeq8jD4F90>SzD
+^@wH774)QYvf3_uV!mQxCus1Qbl|Ie{G=Yb_9FiQGvFfbF*fzxXTa&Z8v?|UY@06W20#I)N54pwvx$o6f=jBoK@r(u)=%grC4|)5
+-^t4~cjvoX7Bfhiu?sKfK5S8>a&j^}>3F}l;TPR#$RX+Q;IKm>Nq7mF8CS&9UmLN#f`CkxP9jGpIw=LEGW)mk^3DSp6%4qFgPO&X
+wlv1fjsSvpZkk+4z7fs_6?I0IUzPR*KqRTuwy!Z!(Os{OHEzl<uT$5Ni6%nePxVMyrk4r<uF)ilc@H&9Lq=yak7}FqlQrqK1<WL)
+J7z+YsRrT9A=y%+V7DaXXm4f&6H8!vaYJH}$5)((S}Kr9UtTlzu9nyuFCHnvPh)+E7BfdYvR+ymws&U%J95k(qWIz=`#aKgHK<km
+_l(+z?RX$gCmIwOuXCS<e|z*?27xZ8ud>o6M^2u$Xk$_1F+yemVguuX(Li7z5HPsa*rI%|P{jy4veGB0#l+rBldH&4=3!XUo5JL+
+`>&d>9H*OsfV!`##-c!3&y-JJcY?DPN_z2eL-M=4LF>cQTCuAiHLQubpacMP00aPR$1@?9Rx#>Q8GrN*I%soAsc5|0A?8(m4Mi6!
+RClW!ZN+qhqOY<fWsr<7JDT%&ft|zs2KIc?bjjc75Q;n--7uTDQ{=%!4M6f?5u(8$;8i2Dr3HTRp19?r^x0igKEF#Mnf;;B`Rf2Q
+IZe%~5^6^kSC%e8X0+(fgDpnyqs4h!MA=#})=!C3`paPSnE52m2KRp`7^A+xm%}E<fJ4C?K(ARBnT^dbAd8psG#lyG$I>{t=N#XU
+3S6FDUEVF>2l*(xjW0~9?%vd@l&?ig=8k1gBwFKiU;&)mWY1;MNybmWGu-h}j)|<vd9Vpkpxw`~XrnJ@1?Jn~jIX~<Nw9>qMzA+H
+-}+NC@?2l;u|*99bwT=GCF$LYg@eaR={HkOa*&&`YW!t{g6_2qWoGZfO$pv~c*ApOa@g+?(SktJ7hwjOeKh3nzZM-h7@sB?!)5Mc
+A1ZCNoa5G0#~VE>^d&YSlQ|8q7QFC8FD50@8pb!t6*Tg;WistFI3tf#LMXLE(%MAqaU{>3UbBgy!Ct+MadSF83-VCQUYc_XVlMVS
+AfGzb3HF+@fL`Dv8cDpOfvmsWT8knz(YL~Iwl%Q0V>^Q|3CfaxUK)oz2W)8m*h#1q6gHor;~RTKbUVhvHeRZ08T$GCcgux)xz3!C
+6wZT{{`uuRIv?j<+OgR}DuZE!Vq(`e7QInoh7*#`AF(bQGH%||S3!y5b_z>0%Vx?vJzgXlvj@)fZj6oXCiLuG7#|s-2^|!?^&{*a
+^kp`E!ERjgojfjf5&>@9Jk3YyFVhWgX37)@F)<(Mct*QhPiCBMQW8?iA6>5|CgN2eit@{ETk$(Gn}4HL1G7B|{E`~&@Fw=ray-V0
+g-*6t@Png$jm!_MdQM{qSK3SH8xuMI<z>_nqJatWLuFa4n<fj)bqnI{fR;%et5|RX27mPD3ZpfgZ)}bG?*>6YZwLAO`Ls8JVSyV3
+x27a70`114Pja3=THrVr-Orp&Z&=Q&?TDAzR@>~0<XRVR97|LEA$TPC$wQJpfr6LP>Df@4Qyx6Sm(F@a);(-FUr{c5@+DPCH)Ii<
+Z2!YV?^=Ve7dx=1&Gnq`?c5M}|3QJ}F)+rvLbO%Bi;E-AlVYscv-cyG0?p%TY}U)j0WYGOaqOb?V*z<4+V@A!(rzV5m{p_sc2cJZ
+*10S-nXhYSG))=kKMI}=#D(1Pj=9qkxGulrPtnH)EBpWwb1BQxK9pI_lP&f9<d*S?OcT%MOAkh5%iGJ4WZw9MUNXI!O?_KRSAxfr
+@WrRjg@U7g;+fyLt60wR+5ps>UFPIS9CltuZ^CZG_e<HW3#2)Mv8>31uHasYfbwU9&miWP-xN1nXf(fQrfoRQ`0)k5dzC0_NEtE}
+O>J|QQ-FrECOEcU&H26eqb&`t%h|4G-&?!niDYZ@;CG|S5e#wG+e)zvggVFF#@`+K<=4%aa87uVQ8@5yEy9qAVQ8m?`^~xXInEP|
+F42c{O7_bkB#o2V0-`XI{A3DuJwIj1v)328_4m)>h^xSI#g4vJ$JttTAF%~tu4~DH3F*>lV#1z2;F`g_qZ!SZskK99luWW6(mMC@
+$2)FQgsq|NF1nMNhhea-O&)(se@qV5ok58LEK-lGOephfj93TOdb{O`Mn}U+P0G!wTcRWfo@4s;st?4xYn5^F{1?j;6K=))A-PhT
+`$r-v-aNvrJyYCw`svKMDC+Unk!eqk)Vm77rpcBq49v1Nvs9ngj9YFj-!4Kj)y(;$g5FiLyii%DG1(ReBY9b^OdVdG^YsjWgB;zi
+wyCi{dg7gB`#jI{MI)bTT}|B7!j}>IeJqh?&$!O`n+pB(@`KEEhQzNzOc%DHac+!0Wo<Dj0uXJ-uSXlUgXYpFT}vGY6eagLue;|v
+<FMtsvuNuNJ})`63zbJQtH++dW+C4vj$-&!EmSZWm=V+w?$56hOZ#A$NSafm@CsG=2j!(+$QAz$a;OWx*gstlIj*e*EMQT0Y3>#1
+`ojJAzDJ8#oDX41utEYOkL5~+e8%3(&1cM@j}jxA0UR_dFUPK4hq=|}GYWI^z-r&+u>1T-T8hJID?LADw|&TV*^SNZ@`2<VlcS>L
+-NNc!(bc+;r2FvwKugK>;|*h`Ocq@3==EZ+`+a&U)q*gA#bYEo{nsaRyc(3!)CHNw)!znu{Bt#lwR8>rP_sX4=WwrOhP2K<A@PYk
+bsio*TVlMPmg3z4cMZwzkSz+F+*i8Uvs}ByeM|d<qtld@<mO;%H00jhZta1<H!w9FDbHaZUQuD-e2J!4%^g{t&#ly&{-PQ&OJ)!I
+RZCn-y^DGYe3RDvXKQWu?UNb#ES$MtR@7U%U@`klgPnn?A4w;7jf41{)^2#Rw8A?;Tr|91`K8&~BVer~PdhBOuI@zJH~Bkt_^9qv
+Hf;0_-BcyXt`@o-L8VQcFNLaloUA(%<+oR?L!6FT%_*-B1EsKHyo)57d>Yz`9Hf<m=k(%iYKc%BVe)C5%Y90RCr|cS%!gO-N=JZl
+w272rc*JmYDEPNG|F1=^_2vafU(1i%&uyO{<DqX5lf|#}@uI!LcxZXLefW|F#a*%kkVG86t6rTpyy3VvcmI~>Yq>Rj2~Zi03Ka{2
+0s{RHq(ie0=?o-;($0(2<P#gjgYRWaHzrHc_z#>{*ylKgH6QSQwy6EC1q2rh8rFlutaEXIM>V4M5rOsv(lYcUxG)$P0ssO2f?BJ#
+wYgfv-;qQ8M&Byl-q~%|<6Gnxr6Htxke(_}pKhd?Y07XAh?7+8m;v9OpWPu#5lPCS7d9K*udB^XO#;V+K!JZnJRj2(BR@Mri$l}r
+D|49<C4BL-*FisEp<6rh#KwE4vTwBZj=18SltOXa_QfLIQ^oG!KA`G>^xzX}kB15zj5v5u80a^b|E1>}G=?8GzhWtkqcw5G_h~#0
+ZtoHtPC0l=D*Re`;ckXAa|>&@=#4Xarl6Byqn8NZ41v-ES8Ho(hyAE#D|s;zDi{)s3IPANOLny31Ioo3aTR5+`xsOJYg#up?(QzC
+-kuV>xz4zsy*d`$hEvH0;}Yjh-B8wtS>Xs+l}1mFn2;V(v~y6PJ~JOCDFhP${mJ|fxwKWHsbn2RYY*iirkU(N%2^!?#sg(VdkZG&
+qJ&u=7YX_FUEk|oQzFDg@ebB|q{cMV_Wq<~+JFB!w@WK!u$~418-x&m0Yv%F`gr5>!Jen&bm~kQ3wRt;sO>JRhJD&1*kZaz{C+$2
+pf;aeqH)eynz5ADfSU6iNh{rc0tT=uo7d{)>-;tGG5Ah`s0xf8go6SH0RDYH5eE{?;Qor##lR8Xh+rYn(P4*)^Xb*EwS#$;`?Q7x
+Uq+;*;_EXd)&?}gcF{!aX4|S4{82^;N)vNXTV^uUNjwXxNz@?}2r?iL4GRQ=pkX$~Kj|>rg1Rornes8~%h#A6W@DbNno=0dqiH>?
+H_!A93b&DgQcbIbo8xi3ymOW+=C&6?|7QDThF`4uOX<Yn)C5rvl^QD_K9rRaPDO^tjtC`1V>AoI8C?CGMo#gCO%Brn*5u?}qRJtt
+t%`B;m`96;Sv@n1lOCuO1-*PuH&9v4QIP$x-WsalRaK4O|NOJrv|F9^r`-S&r&=Im3AkP=IIzjiCLidru4yA4bXZ$%7bg}6#h?^J
+a0m~L)RdK^iN|r`*}ZWM47T5DqWQvi%zQaa5$Y?Qt<-k8m%<y_t5Ua7$;n;L<*(hSk`ziM^Q9_6`F>?UBnBRmdVa!2^ZV}eh$~q>
+h-}oI#(;aa+aXJDJzo;zd6TT%ZMI#(t@z`^dyh}D(8EIWI`nY5U6IOF4?XUiuUSxvWn<GY462P(qWsw7F}nBNa&>Qa^U^`)MUu<L
+y)IqOF2?(+Dcdh9it26G<)cC>T$qQd?PS;I+H|NYKMML6G|hXl>^oAJTWLGJ%f$V(kVJ=vf(KUg`;r0hO|<Y{t;I477M@NxNGQvS
+=90q=@nRLrrT>J<lj@c~w8Hm7bHzr2hOmR&-2J8-ko7da0Gfs7?YhX=7-<{8rtE+pt6!cP)#H=r`(;{*bX*hWn-58qE^*r8st=JI
+i3^7sd2XP2-?-=JzJ8MNs<@b@#=ZYt&dgen;vwnm$g#>oN2KhNGEKq599H$-A5$E5u3JvcRiMwcG1~e&2?5R&6<TfGS6D6{3;ZK(
+whvp<S*C;1T*dr`pFVsHr~N1~=3Cc=E-tUjR<>%oGGcp5xpHU8;YNY(H5_Ki7~xWxEAIb;X{748)k{!aZE`Mmc~YyKUNmJEY|r~a
+Adt$NG13=^^Ig77(`xj&S9M=yQS|#KCd}_>Q99bTK-n*Bjce^}BSf5U!FBSN9JKnPIlY1J7X2RKtHk<Jmh>jtM2s-DA!QZf+;jP@
+9ghN-+|iCbTrl|pT!we53_s}iO&NIw6ws$MVQ*60RF7k-aD*QCT+^4R^Z`0=&{=Q$>E3hF8}@5TI&4#G#mJ@2^K*K{jHpjGWH^`I
+`hYPOBoC(^V-l<;iuq+?qt>SCl#>rcid=C+)n`?M@~N}Agr{e)ydSw{x<?T~#h$hhkUce;a$fVraGrlSwNOFZXJ@y4LM}vYJ2bR3
+cf&MF-`Ddg(gyGK!;|f~LCV$2Lt%??p>XR(^ORe)dhul#OSnR*1SL8}vnXRwm@`S8;<%n^>kkrCU~Ic+)~3qZ_jRwCGmlPxVRH7s
+wVDU-!P&58T*kN8^yT~Y=lr<@>QC6%Wy|!bjpdx>!gbI91$yWvTl6+2<l{TZiwfFsY+IwH#MmygVBsh<yG6Z}ledN?liZmU!AMS<
+0?qJ)@*e4gOdlV8t4DV5!@}a5!e&>kXr7sywK-sbOC0IRMI8si_-ch=6CG-#a4?B7t3Ku<Y-cN(d&Afx#jv6|AehI7Z-~Hh{g&*i
+_)NDrmMT52#CY{Hc`dYy6#3<wLDz!}HB)y!{L=8H$YNS1{0DTnt6{^$-|xSevbN1-^edx^&cCJXt;mVHi#0qeSeneuCVEDhqO>D^
+{oKcy3OhO1q;ZqZDPxmg>X52BtVg>8eAV>~GbyeiueMB>J>cVvi2$OzyvbaFmxKfc2SNY(E&W@m7)*CW@#F+D=fdMzf$*5((D~#E
+HRd$%stn?+S`(esGJs<i#wwz9E@{umLV(18{(SR)7n#OA3YLa&jNswTE=U08H>#oy5$@9E;*-=g$ndFns+q56zH(cp!8Fs{ZMh0+
+#B`|Gz`uI>{zj<9N;L<ab;fRCz4El0K@!D-wWNB%HX0WCzC&*@Yr}_Qsaobg5H_UE7xjJ7@u23zAO!#0IN~1?e{6VcFy@W#nTFAO
+%mk7?U<}bEkiXBebE`F{7$CW{CI6_nT;w64#*Yqg<^#EQ8Y2V~3O4ZfHj_$t|55lx)l(kb&&YFpvgrlW&PGWa?>?#v4)GTqk<Ua<
+Qj^8&E7#D9_s~Nb$zb^qH56(PCIICh5+$|L({LF<Rpr^?d~msgVON;)4ykqz*N^VE-x9&E8NEnJjN%P$W!VzaE3ozeIcwt4NEr|r
+0OKF7+{>37Vtj2d>!LuYeGA(c^UsuQ4)^f{-}GD@=j?Wl3LH|Dku87xC}!K$5G*<VAa4GpsWX)zj0gk+{{8ykMMI$FM)ahw9iQLw
+xt~f$oLcB!W!z^Lx!o4*kg~)DKbc^`P-|pHK1G@rK-*pk*>P>TIcu`AB5+Yq|0X;Brn4_<NMmf<>$l^!_a+5ZjZ<%P@4DRriJg2;
+mTrpjCam~Ru3w=XanQ*HX1=H#8!f}<P(mM(x8r9g$HhcN0sk#CTkS1cif`R=LXvfyVU2OKEicpVR`D6x^9))dn>EJQti+*At8(vC
+^0UkgqB-GsnDs~dL*n$Mf?Cv!NE|2{=x>%zqXeoGC@$fnN2AcTjRuk0b%Q>Qdp*<qvhH|11m=IgT9Qja1!qFXY;_9kw&$xe=Sfvp
+Rx=9rNmdpjC5B=FQ2%F%Cad!*g{M6S4ll-r8n=qG^>#23q}C@~eRVG#UtG521s}Q9qrKsm4oyXMdhp(umD-=<N(9XHU6FOB%%7eC
+9R-Yn@)HUCE#d#nx<5BzP3g9@6;t)oD=FIMv$1k&A0ezQ+ebL>T}tR^tA*MEHa=QEey*uT)%(Hp$3zRAn#oXgmtR>>fDz_37wo2)
+TMh;VprWDy;1DzvG;}a3I;eRMTG$<OjPbgRHK<3=X$|dMl{JyL(Ma5XMf*)B<f#NajONV~wI%0yT{q8=8T}QK$hN(mwGSUmc8lGJ
+Z!>myl!2IJ*a&u95@t>j7%4plf8^EIAKUG%B+ocg!-2Kb`eQ3=F=3vD&^6V4u=&m*a`&9R5oMd(3^LI#9ZC9`xH%=@%_--P%(O1`
+oo%=4hG+V&w%KwjX^u}UJxcj`dOW|?*zc7t*T5D?<t|5}?wH`{m`T=;v-EU2+kFgWKcRuxFCX#Pmw2*Ik(ivGgcpC9fBl@6)+!XG
+U~ksb`<jm;YSfR}K>w&qUb%qzeXZb}+53j~CWAR@7cV5OUu=<KY)Ozmi;J|4mF4_S^eV22;i+UP=h`M`KS*pi!BTEY;eG;v-`B7?
+lnl!L79vT5<)qAOziS7bQ!Pbq&CzEi$1;J8rBO1o#ZHnE3vc7iD!Yj2^s2WzuRayEHolv2QhX^S8m1N_GqEW1nMw6S&mqA)B=l2#
+`XehB*ug~$SIj1$o7Xo=U{MFFGjr2~DG}36J5D=&2<@eBw{M~KRD;Diy{*H0ZEqoQYyJDVNsedkf#4##>#Vq?TuDDkF)2%deMeb0
+hMIO)bh>EBt;185XXG7q69pJH`U$d;D|XDnbXH~M&EyXe$F{f$s{<xaJ|gtDzu)e=zE(6;uqF6f{xGfxoRyWb=eSFx#BDTDP0<aX
+=0(a`Eq68BKhRbbvx2S~LYor>DnGq>{o*o68HLI3VEleZx{^I^z)4T3@iWXzon%Ejr4J5%`k{N7eo=48BX><OcuZDwo|A=%P?Hd<
+O09fv|6Em_U#YZz1jde@g~d}JL=9R+M~Ak_*M4OkJ)z;=2%>C%-*#ITgO*Kx&usb`(M|405{Y6q<<~FmQKL7n76foVJg$hg&`lQ+
+J|3+Z+YWK01u4F+S69K)*eJU5s}%V-1_dFaN@O#z)QV43Sj{D~W|JAdaQYDW<yoiZar4@-#w%CHnH9gG!?`tSqg_<WnkJ`>X&G|u
+=b~xQLq6b4qOzLwSr!4AK{xg;rG#$>LkmI4eH1w9I;cgWWUU+TB0gHP4$A4p`C!&2NQyRySn11D<+))FEq_m0o6LJ>vi@b2mhGwn
+b1uM%!lvAF)7Hk5Xu1JZ9DjAixW2F2U^GUu?S``6=9=1;R~@lv`J|Us4KNYro#J*=an=<P8mrxQ2zWX&dTB#9e6i8ABkqFD1112#
+fDqvCKKcJc7`HY_uLP(p9+WJ&R0+T8b~R=c<K6d^aSg_rbaP_mLl8kQ04RUi?fx@~D;VQ>ilGD>8r^*Htv0Q>$(T^c;oVG4$q{HG
+(810GOM*xs=wJxw5Br=1+L?|6W$YH(lEk<z`OM4=3;V-NgK~AhTQ?2vKRAGz18ITqKSPWkrN9k;MQ!eCl%f6YmQ-}J48uif_ccjY
+54?6QRM$V~E&9Emn+XL1|4D%QFZG|0DSO%a6;q^oPGM)6rD&yRhnhrVKa`3trNPX-<Bi0MPs0#E!TK4WeiHu(b2~|_z^+WOum=bE
+$Oac#9{f>+G$5_sPTlK+pQ@`sZL6wPdZIf9D=PYLP5vJterlO{>2G$8Q`B54D~PaZK+z!Nb@x5~oZ?%1ai6OwwK=${xewv1fKG*q
+3i(6GFx#)=LjhD+T=HgkaD%T5gPzIYiQ-1mAKMwE#+9$R(v7d)1MK3B`6&Q+X#e&`{WIdc6*E>nJqrjCsND-{YoDB&{#+T~pTnzd
+_enUIsxxs_{EP5_zI8B%vlN&J4db`d{!f_YgZ2f^)#-)k<ymMj@^^M?9}+1GR0_YG10ATteRxkkS4bk}htAE63U(N#Fr`4aKbgP3
+cJ^K_wvSTS<@m{EVI420Q9JVdbv!Wd_L73xnb3wis(LrR<PC?@5!v#yu8f81Yq+9PK%l=DaRCx~<hsee@0isSmKyt7jp#IGBWa_)
+E>gi!<`HR%#QEJf{B>TAht9;qP0JqSCt(5OPs!OJFvvf?mxGHNrP*0!9z}iwI-4)MQWH+s>7PVXd!aJyn)EQW<BT0jXx2o<ECkUr
+iWh~q;|G@RM5ZVT05PEe@ZUGu6^>h#usgbsQl8DfgDH9FW18@yoj?^{y9m(UK@#T--HERDw4>+w3%z?bV0@^jADnWP#jX~@i-|-5
+{oPQS1Sv@)L5z@YTZcA<nLMU{3T{pxoiMJ)PQ-A?YyIZu+;@VTHbXfA)hqe3n$EfSa3=(1iE__ep^TUm0RsOWro46V({)_^b$gq=
+gHk_ed)L>S06n*6ND-IvtK@c*ifba?MCB$ob#grn;`d_F>2fd!f$H*B7P=Bh77+~u_%k~FmZ5&8sNeMS3z(ivrgcl5nY!8QJE*EP
+lUpUnuIy^z%55cDJrD)Mw(%LUWPLR1{zO-W)YRc2m>BDtS(Hr<D{612l_)}32Z8vBfq)<ol%Ej|`m@o&fId6f=#aQ&c-_%(FmEHt
+x93>sL%`aXdsU<n=l=#U2i3voJQyJPRP7?&_SO5i|GQNy%7@lzfB;>4(!F^cUvFpd&rSr63&$rSAS5F~#h`+gyf$f(b?&EjX=IZk
+nOWs&Z5uVo>?MApZqV_d*A<07+OYd9V`)k(*J|!obo;@QY_V$NO)Q_vQQ%wJ3SzCQ=Ff0kGA3?eCLIz6DKT~iAN&x2Ox?(xfMZPW
+(#x|Qb9~b$8{$!O4z8;=4_xOe69o9>Piv>7P^IQWCN%<_f=EE&tF_nVi3B3dF6hpiOO0z?z0dHF{ylp^$0sfaE!hU@8*lKR#SmW;
+CDv=UKOiU0??+{z#dHKMT`VZ;!i(S9eTrAVJk9r7vmY&0WJI5#av-&&E%FJr?fcZf-UX()+7sUaET`#OeJqm16MZ-PxOZaIdcFGq
+?^JH$;RROxne~1aI}5#Ra=Je}RH-(7zVUK*sq}TK4Nav}$Sf{(CL2vz#qN&6TVV{g?}|Mi$BvFR+IePV)F4gY5}fWZrVK`Qo23m4
+DiTMl?6ZcRnX{#$Xc7C`6U4C|l)s-AChw4Xes8Pp<va8w%}{#o#4ge^C3U5`iJ}L*;E<g@$<l#Lj@Ggep4}_Tsb^Y-u2NGZ--|;m
+;LGdEpM(b_-otX`9*ntQN4C(A*c%Ri%bOr}HFO@2O&r#a%qFzgH*+rzz(=!9eu=ls_T+<%!cqt!M@U#O5BK`36f!K5eU8Jjs5?X%
+dwk@$21r<<;{cV=QZZ4ymPwU}5)=Nj@%dA4{$I<s;T%hBr>FmPZQE%gwkAN1k_-X|{x;kHSD9fV@LJPH)z^o0o-nFKA>$G}OnFo^
+2m}ZL{L$z1e~6io%$drmA{&=;z97|Ak1EjTO%A?4H8C~-`Y+lXPK%#N-yuR~Bi7d+h^?VFR!Jv{j)OC(>F^+^K+wOy^kwm;vfbS&
+xv+UcnoH(W^YsmFyet-ES*jeD69)|y@aLIV?{3al@5|7>suShKD7eghr1c|C*_yQTsw$@zO%MbA+YcLmPOoN4o`M*jICZ5OkQOv8
+aA~bm$X3VyaGVMnBSn42DFi@(|D?@&g8CTMBo<4TjU(@P#TsHfg)Emf3B0yzZMz_R>IVh}YzQnM_|Fi}s-M@hbx_(bh3{BR)Z%AG
+=dpb<f^hF!5Q(nnSm+a3V0$3Q(V&0Ar@O~DJCvQL#rQZG`<a)=m3sN#7ak3uQZTVn<BnC%BRzS}6YNN7An1QM<|3WG@CB4XU*M*&
+H26*u1@dlQ@EOTu2+=?B8ptuki*O6NSB1OJu0({7{s-^oCx^9rKQaKx{!$_KCwpz%*9}KfIXqSL>Oa~$D&!O=gT*fxA;cs%Vm2sr
+U^oc;&zae;*P1I7m?%QgBC@pzwBRSnc!bC!UmRx}tjd?(Rn$#0Czs!Saum6rwi)xWqGSKgFzP?#S10n~j3Y{|(+0fxuH#s}cYG@W
+O4vTuK()Xvaer0L>O<Mp%-6}<&;ErLG^BP^6xdMc?{BH;d74NK53#l<o28j1ozWrr?Cp0tj8hs;%=T~_zVT3UPi~>`R~|*R6;uN2
+rR;{$KrVDlDCl>X%D7Vqx;SeXp6g(+Z`aZ+lakC-ZSTb9x~$NLkxYg0ESfpS0lFIxzgh<4Iva+nS4%#8{3tjelz&(y5uT85B3xC&
+yRUa7VS<CraKmd9z8Kz5B5SOu(w_A!CDn5gE7nn7PR9c^)+~*)6&>odY^L;tNbo<}P|kA8JHdz1K$}_Xu-;>V-1_XjjfP8+ppPY4
+?F(k_;?;uNxk{xw%gF1s-xtWZD4fwK)ry`A*@CH2VSoRAG7TlNf2ei4mPsmV*&5%_Yl#RE^r@F9_c{;=i0KCx4f>{A&PsR-*vz;*
+4slOGk{VL1$V2K}qwi5uqF@02&i$m7T-EGs9wI9@Wyq7BlDMzuVHrMP=cM3nB6ez<#RnMZc|-V}GE94Z4}R>Hp1(B+t*Z;GuPq8y
+EP;t&BGLZKC-C1J2_S%?0+)p_A$R%ctJ}vHx_hk=!EPVUT$mltYV(vHpbD0@s+Up9`Xq#UiO6cEgS}61>4Dl#6!dH)FAH{jW%x1h
+fas9lhFc&o=(qo013`c!xJ)mnvUP#?@={U@CHmiOyi+i!9!C$2wpv4+wp;9XX42Cv22rntTlh>kV4CN;rN1~+acMZ<drV@`%1Y^t
+#YsW{L4`pv2vA}8FgO$oP8cL`N<h}}y-3cp#jwFOh<Mu~f{GXK@|rsdsFtK5&h$K&WVmm_NVI+BW6=4v7=^UH_`@XN@M`4!AG<M{
+jmrrbZZIq|4iQma5jA#VPIhX%>DwoSbTK#&P9q9K9G5C%jRUp%JqJSBa*9)09hTREE#3|U9(1V2B@pbgD|I-tu=#YmL%W}3zPI)r
+P9Yyl=Xi+-XCg{#TB+{Vh<Yo$lXW8kCx&1Get&5GrzAF-x2mQ=MFGcvK!Cr5Nl?incSm)@=RnVZ2S)?{0;d=wQxQ413bWS?VOV_F
+*ys?*|CWh{m-sQ&4VOkismeVNAp*lkgZ?j957mRdV(jryU3~u3QohuJLj**Of(8NoFPIRbej?h^@)2MYVV@{BcQ>ypH#P|X9rUj=
+!Cbm0BJR~ZW_`LrgB)q?g>TT!$f*dR=zxDULxL#7y<hdxQq&ZPrn=4Hz+=e{LX=DaESQ)u(7#qBAdOj#C^5R5Z|Xf-HeS-Vq|b?B
+t{MF0s8|8mDF0H{1(MmsMaas%|E_vbSi(WB9L6wLZwh`d5ltveiG>Y7{nJ4T03<a?w}+R|@z7LwSSSKDz#l`U<J8?bv=W^tq|it(
+Q2%^5Bf1~+2xOA3%lLuX?L$zZpNa%MR`a_Ef>YsY78PzBG5`knPaY-$^~e6?t~PY90V3Rs4m4aOHRAD{5`M;>1~xTMn2g~}IB*Qm
+pBnDrDTjp6YCJ|&%6$m$myFAlh;1ko?Hg{Wdnk^rzs&9~N5cUm`0ddD;h>Kr7ZA*==p$rzpS_1shWFZF{QJEh4oY2c2cF7MrL$K$
+u}~#)QbLrUEeY_CRUTWy^N|Rjzpy|QM6f6mr|Vww{keO`EA+|_K0YK01J%+XTZ|Mn(bzF?Fd)!Bw0MM&y{|N*lQNgJgtMT)lz}GA
+4Zmqv44*$au_8|sJQjMt@p&I=ASV|q8W9BcM;4FCYwjsWVxvmn%*7Z<Ph8nA*ChBDB2PqigEZr-+t*AUxmJT+_}KZN$q|s?p`ics
+sV<z$#9ay7<UXdc8n3q0V>G3!JUgr_G$zz)DTnkhz1Lc(rj(97Rr|mUc_DEWY8V{tpWRM4hmnT{s-Yp+SRLU(NtL08+5`1|MfcEL
+Kn`PHeacibN?xab(*OgSW|suiq9!MUV1ZD6w;jV^f8co^sAG=MG(k1cmX%Ygpfw^Jx7}D`dBUHDr!ZO1s3S2f1v8&3L%}T5lT<}v
+fg^vvMi{Jm9)=id))Wfn*oLa;ffxj3VKk!*ks-&L`2o^n@11^_V5;*mwXPbYlII2$qu9_h)57q8FfjNZ)d-zg$HNRy&X!fghU%Ur
+s*Zs!ukHs08~Qbk@;aS9Rfo^aM?DZMs(J!io9<B@oFOgq2lyf|QcM^O_z%W$Fa}LGOL8$=0d{L15pxnlMaW}RSW5xl2$R1`BmH0w
+XL@o1LYWUKd>IIlmb&NLRmT@csLV`43BduQqWt^781P?V>bJk)fM2fv6D06gBS8SruVwx=?gN5;snLI*9|C_R6Zmf#8Uz6TV&?yW
+&EGzMnN8qd*!-0~|GP}T)aI|OJMjN6oBv7uRn_^6tMsdxzlaL_i=*_bi~|4CD-iIDZT_151pYmnz+Y3Hzc@;OU&Z`CunG7-vH7QJ
+^#1_HWp#G""").reshape(25, -1),
         symmetric(25, decoded(57, """
-c-ri}1z1#TzcxPI1w+oz-3`*+-AIRkNFzunDT;)Ign)pAD6NEuG$<k{sDLO228v<;ih*GLXASQC#(B^A-gEZe=ew@|$9=)fTF<O`
-W@bJ2+`o99^&1e6<oipTYHC$vFl#av27@6WFc^e(Q>7PjaE@PNMR>}Y5sH9;kq{6B0jE7S-QS_TVlzU5fj|&2tr0@ofPpB?aSAf-
-2rw7~rL{w7_Yg1$%#kndhXaA&AmBg{tr0}~^N&Q+Hh~7(^TEK8AP9#32<>kRz&7oOt$pA~T9**|CTQzb=?~GHK=f{bJIL1Kv=;~c
-j$coM{H<TmZ_ft(I{x?9{q6O(j{5C|{{fJHYWTHVDbf-5IUc_+eDSpNb81yRDxYN~I`j~aVP$rKNT%N7*JQM}%&z=2uh`ZVj>55b
-%Ciz0NZl1?+?;M3PUF;jC$yk@)7K<U=Al;uY3$+8<2znRw`_2FgG(6-cCmiC%=-BF`fM-XtFazK-@-zX(ReR5v;4{l1LwBbE;pv5
-suCr6t;rrNuQpf*M0oCcRIY{z<E4?S2fUdhM50dw91HkaEZU-@a=q=CCu@P~;Nh{akL)@8LFb3;qy1SXkEuKzx%nU@B=x%FsSaoM
-BfSAV(c`(irAM5d4(}tEtyRCh(1NtPTb)`E#QiMFP6LWa<C$yM9piE}{KB|Ey&W@nvr@&odt>z~|E_>9uZ3(nI1Q@(_)G8-V72wi
-qUBSvtl7dbx%=Ljv3rUyR=)aRCoK+lKc~{qdyI9@`~Cuh&Ux2iSz%`Q)(HIV6#p6yB6Mq9e;?t$KlT4Pej^OP!+&@H{I3rFmtBDW
-`3d0v_^kiq`vCuY5C6-4Ab)oU`IkNZQ}2iNV1{k@PYCGDwR?S%xH)_P9hn;98sy4co8WVzZfwM_9K|(rfA*7=(apy}t2=BM(st^L
-^THnHChdF9+qm*}<?|1Uajg)h6Z>&VZ+G|b-OpAoeXY2}kNY=cc@PmY4g8b+EGNF!7u-x*Z0Pz_c7Tc;9Gvf40^fM#m_2{s^xX%3
-Pj_>}oxiX@>ipJYJtt=$yKr0}Aen-29}hPt-&-wH4)F0w-2A+g2XSh#_qtwgmZ6}Zo+S9yVKS0aq-3y-GY{X2;28>*<AaqJp3*+p
-d!HdNbI5lHhslk(gLP~;YE=>;#HI@A7msCv=T$7#*~@|%`ql2K-Bi=$UFk9hYkcI0pHP0A7-mi+s%w&3bulNQl!mh#0ZY>-&%?5h
-vc{T21SGC2xsJ)TBj6$pfhdVR6Ox4xGgUlaoi>yk2PcB)qV%r@3k>>i00R1d7%5|RT9b1Z1Q)Nz#f?4FJ?k|GJIEz*Q3>bl0)btg
->I=NVu9oADV_e}|D!h|;Lk!o$n=`)q;IxnxMWTL}2^Gs;7m=#R3RRUpEAxThC~?NB?EA%=4dMou8*H#}8RfBcZ0<Wj+3Tr$<=-YN
-_^JvpL0HOUE|v%<N;Jxi??pCi^qJbCU~aXcXCq*aIf1JKDe0BTI#@FJqHM<Fu&laln8O6W{wr%65S0CK{*YZ|(ealxtcU9S`I$ho
-n*FFI6Vr9mQl>DGAROGRkK?HvSqMH+<`w723xi6o_LOv}+GJ+*byLs`FHaT8-f0;!x(Js*GdJniAHP|H2$pw4o=VqR8#Y6FXF)m7
-jX^OPj7H8aP`^vgY(`#Lc+tm!)PSV4EYPRSPf`gYoJ1iwlQU+Wt-_FO;YDRcnnFP&5FW6C+xTNJSAn!P*RGi4KE9Q5J)rAqE;49&
-$AL0-<n;H3{zzFNOT*#9a?F#bMln?Pmvwfc@R`d<vu6Xh^I94eylk(y$m;hRia8=+XLzKq&Fp*Wdql0mh-2|+P&%&?m=ScXAi&Bh
-W>e7<9K%Qs|ImsLw}L=*g-ln3itKYF;&Y!DaUB`56Cy*drRJ9muUz_^`9=h9&g~{?k413iv)?$NhPJpSUcX~A&exp@swENiAaN4e
-lVJKF87t$>0WH3%h2C5Cqs8)w<2}t{4&<xS6+VZ%w)_Hj-CP@mQO+M<l5N!P*eSPRSS7HECG+OBRk=Mnn^tbfUL`4NBQGSSVGoQt
-?0Ky9*sTXY<jz1Eu%ZF%6xn!~$Q#WvnK$Rh4}lN-sJ1TVQ=#mGTpxASCYCC6`Z|ypl!_RcyAjS1KM<K21SLcNAJ?-#10Oz<SJQP!
-4@$XvD!*3<-+^=K<@;KT2*4_|9bXlaj|=VhGd{ohf*M@+aJLJ*9frBpZuGg+{tKeA<{>G4PnGb|Nw-QqR>%e0dr#{s1{>FPu5erK
-aI-mI!03&GYhTIU9QW(laqn53z9<N({$|XM0v%Nve3MwjsBAw(RqFRDn!`u2BA6tz(<9>t+T(kDka>IduOFu()TIJ*;^0qNGc`z_
-_FAe5VsLYgac;Y-SG~YoZ`22y@A08Yb#LuHd|SEu<(yI%<7H*^>#XZs`>oexZ>!z;DJ4%Z<y6<hUC4Xy(N<sJh83zDkdaP%e10R|
-jEQ>dUJLV?55~LS!K=XeE1|ZFs?RPaAcWZlnoZ#YZSPWHnE?dzj!>vEJ8WUskEiL<j3AC|w;gWi`f}NHEDKy6?*hhJLYbh9ATSJs
-h5uI$-!}d&q%mAGUS3BUo0O*Alz(+y-RVq3Pic5H1by=A(=Xw2Uu~c7esTZCX460eV~g7nV_8T~hQFtb+#KqdP|uuCZ&bz;2i1;r
-GGZgf#T{~Pmufb{%%?-#C6^CYdnNF|tu~&We>5YrdL8X~a@NagQ}W#@0i=uqYlkaCeAP)V;@Vvi=b`00!kCN9gBJCP@lirwuer<J
-<nz0zg7Fu6gsvV|biQbIp~(O6Q9&u<(!sm0J7ot$&CaiSIT6;4u_gQ~D1(aT{+zNvUUNHbhQi)1lS7Mj8JhCu#jo8-^=_dGw@Y`A
--<Dlc5u--=xRG^EeBz1WF)D}KLzWq@4O?;&a!G<0Z`LyGOOD+9nGWaKrz`kfxdmcD>CsWn)j&6hF&~_4AYVm!qCh`OnO$Mbs?Q8y
-HlScCD};d&g!~m_@<acVvkToO*uRYsdyAMMg36lDZTw8?SBKjXJWVC+3KmjOWSXG?nMG|`OZDRjUwnkyKDiXl>rDKFj2FA?no_Oc
-txG>xgqGXaLmQS@&xoV!<0dwv(wEZ~OWUqm>oI|ibJMO%p+5*%B<z)XWELhUo73&3_i*(QRtewzeVO>Q6?gRc#XTq5*1F^pewYwk
--i|Zh3h`hGW!03O=&~%1(qLM#4d^fVVwKABK7Baxv4Wx-aSfpcOPlP_tYbRh_4v#YYi6+{3XmU{Yot^Q%%3)!_>v)=5ue`g%QyWJ
-cQH&#hXXdf-}iu?sgsYeb#4h3k<OE~sjG#nKs8YW<9T*p>d*4cFkH_=zRs4oqRbP(gf*u|+kFg);!$c8WYM3oUJNx?_l0K8I!d>T
-pjd1*!k<y}LH@_~OF~E&ikXlg9&QL20S970Jajt*`NQ~DlzBp!U4h;0{%MM6NEo54vCJz)?j;u%RXToFYBEjZ>qlP6Lp*q&-7?~k
-kdIb4RXN6*-F+#-u^9|QHEjx=j2+K!zLO^)U-Seflv7$x@E8pn5_PM8%*aqR@puU4&C|D>7G|IPZ0}B}n0I}av?t2Gv2E2pS@Ar_
-vST6pBXz>6*@C6WTK{xM!oKv^%#QbD7P+W_L5z#D*sx2EUPZP16lv?-g}ol^*IC?mp4SX$)Utk>>6cd=%zENIpO6nhgkeuvpLZX-
-BX#eqFtdA<AE_E;{$Fn&BZW@{Vm9m>XPbHhIs^oxgp%Q#4o;i>O4mz}`WK$wI_zP+(}$?b84q_{pK$d)79v2-Y>IlCm#|*u4hwL2
-C=Hohr!s$z>r+#*kcS4mJh~i@#oEX4$#Q@_?DUZcTOt9>2!_Ex5N_!IEDf@azr)ps$85|OsP9d3*qhIftrhBN!q<#$RcoRJ^^MVS
-_a{c&6}peyZ8%+?0_uGd6mGzBWc9(z0AEXuM%mR|ceBu!FDmE0;<QNVI=sw!R~;Vk*lQlWGjDjTb)OukB}3o!SKPy=WpnNaJ1Xh9
-aVkSss;yb`osLVf#odd%OBEe8`zY%H4~$@%m3X4Qc;>Y9eP@pjo*9pz32%-DYPE9Wy#Jb5-pL30;sb4=tUGq!$Ynez^h&fX<|ta>
-u`j!D@}$IooP3^yf|y$3#vyXk=ZE~?5mPh4ny6Q4qI^~$m)BRumieFW^w@J8X;8y>v;LJ-=)s&15}bTDplL}6lk0aExrjV_zJ0H;
-NFO1Yf)5gJ?_1ianO0`}$j!tFyHX{9S<(B#>^Q}N_))ra#9R`_GLz^@Lg&PAF~j(%2q+2;*k|IlCjN0q>^^g$jCtuibll{;P-|eq
-W@N)R#mxso_{@eYQI{qwLIWf`$Fs8;E$#*!ffW3(BPowmD_<Rc^PDN{Sq2spGOxL8dU!#L)chO-9=lK(d-1hBM7Evp8BU%@QJd^A
-|H*t^(s+1b;@VT+*A8BAOS})m^zl%kMy(S&+^ac0t$p;opOJ1u(a;20R{OlDyX#$TTmEXZCD5BKvN*x5dSCAABLxXN!YZXaJy_wB
-5_QYGSz1h?x0jCYd=Nl>ndx0u3^ICNz%cv1cte0QNufl4!*=&T&N=oNja0<A(}$^Xk*iXP=CYMADz{qR#r>5%_XexUB)F4b+p3<6
-;1mBu0f+>u=go^%<G3zYJT5(F#uR*ro0XyV>sgZ@#d5M>p~&gF0e4*_N92VA;mm}Zlz3ha=zc*SB!UNx0;9k{P=epqzCVun&qW3Z
-$~o7w_xOr#^R?dmHo4YT>!v4yycUIH-t}YX>szyltC7gqyC=c~s$LF=l1jZ_=qc??x*Nf!lWUP~hp`zgA1oBa*)<g8=pHn7*^pqF
-ZX3GtHs_$ar#e=>ng3z{e{WZv*LnDe!I^@B9}mRHXFy?#L25_aTTd-mp!^;_GHTQz`Ohxb%#>T#sx3?%{|;+&&(vT<8JEei+QFX<
-OGKyRKc>4X5sx5msC{}s+<WGILkoU>oxrgCk^Pxn_8}FgdYOQHK1YzEc@64L*JqF)X55sdz{39cYe-GcVKE2Sy3c5YgJ<?<o4R&}
-M%_^|qPODs=^H-o;n@`jz&c*bS6^C`6Yn!}G*RH58U?`x)*uteRIz`DivvNB^YjPp5EcfaJI0EQiXcjpSW$2c0|E}A{eib8#faNX
-{NpIZzCQmQ**=23WRxX2GIDvTpy#LcAPEZX%*DDL6ve;b$24QO5>W5oxz=_y`(a__+GyEgazKm7nstKgS?pXBMvuh_4f7iD?<)An
-CVDmI;F`B792R1~3_>F#XLOls8^`y5>hh?wY&y;kDheQg<Hofvht>G(UojmahG&JJJAW9AxL~#8u%T^LG*h`ao86%@t^^VysxeRY
-_4Tj>F`<H;MGNu)oZv&Y4|*NeKMZlcN2K}8a}ZD*9z_*jWi{DRa?Gz+Yxkks#rgu$`&qjEba#LIDZ|{K`x9y`U&Grg6F+80uzGdZ
-I>tOM$Fj~l8^fE#r>MT;Q%v@4f<VxUyst(5ZKvr2knd9C-?DsF#RJIfQU?^`EO+8r{2raY28FRep)5{(2rwc>nFxb`SutP`1iEd6
-|4f7-Di}1U`710{<gelVbS^!qOp82zc$ym#9;&NzIev7v`u_Ja_B=KXpaM($3A8T!yQhy=)P&C4w^r5x_A!cyYGZMahLxcPN0I86
-%oKxNJWB5(wZGzuZg4yD;~YH<sGW;@Zo_i94ZaK;^49DM*F$}&I5_8rgKJ59lnF<#W)fe7Iilg8&9qovuD1_FKH0AoOHG`#CpN#1
-57M4vhf9dQDv20iSTJFtY_jIZe(8PkbWFG6wS#3RDln!GR90ko6W0X(M!jVta;KtkRY+qrRpI4N|CBuDPziBS2&>4VmuZMp2HWl{
-q8{(7@P=0V)(|3hW2~uez5b8o&bEOx_P<#eJo<*)EQl-VW0q27q82Zlbuv2Q$%90BEQnWzy5`M-go=x$DwAQLW0ssaD2SI44gn!y
-zfB8o$IgEOv^xb7(UE}=#V=gP)h(!FgYr^FB_SdPgikRlC+v?cUZ^|f9A`}^O+E+>9UdclvHOhK*csX!im@^FT-&^RQ6}kxVA@?n
-=B1hVPi2Ttq)x6S=#9a6>!v3i7sD9!jPyS%UcN79uYWUbQTC*uSjvwSO0Id5;hi%vJFw(ILrvlf)}7~)xo<6ne~vQoj_jyn>XdHR
-dPL6W{-h_f@1$?$t)1C<hfXV1w9ist7d;1Rre((34jE`g8wvO+)G{pSFL5mwovaMiwnMa0^v{7CkXY5(e6YYB&R~8I#!ay%QMsZu
-2Ff*}z}#^}avYluCMLM=CFqi|Zj9pwpL?FLm58cTTr~E^?o34)76aWll<aNjemKHUZ1CuwnjI{l2+f#QR{<<6@_dLCGYY&<ffEOZ
-@Dh*^@ZT{Jyd69LVOYJ})i9TM8okurpV~Ax=WB)OQh0LD(t;_I>kD-QWQm+xf?cqhVBed-<UwAV&tzwKuwuw<tKqAke8=y@_mQlV
-$_HxA;>j;r5=r&0OM&-V9tPj|aL0&qGw9krt}{7tN6xO5OH0^#fn86K-9a&#DFPRp%#dP6=`(|$0u0%$8lE2C-ON8!4KsKB{=UtL
-hxr~%bv-<LL=c_v2GUZqmM<Ni=EtX$G3u^lwWH@tBiA<rzcKXN=EolA*dkL*HTMb-%L{`DO;<Q}h=_FQ2|kOyY8spLgdtafwU152
-_-gFCik_BWKPc#h<~80Iehf!>Wt?GhOFK{dPobGAFI9x&F7)0?c-**ZJ<dTcFVg>Z#AVQ47#2%7hRX66XGH3ax_gOopkZb^1-Y;&
-Fh36-1BC$pASmSD)WmIN{CD8>YHr1VAvWOaMaI`%y+@rwOtYT27a!DNygP42n&^l#++b}Hkc)#2*=6pIdhykb)70K5>z)5xC3?P|
-v|5XhrC2>mXI7;?@l)~qnb*xtZ0guK+2Xbv5|*fIL#ZblUZmol9!R<9x~|~(z17KJB8js6ap_G#<ON;BSCB4lJ}2V~r^ERV$LI)L
-7lQT7^xafuDKJCENs0FPb$l*03VpFhoj6K~=scA`Sbo-1rW;braEV!@rWfsj;gP@Hnavow5v(HHSoSf%4%I19_U2q*^=QI%b<y@a
-&?q^Mp_j+IEK8-$Bdg@zy*ryF0IrGJV4LZ~gM2<MI8&T7o`09(*HpQmHC<<N&`KG7H0+viG`offGww(6LJ9+p83X^(#E2!*f)g%w
-B!m{CK*6*dItl+y@Oa_>#T?5v5C1(J-t1U@8092BdOg*Oi;RZeH#FM$9;bpptsPftdF8{VcC^qk;?|PCN@e293(N;0*ekn0FxkcB
-6U}$v1MT^PZ-PrjQqMBMd*2~mgkCmHZg$I&XHNTk>`s!pC>0YUcPitcirv78V+G3gb!GN&<)<V@56L7J-B>FD#zJkKvnTdEU%bGN
-Upkb3*?yp>??vDGHI3fAff8)6dFuhuUeEVuWk|fE6_U^Sd`Q>Q#<DX`5ld^FeS^41t{dRhlq-fm39zqpo@W<o=9NcW766qzv5na&
-dA^4|IfB=9*vV4Ve~)!#$%)9fil<CXJ*UGSbwzbQ7L&i|@0r$+Z17r(sEQqnIa#;A$ygRjzz44T&Wyw<!=MP=-rLn4L=+4>(Gt$h
-NaItqC>zZ;1aTl?w6lizN3%=Zw$6VXlyl1GCj}oavE$0?@s}K;o4p~0N3LPz(AjYoFRDz64n1~wld~iIaF#J^n@b0e6G{E{IgK;=
-S1VuYy>5$(Gk9X|+H7U-gnDiORj`7X4PI7l{ATFTEoypi4SEO;3(Pz?d;E))*P2!<+HR#>BWH3yS<6RT??wvRDv@!1<}xqWkaX=H
-is!N634eDJ^=rb1G-Jf}vWi^6T<X1+AhKui@K9Tk{_Z=5?gaiX{x*6ysj}gGto8g{<E|4R(>}qJ;qQAN+tu%BtkmH_qIsgLRtBHe
-e|@rJ`W`JF*(Kbt#Fz1Tmwu2DdI$WnYqBYs=aa2dq7eL*THe52m!ErQ)X`YK!?iC(DnQvhNN@?mev8c(B`OT0iGI?gD~y4HrmGDl
-Nk|CDP?`x#a|~JV01FY&e^5H!?Kze|4zTq`=~?p(d5FeojrOZ0rGEFs)LzUP<uPz5J<Q11yh9y(os)X>$|3Ee*_)n8BJ*6I&XtR-
-N5al8trQ5UHQE=R;)ra!U&nQ|X4JuWsy@d><G#YVB96v;_~Yn&(FfJsW^bQmX#|ZudeVPZ_l;zL!6nfEC-U52fVF|Q)+u9)6Js4^
-)?Wqge7swfD;r@_V|K6z8Yp~qGg6h&vZ2@Opax#VOok(6zs9qAhT`&~91qq01)HIl`}8N9nKY`j#+r+-Z|YgPJiDgR$DDG<LOGql
-dCfDkd}g6Cif86ijPy~(Sf}f^Hk6QrJqC+aS>d(#K)pnH=$r1(YK(R_R|XB)5zA}U&6^45jbyMeL8VynbTtJA4A>U#BPl~BKq2=0
-Vq^jw1`=YR-GV^`TATs_!Tw<l_I5t;&%oYn%{9@*s<$Dx2l8D>&Nlj9mr@G{KgjVuJFu*<#JusD*^~LA-`tn=rw$9<mx7%X0uve5
-Uzf|PyzyRozt_imkyq*%qmqS4a8MHrRbsWvCcG?m%)=M$Srubd$g6!z_jq>SyG!{^Ae}4G5B7ZyK2jqNKB(ERq@VS%!$5(fSVWI_
-aqk}0MJ?S6x9fQa4|}2(^UBmlB`djH(I35nA+?lw2ORV{#|Q0c&%7cfm-{`5YpZv30+-%5@7rTg5ieD!)hEvw32Pe^c*dv7z`YUB
-yV)6@ow0OERlM9SweC3bY~>hbIo=&5D}C9c_~Cmgoj7xTMhjj>GYY$q7*&P=wdYV|Vzv}BF98qBC_m+;h(};y(9_{MFc1<3h3Mhn
-aM~RR4yIrFLBILuHSw(5*7=X)2uxH`!G}MRF=P4gbgF4>V^_qjLIZOIxKHeMS;Ln*i|yt-VYfc)TGd3U%t#!A!h))w4{<A=r*2A=
-zW&LM^dE|VH}WD8r*Q3x*;n~w#-7HqU(I;0;dcC-vI^Ns_{(FS;#Wo^U({x6^1aTsD<0KgT_%=BTXBxAKM}o6m2S-%h<=cOaa2!g
-w#)9bO;iULqITno26c^(@*0J$Ua!zBh(eILG;T$oMi*>KVY|$EpwNd6>4K*NpYAWZ<|lE#_6md}uJ)d-s+zX<b$M{4<HZlU;M=Z*
-0Ajc?+qKk}N=d$g{w%DNWENcx$s7Ern=Uv!M&Lo?Y&o9kGz$_98`sskLA@kTfq-GWHTWJqAz&^Ue%43~i=dq#12G~BAQTZp=OFZ7
-1t7%#=IXC)g8mDf5v{p6DXeN)YJ2wh0RsAFL=*1#%uVACOiI`T^BMzo9Jk<i^EferFWUpNOrLHF!$TkMq_GkAJZLpaaz#WlwPhdQ
-!=R6NP(@_lz|niuh$x-sazE<zPrlUQxynPzXHYg^JX4d+TATPPTgqWIPvDA>+<7*z3q*h~<@4Gp)o1s7XM)Z{XX|QJWXzA4E5Dak
-n3OlR(+!WfS>qP)yhAa>Q=nTX(fO7quC*rex;WmT$9be{>DJUWGMkj#YZYNwUS+d|x5q|4UJ(UftNj$2`Kc!K+@oFQROam91%GBz
-JMp>0^bQ0>^U}$zle647sI52*VrZ_m=5_9^yEYyHxf8b>-tD5tf`x#t+83E?a1d!$I745Ng9x~UvJ@f;px@T*R@D5@RQh-4owvj2
-{{l^7YGg}=ad2i=uLjpF=JxcQuS!2CAWWuwX_MbdD87X-<g=*#VYQAq@_G7)tR9nj?g`TFmcGLuhQ=561+~}>1;7-uqO>f|+e&Ad
-GZIET9d{UYeVUh!n^S+RT;Om`nDOwr?hC07-D+oEA2}fq!JxiD-RCvluV=yGRPC!KKe{5SZrLEw9;2N6e%dc5Na1Mlt>^uyQwRDk
-=dX*l4_8|swHP|~HfKjVulm`~uiwvPU5{R`>cx*-79jV#qB^;|j=bf)u){Al(hFg#WE{?V{JW4!rbkBrCn3Q*F>h8$KCd&^T#E_*
-;||1$L&Z&wTc4E#ei)uzUd@G;XCouPty6twd>jmnw5WK*RSbtE0V!)K1QJJg3E?O>-7DO>{iTWj#Jug;`A>jxgE?$CW$o>*1>?8N
-!4I5;d7%MPx527}Po%|>fQZ3s8CO!%$oDT!FX-MYA}f2dxAIii?Jb{o;izb4xZoJ?btz=NNC}T;)EV?@bQWz(2^Oz6JRZoFp7@xP
-B7|$#DLv8*`h4Z$$d{vH)sxK)Nycsx#yEblz1MWi3VlgMH35EN_$0o5n~x@oCE3x-b%_z*M<xa5_N3X2@%9N}<+|g$xE=R#q^MYn
-p6V}qpqUePJElRMOi(Aq;>YygE+AjUmOfpOEwnJAaPGYOV=YlIu%_}_wHOaOMpUQerQF%4EXzkRND}<#8<Qr-H-vr)7LR~>Lf}34
-QAG*@iU7Z@z;x^K!vMKMwdwO?z`(i&eO??CxXKfRgZ`iOOcc3om;W%R^>(}CZ$t>L#BKQH#Jq+K^m$294f+w>gwjJc&?oudFE}bS
-$Rz}2ty{2?qEW>P`<&$X8tQiTUt#?4W23a}mCY-E!=*9~r%hY;;V6!=WJ$vg?^oXM#aX*cPKq9L4b)G5y88&ip}aWZyKwXXI}2Nj
-iqfu2=%N_)(5p9F&gqL6zYA(DztiK|r~0|-l#B7(4?>?~F706@G^>>m(AshNDz3FN_qDI!lo^I@wdNlfy+hD)5zTE4W218N@>g&l
-G90iGD_zz+rGSF&xv{aVyUew?=k^C<PB4Ng85$$u-s}6`Q3C;nQV+nb<(MxynKED?AcyM`tOb?^6g&h3wvyPdr_M<N)NZea0+j@$
-4MB43bZG?9gJs}E!Tt*p;kU06_~Qumw8gxPY^~y*<Er<he8PUJezwSc282|J{0NP@=+qq!o-zoHIl9*P@djIBP!QO~N8j~9lmago
-jMDz$htgilx6O=~i{v~GR>%kAK2+_i7N~f%S6M74jbyxYGK(u-un1~6dJC;I6`p>hK7UoG>pJyh+z*xHcOF+W2jmQgl+`ATodpaY
-Kc;Y|RB}rV+MS-~-ZS20r38j6aGM?H{j#ceKSSK7S4YAb&VMH5r{$EOLvlPbh0iJ&Pk0!A@j!~w8@Q!3&eTAT44T$nk(JMD<Q~G{
-^_g+tuh-JWPBJ4@c$Ar$pb(~<-CW!OYP^ih2q?%xP%6b3hi5|4TtV49GY|@o0p?E3U<fpd&O{gz1*f}&2<R3EA^#N<x25inBiA3z
-TW@Id)G<5tK#kLn7q?HyXzK?)E#}B~m0^W{xsY;S9Ww>twJR#ta~90{c2d;)@IusN=S0J<ug=lPBh*gznaYJ^KH02Ct&58{`dtXe
-CV~<QnAfu+zqYmHGY{X^#&HjVpA=(6;5&99nLdYx@3+cJQ8;#bepE~TnN}}2q4Wd99^RPA89w3C&+o#q*Ddvl95URR;rY)-Q#4NH
-{+CPVRA0ZG)&^7LS`IN~M4On$-<_$M7lKh?WgT`ohbALJUk#6C!BBX_<<pV_e)gOhHT@Jk%>=*gJrlL6mpm-TjfBA=^@UNWJ*^rd
-U=RWfse0;Btu2ZI0|AI@xt0hPMo-UZ3E^QN`l3Vn{l9w>xATdA0&ct3^Szu;Udc`bdCc#Wt$wQUL2GsPXrg_pwS0hBf}r+zu8oq`
-#E<6SV9G+(dRWF#E81?foZ5Oa;Ps9)wzE-)&Darn>7Wa6UR#R8z^lnT_tE|S>2iF=E(m?hm(c^K`+lqh*qnskv%EN0v;QkARlM9r
-Q{zUJ`qfaD{GI0qK5944v6B0{WSp@HpV@kiev-R%v-wey#G7dwJ5sX<Rx<}O)r*Q$Ezsak15Dqw)ozrAJTO%8Gh{{}Lh{D6F7-7^
-yqflrRzN}^foD27CDa?ZG^yHn3<SL31Ln%m=Rm8INi<E<`H|=h21&9o02;U7pNJ4(-ZI22NKPg^if&*z8L?X-GU&Jaf1S4ZCopeE
-EPos!n+_YAZijOVu^CQ;I^F%jmTwn4bW!_uTStb<P9-a7sn&8yn+A2hJP_HU^HXu8QI_FRyj8XNs&~QXolPO7g8K@JY=|EVv0rLR
-4>&qRaJ40ej63M?^3U#RYO`1lyML)j<3U|o!pe>MNkx2b?_Og}Mxl%Kq?4Jg`?pi8SDel{Q0)|P<L9pgqZFw93#tR!u;aK|V-P8?
-3B;5(Ep1LA>_1{~f)U9E@vyUM)w^A+wPGI~rp(BI0>|?%nr7+DUr*BAjYSY);Evvv7h2c@JTVX`0}KkXu^<VC;Pw&Fc;FH|dr3EF
-I5PnS2XZrx;2;Vf3Zv&_0;vQDbSp9@fPQTN;mfbmMgIm9iQ56nAIBZ>a!u*g!jm2OjxG%~o;T5}a2wa$MH`u`sG0lzMeoyd+rm5&
-nhkG#_OVvAuSv9;V>xw?@>%?~qmT3=DQDVNth`mh8ezv)_tk5y;HZnm?anG~pOIMmC=WSfB{q^|$MnJ12u@Ab>~S4a+!Bc*%E0(_
-$4zB7!#WmZzP;CtNB%n*d2lRYmjuP1Sw4H&UCN3c=VabN1g9vMMlvtfWY1FLICLS>5HP$n*yH7kh^1QI*(5RtJ1vIjU0L}aEq%zb
-kOe6Mg22G9Ykv}Q>I<1*5^w~KQPW}acXCJ=Av6l0RnY6hSS&XVN#{ojhQNVEZ56Y@v*M7y=!Szs{wJxw?Rn=v0a|yS_7CW9yma&y
-j<a_Dc%pu<2ur}Do@T_2o4Zaw4!3Xla^jF{ZIjwY<cwJy*qw~r-I2p~wM8F&TCe_X*oR?PPJ`Ylha}Q`{${T1{=uJp{Sz|=Q^+Hn
-l0{@zb`2v-7HlKA@?FuzlM9&6mbwpm5CS{w<B1gK_aJW2c{``9R1I%dB$|D*VXXYil#H@&36J%H6pFwIgE^VshUk3<-TGFp%gKts
-fg!Q%ys2fQ4oQ>NjuId!ie_UucyGnMW4RnA4TfTA@>XpW9TUSEBMw3Wd!R6-TV`?mAT$~VFlEIrmIs8Q1t7r3j-^77fF#oCg4)tX
-AWr#h<G&10w*ADv0_k<{PIQJnxpD5rA=OCp1T>cUu=JZa<}Uu+8Y!{;Ar7~@P761;@O&n;Kiqp(VyB35`HQK@^39Zwc@JIP(lh67
-fDW>>Pn=}o>ZX=JOiWkm%uAnhe5?sKK3T$pz~rx4xbO6PXn*WPr!aNiC~vIXm;m-K>t-?5H=U1t<2rPH$Y;TWf`Y9?$f1p{tG;I$
-#G33LRzpMK@TrIWN7&6TNInhY4*`=9P%voT-ku92xYKKlMUoc}2o5oIv^!rhOu<r!0D{pNhWOD$5D)a?!+~G`$J#%Ea)P-qU>LoI
-AHFJ#9SMPMktTu-0fzljKKS3RNckT!N(!}2q(6)ev3^#<myV4w<T<;l#cQ7*Cc@I9dxA@(Jp7(swwq3GQ5Cw?bP~O5SEt!7UU#Dp
-CW}8u;+MxSRdd<}DkhztaWJvalax;tY{}8JaMpg)`PHF{`<czYuWwl61mWOH#R(C+8!xXK4<9!Lxr7sKY~;z{J%KU~N%C5ZT7kDY
-iUzw<P1xb!yQg=NZj0S5nSEp{a4S)j0D(Zx#&Gb3KSiCmVLPys0*BM=s~oeSdoCBdcbPDP1qVnQhVm+0&np_l$%%ymEJ7CTblS-&
-&5fq-f!uBNWK}qkzgAXjXlQdGeyb~~%L)CxHsRkH;{RdEum3cQvpv1{?*ryMU2ivec8KA)DX!&POVdxzEWeO~#Sr1gD?MIIVLwN^
-AAG&BL3kKjB@^%@Exc9t-Iu{!<+H;9`#-LpiKpD3i|1-p81N9VzCzW0%{zfXd_EF&6ro<o)ab~Ag500b(P|#F<lD87)pF{AJDE+0
-hXi9=6{ldPUvTbs7d8_zbu^Y@K|l~UqEr-jxL_{|A2}RkCJLClqEL4&#Y?U!lMNwi>`*}D_GoitG7o?2@fSiMk$|`{gfP8g8FXeq
-5ioQS<om%tWC3Pk#B5bY5*akca4?~M(LtZYP5ymtH7^t5_fr7>!zU5D9kKjz?8{72s|vJnjXk$vQ#Cajc<G~VpXrlKW1eW6RYa2|
-sP}ksl+|0#{+Y_$LA>9CNLk|HCGDc|=U2jJAxJ{Es0Kgy-l-4`YVQi4EawfA>^A9lLC1EpPZoLaU`K-C;QPThzflG~T57GIBx<vP
-i9|H?s_BU~6^6>`(+X#`A?*D8R3aRlk-f)o>_r7j0$NI4L5u<@Uab40mHc%_9$Q;g0UB>;gZljak*7-9dpuRBXu2^59l9f6ALp;c
-1cJlq2A0e9;BEyR9J#dzN)3=kVbSnkbdZJ-aERYTitu;ky%2x+ByL~Z_a~r``0#$wfvBjY!V3?<9Na(qceBqo#8`+k-z!WeD<zF{
-#mpO>{mO@Fm+SK)3?&-#-DlF+ozvLap6B@exS(=W`l0=S_Ub~65=QQUz9x)g0dTv*)-!1VmP&k#D2VM&1MWvh_|-Em_E$z22$P{O
-6au2na3uid(|moT*j*HjAdmn-8**Wb8=M`<HfO@KvN98qw4voryZ&JCpbChapOcKG(`oY2K&&`kLV|~cg3yb#_D1rvD#&u<p^&Xo
-(7aqb6gUBvZZSYro(l;<{MrF=A)#>SZz2W#y_vTChn4F;HR{`%_}}mom2_^lpQ)@q)6#qW(VKTmHyYDJ9ks<M1X#ZgBT>dW;>74@
-UQ<t3HRNnd#x4U<X6MNC@}}-f!=07!R$O@T9V$CyMY+k?l$;Zlm4!*3Dg=s(iHVl1FqKSGqk`hXLwgK4h)Ndr=Bh$~a|eZja}&LG
-V0iU*I+@B*Fd!(BCTL(+X^@nqhqIw55rV>CXmq7Hbh7q7E;@Wj42`NNI&U0zIcac!h-Bh#I=54u4Mt`mp<utN2(!UiSm`X?dYF|$
-q-p7I1%_$ckiXS4{JXNle_Xh>W9L5s2RCxuEQ|~djm)igdiw9#?QW%|D9+7_N6xtLU||fLQW`dX@!2IO^7i}N>njMb5rpJabj)oX
-9Bob2#K<5L8-<OHiG)KaYv>pn>Zwa{VUa96d|b3P3{7@)b#>I_c!>})k039V0gI%U)Yny!<Ury$_(gbG@w7k$0;BOmf&wLSi;D5G
-U?5Ncw4sGD@`{S`kP%=wKvjB~LJ2W0A`F2-{U&I_oHXL1k-ynr5D|pLA^#?EC@kvl%q9v7`iFY@f1+?<|2q-OHf#SingTV1`FJ=v
-xwv@+#l)qgBm}r9G-ja?)1ovHLEsoDd}8wIItE%hq=k9e$#^7@nT>;+Ur3OjmxGLhz|m+lmc|7rD}{@jn~Ta!L_v^PJf7YL22(k?
-IG9No8Yf6JWkbN|<4>gkmnES|478U4C<Uk%84p9?7#T=_8UAHzp>P5tBM}1y0aT?ADS?3jj{$>eJpH9;Oav4d41@j7Dij0;{o5W0
-NErT&3(&vLX}hSsZ{r}->oYKpL;sl1nL_vlJg$ubIsMaoAVzQ#zFF}f0v(?7JbM2zej3#H7cmw5|94DWX>g<ZGw<wiUw(!_l~s?M
-%pexDfvMSXo<~*t1lUhLUwOn4P%wCcklC+9ph?UK#sq>bb^89Q<@pK7TEjI5Uk)VgG*7-u?ut=4fBu4nAW`f66_OPTFsXJ&$yaKX
-!O|i1?AxJtmEX;n0r`6V@#Za_ymv)${`V{o!A<CG2A*>kr_5MCK^w(JzFN|oVmrjDZPZW62Ry2#n6LmX6(?3&L3fgWz6^#tF#+9^
-ODdi>F{;IS2U}8s15%#%-8^(iAj>X^4OsE75@hM|%`A_&M;w?#(Vso;)BCofiW5)UX=Qk6aVj1of}nk(J7o)Lco}wJjbYuXji4X_
-JZ&o=SdbwEPYa7$xO0p-XgVu<%a?%`+i<H;XeY-QSk6s?g13vt{)uxe3oY&Px^)v@wd$VV#by;W7_S>J0i(){yRO`G(++GR`IP%d
-gEmTNl1@<25oxE}9q=~nVKYO~t{Xx&p&V#HYz{W6SD$<ARd8SQ25z9+z=WNCNif2g`<`-;!u`h)rfI!*9mw>?iU(Y~SgtpNd`IG1
-6_wfOwza+G%b4{|lQZ*fUFA+hfZCw8fNoG|cJ-BpWBLLVy2(W#OIgj|Mow}%`lIODv)uSWWwSnP&jf=2J!rU&sCbyn$5T-P#sLo(
-c$D4j5#e){1(MjH&Vxpn3vsS;ctB8>K7WxA<%P2X&r-Bp?AJL9%-MkabNwz*<NzU64<$AtfL?mjP$FO&;lB7n(6n70cEIEk;eSe`
-vyH#Qhdr0G<|cW&oC8NxEf8%OI8T%q2Kc5kMX4eWj7OOT%$mqbTr9g}ew+&njN9V}KQMA8#vFXj5%>47iZSsp(MN=kII_WiK#&0v
-jgPA6=g>mXC)F+yG+$nbc{A1Nx{!Q%1;RkLs%M$ZM&+eiOqJHsFIi}T=m$<;CaGRH?>80NI{BW;K=-9MtB<!Cfj%O&qi^Y9=m&Ys
-2ArlY_ASFSw3+EIDyrsPv;;Aj?%c&pColJEL7A9rO=mGTeIohmdc%@MEuV=7J*8O4iplm0+JLeFZ{lF_<V$w&Njm*x(vnP!L6QKM
-i#)}eG9iG~l)5{w#sxH$hANPNJddas4)`Ks*nw9DBep%hKN}I+FVzVgO=X>^_xNs#PPui>ei9lu#d3Z>6<mILE-O~-Klea9B8$o)
-MEA6~@)#loOiYJTRXsKHv(C7gf$1)bh%VQURrV0?F8eiJCOiutBb{_tW|(T%p>5!g4tftKH_Wz@c=y+yOZ3#I53tYM5!5WUh#U)<
-{sf=G=3PHK-e$WclRj1@ylv|zyr8M+@ho(reP+y3D2nOIjXe}0K&KitU0&(wIZ~|2ARh+U=jIbx8~rN05vPL&zDx%S%Rt<>*p?Vr
-fmvj`X1xFN{n8~Mzzpl$oJ2FpW5of1+nsj2uJZ^C12}4?6Sc;ifF=sCSMo3eZ#RSxKo5yL;S}H_QRpN@{=?6bZR5{?%GJA^DSRf;
-v6;<9N9W_*7vF&S=$5Wa*hg)#xour3DA(=$CZo+*Et2kGFG<PVK5f3@6kX{a<oA~8pdR}cmG0b-2z%WVGxD-gRWIP6A2Zz$Z)QFd
-_+WF?-C2dN_t|hfC%v&r&hl8tF#99c;VQ?p14498xw{{6_4H>pTV#UC_3+YTQPG_9_%rU-nj1l0Cl%?;`kYY}lW;rm;Jo~*6oI~q
-CgzL)V^G}1HzOwW*}pqOn*67YKYe~8Oy}Mj!hm?T@ss~?I6%Hi!6K=#96?qwfPEi^Z4}0eGLQiMnpJ!Pa}4SH<2@bP&&&!C@asG#
-2nxJi5oHiNKsp3zD+LY%fw$%GuRzjt@|?@6*yUrYjq6k%uu9aUVl0MkFORU<VEo&IBxF2a=$u7J2}bS!+<Oon?maub^N3mMi7Ji5
-u7#WF+;j<b&eDGMA!2vIL!TKfhg<R$LUixZw$ymX3yq7Hsq6{QmSpPX>Gu70XBG5jFr+_V7r)i&XBi^UW<@;FjXdM!JUyJDcE<>a
-6hOxszCTtdmC6^dr3h=10lI4|nif|darFzDC)+asbouGB@}@gb)pKM{n;kHny^z}6l0Yq&k|JR77igkg{<Ntrmc%Cxe77>&Y}*Wy
-Tr$zX7iy2z36r<SRJZ||?`5xvd5B{HI`pn%Rt=?By}6YDLD3l~&IY2ZKHwmLw`WcMI{0{;zS}qRpkh&ee`-af^PQYpFBv-HQu_^(
-l0p?;R$&iKq4vM{IS!I$1cYX~6RlKQ&2pFd=ehUf%JrfSX)JK~jg!S;N6{}n^5&?_o_y&uph}+s<H`F*Eag9Q@!5ID{%@|VYK#D(
-+7J5NobqhgTQ<HCeB-Ahol_2IT*Q0g{c7f3P>a1e8$c`Mc+`!;nlp!!3@a@>=@L6q7BIQ;{zA5&L%$;hu$cG!V<WL<9?{92xr~7Q
-?tkzja6E^c`%FX(pjd12i`D%5W7xwOfP6fhDso5PT;Qd%uibcA)#C$-fi80xoLg}eT>xF)e6^vl16G(+tH1~Y-kF*(mM((?4CF7)
-1^qvcs&-Uf$qQB1j$S)hDuhKv;d(zW-STPrItj@Lsnt&@+~Zl&Ff_p4vm^l{Gx}}lB(unlf$aTpmIJRp2@R?MxgF5_c<<8z{r1I?
--S?OnuOc9-i~yT<r<jWS`UmfPjKXI`lx^%}1o(4U#ou44!B^@;82NnMPHQ@+ln+2oMjc;Q;#=W-Y45`Z&}s&JAjSyu{i2bxZ@d>3
-;K@N}FXeY|rw6JEZ3(QvAr~JD)N;?-&b~e-APi(C)vF8AwXI8J&Gw-HUDwECdl4y;^A$w5yt3q!I^U$nSQNm%`n<a(FO;JZz?-ar
-KRb3_l^yt+86M(x6sLzr(#{5C3?TN#EDZEKIvGxnn&9AV<NVjaTw$EZ*3;X+^4LTBa5B8qP$fu)?v#NAK8w8|t0w6_{JFRB{z_Zc
-2W2K;+~&?YPxDAr_ND*$G?>`yg}5X`1cWY*U+ex|R-=gW!HZ%{cB;(=M1Wvp4^AJ8ZkPC}x)8fsvQE~biya?A@M%KK$8`6LX^~ne
-2YT3BAhh?C?CjJ~lZsjt)SeCCT}k`+W*t1tg7GbTf(t9ql9|+l_2Wua+8IP(;s(0k7|uQU;K>PmbEOj$NU@~%`|e^P*NqwovjJxG
-N^|va&82s~tWe-96u&{1UUQKPq6a^fq@~AT-cUB+lNul08MV)t{^1xsTs<fxpwZHaosDiASXdET2`L1fgOF_!{zW*ccA(Jn>iV?x
-<iO8SM6UWXgae7L1yidX5+16_Ud~NLl|Ez5?Ng?bSU?pl628o>W&K>;ArRhid7b!HL6A;dq3(H);HrfhG8-=u+r^noq4RU_?H8%X
--p}rDvOBkp+Iz_20RFJwbUxknSv<69*J?7zPztF10V?D)oqwS4DbC%`+yKE(ZxW&E-PhtD+1L!cYJnyJE#`27Vo%ohIiuN45jdc1
-cbD1+7Bl=@(AF08EMfE>hTR52sqZue8G!fnD7vWl>gK(8J^B)yieXAm`@OJkCg4*z*hNtN<96`_-I@t4aQbqx0Ue$p>k+8*P+1X1
-hSRx6f^Ny+*6p?${$=P0kSnM>t0JI~RuP$#Ib)S|)^+Q2XSy7}W4@#E(MiFzz{I3ey8_+lqYGk~(C3?4Nqa7gn4SffH;Bt`HRJ7L
-G;CtxO=X?6=1_!{l&$qCO&tTu+7}O(1q9}5Bpj{A)155G^!f^}lvDAonJ)ULySV8ieE-${)3@@R(6z#MjXM?S!jo-f-lEnPWs0Z~
-ie@6w^E%n@;ZCPV<;BKs?4_q6cf_k+X3?I=Qmz%^0^anKLct5ZW_oWfGe7}eJ@g6ZVD-teVMYT7x3uh@)o#)ZQ3k#u&(A9CN;P8Q
-1dRA)+#-m96%J@6SWpNKrV~&c2H*Pm_TS1oY*X+rhW2IR#r-^wS`O#9-pe>3jR@E`DoeLtU&5Q6Kz0+<pu&-}ysBoa`-61oOHS0A
-<AoapZ~H8xSu^>#UiTSG5`bna8K+#UCXxP5qZ`i(ly6%Z(;fWI&kdvId)mbBIhHw%3`Tj-<Kzj?)59R*A~k*eORv+Q4-3#nYzpoz
-CXU(G6tjARc5(pB;i-wT5h=gj5<6X@T}T8{&|Z=FK$CIhB{a(|j40sxeG955aF`UoTr$j~Pk^x9F=YFql_cumjib{I<DB~Xz%5rZ
-D}YDT1nIr#BS<V2xDxNq)v3<`mPingLLw2%{h0{#^$|@$yi8k{vIw%!i^qaMs9(h&w$1WijQ0YJ+Tj<3Ve3EHLgr5^u6Jo^=`#W<
-m%dx0Ra0K2Rlel9e0fa%xvtqb3g9pqhzA}n?mE^-LipM=O@5Je2w?=gFs49{7d1*J=iG_N2dSd2`BC&hL@6aY%;v{qv(>Vz3AV?0
-_VWWh*txwk{giZ8uest`zb+|D0GJ})|4cxx!uXB+a!J^R(rGThKWJhgR?WGK&t45rV-u7H3~bdhL${swPr?=7??gC`c1ZC^?2Tik
-w;cU$dW!-<?Q-Vah1#XqJYz05x_$2wXy17?|9~NeiS`a(h5KBn94sT_fpxS&=~lB<GJN!l?1k>;sR+_5)PXWo`G_bw=Xi*yt=T-(
-uXR7$O#F+%!e+Cq&#OBY;-XDCHJTaeE|p?Qk8o3F>x9#qQ%{0deR(U}e2#^_+sgweNJ^uz5!18G`hhT$v}UEOkvG;{z~Sq<j_`+f
-eUO)1%1NN9Mh#~kKv_$&tGiz$3`NB{OywMW{yv!ppjdy*r?#;qw|o5Z3!)v6Bz{0WuZVlDPNlbEiriw0#Z)DL<zr#xslG@p611^1
-%tH+g5D)YD$DNJftEnuJ-BY^2Wl$0-c;7{NqjF=$`!+z&>M?aQlBZ|x&t-D}i(mM^sB(*bKQSf4157-Z4P=a1RjMeV0nT9|OzzSW
-3^>3LLzM)$7_fB0@vsokTSZ9lNZ1zle%)<b=f4_S!Dsay!=p3sDJ9+3{&)M1n94&4fEt{Bu$(tN=o6S&c7JY4D4u{0gVU3G@3fb5
-zvXyxVCqt9%LWsJqe%41(^DxgW5qahxYfVaD9UH!K|(lyi7mSv#E<sm-n+D)5Px9!5Sj&$HkLQS3W^pbMly;f!sS0e^tQ>+3o9)@
-%BTX5$4L7oz(BIx<POIL$Q+i-QDXR(lMWCIe|e1`I;b<nk2*Ns!U-&x(Y<5xmD9N=^hn29d%*AuJsdHwW7Y{euOb5^$4`>DU+am>
-6VwP;8siSvRaTj@ap35sn8^1l<REYi{qoapEhaEz%O+D`;9o1we*cAwZTv3*%h!HM<k~J%BOUAUnf=#9hHEEf0Q~`tzAI4FtW+?^
-UEAp!;F`KPIO@OvwAU6~!rlt`Ci}BKZDnD+AX42N1B}_zlYL;%(Wcj>DNR}nmJSU`aG>?Uj`{WW)d&hodA)ills$y*X+GCUPM$pm
-xib-}$71Hm!~(SKnUV}rg~FU~JV;O-D5C<lReZeJ?l^nor1V5sBvuIsEi%;G%f4R4Iz!BMcpL$!sjdIKulZnIEhi^Qib~sO8e7Pk
-hd)2)#*ZP;n8;?VcNLD#V?Yz2G{$9oTXj99$_k>#I!_bot+=pTa@Xk0L;B?m@-qIq1O^1(Uhnn44EBu*zI}!1UmkHhy?hp?SJ}Pq
-OC}kxUzqqlXqjMidUx)jAMF~w-}7o_d4Z_lfJ$1qzD>mh>zK#dJf}OJvxO5le8<#ky<aiMb(!S!9&HawY?>rsvxg+S@$P4KHdc#C
-7n-f)G)n@3$7xSvp4V?A6Iv%$(=-Z+Yyin_@2%6Ioc~gtnV?d_X_o}h?4e>LllhT{RF>%S-A6K+XuZ7vF;(Hj^B8~b=rlnH0{O%<
-XQSgZnnj-6V??8AT}Qm;?m9*J_(Det3ar^8iH)r;_PHn%=u_JoDwndo<k{&Hj-b|XPYDj(){j}Zi*R6(TcqT`{MrEhcE7ER|64fr
-1%oq@r+$b%=ZJ~kdtGtegqMR4sL4?#hm<K_(}<E`=B%hY6%cJ<CQo07a1VRQ;qbf}`MQ@^@W=$~6IZG@u;@xdHS9-yZ+(lGtzS~!
-d5Tmt502KF_?6R!_0Tbn$6wR$2HTzy69e)%rK79H#|_l$cmjWh2U>+C1HHa}W91U08t{;>sl491T9uDB{y~&`mfk-iEXt%1$Xp|C
-8r^3x1;P28FRd1sKI#j=X<v()!CP++)|*zJQ8vdSz!1>V^XeDwk{tY+ER4WsJG!U6!Uw~{#z;?5^Uq%-Aeiu5vG6PxhJgH4go%WO
-A%4|<fFgcd<PF)L)%#xts_pyB^PH7+pSZa1r(ZwDpZ)5#4t-LA(Q;JfWMSyseyWd^aMF?&yH5xjh%EwCsSIh@cmcZv^JnCOYiWkk
-Kz$id@mg$^h~kl_=$anuGZ|fMJ28NL>&mIgEa{dW)VH|Spd)@5Aq9jY;WJV!OKXP&cQG3^gNd)rD70R8^vej0ChTpX@P2bKGRlD>
-L7={`gV(3DGV_!lc3P>3bI>GqOb1hSBHDDLUqV)kjHA&=N9dUDp(n5#5ljdcAmY$I1Cn^}n9l>p!-04nCNx@KXG{XYV1Vz}eyzis
-4FiVIIoB1!N&3wb<YxRmF5aG1{=bK2EiWdsTn^|5otjp?y<Nox4HcI-fngNC36tRtP2)HJ%3j-msa~lNm6QP}7gesuJ=4VWZM|uy
-c5e9->2fI!p!wbch8^_5)OBR^+a3AmxAGrJ0XpQv=(cy)$uJOAvS#|$RsE7GV5AL>xz=4O7T|f;_MYQFUwbka&2jr2$$<c8@wLM0
-Gxwcm1BueOvGZ-6oS4ke=9`|XJ_rI$lfavgOnJTTjP%qjit*!stFBt63w=%0%dT20z#xD#u&djV9GT~*$h=kep>s;tJw%QRv*q$h
-Y6VO2VSoL)RFH%K4)u$Gf7=56zOikT|JUIvtnrlL9^<(Kn-lD}mWo<^_M{7l0V}$kUEPiNN`vOkD#U(>ILi4zCs0ZU__c@r{D{Dt
-KPz3VsER+YScy&<8yf=V^~L=)r!^6~-K^_}^Wv^YuOA8mf?4$g4ug+%dA^+$AL(0oDV7Wp2WCPDmj$Fpc6|-+ep^X-YiL8IkxVlJ
-eQ0k^Ruaxf%AsAKjKqLJh4*K9X48H+1Zd<68lb>5;~OmbFuy9{^%YjU9s_;SrGr>bMNp%WB5Y*3d36yyVY|YOW+l-lAVDKRsym2e
->{fjUkev|^5xG^Yi56vJVJPUY<^NFB?{%4=+f4kw=O?~j?)P@dk#FfykxlJ7&vx|4H#Ke`uM&35>d~S_+M$5T17|{pras($4wuHz
-#;zc4Bi%7!Pyoth36ZjU5_7&q9`Fcn^Ig(^I-JGM-9*srRU0CgWRPi6*WFZ6QZ9HUL>ggu?ZpM0K@^S_o`eMLelGY9d+9+ZB=V%1
-9Ep?0l>Do?>HlAQ=N%Wt_4WVRGPAumcG;!(UZf*P6%+*(1w{~SfQo_@6-4X}dyTz!W3Q+&vDes*qF95PsIet>pIu;v*<thi@_T)s
-Z-VB$|8maG&aQhuoOAEF_nteja_+b7`=m9EcagL7rv8g0`xX~H-)lF#Oh&8TEnxTjXmL_`$0JM4xZ>&+TkT5EloUQ)5+P%t)ziYw
-ANu}2H&d<GShb@1zL?U_N`llLOh0L;oqm{Jvt=J~P%~%{k{c8q3(S&^*`8c#9-n>3=Hl_rPa1ja;tjdF4-psozU(?}+}ypP^KKVD
-oP4G6`N1;1ebfYxfgeJ)_H5z(JnM8@b;j{^oekq!n@UNqX78ifAN&T>PLE5xCgMBm8~E7icY8`FFS9`e?Y35JI3aU3)JW<pnmYUU
-rvv>4wr?6|J=Pwh>3!lU`-0GmML*>;`<`EDVUHQo$yd<df9Z66)hFL<YkwNU5PWC)?itG--ivSVEvnhPT;T3`dRmgLy_#DyN4)g$
-%6S^Kj#pb>Wc_y{k!5u+)&Q4d#pB>U&$8~HNZr4{6aIrt`m}1KJhM&o&G^Lkns3yqc8MDtGYo0rj|HCXyH39xcky&(vvnJGZxpSJ
-o~P0`acA|^P1vB69uGV}X5P59pQal&*0A0*{Pfr*A8sDsEY2&uIc0CUCc72JLy#lC-yC^TfH3DTwCTQTNV`U;M6bjp$FIexn*KPY
-+r=x#9PAxLhQ$&`FD4^Jr<iB7v(+8#SVF@$+wQ$$LZd?``7XVAOlkEvV?`lP6EQ8cx11)Z*|4?3>#R5;$D4-Mo)56RZD>|g3}MxJ
-x#09<E{fqb=~4x3l#YvzQ}<8YXMz&{S$5G|->{m!cgL~mtBMAB<%-(yZs%E;>myf>(pK9Bqv!2@dvNQb?^2yY^l5{Sn?6Q<IvV_L
-S@#j43uol0xlXI(C5=NI^tb1X&tCQXbNI(QZHmv0sK}O!UFG@+J4YQhddQvBlSS<ly&X%mc09w%{Hr#t$K9SYwaJEb^CRv81=}Dh
-{|g7Q<u{&HjNY%I*<;noXL^{>dCK{zrDDX6POHw7Z{9sNt&d+5nod7%u35n|w;3;oCYRyWNJ2b^qXHF*D{DN5t*Mc$0nD6Lw_Tlu
-Len=e5|7RbdrBKItBXtDxX)AawHNx#n5q=85M)e6*uC{$mA<@X1#M##p?8Z%SJ^1_ZqAEim)@(%vonlSEokEoyxNh_7gOrP>yhED
-<j4HiHShCN!L(t;gUwK`VUeM=XKY4X`5UvM^J6rVGMyQGLlj-rZVBT-%-wmq#-R%XIdrx`Mf^p1sX0sENms6Mr!%UnbRu(8CBGb9
-b$z;w&E(Yx@A-sC+OvF~f{E1@A@1q^vX#9hlaAGD?`62ZKG@?|NT?%=iPaT|K<oaEkp2l<QyR#KCFs#s>*LqbSP#p7(2dr$ziX`<
-;Y8PqC`qa*Soveto9%bqDzCK`du1R0u?d4kNA5I#JM=_{rh#L-^zZArXWjg&UKVt{nSO86!N!&T6Xz}Kn<e?&!xE(%>dN^%^PH>u
-A@2|0-GPmq{jCLtE$qk>s~z2|+&R(Tbef#wA*rc#eSe!<!o4c<vlmNTcnH1Pk42;$SsHEeX@ohAQ5$Xd4lQY=EHcz@stuzva&7vd
-Vm5w>*yo9roVu_pQ<E<A-9ge;d6>&<aO72l4ZE;t?FHN7pJ=z+bPv^pZ_jk(=$rP=_66V0oILAL)yIt&yl-n$KU#kiF4C)J^XrJo
-TbBnFrAr$(KD00OL0O`;!NF8iT`YUTxz)VQBXon+;%1iY>NCd{`4<k2ym`cimVc}XLoTnW{F)ZWaK@rP#f(9N{j7yG(bFu!HT8{k
-tI(`CTOPe8*7|4uhB|jEYGsMXUgXJZ@$gB>W^`iM%bGkhS;8i&v?Fuc@C7VFmk3u>CsMsnG+NUDJ;H`Yhe2~YD?fb}d$uoKG{28x
-zGh3$FiXSS?EHuJi)cM6+TUuw_tx&lV-IRJboDVT&z`X9!XHAxuge;(lILzey1FpQM`Ktyvu^8_d7bDJn0=4lJu@rKOI5w~6q!H3
-{cv=Xb&nqHEAZx^oSM>I)|>3Roc#1;Q;Jk-Cgs(PHO%`}aGx%VKppLswTWotuIR~JPqP3w6>%uuuhZ@9BRmy#`4=m<SZ^7rDoC8S
-gkGmhM8d>Kkr#s~+@M){VH&rp;>O*lh|I=8{r1?@jK&TMLuUJNAtRvcl<!`9X3yTdt~BW0?5xH%BE17!vGe$~pQ~<tKPO$Mjcwa9
-)Kw=j%scNcKe%gIae~Y?AuFS~w^mehuEef2lRLZf!!mO_gjsSCM$KBk@u^nYmOb;@HImY~9IQr1TDx|A`?Pk&_!2&=R*CHg^hva%
-$&~^OS6ZJImMpbeK#V~U9apOn)Cm*One$2E7~#{%rE8#!O~dAT@VEWCcFM@?o;R?#bXea`O}(x4ZLgQn@eroWKBz_4qS+hv?cY2r
-zhxs^g~5SEw`iNurF)kSao!51+SXR56mt!3sAcOmt(%29ir88w7dy3>Q{$SF5+b}cG^K;Pi=~uR8+DOzcNwa4^K#MZyN&p<6H>Od
-r;n2vo53QAz1n*FIx3kMx2_<fucMsCA=gBdAv`{t<mz|=ayUkeE+8N`aCVPR@Nso^a(4Cb@ed4a<Zi3hdnJPy&gqz#P-*Gp8y26`
-CMhPs(OgztB~xo<=j7_<=44|gps|G_0gqkn)@*F;?QFDi4#E{nC46>m9bsE*3zd+8iDWVnm#DX?Q}7V3R3Q^qYqQ46rSauTnE*xT
-#Dtr{z-Q9xjz~e2G9H70)|DkjcyyynglTm3zaBpdG&Bx}S}SD|i9{+_sLae%axtG%J;Q-y2<bGG%@->)7B+TvRvMX*Tdh!@KqQgM
-WKuDoMW>?}hSo?$C=!cB0uG8WFt)+3)hJA)S1QZ!95$=2#<hTp(HJZahec8fiZIz6j$!o{5o?)jeeAB&szI)XYjXIdTp~21E7*GS
-MUkoza@Z^ui_PY6^>Fkms&PUt`tF%NdSYxYU#~JD-%uph@B$OX^f%W^%TWHcMsyg)VqyCC>TL{0ZQ|Kr#ZbaT=tqASjm{uBJ404Q
-|5;3<8Q^Mzk(Q{})m=Yh3k`vA{DtDk(+i^prU6E+vJe@g#>p`B(!*HQuCH1-dg;~NUVVvg`#`F#HFwbJ+?WXyf)H;sPO4BWlsDBH
-5Co+5l_EjuG@NSxhPQU@!hsrdwW4T*g+?=_l6p21VyZF1&kods^=F+aCRJtdTLJ$~{&d<4ln4B+fZ+ZQ2x~MUYPe6gZw6D(H0^l2
-?^zq2N>2Ti!^}cEvFbnPM_W^l;a@U0v|?h+fky!sMa8yzibu;nZE?XT+s0Xj4jDE{wC$kXn+MOw%(Ugy{ve89r!|?QQKjs97IH1Q
-r4-M^3}1@*7Hpr_{`I%>C1FB*jEm)^J&cz*y_hulQwVXm-S*CQm)jj25*{K5CT`p^Dk}QA)BAo%xDdbXZ7ievec!6KVIuq{;dzJV
-!X3XQi|`K>1YK>F`YKe3Uq`=XPwg^Dgip%o#M7`)4L%^pIQv~Rc%S1_Vn-DhZ)vBFoLc*+Fjeh`CE!y#;#va}{&N4jER4L<^*e95
-byP(r{oT)R{Rq80s?5psh>6%4k!f50=tv_TZXffpIdjXTJxvc@8QrV5oS2ET{djJ+?Zkd=KbDLMmlMgBO#lA7?YJR1=$2$Y(eVuD
-b^0`D;#loMTN%+wZ9R7QOTO1a=PVX++vB1oC!c+oCRPz$)Q=ZzMZe{2WD-X{E=U*5P@Z%pZWxxddgst4xWbU4tIi%uIqp)tw>vJO
-<8LiU@^HbO&7MUl{+3o2xKWIeGDX1OK<5Lx2=1B5jC~`Ns?Ha4?TB>(_p%+%T1<Kojtb}Wa$O<A*We>|_fk6cUbf8J;_=cvo|F)Q
-yzqV3I{|~wADNUBRoD4^zf;)B{m|h8^A;8&;v=JHmx(JAx+UhsbBG)Bb~tARX0^E2K|;i$$G2}Rsfe^0sv@-c>n~e=Jn*^Fl92xr
--wB_u=0~vb>y3=zPtGW1_@&Qz?8GPrE~yFZds<uEr|lUy9O2Zy;83E(kAP$oPLqy8|K;yR^LFdIh|8nXia$4xLc^!AiQdbs=cm|;
-W<%ZQp=JDZu07FP;b*dFQ8|&bV%h|z6HyI8cG{=6Z?3&Cc>jiLtz?8BS<*e9xjFFJ-I94-6~wLYUp1B7TR(Q!)OjjGQ^UFxNX>5C
-*3PgeCIxLXC+=xCOZL&8gIktz#s?H{UlfIR6p#@`xAq^MYbC?4JM6FQKD8f)i>R4&uGZWV|6_4@xqS=`@5nW>ol3}WIMV|Ei_j8B
->|zMifcSf%=g>95U54k-y3c8~DBGEE8psSEQHI0Qytlb~zkRaxu8atIZ}La(@m=?8(~87f_s5tMx)~Jrbb`;O=}Bia`=?tG0%P9k
-+CBeax1G|{x2y@TTJ><4_s0FVtj1huL@Zy3xYhj7sd3FJ{JaIYDSN2R;vSr&SMhvYCo`{|DtVDO(MyIKVt=0DJH{rLgG(=SR`I^s
-QZ25%tQKW^=F{=NE%x?V^UUx+sM|p*Yy2tpA_jgB#sKC0Q!FZdpE9)f%F)4VdJdV`<*FPHSx7HY=J+SvjFdxWv5r4qZ%nL!*?N=K
-A8WamGvmn6(Z^i~d2w!Vej5EY(Dq~E0HG@vR}*LSfCp1lE!X4@5J%ucAw<0Q!^s~KuP%)r7%s+dY`?f_P2&{1CrNEYxbNI~#WUmW
-lAg1o<oJN(>D1(uz6<(w5#ah?GV(3rq(C%yce70}=ZDsN3GJ2MYu;f7(et~1%Ol7JfB1xUC<njIOhhExnXrcOAEVQ<_xX9fKE8W(
-La_H|bdC?vPh8RE*rO9a7gnK5#_Twl93;Y9+vTV2*BtY%oh-S0^O(e&hu>blTg-}&Ioc}rL?<ko7~WK_%cOUjUC|+C<e+E?9<w7W
-cci^86COCzD^-FkBmcvo(e%^nhYv|q;JSNt{kv_Ij-C(G#JKR1w-wWZ#@i|J@hxKAXh&LKrwc?#^>1=9tTfLa_iN8q-dt8-fji7o
-QBy2sxca6>YcTvNS|Q=t>z3JqYy7)8++=8}&x43LPq)4fNt(FDf;g(!l{f0m=#io@rQ?BRfhVGf^{IiG9X$509y8{>jlbiZ0K(C=
-JJE*Gr1hwWKC%VB`Vx7UCO!Wc`0c!$p9{*W;s|H=dwbUMak>$kH(rY&l0Z(g&s4s78$0EABwj!c>Ekx5!->h~LM)~D)AmewHj(-1
-?J*iIu4BHB=Y77baKd%7@|O|Oe;knFavKmcW@mscF4GxPJK6K`enU4a1u?s%s#_F<(x3*!KgGB`AId{N9O|6ZA>2Z<KUz-2r&axb
-J-9ORR^iI9!?*7`iR%Kcbz9q8t@eNXI4*NC#vuj|iWf!i6D0Ow9^2mpt64-xu8iH$Z}*$<=?}7HT)gEsoa@~yXtG;qe-{o17g=#?
-hJ(W2-rSo>l&0CRZ1;Ecy$AM|5<_vTh3mONdmb0s;(Fnwe7=|PqX5ID7qh?Y=M~}p_!GuXQMGogIY~i}d6Y<nmnue31(Vo}${^_v
-1o)5P-CDAX)y}b^bhT<&<fk)E#0!HL7eqhMCfy1?eA;GFi4QUIRUq!ij#j)3dHqYp%4BOI*RjC!$B;=jZ+mD}y3syFj4KNk-V(hi
-pT;k36GJ>9IS6}hnc#Ra-aUwzlkj|AzG<jX9r}Pt42^D%a%i7<ylReu=uGY$ac^s{cA?(R_@|B--c9j?x2`Gf(}I;l?sHW_JYjUI
-tGzWJtF45Cgf^x#n7Gs!oVxYgAioAda%?nPt8whSEcxkfwR3Km5O0>VF5~*|NiCUaQT1TS6-jS7?wB4rJ1s^Eq}rSbpZd+pB4$Kh
-{e-zLy!lR@p0DgzK%`a9U0wUkBB&ilXBnNX#&5kc_R86&c?a7LK9fh}3SX~NOq`BZy77B+ahZK=dnaqYrd{l>&2XutwM!oqaAs0u
-93S`FKQDX!dmj;kXAloDOBQ6~yHpWm?w-l!GD2x{?6nLce`$f$ZM{e9ln9#q=g3~G8!@cwr)`Jhg{mQ($hzK~`aUE7NRd;l*T!bt
-HPdr7cn>S>a=7@m-I|$w(sdv66IHl7%ACOJ#Vt=QdRsoHO|%woT)O?iqQ@uVuU))wYls?8K)+fRc_-}olFu1U9JRR3ZM?8ofG{p0
-Tbqmr(D-IQoPF4R9PdXLS?yQ)=E}sVQP!72EhV*zl5erKUOLB#ho_-CTpqmE)t1-}owLN<g%}|t?k@bg3OJ;HLWQP=fpg)}&)S*q
-d+r;VG-2Sw`7$2fbDO)gqvtP^F2`Ry9U{*)R}ll)ev4;gzgW%cvDSq>ajKMuo7-Lg?iuFimKxAzE7OvV%l6&+&&8wOJ!~p{xHn0T
-4@`9xr|wx^I(x8k!wWxrsJ>$*vd79IYE<`NiL~~;jVH;>#)pmD6&Z#5uUlsh2Y3bN`^ovWUvkb^{@oU02R`1>>*6ox*|3QYDZ^Za
-a*1LO5(c}j@B<5KKr}R1*KKs)-KzXpd75or<l-DIz+DA4k)GtWZ;`C@bZ_>gX1$0hwC6va>=nrNUflHP$4KW`Vh(R;r^XfZmG|$?
-+cVa?h>3@}9jA78d+tq>m4ug$Cc0z6D{SX2n3`5tzLl1Q=Ob;n-#fmuxZ%POx8c@$<*@usf!w~6Z8QQ!?c?4LX>&9;BTUT0i`|6%
-QogE?hO%+5cJ}NnGYONB)*=Tp(z;3wIavrbAQ~L&hC5a6o2*&x)AfhfuhZlOQevuXQ5LG1KCw)8M3b;XywMULT$GngZ`sW2()5#A
-6+3M<D)1ah4|$2YEc5=2g^#DMp*!F)`?bzz?dh8_m2H=<VP)cR|Kr)`*RA{K{_Zk+osU_qZQvu1k*y#6e&T>yqO847oO!h6BW&JS
-4MMB^kfCSn)(qWYuO+q-%t*@I-pCatk}%2ZLcI8OE3+DVOGrUj$|WskfNg&bjww6$*<R~^CS!cU$@A$WyF|$FHj3@I_4;P}U>A$z
-m!p#BrR!L=9%Ux2lbcI>`2zaOKc-e?S>Yi!{#ox5=N{&#{O5MVJl*ijNdY&qY_es!%fQ4=Z_HJ-w|?F;*o$?*!Z~ZbZ7@F1y{@z0
-u49^u%{uz=Ikf?Q=5OB)oGndKIB@B;UM~DsmuXVem5V<e$v9_cZpGyjkv7;#&f(R$J~5k1+JnVml9s2#w!a1k``&Q%>65LtU+TIg
-B!ii-(;RQdGhH6NY<XjC&~{l!lk&43&Ulk{4T~FPesAd2ojnVW-}&r}_Y<eZY#fsH_G-z%epe<1r{dke!3lep*(itK*DbS*2ou!0
-+s+*-+Gm7~$?ce|MP;=jTN>gQeK?$#9mE$fYyTGRPrJR=b@E^aok%(+xJlP9kPF!~Jhswyt#j7vn+Ua=8tE9MZl5K~XwNA$c7rDJ
-VbC|8uliUG8F*x5Rr!!|8+_u~+wM(o)?wyg!I7=cLpS>c3v2Du3+_Z6>Hm0r^v4am`&fGl@LXT|C+#BdR~II(2wS+Bsjjtl?wOje
-n%FjQ+T!Ixt*BPDmnskTKicQnAzlX?IzCY+Elij<)ULG9LWS2KMrb?djCkBl=Tx^rb@oozD0BC^(J&I>s&W-^>g1+yHVVNq9yti3
-;07BsPrjWO)pYMOU7IxXol&J5W&U`$EqHqWTzdH2%d>`+2BxgEZI2HmvNjea_mAH-YIXR!*Y?SY_{!E1*Vc<hu8jRL;(R|wq&q(A
-QQpDo%)N&PV?AcJux0XU2Np+mrml)<nNZnGDdXWizOmCfr}A#4#wjtvk4Y;F%d>lMXgp%jF@I@(F^gU|8b<n#kz=g7Bq5?^qvR0G
-Bws*4Zs3&hyT@;t(MEnSxZjgy<JKgL@zL;<Oo!eZ3NNnnZ56fNZ}}*5b*&(7UP|A5V3U1856*z}7*88z?YK5&HhoRpxY#ZyS}u}d
-Dm)kDI^@%WsxXGGRZlZ>3}1ks$cbvQAm!=z4u;|)wV&3dX{JZ}*XAN~IuS*i^_weV3T$XJLU<d^L|l6o$>}Ls_Iz@2SbHHxmKz4z
-`-0HUNjfD#V%EGv2Q;5_Fs8c*cXIqS6%nfgPAE^MpK;H?maF)+Ztj~nKX$K(DPtq^##Oy*f%0p^Yu2Hwqt1M2c{6v!Y%3-MpFA!?
-0!D9o<t9>jSr`_n))*yw@36(k!@Bu18N>|WOBrp>(D6<5{Z`_ey)Rm_ID$jx)a79|t__!<Y?5yaQ?gj(+zcBtu8Tv50!?2Ij@PfJ
-e0nQv+-*pQmo3L!N-@Jr%iQl>$XVMQna|=+S=_Vr1P4ZKBY(f@+hv99E|X(!Tl~H-T7u_8+MAziy1?Z}50^{%wipc`Q>^88=*?)V
-TNlKavg(}OIBkl0n%vDsP$v(&Ol2u6%1ub}fQmwOYi~Y-l!CTw@5{l+`$`(ISWKhg7ZV!vi{;E&bzWRVLdSk3MQN62iyABOW%H{Q
-<InQiEqZL}r}!@RXqFwP)^2BQ?`-z_woH1n{sY>2O7SE%{rQCzX}st`qkBhLu!wRshbD$fJB=Be>CR%;4H*0^dQBOhV!@Gd>w0+k
-Gbgr|DKvai#(82QUuVfD7lP&5So4k6E7<UjD*{l<nLzV?L8PvzS~zL^q?rp=u39)QC&od7cdj-vd=q<)TYKWc%V!r?<b|5!%ff~X
-88&=aetUnB!mW|3Ik9{?KR2_5k4WMk<YzCdOP;ikw5M4Fg!*VXq@tQO47<=UFD0Ets`Ba(7Vasf^GUT4k#G+YCgPBzt&lC@8s%an
-Txum9XwWZr?7XvURA_KWSY&KmY`CwTl9)(7f=Ml00;1b=%E`@23bK{rTTXm@{R0AgU37egSg8=P@jQu_hpU~M#}KK^WV|}}=VT>E
-IdY9k%p$ofDTA*vR|%Ok($WKgnO0>e>`4-uPQ^!1l&m}+f*F@6rd&eG@Jr@KOIMv*t=4EQEG@NWQa;fS>%hc#Vx_r_lbeT|gHFc9
-HK9-%>MY8HYy>rwK*R?Ha=A>RAJm{6F1afw6>*t#7MI5+C-yiD28YLEF~}~A$>H-1Cm4`!(;H|sy75?;ZoK=LatY!1OD4-k%I9&p
-JU(9_5b!t{kw$iA(3u#UClE{Z8WVB}d9gX1>N<-|8jV~6k;7)Q^!HGzAhHc7r_h<ki9NmJV^FHU8Wv8Y6j@apj7)}WYK1aT;@5(!
-kc}GZCZZ^cp(sgOQhl>m7f&?Q?KITm#Ftv(brxwxHR)<9DjKvwC&{B`ex!b>R~ns86;VA)Jp%~st44-Zmqw)5QrGxwq_%isP1#P;
-Ru3Aju9zZu*lMD(oylT%e<CQ_U%U_aI$_hv1v<&0&`4sS3gExYpB5kj?E!x)AUFU30000000000007`$!ku^hj%K`Vi`9E!cVSV<
-8e#oR*@OU-YkL3HDYY3z9_XnHce|XtM1K`1AgxL`@@U3gWs&uVXMIk2l2-*b-ex;zUgWMrr+cf(yXCg|`SvUyd1p*pIeFQQk87yg
-oIesfNXb8Z)x4!zyQ$5U<QuzXR&2BEB_=;{t<}Qi{yK8z{e`R6iA_Gnq(TwSAvd3Yjy<_C)fqz4)fE-#OE{B0i47H+8Uhyw?z)M*
-J@;f<Sicx4xkiWAC%2zJF~{HZIiDyX+aq#WuR4C*G<K_uO>VcP&f8W;u=feAj3#a9ht<r>4;RvmPQh8V;J5M?P3(=Dec7<wdBf^T
-D;sc#*Tv|J79jSRwZef#HpqGmkdUu;9@mon(#JIN+kGTPE7QOeH8AceM!iho&Uf!PGoXo4vo~U%{4jM#g4w2QhEaGqd#>;-_j2xq
-VfIFo(IM9v8>7Cv^n<xkh}zfW*@I5KpEw!qvKv&sYW16^envvh+#EAZ?ZGFT3g1LHMv@hSRDD|NBqiT+BXYTrytgj`Nhbdxhy%r>
-7a4r=e-9SbHZ(e|`sUV${=;XfT4e}@Mtz^Yn-3g{$q4Ml?ue1)ur6;}|EAv`+HB>|C5z%%^IH!?0+5^#9@#o}_}SJDvy0jqiQwFX
-+t-TEw33o-BLgA}{JM(BL43!Kd&}*W<d2Td7_bu|E3e=Ast)A8hoN=>64J}I7<pd|hpavjVuPd2n!I5vp1tzPvpUk2MQ--x0n3su
-Z*V!5C1|T6x7&bTV^{xp=$F}(TZqZ#_v610dKYzNc6SN+A)CAG@g7+6si&H3ob`QH(youg%*dL$Kjq-@_qkef*YTIKx%+mA$u9Qf
-w4lYAWaTXj?BgLL-7twE=aD|ioV-85NWwtF<ItY14x);v;Dss|4;fin?JV57O<Mcyo}|!xCAkr|rSv;GN4eIOVLS|(^RCP5p&j-|
-wpSZ%6nIxC*uHdTo`xKrtA=a6ul_z*N46y^Qnp$4F(;esSTpVlJCdK)<kIC!3OVURb@yFe$U94;yxHV_q>w{{8W3L$%@S8F&uuhp
-^e)#{&PJPuU0O#ZTgK<|ex=*V$Z|;SII92p5wXoMjhNgg^FMUC<$gt}yRC>k{>|?k)Uq3TIz&n~29LRZXLz?WO0vyq>y>fn{wT8P
-w%yprjTBPSSGvG_7ZF81c=~eN#v%dfEdeS4*$eWG_G5t(8#W!&j*a8Gx*Vp@yccBDR5vRJr_8pLJZX9{(y09JxU6E!lh}e`QH_jt
-qTC3*mT56aAagXTOjzErZ=V;scE&4h?QDv#T6Zo~lHb1Y$oCff7I9pXDR^i04C`brc?Yyg<t-#jQ=||HNM&&lAqypU15l^|@dZ)z
-d5ye7^7{d_`;`d_a$|iX2w$<Sokv;kMP*uY^S;RWZg}?8IUyagjYbo*6kD-a?!!i<GO~5Ro1Z#nB)BhEkX6@yYkE_j>{1W%*RU#=
-4hV~Dt|Wbf1rz@0fidKy$GI1I@-Q07CpM8_2%RJ`p7H+;wD(2%#8aKSmSsHKSX`*-C?)p?=X&mod!26eV$!JL*5rgsz>&yP>zkH2
->=<T7?$z~YJ&WQWJ>BoEJ=tond{QAi^;1v=`3cMijdi-iKdCh&+c(!^!>+hHkaIF`I_&T2jxk9-cH2M?GZtB3o|YV=aR`?M8}Ywb
-MyHhCkM|g7{`=|1P59)F-yYwos#~v++>wQCMCAU~(~jNEW8IaX^6L(mGN5@K6V&R8`RXVevgi^=gguELU?uY+r);*cKW%Hd#5tBm
-Qjy=T=@!9(LLn)hZnpQaG8dA225vGPk4^TjS`No30CS9w5r9<9mxSj>7P28>ds)(Xj{`dL3x^rSRz0gCOJd{^u4Mbbn4Ae8SGP(q
-_i!YekGR>lxPHWTU}^^06Aj5KZFgislc;dA5;2Pn>2K4dG#N=nGlE+e*wJ_lQt0hb5``j0o1j}5cJLb&g`iW^22SwHg*8XKpxX*}
-dF*dD=i9JJFZAiv(&x$KVw&(48bThQp7R@-dFR>>eXm>k@kzJ$>iv5D#@^BL<EV;s^MMyn1V_~yEp2!t|95QC`1n4Fjx;(+cE|D}
-vYZT4)^%_8>gr@+lv76>t=Yzl3^=U+bt69TC2@PlFMRu^e(|>Rx(6GLhQ*_Lg`_W3`ky=6Hiew>=CsdS>F*!6;HV^-tdsBZj?EbO
-km2vvh)oim>$7fsTdxncWARBM>6*m4pFoos)%mjjkY*;~7)>{3*$Xk_;LB%n=te$}atY!1OQ!XT3F!)cz`IT^+ov<g(|tXD+rD8y
-yWH|Wwp6iIB>QWt4&yCji;w%}sud*j+Ih~OZ?3-OCQ|Z90hR0iZuBCZn>k880EIDhRI>n!y1MNKinD^Oq{h)T$Xf4RjkKkvQ*wfk
-BK(T@?FWY_g|)NShee#B7UXQ)mfUL|i(mR;W0wEmNgkmp4^C?IgGJ84b!k!_d3xhayNDI%%7U3Ra?#iDjyulx*D6^?i){8>>cMwn
-8CTuRX8NF*(TW|!kAbp{!>v(0Sy19vMo{mzFDmame)8b(wANPSF>;%c+bcMJZQ6T27~xB<ZGH2*O*67xm65H2%*bACYEA$xuysop
-fl-Wf7e=Nu(;;jl-xkv$PRSA)ck1F~d<n$^3Z&HW2!lomzYvYTBAT(Lb<0Ta+^uU`oR^C1lva2~r{orw&74$_V9zIo&9v6dqkVNW
-g|&qQC7Hv0EI1-7TMf@h9U6wh)=r5UcjuILc5)hOd|sKo3}I2ujiRxs2T3uZWYbp+Ex)m=qob3ntFx_IL{3V#5NWJke1gNm{GH6m
-YqlM1tS!`H6y*!KWTj}8Viuhz5*X$C5Fry4i1?_nWKf})&!o6FF`q%FoTXRK0Eg{;)f9MXq++o|DwT@)Mo!2M<qE`dmBw5x7mydY
-h=f7`Pv6O7Vn(?>K38vJV8+G&5&fW>skc#_9m>L}qB2-$RNd9DM+WWn_2MJvv8rLSFr#{#5*h==*c={@$1yr-0@GtC!$~QMh*lTy
-q*F$>jOzQS0}C3x-jT}nEf9MDWhmKt3Dwp}G*S%9pdp5##3!k|CsHl8T5TB@8m_5+XQJloUn;9;>LzHMe-#`<kxrV4B8dzHui8nc
-o;30QQJxb3{vu4Mp9nOJu`~Px000000000000000000000000000000001-;inr5SxSQH#^LTm|%hVe%_|58J*{SnccK1`<NHOJv
-kd+##RGIcukbv?FA3!C8XAaU)>VO~$=kfehGn8UAk1P#TP>pvscIH!Uzb;Zx_ZS@Xr?zb`3B}NsQn6TO{0JsA?-#_Zc-P2@Rr~xk
-)Frc3id~_h0sT1CKVP91+42WlKz+{2{6neU^){m%A0ZNRskd&DXz0`%U-zx|#I!}!%Gjy)RQa=wubHsg^2=p!N>B93hM7HS)Mh`l
-xyP;BQ-Uq2TLljG&dD3pN<{TnkpZrL$x^Ddog3CfL3K^TMt|m0ZQhs1*4xP!W=*+?CZ>iuCTxKIYUuc}bZ1r41%GpDa17kG=-Ppc
-OU&35`?c<^z1H?pQNwH3qf6d*)nXLu%SzX8%&CFgd{g2;>Wy|?Z7r#)Qt&9kV=x&s5Z>2HtIiua*`Yp(JZco~S`xXUvnJjWqXg1X
-jbCn`6RV^u(fLl>(@#`Xfn9bx)jgT2#3_ppu+$XWUPli)<r{dhxfD0agK8vSG2A6_>na!l9xQ5bWIvy@)=zFpqXxi0=C^aMGO6AP
-$(cJdS7}YPzRYNGH;{UQV$gEu2o5DYJNOC2ly4vuF(|>FNe%ws6Tc!RzTG72y?fj@Dr&2GzMeShyU|J=we{!T8FeMwPfm45=|{WA
-7Nk%gvb#6KJV-&Y+PIj}r4%I!5iXt5Q)SVqWg(z6*w@U%OYdKu^&jhIO&tudZ(ROk$n}mPTuSpl3gNdIw66)Z`&e8xKW!>T)pN7%
-Whygj;Gg8A(|7rd@3g>->d6{_Go}7reE)}{%Nq-{%#s>~4}Vy*cbC-_e-6d_d3I`H8xtPGrI^=xf5sSIC`CSxyy*@c9wqFuECoDj
-8b`=wQoSq_>XZDdur26wZrL!i`AW)JCP-6{pt#`8FRWw~`+&m%?Z)*$6cjT$up~~z;ZtJy&_D|Ti$*cpis|*rfFU$`{Q@P>I{zjF
-=RTHiTvgV|nOYN0eD=np7guLSP^0A1E<S9ZKpoZlX?1~KA{3+ODbNk$u&B<A!DH1E85@Sd|8^3~a}(lXB77`36m@7?w$A9>xuvIw
-BCaSeEk~e|W0YaCl%`OLXw)=|QYoNQZHRzLqyN8MBE;f<8Pi(2TIzIKwS+nZk!Y>#oSYrZg%piw6(SbG=3o@1@aRk~yWT`E%4IR?
-DT+m}?*PFi{_6>|k_h;GK97S^#K7h9g<^?B$fiVXK8L0EY4!4n`nNNf_4|5^`r{50LlFQ#%mpk|PyJLi%3z`xi-l2j!>lf+Sg&#&
-on~^3VXDF%qy+&J@K8ogY0mo6GL%kaFzEH|rj!Kg0{%15Kl4yE6=G?SO9B2KAXEYk0}vtr000000000000000000000000000000
-000000000000000d?DoDjx}9PU@#AUoWDxRh|xcL3hS2)K{Vxs9y}9gjP&NpP!rp*_Hs;FMW#*zXlcTxsBfxYKM{6+ea(Ek?sBQU
-sWv_moT=cLc!O_=+SK3wfLv2L@wPN!6q|Ugi3%m4yMGsFU0cLx*(P4VrZ`8kOlU5(XDrKvNP<z72`dLPaYPdh_E-b;S)Hib#5NT}
-i}t=!b4}Q@<GuMN%qnxHi6fy<3^7$J2Yz;-9*v(p7-VDW7`as24PK@shxl^ECd??EW5R)&Do_U%>Ht$z?dlX{jhPTfmwv5%*e2YZ
-NGLURAfAYBD(Hgy1O6(VV(m3jQzH|di=Da9L~P~LSf~ksu^6UQ2TBC~DvsttF58q(WQ&A+j)^P|Mx&d^`5<(Nxxjyfn2RwP3==Y<
-8R~nQP$GkdKmkSI{~i{T{wGBetLuA$;()&i1}F<?5P%Q?0000000000000000000000000000000000000000000000000000000
-000000092acrx@)UXa6Y^OxCro?-fh52$Io)U?_3Q=sY&@K<s1{1e6bVSgecP#5suKqz9GenEtS5P`oD6#bL3#7rnx4E&w^=_x%>
-tQ`OV0000000000000000000000000000000000000000000000000000000000000000000000000000Qee#LeKyJ0000000000
-000000000000000000000000000000000000000000000000000000000000000000000000000006*$&i?=sZiT1""")),
+c-ri}cU%<9)-F6bCtyf3<eW1|&N*i!BS=O-$r%I%BufwlBp3h*3L+8(#Q+K@3aA)S5JW-60Ak>q9^B!a`=0ln@9urx`^V*hA9UCB
+RQF6h{j6H6R#iXGvYNWHsv=v1-y|oYz%+osbYxjY?0?FsvMBh-mI(!h!k|zX5)Ohue%|f9puK8!9RmTuAYcdx45Af6U_8tTN(!DZ
+2nYm)fPf!h6U0>}?27^F1P%kiK=iu(BG3>pP(a(J9SLkgF|?{^KlCyXy++{ev}!<G8}vfh*1JHz0lal45csz;poXmqK)>Gf$HBi!
+ejN)2{qY)vUJ2;W=L16^TXlm$Tdx5Hkl&8_bvXS%`t>_0w?x5Gk-_^OHSU}xoT^7=6BlBF)3^;5VrnUe3}%;D(SEWXN3wTCG`-<0
+z41=vk&G5ncZroSqtTAmKE3LQ67XvNp3KEQ`1;a8YWRzUj#;_Z?;PHsa>kO~Y->ZzkIL4jdbk%yx($4aibSs^xU(7^t{T;IZjb43
+WzJI+FD*Em;>rBxEBhre?rG<m)o>x43}z+Kn<Y#n@|gc&A4s`Gv$pDJ`(ZD(Qq_Tj*EXIxP<?*14LC&kGLIFhz8JXkI5Z^Vrc_;r
+8(U^y;Dx=Thk1@=xwssRW~o>`vDDE5x4B=NUKGqd8*QTjhGp<P=+GYKa@GGrnxj658JMV2+135^;|+e_fb}IIt2R!96TZCVcnPrD
+*Xq*cQ?jfDqA__<%NFeJ;tSOaAMB*X;qGlJ{k%o2fgk#d^)5VdACeX(LjJkAAip=`KW+Rk0RPMV|N1?UKUM!10shz3{5K~6|5sNB
+{+Dk7|M!>h$3}D*;|(YNavr^zcIPjW<5v<1kr^Q#Av;;Fq<J4dH9YKJ1LM8>aC+U|`0iZLdu40JEJuA&UfAP;wCGuZ`sL+!pMOw|
+Y6a2fv7hD){JSqd_-yUm--b^55cf5P8@X4miGQr0<>*Fz*?8)!Gd=5-i4@epz>~hk&D&2L@}DN2o|*A`5x|3R{=)k7!nba#`_gtX
+v&H=WDXd8Mkx+B;%=^k6fxC7kef{jf4L>p8JF1_bYarsMF9BIPNJepr9Jz9itBBA7=Nt%@<%b?As?$pAdr0=rzU(`IMi<0PV;viF
+t;)lMSX3bcqS0h{Vbx-zy)=}eU*)0NZ8c5am5Zieja9D1QPsD}Vdg}lswU$(ZOm~frLpx}z~bHG?XbLD)>w0hfY>c1=V7@H1YD#s
+1R)kUDqR9HQOEPtYeTtlaN@s9vu*rqM2*_%jLmck&fkiOzxGP2Y1e&d8mIV0d905c1Tu8HFJzouJ<kJ6T;^RUo=O@M#dh%)j`*kE
+6|!O%ulF<MAW$0iW$3dZR3%$wJ_;HoPg+<0yl|&M!uaYLTO2}0dH6H7;JuK{XvSWJH!1QyD*Q}fmI|59a^WQLM%kNtQB9h?W;RHu
++sV+@FsMUb;QRjl2WnDuab!rBZ1%J8+=hIp<1GQbB`bRng8f;^fPGC_@nS7odV{Y36KG2F60+IUWZmQ#Q@C&l7Gc&+eIZR2MBJ+M
+jCJ6HLM1=+l%H3%I+WelO+hm(oG6u@ZW%P{flDEooAghYjnyGS<lT@bvb0t&n<01QK&fYkp_m+!iE|Uw_lh%{kyj30_*oD&Amv~V
+=<}h^Qb{75L?I~I8Mnq(WyoaVMP)>qLqR0aHWU8_m}@}JHP@|}6+OAL|7Kv<a3LymMJch8f|~r%G!P*#U~PE0xB~g?g>fvG$6|xM
+7~<X#((Gm5WMNaIqNmMuXE~idJy8cZ{3MU`&3jP`yR+1f8&hB9gk<t5!Wcj|i-N4IVm6e#V6hD3uupBcz1C2eu8`@9P^n#>ctYW9
+31?QntsohEGyQP+<>i6T*(;(1Gd@=-I~<hzF#C9-I?8fHqF#9|-p7LprX>;iIB6W!oow_t1t;xIMU>vw#_X;9(Q1+9Fr#sdig<l&
+nb+}wjR5}xSGPtHr1Pf*CL6VB2jw;ly98FT{E7L=nt~pk4J$WvzmgQSnHQ4Q7zm?Y_AEMAbmz%WxduohRy2T}BAW;kd81h&^QL1Y
+1Dx=)*7^va8YK#J>$<Bpu|na3w*!Gesg#kq7vT)?1u-#$pm6ZNpd50WVE;D0eqwr;r9*mjl)I<q=W($q1h;;XkCiAtxLVusbqQ0s
+P`t0v`LFYo;D$$j&WN*c^qqF2FX!#o5!JPihzEkIMRLYnYk1i}owg5W>#GLNtm|Iqu~2rkJzv7$jYVi*%i9?7?NOeYYtR$hM5(>K
+Vb2b`t~Br_xs+jt-2jK;CC{?^ga|e`Sv)T*BB8%6p>G$eASiDA2nSqUDkwh@@q#T|ljvoqt&%K?Fy|QIvmYMzgmAu98*G~4#gOXX
+*nj%A{9x^zVi&{J9hjxuQO-E44|4a^?}MZj@TQ#VdbrNQ4<2m|#co)k>Ps@x2cLC(O*CPl-g(%<eEOrY|9f~1`0z@o?Y!#Ct|Wvo
++ofhx=%u#z>9E`Yg8BJSs4+Y2h0o8~ELlbnN1odb7j(mM*(@vzTpjNM##%zjP(~0K2EuP^-(N>6(@o=dYe-|0qX+LQERAaHJhiX;
+SlCH0s&eGzdbr#-+d2RFhhtxx`x_Wq-47YbfqSz3JZ0n_po#>$@9*l1IP}a>r8AR^{2Jrp4ms<in$I}-C7tKU)wDX#WNw7j*Owhn
+@5#I$#duXsds=^$dUui^C8NN4-kBkxx{8zZ;eoKrz{->ex{G<hsv#*MLh$>DhwL3*zl*A9KcT1Sx+_X97tAk|`5w#>k|Zo<+<((4
+H@L_A{CiIq?79)IoPQZ<c)aOSUS%MknY|WcNne*~`m2UR8VY9RuRVwjZlMa(NBu`8WfxV%*dx8&m~_fN^ThBNRl@Bd%ZxWKTXGT#
+NP=CrPclTMMr>?m!Fi%|`F|+4KrARddP)Tv=teQ7{bP+xBPdT4X!9tuD~wt7r2)(a6hdW%FffAPG*=KHA;Z7=cA?t@`?nEnZxuC2
+P+RrBi=WK+>3DA+ck>a7yrm=zeo)_liLCKXL-oTDZ^Ay;XxaT5<4gkh>{mW^P3czf)`d+b!Iif4J!cl!PDvo`6Gk_pvzD{wj<pY4
+=`%r$3J;7*Vm=C4B<+)WY#uHklhfm=|LFY_oFbunbD21M4x97xV$jj{4_&gUKTPp1Z%3H#gt{~DVN;X4)n#!kLX&C5HlV+B%{qf=
+HS<c+b9p6K(kem?nm*p4(ZH1G`TSIt6^mG=Jov};T1k}>vlmUqK4eJezAvlMMJ8+U7sDlWsj$28yA$+`oxFvu3(B#GES{VVT^(E%
+s)-_)$m4&dKWBHg;aVZ`ZJxw6Wj;SL)|?t`^Jz~ckJ1@I7X5qH^P%SIyWxkX9HrYuP%O3@;V&ur5Wk{$NeHR)2pI|D;f8==aG*1|
+t%-jF-XA$sDa@|G?)LZ;yI4plzOu2>eZTAyCk}OVq*ZF{pvJdPd{XJ$gk1sB65!B})>u_J#ybDLG~w7oj03gp@|_HwFYmll!Xsbx
+1SK7#v>fF&9yB27)cu&0=FlKuA(%I_Z#gY3zxdfaxTR{=^;yb}B>l$roc8hKFY_!qW^+Gs+_G-6WG=PVKXpDiI`cJ)-Hh}rPL9A3
+hWROM*noq3*$Dx58LNQeK6lCpi@VbW4gW@Ms~6dR1?9nP$3E~1?!pQ)237WY_fs4=_ATu*pJD%zp;_ts{oY|>_-GL3tK*re#@>MQ
+0)ml3sqhU4r;UE)Tjfaoj@dg0Jgj$m6LmS`p^j^#uDgo%2r%U~Ma~u`tyQ?gf*c-8L&nyq%wOXAG?Xmlp#clI%ZXU5eH@=G1?*v`
+k3`rK31CJj1O@`BAh$K~FJs_ok&XEr^@CYHd(-(FABy$W5Fd=k>eNtz`o`$E$D`L><$AInoH<>wf3t5kB+QU0^TVTsfZdjAXXM@&
+dYJE7oUgh69jlGc(&1&+yW#MN(@rC2>Z!ruv(d6#7NovguemSR%N9Hgwo}w~<=O#RuCro0>{KSj7B>_5fJ5w>`A0c-MBqNADT(Lm
+^QTVBJalny=bm&Ax#dl5q}D1YJ@x${T2S>^Polql4@JfQPCi4L;F3gpYz{{LxerA+bzHn(R;fT-UQ|74Bc0sz`4Qhw_}$514fN6h
+F@7tM%i^`+Wx=_f9)V>@gF43B4X>p_Q}aJcaPo~q52heY#_rGa5P1T>|ERObx=Jzy?<Y=1Eq$%KtIGI^o6HHjRwIB}(OYMBoZvwH
+Ji3@^E(v3~m+VPG=f`j{!}zEOC<+ePXZ$wf{yKz$Pj^<ZE_OgiOwJ3Q4NP8(KJ!g!?Xe&szy3z_m9eT&KMAj!h51aD5B#&hB|q$m
+s#mI&Z(M#eM-HDmghPiu)mSk(IIBr)odbb~JF8<azP1C)weikj6}XkO$PQ0Fo3BY4U!A=*GUxN!(Gy`o*u{9aEL7->)=_1TI_j4X
+AH5zP%Cx0wXo4(jcg;7<c-PrfEPZPY^k$AYlH^twUHCeyBw0DUM%v4r4L&B(u)>$C&9rA?A;;;lKY8JhcSHH6@yim%>DBTLey$Yx
+BYGP)0sVRBD6yIu@DZmE6C)xwq>{~Ls}WRQwZg9W>Yj%KwM-<qlW*HQJr}{}e#rt52~^LUSMQADx?QoDto(bX;0$h7hLhh~O@1Dc
+lLZSz+^xUlu8ZV|=u8M_Ce)?H^KwAr1$mGN9yAJ!0t15v+t&GS!2Fj|0|ceb_1r_gvU|K|?|d8o(0;;IR~R)MiDUNpIr#0Z*{$J7
+RLp~;;r!K$17gIZp0D(jcBb5qVAU<O%(O?_UaJ@^7Q)&!78mO7H+I<&XP#&uxc(+DP0dRUr`pWl6~N!y)!=y^F=TkEq~ynAQSxa}
+*nF^BPTSd&vzBnbM^8)}b%}mc%XRlEtWK!U-YxwJZuiL6WI!2L$g$ZY=B|iGWfDGSx+#(}k>jdg9+UQ-T0L`)@N^x|`0f*B&OSd~
+b>}H*{~}%okfK>Fa;j@>(+_>qgecF<{_NYHx~>Ca4zBf|&<F?5oG&)@?F?shuQQ=~tIJQ^@pcc-t4aXtcrD*pu&5-?Fmg0e;GP=A
+A;s1p6Uf97zw<5*1VPSIAGP<eFc94_R%}!RQJTbxLSh&Ya0u;}KDGt|vB0*8^p{bBU+VaQY`==VVw5X2bnW^=NjJ!9kO2m3D?q#L
+7sbEgN420ili{oH+)i{g`r*Kp+GyD$OhGLoAFNX4T5$K9(fZ6gF;K6oeiw^BQACGh(>{2cAfTakD<BLi;+`(^$ulEy>s{^*7R{xU
+%`$&HByL1&D6DQ*+_K3KV_0t3x$_4h@J@>z2MlehqnIirSnbm*xs&nm$TNkquSdg^MFmTo%4QY(xgZ&~kNO<fKMioL!Vm0vO2s2N
+Jj#xLm($=t%CfwEe<BvsF4`NId5O8lPb=UXNSdX;U=wOAU&q@klQ?WguzG#pI>tOE-@4v255t?nr>MT;b4=bOK_GZVez!%#q|@C5
+$PcNJ?>W0w#RHhwr4kh4EO+8re4m~ghQipOP!<P11Q-#cOoTzetQatTZ1{f{HiT>w?BB*-L=}VPUH&Rd75Nc@pYG*nHJOp6852D4
+eWAKKLy6b@RpVEs?YM2vY?fKzj^cC>o1R`?k)wKV-&$Mw+r=s;so#iya%Bh1AQ!2A#Y{28+5Ol9l-74_`52Fb5O$}B0rkRs;5}#|
+kKx)C1HRhbVfx7Rs{IdqaR_Z0_eznd_t~WReGVA-7c(uE#r3xS$Y(LyF&s(bcBJN|#9*!a6ok0gQt7?{##vJ)$_8su%v#^<iyJz}
+7aXlRkwG!NKPt-%?qFLX-#BjD3Qr$zd@rbZEkk}0<h#FsB}7786v8Sp?`672Dx1y!nyANzI=rD()G9*cevCEMt>5pNTx%OhBmT{c
+f!sITX2D!3pR$#zleKu^tYgu8pFc{L$3l2zsH?kJkWg{4bY&(OsMwMd2L<sm!XY3y?6<4|{Pq~jUx&g4fn;<<5JYjEt60sF<Hn$z
+r16nZVMF{{jLI?lqWO;cBA0k8d}T@+EbPh+vM0rR*v?MhCL_ki$m_$`2N$JNj|v@lV8F6?FY$8);xnm}a{)Fsm|)fXtm8sBgPxK8
+7sa6&SqHuG1Fz(&ghcoM*w0#Eo?<wCI#wA+zGR?5nrCx5m&9{tG5kxUv3F!gHB*OFoAwiO5zl8mnW!qC%-at61?i_1kGDNwhjn@O
+*G@>^=t$Ssjxy%=lRwEYtGB?pQdU*BN6Q}G&aQtBat1|EnJ$9xPjLkccrb2=HHj*et};+=5(OTVAyVVmbTBa?eXl`RjCEri*Z5ou
+g{?$XrQ)K|<Nk*fWmpWf<504b(0Dk)S8O0Rux<wnXs>3>IadKJETSV!iWvotQsBhEA-n`61dRNhiA3-=6aO-7R(u*CB%eSpcK2p9
+Pu=&iMt3Pbo3XHD%HrCfeg#<~XI?=s*xq8>o6O`+UU;6(!SHCsklS8sw|>f$-zU&eZq<&&6Xprz1(sw|gX>bzO!K4Qu}@RRTwjAm
+qB&3I#$~pyR?3LmctYHcl07z~bN2IhHJKsBj4~$&KlvL_tk1kC4QLV=tc97o{#<R}$;~nYRap<q9}+@mzk#&YekhU&JK)Ewc<7pk
+qScO`wMNcwhP!WI-ZVXTJ;xf6W}>l|pHxvCf^WV~RTdQL(ifVG8a9bZea2WQ&(_B#Vtga^eN|6Oh%XfKO8qA9D_@3OUKwYY+~Uqt
+eiLYN^_8k{TvzYiq-ST|S&wiqRF>+0&vY5E7ly^+icmRzl8i{b>+W8n9B7!?PC+g#3e3-gML{8049ztEVV$=<mcIdRuOF-!FvJIZ
+>tcM})t9p~)Fk(rM|qky@%|GF(&+g(!>_EZ{Ic=T0sHKLi23iXT&DI$Iq&@*RHL8P6W^bJ%duNN$z)OCc<!s_xmnoFO=|9N8gF$C
+*bGn7v1M;yGVGz^W)o8{x_yy%_<44x;jL8m<xh)miX$%Q=q-V}czAajT{s;kkRGEWa7z%{J=uF_2Xl!zDqd2o$M^h~W5#>tgVabv
+?E5-TCgYc1_EhSGo?yJpCS2Qxam8}WPj==r?AZubm20g0=x>j_AYS?QTwvX`<WV)T^HZ=$IgY`FvWu2SrOhL1<W}Cd<_K)oMSf+Q
+>cfM)KfiFMIBCrNkm1)<naR0ZZ?fM?8J!z;Q#hJkLxdUk^T>-d1{^a6{<Db@OGF?cT<k~)%|(HNp)@ZA3i*e$J?8Bw&R@rojSI_9
+_c@7Qzm;xHCF5WZ4UC;uv8r(NO1V<YYi~BSLnUVWZZG&M*Cj1oU`qqzuK9pqvh&Nwnx_!`ZAF7`gO3Sjv@juh-y>dy4w)u5xfUp}
+99TO%m8vGjfsT<ok+WaLuK(!ak{xypm39cl7eodR$rKjdSZjWUVlDlaqd_lUUEm`uW*i=}@9*xN?_M9#?AseC&I*5GeM!8}Yqdq1
+$an3y#7o{?#G40)^ADXQ9jkTm3E>$UH6*AhAHVX2m$KY>o+8-9rvM+~-#qfnCe~T%d^aU!AD`=hlci`tpmlZmv52>dC(KPf?}k0S
+7}@<yOup04{a|CN!IBnH6+0Yrygt6kSQbja2d(YCcQsBK28HSNPS$!5Q84gmOE@<p&G(2FrO^6@APywpCnNq*1h+NuZvaP|a>tn9
+<3)Ddu}0iw$EYT6aB<cMP8OFPXYs1Wq%`B1!`nRNu!FfqZ0*h+ygP~NlV>$f8s4a0(0|<?A8+`?%&p1VZYOfi0IFaGF&nt5()i85
+u}92g<^wDp0Sh{`f2wTV+Vg|<S&aRg3eCLnII@<vw%&Le#yW-R>Eu;D&H<SdLG12Dmq-0POx13Qq^re>?qw6cj=s`+Gf6n;)xm-G
+GQEH)0}s5wx}S~yT@JZ0Znk;>&YNzxK&E{{`>*`m``rFiP-BfQHww)iRl7X+qW=3c<%yXd-)BC;jj#B!zxe0}8=-f=hg?%lnRq_i
+IwcFiU#k^fy6>{N@18mu>wDnjf=Cr8j|T}ZXNb4hXi=iVK$_U+O}fGuDClmjp(F_j0U1h@v9yjM3!e4|ga9n_AC56`n~8rNNXM^7
+Tg|g&AsVOD&kr9t<~Jj%K7Zf1fRRP%adzg$H2d&UUPjLKbgi8HuU@IbPdPuItrS^{fORY`mk6pi+7+LqMz%jZ%{fwc-NAUGq0m|L
+q5QcrYU2!{6jLPjsFvI8?aLg^kQ+~)^_|suE9Gx^StP)T;lV(Fm7%xxNh8anH##b<zVlCix?fr#x6icJJgp2CC^GytQiaj7vDY(A
+lOSv^P2C@-Iakkkq_Q;6UFFiO?Z8sB-gpy}W{uX3rt;CR`WDV}BbvP|`=>1x58$~*yt0o@&elY5-}@XRovRq@bZh*p5|R*TFkh1s
+ei9#~mn;u`)BQz_(eC!jfFV0#d9}8ABdOC!1`88ZiWSdNQ((Y=t>IphGE4+0#GYS_i2#Rzgct~bvrGW|6c7yj4@|^wdn|t)K?Rzt
+qVqLx_e@?YawEFf8n|E1C?5PI%l9(jjlv?+*DuVTEEoMAuC2dtob4G3-YFlH%(S*tDX;Qo_rmJlUEZ$*Bo8wvS_+2*H^ETlHa@mt
+l`%KmeNbN2vDU?W+IO_e^7`IiE^6M?y&m;6`eSfbtps?#X1|ht?#B*8d1|?^KI!7#AeDJ7?as-1zQKcD$X5lG>er-dI9<`7Jc7X|
+*q=ILVK1qlv?ja@OO>1-b|-y!KcySIu-X(IWKfkLS*+cwzz_*-ALO6oRb}M)?%(&db5H)Eg_9~0$KBHF%aE<r!<6Mjca*I3kjIh7
+AEb2R%mo=Ocp1$o>_TEx875R<MnrO+6f-{o56iAR;iZU2VPViy;W{u75(b6n;oxw9c<`+`B3r?1$UjmH4&II@{$*6d#3dEH`6C#!
+mk&;4n4D<r+;_W3-wY1v5}U4QT%VqAH|Gw&{mJ{i22yoW{4fj}Tst?&t=K``5I^=BLP7Zq>_as2A>b!)?TUHV_+)Oph@lK0TGe(f
+J-0)Z#Y%X6mgmT8!=W|x>DnUCmNumvO}1s?(P%5q8|%-+?s3SR&FznRoQ!r<PieKw@3l!#gA^nE&?SR<M!CF3VedzeYm`L5$()+E
+qfTRrH>7Y~X528?qcfR8rvqQamEQCde|X|Lm>Pd##zsY5YuBg(B+}vHCmqN=H@rV7+?efV`hrr*Zb3g5W=blHE{EheKkBv%4v*n`
+bY`j&Pd-IPqG2PtTI19!@)QUd##@K)(Gvp3lHsjJVps(23o;NRqUf1l7`j^m{jbRNFLSoHJ(+(WCnf7T$AncakJ`4DCSoyn_BCTm
+C+`?_U=zX~nb#RmalC>*%@T$2KI}8**}Hn!8J~LZN*TWDUI?#4N-Ya(WVA-}J_`9r098fwUCMn(-4~(zQuar^Ue%&5_b@l<FoUuI
+<LTObwi8K9`I3(Bi}<e#%5|`TT_F6t`#--ssWLa?GZ}IoHdTL8MaC@4Y{#mM{J4UVy-wJ^+jVXMFFTY%z4&`{6I^b4Vb9h@+>#&|
+cDoF9E!@64LS~heTT&H)794M}^mgAU!YLu)A5MIU%>Gil=iHOsW*jVeAus%xN$tcrhr2sa5Y55kIW<$<IH;{S3}R@mvFdg9t-CfJ
+0hx|l4)1o+W5Yr~H|&eeH8_Yg1Dvg|$Uy`g6Iluo1<-Hn@0Qp6&tQaXYvNx<uY?+trNYSOp^LqmoYUxg_wM_sUfK){mo8u2;I|S=
+Y#|JK&S`ym-@p?2GV@bzx9KzPagzVpz5^czZq7!BwAv5&LzQx)w9PuKrE|;~2}52E%Enz^p321ES9`vr*x{xy<AJk17cv}s)K9(6
+I?BI~QSB==%4?)w-;%ns&PQG0+On96MT10pjB@hogkN5Wd`|i8mxIWYiG4$d*TmYc)LG?N4;+4zr<}>B-umVB>SXR{)OvLvVdx4!
+x!)Dp$<vkfhVO#1UtFXo+*HvhjHUFaplY^zM<5qIX;*6Dl#+bmg#uG8GW_Q>#EC=2O^#cil>~kqo_D;K2Px0OgaDtL=riNvU|^(q
+#aCU$a99$O#y|-K5{IN)WenXogSP(unh*C+Z2XtGINMD8_hEe295Ix(`qt-#@tc+4$1Wm#5MRlA5Ec9~Y5r=!-hrFh*D^B64=+y4
+>dcgp6}>6v_-gC-RX%ayINro~!6Cu(a_G|%MFN3QXTa->vvAw~V2OHz(m>YCq~~1hf`oRRqnXX1&(|+rUds`!8*e(3YT_zkjN=#E
+cSF~_*oRnF>+dH@NaY={`D8MGBtL59OwzueL*pX%gAUjX^Y#hiWcw1j_#C3C`&F&PPW4wj*2oLL7kfsHj8`MZ5Qg>N%%YZJDqqaX
+6<eCJbM1Wa<3o~AU~SDvohUa2EvnP9Ak#X_vYd-SlHi+fOqv|u5c(-tJOb(of%o9AD^d_p1o&+grdyX62FM+zO`jhF2D*a!yf`Sm
+JBWk+?@6@-x$Uw1W$-rG`6u4lE4UK3=2sB=8r<KzOPa&*5}b!{G{Xk^{P2%XN5wO;$sxJx)@;NmWVw8llN?`T{m%Yt44-~%9IITi
+UGg<rsH8e=*t%Yh<QPtoGU)JL@?Mo->p4;-R^%F_pE~QG1$V3{PyQ(q)lXq!ZB<e7xq>c@RogRsr}dnk#IbiFXDg<=T>Df%SD$n?
+dh<!}bL{0HHhi;68405mU!>}GV)CKZFm?yy;GJ_tiPxs^+RkEyXTw=JxOn-G^Q0T}+ln4r(KsoOh6Rpotmv$8z6!ec$%qRAC#OPV
+B;0#<e{j@5fT7d`sI?sP6(>^$3<TtGOM<o7(tv`8fWTG~@p|f<B*6HFYba2GkPQeV$4;Vq$-kUsz+L{=Um|v!aeo~Fp0=2Ui1r%Z
+2R!v&)GwGXb#se6r#4Zl5uc!uT~6KM;0eP$u{j?aKaQ~`g@izyz4cumMJn)e!PwhA{ZQO%@urF4YMHG2{wnzp+{c=zI{xEN_U;hP
+J3usW8qeiQ6fA}sUcZe|yc?D|R$ug9w`-K+c-&8w)c5Yg+5NJ513T1j8M*KqK6^&tOsnCM9JD?CoG0LBv$Y}wuE1?k%Cq)f|KTBt
+U46RZZV3L9X&{TcLXIg3EbP42dkFZ)i5C<1%fCff$Y4zjWyzqsTFY_@1&urdXo4OK7V_<8me_G-gbI%`GZ_jY=lgSU2dMEfG9#cM
+Gk&QwV;r6g7-IQCGY|@o0piwXFa#O}2c!^&L_z7~Lu~y6LH--IZI3(u4JZmg@}4%dnRU!NkXXC($Nasc(pq|fFUqNhUFBHe>z!#c
+>gY)@pM6=mzKc-)w<@t+2VO*uT^Mcj`R)>h%HrsxOxDb%@XF;pJvTo;-tU4xd@Cfmgk?Q9@_T!05%c9qT^#oS<XJgd7@@oy#q@d4
+o;a(*G=-v5Pp@e!%xU*Ql8=1?+ab;z;tU^kz9isG-Rqk1OcoVp#W=Tl#uS59eYke{oXYFP2`va!t|f!%P?V`z!h^{ZPX(bI(2Dc+
+dFkW(_AFhwkqbo<;6taS`u*&<4%H4)2?RLoZSU#GcY3Lp<+zbBIHaK@5*2t(O#}=^fFU)r9<|z{DEiQyYo(S5mcA$mNJ|J0+v*D9
+|No>M691LyhHn$>-^RFe1K+}v)Rnwsko#k2nYtI6pEOsdb5iUMSjz{9B?;<|6xb?ikNs#04rZUNUf*}<(mAx<^-Aiw<AJZ053sgG
+!N0`}DanL%!g=i}4wqh!7kFHY^UajyHFAdQq1Ue`oa+0z;%{34o3Xffzc%hW8;3-tjk?BojoNS+bCJ{e{*PLX_u0t(7iFBW$)8#K
+j6p12I{5-fDaP9ezwXG$#amA%W~-Hzs90hkp9jexE%mWup^ptz{R~*(@I8e$v@iEIiZ4y<l95M&!9k}wxy04ZaB6U95zt`J3-3*?
+Y<&*2Iun7WX?j1Coxvb!76w4$;{AvS0cH}QgCG_pCmBzV)PSgD?3RlR!XkdH)dBuDybk!b_WgCFeR24z>2{!?1fT7QZ_tSews<q^
+u7ivYu#5<mok&&CP(4kRGYRQhOpI*R1t|?R$}&7nw5m0Kx2xo{Q*-Dsq3Dt_Thhm3?0VhN1V^X6oaa(PZ#wGp2}}nyw_7fU&0Hzf
+c+!xWygXJvu0-hT+iQZ(E^)CQb27K__;&LB^_}M&Iqa3NH#)9`pyW9&&8qZkL5r~`j6lS~CJ_0+gp3(GJ}%4fC<BTW?BQT_R{vhP
+_Oe|>_zs${3rXaCWs<A={AQ|75Drf3=$-Fdp4Y}Da>s&Uj8GWJ#)2fg2Ny*^;}JA*vX^uNhcgpUa3D702o9#;p)h((CWK0WK({<&
+0_fKU;J*C(Ox(^-{2MSWTB#}huH^Xn!;a2pYQ64Y-Xm<?4!^RM9zork@hkn1RnQjhp4?<``|~a<6}#FL>uHt~4=G>7mmGJ=ydvgJ
+*oan~mA8T0v(<m|S}o3XvA)+?t+i_?#xBBL)<}_!BzgYs{v{}v23!73T@&mAkzIt5{B6f=WjBKcR#cIl=hzb;CkAdTOW2^G_?*Su
+Voy06<|Y@5G6|BVd^CdPRdxO}M?6&rECYrhj)r(F&hJ||!8e^src!8R>0Md=86}hMP|S=HhR`hS(g_GYufCWGDvE$ZLEyV#^3(Yw
+j1U?HtXLJebO4Lx#v$qaNXOtfurwW{8)9}G@)zB3aLE5j{AGJa)!zWM2eZ9{`rj6I?h=l-+WGNl{a#^a|0mr|@X^~or=En{x2zva
+cRSInx)C{P9uM&#qXN(8v)yRXN1xKKe-r-ciW`?<-(AO4;*-N01+wu2o4uEAO&Z=sWpT-rk=ZC3MwTqtGfXw_$}U#TqB~m~KIwz;
+?66PA(wtW}c{b16@6656^kze0*f$!7E7$JI?$9~HZ8a;2#4|u4PUe$f{hyn+zg6gPvB9wra4b7-M&&if<Z&wpaWITVsdx^)+wt$1
+uZGJ&U^tq1)fz{|#<ImqKv2LQC`{>&SsXtIjfMeCS@DhK0ikGq2=K9EsSqR}iFDyY!G4QZ|Gx3xIw;%y#Qy|R8&{8A2zxqy_Em;T
+q**cs$8u2WZ9GetKtY|9So|J`$&05%np!zO<J%tXZ4q}8R;he75mC93_NnlZn`>tF{jtq7=C)fE%v{~<<q#9ol?IdYm(&lnVMbL)
+xZ&uMRSWl>zK`t=AMF(3cxqg5qsj;m@vG=&G1fPE8uQj|;QYX@S$B3MbY-s`+Gtee6Z0jUX}}eA3=9FAc-)^!F}oo3B3vL8LWIL$
+peOeBoSOnpp4XVA_<)`t2%mnft4Jwa-a-%$g3{QA_|c4)2=wH|0()Rk`)5#o5EllFps($RuL)yELbig0puKDeFzlD{ghT#~#pV86
+uy1SPU&oqEKPzeD{MTXRS=;JYBcC57K@UWA2Op7i@tqyAyL+%nRcNfa3bT86r}=I^592SU^P5)_mq)JDa@q$fr=Fg4G_};1QpgZ$
+$=9`T)_!y0yJI!aoNe^?6}EUG1f*JVRK#w4Vc6(OsmZ2u7|GUFfeZ-@l5t3p*JjWTyhkk??8-2uARzZo`H&_>9~_x}V#9wsNd*rE
+gIi-b_`+TwkB-^&JFp`VG`h$!3wjiCQoJig;LKQ{@iCO8Fn!M`5EmB?29OO|=Csp^ONI+W-vhbZ>dC8cB7f!hYiMY5!G2qBQkM$-
+op*mutNA}06d`ZV?fdIMxZZ8B8EYM6C^N;jers(8apn4j9)1-n@?@pQYcXu|diSI6V;lHKG1b!kvj_H`)p`GApg_6xazO0I_w@<v
+5AP>X&&v0E@>^fy)L!Bp#lSyjMdZNMikTXnxRKzQQ5~)30ZZQ9v$?IOAA68l1v!aOws+zb%$<3zI1dqXK{GoeNoF`0F&?R+sO*fp
+D3WzB#9WL-V?=4FyOz>rxBcU1Le(iSD2+D3+8o&|SH5-o3c^tsV7XO>Jxp(z2VEGEcr@@ji0_BMfF*>90lmdBkpV*tg^c>eE`1U=
+)9==jn~eAyO(=GIwC`{5opaOFY65IrW6yrIt-X6K@bX8UUZZE3M%?>s-XWSSLA_<E5teVbE=|_t590hDN6HZoENYjIyto!N4MyR6
+#54sU4^D<^a`dk7$#RaH<h9GZ3ppG>887ozrl25j@Jz_<@03CJ))Q9GlC)SMBoYR8!}M623Pa7k)AB7^V2XeMg@k})=LH%L&mU(_
+#z?Bki?Rbv8|(h~ebKrDw~dVoKLZ?S)VU9tFLr1Jd8u+>Xy%v3wv0)ByLewkCJ+L#wGOaHT7WDTfkJFCAU!}Dg+>1sVv&XsaERZi
+LBReIc|rW;FL8VQ#J>S0%ui=Z6ZS=>lyp9Vu=9W}1yG)ziM5nqnL3=xq?9tk5%a{j<vTCBO}5t)Kaga^J44p+&p&gaz0l!jsgO!U
+W_nzpof<!bgpqs5ZWG2~e}sMU*;5DnEfjef;9%RG2Ha0GdDU_+UaHw=C_;uok#MLs!?ggIchl%lxrZ1Ajwb?wcFBb;ZeV&S-;9aC
+#>PTI(aat9!CQ|8(^Nq`0$k)R3XMIz6eC3t7w2X`(wANU^+pJ=$;<H&VBoEVp?Nu#<+*;blm=CKE+k}&qX12jP&o8AYCwN4rfvUa
+zHB=te*-=$>)dWXU0Zv)rFZnn+jk3NjhTBKv_#qQkbWITqLlUCW7j|OnRvOWqo!N4{Pe|GoTIWTo4T)DzEG23%}J0@R#lc0<00eH
+@{d(lm!){B;@MSAO||7jxX3gET70A=BhZk8ByVYFwnGr;+`(Xwf@Cj646nY^P7_&nGzf;G^#LL7(jX~IcNYUO5*Ud_BLTsJ$lH56
+>++(|G^!%$Y;p8)(xie&WD@3=w(V4Bhmx6zNa(L6&DjvlY(ymZw`Ijy*@%cg7B8o5|7pGPKhf{6o6v3R{5K%-N4}edk)ffHxwVs*
+Z%}}TwYHKN9}59B;lhK3F>p$0*!aceA30i(;A^KR&(De%l2g$$w{>u|HBlEOgNUr`?5s>gEL>Sb&(K&;U5XQjV&>-MWM#smX$qvP
+tD`2zO9Yd-1^76~I23*1d~Fp;4kU&uB+N%4&>Rskl*Sba3Y5q#BFe{%218&pw$hpq#>guw#!ZGp5P<Ck+LT{HjFSX~Bay#pn=mJh
+xER#$@`eYYuz&1<Fj&-|C_>x*)6%bhaPn_3q1&?u{sy!JX$bT2aB}i+^9qSdNJ@(GbFwoNu}J8oC{08VI0g!zsDhfVzP7TA2p@$^
+KoOZKT-^LZg8Y0`G8T-$U~m`=3ISu~;Ns@yqB4_^U=)r(zyW0t2$hqIgO!8<!Er<)otnTYsT3AG0*WCr0;kz}{sV{^52KxnkqDS!
+@RqHG!U>EFBsA=|eOl*^fwm8UY!MXzBLNA4K%u`A3<U<m{@A0L;6G<rL;rIEh24(g{B_jGaxfC{1On}s$jC${lNo=pXcrj}5hx0c
+XJn>OIcfZ)Ngs_&2oxGiAQ4F<A^}ZPH0Tz<7%Y}n2@Zp#F$Ycqzz;A8hr?qrNGJpXr@0ZoF$jl6)2fCdkSN6OoWdZ$U^ohi`lBaD
+BPbk+0&-=3H>z+HioWi`?*<nM?Ecy0LO|d@i5&?1=lC?_KPOPz`H6o60!dgT0s)89erZIYb<vQ&Xe5EA&!hyy5J(J~u5vVj(x?N5
+!sy4+SObJsAiqE_MZoDPRKJzcxC5uv4Wris{hdH?1TeS(q086r9t2PV40`<8XhLAWjRODT67(PUX`Rl092KS~RsUbGlwDd;U-y%j
+PQy6TQUCD51j0Aq*~v(d6Z1cw9WA&4->Aa=b3HsAJbM4D_cNdY|9`<rT4{8n`ZMqBabJFkKvmR^nA}6W&<4^~MtGjqL<z7TpIdp#
+5l}pEjBu!5i9oYLS1~3K>`|v5uUqDhK~@`YI_%~^(!S=g_o)|SR6063Ed+^LAFh$CSO7JfR@yD~j=|C)z4h(j`|2NN%z!I0_v!W>
+p2GK~aefaiGvFrlG6T;C7AMSDKSR%mUHxWBFN!@cR%@evLLuO3EyaWdD5*NOat<_|y15Vnb0P!PGnH4(H8HBi?h3J_0tckc_1(_M
+5XiAhVFPk&RDvx%zMB;i1I2-HW&No#@7}jnHJo_b&N+q!ixY_$5d`fMO;@})h?ijpbgllx*Wh3QAfX{3M37+*kQ&y)oo~!RyX9o>
+>}EjFJbD!h?aMI+rnr!3rQ2rtZ-ds0mUemF`q6J%^>g>JImL~}YX)SXRhe<OlzVR5flVZ5xqmilqlCuj1O;VEJ58R4w_y*M8H!#U
+7qSWEKm$^=|BQO=*=JtGGos_TOWg)0?DS<45XRgOm4g*#p6xX~*n8iBiC$Rsh|7oNW;1B_)wpwt%53z&UVF>>u=Q<|(@)$kRyq*@
+YJ=JWx<R3NwbvSp^aUt%qm4iwWi@{rF~;fWhoWoG@|lk+8x3KBqYMIcalD17dYsC~Q&kSe0WTMORNU?n;d7M*17jc;_8Vb3<6PzN
+fNCy&S(gyyg|h<hQnZ}!*J*_UHTo6!c2eX3VO9?%o<RV$^d3ZsfN6wV-wi?2c6HbR<t4)Zmgvtm{v5>#9Ljkx#(U8@=&Gs(q74J*
+i4>#HrzA(JA`?a;%>t%OWF@*Pu9%l`VS#pg_UI=@&cv95uX*oGAgdUehfHq~Lh{wG{0V{#kZ62lRX>Lof<6Ftg`m068S`f1g6oUa
+p%n-N-E_8+&92K!wU{ccW?iw+0?`k=J490L?C_lkJva7&%0RcIoV8_bMxakf?dUst82UjTQvs)_^L@)O4Q*!nNk!Fml`cXI?q2X=
+rjwWZU2%n&Y~6(;-1Ov{Z)=T<7AN^kH0Z-DC9Ie{ui&pxHsB)m9~oO<2Op=?Pv&5Xi7`kL;Bu*_Skoa0U^S)gKT+cXijIaVkbu~?
+s22{n5i#t*nZbzdUf|!2z1j=v1dgVP3#bqHZi-H&bzMA(K3FE_yQ$!^>A9>}6@T`T_}&~UhY;QS<SJx{5HK+vOjq^PJe+gd%?wQM
+vWVz%{d~v1XV*phRbDclg^!U=x@-5yC)c2D;7<;EkH@~6Vd;m?tj<aFG-O?3e_}^av)CeXEadKI_yo4_R_jQc?Uqb>Tb1*+tsV1%
+re`Ix(24eiF-M^^=3+r?#$EwB)u>tWO0#E4u_gn27+{~9Ph|D_H{q{wI%wc#N+_uSao=HEWMBon6}x7<-(0+OIepzto!et*vOHEC
+5IFyXW%U;_VHlvJW;%M(m=n-M0rqMhX5e!75CZ7oO;0!l_(&8w36cNBgB7>&*PwFaK4%)ANp$R?=F;3JaqjbPz<hK|cTw0|ZN9l}
+O)0p*tz(1HX80tM-osv$l9@bZzTy;J?H=s=mb_n&eTz!d;}T&@Juz1o&Zz1I?Du7+8{&;aF9kl@<hnbn@b$hNOyr~&Hpy8QoxjZf
+l=X6r<G}<WI;Y&-GhIFXn9b(NFu5LH`V1w}{0{tScWceB!CuD|>CF0)T@#Zu8MOb2{5vTEJ+m<8v;bppT-TecCOAMfrw29pPZ@vy
+@?4k|xTsZx0kQSWXTLHyK)!0hQmNs5K~^z<eIGB|C=8coBLVs~t9S?H8`Am5dn&Y_nH3=5w<nljC~&zV${==tbO_ScupsOo9^tu-
+zYQsOQy;jz6B{a0J+nsT0joqlJ%Yv1?PVsL4aToMSVG40l};-{N-$yv(7gxY;k%~p?#whxKUSl0z_nx}i<>T?&N<qzKkoG}e(Zfu
+%i)fEl@Pu6XnWLn$19DlAu4;)%SD+6dAfa{yifzZ9RleO@Zq<5_eF-D+-F5R){Q*v<$U*Yw%W82eG*Ag<Bw+wN2LynpQH$DG6Bre
+Rx~|Qo9XHs{DjG#0iesK%gUSXAXU$+5470<)7c9-Sx_FN<x*Y>B*cP7+vQK0+G0t3;=sLisLi&`AjRbn8n~eXwT_v*EmGkIWWJZZ
+F6J?g1*mXWJ+o>keI>9vNe~pBf#Pf+y6OWR1n~B#$$t*s9;fd2-Fs9uFCU*?72!Ocf6_~a&bah`gOrp|g@qby#sn(<)#eCDnh`K^
+cQ2roj@Gi=XWl&ffvI|}^t?1Zt~-AGNLViV)hFJ3m8s(k-j`JAdCWY8--$>0Pj|iSaP0r?%Bsc)5UPE@_w5PK#(fndUqi+>9qF8M
+K;!m)AkNe>_kvpN&Dj82Ax9#|OX^M^NHMIo@T5!Z)rx?zl@FbHz7GA46u@FW^oxzant4R0UMOG$?05g8pFtz}Oa(7R!~lw&OMUh3
+@XRpw00tl*52uP;?wd|tI{Vs<msLGJq8R8hhrziWiKGjl%bRaD6n4N0lTIoy0+0OxsR?80GDyHc{=@O{|JNhi?Wn@?SE{V%d+lK9
+5Ed1MTm8Ir%cr^9Nk~RWtzkmpA<v?Qp#k=xB?)Mm>)!{DGmGrFlouaod1>jh(0~dM+W|cp>7Bi#-#&lU{~?+21_GkW2(ZaN%~X81
+U&zj9D17$bimy8v0sb6N@$*w^+%0u1jHx4Tr!}2Z$_bF;k!5R2d@Gy__TFp&t?q#nVvI09x{RE6Cwfr<p6qw_QhpD2dZen*mc$Ai
+()CQ>B=?l<)KZavFc7s=uPx5fwl0@7i$Vdqu2IPLDncax8;EXsWtr0Icc(nVq5$?a6y7g?r5ud_F0u~(vZzCq9k|U5Gq@ea>F$xV
+vjG#ZtUJh<g@HbP$ONZ*O<NC(+&0dCKg<<Ih-^K*{VUHrv=5}hj~c23%g{SzV1X}Uub5O*bRTc-J2SJ=mb0o%2HNdGtMgqRiR!+r
+pPvVkd%X}>WQc&!#qn#++-Eh~TRG4rMz&LJHXs578-8@ED7sx@Q}spcyYe+AExOq8Ap~cWVm@WLcO8t-LOIag-eRGBCuFB42AfpW
+BBAzd0Po7%M>gu=VHS*U*^^vYfs#WhJy>6^bfula1Tr^J{nyI{#~(dEhHtKRf&w9ytp43TEKK#+4TRYMGkUGL_Hx~o_q$o4z%7*c
+l}UQlMJ|}`{8W<`pMiNp*?>=KoVznJ%9#G)7(HA)C?ufJ(utjoZW~xw5nBN%#MXo4w@LUP!f~~P63-iJcdf@RZC*zdsJ}!wkmy=4
+@$S5Yhia;qb5m)x_i%IjgsCJJPz8&m^#`jto9}iAgr6T;BfeD-q!U-D`-w+L&5JrFHeMq3B4;Xv&d-6j>r&5ly`0%#cW%3G?;(o=
+_``nN`P9WP;-O7G?@~dAQowphpb}2gCyx|9$GQ8O8zA`UMIuza87=;+UpInoSfEKji8-90*pu_)fzi~42pmwh`-|<D=CgcV(AF08
+C}DIUgTH}L`g=`52H={WMwcGBvGFibkDj_yb(zxB{xGbYo?z`@x0mV{=fe+FYbNx9b2ld&P~mANJpz^PDl5X6;B@Yhemyhy*OPO%
+iTIzw`2e}%>Q)s2g@aWQ`G@XV<+QqPecgv#%BIbCR6ji~xEhq4a>6Ibjo!K-hEaXKiIszM!ic+5;L1jE`K@BSeT;@pOroi*v(^I?
+VI^&Ac4pK0OUl|^2Py)B3N(^(Yw`3>mSa{!6<6Ac#B+yS^iN&nrnm6S>-bZ53Z2j=h3^|*P@oG>o|SovT3e(kqE0B9Orpni@;<<w
+PF<H58y??B4@2%qR2^c`9?elcDZ~X_^z#zI&fR8uOG6A$fLD*b!#P;Jb8MK=z`-po{!`jbntPOiTV$?P!6)5_%n2CrA>2HOffWvD
+C0I}h4yF@O90rHbzX#-hez0&G0JMjQUGY3mTMp#AKFm&#Mg&A%m!sRS_3&mVkliRXxa4Xpud3O*_+TCSq8sYXiNcM7litf{)<b+;
+OMS+Y1fbYT#;L%nNu>XR(fG?^<w+}JdI$f)m&WVnfo<Xs9V?u!4n%s;d!VD9r!Iqt^VF=h^<Jj|Zx*18*c8%xgg9(lcZ78pXeS52
+9G<#J8<EP%me{-H+9gCF1nm`p4>B21UPQCp!H5D~zwf~f1P+rU3yX$@^Z^jIX+ySktrSs*T{ytAn8P@yFD2Y@HM0VEL`{<3ht5P|
+sX&JH^o@xx0hUM*5JDmmEB(j>U<wwfDVUeMHN8)e1-Ugj1@&t|oNcrGAI1j(M(yxUVc6Ox+ny(<6xS|lY3VZpDwpN2aZXcS<(z!^
+E&0lr!)H6E;wV6e$v`~lz>$kZeI&$go2IdKS%*E0Krf6O<ngLb>G%V8BJxqXsO#ZKx+9{L79D2u^O@PZiW^C`MLhBRKn-?o?@d3a
+wCXiiz3kT|<p=;n#PKf$<f@F{$S;?NeN{Te1@sS^7>G3w+{LGEgdb!Rlm-lJ%`!u`o%SZ-+U_4jIF5G6k*l#|MMv*A`rh6p3Q%wP
+(1XsCi?M~qT<&!Heo>%(=Z(V&h8QyK3SWnNcUBKnFyY~}j~AR}HB}?SM^Dxfx?iXwNME%Rl&#7~MA13NLqu(j=KYrMxXr}>Fj&}Z
+mi2jchxfQ>Q%+nz6yYwFW=Z#O)28Z$4>qSC2fy3RTixbe6#9N251=4vXN--=FAp_b3Nty_tdw*0jWri=_?oUG{PBHn<WNf`2{ds=
+!<h$A*7CgC?pH~Jk+BXF`TOTSr1Ah1>yP=|Hk{)2kYE0V=y^yAKcJr1#690lWSzs5y2Tz5Q<Xr{$P!kWz8k4Uf}Xh$=AniLh==*|
+bNXw@jdYfX?g?E8?GOnS{O);qqe^4O85^Kx^_cp5lBe#?Jjmk!l3)1ORk=lf9Gj5g0S2BcE@fY}s#Z}#1DwM`$nMe-3^;lsq>=y^
+1C~xW9u@+6Ytktm3ESe{uYcRt`9BS<kXC)i@aSxOT6wp%-~GN!Q+WshP=iyCmJ9C=cn2j{%siM7N+h7e;Pjy0d+p_d@A;k_nELdS
+6@$qkkt94&Jdw5#E5@P2t^U1EQ9ch362bvYZ1Hgr&+RFAcqN{Ym~c4*%?wBz%Nt<@MT>GH8ATJ}%AX(>plmF(bEV~H1y$hLFez#j
+3<S$fra3wx53pR05|{5d=>Wd)`VxL{zs>|dYX3+JCy+3sJ8klf)43-!^L(p45Fi(NeAT?3StqzdMFt3tA184y>50n|)CgD_;||nU
+*O;<#;ONWKG0jxTLEsqrl>BZjG8nRDlPSN=hyf&Un|uGG!1A?U5xMDOYNTU5axea-$mNq`GJyVouD>r<)T~x8$KBkyJHR!4e&D(T
+15kdl_zL#Up6{}o4F^|Vj1)(xn`3}Bn?2qK_PpM-bTq9=>xHF5V=^2leYE4rTKl`b6qNE>?O-VT9(qr6PA4^Wst7VY8mh-)=1FD&
+$^s`OgH@q0=kZ5Ls+TILfNd2YX|^k4j~J644U51k0j@>1dV9sU8(3$E*$$6PfSTI+bA8SG>rZlWlBB4#ee&>&oG0+P{ciji0*#4m
+#(Fp4=t2fG0hpGb{r#Qm2^Cfl-Pf5-YOvzMZpqylXCBh8&LA%%{8yeAd^_Lke;DjvtN5Zyveut+%nr4}^s2j~)(<fO_6w8P2dxl{
+&gw46_}Q+}`=hXKiWl$-5>yUW>f2O}vJQK!KH+r7bGC2-hwqqp*Wi1E<CaWnR*$v^CH9~sV6z7$cH!Mm?>tj0CS78-lHV)|I3A}w
+jd_;dNG6>deRoi!gvbVvY;s?{2Bl-Y_E3^aIj3C;K(oh+5oGhs$5fW+O8?A5WLj;nK;#;ncp>BFjteFTK_H%Zx-~jZqgmwnLq;^3
+R`uQ`u8SuqpI+%mL4lktlGyOO`92qA0)1#(L*+`ImpnUtz!7vV+*5)BxAlM@cM%ROa*LE4m|q*9-~Mka<Np+j)-gB}dFsd5vyPbP
+eYX_XOn5o?fOU#0<d8Czs~V9q%$!yACjz1^%;f2L2oJGW91c7&W4h(#6>@cy^|>om97wv-P!0Rp(A&`BW$T+#*g=ts=E2cQlfQA=
+ux1o-Jo}b)Kg9O5m>3YpIePt_ahZX7Jx|bPc#u_CDp2dv8!MM!)qux*O_dG1YE}7wdG?ftmb-rLwWyFnAPbDRX>^~$6o(w<T(EjU
+{-iGer`;BH19#r;Z!oPrt!z$TWo~h<_LaLN2fro@Bk<XB1KX>-F+6OH^bj@wlP&^+jNkHwr?@Z#<gW$lNLU!+*LpZm#BWLCknK^u
+|6!ooek^owR@Z;#;-1O6Rm7k7dQyizsK97>UFCR5=!1Bwx0P_pq8GdO9yH)v1gKIO4q_7p?2^o1G8NxEXebS=xdl418e1cxm^q8C
+>#;taeUWV^2C#1z^Xm?kcS{fGTik5a5kG*C0$h>sdr~Zms~Lhm%tp;%;*uGKR_l&_8G-9b`x+^{-(8H1@}Wo&sPEgrtqH9|h02dF
+SgD9}&?I(P2UBw_+VpF`gsc`55U0@*D$>n(4jbP~Mz8=LhxTcZ#0SU2Ja9Z5@aJJd*Bk1MNx&onV7U9{`CV)nFoe#zi+eapzx4#U
+8GrYSw?~!#@1a@Ci)>cF0sW{`cTR8L#UsUyRaZEHW)!~-li?0M$Z!6Q{bVDicBM*GQU;)0WThVWy(aSawWgig1(naGE2TJq;)gFV
+?4XaPu2-*rpO&AybNHzgphMn_Zu@+Whk>Y)wRi8_&@Zn6TH2t<wf@Qx0iO45A2<^F+Eck`9k(wL90+g@-#J*rp{NcvkSL8CJKxsJ
+iOCFZyy>awgCNi}3B3K(l-FzeYERv~7(Wh}Uf*)JWVeZW#SLo(7zF4H_;fomMHKofGH<Pgb74Z)eUBX1)`L_)l3F2BeAr)4+zXZv
+z@dH-@Q*Ff?;G1j`F|X)!Wy#-4;jxUY>cwsSu8#09hfB`24r+OySf|k9Swfasu25eZ!YH}oggV4BCSpP5AO}Sy;<#IMOECqZY4Tl
+Y-|Xa*H<&EPOBnz{;X>U3gd1?uVn-S&a8TZ!@x6Lp6{*VSNmQph^2zWfsqixkbv}6pKsyaZ>uS94Q;42l4<TmXY9+*Nx^wbIkf9D
+Au(W3$;=eb)WM$)0U8B@1}HGi_=ZS6K3tQubd43S$3P!+IZv#lBB;?w5w`!Yz4MNX;%fW;Y?;~K8@ue%m)?<%AXQWpR0IS;umLIx
+R#Z^2_uhN&8hgc-*lX;@UW1ybu_bn&U0{aUVe`CsKhJ$9Xs+*H&b714%K33!=bSm`cVw02HC;ca#WQP;N?iE>5;@c*Bv2&dajRwo
+TQ;;2v8oL045MrwlZ{(NFxZ4w9Rrm3&-D{uJl&g<KEZGO?qHvxJGNSk8~HKR+BmP$eRAThhfPNe%Ud{LMZtk{uP#17y|{+9o7(T)
+sFc$E4h*YibkCM|`fgqCXY3JPwEI5h?!mEY>$Sr0J)s9=vqsAdsczTW`LpKf4;Of0aVLJ>&X4WIHw;e-y5v64|Hk|N`Zjvc1);uT
+ok1y6j!qoa=k~1cT6fQA*vM7RGK6|9knCAl@?y8c;PEnA<!%9o7e`8y%G(@XY{3;*uGmT`J3XlQ*`i1p1Fd{4+~kqp@3XSi28~rJ
+s>jQTJ#8fTUej>{9F)e>&MGe))iwK~p(NJ{+7wwN9koBP$g)xHUAqg%+C8o3qibZ`N%S%De2-ThCXbr6J8bry;ztuM*FV=!W{3|P
+<Jsq9=;kg>eO~08YNgIPwx*qNTx)k*(zWr281_g1eza4g60eH*E`|m^dg}eIvI$G<5JAf3igm|jE>;GS_Yh5*@%ytr{(V|EjJF-B
+$7qI}cv4>!cA?~_LS~P1^R4v8&8)~}^!H!dUR&|mFV{AJ#xNG&X@0v#vIlqN>wQG*%7=4B9$u#=C)w-O+^T29i=Ql?tx@ZE)t*ah
+4~Rt8Ja)C>xEvcE2hVxdHUC67|7ZV1;6K2)&nt$?vs=d8Y?SyxGe@mTNnGcYWt<lNROHpV!<0+$7f#)7yk_0b^`hl5vsH#BZl|8K
+0qdLE`JvaR?CZDo(sTny8rPdfoEo|4<IQ6m#RbJTC+^PF<Tl562y*!Mn?p|s5a!(ZcAZxAPpOAW3`$&d>}ss4;g1tLUbuYJQST@+
+E|xfQAsHz-$vmx{p>E^A5*okRR-a{K>K#16ckRYwN-M`1%ZhoL$jM>d<TOFmhOK4ZXT*_tJ~XuY%#@|A!g3m72&+2Fg=8jkQH)+a
+Gngh|qjX$!oSJ`<_veEW|2cNhTU@u9v3uLmDJx3)dgqH;^6nH^SsE%==d$Ko`l06>etUT9g5P4DLiBl^ue+f}em)ZNeo3bxVe_Zv
+skzQ8<b&#mIvQ@z8=br2#g~XrcUzX89daXAE_Ra}D(p;k`0)OB(@vDMPV{jaq;=pKSLR=_YccB1%t;N_Wm+Eg5GaghIY_|yeYx`M
+&u<LhtD)(!%E@PXxX@+dxk+VW#DPw$oG0J7b7V$${{}RjVccA`f@fA^ULH*@V^;6C5A_<13RHwg>}U>KgApd1m?f)byE+T(z3Li?
+N2Z5AqYatf-nB>kmx+bi^WCRTQVI-7Zp4l7`)j>#`|*|(wTe}Q-76hlVW%{tId6_bX4eMKPcu$7rH$J6dRsydOlc^uhX*&89}QU3
+r29`rlLwaevp~7VMTWLsaar-@Z!JpBjnItCc46?1RdhwlBF4kmd$V=*!{!HZ=xn2k_zMcs@)p0BE??zAX9y~j)2uYfFGp5fn<8T~
+c~!!DF(!)sypX40V%5g%T|8bj*IP5`She<EMFbd%J${9RIkA|;1R=skYyORp{s~)C>d1&C`0-}jV^=d+kH-I?8?I}8&sI0YnQjnK
+l2lW){KuTPTkpBwzS=_UoqO!Z1`HM*x!dI3faB>6gGRRR)x&Gonz<ESt>}g@{r-mi^=}7^oxP+-j^s;cYn0A3WFz0_UbA#R6#U`0
+GpL?RfUUr|g&lcnv#nEw2PbAu+X;D|k}CiI2V2||?pIizxiH9;htMnYSY+zq#W7Z&hgi}W)zx<QfI-cbC0wIXXO-5b=G*l|#ccc%
+(HDr7oSL#LQ<E+X-9ge;d3csr=P0-lKJfg4)#vR?f1=%K*(ppDu{GO?V`$pDTjzZ@ZNl_}6`$6h_qn4@`(!&OLS#_Q#y61@HZKh>
+$&}Wwe{fIQ!|{o>#sqVt;==f+oLfy=K1SEsENpDet~`fvK|t|<sGEoFXoW``FywMx<v1fFp5cPUe2yJ~hWOhGtE#6(f?L{K+vZ_8
+@eVwCRjm!k{tb2MSkl}Yuf53AH{!B!$rf~C*vpzQEm^`QPOd;^w&V*~gf0=Th;)IlP1ZC(kFc(h-gj0z<>xPAuhwM?=5|-i)okh#
+Zf$%vJNJ=(0j=|m*0);kzO}Rd$o-mi9ej-o7sqTk|A$cU>ymma<oR2VtSnCQ)fiXKtl7M2c3b)wW{)HHPEXJ9R#jPD&+YATD5k-h
+$B*|E`EXE9m7SsO27UVzpPz0>l}at7ysEK=WzQSjXG<bcC%v+IA{x0TdOFL?BG6q$7;*hN#X%qGrKp*Iv2l;{k&#?M;(a9a8eJk1
+CPu2f7*ydp&EoTuxfM6A-+PA0>>Snaj!w#|@2D`&Y(FVx1a_Es;Eh-AjE!r`g744Bsc$DTB(P=Mk6rz_;@0;wGj-ayR?WiPbQ0rp
+=bh#IcPuGQkl82XWHs^8imJ}q*|BOuI}d(%c7A%eH5Xx2t@Rt7W}|J^r68rAl+NW~RXWl-r1a?C!VTj~_^fIrw(i|M(Sasc3NT!0
+-J4po)N0a+dOEIFBOn<j>MRAMa*Xh4Wa}ERv8mf!3;C{RhqhVSoeKJtmJRIDwxN%$q3sPaIu^>5>4TegD4DTt&)$vG3!BxmR~Qpm
+Ow(3b?K`zkkM~h9)%Nx}rMU7G&}J=KwrCvYBw}lwT^-b7PE~43N{IB)(3FlIuGUgkb=5^8JY=ZO-P=WLPzrt&kCbie<?C$0X0QkY
+Y<nL+CnXcBb~ZNR=Om|b$Ud<$gvV!-QXNmgCY58v<N^wE9cSn01Yb87XBRh5-+-W?dLH&_Lsl}1;jE5{36<8)e&LOhS|-H?I$6s2
+Mp0;O9Gu<U-JR_$1T?l#Brpshj8d_)*BcFtIS5xQmGE&#PJ3G`m5_mnWHJ$#F#FdjcnDXjkO?cbSrz5d_;RI8fFg9_ftxYFXVPkp
+jY5<%9)ph7xECWlI)i+PFio!h*CUyMy2ha}Tcu1Qkx1nVm4$^$F6MJ8pKu^qLOKm)^Ti5{m7RlwjYcNqRw|Sy5J{vmnN-YY8LeV5
+v`Q*Mqsy#-gCY!!ZOm&`3KNM0#-)EoGuWDwpafiu#xVN2lazuYOg4vOT)joqS|;02yKA&+l&kTYTz)B+2+iaQww`=dq-lg4HjBk#
+vpHM?95z;+gj@~XGoybjo69$-OvvZ3(8?E>C}z0XC@tJkmR7YfoyEeiN|#v%qk7`m7{yQ`MCiw8CQE0KlAUo@#qhJ3CQpDX114Ic
+URQSgOd~V|%JEl<6VD)wDwswX)yhI-jH)EVFh~z$Ri?g5<rtleE2+FBEQ>3nRd>)#OpB=@1R>sNI;ld5P~KD>KoF4HH;TkiHF2sE
+9F3TMt8V>D?bW<O+)h<Vt(X}xRR!VK4%CA6XPqe~Rb}wI0{)x)>0>WY9`LsUf&%~m0RE$d*BcW(*tg@Her(DMZI1OgW2aNesg)<(
+BCM^MbFF@~H`iJEmpm_DHa2$O<G>4|Qu|${!)2d0x#9~DMp=jTA2?35WxvDQhc8A<v*%R*LKMGFZZK1$O5O21^lEZ5DLy+rcroTz
+v~_mtH{Z>bgbVR`Kdd0*Q6ri2%W)GvhYIlD^44|^ms0lkj|dfn5I1fb79DfV`9n`6LWtk?E{@UZfnP<da1nl!@SI~4;kMtBMfeXD
+1Yc>M_Bu?7U&p*-Pio&+gg>a(i6>)W8hnxx<Lq_S;N!5*iEUI|yrrGnaH`|O!d2BjECGMqEv^nQp*Qp2Wq#D%4hMYXw$V4T>F<Aj
+=TGS6@$I~9&)CTAk=gd;j}O-)4oMvGsR?t_xLpnRUmo7Io19pkVE^gt4EwP?-G3Z3B0^3~KxYT^+UdXz%|kaO^NGQD1h4JqzGFvf
+=iAGOfqRRQgJ1Ez=ey*vh})i&EIRT0<7Bal7`A^pZ!h{SZ#|PZ8hl=+V5;(j8*#(Hq?OwTG{6;xlw5J~RLb#`;<MFh5gmVPQIe-C
+o@{n4K=HRUx59&B{7zUn@i)<KpDvPndIDq55T&Z!g?tBM?bQ8T$1_&rUPhq8nO)tM$?$zih{OHVHr<vi@v(ZcxPT`mL?AEz(BW=i
+zjKGj<we&F$Ukfsw)Hr8sK~OZRn58ZF*C-CZzpt2%xlCUZY<d5k`t8E^nSX8s6|iiTwin}%5H#)(B`kdZ2EEEm)q8a{1^F+`EsQ&
+l7(NdXAFLNS}DUXea~UXhcR$TjbY!{+T%HGSD(QMr}_oQK}!7iKQ@sx=_rip{$4ciHouR&G(4m9OOt3cVltcPy-a^`lC5Ywz+*N#
+o}bCp6TKCFHj5UW7d1V$Wl$zj)evO6KC^Wb?fHIt*IjKcBl5_iPKC^kLC^0En%zM`-1^~lL&^QMBX>-its*ovuziu#;`$x!R6Vg!
+!ajTKu9WGrPkIg>S<D$7Sh{sVG~Q7_hLqgedt{c448Km_d%M%5o)|8o#?o0@OKbd(#qrhF5j4CbSI>SDA-};)EBr4)i{QG&5b(wM
+d!gsiH6iT>=g~UNY`!4Zg-9C6R9{h+<FkTy`MbY+y7``rD0y!Shwk!Q^J~K!iMJk%uq1TTH~!fe-wjiePHXl~u^|M;yxXBu;iHb*
+rKfJ$5?Qt4(LkT|dvDo{IA4!g(iM5D$-$GO8sG5u5#XWR0d@;JbCO;+;^R7*cJ<_-mx*J&Wq2U&=c#@p?D9Fd^s=Xy?wKLg;@Zn;
+I)2w&I{vrC-a37@1^x$hCs<{Re~Mnj!0*8rpuB&I1!W&n2XtFLJY-du{$tx;k>e!`=_<+|{gj)Pde9=y>E~<piB*A{Z_;{U%~o@!
+9v(3Km@6SK&UMaD!`}tje@g5vbmQV`;tcQoaH6W&s{G#KNPH-Sh<ATH@k8R3#f|zzi18a+FRWNqKh@!BQcDq@JGWo<%6hk`%k*eD
+J|KBEDLJ*ryq@g^xc(OneTO(J5DnhlY#GA&p~Y@Odu8{Vq)#P!eh+SW2HW8uJ|+d_;I~<bhzF2NSl9iJ(RRs)!h)`!-oHLB*!?p)
+)0gNcE^B}E@$sLFE6_zFw(U<27U8Y!`qS2{P6by_47zmlsKked-(J2`%xV;Sq<P%&wpa`?yt%z5o8ETDjr7=|ePbke&5pXgE#u92
+;l9&d(<Hbu3P1K8PCvDFaQ{RFuDjRQ4s5yY<n<^+j0-P$ODQdQw1W~K-y*j4wq^8iK2Ma?fCd-B%L?>(UVFa$=8_^SJYk-Uo@gz@
+)i)_dgW;c|6%v`fX6pf@#=o0G4F;6?K8&3CZ1bDYq_LZ<cz6@I@rJz}K2#L0blSHh=y)`-W<Mx9-E;5C5hFg>1vt$NBobZ9@s^AR
+ErvbvmCgIrkC=C9(B+Rl-_6eZxoCVvJdx~vZ_QddN;hQV`m3?TB#`rr)3@Kgi<@{X3OCh6y1P$LKR)4XsI?UTv|VGKk7a&-ca(;U
+>!{z8*<bD{oN?VO|7A$bAN!=Z+<M23*dAz)%XI3bwt7C^Z|G>FAfC9ZY8FbOH1Ngwrx>;CV|m!egYA;iBdj!gW8_4ATG8v*{mY|n
+6)z7zbmyM4xTfIRwz9v~eD9}Eqp~Mp9AfaGcv<oxL81@$-1;^|%_2H-<JoQecfO67@-SD%#an*e*=}8fC%A|8a^-Mvk(H)pIVuA5
+mOf0vu4~<rod@W<_w6nthT=B!*K&h*Jt?-w^}<X2azEim0ftL2cJKI~mqi5NpD=Qws)bY4=`sc^qeUv*z8ygoOk(LSgQPzY;6H{>
+3&{>viqnm<m8yYJpHDjzFZ5ej6!TD<bSvc0DZ2%Oe2I~-0`WL{<i@MeH^1Cio@`6Zb<FenF?5{WyUtpbZn!T|<Hm;wZ;4)(Pv)1k
+j3quHIT(9ko#1q#kw-A`Ov39$`Gx^Pb=X5DF*Le4%&~R$v5J`rqBFUD$o<V-Q^I^)@Si$la7V=tKDvf@P76`?f524<@d=}o9rU(*
+tlAw639C<MFmb6dI5m4*Kz?<C<hU5NR^!xeN%FIuYM1<QA>J%!Tu1fVl{RRaRmH<amnGfgcw&0w;=B+kl4|qDeC|0thj=3L`X|h7
+{>}I5%tB?)B4S$Q?3LBet%6fHI_sERHGb>mk(bXjEZE<w-{}HkuJFwo#n>t6ZFhb*E-tfAt?uT`)uhDz+8CEgMoMPiz|-TR;`w;q
+{&~rZ-@A(td<O9#bI`n8eCIxb%-S`<Qbs6kre4b+<}a<V8aooSMv0)we~#SMx*-EQeBN@Xkx<p26IIijQ$Ju79xic?^IqSWyJ||l
+2Jc~IT#69iaac92d#3JFVWJ98N7-XoUAg6HCGW~-wv5r@jZ4?>FL`pj(bWs*Z}nH>6VR`hMBNR4vFJ-y11BvWb00128YqlU$kis}
+1+-D)AI?1LG>Z45tE~Df&AB`_dYJ9SFl$M*qU4+GZ5PjU=Hb)O>6iMgcC#leBJvh_xDq2|#KV<e;|fOlC%D$t4P1(ke9=z(&}Gli
+q%nOS&6V-+p4+U&ZM=RNcd5~ZQ=#&FOBFGI?YVFU_KVH*&Z}M7V<$;@csS+Sf#;aNds<-2%}i@HF5CBOzmyJp|EQt#(e5NUJ}}kY
+IC<at;+g%o*S++|hw9swBfD&@qK9<~kw~lGTYsF)Vs!YZ9Z}JE{<?MgP@s26p}(A8{Uv9P<lk#5cI4w7z4ifeo*kR$kTNV)D3>t6
+kucabW;iVH#i?tsuG#4h+`9eg_9?byiK|P508bUzSbCE8o&~b9Q{C9(8h0fgp}qL&MAsm;&%%aBK1I325zp`jw5@-GzWl+x*}F#i
+lrZr!x9#N4jxT&@vOy7L!-?)#$TIuc^Co2!mv5#e;q#Gp-0z*<TU~c$h+A^2vvPRhh9GW_33eKRqWa@L^ly12KPz0!!wtZ~e<@#4
+OhegtRy%WMx`l*ENNa(k1!=9hhCEpazBqM`HG`dR@0p-k>f7OmH*YfJMN;BX*@7HYGiB^}*<nq>Ht~9Ed~i`dXiBrj-WR8w$hooI
+ZoLAZBk3$3q#mFB;QIV0lUC6k@tXZc=ezpU&Dh(m7O!Gu<8}YjnHSe=d*%P`I%AEmMRlytW6z;29{zrOpIV}<zE7Neq}gL^_DBsv
+tNtMaPCKj`uuZQewpL9|%HCSf4J9UFlGlWK^J`XS)%TH*im;SRTFd}jq3awIx9_pP+Us=I=!6sJGKaR0l;Ld@*JkszjrtH*tK?V1
+l4ob?Sk)P28m+CnYis#D`l~-CRpi*<CAZP@Zi8GpTb>M<)e-Y@$7fE8xKZOLSeLu@No@PpQdNEHmtFn5S^KP9a@N|1;Lo|&wDaF_
+RCA$m8-G5hy5LXy?YllRq)7@#F1<R-Mf~bIS&F)G@lQvx&N^7yaQQ@~4RMxpcr~d{%;u8zrE-|0EjzFky3WDAKUjV0MDwi|J8TNg
+VkT_2#M|+7`^T@EU0)r%RTkQy{EVjy-lQGE<A+(^A8=)Rm*Qi0zqsK2#L2Pi`{%s7GN@0_%i}`Q@a|u~gxyQ*l!G7WmRLuI3#!v?
+yYw5av%*K@w@KEbvTBhn4)u>Y6v4|4<_nnBe+v&L-&yT8p&x@zOgbjGOV`em3)wWhw$gU2aWUwdD772v=@_JLpEb*5A3ij8ohIs0
+@Eot#-EI2!IXtwYynneJ{@~fi;cYk8A!a|p;mt3?Hu{GMtK(CO?nWQ(^<-_#r*%8K+j<G`xxUQL+66wZ&yQUeK7S)qT^()LC9P03
+wpGyNg-eB6QMGC>-rnEqNcZOldFgg^{6U?xIAQhxhq7WT74FH7(6-MU@}#5Axn|S;jO}jGmL4^uVI<N`<tF0P$W7s5Qi5eXauG%$
+4c2L%em6V1;qK?UmKm1Yqs!LI0`PKM^z6ae%!pZ+rVlI&N?mT>8XrjHtS?FK)o91Cl@V*+=#vxim90art`!Yk9`|G9xt@$D5B#Y|
+dAiN%`;Yd=c}{C;&*W7PEDmo^TM^qV;dW!CjEDF5Mow;*#=Dgkuf&KvCcRx;p4*v2;}L_7xr+-+S@fFGFw$d$9Ani?5+Z6gN-n`n
+@&y#+I?i~0r$(Emwv_J=>G^cYs8z{gd^9{U+p*ia;tOm1nn$noUpmZET`h>47c)2R+n_J%%;}vO>t&~`9@nPMps$J_71#cFvjs9t
+h0g`K_5VDtBAlUX-o?Ta!x!Kua-ti|OMUjeql`zWsC~n1&(?1&MV54;iZ<>!OT-k|(P)J5)?0|UdKM|^DOq|x*)Ur##K>~PKzm;i
++L=iwB}nY5_h|1X<MzjP65&aXzv@Qh%E05wlbNSIvaqEpes!9g6YtON8aZ)fRKci<_f1iLb$QJ>cxBk>kIio851C=ZWZ(~vOOU|f
+8(zDMRNhv`MXFUn$?m&s@v-oZ0Zaz*1n`xNHgmw}28Mns@y$MzELs@Jp>t~HVb-sXkf3Z*ZVOkkSme1GHfHJ-MhDZnuLq}V*HS;f
+6V~t8KmAp+5f@V}aJ#Js-HJJ@n;>&p{D}*@v>4;asBYx%SA4gmnB9It>>aD$=f_C!`H<F@XB*CQ{n69)Vxc`o!^ae>`RUyl4RvdR
+`BGL*vKysMRZo_?+X-sq;gGE?V@10QNf}U4tZw1MXOO0#ty}wXF!H{VdMp;xWcbB|2K{O|eMVgnADPgm=b(}d>oX<wmH4vxm5R}4
+cqt2>So<pu#2v|T;8e#QZ1pY{zi-K=H}2KDm6sHs#HPPEzbu0n(|35cXe$<B;dO9qn6&MPk=Y(BcFlmn->U1x(WzD(8Mmf~S2%5K
+3z<U0C(SsIP2}sW`DAl!uAMF4WW9nN-_#|AYVick`xTM4tYZGS(c`AgTfSocsJvK53EsI{&+tp^GHUhlhp(PrSXK~bi7yN5-+$oX
+frYIDL<;wMZkELI>B9W%roJMHN3g$MRx^3hI!aHo3Jmkra!5wQb_|EGaBn4@MRLA&43F@V()lF6SR}$zgo!xhYAa+*xF&Nk5-!zU
+3>x(79XoID5FHj08XgrF9~a^0pd=n7AI79su7NQv+verxBn8_`@hvC5egT1jey%z`L#$MY*!Vn&x2Kzfn#T~SEM&Zz^yh3NM>%qh
+O3WgqD=CAovQ!C~G}6)ofrVBjpfSkZJe`V<peR{+JOnefZKqtql;PLR^=585wOXywT3K6bEu?&+AC}I<cw(icowK{AyQ5CV#WkT&
+8og&_LN<aLZDH|2fm|+=7zQ;chfD6tNkv>HoyFy`$rF1V27|-nu^8kO#^msM##3ELw;2L78r^g(OgG(qOu2+|{56wfC*||FTpph<
+5D0i2jF?7tVbGZvn<o%U4H^@233;(OM)O&tH8G8B3(H}%S%!Nk&aiCbX;O5i>BOEP@i8cl*v5s^C`DG40h5sNn(EpJO8i!E6S7gG
+mn@2+7>bglB{ejArJ=0R%h>2qj4!pqy=Q4AKAlxAvqo*uN%E+AK2qEMnntHnMN}(ND*!_KrjcQlcCqwoY8s!7R2#}xSs9bIdeCSj
+>sivU)r{MxSp(2N5ftq&-Uob}u<2yeVsa@okr=1~_%HLP21KAe;BN&42LJ#70000000000000000RKAfzVCS?>s>3X)(bm}O9rhH
+)_!_0CeZ9Yhkx~BhN&f<=*jc<+Ml>ce;p(st<*aFc<Mc6iS5Vd-A{UvS4!94Vn1_s)Q*Fvx~a)Kh`0FrbtxZucSI{Wc`2f=TbTRI
+KN8cW<X?Qn?8RD#NlldG8#`v-*kavPO#Z~xHuIMT=*UkaU%F|X+2o_0ZYUx+<mL;=(~}!hoh2k)T~?94gbV2>vB9;jE^wjGj+@B4
+vri|7_l%X2eT%$5yZ`)|Ir^sWxkLdu9+}U2-R9GVk(*^~a=R^d*|IW{y+>$c@*tajNX@+TXg<y4WUv+Uek*U<KyT9QO9tl89#~^H
+Z^W^YE>>r<D7*9YWsWRzK-RgpgnYgIn3kNEK4p;K?kh1_tqYl`j&WZx>{Tjvu1A|`felQWy&m(#$4T1~EH>maOv=ldv&Cn)m-5dK
+)SE2O3BATxAAR8B50)k+YEOgb58HNo>TI&}xNrH2m2aQ<n+Q33W9&e+C!ZWDejDi&MOF+_@p-YclzhwesHH;ke&<Lenf!+!4ib}I
+Wbn!VJ=kba*J!(9&aIEV22WQt&k_nv`aV52?mHNp71Wj81|!R1O~K?|4ZlCQ(I$XP7RAvfw;qKCB6*=aa&+Y2Gc6ovl(aGt!Pzl)
+u9lu|E+xl?21XV6cMy?___l5Lm+F<|A03m`dpkl_Ue9wC>EyqM0S<u@(#!T3d9NUctUeH8oulQdf`QAPzxFM#IoygxZuX^tOOh_F
+b3K|PXr&^zTkozTSN?eLml+e9ipk**qrVS+AANa7CkgpOHn!j8(`V4<E^2ac`u90WJ3bAxAZzNu#Qn!U<ZH=Y$6v<J+OthePO&E@
+2QSPfD{o0qcTXAVhH(rzkMxr)$$Pd;Bn;F&4({6QD7q0HGGFEDDI-fO#mc?oxYgh7N(w7fk{fYLYR@Axm8;ztro)h#@7uo_kiIvn
+wc2F!)caz=*2U8bH01JJF<9$!<@bI%ax7Vqy2ZM?B{}54ntD&zhWu#_E?&B*kduC>?tz;tdAEJE51ZVN6mn?bi}TgcIB~_&{CWe2
+?{I7GVq&P^+9ER9x=}vwSGt3YEQho<!+Nb964w~hh{=7jfP<Hs?NyX{*o(;H-@<mm%{ro|LZ#$j$cSrq2X{QJB*&aLUmk_-jV6cg
+IE;K!Pa!3JrSr`9k<ke0OI~VKUnC&CB~T?GXF<Nn9#v3c-KI^((NSDC*F*Ga_k&HE>gMf!sWYr4Pa9r{GO<J-l~Zbc0-HB5x}M4I
+yz60Cv#t6HWKJe-t>tZcbbqN!G2MOOU{`v@wq3E3{Py{WzqjHyjpvd=A=`7O+9q?!t`I7fkB}@)kwPROS%o1&7E100px}%16;bkK
+l{`K9LvPxH+X)JCW6cpnEZdUeIlkM1@mg~8zRWu?ICs*_(DYoB(ZqDcW-N~Ts9u?j9PRz~r#4v$9!nKu)wSN7*^no@*qQt_Y|5p*
+!{eJMN#9`Jm_IsW3_0oJJW9NH7>$$@8%QvOPLdeU^#2Ch`>Jx{$#xyaXFXqETC8a!CHDtsdF_dRlWFsE+_1s6<O!F+!%-*KHXQG`
+ZJ-6YSJ#X6Jeq&xRL^&Ma#XK;dP8{fr{FB|Comt@*Xa)Zq}GsPbFRgOU-ob$&&j+^-`l|hW0G?0mOh>qEV977tT`s*5H1VMNxoW!
+r<Ofv<T=Xn_fz#7@W~y&U4D~Pw_YRpLyKFA$o;KnZ8}-Tc_=>@)*QNLMDr##xcOzvmC<%&(IpNEf7+<Gjm(=oWwVL>c}ufJE^#!H
+iu`v>u?h(i3Q6^Jqu$rXQb_I@xXW}rHaWX$IUJJ$%rQM$1*U4gCcHkekaY=L$0wch+@~YIaEMWA)1@M6P^>)CjU4Y2n>Xgu%H|1{
+o=)WOVRwDgYlrRoq-BvaQU9E>l*3~hL`RU7h*_=6e3v1m$w(@i8q%W3fyQHyN^j>u(I{eK4AIo+YGPuPL#L<>lHk`1Yo>T!$7LS!
+xZiHhwPTZB=-#!N@6!pTG~q2YlsrB?>pwL6?$sZ9T(kD)lWy<Y?akcv-D2d&P!;LseJ`I1j;PmL+wn;G@94PEjk+f~(dZ=E9W98=
+aW+1(u6eU}2WKmjId#OzmTkJofW!J<%}Ic-i96eV;p-dvH?p7IDa2$nEFRW1G;_W(;OvoBspKhdPV0i@0Ri#zj!2TpIyq2qbZVbR
+i~#p~Y?A2Qo_FlgVr_^6i%$|sha}d61e(Oe`%wQe!$QI_dEA(z7h<Nxm(S$TO>!XR63X${Op9e>G8O#5_ibIbPGOKA_jUel>$=`4
+`Q?9Xs$i=~@i#W<qpjmgkNM@R6{PU$*)CshuDs<gQu0UzmFw|-_yV1~B}zUNiZNhV<3OvLvn-61<^<bFO{;6Lts%RbXiH6}%n8C2
+;Wxx@KR8A!Y+bxRF5nEXBG1Nc%D?Kl@Rc7nV(AZF<PoZJ|G0WTSmo_slOg4iA8(vaiClJed<c_9Ho}f*v+Z0jt&(N3$Y$5Y&U|N<
+sS|N7(-*}|R_q}D43uqJZcRM4L5bfO!QEQDynXk{(}#y9x3D3Pky{SkdV}NNvbER4A%0}P|C<LkOwDyuMl}z%AZN8nd4aT`7R_7*
+CN<JS7?s*shp<g@TWor~k|i|l)WysA5=sUXNU7ry28~jFp&EZfG-gfin3dVCV~31*ZxuNyE%S;=%`Y84ZCp`;o=+;987-Q`_~~d0
+TPq1l3P<=_aYQ!u8lH(dGz^8kgAz6E&M6%n<TTXu3`e~TVNuS~qp_)n>oLK`?i+?ySl`Xb$=S`##a=BUPf9lxX>476L&C!YoGr*}
+wjJ$kt<+)^<qNrFrD&C67M&*&n9TPfLMAE@@ljLBph7X9Nl9;FK7&p<U$j;L4j}!eDe~4x#bSw6Di!lhl8^(+6^P|3jip*HATMwc
+355clp_9kNOy>IdTtke3nI4FO7zW);LyVH_P!>iNl`%r2>aMm&Bed7Ii?5u=s)WtLOgxAsGzN;XIXoVZV{-ZqX257oOfiZ@D@~2*
+l+i7t@;>Uof<~`(%zW(#l-_?CO142l)xNPNieVWw#4y?(lPr&sO0iXI%hY_m$`RCz5B6WOnl*P5G|s;Yj?uW7X2v*{f#6QYbn59l
+{~wmc0Pq)Kf~PD{H^$EJD*ylh0000000000000000000000000000000001}dz5aaH}x>L^YF=(9G1B^VDLMug>~C@XV{%ia-+nQ
+Q<Ii!q*7(ZPr(ApZ+IUn={K#fj^d4kC|pMK(=1R*)H13pNI?zWUEhvRjs3bnLEU$?KY-e{T_u!2D~gM|%=9Ce(7ay}(;K-(jjh-d
+prLLfs8H+(3k&SYq5k;_waBJF*aGV3EH6Bm=2L5f-mxJfF_(Jl28o7Fz41+tTA!G)fO=X$nw~0uw&^t!R-k{q>`v{1K3zAh3ys?B
+2RC-Ub!TFTHFf*c{%&~%eVdD@`6?>V%|BU6ji$I`4HVSWG;sJAJ~ifZX=JV4&Ed9`n`mNcsbhjE#5Y5mPi5OHlFkQMQj25ImIYV$
+U07tnro^vyYT>=QtBP7)I~-Z`p@SBqL|@%@n`22W<dz!}`%rIm=wNS6Rh5EA5gvodpn>qdRhqY3&&dt*P2^FlaEC!r%i3ugS!0w!
+I;{Sytuy14R3*CHZFTCYiYl;6?k77XQ<XSz;Xam{65H+MNvC`RZ#I{bCVAk{^bNyZ6u;&MBhZsYEspFL<5v62t!dN(7{vT;<`pJ2
+J0W?qrsXSbsnJ(iP45L!Pn8W`>JrJJlxIhOftd0Qgdzr|*fXicA9CV1#MpNmWZia-nxmq&s@I#b!ww8r>Zq+h>+Z12x&Cr$I?6oK
+DXu7$`XM{JF)V`>l&GDn1zk!}q7dQIDLqvdoobZ>c8T9Ik1l?AeI{U}yDfDvz`lOzkN(%%gmNj(|2UN2vhSV-)b3+x#oUZZ7*)@W
+JB?RaPz(P!XPu$TXL_d<X5z7J1kTy}ck%rniuP}<(DByPDtzeUs@*$mE(dTZ+0UzOQ~TJ6SS}^J+UE<#@J1=}dF(@X<nSnEmt`&B
+QKxZ)TqZTkGQqRyUxj^9_p?g|TFg~a&UZo@dIrabY<y`Wqr`h33QQT*8BtKeXrDpxA`YKY%LfEm30O2r&|XZhWsQi?=(SCopmqLD
+2+n>gU%z5}TNkQNrufYD$1kr;i=<Y`#qE9BzCk)__S5QuyhSKR(NmB+#$i#D8H2~FB{DV)ga7R$mggtL$42^EaVYB0G;5L7u3a-P
+5k*|l-dc`8CC4bkWGPLd649vBEJ~$-PK_Y~CXN38PKi*9|7A>W=4P$aY1I<y5JaN2ad38Vv=mY_qE(1k2%CdZl)|Gkx$IgGdQmQm
+QA<%QdhG-VDe+%VxQ#@>=ks|Slp+Q$moF4cBtkZ&YV$cPLr$wTpJ;eHgIT+;$EZE-Ff$YZ0K`(jLJicOszw=16l1Y4s&1H-7PGb7
+Jn1yEV+?bypD-;5n1P2fs_cquOUq~{%V5xJ$IU4T)CK(CK>sX5Rk>!<U@istdw^02)D1w0000000000000000000000000000000
+000000000000000000000DN^6-ib5su+onQzns6ypdrJ5_7c{%Q9?B3#hyGf=Pq^Q%1|>~Q+IRBMMdULNNHv!rl=jN?I{a8V!vg+
+TXU&QZ?26Ghh!@_X5Qd8NNw)#zjwYlo%mRr35v~ptQprP(A~d_Gj2^|wQMslU=v-USY|Yr)+LT*MkFDq%1o4lnK`zO2EG$OZB{0#
+Hn7dr(30J+)m$_2+(tfpGhvk_)66k>D2ABx4})JjP>cG{ANI8~ceG}j{W@=Rl0*EsVl!cs&M}if&6#$BYbRiiiXCl(Z80<AXy3Di
+FWXF-6A7i}4ha>}%@tipf52a*ZJb^sH8(QRxjI-1&D2&tjfI*K7>i*}b)ZDxui|7W<g(4>M7BuC=a`wr!Dw_db3O<iYA*19Ld?aO
+42BsQ(TtwQW|YXFAz&&C{O4gY>3?DzTj_ZWiUa;87@#bmP5?p#00000000000000000000000000000000000000000000000000
+0000000000000000090AJRR^SFUa9{^OxCtj$!_VkEr>$)O^_dr+^a~@K<s5`V+<ZV}BweP#5suKqz9Ge?f$T5P`oD6#Wycb|zT3
+1AixfdU6>YU;zLC000000000000000000000000000000000000000000000000000000000000000000000000000000000N*xX
+jt>9;0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000093<
+{s$xTnxp""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

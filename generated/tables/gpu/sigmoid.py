@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 1.0e-14 and K' by 1.4e-14 at worst
+Certificate, as sampled when the tables were made: K off by 6.3e-15 and K' by 1.3e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 1.5e-16.
+6 points: 1.5e-18.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,20 +45,16 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "795c517b2228c1ff"
+SOURCE = "75ffa9feb00b5014"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-
-# Half-widths of the strips, in these variables, in which the kernel is analytic.
-STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 
 
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
-    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    end, between = strip
+    few = 1 + np.ceil(37 / np.arcsinh(min(end + max(1 - abs(middle) - reach, 0.0), between) / reach))
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
@@ -88,6 +84,9 @@ def symmetric(rank, values):
     result[:, i, j] = result[:, j, i] = values.reshape(-1, len(i))
     return result
 
+# Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
+STRIP_VARIANCE, STRIP_ANGLE = (0.45, 0.52), (0.35, 0.47)
+
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
 (
@@ -116,80 +115,80 @@ constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
 __constant__ double LOGS[74][2] = {
-    {1.0547118733938987e-15, 0.0},
-    {1.5334955527634975e-15, 0.0},
+    {1.0130785099704553e-15, 0.0},
+    {1.582067810090848e-15, 0.0},
     {-1.5265566588595902e-15, 0.0},
-    {-4.4200754167889045e-15, 0.0},
-    {2.095545958979983e-15, 0.0},
-    {1.189326415129699e-14, 1.124100812432971e-15},
-    {2.706168622523819e-16, 1.6237011735142914e-15},
-    {-2.862293735361732e-14, -1.8110513089197866e-15},
-    {-1.2906342661267445e-14, -3.247402347028583e-15},
-    {6.409456299039107e-14, 4.433953204596719e-15},
-    {5.972305983092951e-14, 1.0297318553398327e-14},
-    {-1.3115203367775052e-13, -1.2760625889285393e-14},
-    {-2.025601908428598e-13, -2.833844270355712e-14},
-    {2.3282070715779923e-13, 3.091971123581061e-14},
-    {5.963701754652107e-13, 8.146261443187086e-14},
-    {-3.1013386303513357e-13, -6.629419235792966e-14},
-    {-1.593142284761484e-12, -2.2601365223806624e-13},
-    {6.891015535970269e-14, 1.3085366123988251e-13},
-    {3.930446246247499e-12, 6.162154120303853e-13},
-    {1.5339188252916358e-12, -2.1086604684583676e-13},
-    {-8.965751752132434e-12, -1.623812195816754e-12},
-    {-7.642386723460959e-12, 1.9886869928598117e-13},
-    {1.86751378250527e-11, 4.138522857743965e-12},
-    {2.6837719546701777e-11, 3.3439917501709715e-13},
-    {-3.419317606834227e-11, -1.0199840971836238e-11},
-    {-8.070311086072479e-11, -2.6614266346314253e-12},
-    {4.893369043301732e-11, 2.449929148440333e-11},
-    {2.1944990963307376e-10, 1.006070227127509e-11},
-    {-2.4831026124161326e-11, -5.823946880312292e-11},
-    {-5.499773969575017e-10, -3.020084182736582e-11},
-    {-1.783901984464542e-10, 1.4037782047893188e-10},
-    {1.2740411017841957e-09, 8.1087254966139e-11},
-    {9.940023387722263e-10, -3.5239589024627094e-10},
-    {-2.6990241708269025e-09, -2.114134700637038e-10},
-    {-3.623215040493566e-09, 9.356113661596055e-10},
-    {5.057893069648767e-09, 5.854770487867533e-10},
-    {1.113075833586441e-08, -2.6055887447640202e-09},
-    {-7.58718770449418e-09, -1.837088814404808e-09},
-    {-3.0764320285703306e-08, 7.398256549051574e-09},
-    {5.218866776235398e-09, 6.435735680487831e-09},
-    {7.830321569618492e-08, -2.0685855618707283e-08},
-    {2.1642270323085633e-08, -2.35055037101084e-08},
-    {-1.8446062720334222e-07, 5.5119491304544965e-08},
-    {-1.3589106537953421e-07, 8.440451164382079e-08},
-    {3.9794871627141237e-07, -1.3532260730031442e-07},
-    {5.186122849012986e-07, -2.890713673570078e-07},
-    {-7.575444542912146e-07, 2.9082835177607347e-07},
-    {-1.647938270038507e-06, 9.329150418568855e-07},
-    {1.1305593254143376e-06, -4.795458802206443e-07},
-    {4.677993073340381e-06, -2.824385556245146e-06},
-    {-5.961838729848234e-07, 2.3199757377689867e-07},
-    {-1.208707961859734e-05, 7.99689088201716e-06},
-    {-4.505699394301288e-06, 2.6519950617753807e-06},
-    {2.8255156201369147e-05, -2.1060994104663e-05},
-    {2.5941694547115812e-05, -1.6295763933811547e-05},
-    {-5.7813780476208276e-05, 5.097665043125865e-05},
-    {-9.641458281112181e-05, 6.706679730270754e-05},
-    {9.365005619044187e-05, -0.00011026209401884118},
-    {0.00029513137291707625, -0.0002332903800379149},
-    {-7.023493973186412e-05, 0.0001973847783565963},
-    {-0.0007840063601856767, 0.000732055376480932},
-    {-0.0002794327456688145, -0.00020747426415212988},
-    {0.00180871835700612, -0.0021311452748562984},
-    {0.0017962513077254827, -0.0004259724324990749},
-    {-0.0034545071571549513, 0.005844995572092844},
-    {-0.006727071810118168, 0.004089469059129658},
-    {0.00440357890443286, -0.015282996734769523},
-    {0.020238442617367874, -0.02053399554137221},
-    {0.002929043599948493, 0.03879503731090771},
-    {-0.05197284985821407, 0.0974161909214416},
-    {-0.05227576072782304, -0.1013424613830894},
-    {0.1117758252676538, -0.7604778375979373},
-    {0.38095749456574723, -1.6227262244876197},
-    {-1.1272809720150954, -3.788912678985878}
+    {-4.447830992404533e-15, 0.0},
+    {2.130240428499519e-15, 0.0},
+    {1.1872447469585268e-14, 1.1587952819525071e-15},
+    {3.191891195797325e-16, 1.547373340571312e-15},
+    {-2.8629876247521224e-14, -2.0816681711721685e-15},
+    {-1.2830014828324465e-14, -2.9976021664879227e-15},
+    {6.44068132160669e-14, 5.592748486549226e-15},
+    {5.970224314921779e-14, 1.0130785099704553e-14},
+    {-1.3120060593507787e-13, -1.2698175844150228e-14},
+    {-2.0259488531237935e-13, -2.83176260218454e-14},
+    {2.327998904760875e-13, 3.057276654061525e-14},
+    {5.963632365713067e-13, 8.124750872084974e-14},
+    {-3.1013386303513357e-13, -6.628031457012185e-14},
+    {-1.5931908570188114e-12, -2.2590262993560373e-13},
+    {6.88338275267597e-14, 1.3079815008865125e-13},
+    {3.9304670629292104e-12, 6.161737786669619e-13},
+    {1.5339327030794436e-12, -2.1103951919343444e-13},
+    {-8.965814202177569e-12, -1.6240828126790063e-12},
+    {-7.642372845673151e-12, 1.9884788260426944e-13},
+    {1.8675165580628317e-11, 4.138592246683004e-12},
+    {2.6837733424489585e-11, 3.360922651296505e-13},
+    {-3.419312749608494e-11, -1.0199785460685007e-11},
+    {-8.070336066090533e-11, -2.6621413407035277e-12},
+    {4.8933829210895396e-11, 2.4499270667721618e-11},
+    {2.19449965144225e-10, 1.0060688393487283e-11},
+    {-2.4831026124161326e-11, -5.823939941418388e-11},
+    {-5.499772720574114e-10, -3.02008001940024e-11},
+    {-1.7839021926313592e-10, 1.403776747621599e-10},
+    {1.2740411226008774e-09, 8.10870814937914e-11},
+    {9.940023526500141e-10, -3.5239571677392334e-10},
+    {-2.6990241153157513e-09, -2.1141372680277826e-10},
+    {-3.6232150613102476e-09, 9.356114424874384e-10},
+    {5.057893118221024e-09, 5.854769585811326e-10},
+    {1.1130758363619986e-08, -2.6055890015030947e-09},
+    {-7.587187794699801e-09, -1.8370892099217606e-09},
+    {-3.0764320355092245e-08, 7.398256784973967e-09},
+    {5.218866824807655e-09, 6.4357356249766795e-09},
+    {7.830321574475718e-08, -2.0685855743607373e-08},
+    {2.1642270288391163e-08, -2.350550429991438e-08},
+    {-1.8446062720334222e-07, 5.511949157516183e-08},
+    {-1.3589106537259532e-07, 8.440451154667628e-08},
+    {3.9794871627141237e-07, -1.3532260739052004e-07},
+    {5.186122849290542e-07, -2.890713672321077e-07},
+    {-7.575444542912146e-07, 2.908283519426069e-07},
+    {-1.6479382699968737e-06, 9.329150416972909e-07},
+    {1.130559325386582e-06, -4.795458805814667e-07},
+    {4.677993073388953e-06, -2.8243855560161624e-06},
+    {-5.961838729154345e-07, 2.3199757381853203e-07},
+    {-1.2087079618638974e-05, 7.996890881808993e-06},
+    {-4.505699394252716e-06, 2.651995061567214e-06},
+    {2.8255156201438536e-05, -2.1060994104649122e-05},
+    {2.5941694547094996e-05, -1.6295763933818486e-05},
+    {-5.781378047618746e-05, 5.097665043109212e-05},
+    {-9.641458281113569e-05, 6.706679730265896e-05},
+    {9.365005619035166e-05, -0.00011026209401893139},
+    {0.0002951313729171526, -0.00023329038003776226},
+    {-7.023493973180167e-05, 0.0001973847783564575},
+    {-0.0007840063601856767, 0.0007320553764809667},
+    {-0.0002794327456688839, -0.00020747426415229642},
+    {0.0018087183570061616, -0.002131145274856333},
+    {0.001796251307725455, -0.0004259724324994496},
+    {-0.0034545071571549305, 0.0058449955720928926},
+    {-0.006727071810118258, 0.004089469059129297},
+    {0.004403578904432874, -0.015282996734769766},
+    {0.020238442617367867, -0.0205339955413725},
+    {0.0029290435999484513, 0.03879503731090772},
+    {-0.051972849858214, 0.09741619092144183},
+    {-0.052275760727823035, -0.101342461383089},
+    {0.1117758252676537, -0.7604778375979371},
+    {0.38095749456574723, -1.6227262244876188},
+    {-1.1272809720150954, -3.788912678985879}
 };
 constexpr double LOG2_E = 1.4426950408889634;
 constexpr double SHIFT = 6755399441055744.0;
@@ -225,7 +224,7 @@ __constant__ double GAUSS[5][2] = {
     {0.7692346550528415, 0.23931433524968324},
     {0.953089922969332, 0.11846344252809454}
 };
-constexpr double ROUNDING = 4e-15;
+constexpr double ROUNDING = 8e-15;
 
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
@@ -962,814 +961,825 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-pO*byU>r`t~OoU<QWn?jE{RX~7|-lrHIRX#|uGNoiC-=>|!aZV>4~KuStc1c}$Z-}O7^>~r?sXP<Mt*P4Gn>w2!|{@(ZXtO@D*
-fVQxC-XQ{hyA`HjR_jy9o~J5?OoODk(ic6+C=SP<_3L)(b0o0#VN1%F9B7dk)v$+W;WM8HGJ8Hh3`K0KJSxxgq-AmIVraTPjeC+o
-98-`LsM8+{*Z6ePb&Toxb&EW@s>i9qJp*<zmv{nQ)$%Z${+o##?T<c-v}?=@IcmJWn3FzEXAIeyw{aDp&Np8{in|4XiQiX~XQA<h
-4M@u=$gZ>6H`>5&o5Md7y;VggV?~BhFVit!nTX?)3Ya?$?FtX7CsOx25SK3Qn|w(#v~`#Bd43)pdUb^aV358ObbL{5#NnbZfUjzc
-;H(r6S}48vJSpdFM{_hi5IF)mqnmZKLG4mTdCId{`!~OCi`dct?>zXhhi>~Od1p4Dg1{VLZjM4{r18h?n$UO|qe7mKy01_(Ojpqc
-djW9{c`8$5zt(DRV4VY9>01>a>zjKO?=~tcDSU2hc7H57zDr7E&Yvn&qi4o2&VUIeK+DxtXRb)u3@^uK_^N-rir(ltLpAm9cZZCR
-w=?F@EGsoVf8YH@U)9#;h~LLRCMAU$eBox<a4Hz28-?8^)PiuezcS0GmqQD=CFzGeb@2l10t+-!92XAtI#|(=B+>?HTr1+#$x%Bq
-$SdeZO5Oo8@1WnplE!*+h=z5p*u+hz2#Ig?W$BXa7@iY;d5pYPf!vjxcvAm$<eBxcHdI$bac1H0jgE{^BL(|FZn$gouE#s*MZc3+
-@2v;z(Gk_63Nwniy{v4{cC5y}ZEd=3Gq^g*o0(NJ#54o85?yEI0ec2(mqCb^A=n&|jJht>VZ59~PA^Q#(`G+c=Q-&f`4P~HeI$8!
-=gzui?2UJd^h@^*6J)ftM6^QQ#ZO@$x{k{yNfT(9n9<vZQmplHw+pURyfpn_SIpRR3H`n!&Xu|fS$<i8{p302LE5mG>j#$I-H!x@
-;ISA7Pgnihz74E-R$9G*G#pn*j9k^h!bwKvA;F0&vFbS3)28{Od4>YwTNU#4qvM&oLD{y>IM=oa50X5rtt=`>IVH9Vpc|aEw_S%;
-1<!N465B)AFz8M{v{_Z>81kwL8DAYLoZopF6Ka>L24R^<Z3@nw(eH7Je6hEsaUz44y;!Bq$F|0+vWPvxJNk@1ar*7@EssWiv*WtV
-tB_DnyG+Bx1G9rfGaGvLq%Qf{6_g(~)zz4+7lhTj^%W#uKuebCMf#TESc?yq<b~XAJ@S11f`O_i*|Zks&g<Nv9F^R|RTxmTMoHp|
-_{zbR1PVDTcoZTYDt_QP-u3OO?*%}w(6c7RlKiTd=W?||zg@g9P*4%=`K8=;k9}I+e`A!+2KT;>_!_uJ1yh_X4=?shBS#ag<j>wf
-$%W`eY>kJ?9jvH!K|*qJlgyp_YPHS@yWcrnn&3RgSMFW0tbg1Rb4K?i<nW7>ktDOT^8A}AY@tKq4FWN{nA;($=B^A~hw|nGm{jT<
-@~Z2hU90ruPM8wv9FF&)Q5kTaM<^2q5~>xo7(XB83!;P(&TsYyD8lK3mKJ`#m1bnFN<`d28O0Q_pLnN%ct}3#^Fh8dW~-iK3nd5J
-!c?PGw#KU;9_3%#`fSvs>@f4$^{hYEHLg~Q(u7CV;AsZYTB_FgVZ!WruYGnz$)c|z|Ck)d%9u)LCn_XyWfQ~D)umO7mSYa(H$%g=
-49#;oiIn>Z7YvojHgwsX%++KN2wirk%Eg_%wDWDULS8Ksabz&SF2eBX>>+kv{*RB>>?u7`SIig2Z*HB?-gYJC)}@-E^4+hbH&8BN
-7+!^AtUj?j;qhb}x&GBS5N;yCFve+n^VP^Z6lQ^+!gKb}6&YurAIk6A2>^VmP71Xya9cx%+=ZJIBvm8Fw2}aJP1l>H@kohj&T`^C
-t$UhUjzD2>80zACueR=X$lGpNsZ12dH}J7EyWP8rl}uq2iUHj@Hk+7;`m(axj|rMJ*0+;OlLu6p!3^ymrxL2OIOki9>pWKCZV1lO
--(F}i8mMu6o4*JSeMlJI|Gj-h3~=}OOl4F>!WpOEX8qOIdcp~Y?mN4qQc+)=$8ijz9AfnoMPi9h({6GK`p=cEdYb1Kp1JAClG8!(
-08k)^|C+^uJR36=Kyq)-wO0NqxA&d7%Jb7he3D`PGy>?Rzn?SC17p_t(M}Fc$fI?6W4*J-`|qU`VpxRB_Llt?aZM2{a6A|UjKX%o
-EU_rje&Z0;H0gHx=pP*V^;RuC<L>%sQ|r#Ns{8r^5e${c;Taq)J7YjE-mP2Y226HuwFO6Ci+7y@AdMD?bP_3IQiQ5cwLzqsx$z3|
-jM{ZG<;l|U*1qAImv(w#v@T!FtKx}qdBaIyT?EcMmq+{31lNZA5(uabawbm;)r*SXFl|f@1(%al^T<)hZhO`P-wM!jW38h4*TZn7
-yN`k^NGv-RVv7*fYG07Iy8Wy(yEkn-?u;khw~;WF?vDxb)|BZ?o({;0(Z?Cj{0PktWn)=oWty@?%6aD@^tY-%YrWRaaD02u>QH7X
-w|nkm3y?OyJ4Jd$xXqX>DtJv;UaUs{Ugqg{opDo4P1JcWOKx0tM7~!_1+6-TCr763=y@H}uvis%jygHvtGZy@(P{4%yYUXpoRMTe
-EKiP4VYa#ROQky=ZAf?QNAEF2Rz(i~-P^ML^TA-}4s<>&DW{cAeo&4<bB=?%YdB0q)tWzn?o|6BQ`L!bT&%e}Ykalu5~anB191MK
-SGnv0-0a;F5Og{-u^SNdz#`W&fLt#t4I*ioMSGc4aHn8o8F)T>y!Uc?ajb^dDAD98Y^rGh!4}92`uHSp`fgM8tCH>0EH(jZwcCqE
-yKGN;+3Hp*<An#BI@5)Cxy~90tHY1XcnWTQe_)qLF8p4HK#zVgU>77x{NhF5fPkyoGOt*<bpV&ZidN=y+qz<-78U-Lr&Akbdt_Zo
-h_klrdG&aPj|uxVy$z$NSh~KsE6$WnOjgfl&Xk&9*?MDpU6@`#1Gpi6iPaD=9ggGWcLr`f5w5ce`C1Oac_V{auR&hRlAs@j9bazb
-j^OZhr0vUr@eTxU(jB`qkR2N+$lVBk;5AXTajq<CPcc`_ubxW(M0&wSkz{nirQ2L(Gu>6D9cpFSu5){`7nlSUPp^nzYm#d0#0r%h
-UPZbxD%ZU{(2640_4h|N47H-i@uP6YOX_s=UrF}9984fm^Pov0Qpn~7+|B<UcZJ1nFWY2{G0Rw{W)BfdR<{W`Z2q#-XX*8AH0@xS
-jw?;yYDL(Ck-=>v>tHiGjaH2?0{-geXT6KCW-q5t!6gc^$6X20aw?XJTSZ|MLp`U`OjT#V0Lt?5ZZEYK=EJf6@7|~{ctL{E36Ts2
-@^V`@izkvKeWP)R$ogi2W<s)JyWEUXx!dj3=W0z&9BTKJmzO@un`}LNQSIl;nR1hp(eS|5$|kYdp9Jfhv*o*vlfjGF1_Sbag>671
-J=e%mf;L|&^FcSvkbdZ3u@tv@ZJeg3ryj6reXqc4cgKS%l42&Jt|(qtX1&Y%;xtKt)lO(ckY{wz;#$m$6T7k3R~7mmN2?{5j_7tH
-evP6Jp4vxe6Hhu`Bg)D2CHGS;D%w;NeDG$&rp0ubmY*kQdT638y+&So7(G%SwVP<I9eCM)wYh8V!(~H<LWae11k9)K*d%}2$Sr;4
-S%1!^ipb?S9OKs}B)t}U*^2Kp+w<(68uIQFD*l~-`A(=2Us6nXsLZ3LjP6s{paT?aN)DqXkk^k1D>$027ewYNt9(~wl2HQb!0&(2
-v206ilEU~~R(8azZBKI9_G{IsxZ|utq?x+erW_$#hNgZAa!#YYNB4l;tT74}g;Hjg`I8ic1Z=MJcD9XI;?dm8mWs0a^cKAM@gph{
-_wzW@+QzQ8H&iKav=-OMe)s(BSL2*iWK2FZ%;eua(vhKS+@{-@@nCJNvcWPqD^2HF9R}8A$Mdwbba3%g%}|pyK<mQj_T9?cviC|0
-393)Si;(o7rm|)kPGJq-C6+Ly2DpU?fSRzxt@-?nh1L9F8`RV3S^hO;bXR!V3}1a@tdQ5?a~{7HCHHq-?7jY{7?pz^+FmMIIb9!d
-b~;>qAQk`w_{SPilUfLB)O2&kcj>}&6A=Ae_kI^f+Lul^Xs7))_6cD&zFtG7(cIHw^!kb7ZTXF*l|4a6ATNv%3kwVc{sZX4vlu&3
-ym8`GQoI-M8NnJW8AUflq&2c8cG_0H)3PN|zjqvMlKD8;C1%F<To{)tH-JhzQuPHu6+w-Q0|kQt{|B?o=<L)6)y>yZl-U*0_zn_2
-l%VAyq?=~L9VwL^EA_q$lz(afQ4a14e|1t)`{H4rF717Ku1)rFVqG#id|Vjl|4_P>6bg99btCk)W1=eE(Tx#Pu}yw26ywB*@#UXr
-Sslu^50OkXZNG=F&Njv@KXJ>7E^GIr<B>L`xuCbAV<Cd$fFZxSm80M&`}+BGrtmxBZu7_<{+3O^>4EFVAZx+y{!urVca;b2t$JdG
-hna2Nn4M^-_J?(I7T|VZn0V2wpa??%6Au|a9P*3tZ9F@qHGMi#ICog->ch(^{P~@*^L<rrp>h)n<Des&rEa~Gh97Vo46FJI?sH|e
-QSK1GM6nDSyxrptvhegJ$YBzrAR>ZbgLP7gwC@__oODokwQaV~H!adT^pq6a**o0QzaJ+=%zaM|9RP@QS8tzCDY0)%Qw&$xH}5T5
->+v$(&YE9)zduY_Pod3%k4J7MRcyJ3hf%l~@b|z{n8M7!RP08$6<-qSE>-GWNO~CbFY`%QbqoOWx|WEFaoz?r!Y+F7$vqv{D<!rL
-$1Z~V-rjt#p~WS2iw4eEDc-2T$Zxl(lF9mb&6~w$Ztyw96F^RHF4Nx4M*O^jThBgc;~!TgU9B)-sTOG1RqzJ{OD|hoUwh3_|K>4}
-Ws&x6nrFr#<)s3R=6kP+C$#A77~7Dst+M4?-j}6?rm-f%7jox~MDn}>qX9K96Zf)-#652utc1Zx$`}gWW{-_*c|XuyzqNpRnHlf_
-CSEY}%HpheUU{Fi(sPane<};p9sLDc)B4H9VNT7$1+5dEJfx3AJJr9{G8!PMd%k^jD$8e;U*YEsXETVH)V=3HF>K|a9p^-W_?A~w
-YW#im3Z<%8Tl<w-(Q)1ZEKmSCbn>%nftU+@85V2c?pGYN*sq9WKCY@FAWz48IrRe8`1GmX^QPEd+o#fpE>S*=%e&76H*LP1kvfeo
-Ww|COCzrR~Ejg|-*N$HQbgG%g6F5>cIr*Zy<Y|ukDu>z(Qwn0>47ayB%K-n7<?U)SUCn)K>13=1_q23RC2-J9*@)=fr*wxds&N}O
-&pZOM@a5okvv(r!=DSl^G~|XnuXRNCuR2IJu*5y`%I(yM!cfk2>Re|Uk6*ed-~76q(>j$KtG}3M_4;eg-8b&)_xR-eGcRM^MsSaa
-toQ{+`rf3SyTLh>0=WX`Up{d#uqr1{EK8eDs<aoLBKeTi5!JJ&bR!|wh(8}IzZ=U(z8abVlM>nWQc`^)jy8Fx^6{Y2jRxz1Vf(^H
-|M&2%HQg4<<hMhg2(g%og`8RXgSpN3;M<pesMC~hJ6e;Gw<E7J#D4hhUW{1l5_&>#BU<gF>3IP@hE#%7M#ay&S)Sr0!~WSthmU@e
-f+S_^DTxZkUtX=iiRkO2fe)YSO!2Vx>`e7qEl&wVjuMBJkDzUUNO9Q3nrG=X*2URnugOp6^{j=&_L0%fn~!2S_}oox8YoL>!AG$3
-l-V2j2e<ukY(r(%L(ZPlGJG9Io5od0FvJpnR4IQ(S+1cQIjJ9o6f5fwWzh;g!&HBbiEdLn0@6M4|G4SCap;IFr7HgR$a&((Vc202
-JuZ;iT%?|R;6p}PT!EU#RWjXliTRXAh)a5uT3dH}MK2fa0i5|1L{a<t`?c3nD#BM?*Dz<JoCg8x#nb~2>ugLmzDB%%)hhqajDC>E
-*XTSL&rnPuU<8CfcpUVRo?m<9pc|@bG%&z~7-S)3OmQ0#(9k}XBiV>qi>;DYbJe-WoXI6dO@t4D0scN&|D}SR_!c;|HgjJ$vm9JF
-F4d%syBH2vdd`H1ZrBYQ=HG9<2Wm6<V(m*J0wDb{bwGazV%~Z7;@G4)&@<TVRmwSVrCw?)_YN#8oUqj|aU%Zaar!sm{TuXzPm=p7
-4Is?ecu>f1m&e~Kp=Ln$*4$&-aM#_Abm5!4$yXHi{2xcAPdx?9tXF9@7VaTu0HSLtcrspB;JXAIc=*^5$nT*JR;R~RCXEf=$Ui=I
->)lGim({Dvm_!DME2hL2c6HcRLtjzw(nj(N!?ZCT^4MXN{6qw}&>yd%e+Hp+wvLi3$5)fX{SDnr+4`}SWsK^2fOA5ZADZXu%%nj*
-*VFF^`GTE_Vq7m1vf`lmw9;fG2rR50sNd+~>ar!)G&@<LWg?c$6S!J6kC@(1W4m)B1wo&4)vNaMjy*5+23qMQHkSqoPl<%|DTeqp
-r3M)_9`@f?+W$XV**QMZgXM|cFoB?NH$?ex=6i<;)m+51`&`QdOeC%xN^-?o&2L0RrsAlCyfDATG4Vv~#u2tTF$*37_795|@NUUJ
-2dQ%@UbtU2KT+szqe0|aY*8CQ9>v1Qbc0|F?j<m@f!j=8G1;=d_?_jDR0DiK(;Qk&PvM8d4=02{|7QGC*PLM8;Kd+^cUYb>Q5{Bu
-jI|Ri@$*%MQe#jBcP^3P63s^pFaf@;61CY@6E?w0m6g?!Nu`1tN;)anvRLHU*pOeF3pjZtNgvIu+gl3QIh)R#L_dEN?f6g@Ybu2A
-{xSR}g=UzE15Ab{c~f4rE$ywM(zs*Yhl+@1#Xv1<F2iT#?CL-U03HndgLK-Zj{<1Vwl|M!t?89szW_a>b{1JMd2Hxw<)6q<J6zG0
-;NReq@&)n1cV5|4%G7p7bYU(&6CkQLR;Z}XU&DU`C5B4}0zfeuIqRxVXhv2cMi*)>_)4&%G^^%Sf_rTA^8B<d%fyM+Dcx{0<uso8
-4G8Y!$_5It)0=Fsy|nPPB1;kOS7)d3*-77zgp~8d#rQIIepEG7yWC*rn_sz8#>ZQX!WMm(9Qk)ezK{ETaA*v=(<#{28vWe3J?kRA
-(b=R7%E>jm4N4rO)q@^{H)AMqyo|}lu?z({Fs1KJ1KpQA*5AkYh)NA!zuFD3N8V*GUWom^V|@}>e?SwVZ7!ps{NUp<Is{HHUiVld
-=EH7{JS&&%hd2D*dP#GfjDic|$>k53ROf1*?DyU4&Pt3EeCf|a*VG%N$5uG{m>Yj5B>VBY`mU6M1O?SsJP39`1uNf!h@{n`?X<(0
-kVKiLI}NySkoX1g^v!Vt%EQ4w1wUs>sqz6m6X7GThI35I@MfL&Re-&0WB`TZ<=o+g^)7{*j_zK^n`VQWUU7nuxMDX8cQRCPD`#!d
-fo$%}vq*ZJdchbTdBZoEGRn9?Uk(BoYU(57KV=Qbc=Qa?Gj<lDnv-*)UZ-w5g;ahpNZB39GPDogXIwijblG(&acR+I?6)f`+?tYA
-)&v%x4Y(HJX%D>54xdQtI}c0>IT~Sx2`Z_!ulst_&m}0Ng5uknx~AVq#|U5RSr<<;y#H2hyHV0BoiaOaU3`e5O*h7!R6X{L1EXY@
--~+09Ll(@Cku5G*#9vljyd&miU1dPUJRbE0_T(hk#9~GzP|z|@M!E{cG<jo)z)tX?<o2UC*QOM*(1dR+$BxNxo^=<E2H&)zH9$&9
-C3D8`9bwPC#YOC3t@4?U(&Dz+V9PwCNMW7BdnqC%Nngx_wtqWW6DYuB5%^4`;`I>6_Msq*+7c$6VUSH_|FYIkpGs4PYs~<$!W```
-T*li%phiOVFSFuLD&~fq(1f&u#D<Y&yf#v@+bLh<%kg3_7^f(TTLwl2#05cse~A>K71t?vlbkASUP|w7PzYzkfyAWKJK|vOWBA;@
-kUfMOLI}b7ljZTZdT;Rku#!A6=pIa8j6)+dAzEsU{Gq2rYa96_=%VQwbtJY3oCF&S0s{RT(7Uxh{aXGjJ36THNR+ysMZj%QKZYTz
-LnSxZrcnG&UoPoWf@_2naBM6P=uh1;>@HWg4029bvE*g__(%*Z{^a#I^{SEZbNSk^u728&Gb|9!X`~(rJs$3#8;@q{tj5~N9=^#e
-)X>$a6acR&cTU<0^_|O@`|u80>i`KXIrg<d0G)|Bk-x08KSXVVuadNg-rg9vb(X`Ua+mbG6SgOI`lRm?#?H3EF+l9z$H^o@i|sj0
-x;TU=J~0j!1o-=Iz2KybV7J#T^>>qI9Xrh-s1_ApwkKxnF{q^G(=TMd*!XfLFsPoKC6t?JTm?~vQ{iAkf7h+vKH58n<_b>8)m-)X
-Y*uzF75oYL!kG)YJ984>TmzFYBE2#dj%=jG8u0r%JExhAKulN&2n6&m&9zfjF%|mA8En6(*1W0RFgGOTd;e>HSW++6zSeM-mIOOF
-O*@%EX%o)Owdga42BSR#M|>V2A^687{uXuOAUDWQLR^k&36?ov@Zi^ARxgb=`vQvbs?FW%fkVJ?U+<$|qrVaqer=UfY;)ok*m&l{
-ErLx3zy|&%m!z)NhmYkmk)vKw^@xKA?_XV5Zhz&hEDMjDg*i)jFVDo}u#rVj87-isg!k@Ur=GYiE1FK}a!Z_o3IYfG!zDVF`YvUE
-GnqrbZ5FH*JETq=)kDY&U3E5#PBCJ6=Yc4^p(TX5sTOSp!K3vtwy#1cgM>aXqaI173h+|kBY+^#kC*5#{l)(!r81N@dy?nledF}4
-<ejG>0ix^_%3G>w8ave%^d(oF#L=`2e3^*U`qEq9;*}n_*J9mqe5#!X<8Q;&K@b7S2tZ&e5ESdPKxZQX=I(vxVbkLAyW)s-EmBhb
-T4X{X39-qguYovCGS9F|!wz1*p`nFyJ$h(4CZ6b#lZ)&I+9q)DfXqNYhy#985k(+t6)M+9Zk3fKlbg0^9wZg{jtnr7#{N*{b~}R@
-EeEv=^?l~o%~sz`lYK|CS*Ra7^A_@D^S%%k6U2YB^?jSw6ZaD(rDJTkGVpq*(&KZ1K@qYEp4q6Yw@SwDc#-s3hZ(iCe6Cpsq^93E
-;yCxFzB;5`cF##ZCgEScg>U^VfuFTx{N5cvpQL*44%K)kiog9kiRtJok85_F?43mD2YShM&M)bW@K3^I+&oM7PCT^8qVLbd_O6jS
-Mv(h!X$InyJ*80BQdE+$TF?-`tK*UWwXzo1QPoP3f=bUWC6*|j2FF%4ai7H8v_(l(Kj+o{#z1<Mx_&Z6BD<A1)nI7LNMj>j|LO&S
-cRE*&;@~=Mp0|Wt18p#%)D1%UB43YM;h24Lo^^t=z_mDJ>5xn~IH;RpLhOJk!qs@*mGutGl7BN~=uSIYC2GI_bPuxTkIlLJy+TAU
-?m1J(FwV`Gc;NJHo<w?AdRC^c46$0Z0zcQ2V*8;UZesu|HXha=CFwt}srP%|a{5Uh3lNdh6?S=<QgVQhz#r-NKSo`1?gQFWgbrI0
-3L3r-FzOf?r`3kiz;OQkkp8FYW6>d9CGKuq@dxbIZzu9DW+KH&yogxw;6HW;;6KncMQ?3s4p9h3-_PeiL6DQ+M=Wxu<}&6`3J~Mr
-fWdzqHK?pPL`6OAvkXE#b9yr7BlK7oPe$1JP`jU0fs_ai`J>7DFE!NpfKrWKwA9&B@&=~TEz;~!!r6G=eba2hnoodR#8e0v6!@2p
-2){ypHNo@`z2CNISHh4@_l%Sr#+aNKZkg>*C?R;9a9D8vnp?HIbSWOp?xqh~a{aK`mdE|k+8Q~zo^<2omhZ67ufF>PAq1d=Q0Twy
-Enlx1V=6prSd@>{IWNPo=Ah^&{Q6W(yiiau=KRzsvA$>_P)G_&0ml9}0YHDpSDU<|X$SZwibFkyxBnC`ky^X*Sx|_6vxi^+H=p<*
-Esff(yRwvYAO!Hwf{CnsNWK*R(`^M?px|cK3H57|m3LES^U{&7!dk7L(+6K8khjNgWJAkPB8&(E0M;K~B1)KW$3dASfy-WmK&z9$
-#LwG|df#Zjc+@08)>F?W`|1sQi~4=bfz*;^upu=y5fu9mp4u$8D%4|@X*sG07Aq1m)gPz0;`qsVQV$q;gJ9=Ixs!<_-Jxl2bPP6p
-N8X#7zEEBy9uDaD5&%uCNGsNXzvkuap_sYe!L#z&=kQxuD{K>wlw>y5Z*x92KYP0LO;yqI3unK(Y+g$+lQe`3_B#oHv`5MP%@UWA
-IWu3fF@)-v5B!PK?^ER0=GKnSe4n1?wrJDe3rOl{^4z<qeX@Eh13_(kOBP83#07(YtBO!!AXfbiobAL<(It4ME0*|shGb)wu4IR$
-U8HdTD9zC&Q_j^8qaLL&Gk-51yD1LGCk0q27Y8lumrDczetq=)^24_<I@uax)bSgdp%r8-UoH;wy5GxV;V-e4-|Hwf<sTtx)QYoa
-MC6&eitm%^Aux?K^X(1HF#{?=Km`YZ!PrnR;72e7gAf7`d3wkKsbdkR4@CN1RTa@r14}r45ew;R1%H|9fU*=f{JfbZUDCOy=thVw
-Yi7}@PIQM!+RM9A4lo)#T51Foo0%92roxr9^qQEBDV<KhGyu+qc=z1$N}F^H8(>Gt(AQLP(41tds_tjt=Oz!OB+SXAt+q+zIbUxu
-67c$&=hPx`J?@3FvOd<NAW*_qYP2EF1GVG|er}PuDb}iD;C}geEC*M{i)f2h(7WrYF<1FwkIw+b$OHLn!CZ?jHLmZ6#8aq@Q`IHI
-S<aj&>#};xK_M1zPVG4mL;%=-F{J;goacRBtD%^&@c~fa|HPsL3orHXGP(*={pbx4_`het%A_G3_go2i(|LKAAxQA=q{F{fP-T9;
-y1ScU4X;C<kzQj%kbtoMtNjQ7=@#w*)fChK()C6I#rXP+WaI!G@PA=FQ0Ao%qt;B|!&Ul5Z|2KLX$xW|a>$RK1^uTWiR>4mX1#Z7
-Dst4H??MWQZaA2O_=w>Mz>jhGAL$ZEe?-|%36wNU9rMpZ&pG2>0us@5BDh2d5Y~UPX#u?V^U1tZ5_o*WIs8|-7+S+6G&}SPc%+2D
-6xdk*{7=)L6-RKEpuY=pL=S$Lxn{N4G_t%uXJ}ZM4%KEOr3S&FfB8|%>YXWlJC4T7Y=%=tH!wxJgG;{}rOU)NZ7*wtU?Yd&gP?z{
-wU}Je)Ne+SBneBlwNMo#@XK8bb1dM?eemq*JeB(mG66U-9{4YPiuAV0x{@)>4sIq!Y)5edki<@0KDMJ|8+9uz>=KnYCTV_b8f;u_
-AmrbjkjCtx31_I3sRMZ?sZ!Fpm4l|HxDrB9nkuq*vYSPyIE31emVq8b0EI&S+<8iaNK;Bb6-7U|i((utXlp~K?#_sY8)FU!S}6dk
-wt9Q!`W+L9FgcP4@MCNLNtz%>2bm+BwFTVC+@vI;t(fd+x=eRD_?jQ6Ha111F1@wWpXw!!mgknlqDErj0wI5hB31XX09qT+yRsPE
-mNO(PlZK7)<@%hryPid;C$SLNk{Hmb-~`${AXG--)58$hzih|fMUkj@*<jx`C2$beFeM29syM%3)nTFWipHS!ue5n}^pp?t{IlL%
-P~<o=YLhe2fRT_tFpF5x!=6yz3Sgro?g+7#bVkAJGuU5ft*XamTMG8Ti7Be2^;tEs$eXn)1<|T7ZbBpy0Q)_&h!otMs5R~IZ)>wV
-QrO6gdCN&_%zLVVRUV=uMV5H(aAUFTe=&BRE@zd0o=$1c&Bg;H#f3saKcd%<=K8h4ewnL3K7gN9Kam6k0DlhY7vp{g>KCVelBi$J
-|5>7baDFc8e}?^<x_%1jr=tFL%AX<XC;9$&)XyRP6tn(O6!7Pm{y&NW0{*V#e-s7$%{l)UUH^FdKSk8fFbfF$%_;xAuKx#6PsfV""").reshape(21, -1),
+c-pO*Wn2_$+QuiD0S1Qd?rx-0y1S8*5J~Co?gl|g=|)ln1Qn1j0ciwjX#oX!-FM%2chA{#&Ys=%`ZS;Zzx%oFd!FllW`c;uB`k9D
+dUTQFpPkk9=j?N-OC3m&kIxc47+YEjql~t7t;Z0hg}i``n-OU^ovB2mK}5#2=kaY-Whpc#R^?paar)yJT)OSz*8nOn-de2FT*k*O
+LC!`!8R%*!dO_b1dCYg8iZ+zhkaYCB2E&n*(>)4%YXdy}S9wLJLPbhv%x-*d$&W?RQf~E6I`y^nj-an{gY%QHR!g!H0F~;4gV`I0
+n*cO}T%Urk3#>er7N}orOrXudqN+CrEQ}Z08U?)6qKP@P;=%?(v|kogU&eYnw@Ne7P<t#6V_a-I3rei?Q*nh*wqK($MhW%4YYj=q
+@n_!CYBMHgLkVK%4#lKoTsLAAsVxorm=I{`$~&ruQ7CzdIT3K3Hxk5#Qza|X`Pvx!yKu0vq+~&`24P(kqW(TB`?gM}-$NFS_Pgjr
++lA;~qW9G2^gJ*68!tV;y$-VhaoZ{$5;W#W>{u13N7-onid8yK%v8ZsyS={7a9%9+0;+<7V9C1MTRZr%x~sQcg|_mjeH<eO6P#8;
+foIC=`(?DXHr@LvMGnzcYE2jETx*kRE2+F9W6Clrr37cRdm-e~e6=vCTW`+#v7~OZF?CpQPqA04In^cMN5Olg#Q6l1Uyl=nhbIOh
+u~*F=<vqH`l98kWHfM*FFW+{BsEfwV+demPp%>%xHZ4xHd4V);8>F(mFrd6OE9>SArYg9t%bKf?X{I008}Q*IV2B&pW3n+0Q|j{i
+7)qj%CGwdj=2WF~X2DO|pLBlNXyN>9GQ;|bJzO9S%fDR_vrMv^bFN@4f2Et!3~&@4lqA@5nQMJ;d1sS1PCT49OAX@xAj^JNs)BC+
+u>A&ckFY=fKGL~2`5HF}4W2Q0;&1%S*66ijQ;L}6EmM;6QBR#D0E;SnT&&L7sooCUUm+OUciPY5UT2z5Rqk`hrU1!T_m>tk#TwT+
+56LsHA@%Jlo~1H>H-vP03Vrd!t|bMlRVfS5&oExsf3#XB8SLU9dD(wB#>C}*3)^MlIu+19sn*RW>j9}6`+tW?=s$L-D8rJOi9)qM
+!MBJl81doh7@_qWjY}Jp!M~oHPMVfjEI*`7z76VLkuYneB|O$JcUq}~_t5#tlgbR}-c<y}V&4ch61drlAKgR@33n0(InYpsu(Ay}
+BA2^DP)mYQM^4A<@<%B@5C+RTyKpjQN8eIX_8%r4TX|_na?RFl4QSX<HjQtf;F2!SP0GGvxRfi76VxF-Y%xIbIG9Woz(zzX>+@cF
+(yu-D+$J6lDI4jCGx+wzC8)K)Ajsv&8~~ugY8X(0QLebGdZ;7wj#ksacsk}{Q<L5<Njc({!o}#R^|$)<@xp6S2BBhRT)ib4tSr2C
+=r>;EI`c9D^+(;A-U3neSl#Bq$>zyi;tPpMNOhNSI7~g?#cra1>K()FN~`qydD(^1@FlM+`<@*n)Ay`33l)d?+@6fF{>GVFbv;V0
+{0-!5qS+Gj3mB8U?P_<o`dtYmCz-)|bnx7mdbP&Up>tC@Bnc|-%OFW_sN#!XcA@n3fVeChZ)9*InsI6UK#0^2`=GQjUOlF$f6nWn
+fk4=5Tz+;mvMf1hMLsv{*2`|yJA2Mdg0t<2&TF=SDcr|-u;8u0o92R40oIU5F3>6)If;l|e>GU)_TZkcpf+2CWo87tYS`$u#0aV5
+&MKc=<|T29yba27?#^aPR?$$qU8(CidKi?XVP0=beDonaK;qs2Wb4frvg)ltx=U&^Y9oTHYxgXl@3MS1Xlam(@)4`*_#|(@M?xyW
+I`eu!$vD^ZODY|+u`yY6@9{RTx-qQe>9JFlXpO0SH2;o(G2vl8Q`qjn$nBxv9jOK`CPw{j3CyZgT6e49)*#V+7#ClZvx^twc)3|V
+zJ5}^d{h*j%XT%HOH$CDM)J#`*5K$P{h-S0#F|5gbprhzJr#G?3_;e1s=E7KxXC6;kn%}=mHg~MV@WqNNtV-Ug&={Rx$b(vCA`O_
+fW#ZCUm~nAP6tqMnB>faB`MEIAoziDN5SR(#Ve04tVPxBM$Bh^D_m?1=S8^LQ{a#|?9hR4oht%>2WMa9N9BbaQ3tFyUY|e5o}hYV
+x;H8kaqc*Qsvlt=qm#rRi+h!>#?0e0U$N$9o?rOQMMs>F0)hd60zm)(*IkPRNd{UHfbhYAbE9M#tB2`)?e*0WCf=}aIu>-x$J-G#
+)|mdoXg8AzICDeNNayR5&+8&m(R6$jpO?Lt&`c3@=ol~v7zpHqJFYI#$&p<#@v9p3xEy!~gk0z~P*U%0jI_4zR@6r7a)(jYVhzv0
+HEfM<dl7ni1o||#?=|_x-U#+w0iZ1w7?}hjxOiwV6b1K6tvC%6!&TflS&{p))6W811}C1sveot@^gOYsNy3G)2NIyPAsu!u&Q7I~
+;$wb^NCKm$!>74&xg|Z6+e2@|O7QFG<SFoRVs;$5*O%BR_>V3G$Ig-_xY{;jGZ4-%-g!Qyj1)V@F=-2pE=aphaBvz5xUWL5Cc5}A
+M8QIOw5H1^^r_m_X>>17vj!R0GM}6zP2o$ji@Uay2BK*6Eyjt+mO5ferk-|*9N5!$ZwDJirXe@3TTPGsw6}m;DEO?;eNS1YzITg`
+HD_sUSm5gQN+qo_nQm^U(Ul5j9STX&4VZWDdgt+Ks<2<mjc8vv#Mcjs4A^OsNsgp)O{V*?ycid*v!lsccG}|o7OAa#Amt}C%+o3s
+SXBnX38f={iwR<=deK6z^5C^@gPchDgJOeuy_qUV^|+^#aQm0aU0c3+&+ff99m@FF4Y!{#2nA|Xs_q)0cDRPo4O=+Z5A0oJy?--$
+1+xtAyvAO8Hh%m*6J3BbK<Qw6Wh7$rCOr@~Kq7Tc`i4&qelg#*#qp%tXqA~X$e41=HktTd_by#d0~K?7VOF%OSi~Z?O<?Yc&>;jZ
+jBgU0<SSYUzzTk$_&&3#DmVvqO;RAQJ!mj_E>}}QK29WV|Mp{4{7b42g9jETf)DqSJm(z4#B&8#(o^Ff(>`)&fyA^h`!X=5@ps(p
+Z{Dio7$|(@r)4$o^$ntK7V=S6K%hpsnKd&u1<^F%X3^9zF)xg}wW$wj^9~zI+yMqO)v`FQ%OBDK-84d9M|?Y`FnrE6bw$BD(Zb_O
+JUX>lU?CE1KqMzjxOz9+_oG_8*%6tl5$RKxb*1zwg@w+2_J|KyQMHNqQXizC`%>XwHq=IKXj4iD&ZO3=zRF?{BgBK_H9ML&UN&en
+JwQZa@7+*jqAp9VzHAIBP{K%BbLKPLtr#H9XrQwh?!aQpx*L_udn};2!j0OL(M?`yF<YIER{l+9-zlZlsadb^;C9#a`KXSDnOcsJ
+1fCn*q%~8KS)|{B_Dd}BBx$_C^#;Sq_cSvaq6^LMUwIR8pkSMO=fY`|$CDe+UfqX~NPOCo=ui^-BENnTW{GHo<*ZkcfYYVKwe_rH
+UDJr-?q{Hy8#-p^l}}yOk&BA1m400pWs$QXpFYaiv05mtfHU2pjru0(g6aNrtL<8Ya_mClVXZT#{U_E&_`@X1<stt<5vBGje@oG;
+_WXCGJc&zAU*Q41!5Koixc3`Bp(*IMNa#0I6weyX`JR+!f=OydTr4qLss`7d#estm)Sr!~v77W?V`t+#-}Sbq1zPw=$#UH?sV0wc
+SNI|zJ~a9nk<ULkmA8c42lOyL`5;1x*084NR7lTFVR|G>YO30L7krMvOOp5f+sWO%k8VCOD*P(pyST<_ae8wVtCvQ;(axtD18(D9
+;Bf`N)h<tu{_`&ql2ayU51BResi|y~zFN<=xfGm*h`;3LAaGPHD;$=Zh%`!MH*Q+qC0fWH4mP3W4S~s_X`H4n8u-S<e_slSzXn=V
+8wOsv)83D8_V`w!PmR|v!>=MN1NSoK8?5ZJ_x|*vi-`kbZZmD|Ny*YDjS6o`0?+1pw>g!F6I#T@`M=AS^l%g6y0_ni?ytIIoHOVd
+g|C-oBl#L;c3geu;yLyn9l!NH(ATwb;Dg!VO`UmP0J9p%V#a(qR(WvUbz{Z|dNUg}W9h(x7SUt8*{X#d<#x{Mz}nAWwYGq=;V1KM
+Wxs#Y&tV>a+{xa2XT*QS8iQIsn4>WDOIqHH>^i+m+x1sEdh@s!P&bG2d}%rLp3w9ej_2VqyzWQUY~Cxfu5&$%eLh#K@`t<ReI()%
++Ma@p6lj=06u^&U_=QFkMHc*9R9ze~oq8}_xbK`ct?$9``!lfL*=oLzDaC$_sneWoIA2z*zHuRABDuM=a=`Nt$PU9sLHUskzd(H|
+kG8#oF^-#tk5RKu4OUsnDpKYbRmqvyeX;V5oFSQX{o!b<*#5g70W*ebUNn|GUlPr5g&KeYf)ouE3I+rIj<d|_?$!h~eP|@Auq`6<
+dWRh+M9zjyG0lKB@=Sc}na2a5WSKrhF0eoJ^+iczO<cb=c_byv7UMXsHUR}D8VvMzn076Z6ymIDgwlHKj{K{r=CG-lR__{_cmZ5Y
+$x;ogBgxJoyouJGb@a8_mgwbDmz=1IPHze}Q3J9YN-GLl9CTDL<o{gDm9iImQ$3x<H;>nA9?{FywgtF4a^Cm1=6N+R;_NhEd(_#X
+bEn`ayYtn`ZZuS5Yr~utu;U*rSTxJSPvuL)hL4E=L;n}{f^`SCZa`ZY-Gq_6Ij9=fpW`9?sgJB7cW!D?6nIdv)U|KScn{q{w|1}~
+jOlSZ(JnzJEB%n}{2q(HxtkYG7NrOg78Vo+1Ov5_;S#=9Prke)Z|&JC+Zwzfb?7cGvUG9Kv`tE)AYci+qvwyvHxqt4ELvvK6Q>X=
+bb4>S=CnD?aJKOM^77eBmUq-rG{iV?RG=AuvUs=PcL`)spe^)M#f(6xxafk-b=~0?Y`cOf8?}^?slq6>xrjHp<x5N6i1rvu)@MM$
+6Ir3JjELRN_i!A1e(yM5BO;^`s@{1Zl}#eW9<^o+<W)wg1J)|mLZ2Cj^xbmZ^^?i=3EtE~=Y;P&<G@$9s}DE9b}4qL51?A;XgfG2
+UY?u+^}~3XNFf<nA}rp!S%XgY$qib4igqD3@$6Gv>M>!TNMD#mW?5l=Cda){<jdPw!0}m2EQ0UPKmL#w4b7;H*yGE~NS3jA+n|Z(
+oQ^FH)&;y`9|=x}kF{kvrj)$2AP{gt<utF?56Lc+Y|X;S=#+eC1=9YOya)H$My|C#Bj_V$X>{s)y2yApGs3WUS@x}gi$F+HwDO~n
+{zV~J5KUwn1FBA{87<zFCr5aRvtVhKiQR+r+f!F4sSgGh!MBYd2wMN}ZOiJjq%Q0?i_okRQuZpC0i30ZKlsEew|7rVifg_hqdK4g
+&TRpq5!jB83rD0;ZYXjD?oki4O0<L|hJ-4-LEJYMO~}dPP>P5cJNcr{3n`3JtsQBz>a1h2WK}?LZ(=0u$6iVg&MNzM<ZH_*Tv<8j
+sOMItEtP4lm)gbW?N56|nLkl4_U|EVtz*~EppQV%O>1DjNr?0F`S?L@?d3`^FDcb10sVo=v-{NRi8xq~;%7U(q9%j0rs_qPM&PNC
+A_#MKjK2CHPu4+sR$uchD_y&#()~+rWnHdbGTJJx0PG94PO*fD(34x$Cc>$K>(MuZ;x>CMr0EGSI|J1Fop!MjFp}S3$F@^wTsz%t
+LegwG@b!D&$~0s>?D*uBj~dI9oQgt+q^y4}*vym_FeEJ9yE4}>G>2Ghjl@xC-2KD=XF@EaJ1XQILU?DIXg`(@CDSou&E-G%Fs&LE
+E1Y(RoK<GyK$4g3imtfNDkLqW_ToGCW1P{h*p(a_*6T+aPgZ?HQ$O9_yPIJmwwd?7@1qZ}oM9mD^)%zr7YC6+O=Lcwf>jIl<IMxX
+>#@ek?PQNuSA-Ls!YivzSTi2du*3aLWqw})HGC{5*Q1XD({mG#sxhCzx8MA2%*i+=@wATujhbmGqN}P%k(NWb2K+J{^|?nZxJd&;
+p46;BykS4umZ9d7p&;;%{<pp<a3%ibZ9w4m1B$a*3Ev8mo_%Jc0i7mp3wtapB26p%nimK=lKS`BiwPN~jM4EghMZ}Hl+nrtqC%p<
+fpzyv7Oh8Enpl@;Z2N9@KUT1$r0bAq`6b-77%mml%Qo^*XL*e9#pKOB#=n-%wAT(+H5?qILA;~Gr%rVl;a1T+lfc`I{uomys_3j0
+K%31XK#GG2fdT&U{{1HfI&ds7Yi#AcX`?&5dAQV&KJH{NT<bOybZ66c*dRZ$BLMWm`24;X9zOsd0tbWs07bi7UUO#L=I0h@_B!<%
+xbj?NJI@rB6N=s8oivf4c9wC;_gR?|yEJ8hSRX<Q$ACh99W;MaV#A=e-ux5tQ0Kj_3_dmXlv^S@uKkheD>rVl`)lMX3jxR(z@3k&
+7-H_X;0IVt7?^Mf<hNmmYt!TMlScY)C7+zR^lc|&itE&6O(J~-Wm01bd%A4up|6S9$-}w$V4ACsB;g^%TsT;0(EojD{aTz_+s7%j
+<7+9QJ_auL7zW^SVunq<z<J*9pV~e&nTdjW?`D|tdVw8^qMg4d=EOtu$wdk95GW`=V85!3rN;(W)$C%0oCa6;DfjJ~dD!&lbOux9
+R0L)2ZJ**xQ#*FjO?BCqa26Fjwh|%Ht5w`L#3}@&81R3Lz`q`_;u;etc6nkigxmj8`3?u_hrVHKMJEBxe&<SGW1(C7l01P9bLFt`
+G*tPZ8go6SiBbXOW4Jjk9R>pSi*N?aE&1dkwZ01$eXjU0QQ&H=isM{t(HKe?PD?|hj5UVt&ONh%)=pS8(Y~?xmF@^%1$;=>9$ZIB
+<c-ROjtxVBfd1xMnbYF{t)OM!2Xjyl(a4vEgVaqE3<(PjMIxgRDHm40kz$ohDmXXWc8S7lhan?xjoj)=*~HxfMH!tmRB;p{C>rGd
+XKnIUh$5Upzq=5!fA#*!gjRW4f?c=-Y$}W^<TFHtL?_(b1}Q?9ye=culQS+VGx4x#uOY5WBtXHE&!DoDNezV#6#)Q4fB+!)s#}YG
+#}l0K_=U-#<a6r<`j>R>_?MP3hE7U;UXY@99j|pGhVF%<&;rwTR0KJLU6<^RXtR~SvG9Q#RX7P-EZh-9I6xRCIta0<mOFf=auywM
+uD&A`AJqNSU*^(ka5}KyTq-N1rlRmukMvQqjbm;ti+e3A+Rp0Qsk&hn#;fBZHpB}%*RX{Kkhp1-RG>bmi1LL<qQWW_9queug*o@r
+%Bam0arxrUZYyuILR*r?a%Xc`6F}pya*6|Sw^Bcq;>o9X;$+EPxpo!xB$BF_gz8tEhj{f?<ACcz7@?Mdt&&rI-xrL(_<XHb)47Ai
+v`-M-NMeqYm*6rfokzQ9T{k>K=I~@{aF9UDXI}|IN6Cy%CBg?8Oi+4X?8VNp#O-;XfYr*JbKa#Ci(_q9VvvKPQkBSys{xS`X@b+n
+%+vjHs3fEkk4?R)csZDKDC&v>!$q7Y;5Gj#wD3*XyNAWpsJQ~QU@dILZ?U-|!syIzzWUf+uN%F?Vx%Z-HN9^rmVz^U*EN;x$y9_h
+azeVbg|261U<ud!$|fgD&RmVf?W!cHE@%#3E!ri+|IJWHFxHCT{akc`#va#+{FpSAa2v)rw%4f>Mx_H}?<nG=Fj0*SM1U(L#{OkP
+*ULlXWxVzCRewC38&~)jBcIK#s2d(drBHVVFu8kzSAb|jz;(@sj<9|__UWvg1J+nx0N452qo^lopIKbQr?**H<EC(*#!&mg-V4>s
+x$ad)B~^-_<<Z}*0ngh-8F}$kr9ZGQB9Q~0ruu$8<W_0SK4ZqJ%@oL#^Fr4u?MQK-E2ex_ntIscqi@-hEZT<7J(0j8RndmLQ?qWg
+hNf#g?ir~r^J1k;>58CsltMW6JiWO)T^mngJdS32(WZRqi1vB1Cx3OvP%}i2VO^%k(7=0RZlZ>C@U<#m5y+B!dZ?nnf_7S)CTj|$
+D{TvQfk(TBs%}5%oo3~K)%<o}6unD;+`if2Kr~DLF^S#FMsHmbRWX*2`iK?UC|AA;_I4~qJd)qIN&Z05$`ZU2qV__YhL#DMNa0rw
+`TXZ+i+y0!q6k(o7zq#!1Ofg@R+vV7H;)=2NyrBgod^Cw%*}^FlMZvZfvjif^PhR`AgmB<2+AJ@&EK@H|Lv%jFv&jvrYpdt5}X(%
+@{uskO{n7q;Uws$Rhl#$&X0}<|Ho_TcQyC1U$>F#)|LV)Hxi+wW8rIZ$D3-%>PXfFw#A#U+n<MDh9!+ngbqgmf&PVS2CpiWEd3o5
+S1j4-_cH}h5-#41ldc)^RZBL8^bC;i&(J}br;$2%lo)9Lss-va-SsG&kB8N0d7FD$WPQ;aDjk!zgT3an=0D9r8|@)}C1+mN2%sY_
+Gx9GH_y@2Z@NKdN&U@uSy|1}!@(=L8Il$fE8IxX1tF|`H4}Ap!_9v6EEq3NrDdG`#FmX{)Ai&>qt%jL6jL}Z}nU9Mo{n%A5R{b5p
+WjkEzUj1594&6e=o6YmD-0zf9a(MHSjOrkA=p?9c=<m4J*H3PGWG>}^T+35Rcudb|C675FSvYe;VLC5#>Fk$s6YicZb!;sv(2UvN
+-91ff2%<qjKz>BSKf`t_s-}W79l>^sifvn(&GSP7UXfo0LX!JXK5Go;Xb3S9l64a3KWjyuk&gOm-)wlG{}7W6hz<VH&|kwY>?PiD
+;^9?twg-wGQa$2Qp;da8V0I3Qc5lqv?nQ@y<G)0zzfr%yD*DnPBJ;w5m3y<?i<KWn06+!)YNttCdmcJkKtsgYN75?@!ixNUW4Uv|
+TvHJeHw$wR_E?&U&SSt2BQ{*%6y-YzxJx!}EH02q?5HP5ObS5<{AlRkX%C-yE@oYuEvmk6<!<6XB}yLA#gyi{?rsqpr$X^50FioN
+lpvmDSafIy4?mB$8T2Rg=3AlR$r8@s<simD2SI-@{*T6WmRRb^T((TT9ju<a7JgA2<t9x{AayKXq`T9m%$a}O_$>gHK(6vEur@>I
+CV@L3v<yeVtX8!Mjj0=336~5Cf&tJ0Pyh-B;FP(*vr+El3xgR!heq|w!!b|so#gSsC;sWdF>q0-P(XL~LQQ5Hhi{?DvDTKM8{a7U
+NAJ?n`zukpZ3kmy4nPPU-jCrx!J@~qdIVsF3~dVJlqQFE&&4gWb#D2Y_**xDS(U;&T$=G?Hw6iv8_OS(TZIs4f~lAGh7gg|*Ii)^
+GeqTEJl-<PNL(-{dY7z)Cgd)_=vf3PZpf<SUaog}!;RtWnfTkKWCR&O9u>XH2>r^3J&Pz)stAsrs>$@m*+ZuNcLn!nMP9(yOh&^C
+xK>a`eVbNG7Lx+M4&haYCoa=_c{E_23%th5V(0HEot-;1!F})W{3&oIc`)Vk<Xu(0N6g41j<KNC_G9}?pgLN#j&L4o!NIFjO^T0x
+9e22dZ4+6hDYUkUKgoA?yEKPBL`0b>Ue}FTOMlv+dD<pJ=krYHQ|*b`PCyxDuGUL}=_=#O-qX(dqDd(hR<-gkv%{@H6!6SOXyN(s
+oSOq6YIKZa{|F>I9y72T%RQ8$x{*dDo3Vtf_0w}iQ2@PfabxRt$K^kGGOtjbj8|eM5+C`fG<AJLHLx-joTUD?>ZZB~2Yc+6(RKPV
+OQ2D)z}xwv*lwto)d)Zj$3Xf0&HRrwwSI7!JAnU$8;6jhu*dx#F%t+0{IN^_2QX>JexMyu@USH|kHNaHVb{nwxh9khhWckN^Ixf-
+P78kx_f^Y^4`A>4P7?cKHc}AJ9fuwR{YTCK{;k@kDDPXEL!<)LBlEc~5QKP`VT-J3dDOYY+_)I1VDP^KdnczlL_#|4xeVegcPJh6
+<b9%zA;#x;q&a{ug^z;{`ThI%pET4RORPwF=b59Wu<~lHOSoBP;@9#1$a{~m8%_XvxFiS|6!<3(ihhgyV!S#qw7z4}DZ5HA-8)ip
+6m5KAux<8vLKea1fJ%q<XI*RDqey*3>v}J?J<l7?usrUguBnon=SDGJX*mbKzWwIukKl%4L!p0S*1X&sj7Tu<!y-IIuGy)ERo~q?
+!F-;!n!xKHxO#nMnDo48!H-u2N(6@g%f&%=*GrSIs&yCmHiAhhntk93BZ*YAw%k8Rx9t&+FDr-OJ908by$9mN6d(lfkCz&8yP$j#
+uCg5|8z9eC&IRckyp_2rvk#)-&U_jjry1|wAdn{G%8#KHocz=XEC9+MG?bGMd)HnLFOkKLA4{Vf%h=n)jP$eN=i*W0L~%DA>&Lfm
+8QYa2EeF#|mca(3q&QIc?>_74^s1C%<j9%ouokNlvz4BtI-`0^xRDMTdVpZphIx}oBd>zfT_~umIgUNHRK1|=NDNfaZ*LA{G5j4U
+hd!#`XO9HTbq>obXRFcma#k27GG)cKluVePm|vAGT`I^}oHGx&ia%`+q!EP>z<zUc!0(lHeY4CWYfj6NVgw;R<p7^Bd7p%RX>0E~
+<vc0NYuBU*@J;S&bvw9eC|%Rb!XP!$6-SZ*(ZJweSB5P#7^B#aV7%~=bqbvBj=}qyDcqc+CDdhQ6UI9@On!Vzl?NQA)*<Dm<L={N
+G(lrNl|%_)Wg<gC0Dd$S__q`U0x&J~j#sCdbiGFAi8!fB7mC8%BKugay#!W@-Z+SiKZ@iv>ws(;;(2APV0ooD@h$)tE(S4eGoU<3
+JOmUBh5(@d3;cmXaNckNmq46$t@8K2a}Tst!M@bfCQv+;03X+IJhQA85)_2)^>gNGIo9Q<g+<f4Cu16>mdWN0xk@Sn34l--gcO2;
+0sx|*fza4FL6mUb)8iBMhdZ13&}+kinHP*NE9X=1qa~9hXDUoqpFfMk^S|28RW{M|Ff*O4;<5_u;NdwkO4sK$XT?Xi6GYQMPz%!|
+;iQnEhf0J2A+vNhAy04xqg&rax2nueW4wBgYLOw@lOn!1Rg>2;+%d1H$;an6@jg3p%-*rYlYlGrJ>D49)4&vc%Oob7pS17El^qiT
+2LStzF7sc>@q_0ZMNV2c=3ngl?@$zAzNKDvYG*!@AF~1i|2H&Pg(##ez!{r8gPn~Qf&~BOmigxdmE+=QdaxDJ{3fUzUz!1d2SWJ|
+6BPi`E<6A#N+|+FpBoMqW9m{95CTxa|4|cwVlO?ZHD>(c)+k#%XupSxTHw+ULeN2A(7%rodR%kItnWcXRjyL?9;5(A+1?z)fs6kC
+->`p2+!>j~oy0(4gS0W99QAoewC{i<bqano90UmE-%Dozdt^R=M`|LQS16Ou8VglNsE}%xP63+;FPI39^3VT~{gIdgb9j85kRv+i
+N7)~(7F$P_KhGN&6lOp*8SqI#=+J-T@l5ZLEou@^=598_ET-+3s@cV&ThFOY!!T_pZirwYgkgf9e|FSpoYIxlBJh&=gkQ9i6eMy<
+NQXQu;K++DFZ)2^s!YI*j*9{QlV4Fvn-p!~Xj*$0V?&1Hcy35iHyQ`Saf-E)6$-pWKAuLD3r+?{g99P|`kZ8DamLKSBKPbGv+-q<
+udVD=RRv`cGNL5m#gnh-c#DHb4alh|L0C{I<X`oGSU>z8vA4X8H@cHdJUM84Q>)2zM8$<Vmq}gL7pk~sGIQ6|7{W)0!~y)s`aj%5
+2-W?~5ssSNt^_V3LQz&Uwq!l`_Lw-@Vij6i!_t=C+v-le#*LC>6-FUNqM!jGe*nW*^0WZn*Qa!*(>IYYAgB<9jdA38UUxcw4O2>{
+!?MBCr;tbWvyR1<<HV$dA>g22JluXEJUMr3nCU$%dqEXbJYS%^V-39)9hrO7D(B~0O?E9Exud5(Id5->avxG_5>k<Yk-u*muFNAl
+Y&|Q0wVa?m<i4;YC;Ia&#u|-P<@m>zJiX|+M75&2^r|QXZ5p*a>IyJcEKDQ-2Kr6YaHO0b5NSNXG}WQEC%P{o=piAdvhYX&EEmfe
+#=pXPj}1z9bZ+P{S;-__l}TvF#K;W5MMZ%Eewg-G9Qd!P3jE85pQfM60s??Pi}e=^e-7*i1@zMj`vC$0e_mlfNIx6)6L5ds-+m73
+C&T`B)}K?@PwT+nVLyxYlT7=^!hk=^{{Ol#;NO2I`|k?_{^GR%U2Xq33qPr_pJN&j_=~gtncDsb{9W{L""").reshape(21, -1),
         symmetric(21, decoded(57, """
-c-rh;1zc2F`@VO&n_*^P=<aT$OF#)pB?OTW=~6_ngA@}R6tNLe$`&ld#=^o@#7@jVcbI`0-EaT9-|qK)yX$>+f4g(vd*%Y?xzBs*
-ea|U)qnCfA%yI9-ofs4ng+w9|NDzF}yW4xm140c2g$9rS03v7z)T_s-omDgx0ziNWGy>6YL^(z-1VIo1^aJd_0Rq5e=ri;Upx=r_
-pg^#{90&~j2Qlz30{SoXg@JDhjDt6!e-Y5P03`HP=$TMq05U?~L<k;_94ILG*@E8$`T+<KDJY8`cnAPJ1O-6P={Kx+)McE!-psF7
-rC?G*K5xo0blYl;WL&=Vv#(t@)|Q>*%xD<Ku-h5Q2?0NJ0GFuYD^KdAbCTK@l58kz(i1`a>4))M7pLooeLH;Dka#g?hcE9`>7oUz
-!|Wn<p3=uZJp*<gJDNY<{JN{&#G5)K!!<U#_fG)IxKK5x4iiGq<obE6jTYm!TE+16C?j|DhJ8KWbU&N1+l6@b!p`g$0bqu!oE)RB
-sWq^E-^+)UCa6AOhSrWK&2TTY`Fip!a8#bTbeIZZviI<ATI>YRD@*6-+t!SK`B-M!gSVr#w;e5~xv9%oVzJU_LDeHfl_sb?G)hqG
-f~o=rfdIsT0L1V800i*6fcOOq_^%5<FNolue+f|XyK@!4)V!JGS(}#Mdfc!;`i$ZB+lF{AvmM++cg&|ZJ{%EXweJ>rbG{<FXhuuf
-jNXi%zRq0QVtT$p7!~QkKKp6O+1cl=?$>3M8D*O=5PND3vW-<=nO(=_XzX0<LqLU%d;PM$Vef~kkKb;U$<V>~BQ|h!U%o`YW!nN{
-k;uN2*III3eF(+cd}T-j%2J6v1RuYPGZ9&MOxW3tXRU(IoL;m`8U>z<UZ}q7Q>~o^vhk{QvDcZ1Rvh)hG~!-M5KIKNq&gpas|ZS+
-VJpwDO#s4{=_OEEmUGgbk!!Yb$RibyWDH1!-rpaHL40om|7BJE4bcDVP7A)%{9@~g<KyDiN{wG=bkra>K@MfQD({osoh{T`v-P@J
-GaV_JQwf-<oVly*?m2FEn`KScU0G8JGJwsayOH<I#^Wpdo?x#(p5>1~&Ky^8$UHq~{^stlA)K9RbYO>7{GOL<XBIh|)rWgU;ZcWK
-D~&c;n-VK_yp;}OgN$?ZSK*zH+R;-{S<<K_s@=1nogVjA;cJ&P1`~|Y_}FwKYHp}CYOUrIhrCgld6g9EO$TO05q_a(B)ChTJUO%O
-2!r`P{!(FMO(3#0Zt(@A8kJne>(IqHO^VgRy5+O5WDXLE0_lH-vi|x&sfQJv+<Yo<QQT{f0O?tuj!e$OqrYkek>=^x^&Pu2s(jR&
-1;IuZiimi>v02o6WeK&Vx9jrD9yZRRp!vqz4o#mN>|YsBTbQ-2ae^$e<5A(EnoXS_A5B-2y56uv8Z+}rS?rOFR~C1USBx`SFOPXP
-joGthf@MWv`9l3|YUo|4Td2M5%ZF_lZ$nZftWWI8I=DAV{q(El4w!A+@E+cy=j^FlxwJZ3KpwVbPt2r9WKEL`eePwjk;mMY5Wihs
-X3r>erWWhO(;GTuzJ50TstR7(E>TY#1CGiiU?-9|pfrf=_p;K!PXXOP+2nIeHv>xy>MpEtTe|VwCaxTap0m6I$B#Q!ftx=2XrO*n
-=x2FCXz}^`8<Y$<sj2!Qo7i^Bjaul5Q7>H|noLQ*=D$gG^<}5~TKE))bu-=OtxoD)q^D}o^iiL1CA_75#vR}^ZNsXTsR(nz#&aIr
-g)5p*Zqukd;9^2lIj%CX%-(s!LUzI<PeK!Gn(5@pS%(5MS~O{qm!%Eb*H-%3RE@<XsF=L2+(188tH2y)vHbDo<~dvZ(4>S8*(b_-
-G|0Wn()qMzS^T}HT_;Ft$Yn14U<57$W556$K`fFaXd0==UwV`Oacs6#9HLE)I=%4Ix8iSwb@(>^q#7F5J?`q$Lz~z$KbVy)E6<5(
-QXn`HTv;7yH}hwB=gvBH=v0R_U)6$0oVwRZ{p}fJV>c&iFumE_o|s?b_4!Wug6k9ov-euVoLwll_LX+1ot%;M>U1q?XQC5jAvnF2
-kh)*7xhlq1(U0tj@o?DvF5T;4(%$W+j1@{ph|$j26<Z^>Mi7h^PVk=K*lg4^U!JvNE?c4P;php;!_kh;YHKg8EuA4p9OZL<hHX|V
-4LkQr^P>a7JkWKHiIOT69Ui@AG#c#AkfVZnY&3#^gxFLCe+q5h@S1XH?CEOk!praC?kL72p4=Ctg2byA(I%k^2vq@(Z`lk#$Jjo?
-mgc0)pWXLR_ly_gnK9F9)-@S>a&Lg;x$~+nMMo1O+)Omp^<ByHU1nQPlLb$XzPj1B_q?MMt#TJVZ2oOURpaQlr=v(7l%Nbfxhr~J
-iOTxAnE@tLr2c^>X2^5(6Rm`#k%Y!|do0XjM$^8oQerZqNx73(n9jYNgttWP1Ix!@sKGtT7`(e*=-0cw7X5>QM~=&90A&prL{Y|V
-n^2B2xZXEIwhWEw4#~CTfQeo_B8o#pBQOG0(!qb(Z2prPPXju+A#xK}<?J_J(W8T%#C<XmB=mV)smp1j*hA$q7kw?qE<5>Qwjm*5
-=kX^kDfepHH+Gg4T*IdqYvI?qoone`_NnJXPw=RHUX}~A@ELPI4<Fkc?SZ_!k7X&FqDjD^8*?io&n-~aT*QAmQ--joJE48#N;RJi
-SdC*wT4-(R<BV4o3*9t!dq$E7@ei+j{rb{$@8!H>(xCN+sh_QKDHr(B3aD?XccuHreju&nqBbp7WiH<Nj>E)Aj~%c7D#ynhVgE#V
-hulFjVdjz#W{&cR(<*jk3fcmoA^XRV$bNSU(WMOjKi&I(NV_?EuS~%Ff?~Cgnu#es&ffENMj?QR%-)@|0=m(k#+Z6|ax<=u&ZZ&W
-8pVcZy`?N^w%PisH-0=Yod|xM^4^lV@H3ThzQ`*+v3xBVSQUSDY8G<W(l4qNy``1gH~_HD#%$#>Ld@HW@?%To8Au()H3YSK?%cG>
-nZX+^f#aVKrDO#zB+@n&SF`bTqe;C<Q`D_q8ou^ICeJ)-VbWC)plxbKbdf(mT^j!EN~k{Rz*GNk^ADX)alzT$f8w)F;R=&d2OdtH
-r=pD7cHS02$77;-CTI|}2C*Q39~{p8iZ=gAa4ww?IzQQ#s+p#rKQRGtGI>*`jJoq#s(z+l1|oBIn%|jEt9|1)xf91sD$hjUyoxig
-nU@%7Hw;tcLOM{lz5bcD<*J~{^|bV1WxKpdPaP6=9#pwGTfu&JT&dG-AF|=%@Tg(+R&h)0qM|M5j3<xs4w9ZbH|$K*H`()6POP1s
-MiV_0cX&OB@wQGOh8|tj!|NQ6icp{9%<NElY~gsATdHp7NIq^lF5pa4Ua*e~0r$y&f>&<PP9mi(%sf<TkGVWz7I$xUfF}a8DlsOV
-NCINB*ennsEsaD0=)t}Z_2=l*?preX8u4(s(OK)y7sFB~-FanmNtsZ*?eI$fJx?!u=3=TY*?h}iaAG{uA7T40=MqqCWXZSQB&UJe
-9>J<=@LiX)r1a4&(7IG(eOyy4tG&ee+~VxmO-c5=84K!5lcc0S%4kkW4I&&iI(O>AeLv}uNpg1AdtR)VhN`viNTnGvmixbyQJzvc
-zSz)2TItea?8#{{ue~^PtcdT(qk~Qtu9{wMp@ScF-mx>;`4m=*M4;jJytr4<e3=M7+?eX!I$<6U;pF##zf_uooQ6zh@=?ez8V`d8
-q|j&th#s6YqXR#Mr`@ml$ttSST&g$trt6sEkyo~;)A*Rf4S6fn$_*-vU!Kcd{mwrpGQx)1)p!p*I$33d8Oru#tWv~iKXY2~#b-vb
-eM#s2!atpHG>i{4rr~uKZ1|$?tUZU+-rPMqM1vlO%yud4)QM*H+)`1QZ-%eFXK?t<e9UKkvs+RG9Bo$Xc8+Dm32prj*((%KCi7uV
->m2Qm;}6PGk;~@J@(&9czVhpKV{o>T*Txdlo7g!lyn7DE=o3A7sTJ6<QfZxYG@yXxRb>MTTm*WGu}*)d2hc+z5dZ=u=}7-Sr}_^e
-)-CDM)%fsHABdCBrNqU#yo#-v!9gg_qwzBNrtQX4FEYQie_FI?vLRsU-1Qa3C~UQJKAm*+v%Yb(0k9K=Kc$@QuevnnMcT65)LJ9Z
-LTYN$4&SoQPsWNb3!cg8V{B(ct~Oj<{&AY23ubRp7y`9IuHl$+?MP10sR}m>va&*<)oEt&x(|MGmqKur5l7El!LG`QFAEGKDULCD
-X|ZMrli6a(&=0@e>(h7Kg6o5QOPJXm5vb$GCax@h^?1=-5RX>LI8q?XLICHJwOA++&|&tsm;eEV5a*EkbF`a#-^;sOwASPvR19T~
-$zi<bo}p{uou{fY4<;y-`dz$kck$Emo+WAN?9Qik_mKy_#<Sw54a>^An(3d&jI8vbXdS!qG2n^&)Ml5LZd0YwH$S-X;g0VKo@_1K
-`)EfgD`>bYFXvdpqg|T_#Pc~3vhBCtpI<ccg0cGDt@x1X^eFeOZ!!xmjSGE#>|Gf9QtJV&)!`Lq*2x?<WGxTe>#nf6!S;!aE$)oD
-%UFXJO3qO!Vy$^t^?T==JbB<`tC!(S4Gkp9L&sW6j(`SK)EOiU2vCT~{^k<(9h*N#yUBO1N`K1P2`El|;FBL#9+tM1s)cQ?Usg5Y
-)5)^zFDE;ake?6j9v;T_bWLjMDB>H8n~R^=_1LFPCYTv=DLrrA7_;Oy^r5pOw|?dONFRTCH)o<l<z3U|j=a97S-QNlb8;i@W=F(K
-aP3viz2Qw!|9X~xKD_nugtE>{Z4_q6&E@1Jn?CL;)|qEVAcfP&3qPlh-!>edPeS<VFYh^+fsWsPV+_hali6py<Y^UPOvtw0_Wp&U
-q85@+P2aO#6NADcs;_D>5hxI$DF+BvpHSeBy8B7AnYAiCVehf}pl4J=)cK_{<2S6nCl3~I`s8Kx&Q5r7$7zxQkQ?pk?T)%BQ@f<@
-$#mPhk8`xAu{%0Hdm_uFWP5wBeResqs0nS*MR4{8nB6%kp$BrF+Ua+i-ack+g;v+~npA)Dh)m@dq*8vwWWdJpolc5k3DKyCfBbMP
-$+ES`sP4k<N7r=Z3ggJn@;7PAKiigmbCgCA@pSCS6SkkV_iIg2kXq89cK5mCfmQ;Ea9A&7liX5mX*3Xj#&*1m6dHkW^7NvU``PlQ
-QNjNIkp+uf-_7Ky{?g1I@*l@0dTP%W>gG{$hTVIM8w2m+M&5a4NjlPJFl8}5EIc<}iNQ44J#Lcu5*eqdu3_#*=#9NE`8VHop8`Vj
-Wu0DeCovDJJ9as-{f>@akyI#abTWN+n4<!FL%6Q;N{o4f^x?DAaL*;~@<DZz!xg4wDW=|Pt2hx}>SK0o{X8I*w`DS&7FunfxNgo~
-zd)&%_4m#s_cdGTso+edH>vJ^YNxn(ff7p>7&Eoq_4vFPWlIFw)ogo?u{NKK1MIVAtD)&=6u4RuO@*8*jv`pd1yR4yuc7}Ovj+vK
-F<(2)^>37qoJS!RckS8YznD(2k2+R(<w41}qaRnaH~B8w>KdgYt(N|hv5*WfgLq5baIe3CXAD^zW@Dm^E)yod3UmR&w(LpQW><&a
-`;3j(ynS!|j(dwgzv9cJ&pI73Dy%|bhkyCRl5#4s;U2nzw{!=1r*QSX6@CPZ?!&CTYWG!^MDTNJz^YO;=M5d!S(*ig*6fK2D>bm^
-%<?i#0Fv#E7`c0vQ6vNjyqZBP^RR%H;7@P1aYOaDlYqqtGyx(8ga6lm=Knhv^v_@x?CiX+TqGw)oUIgOUsz|ZRab0}oV0lF3pc|?
-*VoTqDXX0w5fR?Kl%ig6a}74syLa3wRQHJm<xbSi_{-!4x#*lzo6?S~53$!_)*UCZtUXej9v$Cw(&(8d{nX4Ay!Ln7&$ddfyLdiv
-WXXHd8For#L*HQyDY<LZX*nM@@F#?icUpO1!!_F=<I6O)?Ki0lmO0*|(X3H&1gl{fjkdMJ)*0%f!N;|8-j1XDDUgt${-;P6e;T{L
-Z492^gJz@ph3JJ~LIV<jg+%?!l@aRCG3(yoP#Bu{skk_aSbBEC?6qUMA9PrdDN7zN9dlS`tfNk=vt}k)xfNNcG779Hzqx9|!q}3&
-WgFLSU!4@Gx?jaA{IdrR6CJVUipA^wGi|idwBF&B=O^uWZhgUMT&`_^+(hPc{kc8Lv-4+rjN_s8l-?UuvT%<hE5b(<d6(BP%Ug3l
-PV~$iWxDG*!-m{!H!G}Svesjcs|SF8w>WGpV=YpTjHLiYo3|aACZ|ZjAQ7!G+oUZBK))uNxpwG&{y@M1g%M1~qQM`72}F?j|JeLz
-^oVNHaxUJw6F9yy>e;I6xhf|;lOhAakhgE9)bnf0PwvZky#0t*MzZfE%x;AZjd{bfo4zVvDm2NgbnDoHh>@<IVAyrwYFv73^uAS#
-=hu*4^vUpZDyJ`P!Xdj9i(ay@;T;XNc1Oy#%wJ`R8HPE{FZ;3{yXxfQofS29%rz(-<(1J_o&~)&FSa(~(~0^HR~%&e%<Xn6s8N9G
-QP=7(lqvdgFaVOXOQpgpk_b)c%q|=khLM68OAA7>1PvvUi5Lic`V~g#KZiDX(b(f{CrhgV?!MWDFHDuSj@7BNU+}2DM|s0rLyyOM
-?Q>sEAKx^_^n7#J@{Y^rV~)6!X;LfiDBsW2!I>T2<zrb?ezB>yow4gg^(>9T4=S<|S0ZyJwLH6S_XV&ut=CjcN^p!w+a@RL@YJ!E
-?@*c^I1KNYpRxSXH<AGnQGcg-N87eJ2rU;M6mADY?qJ8H=+nxwI5Ox~w%yWlG(n1i0TKCuV;3RxsUR8v7F40ENC<SlmM}K>elq)6
-!lF<DJ^or3mHcyzQ2K0G^>Yqxjx#k##BY3k=R-sj(+iwc&3MGGJf<U+zk}X6Hmt>ywg;ygIbG&rV{FNT{3gSkk64_350L!OPm_5G
-8`1WJ{Z2oE#tsHP`&vh2jbzqsEbXaThF;UEGJA>p?n6PH(ImR}5yfP-o)xQO>67IuDm9w74AjYZqVw&S?^PeUr`O|^>EOd9Cy00M
-;TaB6{jJ}q*Gzlc;9xAdzs?D*j-|mM3kpsgR_y~Y1w4!Z7z2DT5a9ny&QCIX;P^?==Cg}+NU(Ngm$&S~TN5UYH>1y#tN-NMp>b_G
->TX)5D~^3VewvPn<}t$b@+|YxcK&JQY?%YSD#mKA%<T^@hT}XAIvwGM^6%B#ogJp}VpGZZ?IDr6wY__%9Ow0g)wSVA)Iaky%TTB!
-$x)fobe*EwVI^g1?x{W)j8Wz=1ycOtN3({@gA~*l!@Umt`xI$58I1t%HpccjA`PiPzaY)hJV>@=5ChFbQtSvQK{IKGLk_4B`5Pia
-^pQUWo9UNOBcGtUHuE1jqvg_@Ql6EX)*<TWWxNVlx^K9L$DPJR>zbEGH#ea_eNAg5R-Vz=dIpoLuxo=xg)e(Cc3E~n(~(w^t(x|o
-I@hq#Hc|)n8Dfg>cYGz&&O7Ltx#{0|7rJHkxzAgg^!G7Y(nKVuhiT52-BVtCxss+!2lW!wcbAWP`I0Rs3xddNsP(IxZI_y3Nc~M<
-%k1}R*K9BhLA3D552gghK%B8Yi9XQJAyGwY{0(j5FUAG^^I{L$YU>}(47!m%pSkbdB*%&g2c{4<$^oa*#+cK7st+P>FUu>k`LH{0
-oktP4Zq)Lrd%s8phV49A5x@d+j1sQrk3rOJA2)K@8LMUa$QQ@KovcweuPGJDL|@-+cR`;H^0uw0p8UnYIC8?h>6@GFQK%dK1#9m`
-kmdy?%;yp)sOS3{_AktQgV5n3Z~$V;iTD#Y&3R@xXq2&btfQN~9To`*GGw@~BYI%5GRP5$8PFmU1OE1*BKha&1-ZO4n-u2dYOne^
-@v5`!Y1%lq5=-^GpiZ^MY(>He^tgDo@(S<nfU0qOTJ}3gXPSLYY;HN$Vg@X{e#T#>FvalxTFaLvwOV_Eb_A?hs_L&#G*6S4ah;-H
-QkCO@B_NefuLn0CU1_&J`lPSBIT6I%yn4U6w>3kbXQ+ZiBT1X153QbMm_Y>bAPC%`xzDGrCNil|Lzr5gzmX|N69}@ZhNDOs5D`a_
-B&3f7Abxvi<|paX_B@Qpit@-+?YVp5`2D7uu!v4&V~)Yc>iqLlmMkngJ11eWeb=+v_VKnmR$xQ33}&oTePca7`GRU3mto&ygr2zC
-!Kws2yUz8IO*qC`WBl;QkDj5YJ@%LH-X~p-2S8OfY!vgd!w#m}_A%136oh(n+_w??y3ed;g7khhUYypEcF1p3yc7zWDsP)~&f>#T
-1q=aFVa`UsO$vCtK#&u6$Pn-YeDr@1vWNdYF7hXdr$rm2F!#(QG@NoYGMudIXF_R2B?0le1%X>?svr3qyMs~1jiX-_zDCifJeVe3
-sJ1?bJ|)@RMuV>vE_MGg;JhikHU@A~LVMQmWvSBB+)4w&ZyZQilN`4)ae*8Hp|F0(my9k##V&1+v5bChuG3B~A6<psT8}3n`bYb_
-ZUqIjd{eWK6ZC5y&K{p_7p06A%(Ob`Ps&lnpafpEC|?DQ8X!*vi4w{T^?T&@lf)h<9eOfi{<+J_ZFgs^_g{M^;QrZ#ljv=vX<-{z
-XF2HUoceG=h1am6oS|{h?wXM^?$(X5wA5FvE4F=Y&c`>!<;~C=drxDJ#bS2&PAU_L>-6hgv`u42z+NX`&&x^5Xuz^YRm=B%+RQ!2
-ulw~25RoSn`lWpjr+Ser64l?miQU>|B^BvGXJVn>MJxJ?3SD0oCm3<OK~d}!u%MvEx$g3qflq)uX3(?#9&P?4@w5{y=9X4Q7A%V(
-a3+M;r$v>I<;C$<wQhBO&iwKSeZs=2yQ0u^O#TzgQm?ezw_oZ>Es>_(*vfW|H%Q~P#^0%0)qY^<`Ph|t^NN))7@*K#WQEzqSp~0G
-CoIWuQNRIdUPm3wNVhInJ)dFCLV{pP!u^eQ)AL`%@CEEl#-2P=a?uea2zoTHdyDpI(CAn}&Cjc4%Szz}7^BLw(Zb(%@Wb!JPttD2
-U9JhdqZwbyC_U2>s}h!3oY3ektux~OrnqMxO#Lu+?pHCFc4)8OVX>aSVmbwvK0SX}o{#)ekElZdT=u0kCpxutt^}YWdY_GxM<Kx-
-9<-`e?kL}#bLh5~8d6wr1$NF>ta*dcjI7~m)P84~?Vq(kvvg;kJqH6hIyZOOz58<XaZo4^02rM*l%xpaFain>CvdSO^Z*GQ5>eEF
-C1d`rKhp&DQ?O~5(4sA)MjL-W@rt}_>`uRNr&3H<*W`8fI@Q0v6JkACx!@a@dHPGXu70PEe9%50eiQNV#l+)AhtjOrt%p_;u;rzF
--4Q#`bL@C%0I}}@bL904qc=Pa$Fq4-6bvGG_RXcQw6Xycb5$t<5(K)k>bp%0yzP~#0*$TS!*C0>lfwc6=Zf<gW6eP#kpkjITe1LA
-W61<DqVXaI32XCTgOa+6bUJ_WHH*bhP2!hb(BG5hph#vZ*h=>{B!Y2esg%4I%d5UD@=~yP5<<ArRI@|%sJf&4jTLbY%G42M`eelg
-q~RX27v_4Y(fd_%dfu29mX4fLQ_U%8A_0p8bBT6(PnNn8={yz*$_BQRKcA^eRN%7+0<oMJFU3(+pbPaz<!j23`<qh%g<5iC1VY$Y
-l0Z;6dj}x@y}>^5=ja7Bk2@a{ax{{1Y^KeVW!CqWN7<^d2ws+c?&iwao0XndoR&ZKzC7PwS8CeqD{ifBXQPpBlM81ij4<sl7F~&(
-t6(yraM6tMPU-^bUGw5b%r4F!XQzM%Q2ok6XeAZRN%2xAVeoh~)Cnz`8EwM>h!p&Q4~;aXVQEytfEob`fkDNIs+d0X5x@>ni1_y?
-_(|3`KWk@4KHHW*dYC+TXWx>Eo`wocBHF{z*W2CEOr7>@-*n5~4M}c#Jj&Nn7u@OPF=hmwp^densw|y|W*y9RlA`L^*xBeSu}P3y
-j8n&`ncG|GLvjNlWf66)ZH$#!SOC>OqU`6y+R}heMhJ+8e!8wK9)ZS*^o9qqgP#H1(8u357y*8>4F7oyW7iguukGKwvUqw{Ot6cY
-8jniCp$z&Eh;Lu|-aNk6UR$2(Ypy0u#@^alo*m|5AcMuSxI7MnOu(RWgRGQDC^}bGhC?L^q-V$is2mwCTOc>6vQP}342OY70m6MC
-c>S#@4)U7=K9t?xsX-t`dK3Q)fMPxs{KIpp^q*t)KyOuTPL#i=i@l|>p1J~;PQ;;+AU`oVIVB}&LR?gckCT~(EVG~CaU&hfv=pTK
-dp1}S5s$_6cUCMkxc!|O41q|(<1hm0vGE`VPwKxMqymd45wVy-6%e7;6xv^7;65Je)C>}c1i&FjiV*Xue|%!Rd`IlF;moy;OmSo8
-;z=$sbp{d=t#O=c@||WcNd0Zty#0)dn;*7o<R#xGM+ENB8xvB0)!mBGtf)Aj-gsL1y)p6OLIr39DCZlxyhT3$;<R1Lt4@S5Atk;K
-jyzs>%;x<WWJjqN4eD$*&>ylcMP~WUGK=vREL%+J^UI<>J*rf-)|C!jv-0|K{Vs1%*9)aW-JlmwHXS`uz50NW6x4KnZpv0S!@cpr
-K>gigE3bY<=}i#K$}%na3N1FO0{!M`Un%2~`ae0F=3ffK^*@vz(xfNV|68}t^6hs5z+ow<kyL`-C(J+6o&E}%o<2KqGUiZY&*e=%
-CCQ6C1a-b9x{)4nF+X(CHA6?0HVeUwXy7!u$<o^4YU@(A?QCWVM);+U!#EqXisEO!sWVd$^kiOgUQB&=YX74i)^@C*qslfv7wmED
-*!_{R%7S_|^?Wp@Mbla9G8qTm9#>#!i+{CPOIy$>dTCF@H|8Gp7t9$L8NG6iE8t5*H;xxn5GEWGET<gw*u0RX13k;t^4vufq2Dxi
-sh&C{-!BOSXi7<2uzHO{{%lM_h%tV`{OXjq<yP0BW2$c#n+m#*0dk}LbXOc}`=C%B`A!EEbnnNnAGL&+K`T*ycSduRhM?Jd+B>ne
-!!9{AR%+1$mSAq~-sXl%)h{%)(LD!s1O#o2%8c|YnRM7qT3aw}{?@PXRuys1uGOXl=m#xscY3;e|2V~H!9@Gj&Mm8SEIbUjP|0PX
-2Jw+kci|uk_l@S>IAx#?{m?CM{FAm3p;sYi#?6uP5OGpvu5?JvG-o38N})-JKc%VtJ0fi%D*H9_?K~=Xqye)+9zhTc6&}2wRaG&q
-_Slk(X%%Q+EL7F%A+#?a+)L{=G|ZWkZ%l$Je6PO8ii_q)-Y(N_ne0x4s_*E9sahSYYcqOe500Qf2E9!+PltPt)7xw^N}&4bQinD<
-w7J|kIf({&+ETR&oq({u_z|)Y4-<Fo>0P$PtwAu~Q#W(}rrj0R>JVS+G)gxHRFWVL({^hY3>TC(T$p7jV9{WblVDE4oF@3K2*M4W
-eny1m`fM5TLD}je>ck3a$s9XD_l42=*abu8suk(iFs_%6mWJxe`&{(N`Vld6YGW-xZaf3xA};!kcGyVnO4aS}5|gDM%Lg{A*Y2Iu
-oS5FGYz}0gpl@R>Z<%sN#+FD!V!hp6cf;$AMOnfGd8p;}e}yqJ9e+QwUNG%0B|mKE!Bp>IYJx^I$@eYp_Cf)LGnCFwq8sxdVs}Z8
-y&*$_9^IU4peKmgOQz@u;-bw!L2nBuaIoM{$>uQgM$(Hr*?x(p&HRMeAY}?v4JDoGcY^dTmRe8goj1#KzBE)zjff@Xhxcv@>3x4V
-E-I4?QL{L_d8=~MsnM%u-kMV&16inBCZ><m;oLfK+JC+b^sPyw%6l#?iZfbtC`leFfbv_JJ$<x8EpDlx=?#BQ+qlu>YKo>JMBtn~
-)$RL@6;iPfwT<WNo^5l+upswpHgU0(85#vqx7h9;7b_TlHh&566*SfbzBH&;1W1zwuOjN_l;yw}ujqdDm(woXotI4ziYQ%uw4g3Z
-q|TkVfaAVJow~Ezdbl)HdkD+S1dmalu990i3|@N+`n3BRTf);bLXXz19MLs`1(BuYuXsr&RywzNd6zYmO9=#dyXaSpPr4$V;vtwq
--@1R8f(&=ho3%_9q_p6d^N!A(qI^RK3As#_10>%}652_iuCy8N)kZd&3nqkCUO4~sy*?TG%{s>?g-sIhS~A5&ngyBE_#{D;2@WF|
-)PUg6%O(f(Svb>op=lpt6?;rto~(e(0POLlDK&XJi!G<q&fZoMxUGU*PQWLFTk$owHE!<K5SZGk_LlEYX*=Y#e>K8HP>FhxvlXvg
-InkNqQg0z}dqmBdvzrcHeJXt?OE6tNBJvh}p0R4mV@o!4se#~WR82LFSc`>xXU0j(7fNV$lAsq<<V-C*tQ^mVZnPTZ9dKVjh8TCY
-_9bGt&<_hpMuLKHJ&-I2tNnK;{r*W%Q=B>ZM$Yb=?QZ4N6z}s^f^aDF)Qssn@0!S)^5++|KiJBH>g>SL(Xz)pa%4S5BNiQABQU+K
-n&hY1Q|#8Yc75LtK4cl$>^)aOjafZr*tB*&RQchjKFmL~iSoSrV7UgQ)oqW~wkJLYQs>;}Kn<c#vt5EOO;LHK;AVPDL_^i&#sV40
-(=rR(F3!D`!GvCl*vcal7aMUPx<UxLdeQ<Cy)_L60>8{K*nzpgfyVM@=CmVaKT;#3Ed;G)U$#8(xIYD|AnBAI<XGo%0q-0NXckdB
-H6V9)u1~S{`c>7Hq3Q2xh?`U)Q%Cmev3_T6<g^uG=$izE_UtXbbGhi?zE*bjY;DMJyX@)>`=b<}5PpL!l*o1Zkb|8fx&HKdD^19!
-cR4Wg;~M2xJ2Iid$gVtB+50chWXLC<ea`7~?p{EIC}f5l^>Z>{Lcdyo4aSuu7yuKTF=T-pQDoufv522uo2zmy?STDNlo@)R(^a{R
-L_tM`ThCUj50CTKdb#CPs}5G6kKOTwM)zK%$=Ei_R`k#rkjdN2z_DpZQd0q~Jx-bmSzhPw!#{byj(G0|4vT>d=f`~L8Pi-d%IeBw
-K_s5ngAw-VqP%y8zIaHwYVIG9?;O`|uM+5rvSlOwU>WYVV8P=<;F1UWY*jVEiWp7tfF_a%4O{}>FquRFZ&(@Z0Dou%2>k4#6e6Qz
-`pK|*cm2FRIVVzwwzr_Gu^m?x?n1Ph*Rp&Ks<H1JAF3xa%?jy)7WLG{hL2d_UV$k|vjn58dScS7*hhYs<e{3S<<q-H6-;ke-Fky3
-aK?2HnZtU<F!ouvv>8AJPNc1`d;QLEToXzOa*rz>PI=UupTBpHCdAZ%k21d6ft_Z$kT$z_Un}0LBo9Ik*<|7gbyq+zBj0G^g&7Fn
-8%`h&5J&`JHifX)uQte``5t`GJgrSZdYHdpAX)FsTk$ez`^DqWN7@H<?K6OU<bwAZ;UmH??JW7o^OHTG4VhGj6X$=9Zn2wN=U=s7
-AF^!l=~?ttD_ApVo>aIMG(oreoafQK)1OUqUo%@78rx4P=}R_bL^zaat3$UDBi-&dO%Lh1%z`{EX3z0c<ugp}dC=fx$&`bDMI=$+
-OyA`M4M#BqN(?hWQU_APkR;*MJree?A{cJi>l6Iw!>lbQZabdoNi`Sr^3`_xA9?ydrJ7Gwd|70XM}(&PHX6&gYN}bMPxQ!bGh0T6
-f_J`=WAv#SBd#@6w`a5wAd6?RTtixTo6ANMgGv%a(EAY$dHZ)49kBZ94egQ+C^Yo8eAan0e7>48G*;Z6)qO#FQg#f@68c?c>py7C
-O;bTppveHeGjCU*G^rp|Ol`iQAzF}e3pf~}glpSaB+TCTC>}d(R)8AsDeuvA_W9W-^Vv{U$&t=Ik4ju}JN@(Ct2g&J2tuT=H!h)b
-Y8-p2<ez2uU@V}j%sQ%9=V^Eo-9EgC|Ir>Q)OpqBs(jpw1LMrN9>x$Sk8lT5XDRP$o|oqB3AxrCNo$U&1>a}h*<b?A{x03x{MLR9
-U}A)a`qHD8u-%t|aR@BLdqR2-VhoNZV6GbPGO$Ah09Z?rglrPgzaw+uC&Ac~1R2K;^$q3L%QE~APSa#Sos%c#hHVCnISmDum!?cb
-C+kC5cVDW_Mk>6?QJqC!oA2PR1l2x~da@yrSu=Ifn%-xTJZgWT6U9kI!{uvJbN0u^D?>BsCZ*e*HZ2CPzOZnkLr*ce64}#!@HB&~
-Y7S{R&V9qJNRqk_h6Y`kYs+^AD6^ym^L4X49Jw6wz?Kx|*3!bG1^_lv6f88jzdg+6Akts%m@)IR{Bc@tL34AB=WGsS+&Xb&TJO$#
-G0X|oH`UD?Y$2^|v}`{9K#F&$qi)fHqzQ)5wD!o#4PVPsJEzspoZnq%3Ke=|GMik_4&0%Vnh_TP)q2<UXS}wq-Pdgvl{*umrZKQD
-`D{VSdu2I6O65H4l*7|&F%eh<)c6H<F70K6Ac%tG+C>>^j&$MxS2`wKQJ#V<P83UthROQ@2ln=@az92-OpW{o4A)YY7fgSLeCVnT
-!PuRc<k+1i+w7&s=&#aK!BNRq8!lpe#-1rUe83bMMM%4S`{un-|8vBQ!{JA*pf!`t$2Fwhs)nmZe7)gJW<gW0=RY-Df6l*cg_1TQ
-_Nz-a|CIhP2YrPg90|(4923^!nJ~hH#u2P}An!iXB~$4GdZaO}NEl&;rUwB;3l)h(56;}dn*0Hmr>`7`ZfuJ}JiF=e$tL%rG*n4n
-)*I{FXm9LUP}*T(GL~ckdAX`N%?7Uyyh-t!_)s%FW;j&O^ESNJD4{*OR2$wA%FBS%rJrW`ps0Jbb@_8%oioJVO@iK$6&JW_Gqe~8
-=mqe=7QH0p1*nA(q4QXPyYwwl`P@K+VDJe%Qc*@(lW_wsbTmqxBZ@$gmmS=j6pey8`_~BDapnl}1@EJ6z5dl1#7A5iXyE5-=~OU$
->dauP4@R^TkM=v$`iXKpc}mZ&q>*%c`|X%({)){0ihfd@WP1Bxg=IuyVhLUwnq6IaWtZ)T1BFMd9T9ZPevb(ZH!bK3)SY~Eq$M5)
-WeBnCwW}g^Cuws8Zw;`>Gfdfl#-$JJS@4nb)Q*W34mdgkXoEVWV$mWc4t{{8`3neKnlv%NIqjg1$u1)Wf8)7!Pz4@;H#4%<JI-|G
-(+gkD7f)CT330<E=LqjO!^>N1Q&*IiOo2?#m7motoZ_;5s`F^GciPZMwXtr$#pWXkQ>w9c1PZOc!q0yk@A>rM1>dXywBYQ61dC<z
-{@fKlXo5hE)McodW!f0RfE?$w%p}r9dMrRop+tg|Mh-TTaBKN%INWNYmF!{na+JDW>s`+rV|{3;(7ZuI-F-}2SQFE~-Dz7uj(mR&
-mt0R=_qfSv+qG|0Uye_zbU!ut=t|jqO#7J2;l}(lJE+F5TB6T?7_DU3evX3`<UlW|P`luHGO1lgcOY6$CGXkM+wN53flbtamrtE_
-&>Em{I}vOGT@EK&31M+5NRj?%$RQ=dlKd4cRGwj|)a4ttE@6Ux+;zXTXlNWUBAOncY5IE8XRE`D{L&&=O8rEA-9pQuI@m2Cv<BA)
-=IF`w6JY44aKb6IY*=U3C>B=@8W4Vr?;dkKtXszN0Usxb=Gf~sKC?3K)pG^1U^*Yzbf+%jK@~_Q52$f?_3j{f99GEC8a+caLZnA?
-<d6<QSdqUC)=Mr~gS;&Z-JRZV{q$jBgACN)P)u)s+xccPZ_BYxa_NZ*D@s2#X&tKfyNGj^O+&;jU%iV2<&HR%26@%VmZAw;N<btD
-3a*l}&{?t9wjr3Z-f%!;ezUU+lMk%juZtPzzU&FE3EsDsA=+`hue2!-J2<IRAIByRjv{49;85=s0Za2YArX_G9ec(uEX(HD9A&N6
-73xqYByOi_&zA|Avt#GVUU7OG7K}lI0P*li=DGy4rbb`4Lx<L?LYdJS8v;j6AQxmjXq!Vv3J8jDh;AascbmtCYYl8+SU5(}>`3A9
-$y&GpMlNi&dhjSiM#KsY|9m`YFo*AXID#<57U>tGqhU6G4cknee6&)kv>KHsG`NPzrm8|~7M3?V)Ye`vo0PFK$k%$xw^5A#N}M(N
-nz!S2udFrusYqIeI<}vjEh_ZhyBE&Okf|}!fIvxFx6;mgIw*O`>dFl8Qrz@x&q{8fv%D}x=yYDl@I+UxNR7_n8IJTp31-=mhJtzs
-V!3_rjO=ej=c_Z;^LiS#Y*?7$YA}4GCm&jFdYs!Nm3OAMNkQ|~zRNiq9a;U=IfK-2l$fX4l~bLDTka_jNpI9kO<m5ix=g|{C)PlP
-AFLd|aR$H28emcf^18CBBJPdDDJU_8ZKMBjXPTZWT{LL4mN8MK46<peN*a<OQEc%UUL^UA;FRmQN=MyD{943V$k`sD$AVZ`IK}+K
-zR60P@wUEWrgp~aLbX2?jWy0ZVdS!S_m&y{I)WVb#F*9S*p2(P&hXU`?yi(%Sh~A*UVs_~gB?)WvWBWuD>8v9nj&8nqYW?^1d-U(
-P*TjHy+zo}p(H<1TnOx5e-ET)k&f8CXq+9a`R?HSP!kz46yWjPOb+w>V*N~)*9$b-(rx%q{A$99F^IbHDhx|+Z#!+SU`32u<4aa?
-_8noTB`xH~nq=WU!d{z=0fot4wj(^u<Ov82TDb7xX2d~Zgt_n#e;^Kz9^^{=Gk}IE{QVeba>DZKwZq$&&rS_>(v_iNp=$RZ8{*?;
-YaoZdx2Gh^R*8=5H&Rco%<?yuLP#kn@ukRuV)-L92qYOLWxf<i$d4S@e_Kw9gc8L;augMLG|W)KmjZ{31ckZqP)`SeKn-31NR)V9
-7|iDHN8I)H`6*)qy<Kcgv=rDBoS;HwmM$(YDV#MmGd9TCK%PN>^qL*&YO2N|fmkw?Ou!0?S*kEGNCKt*8Y85H3gV#KgW3b|6bcDi
-^$<}*Az~0>5w8*#lA*9Lng0fu=R<4_wbhj5Wu%!@;s8qk&cWVpn2nW%iN1z{Gz~9slO`JS9O%3e1RB%tHwDFbG&~YOVK9S!6u^Q=
-wAdxI86E~L9(*o-4-lM$4&zTmZkW0Zn@OjVNd!Dr$Pxg`%F4*_xEyIIMnA&?1W3~<f=u0huPNGH0wNzutR38KLXc035YM9p#cm4x
-r=$ag$^3I+u1P21p>Rnw3N^T_50FSCVm}D|cSH;mup&tg&e059gF|yRfW&Q~^OU3y=I=i`LSbOhC?pao(9mF2qXj_q6FkUpKi7!w
-xIn<%{KY`PL41Lrq=pbeh?&1D0sG0nBKljxUp)8)X6o;VpJZ5PR?d;q-0mznMOb?Cy?WDki*0^E*zdplH<~4Wuc>)#9D8$pan`hJ
-v$?|g(<39gympwRxVEp_<wq6PfSqZLNo5@O=uR0U;l{tfk!?m6USFiWuj`6dC=Zr#=C7eod8aCxq9f>3Un3+<(HBJ&T#ee50Jf4u
-PXMO8yOzoqx$GpzYn((;-GygmxXB7XTi=or?cVmPz(hE#xgjMyX-Yw8fFp(g=?e$+_xpL2V>K6_9V7)=Hl~TX<Y-*^)Duk6dKGxu
-*5_J9ytWsYEutc!-n~6UbL-_9poju9yLl<;4}#3tqQ`Hn%4xkFvXCOG>5C7}e@><HM3?5ff`D)b(N<l(F;_QIL}y)myy`Pcv~+!z
-PvZ*B8kwRa7PRR@QxGtOVu>G-*n^j9+4^q(ak9wkeBJZa_5E#Bg+gPPrbswDo2sAjzNYqlJWm%Dt1P+tg`d-NzFA4crbAmq(Yp@Z
-3uRG}Im0b0ULA>07riG5XRBS!y4*!lZ5eCtnx`Pz1h06z_NgpUbe_rjjmn~JmwJLDMeAd1OVNh=ARdnQ`W|IBE}a@(+fkll8)K~|
-s+Y&TXQ%n!@nsELutG<)ejH)7cz4wb-PK3zEJV~iWF1Asx9HB!vldnCnx*M!VWGHVc0{4UxZ3uL-SwD2f>1wosU8W(icD$3+XiP<
-tv_Xof)B1lOC_tZgtz8RI2$CQFs4;o^gvmj$cc+)6Jauk5Wo148J_ouFYg@mf+gwz<bOuhynAK2>gtWc0HTnGn041Czr7*7L$%tC
-EHs(rOa^3|%hFp%h%9aLjn57iESeo6GOTLD96Y3>V@DTW-$`_6aoik_7t$1J^LBPCk0Iovb@aplCsClD?CphU(GiT53RWWO>`^$O
-5f5iB`~Z8D1^c>{?*2Y}va+Z<0rb8za@}%RHVNU^V=UsO1+%gs+1PjUyX~eTg45!S0y_+z6fZLqS;&vwwU}O^$5lu|!y^1g)v%sf
-R-(3zP*tFq?oAU#i4?7Lu0TkM)}>RPJ9?UloOav-^)Z9Zt2>?|{75E=O2dmRKO$`Fw@WIZcHF*i(PKmc0?t%zKQ%fow#05vC{y(6
-vo|9s-LbUlvHDz5HJ+B<{px*6b5oR(=xK%bl<$|1Jz>iiapJk)+ozag(}F|=4C0lJHcr+f2`@L-t?{><Bx*&|xw=skM2%=uI2R=n
-EeSESH$OZQ{uLaoz8C!E>;sugXPWd?MV>ax{@dmw>%ZWiE}WG_5!T)fnG?qG_8K#t=0=N5@!5(BRplNHClYDGx-NFp8^7$*Hh!UK
-T;q&Dlx#9~3grmDGDWj|g;ha0MaXuL=J33Aj%;D!yj~}3Lz?gweZCe}<aJfqgQE`=93%8AaQ0!6GZ&rU&A*Pa(GqoUo_%`|*7f?@
-_JcdRgM|@4K<#z6200ntF_js?454Yy%hC}I$@9i(1~WwzeBrHOBa|oUNDB?}r*&)!+M0$Fg>+zMc1<0A&rswAD)-jNI;V*SA}!!7
-D~3p$g;Gj*k>^)I5AKPIg_DYYZIWcu%Tw(5Morgk*Q9wOZ^pr2o#0@dsUP+1rKu<n{qr#I0>_%ZESXt$B2(X<R5{DAQQntE33Ju~
-+J&2>1!ZA3Tts_!&re*@?0DR^LG<MPTN|Dp-#?!v8o<Op%SItZt~)+17K0K|n~x+8ZW&EQ4P~FeB>oCgt54yI==rA<94|bwAqb7E
-uk+R-_hmW<YXGZ6ZZLW5)lVZWRKwr9%#s$?C~rLXQGF&?#%qq~J$Ss?@71k?nLGDL3AK3UP`JJO{&lL#!U9dLo2NSk`Y?s#(W7g8
-PU%vF$GicI8$9*F^=r1yQ1S^13lsI5aC}LM`K{4v^S69ZR0TzfI$^!|3-VmY$Ox6qB$lwMb?h+l!*I`KO9~M*VKs;IFg2I8jc7F_
-(Y(Vrw>91tOV1tL#t^cyrj0|mr9FB%URa<d%6TDDjw~&d*h^2)P7x;xP9TNLAqJ-exags%Jsg~d^4sv-*y9nd>%;NGxh0wIqM=;V
-*bPsg#`_({yszCXnvZF!m|ATg{e+Q>Y7<SVeI~wf^-bKTOZy=5oXXM6og>su^W3$BhDl+=&8&>Atz?Dogi+yW+YTADD6zyy>OM_j
-aANK*LwzW=L<1b!n;)Km{f*ew6TfC6s%)lfkji_4XvSvC1|;f2fb;x<dpUfraH96`$tr7~WUY;OQ#Dy37xx`kHf~t3EZ6XuywFk@
-<*jIJr$1>KQutyV&EC`9jM5;oge(QEpNcfsz>1dP*04fU0nr=*Fjfv6oDu*K;(~+~`P*O}KJ785Tjp4XkL;!bQS;OhpW>sxSTmvP
-Vye9;u^@L?bjXq8n|pc3pUVgb?$I(|wF?(jE^bgX6ut&GDn{rpkx@~x;|qmF(%N#!qk%V=clqqz^^-*Ypz06@NGeEC7Yd-LiiLfF
-@KEIU<62Ft^qiG5Y#usCEzT1S8?Vnl@;27_=8-u16FW_zHt(g}r5$bWplINfxkA>Tj9jv>^~kh%i(;ZsUoAd+7`}w9e2^t1Y~QPE
-)<Hq?SW)0YHpR7o58?*LM}<t}kQ}KfF+E~IIM)4lBLHLcamMSKg(J<5-si~(t1U91a}nvroma~mWCL7;a?xFPVOZZ?<DKr~i!6oJ
-%bYm>@vWSAQ}rmeFf!f8<K(29_YL(xQGZnDRb8|xC_gw0XP7BVRvQZ3qcg<isDcpFBP`8-13k^F&uBC~)|+zWAjys@<iNHrTVs(v
-mNmMsaJq(Y7Vf~L0<Tk_=TJ3X(S+H2z+;2n{r(5=Q7k!*kRQz4T-ig{Gq5;OQ+NH1Tks43H#ovrl%I{E3@I>`K*bCxkA@P@J%I)J
-`_Yu3bw1-7*=O1l#g$`GqJf|B%o8}fUMpGIC08)Q8Fk%Avlm(?m)hkQ2NHy<WT4l$#Y-u;5@=s7;p2Apy?JWj%Np#29>^R&D}gn1
-bkwlwiDa=9lSI74Mh0*S^&iB<8#*V=uHSqAjU2=br3tms#h6@ux#n8(R{5BAC1EG!9Nku{#>gV<%-3L|aDX_T$}mg+qMyY?AcXER
-D%iPX8&ySW$g_q_RIuU>CQJjNCJt;d**UVrBLQJK{!z%hh(BUwGoh*z=}_au5cYzurKYstO_e*GT2dEl2zAvn<MGPbzE{z=%N*!J
-a%46S?;<^~8o>rdY^A*dkHpIm$b;JaRO^M{(1*s0PB=M+Sc|AY7mosg$^4@@eCYG|JtIF<`+nRIt}V>M1bA1o^q(v@+(H_EcC3=H
-&BLIAPx_NaPK@)^6czgxLH0|T=&MH`<VPVgCCrj7cI0VNfG!?~A7WDzMI?x^NfN(+J3fCH92LDhV^sJ471{pAJW<_RP#>SFUo^q|
-{mx`7j&Nbc@4@OQeUyxjzN#o$6Ua6~@bwJTxx_&lFsl06d<tT41PSPCaB!elS`izKM2pE0C4K>?Q2+6{Ap18pbJC*&+$=PB6j6l0
-<nD7v_wJ}HP7kzHqzd~ii^jX_aWFVKiy=zZ1kAZ80z-;H7CY>e!eUZzL(L@6Um7jm9uiTKF#{48u&4c_F#a;Z!`etkO@YTG<3wFg
-{fN*2UvD=%Q%ycyw8-e7tH36q5EvY8FuaOOLL#yFp=)Sk9~=%Ve)cI;TKvbMztbN~;Gc@Q$@&UBHj_>v;W2}$%?u4SRb@qaSq_te
-7uCNkivnfYBA^T;VKL%&*HEui;<CRfL`sJ5z`;EKQP>!;C`2gb4~-hCcnqCJqf*Euq8P&v+epa-Kj^T7@AHwsUrqRfwfG+%p-AB&
-B9RhVvj{8}1EoxhGc5iY7TRAFBs^*$u}^}TfrL(pluiVk@%PsU8ud#vFyN0VoiKHO1Hj($p9Gjp7%*VKfB^#r3>Yx}7O*mO9A}OD
-&baZ(Hs1FIbN<$y{3vjDo6qE=bJqi@L(3cU>tAm*+oh;Gxcf*yzQ``GpkUT3itQV_Hoe%PYLT>9G|#3gnI*DZu~n1l1u-;?Sg1NR
-wwow+*_xgvwsGR#5!|5*0(I!Q8bhOEICSXOu=(8>Ee+SL4*S?*^|W|zq4l$Mw@`es7j@G7J5BVu`A9LU)UHkm2@PS1J<YiG`u1$`
-P!YN440W0qeQs70Y{e!lQpc0YLpO)b72EyWNbI>{M{UC6<6ncuwuo$5QuJ7oteDX{;ouQ<>yN4&%#dw&>ZdVxXPr?IqiPRWVs+=6
-s@Q9={NZcwOf|8LF6pP$1Q#(mN3)-*it$Ho%NASlbkbl9-NIqvlNNqAN+^zv&zr37G?T<gaT$B{+H_Vj&lWpWjWyO+sN{A#L$R&b
-mtUQz^d{Y0%pH?&JV@5^5Hmav++(dr78BzLpK)UQ`^5L5Xkrpn6+g5X_Nl)gFZZ8CzuUXxxGYDkA}=qSgFV=N?VySnFQk#ta<&>X
-G{o54I8}R7c94#krTYycwuUWss7Y_@%)5qSaY1X`=UWhlevlW>K}@*TXt7%ac$fa)kLw7Pr@Ys%wug%e2w-=O$v${tiU(D!AgM0R
-;MfW_Tg-GNZ`Y>7e#&ANZ+7@eX}(xHX{+?!J4dVlBFW7|OpTsODDn{1C@g%A%^yQ%?~9FvZ^rC6$rtl%?OrpqEZ!?`3KCP9!lW%r
-+v{$55{FFf)PjX!_P%28!P!sXyWDBSAx@^;U8uuh4;8rofvtugYI=2)!~^;;aGvHL#O_`5oZ_UDT%BlQ!CBh-?>Kc&c$dl-6OL?t
-(V1c&c@;6LHfaqz<xEr{3|VfzIl6tzD9Vt*d0q=J5<Ns;2u&A58v5z-B%IhHDh2`X(*MWs>0I*sh{NsE{Z+-BT!715-KoX<(?^N*
-X$|WF)h+dx#*0bV%Q5xhCY7~fUD%NubaEcqaE1(gN+XgXHj=H<A|u7zDG3R)_Gcnl(`LnFhKy2_f>{4`=2r6hyIc2c4HQc(IF&K=
-N&&f4i#23AEFaG-Tk0v+f6~=<ufn(^hCHS!Nl^=f8!Dj6p^Eoa>Eh=xz_IRs7)E!NmfzjiH5Tt9W-Mw?V|+8an|VrXG~cbYIx%na
-)NNwJK+l^Ut6a(E+#$=1bt~II3QerryVwAS789d2M&i^36dd0Er{eKN|J!3L-ls}wigjiPw4)tCN>WZ4iehs!k#R;bMRR9yh7>fV
-v6H2(J6!CnQ~bfBvg#-?!h1Mms(9Z9O-D-PD!_95Q^DHV!oT~@*UFD0#%6xsA(QuWP48<f4b}Fc%;{Yrq3TjYTZjO;DCMAWOuksN
-_~;<VND3vUMN3N>T3n1&oP-)-Y5uvW-B}mc{gNMxvmQzX0t}Dr@Yph6&!qr6)Wg}Y?y_t9`W{{CP|qkZx?|*25D@Fr9+0w9M2mHu
-05u&nLYy+R<mMExH2+*&<L;T7x&6IUjg{Dx&MQNtqBgQFsX%Pla^=%8Rz>q1Q{<523{BZv9l{jL2m|((S)mBxft!Y8lEjabyn;Kl
-e=@=z-hVa2xTh*yi#TLdj(fAl<?^UgVcenmuI){v7<xIWiIHV3@8N001jRV<bWz1hBn~NpSP5^6gMI6N5>|comp9FwFv5r@HYYnQ
-(N6wrXVnBtsUacmOEjmF`SMa?#gs5I3S6?dx8%#Suo8k}q9hzGfP~rnPa?s6e%Npu163|XY-wZavN^d)5ng5rlp!|#3}pxi0-1;z
-B8v{-$t0{en?y1}a_IyA{qz9rTmO?-Q(~i`z+=-%;%S#g_Le3FT1q^+*p#XYn~VmKXz>#l@nHY8#E=n%{%!;b4=DeuaJA*pDMUOL
-Eq*R7Q-;H4F{mV*SQ|)%4tWP9$NnJr-AQracPBE!i4p%@$n%H;xtrqkjwKTC&|!_@3=1<k!S6<kaNgKo31s5HQH+uae}c0bB^gG-
-GW+WTgZ`z&OvDcff3WEO4nV-&lz$Ll$-#gD0|pEjFkrxd0RsjM7%*VKfB^#r3>Ywe7p61XEPhyEn6~bpmSSjPS-o0kx-CKCPu1AE
-(eao%M#83*;vY|w{Ohx90`QVm<moFT`S=A~$zyFv-#t{~N<6F@UflV2a3C?(saQ)!a+MRETeu#Dm87oI`Q19MWEBrfxx<%?R(Iyh
-NXG2lnU0jCPfFspM8F?R;2($kV;u7!PLes@X4-a|8A_sdH(!`GR!c%XK#Z5Zk)-sT4Pvko-%7>MC9bJRI1lANh<kbz7rv~Nq%5db
-ic5~m;UtVc_0gVcl74c-yR8P2med}7qJ)91E*XP~#K2YlAB3e_BVGOmMbcOUgm@IOByG=?n&Z?ZO<$w)#z|U+YimkAN*2U@*EGVx
-M*l%bbxd|~Hc*uGw2PIVZ@CvC*~7Vt^ISDtQg|bcJIIobbT^5IlxPaM-$m5INn!s{ywRK^<=Ubo*??hYoFqk$l~mOWMhP)ivP*;K
-8fXzDzG=(_B^y!@4eRf}2-{OFfW}9h<o1xW6mrXHXvyxUX6vas6{Z9=E%6jCT0(7f_IHP9!bfWUci9Zd+qz<}nxyEoZ@hO~=p%8O
-B2b52UnoV9P~wh6<abg;f#2<?hJxArZ(_`jJKC*D8j`i1dsueXqd>{Q-~|<ZCk4sOXlq->cX=n|@3V;DA;^CfH(#He7GfbIDX{>#
-JGGfMR0-QySprWAEx{dwM+GIDMKWBW|5Kbg7ig{_LzNsh&ddz=vQUzAt2#6Q|6Ot>ih%pBkBWmG>;DuX!73a&2`A}kjrG+Pxpce)
-n@k*tKuI>Q0P1_kiiFwxpF&NQN{~$L>j#TTqY!bDC!a!uf8Rp|e>A`~`o9E?hJlV^lw<)bIFIwYaX(DdUmsY^FJ%0EcO2({?BKfk
->*E)bY(WrqnSV>bw84M@0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*1`HT5V8DO@<8KPD&&(f<&HuQVC{)e}PyF|PRa+nXhm7|1
-lpnsU@q<O{d&BpSfn&=4qqtnMh>8B*Sh+gmhg7}t>Dcd!QGR&eQE=|`{}gpkS(G0rxVs-m`ku}G_Jr?E+#gN}gUS5gV)QmWy&pJG
-HW)?x-WH4h(bdAawtq1M9WK)TflbD@z#n8M#rfgvOc2hs{fnV!yAAJ$9#2cW3F&(qg8V~X5lrS^4VErk@(;ZrCoL}Vd+Ja>_Hf`<
-@~;Mt40NvM_eMGq^J53+hei@^HUDZL5K%v7iQzFQBz&;u-*NT;^$S^INCbS?=HC*(nDGav0m6U*0|pEjFkrxd0RsjM7%*VKfB^#r
-3>YwAz<>b*1`HT5V8DO@0|pEjFkrxd0RsjM7%*V`cGx-pf)V|X`!ge!|3Xgfw_mUkel)?^Dt|RdtNsFW)^MKf-xD~}FR;mg+5CF~
-`AhqXVBj4M{+{^7R85#n7%*VKfB^#r3>YwAz<>b*1`HT5V8DO@0|pEjFkrxd0RsjM7%={?eLE%q002N3)W5awItV=g000000QjN)
-0{{R300000000000000005uV!uyO""")),
+c-riJ2UrtX_x?;W>Aev`2)*~-i*yjAN>eE+C<rQ5KvA%wh#(5~1{M?xVxx$Nf+7l5EU4JKVsBXgOh_Qn{q29hZ})5Kyt~h1=FDZ1
++&AyJ?VNj?-VVt*w#@a=gFR>z2%=DZ|D&L{&-T0RxQ^b!gvb~Wz+$mPH0AZ<<kRbDAO<30K>$Qy`pUURFU3J95YzXU02&0*ASw+7
+000U^qfrq2FZ_Sse-H%!)A#7UB4FPOR9|Vh8~{Kl0RFSSSABK>errhhM}4oMzWaSIK=_FO8ontkhY_0lO2Q8oJ{|x>4+BIm;WvPv
+*!RZpOX02M_#3+MyUhIdsbx%yo5#yqfjhifvF7zm#>+2Vcgl-8WajL*rn~KoVg-NyboSe2X5`9KdQ-RwCrfd*q_WgRkl1lQ?)t^q
+Mv>o--Z3Ixp0X#9*Rgn6@%l)IsD155#GZ4g3$4vFW30N|3?^RF#Tl=&)qivfP{W04xwM($LZ|Lo$f~f4*=ijpYe4p^dOqrVd+ps!
+)_ylaSLg1G7a>rZJ6}Mn-ro|o_wegS8%<EXz&!1$80{!;$Z{if9yol4ja-BVG0S)89cFC8(96s7OzpRhef5|(^TGQO20M=xF+4Q+
+);Iz~SPi1O5Ch#`GXqwXRFT0~{gv5olYE4@iX~0pz#ZwbKNggH3s7_cN|pkD{JaC70VVk~>BnaCzwdlM-D}t6nJp)cbL38&?!IF}
+9PY52d-#q;&i+UKLDr48XqB^6umv;g3uix0efH_nG}<y|j#4xo@?f9;y!6bx^IeSwv|^JCQwCU9ZIWrC{>tJiE<=4!sUHCyG4Ac_
+z55$Jmh}QR3+0)p-eH?%4PL!~-g0eGV<4#a)b;xGHy=mfY(F!(fT~R5LtJ3s#o1sc2^-b1^{jR1>C+{9Wzpc-n5CNgzU_9jLf3WK
+6?mVCYQfRZ<&qCtgFphXE!p+Ndu5P&Mn-LxeIgK1sy~6ow$4j)L9O4#CHpC%DOiy48+9pS^Y4VL5qIjI?`Ufq8&}2|S7O|3G;O>9
+V_!D?v;CbN%$su!ZZT#%(bIDXm~7d3YaH)7?ed&!&o)?DQHEjwl_PJV@0yPzmi0cvUwb?^1cc_q%s6V5nl-=j_SZ1kJ*rG#x6Opc
+H)V4QT+H{4@)=D;ALXnzs<bsHuc&&*9l=2{&oEy{TzGU6HytyD3oX;QHMi$<%sa)e*ST11FkY*-=Ej)$;dbZ^I?tS@51%rlj7q!V
+#9p-!x724e>VOe7E4}(SgZ&}?QbBD+82U)uvQD%HjZ(xrt&exgiqph<<g)OTz8?bw{3e^=-;Pa4Ga|pOvLkqD+*_|;x%pp?O`So+
+0(#;2JiQ@bTJH{D67Xh8n2Dtd7#|olg?6`S!tUbRdvc2&*36?o0@IyGW@d#A-x$2BAib()0v~FBw6Lji+l5b$W~#HV*Otm+<~%Km
+JC^#|>UQg@7?X`kn3uEIPj)0&uPP{BYPd@syAQer9c)|Wuszn6tcu^1@Fe|kLyTs}t5r_eD!J$<yoWDkW^9+E?WKiG$JIBC%Zf%<
+)VkC2E`zl^_RjbTI~Dm2LD*Cs_Q~hndK7_SCcaCJz#Wocpo;~EXA|&~DO?n{uXzIi9Eke)yJP-u=l4Gf^AP#T=ayG~Uuv}H!g|jY
++s<v169BlpRi}yk@h6t!X3aYmY&2%XXC=ajMd$BtQ8tuKOEw%)$#GPz)y7U7^UD2^X?DuBph}Ikmt7uc<CB~=&h}iecG9z@`Wi;H
+y+(v9k#(nL-v&<8Hm|Fn0a_8Zo*&99SzXt@OS9~-yD3@igzCg1N7pS&Iq{FYiM6bmR#{Usj|8XIYcr#-aE;p5mIvBx9D|#nYWk{d
+EAvE^63fAA<&$l7c{>8I<oHwkr>YH_)MqPF6=-$xgnK<*C&*gp748aQD0~{$kO4RYc!(@)XlQ>w9sU*?Rv)3~jyYZO<$K}xg?ot2
+f~>6+yk}fj&yj7M*&oddR}^QAt5qPl65N^XDK~QG49lL|arE>lTY;J-nKYxpMeF?;GgA*&dMKmL%8{H?;q&=+$&%}IMe~n34leGL
+n}-&k(rBMO=~c&WXitJGWhrWAGa<QArM@iIUL}C+jUDQA;9aWE!-)rXnKM@_A0x-O;#O~u+7U%GDVaDd(W%~~c7YOWPaa39<>9Er
+$wM)&uIlSAZYY`~AP@IDH^)9RiH4tlrS4%<m>lSyXR54D!$iky7>NOIr3vUL0}d9%qhY=MBA)h|Pxg_~r#IqDF29SrqcSex)WI-S
+h@hEI&qC!8%0nLCw)N^{?jGhqb5a$|>wRQ!&YS(*jBP!)OWu+CB-r}gISsdk#}gwxO|><R+^G3(^Xz8HqfU*yx-Ib8c^6k&**<n;
+{w-y7vzYg%$B>3nLR0k>E*tnHsF~=ehnUjQhE28X5ic~`S_nyg#F|Y9Ev;fl(!Z`#VKK*&rcGUAk#{+fXoEh8DvrU@LLaMQ37&!B
+U++D$LZeWRoL0^O7VpP^1!=c!!(~;$O#!L=#c1rUQQ6kA-~=BY87)i0f)E;Zp1+7TRale*(c5^+9p8Bcj}BiTAL2)ou;+<IZl_J+
+jxLeE7+@2<{M5&}CWHxlPCTuje0Ou(*3ROb>x9%oO=6kHx%#KeKR^EXBs8ee$9jo2F(v<t*O;1dUg#^0ENl76Is`1HHoGk9OtG5I
+QbEsbIl{r4@hAP)X!vc$YPA|`V|8gy(q64v>Y;VOCz?!*e{|*R*H`9^S7x+wLE8^AzF5zoToA-4qQ9ry<MxjJKw86twv}qIm+g7a
+Wn;KwVvXKr`dNWPdQ__gO%&psWgpC)6`|9rLnu^?6+nYPYG3~c5`Im4^e@q;Rh`$s56aIiRR5%tnB?c;n{N;V0#WJD_RJ0L#(o}Y
+?&Tww+BGth0=_dDA35bMWm&z=j#p17j6=;N17ET~STjpL(V6ELdQV7PvYra8jqjS4j^4ZctJbQgMP<9V0I<>4e9dxV?E6*4t;>}d
+kb%lNqWWH5UUK=IunHUC#FwK<>A_1$^vc4`GK9UO$UPIYHEmuSz41X$o_)f~yelVI*TS6arqo1R9{J*Om?8Oa&v0PDk<*jiagGn3
+`E69X%%)U>M^p0ERH2>c9ncH{b}Y{n1A?|79t98vhKe-sZ`b4bEjSb>jL4sCPuEE?$(b1c-PP>vA~p2AFP!~z0#m{Cxha9CzpM?2
+uk;{~$|_06bYI0=R4hmc9^!yq=uSFZy<=~Wp7pxWvW>JfhsAq+Nj)wTst>Dm&r@<dFuus;o*&h?G-9;FKAX7GA*07y&yOV!_YLFb
+&5t-c8jwG4?aJESX*_YL%5I+r<9uzCNF$D|ea!0|2Sw}Txw6`oAKN$`kt@<1;zT`RF*fK-?Tk==HzNM)@I>!vq19x{(MYRs&Os{$
+a4xSQGsGJOtxX)4Mj`{_(>ZJq#pOU~00RNP$L8M;t;?ofBOP60e8%?c#gQpfZ@;#=s76?{^XQtOgU>I0k;9f>v<GsEPsXx?P`2+g
+FMeNSY%Q?cD$s&<MzhKf1Z>PGEq*u`v{|gVDXu1tb+XX){IZO=ZIc{%bBgyao+!ipB(Ia55=uN`e7@ttg8*5-i2}!KPhPH>g{~TM
+DurguTp9FQUNyTcw$Rjqt8%dv-##<;jW;*XhVq^~GPI*$-K-^+y2Rn<oH{4Fp2q8tiF9Jai@Pi9u8>g=D^h%qCFJu!r@#jaE4Z@Y
+Omq@k0HGsjJS+y_V6Y&7L5Z~~i~1$lY}Ed2Gp5W^=4n{B`=~<y%iA?+3Yg;urmxmmV!X=q<+*8V--KjFN82*5*4)F4Oj6xq4%xSl
+Q;r%LU`1PW@wrLdr%C4mBfp$=GL8>6qY?CqH-FP~(aj^Z)!&*wLX#PX&U9aJL2oSk@hvsA1(w9kcMXre$;W;+GQY{e;b?Q4cgotW
+YST45#lJ!Y`BNTdwB+f2i9M`9L9fc28x%RhW6ignW~h0}-dhXJyYYE!f@dbz_zNR!nKi0?welv{v4A38t~>)!<e@Oxrn*=Z7BGMy
+6g>Ya1sw28cv`PXSGwXOhkqbWJ)aae-u>11iaA_Rc>z-{oo~@*I{hLGX#G}Fl4Szex?cSTF$#_haXmfp>SsgK7(-wWMCee<4ANMh
+`67AcwB+5!C@W5OO;tcq=VvpO*SXIHMi~3qQEQFYmVBCJ;*M>Y7zv`*2o9W3t@7uFb*%KXq^c?v*mTG&+W0X*a48&L7JdBmW!&1#
+2}NNMWYv*ouPir|vRHK{48xIkp85B-TJrpH@9?v4Mi18u;E>l8zj{(KA4SBfr5(%Rvr$0jWNj7%0($JeK?y*FKuNkNzs3k<*9S#U
+tLBRA!^+{TQCW<S{4-2lqU#KGR?`H<#etWuJ6`&-^4YTFG)`wv^?h{H*LYU^Ovm&YUFpLUWTMLgsoE#5^aelm$f<XGHFUa6YUP6)
+AMOOU$?<n{h8;h(m=!wIjhA`iz@zF)0_l84H2>tSkLQ>AT`<$Sw}UWZCUcDE&bL!?F2#&^dE$M9%%zsYx@#j>p4p^u!kE1(xWQ9#
+?SA{G@(#E&R_>#X>M0q=IixDf$SogTZ}60WQ!U;mv$QlJw3nW(wt$EM)HE3+EQq3#ArJ*X(rnUx4K|fs%hP*g_k35Gao;~DvN$qj
+2VEOqw|_->!sqs)jBlsfCqkc__j^Thyxk|&w=YyM8atmbsq2aVQTb4I_@&h8`6DfoS}-kV{C5BfezGTe?q(!9mESdA>BRfclWxE}
+o0lDZH!~_W(e0`Fv>Uz@&97$!=OUY*Bo=pGYNoKmZ>*%0R({&INO!(HnH))@lzdJex6_L_os0@JTJ_{`DmH%Cjgjb}DePX;WzWk1
+Q(}hgu8%L2m9-(lW@f`iZ7iAyZtl`ygMAEYD~Q$?P(OQ7+Aq;;0!eFACp5I~59^_sK<8J;$8K47R|%CX+p8#VaAwlW+b+|Lzh{s2
+_H{$w;8!iHelpYk-s4QYS=^JIpNB$AI1106UjOFaR#JmCyh?QO1z0ySCx#!+=y5c<V0OFJ#uBTk?>%*I_c4C?H%KKXIt#FKdZ#y8
+xsYtUP;lZ%9Lf6FLX$n6`yXA?6)cRSJ<r{yr}S)RYIl%U0qJy{Uz@{cy+)mBiZaXgtKWU$+|)uO6OS5<suV2OmBj+_XB}eQI9L#L
+@%Cj>`*b#pPKVbFY2a_HRPla|J}o!*$#zENaDmCKx<xgi_b`5UUfGb^dX2J636T-gCa5skrUzoOEK22FX1GTTHO6m!`byCKzWWpq
+p38T6&C8NGqUm(ig%faW<m!n9e3MhD2O^ynWwt~ZsI9?T?Uy}zmLB0<>ZusECo58ER=P^+t>%>{Ba8gZuWwoar0{l5Wzxg97%6X@
+e=snF^J?F{^GUr2ZS+;~=G<)>`+FQzmKCe841iJ7+uTnq7^h|pVcactW|-*;s5oFq>Re3>1B*tjQ^wHyh9dx;D(w4!zcnfFi;Pfa
+CC7g2v^2a??3Yg^6?Qdj4_d|~IFD&vc;&$&;6(50lQn@$cesyMmDNan#av4L&I*%X?umQ*9XxBq+A<G2#`p>`>vf3x_sH!B)ATr-
+N8J02kJq_<Z)4Tn(l4(R<WuK%L=PXeQmJZq@x;PnI{Cm|{7U}v-O%lVb@$c;5Ug$;VINe#ueK~&A+rM9RH){%x!rb(UXHOXd!phR
+E&O@&>FK5b$^OPTg?rYcNhmUKIgM5{)CyjqKfTS?6T<fKXXT3_z>XD5_`kpAFTy6~O6PsmLInYNo^t4rf<0C`)rF2wPHDqS593<5
+H!okSs-N+Th`hOiq?vnTJuck$+1Rzv&67)(xX>$zmnp?r_>7Lql-7+S9Q9axTFGo%kCd86t=mo+_xLb6X0PF$e82Ndv&_be=Mwx2
+KakFHCYA61d_;>QxK5v)`C+p{LS(GV>ZUDS_F-n1=^8t_X-k$n-=ov)AO)h0JyxrEz5PaGBP{Ci?)mRx7y*i8G^qbI%6&Lp28{y3
+68*3;uqJ&_EO^liVE3yM`i0rt;j(Z<;@3rm6G@BDCd^$w^45b>mQ?z($IC|@)g9xk+w7_{g{s~R6{rpemoK@oZu8Q(!rtW->vyf2
+7^TsuW)t~!C>}F5YQtsAH;uDx^)U2jUghVf?tWp{X&f`nAw)2d^U`SkW7T=Nc|&95u=>g$49nTL$I+`Ih7}Ae-pVd%&i*vXCw;j2
+-j_@}N}coE$W>Ey9&=s10K)r{h|!GokO2ix0SdP5I+mlLLh5s?$6|NMS`q;a3aF7Af<?n&HBJy#xK4rr|L<YsFEZY2P074`^G--?
+`Iw%ySF@Gdy(dM5pd#MA&E6~6Q{2{=`FQ7Xue8a57cu*lw$x1b$gKUUda1y4N}0#09bhbXbAnOV;VW^eaWRc+OBZY<z3k;HWR%Tb
+UW<delnY+7u#xTicRQX~ynVqs8>|DSLt*i^jktBE9#^m0>d4xF)>U5<bEPNjjpZUcV*!I?=zPUlzSq*RT2X@vYz(?q-C3j(D2o9g
+*}bYOZKBD{zRx>v;n+wF2PPsV3}Ok@h-UTA6@b6P&Mz`Tk&VTjXgO81<vXu&{=yd)8al0ev^cNjXaUFNyjn)ICipaXtYwX>iLf|-
+Fk)5vm2<JjJt;Jq)pt}MOwq+#H0|@V$uGWG`?QU*uWidb&4nM;_|aFQGPCM>t~q}F?qIQ3TV>(|r>K-&0=`p^({2T)#c3h-1n1o3
+m6yJg49Tdyx9h5!cjlqA-Tfi_Zid3)Q(0qAtMTy^(4%OVwaq93hlxRfIl(a{C_^S3EKppIwkDx4eN13&i725aaS-(XT@qpc8rsA;
+u=nOQRgSkXN+49ez5OAomg$XJxS9D#P<BF>le?R7VN7I$H=_Zk9zBbHu{N&Yeon1PMlS|$^ca}@Fi@L)85iC1l=IFgip~iIz697t
+r~5Ihw=RCXbp?7ui|V{(9<@ipI>(ZjzQ>f4IQllMQ_G*NQd8ZkbJIwRN+h}7dG%4_k!R{YqACM?SlULueUHF&mg#H#hQH+uaR?2?
+Q9uABwm21qfGjv5(P6V+A2sl}(idR#^T9-c|6g)`l{J*_%64B|Y)6FZmR}vlFS(VF6>HASSK9m8y<PMAEcD%!DK0qn^$D|d&9qyI
+vx?I#mz)%IsAcjGKUFo;aA)nhe<>2@)#Q3yVT9oBKIgLzS}!UKV|Rs*HrV~FVOlG%H)2mSVc6d1KIW-PWh4QeCCk)XSmm&&NZm8p
+4}&pDw^t%fD19{7O9`Yxqf8o{74B2H9BQ8)@79j*b%IQ202Tl&l82J*DJVFO$AdbAfEH@eaX^#M|Nm?L=KAK}&(mgHg8ZIBSGOrV
+a=|F1)l7a~WU&w2zaZ^(@bX44uc3Ep6706TI=-z2`}tc+9jW}R*7h^lY{k7>v{nUjmg1IWgwz~sA=|6#-L7_z9A(Qne8>b>^q~D4
+m3Gd_z}(a5&in8k^Ui<SUSrhAl944tvX9x83i1bw3$K*X4VWl{M6LbBL9brP2>2j~zJ}hky54@dC5F`31lG^}pmE(6!xRP@2YxUo
+GKFEofH8^LPXn1QrsEH=LisiNw2f7JAI%EwPFuigc%S98BJprGp+W$h#+c$y2WUKqy1in?Lfen~XKWf;0B#(<D(B!=nXriJ_BFxm
+?^(u)*K<aJdv=ZWTXEKUc@E}9D{2pWc=vUch5WJC4h*?q$VBmWuHKUM)zCCL@$SsZI!83Rdw9-<yHVu)u=spFfr5T<Xn#}5l(&$c
+9Eb-{*(c*qc3a9>;NV`(hB3}wj?P4MpEQARuRv!E27+k|b%rqgIzwYne_Ud}NL-NDdyA|HA9qKMF9}_)4jr@@k3}|G(?dHoYBE#^
+ZP=K2j@p`Gx5CQC9;|P4;ZCvqmQYuJqQ)FpdhP6R{=y{V2kWihnpJ5xgzXOAutFoqkYtrCkay2ET2z+lg(pBNr#GUu9$RC7Fs41g
+(~6A3c3-_;|ExLHh-a(@K@hnz=E(Ya#%UxJu}^~CG|vU}btD!Y)?;$f%u2R^hJxqm%C~Zrsr{{^tSU*=-jM<Dk2ime-zxO?izK=C
+FltJ)*EEgCcRNqquc?fT>Qpo18hqNEb3VIt+2V6~6IM8OJ+C?y>#%z@Zp0MBIU6<J+Quezs>jJO93PosCa!h1S%f~j$?c(CB*sN^
+oM&{e&xj7M#^M8w+$BU5O5FoLnsvo#H(Pz@C@!A{s@ISI?tSRi*|lttfdjw`Gf$-)4HzEJLBlB<EmO}~eps%6CBO|~W<}sO0g))I
+@rhOPL_$Azd?HaqBH<sA7Vg)Wb>|r*u@25B?mz8pY&_K<z?52po(#kr=7wyq*zz#Q%oB_%tc`eC@E*;`elU|;puQ=CF(b*tR!g8A
+A#?vR;JPECY8>FAjP<Dy@aeKMJ&Hmix|=4fPa3~6u~+~CN}H;_rFG#~?$sMQnn@%=*J<smMwMf>?;{dXSQN0YJ1n>k(6CVu4mBRm
+9hW&|j5-DdQ|Mxpm8pU0@8J~Ws$!sib*Z7zBAG$|NSE{%8E>i_dFoqmu1l@?_Pk9&>(7SWKU*@D*+QNfv2|U#vw?2M$CIkOeXENZ
+noW+^Ok8ody2sFyU$v~-`K3OWSQ|Hew*HuVng^|xaU%B6*bweg;IpMWw5oy|TmyYBPg27I))gAs0UuN5G_+m|gatTVKKyIjLD?-!
+`Dm!mhmPOTWy6m0VzBV=XVHoIs>(D}zze4V-lD0Fiuiu_%JWddit=?7v8aEBgkNNYGTv@}QQ4T><<UfLLgc>W(Mv}2#`D%U?{Iy=
+`t}fW(#qxLszUQoxzB8hd{S=Teyz_b<<f6#=eWlkC-aWP-zs0%c6i14@vCR#FH*r^fQ2T0tIRLX%YCypetDXkA`VFLIp%CZx_QC+
+<s4f!ghCa@KiE2CR?drY3PN_K;@ZzFy5tHHg*}>gPYW6~=?t8(mKW@nk(a@VVziVv;x3O2=AZhSv|pp$jJ&)p<c@ayVn)%~`thof
+Qx;9A^_4a7eYh>|`3H+YjHBmO%*EZhYpX0b30BXd;?id2+D-RUTH!V3Xo#H5rS+{B^b9TsL(xxrVieI3YPT1?Y@H`MV9$J}gSD0n
+9<>@Xe>=|VfXSS6FAZ8>?PY|dFV!j9J;RX;&#(d>p8STU3`0B`juZe)P9K@50^+ek3XjI~a3pL$39=+IRwOP8_MiHi{9j{)Vmql`
+m#;yOeUx}v(LJs@D5hhwDeJbPUW3ctx3|OXrmE%ua;($eG7Stn^%O%J{RB0nqnF}aO`4OfIn77b5b?!DpKe7}Ve=j3`kdjR2Q2?<
+7e;OEi6C<1I1~&RHm`fdYwZlc)Jls(>}%<+rtiCDYBbDIjV=_%x`PalPzMEE{~RmcZ-gBeEovA?+OPpEx}O9V3L|bUvFLxwPs;on
+F?-D9wdB(|rPnP>pPR)m?=(7?;;cfIQLyJeJCJ~iD@vx$c(Jnl`%-U3o2TK#D>YkpYaG{fQo6A+&RLD_yV#JTvV`pACEuCnt-<K?
+fu|RYdST<t?U-Rj!IFr02sMo~ME~gucM_A!BExReQR!T|21!YQCG58XZR2EQH53^l2{IJ41yo2xla7Fb63?UeX9o3q$A69%%CFIG
+9vgQ)H2iop<-{D@o)va?SB|k)XAwND13fKO@!e%US6o&;@x7cs+(2gLyel5fo@d5F9#acu$NQSAatLF~@beW-6ADUZ$GXDOgR@$A
+(Q_B&#yBbx0jRIj1L{m#Fh9v#lZ+t}g}u^(nK5=;fJ7nod(LQc8iqzEiX=!SFzGmPwKJ&rft+R>_<to6BYj#ad^F68e!eqjl)W<Q
+&cV`2KE_IHGS<b}Z<wdExdy%G&@7v$n<shb^C;hn-0-KDk25348Qa>KsLM0SSZ3oi7a6*qt)rchG6&u|0EpAXs#`f&8!9nz@a_UA
+fTC|_YpTY^0cc?#7O=H56i`tRR^&PL<@*LIII-RcC>(BJ+=0gp$`Ja~D#H8{ju!a7p@4F&v2u0ctkl>rcXM?)1_^^U>P4ZxfBp34
+@r{#J#Yz5_8nRUU%{@ypB0LTGcpO`f$7NCo81%GI8x<0oAt%r0(EFul%m%1jzMKq=AR+)_^5kV11bCkXp%UbHGSohzL6PT_p<n<I
+5|25saNML=FlY$%7mDZ?@w5u-t1`y~dAmDWn;B>-$}vfJEQI1GPM(~UG%+!5^hkeKb4_^`35SmHbF$D=mZf4)I0Bi7!}b-k(&E#w
+0G2@NyT%B4kRgB=BAG<ML*m-Qkx3*xcAzdvWCAQdaXk{?xSjz5`~0cIiZclQh1LFxL|}3c_?qi#s0ifcxEv;(gu}wE9bMnV#Ms!#
+P+w0+wU6PxRt`exswr?;eFget24T<;yom~rLB^x|w1vg=2~)@e0Slne7;N8NF##yF<P`v6AV@+c5E}gVXyq4KLm3gEEX$@*s3a1x
+PheO`*xC`;9FB|(hs|a&=u{Fx$Z%hwz7kkSD4_mLZOC|G^C!ISuPtGKIcmU>3MrDh0#TCk10-+#OR;44_~%1e8=P5^#`MxGx7cbU
+DWWT!XPEuK`~}Yc44b!K(D3;Y`}{5i)H<W^N8Xx|`|9^*jP}Zv=TmD=t9~#gJzS~;cQh6JN35z-%(*yopX%DS2sq&b_z)I-qPo@Y
+!x?mYk&kcyd4TbdeJOfM;9QH?Ven)Dklh<Nh1PRirF?@sLl{>#y?0vR<t>^9BWUmt<>k|D$B%7Zci4mji}XuvhNcDntv?p-v$U@1
+`UV*!2v<s2)&iw^J9S~(I$ih5Vjj8gm8*Hqr3g6Xgb`kA!0G$c&2t0banDf>JdLLU|IV;~%Z}^sptk3E+o{+iHBT;Y^DmrS;w7x}
+^<!%oQ5SPYlw31*R%@{mMyrO*WSA|l8mh4|Y3H6gws0U(<m@23MW-Ns&f97WC85uJCHr#5`;Nv(PuRO~!buw$%X48~t*!U{<kf`r
+YVQ4LRK2#V&Si>lW;Q0**q-pZR7Y1BZ}(~liBL1`Xb>KLKNFMJ?s2&SE_~xe?n+`pt8l5a$*XcHTMvGgyY;z?5V6lRdbxon?4`d>
+Ai_%}y28j3nC4%LNf@!FPg&nwrf<J_^+>DwyHa!EBx$h1$Uyzott}swmPEhT14(efahrxOlS`u)s=hy?JzPuZS$m#MY;Jd)JYqbj
+<N;f_=5(*}K$-eiy2i*SO?pCtwvI`U4lK+%>cQ0&u3)_jTzIpbl(%o4IT3!N(vvPd`x|4F#|l@zx;nS7)wA+45~dlf7-1A2-Lnr5
+Q+Q}3ue-xY6Moa}Z-XZ7B*8z0%-J{m6k*~xi{0Uw3xMuQf`3vN@<1}mFNc(+P{te9y9G3!pAl=NB8n*N0Y3OJw|wQys@7!}Q&wUE
+aBx*?hSR@(^en30av(1+$CM0Lc!QzW>Wh}g-mTEBpXy11tMB-Q89MFjs?wgwH~CUwgTc0no}t5H3@Xir3spahb7Y%Si(B`pEIRCI
+i!@g11xNJ8`^v*SOx$<y*^2ER2ZVF6)pHuR?O$oD3G=m4t7vO*85!m<WxsCjP+@7~rBjTBEE;9G2<Q7O>B3J%M4|qcqmMt-3!3J?
+-S?xa^+l*{HLWnuQ8;90Ha~X5Qg|8#h84`~OGa|xx*B$F?5VxJv3XVFtw3Hp6Xqgr>|5OkKi(SkUGEbob70Fy8TK>B_bz#{&uTMd
+VFML&8)tpfT-I-VAr}_w?OWB|K5wlSPe@RNTi&48SQGPc_tW>XU}<v{9riRO4|C8EHlmXP-r;XA6;e1`<!lziR1PL~A9r*&pA0{`
+ZkmySFrIcYRZp0+U;zq8Lipd>|LzxogJli*<(-VcMDseqgz=%OaIzIp*r|CZ)Zk)~ZT7PTbG`Gqa4prKmMuBjur2)Ahof<0(s?j7
+rIB?zRBJm%uAOr;FP9HnXxk^I#^}l3JbXGRpAY|4*6<}yE|tWYlpL9)2p50?*JR8Z=~RVZE^K-uU(mO1HS0>!R)z`8JGl8|qp4Cd
+4yLx|eD(94u2?qgUM(h;ax5@#mI6@fc#nq@4sz<gh6e~6>)Zf3Svc6D2!D#uuPMv^`ImzGo4=lR<L$X@hEj&~4g1#-3pwZ7F5r3Z
+ppHBHZHID&0}t!;30}iLcTwuwjou6s_Gu5*)JLYKjW}Mt#`mf(8zxI9Ncj?fJa<~%s;jnaxJc+QH^Y_VCSBnsc?qZfb~HLD@p%W|
+ZeX!trG>p(aC}a-YPTL5cA092$pPtPjEhiRDYHLl_|;hAVZPQ}IN$TZP?#UxIc`!!mXO!NY&Whj=vhNR76yLd`xml7@YiKi7W7{_
+Ct#_0FKVsKsFdmQLNbGKCzdBwOy9G}dKUfcZ55&0%AF<~{MqPce8p|88~e3{rk3)CC5=ffM|>LBq0EGpXb?S5`O1~H&Pi^2t%Pom
+q&;U|ZBthd_s$gIQkHM@O~wLK^`ytvGVrAqN=~bMhI!Nm9PB&OPFcTH!N^P!_JRsrX$z04#>>DrnoXu3_AI8rjJw(fkgz=X&4MSR
+L1CZ?NJ01S|M?5kD1wIaoT=TJ`){1|SVBu0cHTxfX=0h2HfzsaGevVje!<BHJLKRxJA8bke5+Tcyw^xn$<g&f)4TGlK<y`sJg#oo
+)Vo^%Tm0&V%~#T3Z64(?^P~W-{K$@v`A4=<U)*Y1q6KSp=c5fL6CVS~dADWZ2GPIHaY6uHS#^%^W@>%Zf%2&}xqR5uvT{8x&cB()
+f`1g_%Z^PfHIaqs3Mc9ta)l%g(>Cgl#k9co$8hyGn82^hX?s#5S}Uz39HTR2@v4y4ASzrz+@vSy(XKJU@11h#R%7;P!S3!{uX5G(
+F7-7dQr}mQwyDFW_KY{91J874wiI9)+k}M<HY~bxxuEG#vrNW3UD$AYaaZ?{<5d4}!2x+V*zWWZCr4$<-qYu8wPBxr)rpl8SEIPj
+nFSX{U!CqQfBz+h0{i5%FJyaNZxxeZ3R&UD16_<*@J9=_!@84&17M;nmLilRMCl)nfT&+yn`@_8I|7a6)Y%4|v($MtBw<BG+RoG1
+8yPoD=hgO(W<9)6AN%7Mn%sMt%(t(TU-^W=giXVIjGSwCPpZwOpN!+uV9T4FLxiUvHj?gj<8fHnaDLRsC!^{rhTB}3N`tH3=Yj7K
+Ou_W`#sLIax*DDz(eIr%>?#-Pin@I(p=mMxwlE~?W5}`xhBE3J@P{PRl@Dv9N$|iW<SmOu67q)Qi?%7npg`bP7o`Yk?Xylr?DaI9
+-mBn3Zr2?q>}u@7mq)shY!=k7S`XFqo)f_JWTCy1n_I7$Tx$G?4K@f(le7!5s_Jc7bH_glyrc-%EIo&Db$ITqlj=LV<%G_-`XS5V
+$tdO_E4LOSxIkOVrs_BEjbmyd71%wlewh8}Sx!#FL2a0+!=Ly8x*?qw`mi={?Z39DK}8XS9kSWPHcfW`-d7!{G4sLpN74=@lKKfG
+fe4!-3^Cknlt~Y0dQdmBMTzSWBpgWYb(LHFDs<Py6EFORgk3#k1pCP14{4FUk(c%qev%86KdcLz)Q6Jtzl^PSoL?PO-e?G0w)j6O
+>Cp+(4qd>Bw1Fq+)}8Y{-Z1O=OwaZ6RN=9Gc46;iV`h|7p{^!;8|CM5zjjvm)yr(y(_#;v=vXq_e25%8cv+U+1Xx9rgwFJRX6R6e
+DO6&F8JZ@Hw*}B-(Ud(J@vveTZ)xxkd-QSc_O{#3XPzWm3VZn)`-6`4d`Q|Xpees9u$oSSr~9^=^4+yHY*QzCO>41OL4iYgzEffi
+X<EM54s1S|)<T3W-jfv$q(rv3Z8bA0Bf|uJ@I5fSaeu*Kn{UG~aOEo<cvk;K@9ofh4OMuoxNFL-3*4-XSh_X*S>_o&Xr7j$22tV3
+0E08{Rzun}5H6;XZ)}X|Pq}q67O$e=&<J}!V$o=axxpH8&*UD>k~u%`RE`W>RSM*DFUBM;yPf)_q3gy$Co{Mnaov|NnHA1Y$`zld
+`D3l%s+@A%pxWE`2Il0@0>P&ta68!9W!I$`_wsOz1<%VA=HwB+DS58yzPbe|!@ObFx_i?4R*kUxtUFuG;Mw2hJL=vI83mY`5a7P_
+@MSWdE5JAu4(5GA>J!u`JYC4#W`Y~Nf8!XymO~b?Ny7Z`6tQ0gqYEeSo!d3HEU{gY7SuFTn+cQh)Y7=ch?#dF_ww?j8PH@y3cNzG
+*}_lhZKnEM#)cdxPZhZKNwiZ35?K{9O4dJn9xVq4Ah#`=R4`PrDmk-pe7q_=lWtbD%Vk?B*!9xNg8@Iq>`L^LlTD|YJatQ0%W<At
+Zbp+e{jqfT%2HRcGgy_)70%bq^>XIPQb3^~Ep53d(Z(?{Xz^Mq3P9NW5vi|s&z^Hx@dSNZZe3l4_dHqHxMQMU%CkN9Vp$2BZ)jRL
+*~41dYF&5Y0Y~mgdv!_iqy%GlTHCK|%eN)Toiq2&$-h-?4i|cBHjlDbCS<o-a#~yzT<ce_KbLE{y8pUe$r4u*+%$&tPClDk_(4@c
+7~HV{mwj|r6*dZof*Ze(&gIXT;V6<YwXY;i!<j+q=St6vM-VlR@_2FXEe0X)Cme3*UF+G(NKB6Y4h+>%RTNHthkv|U6^?a0ndN*d
+MZV6*fZ1229bsc8cOB@&`j0+SaP+V_Jc{6YeE&XdtKpZZ*+(Oe+rVokl_#_~@6;pJqrP>!QrPg+>-o=hwqJ5?+dy11QlGlyb2<zi
+oD7vh@nm>cm{Ae+-V=Py=(55!5A@wf`V<<YUypQ_4H=8>7o-;v#E2A$#z=$_A@~88XRV3B)U=F2J-^}f*>2iJE?h}pH<=pR>27^e
+T-0u5Hkxb&d%5zwI-}Qz-zEi4e5jooI~1<x1zX-|71Ezys)}qMA(sZL%P__ILBXwcwo6{fRlCCM-5?qqTYZ72F<Xa;f`0&BxPn*Y
+>A@P|B;m14cNyEq<nTgJ!oer-NKF;8rQrKr=txLYRvaCsD31|$c`y*d+5e4*-Di%WU&?*5-)q=4oAijshX;NE)-Jh2XUqw+`Dj9K
+d(`Mk?<30jREL3MVGa5AuG_KKf|OZ(75#M4B=g%%E3Kmv6AKBt@a*cEEBov}9$t9N))~dH?(>+yQ1jg05dEpg{j3Ric$)(D5Z&@<
+{VZKs;jacL@s3b6qVpL22|k}>dmLHf9EHwc`hX5;IE+|{11}J1{suypPntNvHKj?<Y@dlzkm-C!xB^eSpA%g*EY5sR&xNn&7bUEL
+g}CLCYt*nf<I6j$l2<P&%!W-bRG(KY&34;0!*!&^dtG>>T2tL<Re5Ye_GX+TkqYliaQ@Rc@1BPj0;U9GgxLoZtX3!n@mBj|h(a~e
+RzPzW>tc!ha$Hb9hr|%;F&D#u#De6a2O3GFwfsFCZ8p=H?B)0>NYkMCu6L%XA-q&*c|c3kb5u%1Ei34x%g*3T#l9LYyq>u6ajnbF
+Yu{-Bvi`~3K57VK%j9#gCr4e5G!>*c!ZqGyjXD2uq>Ay$bFw%z91u{vQsaX6sYxgK`u)*zYSW(|zwJpgrS^AGU-h`^VYEO|?j3Fd
+Ljf;d31Rc7XtDn2=s%me@Qa{Cb+)m})qseN6A}#Lt_N<wz~cztv5a7C^EcbR*c>ehOo?Kv^bz%KJ3W);<hYF39JV(k(?Fq*0OLTV
+HkahZ4xLkmvw0fufbdiNtx?w_Zt<-j2=Kyajs~A`>1ESjzfhtGr}KercdDZvl!FvXzZ!>b-XE%n7w4X=H!$wcs}_z*(1SVz5k>wn
+*e<(d3(9R@>gn=f$LEhr5AfmshH~o3cb#vi%587$q!hKSw4wG<lhUq!|0*eO#Y|M(s&)IwjK22OsVLN^TD}NF++GNx$#8HL$4YN?
+gZ+Up>L%lUjRnrjSUCCchDLpCfA{5JSVh>O4NO4PtLZJOosJur)Y%&+LmC)G^2y*}?-hke^A8~ro0BpAjAO(UyVg8ao#xe=a3>^g
+kNT6Z3F-63&zHaA@-89_iva=B(NnCA6D(?L0z8f!*`SW<Go@__@lBxQrafrMW1xiuMLCVFrNrN|93QFEzrE<fQOXv_7M_@@gYReL
+LZ!`vM`?U9D|Et(apZyg+82>1;vie(-^^S<*!(^0G<WgWNh;T=QB64D9wDEs4zF2Q-)Ps^aD8!B+M3V++wAYd;r*88j=VO^d6&<W
+^^G(%JxvqWC!FnSjAwT*oaa+$v3*@sSV=lJQ_g!ksrbn2^ZR*ORQvqk8eWL2BEFx7)6>I;Cc5*)YIKcEb7l-kaEc>&FsO$(n0E^x
+GqQgWov+W>E_iZa`<A6i?nXnmdJEv?rpME2In&QPt5wo|edu!LR%do!b<QRqI8K_beKm7)3VxNhA}qb(ue9}LS5&7HSGchIE4-;}
++}7EGa$A5!>)*X#N_o`17`&1SOVl<7op7Zas58WaMq9p_I(2|eb9M5d3`yW`9aD?ocOkn(&z(D_JMmiqbE)jEC<8Xk!qRNZkB6qJ
+R1)k1M$PCPuMgM$3=GaRz0Jg}bpQ6*L3$i`Ju5MG9cKL2Lpx>%XwmxFoMc?IziL6S1{Nzy#9VQpJlTdqq=~1<*T(7sOeRq*HVufw
+A`EaP!@>_bQv466{v!AT;LIf-b9`AdFHHM=Q~n4uJ_Qc&cwwP{eQ|N`9Je>cS}mz|0yutkLfa@*^*A-A^{`=%x;){E7_TCLqUIXl
+>!`yO@ncK28s<AhR|X5B`#Uc7zFroJL=+YyTKMoVk%h2$te8L<5Kq7iu-W%|kT(oM;XjTTvo`B**N*O5H7|LDi$0%*gR4Dgbhy8V
+y^#Xu-oe5#_9_f~pOJQI&6FTh4vM3sBH&Pj#d3VLh-AKss(?cl@uL9t-B#fAu`hC;vdYSGbgVcR7XXxGDQFNqkmpB6p(K+2(2zvf
+9TI`}Pay94$^4|zA;aA4&2*GxsCZ$8@|Tw`DO@;rM*8?rS0hEHa5tZf5$@(1vSbiPp;3r9VKHkp78XsU_FaoN521m0`1XMI00Nat
+#zTX?k_vAcGZ^tIbs-%Ji;($GfOS6H-dI;dMUl^C(MbI)0eGh&jt+J<R%V7;N?bZY=qAmy6lIxYEQrEj;av;hVsdl>8i26a0Y3`h
+Kr}|;vQKV(SCYZ!lK0@-2xosOrbTG-WmpUvg-j&iL@WWIygZ*T$CKr9m^2c;p8zg{+W!)T5+~on<iiQI1If63Ly7*&L4`@&6#7qT
+2a1sS*TPbpK_<ZAk{AdYSk?!~WHPA_#J)RXhKV?_BnReb`me#kIU7Lgw#a!((}(c)FCC#UaTo~RKMU5-KviRefcgj?V7QNK)DK*s
+5N`g<K*Ym*fuOX8P$Ec}e<*?Y$^S;cn~VI08ByK;B#>d<-w6nr2>$0_u|$@my~|a4`o8GK2hG|a7QzEVf7$~6e`p2ggSK{Sj7;U;
+MN?*8o5vHaZ5;Ex>a*J{$^GQoeSzX#mmSS3%*x_;$M^6}#QWnP+i7Cu^OZa7y1qDiplPve{(46Cdv)>jIZ<!(HR7afLvgfE*O+}1
+z-IEm4*S{fuO$n_4q}q?HQ7XQ-9=7G^N<(4w!O(=h*m*g=bDM89J)E86B?C71|*sf;9fXv*cj-w1gBkkc7PQ0;!(A<Wyj-|%xGhY
+*OI~0_Wsva#_Rg<WW-cV*z0*RTzkjm*#ifdS~xC9N_`M&AtQeL*7D5e+u=*8;+nqr;QW_lnw<F3a$hJA=_KB(?OANsR;qYMyiZ;J
+bH!mLX9aYg$gGtvKAK2Ze8veDSuhi$E8aKp34v3;<9*`^irDLXJNV80!)<7#QcZ-mSU7uXH$RvAmfZX4JVRWptg!2=AoI!jIu$XS
+PAyRd@7wV&RmDZ}hFY(DeJn~-{5zR&cC)+1RZp>0>qif9pROd{LVwXN-Hs{Z$XT;ZTUEtdqCE+V7O!2)Sc|vJ0|`hh=8st1eW_z)
+Rr``m`&e5IalJf#c6MgaodC8&@oGJBY)6z$>HhN7`s<E4T8XK7$UcsWuh*Y9-Bw(&>zAjdM2x_<I+8>N)6Mo*9IwZQ5Jmc_PWGD6
+T3}8W-8MR_Zu>c192j(EEN8L?TXbtd!r4$Ug|W@L;s?shiJiE3rXL}55b>o)EC_Os1d6VqFWKS_K+YGa;{9vuwO!o{gGnMDVmDr!
+`mUS1TYa+!MP#zboC?U-ElzFr6<b;qYo0gdmdpzm8`id9n~vz|If~B;x|8Ts?_3#A5YaTk?%lj*Ii`q@=8+SFUBp4O^0${_#77sG
+DcOjr8v@})Mgo#m^b>|aRx;OZ^c#B#lU2pt3E<g#6Zh>$<tL#6pO}hysmHF#oopIV`F@wVnBbInlaO|!r;Aoth%J=Io;oa_5hv8h
+B0~w`lX}FHxi;dqjaZ(moH~pyj^HX-<GK>X5yy-qy>Rxn5IgO-V$D$l&8sJYDtbvFi%TOT<)0C;<NGBwP&e+-_pze}4%<3YzN=$o
+-1tJrgCkhtpT0~bih652ee-BTp12xMbN9dgkW^PYMn(Lzh4)nNFB#otFA#I$UHtuXZ0pQWaRH-vmE$#24alO)%Ift&)>-0KG?k}6
+CPCbY)<*Imv1rLC>_BV~GE4P4Xxe-)?CaSF{7YwQ4b{b-cFK_NmB%)HCG;$vJBcc)y>5P+Y5WkaIWF_ZicRqu%1Y%+ybiP_(nWQ>
+$iraVic32M3&rCaR}`vno2knPS<#<lYcE-Cle>f}VmnlO==6=w;^Qr*KXb7)ri*Sd@^x@xud6OIF#3Ry_`TnOt3Qj9UeYF)e;u;Z
+5qEE%e}52h_06?iO}lS}iK6j<s_PyH6!>zjYO}+bBGbWFMZO0nFNo0&V~HvFDz{z+rJAM36&Vyy>)GYD)D9(y=)lgoI%DWPW3d+~
+Yp9TSO%V@7>cP1-OtCf>a#RRn&##6V*h?ITB>er}B+0f{9WwDX+U`5AaplC`OqS4<;AER_IOh2)bMYP#UmS+zI#={g;m>sxn|co>
+D_BPiA9iWDcnfIyg&XAJ#Sz_ZIFTVgadn;Z3Ht-$CpYdm&~u_OUwn*o-uUMk5L)cI<KxC-Au+W%Xwtx*;WTJ4GYlc|caXff17E<%
+=}>aM@W_rRGP1ud*nmEi?i!{AtQEV#$)meI`&p?+esG)171gNRINqbZ={&wqp7?k0xH9nd&8GA{2RR}wo;eaZ#Itdux~ix^ZFA);
+mk@uJXgqp+y?=*36)P&t?3U9Uh%J%P8%zv?a0pR<2q%^$S>7C}k-z<;vN|YMRGV$-SM<4dzbLgzGFw#DdXCt52mA~9!i6ZhsG1|?
+uoaheP3RS5@w`Kf$NFJb%g;6KWQtf>-y%!AsXKBNK~$iAjO$Xg0);D**eh?)Q5i1|93n?5pa!M{c$mS6T0D{>_Q&wT)aw!c>c<mD
+rxm7qiidKwqqp?*#0MV5eyFMx&&SlRoUwVx*r&|NP>Xm<?F;FxdqCnLefmeS=Tsfb+T*KfKHXDCWXOsbYGGq)Ya=iEO_(ekY2VJr
+h?BldIQQvF0~2$1nVN%fUs~Yc;S9(O>>tFwC-LhiLW}3PhpK%bif3%LZ$U#Bf?e}-?_~;jqKVq0r^;>pC+ln_m}|(3xVZ1Ure;g=
+ifP8JiXzLxF~gKi9SyTqphZ87;~58U)j?V$wuq(BO*7DzS~&3%`FeJ^Iv}1S07ff-15*M3N>Y%BBL5g{BWFIAy~S@$^OxV2D{h|J
+<CFXiOSLCly_h^iob)rzVQl!Z6P3^8PQ2iY2JU0|-*gw2l$9P(HWvL1x>x!dF5|1IISNF=BI|5F;&ni7ASe3yz3Zn)f&tZ`4wKc;
+1E*+E)g?kQL1ZZMkK<ZJGdFL|Y`cf9V@jushmF_skG&i3dgE9e<Ef*zNSpVP?$VE+Y^Q4BRe2)TpZYC3)O>7aywxI-NMH5-2blrH
+9RiRoBJ9xXYqp`Gia2plQ3lmLR{-J%#zzZT=s`KsAPGI<KqL?4A4V|N<kRdo6-)grj^CFPpE(*G+*v~IzVmv;0r_AzkzDjQUU2BW
+Yr4mCT!FQydRY_mAK%Q3H`g2^Bgz`__d1nz<G!&0DDIEyy{;Z>4k`}J!WpN_Q#1yHY8gyPIjW%~^oU6FpTLv4b!W6{9~)#}X(Bt)
+L>$;xXK0le;@Bg57tYcW&B7hd%Ju2^l1I~eO&4X_0*{TJH3l6fjA1Ltiul3KpC*6gdKwNdZtAYT^$42{;0Hz+B{>;b>YxIXi8Sn>
+^5~FcUKk?Ce;l<Fbk3(;qxjE!s=Q`2Bp&#g&S}FtKC_XRUv>p6no-w}ws@&?YPn<1q7b5Jl??QWDP2y*7s7kqi5|D7_ic|+0DGVl
+dN_UD+zD)8prLfwJdq-i{*_3O+GGUT-r!GSVz=HYi|hA3e5Zu6M$kptxXPTm`Etdz$vYHdPpXJIDd!mWIu#~X5of-IkwgQ;aWtky
+>Q}=lEEG!QF2{tq7Ve~}aRxnW_(UZe-oR!Czz8!Z841}rvn8W+5jp-@@L$Fsv$0Dk??gLQxG+V%pliuV^#pU(c9;6(QZ13Lp3Hu{
+W?n!S=JsMIhKL+~<<P6-7v;V(14q}UyatcO^NExJZGNuuLCG=($BQm_1*SxcsKk(r0zt_9vp9O>%eaGnA2$bl+7hWN%8&-+x~3RD
+U1hwTJnrmh6;Ydqg~Cn+k^Lsdd25S{eUG99CQS@5U<~l16rB`dEhBMM_@rQc0-i9)rZz+(O0Y?myg)iWe;TrC2GdQUTaBwTf=uPa
+b!$a?+_ASL!SchN$u_d0g_Xbu>&6&Dd_6;TaUwO4VS*AE7-{lI12kaO4Rr-n)ZjUchFY?CP$K0|27|^($PtpfK(;sd^K(H%-d5zL
+jt%y((vqW!BLt@2I(NKbciE!U5Nl<csLxU|&eK2^i)XNz;zVk|k_Qo)93}-fNCTD4qT&aeNuaMZMzTF5LDDe;QWuD){j)Irn&4$?
+qNkxG$D$0JPiz=9A~;}}hoiZ+fFWLFbkbLnAwwuE9zPIX#UrE9IKtpHyy+GmkCQz77A`IMc9<XZhY<LeV*X@9B{>-ugGwe~2eutx
+YH6seDl5v%vZw=_OvtmTa0WaI&JGk6BmHm<_e!NM`<g<ubodSu%=0gWoe`T#g41y^&|t-58FV_0N+FXZ7>3zKODEsL2a)`kD+vB>
+GA^RUfAI)~Lx71yOJ%g9a5yZyoq;67lCKe={g;AFfcleerI_hYww6k_Mj_d_|NX!~zcm8`{+w=&Q1?Fo#9RKIfRKp*0RjXF5FkK+
+009C72oU_!urYRyvBm#j-1>B<+>Zq_|ECAwW5E3_{!=HNyB<OtTzbsk`(}s5K4txZoq_uBRese<Dt42y#D41=QWrUumvAK_?Y5Qk
+m&x-aRy1ej#?rA8X(Y7qw@4C~&8aC88xA-4@&+%6w87_U4bE60VST@c%J-vmwA^<%9g>l#r_zRnw$C@-gai^l)U5nFwT$X~v;<We
+UD@Fy!r2l}Gp)M5D?>7jOJQu9CS8I)51RygiOIy|aTLnnO^5jsr)HQ)JXhj~YGm%}_n@^iDnp(;b~IUD!e~38>6oVNCv{ouplyHh
+=TUd(o>7ya>L6HXbLYFd#Lr;W!#BgyH6*evxjmbSZW3}HE7PMc!5^h1Ln0c%MT<Fj3y(uiDEfy{NOi7xQEPLjjx0fn+vu)qv)Gg6
+>~VwDSYdmGMmgzdEOBJXs;-GDZ&NKL+%cv5!DJmT3B!w!gSG|~2{HQm$4KnG72gZdB_ybhmS7O^ssA`$HJ-)1Z`gf8URI(aFR#eM
+HQl<_q$a@&*>9|Zz1D0k2{yOR(A}01swZK&^%gb0LPp{+uxHJ4?ix$P?5+3Aw;~R{k&m2{gm7&!61RxR={Em3uA|g?<lemA6)7Pg
+K<4VGjHV0OUNnh<<mwco*3~jH5~eHD_iZ~Gs48I@CKGvzE0Aa>?NvSu%aka9n&janp+;{Nh%!hughS4M`*TQt_HygOx1)BS5=eNq
+lRmR`tUjo23zblrQr7n6C#!FIlLk#EX}L=yh6G6b4$giC-%p!K8ssGV?ovHjnZW}0Kgwtj2Af_z70F;*ERsY0C$WFu0+%@MBzG6O
+MBt=u;~ke<3Gb5y62g(sDLAvpUr|khs%<(B9j+uL;-KZm+vB^o52p?qTo=>>ewab}!s+^0^5DBGlJOD&4p<a&y3L=%=W~<uqmG`O
+6{IfV<bvJi>(5x!m^xgdPitHqqG@foJYGV=KF-M(x2bKA=)(GK(aU^fCp%~mP;1akiIHr%4h1dYPRVG5wZ9URwe40<W%5<VC`t5R
+=j@<ty1V1xju45YpN_N{S8^#uI_yEyQN?)H;^p2F{U?20&vL9MYS3e<la+O__`w3|vNXxQDns%dBP0*yPs8NS@+Ef<T^&vEmoOHb
+OksYvxSQS~F`B=nvo3LZ<&2#Y!$9vF?Q7jBmb^jB?2T($Kq_6L+goac$4H3L7AtjH5rm|k{H1t&G3fT_l^>Eh+7g`^BK>%Ks0zm=
+O<7`YCOXa}wqX8T*+B(m*L1RV^@mEF5l(12F0Tnm5dK7#LX+&<U>InrJR(Gne<|2|>IHY-2iOG4O0b#Jd&KO+eDnLdDucCsBz@M^
+@DZAv!R>v3X^?7Y3`-!<EIw+IHQ_)KTC}#NV<g2$!%L|Vk>+2Esy)?lw_XXx<824i^Z?^yyS=vO8@T1-275S-nr{1cZF-_l8|)c{
+jBWRu0Rj?z+QS?hWsF4E3DD5Ppd=~7NN*g2Nb|47HQvD)>AOC-RM<#N>AW^ZE9;`GC*?{ETdsU=Wv{HuGe-|P&Jjrso5NWW*_uGZ
+VjGAk8B}ddAxpiT^cB*f{fiOt@c!%BrccTvbx4Co)ws9o-7XLBh~N#@ch$2*s<DrYh6Gu*ieBC(EKq_IZ#Q+ER8pTZh?DZBc*M8<
+D`C?+<np%p3BD$B5_7T+iH?fjI?EHRIfFtxlxRt#2oyOI#Z<6-B_2i6TM87}I4QxgASp)+pb<9zm6+g}A2HO<NS#NOSlXDeB5&HH
+C?5+Y>L8ne#(W}*NFiYd$zlKm3K=KKCW%6nUiu*XI6Z*))_*0|7usnl$;mLtk}1(9L#)k=bX4RR5>u*bG87De#z>x2OaS|?rG|_U
+=7$j^GNAmo!rfkuK_wAz7|HY8S$tU;Hj_riOSFMBB35{gvE<kv1b;YT75w2OV<c(m-wQ=KQh#2xWWD1^L;`%su_VKyENk$G(IS%5
+`QHQzss9LL>115t8OPELqY;_?_XCUht)ywxPszB5=>8XgLb@q`BOsDPfB*pk1PBlyK!5-N0t5&UAV7cs0RjXF5FkK+;BSCg%oeMk
+7XM~${JW+9nptmNr#H)<DD_pfc5HQS)x=8KbdrMN>C)eRid`^4x{AC5_|lIr=1Ct1PyXSdQdg2G56HsnKZC=G<6Rc%@TDUVFw+)p
+f^gE*b-KRa$dj&Ohon0K=}Zz=0be?v_RcJ{G<_VY+fu=}2!Vedo{#aYCcHFr`gQbObPGtTb}KK;9IYdz9w64o&_r5#u12vqslQ6b
+GNi6)Xe3AMUx<4KR5yV<M_Lv%8|7su6!20;|Gi_qHKhIImiIf1q%Fx$3`tT38BOW<Xfzh7@_!+$J!%+=-Bf8~1rY94z?QbXP^pX4
+ls0`EJ3U6)GE`Sv`cd*A{)eU!2?YEXg3~_L&DBU*+S8V*yx4v(O1g*Bh4)@NR9bj`rtK7IN4lRZhn8vzc|SzEBMF=TQoPm9<G9zW
+NH<{E*{8^3M@y^fC9{w;Ub;&|;2G%<rT)^C2TC`jAO_LjzY+Ew^?=qVy!6(sbCsqop<|@GpW4kG)oLs$YU<;uJdBju7&1Q`K8+kj
+{qJQneEN>n4I0v-)9wD?vD9Dc6k?znw`n1VDy78TiRd4s2!TKBbqFDB{yQ;h_Z{8lNm|miKJBRd+(#kOgTV`GhAv9dyB65mGk?el
+qx_iRhYUgft+?^#)XZ=zzO=-G74B4}+tH+KqveTm9E=oqOgS1T-7Hd&3jL3w<6MZP7M~_PY@CxG>0_lL?N;^Z0O5zkX^4pbp^u73
+9P57+;bCgB3^HEY)0!G;D)SfwDK=Sn5Cus$uK@I;V?`ru{zsvqP9sXE-S&aaqEktD=@Y|Y!hh_cf<GIO8vRd#PRGJW7)!H&6P{!J
+!?+(I>c1a2>~Cb_{&0+SzwD5@`tQeYCcuLr;xhjyfzXBk0RjXF5FkK+009C72oNAZfB*pk1PBlyK!5-N0t5&UAV7cs0RjXF5Fq#q
+;q!&{v$5`P7q19q`g#+7{8lZ!GC%D$v5ETA-)jA2(fQHv<71F`&wnW{7nZOvKN`!{rTvsfyJQyb$70l<e(w;nufcy5)je$LPZZp3
+#FKwyvvCOVM-%U-(=`z?|Famm)4<>-4pfbXlYX>~C;aSckv#bSGK3y2(EW)`=J$}FWXF;H>C9;m$%FqdL%}XPxu1GG_3>upA8jbg
+PdR@Gng4CDcH>cg>IJ#z@JK&W2mQbH?idGQ7={9<MA8Ua7Fa-H<`fJp+@ts6vLIICofy40daFD*s`Tytg=0#N=6w0wqy8=)mexOT
+x*=(5j%HqJpWxiJS{$U#`1ha&3C^-{q&lTAjVq!H000000000000000WOsiA#p&-pbA1MR_g7Gx`;sKtXinFlb2l0IoVNR*n@8Qu
+sYE+}nr$OFg)wT)1ONa400000000000001h-?Eki000000000000000000000LJ$QVeP!>""")),
     ),
     (
         decoded(57, """
-c-pO)bzIczw#KK3VThp{hM~K=yBWH>ONJEbZWJUG0Rd@g1O!1+1SBM+loTWc6hx4QyU)4jp1t?oXYaeu+4uQl{+iGCv(|doZ$0aM
-yL-GV3w_j)RW37{`i^FzmAM%o=MHr}-n3-Mb#%0ULe>*fU6;M^XwAA8Bdr|UjC$kGlwI#Wb%#(h8g91hNmJXiTEx3@vv<e1kWuSv
-flKWs%@rYe{P1UoddT7me|wuk1zNy&{c&&B-o89BpUTX8u!OI2_rXh~jb><188;n~@tw5Do}TeJ>d-aM-t0}4=zyj0Phx>a!Aj&!
-7OuvhIfZtf6TWc-<jkbS+9K&`o3nfpNRjs}E_gV6iA(l~=w-j7T@dJqh=jxgv3+tI{G-p+4xf@cc?ki0>-0zdT9n$!9Jt>Er|_3X
-z8A5mg7FTjSUaBYX(^AG+McOKkmOd6Q>2{I-$V|s&|CG`_Uszy2sPVa*;rfds`9!9H~AQo&2Qa8)a8%w`qsJawkW}G_H(_5C;i+_
-e_-4ow_BUAa%xx?x6wPgw)6<w9*=s_!yFp&yQoT)1FI!`&&m|E-1cWIVS87nN9Hno(&TR+INkKpF%>2}+B+g(aO$dBdDwM&{*eV{
-N-i7OpvDG3^o*m)#cY$0lPX4)7MM3G@dHYB-)gCojtIpX)%J}3K#y<Aoh&qlZ!;ce%Sb$KZ06dtuv!#j(M9|7+1wQM7)nj_q{?>t
-t%@bJs@G7++-KE0H)MC}a1`QiT<ybWXZQbc;isC67&k)nDBV@X#6En(@6VU`-A~+fUkT7XUbMn{(>mDQU5RMOLpALfQayB_<cp3{
-R9C?b6gE&Wj_4!<G;lv1p!pW{1+GCIqc@b;vb1u@SJKUgj_An*n>s&)+1e1Guug7di_%vMyT{~mgtX_hn1=b;J;QYhZ<cqwEfkBU
-2wgNwsqD^1wijDUbn5D!qBn7L+~Orqsb$lTD&Plzo1O;URM!cU@o~N$+xit^9*Jj7+Rg53<TH3Q6eS5rz*<^k4;fj9{OOP|aBI3b
-hFh?Fapvj!1@99Ac!`UU96G|*WIv)c2DQ?*TFIN1w#uiLVAAYuf8V0MON!z1QY6>+6a<{egPF~Xq$REx(iyRz>)SZklw&lc3LScw
-me~BRFp_TzP$YL`S=7wSJ17T#k3}A<<UcYV!8Tz>{1kJu+k_UfZ15zG$DjB~C`sLTb$`(YvBQJzl{QJ%#0}X*?1!v|vh;x`f#^A_
-2rON1+lSqS^QRnsG5H1gSG;y#O~F{aa`RF9wM4^lb`>@ADfO1cG&9Ud9TfZ~N4H}BNN`2B9_1~Ec7e^I(HC`R5eIx3EBh}Hu2C+W
-{zUOtTLWA|XhGxPx-{+Nulj)%mpq1BHZqYN&@{i@iG;xBZoi`%)gxR+m&opY^!`@bjWG#5pr{Q^UwEqPXhIKj)R1f~F`XCCW{^rx
-{D>kFy7W6cYI_yPn^@|hYF=@Ae&cBzl0Qv8*f4Qp17AV$)~7|Be0mw(Fp<i;^0)`#_E2)V*-@MK4npMk@gs#UaT7D5sxn4RE+q^f
-nYEBBu81B0Z((ypy_&`iy(zl;CiliBp#qKaM>zJ|4hi1Si>1p&@X`ZfmCv##M$7Hoa6%i#F^*y*Q*1;uFrPkr7rr%=w18`$GAuPx
-n7ZTvu<fR2fbpWXRO`18l?RKFas<2<fTD$y@gup#s3jMkHu=mb1-^Ce!cfZ++WVo)%Goa{TtZ2RJEf|zOvPgS^9NC@as<1(yu5{2
-X<H0@tCr1TD}@o>y54~%k3(|;wqBgZVkS&xJ;2elQV?=>Tj}?bti-B0skmGSWCAf>Dn+oKA_MDfZ}v+pw$fN#(5$CLccy!;S<@DJ
-4(91wZCz8zE9O{UKJo+Nw5blBcztDdFzX#uGjMON-sx{b-PwI5WZJzzk<h&wDT?kLr@wh;l9m$bo$I1hO~17&cRD!kusX3|Kz}rw
-UU+MY<+%~->_qzsbJYn&*v9mIFcZ_wZU2#8KFRNW@NRlQ9Qk093w>HznS&gB$j(pU<i>?>wP=MtR5y|}q#LR9PVyB^&p2b!a*s=l
-E6Px2KiE_>dX&@+p#q++97ow6(DT;p&$*yjS8Vcqp4$R8QzXmAx3myL`?4kz2Wj-Ll;-KqsE21KWEBTgpStHbve`CL%vUFrX2<vS
-bH^i}Jq_p3xs=P*fL+VXg-zgjHP0303BU2s|2Pt>$NFWbi$wVwXC0Fm5g{f92xzVMp;6&SUg05Qe{J~3%V7)pok_|v%=YJZ5h~Jf
-?58G=k7=4M&6|3NjBI2=m8v5@A`&g_bk6CF=*S5mm;eyKmQYOC8;Fd^Na7=h60@nw=A$X}Az$x%@wa+YDiMtp)XBd`6enR$r*mt+
-Z76+=**+n9P!?H8|H>&vg&qNh0cRUR<ndW6?nbpx?x9~>M~6L(6M9kLpMf0EDtp2$+9Ix~to$T0{1}DB`zc+hpka!i|3UQkcZLWu
-3B8nOc1)ZAxOMLf&xsDzr&YH*&g8d5x@32Z@wv#8j)s>GUJCJL;&FY%lcNG}%;7CT5=-YBa0RIt3kC05fa_v+KC|7u3KsduXg$x=
-uutUhrSzSwmeu|Ct-v=fB6l3R#b2Zm>g9h|PGpW&h~}i(x0*t8kI7Po`(evsA)_v;;jD(LgPv-(-mF$mqsq;sD~uLX9{nh2N3G@V
-+u4oRu7uw`25cTFru#k9xi9BOo?0GxbWU-7YEZ2D+8vMYw6cg<uI&XyE*m(Ltm0(H?ou<wv4||uZEyQ^ySVS{f{96hxK?lUdgB-^
-VtAyFy1-!m(x8lBv%H^9Z3Hu=cZ{M~zc%sOS-s3kPFmvCIjq}(I9p7XW=`1hY6>nxz?`fQ^^F<z`hxl{?|0m!%|5b>agu?I!Od_@
-rO4ElEtL-_mWOXPX4~5Er(bwZX9(+Ex}+$l)Tees-b{X?ZA!4JE8PM(c}#!7k(23aoO_Gu#6Y=ZeS70;VmuuGQ2Nuwx%gO&*6Se>
-F20$wr&*hM#W?Sc3@+c!DEp=_9_HlQRJavS4r6o+c>WNrIoZN~B6{_Dc;N^YW>@nZ-OyeA6<o7Y(+7Js_NjGyLfNUzZ+)bd&HW|7
-k8|j*Nz3gyE)%tYi};=PO0{w#irYIYNKI9`@E4{!8TrUy!O={o_^idmXnZ)LfAm3ketgqFbBjA;U##;P0Vm18g<orJ-&e^b0A<F9
-%Qqk68@XjT6HWM@DUqL$#7uf;-R8IuyNGI;gMR&PtMmH)w0Nd!86;AjOiWqW5j(%KtJd+Gj2s;SBC&<QG4csUc@fBSq2u!#03V9E
-Fm}d_6fjS?kyrV=a_KnVpCqHUtCf`Q+BpWl;_1p)J4~#ui7wB|>X!sV$t`zUK&>-oYK8#J4x(H8=2@rQUwX9nKI63Ee5XVSA6j=!
-ze;aVJfi-jL^b4)Xltv<q6i41ssgP&{zh?%x|7|SKE(J*U&x9ihQG+^n+MfnHHcm?>#^wr7##EUXSG~GH`5x;cWJbfsc>zHtJYzX
-`TI9PAfj&f-cV<knzn}&>BePb79~DN+%63)_@hRdr;^{FVVvhQCR+I_KQZJr*Do1vE2~g^SQ4(=H-=Gy9O7d4F!97Mnw{bZ9vXh<
-kd&!cG+MmihjtsBH_g@Tdw(SR)_-<|;t@mM-D7Humc!819_p&b&diCri^t~L1Mj_%rLMh7@zLj=@(Q9X>twUHe)_)?G9jexyisXz
-LCP-gk(6nBX)*T~sTR8U@vp3EAT0h6z1BG3v{-9**37<qUP5uVbb>PRK^*F<gY^`9rUSNDny*pS=hr4<yH+dxJ1iRz9;)~LWa0_e
-=1zekbGRN&6zTLJ57HAWt<-h|3l*=^h=uf!%X`5AtAQ>asm>>R2u2V8cE6d?1;6Ml`vUK^uKaLop-2MR)kGeqgUm?4$C!M#xZX$2
-<%G3lk6kC+KQ0OiY=&9|+_9a<V0X`a;B{v(i$I;}PFv}<`W2W%TV5(sR<@`GyIWYUe(C<<oPgEqi!;sKcxF?`d$mubyqqrDQ;79~
-$MbLM-fSEnE|n#oP?vi|_Av}U(|NI4ApYf(%@%IFu*TNli)|G8g<ru6SC7<Dl4K51j;aI+MIVKBkV7`XqK^@#+XbVaH}H&*-$$S)
-FuyNl_826c(^^v<?2)5B&1u>=BjH}l)k%e&RARagWon>1vJ#~HWN=CgS(DQ$xo*?DZT}39$G?!2angT(S2*Un02(mEAa?Y5@-YX;
-K@W{l<d5~}J_@PrLyQ-dSr1(9$nVj+v#?UYU?2<t5b#gQv;l!LmffCsB>OFQ$t6<@*z2$d)H4MhQUi>rNZ;d0WiC*UdI)u`Zpcy^
-Xh>pHL7)&22=EIvk86t-X@5F#Ao;<gO4baExF!x9{1C{EGLwmG42Zhl98H>3uo%H8bDv(-g=8ft976z)01Afu9K~ISx1TkTBNWV(
--!JQCFZ<1)`wwU9N6pxhC`6X6HWq9a;4{i$iY*te>}GJTNK&4jIzm-^GF*(m+11}w5q2+NMDEu3+g-p(m=MbtbS3sYnZi@&*;MdT
-Y)-f2kM`adB8Kzzj{{%D;g|MvsQc)Nt@1kHBJr`Y0N}q7rUayR^Q+6O+``{}_{tX5#&}j?L-8)w0b9`b5a+RuU1UE$mRw=pH}q{k
-@$8Rks7steMdCB4TO3e;03QnaDVsYVram~?GC+%3osxt$*EwB?!Xi#_3x`MD<ThfdOc0u)la3XODewy0HE|ZthBt*CZG#9qek`Kl
-N^%ukG8hI1D6k%X<8zi1KCt&Oe%gNa&RR0K#g&ddahZIv`qjCO8u@BCy;OHR^2x-*(&fu*b<3^iGXYv^WvF?B9z{zq1J0l$Hg8)t
-VTeFbMAL;ro6P)-^5FK=7~J;xrXaU#tiI6;w=Xoa6@`yD=<d~VnZd|82X{{hq`8!_`X6zF+au9%9)eZ2ubaI%0LJJ5<#Fr)oq@J$
-LdVL;d0Z}w^U=`|HD9LcaIL6A!-5E+GwAC12~VQNP5mvZN~j~Nqc2-S*!p5z5dS%+T-jCROT5pujk8meAQGbT2wx+OSAzwOI2f9u
-5y-?J-UqyKSAsWXj~)F4-nSS4de<u9m&NW5{u54Kh<DcSTs}mo3h;#9UZE>m?;67x%vrijt3gqhG&01tP+WsW<(Qh9-Dg~JU53B<
-w>&CZS(^gP;Sw3Xj#)jZ%QoP+U9qIldUKfZuK!w;R%suJ^;qGsFWM)nfMmWasFO_NJT=t33gcBQ%{A7mYL`jk;r8g+jQ#<hEfV)i
-Mo}RKObY(8#z<U+snWUA#%WmNY9PyLa^90@ZCI3Ba(L=mY}P&IADzolDY#`Z9)=W#@3zkD+-8rZyar|`JA?R{@^sG*m}zxtWzTyF
-(cDL2K<{GxK~^tIX8f8Llyb+tr*DQT-xKBuJPRw5d=ESPwqx0xz+6E@qXSZ1!l;LeJaN{3U)B5L#z1_S2fyfX%-y)<M~w0{ibXW6
-)^+|wakz$7m3JfdKiLead<oy&jdTr&QTvkDcAoFtK=Ql*!lji8FI+=49Fi2xMTDHuYm?jSi%F|M6qY8kz1iH=dr2jp%u}F&s;sZ!
-{%fTNh7wi?%RCQUz=tYGZhqI9%|M38A)(q{bY0$1@0wwe$#8sRR9!63lz1Qd11T0cwQh*@)n-IwpD4+<pq9JG738_1oiS^2&nBDq
-2Kqc0A8TI?ej`|mFPvD+>NpeDm)(9T+~47d$yi@-%v~(NyZG7z$7Ipo>wZ>+R34BJXKNsLxBVt(5j6P?>k=MU>DQy+dPVK98XDW{
-j;4H)v$G4g@_&zGoxGfJSh>s>OF5QE>RF#l`+%FwSfozaf^X(6#&U33=yy6ziFB2t_e|J6W8|-TXo60M4mT)%l$;t|?uHzDdAwXo
-A|D!VLO!b-m{;+%cUm7IFXCnC0lF8vjrY1;GQ4WPeJ}L5*fxsdiI(^abPHS>e{H#6XYoy~I6q2U%&7X!<`=;7!3$@Pn7R~M1kvP=
-k50*vW6tprA*;=fgA#*P1Rig}Zp5y$jFNG97U-pZ*}<-Np?WpN5!FqhI!<aFZ-Zu^^1qAHV9e>WGtuzL8{4nx3kqN2l(|yr*hhl`
--G}Tm4K$m*0u}C&eq5#88@;<+l}8-?a9X!?)K?+f17iw`*gFM(%AL=q%~LmNKB*~xP5-i5Q=rz7;6y+Hi0?Xnn61&TLoNh@YLjWK
-c`sit2Cu#<#uWjunVshIn*=?7zZwJB)k`moyH`$jVDaikwCCZ;fwSgY#3(+TMM;tlf(Zfufq;Ll)Sdi~M!Qa!YZ${)gY2j|<HLOZ
-{M9^rfwje3?#S~cPkLVoArK)13<CTPV(%(9Xld6yM05ui$cYO>S}WP7U@mw*rL3SjX%MM5=Q&w>Mk4NtM~nCKeE+r7AHe0M7j4L$
-9!M_YDGj;Vnyt8#FzIBTzOA)8$f8zcmQB_mqRAA$Pr*il1qFbA8%WF<+it<);+c|VDW1*{{19*M)Nl^NshD7pu!gB3RUC_yiGM$}
-@$$yGmrR@jh6{lF?}8K!QN~oz*PkDh*u2|7-w>Kl42Fl1pw~HFjpT<5hy$F5?(GR@UeJl>DK4J@4Jb$mK$yT^LB=na2_D&LrsAY|
-ziHE35ep~@eH*zYT}vwGRP8-d!RZ3SRU5@9Z!I33Vqos%k-AO52*<+yWj4?C?j2=!4Pql+T;pVJjoH$zOinqzPDE`x+7mzJ5qtU(
-A=;yer8RLl^u(p~jy#!4#bYc{0(>0cKfM>|{#<%{tPWKk4r#r64CQL=x?NbV0e|jlXh<zz$l_gQr5<KQJd~EZ=G2HZO<+6PCe(T<
-gu<qPK`{RNY~E552~s)*2X+YAC5v|5^LkF?)a)fajqt*?ftr65;t6n?KZBUj)@rnP6lc)eyyL|Z1FP|OhB-o+pioTUPYhzzCM-$p
-7NIRK{-GSLsgr7Dsi%CVB<kMsAj1tg`hi<}2F2lJutufzPZwn)5(>O6ftOYvLzIKIJ=yp`1Q=kjSA|QwKp7xaf;??o@R;=0(oXtt
-%3T6w(e(#OxFav0Y>MGUet&aH7s)+I@N#lKsWN*_T#;{5@0q&lEkkn=TvBjWPuKz8YGB_(lnf!}WQ=fNI}x`5$3Q1(igNqGshT=N
-V|0x*vAtAvA6q2tBl271;MKbsp_4eSYT0?6`@kY@#?9w8@h{?wts9dKUGww1jpHBaNg*7S4v$Bb6IItY<#*!@Kt4v_5-#j{Ew($`
-%b2}J-}E>uw`FZCehyT)<ZOO7{JOiJ^uT#4v67pi`sH!NxkVtM@J&IKm`tjUeEhrHtl=TecJT&l{G`w{2{W?!t3Zx{!k}(NIsb?s
-6CJSpDpRG0ip4;8N}D(M<$1dymZ)f^nwo3<63c-}%L_uL%`Rb{{k5~4ljlPt@<<gK`nMoaV!`#&o4VNG@6UgT(zvMBQoNX35PqMb
-4YyXJgG6^08FzU#2{-dkvYQp}NR<f($K$zwnVZD$QbT;`oi*szH&2a`NX1EDlxVvDfQmZbVFZ}l%gL<6Io~5}P|odH#J~s*Q`Bx(
-nHXm}$W}VLhE^o2L|YC~>6Ng-VpZ!slrt&ptHz)VtWREk0e(EMKJmo<ahH=j-Ox>GsBXqUuVa$8B<j)CrDedUuyTM;(rOVBbc02D
-v{7|UMYFjL=dT0G2dqpay+wYbW_*sY+<7G&f1Q2@sJ0;Ao1QxNNja?hJ?VGPx*7HF!{B2JZrOrK&TLAp$#sbzFFohqRvz~_PdP=E
-9Wd<iie?X8HJj5j+?0!n<Ceh#lh@kTr5MeR38L%7g^Wk5pGJ5!Z?n>#-YoHa#<VmHp5@<fd+b!>G#B(N@td<Pq?W|{rv)DO2Z+BN
-pK<MlN<(!9#z5qi6*5%Ks!xk!8H>MO*Pr+$HHGq`W+*SILp|PeKUs=&UvxJ>>1%sKy$D3pTGlu?N^~QCbd!qp>lGd3z6;o+j85rQ
-ln4z#{Jxaq+ZMU}ypLBown0lH^#t9~!@kIS8jU{ELX1=_{<e6ytOpI_-gTZ~mOpf*t+cD1@aTjmC~8{5T0GAMn~Z5)z*4i%Iu8A6
-l)l4vBlY|>Zy`OgPEQ)fvfs@Y$Jn&sV~1Glb43OKY(5EYWgLBw7k}$%oDvOT1lZP@tRyyb^L7!w)EDpZ09uR@DUiWoAjt2{_@C7v
-(?p9eyLNf8Pqa<u`?2U#5{IkFlZ>D`OmU*0CK34mCafzF8*jX|5ip0C)FyarB!-^ntqH(6SZl1z<?Z;1NCE$AuKre{L7*g#U8V<I
->@ne;T+_bXN;yNzk?!cW_zamZfl->IbU-K=^hb<!*0;1PW+2@r-Q-!aHXI*9*BqP>yTctSQ8wA$u=<=92YNOD?jJE|2o#?@Ng`Et
-zN1xHwpCoMB73Dk;@o(y)+{3%8FU#_8Hep7A^;`?LqNYnc#@>6q@GUY?$VjcTe@aOXMDW7y?4ywKpN3ypT|nT7&6mO6y;$fK|lt;
-0{zR1WL&+9`BGSKk|<H1`pQV+fUV2+B4mU7O%f%^Ty3WG<tU_ZzZOI(Rv^Jd1NrG}e#?-+jJnEf#57dVORBsOthO_3nl|_@1!?Xg
-6;X#yb=@%Dnk~NCuf3>IJY-X*$H)JzZz?asGV>Ws$e{zS1rsoOo*Vs1&%B(`+WCfb(DiWiJ0E>>RS=2_ln>bD(}MX>(Gg-`{dx;X
-AQmw{*&%NX$L|Qu_YYiQ+K)dNvl~FwX>z0*;Tj^}f3<&}Z0Gq&uM0e-T$L11iYWxg#Rh_ZQ3vFS7(R5NUp}<q%gDV^znTVV_B(mR
-YeC|zvc5wbQ{6~qWlYdlGM1E`Vp}`>0$Y|5RvjoA6!Oo0Pk49WW;G?tVwA1OzQRVrj|Doc^Vno0!{dnltXDl<x4$e*Uphgsm}dy9
-T78Ed+?jTZ;`JQ|7$YY19~F7dZ7fD4BQJBCgSO%H$+zXAIi~aM%SM6$S!Ve+Q_}5+v5(A#l7k~t9uC5mtBF1;vJ|+L;@NIH@N$C)
-z&~wQ0Jo*t###X;i0-9!uRcdk)=S*N2}d^n-lG?H629d+U0(%Pm6ygKc>ADNJ5db-k#P0y{^S0>m}E0idv0QqpFSJr0`7pj8X8xu
-K|D7V=e;8DXRnk#N5h0q%90|m4CmBeaEdDU6UK5d_7WBKdWj-sMITI32f5@SXTRL%dqBxff=&F)g!&BgAZY*faq>v#7q%At_!j}S
-Uhj;W$E!e1lstDpR%`65Dz3I?s!Ex3`y03ht}M~=9>V-Hx{vN?PgapAVgY{SGu=k%t7f(Akmnv)4h7qp=Hh=3s43j@Itzb)UD}+E
-4(?!?5CqM~kGia?7W2WE`J`#J(iy8tig+K$N2Gyg-6kZMol9WKG1%^xh{WCfPxob_H(zg<jTk;#h(0IfU>eihV#{HOQvHx%tY*Cl
-=|$<D@c29UDZjR)?Bxj21m<52+--(b);*)7dr(6r*auCuZJ3E;$J{E_S4G{<yJjJnZANEl-#!n!wRw1&9JtLmdP9D!XDMz_#CF~B
-y;KX}Z>ojQP8%c|Hf{fOZQY+>c3)+O+QDh>QaUrho+Ip=qN4Z4vf&ir2R>d5N)6A?t%wcfmV}pvU<T2UZ&_hib^vOJ5M%ea4RGi1
-qcge6L5D`R`xir)W&H_~bfgbr1k=|*Ux&<AbjKAPH~mxtqt{L^h*Dzwx89ZGGYW6J1`R(4j6D)^!KH~SHX5Vy>I=F5Wq9~u=&o-5
-KAygcaB^>aHvg_J?^=t#BS3hfp19oTTG85yYMhqvEz=D1hJT67bP6DlIaJm;s7?OF-h+p%C>+g&OkPc0&>biS$lv8#k-W*Dl1A-^
-He`(3>wcD7TMszDE%)AyreO8HX0(&mJ;C*9;e$Kpn~4(BBnNd!OgjxJ7!~-Z$qEAed7W)o8GJ=#DkMBgjnL!1#ZN&Agn~f8e}ho{
-u5>HbL^qjzG*lGghBr16jS$5k!h-w>tNDkB>K%q<I_U#)GfSa18ISs8w6s5Pn!u=F7#M$&0Y;S1s?)OJUe_Uq30}j@0uyG$g#-<v
-@L1v4Sb#rM5BK3J5+?te@=E3{6R6)Jw?L6;?PqAPd3_^Lf(Q@#CycWtr}J~eVVV7p*H`+h&Qa5udEhSYL#g;F0;OrBJ^>jF{D0ZE
-c9`L5abydJ*-hC<2W>stT->UM{f#AKgKQ1?^@x)T0EvTz0sNzEZdDZa=jzyj&g`*k%}7qw-yW&Uy+I}p);w%Cw#YB_f8|BP1Hr@i
-gAO5-Bt5$S;YMEA*l&>%&!EMBOs@0wz#e=%E9AXwkn)EWH8ulH5o}U0Cg^vz0JtKjPk1@dnTMa9?g`^1TU3U$`06-E?#|R;xZ~}7
-&<u&1n<pfOmyQbbJDmn@*^nMPs`%3MbtPM344pk`#8N?dJ@5bE?LkkFHx|srKGh+u!zjKPE=h%p_gl{c06>)i?H|u7UbcAdw~$9z
-RT^lfd_zuhAKdB?*H^O+cfu1L-V1Ni7^;@&<}t;m#)tg&=1afP`|%=Z9_vf%7Ytqk^ZwbM3s8~s1Gaz?+EJPijks!LsHKFvYR&i3
-kI@OvxEweztY3QGPulhwq9W)QO#~V0bV&)eSGJv4z2fCfr%$O9Z7XmnlKCXZop69EKPYy7ZpBQnsxKk{B*OUBXTx=?{f@8S=Opiv
-53Q#W^K)2JZ1O^CuaSs6-2Ev9ZnqgXzEnd)Nod*8Z5rIY&W~_nJ1!D(0QS#EL!4}Ri>EBC4Eii2hHu_^{mwB~1c&N+GPMenaeO7S
-1SW3wyvd&Z!!k!w<l>b_N!GJ(+F^w3q*yrrbMY<sqGhgbP2P8}@?qIbokiz3L$m%%($vpZy}aGCBNvbR?rU4kIR-2%dMc|3mDjPC
-g6IW&+ip{fK?(oy=$wwUwJV5|i+r!DJ&d@Gac`)0fv#9gNZAHW>C(VXQ;u^!`5u_6-Q~Q{Q5nfZxs_q(xwJ=Oiz%lk3ZsNzLx6y$
-e6jv|G1Yd>`4(f1i>A+&dj_}cmxk7b0%R9AX1Z$qT2eY{=*h0_<PVwyxXRXdy>#XqqPSU1aGAsCn5ZByz!v;&xSQ-((ulAFzq({O
-z5wkgpXR2SF8dyJc40MBp~B`%wv<>94!WRdT?(b`l$)MGoi?~A!j?o+UL8#!g%6<CW_SKjh<mS3s46P6sq7`C-reZiPxyy*zFEW+
-_*l?vS9Brz4mK)yX%&Sn&&_z)@VJnyWQhZjQ?7AFk{FsOfRf0PghdufK$c`M%zorf@b#k+9Z&PAaSbs_Og6-dlHs)6j-@TT(^^#r
-|IBN{h)PpGBAQf@nvPGt&9^id8?*psPt<fiU<W>5aYxWJK5|f^zMW|ppVM@oO1{D~+>49D;e*GxWekpU9&FtWkgOV&N}yh=J5xb+
-a(a$yW5x-cFF}v;(9waRf14uz&W!)XJB)#`z(aLx%716R|5}C*2^XxLw_WIj@L^B@_&*@PK9zDw<b9f_FjUcik>UX{fd6hJ@C3Y6
-lUf@gSw&jf0DUl$00Rs7Z<!td7&}CP49BOjeS*Gw$d{*1&5aBDmrq~6E0EhH#^Z1Se=%SFJ;KtwxH?WT0Wc8`2=eE%vF#9UkvCly
-_6RGRV7V8`JW&eL=Y~;YVg6a)1Q<3;$0a0Kfq7V*+Uw-=rx>iSgCy)|XsCfWf9y0ro7Pj*op7O6T_dy;#C|*ezQRPtJdhu44d5cj
-!UKc<M4zcVF||%(y~{d4%f1*oX?MfJ(;P|3KgE`*j1<Nt#0UJY)BIC%Id)p9fCsFeVXY8GNslbMldARk&jTo**jzFt0Zb|!%%7Hk
-KV(SWcNR}24L9<!Wa-Jmjt>?zuo{AT79q45iH3t&&FN`qfw-8UKWcf=BzN|BE^k}8Bmp<!Pab4@N%N#A--i`=&yuS1R|Or-K)e(<
-a4^R2GX$bNsUsyV(3~NJnK0FiZ7o9?J2xaBgeY9f)D{GO!I3J>E(#?h0AYiE$G~|*Zs7;2srkaf5RR6?{D9RNrD7*c7z*N~e34tc
-_>{#W_8yJ~A1)mf`uAS_Z6sU)USPDIh(C^(yp=Iqx{jbV(R2N6!?*xX)>;--=?Es43)+{ie5Mo(bO3zJf3?xDd!sR3%vgNs9Z*s}
-NGIk}M!X(mh8Gbotk+v%VAwMmoNb(z-p^=<!saE#g@Z65|GUpvZ+R2g*pQ+53~X4vaD%DU{c^Fy2?@N?NU}3m%yn9|u7Xi4{D74l
-?qD7ceh3*J1RDtYRi81t`H-79V!6pFIOBRFEcGmup>@GnSuzXyRU4q=VF8^uS$(2_Tb-H5vVp!}MMgL^1`ZYw@{4y3MrR*-lnbW4
-7N0wgleDf0V<@wR=8!(;SE)>;XNmXdlCc$qI}IIa^@)J5_=}ar)v+1LG4a6|kbmwGNP8a^6;~2dBRV&PnYN%Cp(ASq99hsUdW##X
-CjSWg8q7z<&ILPl3z#Zp(#_3<*o#ncL5c7{SfGC-gRn+($+#l4EpQzL)XZsINL+Xn-E6qn<{yi_ly1P0HH{Fc;t~YJ;pmc^!Z<dS
-rp*mJU}DTLN=zsg;P1)Mncd<Oapjb=f>_9k*nk~5bo68l0I9r)*quP*OA-}&Zj7%aT*30(&zjNBL)|(?L$6_}+UzR$^yC=07(Z>_
-;QwsI|8h?Lbp+twyN~=H0|59d6ySd|fPazkH<$TK$^4!1*TVQa1NawH`Tt`4<M*!|%ikHmzZAwlit-m3f2|<E{~`VVgaQ0(jQ_YG
-z@Jn3kHY{0elFyH$oN%T{fFlQ{522w7f$uB6a@GS#(#P){|{mOit#&P{1@(v7N-""").reshape(24, -1),
+c-pO)bzIc>y2qzr7-s0s8M?c>Q%X`wx*I`28tD!t1O$;%q#J2aKpK%yq@)`}TDYEb_nzIodv@=h-TV1t{(Qfln&<QUz8zJh51w0T
+Vi#I{HV}3W6-j;-wy?e>ZdUyvQ?|LQ9Rqt7$_?qOjjJz6bu$$6>h^iRL7dj1ePD#9QvgxFF>$R8kv0b}Y(oM(GX!MkVwIjxVxH5{
+JXzc}Zba>!-X3bQY>XoH>?kh@2keU-N~(RBCL;HgdV{FJ^*0M>NmD`0YlsU0@((WeD?9ge2i;`v>SlpMFtrCVMjl-@hk9n-16z}~
+e9K~8zMIhas#~K6uV15x?}q;*&0<Y5mZ*G=d|PMJjRXUy0~u_85WqF+gf6}6K!r|7BA5L%mS<XvdxR~Ecr6IJ8gh`W`8}w;#IWze
+lZh(+p!3`M+|H%3(95-qbv3Jev%JoQygW1M&O7f3Od{)IIKE_-W}JWe7!YG@AJF}Ny|Bi_BjNa(XxMB=78$&l_%yFx@>rh^t297F
+VmAnp-F|1fJsH)(EnRgQER;%`LjhZWC~G~`ykEF%2d952@hoMHT>#Hfwz!Q6aIEfaCJlJKEmAdPfcAAn((l>Fj~BDJH@MRaD3mxZ
+w|Qxjn_GxI@iU(NQZ=ao-~+`|&DlFm)6HeAx@cycf={`!-Ro>NH(x2%^XW-Se+8Q3+CNNE<t2xd2<K1#K==2K0q}9$7G|2(7ot$T
+{74#yfX)~efxSKOApS^;frTuDEk;Spyht50zrE*hrnDC<mA}QPB!{dLicjXkG4Hs!aTCJnNXB(%%NsP&IwtzE>(ydfWaB9hTeYxU
+`!qeZccj^6GFM)9nF*;5l>=DwDCpg#6sTP^h2xU!OUo{FNG}AB=HVc@4i2K%_gUDbgYNm%fVMuXckk#jrG;HFzR7D*_8~aMg(PsT
+hwUWvRJhXi><e3tiSdhtxY6}5?$2rEbB%E?&h(?c<RwAIW~7n^?}UizI30JZHG{jlGY51=`X@u5b2c#gZEDAhky%|IP&f$5ZdpZ?
+#gTsTC+*nR8e8u$7aBEd?C^1G;x3KS3_jCxKK(8^!=8bL){iYA0>sv(^Ddrg_|B&<y7FcEqcx6!>Br0$pEB&pq@9q$IzCmX9y65t
+X@3=92&H_SXXcOFIhs+qY|^yOl5(v5{7}xaZd)#a@BkLL6nV^&#Oa=xCTBlS2xlqy6soMWsf=~AF(<XZxUfKS2<@m8NuwA8Btt9r
+wNSls1Q*Kz7V8lQ<`lp@tpG!+5_C*~J^^w2FIIK!j8u5B+Aq4fl2`IB?v$B!@|AR=45SEfMw4E%4`Nl}@{gLCg)qNSdO^!Be;V52
+g-ga2LT_svr8R?_!q=<q%3*dF^Y%Jgpdn=~+gt}-a>zo+MqW~9$Bi3P6c@79orTanKMH5G6F?}maM_v(lOu6oG_Q2Qke?jY%imC=
+$qouXx8h(Ir+7VbuQ1Htq*ctmm96p7Ob3#?=f<tF&n&4mNBE#Kq$Ai5z`fwMEm{|EdWfRkOWMs^dz7^BeX9VAi7rtsWgNGgrFMsc
+S<Am9;IQ&IIY|>ENvfkT>1II)i6eaAWunFWDKBX;Ioa-%Lb&%!oSgj~L@m*ZrH0IRW$qe>yqAKRL}1|D7xol`8G5(Q%#PYcy2?&e
+@B)Q#W!|k0E|N@Xlv;?e8;<coNJNy-tN7O1SrvO?xsE<};<j>y<R%%s$Niv;)m>bj$-2`LT>p{~`cFq2gV3?XN}SJ7E(40F^*mJm
+@mTbGHyn3!T$1V6zVy`u)2gMNf#tEpj64rd9?_3a6UrKz5F|_4HAQem-+w-|Llw1=xvrT%n#Y#Vm}HkG)M4LwCvj-cM=E1+QMOVk
+H92!IF0TK0{L{23chR_0wDxQYf%>yMmk3Dq93;bTY)~wKeBBD*;}f!|sdS1olL{8{xpBuO>?kbXk4om=;2KTCJ%Fw!k!nGhMwh$8
+vs4ONA|J=4-q0JrCKXsP!L`EWzqQ>;acU_oC6&zKmghv01YM6wLz#~;4LIN6q@nWZai&|PSD^2K6N?UU9%oy9$b})3vb;<&M)GwH
+Eu6VmV&8Rrd*l&zR-O4$NfXe@KBi!^lKYj5At=|^Vnj?*GpG$FH>t&tUF15kId@Ttbbd`#6tB_?$4qNx^J>zWvZ%txk=?x<k+d~0
+f><@Kq@Sq5ucf8~$FSV$rt`A}2As5)2E%VN?QXRbDjc#^&<o?^p`(F-ceOuO%bw)q9ntlc2Q6K_Ge&NWlNF)2G$f!DC2%ob803DV
+tTQpH?Ih4MlL(M63t2)%n^<UGQ0q~X;6Ts;K!7=(uz)*|HYhcQn*>J4tR$7|My3tfOL66HbSIO?AAVXXGlMFKMxRXPP#>u*%tdb*
+6Fevi$*1nIiBm+PKyctxb)XzJQ)xnQ9r?D~TeGmhj7Wi&e6Lj6KDFX!>_YV-a`KA#p#divP_C5}zNb|aJUoxXjwkex#G<$3t1al+
+0J!FF8k{HElwK6yYduk16MikeqmRu^8vk{8`J{!PEd`r<5mSotdSe`S1{C{rx)z(C44KChZvn0h-`!+OxVkU6#O$<AUVBJle^m5N
+ki#@-;B#2Nm6Vf9mso!urhe+SWFqT5$#5l}6}tg<z70v5s9-8N4D#rOYC`7QVuRjFx9%~yWq?sBg55-V^S%U#%gon8?Vrkv(+nAR
+JuqA|u&uO)ohazNy}}98dr4LJzKab9o(Eh)2DM*v`jomW_F@Xe5JQ0^bsr+8@dIBl6cyD9wz8)WG)e=4pAV&2ht_nqePUEgLd|35
+Y)pTz?NU=gsU{n@k!!4lC9Hag<kh8ayxkNf*ybSCj6Jn`d>NlkP)p`6@7Y$U`%->fMsy{)fL2FzLN;r97*SLwI(-q&@Ey}R()8j>
+7cFJnZJPR6S3w@O)KnLAA(AW)9B$tT<Mb1muMek=iQ^+IfcAU4?NruSTXnIOa#PXX?W?_<+}QCCLVaDA#oB1=yTmJ+A;!*hLF$#+
+{9Y9FQ37!%E+&@isT9>;h(8BL2I&m>@;r3HrllT3eN|ErG+(5jpT37$C5w6)w3=y7uRr^N88cBogdu;br)V&B0F2n7VUb|c6pSyz
+!<XM~bxv~;W5l$qyHe=ff;A}s3n`(h4S{pA$y*mRb+Wr;Xe0Z5I!{~@#jVEPu^h*AtFa}%ELRW*z+0<o5}~2BMCtjqoZduOU+PwW
+m>hR&GzCGcUOsJxHseHB^+>F3k*Q{`A|h|%eLRR=gliqdA;`F6WlUgi@~H|kkP>-f;8`2|71PaOA&GAFSxcNc0FyzBcS6aC#Nq4P
+iB3E%@8dAbVH_vTMn6&bP^Gz~<On0oPQHSSJgogjGmf&2pwnDa6WU4W(JFAyYT8w7o+dY*O+^15J8o2jH=^YwY6{*#5d_(V>@^w=
+O{wqgJ|l+Q!=*o-TE3xw?kGCvG>41+pyp8SEoqvHeYVjdF&8ibzt-jCz6Ry1M)iszj&V&|Cl2cq;n(Sxt9*&JXOCd-)CE-A6dfps
+5SFKXlXCtCb-N_I;d@z{F>^~zUm#&t<K+(ap>{;>43=c8#}PiNw<t{<BEm{0$MB)Z<xCm<7k!BHfIcmcd5S!dC}1w`WQXJR$a>dv
+JQT-+UE@b5hfv5kLxX8N`RNUAeRc4F#arxmnyidhe50eA3_{JSh<dX*`3$C*{r5DCOyJ6>sF3sK^ln?fxU>hhf!c*h0#*<O!4bZ$
+Fh>`;8$yjlGkM=}#5SMqvo5Q}Qe{aYMj8)<6S4j_C6+7Wi#^kvm^6sHQBIFa7DF_6X|JdSs~RxRZFz<{aeIuv0NvzUcnzw~ey$5A
+Q_Q18i-z9M;nnJ*wY-H0dlwfL`fN>gw5LO*u<MnU8gmiGEZwf4LVVL+lCLw1TK3{ia0?sKDeUa<SdH65&_1=RPKqW$kc%`b`vftx
+|5m6p0M4i`3TE+{nYJIN`N}ik5D{grECUfxU@dB_xc@k0S<BC(jn+E&i&W(x@O+fydjK=Uy~Fvz)mlyJ)kL)8Y^{=a@%~UK<1~13
+{@DX@0yFMS7#-h{!{uVVjwoxSY_y(A*`Yr34pyBjdo#~<`Ow$9nbJ*YjeF;4wf)bu>ywq(jJeC)*ktb+Ocb1_jeV99UMUj5_u6P9
+uQ{Ca9(LZt?!r7<s*{yl)~75OwK_UP@42n0(78kVLSQp3QQA$<b(i$6R~`}FxYz!+z{BgOFz*jE!pEEAxvZ=Qos@bZCtt$4NyRsg
+(3(phrQ7++>>wQ(nMmPq5ZaF=|1U{40f8S(I-Icx_v;f##NwZ_RA9VSN#o6+0O*ku&0>kCeWDn0;%{GEl_Jwo6~iEhz#t$H;1{YJ
+RTs)vUpciRJmFL#u7d|(6ZrIf^x@Dnl#HnM4o#^GBZ_%C7fdIaf>g32T<{A*<Hf>(fgwLfkzh5lsY*LY%0Tw@s$%M@*ATX!F;zKa
+$Q(l|IB&Z8$?OyE2Zcbn`b&EjLtOR{BF@eVJSA*m1R6Tvr$|Zy6TJteT}DT?0jGidjKi>n@QYYdXN{VP2QM(#9AcL&-7f`orz>-P
+dLpn3ds$UHZVNARSs`e#F`xkOKL``N;@df8MWzlxBOmveL!0Q%OUy{$hg)Irc^+ZrYFLEy@<65YvJc(v-xGPfq^x;`nI}hZ4s(bA
+^5S5_KtHna{W$T-#+(M0-)Ivfu(r%*haVVxhRAz2<RHBkPHup@B{XhbG8cziYQ8MW=u$P1=hW1PwBUi_zbhqCL=eN#&_KS`xGS5F
+Y_Nfyx!8#ZkGGa%zzz0DmZ*7>&#!te?<$clg&@VdqUiF+(hC=^u2oDn8m7E&DHUqY>UPMQfM_uLY!UqRkMIKc{Q?^<6k258PbzkA
+ydNhpZ(3pJvWwC)Xt6z{cwe5I&x%Ye=QhM5<s98P#S>?hNAzT|gPJ2e@i+-~MHfF05S=l^J1C7@1qk={KS#Hz_n9FRlsJ4h5uoNp
+*%zSfG-r|ikob6i4|*c*rU7nprz<$KU~zP1dlSAem-5uP?bL0W<=&Hz(?O8bi;@ZpV26vM2Xdbycm4WEL`Y;P{fm6c0{<D}M0;4?
+-OjaD604r;$=p$czor9`$Q=|e*{3KyJP_F=<(-%<td~TDvh6nJdn~z~)%BVZ>Mo~}_<Nr(b1g`kEk-KP6^kjb4KAk#Pt(0JVMS+b
+9L>^3tP`(A?x%a^6{f%8T~?h81~`Q5n<1u(I@fQmk{@TRQd7QiDln6pH7xmRyv-&Q7;)Yt>lwNxUr+sRZ%s9Y`^1dYpqa6a6^xYP
+<)cof0sGK@UljA7S)Eiul*qnVp;VEjq8=B%A21NG&*S#7*6#yth903!&guJ3d@EG!L9=c1vxDkI?dA8e3<u%4-V}keM4ksVpVzK!
+wnxMovKXN;eCVE${E1}}n+dDo&#)T<DA7a6aVQ_s-y32XeW8Gol+I@C!phfW$n&bz&bC|%JH?6*Ie+<706d^R=kh9DEG`EKCye%6
+P`q8vC5QT4Hi}bWD~Zco<x-XsvLL31`5dAHzCH@=;9C;oTe;#2atDa}zj!fqG~TnglP+OHd|5rJ7kORT*zd6JYPS4DLysPlM7K}u
+-AdTXyYqAL!_)v9EKiI(*=?l$ph;o5B8EblN)F_g4Rt>PLX0V5cC#msl-x_)N8V3ca&uOm@KZ~y$3b=|6Y5rMj2c$OE$fgM7=3O2
+=ftmvHMeGnf~ex}EyN`dNKFQQKfM-{cx%RyIXIW2amzDrAS<`#(>Ht8+WYgW!_b@-l+do@vl@qUfgh*sKvAncsGx&6vj6Kt$>=?0
+wr^b>q0glvF^;s9F-5oDtmA8Y&}8ipo^=mA`9MO76EDzQ_{0~Bye?p8${uHRs((|}g^EM#e17@C+=_!T@tUqTBi9jvKrdP!_&nBK
+bvW9gj*-)Dmyd}1=4@y^W)xeTrf=#*7|Q#8<UU0?M~mi~aKD(Veyzy&tA&%p4CV|g%F}rV%Hm<28j@u!+g*5xk}a(Hv8AI>{s}$$
+mL7eNhH7EN-~!)i;0~BZ7@X>|rh)5rok1E{<0B?;mo#o6=kj3v^?N$K;|^z)Z0TdVDwjRyDsUTr@?xqDPl<iR3o7+y_^Kk|@eYIu
+)Y3kx(^8d8D`MH!QR#m8K`G6Rj6HbYwW)l#BbF}hmb?Jh=a2L3S!7eqEDf*F$e0ouRSnB!(4S=oQ*M><$SG1bJiMh-%fy4cVCv*9
+%;7QcYnWYp2-v=zoEMQ;OnhM6b0gH5ae82TYXmifjms!6Mh!s+0f0cjzgPTL&XV4?4f-<LJMlgi&1wCk9G;xTY)jtdITuITi_gwT
+Pf>ml9s~>m{0?I0`xC#<+m8N1TL>T<0#18Z-ZBpTlk*F*67th3!Ac{})8!gM5qm5ute^M$uceZXD<d&yMq-mLHisqO?_h4Y;7CZX
+k#;sxZgKF4LXJTyRu!KzO(cbsnGgyCfPWjv!*k~Cr*m`X@+O5?8vVFOSkq^^(`YsYIDL4p=u6^7phWaM`|;IRH@02GBBXEx0P?>J
+lHX7Eumo9oaq!&i{i@pyp3zueP#~e(7dCr6nRibKylwjvcLdTdsYSBo=FfpTq=Yyibl|TbqgV4dSr)hAF_YW}nr<%$dp{2t30apY
+Cz7@)a~~{Wvx6g)htP@}3x+0W7}_|+@8i(nLNR`sO~dWP<HzlN7^voJ%(V4kbLxfh3F|k}nj6-Z1TQ#+Uo4@7I_02hV@LhZ><WEl
+h!sn6p+Y#=n81H|FVL|;Vq>^Mvp5LSnD7n8-q?OWuUHkg!CqIFLMD&Vy~tE0(3GG*>B+K9HSL`!=Hm@KwN`#j3{p4*?Z107LWa*r
+X7j+Oh2J7ps6D~80pF(1Rbmq5iZFv2E%9@D+svFp45`Xh>zxWxsm&(2pu%7kp0+@140;$09r%Mmpt%N*5puz^;KDwXrZTiqDt+!O
+lP0E_INwKmL*n|_p(T~%=<0!L$zAywYCS?ytaaX2(<OgJzjbG3ZV(PS80=bVAH`DyNDw1VUg!Hp==ym(aWFm+M^R|`aV+9pYr(1r
+R^U<pDJq109J_UFCc5<Tl87Als7{TtlB=$<5S$47s4MgYw&3$7TSFEB84BR_Z6smRWAAInkCkgWI#f}kstqqRC$yC<eZw4vd_?L@
+2AWNJ6fg|7SA6ue;|P$$O278nHLEhF)Ved${#I&Lfpuh-<Sjx=$)lSN8Grrb867~F4pW3aGzH|tW_mi>@{-ef<3qbGV|v!s=V3p!
+3uMQacOS0_*N(l92Gipj9IwOm0RpR2YWQ)Xce13(_dmTy1l!B1u*S}pyXM|hV`iOQiTS2JDhi`*@=6X1$8+QBKd+Pr2hh^H&<iv6
+>JYYZU_3fx=F3%k9QG_g%5$jBs9k|oUN9>mIgImr>G+_AUN!cs?Z&X!#e3_>e1E351MP3bbV-lyhc5|}e~crNj7x0S&{S-oZBk!l
+nt)e*J9lJgBlTPX$(|iYAV|rEEuJCTF6YUmgMG%1YJ>5O*If7RwrPW&SZZwU)QH`<sZI3Xpx<26nV!10;h*>8gw8-M+cjO@rVq=7
+F&tVvJl0ysDQ+&2FpC^s#GY|&kP2{XsJ*sNuSkeDWug#QR%O!;{Mh|Ct<g0W#ZX}`b!WVTBM&WZlDC(7$)w+THg<!qs(EfR5ZDPQ
+*nHzCZpHf1mLjFf1f8ASH!+DFRZe*c7KJ2~>{i+q@9(tbGQQ7(0&QSEdQW>U!kuQQ4eqch@E_$Vf4bqS4(iE-It*jXEr^Bz?765O
+wH3X3>y;sElgqeN>wLkc{pK0N{^gg~wQL#lQc6fuNxxjS?ArxXVYLo@^o8UfgOIOvsufsHnhb_qKI+>#<KGxhDel8Ji)RG~eZ^nJ
+4TNp9ebm-N^S)pU;;}Z4iuNr+GRaO<IK3Z$J3hUy8zCd0kd3ZF5kXt!v-UJxp2~M9Xo#Aco9S~gk2Q3V$oD{gmTjir*6*@R=D4oK
+DnOVU`?7mpoB``LcMl+_r!#WvVZJs>G=eqd+rX7;%{LKW#N#iF+gPQ1!_YqEwA}o?at7F1j>dX;(sS*i0=C4DLuQKArmEGdb{M%W
+XKUD1`XgUeZ6#tit`+Cv&PG;QOg623Ow~G^_2a@IbO7@TgN5ii4z6~*R&9|^C!p~#zAP~=90d8j9sjecBx|X#rIxQQ_whG~J(u!V
+Vp#1Bo~8O#po`%D*hJv}oA5=RK!0__jMoTaP#)#98Xa(vz08Zt%Jj<ANXCK(p9t{3_UdmX<Ohmj-KI}xXL%UZ#y;uEA)nblAL8iN
+6qzcy>l1p5h#Ck3gZ_x|g=vIp!4RZXs}(y%+=S_YXP=4bZ*jCmF2pR=6<C>BZ-rzAApVF!i6i&ySqzbat*=^X(Rx9dqSSX;Lfh&K
+<vK~J5WlO3r4bk&g1lfnFa-2Fgl92Y@+!&Xj&^PFT!qVq)cW7HH+H@;S`h`eTV^xi(D{Gp#Se8d6U8A0KtcbuBB|ed9`5E<8bpg$
+#`oxn9x%6?U;3|-48)KTPM4=iTn$0;_RB$J!cRr%DIq_4^IL`}dg%AGYII%2+cBk=d}S88wUatu#UXX=M1m@?iS`>hm#Kp9`{kFf
+<c^pXkl5J2^-YC2cv=pP0SWA_{nIfxlJiD;+&MdQsC=d>8Fc+F?7fG!krGIg9Fzmt=2nAykW=HKL4SP(L=gxYoo<m-2VuVs$no-7
+px=)?7`Aw;S#gUsUJs#5JG*Du5NqMQa=RToq3|-syAYip7l8o;|Dq1Gr^48<PrWh$Rl9?UL-$@)NwD~46D<3QG)j5)uTFH(Dkz|X
+_J|qdwhGKGu%DVU4l-%Lh+&X_&3n}Q0|(OyDMr1=ax4qXggj8tQH9eQ9WfSb*yioB$%_4X0c7DA&Rn)G{N>_%j0bH=E~IaKt>AR%
+u%9Z@z@aaUFDWB=pOvcW?AhUb{xto?<Ev_%w^9r;0}~Q0U&FHu`(yn>;xqc-^JVx;a*R(M3bD*LthhKpIN%@G6~N*1RLv`1dWhDQ
+dY3k9=A$-5-l#Q;SJ!c~Z`8pPo9pinUX~O-L~(UvTy2F`y$Qin>FE8|+Y=URC}hb=K=|Wt!;r`66R)az&Em@qD!%L#n3=v(*bIXU
+oR!3epy|x0G_eUud*MA~qwU1Y>vR*OlN8DrqwsUcqMO=F=6XcNLIfqKHAa0y+Y9>EcbWF4eUrY$FrnV3%x&^c^FT4Qijwyp$YPdx
+S;Fz|k+O6;>Gm>I%LWxL>n<$tK`Y5yX}k<a0t&t^;c}F6vUvIyahWkMUzMz)o(SJ?dR&I-wHEO9yuBnT=Rv2;04woa#-#S9bT%*G
+E596;X&^;@bDV6Vw3{z@_WrKZ9GJw@qc-?r{XRHQh+f;yf2tX}MT~;y#+`FF?{BvE>a+{B8y?4mTM1$#&)yn*I28j*7(&zUrQ;E{
+0gE~0!+7y3h1vG!_SuOwfD-qalgbm)t;dU4*-tPnp3AW*Eg3PkO%+<Tcf+>88YZ7*8!>H;aEu7cM#vq_NBID=UFR6xv=6wP`a4%`
+3eugiB72%H>@hP@Y^YSICE<s<V#;}-lVROVqkBf})?=%8)b&vMLZYU3Q6*RNoGXG!fVin;nMyt%wzfwLrghE@+5k8aK;&h~jT)-#
+C0-D8su*S`1wCmJcYo{Z^dev3bN0}~c$d!Q>&y+b^jYMKUUvYaNZ>a9llL^^u_X7Dzs~@bW3iKRHEklujm{kXEqu+6ZlPV$RCTWf
+L<%|&dEG5qFhb9!w#24#YeWkg^H{#y1ppqE&XuE>+@|n6h>BFC$w^&ay~<aOd1+&z?$QnPklLD|oHjA8cbG5Z!hkjz=0tUwcUKrv
+zHCT}pQly^PkRa+_+G3<i%t?ARM4VZsEWhM!9O-D2=M21zG|wohf0%;%8C!Z&EdjBN(O|1K*0ZiQ1-rXJ={PmmSreF2;zV>JQ#)&
+Lc@nb{)E;1B>YONcam*L?<Z-6FtgOGZb>!uk8B2TayS~=pJaeh#ZxL&%!um>+IKi_;D$a?A4K^1bV9M1a512OKT{9KcP|O)y<QcU
+GOQcG?#*%V=HDsbggr2-tOknWW5ND}an@(HZB`u>S)RQ4uDxg*I+>OYZs#}>kDS1fpQP2sA%=thFZ)&x)IBQ*sb@93DH?oDRq19V
+V%o_vU_w_V^@`+r(8dlxiwQ*o{!unAC3(G1G%P^pmKf!Rgl8%v$12hTw9$R9GFtSFa|*qBTq!vrSZIGRA$Vd$$0;9gWCZl@&5>d0
+)O!s}x4n70gS+v_e^$y*;p2ibv(7C+3?eW(=y$FFTsbz6pkkmcCl3qtGrBA0&{PSL#ZlHLTN8aj*7tKj9|)BloFNansL4UUGil)Z
+Rf*x_lHJ<9g~y`9ZjZ<H7)!{mXS~u!4m$nZp>R9Pc&nt>dXaUwV&n*{-+CSZ04nuvSvoIit#{t9CkZw!)wvaSNITAP;PP5TTlsE~
+4VKWmouFFP{xZ=H&O6u?*pT0T`65@lmM;Bfpu3H`Xk0i(y;Gf+pnThOX7A@zLzMoi5oNRiCZdi?uf7&8g+<vSSTW(yUwYmTZFuyP
+<MawegLF08#raxFn@&x8xVVy$aTP*MPp$GLSEM<j4m67o3Tzup8E_W01$lw^XutZ~u)DPQdfwZNaew})@ho^|8alx&!>{~?7L|?I
+pOEEn_~5`Dud6EtD>}YUiP&jd!X>a^CnN!2{M;IXSQ8h{qQD|pjsHXL8QU+u-=M*)N?&3r6k&9u3u({cB8CmMmMkCVSz|)xzB@gC
+RCA~vi1)*3F#qSn_vx;hk;+|??!?l}!VeY3ZKE`G+O0(Ko2K1d9aDpsx!o!1rqkBm^K#A#iu}bDEQKH>uV>SJ3Sk)DPmj*YwB{DM
+5i%jOO6mis`)G*+6`!aJg!vWkx|7*gu}~Jn&c|nf@#^iipI(=S(35SXS~!2+AuvamzAX$VgJ3{_fZAM<Hx+^^t!gt3x~f;z8!vXX
+ovl9iFAI7}e_r{}UhY*F+xiko{M|z4pw@@2cxA^`Yo_ucJA(lheGrO)932a=j+Yc>CA>x%7IOOFRiZFcpiY2GRsDyqyZuVcqRK`B
+IjyIBDPd>`hwQvXLFL<)St;@4j|V<Va)gt<EQ-RCAplTn^ZT{?uT+go^*xR4jmY7#$nmtP5bdy>b$Xa}&w}DGV^MnXXs$(yMoB?!
+Qxe5;fkr9D6u02p>FOpagy$v(P!K=y|FUxzHg{{tndjTLnc(>|0ye+#m6P1VRc)SjQy;2^+}G@iSIF!F6&u)b_Mr91s<(^=>Q17&
+Uo^Jm&J4ii5R(7tei^e~BwO%}XsJdEJx+YAJq@PxwIvmih_i7%aKbE$G&bl~4nJ!E^tt9OfpO5BT67rp#rKt_*;_PW&)tSNsj0!R
+e{7NeWXJ#F9Y#l=H$w%3>_6G>zm{$W-lw~^8+O$E*l-vC{1*uDl|pvW?3Ec(T}4$m5f%^)_@73C8-*2bP;SOAB}YZ&tqrEdL4yMS
+Bhv!_!~02TgRm*hpSdL*ac8Sga3J9S_UY?)1#%ci%MIf7687ZT!7I#;s9+Q31><9aAb&m^^Vb6PGI!<$oC1r+7!yMn#tK2&9B?uy
+`k(bpfNq^cL{yY1n3K__r9viWg68hEpQr^TB?S=kkDcac(|V!l8^qtJrRQb?vD}DEksV8&0rI%r1+bGqvB2OzF=vX;?%YjcN?>|R
+#WEK#ZgIoOSr<aaGr^puKr4X2!v_4W)BH=)nHFmCfOID3z(xq2nA0PR)0banHs5M`gg+sc=S3&SME`LF{2@au#a1MqC`ix4gt7Ax
+M&tuN9n*f8b3RI)4*%T)CL<&z6%c_A`lFE-ig9F#WOp~0j^T9>SaBlWiJ2kN^vo#1s);GfS>&@e1aXmK;)2nBpTQgEOc5ex?8fGg
+mj+i#-B8n&v~Zy1hTsQ@-!TV)n_1%}ScG82I3Ntr?-)3jzYDgHva%;U5M^!hfCsSnLB7BS9j*znQMi0kF!zGdI6M(kl^a0~gZ*<>
+e;WzAw=3A~wxAcLtBk2WbFv2CUHk^^4c!QDXQpySC5d2q#!ISJd+s}=G}HiW^nZ8Ju(-RS+Zi%?BCRyVJ!owh3hA&qX;WSC5%4Z|
+*|+bUW5JL0lahPsEHp8=h!D6SbjbgnGbR^z95XXwH*Os>CRfA*3YB|LpdxrUu1SQC(-w?08r8l(&}8HREM#&#;AG{25Mx0wfS_N^
+8H0ldiGelLL0Z-p;f^x7ZL9#RcmRDQ`APfbD(KrgUX2JTZG3N+wzO|jKAvDXI$R1gOehfYi+2q=TMwkB9lE6&w<D&Fgq8ta0E6nS
+er>ir@ih6G=tSyR3^{=|U27_Bd|(exfr5w%1|11HHW&@^uRDU)(t}aap5TriwFAmfozDT!nkg8U_GyQZ3kOVDCJW;l%uUY14nK47
+o+zZ(dh!HfAxO>+!^Z+aK|dvfy6eU+VTaT(Mp*MI8&TL2+HuM`n6WcY=L)@+sKS)G6T(x*&IbsGYmwZ6v#rWc8tFK~g&E*v=rHJy
+qv!{L+R&AU--cPv3}PZJU=Flo*3_2J1}1PJ!?u0&uLu>8T+kgNc0XD6>N;1ufi4Z*{<nx&HD-A%6frs$1Of(v|JsWG<(~Ze2*7{#
+J@R`D0O0RXfd9<^{!PX|T;^{j^H0X#3*(;*;NMK;|BLa{@84<5KN-Nk6~<3R`J0TtR}kR;kp6$d0RBD3UoHsn=T!c37(l?!h5U<*
+UyapY><jSMJmBBx>fb2{@E44~+L!-_Fn-1OoiP3jugB*4""").reshape(24, -1),
         symmetric(24, decoded(57, """
-c-ri}2Urwawgy^VopTeKoO8}OO3qP&L?tIhl9EwD5D-C32uKi63`j5_L4qhC2#6q}sGukYP!JUb0ew`1o-=cf_nkX4_uhGL_&-0p
-YWJpSdjIvWwbxpE7a)-=AU&j%WTEw8L(~Zq*Vult1`z=Rd1m;P-on%zIIj|?h$&Z3JehQC5XK<AV{Q|7-g#9x;42n<x521xM(mOp
-7C3^oDC9q>HF-bm>l;e)xMt!N5j0qK+<?(J*0J4Xk9)E;-G}_AqBxi_|3z#0<un*l?QCI9$KZ%64)z)!kNIZ%bmxAdg#pPA@^VD*
-@d>1#edwtry!F(i%`Gz={PEe&=gVnrH`wUdmLs_7VXrr&hMm^V%jWCtk#v9~xad#3Zt@-8xlw-?f)2*SnDAX_sAEcFssoNPWMn|?
-5Lvz~-=PD#UwSVsb+YWNtpOwD(t{fr(urn;)W?$g?|_=)Sz^wihsJu^2l!u1jLSP0$n2iW;I8HM<mcEf)W7J@d|8@F0F9vs{v2Ew
-81w@ByJi&Z&pLyDb^`vtbc6x_3anfO1c84cz&}5RKCSVi6B3tZK1CL=waq(gEswk+d<>-1phKj#+A&90G;%6rc-lrtpIg4am@y+o
-#<Vr!WU8XdZVU!U!bv8@xpwMbwJE^T+j$T3vMb9UrDqLQ-x8Zc)s!hP5mD!}HD`Pa@2h2}U+J;giZ&-AT!U>6GbZ-Gf5ChN?=E;O
-UxNWuOAVge_$XOeWszgJj`gb_2`;8+u@{dD8UD6QM)9?W96NY(_m~_yu3R7c`s(rFGAsu5wJ+WqJSt{Vyvtf%3P%5025BYAdwwU3
-N0fwD%GB@vEQHf~6sKtk2f^#=@q-M5*Mo3$rh1b#m78{BcA5eyNyl!O%S0TLAT-a$T~(Q?q^Eoy`z&4Q6bMKRjy~jLWpm~yoQ*<P
-JC+G^#6;R*%b4kTkSO36gMx<v>-ak;QVhJ_F(NSM#C;xWlLwxqynFEKfg%B39^$u0Lh4&7IU@SaN%vuEFWb$j+8B5!!!9v}_Y1iW
-BU?*m5N9hbE?NnZ!96UC$yNQ%NpBxG@A*8@y1lK`8jDyIj3-O<SE<C$vNZv7N~L9jj4&s9!r4WUSq=Ps?L*|p_=A2JIP3TwgWd8n
-oL~BjbQezOaj=35E<ti+V~_7a_QNL*>mEiS&x8DN+hjfq9d8TVcLXm2Yf+}>6yb0!mdn^6_yLA{a@CEOn07&#^I0@T6DZYthT2`}
-{`efA3sR=kCue%QZrqIyGJtLDIW_GPoTt$$MAAvTQ=(iQ;>$r;+%4&@=Sp@)z#m7??|F=6GE3NI>=X#wqwlesfhDri#1d|Ckw_u)
-!Qm)?0rBU=V#Ol<tQije2lEPNwxz`DrFG$Uzrqc=-RFUYL$N9CLU_b>(WV<Ei6`Pq4~9?rNxq^cTeX}87yz>)ux6HlXGZsj<&q;0
-znL{EKzo2l!NwiftQQmp%CpClVTYQ#Pk)6m0drrI@Cc^EwvnHw`<1*+OZcJy6tLsLo1`=LWmyH!U2cm`q+vOMI?;Vzq-9g-vq58M
-ZSCX&I65rmj+_w=uSZpmESlKIFAV!&^S#4Q=5w7=!;6dK;~1R2w>dLC+hrNwGMR4*Dq!$ZVBdDf-b)5YZ}St0S_*0{4I{0=OTHN!
-5N*zGwL>#ci1>DKe6fKsXXOC_lpPo0wEj84)Y3$HJH#jFO_7tOWiZC49l^^Sysm(C`c6kJG$T*Q2jT`;o@EA%kVs(zSP+O6>JU+X
-&J-&0PYL%Q&8sHMv7m&0UH_^_?v24g-LF6sYf)EG6zn*mqeD)2XLfeq?YyIYf{%LZ)5Q1Vku@TGPNzTlMN75x8@ysAYR>ewD|5r(
-@y0XE4<^gwe1H=a--{e7QiTLmSK)4*`7q75IXsyNjh&x+G;{?(h5{#;IARZ9zSnb?;VSBZCNjEf#`#WVxENJC`D2R*Y|%v={zNY1
-SkS0&SN#Gqw|#k*ik(#iKG>^;U^s3bJjNEHhLAiGD;<DRvJ{i@J|@COnv<JhE^Ghd#66aKK^rM<Zt-G!if!!x<2@My^Ejibmb|K)
-qZKbPANIAU9#hW9V~bGOz7*rO$u9+D#HrUla1kTg0^lp-5gr6Uum1`GP!s?zvx}}M+-JN91yq7zKmyG%!Ty3*4DesMGyl0@OHx_l
-4nI%OuJX2Nwhu5U5>K<eia`UVu17ChrKUz#?QF5V5|EU9_JTZoza&!N?XEAOV8E^r4;Jw;y(iz(z7#!S$3DHny1}(%MB8}Vhs(tY
-DxNsobU9RkjI-D~b48Us{xWQbgtRgSK5^k9$8K!hb1k=n^^|%pe|FaGB4uRLjmuB{Z&V(AXkl;9U?fWA$8Y~k`DpTf=*bsH{FC0~
-3)*O_N2sA1nJ6v3JZ}Ya4IvUg$IQ)v;cBpzhY{7SkJ)@CNMw0lwd#4x?36rlcEi!qO)Y2m`A+MLkbDv>JKlUd>0T;qg+xAKU3lD*
-Srh^?j*&$x;;KTJ&4B}3zKa<n?!hSKXI`ZcC?bH@p}})vD9pRIdNCBpEyIfg6bVQW3qmX*{^C1CuDerzz>d$db7yLqjS@z5gf(&>
-8GPxL4`mhyU|(Lj9-V2aPxwBP-CQpo%^qGlp(id&Y*c<%Sa0F1RWg{exUcH$#)skgV>(z3p`dWSG0*V~uh%IE>%emYEDACtPr=UN
-E2ZVP9*NCo${EX9R*viA_S$Yc<a@iGBW=fZy{@7iqMEYgT4M9(0|o9`{GCTd5A;5NZiK(-?HS)U9y6rsfpuhUw~!|5)(5jzOvj3J
-v(+B7d|*sCwIO^j4D(9nbzXA_pg`%IzA{iqei4A_y3H$2+#bcdgW0(8ZR3cDDau96KZfgh58VbcfbN~k9_h}D&n~MQ!gh69@srC=
-oko+c92i9U6R;ex8_K!)rdSZ=Vb2@M1_$=3B8*Tlx*(7U!WdRKMN=g5pX(BULag)X@4<N6c}w^y=d}5B3;GD4G;Om1_q*$OEbyw6
-?WJJ~r{(;e*5-Ew<qJAldrY`3h&D_o{jWXiml?Jz8hW$9diGM+kcTE+s{5Oo`s8Q++GE-J&W1}u5hQ{o>9K`}>Sb}=(3oSRqg)R}
-GWOc4(Knmcw(K_{ot&PnxrEnry0l<IbnXj3Ro~~R-+Dn94@){_ph(`LUHJ)Nqm5zLD}U0v&}D?Da`XudJdv7E+L!XycwUM!c$AlH
-bfIL5l6*hmsRUtRXqc1h;GJ)KECU$SkpV4cCRW3rdk@*;kd!MH-8}Daq9z;TRKabZ_1OKc&OM8u62AK^D=%FCu1SGs@jmf!G}1wW
--1wv!c{mx^*D@;|1j4`j9L6#Lxm0!-oD+@&kTBSaULoOsZrTWcA)@e~hMd$JbH(>80*AiMO*`h%m!I3QFOpvn1}}6N)|;}P6gZaa
-prdl!ZC}$nUaFoZT_Dmk@ZAfSLb`*O9>~Sjf4pkMIcrAjJRql&9k=<z$&#aYrg*(e#1h3+=$W&=z*^htF17L|Uk6f{(k%z{Nj$ZD
-+GqRkml`{WVR(~o_`#&f-Z+Z|^L8KKZ`YVEE{pHlr;gpqyvx7oT<Q_)TO%BP(oNjN5L8n3ely9@M=e-|z^ww93i*Z)EDzP+E1s~T
-a0{RgJ}~yzyYJaP;`6$Q9^2n6G1T+!{EqM5Ln6pS4zU{f0$^RSq8Qrn{K4~^yaGP%N1zjBr7mETUqv$jhu%?It`76E!}1Pb->4se
-BUxpAa>?vKcr@n<pLki(NZ881HCKrY`;}g;2O9n!Qv2Bmc<t0vXI~MkrCmo}98-}dn1M*3|H#9ILq3)*!}7<+E;CX_FLR8150J%P
-^waz@WHD?&1g?y~XtR8(VwF|IO|(odE@Zkot;t^ePH?+syM>~$xfo`u;<HZ%=?1%ya879BGao^#txUM#jPmO@-eTLeR6wy>hrL+<
-H<F)?klpu?WqQ6OPlUz%ttuR?-hRx}WDCF4CxUOC_aO~D>`nFHz#Qh;{*AZ4WQ#`wpq4$oEH!TKqd48A8#sQ%MY;j25JlWxg}27K
-MBLWidtr}kbM!c~$vTK*W?8w-EhD2bZ!v_Ia;b^heN?}b{P58M<FAV;ii(0rp^@pzhm0q&=m@(6xd0?LEW#XvW`-lx;4nBGz#st_
->^J|L?icj=kDmDb0^)|xZ)`c@_CeS0p14XGN<=qso-GwX05SVmbvEhiHQOJY_5140bVNZn24hDLyLP_98TS0W%hE=L68)aj8oH(|
-ClJ7s6O15_eGRu~;qXFaP?O6O<sDQox;6C>>xDj+FD_Sz@G<tG&>KXUQ~P3B6LQ<+wae#H;w0=+(uDx=g+aNSOXe00Db4-Cuh}px
-s2x&I4$ta6MDz7OzL(iBErH^z$tm}fx%Z&=3HFiRS#_jbYvLv2ioBC|s)in(WFUT3k12Qg&M$V*8E5MZzObpBbhvllhMilFfv#+5
-XvZA?QOjdxN+=#BXLAtKK&LE<{$RMIHZ3<@gvREL%ecD2IJjX7J2OXQ;2^TZK|^dsespy)7y!T#AY=BEHRxZ(v0>}P`g;V*pUG$(
-Y?j=ANDQfv7Qja@QAmi8LVzZUftc#p%#y$;Jbf~l&ej%}E|RB3y5VmtoOcIFdMf<D38lYt%TDu`p60kI`E8Dfoc8-S)jy}d8a^z4
-eR;nQamnoKNvqo&+RU{k0f(Qw3zD?4!bg5%e>r(!$>(az30t;vnW)PfD2<;!jPA*P^p0B};d!gf)Y5_QsG*vez@+l!`w{k9I|qGB
-O3e&n(?~NlRp0;{=e~A%h8to@`{zu*m28Oqz#im>&Ns#?Cr<@vrq{*zGcgGkc3_r*ZQstBZPrF!+!b*3@Evu2HV!_*aRHW&7^U6*
-@i6So$0J8#&h2$)2SQE<E1ZsCBOz}+l?!pEM}T&Laf~Z3dzsh}2!I2DTCsA!#S?x(pI_L=|7hdL?EkLuGovF$OJ2}<`dRO*oJ^*=
-Q7!_=rYbzIS_?mkkZ$Y=Eod)_bM`O37r`V@x#^n|AN=`_*6Q0|wi|?P3BEY#%QA7OI(C8O>UHtxKE8%q5=Bl=E(B0>c4&_&akI7G
-zn|)^_KvrzV9bd*_yL9|OR#e6eKwt0KuH71bSu5UrBeu=2UdF-%I~VnWcGwvGo{8oY!6htoB2jO^GoW^Kz+vJk0O-I2J6m)l@kZ&
-6y5N5E4M#Z)Yjk5lP;bjil@Q}Ms-^*dT8DDicr)*gp1@hWqG<^!=TyF*rVqDd>Y@ocwJ=hD5DwdxxH`oM;gfB7e=4=wNDEbxZvBK
-E~0cJxCn^-k6|hFY$%X55yOK(fhg!d5CNrbeoLuQf59u_I<Ni!%ifs0czngI&MiARo1`}kJBFmskc1H6*$pA~c0s;kqNl4*9iBM4
-O>kK$!qu6L^?A?~iyJ4qnjxobXF*faVgC&hu1ucGZ(eSYI{wU+=Z?~e`^}TFHR2Xj5iYhG#wg$cTj;TSbw{=wnkcZR>je=7#@6>*
-19ulVZYy|L{#u5~Bt2>W!vc1ZOo4}Ao>&z4E09Lvyou?Pi5L67#7c|q-K>D)pq~zFu9Ex~Pa3Z_j$|ZXsVItjI2It5gXkW>@glS-
-!*<p}D3c8^vKv3f2BY|>5xe-F%3{a`&R8xr2r=R~!`b0zvPn|T_Ms0^a&o|>p;FDn1Dn`Ln6xx;Rb4U*3K71KO_~WnfjDgvlnBJ3
-5i68J{Oz0${TI@&>sW>T-dTJ1j>X-hW<EjTA>5PKKNjsbVL$-Bnz{3Ar)Oqf2b(;<b&!4E)D!uu7EFW;<0c`+S`=&hm9Ej_aCRMR
-@;f&YfyB}?IN7ut)*8EAS%X3eY34ddMoXWPirQ4uhzKgV;?x`mwr#SbV7+V-l(hYF`C*>8^0}H_Nq7*{-{X}m!@O7Q+14eSXGzbc
-so>=UdiSDZi&XS3r>bAqN!9^tyRVF1mG$WzW~e>#X#_(u?4oaU5lxaU3g|J;v;!{dElgDR>2pvxB=3k42W{?bj5O)GyWnEYLb&~;
-uzyPkmpKPP8%`c-e0C#p3JG8c-;D&Px+Lv!AYwrl?XwR?L;!UA^68iX7<iJM69xwWP9*$C!1FiRS&xhUb%-cd6xL8JgVeQB)4>U#
-x=?RN`vNZ(7);z+V==bDvpmvG&H8n1h*Le18EJtXybc_wbJ}yPD>L!A+?EWphecoJY_PdkBr!U%@518VQR4SK3aCXHSGeQO<;^~K
-8F%KgxTSK%<WRzBps_xse-o#!yM9Qm(4*7{%~x=Xt3LSWZqpCN?a!E;vC_CjC(7*NM|_k7@L@GPj)vF=$9%7nlxH@&*~InHzki8S
-WN!Fa*iOuN(fwtV|5yIx7QGHBAttt@fo<(={GI}3_mQG_zAMHj4}PD(zIt|Y14=8=DrHzBhAl&iLaggew7{l$l#<Z^X6_7~V;7Yh
-277warioh=jsz^K1Vzzk046MqN3YBQY5zf!!QTV_i|_CkI`$uJ2Rq}EWDyZv)>6o(cOPfb2d#Z;0}jh$VHI!0&B6ZUDK@^8%E8w!
-l|Cr!uMs`KE>bKy-I?c&+`qL-@=MsHuJO<qdosI0iAd**bEJ9g6N;4qH@uSh*ldHj=&DjnON?xmHMfVU9ln0P#@r!;>799o+;Xnw
-_RwJAcZR`)B0n$oxGwf@>QNWv&U5TKqCpPXr^kBH&XPB-Dz}`d50jE85ZQ)z!75$MZ#&Y#G26eb7sRkR=I10Gt5#5}^b<Re7DJh}
-EA)m_(}vY5U&L@Dr{%*UYC%1X@+TI`xGhz}k?rR<7_<t}V?JA6)9-wL0V$4zGoIeE!Hpyi#{wN&SlKw?SQre(M}|RM!orXco8UA`
-!Tu6|*6}B>E;@MYx@KYc7i0Gm-x{KizGpj@8HGl}=y+b5-G$j6If)kS>}UV@nk3XQaKnbPJ=r-|_psULa~B&pSkFEPySTM3+k*9a
-<E%TKbjek2%D!xK+db!t-e@~B&hMUOTu9hji7F)1Ki11P2{q<oD`vJxQW85ykZ6*U|0pzqP~#?x#$`rhdk&+InfS8mRc9KDqKEfn
-_(cS;pkF=DG>Iu>Rv=q3<e}Bd1HWC&{OGA(PeK|!=D(FP2NnwjQ=M4_!HwT~`a<hlu2iL^Gx-AMQgxw6`V-0sF5Gl<-Mg7voCZ||
-%mh%V4+Gb_eH{`RFj&|(CEeO1I0_PgNsZ?TFaaP8I3dSE%PO<sXx`GF7AX8GF1qeu{Skw9@=c~PUrtZX-A=kN6T*L(r7@;o2?6_5
-BwMC6(Q=+tiD)g1xYTX~WCkk<z~(=tF*(s=B3<<2YY@xaGAgZY=2Ea1_c^*!EX!Zta~Ahg?|B=awlB#MmDI#`l5-~c38%X3zWsK|
-z2c6t=vikkDb?XibTGr-KzVMCVrxT8`R2%(y<e&K7!lVkb>1lP#DM8@oPFMrEVfJZ;zH3R7Ct6hhp_AJCP@r#VXh^%1(8U_9PZJ0
-QAMDvC&aWhoXBh|Y+O;_5V>RU01?ZQ_Tu6DlQ+{^Z97)z5}+B#Zaf^cjORrFA73B7m^v;Z1)yN%sDrf{5;zP19LzHmqhMBeVJyUm
-fzo_T7#gKe{~ca|;Cj6M?-6kl+}V=laHH3uaJP5gT%f;6y&p!5f}j>(^Rqae*Oq(3YX;3xXf?HY<Z)Xii*k{julfF?=JO&BPgHqI
-T7(~ISyr$~<^)`x3UWV<Me4_HTO^!&5|7-$%h=OWar)EN>Wpb&kL-^KT;#iaYJ#3pkcz&{OL|y$(17+>o9jWAW_`~$9aWco1o}38
-zjf*S@eO=V(Tg2NEr<1k!}|8jx0L4*61(j&0gYIllWtiA7C@dAQ}o`rXK*&&o%%XZ&XlUgqH&L8`BX@7(}FA!J>D&CvWv)L0HV|o
-;KwlBy$?r{aGG#DAZ{;NiXe($2q1XilnDa`hg)Hg7c+oEK}<s85C|xu0Mh>d^LkzEuktwSdi4j~Q5m9s#p!fxh+NJwVpa%^pwxS9
-V?iKBLh;ADbG{3@SBzFp+OuxG%E|D=Jy^u{MB_fMsIbF|uc&Y2t{<xP$yL8-E0p?Hs%qys*ems8QV~mBf)%D8+9H{2_K!Z9dI<~a
-+_v+Sk`M3Yms^y%9WAdP4QEzgY%(|drYccKbfIvV;Cx0eebvx0<2t|ejGlSS6w@&+mUVVIUb;FeMW{t9*@vY_vI%k2^eE;^8gG@i
-XeMBBM~2nL8um83E7aDQz*5JaG)ww2AYy0ZDvw8&4(0|P5Z$O(E`lb3uNq0+7w=z0(BlDk7o1<PT#^A?v05{F`9@Tlx0GYUyc&IC
-Ca*f_u>V4Oh`-dUbsqgaxUzPF(SnnA<P(KNTJ4@au<BVFD-D3b3<e7KaZ2ds2|oPpG~=rJYQFnXBexZ*^eW2>xq{`<Z&9hYI_(C#
-oyALMm4QKpOWy*hfn1;Ajnk$ghlr(pg?q6qpvT^d>mMo}9J-^hz_G|6k?N1);@+aQ^$f6q9$lQDI%H{!b|bb8y)1p`jF#P1m17Xr
-lydSraN&AbQQ~!{OZeR5!Ef8G_wa8E4RicBYkuzK9qt3FBHRL^*J6w_NPAD+3{aiG;=t-|yCTOex25PzK`}HePp~b4!VHqR)j=fK
-5&0~UP^qDW!@z(JL;PkFQ3mu1Iq<4x+^lFQl3>Ql4&{{rfE`Vn0Rm_k?3Z&n24Fou_*cQZ$z}8Ch~U=hhfkQz_O-<eO`S?{LNmki
-&bpmm5^nHg2~2MWi(YR2eyt*c{f?miR<Hf-WrWBHACsWT&DK}z`pD&TobJi4+Y51bd3SU@Ep^2-OrDLuUo7QjFnWiacTp9;%*HBa
-<4Tw{zb0@B<s!McOI+6B#2${hTMH5ACOE${E-s0Q-QGQ)bzXE&!kD{|YJ`?oU0;5yO&`9ow<wA~jDbGkpz`?r*fT25IoED@0L0|a
-ih|F5jSQP^QAs*j;M7dCY=^diW~#O|NCG}S#6{f$6^td}WB}&gb@J?0Jrst3Kmel=U-jA0aH!UWq$@_NeE|R|I08u{(b~&@86Egl
-oMGL&`XiR^xL<p=pR{p!bmW}BU6lrUobw9{8wMWgACr|cU?20W1v#YH<C9TMP5i8DB>ZTXL-5Wof;<~iI#j5y_rEnO)x{B{?~K$G
-Ur7dI>`KPUyv}dNvwU2TVB5R5)Vg^{k&%gK&&A~!qC<?mEQjeO4W``ciu(lBQLLrYXe^G0TVTO(4?~c7ghI2%jC_?+*CCGV1K-31
-do^x}i->b8cBT;d0+`UVH=H8cYiE6t3GB=;Z*%<+{|WC>PdKAEg$xhg;2q|3^SK8Dz)t}XunO;F&&wkU0&oxxpzMN%i|o0vP-2*E
-JkFbgk!G`k{n=PRS}`6Qlm?_t0RKX59^J3_ww}lN1FBNt+dm|dD^QDF<Uu#{Y=3NeS9m4?(Y)EoR>ek&wIU@?>}f&ktKGrM&izb;
-<{07y|0wre3<ut1_q<AXGmcigd5bHUd^!86uSxmDf%{HnZrGfwaYz&LZF|oP&$n=GGwa<V{$5(^k!ywp|HBwTt5h37e50@1(j$?F
-l^0-^%C}5!HjMb^np}%O+-)85H{%I!aMa#!+bT&KZ{1~I<j8{d%}(L61XU-kD#~3EG5~zLIu&_VNPSd~huIFfatrW3lr#sVqHzXr
-A_!}b&QYCWMu<>W{BvNgr!EAGr_xN_sT>@f1%-i#g~PKTFtq3Z6Np*$j@DlO%a8%xdVcUPW8l;`Pra<-SRWN{|Nax(_&jXy9=cl3
-2wr+wx3QN`+TBI*%{E!o4Iuoj(j~zNL$ihc$=JK~OFQkFc?u%#$j$X<&2`Axk2~t`cPp$e1VmCN(yv>^s~_VrGCUrhenL4i=LnnL
-p)Th=*7Y$W>Pq1fFPdKHznD}mFp6p~hNp)!?0jQlbyxVI<Y1#t#}W71dM4Hor>8LyW~`{AEJ!(3E^c;&NufkLd1j=*SI4*07)}D0
-zb=KbdE5-gzL8>J0uUF!G9HhXOYFwc69G7ID@8>1cD^DJgouKvo{q63U}#a!xd2BzaW&)Tf~NylYg>N20)M5{1q-at2mdO<?+Y7k
-O5FU(p?+>LTvdrZ;bFgK2Ztosyl;3wtEqwSGonwRnLkt3xBQ5h+agj1chy3qr!5;^rEP>z7un-|iZOl|vlK7Ko6>q^acGZ^q^ln&
-J?0Dd71_*s%u98gVmSD2_xbL3QuP{RtPa-;&9FGbqU2qt6(`CM+Puw|W6w67zKHU57DI8G9Tg$T*@>dE<c!oc-HMTcHX~FS1QQIM
-kt1%s<avcde%^}9hyX{t^%FOXBy@sLa7HLB0@#5a4BdWx6GZ{?&S4L?OYFsQb5d#Ec;IGjArc#kR_bCa3}=V0rt)Av4gfg%hphYs
-b@^5N3b9__{s;6MxpUx8*728T?2HKmhf5?SoIX%@GhydAGS7P%dJXd{=kJ)ZWxhA0CK}rJ#pslvt4aah>0EjOhjVg@Y`2rl@Wu3?
-8t($Wk7<){TSr;ubn;ZwF$~qJy7OOaf)9P4ZP7krb}dchc7La}I&&~@Ym6jZ?eho6V$}~s4Rkj*{kI&e5d+?%P1aI(ZT8cNVYtw(
-miKW>m2}NWLU?+XF^B=~I-749WR7Tb4;V0@P(fI3BpXn<ycOHVPNG{;D6TlUTahL?WHc?LS#solT!a+3>XsKCcF}|(Q8XK8rw`(O
-IOjO{+5z&vK`Vd(ww@pStN4y;nNmpfOEvVGRm_FS$@kBQ#E(=lVuS+h9}wzYr4Al)l}T5|DfVIW_G#|L$Dpzws#*6*J}1jx>6_8t
-^#Bbv(Hna2%3n~4VVFV6*6j8zeLCjg4Z1t(>}$^5-{+2-9CBA3(R8N{WU&#^BH~uXK+CISQh;?eOP8sa9C~x1S^&q(ul{<W#+`Zf
-%peRWD*0vXJT@o1VTK?sq(}n5>Xyc%<|;M!gT4tH5-~_X;^syxFKfLcbSeO5g&@j<(u4D|NPav`gRW*Z;pyoaS7YF3#aLJ7wySXf
-4g?FhR-^ax;CDrPe*wRm4<gt7t3RMkk<@L`6tnmQr<EW#zCXA~ZrS~Cg&=t8)4`+~mgKwm9M<GJ=GttbZBtq;L#aB~;|lAyXl~U#
-_Vw}LXnkgjZ_+m-5wjDMQIF26^_NA-NS+SczGc4xA6zJ>Qo8^3lwTD&<>bKw$8-6@ud!o7><JR>?b=_pq&>UdCXD;A@Dk!)-MF``
-hm_}t*1IX_E{cZ1_5#6}6A8{EI{qiS4Ja$la($cvjuKzJST-obzz9RYI%k<w2K3^p2t-<)FvrNTb2fYFQM3>O5aFQY!4HG2Zl)k%
-D+Qp|G)Wpn|JY#xjruQl-1wy({O`rD{-b%Np7>C(fertnfB)3*{x5+B<_}48Vg(}T$7Z`S`t!Yy$a|isdvUmJh{tN@8xD#6$CoZ0
-^~`^;#|n#`Aw0abXW;POoNAln53P1N+$8SX5s)9@H1`27qbh`fJAAkO82#aNTwDK^F`h+?W?7^Zvb^o^P)RyHzj#N}wJv6aDHVs^
-b+CE)Rq;3`+3*(sX{rDk25dXoNIrF?^WrG7+d!9$f&<qCoeVU!VhOp%nozwR5Hb=`Bwc5(A__x7Bbw5<Z8MJ`3vSiRiIoJ{uxr6{
-fWQFK18b{gKsw;(`oEtC|1FPu-M{+lxIg>pb2LmSw)YS)^4Oc4SNgtuydYf=*XUW1weK;N+xxuE`J8dHIN2j(&6=NNPEEDxzmYiE
-PvN;I#&B@L@GPdrSzYDs36Lo{%dV2GXTJX6LRW$+7!86+^xMS5PHuA%Pv*qrvsp0hQ{u<%l>ByZIee;N6W!(OcKN(`COG1nXw5+J
-@Etv_smBkh1n>j^cr74Y);#%18Gq)H3_Cp>gth61sc^|@&2(^c5FzuHfBhrNi>YIHrd6jqt5)G&0Gzm1gJ9lfO~D}6{3k;OB=Sem
-Cj#@ssRDi;{P#5FSNp~w*5`wNK#knt&O+Dr2DW-56WO!(tVViGH**B>VK?Ll9LtCv?>}$Xz!e4W5$2jWZbGjqaC%@-kENbIdzrXx
-qvgjFCo3frHnUNUKRU5HNbDjLOZ7zV?yi%Su;0rJ+`At4=EgK?zE2<yi%VkKx0jb58}NQ^*O||sqNvlH#zw7JJQ4+acOs!m_I<+p
-+d^b^Z&}<54X#rKdP|w{pOF`iDU(*_dtiJK_nZ^FW<FN}i-VMA!~Jn@UixG<*s6Ebz~V*?!NS%Sjc%uI22ejTc1{TNPi?{gKV{_~
-)R$kyMc4iIKjPxi*7rU-fw$dAt@^Hy+Z`UpS#7yw$&P_(dGqUdZ*0`Hr+SGCwR^T~?cLhMXyl`J0%OF~w87NSv-V4I!SUf@PG>4+
-?6^wYfia%CC2!J|uvc=|zTfoXfoGjrka-%t=Spm2p*fYUbUuIwi}J0Z0MZ5T_)iSqlXcJKL%?7l(*-LP-5o=_M!N<C`33MRdIY9!
-bl+Kf+RReHLW;PeJOJiq^EKabMn7j!49%6fdqp|dE@>0@TI@-9$IgRROg}Uu@rW@I4z6jGApr&ZQN)4-f5xc(!F5@5zu+VJ&mFA)
-XkMvq3L^G3bbgSE>_l^Z$y{`9QMnN;&xF1inoobu=Bbvpg2>h*)Do*L_>|@9PD2u(PZPk*n5O-Gho*oH*HB(ss}UoTk&_ke&?@dm
-{w_M;rQ{;%@1@0#>EHj=?eLcL_Z3X1Z2D&U4;ZhIRs6&iRTTZfw|*Qt^ez7UkO8UZsE8dDM<lp>NRmR)L3(sRI#AoO)TYe{#=}ln
-F@u0nXnd9CQ5FG74lIo%=@+GTqLrlC)?!dXzU<mE3_m1_+dz`?b4VqLzftI)FOtIll2_|`_4n8vzju?Wtdhazgp$_2n+4w7qeX$5
-JY-bXRzh!SoCW?2rSVd^cT=6;3%z3tiOSl;DH`uG=+pHvm$}4WZhPVMc!vTV!fQUA7|&X#Us&P!Q0tN@Oi+rS5gj1W>G{@byY>y%
-od^?O4|7RIBsjVYFw~qdIf@BL-{YytfrQq)sI#7)*V>q09Bs~vLamrVfRxgSPq<v-CxgY3AU7RoARKBwv56JUNM7A=F{kCI36_C{
-ycQ%ltOsLbCjA^+4i@~+!W9<WZ*?#Kd^O9j>>zU8zxv}nSaCKdJ!N0!@l%(scXeGWO%1YE=3~IYIT+sbHJm*jw~<+^jN*6VRHhrp
--E<2fVBkVlumPQ9{9SH)Un_yB>K%r>BzR${4oNEH(noGd>Ufc-G=acCk4GusEwg*S(If63G$OHxN(izMQ835ihl{||5<8NBvYIp>
-9Yl;r^B>ydC7HAgG=!PZFlg>Jbv2Ml+{{FY69*z`J8F0k6m3kT8DU7w>IkaX8H*86Sj?LFF&4p~3FseMg2Li4Ke>cQgMTI;{~!<K
-!oEdq*NS~T2`H8sUcKc(U7KlI>V|T;PPdfQ9#)Q(gsTYZu9Do<AfrN2<mPb^E6Y+gBYB<G)?<P>rO!`mOuZhrESFX>UDZ0T1GNqg
-*BVuvr%MspX7sc+XD@!6Td&G*F=`!m^IJ2)Nrb&IZN{lx^`fS1G=I{wzGut#L2K$oOd64Pn>};$Q#!4zTaYZpN4urA+C7L%h;_)M
-K-IATP~h#_h8M*wIMC)ARjOaUKI7Wt%ntSRsjAsN68nJ@>UTz_g}?KSHdIJkq1v;-R)xHB)O7pWYg59?XUh*-lz|#JcgaKcC6E=W
--DZTw2EKkn{R6OfPcXHRV^S2k&PeWz#(&T;r>8Ni<gs#l`RK(n`^6f#qAR{c>#Y(4%<J%=PgR${U4uu?`2__q(Cl_wXV?5;#cQPu
-q`jaU*@2aI1)ZI0#hv%r_nP`&(vRK8NV}Vubh*a64El@ak~e*J;HPy{<+f5e-kqW1Kyd1zr)4XriWIA_6O{7lnaosZw^^BjQ>K6>
-Wt(>d9WC4@_GX)Q%eUHYYd=~vBvB~Y{@};kA|!T*b;&gqpKrf95km_P4{g=bD#hzDLpLBQO7-~!2NU!Y`xaj|*3&wO!2RUJp?6=8
-*AbxKJ})N(839i`L`8bY&sgWxKLX69XKznueY-S+M4#%(syp{le^r9KXAGAg*X^DXv%5LJz;!A;6iZ`JXvoOq3CF;lQSnckxwD)k
-IcOf<VRQyHg#kau!&=L*rz#syQ<?d@2^l`SV6r-~RZNVc0<?}*K}kyn5(=l2bczDHFf<k&C%kUgiWgvz7CJ^JPxBnvQY1HyXMG87
-g=>Jc<&7qNb0d4o$=WfXJ#CcT=B&vr@i8{fKqlzzNW@8t9LllG5E%3k5jUdCYxzACnIV!*AP!qkn<~+iv9ZT_Li9Ka>N8^<gJ%+e
-=%k&UdKv{$XvbSlni#TsqM)fTih;H!Zk<#ADEMTq8ojsRf=_lKN|f(f+QUUiG>dBF+R>v(E>24{8<74MI-<`fNHe-fQ-84fbslT8
-5swN{yQvjHvqTf8&kjD_Fl1k6tW!EM#VbMUs<PK^z+m)#ifOi+8DR#EqXk3gHi#rSo$kIYSIWLYjm9E88#rzAiIAOj_?jVwMANHl
-6SwlaIu<!id~D&+$bJ&=8;wwtX}#9T%t&)SpSR7+U0dwx2%zo$_QLJ9ZY^hFv<4Hzg{xTCSr20-Z5o&E_`V-C7D%Jr6BkGx0T+?H
-P#-UjMcr%=;?HfrLwHW;<0`OQ(Ly{MP-NORhP2PN?qmML$iD<mO1(FVdinU|*4w3?Ntzn8Rnb7g!K$wG7_^YwJHlRn>@_+rE&@cB
->5%EKj8dVGzoxugO64!l(WZHaCDJEu`D0SJiO)XWF67YVCP7`T3bD@4R}%J1>p2KTRGOfm%MJ}7y^5~%h+lS7XxlAJ+armeCFSYi
-4k1hH<BNkXSg6zCJMEy0<%RKV^Jh|2sLSRUy!g?KT4We{8xCT~K&S7<3ysyWCk>b(6>J#v`!wK={ccPTQAy+Lk@0(?#)-6^6`x=B
-9gPOKAu{chD@xSf3xn7cS)HzcW`p>1$yidAwzgXhPryM9l-11ZdbZ)8MEn^Yxx}s(!mcPUt^F?z?y!M0%>blT`^wHar{^5?a-4qJ
-Wc*CQg$RAuq~v2a<?lb=`Os%8ndkA*Yg)AZXv!>m!rSlWKK~f0Zc?Qo?Lq6B@PObf{Y8{ruq3hQ*03&ZgOQ1Bk=pN-Ehpy93ubi#
-Nl>>f>gIq^-d#?k(<KB07RYhGOBZ|*e#87_9=+BM5;W#S)x0adH_|Ldd(2p&4i(xgM*=q=_P=XObMIWj`UbL{^6erC(Dg1Ty==F*
-r3i3BTnad3s%Mc9NlVEqif%Q1Mn`kCeBCi*K^WBgJJJV3v)ac|3^Ys41=4OS<a$))pF{g2BX1njQ%2#+-N|t+5ANIO(o7Fviqv#P
-AIJ1Qzw8)%xLq%t$BpKVvt=F)kJ+}XPtR4Ux^iE9UKDL)O-l?VCo*qu40@Abd48I86C2c(H*{Oa_MCZnTSUhT;nYZ4#{-+pZ_K71
-HreisSYWcFb-Tpwq^tK#u8TGEym1sA)QO|X)h)8WePNoT*Mv4h-1>U!(v0y5;B|mKt;5Z;s`gdEJ0?_D2)y$4i$jMt5%#n<V^|<6
-eN}iQyU6<43jy^E)b&5edsvhadLzoJ{G}QlO^wg#nRKkqdtK@A!nE&!UWKM)035%{rgane&!PP3VQnC4bNcc5&pp#E)s=5neH<Y3
-_=4R|U|?+FjRN1>j~Y^kVwj*A-5q3HF=vBEx4c(#^dYs@&o1oH_%J1IndKPQO*Pf9kxbWh52H=~yr+<*C?nI#$&8pl#YSryEuBYM
-8GBsCu78yn;``uFBT0e?JIvaPUpXb>gufCqM5AhTwNVuDo#UpZQX`rKEeOA5nL3o4dzM!P57FXDgIu9?FT!YnodR(HpP>C!B=Gcc
-UD~4zY<9|QQJ6QfAVKnzGu4hStAr6CmIym5SqL!EMCrP+IfE*VIqED12wJI-KAJ@15@|K)yiTis64(4Dc69S{%M4P*B~Fo@&#LjP
-ey11FNevz@b0^C0`P(Vy_x2$aX^}11-5DunMQqE*28o+DwhPCZ&<s_PfyLRl)*z8^)ksaRU9BSY5Iq=r?o!kmpYPz@h@E>vQlXV*
-^x+xLGjympP1HBnMPO({uhO<;)b-$qc46)AR4$rUGO2XKs1lfd@v)n$>($gpGru-`F|2H5(V+P~?G0)DHm^#C_30?kXJvR9XxY0X
-3m!>x;g(90_~j4klWCq=c<w8f1b->o8x05e_^>9laEC!Dhc=9M|L_U}#MM6-yGp3_Z3_Q2h*aHtJX$}IT08N`$c=k@lauIbG=J-{
-d%|hr%j1OH>B&;zuIt<cTD#)O8sg$Ji|bzD!aP$8S%bo~VTkI8M|fqIj<AS7i>24FU5#HMqBo0n7<qH=@(mroIHyIss^yh!^O=op
-C$-LAKmS^QCKO9>CJU)JLeMtX_%sLFsB=~(akWuzwzvxzc+w^d_4;or>!was(A5jG(0JCHa-~?%b3`<sR(jn-sE!^o-ZaL@1(~qB
-Sv6xlC*2G&&|3$?C}W8}7Fg(0-g%Xs%S)sw-0VqKDw-BVkYa(a=E5-W^+eUb5_dU5D0XdCqU4Rexu3#(m#sx<lR4mfh3tZM4u4$H
-vV-r}m@LPw`xqdtxUO`myL|E-LsKnj=QYH$>K!c5cnq-YX}$XGXjOeQ;_(4TvouDiYl$vvE_Q%HKGwWCU3hvMJJgYjQ(1B%vG2iH
-w{`_8pOF@Cg4^D$Xc)i#v9*mWjss%kBkkS#U2i(_JYYqRT+o%eIrSII4!_|#&s9c%oS?A?y4Q2Z(_K_C{1DkwG{!woUY4zQL_%+N
->o|sSZlqTyKz#Xd<@{M)k_7EfT2!U?R0e6%wU8`Fr3FX;8BXk~qlI1DR~)uZtbYkKW}3|v6f#=NJTJK_Z!ilfHeRhI3^qD@U6Zk-
-!}N5=@h8XO=^sxCL#wLqh;b|i%uI`qnLo4YtclI9;D=hj-nnGrHAc9P4sG3EntA)6AT&r)FOJ$~G;u%d<&vW3KUKjAWug@3GUHYH
-_nuKRnX4skrFAPG(0tU$Q7W}FgfGXF1G-vFNjSa6tKhBQtnK3|P{UTCO43tUl=u8ARvw5g(uLVcHEu$0ZrIUcP~9x=xLFI5J|Ji=
-_a@6{dv)q1oM=2*NKP4!*ocP`G(ehNnhZCYmQhV(7sRb*!-UYQY5yN)aNV)`7a=GGp{&=#_3_mi1>DF(CO#4PYNg*YwSu&#qV)Tr
-bKcwzPOmmDgm6Q|5Of)Ti+kT$wN0}3oi_i}3wLg4;PdIJk_z8OPwpEJl?W_^`LIBZM(_QVuovIG+n9r2W-8(2gj^+~V5b+4;^Zy6
-x9558k|jdj_@7;w`l`<?rxtbFW>q{&>F;(m`*coCUO#R_f%GHneVo|jeU5qCDJcp>`XkYgw{RW6c<*&WL!>Cn14H+~A_>W~3EhiE
--Qis@TQn<lGSgE6BhXXe&`*6P=+OZ*xdLp7Sk$V;BOuq9w60VCT2z>6GKY2^A86(*dl2ifut!Q})j(u_!kyh9IR9;c2}Upe^28QX
-Ia;ZGUw{r!rQF7yK0Dz4;^y~gWdLe@qlj3Dj?Gv;pJJNP?B3`DLZgJ2->0EO&rPYF5@??Wl!(yy6?tcMRX^SwqLg)cPgo$02U^s8
-4-fO)Dy^$LcG<MuZLElejOoTr{YK?=%sjLlCh?|ICwEb~>f;-<n0R+nb+@U;DbI;?T5NMO<1UT_D>5%DH$)oQC--XZ$FX5(Jxy3^
-y4aWj+LM6FpK=JVC1yA!;A?e@2+V(H@zOf}GGem6UOoKf3e((E85zV&MlXM33hldJMsAAAvIv$|TnO$Y$z0mdJje^(^ce`douwyS
-mq*X+8S1;hVzb&>BoH90ey?oc{p?7b$y@$hQK<1o-{^%0v3+s97nKitMhvk-BboI@`{0c_&x$2wExMpH{E&p*-1t1xQPb?n*{qGu
-cA}78HFWyKs!OHnf6N{JgoAR3HY{Pcw?1LMY^5(RMq?~01SKparOdIJ86uCPUep=Fa;qDPR{bDh`kj42L7G5QpfTf*ELvC`jWbgO
-O*C;;mekQ};RJvPuKDZhnZSQ7E<M`ClPYq@`E>6t!in0i?j$i<hzOYGj_=~~Z9AWdC@wp?bSS#=tUOdXA{42gIpyB*qULxp&tSUf
-$N?EhVuD0IUp|V3ZJ7(RjBA_3*YQHO^dqk4&>Wpo-m*yJ0iN&H;*djgeb=^xHu<O3&J&mU&uH^NmQ~U>qv3$l7XPlZT#Gq4=xUDw
-&r|PuSd2<MVaybU#@~h$ffzeqeQFD(0s*nJHuq$_=g<!ML@YOC2W?s#ay(2yF%~$)%HcCA;*OGVBJHo(PKx8jkXBVHnVE!NqYnl1
-lSk|R)c*{M?<#2w$pcT}G2p?hyRlph!K(&gNn@|9=(I20r|Kn}(8JOcC2=BDxinF#vz@T))2D@zv0F}m&BK9)=pt;^eEcxn9`!Xh
-z6+jbpF|H;LPd#~w!Hs<pXu-ne$}$m00BAD9yW?+ud2OzsF-;7h2KUjWJ7uHbYspiWV$T*X8C$yAw40sGJo1VLAvvdPw<=^q<ovo
-j`qO7R=W^qPH~7jp)5xmUS!OqGBW{?(e8hES1un-W=0|)V<w{>BSw`)tk$uGNpPwFYxQc}s)!$(2B5J2*dmj4{ADm*3oXbvulfWr
-dbfPbxMOdjBo}QMQ0H{m?PV`-wwaYMWURY4J5LmXZgH1HW%#a0r*EILo`k<F4BxCovx9scbw!BMXW3!nQn4R4ceg4+qh%yEkLn~^
-PsBa+Ii<JACI}g+m|#Om!}deTU*)D%bEEko@%b_)lu~I|g>($bC?wiK`jbf7Hz!`b%<Rn09L)|D%6#q9Smq+#<E%+SQ6NDRJv4s@
-mcgo~M5dMZ-xJCYCZVk`t4nNsZoQ<Kqv%$J=pL&cif+xR(n67c7(EjFhg_|jzyBeGSz}(#mdU7A+J4}^w`ZzUow~YS`r@skQrK>L
-9{T%*4Sag8y)l>6p=^jCsiVzL^gQa05!u3|xJ}Ml7qX5s^ob`GOqqK52D`3Kb9A)|LII=n-45GPBKt3Iba0S#iBOP(I$9Cz38lEF
-=cdW5x!m^ZkOGcuo@3dvkf@o4dlu5b356}=4vf_&bIo<6q+UY{LsSrVa5a8o6d{V?5&$68v$AiQyUToB8cqxL1K4ma+50?n^sD@_
-F?vH_Bd!%Byn}IKeiTu0BL3MmChPd?$f=4+6^n;s&FHS5ADAC8bD71^ih(yrSG^eGn2bL(ar>R*o{*xKXb@t-*Aves;!<5F{j@U%
-2XXW7PtikkQG})6{T?D+-??KmYuWx61#n0YO4}cO$_ttexZike@9vUs9FUX#I;34O-#>{FohGzUpy>%UNxzQo_T8*7-st-{R$CO}
-uCLKFfRwiHFOIMmKtg3(=Q=PRdz+ob#MuGbPD~>7)ny*eR6RI?7JDjluQQ{!09O4%pkJB66h(xsI_M0BIKmH8hbR18WwO2}@BcU&
-na)afTHMPQ-W=u~08VJWsS&5~>g%ILs(^zuJK=$h|D8u=iTs=!A*<DQEqkN9&aSb_J==!eZ7w3a)d(xCYAhxURp)%@Si*aD)C5N6
-`a+U7bCr%xt(soXQbX%CIZe_F>Zo-EujkjW?aD5O^n9Ik9Lq|RfAstS_k!wmMM16m3~bOwmKGymS9IjeJtI?oUL@ovogNiH6rBiB
-F(s^0!%&35XJecRKwUL<(`O`dl#z_ERf*y#7DiLRwfZSu^v?<33h&_Sy!u~5GyYj<ltmc7`nN6q5$B(@ZE{ng85g-%U49#bHQQww
-!WAb%Yb!d^*`W&e`kU!g^%N_S{SAbf*Oxzv39CYj4u)Y(H;#-~$2WNIzM6s<=cYhaS(`TR%+GmUKN9xfa}cpv#tT|a5%s3;QP~|9
-Q=ieh$t^qrP#x!y2MOgHZTiWlI$&ywwDQxlkLLi3B(2lK^e`mN!PYyNpHWS(28a?@7wYnR6o*(K)NzQ_DyfX41_UiQ3b86o+VmPA
-8e9`8b>wfGprF<V`+pG_;XdXQ>fgp}Uxn=7?F!y{KfjvjFQy_o;u}AF=rpW*Z~8QfvSXhKw47F<mUH2h&AwwkmwF1ELzP8b4nqdV
-@Z`*!9U4J#Ztqm5^6+kQp-?UJY=Ts*PXWK~-C)TOJ7F^{+e*iJgPOYqi(T{BJkF3i{3J-7E{qA3akw;VrE`W8*zu6()Aznju0?5o
-G(s1@x?g~NZxnDc$<hY4_7KijJJ`2|n7|m<bVuDWK?9)w;YRI|2Y&kJD|5@=me<1nbQ#k+{$~(;qwq|6Uby09!she$+rlkF7iDRs
-Z){W^c`)hy(gjn+?bZUbE-ns^3@hz7p2#pZu?_b~USp`kNtG?m3i7NB*IvffGA;1!L0!bq{#|Au)f=h^KCigN_a1Syds>g!=2}Oh
-LUozNau(m;-%3&nJI1p~OBDs}=k-1Arnstg?Wb?sSr|cD;X%n=db)`&+<O$$+M;X1r#ra)d;|#!Y*nBdC=bNY@_6{#raCjiFa;$1
-$Nm&BdD!n5^t-25uaoJ26GmL`oeRM|g^N3H4x}`WVLm?5pv8L>9!03`W!KI-nbERfpEiH&t=JvJ${=;W^s8Zw*`OQk5S2A~VRx0+
-7V64apYM24DvfB2|7@W;c2ZQ4#LT{;BpQuN6L(cCZAssURT^9PQP7W%bKd+&2?XDNQ%gKVVy8vFZQj?jV=7TibR0q}vq<PyGsd18
-ybMZf=>hmvf{=?n%JoAH;dJ1tH%@(Nkfw#8`{5?(9a4gme@^k_LE>-j69HW3)&C7<92B>ngGa;;pP1-YQ1-!TwJFioR(YtW79F}T
-yd#InxKl60b89(MlGw`7P08kzZL!L$*`Rt%dSv^cVt^l%JP}xU&=I@W?)fg^m_o5c7a|;5>D85e-ZI}<m3^YLxNV2E0t)hZG#=m$
-YND>!ibPX3@FHldBzQYW64G?7-~lQIv+8ZX7&Lz1!O@QrAg{UN#|y&yUed`Be{6Kg&HIX~fQA29+whV~ldB)Rg8#W(t>b?c=62`C
-b{^xL|2V*Za4H4%F5!d>Ekmpsr&Hs)Zzif>FVS#dVYDQ3m?F9|A+$Zr>9|-U6<-#n*){(>Ig?HjO8t@@TTc~+C|fl%2P*GNIgNus
-`*Y<_H(glpk2WCg*nmF0wwwo7jN4XWk^CS!Lk`Bgx<k&zAV&XTN1h>FUKDCoj<Thrc2+87Ng+vV`cxk2tW+<BqpY0*>RWro2;`qB
-m;qq|@i#Rh5PnyhuwJF`e}xT9%8$=fztB8GG~ho}a<Jg_c2Qa&=%#&0jZ{cr{q;$+dvztQ9b2<KvA7kzI&)#S;8l1oGA?DgI_PQ<
-D~`M(B5EaAlC;KU@Jo|TM0n*cL7LU^FS{0L_eSlszFai-5kVZyb$Y%B#!IrD`qqZr1OrzegYm3>OX?BlYt3}rKT1}FC0->IMhnSc
-f9~y;mTY9Aj6wc5jg@p$K_P!Cl$SE{ce_a-e!qj|I<5Y%0CqpPaO~Lmz9ms31IBuzM|%yqX-}1#8`#Wx|A=5xY`by@`X2o22a+FU
-W%Q1*6iXlHVG`5$F5NKrm>9#4M6O8F_I`%C)5&V_a-N%Fh`M?Lv?3IyrO9)A)LjWdwgs7P!mE!I`*s=A3BKlQ8a!k~S=(%BxuE{Q
-jt^t8f~zZ6S8&p+5ck*v%}o5U9n*P+`{qQR-?q`Yr^6~h_$_A6DTx0afpEY&ul^07-gT$3y6S5CgLg~c-}e@U7>hANadp5-llXSv
-N`?tbu|^M{(0B~K!~$AICG_@Mx)p58ee?5oFS&otwdO`ck?nF1s%{C&F)>uQ(Voo6#Y`)sf^WIOzR^vr(-yC$Be%92QxBi{hR-RK
-4K8L9YcT`BSbEr<$<5D@3-LpAdd<ay0yHT|><>kf4GB;}5pX|=<Sz?Qemes|I^6I0gInj)zXQH+a<(-$x3Y8f*}6T*-CRY8nMfPo
-BN>tYZZ<l?fKpW5#O#yWG#5Fj96izBPFonwW0PFdb>nobtqc=X@(Gwpl9;puvQC}azeS!7#1m*UN)*3k#KGffUUDb~c2?T+5Leu@
-sLTTqMpOnteip(SYYy!5Qv`V>1Q>qqyXz&15|!p90zZ9mtb`0V7XF*zli@@mfA`!1B<lAMF<5_~!M_DUg@pNedHDo{#ieDW#Rb?I
-2x!_QN=HjUN>qT05kV(uvf1C;L0^Uw%JQm833Ae-a9oNe_Kp@BV(cVZ896T%gJuy^H#FHG%|U>{ku;l!AacuS>T1bwV32q`c2$gc
-<utSu1xRobg@9h8iH3#@2MR||_uB?<Qmi0}afOJ#Io%X01^v6^3zdw7{Vsrjg#CWnw>|~@w}2cS9hpQTk?H6esZ<6E5sO+)=5n$#
-Gt#e|!jTkCVMz%QUKR>ee9p=UwZZX>TmnM;98?m9wwi^EMSxg37A_u6X7Y+wt?n}qA_xqu92`s})QT^SSRHO6BP%-#9R`w^9~<Mc
-vN4g6AR3MQNeC(tj=*4k=YE4oEE@4Ux?op0`Ma6k-<+&Z0slR~ghrzvpfMOM7K271*4EPz2{_s*2t(m13=H&S0tUJA4jv1&0SF9%
-Od%6-=v5LzO>h*BKqTUSBLEDBz~Bf397KX2PxVD&@B};t+Jg1xbAIu7s0RrDO@MGH5C;F<IY2x8-Dm#Wv-OhCe@EcpE2Ff6l@|m8
-I$XQoSLS)Erz^UH!eCY@w$hBCwZY&B)CwVyYoianz(52Ng+%_I4=cTpNW||+0Mc4Oh;*=@aRErnV84@@zdr~5?)2}@)+c@cj#$x-
-zr_y*Knz<wg+Zi)uNk+s9x#ZBKS{Xuv|kVe!M`KGA6ovt0RaE-g!1(&mj6G*uYS?~w=T<1#=-u!@ee-)`>(F^|8;o@`0!QI+hfW`
-uyo{=#BUqE0ycI&I_jQVcPsGlneSxz=@@=BVMZ)Po>sS<I~L3KvsGZ4xFw5;^*iqLAvV;H#w*(MySIN3OUpRG_p`0Q{iwwvDdTxR
-=g(g?_g?qlM2S_l?9Vtb=hKH`b*O^XYz71$fnH!FF5<_m2=LfDGHe>n|Knb5BWbz%3IBK~QYPVsz1xq8d4Mm;mU-=%PGK9vTGEV7
-ooUUrQT#Er`Vr$<cR>C%C^RYO8)0Z-o1HjvyV{BAx2Xi%a8HKv)x~R1C=CAGKbvjBjAZ;T?fa6pDW#45CpX?D?k8N>*kaVNJ5BOu
-Or+z>71f8#_WmU#&Yuqe`C$0w%(eTGJJa-jcEeqkqFD7%9&^zD{2dRb>W-8K#-Y|&0KEJv%Y56Jf%nJ#{QtCf-T_fvUAsSLX3q59
-7>1dlcaV-6DWafY0To0+Y}gfh7sZ0TP!zj@v13<^vG=ZMVq(D_dy75B67@<ld)Vg;x%YkV_a(u&et%`wtT|3*KdilWTf0|kv!+4Y
-Nxu2*>dhLt_HspvSTk#Cm^0d!wr_hJi6;LRq{X3mXRZ=mp%ln5t4;t3$p0$WW1D(@Y~E<|!^Jbl=~85tiIJb1PnUL>bZKzAArJh1
-=2~tF9c`PE*or+QZx&VH7;34A-s!md!J|e)BV&?71!Cly{J?D>^`Z62{qp*jy<^(U((}6?=5Id1veZJa+xEzwryPNIA4@&Kwl6oh
-N``zC8c-wayRe)0Q>;bjZi)HLj8nHJyCRvz3=MS1utRUQ_-!pmf)xKl1OIR&xcGM>iP=Z&kG>I002%FH!r}$Js5L8g5mQbL&RXWE
-vgCp9jwqV-?$V%6wtZ3k`SIwlns|2J_vZBU^x_}O(zoa>+8FNR<#5ZVIC~Yfw6(>x+8);$jyr0680qSyK~Jrp*u0);ldSZ~a2^Uq
-FD}$8h-@1m3p65~?Dm{<u|zs>tq4iQ<<Pnn-@Rz>ioRTKM%|k|N9xhrS@Qw|uc&zDH^*gd*M}g*A8@+NMM9rOc%pb^Akk+jI2!)f
-F!?}yZkG_x-N6ZSz5UvemUxvji8pxk=_$>BdUIt>c7iRMi1RqGx}8z;o}4%O_RMiIq>ToO#c{8uxDD%Z?N}27a+P25dvjvEe~Yq1
-a}=mwYNY6>w}1JAU0Q1=<i-=Zm)##v-Q1x<ZT;F5RUG@!x0eU%eSeF2xWxH-jsZoXOV8?r5xccWNlvGW+v)w#^O{T@dxVFQt;7g{
-GZGV9XxX;?Nx`6_zm^6Mf_++SF6^E^=V{gxgVyqUpRN6ykMdqh|GDo;kI5VCP#aF)P<Q|Fob1_!r_%<Eaz%;zUcxW3$LMp{yLk87
-qDQU&)wSDHh9-Yq&Xkev$g#)ZJ5kSeH_ekDu(-AONN%}u`m}c+FO;}HID9UA#R%1Oy}<0U@xvS&jWl0}(*LB!g3DK3-H?(Rc~bLA
-#Hd3PbL<1{QM}sZ6iOlSH|3yB0EF!S>sm|Tzu>pDQ^V(k)I0v-yOlErrgAOu>YLD8uf<owpZ04ReKBRa7rGB*R8qgllP}(DcB!0N
-ZMR1a-*<jl<lAfQOtbQ(qdibYUUF(>;Ov=6f@3q**dfP;ny?lt>ORdJmgJ69wA0pW>W|-@+&N5zl(wGT_m|Tv0%Fxjjdi-zds)2k
-D;??w^YzPmbe*O`(Z}g_(8Ce7D7fV<3Q3ov{|(1+0u_=DPj4w*Pf{>Z_*c)#B-%Q?zM(!pz3INv8bV9bO?29NV0QoWzpZIZ@EpG#
-XoK2(mfx%R_X}^DHcb3jE6Ri#zGIg|XOilEzqfNeb(#W&wzpkIG;Vd?*rNM7z793|hdR$+W%?!mlo-fHs&L>=cMOQX%6Al?{3>Go
-s#y&mjA?6$C5!A&A3U%m+JFrGMvcl3z9~oj=FKPB)JP{Jx}bK`SawKPSpuU)Lv{ogsfdD-1AjGcPg^v-`VHIvR^vzU-+NT(>Yeh*
-sLWj3r0uEi%j8Wh`ADAO=+tlCjJ8u&8-Jq)A2syAtoy~$jgO9ebze8gvP0u#hR<Q+ccX++XX>euZB(J%FLFiMpp+#-<d--+x5Lld
-_O;B@p{IRF+oKxOte(3YGBl39<rW?oN20Fo^wLW{-)DrPPHdp-+!T`m%{qKzjL>pWk6Bm1w`fREF?kJY`pdc5`(5wooT)rjZp?t6
-23R@}BDu@Z4jVH%mUdjcl<>aljUv<X5i_%fIJ-rBSe}&r#uY`3fD2_mb@lbUefnh5K7Z7vPdK;6x;!g+B$A39ks|o)7~39)s7I~V
-1t2%0=&^Uek7vi^d83%vaa(@lB|hi7O3}2}_z>mzOd}DEGVsE5e|w^x3?=7ter+&~BS+t``$U<IWoL+uO~oMr4%Dsq8`<Ntc>Q88
-Y3R-CTh(6S8p{TZ4P!PbzWRaJT71noy%D>n#N4C`Rj1WYp56}0t{X7zY?%3M5z(^P{pN>*Ll=*^SO1+4a`lVM&>mPkXnI+*{xt<=
-+cd+8SIgIpGhHuoLZ6M;+-=Z!$=(SMG{~t|-PcP?Ins0CDEq$A@x}W+x?&ZIrpAyw!4aM#idP@?c`7#&^{a#Ij9eayNIE`Mv1kix
-X@4VcM<!huIkEaxnZw*?Q<EyjM=P_g?mE>ie~9`_<b&Ea4rrNU%F1WU2A%8`HM#ZBE>2ox{dQrKhPUQl%E=A)PcosrJ!|xX9kJ0L
-F8>;@Bv9TSzheF|*`%?vS<zgybZ-n)x45wKN@=MYi6OJiLxUu7(S~}cYm4bO#5iQN)E5P`xU{jZ&K{O2@{!e?B!s0#p%a^6la-x>
-16BQ<guO@)8>X52_Rih;FXp71EPci7=8D~`ymh(vL%O<@njBH1ygYiKchbpS1yppAS3?t0;ZIY)dEs{X>ip!aK}SN+6MWK^*6JBw
-WU7%p)_^+9z1i#ro9y=vcF}sHbebD~ikxR_bQbnOYS6u0=JCs_z*Z)e*<}RR)34QRjb+#N_zg$KtJPf8E#4jIr>xj=5-Jy92LnjZ
-)jxx2UyJT%#0N)Tj;MFIq>BU%=7=sMviG?w!&>>Kp6lWn6)!cnVc&I&#t!d1{LS^#!G+h8#AfTw?>roTHMMmn*PWOXgf{u#%?$kD
-k^aLs7dBi-L|OXPB}cx~k%PMzwP=ezJMHz3w-+UKIGgNrD2JO`IHSMcE5Zd;I%%B0nVP4oMxd0;MiA>`FR<JK?-QhyQ5IcE<rOIv
-!G^o0{voo%364B6J>sLN^Sy$wih1ZYK3g&uoE`bIhWlI`km-c3#`f6!s9lP~#f77ik~&Gma<jF;3(sw>f>vM8UD0%AHFP8H_#Rn3
-(|$QHNkWa}pq%UZlszT0OXV|85AB0YuCJR+sm33;PwOW&e{i44H88^v8A71MJgSb*sOpkWFU=oOp9oN~IhNH)e<wDHO9|f_2MzoW
-@nUF4|Dn6?uL_wvwyafjT}$46s{N#4{Hs2z`tC2DeB;}O$Ue=dZI3I`T`m0D4=uS9gc6=*QJHs(O>To~KOM9@3q84Q+N+;S&t{*D
-+Iub!W!wX@ZEp?nozqR#g=dc@4L+_Ie|4s;%vLTm>&koZHs?_r6(#{v%Z5hVht|}wEkZhy+DIwEw)DspSW!78esL!Z0skp}{pBpL
-{>%;67cYpKGf`8`vgheSyReH(4u0=E_FP<#_J=H+n8u{d407nzp>9Z6be$F1Xj)?3t;w4<+T`WD8~mV`JIcE3V<Q?mFKz#I0NEoI
-O;m=zGW064>A2_v=|Y+NvDGE39d{qf)r6VP^nTKbDWFKea-l5AQSqd1T)vcR>FOr(`Ic&6pODD0iB5v{-;h-OQ%o4YBXdGn?)&jk
-7pnK{=PE-Dv1C^8;%ZwPHtWpSoLH}OL|go~_6rysx7g$R&NEk=HZ72w!&vxK`~KO>wMR=<=5JYmwoP&3uJt<c@N(b*9~Y^~?0CJ^
--R&OD&v+L5afD`*Y}&KI`x6(76jIb{r4PHdYPhqQV~I9XPqmK}a4S;qmJN9#R)u7EQWDAxR5iBVFit7T2_BjDT#+*~D#5a$A;6*c
-<W9@p)*sSgyu8-EBWiPNv6{{?Rd-$3&ZBh8cL^TeX6M@n-lg{(*09Db%|!PmPUc7S8~kERvu!r>QXjBYEc28>$IWNvd>eD}fVw&l
-jo?@V8?g7r5Z<I^_I}B_74`~^xMB^jFwurmV%fNkr6#e2T!St5q1!uwf0#qlGq-%)-S2ck%fp;W%7$|E*FJk{fxg?FHTBoaGtQmJ
-y>B#6XK!ibSK6nW_l2UArGnc9Jo6ONtoIQU=BI`pnH#DXlLoV^ExCQgz0~fP;&S{5)Q5GrD4NmhqkNgYM26yx!wiR4ArplHz9q@7
-*D|e#7lj=O=$cxK&1F{vsM>4+8?Q3Jrge7^uc`w2zB~H$INDOuBV1i8{$_0@YTRDx6Kf`EKCZZQs`uc7$-d#{R*vmH@j&OVY^H43
-v-Dd@OMCOk|A+2}S%)TEa?`w7rDb!>u_>_G^u(f!BI7QT9}jg@nI#?18)MqoRpW3``1zo_qT@*n+={c6y2lMDkrbO9Z^t5O**Hr@
-(&i6fGNI~mq}70=1{uqrxVwC3-{kA+mW{}zoyC1sKDOfQ;Zw#X8Ty#aTX^dyt<Tw-)qb1jxf?RI%wXQ^(vjQjO?%y*yLZNZZO3Jq
-$8BSLQ?}gLSHJZI2dQQ7mN+`y=GD$!lw4?uPBo4uUY}+o!sf{PJm})Z$GSZtHIU20V-lAZt_TQMRgfIE{KH$0p=R^6Xx^p{-V)TD
-GxF-VTwkItD$2Fvg*TldGcV_*>9@42esN90yyR)eYLEhRXqx4grQK)L=d7pdd9%<QSb_i1cgI!U-A4v-Ey3yNy?MtRmrilSDo#vZ
--eCWDF&B$D$)`qege+|8X_#1yhbux%K)9;vIQALXvwN?>V{>QaWu{g)h*0}&UY$R@dz>L4??e6OhV303&4aTALt6S$O%^`3k)0Y8
-EJTGP8mL`+uDyA0e=mbvZ`qXTH>{-W`1BxMu)D}Iy|np<t^MU8bzL|WGnN}Wkuk9bd;*i#Fiyk6!%kdzr5(&5Vi9nNw~8|=Akfd(
-FR*%8?Z_HFM!98B)+DZWsGqY!6x4Ry^l|OKGMF=|m|zbrOCQ#H;NXr?j$#y=oJ1mzn6yqQVLC!!d4jxJY)Wc97eb|~sJ|4~GO?yc
-YS8d1zChC;vDQJ2m#PrjIx1;1nobH@xFT3E-C5<Sq0y>UYK@Jpot>>lCa@e1b#k=RspSGv;Sv%N=I@|12N0u9A!6~hF8;yQoK$FI
-3nAmOrFO2~9ws@PWm!g{6h>EfM>R$9D>^-si>pCG3WeMX8M)XBDTxU0%lKTWkXAuQDr7N^lS8{zb!-I!etCHmp-3ze@G6#XWm2(F
-z~c~<M5EVh<wEmtO(Nt|B#SRqX*Hj0maXG#f)dJ<N~r*=gF|vfGPz91!3&&-WpW9RWOFdt$i(HfdGH8Ck$4Tvas&M(tonThh{{W$
-l-Eb0elKTYX>TsKyhzHYM25o`iav?Stb{*&*wiN_VpW*fzgJS>@wxb#@9!q=CrMzl;pG+%z2r%GQB{%_kC?9sX0;2*r>Z^_s*S=Z
-aPr4X@{a;K91eQx51;a?Ddhsg_ly5tNrf(ea+8&X*@;<|NGX3BNq~?(Z~nYSN=3~t7R&Og!e~_w<xfn1_SgywGy(ts0000000000
-0ACzsJGZdA9d6rYmY%+aVt*auxYZpbUD6}P__R&u9v-XfFYh*_A<bHRJ8{$l8-A>u=DOr=lk}Yfr1-Lf*NDM>%~SNa+sE9dvkWTy
-^5wF}%e))lw{i)yS|zBk*Uu&&Q)63byKnNvybn2HXDywuTTQrd?DB79Q_T&7k{h|jvqm~|@t=Dcb?or=N%vjfCkt_5+&<s%V%D&?
-gCf+pHV&Qeo}@ClO%mhUtbJqR&?N!Y?eRI{vWF7+aYBeK(Gv}NJZdfv$DKY*4w}uDVlF{m*PG(&@`1q#Qq14hPK$k+Ej&ze_9TAx
-1a$TH;d4GBy|Jca;o%KR+CHB2T_MKe9Rt^=32brqwf(0pslT(Z`zqT0`x{>8UiDwFP~wcY*lGXgzs@-Ij)jY;z$Yc!*0%=kw)D)I
-TG?U=<|HYYSkMH&O(5TMVXzGQh+ik6412pq5x&*7qJ%3!D+&hut?-Xd<me})j}KLN&{heGbHk<gHxKR^%2D$%bFa%YFLx`B95ONh
--<{#KK-bQzc0^6B5OW>sUzmO7!^}v0eN`CW;kQF`jkt<xHhEdFycrh@M{95Fb?}vAj~};;Z^HXs+qQZ5CZkBP9#<tUGFZ+3r+66|
-{h;RJV?X-dl?ZVAt;}OZJ6O%KCdljavDW!`*4?Srmi4pd`(cM@iTAh3(qbt=#^bI%9fmn4dF=JWBhB&mG0U@$v=Csb$RD=t#T0J^
-=2Ta5FxMaNeSI=mqj7Z}3Ukq6U)8SSVpRg}^Qt1WZ?knpMDlTVKvPdzi@0m<gdbDg&aSyON`W=0mwxO05#P67U`Q5Y4Id;|_w`sP
-onIYy&0Si;`TEzziMT?lmp*;&lH-Wy_aDXDv%{+MFsGimo;GdpZA87Dmo-yk-|exVg9!8Y<Kda1fP^EwRe-4lp@ny!6()x$=%*A{
-9o_jY*)H_b;}&7KFn0bp+xA4@fyEmgq*%i*Occ9bdmUIU5SNGFkHa?Z8?cuUVU5d~xjVto&6&jW>^Dgnjco9-!JcIcx8~qIsx9H<
-ji=_EFfJbPSYlca4t-x$;F&BXc&St2)rF^ww221oxRo=nrDxgAkh|dxwPabbut)nA_ZDmM5nR)&u|qD->U$spe?n2-yr>Ir@|Ae^
-x`_SmGUsGN{Ik{8-LB8wO}k!D8DCBBh<z$}tP91*RBu!ZarN+N+mt|7Rf5(({&wg4PP@mJ7`z4eUw!ir<DPD~dMfSL?9NK8sbcTg
-wmtmA^5&;A@ex_`Im3V5`Pw0~p$0SF=|Awt!m_S&@eVW6r`454->k;n9u+NGy4KSbvz!`RO=M4C!^m2y8Y~KnNwrAYR~5pUxT?ob
-_Jz;YlhTf=qxJYyB;h2BzTUj=np>&MJK12NBGY&>*hROKw>rue3vb{0%R{%1zv7=Q#az$+%G&zXguPyNSl-rqc>Dchj?J;bKARGL
-GR7E;PmHP^_z4^lrXy)ATaL#ewv2Y>goF@P^|)5B&uztlhFz(?ooLOIrCzYG_VLMk7rYPVV#08KvEp_2t6s;;#Q5o=(j5<Ptb4WM
-=Y{xX@Y$2Kj~_PgdK*uLB#TtuwSDzon47j#xGsnz!gQrSVW*YhkC*8MG$HZm`*R^eRY4@zCjD}M!SIb+#e5CkK!f(*+w^s8jp?PK
-Gi~uX$X1;a{38lxiMUFvr5h!k7q!|n_ep^d_6Y8-#IQY&3Yz)iG0gU)E>UJ;VOjZfLyD{}hl7Qu#<npm5w4tQo`@zM5!{zr<!Klf
-_V|elPx<q<$@tivh(4S#Ci3~g0V5;Y=&@n^l)zh_c~PrW&ZE7sZgbjKg@V@|q7-F9EJ+{F-QIC!iNV<co5$bNc4dC!c#aU8O}~|r
-QJby8ySV{=pSnH#yRaqn)0J>0uIh8&_%Zc*;Hi{6y9FwIKp2#_zQ(}riLUNj`}48k+tCI32P&7OBU4HOG4H%#-t*f!>jQ&=FxMT=
-HXMzUaJg(uYw@eN;cQ<Ce$}opTpG-!@PAqpLeLMvv0*jlvm<uzK_|rrk6JHQj&Q)cmzhH@9lpmcTHEL4!5A#}dAqFBsH8^|E(IM?
-Vv8}4K7JTFKQ}*0p~Dia#~nJDzIKo0P*`5QY~$dBI09dzAv(4WCuvzZQJpQNM<fXw&RTwMcuiigWZRu;E{~i$8Su?2>vnR2GI}I;
-RR1<Q1{>9Ty-Pl5JYBbiC^P_*OORfj+jHVCEIx_ddaM}zZfrfiy%bmLSypq>N6f;bQ<A`sqIYxtB%`B)%MU(3+836r+<M^pgY%0U
-+u+L~`}Na~I`N*I^!Is8C@ai!cd~SxoEvMqP<Uuk2ADEd>LSB<cr0;mlfP?TeUi3OYjW<PNK!^iyT7kaNExZOgdrr*)#t~&n7G)u
-W+~}y;{8?l1XkDd<gg%V&6U?57FWXxE~VCV(brzIV{acZ9-8!SjS3gd^l%m88fvm|MiwVbM2kha{f*H)HZ3~2)nhTbIg$-Wct3mU
-8tqLcM^_I|XT1bpObKvz*K66D;MDXaUtUGKd+8J$+u($R+B$qXQX({l){k&!i*W_mSFaPIQz>Y{DJno_kkfS{agZ^N@k&Y1)n|`U
-ED?((GPy!7=Hqcfsgg?h9In#A%T15XHpwJhQlK<B8I^dB#395ggF(%uT`wk4+v%i)fEJwWv|^5k9-Ty7F+(?E(9!3Qger&2<MHSP
-PWb#!gMSvm70DG6EMD;_Ho@YFq!Iy#Hb7(Zg<=7%$~;kCT!qJ?r{qE*mwC4xWp&vd1>?QXAByz{Y&N}E3HuMj@AY#q!TnzIgvFt_
-v>WQkPn{x%;xN-BPI>JnTJW*95NyJ_-UT$vXU`wCbV#cLC+Ib!ehxBPRm}Olk_yxGACyRe<munZ|GQbq%Hjva6aWAK0000000000
-00000000000002^FKK*h#{|g;wbf0L+YCYRx;H*N##(&(<y9-=`~?i__cBRNtbnn_EVzu{T)}Wu@J^^0*XE{74B^nd?k7s<hRF*0
-*VEBo!aclI5WAYuLqa>%<uirFpU`XZ$pRY@!z^lWwf4Fs<}SsPS8fh<R5CQ=Udow5G1|OqqXY-Wc9YkITprzNy^^uBWEA7cHU#LZ
-s?(`uo2e&VBnqbe<*|ct%bsU3_q`VPC>h$%p3$&`*HXRTat@<?qZ1mFjts{M5)sKz(e29~3>mq#VVv3JD(SCDxQDmOGxyzv#`9|p
-;4}Z|N4@jT^j$R2nQ@NjR+{pP_6n_p_$N-kx-vM$li~Vgh*PqZA)@w2demTSl?>|Nm``_-D`a#R4&y>+*e6%@DfwmNe!WYOin;$j
-`PSR#l+#@kpWcWqb|3yBYH&4*Zte5!__zi(jI2xFeR**NBXyFT{1_ml|3f>yyhL;-2kb)V-=Sc~<>!}QO&xMj>tknCZ!2xaH_@lN
-3+)*SlDjWmJN#=ABc0!_Q68G&#fVo<{82e1BNTnNCOD2EwK!)f<FJy7%Q$?=0a<-^6vm#(n0;Ag%hc76tq;d%r;gAw(=j43_wa7U
-X%eE%kVCo|wHd}it+^hljDE1EkYY2EB^jT^?B=Y}C(zYrM~4Lqvb$~@X2-~wh^sU5g6{^L_ZQOJbbi*B=;(|NT)K7i%Qh?DhB0#g
-6<<yEbdb}<*1w6IaWtHe$*pd4hP3?i=ScR!T;B-CIA-G}bh<3kC7uf5(}fY1lC|;T5_>t_yUXFGnVJN~*fE;>m7Q43__#pJVRV;T
-7PDd#1=ogu{;)Zl`-Z$Ot;;-+eYWAkwb6woV;SxvuRQjxx4ao+zB7nRwr2}fbfaf{06{WhPc4GS3`PPr0cS1$eVoh6S-JLhP5@(Q
-Po$kHh!Ppf?Cj|Fu^RiQ*OXC0`m{vYg}4ZNE<-Y=dU6%>_@!9OVoqqVU|RFvNUNGbb?P)ta1k-$NC7|7ku}{vnX&9L+FQ2bnS!gN
-#~Asyhn#7(=E~U`N?B=!LvfhV$;trT-oF8NwN7g=I_VgB6k+EmGTNy+qzLE<z0}rLkzRwvr3*%{YHyM=N0jZA8mrk0t#wWgN&3GM
-IbR?Uip65aR3t$u*+NpH_14hC2V2MyYF!14vXzw3#-3!(GT9ioR<Ve09i1RN{VVx2?B{Se6veFj#${6ki{eS7%t|>diYpc}r9n|v
-!Xzj$hhsfTfM5Iz84vzm$%MsX4#HSudCtw|aOt`#7Z00lRdtDETPudmwi@Y`|7#Ggz6i+w`x|5>b>+#*D(G0-DyyvmA_4#a00000
-0000000000000000000000000000000001h|0#psd#Nfr?zrkB>BhA-ci#}qt7JoeekFIv=i6I9H-Tqml39Hct_}YeAUpiVB&ft*
-Bk+C%%UUdXOG3of&T|(Et;LY4x3<-@J`*P)Kv(}licg!)RB}FvnAm=tt<u^&v;GN|br?Fg+r`?|$;&$4Q35#6^kvX{ZTu<QN}6`N
-D8E!}9bGzjHgdOCp}dWabq7btxz^8Rfr`Ei*4B&}<55Yxa_N1zlbyAFoV19t4ny5UChLQh8a8F+2uH)e6yie1H8E8ZY-IfBMV{8d
-<#3R}*;+1IF<HqY*wDp&xfoQ=-l|GEEWgg4%dKiw5JbpuN<mq9i^P?5aM0y_$%uq}xww+z%yt6D5D&JM-62FnTK9wUN^*J7)fWwi
-U0w&pS^~mPxsc9!s*1}}lh)mv3Vug`8C6KK(#XOgS(J6s^vP(QUJ=~Ns?kHZ0{#ScW!hl<hc*ECGa%*w00000000000000000000
-000000000000000000000000000000006*$izB;oyFgOu`CacyPl59*Gs5}bFBy)UTdDo5_P>xJ7jy;CVF@d*Hy9?b)K0PCCj<Ti
-NKWPTO*o1_(INa~z<(sH%KIyd%?4Qkf0y1MX#xNM000000000000000000000000000000000000000000000000000000000000
-0001}gg>iQ2*sNK0000000000000000000000000000000000000000000000000000000000000000000000000000QfiYe*m&x
-ud4""")),
+c-riJ1wd45xAvayU|?YA?(PQZP6<irRuND_LTOP^EI<?xP*jjG5JV{jL;(p=K?OxIKtWWLl%GAI=X~Ee=l<ubd++}rmIAZiz1Ym`
+_nBwKyWTZT5^-WWgSrQ8^uJifpWW!UXNX;k0gZrefbeU4L8&=&-y}>ire8hr?6p&aBp&7*)`beaKbGI=B^G-By2<q^smnqrActU6
+C|IoZ{&DEnca*eI?Zm4hD0oSZ0kd<QORH0YM~XG$ms3N+XuzERlC|u@UKm2<e13IX|BxaU_LdNb{%-p`Vz0o=1L;qSG9>8Jd|06U
+_R@Kb^}BJKI~Hij)AJoKA$yxzIT&fnJ2@$k_gd)@B|0aw__{hJ?I3V2rkuBpevfu;)K5S%LYbN3mjoW&nb7!f2Zc1GF(P+}L9WQ(
+)`7ZLPRhy^mz=lNV<ujHd~3gKqD3L&Q*qtt@0B@OVh-DnKe^l9BRoF#T;4fPX7^kscP(!KFWWYezJ(BKjWjbK3QhrjUzp(#0J`#T
+MWB#hhT*?bSsjM{&C$v+^zW_&rGG(weF*%b^Y`k|UtRs@B_V(R>>$7M>wo)1Aitx$^6>AU902|Om;c*8xgv&;Lo!!C%!Z$$HO)Jy
+Ej^w<e)D6{Ai+0P1hFPmHF7Ft_}RtFmoGe6N}pC>fH&0PWy)gCwh#DA<M3uBxwh(yIz-6#$$3x9l50yd($j|O?{Q7rHI&IPF-hl(
+)ffEoA8KS}T<x^kiZI8)-9tAXW8U5K@fFK)oV)PxJT(TWT1M!%jZe~ql@>T2)w0g};t?W>X2}?2=)m^`8O67o<yfJ&6G!AQv1jx#
+uj_Ii6=Bfu`R+I$;Fy?6VS=r^6om3x24N%4TecIzBTghJ9n!!1MFgug7^`jxgF|nr$MrMz-wH-Eni{;VE_aSc?=%I{_Z+=tDid*3
+g4i$}drj>_1%>?e#aGEHry!_A@9>}iE88Ys{P`$Ug=2{zTWq8qs)S16fgvG(fGY&>pAZP}|FX!Ujl4fF1L$+&zE5;W4_>5x7<x0L
+h=&~5xg|kFY_XVOXY_~DUXM(@t=-af(6DfZJz`29=dv9hZ#_E=KVM;X$wr6-O<-F{tL$;!^ZxOsJzvL~wzQnKM#1NV6G&n`l`3&l
+9F4$?QgI1C6U2#vKffe4t$};2eVFtVcgP<NV;{Y5uv=b+^IK1W?!rkO4p!)#Q?LTb*mF79aWFqi_Xr$O1_;J(lldx?(-M?+6ek2}
+RHU$raJUvK?AH?f1i?S6bK@oKy{OFnG7_x~6zjc2CRVr)U4ZIB$?r7Br@Gp2^+pF9KsI)snRE#`q1GZq)JeQwq*%4pj|0E3Thd+6
+mE;UZJdK{+^Ay8u7QfBdDG0Vl-*Y!3EwakQ5@u0FAQSi?5F~*3gQ-TqejgZ6;IAua9iKw)*S7iFf=}vhxLXE%JG?8oT>t|;AYFH>
+WcSIq(}#A9`-;Dzrdc$f2N(gfqmTw#-wUIM19EAR$KFjFokDp+VZ!x0Fj=q3RPu|V@vy@UchAm4n1Px3Bm$f{%Qo`sWRH@MX%XK}
+0151P_%7+3eaXR7FP-j*j_t*;1GS=QzQiSC>C)g4l(uF{9t;r{b6?H~i_@bjM;45w@e4w}*etjC%Y3a>y7B7L=qMVi?`6(HVY?#Z
+S0eXaK?S;XF{pc+W7lPaWB2$81T6)%#_K~(TNnNIZ-BQryVML!JtN>+MREBC#+(%g1dw(-__O*K1k;NXDR%HL&YL2~i%S5e=WSb;
+ICxzF+l-x#S_medt)B?GkQ0{sA;d&78^8ufu2?n9AKXLK?<43hjjKk7XWQa?^aCzFajy>vzB>jru@-d|MMA<BJKN-RcOE>_eeXoJ
+ui#);-9GVsIK(wE0jINH{G(+Wd-UG0k~F8fT9r8=usGvsmdE3zF}}b_vfm{R6{&nIvLk=D&U~2q`)r;}q{hzKP7PfFC^gRsA`acd
+m*@S`<xwTeftw^$$A?Y#E5gO7Iw_wUJs}G&;;?5jp~r)Vh40nPp|V?-rm47TMc|XYS}2<1_Mzi!p=xl+qr0R7;YyZb5<bU8*oZT7
+Q!FK|-<)_yaxZEl#LX>UZA-PS>0|1X!Ly7qscw*0-Rx+^OUQ%Fch;fLF!9(S6}Bx#xoz@K2bi$xS01~Fk?a8I8{;7!I6%>V0|&?o
+0GHVnS0wf;PJ|3qf}o*zx^u$$2lo*3|Dz%M7lkQ7WuAL`8D6{6%cj9T*q}giuWcO~15`R>)mWvcMqi9-w7nXblyd%}JZzsNf^Rb6
++jeMRLZ~NAd_?cr^4@O+BkY*rt1KJbONO+KgFjv=j92l(+U}P_7RWe@O_?jI><N%zJ1nG?+4qGD8#!_-WY3M<Hr6xhx%^oN?-eK_
+8gE^B9&oGT*r0{IJ)@B@l^?h5EBUj@$AM?x9C6ROQZ8zvte(IJs->c|_)hpJSZWB7c{!$T_dU7<ZQ@}<-qlBMJ{K&qJgZ(g);K*O
+Pnh0ttawx7Iexyg`XWT%c+0kT-%q=r5w=30p0Un7ZOkkPg))thM9X6<Ls`s$eICma#_$Iaa_PA@sd%yo;C;BiTnvf+&{8LcgmTO9
+VgW@w0*Zk`{tJ{~f1jBC%5(*6{vthdu7<@Z{;7_jM(z`XZ(Z`+S;PUzyO*xVrW@;aFF!umP$wSE8eTkRATCR&Q~i)%XW^<<)StTI
+Qk~y87@j+#gV7KP-oZEGGrHe<JQZ#obU}coAVc&LY<+aKxb)5wvDr*HV>!!;QGIN(?UuuS9d#UgcQosD6zmYylqJ;=8onMl<$jRA
+{g~*1u9q*3Ft>fY;<`s;22?#Uj;yT~(j?uwt*qsfyF@zKY7SXGHpZUW5S|P{kIB3}(GUtKklWv1?aL><3Pg8w@QM?*?d0CUVqE{e
+en`X=?IIQs#r3k2VS@?4@WEw|Wc#HTSJVw539VNAq>?jdQN*hU`Vj$m3>R=qIXBM~14Vk;^G344plPabBP4_&7)pRb7+07F2GS4V
+k38(ZG=hF#D7~9J!p}JGoy{<#L;$DvZZ_in(2T(VgSTj}4O2NS=kGT)Or1JEr*m+R5w``wis^Jv!;2o7M-Bx8@8(#~U+x(2)MQBY
+n5eExc@dyJazx+Ra8YO{5pPL+YT>DRMO=4#?D64YuE!$#lWjF94aPM$_n8n+Pfk}}#%ViUo--jhcZZ*;>vq&{xF}43B%Lu(Wbn|g
+_yV`lMziacKI@w6Fv3wedIb8ONsTF`rM@?wl_K{a<0cqgESjLCJcxfTfu9?A#L0E&{`VwHe@1mgV6&Nt)uXRnhwZTl@>PqwJRff(
+$LnKNp<BM{vHM^9_9B9cU-Dg2o@-v#q(BbvKJ#@n(m_DEaY<A15E78qI4vCvg)RFY!7u{3RCWlA6NXsv*g?7?{A2OpU)m04CEuDU
+d|(kY@O@^|@g$}6!j7~^UO@=t+@?W;3F~ozqqz<`DmiX@Z+_sV>S;0rp}c}VymHHDICS~3T<o=(Yet;YW`vFdaynVDn?Ic{Id*@7
+*QZD<QA~x*a^M@RsipRE6K_g0kjk84*{4tByTYe^zUM))v4a?zH|3T;M4IG-wOBB1_4WCFgZa{uctV;wCWIv};O2$&qt<txa`;Q%
+<R*k7_hjuelYIW95u+3o!iTPqzy66fsQyv$gcX@v0D0)Kae&@Kuhz%DZwn}xo(745&JSffmVE|95QiOhY2*n&YYP>{P=;lP$~Jii
+e%=R1CCW=(#H755W&{p@AUD<x@UlZr9KgI&KLA6p%KGM#*n#k9&J{fIvZ4?GY6VoQRuK0G_YekI=cm6Hkpnb5K|B4-`8R}1((XgA
+j;cuG&7cV2!SN>xhkY#@AIay8Twx*(U*Q;93Y5iM^4I(}U@>4o0<Mm}YB7JVVsWs5n_!tzSjc>JQj@*#gWxvJRx3qgb20Qp`B(o8
+;w^R|;q2}8FMNfqLTK1W`%9af-{V@fRG?xt4#@`rZUjFYKC63>d2+Vsgb2<2y($Ey-g?~2#Dibz3*N8R=dcD2@~)!4ZwC8f-^P32
+vc#hSsFpoNmKr<rS)Ac=GnOBIiJ{LbR1ur3@ZMOLfDP$-5cb42TaPn~qys-{aWJ=`acDT^JsST?E<I7Zo9cg>A2!@)JU^GJs3?dK
+8k#I0WIByPMcBp51tPd1VdiKQ3k;zKgTP=AGz?fl)KApl*6rY*7E!~Ow>%EJebV)RAg*#2DWV%R%a#tnfy5Mcy-oUhP4<VT{pWp{
+k1FWKpzX-88)fCLke44_7B?ys>35#h&^4u<gac1bGC_IltGT`MA1y=%*1J4Y4rhc$H>DqDz1U6r=5mz)8(|&Tev1HcYF#L~iP$oJ
+<I089SSj1o3?V>#Zb0t#qPfNO)P|mrw`^!;<PNEkBhz|=D88Pj4>E6jlz{VH&Mx(rdGNUF3Fe8xc~yi$)9%a0<tGa6R}KuGW+cq3
+$CSD(3yK_a#@cRzzOtzpcX;s7hMilFk)dQ@V8;yqG0Wp6N=P0hXLBg}I)kz(>XYH3+N9iM0Sa?sRL0d6!odwu*qQlM1_nhGI%tT&
+A%Lzv8VvwwJm`G?L=EZ>?jd{~SHBTI*>n5r2O6aJ9Tq_;><#3jNaW*pO2DC3ib3eA=*+^PC;}w~n$Fe|yI<^t7V(y!t?-Ha2;y_$
+$1X_yogO>QUwfJ3C*-#{!n0c+-d6vb@#fJH`R1j4I)r(%`O{YSIJ8-6Oail>eF&DcvBE`uXMa0>anbi$<4IeN3z^6(8^|}md>Y=9
+HTZ#BAL?<Z#MsgS|Ll4dA)Z<78{{Z^jol`FOY-F@_@<!-YP!GyHqNwGd4^`Oq<!B^zZY$Y{=^>akIFN~D5p#WYG%~N1TZrT=C`32
+x7tn4m~GZZTuKPMcBD&{pN)eLn<GGLi&EJg5C_5B9vV6tb0OKC9SA+URpD#|8xe8mxm@TbCOFhCD3+N51(KQB;BbIr<qJUm4DE3L
+UuMStL;3cgsroNWj%Y1;LD$I_U2l$MGSv=q;h|`C!FknM*lD<QUFY^wtp%~p0fi4DnE5I;eRtwRyxh@Lb?@6YgD{V+m&W~QV~4AD
+&C#wli${0!UB4qy;52eEkea<idqjzw*81>ay1T{)-pW%WPApp=V|fk=Ry_Nd#b6d#be(7#LJ_!p2F~-?Dw(mgS5qdlGt81XJ$A4)
+NVzxjop|QA^qoQaOgYaYluP<+%b-<bhh`MraJ?1Vo+@hVZ{x`jPZh;cVR)ljk4v6f_k1H1HQ?bQxs3<C+;5;!Y$)6@^8h}L<#v7-
+IULex3UeX(z3$L;0`wb`@5h?w`3hXHEzcK_x?x;+<i4knWC|M+%9@Dgfg=GV4;&4JLebD)^A*E-{_0PQc~{hl1YG&F&K)}io1}M)
+JNjkM5e4ATN{ujkyWjvZ(X&-&j*K1KBDka!;q1)D{xW!i=EljcVaO@lo_90pNWcauS7xuJcds`{<-By|xvzBcVZ->YYH<sy2p3y5
+Qxx!+ZQJn&wMRV;kDan-=z_ve8CySS3fg_jam%T}(zi0qCK*Zlo}6MA$rKp;_RQi`fC6zC#+#Tio_ML}+b(I*WKRVw2W2v>p;G*N
+9C5VDIGTxcwY(s9aKv9M8-BMB&kNNiKeDqHLYi!Vklc9DHfY5s^_Yc^RGJ|dbjo`1x)2kVGn^fUBAFy*Z|naUBPR!39w^pKJg|w4
+h~B$bTveAuL&C$;*rb^OBowVpL?8hu76o6y6Z~&;P>k!i`qQ#8aoXO!ZDIGYnQw6TR_^iUnSy;LjBp@8J9n1t?9|ljttKz;9AZzK
+cqV_%f*GG_d{aoi2Fcobwf$)hj9mwp^1+RaCDJ<k$8YXlZrZg?S%XXtZQ!~<LP?*Ih}u+H4-YQ7?9>noZE?0EW4vwRm9+hH`5_+I
+(wXXnBpei~zsEaCh9z0-MaZJfi=-FQROpoh1`ncl6{zT4Nmp;yOVNSW+`T${P1d*T5o68KFGFaeVF#t&MKnpaAh6Ro(+;?zw=h=K
+t<Oc~ki0KS=(oAQG18=?ch1F{hQ0SJzsDn#%bWwR10y}Ee{m~v0<q#XEgK0=bV%A`q3}6bjBgr*00$V-@)%g45a?-kP6!NGi6>z6
+1j657W8H86^CF~Jo?lJ13|7}l&w!5sRrz{5TIYB%K!0*jwZ+H=uk+DvYSwRSLY?XmEC>rse=~5P)@jf2j?BcDavuB51`EE;*kE$6
+N}_dkeF%&FK#5Cx5?G5gE_cUX$eDiOGV07_aYyB<$>I3nAY*-U-zH97cm1#$fhXw^nr~oc*L-m=-6jXc?a!H<wbHo5Aj;z6PkNFB
+@L@DOkA>N9jajY~muE4$eUs~RK+htl$jspJu$}19f`?1!fJOe4M!h>yLd<MQeOp>v_<aOQ9wJ0>JXeiRA6g#6ym@hY15zu|D)o^@
+3~j#@nNZu6Xo1=5SxiC!=$Ug2j_p)#2;})`o15ICFa%&xDJY6UK_J4SxRvh!{oCIs5dO$-hpoftH&P#yA`6e`u$4gE{P6iR;*ho9
+mB1tN7)Z?<adT)-$^;u<YDNFs*9xB$_En1>U>7SCooqkhgV+~RDfumIT;Fuy8G8!5L6KPd=mp}e_DRKxz+2uad~CK`xfm+bi%X1b
+mNd78sU2xPUv2KNpZSCNez~Pw&28Ja3Qie@;tTw}*<<dpe^-yXBv;0fa8!e^HBFE8lC33gY-MgKNgpC5aY|$h&IO}%DX-;d8^?6d
+mM$oo%`q=K>3EfbT7|#Zd5jp+qE(?QoVxdsTE(jvZp5T~SVRp}PowminKIU+QaG};Y=c3Q5C#3!@`ir<$BPJY1dQpd#|9UoI1B@{
+d9bo^!Z0f!;v+#oEMXvsRYXDlyd{IL!{|3+S#ao1vu1wyoU!Z4@7E)bePlbH8MX4prSiNs>xI}JJ&h7=?_vM^mMGNLbIXRaJ;ga!
+_lVio3zx2Qu$~_ZyA)EJWx?KDKjqFKU386`oR(#7yQi$+owhU6?Cxo%x%iNBWIl=VR4>nDyD=AAA&W(llGp{j#7!yr&q70RHExn<
+Y-Tj3^9bs=i66UORi?2p>d~J4{t<yR)SH)?CNYInC6X2636xrC$oET`pS{%UhzNtH{B5Z-&_baQMrT$*=*I7z-QjhOS1b2sF#7@K
+QnlNU_UtafyKplw+}+L6=+v(&U?zY>e(Jk%*Uur55siU-SJJIHjwi2}IjPYT0?c4#+DSPY5;SLQSoj~N4oLr4zWuMwS9Xdw&1Jro
+jL+Olx;Pcee}q;a)1!n0<_qLYw8k3Ch!yaL{D{k~Hb7>Gk^p4>(_UsL3Odq7FRmKC#4V%L)M73LdG(N^Bh|e0?E`0VfAzcX<MyT{
+IU<v8vYqCfPI<<uE}OQ`F6o}QqbzFL*;`8aQ8mM|VONkMH%FnhA-Z&P<W%xJ^#K#S*;4PF5?>57V}`TaE0SirND&u`CerwrZ5_gz
+-A$4h-NIapY)?fZ6pwKa$B8NeC7q$BP2mI<TVd1kx*L%@`VZhRw7steKc2q5x5>6`1ulV_L9E7)f|qc-aA4-`k*f4j5h(x(IgdP4
+qalSw1HhpZhGJy&3W$t_n9v}YnCahF9C+w&SB`P(cJNP2XfbqW;{k_TT@LxXeY$6Y0!-?B(PCsMrsTT6#n}@rxwpKhP#pPI6Pt&g
+wp7p*3+(*N_Z>5z71{Jmm8Ymtcu>o-oJ}%2@XEv%_p>;J{;n+x`0{6Qh#kC4osH#Zzl2on|0wL4^%;(h{E$nH*Ha2s(U*BmS-u<G
+r#;f*dWhDb@A0m!@`|rO_on4LmoMgQ;B$&zXgg;4NPlZs_nz6t(i8Z^yY}e7dX&y-w}V(3AkU6I_0hPqe>%>U`Zh$)l&VJ4ctErq
+6%yREAWuMz-jy~=An+JKk!o=0=TL0lr=v+&O&AUkx0fu26GYH>DD=P?6Gk!?yMiE3766L`k%Yj);q;^e9Qt?FzyH^`Z+(66cjUgx
+0CgU#)3zacDcgueVS5C*&U*_D4j<iu%jrC}Ea+Z7TrqCX8gh-3;hFnZ5xbN1Y2Hy`M-<;s-^n!}s`brPzho<v{$8eX=LN_c_2W_z
+^IU@Ere9hjSuXDzem3zM65PIJ=NTnm-Yc&?l(`)(n~#OFs4v_!H~X$CQA=<kbC_U#hpXo`bj-NQ7GF?UUYMfWCdCe(pNx~Pib@x1
+)JpNC6-eHMA2B_KzM95c=_8s6SlpLkwXuf0&+6E2YmBGWuqREEzx9dO**MGN5XJquK?g+b^-4uhMChA(;@wLRFCi&70M-HH7c7-z
+1Pjrp^zw|TC=ff@HY^1C{Iif&*8u;kdKlh67)L?ZarO7Yk+l;VEjWH(K2b=d$?nBNo6f}-rvo8?S$BRKr-bea!NFz6DOc4uvv;4=
+b6X*cuhL%26)X*Zk4nGOZr6XuRlImw8R%8G{5_Bw!u1taKWQp*m{8oEpNyeFJ(J6uKb1c|d|zRKV}U^;JpjqY?V%NP4%k3J73QT6
+SlXi82rUDziwB)ivT>E!24Oc-PcH)(n<EO6Z@E<Ca&to7w_5Mv-?BZ-ac0{5!t49o2UJD41;lT}7-tZZ&)g1H9m8OuRd?+Q96jzy
+F_=QdP>>UXE%9U)D2ZDgj)1pCzDUHEYbasS5TMNvx7kFLksj@-nsKwDK=WnB%8sI!7qg@25g>qCgV*ofEAI9D)t?q_XSdD6L;N9C
+gHNayX)SR=6K9g0P^^$cWo~B|g|GY5f-)L_g4dguZ(N9Azc08U#CzYZB7EeSuSxK@r}eekZc^zCr+bR)wtQ?a?~ab=#jfb<?@Qwz
+7D~Ap4Bsc6xTK0(Vq+Dvam7zt-Viv0bP?a&Auj81au3JMow<k$W1P!O3yWf6_jb=7EEC-mKjJQ=8lmM~+nv{B(}}C^Dv06_qf+7z
+DUUwfbxy@O`^GI#fROZ6QTU~wkzxHEDp3am6i-FVwrLw^rfXXRMBwuvHmVP*U@QqE0TB0&)90`0A<_61Q#Twjugivlf#DueS8T2J
+MG6LAO;W)TzulbjXZ?26I<9^r^Y=Y&yx2#y85kbA5MWoSg&O7jMq@+6f&*d>X7}00yl6xWD0cd0RIwy}(KQl&vd3ZT&ToP|8&ca;
+sBaIvH#wt^#Y^8GsxG{m0*$dN8Y%HE+l-@qo|9lpPA;}?7*J$l=1ID=6hm-`v6tmCy{y5UTUGuLuR4sfbQ<1;<>3~XGu*?t#XLfx
+L1Rk3QmNx8N7jMwVuD>7cf>`+xfR<}34H#{sOeiy5v?`Teu#K>7Ko3zerUj$Pq7z_Nt{fAZQbA#=G*qtlM&!2L*UEhK1p6zh7<%K
+P#A!;3w~5!&y9hsSU<K`u|6D3bnhuNfQ<&F$9-(zG9Wzw{1eFn#(&HX{-q^11GfEBBB>m?&_U{Vv&;&>q<4g8;^A$ZoorP$O0kxw
+=7>E%)%0d}sIqepGrlQ?P!<s7p1^qET~_Ct3^(Ilins4@ZDqKU^*q3&bnL)GrxF)T_O)1q3F)4_*Tt6}TwBcUd5C|M)_UTaVZ}cf
+BWRUwBZ#Z>b6b2SGFVXwu~fcedi(lNK(0wc1iZItAi#_({JNv|KHC;a;%HNXeSsql<(HMpWeHUsw<<4nh06elZR%9Sc_GbVJsuW2
+7#gyje^AmKkc!3{zz9&FH9A{$f(0%@Uh&U?na<iU430`Sb!W1%FdCA+;)li2;PeLo^Xd{H0IdD^FN=q%f8@8X<LWokUHsic=V0M3
+UnQ@Ao|9YnJZ*aqU#nXQ`bTRwcJWEOyC}ZfB8$8QgpVs-7K|{onClsj?yXzgX?KI?RK$I`nVy5++T`p<9rgFQ<yYkcBB?L;-?EBR
+Kgwfdm=m6UQaLjFD4WjV4(9~xx)>34rErN?H(%+$8duIUifS!{WrQ>Cd}m_SD?BLKU$4`4)V-#TnKjhuc}#=_EAki(A*ag4%?>xo
+muMwT51sPU@oP7R5ur<qi(zb@x5F{-q!^h2_@#NKoM^ekyI2ZgCFH-8EFya^Pmurxfr74@jIqR{=~>Phe@7f)b;ZvGM}n>{zA&u)
+{8MW&e-sa{*E9T9wmlFv+LXBYi$mSaLb$R5Yy4o3W*eI%v}xZ!pVrOmd|%<+0uB6`vVLcdin%Qzq_Ed4L^@lt5S7|SaCNagK4+NX
+9$^>b<hWCtt}YDh@s)J-hs%!mL43qEvmW<W9VHv~e@HC5`$4KsV}#YN`J@>JZ&;9$a8`b-^pMT_JUR9()5%M4A6GFXr^zu9qKus=
+@}QiNx~5wpBFJipDg$SRp!OdVw_fzR${{~%#btnp!QcCfn?+*Vp(9u$BnA%b!1Qn5*1U<V0D9+;!EF-BSZ+=#-5U?utSv-jLxQC)
+fUPi$9k!YhfUv_*t7!P~^G|`}kNAoJS%=%-OOKH&2cfu@zjXi3m<Z@#p}2(8C+coy%mhznnXjSuBYx$)9q(*e9t^07ZtwYKaE9Mi
+<rL24LPk7?b4sf0T_>4GmokDYeNORx-aG!jX_z*neL{Udnz2e%cXqxq^zia@qxMm=8+%3W^|V{6vux#UijjnAeEsBDsQQVZhPum5
+`F_l5$bk3QO>3!Mn|%yoXf9Nf<wNXZ1*rjn56?Jgyke+&oy|S^St9D)1N#ifR461jk`1U>3c<9n6B$+*iYr#`PNYdT355ooq>`f#
+V<V*Ct8RJz5f@DeSf8-+O6~Lk><{Ps=L6V30IT&n<bOaQ@Wu&+-Tvu@-qVV?5INbNDUrCR)fBXpzvE+kovYNL!>%&vide;N)QL3B
+WLzvV>xr6mx8zHb?A7jR-Gs*|=uL{DPeR_DN-X0PLbiH$K=Jbz4n9zKN1e2W+<o2d*zo~()yJA1)V_mk1dNEdRUy#$CWRPiT}A6K
+^_D}q<*Nm9yq*ux+iu)`;u;GSf)$ngHd2Pk4!=H)6&F$_0??|)`eWuQ)enLfg$)U41R!yHqm{R%-eCq60IU>N?w9VLm4)%+=wx&)
+>n4suVOm{?IWNY7Vu7sY!`a|8D01~h|9k)-|B-w3N9)e(^$fq28;bZ&i<_|v&#+qYa-;jU7RW8RA1N1v)_*;eQcX+g#bmRl+&9;z
+ZEu;-Y8*({X^zdW^Uw_0aD4u0|8QMqqhHc@BN4Nc<57cUYCR<}Qj%xGwt4JR;DZSrtB~$_`@z4GlzRHmft+l<@Eh#tP<x_8YpeFW
+mb6#L`}k3R8ZSO}to6Z?9zvcYTJN^7yC@0*Nd&f{PsTeB=>(j<Yd~gz0`;*9SaMv|LP@_IBNGG;X`g0R>C=m?#1rUs!W=`#FW4kg
+kT5!L>~v7_6a;s@gOe>`Ed?OgxJep7A=ljUpAY`AO@0jP>w|w<1QQ1ZuXEsD_3WE?wC`Jxf%zl+jL0bw)VN8){+>Laqw-!SYhN9?
+J-}nN^Bsr8z7va=kNKQ>yvGWIo5By?+0%C<Ik(CtXV5Ca;Wi;HGB7W~Y3377MpXz6b6B?h9R2ZZY)g;V2+smqvm{aqQQC53peTdP
+FWz?ZMh6Srl#0b99J;YIRy2xEGQ7iomMXA<t1YMNNoTIMUm8Z-HP9s?VZaSRCj(85UHDvMb$Y#B=ukv~bgjLLD1;t~rPgoR%p*v{
+!s+<gB?+)$2oM+@FnC5N8Gx@fb7A;pA@Apde~4+;^P+!V9(?{fy9*{1*L4_p{M3hZqWI&P(Si&?>{XwNgK1Bx+&*PGW!a-<vGPYp
+8Z^JioSA6Re<yLeo6Pf2jPcML!}G{$XLXg{lK^wtLAwgJ&e^&{a~<)j&}b+$iLy;hq+pAScnUi@kIjNPO^F}7Q}X+vrSOUCn;5P%
++vW1&m|^f6qSbvxkM8SnO+0;ADS*QRz*_;~l7{gw%D8h+WY{S%D5Ob0OodBMYw9*P2LX)V@|r)>UVS)@V_tQ-57a0;2!s*VY7op@
+EXip2n%`u|h(P=(`h=r@I#WL%{9|+fM}9kIeI4gFvMh6~Bj2_4I$NEAiTwFKtD!FA%^X|!FhbdZ$M;8%_LSLO=Zb=L3Uj>4F`;M*
+6!k3V(dsB!ON1@<mNO?$S4hUXu~CgbJFz=RB#;QjIzqj>Yh@+ulUaZV&9U!VCy}$=0<jou5_4KIF9j3$aVFuy*Dq1jNls&<CJYXN
+gnT#|Un%=B{^LC%61$HqdIbi}RDrHy7Tj0F#pB9E%nIAYo#LKxf>qDvN?@?yWNmmj>cdM(VS}uCN7rd?)KCm$&3oR)xOuG_VMUza
+h@aeq{H0FnpDdXABRjZW&+uER%5M7Ts}s=SLTu4@9cpzLjJ5K(YRQgX(DLEe@!43X>qzyM6l(Qq4CxBF$z<fKcM@&Hd~<`Tp;yhf
+!c#eeg`Cb*^hl0M?7k76+C?AY)vz~mH<oXE^S}<Ao0EASz31w#`h0ULTk&il4+iO1O#!4&ec(Si_(0Y@mk$nsK$$OEsp#$)NEq(u
+6XX}bK_LJ%eWUx%nzLq>3T9FS_=-V8-)^|!H_8;~EQ+O@x8AGDxpqmLxYu$|!aH^zvSNm=5k%rqV*+fg%NbyZNB-RZhk*XlPVAp^
+v`OoE(LXKf&cTH48yz2|BHK}%-wrJ}H>%v)D$j&!+MY)#w|TCmtsoL|lv-rvflFPgYBwbE`Q8LrnD%Nf@6Z&m;p#uJx5<bJ!Nkdm
+a%d9YOj;K0^Hy?_4Di-sNB8WTcRS*d@v)rwj7`r}-vMKGG(`O5RaGSA@Oys_9ZF*WKWMq?xypC-i^F5xJ|#&Z89?A1kPgyzEVgMe
+g7C28SIi(_v^}m;^B7G)k^@8U4VQ6AY9~rXnzrUIi}<l?%P{_+C~gBu@=p^aPWS~v(0|!3t=C`ud5PVXxJgx3$zb#DqNeWKr+m1F
+3xYIx2*^`G#IE943*0$!eRZkN&07CgI>+Y{m31DaYJA9~Way(Waf!d)^2+Jy4h06d_iP3sj-^&Vzuaq3>#`{zD8<i&3Y2K~dT+H&
+`xfg?xQU;qxi}L7I-CF)YL1y4K?i2+@zUe~fdN-%Jv*zlF|RP%oEM2)F@pdxwH*_GrO00ngIO_yD=M}4!wn}lv7(qrXgW5s8;_ab
+7-^)nB*76q2pbFW=j3wGa6da9(y)+UwL$z>f%S*$&VSJV>aUC|{&VNEGg8wsbIx3DzSnW1I6c@}nU4_*W23(5zHvS$b|Z^c3EBVT
+nM^m1-V6(&?|l~!ZZ%+#jO*pL_p=gsSGB{Cmk2A|u0xaxz5JP5k~&)8C5^{2QgBEGoMqPi?-cmMLq<fJsDvOJ0SR#|99#gN7ugX7
+RMn*U7(ie=nf=rnC&{d3q#?ZGhl8=(#I*osaWfMoPAn8b@4e`WSF|yaW`dy5s}@Ja&R7f&$Dr4sWGsS4;ZZ+)CL{)j{$=O;uT0dx
+KFxoW?E0gAeSc+KJv1@b)l}8c)G@ZS+q7w;xwe8Z2Lm1f-4`3+ve8^mRgBD_8GO9*`sJduAQK6ea5u{hvV3^5j9t{>yquI!do4jG
+4BSY82SXA!^@~l8544o$z(CL_B#afxso@YDxx?E?1cx9qQV3`mluyTX>o#8tNdktMl}0yufO~MTs}={0g^QgDhopNxK@N%xL@qv7
+G77rtLCN7Le0(4a!B$fSjQqS*3;>6%5fCpU;>Q`fvx9{F1QQbe%jEv+P7r22&+w;Z2Ol>l8yhPJ2RE;vps)}x7Yh>si-1Ga<fX*~
+c)8dZF>q!vO;amtlMV7hEJOt{eokf*3dX=ItEsQ2B`?Okf(8f=3kiv&aEi*SD$5A6tyn7v90J7ycou#s1qCTSDjGn5NP|KM9Kw=v
+QbIH=6otpE#C|KcURX*-l#>KO<M5a@Ku8O-VPQDJ3I#z{!N7t>5J)S3=7)=fB$BZp1lJ~xjD-WxpQZ@@%L%ah^WW)G{}Hax@ZW{d
+U)q~zBarbp+{%9<kxZeG$b^;oUU~CFS=g8uR*rBh6Nn<Qar5!>ak4QIQB+1U5rc-WOf3@|Cl@=7kqn}NfJMU~2t0+Ejg3m@C2($6
+B77{Fk;+0PVG$tJfb@dIk(sDe1{`9AZQ!dMv!X&FqM?u#*J_Ptm?$gfL09VsC|2kbiTo7{K@bSUuK<Jin|`wY11y34{k+9r8ds7?
+6aoo{txO{Vg<5f7=+g_9!C^4yl_Ml<g(Z*}B7saI;#PPJjYh2~ti<jJ6b?_o<FFtN0Z14a*&|RG-0A>i^|nG`2s9RprSlS$&LR*v
+3bitTq?5|38VZd?A;2sC7yvLR@I2%f3R-cJAb-O=KQ=e4G1TAmHUAIJrfk^vsBK!i-i`x`C5G4Tcv9DR%2IDTm+NF>QOyzMU6L>r
+LEY6L!qs4ZxuVGJ91$zaVm2droz>Cfg4x9{&uUD(9knc#Rxu^f2fYu}I5^y>S8<*!hG&^k=wr^_{5E&ql-^;|%5n2&ScPs9J~^hv
+IK87z)Rc{$uk)(w^jPk<rd~qtCD7f!7jFJarOLXeQl$9kAxnte<JkCJ4w+<d_YnY`@^Nj!iK6Em=t<;C)o=4JxHdVngPOjT)!T-4
+edYx9&dD_Lx4+W{H!78@c5bj$A+0>RdGE$s6a30^%L`tR0S7n}<gqJ<L9AdSOeWBkU5||a8L{6SZ)zdOtSHjVL~4)5ebO<f(2-U2
+RJpZu_|mz3V%NE%%fChItpWpjqRo?%t}cJC8i$zi4-RCc=S5oDJ7$k4-Y8}yCPUpw4y^Pm=<HN0Y=6j}Y#MM`e^(k4Jz8Pb<r?iU
+=qZ><+4R+cpRT6LZKaZPcfX1Q-l>y9x5^U*idD^cr929=nF^iIOB9?k1vJT9d?Fa=;j7rYE!vIWYwlY6(<@>Vg;MMfeZD6`WCu}~
+QeFP_-kXy#^oV32L`$m}r^f;^J~B%6<roJu_#0^puj}jR3L-FnIdSmp+tFG)_}6FUguu777Y>9X1!RSFT>UeGzWn0-*@NFNPa#le
+IuF)f_^iK5K|WK4OHXTePl(ywo}J@5ld&B`N6_}rq4ATBK|7=3o;PqGbduzt^YIbXerhTsZia`ohH+127LLv`v%T^AeG?$EI=d>F
+nM4KXij~1hiv|)3XOnaa0z1%j6y@OGwra%*FiHy@XOO28I9saZ#?gb{wl={up!7DCCfzebdrC>#F;IK@EW6EElN#e<Y+gW_!PAlO
+(-zs}<C&oldXDE-bZHI0ry>govN8A(>q%23Iy2UHI**CwAVHle>lhrf00<}Ttn{-;5JEfNbJEF>-3tkpcpw?U1IRk2{#oIZxn}gy
+f(tg@0WVVSwX}zc5b0Le$hECgkyN-h(X3DU`}QGyK0&&dhcFF*R=qvJ+F-<^LeRe11gBe~v9ss<pKlnjuQk>w9-H8mpsT7R+w~a?
+KTI{vax=qEp|EuG&agow$?5FfD{{r`8`S71!m&XoZNA{M4j#E-NG8(x>c-feypFa7P7_~S7&x<E1pJ31)MT1&w6ieLlY1{)X60@y
+bhHJ69q55qZufL+IP;@5m_aOD!?;d+8Z&Ftv2@?><FK*7Uiy3DBGEJO5`q`h@#a|2&4PmXx#xcv#|b`N1$Ha?650kN2|QfQJ+H4h
+{L_+m89FZY(J1Qm)6*gMioKFFHC8iM@dqnAGGb6dav$)?0hk*MTwHh%ER&&=^Gs6PpU$VgUQFjN&DN$T(~6`|-U&dbauZ&BxtGtO
+%S{ATt@1I>&R662N$WWXMO2s|!OITxA-oH&c8XtdQ)t;O%mAwK(^8)wX%n)v&ROVp!GKCf?zci+EH92`nZJ;tf-0M1aN@`I*C4`B
+Td*KP`r7?AUaYU$b=rUhWWnqG{$KjsG0Vmj5K0>JM@Jus8Yj{<%fG(vJ{ApdgJ9YzSCFWk3<1#;S(TxHVgvDW*;rDQUK6B-!(+h#
+@@mz{dV7k0QR2?&$R&0(;uE60wf4O>xX%Wqa|R%-+Ff$NIV1a+x8vmVo5n8`TnOO3CZ-&}E&uT4&OzT063^3PH?$b(4v=MMcx!L&
+%g>SOCY2h}o^;jt$9QMyZ=&piMTrG>9_dm+#jz}rn&pbdle6ZhrgejepqhueIbd|6m(%EM5#E3XI_|v;TQ9+GnZG_k(b_=-=bWH=
+;;P@Ry%xirW~`t>xi;-+(B>lny|#4s&Lyn7FUu*<E)ox3@1oM{R*O4|04Ip0z{93`7V(kvl1D|+5Yrb7bXUvI9ZeF1fZEFlUo_on
+=O7vBmYNGne_J8evvvQPv_3KN!7@K*60X>t65IIrp^Yxx^Z=#^O;=P7y6fc?$E`<N^}>1F=-xP6=CSaYEeYLvu1ZxEX>li_=re0t
+WGFe7d2eIzyLij8N!Cqlpepb7Ep6MfXXS0-ZLfsWBk76<Hksd=PCsI@%^5z&Y)4nS%<iPC_d>3NHM7h(iUCyOxasN^+0!~V$<bv(
+j}SxNhAd7Qp9J0p+S3(opI5c7+`3~-bp^mHr(YdDya~UjwE;~7p){}XM0SDot2Z3f4AKoa#Ct@P2|N*HRr*?ufzHMk^i0}T<6c(^
+PMCflC@OR&17J7+0<4?Be_2YOAJGP)HfQ9_e(juWtg3jo>f->JIdgV9fxeNscM5#(KWj)Gj$sBPy8DROLeA@+cjdhsq7SPzeRW|6
+=Z87bW13@BH{DdjMlwU!J&Ydw`Ai^+kw&H!<NITR6zi?&uyh_~W$JVlYo3=F;QJIn2T8mLJH*<XUpY16WPlP22%{=>wP7UTgX5;f
+Vk0^Q%?ZD!O&re6J<qFx17Y#(x?H|>7u;x$oeW|C7q2}p5_C34m%i|7vs1=HVb;ik2+~jXL@TbO0)huoBJ8YWA;3&0rDkPwMpZg;
+)M*BA`qH~Tib%&25dvL@)xSY*_>b+l%gZg(PZgIqLvlW^#<O})FQJmId%Db=EPW7Qr<~W-4OgURwjjMzQY?y?#?RL!Zr|D_9BV>1
+R0ReW=VP0KMZ#4hHN6v>L?|FU7(08(YV|L7aBjrRJR_>m6Rq7irZUDh6{oSfhS~@;ed<+O7L7U{AJxvU*`3Zs=SpUkyAY}bx<`EE
+_G&)>_2JC<>)#A3nrIqyzo+&3-X5DbMUV6u$l!Bjd>v%jwc{WxlJ3GS7A5h^AJQk$J+tuKH?;TwDf)@)2l)6fCiHZNK{1Cmg#P~F
+6$S{aFBr25sP(%3e~(0}ZqA9;Po&n2Ju!0Q-geVTbhTO{<oE;Oz2Zxw_}t0yV&RTvZajTl@pLs|;e|!BcepUm#N5GtVfr*gwZ*}`
+vx<jk;xBelG;CM%SMcb~qHRV#+zEc$M=#B2(XVQGb<1pKeamUB^UY;%1?WVv2xGR8ip2+SagE#SK%aHaiX^TU>g`5%0Ru03uu!M}
+uA+A0OgTfHFpZA0uGFiAf?h+SdGtMQo%pKg0pm?0OkAJ|>pfUK(s|m=5DlI>6h<CN^tGTDzute7mCH+@Gu-rPRw{~~M3ADbWxRhZ
+_^-QE{~qb(2qoLKREm-|cIAEv^INhOr3Z7sa=GlBb~b-(!IFdDe9S?|kTgb+E1H!q-z^=#z<9HUxbp`5Mb!=(I3InqJx$lXAFHg3
+hCe;vXttLLR4vkF&BgRF%I`9-$`GF1!VW5OaVkrWC3Zg^xvO1{%wwYGn_#xR<=01>KR2~-#d3g%e4@QuzvEro2~S9YBNuq3yPWz9
+B}d+Im2s8eK__S=g5m8<PKJvrnjZvvs>Z0-=_|5zjtKDNT^+|T&W#jxJcyT1SIf@p5+&#_X+f3Zr3|H0*IbGmm7X90WH>RajuvL^
+6Fwp9!1}j{##Dp3g2Mi$60ggy${Wl=3yoJ-2DciWZ`NcgYBN3Cmh&tJmht(FFbedq#5fiLrzXWm%wJfwSMSOz=LbjU?_W0Y9>G6E
+ZExCFoO$n%AUH`<ua4R7zsWt=#U(}IKU2;LR{AK+WX7rVB%f0=nW-U!(A7%&G@sOS6ie+4<;(Ws0IwEP6i(52vo&Pd+CGj94ul9*
+5T8S$d}iOU@_=ZO&d*A!b`yGc%Z{Fdx=Z`O&3Y>76P)gHZ?b%mtWzi9M90ZoO6sGCjW}?D2H0!2SB9HJUmx4cE{I)iKp})$Evx)t
+2G<>{f0G2K!j<(pxjw%+r+^(AWablr;pq2yiCRwFQ(nA$_<|3&gVURhbD`WIFa%vj-(x?vS8kE)`k>7}@yeYWocKHnRZ`*m@aeSC
+?Gi!x5MLTNX!J2a33KVghmF~|CFUYdPS8~{+UoS`Nvyo(-EAkl5@ZRW8vl!{6Z85ka%xfcY*xvmn9|$P;M+bi-kf7Y2KgiGW31Tt
+LylS72`MrN`lHcLJ-7~_eUhC}ASg;sK)3IKMB-EE0o|*5-A4%!TNEpJFx6QE!BfaE@VCC=^%wv;T>-WP406@t;Sp;{TIZ>Muaui<
+vTSe9>1*IDdA!SWZjY4As)5M*f<3=MaQ1s2GlU}k`lN@c9DOTecc2bXsocVyG2Q3>>h^N9GJRw8J4N_h^sfC&WvQn78{F%C>7Q(f
+lTXu7qHvRICInh10VM)Be+51VJF1>;4plmMWlvZT9S2&}JWo&a+)Ax$Ja$<adP0?u&y-<&v&X2kmW7ADhDo^X)XrT{s`~U6Jtuzm
+X4PF&jWb?j8T8!dW~Ky=cq<YwD>n!l*=G-`AI7qw>6#|2)g5dss~=ll`kX^}ZDEE}0=Bjv7mof%HixgvpO%<|^Vg1iyUINCTt)`|
+n#nuBm`uO-ONdQT2Q9WrE6#0gC(2yj(9q8dzUlYF?RFNQbX^)gw`ZXHBF$!Xv_K$GR{cRq@5kw(Sd;hsxuW3Ut?uEAk9T#)c3o0F
+;uSH#4$kDkZ`y}$)q0gLDr+$WpW_E9?Doc&nU0!f&(0s*=xiqn^40Zr-(Bib>H42@AAP}sYlt?quzMlTSgu&<%Zt$wiws2y3rQ(+
+Y-Rz$<ER&P4!_johNM?NNSH3O&nZab=?pYt{F$b;y5R|!z-yuitF)w!T1zJY1n8Q-zP=Lp@0H6>5_r-@?mM6DO2D72nRh3O(Njdg
+BzIf~mtRX+CcLoZ*y7>niu3Yd<%m$Ee&&RG+pFrFLZ1E%(V+t}AjJfWe7$lE1M!#%vy5#S$JO$Jw)8W$^Y9FV(upOJ`U5=6*5aT;
+)10s+zD53dmGjsY{&U(qpk<Zx+kgFllSe?ud9H<QEO@miL1ollPm5uRXH1#G;QZTg!r>!jRcAcN<!}(4HMytbyasm2Ct|okJ808%
+J=@b1Dn_FhzdbsqBJL;&BhX*PHexI<nz+hRDJ(?X8hps;pEz3gr~Wfi*sG*5AP+o;#Xt`o?A^u1xOLSaENUdnicb15e5qQr*?vTt
+tRzkVE0@NKb++M`e7m*KGImQDZ+SRSAY6pa8gh=n?2+@iaUHM|_DK}55-Li>wDIF7+*F&_);Eni4d9?7?P;TU{+imGLB+)0SN<C@
+pbh1{e;0j@G1Fzy@1UPI*mNEsG_icyJx09$f=}>*9LRi|N{)3xpiOq6&Ya>PbhguuU4ONIDxHNH0F8FfV6R*rio}ATZw{AHj}fEF
+uGLe9NpPzCXc5P)3ja|Yi^TkMn|RmdPYd&n?WgvasXl`b_m+B$I(Fqta?z&&c|nKWUiQjnn`sF{rrHP7vjidVE$))23`>Y~`u_Fc
+v+&pX;hUA{c95^Fwg6uIA}efEYS*XDcbgQ!*)kHFMYa>H$6^P4&*&|%34%r{W~-s3Ve8?PdAUi|+-QD~e7=ncrB>KgA{;~a=M!u}
+{z)XJ&4^bmu{g7{M6-j1GV|RUOI*YUoYhH4GDv8mhiC6Y_Oq%ft#<r+Ae6V2h_XVjZdvoa^O|gqWLPDl2dsKXhBc>33rYH6^oXz@
+bhU2&{zDRGjeb2{BBNSi`-%I(o{3_0>gpDqOLq#2A-nB)C=c_m^Xa*E#avbgS3?AeZ7u$yWyt$RBny+m7CCEO&^k_05>G3bGI#Oy
+cU+s~=x7oI6Gj=k9kwAw_FdWN;2`M|p&$n;TH)>S#n|T;K9E>*x$V_K1{~TvL-UwR)ZB}G5qg~yOk2ht7^zF)nrTZ-zkw14p&;(y
+YW&V9LKMv<0D!D#W#2f{%aS7vqbK_TOt_ZpLmmdoDt>H?-r?B@YXu1(Ae`tQMO2(WYrxl&>i>Dku8c_+i-Tdz7@EuaW{1pNrqT3b
+;LXvMuLd~A;|`DA`yja|wBR)g3Zh{C<cqP`bk}iz?fw1z*x8R~C?H%EAsM~Pq0)8jJ2tbH?0a<z2J%61>ys}hf~Nx?)*nyaUG$v;
+bkg63wkqZYBr&1Vh2~CadVxdIZ{zOzZB`hq_j|faTNK2upV1_MkhbqBjIb9#fMr`3+R&cK4bEcX>??L}ML~p8RpRMP)q}z5xu+8M
+S~H3Tu<92AJ<5!xNW$8u3^N*H@jpx*4*zrS33T21{img#`MhMi#e+QI&0#))&@s(-)#7wq%|BV73OGo!;~&ce+<#J%$j`YEv|8Oa
+vNp==B#cz-+49KU<`Uwr8h&L|jb_4FdBK-~7T&p|Iw&&N52U=QYYYr(RTMo-4XwANy^`LbqSjTMp8xeNR}&aB@^mt=w3VTN=-EE*
+In`!GL9K_3Y+$2siy>%7bmY_nBU64}1n4K79TtEWoD5Yl#jircP=wKUW2^~4T{U)-=OnU~5loO(isC2~Mv<Xw^;5j4p8?+r?qKV<
+`frm4+>7l|7GeDA-#r2%%AU1sa#Nuj7r8eb{u{Syw#qVwD~@fiDR0YQ2P@p`Zf8){Q>{eyUB^$oz4BR1SQXrK@Cb7A*3r?bxa&T<
+ucg9AxyfKv)~3xn^RnO84TU}a8cb-A@dkHOM7`^NQgWYW>O0(<(#RtK)^Q$v9ACQ8riXN<4Wgz<FF!s1bOx|U(mMNy0zuFnY`sHy
+`>QBwfGA<L5emO&VW<UM9SdKrlG=aF0Ivl@uC{anv?&@;6m*TG)DgezyG5=~_J5<Gg}Yf!s(&A`eG|HGw=49{$Jy0|{z59eEw294
+r*^~IkEYL~$UD+Z;48pTsNtMDW0Q8=_j2bc=k3ZOE=NFvV|aS%-42c5Sho+V6DM$Pa@)aL=IMB;UB0LIb$ho;hS~|6Vc1p_>kO)U
+Pc3xJVoq>|-sdNR>~wKNpoGJvK`VnZ9M6seJ)iE6Epm-Y`=a5xxYd44@?BBD=_E@V2*WB`-t1rx2{nN*t?`b!W4s1H`Qb+Gkq3VI
+=PR-0FFWaA|ITgV>+*k*t+(>eWt<3C9FN~z_OK<~a{GcTz4VQZ$|Da=`nY(}RB@ZNz_g2tgCpb0_^oF$OgGscbxPh~ti?)|EKCdX
+tV~xjQ&Wi+^!*`S_`tpdGbq&utOzbs^zeH?7`{8HM`&@aB~rn<%tASf<&Srgl){elY|>Iig8fpLV{ePATGxE}zKzBNr57F)^->td
+I<Oy+%%rtWa$oLa_wnH+$dFZnx=wy9hLXp@)|wVh2}2YRu%G?E<RQO8(68F0u7l~nQ;fJiI_E?8<S*>J-IrQFg8uwWgP!kEcoLzS
+%&vXn^!~;<`@OTr-;3P`_gLP2?O)9rvq3l7A?o1x#od+O9@Le&E^B*LEDf)Z`)Z*&a#~c8$ilwDBpUULW4$Vtw#4N}D)o*0NbuK3
+Id6X^2SGo6S4%uhWT$7pZ9dkqqbra%890Q9t9!wjcAe?J0+rU%18}PVAr*R->TfrMF+f+naq4S>y;^XFA8wM~VI>&pXNV^cCH&$(
+;i2oe`k#?02gQ&Ju!vocPLADGQ1-=YwJ6c|R(YzY7aV>lyd#_0xLq&QE2NY;No-~6CS<cqJgiPsZ%{ohJ+!S~G0-1eJQ0|C+_o#(
+?qz~-Ouks63jqf1^y<hev&=JAWgjapY}sM0fCPOWjmJ2H>Zs-#k!bP;UO0W11aBKrLYkoodVq>XuX@|B`i&oZa`YetNNcWm&Z+S3
+*9<a*wT|KdH}4y&0tWVDZ^LUUovwc13ikVSwJ!gyVs3X~Wan|t+0T9ahbB@XAL38S&{v2xV|A)s)25<MB@+z$=7x(hACW~@0z%s(
+oQ@0CQgJ0=njNz*Q!*JO!KGi4W7C=ZP-UwImLTP{)U#L!*h438^5(_4fM^54jt!`@YukCSh1f0S7AcRT_sc<8Ryz=03T6s;<j6Ci
+%Zo&=(ovRl)XoZ}gHj0M8b6grIxE#lVaaQUfO<%m7@qWV38qgNPxyt6@c3VqCahN}{7=aSX62{ns$OZHBN*@>E;@AT?KV+*BIve#
+Xth*mP+jx5*@N05*S3%>FAR2tug+cEEqD!<i-=8KstUeVz=|cUkce6lhA6FZ1^Vr#O+<J_f*{@M1eDx}w0oy^R$nff`=}t6?mE5P
+1K}mwPJC}cY=S^nKW6Mjok#jn=Nk<S+&@ZIgeBg@=SK_4V19nS&)yUx6J@ZS=Bn(HbW=h8(n!f$8S$&uP4HiLwpfSN|CGS)KE8PT
+cv<(NsF49vozatILvAqB3C#3uW_@^6Flkq-awzHnZ2l9`pS&`A$7zMqIXui_8q3nx`=1hG_z_^EifuiNwP#b*;^e$G#SnD$1n5O5
+%!}g}_^1i-!M3L|-Go;^vi18FbUXAd-_8ERM&z~D6-%e;4(#|evP*Dv=jw`__RhyX^+d4{el)izV|-{%;Q6IZ;R7930sJpHb523r
+uK<Jv)^YW}K-4?#*H=|uYkmA-art9cL8!496PQ;AtTYMl`>yUcp%rR$@(GQ`;EF83ZB#<<Z)8|OJRX{t^<H-WnrqFC0yEpCo>bi;
+q+{ZC;d*-#6Bi4;j0)y)i+!V;Si3DwO-F96+hr%8`G&8l<P9!n5^FgFz*zc`JF}a=As74y>2#Tk2M21B5ttv0BpVv2gv4Wi0x3Wi
+Apdd%KpC*V!Vh*GOaB{Wd6ToPxw(~{t8d7*V0UvBAr=CCevj^t3~;m25eAf^YR9IZ)$DbV1Iy791MIYgQ9L#&)g8Ca?y{9(21`Bx
+Gf5(|cHqG?XZCr>GeB{8dPIrjw~RQHv)5Y=$;i%1|GeoH_be*&K!g#MQIMa8Uqj7-G=D`XuY>^O&(AgRmPCq5^AdoczBoogh8qL>
+#qh~+A`!@6^>jl1>Ht8lul@aRknKXk{Jgw;0>a|bGScD#?2LF6J&4lLQjiiA;9`O^NSbU8@Nv+W;RIKCRiy+uDM&1rqKUnug@zbA
+kzPj5OGTq-V(Nw_8>Bh#5Ez1P^WX$-8BJX+84ff8hr_Ir5wDzvmZAU=MkM1=YcSE!kl{dLDGa!uTi2ynp+u$?ApYWXlc{9XuNGgZ
+B*d@!%mE0<ufx9e5b%G6$T2XGh(scZfx<+kGLi`x<mzJX|7q{M<D$5tzCW{5w)eua>@K~7bkv9-iUkX(U;(jV?_E?B3-&@$?25*Y
+z4zW5YE0}k)>vYXHR=nxv)q{_&ztx2K1nb+-+$tqy}N9<Kh8b(&b_}eIoN4bMVADnFnRj>c{%G9#hcIVHN`PPtTDTJxEi&xueN@2
+A;}Xe^=2oNoxCVleRb32krK7N(WsNrMYS~fwY#Mndk4KzP@G~&OJ1=z=wuX+|HUuNA{!||3Is^`&7*{T)ILyHq)B9^$GU(iVA(*&
+=hMaT1p=W^z^569Q;9_M<&uZfVuf0*l1l_s(JSI&gE$^W3M6ucTq@#!6=89RphXg?R9qqe947^$qK_#S0pr_D3B(eypxENx>f~H(
+TSs6#q9g%{XdX@=*Vva!bgsd=f-RqA5fM?;OGOm@ha`*tY599En&*AJEXq5yK=4&!MPc$w3@1psNRX7J_ly67^GJ%OC{zzctthJ#
+=2r=Pi4;HXz?xRR<}w^fGu&&8bIG}aNncr{D0i@76i}?Nua|hS=m^W;W@&*JE72;#uc6{3#N!CSCc+J1JR1*s*v0ZM;Ex6ocFBS&
+4h`D83ICry2hs}w000000D#iz#e4s@tsgaTUwHYxU&#ZDum*|kqAR6#9Tw{3Qn$a}y72Zs){gu=ZAqoL-=?J-tWmco(pK3z`_G~!
+lMOTz+!Xb8SdSMz<0ejWvBu`Mm|E|HY~t-RChL#-?OD~Fy9?rTgRJ-2O*b$3Y^CRZ-7Qi~JGVmY^5DMAsx#Jl<mC&s2f8wIq5ZPR
+ln$QEL)@|?2O2eJZhUlVFKcLL`L{B(o7%D|$xumWSvm@1madt5Xt2QZze9fPQkTo>U54j(^G>Wy(v>XL8ZMliSbocgo!1oVj*ixF
+gWfd*J8l^BW?a+J`yH&>_;tht$*P1sH4hIP=Wo5|bokAtikIvfbzC4biJ68kYCKrB^L$$Wan-ENL>tQ~;!i5B8dcVxaq-dCyoH?y
+)6Da@@4XMQJCUq*X68%XlN&Y&*^Ub=FPCpv*S)(tqllH$CPuh2`~LTBkHwjrt8-Ffnfv;*ih1N)FlkYp5N2TitK6*B!25Hfx*H!Y
+m^w<IB)8sp`nAzyS(|ZJ(pn9881O4?ed5q?`=o?s#DJV>RGxFV_4y&~j%yx1t~)TQdgE}RglXFNp+`UJQ}dJi6*aAU^L6Qk7j{3&
+-FSj$eWq=-mPhtHBZa;_t$xidU#)eQ4)`oGGM#MbKs4&DT*dgBV6z*VCT?x)&d99#z+k7Y4$O;9eqTjO8O8rtJFqe%xVR5usilo1
+koiVDAx!E25*EzqPOV(J3!88%En~5>+Pcp6;fS(fj}En~W;)KRIXjN|tHz#R@V`AdHMQWUOR1X;R&5OS^KrW4SCF}!TGZUywA>!|
+3eGz!d>ZQRqGdj{W<sMH=JoQzr-S)SGJ1KjMqX6QAbGHf(aCP_8J9Q6`mGW(QgJ)9dg+;$t=*X~m)*76?QTO2%*z?Gf`hNA`IZ+)
+Wo$QuF^WIna+PL;J_++?@|6*1-b;b?&R@g$1990M!n}8f#?SN(XoXwzRn|Cu+VIm88vXq4+RDs$d*()`*MSwSOxln5tl@X3j*>Il
+sI6QO`+9=Mpe{F#)i*Lt6;}e@ofsY1<kF!TN@iTDt88m<eD$M4N^=*c8DH#q>A`5~_6{}E*Kf_y1+^aeclTmO-`}f0TIhN+%gAJ*
+E6=M&V7qmUl3Y#~v@!%RpI3k4$Rm8F*h+{Lx-w!SMAl<*I1W1ci>duE)UV0L{LZ;Eo@G2W>a4%-b5(x#Q~i?EXXZ!TYy4UVrVl5t
+t+xMoR_65l(<yz2xif|PUMwK0%kc9zJNS0rY+!o-yBl|@uG-wySrdkOG7Y<=-HU#{yFrfPfVEkZ&-mtRr%(I#^kEA3hlkHsUOGfQ
+*&wtuS@&s%omQ5sXUhM?dcv#M-8~p3)%B)kZICbnnuK%=c4YF^dY5pD5q|@c*<^{8?DvK;{V(G8lv9Iegw;6y^31X+{gP>GzS<Oi
+=dI*g<!8N{##~OC>|^n-!G<OFjyn1Bqjs0trP+2zrsI3fz7+NTMl18QT-k6hrXt^PYFY5~sfog4Q&u`K4eMwlnk=pMEPYU-C!?aB
+_C6DTI&*U8AT^`3HAJu9PA?6rrD4=qwL^_p1?#@kGvi>cVR4s^lhjQ1ak(4vXox+N+;ZlJr7D>J4d+opH6tCq!TM+*oWh{2`fK4O
+*t@*FrMWP<!M?%@B5To&wcC1NdY=owudIjhowxL}WBPnr!0Wh=b8nm1j{RII+RSu(+YX1$CRY1lZ~GdW6eW||-gg*Muh|7tlg_IJ
+dZyDqRekX~J)rT=3Bd%T3MYE9b5PuMfwPdQuOinhpH}DLh?dq|GT-s^!2=6pj7*^Suwl8Ow-wB|dHZQ5HPnR>T}Z1*JO@Ts8A6j)
+Lk<|tsE7hfr@tDHXH6Ph-$Vr7srNYU2d@%ceNa6emY!{&xIOvfB}D^kJ(6QQI&ssx;SQ>Dqi<CZFdf}5<3T}8y`w{4KhXEL?tp#O
+)$g$B%rH^(*%}%qHZ0%aH-++2|D=T?rd`6|>^8q{+t)Nl&wSdals)PZ4QqIMFoAk8cRVTw$KuRTcY4tkzaP4WGlN(^_nAp%BeUwT
+$rPz0nGv&^P+--Nuw-)psOc}~c8?D|VzMUk)!Ehi{@m9(fMAU~3~aNmYum!M3l?F%*L|7Hv}DNCi~+75k)M_%roMA$GDgtFOFwt?
+_r81jWa7R+rca-ecSgEB-|$#0lQ=Vq5D?YvyBwk(H(MRVG&6~x_y+xSZbXhRlM~x+%dNN2??Oizv+OlGOf@>)gvBrwcz$Z2Bi2gJ
+6z4PE)Sg5tm~Ys5tlZAJ^VZI;<PatazF>bNd;AuxS>PiJzkPG7#;3B@y1{kri1o_ve&jco+%Qe9OH`Cvx>Tudx8muuyJ4Btf+n4d
+u$<k-nihE8{&aBQf)T&e{NTql4T$QhJFuYt<Vy|vR1{iblZ+=`FIhdxd~==)^WMmfo%)ZK?j7?`%QUJ~?d_sMQg*&FQ+?lR`|{%+
+eSw<ErlznQ;Ss(wldnD-a?~C;Gp_b`FwuM_Bk2WH$)-5itMoVWerV#wp<~NmmpjdTJ~6RmezYv(`mR%*atCP6Mm?-z=fvFRn6T{m
+;{GSQM~`nlu!D<^iEf!&zs{Z6SF*Az2PT@Cx;<m~!yUC^K3#nir^1-JJ#OjjWAbq$r}JX0j{!FYYnohKcCD~b!-yfh#UrCMVgA}0
+%+OZ7_W;v?6*7M&p~a?*ba(Z#E|Cu{=OV?d9?&iXM&PA64S=ftP9k2WMhw!<e1Gr$?3XiA&DODEdL!lT<-Ypt2VouE3eC<;r@T6P
+phx1#U3pZ@JfAvdMuk65-1O4p>h;-;Gx{G1V?MzzWl^PWar4X-GDjMj0dsFAQG31P-ZVFzFH=s_ai{QE_9j<RPeu*;SBt%VTOQoZ
+thO{6LVE`^o36E<iW|N5$Y_m*W`@Q4{Q^`aTYAG4Lge5j4!ZhhFz;*9`K;vN@T-wE4sYlnWhQf2has8!JXI0R{FBdj@Q#j?S^BWo
+>iHuFw;%lO=IPM<n~4%j^!6Dq=Qrk-uK4N`GeVd{l=stvKY6A8xas2BiwR7XetqGQGkQF&^SmZ4nfFe5yW{<3X;pH)gPy73CgxA+
+6Yv^yW1Qsb<!+>A>C0hENoFUk<>x5mTLm1Vl2cY)$rL3e6-L0bJpUmwD`TW0DmC)6xcx7A5hd%;EB!X7&p9{rS1tWQ5|r*DxAc|Q
+#>cIaoG#BDmYCR1Dp6RXwO@K~YZkKNX7<tsQ_Jx!eL1>IMz@sT4vdphLrJFQdNE<ohUtZhDW?baWJ2z5>rW^r=(kT7AhW!2pV>XQ
+t1&7JV+!-=s(!=DON%ZoZ_%6xQWK>0?qr|~fumAF&mKSr|3kbS*fwzBt_RD*W{$knET)>ZZa>v}+#tbqzvaF57mUBPr4AFH<kzyx
+HQBBv0j&paxEI0{Jd2~#?-!Uo`d4|@e@O=O$t_b}|5|u1^JMhi^Eph#-8a+z&H(=zozxxpj?ALL=cS{sPnBP?SBNaS@=e?3I&7WN
+EM(NOw(j<U74?KwNJo<Es-(!49=Q@R?Ny-<Mu#cjKgFBh&hcwbU3+uEoah;2wdJgPo-VeExV-S-53VE6$98Fb$hwJXM9S0<r|xa4
+g+;_vU7E=(ORT;#e*HSToU9LN54(FZRhMI}$U3fzT7MsecS&XzDl5M>cAsb0cK#>ajk1hmD>kff-hC)r8)5NGDbk5KXr7SgMp=ua
+f^nT_fsD2ebz=nrtJ`W3QU$WmiLw3-Mb$sWn9)1Z$3$d*936eJe7D~2a;75|P77U7Zfl)}?FHHsYxK^{5z4K-gVJIbc>U0R>I(Dv
+ISNY}t31)MPv#Qc(GAOTH_u_VO_8xTx}SJ-HTZy^o6Kx!c(d94?Ou(}dKUzcB1=d<>3Q1zgau-yj2X332i;gc*i}MWv(3a)t)ql=
+NeSMx4qwbGkqlpkgN;*JW9u!`gn3z^LsMQTv!+JJTQ@WWIrSLdZt?q?1KNyMRQlzJ#?o871~bg%-RHLQD%^Y~-pkk0`0jxZsoe(E
+sW44D*0a8g<s*8hz1-Yzo87GBhlHAESu$w5@$8H()lVMKl;<-uI9|Wn#NO(dFK%7EU$}ayqf#p=xrdjZU`MHtYFy9L;7CEPMQ-;o
+Pe%v-VGd1B-~4%Z@6&lr50m3mbrj5B`}B!<hEDfZ)?B0Ldj3TA1CwPrdvo1@!k(RcFV0I^B)pr)w=5w|`xrT9c5?WUnc)TrZnQMD
+$G0#2CAssJ*sK7I8N=FK7EkH^S+UqrDrfSI(-f!IVPi!?fwjo4(KMxt4}~1L?3i4Mpox+MRfP}|sEZT98tx!pl?4pFcJ%IYw5ha9
+Wlg2H+f`Id=XTeeSUFDndFho?J<<*~_OEQ|<yxJ`9%%oa-GsG!7HyF>b+pX<f9!micWBHN5AD0<I)b$1rr?H?6XtcDXWC^B;4=eN
+`i8a_Ox0UBlp|>-{e042)AOZ9y2QIe|D-l0mLaR-t#~-A8t18T*7^Y~CX_vnH0zsKyX%sto^EFx>wjO~x)Hgsy`-1g&t8%_c*3Ye
+V^6bX3vbQDHCbCTT5t0{e@m{B8!ek%+R_c*wbt*se{baX4m8g)ZyVvCwE5P)n$0gd$*hyNgyE@nuXpaE6e4SOs&F*n<|I2YvPRzX
+VFw=pGVEc=!89MuNi-{6VUVuMAX$Xs(|gibu~AA4e|;NYDbt-(a;m!BT&S5hFWZ4%xxoav<#t|*VRNhUmsiHmYCP#!1zc!JP18Iw
+bo)$(tTj{(UmmjtmKS*R!*R85=b<6AH8~yqW!5q0MH8G6N3ZcqYVRK{p^==^_|y<m#6y;z21z7ny22zFq^q)ybI*R=I(JVSnLRBh
+J-NJ5%=F*J6}f{u#~OojKGkew+}_67GC7+wps7Dqf9?}I`KkV)BF31jw#L2Ns@uQp?`~8WteY|e25q=>d~%3B)KhF-UfTHM);@}`
+YHno7isia?c=cLFbODoJCsxZx(@t!$lOYli^Dr<;DdP+a3J&lO2reH{C8~m-NnxFo)sL+b9^k4JhqN3uc~tA~jFw8OdZ?F<XNYLt
+FRg8~vxG@aE@H7)^^|r=5qeB${RBn1T1m+@+%UDe#NRTuX+lM<%&6s;e1Qfb5}lI<wE`2_JF8eLnl4IKy25y{+*#(Spw(&A8m*nZ
+gM+<RF0>vFb#ZpkYZO9U=@u3l5$L3{BoLEcDdq`uZh@iYT-40Q7EDePG6#2GFSCN+S#P6IN|U>%vxcGsC4-*X&D|))MIyRHMsD^Z
+N-9RjG65|Uu^b9zA|A)C2l}n7V=oj6itXn_Vu@JDFS&gymq|oIK8aCMt-+vEh%D1JsYpQKJb_HD(-y_7TgM5E63JC6nGo?A#A&fy
+As3OTft*CHkn(YYL}VkE6nh_{8HmDBkMZIF`x5T@eFKP#t>%jT=cq4san}B(>0%SQqC$ogh{Q!=vMAwe8-glQBI0sMd~vGd3uyG7
+@0So=Bnf0Syf{L#E#-<$>v2{-;$CB1H!-NE%03k1J;yPS`+A9gH7F!W=B2M~ie2f71%~by|Ke1~7C>>xCc+)WY%J)CKMlt~NZ&Sp
+>_J!JsmkM7uS$Y{#+0tqh|LdzP5=M^00000000000000000000{=c}ib2HKDaLW$U4D2nc`>UEpt!N|dkQyaHZ;Q3>;<cjYl1>Ba
+u%ZQb6NWvs6Vy_$nl8LwKXqqc8M>{*XGmH=qa*{`>~nU5X-2D0;g_%UWU+5;^r`ZqjArp_<ofyeV;ba$Qs?#lNb5r`h?j*6@>E_L
+Y%Tsq)>mBHzj0lUINnfK8vS)Irj8xnKJJ10$HpR57<Vt!xtuZReg8-es*OV@e8;KH9^)jaHmlqkJ8)r8c}Mgf{G~@y#c@o8Y=OjT
+cX`}MQ5kLYX?)0ZLWVR6@wwRm-S-$A8ZSfI+dJrxFSD7CNX`*Q&-Q|@{yzLJM5fl$w#`4hR>j&Uow_T`RIsDpniQcu+I&@?NegT4
+%<sIMb-wYI&-vGV=FFA4qCIvx@Wq=cr#|pd5#{+MW!n2!K$|T(d$v-hM2a+$=8es(k3J1E*L!ZL9C=GXJCPiDxxzg3C{u|=KE^U#
+1^!k9N5_(eF{z`&m0qk}7zNptWe+x{bqgmo0wmo1>eQ>93Ze!K4MKOny3EnH@~IM8Q71y04h+oCJo{;C6uN&+6xZhWLo-dNiYnHB
+mA9lJjijShxAr>uE0B*LwOC+A$6foDIp`+tD2V}8B`Px5E%{IJDk|n-#RbQH^1m+?qVYTF$L8(eHOv^Js3|~t=kqyFmr9%0Oq(5m
+n3P~2@8X38G7OJHn|5;=<eKQUHvr8v$3IqIl6j<w5K%?$plvTF_$rY`)uacr1JTjfuPbjjs?I|ZZhGXaItWQbO7J}TGC}JWTbD*Q
+K28KR@MiUhr}kduW9qw^6<0+okuLQyY<)1~hvsvPjU`COhbT0?yynVgmq(jsFWNwU|7Jk~s*v)9&tAA?IivOcXNm6Ipz?gAQMYVw
+yB6p+?H;a+8)}g6_9VbbjI<Bnqm`i$2aA+4z{I@p{QJ-I8;2>`E)dI)?%aa63cvECNdzj4oj*;tKM{Oj!8#`y((!W>B<?rf2A2y)
+<q`1HpmqED?#0AN=aN%*#~VAj;%J@yF0pG}J9KWaXYt&vS?GvrkGc4wr8yZvqZyAUVU6H0_LT*m%acMEx#VA;d&<OGXwZ#XHuXko
+hQkzv2ij2!7Z-@Sv~Kdt0v$SoYjC~RfXmZ*9f(9fVP4Lx=!@@iRp{_KpZIW<JXr^QZ@JZXYtp;XGjT#yTsea?@~+U4Zj=B~y-6cN
+)gxeS0|!}^37Y@(`@J99?H;+o=qp73>KlC;^=$3+Qz>sU+pCbSs&&u4<>4QfG&-G*&d3_g82o1ETc`9oS|oU{Prsk?FLj)W4wzAX
+&92qmv;uARc;5U)tGwNj$f=R##Euv;jjW`uz@w0yR0(H&RS|d&ls$fS%zvR7mvU4SV?dW8F&BBv%|^Xe-br54&JIZx>86vRZu*`4
+718!cdfO7H2;V;XT41IOX?pGrZ|iqs_WC#=bz6_Yt@n>OHp32iZ&Kxx)lH%3!l=ec5KoE`9m#4D3N#N9a@Lt%98y%-<3`>-kEI9d
+bfkK<V|7o4X3pFy$H(uT^D&f0gyH&f>D$iNeU4v}pr^MBcRaea`t{OZ=ZX+%W{%fAdDN)mU9=RE&R6?Z@i+J&&2)vL)gh!9(UswZ
+gHDcqyxbsU35m}>{{$JT3?jWT?zabX2Cv&H5opm4>c9V&_21X3Fu5>%sy(^}*{ofBU}WAjF|9&+x^ChHakKR^pXT`?A3^U*h}iQu
+uc1Gh!|YG$6Xa$dQk73OCdsRjB$A%$*;nU@QRT$&#VqlNaj>!|>(q&jc=FVZuljY{cy#WL#T@QBBI?D#zC$Bh7?5fFgy1{gInm42
+uETwhVRO=V`NFqtqLr6KNRd98-rjcE2BWJJvW~x}<+9v*aij=YO}~@WwF;p|hq=B1MZ+HYT?i@Ly#hQ3%03TFpObF}pGwMcn4?A~
+gdsU=D)j4|;O@D#j{upz9i3x%sCG*{GGRk7(mH35@9dVYhTxD8r0I_5YmdfCX_`Q^7Pp+PO!!L?-$G1OSr$rD=#SQhVQiBD0`A6q
+bJW^<&_(&ltJ2G5L!8jzW$J({hkv2xt?K#eV0EPSdB3>bu*An>u7n&>Ava?lfBrOZc6M&GQjZi^PujFGfA3j~q>#FL@w&A5SPZ>K
+gSBm58D~}HSb0Lm&PY-Myez&oe8$gNxb0p!x5uvSjOb>S)jP?Mu3Z|p)%-rZIx?&G`Ox^F>2$Rw;_x6uE+Ga@cDJ#=@dUV_q^WZF
+hmkb|jxtoO=Xi~9KM4=bPKm+*iapE);+%mF9xnCm(K>&_vaJVhKD@A?o*jBSWWQn3Q5XKxlYxFuFjYx-=1!iT%(}Iz1BIq0Rgk&s
+GJRA8AI&A6Epm6ws)@5UYK_l66ot!KW%m!|F&U@ymU4syy88B*RXw&=Y{R6~7IA@UbOEblYU79yS;b{H9~G2C3@wu@x*4j>-?6u+
+1Wio_kGlEur+T@IPz}|eJ0*jR5VLYob{|s=pI~Jtj~YDAFozRhk@C$`&E#k{JG*;%yBehE&6FTdPlJxoh9;*b`twWr-AAt^?L*_^
+tLV|?NU6vaUNh2@ke~{1EMGNDuU4{>Q*@Brs9@_v>Llmbq{wj4)i;kxB9%y_a)nYM5ukZOrIyJAB&~At@h~8(O>!xX3sq(plM1bo
+NKB$O8Z|WQ@vTyggI<OSS;@&kCn3e`>?Eco9NkDjN8dhDsu-Hj=d%su1cIW;KM$kD3Z)duSA2@Vczm%;DkNDGG(sSf2w6|@!HUi6
+_&jz=E)vn)X9rU@4-=+fzW41z@xDS3Y%@6GYv7ANAtJaho^m{rqFGM>#)}3;k|Mcf5?Snx$x1%95sbiW{luVKzIncS72-Aqa?CZy
+pO6XKI1+wws^f<KgasWGPybH-@7;=*mOmh;000000000000000000000000000000000000Pv4e@6L`f(jgjx8{cLOiPOLH<8$^p
+re0mXEH+TciT)s$X4MjMw(y5u5;RhB8Y=lG)ND_EENN^Q$!_%^LCOw{SF*pJo_$F|FP1$VD#i>5Z&yvg6_#L3_XQ{O?8Ka~xc2ob
+s}s4WKu%t}J<wUj(U4~$If3HzdB?i(PMqz$Z}VwByU`jIXXoxP&L`VppsTV@yQVEBo^+Ecx$#%W4#qBik-<GzRM2I^z}}9Wj>UWy
+83LA&oc@i8uZKHx8jg{QagK`aUiIS0$fE_v6NOf>uW<tUt*kTi!^L{DEA<s{|LBK(@J;uh-_MnEPWw)Z>YDBv>k%zQoPK>REy<hH
+^yvVX#xjnGS|90BfpZikq)$BoyOBaEXE!0)2kYQi$~VA<-`4FnxP_>>=NlW}dH;fPxo;M*JF&^`!#_r+m800vo?Ax8*0$qRU53s}
+3L-hBll0{0AQAfq?ey^xvl}@HX!f_E;6%%}S6@vWa8T#xVB=?+GG$ZD>CPfYj)D}Pi&hQ(Ud$=yw`*00Cirmjm5X3l7S2gUXI6&B
+a-<gPD&rgmSJNDG3le1Y&5>X0Y}e^m)%ILn{nY$$TxRkR1GgN*60#5P=A72WS`0X(pHhVr?BAUBO6H7%-9!|@DVF2{9(S0tDW5=B
+-yCh`%*pJyZIA<}V#2OZ$qBt5bRkg0?$g;Bn`2_SwxQY4;jdaOdmq86{g-|>-rGsR7F(bC3Xb&-CRcD}17-QYfFqd)v;8BTW4WCh
+-|nhdpKvNnz!pYCQpUQ=3mp~g)*TKvNY}=5=8iG+cMcK>=j}or$r&znJgy@qg@O0ZHxEH>>=pL5uo~C!=3Je*t77sujN~*QdhLmS
+jU^2^>zyGq-kK1p*+K8PAPnc^o=O;>n~a1623{8bKF()kEn9UrD~L0-$5Kw^MT?D>930s3ky^)RH&oFg_Oe98#n?zknj;x=4TYL(
+Zz0j~xC<IQSl0YE(yU@g)v68R-Nc+ck|#)a=1mT4%(?9{+*iKzxsq0~bBtokAy<}{Z!ufLDI3j@6v@p_HUSv+{tb9)^g5%-MbD|D
+Fb8L`$wA#FNyskfW%l;U)CxSBEf|BkwOPTPQMOiTZB{RIwlz5v>HkU;0-;bOkw`d8kr<^SM7UJvt7WGTLPUym?m~_&I3==k#JQ_X
+c1GGJ7YS^$6QrkqB}LPIk|ZgL>#Iu>6vm_YQW@8YkVnxH5my=%Wg|?Cl8~hBECGJw|B?CN7pFKLk2?wD;l(vKLDFnp6^n-;Y+NmI
+!d5W^VKdV!{%Me|{uAK;^9y(>&+WlWb11ZpmF8UsA_4#a000000000000000000000000000000000000000000000005wD(f^~5
+x->h9<)3j6+BV#IZ79E#1CzND+hDGv?dQhxZ9;OJck-ZDzJ26}-<gG_#47|ph~(LdC1+un#J2IwxguLJBpYmFHEcZxq!{SxUr51e
+^Vw3)e`8}?kFr<UhNsp%!Lv<6=Xbl=Hg)l_&3BX#&Wryy=&>s9lzk~(yIq`HD6!2hZM^Gx+Nw~|!p?Sp!xXgb=kh>B{|#1EtUki4
+lzipZ<8V6%+xRHiJjyl=brPFxjVrVSWz!I>cm6BHhL5UmE+yH>1uy1#+a{O8Ax2kQx#%Q#DIY<=5cl83sCM;Lmoi`lwD(?O;|Ydg
+VS_0pWz$+LDP@3zA@9G8SR_zLN_qH&gU~t5i?E41g=ulyaZpi8Ef2c-PeT&LK6ADb5Ea!zdfTNcny0~Shc`9+9szDv!SPZv3yJe6
++oGu`Xj@)kbZJlffpi7@0Yquq;Qh%M0Q?b<a{vGU00000000000000000000000000000000000000000000000000000000002^
+XK^M<j|-)x`lI-k>ars!EeQT9|7A!8U26QC?*BoCH0TOo!xNS6=NzFZHBJ%mD+B%nI9a-X9I5;R9m1~+_*23veY~Ow0%QgJU3!C}
+2><{900000000000000000000000000000000000000000000000000000000000000000000000Qk%KBQIz$#{>WX0000000000
+00000000000000000000000000000000000000000000000000000000000000000000000002~i2nmt{_@!""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 8.9e-15 and K' by 1.0e-14 at worst
+Certificate, as sampled when the tables were made: K off by 1.4e-14 and K' by 1.1e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 3.4e-17.
+6 points: 1.1e-18.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,20 +45,16 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "75971e1651632059"
+SOURCE = "ee352851601e1966"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-
-# Half-widths of the strips, in these variables, in which the kernel is analytic.
-STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 
 
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
-    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    end, between = strip
+    few = 1 + np.ceil(37 / np.arcsinh(min(end + max(1 - abs(middle) - reach, 0.0), between) / reach))
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
@@ -88,6 +84,9 @@ def symmetric(rank, values):
     result[:, i, j] = result[:, j, i] = values.reshape(-1, len(i))
     return result
 
+# Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
+STRIP_VARIANCE, STRIP_ANGLE = (0.42, 0.48), (0.37, 0.44)
+
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
 (
@@ -116,87 +115,87 @@ constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
 __constant__ double LOGS[81][2] = {
-    {0.0, 1.7208456881689926e-15},
-    {-1.124100812432971e-15, -1.6653345369377348e-16},
-    {1.3877787807814457e-15, -3.4416913763379853e-15},
-    {3.774758283725532e-15, 2.0122792321330962e-16},
-    {-1.7763568394002505e-15, 7.91033905045424e-15},
-    {-7.951972413877684e-15, 7.771561172376096e-16},
-    {2.609024107869118e-15, -1.740274591099933e-14},
-    {1.9165224962591765e-14, -3.7539416020138106e-15},
-    {-1.7208456881689926e-15, 3.8545555636204654e-14},
-    {-4.2577052994374753e-14, 1.339206523454095e-14},
-    {-4.690692279041286e-15, -8.449491106787832e-14},
-    {9.63812363252714e-14, -4.007905118896815e-14},
-    {2.969846590872294e-14, 1.844011054963346e-13},
-    {-2.1209423106682834e-13, 1.1278478151410809e-13},
-    {-1.084687895058778e-13, -3.9883374380877967e-13},
-    {4.574673972967958e-13, -3.019945404858504e-13},
-    {3.3634206531019117e-13, 8.5655788018002e-13},
-    {-9.678646772925958e-13, 7.839215387939191e-13},
-    {-9.559297797778754e-13, -1.8253593081496433e-12},
-    {2.0024468194712597e-12, -1.986577569113024e-12},
-    {2.5689728122557653e-12, 3.855124552920586e-12},
-    {-4.024919286749196e-12, 4.946119902538015e-12},
-    {-6.639355731863361e-12, -8.05848443530266e-12},
-    {7.796971401852204e-12, -1.2145361105719843e-11},
-    {1.6661283464003418e-11, 1.663848225863518e-11},
-    {-1.4329322450823412e-11, 2.9492595865487914e-11},
-    {-4.07779643385453e-11, -3.380762336746557e-11},
-    {2.426103762331877e-11, -7.091938147851806e-11},
-    {9.764877795248594e-11, 6.725494466897075e-11},
-    {-3.529611325436832e-11, 1.6895768117919374e-10},
-    {-2.2930657372910446e-10, -1.3008175092643626e-10},
-    {3.3927083364915234e-11, -3.9883230051884766e-10},
-    {5.292396521028309e-10, 2.423463096867806e-10},
-    {2.899469553341305e-11, 9.33274457715072e-10},
-    {-1.2030789697803357e-09, -4.2868428251630064e-10},
-    {-3.073658272345625e-10, -2.1681236181403385e-09},
-    {2.6971100908212975e-09, 6.995073617566128e-10},
-    {1.2505371321802627e-09, 5.013523159125288e-09},
-    {-5.958351478874135e-09, -9.717565779832071e-10},
-    {-4.114629886808885e-09, -1.1572944089155435e-08},
-    {1.2919214753548403e-08, 7.797735859793598e-10},
-    {1.2280511191287147e-08, 2.6710179505673448e-08},
-    {-2.7282227810232484e-08, 1.6931476845560844e-09},
-    {-3.448868781535941e-08, -6.155677603758569e-08},
-    {5.549791681769278e-08, -1.2591129680550317e-08},
-    {9.24006898911367e-08, 1.4101362146023977e-07},
-    {-1.0727862650994346e-07, 5.073657755039207e-08},
-    {-2.3770573295833763e-07, -3.190846571063388e-07},
-    {1.937460451101325e-07, -1.6911373643818672e-07},
-    {5.909257097258536e-07, 7.096544737059118e-07},
-    {-3.181072528862794e-07, 5.0667753598993e-07},
-    {-1.433349827800745e-06, -1.550695822985504e-06},
-    {4.411963842737565e-07, -1.4113779524538295e-06},
-    {3.4368873027823543e-06, 3.3502058952653013e-06},
-    {-3.477335466656184e-07, 3.7486310617909635e-06},
-    {-8.24570587328044e-06, -7.236309921526685e-06},
-    {-8.853395698643629e-07, -9.751847815701875e-06},
-    {1.9858374049212812e-05, 1.574768836964946e-05},
-    {6.859119143609593e-06, 2.5511478701868706e-05},
-    {-4.7431448390769515e-05, -3.422405494268865e-05},
-    {-3.032033890086605e-05, -6.813287250787003e-05},
-    {0.00010927382063809221, 7.162555637321016e-05},
-    {0.00011159025368474851, 0.00018467212202657318},
-    {-0.00023286750344977958, -0.00013380791473373982},
-    {-0.0003634637893399767, -0.0004960317531183187},
-    {0.0004297962951786555, 0.00018489645802952787},
-    {0.0010621102390928339, 0.0012813862549537203},
-    {-0.0005866398362526434, -1.2786905865196097e-05},
-    {-0.0027891130371325568, -0.0030976163597712103},
-    {0.00014571544750044407, -0.0011321767627104004},
-    {0.006560402046049352, 0.006843393394791945},
-    {0.0026341871429773067, 0.005327073080485932},
-    {-0.0137221466407388, -0.01349289454443059},
-    {-0.012136354421230913, -0.01742288285036421},
-    {0.025223815791231022, 0.02302950286705198},
-    {0.03838724985307929, 0.0476824616631499},
-    {-0.04005021411685236, -0.03242465581990164},
-    {-0.10860179116120178, -0.12178870280664172},
-    {0.05371011799448446, 0.03476405208876292},
-    {8.485427524567625, 0.4364288472722709},
-    {-2.220735693954942, -1.0535554037311627}
+    {0.0, 1.6375789613221059e-15},
+    {0.0, -1.3877787807814457e-16},
+    {1.2212453270876722e-15, -3.434752482434078e-15},
+    {3.774758283725532e-15, 1.457167719820518e-16},
+    {-1.5543122344752192e-15, 7.917277944358148e-15},
+    {-7.924216838262055e-15, 7.840950111415168e-16},
+    {2.4424906541753444e-15, -1.7388868123191514e-14},
+    {1.8762769116165146e-14, -3.670674875166924e-15},
+    {-1.5543122344752192e-15, 3.85871889996281e-14},
+    {-4.3146042294495146e-14, 1.33434929772136e-14},
+    {-4.163336342344337e-15, -8.448797217397441e-14},
+    {9.692247004977617e-14, -4.008599008287206e-14},
+    {2.9476421303797906e-14, 1.8437334992071897e-13},
+    {-2.1202484212778927e-13, 1.1274314815068465e-13},
+    {-1.0874634526203408e-13, -3.9879904933926014e-13},
+    {4.577310752651442e-13, -3.020014793797543e-13},
+    {3.3717473257866004e-13, 8.568423748300802e-13},
+    {-9.679063106560193e-13, 7.838868443243996e-13},
+    {-9.555967128704879e-13, -1.8254217581947785e-12},
+    {2.002349674956605e-12, -1.9865983857947356e-12},
+    {2.568639745348378e-12, 3.8549927139364115e-12},
+    {-4.024947042324811e-12, 4.946119902538015e-12},
+    {-6.639605532043902e-12, -8.058546885347795e-12},
+    {7.796985279640012e-12, -1.2145333350144227e-11},
+    {1.666114468612534e-11, 1.663846838084737e-11},
+    {-1.4329079589536775e-11, 2.9492561171018394e-11},
+    {-4.077740922703299e-11, -3.380763030635947e-11},
+    {2.426130130128712e-11, -7.09194439285632e-11},
+    {9.76485281523054e-11, 6.725485446335e-11},
+    {-3.529563447068895e-11, 1.6895768811808765e-10},
+    {-2.293062961733483e-10, -1.30081841132057e-10},
+    {3.3926625397917576e-11, -3.9883211316871225e-10},
+    {5.292400406808895e-10, 2.423460876421757e-10},
+    {2.899394613287143e-11, 9.332744854706476e-10},
+    {-1.2030789697803357e-09, -4.286842408829372e-10},
+    {-3.073646892559623e-10, -2.168123576506975e-09},
+    {2.6971093136651803e-09, 6.99507417267764e-10},
+    {1.2505375623916848e-09, 5.013523110553031e-09},
+    {-5.958351145807228e-09, -9.717565710443132e-10},
+    {-4.114629970075612e-09, -1.157294402670539e-08},
+    {1.2919214309459193e-08, 7.79773495773739e-10},
+    {1.2280511718643083e-08, 2.67101795611846e-08},
+    {-2.7282228420855148e-08, 1.693147719250554e-09},
+    {-3.4488686899425414e-08, -6.155677601676901e-08},
+    {5.549791665115933e-08, -1.2591129743000362e-08},
+    {9.24006896690921e-08, 1.410136214324842e-07},
+    {-1.0727862653769904e-07, 5.073657750875871e-08},
+    {-2.37705732542004e-07, -3.190846570161332e-07},
+    {1.9374604484645452e-07, -1.6911373649369787e-07},
+    {5.90925710086676e-07, 7.096544736989729e-07},
+    {-3.1810725259484585e-07, 5.066775359968689e-07},
+    {-1.433349827870134e-06, -1.5506958229993817e-06},
+    {4.411963845235567e-07, -1.4113779524746461e-06},
+    {3.436887302726843e-06, 3.3502058952722402e-06},
+    {-3.47733545971729e-07, 3.748631061832597e-06},
+    {-8.245705873294318e-06, -7.236309921582196e-06},
+    {-8.853395697672184e-07, -9.751847815618608e-06},
+    {1.9858374049427918e-05, 1.5747688369684154e-05},
+    {6.859119143304282e-06, 2.551147870185483e-05},
+    {-4.743144839067237e-05, -3.4224054942667836e-05},
+    {-3.032033890112973e-05, -6.813287250789085e-05},
+    {0.00010927382063792568, 7.162555637314078e-05},
+    {0.00011159025368495668, 0.00018467212202658012},
+    {-0.0002328675034498212, -0.0001338079147337745},
+    {-0.0003634637893395465, -0.0004960317531184227},
+    {0.00042979629517870405, 0.00018489645802958338},
+    {0.0010621102390930143, 0.001281386254953741},
+    {-0.0005866398362526851, -1.2786905865168341e-05},
+    {-0.002789113037132543, -0.0030976163597713213},
+    {0.0001457154475002706, -0.0011321767627103935},
+    {0.0065604020460496015, 0.006843393394791952},
+    {0.0026341871429773067, 0.005327073080485897},
+    {-0.01372214664073898, -0.013492894544430666},
+    {-0.012136354421230927, -0.017422882850364217},
+    {0.02522381579123112, 0.023029502867052007},
+    {0.038387249853079314, 0.04768246166314987},
+    {-0.0400502141168521, -0.03242465581990168},
+    {-0.10860179116120192, -0.12178870280664167},
+    {0.05371011799448454, 0.03476405208876289},
+    {8.485427524567626, 0.4364288472722708},
+    {-2.220735693954942, -1.053555403731163}
 };
 constexpr double LOG2_E = 1.4426950408889634;
 constexpr double SHIFT = 6755399441055744.0;
@@ -232,7 +231,7 @@ __constant__ double GAUSS[5][2] = {
     {0.7692346550528415, 0.23931433524968324},
     {0.953089922969332, 0.11846344252809454}
 };
-constexpr double ROUNDING = 4e-15;
+constexpr double ROUNDING = 8e-15;
 
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
@@ -969,834 +968,840 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-qaGWmJ{x*7sKjwdn5d?nXemySuwP1O%iJNs(?rN;(B;B}4>NBt&WHP!JyX`#kR%d!O^{efHkRcZ_$g4{NM1zww{*f6eQj^InC-
-{H1YgC+WxhyK{#-FL;C0LZjG>CN&xE?Dmf(pN(d+gs4XC=+p{p!9B0JLfjp9BDin+Wsu)?#=FzKPG`VBZom@mzyIi>AiMMd8W)qa
-^zwNed+4A;{}(#=gBK1m`jKKN?a!A=b})Vkp-JtV=Fe#iR!JB4$duz-jH;Tl171Sx?_i3zKYQ2>lV`eGS6PhxFm@v>*9q_I=j8Dr
-j-)PHhC3qK@S^j{1NN>0<$2hypTN~pE=~c;FOX#6MVVa2>|@|p3jxOm<PmLY2k9ZCRm4G7%Fb39j@oWCNBNCvRg=%$=r4MD^c=nQ
-s1G8kmzO=I7nU8EUuQ8rj8(MqBVmlefgcf<dR#~089XrjURi5;Y;uAzLgA>XL>CECBWSaay*E_$gef%&#?m29KY>|Wb*MKGKl1Js
-d*R9`pnv{mnL08>K`8Wt6+s7~s7k=zwe>uMXhGcf0zxLJ=7;P((6oZo1J5n8PE&!eo1NXwc1<80x0M)@WBrq*W=cW0Uu*59PU~%@
-ZgAvOVT6=ar1SwwO0x=|&#D(AMoYm}`!VuxKtJw=^(0ZRMpMk?gp%j3;!!o`^g>T2HD$=g(2Jz6xxR0LRJO72?bB)wUOKx+9C~w7
-IY2bhHau?nEWihzOgAIbmisni*!Tf)D$LFj0h9LO8+AFbQwDnV#0l<K4ik~aH$JAeEzMu_i^12QLD>vNo69!~=GjEA1M5>oP5ot_
-BpW_vj`XCa?so(%Ys?>5rcuFTTsKWbEcGQ76vz{xA8#>=zRZYMra8YI`lyZe_Ue8Od(b0N-^!ln<BzroJgqles)`JT0&R02(%k2Z
-xMlo_JKNLJlR8bBxXSiM1FA{gmzo+WT(?if{o(N`gRwu(D)na+m1<OiUk0tNg~&<)+ryOiZe*=Z@@7ef0`F>YlL8Ey){_Ou<)WwZ
-8&+LZi2!&Jj@Xvd{hI^)4>fK!BMno9=+f}vR2^r|=auGPijrs3ObzO;8#1bIo?@?h$(8KP>@pTgc$+`o=mb1_s4X5gHX%5<pDbo~
-@9t5LB#JvOx_x<HD)nZn3w!FqQ(8k~Vnq|Y99{Gw0M%$MjYs2K#GD$$YhJ7}kfk&dFkYlXhuhglkuv$La*a`B{~IUH>=}8{S2uMQ
-F*N@-m1*_NRjBg?0}B+DMy00nkKC0DmlrHIr{MhyrqL03X|4{KpI<YG?F$|;$O>W!NrW=fosMZ^g>i6R-D7$G%An<qezqA#4KtlN
-j%Z&WAyos4$C0d(TBsgH<v~^09~oE_SUGjGX&F*ag}=bT;n#50aeSBjLS9x=jz5E~6_za0{tYOjxxE~=uB&Xa1NuHPT6N#o>JYq3
-J$66CxG*rpW1%^2RJu^wQ#ufv+aaz|=%&)LzmhAWUok-8I7g7}GAzy9%4#Occf#QW(L|!w6bN2zQl_Ia9v%<EO!zKqamRAEaYXG<
-zj^cu9TG6g*|m#5q8NGLIW0|nz>QshBd{DnoHosc5*D7O8WE3ImGv>tdo8vUt8UH`X00geG+uJl%qNWav>Xw9815O#uA?Ah%S+R0
-ZZ)LIWtc&|ao!)9-95bl_tdbclyxu&+}w;5)}8X0<{m}$<xNwoh*fqL$rncD44@psbEq?Igo)n)KSVX;;^B0czR*Ryk=WtUw7mSr
-A$MxVh%();x>)vmpE^Z6zZ_7xT+hXIGY^PY6eL#Qx?IuxO2xEE{K3QJY*h5Ln3ox&Fl0NlCtc+WKnl8<$KT%Rb{FTnnlLG0S3TcW
-SZ2&Cvgha+vwhgejL0h!Cd+K0{TnGRvJp5xw<3#OajFnCb$di=sdSZBH2Rrwb4YPoE13aX+HhM$f?#N^K3L)4$dR(PylP0Q)q6N)
-{z3(#*%FVM>!vEAnH`{@3z%w;U$L|-T8MGw=Hk-9f1M;PSJ@{5nD*Gep}x{;-Uk$2ZdBG(wImjqbK<!d%-Gy@rB7N~$QH=-Jkun3
-#q8t59s=oeUnqnugzP-EfHOntr-_S98>A6q;sJeqInqTK*bEv{y8YAHM3#<avWe-Tpp9($g0f=yS3_MbFW3#+{7fCWT6(YXiaUA}
-kqvpcSo7gaekk+@WDX&!fSi;S%NcG4=X;@nitVd!_*2-Q8<Q#6Fp2SQh4t>*^o+)ag<=S(WaQw^ay={sQ+Rzd6Y2;t=j6mDgrWhV
-01&!FaB`P~Z#QA`hA$gUg9d++kreGPV&rRXb5p<^j_ku8x(r+e>@`JJwFEPm$1S<&j`I-4_w`W(gB1vuZkE^U`ekI?(P-iTG7vfl
-3Jj#0*|22go-`#2%zXIjKx5K7k?w+jd9u_y6||0GV;fE2T1xPGkLJnxsgg1#!KqP5mA$Tobh^<8T4Cr?XbjsccUQiZ?e>hu7{&s`
-1=fDt;wyYPnAi~*YFGAj`XgYkO7Ro#JDiZsx1Lb|Yc<-t4(YE%O+<^wcr5HZUcS#<3*}kk-^O#A_ZwWa_vYpy*%NW4cu3x7G>c~h
-;{=Om>gJn_jW<4}wzSioyFEV)>SS0!Cy_Bq`gXC6y$n}XeCp*f{Cwa^jjubEownaY=~g{<ql3=x<raRHMER8qlA~e62{29a)m~RP
-xd%y~XP{-$!@%Opq7K7aqIGK<)2~&shnHArm@AiVc4WZWx@bK_>B~y)DiSGkB-)z88RUKR>?!?7uU+P<X{&#(=`zRtP*&NCjg^?S
-wuU?8?_qYmqMb%$EZxcmeo5f$thcmTW}e8rBGHt!XZNM>>Dz-uI^I=>T-Q8s>PA;9mI}&kPqzO=@`mQzMeIw<P!Vo)6UJQAKEqxS
-kqmbUq4G`}$s-*@;prYB>Z5C7FiayR5N9ZO^3$3OIVo;&5UHN4O%m>$O@eH(!@?IlO%)N}ne&0rlT0yksZ1@h>rVxbt7_=<?P`K{
-A^-w_tAL3DQmVCQZ$I2S-X!fPi1ibE(K-71?E9WW^jV$2`tjP9%b{7Ikz(l3qnSuQ6la0|Nxz8wlg*b0iqZ;zRKnZ{Da#t3674Va
-(0AfjiqtvPMre;wDw*%3bY6<2igbzy>Zn`qA3begoys!4Wq)?n{Y?yLHLR$#WbutIbG1-!#r8veXZq{cR*e>U0+33WZ|g3j4X{8T
-c|Tqb$3VNK=(0O<l;B1z4)GxyViqR#j;ms4@ck9vTSCTX=zIagQqKN)p+L}Tg8LNH2>(8hym#LVp-rB~_j0|MZ30snBWD{@J|4A_
-p7%cweYJkuzFQpD%ZNsIW1NM^IR&MD$s6u@Wb!`XYngpc<v?5i%vXQX8pyZ7C6SHSE(LM5oGs0M=x28hy7;`lJ5G;IGuB)mj8(PH
-#^iNuVs@p#?QByWS4tC<gP*9a%E;KUU@g|{3#^Y2un@n%v-4>bIR2D!Mfn+1P|!Zy9z=C3P5k8^abU4+0%#fd8J;$o5{?=Cc72a+
-spn~7;+GsZpc9y(ZMxY$)#}ScmbrKOr46B<zk8mW-A(_9WN%)TcGox_o2yqRLp9_q)%I|Ww&Y8^UnQ-Pj7>n4kYe!hqsq1HrH-wA
-f*|79a`l~~l(c+sk0;<$Q>p*8!IUlU?qjyB+qH7JLQAKX-JMx@Zgsc2#44K&SsdTb-Y>cLTA)=upTH{SI_6FZi5%K@rnl~B)Xh8w
-6j6P1YkQ#p0vPV@mBt)XOZ9liX{9sJFzmYP$qNC82tcB)9>0r?k*5nyVeFX6*n5)u-zB4fJ9rBj<Q|!N;j+XlhPGR<^M*{hwKrON
-LgvoUoNdRK?;6jba(i{{nMxtwAv$DwbXe>?WemYMsmX<WlB9x2ZB(j?gp<Bbu18x$wEk@XV`a!&2R40;0i~B6w{Em3I_D1CwHk5p
-IBue?Hq{)Yy0lH|!%arZE;xLdD&=e-^>R0J`+5c>I0hQd1HRcUKATBKryA=MDpt1cpWbjz0E@F~gem#b)<;zid7lsJ=bY$R@SQBZ
-8C|gJ#<Jrkm9HF){~(~hBKDdQItBiY#{GC|1hqqi*5qfxvQeGnylQn1eM}+Lcr^w4vq=eMTF6-I1$)D-OR{=ojrGft^R@A__PyI^
-*;Rm!0;{yT^v|Z7T2_8X@89R&={PLLzyozSs}Vh0EDQm^W3M3Jzm?-^*26vS14ymwlq2jO5oXIR!RR*Het+|fBUiqQdd^kBm&Gj;
-1xs?$(4bFbbXnkniE_QC>5eP%%QrkO;j%^qu@+0DXMRq{x&N3sO#E_@{Y!ocf$`$|&!i&jcOPAF1$s{u2=v1AA&gLL2pj|g0s+4c
-S335Wd4h2{kvR&ZFnv&ijgUahBspyg+iNwuKBbDNc+3+HoejJ`s_uH#cs_p93qc#AgfaU;DQ!9$JWM1M0t5kmO{9CW&!@ICNT%Aj
-Oh6eH=QvufWQDCjopsVKr06=9a;j&cwHDs;YPsRI3oU`@lgW>b51yKE*mXK{Dc@liBqqc}z`)>NX=K5<v(o^j(MKuXq}St>06fH$
-a#R(!lFKV6lN}_F@KTTKyeo>|g{Zhd)iDauHGLF5=t@|R+8+#6bJ&Ip@lz0BA>h9vnxwz%X7=$`1qwe>rX|W#&KFFXl{bXrLkWk9
-d&DY9PyO3q>&lD$o3WZtjLjU9oV`4<@Qj(CC7l^uzLO4#krAXJz(ydzkRMt9!W1e?5q0HSY+|uBX~4TiALg^js604`OKkS7nCqw`
-O^D#LWNw#VWlF>LqGBkjXW-Oxo6k7wQuM}q9vdXEV{|u7L6nvl2Mq~^0)B`D0`a%fx=C6PaRbI^VdJJ7&Dz=C*TZiCShvd37yFR}
-#N7Tl<b(-V@R_u_d&!P?xh5=Zrn17iJaL}EE-V_+n*lMUa<|ASaN#fz77zl#a^c}B&42yX_?4R5T7vE^Bj3>b+BsKF5{j8O{nHFx
-tnWfdzb!s8>2_<x5f|Q_Wo!Ldv-2J~d}(_aJjW*jM<T|u496sF*jX9T5qtzZ02R5Dp*bY=*<1H@lZ%UGo^*0Vhat|zhQERXrrYXh
-<aLI{nsw?6S0;u^FNN;ZLh4O6NY#awa^b@TH<m>)RnK&n;0nsgt(%Zmx7+$JB*>oNmQii_iQTR?<nnsV+~KmD#WP(J^76W`rM6Q$
-#pcE$criWET;<lS+KsSx-bwk(>C6qzt*LZ%mn~2kM`hbG=!NN1@%=*Xi+1K>p!3_i!NgTtQQ?!1Yg~cInEASc=V$rNk0V>6mPsS(
-RNP35@7e8E_kPp}y?4JSwoxreS@!;BNH)bnFNWiK1jCtbo=*6~2HK8Q-#TDzrlvKsD?_aEmv-imHob<tui;tIHBT7@R|mE`^I*z8
-2{Pntf(KfXBxt4ByUS8%)i$bFYT=cD0P?bBw|+6&i*upJ_y|Usuj(9M6}1Z@-|;2fS3gCK0>{ogFRr?Em&!l;yf6T7FE<73U_Vwz
-`xHT50eWqwiJs;`R(+Std&ZE&_p&;dHLqYXt-y%9|M+_IiUff<g#?xZJ<IdXqcs>KOr0$gvdaa^uqbuEaeR=Dwa)x@8waF%Vq+Z9
-n54Vn+r&&K4zCwrHN772$;<;LT1^!ZKFdUfOR2)YPC*_#!5fhlw`P2q3lB^x=3OqZW%MQ)U{SF$D98d%*jvO2@8@F2cbIq-wI0<<
-CYjIKJ&q*|IV=?>3i&))mwRo05{S3yHiLECNf@tJbPnCIZT<oUS4NUW*qRJAEbCTn<Y3krv7@uxN{YFE!B^M3*NBf_oBAf_iCb_}
-;q49a<ab80<pRtY=7YW>w0XBJgHHyJ%GDE}40feXEs8Bwk+(hXmQ}1{R60;lTgtY+HCZ!U9w2v0*8KdX#mwx2+^i7BV{n?Hzu44t
-PW;o`W~=)g2eY@%Reiq?c7Y6b-O@(*Z9NHxcvS{(shANL^W+Zp<yEF7c@^TyC@I^*RVT<M7v&oHCMa9)^4|JfQtBoSA={TDu=NjB
-nqOU~erc^TNwO|)ZFKMvENG(=dj`;VUnO3yVER_3Fo)_~m?<?|v0c3(B>hxEonhYcP0%B=oa|dG&_yzcvreZwuhZD(oX7>#fEC)(
-9`J}_m_zh48_pNAKvm}gh7r(>E)7>%F@_NZE#9MoDe}@dpm}(%oqTdmzM)U~QCumVjpTHznEL=eS^wx|v;|GJaMx!Hn-F1_S1WIa
-!|yFU3XLt*YgD><`PSHGXIy_(+onuY+dN+c{aP+w%)G|NGrZw`NL^6c#`VV;9JNJDWc7A|3+(L($k9nRY;PA@I%}stjy{NKG?HeE
-gE@e<vtjkAhh(d;g4D)Wh>IK-3kC;)0l$4>{5Iq&!g!$vYjmoeNdu`dUBxc-UrHoQuqXw4w;u1@O3n}ze8Wu3b(7UUBxg>@4#Ni^
-0gyie?sHlulX|av=En8tKa3ap#4t*qs&uG6!#jmnJEuaR7XD(KYqLGl{2Lu7x?dElBqjwI695B%ewR5ZSpDpHdSgR({DZH3yl^(c
-b$GiiH)}Vl@R^yY`;5bDE4=6PGr9YZS)$(1>n2d%LQny*exC@tSKattQF5>5^P=hP+H(;*=15~oPc{eT%1XW>Sxj>_pBY%DWQ}F-
-DXUP$O}>g$4v`{^7Jvf6fd4Cz-ufAf5!kR`DM*o+UJxZltQeh9w5<OqX2bDmh$I9JuCe`~I?~rSL>@nwD<IxE#Z#<;P#wwuzyZR6
-|BE%Ri)-#YjeB)M?VNNwpup27#&!KZ#!8dw?s$T<=)j}CdniqN%KMVnbqCDH0tY-M+t1oERof`^5zGKwAmU$%y-mc`EDz;5`V}ay
-4zp_yo!^CeL<?wdFw7eA*!LAMY$>C#%#<E#m=ICArXv@1y*AbmR9*h#>=u~ppdW4n|H<uhv4q1ZF|5+anJEHXor8DTN9I5bIaN?V
-11{4s@3TzI8`sW@BTS^rHHmj!WRua5roc@y@7!|lilQS451a^y_S^FlV4rhvcjDIQL1?IqUhd@~hfHAv|F&_iC6kaleM8S~UAG=8
-B5z(5`(W03vO1t>iY#@#O&E#4eZYC(6Tl^kO%6nWpa3uk1Ooi<98Ao%Q_0mAwXw&Y`g*ly6%*5Bu)(-F{;2VbUK7li?AxOEz3xfl
-1F#SBD4Fx&E?q{6bjQ5-&RZX2w~4u%;RIz-3{rAJ5IzzL1p?p@oa@ev;S1o`;5%a^-(@>%Xo6;?!xA~Ym=h+n=VvGlS+WNtN&0RQ
-ZP95j@a^tokX?sGe@y2NI?Rx%$X3q>huqrc64by^)dFY(@OZG)3zaPi16(t?HOdwGFsKq2%1th-Jhw->*D;$DN2JxC4^>bTv$0Zk
-^^ERpbVxoX2QlQSgc%S^Za*TnP7ZH;tlSI~aN;FmJ5h@7Gyt;ARS1X5L_hsN$u-|uD$B#wTraVbweQ<?)X0gCaDivlI$F(XxmJ%5
-d~Y*KSM~c;DVKlpLV0*0O+duuo8$sM$_Ahw>YSszF5gAz|02;<&{hBH)Ia%r#Pp%fsC@|I9Rd$bi$`<cUUjvu<2Z&Zs)b{H{?T9f
-_g~_X>^4!<5cSLFNY*-xbmlBhG>$SqbBnH^%R=vV!=63A>I7A|SbeXI<wEq7${1BVPeE4RHNB8&W$Scdz*M=pOR7Sn8p`)sRpq3M
-B%DSqST#L=@~g^ae*986n{127g<zJUg?Q_BXs=Ra3O{YTCj7~{ZiS@JjQ>Y|hyD33rx8t)jZ?iw<Hn{I0F*|1ZshL!57%9EmXqnO
-(j*{*+6@kxYqnuO0b|^NgTp<(5!?!w6xEOWm9`z@2d~qz@tB<wAXjf5JmW;?dsT!;shI6ejv%WrxFDi3i<yt6e*WfS|MaPo4W$#%
-FZ5}e)4i;=M1rQY@ucz#U|`%XG&eq*!xDEbZNwzTsrl|qCC=bP53!O2291jhwGtp+#J-$QBEVUtPb-`7Hb(^uEpp=e*;7>~I_z@c
-ib3CY5<=4As>m4i+ixtfyR1Uh!n-mWNJXvor}E=i>qC!O3)5fMYrPVb@fWFUXXvZvxbP9h{JPTlf@Ut|sU2Skzy48bN4WhgU$`kn
-+`9m}2R;QtO@n(e*)Wxavr|@X*hhl37J&ft25yQ5b^2tABhW>=964y<2}k8S&lkbeq&<q81xar1bEH+<T0SG<W<pG!DfF^PO5h*g
-#{UvFPc-BO>lF)9sMs3x85t7}C3RXY^fdLwfPSQvq)NC{=om0482G1o&lLhc$<J7Rpx4f^eQI4JNL{v=wzhPqx7Ke3d4M{mbSL4&
-#znv(|FQ`EP6X9aN*Z-jrz(XX3vuQ6cUaro2pN}EC{Z#4s3Js%-45hEIXOtMF`!V;pUV2AI_ZJ`q1nR~Hz5*qq0O?Dw-Pv4L$U-`
-YcF2P>$K$HEMfbE%kj`-V?*J<KS8|zU6tGFu%$;?m*I$LD48!Eye_Ku)SgJzi;Vp8c~F0_=az(FL6)H~2QEGo0R;a$A}Y=hEhpCN
-Zi3QN@0q$tIl;Mt_K|a<*z9jYY@WO!8SZJ;Rw|w^`#T+F`3MMM$bU!F`T~dKI;CRiO;aJeie>R`()iQx{o8zcV^fyo=vVK`$|qRd
-&@mW#&+Pl?2$K>ckRZq(Ig?&7QQw{Iqz6$A)X1cLJ)&R~mpWLT!SRB>9qWZ~;Sk5+Twi%aTbsqOa-Wcoi!dEA1`_fIM11Z?(H7k6
-ByYm%cBPjMkKjy+W<IY}O-#|5_X@2-x$P*3bRK;j|EM-upQP-SX_>^!O@M>^aejUWc^yl(nsr|u!}6mJ0bg_TQ|}e8v5qu6Rhql$
-X0mS(`VAckhK+1eW8kca3a3*g@f(g7YH1WP3=RChixg=R-b`};8dfG*&|mLct8ok~3GUiGqmEB`HVgmA9%7;M=&f9R`MH_n3WSTw
-wr<DWjDHEF4W#+8{lS3$+Bjs7Vj%H3OU(79q6FV)s)tbg4++xfo;*P3D;DC0bJw8L9cFyYyLTogJ2dy1>UtF;yFe&x;j4rVAqx}_
-fc&xd{<5b2!*gJ)Q7JT#&}bq>aN%so(Q|j6hDYDE%KqBtgkv6H{r!~Z8+Eo~$%LWFTAw+Allnc!^2Xz^B%GnEEKdP398wqt9PrBr
-3Hou|kpLvt3Nyx*lE|J|)$|)Ka-I^I*Q*R@R=`j2I@Zbz6_)ESt);pj?-xp@K~0<Hdlz_kQTpVXutVhb`FQ@GpSS`BJqacR$bn#j
-;A&DyVnU?j;XxtvUv=X$O&h@~8`@V`-6Z>dFb>G>Cl7;*>PzfiamkMkFVZtqMmD>G+F-13YEgmuOwwe04N*6lu~#WRmNms_8X3jB
-ns!Wv4*R?7d3}g{U!EesDW^(Ir$XX0%hGRmZ;t13p5Qa+hHWRXF@1wtcCBwoq_y)AUoH3x#gr3x?HRKK?WqJSy?|&vVXP|-z#eSq
-xv%MgwvkmNi|5diuyh`-J^4m^I!6(0J#h+hZrI3h9Uj!W>t&Yc%QA82YV74^MoE>6=8_DeDr!tobT7#}c$R0)*?nS|>^paybn&rg
-@VWt}xjp{2aF4mqhm2>sSDhce?+p1TR%A1<EM`)?6Msvl9YX=dj?55-T0{r9GrTq&WY2LL?^BhRf6nh8-Rnr{y+|76O50tu7GV3#
-a*#hjC2sj{lhB9~E^V-it$13nR^Ol#4qN9EGY_yn&-1%I^E)IRAE#^sPu1;DX2JnDk$82-2E9iKn!;Y5+2#26oyx;U-7GiK;+@_%
-5Xa`tux@>)V^vVv+e_Lqx^5kq(^0}mBof9ZKq4Su(4W8Ie;dbdI_FHGdV*DGSK00;l%g9h8|24m3;+ZE9+1J}Br%0tn~FqEZ9Gt4
-g1$%W3ReSz7>xLvM0s<c_~)C4o?n`d2@eQTcv2QB^A`jja4_Mb{gubsKLU=-uxO(N^M9T|nPUhEA?1>=XVRwgq1ys7WY|au2=o_K
-(yON<3$r%vTtDej;jN5yj;g?N4r07k`|Qq4WlBnd2LFrJ<iC|(dx2jH<)&Gz`aWwAJa?LhRhaXLRI;WPB8lULMTbBKL;eD>yL}tb
-QnzjL&SA7A2*1$Ovp!_p-QK8FF(jwsw310L1i=nMfqq%8{#@`GL{p>gT=!;4#2g;AVrkKz>wX-0<r=s3co8&wyZ6?+Dqj{}1U}%;
-`u#q=`QGKc{6NG&$g9%H!1+km(xlBhDd#7ugoEsy>8IZsm4LdsJjBFMv_D>a|0jwa7AcZ6{TI^o00cu?&BTS5ar5z)_nfB7r};##
-oojHk@td<1Q8DzK#F!XA7MFiV3?>tPSQS2{q}p{`Q!*m=%@@vQg`|U{=U3He71}Y~+kOJH2=41nBkMYl0xt27S?k|a(mZr;g6d&9
-16lfb0+WJ6QAm9H+j=oybi9wa7wM5pTS<+jL}sg1x(Dc&T>_>+IwU$2{6|D3h1#3wgX)-QuBx{-q<*7AlMuaRS{d;q$eok=ktA9k
-Uxtsyj(*Pz^xyH9Wyjc%asaTwP|)wDEdr?sD$a?;er}pY(ByDAIo}ps7Ly=dgwQSIDD8=MUoRW#F496-V}Q6yj(F)<7BytJu<(Ce
-7{4Quqa;bVi~i1-uZR7o96~gU2`8c$Ioz_arK`>jGtcQW3RhCEx|N-iAX&|u1-B>5^odvmj<nSH@E?=WZ$<w1FFKm>u$Pu`{*hE4
-sqsrBZKE)GZon38Z63gsyaCk)TJj0@GzE|AF$-`cgGAy9Ej6~223R5h!i0qd2Ld5Kj?j;Q0De>e4gi8ca0;$R89L2(IuIM}M$rU9
-1N%qnVO#}FW!zhlvpg&cDIZ*hGdQPVg5M@MV?_&*b6(`rJjzc?lZ@zD;V=+71{fO~4uzp1F|a71AS50oiNLcb<K)RnEe#EO39+a3
-`6)O2Taj!@q~HhVc*@zPdg9TKKhfH!H6@xn-$BUZb>kCN-T|r3%RCn*q9PP!BB#L70MVl>D{+LQ1Lg6|2y0zUi_3Z$@5CQ`$^8O&
-C`P``$hnI7l=c-6>7b#Do>u~jfSfdA`DN<}j`nARI`j_OHtZ;LoWEiK9AKowf%{*HQ$&^Jghqz?4YP?d4yp;+v9ZyhP$1}U-tfPT
-`f2Pfm@YaM0{uUD2>p7#(o~vxyq=Ryp#rBsL&89y|B#2-E$>h-^A<qt=4gt;4aY@5ApcR`a3Y@vvO6erjyIg>Wy%7=5K=e-3jF&j
-A$qrblpY%#vwYXoJu+&i)#AmY1Y!KB<=<2ZVtUU0s_&ozAMa_RXGD5cExHvwH3b+84EcNR0C_!UwRi&4vmZ1SE`5Q!)4snaVuxZQ
-M#BO?fq#PtWQvWnnP+J4=2Q=nW#|_7VAVL*wl+obps+DPFu-3gB%@a`E!R@91Ybidi7`*GabQ7L+a^Y&96c|H5D9|<{%Rp<J<_!8
-O$@;9F>$ssFpkm(1H=ie&=%=LN^uqpVi4M2wT9XuLya#V%00DjxKgx3O^5<H!{XSz=uF~*ag_<k31Aq&zf?#Ht7J2tV3oW4f<!$|
-0{$j8RQe+4T~$e!Ad+S!c?CE#IyO4^M<M?#k<28)iZn`EG*61{3B$dIwrIRjtdF?m4XvbAe|Qdc=VWDt62pFU;-8$~Nc8SHVELFx
-xN?^P$T4r67qwhU?}!h-O31B6h+`l4S_gp?DapvdD9Dfb?N8WEs2=VJa5g0ir;tksM#T&DI$iB3tUD{zGH|PEMYfCqfb~Ywx<F0>
-6gB_>`uFo2{%v1-G!rW<2U&ep{ANYUFU;Y-%W@xfr8#9&4MMr?DP-znp5uDS(FnjuFkwgl<lmTsEA48Ft7!qYl40{D67y*h^y58O
-_lR*3=z<dpZlBo1&&<g)&*ut<Q;M>qlS9$rpg+EVa3q}UNENLy^|hGH82yQ$gH=j%s!yo3u}?&`tkgVKoDUrs1<rN0)ZJas<w!_~
-z?fjj9}U9T;!aMqGIpd|1}JB08Bbk0o0C*;dKP6ki?#SR-+k4<E_6{WZ=KktNob-xw<LfTh4y2a{O`>d_>WcfAKzfWPmccwK;X{>
-f_^E(&tv}bC-pDw`O}F1N8L}B_>+l1;6F0|nMB}EB>s=YpOrN5H%SA3nlJx1Y2Z(l2>8`2ssEpn1_FNds_dtD4g9CR`Oj4X|EaZq
-5)k<7Ui`^K;LqykUl;Pv#eV_)jt0E""").reshape(20, -1),
+c-qaGWmMJey6$H)Cp9PC(nxoAGb!l?Ndf7UmXuCO1*A*qMo<u>kq!}*MoLLRrH=1f>+HSWz1Lf7dB!-`hyR$Le&deke(viTGY>5u
+6f`-TOCmoyhqJwSOI_&xLjlWT6{4V%t+Aww={%eSHJ3x{K2k26`y<rOflj*#bhqrvggKKroQoG(%n~PqIHDhZ%f+nC3wVkWqC#WZ
+OLvlFN?R2fEU&TwqetCUO}&)JG%vsc8iF<~jGI=+MO%eHvE+-;U9Yfqh5W>_2QydqouQhIHQ8I(3e=EyVl#o$?Z>>@lgNq_6<SB$
+mo(B{G)qzznyyl8BOT`7?n};poRIY*S;6#YBv$P3EZ{Y?tJ-{0N4uvehWLDX2g_w0nvUH!(lc!O8L!MD?Yb>?-GG)=U+mmQkU)XP
+l<91PYdn8BM8j3Pt5VfO{63%;kFapKZmyE@6U%@@UK#FF=Vu=TpB2?_85CjaKdaC`X^`@=YD>3cSDD9&h@W|u!~edW8?Zk}7~LyV
+`}m`y73Ebc*RtEPg>ok{gnQAIulXrBps1Vq70UzeL^7Fs@R@>WhR#mXFu(TIoo7{7kg?8ja$th|t<{ZJw|O`0(DpBkl20z@Vr{gf
+$Q#T0aiy=3M-dAH*RJN&!KnP`{kgZ%{+%=YYVy|`4t;0Pl~EOfyEnS2xSldY^A5NLvb(#3I!8ahD0q!qvSePpSr_ihtS)3VjUh2k
+X#m_?O@Fnz+*_sK_u3%Y$JIRe+76YUiu_p4-JptbV%yW%Pu};Dg|d+{sUa(0UBKbpR0$`bfJOF0K*}iWjvP!>H5Ki9N+4nJgus>I
+YieiWfKhw&Il;x(J>#44atGspE@^3a)|u2?7dJ1-b-rOlky)*5-xvmInh1-V{0DUm_>Cr_hyFK9VC;-Ni!Nsr`H><m7sgX#G3x;L
+-S3e>8(R&-c~_e$V#G9V_39S;+~dpKUCZ$djWtqjnwsHA`t^8{XKUT#ao>vWv8LoQ+1H&<3y;J+a6=WXs6C~|>8@NE<hEToH{>T^
+6JIafB`Thw5M?i*b6S|?4i>vpY~Gqj;D*YtwfJhEHa}MLx~uCf*wG@ZtpD1VsqR=BGpGGr7w#GLE;*N~Y4i#080Vx&9DaQT4l5cl
+R(;j*Mq|2(&mV>L##<4LnIg-tN!#IRaU91?(&_4&x76@%!OcS0eC!#ZR)~aT2tZMW_g2uS%_8z@P^eauOb^mcpMV2<X=f7IH|Tyu
+ynvYAl8TwpJXErmcEp=YA)7GUJslUkY&AgfCmAp!$HvSx=0J%9(zV)2H8kUt!5G5JG$KVE_NN4&BJHV6{FW1Qd-Kt%@4F{sJeS5l
+_nH$j%xPI@Hm0nnTMr`CM0^^r2(I+DH@-@}Ekn|%jtSokP72OL1`9JWa}RKJCVf2se_Uwoavi?>z#im`wCUPslPw0s6^+}58@=Wi
+h`Bg2$I0Nu(_ua?W<^{+R4?lu=3~5bU5x9kZ_ZqF%)LPEmVcAmf+pVr@NG;kQwmudl9befX7-s1&M3UwDP!ewe%Agn>r?L&H02kT
+WzkNJ3t9ThfiNJ~vWUR`5PziHo7-6n=5O@EG=-Dw%U)Y)SZFFSN238WUE|BBG>tqVlDsa9@+IU6O>|kqq_8hZZZXWa?p!U+>COb5
+q~-p1+^adM`delSPd@lLsO909m38b~@)I-rtCa2MJhE6K4Oh)qQx#uc8sp{){)k0lU@DxWOR9feQy$_gmB(peAvfl3J5o^4orR|G
+WJs&NHpr4R3eY!=?`N9661#l><EkoniYYRs0$MipY>=65vC%+{FD$hB*g2KiT}xe?o8P>ySw>Y3Xu8&zkE5=WxJZ2m_LaiqhvtH>
+)Dm%8Y%+Lu>5t@-5Y4d8m0rx;bnnUN^{HNTO_3H+RDHAIE@60}`O;giym87r*V-BlrOsgL{&OxAO1k7`YOvBG>fjp5Q4S~Bk2<*m
+ABT@T)sdjmPILw1$}8+!gNh$h(SRnaL;{inuk%l8ofwJEP4kGC7<9PMz`29`>@HuaXuz^X`Ev3BU^c2#3~oV~1)w%(I~d4Ba-krZ
+QTv2xVAme2@t*!~$z2;-lFiQ>k<Bh2_-dpSCs~-|$+_p=llf1@lQ3YgwYvJmp9FK)CS@Lwa4iMwb6E!xb)oV(TEI$~n)$Uz4KCq)
+M=67j%}P6ZUFI+CGu1o(9EOya9$nepA9l_H(s3_R`f#NmrWCY1#>btz|K1ykokn37s0PSNT(+3tW^{-N^hLL>%<?C)zc!{&vc4(C
+yB+j$&-%qcWKbZsfNE+M{uEbs5tz#TyO~g1z->-WJYpy&5DEYRfLId#iR}_z9mEMAz1V1LHTdI=r0DwK1K%Ds)ceff$z{KwPsLY4
+t)f}fW6fZ$vhv|=rvXfhHDN?OrEtd%*6DTqVhZkXOmP4O2nz%Sf&jkM<C~UjTw^B0zUhyr4mHNyV(Gr}FO3#^C4o0ktgM5vTnlj?
+iwJkNwKD36Sch7{TWr-$WaD+7&=NzZJVWTGVpmm}ET=9SV;Bp700akBu6+`!eASlI<{E8N)-tn(HD92z!n!~bxcuHX5Ne^q6lohj
+Cu<>4^@i2#?!B=O3GYK__c&K*yyx!?zV`@Z=0I&qd*I~Ywdf3y7-4XN=&{AK(P4y7HkbTEOZbDQ1*VG+N*RfXr-OK;IRz?r-(o6g
+!11Tq5$_!<JnpMMVdojpi9vZh#yz18W|)qZ+VgSZj&C_O;#8qhn`AsOFBeBcI=HyicSEe=rtHpp87!0YdQ?$DAU#2bdpUc&F9w0j
+VJ!ok6NkoGAn*Ale{|cR8P+;S%nFa3-bV3RB8u<M*u&UPs!R-kQWSycQGle`SBe`Pvtmo$AJ^-z;dyT&E%0T1_Qjprz0+0P>K7}N
+?wBe+nopZFeZYd#WOIy$C{b?WDm-$rsT^ZqzBzqSE>1DXO?U7;Gg0%6T2Et+Bo<n32N+v<PsMAxH{ih-jQMSMDHqq958fTj8tg1l
+^b-LOIE(4#l0L`m&6X(-jhINA3b@ip1bl_8jQc_6zAtw8;HMe12=<iKn^b$d56h%gcWNRs9!V}J?eMOPok*!%y?BU~H)!8uguC#(
+Nd4jZn2B7TlresegXF=|=LD=*c@6&h9$`<hhf_u#?IQAd3ofv8E_K5X*Isibi!je~B|OE=A^g1CScXnY{eo{~AJ+gPC=EVNa&4N-
+>1$Sfij!4pR{SKNf6?Mwhe<a1mMAkH=v7tvSmsh;=Jd53s_6^MkQQWMR=(i+X?OgBQLU4oMAv98%6-|lHd28&l<?})uyVV(Qcg{?
+thJS|A|94v?6S78p+SKRo8oTt7URi%{GoSygwt10q+`!oxCGDYje*ziXsjU5j^j1n<5{=(twaV<W@Zv<Kp7z}0%6fHQ~cs8EjeeI
+IG_rHNxZ9OIDL`XM25$TYg@bIT=6})J}a>&X81fp$8$BKM=p})UP-?$$rr~gj;Bn*8&6MEt~--nm-vgCQ?KV;C0lS=oQ{w6e1)WV
+WFMA5K}-=z=Mwp!2xbMo#=c9=vQTp-({YGkhc4g@c91V~TkjH6IKU_R+iq{N*7Sd`2oCSbcKn>td?@1KHw~o`eQh_z(7Ks{!FnX#
+egdXmEV#`kDMWmqE>c=s{@DRlA!?6e>#2HKF6N%|UF+ksb?6X|rhQL5$<nM+0g1d+Om9v;#%zG$EqZH=YkgU6%u`wdTG>i=H~X(~
+qlvDNPRBqw=<)e0iwbh-kGBUpbyWxIcum<Z>#h4H@to`ZzdG+|Tc&<>p-Vdo+I6nfh;I$ujTp|uh~W&iVRrbe2PierYfh@qD?+!V
+in7W%jwk9Xu$F&*<0-&s&<q~l|E$}g%(h&pWzqOd>^lult-be0!bpVDy0elpYqtS)xrY5RuKP{P+ajWAd3m>lTTXFIKfLhjtS=cK
+gC9;+XOHY_Z01D`v%i^b=s-5dOgUNa`@D6$$W8n#BX3np?B^HXXbdsgubD>LUYxd;*l=~dps(l;hk66IKZw%|`?Qxq@?R>hU^H_N
+xKzRejtrHudLA|iP*O}FbucPI8$|AtWNwm$AvdP?skU*`a^fV5kI@eZOieiN5fn%ABviGqw{4kX$B@TQJaUrb13g}U$YE8|Dku@B
+j7uUO^zcfwIXkGbKj$`%SY>FsDEn!Tk4o!a_OV>L1F^#)&Gul6r{??pCB>PFF;Vq9be4)~MpT~4dA7V6*O&(d<OLE*0;bXHFPMys
+L-xN2(^ZO=()WUChkRrOHP>gxB2?N=!q0`_INZ;s^i@+idizIY%&?$(r7@SmMLFT6Ol;B;Z5QU3YI4mUY^?hua*@=&i3Ng2oo^+H
+;vwj5E|@6SB5g-hzITq{aUqu#+>f<DA|-t@1@GZA<{<I&dG^mag+#{li<{&k>ko3ja`}1;KM{Bd(}yrYQ4kCe2nYoHT2A!rZypOq
+WrbuZ4Z!q4wbnuc5u=oJiEPvAcRH0z!=iCcICMS|bW(TJs73Sfn|>9vCW#%i?UB-^rzOBaKp{Ui%deUA)%$$vyFC<YbxTAyf}-pP
+N|Y^8N;DZKtwLz0!Nf0m=31-wn<kfP6&>k_M5{;F>e3obIPN@m;8F=?7bGRdfy2PyU&YCS7rI*urPW8GuTyFW3IVQS%2{gY?SzuD
+(F8lmBZ8#kDv#2Fg#cAY=q>C#EKN_P54sXo1GWdf6&yDAh4`t6aN!ugVw$A9>0tKsPy-6*s?d=<R>=`aoKiG|5kiUk3SWqpk$<_@
+3R_ow*R>U?S#4})7w_Qinn7U9@+#rf;Cw+kAVNlvmIwuhgCYOL6e>;-ap791W3e@>BDg^G@tS3p?H@+P)p?f9wmu_|4(7LDZc|*n
+nS$qbgR!8Rk=?*~CjIoKswY8Tq`&aKVML;mC?hce0uF`(0e`D0kZ>cunXCmGHE4|R8P@+&t5f22F}(Z*C10LA{RT`x!R3)eLmzv6
+JrP?HpJ0s2*1JjLsv&B`9OoV8#%g-+gKuDtlGIHqd@KY63Izdh0JwHcG-X9SyB1w^=Eva@HhTF*SsEGFY^oLw>}iK|&lURPY3R>_
+TnBQe_VkQ~kH}&-A`~{iZS~wi1kCe#pT9jkOuIiwW`tm(z`{h56Oz*cBxuKue2Yy0ZW;nIdx1nc>EtN`qKj*d#_i2VR{5g45*}zT
+ZDhw2blu)F-wuP+8h<Bhv@}IF?T}PD_hw(@k!rm32dH0;7PI6cvM?e%K^*4M|GWg+a&k_$&%doWqd?jmQr_Xb*YB^D5q$ZH^_v5O
+X+V_l0_`4xrgmV1>>~5Q%yNcdbdAHDAN&ndsxjxwVJ9SajOp52&XMTLp~{xK>1DDDhOaKs{b-x-$-tfSK^cMUGKtJHZlQanw0aEa
+!6tzTg}S-M`y>OhynwxvqQ`P{g|0)wQdNR(-X6Z8T`zmeH#bY}lEpL;8@7VS)QvGlQm4D<YT!NCjM8q6>FnS16`vQrXb$~MFGFf+
+mKX_Ew*nIq-B!P|y=2m37jd+9qRaRA@m5iXe@ew!04oTEHM&tKJxzL9w!%L4aki93^aZRXnl~rmnZ(lY&HO@c@9oq0^=($K1f)A%
+jvLwQs)CUM-#jC>1^9bK>4iJO;o|zmq|10@u7*A#asH14Ej_-_&Loa!Xytyw_S?=o6MW=0x*{N~@)pO|GiXw-9~{h%v*u$&j8|iX
+@q+rOVNJMa>NP{k>b^Z^UZ1}oFEM{<!KV#=StrVG8&}3XZ=d<hROiOdJ<0ii>`h<Dk&&6Gwk%IuZE_m1==9C9)!@9=x5-?jI%=?=
+6bx66;TJ~Cl|1y_JRJ)gvW_M0@jR-t1}Q{iM(1jt9#FKD4qn$|D#||TPk`;El#?_l?K}e`=3l$`xycZeWx>=9wDm2$6_H=sIEyS}
+L!Td6a%l0><F7!Ld%9ML27Aszd&I(b7Y`XR3H#r5zI!0rydLDoEF8f0n0f5-^z{4IHa95HTOe%KU+HP-i{|fD(kp1y#;Nfl{DxW>
+=GXU}Lyl)F8Q!KAbja7@r>kUvbt06&5_{6&Ld*IjpS9Y{YV@a)Fd9B1+qLIt5`dslC{o(quh_(m?NQBl+{ezokC-%7Z>_u%=|EL$
+eqA%*M&a-IyEE%jRDX9lkTt~bz}WTHQGRh^;qHIiY-^%vQYD<!5eH3~PC=Jsp{~fi(NC6Y!!ugoTo?gU0i0U)Ts&^pR3gM#|9W~Q
+-0}w0tjrZoHf}ZdoW{K<l;`=n?EvYSdFMF?S-&5!$4e)<NZ<SDc8!vi%H3j{R_k6HZwZ^Psb%mTUJbVsTu>a9=1vst>I1sLgc@kp
+HhciLUV6An>}iFi_m!u=&s4FC^T@lZobF8bQ!WE7;^Y@LVlC45GHoiA2jke#J`{7i%vE<z@&v}QDFQ5or(S&&wsF(gdEy9r*AKG4
+s~hxb4_Y*JM}G*b2gj&C*#-}%8*}%g<;DxL?YvTQYcC-#N_<=x1_%uJpPS{^k}nP7g&wTZt38kJPKszRaIE=UC}DzoL-6JHvt8MQ
+R6)U6W;(9xjILh!+r;cJLI45)`F-R*r$qv}$GY32s2BR#(Lx)H0}M&Zhqoqp#|SECREgB@j|_2bwT9gOPS1(u9mXn&Lj}eGzyP4%
+p^gexygDBL_)&N0gO_cza3<WTZ>Qx^#$H(7D>G4-3A<@ag4c5skM^Ijgv~PO#@>*HQv-2-j|q#Zs9Qu!etNn&Z>m^%CUS>4#Q26A
+o1IEo8DG8}&TTf&30S)1Q;U~hScOWjb5y0WNYF4k01^lT{sxo5>J^I-*zn1FKQt+WAX1DJ9iE!Mq@Nq{(Y`T25`u}Lv6EI2;^h^f
+K<Llq6YY@bCRR#(3(5$<17ZOGWs{~0o`yC?O`gy=#4Gwdar2CDT7QVWT(7z}6e}&-o!c3M)U>_vQ1YtsfcaS9fX8I#RZF^B3za^c
+8GsLj|10LpdeRD(Yz2-kC8~?V%*sQDg+SME0qu{BQ--{@olh9IRgk#1m9sTWNNzZ$Am(-5Kd!=Q+P#O^&2ia5gaA0;e=*O*Vh_i}
+aEn4G$BFT^4;M3!%mCQ(svw_QJf<VwR~a|}r}poMxNyfS68EZ*I-_0<fvZIRndKMDXa`ar7!mOAr|F-lKDJr=4~Aq1_5%ZC4KltS
+aY*Kb@$VVu-)0eVXR7TyeA=Oh3Q3z&!P}p(dQ;_`JwTDP^imX)dgF-s#M6t77moz=<E0LUfPsL&ISVL|ly&n7eP77CZ#Uzo7K_&~
+AZFd&237YFjcX=-Bo0Kl(;g9nnF{;h``;D{c;dTgA~KcI&Xf?#`abrf9f#EpGHftn5Iz#}BTNVuk^%z>ziJG~Y!e}kEIOl}X$a~0
+cAu8FaG1DcC>DLM=NUI!zvg0;C%H@=DK&ktzu+pr!o`S4*MV6VF)yXz2-qvhM@CH;!B4Jj!hnQR>4+eprnV}~%HW<_S3bq+$K3S$
+Mu5>W-$9{KS&=V?7JjiS@65y4=2^<kVkYMU1t<r+p5J&Qd%$c&xgLBluN1elW?15$Bx?erZD@0}KHZq-n^(ow7vdCLGCh;0Y$fCF
+4GfO1R;*Z2=!~m*2srJ#<I9g|N;yG}LN1go-xInFeUYnsI04PjRZah1cfS3+-*%^^8V~F8%JgWpsF8BC``EsgpH)+b&L;x@yf`Ro
+V2fI-e&afK^uE)*l+r}rRe-T~*oh>olL>}|*N!x;vM1Kn<Tl7iLcNleZ|JNFm5_Sna{-vBcOJBslsaE~EPpHho8#>oipLXgCmlcd
+5Pt;CmOVFq;N)XN=H$Y|@uED4>22E6OAgB9aU8jKcQrU1Os~78yl9dHM-NdXWLoU=lcmye8wZ4;74JS3JTL`tCIUjTYiy&+Oqw;d
+7M)mHfFEqH8GF9*i>8#2G>F|L<)^=tRfWh*R<-Ad$ybz;9X~V7QFlwz&M*ynpE}1Jn!z{Ny>A=qT3g$Ec+C5i#$zjZv7pxy7A8rc
+%eE;K>UIfy<n|d?r+nOeu!G0E6B)vslYK{Vvgg){q>Eo_tdIMC#x0$bw^}4h(s6LaApY4t2}3>JL6J5OHs<8`2rr4a+Vr|7PXCtK
+h0sTeB69*e;O4t@9eDtScxtdj7=E9{#416o8&`E6M>>U&kBa%MmL%?H&!DhD&rV~lG2g4;(`{Lg%p%9|!?R7Cs)T3}(JyT%9yFC{
+TvVv1dn;VbI_yK6Eo7b@+qz=bV&eSPiQR7DFd$-mGy)T~6FIa^DR}cN36(agIar_Aq&0ykTbI37N^7Az<F-EFGJ4KUhuiYlL~XYO
+qqI11nWJpMZN#63`~`aJNxZYm40-vEmS?}Xnb1wQL<Tv;4d5T$*#Aq`)fx(dHRvaa)NHl-OiZzdk~+=idYbxTKyUIga%FsKENmDQ
+4Ezhk*Gj${3KJF|7__r&8m*oR(iG1puf7j`S?RruI6xlXa3SMF;lnW?|Kf4=8}h5VA!*b>lcaqAScog@UYnJzwUBXfsqzhG0Cliv
+pYwr&8z%=D3j2p^|C70&RK%y<J2cB)b`~PT651+WekXx<(JMz}xjOPjL8mDT?>)-%zB~^D3I)Xg{we0eOEqrG!=@K1x{OC8y$O6N
+;B`^GMq3g&cM8h$*M438Zrc)uPcjUJIq(Uga3J`PnaC(Z%&bWF2eHbH9urj|@`5u@TKmsPA~U}WvAOXEq`D+qS*p6d>3VK2$45jA
+L;NvQ>oW%A(cL6my>V(pdx0Fmbuxc4;k_2mmywC@<r!8U$SK5{U(+)hdQ9wl>IjpQ!Vw_I@AoLBbhxG?^R6C5%~vCxZn|H|C@QI^
+B9&u=zZG{xIIoxEXr{9yxTVFsPo-1H(@~h76dM8gT_z!SZn!!3I@xSc)t>Z{;St8oI5W>lH4{@T=1+N+f!uefNOW?)4Xvq<*2Js0
+r(4AHaueYpew?P?gkD8btYkb?z_wV^A>wOjX!KZiA8bn|P^W#6VkS2WH>hokHLPQk8U&{Ym)`xNEPl<=L?ewPgJFVyD^QVo;jMU=
+??J_qPr7QnDsLTQ6#BRCol-|9zM8^VWA``L$$ckZQ*vfzzYO8JVN<p1VkYnbqz$44;r@nEp~wvfM?QMbTvI4Y_?@n-4<(R`m%>n&
+ip^gr!UN|i$7MKrxRe`vDk?WHw{hcq73Xn|Soqv`2}^tyC>{U?{KtTTe);_J8wiRtDg^rw8xF_wEq)ua^!hYS#bWMU;_$`!ig^Zd
+8w?gdCQUGGTrkx->i3|uGLLYquf8abC-3;2Xd%dskBy59#f4&k!5H8lJDUI#0K~#sW&)1WInv#YAKfLVP|RZe^l6>XUa?2(8I5(L
+0PMX9D4&)C4yMYX3ZxIK9Q4uxc?p$q&Ai{Le*6F^WsH#FpuR<iK?o2eqr}6o<YY#$$wptBshzFsm)~q;;pCp8DEyrC-3)jNZhN~*
+(bvn<m-Ldcww(tHn$K?Y#o3KnB`&9kBOTk^{0{fHJ{dJghdesPrp4GmPtT!Pg{cgO<>Ari^?R)Cp>K;x*atuAId_}R<6GVKJYFBa
+5PN4bu~`&ak&J1`w&$;{yKez+H}0^#rmw##B3W0V+r&ZB{9XG~ZKRBA6pz><^5L42R`&KYV9Ja<Q<OV9T7&O?yI<UsEn2~A{o$+c
+?t&s$5`i{petX*n6FV2TOHbxAl5?eYm*1ws5^rtb7MwX8=Tp5jp!W2zEx0VXis_I~OKc33rR1<4$rnarc@(|Yjeixr4O6WmFYO#d
+(gGWX?h`}_IC`l)LZ0zu5R_&bSZgS<JwW7YJ(ATOxESy|zp#i7I-^K)TK`t=vUBq*<-{X=pv75&?<2-^E`P~bGF=;966NnZk|mWs
+0nZ78-KDC#5FslBenz?#=vSi^R{?~ml-%)t)p^s6c2`MtAHD}ouqHv4)x?MO$8oQYNoDd@bz(ns<gCjYZ|f^5fBF=^ZFJS#J)@(H
+9Y-RJB0|6+V9;OL1Habs?DH8@sGeXs=0&Cp5{Y)kXM_B(*Z?r#-$gQ-pTs3nYEzTRs}K3=OEA0;yTI4LCI!R)ZKlF)&*;}%hi;$i
+kBJY65_uBemgT$^NaMJPkNMYD;C~4Nk!s#T2j<@#M&8C25<<wwqb8EabD%o{G88BT1O)oakuuy$LF8q8485vuSLH2>bO<ZOb?{@l
+Qr~o8rZy!f!^HT@P0D#Ey*ffz1m&ikFTb2J@Spke7&k8~mt68`B}5X>9hV-C1%~`3W=HD|ps8xdWWjEr$&WD4)U769$i>#E2py2s
+_NDBmUI3gOgarL^6aHE88HCdyL$6+DNJJbSHREbAoawIhPdY_yKbr^jDZZ3lDEDIFh5yT^&~Iolr6J~gPN6%vJ7BVC)ORk#sVIIc
+H1X_2jkt%MGv&+oI%S})E)OXw6!VWB*8fm}-8@yi=DoMcdH|wctp?J(^QgJ#^O(EiCF6V|R}N3{v<VwB(Z~n}PEs6f5cE$l{V9aA
+%kPgVtF<d?N(Mig{mj{*6n}8^`l14}R6C+$$6J67&VBXV$f^pYgirdzr~P3?ZwG!Frp``bq(~Wxy{TlE9}u1Lu13rYi(n1^Yf8xb
+?fAMP60?<Z-2<%ib^%i$Jpu~~{(YvhQss5{K}AG3SNS_@a_@oOQHWjwos4)qB=n@FKY^adi*e1^-uv|v{RRHw%m{084gd-a1^rI)
+B9KzQf~+XiYtsy(db{({xfZ|Th*;@-xNaUt(Ti}`jpE)H1=>g}Y!G+h5idQ<yoL-H4j};Jw|y^1LA>yDhR{JT7u$_2VodX)yTlRl
+cqM`FFWNquxs9JuI+J@=FYSEsSJ1eccd7Zn5Q`+bLq|;jhlBp{3jS~K-v@!7b|_%jEXFs4cH;(NvG|>EBo`QB($Ve#NPYDBRvi`j
+AlD;FTfndt(2q_!>4=sd>8yMt?FHsS;6oum@Q+5pevA|l3i?r9*pI$JAXHqrsoHfBZIHcoqcAdwSI0Y=UOZ38s+hj|ZPBx-rtZ27
+`Z2YWt8PBMk*N^(W$G?T7d7@!LXIPYI0zR5jtRoV#R8$Q5O5+4I58;#ic3hw-=0@@S(;Kb{$?@k!D`s;Dj)_(MOT?nxD3$hbFaZN
+&V|;u^#N|O{>P!}buil-))6W%X?rmFn5Tw>nv5U?K%Wtc$09?f52jG{vcab!BQ8=V*AFb1l?`dTa#%6ezN>B1#edl)xxKVD>ova<
+?!MT>u{KR`I@^?nzu|f@2N|Tli+F3ul2LGDgI5wLfqdM_CfGgpeKb9X^W-+JE8Xcq1u;7cg$acMLI3t1__b=rQQI(GENVE`f3&Xt
+*_&x9Pdr=C%A``opu$AJK%oDah|{59S0nQdK<aF7ipPzC4~Ibh!|X9gJk#WMkysqFoLI#w0>Th-3^)|{pF|4Lll4@7W^l}Msi}Kp
+)JmttOK<~({iCM;cBG)2uh}O%4@wCM8spr8Q_3r`EE#C1z_?(@zuPAuuiKOsk8et5T7BO8&loOri!ma1kZh!wxBw{d-(mu9Muu3=
+F}8Ma-U^Uo>=1Wl)i~C+GDYwpQ8*wN;NK}IlY0Rj*ZTqqzS?FoV;+BF-zV)YTi7A;47?y>1PluJ>jkBAP1d$GF#x+nMA^u|IEvD`
+Nn=@|P112U#96ROL70ENNi=q;>U=p+?y-Ht<@{Y5VkF1`7RByPZxZE?uR=sg1j7dY#ez~<CYbT~t3KctBzbXH;GT&!wZ6z%dwKjh
+h^#?bK?#Ey3xx&#QP4lnq%euKBoC7oeJsUR%@~tygUK7ln#-+VXeq7sqyJDBPF7YZDeT95{%Q9|ruV=O*V9D8iMtp;iF55RujN=2
+D&994`=}BwjymwN@&lo7P*8x8kRR^vPqm)-)_r?`gDJ&*D*0G{WVF!ByBE7k>kdkljNEEkAx(n-V2zQqE|8N5i2}euf5!b0Dtg&s
+npoo6$?2;RHlS~OW)AjRlK-$L%_)~;5XfyyB~ugen!sJ2RscqZ1497**r?%4JK5lCnu9H6*t|%@Jevf)dCzXSMmP$zV-O4OoLEOs
+%qTF=JrcfuLzEqh0*ZwJ`lHJUPvY(!GPD(rzSd1Mrh6pNo(knzwQ3q|)QOm;rMl~~!=W9Mz?shWEf+^DIWjU5FgExP3W^fHdzVhe
+hFr@4=|Cgxsz+~qlH@_pssd-Rkl5x+QT2I_BZ~CUjA$H##>(?Z0%(!gxPV{&t^cPL{r9yE{N;!Nf4IV*uKy=U;Lk>aei_@JNd^8=
+UeHfv{w>0v9_CMH{{2`10l=Tl1pZX!Kf?TZsRMtNI`AiU=>Mh;{K;Yd+Ohxtl{ygc-?9Cyz61ZqEd7i~f&XLVe;N|_&lCF7nZTbn
+=l@*LKdb)(s0d8o""").reshape(20, -1),
         symmetric(20, decoded(57, """
-c-riJ1z1$u`uB7flQ6{4-QC^YNF#!PBHacUfQl$05>kR<A}W|DC}Ibq0w%U%p;##9#~x;20Kfac_naGN&f_}gd1Th?y<xw<^~QQ@
-<wQw3bcqjqRko-Y)*2}FEWFbwv&}yJ%Z(TX!}UtrOca(K^4JzmDG!!$Jb!ClgvdxzUR~Kfq8Y(9c*YDfMLlTvK-5az-e<blEv?#b
-+(K33>CRgz869dE-^|xyU8u{B%c8)|2jwvIV&4<^qMK2=mKv+%kp%puyzV0oCuT$2#gNA<Tvx*8p$Db2H4rzNU#6JV6|D=G#=g2t
-_NBLUxQC&)Y`qZSxzGSkzw@s1Q-q&5!ktp^Evf?%tGNQ!s?#G?BB+!AKd3KWFOwo6SbIHs&EpM=;iXs@2m%9vARsX4r>;f!5C2m*
-7#swGgQ0K)7=(0ox`2Ryfv>?}C<qJ#S9(I=qn{yQC=?8VKtLcc1PTTL0}O#dKnO5wbQU~1KYAAk3gQkh@IQEb4$S@$xQKlv@B#P>
-*jJ6+3TFQU8U1f;0KXB$xr{Rj0iFmvl>I1stq=_8++dbCcwP9eCpTK-_o<_21RLBtyXV}}E31nZSJS^l<<Q|wse?feT>@uDpJ=xA
-*mc!{0eb-sI$DifyS%l@$NtWva01-(>Ck+&R9TUYo8~t_G-xoo%WMqc+V{O8h_<wJG{RVU!4JFdD^~9?_(~N6UnI&fPo`YCka4sX
-g2WjxFFu=DP@=A_0g5Y)-h#cPP2PjWpS`(m$sFj{;4Da%Ff1iBUj`?BT3t1eA=(VPwOzqmGLW_Co6;~=NV#EE6WkK&CH*W;U=D*y
-60dw1uat&J2jgH61c?2n%G<LTwU8Y6C<S2<7@Ke#UE~eNC^AL}5Ga5Kg^bahOZ!neLfDr;#t1x)3ulu3FJ%0V>0|mgkY7!5rXV~J
-@%|-`X55A@tTef^h`By--=4W=dRl}r?~fNbH7cIV{Q5!O9GV_t3zvet(Itc&(9-hjxw!h{sZ#qq2t0Q<*Vav;a7(jsD&s>VMi_L7
-QCB9By4w7Q*Z$S58^G|z3wDNFye47bt@)-*NfxvfOV2S;Xjx+0|EU*;3Wn^}Uk%d}4X<CM1+}@Aww(EWo^n+*3(MGk+;bj$w*K)@
-q-e_E4$`@6E2Nq0gH*%z3%#jAh?d=re6-VA{PNX@k973}a-*sqtbjfsT{jXFnh}DHv7^#R(1F_FRB^#jxcVqI5YDpB)fdWp-LC`T
-A+$=01!FRyvN52)=Ag&>_I^6=sxSw^y7^wPJJ?N39-LF?WVlep3jTgk_p8OJ^qMaebOKh>;A6SYil!mDP4eeg5pq!Re#YUHk^G_}
-vFD<&*lrqf^=k{<k&b1$cN<!4&o0-1zEWEgxoAZ%w2E2TNfXC8*SO71R#GsWk(~Iz67`eOcZvF$LTSxgpo7<1yZz?rSszu!RD-d5
-pB{n5xXHd!HKQ#B=a}}H$U*aPP7Ve$PJLQyE~4_|%8HV`#-v(<O4+ix@chlsBh(p$0f;pkETx76BhaI7q`u?HW*Zq@a~g+B07iN7
-+*ZS7qag2#cN;yMf=My-FN)F4^8ImlJM4EhyuKLx>1e`1xi%E)6Qt$R^^v@jiYa{??p@io`LiAR<q3t>2bdbd%-1j|^b3=!fSuRW
-{qcsfxMh2SN&Jg_w@i@9h3^)G$v(Mz^oXc8*<A}?GRM6-)mgZ=_^iK%hC8m?>n{4k&nQsH;mfs-<fetY%<5|PYHZ9{G*jT!^ZL$E
-i|lt<?>uO)?N<^@K7M%yNhRj3Gw@eG)*GnL9IBKQzV4`@Nm$-IW8bU;uCTD`&6nQk3KU&TMk?VpYso9198J)05@A%UfEa4HOZUHN
-z<CicyZSM<Sp&`c;!?x?Q!v>N`HNz7fP%R$H_}lz-$g#af|zkZCr}Z#>eK1taqm{wztXy-r}W4%B+W|T#Rak}=q@>SZy?KN>tp9H
-R#@A_%7n7GVsHbvW9Erv<_5&QhBW`5R2OV!rwW-Q?}qPfToWM>gvl#83O|<VO0DoISlP7b>dPX$UQ_^ip7zd%a_jOgo**ppph)cq
-2%pvXbcS?mAo2P~&z{HHa_a9SDBs`hN(y`zJzpGUQK}t&^$bQ4vb3Q!9x~4kXArjSZ6JeWRcr3A3C%t}kA_T^rb8J>7#sphIjfd&
-?wEH5F9IhkQmR?2V7xD0A2oXlCf<Khh(LZ_x0N?F&gyyWoFUos9RJ)do`hPDsqQiOFqpi7u~bhGaxJ0R1bbm?lumZ)VR@Ygg<sqg
-j1MVbSCj9qW3_~PG3JGtYJpbkpxa}&iEGR^Dbx6DeBJ!G8XmJw&7wO#sW{%|-N+_g!kzZ-sl8b%MfWQvWUCWek2QCT#k_jA(+;hG
--eKTX8fJcRR;U;PjhZn?eH*5AxBvucT$nVBd$?#N5?bG|)4ZimI}~!Fe5<hCSqSB<MPZJECCD77vV(~-U92q**Jhv*7zChvDl+Md
-?>IAbcoB#vE!}8uHc44)2&zm`-ZFnxjM|0bGO6pVt-?^)4U${;mTz%|fwJUeA8d)t@C%NUsOYACa+r^SzAir5Q}%dfaGu#Q`OV2~
-xgc;E=wrZ-isy=JP0qIW9-NDV?))z3?|6#&=}pZcIiCg;xB*2DRH*c8Tv+kK`>6nk^-1s`nN|T_C)TYg0g_lCvqGu;S+~%8q9shF
--ua{Wru$yWht&!DRmxpV3awJ%*0`CA6xJkkd^?$pM9SyAJd7U_U{ri8Y5l6@0X|iqbm|)c<1lNPof^VJmxe`QQ84hBfmU7;SuT-!
-mdT3%eUq}+8L>%xlXsaqg%sq!Dn{TgkNcNrULoFeUQ4VV1|Jw|l!1;cf3sP`yZiWUW{%;-lwH^QJqd-vr~9S9Euef@u6;1fe`}0A
-W*e(OW8my?BmKw04Y$jxZE+_A^WUtsC3yEKt@>`(>rLp&%tg2ys&H!hen|3N6mhlcVN_lmc6K6a<I_aSw%VTM18xfb;9Y@1g3DN2
-WeZ;GXxtl2BBSKXZgqV!4Ly@aZuQTh2aafj(}XhKUP766nmK@_SKbR8a$};)SuRD%R-id31u7YfgCRJ^DtkCFlHQA1+F*I#@@v`!
-=~n!t7ndqVPay^JuZmH(kXUF0wOBl@BE)MwdBeh>JqqX<Dtj&nQ98Wh6ix>j==^{e#0koa>ur9L3w7SFJ7?Ga1E>7Fsc(zZejeI?
-t1^pv&hOSemk_E0nlNLQ|0yrY%ETL1c5~=Xup4h4-wW`uG?cjI8!5C-@Aa<1)yr+S_4eoZ2zAz6KT}_KNPwA88BJzbn@VM&R&P<)
-wWgv!Zn1!V+j@(NrCu5O%Fr#^UnUHzPL~$C%ybHX--R*FPxX1Cnlf#Ksp7<Xd)nycQxZSA3qpapF!hDSH2-ufLGZri>cx_^=O)d7
-Ue&>-kOKBs#mFE*!MN8>)heeeg>>sqtI!c6JlyPJo$-g-4HP%0_iqMvgKRUHB#%m5+(xEKWPbj+=T?}!1x#FmQ||q&tNvJpkv5OJ
-XIIg2J^Okc)D^a@VAL)qm8?V&98+&^!|UXquc*>+I|4;lsoK!@bQlO*TRf=4!W%xGC`t^tZ~iK_M*&qLmjC(F*JpAeSA8H0W-*%6
-MuJ^}G>F)C4RWo_otO=<C(Q1a;`|JAx{q5^2}#C`#MpK~1p&r9agfA<L2?8*7=(my_mWDKrt8!mt4Ye{<+FkIpvmgzQ9Jnm+;ILy
-hH|d@mEt)zIjM^To@PnKUmF}ygyCj2DeMZc2!ZZ6rBc5<+S+#}x?Rk#pgFi_4b$q}@|q8~x_ppc7iYN5y&rdf$K|JYT2EdLL?6Dc
-f6@X2l{ZSV-Y0Jyh+j(hE_Y~ouG{=a0t-85lTK{aTmyGMc>e3RL9bFmzslgH?o08e>sOkup$)P^vxlNr2#W?piF&TIq894*U8}6d
-&tSc~S}jr_h!=VK34P$I$h;U-M*S=`TP#LkXlbFb02EYZ$-u$Df>;;?1RJMt%Iw;WBWUqS%E$Kok_LszW}KzpFI)hB&9Ne*a#3Mo
-+%}TY)8uOd1-LD#>NwFwf#Nk%+f&ceK9t;mgc_0N3%hx&+OYKKP3iQLt?qlyxx5Z$v}Vg$lMh?Com_NL`_pcbK%u9Dc3*KH<9+Nc
-Tnlwz^BDB}#m_15Io8WB-#Ors$Glgm)K;`mFs(a>>=Ph)>-6^n8#g<;$V1BvM3HelKHh8WLoN;K;hh$T1<s#uAU#k-QPb4fozc2l
-cqw-8kp6|e0a$4v_!-|X{!A3iix8$jMt}q5NJuCIj{vjXTbxlxBgd!Rn5=xR1nkY3Vj{ei2l308qtMlvaJCSCiEf;Cv$&}1aWfjR
-2>k+C7;;~eIMQ~&?#-uJo0#~=-?yGp&+DnHs652D@D)3Yj7Fk<7^REnUUaG-K?bisg+g98_4~ZPYFTOw{L!bqdUW)Tvo+o3RY!0$
-`(DT4oCtFJ%*^sm*4}jeYOU@9=?-+)j6XNiToW=g7PX*&_V9f^ZC(Im7=d~^uqfqTm6n*d?8e>N)_OWK#DjzzEwYF5vLz9?&kt9W
-Sqmc}b8?LYv2chk83}`cQD6u!6EvqO1QD-KRz9-TvK3QI1Z@Gn!D#-0r3p@z8$1=_<8xjN&5oJ#K@YwE#NtxvczB%VMLD;Q+XvcW
-mJ6=`q59<s>+*83q5dla%_eUX$SJ~Cf?nb8h<VE`TkpQBZ8_=lMO)`0;mm}iN&ewVOY5m7Gj3w#4{p1yv-gagdx1nx=GntOi(=)`
-F9IF6vkVA>PHAw&;YV9$oDfsPNE`SjXzaUQWv5;?VCX>fO+g*5KneGNgG<C4q_IqwE_XF}v>X=Fw)?KP92Eub&=<iXU|<>&5OLti
-Lh4w*nAENC$vy-pZQ9W(Cc!Zj-(a){{H*L<R@A`hM;EosPVMS!StpDRtBZZRtMAZy)!TQUIlg)qmSxKf8aVT4PRh$D1O3eruln{m
->eKy(9Ruex1=jA3@N_@)%3PMYux-EpqaRsnw`K*9eaR?s=cP-oOEt6<W9H4agG<l~R+=sOkctT1^E6LGl9p2U`OCn8oFB4pM4)sr
-54S}fx#9GZ>+4z38wYa`@N0XZmNM%3`kt4nOSQ0Y`p37n%dEt3(2O1@B{CWg(PqF$1sumIJ!Rb4m%2egW%4)6L`!_8m;?u)e1nmK
-yUMLk#68T^6Spt!G@rX<1Z)nmpuagZeES+XwX64Z6g8$Mp%$9E3Re1Nce#=D2;})Pjn_T7(7b!wQ(m`)8_sn(a~f?7T8gGul|)wr
-GnN@#>+d~io=)*A_H|!5<or<&qV(9Lhm_ddo;f$@Fhba2xJgiCZOFPy<_evCq4IknW(}`uu**Lm$u-U^7Fz1G3VQRg`ej`(U8nwK
-`iXB*sw61*>WNw-NdYv>&ku(K#2bv`!~YdVD%<buYMr8dls?B#RX=ASe1j3mENv6!){}E0Zc^#n_Ed?5WJr>ZI)$X_oi%)rlVW=C
-nA)RR!ftZ2Z<l56*p{uiw{>o_4$<zQo`hM}j<!_7JsIQumRo&Ur}S8dQz1TIw$-Z~@A=Uj51lK#p$z`5rgo$9uz}PrF{<L-`ZGH$
-4`O^T>J9|GSHAy!_^QSaMTyImn|DxK59Y2MWIY@nBxuN&L<dGMTf4Q?ga|$`=qU@1vJ}O`cCc)yB3KLp3=#&h;X&fqfix)i7Y5lD
-@_y}>Dat3TVZ&7Q6T~+Vfp!mt=5+=Ke7Nvs==I2Ti<_ckBk;|W;HPx_rKE;HzclssppfmwFg<&3>QAAhpI0IqgAQ~JC(l9jxTt&<
-^B|SDl|Fd=qg^i!Q6GEw#VPR?)i*XfXwQy31)Vo<fBwSrP1XAQpr}e2%Dpz_Cxe!mUg9@(<7rkW4xIV4Aem;YXq2BT8F|s$Z+5Ys
-z+DTFz=#i~qu={;q$(MD%v}nXr6^27L8UH}=wR5Wa3kyD;Q%6JG!y^{0Rd09nH7S`yUtEgK9#!Asp?08e=sUXi~Q6KFgT|V{@EHA
-;b-f=n?*cY5uNDdng@pzJ-;U`xla0!xBQC>dbuU~3y<D8dzm)p0_d!_2#d7DB7Js8WKEmTVXv#@2_iP1VAnLQcCFbUA9&6y0jw$K
-@yYi2y}p<xq4mlgueBWe{NIJZeI+%L-AZc+=YL-9S$t73291Mi$}IVqMzYen+E`#shP060GE~oaSqkG3Ow4IL5(P18UArE2C$fDz
-Gg)*Pphp-87!My!@tkPhYzmz6#o3ndsp^NyKNyW9q@TV7zPK`7)3fbZI+OlT!4hKdVPK2m8xzU-4&qfHvupWx>!91SettGHX!fG1
-(id$NWZ)`5jWa`2NNYpfACLqiuNq-L!m2i?*rChCzcm~Si}?BVBcqjEbxpct-ih<!U3z!1mQFr3iHkQbR%o<zKDba^N+PPDFLXZY
-{7Y*n`R9$->W_06#0Vt{?Bg=cypSv=gN%aaHaO$7Mqz+}OB{mf7=XxgL`L~&l>Q_*+nD>MK5CnvF-vjE7Z+C6LHNZxH+`HK@jk`O
-5q)%eom-xQX=))F$0QUVlrH$bBt_}*i6c1-a<LfELMCi0^|JHu6L;k@$S%Podp(v^sJb|7O-`ZTw)KoI7ZGrn#%{gXLqRQ>_iud0
-#%qQT$qC~X5G-(`OZ5#U&xMJUq?E;=J-aW~d_VkD*;JzE%nlqQItMv_nFA3Tn$4=K1<ww!V-nzoiGoAD7y-yA_k3g)x-iKA7@g7T
-!f=3dbXX`h10fNR|F8GP86ktAOjSN|jv#*V&P^Zbrwg^8q<-o1dL=2PYO3okDv=7E=MHb}TRa%I>)u7RH+3E&S0ypoVr}xBw7c-i
-65{atNbkGPaHOS!J08xQ?Ji+|0J-9m<}&$r5Cf;qFHC6o%qEd*@7zp>1|tf)j*GUM-@LMQD2{RyzU=+!3<;XZ5MGr+y}qZ(t7%|9
-+1N*!4t-rJA6ND)9W5q+ghieB39)xzYnh`_`!Xn4U^Cj2FHA-NV2MzXYz9J&g&}@vn$6qltT$EpP~;{4?{tvA?9hLZuq$XbUP70s
-g3G?S-D6wwY|5)_%PSx6zJ8K+BK}+KqMTI0@0#|B)B^P+EAcctlrGMk2pN!dNV<QDCcX)|W2;(U!boi|uCj9&mfg1S4l(V5(lfk*
-1Vv10<L=v%+p908sV}t?aer0&7*d|INACM(CpdE7lXE6+)EcX;jtnBgqWs96=2mkIc+_%J)~)fPXtF~&daF%5L=Zr(j$Mctl5H!9
-au^8y4-Ds=J!TnGmCuGj5{Q3CX2SJ7>+DXtZ;ys`EKj)bZEp%zM20^13o7bUkPTM3qjsf->RK_YuT^g$W%stZJ+i!V&41?>w4(u}
-t}J|8Wxbfuwz$a48^nrLyxrd_MAU4tab9HjLF=MD_{V$CBYpB-rcDDLP11@qqNuA|s6oC(d5@Dm74*|QwPe<rnWD04ql)MJ;x!eO
-KbcrC7z!yZ>{wzhAOJ`rvHi}H47U1ll@S^<;Y1J|2KonF;3N~Yb1H<Piby`jsJSKWf-Uo=2?S}dFHz6BRXKkYnT59!vu6k<T1ygt
-%znQHez8&P6*R-k^r(}rB=YRT&>K1nyd@nJ^_ALi@F&u=%JO255(Q<WrJ4_+*Dlzf*>B#va=j4=+<tp_;QQ(rw=ZHh#fi9_&!0*h
-Q%w#zoKh7MfW5ea5T5O*i^q}hP{>89udPk71v^pDLdJM7kbr`Z{%N!5vxqphh>Iiv;fK+I=P=Me5>%!a16`-iolS)CF-C71g+Ih#
-zc^oM#9Vufs-qplM4(69<I4{@Jy{K>+!4JOcVDpLBOQHo)|vPy+1mcATYu_;${$o97G02N-J#XD!(u^KMc}FiAxc~vE&cp6l4!=V
->P5HbC=!1(Jb3e3+Ha+*1$v_%6z+4WwDy{790XRZfWts_$a=bH!)!$?WYmg|?5G$LSJ5T_`elwjHpH0%1uO%>L~kmbotEe;03Y)#
-!2StRTa746O`R*-0p??j-0h0>W+z<;Ht)O_0$m?>_1atydK@b*RL6e9!SWiDlnquc-SqQXhzB6=rT`bJA*<+obtUb~Dwc`;5K>_H
-r<1juUV!}b3}w)W4P;oUbf8(!BBRINLKOF8&T=sal^+&?XXE@d381g#wMXU8UFgtpkw!ydSrlBo?>!-55PXy;e)PF6w#5h$0RY}~
-`U)$MVF35|Nva6I*iuc6%n@$je}dG6tFxvlpJgt53=wFlK6=T$Y&uN%afV*>o=^TOvC6bFTj~OuBUK{u^G|-4i49m!o~P?{|L6RH
-Kwq1;L00P#pOwt~q;crnEq$43C!oxdg9WSXq%g({wC48IV)id<THzu%YJj!x?|5{dy88yGO+#K3580r!;1r9TzfpooLqWhgh|aJ5
-tHU8MfMINY7|<7EG3*`C4$lG-3Cq^`tBGX7nDVFM!T)?1uK#=3H05I=&CeJe8c-|@m|f8e)A-r?R*w0)&J|5a$!*t3&dYk_8>aS}
-*^9o@!j#$<lR!T%o2VTUd?RdD?{XDMp`aOy93*bl3SX2n@m39#7esFjeZ6J>a3t*JUb3|n7>%&1vbPriKYe4=DoG?@ppOWtA9{X@
-J7_{Mqq-$!|KqD+BT*za*>#WU&s;`_vc+2V+9Dbp!4_$2>2Ua%Y=a{p|GdGh{H|b{M1&Ff86#-k%#`)PH<GU7(rlJ&9Ppbn6AO=V
-*3-T-A1Qg$Nzuh$*4h7=2<bW9=j$i4q0H=6Mp%2-m;ew#NGS0~#5KaL+b1Ge&#f7F#AyWl94Z~VD`!Is)EN(fKGTqp^fndJ4%j4t
-8YOm8@Gv^}ssc(13%Es1%-asSE^=qEiJq*iaXLzPOsoYxOBR8RiL^8!2uH+0!2bdtVejpm2Bi&(pD}83kvG~%J%@~Nc%a*PZNX<+
-5PeiB$ol&{*4BEpL!fc_PHf3-El9CfyZphb!#yECy&c~UGJ^%6xTC%+a&zv@6nXnbzDbLOg6hGmj$Ug9ZNn3H9I_xoAh!({%{nI&
-y>;CZarh{)4;KAQ2`7GFl5s#D-08z2E9a|eP{&rhjaINN6VCooEZJ2EItGOYle^9NmqI<SH9e-y{ebc_Mwd0KKlclf+TVwmyJT(7
-A3W{AfHesA*U(4Gst(RHd{fq3a;;e(y<+piz|VuLzzVCJo{QW+<0=Tgz4by+1Z{S)&Tvi4e0eMs(o{MN-t@p=)7A1%>6!vika&FL
-*}Kg)q#waTfUkgVx;a0xXSW0#3E)CI?p2n65h1dHama9%mZOZxGZS?+4sak%3ha;gZ7lZ7PJc@XKV$St=1%CHJ6bxf*(>_qM()sF
-s!xSKyT^=QVehC=`l1lG(e9?<QZ>S=va3uL)0fBJHQciImsw^&Lxh~S#Veskh}3wgr{2OC2>7<s>ig%I+W3xhD;*^WFwp)v_p75S
-szl4oslcwL!zWPWI66rj#J1Tsm>qxTg}`Fi-naHgW=J}2%!zGCWa2rCUYPKQ_^AHf^h||5eufAXI<zULc4mE3{PK{Uwx9D4d&>|J
-eyfi?`wZ5xWD&d6UX~v^6CjH{cK;X_QC)hZa$mZYdy|(u34U$XVFc-|bGbpRVSyeM2?iBKZ?Zvoh3Y$oIVjN4P|%$gje7jHQ>DIg
-cz_RffD+!`E4E><Ap)(%Jj&Nc!^Yg#kCv!{(a14oQG#Gm9JV2#{}3MqdQDe8yZIU;!E06NE4A0r+$(m)byVDm)e^)(!~LK3>+S2Q
-7WqsGISK_YFcQYRI5?~t8T4RPmDN$z{WCR%u&^6fe_U9)W2u9x({4{`{HUOM&iJ+rd%9bTrX(u}B!o0{tACU?3vyBu!~hEBO@q*!
-SQkao7*8mtCOJxAz+=IMBs)<AjFTWI20_3%Dj%qb`~&{a()-idPMfbW+GY3%v{#~W+q`B^lek-%CgMaSY<nZR3zrT(VHZVp_$pH3
-AWKHxThdk+1Ut^sqTj9v*B2c%5h(Bq5@e_9M&Ui-YBbcSpdy)HR>>Pom4%T7u%n+Ljs2{Z5_CCP=9mKq5)M|<l4qdDGy_soPmT)b
->`C=x$xtvSyGH;D=0=4e;|V|ik~Yb#n|}E^zQ!n_^IZ$GJYPc4VUzfgL`zA5Q5CUF>Cnr3((1Brn^!bpDm)ZvScJY$dv_bdVZo}!
-v94O8Bs3gSK0_>YraAgTQJ|IxZq#rC`OWvl9m_Hof*?@{=;&vQXT?r}aIye?EabCP4@DBB;5fVir7@{kt_WjN#-$nv1DoKQKc?ts
-oBqOw$JZEP`_`FitgZPxU!-eIn6VTE1BXJq<n634YT;$0&RE}E;i<|XprH9_7Y1h2nL1{sS~5%$8UX=c7Rs!uU!N0Ur!GQdr@56j
-RcD8oNRXfqC_CApJl;W`2m%0O6WvlA3CCjK9J?BZ!lK7T89SSVGvI&Pv9_~!`kWMBW7Op!-5c9v^ya{dS@vq8WDI<CD;c6D?V^<Q
-B3u4$ZJfOlgMfrWa_a6RY2ndy5n(|p9tj&Ido)7Z#=+J|O`5@B6bl!7V-;~S5-7$7KHKO@Q!o$+l!J-{5e9)lIZ0O_C>Vi&a`^-S
-9sdyo`_oqPdH3ma7{11cwWsr}#JQ3rA4_#9K|qF$stC2FUQm|Qz=6WKt~ye50+7&Fdoo5(1Oq{138U+uZJKF;XkwBq5kUbQpnQPX
-j<kd@oroS!ju#gaz>M`fV1FD{VdD)4*ah?8@gNYGCokd8`=|5QPoG2cHAaoW?bnuv*yt#-7-TGRERsf*aeujcd7O{6wv5Q=B;cAk
-9;hjThl5}UIAWBEfUB5b44z29V^MJE7>Th&5&?~ZjVpR04#gWTMM8O76M!e>i~L&y2L~K~;ql^Yj5KmCg_|jfGbtn-5&;{tu7bZ+
-#Ce)&$&bQ@=Wva`G6S%$fyK`O0Skd5MiB$dgE0~#P)IleI+1*hfJ1r1r7*~UDTFg3`gg<Vn?#6;7?p^{AmK1BfpN+98Zu&nqp+d5
-uqlpOWNh6(jsXJjbi#Ng)~K?XB()%uQ2DO~*=CdeZWu{MoLktG9(`ezJnLbifxQWCl*ro>Z+oKZPV7=WS0kl;ObR(l-V4e}nhLjE
-YF|DglxETaopU6!??~LY^$p=(rlAyeUgGS^pSlO7dPFw{5`oWdiRTjMe!i$jGbORpMG6cGH7wt=BH3Z0c_&=RA-A5Z(15Sr#%3v%
-u{Iz9=Uu<So!ojUaX@cHf<wD#B*52q=2}WO7O?$1j;;v@{CaQVeSkaH%@i2D$Cxy_dVr^nt&d2f^Jm*$4=D343NJmKksVr-mWk%c
-sdeOHe^rcb)U*if5ImBMi5Q{vZU|<($TmJg-+OMsIyi6&_UNE67I?Llr>z|<Pr5_ywAXkUu+4%~hBr2Jem$sYB~(CUt7KP&uGIc@
-1@|AqZQ0!P?KsZsc*N04KRCNy>mbxPTBBC8IhFlosNC(h2ZvMSg@CU*I$B$nc)vjda9oidp5bn!3$WnohI(`i9ydDqLFgjE2s-+w
-tt?X2MUQ@!vz&w*{U^i}089rn`XhQ=+Z~d){MjYZ7svaSH&wmut`H`@czDNDWA85;zeu`I+2J?1^7{$3xZHMsDH8CW<&T&5grnCx
--C6S_(klg^4M<Kzr!Kpm?DgXzc8M7KWo1IFUz$HV)au`$H;ZjLzw@=#v)I2SC0Ib6?bLkrEPw6BK206`auo0c5m~5H<g=E-Kq25)
-<ik^AJggpH2lxQwBhA`;IxSfl5T*o+-hy{d6o7t9Qr7>tVgNk5|4DX*957{1RYamjuL>n=v!m&X!0Nyu!MvG5%~i|JN>#3b^S-4~
-`d9lClV(8hVi>;&L_u6?j@lZ!pt#%3pKVKH*nen(TWp@`{T0uKF}8{6$szy%jZWRAPm2)i>Z4&RSF;_{2C8e;n|e7%EIQIRTM)Q}
-876vP$(IC5(A`M}Ucc8r=jh0irk)QaEP(hudEvX?4y{&vC=9R*TsZ?)9n#sP2<%xiJ@0s#6)1}U91`z_ee>a{Hn2^yy+IvbF9A$$
-Nz`s;%ep(uG136L2x!S7$LtdDG+oyi`u&2ikNKp1mZt~wlHcT=m%u*0saZY~g>ShbrWlcz7>~?0R3HO?sEpKS*xUoQBlyB%OSf}u
-n%eAn7FYC5sV(AMVs?%QAnbk`EKyz|d*qOBdtW01SfXoP3iWLsysN7JR3!<JE^djqsNf1#Rc@C!u+Uv&R$R$85@~6c2Z&vELtkw1
-hxM;n09Wk2XdKm}zCa1MtMiUWxSA6kxI^~(?d2@CuN5z4Z%qPJ)N!b=DuBO@0too4Fo?01O_Sb8cIeWbwdX`9P1c45sL4&ftlxug
-YzFUz@mK-oKu|$IaLsOpDFR>-^u1xF^S;!pRoX6(t$alR(y7WUY`RyPBzd?}es&lcfW%_Y6*m_~gO`!$Ydb-JkYY~@+uIvp%PIn9
-(g7HhAAitKSQ7Cm+mQ)8VV|DJoy<*FLVc;gmsShT)PAr3Mq>bXA_9o1(gkK<;IX^Tex>7z0c8XFwxeZH7F$kM$Q;%)1mMs<=LiPG
-TZkAA_(+67rn~iGgMx*mrZmiGiWan+(#GVP4Bue%MDf;bS(H3J{CVzX36=(XttD17_w8FMU*so07kSZ%t!$e8Q#0jqav!M(n$~%;
-r9!j%GRQnHh*6iAi5;6%@2=T&dw19P=Qc#Lt@H@&jjj#bciseLv6ZpslZEe2f*qYMv5QpBwYzO6B%i;*wx#Z^J}UjQgCzxU$mu<Y
->ShN@0bH`J?vP%!Dex?v*WPpRfIdph)T98vU5|nUutSY)2c}5x><(P@`N=iQJ{7yOr<eqL_@`!BzwRqhlepzkxUz)G1F{#}X85Up
-{|Q?D+gEi1>cNONlECtQXx{QDFv;{lv97|ay)1w}14Rk*o^MrEbGi8bj2J*&!FzG?3;Lj-<hX~@z%A*!!tYa|nzGh-1%O~Kt&cKI
-F`M;1>H>W9s0b7}=zmZ^9Z)xeTKfbFMe0<5pY_Y0%sp?V0@!OZMUsLkasb;TH`ltcc{R&|!S<Gu&`@sY%jy18@jaGDgC;ZAX3LJ<
-Q%r)T{F7bWC3A2UOEqnVL=rPXMP8q6dpq8^bqfA%d(H^zb%11&JfJeR>c2Y~U=^EEum4sfMhwsvO>g@@XZiWTC6!~N*a|1)O`mLF
-v+Q+^moue-TM*A4iDbn3!j1Lh0OI@K{Z9OxoUlYg7%-JD-?@vQQM|95jvOVX8g%V8>V-abAB-891A9cY?ExUF75d*Tq5)Sw$g!26
-00L7Kk7oNTp#LBlQvdXz`WD5>->Z+5yHB~Jl7IHK58BEI_4^iBe3psmGr(K3-`%<Gr|RMIj}KJb&(6pwW0%Y&e>`x+s&8oip6#C<
-^VmL~1WLr7<RfQyzePq>vFT>Kq)w9NrR%guz6}Gc^0gz&mmRbHQeJbF0eoFue?;PyIDJ;G5Fnh?X~(p884vDecQ7M&t^ZJTAkPor
-zQ>;$v+MVQfP6Sj;njY6Vt}ZHGjLe835P_2{?D9zw~*RZi>4GH8SKuVngw};f3l0y?+mn@g8N{<DL-!Wd>2XuXhsZ&M3{+vurm80
--v|4m1_%Yyh}e)1(pAKyp0^Dr<pE-*EK428SMxWecf4&=1|~!<blsLY@<<{z>%1m#%Q}bm(pPpDxhjZj0IFnZMqI!`t4CF#)&N&!
-S>3u)4;Eji2UrJ-AC=NJUfZok9Q}ETk!97|NI76r=J-_`N5TV-O4KBQ*qzUqXz2eLWl~dlORJcoe9A{ur+SEd_{SGC<9t_e;ZujE
-`zqj13NTSN4K_c0F=vZy=X0;stDhhAW&&IIR?x_SD6rhllKwrXZ76_f+a1xcz8BhHf!N(_P6TAz`NP2tMF(e8_r7$&0k?cAy9iN|
-p%u<`q5uL-SBo_qQJt%SqoDxbfR%NG%=T~e5Ww7U%Fjr~Yc`4!Mt{DV_)?cDDFi&Q@kuNl#11VLs8Gi?pn_vo!mkTqIit>DH=%XP
-{`76^wW;byj(;#Z<T`iHXU_!}PcK*6?mRP&ZJ>Tex@Fa$S|{jjnpRPRR0S6BTv_EK!(`^I)H)Z#ZW(|=zDtGo+Pax<irzW%qck9U
-GFj!t2=zhw{0H;p*_x%G|CMWRfWE<VHvsqsVx@ekkjt=~KVaC!zP*fcicP#KKm%;Kh}vQ&2Ui7vd42?cTq6uc0jt2{k`D{XHrqnw
-IJGTA#CUV%|L;&(xTI)m!wg2d<5cy-KV}{1>)^uGriwz8T@s#!T3HwZumIy%s8mI3g3`XLp1ffvAPI=0m}KQ|=bEzjnAvupg)#v>
-zA<%#V6@X#^zxY+5f&i6N-Rc9DTX(8hsKGh0DNRdk4|5<Y5n!Ek1*os$CJxzavtt--Q?v7xGAzfs|9{T|EN#^G8wKFgxxI^p-};m
-xHwm_R2IdKE}8Ap6+*Ew(GecA<2c6lKXwT~+)d_9Ws-H@%E0{Motr)~cWVnv?%L64`~7>WDq=A^cRes<rQe#jS`8-Pt1sr+NCTTh
-9aOO0o@PI?)r@#EDPe#{Np`uOlzG&!hr^-ClE6e4>vP><`$cMcupU=no%gT#di@q%^rgda2q5d0<Cfi4DcazE5=;XWi&>l6nTO)m
-GQd73zAa+uE>#2^2niNkz7#5pVIy;LraWPcZ)9*|!N-3p+u@FfTlrKbiKf`_ak%2tsje_|r)FhOuBpc<tUSBO@sY{CPuIzJ%58oq
-X1<A51{~kBQkJgYE%3w6d!HkE0oxi+whs8Xi!!K0MlG~d1Ng{2*7#8Mi)#Hd$X#%O(a*z#-s{J(*uHoA4nR_!&4K9SpATvY7Rtd#
-b<0-IH&0G)HYSqMqmuNK#1o^P3V60vu-BqVU3e_Pt3ghP!#86Um!N+xQ>cbToYpWyNSg)X7w_Ek;eR2&@cvK@VYb!PM`s|VRN!yl
-ar@Z??QLF;vjzfR#w2P1a_3a?msp*xO3has+8I<0fMQ|xy{$g3DZY8Ccg@`a#lFxn=k3!d>}lM|pKgFlX<>`eOA}|;2IDd~W%TPO
-P}orX$4FHtN#yA5ubymNHd3O8W%EwQmv5y}a_qPg=w?E=6mE=rf`m{UzCr#gi(Um$7dG{Ji-iO}j`3|;AOv1oX!8s{b56~dpcCvQ
-`P>yZQX{ipwI#U?y%@MJ4HRhgE?RJ{ab1V9{P{&P)eImuQ*08KTYdZXG9#3Y2^Ekn?=L(2P<0>ro_(5T1E`$3XO*4{<NdZIWs3rw
-^Zwp@%M;o!92gXU3qxSBR_!~aNo?L({^D$roamV9IT9-*$jSC1lgA^u|H`6AoL^iw_4<>a5PXag)^_on;!~fIqLlZkr8lkQ0CLRE
--JOuVKUKZG!Q>KkOE@55GGQ+o9GN-pB5$^JU3LRvH!ZiN$<T(mpF58Y3917;AQx~*(j8;cD^TJ_1!P@M_bCwM@$LIt{6qm!wSU_@
-i05#G6NX*IPdG<$DOf6nVcW<D+7i<kI3ydR@CYQ5n_4uU$MrACr3x2mhpBV)Kz@#v=k>?*6pC$JG~Yv0;*o)`FtCjX$v^mT1lPF$
-tEoSX>$L*n6-&Gz3-$>8JXz9Vr|oJ^0Ne;75AR;yC3a3);&O^Pe3S%bLz}uO_ghaz*!i&2>UBT7S&;ks^&*f46?iDAJKKq@;V(;J
-8_prgwkMSI#gS}|(Vm4;W5C9kM_3leO_@Odv0Cue{W8-UW@Oj!bItNx=Y7MCE_>siYj`;_6{=vs#-umG?yKRAWJ!4IMyrgaXh53?
-^jlQ5Tw}KHyR7>28Cqa;CXs><DQ;M_Q8bi=k^!WBaIf;3`ifnrQoh@e0oH@bhGkaIAI3T2aDZBA2$Ir0usWWKV^dzSpmVMXj*MiJ
-?ywaJg6F#6Fypy!NXQ?`$%nIEO{=W5v*%-oKxn1+NktD63sjZmLoS_J&IAmEyD5e*=kA-`AG7dL64l27&?cYe*S-s1o#C{sP69a~
-1=OK*XZ_g4SP_z?B6d>;2^1N7>&<^!0A0Mgt3i)lA+8Z_ck0}+zy%H%IKU#(d7)p7j)qg=Y^fuF$F$hP;bS%ddh@7Z$Pq@e0z5f*
-e+Z+7S<@S4^hoeCM!wjJ%1+YWp=OIyHi8yTVt_8#Qt<K6{Ugc`&h`eKO+V&@8C}oHu)_~i>)f`TXg`&-UL8;r%=5^v4xNu>?q@C6
-LIECvJ!`MGmEQ<()^e4@0R-O-RsBL&k5N`8v1yze8Qq1_Hl~dgyS7lh<TTJ6e?hFM-1v4y3O=58@CVg=!@Q(v%BO~}YnD4tUOna0
-TKrb%qr}Mh(?l9Tn5Sji2}_?2%MQR=wN9z%05PR>xKhvx$DI(J0^vAQS->IC_#kjib!blRW?5fJEZbp2bU#Ho;(N9VPe%i^-?Q&B
-k<hb>Mqwic+VVW+s|ZMtIHqLi%jBsPZeos^7-8Hzz(dB9k^f+N{`C*rr`<S*pUpZD=z0FD)lKHv=Wuax-B0Q49SKX(xY+ONN_xwo
-&JRKw3?QcT_EXcH@2^aQt9M4VfvLbAGr8mDlcOSXM#-;?*<Mo6!=FbLqJE?eZKjRo5PP~rp>DI*(vj@=JBZbNpvfEwLyfKR(pZA<
-I0#@F==jQqji-cz{$OJ31B>YmGfeq93DWg-^bwzJ{>EKH1go}7a%_+Cdr=)|p{TZKm+tq3hXEjftnsXiVm^aQW)^-=IV{3%m!NrJ
-X@;=d{ix_es$)f95>lSlrhNxAmWYq#u0FW*-D-c#d?DCa?&?U-aXm-w`F5Z~bR`m!i-x%1M5-J1PrCy8gr--r{NQJ^4ulOaxq?m3
-mVq1;i|MJAXD8a^?7wvF?a7m8#3?SWX`y(4tS!vrospzN?q<ts)=7``GF`JxO~~o+_0oLlF^A`yv;K@o@X4M2Vq+S`E<!PKPJf^v
-r`tkk=i>9`NbaE!OOC3+kX*tkpwZ(r#Qf>nmW7|DClk--Yf*P=fzwYPikd{^JzS|mf+X7_B7<5q2W>3H6gD9bqdmy%*u?RZwPMbT
-YaPCUqQ%+5y{rA_hc`FX4St4*jO{*sHiW+|Hguk$#~2g-arLn)TNW8}EBPf)oXJ!lx2w;m$W167DG*{JlmAa+WN0)!Q(-Y*W7Htj
-EPhT>AMCNIEpwlv5PNMK3ZDAbC4J94$0>Hp9uomTmKWX7yg{%lFyBopvle1k-K7lniQddKFxy~C9n&lHilY)Aj0F{0#IesVIbq6P
-)-nVRMuslo*5czBMOq2N#uX0}GEpN2{nHpd{5D<r$nZ5r&D$bX-<Lj&+Z~yDB}R?RChu3lV;}8v4olCT@$^%?B0CKQT&X4N{865I
-bDfW(0Q(}9e8K)1N9A|>%Mr#H!hF{qR-p=%LgJK(?Yw4<mXV@yqT3*KVO43$cul3cw7`THL4YTP1pKEpN9p<LkI3U|jJCJjR$W}s
-y`#_IWRkH6mQCK{MN(e{h7RM}kE05$MA-glX>su#*ob9I<~pkhja_6Z5aG?bT^_8-;Gi(y=4FYS7!--(1QL1@l^{d`99MWrAgL7W
-xOk&eFcYgC^KZ4f?%$X`XTsMQ%~^eIE4-o4<#|n{i3DlP{SvX&bg|i`Ge2hz6uQa@u(geRIw=$`XK1V~D?}KJw`nETRxh9HtRcef
-&DdCx<fKRjieATnh&B>}!MPR7KtF918ZizA8qK445dYRrF)oeM=Y;thBVWj4(I=J<>yq5G#mO8gRYx{lHox2N%bqkxMfzB~m<Ou)
-T1bMBh!6$OaZ8J<+S;3sLPkV#P;jx+lLfkPbETD*7y$~Ns7A(tp|FWm5g5<U|1g8(UmrL1r_bT|8lyZ_t<=Zmv99`ZOm@XGFc+*E
-*PztjkmYA2%iu(*XB1fqBj6YuP_aCA5rxc>5ECNfQCt^+qy&?U<zWdyA`$`ukLwo%c%ot%1OoGJQ2)J~m(8nx;b-M*jE46uXqs!U
-B_mA1a}^2b*r52yRWWWxN@Cm!OVCDZ@ln$N28YAAMXnemo=BL03<M$)acBe&OJI>OUgA$-mjB$Q(%5499ACHH0$o?$<Dn@j$SzLi
-Qd{{^ZlI-xj0lZ@L2w{(6lZe<1TxMGa0ncMn1F1QQP>r=JZpEd8U0_|>EHZC%`#uR89=wd9<mG)7KPxU_K#>&pcMcfgM@RfV#zVJ
-Ga<T0`2uK<!6Uw)(8)#0kjZBBe~nBoc+lT$M5f6IV3BNom^c|yU4%m5z{Z&*A*U*KFaQ`Y43j_o@78WP;_rr$nyvuQ1!EF@b?Bp#
-Z!&C1DBp++8_3@cBbpEjIz=jh1TkYQ1P1+w%;W#)V1fT`7-6u}Yk9CR$W++)=)DPlH;6#6Uqn0M5Pn{Ye>-*b%cHpXTcH2#)X^`c
-82In@LVP|R=-)>?doF07H0<$OffE^RSBcR6Jj*!KT4<#pCxX!Hf4p^|jHvh4gUDH@q*S<=KTOxi8Ou#s?ADF3G5n&6;}GfL$;-DP
-a4#h1>xa@uY*)hxoG)#kVW?r;CI8iU%`5Jv=Bp8z+v#WBY$_+Wes~rqsNqE9I63~o5j*~Kyk{(|pPWB=w@*}iiVW1?pKVm|*YwZ|
-qdRuTDj%tEscTH%nC_E3q?5D2nM;PKNR89PyoXgiP;Qv6D?HTflAd3k6ZaC+Gg(aMvTt;*|1vqjnfCL}60WzQlCk$&fdzx}W$iJa
-AQ5hpXy??hZ|a<<yw0hT<sfs<TayFLK0}UM$%6CS(f^<fDQGTj4OV&bS7|hH?<p7W;h!{=y~n=qowsuKb4ZV2C^w0>YvsUZilA96
-{jML4^JWDxBD=eCH0@y-oW{bSgCwOhEgzNAoXMO^He=kOZxXkb<2Wzhz&fY}2~J^hu8-S(fVJWinFGtW*$=LsQQ~}MRYS97aRS^n
-ZH;OiKss2G9A9Xx3WB?p<{m)t|9_(xnnFy-l!h6)i;z<jQTFqXOl*=lTw#$M?6jST5#lBaHtPiAo@6~=8M9*tHydH+StXTMLZ;W@
-5eyDt6E@GD<$G{}S+M{Ill^_QGI>!I^MyH|_eOnb{kZ7_gYyKv`F_kd>tr~eBpMV#$GY5%jz&Exs3Zp%PgM;rd+B+obAA^RiyU`m
-{GV@RvU{Xr$&>=5{vUl)vmp7W6%A<b<@K$>=kjGN<bpN1VoA5AD=BJw@1<);HEA4z-%qponSIytJl>kiCize2I9TZKPFED*+?B2O
-Kr;TtLR;<$1RraUqx1uWsGN`QJ9S##iE;ZyS0<M{Z{+3x-4i`zMdtim-4d$H!NFP*%ON$Ea}3`<6-l=UO}{?1VMf#1ty2?G_~=BW
-(@iJdJei|aZdZL%ojd0){%+TvCHKxJ=-F};5Vn3ekuH#uxL(7RYuYw0?{{7qGT3Fy)x{YbGCWtJ5c9aPn&@>Z_Ag#6;HqZu0~Il2
-3W@W){!JxiU~Z#}?2`WNTAbTvoYA0jl#Z1+nj_P2@PFZKojF+|6;m5#+{)6Os($$Bpv%*TX2%|V`$4KrLS2(<GcZo~ZL;&njX)G?
-1v#&FP!lfj<k+W6@MJoNPGO~v%h9*G-YlVWE-CtPBjwW4?p0h_cl`C-mVpO7q8#EU``nUPW}(9QG(Yl-Hcgnbww*$(<>fi6!5~T(
-!$Cw(0L3*K|CL&?P?l!iR3@=$Eu4BQA02erzvM!_Kt(QIQepthZ6mxDCcG$wrP{Eu3Ch*+x^hJeXUvMcz8u3nRpnr>?%w65?H6I(
-iEg~WYgFI|7@l*>-Sdy6pcnTDa1_lznv&~?4S|D^POo>9s3C{uNY_SpuDw`q!o+hVnjmJP8~DHQMn~gzPivU5P27CyWqg!f9F0g<
-PK)+!8rIjb<VvmM4W1cwCB5=NVQabe(c+aCXTR{$@w_mfE4#!Q-m7l6E-PNcRmO^yO_?plH@|S(z|_|`4EMY}qQ;@`k2TkSdhX)x
-QuG)%lmZ1fDZ~p;I;fC2cxi}XxtS>l*dH>zBwXyLHOxS|iSqGQ_sRnU;T^g|>VwOU(7C(O#$3Abu(9#1cMKaL&bnU>t9ZMCwyyWR
-A=lE&SLzF;sNeK8;%;+m)DK)bZlD{%HJICOzHNDZO%lz~`({rU!kT2&I3n$Ac5|*1i6hkP99RNa4lwLS{eOyzmy&l)YnahR<LAKN
-6C>=;$E8;uuhd^}!`++DmBMyMH_cFNJ#c`l5!}k#Ri6#15kJ*&t%&|uzqqDi)QlkvXX5DNuaNoJ7suo{x0HO-ws3Yz(BlXyTLGs9
-0-+EN>-g>RmzCz8C`w0S;N!(Dus^%f)8BrW)-Yq!8GiP(x{ww#Z#=@D8UCO`$8+d(HGa=d9pk;7`;0UsI3&BgC3XJEsN#gHf})%?
-dRa`;RhkZc9V^Yb<i0N98pi6zTLOo1c3zS{=n=2P?vn<fY-pj7X-($X_wMs05Lj*sD?$i1ZdIdTfAZKC&`n3;w1ye;`8x3DTPhgw
-wP$CUz^wE*E{h!VTK8nhdtvD+435O%0?K0=?(kvL?a+JNEvuwXQBemvcGW^z&IH+qVK~e2K$IGX+ydcXLjk-i_pFCv;XV{aio{`^
-6$`|`<GI}mc+5C3IOw0nsP~-aw1ye)OZeH-iqbQ5F>&d7=q8!y%5|55?G(1`s@f$}+So45krDeA-$$(3D^s_-Lzts(ygxb@GEbX_
-pW!wYsm-gC#do~Ki*x)n6#_?;ovTd=98}UD7*hynF6%h5v?k8eF~lIp@jyYre^S=@C{1sevC4{{{oXWiUE<A80d_Nl5HzlHF465r
-;(MH&pSF~q7Kg%Sj8j9ooff**1QiaOyw{sK81lYCCR36_RTGD5+>Q4a)ZiS<>OD{EM`$W=1*l|DHyAaZwt5FEf*;2~g7ELGo4ERI
-dc%zMEPlpl`!#c~6YKp6vzN^CM{qPt0JR<WKI?L-QR96QM^Y))#fK>h8pgIRq;nv65Oen0kM>I?g5n$v(i)w%*Z2H3C2o33)S)<U
-cOr%BgUwLbCJ!DzB<zqJa-tdxg`4n^{`nBF@s;TfGmi3g0A2XHM~L1~X_*)@BY<1K@bhV|rf7TCq7ttsOpf5XVY#$=9%lLB=n4$i
-^-O){uwBeNi-G5?+AG0$(^D-OQrzH0xq+k>O$5x{7=ISAS4WKd+q^U;EIAO2=U}QouiJOLoZc{_o38`t618cI+m|R>-)}V6=5`b-
-PqBa8p?`rkBRyZ4v+zU9zpZ#>80_XYN0>wB!RRg7{eBQPQ83qI?P0mZ2xcnGEul11DHMg0#$ib&;8_!<0a+3~;U7iusGdKs+v}mz
-8)lUAbpSod^!aWyVnEN|vJ6Auyovt)Cv}S3^*Xb?#icnr_T$wHSb3YZX4$I<ahPpARWIju$X#9FbjmS4N-(B<u@Dg8+5*Zht}bBM
-cs9J9AqY27_6oxD{QU22_cwR{^oALxd>ugdxw3wx?z)GEcV;vQaGfw3D(gCLeDH8Pus~XXLqC1dfTs*d&b@R9kwf*flC33Tkq4FV
-TojV^NY-Vx6CIgelJ9$BC-lo>TQ~&HV;b<}Bf<Zz6eO>i-Y|o|&rHnKp-LW3jBz0~uM*)ZgUdnKu=EdyJO*vd!5sRzuZqsKQ>(R&
-7l3ns+`Z-1`O5VLoT73-iyd1|b<`$~Ym`?pODsqe{bZIKV|l_qXx>l|_}_|=Z^U%v<ImR^>3uT4n)!fS7)Fm4;hIA;`Zr={?J=0Q
-^qmEY!w2hn=AKRvNxI-o=LXarFU(wn`4%oZzO_NrL6k+s3FEBNENrDjoX`UfioAtd*#F!ceKwlz(kAmYMo+q&M~2@kB=~K&WpJgI
-Li(AD)#Ow{-ez4cE#oT@4T7kXY5Ei{0pvxhu8OWVr;iJ&tmtY5Bx$0yH5I}V!cCA%iizQ27xaHlL45u`{n-oo8Y8H5es*_~n0;Hg
-3W@8^+#_;pzINH|U5{equ$=cjd1s4G)}jbYDQ+o0=vK7Zi!vX1;<$fJ`)HsT7&%eMXNSfSP!oJaBp`Wchy2fB^ek)ooB>~B^icTg
-&&$mMJ0kUkx#0oOyRK(T@|-iD=9n?LMBb7x6Q^aUDMjTvb3k5orOB?qdGXvQtqawpLLn2b90fEC$+Pi6Oe*Vx{pT>!{zbzKCSPMT
-xV1Vopl7+Cju>fNvuwYtS${zKc&4okiEBvf9MT2Rn1bZ-SS?7*&Q@Pu2tUC$w(7z-D3AW9BS5@|kAf$iMEW1hC?EMn!wf86WAt_B
-M%I=nD`gSV#0klZYCoG_TN7p~OT%#Iuz{iw6i~4|&L<d_xG)vZQ<o&pARu|Sia6M0gAM#&I*IgL?({kSu35H380NcaO3(?YiE4?U
-rdQ>Ww(8<kEP^|?NSO$M0u{>>oy+h9;P_Y`g@c`3NQU?y?d@;;qG1Mq=jrF(EjE`CBw>-f=OCYnvs0I3kT4TmV?;xNc`KHIwTa-Z
-p&c~?rW7gvugc1H{-R+9f9L7%@3$5M3SxPw{US(90;pq#Pmo!JE%hdeD+qLQB^ea**Qkfp=kJCYzZl-LS%k5ISRRj;q975dW9FH}
-!>5UhX*J4!k;S?i{&&MjPK|(oP2m6y${1sTd6f&_hzpCqU6B}>j+j;uOGm?}3NAjXz7+l26^WrR({(#$Dr51L(*4`D&;UVyvEzq<
-f7dMkl?M2C%`zW=^!tT=kKg0>_&t7)-{bfAJ${eh<M;SIfN|Xte{>EeVD%=^33u`Ks&ts(%b#Ha6InfZ&pST0ZnNP@=V8ff)-HhI
-CMK@Sgh|Ho>`q){+cxl=cf4fIDv^opC9R!2@%uVGChl^c$ezbR{?L|Zla2D@snxF`UP)7*!AI^0bs1mHg0yo&jy!HV#chYr8$bA}
-$5U)T^10%=d;csR#}T4bi7?BB2ZXn^o6q)4&=rJVA@@LL;(8<aR@n)<I9;}%s6SdLKap=>F_AHZ`D2wxDP@A6r)DR2f%y5HWjQ~U
-djbWA8A3dOoCF74d9)w2nLNQq+WnonX~v;6p3rzTwv)AvIB|)_l9I#8Jgg!&JG57Df?4wXgq0?0T^C-%PSk$K$WAN}fe9S{ps&65
-r2e#H!`klfv#0g-v1i`11FRRT@H882I92P=ukI#Go|v+%tAEHyH$YFkyxyblR6Lm{5%pk2rm-^51@9^MGI_pUp>Tx<P^!N?4@(jz
-@B;toC`e1E)at3v(5vO=z@M&r+^ft3&~9y>xp(JMbyEtdE<6%Lw4m2`72S(xeg2sBV}*kQ&m}jbcN8@8G)B0)qi+R|gefFvNKEjN
-DVjXNFle4Y{ht>>&ukRUr_Mdl;Ac;(>-zIcKKw}X5JdA(m%2E4u?!)E$7a}P?)gQ*!GbjLs_90g8QX(+80C~fxdKXf;+C*WjSbj|
-<$HTETy#R6i3?2}BL+gi{+(*#g}nQ;h8Z#i{OoC6tvn#PqB}W|%0nH<cFzbQ(OZr@iCNEvdamp~Wxx~3m{I>pb>(6n$z+vs?sOp!
-i21Ie`aG3DnIYn^3DyxIASQkxZy^59)AHEK=?yb1%=p>%9;j&fRI%oDi!zUtTA6pl+T(3l5OsoJN~~Qiuito*CT6xijh>r`5aO|#
-&Ai<*$P+9vKWP<-$H0zK6h=<O4jH_SX8yg2#RkUH8)nQC<!6lG#hdC+Y$`6*=UL0kLym63Z8^Mn;?!0Up=0aTXA2hd7#8iyx~Va7
-JcSXgd9N*`cyilxR?cPdbS?1}z)x7)ARKS3_ungr&Us94nBmXY0d$uqrz0}_W#wQzDbYzA2M#@cL4z_U-qj6%pZffP0%L-lOM4#{
-xrO5=Kv-6FCKQ98U>qxPZ6=REQ^CP__yzKx)8U2D(;H^Q^K}4y#e&yqhk}Q%tMF8t9EY|ZUPN%tAWbkyZpX^9sH4UdUeq2|Ny*SB
-o>YaC3#0P19D6N<Bk^z!0t5c<q)7-mPj8rk=j#Bv?Z;;<0l$R?Iy{NMiJR{`Dlm_)!b~v5_YZF~%m;(P6Kr#LaHLihf}g<TJ}SqF
-%44C;kpjbcIOo51s)%;R^oAKL_&R{TrIxZY?|YL8YvMR+P|s<P9^{RA-pq-G@0BR`Qbpf}$JFl4@!KkegG^xbQcOsR=Ri>qUKq^l
-DuDjCmU2PU^oAMT{0tGO^)r25rHpPol*e6KS<~sT>*ZS_V*-FSP>!gIv>1<FSJa(Y%|i2lPzk{ic}xfpV{+ym_`ijb@A>J<M~km9
-G7U26J?^(YfxxpF`f>8in!JLqqC7j${#m%ryQUDHlU&8Ss&Yhm>sJ)%L=bOQxX@&~;J=pXdTjml)xh7mLg%$Rux(3G0la(Ikc-3L
-vfVGJ@E8CXvHrnAeGHGldW!rSEX3Pc;e;4!Qt~9}e`HIQ8c#<gm9H@x5UyDQnq6l`;gM3kpkPBnOpy|gRR-zsN%fG&@c`+EE#jV3
-&Y^=aWYQrINW}kU^)8m2KBvRi7^zbS^j4k-Q6TVO6lP0OX}B6J$>T5`NfXgi62kCEkqx<SvIJfaffaSK&l&>z-;^T-|Ds`rAYWsY
-Mlo4;HcDHF_snop>vt7*Qw<nATc%WNq!4{ly{ol_A|1^er;)}_Q8|$R4MzIEXqds@HOq4apeG}AL<qdvKjD4sg(NcxB9A0HAPd4^
-QM{ZX%A(;WmAq0=kiUeY{`QN88T?%~w%YAOsD?0c68WEm?~X8(AftI~=NVKm49;6J3&IgFh)KpZ8ur()p0a+?FoVDI^tB6;RRn=U
-$9V{RvB672Q~<+kNGoE1l4V{H;D{+T%72wp{BnNLFoVBs@1jGxG%R8gM4%oQIR*g@=j9T>f}2v=_g5|Tljd*b^NV5aD}<R;R6aUp
-N|Pt|0sv0sn7%guqNRShf4iDxmOOS^Wu-C+H5E1(|40jyzg>|SfjnK0P?6JM<D>T${@WFaAyCux2zvU_%Y5|Sf4deM|DT#=etx6B
-ojUqucaq;V%fH8ec-8$T!SC^V{2sr@@9}&59>2%$@q7FpzsK+Kd;A{1$M5lb{2sr@@9}&5g@+93+jY0alu3<2QhpwbvA|C9@ef2F
-l9-%tW7f2VFey~iX(2f2DL&ehJ{q8TKVklJhqz=9KgCR)OXch0mYQw4L&*}8<I5X!V^a1KCjnrEqAsIPqGjN1VWCMm_+?odlRkf@
-PC`XxQgnAxL!W;yMgd!Vr-k`&e0|RHj4i6iZy8L^W>osn8uI_zyT6b+>o9=h=bZQGc|FIY$K#)l+RVA3OHAAuHPTj+<{Bfc{fSU&
-lUVd;7|{kHtcYydC<<a-BovXwmKV`QD@fdC7IhO63k({LSb-OVHVD>@)a~<o-kUBq-{<xFx%_cZfA91A^B&*d^SphvVirudJ-It0
-TB>f_CBt~(rIh%<Q+47ORf+)Kz=x$PTi#YdKWX{_`tT3GyuZ{hJN3rYj;k-qsdeb-JC3JB%hoHsHKJkZp`3_OMOIc;x>?V#H+|Nt
-+U89^KyST%?Zj%itR*(_!9R;7@(S<&wWlbPv)}x4PfUCyxuH^oIwkY?ZrUU4!FgRU<Fe@o=qqK1?%T6bPLb~Er5{J-3O-wZsy!!K
-#vbj=ik^2RN=3|4Yjj->59xv#<EHQHre`i*-`^@ndB<O?O-GVq7K|6>cFKA2MNNgg^=tR#Px01heJOcPCwb;f$7uQRiTUX&xuqr-
-&KG)e;({-}wRxK_TCQXgGK_U;IdRtN#UlBP9voLq$EfeCq1jK9GDg3*cMQbk=F&e}Un{?LeBT(C^Tu};x3$^=h9~uJ9yJ}K>f)=t
-<2iYr_}s~Zl}&PU*|%d;LgpY(Zg7Tc!V5=?J_;z9Q8XQ+3ln>H4Lcd6t0S+SZIv}I?r&&x&hGE6cZ!zAL-N+7g@FGl++sRLbC*wl
-*)6|}#=dSJ8QUnAzZu^xx6oPT#wa8`dN<$?Nt=$*e9t2XThcN{*D|vY7G#Wu;%>TYArsOV^#l~mNScn(;wzsNt5Y&YeXAq4%YWU(
-I^#)ayD2YCgfm7h0R=N`pVMFNdbmFAOp)VbTV?5m{}yyr)49|OX|CmC0R=N`pVNQ#oz|?I$#<r^ka6DGTdsPU2<zC)M=oc%*q>K3
-V&ARhZkzt<9@=+b9*bO(SfSZh1sdD3Dr|-p^t&UMB$lbvnU#6{=4(R>dPC%r#7a_n*!c;|-HhCJ6iaxz%_C<yRD!mC+lvJ`%LYar
-mjD0&0000000000008UWcfU<<caPW|eXra-0QLC+_d^eqISqbD@+bzTbhgoH(=oa<f1u!A{)X-++=GM-9Vw?}vwKo9EN2f-RqN4l
-#B_|lJ$F$ZzFq!syW2F|?9Qw@H?m<ldpP*9ZtF4~qp35yRol!Tc{c#h<lVuU4(nONv(>t-)^v<^`aip?SZv|mq#L8V)X{w}tUam@
-D40=ZIz~Uu9a9}>JD+tYNu!-qiphY28Mbql|9*Zz&7+o4RTarljlRWzf*H2Y>A(C<tGXepx<_p`DLXydX1icUfZoSz)XwsHv#M)m
-Xt9W=qZXs)&a_$xdUGoO($HdYG#RxRRo0cLyMZQOg~U)&&z+G=5=-f66ss`(g4jajlEgecjbf#yM`HAHmg52O@J#n8dO6E6a+VQ>
-K?eW;000000000000000006)ZFgT&xR`juUL+LJ;w&*t7=kzmqoeR?BS?**-<dVevtiJrUrc-!ch+NKciLYanHN7+xBbOxR1*9gX
-Ovfm4B{Tx_VQnuKkt?AQcsF2su}H?&19FzZ2m=5B00000000000000000000006-H<#7o@kDO%y0000000000000000000000000
-00000_`m)IN6Q7g""")),
+c-riJ1z42Z_V;u*Q{>Ry-QC?tBZ7cIgD5JYpn@nO3Mh!6n20C_pr8o0A}U}jCKf6N*nGUh3=DAo_q+GRy=TtjeooBnH-^1_d&ORR
+t+iK%irJl0eE3b(tn8yo|3>fp+qJTV<_o^wovCEJPGy&YLUyyuo(Ss3U@6-RcQ-_c4JWRwEIUXx!`p@i1ehu7K*JwLt=8>%u8Y~#
+tUcg1Q++<&xkezhO%3gv{zj}5am9Xl6uADV9GY3=+kszmBTCy+ZM8g#fW4gC+2n948rmv`YAtikgUm(0mCn$B-#$2yYF1UaK3tmc
+`U+(R{lE$LFwFLy7b83~^x%xU@7q4j_7j7<3*>)~Y(vh|Tm@^^z9v<~RE>o<>4;U!rb;qT+?rGHWK#}&6A=UkL!hJo0fD}$+gu<8
+o+rVeNCX@QheE)h5qGOA5I6`51%u&WI0y`dmbjxpAP5KqAN?0H+CX3s7(V&}2owqefncM(qc0o1H2Om5=>JFW0kiKM{W$s+_&oLv
+0(|H6f`GS-c8=W$9lJXEW5BzC7jZkl>|bNQ0r(H_G8lO5oe+q%S_lGkabS@+czyW3{+rElN0c$%!AAGa)nClHx@JvQCG~4$HWeWx
+bu_5YC2;2KQwOa*_Fl7~fuDnej#nVpt!%9IvA_Q~oB;EF_AXr`MOtL*w)7g91_R7=iN+AFf7>sDXh~aug&Qj`{b~0je@(64H>w!q
+0$xU_Bk}6RwByYX6wW~8!t<H=#j4tBpxBMkJMfpaN%dI5xm)YA=Rm&%F9I(Th9!sQ$lzFK)Kvo+q6fiucPn^G28u8Jt~7)dQm$ED
+hp>ctNj;0D%wf{ahpKKTDaC{4Ly=%Cm`!ky?zY8@3dB-4n_8o!8U1IAi=sZ8EZ{Lhf<XZcHj&s@*<F(w7(At8QiFh|-p|2l;yMS$
+-+l}D|9tJ}KObh?f-b2rx|=DqA>mN{+_T+>h0((&3!Q2e&!>O;C~pp37-9>T0T1dDLXK!@`E_>|ern%nn+riK`?$i^O|D?aLE{w0
+$6Aai=rXOUL?UI4`A@IIYnn^Jh^)nX!!BKyF!0uVTcRWl+KFXmnkY47+CCWW!6Ab|2lUrK^hCp}mukUmZl|tf{+O>?9xaNa?LO%_
+A3j_ER49U#Jg|p!{`x9u!3{yGVTT3ZZi0)J+>d;^*P3<Z+M~z1dejwB<quZD9+G;DL>V(ea4~iQ3_SF0)%%6wBB5~AF|x2(DZ`MF
+`{scTgokP>$rcO<F9ktMFrdF@qsRI73}0|nm;+<o`M~T7b`z6_EG=*_%uup|4=(L`os~l0@>Kwnh}AS0-lVgt?j7AG>GSId1(^6f
+MpN>a6@`UjFIcd7*J!B1Hx{^K?aOuV*EHCkTd4tit+qCD>8c)RIdgM6O&sf3?lw0`Nx?86De0jl63pnmO#Lh%(44zihoH4?_pLLL
+pH#)wgK-C*9fQTV$-YrFp)Uhxn)jN>L36QA4hAz$53e&9R{42#Rq+91VwJ&W*^;@46+2!;s51%u5NixrN(~D}U`ENUzU%3B8yQ_o
+0m#Gzefh#x!(}UzcYb!6JfDI|A@pyG(Y?~cvG?2T_tw0*6g+%9{-|6F3ONjExP0SF?kUCO-qHtGckTFWhk4PV(EJdyg)s9C3<~`!
+L{-4euj~4BQ(4@yHQprd<)PaqsHB4Ti^F7}-aURy)R*F_MJS%*UXkJ~+EaASUqizk+vRm1{eC186w-91(ve)ZWS?2pmIE4F)0WPp
+yna#L9%_;Ce$jgm`WyQ^V)3W1&tWN~<?9Xn)lc*U>I=T#EGc}$Swj=Q^3aS!vyQkz!zy-Mey>Yeb14a_gx#(suYhzkL8C}G$f(x9
+st_*reb<2VB4Bdu)4YQkXx@QK4c(i9$zjOf6r*}F=7!vtwyJa&`2Y)I+C`l}MQGmenbz3%YpP#sUDi{2>==@2MR|FV;taY^nR6ge
+)Nbb!=dV^c+l0;WWwAxz8gSdpQ_IZ_NCymQ{v%Wu{K7UB3Q69L&{MlMf*gcdUVI#WVxhA@nNNOR-O{dCg?PQF0P=k8y^rM9=UzHR
+SnNTS+7l2ltM=Ip>E=MvjSrsPPqgLK-%C(O-tSBFe;=JLj<ndQ9e(XBMiHD<(;NqxZ-+Gq+cg--AX-&g`fI{6PR^$xlBDS{1`-Mf
+gVQ?H($2Ser|}|irX;ySbTy23;MGyHr(ojwH-!k~cIl4tw%S?UPn^>vdtcyR*d>sV>rfTl1|J8KHZhjz(IHpk51QaE?u^pONNJMS
+d06n(J>Ixc0k?*7e?6-q+>0?k%v1xkMhA0p-Y!XvbdwT|&&D^*PpS|w>(wl};^K?qY~Fv_rjNhd`Xi-hQJ&~w#rO<$eDjHeU1Bk>
+-|w|SD`55*cx?<bzcedU4246@7@!V@X*K18z_m*fhcJ(p<{@F#HG9n)dbLBrCrft<+ns|@&sh{?I#`3uacX;nkfvGM;s|X98je8#
+3TN{|de&WMnhq}l^GR9N_GXh5vj$UTilUbJyJA#Fi(N=vZ*3KZ!fuk>d7yNMD+ClPC;NEEtTeyCSXNmVb=V;t1A9}{(OvRnW^k_A
+3Hj|wEjb`a8R$d6&$1Va>rBqI_8gsygYEqx<nMS|WccltMme7v6sQJ82~;Tat6fs|()$@1#2RKErO-;C>&3b>B_I-uWmYM*KJOCz
+K(vIaR6BnX-`3}q)TE9-tWxS?Qec$=x5my~Dz`Si?R!TO3MrrastNy&EL8TXxcQrw2jp~hV*7Uj+F{mmJ2kk6E)9#sVqlOl%d5ON
+YNJHbIU(LrGPfyuofVnHH@R2nQ%FJiyJ9rb>Cty}<`v>C=XJ!2A@GrRwKA~bm2bCed3T+>Ba~@)DS6-Zd!G0L;WPK7zb_UTTB&<9
+%ztN$J$e@_U!(urP%ZuE;Z1i+Ds1tmm@D3{wIz7>Dy{xucHJA_wJ-<a(pctH_pMR#eH3YpY7;6q78{*_+WIVkx}&mt<qJ0jfAGG*
+AjWdmPU-wNIvNiK63Hm}lG~lb#-V3Z$<6+m^uR9~;WVMN!OJMqb~6Wv^y&wJ@7#nir7V}iBrDJylmeB4!@&^j<qW6U2qu3Jv$VnT
+j&eBlqGU6E(!iyP&{If({JUb*At)9aK`jzbEerA5K-sh;s9p}^tx|tcP@v5#R^d#LfzD5Oek?;)(qQ}39H{eQ-8uUXA8GgV78oo_
+9ces#yCRKx*6;QMmk<F5G-1Xp|I=QQn-gwY+0CIj!EU~N@*u#+(oo{IZ=}$Ay*K*?R_9vp>baNcBXoMpjkDF2&19kY&9li2Yg4I3
+s5Lv(b*%-EpLSS)zwf+F#R^<~_l=>u=5UEHv?4`X@QRRA0OCGO$ozD#C$es#l`vJDRBg`~T@Om)5g-r>%w3P%4~scC;#Q2{9p#!V
+$;$JSdO)wMU{go|`@3SK6R%+0W2b7B*_lkbd%s!mm<b+XcB#tvV`aI3o6Co{{rf?-X+n69&A8aDOqIwLE6%^N!sIR$LdQGh^ewvP
+k5%~6;&K1nYC5+2P>+MU!j4sp$}CcG9t!W6a%UG_XT^oGat)VbP+YmH4ZXh2K-k*iVHFlp^QogSA)wFv^_*@6WU<()&%@uI%Y|I?
+0WY4#IGFk+*d<7Vgl*NJRLb0qDTO{2>S`!jk!DWwajPpP$(WHDyAG)!!04wAl2|ZEjsORPkPz;wQ-NG}gW7F1N!h%3-rpKDS^Ydd
+3I6xik^lRqxJ><O(Hxu1l%?cni=+~+5A-WSQM2k4_61mkK=+(hsm_bG_MM4o74yqK7~H*%X?1?(mX9|(eNbMPX1LAmi|yNU<=Nfl
+j%$IKqc`+BEHF@cgGB2?^2ULLWrQDcjVqVAr9UR8x6dY?+Nrq~?tb*bx9<a98}ScR1}=A9jx*hmXTFv>zzWTH7rjbYG$2aMGtY`%
+pxb+Wa|I!Q_5NCgNInxU{A?I~q+4We3^J{HmYOXVLwUEXz?cjLm0L1!FbESnYH`EHDV#RDa_bkg_$1}y_#u0z!elef(htNhEr0Rm
+r3DGGyGTaQlCJj`;C7^_V`UZxif@tGopOQpvG^t=)QFTW;^vXJDeL$x>4hE5p7rNl-UKt7Gvur(O%`q)OD|~;?-vOadj87p8}3t_
+kG+L!feviG5Pe0~3jz2X>y=mT9`VW*e6U%mrEm!|wJVe26CiQ>%#R~mw>!GXgEtt6AY;3Iyw}=?TprLPIAw(erl%W7_ZL#tG<Ehb
+YF;C}40qt2{>1|USZN{XS?{m@LMW&gAxwdSfCS2s;7~9g0S5ChK^21%mwI!u^0^#vAd@<I;DhpfgORU7XM6m)0{msVaqg|6!mcL=
+(eTB{m&k&UN1DVhEl2F$4$s;qM0oOJ=V|raYgJ`sjf{)mu(K!_H0r0(0`Z(nPSszK!5dDaP&Z8dJ|8Y$o-!Byc=&)G9kb`$mM-)1
+W4KwpZ(?yyc$q_HX1N`ew_LwjtGj@^0^K#^&d)U0gv^|WT%1pPG`NB`KL9cWM?LFbn*5+#OUzqt>wax(J)IfiK_ayl8Sip4BoWxp
+k5-jf3nRgEa*UW*I9Qj09%UgE7y{z)jU7r=2qNB?tbAlEWy_|R1lnZ2!6@a(vUsP>n>-cb;xb>pn;kRfqaNn)sjQ9Caqw96PC2)>
+dq-MgRx&pHRQ>vtb!Da4yL(sr51I_dlaqz72EE4L9i`>+4et9|RuVs7vUM&LUKoEo-alMvS+#)4j5}EQqr2|t95^fEzDlxt;e{rj
+rSs&`F9RKSiyIIIoKlgnrpG&GoDx;TNE`UZYaF^!ZlhMxZ|H#cO-419A%(la!NuY=(pW*4PInb}v>X=Pvj4uf92Es=(-*-aU=SJ-
+2A-xzjy@2Rx*a~b(?OGVe2PhM0>w8NZ5?@5@_tcN|Cy(kw9HQLJKeBe7!y=AXK-(C;|A3`_n$kyejm2TRxqgl?BhAfuc8d}t0P|b
+9&yyC`3*S+ri+l*9f<IBZ+vYoE4ZYk!T<5kMQXQa1yFoRD3<fG>>E-w4MnK9*>-RVdVZc+_Qw=NX#KNX4M}=()#tDMM>2oPz7>Je
+#Jt>=w&jG=i*IZYkKQ_v34>oh2(^?|U!m`LxniRh7D4~?!FIWY7!H=!>!d_M!@=4NI3VC4zvaDocPM3(g39D8D@BWara*ZF$~PEE
+Ijh_rCe{n3oVs&quld~UFJN=95&doB(4Fg)l+K<rQPh|%@s+Tg)v%3k_m>(;e}TMMuJNun2bTL_ck-K-aKpJSXV0LGLCY}o^5W>S
+V8(KT>-Vl7HD5sSEAn;Ed++>752EzMq??#<sCD7okS2t%!%!_#cwNZ)%cctLH$&wQK+J1iZ^5qod@RQ}w@7H2%WCMYC+b&p!8D!f
+S1G5yN2!uv;A^KUjU>rvsGlDJhlD`@w;Xr3W?Hk^cXwa&6y>AvHEyc<ISb(%j9@0IRhZjP&x^Q8E!b6GE)tR^No;fpNzprJ_%Jis
+^k|FP(^<l9^0V)hEZnmzL-RoM{DV3~yQ6xNCX4p8q!1p+7$3FV?JIiPK)fjh;`4P^waUrvpY?IjxgwiN;NQ1YZdD#KklH6kmAhYk
+c8}#zjPE7g{-6&^eLse-Y5Y`_xUzZs9)aeg%kl<TkA?;aT5`qFfziv??c8WWgd7?0lm$nb3*(`CST<A<G-?zaVfJ1d2#tdPYytf(
+bGemtSi51$`ZS`ZbgKFZ;v0xSJKu!nwg(4%y!iFqn=dykZi!NiAUz!;&*=Eei8cOysp`jrLUtEH_3XW=V8O(ZtC6)qM>>a+=D@pM
+R6dJ&kc!<lK78}DRWBA^J+JBIY4HZtw>Eod&yPI;T`+Hb@zV2c`G!7F)Mh#AgBInd1C|TC#Bb@w(X3A$IXk>KiDs;5v?50$@{+gT
+>>@q#eG4$<ix1|+J@3zvsub7>cPU(&qA&#ole$WxgJEDWn4*gZHtj%EG_a)!LO{SEUUOm0$32s>@7xsSQ=$u<s(uvs2cuG?$cScu
+!Fhe~NONq2pRNCX2~uNObb^y>E*w($;(@T_ddWs_nU@#!a*Fkr9KU<+3S-WB&^d2m7Af0e!R)rkEiFDxUe`+Fg>AmTu4`KDTf0d<
+@Vr+%SVPWZ*!IPP-k3VU4a#kAv>ki>--p0`B{h=VHg3UR7`fJ+)u|YR#z8e@vp=MgthBDx=37(14Wth=)w5of!g#n4=8PUm0D**p
+U5~pG*}k2bEII<vBMb!W|Ky`?^;>m;Q!boq2%D;YsQiP`aQuQZm%*3v7HE35oLC@4f23duHu%`TL-DPNWV(ZR`A@U!EADTD?Or_c
+*}~wU7fqGEbSIO6D+ATe3{51g3vz!*Vn$vw!hV95Z&I;CZxa7rb0REa<l84^Bc=Shbn*OC7s5OB?xQW7e6}QHY|T=rvvfYXge4&n
+nco|lj=J#58cH6y`9}RoCW9EEBmn)CtC<_JNQg1YJvlYbI4vk(85BDN(=h;%=ZK8*(J1{%aL!i$Z;a@2dg?62DSa37sv!L0otxeo
+KY5=P$`pNkX1!akf@w+t8Ye_teN;OCM|QH(lT*hs8I&S1qJ?bOPU;osk5Ao|OCbB0iMDzy$xwB1*4oShpIsXmoh~BaFwOmX^BRL1
+7WUozjE&O_e<v@DS3t19wN4c`l{}XuP!p50K=u1OxBO^&rfe$ReYO@yi_S!*FLxlqLNg?)D#5b@?1Tsi!vyC09t;^W$~~Wi3S5LJ
+07tY(s|&*c&e36^*bIb(LH<wgO$b5;BQUj3&Jn~f-nr>*$(aJ}rzu~1z1~Plsha9~i%O)x;@siQy;%dX`yO0Udt2opa!nGQA=V<_
+PP-4^TudDL5b1sYIi9p^V9%qOv)v`^k04hKYc7|24>53R|0)CxpIIkz{k@yXyMc&;&Xc0e=C`iyd>2c-1zrB(Oqv8u<Q-mBK;TAw
+omX9dI>p#WnGSoiQ9ich<pQ)A83~O#H3G4BVDrfFs6%N2SYR>Qy<$`=0h}X7MY0(P1)hkZncC*>cGjD!d<5hr{>><lzhhH<7{4zl
+0xzLUR3l{E+U>C`X*Ts`hUL{yci%ltJr(zT&eF^j<_`_q1Zuu|qLp~69ZDBxPKNZ$I3)I+ripJu?%Ao<8~>%E2fMj_2$s>Z<Sst-
+qSAA`f~0_$)Yb!cq<2?bN>yKGC+hyX@(H9gvtHrHb|)n2(9`oKZqzMSI~^HBxJBu)y9b-iQD6)VqO7~cOF)wXkY8_&iH8URFb?cO
+#F1=UK@^E#;{yK|hI3}US=v<PvuS`d^)~)7y+I3NZ`7~1>u}#44QpE&fARZ)WUMfYIsYpvYB<COuiRFZ=b^e@%=%mTAf)8MF1N>)
+SFii;-HvuNgjAJ;@2S`>X0$6d^2#Q$B2{nqL4}AdJ8Ybn8h+HeWDolJ!Ly}T(aW^1-=j`ikxmqKbqh6EVNu%cq)!Enn5GoZJUdfV
+R&7-ATv)cQZ1ac^77T`hiwoMa&B<gy5{Vsl78hizA6FT{F%wP%!C|0(!37o?L3^hH;H1b$>StQp(U5x4R_K-q1Zi+ELC?Bbd4&y5
+amnq3B{P@_){?}Zvp=kbU#b;-4NdbhJ?^9{i9Git^rp^YZwUuQeWey0^r<v$b7_%Rv4VoZGR;Te>lf|MA2#pFTW>@hX}vSl|6@&z
++gGt$;zVrb=iy?<6q81W)2hN`=*z1J;n|M5cpM221z)22+S?RaupOfoGR6ae1Qft1v#7I(I0S%3BnjAl7;ShC1N|#OW!)L*I&GIM
+0mjD|y{Hxb7=!)le6<#H{Rygyb^;TD`Qjc|+UWFj4V-*e_(5zRz3dYWd3@H{xG34md)Ic3=z>Zgmcf@^lxW_g)w{=HX=hpB>KX=h
+-aOiZ3(rZSY0E2@-kGCF`dRbv?Hg&oJXH&HwH_4VbEUNMs%tC+R-}N#Aap2tx@f~JMJxmXgG9EKy%Sf_CIElW9DQtvvj7yZ446sY
+R498L<V%K*83{1h|6h$*eN&X0+E=m%%*Plx+ZE|WCteITZ@(7;-4J{2`dkm%JXUO|p8cky8@HGwZ?bafVqVZjJOp{y1-MWRS%nuW
+Hq*YY7B{hfha?Y;IN8eS1t`8qQwDvrfea~a?623eNb9z@5XC;8vr^1K<)=m9xmZ7S0_a<5<#GA*7u$5)q|s35A^}{r_X9y;5FCgK
+?RCwvMF|sux&F4@S6G1p11tkSNfk1TE!EU09N`B3H%R@pYt}U7lk39A5P?#3k=YM2=rG|YX?oH1!~S_#WqR9=s(^!$DiJGIbo`K+
+7qEdcU&pEMM|yvtx6NRX)ds|8B{M%M3^Hd&@50nmP@&?c{MB|+Xye6NbGs`shnLr_a$$;4QLTsD9`{lA_kvn9<VEq|O-hSTvnVUJ
+N(j+V5Qq+}{o8{z;Se?kHa`vMSy&8v1+>RApG3m4b^aP6g)pZ4sd(_euju=KgiTXEX43qOQR7p^f`Hj&Jur=t=0Q23H&w1^e0)x;
+PSWy4kA1_`-U#)e?=}cYABu^mx5_4HhXmgYo7J;YMN%ke#!?4~+m*tX<V?I(1Lc{RouO}b93F~9+&Vz9wgRK!R^|5gWbm`MM$M8$
+0tWUNmon5nBJQ9G!Hnvb<c25L!oEb2*kso|p+9pu9SQ~bC}UkA4US-Ik9AZyd`ykN5s-i1U>19yKTY|-i2RJv;PRQN8-i~p-oT~W
+WN+>Fn==cGnCYmeeK#E~ealJF#b4gp|D_1=1>NV{u-UtX8LN%3_O3AjAiSVp!q157gxhycMX+92Gw{eW2>5x_0_?ubO$|_IJOuV!
+Lqgo!R8Tu$n*<6Dhb9JpMCV*nKuKZ2qq@b!yrs!?sry(Ie3GihnJD2gu@>|^Ndz_~(ozK>91#Zr{|9`8e{g6Tly)e7#%QC9tkG8L
+d1QpcL*4f4i$2qW=%DX!W&ORLXluRRL#|!97h8Ns3smIQDu1-RsXJuE*Ku$_D3A=p9rs<8llfq#$lzP~IxP|krUx%Se*GY57oNDM
+(PC7A+%a4_>%2_#&h^>ia0mo)v~VOj9RE>>f&(acrb#3(T}^{JHsft{f^C^&mYZ0Ts~~4};~~Ud=KM!nJwxgq(>tO3jL{9_iqH21
+Nv$73%v~03UomjTfdOq|-rGX|Qc`|&rr}`8!Q$%&^)aiqFA4lSuo|qe+UbQz-&t2C<j&5EK@qgsMLI)UV$$WYP;lMGS@61t2HUQc
+4lmFoLqU>pk>~mj+K_$*3jzi-)pW<I$nJd-a3p{W?W9*pJVu1brkz8Yv$UMR*zUHOrWyx0kfs3a_xNr6kIGK#y8_{7j9yFK4ZVL?
+OUE^1RqtTr9_?lNRK$}9LUAkX9ThgdT#MUkcgt{@8h&-jH6az_f!6msZ`=FJEH|LRLoQh3RZw4u)HtbUzM>cy<c`ytzVkxb__p(T
+juHeI=<uArim0-3(Gqhiu&QbE2^2YrP81)D;Mrt$^1T-Vi(!9heQbuL<HnrWhD0GeXVME3eit9rzn>ndaFd@+Z_vzl+cGO>R@cR?
+4B2b@c}0`A3=!_P=EU>QU>!>qu~Y3;Y2(=dS=@=f6IevW#$%fgEwFO0^O7eauFq;hkOrMg4dxl<>rs(lP+@e94azH2-#*MifsTfP
+Z#QUE<9D6j=qrZ@kk|u?AAC?`!(f}$pmmtXEA-K@G5Pj5TNR8(jxmc81dHOZ4FUbT_-KjObmg<3pCJN?T`6CXr@fx$UbZi`t?X{B
+783^x@PBqs?@;$<k<S7l$D!cG2Eyo<M~74+gC4Ffw>qwRc&4Tx7JBpA&x_0UEOStG+V3rmA2qyQFupIxp6Sw}DakTNze8%e)IZ6a
+1v#lPF~CCfZH-{`JQqdM7*8mtBsxl9IGYQJcA^Lv$50S~Ah^3ia0K}G_&@9Wrn8+kUt`o{`WSRTqITE(gPta_w-=a*6OqsZwdhXV
+0%(U_6xHFINU?)71@$1ir78$^QdEn6rz~7wbksx;fR~XVdzH5e*N3aoFr#!OnO{-K9Y~RdQOH=-==a)ttUL+2oUG880|ycgR??DZ
+pvN==Qd38c3g-}CPnH4&kL8ns$WSnMR|o=z{2u@3`fby1U&q%NEo%GNAXK_Sg6XhL{8)meBzaV`WGgkkT0vM-@_qZNI!u{|A`J`I
+_iDY?!f;r;I%}S*hA3%Nl$8dEh0ZibUn~sN62So|_@#T|PAoEKK#(W|bd=5(&x@Rxa0(eew&k--4@F@L;5fVir3q27ToEQDFfP?V
+7@kDb->2x)%%}Gm^EE~SH`kkLtlRQAU8Hkun6Z=q1`Y-L$lF<8(!$F|owdHT%2Sm=K*3g|UVIus7t%2^)shh+p%F016~Tq&)f+M+
+?9@ew>@c^DwG|m5CK3cN1PbJBgG%EZ<cS~vFgDRG#o%!C=-bB#4?|(m<Dv|U8UF}^|6%QZ_}2737GGm@!A`m-w$5na$f{ZPYN8Yj
+d~|^sq$cg6l=w13{(fbwy%K|fgn~1x?j~yCk#rGZCKZnyB|A78p>5+}YosR402pPI@)j=k#wy|zB!nZZY;>gsFc1JR_E!la3<Bf0
+Mo0Mwihx16e1d?Fe+0q)u$BDWeR>~;uQ6iPx1W<ZU!3S;sV>DNq2Yk)R;lX&Es}bAq+qVAjuf2$1hiFl#OR4&AZRRMbpEp;(E`!L
+Bv~R%GHz7)0E88hmJp^B(c_+JaX~T$KB{Ioz5)^oI#!Z^BgRIrjGF|IiT$8IZX{QgOz%VTHAZ#8t=CtE*yt#-7$oc{8UVSea_$5B
+^XB<jYs-jGux!{)25O4n;UE|SK05!|kO+Y>cp?FhM!`9Zf+dm&Xw<~!0TIXE1>#a23FYMwFz-Gc<WF6_Y`34@$Jfgvkjm1_;buzW
+LINZl62Y;5{ePCldYWm;vji!44%hfAGXVP<nEV`3hJ`>8qlh7(Fb;_kC?p&K9k<2U5{!p7Fvx$2P*~PK4I>yUOht@J#A1*Dzl;$W
+lVq<YBgPzs4M2$9sW@tpLBYKCFaq#&!gwVXbaaiw6HNt$OhN_x-=dQ*=^y5<1EsH4qK^tJHal?XyG&PtNx`#W<MM?71`dTx9X15Q
+iwOh*2J_wm0sn7iuVlpeC3Op;FRqqnJxVaJH^GhmQM(fEc%rIK?NdF!MN0dG6ms-0yQrL~sc_q+^3`L)#)Wi1L?2t&do1?*hMI6M
+(@+6+q~+|*Bf3YWx<$7JvK@<V3Fi~$e!iqfGbOPDVDb$LG%P=`BH0^X^G~@@LT<lMp#hf$=PgnyVQoUfM?c>)xSLZgB@R#{5**q|
+BLR-dv)7Zmuz)q|aeQq!u=DaZ&IfpM{Y>)cGsdJ*egNJ&M$bs23+Gzi^egky(@Rh1%U-R?nerV|GvmenuCwmumIm@3=CLG9#1~r6
+reL<yZ|h_9gBKR8qy490kB<stfuZG{v39WRaEIJ&-Qs1y)}p5kZ*FS;c2v<yFrUbd7k5?YOu4r{zwZ&;mOU50pTv2cj5xm856;d&
+I|?<9)~M7xn8LmoDtBk_=uon}AaJRzt+^rF`z;!P<Er$~40j`4K&Y&#sYb`(aig6d1uqedfLc*`g{r#f(My>tNx+6ch$#S=4rcTt
+db|cvqxhB2E(yLk-cjCC^|rf8m^AS4wyEap-*!hPu}@%+-$34vQ);m}t^QIZV4S5-R(6M@H#ps0`!v!knO#RqPDH0FqnhIN^AR>%
+j6GPH5bIaw&l{WlYxHKZg~oedTRn@zJCcLR>TEad>*p)hZSB?6!LLLCZxE4%Iz>KjC<qh;eqseYCC0<*$qj%HKt9r}?PpSxlmYcX
+u;|Hu?<4@wFFSd|&#MN&yYD^CD3b%a?5T=K)aYHI6m52VfFdwEaL7qE)xq-R=cG2Th4YTmXu&u8Q<Hi?@FEz$h<GM0B~xuJohj~i
+Youja4Eqm_cbk`M+PCWY5XLrPK@z)AL#<QS#%G0y_0`d^yftiByMgN34W?es5lfHt&StVr*D%pOrBU@3ue+B548O-e^Z1wSy6%s~
+EP(jkx#9Z<->p%6Bn+?%LOBgq5z=0#2&}>vdfxRi%U2cwI3&&u`}X5;ZD8SNdy_h}K?3O9k)VB$E$i;C#7G0|Le`Q+j#*mZX+}<M
+=#PuSKIW5jji(3nvfpIwLq5beS=eWz@C`S`6eDsI;*c4J3hZEH8L7{(xkqfj;0uZ@-OjUVYE%C_w(z@BOT_tvj7$+g*o_!uE3cA0
+*67>XTgw2Z=sK4IeVd2x%d3aWB>~dKW{Zn5SFy@-I>mvB?i#b|YKD<W!$Em~*d;gh#j-wbc*6p?;=m>2sBZPeO2AX?cRj+@oan$4
+vN!ImWU*tL@KW~HBtS)-gbJ$y_}eIefWHcZV3%u~OkCM_m+!7SFFL8SGAuw%Zt`vSJov^6@?H{$B@6Wj<p%_B+0QU#=UJd13@Kgk
+rCux7c6nmuD+-WKRc1-ugN=!jO`GLshfx4XEb6bixiD(Hj6~nqF#$q~Ju7H!t${5s3z$g<U{HSYQ9nLAVmQN52zbLGJ(0T$w_OeO
+r2-eN7N4#BQT?690G>ny5L2Y{&A`BG_nrGj#}%=6pTF;ESh|QUC(C4-^b7$ww9h+&0r3_hh6BD5*?yKOzLt4G!Gcm#N`TZwGwr4n
+X1OlIHyAxtynRO&C65n(k+WTbrNN$S2^B(z4lR=}^pl^9yyV1IHV6Gv7RqJjJXT?vR(Z0e!a?=rkojH^qfRjsJ2t7_U$^P<?%Lv?
+QxnPdIYwY_c5d3e_ZDaoTN!&kUGlyI?C5lvopy7+)onK+>B3F6E%ji{ap{pZmK4AtXX+cPW(P_ET(YaGQLn-jc$dx_?>TrtA0;f*
+6aao*PXGyEhhqQG6dA?LXv0-pn4E>}Q?@^2ib+t<KUvuNRo{r3#2t^rl_gXjQoPtU!-#(0Q?&f|Z|VlrqY-Z<f$9Coyy0<RqUn($
+U4_>NSO9(c3*+a%*r}@Ka_PfaF@U<v2eI;td!eAD*hkX9BMbJ0_fesmvetM7fM71oj~AL^w(EV;1^DQ3At-Xd|0r1<P&WfwhsXsY
+RVu(|{gS71FIcGn_L@wgBr{nKV4I|am2PZaU1Y&v`~QKhg#XLsA|+mLc|2$`b8WY5+dsu5SjImdugfw=SF==8XGkOpMX1Q@vu$t3
+o3~HHzwgfcf_f7mnJ5pajGg-LI|8icC0FYYYQ%^E+M;go-seSresD?Uc~NYI6Y{oKHt?YA4UJbbrGZBf&mW7V&GUsD>&XGc_rL#x
+_&F&)TSFKym9N~rkDpO=sFaQzC8ip5-7f0IUUpo-jD`L6BHH!<5ETmd-Y=yAcR$Rul@I^~rYIiG_P{{@#cERj%z*k1#mU#zzm&R9
+d15pFtkfU2ln|;9Ew=b96VYpcw`Pysxn)GPsr1uB758&9(n{D#fJvW@9JA_umtMd7vtusXYZWgLQJ-||-2OpiR5_b&#@SVpG%sDJ
+difS$6BD%V%gW^^Y`>OnxyAr4S5zO9cr8w!l_LlUCw1Bh?R~}r``I<wD4iQV79Pp<1Gw+WaBW8Q0T2-3rzyO~PfrXGwQvRw%QoSV
+NYMW`%fKz9a`n<FDOCphS4@rTJjOpBuLXDe8&1Q0u-}!Rw0OP`r2;e~hC?FE#6DV?{gm&8eN_X5f@#FOkdM;k#Ki8wnhtq@n90ji
+`d6s=o6_3`Ta<wgk&B&oWR5+SNLh426L@63!w2cB`wLwa#5Dj_vMen&V2Rb^@=$Als}@<^zFG|yU#|yP2U(9d(zagTuSOjGoNZ)T
+zAjP@Sd=+_)5ekTz^f88Nn=%Xh0xId@4lIu${?+5it;J_qB_;*<-<STtr-_OgA1NH)b*)=hZSI=Y#MBT_Hxb++x8b;Yu3Ct>MaB;
+;hRBUjzodw_7>l(KVu^Rh_?L^H5+=MH5Q2d2hE9qY`f4DTvK>-Mn%sn7aZ`&aLFZzk_@e2u9E;D&~&v}LlG4@8aNsX@C{g5N675{
+P7eXh4W|`pNqEg#QNrlwYYDG(sgi=g3u~Xwql4IK2Kg$~u>~k|%u4v})L!mxi^G0G^OW`J;JoWo)sGziVASY3xBj!|;!9^%D(!Zj
+8Ot_MKO@~1Ri9qZ^fpZ`+k#XDCh%NY<zqt>q1!1{E{0t)0EK*)2_LX^Gv5}ycjhN)K=v$Tl@=k?2k7Y!)8*NkCI8-Q*PZ}<gBNZ9
+@HNEE@*4$RhUEMK!*1T-6_nGwgll9PV9P~R7CAY%Dgey$Gx*b5VJHfi1s<1uSV*?n7AnWd)**7jr2mzyQ&^H+IJE=_qt$V$`r#k5
+4)kqc$r@8dL4kb|o&{QqFa%%%#;sB*kJbdG{!s0>X-Ad>#8FI=^7r#~8TDqiUFV=efF9qP@`Yfu*H-k(*)1Y0KztQjd@&U;ytzL#
+RzwBhBQtvRg5}#b+z9&wBaVLUSh*$h(LUF0UY>xPBIC1K;CJ-TG6f(u<9dGB{Q?mh6%dJ8If@%)QS1;XvwgaPC^jZK!ee$E$JqYY
+E&+(U$^5BIvi^Gsm|whe)7!%R+QO3i_SD+`_>rQD$YMw12ZrSNtsT^=F#%tDIp0PaSS0G8g6--L`cbTA#F<G612jss%kdPLPYruC
+6q+Onbab*lS2fu$RnvoYy8`q4-r8?BZqr3yIShpWvTh}A`5l$QP3|3F8lYIrTGY-y61SEC);V!45zF?eBH+L#Xa1GTp|Th@G95GJ
+31fUCgBwds{I}va?s~XQD*+NMV8h27FsC~@!_e)To4a#NJx*ig*=d`PO%4s;pxiCB`Kh?@ZL~7r_@0%#Y{P!?Pdo2Jj_Ac~Ydpz1
+;L|>V0VN7*iKQCANAB~C8!KK`=$}RIgOf+U4-tB9oWNpx-|IU7VS+YCqECK4s>LjjgOBQ#ot|%>p4o0pq@YJ7>9E98qrD1vwpDPz
+qE20SEM%=lPLRVl3^+I4;NKY078Y?@2@pYT79Ve9`d?g8(D!Z&VYbz^$7dlMslea9=g#ws+Pl0QXY~iZib>D{<j(1&uk&<vDjmG)
+(8{1{02B+e?`igNP4>-Iy>IRgDE1|enS;-wuxD@`BW{38X-R|8D-&ne8sic;P~iP36!tFeQ>3bsBy#le*H5=D|5B`nW%Ewk*Y6vn
+<k<U4pj+|bQn)eh2@*tc_y+l(OnMbW)wB{I7E1_xylc5_u^@O^fz5OH%sE@W2Av`T_EXNPn<<eQuUit`-o5PalLk`GdX_G}Uc0_c
+S^mOOnF<E5H&bL1n^SS;&T=D^jR_TyEg!Bp{8V*+_aoyB%?408RnIqjE{XHok(eP0aL$JZA1qI4zjR;-09+UXn`hO!N1DXuos}=o
+70QW@sh(r=1eu)pH40^XZ~8x(^oR>tRa5Wp7)J0hMp)adIYp;GBSi&1q-?xpB?pjWc1~S<#^Dt8)*6$`)E(h~gjooCS>q&>=`Qki
+SLYQsVDF~kjx+^YGxu}*iFZtOfCuCP8YSH^COzb0H!2|Oy1Pz;AW!b}?eG%?MAhM4^C6x?5l$F(T>`>+0hjz`QW&<4e555Im4QRD
+F$#}BBDs+`<B@6qkz6Wsk#?BcM-SxZ{r}v1G2I1XTbHJLXi7Xb@D&D@5g{v%KKg=dUyRk%AHwxm0s9r%UXaE0f+HQpZFbtO<^;fv
+AoA$`m3?C8r6sN;o5M#*Q1WhDmq1_h=?FU?cA|jp$G3}f-n>}~(x3t_C3R&uQ8fHz1=xmjNRsU-C4F%un`5+Rq0|_#G3F7L#c^W@
+(7!Lcea$_YX(d21w(xTt&0Ob0L$xjkVqa)@ISMJ1!+?cJPlVk!!<$Kx@aC;n3zne)Z9=|hQQmM}sP)hl)sg3D@@P+j06wIsX6aVZ
+P!>uCkoLhn%4@63_MJ}tVZ$!!0h0||Sdl)2bHw2QwNeu#rF&#e92Li=ykdU)ToW7x$tGQs6$ygpy5KP5h1!si-<4$mXT6@5D{5!Y
+#}I+gN*@vnA0_0gD$9plKD$x~Fc9u18@`%*X!gCBC65!SJ{EvB8BVW!AHF8dX?c|dvR?|wtm#_xb01?>$RZW7TRKP}ZQ5He{aHRV
+YfWd39y{k<Bi!!v`4fSQ9e{vq5J);V^sCYFa4MWFb;x*3gFPHRW)q;dj~a#?VI)iD3Gn<~7}d<0UIL_Bf}b(+#g=VuCmncq(BiZW
+)51v%&;>j4KQ;CpQ+{}^C+OUQ6Hb`X`K%0UdX!S-w(C^u>BJ4{fT9q(fc)mr{zRs4(Ml~8;324AccZ2BW`MJns~ip>_<pGBSGszP
+vNDNH<DAIoPL#GWZ7eFWf$Alvf#&!N=84LUFIS}C<6#HCQ_a`RPn@QFw(xZpc6-OQ(>~2bgMyzVzFas%qydC^R<fJ0?AefPKdf2n
+w2BU}r?ddB6tv25FGMF_IM!4aa0t{s3|w0gnwhg*)>jhCcGwWzPYWFLJy(vWqXF92AG$&$bg!lfun`08coFkW1jHncDH-~5d8z<6
+Fvm=cFm4{;A>*;Tzcb<B#>d^$9-PC^W*rFhV#Vt<b><o8aj~&o&*<zG2}{wq$nRPny`i!Fqo4)@*i#xDuDko=wP|q0-l!HZ6<A{?
+wcUDpTtv<&>9sN2OA2~4a$F(mXX?A{w6UmYPnRgv9o9NJlD+>9Vs#y<Ge^QuV{?4tJc95z2w)lL_{@h*1RDO%P~C?X(@TJu@^x6J
+>zn9fKD+#lJKqtkS}x16J<1<Mb)W^J+M=DhKjI$+fB>?_u`Y@E3}nwN_>tTs!Y%-zd2v~quv=eLbffB6TAPHFr?qMC5shr|v1r`B
+%Rj6R$D|9w#v(tzbf4671aVIzX{0NWkX$sxnG>OI*gxzF=oOq+TnF@%ufwCU;l)?6Nf|Pbqhc}LmGbOBo6N(PuMc)~oD~;vaZL@y
+17vLwI@umcYIHYSzGb~MdyfyXc9)u<Q`3!&E2PI9o^Q|jGa|tqd;P`6G>Tn>V&t5AflN+Vd}w>t1#=`fr!D)q8Vt!LoB|p>PD9Ke
+&emBnJUu)*ov%gR?Zr+bJ_2eIkq>Yi72+k?77+#1pgCY;DW<Ru*@X6>u=gfTc2tTvXH`0U2Stmsg?ne~$j7(0)D1>LM8;O1KAXY^
+iwvD-=rP8Ge{A)<yoRO5+}Z?^r_L@^AGfP7B+E@G9%&F_A~)d=V`N}7JyIcyuQ93-JScu%QXlNGt!3dMM?v=7He{au-YNaSJkx33
+j(QU^Aj=DHYThK+<(u!Pl~}V2NPv<DdPQ$7G%(v_N*&WH^s?g;AB~xcEaKRAm&`C_FKZbB2O~q5aBJ~#j3TXsVdIKN2r>~J5B<X!
+J^DUf`N;4!MhACAs(#q`D0Y8j%GDS(3Y)y&m?u8jXEsUCp7CrrPLUmk0^Y18>-<TcdTYIpBAI=Y$_nPa8OP=K`^yo=7{YwtT~>h#
+RDi@ueA|278Z9G5<LqvO)P+^01;(>P)uqW3UIa2v2+1E$P1ty0`YUqz8lznecT}_TyY}=NbR-&!VA<q7St#|5{H_VtdJ<J&CBpVc
+ON)!|!A304p6je8IChgIIl`NDr!-iT!9gM2=2fwq7!--(Y$S9iC_#v199MWrAgKb_aq&hMz)Z|`%%5s?_1&D_XTsMQ%~^AOC%mTD
+<;9jr6A99o`(@Tn(=4;gXGdoC7r4ri+1f^a0VxzNXK1V~D@YjIZ_`SstXMhMSwn<dZL+p3(Mgd4r16dc5p5(0gQLdlM^Hg1G-4bK
+G@3{8ApX?aH!ii)`$YH}BVWi9(WjP=suJC_#VH&qRYfsep5Ep6wLaBRkv>)c=b`EfEhIruL{I?FaZ8J<+S;3sLPkV#P;jx+lLhLE
+bETD*7y$}~j_Vg37z&#R6@l@5{+AIX|9QKmKfMpf*BIrhYNb3Wo#(1ACqzPXq*SnKY>m>rnniv_vJB2H^^8JGVFVn519Gs(ZW5rd
+B*X+Mcof$~ASoe4!Sb*KlL%Pa<N5^w2J_^>fq56Gf9~RC`<mbIv+^}YLx&dE&9&E(5f;F66$$9XfOyC17&jv&F;31X2(;B&eAG06
+!Qn7&+Aao(ClV$g1A&M{92&vH5?JJ<a;{UD<*!>*8e2^7<Lg3Vpc~5d9-5L&cDgl}+RBe}0xdOUL}&yIf&+=8IGZaVka1psL*NL+
+1Z1O(!cI2jnY)wC=>OVE|CZ?VKK{<az76(}WstBa1P`@;Mw=?K7!*7P3FlhHl4ELTLUfJt1-sw}PsfzB>nRz&|1~nX;6eYe7MUtT
+#v<ALFiyo}brAsq2R2S82{~1<g8{&JVVL~we>Zna5&txd)O5)}U5`oh)uE3{zR9p5p?o7QY#{$MjA()==+wFcOw1SyfkA(fdHk0)
+7Wkir5e7Rwmj?@jOofe)#!dLAK?H*R#%?DZ!p~FjAE%Cf^Kdc#7U<A_97ez8XXbB#{*O~f|G@T8zYp>J1=Bup$m5LyXRo(aB|`i2
+EaQdNf_Y5No=A`X$>#nNqTZkfks~)qDR41=n68mCmK%iGr5j^o_*E6hf&Ed(l{*l)7m{=Nk@PX!HE;swqV01GHH<5Qz8SB5&0VH_
+Goo;77p<R7<zx#C&Ejm+I1xE+n}2Z(lK&j<8B3}sM}*$*71f?1)iwBMVHo^vL1>xLUAq&TAFFVwYfRs|z$fFKPUd1~E*YXCHO>%o
+AC-4Qxf_q2;h|=i_57-wxVM;|T_ogO@}180$R@=*(?;%QbNwfq83(@STQE2mD^K_YiEs;fJEw$wSLeLtO=h_)2bl-nnjB~j8FCzD
+7Mx#4|BJ+`pt-cQSmnu=QfcDeQ*N&3A1Qy}#E%2>^Jc$*bQ^|p!;(Am`nL-(&F0bX`_VWf%a0M+-<hdt4@=_|e+C^TDV=Tjq?GDR
+;oPzv;|_hBu(K4$8GH@vs1_tRS%`Cg?CvA1Rl^hxEZ=88ymnTJbIEE8&6dU4vbSleRpS8C#**ZCcju`fxXuCYAtC?wh+=38F(Fe*
+faoqoP7SR&%s*1TPNu2MA}QEuHxVPq4ShVQ6O4Ph=tW-4o;}?7ioNHQR9*|3-hf9iIE0PgK6{q$(Zyy(WDX{Wdn;vfqsr2SIo}UN
+eQo}<?G%Ia2EBAYp||U0INu~{6hg=9_Kdb#Jt?Rp2N+LP4K91>d8l)K3yDSk3xi-vGui*8EPF~y)xDp+Q{y`Mr??L2z?BWn!RJ@V
+SjYuya>bJFmd?be-94ADAJ?RD2;P@!Gm>%N@&ewP%O)$H&2g~M-@ibS%y}w9@1bPe%O$qlQzAZ9o<!*f2vRv;KeX#Kycgrv^xm9Q
+{Gyf{)$~BL(Tc+PT+tA!%fZ1~63ZbqmUC3%zZDx`5xU^U)Dj?d>vm2Jt>L3ntIpJ&di!*aR;gXZEp=|6yZHNk_1O<D#Ov8|Ln?ND
+JhgzFoUlQ|mAllaU3t$rFJz$8maB`?Hl=yyp%C-AyHC;URqS8BT+CI?;D;(=#sVbH`|fQkE&+2(cVrab+pWcUY{pp)I!EbPiK96(
+4F~@Z&Oe&7NTh6P36R^1bf>Bx5+7mIID6jl!H-fc66%^<n}KnrcblC*?h8brlF1p`QB64c>51XX@FY5iPGK7zSE6rszRjj{ZYlhE
+Gx_qeuGL&wck<2LhW>}$q8#EU`P`ORZlS{YmLB<4n<mVe+fE_Y^75S7U=XE?;UJ<%MsZEX|0Me@l%<(Fl}T)x3#LBGN9CmNWnZi&
+m*wCkCHk@4lW}*#gqMb}RBN`@LAg3!SFUi$j9HO4R${m(-yH4HJ+RWW^%9KR(S;|!K?Qz<;W>}ozwlTJda0hwQ8fLjO0HjQ2po)b
+dc5mI4LLMNy4JdL?Zs*nAv{N-F)`y6+y4{&emr*nv=Sh@#LfA5@g9v>pqv`*TQ{VyW670TCu=;@s)~E$gTmHv?W3%`OS4~k>3CjD
+=gKZ|hWF|_&C83{a+R^-=DLLqMYq0k3)@t0aTw|zJf_B>@6WY2Mm+a%S1Edon@WLXPEhoc4hIzq2QLjVEH~B$0sCF1mxPP`v=Sgl
+H&H%bykC82AiPKSo%+D?V|4Cnv^IxsJY;M<>pjCpkTdVsz{&<U(bo5TFyvZ#E0lUe1=Mf(8gZAoThxzSK53vE!8Mp$ZVfiPxh{$3
+=zX(iOJH@fY8;VvF5_U16Nw|#>>OBREC(3iFa_`*qT=PGebY*Sbkg{FEAy!lcI3&%t55RuH`s93=5wX6UD0(j6q}D6;c5i8(pJ^y
+@6?FHRa`6L-aNn9x+2t!cNk8`@h9IP>DZSi<T#HMf7iBfc8b^I2r65$(_(Tcgu^<1`}}34xu?F;k?dnG#v1I8&h!O?AE%W7*>;wn
+ea9}OETNl^v1f-qs?hNqI$eva->YMMp#6}Mh6IOXS9YYNcSIG%Ut@}L=I9kMNmpq)^vyhJ&MkeqgzFfqn}Y-n<LtdGf7ByRiCy^(
+K-thjVWBmJW8b@{OCYe^pj?C?Y}~5mISk=<I;(Fv5~q~_N$2aWOy7;nh;Q9{OUSbp#By2WgxC6~*&l?Z%P}|-hYJLr&~Qynrn{jJ
+xJy<^ox;L4^t{zeWH}uaABN#9$0Jc{9CDMx!G>hKD~MwZ6bbjD1f)nD)>*Y!3_KpKu7Jmk1A~M9QH*-dYfdWx@}ZcYea9$0Ll+a5
+&PQ&N39ejsDcDY7$G-A?G8=1Kr8zR<P*xve?E#sp{cXY=b>scXxj^WQdH7jwnUu=hDp`EnE4(<zUsFatrtDl{O5mWf;GwYq0nKF{
+N0!#anMZ~g<TxHE=pQ}8#Ybs+36RxR{OtFpfvXa34F}lG5Jb?p&bb7)p9vpua(>!UdRiO`n=wwm%W1dJwI--=*yMxW%z=;(WiksT
+IaD=qsKDL)a8V7;!K~WzjDCcs0#|@a26cf^<AJz$u_E|!3?vADW+uqB@6$_wY~brds&-#D_d2z~pD;UnzCVJaSpul7xDSi2q!`uq
+kvNh{u_`W1k!d)uc?q2Z!NZty*MGKNE@p~zG)QxF>H*&iyOg*AH&KnT-tI&Jt`9a%VV67@#$}F1Ipjos8w&Slp0i_ob$SVq<9r<w
+Abi6kMDN|k5;0_205>CJ<XMiUXzQY-#a>T^ID+e@<+6(Tn3YY@Wf-pOnflyex0v}N2A(r(uLk2yPdB7VaW^kY4J5T_B4F;q__K(;
+I%3@4=A|)V$$?-zhll-f-M;75^b#Old>s-XQJI?6nyqNvS8J}#t&vumZ2zQ9{~~S1f)&b~i62_}ebsBjU^llp!W=peMDNJB=Lc~U
+1#>;t9+ufgFjHY}QmC0qfhd$T4oeaN&zdj|D3a(2|0s$__55+&UJadI0;H6$0~!)dU+hOC`t|%ROE3h^Nc0asty0{r*Ph`mF3nl7
+pR8ES%H6It%U*?hn)n8)Ugn*U`?}*Nh+d61rhT;_lexBlvWu$=7&ac?Z)XU?O(gPy@I0UY+yaJk4^J-vV#?Pc0X|nZ<ms+|)U-FP
+hRk)sXsE1jzxmO_?Z{$jGKYTpq5;nskjw`QAVdz;&q+2Hi$xw)!gEnb(j!@y*iO`#dPV8;#7^j!C$?}1oX0faiLiqIsT8EFon8V&
+ik~3@<>*i)n-XGNNC#JoaFxN8AZ*xzkBuG!Hs)Xs{oGea=h&%L+QyOL93c1aczt2>hI~$%JfOu+tfV?>6UQ~m>zHf{(nN)vmBv_}
+?H@GnR?we&n3ZqDbmimE*BI#yn_pY_kWvsvj~3yYLo@De#m=fXn7{131&YH5>$~Tki5E${=uPKts5@Sqxfb(1Ty%VCgQ$Wii;5G*
+S>>Rxl@f764>&0Drk-K{x)FUgn(or3@HIwHJDtA_eNc$^+ilC>N-c#2XD?MyQV6-*b-A>R+l;7TqB>Ib1-Jx|7b(9cy1|@2E~pko
+S12G!6WO{c5SAcrf?QHU7#?;(|8)xD^N;E8Uc%QHL8Vt@bR~+}w}h*ZxbDn)k=yCoC3p5cj*-K1#@lgsht8s<5tdTi;sl`E(Pl48
+eB_Da{x$96fns3fL~5cP8b?4)@DY)K<e?q%ufyp1qUn7Ge2vi~;cp{X4wCmo>I-wX2SD#TpJ(SfFMO71Cd4K3j`*24EkjKyD%Y6<
+@~YaH<f_J;;G6ZKnp7xc!j+?dh9P+tK8Q()im<;9BkkWP0V2fL7!B;K2o307>8B$`8rLkluV_{ukv_T5R))kiq;(o~K{O#IWqhv|
+BxYx;FE5Cn;2T?YVH}i4|I-m5-UDL6lTM5M3uENJ{6+~7EMH^vZSPjrjwmZ-5z@pd)=Mitn_piWW-3d=aQm=<q7W32gFVhC7?!v&
+70;7tCC(rqd6$Yf*kprk@|VAEMCWs+_wjcYwk5)Fg`1`Xoq(Fi{|KskT^ebtE>6WFxP42Ni4Z7|gFR7;4Nm}$_~lVJ*vYAJi2u>r
+{^oC#0O9YviJbdI<}%E&qsqrS&&JxROEO5939d1sp}@R3*udOG@MZ;%ngLVNuK!nwa(jiR_wje;!Qp$>VnB*7FSTC=X-NQ?+3*Q6
+i?F5MByk0SPR@;kLjE2ZzWV%K0^~QE_iPqnEX9|{<E6+X0-4!7op|^(aWO6H`foB>*TDa27|E#-5U?p6pdm2ESYTe|!Z+f=;vbiV
+O`#*ErTEg(@Tr1}kMc=H|8Z$=D9m)-j+x3>e5G{%aYaEu(BD|`!@$3?u>VdC{Ey4R{>Q1Ke_+z`uPp3e?N|HNezjliSNqj|wO{R5
+`_+E6v3A1}e|!!mV9hqs2?zM@@&z#FtC2ABM4VFYi?&bAyKHy@lvwhbm5X7xiH;jGVUqKB)>|&JEt`1Gq|TnRT4Z9uOlze~{9e1q
+#8b`_`2aY`?^?udvr&FBHJ>-cD{<;O_{hPcF5|12pL$-<k;f6KxU1=c@xyO=Jn0i8pR2C>56|Lpg&{U75oWpYfG}9O{ap71T|xL&
+at~!D?l*$(l%1f9(-r%PjH)H_6A=^^6ERSj-<MmJT*CZ3HQu@t#Ls78%lWB1Am=wR1bG1I00&%sd>FKyGQmgM_u6$+jYDZXoBb8o
+cGi00#4Q@x#Z5^(tRgo%w1+vtEV+KdN)y?;ORi%lve{!~CngAa0>|IEdr;Y-KkaC@mb?7yJAQNGx%cb<>ns(Xf{-<*D;@5syU9`}
+x-6@zA2AjfpeF{e_xJ}DPvHrzJzBQVSefUB4+0Ms@?2h}aFqv8s=quBOA;pV0{`KCorZR)HB;ZASIN&?nY!+=uNNMHc4_nUy+5C#
+n_NJ3;gJ}k`8~#~>0UhZ^XIIes~jA7Zn+h`C%=}b)WiKfy{mX6OaUcLVuFuM(Ub{>LGy$j{BaTV+(yxSYTrW*e)b)^Zn%*B@n@n3
+6U{?iYF1K~3?YQaW;kT-`BlNef;2JI1xBP9yMuTb<+MSm0!nz|k+93PHQ0&idnXGnI-$<Q1t*Sr10i64rkZ#u?>?;rh)g~|`;ONr
+_e-woN(!X%PzSQxGeS`Gwj)od+4FbZSNESb;Mtp*Q9Z1hm&GHQtdh^4Dc}Kdg=?rjPj1t~5OLT9>xd8#6F<lsTJXndd7@)_2@nf2
+ezv{)%NmBu*1l;_=8;l)xi_sn2E&4=69iLY?Q3}R){`{Rv-4T>+ysOmkJW7E?UqKFV2Sj^)g&GRJ4#U)Ik6kc;4Pi==Y~of7*8(&
+GGCORF@hIut3I`@Xrn&QTwWP+d>d{@Q`W@Ex*$T^&YjN}XYm*ot;)J7F|j<U9<2FqETnj%^>p&)vUuvS_>%Dx);0*oyL<iT%AxZf
+(@TK(^L0po%hNLvY5uZuFrFaq#I5~}PhQfXLK9<k!}n2NJXByzkaJnjqe8cE`~(Qg%g=^l@Dq$<C9W;RBhXZEFdlw^{B=6KAbNTU
+kT|{$30SrGO=@HC&<z!y{F#%`=BA|t=QPp;ljOAJl|&sk7T`tgQMr^1ed0~!IJqz?PZ6~@f;bWn=O8fP|4!fs(|LLc5IkRp1lWFh
+&LaCQG0@=&ZBE$U=cpibay4dxDSmt$Ofw${22Zff{edr)su27HCVi+(Cn}GHHb)8!=i!|H+Q~24Y12!9tm5mCfE|?rdvkx(nXo2~
+3<q_e@#se0obN3(G4Z_;<X)-h+whp$J(+$xrEri5j9!TeD)Aip3c?G6d0hq2|JGE_ubW;1q>G;+0yTf8&)+Pg8wcfamu}wD?y&FG
+AdxWvKno~SR7F~h$F3{vN~mC=c|h0<!4Y{(2oPg(EF$>7g^}-t>B>iouQ4(WGU++#w;`Uuvl#l>advHP{x?yc73jTLxc2*|5T4U^
+#XHM0MR_xF6zN0|Z=Ac}WV_(M7Q1_5!}Qs}-_cJOwA-*P%TNKlYuJ!WL*FypFRJhu02r}*0|ojR9)a}?`7KzGw^qa{G1R1RP}2X%
+mfC1M9g!5i#;9L-OEzeBm6-sKl<ENm8xmp)m3XW&NSjZJhdho4NIz^L_cVD99fTp1j;%l<{x`EXOLBUj4qs!WPVLvrI~Afp;K3-&
+mZVa1Em)GrVfrOiL{CW&!y`pD<+#Zbcs&GG)X6?;2<(58U={ouB|w;bjZvzA$@+6q+Je02x|>?RFT0;&z~EUjrC1{c>60>ett}Mk
+Xx@DqY5WwG1Nq-zr2iWwK=?ZgdoCH;5uqbO;MM-|ALd<5G?O6mNU|fcAPg48%Ne398g5b&uK)`2w@}pIf1?Ble<#ANar+pmAxxY^
+{-@#lBMc=dXdc^n1{Dm0^Ckg<a0Coul5vfO{XMLwMZZx3gugQnwDXfxn83mCJOsW}<E0@=#_$@_iWndXn->H)VoKKa-{qvm%-<*h
+!r!)cVWTb$i<krvsM|%3K|sTKxdgD_rsOLAU6U83`CIw?Mzi)6#7s()A8j+GDU+)k0OyQMpPPTv<i(tSToyJ<9y={pRGEaD3LA`n
+q=m^pF71s#nXX5u$Z4?g(YS^GacOS|)O0<9o_;(wAC3DTR}|#`$in955&h%T(QnpU`IUwJtNq2Z?iUGuwO{R5`_+E6U+q`>)qb^K
+?N|HNezjliSNqj|wO{R5`_+E6U+q`>FE$y{_Zx0m0+ULeB#)ekvA|B+wdjv-l$abrWLCF>FlqCt-GVvkEk4?lz8au;zhVBmgLX28
+o?)i;rSNsS&X!%e?~)`Y@0f4RiAg>{oCJUsin^RWiI#zPgas#M6_otH_U<pF&N`0c`1z;jc>eh3_@|>bb8hG|CwfMWX)8%{jS<%V
+F_gAREc!EyXoC<|L^f>{1+gv?ikQik7tuv4N}Mx`x(SH|77a(Nz>7f}1$HBK`~7{Ni!N$D->3KMZa)sX=lMRr-*b-V_xV1<?c(1n
+6{0Ge#rM^sMbW=oqyEYL>Wj;?>1Sadm~5T>ahu$qdB^Xc9qg_YvtXj>(OoGqQg+);S;kAx#l;IAs}jGcL=^Bp{Q7r!)9b3}r%i7O
+82I}8w-<ZlLA^4*{ra<VY8`oe^U1gvX}{K0AqEy7EEP2>&d6R-H|tyZ4Igx=u{qOQ0vcCtoLWuG?r5X${JBsd&+xt<I`cAa{_3y0
+L*gZ|btR(IahXiKX<y3s&FK~(S50pTSS~tp@9y<-igZjYelsLj@agKa&81>wcz<g~9C=%$P}D5GM(5>dzit6CV)}jE#MI@LeU0)e
+Z~1Mt?pRFBf|1<J4mmGAswkFk{hAZ<r$pCieJOZK$5u;C*J$bJskw<Vc}tDWU(9uuiW9!@+QuyjF>);xk!7q(%89d94}Zy~^u=-A
+bd9<{>7SmA$r}CK+|nDCH<zBF>Pq>k<Ez@RoHq$)aa*ffz`&UP%|oVZRGxpaYot`}ke)q#xTH?rT=s6?5Rs|sv31Vn8j1R&M(=sF
+0Lh!K(WTKnI|rOh?CRi47aC<3kNawBoixIpYNrir*e6f6n)mpd!Y!t2G;{Ub#~t#+Xz0`C!Qu6C`I}0(4J2C2+#31hh~D)0k0edk
+Xs+|&!wpGUqZ_H|2XeAT{b4u2n@jn$Mx7olKw_qAwD7|F`SQ4|QTOWL?eb4Iq1JHBx!t4-BmS&WgGUPx+sT8awuh>d&J;O0+%B6*
+{Jo&7F4cumpQc9-c(eeqojiE*jmC_dO+4R`OF7R~POGDg`1RV%1}=r2@5!nevG>-rJElLn`}X;yCju9H%he}T%gLsUDx0ANeOusS
+Z>bWU70v3WlN(ylYXTR0D~RjME)lVOn1Q<;g(6Ws7A1x4D_*yL+lvJ$Yy(#vrvLx|0000000000000P_FMpcY>TVi5{#M%E()HmX
+_eJ*?IRgowBtv?~b$;rc=^9;`JCt)ze@(|hcWY!#OWYaR=<faW%WlfE<@)M4X1YdS%wAU8iI?8p>JClUyECiGt*l>mQ}&(FV{N8u
+G=6@U8k_nh>lWaNtb1`L{knVdLb)ERG+m<|iSOK1EHr;l%&pN~DvS{I>k*ZEv;ZkGU88SjPN)NDx|ne%Nv)l5$e2e95Zfv2Kc4PY
+^Qd7+^?5SXb#TF>1&HnB!SkOtsyAe1cdMIC+|ChgvE2g1L)Rk}>dx|Vz3S9vXt4+<gI1&Z)}&epx=K}|)X-vaJQlPXl~fg|cLQ|^
+RT4unr8@%`dyDI76e>3T5Z_$jVsBABjY5T{uf*V`u)`kph?+j4;H9ubq_E+Kiw*z)0000000000000000002|1AU`<Y*}yAHx%Hx
+vPqBGP9CJPI^9wiwS17pfs4H*GWzsanhqsB6Sx$1K|<FkV|r=G2QKy&^$1(WP1h)JO+h>pzP1;Oz%>Q&d^ccwv51BK4@hByD+~Yt
+0000000000000000000000008jwq+V_efy_0000000000000000000000000000000R93+)eDd""")),
     ),
     (
         decoded(57, """
-c-qaGXH?W%vi3W7lbayjWDt;?L2}MW&N=5GIj0868Ocd9B3S_u$w)>dh=K&kL6M*$pnzP@%$m7(=FU0end`gOTdP0xr{8*NKeg*$
-d+!xyG;s7r+R8>s=1NgomB|iYlUFohgAaUPEGoIEzgLzp@{u4<2&HTw>s^jJ)JuF5Z);T8_PP_&#gD8H`Eth`-l^7H;+4R>1#I7r
-!zmfWR#Q>PTy#e8g0n2&<7_Y?%o)Wq;HQ&(aj(GTc1>wAEu^RYhM#QwYn4K<`)n@99BFriAg++R=v1aK)i>HwwUqn~8?-f();jM*
-qu4zEN~*<*2cp>B(jyIz*p*!X6^-q2xa?UELu{gyw*$Bok+yvPKGut0Nayt`nI&`v>knowSyEIvtbF`ffMwjW1|+z?;w0u&aFyzZ
-s3UvH*;p=%E5{~?VCuSM_TCkK2<}6I4+&7&wWz9;k5}>8x%&<c3a^TXJRVZDe3~XJ!RQYr54|<pVozdm|Frw%(9!4N<htcb@{6I5
-5kgCgR0=Z$M@N>cn#EVg7!sz&U?eRu&K`G~(T-)(K!!L@Z_BsZM)OYZ;KwRt$}xooqY~@(G~wTDX^K`A=(hCz>Q}5|^x!FPi^rY6
-r#nd{NcyJ*AHk0_X=$4>QhP4AL*V!Q`qR$06b@cUtCbYKcsJK|Z=pL+JVc_e5~AHfagp1V%F3@BOP6o?F`YJ3@$%{OBF_P#uB?VA
-;W^eQqX#OsUZZk3XN@!(#Ts1bUhW-t#;JM#=EJD|>Ez_=-|5+OxI2MwPOY$sj5@+YMCLLfw*)q~p)^kYrcTnV>Un(c6X4g3AB9f@
-9PjKI>wlfw4U69<mXq8|D{fo~=dwrx^k2oIxm#F<ZJ1X%fJF#<>B+k6&RcwAWdcOsW51v|)1Q>oKQw31V!BEITuUaUrfOt$eV2Tr
-+oATUHjd|PlyH&ChmNVMUPmMVfEhp@`AZ&FU<{wZi+3rn7Hb`eUT$#6K$ZtVq;(wU4c(JEww6W_im94+ja~_5lk4#rBk$+D-fhg&
-KT|$k`kvg^UP*Qh6;Xkry~Tw&D$&H8O*!sf6~~VBvZE%S$_)*dqpDxmN<xGpSJc+G$!hP2G!V2=%go_*dRvApN;?lcUwc;3>#&R~
-QM4R)y=V<-y1tSPK8WX*q)kMvwpmCP6S#*zi+x60g1F+EL2^?(EAExrF=3$=)A}OTJG9fmNirN7ebM{Xt;wsFHTljP`&qZ~e$baI
-+@y)T_Y3C}NzReviIu8f<_R>pPIp)5dTBjYdyztNa<W`p7%8Pj4XV1NW%2tVa$vy+BO+UKy%=tPDoyRI{qy|QXgkN&mE#Mp^L$Gt
-f=zxN-7x)OKIBKv896d)K%Y<Qrblc^nxF%BZ;6LxiQR0zKY^qray~~;BCdDs{(R?!XS^wbR=A75v!Y#4A$R&^s*j`I==VE1Cr=V1
-L@*Ee$_!Ftg4+48#AO#5vaGgIs~e0MmyQ6}Moh`-K*=hkHh^#CaMcoF(X)6|t#uk}&Mm+;-8)O4PXB>Av<Do(aNo208;=>Oxi8C6
-44YM)RHAhX*>v_@;`#5!%PD=GJ4ZD41K@kili~hS8WxR>7Bojvj#E-nk~FB*RkNM~L?NfL2`3_fCmBY978lkYp*ioNHmuw@iNTUS
-%Qn+$0h|hbc<0Kc+EF5<{#EFj$Z(uX0WF0$J0HQBC6|<xR9c!8gGL(*Q)7~4Q?WanRN70)wThY<y}gqr=H@kXSNl9HsV8RO&u2?n
-lCB9a!^f(z&Bw%3BoD@%<xUEW-iI=*@H^%(+nRJXS!hg^z%5swSfZ;x&zYbmV=Za5C9i^dS9@Z6j;f#Cs!TycT_|kJvQCv{6!Kj3
-Z*vYu58w*IITy{6^qTy?mHR*4{HC8eKyhJW!yV)jVyb8%#np&fA?P_@u{aFqtzbZSyRR4ma!;=u=H;Fhr|Np_x0}pb))$5PJkQ~>
-Q%Jcl>XnvFEUuI1`FcHfBD~b1M)f-7_%TjE5m(v)ICEgpM+i098@Jjtm4<Xh2Wz0_n5Iis0|;m|(vUB67SA*vCw2_=vswvXUq{lL
-`OIrH%AP4Wxw{OI-Z2FRH}fkuP^>4E;!Xm*dt2b>=fpH4FXs@LMu1RnQ$TN;Pn~7sN=`x@t`a7TX5|Qwv;!xENZjgUyf@&h2p$nh
-2KVJ#yA31GD)Otnc$KFaNqlFHUr`M9A$PdvRB|O9;|K_)L}f=t+6)k>#j&5m8&AXc`j0Rq8{zQDaEz2{Y7gtt=8j}r6e(ls4m0bH
-nRtm$L1RdXt{qd@)1Xp;@_?bcg)biwLTDIJ3^eqbd!I}0){;n}HUP~UlPHTx|M1jQuaA1G+=xRBc%#F8Ow&0HYRXbGyqGyCrWtFV
-B#l^<bd%dREB|1w^|46x1L`*mMen{(hnKH<R}^F#6L)qFAJl;bGZiImF*LEvGz4=lf>&TKGLkstnS)8F#YzAs<Z2~JX=Jg@;z>w&
-u#J*Zaz=3o`lj%wYL(FnCj8kH_I$a|aL)%Jq1S5L6tBtNI)7${9%}LwV-hGQ-@P;q@j*39ghm{vSaxXZIWhWGGi~wO3h?BvOG_+?
-GnI!ITlL((s4jMM5`*1yQ|GurL<C2GAV3hZaPb4_oLkY?0r!3A3A1>W$7~FqvK{^hT=AM$U7G^ILL^$OZTNo9OfHDzMWB?bt*9Xv
-4&OH1hv>SF0*(y{y!d^|j+pB;UKk394S)bTaB~E0sRpRD6Ep0dQ<rH<^tjLD@5>-7Ue9H`fyCHee-p-<VMu>9chBn81eUi1&Lpn*
-Tc7*Ti?!)ZJa;z(Lk-mZl;;F1?yl^7NHh!w#3rfn2s`qb{@Lf@rOKMk`W9is*h8wO;vC)q?exytFK+{VK+^a^JNRD<Gh-tUo5l9u
-NaH3SKO#Jct1&zj^bR_g0eJbi@Mffm%9GI|@WD)UO%qYr1ieQmMxhJO%H*|ZyBMFa#u0j6QvpP77B#0j>gmn%M^xW90@34}#An^*
-b7?S>ar}0ru}J)q<rbzuFGQ+<MD60}qh$acJ0S|1Zdx$JWUZ!TlbVwzuloGnWWB^WRb#5p@`sYRCa}E$N`D8x1k^IV7Q7&?qR}aC
-_d?I2toCL2*2x2RU3Wx9Xy#T8Oq=y?W8;HSc?~XZsCwNfA?R{AJg1|7{|!1`ruRn6tEZz_H%C>^l}yJ3rx7<jPMri}`#%kR=Dg)s
-MeO^jFEbeaVX}K2W>yzi=@l{K4_3&XTF@6@E!MG6X`nn8zvetHOYD{gNa8fTlLpCY<0yzo8<`?Uul9Ax-1Ai@w`~<JOUaUrCP~Q6
-u&Tx2EaF~_*7uQHop_+Z!;vR~;p@VJ<Q!<=>e3K_K#Zv&33%PSWeB$s+3$6_m)4h>U|9X~9O+9d&h;Mc^1Xo}AD~}Ve#~ujH5HZl
-$*-$mu|48hJ=?o8#GSbMfSdUY_dg(u2)v0i;qyaAPik+Bo#qM(#^bH1dl;JTkm+~J3&|XjFq2f;wSl(M{Lxjoi>y4=dAnU7_Jw0x
-lpf`9<QCeyU=>|jzxP?Tr|)v*N`|~)yma1Fckf->D5Ix+PqLv}(L_}5fS&>o!4VtyMk+7EBmu9$0Fj^Eu7I0`LqXX`WD;K2hWHI1
-20plEvmK5_v{7j}_PDxc?W=P9;)V;_?9S;35ue-kMqqo5YLuB~wzL<Os!CgvU9oj{#iP<x$1JBy_Q%a-(cJo+t*5*X-`N)HWGyoF
-T?TYzeHV7ag^W-YoHAN|2KCU_ibgmVD-Ghw0c}c2jHBK1p=2d-t!kV4iWC_ys&&~J{mlVpo~s7N6x?cF$T(LQ7deOck>V<OY|6}=
-8ORL6dS~{L09`4$FT59il~z^O2^?y|YgO*>Dp?JFcD#NOnKNm_uW^}P=X^QB_n4-$eAftUuFS2}DJb_-7aT4wmF2^aJYKwE4LjB|
-^_J#OA!yldIL_vNpd%1{<E1!vopJpxpQoJko!C9mXCM*PhrkZQ<Izj64=bEs`-9L!cfP&2z#N?PaU(Uu8`a@`cPD5Kl=taJg5QOR
-5ZquL;_&xfn&+1~58}KpC0%*rvs%lhVd?zjthJWDOSi%VJ>qof*`%~bAIZ4+zV6G=0!#c$S)Ry*ikWUP>IEpF(^D6cCkCgpx121@
-<cU}dzF&z@(&rY6d680#u{%5yxgO!SJKZZGoL2UnZ;POjApL7k0JjNz`AOW$oQ3WIN!7=sk5be^6?MDw2YWPFQ$5m_0VuuWM!Yeq
-=iJbJ#!-NR#HcJPF6mAwtlBX26~!dbAHC7sMR(qoW-Ph}O9J-`sw!zcMK7Gh47RPE8SNBN$&zd3nw1~ja(V?4oOuFe;doHul9;=t
-tm7~<rPselzJ8jP-SDJ^1ao&O3Z<hjTI;v$H&OZ4lV|MfaGd5LL5z&WK-jiwH$Rp0RJc(P$<2xS61YB9BdX7RJmEzO88{%?%;YQH
-9OsFLpeT_W9udw?M+e_?M(d9fr+gdESlqK@DM5hebgIcv`61Vn&qc`#r=EMUSgJHLpIz5>(<k3NabGu~pH(KxmCgD#YzMr`A3k3e
-DUc*DVzlIhl+dGrW=_T$4&m1ny-SCB5)=G(!(!sgYxA+q-YPuKVhMyPaKYI|7b<BR6o`W_-*gjsct9%%zl7zA%P(gT4o}-Y9dO;Z
-ow1rr=&si~%V0Gyg}0esB_y$8w|~tP{=mR{{4$^H{8NeJlB(|~eg;~|*XL}p6wRZHn%akP>Rpm}cu#1PH4Pq9)dDm*a=u1QGd7eI
-skx2NNigcYxoJaYjDOos`8yu?#iJkzbl(0*f?i3uo&d%}8Z`GEZQW#+7W}s4!o;NaktW7cG~RP3Y^0}$GK5a|rQ`FVoLN2(?++Ws
-+1)5SX+#hnoqwmU7+2&t#~e{jx9R?iV&+*#=J!`FBlIgMIVt$G*z}Utc-_}j_`Q6GJ<3-pHO3;oCx)=FfEDYEov3|0vg#ZMmBt4e
-A0uw>^Xp^!x$x~7+_l84A1LEdya+$`{g{RG?S?*ME}1L=6#^Fm1%ZG-!2b*&e&i_I3R8;~S#wi|zq!KlljyY4To%p~+L*VgcgrZ{
-uf!0FnQOh85c?aT^3o0I=(>|_T&aY31rd5QAvOX6`6nP|PU+>Ts(gk=U1`1-AL(T-t$S8Ljak$#FfR{c9Z}c{_aOUzt1X>R>$I-S
-d(*kfzLk0P0F$3=+{mj&L5GhIhk^e=B)bD=oN_?K1XTr>)gac;!<V)8pSG5B^^h$(_iz#}o@<b2bOpWJm<d<fYSwFSx?0l6;cbkq
--oOuiC+EPxK}?K=fc^u~4y*3z3P`bGW<)aPvn9sO(F4aqy4kg!Va;vI!%EIxK@MOPPleOofjy{g583a3&;D3Mob$mm*)2DpGBG6@
-8YCV93IY8$P(0iFve+erIV>dG`6ahO2fmgM?2RESFTXXE^-7*DP9@2iHHl+rYOazxhrZa`&5fd!CJONA<;O$6cZBXif;TBq_}Fj=
-`0pC6*jdTs_Spop-{;v;zd8N3@exYankU9N<eWK(c6-q`MX4|?oj5ojnnX1+ZB{*%3G*V)SPa=5<_9AoM@zS@1=uNw@qR4i-;g(n
-wU$#ez36c`@(mxD@~ie&J$g0mpgojnKzF+-0^_1olEY4LT`8fdWQOjA9^B`}yKsHE_ry5lmn&+e^e?{-co+!WASc9w!$BaxZ%EUQ
-I4Vf0reZ)dTj%~MM1x#7_2nkT(xS}z+;9fY3iGE)i_f#|Y#l?LcT&YV3fB+$7M>E`=i3x_Ffz;_E~VW3KIo?@z(9s1gku2!U@)YR
-UX#3kzaaajW5kXYPvEYKuR3pcUH0yPyY~%WukOn-_Rc~xj;M#jovtcZ#a${D3jBj^=myp}51B<jx{#pD@6_N?J6j<p3T%8R78Wty
-$!9z(uB;o-XO<pA=>|rWZN}G^5Rimxf%LJTu*(nb8=DsH%;NMF?r-Kc2Y9HCrqhUV>{C!A8gNjCM2Irwt9e9E2BjR@=jlrb5U|j5
-i%;(^dOv09EJQRPDbJR!u=%an-~4cR>l5mAC10X~3$}PybCJdJ69={qlfqBRBrw0j>P-@cPdfQzZyA@gCPVrcLe5;??nr%j)6E^n
-6RFGCdqhrhI2<*YcX=_w-8=i<Ex2lmJCSzk^{rLZ>*}qsuL-%n%>rEudsFO+Ncn^a`%b13amT?IoMNoSf;e}HZl--45wv<=`;cj+
-oKO6Y$;AYJO?Z}I>Y|hI9rkY*B&6!iU{!Xx{vGSjB2#IfkJ@hWPMaNPml6bJahvQX;TO8ld**G-l-=yfOMGkilpy`!?a|aQmg+Kz
-BJxT5wf4EMFUgIzr(t^e=(V{dBJJa}1_lLmqO6SR7d<iQn-n+KK9#OqMB*E5Ykt_TLA+NtLGw5&t|XmKv>uGg3>s50Uo;Y*2Da1f
-?T1BHe|HtF@ZRIgnr(pyz{ETHQ%Jf)PKbmBKMJu%!_OzFq99KXJzyunp;p8?pV+DgiG<92)Az?#O^)aV9_X87yJ_2#Em!G1*yTY^
-xC-f1zj(@$$}0GL`9jb_bcLHk@gylnq^A*$TmN2UL~?LRJ9eRe>}I8@Wb@_Xvlcw?!I+wpzpY|z2=i`WX`DP~rs{nS4V^m=c`j91
-nOP>IY3h;0l7@0~GO_m_TPr=vUsbtl^F1h+anH?x<~xC{G~wJzU9Hi*f>HZzATYLmkRn>wEHc?OM37GP8J3HcTu(`C`LK-?yD&-d
-F=Q<24Id|Y&M2lX?^q(IZ0)Z49*&TxLn@u=mSBY6U?y@B6N9+BE`TPqsr}-kM^mbMZ%Mn<nOqpBGuzf7?Y*$KvBH|P$XmYG%mhAM
-)=TDkWGz%nyf6yEtJ|d+n|Du&524$gM^y6*F$x7Alh?P!h7Hm0d!_SbwUaP+9?J<TKD~xZyUKFL>0X>?aPb-R!Mra0;RaX<PM91k
-z{)iY*=3-%gEP!!GQ1HAJecZz^OXI;rSVmnp1Pph<g^zx1pMCk=)LJeHm5vpe3<1bjw6q5-s2pyt2%n>H0KKZI5%&)3xg*MD%^)*
-Ydcl)0uKTutvz11Txfl07quvuRife>H<b}B6|s|yzMQffyNvPFebb)4liewy9Jr%|^K{8hUnhmX)D~a$#!2Xe604c+SeSqFO$t}a
-jDu<|pQeE&;!5B%eXG3~W%QhJz`!Y(`AODV9|?2v%IJ@?wa>NQrq(38a+6Pot9fizKHEnQBcs`rn`9HSF})?>sQxn-{p`SdcOqSw
-5}6NXIuzHGKLrLmY34x<WTRZ{5|zxHwNgqqE0(0e-x?F#JScDP4j%$%`_%zAch4w2#k?&G{YrA+Lbi7q<#1`h_y8E-uYK?L!r0sk
-bGcW1HJ5cNIBt^ScyRm5zov(49!Q!JCt5O=aUVo-X|iP?a0k?YrH;4`B>=;K|NJTbhuALW<mV3HHR{O^-Sr1eWP0_mPh}qJxMfG^
-z6!N#CpD0aq2M{AHL=>rQ|lo$fG`0Ffp7r$_eHwwCX+j8Coub}9AjJMt<f*Jbz2kqp1<KG{)jf?Us^Mr%Kg;XSNVll6&4P>5d;$i
-qCwa|$d9~#CvX+f#ejjt?c~Ele#Ra0w6;R=CRXvG$2t&hK^!XIrE7z$4!UMGd)^%nc0En{NzDPQ5F#)f_`4dlN380DlD_*^HS$RX
-+BSuiD>q|fUD+iJd{4Z5^r@jlqM@WevsE);rc~-$cL(XMVgd~aJq#ZV1^$jV)*2M=f{t%=z3Vl}qTDFD6a8YL7haisNXY+~w)wpD
-3HQNBabWf<Yc&+ri_#W!#k_nRt^$+>_Ln*7Ujdn)X~v|`UPc`f$>erledv`X2<5;u`xCLyW!%w{GU0#zrNLlBBYC5ZY`nUy^R|0c
-YMrD%wiJvCh6DMZ1H<3r=&2&}{3H0q@r=p2$ELJChivfWgYdGLb+PI|wc;9T?ni`sE!dH$!hY`9j;J1IPhLBZG(IPU2$bSqBP&Gj
-LC0qv>pE;EAs9B(#ojU&yo%o4oHCnuzGg5M?i!!t9M?Rq>zuw%Y3W0B=5NJ?MPMu)LuC%;hmb*Wz!2a+F>3@qJJJhLf#e**oUGs9
-X8687b;=Z$eTWu`B|5~Jo2VfTtxI0~{N3U{#gi1S&`W%~ULP&XBw!BA7|sbrfpI{;+4DalEI#dML2jmM(oL+JW(V`mSGvSqM1_}>
-TI!bH78a5~KhW`&-xhOOQhY@<R%B)fp_SlKd#}J4P-&RY0>uI+0pWt7fAJgm*I!zuqVQl0B1mz5JbLQk8R3E^dzTWHE4S`wf*CJ8
-Dn-h7XBuu6#n6uaQfug+PP>prjYwm_eeLD>_%5BRKNkyv2#OCwzyW|CN+BQ+BDwDqu>0<G$Ec@6n2fsnJlhlyo<*>(YHCv`5L_!9
-Tnl|kL5(|Omdy9g>Qj0@{rIx!!PcXEf_M5Y)lX&`YcT54Lf04&6c89C0UZvAiP+3Vit3hebsHsX-L3vng|p63Q=OMMFB@e8&U<y@
-)zOV)fy`a{TPqB{UqqQ?>oJ-Uk(bx8MTEZc-P|v-Bg_bY#R7Ac%#5ZX_vLF%p*8nP*6^fIRFpmgJ0@ZXGjWn=-nH$@81>=5#wkw?
-<*`f6sEAQ9TSB?Zq@5&kvz^v?Qr!5SZgI76f-K1Idf&^48T5EsXR{K>ZeKu)l8Rt>*o>CTP<V8#fERAp>2D%_?=!93B~`|RXh^7E
-d6)ft3m?;<00N!|jH4KvhbtmwAG2R~y;0f4l1T5i++BGVW7mRrixkk4$?kYpxv&{35^4UiKYQAD>2r<6?Su-wsmc^W>#^0_vFaf{
-$d2a?l|ssoJ1WqoaTIN@*e5pxjtg$Y2+|^+IB%-WL^(;>qB~X^@8yQ~ncB0t5!Tvr6=cXx3@XfjtCh^3c&|RtMP$*I;P+HX16=$7
-eP>H!oaN(P5;(~1k+0vJq|P!+YdYOxiktzi8&{)^NdL>~>+SDm6V%S$B)G{89-QCx>97;5usa^7THQHyT~Kp>H889}@HSROij95v
-^y!YZ@|(aJP{!U~nW~-#U*R+T_A>fYfN`tk$4@NYcZuZY1|Pp*UO<2yFsx?fiKM}F=nO=T=6Y?xjke&c+J=!Y-FzES%^TCT0Y>3Q
-Qhp1iO`xi~F4iw|ZMlPax}JNcU;6q|1xa474=c`)nwFH~02h|ORu~&THRYfa8yf^OSht!2ic)C_ak7de6JpI2p5=Z^8D<}-)9i`)
-qTjJ-^97S3^SHyR^h_iMyX%XC;xm%#Cf&yMi`2O^E00=^tY2Lpsyaz{L3EP@G0u>+zWG89GN+yWalwH#s=j=H9jp7%7BT;1XG#^`
-w_vfnm%4XLCZDHgFMoH{)|V&pp~%HBw)U51<qpd4k&KcBLRC5CUA>{p)*{B;B~&3_?D`9J&v7i{?>9f^7ne%XhPRP+lJK5-*S^m7
-nBayQk8|GL!J#XDXJEz2j6&kT{`ZOVk7Cj6A$bRABj#QKZJVkX2_U7hG^Z`;rXF=VRb7Uh64`YuB<K&na{nBi%|V~<tiWGzB~>>k
-zDjVuJ}%WD*hHqKi7b)p0EarrGSLzcK;fXDMv|F=NWZuGO^zlqDhTs^T{%O(s;M07T7J-OA!-t3U#fqTosbyzmmBJzLyk~lKWoJ@
-Qn(+l0Pg#uulVV}twOWCFt+;BY7-PQCZOW2NPQiS2ZH`AFkmvlv#+pzrH-vlG+yim?$vnd&}lt+_cT1Ri`Vgb64x%9rU)K600H>z
-bodiUcCJp_-uz+d#IWVyMKK#=h)^rDaCuHVRqug6LrBhq8b$1FAS*L~2=ZHB{t4g{@na%VZ?pQ2^@qHPz4h9c3U=q%Z<!8V=5><#
-I)+DD1N_?4ZP@XV_z3t<6;F6Cu6y{vY5S7CBwOGk?2f9AftIN2bW3!W6U!{?PI!A%U4{cxFRG<nvFSlLK+wMh7Dx3$-%~>No>|qa
-JimP7O&ET{YOm_1Lhv|3i*)7drHvWwr`IJ>?lzjRZ<Gr7gi!Fmk=gO>i_OD~vvMh)_Ao`vE1%=*F9u8_)=EaI&DzUTpQH9CHjc1o
-g&p6~-o+nmAqqrOARvE;%+(jPuNQDIk5pspjgY<l!1JA<u!O`BPvol;GymH0uFeL(E3*KkxsTc%*mp%c3}+9D6&v;k_7pZfVhk3Q
-F7Ju37!I8u5tuyQHA0<I8BnD8`&r^uaXx_-8kFk-XmcQIo)tm*P<)0V0-!V&HsJS)XqeHjn*XFS=E*C@p2?P(VB?s<w93(&qm^R3
-^!y!sEDs<`7m8|;3@9flsmK+4GMtT8_E(xhrauN*(7!Bo;<umQ>E?2Htbc6BgxHE`C5h~7hPf#wB~5*Sco)(neO1YbWwkv?^y1pG
-Fqt{fc-pP%nfP8;t<r;>4E~pUs(&h`sTnELYpxWth<+=}P1Z23{qAqa`-cLRNoV_Jmc|?J@H%-n^7J3iSKb;0q7)_{*Q_TzkEzV&
-n0g}apg={01pz~T2>ok0K><G|<tl`G$=tnGJdvy-Ju&pT@H^4WHq#IOZ&3tzE?}^R{NvDP@w~<N`6ZRT`KHxAoNkSCws(jt2IY;$
-q&~kML_>j1garjdvB6+42oDT^U@iI@U4%<BsP^kU@p_mXN?QprFnyJx`ifWs&fUFtcEm#GWK^}?J`+BM=D&cRKN=IzR-DNXU-rze
-ZEVLdilyMIaKaD_%y`5&AZ<o4F4U(W|3HYcnxV*uvkM|*_MwWyqhLFHmvR9fIlhy=AFVe%nME;CMEw~qg`kc=6($la+cS|1Yks*G
-7BwGOV5k3CLYj<kGguIh3UAE>mnzUvt7tabM!as-;?^c=`~<}w=4GsBa_<5?tAFeGt}u?upzQ~0ChLddIM8u&HgT6--8GXp#8eyg
-+KqyZ3_ML7O58EH8K3TBH!usB`<u#1T`w8d#~O4LWSLUkTcF{!FFa0-!tK9rwtjnYj!-o38`niNUO;P?XderUCq$>-<RK5qybK>N
-`A)ZV?O`#YBnPI3;bI$?g&B8v?hNNz3QvZ=CgqKfPlp_*)n`=Z$;&a`J(V$3ilA#r&6_h5AM|x}bh{ZPy$+tu>#UY;B}qLh6Sk<}
-8Fj?2gFL$RRA%RKxZ60s7&=|U{Ebco6ZM>E0j32Enlw{rZTV*NP@(S0G_%Av1*&t#9ydH@O|!G2o{dQCl387{lCz6GGjAoN`{uUa
-y!(qU*&)r~&G%?~yXN!PWYid+!@y<PZbg)=*(+TLR2K%ua^8|EBjF6k5(ba~ae$DY=u^KFMg$bR=H&smeYX}ngh^I3)hWnvv0xDJ
-pZOI3L+qR`^hb|$s9V~vW@*(c)jVhOq9puLpa2K}1o%&wWv1DReUr}#mK^U0oom25B?Qd+Fs3l{kK^Hg2DD)jJ@b0nbLVoj5{VVw
-4=%uMa9KfSMS>V`AW-0cfXqo46`Qoz4(X;bb!qa&V0BBN;1_rqydz~;Ja`D$pC@kDh4JTzC2gzf9w$xSo+Q%Cy|F})n(1qcplhL%
-#KMF9S#w;sDgCNo7Uxl1n!`<`cx{&=x57Wh_Li1TLT_hPt11IYAmBfRyv@3LTQ5U=ZR3+z$bdo^3&+Qc$GpKRWH#xZ1F(9KbDR<>
-IRO4AGH(^axC&A#C!25+N`}3Db6{n@xj^e3JVjX<<~*5qe3O@Sgo~d78yg7zNuaR2`mVQ^f~k4?Td&>_E$8PL&gidW2CExfCIVsJ
-W2!M*J9D4m2E=GwDD<avZZ_we#f2>>)0rlU<}3>C$el{}DnF{{$DmC5M3-aBD7zG8_XhTCe88;OI55z^-;p&BKIkWGxMJKd?@3z`
-)veD&NX&gbU@E-e?pzialWTB1que5H+Nw!@8_F&UB!NNy-Q*d;a}_(7`Tp^o*+ER8^<4O1uX3$mj7|hCoWHe8=*IRFaT}NSvrDeN
-JhIjn4)RDU5CZ&%m1J9Nli{6DPiNs<m5e$cn$(LV@x>=~g|p`jHLc3+5SKrEHlF#=vSwmmWc^MztVWdeIs_N^2bH9Tx2`8>p`<#;
-rJY&s%Rr)pEl_<OTbFBpWWd`lueEiYQAEmObZ*1Uw%?M(ait-4j#QDF03QhXz0AdHC;2f(57QPR!n;RpZ1z_<hK(K&W42Su_3J;e
-hdDe_qd-wSwF&bRj?g5mU%cqYp_{s4j8E~qrt?C!zDPPrH`?D9Nc}cDL@4J+^HFOHc#Ey+GlTXTb*anwiA!I(<ejmlvDOVD43<m6
-03tcT#Q>KciVgW!rnA9$W)x72xy98>vzLk2vhD+p>ec;SK1#&<&(o+OK@AsA3CD*CmxK6~%L<id9P5fqvtDY{5>$$@(?fq`{=XU$
-Bj2%Z+=2NbM?uOrf2r!?um;=j`Uk5c{hHdwNrz<V8R_Uzo=s!R?@=eOAtPmx^Gd~wPm(@H>u2-=Rna8)P{?nWAwb}7*Ec`@0zkC7
-5%Tzke&15@nH(ZDqW1bj`uLqNoE2>k5<KD!NhX#J_&*c9LsC#BVnlH$!LQXi=SRkF^;C>X`lyr{n?TvIz#v=z90`O#0Qf(+I20aR
-?VZxt>}4|zs3P?&@>YjtM&UeHCKxvUtC<%B{?VZkN8z!6x^71hU~l6_ZAk`iq+bzM@q6h4=A-@_?XJpPZ0gsc`Tz<%Y(Z>J0uU-3
->>)&_w{DQk66V>L*^z5VdNWM_Y|19BG6=iGym<j8{dzszcp8hn$a_O0aRsM#QB&}_*c!N`#<}!f5hth?%-6`m!yAc9L=%BC1Jym(
-A)&y-ML>W0==JZyV2=AM*c9tJ0_V3+=Pv-Fyu~}ZPLl88E8wAUezHUTVc>LPZckqBIxJ)}Y2#7;ILHD(|2H5OkyVj2dvWyx0&uvj
-5#l-$jsX0hQitiPEAeJ|H;8{x2_rMKF$J+8v9SQ){~QTn?~_eV-zp6tIfjgGU!#fAy~c%$j}3(Ur?U<CX7I2A5%Zm@W^D(|YaXFP
-=0Zs}UNA8h_&+oV#FiYb_yS@Yt>V)OQ<!zTZCmA4Mk&LIK*3<p|HL35Yd{&fT2CH${{ESITj9p`?4`N%qg13eEh!rCW1s$MB#_ZB
-UEa%v`M^RzCN*E6gv$IOl|3#0yp^;bHa!Up2l%J`x$c@JE1yHGU9c@0AEPL7!_%qk=Dm#isyCF*ibQPK1lXWIxtKKesX9_&JSlwO
-{Vw6%ta$<o*3BY}lqd4?flve^4=aQe2LDrwNoA2_$QsS19jhhpfQ&a0veQ+@;S!cMEIlivR!$7WSD{3s0Y5hSPu~QQ8^u^q1*&K{
-W0&ERPe815Oiy@k6UNJ?(q;2-9EtX;sAvILNpSE1u%8^e(OThF_?{X(ArKS$1X6M01^pRO<8q8Z$DUd?vd+n?^BFWq@;V=!6c2&`
-{>-Mlrs8h}wl$!4Wp$K7m72pUIUiUb%&Y8&D_3g(W5hLXa>HYd;!skY*pvt?H~{=_Ws=ByTEk3@30=75op@EH+a>rxOrhROny(-h
-H?8F~knu6C?QoV%Pm~%3IRyX@`fnGLSk~Q+K+h6lBP(eR35T)dwD88toNES@NwY6g5>Zzw`=M+p2wn))$w(`M7>Tj)fY3i)Od_e<
-jwp3oY;!ecH!K5fCpOwwxsq=+YMH%M`o%CefMlCUb|+vMyK71@*qon?8AgZ=hW$~8Bb0D;p;d4|=^2qZu$U@P#|Scq?t3}W)2k7h
-(^0?)Rk3uzWfQ(OAUMg0i;Nus4=wgJ2m<>1uUtq`Cs$?(Ck7P@sGXp+9jy^>Dimva(V$v#7>diEE?lIkOPaC=R-m&`&dMD}2C31C
-<5CbqaX^sYK@tetyKxCPa!c6anke&HW8bE~8SGAI2CC8DqSFw^BihF&%u?p4O{%eTL$aVx<BgL^Z}AZ^B9Pd>y+QuAgMfd1N%>np
-1pMmwe?bKPVj>9mYmq;2AOP@JLjQVy^=pxTp@IOv4*Azo`qg;@etq75e?R<nBL8O5FGv3Jynm5M;6I84{vzami~L2zzjJ;e@*g+l
-ukjl2D;E>^&yE8D|NkNXUOs=b9{5Z1{soQ$|2OjIME)1lbcgr""").reshape(23, -1),
+c-qaGg<BTdwy(b~;`<2c4oT^fM!Fl6?(UYB7HJSrx}+Nfq>++VL{Lcq1!+M*sp~pt-+k`dXRozg`*@z`jz8diek0}_W6XJlflRh+
+M9iFJr%%^cH0Yk)Y;t&n?C{?k6?RL^Y3eXPvulu5j$t*we?6G~9^IJv_~&9B{?(_!(dtJ!n_?AY&fg@P_6Tz6oNwBVbmCDQ=@KsI
+MSscWx*IU>ML^z_c6Np9g2VL6#ytns^T6KWNqI8GyV+7^kDK@22_)^^IZsgB!f*1FzPv3>-kQ&ecPf`mUy-(M&Z;GCI7~5~$J|H7
+vQWDevJc4X=3<u9M8=R9-p#9_f+H1ag%OW4+EQ$0Uy`V?#d|y*<@FKWi6`+euI_|jz@>6y<*MoF=HNGds}G1O^ouC0K6xwn*-E@l
+cv+i1DW6AO*8`XpRBJl2Cco9163!Vme8;kdCKi`?=jQRT*bpI4x9aQ1<&hoOjv*s1Yl+5cBT)D3MRMB)1sr&vPKf--XX;6lD$D!X
+4aC=o_TS0pPq~E(E#={I35`luVq8Y+2_}qk&~rT_&Fb|rPsV0b2V;l_3QzS_9lF>KgbfU~JV9%QyiNjw(2-qDdpak2RTG=u_Oay~
+EB?Dd(sH}?w?iaprp)#o6Z6)RV)AN3hZ$bz6HWD};^^SoT@zcHZ~D&ivQ<dlk-aJMo5C&Gg<TD;T5BUSG?Tb^B2vI2l{k=&F-Wd8
+@+^wt>Y|44Wb=ZLX)ZCZ+msq@)>Agixl>j}o$7crXxQFn)~edZPsZmuG;Lgni<AJm$u#EzbQ$L{L+`^c`xDD+j;L`$1#UWji3PWt
+Xq^$%WLpj}H=Iy<(T_<qB3$=OZ6&0aldRNdgC)<GuB{kB4yW})T}0k`ATA%OV-lERYAhGN`v~f3Bs#`eDc`eyQz7dt^ChbqWW~Fl
+J3sCoqxDIO4x_w>n~9h<GnK>umboP7@&PAk&SH%@azVi+|6XvVSzsrVF8l6D_fgcX8ErDR(&R6hZOGo~;f8QWj9gk!HK1^GMu*2z
+1my&*Y%sZr)D!iX+^<qF#z-*7v@EG}=5;sLQct-dqFo7uk`f)M`>~t8?QHkciXC2-F+RYinWOy{QD?f7O92OIzFa;%*<pG0S(>s*
+?Jkban{VslnK&h{3j?&?eW`b&*C1Xp;tU~{NUWVry_(_Ta=Y3q8xG~n8|8{=x1LtR9N4~=<e^S&?a+U#?1d@C!yazWwbT@=n;LDb
+Q1JYATNE!Gk}^vhX4`w<>KLG?#_hLPrE-<%R-3Uzy(F>XT-2Xm$Am6zoysO39cwZx=w2J^(>FF?O@2g=eXd)tC)407<!5EwO2Vy}
+;?MtRB%kr?h8CJJ;SG734+HU5aFObh)Fi>l;(^5BsXTRw*{j5N;R}E|yUA|tP%iTmPovATBJHEPYn^!$r|!mix$LAfX%<A(0|+8s
+yW=2D8kwb)d>-p`8|Wna3OqV~kZ}Bk%*tHp+`A<%Y~otG3~JL)oUY^yMI-rKf~IJ<I)+b%xc%(puIzp6@-5dT<M7U0P{O71Q$&^v
+6MQA!A3iwGAcTfCy(dWD%fZjwxCTvG6qJIoR7%bA56fuKG(8yV(B;-L4UOsycVcz*WevHj(wbqe5Q0=u#4J!-!KOue&jN(U;-Mu|
+pJ6i}y@NY!87>}{95lL25b*gd0{eCpr6$poK%^VBLe*?$)Yb6q)ye$YysL1gE3})?e4WB{;+0T-Qnv)p{^QaD__M*vQT<Gs_`9wo
+U*r$HC}b?VZ#TH-S&ak<=2)x*d`GgF+3a8Kb3Kj=pO2mcsGEhh_hV*jlZNHZxI#}cZoJXTf=d!T`yN-d4jP!2*#LIJ*^nT7HPiJr
+ld<UVvvZGTVs_@HN7E{z<VD>Gruz>9j)naxSF3`l^pJj@`J9zy?2UXR+THm}u7X$HS4HIN85;Y60Lf3?>Kma7>XRa&!@je`eC#;S
+9|cSDZnYI^eO*-*eJ1T0qxG`6a+WJYIX=8-_mr*kc4i$%2&82gPdzjCq*dr}eoj5Z4`Ei9-!s2fC(W5?7@4>MU{+TT$?uWP7}_|R
+Fy8ZspcpmJ#+93y_V_p%azJ6^TM|mGr^2Khd<_n%VIz^V&`EV#ZKZ#Yd0BhAqs7gSnk~sU`bt}3&y=&sGQVf)`Q|8bcbA#ls_7(R
+g9hvx471qVk!;15>W-}=WBLTDc<M`tnvA@4k3gFeTKCd&QD1H((n^ra`U<fsVU}*2o@5(sC%F_8s&Sem`8r8v-4s3PHK)^q2<cYO
+cjF`uPb&)ymzo1)PA`f2U)JuuYv}X5UpLiWG<*{cYpkINSq;r~QJN+Tm@0t_iL{V(ly0=n>T@y8QlqIQv@<44)2_1idxjm0!17D=
+Q~RGLPxj4j?-_EqQ20vt5w5u|4Bzrg{7U9@qv&&SI5$D+9mQNIYHzoxSvcB=e(%&U9x+)O0T^nX3OLEPQV+!pSD9%fDF;{UtFvg-
+32^ny?qzTREc2MG_SfL4vHcCD)O>SQ?@yZ4yi9AK#UgOB54!MQMWZls<$*zjl~3ibNh_Z{HzpaZa~EaeFCyExFbwn}ZWIr?cNA~d
+uBB_w=u^hD&SS;To%umZd|r&HC?wCkyY##)&&6I8mg}r`<2pV*907s=fdEYQ`|WG9&N<)uU3Z|z%%UZ3ucL4jt#P+;#42Vw*Z2d3
+2sBw+aD5z@91(Hvfs!g#BDXoQcs|0t@aeSWuq+ATd7tw?i8@{5fe`~y00;ooj-4TBN!d@S^&rh^jH*yWyxZkf){YdW_|0tU95l*`
+?rkt@>TUX~*<6d);|O;N)C7+Bl4mL8eC6dDj;piYZFQn238UyG7e{tpJQ5fd2+Ag*-hg$lPyh6&f4-#RV^y<|Ui2PCU48~%zh+8D
+<>BI8PlzOrzy|hdc3Mot?o-LVx6-J%qbBrrOu50nkeA=tEr6$&Gv~u(5m{ndBpM21qHlTr02`-k|48lbhyHvC9lB=Ldis=WP9*Yx
+i1os@hZfp8vwYzttY5$kXq}M939R;YreY>XU)7fhU$N-~X6gsZ=M!iiAM6{rvk0LmQFzJbWph-w^<_<y1M;LaN18@TZ(fnVD6;xO
+kdfGlv~omgu5LU!O?ve)e1Ta=p~1~{S<<SusKsOOw98M#8IcxyfBF%YC`)`!efeu06?`5nxLV7mI`_+ZU+xLnJ0Cu+9WHOP(>L&x
+yB>6}<?ph>f_6<ir*pF+ybf0ux3*Al<yaC=$NSHRMpS}z8oD!wtz)%NJK`zi*&(DSnQUz`BzUqH$$b3muM%pF!?~Q4%6M&z_t?2t
+SiVfhNfVWDtD}s?D~ow=Y!B}}Y(pCoE#pl|z<PI9uQ(LCmzfj{*7dXZDoYUE!MqWnvnA!C*kTC{+eQ!-%}z|O`U`R%9aN4?%u}59
+?~CJV&V!kq!PZ-_V3*_R!d-T#&9i>JzUt2F-c-EpksOS{mp-vJZ^tMO<Qv=B6^f}oQ@m%()J*i$FIF1BEwwfXP+!N9E)!l+o_mxo
+L#I<bA>qo<Xf>f8$)UHyY<!>One7zH?i-M5CN+W6b)KZ1(kwtZkm<gI$DEB6>y3z<zKtf$CANK*gGs{ox(V{1EWeFCwy*fmTVnl|
+(53W|ZDwAd?v1<H&Ooh}1+h&fB5LASXEkqu>ARP>;e#ltZ)m6UYv1Qm7FdXC%cuKyla4<z5uSY9u1(ureyP9^V7!h6j6^;Hsdop6
+5hg;dXYCC>1UB#$65s}Wcg}@mb=enVrrWHQY0_-cFjIlwA&_m`Ee7-F#AHKTeZ}88=W1ikUtvMdZ)%fMs*k+Y%>}~<Rk~g>`c03V
+PUny~By0!RXt;N}4I=NDPR?eWZ-;6GngoU}iJu01PGo{tlywztFyYrja3INmFOL`m5OUS3VYqfyf&I+6dNc{X><j+MPrc@tE5`#-
+BL|FZHs1m;$dWfZi|b=U0q7covSIfNDzd!|Xj4eaa}6pnReiR=tSj%V$2s^^?+u>xvl-@74Q#?W0k!_YH_PxBsfSw|3}AJO6^F6g
+p1~5vxf(+jT;6;B!nAh$Pq3>e_uqb)FgL=QP|&C;wM3Va@_lnF%s!N&^uMTu<vX;n)~+onhqh6N<E@Xq@H-nHe#ruwOkUK^DCGa}
+a)v98U(3}JesjoWc5km8FR4A7anSE@I>a|wO?;vBTUGW>^O5)>Lg#=NW<K5LN7`@s-HjS=(~W6=Zg6gXhu=?A*+*AG_bgt(f~&bR
+y8<B{20zJ2+H)PgskVMg7xFx8jRy9tJ>esHik|e#G?UBT=|e0d<(Pvg#S@F!L18vHxL@;25|$BZ2K|c{dNxXF>1IVLFJ+|++rK>K
+$j03&IdmmmvSz1JgVt3w-#=%afep;00aS(v-rp16Zt1xT+sQHgQ2E)4jqfX&<7WNs1R;98O8O0JZwa+o5ooYpscDXfnXU6<BJos8
+6ORM(hHn@911&GqW{#Bwyf!|ps^~Kb43Vx;XuRJ~jkbE<rJH8e^N3OJzL?qoEt)&0V8R@(>wT^`De4`8Xr8}?gDrMRbe!^96Irb=
+fF0{VVI`fZZWcd~+|CnOU*GkN-t-!8&YS7JR<sJn!1D#Nnt$@a>A9bpDTMmdQu_Igq<8pKDg(4N3>F!cb(_b+BkniGdD6D~L@dfu
+*I%|>=Fl8i)ws!iHI?r;z~Mf2CR)_fR~jf}$x_AoFzG@oR8mp&F)3ysmN;@e1-s8V!EV(G%!)Nc9-TnqcYp2HCZka7sIa-Ml64XP
+RqgO&jR1>?JKX)HcY^Q?R3FbyG0uAL8kU~9F_E};=<Cp=`*A-B^GUM3zpK)=-+WJvtnqb|xJj4)BXZ=m95LGX{$;*Wyv&cQ<XV15
++YR+^Olr&zudkS3hltecTdUN*uZ_&!KJBjo-xJDEP!#}9eydzs5b!jwz@!b8!m$=RZZ$jjs0quw-N*7Kkw*<*z38LMEa4`8;Qs}?
+Lg0SF9dJ(&6ZP26Bl?}(rku<Q17Yvu+pu82C5zNg5j!}fWf`_gwdLvu_gr@P^g{bMacvk}HAOAT6>-QXLXNx-9%6mJuE&^3DvhQ@
+U_+oF(2s`tI|Jf|y<l5nYSJWatZVl*ky~huOe)A^;W(y=T1-qSq>#N5MaZYE^k_hAu7ipSR;41Vjz3~c#@?3`rYFHeAs~={B!<o^
+OrNO8rn*%XJoexvy2zw)edt$V9I*j>^ax^cFS{A;MtZ5-lFX}lQdQ`==J3R(nR$6P^l`jFEsrWWEiNt`2L8QFc3X}ZMZbIFl*OFp
+1IWSp=}Ma~>kFB>m?rI9tl0B0b+Xh>|IO7`Aqwk_x@~n=^XeHqwb5m(xIvpTwhT822#^Tq?~&HXs%J|e`I=Y55>ba{q0V-0Sf)~q
+PSp%6&QosYGB$EDfIIgovD(^E16nqaoxacPPld%e%AZTGJ9`z1Do|5na1c-k=>H*#rF&lFIR-KZ2c|nrbLqF^YI?!m-e%?DvxKr<
+$<oFs#W}FVu@6qomQZET=Xp9ilQ&aG02-zb_Ix(+T>S+FD2Q=Ua0vLnRGPE1lFIC`38sI3Y(q77{B3m~M%MgTlw;5#ZGhNiqIZ%)
+?xoa&fw`bK%AqOavZ*w<2U+U7z_lShFb1+e?_$BvPDX%(fPuk)zd;2Ew3ZT5J?OC5v-HaicvbsK8{fRN(;G_DqjRad7wV{3kim|o
+Rfw(2dqp>)5Am7W4AznUOo&B%v8<L)_xhyYO;3Q46b}au1%g1J--t#X59pEc8gl-%EbSZLaaG8L<0lqrr<ZQcO$;WW7wL}|jE`SF
+<Lh|-EHXv1yL@F|=xq~jCD$iO8x!4F;wOX)7d^fjyiDZya0mni0D{4=9A<NY`K8QK%BZ+C8@a46Y##bljrk6z6{=z6#%cX{#VpOm
+Mx0JnBfSnf1UUpZVg$^$Jg~Z?yc6|?!-)eG0Ur-g3r^Ys+z4_24G01TLr!pAu|8a<p?qvfROx&am5cFTsZo4^<e2ZiD3zr-q)zA$
++BH1Oi2w*#4c-DjJr}k2u;Zg+eFzC+)Oq;z463fTpHBwY(oEs!g86{;LDEz&&GP5IF3cKP5!x^Ah%MI-d`VS9nWrD{3qpyK5KV86
+7FD<DK5AbM^*Ok|eW!#oqOB>tE6538D<AH=iEUopb(~F~<S?1J$^DLbo_kWtTjqI|6WzoLX?wmY^GV71x8>}(f%l`)2^rteVag9`
+3EjH*Hzk~47FLX%<b_pylkmJzlgyTP&=8=~v)4Gtz?-sE8$JyxX)bRcqd4lHY>uz?uARH4__;Sc_kNPvskQGfZWqj+N$E&)gI`;V
+tF0=73bSaTNv@KyZ5*{F7~wW7O|V7fd_kxb=2T~*8a!gB(H$}4<;Y^K#qg|SL-sjK%VyY>vN9E8y~LQV8TnO30)@)Z1Eyzg=117^
+O1&g4{J8c_bt!em&ub?Vm7W9!Lxkkx1CBq#^--KnwYRc@eerCV3B4j6=a>?T&kB@1op!~pm64K^QhWHcsWp>+CCCl0EOV>4$rVER
+;+a00RFVeYQi@i#pO)twY>MSmdeB;wCvG^3bkKinMiyWE-R)MVaz>iz{QTvBBzK21Eu(wH_Bj2ZGvs9Z&~1wMJh1SXjKTV0%g92i
+#QIXj3Z{{6B8xFZfb@GSoc+>_P4Lue7N#5TTeeDggD(e@LsmZm+2KB!s%{`br0X?(9<|0k#+NTKRM+H3xOS+UOYRsJT&mT48ZVbm
+Oi`H0e@g~F2>Pxv*+a20l~RK#!|B2z^5x{7-S9KIN-uiIF#vo;ES|<%Wq}{bE-43)q|<nOYI)4rRg#AcCuUtw89$^dF0U*(F@#aB
+d`+w;y$V-1le#s(mB?qe9u#r4);({#LOH)Hu~Fhe`m9>IAm_8`?5+N*4YQkCWt>A<9FM4X(E^p30g=Kl^_LSyYYoDR9+LDlZqX@@
+rG6<n`zq%>w8V;o27ULb|Khjs_-@E_d|)Q2i*S!n2?yn@9cVl?-xS8C?PRLu+l4=<RaMt)6{%np!ZxSrO;<ST_dy}W-*Lf@P8O(i
+`pU0CZkiKo{`Ap1M{DVxT;af&x>|yh*^2Xnx`(!Rb_6afGXkvusdYTj<?KnL#GUVBp#{Zh^z#ZIS`9@)d&9n5jGkZH&s@k0e3Rb#
+S;HU5`8v3dD(kynXmKo|32H^_Y}CVM$@#1K%UvSjeZ8K`(wy&X57k;>_rE`_G2kA;G7d712==9YFY%2x=4|jl<pmBEFEu~U!4q%q
+m}PmN&w}JDL+NFwhv!pa5S<lS-|^xKrdt+%3S{`*k=eelDYGp7qwaWjmbp}yFIe#}wj@D2R<feQRl=IDo}NZ7g?<*BlN&Etqfsz+
+&`c;;E1s7Ef3J;ocB63F7}^8A?o$H@Y@AZKi+Y-6`{ZZ9g{)E-Ww5EixBwUc1o(&U_j@xi@d&-x%Db9<cp^Azm|(Z-a^+jm%{d1o
+N{A83A4x3*5ndRs>+^?$YLIFOIw%?p1OB%b{X6@Z$HB+t$8)FqanOb@XgtlMn|&&6Pun^Dp3Y2=bsLesL=-vqDUG4|>Lb-|B7F!G
+01pTUfd53M<3>E0tyV0vx6%>H{Lu>iymOZYp7+^X9)bfBW4`$nqp8d<wY?=@2~=Pq!0Y}nK_CeT1^lr_{~-}uo+J;@|KMZ%-X0(0
+C$glLY_U34vB9U>5H3M1O7Hn=1IxBL#+F;2?d2QphJ8dP09FV-7!Lenm0H8*)&6mp-cM?ICGT3*1s5qcqL5eCvHh11E*ien<crtj
+_oX#!#J(z!yw=rDq@0IVhtR`t!9N<+A22P{$v6Fvu6J(s7(S#}%?Xd3c-I3jiQmKHdrH%IR?y0|JDhhnea1qSm~x_^iKKW=HU?V`
+N)7vuA?lwJnV)M!CD2?%?BU<a?7G_SkwypI2yOJmXQ53E*OWBm8~a+Lzp5U;+Cn;7*3#kP`XsSR!WSh8ql95Wem6?|-S(f!GtV`^
+&yQXip1G|_>D`bHxF`=PjQSv2c2_m8f{LpFZ>tFvMx5Qp72O`u?cmO1?UuxAj}V5E{{gdDBo{jR>Zy+HS{#C5Em?GtF>5ArV{OWK
+d~8L3B*giChC@u_sE$MO4uzRF{x@H9P9)kuDvHts%m*QbV*QBcKNe?&z@a_85G6>)HrU=`)0yG&!{iB5P{tmya5VlN_UuH(wV<l_
+cZXMIW#p|1oWbX~);(TYW^up_r~#Y<LIlPFLH?oQgJV+;7bRboj5~{VQGL3%<||p~BBabqL~~2oXAOai(e`ne@m{~48y{0rj<}a_
+7vECgpuL-a_)2z|*Nm72N(eyysLtPN=?C@)7zjv8SCxGo01p#;H5xWscTD$EL$pB|VRu7kI^2{4jUU7xvpJ47Pr&WKoD^&M-^Klu
+$&AdQ!5<5>ews#Q;!e+sK?6WwBp3k(z#%`9j|GY!qtc?(o<53__Ky<L2+G%7e7i9OA7i()iQtb_GvMyJwLl|C3MO-<eyj5`LCx~h
++#PgB&6ClZo6j>ldV(BF<p^+yX{Zo1I3OxC3JPbyHIC~-dqw2Aab$#PmUdH!kho_>K=+4xpqISjlf4N`%Tlfi{v_+LZC=a`=a$Vw
+;t%k&oX=%AEXDGHs~qoLZ|7O5q&sogh*F{hs;*Nr4rnK2<wj>%cpfSejP6&>4eenhhErJVVdSdb(aK#sngNCG8&q4=jksBmL+TE9
+oWKN+fXgN_0}bn26jF_@W{n+^vRgca;am^Go=Eu+IR|@jHLLIR2vwIpwe+!^8g@5$8U*QDGH4?W=%x3(t3wbkFM@Plmi5<(`Sd>J
+#iN}dA1=b(y|A2}skj<mp<bJ*#OUOUY*-@k(fX7+zO#Qt&(-rI@$1EJy5#nDPpvO^KDb?~J&d*PQMHv-oqU8tokrkYsmMs#aWaR!
+E-S;?+F3WPHaYGZ<wz5P=RmO{p*JO(t7ruQ9ejMwPxv^dX;09XrGLos)e`zC37cW8bBnSwZ~cu+dx&iA+-;r1-T4Ilch`AxNMkJY
+3#@d<UU_jAyYAdc4^51|9k7buc~si5DGVO*E%sW*F**(}+19#y8q~26bckJF-Qn@j8@rFKBQ!9|E~XoK_JPrgymbGq`h4SC`mcG0
+1*Jj<y7WEUip4TPl^W0P@z%ERuf@?_UYxz2u%J4Wlee_zilDh0f)IW8Y_P{6Q&OsAS}G}$Un`GLX%7B5#(jTwCQ}6dHZyl5qI+1r
+8{Y|8Z7aRaYcamU80gQ(;?Yxf9N#*yYO>jqxf{w(XQFAWiew)Ve%4_6RiqPK>TqJnkoNidnN*<U=|<-8*-X|e?B^P+pG=Gnw|6)D
+v?I!?IKTU4)!*{oT+^Goc_nj2zwI)_>bOPg**H6NB>BMv3l7;OG0E$V^$huH<1spv*v*_6>P^qX(v;(>mM{P{Iy_H}s$u7T`>u~l
+v~y&*={rA`BWHc|{p(p-1~0TP6KIJzo>^L*7!J&``VP8yHs)54$r>D>l;u5(b$eqt2R~Ly#%aM@h&l*)PCP5$q`QrCK@CPZQa)kP
+=56Ymb1)NQuwegWKm9X%Z(L8-4qA=M&7x^h5hVm9)D~p4#0lt9B~w<V$|#W1Au*so?|uJh9gY5n;Y;ud&bYG12Q#q_bfc0rf_0>t
+8kl^Uc5slbG!qRP4TXb#o=Iv1BD!q$nSAkpQSK)1x203eOhw5^=R$d#sfb~OO@W>OJ01b-x0i0vPcnxoP|ur@cjQX%%Yl2p>dAlE
+buQLu%Z@JlvRnrZ9pP8<l&7MD<A9()P4t_Lb??otUaDei5xFmV9s6puVDO}xtm`E_tdqx%E{=19O+y%m41fTD|MN=ym&VT7Vb$|^
+Na{iGLcn`bO9O~dGxN=&jQf;5yS@y88RM$t(Jnw%W&l0}3ivr<tJo1fk*9HW`-gg-2R+qV7jo8Ts70nd$2sk|-u9v4W<Q^{WJ`8j
+3@!rxb2SvwgY6p9f6_LuC&6~N0oDGby}v1fj&`2bY<z*`gFVg`W#{dF%84>bCloyh3kdqx#Jq?e=w}MZ)^qb}rLl{*o_Hb0tTrmn
+O6aHeG>MkJU052^e0h@};cBS?`%WQ;iw6b&E1~V*zgpI(o)$@ZwFS$E&UhWsP4pYxTge|TGj1zN93$QtU)@K&zG=5flY%?YgnyTW
+90B=rW~QE?O*Ox*Nth~I&pm0Ea`(;KH^s&Gxx;3TjeRReJ3DH8u8jRKCSI!HuuFOCP>yb5Rut^dnAvp=i~%B2McwyIhl1vY`6rJy
+?hv0)>XRq=`k3K7;b?_s>lf(&Xfhxx?#2FkP+W#VG*AkO0{meu4Kezb@gJ8&wazehPd2>@Fo^0;EO{aDqC}L3p0Aykr5vJgF0UHS
+Kx{858McH=inZE&V@5;B@W-eN`sX!Iuz2`cH{*u;%6?mDpp~#zobZl%h?9I=+~hIDBZn&Pn{rAto7Hi=JLg9e!<X9{?VYObv76ee
+C9Y(oFbMdc%(_#rq)bTc$=*P^P0iL=0y*}&&W?9?`HB-xw@l28S3l#la;&B6KYdrAFa{x&neC`pe()mv$wSWZ7BL$cN(>nBLn#>a
+pZmjaaR7pzAU(@h(;D!&<1_U|NlvA{N<XZ%{S@$)6piPCeQ2oIVmlj0onOtbEbA(<Y<RXYH_qJHe~aHY;Z^v<K?;A^4FnQ|0R7lW
+e#8~$he8<ay`LpILzl*&ggZ5*C-njTY_F?Rd6MokO1%xX#;4CuXgx!Pd-evq9<J{gchfyGe<GtF^F1|gH70p*u<$-CVF|#7%Sa4i
+1rZ`acx2b`@X5Ri8X007qBO2QOO<jC6??r^f#+*an(J$NM0=MSXI=5x5RPnC@{QtBqoYzbnGWZa_|KY?&V?Vt>S+1KzXe-A<0*p4
+kTV<bQZrnS1){NT-M4eRN_3^)Xr^!M<JqlVN$^_+^X(DD3?}AhVveMAnOd>#PIJr*sg_~QT%Ce*4^UdP4Fu|BATU^gfva9_=w?9M
+r(_#Bs;_v}5jk1BFgOz({ksJ^m-n2>yH!*c$Bno9nD=77Fobu8(P<y`w-|ko?3o!_Jkob-gulJ}LMC2m;e`^Awcp+6x!i-h7!b=;
+TJo42%L+pT!}wX>wT9Hy6yBtTtmZ}MGjc$s`ottN$4<oqBWH=PM8+YZpbgcC*gVVD>wf;}azn}=Hbw(S2)s6<r(FsomznS5;B9Gc
+UCA)oB>LOfpIDD>e(qR#P_6JP^TD3U>(<aD0dX9>GU{ke)OXF=D=h`mO8=+Yfzu!O3M7#0%PU;l7=5V!5+!B%OwDbXd}VuFbAzPX
+0Trb@Zqf^Lt9-?TyvXmn{+u>*xGgp_IuNK142*PGmn<aY2tnQikOHxQke|7>{=n{_$$3nQ{9L@(-?!f+T+&b@C&NbmI1GQOMgPt|
+oxJOd9Bx-Lvsr$qS*=hp#^ynR2L?cX`;!IyThKzIbot)NG4#A$xX_t8yhEJdxHr@YM)G5q{5Oe~EFz~K&$`1eUX);vA${O1>>9@<
+%)>Ac0~Q1d{CAicu`fg?ZL|WrsEr)!yhD*);>7TCoK&9SLL@g10`_kpKUM|vWr)UoRM9z#n{=7P*Uh{>k4{YUwnET0(Mlk3V1GG7
+P9G_Jp1@4cA~-dM>WFY!E`*gs4x)Ps3MQd056e^(frJq7Ut_wkF1zTaimj}E5e@8@3ud`-aQ>7hK#9~c*}WfD4RVN4AR+_6|BCa?
+LZMEA6pHbNTzC?}Z{F^jo2<Q~@eG)vC<%6$d~_thLp03EM~*@P!9Pp9DXX^O=^<xi(zfW)6R7Dh7RnL%ZA5>0mD7+v*mFcBYW>sf
+AzYt;1RDzdIi+ijkBwu3-zm}>JrK!wFZfC3M5;%zp_(t0*sxb*A-a&FQ(k(jf6LMf%!<N-fqvp}R+Mk+#jZMqx?bc;nd4V|cy&*F
+_S-H~_BmI_0{@6ijom55IziofMf_qAy9kgF2K|?#={@eN=z+A)PiKvHqwZSFh79y5RtiRG-=l%^HFpYK|JW*K>G=8eypuP#w1ugy
+EQS(<0RMSGS>;)#dOoJ7HT8ZHPkc5wsT)S<jZ5SNXU`a{TbB7mP*neXG_BsOVthyVLwFagLWGqLf(`t$f>Oo#petyqpfby;l~&}<
+K&XJ?FQY^0aPAEEds;tgZXRV6mNb1ayJ~FJXGUnZR1-Z*Bu|CL{jvA|5mc;lk}vd5ebT#oAzd#lEq9i04BaUw2>qB)q*wigE!eg}
+m7JLTnPsrg&3hVn)$h;yuxO{Q8{m@vaq4*>>&FuIQnfav{E6RR58}yqQy*xq1C`n8zA$L5P!%|y9Xs|GNraEgzi3{?4@El0_9NnB
+9rdy4p(w~dO+6c&ds>c|F*C39{mjLKYY$5S`_<~cjtAl~eseTxXi&{XJKpFJ-n>7bLP3_|lx=m6QTnucCGHbZb_OUe5c=OAd>DC;
+bnovOzvp-yci|^lksnfTd!@bqVQ@fQ_s)Y|isa-(l3|WDee?6k)0xYG?C1rB+@+@p2ayI3dmzfB#P|Rx;BN!UZx!%^52DcxSG;EK
+d>D(ScZ<^r-yV!?7xDIDt*9)E@Vci9e=%#%cLdv`rXWd(yhV&nzG>Y)(lVgZRQOE9Myg2J8c6`d0mFY>&Ik|;gaiI@`(cy2EY&v2
+9pS`HBucd1Nk)Ds-zU2^?tUtBLDbULJ(UzP6+hAB&RE#5yZes&tMAG6LPrUzfcLpirN+PG_TDxm)mFs62E_(rW9X0oEOrVsEwS4e
+tbLBt?2~`uo9cpCp1I!bI=r<m-A9gZBG}m8b1X-5$uBt^by7PEyt;O`NYN#`W7s0Hht{#q_Woz#Z+2w^aijOJ<>`!A7CDGT%;*6P
+XWE41IM@j2&u?k}%JgTszJZO9bO@~9I_j?=5_^iZcOJ**;>zI=WBu%f^{0l_5$ZB|v0?izok<Ia;>X?#0R0b%NPP1gDfYawax^$Z
+`VN8)14jV<XWqkf)D(Cgde(@2RSG7(ZD|Bz!Jv=;@c)1bVegfWPhKzZBRqn<_;`&vLgyMMHZBSX`M2jDut30&96odSlSVDu&^O#d
+d(7DqY&>8BB>3OW5{NB6Qhowr6shFZ0h4>}>|*uAqmbej2Z9&|gZ^7t0<!uQlBsq-0?(D6s<mXVetdmlBGr(H(V`(D0U*Jkzs>|Q
+`XtMGSTgUL^505)%%4wbQcr0^!#8IxrHi5`gkb^ydXngz9!kq*5NKt66uBQIFMi$KzEB`Hwff0h3I}<7HWV5K`l|t@wn@~M4CYSY
+1@Cm;+;}*LCTCsC36*rmT$BslW8`Lq5W(PoEufU9akp6`IkloSWo<F{4TY?A6tOsOO5H9v&8AX(a2HpJf`kO{<Iw;76B5~-C{xP2
+N}3L+LR_+Oh((6cF^>!0ed$EnbnYAbB7I6qngCWpEL;HWXGe1q%@A{3cXjSSh@nj^kr=@{y;mXzMWOudTdL`pDtnKP=TLtMI$k&t
+4g>-Gsq=YF$=4igrBCm~Y9~otU;-=QD7V<1Q`!kpEK>(YiKz>4!K3fQ5KD5PC=f_E0Q|3o63V(;z>Ey=9Jyrec~qp@#Q8u>L7wv(
+GZ0e&3mJ9H{ix<PI7^y4u_`$kIRFRxuLDXT?P`tIHG^16OPD}HU@RF;Jkht#H2eys*cT}9sY(=mh^@%c6GBzDq!dAn1W26UI_jS?
+@g-gCh}Eo6CaTQNNPR7PHkz4CiAD8FW)G!4(a`Ha(lrdbJusNvDIpJJ!bi#s!$bXOd4CpAJaH#S8aZ2H-8-bVEJkuvQG(1tJ0AA*
+^s0C!wB&F+6{HThaNOGx1ScGJyk(8%ra@hUAfSKpb%qhKcVZT^XHYVQS_?{9)7;@ngd$(Q(=U}6f@1R~-^|g_AxhW+%h8%Bq-Ty|
+{8eehu*vbESRlwBIgb{yapK^&;}o~VGF0TTK)TQg1iIjv04w#@X*EP~@VC+UX-aIBaTPYs7*?W_XoCbo6<+-7Fbo#>x6S0gQ^9~=
+ZvQJt;IBr4fWMge+dC2f_)Dq(nXzBY{0}S$@C%v1zm2KC*mc1Fg6n?^z%P~gfAjR~nZMrkUnLXxdzrvr#r!XszY6(x(640v{(SzT
+j01jYK!N|5cOc;ZN9NzF2=Mo9_m|526?q5#cjiyZ{6AaL-!A""").reshape(23, -1),
         symmetric(23, decoded(57, """
-c-ri}2UHYG*Dl;WIVWId$T{bnbIwSXC@3IElB5VINkBzGL6Tqs0Yx#Oh#-QZ2ogk8Fe3(xD4-}NxYGl8&UroGo4>pM{~q>oxu$EX
-o1WfJJv-E{>UK4Q&#@cy?7f?+{onuq13-W!Fs<)(($NAb%Qq;{KvokHheV+Ow9z;7)WT9l5*&oHI<o$Q!C?rQiQ}=CaUknF7>xA~
-2KC>SH%fpm1_J;D`;s8=mBj7>U4H&gEPjTA&>1lH=|8`Pda`>!?W{H!Y`&TOCs=<P1|SwMvvARc4hZ1q=lO=;eVo6c`48ayb$@mN
-=l_SkfbDZ?_P#QaENQ*Jetm?|R_DB)A6;)b^ft-4)mdB{@$g(#w32W{Y13`%lH4mY=RSYV%BS*QlIcBg=R&>k*=f$fAkI9|(KZKW
-<#^s!@;BLZt&KtJoT=jHx9r$EKDX{3wIxJo?4Z8C6Zrtq-hQJ_?cK(HgJVezU&CxEU@}K$v%BqEtBI6iTR(S43im@@mrW#b?`=l2
-MO)&nsEk|@S+wFsN23#d9Ez@FL+wgo>vY1+Rxr6!pLY1F>pela?xc0$G3!Xu6OzX2yr$YR8-qlaT?49b&h&gZ`IvhX!?#zV$YYhd
-((SZQ<&E8Fd3d}|749Ng4V$+u;z-kHJ8|nspSv0raz4_*o3>vvT=RN)x12BoIsfbyp5&qs5equ_-NS`6^iK)wx2u7_T>1Ci{(*r1
-bmMQ=0{^@}>`%V>A8+hh<qK;W$5$46(T9iMeQV$vWH!|mxKoSDoW+NCRr!2g7PR$%qGEfk*IHf+;-!#{gAb`n2G|IR$>BOrz68Zm
-K6Jo_-nwl(yUxAUozjr{3_qY3$c-pg=kamOUTy7i+2>TlnfTSo9H^dm)sFkDyw6=6KJE;x(6!}*M@&m)eHfbUAFo<Xm%5ulLhe~X
-+~#hzzI0<2D4Za|4|`q{|3P~0B|5aT#;pXz5W_o1V{L42r&2*N37{^$?W6U;;Ki{LaV(yZfte@`h&lc+*A7PB&hL1wxuaA_jn-50
-Da3a&bH5Db>8^JTQGN->z*zN-YkWQmO08AOGhWt@{PB{hjFVoo#iSOH-9-{PYYFGa!^sPS_Lm0_{yUoee?u5f2;O=FZeFWT6Fz(T
-El_jD>nz&UG1-!sfIX)-@_rc%8P<DQ6pOYeJ>bO|oWFol=YM%>-;7lACYkRCv=KrKn9zN%Gv9(A&k5vUT;e81vQQxic+Bl*r~@sH
-9B$TwlMF)NHv%2-!U6j4IbRXC_5Z-i9KIQYLLq*He~-98vpVoHH)%>wpBoJ9s(#_H;~j7Et?jucX;h@Axqx9s#oL>_CF0~V0o1H3
-ntoS7yrQV%`H%$WL6+xsk9&hVVYP5g^r`z-mUnPDXW-vjkrd36@7{GPjw%!3j2zQ0EsEPCdjz)k!96OedJ{>~^RrY1I_xMoeel3>
-x|m2jWrJ}jHs)}b1zjssfI_i`Bk%wj{8N?yfxoZ>au;m)F|~Z%wbSzM62S43R-|B;9!_+VK<lGeC(5!UCI@%Kfc%*_Rb{ji_{L#+
-0R8GyT)^9Vv&8%{<y#`zSmd?alK3sIv+u=nbSlD6zcM@G!V5;y{OQ`oVJSDL8m-1cj%)YRQHX{^pZ$lP*K|ksJ%=fpmWv@wXvf!Q
->{p?scx~uN<~b{luC18my>`&%SZ@_F?jBqcdo=&$?de37pv^l%?oR1pTHN|t?kZ$_c(5nYPmg4)$hY-iawGnTnxqR+UrYKR_hDyI
-mvj~SxwjMC+Hz!GnJN^qZ&J}FHYx^?sIm1k{p7dvFp!5K-2L37BoH#0VwmMXz-vAWav`SJRgq}NjGX}w5}67Ex&9mxAo!PM699Pr
-XsVB+Lh6cBNp@HAE?r#pwgCcK9&k%>J@50Q;Hu<M(#j0?(r*s0Dx{c%EKR>3`P(18t(+(v+r9&_-QZTKB$Dbp8rJQuq8P^WY2W(S
-A5sycl2|_{F45R+R+5@Qe0Sj&IKIHtaP*)}O4}}I-_&+a;kaz7$YVfg!ni$^JaR`Mw5Zei=>B!O#K)4379XD^Kll7fZ6X-E;WIIl
-gdZJ+@X#uLc&82RWp}Xr#XHl=BJh@+Rg}O!)g5a?vThD`#alC+XU}^+hv#bUE8j~{@M9Fb7^8j(q)8Cy2LlHAeM^qOyflb6j7}FT
-@@wrB4prZwM>_GKwj1M$^J`zX2B4z0#oK^8#5hPyGy(wvMEIXRD#TxzPfi@JoY2@Ax4spBGt8iDIbv+nr7<KKYou2ERAE`3&JoXx
-*!MZoEjH>d7$=<bMC7IZOWE2fD6#KRG=%YErm#BRqfqT*75ey99O>g8x%4%BW{##ra+*WO_v8Hy5%M{2ZdbLvN_VEnhN{dyz9W5;
-`&4&)+2QTaTshZBg)5_kyd+w8y-jh(R7Ox!+HOu!1ND&4n7X|&irx&0z!#awD>`Z76H&_^C2)p$tj4G`8<02ZzhAwA=WPu~c0`t;
-YGWC)fQ;JzSh>Mlec4ST5wRy5bvt`Zir*wuBbvB2x<}SuO_dNZ*f)}VP}@Th|4~43mwCJ$%H1OqN8zGeYsI%~BA8?H!niO=G?Ehq
-W5pt(@PFt+!v1PF;SIC{IZRfrPQ02Nk@7NX!?kl5nPPpUCAD$Ca64~;^EXdja^!X{AT6oihO?EsF1#l4!2J{4GeyPK6Uuga9@a$C
-*ou>G#<7&vZ`a;Db|3C)FZQ5*xv~Cn6HXTs9^vWso@7nN1k%&QE~&1sI1wB%#<+rTOu3UxuQ)egBjEk+mdn(}8=jf|LA==dSNGA>
-y(R_+r&V5m*u=%}tGf;LQiC?FWVur<j7Q?7*)Edgbx(zk4|?gGk3#l*Zu(ZXI^5!>q#y<7y!}~3b+s(11hJm(?}_n3-8CZdB}_{&
-;ooM?i(uj^y|?=A70?6+0+CuGwW<Wfi@2@4LRgwEZ>AcOb3&aPt)`5HV{oh>_J86N*k74XzSd1%P#He7$LR3vm2Klb6-6!r5}+Vn
-V=Q12c%tD)OB%oc8H~iT`+IEsXwj+zXVlSdq4c%mEw}PfNqZ$UEy+;_Ziq#Aox{1bW~>tI6zodh=E9MB@X=rhcCuM1_`PMD2C*YG
-obEky-e3F@DqYQ64mma13iINj-cBwv?jE;Xp$+$NpeMz0z-e;XyROP#vGr<<)+$}j@ZJ|=&+sw#U*&nea%Kh1V?dMpIlqEqM6tq{
-5Hmui>}+et+LEgY&9R{9eYN954yCBU)4WWP7afrjea8ar37|oYTIyk;ksA~^;P>X9{cUR>^sR3N1G(8aGUnCMN3G_tl9j?rQUnD)
-V=USNNd!p{OaMXfpASj@D#D>)rks*{xne@B1bw$}2QPNkKAB$}uKz=i?pT_2U}eqLCZVT|O&!h|O){kAtHG_EOqHhD%9JS27lP^A
-PHmCIr<YaQHAkLTXvm1YR8f)q^j5q&K2S=3>gc$d0`BXpf&JWeW{+ejbVKyHy&44=y@GcN{&9+SCWQVDxm%l=Z)<o)w98JOjSwYk
-=1}6(FU(o!CVow`Mhau6g)i;nJyWMP(PpFOg~So1q<8zvoW8g3*4JSrc(+}C!m>MXp6z%AFQVb@kn-F5>NfiiFo^o5{oNtpOZswo
-Y#-0`sjdxgQ5hhZWmW$u?K_I+$EWjr;yrF)=(bG{kh0|Q0s}1s&P@SF1c-PT9At9_8C>F%zm<V6)9%i`+cmBpMQbs^IN^~ev3+KA
-aKon&Z<T|0qjkmJPa3?+?^UMpyeEUNTSxu*-Tk$0Tu{*-+|uLaVt<JOob_F8Rj#c+;;bAIbJ+CKv7Txnu=UNBo9QwZ?+Z(aE0VA5
-m~tV)1!8$|B~g3OO_M4`aLxo_Rlx2JRsM$hihCtN+~uuj<5W<&mLb=Mr1TggQ7ZA+Tnm&ODKS3&rc7X@{pu1>mb}%cc#o#k<kZ>O
-%kulc)9vBulbJ_#TAtoB5s=@#_Lk<!YcRi%2y#ut>WsEr$#B79;;5ZqY!{b%5K>T5MrBw>D`yo#bN4%M4Np<(^_OYa83c3>f+CIq
-MU?>*2*)fY!-#)r=J<2z0S4znKUtg$)s2$#>*usjIVH|vBZmulkFr^dZ0wX$F*iQGT8tAtB=aMb{Nm9|OyEezh$(%F$L;v>T@7cB
-dXf?q>=pCww5TN8Pzvsk#|f9N_T)4>D?{kzc_rGdYi^}8SsUh<O}$Qg+D!9!FqdSnSDus*b|sCw;?$e#FwijTrmpzCyaTAMJmI6`
-ry{x|9-asqTy~}?hc7ad>(j_|=9=bB&Y3;eIWpzLfz1QtVWd#?8eiG<SKk`$490*X>n@km^H%eJ8P3ibH51*;5X3b*j)Yk*+l~@6
-_ub5KuVI;4C?Kri^TjWB977?>7a6amNx?bt6Rj;^sMs)PG7)fLP+%}J%Y&VFOvp>H_(dX3xu%SM9J=ga8Jvfz<`{fk5_DY3iPUL!
-Tr}ska-B@uiV((I$CKAFh_p@o50+h&J$HIP-*?SRFDIiVcBJvDg)=V*H`OEC5l7_#o;oEzgN7GEWjxxCR<}RhkPOV6Ejx@S8%aIf
-ExN<i`S=HZ#DM?SGrrjr6!nm3khzh=JMWtZHsu#wEnWAdUTh>`PrKr_yla?=Xp(92WuesA5WCLcs0pG(bkuD}`3IjhWZW^ALA~aK
-%Xd?4#ND_G;}Y)*<$-2AuS=M#uSEnZzbA??URH5o!>#Tw>+;2DOokVSls1$p5jk_oXLj9^w1y`K1Zx}nVF;G}*0!9SFl#*?DiY31
-Mj-$+0`|Lv_LANCqXeBQJNeXEWm{;~^wUFA@W&;ZKEkyM6zNclBf8q0r?DGihJ2sBx@hLV|5Xq}_Tb0uLf;C$PHTVmTW<Gqw8Xc{
-hZCN?=iKY$&$n$$ov=D4r35!82R@78J-qRtyLFgOj<EH$fDX+yymI61Bgkv%{6|lYSX$iXZdl7}ygVmby_I*;X73c2ni8;rPgHK#
-dmH&pdZGe%Ps)A72z|q1B(lT6JF6ZjS64g2vtLy->2zm)O0y(xl%a~BJ*!(T+aQ$tDBT$Gq&6LV!fCfd^06w7Fvj8ZwdKsz#~iFg
-Tam@d#%=gu3hMeEI#PEzoLb29#fu8#gy}_y!7wm{1{w~6AZBrHZDAtkf5@MJe__D%&V5nhwBItg{@8WTyH_~1Yg=?gdeAU2pLK$+
-7V6JW+sqw|t8?JG=6_C22wgbrTPCY?>xVk*WWYNeBkg{#E25ZS_ZS&{agI-(r_Zd<&+({&CE;P?FT)x2C<zxL<-oZQPmI$@O!)YX
-O{ufYZRW%FC1+p1F&8jGuK$>XNz2N=dXgWGw+K8I0;?``YLK#78CYB(C=+~4oSOJqXQkafhKWRW%@^l`u!4d3#PTY;@VaXr6M^(Z
-nzq$I5I)?^sg##@&zeZ^bkn}?b}BD{=$S39blt#}9eyIs{s+~l{dRI(^oc`hw+vn6@UXXl=s^`C9KmeS5<-H2o-7sx05}W?{%-b$
-xMXI2k-1>GJ>!v60q<=F=A14CX8U@Ct<H1ATBs&`G&Wx!+&AaifY6m0>Yv^zmc=wKFM8FcJ$grF9Fy6Vm%)GU*_Qw=!<);%Yhki>
-`!whiEpOVMiJ2B~Buhs<F;|JF4g{bE;-;)cZQ7ZSUw8HI(0nLKRN%WTvHMu+c@d71xosmas=nV8m_{|%ZYq!*xc;$uApdL9seLA5
-7FQ;@2(?ZPmTs_2+@|tnW07)E!Q|anA{ZD;jF3`-fcGhj%ckg~W%_5<b6{)Iz$xh?J@4A5aZ1|9_TO}Bp`|k%Nfp&ay+MU#Ye1}n
-AET>hnFs}VyShV1jf@7H<#kAS5Y!<OS>}d<fd4+-N?yvJ{35qfgkNH~9!iLfpUikKCjO=GJKEL7kz-RY<D}9N-iy5&7ortU*A8hK
-WEdP2>A#*aGx4n7(y`-3vY=oe!t_zz9`5`=eC;9sL9VW4dTn*~Wz*$7b)o`A^=n^&%We@8bYj2O94$!RuMnGkXV?#2c-q?Z&;)3q
-mbqVU?R`OW8QyK*y=|UVRcZv?5d1M^Uj9O$IDjrNC#|cltz0Blde~?(nM3|-q@CC<PI?rdYEs##J@=anb&a%p$q9FY<mfMUCifqe
-y`kPxqOa=7+e^*Ei$2Gt$s5_o6r&kLXLZ|X2^m3N@Qo1@E+tC9A+-4&cmNhaJjiGq2nVoeHa`BClK&s_vGBh#PTKAqEbh~Iw{zNx
-o@to!wDH&-QB?{Tw)~hC)9{-X>5buGpA&(KoegDXJwo)ALPy8H$XH+Qx=cb+T^|lS-zS6Q`Z2OvF=6W5%CDUdFDtloTFPPohIPfO
-^X|?#hTkJH*JsoGy&sq~tC(RK;;HVcaJ^j7Yc`LjnUuzvCL{54mBP~PGm^`_3;nod3DHH_cLAZ^W{#OnQqriyxB4{b)ec6g^&oGJ
-Ew1d1-L*?D4|i|4*0(K<<cc3Y)S$$vc-gnDNaNmYB!XXjm1Jl<MVR@1wM&GMzBdmq;4f1dL3qeZ0Fhi)V?QJ$U;u3Ri-IzU0s%!0
-B%1Z}(YW8&0WAo1DK7p+W-PZK8M__zRwkf0_M=_Xg-hcJA<f~ab3W>hGbi30-;lW>$|c3+{>((Z??v*dD38LdJT3m>k#M0MnX5EG
-d9i$&b6ErDft#@Eb|;zKi!XyFc{6u0tCBZvpPX5#UjUG<^)&OyH1u(Vcn`r;<jg-1>{p~WhqNC+a;QGnw!q3gryJ-xwi?t0=E!9|
-D1X|}sGF+4VI9pvz>lJeU%yYHj4b?B&yb(gB7Rb@thZ#XtG@Y}AOpaIUb$_~`TC)x@4=kQnPufZCoKftzPOl!$MuF)oJvcV_Lif-
-pCx@ZqN!VxFu;}UCxUhaG6?o@nGvZl7+^@E!dWarML<*n|06Jj|MC3JUrrP??zCX71X7Hva7MhBlYYF}aw);VfiK_t^1(T`m*0I2
-TaLCMHoTL_UTI&d+~G91dvpC+9tSPUmnolLbq}5%D3pkpY`-PLc?Nq{C2xDTp-UkX_dx2KCiM{teM07gzvZx+#_l!7BdVw}dqwT|
-!~3MiO<u1F%J@=hxN)-NLsY}T4)qps5#-FxV6p9P6<wVlab6DuQ^vP;9JK1J@9GeY24vnI_qW@xW@|oc9~yC}T&u&P4qweIICTk$
-ar{suN4yL2zxpU6dZD(GTUAO5puCf(H&R_SDFjsX-M2=0;s_c7@y=xrl}KV4nsOu+3z-=jX5Nk<{)A7+OMLR{{7z|9j>Eo(IGYbw
-WjoLLe!8JUOU{F#mfLg;!z_;1T%aVhd}Q8yTN5OH5JuF}wH=By&+ZsG7k<dsxq<M#_C1<1rnd5F>&=bzWy;w{PS<$uc;Ic#N0W6z
-N*`1i=UMM{<!o{P^;%Ev>s<Y-A_{LM1Xe%II{SFjX)=0C`@?~(x&tRTc@B#Vi^Bb7n$KI)so%dw&CQOTthpwQtS!%z_Dw2!)vSEk
-93SmNY9~u;CuFL$&L&s$N>x1iM303}Rt>Mwl823WA4`eC@M=gA5xAAR3X5ueWwcNLOjS41K-mI@MgV@os%B^`2!JX^cmf0q5+3%m
-jP!4Xu{6K)i)=pq_EpCdn8(E&Lb-Yj<x*i+-n(^mcr|SQ5K);&g?i;ZqC(&P_Q`1Zds;jZ1}k2aDy8qe)HSM>yGbQ5TSpkp=rI2%
-_8=ML>brC1%nLE|fDMw<(%lk0dlRrA-|o!#zW0P@uH`hPp=4jQL)#&e-==A-gY*g)2ciAu;vd>vzL`so3~uCaHHZqjP)9qmo2n;+
-A(sAdqcp}BP@coY#F!qwXXaK2ticSOom$_MdhY7?Pmwp7<V;Oi{)d_TvvaWueCT(1c_JqTUvT=6v0$<G)PXVqFB}H|lDk$Zn&ap!
-8gbT8#c)7|Mgc>HN=yI}906nJME*qkOMLRHNW|*;>9iQ4W{NA%_5aXp;r`I-=0FriUVbCLp)dg7Eb_=vLQh1Gr}M}bA%lbWQ{wd0
-caLt~ov?ZPhcxvLv?p1;{m7QqDNUQ^RfY!9FC~dZYcH=<ew4B6`6yqNYl3&Nl4(fj_u+mGP5vWdR|X|EQ66W>@7S3nj$Lh8D|av_
-#{5=EPWIEX_1q+J->Hj-eFhG6!k;NupR|m#Ix-2Ql&8O#b_ui3p2G;XD77aXB$n#l5)?pa!#21~&ZULPv~_Y*2)O;>!*!~~LKH3z
-I6PqMr))u-Bn3bM!<j^G84L?1AY4cafWcXzt@uJsBmD1RVQGHnSCOt3xxrgxV>+xC7Cme<cq!?Lz{^MJq_;1&lJ;ziNv}zop1Gkf
-Xx9q&ko~~@YHa_TyQ?;a+$lUZm@5@B^FZt1QReg>V0QFQ)Q789@B4VNWV{d*K7w+(`=HizCD*ok_jM*tcD9H;@Uhot;Z_^g7(B=B
-yhI5&@a}NX`8RzhOyArJez7hqU#u3pcH@KxPwxq4GvdSbfLPcnMVfke8JS;7QtlIQK(|U6RhLDye|r{j-;+OrLLjz9M>#s(Vc07<
-!$DY9q{hZ}DkT6;f&<OUKW@O?u~ZNSl1>1oBq}rs4AUc#*#tr+&Zkw8e<vHV#3#Q>E%%qWgzTvL%)ZcLP5wlWuzbx6ie5tgd(l|E
-fqfo&Z$Dj;+7RY_fcavmLVLZ(rrO6zYsEg7y2cCoHs8N56450mwCjrU3FHx2b39;Wc4zyR3)$Z-Fmu`R>-L*uo*X$O?K>(bku|k>
-Q1}Vo*)Kx@fu9t%#TSZZT-NN)fApqI=$wPFXIh<aKh;#dExx1T&~3XK@mDV?;#d;3FqSda=2%_g8PFLIQ$rWpZb~B8tuXOlq0WOr
-nNltsC$^am=)f5u7%yVkVDVCj#(*J!Lq(2{(Ogsz1puzYC{8F#0t0XyD3Fa47O2=Lfd3tw$Rd|;@weh(aBAK44W3cQ8WU2jJMXx!
-bWD&Yp9RW<z4C7yI<2K&@Nh5r{knteOG&dfz{#ygU-+Kd;k&=y|JlKq3J+lAmH>i$w-~48pf>hHp#P>~fhM7}RVkS56JPZXTK0UN
-=qDLPWzC#)^jtN({@a-qr~99c7+X50H=3!(#wh3qlzf;xnr0e0_>tzn7Kf$eKg#quUda<YYkW~4Qx^u-OWEWKy{v(s>t8`Ylg8l_
-)E1|l9#ttV1Om1qYNUK?5kJWdg+T)C@$T<lqn5!42mq!->_C{I3DA^HBT|QeXa7tMB6c1axPKz6x>V2htL(U4TpxK-)9>w`b=jop
-#GQHyjRr%yvTGiZHNz<*%gb@jZa%wIZZrsY2yb-27#?rWG1hPNTcdOrUia3aUaMbwncgkqWsSWrhe}4Rave73CK(huZK^sxKKF2_
->QP7X@#BSE3^C_48Q2F`qZi}c-SyQZUw-p?N4%n-9qsA%S<MYzrpLHL6vl|C6wAS7m7OkopRZ7cl@b;3m+nS5f+F$$#P#Abya3!u
-=fe!2=0)i$BNzt=)NDHwG)(AM!Ev)<+uE>mm_8m7o#lc6hwz;^A`u4VMJ|GP+`PYvMZ@QL1OWs8q0;{e|Ku-+nUH%;DT-Y?>hLCJ
-Lyq(Z1Fgilm{&@;*}K6KhqiRuJr8*kb7eBLmg4g!*_=9;^)m6f))1WG@aC4@`95ro{pPoPf=TB&g$u5?j!U`Os_&xcU+2${oPK@z
-eq%+!;d>PdG|}Qmw#FsCTlPMG_0c_nx%p5)%oC@RibR-2sW!8{RO&iMc3b#fmn1dtLi9ebuZdm9c%>WM!}zeIK_JU1D%N^G?3%PN
-90|C|!Vhz90fqr{90CsLF^PoaX0kOB#|nU_tWTA28p5zpHl#g`Lluc(*9dSbVA1nG6PoS&r-R$2eC)4szWBaQT%D>ry;Qm9Q})As
-oLzxC{e;zQ*K_xrACL^q-TSFS#Oa7-i)MI_R8TE;`Tk7%!zx~&*jZn=#EHusesHH4gYimQoSuS%u2_-4Ataphh$?8%_k5L$9m-1h
-T8XAzT<`0R{Ava~?-b76q^d=}%-K2I5>pL;<4vpb^1OPk`D9hto-GuT#KHGz%`IngDfVV#s3<`MJn?zYo8+*svv$SeZ~_d}+JIPn
-gIm2<g22UcG7R9gb4fRtG)~CX7<sbqDxL=A(E#A^B?JY#z#2s4f;)m-<Pq?nz`#=e<X3T<8l3K-c<uRoB)L4Lt13DmglL2bx2(?#
-^J3iP+^YO-bRZ-sNvzYgyY)uS#RqXOo>N?<Td$5p8@PMF7dLW7ty5iQ^cbl<k(Oxop@rAeYL?kOq`xLi?!H7##knR>-fFW)Y^Mhg
-aWbmyIYPvU>@l5TH}G{$iU_P|_n8YPKE8eLd$&tBc#9wjUuZTRaBt+^Q1=R6Z4ML~7RbkQQ2*5N&oqh_97F(TqI%4aNQr41Llgqs
-4DJw<u+s$D93sFa;;aC}vdc&WmWd-U^FK}uxkw|Ze?`gUC7k>s8<LLKDs`yG7|4!We`>p-Z_%&v{<@w_>66xO=PK^wgxap<3W53L
-Qq3%_2*>>U7qj@_E~)u}AG=$KVS&}+C$Y}gB3rW6re67!<7tm?akTX)FqiAh8s2EiNH-GVr`HZ$YJclX<VFpBjC>^i?T19H#$Lsf
-YjjjZQHC**1vL>JF;fUhUz&y(8l|~CKeM6HQGEJr027HqfZnU(1+`wxhNr+dC@d|x7oI1t?OTTtqCi^%q!OGyhv0<>?DTsvW;vc8
-Ge7O?Lf~6iw-0dtTmTCDS89wzm*#hVk=WA*6}xxsnzWAonsc^y74St^6WEmpJ~oU~d-JVI=4t%871uu(YYik5dkBbQDsP`!53a~~
-sCYFuH@_{<mvk_RF?vAak?4<SWW1|lfV$9$!c733|MN`ai*@pc$0>I^(!Rx-D%l{A>MQexgSVb9IQ5z1CEeYTgNBtG@6#E2{MZ+n
-n0gunIWXXWO5TC;(QsTarz<ChrQ)WLuy^A|&UG93U|5#wT!xW3S)^135)a`3$&a_#Ktto%9HQeNM?fvOBGFhRdXYs?|CWybrTocX
-1U**5E7e@rh4g00Kh$jU@EtxSV6<tvoUu}=CuIlo<Q`{}0WP}hJr~F2fk%WDKHa#U`((5-+9EP@S%&z>UEv|fa&lRbwQjkyFv3&S
-p^EM={l16-62AA<oUlL$Z9N{T_0@ie@2VpKw%7R#A;Vaoa<MQn;K~<w8X6V*$!grCW57%asHx+JBapD`+&Qzpe6nO^En!}W05l25
-G^<CBDOiglq3}iE{GCdZ_~jx9sHzBfmI|x%=Z3N8djam|0IvD`2ml1oeq)b+Pl-yXCBOA=rR9^FG^5MNWlkhe<1^1Lo*!?D8{N}H
-Pzb)MHB^b-=OYb5TuH5g13CDVkNTE+gsamU5)sqlU)AKQijBwfy|RTYExV+!E+)ChP1blYK84$)v2<)G75GB;a1z(|lLhE}>2=Wt
-RM>~-wHXq0+<lSY+myF^EjbXNcn~^w;N#t=J)37zrJ!A398Pc39l5^h#DFP4gD4^9w)u)Pr^<0ceC#b}XontFuMtt<MYFBRt37r`
-dOXN^C>Yxt(HE<rO*p{+FnV38XZuykABNJK`0w81DG)ENLLct=x@*Js;T3`$Z(NXDnK!SaOa!Q9TYZF!cR$;8QYZCuPl=pA5odN!
-()9K+LM|-iW}qNx>u}w(ux0l%ZRrnY$sXN)0&rlzsdC_K$vvaA^O1V%h%)Np6gcXmee|L3LkV}&G@{mesL<dr&O4ms3VsJ>WAkQ5
-QONVul+L~NI0ySMMT3Auv9ywLwCuXht2NwcA{x?B#+36LFBlgM!&aErYg-~e6*aFsE4nasQMsZN#D8cL@PBCw^XCE&G<s?dJih-y
-B6$CqESO$YpY4NGLuPpS<NcN&PUIvddXJ5W-cN8{UHm>lz60=U0mVqizWo@q;tcawox8BXkcVg;7cRX0RMi@**0v~IQ=C2n1$dj>
-<L3wQ7l97_24^Og$%#i?c|Wi+9LIMO5eP`BDDV>z;F*F0N+P?u1q@xx6qpcyoH7!OFJ**>S%?zZ^K=41NjjSoOz0qr9j?S!7i`eQ
-W3WiJ!itkL-~`<KXFwI85Ejuv!T+QK#1fzUx8zixs??K<Cr>o>y?}F~Z*Nu@I}&dxMQ!k2c4$Ip%L}J=skNyl7sL<g-pjETlCzH8
-+kW$U{p#6Gz{=g_`N;vsQdH;YjLqRH!$Gvf=B}d|{)Q4XB#<0y4=dsJYZ@8c8>q|yqOlmb#k+XQmiv<f*@k#L2Nwkg2f`$(-haLl
-El3j)WRM|ZsQdi2*#|ADEJ|lD2M0c%c0y}tijol^dp5?FVxTKR01)$jh=GAH298|tNkouH<f3wsDA<3>0I(%K`CB;-gnhW(+1}FD
-b?eEimqU$tQEmoOT!eBJK9hj7s@^Zs%Tu={nq&I+#@fnpZQ60Lp`*Y5Voiz_QAE$wSX)Vqi?DOw(fZ2mVOj_|dk;q=B@r$x0;s7j
-NwjD3Td(l9RpuihU<f#@V66c{%_}UxLW}^z;Lu1Ipp7(K744_X1c@X92I3Esu&Cv#1QMNwpQni!4|zBT4<`#!Y{yg%#^9r(L2y1*
-#^B{dvfAgB$Fe^^w?Kly|5N{DDIfc*ymQ$X?&sm+?CRzn5FFy~Vx}P{$VEabb7Q%sG|b(?HWnVLKT?#m(osi>LD14ScW__s?dhN=
-PQWq*`1rV}1f-FLt-XzjGC!IqAR)%jpb}U{!p7QEOM;Bylav$VA*0~{2m{SD1d&v6c{yPYGz^48wL$_QQ(9S8fC!>kWB{p|TUJGm
-4+}@5QS&sREW?9B;jxP)01PAsk3%f#9!J6=ehzUKlz!7K>_6ob{L(t~UnI29N>N%uOjJ}tN=8;ePC}5Ii$Xvnwvu2tG8dnith&CH
-t*xn!k_0~&3C-XU5Ehq`k`(2op<x(29*@Hy5xo3DBEtMk3JQTIlSwR>fn_8Fg@m}NI1o$YpyDy}s^w=;P$&u~2L*=!=Xrn(L(}M-
-WDE?1&2Mpuqj7N%Q7pp(pQi~r2ObV05R2>Z2nY}b|Cx6Ok%-^a3IDI^Fj~UkWJh9<a!m*350C23Huwu~4`ZG`!06kX*B!T*e}k;t
-{I8_Hz3S)xUoTsB2hMD+bFMw^`+2n)FibIf5a-RsQozysigNE=PsP8vvNpl*DNzq+0y%d?#E~7#bFb~`_K!X97Avz=7{hu#DFQnL
-o(H!&^fD#4ueuz;3;CQc$$>3b?I%1>XFXrBZw)upG%WkTotkj%Irhop^Q(9u!?HEnnsd)+&M~noTcVjz7dJ)6PDT5TxssoJ_@EA<
-qVDK>En%0AZKtDIhud>(l6wLrn9(xOm%496nv0|RrvwSCgVdF$?q^)FG{vxP(&_#YyDuh460132xAJ2K2UJn8PbqnLALQ!l`zo!I
-Wc|R@{1e<P6fk`xSQm@qV*L;Xs}-?iVEzZ$vo`daNOHbT37P+J@J_po@wNPr%0d$=qNJV-yet(uCA_wzTi>4((#<osY_}t)Q@GE(
-y0%4v<BBLA8pg{nIvbZ?&9ZzK>zw#;xfI)r96PyTJKsHk!QA$Eq?Q8<jW(WqW{a4p(Mj#gvr^J*is5mNCJ*8|iR;A9pm5N=Omc*E
-^YwI`Efi8>ll+EvFHc&@?7KHdVz1;}{iQL!+Oceh6B1JA1?i6gU+03f7!bpd*2;5#*k#Co3XCqUmvZ5xp&$t7S-syZWeZ(vO&&Ug
-K!alM4zdkYeK2ti0gdl)8EEd14)F$J$t(Fg^7zusq&cWmYor($Ho1>l-)Ya@PWLV7UWsd}Rxl}a;iV|>netH~#f_tKizM}e9(Zuj
-g))t3lI(3|+OH^9%9o8^xq(l8oLP@yQ*~P4^{DSBTKOY&4Ku=|*+%8q*R-_CJ0}OXjGA}xVcA)A;Wf4&U6m5#s5ceZ2@<P)efvxt
-juxDo)?y>@o5_<HuJw6Merz%WR?_l)`9g0c_|c#veo>hs`0E@Cen`KYBK_+xZHHl@>stGsda@5`4xuA-W_E%VGP4?U<d%8qK~q5@
-qftyKKLS5MXZt;3Y<Qsm^6|_+lB-TyX;|BQaamdAaU&s$j|Q0nJumHT!0g7`rth<7wfoyf_@mv~bw5Z^&0xWm24$(0`nqr9z6!G)
-z8t-puCb7lF&tv=S{dUy?7Fe~Jj6y(Ch5S+(=uY3h9szI<+0nonR74!?h`(lRuo9nK~3L2sidVRFIS8VVCTjn-YM|6A1TMa5%gq2
-LCeKw`vMaOQ{Q3I=@3y=4qHVYEU4QPE(~#7lTAhTG8MHSG>EMnGU-!DYe`ecg`Hkulzd7a38AAV;oNf%U5GIncVjJiA<}ZIsKG;o
-nZ_>$!B>zyD})BYC7Aqusaa=@`4TOj5t`((N;31QU%)apB1%5Jy*6_GeHiV--0@Qn7#LG-=&9!Axy90?-kr;9JGGf!@8--N=IdkC
-3b1u2?|MHwuO(IO%L$#Xe2Siv?|yt_<9@Ci;%m5}F)Nm<$F=JS?DIZD9&#?*V<{A{@_Dvn`tyv$aIy%bdhrxdN@4GjU7h>t_#v}#
-D^dQD7u@Y_Wr-BzpOn6SapRyl{qko42pSc8!g8L?T(mHPY?uJgP)fL@01h%GjJ~^bo$73KXu41I%QGN&NUQpn!l6G}OfnXNAYq3f
-K(jbxc6|zb2?zg3j%4J>?|Bh%<59nzr}h1BDS5J7(BK;DQ@9ZJW?ek@w6VC1-TMc-n2@GM<q-lI-ja{PHt}Da3Aw(832FC&gd3Xv
-xQmf^qrThPK1Bf1Mo;FA{e!6@jb_6QV=E2`LFeX0@7KgmFJ~I8uU0IUfm(d1*Dt*FEbS?gyU{6zgVc3mJ@2{z2Q@jb6Y@}UUhmnl
-)-jC_MK4Aqps%;z-PrcFQ?PfLF60A=^MNVJ@_RnvA&1rNZeD@R6{H3P4vvATXhm)uWP;K|SEZ-2<Dw`2sc}3IBsybxxgc_qWw6_^
-Y_kJf!ofe1o-ImBKC!r|T_f9Gw9I)wy5L2C9^<nbfvg_tA!Vc|xAv)b7CNz_koxsLneScmqHoG$?*0el<|}L1u?-_q;49AIk$JSA
-DW~WCTmc9IV;1O&i+7&;^M)OguFjE$ls=X?O`-RaU)gla$v28ZdKW0UE!Vo$d#to>O_3bbCGTX-)2C9e)|V|iC=OAEW6uQVBN5L~
-Lk)Szf8nKd3@xK7ZmmH=_U;kC_5->8S~qD(%ZD0mehdv`v5<2V__&G8vy23h#{O43XWD2G!FAeg(h`Ae*$P`8Hj&V&NC-Cb!S#~K
-`G+EWWb~v_tNH2s=`jfHA2X*<a#En@7gq2zwLm%f(dkg%NV!wzc01D`NO&FH*;H$lHS#=gb{aUEZ9;|kL@9-6yf@+DgB;J(411Ig
-n`740rmni*8tH%T7(zQPkQ0K=<+~SbuWVkgF}{wnSDO#=AxA_g`vmTbX1;!+q|WZ*qC*2eyOSki$s8QeRgkAox17tYtgTgKm$z<<
-FfdqsO&(QGgA{Jx@EyzJl#LRBVBjmQnY8H<oNe=%k@7AxylBYpcxi*PHB*K7aa!1tLV-|Z1km8n>D2ic_|KLXFUg<Ci^R1zi*ET!
-N;7YEr7~ipQ1jDlc~7o?7aORk-+DL}JqGKt)na!>3)h_=oNV#W=h-}1*Z@~zH(p9G-*~$8_3HZyv~1r#w%GxW-s{b-`m(Ouow%y7
-&6VBltoA6TV1Id@<-X^k%h?XFi6z1(P8McyxHLVDorChw<o2JFjfG`BTOkB>(E56}_lYljD0mhRsd$PPu0GiouwO(6QtaUCQz;d}
-&ok*z^z!cX`7>DFNG#;lT>5@p&t1$6qL~+o;xr-=>fj1j!GaJzv|$*wH-ZDfr5NX5kX^X(q4k096Yf93B*ONGqW6Z9pyw#lm2#H2
-Wz2z`d_T+PNqAPJC}fSkswxpz<wrC9>8^<{-brT&Kx4At6@2y8=E(5cg1ysI8khN?p+9seJLqwSBuA2`V;xVg90a|Q8}eZ$aKns?
-?!C*$lpuwElh_#lee-f_@hiCx)FC@l+SeBKHGn&dcSc$gS{t!d*v7`<^~sNumewfNP2ofH`FlB@6%aY0f-~%m8<i(E4aEsSCMnzW
-Ja)$4-Vus-f^rglEG*zqJ~TMmE*?#UqIbu2WIEdop)%NhIsiv3P44|Gf)R@8=J!wDSGa@QAw&cpI<$%(((36ty@~sRFK>}k1Xu3K
-)%ko!0ipnI{9v|6rCDFC{AAgd7?aCvFJkb^_T3R8B=v~|w<m8kIy9lcxNW6x>Q0Px?Bul6j-;2`L{<~!+)#~NRh{A8<XFsv4iqZu
-G7oXzC%y`Lp4&gI3Zb*jyUE|k|DqQHXJ!T!I-WgRwc~J#4Z6UX00rx-znPuA*qHF*wjxx}CMp-4CTF7{WDI#2qap|TZ>-OfgupR!
-+l;4*&Ig4-6NpTTC>%m~9FZTvPLl8-QEVnbE%C{}Hor3?sE1m1bw-G$;jT5YEjmSo4B;eI)ccTvWa>F<MVL#@f#aLaL?QK?#@RdY
-@b)JbX*D)S#c)aqLt{C(qDOykm*Txrdqv;FS@!(Uio1taw(yV?JjS5@l9H9P5R^3&<3FQEd)@Zw{f}8UIUyWN)2F(9k_EUnrB%d#
-RA67}$V$7d@_WA!tEL+95G?QR-2CX}4G)K@9a0b{tbcNDf8)v@b`%oC1xEzZVH07%c3;ROm0o+U&6$CbfB-3dE<jm83<fb)I82%X
-VjwWcBH{C{2pqPAjekeHa;wibJjuUFrtkQ1>Clg7{GsgP&}i`k&*SA!ramTzSRc+RG(N_jYv+|+{iwq}v~OY;S7XV+9~(FzCcnJP
-CkWdZE_r=6ez)9UH5JmsJ^4>Yp=RZ_JZZO@YF^XW{zTZ>+u2nPy`mK@M`w7Us}&rWKICq)D)&ak<tSC?kIv;WXrsM$P9;OU0F?A7
-vdFJJtX;ADgs&-dg=~XPqnfC7uE-n+C;9J!GIKv6bs0?7fpM$CtaBy_1Nj~i&3TzbPIf_LWg<V<`~n^kj)nRZ6nx3v{5uj<H~iz|
->(G%ig&L-sp_k|;*<uh+A6(tI>K1sx=)*>}q2ZaKHzWfnk{zqwD?Xg4`|^%3y0^#R+nfTV%~ARp&xxLn_!+5Y56dBK9f%2z-@A3;
-;iLww*zhwxSjHaWlNFWTN4Gy^)>Pk~{=w}84SYK@tJ97gsd(|VVJY%7)>#z!!i_It63~w;CDI{%Hkk_f>gJZ_`FgB_zD`+l@M}VM
-TY8xYKkKM@9U$B;`-CP4u<mzfdZO@QJ_P`x!mmP+qGI#Y2cF{Gcy_K8;KCyp){Vl!C7k>l0;(UF^+VK}eb#?j`9f^!`(tfr?i9d1
-Q~h+?=HeBm!)Od%XS1G{EaX7UZ0=0@xaH&iw%S+4+ci?PWFZ@4@$sgCp@sLx2%>CtX&glpTE#t<^2|zXdDhWaC4i!mwGvdj+P!@g
-Ej~Bv;D=HBJ}M5i%*3yY878V8_hdYeS&d<F#D(UnuiZsw&`xnjvCvHYXxW8#yD^$^*pd{e|Cu{`O$$&NEo3Ds3mPB7#b)m732Gvs
-$fb)mtS`-gv3E+kkt_|uQ0yWUX(9+NzGoA*#3TQSRBS_kn3G7YQyAlW_A*`kZOlb1^ek@)8G8;cC-SryB}Y7Kk8Ahhggk`cz~&x;
-WlY*x6(V^=aF{`dl#tB%%}AXqdzCM5P0@)blhC9+aPX2`;%o8r^XHyRjM^ECLg(TPW}n7gGu!BR4({)UgVZ<_Y1fD8dKd+MNLi5w
-F;lD57)j*m=mF=IVW$WzV8EMmT4^15r>TaVVyuf2RJ?_+Z+EWeM&npG@iG&xZmgy-aS#HONbff*GUr!y&8;=yT-cnzghp6cqCxn%
-;A=_c|CVIP=6ZLKZ}VkVkgCU3#?8_K)u9YXTm3yv1M3D={>fwZ=Y^lPb@)SN9<E`1$45&Fk8*(+Vdn1KefE%z*>N@4Ctgm=>S@cF
-<=+ojSwfyno_0z~rOR;CBZuu<&r5qjP3w2#Cr?SnPpthOrr>*#z|vQVYOTx)A5PS(?{eY+lB|1qF#XKjcF?7mGcV6toCO8%{fQsm
-rvhscoFZ_R9bs7Rzh_)|f~LnZFCdWJ`Jz&rUlt45Lm;7sE<%SYo}jrUVJu~#h6zc5FH{S_mnuvCGdZl|<B?{E%X>o++V<U0BrnJb
-fS&xm5ZyVOP3xb05y2uwHx<3y4?>gqKZFiZD%!uDb-12$kC=$@0HKM%vv;qcX8|tM<ZjUxhlIO=P+dZ3&tSx-4b;Nnh<fHW13hRq
-7*V5dx!LxZp^-<=y7CZVmYXm!_^e80cYA=pt|j~!k_Ch_VkWiE`n+7)BM@Rx6-?0mS#(&a6v<Z?j%W2>o3=W-Zu@Eu1O;M+NB2~|
-d2_+h?6v1eIcJ5%9dI1A;mC!chV?D5<c|DT<f-N@uA=_>6U>w^WQkABab}a^5T6{AuGOt-J+0UN@=5V7%r(&lE65iWd2rv_`;BRb
-%bE=-94eGfRVaVbD3ED>P}cg}L11{(+8ar}kS~e8>~PJJf;uXkwZY7U=ON@fqTOEyXvzU|h1w!@yR#)(+AWeF^K4kP>Y_K-4jVC9
-mXcAzDYxF;&g>I@11CUB$!9}Qc?x3^*GY0X2m=MVI*+k&@{%xi=%RiLE^Wj^oaYH7XhEed6hB%LIN=LH4JT}ICU|K^_&*e*_w?rP
-k|Vw9Mx9|d$Zu;}O4ykazneLxIg!Ig`E7+9$G^gGC<ACZ?SRv(E44oqAGFf^y{ffV%UeM{YeS*Xlo+Sn@(W!aN|E;8y%?;v>&e^e
-4!qM*E0{ZidZ%Npz-oGhZX>n{bA{CN$vGqQs4RbE;J|B@4I4d`dExm2+?*`PotCjX^jxr{VY!Mi48`J%@QEiw<&k>&QZO<Uw6sf!
-!`szhXdJsd%IYFcksG^USA-R$Fl=kY5_vRivA`PsTc!09q5NlZq~6vwqbKpY^p;j|AMsm%2SFElrsf0q09Wke^P_j)n{(L>qVQqR
-h)%Gp8a+Kej3}8NjTbOXs*Hw$P3KKksq*mmx7r(vFWg$?JP5f0Yn%_S;P7z{tNbQQBRM3BviSde#Kvd0V^$Q%Mr!5LxTRPy=$3W8
-b0MHHX}wf41wgR6C|K+WXiJ9~Uxo{iAk%V6dzIfA(NrM;1PIYa9>-%YEnP13yv{A@I4ja(u`<#QPg`_RaU4ILRdC5`{clN9l0ppQ
-)6pGk?%FBQ+bUbq>ja?LliSH(mfIAE{xBKikkr4FF{f<6%X;Q&$-&3nD~xWWl)mogZHRd)1tl_sBxIM(uI+k6Rk9Oy>)7V0!0K2d
-blvb$uXE2g*LNl1A_){0dz4r-PPsBlUDXgBD<pAb7JYm>gX+}WZ=|r#S6YjuS{Sg$z$B(CbrnTd9)SE@;FD6*(ZMas#Dz`h+pjIZ
-Cr!d5=QAL3a}t6CaAC(i2`N0Vu+$j9gFjhhiBA4&l83YPT;&<JHP<`8%D&*?R?6K_XcR_<dRwes6HI#VK5ihJ&Cyob4P&X~p2YJe
-6|Cm;rNp&%KaPIvtw*sM0|NtTsBr4>=`Vf!xF;?aVi*t@d3z?tb#;?4GRzIpjt~@Pfq=8<TjcBOlF6wt&b!elkmbd|#eOhix1=f!
-pTIHM<s#_gDv^59)A2-J44XijMs1&dmXPFx%@f29y-!SaXkR|I(x<g`G33SVk@Qg1pF1T{f&X-!*OL4ysuw)&$it_1MH*|DS<Fxg
-W?IfHy#TQ~A45`?8MVv|$vrTkX5a%VAkQ;IS&BB;xV+&O?E9GM&RO+RVU{`*pVy__f3l^UDfqZ!4{}2gf<+$Xval!3GEKv+dS}&H
-&MO%W0FsgVviI(#7Be$28Zt0Q+0IUJcXf9icnR~7g0Z(@Oxt7Mrh=9AAc0u+qQBa@k~`LxMAX7UFE<-^ZIO8dv1GZ5{LjyTG6wcD
-@P#df!2b(^+f)2<rPGk)tbb3LPSJ3~=MDmsg@{S9HnNYX)}gBp&RP3uIHa%UR$wtej<=ZqxsWfNJd!dzD>R-RQkP-5kzEh>J^XSa
-!Z=&EXZAA=ug-+Q0G<u6i#A_&D$Qtkz|`kOL+oL&tM$U8x<G}RTuTHud!<Hafwgx_Vfso=ybziln4oBN_|8cc6m!9`a5>kN8UYd(
-7h7G_&j;YdMH^BMfIsO3fKz_I9&kyk|9#;*%5%=wCEBxgw@|2iZ^{GZ0dXkXdCKVBZQzzs+eq8-bmR^+N4hx&i}0<;>%C8O8?Nh1
-jrJ~DA<)ZUU|A&dMNz6}ruvzyh|Z011vr7m!j7n;wAh}fUEisB4b@I)Hao0Ml19Ay;U;&Ja|IsB#>wIIQSq7RP0~gnX1;3Z)?psw
-VIql&T8Lbf4*eKoIkAgDExOl0489oh0@e%h@jNt8zXiTaA@Ki(B%GJN?RxWuY@3N~T;Utu`)jM!psBL@Wh+uoh>c#*+VYl`9AST4
-JrIqC0VWnRNr9{E<Tkt)skye+>yQe_ic(J2a1@Yx3sl`7Ebln0i2@*>rK<OB$QP5#J2NhbIcjmSM|g$O>HA;IZ%{7pv!~DRKQJkT
-{cd<n@uC?Pm|t3oyZ)FSc~uUDSWtDFP2NRLPShf4l(xY6(LdP&F7n%F0QEZ(S)!Bw4Y6pxh4&NY(Mvi%RQ7J9rerim5zpdqgm~_{
-;K<TDz{ShANl!l>yzL2T+hbMpEV|*%F~RUW_<;4bC`D+VMp>7fwpq?@yP;ttJV}uNtvLstC}4I>(Q`CI3&{Ke>_TSXg{{@9dU0_r
-6GvsP`8Z@%_6725O7a?2(t<6y1auf5TrY=MTvUF>t1(IB=a!8?YcekZ^V7UADcIkB1$If1|H~q)Ia1}Jt8VPQVSB3ieUJNTR-#Z$
-%Igmg8!)_JbzRj7>zA;5BFmW08stNdv9cQcH{DNwxx+(;B27gJtg$|D@A@9?qu8x)U_-gKA_TS~&nF^+P5QX7t^V97BAy+*PFsh5
-kjEa<B8l*l=cCyKq$Yd^Lsm_Qus{Jia~nZJ13~nnuaSteHRb<pn+gYW9`Lu<7jVOW+vfy8FOkUqvS^eyNTFt?zaVIQe3-|FV=QGD
-P(Id&H@KkfotS@l-?N*$H3l;sWoazsUhR84`DJRjI*=~s?(d{6L5ISWuIqg*yS?dhzH5W6Wa#rVwO5X9)W_S!CHiY}f{6Kq$9g4x
-zqBNGNf?nhzi0*!4arV&;Knnk*abVYWrG!&i=PAilk0H2!W_TlK=?&y@Za96MEl)7C;#RB3YO$o(JE?7j|mT36P=KhvTn7rjyRJ9
-4Nf{rO3xuMvEbO1n>Si^hgrz+K<^`Q^<1$!Voji<DhFOzTAYuQy>FVkm$$2h0+k@9q$tK9&JS`A2R&gJucEpFKM@YhZ(5<lhZNP&
-l4T&_sD)Y~jHI@<6cxb!+~7n<TY`xExtA6Ih~qIN+;34XmW==1HYa%a@3xi(m-1-;%M#t-s;#1^prE9xuBomh$;Uy&K%+esATx!e
-RrIZ0y?xy+)x?-&XvZT_acOx)MLBUE0!W}zi8$z0^MJUdl!Ooi4<mANQ3>dIs*n)nqav^z3@$PTw%~m5k^v%}n~R88zzs`COm674
-CyOO!0F#FU10az<d4dB2qJH<D9N6y<{_YEOmgK)KRSx3ZbWWDg8B7M9M#7@lJHhLMC@hi6#VsHzDJ?0?O(S3+y^tw14o)sk790Qs
-8jV7-%>ac;rIPU|0D-|`Pz#2EN+Dw4Ff<N}{<;4V0SzLscpMbKF5mz};_%RFp`T;`9RlEQrUm;uOtFFThl3>w`M)XFA{0Cpi@{*A
-IF?{oHi4}GUI2zbqA@rknM$LQ2@B{!q0p?35F9`d28Yk<4UJ|)27riRQIpWtSs?2Yh~FFv=o~l#0sp<RKp=mA3?SIs^8MEE$0Oj6
-2TL&dzbe9HG=il)I7@|)z!!GLBS4d_FgOB<f?$AL&^K(pANyc&KRo~r$zsc5ew2+Es5lk;{rHDA6aIs)|G*G`d$>dy{~r<(WGdzb
-+9hpKjmY@{4`Bt)Ryw%Q0R9dQi?r~!Ex!ZN()j;>L{NYJ;!W5eQLv=szq-Jd-Zir%|AZ_7;#aA)f!!&ojdiE|vH1+Yb?5aMg};f%
-&s~@i{N*8jCI7$nOs?K~0zWJ#vf*O#nx`6u@!ShZE;otm{g<#=T{y07QhQu!3#%LKB#t=ewtsAWd`01o?7|uufY+7BYUM+Zp1ny&
-p!!C(OdR;+@lFIkEO10<u_@?l{{D&H-8c7(EWTUo$Yzqx{qp)Q;l(aLPP9C3B^Syr9&@b>%ar#J!7Utq?mBYR!3MLCycI-0Un9Qw
-rX0dn6B2phetN8Eq=hm!wSJ?8Gz&(8G~ZPbJ%2v-AHPm=Nq#>_d^V8PkuS8xBJ}9D4@)kpC`<DDbGWARCmpNTQhOPTnx$^h1S$DD
-v@Z7-$WRs^@k7zs)f$Emgu1=We&)XB_Ah(rS|*Q<#Ss_(kW62&<s<Wgbeo^LIlHUuIF@K5{B!JCbN29h=VhQ5D+4@ZEv$HI_!mcO
-+}bOum9mS|f)(no=Xe%(j{cNWyJ@kuUg{{Fe}N_?qQQmk${Y(#*roNw|CYQfGqY?zrmXQ<VPHrmXK^3`W40*I4u@=w_Oe+Lk#EtD
-?OiTDQg7E7cC6>N)8gbm!0C$pG3ta@(CSwG`68?fmldbB)lyc$y?(w6_)SKlgJ{R0xG36U%d3M%DdLweWpFR1=A)GOz1C^p=3l%C
-%Vo(iwlyk?C=D&{C+rm@EF7&mw%cL#;!P-?4Z<=Pbl+O$4J=%NX+vCSgppu>>!B~nzakxYr}8^zu9fSP4GIO2yo=*ZyZ@`Ct?#lg
-HRVFqEyTr{xpO>c%@l6mE<OF_UKo8*-DfvspSAHD)yvPwVJ>QT=eJ}#-a+70e>4B0mVF!SzYtag1vg7Awiu5eZE6&(q)IN>0ARlj
-@zK_@hq{;rU8>wfYQK+{Aub$-^c+qHy%yPKY&&rmioS4W#GZBji{PN<|3rrleZkrQ_{I9BC7Aqsg2{ZWQKJ<J0RGaePaVcBvbw8b
-XLh;48$<3v@bp=Q#Tk6D6*fY9E=i6oD+z5BUR3w6$Q4X_ujmo*%6o~$@{rw<yyMq;$5&K+QeRYh(TYpnwPp_{?Nk=a2&SFRudXWM
-WSHO=8a7^7Qwh`tsx6LvYq0MIIn-g%R7^b`-+cyLd|OwdR?6$uiyMu1d#UP>7Qo?%R9fU5&7TDa*q@UHODg}jB&=`jStif|*s7Ew
-mw5{>W>a>nrbl?)T^_QvTVH`9v*<}GHtxM;5zmN^eO3POCnmC+i+P>Doc(lG{h8XLZ)^SZz-^)LqrAuTRToj=8@pEP{41?hIFrTq
-DDfQ$5OQsc7x{^co1R>saubU5aSI(#*@J7+eNc;>P@;MV{6FoTcU%<b)4=!ccCYsa*C^8AXi@|bkRk}uL8GWBioGD#7*SAT!xDk0
-*c%D42ZM>IL8D@e(U|0Ci9ObzLevyBM$Id_d-v=e`MmG@NsJQb``-<_$9-<*X6AXGnc2tzR2t$_7$Z<nsg3Qfh%VIU8JaAh-cTu`
-+Rvfz;4e~p{L8H?e)`XqUi`hRsvH3oI3C~1&q<%!=(4#Yp?8i8^{f2C;Yq~-*4hC>XDm!|p!`Yu-?zTwv@H64eerAq6+!0bwm#{f
-Svbcp)06Ti{Ho&Ixtn)S@1p0ElBH43H#{ZhwK~dONoF4rKCN_QQOUHZaWZ=YFM&EroXD2>9SfiyYTs}=FJLm2IDOE&qeM-9ba#yi
-C*2I!lvu+~;a|k-@CW?@gJ=J+`Cj7L!&6P-TRCg@{#ss|{i$&K*lJUHnjt<eT=p<@!!@@XQ%%CIv0wZV`rC*T4c_Oulw1FXyW8o^
-Wrn@{u7<j7@WoL3z$fv+gn`oCHP<t(*E@Z`+no~hC_O&!sP}$?s$zUH_mi0^N9Rz=uKl`3G_Znth|+>bX;P*g`64rkNiazpXYg56
-_c;^H<L~0v!ToP58(c;|bmSW<_jpndji@=5usSdE>TO<n|2fNIsJJuMEwFgXA60>=s#9+VQodtg&9`$I19x9N;aJv*l2tQ{goirr
-E4;lklluMFilddz8tFDHi;4<+Y@+fGPWBVVQA_MIcb}{{F)jEIRXiWKXl}!2pN(-KKdR59u!Q6`cBHSUVSR5DQpK|m+}v<#@R~Pn
-s;K2aKj7b%#~#1J?@5#v#q1cP{iDpZr&aILIKmjxX{(D9|L)}kDXF-l3miVqxD?{LVOz|qSRpCg_C;=zQ{DW--4*rm)I&e-jPz@}
-aoPR2J3)yGQm;L>_H(=AP~&(tOHNAU6_@Rp?pLm_7L$U9wF#pNzi-8MA>F{}pVjM!51%O}^<F%a*_dEZk~@KY8q}deHhJv83u6mS
-N0>qe^cVl_^z)GTKKW5<XCvGj&#N=loNB%++CRzGu_hoOF){?Fa*TqZn}1zw>vbrJb>JqS60R<Y{6rmZfAvA_w*qR>I;h<qyYAzr
-ghY2Wb=IuwzGl<IUv4SpiK&b3tXdbmB+uTkg<8VwU-|UpI7!;)GSV;-bkCfYUhGPGgMmDUd<Pzf{A2r7DxrWXL=Y;urWG%n@t2<?
-30P6}c-Z!o&b}!pzncBYrW2u59@|-s9|@n|W3u;ee>he3r5@;8@%XbfhdbR*oET6zIGGYo>5`cC<iQxh_VkQYYWMY%+h2Ztyt4nX
-OXtT@Yt;J_0v5EJcJD@?r_?6uwDPT&_x0<?o#;pTwvtu%mc=K8xs#?)AL+GS(TdL`^A-8RXouD&ClTWjZc2Eu2sY3BtU$AQfSvqp
-EFZAx!Oh2`$JvHEGfo?9sa5RqcLUetZuqz$|J}JtO`w_#45R!`lrk%R%N>8PA=Q_PF}Zgiop^9+h5yzRESm}`SsRUkg(vO%xED>;
-lA?plOU_qz+;qY#!H<;8U&5~8Dh>WCg`~-y>AuM({zQV-mRw)iec$DCVXTl%E^b#&^^V3RRCoyvW=Tw*gC#OQJdz2)<|U9Rj_$at
-{$^65N9hR0cn$T<SK^(%9XsMy#i6VEq@{rv8II0f>66lSemQ4ZCZo)Wa`e((y|;J$%prJMqc(*@#)0CAM^}y<>QUM!^FG;xfsJLg
-T}@moDRiu&P77!LeBW^Q>4!Xl7x`Z|w~sbXsFU#saw}wa(n=otndy>m`mt8-%w<s9z<PHkvMIs>*YR>WIP7Mh=`*HDy8N-YZaOE9
-TCn(jX1w2RTBz)s2_whpCMihetZ4J!HaA5Bj~)JMxuJ+UpY8hd*>5IZAD=&aR{bU&dHbW1UMc#kc3-&6<+i0Z(bk>XccgG%f7js#
-(tY#|t0+5Na3@kAAhYMQ4cvizX#`FU@$B~X_jm$sdP?jUj2NEC6iXt7BJ-+Oh?d=gQeOhjzwCausC1o;&7%0w5m$`VhHC2L$pe|Q
-2MzXet2?wlQAYZN+9ZL;{NZdTuf?4BbOouKn!LLoYkk}7%u?O`PDN%GHFg=3be;7h@Glpr$OL80{?P1zwJt*fFemb?#qOJOuj06I
-E)tyFAqf%h8F|E!E1_zqc9&o0$i=3{@<zUjXYMjr6Ub@?7B(+Ej~x;bVT@e*ORoXpX$Mv(QKdPFdst6)^e9X{(CzL8*F}2DyYtm}
-BL29qe~Mq|B<j5XOh!q^IbGiAP@auTg2-QU&XQf5AO2BPo5o2ukfvw5YD|jX!ZEvo7zCe;91cCO#Xm}Yo62yX3*JlfJ;H6zFwGvw
-`G6Bi@Js{gIqd{UAF+ssHfew&Uoy!aV|#Kgc-$<w{J`d0+Ywwc$2|45N6aS*m!KcR>$kQ)B_j`vWhxHm!Q!L)zS@43afF&nvhbet
--a@tH%pm8dLzTi8vZwF4#mg?QIdLYC(2-~VH)odnzuS4{0E2`<<`ul|YaNH~am1;eI4t>m?iHa>V$yogMz&O7N=PuVjDzH;1e&ix
-W&X?NaGUO)Tb9mkm$Ulz_3jV6w50fHM$(qDff;hI^0im@b!kohq<3ua(Xz@P=V;3t)(-O~(}TsMdi?${IcC6Krc=6t+*Dasu~Gb=
-pE7s2M-c>RP7{Ax*L6y5u+W7;HGeJ|d)`eX4`rGvS+WxJPN7V5Pr1<;#6_M+-dcb@o}3G&@lR4Y@63(2f<90m|6|gR2fgiN<Oa$;
-kDHRZ_1K8~+Qm=3f?JWfq@*fU;W2V^<}qfjjOj!={-<Y$m+o9TYe4sW!p4UDk#8D;FW<eAzrKJkq1LH++A9vW!`9+#YReaEJT>*|
-2O_1&<Ue-kDr~iUa}X)DGoVR`9gFTl5JLf*dD$EoxyXKSdeN@>Xd?8jpW9*NuJ|uCzonij(TMh5s>|9t0wXI#+&5Mxb|`f8`RLSx
-%Yj@{;hXPm+&`gj_>uP}i!dIU$7aVU|690JAdFXWDDTnUZPkR0qbC}ercTlg1BdTeq-JnU%I|t%wSbAF9cytGI@pATW+af3{Ik4W
-ffxJO`=#VWeCO1;GE_kRN`E-s@BXq(-rO~^8)N(jtH`1c=BZ1E3+lh~dl1Pf59X2ze<ySwt~#2Td83~#gF&u=Rvq<~6sB!=)~HM_
-AjZ2qd7&WO(LASONn(*P%ZXw37-J)PJ2DXm($}6qod%l$eWR}o?<L+-bGq~xG&(<7@M)f@#_(eG{lM`DZL&wFT}$1Osv*@M6CB>w
-aAA@-{oSI@ZbDL3il^U}xVM{D@pe?xw(Seq{sL}~Wh(}|u}lRm7&iE$)xG3um1(*OwrR~<xRaJ`{w$qYUV0qSzqj6^trXPt%2<W{
-RJEx5{UxhbFDmL8qNi%juEzA4xMb&rClcQE^@9SHq%vo|JFBF4P^?NF7;4l|<woO1<aRKK{G-BLrKVXW-NU5%@c1@5r0-nl6q^{R
-!1-*G>f<`K774_No%r)5QsgBjl@aJiCBTKeI+k4=)G;bDGCDRcCd|i9N-Z{qXxsuKlY0yvJ!WuLh`pFpQD{h5yHNjD5?rBCi>XTk
-{Edz>Os3N*`KBeTr$NB6vC~NjWM~Cn>!1}ekO2icN3DRtMjVKi&*GxPUvb(i4CcbVLO#p&vDfQ#dV`&vPA%b4NoH%FM5(oRHTnnm
-xf^8E8I7&2MypZFco>_{H%&HCtCUh6gWwDK=7DJnF^9nw3Q;|?nS8O3!$f+On_kmqnh4n#ixz3<Rjn}a^A(crsT2tX0-;bO67o3&
-r6wB|yJ`4|T%}ei#5_vO=ko;uKKEI6iA*-(@pv4<VwMS)&BB-jfiqDpvj_sGSpl1Es!)7kN-WHB6aogB>+6BDoXaLikf}BT#*5)6
-O;d3=I3;eHkn-XxWU>i45QR3|gw^B;n6z;w&#$l?cS6rhp(5b*MapF{O_&u;P{U7fbSBdC87Y><$)>p%44MpUrpVp;P7EAI%Yeh8
-bV}12(`*7T{RH^a0v|9901N^E00000000000DwPb%iE_04z1N#ZW&x)9sD%R>M)Y9e<QXQ>UKH~T(KlOX36`y5P|u8CF94D`#ZU;
-ZPjqX9Vu8&J$vp#tnOscAQf^Dd?){dPajL(&ygZuVNQMjFu^Ygazqr!8?THWDMBRS8TY(=waA&y!eM@$aHIg`!p(F!vcV(!%oDlW
-wx8Ji;s@jdxtI?d&F=-<M1PS?JnriJuaDX!XAeRZUGYtR)bK`WjKp1vDDrNJTh!yS;ZFYOdEVn$v%4gGWZ-d-cfH$sT7IvCLFi>`
-+<tBF^yDKK-Iv}Fgz=HL-?wjRf(Ut?JFSBa@|kAE$&vrT$V0Z0y^xW>$TQ%;I{r4imaO5I%{OlEF62v)ueC((6d&z8{c-3BCZegS
-yM~+_+@Y|x4XW<S;tjc{?U>1Y<n~<~E3;TWd8pEdeta>0XKy(oxwX|fY6@zc=VuOy(ju>Y2p1;eUcSHF3pr|P<&DgICb-D^f_1zE
-Jde8%yW{1L-#<4PM^tnyxA5Xw+*6S}6b%d>kK$~@x#81?$`BzxOnSHN<(l`D$nD=;pL-><tW1xHj2ExD9onu%Dj7$mcDwjdE2Jc4
-e=eJ=Mhv4HFFzNt48sgN#BGSxh~vPazxX9HH9X=`na<X8?FL^Z@(o8$SfsP<IN$yJA`PNhzkcfyrbXRYGEt4>CwSf!-`L~Hlk5?h
-<Lm{$tlCm#hbY}|MZonF)y_zftION7KbmA3TK<d`OQZW_A$C(U<0%8Nj5}&0QlVmGAwh_Pft|cucDT=8zIN^HpthG>2;|ovwyAfb
->}1%iO-co#xD2uPtZjqY<3wn*c-Zg2#@aCpoW+PiJ!L;y7%2BpBKOt>?YfpQT#498?wNVqAzsKO@6OPs2MEmX()xlj8hH$$y&oYo
-|B=T->hGa%^ks8*y7yOA=~KgxjP8ZjDaXv1wPi|8dHaGA^vMrB_RH4PZzwxG1X*fe*`u}bPUXc@M2IZ+J-^BufosrvlVt1ou@dw~
-pYNkEWnV<Y)faptW05S$H$+8<(b7ruvF8kM9RDQW-IM37P%k^zFgL{(QAxI+$GK#7VO3PM8xlLFuTRf87ks2`g+1as?B{LU>;Lh9
-6E4Vw*Xn2a1UD=QKte;1{?307VuO%XcCVEAQ_k6|kfkoaTJ0z>yQ-DpdL~k0s}-P|7cd#;ALZkD8+5f3j<)}Crv$Bz-{@U6ujjVl
-4_7jjNCHuQ7`NN&IwMl9K*C4HwSG>;XSTQ*kPAaYzQ|5J-Om^4^ekE1a3&(gh%B=k#l(loXomT}3SwKka|GsF+StfANFJ-8m0{yx
-C;ueIUp3Ly;e&kUM9o1m1MF!Dzp!dRzGByH4I*ujZrxqK`S97Zazt1iQYOE5a`H|CqPQswB3q5SwV^)}8$SQCbhJ%Qdzo3H2|AQ0
-WFv9rw>W!@K-w?7=xrMC#Nt;-@(0Rkk#Fs*KK0O9kN6Y6DVv|XMKq+`$?-!XMg0;%=UX=3hr9bCG3KIc$60wvqSJ}Urpl;U#)+;D
-4>7g*-o~2~XIH5_c;<g1T%Om#j)i2;sTpcCLB>=n7A?|1qt~lrY2^fcV`z+bxW`^0qLhBW*XN~IC!FOM$<2+PSU~9{ztpqi+fGp+
-Lc5_`^{abke3**tb#0x}=8RF})sAa^OZ#BXd$u|TvSN93+Lj~WAgdO=jgWzc6G2niKjKf|`Ngk}+>BYPj&+mlA(r%VLXy+iQ@hf}
-PhaC$y{7}>Cg$wXslSMKt>v^w=1mw%j{KgcRqf{}&9Z{GH0$+?1Zd{@`EW(gwn~P1JQBu_OqL2zeWyvKH1*5r!z&={yh8lKiZ<C?
-nz?$|zEtD@4SVunJ^%dS;O*j)1jJ2rs_(?u%BdQ_Oh)!X7d$EWdRSpVurFbb3*XwLRn_?G7)TzQ8r2Yp3)qMu{2rnbqo)FxPQ;)!
-o?Cbja3Qadon3o$Cb;*Cvac>+AWmXz?{Dhr67Q+T%LpWA^=>=9-L!~DWrZ4<S-7Wb#!+Rm4_|{ARPkd+m9L8pI?TlV_rBh8E~@J>
-K2kC5vq+@SDf+td<8(uNjh%t{k*Y|8_>;Mcv@Nb<C;k5TmN$}P7*ABVPHDgYNP!dyD2aRR=U=Z&#+b<TG{J^nYTWG6Lp<!aYN;QS
-=03P>EN2if=r18}eSPS9DC_4dS8iN7Se9Wx7NLEQ-%`dF6!+yX3PO$tZyw%OnvO?h$7+$)>-+tkow9p|h#1J>i_SN%r;)`&y~Ds9
-SBZ$`Ae^6t9hyLF*>4Q$d2P7qUpk<7uRgii9evbDauAx<Gk<DD<;tmD+>tysw@X^AQ6zJ2g&z7u`)hD}PY0R}DETf%1Dm!L=IX6u
-a%q~^VSKtJ2q4b9ww#<AVRU!*@N{owD?;qV&fdis6wx6r!drvnqVCR4_BMQ`NGd==g26`2;K`&sROdoWsF1K}`GrU!A?W@>g0tvV
-gg8t%d2PuF(aL2qnOr6ja*!hviBK$8X$*FHwb(rU29rr7;%7@1{Q2M#lTGkBOeUK{+bv}?a1MvQvyO8)I6W~nje>+g^ZMgqE8udT
-!$zmtaBzad<qMl;=OF6lu-R;a)im7#-TrDS5@K2mLV9)$U4k)Kme2fzXMnaK<a~nl0-Ew!O~X&{rr|lLx}T3qv7Bu3Vjzmug4Svr
-Ml%BV`dbWKoXKcr%*hKyTTaDkb{Gn1`%U0~asKd|2f!Nu0000000000000000000000000006>NW@D|+`XIe+c~~<Ayl+VJi1(@e
-Cn9~@OxDt$`dUyIJ)vwzS0(+6S>CN}{{sO$ddbROZgz<ikN&kPvi55@bWzo>ZWa%g4au?)oYc@iTN#`7Qct^@0DJx?`Ox>l$lG5k
-Z7q5tg0k9FmN~bxc(nAo!|qGBNa)(bTJ2)L<7hFp=KA5;8jH)ECn+pOmL!E*RKHAbPrpSkq`joiwSdBze-xRUZ(oPVq!0^>@ZB}A
-F?gYmn68a`b<0vDffl}_b8t*xgn)i~yH9L7is_<&)lV!WtJ{Xq1qP{rZWuUJTE8ybO$z<_@#1<ppDsS%UtQu**HK81J3+<AdmLzE
-VH1nqo)8deVFDexcvZ>h_cl&+_M%HXGtiFaCcBVYSS$4Nyf#GKkCI{H(IN{!9=F-eVOAE)BFDh|<7Y@%7FmTVuJu+gHeJC5c=c>K
-T@+~;VN1^`y74viaHV1rZ(@qrGV<71Ue=)Dw|y;sx~p<V9vo>CW#MIhkQ~Y`4&>5>+<=NPTP%{1v8p+pJm{i1I=Kz~PKAKMwrKHz
-tmAbh`N64_lT}0P_;d|LMQHL*a1*6;^Qm*W;q+@)ix|@<AuH9xk$zz}sY^VI9#s4y2ob%wpD(bO`wGSVuP<k7e~_>rUJADOC2uJI
->GbIdqb%};W9+l@^ko*U9R4?wI;GmuW5o1KFNT_K1okYk#n=j=MSC%f`h1PKzPvo3>_DVYWU-Yow?DVBomfvdi7u`qmNoj?(}lIm
-OP&1q9D05d;DZtLWw1}v_yPu`A1&2RYLco;Q!cf)NJJ-18?_+e{gGn2F2@{FjIDH6(}n7}Wju^NSPh%YXNoL*5rc2pQU<Hu7R2;B
-KUIHJF(#Zongknt|7QXF+k6Rq0kV34n<lz7gPyd?JmQ>joNhbu27#p&2*G`{WYov{CdS5uxY8%3VXb=f9#qh`gNE)V;(Ya(N++Nv
-9txgDOISD$t%kw0^cGefs*sJeAl~lcVW-z?6&9OkTqhS#A8#im-3b^}5`qx$=<5;z#uacZ-jye0TUr53lWx%jI?IGYfq-X`pI{=f
-Os<d#=y6BL<KP%>5mBD`65MjwJd?1BG7xrJcHEJ02!g<I%QY!MusK`~n=U5sXTigAw8gV1#ISn)jkN^aNsETZem?w$X}QPsOw=?x
-$I>L4*$RU+<4pkn(??-3nw^RRyqSO{0000000000000000000000000000000000000000008UL+cZ~Q9>aNqzY}BYen;K-R!vyF
-?saptYW>9eibd8V(^lZtvfI{OU7=PIk);4y!CqgOn|{dDS@&v1vOHvLtBXf<Q(5aW>n&?Lu~%D(cvb^nna~o_a=0^Xm$%q@W^ce6
-sgbbKW1phd*20cliIq%Z-A)X%8(TE<9k0yfT8rbaozq!&j!y~kwKge{Eyv2q;B4qG{de)*t*-_vtu11k|0ni5D=FR<6Iuybxb?`2
-W(GHcnY3u?c61KXTI+E3_-@_|EA>khQtM$^B9?VXfgtm5BPG6-jnq1r7=2w0JS+1NFnQK98F>s0g3P}j2fc{TwT?StnMB03QZ}2x
-Y{qxMa`p{CBxo9b!>~?7*=*|&!)nfTfbVz{An@jg-#nk40~P_0{P|`VOhy5~MF0Q*00000000000000000000000000000000000
-000000000000000|9*IbniY%R<nLt8o@QqsiSXv6^5%pvJLyfJm9bfi2xB+fpblN@Zz=+Dv;IIvfSCXYIMJ-~2^gjY&|C!L|04zf
-0000000000000000000000000000000000000000000000000000000000000000009pbt!SeqMjNJkN00000000000000000000
-000000000000000000000000000000000000000000000000000002~HvR`t=(O<""")),
+c-ri}2|QI@`!~MNKJz>{j$@wZnancJQ>Kg=OPMl-63P@RMNvdbA*2)uiBu$IN`*=TO7kG4G|2z#gYKdG_xzsm{rune@zsa+I&1H9
+&c3eoy@qwIwGAxv-bW^=TY8=?^8o=CKmhuq^0ibviYIklyc`ik05A~F`hkH4)8+|#4=9rX7{F?P!2l4Bgey%}hhN08&SD+2{;``2
+awka8m0<H%gMQ7BU;w~AX8k~o&;_AWz{NhSH(~(>uz#}v`~=88V0DLHhJg!>^QSHRhAq53`#pf4=Yqfc16$|@Teu|bXFuo@f$RhJ
+hq-Eh!D;Yyf~0lv@r+QdY}Z}g->$sk($H72JZaK3v2vw<kw3axHTkY>{?2RCt)IVS?&joglj%P?*mg>^@iWK3I?jClM{Rb@vR8TA
+Nk8OLG`FnX<VcgeuzmNT*K?ciQd$Cqo|ftQ+f$B^ZEfSVtL~ib*FPD5=1Y(*8J572+U#og!t#CM0c+2d4rJa3x(;bXiB(y8Klbm4
+wxV$D5>Y@YTy`|5^QJ2~lZ>^G2wJC+ZnuC5od&duPN!i$*{g|hA>kW|vXhefs(dEeGF#RPIrIR>hQ9QCs2$@@=JM>8&vjj+t~9vy
+L($o5Xa#tTRw=%Xtc=~WbA5H=w57OZh}T`UVp%WgfUUdQ^g~{_Uy~IkgTP+_`MZ1lC%}H*{eJ^~c@yw|e(|s075v|?5B^=f!JmIG
+R81Jm*uF43gsK|)@V$<4o7r?C&zYW=XC-<ougrU9#hQ$xDoPiQdqnY>kUD}AZjO+ZmSe-jr-o|W_+nKG1u%Y_da8Hw>}!0Z`(8u(
+GyJfQA3ywnD$gp1^gs)jcF)?{vl{~vIgq_?D{V`xyqhoIIqeAg>RRz3!lz|2J`B$FzdaJjkhqsdK^6IucCNJCSeTeTCm18l51*)v
+`6vUvz^v=2a5(@&5<@!1BCV{4w$kRrB!TL!7e83_-njHMUjmKeN<~fP`$wLBkYx>0v-usaHFg{jQKnog_!#K@G3}5f?eX3>4H4e4
+HSm~aiJ=}Jg`^^tvW*=3P;<|@R4{TOJM@nOvU|xQjb?Cu0+RaIHw_N_ci=DehU|h6tkL7;wwRvuJlJarpEKTQ+NO%#DT(tduHVA@
+_4e8!t!Mc$Xj|d~eym>0MTDB*%i1HKCC{Zue?6iF7vzEojCh>=w)W8+e+Jrl!{noMWFUx$8hna6($c_iu^5=*BJ_U8GXXaopg&1}
+PRi>4ft9Jcy#awl%!Ynj-%2$vd6pGFrK86U`gfH-v)=WFFaGwfEW;Ek%FRr`pybf2A>IOU$^il7cPBLCu7dcXeH{~bL^1cbx#qat
+y}1XhLTF&>M%vvkF&xtHugwVx#tC=tttbdD6lH`x)hf*0P$XLg9=d;*Mm)BaDCssMc?ca`4f}lb$Z1Y7;TTH1K@cwL_*FAb?R0($
+#R85X0p!1Poc}k$pEoyQcFJ>O&l&lZ;<KmgEC_3zd+4|(f!2qSjueLkCY>j&U+HYLstQU8d}TL%1O4LD2ESK#XGwdWD&H1PN29I}
+O5%4q&%P7Q&^i>-@XVyjnHLd8^I>Qe25z}YQ@da&up;U(1Bp6Q@!5CiY323s8xx?SNs$=Rh;}L_^{_H^i~HvG1nwqrOl9#b@3kYA
+HQi;%=(`9>+==YxL!UM)ug%C=ckjI}_Pk5)`MV0KA0Hfy^VT6*EAVbV65oJ7t}5k3TCOQw#(msD%qc~caqjgbx3(;WSEdw2?tQOh
+85<r2NK{yRnM`}{ISyo_iT6G?DGIE6pJ=en4v*J(yw-`7XkAL8o-}j-T=8To4332T<&Z-E6CD5l3|>9_*w0Zc)$W*|aV2h#F80{Y
+8+eR7;2Q7TvT8Q>s?^ZtHR&r0zuCPwB+0<1Yk1G*WIudW`fks}?rg*^y<3ISD5~RF=v5bG`5^A;l8rAvY(b7oV!Z7+MK|oWkWpXD
+dk=nr<11_#mJzU3DeHpvZEc4w9393=+`9NC%*rQ{Rm1$j`?@So6mQZYjY`^^eHe>>>iU)1gg07ANJGEJ|LDj?1eNh4u2@l@cdeDb
+bZ1&c7}1)!n&RK5vMVYu{npK^v6f87A1!VZh@F~;4;B*?yt#6pPtd;jQzdZpqy7T|o&{B)hdSw|enY+zzvf<%V71*kq|^5+ucMu@
+-WNB80yI=stQELhj80-=5C{+;{#P@{U!$_RbW(j!^rlwAt)S%xJm62aUY<Zv2?px<6ABL5+EpHxag!M`=WNuR(e_y9$*{|Pmov2E
+k;301s0iaxE)g|?Yu>VtW$4pa@%RsgvMC{a#`eY}a<YB<_tSm#VG0?q2amSBOm-y81}Xg*8<M%rQ+qw8uqx-VGe?M2s0vEZQ~bi7
+*NKkkvh}q1w%b!QKP}W_rcO_!f+v&2|3!Lzr&fyiWVqvlSdL(iK#WSW9wkxlU7!!o>q>fN*fxFDh6AWv3aVsO`OGSH$6I>BBI8?h
+I(rNYUd5Ipnz**CTwi@PNnAkh@M!!IEmtM{M}DO}rZLti7uPf_nUmbpN@&x7GbfaU@qv;UBpnHb9n>Ye^9#6rZD1TmtApdZ5+b%d
+i-@~^4kKN#9A!>zC=tHQ8|(DVRhJUJn-fS*=(XZ#<*g2_2s?8BG|%UK1?7{<Hac#WB+^sgGb;_FDHpz9d;Q2|xT~$emG)&|(`XY`
+2OSdT>h_LgNkRK_CW~EG-B^4oAZ&tp1>vw|IDxbH+zoSqRc~%Nzuz+8mg*b8hpl-zf}s@~E<ZZ0^5WxG2EVsX7V?=Iby~@MuWB&2
+#50q<1j&9^`Hl~|$@GVT2WJ|;7Y2r!-j)=i;2d{72`ep^CFLVFF?`(6?#R0aM84Q*2`<F<nHEt@bm^)L??VEbup53T4Ux)a1jMuG
+?R-Kwnhsy;G8FBdIyYvSG7gTzf~-K3yu>HJ;Pt8Z7gPqziw!D&bnbrZd1$|rfH*>sr2f?BJus^7O^xqG&!sWr3r7kqy{QqZH_ob|
+odOwAZ(D9<qv8*WYnoHSj|_;d_h`mBUr1Xm)G64xHOq;fboAlPb-4HE6$2(M+SKtKTSGZKXIgwDE+dmwSIHu$-d})ua8m~p4j6X5
+weZn~yV`SZ*+7TWWHa`3DRkO+G(>0=x-&hGM%ghvEqvFww3L1JrMmWOa8C#-*@qP<JQZZFmp;&Rp(C>3T1?{xP;_M3sUh1!<js0M
+rpU8PVd8x?{<e6SUevO!#|0k^kl}#$>$`TtmY&Gl-}CyjGO%RSixUqnn8FHHizrIr6?l!X7&9aZMgpLOg%0w+I^Ow9;FV026SF#s
+Cq)Y|_xg76VSm`hvovM-tS)0ke%g^WRXZC6pENeLJEk>C5#0k}J35&vjX%n^M7TZ|OxanxLz0kESZ>oCc3z=AE&5VPal+$Uv1)`h
+Qp-P{c)Ls<`}t*m3Ac^$0~snqAAPP^eLq?!?~Q^_w34+EzNcO8Rw~!4O72me!rG=VQHn+;IVQOkFx8Fwnrwv<#!ZV{F5zo9p*q=S
+rRI*r5+$Yg`N-7YExGk|SP_2BIy=U37|yecAn!ra-?#4Ipq{#A$q^=TxpCjMK=2vET>;z6GhKT%?j<S>21_?T`5^f_k~urw$}8UO
+0t?!?bp$0#d6T<b1A$#Bk0k;`{9+=D2>);PSpOP5vmcxty>_Wztww8bfg3~~jc@2PW`GHw9(k%9y&It`HaVsLGP_5a#yv>}U$&0<
+2s-<y4YVq25A5h(<z#n>0yKIBS{&5Ud*q-J7J1zG@~NJ3A+Yt;_FE~^W|O)3B%g#UyWcyL5ds^yarxl~F^yBo`{DE$5mmtE4pm`b
+na|z)wcH0=n>H*%W|;@Ff+rp3c(}?&+)gvJ95F67_O`TNm~CJ_LY}h2E5ArX>izqs*$(*<SbbYa@>J>x-SgvjjrisFMGk4yU4wbA
+3nN#o4@|wdQ!13dfH-C&7=4xDvJN9CDWiHvOEYsdLSz4%RqAeH<o@T$H<$!WH-apI0Yy~+6bQ#GrZbo9&aW5*Zq5aLGCLQf8!qeB
+%VC#TC(f{x!v?*>SVbZmI;B<2Oir&8rK5+We*{sUJ$#Pwf6zW^%=v-a<@Bk&XX>lnh;a(GirIHsRN^hkdH3GL3Ky<(<1lHIA@p#+
+5WB8xVXpnYGRQuI)=Qgcrn-&*33fUM<70z5lbOYJuWo>V!M5AF;&=9xAa`(wj=il5yB_xNRKQJ#hJBg5VX2(c<DXJPo3}cq_Vm+J
+6heV*H^_HT!pB0qr8jrJGT0k{fj!!E=^$rzApe)a%#3jp(R40BT=R<YAPa|GNI_GtZS=eK4kp2Xu)610udG*S3Q=L7Q6x<g&XE&m
+Wey@Y1UpcOfD@Ap!l(!+^A6n;2Dqdbe@2)o=aj*0d568l+8lT}ec*LLz-dW);&roAqM0vMtEJm~0-3MuYx^<ql&u2y9WKe9t1sdG
+u6^mnRJg?MWIokU?hC>VHOPzb6H0U3CzQSQ&O8?^<kor^c=2&u!rbSk1IO`X1IdT`#B!V+PkrQv_xo;d@XDYeX{BNTrUtfey>FK#
+W#?W!uxYGD^ik}=i%MBJ*U*zuB$N0K!KCPQ)>i@|-Vr4tB8F@g?$4;pxL`U!opVRs_fxGTTo}0<;_eFV22HqM7BB;^hx)0!Ckk^t
+FXP0nH^1-D<&9B)A6gJtc&1R1NYA1)?71yz1yAq~&^Gi&6U_T8Z8&H!b3JYv9KlOLBLFl@Phfu|QS#qycLM4PYactR><lWMesb&s
+Vr;+0Dv>G$qI8JaaUCssJ#KU4p!egKmrQ&PzYJi?9{spW=v(fWY3&&=59{Y+`@Kt7alkT)&b>^S8MG-}fzvWNKyX=M$8R=V#2W*;
+SOsZih*)0t>(C70lY4XV5$bxfKy}@yx!E93{RTcm_Z{JC7x<>Ei>EkM6aimeQMo<uEESS;#02iv%6`BIe#2qJ(}Td_HTRXvD^?&f
+UKclMUrU=#vA}PUriwQ;=@!YI5z2ayYzQB(Oo5GaSnrY?T}C54<*@(K(lqrk11r_G-?Z-RPJ93b)qju^rQ?p^$m9L$P6atY-SuKH
+Gziy3BS094VH=#EdO%!?i+{m|xi3l#+wC_u)%3gG>*Ua`Jg+U>gNBKDY!q}hQF~l#1s>jT!j|*8PqVTRCU4lQP*&;o4>fq5{~Ij>
+tv>foVf0#;2pJu5`X|>j4I8sFUCUqzc-Xt=p<Fdc31<@dX!D10!xSP9;?2O;q*-Q`*^pg+<I7iO{068^ALG%<+p@dr1mJiRznXQx
+vAh*$BrVtY732!a1k{Mr;%2nhSeGyjB{IstIvj=N_Q%8>EVBtYan*Iwj}b@JHt%1H4_mpSke9D0Bn(#HSn|zA<rxq$v)!3f*Kc*Z
+mq?4xQB_*6jU1CPS)MXr;3P)?U(bmhQ6VBg=6Ov)6b#Un#<7AM9GVpkgFp3PDR2K5Uw*C3fj1FTKJP4V04px}WqP>=ugh71GgFKG
+XlS}=ZQtC=dbqCiP~Y@kmgzS<xc^0)*4VJhBs%qKPAdPs$6x&z`nMcl*MsG3O4K;twY+M3B5IOLPmm5DH&)(2>-R_YM^9ObSzhEC
+f7#WSt?^KbB+uU=v9D%pi!evQT-KxKrQdGzPotVEl5(YP_J3&Z&Hj>5d)P?KwDSXlP;Osu;Q~v=Z9VAtEKD{$fSh|}Jr~*nEugef
+z_Zr0-2`)@aCy^44qQbtY)ZPS=gq}wtdiErl3OcUs3~0bq~c@yyVvFxh5&dwZ|2n=2N5#xI-o;q85sp@me(c{V4yaU#PUffa8@*o
+_<2v3^0B|-MxyX@4Cez0vA4BplcEw|d%vTd99Ph{_HorJ9p}H)t=<~0bf#iR!ys+>QQ^M+)S1aAeHJS^p2rJ`^dgKO<P`Dj_QxM9
+_Zi^4>Zo(^gl*yHqMm9oq5U<HFF=P|_!zC|uN5cq;!ET=Y#$o-Lg${bGC4L0GgD11k&V17XePs#HM`34Nm;4d+5w^2DYJvm`3w9x
+g<z7p>RKxMMGqV|oQkK*e+{!1&EsH1@TtZZj@j|NzEFLZb}v3=c&#ks*`D~`6LJG;=L?prxbpQ-bMT@QxMT%=OPPEO7tvA8DqK`X
+kPr6ChzlVtN<bqt1XgeZco61FMq@!ZfW@-YB7Y2ox!_BB@n;O&Ihx<A{&vp?b4IGcmM3RV-Vt3!=EN1Av|#Fg(<HstKkj+TPpR`v
+fpL!z=W3x7Z@$P_ws*A?Q8cFqHzrD?(Tv$gfr_zH&8xp$d3Z(Msmojr4KOW>U$nS5;Fw+yD2&g>yNf?EsTNVgGNiier6D>yMXy^u
+_{1bP%rxnXH<yXXwarMnugdl2ktM7z$h<cv*xkf2lOidNth&{!##wHwuUZ2WsI<lwzP7o3+3CUlxbEJaDI{mYon!Tibj1$ui~H5?
+{Rl(wORSa(iXn?K-vv5_3F>+B@c}+ErD6DoyaW)*X)*CbT!Q6>41bkZfuTS^Q5}haTvi<0E%~F1y2K~H;=ARp<4*^}U(5LCM}M$x
+Y`y#@Ht>8HvT>E#ikZ`|PQ|6gML2J99{D<X()$vrZoPY6dbXxO{%DBcuGBReFa^;ZvSZ;H`jK0(V{I#>w_ko9@SZPqFK1c8mR;{Z
+uhz?(BVOxn=8>)Mr3ZNqfy#0wAMtiRDb4HJjw0!*6I!NN*{7V#^;Wd%omibIn|{COas64{t$Ld_(oA{1$*P1+CE^DtB42e41&HS*
+YIO>)7eqSinKcCH0j`X)EMUcr^7!uo9PV6&2Upda@xOZBo=L#<1Q*w(B+Gcpk>O9`KkIX-TawV=m5ebVYXT93^)ie}RF*5EPog4N
+w88%M=S=JWkU#ma)*dzOJLj<$e2IpoIDNkMEx@bomt$7g@n(5;9GzSF{JXb)OLYr8?ybc3H8uxS+U;-d+g8)aZKq-JENSM&wVP-9
+^TgM`zj#}Q-hgdV&e?rk-zkp^dtdUK2K6Bdb6WbNuf?5Z%l3sDJX(e-v{lrNIbI_3*6?M>>a?##21)M=K8DvH=}>Qx6hVHz9VoiX
+=}^~|4_NmR!T2}ZJC2%np6u!n3ZIjHdCJH7@G=|IS=*5H<%cvnOsnzb%-l1VP-y!P`{hXYU;?i`%7|X5Dr2fjNdlC&@{F@ICk+Z7
+6?XTvevSl!1_$3d9i)&*Fa&TAMZ-a^2n{pukRblzo-F0re#KN#c&6RqM>wmGSLLoWdruE&)8cYKq^ni?Flbg=(MpMF`M`DiZFzvi
+5s;**V?7jRn$hv7Ii$?n;SAw>#Uz^iblK|1t+x_u@>Mb`&Q!SV9`Uy1rODbOrH`n*<=yDs*_hvVqr#1+pR;dGSl+D|zw#$(jiX6t
+$e4_a5Bk$j96iOsT_rLshVYSYZn0v}zI}-RemtqIye5sREXtPgPT2RdS-HcE5aCH`BTH+=rYT>TO*qCURs3L@GaB)}Y&cX)7I@@&
+GBF&@rzVAm;a2a>+h5@=tBC?YRh_WqDyASB4tNVMGsa+H08B-nfQOiYglES$;9sc(61J2-`7?^^U%zM{2V5^@5Q;Rz$(QoFvfpf~
+CMjY2hVaTfDzx@V_#r*J!P*FgyPDkV^?aWdDWw!&zB;bDGeyNeLrVnBY&V?}yPp7Z_6;{Qy%aO`i<6p`xhBzlC>96f-JiOt?;YWZ
+QxQ#ZD8UPD+jflTmGlW~C+*{GFIZwK{;|#ZyP3@B%`N;FmWQvsSWP{#pQa;?CLWk|AveV4k|$uIqFioXXXkwQL(oG_lbgDe&UJm8
+4!gxgOw)vAfBc-&I2SF?hk2WwEmAA=oMROk2g}!*I&y&D9mfH{$X#oc%+L%LjX0_=L(`$CMgh$ZZU7Pz0cisQ_7@uPKg7lV)!wbx
+MjdbM^ZKZnf+NknKQvpo-?uv35=G`ZUde9G^TVGLd0;QDBdp8QS+zrG`O%TYC|%Wk<J<CL(szGMR%^$&64fsr-`+Z@VcEReV0rj6
+N#g#f_SGs6Q}<4c@s>HotSV46UKccbr%z2o@VHpVP4Oi1qiyoL_asPQ*O^z!9m$L|yOp1j@whOCha}-Ob-Bv3|L7IO6V+pN7SZO%
+r+_U*$<IGI1>0r<7@_lu7h{hS59r<!5kP2yo1LeClpvY5P98E2dnk0cTD3rs%*la(uio)7LkKHH0Z_nT8j(jD4MPGjxR5047mG;5
+K{#7A;D5um(7`1>`7<;sMFx2HTNw}Q1cu+yAGj1hF7Rw5iTM244$^_0Q7M)2pFZE#6S8TAyU9)Syn0&l>aPEmz&p7$13M+x&D_^G
+a-3_r2>3B}C*nhw`D7n=x{L>$%7<4@ak;7asg#j*a^)r?dmB4=5#ssFMx^=X(B)5YdoNRbj=rf{+w!XWl=16Z0naz3=ZIAhA`>TF
+xqE84&cQzp_-%l#R-~$}FQf=aO38i#j_8&uBdfO&ZC^Gb?z;-Cr{IZg;Su&LhPkYj91t*AdYJl_i!`!7oP+?Hm1hSKD{)j93`RN)
+m=I}D6(guiq_8J%$fWr>9Qfam`qF&yuPEdH5*?cnUX#`rRMY57atqGUXjSqMbU%c~>fSi)s`GlfQ#>xn^9b|#t;5=z+_zSa#z%^N
+E_8|&@@^g(5f1B;72116`82W$JQq7>ZhU9g_SVerrkJ@5`HhE-QtL*K$#{*)iEo=qzbQP<*YtVN-)~xe=Y~A7^bXByIS*eK3O3t{
+xF%P7_0o*hFU52e9~-i+lz8!+B!MH*@}jvWF58#ybMxzrg)PJ6*(Ar4t9=c9ebji+C}VQ#Y0^dG8`=ma42%&mKV$Yxkje$Zf%5$;
+#xV>U3<Utr!zd0YO9B8mDiVY*u8?5|FMmVoT1)jOzraiH^v3?pZjmR?ZrW;fWq9T46|pjuMxapGBWIwzUQ;jkVKHTL)6v)i#91q#
+cE^clUUj>@OHTSeJ`!2%3ar`ThnK%5MmN8qjs587n^YjsB$To`5xr~jyY5ko?wNPJME%J0nL2xy)x(><o%N~jeLQMp=9to8tiB;q
+VYy%ahpFlmli-^lX}(c794+Tjn&;^<?tmYLm-th4V6c-?mOBNX9fP0i^TDHuZxEBz^Y)oN%Oo`saL_kuv}pT2e$q-L8VOvCae4b1
+=?Ehr08pFQjxxsJp-H_4q&A+w{+jAU+`OT|{T;E)QvT#uWDe)ogw<+zzdpDzllW=#UR{NT<%2phArHwKp_DQABAkPZ=N{#OGs2xB
+NwygMQx`K0m!I_xRlEnDcx_js(W~XCciYgRq3799{<!%r+ih9#%X96Mj-7fl_h7K>K}Y=Q(|KK7q7GZ7!4J*`&)@J|KUq%n;x|2M
+k5>}3p*`6(s~P8Ra*}(U`~(r1Xg=UjcE!2)sjo6vNKznl+*@xC3di~qH%Uqh00?`n51;rnF3FVYgB&1GkyXF;4!%zb$HR(kD}&Er
+dbx?55O-8yJ8|p~7yvH8@K|<&1i+&a^9-`^=WiMj>QesX7X;mJN>uFHU5z(18MNmd>2D>@MZQ$Reji>dR=&N{=IOe(k)2b)l@yQH
+@usx7^yhICnnMUK+t;^r&i7+0?9*TK3dT3ng>!GTzLj*bQQu2henVjQ`stS)BMpagPux8uPZiC7Xk)bBd;6h@XCGW*xYLjMM~&Op
+DG^~72eh~@7E0crr?-V3a!yzVwnUV8eA#@hhEMv8OAs%Xcylg&MMSjKVX#M91c3xr%E7DX+krcP84iI0^ted)_;X}SIF{w6PFdC!
+&<$WX7M%bWlR4B-Xm*VNT?vbs|C(47?C%#g^?zIs_}`1BeIwe@)v7McLgk+6%!eiPt~GnTgjH=fad)@ekPO;cGTkA(qRRZdMo^E`
+no6vDNt$hyvIi*I<c*LxeVOhBUlFDErj!z`qhPBix{tpc3FoL%1@(F-);L+C%tfx{YuZHjyh`L()#G`q(0q%gy8c<lp5gNw$^r0A
+)0&)Y_nvE>+lsBv<qAq-;fFQmJh&K2-5D4vQV4;Fd)oavKIqG=O};n+4}zL;h`<4EwQg}DC(B1QKvVz;H<>g#fB=C<<A<-|sYJFb
+Qgs<Y!NKP9XGG)ze=Pp}n|{e6&`WmbS3a4%`MI0oQS`Ygp=it1(r~|Z#O3Hvixb(w9$a_nJ5;`n_Xn;`5bJcleqkWv(*5Wc6BK8e
+)~?a;<tshkiR(L{HmN!oj3Tw(C2uzV*uv*#@q_F7kX}fz+=xVFaq~G)!E)Qm4OiTFNbkejCXgcf6t_=lHaEV8ZV`d)-*>k4^oLiI
+-uJq6)@BNj2ze%-{Dw#G4qo@=)uJKMfIlzK5xv^epJ)_K1c(66Ms%AVmlD%9LSa}w>R>>JsJOKT3=2iO0-Pd_3NReIj6}de9I;So
+B!)ySd`;9pBKoDef?u&I?o_2xyIPci+#9Rui#PSm`cx)w=t>_LZN27L#(fH3dBsECFPnToW1Gf$`<#)sbUwJ#)*QbN*IP)z{>LQh
+uuj**&Sxx}dbz5IKz%g8(bg@`<*xNZf1oLKtAU^ZXVu{4i?6*&+{mG+u!j=geuzh_6)V<;Xeo;#^`pY_D#AJ<-@(Pb=xU;9q{go7
+wE9MSiBFAwOcW9UdajNU(s(`_k_d7@+X1-jYavJWZbS=`VQ?6bgkLceNDv~hGw=BrcRW9OJ|b}<@F5o54{q3Ez7_n3^kj)oe!=>t
+ql#De?tO0={xzeid-dEGVU4*x+2DQs=w&aymB~Gc+2nI$ra<#X0;z`pKdJKivE@zQv<FIEJ9lQc?eZcXiD!--k$5ON`<P5{Qu0?9
+I-QpUFa$o&G)%-ORJ|qN>qz>x!BEi>fl^zYJsgmEKCgC${+!`rPp9ML-t=k>J$keXwK=IChM;4>8!9<RipE2*>*&sOGzh|)0)yYY
+)^|9unGa-n9)QywWM(=kiHU-u8UQIkFpVRl*>Me^?GsHvEw~~PXyl?Nf%-`!|B&R#Oa93(&=Xy~%z0x_PrAYb%|<uxJ9PpENuLff
+SF3a<X7SV(IT-abIGygUbZ}o?B`p7Gpf_uLtTfzg{WixmiI00jgHZ=5h5Ida4mye;+?Uywa{5TW+ee0BzxP(uSipt0pI)!=#de6V
+%box`<am~lW~fKLoV(ud%9oW?G;+fyi?>c4{l<!O71jI*I1<*+o$<q)SB|2hDa;Eofd>AhX8CB1yrn1-#-a*=^LI*3Ho6PL;Sg^;
+*$ON3<pB|FM})iCk8?4_>PMU3OXQz772HepC%>Ta>oRHXE(51IVSlw5?mgVIukz2XOcn+ad{gVG5<O2J)eAB<U+}+?N!apH&s>*q
+by{5_Y+B-rs%&Y#;hSvt3_)}AE-9>&Vb*EGP&ejGs8tFd2<l7uKhrrL&-hlChsu%O7`~he`!I1lRh)snFB~vLd40%&jsV32&^!A+
++<VfKK9eK`!a&fjK1*k`Z}q8uV`w@T0HTIWeHv<uutIz|Nb<B}4~~V1sPJK+4P1a{2W^+@aKq<S!O+@(v1n|JIAH%`26d_4{#TSd
+2x2tw-@V6^CtgsBIo|Vi@8;cie1$k(IU#p2Z}lUM_-O~WdkW|0Ki*TTlk~ZJznl*dYjRi0WXO?_1qR;s7b5K#u6`2iIFf3^H8M+f
+z2?OW2M!r4`~S$lr=N0uz0O9WjJgB`f%<42aqQZ$n0qN|;gPP&R5*-&hfXOLu;n^?ZkvNB<augH?;LuNfqS?`oq&YqY*VWXZ)m*?
+<v|nK5lHHL$5$R8Cv`p?@pxfF5}+;ksTK@j>LLk<QV{>5=ZRm++y9y?SYz<m6c`=(Ainl+!#0>sc(3)yR(-C(gQF$pA5Lc`#I1TZ
+Dt15CIk0dtR-qm6J`WQk)qMML%aS9=M|G|>PM@1-867ITtF|oE^uommTvN0j69sr0-Q(v6@t5a1^y(d%ST0UH{K~r<t3z<Sb#OmG
+N<~3{ga8_Ik0^@lxz2CkXrjP`_@mB1D5j7Z5@ae$go0gwZ*9C*dW<0_426PZ6lImWSqG28u@8X!1T_R6yHEn43Q!1(+ClqG%!q&P
+o-D;XzoPDzn$-BE+S5%v&k!7#p>&0($78LeXeT`#DkinJPpr5o8MW20RkB=XB*Rir!E(c)i?{ku2F@h`YxW=9o#1aIL355s-4?2H
+CxE*7+|`q*UizYBB#^Md7A)ZLZX6vb_EF}5VQ?6P+1nV}j*+SUOg#dggOiMf!-6HsCO>zE3sHpyxyX>ft3Q8f_QXgji7{~O-N(M1
+vB#)sict{r>p88-dO9Km06y=B7%Ue-BT$I>K`w+uA{Vs-i30yc$s(7`%rB?{LqFW=yl}ql>g}<Y&j!zChp${N$%QXe;WP3}F6;R!
+?U9(Z*$mZJ5@jRD*t+}ZnfAWE%N1M9Ny0kDhFXfEocP?sCu&M}t<!|d+PK*pD2Xs|2(aQ<L7XiYzm<=#jS3$L0b|KFH&PFw>=EQ|
+DvAeLdV>N%E#&gm5nj4nAc;i4Kms=kj&NUwCvsBp^E46RCXb?Xb70}~j;S1si;n{h1LwU|E&(cPaRWMliUJWo_Y#ButNzK7-T4&{
+T@QzPyE-{KyLtKt1o}FgsLKd3NGN4)EVq=p@yehrxyMdc?TcS+t0l=rRM#=Jb8+`{wbPNn<CuH`d`ubvWngA)Yh|Ruk0J4ki}G`^
+g=}SMtSLdk@Jh*wa+A@JoIw+HK_pFFK~{v00a$v&5~cu*DWfdMPXggAGJpimEvqcYi$h>A3pAlD%|s#zxJ7>8LSXPe4*(1i2mdKM
+)_;H73laQR`DAGx@K=Q7Stv?Nh>41dOGzup%ZdwfbCU6BcoqqPBXjbJ$*CEb+t`?BD@h12NEj|20by||DJfAt4h#&9X910b^YV*`
+2=jAMkZ=Np!eRzU$bv#b+*B+KN2SwP4eU)RSv^ol3J0AG`4k{T3S<PD%HW`|8G<ca42{7-LIRKyu_eWz;}IYnzQ_**I1Ke0SHMxf
+D<OgZTgN(asqXO?q!<e_Xk;>lLZQ+)=yV#1fP*A$$PyO{hbK}Q+ycVFg1nqmA{Gs2HIOJ&DwRUSApryeg+d_^Ab~_Av-AUv0N_Y8
+iy0tMl88hW4*+ls8jV~KI;#g9L}IXz#aUnk7>L5+&<JqRe8ADrA+Vq|0D#4!*i^LWHh}DnRezGj?{ci*zm);B&`W;opW($r!lE%4
+BpQuj{h;Rs4TA}=#07&RP#7$MNMiX9IJWk%8j!5c7&J7NVGBSaQ7D!hiD0n=f~7WWxk62FXelPUVP48emO`+u0RL$qplcxDh~I6V
+3qps#eKrK*4?KZ@{ZUr`F}X!b=+(Bz1t?dvV}9QpbZ000nWw8E&mZ3S+pCxDx0!$XELk~UNq@fTXY&8edg20{-B#^bdCKc^pb0Qc
+F}WY@$;lGPi4jG)cg}S&udYPKdOs%W;*7{FZ-9t6zS}+PdeJqX4J|7-$m|ftu<lQyz;1zwwXJqNOvznqI@a?-x$@^^|MOREC*A7P
+Cwvcwa6?VQviDu6vDYWC<D)HWcpyi0M}#H4Xe{%j*p=-OOsLCB#TA{3wp+3!Kds_}Is}QjpzoazzI<{Q1In4~%Ct)8_LpEr$UraZ
+yb@{7kLa5cB(M&WR@aTBUNJYuus)>y$Z?x5Mo4I@XTN>Qqg)(Vma-jIN*F#2h0e>plr~DTzF<<$X>OJlFjq;iE*8zn`XXGcRs^tw
+zeZ7H&~=f79PI)!f7RMOHmPqS`5}=7#TJK4jo)~FK&VbQvf$csA37wPCo3~n9<NX2KKtVOb_tFvtjL9R1@}vih6k^vo4?)Q828a#
+itT7Vt=+tf?;gO#+&TKFk^>8kHl7^jc`;FgTCI*BQqpWcmB%rHd=uA6+$eSyg@ZoJdye31eBJGhc|wY8XJGT&=d~8Hhwsgi*gFUW
+erbp~wxV#iJv#)xApOzr>s){)7sN-TNO|rLd-b`Xi1yMZDJMD&1*veh#k*}%*3h*=veD}ZG$@zXPPT%|4<@f8pz$3l1I-99Fu-Ez
+{Sy8fqnBsio5GYT4HW%@-yf#dblMW3LG>EuQi^LjreKuk#7j}&Gv;I0?z}-|?U&RIxbMor5K1$kNwSMME?!YAl`kB-GJsDSO{>AM
+sXE!eKm7aYR{k&@{nTJ-w)b%IYjSewo!Xn*$4tBUuuvzIaESFsXQfy<>MaE{bR~<!y@!qLPUN1O)?{noH>2?=&P~}(-fS`hR?~94
+_=0Z7defjIeo>kI@Rylp{E&RNhWXT7-UVWz>sor%jUPsuLfR2D^J7vKps*S<<s3Y8q4{Kyv2Z3HGI~cCNa#Jp*y@4)ulGOxH(a&X
+OvYO0h|9_<zcCP`tWqaap!=n@6Zo-Z(D+@(53RnoNBj{k><#&mq8e)jSL+ofl`hwL9sN}p4|UDdt>}8Xt~QE8>}@O88*PZ?ftqZ@
+7EvbY$m)6-F%5kZ)U^8KpjX-)D8PMsRhk6_l5{}Rw@)g`DGBb1VSemf`}(&E{1=ZO#J&=AV?y5Wr6-5|<8CIs#iTGGq9`4<2s@fv
+T@)$|aa)sBafXA+vRN9$R(5HODWs*OG2{zP`x+$F$s-}{sE9o`;i>~MM#Da=IWI(7D~l`e5Md_si$Uruh=NoE4TCMI$=^oBMoY|>
+2=UaQc&9azX^*}A9M~FB@agsSM=kGyX&>fJ)!pa97;{5+H9LFd2Ab5{bJ=Zm+ZZ(~9ofTt(}rca*y`H5o=;jdrH*;gq0^P?7@0XP
+rygx7;T#YT;fBVnSe7p5-s9ls!}>hrEVjpzCt$Ja$?oaTGZMoIB9Q3C6GbU`J;(QU9<Jtx%*O3F`G+3xm9I++q#*y~z{_U?M@<<W
+p9LV*C@u=ld@^&%%mA`s0z5;Bp^^eP$dqvP-ks}IV{3<o%VeKC7o;B2sy+wc(3|Fy422+-ut5-@xgjz;YFe5f{$FuCHB-Lm+4_Np
+eKu~EBi|CUWjUe2^|V*vLh!4NG2GLJ;xabx?(bznk{Xjo2&8&SJ`CQ<e`#i2e+Uzj?gfdJXvSz4SKL6&HA~w>0Z1C%X#*uUlSCR!
+hR;0pEf<2$&5kJ1z)rg}^)?+-%$I>$R#E#eymmX#T_88mDF)TS!%uJG-RNhxOwQx9JccEG-6tnopQ?Y@|Ll<j^zyE|TiRZC3ideY
+Kt7N-A1pCJzUUJka#&a1&CZp%f>ei;gX6|jgd#T%GC?UpYf_Tf3;)J_lA?JamFV2S%L$Q_EEl^S%Qibp^TYouy0<GSt=fQ_+WTnd
+v-5MF4=;ESpxgMQLLj}HTCR+A<JPKsYo@(H6cWGgC(}bA&w8g^=SDstw_OQg$2MGH0$*`<4^1Pyjp=S9Sptv>JT*fXU%E5l!y8;K
+eJoQN68h7)X$qr<{KD#*oP2{QBzJ*=LAll)o=*={hwPVwx@6Z@Jbo<oVpE~RQE`YeR&-C&ABwmI>8r~_{tGXyeaL~TxT69I*}I4Q
+TKDDpDpyKFQZ8?>njIR(va6>3N1Mnz4kU;)N?z=lX`?{|*J-m=Qv|YQzScZ!B4JRGklM_z9$hjy|0{%#kJTEqn%0k`L?N_hXX<O|
+6zKj1=RQu#RZe(VALJD#TX$}sBMnjsj}v>EDlO6<P5A$q22NxcQ6WB2N+cQ{ihXcD)2*J%7NyPRn2^e(H6yKIKIcv%w4(j#km_{Y
+y<mN1+a~ol8!3mh_#hwhkqG6mz=&wt%W)+&b{8jY8tk(RSz-g3g9Ew>vcCTOxwO*CN<}Or+MVn5^a8KTqiSf7z-`Zb$MV=`phO@w
+@RHVu-}(^Fwt37jd8Zj(G~{<Yx58PQs6zZWEo@GqKw4w~(Ab$k>f&|<OM3Em;aObdt^K#XB&C_Rx{|mygrnxC>a)lDzl+@{uGvww
+0sR#0vesmGMhjQB+<brDCx>U-&Ac;kC3fTGSko=_2VMq_D9|#zdf8?NIB~BhqwLGZYc9k!d2P<@ZjD-FnB0<s+2)5Qg522-u#q`p
+RkSQ<R&^jHnVo}j)!_D-lZ^(`pZE$v9W=k*?HTui53T)yheSNZ3s-yJ=2s%34GH$<%eutkwG(L!D0+EY-*Ohq8-|6vn#<q&bzQ_v
+Aewm=Cr%?0p$^V)6)aR$3uu8Dwl{*CPwy>h$lr;*xHm(a{NKfnjAP=!k|6Y<AQE&RWx5g@iQAvrkrPJJt;R#sOGP1T^i@@fxF#op
+>BDf2d-hg3RR9{3xi8>>SDV8^D{~J`PpNnCK|_D2JR@K<Rgxp#ZACRtj~t|Wj|Sv}jo|vJmt1<>pDIBD{U)&`=KD5xOYtjN_thXf
+bD*~^{Hq^#I`53MBs9meL)gm7>}Bo8_vV%;)`!9e<?#1#Jjo@}p+aZuz(DEgtwYfQkV(ogZo$s@*sg%$oq)`^Rc2;zC?C2u!X^ey
+grfHq8_5i|8$#upf0P;=v6PJeM}QHEy2kI5a5!%_x7|7se9+Juen_hI)w+`-g3oW069rcnWoduDqX1C=H~waZYpF?ZrTqKC?NLS@
+Y%k*GmtFhTi;&bNV^@y9R&UpU0^_#TUP*f}mK)wrOYM$-u0>=uQO*rj$dy$a+)dbknbd|tWgTWY_XzPtz(iKxv?`>XZJtd&20oWO
+5I7SPEbF-OMA`1DL@RWzApr{31HYLxUTTPaHmC@#@e`F>n=EIgAY=%67-J$w`UW<oOG3)=XwZbGjKK$mL6e9yiYOe?@Mt3c{9+9r
+B#O->s3ku6hY&O)sEcyAIwM3=chQ{O8Ih>ME*VM^^(<GAOgd+&2s&jRIknA16cWF2w5=TvZ(rPg&4%XiD7us|G?v#EcP~HGrFidv
+jiOgox-CDB)%L)`8on+OkJhWXtYqOR1ZB;{_|NLnUbcODH~V9yoDftKP<L%rf&k~%<l>l*3hXN#Uv0BP{?Hd<*;E4_Qp>x0wmp14
+;A%IuTMFWYP2=ZE8dlHRP)HCL92ZCdCxd}qUXV#TaD76Ho{Eux6jJ(}pR#}$2r*VDC{2N3AZ3t6!slHPIJl%6{|r2`j<uW_&$&fr
+?4G?`KKq0}h+T3TA%0{cM!q&_l)TQeDm~BeBzw&*uWaDMcH5xd$-SHn1xIH$b3jbqv3FGfwjorq|3}O|xtqtRkR0yGe=-O%IcUw3
+e7mXQC5`P*1UC+5l-c!&7N0*c!wX$4_sDd)i_w~_f#QyERp?FUvbktuJvR0QL%aZ#^w@8fQ(2`|yzjJ^F?59ty-tIQ@Qu#MOh`|1
+-Ug&)eM0JRF<A$OtqMOJ(?}S|_gLSYokpZ1p)*S3_&MjNl|?uf>fKQAC42MFAfS49w)SPvqqBMH#u`DF8Acgm5KkWsY*=#}cERAo
+7PX<_nW0xCJt&fWdhC$+aGcKbJHqImZoO}F3Xn9%7-!ukyW3-Cq?%pLhqSaICOCEP_Js%U)oJ<qpYdyDY#~1JE%iLH>oK$9*x>Xm
+w>>oQZA>icS8ycZ#Uq0g<!P+5DDrt*o<+r?M@uDAAbB<!3wh~e9mw`_-3Yy$7;^M$?6tO(LJ@w}QS(MX_@eAMO%N(m+>;U~T*arr
+-ZAT|P?)IL{PcmFI5(c1YXvy*$obj>#6k(elAioy0M(BC@J3Xcd|v*%?3viq_faiq?i9d1QT;S%b?FMzZY&C~y-n9c7IGkFwsppT
+-2Snot@1_wF7+f$S;)qieY~ZoZ|1pWJyG`9foO^bw9CxX#3vSF?&&996ab1!mP$}9{Iy+UXz{rpcHWp}-^awEmYJB1QNu*lQ*K-n
+QGpm1M_gzw`+9BvS+srh2`n^IKUR3*?LLe~G`1iS>VNjmA>&+B>Upvfm8BXVLd9lAbOkjKP~_4@8(uEW1ri|f4<ty#!1*E<X(DW)
+N(Hu<OIy;9e-6bv(I4g{lByM+@;!N;BK|t+5*E6bw}lMdZn_hB&Ko4Ge{wPUq6Z!F5Z3xPcN5H`k{eZs<VS+TTntDE3G{CUYMdEs
+ym%}2pB{e?P1*xTFU!Tf6i;b6Hz6@*V<-xpi_`n@IQqKDmKEpVJ}cSlafZTddNExO!eJj0eX}8EYL$9Q5_vp!#Bp^<9f747@aD``
+T6=aqRi7@#x+p=#Q@DSZV+}VN+H2gyMEF?4F$$Bt0jv_~-8Mz$d==ANq#hl+u#|^JSfCFA`1_|jFX10Xs%(~LJ9&^Vt(bJ|jmjI7
+WPdd%1JYJ=Peaf0j4J>8leR6wkK5XPpfV5V;NDYX1$iepVHjcNzO2Kxkd4`Wb?vGcIZcbl=g+!-KVo4Hc{15riHW67!{HC@cI{}9
+_JEo;?ZdyXlZ=^+{2r{}b&0@|SAlA!jPEKs>cw|CaX(4cXSqN9#MJtxV?I4Q+ftmR3Z5l#AKoPakqEj7oMlJ2%uDVWmY$~Rvdjw%
+$mo1ls>LshWp8{FTfq=vkTGnfP!`5g=F_YIlCoI$1YfEw`PWdTy~;J&2ABPcBDC|nzDRa}J$uWc!|QbBthR0%|004#if-NiyaWbK
+=FbY1Q;IKsYqaanyhn_~xWb@`z{a~*&_4i9)cbv+=j~$e3PN=WLESgkf7(pV8xE~u?$pzTW`hwG%gwi0pVT*S?cR8BoiH2*Ox}D_
+rn2v%pO20?{3NtH^jR^Z$|t=ZP8ZiB#GopefRP{Q;2<fImku1y>K~aL7*V||kOM)1SmEJ4mG7RMa5OZf10dxb72pddW`!0Uxe(OA
+(Tk5tSu!{OA|7kp=G@;`bDEj>g)H%@ImYC@IK(F>r7LyHTI+Q$J|EBDi@7d(#scz1MedJSdcHDlcM92@$e}{%RE6><4FYMVM`bO)
+9R-HBMh?V#LB1rq!|u8{1$9C=eY1%X&jTnCigtPFry&Q-<!Omj@5_*6Nq4{eQ@1l~)?D)B+-)T$%Mvn5IPvz|!L(lCS8xJ?r8hs;
+p|Ta8iuaS`aF7n<W@(RNqva(*cIcvZ8!m0YL!9RcB+QITTPTt=C(z*wK@A;ToC#i<5&jop@Q%^^UGh<nnn7pq0Qq&r`2u#P#QRpJ
+ac0=CK~7s9$EmL%4y6Z8rya3>aiwxr@qR1K$K#l0pu7d-v!2Nlni8YSxnJmVRSL8H?g2eTpg&<(^^v#Q%W~(Aquy#;DzKVfpxcOT
+!kp`B_~aas*;JN4a^uKLmCak+lzHJf0^D?#%GJx*lurm2obgaG1W_!`2%Q`sIvA$ATnZ#ZLCZxcarnh$AR5OmkFvOgQ{=`j*cD*~
+DGb{hu^^8I5x`Gt^G|J9u!LW5yvEu&wL7j~dV4GEF!5VoJ3$A!r=~aXe$Lp@ma)6<OgU|CqVU1ch>o=>8>@daj3}5MixJR|FO7hL
+O~<VkN%HV_w=Xv2U%0)-@h0R7gg93Da;$O;F8wA;BiY4?viQGc{gx+#QNFpdVVXHKZYh=;T$6RabHT46ev?!)1wgR6D46Z`YfAwQ
+JKzE&$h6dHt?@o9nj|EEU~i9<%`wWUsl$n$m$^9uXF*ylRz}+3X+PKUaQt*uVM|`?zYFp43Q=62PV5f3Yoo+yD?Oi5Edb4)+)nu7
+Zj~Q2YxI;ua{1-dIb}Uw);(XAu=bQovB5y%ftP)}XQCcUL5U0@30a39kzEg|N;bkP+jqJtusT)<_3K~maqRx){I(!eB$mQrj{>uX
+DQB(&&dU((zLGdHi$1=cMRjVF7$_X}lGbED!m&utD5@)I4Mj&Dfc#wGlTy=(o7<I%XdHVL*Tw7Z_oPX9<op^Qxj6|T0&HQ4r-T$9
+KrV0w9`=((mgwZ)hHRX*+Zwm%9a)|^WwyBwc2MpHL8CA%$kQw^WG(5P%Nsq}434(aYamM`_ar8oRInP;m*XOBW>0+VsX?(C{r&xE
+s8H&u=`X$fxN#>lF$@fN^!jX+b6}G&GI%B8B0^A@r3Cc--@;z@OC}^mIqpNFU@R{NE;h@xVSAF&@M#>AT`qz?r4ptqJsm^j#jpva
+Y0UcZX9-FA!ec;p>waRY5%3E_pVrdBkQY}0>Y}JW7X(s)e|6pH5`Km11=l<B@aer_hFXPYGgN|!rX#d%_Xh2c>yjJ{&d&_V-8Z79
+;{A#t&vTu!6zyh%`<dI|_ov2teyAM~W{ERyqB?P8eET(~;G^~;<mLbbi#!g>g5%9HO~b9ajcP3Cm5c@e$*|?J_wFU-GgC3@GVB$C
+j`q=ab@m>44z7{{p@bcfTx8p(f|Ye8!LaO=UzODbcP!0`DCE4nS6aDfiC`9X=mXqU<bVDjP{x2i17C0{1pW^ISCs#Jwf&If51;Nr
+?ft`NKDQH?ERA?C)<#|>s#$*Z{y9r;b-R>6ZUq(tWO|DEoLl#$lSfj9$5;JHxta{ijqG}G_`#Rc>kTt>x_^Ae;nkQR2=Huvxqn-S
+{ejdo_nFIi(GYv+?QOmAu-adtBFh}X&0eX|nQQ5JJ}+f89WR7t2PP<5HNNw`3W~YlSU8>QN?H#iEH1XXv^)oZ6BljBK>+rXP5?ON
+ca~*|Mg9ZeJHd0#%PGRGa-UF;OHbl`<s0HqwzJOQ?I3X5pzTrHsTAaHG)Ial2aE76$eTP*U(?^%n-t->-&dfAiwnylnJ<b`-809Y
+IE!cxyitG?Xe`|kT_G)2^tkIgHT%pldo-IJBIBhIZ)aD^-J<*Ak!(GwN*NQMiP$P_0K?2z4c)HdF&rk6sHla=MX7xDDa(mn3~JFm
+dSdX!kQcCAh>z!01NB?ryA%TdClK2rJ?MOEK(@`uIy&za??~jaWeAp|SmWTEbXsieg68(uw1oAxr_}t>Xb><mn~C>dV<Wfuok+#?
+NRM(A7%NJtt>DNd_vEU&+;?wp)Ib4{&r;U&dfgYJjy<Ut#8zl>vPXEaQvJvm(*a7yVOs`_o$7cmg#E66Qt^@r7MS0k0M|dt2)inW
+LM({7%`*EEosL>0jRWW5{OF%-0T=o0{{ZTDB(g*&{|T5i-^P0j^XSI63>Ch8R8cS%r3gL82qB)eac$UvJHVxmLDJ)oM+e;?X}hjz
+{((O8>ZD+3HvER=^>9UKo<>=RoV-oWW|zKx13X@lz+N9du7KG+#mLkM$|ds)unU=iXVw;LYQ)7gjaDdg&c`8ZGA@u`QW8Q`Nei~*
+GSF^#bdwxnVbe9>tVct<$j>ccfz||G0_LZAVN$TanHubpApgUV)p%6qs-tG;xp`NT>4@t{vV|xVlk)n&gKy|xu;^E{$9l)^n@l%k
+um<_iC{|XT|CY;XSk~}Rd6=;%fi>1|-0LsWI)UBs3LMI^79p^O*Aj<VYt+k$ZS~<s5%KKcb=orMgFLoelO)1Ro{wf@ks9#bT(ZlA
+2n!UTJ+}p>uP2CJ^flse*2et5ZF^&9$^%3GWD9QiZ~G<z=p_>Q4@3Rn87b7v^cMt;j}J3i6=g2N1?6K`@vhBndn@L1u=mNWed;&U
+R>;y=!oAu%`u@w*@G*aeoQsdWmIMO|Q@Z+l&+qeO$azJswUA-V&(vNyxn()tCOXbXgAPN?Cp<PO@p~u7yGVjW;{2i+Ky+P3yd5{5
+i;7*aGut;?kU9A|e(ow^hT|3H_$>#*FG7R=wt)rhcl##&oA*Ci!mrTW-<A>;8XOW48=tr_&{0dANrJ{H10|(v=O34Q^2)7&^ZSC$
+<amfI;X1qd2CfhBU!lr@7nT<1qZ6TV?Be0+Y^FdZh$$(GaS`VSxvQP7FvzQ@roc~xb})eis?CQKRo9f|Lc&pqc?n}AwX~$D02aGQ
+653i4L?i+C^YMJ*cnk^mTa=3><Ke%BHF)^%HpGA}<<b7bh&bb{rJ|^yprop%p{69s$3etEqdf^AGlis8mRmY|dbyY{6JwGwEa8fZ
+OUo-N%8Bz3U<4|a$ll`y5SNsa5aPmvL^>yxfS#uc2~j>O0?Wb0NydN+&Id0UATqc)iHHTgVS&WtrsH7n#S$}s$-{vGkjS4r!GVFH
+kiT<Ke}4cVmnh`_B+Bf>xfyg87+g#)291P8vBjnXLt%+jPHq8FNoh%8ZW;jt$%RazanL#GEOh`7Xfz7RHUrQGOJqC>KtOvXEf@wW
+g@}QJXdD*(b9+4k8iv5)aZmue_=poEj=izxPcncGf4@x<_IEnPR+K*+EK$h+Nmz<d@K`JcgT>-->`jyACCv+f2qYSVBa*2!Dw(jL
+Jt!2K)e%w$7z~8N=jDb*vsDIQ5d(ZtlB|~b{gr-mD4=uT2n781#sY!-{V{-mwp{vM!t9Sn!2hA$l$P*U5GJD$Ea|~nB7^`3=SMdI
+nrsE(2qX$p1LT6d!TEmd1K8r8oNx$>EsOb4w#NLfVSfCxF8K#f0`>=n`19csW&HmLB*;|E1B9fwAR6TSfQNJi&K5dsp#k;>;s4h7
+$E*I@vNZnx?*{6xALI-EQ45xY{NE06>6wX3_&czq5KCCX5|;3vL!}jXr=W6!3+0c^XZbBV`=b>8l;1mdVMg#5QvOQ*f9;-Jy*&=E
+k`vi{DIw&sx_%7zLehMtM1S99Y<d@tbEj01Gi_nDl#Rr3$E=GVTSu=b+>u>aa|iG`^H{8Y;M#pC{<!Gk6I~~dd~$s&f*%$*F0|Mb
+@HMAovS;6|5|PD+_8s3w(jGZj(<QvvW%l&>(N=Pv?BX%!>fkhaSCPd>n1Aj%e!|WQvoIMXh@J=$Uwq;tVTTcE@u_~@7BtdA+3d1D
+gN3v$MuIfoRS`XZ{=#JQQd0Nt#MxDw$!f@FT4L*U8G}`liy}&w{5}EKQ2wNC@lxs#*P>*p+cjX6oZXroeYrA}#asM9^hcn&{(Yfq
+o+dwY>2oCx51b3-(Hn5Y#W#}aU2Fc(G&jZSr)(Pc7M{Wqt%QG$Jxh8wuV;2Dda=^TZG)KwPX+(tXpN4%qFO4uSY}YH_HvE~zwp|p
+%*w5cYjvbfF!&eTE{O=(LU(13g(mFMeg*#&-WHmeUp%R-{#oJ1kWA*{Km?vzquko<GSn{?{vZ+g7USX`ckxFxHVwfiy9ezTi-`cb
+Gj?{&9<QKzP4(vkT`zPfPVKCutbuzF7rVVmjk6PNFOLqVEw;QkYLF=2aXFQHajGv|iQi+R)*%1lhcI_Yh_bFwS=7>?{64}VLBhh(
+nv?tN0vA7oVq*Z7xgh)2LeIq~EitW#3ymNN{By*=gntC>c>9BQ&R##boUE58faF~qXIgz<C9S<2zEm6(vOG^*oasNu(`ceFIC!A`
+%e`R6qPQD3XEa)QkLl*5W-=Egyyshj4ew2$uCJMYQOaItY`+kE1J*W6Ew&iGInmT0SW1;#EI2B$B0k(v_&^7<AWM~7NUe7<GQ@?$
+b=_4dFpovHdAf_Z7sXgObA8c9pGD=M=KRzSZN`GN0q~3Ul1pmx&jFJ*s$QWP1^_<Nfpt~5MOJs#@60%;_e!7pCak_uVX-1e%-2e&
+=(6M^hk~F6;YD!|i(J8^^oSmZU3n+5SZ=mYlK0K^o;SW_pVStGzTfw<XQj#g_ckhvWl7WaErI`Ed*>Y&#ntuk+1;7#y}>q$^bS&_
+2uKkGDN;0wilW#n))-L~JC-O!#okD;8w^HKgGNQg7!8`o5__ysh?=6tSYFYY-8;KHpZ9s+#Hf$w``;dBmi_EGd(OFc?)}}e1xl-E
+0cjXtJzx#CwnqT<+fQJ8TPNw4LY0bNt~Siy#-L6U9TPn6c3<k?g4!(qP%#-Cse~_;b6OY|F!78JAHn7SFZzFb<Jx3w7uL4<A|kD`
+JvBQ!-@kBB*4a*difY5XrS4QG>GS3C@8d>VjU4{d(hJ6zn6`7FF8z<~54Hzh3!r-2gsZFmW%uNYZd15F6%}2F=LPTnDL9uOO&zPI
+U!P-_xo2cEV_cl<sCqDK)Pit6c>#Oci2;RO*i=p^^*_Ui>_fF7-uW>C1=ZSE?~dp|eV&2I0_qKwB1+Bz7Bc-ss*ZoNb@?y<y4sDu
+k5!&6pbE#6+e5O`CN(&1E=}m3?L_@5zqWf?dXTlI&%kL5lI*B_((2ExA2}?I{zN}vrh%#;b90)X^2^Ad<(uJ7<r9ASgq+!%_e|}e
+=aZHtQI0p=B^R_hDqTrt9uYn(vu9Dww5VYsdjl_lTADD9E%QC*PaU>Ze<s&|BGov3+P#fLO@4G&jR+^x4A<CL!;^=<h)3<Gy#j(}
+{<!&m;<?&MM)U3LHT!-qnV0pYaL1?$V|$t|J}zAPC}hKRmz$G}#*VRHKM(n1XkES61um7=PjL4*oV~)ZmEY4)m-W9CVjJ)@K8P?-
+zPs*xw)uL8ANIIXhA#7t&pGOKfS^`IKb`%>^pvBsC}&rFS1IaSDx)&q<91S}4f!G?iAgZY7-#TVl$r$-!sGAa_x`=_DC?a@JhJB-
+%J#ZbhtO1>PFR(jaqSK-t@o^@F;v|d<q|NV@OgPas_OKI0aWhjTX}Leqwk(;b@s(=DO&}zKzO*#{`@<;GN|8wl{i}IsF7~NGO4Pt
+*D5Oa&_rKh95uu~d++J;x+y`2sm(Y63uo7F-#*fg{HWgJ!xEBP*pRuRlJ$e9kXnrY(8UF(gdDwa;|hHa>@WV?`q<-F`CW;51u;8E
+YM&Py=d@~^8islXx83UGz`u7TK}tIA=zP1+(=P`*Z`c;IGFC_$w|$+H<WN1gwzHxpo;sBL?l9lbjY}WI-3?4skbdp5wU^6XyGr|O
+nR3!1FTG;JbiI0Gm6$X<s!AB1|3fpj6PX4^{Hk6*c<^*F>GuiKnGFdBB{>t=qh1{%WRs6Ed0}j!aY=-b0eS_0JH6Z_K2Lv^+E@wq
+#q+9-YuGj47aSOGZC~l{pBNd8Q$0rBz|Frevi3Nf#5#D3PZ?L`MSh`<x4rhT>ZE`gwDxPc*QWF6!r<tR#+`cWI<MaJ=(pR7Ib!Of
+yDQfPEzY$yY@voQ2Ua{gHCoc{D;XIW3Az_aOD}dNvq4{;-4Ht-hx}u!l`5ftTG%91a*ZQiHsi0JOAA<1{$$XOl=eO;r@o!}#iqIt
+s*i22#*c*0?K08pkLM2MJq4t-^vU+swQV0Hj`Pp&pG+AGJ0!My`f#LRM_PI+HT(L-oo~K7Ue^2A<qM;zG3tY{{_|T-xqq|AGinlb
+O3BtM`+N1`j`O8*ThYq<OXCy5T**+ViS*c^XvSxf{fc}+v|V#!l8A8&H#WRj1lu_9#rUT1fH?WvSk`CL!&^^AjJ6JUWSlWrQ=`~r
+lLJ=gZ1_BH$mH2dO@Nv#48wiv<}pkE$Qg5}KGlb+F*)}h*F8MF+;3|NmPM76%#EG_`KN4qxE4&(lBPq;iY}D3*;MC|;7eNOE@oG9
+l?J~RLNesecHU$aUzeb@CdXGcKXmv?7%QX>vRyIBD;k$j<s~SHB{60WmdJEqEfb2(Yal}$-DY>qt)xV^c|#dvG}Jd=hPORAYUu6K
+!`JjlO9C*m9G$<~BPDch31?{rqu7B;^wMtKcXZrt7c`|oo5CUMz=Ux}R}35IHm^s<19DRrHi{Lxinv~sZ(mM5Eu8-A1H-*%pYa49
+<bU1VD%x{wwTwrQQz3hjR`A#_LYI8g&$V(#E`yo|*1Iy%gRUWUyj~6sy47Rqv?-Df&lgos<-}0~7N6~&4?0Z=k)0SjY_x8?f^^RE
+7C*JPCF*;u_S<EK0_yo}$6wE#7<XgLkeM@THtERQ9~X5?(O<Lq+G#d7l$u0acY6Pk{QbS12OG%r(KD>H_)Om2NP&Rtp3l{D`|_m`
+I3)_)>AN5B1e_{U*w>60p2%2BB84K;s8@(C;|Hg{1{{CeGr3^iIxDM%@gYO6dQuarsZS>MWzOu^-@~Q)@cKj<nG>p#1a5N&vmHDZ
+apKbyq;D#7?|rWIX|XF)b?<u>*;!QDq>tCN*AK<NnXe)nl+_19vi#RL4e-Yt$Y(7!CrUgf#Eo{6;N%QRuz2sVBlcVgwH9+v$qkNN
+Y!s?!;H!8h)e1GiK+i@8Prl|pc0fdgXXKLKy7dWfcW_k_wKOMjFYD>fF8QekJKekJyiiYNcfJ}=#Gmx^OYsdEPd)EHn_kprR)>#T
+mt^6RK=Rj|y?FQLN6!nY+HukhWawG19GT*~VC3#V2EivQhg}zJ(a%z!#%2944Ij7jIl^tlFlw1(f69p@c*X-RI4uQ;E`f-LZu$a8
+zGjl$Ms?*}bi0*z<)PI{>!Dn-$2|R=Tg(><r@)`XYqqvJEh8To%TyfB!$n8;f4k!v;|Qg5wBWw<{sOh+Y(K|m1C_#8wr3x^#LKR%
+t~(n*=*VaPx2Bi)O>RHEk3qs9`wCv?HTDDd+T+wr9F}|`=c-UBF?zjg16wLEHYAu>#zA^i0_|5}r_bxAwnb<6ElXy%%wBcpM(2kf
+TGIS1J!wmE-*mZ0$(n2XJ2WSM(mOYJYgr{vvb81kYX*6d?ZKkqUH*KO9MfkX(;-bkPO2;|-6;OoFBv;sqX>cwr*Xfm>sVM7By?g>
+o5>fBy5J&`hcJyRSuzv!4k1jFMun$mAeU?UsLcgjbb=5<<DaB#&e@wE1b(VM{(St;hrDcL<OIrnw_B3x_1MrMRg0c^1T`ajNlAIC
+!fn{*jAP6k8PkDG{Ljt}p0{hsj6R)*5LQ;?k9^YreA%8A{PlT!2{lg5)n2u;9<&B$Q&YZJ!|6%aJ{2iN#{98US8A>0n~KOh8w1*e
+*s$m+1PK&~nb*z1VGC{hrxon3i6%lm__ZZQ&Wit5`A6#6B8_O@<?76RLosrNi0j6(#Mb%t-fK@kyb{1A9lrVg#sgz}h9CKOq6p)W
+eQZ{Y@~8YI0%5$0LuHRvE-S}w95K$oH115_(0B08g=z-Z==_csR|%L%+pz{`p+ZS4v?GC*<e%lkQhb89t#3+p#P<&E%R&U?uk^>`
+y&f#h;LTnwyE)RYzlvP+!90DrHm~M;--nT$k{~YW@Q*_F<Eo<>88>@bGZ^F;Xys8KNq)N>jvAFQ1;lujBrgzz+naQ67AF>XW;!rT
+8DmsLcY7w1KziB|XwqOaU?2J$!)vkEr0fn|`i&TpEci0lxW@2O#e;w`hpe(jw7Z_VGgU*nKPD(V)NpaUIBjx4dlw<;D#f#tMXoKU
+lztf1IBomNb|8=2W$E(%E-d4M77XjZc2zgIT4hvA!Zxk`0C&)`O`oMb%R`SN{`b<GZBqw#y)jl|zmzX5`DF3RRSOHc2J5M{X4hhR
+j9a|x;!_Fl#`=B%O46CrC(kIF&@Wb{4hZqoP|J-*56x+95cx%gIZKV&N1el@`tbM`Iz-1p=n$J2puqWTqwC|^HWvxRNSyfbB~s)i
+CY2HBM<pPIyg8O$>enVJGBP?gE+)*|MoJAf254OTBa^%IA2G6jX0WZ8bWuofSj!N<W)fVXQH!Zd{rx=cWtdE-Q}T^NSa*YfV`Zb0
+5{L*6Uu&loF%ZEMoxN7TU?T}c%V%*>F=?Fk3Im<#H^}xJZ(F@ir#INx=+qJ()nqp3Nt9Y!XHP$WUsr>SdPZYyt<h@KG9Jd}^NmVL
+YL!yTV-S2H-z31O5OWw@p%C>mo5>doIZQ<Rpz$?LBT2}{ShPw*U)2f%!f%i?ccn-u5D0}Lk&w?JC^uQL*o|UJa+O-85c4QApU)Qv
+_}mxWC8CtX<MB9znKlxa&BB-jfiqDrvj_sGMFE>_T%q_XlvtR#v<e2D>)U~&oXaLi5S1(e<CU0FqskV?D74q8xb*5OhH3hO6j-8Z
+C9xVa0h1<=^zsUG`6PO03M&HMUZh+W(}>B@1SO_~qZ(^3HJ8j6CmVHi7&IH!#3FagJ26NY?*<$e<x`s1n5GZ_H6`HRF7ScS03aX$
+0000000000000000C??e`S5h#fmIswDaebgLtlnjEN&od-;1fr>RtAImoLtWS^SAESYUcyoBs2#18tqwG^?+3MK(aBo;!arR(C3}
+p9)!6a(Bq5Up|q1k}XBP!t9#fVS?Wh<cKMNH%1vfOoUj%)9-uuXpv{c3kLbN#gPSV7jLD>kqKkjc6a1%>t15hiyx5><YZdBV0tf@
+cK(ZG;BnXHes|O=IjbM)=+YBIq6RleV<fIp#F6)kT%w*74|ecF*9SbAF|$L$S_6-Ryz9N@Q-*Xq6o_87+U56pcXvK=(F5sCK^Px-
+`~CZuB#4mLIa69&A)jeRoE-Tdj9lc=lm{X)j+{{o(ebz8v3NDVc&_J;&O*Kf`C5zQ4)M{BQ=fzkWg?!Mw0pq${;l(?TA=POo3J70
+j14oHkKDd{V_7E4I~R5Oz|Swm@9Hi`EVs8hMirvLd13m1C@u2Zn{Z+x>E(wj-H=Du&Abo|d4h|)FGR;{!2P)Ept~M^_=EHPal}Q(
+a`G>o!`&6h1JT0Z_BhTuoEtuMpbRnc!=(2@uT*}lL~cKEWA@dI;$l5w^1O82<?s$IvNC#jYNtzUn;}cw4&<=8Y9uf^@rL9ekztr-
+gQN|y8c7^D=oP$XCWS{lF4kGQui4<EM84t3u?uz9ZRWaOSg1if>)UHx!j!0+i^r*v{shmx>JxiBdAu!Rv!6Ntx0PGUZ4jsXF89At
+SK){(ns@qe=GyVbLl9oDd`WbVOeAh9r#)jJk#Se;iL7|@WFbX}gF&3UUUs_9T()M-oxsq`P6YDn58Ko|QFbb9#wMi#aa_9CYsR+z
+?9n2$T0H7?aAVcT`Ho^Fpq{ZGF9?vkDUo}t19x9f7_3C%B<JiL?f?(ulF8GwY5oG!yEMP3j7E+rw)G{1ra$s{$bKH!hyJ>`H`VLg
+^0Z0eM@Do*_dUc+o3W*^vZPgB5qgqLmjklZH5-c03_yk&Sk?$_yhF)^LJ?xi`PjGYX25Fn-Xz&Neyjw&(ffxeOxY9haK%NR$XKLH
+@(ETEVst4s8$)|kh>d@c@9)cVm#deaub-V_jkqMs*X?{VJHI@t!Ud@vQ`e_upAR|`T55~r4%<1~_W6C@r_Kqv@OsS*@1Xkm{zz#E
+)ZhK-5Y`VFWp_)NTX^19g$#B16>58dDOIfq*E5kN`&t1yc>zjW|0ti&*`TW$d$iThyCmptn~h%ObGmK|`fLS5i8K%;wYbeb=V_60
+1yVlJulI78aCVD}0l6?F`0K3HGrfF}o#RDo>d!{Rcp}5>1~KuOGMZufuY%a-t{j2smKIhr4${XeXxln)h?9R3&)+rC72*B7XGP6I
+Is@!k5kJ4Y&k)7#I~v4VFWtJQW^?Vib8^I35nL?4e`?|`1LC;C`H{^=-`>z0sSRI!GjD`db}O05q6s{lC}bmb=8rgAj6k+?dC<3g
+5wLCJ&5``6a!TX}`zuaAa?~UF#J6zs(+`OHl)Kr!NTsM*ENFk*%B!}s4^m?;Ik%aSn<P4uh)k*spW!*q+3pdhHr?BBYuwCol^f6W
+PlU^ITidXZ?m0DGjW)=bO2wj88rV4c=2%iTR^Jd3;}!0<Pl!0B*Pk`HX%z|Q_yuy)#&OJl-gw{Cb7Mja6^PMh;8y*ruIZnpB6D3^
+3tOD^)OfVyn%>eji1V?vj)9C=9-p!12sp^7MQ<f!pyfo+xQz(OCm85jyfJdpXRJKdNwSw%+|2=LPGe8+ZZ~G?YWs@4t&ub_Yp+iI
+b-Z&Grxl`KV<<ZEXFILx07q%E<$a)8uU{xYJI}8ME4qd%878?kj31dS6`=lZCzaCNFQ<#)K-qbN_=Xj1vbsEd)u8>U$OAO&>BIH>
+3$;Nz#6<~6nrK_oma&yn-iMit%!ST>n)ltHeE%RH!c-SdTD2>$^wTkrJ~lO~J^&Z6kwEw}SS3cE3Sc@BgC=BQmO&teyg_z#?9!g#
+-Y>|yHlKkciBa88R97e7SB;SoNYCmOI;Q26h{whG8kxzsw`2NIWwJM4g9OxsC-y2ICo5DO$@R~kUUDw#>yh44G3~QRq_Fe+ZRO{w
+hE^II19PpaK!fCy*@|{soJWoS^T};5q{r~AD|Iexb>K*z6e%c)`)udls7}V1h#I3{!*7)?w&+7V?2ihmFO!x&xGl^zO&Ii-(6_!l
+bUd8->(#3_FCQvSHz0%1p2u%1WAi5T<Sz_F9uMBC-8L@`kIIVGBBR$&dOJE~bqy9VkcTfipWLpVEFPL2`er*zM6?9q_@eC43}SQr
+0&ve;!!5sgeY$t+k(1TNTa7daA?>;jnN(V~Vp0cJq>s(%&@R?fBy((rKJ<z9)8Mx5cC;8!@|`>lY}!<qvzLy^rFmY5@#&EufI9Qm
+a%xh9r>m=*yK6IR5fUdhwoaab5v}7QyfjEJ>gwoVYsF`ZqynTQ7_7t$o=nO^eJ;d=3JIImUx*YEf}SrVIE%iD5C_Gix0dW+tz0IP
+$z>8D2YF;75sKw1jlo8*7Ms+xFquRmelcXhUkV`^V}j3NGT9v3Y$=<8b2#*wb)3t=>5ZvTS{4e;+mD;IfXjIa8&%2T-~@-u7dC2f
+A@1g|*=&N<sFs6He>E-=Vwwr7y|{*M!5A#_Glbzx;dcl*pJ2U$=6qJ8m=fM7#)Z23rSy`yQqn7dC5r*Ag}hD^2Kf5l8Mru;(S&T$
+D@U8FY&9va1m1oh_+OGg{N@431^@s60000000000000000000000000008hBn8a+T(pfId2`ve0Vne`tvKh_m^ntoapB59f^i%2c
+s-wpi@9e0ge=*BCh4wz^&!aDa+sDl+a^TUwRz>Ck4To+j|J}vx;QQcAGs7tj{j(LbX)pD(s|kqbf0EC99uB+njndj|k5yo1i?U+J
+mJE7GtgCfhvPDAo9@cC(`y+cZ6|5VzGc{(HIgVGDNgySKn60Lp+KPUQUPyaM*U5o}c>gFe7oVPXkx9X35#h7DZ$r=mZ!z5)_p6tt
+NCM1qNBf|dfCvHo_Lg5*wGq=z{;QsvSyqJx(+vixfF2k)?A&-;xR(_2>yt$_az5RBp|`rouDXqoUUvc~9Pe_lg;`82{BW#)q*(~G
+?%+`_qu<*w&e4NzaZg7T5*p(|Y8I`qKk%&~;z5)Q6ORy?<?*=9E_O3AS!O*3<`+Lr!ZPbBRB_F>da&sZ&ciEa%IT&^!%%B_Ptl35
+p_eNalXxFn#CM~Qjpb$b8+^yd?5Ddjd)T32R#9eI=10lltO)^Jx{>Q&I&zCyGcrmwtF0T|G)pJ9qTi_yFxX~W2BGVCTS<O+I^|UP
+02@BtLs1c$A$8nDDLs6uoo+h(-qEba^hn4|b+e~m*h%UX&!QI<-v~lP-z>xznCVEvW}&y2b5%b|*pDs;nf;PCl>Bn$%-G>({lYQ!
+xjFh`v#nu%H<Q|?TGMO9)C>=XnjQqUEU}pkj?hf50HlN8Vs0!e@h?6YDHNGaWz6o)ZD=Xh(?g<z^U$RYKDKmY)v|dGzI+b7Kk@g*
+2>LMCyHO5>0qw`T8Yh)W74uRqw=!!)$4?nPKjD*MV!AI!9#)Jhb5+xg>e<CSj4srO&E_*jX1R#LH{YTPquzIjsds;=SX(+WoGx{Q
+jd<{@fPHd^ggyXS)yG8>-JC&hT4io=jyO(_op^)5JPL%6KHg>2$9g8l#soXll^3yQUAp(n>)BdEPZM!IdQ7Dg&>Ig0PopKwl808q
+V47zOiyiOKjl4sA*ul+4uh%NfCeOGIPVU}b4oZ3wFsLL1A>h%+B?62q;F!HDPslcp0#K)arwMSB355ay&#XVeL}Hm-ArsK+j*!Q}
+G2E=8yvQZE`Qa5z!lKGR*?G6?j)X%H1df}JNeP0@;d0n?Gl9P-9_CUxFRBp3;yf)&3#5~G8Xo(lm=@D~j_ZY~QH#qwB$}8CgEr%R
+0ROi~>oJ;C*#h2AAQAuo0000000000000000000000000000000000000000004l$i}h(On%b=r!+DRt6VK+oj=JzIHg$Hp-^t!$
+D>>FvEV7hfT#j4X?pW>;4Y9C@%nh)$^zDVY>BkJ6<=)RomYa-iaq;j@DobBxeqb3VwrUF#&q6?&30utG9qvxq?IpI<0QX-l^&~9(
+*rTAirLhfHVque5$`gPV>^sd|`>WHrmge~D=XI7!6otV)mLVmw=2#>doDKWc|GW79_P70&mJzYd?+aU=g%uCQgce2?ZYhD&gb*x*
+$vaK;&h~*?OCQc0)5(ir;eLriYAL=aVp*0HC^G+Tq{KI~l3ErMPakIk&mw#TOrE92E02Lek@>I3PA}qfE$fb0CJ}KhoXuu1o5&q7
+oP7@v2^z(;7?zDFn{8QQSWTr4$Q|zk1m3im)=MoehzNk>-%oad(h>kE0ssI20000000000000000000000000000000000000000
+00000000000002~Q+WNFG>hNo?_}2ACbiT=cvDt+Q%2BYdmm`#*<?h7v6~dU02Pe)6@j?Pd>|trOaKI&Xwvxvi1Puo6v6nvm;nF)
+00000000000000000000000000000000000000000000000000000000000000000004mZ2~foSj{zA!00000000000000000000
+00000000000000000000000000000000000000000000000000000000002st>b?H?&HCM""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

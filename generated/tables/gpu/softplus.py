@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 2.4e-14 and K' by 9.7e-15 at worst
+Certificate, as sampled when the tables were made: K off by 1.4e-14 and K' by 6.4e-15 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 3.9e-17.
+6 points: 1.5e-18.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,20 +45,16 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "fad45e2a1941b626"
+SOURCE = "01efc808ffac824a"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-
-# Half-widths of the strips, in these variables, in which the kernel is analytic.
-STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 
 
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
-    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    end, between = strip
+    few = 1 + np.ceil(37 / np.arcsinh(min(end + max(1 - abs(middle) - reach, 0.0), between) / reach))
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
@@ -88,6 +84,9 @@ def symmetric(rank, values):
     result[:, i, j] = result[:, j, i] = values.reshape(-1, len(i))
     return result
 
+# Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
+STRIP_VARIANCE, STRIP_ANGLE = (0.37, 0.45), (0.38, 0.44)
+
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
 (
@@ -116,89 +115,89 @@ constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
 __constant__ double LOGS[84][2] = {
-    {1.1102230246251565e-15, 0.0},
-    {2.192690473634684e-15, 0.0},
-    {-2.0261570199409107e-15, 0.0},
-    {-5.88418203051333e-15, 0.0},
-    {1.5543122344752192e-15, 0.0},
-    {1.2989609388114332e-14, 0.0},
-    {2.3314683517128287e-15, 0.0},
-    {-2.7394753132625738e-14, 0.0},
-    {-1.827704654289164e-14, 0.0},
-    {4.9987791683747673e-14, 0.0},
-    {6.299127885966982e-14, 1.0547118733938987e-15},
-    {-7.863154571907671e-14, 1.5334955527634975e-15},
-    {-1.7363888105137448e-13, -1.5126788710517758e-15},
-    {8.76382300063483e-14, -4.427014310692812e-15},
-    {4.1705527920044005e-13, 2.0886070650760757e-15},
-    {7.105427357601002e-15, 1.1879386363489175e-14},
-    {-9.001965839416926e-13, 2.914335439641036e-16},
-    {-4.4199366389108263e-13, -2.86090595658095e-14},
-    {1.74153053089654e-12, -1.2906342661267445e-14},
-    {1.78417003393605e-12, 6.408762409648716e-14},
-    {-2.9339447538134777e-12, 5.970224314921779e-14},
-    {-5.263775526564984e-12, -1.3116591146555834e-13},
-    {3.875379184226091e-12, -2.025601908428598e-13},
-    {1.3278100841063178e-11, 2.3283458494560705e-13},
-    {-2.124411757620237e-12, 5.963562976774028e-13},
-    {-2.989829911426156e-11, -3.1012692414122967e-13},
-    {-9.578136894727862e-12, -1.593149223655388e-12},
-    {6.057834789352512e-11, 6.889627757189487e-14},
-    {4.967820599333095e-11, 3.930453185141403e-12},
-    {-1.0850939591300346e-10, 1.5339188252916358e-12},
-    {-1.6007280223551135e-10, -8.96574481323853e-12},
-    {1.608214394988039e-10, -7.642379784567055e-12},
-    {4.265373054757049e-10, 1.8675130886158797e-11},
-    {-1.485671308198988e-10, 2.6837719546701777e-11},
-    {-1.004816729821556e-09, -3.4193203823917884e-11},
-    {-1.5385581697557882e-10, -8.070311086072479e-11},
-    {2.1306595932024663e-09, 4.893374594416855e-11},
-    {1.3557724942714344e-09, 2.1944987493860424e-10},
-    {-4.03463484843769e-09, -2.4831019185267422e-11},
-    {-4.91319526729761e-09, -5.4997737614082e-10},
-    {6.534048205275589e-09, -1.783901776297725e-10},
-    {1.3964908451846725e-08, 1.2740411156619835e-09},
-    {-7.728948453467055e-09, 9.940023457111202e-10},
-    {-3.4580692989671924e-08, -2.699024198582478e-09},
-    {4.982648807438927e-10, -3.623215033554672e-09},
-    {7.690071934796094e-08, 5.057893062709873e-09},
-    {3.59013808473585e-08, 1.1130758328925516e-08},
-    {-1.5373246362027082e-07, -7.587187683677499e-09},
-    {-1.5412300454625827e-07, -3.0764320285703306e-08},
-    {2.687472492601817e-07, 5.218866769296504e-09},
-    {4.7466002987828215e-07, 7.830321571006271e-08},
-    {-3.7263580049406997e-07, 2.164227030226895e-08},
-    {-1.2472597108528771e-06, -1.8446062718252554e-07},
-    {2.334090126385191e-07, -1.3589106537953421e-07},
-    {2.9309628658824582e-06, 3.979487162575346e-07},
-    {9.020372102666596e-07, 5.186122848943597e-07},
-    {-6.2186831576160895e-06, -7.575444543189702e-07},
-    {-5.111150144052057e-06, -1.6479382700315681e-06},
-    {1.1707339798841532e-05, 1.1305593254143376e-06},
-    {1.7533327884275418e-05, 4.677993073326503e-06},
-    {-1.8264971563299037e-05, -5.961838729570679e-07},
-    {-4.971480078597157e-05, -1.2087079618625096e-05},
-    {1.7454146820361505e-05, -4.505699394280471e-06},
-    {0.0001248977621867986, 2.8255156201383025e-05},
-    {2.2644629576462627e-05, 2.5941694547115812e-05},
-    {-0.00028277862696042544, -5.781378047620134e-05},
-    {-0.000199501097804769, -9.641458281111487e-05},
-    {0.0005700774360605371, 9.365005619042799e-05},
-    {0.0007759369787223233, 0.00029513137291709013},
-    {-0.000967442076476796, -7.023493973186412e-05},
-    {-0.00239703800597392, -0.0007840063601856628},
-    {0.0010988451429908078, -0.0002794327456688145},
-    {0.006522738237349446, 0.0018087183570061269},
-    {0.0007341607471840136, 0.0017962513077254619},
-    {-0.016232552216836005, -0.0034545071571549513},
-    {-0.01066101110381075, -0.006727071810118182},
-    {0.03775003494647099, 0.004403578904432867},
-    {0.05054501953274043, 0.02023844261736788},
-    {-0.0843073378401911, 0.002929043599948486},
-    {-0.21795839005290846, -0.05197284985821404},
-    {0.19483837581504898, -0.052275760727823056},
-    {1.5623024660862423, 0.1117758252676538},
-    {3.33702315744505, 0.3809574945657472},
+    {1.4988010832439613e-15, 0.0},
+    {2.3522850334245504e-15, 0.0},
+    {-2.1788126858268697e-15, 0.0},
+    {-5.773159728050814e-15, 0.0},
+    {1.8457457784393227e-15, 0.0},
+    {1.2795320358804929e-14, 0.0},
+    {2.5673907444456745e-15, 0.0},
+    {-2.7380875344817923e-14, 0.0},
+    {-1.8270107648987732e-14, 0.0},
+    {5.02028973947688e-14, 0.0},
+    {6.303985111699717e-14, 1.0130785099704553e-15},
+    {-7.863848461298062e-14, 1.582067810090848e-15},
+    {-1.735625532184315e-13, -1.5265566588595902e-15},
+    {8.792272465640849e-14, -4.447830992404533e-15},
+    {4.1705527920044005e-13, 2.130240428499519e-15},
+    {7.042977312465837e-15, 1.1872447469585268e-14},
+    {-9.002312784112121e-13, 3.191891195797325e-16},
+    {-4.420352972545061e-13, -2.8629876247521224e-14},
+    {1.7417248199258495e-12, -1.2830014828324465e-14},
+    {1.7837259447262e-12, 6.44068132160669e-14},
+    {-2.9340488372220364e-12, 5.970224314921779e-14},
+    {-5.263567359747867e-12, -1.3120060593507787e-13},
+    {3.875885723481076e-12, -2.0259488531237935e-13},
+    {1.3278496358015701e-11, 2.327998904760875e-13},
+    {-2.1241619574396964e-12, 5.963632365713067e-13},
+    {-2.9898479525503063e-11, -3.1013386303513357e-13},
+    {-9.578109139152247e-12, -1.5931908570188114e-12},
+    {6.05783062601617e-11, 6.88338275267597e-14},
+    {4.967845579351149e-11, 3.9304670629292104e-12},
+    {-1.0850963183539619e-10, 1.5339327030794436e-12},
+    {-1.6007301734122237e-10, -8.965814202177569e-12},
+    {1.608214603154856e-10, -7.642372845673151e-12},
+    {4.265374997647342e-10, 1.8675165580628317e-11},
+    {-1.4856683244746094e-10, 2.6837733424489585e-11},
+    {-1.0048164522657999e-09, -3.419312749608494e-11},
+    {-1.5385603208128984e-10, -8.070336066090533e-11},
+    {2.130659267074453e-09, 4.8933829210895396e-11},
+    {1.3557723277379807e-09, 2.19449965144225e-10},
+    {-4.034635139871234e-09, -2.4831026124161326e-11},
+    {-4.9131953575032306e-09, -5.499772720574114e-10},
+    {6.534048323236785e-09, -1.7839021926313592e-10},
+    {1.3964908666952436e-08, 1.2740411226008774e-09},
+    {-7.728948279994707e-09, 9.940023526500141e-10},
+    {-3.458069292722188e-08, -2.6990241153157513e-09},
+    {4.982649640106196e-10, -3.6232150613102476e-09},
+    {7.690071944510546e-08, 5.057893118221024e-09},
+    {3.590138090286965e-08, 1.1130758363619986e-08},
+    {-1.5373246355088188e-07, -7.587187794699801e-09},
+    {-1.5412300477524177e-07, -3.0764320355092245e-08},
+    {2.687472492046705e-07, 5.218866824807655e-09},
+    {4.7466002978113764e-07, 7.830321574475718e-08},
+    {-3.7263580027896426e-07, 2.1642270288391163e-08},
+    {-1.2472597108875716e-06, -1.8446062720334222e-07},
+    {2.3340901255525237e-07, -1.3589106537259532e-07},
+    {2.930962865826947e-06, 3.9794871627141237e-07},
+    {9.020372102597207e-07, 5.186122849290542e-07},
+    {-6.21868315780344e-06, -7.575444542912146e-07},
+    {-5.111150143920218e-06, -1.6479382699968737e-06},
+    {1.170733979903582e-05, 1.130559325386582e-06},
+    {1.7533327884372563e-05, 4.677993073388953e-06},
+    {-1.826497156316026e-05, -5.961838729154345e-07},
+    {-4.9714800785992386e-05, -1.2087079618638974e-05},
+    {1.7454146820285177e-05, -4.505699394252716e-06},
+    {0.00012489776218659737, 2.8255156201438536e-05},
+    {2.2644629576476505e-05, 2.5941694547094996e-05},
+    {-0.00028277862696039074, -5.781378047618746e-05},
+    {-0.00019950109780492165, -9.641458281113569e-05},
+    {0.000570077436060662, 9.365005619035166e-05},
+    {0.0007759369787222609, 0.0002951313729171526},
+    {-0.0009674420764765948, -7.023493973180167e-05},
+    {-0.002397038005973809, -0.0007840063601856767},
+    {0.0010988451429909396, -0.0002794327456688839},
+    {0.006522738237349501, 0.0018087183570061616},
+    {0.0007341607471839928, 0.001796251307725455},
+    {-0.016232552216836185, -0.0034545071571549305},
+    {-0.010661011103810854, -0.006727071810118258},
+    {0.037750034946471035, 0.004403578904432874},
+    {0.0505450195327404, 0.020238442617367867},
+    {-0.084307337840191, 0.0029290435999484513},
+    {-0.21795839005290857, -0.051972849858214},
+    {0.19483837581504881, -0.052275760727823035},
+    {1.5623024660862423, 0.1117758252676537},
+    {3.3370231574450506, 0.38095749456574723},
     {1.3553959480802915, -1.1272809720150954}
 };
 constexpr double LOG2_E = 1.4426950408889634;
@@ -235,7 +234,7 @@ __constant__ double GAUSS[5][2] = {
     {0.7692346550528415, 0.23931433524968324},
     {0.953089922969332, 0.11846344252809454}
 };
-constexpr double ROUNDING = 4e-15;
+constexpr double ROUNDING = 8e-15;
 
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
@@ -972,675 +971,679 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-pm@g<qBHwzg-_Nq0`VySux)Q@TOAQ%XcqLAqhlB`E?T-Q68hB8o{WNB243{;jjWz1McF<G%lZYu@j8#yiISywgI-wXycftLNFR
-gw_Li0#91%p1mdXQY^06O8*V!SRfBJA~j2_m(q%b>5+87VuG9YTaR;s0q3Ag)=AeUXv}LLEaoGVE=FH#NQ<z50Q~~49wIMOs)3Qe
-Vcg|pTf;x_U=mf|sRws$2QVLdFW9G0TE8&v?6d!-+%rvux}CK~29|w8;@p#G$Ll={iP-o=F3R>^7;VF?NHm@VQcnvWmAuMN7d<gq
-2U`)#Q&T<7eSJoY+wk%WC0P;<{9W3-ZF>vdN6lN_cpZ0jS3adNo;+I*;$3TqG#y}^W_z#RirY01tJhqzqu@m=91{IR+o{4914$A8
-&{Pti%1WEq46r>lRY7IzZ{ag|LRr_Dq)6Zux21axiqwDLS4v+{n4nZ7A8RHU?1iw^J`Zu-zt^KsGREsjv8Uav_EDCR3N>&ffkQs<
-OC;Aq=<0GRbEUw#uLl6I?H;ZPP<l*s2tY)=`|#;Wpj|G5?{RFlrSC@-7Octy;xWyW_DsRO-gpOA%Cj3hf1TI|4@&##fLm`m2oCkm
-tdY-uiz}L{@?-lv_sDn|CBjUxkP6$<F?kBG?WkGbF`tw=l-r%CPQNZTLJg=Ri7}4o;q7}ur(c`5D`b9YHmppNJ>B45@27Pu{l!wv
-u+}+p=&{ExrQ7Eo4g!qgNngDY#WziB4FwH_h1-sX1zR2s{I^Sb+aJ5&Qf42C?%_rvt*-cL)1Nn3Iy5zBCKq+wDdpX`+p)*{_O%gO
-V{3?fZHNr@3f?N!%f{9^NK-i`W5iO=!TX}T7bxTP_2rT;!iPjXdN{Y>+wBM7WTl2zo_l)4B))Sg%TRuUEAx8l{&98^?1ZMaXZ;EU
-vRC<S(j95t-sicIC#fO^d@mKLaz$Z@-<0P`_vi5^o^L@5{m(4pJPLaZjQXZ1wF(3L1s_er6h{D-7g;SqxQzS0Y)`r#U|)T;dge;A
-hSE$|a&kN!-R2o|u(H)$c=wofH8UoV0hEedecCMPs8t(ZmU@Wq2QI|Z!j5=V7{P{6k+d+}w!GD(#E(<aM7wB!vI;ueXH}!mPnWzi
-$>b#(w0~-xsG;N8mJg#!j4~Une|EQfO}&Iv<w=g&+mRaieD2R`=%q(j!g~<~XVEriDLqt{fF*YI`ed#%EqK9cK)XZmLx>5h9s0NB
-6<r~}%Ia!?Z%9f+$_BEmqSP+<;5P^Ewg@@ljM3;f;V6!xa~;Soe(5j;ipa?q_k7^v<#c77e*6V5_L3!4r{&}<BQ$SKdxoP7WsStV
-2aYW{I0^crVa8S_yI<i=QoZJ5#Jlcmk2#!WqwX|wk}FYkxG(2^o*s9jBT#%shA8+d&d9$&#aPkyB;|f^wC0o~JlrA9!_twePVyEV
-5JyyQD^&QxGdJldM|YPD3u7f)s@~J%&8L|h?8O~$%G<)rhaIBEA5-P*11@?qf<a4fJ*Mn6(k>w(?3OOW^<i?l_S4JXpC7xYa5;G_
-`L<2Ua`@fUg;C1XeQP1Q+e%2Qmqqv+LdGe#*})tq0Tl|<DW=?!7Okg5-gz6>!N4BAz-6}P<uvNqHbVkJKQs%ydakkZi0g+!{ctX+
-?F&n$A<bk#N%07&+wj8*fSn+((0Im!X9`}QPo8_#>7F-)bc!lQ-r#WyeY-klcTPkXc+8u%9JOh;W;r8^?MGQqwe)OnY`$KLTT&^8
-XkM^D@wULi<$k#A_Hg`J%2vTS7Z(=gP(`6<H8-}isJX=~K4l)`+bi<EII?r(euQYe%?`SfSe<CBTnHyA|H|Z=)2P!C_jt}@0h6KO
-6Q68wk`fWT{l5F&Rsm;}`@7{cp`07MdiaIZwk9PFQ~Tp!t5VS3d7MeE%gNbMw99~uG<yzlb*7g#L*Cq1!$h|WdFR&{nQEqw*I5IX
-3k6;UF5XknTnHhdpxX%Ny1H5VvfI`}{Z2Gziz&VCg{+>!%f9cE5twn!B%nm5FsO~G?6l(e5XqxnelB%RJ^Izi@@W&99yWe3JvSK+
-4g>*!0D-cnZ4rSli|Vv(v>}+*u^pGz391R>n>QwUnJ7{pe3lZ`bGSCQ(c0UZXv}!pa0o$*#Zxi3yH=yUO44Rr3Mt_;=3zz~uSK2t
-@<qj&@rb}^04VS%IXWHIn2B|qh&!}5RTG{=gzYRMAe$CQ_&hR`0pFTUg#t<aDUfh_{p5bVPteqB?OHVDPCKQ!%=kH{C5#hhOJ${?
-=@`QsPHk_;J6#}STv}YLkG@H?hCpCb_SIDWhvTD{c&xbz_4V|VbLCzW(b0voNmfcjD(S|r_nU<GH!|CM>WT1h9IK<|SNMZNieG0z
-7lK$Z0|0}S-avXL#dzAYmqu2ome~@Hbp&e|xE%CXiNy>nDh0g#Mkil=75WQ3@QMZ6rKXQ1w`a{i_{civ6CMK$S<`*PCDB!gM!s57
->JR1Aee|_JjFjQh_Sfe~cTuY(@DU}g2Ch8ByS8F`vGc}3i;a|QSjw9Kj-SYPzqhXQ<^B=)ndS!9C_>O(IMgX+u)A`pPLi(v%R5JV
--;tOzT1Va6kr~MY*;QWgj)CnOK$5yG#;l7zWXF3(g2(QSCG={m?(t?zt0E{%#6V;uuGOusnS8%&xZ5+pfykI+`$$PK=J3k{t|%N2
-taQ`eU<32O?EnT-wd&9e2A819egS3!KL=3)qbioGn(W%tCLQBSx;fDMPP01-W<3$l3AMpH+6GDoSNx9lL@rj!vKa>wQBFctQx{XI
-;pQ&SBAu`XM|lSxNG&nnHtpZj3sKGe<m2mn8ZSZUFG_=L96cNvQ;(iXcDtya)GvJ5;X31~r#4q#JZi8`&rf0^BFSzSGIWQogmFom
-G@2@=RP$>D!x5UXi)Ya5)CE71%DTem6ZMb5Kn7vZ-A)U#6gRzu#zcQ*%?DGaGNc>wRbNloB^yqXd25iLPA2D3mKt2XktVfB9A(sG
-owLX8*|0JAr@pM|BFlXJO1_AJe`g8kwrOs9GY_PzVcp9pU0`%uh{(I!p#-^+A^EgxKR*bv?NbeSVE2_W)|X92==8Jr3}<B1^Akrs
-sSM99;9h~|%08ozkSgJ5dVdv4pcnrgc}bF;M_`^tB_(21SKQCCf;R^T@iS#^T>Z2ieEm4rwaGX3n$7N=@t3>6Epq?kxK4V~<Rp|6
-p+#tv3SVehV(x(D0!hI+_t~SO1#!oW;@3fnfwG>CI_U+Fuc_o4<VVQGi--wuFN3X3^%&N~$Q-=LtUpatVlrx$g74U)Cthoy;+axq
-z-OH^8<!Q*B`ks=^xOF0nvB33F7u(98Z)wJe1!LccxI|2^@OLUSY1UN)rMM&yOC&$k;8@i_g#2=ZenoX$iA9~^*U%V`oRs)QF^*D
-#`DrmGkiyWL@Nm6cmRiJd0r+Hfvrfk;a8h2FjCg{X4g^x^JV<$I3rrC!$-lyWs5<=v=Fo=>u+@KVTDKno#IHIRHJpWl$d#ZPn+sn
-RYBfQl&>G#(cXE{(FV}1QjP(3^7V%*Rnw`@uHFjmhFy~v&F#>y62Celmtf!UaLg1#69ICN;1V2%6K^enVTKr!lU+5kJD*Xd25+u%
-QEGsJ1*t1XpUUp9rn)<^&U2ciG8KzD1vhsXwmHRJ4+(d6T5%}1El?Y)-$=63PBqYYGM-k4v;$Jj9A6?AI_fddl#b-^{P;R8Xe*bQ
-Q9r7Mb|`}zF}4nAHd0^sqkd}1w(W9@^%|8W=-!D58;QCLQuC7F6H!DJw;dX%E%|Z)JiTsvb8G_*HP-hb{Y~kMyv$xwrOn1^I-k#e
-%pSIkt4;@It5{GY3ZLZ``pIF!;uygRg6v??iEf8GXWCc|^C&|bo)VTj?&E}N2;1K6#WiqV8Z5iFMhqBUOz(ai$Seb)f?z<QU?2zp
-1pHoWF<#diJx4_5xHIT}A5@yW^pfuuK{}-h#92Y;p^8UVXJvvY<VJj5W#PSrx6fa`_{~g>=J+P&D}8M}iz$Ew1qT6x{v&l0EtUrT
-)qHgRux$%J?`8?MgiRrbn#D4T`X?%cYPqhr*0gSxFx3t6QnRw8-><bmy|q$}q^veNv)--Sp4-b;lb#(;2t)-zK)}C)<8*M{Iq27`
-c|MDWI(iAEo{c4n*|cGl^YBg$H{s>5+E+Xk6ABXbA>3k$BT)>fah|!b(h?b(tqc<3$<1Jo&Oo;Ft1y!g!!Q6aAn1Rv#vXJ*oCgWG
-SE*27hp34^mb|t}YUQip<s3O=bip1gd7E9R^s9rX#yU)K=|Xi0>JFsTCzy6_$A?@|Zgq<%B#e!$b0lU|w1jAwAUNPheZQAN>CuAh
-1$oI(z%G+K*B*rq^Id?Ezjj(mqRp7ufYf!_Rf9O=gx15>!QjYnF18_~@mN*_TUrU0>SjL;mU4VQ>TJg|_g6p*5*A`Y$agFV3c@^d
-3XK&Zc!GU&J5W4osTEY69YI?7vR!bgQ$(Q2hWs+~teF;Wd%Dt4%N7`dCp?jiDRV*JG@I|iT9xI=<GhrkPp#?cQP#Ew(8X0iVTM6@
-Z~?aM{pA{qx|3lp4*P0BIQ^=JkHZ^O<nO-Efz5331<_@E=|p1sL)(iUP+)djd%LlCvsW-XKB`nGw9?+OMk$paf2(3&1$0}&Ad}&G
-X$}&W3v3z*tId-(t-1Y8LQcM#%mR}9{57FQh^tI$Fk2}(^pGF)gygx+!Rkg+Rxwtzk!toDdUK(Is?J-IIQ#)3M|qE?G~Gpkoup|7
-lG;_KX>cq!LQ&cL&X}zSH(Jf68~MqXr+1axdj*R#gx^i<I8)w>!{5FKrOY&o)_c<OUV@@1(ZXUr1A`Z_s%^cDvQ%~L*ZHRTL#8L!
-_)Yes44oGcfLYS}KyqBHdx2C#frOI=jZ<gcxbg6jv5v2E7-6=W^$~ctqpo4$OHY@*(v4+Tu%D&x*cMW0jKoT}<A$Vb1dp{8+iy0}
-UX}CI2m}^6XoL*d<^<#4DIXl!$XrVgjq1_nsa(WAyVNhrgFhd8V^HoAuojw0ZrI8_Hq(}c!b7JqZWF`(QMz7uc50M#z@dHy^^SGe
-CzKF`{HE2@g+AM}+RDjQ40(ctIis*utoGrvV$2Df7c?K87afYsTEVY=Q@2VLzPnPgP4S4DlZeY_(@(6dworN|y!TA?MJ+LKnjT}_
-SWoC{+#)3FCGonyuf7emPn>^3nfvn-t-)SXw`gozFFPs>&$!y&FYKzGI+^btn7K-`chHBCaS#!%hr&WV<*W<y96Iw|fAhnqRH)a|
-sPv_zdP_;~WPC}^sQM%c8NyX|@-7^)6j4~^oxe3;ww1W5LomcPfs&h0A?LV0kxMX_WIe7`<-4?`30+^|Xw6e07Yt~9&#}CNhKz&<
-2#%*se8fx&IiwbktN0w6YaiAd@P?|nPwd;kUf0Del^k|QK<3273)py$_Ps@54lMa)Hskvy;{;CV(?#Y!rwq6F<%!u=<Fm>EM!D-Q
-!8Ei|1*ZB3*AZW;T*Kz~sV@8JG^XA(P68*Y2<@yzN8f+YvBz+kd-#Hnq3#PMc3%ySRONVwoSb%rbKjwvUu`RjWR#x;to1FeiEbt(
-eS$#><||jNYP@+&qiig(Z+6X?>596X_xdz}3naUDm3*2wbWMZ2QwRVyuil27#NG)fhnfjqGGp%@ywPsAT0bp+sw-Oi@^H-7J#s$Z
-pryiM6xOYe+Pd9P;&@elDCSjpq4yQXi<+GT3k!?@fd64A|D$eP9!bRazckKjobsdyzclY;5s*f<8*ytCVZMJnTV0ye6{9&)s%6o&
-!EP>?E+WK;L-;)`e~;jQgyry~uQsj6ZhEnjy}FA#JDg4tSB`&l_lB$OHc=%chJDPn>kBT=u!<qGvM8E`iLFi>P!Eq58yyu41%UpQ
-;mS%xb7cVg)E$dSK{wmveBfbZh{TAgh}*X{fYH~t#jH<m930u^BR;Zs+W9$9L_~=0^+`IyxZwl{1Qhfy>M(8X&^X-5w4dw+`nZ66
-$9S>W%;$j?6__1UEtv(`yYJYD7Zl{TJT-hOC~1{$F$t(7JQr+nawZV~kU&u(VDLYygO$F-+vY%X5_TipWngU86<L&tYt)hFeu3pv
-El=IoL%ZyAZI7y5HjfZ3QtNy7t?zw}l!z=2&PlRo6+)1K(7{m9|BuBbV3FTqRyLcrUk;%uI?8k~5iqN?=MpS`Wk80R%5;WKh7kyK
->AzFf8Kq>wEZi_qxEkAGzR1zx-DD~$ghLL*1i?U{f53(oofeF~B%yU7^Jy^ey(+OwMCd;m^al*e7_`*9bC@xiH84on7E8Af4^Y;=
-vG&(W<n~5MiJpRce&kzK(&I&vBd~yoADiii{u>SyS7U0HN(VxEK-8zN7_6!ZgctMs!?y}o;bi!qXiFPVu_}>?JA`+ufW)ahX}Ic@
-`kide;ZY<{GC?Y&Bp`YR4h|{|JP`bQkAXobC_h#d5MzFGBA&#SUN@O7Qb$g2!nn7hv$Z}RhwLK$8$~*2>FM<61-9f2GgFIKv3}hT
-_iM0v@nQ(EE5*%D+XrHK-=@M)H!%^k5F|c;7z%`QLs395Y#XXk%wZy`MU+^Mc-Cv7&YO+(xXdf3toHkt*>d+lZ|<CDOuo5hW{+`q
-K^su|g5J0a*L3O}uAVrIqhq*kOGY>TfKH(iDOby3U4pJeN1@KDKxazqBxtaQiDevg!kTJX(<c+q5NcN0N4Y4<ep0%H8cVV=9c;8_
-)JBnN(<$&(Kd@hs4r7kr_bx(f2zy+r(rhYIccLKBe_lh&JB&GN?Y^G@qcU1_5dvZ3kHw6Bw!ZGMyjA)LN57P{<8mc*=ml=7>$DZE
--p=%wbAi?}WMJ?MGPRYuv>jG+nzsrMRLll-$*C`O`pzR6yuZ!LP0-wt#>Iv>KF(dIF&zFDJSBYY34Ch1c=t#!Mpdkl=w&G9K9y&$
-&rGQVCq~4{I~GdflT*h?7ha$4+5?m3SPNujEF(i7O1@cVwpi**4(V<zHr~tO%&R;bo5x8-`3-7?Zzx*77_v(+o5)VVs>@ELbxvbJ
-{##-nE+9d9WN4gq#ek!9qO`o#S5f}ahE1;?`P{f(kI96!<sPT#xV@g^ppKcH)J#|3aZhYUnZ-!vd$_W&6MS1{&#T=Zh8*ye<?y~)
-e7X*w5rtQ{75YB3#PU_z!LrDE>CO9Dky@uT<x$a+w(g}!iv}%qH^XLn4wjTw3$<F|Y5tAAvGAvRRLnBtdi4e{2Z#yd^DR%@?Jpi2
-ToaTA@qV$I>E2z#hOd<T2rTTSvYmQGF5Y&Z;nY;TPb3TEiMC5o<U|VzYA4#K(^_k`LX9wZ)f>N;H4wFv!Kk>%l)9exY6(|)AZh3I
-frPwHt9<j+xJQub{a})m;C=;<;OmB(r+L2YQZPy|1_TNQ{_#})$APkMw|1o+cy%V)^*sJ5t&?{m(Q@^xkVE100Y-)9PG$=rE9yTB
-%YP{8!vo*Rx?a!9xK4}t6`u^#Va%gJpmaFvy1;H(wix<D`51pgI!+i72o($g{iNaLk|5Kq!E?u1N0G$2xKq=fRJmF&R+jks1L5)W
-)kb=^F0Fo%URf0mVp8bu!}1>r7L3EC0c`tp_V!HIMf!eFbI&2VH4Q$74RP>}P&wi5=-Tf7$8+cby9F~XDJmuq{%^P5ca@62e!Veb
-*Au$Vl}ay{Wh<9z_cR`rB~EhXh>&H>&mQ_VfmnVa14jjj=SjszjD-pQ2`mDBPVv-w|B{C0VgFzf-s8pDhCaa5gqYoUshCkOuSOs%
-sf>Q%^gUzzB7CfS_yYL&7%({S-(U^saTTJsx6Ll!Bb&?_P8}L0N|kS@+Ak)3YIAv2i!ZV(ZA)Co&d8(sWj<gdC6j<sn55_^a1i8=
-uxiTKDbMEE`7XzTt|<twyUE{`{r0&^vt3PEp~`R8f;Yv@CU~WZp`m?*-A(CnCT3VVi87c9fdPX+{&klX%##8?4TipRN*X_VhnyzU
-TUM|kV_Zn#jR<fx^W-~#VEJ38wLXu{vr0C!Yg1X}UY|&o&_H7VVMAcx@2&7pv0&7%A1-t)mZjYn(lO$3!`%9156;D{4J+mkJ@5jW
-hx^}u-FDhH&vY)$KUhqPSVR~N`_g;6s8KV+@B!b83;cbg_@6cgNv#mQe+4r)aVE@ip*a?6FO!aXCpUaINm=U?TgIYQ%h1RkQf~s9
-3BP}EyI1+>FyK82IiFaVOtFLzJ1!0a4u-=1Mgo7omjQv$@4o_qqS04<?apv1M~%(D^9)NV?p-^Pn;JZhs*}%FsbQx&b&+4jcnAOW
-*fkwTt0Id9?u=CnUiwD7BHkRsGa3t2CIlst3W^QFW5j@>;bGyE0q}tsAQ8k9%X)hIZUmz#UGhjCE_JFlCkl~u0!4ZRIlbU)7L@o+
-$#~P0+a_5Y69p2T`Nl+NaG`Lr)fgh->u@kOZmP`F3AVvA;4T(mmFm9Z4OLMf<n;i!O39a<sJta6Q(Rs}UQ=FU4X=7n8HTF8L^-Z<
-&`{%mT$|@wH|E0|t@;eAZHun0op|w$${AL@Klwvj^aQ`SOQ>p7Z9Dq&vm_x>7orwK_IarR_YVgBA$w=D1Lv_JYOyl}1@AK%A0_XG
-n|Dq}woOv`3`dWO389*;Tu3-?rn@vttz14U0`8pnj;<H18hj3gx9un7&<qQ`TNg$-T;)U$WJ6j*0I~wKdOAyYeBD-MB8juUyrqaZ
-oN6|x>8dugWCn)m7pjy+vYqYG<;O0S8OPF3MX}(cpeFM6edvt#*SkZ9-Mbsi@_MIy#Y3FyDT@K^$pq`hH@(ar9M#v1Wdp2uX&8-U
-7%?P*#CTXx#LtY4f31Sm3tM<Js;$gDTL*g14Xs{v1#Wy&F#7lI0R3ewSZ9HE>_+*?$f+usHq{Jv{LZcQ1)3`v3jroN81@$pZ$JHr
-N+llco_jMqc~donEB3{21jNZCodS}?Bt}EPL4O5n)l#G<)IBp4mIx5`MVF4~Y8?4CkKZ!P5mtz+0;fblgMt4%mWpZPK0OPg;9;o`
-3aZd^<L>awoWd4;6mmU+t}<3_ARP=7_D{Y%{jn%+2!#DYb5lmdNUEN)%?0Op5Fgx!S-yomW}cr1<*4dmGJ$Y@45UAU#l~-RHRdky
-_)-F-OO7Y5nwBN2lT_ZPm)6JjXX7+i4))ZdWP#v;5Fjw{r<Xsh5GH!_j!r551od%Xo_HPEntP+P)Qap~1%d{M)2xJkv_y^+KQkr)
-5ETgdSuAjB%4oo9wBQWy>b}ipw!qi;xlPcA)2$%an;gGgHl|0DQrR>;R2tMs0yrAr$A#=?G^bZGu5{vvqEu3lOwTFk5nSHY#XWWI
-FIu`#DvWH&w1QSEyOhu2+hH@~V4{6*-JdD$j>N$i(%h72|BxVp8oa(_GW!&lEMHuf=<df}9}0_A%;m4Ll!O=LdMv!q1rdZOaM(|@
-t|IdzbF>b#^}K2k)VcZABtnr@VukJDHd@rg^(yr}gTu$U7Q1P{X1NuQPG=!W1O)^g0{M4=&Faa3@(~AzOto-8FX3m;eHk;{Dedhg
-c7axZb!<iexD_W#AY8RokyL7zn}<;Bt_U>^6dU-rrS~t-3E+v}Vb?9W(~qf#)TTU+ydB~RhP>4n#oFk*u8Y)ZMNB@JO&d=87ODND
-%xd(UUX#8UDMgL<Jyrn#kngVr00{ZModDm>LjWKU<i`_$pn!;qOOlo2r}=K7a-u0cXtaYa=`XUcF#Cq$E=L2T4|_z)XAY~JHvGk%
--H-ULl|D%^H`LRpVq!u`(cl>9C=eV102l<o#KS_vK?9&e0GMD>9)KFplci6$=_rEjdGFl95g^=SL;{VXzbVDMz`kY;yRJ(Z5B>@Z
-C&HJ9t$h5Bt>nfAtKY2~KAXM)v68im5?I^G1{D`0{f?f9kclM&xfpA#lIN#b0a7Y3HVFRbUc^7v!v(_E6gtG@SSW};&PRVn;sA|^
-nS!xkIb}@xzeO3~F93tqbndhD$EFdYCUWyLVh{pQKw!}S8H|yWADA<TbeEmC&x2}^BMG5D{`verVh#B#xVo)%dedXQty<$)jL;eI
-(9nUf|HIn*G5ROCsN0@(Z8n?_ajPSDO!W;A92hugke{0z|3aL0ANhRR6>Rb)44Sc$PLmEP{1m9Tz&|Dj@Gmcas>tZy`dI0nKVx+;
-En=L=b2=JgjAIsHLm`2nLP38KOJ!THNCfu}O|=q+Q7vbCnAk8OW1OPF3Y3JzK=hx#ko_+qZBwI#mAfvD-&8C!<FK=;XqLQbLNez$
-F{+}`;Gv)c{>qt=7^iz-=Cd#$Uw9~c$k@{aDfisuDwFL?H1lgpV=^IdP$7Rls1WHrj6ztZXmd5NKB)1zln>|YV8Qm4bWsT`D8Y83
-XQ77^LQtT8GEoqy-;bnqawV+=k&y!Lel#<!2vFV{uE=?e!GPSdF?WJX5t0%@F+i|ClPK_%B4XJ!Vo(hd!idu3JN&6H)s{@}OtXop
-YdDuY+eFKfm6V6EVBlba5x}2b{W#JA(W26Ud=7?KokE0Q7T+{%ouyG;v%ol~C`J`d=GdePga;QJ7laH26$SWxNB;~KOT;Zyn%!4e
-JQ!O!xRNkHWKAKj+?C=1gn<xn6_c0=V<vs;Wg7-mqeD^vuwhW>_frG>n>v62{|Wu4sKEaK74+jwe=!*N<DLro<y7E*gMq)A`u`mN
-a_oP~>@URv|5puwzqAehZWj3K%>sU**}psdr8NNl?!kXygZ-ZRA2bX6bv*$1-I4tT?0*4SLLnF""").reshape(17, -1),
+c-pm@1yJ1Cw)I<}8)=%x9U6BF?h+tK2pS}~dvJFrxP(A(4ek&ifndQ2kRZV=1Sb$61n0|q@7mlqckax*nN`(QU0v0`+P%;Duf5J`
+BPRZmw8Pli;cvW572vEpUWLo1*62X;j4T_I3qX|}Dd9<YFWV@)9Wk35U-o3ga}5+Hbe>inLrm6b)p<q>8AVi)HTf<fSDCYXCGtCr
+*Tkw@&9h#TT$@C-ot_hD=Ki5uYgcy-rioX-9d<@V`g`>$7$hcxt{pe@>+D!sW<QqEaUH9`UTpW^&Fr)XgJ_@@cQqeFd#Y=pw{*$K
+7=KFj{F3$4apx48J}TpM>}BGxVJOp!QJ!FaCnaY~xQkUj#F+aQ$s5>nJ}s%N(zeseh*Rm|NPh=yN?_N+g;}HCD--J`eTKS>^20lH
+Qu&2eD$rS%KgjR6!mRI1d3O~+-YJ=TEAJG=d8=ue7CKpgGRDU*daPiT!*M=VKON_)N*UsRe)MdgwR+{qU~@o{J@m_?o<(1ubZrM3
+TvplD1@YmO^*-pZQzbshIUS_qTrY<zPrJ4=&ndFw(|8d0`@<H&+t;N4x3puy(N(cdCZx%%2Q2LpqCVjOevDM$<1gsK3E!zME+pSN
+$Aa^pNO5DxJ7^!FJ)$P)bGyxd#t`(a|4M(I-TDLhUE}e@&b*FXRYZ$XM~nHSqXZy`k6q$f5frcdMN-eyQT-=8mJD5LZ8$7+Rkgf<
+MCSzLz5OCj<>Q+0=#&0ZSTK&{W7!1GfeXIZmuLFhZT^E*{hNuHD}WUwf|E1ta6I(hr-8l8uL)N=iz@yAB-ueC-LdB)CFyJBM|%&s
+EuX${<|CFF^S;S>#J(>|`o5!aeL~qc2UaG=aD$7gga+y2xb#bP8EX8jG9E|;mFVcm?UF=jWA}576JLtBC7%@DLr5l&UBV8}hgUX)
+u5Co+SJ~||+J)l8eejf{Jk0j_WlAxRW8XFbZ|3sH^u93MXI8Hlu6b2Q9P`L5V{zAs3c=--h?G=i8(wxC;Bvcn8&+!AYZaDPZW1TB
+X28c9U;b$jMA_e^0+P}FR(>H-C^54ZTDXL9kA8^lnb}mm?I);(=F79p?kE6->L(hbD;oI>rq_a@ZpM|yD}X%sSy~5UBEa>wM6`Ax
+b6?Xf)zvDDhC8K=ZOPLBpO=xE&2-?H9{2wDC*%c&8YboH!I}CphT+DxhAwtw=$zr$?}gIh<3dDEHq|2WYX;_s5}8yJk$K?d)(%I(
+AVJ0s|58C#4O*_1!g=w-IoA?#O=Y||h$MDZ&<vGTX!ZSlR@Ep8o~5-j-2<<SP>VDk9G_a1QaZX%YyC>PPG-`!W<^F$34x*l2e~4S
+625HdUdCGoHDszStNoGVd+iE(D;!EDyzwj#JJRQPGHa%dsrgU>zFo3{428bhMo65a6LvqpWfsYMoS|4PO!v;G*k#41tFc6;utgxT
+sH0Fv;#T6;XiV}c$4uf0=Yc&EDG})urMZvQGGkxTd&c%|*t4(i+-iNgZ}{~Etg9=*Lr#N;<p93@-W20`i*7OZR|u=foWkkZyQDjs
+O1!(oj<&{*v1n{eL6XE=P9w`y{WTqD0Lf*etrldcHcb@Ttwsj&!F=zHCMxEpDCw~stUTy^;={|7q<I=`ukh!U_SKLoHS|xf$gsqB
+PYWEVUnILlxmw?jL~-f_setD?R01y(YSOnBu5?_M4>UUwR=I?##wIl$8-m}(AOlQynK4@Kg({Cf2&aB`_+WYP-IDHFD&oa-+yF@`
+4mwgpcaPa`y=(tPGV`WiKayKTrtp@lD$Q=W<6wfb18TfwZLMRJyBRdjoM444%}>eie)RDivyz{gJ;f_a02_wOQ=u=#K&hX?hIH$s
+pdyhCz<)a@(b4usUoTuyvLWqyc+W_O_Bp;u?j)BL7sC2S7o3pRc7X!PRDMCK_i7GmgXRxnDr2`Qvbn|y3NHa{uXpdEolwM&j#x{&
+WW!vx-d#JtZC`(x5fmOq4SVDYrk7y`@_+W84wh4y@*|<7TMXp7xcYdy*4#;RAd<Pvlv>?!S5vODXRNakn0Cp;FHbJlrv_KFnX`@|
+yYryryX1H3p&K3J`UY}M1imjFH#rUt3K{?f00hYFHwSum<yWhjtD(S6BU;Z*W0hh@7Ox&@rlU(9xqXa#kjb^Qg4xpCK%;-B8HW%w
+T`(4ow`MZbEia|dC6^fZ-XK6{aa+WeH%CN_8IK5z2|xvcwvr-}AypaJJF)mfYh#r`8N>)1VPWZ~o<waS>5RC>tn!o;)F)o}@8@?T
+>)gD@w$-Yz<l8J1KcvS_*vw)bFq<mK`;3QbUvjFtS{k*3wDIV1u+Wb@+$kvUQ0Mu5ZJNP<H`GEyR`a5{Nn>dsqpHnIr?4tSNa$R$
+N^TjlM7lK|-uSW%h+qwR;d)hq?(d&G7q&cDqJZ^)VB$l8kQyCLzQp+}E(Ka~><o@n4s(7DmaL*u*XnPas&Oj}-?yLHGHh&12b`ZB
+z!T&qR`$yDG9f#`yS^PoXo)vrt62HxU#b{M>z?#~73r80UxOMv9x8>`xjn4SO)a>mm{w~WGdRDfpMLTdu9+R7UB=DUr)Da)otLj|
+BpPjZ`iW$z*fjo0{k>%qd|zX({=1c#Nj|G$BffpIx?;5c7{lUktn6CK#<Sl8%$!#4QEib3iq6NqYL6A~3a&M_e7)k5Y@C?vA6o!Z
+{;(Ni@MhOcQ)j&<bu%uR$At}VBy%MM>pHrN<l}>*-AKZm{Z*IC5op77krtBKHou<b=@i|xQKR5I)=9O2n3N0_j)p>9LHapBi<>`l
+@e}usONVKukh6f2kDiA#kk5!?>*xaUHcsT*K#!JvY@~C}C)UwUXvv1642Lm{l!qFT;<P{zn5TR{$12S*npA~+46ix;Qsf{$T2Qz)
+nzgkegFm+FC^XC~?p;0~P3lZp``$M_(Ho;@Uhk~n98&|2TV+y>#GM891=|J>dBfX78Z6Kz9C4p7Bp6?(Nk*>G6&&r1zK4_JNTKxy
+jLD_$(#r{Uiq9IJ&UraWkClxuCFvwx66`zp>#|p7>Nja;F;GrX*hp7A784H>Ts=zJ1Sf>F@XXLd1fnbU<hAp5a~Dsw<F+pBCIb8`
+sq_-wF^#qsxm;h>T=k61d~FiDN5IK|cZV(p817a)s`2i2I`M&_M))%>#w1<3K<_!aEi8FF^pi--gNCx+<<|VP()Hv!!z2tQPjMk+
+I099dXEA1e28mCN-`C#j_Z=f)dq+W&<sI(P;>WM3)w_pJ4^QU0iGDTRU@?j1<x{3~^K6VeSkWt?E&o;584k#0n>nqYHC6%Rez@?n
+Pl&~u%cDf_20@YIuKpFt6XnrmsjlM|Kc^FiBN9bh==>}OQ+;#Rl78Zd^_L3vEnD>M)mhhXkBX2@LEFYc)={U+vYJB`8)rN`R81kG
+d#J!vPk<@bnBHz_>%rUX;vsn@d$Y{CFMW&J&Jn?(D`?xTxH@J;GGTiw!oD+gDLdWU76X{v(r%81eXe^j-=OSF+JckxHN82R7^C|I
+I8k?^`tGxba-mudyTRF`z33uyCBrZ(<QJE6COvHzjW3+J0ydXVpXX~)i<YWIEL-+^xw6l6s+T+&#Ro^*6xCDvfmW~2&i1OSxZ%B>
+K3?KIk2sIcw3iT+SmbwA`Mgo&i9>D=>$Yw0Ev{(trPY6E*hnx#ywAiV7Y`o;HRV%>Er1VD7q$q;6536rEN!KY$l1r@UT}KkkE87c
+uLQjoW_Da3!j!;-VL2D9J9K+__lLkobyQG1_H3~YKaNWuA^YRHPXj&)mu>q|dX1lN8DvUD9k^cv-B#>4q)HL9`0B!rpL`uSkqqfR
+9hpG{hgIPZCcJF~G9DZ+=2M>?%xGA>Vw}=0Q9dhvo6k6V@$f>`MBO^g{Tc|?{K7KpQ-{uLybRmjjGZ1P*hM4Xn6{x?<<1<}y$|0?
+Q-dZ3WR1AlU}!^D*1B=EY(MrD2hS4&2BuTrq<Aw+qaabRP*K4^&<~^jndZY?E+2Gm5gFjVhj|<+Hn?aeJkCdHlgt%k1;PC9ZJ8Vv
+3!qcz@U|BRcIVx`?&^4<f1hUiD*T$hs)j`mz=Dp020{H_*d@#e8rb?|Sk8cX6Cck~Awt|NkK?}447&0O5>2T@!&P-$<GB#>itJpa
+tnjVJ%UtD`W%o&ntHRQ29Nt)RySS^+vqK4i7$6i7@So%;bzDad`h|)+-^BcFTm+L2hvP)enz2gm@Qe*K;AOH}mez|3`iQs@Ei*-t
+-1DlmeSc=6D%}5}%t!c6RvLR~8d(dUA~Ojw1PcHGg8t6cb)xg-+=|6HPei?WEu`m(kk!yhF8w_CF+-LtJZFW4qS-v~?x(F9Jxzv)
+X9Cr6$`+(FyV&NBcQ-gf9V(`GNa*WWCWsA?bi^<$6v#gsp^&-2b4dK`gZmb_s^~7GHk0#>zO8I_e60P5-UJ_d-cGd)%a~Sp`A3^z
+Z+`X<hO>z@m>jXC<f0SZREWEAP1kcxH7@HAE5<tnL<kTV1r-Vb0uCKgitNzKXwa7?AeC|KQ8|tYwl2P`g~vf2S}#q9RooT21383g
+xnR(2Cczul8y9*1PQ~)6;o!4my$9JkF$EZAXSy%?vuHRXn9RlRsH0(U-h&9YeB7(|!Qn{Xq*Y<781J&WPHK_71frimV)cfHk;fwC
++fsPG+lxIlb{BB6rYq#&ts2|je}mC9W;s=?cKpU<9N*ur^VuDuH*aUU%ni71JRh2s#86hfCynD|I<Fz*Vq~(l52oXU9#l{S)IAI2
+)FZ~~8`7#J?8RNAotnn8({xlhGGRb8iAjiFxzl8PTr`us+?h5AsURCVRho@zj1cL=&)gHCwbBg2G*9Fbl>oLQzRtN*5Q>`0eJEwT
+S(vh;8BAm`L14M@D)*a8uiNKQQ4z_=RTRJ%n2D{svWUHT=vhn>^S>HqKS27WYz^;PjuB~nruVR{wFO-hwC{SCdw34K%vwCBkN)Iw
+kynVBm>N3U&rU&;<meY59(O*&_0>cl$Q^&ncAqZg0A+YkJ;U1IsF!MkguCtuURc_~aaIXLri6Tsw%L?GiBX`x;PnEVX=f7comTwq
+b(Uh@J?>|+t#p=qF}};K_s#ruY!Bbfsl_#D+E~w3V|IuJ>JhOFIG2Ihjk&%LjdCv%@)WacNldqSkGB%Blj{kUxg1zz$T&f}Xz7Mb
+cS^0yQe6AkyzRmWQJ%bTPPSTdF`emnQrKg{DG4KvP4BFf+sY9X!8<+?6~TBTtROzn8Nt|bP~%U%orcp0qW@UrCmcdGFi(M^(d})1
+8YlE@3_rRi;h><~bKZH{t(B{<T%K9uDW2YN>zryBML;_VJf0`=5a*#udk@Si>4N*2T+&gJ^L`}keZP<;I_yG}*q9mh<&$%n1;17u
+&k6h|hv^mZ1lY<u32z&Utb=?5Ugy&F5VFzLD-^I=zUH0~IaOiDOL}5{_uG~eGdJps=<Rh2fVW}8&{p1kC&Qp-W}8d%ajmVM`wc^f
+cOM(l-MG7j;)%DR4?Hg?PeHrL45R65=BSaS!DGuhNj4oXV9+@QN>9P?r1h{VeIzIGPxbW{tW3_1+?^R*W0W)FVusYEMviGv`5W4(
+&hoq40rS9X#Mj!Hwi336z;_F@+|Fl$bt{#ta>AiboU;r!BXfR3!H+YKqVEsx_n~vW+KIhiew`y!phPbe4Ii>j(N&xc%v7nTG7>nK
+`jX))J7{iC9ba>2adUpKVd~jkoEc;`LA(~V{0Z;L#-3V>$-;g~y@p6t*XFRfW5{HVR#U0b5ai86jF&65h1M4(o1!jdXPVbIF4XKK
+*w|n+0Qlcs`rmbBmn<IrwoCVU-Iz0F;JHB?3%?Xuiw^gLeE8Rt4;4l6?cpkeMXE;ai|hshsltMcID|jqGzt*-t6UBb`U<@oL_^1H
+#@rh2hk;bes1p3G$5&j<w{ePo;q1fq?WeeR1{AfK6+|$N9+|5*12yqz5ikreDgg8!OD-!zYb^6(A2T!>6>u<5$N_GK_=ykd2|L`(
+19Yyx6tF(Kva)8I3_50Sv+%H@3<?tY)FWXH;f4~Rp`n8QQ!B<zt?CBam_8@CfR3if4j9j-8+n~DL%lP?D<qzye2TQL!}Ia+m>C<`
+7mzSXH5vt!5q=kFvau!M2aup*pn$=@*b0+};$IrQ4M^B^aA$xK<rn0kkL*IXoImFp*Q+{f><p~2Pc$c2*ez|LHAyafiZl(r4iOJ2
+@Xd_3WEDgs2f@HUn^%7qE&+?|GP8pIl;w;cP5xH8)gylWGD|Ljl65U|coO4R7zLI$(5~08xII+fh)JlnH*YTDmBBQ}E0+d62>~1m
+ARL4W`Z2G5PWI2=&mHO_rLiS<tJm*5FSLk<YCRip2lh*8wp1RPPd=K`dKkAN{?tI+M_&Ef*jqK>jx$<9*eIIISH3w}O&$tL2pj+f
+gMX?R_&@L;FR}Z~P10$%m~UXTm!ApEs_}Ri3g1Q!Ce2`DkzP|5cVdxLAW{~oeV-qaCvZO{(kwA<rfLifz)pQ}BnM|bVRB`p!^b9o
+qCudj05BAc1x10P1HhB3vpHNAe8^N>Wok~M?T6`E8}U^mS$NRoSF_~|V__5c71Qi-U4_TB*~vSxof9&UOF8&a?^k0Cvs`84ok$6k
+AmWGo3`DHL_&AJk3`r^+Of_m$<QU_*J}&MiNs<5N%88kfsX7wKNHVsLMH=#|urYvbG6QYD$kCDdFuZZM75Cyx;?*vP=AQl2{Ea2c
+_Z5yAi806pXXRBI4jEcCzY+M;UVP$HE~L%Iex1D=k-s@x+IR)V1_Q$-i(P>ei&Y<&g#l)Lrd04GS@R7sizBtg!>1GGeV62?V^^UZ
+6;&s@F=nX(xajoh{>FL8X_*&D#N;b=Q(`xL&<P3%O?FfxUyNI*ynFP#qJ8qcIRnzc*NIG^d5>Zv?QYf!;okSvA2+T{#%&_Ug9lja
+-Pt*DCEWJYu-eNl2}t)BbHK$a?!4mC`^q<CD|yE`mMDP4V(`twyY!9t(RWtwsvAeD)qIIB53P-D*H$;B;tIX+W7~{0Lf6WT717O=
+`iAq`!B~b-oaXyfrN-y+l^AN+3&g%a(qeTEL)3ObRg#q~ua&O_DP68%(q59+w)GT5zAu+y7fv$~%FyEZewXUr?&h_wzipvR)d}_H
+-I2vtXSyL~iG97F)@vTPf6VkOAJiOSP3b-66)6_lF2*>oR<O;NhgBxIS6X!^s>*TP>UT-Wui)A-YMp5X_wq{V+EU`R?&kS6n~}XP
+Jbimy6BDT2=pVKdq+6~)X6uht+OaUXV&j%({xUPBU)Fc&!8>w-Y$6+09vX;LsFpMmvo-~_Qj0N)^t;S1{`=XDvwGC$Jpd8p_(nts
+F_et8K;8nyK4{*utwF$Hn~J4TTxsrcV41({l*Stml^&b#u~qZQ-$otq@=4x&kR7A>oH+c5<%0R^=H+ymNBru}hPbTyOWDS;5howL
+NMDjf-?ws3zL&L?_1W(1k`O8|778jD_+M=L-`(Z2#r%bu_r;+|`|Id>S{v6mqM3?yzfGakUPigbHfAFrE5<Lz>0g!9=7#%db+>a_
+RGZP{tXrDi0DP+tC>6-Mz`s_UAqtC;4foWh<Ae}_Fn-ydeo-@pK6=Z2->pAb3&%}F?dx?W$yB+pvP9Qx2#tK7tD|>lSA8qoeOHl#
+m=yJAar##U@x|eK0Bk-v{Bo#aCl%?_*trQarNPHCBlcYtEFoMQnqT{T{2g_J-H4f%6ax-~{`XP%Lq%dcJBx!Bo&F14N%S($&1I4-
+>Z37Oq9kUw2w8?bEK$G263b4d;V1&}oRMtA*l_S~;i5smQ`Vb)KBu9HdD|C{moojKwg)iwPSj$gNK~hr=YcmXsr19V@nBv2e0=O+
+e13d<EC>|%-?&=zxN>1DEBfbO$r=n8_O0r~ixjSqEoY-{Rarbr1!oy$=7sjdhZLc2rH>F~67fJuI4KMr3PSl+?tKMBV(SDO@A<IL
+B_-kI8;XPC7vIWNTJB59m3w?J;z@Kc^PO#AsBIZwcaTp>hX<sRD1eb@SP+z-j)eb7xs#;8lRp0goA{B#1F~^)%^5i}a>l7d-XJeK
+eP`ZH6ojYA)0eL!vP=@REt(bQxEDtf#Fa7WK{zN7@c)`ue-{|z`shr<ct*-`Iu$DtH{fxP^ylxQ=33>`JC69CO}%dqu9vLW^)u}A
+b3RWe1Wlo9_q)-%+9^@9K=1+RKoIC}!|HGNzrB^5B{|(jGd6Z0O?*tZCft@UAGmj~GbmX};})4RWt89Fz0RaK3CO_<Sh}7oi(mKN
+CZXpL^Aj$Vm8K^r#z6h?)Im{!m=F;3M@RwzAU_UUs89fX1+X{6q?^ODBIM;oupj8%=X5(-<I$l#?aZy(%4kQPTXVKA_&xnD8P91^
+El@r@sAL}e=qkiNg_xko5|qHhVa6n30Er<WL@1~@*r*H?7%*}^09sKhB0h?!#&wtujmopzlUly6^7NtI0vkEmeCJW78s3iMz7TBP
+z~QpFgO&Sfpv-5d50-q@{%5pK_<E9{TMBb<P&--GEEkz37!Jpr@mI#EV&MUJ7$`Ga_wgIV=Z-alxTXs+LcvpA+5BNp|9hS#N>12q
+90-N5F?=G0ShYE2w8wnWVH0CYldx|~<Dc@f0=gYrVm8RZOAuGd8_Y9jaa#NML#bUf0P#LSd&<MQ9PaAWqmg+Xf~=B(XXmZd4%W#Y
+n#x??g%!f9_2%cV2Q^6KQ{93v*JqG=EUsinlkBgJ-;satc}#fGw?R3@SenowrlVg<@Z{=-=Cw7zpm(n6&~tCFBnevFdyLq9)G8N^
+ZDMm|B%Qy#y@TwX6zZtLDW6U<XrT@uyV#>#lX7eV7BEm2D;ln5Ts`I*jQAd}Y*JXpBR%10#23L~nU*>GJ-ri0X@{}6mlf|RRvkH3
+IEer;9yTi4Z}O1;tlYUXb7&Zbxpc6(6+P#oYPYf+H$EvC21NahruWNFf%+8B@Rh=|!F?riHRO9l^y;nY8Kyls3jrJkhWyczSL%;3
+kYZtuSyuz2SLOY<qNg5%AWkN!M34lW7!wT&`a@ikrhHAoH}Crc;s8SKFsY#Sy1|=C{H6hpfIM79C>1&;1pEiMNT$U|dKN~3%_28+
+48hmBZvxLV^O_!_Q)m*j7qhAX=^${(FWp%Ex+t#*ggpGS5(h;|%In!Cd^4ShHzFa%Umz*WlaruKB~3Wf|Jc*-;v(?t>~*;dolXmZ
+bP3VK<>PnBt0fdZ(@Q->c(QRCDEK<7Qn8@mfzUu;;BOBFkUWUU)d8J+^e#q<ceYqH`MhJDl;rH)$8rR<C^jF&ABKr%O7bzo34j<t
+l;6w+j*aQ`nhfP0;$1|VEoJauM^7w)j`o**?5{FC*4UVmM<p|8I*|{k$q1mBfS*oozey9Cg(LF2*68wuxe4@~0#3dq?d{xS-#tZ&
+riz5fn$k^BD-`TXCh#o~%s6n&A6xi0HF#Bg<CHWjG0fA?hoBO#CxP5D(eAlBE=$;(6qlpC0!0Jai|6t}Q!<@KE-(Q!LUbtPw`}2i
+EXf9#uk;tPD}>P}CY$34gy)FmmIq$aV#F<!D}U13NXa(*^c2`AGwal5D=2|Ri2_4G`LAit<XNA>7AJ>vg`js2!8fN3DLtG~^`&Wc
+fkrQ71S1ICj1w*xtn^ZzOni;&4x!j%A!=F(4iEzRVH5xC1rYGB<^Oo=jQ`4_U26R;LYq{R?sLT17`q?prq&?(Qp;g&kVYr^baZd(
+o0Kzeqs$7Up;LNg`dn&BDqO^m@1kOYK&U?!5QqvuNBJpu{IDaGpY}Br2na5}CYwHbogJ8}E)y^XlCBFYefzST;bTwp(1g8G`LJPA
+<WPY7u_54TJXi{g_fU&0y9ZALj7bB5v*7$lx0paE2}pztMvL|12o5F0!vvz!U;tD^a{9_6Xk>i(O{GAKY4q=%FXS#S%;tQy#e2=d
+Lag5O7Lf3VP3uPv6smhaMOJmn#3j&aWJ{b96YR(^xMPHKQx>qZW<u4BNF-^nj5v58ip%sT5&Wb`FaiYqozLX2D`tvthf<xG0vjFe
+zhtN1BQd~(p!d1MzA_4MdJy7=jR5})GH6~slI?B8Q$mb5ZazjVLI64l4En#5u`+YKGbhL#?@n4~qduS@BSih_AJzXWSDUYt>y4>;
+cWQ*I$;&7f9T)>1CJYGqzs$m)hQT{7>gLw=rP}ZP+{$FDdJnbGIIwUqQGTP1{0DJb9P_%h$eHDcYc*oW@5gUaddMNUz(3gt@Q;TA
+WJuVH9#*>7t*lmh`Hb(fZMOOuqnP>G&`D4*P(go`i!`sfM+EisPcjjLAZIe19+@$bh1-OI<){dWfw13ka{HOc%#*@|6xz>q_ey7&
+aoAZERSNeS$e6Qj7?m(-@X%p^KeTWpx~VSk92N$$4kraCX-gU(h0d!i1@h10jeIIna3(Yy43s|*VTd$iLeY#9)wpU|pH#Y?%Lekk
+VnMh|*eQDF79wouS?HmJDCnraH);?lM~2Ya*ppU)$Vq{ZkM;FRy%d%QN;6Zi7|52*3~Zp1grtP1SRlyniW+$GK@sc^!ZEaB1Bjl=
+zVf6#zyDFsaGXt4`GIX=>k{VkyArYx7Azb%7!CN_BLR+-SD1*DH?Ng8cAFp}n8p1mLjB_qkG^-5O(>%xCv!x6DVh@(8y5;WIwtxL
+@BeK}hb`>jFU8>@B<6=u^eZLw6rPvOF0rSKLSZBVT!hD_qcW3yaWM}7DAAEp0T2+>U%Y?#_Yc5;zeIl-7Wh|SK|mnzPbdHX+gQ+_
+j|Bq$anJkbV*g(ApU?fv%KdY>z@N1N_~&khf0PUS3(5ujndJiic_s5_wgLDrzx~hLXa9=*E6WA`i8}%CFYES4xc?9FuT#h""").reshape(17, -1),
         symmetric(17, decoded(57, """
-c-rl~2|QI@`#!$UJP(d}p67X%AreB!7$KAtiBc&NsT4&SqCqMpr6Q$yl9W^$H6o3aN~J-X`|V?M?0uf+ecxwv&j0)0*XQ#*owd%!
-TGw9pz3z3dYp<;oo&9N@*z*aeX2l)j1n-e20}iWzai8fDaTlg^&b(JFZTk^dGP*oYBPBUUA$hAy@FhZX{l05@PriL~>hLLc+=@%y
-VHj0nG+#PYB7%7*7r4Zr)OtkimVG%rnS!rBk`m8e(l;(P{;H|xZ13=W2fD-D#KZKeX=+bG>pX+k&e?N45-S$d^z#Xhnsw~m^h)Pd
-ddF8riLo>^_f>sTpDi2m8cV<sFc=b0ogTOS`LoT@l>RaSbLJ=JeZn3b77O425KpIG!vi=x27>_r40a+Gz;bKB0)WM0037%q_cONy
-419qFuLF1&asR;%Tr-IN^1zRA|A*)PulTg0jrcU#)i-sDwv2o)sZ0%3a#Gqc>(H(e&!_G?7H5iyZC~)I-lpQzd)L0vGVzkc8T0cv
-^RzpZkGVLT65oqi{$S0uIT5UquM2$sl%2IxkNFLA-<>tmbFxHLl*>HaV~OC0RTIZWXpFjI;Sefid9Kd>gqC+G?)As|Spmg&Z%25w
-VfXp!<D$KqZ@WqPr(KBET#_7V#xW?2y>6Z!Be&fFg9mv4o2(VsYG|@_=A{0<fxIk#b<)SfXrM0uFngyptgkXy;P-&#{SN@(?ELQ4
-82+DxDzwe+b*S4}YNf{NntY9ubijxQZVc<FG?pkWXd4}SNkbmzmhS!XuI;(6XU<q0$t9n7T{nB#N?*r5x0+jqv@aE*eYHzmBcsAD
-ON*S!s`j`y<s1F_&KvkSYid`YJLM<8%~Aiy!<bZqB%j&EtOTs>SlRm@)y4(ttys4^>=kb9qNU_wNgwQ+We>+Y%EWalnHap^H1XCr
-Ni`$#x8wUu+fB+TvV*;O8u6+lGCE0*%O1DwiN4n^B#ZL8<a|{c)<MeeGxks5)<aLRG>;?k&vT0+4*xh|#4ZV4w}0yUhUPr1n{-;M
-G-cuXD@+YV$6F<B;yQqx;=zFIkEw6&6d0G&pJYqY)Fb0u*q_Gby1f4-qWQS7(qJu#vAr_DeB-$q-{WsnHD({9JkKEMF4?^QZM6TF
-Gw$m9t;rP0QL$I%NEMg|G-`aARWWmvbZlaKhsBEw=@Q=vhPe1-mL>;}zmW2Av{m@r>-52vHYeZzm3E|4WUy@Z^yrV(R9;7v7SUnd
-!vClKV*WN`gv-VA$9$ZnJ0iLBvxDN>^_<jWpYM$|wB{@?J*IkV*6Yy?&1&ZRKSx};^yA{4mpIuRgPWEf2lP&MQn0nU>MxTfY;*EE
-w`<I-w7d2}UGBObd1aV;-Y=95mp4exCRr99ZVQPmm^vow!M7g<IuDQRUuT!K+%sgwDi8IVpE08~bvB=WR%X1_^b%#fYnj*HeRR_%
-TggBRJm{-pMv82EVODg5Fxb*pYHc!|S-#}K@*(Eq9fxqdj&!cY{iDSEM_iV6K3-l8tY{s%*W>%y0~rcZ`&Oi%o0ii)QQA3nr0*e9
-_pzd3H-0{j94E3YuesB>{jrf_^yy<)?~Kj*^v>qjl8A$^HqMX4ES!Bn*Y?qmvZnU5t&=$|6LM1au6jM4IoIf&?xRdj(A#oa)W`7*
-uTdSvjanr0{Hl`e(oadMhGtVIShyRLZk&52MO(I8><qST|7wXnGGdZATxoBYVT5E&1kb#>S@E$Wk8I%a66DuW<~wA3HOKxvLquTl
-a;DF{gLXYrT^{7NrDMF=RU>TG*F2%cOrp)gmW53;Pt{V5l-Qz~5b*4M`1&~6%?ECb&z63i%B*MUACp}3ICksuO<NyiU=$dZqBQe)
--xhZ*5Wo1Av2RR$&&;~!1M*s?L2E1(mwBpPVA3nCXHCh|*H!{FI!+jcKXfP6yR=U*JZSP!^U%w1>Ee%a4Z7nGaFhrNcpMJ+6|raY
-&e|=yywOs1smc13g$s|DX_c02^`VZ4`wtIc05Nrc`o_w7r{ppNS+~;SWJ3J)gw<6$M-;q#b+xdi?UvHPjZRtO^1kz~-S^JCy_X%n
-dTzF{f0zsQQUghiES9%;y@#CLw#xZ_>vhhyOY|&x7M*oW^Dy;`zlg)t<8r&2Mp~`NPRqYzxA*WW)0pPM^1D&VE=FD0mLDa3{-Kv_
-l8<9*%w)Q^h7{S=Bx21Jy+g@3EQ!mCjNh%IC5a2gcrD$#B1`1x8buz1A1Q~cIYS-k)*L3r0%k8MZ;kBRbYy3gm5)i#HTA`oyN_94
-cDVEPs-oI7A9wFLX@=+AM_SO$eq<c@l5QQ8c|OehY~AcA{D$@!z9(1r)Vz=@$Zy<wBYNc3i<JBqc^AX;Wsk<|u=`jA&f%k9=>^55
-EnMjO0Q+ccfOceeM3samJ>GtF*}AV^wanI=-o52J)}mBNwCx<pVqA-o)Flg9oE!;<#{vx}&xYnR*O7QF?OkAe*g1#ID?cpRw0G!R
-;0$M&82c`dIhb<Zr?~lCCfVC>S&F<|u;R(vzNA<h+p=h_^PBN5<<=zPOqTwoQ)i~oDy)~;?q8<5Cd%pgL!*}}W<O#wrE_+kQvRlt
-5*++(Nn4oeyVyn<lh0O%&;D4ec<YAL_bi9cx6d0aig>G9V&4|HPUT5+SS+B6Ic~c}>j?f={geCHak{U1T~4W)1gL7Nku^9J0u{%N
-EF+p`yt;7l_|T-c*8Z|vg*IVmI&Avh0Gkr;kcNq|zW5o9m))FppFX&}?AfRdM~N3LvkVVz8t0y}&Wf>5E>kk!ag|2MR15hP_Z}9E
-r?E_TJvlw2)hjXUz`^KhTtPgchog6b+E%$uS>H36Hh%f4Pl3h93DQkI6=LVe4#m^6wM)d~*eCZt>HHWxHR4TP#@p5nqpU`MB&w#8
-!du>8i)MP;oVt5>I_QX^jc{0d0v>=!v2<#5zhM+GH0iBzm(7vP8sbR2$1fN*CGNrx6Jr^XV?R%OuxZ7?YozCk_U(LTlBJ^=CYfiE
-Fy0~~%<W{%Or>n1?wxbF#cK~6Q54F@KFD!P8gsh%XKRGv&y-kWwa=Le-6|J8yG>r|M=i)ZJ)(3|!EL5);^G;{&V@<WwAD^rx~OW@
-72-h!`t<Qh85N|u3fbC_sjfGG$1HbNkj;UoFRavN_eR7kl8hHfh~Pv;@mOf>GBx+o<E(L7LoGeJOh?zlZipk-WgoR+9kId;6JswF
-wlBMbA=-W-w=d9s@2x1-W-52_{*@C9yRX_ks<CM!F7D18|NQLKU-zT7=U)lcd@MhE=aCut^fS%Z_G6^?&YTptFF>4fqI$lBy>a*1
-Cd)DV39HV|)tsg3^K@ftKtyg5@ruPZv8f%WZea*TI~P9Q*?jeq@0mMQj~9rLy{Q*9b67G=JuN_*MW7op0UQmBhn9&z=Fg}12$w}*
-lc9uPv8dco2*K!j1$SMmhKVphF7x82F&(0tG^4sNZD-7OQ+=P)c`NYVcO9LESE;w|0ukvC@4S_&Z{C}Et^FvD?0C=O^huzjHMQ$)
->!GjKG_}aABKp=2%Qvb^X7zp8{>Vix%egsmUfQ~ijy>;8tjQVY<Hw&qU+?pN{W9hJgsqX*ht6AxIK9ejV>Z|7vNF701*fqv^;T;b
-Y@m=O3Sh;sn1MxJspdS|qZ8zzmiBm_ym)~&RQ{}e5bnAhhl{bNKkGG#TS{Bms-q8G*<;BxJS%!m729hgndP8W$u7jkUvUjt*%%vn
-^l}~f)@7V~b^f-+r=Bh@w$_pP-Wc!jC1=H`9~_ms_hu>HBPSnE?4bwN>HGKDR%bnZW}!nCr>ok&>Wf-xo_IY&%Hn}Uh_^wkmFBpO
-=0|Op`YW<d6>C^CqzR)Xlq9iuRS^sxz~TpuYn;3O^tYE`ar~OBW$vSiL*-WoZQ!m;ez+JrAB!Qs{<<e}5(l&7?$O87H8PkVsOwB>
-)1+5Soag7TA@Hb8PM}9{-fI!{?{VY=n~uc0uKNnBq#N#x`>7sNRMPV64LR^v(F-|T__#Cg$nsWEXPu8ti2GW;sOfvzqVsM6)x8yE
-TMCXX7bAu0Bmv^FKXR3ba*tj=F<lG*3xidP2y~osE|ZM~L^uEjwz~06nA&bN5f;a5MV>!h2y<2iqIq!F#T+ii#%#OrZQjlGpYn3A
-ZaF7*e45#u6$=)vzxd7aPHgv&m@1`Z$C92>Z%<6IebF(YQTy_QHR}~HbE=OXzq9B`vb%GJJ^5DEn>Vh8#PB5(D<vy8&(6m0CeNu1
-l-!u5u_ibmgJ@vn5MFZqnr#DK*5|qQ>BJ9D!ey9-1@_bII12a~30Ng*EM7u|gT(<XJUC=<JQ5P6GUtZqz*;K(@ov~?SUIj>6k>rq
-T#RwbM|dUIxJ@Lvw=o)8^4-jh&O2LA{8?gEb$<1fI!EftPhY<7H>oeaSf7YpznvXsRsChMMZ67QEVa$u%U61;^n_j<>Dn!)!gCo*
-kB<;v=w;H?w>SBMb*S0*q}KaO(tN_wX!++;=6j}q!B(!#g)7o4@j%MAD;9ZJ8gZ&sG8-ISv!qyHOW4TCj!sa}lo5qhbVp^JRf3fZ
-PbvH+^)(zY^gX}7``WEMYWTsQdljBC6(3*o9lN~qh>gPsOx*4JDIT=eHm?bWKExZZMWgCYn^d`MeycyTt9^8%XmCoXzuRO9mAd^F
-H*^D|%=E(F$h3%DdsVlkC9qsk^Xc0W4wF(<CSJL$=Q-kQnlYQ%_cHeE4hc<p45!P>z*GW*Q}s8agQLq7&mCHL3<los{noVRi!jFz
-EE~y~$AFd3_Avh0G|nG{LhkKH53e?cDB5~1{dx2HRVQLiLcP!C%UO*pkIKtPv&!Z!esF`jqo9g2<wK~vU&80xkJ1iv9%r>$1+}=G
-5bq%*o>FVIm0Ovcb1^)A`J4wgYhtFeo9%F%%Wl0A(+KuDGVXbo9%PUnXJIg}f3Z(1&H>m2ww1giO#}nTsBjpd?-FHjT{sTeu&eE#
-T3q0DE)!}gFvkxpUqJ)}fe|jQ2ky6=%gI}|x#sC2#c?>A@jd;Dz)6OA8<M@&`=29=n!K1{-}`RLV^6$x;V0^ZB*uy7ncJdLN{d#%
-3C=HKHfO~iXi>kJCAYWh$F;f>#ghR_#Kq`Vzx-NXR$7-Df!x<t-Dx^m!bcJ#lecCL5X8U`M~REOVF5fKV^8De+SyR@9cfq7er5+1
-!K<p3PQ8IMs4IpO2xBhlc3z{uK8%g2pSDiHAvn};{6gcTvY#0bCSGP%)8@auWweFJm~oFB;yCr}haYaMiSxxmi+gNJk3JQ1{^G0W
-zUar!o~CnG&c`g%AA8xmc}LXaoehh`?6O^pW2`PVJRC_P9GwxFm~=#0OafQ<HOWCv6r2*{dmY(yF!CD5Byh(G{`Urp(bIh_CwPTk
-Z+aY@LA`fafiM<388D}ccpHRfyJTpeEghTG`Gsot%*}Yt+;DBPgKNU{?cI0Xx`?^LRMySQdUyWD&B_lKLp%$`<>$G0NE{jCrn7xz
-wM?6fUvr`5;e^cO+mmY(YNQm{S;v=2G?5k%!wJBsfXO}C5-vCraZ=y>cTyx04oGMvu(@*^n?vNf9~|a)oKVQNvUo*!#U!i8Ch&4w
-yg&#8dJetyT7y5kzX>=KE?1I^n{dyIkoE)rKJ9I-nQnuJ_OqX=mnL+izf|At9l%<Brc#4Y!N8vMl(_8aynFFJnVLg0e`Q=NUSw~G
-^FI_+IG1|kZk`lJgs86QWUtY|n&8R-YR*rP@SJ2%#^M~6R|IK;Q7W*}N0!EANrE-7MTY&Y>)spk%pMVAU0yX+9A5ruEEvYV)y)v4
-hAhxx`WYns@XYzD@GdoUL?LeD9;%!1`shyGaTh-wYF$OTi+>*II=QLAXTH~*(xQ-iFIbfl_C~R+O$RT3K5L*fa)#(Edo4!i^RAAp
-kX<-Dq5IRQwEY1dV#+M6?CWAx9lQ#-zL8IxO_srf>}1g-uv}*^ipTxOZ46dV+df2$<*bxSg_i@R1jE<^%cnAXI;1xoYQ;?YI%`jq
-43T|E?wez1(wOeOjkHfAE$jD8eQa{hJ2ffGbF0ZpLRQ~Z@%uYQUw_u#nX_6g=(8PWYv{(@cWY*gt3*Cnu-q`W-RhP&fQ==c9J}vw
-Dv3(PmF!5+P~wotSirSWT9LrzNM8%rzk!B_wp)MKgRhmmr;4C*#={wi3z-zbFc!DDH2j>b>p{IQmwhk3#!t5yGcMRti=Z0!`D{RC
-ow8?^>;0KoXCI!9X9XI`1y<RP>Tar?ARbJ(vHVj*6EoRg;k)%aGCi|?8iS_C_z}6FU_9xF8WuSBZ0%aZ4;f4h4*PYL(=KNU1`N6E
-7Ai^+xEzTp68dfMzl8^HWtM$K80wMIT!gEq;RVB(*@{DRb9W!0{hD=+wfW>YW2a!pU%Sm~>*g_nYZ}^Au5S?y@SpTDh^+Ws;fSC6
-ym2RA=WW_>XY}<2?J>veRVy@4Z&bcy|DxN@Q3BZCQ#plZ8>hBJl>j8S|HzgwixI_QF{(N?GVT~|_Z$f(P(-E2hC<W-HcEDESebyR
-a6fYt!C((YFpOa=9&PD%UcLE!V8vlf!;>z%t*4s(&Ts6?{QBZyk5!{`;XNQyW-&uLDe%TN*A<FhFAQF(NRWcwmZb$Xt<$=AfB9P5
-w=Qyb0c8>Vbxf1Z^<5c7J_<z4v(2vlAFABNz+T;}me@Ih%<Z1+HhrLfaB1WEhZ;cqFY&<`yrCJQBGJJQQ9dOY!hl(48l*n7zJ4dI
-wK(qk+S_F&IT0t=cgNSOJ-=|>@{o7>eEp5_E!*#t<K$|_#MoZ4n|GpijsEymawXGd%1u|!YS=m=aD2<{%@TAfF1&7G?TBJU7b8&u
-R+*5(nHs9koeM{+q=stskEV<e707cbVW6ZA?!OF^m!dBv5fzimG!W&L0%Gi2<@8f}0nsz2h)z+6*`zQ-H8OGfP4+cWlEOOY0);I<
-#z$;V`8Yp$PwBNaWaflr1|Ntwvbv98*C|{3?sS%F6MGg>NBK^jCW#^7FP}{bw~fWfOVja~Q1&BrbzM0+NXZ4dnW1FA6<QjJL$jYa
-9-*`OU94NZ0WmcK^7SH!@+JW>rZqFUUbzzYys>7F@soKwN6R#Cx8Eyj`{>S|nwM2kIi)rs8*4kMtrZ8%{57jC`77>yeyhQmrk*!f
-dViRXh*~3S!me3AaveArEN1EYVx65%R4Sc>!)B9Gm8fD2?#^R^h^Q2^-xwt%nUJ@p|AF;Q<tq#1RdT9iMERtE7*np{#LPOCl-IS@
-ecR%u2p!hLm<qc$`V$+kA0nl-KAxoUwIC{}kz&8Rx4g6~!B{NNNV?U*Wcsc>S)r!V^v)#ZjN`k~Jk)7mv>>(fNN$iO1xElwuEXh0
-;usQ{JC;VWi4;;lQzSYG8e614u)dM5n~%I|&U++-0Rm!d{7jM@OXJt=118cw7vjw&sZ_lvqq`p~y=3c%SAL{fNoEGzNxUU9e%&*#
-o5>CewDc2GB6n#kyLgP!mtzuI&!`xV^Rm$t<9c?YldqGm1R21B;k=KXDihP6!~qm37(8T!ST2|SA?qKQ=4!&fBd<ztKr*N$AjU3c
-)y~ZNwZqIhlUNZoLV-z8?<~nSJJ8ZL)pOCy<<5%CTE`X9nr)dD&&#GeD6_~3HS(1~a#UGm1qlWT|8TM-TSZk)jD`byLy=Zhl%PQa
-K}~@}!eaXU6o&|42E>5afd%9ri3|2Omm@1W?;y(}0%B~z>uYtMwwj9=#~1mSDX>U*hr_S^GZz}UZc?aCbk^XI0zb&HKHWK(8}DVV
-$f4q-8ZvxzSr|H-K>=-Ux*?Om06!ABR!63?nUsNmfyJQU2eS4g+;0-4e<bOk^`Vk)(CtB%$pT_bHOTe#tW=;TZGx?qGz%o*>|(iN
-fJlnSxfLO{YN8b4j_8!6xNsjwQ*{|O1&2)uw$qZJ0yqMZh{IrwrASyJf!Lou1qe6-0Y4Bhkcm9Y!~eCUOfvNhvf`l?vWycDV<v5#
-j`I5w{cLpPMVVx<za8_mbtZk>mmcD%Co4iFVtjNhOilDO<fS+?5*~}O(3BIQ5U^k@&$ToOaH)d94j3I+i61aO0E5F||6V%z>y2P!
-g%sZ&E>=K{mHjNCWcXNU$%!(l1g>y7M)lc`Z3*LS^c2OJWC8}O!I6{_7iBSNr2e5K$)S;nT;X!R4w*viS2hn)gW=Hxi?se?&&KKS
-$(zI-0HMHg_3{Na8qy++e!jr|t6XlM>t?3GWst;WP=rLKP|4(e(*rwCB@tl>K*Xf?&))Q-I5A|!W_jUYOngS2rJM+zOvK^)6EHyM
-n5pI}lKl+!*O0L|JPwB&G(E5Y8$XzT&ooZg^2wW`n8Lx>xtW17G%^8)8Jzhi7wSu~1{j1=%G@YnAX4B42-xBACCA6`WpjuG;b5#U
-Pm4wbhYhdqy`v>)WZV#gf^x8ttNEskPONY+=6gbfh=D&{5~M)kjxT{XZz_eFakb9<wd0Y926^sq8)bjK>P644i7_=fyQRU<;$`u&
-YuE~<uC&(sE>sNAwLA6wd+855JN13Q^}k1^fn%GqSmXF$1{Sz~&%*k0%&Qq;Oe`?x(B!`EIw|f)wHxkF{CBy4pX?0ImTQ}mvA~GP
-DNfvMfx&^f5};G)z7PX?>L3L+0Jwrd61jik-x5`x{k&XVb!fw(?U(k?TSNLaeAkmy*mk{%(=ai%C3*X;x8-J|lz$zZWWbH`9CerY
-Bu**2`)!^|umpHRHT<70R>|`So4#=Y6C`k-f=t~tqYaG~N?hv|8#7_)CjF))TdqE#%kIO;;7aBP4tUui!fd(X7iWyXd$6zTO30)G
-iWG1Sdtw1e-xVaM<U`g*8VvxxtW&inU;s<gFmU;oq0GVnUf`;R($APi><m)Js;Z%E=$q-IB9r&BhEkuzEe){nI(E1Ox{Bpdr`I37
-Rnt)s6fMn_jeT}7eCx5@@rd8GnIE{DDcCqk*Jy=+Z0Qwj?jA|~mH8u{N4cCi<p=f;*thd-DdvE0&1W3QQvE!M4wDx<#0|j9Zf)|?
-d+vXp40fp|C2w=ChCAqe`gX@2e8&X;NSoZcQ_diBvzJcxq<{oEXoKTb(E}V`1j=A&IeG$SxxD{@Aur3kO(FX#4rSo8j~_Y(3$Hg1
-mq3?Mr6Xz>cV<cL^Y2YLG;mC%iH~39o|dKJ;;{9MIXH_OtlF)b6<s`vdiXtuJFNEl8lTvFu>6a%4A>d<U{NaV!^BhTEx?~N3dff0
-kc|A!0efA2A#{7S>p@@e7yOESC(~o5NC$w1i6#yQyubzChb`sduAqs(kvgDF!vIU1Y(e_4_<nO7w7Rknflj$P-a~#Yskr#<y!0VA
-rrUSQALfHIhHG&m>*{vkQrn!|Li`SyrQAo^#P?@;R~vFJITb!Tqe}$<y<lMH%m=Ki*sy0hV86D{Nhmt8#WHo)Q%lgECT;(;RC}3(
-ce@IBW#si|nsYYcZ~B2>Jj5Sw_^c<Q!2p0O-Eme+Ts=Ud&c2xO^PUaJl=GtaThid*(ru@yfSkTblLhaE95<6ZlrH{Q@*PuoRc)xH
-u5~fj7FrK+)I`vNXN%Q_Yd^wWb-i-0*BG%qO*Oi~Tt`JEH6<FxEt(RwhCRm|Tx+Oy{><<Oc7Hz1NaglR=Ve<$dFHC@?N7NryDB}W
-e3{c0PqGzAW~?3C)$jB>I@j*%ocF9rW#Em#>bMW~KdZt-!K;n&j*^S%AfFE$@kAnMrgaOi*nw@hBP$OYn=)6}He`gKO6X@k<qbVo
-0EF8V$sUjyDp%oh;CYp0!!=jVe3Cz9l1SWS#iOE+7jWCV*s3k@`IYiM#-@g5Y4EN)9~rqUw)2p|+N?d?r`|$y8l+YoDl2Rq$&I_M
-r!?GNdcsR>r54Eb%AmBy5BlFPQozr4I}4=^6;B#+)84F=rf2I%ft8DMLo!yFfi~-@5ttSPGAFNREC<p%j>A=%5|L)r{8RS3d@0O1
-NktPIieV4lmG`ZH=T+>6i?KzH4htI8ewdC~@$LS3Ww6oo*Opz_t-HuYpT3zngSIwr)VUl=Q-t;IzBwk~NO-fP^}}pGtmR`{4{!i>
-TP%~&{iUE6X$E%X;>!1z4aR>u7Y<H*I#KUU#yD37fgXKRN}Y4#W=AFl@HS0bb;FZ_1%4{;zexZc*p27nk|6O)^4xeGhh$7ge!EC_
-Ev#<;I){fwu<$x1Rtx?Uvcnd^-YZ!BD`}m9$=vc^=3-!j_QzIk@92%2X5n^tq%AlV<hGyC>M-&6tn*D*lY{|$)&P%=-U;fRwNDo8
-^7NTAezY`>{xr#f1jb;M&#uH13SE^L7@$4xq*%j}OAIO&SSabQz}i9vC&G&<?XA{hz_B%9^f9U-_-_nBohvw!BXVaz0@4vV)R&Bk
-420ELR&2YG4U1okvoqm8K_4#0dJMaCE-WC);d&pK{^W)<49U9q1?yW{u1S@eS%Bpib|TMeX5Bv+7Msp}1a7f+U+;tOk;yk>Wx&z#
-B64K=+imI5oo-;`m)0EqKF7;op(|+IwHqqBnfBeDpjDM9$sRUwm<N6`+Y!B>NE3{x_NbKt6mTT2RibmFdiw7<?WC3n#SC~}#roY_
-l0EFojv|C14%_1H*WA|Nb1wH4?!3F&oWOk?>4*cRP`V(i#qFkrdng!l#pt}sQq~xw)%)SmNN}3Fs@Bzf@<Gifj9WN3**%cwl&@M^
-d*P)M8w2EPTI>m&RHo(zPI_8VD{M4Ak97f;0>QNrDnaoo;IGnt?Q~0CAGE-cKIZBK&~;f$(YdaZfy4ZEop|q_T**;*RC?8~LKB`>
-NsEvZNFJ|go)m3k0C2)&en%UV0Xl|ddv2PM!oM6m!ra#&1KJv$_4%9GC|sP*jBXBSIA0d^HXr&lRdoMm6L63$p8dW+cY^Hb$0}f~
--k|R+bLhm;*>>RCZwGVi#AC_(7K0<`)P%%i)8^TMrh4Bcat0Lx`o=9`%Kds=gMkAIes7Gas?J!m3GUjpw<j6GCAogy2tyn;vBQ#T
-w<o1RH&(1#GU|JzKIl)LJ2O_f8=U%j`p4-D^O*o3d8N<!*o}ftrSudZaGLWfYA}CO8tA2HGa59n^;fT5iJN-mDSH}7i0VA*o7uCJ
-=T8BLQ}6AmHu&qyM8q+`%nJsy56J6)Q{nV!cozk(+(^$uguxvXOg0t+{D&Rr;CZ_8CUDpOGfevhTywL3lwh(fsr1kbIw9<+$I2<2
-y+uJwIsM7=Jf0m8ZD_A4ZbriaqPxfD?Du?XxLsOG9b81Oek^Ot$#2y7uu>HC<+`^|w`3bQmX37=zq%s5et*QPj!CNsSl}-6V@G>-
-;b?H`7}tc)jUfWy(6X=h(#LbhmfJ`u+m6Ly|D!=I@YF8Jh7TN(>z^LNuQYitm^22xI7GvynsClL{KYC8J<vVRp8w6o`j_#38^`@~
-qd`A1rp;@;LAl4P@1~*7pc!m_{(ep2_03wRsB=ILk__eCY)j@Z_3{I+JT+_4qN}I6vsJ<MXXYH=q8C1FBQg#c3&a+Wkl`js1D;!w
-xvNpY7%S4B<PyRBXU14n6TjQTD=HNWrotI4eJU8$QRV)(K;^cHEozrU)6=v-Bhfh`op&tUJ0`)y|3WxuN(pLC{t~IPuoR%c5gb*s
-Q@$TL5pqBhJ2C?tR@qk8=K@MT=`%~PI3W7j&5+4}<aaA@>0sTEXLvlFN(AH6OJjEGIrfWiSBrQ9{iDhU`@cm;fc6$VB7uHEw$uP#
-ULP%({Ful%`?bogQ{IX7Tv($a3wqjsJsC9ZMbuq3`*Wtdh=F0}mG!EdwxyJ=>bb8Ey0zLdg|cNQ%`)qa*pdKnm_~_wAN48aN`xc^
-I6H2M%tY*DOFKLcSoV>TVaMd)L5{Bm1koA&L(5lOiq-F-Wf{=m`fu5Ib6?qwh-WWumWCk&y5)v~VQf=z$jdp0`>x_Gj8>-jf&*cr
-(H4plbLE4v-ZyVt1LN=;I-N<Xsp<*g&wyOevTnO>PCtM0Q<L_uso>12;fWP3cs3=-6_CIJ%9F*ap5{r3aFa&Qr8D;wkDzj=FxM$f
-W_U7}n_D_~YQH7nssFoSuLz5#AjFmHHxUuiK?`xgFgEs!dik!YS)W$D4mjfC2ZmUmKh!lYFT8Ga;GOo98&X(cd}+1w+Q#v5(QKm)
-V9-@jaGcQoT(SAaz8ug;B_B4QyV0xR!wXXq9=P*)>s8t$XDS9<8dRtq8Y^nrZ*>d(jIHqfzRJ>kU{vws4*#WL7*;!S2r^YH5L*(T
-1tid2bNcks8hmxUB7M)rL)xI(wFa0T%l^Di{7L86tax=SV87a8dj!z%>~K<em<$F8FId`iKAW8w783*BV}k(SL>X5f*=SSHG3o53
-&OI5fN#Mp0kM18I#T4&<uywmSMHU)UWI6JH;^7YnL(GGHUn0Jr<&9J!9TSj1H=(d@R@U8Ypum^YWkdvn0bPaB^Y)02-#N*jbDShc
-01_<4Ux{(Hd7XV@AtsIk@|>SU$I`F8Dw|*^js;E|7gpSwH_t~x0leXb3mbfn<zxDlrJtvDrC@OVs;sW5Btm~3KqU^OBK}CaR13F0
-7E!VAK2j0#P(XVm4*9><T)*(NX!RmDS36B`CZqd*j3`JIuU-1k?@<ti0L=1FynlX8Mf*CvX-X74aN|PmXz9y8*e^C=K|hwi@~kn%
-L)3~w1Ibxlnn=GtU!uPwi+735W<kNcd^8CIB?|Ea|NbE@N5^#z^4SYrju)alN<e!_uPd(T%)g*-cj>~{U362hN0pS%M`x^j?UJIG
-GkZP>hq)QloVRlHUJEC88!OQ9bftutJb$9O6Idq>PKi3(b9R*NA0xr!a^bA|V$S%n(*2ChBxQJuK`H3fo~!};WBi!_Ds$UR3FNNV
-7*#~sTR@EIcdxvk`E~-~<gB|BFBpU7B4N3)xJae_VL^7rtvMo~!!_TnzzNTJmwx7rHTX4QVLWH|m7iH7=gNZ4NbD)zWSNvJhQi%;
-C2cx3TS8N`-@PodG&kfxW@Br}8er;A?Y6sZ2tm%MHzu+X<)s2*O!7!yeWXgjahX!j*;!g(Jl0SVB`$eMF3g}T+#yU93j{OiI$Iwb
-)RyciGXkBJ+HQF(8~Ri4V_s4qHS4a)e;K#KiqtQ~GCcdy4=d82jR0EA*ir*BTybgIfXAWznK5=M|2opOpZ7$%zx@JYOesKPvig%)
-CGo`TErIf&H%fjUbmL(0ti#U@zFct@0T($g+P~Vr%%AnXFIp80KFq&pKMA_~pd!jh1nkgv<@T<MiR#c4*nNAkIfV!%pA$7Ov;i3|
-o<69@CH)!3Cdr2(U3;7n(*5}eh_P?i{B0hWT<ap9|D0kjO2h!gXUaz<-M@W_W~-2D0IqlHZ8M$vPL>@buC$i|yWHotKARa3>1!^>
-6_zsSfzy1AC83)?DRPt|83Qe@Z6&ezK}8Z_@B{wOFxK`a1zBPF8TsSt0%A<2Xts-LXU)Wg&z3kT(!o9v#%_xCeQ)ef)7#`GPsIX9
-GdwOko*Lb{e5@LafB~vkTpCAE)YXt>aYxQdj*`BnGy^gp4Lv0ht{9j5S%HDYU<aQj7|efR{|sZzoygz<C{99_*#crryKef0eRZ|U
-$L5Sy<8Vn(+`D1w(G$s=@x}hy95854Nl&mRUfnR=NmGmhPKahlChL-E91%vpB;J`p6XnncB)Cj57G=<Im_y3=p-tOAm1}7B%0pH>
-Oh=YU0%EK|*?5u8m>VmCN2rK$RmecB;!?jIr}ZwRd+AA1!3wvst*hpRxtgko(YOhRmHvhjL>!4s>{q?1ka1)(aUjYfkV!l-E@{XD
-|6)$2N9HiHVznBwEGU8Q?(5Uo!1~Ffbmc^-1TG0m&7I$^udj}<*Oa7l*M(ZnE+fr#m8IC!erD`6xytx{Z6Mb&2;7f@Yo3A1{_gzk
-fcyy#`9v9D#kYqmpl9*`cH-ps^IQxR#2Dm$!ho=Q7hdE~a@1E4rS(%JF0UXfCCciT3vv@RTw+0I1+hf#|H$hD{Nvwk*pVRQ6J@{|
-J3uHfOCo2cg_1avLL88rrtiKU>!`2Dt?8$TN@vii6cS-z{Llx89T-ag-i^-O&iCvENme)*OIUiyRGJ0yHE2<Gmf^+<VoWM&;F$pe
-2t4=O0cVAS&v^f$Wt0^1xppPGa4@zG>nlkk4lx4kSfwk$gfWQ4_CHlH$PE@VO#b7fKA&rUA|wLclacCN!Tb;p8y!Tca0W3*pEPX#
-cKiyyKXqS71iFFSMevAmV=7O<<A!Y{{by*}^Hog22nS<YV@b$Rd=&$a6^6En$njMe2nS&RM}=>`8$}e3dr4;SRfr1-V`RP)+yDh3
-aThrLQ#vR@!Wf=^dBzYDck!FOOuUdVhT&hH5dmRo8DANTHthcjgv2O;G_sS=*YC#T)HMbo*Yx#=Q^h5&p6O78>{Gja!rom06Z3*0
-iK9)!47akpd()Wxx16n6RlW3BG<1yE_=C&T*<sKZV;9ZjSkwDICL4Yghoq#ra~z<*u|yi0Z;GHK4CnX8P_;}|%Z70<Q!KP!`9TWi
-WzD6ia6=uo)5zqV)--tqn-;vs49M<GQrk>idKPnT4V=A{f8g%qwoU4yqR>5-IYziQ%1U`4&uCJvTeiqX1iF&6@o2;)E9mn$FPmO@
-sC!C5@7<w5Ve(Te=#=F{6QI3_P1Jsx#4x|Zn1z?YgDWAhfi)+tNW1`ck@Q-`({YU9V(gPn?CynqNnPF9124>}*V)!uW#K$_ohj6w
-{D#u93Xl9}1IM8>mW^vQ^a)}?CB-n;s`+Lkp<ku0a#C?F7TTG59n>ou3K`Pv<~L?gcaErrQTnSy6CuVh?Em~k;-oHzR2Dq1k`<dZ
-7It(x5dPi<e*Lg5?s_8T6ioY8JSS=0z>A4|o@_Z%7JN`mTo3BIbx5_??UQ&ZeTbvv`DR49d2J3*Dzox=-}veU^3ce!=~!r|83lcD
->DJDCOXzX1mAfl~pu16~=MFLDstEl{{4YtF&8J%uro!_oM`eDN!SgCzHZlU47%oR2ezDR~^sz_cfNeb}-~X&;?l!v(_E3zywdA=?
-`Q)B;Dv;A?Fji~1eaBk@vbcuTZ`f-wZV*e(Tbh2+#G&D&Hf_&hJxI5<V_Oax`c>xj-cZP3A_x6A>Ax_xM=j8JE<7e{b(;Gc@k*rA
-f)VJRS@-JW$Jw`AFRUL3#LUYMe7o@Ap)6Sr>fQ3iDt&>U7hhpQO<EnXE{M|EIMCHA-4+c|FHN8y&67Lywpa%G=4$C(<uTANXl(bL
-M;us7%diL56$I@6iv7|@<xEq6$7CtiBbwl*ci^XBvMd@g`j;p-s_v`bQ6JbTUX8cP+`Gy#)&sIN2`#s?PG5aWEui~-;QZG7>Jj3h
-(Cp_mKRq~dt{t=spSnQI({CyyUGomVmO2q4IsE7)NyuN_6qkgIM|L1?{%?B-qnbx~Erk!9$>*NjfSX=TvtS~$v)>{PFAkDicO-%e
--SMvATnp=rYu&aQkn>@rHI8VlozWo;S(ah-3%k$bJ+Y7@idx?^@~o{QWPS(rJ)JznAbn9I^Gw@xh*g;+q8>yexVVM}8}<*x?{Bl^
-WDu_1^;2&+oWaD~f{D;14%X$4mPofENohd0?8A|xceduW7|n=*27UaR*I)M<cNe=s1A^>RA#;w<Jpyt>C&nihPAQ%bU0LOCG*UAa
-axT8pmtQ172Ucu2Nfm)86&D@cBK!k=E$qB_0FglNWM}BY%T<#E6T!Z^*SJUOsAlk$CN^~ABTRGOlpMRyIjO|%@8-%R{D!S*R3lMn
-ROPr<9*)SMn)T~Pfs|+M*N+C%AdL()r1<^QDNxuNaL<up4Dp2LC=CoPNy32V`6Ijby$^#i2-j|_ISp}U$W1-LFjm=la^Z?!?o7`v
-6KITmbzifvc9dt_jJc3~Mf3!ProSlM;|2BhxpRlt*&t#LG~yawikO|gy#VT&|7{NO9SO=7xsofH9BBJFTUlh_tONF+F{3LudwGOw
-uY6R5$g5ls6AWYP6Fcq`8Z|5zzr{h0iWYEaGp+Z_)Au-N?Q_-hywb><ovU$>FA~KxePAaobr<O`z0y2-TfsCLQWZ(Qd^2XW2_&IW
--aJx#z*|}42m^B>0f+hHkwBT^<i`ltzPAaBm|M*Rl$UBbV;MPlMbej!MI)g*YS-+IiK}*Te7+fqtd?>P9a?EPSu!4KVDF5hFEC2i
-Euodo^9@%zlfEcJn!TbAolXpSXkb-vq{RoAkzo=3O1@^r%H8)7%tmn{5anzE<)wD0(8u&%zPS+RI}Y+LpQhg5;PjJ_OT7dM)8f*U
-l((ByPFMqZu3g<bITttVO@`7}Pn@DG7u6~<`U~bSW=$jDpdcj9R%S54r8u-h_GhfJrBr4LqT)kxDWd#HK*@}DO^X>m4jhkD)%uV(
-3jDd@)}h)}+vAg=v)<kIGOoH;T^bn$4Wy-`-8Hu~&7KCC?7JT^#)h6cP+%1(;%Gr1P#D?k;s(?5B+_4!&=7i8=p!m(W8ILe6#->?
-=I>PB++;zk%G4MLu_|<K(NCK8VT<wd{XA4{wGWgm=o6ENw90Zl0da-5olPLCoS_+zYDATWI58X%NEpl@gb;{>MuY!rp}Bu!6>`hr
-xQH^MEU3NveKM@Q+4IUePid<{$tq70_Ne)@tKC&z^!~2;RU4g=9i?I?4V@|J86YdxB)NzH8DgtmO9hoeh8&cOp*f2%;H+&K_`xBC
-`%6X%upcBKUAxpG7IMr9h_MB4=U>SE_=c(Q-Uza%iI<M7HyRgZXcP|}p8wAIMKen}jBX5>-t}$1lzHBB*bp^ydv>j2kOp)iQ^$z0
-23e8$+d{n+yYrE*J?J2EuVjaS7+Yo7(6Q6YXTgg~eQ2bNoqcpNw#{T(UNm$|ceS+}u%=MYm_U9hb-b*VVXdDyL`}V4M}*kmzH6fm
-h9?Ci(y)Is4dbj9i2TWv9ON=|tbiE9v(Dq<dTV3k6I7vFD86r5VRAuIF2NTHxx6Ud+P$7SsajBucJ3X6IV-1_aiG@g7R<5c3|d{Z
-7J(-P#1Q^2V?~mD>vS=`_bsXjh_USR57ya@k8s-JJh0TR=sRgL+2wv*sWr4pDmVJx@<Ol7Lk@E9tNRQ!Y)#|`B=HzqOC|asC8kmY
-%#alD?}{gnt0NDa2TYZaWtM;#+a2(F^CNM+9pkmwP^zK2`7M3n`uPnL)gdanZ5q6~ipJ}5267jv%2a7d78INTR7q(O@*rbUj3LK^
-1O6^!r;X+#D>{OZWkCsazjDNW-1xc1UtfX(`R|0AO?AqnPez+bLR5J6URWRJrYA*%0^ID8Vi*dQJYaqlGL6hzR?|p-`$$t5woKtW
-V|WYS$!CHR=)OvPezzrQjE*FI!1J84DXPVkOf;8cKx0laCdk=TRf0b7=(K|Z4TIyU-iX}8y$2a1z;e)kKOVp7gM6Y4Se%M13u^yz
-!4<8Rs1Yh+^ub*U*)`?YlHCntSp!LUg1)ArB%3z)wLFuE;hjne-e;Jg>z~ys*%Tn3C<B&`0E7ZAKW9%dlo?QXb8&IynQ$vr?!o8-
-6`~>xDv39K7>Ki_{>A(3<<1w<&65!h#$M*{G7zT^s&PT&X$9$V8RS_TnFQBT5^%#LrCc(d&$U0G2?t{#MV{hRxK6n<Q%j6ag4N)-
-r#JsgruSc$Z+x!(oRA1~x0<L@5PDN5I}Qb**u`Kl!z24f!h12_pSmg};vV<aY^1!DE=R@-fj$>dv*D`<6B2Qc$|yd8?m{{aBMfb0
-^JjB(g@Z7Ft-$9lMi7MKUXu8q#1It{#z;&)f@Fk6pv&**g+-wI8|5$^73ltthVd`Ygk%o??W~Lu)`p=1-M`Bq3KS?%pg@5F#s3XV
-9pAWED&3#Li*_Df&ixSl+Jd)6QOlI?)hQMoj33RkE+wuN8!SyfZxJuT3oW0^^ERBvka>9qD(_dT{F!w{!L^!?G4L3SP_V259>vm=
-1QXNxUAp#}pjb8}0JU6Qb?3ILIj_7dY+A$)CU41tS@^7&&7-r=)Nms2M>8z&yk~Hpo#G{tDZF<{t788IV-orJBZvo|4W_9h9(=Z#
-Dwr{rq+i>cc3MfDcfZtr^lsLEWW`Hq)bHL)m}<dW)Ztd=n#b|j7#Cim&f6z2B_H4&BCMVvF?fw6Z$x7L%ue3dBjJ^Zyvjn>BSc=s
-TSqXA9eTgKbFTUEAuVjX<hs%R52sQFyJ@n=leNc=JlOwlpUzav@Q(L0T{kV6CuC@FrgH`_s|n-ns!C9Y&dT@`4Qs9ML7s4N!p;Km
-zE-k;@=_Uo^|MdKM-Clv_$8uveq^N`&v1S^WzN2<#p~+|t9@@VyfJp;OVmQ%mCs14c<vA*&g&0MCGuw)=D)i39Kun#N8Ln>(fa~=
--|ZrL?^+qvoyNS|sY<h7Of-!W8SI|k`!%CCIPo@^)~2=3&*#Y@=iO)+$rJ2#oj2pn0!rdM6a0&*=J<6jR}nusf08?*oFSmydi%}~
-2RF6qNb&ys&V$?aLR<8Bw$|g3Z!<-nH>xZ>3w_ghc6Q6wCzE$@mXnb@PZ%$O<>i?FVqR-;$lEYP#hRG4i1IrDB{Q(Af)taawwUsE
-EpN622ih*m;q{%lW4qn`DZDYZ$WMjI;>~{Kv8U}hgN&_~km0E`q+uJ0f30D%HmS%hhuvz(w+Ds`C?4DMvT*vvXi0Bg59jpce62gy
-%yT{mBP{k5Y~eZWZN;G%;;DmQ+L-1sc=o#l;K`T){NGOH$~;<+bnQhwiiq+H0WoHAEmQqjp`<?VwA!)F6DA+DPL<;Ypw1^T;R#}c
-MST}?^fc<=P&(tLt;BmXl)l)|3q$_?8F!Z}ZzH!HY?P2E@cIjgvCko@Pm(JalX+&RU2@{!On-trFWOZ4@oJ<ZFS@b`Tr}30Czz_m
-5JY(qEROY0dX}wm^N{1TC;+)vvQa>cab|7|%s&{e%j@^&?9jUFlA-j$=K5Yr9_cAV9~?*vbyg%07(BhCHhD-DPs9I{!nV}(Nyr<(
-<_mzw2#B%ntnCF46NqL!N7d)Cbj>lp`GmpdY5j<h#~Slm+jsIxFi#v0R2#s^!2|!Ku<h2q0%XPA4CF6W5)fmA&hoJmAFB*VLyLe+
-cErl*JPW&as`S_%Ltd<4XAnL@ghxn_D(s2Ge|C@Gk6#c{cokU|)LXpqg)MjT*wa;bjJ3`ptqkk&;>~~yex7_jO_lfc0gRR+&nN*c
-aagqV&mKehtB5arIA($@3+jNOcT3NVbjr1p;Kc>S5hcg%R+_Q~Sqb&Io@gz}`#PM=V(~=GfCwGto&VVwe9p^KWCj1cA}E1wm7;&<
-W;bO9&$<$drG2-JRpf<SnQJ0OC^C6gX+$Oroh%Fx;cq<pXVX=;k0YNb1Nst?WkKy<*3@?$@lX>X^X{0mN5VEAEe<dBVCtYN%O>+I
-PLhCu=?1a?-chHG_mEGN0m0^gP=I_oAV7^n8FJu_v3oqV#HhRqQCU$2d1zG8aKP{=1EqWUp1pV@B^-=R%rDUrA;Z*wjWXlZM5#ju
-3zO(%B5YI*n}}<=6Q4l0R7eE6vMOUZaKZqobTttQ>?CF^LVG%VdXaJppKGrW5^+z)FC{YK;N>oBHiALEQ-+7l-;Pb@`%`CxMBHOH
-pM{L0p30DL!f+t0iX~q~kdTOb<ShBle~l3mfi6p$uR=>W2m=_>eD1<nSOmKKj-DeVj1l=?Vk9A~0$s9@FoxxC7*$vWx;Q{c8zwBu
-VN{^|e;24g7X=CwC{Un4fdT~z6ev)jK!M_a<7?y-j0rr8C~G37AO_2<gk1J9hNVM^_R6r--endnYXw)D!7{mjF-v3Fy&ZYB<ke5f
-h_a1<(mx{zDf#o@3F3`5m|c>vvO~)>_^!F!5_oEFB>YS;dzcJ}^tTzCyKWNlaP+y6NWFugUUa^9*_-I4@R!gn%e`7D1sik|_j`-L
-IFh$AfL&bAfRW9_{cW0HP$~67ZaFlHBVUQ+Dj>#opYJ}r6P^$zyLI)!%lhT};Kh0O;BQ5w$-$_>|D#(3u4DEif8V(!NGaPI0Wr49
-Wmd8pTr<|u@?)1Cj1-?2Z<JwQ$L}S>{FpNNA01b4D85Wb{=%MOWTxLyK#aYl11HAA9aYjXg92T+Ki{pO25UOUMiN#c<Nme%ie1gx
-$chT&as7aTfEbIIVPTqqh4s6A3{{K{^G-SOZXDRCI!a>0F2?<PTVfmDUFY+-i;-o9fEbfrnx~jdhTXm3+#MtqjEFo=2z(DSK#Bk>
-{fn=L&z{F8p7i4rx(Q04TVd&SDhU2aDnaf*J^WNmeMMI|q4J``Bo~=pfqbG2Xz4+g1+{;vtr5~~1(!J73jdfY4Qq{ez5x|}XKBN9
-y6H1J<P&8;Q9QCNsQt^BeHls0@Igep`O{4l#>xs884_GyO27_JtAllrPm}?pO@w2Wv|dWjmIK!reX>c@qQe-oRAR!vMu?dIO~#&=
-^F4bpQ&Kn>J3cL2o&tB^l_WcH*pc3V1QYSj#9^}qKSe&*9z_)n#%^tKK#U<kFG-#Tf6Ew|h!cq1bmM2fCB!Nr5%)wj$P*EUmTt*J
-xGF(uPhArD{_Y_m5%(BQWFUj8L()hF1*JVzGUYc@ArbdT=<x}3186v*Xd08>(W?swVE|Q(Z?J0#i9nag@90H@gfRkzk06e)2z2=!
-JxNFy!}2$bj0$xBWW!K_?%!=F3KS?%pg@5F1qu`>P@q780tE^bC{Un4fdT~z6vBp#C2`2Jj*5=SA@;dG>mfD{wGdzai`&#rC4AyZ
-tx{xJP{%5MFzZCViI+`89*tJ4i6|o9hWjrv_FZo?vf|+nWLZ#K(Gk7k$chjj<aWI*2T>e0vHFx5e9vCEOh=Xlwc~rS+7+p^DA|sD
-MQ|BX*fwl;_SbrOWW@wS;qYUd-H#w&wNRaiJbuqlK%@V7DBp1YDlQz1J!y(Sj<M1+$mat!@q)31kw5qZx`smX-tPH5M##DHX$10Q
-MG*mwvHUK+X=SdEh<of7NFpieH9)E<NdgkOIZo#r&bx&~ai?I%cUb2F2_%Dp5}zs<@l|*VNd(JM;5)3-hVQUWK~3Te3BC$dAz_Tf
-<QwerLgFrdBhY0F31c`C-ymWLiMzlGt3dZRZ{Z}O0^R@BGGT4l|7s}OFcc_Ipg@5F1qu`>P@q780tE^bC{Un4fdT~z6ev)jK!E}U
-3KS>=f|pbIR7PQZk~=|(kP=Vu>9q8OL=Huu^EFJGPpvK}5t1VR3A#Q)GRE*^KE^nB;b4rx|0ITrkT8bjKQNajByv*%|C1OjAz@5t
-<)*(8=n?^8p$rfXPyd^Cp*q<AvkgOm0tE^bC{Un4fdT~z6ev)jK!E}U3KS?%pg@5F1qu`>P@q780tE^bC{Un4fda)}2loFnEkz~G
-C{Un4fdT~z6ev)jK!E}U3KS?%pg@5F1qu`>P@q780tE^bC{Un4fdT~z6ev)jK!E}U3KS^*e~14EA88}D""")),
+c-rl~30zHG`#!$UJfBXdd7kHaPV=l;qf%5PBq2je$`nPSkt9SSlp!)pA|Yg^lsOd{Lz(~kwCl9@dEe)GpRsekzyH2I&*yR0+NWCU
++V_30d#!ctwM##4ySepehtKipu?Oiv6;il5&qDl|uT1Iq%Tv1NKG-7b^buF$RTih2vUrX3!mX}B*GM<(_ciN2{PDxJE1<+-7bbb9
+!PG5=3nj)$M$vEQVlOgCCp{<cl<1kBLcyOuksQZL@AHqHeZ|x#As}+!p*K;!ViUCYQ&eAs*ZPiKKX-R?G)6qG>DyBxJ@eT6xIHe}
+ddIS+inFzUm7e<`H&ZR7oemIj7=VhkUq8R{)zj^B2mlB?5p(Y6ua9vDaab&X0k9Zs=k!}-@LvoDhXJd?0RX&$f&PaD2LA)EgFg!W
+!>Pt{>cCGBumDs$^qCifb!$({*owr+ti7dOxXtdJxB@9k)mwgNQqA7tG40+J=~*J8I~Vq!x88I5qxTnQsTtz<ne+45iCWK<j=Q;-
+5k82T{ScaGeKJ%rM+fNd&&u4bPyd2x_hi|5O%kt)cAJNPCKmdrYQmT(b%$m%hw+jY=j-fFYxs@Fz5aM^_Slj;ccOeAU=9Qr;HP<A
+zvC$$xTrB!bIHPJQ(@hr=<7yH;-z;wfc@h15Evi)(8PRcd<=lafsMywR=zqB=xvA{>dTy6R+!<wNdmtC4Dj1r{6;+%_7#w09mBgX
+v}{LdFOJhO{Te4}hgAsKI_bq8BgxXdcIWs@n({cWWqvR3*_{7+_N@7_b(E8@>*lOj9pKdGQGH8~`K4m~m%3$c(J>KC66`aX`@Qc@
+{zku9aSJy$zjp2U(}8l^T=aiDicQr`@=qvcB>*;FGHt!8e!;q{HdKUnV~Z9qC2y1n0N$*4Jl0V<u1nEK|NZ8OyMAJ-2E<2ohqgR2
+E~m&0b`$${Qum9PX^FZV+rWSwm>bZ1F<FG$JLl^Xu)b1&e+`!(`LNTxYi4$?D~vkw<CLNBmht&DlRuujwifFlk=7zZUsQCJsjlF3
+yX1j{HpW`<a7fn2ls9+tjLPXxvLtD0(eZAq&;IM&-v452JZr4fUr%D}*c)uV=|XkDiTA1M3CF3O=_H+HTMmAh7Wn0?r`moi5=GK6
+?&@60T(hx_>R)E>n&l)FH~-;tv+i{168|WsnD``?hA0kyJ>{dbW#qhT^r4pCPigzL<mfZup|bgt6F=5cxgAklOow#~|L-wIxm>hh
+^vBscqmnzmI>@~%5?Xrl^L;M^E76tPkE`9D_1dZ7rmES&{;12Be_XoXjgwuYe`}QYA>C6Q6zpjo^_NK@+g$?B?;brn^`1j$m%EO4
+P8sIzm~Lf*l?_sJNEQW$9*mF6n=(4{;kTdqT91w%++drz!e{)dY)`f7AF(bP+FQ<dlo^+qT%nE~UFKVLfM#;VMl!?<Pa$KXZG^XX
+nik$547Idd{ef&prXQE18s?*&hj84EbQIzKm-GEIsFQF#QNABo)oQoT`}?`-bUD#|tJ2O-UDG~6#yQR|u*THWOJw|wpHHI42(QSw
+@yxLOnW59PGsmyp^~(J8-VU=Y>d33j$<eq)35Rs;9{(t7YELVhB-|3VCS_mt+v&`C2JdwrXRt%xmeZzu3}*N`J}++6AerY@mF$#y
+PEj>5oifhM)0lMQe1{}`#U7Efm<QEs#r8^xO5kyOdb<pwB&wshG3JfX%s9KF8@arM20kwf7>+>I$FYAPGW`RXl}Y!%f7tfT6t{=D
+57MxHjNPMbRC1rwVk2oYvE|_t%u_T~qD8lAB?NbUn6M#UcFUm~W3#26r7-J-^p8sBKZ)D6a`U!_={Pxtr3lR|>D$t-g<_ZAG7pTd
+e>bb{<{^1a)6jeig%v)kjZ9jl)$GYRdfJMB`ty^96Q6pL>)qPN86GzJtWnb)DP8<ora^b?VYUK629LvI`X=q&va5ER4%b@tUT(5F
+ZSKb9Vrr!YOKrF#Vq^bByMm)9wQ9+xef2KMWri{yr5lrp)2=71t=csz@8#=j1ubp26{<J6trU|BNNjHNTXFY*P~_TqSw=w-ZrIBW
+R8^8_&e9@pS=;TE^Mi`C&b5obTh=u#^SI^_%9kKvhifNfcVDry$jC~|y=%L#CfhXjW<mMAn1yb7UD%c%CH+C+m#vdeV5?1}d$x_=
+U{}2WV=C_#PR3)&99HB5Zx=3`zetqZ(gUkj3Lnc?;Fdp9j_hX-cjTqo$PfmMnX|0CHM(!}(Opw5#~6n+t1q?KbJXgJ-QDlklvJk%
+c#cU(GdS;QXGu5xmVW5#l2M@<7b5)5)y;{)Z)}_4e`@W!>TcP*+{SG;r`cY+M9J@7dnqzk_E@|&t52xFHPX39HzYo7(IWSU_$OXt
+wW50>s>FTi@%GMT8@_(gG$}H<ciZ2?tW;5??L66hOsk^AWiuJPEEzO0;N*#h@wv<m!-L-Yg+@n4uVHe_k4iQlAPslqEPI3)`yhik
+oN~dx=;rwhvR~lJ6nV)og;RF|Nbxk5Md5n)H^FY@RwUvqhR)^FXD8DuMy;?pxI!gA#-;O-VYjl$kJt>UHM>tMeN$W%HtyT92N5do
+;~S-o`Yn!}`>|f(_6^BznfCp6&g(CZdaGLE@E~M^^3$6W;s71Y37c&iM{&REpSEGf=)UT8t5r1$RMAwXs0&kwbUY_{nA9}m)x}FE
+h6lZ3$15HcT7==@u<3gPY)HII8X?BM%$(kM#lvOKnZql~UN{yXBQ#j7G&r((jC;xkOU4126_UA5*_z=~Eag_+f0P$YW0~xJer86i
+_x#m|4o}^W&zp&R!`3}XeXwtvlCD=WZESk>=aAy#1nDOK3eodqhvL{Q?P9Tb_NjwUUwj-lWzw6R^tUY=oh+R{5>*zFqFUZy3upV;
+oV<4=77Rqw3~(5GA|8N9F>-12ykQtT9Gvn!W!6Y!4s#^-E;tMpx_0A7h_OY{UZ1Bv-n!~=GpTd&fr=MKE44KuB-WZIj5SY>@H!bg
+TQQ5MbN761@%qDtB)M|$hig5OMxQDE*&1Q+EoFw0YJWyTkMhNSkLcw=)V!QCqqc9(yTi~)Tsq_U`3R}%2d5{bFW&EXm3Ua5F+Dgb
+y@FI%AzM3sirWp~3CoieW_{?{OG}kGpC-jCkc}3K3FAdX@fh5|a5!__<tLeA)Q4MoVuiMjx9u=T?khfO!8&3&LV+K^Nbgv2A49bH
+Om0uo`QWc0(rzMs>EYFr4BPKo?^I@_SzX$bF}CyElwWNzJ94i@Xg-mfv+L-LT>9DT&D9v`eX}OU9|#tsoZO!z?qJk&uE}EbK|=QV
+d786T{GV-V3y#W3B3(7#E;{A;>020L;jTqb%5Pr1?0@!d)suy6@)+tRjWsN3hOQ<cEkvXnFaSIag9o7eAr<@VKH-Y+a7#tR1B*pu
+hs%tvSMbo4Jwk*5qAM=-kA5z)StF+B@(xCVhicE7j@!ZaziVqZbf@0F4@_9{<nCL^`s@2Ln%j@z$&UBU&zu6Dx2ATzZ9VdJ6iqcc
+a|3<bbBi~s%VzcU?s)7bo9TKpF)?++CZ~7rjjhPbFT{^MbD_@vL(xj5yo7DhRy7wagdJaHw6JcT)?ualz6wiaVCyaOnJl0{SQNmB
+Vut3zJJb?sk57_e5!dHb<3+}BxnJurJajpY6k{FV>(z)`OIukgu1A~qS~3mKikw%$ezKOxbW*Qm<zwTU+{4#2#zh~yQb)eogz?y)
+Te|f0v!%sW+S1<|;~l=NS>^bHtz7rPBxQ`<q!aVs(L?I=0{g7@XFhvju1OZ7saU`2i&<_l|N3%ClZWEre)@418h)G1j@c{^RA8Mf
+QnzAC5uL>qC9yaaVJx0A%N~T6r@{2MS73Sky37@xuEgQ;tHajt&?PrgjGc<bP+x!D8$FSYS$6Nl)9Gqy%um!p<JvTtRTC2Z?Kg%V
+vt1M7JwE5Ph}!pf(p;OT^Y6JID5#QZxI5;T+VuRAmS1nkA-@W{WpI<moPAH0vy5pNePZ0quVssyzLzb&;2C`2Q$^X<yyGiHNa5N^
+fLPp*9A$#+<JV73mVrSuOt}yo8kN?ugs^}x$Hy?-1T|{zly=K-Snh5Zec?<2ELatY<iJB0bEFuv-f`hu(yijpIqR-%J<mQq)nwMH
+q{T&z-z@IN_56t4r?~QX(lhFv2`M(+PscTCUkS@ElE=*5f9%BF#ZMP{x~;S)->!P|#@&DzwJf4iqH@ceEc_nwyvk6CO_}PsVZrGH
+eFKNclIzVj4LF&APOUTZd!I&03mN6vPqh`6$IVE<DoSH<;>v6c4q)IxgBrG}1o@14;o7j4Dt*2e;S6IiKF<-}5yD6@Ml2iUn_TTN
+f#mss(a@6TVXl4A)n>xa63eO!YbV#)Q&)ZL`+Cs0zT{H<d~8t}Yl7weFO$q?TLVUt+dX{!rKU)Qf5MTPZ@c8zFJFFQl-MF)<F3A{
+<VLIUrr(oV+m@w{iA<yAUPxKsvq+VszRvpMRjE~YAm!Ut^BfF~FvT*NV_mZ)g*Zln9PH#t@@mo|u!@f{>E{$-<@KlK|HvBGKMsX}
+3kTm^y`4jiJp6N?>~p5#qvimwl^sW|9eOddZaqlxptU~m9cSQAyzyEj=FAzRy>46H>doqEcWx9Jml7W2F-csx?x6V%ozNH)-N-l6
+EyB&O>bAFpmdj~8du!n^F->{=)hqfw)?d?%S&Y7yap!i5Ysz8SUB3Dz5&&K$$dnFRmkBtJ1T#_$7T)jO4z!z>V1XaVvSTE|0zYu>
+9pis475*C#&%N{b(e=h~1sk8`-)}WvbH-OE)cbF_lG(WWgq*ar(2jXaAKswu%&THg?j0{5IH&*4<Fq5}Cz-95p{;Hw#NH9+pH^+P
+kzJj$=5plBl?iRPs$-`M-L%88uXubCpGt7hmh#TI{5YNTBm;we{fl)*VJ^TTvMlACC~OQMt;}YC9EmVEAsmNn*v<C-7B_gE+qhZ^
+Ebs#>R}lezV3eEtp|+OuYjRd>sqR>;JO)oQy02FeGSMJsW3qQq;CYgWarX?zPwyu`@xf~qex{5|Vw~*E*dCKoTA2MNB)5=xGc)ec
+J&ju#vQ=F_n(Iy$Pr_0nFHLO=%&iR&O6yW1kUl-w-(fOIJU{{~os*vcgfcNWM=>!EEPw}O?HL@aVht?3^Y~Q^HY>CcUR9%b`VHKW
+bVM<HVa!m?*4O#_qqx}msT<@S#*GgONHa((`<ec5!WHIzTGHEFhFgh@8TZNI4pYwc{`ANuE)X4G{KmTU*fUYLFaEloi+}8Tcj-d&
+h3PBwy{`D)+!^y^SHlufyKML3Sj$Tdk8DZAV>6=XCLL805y$6!O>&SG5dp9>d!1NRF!LJ2BoGI-IsQw-tU3+|xxg!oKP`!eGpPF>
+%NNFGO$N;9!hZVWv)$6Q8n${Z=>9^rec@p=cV48H>EVL$y7r#CZ(qV(Wh&{c&HQlT=B>)!OW{5RVseRYUgF0_duZ=iT_yd%E$~Kx
+<&lJp<U5mU6RIWTg)&d95N{$aBt{Vc$G}N%vP9kRB*MhL1@9$EWE_ytN?>uuHWnKX@&@2A|7l{txb0;#72p*Ut)3Xe%k8uILKyI(
+=B;l&{@ng1;B2I9Ne(XTt}h|&7yd)q+gf9t1~08=KUFS=JWqS6w#P46DEsVQbwULLd&)=rijV8=rTe9;Yi9jQZ!TVJZ-@!32`!jM
+y>Tx`Qdk(LrsQI){#<CBD+{Q;FizZOqAdxFbx>Fpss(1Lz$Skg8Yj++3k`06VgEC9?+brnkI1pEWls@<mwy`Zhq3PZ86wni3pJU6
+`bj^0vifD-rj8%A9=CZfb+pm?X)kpAE`6?P%_iN$cZRr6y3*jcz;|wGVfg)Sp-OQF!x=)GtFQE*(^s^aAwJtllhM)H^*l3tHy%&y
+`Rtf>FxZ=|EQFDHU96&wSEPe!dD<MZG#+FolO~Sk1bY!Y?l-qFZuCDmfXK0|l^0Xt<q%2!Fm~IbLwfIXiA^=Fn2FzKSH?(TnKiQC
+oWhbu_v~w=_1Rh0@163*_`GjwQl`%~qt(RBzH4G_JDsn;Xz$2cs}kC8i`h1QQ||lx1PP_+hYMF4tZTQtEe>GfNT<9GTuCL-sQ8kd
+3F?Y$5(x{qH%ciGI2`F|;s#<p9=XMeK%Ufn6@;VCcr+6+oH8l=VJyC+H1dLs`(fQLR{}1*#!a^w?Gt99Nl=OFKNnnCr|gsA-Zm@q
++><jig+dHvL#wPEdzxy;iG>kvto(eTiIE&6|J~|6nVwNUjX~FC{D@wdH<ol1?CJRz>(?9frZcfP%-3};yIm<5(6($BDM%7HEC?$Q
+23R8g&S>{adc{}7<(krU2nK0*{xGJ$s%GB0J%?z&W;Y9!p7Jwt4t4sq$E3C{kr7ti@IdK$sc>-6#FwFDh41o513eP`PQA_9yz#E{
+^@Z)R$Lm!qG|p^Nx@_OwW9ujm9DG+fnPwBOnyyL!lG}e|iJQiXV6a#fO>1dS45xce1Y;<p(q%!Z>F+I@?kQZIfT(aedkj&2$DiZ^
+=rw=5^`-0DEgwQEj$j&}bUAE3eKYXFroN1?osZsGUR27z4@65ZWk@B3+}Q5ETEVAV|CO>NDfDewTIiJx8kgEuuD5yXCVLN17RFu2
+G+AHYonGiKN5sC^;vUpn<tYkU#r=cgyGD^Y-ILp{2MidO7H+`Q0OIfD2OdNNQ$$6wLm;Ajnm>dA)6O-B_qM)%FQvIO{(HgQGNa6>
+)2w@A>s321U$dwgvn0`A)6A9~ZRB{_>d~>*m+cZy*5>Pt&6Y2jI!k7{a%RJ}Q6Xbn?raffQ1Ov<i)u#|E4Ueo5->`H6!w%bJt2@E
+XXVuKngcN>JzN=zT#6hY<)rz)V<ug~FC`EaQDy3g@@hUY)>%3Iw07{c8IwgO%g1e&o1s2o?zB6sW)X_~2G=~<(jOsFJCZ*xNZwo8
+oKIwit<dWw-pcGbirt`O6;R<S^+5DRR2}6zb*coGfV*-oCDJAiBPT_}W5ZZa)zoxksUSZW=%xk|172uhC<cvwVt8m(2m3oVmcMo*
+VrT^9>V*;I&3s}^HZHkdsS?-Scwn#5)5HpAsf*j~_lej%yjxY>Qx%g{Y7@Sxwu9PQamX}Cqv}$SVrA#;23ML|PNLMo3EFJcMxl`1
+vwy5}U}Le^<?D;IcezlhbTST;O-fa!iZVDpm>?n|$sAxxT!INjYdY?KH|+3hbL0Y!yb2jnuH_SBQ!Ci9vri_i?b_zKeR)%)Hmfsk
+r|lcP$cF1Rq_ozj6V<-v#e_Ce>{os&FYTIRBobmM)#_k8efRFn@upIgjwGd(Cw8ZKt1v)nBzGNM7pg(Q5pY=G$TAl(42g^fjmVBg
+q>u)fBGE~Z8<PIO{6_4;0_3++J|KAx<`ZMS2_#t|^<Q@m8B6(JoM|pWA?wB%-ut-ESEi15^+&3eWJciK`M0IVZg}B)E7@M2zU1WO
+=-paMZr+Z1GE8FYS!JU!zSe4@oNa8POMr`xIC;R={B2d382rHWM*++%ps<A{;2{$5e_)t9Ht{>MVr2u8K}|j}*0i!VA@kQxQ>zSO
+Ma(EUCQ+@UB+K|v%Y!LCi+fhODKKiCR!!G<kYV1rZMuW95GkQrt};}XDx)MX&LrU;O_E?KtH_GdI5C_erJ^8CgA74co=w7H2I3T(
+2w(;mqp=u>D$F0Sv6|L$WX0RN$g(iM#>)52bv`y4i)kko2b#*WNI1L0uY)oc8M<$lubuCz#wLgK$_jnHdwAVUUlRpkDqgZ7-Csut
+LuWETSHn&>VB#1o28GDshD>EKDT4`v5Q8*iNF>}}YM5bPC9>kgUSyffC&p~Yy1$;C3RI_!v(uCk0!g^ET=pa&oFaUFRk)3+C<V83
+T5?i+q`#Ainly__z@&uPYKl_<9Dzv0V=zXNBrK6Y#1Eti1RQ}t984HER|o$B{;w^{EMT4EnE_iO%Q!wUrrX}(BzItbptZJ~2%QX)
+&^1p>JM!a!CE-rGa>Ag=jL|VSGuBm?lVsCK1T5BELspnV;7C(Bt|ksnRWR5=r^9n<2kGJHcmLjUa{rw$WQF`XWEsmR#&!WEq;!9C
+by*Q6mB8s{yvmCo+h_S(>neybsYDD$oh>0LCL+Y7k%)M3`YgewkvX0R#V87AW{4R~t1#Sn#mTh(ZigK8HFyS3CqN*Orcu7oT3t$*
+2J$tKkSkwlpXXsZz#xgkpfHI_p_0i2juV3PP)S4_hHEx>%)fT0YbiYPrk!$v!5D33orSD0olL~x2Nqy}j?q)hlqEO}5(XF~<8gQ#
+4u>DKAMgXreEvPcfQEXWd3rokFc_;%2$80dIsQ0kIg<<YB!#FDgP4K2A16!T1}N|YW<+Ai31{Bb9D-ml)}5zGBjR9Tr`K5=!63f^
+?8H2tA>$QRFc|YbBTPh?O_)3d!63gN?Z{Ix1tS=YIR}xE!KjRZM=;1QOd(U#ubuIH?Q}G%L5|~~4)zzSy5H@d5L>-wj}(}Uy)0hQ
+jIB`YN^5O%qhf%rJ*gi)NcHaO(DSEb0PhTarw6X0jbp<YSfK5`xz&}}S2H4*SYU3=q`sayNzO;r8=g;tcDsR}Z1vBTYngyEy;0GV
+T{!D2`iJI;gJHDiVl0?ehRU-5z#U90$pfj<mYDLa&T=&sZcBeX_@(vp_ORj)-}NLFCU7uz86n2DChxfYw%pWF>DS?j`kcJjNoSe=
+{K;kaz9lM$iGw#;J?Pm|<s9#b>6;cZK>`oROV>3UZfrDH<itDC(c_kH)@w?#;V3$~Y<o|IRWf_o;MZyhb7YIV&l-aF;6T^a@QH^M
+C;%XJav@329VDluH**t>1^{0+s8|s&fQ3l}83Uv%31I+V9G3Iw4%iO$xEZA9*;T{43~#18MkntR;+8#$TN_{#lDLtQG%J+HoGChX
+yZU)W=rk!BC#7{Tc<a5x>1bf{tlohK*y1JJr^yFrNv&dWc9rU{E*RAr<97CRAZHo#z^=EYm_q^8{TzvCeWLht<L;ee`ry}YZ}!#g
+47xxDyHuT$vt^ySCm65$_QV~2&jkO-1KACyT|wsNET7~<0SR=_0_|178?-M1WhfbU9*0>e7j$TNTw>m#kOLHkcd4^Z)SQM*NVbfW
+q?u8rEn*OVc3Exb_og*8(5BMF#%6n_Wh%QlY&&ZP#tr@KJt~>giXEv(KCn4vwJ*Tv<d(zbUzDW5&ZvcnP-(prP8XSjKWP|=E!im%
+{hbZ=djG}oJNCOD4gi0_uekTp?@SfwU?wxc*x`^bn3(r&Est~uUHpyYAuSpPSmt5_(uc(lxZ{x5mGy?Wtkd=z4qQpa#cvar42L$I
+zSBXlu$Dej(>WP;k3*Lq%w1Q2-zmLZ8f=f)!A!sX2JFi&1uxF(P{H|K7_e*BL!oQfh!@&mzjn+`C_K5<B6apN3(%h??)bc1YlXO9
+yE6FA=<6>u=5EH{3Is1a!k=j9*A-T00KnCrc*|w(-XKxux@Y{nZw)f#x_IVoDbTod+G)xlr*G0^z<VLf*@qrpVE<V19aDKtb-1PO
+b+OHhh96Y~nh2Wk^>x*e8WcQLij+S2juze9RIL-n2~<>4(|m*Y#gk+5S#!<6*_lem&vZXvPyZ1{DyLuCFCQe7XJlvXc*cp@`<ARJ
+U*WRVhinOw8E4CK4?Odp&hfiC*S-0v47?#&9p7vJvnoOa{I(I^Nn$A-<ny5uo(Rqifx1OkZNWC&m5~FTO$m>O??Qhrp`ZPn!y0aB
+q;;XpA?e|A6>bfDC2GY;jg_;W=1!g{96w3nn8=fboc1oYd@#TBYIz@HbHhz3@UFWawObL_QKP>;b1&yP!SQPvB(rPE3R>+rBfZt+
+hC9no`l_zh1i4-vn%3B>_x%zD{A|0cK*~VjlmTa>Kxnnexq3&ia_PG8^i`&y&-$o`q=kaa$>|!&g7l7IV?kz#NVmHAQ|7x|DJ(ci
+P9ruH!yZ*E?^^|5iLxEB39pmG!UokJCZkt<YrCKXHk$t0q6@oiH@WchH&a*8*AgAiuc0(WS?%eYYYbY#n`N!Na{{pzPi(wF1MD$h
+A+7UEUN_nl?8>FpAFk++{d_(W9Qd?jJ{XU7tqcVt`sS26*TyYQObp;>l9qkLhk^xuDjmE<00Y>KPB96Pcttr*=7mEtrY*NaxTh9Y
+cW{HlBSYAPBqdH0{u44I#aQ(HytTiQHs~AAEB|FC3O49qT;-1EpW>&QdmOQ|0f&Nh?I$&#8+-R_f78(*VF3Sp;PJ7$p`T_SkO8|q
+eb$U0Esf5fCpwV89IW!i)tQ6>cSQyUXwNw%+OX_0gNg+fNd(CYZRPAmTuNzgwHgiD);Q<mR0HteSb`cyq9se@jDQ4WAabZLaf}Xu
+)mc<*zmWyYX^XQm;6FhhDaPIzbZK8)NRq{UdT8>KlhQCG>Siu1YH4YfEHyRf%<pW4UsTU-I~)<Wg!9<jQop`W55Gqz--?q4t)n~I
+uKn%yCDS@Qz{W4HKJtC8ul^!;(79_jR`f9Kdwf8zDp8a<V(gFzelp!TZDFAXm{ILjEd?l`C9YSba~{~I|F@u>)DoqT4qu6~djFPW
+5BuixLR-E}hkwm$4Lk4FCV%(+wVMf?2e^(pPzt2-GFv=unR|{0bFNtJSD8xcqcuPEKDGmgxofIjH%~pR{*3X61P8l^a_sW#<+T@I
+y09=nu7>&Ekcnlg9^jy-8MDe-z2D0XoC<{1Mk$BRR0e;Q)@zsBa(bW#+WDKQ5x~%8B}wOmP6qD32;1)8mn}I4&q}WaR%pOiqSB&d
+`LgoalqgBt6bzg+Uhw<@lK}>X6?<=)k|MtxKFU1MAPxE&U8w(?sUt34dqxi%beu1XKi#bPJVoT-7Guyzmd^Q*r!!8*`H3=^t2gMm
+O4pn`Hpdp6E$?J{O*o!>U@2%pr^n4dJ~h!6bk#Pu=owTD7#p`nC;=Q1p#I>~{Qu3yR8(f<Z-$3<tsO}Qa1nE$AHoqwY{t2KzsJ+k
+&>O3=mpOiq)&t{7rz<1dQ~&hWGe6E;T)+eXiK~6C$8Y3yC@x9y2ZuS|!UnT9r6Ilw*3O`N6<uq-8b9UgGuBj)5S2vgn>n+U7EA`s
+>C>Gl*7)lygvBtxtc&_{4#{bQL*ewPcsF^DKugzKm?LEdm@G({``_#%Y=MrPF+8;YjL_<a>rxLo@@HKtl|KHWb~r2MiBifIKM~MV
+&V2T{fM*3yGqBeXGo|4Gkv(2(4*EPZ*dZmU22P^aK9R9u=QgVMt`-4fxz3$4Em`_brC#pfrK?g!2cup+pO{U+0{567pSNcfID<pS
+m?r$XSRw$LmVLdi9-d=c9(K_F1Qv(=O@~_Oqg9dxHyq*XpC7@$Y5ajd3qSPYaCPhbg!6up-PzW<V0fOh;G3J(FQbFjP6y{r1LMf(
+2fju6<=(Hpn~Zk_-C#@Shx~%;TQpBo=Ykw08OVCrlq^{88wh^$^z6lpubuA6QUT|m8FK>)yZu>)WE|iH#1)T{<{Zir+-X7P%tiqt
+tnk3HpfKjQ8563S@ZBC>QK^uJScxiq#-F91%7br#%Iy<cR4<DxNz(+KMEj^z&hbdU*aYvOi;<u!C8)XtiKouSQh+=s(5mL7d_Q_J
+{E!6JE*&(hEK95N!6l#dm?c;oFzv;y@JWEgcS~^UVAYUgaAFCS2<E4kNAJ>g8jvlo74`!LtjZtzzhzp0)>b@X%i*F-sXn}1G>t#&
+W5Q$X*DJM7elPm&V!pZz7-@s|rqi?*Q+Hb*Tr=HG6ihp>7O8CBo>H3qu1yaNYqg^bWXevNX4D(9Bmm$DjS~GK=5xx`C<zR3Zp<?2
+3D`*%ws;({;v*y7mdVD09A66#r85RhD?m(AXdpt%Fd*alz5NTb0GUmQr&Vs1Mj#~3<p%s=Y;$q=%ehDTuHnrMSEmGkhOo(SD@BpH
+`k|NKtsBi?9)3f+BS|GyEg|v+unzRBJMLSSTsZZ)N$b}XaAZ~Y!HVR)m>lX3h+_ezNupKHawLU0i$<MN8GDOIQ8`1H`{X85{J^;f
+x3%%q0Z+nH|98V)5f)EIJb+NNnTU|&nv3y=F|RLb<-4b3e$IX!eAF!vOtJcV>l#-UTsJ)QUhC-%Nh~n7bieER#<B6!ScV(Hq^lzD
+1fjiC;pUA4Yrq(le8g<tCf|nMZW9t7xZA(&8f~I06$4HUDpYH{L`(*}Zc(6-C4L}QS(pu46;~kgI}O7KwIfZCsceqe#Oddgq&ff0
+ndQ~^{WBHldoR^!fo|6tY;ruS|A5%jj<1<B)v$p5TJs%IK*Nh8Ns$rK7$7oldDDd~*8GUrSnwX}2M5fTcK4T=W&#E#?S0gFry?~7
+oc!T&+X+Xe7-xkN*r7&|fozH_ONP=W(vXzqcN%6E7Vr{reYPJ`w{@IPlIDbhy4jicvVgn*c9$U$Oa^r1ofG$pjNLUch<$=2O8^oq
+#9oQAxBH%ZV=gL&19DuSPK%>AzbYGNAch6b7!_39PE7O{mj`cn!J-EL<GGjtEpGqRt`rPzK*!cKg+v&r1E|EorHDVWT&jsLibGT^
+YC~#h9`R{c$szYw{`HH`3fC_7aJSU}M>2ZQ$EdtivD)R20w0G`2*B*1`E3{SE7~{cPF1Affg2asIZIvn!Rp?O1>;!m>T^aEZxKrh
+4J2n}>3n+I0`Y;4EZr?SM+i#h<))D^&_W@8@ZUeAetCYKjeJ@~hwY0fJMw8S>2<|b?FAS0Y%gE@x|?nS_NbE5e{9C;*KR4gYvwE<
+;V`#CZ|1Ca-e>OOX>ADxp01Q|<IblVyMPU1;E<@jW6jR8gQLZn94=gSy62Adk{V!a7Af6N6k38_>mxMie~dqqKxJ&7C63(n8m)pT
+`|*h}y`I%=8E?lCPR+hI;i3`fF5(uOiVKz7ALV7G-<~TB23)f}^6bbp@0Xl?V+CF&ESkyQbM<GY-8>mE7>Pc^8?TUb$51#M)uheG
+=ZI^F41|}(7G?%)$Zc#4ga(=VQ~Cstjp4`<^~MAia(>4r#w3pR)kiA_pO7x~nUkpr=3@;NF=7&zWh3;<A{`<`us|4-uD$Jver?I#
+GD9#}sqT@pw5C7vJMJq9QnR61?#q~+mZSmkn!&k`fmq>z)d--)lqESRTo#j}4MrT=pRuu1xz~}Q{ellN{2k;IV~WA*lhmHZDT>X%
+-V!1QMx*4;&>M$~XCLX*|8mt;7@Xv|Y5i*dvS9XyzG*68@?rKx>uKn{hZQk~!eEEKE46o3Oi+V{z@9rx%_u}@@p-;FhBhc%#?yxs
+%%nfV*hIMqWN42!M20_qJ~8&KImr4+NplzRLVt>x2oVDmpDlMxYP)lpW+R`f56*Y$Z8BW?PL&-euC|v1yWHndl*J5=4ltADNO2kT
+kf{Mi641?`811M)#z2#68wo6aNIppz`hfp4j6Hahf~>IUNB+1PpBR%aoa3g_Q9WVNi)Ahfbg)kZug%i}J{SejbT@m*QL(_Wbnh!p
+r=43@dZ`K#Fu?v*m&Xtkbkt>pIF_@Tt*ECV#em#LT~|?<BVXoxmS=F)NrPvA{?<C!Z{cPKGPwYXlaOT=pBU4un||>?U9Hmbxz4I=
+4hahTHcmNqGI<NWI7o{PChaLp66}fBHcofZ5T$?vqUq5|I%FDKm_g=Pj4OjC!ln<3mYJeLlp)7q4nIpUylMNV)*5d5<{&E`EkTw^
+d}6FY$!M|m=o_oTMk$L>I3&a=EDzjyM)%?pUtI|*Sm9B&Ejuy7-9%ZG##wM!9b_O*#F5AY+EYN8j3bkWWXuFIi7Q_w4SV2UT$6bx
+eFRytRux(1m!x^m^{FhNXp*CjtT2_pAwltG$9JpiYoqKnB<P%Zp{A>wotci3B#S!0jI9ReSppmmde)Ui;CvjK^9)uFbmwm;<WF(P
+XYc?^o;_TC38Pr^Cw)kC)0Y=zkOv3@BJN-8&YkF_Coe)9ph!$kUPe+xXh0swS*YO<3kEBQCGx;WZXe(u|8B#Mh9aNA1J2q40)g4$
+Yi5}%iZLm~L4od)J=f!$^b|NX0~Ar|3_6uUA`IFOeUR8eQ~LLAbjA*zr&UNYg27nA@){E<A&{>jkFvFhG?Eu(Qc2MB761VRo^y3D
+SmEF!-oNM>B?Ua8U6C#rjBUUMNYIGGi~u{cb;Ox42C-P^ISgPZLl~j>aY~OTv_BOPN%N^_H7WrI<6)D72o=sC1{sq^EZ&Y?#q+1y
+1VqvtvO^e;up1LO3LZCNmh{`uu;;0mEFh9*O)nBM70+hi1wqja2+Q(R=nDp609%D;ymKT9#=Rsncq+sMgfTLUhah<Y2^TotldLEL
+!Wf=+dd3itaPc2|nRo$V48uD;BLafbGM+LPZP@=Sz@QZTA4MA3#sBMfqcLjggSq~aq9dtd;@8eTSAZg#R{OYpyMrg>gh8TE>xLN~
+WjXh!G6$T5rBSti`SEGcQFUVvuTWz}Ko`6g&thBA2R<end=-Plx9jFQK!0PI6f{B?Ld#a{|K@f3rK?&tj)4WQ0{hjylCW{fOp*!@
+Z6kK#ot#U4lW&+w-UrN}P|-N`fw9}WrR>{-=X>QIx;N>;W;GEJ$Sb6e6Ye`&Dh;m88kg&oEw&bhzDe42Eb6i)^m&Z0^(Q%~dy1hS
+JfYNT(lg6}?R%hR9JG70nL0odbm%4zW9Gj453h#9TybuEp;#X5OH%9C!X1?{QjC4pj@z@SFR801ivqQ#UVD3MmAR|e1{0_~xecXd
+72dfo29MlnEF05m;2$akl@ub}s}`8rLBC2(`IN#uEVP&RI`oswcqsJTx%tKv>dsM>2+BZ}$b5(~4C}X_dY#zikSYXUiOP)2^nxAF
+4@7>jhJSy=ro-=|=H^ZPRy;RpgACMe|EF7zmW3Tw71M?KZWX>?^v)@~q#ndk@&Z$$Y~lk4Xz{nQvv2JFg>sPPSU+E6s}TcTxO{t8
+t_Ab}-ReCRq0rqZ)AfXya#w)<CH~Gb)|N9Z2~*%JQOBfzmcdt|x~!%7GL&AKcBFf?lgJbA`Gdaou>9bQ>UrC3H`+t9l5HiO*5#Al
+ZBT}SMuU-R%bmM^;*iHRtbM~;kMV$5a^2eWizWt{lj_vHOLZZo-_Gr8$k4ActM`MFEMr;d$4S4#*k08Tqj~Tww$)|cYs71}&hSUl
+e0IaDk00mUX}wr9n7W#k9r||h;UgKcEY!P|OO^XV`j=iEJg9qZ)P_(>N8?~uulATX#Jn_yel$n6=54Vwbmdy<J*CmmFKBEJNF)xf
+K1j0$XJU|e^7pdkC5~&R%EPnR6su89aMwHZlRxWH>alv4DL1Ox)b6Sc?yaxITW0Lbc8c?cd`(=_<DAP^|59`4ejmE9EqDJYvGLI8
+=euA@SoAzwNVkx>P}C=I3MBUPi)>Dv0FfMd?6L$DuWpG+K+YpGIMevOT^Gljj=sy`hBN8>(;INttG>yfoc7$es3S{5B{m$5qC$7P
+D{P&)ReE!ejXD&37-@~8T5D%Kmx4UYV1Ku5|5zU^6o_Jqn(WTmC_wIaSkK4BTNF}cH8RgWm=3WjokY}yXk;r7&SJ5DV8-({OI8{Y
++TA~Yii9&b{|<k0TJghm>zu`xSdt{wp<C8_^w`~PIW2}WVj-iSng9ChKBJyu56B?M{uR>a2|c5rKy-5K{DR5F3!raS1sU3Dq(Z?Z
+VEW2SB<Ouw8&6S%AxgzWhBj6IKwk?wE*(N_Idrhnb>QWyiTuf6U)^uqD|t*K>}nGWy75sa>)w<cZ)2ZQWDRt4brOE#wlu1t2xL`j
++$)bnrBh7@6t_Uii}vfs!f24Hh#Fq};n`#;Z4JKf#4v(*!m||zO-q6>7<vAP&f(LeFbpEJ+h|M`g_m#X@`tg?j#G<P{qkh`bQwc7
+_SG|gQLUp-{ET^!e?`3u9lxZzV6QLK+fLW#zUM-TYaokjcqwdp=FUQ>XF+$^#P=j<ea)R*$z($t_E}28SjebYf5wfj;_T%Rp}q2P
+Az~%!q9}hDE1LhjjnJrWvGgqt3RJY<nk}?XU!HxyL35vLJ{J`2Zgs51L9s{#)6~mKTJ9-4P<o|t?2f!iGNi+jc==|uvoRz(QrcoC
+HW;m}aD>4zk$}Ve@l2phVbT*sXy4a_MU1Vcd|JtCIcpI;X;spf=Zo#2J8FB=4->!N&8c$>lvyoj*VL>wm?SY1YT&0C$GS0!*Dau#
+P3Oj|9Z6r5AeCcbZ-)y*4l=9?wv^Z)GtxqYzp}!$YW1Er1hX;hC`37nPb+ylmFc5DUAeUg7cd5jE}y5gZFKobSVz4KN%`W_6qR-u
+SB}evBG>MoUF=I6_a#FMeotLuEEd-)Fa`={-Lt0>a8MEwZzDalB&aaFr}$^QvZYjdGNPh4xfD@;%%|m_b`A3x{tj&K)BE+HXcY2u
+<L#Q->>V?cq4x=R>|<Q>th#I$0~ykCXHSi-O>?F~F8lsRtdW6_Hk4R}2s@e62Q^vtI=G>Y3=-)tiH-=LR_P%s;^I7zvlTwA_AJ<?
+wx!9OR+XVXm||6E-=?23>BAP|<py}D+GZajk=G|G2dTSd-v!4P+;KIAymE#{aH=6y3gX0IR0v^c1tFY39C8}`UrWt{8mo|-G$(|W
+5M_R;9S%qf?aN9m>o~2Y0xeegkg&(hUR>*`@}&=SHE_S-Ss6!VTPf(=QlDTM(I$z-1jrFvbz3T^6fzW`+ziZw2!p}ehJhb4DcoOj
+N`Un+0U6pQ7YiY6j!%p&e7oS{x{q&|@*fN#f0}UlXp!NV7z4wZ&<h&gyLR6cl8T@kL9TawdjKWTZ!Qa>X5PEq*$mR4l4i<iQK2DL
+r2n?Gan+t&WM~gPjNDz?$tT9L4H};B^7UWXU8x6Iir1WDldunrr{+w9Zt3m^?fOEKsb`I$xRg3p#?qiRPz<7`KJa;z=+I7eqcw&r
+o+Q$+e{&heRW*d?l;$<aX{Z;U7{d!)z{P*6jg?DKfo`GLffWVGc}eRC0Z_{2OX<=2<fEOc39Zr2yQ@EU^<+~v)Oww~xmN5UubZYx
+;EE?PgulyJp#;x7U6kjYp2~b;EbGF<4Yp&WT(-InPPHrgP8m;fYl|<nf@VqOhTmJdb<4bEq42)8&p_SASZ?qk0*sA?B7KMw6G;MQ
+SUmZ6<)$apkS{a<Ocar2AwDs-C;0W2$6~rW$7-^mrH1`C-_jQqEohja22s&t-Qe3*I97)}xOS1MM3s^df|4_UDj_9I9%4+AF&ubs
+z~5!;jNt-g#q&^PnO~CTuWZpDH-6>^>4{UI_?>X8sZPoH)HG8Ghzg%i7mMOObR}s}f}3S0ilI=+gYHKm)5zRuH4S!%{NG=?+B%u%
+9P6z-XT|YL()?<E=e?Gs(b^L9!N_yky08{gGQmui0oj~HY^bY=ia34nVRHw08V1MJ2@*L6$PY0_fUQCQ{e1kEKk^woU}-9{%&#5a
+g;zCOVn!*8(uZ~_Wb(_KlRfoiga#Mk33?g|5-i%#WjQ7h!#(*Fyw5NR+&`=Cvd%+3g9j`h1qcM(e$JU}AU&vw=it)nvyql6;=`xK
+iwHBQB(D815T|kdi}%^rlP9H1lokxeUgqxB7o!j9mqFxchU#({<a!&K1XrIDa3dr>T{fL3v_GT?24mrcK4Mh3vb!TgQ<P4E)!=a0
+f6euNclyQ?+RqD!q<NdM3I(Cib+Khr5E^F;1~W23c_jRn^8Bf50wRa<T+2cVa_O>UyZ|Vg0aa_BiU<LbLn%A*NSYVXaTq~p8;f@}
+M@KLS16cAr;bIg)FzzLZ_t_N@0bz{9^BQkJT2Lg-yn$X&B+dV!wWgzz=Ks+!-szcujN$(|Dq{q-VW_0}?=px21qu`>P@q78;{TtR
+GPZH4<dPr?H$QxIWnFLBYjf_bPBlaBlXkJlP{wVld3pYN(V^1x3+6M0xyg8^9CwR;G?}|HL*@Qz<v%kM%WJOw7z@u@33)3j;CVki
+i9fS|z{}131ckC;$*jfNs=IgG&A8<i5mTdfGP#pH%%T^?EH0gWCI%C@Kbmfi=RURc;xu>Jox**?y9)MCFeaXhKZ<y`UVo|@;^BJp
+Dg3dqB)!^CX=fDGxc5u-$EPh?k1e^2K=pg}5vB~ka~!vJomo7WjWLlWYTTU_6Y?SMLDg#M;zQq&;94Z+&+L7EJsMewSczIB^cb-c
+<)_Ub#%eyS?3ibEVpu)gF0sKm=+P9)P&bYD`Uvf{B@gxg+vl_UrMX8)nrxVw%$0sLxYF4}U#pJb?n8@HhtFgA6Af#ve}_Cp<)p1S
+;w{Q#KCR@X2iDIyJu`av7|kzH#S5Y<ZMlx~(<NihJxy+3S6Lo-i{aYXjW02axZiw1%I1bcj2O2+FkQ``X;{$O+VhA&<r#AeVWVw)
+dJFYp`lt2MD!Yuhw^M~?zm#YaBRteS-4FTB8(p|ta_iID7vypUq=`2g?6?xgt_!BzQ9x0Q>w<rAaen58mTQQgTrklSQBLQRzQMku
+_weRcZAtE*-*tG0?)Vm6uCKlG&b6K_$F(X8pMroTTtB;Q<DbDjoXy2hj{7KqIF`FA{})#RmxjNMKvd+%u1A#L^J)19n;oi<B)Qdu
+yU%;8B`m~d@fvR5nLBsbwoT^R*y2ECrVw}ZBYT~(XAd#9R$Q8^YmtI&z5ca^$ylc%H)-~$BHvIM$)|j5@5_Sem!?VhaeFxT-I}j;
+$8U0j&*3QZy?I-?L3?}g_=_{CLl>=0au{6yT?TN4-vIt^FMdluE<%R(!gmUYayOqCGjGmNdr=^v$2}3*>*lyghpkd&xe2K2DNJO7
+=ulD5jXZ5Cb;y*?dT1$f-#(@%I{Z?azkiP6mC8HFO&V)O<SEZVd}6FWT;*wU<x(=&?X*fx9-b9MkmF{Xia%c2DR8qZ>yX7>MqG(m
+EruY%&0ujt|72v@7N3Z;)52in?$RbcF~**?DJ1uBqz<>={aNGdu1k!k4>dR7a<ZL|G=0dB7HO|aATYQJQ!VoFa|AT}KPd%FT{01Q
+16Vu>@Mu0U)|0s-?@<ELlpCn}yqD)64_rVPYM$ngC^@VVx3ztzu7+_RCjj>A!^pt{|D+V~_JKTP#l3XoFID6dV}y=!FY%96`lR7W
+Kn5#n^>nU>HJ>g$zSn@8E7<BsjuPe)5~>1whV!3QMFjFnXbP?&%S=8ohA(Kjo5Px}%w?=~HfeRlJ74YyxbWwx&Z#Qg%ZD(U3S6fI
+G{s=q)<1jH>90bb^x?QMvdphTtllp_Yv;1gR-Bs`6i1buuw88;G{nky|LgOuB)FF&$wES0**73ehehXqHV2>kvJ_dtJFf6c(p;qw
+l(EG_iNW=*gkq_H?OqDplq(}YYLo(#>y?IN!tm+U01^IHt$%j8>dpz|Gk8GXd}NtlJHFNRT}QoDg~{AICgq*5-CvW<U3xHa(2-%0
+xgIA$z`&H2*njUh-NyUKXYhb9Ge96fJ`)_Q%BBnl@W!~kKANIbZiR@92!lLqRWuwhGFnQhPdrbnypa?P#wO&JXbO{I`pHJ=F{&ce
+;lry*bTScURU;;Qo9@CRX)YBINwbXdXf~WMKyrzyFa>tnHx{AR9XW+fIfW;*R|tq4D*cxt8F9FGmlX@aAkRtGBNlJHl6n5rSpktl
+*)9-5=26e2NjO0`bXeJfry^89<WRB}JZB8Y3W%gxNQ$RIQ!oev7*agp!bngg&Afr0Eg*~$d0&(zE~t`bvVbs#<!u;MP$kVcKtLNN
+C|YY&()|A}P)Rci6ev)jK!E}U3KS?%pg@5F1&V(jU!$L5jN$99GRC6vqOi57@GJgCumxnIy%KCO^okH{oe!?fgROo4#dR%<o*l^Z
+ORs%SMwG4jv|u)hkdm7SUsB&>joB>$D?7AIh3gDtm%$f9?cnFm*~5fWq`%GBybTkP2k_5}Mk+*De6q29E8a|74u3V|ignj2C1FN4
+;h>)|j3YTqeb|@l88EV$xW7#k49cax$W59?G30Bv-1)@Vo(nxkcEOj>$sS#O@UmX{0eCU-KKxy!G+7um_<wX$#eMWa<nKGb3@QH0
+=M!VuZnKkB;VQf5EkAba!btJ&exn4tJaZoz7RQvx|EOKTq407E@)y1<M(&L`@rkjQbl~Jzc%Vu;uAip^kLP>jRbfqMTT8%7WZb{D
+!?XLQ7P6uO`AP^to==QL%`i7f$HMyEKAI{@hef9~Gd<Wat2#zv!M=?9_cjqXzQ4{BahD>?3_dX?wLC{5nGCyoVe591gkVJEu*2cI
+zQK|NSPA#<jqq8CJaW@O9%&%IB+V5TzNbUs5AhOY57om@Ue!}@hZ8C%GC~5I=@rOl@PL+g$TGine6`fWdo1CiklT?TQ>9?7@ypex
+!tX3?gig?XVT*hQ4=9|8Ec0u}H}*h!k`mmAh_`-vh`?A`<t9ynD{=|gk!f|9Hu4!fz}Z+ZW=Tbox;AXMGV8N-nkF5_n1vz}ei<SA
+{x=!xEa!PzWtN0sFm_^UmK+5hz$;0%Vz6W50dXecy__TF3xNtep*@Bw7>wQC>VU8zKsQN_27i+snTX?yKzCC=&lDnCK;%#{4RS<;
+qb;#uB0?3v)Vgj7Jb$-FK;%#c6Bx*(szwUQAivbQiYB~nDj;$waa|rsb1)4j5KUw926{EYAPk_2@)*0OfJmB&yn$X=Ko}!XcnD$(
+ilmu0(31p&F)VMx$f%_GPc{sdH2>X(qCkNH1qu`>P@q780tE^bC{Un4fdT~z6ev)jK!M`_I?|WLBhS++JT8ma8SK|ZY_)14F8+%f
+`z|Fsa#PJxWSL(_clMfgAm5M8A|j99E7m|1k?*Mf7a9Amy9HVC=m)aQug&|YPh!Z5aDSx0L57Vej+nfE@(iA*Rotc{%lz6SzqH>S
+sZA-_fqZdy8Bz*3Vt4jeksPvOoPl7(u`QlQk+1XEKOcF-V<4Zb|HOD6bN(tO7>qq_ibC30=~?6xl^S^d_=4RJ9!awSMKBm!@Xio9
+Rz8bDp57_UCmYM{;u%)v35XoZcA*54l27_b{V9o0(m<!_Jm$PdKs1W-wmb*IE)+*H$S=9Bydh78kAP&bLh?KZ!dmkj2+OZQoFUFr
+p&}rRk(fNjE+-)2;y)zKECFE*N8&LehJb_%te{Go|Km-sL{!rJzgi}!4f|gWMH_|!1qu`>P@q780tE^bC{Un4fdT~z6ev)jK!E}U
+3KS?%pg@5F1&aR@csYefmleSyQskFxYyL?dWt*;m2*?O@o`y;B===F4+fv{?rP*IVYz$B4VT_Fz48|C|&#ov72xC~@Lz!s;BG4u9
+KD#0$AdCsDK=(f+%|t*@C<6o|(*H-hQ04IdvkgOm0tE^bC{Un4fdT~z6ev)jK!E}U3KS?%pg@5F1qu`>P@q780tE^bC{Un4fdU1J
+kpuSsOiNJ_I0_UfP@q780tE^bC{Un4fdT~z6ev)jK!E}U3KS?%pg@5F1qu`>P@q780tE^bC{Un4fdT~z6e#`&{yz(8C-n""")),
     ),
     (
         decoded(57, """
-c-pO*Wmwd08uq7WXol`iiDBpt>FyR7x?z+?QaS`ABozdeP(n&NMM7FYK#-D_Fpv=B_1X7*clX(SYIi+9&8OdS-sgS&uj{&x2_JuN
-Zs_>9OAI=*6)I(4kIm*R))1jgKF_(%dcQcUB;>uW)swBJdvdT(&_%TqUR}NvmB_fW=((fbw4S4+2*kQ#LGk?nMi!4Q`9jqNiqBa%
-$;H{%b%v9`I-fLL2RSMvOpDnn@7?2l+3A@4m4N3(y%H2UX^^npmUAT0rnidr)L6KDBl|U%F??sr)?IisBaLw>LcpSAX{rrKZ-ogo
-CUB9xMkFKb-^`jP{Bdn|0ZSRV5u6H#TqQ-io^JqYpL%q&LLQSWT9#pOG5}iv;4dA^w3>*ApHRedHqOh$y{OZH_etHz`D^sup8yys
-`<ijbM=ct_CC?^-G4;o8PpAPdI3v@N<6!+mr@cu0(W||d3<D)A>FLH`xx7YiVC?5Z45n*5wUfxK#@BT5C13zunr^_p-g>PzfRSN-
-Y_}z^<BjQErC$0(Og~Y!!Pa)ZlZVezi}0Ycl-mp*cUpAc&A=WzN*`x&U4bqPCSv*0+eaLG3_m_U%%v_-nRL84R|I1|!g3H1sA>2r
-Y`Ov5jcG99{p2APi_je-<)m?0?Kcv*_1#tvV<#eGnzR?6qT-LkmzKiApQm-*S#mztY83N6iN!a)J&zw9db|a2?ERXPkor+iOCtPQ
-t)Zif#jE2&m?*U;$A`{snjy@$rI(HLBD}G0E@-N$qzh|`<i)WyZ<ZLxnLK(eXZI=ONL?ZLyGw|x*g|v;*|#MZ2F`n@!!3B|3a>ed
-A?wldYP02w2eD12ZyTjon+d8S1|g&Zg&t~fo0^E4oN@U=R5l<GC&2#U%y6q>^oL;0X~FZkzB?9;#+?jGYX>APUsaD-96q07g4fU`
--#Z@BUeO9*O}wSS$+!?vI({q&iIZchW=z!$mt$foavbaTMdY>9*3Jw#a~Bzi-{aXTj`S4bon6t)Y(vtb>>i#vQVfT83dGZ!?hWi5
-*$W$N(L#(Uuap)=9S4f1$}tr##pQQqa|sAgh96@wjM?GoY?Ize<3_#g+<B0-hLiV34P%)-bvIpzF;E3Fe^&h#O#h|SNpmNXe(0l&
-!-N`R%Xsy1QKznM_*nH4D`j`rc%!%X(*c)Ptq0QYJd-Xn+Z42Ax!!-10gwc2J~J?L*2Z>qTCz6zI--p#JhRhz%VOWj3i}zc9+ECm
-xd#j!US1Y16&4;ynJ#o;15h?pfMh9D&9(UF+5GPT@QalD8$6rD4}0B5ldl*X8<B+@=3ukpIx#7G)2#WIvbO%sFTC~gY#Nm=g@`-D
-ZSJJn#8p}H=wW9I4`7GHmYjn(zUFIg$`7GR{T@4QZW94`OBioR+tTk&jxV{p363oBGLS9Iei!)M{-H3!=HAKcW9ea=V@zrxO6VZG
-<UL-K9%gfl(JU=FyU-{NBZX?56pvgnv-rShxWSZWXcN3Y9RQk|+Sc9C#<M5$PYQo`W<~7H^i~(^O?oZla*GKy4&ZvImsZyLiZpI%
-Qvg6plsb-0OL`UDH2~jzKtsIu88mOLC`RT1yVx8M&qW#}z72SF`*cYmu;Y628kNmvG^YYD<>&X}l&Gd(LeKX8#$`6kg>@!kTn5mk
-ihYq!JEeEL(I(XjjCCr{3LrCsYMK=EwKq3{Z#TFm+up-=&X<rJk8iRHbZX9;K4$}<;?;7x1|qOjU20?1;ZHc(vEvmsjN(jNV3ccw
-O1LgkAY`d7#-Jmk|DH~9d+62%s#Tl$LqfYIqsJo?xn-Uihc`e6u`xu`v2)WVC!@Dq;iW3)M?I>x==VHC#{+2s{hOs_@y~SgnP_zF
-3Er!*nlgXLsU$jMi*8;?s8l*F-S(y1US{2j<2~ejmPVRAyw#6rdNUTW49OYq`m&`)$!MCv8H2?fqApwHmw){1QoG(KRBxmlx~n8=
-rC746{g54rUK_dGGgsfo5fuZx)+qBn%ye%q=qJTQ%f$&SF&<}oS38#!E@EqHMk@NooQu+yt5H#0C#}`SW-U0C4UGlchU6J!8P1f0
-gKJr=w~LR4!4XNwTLa(Pmc#(AU(QrVRV6%e1{~kNII2fZFm+q)j!MNGd5+_l#<(RIr-~$yo@VNB3kJ=VulQgJADm&0WGNXS1OO-y
-ByiRCtvm-S4M1{l&%0K>l*i9%uIl{skdSQHIFlH<85HP=lW4&{KibKq4Y~VX-oohY-u|kTLOh#r`QE$01zc-<Har421dKv>EiJMs
-(;ah(YFl<=KLmwEd^M?MWZr#0`n+YktSZ(R9mQBhG(3Z&=VEc$LttV;Y0Bz6qc1qxC*E}mgf!aWXOT&flH;rSSDVIaSX-=;&8R70
-R3;urwGIqD>u@p*r}h3~Tb)XV%NIog?IQBp0(?G{B~};=P9>%@&7V9i(I_tIV_u&e39F!};gO+9*bR7kF~z|t2wF!seu+iOw|$N%
-By{eWiOVLeQ#&Lv=?rivY&&%DcNou)@esEXd!2eSN>jQ!W6ZlKUY}s>!6vfAkDGgyo#mz2s#R*)xA3=l8?B=zSy{1)v5z<hQg@f1
-w|u%*b1*>N{JGvn*2rvAS50BX&dCc6yusyn5}G;maR07heb!jC|L!&=K#wiQv8iN^>+IWdQn{yJB{xU+*Um?lTX&Ij+Ev`FlKOzD
-i^XOke@$whhZ3}m@A?jd=tKgxaL$+7TZ**i+4)gM{q$^s5~1!Tj7S2K)V;W%5y_2pxCpVf3E}<7ZNhJo-Ny3{F6TEVs|8sA<sOrJ
-KG>&AvRpG|eMWU`@+86=2GHlFmYtciXdx$Fx;_W(&nwFfyufvK?(*t)f!?szW`W~^C4Ec&16HO_f}VLP&(7S!t(g2`if?47tg5vI
-SZhmYJCU6GntRQ0vscs24x4SuRl8kr1MqA5<flX#vvN)vLR3@b<!_E4Z>A63jh~x{o{nLVw!04uP@+=Mrb<C9o`+dFmoiGs9bARj
-i%mxFUa-tZoviux-{<opPSwAD!t)8DxiopwoSyV#<(5-R)cmJ=!;dLfMho9v?@2HZ1hhoVq3LOIX;UM~1nc8UYae``Z}{llV}roE
-AnSU14RildxMT1v?br6pkD@yQSd#H>1VDt;{A9yEXg(_1*y}nu>FFU;Qo{?{`Rk5WIwOW7^YQ|CDP+PkpW8DkuD)D|`tHd}cXmn3
-aA%a1OAKaM`JR^FW<Kz`DxC>x<~F)m8PnZDchQA5D=`v_-Z6}Aw;~UD+r2X4DR{!YJ>~o9X*L}~UISpb+c7K38Ce~tD+r;ji&(^=
-7x;#~d~DMq@_q$&cJB1zi@<qeY+1a@qdQ-WzkZ$&TW!pJ!eo-$u-4?7ZV?lv@hGl{ReRCDT~SR{SFX|6FP(uzrRzgp8a0T*wX$RX
-e&0o?R-nlS{p@69yj}MJp%Obw)}YfcTDza`JA2pMB`~R1|5a5c<dr1(xn+6z$Z7%QF)4=*v5I}mDlBZD+$p=TZe-C%&@Y%ommrgf
-eXLK%N-<3=eP|6Y0T!Cig>#u&!q37)9%!tZ6-^$-Pt*w8AR6Rse7CkEZ5zE`<S#rzL&!qavLJY`fjz*XCK~fS(r4Vt*py}Sqia#3
-Or(!3Zq_jK5grioyvAj10~u5n?=eB=@L@u_;{r4ru`(moa#Z@_pp0)V?}qIL&j-=3C<S$!ZA#Z#?cn9ywWma29Xker2nejjR`ucK
-vo&)AG_kHUs=s)kMjLHCHU1(d!0DQnX%%0udvs%NI31PqJ716a+c7a_g$%?E3XIw4uzHkcRDQcu^Fkm!Cj-Euz3513(?FX8C&vk)
-OQN~#H9VlEpI!cCazR?RL84QWf$V;KFW+V-Uo=;k@LUAvIgLt4b_q0GphkYUTf@>OA76O9jqb%*d)bYmBcV)2p4uQnw#Sn;P8$gF
-ivBl?eW3vhcwbIuG+zd@?2>nv?gBRjfO`CHk$Z-&uDt<aZp4pod_HsJIooGgN50(5Oc`-mw%ThydX+wSa>^(7-JF1Hq>7uuE2~+i
-l35U8##~bjF%w_kJ6JVq%FCv(de1(J=+446ou9F>W0G2-J|1O-S5<VoZe>pM*GDG^`5r#y4O~*bKHJ6F8+5v?day&^OCu|1=r7L6
-fJ+F30YHF%)`+^)+mJ?WtS6yY7XcP6`nhg(7f#-vg&cC$pGkO(%p){v$T6QQEzx~{taMF&eQ{||&>hGJN5WuWAn>0+8)fm%q6Fil
-8RP_&tIS}nrR-u&5oxX5iJjJ^Z}c2#w5#r;&t*Ogb&1(<JQc#dQV>j|AFWmiP{XIi#esssfd3D(%kJ#d2i48jQk6Rw(*+D6lO*VQ
-kqlEDxFe5b#~%5)0_96hAu3`0xB8AB)>bC<8`8%zUfJXvCpDyCAjE}({y)mFib?_hOWg>g)0n7gcU)uC>xAcll}gECq=fR1_3RJj
-+g_1PJl|f$TY1wM|L!q1H?F)bkbzg)jP8Qbo`H=74+jkSTUz-F?lOH(r?Q1-NxL!8Jp#>}fYSr-4<QbM-2)?7ui2`Dwq_%-2ZuSW
--OD?1Q2mW{TQ<=4%}DX$H)s*2U>05qLOk#<!MF16kk<_8OX6H(V`zx1pbq5sKokb5nxOJiijrW%I*+`2C(Sl--OQ^8ies<jw$SX7
-wxievO=dpugkXFEi3?c7sF5TP1lS;hM9<Bl@XHJOzOJQ)nT921?~dv+dv6b8v-lJ#O4Ka{-5@}mk8<mTR<ZN*yUIx#dk$S?+r55P
-TX)~AZX66#*3xJ*BJn6~B#Uj<DL+cAy>!&xmHhg8M8wp6$53X9Ok<_-2BlGqXypQvv}?yWe)4`bJP$loKLmob6Mr}GTze*Yb}&m4
-{BlrbTH1u##f0n=I8O^QbXQnZ*7z0MvwE=Dv$w`i%PAHz6KDGMUYfD8WW1SfjpyE%lh|o_qj5=&mwD4++F|FcSh7|v`CF@FKFb3d
-#8_(fxePbwvGV({9GrB1HjP>PyJ_ByC+U61A2k<J^w|KaQEAs^G6FG=OfDjPLS%SI*9DIO*@etDrPeVTn98)ncVo~*pI%uc+@P$;
-dnc-K>$URpcB34e#0P2e5v>|?qH*b=_4wAhX?l(CkS$g8*u5M+;mP&U)jn6AqC`L*tBtTh{$UIX#1`hH^ETl?Hd(HvyqhC5z}*!0
-l462jc)Z!^ny+4>A#NNs;_ObHnR?}oPHf=txYZ}g_YpCld^;|-EML5L#YK4!IZTl~%JS|@dN6LnxuD?16tGGA?ZD&79FyIfPF>Lg
-u&K`^(A71V0^4!_!s|m0>a|QJ`<7TI*GLA#jbj3?Y#Xctyy3{NXZJZSiBy)nBEnShGsv>sd{(?OK;OQg(Z%Yhw0liiPA8}Cs`+B8
-2^qd)aM|hl=_J~xuvK~ZV&AsY>alL1#xP3#l%Y;4-dp%nr04r%K)rz=cT*hzd!;GdTvZ67fAfjYwycW5_*{`(H>!8eMN_tNa<o2P
-fFg6aa$;=L1TEr@+<H;4OEfvWu{*3Jz1t1*oE02c$mCFDE)DZ}eONqdst5#5l)Y2VCAkO+Z7B@4wi__15qg>=>;34_i;(M|lQ~=g
-PrQZ%NF9g7h$`Quap*6M%~pnzU(3J)NtyV?R8lG)62iaNY$;XiSng?UC3YT4%#RPAfWr8WUKKyMl@z*SXD1NjJ+@6oT}4FDVJ>#Z
-G~MRZfaa>JI(>k`BYuWT3&l#EqBew~x+~6f=5kqE&1JBoiyk$tB5g=p%dL?Z!r3nXr$hj42hsExsTnig1M2S^mq6D@)Aq*|BDIdM
-fs@^B<Q9=iaReIveuO%>F^@f;UKhVtA<BsM?hJiVYM=P_WzzKE)i>e8_4uSBejE_0ozB~M+&xA;H{#~R?%jpfvHRXww!Y)x>%7g*
-pCiSM-@5s_Z1JES9RA{iR9|U5vUDr#QE~WSB6g;Kz(`Fom3&RNHFLPM8wa4Twc~{obW~+1J%K1`WWihW^x1(u3L#DCIT4?L3@y?-
-(RBqsue=$6T_iuhde_Y`Lfd?BkOhB;jhs0hJA&5I{~|}W9>11QEv@ct5Xzc!MU0k&5CRAMqqF{-!aVrja_emt^fj>^T(~bj%N+MI
-8?N%14i{Z_9yTkCZ3zXnS{^wBkcj}ue{>zt?}Au&$|}EDHr@0Ivw4wz4qU32+A6Su=iWlL1g1{h*7=fkBD}B3h<to!fZ7zoiXebO
-emy+?u9Rnkh9-0O=x=%Nc4P_b@ZGtjauN72GIi>MwsBaY*LoXDGz}14ODB-=y#%`wa}f|CAdufe9jr`^t4>;&zLdZB1>3uoMks4k
-ojpkuEUuKE@Sv;1sRsIjijO{8Kp3vSd_x`)Ni9G^j0^qo8v0id%3$l`ovQJbJGX+&u+|&{2o)Lgx*p)1(D#j|`8peEP>*7kl~4fK
-qd4CCdrEFHw2)q!f(#!9`+@qEuPa?nq}n#eOY|(HlK0V<E10OM{Y(xk&2)Um{L5bTb}JV?+I3y!cElAeGTw(0(x=O$ebibMv;>HM
-jI{rIwDNO8lEiltyOHRS6HQTmocZ2iq`H@we!q7`u%*PM+rt8}7K~<8bOw%UcqPV!YvQq(=0^mEl#Ku%{!fDzFuNF(Ph{|2{K0<t
-{P=_Gj#?z%CAPIulre0~ESktMJYV$mI&Kr?lgZ}y3*Xod$+f@-^i2`fj8uU*0(eL`?C-&sdgp~1hArN7orU?z#B`VsG1pG8-=432
-AUOtA!14$WKh(L)1V{64J=A#9V#zL8rM9&4a8jvAL)jo5Aq%5KAi&^X(gIFiN;1W<8g~_gc1~srC-t7*jrUBDflY?;M}I+R(Q1ZW
-bAwCKrEkfLG^S50DotQ(Hl9Q_DFo>{@tQxb;Lrgw0SKT#AP{ugWz2tWzE)E;sK2dQu5k*lVRhqMvdOfLz=TCpJ$cd4dB^`bHtQUJ
-*?vUXLDANyUvO?BHuM~Av2ssdnY)Qk6(x>9!oc{;TDk8edsHr;ZP;&{+rD#n8Jf;D^MW@?Of*PlZ6{xCIM=aD(9tPGdMdAgrf;9@
-MX|_h4K$ei&DvV16vA&+LYXd+n4OFeb!<%+Hd<SJ4n_GbVSKe-KL40E0!`{gUw3^5pkGF(EkhsWM4VN>t{T07Qw;ICUKI|9T(O_A
-9$7e`zQ5Puhs4e?YQ3=&e+pysxYtPH!gwEZUN;Ac3EoQ+&g7!Cpqro#Ans85Sgj!CqfZl@%EI4&1|%U^ndI&wJ72l;DO47{+zueO
-w6Ao9FZRqcKDoW{8A->uL(9!=$h3D^>5_OWHQarPP~@gB&q>K^IaX0ni%^2Vx=wn`9B7VW?)#gTmX4v?m1YSdLdW;6M#}Df6{*@s
-G#{EcPj6`7czK<0D6y6N>%PU<=?2crZO*vQvV})&fqg`1z(l!&X1S?Ag|tq-bJw#vdR^@SMSSjtnzB!n<Bf#w_)ffz6Xcgy+cpBR
-mX`@KN5$?(Brk71*i}q-6SbCr&*F~C;_*i{&8E?e^GL#5Q}0|DXyp;PyabO@obqa%P4fwLj%g7W-odiy$a&wY$Z0s1HHgN9a>%&o
-h+^uk*9O@+eAebZLi2>Isd=J2QG>^5872Qyw(rfFp}M!E0_q;8C6qU>PN%)k?8?kW^1s6(W0=0ecNzuw%OtA&E!or$+ml84;Tpl$
-VS{a^qDuI6Od1LO3C2Zi4heTY?(azA6O!D^kk0}ZOgv=frs2AMnP+`O`c3Vdjd+M|pt`#4XsjBP<qONyrB(mvi8V***8<x(;<heN
-C`2~ybC--RrJ2m8ais7p*jnlqwGrgjZD#U~>?l%M#X~Ra=*C*o(gaL5f$#@GW=x!PwrL)XOM7jgF^#s&l{HiRCDyp>!sUF;#Oh=;
-|JE!1K=GP#LKD(%66@x6xAlo6yFCg;j=n7Pf^mvtcx2!-KwJ<6_?JjgddZ!FI+Qe#^HN5xA>rH&2NIJWv!r1>U-0Jkg<K#!5F`Zl
-2gBp<S~dN4SVfr{5(+mK<I;*qiIZBRO!ARvX{DS5T|B=^8;uabBSXL-Akd$HX4m?SYXvTy8K5d7F&aj;!Pi6snO@l+Dr4cBLbrGN
-3&=}}uOg}N5HJwv57RR1uF$Xx@l08=<75ADR}6OhxNn?x#a#HQd~Iac0R4w)HVF3=kr5dq0q!3MuglU|16$7<)?pQD=xS6B#(P%b
-nYI-XFqb{IF$=AAgWP=hCBP9M=t;^=^vg*5UDP)CGEI+UMsv{QET31^mHe9r!UvHx8L+tQ?9|{MEEf7<G7V|FJ*Ul(j4w(^iu0pM
-|8`oH+|*H=E{2bSu+r>fr}@M+qT=sdNSS*~t7!R+A8=l*ADy9xH16aI6{K2JLsal+a1hYnOslt_-s%ve;6b!fpm95oozq^Ga6<mU
-^aX>}oWzOu%{v#-zBvjX9i_z@2>Uxbr&!HFEHHcs1oUskwNw7&b;Mmyu*-sa)24pI+$*tw*slYTX}z$0z2RIv2~JA7HVV^6&vB-&
-#+|t}nD3do6Y>I);2)RxYt*ru+z^V4v;x%}CUd}aLqLmF<I!!KBT&3=ZNXL#9t52HHCDGz_bc&(uPstatsXq+^)i1R5jX_^0sPfo
-lCe^MYpjrk64gu7BMu^t{eEG${gu0_{8sWCxQB$_yXp9R4vHum^S3A|p}kN=x^YW6(JX2&Q*kO92p-^<OZ<N@_eTMXxu@6WbZ45-
-wc>}gsiQ`C3WDD|n?znS!~Kgu)c%l%$bxj+R@0F2`grHQFse}DO%{P{$#g+}DndLU2=oK?LjZxJJ5R%y?oD&=#F}Mqr|vxr4-w*`
-Qry%`QQxVz<tjVrponE;;K{{LYpXUpOS&2!*o0%}TxC=UL$%-;;u6BhNkIT45Cr@z&`}HD3rO`C!4$s?k_8<Z!`WTRVbRxlX^l7B
-r3HxYO7_X${RW$}^z#U6F@6SX$c43p-qBgGwoM=XN@Zakzyy|OP(YyU!$fPp#@0TN&WKr5$>Z*&0>~x>3S*TD&3JVWrSiCfH!@nP
-Fs|sB!Z30%%4V_sC=Z|Pt%4;KW!|fiZ3vFalCLQ7pgw=2Vt!kCF~-w<;%Zarf;_EQY?EOjTIQ;7CjWpLS--UE1M3=8F$fE$9hxGD
-mm1|Mw2*E9AAMlPKnIt3iu)4ukcmF?3uMmhWO6D&OrO<~2@l8;qrSx<1YpyFrNL3`*PO^*p6X5#4;cp^Wfp5jY_2|MgXP617l(u?
-UNLHL{KB4jQb#wELc9#7+3P-|wllnv9t26;+e5BjzvI<pPJ3YnLGd3RrUm6GT)rr5Np_$L{xoQKW4vy`qSEV()BMWg&kI8ii2#-E
-WZP0q@&=F|R_QCN$(1`^JJmA|B;tD9%Xh`*d+6oVz?>7}r03S7b5Zr1&Rv)fCdT=fVR9K+veudE>3r+2Uqx1GmTsq<jrEd+D^Z``
-%#u|3C<PlE%@(UwFADTNE^&F)!(#zpM-ae%Z<GFGy<Xir$sZuUhbEz9c+ll*P0a-&0{+;3|6|lu&wii_Rm89zQqXKQ*t}z8oL(PF
-2gmvICjBq!XEPvQA?<El3IgobZ>RDt<PeFI`I4{`;K9Hkz<=QDHKT(a2BHwA8(S!Fj892M7`4EYQNWx}jV2|)0fYZKYDh)<6%Fl_
-|2q(>%;WKxztBBH0vTb?L;V4A1#%KR$nSO5f77eZL~3<L(MO(klA6m^*l3%(DQDyTvDSIWXP*Ejq%`<&DDW>G5$}@dtL5^*tJQ7W
-HsxiCsh*LChw+xjW?MG<6Uz9!9yn~ce=V)rU54}<tk<m*n+pOF9Ph@1boI6J3w#*HE9_<w=a=97L-5g1Boz9mwH4s|%z}o%0UqNo
-b<W2$tUV<9iLgFn`L<9<*z)<Qd1`&}+nYjCP%1FuPZj{<odA8xC(n0)FJrhg;`s(n2~uhGtI9&cjhk)=2J`TX57E=9o4CqSGl1}c
-f3%p$x`Y=>36yRtH~|GWbB}5J$d+bb+ssQxdkgEee9ju`!za2nu9*idM~N`w69Ztsdx<Dv<c^yPS;`d`5n{bgV#`238`^#I{gP43
-6j>i5$GppzoXr}sc7quY-+|3&X-S}n-+5}YnLN=*P@(6lCSG`wlB01i-5V!R&WCo;+z$jlH!qk>9qEq9#4<2B@_+Q()DD315fR{k
-erp4uOAu*+9Rz8Ae{(2?F*+!#c=Hs`BzK8p;;ypHrp7hydziD*#S=9pyCd#_>$3No!&syt6!72J0LXikufJTpqKskXzheQR`N9wW
-#2xr4`fF25$7lXer3KCUjG@749nXFCE@~gIm}C>sTA0WZ(E)M6;9t8!N(?5bzr^D>4pj0Ao9;>=`<5-)m}@B6VdoqzG%!N<@jFZY
-<tr8=YGF2kUVct%9PW<_@Q5p%^zdIU5d`?9CjLewv^D#>Im}`Z@M?-4%~G*ga_dH1FRxvY<of+y59x`ZXi?J^oOMf5pUh<fzl<B`
-H{j{xKDhH;s3Z~fk3|)X0|f)1000P#kA}$61D2>=inx72Qd14jhz{ylqFIVrY1gZHN_Ah#h;b8Nbh4+5dNo$)1-o#hWE_~?>^4Yg
-cad<xp+hh;5#S@JVL%`yuDH2vL-YNb(dfx;@M$m8o_WvnW>xLy@He*!MwmR$Z^fc}+LMpVJQLg;<=F&{dtU3wtiC_w<cV;KYoY?g
-qz2G)C9x<`sUf6pBXel5pne9xZN}KUpd7kSI>$r~T7scM6EutqvsAlny0g!W5_#Il_pF2Zj_+P)PIL2)9P@v}yx*@g%w9Im`L@WK
-K_7nV!i7%)fd3aw`d{QZ@8746Vnq-Fpuqo$#Q+vw?BQef7N+@88zAt1&w`grLpnmek$hQvysQu+@NaB~e@##o0scDI&B%tn@G|nN
-9Qb4)*nc%20U*N%dq8ysb%1oe`Ctj5F*5}v00;bEL=Ti{_h;6dzL~Vb*yzXlJzCn9l!X$42LglsQ;<YnrKnA>>$4~M8c%m2MI@ST
-7!W@x9zFm9{LhYv&bmw8Mh%oS%NPsF)t&Ri{SHXgWe~w7!3V+qlSvEUi!G$^OHbhqxWyH;a)qhomV|bPQ4z0{5SR)9``3S({zzP5
-xq?AnL?cFchdFEZ3(rU1?a!H+J;;LUbCA=5@SuPBQOoX^BYiEI&evv|TgLEax_-wM;~JD93&)g;tT{dhC7cih{cEMg;+3hP6GN6J
-EZN#jQ<NegcQw+zh`%7QtaP5{x+Vo0kCXuXmp(;Cr#ps{@vLrGOLLBo$!JJwCoVt7$2*Q1_Atal)npcF0R$Za7XgI)*$L@vk}SC+
-q^#X2bI6s`&h6c_wZ)b3m85B+OD4P7gi69`&FGmJLBvof<d2i5HjTEX4pdbN#Pd>0rUz}U8`N2iXknT2xpb9-q3SEwrWLI$A;OeI
-B!C}N`wzAWO5G3)zNbF=It5lrBF>)0nXb!vmy5qCQLXWLRL0_rv+?U*(l~h@Nf<2=3>OIbT@<;7zb(+gl+l~b^qQO*MY%M5jK9GD
-yv_S8N+XSp*on-PK^5nwV<J)oMaT%pNBr$I^jjb@RbNNMHEUuwaV=}IV4$jJCA$F|op0PSYX4H7&%j9K@P1J4%L}S}cV>M`COR+?
-<afd%Rl4DVG`0sgDvP^A93(wac=g$wm3k{0$$55yJ-DP))zZf7S}@8cy(&RnH8>A35fK0m`i-zi6tM2J+Af6G3^?7X9OT9P<Ycto
-`ly3dlTgtji@erXU~KzeEIg+wIOLyZQMp{<;sa9P!l0lZ^Xx})fqp60U;O>pTYr{*A_)ip{v6UT!Tk)>4+iKbnfieN0e_aMADo|y
-`k!IIzinPWgY;8Te?R5VF!hsi{|D;lkbX*7|7;5Qb3*?gO#uP_aPmKz0{-fp|BJ7GzWtwK>Su%n1pexjf9~u502n^G(E""").reshape(21, -1),
+c-pO*Wn2_$+QuiD0S1Qd?rx-0y1S8*5J~Co?gl|g=|)ln1Qn1j0ciwjX#oX!-FM%2chA{#&Ys=%`ZS;Zzx%oFd!FllW`c;uB`k9D
+dUTQFpPkk9=j?N-OC3m&kIxc47+YEjql~t7t;Z0hg}i``n-OU^ovB2mK}5#2=kaY-Whpc#R^?paar)yJT)OSz*8nOn-de2FT*k*O
+LC!`!8R%*!dO_b1dCYg8iZ+zhkaYCB2E&n*(>)4%YXdy}S9wLJLPbhv%x-*d$&W?RQf~E6I`y^nj-an{gY%QHR!g!H0F~;4gV`I0
+n*cO}T%Urk3#>er7N}orOrXudqN+CrEQ}Z08U?)6qKP@P;=%?(v|kogU&eYnw@Ne7P<t#6V_a-I3rei?Q*nh*wqK($MhW%4YYj=q
+@n_!CYBMHgLkVK%4#lKoTsLAAsVxorm=I{`$~&ruQ7CzdIT3K3Hxk5#Qza|X`Pvx!yKu0vq+~&`24P(kqW(TB`?gM}-$NFS_Pgjr
++lA;~qW9G2^gJ*68!tV;y$-VhaoZ{$5;W#W>{u13N7-onid8yK%v8ZsyS={7a9%9+0;+<7V9C1MTRZr%x~sQcg|_mjeH<eO6P#8;
+foIC=`(?DXHr@LvMGnzcYE2jETx*kRE2+F9W6Clrr37cRdm-e~e6=vCTW`+#v7~OZF?CpQPqA04In^cMN5Olg#Q6l1Uyl=nhbIOh
+u~*F=<vqH`l98kWHfM*FFW+{BsEfwV+demPp%>%xHZ4xHd4V);8>F(mFrd6OE9>SArYg9t%bKf?X{I008}Q*IV2B&pW3n+0Q|j{i
+7)qj%CGwdj=2WF~X2DO|pLBlNXyN>9GQ;|bJzO9S%fDR_vrMv^bFN@4f2Et!3~&@4lqA@5nQMJ;d1sS1PCT49OAX@xAj^JNs)BC+
+u>A&ckFY=fKGL~2`5HF}4W2Q0;&1%S*66ijQ;L}6EmM;6QBR#D0E;SnT&&L7sooCUUm+OUciPY5UT2z5Rqk`hrU1!T_m>tk#TwT+
+56LsHA@%Jlo~1H>H-vP03Vrd!t|bMlRVfS5&oExsf3#XB8SLU9dD(wB#>C}*3)^MlIu+19sn*RW>j9}6`+tW?=s$L-D8rJOi9)qM
+!MBJl81doh7@_qWjY}Jp!M~oHPMVfjEI*`7z76VLkuYneB|O$JcUq}~_t5#tlgbR}-c<y}V&4ch61drlAKgR@33n0(InYpsu(Ay}
+BA2^DP)mYQM^4A<@<%B@5C+RTyKpjQN8eIX_8%r4TX|_na?RFl4QSX<HjQtf;F2!SP0GGvxRfi76VxF-Y%xIbIG9Woz(zzX>+@cF
+(yu-D+$J6lDI4jCGx+wzC8)K)Ajsv&8~~ugY8X(0QLebGdZ;7wj#ksacsk}{Q<L5<Njc({!o}#R^|$)<@xp6S2BBhRT)ib4tSr2C
+=r>;EI`c9D^+(;A-U3neSl#Bq$>zyi;tPpMNOhNSI7~g?#cra1>K()FN~`qydD(^1@FlM+`<@*n)Ay`33l)d?+@6fF{>GVFbv;V0
+{0-!5qS+Gj3mB8U?P_<o`dtYmCz-)|bnx7mdbP&Up>tC@Bnc|-%OFW_sN#!XcA@n3fVeChZ)9*InsI6UK#0^2`=GQjUOlF$f6nWn
+fk4=5Tz+;mvMf1hMLsv{*2`|yJA2Mdg0t<2&TF=SDcr|-u;8u0o92R40oIU5F3>6)If;l|e>GU)_TZkcpf+2CWo87tYS`$u#0aV5
+&MKc=<|T29yba27?#^aPR?$$qU8(CidKi?XVP0=beDonaK;qs2Wb4frvg)ltx=U&^Y9oTHYxgXl@3MS1Xlam(@)4`*_#|(@M?xyW
+I`eu!$vD^ZODY|+u`yY6@9{RTx-qQe>9JFlXpO0SH2;o(G2vl8Q`qjn$nBxv9jOK`CPw{j3CyZgT6e49)*#V+7#ClZvx^twc)3|V
+zJ5}^d{h*j%XT%HOH$CDM)J#`*5K$P{h-S0#F|5gbprhzJr#G?3_;e1s=E7KxXC6;kn%}=mHg~MV@WqNNtV-Ug&={Rx$b(vCA`O_
+fW#ZCUm~nAP6tqMnB>faB`MEIAoziDN5SR(#Ve04tVPxBM$Bh^D_m?1=S8^LQ{a#|?9hR4oht%>2WMa9N9BbaQ3tFyUY|e5o}hYV
+x;H8kaqc*Qsvlt=qm#rRi+h!>#?0e0U$N$9o?rOQMMs>F0)hd60zm)(*IkPRNd{UHfbhYAbE9M#tB2`)?e*0WCf=}aIu>-x$J-G#
+)|mdoXg8AzICDeNNayR5&+8&m(R6$jpO?Lt&`c3@=ol~v7zpHqJFYI#$&p<#@v9p3xEy!~gk0z~P*U%0jI_4zR@6r7a)(jYVhzv0
+HEfM<dl7ni1o||#?=|_x-U#+w0iZ1w7?}hjxOiwV6b1K6tvC%6!&TflS&{p))6W811}C1sveot@^gOYsNy3G)2NIyPAsu!u&Q7I~
+;$wb^NCKm$!>74&xg|Z6+e2@|O7QFG<SFoRVs;$5*O%BR_>V3G$Ig-_xY{;jGZ4-%-g!Qyj1)V@F=-2pE=aphaBvz5xUWL5Cc5}A
+M8QIOw5H1^^r_m_X>>17vj!R0GM}6zP2o$ji@Uay2BK*6Eyjt+mO5ferk-|*9N5!$ZwDJirXe@3TTPGsw6}m;DEO?;eNS1YzITg`
+HD_sUSm5gQN+qo_nQm^U(Ul5j9STX&4VZWDdgt+Ks<2<mjc8vv#Mcjs4A^OsNsgp)O{V*?ycid*v!lsccG}|o7OAa#Amt}C%+o3s
+SXBnX38f={iwR<=deK6z^5C^@gPchDgJOeuy_qUV^|+^#aQm0aU0c3+&+ff99m@FF4Y!{#2nA|Xs_q)0cDRPo4O=+Z5A0oJy?--$
+1+xtAyvAO8Hh%m*6J3BbK<Qw6Wh7$rCOr@~Kq7Tc`i4&qelg#*#qp%tXqA~X$e41=HktTd_by#d0~K?7VOF%OSi~Z?O<?Yc&>;jZ
+jBgU0<SSYUzzTk$_&&3#DmVvqO;RAQJ!mj_E>}}QK29WV|Mp{4{7b42g9jETf)DqSJm(z4#B&8#(o^Ff(>`)&fyA^h`!X=5@ps(p
+Z{Dio7$|(@r)4$o^$ntK7V=S6K%hpsnKd&u1<^F%X3^9zF)xg}wW$wj^9~zI+yMqO)v`FQ%OBDK-84d9M|?Y`FnrE6bw$BD(Zb_O
+JUX>lU?CE1KqMzjxOz9+_oG_8*%6tl5$RKxb*1zwg@w+2_J|KyQMHNqQXizC`%>XwHq=IKXj4iD&ZO3=zRF?{BgBK_H9ML&UN&en
+JwQZa@7+*jqAp9VzHAIBP{K%BbLKPLtr#H9XrQwh?!aQpx*L_udn};2!j0OL(M?`yF<YIER{l+9-zlZlsadb^;C9#a`KXSDnOcsJ
+1fCn*q%~8KS)|{B_Dd}BBx$_C^#;Sq_cSvaq6^LMUwIR8pkSMO=fY`|$CDe+UfqX~NPOCo=ui^-BENnTW{GHo<*ZkcfYYVKwe_rH
+UDJr-?q{Hy8#-p^l}}yOk&BA1m400pWs$QXpFYaiv05mtfHU2pjru0(g6aNrtL<8Ya_mClVXZT#{U_E&_`@X1<stt<5vBGje@oG;
+_WXCGJc&zAU*Q41!5Koixc3`Bp(*IMNa#0I6weyX`JR+!f=OydTr4qLss`7d#estm)Sr!~v77W?V`t+#-}Sbq1zPw=$#UH?sV0wc
+SNI|zJ~a9nk<ULkmA8c42lOyL`5;1x*084NR7lTFVR|G>YO30L7krMvOOp5f+sWO%k8VCOD*P(pyST<_ae8wVtCvQ;(axtD18(D9
+;Bf`N)h<tu{_`&ql2ayU51BResi|y~zFN<=xfGm*h`;3LAaGPHD;$=Zh%`!MH*Q+qC0fWH4mP3W4S~s_X`H4n8u-S<e_slSzXn=V
+8wOsv)83D8_V`w!PmR|v!>=MN1NSoK8?5ZJ_x|*vi-`kbZZmD|Ny*YDjS6o`0?+1pw>g!F6I#T@`M=AS^l%g6y0_ni?ytIIoHOVd
+g|C-oBl#L;c3geu;yLyn9l!NH(ATwb;Dg!VO`UmP0J9p%V#a(qR(WvUbz{Z|dNUg}W9h(x7SUt8*{X#d<#x{Mz}nAWwYGq=;V1KM
+Wxs#Y&tV>a+{xa2XT*QS8iQIsn4>WDOIqHH>^i+m+x1sEdh@s!P&bG2d}%rLp3w9ej_2VqyzWQUY~Cxfu5&$%eLh#K@`t<ReI()%
++Ma@p6lj=06u^&U_=QFkMHc*9R9ze~oq8}_xbK`ct?$9``!lfL*=oLzDaC$_sneWoIA2z*zHuRABDuM=a=`Nt$PU9sLHUskzd(H|
+kG8#oF^-#tk5RKu4OUsnDpKYbRmqvyeX;V5oFSQX{o!b<*#5g70W*ebUNn|GUlPr5g&KeYf)ouE3I+rIj<d|_?$!h~eP|@Auq`6<
+dWRh+M9zjyG0lKB@=Sc}na2a5WSKrhF0eoJ^+iczO<cb=c_byv7UMXsHUR}D8VvMzn076Z6ymIDgwlHKj{K{r=CG-lR__{_cmZ5Y
+$x;ogBgxJoyouJGb@a8_mgwbDmz=1IPHze}Q3J9YN-GLl9CTDL<o{gDm9iImQ$3x<H;>nA9?{FywgtF4a^Cm1=6N+R;_NhEd(_#X
+bEn`ayYtn`ZZuS5Yr~utu;U*rSTxJSPvuL)hL4E=L;n}{f^`SCZa`ZY-Gq_6Ij9=fpW`9?sgJB7cW!D?6nIdv)U|KScn{q{w|1}~
+jOlSZ(JnzJEB%n}{2q(HxtkYG7NrOg78Vo+1Ov5_;S#=9Prke)Z|&JC+Zwzfb?7cGvUG9Kv`tE)AYci+qvwyvHxqt4ELvvK6Q>X=
+bb4>S=CnD?aJKOM^77eBmUq-rG{iV?RG=AuvUs=PcL`)spe^)M#f(6xxafk-b=~0?Y`cOf8?}^?slq6>xrjHp<x5N6i1rvu)@MM$
+6Ir3JjELRN_i!A1e(yM5BO;^`s@{1Zl}#eW9<^o+<W)wg1J)|mLZ2Cj^xbmZ^^?i=3EtE~=Y;P&<G@$9s}DE9b}4qL51?A;XgfG2
+UY?u+^}~3XNFf<nA}rp!S%XgY$qib4igqD3@$6Gv>M>!TNMD#mW?5l=Cda){<jdPw!0}m2EQ0UPKmL#w4b7;H*yGE~NS3jA+n|Z(
+oQ^FH)&;y`9|=x}kF{kvrj)$2AP{gt<utF?56Lc+Y|X;S=#+eC1=9YOya)H$My|C#Bj_V$X>{s)y2yApGs3WUS@x}gi$F+HwDO~n
+{zV~J5KUwn1FBA{87<zFCr5aRvtVhKiQR+r+f!F4sSgGh!MBYd2wMN}ZOiJjq%Q0?i_okRQuZpC0i30ZKlsEew|7rVifg_hqdK4g
+&TRpq5!jB83rD0;ZYXjD?oki4O0<L|hJ-4-LEJYMO~}dPP>P5cJNcr{3n`3JtsQBz>a1h2WK}?LZ(=0u$6iVg&MNzM<ZH_*Tv<8j
+sOMItEtP4lm)gbW?N56|nLkl4_U|EVtz*~EppQV%O>1DjNr?0F`S?L@?d3`^FDcb10sVo=v-{NRi8xq~;%7U(q9%j0rs_qPM&PNC
+A_#MKjK2CHPu4+sR$uchD_y&#()~+rWnHdbGTJJx0PG94PO*fD(34x$Cc>$K>(MuZ;x>CMr0EGSI|J1Fop!MjFp}S3$F@^wTsz%t
+LegwG@b!D&$~0s>?D*uBj~dI9oQgt+q^y4}*vym_FeEJ9yE4}>G>2Ghjl@xC-2KD=XF@EaJ1XQILU?DIXg`(@CDSou&E-G%Fs&LE
+E1Y(RoK<GyK$4g3imtfNDkLqW_ToGCW1P{h*p(a_*6T+aPgZ?HQ$O9_yPIJmwwd?7@1qZ}oM9mD^)%zr7YC6+O=Lcwf>jIl<IMxX
+>#@ek?PQNuSA-Ls!YivzSTi2du*3aLWqw})HGC{5*Q1XD({mG#sxhCzx8MA2%*i+=@wATujhbmGqN}P%k(NWb2K+J{^|?nZxJd&;
+p46;BykS4umZ9d7p&;;%{<pp<a3%ibZ9w4m1B$a*3Ev8mo_%Jc0i7mp3wtapB26p%nimK=lKS`BiwPN~jM4EghMZ}Hl+nrtqC%p<
+fpzyv7Oh8Enpl@;Z2N9@KUT1$r0bAq`6b-77%mml%Qo^*XL*e9#pKOB#=n-%wAT(+H5?qILA;~Gr%rVl;a1T+lfc`I{uomys_3j0
+K%31XK#GG2fdT&U{{1HfI&ds7Yi#AcX`?&5dAQV&KJH{NT<bOybZ66c*dRZ$BLMWm`24;X9zOsd0tbWs07bi7UUO#L=I0h@_B!<%
+xbj?NJI@rB6N=s8oivf4c9wC;_gR?|yEJ8hSRX<Q$ACh99W;MaV#A=e-ux5tQ0Kj_3_dmXlv^S@uKkheD>rVl`)lMX3jxR(z@3k&
+7-H_X;0IVt7?^Mf<hNmmYt!TMlScY)C7+zR^lc|&itE&6O(J~-Wm01bd%A4up|6S9$-}w$V4ACsB;g^%TsT;0(EojD{aTz_+s7%j
+<7+9QJ_auL7zW^SVunq<z<J*9pV~e&nTdjW?`D|tdVw8^qMg4d=EOtu$wdk95GW`=V85!3rN;(W)$C%0oCa6;DfjJ~dD!&lbOux9
+R0L)2ZJ**xQ#*FjO?BCqa26Fjwh|%Ht5w`L#3}@&81R3Lz`q`_;u;etc6nkigxmj8`3?u_hrVHKMJEBxe&<SGW1(C7l01P9bLFt`
+G*tPZ8go6SiBbXOW4Jjk9R>pSi*N?aE&1dkwZ01$eXjU0QQ&H=isM{t(HKe?PD?|hj5UVt&ONh%)=pS8(Y~?xmF@^%1$;=>9$ZIB
+<c-ROjtxVBfd1xMnbYF{t)OM!2Xjyl(a4vEgVaqE3<(PjMIxgRDHm40kz$ohDmXXWc8S7lhan?xjoj)=*~HxfMH!tmRB;p{C>rGd
+XKnIUh$5Upzq=5!fA#*!gjRW4f?c=-Y$}W^<TFHtL?_(b1}Q?9ye=culQS+VGx4x#uOY5WBtXHE&!DoDNezV#6#)Q4fB+!)s#}YG
+#}l0K_=U-#<a6r<`j>R>_?MP3hE7U;UXY@99j|pGhVF%<&;rwTR0KJLU6<^RXtR~SvG9Q#RX7P-EZh-9I6xRCIta0<mOFf=auywM
+uD&A`AJqNSU*^(ka5}KyTq-N1rlRmukMvQqjbm;ti+e3A+Rp0Qsk&hn#;fBZHpB}%*RX{Kkhp1-RG>bmi1LL<qQWW_9queug*o@r
+%Bam0arxrUZYyuILR*r?a%Xc`6F}pya*6|Sw^Bcq;>o9X;$+EPxpo!xB$BF_gz8tEhj{f?<ACcz7@?Mdt&&rI-xrL(_<XHb)47Ai
+v`-M-NMeqYm*6rfokzQ9T{k>K=I~@{aF9UDXI}|IN6Cy%CBg?8Oi+4X?8VNp#O-;XfYr*JbKa#Ci(_q9VvvKPQkBSys{xS`X@b+n
+%+vjHs3fEkk4?R)csZDKDC&v>!$q7Y;5Gj#wD3*XyNAWpsJQ~QU@dILZ?U-|!syIzzWUf+uN%F?Vx%Z-HN9^rmVz^U*EN;x$y9_h
+azeVbg|261U<ud!$|fgD&RmVf?W!cHE@%#3E!ri+|IJWHFxHCT{akc`#va#+{FpSAa2v)rw%4f>Mx_H}?<nG=Fj0*SM1U(L#{OkP
+*ULlXWxVzCRewC38&~)jBcIK#s2d(drBHVVFu8kzSAb|jz;(@sj<9|__UWvg1J+nx0N452qo^lopIKbQr?**H<EC(*#!&mg-V4>s
+x$ad)B~^-_<<Z}*0ngh-8F}$kr9ZGQB9Q~0ruu$8<W_0SK4ZqJ%@oL#^Fr4u?MQK-E2ex_ntIscqi@-hEZT<7J(0j8RndmLQ?qWg
+hNf#g?ir~r^J1k;>58CsltMW6JiWO)T^mngJdS32(WZRqi1vB1Cx3OvP%}i2VO^%k(7=0RZlZ>C@U<#m5y+B!dZ?nnf_7S)CTj|$
+D{TvQfk(TBs%}5%oo3~K)%<o}6unD;+`if2Kr~DLF^S#FMsHmbRWX*2`iK?UC|AA;_I4~qJd)qIN&Z05$`ZU2qV__YhL#DMNa0rw
+`TXZ+i+y0!q6k(o7zq#!1Ofg@R+vV7H;)=2NyrBgod^Cw%*}^FlMZvZfvjif^PhR`AgmB<2+AJ@&EK@H|Lv%jFv&jvrYpdt5}X(%
+@{uskO{n7q;Uws$Rhl#$&X0}<|Ho_TcQyC1U$>F#)|LV)Hxi+wW8rIZ$D3-%>PXfFw#A#U+n<MDh9!+ngbqgmf&PVS2CpiWEd3o5
+S1j4-_cH}h5-#41ldc)^RZBL8^bC;i&(J}br;$2%lo)9Lss-va-SsG&kB8N0d7FD$WPQ;aDjk!zgT3an=0D9r8|@)}C1+mN2%sY_
+Gx9GH_y@2Z@NKdN&U@uSy|1}!@(=L8Il$fE8IxX1tF|`H4}Ap!_9v6EEq3NrDdG`#FmX{)Ai&>qt%jL6jL}Z}nU9Mo{n%A5R{b5p
+WjkEzUj1594&6e=o6YmD-0zf9a(MHSjOrkA=p?9c=<m4J*H3PGWG>}^T+35Rcudb|C675FSvYe;VLC5#>Fk$s6YicZb!;sv(2UvN
+-91ff2%<qjKz>BSKf`t_s-}W79l>^sifvn(&GSP7UXfo0LX!JXK5Go;Xb3S9l64a3KWjyuk&gOm-)wlG{}7W6hz<VH&|kwY>?PiD
+;^9?twg-wGQa$2Qp;da8V0I3Qc5lqv?nQ@y<G)0zzfr%yD*DnPBJ;w5m3y<?i<KWn06+!)YNttCdmcJkKtsgYN75?@!ixNUW4Uv|
+TvHJeHw$wR_E?&U&SSt2BQ{*%6y-YzxJx!}EH02q?5HP5ObS5<{AlRkX%C-yE@oYuEvmk6<!<6XB}yLA#gyi{?rsqpr$X^50FioN
+lpvmDSafIy4?mB$8T2Rg=3AlR$r8@s<simD2SI-@{*T6WmRRb^T((TT9ju<a7JgA2<t9x{AayKXq`T9m%$a}O_$>gHK(6vEur@>I
+CV@L3v<yeVtX8!Mjj0=336~5Cf&tJ0Pyh-B;FP(*vr+El3xgR!heq|w!!b|so#gSsC;sWdF>q0-P(XL~LQQ5Hhi{?DvDTKM8{a7U
+NAJ?n`zukpZ3kmy4nPPU-jCrx!J@~qdIVsF3~dVJlqQFE&&4gWb#D2Y_**xDS(U;&T$=G?Hw6iv8_OS(TZIs4f~lAGh7gg|*Ii)^
+GeqTEJl-<PNL(-{dY7z)Cgd)_=vf3PZpf<SUaog}!;RtWnfTkKWCR&O9u>XH2>r^3J&Pz)stAsrs>$@m*+ZuNcLn!nMP9(yOh&^C
+xK>a`eVbNG7Lx+M4&haYCoa=_c{E_23%th5V(0HEot-;1!F})W{3&oIc`)Vk<Xu(0N6g41j<KNC_G9}?pgLN#j&L4o!NIFjO^T0x
+9e22dZ4+6hDYUkUKgoA?yEKPBL`0b>Ue}FTOMlv+dD<pJ=krYHQ|*b`PCyxDuGUL}=_=#O-qX(dqDd(hR<-gkv%{@H6!6SOXyN(s
+oSOq6YIKZa{|F>I9y72T%RQ8$x{*dDo3Vtf_0w}iQ2@PfabxRt$K^kGGOtjbj8|eM5+C`fG<AJLHLx-joTUD?>ZZB~2Yc+6(RKPV
+OQ2D)z}xwv*lwto)d)Zj$3Xf0&HRrwwSI7!JAnU$8;6jhu*dx#F%t+0{IN^_2QX>JexMyu@USH|kHNaHVb{nwxh9khhWckN^Ixf-
+P78kx_f^Y^4`A>4P7?cKHc}AJ9fuwR{YTCK{;k@kDDPXEL!<)LBlEc~5QKP`VT-J3dDOYY+_)I1VDP^KdnczlL_#|4xeVegcPJh6
+<b9%zA;#x;q&a{ug^z;{`ThI%pET4RORPwF=b59Wu<~lHOSoBP;@9#1$a{~m8%_XvxFiS|6!<3(ihhgyV!S#qw7z4}DZ5HA-8)ip
+6m5KAux<8vLKea1fJ%q<XI*RDqey*3>v}J?J<l7?usrUguBnon=SDGJX*mbKzWwIukKl%4L!p0S*1X&sj7Tu<!y-IIuGy)ERo~q?
+!F-;!n!xKHxO#nMnDo48!H-u2N(6@g%f&%=*GrSIs&yCmHiAhhntk93BZ*YAw%k8Rx9t&+FDr-OJ908by$9mN6d(lfkCz&8yP$j#
+uCg5|8z9eC&IRckyp_2rvk#)-&U_jjry1|wAdn{G%8#KHocz=XEC9+MG?bGMd)HnLFOkKLA4{Vf%h=n)jP$eN=i*W0L~%DA>&Lfm
+8QYa2EeF#|mca(3q&QIc?>_74^s1C%<j9%ouokNlvz4BtI-`0^xRDMTdVpZphIx}oBd>zfT_~umIgUNHRK1|=NDNfaZ*LA{G5j4U
+hd!#`XO9HTbq>obXRFcma#k27GG)cKluVePm|vAGT`I^}oHGx&ia%`+q!EP>z<zUc!0(lHeY4CWYfj6NVgw;R<p7^Bd7p%RX>0E~
+<vc0NYuBU*@J;S&bvw9eC|%Rb!XP!$6-SZ*(ZJweSB5P#7^B#aV7%~=bqbvBj=}qyDcqc+CDdhQ6UI9@On!Vzl?NQA)*<Dm<L={N
+G(lrNl|%_)Wg<gC0Dd$S__q`U0x&J~j#sCdbiGFAi8!fB7mC8%BKugay#!W@-Z+SiKZ@iv>ws(;;(2APV0ooD@h$)tE(S4eGoU<3
+JOmUBh5(@d3;cmXaNckNmq46$t@8K2a}Tst!M@bfCQv+;03X+IJhQA85)_2)^>gNGIo9Q<g+<f4Cu16>mdWN0xk@Sn34l--gcO2;
+0sx|*fza4FL6mUb)8iBMhdZ13&}+kinHP*NE9X=1qa~9hXDUoqpFfMk^S|28RW{M|Ff*O4;<5_u;NdwkO4sK$XT?Xi6GYQMPz%!|
+;iQnEhf0J2A+vNhAy04xqg&rax2nueW4wBgYLOw@lOn!1Rg>2;+%d1H$;an6@jg3p%-*rYlYlGrJ>D49)4&vc%Oob7pS17El^qiT
+2LStzF7sc>@q_0ZMNV2c=3ngl?@$zAzNKDvYG*!@AF~1i|2H&Pg(##ez!{r8gPn~Qf&~BOmigxdmE+=QdaxDJ{3fUzUz!1d2SWJ|
+6BPi`E<6A#N+|+FpBoMqW9m{95CTxa|4|cwVlO?ZHD>(c)+k#%XupSxTHw+ULeN2A(7%rodR%kItnWcXRjyL?9;5(A+1?z)fs6kC
+->`p2+!>j~oy0(4gS0W99QAoewC{i<bqano90UmE-%Dozdt^R=M`|LQS16Ou8VglNsE}%xP63+;FPI39^3VT~{gIdgb9j85kRv+i
+N7)~(7F$P_KhGN&6lOp*8SqI#=+J-T@l5ZLEou@^=598_ET-+3s@cV&ThFOY!!T_pZirwYgkgf9e|FSpoYIxlBJh&=gkQ9i6eMy<
+NQXQu;K++DFZ)2^s!YI*j*9{QlV4Fvn-p!~Xj*$0V?&1Hcy35iHyQ`Saf-E)6$-pWKAuLD3r+?{g99P|`kZ8DamLKSBKPbGv+-q<
+udVD=RRv`cGNL5m#gnh-c#DHb4alh|L0C{I<X`oGSU>z8vA4X8H@cHdJUM84Q>)2zM8$<Vmq}gL7pk~sGIQ6|7{W)0!~y)s`aj%5
+2-W?~5ssSNt^_V3LQz&Uwq!l`_Lw-@Vij6i!_t=C+v-le#*LC>6-FUNqM!jGe*nW*^0WZn*Qa!*(>IYYAgB<9jdA38UUxcw4O2>{
+!?MBCr;tbWvyR1<<HV$dA>g22JluXEJUMr3nCU$%dqEXbJYS%^V-39)9hrO7D(B~0O?E9Exud5(Id5->avxG_5>k<Yk-u*muFNAl
+Y&|Q0wVa?m<i4;YC;Ia&#u|-P<@m>zJiX|+M75&2^r|QXZ5p*a>IyJcEKDQ-2Kr6YaHO0b5NSNXG}WQEC%P{o=piAdvhYX&EEmfe
+#=pXPj}1z9bZ+P{S;-__l}TvF#K;W5MMZ%Eewg-G9Qd!P3jE85pQfM60s??Pi}e=^e-7*i1@zMj`vC$0e_mlfNIx6)6L5ds-+m73
+C&T`B)}K?@PwT+nVLyxYlT7=^!hk=^{{Ol#;NO2I`|k?_{^GR%U2Xq33qPr_pJN&j_=~gtncDsb{9W{L""").reshape(21, -1),
         symmetric(21, decoded(57, """
-c-riJ2S60bws!aAoEavNbIv(P&Ow5Js00xth#(mQf)ND-#fVuHF)Ie50R<HiGX~5#Am)hipB`pl2KVm2dw2J~-L=1W@4M5diw5hP
-@6@TPbGiz?nB^TVci#V`27v-mU?09cuNk_#o3NRT!Xl6W5&$VE%<Ctqos~4fB?3SoQ790Bz_`XN1OX7T03b^6Ul7O@{4jt55Flhj
-2%adokAQ9qEP&uYDCjfLZ|MU9`hQSE(MN>ve~^IaF@W&N2<TCL&k{ZYY6e|{(1qYPBEY^Dg1-mR_Xy|?vhO(nu=M3k^KlzZf_AFs
-W+hGIO<IO(U8#}!rI7y;xO#0}`AN=<T05Hau4rBe_^AW9M2%Q}LNAMx(!PjfM_H4R3=&U2j=y?wx?#lk!}pAd7jkz8a!!{mTDUsG
-A*$w-A@SKcu=7}J{#eVa?s_RV^+?8Rh8R3Lfl$Sa&~WZBBZN)bJD0V|Dt3#_Se^l8=+2&qZ*BDta_Dt##IDYo+!vv!40m~XYE6Ah
-=)ME59<DP(^#U_=cE#vK`=Tv3kY|Cxd6u#f8iYyyo_87X<9xc778*NL$Gv*OpZ4J0NZsu%3#cBNd}}P8iw61uin<d(qxw4*1O@}q
-Zw94)REnJ63B)g%5Wm<0{Qb`s{NHrtubW>_^x2+X(9&jHz&&NW{hl%2*Jiiu;k(w;8=nM(*d4e--aJhiT{5Gwd`3^^lh2)#X^ZLk
-iV;+#7yInzC1+=y>pG~<m~WD6#y~XeG|Dm6cx`bVm#ejVNe}@Q5&P!V-rD^iD?fd|RmP`-z5W|z^<TY0zhm12qmjtolh+$_Uw<5q
-wfoAD1ytF|-GqRki!;G&JSO5y^%?81v!@pA;UK|tV-{-e{k+S;3R%}>TkLx#x&=qRFpaq15&<RyThm;RzgGrj&ahQy+9v}M%k-0|
-EbBQLuE=#eWGO?H&}0-y6-epFK0*w(fx!P1h(G&*`Js2~UT!<l78Adg8N1lzn9-CZ1(f-!ywCP`w^DD<Hn`22=}gI<O2ACz%wFwq
--+8;oEL*1j%IZpx0c;t08+qR%4!^GVDfar4*}(|p^w@&KmYKOlTW)^~<J4%-fn7F<O|RF^EOE8i6X_F!M;&3WG~R4$PORAVjuXZP
-8D|);BRe0rqo<;?Wl_sCZqI&xI`*B?*XyzvOc+|Tx9;ZXIpKE5wc1ae@`hziT}PqbbYfPN;1~HsgL@6hld^UnWiUS^UMjAy4n?*k
-Ebc^VP|5ST9r`$zN%1;Zj{+u+Ech~@06Oqf0HqmGbaKn7&_(fYyh3CPKOdc#k4Jyg2_wzbbLwroJFI-z+XW+xt(1YppwZdX`|}fb
-mffkzpZ}<S76mPDy8ZC<Nnye3LbexY@2npuhwOM<e7Jf`=cmWhHDs>uTOx~@`E-8#vCP+2ciSprjW;M_o=;;w**ea;qPTpa(RK~=
-Ues;W{`Tc|TgTdxR0$i#b!Rv4kI_8+YPl0;J161^_t8t4satu}8d^vmwy|mK#Asx7y&HATWkem1xjiXyhoW3l5IReTb>jIAJ+i!E
-4xvj8FY7SQKo<iBPbOefiLwY;5Qzpr*`I?={ZP5ob4#}XOAKo+tnpa7>D(5s0*EeL-hq=(IKCV=efF_X{h07Cii8pK&Og|wVkDc9
-W*EMi?VwhtgB~CA%Keeq<g{zSo7Goec733OpWw89rbp50l%7Qf>PB^+3~^T?8{22z1y0j8uBy*NSQ0j!^WrUB(QtCR*1BdlGoo6X
->iGGNt{WF}5+C~z>Y3Bbr%cK|9GcOnO^d$5F+8!RGSF^a3^qy4?9IB3^tPQ!%pq3GpKNKEvo#1!O6rh%s@9}M?pc;0Pi>IH-+y+s
-jiiBG=B6+lfy+c2F#u--4n-11BUI!seUtxnY_?V$rcI4Gz3?+I?|X3#zEyEjH4W>T(Dm%_X7<bv7NtwdbK~me2`&V8R!92H{2Bg}
-XPr8Hs>4=6-HJ$@y5B|f-C0vp4;SiidZVQyF~8dP%iV<wu2YmOKIquHx>0T&DC<x^IV0uu>7A&WWEaXpaC$2t?Vxf)W!w<uAhHj}
-+iBnX4Btm7O*_mPE0m8C$GBowY>V0!MKD>E?4Rt^Xk0&6iMeYITdDQY$mCRSw6m+m+DmKa&rl!^3phW+J}Z@mopYt(ar1B<=w4{1
-tWHHoj#)br4c<;upn?W67?2<gM%BTeLYp^yryL%Ax(d7S%KL=d%5ljj4~D5B@tQ@H98>{eUC5JLcHZY0+x_inE~@ggdmrha^<_La
-W!lWT&UYmDgjk+CukK!QEIGo%Ok2y)om}KL+jbfsJUOy!OJL7AXBXPKz4VB=ca+sl$Gkf|n&d?Z%QTR`V&I#sYN($bVn#(8HrF%5
-Uud3a!KVx*)NN?8vWy!^`?gwz$rwYNGI6Cv;guAE4YCO=kHt`jKT*ZtJ%dJkyVqkWm=rvAUOodTtHmHnGVj=hb5y|%Lo@mFk(k@z
-Q>-~)k`IrF;!rUl1`6c?I`|)h5X8TTO(QzFHhMEx<t)G}dEDGdJfILoLZ8Q#xt%tNKfHi{G0=MSvXdWX8xxXtw>@o~aCcMtrq1$$
-YxvB0I{5V-=NfyKed+$#J$%>!Uz-Iw_{=$9yhk^V@j_lcz_R8~&?ex}b(1Tj&n-~ZUL^l~CYR83JL%-ml^OvXv07~=I%r*LcjoJg
-g&tb_e4|N(#K%{@eS2lT|MJx1vY_pUywBEC$({1CipcM2_hfrVe<ZHtqBbv9XD;6Tj>E*rjvj0HIw!yq;rLW_w|q01FmuUAb7w`w
-X*EYO1#Jb;kO-O}{y_;nt?Dna`R~)K{_OqykfMTl8ok=d69QcQigbq|fT*mV-Lpb&qQ8tX_wwOpc8$uRA>Nt9M`pjHEN!sc_PQr=
-?Dy$J@Y9qJ*3^Zcsf_a_zKO{T){=o$iCt5(QG1tu)vV|#tK7~3fc173E0z)B-c^(zU#7@F>M5_mYwY39NnbZJY?C$6_T|Wg>|qOu
-w9TbeY<$fqQcubhO`8`+Z+wxdGmcxDcIAiaT9}jE6c16CMn1nh!jN?6S@8Fw!>1;=;T#@34Op*ug-NLakE9i;siL-@w+HEXOdQV?
-4T81^EC}F*b8Fz&wfS#?YuUIFMXB~w?KH#u@kxM-*_%>T)ZH&Kdu9e@BC=<v2c7x6IxuOoCvnuo@+|btF06U=+~iP)A?Ok}(xI9i
-d!FmstO{GVftE3(Y_A{bnN!m4X4RXsl^pjal)2ssAR8}^jIrNild!}gW{geYSaOhG7-!C$h%+(Y<<8l-uy%DCkM~mE<@+$s-*y6V
-#PL<#yw0(xD6K+QW`}aOrPE>Fd`(9uN}G9X@R|C&umCp#?sM=s-^s&w6Dh3`mLp{LTPh-Earfth`XDf?lH)RoBp^Oph6N&IIY^Xn
-d7uyEpChI{uw>FT;*oNbvvyxDMx;%=``Y%BDq-ICBP)ZOo?ZCN#Z+Dz@;$%&#8_r9!v1~kB}A!-wY=?S1uf*ZC{|@{;QHJp^B>Ow
-ZOgPa#Mj5O+Dl!}EzXVKoZ`rvv0!gmij3?hzV_s_Fv1a&bEi5V1j!CfQE<H8{c^=L)J}(vG@3D^BKQ?wb;`Q2rN(BmDi;@HPfm+_
-<11TeLwrvfHT+b`>S^Vcx`bipojX%qPvLY(1RAdC<^77r%S7<erZm5n<heYAOVC64Wdio5AyZlMC}aeUi$Mc27&HPzBl@)o{1l${
-p!R2*n01yiJz+Q9N6j00WvdoV9&@BNZ-qv=QH9y7bCXxU56+E>vZG$DyN@23s#axzvOO865;ZEwk~Z(+bCdYq@#ljgKc8_nP8x1X
-!|N^B_*KhQw~*A{aJw*Ei=KeYaVzQ68^i3rrKVbBg|E7Abogx%=8K`lEj9s1o7J+NV_k7V*RX?sg@WW~Kgw;HrTb~@Aq6UOS>fzq
-kt4iTeA{k@n62Wwsnq-?u8@WI%;lJTriU%H0Z*?~S??SRC}DY(Ie;P;fu3Tjhe2Qf10)Iot!YX*QpEp<zJCd^9x0c)5+jFwBu+dx
-AtAx-b^N9o9E9pz8ZS%UyxnZ-MdtVR&x;o38Uxm@SHGbc#jOsmr&GGV7@CbS0(PVDr&M!>sV~ianZ9gt`c4zjN@i;PuAupypG}ot
-6+BZg#MsV=UTw0v{L?gJH%wDX1Ol}}Y2R_xokKZcr<QwIkyVvSY)&)ht^XLrzZ8aB7k%u^73`|q#IoTLB-N3ouPxUuW-%K~=!TJZ
-dIEaeEV%*LcZ8X@qe69q*u<6Pub(U`1o3FK%%cT-76Le*s>4KqfF2Vkm|WtJ2uVJvKgYPa|AV5ZRZI2cW|a}lQMrr{+_Q8Yyz5kT
-W^<BK+0cvE9WH)e-n}?IgWdV8<^l51w<K2Lv?1AfUD?6O%$Rin6rJOjKZQMYpW5K|+GDCr#+HY-KHdpD!IRs`_B+~9#tQRx=j9x)
-eY|%wfp{)EO0NCZyK{?%UNF_Xw~Y`!ogU-4^=($crPvWK+TKU7FC96gvpTZk%zC*tW7hJJCJ)6``-VJ~8-hJ!={Clwk&<&vhPcx*
-qUwX|4W1%!vc=bUrluAW<)vq<BTqmBYMKlp1_UTXlz>g>zmjbJ9OI_EYh~6m&Tc??^231qi1LW^tyCRs!@gye<3699pZoP>M+)-G
-;acwqwvT&CV@HX+VeB0I_^VF>TKL16;g>S<=8iH?ZABkGJ9OJu`2g9rXZLc)JFmNEzTBDD`#f8pceZeH)cu^OxN+`1>Qip`Q8d4u
-RX88n@?_ln&Wo)SX86qt@{-M;_RiBQav+c*spN%U(#CH0CghP2K}Ho%4rO4HcHA6^49;Tqnl5>^4lpL<*lz#uQdva@NvNVXZO}%e
-u!yQI9VUnZ5!wpE$%t@2YOwBp5^ZL#%1GLOd{5YOnlbA9QvTSDtL`g;1)N?*IfJv~pWSttXar0i<Ll>%y2;<Uq~_`LA@`o->P};K
-T=?RHESFK}>ACjR?Zl#bw9!?(s~^C;ojYMfbM7+-!%p)%ZMHUOO?}^qdv6|<U-uQMQV=x>uycN|J3+Y=Z&D(E{75{>x~15p=EA<m
-*YxCz6UfgCHtQ-r-=1+ZSgVA1Iw7Ea$Y;F+I+GRIOKLUly>LF%N+1!A7=&+DSgI$B1`^NMk9A|C5eOF_e>z3LmLH7@?Ix0iTZ)6&
-Q~#xvJ><WRO>{x`R_c~v3dXng&#N1L4>$DAYirWcUZW|C@ez?z5>;4Cvwg9XESK<Irn*OXnxLzCUdi8lcl#tTB45tsHFqNOh?etJ
-7k1FGkt<V*<xEay?2B+xVsDJpS6zv=td%`-mKy21#8WY>W>Tc$v~1<HTdm7aM3x0uT-#U#r17>+V$eoZ87Z$XYzPXKdA0Zcnbh6}
-8v}Kmx$I_*+UJfcOUhN42EeGP?e1-J<J7DXXm^Vpxu&`bWE|j_JzE3KK%>Cb%4jO&SaB3+GZ_%b^he>*e~#6Ig0#4AotB0-%Khh3
-i1V&CZ5_6lPH>DlUVP<Y>Gz|bR<zd#F52c6qb947@rtpK46wp@OFeLJz9Y^Uvo_AgM4Md3PkJ5d21IP#pP|dH8gc&%Hc9)={SCYB
-FaG>mo}V%6bX0Ieh0?Cz^6~S^sl?j**yX&XyTH4}tM9D{B3Ru%%-XN<Ky68sLT)u!IbXwdV~1_FZoaWCd%WTbP273&sad7~(f&r9
-!hP!)B7y{VWzyz*S%Dw|JiW!v1BDhaV&#t}K-^*Q|CywpWGx8n?0leFqM$&Wr4r^?Tw|%Td!8e5;^O@;J&fzz-@bUQs&>{tD&qE1
-ie|yhHP{h;Ph(f1Zl73C?n>Q)zf4{*8J&B2bNbN@;f{K&nl>WK)+??4QQPK|CeMB7r)RF<wZGqSwpC{R#q-HSOFxp%uv6C6embHh
-qi~HnE$8D#`EikPE-Mdhyk;L}cA2KJ?FMzhGUxj=njK1kU}KNgY*}N!!Pp3cc(SwbT`WCFk%R;dKS#R-(_{qt8=e?|W+Me^^hGd*
-F%Jug`j0y!)SqM3z1FFCMDpi(^HNA<XUET8JL>j>4l6Qc$&;m{j_8ec(ra<m&LXR}B8%0Affb8xuG+XLzO;AQrnNg(r9`VARI`cv
-;)TVGiCS~T>dk?fcDiU<kN3KB6L-C^y<ieM#Xdw~yvz&3!fw^s`E$Htxo88G4+iU)xF^vSk^UwA<<-pcmMNdc`(zC>-}{nbM{aPO
-6;Uxs=LyHn3&6i$6d6NZgV87B$Uw=K?ML$!l*t$*q9ty-tQ7$e#I6lo2Q(5X5SSARgMu6@8vM^{<NyEIMEoo0-kF|z@z&kYvFk=Z
-Uv+)5+DV`B(IH^?ySG#J$nPxgIFS2f$5G$R34xa|`;<1;<$34SeN(+uY?igovtuhFPPS^C@zv(8gpBwx2Uaa9swTbc<;&+*PG4G&
-Lta%be#JsZcGT{4JUV}C(JE_<J?6Ch{I45ut4==IT~Te%T7%M4T^W1jdDt7vdA7##bfTg26(@eLrNeGT4GK^de0_IknMxoB4WKxC
-)heu_i44KtJG(eG0wV*_mL7&=2?t6f6CsRez+Z_`=|6`yd1J6`ttZQ>0N#Pw#V^fOb=qn)*)Mt2z+*h`mhiSj-vgej>2dX=%+EJP
-Ebq8{e(X_CGEHXXU9|^UdN_+CdjqVC%P-dVv@`a$SIyEY{-`DwbvZhBV&n7c4&MNK^F7+i$%)QU>Dv|LoSr-Gly@r22pNKR&d*$a
-2_P8}5qs`5>}uU!h|qBlK;d@Lm6|&yjybK$$B{vgvh6lDqws778Uf~qj#-2-qyuOGSWt<wAt5jVEn@8OAS6uyi|UJeel0{L{~R-v
-UOU#F!saar=7!1mO>gdgjH+Y$g0rd^kLA}L*JJ1JqIZst*zZeg!l_43=U=RgpZ74o-Z=LY8f(}Mq&^DLW?sTYwLWFPH;kgPhXY>%
-ZKJXS=rx<lx~rFA*0iY2UgEj$NLc3>65Z#hN-EpHhSjm`>2fu-YVBKwnq)lD_3o<=>W@7$_7GI*;G@MSh<ESf8BT1$=r`;w%V9`Z
-2oB<b(BfP+9AqH`)5#%K0RR(9K?M8(Mjsyxk(c~6a(<G$Am`7@c3<3V!-wmwyXq&m@Yc9VV=d@27502~@6ft74RtR)%N@tMmN-q%
-O#3)tdU>{0S-bpc)f|3vkD955J9EdwixD`lW|yP#BNXoMaXLFh>*eNoV|Rr`>+kGon$pJWji_lQ`0sh{W09#;Nm8IPW$C&lJBO6c
-*YKPWfWeq#*(;F}7eAimtprj~qfGWY$v>dTvMB;R-m6de<b*Pz0T=+VNcSSylR+qp(u3kaKnaIQ2OP3bjmY1S5n}jT=9d3_t!7+8
-4SkBbx<&qxD_S9=e!}zl<~4{tb2DFuEIr`u?RB><*|z%C(Jl4p&)?GPi0jU1ZaagSth9HdW<?--F?Lx_Nd2)ElD(Sl-5R%uk#;hN
-4j5zRKj`>Irk!`vx9~8$`+mgMS?9iNtv5Wtl#wMOIo(VvdAX+Yd6(Bw_35BNvev%xVXt1X75E^CyoTJcy1{;_C59*%0vl(2RKISE
-rbCIyh`^8L1O`I5(ql-X_XRs7s<``q!<b0@IdTtLckX#SGweo25$nMFiOv<{4oxO(QUFe)O);l~)E`9OS(aB~_pvr_y;ljie%SJ<
-`@hMAM(jRW5yAv=O_HwXk3!UJj~%+~jLouq)XO$-H*46<Ysw}3G1vDwTri@8yzMKhCVew9jUIP@`j$pV6zWEB!J7L~q`6^9MREiR
->cxS5%?q>MBJ{W*4nRz4Pdstkl4pT~W*KW^oID+zaVUW_fpG6YXEa(UuP|pMrcaAV4EWopjX%l$rrUdqi4nf;j_RM2yIk#0(_%eK
-tu^z)IyLHYlnL$V*hIGK3cp)nm9b5Y2c2ZItiC2UG#+oX02W<87tAl7VEkaM%`3B=I!$4_Lf0%+4>lxPrYrE>rx=!2=6YiZNR`tY
-!0KZw9S)8;8R%h61Ti<e9yau}WE%2}Rgq{UX-n+k)w7H<i6B8B!5dW1BI;@)lL`%sX$uOfS@Kj!nm}bWN14(mB91aiL?214s^226
-pCqR3eiW4*<26~m`~HQt2lbmHqAsYKa*RGz<)5FjWMSF)!lb2+SD)|d7;C?41$IQX(Tol1Z*9k>UQmzcG90^2(BoG-S(hTuu6KWI
-7lCor8tWbX$uIo0*TM3A2V@uG0Z`ooAH%xrw2P^+V-!b@g3xS80Q?W!KC_w$G6ZV8IPGNm;h<rOGAN{=yIUunv--GH34?>gms=gU
-MUg-d4w2(`@d@}oJ_H{`?BRcpi~LFQY0*X#m`!sCwWpj+j3?;_nNjLdDL|rrLFm@1s>j1jJ;9iHbrCO$-=OGI9!`@j)>xlQpOWfn
-r=_41Df8e7;JP((R~+D?g7&FakfX{@^C%06ym=^TO=`l*<Z=Z7p|oMw*Nm%#ioLpCqv?1&@+$3Q#mGwZwmo<PD46Z<y)`_f@w<kV
-f{?UFv&QB)#HgY{$fvp(P0G<g_XRp7`D$oXA9-p>lt^Z%-y^r5B=<n&@KgVybC*?H@6Xr}y!K4UgEI>!(pyQ>A~vngcGA~7_3?xn
-uXbfQL#x^0nu#m!*3HqhwAU>wwtsEN$JZz1%`g~!PpiplF*|ZMjfuo{2K6l3uDL5@ze}Lc<?*U$z`9ypC+I`^%%-;ML2MKXk;fnL
-t-Xm?wMY($6a+Q#+q!IIqP^%$EcCbN#C}zy8_MB?(au{W*-^3YBf#}k#DIN$uZZdQtiMN_KS@6Ac&j;O>!J&mMd3N)BKM@nl*jNA
-c&l2rxxQe2eT+F_<8r&A*nDLEQ|mI{^gDN68L*eg(r#>HyC)f?^I8(`R<3GqUV1)$W!~I*$`}k#Y&5jO;?k^wH>;DDWV$QifOOwu
-PUfUr7i?b4uw^1aur%pGwZruMmvQpKm77V}jx(hfok0Qyx_bAt<bW29jurO&++8w!cHc*Us>l}Cc(Kv{)j#tm88;IySBKu!PAp^0
-Khqem7LheCvCfaH=l@`H!t;;jffxtR%a}{M^j7b(+91DTI)#uiEq_Q}fZ|fG(T790>`QA-bn5C}2|-2mJdafpjD5SjXqBrxP=UJ(
->Gsx|GFWg0ws0HHveslqwzmdN;4E`Ovdgv0cIP>AFp#73@Z|45kZUNIIYPZ{a{6$JGKdp03mi%0;fQ@70S<{M4q(Zc|LUJ<hWaVk
-bVzE{<!jK!J{WgJ(LH{5Q0(amW~^(9di!1WytzBVc9QD!?_B1ouQ~dLoqCF42Lcr8iAOFbx0xJCw_&#&UP-`~&+ok*wF_P7z(oUy
-0}q))uXm2z_$(67=CLUl#PHcSm%h@;0n9AbW$*&Zu4eDKWoG2(sM=Q;vbu@xG2B4`+m|$e8#>CC1NJcsjI?0_n7)qyQ<Sj|ZF?bM
-ZT@Fa(pHg9=P$lywd9#u;<5{dO=(WbWR{Y>Y)@@67(YLalJ|0X<+nw?N>)$930LZ?cd8%LbXL5vBHl@r>ObF*th|8e?Im|%j;{to
-pqkTjN4>Om;+&dlNkJ3wSR^=^=wQ&Z)SXD@u}ByJWe$qxv(<@8@+^W-EGNdYIqFJuk>02ZnhIo8-y#8^BToUv>*%C`8fD~vH`yot
-98pk1?D_EUW6_l3Gwhx&vwgTcW{4V#;A<V^X{n06S?P1dW%(1o%X5SEWv0!(;?d%9HWukIsd#3RzlEULn02^0N@mH$i)M^<(G*Az
-0IvCRqh^=p$2utC0Tf0+j7~~PVXCht34_O@A)%Gb9AnD?h!i|p*p<=dR4k235J`}NXHaqCE~eA4{lpD?`fqoxev<voFS<F=&$s7~
-9HIo?J+NfFkFg??i1u<0^z(MM(4;;;Fx|RmV~VE%kMga|4R?B3oH>DKY-ek%&ZiU6tmersGE`kV2RlO*Hc3Dpkf4dtu(Y=^6vzz$
-y;%St>f73xsj{#DN)XTrII*=hQXnHxXjGp7_2mc%GzQ&2gT&(cwTHtFOhHh8m<#ad&?a_m3HjQ=Ei30u%Z?lFW}(4jkZ>rYUIgO%
-*WS0?*V=cMrv_T8%aXBoc9-WwxEaY|u`Di+!=Ml_sL5eADkKzxE63+hi9+cavj8$jj>{IxO_)E&;PGV{coZPy765oW8G-zuS1|~?
-l1&y2wn(wwFcO~uqy&ZFA6`rSN%l|-R_)A<3HEVwv@tc%RN~T!SOG2a$*HLmCZvpuj|mTOvCxuZ2^fwU>SUp(BumC1uq45dD45rS
-R$5#t8bA|>Bs>lyR2v%)V(`#qzr?V35($gxCx%EQK=;5tX##j?&2@l4saJSNQ256e#>;obKlf&?b!JK$vldTui>on`l4!N_RI@>v
-y&&_CVe`&&Dy}GE@6bzu_09;~;kRZaLD$`i)vl<xkWqJ9^@Az#(LyC?+NTgWVtJ!t{>5o~Rac#efRf6A55uF|YL44|ID_mc^QA$-
-W-a{@>r!-f&@78MKVj55r8g*>`s|oW<yv>TFn1@fcXH6>jhY4{s8AU6^6BPdN2^vJGLeCl{iQxf(*pN400Ye_kFV_dhB6o@T$N>7
-%PTe7sSEX+r+Z~Smn8V)YMy^70!nMAhu0g(2>$ApS%Cs4034Bl21ym@`-J&dy3=1l{j=vMPR1Rs>%P1>pfq)nm$1**jH#nXUCbY`
-=$f&!TC0_CMKp98-E8SjZ;ka6w(o9W38(dC&O<mGbxIOvzOAuP5=JtwI4`HZKXveNH){u07^t!>&kgrFe*D2uIaOi5n)^H+)u`>N
-bD4~TZpRiF+v8s^*3lIPMXwx*_`1nQf^pFAGckGXo=_k!3*Bfds343xj)b1r?6qYfOAmUMyY;z?D1yK=dZ~dXB;T(|1ZYV~SGao(
-(fo5U2_eq(Df634-qu@J4<A>5x7b`5K87fa4ANh5y!E3}dGvcdP#E5i-7stkFOycP`u>deFfHM*_pE1pONT@1h<KSr4_U&sx%*pc
-*QtM{X^iY{))Nx6DJCmAsC42H4_RH|viZB9;#-x(!o91_g-Mf(+g+aRI~c1xh5&VbSLfDMdRAUWT&U%;5k`s8&-UUV3J;9r-Z*8X
-3H{QoZ-Y~|6QQp{?u?s56(Qne=DX7&HPc*)&{ql#d6z$7sQo7*eIY964fEYxDtD+6vqBL;5Ka{yewbBRF>UAZB^T2x(1BQ}t2M)E
-Uq5=5)oiRSEX+40K^?x|&}+p-%cJj>={8RCBtqSH?7~!?j@3IeyXBhwDUiWnbM-TCzgUAUX2XQ4pDuHFvs0_vjgu2;kf$xvsL%_E
-=uPyOgLoLfx2b2@R*zcYdQZ*FgPZqN*lI$2t=B5s6ta#4ahSeOx4>K2+IV5Mv5-Zhi7vu51xuRnuOc82z`rr)=eJ<Q<bbXIA60EG
-qE4)!mKHh)!xu)&6E_T*t5ITD&A47ZQWokfzjI?w?(vT++!=2LauXR47YSqD>P8IZu2kRgJ~>qevV3H-dK})n6vp+`=Wrkc1$_r=
-eaoCPG`>_866>AYH8*_UTFp-yrwEO_!LKnU=3^gZ?GY}!%P0=n-JIq(L_;`;rUbsj-B~E4aE8j+iF8vQMC@MK(Kq-c=+O<6jSPgl
-EvXbeVP3QaD2%pn0QfUHSs{j4){$P`%?V1jXpm2e4^xE-I)Ktn&AVX+7t3s?^vs>*QzQ%ZQXOJR`H}sb!+Sm)Nr=hfLewmdY}lq+
-e`@5anYRiH_>hIVb$mvw9_QAf)4@f2=%*$QEAPIvD8XdW;S@!v0V-%^&h(K^J8?^eLvQ2@+NMorT@$pGAp#4Vs@e~lDy3l|YU|F|
-Jm2n$VL|TIV*Fwm3$!o=da=WOZr@C_;cIxHaIh{2q(M;;AWKH}7Zv@az?3|w`g+=pyZf>kLK&rR*f*0el{t6f0*?C*b?WXuTW?vY
-_Yl@uNnXP~caa-AjNbSOW7-3Cjgc9dBaYRq^uOxQg2>VdR=&iKmz~_O{HiSrY7*w>W>_&c<%;YCFA~&X+rc49d~Va*wM-VIwBfJj
-9-BEu^@bi2a+zv}NP$@-w2M$(=`%iP46U;it_`icaQ@i`Lt!>Z=h&2pi9%jWr?|<oAd`kXNtk7V!}Qe?fj=*s957(v%)o`_y~tJU
-QR#VdLNY_JZA&Lq=k1<nJ)L&;j*8H26-?%Yd^Wn3Sbaz9<~}W<skL%{`N0XThkXyOMwkgZ(I9%Z@|7zmI#b;CSP9)8QG4d>`sS`@
-vUjtE%jN#jx9D?C)h9f$W<!@+2%c8uRP(5{Sjcx~p0s|cf@Y@(qo5L3YVi@(L^gDz#U$^L=K?asxT|d-5yORkSx71p6sGHeWMNwE
-za(A#4?#nD=A;|B`);;-lv5}8owpID5nHBZPTzgcOwnAvsHFYjHXhVxhmMVuJMNV$=QR?s=*Su##Lc_Pi9y=k^E|Gu-O#&B9%?kS
-!EcU|2D56^kZJAmQ0GUU`dD;$Gv&qY=5j4atJ@#1ZBKpzq!r%bKm%exgF{jvO<8rO@McD1RBh#?x&l7rX_*Bc7w6o{WI|tx_;p9e
-FE-&obcGZ24P=ER`e_^WC4O08uzhQRKfJQ?r$fhtgGjB+)^N0r<NW2JZNU_%gJdUkBS*W&hP-zwpjpN2)`HyKxnAX+*SpkLj>vdl
-P28*wnL2Xbj1D?;Be%5#L*FcH)U<!z-ODA-2U^%UvvncEo%vli9FI`~!sTn_2!iX=hn*ah$$L(px6y`t`c)@penOq%YG)?Y7<o0%
-UGBk4G#T>AXJ2r7U2iWSLKHH?j|I6HF`+*##17+55>9{#u9&`3O%%CrIszhodTp+nZ0!IXtfb5^=$x+3ts@FMD$;hg#-7LoKb==w
-PqpY_h5Fc+SZs3tWjf!!L9U{k&VWpQzDCaVyHe^4XzdBIRLJrs{{a5!hxNq!H*i=CWH>+SWA~_r>R~olCJ9SreINQeqD%7L8wcVc
->1ud>M80=kyQ5O5E6UbQ_~!YzJHic*kD*H*8nV?jggat1<wM#?A~bOceamDLg}h<;*gpQyA{PrgS|GDy`pJkro`!k73NEA$T|Z%{
-u>)5b=|;4f+qirUs;>8(Jk(DX+7+?|jhbnTjUThX{X$cUb}2?x{lvss@sEQpDMCF<%cox*RxrI?ecKJ5&_CBaVh-sZ#W-N))@lSb
-IFY`g=FNNK*m{%-<Q`W%n)0|OKYxFdHpJASPy9gL&`t||NSn9!U7NRGMG=G?vf20(n(lybMZV6=7t@!%=S?8?5l94KHbrnWtTM`_
-1vWoynAWN!J0w^*k=*0TTk$Gv$Hlf6Lmk7e9x#G@<bn^Gk^YgFc9(wQ1<4)Kg-q(+#G)@_8Xe};1Xmt3ge)5ax)(ju8Lk~RS0>U1
-TA*8f&ga<v>CdNmu9>Y0&F!a@_NE#$qMS-~HKE&xp&k$Fr-xs?%z`{Erm5{z`3!SM9yEDbGNl=?iY5x3>HFL;ZxlnQ#0WDawXY-$
-NfIsHBVi9KhVjPz0mC1EoVE4D9p^LMX_mq$Ut?eJ(PtkfRLN77UzJ$p5uxS2O{RQzZ4KLu@m`Z#EtZj?jGgb~I76zI|Fznx_RLmc
-qLxppLT!3vtJ@|sqje;Rpb!4Fc?b8E9J2Z5hlV;|skW!_i{4xBA`Mk&uDB!n_66CAIdL>==x>>A_^@Six*CcCEe05zdA9<kO$DK5
-8b!v&XoN6Z!O0jU+S|q=VfF@N-smB-LNs{Kc#o&E&(A)Y&xX26fpqRgO!AUD8DI8y-E49arbuCLTteqoJ9k$qKF<umSV3KxeaxW7
-$M`0?-Md8olOxoqv&*haG2!K*SPQO~Da6TRTyxqi)x8aK)BSuP*SafZ&2f$4514m1nnA0-OSd(=a~uVjnc$&Vde{=S=Q1z>frWTa
-%IHRn!qJ4xRpH%e)INV|D?<{oNkspS%7vc<qf3+c&K;T?%Waos1~*UBW<bHoQ%mDkBSv9u!R4hBrlL~~$<Pi(mBmn{x4G)G=xg(x
-JXN6HCsI$=CNrz2E?U#`Jeo%pG&(UarNmotXIk#T_(WA`CEcuShs);0VAo444?6S|vn$cv?aikdTy;xG%L$$vZ$*<d128n`%2HRc
-GengoD_pOe<>k!fkcH*8fTgW00_>9_8;JnL1%5D_gOTxS*NmB$729Z&3mO`#eP(kY<F@fb(|dN`k7JIjx~Xa5WDjX&lXXMeLmA%T
-j+#XaQpOoW%i2TNZTwcA);Vp@%%a;h=1`-zX0yqA*rB`B(lQgGpkBXv{W-7o>b~oCi^^Sz(9js#n|ijO^n<E`@P$lsu~Uvr--(IB
-BA~%9v~y_>BOF0QK?E(z)NrN~`?%6G<BIDP<Z$9#N;FK~4>+{Hca`UHdU9IycfeamRZ+P79scp^&Tx#wiHXj))8!g`4H$whJvBTg
-wX60bCSdfLk|T%Ap;?5i$M^4kn+(51%{UTy%m&&s+0v#Z^G-cdJ?h&HS27D)dOiQS!S+l39UGLa8Bw4vx%^XxL!1ni!f+(0C}C7Y
-qfe5*8I99-Hpsol`eZ7-PmeUF4GANv(DZ`J9Qq`PME9@U!J7O5m#43cMc1{)AfDfJ`fNA(qAb)&UpJT<+UaiUUQpIyWj2~*1$nv3
-!Um()hu%&I8vjT;BhDM@=eZl-XqD2QU)mYjF@l!~smn0k`eDiK)wbm?cr~sNdp8LNM^{|nYRu4KAfPXR7q;XTDKA7LoCrX}-#z-)
-n0#(1LOA&Z9;>OMY{|Gj7djH9$q{FuD9WM5ArBe_bM~JRvFprH<V)Ts`#pwTGl-A5d}!hqXzfzqJ$2@An~x^66ORwN(gZ{~pFCyY
-P+CX2v*S+OwP0nYprfD8OEJIGTwxuRoLq|6g;rNrUfFB^@lf$mTW18_THrAOZ}WoQQ2j~AhFarsD8V($QMWQ$f1)l&_^kmJ`9!E1
-(YW-!cNTo&Jab^8MH7zB5L&+usaUjFiTxj7Y5oF2m!^zQa!qg6GuvyT6l^-j0qVfE_cNn+`X!jpe0JgM`FZ13LPFel$u-I^!T9pF
-ooOq|OQ%4l7pl*z7fx~8G1YaX#d}?7rdn5X&}z%kq$yQc2LgpA=<xHO#`-*abRjT11TD;GPqJF37|dM}fF=mlNL_}SIbRn;=#%5z
-#+gLASdRs08I)L%vdI2H5*{so4M$qcbW*(>UJcVUXu0Q;YibB>6<XG6X?l)IkEmw`x4Uc)$yF5eaOw5r^-t<uwqN^B4deu*$qJ~!
-k69;|k7*xuInq=<-2v+HE^GApk0Vu#+s|>Z!W!rW6&e?OPNuZ;_4~5r)bgGmyW>eUrGR~TM9*CH&|0AAbt2d#x&ltT6T;$BkYfGO
-kONADCHX5@s5-+~<!WHW`lNA&3D<+xqM><&{}_6Rw)vaQUu=#n3QCV+sR)Srww0Dkb#hojXc@jIG}k~uK!9<O(g~Ne`9nIhhq1UC
-(1h?);_Xq_BX0ApAIjr|*&O?Q$7Zd|d;LO*EL_e9Hs7s@dRPgP$$e_{uG$x-h!a(U0c#A5(Fm~~Es+B{1Yt$~HrOt?WDD}PF7$Ny
-u<i55g|&Pr-cZhHf7khT5^wAAPIB3a3LA=mn)D9!2Um%O%cda`mapDRf@(*c%EEkW<jT;5t)(E61SMC=Sm~|UZ(lo{vcb4dV?ncX
-ic=4*J*bcA3tyUsR}Vk1mH~*On%=VdJZ%4>&YlD|v40lHCxHXeD*~40Z$dIAKPUc-LqxXS@j_LdmKB;%5R$N4z5DC9tl9B%<gU29
-ix`eUg8=c!N#^<_i~71ikHd%8sv`uZ%#ES`<H!Y>4_gcANFhN{PGjoHiMK7|BX#;-VOTs$+2Uw%+aw)aA0rpG*gSlk$rrOi!@n3y
->aXE@5s4rSutgg9D6tR=v-xY-ZtfDGGoezaPIX+ZdxTt?I<#kDeX~Pj?e+N+GgpQM+D`dCj3Ma6StGCcIq&ezUUQI&q-APi1>|g1
-qxamqaGp=5#>oOgCF$HsKkwtD;wz`m@8e}&{qv@k+)!6VQMJ(Nym0Sicdl5Cu92C}^nM9uJCFvFdI%D=eejCxZ$#(oGq!WPYqxG(
-IKkb>dy|hmwB7V%a=lF6nVxzj?bin`=WcRl3A%FzsrDE#Py1?aRXT3Dk0K<!VXw6HIm>FY2+LepeI4GsZtSKR@|Cs#liF9;m0cNi
-KNhE?!W4~-!ELTI19iH1(rC*!Q>XN^X|7HhkRkC;tz7s?z$w>rmyNlR{H=tskh3GofCaIzaEj%}1Cvy?;OzrPP3?@=hkAc18f%($
-!o+RyzO6HY^<<#^tmL@W==e<sw#^9C5}mr1VqCUw=iCqt3<le$vSqcEX*Og6RlG#LDoz(<FbHC?X`p171Me1LGjRis6er<SVfXqQ
-Av23~)Zt~_?BUw)n~O%6@ySqv#|sMu%!`YAX1cvupw*gTClBSXCY>0Cs2Ququ=ewF(B%qu#JJUgWHr}7e+L~|5kIyhD?finT{Z?3
-6?@tHds!$F5E!&*<HN&*gTjbv;UWG&93I`zmE>mt4O9605o>nB`rEZ5JC@H*8{wkQr(&UQ4;~#J;9+m1fWF^U8e^|Q#|ezolPj}>
-O=S==N-FX)WMQ*>e=P!uuc9h1LlW_$019p^$dFLtJV=hRGLMFV&Rg#LbxIsEQd|oUMLGxss{aB&q9oGp;0(O~0twgKizbW?^>ec~
-(@|nmaKaAdFI`+-T0CoNR(zPNks^Zt={0ABySWC31Y*flG65@WX067=APE$~wfF@ER1gQ<?$;iGr%*`Hu7{W!3iM)%fs9wF3+Yr?
-n9TnI%=6*)#=06RihNlnmDtA;fOB$m7-DB*WoD?QBune7aW~Ua<S<AW5P`-B{HCxOkA_DAC=90Gj{;Z_iI%v8UWSK3OD3O7-h*z#
-oc*bo9HGf)GwD<^i2#+@_W3tZPL9v#aXGRw463j^7g{T&Q;0a|BSL^a5kcfbg|*`AzIs{&0wGxyJ#bU#KcyWgOy-{pOKmy{52Z_@
-QK<fHeSkzF5d|O!?uZ#CV8xQ`U!&=}1_#z`0IAy|=P6Ae%->%+Lt$XiC?xcnG=xOQqlG{T2<~TCz%^nJ7YLY}zZsy{5P*G<<Vgex
-^Pm>6pZq&QFcSXa!7ngV|3v&G(>jZCj*RvWSLr3fvYQ_?>j!PN1%+V;|Li|#mH30U_VHNumOb;br(K)P6|J8h^}p)7%WQ&s`>MS`
-R8bE&m{*&vOW+>c%{LLf_!l_3-NefGtE}I3een)u^L$Rx8v2y?>f$9jf?m}%Ldq0FaYjK`%-$rhg(Q9gFy;NVG<mVhPI11*Nf!5A
-WOk;9oanRdEgA9K+g=x#iKaC-WJD)TDTxel#t<NT;gI3MAg^+)_Tsbsq#);ys;4eFmQX(R1XH|U1)jDKxK@#<>&s<}sYu%6*&eRF
-?eYvzOo4^N+zA;E!z|e1$8W04ZMhS^kRtBsix1C#Nu%<_mzI0OfJi6td!BmYx;9b7CuM%>3YaC{x;`sU<BH5$S>huWbm;?25HLhy
-N%T+d#>+Hrdw;NvEcQCzn!dSzxPz)ts*BJT3ukwI)pOprwBAqW>EdSVO1r+w=XRfOP!Y4~)EZUtz61ACRotY|+q&ZQ(I`#v_ay0T
-mAl1NPq9=RM?1RbDT!Z#H*bgTscdm}p4o;?s^Zr!bq|jg?~k#q#Rt`ZcsSo{Fy`O5bZX?zj`CdlI9m;IzdY$VJ1zKbAZy5i6?)?R
-<0zZO`zlxHuRiKvC8p*P>lh-jQGa%xt+->?EX_!d7=b(PKol8FtL(2hT#pMSi1bsF=9P53#GEF&ZFE-M_H&jv`QXYJnN$sy=+@kE
-XT!u4#<l2*A1KEYJ8|)9B24B05*Ht~!1Er<E4qfgWQhZS{4c2L_phy2b=@cqA&Pj2TYqiRyBo5*)T=zmB9le#BtWiVenyMG*wU(4
-_q@4a(d=-sVO1-p`LLdz16_1|H`%Gtc}pT*MAHbnce7h~3=tnKBgcohh!geX?kq&(#ZExUMogU}3MVq+;mU;{;E1wfU$@ae*o#k9
-6^9c*&wCU1tw-ci5JBChVqO|CD+^Lh1Gl{2VJ;>(J<%kz!|3U}Wfo!!`H80v(|1Ih8cAeWg#V--(LKvXJhl-k3zRebXyPo9l9jF%
-2pRFd^n@4AJ{Dr9ov=W2RR8emiKmD@l1bv$@FvTTh}ic1k{YO+aNzrxQDOlBXDWA`8krDZ>d-WTDgNrSw;(9D<7ri+4Y}fOJT1HL
-^@j-!^)V{qrxo8<eNaC7guT3&6Q2d&KgS)P7A9_Bl&Es7Zju2>bh)KwO|bPu@hF<X)sGn`9z^RSxhSz{`;LKwXTtwqG*{gp{`Krb
-{-rbZhU#KZo9+00%h3&A@y`~{N}-5)?*{*bX`-XnOqV%h#HPd?Wu?k;ui6vIG*MsA^Dr2@?9z7mV)4Aj6@e(-Z0a(CBl?jk+T|;3
-3d$)Ww!^f&^VU1FMUC@%Tx^YLqFeML9jw^vs<ZoNA1F9S=vUwxz$9laI>9Ttj<VAchd0l^Ka9Bg=Gu<tUAKpeGJb%a*F9<#_`Kt4
-GlnxnrlwbA{<W!dW3`7f#T0zytzjcnC+f+H42q}q><U`zy@?_^Ff*@C^}cT`_5$nnSIfDkizgzD;4B-4SewN%DtNKyS3~!|6BP>=
-75&;G$>vw5*ok%8?%S`)^2FYZgYO#WWSeCe^Zb>$xDNfx5WfQF>fUVrEC;cvw<%4*I%1gLrD39)b%1u^CTYR^h#PL=cXt;huV`>?
-v#%9D`QWzNXKe?ISmFsx{PP?XQtY}D6XG!_F}3+fV*mSwsi=YK6PUzbL0Z)*TnRn@l#=s>$94pfk@aovTI7K&*Wp^gDzO_(9o_YL
-sFix;2e(<Wq8{aq<v!k%#pU}JioXX>wgkPt)tt4vNk*i_GlwG`JrAx|R~0p=Z`m^4B{YC3nvWh^6L3nOB0A;`VBFwo_U~V_^#+Ph
-P*|9#--Na$6D)6y)F|5eQCS@nE9!*p;;+ba9Ydqkwvbq&uGVwFBo4v7kSi@l&_vxF$-`7%)-|D3lf>%|u^wyutd^c@-p&xQvZj?o
-xTQOCIbPJDF~)TvQh_WhlGrOB&_Nj|PEH_2Dj@oo1i0vdtUVlDhVt9+!qn?A?&`<3Ba=(BJjGMF`q3MoJxdHag88s>i+DYzzG7;X
-<Cv$6R8*^YN$m^qt$Sed0e#v>vFB7B!`$t!X`bh)BQi{k@V2lqwY8BGeJ4zcN7{Gr(c;1q6PX7zrT&GvdkoEi+!8HN;w}9!PrnU&
-yA#)pN6nw<9;WtzAYQTAx)F)G5aL=?a6ea`D_W>Ma<bAkAXR4*-dsaY#Ki;Wm312zESqe6Tv22xj`34AbugT`3@Q3z9Ls6C-GI^}
-vP3L}ZJ3I*)WV9l;nuLi)dBGu0Wewt>|YW95R!s~75Up>8#(O>=QjU%W`Nx00`c(FkvJj1aItpM)r)D4;=+Q-L&k(3ZQIhrYkR>L
-P29)uzv&h)TDQ1X*;w>7xKZJ6xP-5!<{&Q;7D;F8VXs<Vf8FKt``1qr<@;5KI7CuIibE)XqArp41;SI2-;Zn6EwY6xXV^V*jai&0
-o;F@DI{Gf&_2$t8`cnsOkv8v7xJNtI-a*mAsd7cEKOMT{K+Dl-iB|K7B7HRmG%*4R+vGu(h_C~%ui1u$DPqNm3po_`0(lVEKR+sF
-A_wG1MM>xp3&OeXzZ)SKlTS0=R4*KAaqIz)FY31Fkj_P<8+TtXtCb6J6Ujw?{e>aD_e^(tjxDhkbuV*#(UV)biRPLyY*A)<fY-^1
-Hy;=qfZ}*m?{&=>b5OB=70x(Ij;t||xJPG5%25p=p+{Jn{{^}mR-e(Te_}A@N;AoUD&oMtCP!<LA(l0=w|KgiXcg|z!~)+_Uka&O
-uW6!cKH!N_&%xkB_!yP~N5l_i&Sbg6*E6v=@lbdDt;g^g0Iq+Au_!+WLm5zD8i9%#P#z5>S$hHt^7o@YN#}g#HFChTr^+iwqr?+G
-)0ro54m~z<a!amYL@Vn0(H1XtPA+xGpBG9H?UI4Mv5S{daHY_DwM38G-TU^LQ6Q^72tAZFc2*K=;OM9!RpZGLB__#usTUc*CDeZq
-<8SDlw77o%!*_BRa|BJKjjN1FRhO%;rEXJ<YgZ8kDd*_+I@Kmt5of*)CyFMBW2p>_jIV~-OawyYE@OtfmTsr2$qabb@bOAE-2Q@T
-V1$_yTS9iuEXhnjSdM=b{FjMGZS2NXb|RgsT^OP$=vvx@M!dOdhf8DHVl9!bx@SCDIXkcmeP_NCT|^Fli}zL1i%NesC}u1DHFz|U
-PayYe^Ycz$1cyE_Uv$AKFeFAqCAwr52u$W5#gW5b#x@Q8SQYqbW2COA3KQUUWg9+SZoHK=_UvdC(U^xp4L=!78ah6~M_b(NdlWfn
-!uUV~dOtr((Gw!9*%C*driAF@argl?wNXTZ1e+wu3pnuk!{DeH<e8#wA6$_WY|0b&trhjjsXdFvS$^1^YQqt2tOPw=9b<^%>lvzx
-i#3596NJ2hktUbePXk8XP*<LU=$}CXhFTmPC{b3#MkCP@azsg9z$Mgwd@acFZFOPBm=F&uEgnUjAu#Foxnuixt(%t-YOPEa#Vm`)
-dKz#rI68|VF4hDrxhMidhC!A%?3BV{Qg8#qBp_&wmK+a>DCwL5sSDWC{!y5I9p`0hqNkz6W0G;=(9<w#L`a~Yhl9DcJYBrW=%la2
-CZP}*9IijTic3NwvG{>&=*2!b$x~1P0BSAy>(GPr2NU?GVos`|5|7QKQ%HDBe`zyAOG8~%Sy7I|q~OK<FUO)lRkjGI0!h@2IOrOR
-N~JCZLm^T+eFskF`AcDE#G(+Pl0P(RpyM%g8jVUJlZX-wLu@0Z3;dwN4hGjFfxlYt2W#;!o}tL#AtI4dRkH{z76X+`OEN6^85Y{#
-6eK*Vudq*wnZANfsgh0vT=Dn!2O9NDD=^@XC7m#J{{X<=^4|oQOc*d=z<>b*1`HT5{t>V-c8;~h4Ki+ex}7(;VeUUV$d3W{wFXQ|
-Id?sjI<UP_wCBw>i@nPF{cj%;;H%v73JPX}vc!91*JjLfs$3*1k<GKYlD|ZbE3s=by&#T;kw{gi#@{ANT()GSOT0L7zdv{2f<PU3
-uGYY;7)~AfHEel5N=M6mo6`ZdL_aOwUu^q){VkNd#20m9(cOA_O%YOpDvhow;UmIX5>GSTd3{HYWU7e5m`qKY1brSh<Lo6CEYil3
-$pbfs%#nEew~54aC63yJ=f}SWt?f}ca-=b%NpccK+oa~Bnzo<RIhX<4zO>Jy?#()*CP7sbSZZ_kySl{JVELmrepwn46<xB=st9fp
-avsBerY^xBxiv>($J0fNF>niqg-=@e-6*9v*S)B>x!XXJAjNHT*R|=aRGvL{pc|`guTaVD4#pC%USHldUgd3urGz^s-*}j+<0WBu
-5!z&HK$Z}re?Y9n`+X97Q8Wn&s!JYP4ExmIk5>oJqTlb|)h5T0=*Y{<3bD<%uQjVl@Io3oM!{ZdhL!}Io2Ke+&I!|#u-tx&h_7Z#
-9BR_jGV`9XL|)Ju&mt?rz%TOUIY|iD7A<j$0KcXG_v1Q3?HTXQ>m8920s`1qN98nMnBqm1Xh^C_H#)w8&6Y4-$=kd6NRX<8#g83%
-QdVAKoU~W@;Fl}W0FmP1C80(i6%=`ZY7`be$L5bAtLNpW;<uxAos^gGZ0)`?bgVw8ZVr=BnbO3qOWSL1`49(8?bL#W5srZp--ENC
-!S|D=5eGP#a&Ms?hdt2X!AG_ReqiX;Q;|&Q!@zZ#e-Qij&UHzUO>uXjNhD|K9=z*vd))gpc?sdj<(Hh97oeynLDgoRA*Wo4N`wK+
-&9}#PY#l}!Fu2Zb1cssq=nJRmV@LzPU6F*7*hIx3;J5VuF?>FkS`>ApeR{CEgp&(#o1;H<-ocDv5;3iDO{k`|;nGA23Hv&yUEHj;
-Rw9HQx=}Cpu^nf?AWx}7G9+fQl{#dkggYf6Vb=akq-xu(n8e_##3)I`uQRuiH{9FSv@KMku;5hY)GGz#G9A`{>4;(?bN*5viTFuh
-*RvAii5T#h>Lg_y3~r!-I)^G5tI{RUV}Ntr|1eDME-k-z;Oc06fP}H6J)QC0;$GG%iP`*Zoz=;CTc&Q8m<IaX>{#Vaw&V_2W~^V?
-3Q}kiVeeui99lw*wiu~X7f^6|`=5#@7lZGNuK189qb(845NO9b!c=5jGL<FPW}*{J;!5Vs;tVKgN?j*QSKnLWtW$jRF*!|?1mWEr
-GF39RLDP{^wF<Bt|5UJcH_G38A7~TAkzg~w_psTAIpz;^RR((daMtvz;UhF<23{coOh&1O#WLk3hQ-It91|Iogchx>X=q6?QgKph
-gr)iCV(0Ffgxjy=<8ihFr9go3(Oq6!iwxWfumcg!K~1;4J2rIdQwJiW&@mlDr-Fb)OnXSiMj0&;IsqDbXoMtXXz7<zz|#D4agEzF
-HEYKQmuee{C7svCNM&7QO-g~pwB^d@<E)B?LUZJR;~X(ze^oeBq9P2~Ki>vLkWAb(CX=Loo%9tP(EiDYc=X`)4Abt)NFCyUQ8nT1
-8n?^CPDOAB`g><jGR4@}MMHutTSYG)6DBCZiI1B)R;qAF8N^C?QylDD|4P{OI$qv9XPmzYPhw4WNV0?Cx6aCO)-nS^JdkWjCCe+y
-NHkNy@Rhh^NpC5y$ihkqj){_Tv;Y!j^RGmbXHkT=osl}1BC)kGby?x$lqg>dCCUJsLB@Onf<Pu>2FRiVcrpnq$tICZkly;h4_+RC
-ed}L|HKlf1N<225Bw2Q8;%IGVq@%*4ODw6XvB_uviIzNZ5f2KkrKXH1^q?6eJfZxb!rh)nrx5X2wB)(8Og@LrVo*sqi7}809r6xJ
-&;3Dg&`ELNpc5J4!ifJZ6nVtH+D*xR#}Wy6=&(jfhDDW};Go$eTsQW20-4x%6r*&(pYW_kX@-%o%>Mqspns__6Y)dAA1u0m0uXSR
-@-G4`IT$ctz<>b*1`HT5V8DO@0|pEjFkrxd0RzVG!gNNf)ejpC)7JmnN({}ct5)kxw<k#bQ?<5jaz3t!k+SJb2u`F)|Le2uLh#aE
-<P*r3e*6Ni^s%<2K@XL>l1!_HH+TLU97>LNnWw{--sMD3F5ZB`N>kVA`hGoEx{HTQxGOK6t?nw%m(JO{I~^%apN!OPsf0h6z&{Sp
-Cpcy^PMSIW2HFmq1xl)Sw_KPuT1QGfK%B3kiL~@wjpDFUKb3}|OI=fua2?8Di2DW<H+eZ3X<1Nhl$W$A;G~QJd&c-^Nc+i+@3$FA
-Thh7>iBbl(rgRP_5(9VnUkGcDI=bQwinOsB2=^*sN!wniG$d$Bo4$?7i<P!`>uO6sN)E&g8XDnbqrVU`9h2N#jg+N5?P8S|Tkl6n
-M>t(LpH<${!W(MZL6&x;`$#;b)KJJBlu-*8h5e;?t6eDL-l!ryfMI5wB#jv@t*V!dQewPxNQ37Z=@6uT(v%BI52PR(*5CgS_NN*F
-txq`V*F(-ynp{ppONXD@EvIVKm{Qa<CQ`U)DYenrgAUPzkJS9%vKgMYZN+{KY0>H4_~5ZHK<YF_pa#34ScW2{#9hhAK~hA4gWjix
-g4z6EV$`m?x-BVM(!D<Uh}^8lq0*DV3u=ZgO460lw)TucbtmM(RYdR<<bR5rZ%$4Nx8h4nEJWe%&MZ5slx?&efhU8O;*P<ig3`kx
-8Sc>kQ=B>%YN^GiN>3YSW<~m1sYtt3JsN-?RGf(-;0DF0IM}iNpCWv?8i!88NqbsTLrrBa9WTWu69*zt(!(o&8thn+Fq{9U&`_rm
-q)Yn*U@>VFB2N0`Q;6`v5i0nj0q)WNOVDT-=qN^M7O=weI0w!9VWR&2z+!%(;&0G#oPDx``|9tHUo5f(LD*&fBLUL}0|pEjFkrxd
-0RsjM7%*VKfB^#r3>YwAz<>b*1`HT5V8DO@0|tzLD15&#e>67y>vEz{x&A)*!T+k(UiJ?a?HedR{H)dw7M;O{!H<D+%KlPZE?vY#
-4>qn_o%utlUiozF;AWH`zV9fwcKZJmHP2X-A1JtY5Jwu!=0QioU=#O;Q^H^}|8FsJyMe(E9H<%%BM!F3<9~FuaINj%3}Ht~bbnxz
-@jdhh*~xHzI6D)BYi<8#DA{4h`yt|KOf(}6wjszr)D^*G{@q~h#wGs{1-a;OiG!&_{TSiEqvYQW96ofe=3pb8i1{(V`C*WRN6o(*
-2t?G6RbqGy3JD*q`A=LuK>b3M7!m;=w)v05FIN1)Wq>eXz<>b*1`HT5V8DO@0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*1`HT5
-V8DO@0|pEjza0*)zhFfF>;9Qh%YUJ!_WLi`2tS(OYL&kmWYvFxIa|2S_MZtH=@-~!z-<0Af&8WSieTV38vHZyi=~<{nJ{3$fB^#r
-3>YwAz<>b*1`HT5V8DO@0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<}}p+P7l@0001lLH%3%u7l760002^q5cB^000000000000000
-0000riUqBX""")),
+c-riJ2UrtX_x?;W>Aev`2)*~-i*yjAN>eE+C<rQ5KvA%wh#(5~1{M?xVxx$Nf+7l5EU4JKVsBXgOh_Qn{q29hZ})5Kyt~h1=FDZ1
++&AyJ?VNj?-VVt*w#@a=gFR>z2%=DZ|D&L{&-T0RxQ^b!gvb~Wz+$mPH0AZ<<kRbDAO<30K>$Qy`pUURFU3J95YzXU02&0*ASw+7
+000U^qfrq2FZ_Sse-H%!)A#7UB4FPOR9|Vh8~{Kl0RFSSSABK>errhhM}4oMzWaSIK=_FO8ontkhY_0lO2Q8oJ{|x>4+BIm;WvPv
+*!RZpOX02M_#3+MyUhIdsbx%yo5#yqfjhifvF7zm#>+2Vcgl-8WajL*rn~KoVg-NyboSe2X5`9KdQ-RwCrfd*q_WgRkl1lQ?)t^q
+Mv>o--Z3Ixp0X#9*Rgn6@%l)IsD155#GZ4g3$4vFW30N|3?^RF#Tl=&)qivfP{W04xwM($LZ|Lo$f~f4*=ijpYe4p^dOqrVd+ps!
+)_ylaSLg1G7a>rZJ6}Mn-ro|o_wegS8%<EXz&!1$80{!;$Z{if9yol4ja-BVG0S)89cFC8(96s7OzpRhef5|(^TGQO20M=xF+4Q+
+);Iz~SPi1O5Ch#`GXqwXRFT0~{gv5olYE4@iX~0pz#ZwbKNggH3s7_cN|pkD{JaC70VVk~>BnaCzwdlM-D}t6nJp)cbL38&?!IF}
+9PY52d-#q;&i+UKLDr48XqB^6umv;g3uix0efH_nG}<y|j#4xo@?f9;y!6bx^IeSwv|^JCQwCU9ZIWrC{>tJiE<=4!sUHCyG4Ac_
+z55$Jmh}QR3+0)p-eH?%4PL!~-g0eGV<4#a)b;xGHy=mfY(F!(fT~R5LtJ3s#o1sc2^-b1^{jR1>C+{9Wzpc-n5CNgzU_9jLf3WK
+6?mVCYQfRZ<&qCtgFphXE!p+Ndu5P&Mn-LxeIgK1sy~6ow$4j)L9O4#CHpC%DOiy48+9pS^Y4VL5qIjI?`Ufq8&}2|S7O|3G;O>9
+V_!D?v;CbN%$su!ZZT#%(bIDXm~7d3YaH)7?ed&!&o)?DQHEjwl_PJV@0yPzmi0cvUwb?^1cc_q%s6V5nl-=j_SZ1kJ*rG#x6Opc
+H)V4QT+H{4@)=D;ALXnzs<bsHuc&&*9l=2{&oEy{TzGU6HytyD3oX;QHMi$<%sa)e*ST11FkY*-=Ej)$;dbZ^I?tS@51%rlj7q!V
+#9p-!x724e>VOe7E4}(SgZ&}?QbBD+82U)uvQD%HjZ(xrt&exgiqph<<g)OTz8?bw{3e^=-;Pa4Ga|pOvLkqD+*_|;x%pp?O`So+
+0(#;2JiQ@bTJH{D67Xh8n2Dtd7#|olg?6`S!tUbRdvc2&*36?o0@IyGW@d#A-x$2BAib()0v~FBw6Lji+l5b$W~#HV*Otm+<~%Km
+JC^#|>UQg@7?X`kn3uEIPj)0&uPP{BYPd@syAQer9c)|Wuszn6tcu^1@Fe|kLyTs}t5r_eD!J$<yoWDkW^9+E?WKiG$JIBC%Zf%<
+)VkC2E`zl^_RjbTI~Dm2LD*Cs_Q~hndK7_SCcaCJz#Wocpo;~EXA|&~DO?n{uXzIi9Eke)yJP-u=l4Gf^AP#T=ayG~Uuv}H!g|jY
++s<v169BlpRi}yk@h6t!X3aYmY&2%XXC=ajMd$BtQ8tuKOEw%)$#GPz)y7U7^UD2^X?DuBph}Ikmt7uc<CB~=&h}iecG9z@`Wi;H
+y+(v9k#(nL-v&<8Hm|Fn0a_8Zo*&99SzXt@OS9~-yD3@igzCg1N7pS&Iq{FYiM6bmR#{Usj|8XIYcr#-aE;p5mIvBx9D|#nYWk{d
+EAvE^63fAA<&$l7c{>8I<oHwkr>YH_)MqPF6=-$xgnK<*C&*gp748aQD0~{$kO4RYc!(@)XlQ>w9sU*?Rv)3~jyYZO<$K}xg?ot2
+f~>6+yk}fj&yj7M*&oddR}^QAt5qPl65N^XDK~QG49lL|arE>lTY;J-nKYxpMeF?;GgA*&dMKmL%8{H?;q&=+$&%}IMe~n34leGL
+n}-&k(rBMO=~c&WXitJGWhrWAGa<QArM@iIUL}C+jUDQA;9aWE!-)rXnKM@_A0x-O;#O~u+7U%GDVaDd(W%~~c7YOWPaa39<>9Er
+$wM)&uIlSAZYY`~AP@IDH^)9RiH4tlrS4%<m>lSyXR54D!$iky7>NOIr3vUL0}d9%qhY=MBA)h|Pxg_~r#IqDF29SrqcSex)WI-S
+h@hEI&qC!8%0nLCw)N^{?jGhqb5a$|>wRQ!&YS(*jBP!)OWu+CB-r}gISsdk#}gwxO|><R+^G3(^Xz8HqfU*yx-Ib8c^6k&**<n;
+{w-y7vzYg%$B>3nLR0k>E*tnHsF~=ehnUjQhE28X5ic~`S_nyg#F|Y9Ev;fl(!Z`#VKK*&rcGUAk#{+fXoEh8DvrU@LLaMQ37&!B
+U++D$LZeWRoL0^O7VpP^1!=c!!(~;$O#!L=#c1rUQQ6kA-~=BY87)i0f)E;Zp1+7TRale*(c5^+9p8Bcj}BiTAL2)ou;+<IZl_J+
+jxLeE7+@2<{M5&}CWHxlPCTuje0Ou(*3ROb>x9%oO=6kHx%#KeKR^EXBs8ee$9jo2F(v<t*O;1dUg#^0ENl76Is`1HHoGk9OtG5I
+QbEsbIl{r4@hAP)X!vc$YPA|`V|8gy(q64v>Y;VOCz?!*e{|*R*H`9^S7x+wLE8^AzF5zoToA-4qQ9ry<MxjJKw86twv}qIm+g7a
+Wn;KwVvXKr`dNWPdQ__gO%&psWgpC)6`|9rLnu^?6+nYPYG3~c5`Im4^e@q;Rh`$s56aIiRR5%tnB?c;n{N;V0#WJD_RJ0L#(o}Y
+?&Tww+BGth0=_dDA35bMWm&z=j#p17j6=;N17ET~STjpL(V6ELdQV7PvYra8jqjS4j^4ZctJbQgMP<9V0I<>4e9dxV?E6*4t;>}d
+kb%lNqWWH5UUK=IunHUC#FwK<>A_1$^vc4`GK9UO$UPIYHEmuSz41X$o_)f~yelVI*TS6arqo1R9{J*Om?8Oa&v0PDk<*jiagGn3
+`E69X%%)U>M^p0ERH2>c9ncH{b}Y{n1A?|79t98vhKe-sZ`b4bEjSb>jL4sCPuEE?$(b1c-PP>vA~p2AFP!~z0#m{Cxha9CzpM?2
+uk;{~$|_06bYI0=R4hmc9^!yq=uSFZy<=~Wp7pxWvW>JfhsAq+Nj)wTst>Dm&r@<dFuus;o*&h?G-9;FKAX7GA*07y&yOV!_YLFb
+&5t-c8jwG4?aJESX*_YL%5I+r<9uzCNF$D|ea!0|2Sw}Txw6`oAKN$`kt@<1;zT`RF*fK-?Tk==HzNM)@I>!vq19x{(MYRs&Os{$
+a4xSQGsGJOtxX)4Mj`{_(>ZJq#pOU~00RNP$L8M;t;?ofBOP60e8%?c#gQpfZ@;#=s76?{^XQtOgU>I0k;9f>v<GsEPsXx?P`2+g
+FMeNSY%Q?cD$s&<MzhKf1Z>PGEq*u`v{|gVDXu1tb+XX){IZO=ZIc{%bBgyao+!ipB(Ia55=uN`e7@ttg8*5-i2}!KPhPH>g{~TM
+DurguTp9FQUNyTcw$Rjqt8%dv-##<;jW;*XhVq^~GPI*$-K-^+y2Rn<oH{4Fp2q8tiF9Jai@Pi9u8>g=D^h%qCFJu!r@#jaE4Z@Y
+Omq@k0HGsjJS+y_V6Y&7L5Z~~i~1$lY}Ed2Gp5W^=4n{B`=~<y%iA?+3Yg;urmxmmV!X=q<+*8V--KjFN82*5*4)F4Oj6xq4%xSl
+Q;r%LU`1PW@wrLdr%C4mBfp$=GL8>6qY?CqH-FP~(aj^Z)!&*wLX#PX&U9aJL2oSk@hvsA1(w9kcMXre$;W;+GQY{e;b?Q4cgotW
+YST45#lJ!Y`BNTdwB+f2i9M`9L9fc28x%RhW6ignW~h0}-dhXJyYYE!f@dbz_zNR!nKi0?welv{v4A38t~>)!<e@Oxrn*=Z7BGMy
+6g>Ya1sw28cv`PXSGwXOhkqbWJ)aae-u>11iaA_Rc>z-{oo~@*I{hLGX#G}Fl4Szex?cSTF$#_haXmfp>SsgK7(-wWMCee<4ANMh
+`67AcwB+5!C@W5OO;tcq=VvpO*SXIHMi~3qQEQFYmVBCJ;*M>Y7zv`*2o9W3t@7uFb*%KXq^c?v*mTG&+W0X*a48&L7JdBmW!&1#
+2}NNMWYv*ouPir|vRHK{48xIkp85B-TJrpH@9?v4Mi18u;E>l8zj{(KA4SBfr5(%Rvr$0jWNj7%0($JeK?y*FKuNkNzs3k<*9S#U
+tLBRA!^+{TQCW<S{4-2lqU#KGR?`H<#etWuJ6`&-^4YTFG)`wv^?h{H*LYU^Ovm&YUFpLUWTMLgsoE#5^aelm$f<XGHFUa6YUP6)
+AMOOU$?<n{h8;h(m=!wIjhA`iz@zF)0_l84H2>tSkLQ>AT`<$Sw}UWZCUcDE&bL!?F2#&^dE$M9%%zsYx@#j>p4p^u!kE1(xWQ9#
+?SA{G@(#E&R_>#X>M0q=IixDf$SogTZ}60WQ!U;mv$QlJw3nW(wt$EM)HE3+EQq3#ArJ*X(rnUx4K|fs%hP*g_k35Gao;~DvN$qj
+2VEOqw|_->!sqs)jBlsfCqkc__j^Thyxk|&w=YyM8atmbsq2aVQTb4I_@&h8`6DfoS}-kV{C5BfezGTe?q(!9mESdA>BRfclWxE}
+o0lDZH!~_W(e0`Fv>Uz@&97$!=OUY*Bo=pGYNoKmZ>*%0R({&INO!(HnH))@lzdJex6_L_os0@JTJ_{`DmH%Cjgjb}DePX;WzWk1
+Q(}hgu8%L2m9-(lW@f`iZ7iAyZtl`ygMAEYD~Q$?P(OQ7+Aq;;0!eFACp5I~59^_sK<8J;$8K47R|%CX+p8#VaAwlW+b+|Lzh{s2
+_H{$w;8!iHelpYk-s4QYS=^JIpNB$AI1106UjOFaR#JmCyh?QO1z0ySCx#!+=y5c<V0OFJ#uBTk?>%*I_c4C?H%KKXIt#FKdZ#y8
+xsYtUP;lZ%9Lf6FLX$n6`yXA?6)cRSJ<r{yr}S)RYIl%U0qJy{Uz@{cy+)mBiZaXgtKWU$+|)uO6OS5<suV2OmBj+_XB}eQI9L#L
+@%Cj>`*b#pPKVbFY2a_HRPla|J}o!*$#zENaDmCKx<xgi_b`5UUfGb^dX2J636T-gCa5skrUzoOEK22FX1GTTHO6m!`byCKzWWpq
+p38T6&C8NGqUm(ig%faW<m!n9e3MhD2O^ynWwt~ZsI9?T?Uy}zmLB0<>ZusECo58ER=P^+t>%>{Ba8gZuWwoar0{l5Wzxg97%6X@
+e=snF^J?F{^GUr2ZS+;~=G<)>`+FQzmKCe841iJ7+uTnq7^h|pVcactW|-*;s5oFq>Re3>1B*tjQ^wHyh9dx;D(w4!zcnfFi;Pfa
+CC7g2v^2a??3Yg^6?Qdj4_d|~IFD&vc;&$&;6(50lQn@$cesyMmDNan#av4L&I*%X?umQ*9XxBq+A<G2#`p>`>vf3x_sH!B)ATr-
+N8J02kJq_<Z)4Tn(l4(R<WuK%L=PXeQmJZq@x;PnI{Cm|{7U}v-O%lVb@$c;5Ug$;VINe#ueK~&A+rM9RH){%x!rb(UXHOXd!phR
+E&O@&>FK5b$^OPTg?rYcNhmUKIgM5{)CyjqKfTS?6T<fKXXT3_z>XD5_`kpAFTy6~O6PsmLInYNo^t4rf<0C`)rF2wPHDqS593<5
+H!okSs-N+Th`hOiq?vnTJuck$+1Rzv&67)(xX>$zmnp?r_>7Lql-7+S9Q9axTFGo%kCd86t=mo+_xLb6X0PF$e82Ndv&_be=Mwx2
+KakFHCYA61d_;>QxK5v)`C+p{LS(GV>ZUDS_F-n1=^8t_X-k$n-=ov)AO)h0JyxrEz5PaGBP{Ci?)mRx7y*i8G^qbI%6&Lp28{y3
+68*3;uqJ&_EO^liVE3yM`i0rt;j(Z<;@3rm6G@BDCd^$w^45b>mQ?z($IC|@)g9xk+w7_{g{s~R6{rpemoK@oZu8Q(!rtW->vyf2
+7^TsuW)t~!C>}F5YQtsAH;uDx^)U2jUghVf?tWp{X&f`nAw)2d^U`SkW7T=Nc|&95u=>g$49nTL$I+`Ih7}Ae-pVd%&i*vXCw;j2
+-j_@}N}coE$W>Ey9&=s10K)r{h|!GokO2ix0SdP5I+mlLLh5s?$6|NMS`q;a3aF7Af<?n&HBJy#xK4rr|L<YsFEZY2P074`^G--?
+`Iw%ySF@Gdy(dM5pd#MA&E6~6Q{2{=`FQ7Xue8a57cu*lw$x1b$gKUUda1y4N}0#09bhbXbAnOV;VW^eaWRc+OBZY<z3k;HWR%Tb
+UW<delnY+7u#xTicRQX~ynVqs8>|DSLt*i^jktBE9#^m0>d4xF)>U5<bEPNjjpZUcV*!I?=zPUlzSq*RT2X@vYz(?q-C3j(D2o9g
+*}bYOZKBD{zRx>v;n+wF2PPsV3}Ok@h-UTA6@b6P&Mz`Tk&VTjXgO81<vXu&{=yd)8al0ev^cNjXaUFNyjn)ICipaXtYwX>iLf|-
+Fk)5vm2<JjJt;Jq)pt}MOwq+#H0|@V$uGWG`?QU*uWidb&4nM;_|aFQGPCM>t~q}F?qIQ3TV>(|r>K-&0=`p^({2T)#c3h-1n1o3
+m6yJg49Tdyx9h5!cjlqA-Tfi_Zid3)Q(0qAtMTy^(4%OVwaq93hlxRfIl(a{C_^S3EKppIwkDx4eN13&i725aaS-(XT@qpc8rsA;
+u=nOQRgSkXN+49ez5OAomg$XJxS9D#P<BF>le?R7VN7I$H=_Zk9zBbHu{N&Yeon1PMlS|$^ca}@Fi@L)85iC1l=IFgip~iIz697t
+r~5Ihw=RCXbp?7ui|V{(9<@ipI>(ZjzQ>f4IQllMQ_G*NQd8ZkbJIwRN+h}7dG%4_k!R{YqACM?SlULueUHF&mg#H#hQH+uaR?2?
+Q9uABwm21qfGjv5(P6V+A2sl}(idR#^T9-c|6g)`l{J*_%64B|Y)6FZmR}vlFS(VF6>HASSK9m8y<PMAEcD%!DK0qn^$D|d&9qyI
+vx?I#mz)%IsAcjGKUFo;aA)nhe<>2@)#Q3yVT9oBKIgLzS}!UKV|Rs*HrV~FVOlG%H)2mSVc6d1KIW-PWh4QeCCk)XSmm&&NZm8p
+4}&pDw^t%fD19{7O9`Yxqf8o{74B2H9BQ8)@79j*b%IQ202Tl&l82J*DJVFO$AdbAfEH@eaX^#M|Nm?L=KAK}&(mgHg8ZIBSGOrV
+a=|F1)l7a~WU&w2zaZ^(@bX44uc3Ep6706TI=-z2`}tc+9jW}R*7h^lY{k7>v{nUjmg1IWgwz~sA=|6#-L7_z9A(Qne8>b>^q~D4
+m3Gd_z}(a5&in8k^Ui<SUSrhAl944tvX9x83i1bw3$K*X4VWl{M6LbBL9brP2>2j~zJ}hky54@dC5F`31lG^}pmE(6!xRP@2YxUo
+GKFEofH8^LPXn1QrsEH=LisiNw2f7JAI%EwPFuigc%S98BJprGp+W$h#+c$y2WUKqy1in?Lfen~XKWf;0B#(<D(B!=nXriJ_BFxm
+?^(u)*K<aJdv=ZWTXEKUc@E}9D{2pWc=vUch5WJC4h*?q$VBmWuHKUM)zCCL@$SsZI!83Rdw9-<yHVu)u=spFfr5T<Xn#}5l(&$c
+9Eb-{*(c*qc3a9>;NV`(hB3}wj?P4MpEQARuRv!E27+k|b%rqgIzwYne_Ud}NL-NDdyA|HA9qKMF9}_)4jr@@k3}|G(?dHoYBE#^
+ZP=K2j@p`Gx5CQC9;|P4;ZCvqmQYuJqQ)FpdhP6R{=y{V2kWihnpJ5xgzXOAutFoqkYtrCkay2ET2z+lg(pBNr#GUu9$RC7Fs41g
+(~6A3c3-_;|ExLHh-a(@K@hnz=E(Ya#%UxJu}^~CG|vU}btD!Y)?;$f%u2R^hJxqm%C~Zrsr{{^tSU*=-jM<Dk2ime-zxO?izK=C
+FltJ)*EEgCcRNqquc?fT>Qpo18hqNEb3VIt+2V6~6IM8OJ+C?y>#%z@Zp0MBIU6<J+Quezs>jJO93PosCa!h1S%f~j$?c(CB*sN^
+oM&{e&xj7M#^M8w+$BU5O5FoLnsvo#H(Pz@C@!A{s@ISI?tSRi*|lttfdjw`Gf$-)4HzEJLBlB<EmO}~eps%6CBO|~W<}sO0g))I
+@rhOPL_$Azd?HaqBH<sA7Vg)Wb>|r*u@25B?mz8pY&_K<z?52po(#kr=7wyq*zz#Q%oB_%tc`eC@E*;`elU|;puQ=CF(b*tR!g8A
+A#?vR;JPECY8>FAjP<Dy@aeKMJ&Hmix|=4fPa3~6u~+~CN}H;_rFG#~?$sMQnn@%=*J<smMwMf>?;{dXSQN0YJ1n>k(6CVu4mBRm
+9hW&|j5-DdQ|Mxpm8pU0@8J~Ws$!sib*Z7zBAG$|NSE{%8E>i_dFoqmu1l@?_Pk9&>(7SWKU*@D*+QNfv2|U#vw?2M$CIkOeXENZ
+noW+^Ok8ody2sFyU$v~-`K3OWSQ|Hew*HuVng^|xaU%B6*bweg;IpMWw5oy|TmyYBPg27I))gAs0UuN5G_+m|gatTVKKyIjLD?-!
+`Dm!mhmPOTWy6m0VzBV=XVHoIs>(D}zze4V-lD0Fiuiu_%JWddit=?7v8aEBgkNNYGTv@}QQ4T><<UfLLgc>W(Mv}2#`D%U?{Iy=
+`t}fW(#qxLszUQoxzB8hd{S=Teyz_b<<f6#=eWlkC-aWP-zs0%c6i14@vCR#FH*r^fQ2T0tIRLX%YCypetDXkA`VFLIp%CZx_QC+
+<s4f!ghCa@KiE2CR?drY3PN_K;@ZzFy5tHHg*}>gPYW6~=?t8(mKW@nk(a@VVziVv;x3O2=AZhSv|pp$jJ&)p<c@ayVn)%~`thof
+Qx;9A^_4a7eYh>|`3H+YjHBmO%*EZhYpX0b30BXd;?id2+D-RUTH!V3Xo#H5rS+{B^b9TsL(xxrVieI3YPT1?Y@H`MV9$J}gSD0n
+9<>@Xe>=|VfXSS6FAZ8>?PY|dFV!j9J;RX;&#(d>p8STU3`0B`juZe)P9K@50^+ek3XjI~a3pL$39=+IRwOP8_MiHi{9j{)Vmql`
+m#;yOeUx}v(LJs@D5hhwDeJbPUW3ctx3|OXrmE%ua;($eG7Stn^%O%J{RB0nqnF}aO`4OfIn77b5b?!DpKe7}Ve=j3`kdjR2Q2?<
+7e;OEi6C<1I1~&RHm`fdYwZlc)Jls(>}%<+rtiCDYBbDIjV=_%x`PalPzMEE{~RmcZ-gBeEovA?+OPpEx}O9V3L|bUvFLxwPs;on
+F?-D9wdB(|rPnP>pPR)m?=(7?;;cfIQLyJeJCJ~iD@vx$c(Jnl`%-U3o2TK#D>YkpYaG{fQo6A+&RLD_yV#JTvV`pACEuCnt-<K?
+fu|RYdST<t?U-Rj!IFr02sMo~ME~gucM_A!BExReQR!T|21!YQCG58XZR2EQH53^l2{IJ41yo2xla7Fb63?UeX9o3q$A69%%CFIG
+9vgQ)H2iop<-{D@o)va?SB|k)XAwND13fKO@!e%US6o&;@x7cs+(2gLyel5fo@d5F9#acu$NQSAatLF~@beW-6ADUZ$GXDOgR@$A
+(Q_B&#yBbx0jRIj1L{m#Fh9v#lZ+t}g}u^(nK5=;fJ7nod(LQc8iqzEiX=!SFzGmPwKJ&rft+R>_<to6BYj#ad^F68e!eqjl)W<Q
+&cV`2KE_IHGS<b}Z<wdExdy%G&@7v$n<shb^C;hn-0-KDk25348Qa>KsLM0SSZ3oi7a6*qt)rchG6&u|0EpAXs#`f&8!9nz@a_UA
+fTC|_YpTY^0cc?#7O=H56i`tRR^&PL<@*LIII-RcC>(BJ+=0gp$`Ja~D#H8{ju!a7p@4F&v2u0ctkl>rcXM?)1_^^U>P4ZxfBp34
+@r{#J#Yz5_8nRUU%{@ypB0LTGcpO`f$7NCo81%GI8x<0oAt%r0(EFul%m%1jzMKq=AR+)_^5kV11bCkXp%UbHGSohzL6PT_p<n<I
+5|25saNML=FlY$%7mDZ?@w5u-t1`y~dAmDWn;B>-$}vfJEQI1GPM(~UG%+!5^hkeKb4_^`35SmHbF$D=mZf4)I0Bi7!}b-k(&E#w
+0G2@NyT%B4kRgB=BAG<ML*m-Qkx3*xcAzdvWCAQdaXk{?xSjz5`~0cIiZclQh1LFxL|}3c_?qi#s0ifcxEv;(gu}wE9bMnV#Ms!#
+P+w0+wU6PxRt`exswr?;eFget24T<;yom~rLB^x|w1vg=2~)@e0Slne7;N8NF##yF<P`v6AV@+c5E}gVXyq4KLm3gEEX$@*s3a1x
+PheO`*xC`;9FB|(hs|a&=u{Fx$Z%hwz7kkSD4_mLZOC|G^C!ISuPtGKIcmU>3MrDh0#TCk10-+#OR;44_~%1e8=P5^#`MxGx7cbU
+DWWT!XPEuK`~}Yc44b!K(D3;Y`}{5i)H<W^N8Xx|`|9^*jP}Zv=TmD=t9~#gJzS~;cQh6JN35z-%(*yopX%DS2sq&b_z)I-qPo@Y
+!x?mYk&kcyd4TbdeJOfM;9QH?Ven)Dklh<Nh1PRirF?@sLl{>#y?0vR<t>^9BWUmt<>k|D$B%7Zci4mji}XuvhNcDntv?p-v$U@1
+`UV*!2v<s2)&iw^J9S~(I$ih5Vjj8gm8*Hqr3g6Xgb`kA!0G$c&2t0banDf>JdLLU|IV;~%Z}^sptk3E+o{+iHBT;Y^DmrS;w7x}
+^<!%oQ5SPYlw31*R%@{mMyrO*WSA|l8mh4|Y3H6gws0U(<m@23MW-Ns&f97WC85uJCHr#5`;Nv(PuRO~!buw$%X48~t*!U{<kf`r
+YVQ4LRK2#V&Si>lW;Q0**q-pZR7Y1BZ}(~liBL1`Xb>KLKNFMJ?s2&SE_~xe?n+`pt8l5a$*XcHTMvGgyY;z?5V6lRdbxon?4`d>
+Ai_%}y28j3nC4%LNf@!FPg&nwrf<J_^+>DwyHa!EBx$h1$Uyzott}swmPEhT14(efahrxOlS`u)s=hy?JzPuZS$m#MY;Jd)JYqbj
+<N;f_=5(*}K$-eiy2i*SO?pCtwvI`U4lK+%>cQ0&u3)_jTzIpbl(%o4IT3!N(vvPd`x|4F#|l@zx;nS7)wA+45~dlf7-1A2-Lnr5
+Q+Q}3ue-xY6Moa}Z-XZ7B*8z0%-J{m6k*~xi{0Uw3xMuQf`3vN@<1}mFNc(+P{te9y9G3!pAl=NB8n*N0Y3OJw|wQys@7!}Q&wUE
+aBx*?hSR@(^en30av(1+$CM0Lc!QzW>Wh}g-mTEBpXy11tMB-Q89MFjs?wgwH~CUwgTc0no}t5H3@Xir3spahb7Y%Si(B`pEIRCI
+i!@g11xNJ8`^v*SOx$<y*^2ER2ZVF6)pHuR?O$oD3G=m4t7vO*85!m<WxsCjP+@7~rBjTBEE;9G2<Q7O>B3J%M4|qcqmMt-3!3J?
+-S?xa^+l*{HLWnuQ8;90Ha~X5Qg|8#h84`~OGa|xx*B$F?5VxJv3XVFtw3Hp6Xqgr>|5OkKi(SkUGEbob70Fy8TK>B_bz#{&uTMd
+VFML&8)tpfT-I-VAr}_w?OWB|K5wlSPe@RNTi&48SQGPc_tW>XU}<v{9riRO4|C8EHlmXP-r;XA6;e1`<!lziR1PL~A9r*&pA0{`
+ZkmySFrIcYRZp0+U;zq8Lipd>|LzxogJli*<(-VcMDseqgz=%OaIzIp*r|CZ)Zk)~ZT7PTbG`Gqa4prKmMuBjur2)Ahof<0(s?j7
+rIB?zRBJm%uAOr;FP9HnXxk^I#^}l3JbXGRpAY|4*6<}yE|tWYlpL9)2p50?*JR8Z=~RVZE^K-uU(mO1HS0>!R)z`8JGl8|qp4Cd
+4yLx|eD(94u2?qgUM(h;ax5@#mI6@fc#nq@4sz<gh6e~6>)Zf3Svc6D2!D#uuPMv^`ImzGo4=lR<L$X@hEj&~4g1#-3pwZ7F5r3Z
+ppHBHZHID&0}t!;30}iLcTwuwjou6s_Gu5*)JLYKjW}Mt#`mf(8zxI9Ncj?fJa<~%s;jnaxJc+QH^Y_VCSBnsc?qZfb~HLD@p%W|
+ZeX!trG>p(aC}a-YPTL5cA092$pPtPjEhiRDYHLl_|;hAVZPQ}IN$TZP?#UxIc`!!mXO!NY&Whj=vhNR76yLd`xml7@YiKi7W7{_
+Ct#_0FKVsKsFdmQLNbGKCzdBwOy9G}dKUfcZ55&0%AF<~{MqPce8p|88~e3{rk3)CC5=ffM|>LBq0EGpXb?S5`O1~H&Pi^2t%Pom
+q&;U|ZBthd_s$gIQkHM@O~wLK^`ytvGVrAqN=~bMhI!Nm9PB&OPFcTH!N^P!_JRsrX$z04#>>DrnoXu3_AI8rjJw(fkgz=X&4MSR
+L1CZ?NJ01S|M?5kD1wIaoT=TJ`){1|SVBu0cHTxfX=0h2HfzsaGevVje!<BHJLKRxJA8bke5+Tcyw^xn$<g&f)4TGlK<y`sJg#oo
+)Vo^%Tm0&V%~#T3Z64(?^P~W-{K$@v`A4=<U)*Y1q6KSp=c5fL6CVS~dADWZ2GPIHaY6uHS#^%^W@>%Zf%2&}xqR5uvT{8x&cB()
+f`1g_%Z^PfHIaqs3Mc9ta)l%g(>Cgl#k9co$8hyGn82^hX?s#5S}Uz39HTR2@v4y4ASzrz+@vSy(XKJU@11h#R%7;P!S3!{uX5G(
+F7-7dQr}mQwyDFW_KY{91J874wiI9)+k}M<HY~bxxuEG#vrNW3UD$AYaaZ?{<5d4}!2x+V*zWWZCr4$<-qYu8wPBxr)rpl8SEIPj
+nFSX{U!CqQfBz+h0{i5%FJyaNZxxeZ3R&UD16_<*@J9=_!@84&17M;nmLilRMCl)nfT&+yn`@_8I|7a6)Y%4|v($MtBw<BG+RoG1
+8yPoD=hgO(W<9)6AN%7Mn%sMt%(t(TU-^W=giXVIjGSwCPpZwOpN!+uV9T4FLxiUvHj?gj<8fHnaDLRsC!^{rhTB}3N`tH3=Yj7K
+Ou_W`#sLIax*DDz(eIr%>?#-Pin@I(p=mMxwlE~?W5}`xhBE3J@P{PRl@Dv9N$|iW<SmOu67q)Qi?%7npg`bP7o`Yk?Xylr?DaI9
+-mBn3Zr2?q>}u@7mq)shY!=k7S`XFqo)f_JWTCy1n_I7$Tx$G?4K@f(le7!5s_Jc7bH_glyrc-%EIo&Db$ITqlj=LV<%G_-`XS5V
+$tdO_E4LOSxIkOVrs_BEjbmyd71%wlewh8}Sx!#FL2a0+!=Ly8x*?qw`mi={?Z39DK}8XS9kSWPHcfW`-d7!{G4sLpN74=@lKKfG
+fe4!-3^Cknlt~Y0dQdmBMTzSWBpgWYb(LHFDs<Py6EFORgk3#k1pCP14{4FUk(c%qev%86KdcLz)Q6Jtzl^PSoL?PO-e?G0w)j6O
+>Cp+(4qd>Bw1Fq+)}8Y{-Z1O=OwaZ6RN=9Gc46;iV`h|7p{^!;8|CM5zjjvm)yr(y(_#;v=vXq_e25%8cv+U+1Xx9rgwFJRX6R6e
+DO6&F8JZ@Hw*}B-(Ud(J@vveTZ)xxkd-QSc_O{#3XPzWm3VZn)`-6`4d`Q|Xpees9u$oSSr~9^=^4+yHY*QzCO>41OL4iYgzEffi
+X<EM54s1S|)<T3W-jfv$q(rv3Z8bA0Bf|uJ@I5fSaeu*Kn{UG~aOEo<cvk;K@9ofh4OMuoxNFL-3*4-XSh_X*S>_o&Xr7j$22tV3
+0E08{Rzun}5H6;XZ)}X|Pq}q67O$e=&<J}!V$o=axxpH8&*UD>k~u%`RE`W>RSM*DFUBM;yPf)_q3gy$Co{Mnaov|NnHA1Y$`zld
+`D3l%s+@A%pxWE`2Il0@0>P&ta68!9W!I$`_wsOz1<%VA=HwB+DS58yzPbe|!@ObFx_i?4R*kUxtUFuG;Mw2hJL=vI83mY`5a7P_
+@MSWdE5JAu4(5GA>J!u`JYC4#W`Y~Nf8!XymO~b?Ny7Z`6tQ0gqYEeSo!d3HEU{gY7SuFTn+cQh)Y7=ch?#dF_ww?j8PH@y3cNzG
+*}_lhZKnEM#)cdxPZhZKNwiZ35?K{9O4dJn9xVq4Ah#`=R4`PrDmk-pe7q_=lWtbD%Vk?B*!9xNg8@Iq>`L^LlTD|YJatQ0%W<At
+Zbp+e{jqfT%2HRcGgy_)70%bq^>XIPQb3^~Ep53d(Z(?{Xz^Mq3P9NW5vi|s&z^Hx@dSNZZe3l4_dHqHxMQMU%CkN9Vp$2BZ)jRL
+*~41dYF&5Y0Y~mgdv!_iqy%GlTHCK|%eN)Toiq2&$-h-?4i|cBHjlDbCS<o-a#~yzT<ce_KbLE{y8pUe$r4u*+%$&tPClDk_(4@c
+7~HV{mwj|r6*dZof*Ze(&gIXT;V6<YwXY;i!<j+q=St6vM-VlR@_2FXEe0X)Cme3*UF+G(NKB6Y4h+>%RTNHthkv|U6^?a0ndN*d
+MZV6*fZ1229bsc8cOB@&`j0+SaP+V_Jc{6YeE&XdtKpZZ*+(Oe+rVokl_#_~@6;pJqrP>!QrPg+>-o=hwqJ5?+dy11QlGlyb2<zi
+oD7vh@nm>cm{Ae+-V=Py=(55!5A@wf`V<<YUypQ_4H=8>7o-;v#E2A$#z=$_A@~88XRV3B)U=F2J-^}f*>2iJE?h}pH<=pR>27^e
+T-0u5Hkxb&d%5zwI-}Qz-zEi4e5jooI~1<x1zX-|71Ezys)}qMA(sZL%P__ILBXwcwo6{fRlCCM-5?qqTYZ72F<Xa;f`0&BxPn*Y
+>A@P|B;m14cNyEq<nTgJ!oer-NKF;8rQrKr=txLYRvaCsD31|$c`y*d+5e4*-Di%WU&?*5-)q=4oAijshX;NE)-Jh2XUqw+`Dj9K
+d(`Mk?<30jREL3MVGa5AuG_KKf|OZ(75#M4B=g%%E3Kmv6AKBt@a*cEEBov}9$t9N))~dH?(>+yQ1jg05dEpg{j3Ric$)(D5Z&@<
+{VZKs;jacL@s3b6qVpL22|k}>dmLHf9EHwc`hX5;IE+|{11}J1{suypPntNvHKj?<Y@dlzkm-C!xB^eSpA%g*EY5sR&xNn&7bUEL
+g}CLCYt*nf<I6j$l2<P&%!W-bRG(KY&34;0!*!&^dtG>>T2tL<Re5Ye_GX+TkqYliaQ@Rc@1BPj0;U9GgxLoZtX3!n@mBj|h(a~e
+RzPzW>tc!ha$Hb9hr|%;F&D#u#De6a2O3GFwfsFCZ8p=H?B)0>NYkMCu6L%XA-q&*c|c3kb5u%1Ei34x%g*3T#l9LYyq>u6ajnbF
+Yu{-Bvi`~3K57VK%j9#gCr4e5G!>*c!ZqGyjXD2uq>Ay$bFw%z91u{vQsaX6sYxgK`u)*zYSW(|zwJpgrS^AGU-h`^VYEO|?j3Fd
+Ljf;d31Rc7XtDn2=s%me@Qa{Cb+)m})qseN6A}#Lt_N<wz~cztv5a7C^EcbR*c>ehOo?Kv^bz%KJ3W);<hYF39JV(k(?Fq*0OLTV
+HkahZ4xLkmvw0fufbdiNtx?w_Zt<-j2=Kyajs~A`>1ESjzfhtGr}KercdDZvl!FvXzZ!>b-XE%n7w4X=H!$wcs}_z*(1SVz5k>wn
+*e<(d3(9R@>gn=f$LEhr5AfmshH~o3cb#vi%587$q!hKSw4wG<lhUq!|0*eO#Y|M(s&)IwjK22OsVLN^TD}NF++GNx$#8HL$4YN?
+gZ+Up>L%lUjRnrjSUCCchDLpCfA{5JSVh>O4NO4PtLZJOosJur)Y%&+LmC)G^2y*}?-hke^A8~ro0BpAjAO(UyVg8ao#xe=a3>^g
+kNT6Z3F-63&zHaA@-89_iva=B(NnCA6D(?L0z8f!*`SW<Go@__@lBxQrafrMW1xiuMLCVFrNrN|93QFEzrE<fQOXv_7M_@@gYReL
+LZ!`vM`?U9D|Et(apZyg+82>1;vie(-^^S<*!(^0G<WgWNh;T=QB64D9wDEs4zF2Q-)Ps^aD8!B+M3V++wAYd;r*88j=VO^d6&<W
+^^G(%JxvqWC!FnSjAwT*oaa+$v3*@sSV=lJQ_g!ksrbn2^ZR*ORQvqk8eWL2BEFx7)6>I;Cc5*)YIKcEb7l-kaEc>&FsO$(n0E^x
+GqQgWov+W>E_iZa`<A6i?nXnmdJEv?rpME2In&QPt5wo|edu!LR%do!b<QRqI8K_beKm7)3VxNhA}qb(ue9}LS5&7HSGchIE4-;}
++}7EGa$A5!>)*X#N_o`17`&1SOVl<7op7Zas58WaMq9p_I(2|eb9M5d3`yW`9aD?ocOkn(&z(D_JMmiqbE)jEC<8Xk!qRNZkB6qJ
+R1)k1M$PCPuMgM$3=GaRz0Jg}bpQ6*L3$i`Ju5MG9cKL2Lpx>%XwmxFoMc?IziL6S1{Nzy#9VQpJlTdqq=~1<*T(7sOeRq*HVufw
+A`EaP!@>_bQv466{v!AT;LIf-b9`AdFHHM=Q~n4uJ_Qc&cwwP{eQ|N`9Je>cS}mz|0yutkLfa@*^*A-A^{`=%x;){E7_TCLqUIXl
+>!`yO@ncK28s<AhR|X5B`#Uc7zFroJL=+YyTKMoVk%h2$te8L<5Kq7iu-W%|kT(oM;XjTTvo`B**N*O5H7|LDi$0%*gR4Dgbhy8V
+y^#Xu-oe5#_9_f~pOJQI&6FTh4vM3sBH&Pj#d3VLh-AKss(?cl@uL9t-B#fAu`hC;vdYSGbgVcR7XXxGDQFNqkmpB6p(K+2(2zvf
+9TI`}Pay94$^4|zA;aA4&2*GxsCZ$8@|Tw`DO@;rM*8?rS0hEHa5tZf5$@(1vSbiPp;3r9VKHkp78XsU_FaoN521m0`1XMI00Nat
+#zTX?k_vAcGZ^tIbs-%Ji;($GfOS6H-dI;dMUl^C(MbI)0eGh&jt+J<R%V7;N?bZY=qAmy6lIxYEQrEj;av;hVsdl>8i26a0Y3`h
+Kr}|;vQKV(SCYZ!lK0@-2xosOrbTG-WmpUvg-j&iL@WWIygZ*T$CKr9m^2c;p8zg{+W!)T5+~on<iiQI1If63Ly7*&L4`@&6#7qT
+2a1sS*TPbpK_<ZAk{AdYSk?!~WHPA_#J)RXhKV?_BnReb`me#kIU7Lgw#a!((}(c)FCC#UaTo~RKMU5-KviRefcgj?V7QNK)DK*s
+5N`g<K*Ym*fuOX8P$Ec}e<*?Y$^S;cn~VI08ByK;B#>d<-w6nr2>$0_u|$@my~|a4`o8GK2hG|a7QzEVf7$~6e`p2ggSK{Sj7;U;
+MN?*8o5vHaZ5;Ex>a*J{$^GQoeSzX#mmSS3%*x_;$M^6}#QWnP+i7Cu^OZa7y1qDiplPve{(46Cdv)>jIZ<!(HR7afLvgfE*O+}1
+z-IEm4*S{fuO$n_4q}q?HQ7XQ-9=7G^N<(4w!O(=h*m*g=bDM89J)E86B?C71|*sf;9fXv*cj-w1gBkkc7PQ0;!(A<Wyj-|%xGhY
+*OI~0_Wsva#_Rg<WW-cV*z0*RTzkjm*#ifdS~xC9N_`M&AtQeL*7D5e+u=*8;+nqr;QW_lnw<F3a$hJA=_KB(?OANsR;qYMyiZ;J
+bH!mLX9aYg$gGtvKAK2Ze8veDSuhi$E8aKp34v3;<9*`^irDLXJNV80!)<7#QcZ-mSU7uXH$RvAmfZX4JVRWptg!2=AoI!jIu$XS
+PAyRd@7wV&RmDZ}hFY(DeJn~-{5zR&cC)+1RZp>0>qif9pROd{LVwXN-Hs{Z$XT;ZTUEtdqCE+V7O!2)Sc|vJ0|`hh=8st1eW_z)
+Rr``m`&e5IalJf#c6MgaodC8&@oGJBY)6z$>HhN7`s<E4T8XK7$UcsWuh*Y9-Bw(&>zAjdM2x_<I+8>N)6Mo*9IwZQ5Jmc_PWGD6
+T3}8W-8MR_Zu>c192j(EEN8L?TXbtd!r4$Ug|W@L;s?shiJiE3rXL}55b>o)EC_Os1d6VqFWKS_K+YGa;{9vuwO!o{gGnMDVmDr!
+`mUS1TYa+!MP#zboC?U-ElzFr6<b;qYo0gdmdpzm8`id9n~vz|If~B;x|8Ts?_3#A5YaTk?%lj*Ii`q@=8+SFUBp4O^0${_#77sG
+DcOjr8v@})Mgo#m^b>|aRx;OZ^c#B#lU2pt3E<g#6Zh>$<tL#6pO}hysmHF#oopIV`F@wVnBbInlaO|!r;Aoth%J=Io;oa_5hv8h
+B0~w`lX}FHxi;dqjaZ(moH~pyj^HX-<GK>X5yy-qy>Rxn5IgO-V$D$l&8sJYDtbvFi%TOT<)0C;<NGBwP&e+-_pze}4%<3YzN=$o
+-1tJrgCkhtpT0~bih652ee-BTp12xMbN9dgkW^PYMn(Lzh4)nNFB#otFA#I$UHtuXZ0pQWaRH-vmE$#24alO)%Ift&)>-0KG?k}6
+CPCbY)<*Imv1rLC>_BV~GE4P4Xxe-)?CaSF{7YwQ4b{b-cFK_NmB%)HCG;$vJBcc)y>5P+Y5WkaIWF_ZicRqu%1Y%+ybiP_(nWQ>
+$iraVic32M3&rCaR}`vno2knPS<#<lYcE-Cle>f}VmnlO==6=w;^Qr*KXb7)ri*Sd@^x@xud6OIF#3Ry_`TnOt3Qj9UeYF)e;u;Z
+5qEE%e}52h_06?iO}lS}iK6j<s_PyH6!>zjYO}+bBGbWFMZO0nFNo0&V~HvFDz{z+rJAM36&Vyy>)GYD)D9(y=)lgoI%DWPW3d+~
+Yp9TSO%V@7>cP1-OtCf>a#RRn&##6V*h?ITB>er}B+0f{9WwDX+U`5AaplC`OqS4<;AER_IOh2)bMYP#UmS+zI#={g;m>sxn|co>
+D_BPiA9iWDcnfIyg&XAJ#Sz_ZIFTVgadn;Z3Ht-$CpYdm&~u_OUwn*o-uUMk5L)cI<KxC-Au+W%Xwtx*;WTJ4GYlc|caXff17E<%
+=}>aM@W_rRGP1ud*nmEi?i!{AtQEV#$)meI`&p?+esG)171gNRINqbZ={&wqp7?k0xH9nd&8GA{2RR}wo;eaZ#Itdux~ix^ZFA);
+mk@uJXgqp+y?=*36)P&t?3U9Uh%J%P8%zv?a0pR<2q%^$S>7C}k-z<;vN|YMRGV$-SM<4dzbLgzGFw#DdXCt52mA~9!i6ZhsG1|?
+uoaheP3RS5@w`Kf$NFJb%g;6KWQtf>-y%!AsXKBNK~$iAjO$Xg0);D**eh?)Q5i1|93n?5pa!M{c$mS6T0D{>_Q&wT)aw!c>c<mD
+rxm7qiidKwqqp?*#0MV5eyFMx&&SlRoUwVx*r&|NP>Xm<?F;FxdqCnLefmeS=Tsfb+T*KfKHXDCWXOsbYGGq)Ya=iEO_(ekY2VJr
+h?BldIQQvF0~2$1nVN%fUs~Yc;S9(O>>tFwC-LhiLW}3PhpK%bif3%LZ$U#Bf?e}-?_~;jqKVq0r^;>pC+ln_m}|(3xVZ1Ure;g=
+ifP8JiXzLxF~gKi9SyTqphZ87;~58U)j?V$wuq(BO*7DzS~&3%`FeJ^Iv}1S07ff-15*M3N>Y%BBL5g{BWFIAy~S@$^OxV2D{h|J
+<CFXiOSLCly_h^iob)rzVQl!Z6P3^8PQ2iY2JU0|-*gw2l$9P(HWvL1x>x!dF5|1IISNF=BI|5F;&ni7ASe3yz3Zn)f&tZ`4wKc;
+1E*+E)g?kQL1ZZMkK<ZJGdFL|Y`cf9V@jushmF_skG&i3dgE9e<Ef*zNSpVP?$VE+Y^Q4BRe2)TpZYC3)O>7aywxI-NMH5-2blrH
+9RiRoBJ9xXYqp`Gia2plQ3lmLR{-J%#zzZT=s`KsAPGI<KqL?4A4V|N<kRdo6-)grj^CFPpE(*G+*v~IzVmv;0r_AzkzDjQUU2BW
+Yr4mCT!FQydRY_mAK%Q3H`g2^Bgz`__d1nz<G!&0DDIEyy{;Z>4k`}J!WpN_Q#1yHY8gyPIjW%~^oU6FpTLv4b!W6{9~)#}X(Bt)
+L>$;xXK0le;@Bg57tYcW&B7hd%Ju2^l1I~eO&4X_0*{TJH3l6fjA1Ltiul3KpC*6gdKwNdZtAYT^$42{;0Hz+B{>;b>YxIXi8Sn>
+^5~FcUKk?Ce;l<Fbk3(;qxjE!s=Q`2Bp&#g&S}FtKC_XRUv>p6no-w}ws@&?YPn<1q7b5Jl??QWDP2y*7s7kqi5|D7_ic|+0DGVl
+dN_UD+zD)8prLfwJdq-i{*_3O+GGUT-r!GSVz=HYi|hA3e5Zu6M$kptxXPTm`Etdz$vYHdPpXJIDd!mWIu#~X5of-IkwgQ;aWtky
+>Q}=lEEG!QF2{tq7Ve~}aRxnW_(UZe-oR!Czz8!Z841}rvn8W+5jp-@@L$Fsv$0Dk??gLQxG+V%pliuV^#pU(c9;6(QZ13Lp3Hu{
+W?n!S=JsMIhKL+~<<P6-7v;V(14q}UyatcO^NExJZGNuuLCG=($BQm_1*SxcsKk(r0zt_9vp9O>%eaGnA2$bl+7hWN%8&-+x~3RD
+U1hwTJnrmh6;Ydqg~Cn+k^Lsdd25S{eUG99CQS@5U<~l16rB`dEhBMM_@rQc0-i9)rZz+(O0Y?myg)iWe;TrC2GdQUTaBwTf=uPa
+b!$a?+_ASL!SchN$u_d0g_Xbu>&6&Dd_6;TaUwO4VS*AE7-{lI12kaO4Rr-n)ZjUchFY?CP$K0|27|^($PtpfK(;sd^K(H%-d5zL
+jt%y((vqW!BLt@2I(NKbciE!U5Nl<csLxU|&eK2^i)XNz;zVk|k_Qo)93}-fNCTD4qT&aeNuaMZMzTF5LDDe;QWuD){j)Irn&4$?
+qNkxG$D$0JPiz=9A~;}}hoiZ+fFWLFbkbLnAwwuE9zPIX#UrE9IKtpHyy+GmkCQz77A`IMc9<XZhY<LeV*X@9B{>-ugGwe~2eutx
+YH6seDl5v%vZw=_OvtmTa0WaI&JGk6BmHm<_e!NM`<g<ubodSu%=0gWoe`T#g41y^&|t-58FV_0N+FXZ7>3zKODEsL2a)`kD+vB>
+GA^RUfAI)~Lx71yOJ%g9a5yZyoq;67lCKe={g;AFfcleerI_hYww6k_Mj_d_|NX!~zcm8`{+w=&Q1?Fo#9RKIfRKp*0RjXF5FkK+
+009C72oU_!urYRyvBm#j-1>B<+>Zq_|ECAwW5E3_{!=HNyB<OtTzbsk`(}s5K4txZoq_uBRese<Dt42y#D41=QWrUumvAK_?Y5Qk
+m&x-aRy1ej#?rA8X(Y7qw@4C~&8aC88xA-4@&+%6w87_U4bE60VST@c%J-vmwA^<%9g>l#r_zRnw$C@-gai^l)U5nFwT$X~v;<We
+UD@Fy!r2l}Gp)M5D?>7jOJQu9CS8I)51RygiOIy|aTLnnO^5jsr)HQ)JXhj~YGm%}_n@^iDnp(;b~IUD!e~38>6oVNCv{ouplyHh
+=TUd(o>7ya>L6HXbLYFd#Lr;W!#BgyH6*evxjmbSZW3}HE7PMc!5^h1Ln0c%MT<Fj3y(uiDEfy{NOi7xQEPLjjx0fn+vu)qv)Gg6
+>~VwDSYdmGMmgzdEOBJXs;-GDZ&NKL+%cv5!DJmT3B!w!gSG|~2{HQm$4KnG72gZdB_ybhmS7O^ssA`$HJ-)1Z`gf8URI(aFR#eM
+HQl<_q$a@&*>9|Zz1D0k2{yOR(A}01swZK&^%gb0LPp{+uxHJ4?ix$P?5+3Aw;~R{k&m2{gm7&!61RxR={Em3uA|g?<lemA6)7Pg
+K<4VGjHV0OUNnh<<mwco*3~jH5~eHD_iZ~Gs48I@CKGvzE0Aa>?NvSu%aka9n&janp+;{Nh%!hughS4M`*TQt_HygOx1)BS5=eNq
+lRmR`tUjo23zblrQr7n6C#!FIlLk#EX}L=yh6G6b4$giC-%p!K8ssGV?ovHjnZW}0Kgwtj2Af_z70F;*ERsY0C$WFu0+%@MBzG6O
+MBt=u;~ke<3Gb5y62g(sDLAvpUr|khs%<(B9j+uL;-KZm+vB^o52p?qTo=>>ewab}!s+^0^5DBGlJOD&4p<a&y3L=%=W~<uqmG`O
+6{IfV<bvJi>(5x!m^xgdPitHqqG@foJYGV=KF-M(x2bKA=)(GK(aU^fCp%~mP;1akiIHr%4h1dYPRVG5wZ9URwe40<W%5<VC`t5R
+=j@<ty1V1xju45YpN_N{S8^#uI_yEyQN?)H;^p2F{U?20&vL9MYS3e<la+O__`w3|vNXxQDns%dBP0*yPs8NS@+Ef<T^&vEmoOHb
+OksYvxSQS~F`B=nvo3LZ<&2#Y!$9vF?Q7jBmb^jB?2T($Kq_6L+goac$4H3L7AtjH5rm|k{H1t&G3fT_l^>Eh+7g`^BK>%Ks0zm=
+O<7`YCOXa}wqX8T*+B(m*L1RV^@mEF5l(12F0Tnm5dK7#LX+&<U>InrJR(Gne<|2|>IHY-2iOG4O0b#Jd&KO+eDnLdDucCsBz@M^
+@DZAv!R>v3X^?7Y3`-!<EIw+IHQ_)KTC}#NV<g2$!%L|Vk>+2Esy)?lw_XXx<824i^Z?^yyS=vO8@T1-275S-nr{1cZF-_l8|)c{
+jBWRu0Rj?z+QS?hWsF4E3DD5Ppd=~7NN*g2Nb|47HQvD)>AOC-RM<#N>AW^ZE9;`GC*?{ETdsU=Wv{HuGe-|P&Jjrso5NWW*_uGZ
+VjGAk8B}ddAxpiT^cB*f{fiOt@c!%BrccTvbx4Co)ws9o-7XLBh~N#@ch$2*s<DrYh6Gu*ieBC(EKq_IZ#Q+ER8pTZh?DZBc*M8<
+D`C?+<np%p3BD$B5_7T+iH?fjI?EHRIfFtxlxRt#2oyOI#Z<6-B_2i6TM87}I4QxgASp)+pb<9zm6+g}A2HO<NS#NOSlXDeB5&HH
+C?5+Y>L8ne#(W}*NFiYd$zlKm3K=KKCW%6nUiu*XI6Z*))_*0|7usnl$;mLtk}1(9L#)k=bX4RR5>u*bG87De#z>x2OaS|?rG|_U
+=7$j^GNAmo!rfkuK_wAz7|HY8S$tU;Hj_riOSFMBB35{gvE<kv1b;YT75w2OV<c(m-wQ=KQh#2xWWD1^L;`%su_VKyENk$G(IS%5
+`QHQzss9LL>115t8OPELqY;_?_XCUht)ywxPszB5=>8XgLb@q`BOsDPfB*pk1PBlyK!5-N0t5&UAV7cs0RjXF5FkK+;BSCg%oeMk
+7XM~${JW+9nptmNr#H)<DD_pfc5HQS)x=8KbdrMN>C)eRid`^4x{AC5_|lIr=1Ct1PyXSdQdg2G56HsnKZC=G<6Rc%@TDUVFw+)p
+f^gE*b-KRa$dj&Ohon0K=}Zz=0be?v_RcJ{G<_VY+fu=}2!Vedo{#aYCcHFr`gQbObPGtTb}KK;9IYdz9w64o&_r5#u12vqslQ6b
+GNi6)Xe3AMUx<4KR5yV<M_Lv%8|7su6!20;|Gi_qHKhIImiIf1q%Fx$3`tT38BOW<Xfzh7@_!+$J!%+=-Bf8~1rY94z?QbXP^pX4
+ls0`EJ3U6)GE`Sv`cd*A{)eU!2?YEXg3~_L&DBU*+S8V*yx4v(O1g*Bh4)@NR9bj`rtK7IN4lRZhn8vzc|SzEBMF=TQoPm9<G9zW
+NH<{E*{8^3M@y^fC9{w;Ub;&|;2G%<rT)^C2TC`jAO_LjzY+Ew^?=qVy!6(sbCsqop<|@GpW4kG)oLs$YU<;uJdBju7&1Q`K8+kj
+{qJQneEN>n4I0v-)9wD?vD9Dc6k?znw`n1VDy78TiRd4s2!TKBbqFDB{yQ;h_Z{8lNm|miKJBRd+(#kOgTV`GhAv9dyB65mGk?el
+qx_iRhYUgft+?^#)XZ=zzO=-G74B4}+tH+KqveTm9E=oqOgS1T-7Hd&3jL3w<6MZP7M~_PY@CxG>0_lL?N;^Z0O5zkX^4pbp^u73
+9P57+;bCgB3^HEY)0!G;D)SfwDK=Sn5Cus$uK@I;V?`ru{zsvqP9sXE-S&aaqEktD=@Y|Y!hh_cf<GIO8vRd#PRGJW7)!H&6P{!J
+!?+(I>c1a2>~Cb_{&0+SzwD5@`tQeYCcuLr;xhjyfzXBk0RjXF5FkK+009C72oNAZfB*pk1PBlyK!5-N0t5&UAV7cs0RjXF5Fq#q
+;q!&{v$5`P7q19q`g#+7{8lZ!GC%D$v5ETA-)jA2(fQHv<71F`&wnW{7nZOvKN`!{rTvsfyJQyb$70l<e(w;nufcy5)je$LPZZp3
+#FKwyvvCOVM-%U-(=`z?|Famm)4<>-4pfbXlYX>~C;aSckv#bSGK3y2(EW)`=J$}FWXF;H>C9;m$%FqdL%}XPxu1GG_3>upA8jbg
+PdR@Gng4CDcH>cg>IJ#z@JK&W2mQbH?idGQ7={9<MA8Ua7Fa-H<`fJp+@ts6vLIICofy40daFD*s`Tytg=0#N=6w0wqy8=)mexOT
+x*=(5j%HqJpWxiJS{$U#`1ha&3C^-{q&lTAjVq!H000000000000000WOsiA#p&-pbA1MR_g7Gx`;sKtXinFlb2l0IoVNR*n@8Qu
+sYE+}nr$OFg)wT)1ONa400000000000001h-?Eki000000000000000000000LJ$QVeP!>""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 6.3e-15 and K' by 2.5e-14 at worst
+Certificate, as sampled when the tables were made: K off by 7.0e-15 and K' by 5.6e-15 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 5.9e-16.
+6 points: 4.1e-18.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,20 +45,16 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "105cfe5cc91010a1"
+SOURCE = "ec508a7e09178e6a"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-
-# Half-widths of the strips, in these variables, in which the kernel is analytic.
-STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 
 
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
-    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    end, between = strip
+    few = 1 + np.ceil(37 / np.arcsinh(min(end + max(1 - abs(middle) - reach, 0.0), between) / reach))
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
@@ -88,6 +84,9 @@ def symmetric(rank, values):
     result[:, i, j] = result[:, j, i] = values.reshape(-1, len(i))
     return result
 
+# Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
+STRIP_VARIANCE, STRIP_ANGLE = (0.92, 0.98), (0.15, 0.45)
+
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
 (
@@ -116,46 +115,46 @@ constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
 __constant__ double LOGS[40][2] = {
-    {-3.011479954295737e-15, -1.3253287356462806e-15},
-    {4.98212582300539e-15, 3.7539416020138106e-15},
-    {1.186550857568136e-14, 9.756084828893563e-15},
-    {-3.0905833448002795e-14, -4.491546023999149e-14},
-    {-3.892719480091955e-14, -5.812711423303085e-14},
-    {1.953437411827963e-13, 3.371400381091405e-13},
-    {6.339373470609644e-14, 3.1934871413952237e-13},
-    {-1.0724685028939973e-12, -2.0618645679704173e-12},
-    {4.4823866840459914e-13, -1.5750040160966705e-12},
-    {5.366887489977046e-12, 1.0998452149024729e-11},
-    {-6.259687213017173e-12, 6.770570215586247e-12},
-    {-2.4194320158432703e-11, -5.157367588548567e-11},
-    {5.086042004220914e-11, -2.252634190291758e-11},
-    {9.44760381038634e-11, 2.0571461201157604e-10},
-    {-3.420821750865777e-10, 2.4471299986394968e-11},
-    {-2.764132048249657e-10, -6.063553825708112e-10},
-    {2.0657720117833733e-09, 4.783959825505057e-10},
-    {1.1226401058772595e-10, 2.628353021338903e-10},
-    {-1.1544394239171307e-08, -6.139440150709774e-09},
-    {7.075327768113482e-09, 1.4771714546002457e-08},
-    {6.04064125664383e-08, 5.247941074065787e-08},
-    {-7.930566288394392e-08, -1.5944883291485468e-07},
-    {-2.9611282041652753e-07, -3.8109155911514314e-07},
-    {6.43717359201379e-07, 1.2210673984297538e-06},
-    {1.343708396592258e-06, 2.510955320986219e-06},
-    {-4.610759229466133e-06, -8.080231683860184e-06},
-    {-5.43705813960127e-06, -1.542022930116349e-05},
-    {3.113065713238744e-05, 4.920690370455866e-05},
-    {1.7313095969778702e-05, 8.941375910798133e-05},
-    {-0.00020583805384314507, -0.0002852352779538214},
-    {-1.5507550797065617e-05, -0.0004927728159411365},
-    {0.0013805559353399777, 0.0016200365139260944},
-    {-0.0004252981638106709, 0.002590686090933797},
-    {-0.009852398980215324, -0.009385944502205985},
-    {0.005683022507926273, -0.013057555673734338},
-    {0.08210507319090614, 0.06070683304876879},
-    {-0.053897029780708594, 0.06477001444294256},
-    {-1.1855458188418067, -0.6662262140894964},
-    {4.585490541812474, -2.42754222503992},
-    {-3.592932474042417, -1.7915625938020285}
+    {-3.1086244689504383e-15, -1.3114509478384662e-15},
+    {4.773959005888173e-15, 3.670674875166924e-15},
+    {1.2490009027033011e-14, 9.658940314238862e-15},
+    {-3.147482274812319e-14, -4.4977910285126654e-14},
+    {-3.8691272408186705e-14, -5.809935865741522e-14},
+    {1.946776073680212e-13, 3.3706371027619753e-13},
+    {6.300515664747763e-14, 3.193556530334263e-13},
+    {-1.0725864640903637e-12, -2.0622809016046517e-12},
+    {4.483080573436382e-13, -1.574969321627151e-12},
+    {5.366873612189238e-12, 1.09982231655259e-11},
+    {-6.259909257622098e-12, 6.770431437708169e-12},
+    {-2.419456301971934e-11, -5.1573523229819784e-11},
+    {5.086020493649812e-11, -2.2526286391766348e-11},
+    {9.447623239289271e-11, 2.0571439690586502e-10},
+    {-3.420825289701668e-10, 2.447141100869743e-11},
+    {-2.7641211541862276e-10, -6.063552993040844e-10},
+    {2.065771831372132e-09, 4.783957674447947e-10},
+    {1.1226353180404658e-10, 2.628351147837549e-10},
+    {-1.1544393913043294e-08, -6.139440490715575e-09},
+    {7.075327823624633e-09, 1.477171465702476e-08},
+    {6.040641198357122e-08, 5.247941080310792e-08},
+    {-7.93056624537325e-08, -1.5944883308138813e-07},
+    {-2.961128202083607e-07, -3.810915589555486e-07},
+    {6.437173593054624e-07, 1.2210673984297538e-06},
+    {1.3437083962453134e-06, 2.510955320986219e-06},
+    {-4.610759228973471e-06, -8.080231684172434e-06},
+    {-5.437058139823314e-06, -1.5420229301212063e-05},
+    {3.113065713176988e-05, 4.9206903704315796e-05},
+    {1.7313095969376247e-05, 8.941375910792582e-05},
+    {-0.00020583805384331855, -0.00028523527795404346},
+    {-1.5507550797003167e-05, -0.000492772815941088},
+    {0.00138055593534063, 0.0016200365139260112},
+    {-0.0004252981638108999, 0.0025906860909339843},
+    {-0.009852398980214866, -0.009385944502205881},
+    {0.005683022507926155, -0.01305755567373424},
+    {0.08210507319090612, 0.06070683304876923},
+    {-0.05389702978070865, 0.06477001444294368},
+    {-1.185545818841807, -0.6662262140894946},
+    {4.585490541812474, -2.4275422250399163},
+    {-3.5929324740424176, -1.791562593802027}
 };
 constexpr double LOG2_E = 1.4426950408889634;
 constexpr double SHIFT = 6755399441055744.0;
@@ -191,7 +190,7 @@ __constant__ double GAUSS[5][2] = {
     {0.7692346550528415, 0.23931433524968324},
     {0.953089922969332, 0.11846344252809454}
 };
-constexpr double ROUNDING = 4e-15;
+constexpr double ROUNDING = 8e-15;
 
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
@@ -930,546 +929,556 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-qC5cT|(<w#L5{2!sGh=+Z(bqIBsHl&Yv8MG#PWN17lYNRVde9YkpY(vgmUA}An;R0&li6fsg9iWEg9*O@sp=Q!gz$Gg^D>pp+~
-)_(S0-+uP{;fC#RY0Yodb;de_>)Y1KQ!h6-j_MSsxqt+>ujIBG_4G2=??BB`Q$hg>?PP=)H&pKRxdRUk4$USVM#91(hll&7Rq$;x
-UuXuSeVoqn9tOv|VXe>NA`5q*I<<Cj-SH~j#5mz@?LjW+Sit5(%Sz7fY5w`V5-&1lZZ#7G@8x48*40+9uRRT_pLFigtz2eF`iNqB
-7qui3bt$k6rC=4xi_6QO<XEhnIgR}Uk5e5fy=7DKE+NN87P{=`vF~4Ec>ZXYtwt%yofof<^vaf>AVe^cwzk%n#?*}0^`sAbW4~~<
-H_nt@>Eg<Qb|#V4t?}w}os@PO^XQBI+3X@M_k-7EGM?%=eO$ZqerETk$hdl8aOxLNf~Qpn32!x=L>{_0V<|y34yUbhQ4gEXx`cfF
-ddoMtaC^q;DMi8GTH+lB(=ms+DIuY7_VbmLE<-y#nibe;+_qJ9sjEbbl3?OyibW0Omc$z*Z#xM`=`g@#Lf&Yab;~1w&miVBu02#o
-WlwtDFPYdIP3to{lht^39Hr0`uj3WEnzwXKP@uh(ogwxPPkHy}UTcWPvzWXb=dl`7cB|nIf3vwcLdOPW-QVl<>w1E#LC&T#X6kx~
-Cd0f#m-%OY-YybN9<ZuR<I<iVN(7L~cnM_36P=05YvFvMQIAZf-aZnD4FeKfz>8)SfYDD>Cy&djJ=U{b1Mnj6$!iK<Z;7ys*?Xce
-tHq(+*PAH(FxLq1CwSsJrWi4}A;!%1_55L9Hr~(<p?Z9%_Jr0uXMT&%5d$}gn_PL#BvHbHP)l5#I&ZrKjuA756v55f&zy;Dw&e)-
-+<q$1mKxHgYt+o>j6cav>Z<9n%7;m`Q%D0|NR1xTd?I~#uDjr6azIUwQzW8uE{NdYz*b^LuCSKBIY+9_E5Vc0^Ly9v0H)38@<!Tx
-rxcg9>56PU%_{Qr^KA8O`Nh~lx&lmoA}Wz%UcIy!X3tZXg%hNv0YK{w)x~lmP8O8=`j*#AOm(+Px^iwuTep><3(YCU8SmW|#G<L#
-AdumWFX14}Hb;N0X17PJ-F|_)NL>wU{E%QRX!SPUVJfc4{uy5ij*((G#`;*CdOah>LHay8qlz}L`Kd^Gqj}j)LF|I){PG>Q&7;or
-D?;~AJeICant9jDHd9^ISflHagkn~XLy3jQ>sHL~>-fKbcYd|?Gyfo0XQ#5R4ZSR2@L6N=#K3xV#G@WjSA`@d(@ajwtnu;iVM(DO
-Tx1IF5oOHchIZ(Hr)sn0oW#};m0xV?i3{RNJ*j*khon<atv<Mg>uC1uN)#Mq-Y-%ZIaGB%LK3VL*We^F|FGbWb$Otbb4owAly8GI
-N>OOhh^F>t%{Ht1$?W>84O%F8Lo5gW?Ij6U+y(_QEoo9dZfdKfUJq0cn3W@<NV=~DY=nAuMRi@1R>s<9T4yP6VJEL6FQ10VJrVLS
-yO=a>+?Mgy&OO?X+ER+>qmig`S~xf@s`2CT8^=ya1#3$j9=jcb<sgK3LxU!4SJv919qP+2N?%v?ReqHo%TNvfsGlv_f5&sq@QF*@
-UgOKwH}_OneNpX#SL+5$D<YL)RTFb<mgM<F<s%fld9dNz&NacSbOS9;_ww|-v|e0!!fEpSi?(7@=HUef?W1ON@&Y`~h7W1>^;Nuk
-hDNAldb`;UyK*CenDbnLQyQY8HMfm#kW63borueCNo&5m?>k$$yjhT0C_iTuAUX1NNVUjqOod0)=xtW^(=2o{MN3xf^Ms{6>d`JW
-nq%{YljxpC%w?RQ9os-<Ed5H|m*Ji~OtEu?#+Ojli`GN2BXZ$|!hEQ~u!al!<?*FM2PQh<^Y+)?9`dP{%0*;0JZKDAqcm6wu1o6V
-uVK%uJ-R(wROuVr=)o2=!7AFWE|w}LgP;*|DvvtL*C$V{L<I+ffZugnqRM44yY1GtO^OB`B*eK^?2~(Bt+CIf`;dL=DP{&R_;;?c
-6L)7DTQbGU>C-JrjPxQ#p5rv@*a_*MtlWZ0)5p`ZK_S1^?7sajJN1Buuz^ntKI13V{nc}&fv8}^>W_^mT%sdOt^`S=esw>h;uM2y
-O~%u!o^gvg;IR^&RJ7Pg=)5bk8Qx-S`PvS?5+SDxK>(MFE}v7|;iR5rQ#kEREH&*rNdGGRVB`G({r&@9S%1s>k;+F}M31B7RJg88
-n*?9O`g$d+_e50@$xF_d57IZpUbJix7ih$?iXl=wfd*l@N1v?}zmjS78$<_IN7U%G;4yB4Mx+xHLYRB;TZcEO{IPS6a&68TLT{%F
-GCw5~qbuj0%NR?t-&);a{7RSYzk+vVp;m4?m7=*}ZV0oCg>@X`?njoX<5t6}&#j5a#HYpbt-8iL>`1l923BwR2CaYx!Vf;}Rxx&~
-x4luzS4P4&3zN*V$YECSQ3D)eZSXo8<Hg<Cqg53!snP!iAA49IfpYoK*SFNZ+ygnj%b2}@$Wg?MsknV28s%z|U}$LF^XJjVIR$j0
-X9KM=3a}}#K6S%&5`T5~J6)S|TPZ%deM%wm8FK6Udfj&yw*{7@&dBvS?*(R|iJGzs9PAE-0ZpyQYj{VZR}OC<I=whL#Q||atqnk3
-qRpxoRNEoGtW8bKI$n9XUq1YUJ<p3V;cm4$O_)H0cC56;<pk?P+>SxkT(Yz(=A4tX0jZ})OIm8k0~vQpslw${a1k<yo<8M|X9a=`
-E4e49gojTq>-%-I2K7ynYEC<iv$?~7GYd|J-MHf>f!VMHEg{oez1Bs&M>y#6AI}QhEDET2xv%_EeD8LrZo#>`o$rjKA_7yqKYHg<
-y6BW6(8GfoYP*{1D^`XCS#B6L@W&?quB&RX^iLGu-Ji#y7aYHyq!+rMx@sDb#KlGp`3_XlQjQo*9<Ewwccnw^T-RicKlk~e&!<B!
-wg?mm@=vbRjz1mBqU7sce~eiLRxptIs=>DzizFDn6c1!zhWtrdB+J4JXp@6SlXWvk-dyeKq)E%2zFcCEBOVkmWs7B?0sU@&Gft0I
-?818N+KPH_9Ow{2)le$z4amk%U=t$OzjuLG84UkzBF<pLxV~Yy&FlKuk*k~!+H+$2%v6Lbfk)gHnM>AN+UBZ?2-<HsI$27Q^{R1Z
-#BkUXCVJ1N^FE&r3gkHXOhep`=dG<DGd*8(G&eg0sy5p)j`-rqwwLH)_VNbomtzhx{hD_B+=h>x$1w5R59`NK4n|q%L-Qh&(>B45
-?uYI0cMS~afrDvEK24#h6dKP`j8Oy$RfVa(>?P_N=!=pToXLmms3V(F`@7UhMXuV%JLKY6#U2UhVMq7DV4=OnoNPxQ3*<`fN!G{o
-@hYed1v)pOSNsCrbdlB~Cu4UKf*6)<n40{jOdVOb?Xk=gn@i5YCaO+3x<I@txpieV$Cf>Wcd<_)=(?84bIwe|Q|zO>AO^W5rHfh$
-DQf=7a`MyzF>#Io-mtDCx()}nSBlIJax~+b=4%-XsH9*^P1uBBq4B||yZuZ>Gv}Lkm*ciYHw=lCXY~(M7hims%=dZn6u2uPFg&Gu
-_(pJN>EeN_^?TKoCtiAyUd^9wv-xX4W*<`sl^4~X*8%+!;;cy%W%O>dcTapyGV<OWUwM{WG)8*0tBriZzn87AAg0xs-3Y|H(Vi`t
-Tz_I<d7_Uo9qn;oP-XSYLfQ6u%)n%BZ5Wx0+P{659;8nAN)j5xT#{CJh3ncEI|_$^zhC5kNcvv;^t973lPX78uHb_#J|7s<zpm$>
-BJ%3;Yh%o)#Sc8w>}iJSrfq}NnCSkv-v5#h`>H-9I|+8$f;l^baf!3ZTuF@H8iWM?LUMVJm!8Fv%J^r7_hytOomK0okJx=kxWLW`
-{f@liLw;WaPqy#EpO)3Ds%7AOqBrhRQI-MbJ4y}vmuw#YT1MP!H3r!U=xM!?O@9B3PA)5nT4SVHW>fqK3<mmxti2}M9Eg-+ka9nb
-2<%n7#~zg6r~U{u<v~K@Or4m~(0>dcj%yLXxLj>cvI@b@hP`sFESuiRqL;y*SU9ZJJ@0JGfCm3Y(%?JY?jbC9PVH0kdz-B`_3BMD
-x5Oh`g5^IIcR8NBIw~YgL;cMicH}~(a-ZxDsE9B#SuQ2}`J~(RkM62I<S*2R)!u&C-QBw{C<uiCKtOmx4BC9gswa_6C|nEPTd|z3
-;%8JdHzg`j`U&Q-E`o^^JBg+T;uGmKMu_@E*2YG=$tpK1dhhN6M{7+oVK}$nyLv2_Tc+>Z6;cPTtqWF|*?W9Z7(7wD#gGmX@TDU{
-yoX<hRP)%{rALd3So>@opFsl86t1dlnZkrxG={9NnMVx8n;d1e->QB%717lpQ{abbXsa;wd1VOH#3-c;mJKTU2E8!eP%p9NFj88-
-IIK3Jd?n$K+x=m*Zti6p=Z-l54hW#f2e&jctFRFAqDgW8HTC;9#Xcahitf!S3CWRBL+|0QL{kCI8D`r>gz)AtMd*OP+jW3n?9fR0
-wBcK}m5*J;a|oiIK43QsP7fbRuIIz%MzC>0sDS?<{MpG0+J_9JRasLiMgaV8IhM>Wsb$M}D}TaijJ_lz&5zRo0BvV3c`UQt81PLi
-HbPmmX#$8J7j3#_zE9YOAN@#980cSq(TbN~fkS>!6VaP!d;VOS1LD&1e&?(SBI|r6m<L1!{1v4=wOr#;NjSV@p7pZD@xV@jd4kSB
-k_86+D+urPb!`(Eb66oWd-Nbj?@<x(w4XQ?0Xoq4eG(=&Qc{4Y`drf=$Tl_wRUxMg3>5~9t$0x1&+dN7e{r~q_*SoA-&wy?-`_AV
-M5V)7>G%aR8fF0cPcE4@^yFlM=$U|}<c_?eFg|=ax2M#nD3e6aJRS_3>QD2g2eY<s31-r}e&X-%cAgZcQDY&mxK-&-H7Is?@bG~D
-2yyIs=AiZs;exx_;eO@_{++bi<)ttC#2}hy6<~J~?J+nV<hMTGKw}Ggtmy)KfAM^88rL!4y;%8fYhD~Hwb3L8Ydr3zE<{WFYua;@
-**aRxePVujt?)d%O(3Ap%wGA{on^TzM*{Wk>JXKod^%v}Z>O#RHvyNG8GT%87EVbsz8clh;$zLsltf-?7g~S(N~7XJ*%3bxJ}5vU
-dd8u)#FDr&XTHwW&_*4ds%VHyixLz5nmtSy&x~&MH)j#QB?xFD-TJ&O?3m_isEp0~q#sP6caYSz#jLUBi>=m7k)&n!BqEmHmcq<R
-1qB2DRctGTSH&6OAkcr|SZqUDV$-SkA=Li`O&>4IW!{oM#zym>NiFO^GNJ>Ob3`7X2mOae6>2Qcr>&HaAYdk}Xj;g>C56*Bu_o|y
-wlbzJmsIJQfxoZ(@8b3#t(9+xUvDV7u%zY!<DsR7{19X@t^b&ZI?mpl7;<2WzA1@egTj7P5~-Q_YE-~oI!gtPG0u#Oa72kf;gG+_
-9U&LoGa7L5-UzdhxlJg6#UP7Gni)>>x6x@2JKi771V4z;J@5EPNso`f+N39rg))Ht(k6`0IJ39znDc;ywC1=?_tce+{E~QPRX7?3
-`R;wC;?xRjdE_K_FI)4<vZ{q7gIS4`-7_9ten!Uc&H|K0(X;gNO=xt1a)FDBXI>qdNx29;=b)wrWrI?K|NNE^l(<!9OOA|Lg}r1i
-FZ?`}4?a10vh;Z^$9dEtda6H5g6V|~qN>X+uxZH<e7UaP*Gt#I55-&6uB{7ONwKg4-zNW!1k>?q_!Zs{r1H(tHBUFas~r*XEH7i+
-pqdsIe9jokM??4R(E|POpW%o4c@XrIAQ=2p7zp^*B<QC=;M?e+p98_b&$S5x|9^Rde)ImxlAxaiL7@M0Z_v+qgZ>xZpr7{sThadk
-xnIkh""").reshape(18, -1),
+c-qC5cT|(<w#L5{l912^0-{uDf^?K35TqCB9VGOkNKraSs7h}F5k-0zkfu^42q-8Z2+|b<Lscn)6oFi4JTqsUnKQ?`)?Mp9fB)9=
+?ESrazwf7z@7rMi@k3K(n8C#4>$T`4<6Cy`lp>Y68Tb|xydOKiPDQq(Y0T1HbFlSK?0phH2oPsBKe}$lIul)Hx3yBonpI{PgQ)Fd
+A$UPyqTacq(=)l#H@Zc5)Y_GeJmRQ~K#x32Q}Sd&X-#t-9J5k+y#kxInl+zxls>}DnBwkH>`Y#=u{z`Rbc2dTZX;vYYC<tA!y!lG
+?BZ43jFAYrx(_)3HiwNMWoynuztJ|gj7WcUapcC;?%?qwd`D|yJj1Wy_D9SY#zd<XlG)hq6W07qdz4vO#7`J$Wp*(Nl`Vy&E{OKh
+j8Zc$4Y9-2a;&MxNNns1Z4v|Y3wJg{r98fd2TB`L)x*!r_hS15`M9nI58G?iCVw=d4qZsf#bNIgk^|79Zo^y)(3W<rZaEW9WrvkI
+X*02%yqMJ^87GJ<Rp6T;3;?0H9HLn*Tb=)mUCbb2{>7@<`^&nRv!8?dF&gPlVsev0JtUOdrWM%QtZ3Aqv2{OpX!l`i!m*vK%|@;E
+N}w`nLN74PLU`bOqoLi?0HKorAV?l9Od{lMXCqyOziwL8sa^S`mGCK6gT$nl_jGP%L8NY>dQ^dp#FjMRS&qMSIuWF}ayYQys0owC
+5jS1ncRIhI4T6}S4Gi9^ZdSkmEuk}Y)26vQw1!+}@68J=p!;E8RZDRZ4fE0MPX)$IF`vf=@T4qUjv)z0s>VDkx#WhK+@08`Hzb)Y
+H|uK)(f0?et$c9a;Z;>{Qx(C6CO04mHoB`T)ihfNdhsU)Wo>F1=E6OvxXyx0=tpzaFou?hOYI0<9J{A7q1ri#WOGYPHZLtC>BvNU
+3z2qYESK%MMk$U)*G)z^bowPzD4Tz^9((AOw)+G^Zc?7Qb_{kD8LlKgLl@be$~BdQ!A4r$;Dh2DXmT)^0ltB1()~wkQwlGyNX!eM
+QN{B(8`EWpI>ZW%c2AZ<)|t7uepEhtZW3)0^E*swG2DT*HdEmQ907n<>#K`T^Eq1{R_Ry;mzb(;lyu(BjInJgp)0Tej50o5niYs9
+Lqnj0>!h%K##P#Z`zp<DRSs*}j@-57jOqQX56C}c`CfP(U2RL?iql{s*)#ZB3A7y+;jg`71y$Nl+ochASN4=ZTRJrN!#4N4UD;V8
+QCk+37K}?u9A0j-B;xzn)V49@P{;e4(y#g43>5oe9g!;j7hbVToTSp149qmNkS)C9e_4FV718q9Yfrc+&`nUvcj~!ox%#8aBew&B
+m!YBQ^6lJNHfvwrH=k-?pU!3B!=Imd+kKo`v9n93JOT7*(ZVPsZ0fZG^%oge8@0mXK8+g@N!k~q{i}Ro-X{qi<jcwNe8qMz#uw5-
+tJYCXy2kI*_Z7k#o0>=Vd>n+;&EH7Q7G;FtRLC9nc!Uo=&PN8737YoRn!G^aVxz()+rHkBOypgB2$f5i=Y_a&cuZeE;$&7&l`fjF
+4E}a_gZj)*VDB#GMCtRVZEVO6r8vS@D)MjAncN|r0&Zcf&#DJrCWX5%JpKAS?Gze8rj$2$7T`|!gb-45yx0d~9rw|zp^vy3vabH}
+$P0SnGNC~9P(+v|$xhTbH};{Vwb}JsxAX%Q;5+h*icOp;)RL=LZ+w^!>ryLQ&uy^~IC_s^%X;k1gnM?+6QhgaR-N=%ePnvmR>jtB
+Gx1Qe*QwiRp;J{}379}0?`wHWn}uf%#c1b`DixnHeA$IEk=}JlqL{{hn7JusY&)6jRC}PIHplsJ<Z-bL6{Ke;tXNhjS0K@=Czup7
+ORHR7wCO~n95rzgOI}N~+D2nFF%=U*Evo#Z<EK$JbOTai5rr2vDLHIkO)pOk-p)F2QS*eU^EL0Yl&5`g@lJPxe6B0GS=F=y)xz6g
+7;>RwB&aN-u);g;fjc^Al##CuBXCndoC3k^Tz*}L<M|nw3>gv(0>10EaHZ>9R_m=z+f*eKB*djgVAn0G#^}nJ+e?QuO?oOY_&fKY
+L*dS6{*rM<mMdL+!%?2YQTi-qgsqU?v5F127-a$_8VdQvv+MR!*3CnB^cpTL=)8|;*S^Pc{g9L`qd$LS0THzzvK%B%`%AjuS(jMa
+rsPmcIc@itgX32GW6~DuNrY_v&tc7mR&N|o%hyk<L#TnvMV@Br`>Z=d^fFc#MoXQZz_LHfH!r?B!uq9!=G;}6s%Ukw2fXUw)3QfB
+->SQXt-6NFc&wL!ACbNDik{}CiTAfHjeO3xQhxKU4I;7AGh61s_PkyaTa8$!t9#;oPp{9i!tW2J*=L`cY_y(;d>rP&J5_+7^~s3C
+=csJZs{1!gJb4S^)ojn~DyWWcQ6Z~(=Vu8W$qGL#7s(uO<B3yE`gG~WSI+>xDa5rpqTNmrvy3RRjiT%n#0$cZeY<~Vz46X~9rVj#
+-O1p!lRExczDxv>-R_-~$B&rbd^#T(F1(+}h-Xv8KUtA3l8%_Ws_t&goRV&GGZOB6J0zo!1s+tDs4TWn_saF9>M8mD7rc+r4I0Q8
+k!3J~6*ls9^h6o=y5PO7<@FCbZ>Nm2k5>93lx>EB6c*T90JCR#&f3K*?b!i@@&McR#^otFwl{m>iLb8{Xq<&RW0PC!)#@lzBNJ9A
+(sY|M^IAFE_^=1-LRT#rGc$)3HMH>xxrfG_-uzK`9_^{~!=y?vzYb5%?P(pxBRc-1jRwgaC7N{J<}<8!3mk~1R>DMXnWl?(jtz#&
+eyMRsPZna)PM_9BCN8Y<?T+v^&)sbrL$|8-R(5I0KEd9<o>bWa2T-Ux^|GuIE(=^3wiLxLw}Gqk)Htv?tf19cbzM_KRk%^IOSZ*p
+$19uEiIR<^8|YV(|Dudp#u`LR9EZbz-zNFHeC6XP+ocz)-YL+{Ivr?Ga#!74G4)SAhK50Y0A*BUBl}YZDreg+qG-3SDKjSMe{H_9
+d(_pAf))h%H&<%UnGR);@%E~dq(2MK@4Go!@7=&p6K(KHD1eF{@;hmnB7w{&PYE7MQO6Iy_wDRJq-9TBF44Oy6y!f{$4`X-eUHBp
+uSG6kz8d>s8PgpPI!YmDC>s7AWb1Qc9df#N+nh}njQq7DmSBVU=L1OFsk*pVzATRjcjKR%o#n0owH&v^6KytBEaapq$iMB8Mkz_s
+tHy<vli5CM?3qpmN6&bmACqQ}s(|gWIa?n(O7^DMV@zaV`M1pzbRe%|pHke^`lBcoWo^X=MeV<cDcAaU3CFHf)V(~oY>I~*eaAaK
+VeO%u@1*9s$fv(H+R#B(^B|73u;zv3b}aSmRASsF$J``JOqcKNgklh;#7=yd-_J0_`H2-(haPp*WUOCdW;3m>P0y|c9da5NwOliV
+g6nQzn@QSxMTUq{-49`n&o0avT{+JT4k|1CYGBu)B=a^Q#3A{de1`V9(6sv2&ubeMUW(@DyQR11=oCl=*UIE~==AL5>&qLO20(D`
+d@;SYQEAVr>5m1l{9NHR$V-y=N$*tyC7OKiDhfTnR1NAwDKepQb@F*X;*qXvK2)y{-f_M%8DUh{Ngc<>3x>O^9g7^iZIZ)I83V+8
+BFlC;8<w86?d>WDU-#(V-{9jX1-oIbw};cyoJUH}Yu*j3jt168JwIy4Nj4hS4_X8p7BQ)1ZS41}BsuNqS-EcK9oYIaVpWq~Tmw=@
+tc}91+-nLIVq1%YmB)mSfal8Zs<z%?*4rp@c+PF)8*9~>ABc%QnC9+hw-%F{ROs9jIE93Re;nk0Nvx=CV#0agh#Yfx_K8QC99Q5+
+{y3h$YnV-)Q<dEeCUoeL=71PLP1ps=A3^<gd;eiS94epFFipd?E$Oo|sEI5OEo1~JZ9p`@pU7igBc(e0(`B4f1KU%wA}(^ZFhTpz
+iRMhy&>zUFR~9~2BU2nYaoQ4El{Hi>?OG$Q_sTNB9H(ILKkTOBLD}$jlM%?COH1XwM9RmfsMDFrFr~o;@pU0VI2`mFSrf?D5I`eJ
+CF-V45zsAN#1xe1gJ}VcyHC?8m^#zbLI2f!ghC@1`$gY|WNZlk+wjSY6=f4!nUv!E=Vni;biH%2qoVu%nGm>+OGOk`Tbg??PA{|N
+2i;m@4Gjr24MAsii#wh4e1^EW$zk8p;ezHBvd_i8fQzCh$IC?|cQr3v`|2j|zIccb#4LQ?+1jo=!2^W>fL}zy4GP0y$DYKaoZ+gl
+{&HfnlAi@(af(a!HW=l<#)}RS(W0OQ;^UzbjSocU(Z!v<!`+@C;LGjSc0A=Uivs-^{dY%eG;NBXe$`V1{E6_3a}C9XA^6A0L*|e6
+?NqFLaV1}lrKgTi=9qBXz2cm{VA)Fs5SWj-xojMYhajscHS07^v~GD`du5I}Jl^JUkGRiUxtE5<dvoA`Ovc4Km2Ok6rb823Y!&R6
+0>nD96#HEq-O6r@Ec@RymFg$7Lf`HH!?4*!rDs=@&3ec>sUrH<agL4hr|w)Ted*y+=g#0{<1&KKc09EK%sQvqI<?q|Zo#pYd@q(d
+JY<PJI0w%B6rYVYm$u}k5~Yy4_SBan22<)d__HI?ED$o_AB58xyGPzkHN7HXN=6NU|0BnM?-X6KO2GO>YqRT$P$T|+I{={dytVrh
+I;_t-t=N#(2CWQG{JrVJTNZoKo5)i;3yFQbOD~#m!VE~r-*{4VC)t_kr#VtsFYR@_HKxck!Gl>rWWb+Ma?Pb`*NW(qM2pN<jZTO5
+QuL!JJrM>t^v@u&+xucG*K5b+1$y^qG($yX(Kzy57HI$l`mxUFv9;7x;EC?BiO&nRw)vGIntBFOeMVST+8=v&v-X=Cs2rZx%HMO*
+?a=iz$O$=1aFJ0oH$%_^(0_9&<e?g4iG1h%i7AAf!f*~;`Ed`?-Rs6lEIF*~NV4C<A3l0(Hy>>#_Qgl&V_t`b5JH||Vfj*}?s&a4
+!Go0*{M!=8t>XJt!+7%ZvLbveC^)y$YL<xmd&9wqr}w~a(@04q>ig$>4~;8$ibV!?fAaWb8c*o;dSAJ)J|n^}vR*F*dx*KDz=I_J
+rS<F-bX$X|`;E0Xr+c$oxdMAkFUn`!nvw7q4>!p^_d*K9s!c}wt;~Fd*Ki?$o(C010mv*f?|}A3H6K=S!`%;Mh8%s*{TpoZ&LwkG
+BY`*l7aaQ%>Uj*VXLS%W$&U5XXsg^mbB}RPZ?xq7Twf?LaiT!&79DU7X@W=O8}&ah=rg_BTA1Dn7>pPM?|26EQcM|{?w{6gvSMoe
+tVg0}B!hy1|0?uyfv*rX5(N4$9D`j*V_Z5JCj|Ci(DaeAZ2FBel4!&~lPdguDHH_SyMku`O3*(PDphS|lD1qvNC7uyq$7v?N0KLf
+o!=O#Zzpc*YAr`e5BzoHzw5aB^oQ~_p=<Sp=0tf{I4d~}^0y#^Y28i^ts+xHQplkx-3<|TG!*`KmNd%v$ssN`vCOkbb|ZXzq!TSK
+6bbq3x>KAEem3NPp=gkv+rl<9nn5q~h!{N*@t4-gPdZf%;lYn$)lHmQWVAS<86Rp1@k6OVe<~BsVTA9lm2~M77E>Ov?Ha#I$Sp~r
+mqXIQAwRsYWGpJ-jV;cni?WojF3DMnP??p8+CODg=cK0o;aY$)NPCn%z5$KNm(6!|^~kARI3im}H{&QT4@E;^;NQ;@LMw#DH{KOD
+yXPR<&4x4~yMjwe87u9nVK$*VN=f#+C76;&FY11oC4X891Xr%EwT}$}Hw!n*2dwg1i!v|+-+m~6CBY~*C7=9CKd4WZnq`J*o@!J?
+Pfo@gz56hzzpe?uhD7~xAA=#lPwMAE&`*M3@K0eN;M<E0`Y90jHXfj#1Hr)0l?ej>e`SMy&HhPC&`*LO(EoWh=;yLQ|BGzUPiOzd
+^nU;)+10i""").reshape(18, -1),
         symmetric(18, decoded(57, """
-c-rlqcRbba|NmcS?|pENz1OibvdPYh%*;e73Q-A_Qjvy=3QeW0sl6o9P}-s)CE80vQ@^vEbLjp3yx)EMe7?UAuKOR|I<JE|56|oQ
-d|ub}d|np>^&6_xwQ4QbFN~@`xssl9_ofya_C$AAvGQVq%ft?3`$B&YGAyNiUe+Pmw9Ri%d_0IOa3$S`eI0dv=1Y%~G<9p7G^#%R
-h{-AD&$Zc?_C(HLKD%};>D!LI-`*KCf7M@jZsPcS*IBnmL@64(OurU18FOXjbhHKM-P=Re-dDfXX)LbLPO;svY`$E?=8g}fnZESg
-;Wnc$>JxnzERA4d?2GitFbgUQ4Z#seI8y7E|2(4a132vWK0WN0zx>Z%^2;0CcVKYtzxfyMW!G(*Yn>Ub!!}#<cn8kI5QZ?_P_ssT
-<eJ=y4KRfZ&m(j(l%=GzdZf=ERiw5&@|~)IUcJsVuI<H*$se9=n#{%{w>y6Js9vSFXky!vg;tn_6WWQ}9(>CmO6m-z4ha}<Fw$w8
-$+t&=<in+hbP!n`3uB$gYW_QitVH@f*T??UKR$WtylghQImrG7)`<#x5+$=p4hzftphSj2a0U`C{8+HR((u0xvA#L=Hj6Hl*&Kd8
-YxRowPC2+7)beIp>v<BB{rOb0*>_eDg18(J)pbVa`m-D#Ea9XU9J71=Q!T8^OVbqAqLKF?xR32j<C!Dt3s2}(w_2mO2Hipv3eH@K
-i19PRT`&#pB&Szm$klonN5yA9x_{^&n<b6<(Qss+MLtrC2&-b>$sW%k!6Cu~_(D7eg0^~UIHTZDOd|;kgP07i?TO6~*MB@f%iFP1
-B{j#i=I>Nk^LTOW3?$}BUd+91Te}yRH=HbRSI&1pJLYDOEIN7}b=OYs$&l@iu#44Yp=WFr15`HOS!81lAJ>U5*wz(sM!E8BCJVRu
-+n&dF4OhNYwn)=Q+rDpWNW12E$!$IfJ+kuW&zt#&>oFMU<LXns`-ti|By>2)-0N_x1`_g~=+Lo`iGW)?CUWR7D96c!tF1K_0f$f`
-3qbwz(fR)yo!qlqN&|LSBpX`P6}@`_3xhtJj0?5b$qudCJKgqk{+cx6u*o}$eO7NXwphBwiDPI+@t5}aJoQ3_)j9hukKin#G&OUY
-1L8~ha;Kdb7r6N(*+fna^=an#k7&#`>Ic_w&-G7-nNXpbpY|8nY3mF@;h-a4_s{*9?CpwzGd*|3r`fVFa6J>L8WSZXOgh&)1cQX4
-6LDAwBI0_vE#kiza{pzNt~^EGT-SE?X{MXv%P0f}#gHp|*YabDf99j51&4RYzxJ1Rx+N1}5%C(g?<<S5cwQ<&rgD;3vx45!(Pi3t
-rW3H<$!m38CmvrnYQ54c3hC+SZS9<Wp8_}$vvgoPataVD&!x`&5JZL7qOO>K#fOz7K`@zD<wvZuR7pgr@Z!weRmdSo*kX%(@(MHp
-TCcedL584(Ffvy%5^wa2?Ge>~JV5o`_at+vA*XKmog`1aGV$yxSbEDNne)pJo}cQVbW%^c5lPivvfn$`=*Pt4pY`siuE>>%Y#Fo9
-4ZfoVQ9lQn?95!%cDLN)wMu6PtVAaab!Ok8eH}`j<pmxxN*J{M?sntb-n+GH$;jnN*<ETIKHis;f=ZiL1W%s7G#my`UiomzL>vMG
-RahBapvXWllAAOW4u_<$yg1b-JYoBfs#m|t56#GqiC1yhlYV9`$6jBda_c<%O^)pR<8Lhx-%p{JnASH3o_hRdWX7r^?lpebcFE=1
-b_Wz?tu`_o*E&3V3%P7ccGk%e*G)E5aSCiHoSN5BEla!Y7?(#Iqk<y*eaEv-o>yI>4)<3%{W+yz-~F8^1UB_nvXXg=G8IBUp2j)O
-(SgB?-plAnp%BnLB?^|Srz)P8vmjyrI*<DAMPYrg(yBXZ58hZcy?*^s|5Xic_(dz%Yy0;;;>`2VKd-$lL%#c__669xj_}9pA5ZbT
-@<i#K&8#rLZ)zUPYtB5ql&-u8SG3bu_mgqwE5`U#Li^(fx#zKk4Pz|lIbwDdmM<<0A%`mtlf~W%jMaU1bU7wW0Veyx(PzVSc^@>~
-b;QSMngjv{IutfKhQQ4Lv$kL{JS!#eTqX?OKfLI#l*hK-8{78nl>6KdoD?<0<uJ8_I1jf2)%)ftmSulhZqm}|`X+PVd}-Da{Vl7#
-ceS<M=9G^OS9f<lJ?=>DTy#s5bfM~K+u>HXe;STl>z2e=vmr3td?^Pt{ELng!7{ndF-5w2%%~Gq$oW}%y4Gr5_h!*h8H?5OCfv8i
-lHt^Q?=!v7T;F-~_7_<e*ECHuwRq0dfNz+{eiHG2MXlh4hToZ{;4AOkIAPJ(zTBWV`(L~lcDZ&x`UrWO%y+9Jnipg1>JDzcZ8^nk
-y7K5a3ymoR8_$|AYKPEka_1-S)nv<1wWmhuCfhc>YA$319@U7Xja}G0r}X0(!U{xJXn;w&-_ALz_@DOnrH-84R=QG%Co3`o>QW;p
-aJZgs<;gsEt`Y9n*`A0+L(riNuHixu8TUK0oc}(q4{xY_+V#NRbu8_*n}3UAu13kUhffk!kA>nUEIV^yin6TFn3Jo&`_0d@8OM~e
-seAXvVm3?ZAu@f^waaf0E+lp;&)NPEHO)h<+D13sW)?dr;HBP-1qNzRW40D;Zorww6&8;}ecPDmx>%Dyg`^I5XDs4U#xy9}uabd)
-T=BMnor+Wl>JI&>Da{+=dTaz&Jz3r#eTRHMQgs<DY4PgwrR7Juo+7WNAGtnHW>Wgxx`=jP`%kG(<4M=lv`ye2?iIvNE69Di|IAJK
-b@iO=DLWLMCq7VKPWZWVqN1K#?RAIfj_K#MHg%xoWp?d}D|{F2AK8??QW=%<iqZ9aV?A!ub`H|_;1|c!qvJyy$Z$)#^YyF(Cp84r
-T#QI?H9{jHC0jQmEO*4a8{l|jpNRSkRmuG)U$v@pChDdB_*s*Kx-E-)N!=jT_0VY*>-olfx8ggw6_~CCCf+%ym(}B4A0c+0Jy|@W
-NM+&q8=<hq4O{Dvy<P090C&h8ztgawBVPXP-C-B8rEeo67v1=#UUI4_3;QWZ-RPjj0nJ%6R4}@ypq)d9Pj+x7!oSY7$~i#sBw--8
-`*^$^6%Rpy(i}1`_-j%zJU!7cs9)PEWx>1lRU4*uJNpD}p{>mcc&S>7y=qhQg@C!dFmT<d$iOQj^V0+7CA1pMdcDJ~*t%tof22i7
-^!yE$S5IsC70=#hX*{(hyLHKr(3L;Y)pgp2up5gVuNsAp3Cz}Ic^|GXFqwLdk?tmg+P<PDcIaouFd`X#c!XYrHw8vQz_wdNsw42+
-+%#$!8qG^lF>wCaNB-4+wIAiH7iS*1H0kH;xGQH%e}tGWb1aWsAy@D%KlUnQ0yDK{sO!cZ&D6oX%yaw}^)2PnZgZ*D4C73K#<V?0
-br9)Pk2@&8*4yoyU)>J5_p^*<qo&TnPQEzy*0}vfD<~|io<V@Ky>0jo7>k7X8vb-^ZH2uB5sobDE)Odi#!EnbweC3+csBXYRhn;#
-Y}h|ow)^kLxQtyr^2nL%6(j7|y1Z&StIv8}ymCTjn_Mbw?}0}*-{09_R+orQI{bY%JT!JQyJCKq>ZQ*<8T*YQ)#mKm?q$3Mez`H^
-_5O94!B1lsEF+`pH|fl~TRiherJW}X8Bw+HsGjN@!@1mqp5a!V@;!Psg*&(3^V;NLk|xhhzR-v<C-EF<gdLebAthn{=l^Oynguj$
-pxz0oa#^?!F~Q&C>){qpi|v#dwCtO6w^%K7+GBC-uxi#9gxu9L^k=AHTiubnR4;}ePkQpLev@?`75z4NQGz`2!I!|$WogHnSNq7x
-Asdl<^{C!1o#=B!5;SR&va4qs>ncJPf{GqBd_=BP;DvavjQwNmrFm}jiHAR(z_Y<%I+?c$3{eD`KdhgtYW8sbv{2=u*tgdU1NWYk
-XQv^u4#c#U+?sCbqUc&P;fr(xA*dCe61AePiEwQdtTD+-FZsZZ1H-(ial!G50UiO2k@4lw^SaG%vJ5h@C{$ZYRr`H)^6@G?9XL#X
-!IW7?h7$045E?q0KmBmHmjZ@sl1l4PQ)pD48&%IGGx?5`AdTd!ia_+Y!Ty&dN{=wVQ+BY@Wmn_V@weV5-nF~yJ8z`P{<@3#3eAd#
-jMRLh7}M-S8kav9GwG_9QD*!{xc#$N)7h(De12JfSJ|0DFJ6zk!5+UcG9~o72L#KXO5XUn`sD74U@Qg-c^j{=T#0Fd#6xfr4MT{*
-Gk7Ueb;25=0+JVzb~06wd>vKbXu-M^3_cM2YP-id?-d`IrMll2M!hai(eMh6G#CrLdKY^C)zprJV7u;w(nZonZ&F=;ES<PH<6iB9
-CLMzha@xd@4R<lycK8y>h|1#K^Ib<QREk`BSepU`a^zN(96M3DSdj*Y=^WQsG{n~sjfZocY5svHG-VjiGL_X0IY^!ZfQA~P1d$z$
-?SIn!3nD8XwaVYJrOmh<zV6jQmdC<j-*RW)Qa7L6nz2BtZi0TdQRc&gXBU+}t+nV_6TEtiZi)8nocRw6P%})T3HMt_aQN<O_9~Ux
-licHE0<^HO_-Ox`^f68&R29$&=##THscsY-%M}$mP<42>9SXyft?Tk|B95PpdQ*u49SOqZ6!wp{h5qZ=Gm>K&+F^>vnmZ{h!WzOA
-R3?wzxaM2?>S+{t6RCyT420|CBL?HfA;z6yWX4piw{}%hjWufs3O_SM&Ze|Y7Y400fY4ixN&P&q&XSIS4|!68+Meb^rl3)9*sI{#
-*V!}paS4)Jer%5xnZFD5=#)MU$=Aq$h7f24{|A!wBQwSqEkAPg{?Y1lJK;eiE0;{432oA;*U=7GIyOjaSL5kQ=}iRG!g{Olm&otO
-WcQUlb!1TA9K7ynzoIa)`^}0+I#@{S+1j02Z;rIQ$W$aCVJ1OK=g$0SjX@!}Dr~&jXmcPyfxq>1^`TsvHij>vMW!xZ5S4WB$bTN+
-`;n@z+Hl7S@lA6t9V%J7t)fb^jH%dSkiGtu+OxKR4TKB2mCt43GrqR}NGZ`7x9gPRrbrwr;8FF2Eu}`4ep5GA>S5s9oMUP`l^us9
-21#)zn&YnQOtCQV!t>{xw1TJ{KWiqI_xB-sMZRo2-&VH-$zcS>DUXBw^U;m(KRzLG#PEzGGV>HRz4_qoX-~~5m3v{Bvh`E46_j<>
-NqO6*OKsX)X}g}kTz7qHhsk?G-C#Q8d#ebyD=w;4-Mc1F4GZ%PduSG>?>y?GBb953$(LrrLl)b^`Sy8el+kikWeVRw^K?B8nEXW(
-DA1TGnCL?cH2k02VL$S#YBf6S&9ReW@>yHGM~sqcoTb=gG`aR2O~*K5f0mP{=DE{4SI<MRC%1NOPH*1OR5OeQ-@80_%+qWGsh@h9
-5%L)LCF*zgH51;G%Jp~)_+77_9lwS)h4GD&c58DgiiYR!l(<<avk3xks;x*6x>F+JHx%nfvw%|#TRJOp^b1zaTX*%aN{3UlOzw;~
-S4>X4Y%mYhkIrs>zD!dCcB|-g8suvD^a5(CJ{gfaE53<i{Usyz_C7lX8m3|S@tm1Uh*g{tZ=}y5ViSjM)j;y|PR+EHK`^YqK*yRA
-$XJ0%()fE*JTUOzu+{!Fw;JDdxV`DC*ZGi#@0ym5zv;wWYS(?NJ*us3yg|^EJ!|a8Dh#~@PjS4qf}y;+Dc?yR2iLx+l(heO!~F<+
-q6XL4t|Nm^n2fqz>A>WT`mj|)k{rj%3KY2T{*?t9Au!Nu8c2-LLeW@+P(|eLL?BH6iC^+eSsV8fw$q;aOU#IKljj+bX0<mf(9?=$
-hJ5tMTdH-@N!sa2>gmT>0S8Ltqg*s;Xjs|${MMb9ZKv8T<JCvNUcB+_Ds+U#Y7ltwJQ1#bb-y)D5ZXJ7=BuNGB|YgZ2-#zp2>Aa-
-mVQ(Z5QSO1UMs(7dH4DIRm!T({tEaahY4OO_RIXntyvPGG%Qn()H%0yI>&fn9G$GK%D^Mw=Ja#T*d<8I%|5CmZqzxSntpnicCLjq
-e|$5pQQnPK#S7&6a>GNaXQ|YY0)xT&deMFqfPRbl=UboGN)_TV%Y2M#46_XBD9*{6P{sML^DbFz|8VT^a5;S7m+86{6VxZ~lp;~^
-+)-XlNX}DXzbg&Up<%frU9P3QioL>B7=eafMP`{YgvC)`6SavwN~+@ryq01vG;e)Xk48@oX}VyMvBgCmhotB0s$RRl0yENXCi_ji
-4i&W_cFvR89)|<R(veu+cwQ6TmMb?k*^?uU=LzY5_+mrea5ah`N&474%T^9A^p}|yQljEB2I^1UVL$q1B%h|wT~v4@YJ7Y0j<cbf
-6g13oRh*?=29`<R>Mc9Rf`vnFGSpg<zwPA_OA>^Db7T7x&+ce-!y)R@1isI#p6MIms74n?ps}%b%4C#KHye4PC?4UFfBIkTM{}#K
-O0yD1J{n=OXu{Fvcq1vU^-ZP5=WCq3>oG0BV40IL0S$A`x^zX&@5^XatiW96yq<BKO_!$O(ELF3)KgJck&Y8aAdbEQ1=W);$&pYZ
-DNuhbN<XsIo7jxft2HGL40p9mGGi0D+WgSc*U;2u!Hu+5d8t#dFnHKm7rmL9*`_q%7<LP_i=m@%ShT=8Kk5-^Bur0yr%IEt$eyr7
-Mk7U1{IRL_r+jtQwfCDnu4Av}-<)V6Pv#A2Q>*MdV~$3>q7`{*(0HCx+o*Ah*)n@}&lrBbX0<U6j^t{}mn=gDiA9SBItqtEh*q9a
-2v~m{zkkktYPP?k+UVeuapv+Q6i=MYRUXaJdrM!>b<<#SMTJ2Rot*TF+{NDV_E{fUGz9Az=GJ5wLM$X4i4?Eu!Qs&0WHBRfkM~>U
-@^BM5lEC7;N)KpboT^jo)tLfkx$Y}<v73t6Ted`MkR(Q<BC3~q;;dBA<}oN)^zzh({3p5I92v6EPg;M|NbM{RH&>=%1mS4wvsuon
-RIF%_kJG24C1fNa|BqryKl&A&OVu|!nCPG>O+*Q!_@q%^E0SC|Y!VhNu(dOZHcAwX*hLyiOT6f*-uXYEAI(@7&4iW)87t6mD5P-0
-zIJtrx2ZCdi0yHfp~iCDxGo;$GB~89K_dRIoM%6>)sHGu9JN?vELzmp<nC&!E<@pl@*W*^S;St(iSNDAG*~0jzan7B#*k&qq>EQ{
-@OB#fJ^3RWDN?g*<E~>)D#a0blA))<C~^6>7R7u#$KkD@T)d`Ya&qICS{Gdv-rM&s$jKYmFOegxkmkm)=~h2Zu2Z;2x~;|?u%B_q
-cR!|AUsmUOiR@3Lg{dJM6}XuM(Pp~bknv3JS3kwvm9yvlBZo076nWKvpUo(|Kq&K9m6rW!9pI`NXOmO>>`V-7EJWZvX$qFRba3H=
-=%8H6LVoU^SKZ<;EU!$#JfMca^KE-p?%mm0Sz0LD&R@z`sr`Oy{i~K@4+oy)_b%gtRklB=cHk|m?2L8bympqg;q6Z0$8?8wwyE)?
-t2KLbB9O)V(el^b?RiaA(2a#SzK{gMfJhtC#xWHllj7Q=n$h9iFrH|gI-iN-?M{5k9BwMB#T)qsA6mB9kKEZb=H?^=o^vxD4|{&Q
-9`ou9T95Y=R*y1WRBPrDH%*RLDRJ(;<H)mn5;6>UBB>SDz!hXFsJtILGc8m_8Y1&VtDN=|r^0uW;r9XrRe+WggzgzPAUr@h>!hV;
-`>7;5SDO}`6Yrybdgq+jaZ#UXTesaRjAwo-`*Plt`V75L7JOQlx6i3u)?hJ5=UU9d$NcjB9UZxp_b;w{GHrM%!=15fa@<VUd`0lQ
-$&K`Nljga((Rlw5Myl)B79D<x%Fm($lZWwD-E8s+;=3Ikg0x`eKoBAOyRWu`dEcIXBoSNsWCnXZmRJ3lr)Far;j*z2p;eOZ#H%WO
-irBaYncz&`(lI}Rx8e6?^k${4C#4?DGl=9R1B$P0UJO_NuKk$KliWJd-uY;K>K;v=XcPRRZ`mlP(Rm`VW>;SJoyE@{+B`Pa68Zg;
-MIXpIe0dd(;QWaN0y!XT6^=U;2c37`gI;#_eAg^qNuJ`15s%yr2{6~<yB&|n+)rt%F-;Xuj9FRtH86)Kkj<T|T_g=QV_BLbovX-<
-sSc$j%99n+M)C$dYj2qU*kQ(|{K)6J`@-9Zu}|qd!Lm1(*S@ykTVx&5TiTtUVXPVMD6myi1iHWFr2mTWs-?p*scv!h<0b{)8zRGf
-V)g##CpFWL$NZe~RxILh6RxN%e=oU?Zudpmj1o3ipiLpGW@OSdH{GsV&6~Nd{lGA{PuUSs?#6SPHFlvf_m-5d7{UunHSMrcHE6Lm
-Pt~d>LjAlc{9cNr({h$Deq<cR#PKVyAmYH9+nU9f9Cx^7a6?8n<DJVE-m=uAde7BUW9vR+vpPv$Y_21WCYj2>i>Fs!@Llszj{618
-#{);r>~^v#U7sb#H8^xg=Ziz;I_1I1B;FYb>H5rt-~GP3@;tKU=vjCDmamlI?T(J$o%LLg#WQZGLr!i8f-h#e4IL)*r?7#vvL!v@
-+|nwu?V}gWT{kH|MxOhrW-X(j?#X9uc1*UK-e}3q_*JS4PGlD!`>Az)*l8`Us@H=SIX;YPFInDonzz^Ib$|ah1^*QN<`@Q7RoQY4
-S46^mjwa9gVxIf3-bT)n=1m(CkZ!)m82oD0>7G>{f>?iYEI}~liP!;UtBB6iJ0p_cpDtc7xo$)rZ^zkqx(rEr*yxa^wZ~&s)w!Sk
-=g1`u@AkH_DGF)zN?iBnd7hf!klaD=Juys~D^jKAki)1qX|FyrsoYmzr<W*B+H;~1#@n#krnv}fUggc=N$K?|#dEJ3U&9^UkJYGr
-t9+*_Etu1>gj2f#GEuYl+k10LF!}w7s>3pibeY^w6>+=G=qj@;=Fv8)OqL#ZRy5kR5urX=M!q)g@p>h0M3SyjQ&f6iO;{h7g5|1o
-uab4f*-F!pK9;A+#LZJLWC!@n9?q`<io$fkI(@0Uz)t^~revzdUy6AotE`9ShkRKBv>@oCQ3J|WcQZ!GW4gy6%?zfox)}uSXN_Dl
-cGnh?+1#OK$bITc+@Pa-a(3RMR~CLFXtG&qToDlGmY#6^7@lggT7{RwhbgBu=@lQY@y}y&e_p{AB2{HRIf_N%sama2U@gZX^AtQW
-O<{sDmai&ofi6-|9Ha>s771Zs&_MF5ojK2Q=cjAeu5aHP`Tevh*V>8|a`vy?hpLJhes{x~c<#sbU3AE2&bu;;y1nxWZrs3A7O8>J
-lseiO(rrA1YhoRa!<<=!ySnmp8Ls5T&!2ZGYPF*&yv%gBML|nC8q2S$T7F{<nuX;DrS(!uD1m;;2xwr*Da5NNXYLqjpL>hL6H{Jn
-lIJG!bzK*-&e)iksnb?2%e7;`AkBMgMxf(M(--JyhG~&t(823BaJ~!X{Cp&zgW}HcXLD}qZCP{GD;mj5;g74R6g*qc(BsdMbYc@)
-4BQ3B{Cq#F;Dr!u($I!u(Zb~~^uS!R>MHzj>D^hK$(76nqYms;=0<CING^+*a%lAsqsXW(Pi}&F@D1dB^VBw}-8)V6?YKc`y|Mbs
-V86IYt?MkMxi)s~Qo^JF{d*}SegN7~K4$gz>w$tM3gw6S>!PqE!6a_nNElgQlHN#?FgOtr1JYC>ch)A$Bh#LTySh}Nv|OdRw&NUi
-Cw_{;s;7niW&VZ=+{~VF(EZ8y+)O|ExKq=}+~mE%^hs%C(xXL>)m3?ZSowG<#<=*-St@_dx#pftrOtab8h@x$Z&#gXG6Ylm1)Ja$
-VTeZ%dzNky19WlLBd@GIX6QPyYtHaHxteBN8%mqt9pG-o+HqL5%!W0J`}wzN-chwFI36Fk(x-yTHLj`ArO)(VjB1zCMDtGbsEB(x
-307twr^#1ncsx{Slwg43hxktw58PA*6MX2Tp>&UybkSbIK;15^)qjs8zACU;W*?gxyUd(BaCcO)POLOkGn}UCV6PHGh9Cy=;`)LQ
-n|H+*FsCST^~me+dzb!ZvX2Lxzp>TzaI=}R)qYndzrM6$>&LESdqFDz6mO!Zg%{>b3>I9p-5?Tkpzgt{PPcmAIG%%hhw3cC;Fa(&
-$Z(DJ&mT2+&NLT)-(qb|heIxnR;%`2jBQPAw6T-sYBXgI#rV8!2xmEgugZ7XAG7TiE?1-QH(r|3!=|}0NdkZA*G7k<dn6R^%MSbv
-Z9UERM~jbK+jii_mYhsaG&i3#U)O3GCOx7^erf39a0U?p1#7K!y5AVR`x0A@&fBJb6)|>`bM>d?%LNP0_d{A2Eb5vhhvAR(&Gn~@
-^zlM}$-c;yvPV>`sD=PB&_#td9*9_WH*wMznN&`KO9HQRC&;5A>CCPZ!xW=igNu3n5jm~ss9?nmfA{-lFrG)ebIYp8E`8mVnX>$O
-k;w;BsY{W;3_;d(v!d#rR?l`})M{}}AOb70Rm6a|)dUYS_Od(WpEsdD&bu(4w}K=WeDfKEkw17nY0Z|^Y_6%1Qv=)D4-V5bEi}aO
-EU)7})}!Tyk5M>(>j|>mJiVdysU1b2)kFo)62+dSXQ|0VkuQ}fWE=RqvaNp0Pp3_}bvgWbrM-JFgF86)twu;)^^a~03blPYTb?VB
-tfDhk`TiWE6+x=}rZe?*X_~UkmSgsGzIu$iM-8_x<p@iu&)pq0M!IK++j<d10SOEL2S>;b6qGhLOr_<1bMKguQhv{Yx9a2sZz5lH
-C=MF6_r7a1iyNJa40C3_WM-+^8%pt~>+?=H=MJYMCu#}0rJ`0l8odgV6VBvE5^8NJJ;r#@NW8#@h6a(UuHH%wGEWYDbKhpSVv!zC
-r&F1$MqL@5VtI$+b9ESlYmRR#Uv1v#z1mDhMsOe!CEop5COY4iCGeD95qQOH6PmDMkVQ@ucL2mGh-aiIXb>S!4=*p*KhwrJ7V$Dj
-fwwoW))wlFcT3v;IxJ`whqr}d92yIApYcr}MG(}tT{^2JyLpzIim>!@+sBVfo#ln?zR=GFR#KwMD|4E7a}P0?R6V8GFwQBxZSHxT
-=lmgbo*s-8CC9eIJBWHWsy*d+GN(6HWsZ1Us0<+m0V%5J62rwtoh~dBB1NXSsZn~mDyBIr5=1ec|63X~AxZ-4<-R$qR;{z0vU2}$
-1->3lO^DiS4K_ubuL&F~&m2v&19u&U2S~w%rK$Itx>@q_G@LML+MqH-l`iV`vrwgq(|rnRkk(osiijO?VW0fUs_T*30zEE|J_;`^
-&i7K7YsJFx#QIhr?Gc@8K<W|e)awNdJQ3SdLpTaAL&b^GQZ^MUPDe3=wX%&hsc^2=g2}b53C7YmfgW9}N~2VUYAkbBBJszy<HWqx
-dtKQ*%k@z0CwC%3RG0}F!|)i<3y6S~s2D^H)>><%J3HgB{Pz1v=4^t%H?nflTQa^fmwBjB1)h_TwdZ_@I!UBfK!yeeCSEF$<@#H3
-E{c*|+#9T-LMNl0T6Sk#O0<w82}@WrR)ikg^lqM;dXKYoD7!qGLl=+cjW*nTODq_<S1SN~(DnjIVy5Xl%&{`Ylq;%myw-gG>0CS6
-L5<#1Qa!6?w1E^(Jes{FL;GJfm;*MjyND|T4A>%3p`D|iuM9U=;>LL4xZWFPAT3#6txoP$Y>faS{z7EnlPp&)X`)C}=;Yc27Y>^&
-it&)2t`r_6VVyK|uh0%g{I7hYO|Vp^<0ZQIM!Fd*Gl>#mU4wx~NnXZ-MF1iHhK?*FSqfHCH4SBHGOuk?^hE3n26?{p&xyB`mb6PQ
-R5Bjj>p}0g!I1w47|P-$?UE-VS~CCS+a}QQH<2Rru|x;~@ACj?`rF`8eQ$*Wmicd(vBH6f|9*gF{wHwo==|!&n0z?Kwr5T1)?T-?
-MV;E}qi8*ceq2tp;oz>~dN%YcGVT^{PuChLY~!2w*c?sSenzm34Uzn>hsK^%7VM|A)~z+zDtx2z^_Vb*usG<vwQv(ALwFt|gdbRI
-hKFQF->Z5SUsPDoQw3$YQUhr&y<^X1vhYDf=Ivru=lcW&;kW2r)7Y2iQEDX=`O{elD>ceMsPXA=vVN_H@Hh1C3fq?@toubJVHJfx
-uqL?Y=nK*St+YJobk2}{$u6uBZzg=wn7gOy+Kvq!AAE#%WIUfu+UK%=m5y*7WhLJBLgnmaw6Hm{-cH%e$<#yWpBpD^3{34=ap`=V
-l+p9M(B2wJ5NhdQ*|SH0L=H?<8I~2&>r=4_PcD*#w;kF<l$`jg{$#uCFs9(MGgU`?|D;nEFiL2SUKdMqY;LcbC|qL+ZJ*1wpQS($
-d^b8T*<aOIDBs%$?PYR8la8iN=~?QUFFK%>I6$+v?1(VZ$&KS+SsQbN3xCO333(sKXdadCA`2|(vH53jzf-mvWkN^0+0A*=)ra#&
-G6Yh*uJWKgksTu(^s`k~YS^0!ZMEdF@-b=Qmi4m=qOi9Ll4XeM)(2>;4A*&^+-;Dq>l@)E=+A}b$&A0!x<<C;#UYMBMYprLvsBkj
-irynHFuTh?56*Fh|2RYuy!_Va&t46MP=#l!Ha~rPMqhZa^6{6J4n4N2H<8-oxiM(?z%)@2FGDj@XZ)D5lyP~J@Zg`*W2(OGJQ%(*
-!B0_Oa*e8)PZJWuE8oZq%x+V4L*O)K`~-P{HkA%l3dSk+!q~Q0rNHQew6G#z^du)@&tW%C#!@~1rZjw@*RML9`Nn)ie4Bf`iz6e@
-Mb-GG%gv_Sc*xCI5L9aL(bF;48*>P10)f168aF1-%p?jO#C@9&Tc1zV6z;&BDp#1`rZ2R`%U72S?OB=KZc6T1-=-l4x~h2&huX$o
-RE?t-%@&rLC-|#ge70ZroHhz3u+`QNq?OthFIp}MTg`@^|4E5UslP1LrjvH`-4)V!VMY*V)i^AQEG(~TNH!6jvaYNqDqzJ7(8w<)
-Hr6G3vBFoaD<ya2gdrwek>Isx?%E@_Ed;^D$Kx35#+WW=PaT2Th1@ywb;d%KXm#N%z+^<qaZ@-=*p7CqHUv!;4)N(5D9D~9iUt!E
-3ZVzOsL&Ba63yh8&EAH$3Mv9q%v}#_N_6gG*XOtivZbNphFD^!bwoBB32fIcdA489$#F46fjWBf!FNJE(J+A}<~TiKNcEKez+oDq
-F|H%ti5>W}<dBEULO#v&Oe>%MO;{Jb;&v!(+Qc^vTgub~^GFByc$QAN!f1OPLH6WAlgr!b>cJ9p|3F=xd(ESXJ(*`Kp<EZ%Gs1Tp
-BSbr}2rM*sc)TI3F6YRUqd!!o)dUtMQzyGe>huk^!JDB16>XN@v}{(;4aq|aUMuWRjG26iLlVZJH#ajTjHLC<K~Ejelo#nYTLC8u
-NVvgNzp5IiIc3@G6)-emvw^_GcFgZO>6=^QUTy6sP%(4S{O$(j)nAjP1bQUL=J^K0RC*R><(MDSmFYbhXnU>^TNL7r#eW@KyIt^$
-TRJ!Hd)oZ?n1Zrkw8mZdP+V0ur&uq*M$jwiKcscbGSz%LbEd#`>fNmGSQ-NFDf8V1JD$!K#rL&|a^ka=WpUzYj~qmzLQnOKPdPQ5
-iko0)F1V2fB0c|l7E1l$N3)d{EQd6_Ub2F7zmQ5N2&5b7IT6;CBAUWaI)hAQib^V9#Zbky1Cr$!gK8Z&>8L(?*7Py!Oy36!hjgqm
-r)jh!{Zzwrq(C1ngU{F2QX>_6Zc%s=iudw~Wc0{%{Yp?MLo~iUyvX9+1;Sum5}#r@!9AvElTv(EpkTa1&bQg#qm|De(#)g_4eZVK
-{S)o=Si+uuXqpRDdCrN}Gv-m)EA|voS<rcNyjV)yU{!U!RJ-)Iw8-W#w6ky~KX#jbQ|g-~XEI`$f(J7@WJ=t9DC8bTir3hCGl?TQ
-F4z$_Rhu9h^r>oCv6O?hu<cs{6Fxq?duI1GW1>Ks_~^7*`J-kvymzMygu}#d4@z)^iB1bWgyY0mvqi0b8FL(1qKaY2UP_{B9W_{0
-jSbm)qV=-(4~=mu!bN3AINg3v2BD<LNNA2O$L2l0ZHN$+`^s9vIEtdP!yz48Rf(viLX@Zx9JJ+vt&gR~KZ~v|-elWzKiZLiE@#u5
->W_jHg);vjdgo;*iY@_wR4R#dviO`^ygW^!{$KL%gZIGO+d&=&x2QjD3{~xE<h^&{XvL373K_<9q0ALQnwOpFV!K;8hJe9H<V-}#
-R)AgwgM)Tg+|@cDOdI<#$&k@wWTz?i#fj$29p&&sfnG1Aj#n4QBdFdC3zw+Gf}<plxkiEmnYjckC%pdgBV#CAR875W{7pSh$#7M2
-&pt@4<vcTn#7XOM@+iq=CwQ;AEKmx=qdVkSQ)i})JV`Vo@_A8*Uh1hq6M4?zD|mJ*{uX0$uP6j${FR)ONAIUvE0Dz%?9T(PXF99X
-#f@ntu1X}y8-FD7D4^<JGlFwzoVmP2NQatBM_Ve>B<=)oQ=y<G2Q~rpSNt6xx+9I)B+2^#qFwdmC|HSFL1jv>>jM4_H&qRI+R`|Z
-4J=$ZO3dCh?R`WA*Dm}$<II?n4J=$3y?ZUVGgbtsz5Y!MSbaKFAS}Ai1JJYb+x%5u01VjXAA&={KwrSW9WcZEPXH_v000000002+
--^|^Hk^^C%hDqEnwcaeb?sC4w26V{zW!}0v;_9=D&$n-UCM9~mD5LO>w&>kYp<m@hWdId^EYX*_i8o&dewlzC{Y218gp`)}iHu6^
-<Ikr(#4=|n-hUMCBvw@hyL|zTDtZYwoKq++So4ublSOZpT8S4C2!p98Fx;XQegBb)tf<5fvMO1$KPov?TJ)g&(YYYl6pBcn+a@%n
-6Ji~`$Gh0kL|?ou#9O?ot)wV6OT=KB8tXBwDhXZCDe?HcX_>HiL+LCjks$CBu6I%uWkh3nZ%UI>zPw1f!aGsfMA3Io4Kx(jtQo__
-20Ey!gJQ-$WDU*unX4d@f@E|sWvsNUwMdX>-PeZ9so{uTe^~sWb_Y}R^6R=o@}e`BAtkzuc#~UYu-31_^EYNK9+7WJ6{#e*6!l^^
-K1Eqn-M`T1<k*X9Oi@2iva|_yDovzgqoRqQc-O@>TEafjXlQT}ius}9vLDebUht1~WbY0i`9{2#RrYOi)x34$vea^D_>V%C=;csk
-4ptnXV#ySVgBjt2)K&xDe|}&PJETHQ^r=UW(XJjc|BJ84<P^g0JukJi5&6}nC&Oed#U8-W$BZJjRSps^aq9A5U1mJie4PF%At+E(
-^9xn3-}mL?)KO$n3LBs?5p!iNUE~p{tM103#C2DWB#J~$HA`~P58Aa`wf)%v`$_7zj6_eyJeiPacW+66NRx)_Q9gtj3{m8n+%eUe
-2otGl%8;zVAR-|EG)1b0p10eZqam`f$6o6?CbT8H5JZu@dl$>Vnkka;c$))T!aAdSZ6~4-z*Zq>#HP;yXRnppiqDm)_<lj^?m8!V
-Q3J~IXVEG+ig*eO<3yq*Ql=!bq<S#0560yvbDioLoPH!y6!P_7&7Wz9$wr9M&S^V`d*UUw4Fi^VP$c6WT~bIODv#M0PEj6Y<b{w#
-PaZ{&2?$onq=_uh;i<7VOk!ZmTIi7_#51J=Rr@mORm=LXn%{<zM59=$r9qz)7ReCbr4SZkCpn9+A<IY}Y%Na!s`e#K6<fLU)GB?k
-G}h^aqwZJisUquqaP>S#au%Nf5hN<FA#$$+nZZUlKfp(xJrVOZSYF(F=6J^Ap}AyZ+KAL7Imvv<4cV*Qtye)IP?gV$)a(mGW*X7N
-%Xf_(ut{Z(GU7!n=5ZUUWWJ=`=RjsK=zoDUfgDooC@XOtK;w~#mHw*Yt1O`I2<2WE1W5O;wFcEMzcM!<X|tz_WZl2ELq)KT#8np1
-bOUOy@@fJw&cDOw$4(!0Dn?>Ve=79TW#S~#d`oF;FCEdqIRB2$XCpLdy&C!^I%zQRlBI&O1Z3|jVW8UI@i2iaYA@A{6#HBdKt%N(
-^1xL8ma)cMQG2N-MaK3H@+i>n_q!NK_q_lFhwgn{0BEB8eVF*Z%@jz`7x2g6kbOl1`RAVl`U3tF0K)_T000000000000000000I9
-$LzPf?_G2H;?`wauk}GHg&-rjuiBd6Cs}s&UJWPl%0%)j2kma`{ih$lkEKdJN!IvERF!=2DDJhcq|8o}agwSgaU{PO3--0SnA`9B
-aF!)moaSDrTR&9tDw=$~uZEJRspkY)OG+oYZA}1J2Irzgpl0P7O6qdZGbJuY;&^&!?)Pc-lJzPh%6i>Ug~WiGz`j&9o{i7ybxdu(
-?fVG^lB&+Q{@qzpb}UR*QagoSN`h@LzE?~P#82-nnwe!|8bRX0xmULtc!}4ynFz_RM}S_SUpO6`ww7)y={9luRZ>zUZ%`rXJ1a}t
-qk}xC7x)_<AiI_o(j{}FtrqMGZON>_%bGy$Wt_ba3kGBUSDpu7J+lojS!!|lV9kB3WNqbZPgt+20W1uhYyCH*9&vJ>%anX#guJ;|
-R#K}vM?^2_kU+=3!_3pzEu>c;+VrVQ)7ZU+wLzbF1XTSywzH)6nvo<$G|{=?N|*GU3lw^*3JS6QmQ!`8aK&ED6d~9|Ey;_2AU7HU
-nCkB_=JZU%-pv%G8Rk-w7ym%&I8bZ-n|!@uBh!0DWV%(KMgTgvAmDd-9Ieo&nZjI-)VmP?3o_E*Wt?6g4Ivg0-MeNTWKzG40ke;W
-P@hW~z~t$FffVj9`T~F~f5@+W0YKD02RP0D1VB^(00000000000000000000000000002^=jf#P_Ic9E#PohpMC@I?VhBoG{tme*
-D#YGTu;UbZ%O<bU`wLJ&$G_u{?@CH<5qHGN_O1f<=_4Z$^>4X0MP91+lOwX)y&q6<pcLab`FS@0-P`y!hmia90f1(U-=(Brc%M?M
-_d$Jbs{p;}zs&&;<387Wc3EQkL?@uq@4_mR@1xojl|Gpj=>Gj}-gr~`jBs;W9~nW+|7{Y~`!-Xs`!oW9==A#-(fZZ}6Z$>?s{S@o
-zx4fpsnehHOS1*&3-~wiYhM5m_0Its0ssI200000000000000000000000000000000000;QyZ8zf}FF_k93*SbiHjLf@)DGN=mv
-V`dTiJ^?3P|2gK^zE41V)t@7S1a9=-5B?V~3LL<n1H9;e0ub;40000000000000000000000000000000000000000000000002!
-zkq9&{u6)}761SM0000000000000000000000000000000000000000000000000000000xcon%SyGP""")),
+c-rlq2V4_f_V;JfdqNT*^xivC1nE_(AiW4kQ52P`BA}=!AYuhYupkQd3U<W?V#f~l0*W2G_*n4GBq0g7yFUKi-FK1u{XCB_LkP@|
+bI&>V-g9OksNZ03q}pg+SrmP`eu+fhtxMWy__20vnaVth+qj3Aj^g1S6e#<CarPeR(bb)YzV0K;b0c3NVxpV#U-(sIXu2^ZDXm$1
+jSq3Us|%Yq#AV6cJ9B<~SIy=xuZ*t3x^s_?9XD%ePIF+K>>$_VYXOtd=NF~Hx(09F?QQUBz|?EbsZ<+pRJm-9lz-*pcM{XWq-GCu
+9NBEd2q;(*BZIb`t4~Kc)36L828$x2w79=6ivL@qc>lpz{sD%63i%q${|NJ62BT0gig%9tIm|l=^WOtT@sE*zkxx;)54`u`zc+;H
+c`5IkVBQhj^Ru~ci{ZTl`DqyBCm=rvgS-MciJJbPVwO?%7%i&#^7c*G;T8m<S@oeRHJ|0B+gHQtXF9`lQN%@*CPUJP_ZpIG@A*$s
+!z^DlIR4S|OX+W(uTPgHqc=Ntc^xY=nmfLI!9pw2qA~5XO?SV}H>16Yqz(!gWfb6AWBL7I5N-FeT3t*|M^S<sQ6+Gj*;1U}Q)BXX
+<3ni~`ML7gJHZZ@3C=Y5ajfio1p=J?UYW}MWu?%_<s%maBNy-^aPN=sKe8K?_(!<!cZ$E_AHB2KUqb9t6klmbpfud)2f_vSjpm<U
+X<OGebyex8w~A<4)cseJ9-X90a=MP*F#RGM3R4#1qCOqhz4Bs)AD&XLgTimgf2K=teP)@$DGs~?V||C@noJ8iS9(bQ_&sa<`j9I)
+^1@>mMvNS8L^?ev^bI3x7lCn1AMdRAxcmDzgS|5)ao?Kv?y@X~waJ)cvaQp{=+j^naU5Js!b8w{Uv(!e3W{x^;88G}&HZ&Td^x%Q
+Q2))t6#iGL{@(juewV~5JGoz{aHIUnj(Ks@V8WyP=+@0^zt68ZcVw}LVxbepxo}2c>48hQTQ&wyOg1{gXO686Z?shmQeAs<?vO!n
+!fWD!4P8;k6zg8)NK<OQZhd&mc*zT8i*!S*?fZ`N8JC>SyXTW}LA$@Bt`zM(M<T#oE9?Ds(o{%jXm60Y_ue>7EaWxb{_##W8nSFB
+>#<=}p0f!KhKArVFoYGF3HzU#A@mDh`LAG9bgH@{c%$V6qroRi-@Je#q4%bVp)Pv4p(l1svH4KEB7@?PzOmeQ#d=fo#WgN^M&{Jv
+QXXBCPH(e3WxwtLEKTMxawa>Vzph>Eyane5Ta1?-r`Je-l0EhlmavKb&Na$w^<xK91~l#Cu7$SRI%YT$w8!`Esc$L1&N!Iuy(2Nh
+Muq_En@TmBDq&!Dk#8s-1I0`r;ZYEUBpCMmf2ID{wEO2&mmFc&G<BSKlI^DOA{s@&v1Qi2zV~&$e@^@SMf*0&cMg|#yvhl%jC@Jj
+`B_?j-t2U$bln868*=)OW2&_E293cEOIe}omV97kc%@<|gYqPH!(+YL4}k_z({xdrW-Y`mJ(-dBKA3@O#9lD}LW-zJgHSRrYxWMw
+QlU|ylG9TQ%Ft$L)I7^M)Fn79RH?BNO@pC%Xeu`jP<zRS>OUy}bn@<d@?c4`!`J)|lP6u6(6kJbdG~?r$;Eq4PjpZ^swdTgVd&1=
+={wt`d&0rb26xk!6i7$ijjMG>ZMuUyI}4raELqlmx7y={>YEO@LN^?9ymrsd4&^u13p_c>1dQR<4wF{jt=f$=%;NFWKdZ0)a92?Z
+u4r8vo|eBL0tKfmX`4Tugd@OPtc}jlr6HK=DaqtUVMziKkkP$`B>&5h@;}AJFLKtIGvg9f9Cl1Tx>Dc4P_eEi-=W%3w&2ifE6kU}
+xcO#hZ-&-Cd>uGt$v*c+|4Uot3T(RrN~bM1G97*2Be#ZHH8D4*-tUsh>LdCK?HGEEozZs}e6wRU$C~0oqx}8GaE_i-ov)4=u5!35
+W5Le*TW}ac>h)wLi#tkm2-lveSFfv!LK(l2(v`%*&|PH)fvc)20R{hHo#_5!s|u@wmCCMb-g{+z<9X)?!_Fp>=NT*4%eC7d=;yf`
+p4Q%wCEtBX>lFO<am2%__DNnB9xJ`E$&DQLMZ<GZ!|_LFCo2^bOE#P6e=vLhl07zq^61gM*-gaK<~Zv@C&Jd!n)!=DsS%1!vbfs;
+@jB1;FD8U5qGVq>`K+ES=YxgahJBo<Ng?5&JrS`Z$z1!)slg-R2~XuGlf5hw-+xry5O?o(eEa9aZnNI$r>bF^Bh_~kJw10GtIb!a
+n%=d@^lppW%bZ=arKIN>u3PE5t^Gl(PW7lrwV^J@6ZbaG!rp3?T%;On>uG%*WfZV#Xd1hsGAPnwfj-*vv$hMxD*1#{s?@jG@B`ME
+!W?}a8#V7+GntsIdFpe<-m&3I$GG)A+Z)SGo3FNhmF95eGuF^Xtke)fGJ8z#UlrGXRFzx!Le2kpYsiH+Lk+{CE`Pqta0xtpEAni^
+cI-Y{4d<)%KFxD+Cr;F@yKX(vJV$9{f~CepvYmIsUuwItD+*>OZ`Y8KrfX(K>m=J=@4Q*c4mzL_C6Q2kW9IVr@stwGr|>}I$-_6#
+R3&}0wJ&$l+h(OBg?YRrC!i@kiV4H|I=ku%-MKQ>>TO8Eab?>xg+k>1Ry3ku`Xo+2vehSE=Nq4N-M4p3WWIDCe#fa$y=-#ZlO*;1
+;iR!8$IeVtmGzA~y5fuf?1CYq*_<JbZ(dpEa+KOonG-HIzpg7LzEPUFu?;)fL;bjo?nK+^vcUl_baRUgRG@3Q+RRx2$F420Y!CNu
+XXBdUO+yuvJKUY|m~&Z~-(&oDF)@%E(Jtt%0yn+y4uiC$5ETtL$hen9qkfF~r2eDo5>(29@>At&_H{i)U(DQlDPML%X5NXYc0Y#?
+>CR(mm(+C4Q15OnjL%$H_+-biYl^GR>rJ1yLCGoUp3)-X_bn+3dhU&v9AY{$Pin1wgqM@rx-FsPO|*a1^~p<=aH+4^pPp5pBdy)2
+hw<P2m(!7vW5evJuoctsQqCeLbquPt43p$$fJH+JwnL2w+z~(2fPw@i3c5e#Q9ojR!kMC<-VHb8;jVM=PwACXT@T!rNk6Na>sfI-
+e<QwYj;YTq-1B2&UE9$cn+`AYD^;0y>Pk3#ef5TO2VT$jQ$#xyjNNRs;8BA7>)Vc}@fEM4Vv4VRRxPh@&BnhEQZw3ZS*MXZRRyno
+7}{j%nP%@yMt`1VHES2$n?`_K?-EINR3Z!oN$JxGTqV`11SB{S;C?MC#43LKsBHD*ZWrI6^%5&*1-w+LAY8C*`inxiI5(&=A~NWL
+f6?TC{PFh;W_E5GS~leV%;8byp(FEGTU|J&;a@(p*4kv!o#}1!yTePrV~;jy7@)4qb-rK}78jVSBki^C+(Oeym)V)_()f)_8saQJ
+u^h=%c<*q%C?5$F4Tah`c!WBd$Q|<|ov>I868!nIDa=1o71MuIZOPqzZo>EJ2^UV3b%&cRc3L}PiQK}kbK)<+Ca{GKTU~eb!E9Z^
+%R;BGQD2hJZncoSpEYPIQFHS4{koVehUX2O-~HB(n&+({x4u_0hp4M@@M-5pwItS>E@epL^$h|X?QJ7A!W=64bL5jv4V&x-bMvRF
+?yAUgCuBj*NBfow70IC9xJmNll=&CyN7Vi^3vjQNZwT0T?D7^rhgI$`Z!{T7zgW6tOisIe26Nl42bbR6TxH&rgiYD|W$X8l_;s>d
+^1D>eeDck%HH=c9v2&xB>3aA=OGsz!ik#plqly+%ai^<wX5T8C`mN5^8-*QlwD^F&>TBbCuJK8_A4~fZGlNEgq3xX}ZONL*ROz|;
+NDC@rgCp#yyu^u0_~+A8LjSSV+biie!|UDV?nICA_xQB$j`!e=^l8l8t9dn6bDV1}4(wIU`GS$ZaGdoF=dj)#y;b#0*umt-pU+ke
+DWKzCht3@*N4fVoAgm;P|BZ4Vd3kgTdWRvy*X=E?iA;mWjaPE@YL~fymW80wwsRlROBFcWaqgY9J>H&;=UUohPk$yE8Tmm>DsR-&
+G4MY%!hV!ljci*zIZU}E{`KY3;2rgHvgw%2T_Yc?Xw9;AQ*>(_^Ow{JV&FYEExPnXEBVq=R7<k8e#)*bbxz)lQK4fM13Uwy0ut9k
+&zjb~&N0lv<8bY1M;_hNpdLJ;rwgMDiY86pH<&`y=VtIHin8}bcq<@*UTGC>k^}?Il}^2o%I1Z8q7*;sqcKqbj{bb6OAfQRUbUyr
+b?ddqW3IhVx@~)7Sbm^M?TOQK6j~K_8>{(7voh^MT1xK5Pq?UUG&S)9#`gKkESa+BUC+<nQgUTTEUP44kr`7tA~o!iH-svlNL%yi
+_~C6^!tn$s{MBg1#Y!v_905X6>3GUW5(~$j<sTcrk}QWoRNc%{!SJT{Dk%PL3HDz&OlJRC34G&u%BSo-YlZID;+W2LX_{W4QHBZM
+JKu!f?VR*vT&P|5n2KUaqu1$f-3yY}PPx^1uSL)By_^;$boFh*rcHiCDrWc6&G~M=#mbQj_vz4}Abq*A^8E+v<|;8^l+GdTxr2ro
+qDfpSw-?nuVJgEI?x%|C#`-86qTFC(9N$~wdU7e$KMzLI{U=&wY`%A2zSWLCwKbyh`EF^?`Hp`T%xqD!NWC*<j%33a1ITd7y<JUn
+tDiOu?pP7JB2KqlcSc@*+XC!VlW6jtJ2W(UTZ3$wO5S+)1nB^6JSH)E_%vp`i=V1I76W~B)uJ_p%Hxq8w%Q|mw+_ML5!t%Vdr-+d
+NxZ0J{t^ng&q~TaQm!BQ)t$k*R$(0`B!Y#DauLB4R#Z(JRk{4@qg9y<c~f?=HVf^Nw$~tWG-hmr#MF_SD{WnrRO8Lh2ZtXwleb&e
+p@V`}8h*#EJHUo&S6fRE;6YEyup3i{QRrB1On(_V^ODR|NjzeJa*Gda(`F$0LJtocGI^gs#!L*~I5B@?Fw68GTcwpPI&ksMfn%pP
+!vO(xbF-#GYjw`)YXvSy2-4bm?Z{5{S|Yaij8)`w^p^v&wX2^vvKVi6U-q<LQj+xT)shFgL`duDs?A!j_TGA)t-zgVnuaW%HSMD{
+9*b<{uDN#2c2A%p4w3BQ1G#i9JkN<*PSqju7fW^U=)bde%2$ulfBfp>Hqt?IV(YAPdn#6K*m6{34NLL9!PM0+)t@~KTtzvjTlY*l
+aY|Rmx3p#Yqqo*8tc@aK1KW;`Syy4aYxtx!yYvX~I+u~h-zqzqjSJ>rQPAj%n^P?fJV-p_lUNuvYuFGLF9ezBm-@*Pcsi^LmM8FS
+Ri1?U`}z?3kFBN*^T;|NJxihH)jM}Dd-|+$#ivFo8$P61ea}AOthB!B+#}ufjBQUlS6-UfVfx-!H-rHXyH-ltnh<?Y&F4gcIvyGp
+(PkcD;28G79!WM+&Q3#x&Ub*22oLQEGg_po%-|_psOx3G!t!(oG7)?NvCzLD46*<CReYnaOildw*dopbU%zmvYtt2O8mBhAme4hg
+tj%)r)jWAr@8ZetsK+ha)@9zPY;ACo!0cFD5dUPlp%kRA9wkSB&oRCXU6J^nR&7Y(4*CzBPxoKKnxlEPNN-t}ftBEncJ6_@rLruA
+?>@EVDS|mYr60}he}!%5Yu;|jGh9$Ud*y|_Dvw;EIdigKUmSGk`FYDAgXr8F&lYHEpjt`}r+;%bdU6Ic$$$YD%t&n28}emJTx*>z
+6N}QY`gqdPHOy+X0uq&G5((o5Z_wmVku=kn1i%CwPvLkoGF4!qbUI#OqImchY?ao3{OX{wpY}ew{>8f~wC(Nn#bd9yuogOe+y5~7
+VOyeM@T46p>_;gKJ`1NfUMyuRFK?aWEKfvfpHZ4n`=a@76lt6$cM^XY6LiQl{Q4dTHj;uyEE|;Um>|P5Pw3?P&cQe|U%4x47@Q!|
+;|M(=AM-195{&+%DuE?q<5n)~y#4H1)`*j-`Fgb6M>iEEGD@a~d~h#VpmWAq%JIphBM-9!>dNI~+%)Mpcx`3Tz0K!sC)$_TN^_I<
+=dZlGN*uo@XpoUWJ`PsDSZl-JkL<T4v(@;%0D>|(P>&OZ(Qw~z^LI?PAMINO;O19q6_qURK6U%3vg%ELd19%<7>_jj#et(%%#Tub
+nxapAo7a$~XIeChNz+nck<chJ=E<9c`8ex!eyTKX)IXIz`KXh2;b19VfM;E%zZt1Q<g4`8WlyOd&*@BuQNltp)c?iGB>GPdkbm;t
+izdlZVs@2}QG-#ou>?-1zA;=O|M{HrmYd)0-|Hzy3izC*vt^7%>Sjp>gT&24kC9X6sK~r2571#Dg-~*LJC4XKaaSPoEO77zOpX~7
+$5-v^cr9{ICaO;Qn@Xbo09(CqbHmHCIP9d*>t_aMt#gwjp_xTGDwpppB?Q_{lYN`0!@#bNoAG3Z_rBm!Y&37PepO6+q1>btZ(S)8
+5|je>o@_4kRA=y&{BS+jUQUqXLsJ9>%uAxM@b8!y3PSax8SAJc60?d+u11f3l)Ujom=*(zvMo!rw#~w`B-Z=L%&_DTF*SzT^NQ9#
+-)luhieI@C2cPa}b)!LQl4LBhA95_mZ-k=;3(t3!i3xVfG=Zr?HgaU43nl$_64j5gu<feTlLFd?Sr?BzbTiSIO~k;Hn4{-tp1AFq
+8K}S5MVX3&U8bJBs5bm-tTKULY&`vS?jac_he^TlM1JC<psUO#VfemM$54ST%$F2|`a%#E9zd$L5vNpKJW+AaX#1V<<}zgNkp8Bj
+uc@Ic4IAl{d8yF}Fe;+SO>eqJu89PeUs~)QVmFeBCE~Gs@jmENSX6wEXiQ0(FmHlrSkc@G_1kGsKdQ7`fAxKh$7THG;;Rz|%TsXN
+A#E`@_eT8w*iPnRZ%sA<je>QJu1zvu=pfrOhM%okZc0R91jY$vNux=)o&yL^!lQ+$Jyt9q{rz~|k8*$}dhT#Vwb+pQ(dKegED~j=
+lzHBa-ckN?wz~$4$PM|>Jr@_frLIanGb5<=gs%(^*%;*?522yZA|X*|F(py(zw^4W{l^28Nd<2o_FAbr(o|M3biFI;v<S|}(;U><
+Bpfp0SN%nw@2<)ay2!gx8Wgl>L@VNZ7w?KG3IA-^|NS8h|D%ea|5*>P?PdMyqQ`|kdeUUU(6#!anek>>gt>wQk?%RzznJc<DuEX+
+fsQs{V#Tfp*?Io23`K<>&iv0-v_8l%G~YeWUQ>$F;~U3?|Ft>ARbQ4t5S%!kG(?#$3PF&m6ka?W|JSN_`cXYV&eZP<15FgUcG(lI
+E0?GF4pL^3g;6KWRGv-{TL_gV_A1zc|6Ah_+kc`JS$&eD28T+(2yM}A=pZ!?orDvf(3PeV&|)5vgzI%RsK0k@sGqsbpDzXXA6xC5
+ZLY{9Bg=I?7pA1dVG;>~6UhH83a(e-W1oEf?-~sJza3!ytpp8P6S|0<eCC1<$xef}ez9*2U2;Za!exBDQUV1L0XGSzClp;Pj{R^_
+4{@SrE~%Q<uZe4P)m1^heEYPVyvf=5a^xja+~_gI`dj@fh1=9tHLm!dhzGYlWF9-O&b998AE|TGL)R#9Pg88B$PF69<~rvm_*-)J
+$Pd|zU!sUCWq&fKBOyqd_m}Ixe}U5%&GptgC(g*m!=w1UH`hbt&h4IiFDAHvK9@I3EIfAC!KtuH!6LAMjQF<gOLuI3TUSvc`-oS;
+tJ3)OTII{T%RC$q$#0)0hNx_Oe9VD@l%~Wx=ykft+8_&qq`2;|x9w_(bdBb(4h3<Lx0b&=)SiflcV#Y-CnT8+{|UC5F`BIqm7MS>
+`UWnto7cqrR_7CCjNPG+*`8*yT1b#Ge1CVHeZc1HaaSi8BIDR>4E(J1EdJ$joIdgn%froz8_hiuCd(l~`s5wQfD_x3vJ4TC)Jhsq
+3esB`$lFfK2vd=QXozTalfM&Hcpf40cAyMTMys&`Cqw)rJU}(4-pcFI;bc2Eo4Z73<WfJraT(Wf#(-_xw9z^OF+Y`^d9Nyb2cNDA
+IjW0f;>uOcmNRuO#m;?5Lp0dbQ9yt9{IVC@2Jyr<N3F<nH(T);jd+tQnX4wuc6aAZHSv;N2iNKFvZL>%yV9I^s@9l(<S(1*komKG
+Ibknwzs3&sX`Qlf9HHXzRGCTwvf);!W@9zNbxjLet31<L3R#pwuUUafa-ps3$R9!GUhiKcYn0a4OWvDp7=`2sik&vkJ=MQzKV%}3
+4;g3gvj1%Qc1=XIvHmgFY?L#Yh)A3nb?1lW@)C=7k2Q@HUd=@5dzubUUPWURFQrHS8Jn&s;+_QPl*@M9q7$dOa?#vNQ+)2%Hq?j=
+yDhub(MIE5rLD$fRT3q3Y18MRJVYRyn-{yN8ZxX!8IDY@B2y<hRFo^HDP#m7gPyY^V)!U06Ej}qbK7?M^@veVn22E0YpNSNEqNB%
+gz=FY%1hN&cslZJ)eMd6Z*%>BMdXo%p7?b41pCnwLT(R2%I>V+egCLt_ThlPbK#O=J#ID{oip59uA_Ts@pM+X3|FAFp=DFEB{bKz
+HZ7-e4_CftS=gs;8d2?zIL!vTu-M!4E0zpG!cxN{xIzt@r;Vt3<U0B6?1{Wxg5;xeRxmFzI<bj(o~=?~=ug5tvHYOJHNz{?x>;{r
+*CC62ZD+lfPl|8)M96td^_Jl}!WgQVG-}zDy3@l}JdoqQ;KsqA@M+!7HWigQa$JMMg}!~h$3mw%B!!CH;vv(3J@>2sS2x5XYmUsl
+<-d5TG?KrM*_QK6pMw}T)FCG~2+b2S(}oEP{3-muJzM(4rC`643y+v@964v!stHB0^4zP+T|~#;md~kiOtGHQV#S@DsvKKzX!^1P
+-?dIT9o6EhdO5h*@j>*X^2J?8CAo**cWO5%3{N$<5zFGLDqF4LhEB@Y(?qN<_L(o|byThtGQ&;6xDPwP;?)38@jBwckM;GV$ow%+
+A^cIcihg@^^N5spN0-e>Yw|0U;HqRYMVcz*G&1!1%7gK$>fEdU9x%W8&5m{%x<bZTC9eDPI>ktGNa-LCJLIIy6{${h&|d7TjLuJN
+2KVUmlyb!h+Ygn%$g<W3&0>PZ5g!gBrT52FuN`VU4L5Z^RAcb0@{Ot#f5OW_{ZUgdd;c9*Cx+189XhgCx>%RZy{Zwd?Zy|`Rk3Xw
+7}7cV+*#2`w-&T|nzVdl!ox}>ZbXtgqNb?y?ijf;A(g;Y>2@9GxQn%>5pxux$@rQ{r>6({&hSK3a*xJ$!EcB0YA%?cGnCBKcuNRv
+vda26UdWd<#PNeZ4*N&h>NZxmJia>)V{SN^)6GJ5@1s_X+PaQvK5MW!W~aImH|Xfr&nRqrY3c7LA)BMd6#;#6;UTvVk?A(eRge@u
+LOJ8Q{<6Id!wZocqb#^UVW{NOqB%%+l>0G-1w-WYXo!M`CM%3JA@Ed%=jfvO>xY^s!8#)T&+@Bp^PUytXKFWAKH3rW^{5%w+LkHg
+)vnx$Jre7AYxRmmuByX|_xR3yQ)St-BcJTf4Lns*8hA~~{cl6NO$KpIti#dCg+sojE6<eXO1|vbvo1xgM>sl?nQpUOa5oc2;MD{y
+zOn+x;oYJFs+3g1^7T_j|I3>u^;^74^Jc|K`QDiqIWG12T6u0F-_&(F=eUijxw^#CMFn;&7}C7G!Vi~NkvT_4GeV0BL%T0uAr6}}
+^Lv|o9+o@9pP_eEf8C0U-Z2;?g+HjGvfybYOP@DK(uq&HYdDm@R`~UVf;XDK+$G^j!1XLD{+Vl5T_x|&y*Z(iR>z(bzH75GH(JX>
+aygXLJ<A6fM@4seaTCnluOOeRhc`%W+iYrJ#|=W2Ch9Lj{1YbJUu7l5wXsX*k|qQi+)kzP0?_K}xaD6j2Vr?JUHL)Ls%QegQ_^m9
+08HbXqz{HF2u>9AA8D%4P|jMbeUqO>y15>~YPm^qZO0}0X5vJJvL_|OtA-mXa5H<>?xByz6lD7|M<1R{<0kLTW{)ePlG}<Os;eS?
+SovTD-elR$6Aa#*bH#0&I-PfF61<_#XgzX@&Eik(=d4B11tA_y=~)9u|DnsR9)(qpVh69Hx#fA@EYLLP+EB(=pTMEkoK1UGt86&o
+-0R<<c~jM9!NJi%OMSN>9etBxDxMlV4}T=7i9_muw<Nrn09V;3Xz~>DOoU2|lMH!#;Lyh{_uN(a6MU%NNUBFmrf{19hW|`e8x7tO
+DK8h;EV7SJk6&cL9k`q7IER)RsToaHb+A{7r9lu2bEa~^`<ktZ3)mACxq1|K_`k_~mFDY#!Xc`3J*Y8Pwyt$!^L9YCtpCuJV$bG>
+_C!;CEs`K-VsTKyy%-pV{>XtZM0JYwvz9S>#5dTtrFfDO35JYTXn+6KaP#<$Wnb3~8Nx(Ct}WJOJI=)4Pj9iYlj3SLaVFj5lx?Wq
+VtyyuSJ`hf?B*_3<2UwR&y1Mt&ZhGHrGGn<uRJd$6^`~l)j~z+YrfmRY~Q5~yRNLu%l5)?^GS<U_pKtN{7U5)hRus)QP5C`)=K9)
+Eiv29$;dI0&HtApMy+)@_HprI{(|$J(ED?WyC%r-3kGV=9yT^03H+tZ862v|9&rTW?mhZX7ZqBwYs8{k<0kwiovxSUnndCb(qNC~
+3CFh{a#D=BAF>Q-Gtaw^iw;rD8b0)nIgEJ3o7b#M?J`$gm?q1c7n!~{lROs{BB)Qjy5-1it)89j=;ajQCO2AG$qJ$Wcw0^KFqc_$
+v-;Co+=tnx#~>?6av@irLU{Szmy=hlTQ0*Lt+e!@_D8#&G|ftkh=}EN+#z_}z2a*e$=iB@Y-^@8-+y99=W8`y!K+-cXX#lojUx1=
+qMh&ou+MtmfAP_biPz3YKC81I8p7fZ&YjEAk{5@^v;>FQKA9oU6-ZXmg`j+Arty+sRbIWn`l<{~S@zun_Dr67tXunxHZIg7^R+s8
+D?CoBXNcQ+lZ63^fcmXk>;8q(n&wFo1z(1COiiu6?SQO0Iis%AE;=j=4&QOdEr!F5PNhb9(_XN1)a;EUd3{o|54jY0GBM+|cw4O8
+VeV-BGFVQ~LKQ%6w59hL<8EWo0v`?<K&ra=C^btz-t%SX2D>H2`iM@4v&+ISj7+t<N%y_z#NwLc>$;aUYkZcQOG{IDzLTCf^guSQ
+$d<$Rl-?sqiqlOc1hp3&+Bi{PMS_B8Mv8?75c15(>S}}I?Rp1Bya-l6_U6^v!(2%2$vZnEf^+qdEfkZmczEd4F9uko#D)7U=T2zJ
+*5taY(D*`b`0!z&i#$m%>c7vimK0VDSxAUB_s|1L)x(O-qn$I`XPqK?<qu*adazQJ9NYJ9qUc{a<|T*7oO%6lw%@}NWeCF$NYSO|
+SgtneOhH8(H7eCzjowpxIoU-~)M3H<D-D<sCB~4&!}7|?R@qKmTI<PgnYw-*-FT_lrd029k{$ywN3-ccTlb;@Bn3Bvhi+f*=E%!S
+^i&3}RvDzq6xIw{ij@yTbg_~wcp#~|XGFZ;>7DXRk6ez@=Ie2O<bG7ivLbJVS=JmPBG#9)F&;4mhSVOh4tLIBkthU=AgG6vq#2^x
+OBse(Q6_#s8K@YX2_>_%=A<>=Pco4r^7ZH{tB6(^tg*;NiOL(-j^hiL?{Jgp>63;UKMtj!u|1+fCNK#v%0<ZpvEo)VJU~^&43){+
+E5GqhvV{zp?;AOJnRl~3vln@&G5DQn<ecrNLe;54wF0v=@UUp9M3(DsMY$+ed~t7}iVD@oIN#ltb#9!c92LjcCTmI9fwgaDy9>jS
+L)H0_dQ8!1USq?;hzUl6V6o*A6g*(16vJH8#mTWQ){HBvV7xYb{qEA3=AgzT3dVJA!$?C(qG&Yxh==xmRRaBAW3@~dWoe+Hj8If)
+bNI8Rkrqna7%v#tJ0cAEeZT_LX}$Ua&_Ki=hzfd~<EAA=5sC`cuS{~)lc5P?Jmjw{NfK`blEC!}?O??J$QOyRR?1A0Si@<6yNNQJ
+f)|PkX|RyH0*JnafCfVTgpM3zSvo;nH4SAc8qy~uJR|Z213X{)`y^UPiQ6R?1`X*75<AiR%V5a=4UA+-;&zFMh!f90dA133{6!?m
+eJl||qfr01hAMy%BDQaDAF#}S!;BRLH2C*}0+tErCpdV#{p`+4+Z$`!v(k5MhkHixTW$4l34wE9oF8YSN4!YvDU;Zeb!*wiOsxPx
+bL9Ak7C8FG<NV?Ph&udoSbV)Qf0ych(@Mkjf-lr{#zn9MC0D102)4Ge*n)L!(x2ss_Q;OBedK9kX~}|~+A^!98W;<yP211Y1Sdvh
+w=UzneV5d8FA4oi8aoR;Dy#(}e>?#ZB*P5_8Xt|M88mtb{z7jq$PD8Ms;RNb1VzCcHiY!tQ-J!1*01h%K4~O#&Mu;bWG*<<Qn3BV
+rA@0l-unvd$RuBey3@6`Oh>RfwUlIgx^6}aPSA3C)=t^m*~~-Wpj*bS2}<u-$9nrPIjiSyp}jszP%;2HSoQ3@VE)kiud=MRNL8j2
+k{+L-3ho<iGot*^XZ6P$Wu4gkYiFzaef_9Y6&NlsNAEKgc{Z(O;{_{MVUK3X*ykz;o|T9zOc}0fB9QO(y+>7Y0+WtmOzc@e%opC6
+hVqBz#M4JaQ0v!>hI7{B36iXooTS1Jahm((yJ&n%dT8;<$N#XcMwP(P*0{T@z4%~u0E;h0=MfKy$FgyPK|e!fsfN9oz*fs2Dj$#%
+6aqZmLJ@SVL9#4iH^3j7fkf)OPU$wx)Ezd$TX1i)+0tV!++QJk_xT<@zKZTA3UXCfO^Dep&o{gC-*?Y+L4Dgp=O2D)87{LN3gtIY
+K@vBfygqIqxKrrC7gi2EwyHm#A-t0q4)upm+g^larBD4faUtvcS}OngkH#JOvUzvp(j<RHzR9(yW<N<97g_g8o^N(*k2MEPW+#r7
+=WA2va74i*)m{+W=BX?&elI1cvluzSnL-t~PG=Lzo}Vd&`qQg|9gcrtw^3df9PHAQ=If$ra@F<f^;Qz(Zo&^L4WyVU_{%MMWHr7(
+-b9TnY16VP0ta!&=KcC-<242QT8FC@#=08_Z1McX`Gb4byEmHAdUg#YFn_wLg${e#N1ahkV3y7h6!0evS3UEzR`;Yf7UtXP{rA+R
++Lq7no)a|i4L<dqo{)O>yg-|`68qm=ppFq_1PRtHPSG?$(OPqgsl31$K+0;uvS9ol8u>-U$Gc9Sr|?<pLitTOL5PV|BzqUnTDh;)
+k{?WbJq~cL#C5rN>F~`i^ycx;Q|GG0s0(HRrhcgh%}^48CckTqp*Wggh)-Ef$Mhso60orR3iqdr3hhHDOPC(8+0p!3L4|LM1(opi
+aV}jlXY<_o+0x+AgRBUXJECqF^KI8IWrlxV{peT<Umbn<kegv%IGAsVdCqMt$)2Jr6s#c}<2s`K?LU82EcC&m(2ujdGODM15mcKm
+X$^xXkAKy?u1bwRk90td;pkK=jI`I`XHTvYa)q1SJUINGDyZx24vQE{Pv&`_T&)ZDjPPwHXyLv#ng9(P9<GjP%G)<_|2I`BHNJ&O
+H_2|7JbFdO@YP_xiZ%<cTHR344K2j*j}>ai#ipIpqYC2CtE*XK10;Ippob4;%M10Jp+FP{B;r7-3RX?foVaMl5*SCWG31-rru?q@
+VFe9Cj}7tXtC(G!-`%Xd{Bw#VUyqdd!eJq>O3!k)9Q#A2GP5TGeN<p9BMk8-qE83b9wO?@y0>d~KDqJmfPylAv?iQ>zwAiW%w_t4
+HvA6M;e+n4TclcKXTj#XPW`KAI~InbdWxqvzy~vBgz<glI62XM!DWe}Xpb2{qC!vfO%6LZA5Iu+WFfe#BK6tl6Hxj$e+gSD{&Glj
+=lmslcS;yc!M*<jyvD;_slqAzgyWcWwy;q3Wh_Hfks)5>GN4w+llL3Q<W7lOW%e#aFr?#^^{$U}WFBswg5m3<W%%jRN=B4o&u+})
+Fp{@#6st$3%NK&fL{C)m@TQ5j7svy3qhX@e*rBndYn2jnf&|azb!nCH8L50~k7hPgU|_E{){eK==LqhU08Ms<>P|XK^o)5d;etI~
+SZsC5f+UiXI8arslzb%hB_rxa1kOb;lOMIg;ClM2`Ny;3+58jJI;6{o`qF7Vj+CUa<7%=VwMR%t;v{XdaL}i#5&Grx6aT$@Nn)eM
+M0QW>-e5xEOOqIrky{j=+x%`QlP?@Tabs|jBaH7E<$H*Fu|s5p4U}0k9XP@|Y{*_xtQP<~P*sf&U4Q8Qd7p0@qg4cp%8n?e{q`(!
+d8x6$99<90e%NY+78X&<TETjXG@*DpwyI)LNrfU-c{yN<Fz-K<9P>2h*s`^@Y{5KzUtpJu*;VznU`2t<-zYwXS&A6pJX58P!ldCv
+4_J|x5bLTC{~Q{ywFa%h9=q46KWPb5?P-s`eR}_vZxa-<Oqc?hw*+gRcVUX`ZfP7Dj~C0CDB=wky~;2LY^{OYkiZCS!iQudR*#V#
+rQ0tXXR+8(jwBGMb0K4lx+oq&XUz#HvHCWY_;W!(Eewyq#pKR!-?9eF2y4{0j=8F@SMI4QeBMu^)ogQ?*nQU%<gwz*PN-hhZlD$h
+p*!@z^|#qJ@>JoB$oF{@ZlRZkgwS((E<x;8^erZ|UQr0h_#=7s`|qR=QJ{(X0-gn4&UR5}irW3k-9%5eK@iKMfU5r(KfQCKE#$>Q
+I&`CAq?NJ+QRE=qRp>bJflUToD?j6Xca*UVRZLVU#!X+2P7tdVR;J^7E#qN<b^eU@3_bC-ATD}J?B1OMeME&ol>aHC&Dr8@L0nk9
+J6O0gRy3$+|3wTrefoYN0<O;q&<XU*{G)CQ7}(}-B6!}KxQIZ--v-Pu{}TYq1ONa40000000tVjn#*@Zd~_0f7FwlwO4Iowv2Fd(
+Q;U3bbwo9NXP#|b^Hfs!_0p`8o7%#!ehm98CoHbm;?EJj%w4pl{pS~7=ra!mFGWjgiOxu?G(P-v)I%h5mg1eZNN16%(u9q3BpAX&
+l+nx*Q5m4GJdP&(QiZi>X@)$IN-ZNT@8j;YsmKZoCn4+d;@aqxFe%}Q>b8@?@I<;$pH@=|r9&beea5)jNeExOA=F2-SD>UQGE4M8
+T5!;3Ti21hpu?i^dDSXu-s*~6NueO9LvA<I6{Uq^c}MDX=OTHbbR{>Vr&EOAJt@dYR0(K;5*g@#s=10C^?)-t>wAHMPztK??$l9I
+vO|P|Jng<TXl8?+@c8|_dySje!o$z2_Q(tG4-P3YrA4I!Dg(7D7*(_;XP#e?6+@_!+(PX0ZKPCXVb8=|-}+H!)Y!r<sT3(w!Xycy
+jxCC&{-V7sw-_<|#NnWUNf`c{ifb+UhG-il-ce>-WWX!Y4q?@ov?H@uiHd!zA<u6m9O2<$OddfLpyFwCv73mZ2B@tDzWa2~Fn-V$
+HQ`l{jMF|gDF3fvLX%U7xc#ic%0}o{7uH9}T8TV>k*_&jWUG1@l-M1@2kPSOfg1;zACrQEgq74#UFFWdK1>Ry2~*fWjq&&kE15!%
+z$m+wfE87<Ia29jmFgVvK|f$u#MNr22i8*6uNe!^#62E6&hGa7K%pkh)5CqqQ(3~ulh!fGg#rszHDifawoot-0GcS-z%1P6qo*OX
+v4`HPI>xrAxRQmDyn8Fha0pu{<H2?Z88PdO>9t9VMFU%fAiuSr0#973wiVs2XUo^qlDAel%M06j7C((qA<{)tSXeI#CzdiL)5O(-
+!R{iL{p?k$$B70}7-7gac$q)V4nG|&OgkrU_Vgl&ZN>)9_n?c%JEpjhKvaYorw`NbWfg`}g=gAg;sQfdvL%ET=<vkE2NoOHvX=TZ
+G4ae8K-IoXczL(-v*s5ks&Eub-fcF}i-=;0p8F9IY9~I6Z=gww--KPB3{>q)hAN?M^WicBku*ax$@_<1uxALZ^WMc%dg8PAEQl;t
+&koUg-8>wW7w`gn)QLl}uS4WT9es|+JswzyxBK~}C(DWFOYWFnMTEV|G=Zu-mZVQVJ!qP-glPG$r30Q&<tQy$#9|+`VTk8T+I?;w
+4hH=XP{-0jmpRIcJ-VW0-}t)Ws-nlPK;0vhdp*oTs&@rDs44o9S%JwlUMk|<6xt43LUhC)y8=xyWb`UpCj;aB8NS~(`>HeWVq^Ma
+iN7wJD3<11NfCPKhy%v?Gu}S+(~#)ZCOO_&gG~}Iz?3Cpde>e9)qci<B(A8vR5MoW^Dqkvw)c<+rutJxnQ%qzrJ5v-&^yRuK^Nt(
+Vkp)3VKqct??+pJ*3@5zP3qgCf&twYzYP)7S2U1+{yw1F;y(c}OaK4?000000000000000008*Ealn4vyWW+&&##@A=(Xy~pp&J=
+cdPFw`HL5`y;CEK9hr*1a=`9!-+A)k>nMi!nG}uB6jkvPZ3&&a;xap@5ye$a))Rj*0aOccv9RCy{sc$7<Zoz+?%BcOk4-Al|7;|F
+=l{ImA>z^rpA5(cY%Xw7A~SLdjKp=>?UkAkEA}V_Xx7)s_Tp7QepS7mriQ_TO3S_+X*rRY)9aSXMYiw88j7nr_3~F2aoGv5thjax
+y_5u-i#)G5E{HUxw`k^8Eg5976DMD`vPfdbt!%XT>(QXY>IaU-XRKt}in~o>tx9UD_|twU1}@6t_UIrFsxW@SJxtf45~g@=wBAx?
+i?(=H;5~#)>t&q1Z)^?5{Es{fxp;g7NxXpN{O*Q31o4X1PA|AuEd~Jw_hA1C>HC~rX0gT37-O#PkQLXe$r0U4It<Y9XPA4LxQF)Y
+?wc}cVTMevVQtta9syN<#zv0h4s)uwh^9JM+?e8?bB;o9RY7^%PdVI#ja2N_q7q6NrzQT7D#%>|4NUddh&wvXsCSDBb*hD=_(Q57
+bt0%>|3yAuu#xV)A~MCgPkRLuJj~)(c^IS6r$xm=j@rAuf&enoUuCp@9}OW61=qV10Ay0Xj3K*^hESgeh=9q{{{czjKj^jqviv4L
+c3S{Ze;?p9{}TXF0RR9100000000000000000000000000Pz18oz!7{&fI6?d!Hz!^sWgq0tG`qLvEr9rS}=aXocRg$!qj}0T$@^
+GxiKyO7AV=rUcpEwbj0TWCWuAluHxkC3~OQC#&821cL|)Tz--7w*qm!jjtw@)~CAyw6Odt<qJIf6tKMu?(<|7(DDDv?D8<_^C;Rb
+D?*>>1XTJ}I92j}RGX;MC$j=Q)xXRuA9|k=ZXwY}MiBFVnI!eTEh;j7+N(fx`gM#Y`c_+$`<?)*{xXt3bW?$;)9>>`3k&GB_&4xl
+w*?UO_W>FL0000000000000000000000000000000000000000@Mo~?hhB=zz9&Fu&@W?0?ptd~1GUz_O)jPH8E{wj-^YT`_Y7!S
+`+cM_z>WU<A^qS*fdlw`fEWEw00KS$00000000000000000000000000000000000000000000000000fH>fhVE+j~V-NrU00000
+000000000000000000000000000000000000000000000000000D%7x{|`O`R&W""")),
     ),
     (
         decoded(57, """
-c-pm>by$_@*2Z_UVFR0P*mReGbP7@%6eML6n?@Q$x};mWOS&6DLU2$(L_ld!LK;CzDN(+eIdkSropYS)I^X^G@4DA}uXjD`ecr|1
-B`QmlO-E$t!<J-pXRawQI(Xs@hB({e+W_rgvRIxy9kGc{Q(!@%e8VUrY3E{8@02X#adF+Yo8|=M!OM7MKxA_v{`;pvqQ`mjUEkhr
-ouYaHSEfxo@NZF0lU?`~TYU5n^}*B7^ctK=I70+#Avl;eZ|EI4)3Ljb%FAz_puP^)wH;A$)*Y}t8LOo?4l#1$Nw)fYvn}CxoZj(P
-_u1`@2D4s)g2hx-!|qE_P@VRgXc*_&nY#u~toI{0x}NnEB|}JoEyj6d3zipH(pv0!&^y?y{S?legj;!SfA)-BHlaWQJ~W`S6UDI6
-C`~A%;#9V`RBzU6ws_N(la5J2Dfcu~jFXkve0MOPt2WzL*33_`kdLcH*;gqWC0=h)c)3)F%`e#K5F~U;GV1m3Ud~-wHhau3KRr)|
-J&>@RQ0`&S3mz4B3Bso4G+@P1k>mK1IhRQQ{SQ*ksf1?)Q4DK*uN<4Y_o{9gtd4uziuY4`j|JKFy7n!ewD@ykz?|OnnAlS+!EL%*
-2~Ju0>f{0%0;y71oM1}Spd2bi^RnP_365H9E^41wjHJ2M7{H{l`65Wt3e~s#EQ)V4!}SuL`T*N&7DQs!bGh%@Vvy4yUUSn+sN{la
-oU;QB)DFZ;sTcRD2;DbpKh99alVb#MiWde`y7Z9kTnOI_Je^~zoNF&&X~uF3(_eesYb|aT+#}eKF;ZBth;`IzzycN*^DErTtDAoi
-!2ycC#g0qh&m?W|f~Ak(ZQfF`gI+;eJ#y`?j95m&0aR$>z8EQip=+a;%V~Br8+Ko4cp$30qI|HRRMlV_D*%?48#Ry%dT_WzbuyiD
-ZRdXJy}6?62zu4*UHT3V3Z8c4;N(0}HTpDXv5+&UC&>(Dn<!X-l!`JM`Jh>X->;Vxg>6!+$!WL=R}m^1D4c5(dArez?YVik2UQPu
-4O2nk4??(VnUg;P%Wrw*=G`bJGN5|tLiK=XlM=RBU`F&{uZKmzOqQ{5x`05w=yU0pL_+E#E>L7|kZO4Yj;_W)m)5AbZqU-wO$<?@
--I6O7bvZiNCDt8Y^oc8cpsUmW!+8(Y0B2=2RS>znFuC0{YRT?{_x_S0<36%S%v&BO2PIe}!X*KFH3n|a*u2aQ8wg$*5U&)=#K>Xg
-!4q1XuKWA-asu#7lC~t%;TwKvUa^QOqb<_Au8C(?(mwEcj-^^@&7F`npqWXC{fFBaWhia&kx-!ReQ|2AxovDa<@xeQru&N~bnG+)
-+D&Qc!DO0y(d1<o=K6aBgdAYl1`C>V^U+fBYz}FRH7&bfSHh$+pDbH(Jf-%_x*J2{k<aGFWuLW3@?LPPTbk1z_HxBxG(_%3Tv=Ey
-Hh-?kbB`%jPWB@3T1l>&rKacWNFlignC#<BnB&zN{BQQ%-do0pgp3WtA?vMAhTdFc^(Scz2V8fXMW9|t<!(&9h{i*GHV(Mkh*A)n
-Tfjw`PF0f5@Zd$$Ypv=?lEyu~J9A%5B_(uMt;nzE$-)%pH*)nI7DS$ZjJ<aXNJ}FsgP4AAW=5d0kSJzb-?TqG0E0H96*XzA59@eI
-m$qpKco;cz;NRXCkndKQ!FX#?xK|EkQs)yS90;evlZJ{2Frr(uPHGF@rmn1WFRflxVVe9{AJUk~OIjn@uv3!Yp72t6X6aT^d}8;`
-7y-nFETMz7{9)|k7Ojo)`hnupeNj59ll+CtaQ3++k-o<p=xN7kdijQR+cyjuXZn-CD(i`;<OD_9?9QlzBh$ywVDr_}y|yRSdsLMs
-uRAp+MMnws_VG?kSeiKexbDJdy*Lb3tq}*T)#^*n6!>p^y&TQ!%tWpU32jYsXK-f8M}k(Yb4D5vHo6gu3!ZkaoG1w->k30v49;>(
-qWIAl$O7nw2ZCwi>|oVrgn`gx98H+jnRPf2+k+!QvBMvKQpS8TeO!s%4*s|RZ!$MZRQ%8$Vmx%)6TL^mfNznkN)o0)WEyG<9kO1?
-EB^Mb5|^&GFXjtsAfaOWEzZ#V>1s^t&DKlGm!NtzDR~z4-06bQW=PJHdKAlZIggD{ntAL^Z;X!{wXM&Ze9Inj6_)vFaciSAdHI03
-A`?|hk-P9hb=O#S>F&Ms=FCmU>xr`&YDTNeKTKRrfx5jnMJgUYeimJH;`;S5|MBPdHcM&u%G8!NCkC10lqh?G35hWomHEIR0@o;$
-mch-A&$HQAau$wt3Mhn|?#qcg^b8^VqHKyAW5#i#2)A{6FP+5)b(rj_-U-XnX!kdObzhCp5p9PWXxlkG;qz3+k!hcyadog&(X*7W
-^{Xg#N&q#<BI}ao9tiV_IYRw~npL?`$l2lk^n2t;@T3o5l9B<^k<OXVMg5?s=<v(IV@W(J0#a*v7lN8Q8o?=g%?ZX4Zal<zAQ0eZ
-895xMX-|2`i9}RZ7@nX@&MwvZI1hWIiPN9SVfV@T5IEp}fWX_ku*UGT8?BNU@=UqVUWzAak~1V0)DJ_4s@fYp0Vr`09tij&m~P*0
-A<$-@G&8>YG|zb`xhD&6sp<rNyyBqfEZ@F7f=w~wL*M~G0Qaw2yPo&9Juw#|_TDvD=I)0rezSW|EnXpQ?kzuIC`w=JKodYj0Rs;+
-y(I4g=Zhz5Yw{f=#GnPa+j?WuC3W6=hF|(QL@M$uJ>|di)Rv4=PH#oywp&`>>ZB1{GR2<yTpi6~1<4_wf?Up{TrGrJR~fVCnW!8t
-qf_j@pXd6G_1S@1%hnF~l_`t`Bn{I%!?U8RyHB<oCjDtX*a><qw^nD%CrR~AS!n6lasKneZPBo)ETRaBy1D43f>Pust2G|Gbj9m}
-d&^8A3jOn^0b(I1A&+6{9s&;vA{N+O43E0FJ2rOlVR&#`J6|&WlDl<GYhJD%yD}%k8quHh*hlyy-!Y3i3f8w}_)$g<9UNLVc}j}w
-SvRgG9|y<Y2txbl$5p-i;<HPy&Ya;d5c<UB^!3apo4$(<endeiYnZ{s6q|3#wSceqj)#<tjaw{59`PUhag37YMtppXrodk<UzogN
-dq!^U{;DT@$llb^S5{`~a`En{>$Wg#mU5zaHp;8xDKYbm$yXvR-8d5AvM+ZAR+8;DbVLG)k<J(ER8k8IS7freP1+Z%-#n6TrBLSH
-#W|G_pV@EBdh7F{-Certj+p4+fpV8wwBoA(n3;|q+k~M@A~|$%D<%5&Jdx>Jk5`fpPMp0PD(YX~E@ZeGFxm^l|CZaRB-l`jduvEL
-@?y4+X}P&^s6&U&#3xnL+WNg#*He$#<Gh!pE8tw=JNLSzoO%2Cld+hNX;)F-Cp-$+J@d$0p6G#PmOJo?o@>XvnTwuu1(P;{-Nb!<
-kvvAcJ0k6zGe+yfH`EWW=J=b-@Kq(3fEk_X1c>aV+OvGX*7%=tjD1=9YDvJPuQI0QRn*12e@K=FGO&DgQas4~Qo}@{_IY(SFZ249
-CH%!N#UhjqRmzMd-P0>=!B@aKaMD~t&d0PI^1MO$s`WQ_;~JT$;}H|Duh+dZG$5=gi5!6X-r7^mb8M<veA$Skw(Fi%)uVU%AW8j7
-&oW=bgdP6V`2SX}TcQTaFoGy4g~amhW(Xm%W{Bu>eF_#nBoy*HP;s-art#oYWtk*LbD|D^jN-GG`vWg>la-0&;CNsl@K<oBc!e*!
-nU-?FbNZT3vWg@(Sjs-}hY5_^_O`h+4*tLD3uiAARjoZSILwu6KY}v7$TEG?eBS)VwvY0vJ!=*t<*%DUr8qJ};<ndW`P)J!!>eU(
-wyy_)8D5kxAS+6tfzbo$`1By?&-K3@(WCHKNxH@3ec#*%PsE>5uW$J;sYeoa-pM}H-F7iWi%>wJ03e_^58GI#%}prVNv8t^@O!L~
-;GY~5NXMpQ;yq^e54;S=6qw~92oMmB>D+S3n0`@uiYX+e6_urKYO1##R8zrAv3u-X*nY`Pd2J{79v30rHCOv}l&xj6$O-T0Jj(hY
-lbj}Qx#7^@8*bA4sDthd@ww2cjE-X<VDWw56IvmWVcNVJo>fWb6!~s~f-j@&XW@9pbdcd`^u&j_(ty&klw;lw@y3wt%3<?-Vgj}2
-aFgc;uc~@ig-V~5&@s<+t8j?1xQ3c{*AUmN&aGPSRY{@SbA{`=1JhwyN7Z3xTglD_r1R|G-0n&5;_tbfL~z;OnI)SgUHydGaPqv_
-5wo?_AE`Gk0{uX*KEV0d(bkodM+&Tv1Tia-@rmZ<;x?Znw!a>s5^&QweC)YP$!Mugonc!I)F}MA6zs;^2ve8H9Xf7RkMuRc1G{zR
-^jwI25=kjuT*ffDzxCSdkB4E(t8OabbnDrK&#DHDf)NUFPY|15nP;1<p<Qkcsh{YrB_II!IN^ckQKUCaki$1n*3b8YGz@U%NI>af
-^vng#zL2%dx)L#_^Dtaxwb(`|@3diMK19*V_{Lqj)<p2Ip*9JreTkJA`4<}%8_$er(o<1sf>)&OrQIH58_){F&yACaVsjOM6c3As
-^VQ)uFWwg`F^eqbQq}3p;K@gX%{|Oh)EhJC`dm4RE4clz8nAV)bFE$U$yMJ3alZ9h(%wnfDQZxt$Z97mQ=R<ErViPi6WSZN{NDiI
-`q64N$p>`jqRWmzrD>en1qwqGAtR^PeJ^`AF}t_=qkYJ0jx`R}yv6Urq?-kgdSXm8L25mk6iDFjkKZq%pk>c)FjVHTX&hqkJEbbO
-k)^@;X-@y7cAjgpu%VvC`^OVMh@_VEjS8@tkP<+Fe?m3IH78!k#aD=vTiIwGPjN$taz7bc14%%CtWRNZ%MD9HDRNhesDyM&mliR#
->~HenjT#Lx2>d&cvvok|q&7cu98&opbB)yE6ui!J?E5<7437s6`>ks)O;QzeYgs}VsQ>|6OW6f^4sB{n7oOV1P^AP11m|C|YUd}6
-Q{GwVlCi@Tqh&}sYY8$@)T0*O+dIMM2xB6`Ut^ui@+uCV+3W&B_b$1q{OAtK?iKDvI(coQ_1y9p?xXREe%UG>_c^1+hpcNRXSPy5
-TV=!~B7azH_<}vMk?icEo3P|)Bxis_enJaAR(NImwxqK<jgP;nkyyH5oDIj}zh}Kg`q1UI<BqpIffpkk5DEZLzRbK?HrXL@)1i34
-iNzT^*)gGM{Z4apGgaCye&MB%)aDQeLL7k$W=y@umQO!yhmMUTl=N%RKg3=(RWwVFxG-ei9_#m6%cEsw-OE(x!2t=h4@Sbkyly@<
-JE?c{wLH#wFWAc8(lG@mO@FQM3rB6E7dObOnM^^ChhuV+#p5s`5BDqkw-j@!8Qm4j5S+p0+j=AA>6_7t9@igDi!vkt()$rMyx+pI
-pl)-ZDp&$?PH{KUE{rjPqZK8cP^qO~O!u;|l_-D>phm9zUJoZXbv=%WVKKBkQX7NQ@;Tki)Jx!F;d)%6`U&H9$&PNxHGp9e%~!4X
-%~8o^)PWzNVeLiOI~ka<Za{W82><hl&%>gO^J%nB;R`_2)qLOd^s89%)SRrgc)3<}<_HCMNh@8HO7#{M4YHyBjVEC9xrQL1-_5qZ
-+xI$G<iKJ5JB&iPyO;;P#q&{jU+{4pIXbPoOf=nla{2i*fNkFH_7ph<5r3((mw(ni73@+C-^5Edo2WqvL|>}{Shlz6tOkQ$09=yq
-ArmNHr>%H$15c4(0+>}`I;RkKb+A0Yl&{*6+1(Y_T)kXPZ}ccYZPk+Gt#~$!9s&gd{;e!maN(Y~oi;E=9&rFJ@ZXaz{7I1JTtacI
-m(w$UF#-et^lw1H-L-s?^CTLI!&e~+g5~72aPVKdk}8YXtx7wy1?it<D)pqnBdO>C(7ys*gBZsgTa#qvN2>_{a&eAvYFrW|IFLVs
-yXFF~DsDf^r=XE-{otb_pYZO}qPPSA@uygzwU?O6>$ESLw7RDHopOfI+?!c=jP~?M_#aTxiT5EOX5=XiS#s6_oX*>Yv+e*-g52*m
-4jJh8u{H@#N8u`a(#T{Tv%^m;A|Ia?qIYatnW|9?1mNFn6=2OXW@!>vNy?M(d<XYeRM%gSNzmvGp>n^h+@(eVVE=l6J{gm6`dY+n
-%BO_%L?df!h|-e`RIABe4^H(*B4H#P^3Sc(|MW0Shc(dZd<@q@Y{jo?*Ha@Yb;(kMETr4f%1eR^g7=H5Z+4G)I<J6!Rf9xy*F!Fp
-N%MKAUJ|x0qGg2Ru@?gc8lMpQ^It_H+E~?!*pm{!w^gZYGxv44kadG|TnzqKn)iaaT!rrqtoaED06(VEbaiTDIbS{xzeKPnwsFS3
-i<OUnf5~XRkdc3OM0{Ro!=#S|QvP_Y679~|GY&QK^e&WD!R8|i2Ds4{m5nZ?aaVeRaq+m)11UssQ#omg07jo;0emgOC-GIiy(h$u
-Y4ik*c^OXW4;xfjqa1i}Jbs8)Qdq3CBL>uL0vEJZ-a7>aVg0YHUrq4i+R+e8XG__C+x)?=fQ{@-$T7B=-?<&Y?B4C5kb0g^M}evf
-n0f}DeJ(k~*Q*}MT9#(#Dl=gDTrv6-Gd89LX!VE;luTPaTM*Er?_Ub`=*;~%z8z|1mFwyr9Nn|D(En^i$|Ajq24FJ9|6XY_Vdx!(
-`o3qO!_lF%q=~j9!PhgnHsnTtF+DwrcJsqWSe|x`8cJ#e7zFrlvMP8KjR6rsK*0Y3dV6sy04t@*NC4pf48n)VHoopuB|@3-Apa3X
-m}*U=Z|%v=D6!K2cKZG-%_S`w4Z+grwLF9n0sJpN)&G!4C(%r00^e)TtOH?5)?cUZ&*FIS^({Mtyt0!Ff+~?i7LO42*H;Aqz5Dbh
-V;>qriHf4NqeCJsRs;d?FSiN>rhU6WYM_2yVl<}1Q`A9C2}lO}s~145n)|McuC{@cos$=KQ&nmTWll$q1paxc5J-l;7}mEORdEH@
-k)Q(@_O1%qD<G&L&_8w+kKd_fB#fmYN4h$mj4VfXQs27pmMuOC3Hd{-;B1(J!H3k5jeJEh0G>epMtN6F65<dcT3P@c^xIy+7&KzL
-o78VLIjHrrJMHYz;i*cj+v(oN;<6*)u-}+MspP!t+g<6h(t%kIZYJLq#@zorAsaqo5KF^N4aEiiI#v);5!-_HI5Lk?CEH@IQX2x^
-K3NC)2m=MkLo^dN1Rwg(s}dN=bNfM4zN~722TT4Pr8cO|Jfp^2e3``rx3v3EQBnlnF9Qg|XGI59mYdT?C((MR!s0`%y)4u+JsZ1)
-at=*uxy0C^Nbt}72jS7nyXIB-A@5{sDQ0P5(wV9iNx08-g+9iZT0wiP*d^h_xIbOLfN&~Ni^Pg}5yfOr+^|4o3Rba^#&Gnycjt(}
-yNdA2LZC7|lIX`T1rSEYrx#L`sY4eS!)=l*Y?TNN^Y+E)-yU+mn{}lM-*!|?Nd!!R0|o-VPe3r>d-WY>`WH{&calFoBnbH3B<MRq
-0Pt^_0>6*^-b{d>GXeki<-gw)_%|{Ezq3_;!}Nb%{_kb_Tjc+*>Hh&ny83q""").reshape(22, -1),
+c-p;}XIPWzwuZkD0wI*p2|cvXi*yhn6e$K21tdrdy$h%`K{`eSB=laT*8n0Y3aCg|iYQ>2fPnN4f|TLR?3uH-)Al$&&Ut>{*K<AV
+eb>9b_2tv=!SqC}2I^uGTCPhc-W6F&jvg3^q0Mvu@gaL#mO#5B%?az1ea`g`f-<=EV_shh#IPAF*NumMql<XG0lJv}SlLCVvMj09
+cDqYI;HUavua@R0(8uB7@C3KKkn5JoBdFMRqVD)sBhh#(zu}^(1z%}_pWDZ0gfNyO`xPb|^l?GBD;{rfN9L5vq)2Vh(~g@}!={0u
+;$c$igI-P8oKq{zo=ywBhJDA6>pDosq=s99nl3%HrovHzS6CG=@31N*4W7{gHyTF6QgPREdd(eq;^jD@?XP6QZ1s9t@KrC`oC7R_
+X|N?07nF%+$t_YQ3yN0Qeg*q^YKFU&dOgD7bzzfXytWw~NOn&9@U+CT=s@coxxS<W79_FQ!S-z55j)oAdb5YB|1sJYjl*}~a3S7o
+f<w2qp8JdoZm<{gNXIB4P~c1n<95!bF8v8mL#Xdi7#0IZ790>e2pakE%xbr{rsvfmmJ*TZ*fEJ20|hF<J%y%d+19nM#al9L#47<Z
+fye8U;T{Ri>%^3R%<WBukG{J4=U6=5X*_0`2g-K+inLD0Jugt26!P{7t813FJx=f$GS|K;|F$WD#PO-0MIfY{SEC_I)7oNF%JTB-
+%|WzM`Jo>9UKsBeQrK~eao$ODS7bRvd%S_>gg3$_`(F2}BoFvN7UL{3N`$RoTuFw$9XZsZj5fyGhAFoYTs&mRubjl2rcKz%bzzkf
+QC5@5XEJrl=GT1Clxp;p8XX}iNc2!0uRK(6CFqUowYeJq(SeD<zEbZ1aj~?q3|`lO^@MxS?5l|U<2?dmr~t>CFj!7Ze9weCJC_=P
+2!|g?NB{>ALlqghArh`Te?5P$g9QKSE?mNn*DleQ&*h(5Tt0tnjwmn@GMLB4!ck3qFKWfnV?!mJErZSU@Gzi-#FkI8Ra)=BC+zMS
+OQfcXjW`O+Ef47lkO+Ju{pD<XCEf(mSEzLNdOiue4y+f*l<{ilBkSMq#uec4Pue2+%t6=RASQ+yjgN8Y!3?Ey8N<iKNlJNO-Ekcq
+qai$yvCY0P(<$MBAELu%Khm2ysY5BlmZNu0nbLeu+(W-kgPtIrz}DWrhVCfFpX-ax3aGlt|7uOaCts0Lts9|4e^5vN{*7xk=Y0QK
+2XTv@K0IT6eNH1?-$xh@-aK2*{$k|mCvDx_59Y{xAFL(%H8pfFR>W*9oZi8+gMb5!g}iNP=;uvLY&uciD#3;lN;fMnEihg6A$&cN
+x+Lj0l;UXoZkL&e;b&wB8E8hHVsoK^LqH(FHA0CUZ08!+!gesV$`?Vh=0b7Mo^MD^3u87~yUkK+Z+CI6n@$8w0RqkQ8wxKpPbN)d
+GsQY`p=2H>yg4m-N~kEF?R<aT**@i)ofEIsJDXG`z*L9AvyM3K%?`0xD+77o7}*~_-NQXUBYI6B?xgx*s8(?{#=+2U<fg2K16P7&
+)|X7MuT(YUz`Fg~lI<3yP-Rc}SmXVn*`w_4B*Pbenx2D<>^+JTW;sirr;4FmAI(Zlchu$8H>UQb{f1iKkpST>M%y)KC0Xx#UiWbV
+=iF&3q87BPS}bs67c_Aq6(>|8>Vz8LS;z1|Np{DNEJK__OhS+cy74V(0`0mn5x(gM^!ZgshRa2Fm}hq7>(9l@l=Z!<n|UKSl4Uf0
+ZSMNnC!G1v%>6;RDDK#cV!~;8LX912cJ}^Pq7{N3-B9j|9-e3jUbsA=Y?Yc9|D@>Uie*du7k4@{J4M1{mexnL1l0aOWVeQcrPnhI
+gYij9DpsCgos3Kd&ZIl#4btx}M?4NFb?j4qI0|tp2Lzw<^Cuawl<U!%{dn^_R$-%81m6}J&^n$-x4*}Nv^;~;Bydf6g*}+_MZA(J
+dUrc?h<9)G5?|>GQ{<L7)ImHg@DsG57OgpFb#2M~4UX!rOZK!Ud<ID7q3%05it=cC7931gs?{37iEN5i5a|k?$)>gCCceGxT@1p8
+sd8=)G3zJPiD7IHw-oUlaa!yIa;$Kl-)g+uE2N~VB`x~XjILK11i#ZcZ{_!-wW6@aE}n~Yb0_wJn%``^#E8h;eGmI)UuP$f9nF9X
+)#-}dAB1ubr*yN~*6@Xr6vO@m?2Rk@S2-5w$_XzEIy%VhQuO27OzQMNN$_>~*_8lUqh*^Uq3&?*!C04eKdSU(-&&3Mui4t?PobJ>
+D!P>0Fxu%d;;n-H@#*Rr9`lzmL9L8MX69_Ob!|{OC+f7y{edFwhzmQbPkP-+&GP3QI!1)foT=n+pB-BpEgM~;3vr^+TfN>M4Hlsp
+y$$s0o^N79h<6W%4%HO}U;N}3#yWXzy<6YUsQ@E_Mv^s|iG>|1xc#t)U9vz_X@Zw1S<*2to~5PoCue8RQ1N~_5xz;Nf^p&=^Wq;W
+<i%CPo@%`ve!q8+E!_RYLqW;u>f<R-S);khFC`_YA(cuXNV^iGYR)PWq_!8|`}T}AZNfyJD0@PC(dNO%Lsb}pmdOe2O<V0|7@lm_
+c-QKtuQ&sYj12fymps0to_~8yL;hw(Id&IQ{Po!2xyWX_8beyA25y~2lA03yzbMFJg`z$t^=y->B};}zR0nHYs_HnSJ$qqPUu8?Z
+KftR@1|tLg3r%xxv6pUkPaJ=}@-+8yUs8J}Y_f6}`eoWf`!c#^>J={8R+1V9{G8&-k@1SZ-=e?ep}c!w^@(>8(WD<;Kd~#9tJwvj
+N3n|BH69!{=vgViAYg#6pXE6?PnmGuNOI%u9gK`<b4P5NipeMcnB!m%yteq{Qz^HnF3fBIxrW)ap@na1-pm_IR1({o!Mj?H$#TXm
+Nwh|8Q;so>!IM$}zkNjwDx@TxSL}MQ|D4h1_g%HlO^+z0#;okg(rj8LWJnm34W`v7^e!pP8?2K{d?9VJcq7x~N@-mBz;<f;mu2Ay
+QXXZ@iLT+2#gHPpE$j@Fe<9|=siXHY2---k{&^aLV&MssX1+i*gWi@P65}<sTfrF=GLQwueFUjmM1<*ud@UO;arSy}0=wH0)8LK>
+@soB&g&%;`77Tp(nYjj~)m9a5VYU(bvH)?W1pmG(JUw)A;ZXc_tvKwN1roZDs`>_hG@yRQ&*UEA-D@rXsyCAy19=ywc2X0Qr6sfn
+>mM?GaZQSz&4*du3Vf<5<`>6erYeSaqt>+dAf7edjyvi;6Nz$Xyn+qSD8Bv-UpE*0v2m4hA>pl3Nt75)!kkVjDrMA*5*HiYHTBBW
+Wy<x?fHXsAKJ{Q?+0y)t;r+M+HN@5Jt<erqSp`u9{zD&2-{$(LcMpyV-?A4sHeC<Uc&86;GPD<Zo+LzJ`|nArZ{DzeavC0j>(Yi>
+P)34}>dO}|M^-B`Jvf_Xe^%p&L|m-{nPw|SVkGJ>o)3Gq^IGUsWzGUND-@RXbV}B!Kr(N-gE-<;;}#Q^Lc`rT;WjaNLqFCxD>9SS
+AD3b{#P^`P=FX0hB%A*Y!2@+{2c~7UFm=UAEIV`Q*?9qDnG(Van{9i&_USY)_-9<70sMtCWe5?}5Yp`0k9tyIcnfN<Z5DYKg<rd0
+lIi@~_^mvLDVFqnEJCrI|NaSx+PnUkb&N}TvDD+|ZVvIfMt&ROkjryAB%6vPDe6ZO?R<6?rNgynV}~c9nn{2@o-tC@^6O{~N_xPe
+b2e>RQe*{V)t@ah?{(VZ);L?2`_e|)3(kgWQhz<1-Sx?Yz8SaIk}CU4Glx7wYZUaCNAj(F78K2ODQIt<)FhNGHj>jZ7)2_+xX3CX
+35SsX4%MEot*+nLt|(O%ZX}pU-O=vsU+?bCNz$d)fWp8a&^PGvy=lp;MozXL{KvF{lJr!?z$e`a&qghM7Z>f+C~3Y;A(u5pUpd=m
+zL}%ZvIXJm&9oV5+;1FldCsQbE|`gA`)0c6-NUD=SOk16`%u7#RVej!8SVk42e9>$PwPa5-tJDL;U<Ipn&QVTZeExm;}hlh>mw21
+(fF_IpBF+V&*14=-Lf`K7rkvT@~jXD@H2fc7gt|;UW`t?mCFPINL`y|q}lyKs}`GP8GmhjeIo!nq{)var~Y{sVJur0ywk^eOZF@a
+m^c;H*&7<_TzU-jV9BlzFBh~Ni?L}fhx>`r!9ZkMKJK59E)I<fyAp%%d7U;gSUBRQh@0j|u*46qJWR&v_ht7^nRtc*Y+%x-=WSfF
+@-I1aYs6+wdZnNr(-j;H3GPS1a6IHM#|%dn?i7cVlqBtF3P?Osu8&--c<E5UM6de-X8vO5WyRB3wd&S95#DzldLn3^z(~v1GI%-v
+<jlJnr<HP*v#kYk4V@9U`BJ_X`jXy1iOOb92Vh=7GJ+fcmNU}8CX~oM!SaD)^^o&rR<{1`>q%MjdXKSb(Mtls)tL)OA0f2d6<bu9
+ak-0h%q_%iaY<=wVv<kkyU9blv8D}Feribl!t5NX%y;Ga85*Uwi=Ov_4y0vrd>r+C@x<J6__bX%|Iae%Di4R}FIZPE6v~Ao{f=-i
+ZUrAGU^tiGLg|uJ)n!i9>iqb=-ssCMsX}9SN1^F+A=7g6FXpV(Lr5EY)Q8HU5A($Hj9QUF0u(P*Z;INchTPRTOSC!Iv)<sizIw@q
+MmMDAL<+a_P9V{L7CFv3lKlgtA-FAXSAk*C8`0==jxqnH6ZRZ}y~tHV_5MO{PVV#?LSHL;wji;ZFEzdZP|!E)25B!ItL}2$gE<th
+Nq12IV4q=!YN(hKe~*FM`f17~oYRDku`aObVO+GCBRG8pR-N|c1-jSzuImVelmqQcdA1zgnJbq%8+HRK2Iga3rGe;n42@Q3;Xs_W
+?Qo#5d|4owUZc~@1xNKXQmPQquS!7WC2U--)23&8Hc<I0g<7M`R{I@mBQk?_BUU)*_fPd#v2voah*({5=lVXL;5|f{vpNUmFP;1c
+wTNq}Q}nfyBEF11lTRsrJ}50@%|r_U{RwQOY&6=d5nry%;^=Jr<*gVwea^O(6Nr)Qk11HqFZkjZ+2pUDq%US#Fy*9vI~8KRG-ANP
+KnDIDD$>*~yIYf&@tV9MA!C-weh>Uv{LA&>^sg{+D8+A`J2(<6`I}1bMl(s%3f(U~WXa}Cx&IhuaM)L&B1}&CZGkoKN3D`S+M6<?
+pxU=jF}BvwX7I8P+6OK!hwoEc(bIiX;J&(qcF$Mm6(DNuSPT)&wNdI<u!8prSj3q5=JG^fXz2evi>^h8+<M*TRQ+arA!Wxg{SE>C
+j6^)ZZ8@v9KIR&A5Uyw8fs+3M=dYFrWL>|XCg}D0^+>hK<RNk*hEmGUX@RNGd)RY1(495_$pwP^jI#A-oGX3vNadWzy>2go%eXg>
+Mva_48qLqAsJX`f&@X#(zE7B1nVRaSg#?-6CzQuM;EIXG)2Rj%FK*(F8_FBiUU~CmSPXXs&E|0m39e_H5vQaA$fR3(@DyMP-=ON{
+6gP9@Yx@!hLS^qc`NIigN9DmWJd1{;IhJZZ8!85}hXZ$Vl9Xbtq6*h5yB1Gpvm>u+mqCR>?ANe^<r#A^y1u%NZ{?8*2}(d(7qyf4
+VMGqp_XDJyE|Y0O<5RqSj+6&-fJY;t)aZ0BQ&)Bac?>^mIAFk}HKDr`du#r-08N|iv%BZrLBmUV!J|?WZ9X3j!)~=(b;Q;j=5tVa
+0vB_r-ckvAxmgt#n|MZp;Z)v*=c}F}6BvBHUhHQ)K@3md{zwwr+e4lJqPWaI5v2R`A_;Vo%@MjW8&@ya!}uheiI!kQ3tzO3;i2^k
+`HonPDLc?CoII6|Xo*;zw3&)wk8$*mwhWzQo^9>953fUgbaCJfcYVOcZbu`q09eik$lC!TN;})!H*^U(c^XBF_Fv+}S$l6hT{f8t
+yi`N}-pYA1=RP_Fz@wVUT*Tx=%&yRhevS4ZF2}K-J4WyX90{jgUdICtJ}%XkQ=EG}>I#@az+lFK@q=;}1vfba1pF5{OjAMqsal;W
+kmAY!73jaQ-cpI=jX8A6xB#!t5G7h_fb1_(nU&c*`Tax=*3FlZnlfc9oKWyzIWy_XyUwUx77DxgHAAO86^ci21CT#QeZr7Ko=u7B
+=)o#lKqJmG&OlU!k&^t+&=ouBm*p0nd8{1jO-n&~=(``cNy;h!^`8_-HrsDmahkKY!T9mpF0br9jM#i84C&4dhyDR(8vPVW#t+})
+U{1>X0m>EVEmFGyQ(+0VpkyZdeS!0|dxKEDH8psWiS6dLfc)yy0?e{Y6JHfC4=wmNvj|k($*;!fqsq1$ljm{eCE|21vkHe<A8*dV
+^i_6Vfa2R2&rey$aMw^zByZnMBV2NFBG+k4=WViHYp1MQrI&+4$^SEpx}I)En+S$F?hjGfD@_MiuJ{`!rc64>Ge<u0bPP}tC5Qdn
+_<B~mU7CdS#Y&>e?Z<_pyw;8TQD%v_+MD-Z2|o<rVa3qUL4N(;smEC9J2LpQ(R4KFJf6=Pj*)dDUXHs%bHwpUCP%d3lev==EiLe`
+`iy+Mng#Z!_G6BzQG{lZ*pIR3o6v*w#=}$S&Mk)h0%yL9I1n4;=eec$Bz?^)@{)gGfw~?p51!vGhOw`x_b!Q(X%DA@iKd0J%2TBX
+bJBy!flJ%5faHC--T2D(r@QoCX*{&`x#^y1_Zsy0Z+S>i`aQpWT8mWa!oWiYRL_Gx8tYDahTgCVmYJ4K2ohVyD5i_t+WYiyIjC5O
+`bP=(*axy#TbaZF{wt5&)CoJ;-1Labp#FyxqfeDOQ4bB8Ks^m^L8jgE4JVVw&NaO;ptA;={O-i)l^@W}D|l(#Yq!pws-R=8P3S8%
+WOV8bE|upAS<2-PVH%`JRsyWYWEL(Sj-!L`-wS7ql%hGcUxWk<7N*^A+%%HDbk;ztNpa6MnV_(KyT!1Yjhz}y2K>Do^B>%{B%>!M
+1N|);7$Bkvs!(HQ1i*iXLi?EKj+QG45Iz|B-@w#1#-nKqYZ~J^g51CD&OiBdPa1O=%9Pxm&83#5h5p4V@QdVI>BlSXN)G#HZpf($
+e$$<QlyJh)2NVxl*XtBDf*`C8qoeq%g#_TfGPZ3M#DP^QFPh!jq&F6%rUm`QEMm26S<FA#UH4gK@XjNDMGpfV5HrP}UkQVL&d0}G
+HAE(qhy=ws{gZEb?YLOrpg$W$w5n0P0~Z|z^?X3JjF=ldYYMXNn$+y%kUyR>Ov>y2t7rjYwpvv@Gjq23n~P2b7hGs~;pBffIH-_i
+eorAgzFxBE4j>*XRgd;DVq}Pv<>UmQWWPN*3LeAQCk<yVG<X<vpuCpXxM2D!pIuEOa8xL2D8+A#Aqb7Yx)vX<%rsDD!nvfYa+VQ0
+qv|oQ%wsvk*dbJ)Z(5F=N!}&DC64)8iH^%X(Gq7`iRbDb+&9fN$qO-jV&pWC|14)<xVS|^L!P>R{xyL-H=SmP^LwP>2bxo)yS}Lr
+5Je_x*uUG8j7AU>R#9fhc{`CaFohyM$|=C!Aj7}@iEQ?!b&aSJ3IYfJdLv{oZnRHsWiZ?=%UC<p*fNc;N}Ew^-&A(>j*TOv-4Ue<
+WuW?L>H8@%2#Qd&CzRin*G}@MiVlS*<8&H0u!A~5t*@j%mfx%_0O@kW>4BeDGY|!{q*-K9rYYx*JK|P}a!v{4F+ta@E}0En^~pL>
+1$P-#Jgo>}rUZk*AmDoi0t4T#@0tO>`hvcj{V6ON=pV3T-;DyGe`pN)UiSN|1O8PV=>I0fKQRXVqv}B4eQ^KC`2QrtKdtT`vi~2(
+{{tX(LR<""").reshape(22, -1),
         symmetric(22, decoded(57, """
-c-rip1z1&C_y5m1w>!CXcXxM}bT<fygn@{G3L=W2A_$6LBPOCCSlERqqM~A8px7-cw!;4=+>5^d-^@Gj%scaXKF>VQoU^&*`JT1*
-+Iz3H&up{E$KGb!6xWR-Fgw9`a`z%h1OW9>CKm?S1fK1QR_^Vn^|oj@u7N`AdVgh6YFoy;l5c8ljdx}3)DZyqYQ@$ueaDy^RKIpy
-Q7mglsvwZxw)RgsbaY+yGHkD*Qt_JgvdG}&*;q&Gr4AP){7E(o&8=`_+7ahpCC<NVy<}I*#C3k;SKG$K%4eQ_N;&G>aXf-PWiY5K
-eCj2S?+YHT4W*IKhh?i}PhWS(Kh%?&k#($ZT*=9Y<&ZgX#qrXm>k#3X1`SO7d!<glOWot7P~^}08OC@A3e<mZA-!0c2yT*p<xE2&
-v=U{o2tbX1001NsU<0!MqXRz!3H)1tz@H5`@;jiP9Q|hepL?*n3Jq0v)uz<T`Miou4y-+)hr`<VJk~o`gS=VWe=iDcawO+*0uu;5
-MUS}d=2ISy0Q+4p_8{gKNh24%llXonw&eS%zGCveabB}_s$lF2!mr7EjWRgDGdxMzrJzLvGuzem`fK@+&GF09{coogN~8Bk(4450
--Af<##+|=tPDZ>s=W#1P<hW<6%flin2uz9CyBJ@P^z7-R2x~l;wq`jk{D2SLb(KE_8rz%LqwjdjeC8+$@<#i@nM->!H0{ZV^M^7V
-N~+H3;=z;Z?+(h(k-<PoGyT-uX-E+Nc#$d&3GBC~qd`Cd1wz7C>8EO;fnS2xZ2O)1Hs-BqcxXOtQ^-fHol14ecx!4>dqf%}VX(aA
-X3y5MRt*xN1gOv<VUMENCdDv?U5Lsx^6RFKlR(^PZMjijO*h+?S+0MA>1eV;5nZ?Me%Af|{VzWn6#Go{WUf&}hdFhey)HLMKGtO*
-`{Y0}3vodeYb}mF*y^IRQGJvY270)@`^xDK$1Xr|;IbkTu$*jy`&?E#{ZdS<69HOzfR&V8ci7x1%ae?dbSrc}pY!yQwIdm<O_*Y?
-yg>Px5doT!D_%UXtV#(3mE5?xdvb&r5}YO3)M7wH0G3iA5^T+rm2hmC31~=IZrV>T2@3iplurss3K}OXHEG@*cVuiHwaIfsR<R7K
-ZQF)p$SXEu_b+^Ba^uV38MHlt2zaHog>)ELN2{pjM=#l}_5S)C8uIXNKMYM}TsrpjWs8GxTHZ^PP=~KBK$#v|Lfn#V!knk&GhYfN
-5%ly_nBu^C`#1XQ4$*B$$Tg$$<B{$Yh%aB-dHS=R>%^~0Y4cb6mbTfcGL0}$W$WWf1NJH}Qtw5v1+Ky-AIWt*(D~KMfdq}&oT!s&
-xhtU0gaGYG%l|a~;=$F*Sa4}=#w+on7%?O;*1F`@F(bC(GETDL;ur|fOXO;<LO`+wMT#0Z?!V-={}w#n|9RKq@lzXE4X;iH&Ael}
-ZfDnMakQbi?v*y%)1#vE&z^o@W4=|t)Cmb~i$@nXzxm*KU#eqk_}CzSLVyh7%*O)5M|1Xjt$dgEZpN<KNgE{5lI;#p=b6uutI=z~
-445J##gL8rWGlkgWvA}idt|Avy*wI>bbS!i65J%)etz5e-SS8<P^E1r6qx_uu<A@_OCoq>sntAZav06a)P^ngvg84!ysLYhmwq)S
-f`(T=96@_5ytk1pw~v^~34Mu@coqs;mZrURU9$lZ1k(4Ew|X$xW_ux3gMnp>O~WFfe<dg8S5|&aTu<2N^D>bQt5#*ZO1dCbKVV$R
-h==kLO&`TgI+wQ4X17Q7=KE;sQK2=xEgNuGw{DuLt$XWC&80UJcaYHe9`>&+4mL@DT+n(@XXh0AR0YJ2itr=Gn)gDDXE=9V3w#qo
-MgUY=f!~49`mY;^rl%+vc6Xb1VY5^5^0$tkPp(wa!$D;yO~RgMn+&#{+U>;l?{cRytM;AI(zu`@$-WQL#4PvjFmImew_ghbSy)J`
-XTGUyPLn`E)uy4#2Bz-NCqQ7SigC5M35Bh3n3ak<5@Kt8tyz!2k=#)N!}%ZXXD*!db8r7^C=V{aICm~sq-l2<RN9rjs^ilA6>>Pp
-aX#&%(sDCmz4jTPX&*z((zc9<j5z4vQ28lil70H4)nBSEUrM%D1J4D|RgGdzT-jUil6<6NaOMUYdgrY4Gup|!lw9Yn9&Z+4B1M9_
-=XSq&X+vRPL&T;$y+K6)H|~&Dx*T3L-(^d_m98TmJnwtgxTLG#(PHrr?zTjbUg}w~&#0w1&G?=X4)T4=II(|C**Jv)Su|LGAg%|o
-ez4t~gaqz(l`POn(4?|m_@;|!|Hn!kW2Mh}K2wnsqq!Zlr6braUgB6zJ09_q5Sa4QOM>_{ly8!@>CQHoKDc(xy}iqr$&9&<S|kX}
-+*;9>oqK-qsZ43TOX${PDQi7cpw;$U$HW?LIlnCqDm+h#e)r-70XwOwN(X3VD$-uGTNT{#kF!()!G<d)Eu>2~?xS3>jc@&pA#m2`
-8=&@s+`20cMN6!9n<K%q3tRN3v@es%u5roCu_HmPP@Zv|KWlqbWHZZ-0Et^X^2FEeSXJ7$R~-v3q^wIbZ!ckK`Z7^aapfn;`t~+Q
-7CUIGJ*#5*z1@*((Gwl_-nA#P5BDwz&sN}c?0F?RB+mFupU#cgej2v@(%#+~`UrJi$nXb0CKIn#$T2g$oW%g3;%RO7i|57au|bA%
-Q_5v!!7EHE)^U$j$hYkG7PYE7=t>tPb9I%?z<EawZb_7R*PM<V72mD;#-$#EmiDA&<a{5Wr1{?D)>x%Y@)#f+Gk3v~<7u8Uo~E6H
-RqQ*fV4AC%*QBW3q3f*sti6d~Mgy^b9t51+(yKx;B!W;)>4v1$fiYf#Qxs58M&GfAw;sCsZ&AlVpadzEDgIF|h9l3d1(^nG5;7R<
-!z$}ba%T)kY-{aHeC#65iQu1kNpg){27~;U176Cnto&lb*;!XUglL}LKJz*0<eit)d?E`4EZdD6aCBH#kz%NPDTi58d*JyPJ7lTu
-&8w^RGZQY#`;X2@R18A;BZvp_Yd5?+5xHjBtq<ip6DO1+m4J2W_FL=%bCtYl&R^%?XG`P2uwz{rN|jX<{W7NOGcXJbihbJg{5?x^
-_q@1I3FS5<=$sd2KH5bons90AF1CLU8NKC5L5EL**p2`i8dQDvW!mP65`N)Kwp*8%i*KFNGuSA}mdDl6*HbdwQ-ZB5V_IDHXmvdM
-C?-5foyhU>3CcunXous)^FNi7_AB@E>g&}%)H^Fp>m7gfw88xK{aHO{t<m6keaY7{^RhY&Pj=T+C!dKxZQaizo6r7s?8#Nb%^y&k
-WUw_Q^JR%1z|<?(AACG}VcFGtkEF6yU)%0MVn0&|?PKac=cf8)j(R?RbQl7B|I)$9YPHskH$JrTaidIVP*m=gbwr=1yU(hrPk!e|
-M3ki1)ZI^IIU($CtdzxrQ%dt??zxBFQ#ExXgMh)U%ione<>#o%vDG_x=zGrY<cxGRc2`cvmaNDrap73Hhxv!u_EdK42sEYWlewN<
-1J4!y|2rf1OONVq9odqf{^7*SM?Q`{n*Mun4;(k?k)YHqmKnAEC;i5!0rU-D4#d2Fzc?Ow&G1^$cl92{B&7_eb&4-PZmUO<qobF9
-D+p_@{5W5#E2xF$>8}DMO+E6&>!9HQ&9>Tj=2sI21K8+iCZV>xB4$RuMf#raGw_JdzVykNU&cgS+#-<(Xi=c3uyNaFLa9rSU}o)?
-K|$NjEcMp((hnPWk7kGGJA2!qBOd6L3vAil^21f3tJhSu%@kt??8>fX;x&`RIlcS)XK{{X94DlARzM<tvv#y!Il`0P^u53S>6Q(b
-A04;;{BBE<*aAiv9-*}}ulUK4sK`M?^nIDT_P6rv=g2WzgZeIiQ*vKA=96dOr65QB?PJ3sef?8Gn2^MzjJLD)H`_+se?Z5sy?1uS
-Ee+*uU2*T%q<LlUMj$-r5%2lhI_IuDc7E3h13gKo!7RMb^ZSKc-3R*@&C<t$oAUx>jPmVzRb!Hqm65<x!>jF!HfONFX{l_#eW)?l
-dGzJ4%y)9^;reb%)$8_;?<q>KefTS{y<;a*m>k!hL?L2OT*1XzXr6L7eoO~KzgPKR#M|#G>B{Qv32~*)&)l=ab6dhR>oFEIsCvf)
-vn3jK#`Ozms`FSi3#ps63eny-Q(jav?gdoSWv?(9@8dG3NYImFwWSspOzkPe)HiR=uG@Ie0BKcWTDK@S%v@r8$vO{(X;SJyw&sh2
-@$b{y)xKJ7qKcbhQQ*4uV_a8uwdyoFJZksFK&p(e*;8sFZsn?{?xv!EZsYJ#uj9X(Pkt!F0s&QDjR?&#mo6I^vb7AF<?zYws+bOn
-EpN8P8XY>B>&|0Z49GmetYitij-AM#ulxT^#s1Q<eTqgmQ6oS6WU~(NdRBi@(Yxric|-*3U3%xK1IyfAX7vY4D%WP&7S_AS#5{kN
--WYFrb@CNQT#2@9=JMP^bb7=iifxW_+F=r|?^D3q2Y?CwC3*Uq*afmJCRG~#{g4@m#z>=fEbwi(i0sO(TRgXDG7dUdz5uN(Jy~jD
-^Q$VW5Gsg>cnx`6nUG)Nu$!g^fqSL**%i=CW^Q#zMj-(N8SAY6KGP-+iwA)ts9m{OoC1J_K%iG@ld>X_tE{e#Hv`R8EJA`eat8<q
-=>OF5m!8R?Mt!nQHj|z@Y1Xpi;Y-}wST!;V(hzF#lD9!U*aL@WS8F!D!^S*hB%h+byV7#&=EKIpH!2csmkV1iw@6CK<WAnnTK65d
-%8kINW+;5U5QQNcFdS}taM);yTzpT=%H=2$33*H?oS6Ic(4-9t-XAtWVp8DRz9&sF*Mb*4)7U%as67Sgc@w8JFt1^IblB*#5Ee+#
-EgZP$&PeD#gJ;|P-Y1b83o1U@BN=S_{n)bp-t`zfk}W*2tnX+ClfaGO_6|z1c-~z`8pVt0(7(av3BPhbZ(OBWRhVA+s#MP6b%NCE
-bOO<oj7Ax3whRs)=eVz}dCI}3jk)8447HNAn0Z|ns4|Df9DQGEfVjR$Tb?e9w!hM|7l&WC<-B2*=gFN$y`8d%S$Ahm+p+88iR(un
-*~`x@KZAs-Bc`1^sVV(rsoc}z`bFvH=-o|In5wQ$yFQ6y2h-F^h?Iwq*QD*;zJ2nIbg~Wr6<bEzxVqoR+p1}UNZ<f9oZ=i~r9$BN
-b=A%2Nx`y`Tyf9lypl3Sb4^=X+8M*Md3P-D{{ZGUIPG8B+m~I4HB^;4^mJm()PX*X(rCwV$Mw+A%>n&yh$)wx*Hm8FY_m}P*1D`h
-1<8mv)BVK{b*>y-rR6^5Zheu@E(3y-kz@I%^!O)JP$8KrT2Zvna?Iq5Ix>wigNE^d5vAedsb!^*iuJcs(S9)&ho5|PzkRwy45zJf
-ci*`D`f2f+<MwF!VZdzXH<QLJG+pL&{Ad7(2ktCCm0L683=trp@$CMnedcY<Hl{DvhAkC8m?>3&T>F0BqjeBL;(7bCC@L?ML(%vl
-9rPR4T7T&X@7iSCg3uFJ*CbBUu>Ppvy6{`X5fmCKyaQ|quYI~BO0~lwuhGm~<;e;!z|Ni?@wO>TZ)|>|p04Dad7+Q&u$YALK`CR;
->g@NNAzhc_JKai3?gSo{YBA|1ZQTuE+p%K-eu}aQk7gFJw4XMqIn+oV*qJJi*lbcQL27twv%lrdnKU#FbW7e=w8v7>-K0lDg$_U;
-zZ2u1*5ui}H3Her`l-Z+l-*%f7Tg4y2%1UkH*00CU9ODRa?<AcW>Z%~i09-DLF8}u*}wF>ec(;2BMq@z&-j*}s7nLisy%L0y_*ia
-Q2}=xd$poEb}{Y*R6%Ld>`R`QEC0OU)x2{Z@86tOz{Q%K#4fYNPn&FYrhb8Lk&4Rd-d?2_^_{0BtmdXWy$bwvbI=QYeOv({8}!Dk
-TRF$X%xACJq6LOAPbqTZsLk<sd;6AG8Z+14#x0Qq5X;=Y>ZyG9?448AiDh@w@=KO>ZB^91_rwCvHr$vbsCaY3+j!0l9kA2Ki~4CQ
-f$OH#jlRt#@g`%w&!-UiW=s(D?7zY0alf+i;)SV&i^LpG+AdzKe@>$`q%TVDx{;XgAo?x38r*c&dczi)SI6tIAH#3&^WCbm+xJ6?
-T)pJRJwCILQ?4$Juy`nW@N?GH+uD0dA6}FB(sBA@2KN4#wc=mqW)B{(BgVz$k)|MM&9iN!LR}XD?cWf#_qQXEsFb2j89hfPzuo8f
-HO5>H1+<)amUg=2X^Px}r8*!8*^N^%+sK$T^NA6A1P^G=4fPgJkTPR&q}&$g;%j6s4RUPW-NnjE7QyY6Ev@B|Jf-FNA^mUat$%5o
-pLoQHkkvmQvv22;xlIo{*PPXnJfJ}AUDR6dW;I8D#d_zLfwOMX-P6YT$3!qz)Jv`n-S~a{s;`wQ<DT@$>k*D0&HMJ~d%4oAh~{fv
-Q(h?SPLv8wWGzk3xleiZ7EsPxt)9jNiAQ{=&3yNM>_n4?d1qEfg23~)DxTgkOE>JRkyI|gqrrsW6P35392t9>%9PmVT#B-*Z}Zf}
-FE(S3<AA*y@wG?v7dR0)HgCOkrbUrEf!h@)n-zMIc%5>AI|<7lsG)v`^1pOH|J|W<hr@0?GsSO})lrAfTsyt@*_0q8K1#2?erh__
-{AK8q+gHtWH+;sJ%FTY*b4Y7UwNV=4eHuwT_{@3hZt|P9UB>64vtlNCADVu3Q(2C(JmcJxxU(wdj%@?4;tff)VmnyKH@VX~{m)7#
-u@r8$Rx_07!0S$xv6qZ<jQlT*({_}BfYt-Sv-Pf>v!+XoQDDd9U6PeDZ@S~Y<tlJ&-d4@+>A2n^1uADG7mzjPQjt7`Yx4>1g$gw8
-5l|pc<J&yt_t^X|J*ty=DwX)&W^l>kJDAaSEuZeSVzU^tDTYQ-U#=e>E2iRQXj*r6t;67CgS8aI?z#;nkJlKVOFJ1PWm3?!97EDw
-V&&<f@{;;2CDHlfNwd-DL3`Au6n{NSFXfgFyi83&;#UVXB>r}$)`pUmtCIS=5$=h0Xyhed9VgkbGo>aDGOAt4XyD<K%|2UhuHC-p
-l#>KodG{B=P3iCAuG`3Q)>$unkQh|%HdDZIY<}xU;Hrr{hAYmyO9l$OBS2pk!w>8*h~JSv`Ad8IvpMhXZ4m2PAbWg^^J+8Or{%6o
-uTPNLp?@&4|IHPd2E)#0)=-kHovQ4*pijEUEA6XRB46!&KGV@S_%$876>+;3n(7A)(q_MA#E_jv`%X6}4F+pR*!Wzq-XxQhp3oLI
-nT*{VzRT%J&EtXbMGL!^%$FcT=`SpvAun`|5465EOO=X*T&2e!MlyQy&|{6LC=ggmQ`#W?R4mkt%u!x-jMjXHEBlxusb(12&V;}l
-s}n4Yh!~#D8xk;l!7;yQH2zDk*mU)NvMhZ&BS5FS_;}~@FLK|3kG5mPWs{6Mj%Q?)o(#^~jCOrp^fkjGN)8lHdt0&ah5h$wJ^Jk$
-p98n9MX2hI9``AFt(nU7sJ8pDg~6SrvV;fjm&RNhZRj~krGIBY>Qf0R<h~iIrwt;`(F<=l&VQ}0fQEX?=0t9sc^ZgpYqOMP$LtqN
-v%%}8iEmc8NpaTJTi5rD+Blfy#Uyja@cRB1gAwj@GS{8czIwS)3B0h*)rCyt9RVbQU||OFdzAmBS83;=GrLAJB(^L!A=<~Rno)b*
-HS~!qtA0@8_$`f#!G5+M<{a1;?CE6qI>)Cn1wy&KxIeJP-hN<jo?2_aL>w3vup{~6x1g}Gt0*&Av%~KhDxwl4#B|e)?FR=O8XwP!
-k+(pjEi>lsBV%^Xt-qHLqHRgULSoFo56-RVPq|{Y`V_V;Z$9AGX$@9f^it!LLjc(A5xy%|`^YfS92Y*Of7J|cF*>g@raIMwPDk*p
-(w#~bWKmOw1pi&KQGVqJ&t+l!*(J};nh#tHSX1xU@!<RDykawopIu(yE3Mf3mHv<KC$03ZI<WXtgH#3L@P`Ak-^3oWdRq5=dp;_t
-84~+=YAteuqZP42db{~~2pwuoz%+)qy~>PF2@7OKH`k~};K@+1wX2$%DavNH*D}=*5*dQL>SE{k&`%rr8oJUrdGN`!ux7L-Xl}y7
-bCiGosZiyNr78={$*KY(6t<X4i=lZD+-h?c6UleS3?@>Lc7Z_rTZYQ`m6d-zs$spFanJZLyXztH_fBl34ql3uCth71`s|ZeV&G2c
-%6*tI`+VvX<t@~eEZs&soHyR**790QbE8c)ovaP$UiLWle#iahXGZ3m*Y(Zu5~Cp6rp@Sud^To|LSw59GYKpRnU3A@Fh|<hKfF>l
-og~JV%iiP$arJ$2s9Xq*hJqkq!U>Huahj|nlZfU7@JXtg_oVe1cr<qg)}UQVm4@LR1CsJ|G=E|qpdpchXbuJbTdw+-p2^X{-|(rR
-+P*$1?L2nkeLE9pbe=H_BPLgTV}r?}6Ams7txoz^2C8#HUCFbyIyE)qlQD-fiZBO@&c#YQL%2-z0h7hA-zxdsp7*_J$0#KR3Sss5
-#TuU{;&-M*2D?tB$Rg3eD1Gf|(TsD2k#d;?X$0Gl_b**gwN_e(97_;GA=r}6dy_2r4dqUt@+{lO=oVy7An?V$0O%1gDE>6OHUZ7O
-Ik<A8hvw$Nf3I);rB`W_rQV>)C+;4n?I)U&@HcH`mN_X9&@Mh}3YV%CELQYX+hbT?R<b@hfl0ZPo<pq9xm*tn&Ue$jGe<KLNdaVM
-SGgy6d_9rjgi1W`pvS_XKwba&@6~*or5E)@r!y20SO~f>I<%rN{lI`)8bKa`Vap{yVQjp2FFqVAiQ<$v0u*n?NrWqkW5nEgm}Y_%
-f`s5(G}#1+LktCQIOLGrh~Y(<e={iirDt+B*o?19E^^i#-8`L~V?02v_EM!_K@fX!psv%?vAhiN+M&j$DrJ(CI5O|TB!j0bjlM76
-F*ELbj^S90IDoKx<#X4-Pit(=A>}K27AztP1UKoT>m*+pmoCZ(mXt?vlH*w27pIK9z0x3<D38E#G(6p&mRmycKuRG{Tx(4Z$^&db
-27<5ZbgT(L0R;ndeUJza*)%(bAC~(MS3dsIGdWYgI$Pba+`@YPBJKHvHBU>uH0hkA)$Z|;R!wX7ZELXTFL*mTVzQ(x8U@vK^ytM}
-zA&pz*yN+1hLeF%z)t^olA==3HYem+NgFyD&5pG0ES}YS!!gBnyoH=JhAZ^b9!T?%r==BHiY+`x!vpH;+@uYWEQmiGFSaM>05nkG
-(oyOld3bmRk%dkAKRV?4rEPw+#=bkP#B<s8an*aw_D*wBXX4nxm+U!Uc74GaQd82$tQFGEY2pfK3{)cfDR@o3(yW(bCy_Kp<K#dL
-0HP-Q9aWlFv`c(D!IDVl=E3aHwmO`kK}u0lU}AX6dW6MYVp=OwnMl6U@pW_+Sriq*@@<(SF3HvxC0JgQ1c<<J0xdx}ar!?y)+YVR
-Hs2eiZKmMfQT}d~%$0euriyeNM?SCWEySLrYwpv7Dg!U*gwy0u7zhjxP&lO|vn;LBxlJYjBLiaDI(TaJ$EXJDOD;edW2i`OlGL@L
-vq3$$Fp3-*%NKfEWIe`;LLnp3e5F_7G{_hNgcb;?NI>9)v}WH@NFj}pf7(C(myYc_f{Bh(0|Q8}wiQRasLN1sNRB$m8{SV=Fj?z~
-=$9{%a3)BhI2n%%)BD1sV<bK+E~49`rMSWaEs-)NDy{S+P#Zzv$7cwJ(F%$SLK2G=2yK>6GeA->yc>f9Qv-=dfy1#Hh(ZZ#jS^W~
-{}ZRwera$2PBLM|(wd?<3Bgvn(o6yd$&H%`s)QAj*RNJD1|#wMXcmI&mRXx~bL(g&_(+T{lED_9^TK(N>k!#^XHWqo36xw;O&}Nn
-VhAi-Xr5|OR5g%{KnyFb4B|O|8`78U8$`4Qfxl+kieGvrXAjHB(%r$)*g#R5N#=NZ?lrGPNNUV+(|5<2f$~TSh~_F`tvYR#f;VUm
-DnJx~)5O*_-HYl3X#)}v4n*+f!daq~Kq@C(6PP$w8bO2*LgFIv00fShD*tb6QSz-gao(JTbDy+7zV$-!WB`Tt8<rm4TIrm-KjfHI
-+2P_#QFN~N_tE&gYv06xJ^FD?2lm?IxWC?K&7A(;Nq1$}KBy}uYH=r+<nlsKSo&-#SbOp7s%$3boodoAn@%swJ6?vs9#-bOW<h+^
-rFpBRl>#>0*XFE99m0wap6D=AO6<|$oZhjkt!a02EkB^fS$sN$dF3SYWXU2~&O4>rRGi(m#B%Bj0mCb&2R>MFD$9WT(3^Y(?n>46
-tG2ueZGTDL3KkCWE3HKQ4r(*i7LQvqHPY{v#cYGE2@3;hoGW$QXy>dx-3L{%I42pT&k3#`z((V%HHXE@C%wASST{4!j+^+Il&<=H
-Q*w;I;%=7p;Rx<~w`bi+IJl;J-4WWURYBaAzSVh5`j(~s)PgQUPI4KrU~E{)wu_n#PmtWnX<*Kiv0k4Jyl7t|$(5<A_f6gh&9%2R
-xLRJmEq-mBQI{6?H@rz-;6&K0#Qnp{3o?BZB)D^z&M3SSh5O#Exr*EsO~8o4ThTznn*W@zPX&mSWhHy28?O&2iqLR(BXcg`j<$z6
-vf&m-K6ypj7*0PT#=X*c83t`pwbkLfFJ4`kF7CwDaImQ3Mu_>OV>j~bJX!;|I!jet`WCk!@8O*J)m|RlPy2w}f*{Je%||_0$TQ3(
-DleXEX<W6xZ_5i^XKd`)P%2i|yF-q9zE;2bbXuxK2iN3*OD9j3>`Q7^;hxNlCOJgpOLOHu>rx#aNaw!eWA08J?(YG*y~TL**i!s0
-LJ+X>KPSB@9|#-EY7%>kao-nc{@H}Pze*Y*b<w672ej=^nG{YRub{+rmZK{VN8ge8h)N-Td#1d?fW&E&HIl$@@{HVhAaRd!QYcqv
-@ny`MD=TJvJ=mbhGUC?%ly&9b{$kMTxG!3X$`xYw_v<?SJG}Qjm_X;sGpR9Ae)NUDzI}>Z3$4=VneXs$b~CqU0H$W<8bmKHlHm$U
-KwxIgh+uH#uJP_{GvNMQ;QPHmah`F9N%IxQ^CgFc{})_cf5RfiV&Ez6di9fI?ORKDriE<r-}>U<=~a?5CqCS_U5UZX@XOh<wHoix
-JfqMkt4Z@lB$gxdp}Of;mA|gJzgOaD_7N*8=c2EigEhqjNrY@%*fLj#+t<<^?ngM?>9AGZ&E$Dt>CkaLs5=?kve)wpM#x)MJLd$A
-YTm`u8p57y%DH}dsT}vLO}9R?Y<+?l_mx((&eu1MdG%!V8jHLoczXL8Q}}r)SR^d<Z(|a<Lmr~fU*yuKr#2vGKZ@5oz8@^JX9Pi`
-R}T1YE{xeciks8fXy^VZS!qV-$;z2(vE!9F8+8EQms3(%J?GytPA(7Y2<1jo_2u{;<HBjZm*W*GiQL@q`UzUumFl70RtkAMm;9mK
-!{+W}{}5`u64#Pb$}dFw`0jVEQ{W1D{BvBv=$GHJczw9h=Q_+1iZ$1t09k>XBs`>ea@%P$F#LrLPjx|eP86(J!Z*PGK~G`9J)QnA
-%?>6sM=2*&jW?d#s35;<YSkE%Rle?rs}TFuxGEp3G&oBO)@!;qTAwa8y^veHw;k}F{Us>MD}<HeeL<SadD&pTXRPhX)`-?;s~sh{
-0+?0n)IyRh*OysS<he>M@Gf4Sr&BJuwL_8XVgkqRd{*``XTxH7u5Om2a&-28UhK!~!voxM-RYxMd2w6Q#J!_6`O6tgDN~sI%{t4}
-Dg4PNx<Gjd*7pDC=OqU1%Dv4N$=BeHzWe;xn3toI^&v@<o@{tssX$I5R8M>zH}w;_GAE%r<Lfn}JhyGq6%-k6<Sf2=E@HCxP5pQ)
-3n-GCDO9G5II?oZ^MqsK`<+=_J+`FD*W7s2-{fW0FTr&J3N5-{1MjRmRkcNfYpYJXLeODugLC;-UYBV@JY09lp6Ap{F6j_UqcA*0
-W97k5%KVCwA~SC}zRnS<{PJOdfP`)Sw{h<Et@w|p=zZ+i`{g7_>pC*m&hUdfRQ<$jXN0!JEq!D8)kcLgAw|{pw`u4vb6Yh=C)v>c
-FvzjD^WUx=-R97o`(R?w7bKB8AvizfbFGtcA91#nr!;|UlR;zdxJD$l?ADvI%9tz6-KP7FH;eJf_czM%!iwcSQzxp<(U`>G{#n7f
-ci(x<ozi$-2}zzl=C+PF@8_mXb;-8C@>KSzbf)s1ybEI}{S>zK-$?!2p6iW;_NS}e)*WG<)0wWy4T<+Z8ejHYY`O0Gs>=r#JQyHz
-`|GMpcDE<E*3NuhZ?{xmRa~88R;2c#+`Uk7x@*jdAgdH^lGydu9oJDhNkN+se$o!y*(zUh6-`-r`_bs=PFb#+%sVHhT*?AxoH{Ja
-bMIv#OI)>Ic}H_6et=gHYngnplqN4acd{yy+%T3`SprPC^JJ<xfhYH;Oc@eCfR`2Ip~8c>-^{Cp3+MIB>^VGv-dFTl>jOoS>yAUV
-A0?YtOgq8+KF1;zd^_HfqhLzRJn-?#57|pr%g(zkPeyYB{!LyTgU$HzBVD6!1RHuWIhXxK!pZ(lRC}~V)v1FRGUwBDuGhAx(B>Xx
-F7H+4#)>XetP|5!m&t|ERk?zSwH~Nfl*kG2;`P?&Mnf#MTdf%0YEoLpqgmYwEZ&T#Vf}7Raei30UW*~fMWZ4At@P7h8luaNtDDn~
-FZ9rU*gNC+x@dE*5#IKQ8N3i+R5<16{0X{7sq4f!2^<reuh%?yKj(&`Ip(&9yR|u|2iWhMfpv*X$<*6kdTxdujnh>Gjapf|S<PH8
-F}*uj4&+FArL#3B@8pENyAEI1<GO#9IDhNd8K{I+bBwv(UWGVs!s63j=_Ky35C{X>_sY%D*5a*stV(F3yXv5Mb3RXYdCKz-0S_^h
-U`-Jo%Kd)A8*B`^X-SW^y^jUv>>eniab4-d=IjmHzO(W_O&ir-zI7fYgk!2IoeN^FxL47eVvJk!&*l?3cSG20=jv|ru612a^Dg-i
-xjQq}<TO5U54Esgty)&fiyAiV)onIAXm-?l(S^m_>HdN-14ac4zkxnM(%kc<`3c&y%7PvJAg+|ni<Y9)RtI2tHlJ}4*l$3<^0b|J
-h>901Cn0dK-hY7X<e+A;+qp^m-3q(v9&INwxkILmCFAWwm;0tsy+blu+UwPbH1<V~Ak|uW*!w-`=^$Nd)+(oQ)*U_Cr(NkfRCOb9
-+vN>6ym($@>N>y4{`ZcdF1)=Qz_sD)8zXgFHFWb{C4AD6;k5X*xIl{-%ZaP!(6}z9`uYA2<Gttec_AY3CG6tPKtox6!C-9SbX6rm
-0!v<~;*djEK*RF=0Xmm9BJX`!<=uWJ`HAGatsc5ut-MZ8zeb<5uvnod{@TL%){l)iv0Gng;}`R>rWfYPjk<JdZIvuHR+I5wKEAOc
-E>diUIcuyl=e;W`?1S5xx8xIEuKZ%)!fELv8@&(Aj@`e3SYnFfSnPyxNQFsZ<;6L2GTex)Ae?G7*V-aZhG+BTo0qp^W?=cg{Ns~~
-ITXPt{aAtAP<pxY@J7A}SjgXvxz^J3jgO0$6W*N%%DUg5xX+F7yr?Km)69LSx|RKwxy>PkH#yGs-MVeyQx!|cQ9hZMTpE=7IT{XT
-t!b{9agk8ap3|VMF^iMi#rP0fooDIoaz;gWS|)+hlBe9=*oA%5ID2QR0)Z2$rL9&Pci3|7V?9|E*KXg8zWOC+N-3GavtpI|;WgV`
-B>4&(88@X%36hd_=1O4&KV1qB%l8N9*UOER(o1(cg)z^rN{xDGt<SmO5%TnMXRDi1ik4Hg!#BpH7a6cy8{WN1yZG&`t=Y`j`%R11
-Of+V<HEYK;oM{YH!<>_TF{1z}$+p6s?KW<usTtFozm9ccN^-h{nI3J~%Q|VfvdZ#I?s$9S9k-aLW>3gz4j8WQ9_Lv&t<0e_gkL8l
-PA=3@jHdGY^NV7>G13A<kB(LxvUDZb=KlyLpPfRpTQ2K;(@B+TKCVS;pm5@<-uDk&zljGrwQRmtCHCrK(qn(NeT`zh)tDcK?Fje%
-@_{f5=Pk}|lkwT2*`BM}eYX5s<JTARoMfK!T{G_~F7Q;a_0D?k0CD7tsfm1ixd#8pRk|L<)z<KJ%!l%8<16ora~J%8%!Iz=7lc;^
-{0C`GR2&!d*p<N#*ljcK1TY2D^0&emSb?`6K7z+`{{{(32F>0Z?UsCYjkxqpqPX;v94ExH_Bk%8o-q0eL-OVkC(F$ZdV1{fma*<G
-O&e-L``f}7yK?nUK_vEQTJO-t#}TR<+h1wZ<{nBi;FvJwz_vycg*v?>C%g>|h#XP&xGpH4zwrpBWWB8__e)Q0LQ-tBl(xqh@&@D=
-8Xmt~v2d0NfoHp_n%!f{jHrAM|16-|KyViTtMtW&MsQ+7m1XcG{l7Dwcdi%@4LTgk>bh}$OOcg|l0L^ut@8THcRe|hdHb|tYmZ&b
-CME)h04f{aeS7aOvGdODJ|n6E7zeVu>^--#onMqmt#&0iH|8fXIOD7reqxi;@I>c%eFyz{=^GA7fqCEk-t9q;i6!wC?{c*Fd?vLn
-Nf6^r&^`=16FaskLYBAK4g}0qKIx}S5X{7%^;E?R`gu3Cp+OyhN5S&_0g~-Bv)c56j$L{%y;JT?naUk&j<;X&_{@S%C)=na%netM
-EJ>Mrl;cqM->Q&Xm{a~Clz7+o?S6TPlf1bq=i7@FB;5pM=Nik^VJwa>uUYxP`9rMdZrzWL>ltK@mNid1$G2TZSvfUJiE*dmjswy~
-Ufs#-Rarc<rF{=d%`ett@+aMc)yuMt=~%uYFHJM0;siO1rj(&WVE733_WuTV-n@QIw{lpv{_LuzH1oK=Mt#o4Jm^znr$FX6cPOV|
-8t2X`Q}k2kOv@@fHD6rT=TT^Gs-xy9Z^x+uDDlZobDMGRik$K-+)@<=#|kMGld!XV`WAk77^JImXY%juCq12%lZ?Z&G<oxHT@$V+
-sN$Y0s^WN&+vQzXX>D5af*qRovKsUxNdjNK$$&)~+W$pt_z*zAKK_p|9h#ud1g2k!e3tcT+nqO#6Vy1_ObNSGXIUPvvp^jxPFyQq
-bUuf|9!t4q-PV}!WYLnI8Q*75nox-34A^@8HkEDJf3xQ6&JD|KRJjQ;A4}J&&Db@nCr^fIkKzVl`7*X|-j2uWVI9%D(z2)pcaoLq
-L<>BYXSRzyOy1ITi5UKJi^W}r8fj=|mZ?NW4#n<5hj2ju$2k9HwozEA`B>_*{b#jjH8*=na=h#WyPLaNmFWpqA>#_OLTqp7O0z}j
-EqH#kcb>tXAe_AX=__J#oJ;RheSf-ZT}@PpZd8IcnVSMf)ej=ipXT@YrL+%{w}TgHDRTTnFFfdnpz!Jqwv>U;H<T-y#4kSprJiD}
-FoMiE;2y>piyc~YGr(eo7vRwFTHJq%y}cn7k`l^E<~?JQC*SQ&)8fvjx^0-4Q>|fzx{nS&5SSr5$^?%F0MGVVx7eM%@w&aTgCuQZ
-1SeQ?^;Br~@$d^Bi=VF~&U<Rk>WM|_s{n^3h8}1pcfkf2m0>n*<1YLtkbe%Gsfun!y8<+bZ?<kbNVXt(s5pUQ2@()PwZkBO_!tm6
-ggf^?#-{yRdFH-pSF8%qA5T1+VIj%2ynx#2tQBGM`SRsi+XD5XJ!nL>DtDLez1_3aYa3}1BxCJ@<qp_F9$Xu}ZbFf}>1v7sf#;y_
-LYHnGOfvQ~AuvH+^u1Og>uIo@H6$je-AULLiL(Idg8g}cNWcU^0f)S|5rQOClOlW!58wWCL|GJ{pZdYB_2EL7DP1|X@+5BUgU?3<
-t1t?=-ceycmKqfxPUnPM=awxydYv&H-*gk<;7#Ifs13&YHH{f{FL*Vif#Ex7!s5*@eJEklR2sy4x(bkTZUAejf}#WbbKnt0P8pyM
-*AYr6L1dw-Q3Oe(4~NzMQwX<g8^1-n<*`dCt1it-fx_!kOW(Sf`*p6m&N$zAZIq9M7&qH;vFi(Oh^~5N%|$B@3WK+?c6F%iwtJ(4
-7m&3eJl|Vurko_}g<-@9NP*CY9xGat@gz`i4#??IkVK&ZQVK*6E+@r{2oDExe-6)O3qHTRTOR!N;EW(cSqeX0UCF(F>Usb0WLi>{
-nWLB(n!B%ue+9splP@=VxvnjRi4Z(3DSi4A$8@?HIJ6yK?6l*Cqfjgq3MuH5ck5aKBn&jHtto)T2$hTj7&IXAv@KZdzkpQ4_Vc$-
-?=71gXss$i!t$%URqnmTE-S*8=_V)|P#GxRhAyVK{I&9{j1%SbiFCg3!1!9NVoh(V0s=qel=Ww*TH)DUJTw%HsTyI)5CRfXngD@9
-r|h?icy!pk{}p@yTw<akM>!d(Nzn-y1V6lv@X}hOF6&IRpef=hNS^S3O}PQpn_)#$#F7QV1Ewf<rU6kLfg83{S1}D74MYhA;i@>2
-Xl5jFL>(~%hw1-?IXr~Cs-~*4j5w8uMGcLaHmapUDpCkpG!u<S2)y=GNI@Qy$1+j)VaF{akCMhv*#o>`J4H)kh>-Ax9{>gqiu!L5
-w(9>ri2#vCrIATE3<@!9dL$RLJQhm=2oMGw>VfeJI1~jU3O50G1Q~&cM0WTfA+Vt6GcqwFgooYv-vJ#Eg~njeC?o<B^3O^r7KlZG
-Xm-Rs+#gGV>_`j^3O8|LGt>y30hCA|4x9Mj6b1kx5D4~wOk@vDkjyqz2m(YT1TheIR}fI7haT}FVB{%0+4eUD3xHfiTRA&(v3<X2
-D~hvw&xjZP*a8dv4*~J7nt!4nEb0Fe;J;}7C4@Ize<OLU=X^zJ>r89>&_Azm(}nn+J(%y=8|96MiaDOoQjB^X*0?xX(U%}-d-XJc
-mW+|EbOba6d4hQ=VGDEvR@Z$9CG&$Due0Q5dW{oTPh;_?r>~ezb^X@AZngyfeDd3QP1g-32>v`{;$rh+-u^;tj>i(;n(<SWfOD^B
-%L^V@a>`0jHx96d9%2H=Q@@py8q;rH{?zmBVwJIVowDEphE(}Fzi6wXq}U&vL>H_k?47CgS?_dRx3TYD6@kpny^D5ai1&>%{iZLt
-L*nNoVWMW1#O+rTeA@Jiz^z**XKRrKLbcR>>xfo%9om9&ZuzXwJ@do_e_pVlZue|S!Pnl3yphZloP^`;hCXGc!chJx87?aP-Mm{%
-i*%DY9eb^2UUadHK+s0TtOA$%j8m5-PBFxW(miD;CA)kP>oY4K%Lzp7`_}Hzu6j!~@~(kEhDM8qC$(OUQz~QypJq@F9a?*524-lF
-uG&RYCv3KfAqmdw@GE*w=CA~kPQKBpnJFd^n;w@uiYoZinSHu=fmvIK4ON_=VN?IzJl&L%wq2*SwpHc(9N!_+I`6jTUFq|wlZY;U
-b%N)C0n=i9zmgA?#7jIaHxgX)4Vg<uE3cViI3H9N*gR2BGCjdzdiyAGfg#c_Gv;pqGn9t{s<&rnBz(+IqY3oN`n0|*Ad4yZ`@Uqa
-Ex`h351c)J-&El2fw$I@L-&sq22MQw12mkz_sm7@&hB&vZKC?nrF6Y?O7WuW6?bXc!gw9Q?3VO~H`D6(*FOvNn#B_A41Y6ssvnbS
->{OFuAh;PaJ~<;!kKMi01uf974;@E2cj<WeP{i=^?v%dZqRb(w1I!I&k#P*csYRr^wgXY{Tc&+fmmTWHnc_lu=CIy>1k>9UW4^rC
-y!|H3Vw%#>r3_s5?%U}i1iQQS?;KKj0VbD3jOc8-U+o$oNc}9x%=_M}AG8WVB@24((o*lW*Nt%*jzg7SdDb@>v98C$n1av8NRtZY
-%*-5eG2Qgf%1=Uu;<Ya)R6(tw+hm?EeR#<O#EA^2Vg7wS?F^Ng@0b`>YS*NxG4zaw&t?0s2F>bsKcMGuBvnwsH7hM~_v00FZ1f+;
-p#{4{yR;(CdFWNPR~VZJgxFUmRjS_`wGKxYD07`+axl*&y?{FOs3~g3*u;~=Ha|sPN7}(xFcbi869!~3Lw&e~tlV(irivaOgTp%p
-{2`w2Z2EWytX7<X-{(9PC%E>TFFb#JNoB&8%&GTQXo>T$u*KP#k_MH*2LtUwW(X!hc43;!2gIa__%C#Ui7R6kixoO-Y|9@?F<N-c
-{$qQwSeAr9wMSnN@^_o-hm_x}wOr0mY{<Vitgvz(p6(tWL>#Ih1!(wT7Y{FQ{vnE(_<^uI{b&AbE&Ht{hqfU<7Po!Zlzt7;vbMX2
-aC`-8ogDqLJp!<IN=jLh{1=wDbw^#RA}kt}rY-1zM_o>dJ~YqnuC|20R9`k-3V5`^zeq4%2Qsc!9xS=5D=$zUqox)!n>bV*${<wJ
-h94rhLXk1NzRf@iDG#gnM;JRjIgEZ?=CWE;CaGYkSZnsx)b9z#lj5R@v1Tf2d_TUv!NBj^`Za#r$c!u$|CMhmHRh?03Y&ZGAwv*_
-sYT8($*r`~^c37Nz^2-bM;&6Qqr3$TpP$E1eR)A^=<6;9U4J4aJJfHdpLbClE-LVs#|-BuV&Pn+{}hVd2f~-dO}R3)(BS<6mf+&!
-ch=e5YF(}U@XSoJQz#6t(Q49#Hgk8o`g=JnTL%A?lQeWzdM14>11?nx40B1%#6>OTOE)=h6eziVS?BUkl_yeZWPXFpxr&1aZ1u1L
-f1UW)t-%OAwEqXbM~#9R`i1iJ;pY$vJ(3XS5AwjiU{B2HeeUz1t6_H(1s3(xaP-G*`Wl^kBHflHtMI*c<&o!;-&Z7_tJG{DlK8LG
-BcA_G0)2KHoK}<Lzt_06D)$RcHTD=qf#0H~`Cy&S?k*iM!HA&Hwdo8-gFG}_tgxXHp^hK2`GZnMLggf;!jB$>P5wVd@acQ!)zq?m
-)51C*M<fc|Z<n6o2AfzU%Ie|uDVzQH#`q?+HJn-t>`py!l9|reu<<d~-MMqe&iF=EEB?#;#SE%GPExIL(?sxF?(ckFyfh_BZ>Svj
-%H5)Un<it2sscZ#^i_h`p?;fKLm&)`O(DQ4{TbL_Z#;0jbLYZ#hqVFQ5lsFCcY1!lC)zQk*0$rK%#9WruXS|Z8bZ?1>Wy0@Hor7w
-@m_dq#vMm&k5bF2_v&cAT0008bJaeTJt`$(`Od=JER(heZAc#)I@Fxk56)E^iYEc%qDt%GZJ&S@9?C+cqADo3%;e8t=S2Bj2B^kz
-b!*mc%@LIRxLu21Im-K6&AB~`WfGEAc|KNs%<IF4Hf&W$tl1^4%eUXhk}6Zp=I##N_hBrKKM-?XW>vO?F_)GsE9k~s#T?QtD#kkv
-$$6#Md+WSl>`?K4#JZ{o@^H_-CW4L`ws{8T&w5bduZ_Fd?A@2>o>K?>&zvkM5)(8JJefkRzT0@#VEe+oR$@F+niiAQGp-a)-S9E}
-1d{KY<x-I+n=87$->xzg<LgS?xa^o2H9K;Wm>^_39DTp@L*No|L4XJ3j2VbuCPyFY*x#p@DGLqV7OOFYW@#8GSouGL;ue~8&7RRm
-A5C8Vv3{-;KZ1(40_R33yx+H1?gUgRhvVt+QqMFnZ$<RB6oWSu4Za5P4L(mIv^6l8$x4Dj+=*2wyNdfFyTl{}@@+bKt5W<mOJS%g
-Jh27&Tv`!5JXpK0AdekBQxbe57vW=A`Trb8=B$k<IPIF!;TL*PE=rp3fNj>`@@saG?FX*Rhc*TCFa63_5e2K--r4R_nUD_gr`0@(
-K90#PwZ~%3r3Fse^y~X3$#dN_Bf*#-AS54%`i`_f4Y}>R1^{G=8TR4>2t%CELaPB@c-0kNf&Ft>tMJYw8{c^=Ra<@0dIttytVVUU
-mH>r)<w<$flFiEeN%~uDW{+;Jx;9XIeZQDE-}*}KGb-Mk^@QSOiGtPBK3!I2Y_763f*|nbbF^M=!8(DYA@APN1UW*);n`QD9fTK}
-i$w^Zz>~Cp)~K#FxZ7cNbNbtR>)PW~1-UI?)$LJ}Z&|O5cQSkCq>15qX(rXhd#AXSAM&ZbHj;mf%<MYT0Qd*bCx{JA%gnkPw~^$k
-gQg4x;wF)XDy9H+crb1$ZVpm}64A{dvT$0u$O#<I|4HP&)pt7FzdXevr7hivC72xDSW{bbzsmG`3gWT96@|ZGnt8PXTtl4o?2&^d
-9>=%&o&9PHpXMwh$fJfP)cXU9ZDVL8(r|4_y1J7zk|I<iZY2j&L?&g(qEj^Re9d3LmaSX9yqQCpiQkZDB0co%BgGSpt#%LZ%-X)+
-%Z^FrkH&Vj(zFIDw;Z&$rH}<#5s=K?;E9EjDgb84m0!~h8jWINpkevE10VukxJDd-#fv;)8V?Kq*Q4yg@V1oc-9E)vPl|*Vc<fBl
-xb7OGw&*-FGbU9Kl2<)A>UArjz{r$JK?uY-?R(m1jEpi8J1pxFmmr!rh!m<e@gdO=B2`Ef<cOShSnIzY7uM9G;;G5r=E^MM@HR|k
-3$HR{LX^D}HK-JnU{v)%oIYC1Pf>$RK@J%#DM8&?To#QJ>W$TH=qyNNWraou5u!=#BND0LuKd3N&cNEzR9i`ciWgcXaakc@D1}s|
-N)m|3q1_)8jTLa3G$}k0G3>aN2x??8G*&nyQz6lYwhG}vMIc4L6E^X`0hy4Pgd~eWCSXuP!zW)U9SBQ7k<nPh@K#(#5SoUjh%^Bx
-8k&Sei^Sq+;X8vTG!nkfe?N>sEFO=;qLB#UaWhd4ML+@=2n7k17o!O%0E1vR3F(RkF%VKT6_OL%fv}1H?P0Mk5{X0zE6feSaGbta
-v=I-myK97~%<S`#g~K2O&$0d^y7`|L5<_TC)CG>*0|5M?+7PZI{>Sq3F8HT)#Bc=uKLz-^nqgpIU|?WiU|?WiU|?YWHhfGC4Otcc
-V4t1HBfX3DGPZ5a^2H79`NZKtVXNOA%8fB(p;-;)eafBnZAjtQ(N?aB`o7*ps8D43sZ-)-0)*byXV^X4gEV}uSPGd6RS0V?P!LKp
-x1kD6xS-*&_J4{qvvga|bU9q}_M`}{EvUNB&A;GT(5X)ny3+lbl26Q`?@L%hN_@p{><XW=Tt?`jfzvY3aj)E{LZ8;t6D+47JPAft
-$%+sX9teFNPZc_y<|zC}b*#{DfHw^IkAWBnVa|1&@VrBZAau1;9U>hZ^&U%)7oN4$S^6zDpZYjkUPx3WAJf~9LTV+1luu2qm*|og
-{<Qk`f`|IT50t!MPmK}w94}=2giq5f@xm#IXgKBk&p@nKqG@dGzOzOQ;T`C|ET8}NjI46Kk*rYT=R5_<{<-%^H1u%WNv81^{jctF
-LT^4i#@>`6E4&O+b@$4y0O8)`*(+Lzu+-WSeng?uAd;||V_~)b6#B!%JI@F7W-U<=ZcPo4#c#6-`kE|M@CCdKJf6Nfrd!KGXfeAX
-*}m=|q8Tk@(b|d%MOwDP%hGqRc$#>Tg#=tVQzlm=S{RQJRvyH|`~Up;R6I<e+iag({!~$D<0XKZad$((k(j8d{zAq~E_$5te1+I%
-K&Y~JQ;fZ81wuw%$PH(E#fdeNNJ5{cGS|fAg>ct>`$7X!Oz1pIk}T}Uv2cCCU%~A6!Jg@p)|W&J7xGvYM@tMEb?sUtNgHnbmUZ}~
-MOcQRuTbZ&edZQW^(_%AWb=2;>9&*32|qLzxl+zrOk1cSFv&(nC@~pu$6$p6K%B@Agzthshq6+ios!kpG;*d>g)VW|d`e8sx^&&Q
-IYQ5Y4G3+ry&SUo!_dATZ0h#*JGRZ%br%w@Hmk#EKq5@&JJkIB94$~-p;*y}lY1-_Y|us4zu{f}{tAMR<HwhEoI6ZwWeHtxif2at
-r(=ee`cqiLjRzam`X2?E)_f7#qG?-P@Nwjs$Q432!zFU*+WE04>Tt{X>gD=m;l8_W7FF2f0SaCuM*<$Y{S{C?Kl$M8^34Z2s3mmu
-JIg%!a<^_$u<Mf^Ze7-K;?9xxdO@3vhLy=%s9*8^K>$N`_-4@BZSn4z99`(yH6X4<nJn!7Kk6!rBqnN#S~;Aw_*WnvEB9q(jfF*N
-hm?>z4v=n4jJo!H*W(p&!$Y`(UvJ;a34b_ln%vOVp1=ge@ro?R%M|2rN59Q@!LiF`LfbV0-$S}nF~V}*$t7Tge*_5+3-Ol|UiQ4c
-DavZH{)|AOFn%mf`)qwk%(yuO)uC-X0i7dGn5qeVN0<`Bo3|h{ZN(p3Wa|j!u7R@U$Ij~zg`ZlstY23`*n@vJkQK3Vc?A5V!oQqF
-^?Q?i#+}Z;D&Z;ASErq=j|uZ`H~W&KH@y8`_{6@sq1~ww5s2ZAxY{>m&-e&iaiMU0_107EN;)_p`6}K@nBs)z@L1+}wD6C>W8i51
-FQ=xu`L2g)KDBJUmC)QuOChjzyw;dV)JE3u6xzjeb!Krp?jNSmhu`kII{cO03~8cJP&P1Ic9c0<c*@Sq(h)@v9-})Wi6TRG(KA^2
-zl3+AzNW8TpO)Jit1L8))(YyEo<CGDc-=;MSkn)Ukyl&aJvGu4ipv8Rq?OhoBrrl2?i!abP86yCpR9<Xiqs&XL{H%d+Wj|}(Iuw$
-tw?HnqJfx@d}wmF?!>f>`&~^*!;aV>c=qzGr|m89Lebf@yxBFfs-W;VY|=u41WshohGq~%<8|VQ@Es23{|j6U>w0;yJ|{p=k{~4C
->3V``wa0W*V>)p-?n7EP`pq*jqmYDrbE9jvk_HMZJkLH}N*+Lp7_kfliE0bMQvdg{l8=aw^e|Up5z#_|KCw^GAlS*NQAk2_c$vBs
-H+c;*86l(_#aU7jixcUY#buBq@+XiZx9SDquKd4GF-cidRY6>&fE)nS1CV410t-(-3bkS=GDHbHL0EV|hQPvLMZ0Mx8Z$yzG<=!=
-hS(q}R4NINL5hUe+9U=Fz@sq2J1qm^Xpo4)iZlTr0f`<l&5lHYKR&_~=5L1-h~__uTDTQM0oe*8L6KGnfrOAFWd@NWbwz;i6N&!`
-5CDk72(_>f^2gp7`LpLtLvSVWKNJ-3V*xp5PXPGJ{IB!#ITYAz|M!74hJk^Bfq{X6fq{X6fq{X6fq{X6fq{X6f%z};8I&oXpGq9D
-YUOrnk?&12jA-le0~_Txi;1pmItL8c>WStYdi1Qc71?VF2(q%mi!>Zj6a8qWXaOmlfc{r-L3_npDLwHK38F{e0QV9CM`V%SIFs`_
-TU=C@)A38^Q$;fwre&$3M8D&#J4y7D%1EN0LLRwkKFps_;P~|8?wKPmHYRkBw*r<a+Bn{*<Kk<o=!W>wq@#u`Q5lo>AV(<gbxPFa
-0UC3}v#Ve$|LZB$IPUW>P<@2*5|<9Hw6a8tD#!v<wNms%vzNL)U)+lnwfQ%SW+QGSEtH&SgB%E#nf%vL(NgYt<>o57I}31aX??x2
-iL<E6(M?Bc8?Yj^-vE9U5~VEqUh%a!Q_&W(4j_6Df$+nu{`=%!GmU8fZaktRzD_N&5I2(|iCXHd;Kri`qV{}$+<8j0Xc=&~xDzCL
-BWWQ;Uje|v{|&Iz$#L3v>H%4_r~SGjEiC?yGDf8JqJLE4lc|y-FT9l+<BFn++ze?{EJ5`4z>dsohC{f&0ecm5R6H8YltjB)MeqF+
-O8P-F5s6UdW?wZ;m?8%2y!c@NUbNTN4<?M*(v3MXfP<C)JB;c~RQe-d9WfW}i2ZkTSU!>5hZfnw#fDY)wGU4ak$Khpc4NAzko!i_
-M?`FNxVG$Xh!maFn|*V<n&>t?HY-|hZu@MjC}O+=>RVM!bVWyCi)mzK{0O0CXd@aJND#L9za0n0pFCBWY$_o-sb(TOS7Mc=6;Z?!
-ETHeUaKVel_RX4B09w?Uo1sSx^Wf*w{w+DE=I7&}EkzWa#M=gH+e_$CNg_6H>LF=Lp@;@+EJGY|gb8EtBfE8Yxc+y<pCYFq#UP+X
-gEFci36Q`OMR$K70n&JpodeiNV~Hd8c_9FBIq5$EB@~fJz@iYM>c}8)Sj32GaR84);1DAnIrfK{S9r&te+Fa-`9lFYTTmPbAbyk(
-`9sr>E$~X)KLj+usUIKdk5QbaAF9QFw!;hT$^WVR3k!t>{htSx7zPFg1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lP^
--(u<BCZ!(>fIjZ%r2deem|$d#8rk-A6mI0}Jb!4xz?qJJL!P2rf6}USd{F!cxfpBZf2a<e$oS!9Ha~nC3ck#LL%!Bf(|=TEoYG72
-A6jRg^8Ud)utxppFfi~{{U>la#9JQqgWW!KdA0wC+LKvQW62|57y}YUHsRr-!hZx)u+E(tKeRq<)rwRa*_dxaq>ijgp%Z^BRDp&5
-N3g_YvcKvNj{U)8iHZ1;+k7zQLx_<wqfxNV|4^)?R26AIY~@1L(xZrtG+q<3)DLf$M8J=w{f8osB@?kf$R~?~$RoG?0FX4~53&7E
-_5y*G|7U<hppZY>Er3RXh##wqf0P;C1m+(L=Na?h&jkI6=|XS``Tr2$?`npDfq{X6fq{X6fq{X6fq{X6fq{X6fq{X6fq{X6fq{X6
-fq{X6fq{X6fq{X6fq{X6fq{YfUx56xM%2$*Wq<M{Q~2@2|5zB7Kij<N3G*k75+JPn{}4Dj_9v}U5(og6`F|S(0{IhD#^PYl{=W_g
-{=8ZoRvrch1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO1_lNO2Ig-K;-{@3d|_Z<
-U|?WiU|?WiU|?WiU|?WiU|?WiU|?WiU|?WiU|?WiVE$iwa7X|E001E9|7&Mh00000000000015VdJMI&""")),
+c-riJ1z1$u`u>jTPP)6hyHgq@Bo#!$K*RtA5d$m`6|qH3L_xp~EJU#o69dJ<77-ipKM6B<?*Di0J@=e@?sdP%=Q*?2?AbG{cYnFo
+_w7w6mo86}?TVWw;#qC*XiEDMISc^IzOrymm`6m@op{}@GuypQ8cu7XQBT_ME=_4l|6KG<<wErnRZA5V0Clh1p4ijK+M)UV@(tCJ
+2D~~9^=$t#x$(q?<*O*2`brDeSIVP8*UrGW+Lzm1kqKm4FSc>Ork(|_zfG8T$98$c;qes#w6`_m;+3;ny6DGUt~7?xrods>M^0<=
+`BC(2Q!tfwF+5W(YsR{V0RgU*)Qpqe;}@NMSp3zTu;#?_vMq2pW{(DT^k<cu0ax47<zUKJ(+NgcXDZbDWC?kp8Ufy-{Kkoef%Iaf
+u`r~C2Vek)10e_v!2m!5xB!76a9?x&EY5!b2=d?H9q`@*htB4`hC$Jf0>5!F@HgIpAn_AHi2INKO#mqN7Q}xW03ea;alTaelc1rW
+B{*69#|XZP{~bfWiE{xE0wb=BP-vT@sd}^`VVg?O>yhIFww%(y2liw<FuJ-Cx>5P*c^JXy$gG#~EUe8b#;DtFzDpxuxZCy0LsZ^8
+N!;QOQa_rbm-L_MT|hZF(RXH@3f^Jf$Xin1M;W!&j2x@#I_IzkezvFQ?RSbHJL6ZT1>Q@ZCyzNS!*rog_mw_=9CxYJh6KL8;&v}T
+<b-#V$Fl`g7??6@-(o`k=$9`tqMZovxD6|*QAhk39%}=r(AWnF9mcMAta5zGsGBW|a?2hh>o}0$%Z=$Si&kAWAb@ApKO9#okjDav
+*?y{C3=}|mTBL!4fTMPFGzdtbVUWWtf1*I(H<;r91N<&P|L6_y|Nl8~_!U6l4*~lBe=qc#L!5t|l&jTQJuy9&5hG_&tHM9(G^p-W
+$9<4XKNmRxk}z6(=<c0em#k{pA!JmpRl;Fa_BO>Zl?J$Mll;c%=`!%WrbG9tS1~MhO)ND&&2ll_t&FQW_&D=v@8Ne}jfw&$k6><8
+#)LavymV8cpVruBB;R#(EDL>A9cL?vJKW@^vQ^7Z8Vfz%)PCb!i}Q6z`TKPx3}8LQ4F7d$<&3uIIA<cX_L$Vztg7Rd&Qp9SptRR~
+&&$~_p4z#P;L3!lmdcAYUKrz{oLtGGfwEP~SZK+e+xs%3SQucIY{OwgA_!T_jFjYXo}^4bK>!gY6ak)q5r1>8VBnWPVq|>yczKyg
+1rIz?vH7$*@5(6)70?9>s!yVB*^N8A=!4n4Z$Hk%P9zc-k#r&avXO1Hnr42~vVA(AZspTaCk_N)nJVMQ6V6?=IvS%rVucd=#O;N!
+d1EnYN2VETp0<CX99kme#o2J>fz6KZ4L2R7+fq>*M(4$&JSURgym9ae;7s(S?<%Pa*83MXIcPAAu|QeV)5!ylDlbzyqg+T}86oLd
+uJe)BZ`O`P)Y$D~^fIg)Lf@I<p*^VuUnX2VvPlgGmQ|*|m0S=jfdR+aF1dHgm<U61F7n}07zi*JqfFqitVZGziV~L#{IAS>`@!#Z
+CF#?4vufU+4at3AzM<~g7)caXS+)JV{kaiQ`IpW;v9sK1P~wb2Z5)kSwC{bd_hXrh+atz>_>qF;;HJ+7#?R&+_F4ZS^+Qg>mW)bi
+jO0a!7X{{X6)FsBumcwGC^o9@pzQL94Oz(z`x;mHIw@hmDEB8JheB)RTQ2Urv|kAY1gkaIqk{9F99PeAvm=2wR@lsQrGztmEbJYL
+(8@6bDtR~eyRPiBAc4j=zcgaJmUM38(Cx=IJ8dYnG>#1eD^qoMZraZgaUf-XX_F_%t^-$6v{+aU(R2a|{6{+QmzMbrqwa-&ZIz3v
+S+_3BUD^$$`Vr?rgP%&v)qa(>XkBrLI=dyRGv8lFp9XDyaAY(7=FS~6b@lIEsA%h%xQmR*_i}!1b+lIY^TMX1dV8~+QkCG^Wf6_0
++K)z>=D1$J70@%1BWyH!LBNrbRo}Oe%$sO95Rl5dvfZU<Rgd%6GaFR(@leSbv+!4$W<Q$G?ss)2Lkedz)*L*qqjg17isJ;Nv#k&8
+v8<mNct{%ySy{<yX1p(NNRdQCtIbEQ9GJ1&hy($}YNo3!O=%o`9&V%N33Iu-Rc}DzQtm8;<Ngm151PWE8-e<pQ-c0An15Azb?#iS
+P}}YrsJ1_AT}#`O)$(}AZxQ{g$|?&|wf=da?jVzG<5WySjXLh&RQ4r(vSZq_^?l{nu8wum051j4QH_z9ytcE-BdPHskh7JJ*_)Gg
+UN@;h$$j4X2^PVo(qyQ8e*613c2qVlj6L;rI~5Jwen4L9c6{9ew;lPm22KR9)&HUClIsP}mP&r~a-hJBV(;Y#O%4^Mnsjn(xPK45
+>F|b<@rrX5aA5V3xDI&pkMmX(6!7qRaiLy<4w>V$ZM%vI>{90bJ+xV`W~y+x^Ehfx=UR0iNi0{u38>%r<9})98{{3@vrK0ESij-X
+ft9Qz=3EzT3ItB8S=pVHdwKEM3|WI#Ow-A6n>^K^3g?|;V~uxQ-W3PUzf6tpef5z@m|Rz`2Q;yinXg-H3OWPgZB$^e=7!lJV%wd^
+Xm?!g`v5Ztob~k%sQV;$#|?-1%dGcXVZaMThYY8-tdz^DaG5;Ao(wfXd8Tpx61yTJ8rb$kNZRU|C!uQ3y5e^SHE`e(`lfM~ElVVH
+{May5RQ5%(x~18L&2ic)FR5Agx47^mdXn>jhYlQN4;)w+ktNUZ<$=5<dKAt*0T?nc+%wSN?`HlN(f0blXQ=f`Y9RPIiF9+h0xQGY
+LjnMb-fX?~`c;v7Y>2VK^ip|w=q8hfb8oN<>&yCVRjIy*p>jofmVufDIIr>ejs&?6^=YUPvF+;JuDh@pS#NrJcK@VA&5vgH#wl-C
+!U9>?ISZGaO7)iWHE$hQrA>wkrh97mOdfS$<R;s9b|W|ny@u2~4+75Y=v1eekU*%ScuV5O;20kuOA!sFcc1LK_tZUbyB0@orO3%F
+$<GS0Ttj_tVTRF$gcJtnWw~veT(coZ4*=a`y4<9=G{5wb<q5kS78VO_Me$49`4aQo%p0FVw9oCH`HFnz!5i8fA{z}XIYb1Uoi;5`
+HdSrQW>r)ieVyclT4vaObG>0k!d1n<(dkLbp>P09I!ai-<<;q^4J+?_D&0F~QVFaAZc209;Sidu;!Ah^J_nyChX=z>wxz3-l~WB%
+Sne-?2m;Lhvgg%D3GIFJ;=YVtW=n-G`A~~+ZYoj4w(0d8{T?=YM`OW7zXbN~U<L-z{P1o1_DNC!;Y^MQD=Ne{&FT12Bf}xm-Pzw;
+I>JYi!xVFRT;^ykJcsa@h(t{y$KC@8s(jZDkAnVTuuJ?`;_?3#sBYH$ROPBNy>r6Nb4Clc^k&|_=zsweE#=?I&C9%Ke5SpcHsyRI
+rs|Lc#Wr`~<nx=RJA2XF<Zu<mg$hIuaK??>Pd;C`vhwDmXEIsp-46RuxUW=v%h>9#xhVk|BVLV9h=Re7Z=76g*6YlA=SMG@;A={U
+B6D|aBKf`8cR@olvnP-QFG;eidYmHR0z0;^Qy_p-i}U3kxsQCLZskb^A)|X&`&GP^=V-`sC_H+sKYL$Ndb&Et7&CCiYqFQPawXlz
+^3!ZbDp$$Zr5I8$+zgEt0TxMr{WgASZGY#;j{NbTPQQ8P=iH$kcmV&zrBas+<!rG}ujoA!Fd-FUZ2NX3=F^uY@u+sw8-@Ma9m<I+
+=}sGz-+Zasg`q{nuKHFGR$umcfz0)gLkyn)H7Idf<8z;*#z(Z9E8|&xrYt5<8DJr$v1)ltPQF#jfq|I>_^Ur-O2)Uu$g4Y~5`Sn@
+p;6)Ecg=)SRy1OB56PmTUCk?ewS5f32R>mre*50e7U-l8X6+&e8~{9B7qM|ed2@~ghh<gw63L3mQe5l)@nxJdg}@b7S0xk-{;pKp
+ug<*c=I_1LFLrFX_Ux4H*AF`q*+mi&1kh-2e$mUuQBnPH^i!FK&i7_J<;$^}L%Of^DS4NT{o)<m7UFEQCpiK#Har`G4H+|fLeH#&
+`|P8hJZ9iFKDw~xo|fva>v119q<T-?55wN`NRLL?JLj%FdAZ@Np}sU!V-eBq-GAlYt)sn*a*c4{_Pih&lYECx^_a0^)lk3-<C`su
+x2H>h(^5GK`&ezR>*%ZftX_Ez$NQ|+Z##B9QsJujw>}3_CsCPPZJtOaVbMI2r6n+Y=I}7|f9h`XugrYIvg;Y`9bxXY1sVJIc<)M>
+Zj)q9hl*<_S}fCYFs)ulSDz<Qv52}udp^eZZu0B3%tt}18S*z6%n$LCv!ocKV|C@07EJ4ykFBoXI&J5+P9v1fO7p74x#8AQ6P9f9
+Qk*8O2~5*|c{Kh*T8qYan;lds3mh8Uv}vsS>g!DgwN6jZ`(Yt<X87!>6_NLHHB<L<g1&ash!OANzgtgvF3Sc1b$_i$?Xhjw3{5Z)
+5Hic<i^EN}HipA@mc<4=28l;h+#w?hmiPDA$O{ZR2?hS2GXG06KSt{=Nh^QknR-3o-K^fk!Vi&~W|Lrvcgd}1kF0cillduFTD3C6
+VcsqmxtJHv)9T`_Z%(=8j9;QFKe>F?d`w#8Gpc>IYw8IyzWYnarpJI8;SFWRhS-Jjhs?^g0((Jo2!oe}_bl|Uxr(}(TeY-cK_(u$
+RJstODmz7HQT^Lh)+1>k9Qh9Nx-l_tiPL_DIt1>MJ?KzCH_P7XI2MBfU<%Gv^J9ixJeK3ZHKO<D;_ylUm*&SZ+f<cF{0PO)mx<wV
+94STMGe`U#GSB{%<9S-#7uzHY*=dt!tvnU6+@o1yv#g>t^tGh8JEQ}5<oN8>+O;2WF;7@y&(hvsJ9O{v)7l^JHKdxa&OdPdu#Ajc
+?v%X}n||Qec@XKVnM!@F(O8lZ)9KC^r>&-_rH|M)u8lAX@EJdUQtpdmleZ}O_HG5GWWbHx&+1~@Ll?i)I*`=pLPdGr#j6a=tJxhL
+9(NJM0SWr^2d;WD6M9?l9GO4xJZfvf@-L1sixZiBKD7DK?HIoEwzB)gWfqag^MM~S68wl=P8!V*;4skt{m1{(d3)(H?eh6)<!_4>
+tlq`Ryh|YxEyx(O$5zYG(DBauo9m|@eNme`Dbz%JjE+>^&8sxIV`EQzC^mv`FV<0_%VQjGJUoOaEZT9|IMe$~jq#I9^5Cq8dDHha
+d_H~q#4|_5f@SAW(CWzPXU=HLK3}2mqG;!$bW6;>x~VL6SC@uwk~knmiwq_|?OK<5VAt-cchbqa090fhYv=Cym|(B22cdu?v<Rwe
+jFlRJyP~eX9XB~tR+>l7h3vO7<``aXPFB_x%ct5Chv7>(_ICtl%wJjNmtKiBRhK#TVnWQcfo`nYXy*wh^>NTGlztyPwatA)*|qI<
+i`4IIoH9>II{f{NK*?imYk#cM@|^x~PmzDU5z)oWx%A8U_~%p6VHs*V(TuQC?38PIa<y_ljN<_lYR#9X6~&O6ZQt40fH<q;&-*<)
+nwPTix@r#(j?b@}9<M!qpH3ha%yNA{Y3w5Nl`bb5gCPR&VAa{&iW%og10*y@DwEI6ypP?*^5<!9YvoTCD$7A0yRSNQj>2Rf!TJ|q
+27j>~O&4x+_#HA&|CO0<oJ?F8diwf?G1IkdKP$K|>Weyo!9W}CLR%s#U+fvBe$gqf*1}u0YqbyH<j5G+Q<rHlE<ee@P<GDzu%`|<
+bi#y?<Z<Wq4twWFS7rNUTgxb%CZJQSCf}uRx&!Pwc`7(iSw7*(%t8s>7j+s=mC{G+QsvRx%~ng1YkKSsA9~-C!r{szX;<NXYh_Qf
+4s}%~0DbN!#lNVS<<Miy-5&Ew>QnN*@Nz32O_6l7*gktzp5L}MUdKhB@4=b78$<lWyfKLS{W=@{D{K4U`&NxLu{+QE7oV;g2li-m
+)u=s40Um4o*mLsjn$@vO@u#7c^g5k)V<+Xxzsi3*@6yGO@6RdWV=c~L%Nz*Pr`R-CFVrtoQ(NEJsq%W)rDiFcIcZLBgTLJU;e)w7
+zJN3p^2KggJ;%(#_mIWng~l<jY4VcT?Xe_B$3t(mW^TMsD3t-=l^*>DYW?1wb4sqDIqF++*^28sRdpXdx8xe)m_(>(dreO~Z?$c2
+fDi4<G%}9+(=|;7=2H2lx_<$cBnZ)oLT~>6l6mMC_w9)b(+U?$I-PM`y43KJR&iK&wEQg-w$BetFJ?8k?Sk!=9dw_IZ&JR5-#s{D
+r`|sQ-eiSp>FxXdW}z}~ERVE#Dt+{8=FR)M`-`96lKXa{`CB^f>DY~u-{xlhI8#N6i<?c!g6Z|M?PMa{7XmGPX!|F7P$+cr{2l2X
+jZ=E|JAaS0kVgZDPQOe&x8zl_!ouac9B15Nyqd*!=B$~|jfot3wC9fWl}wPcU~{$kt^^l<6H8g1D))4=v61I{@Yc49{8$c9g#U>>
+PQP>}XYvsjVpeYv_Tb)SbL*bAZn&T;b5w=&er|KMhs_+rHJe@E1kbw5@Jg8w7!$)@Q!Tl1<o5pbb>GX>#&_LUG9aEhk=OUEzf>h}
+RQ)ZVsjn3GkC7QUMq))$_G9|n9zZp3gGP!3NNV(-KJ&xJag)rR=Cy2!1c6sQYTmvvE4Cf1kk*)s$AAf;O=b5+IWzay6)O_}pcw5?
+-R!MTT58T^{(we&Wux(87a~_T+wPocRp?3PZIw&1nD0a8t;zreo@5-Kalrt>{QrrsF2#GC_8C|x_m!=VJbwPxxq~mV!cct)dezm_
+(r}jVMn1oP(?Y-U8_rx|W>?2Cov~|8#=#%c$&#Thm+aap@0%M;FGOd?O!hrC<L0*F85)YrOV8uZtCc!854?>xCU240ErEKUJH0jV
+f^4FM(*342EM*4pu2pSZn`yR5;Fa-uZn6;2bS!kX!L19n45=hV90;^Ym&v_rkLk-*BtjryujcV$eCK>6D%W)j${gEPs7U1rctQ(j
+kT2o|@>GG$Q~w#6|D`=VnWr*iKHB|Qw)6pZw8Nn<kDAa^ShK0tMls)RA0Nk5^D#EBy0Fm+$keZ(qxV&9Del@}dMW)(h>Tgm)p8tJ
+cbSd1m)aZJ%j7YxSI<}^paDnpw&XwqYai7^7fEsz1&Mu*8Yt4;44o}Y)~-wJy$gFK+T&1d{(3I*<7UcC`oUb|M#TV6pYQbBad+eH
+hO^F+9Ok`Wht{Qih`Vhk&lTV+pJe(~+bxu^Tu!%t25y=tVtHQNhc+W6{t_%;D328|kA(q5=6@HqPk;Yt3;TMZ{HYzT>n-eGm3l0{
+HBsh->EWo}_c!Efj9XvYLW%N@8VZ|2zUZTFw5(f;db{t%Oh?nu9y)d>e7_RP3PAm!&wj^@p|~XY&9o$g!Mc%lephU_DI}&PoQuz-
+;0{DIxIC}u8kkVHsJ*mMk^-f?wt9)WbbUgw?TuUwj<mYVPB@NYcIIKm8B;j{+X}kM7TFi<Pz#>wRv)Xgfaz{Q;RWd0;S>imB44B9
+ZA?glsNIk#RPyM5W{s8pD>Hxn!8hyTo}3`PyG5s3Uwu>P|MA6PtfX$N`NdP|>BVP4Gq$7L-xYpKvmB)aOQ-fMU-a6se`<$*i`Lhm
+s!g!E{^;>vqBmNo%^21EICg%>l@fX46VJA>w?-R#Pgd*Q8<P4`S_XA6NBx{p<R!-ZJI)KbwG=T>N6DP1tuxO7QO(UZ3V0NBwKxmB
+Z9eAx8V_kA3Iv)rcZ}HnBg2P9=8Cytpv8|!PX=#;4Z!^F<3S_yHM+YSg(O&)BMWo20Q}D||4aM!1%!<2qnT1WR+*6;W7g$V-u4LV
+a+g?vmO6D$>uP9#{iiv{4u*O=n{?0gU6Bl-JzhTsb~xG(9LUo+`#~}e3=i6qbgeHWY}`6(4r_LJr-?Flj1*fx)zlFjaH{Q^6|ZE8
+!C0ry-A}>R&#iux5T<8?$3bjX@F&+M%$HoYy%CKgt=o@yv|9gIdDTaQj^<c)-0n#Kwd;N5STL8*v7grE__7)N#n-iIUJM4zr`eOn
+85F2(82(pi!~V+5dn}2+u>9o(>w#NA8}<ZTeA1sVXQ2hv(<v|btxoLYvcRs+#I?TV$CrHGD^m;~|8zvYkNs4lqv>GZE8o!l5c~7l
+ji@coHl$^;yDcw6=r9{1wl>V;ZAN@@cql8nzCt4kOMyad-8D4K(RR5$E7eC*$PnaH6+6e5an59fu{(prp)rXbUXRfREzKl&YpWl>
+%vU>atuBG#sqRRn9oDi;42Ea9*IG)jQ2Z?y0F#9hZm1q4{-4`W^Gj!MJ3aPp)-dgu5bkg%T=CJ#oiyO;C`Hn@B@wT``HTtPD_eFD
+JNBU8u0$m(Z7oZ;(N335_j??Ar=z{qZVjER4d`C;I{9(W<NB8-*4sDr<a@KIVDr?RPRMV2#s~~<wee&U8$zYw_B@_0YZ@3)CZ9%<
+fKh;>*&WjQ$COZoFgk;~oIdfiR;naj-kC*0b4g89*M1~x$RzOg)&NE=GU{|R2I6rlt;oP&1VvGFlwj~*7SmsP@2wu;w%>A^{kt==
+uHz<kI+(elXPZc1$!ZJkY%yDW+R1Hqvy0)4fi*M2JV`m*UFvG`DcEDFh1lbTmty4HApAtk5woT5x|RIy&+D(-<EzL*!!}*7H~Br6
+elRsE)O{L70mc9$40WeRGcV1LQph06q0kU?ctv6PMp->dERl`jifzG%B<Vi1H<5<nsdPV+dyplODB$%9U_`_U7T^F~B4&_oG-fbQ
+2mWh&=YD&w?ibmI7ohMSLu-0?ihht_PA1&7mn(BtBx1b$HqBq5QLt3mTWh~@b;**7v7=e^wzO=@p6qMYz>gvi{ReY&B4IipKfByB
+!R!0!bQkoP%TD@i92(RQT<}pXpk8)ycXS$41%(BmE2Be~7p5H<&`8BAqHr9#6eo_0_w6J^;G|(5k5oVU8Q2}o6lia-9&ZD4+&Dh3
+6f+cFpx-&d&G83?bi)wz2g&-SS82C6OsGgIbk!eSKZBHQ3eZ-2YtV2o5p`{#s@2=Mv;=(TRN-4TZla_#D*wu4lNW2v`d96l8P_`9
+I2k7ez_zdb9vTJcjH@`Nddt9yP2_0eZTgrh>9?lEOH)Io6)^-3XRP+CQ^(z3YZOXSgmGM^&s|K-T|)K3$iRGAP728b>_8@r;*0YP
+oEbm{h2FX$NCF3Cnh1)}4gJwS{+C{{sp)sMxno@=_3GugR}(k9DE85zbG)pVchjS7>NXzSRb$ng-;)@bA)|mn4^&+2(2KQxZBd!9
+#n&*EAPb^_y@By$WtEU!E~xXeb_^<-BeV||&+5G6oa{KkMnM)!;Bxt*1JHivZEZu5f$==zj%aRjlQzXjKv+I|iyVo1038&nbhIW&
+0S3h!B8hVGZ&k&=w4F~>+y9`6bZJ_3+}izS2d2AdG6@{XThwsO>h{9(<hsPqnQNq7Q>7HqSg2U>OX!AtrCD#rO(tuN#>+!E07Op-
+IIc3Uut9P+(V9d<bLDi8uFdf=8suaZB?&AR;uiUPg~zqAY?Wy&lz{2@Du$XongL-1L{cTCAqs#NaxD#T$sQDQ(N(v9uMPgC<N5n>
+`W8x_Eu|mU$=#S2Yp%>7a63WxuiZhqm)Pz(Bcv?&ia`Wj9>Wpdh!B;tDsn4R%UsXP1!3hNEQbeQo!%JrP(#Uuuqjp$a^EVv5YmAU
+rz%hgXnwDTT~XCo8!DB85_;w9@mdrtagcaGl?W3=xQ4NSXcZjvr~UE2w9H=&COJ<F4kEwZT@>x6DM!QeRPLB9AEzjpZS;nF6_?1k
+5@k5T3IdD9cSl6WNPSgY%y7iWfLJaihoa=n)S4KHfG$iG5DPO+)=)iQX&g>Sv{gRc1VzOT1z{{L6z8r$4Y}rMv?$lG81dkrNBuAD
++xJT+tXZ+Ka85#~jlL|4h~+z3RCQwcl+Eiki@+#?Ax;A3YHdJbdv0zubqOH~tB+y=INl7+i`oQd5nMqfkPHflT}4YEngDDV$GH@L
+5=YTAKne^GdF84gM}@#cjN(BtZw>sb=KhynvDwcuvi5XxHZ@X~Wl*r3=$g+Simf%r!_X6N0V<-XAYUz;t4<%G<O^GZN)QzgXzDZ{
+nhT^0NkMo}7-ZpXF)AR9>#hme#L0prh~u#h4nPC|5~UXe|1)y-OKbaUSh|9oqKpikM#7^}LI&_#iLnYgs$_W-i{oJlScc;iR5Y;i
+Ad90V(E@>0lu|)Sb7l|+42rNKzy?W!C-9P_9A6M6szkBF6!?Eizy8v-v?CxKo=hU*31~D5HK=nvAzP9XgG_}<9F~NfI^*RS1S&`r
+rCFMWp>S@5K?}~EIPM8zMDuQg-(BqX7vi_`_Sj#8d1DyFpwJi$H;Xc4Y+-e@1df2^*mu;BhXu27I2?=xQ6i1ruoxVK24GPt`L_xv
+CPa`p*WllTdg8CF?I9lHyniC2`gke|hk{{HRCbvhrws*zVzi;TZksrf;Lp7NUA^VLqA~O4ESmegrR&~n<ugH4{_kFSY-gEk?%}YL
+HYLZ4+D0*W+TTy>Ys0}wLHiBk>W&<6#Pj|lzYTMGJ10Ms-}t1eh@``-0Z_;rdD_}<TfxSw-`8caxS!OJeN%UCW!|Y07<XKid(Oi6
+QEl_q%c=xzd92HA;d2Zp`Q!9O6O}O?dfdYYj+GTH9`2<_G`PD?&SKxX$UR@SSf2YynPxRtj~%frZscQp<J`a}8#4DB9z*Z*m3UiJ
+cHgw8@e<&H(t^z^@UIlD{1d3m&{#Tt!?dV?dsefJb|x$ergLZNr19Qa-TF_;WAQF>D8JJ@K7g&JH!F^_ODDg*Q(HAN*n!NQ*u*sT
+{%uJyfy(<NY>!9sKD#^fLBi1u?VB3uXV-=BM!MJMu^2m61kwtw8*|&U0Sm{4FWGffyXHBHUllax`8c01M_#vV;8zY^?|h&4Nqggc
+EgqNG?n~YpZ*pCS_Z!})Ep#DnSK+;}_KIBhL|$_cz!gn!q4GYvGgq0v5!HmsUje}&oc}h$zZAg9E0^q_VY)e}FjC9YgTiC4`DwO%
+gjM4gpC~)y8I5e-Oy{K=HIJ%X9kK7~%|&UFE<6r@6kfa&W;yxfojeDxrXU{AGRxcg;uhvTowH!Ij~DN1pHMqslDx+P^piz=!Ca>H
+`jw8>O~=Rf{H#UJ){9$;*(IHO6nMuQ4OgE_O|iPj6M3NR%$X$z6YJG@2Q#C|PLcVtJi0Hqt&Rw0@ILW5cds7r_W<p_Z2oRE89ZNo
+!3guejkLOaAbgxe9lHnXc`(@Ws~LBfH;_t9S-dUhh_2&Vv-vY7D5>z2<><2G(GTQ4qmxN}FICqV@rt_SO{56hyrcFW8M9wCaU_pt
+$(5|^8*6gDAFa`rFd=cTR&qW6{x_p0=Y!EIG#(NA`fuy??(seNWFmt{&*a)MileV|cOO*dNocuN#{#FPv+H@50hpGNYZSe-P>x3^
+5ysBSiDdHVuJCPbHsbwUp#M>@Bwx70Wd)2A1e7Dh{{!6Ie8(!rYTyO__Uh*+TXrttix%oo;Lg`a&#jZ5IqB)a-6~98K~MIMovR5>
+^*QrRGV8SOMB%tJAFG;iQ}z3X#|NZNWHs8*cokoBaOT($sj#h!4$al$*;<Cv<4BhW7wy&evG^KTcI0?J^n>(WS(~MK98z|ycg+qN
+QQyGl8p2(w%f5YWg#z!WS-(1?WOD+Wccu-!_1#@l-u(nrYc2Mb;`1F~N)_xs#i0<Ye;+1OE-FHd1&iIf4KxN697pi2<HsK*j?55f
+^x6Uc?ek-{k3e&$wbsG&OOi^?$TMX#HDV{IGPx)EUQ14q=(ya&JhLkN;z*u1Rb5KxFr7cW^IE)88HpDjR!`K)D$^X<ZljdPSIM7R
+yzCxM2@IoEtMDW_x%5i3pZ{UkDkUC~r@qD&jDFLX$+zJqU#qaosJ1+P0%Qhnlk$?`)9s+k6mB&4))bm^5*h>$S^qt_KfmCSUT?Ve
+MHVziB|AlfAJ1)7Qf!!3KGtlVzvuCC_^<|#<&$Mb7wDk|b&p0HGGu1VM{|X6H{d(_TgWJ%Fo|T}E3$O%X+QG4W9`p0MK--$?<~b5
+z+$ytB_u83{w8y(B9EzszD29@^h%|7UR36(nBZ}HUzU8%-m+AY$D8$tY`w!@mj>`{c#ub~Cu6ia-*2m%bYQf$VB5k9>Qt7XDR+q`
+RgipQpuxXYzT|Ig=cRr)l=@mMR;<9E`0%yMl%LJb{FJE8NHV^yQlKC;(m-+(j>`dRZFa)y^zXM!@;r9QE~m=zJZH)EbKxnzcMaoh
+te_~~F3=KvxN+^8R|zL254%e6_}G!ESaIiBZ=H`#uM|%SC>_%O9{ga_+43D)JXv*V2*ZSX{Fp0{@~R9w(($S`N4`>D(xyi$9);yI
+8mkC?Q595<7Fzf!2zZWE7qkfhh$uwne;+QryBGiYETfy_d%u}1ZCgd*$r<6t9`yjp%AAqSaVy?if45WPraEZ4fp#^$B_8X>>LnRF
+9tXMdcDe7?iCs?hxlbmAd_$3VWg82UzgD`Kc9Ukyc*_!bG8r=VfqUebL;DP-t~2Ek^RVu*^W7ps(&McPe79ni-?T~UbF?Nid2cJZ
+b{@Q}y;qiR8m#jSvG?^P`9C*xnp>6?j?c1RnJZ18<lUIUG7~H!>%SA#Jsr1e=R2NT?XjtmbxCiAI?p9O{A|LqSL{{#o6D~qUHD{x
+!n4=qZ4UP*x>wG8Rqe3CP+d}!D^}!|!rTK;QJQ<q=@6S_-roP)O?z&m^%6t2!2z;Pyp*;-rJSy+y8A?QbgMkCZyW2u>8Wj*V9wd&
+@_hAP61L1;_pNU<FYyDsg(Oxg7RhMyy>l0vLg_8zh<r0N^}+LLl0-h;Uozy#0ta4RSZ{&^aladH7cH9CF|*_NL`HYvSDjB(X`VU`
++kJv!xqSL*R{tEU6tHK4HJ8EUn0a8=+D}=_*2~YkuSmgg9sX@T7k|_fN*k|_z7uNf!{Sc+>x47Ct>~6$tMao)u@vsr^ln!kQlrm3
+!CKX+&hr)BrrM54Q(vhN&QRwO%5FMRtt^!t<ioetmqtSp8uyy8{JjII>Ca}hD@pK|MU1QWX-f*+y3IOF!7G41=+Ps@|6Y*X_T1c_
+dTNoE?$gekQ=6hKc|v&KE9S?QAd~r1Pb`?IZ<4Y}lAGS2Sbw|X$;UZ&lr6FMy*zC#xfbBCe>%=BE;++sck!hh172tCkP&Muw`*7$
+j7e(`RRFnE-e_&g&O0;lK*RCd20Znz78ht6n}beRH^-EBqp6YRO<a1;CymSt3xRN;<$%H*T^)WleO*E`!(ETx3<!AM;H@Zl33##5
+!Zk%Cl>6rqQDbM+PEUNc>tif1XWu{xou^8l)@N<e^`DjhW%`Jg(w+0DVO&vFYh4&~!?T=G7h~F#e<7d5y&J-3yRL4xyuRsr-MltG
+60ZYeMRx6T&yiM+>(xt&`Ch}e1N!wAM=ehHF21sqm+mhZJ77|<s1NiDk>wq)$WPFnRTAnP0P(1-U%UdXu|5dLm-+NFz+odIj?e9+
+V>E(rISIxieE$JtC56<p@8>2S_LzUY>e+4*ix)DbFPq>va+QB7%{MIlP)oH2i5ss)k}Ivf90Q(oTqL*E>y*;DyG*=Vrr)@Jto+WH
+UDvkU@!@NcX`2G31U@>6zS46oh$q9hw?^qVY3b*^P57cG#~lec<OVHft|G0UL+7cO)vpd;G(B)RpYI|9-@>o%4K|ji^JPAE%nWrE
+oM1IAZ=~{|LRZ2d^!)*}uBb&l`nJxu<$Tg}=?^=-^m$zQoSSirF?msuQb+u)MGI`ZOt`*V_sH6BmgCH?%u^WAc6MXAJkM8?^IbKe
+c6nSBJI7LDoGbUUYnD5Pwy^FgCcIhu&B%>A(oHe>7@QS*cnfKXIi4%A6UU>JCWn_6Wh=<>JhFlan$28Wt2jBn%$IIo)q>5z33U1A
+=ga3%g;Dy+0)@dMaaHutk~%`<KMhNr6=_?$idGRnTn0+oKc0TfGrZn3w6=N1L3GvHUhCZYu=#hn%J##iUEm8fYv&Pu8EtMgs=Zte
+e`Ic`U!HT7SkRJPqpLNGyN8?kY2@lWYhSnXYWmYNh}@Ap)%M!!xc9ZQ_ogUuTYvzm>s7`dx1QT&AdlwB?fcO;zhzG?rZD+ZtoAsf
+Vz-;LfMFBUx-=Q#e$>6WGC1K+mmwhZ{Q>kE<VMLDq<NghT4t4}jCyKo$SdAeWR$wv+?7$bo~9eIH72dlh%;LA;eG1Wz8-svnX!-S
+7H^nj${DNIjjK6d8?1r7B>Ot2042?l!o4ka9>po?GwQ#Ob74tyO~OpC=B$;i^jvvWMHVmK-ul2J=7q&`N~#l<r^Uy6&!1l6)EWl!
+V=_s~d_Co8n!ui4W&6j-3I#nnT6s{?RS=o~BQX2wGBWGXHG@9A6q)){I`kS|leNxIPu%+?gIx}7zg5nDdo{5ukRx9sBzm+KgySwo
+_<#FEoQ3z5<c!Jr?a*$?)o#B~daL&PYenv6p3B!~K2l!jtz_?;`N|36(ic+^)pf0c@XTGd8qMR@_+8AW(pwYC9!v7OIA$btC%q=V
+HDd68(<J5bAzkiFft=fCJP2Y5)AIMinK+@gA9{tva{mGn5{>G8w>m8Q>K@tFCskDZMS<($+4`N5)=U`voGE>`(Zzauje!9t-ZIs1
+(6*x`wDin>-H>Z|79w+^X@g^1yCT)Mw!GD)&pnoC#H~D`9@$lErc`Cnc-q&<h{Ppjzx%?{1zQ`jOE%l9^S<=#HWbxPM`d@6F+U)`
+Qq%Qj&7xUm{0_c=x_0~65)+z$`IkYfjhMo)ZJi-|FoI*F24x;e-2DsjyzBA_&=03$nb+@J-ce|yreesIQk%SYr47#;Gwz>LZt8G|
+*~WtLFi=+Wq3>g$)ZPd8yG>|HU>wLX+57KhxxOxuS?^ACt<6tla^tMm0qiNM1d{8#?xTVH?Hf*s!Fl}wANFI$#*+DqciFo8zml7l
+C9ruZJ>Y5h`PgxFk@Eb-b|7f3>X`slqA(MG!CQUsv0EM*gFziYKqK`10VFwSXEqyzoNRkCqgCO2iP{5OuC`y(b$(&1i~XoZ)|Q)%
+%aZ4w;40L^_m(Rx$}ashlJwBO=ddEg-L|_fyYKZHvVMZ9YlZdta0#w1uUPxU^;4|(KK;+mo0$|YmlZEsCp2F}+ql%ruz9JtQ-Ext
+PkYj4bqT)M()&YF@{0^uf~0$>W=WPQL(tt1SdnT@!wWYyn^Om00z<D5ZT~Oe!TWdb7&cBTH(yv+mueZ;U2DjFxFP23xT%ok-94(w
+*xI?XN|XaMxoKIY7nVy)y1nLGn(JwJD>`rsz?S%BrF!H%x}l(Y55Gc<$(2It^2xYae%*`uoqjOXd71o2hsiG{XD8ta659Oy+x3aJ
+6V&mql-2Qk&+S^nO?tDAqVP!!2PA3?q{%{EzRgI2EG#Dn*h4P?7}4>61T&zCnk-<(ji{HIUv@os?>te1yPGM#L4B6>sVXb<v7#{>
+B?~WSQ#rAed**$uiO&}=>&WS!J$d4M6gOb&4A@q(<M7>z?|Zkbv{UD8i1}Q+Q6r~eL`R++%@NIW!t&+p-}g+w8Q`2Tc%CmmYT<(<
+RR+n5fa8npQZKU}x;_ajSZ=X;$kZSYW@cF`6x5*aF7gs_=>Hflzn^UqUTiszw({@=-C6bZKGIw*JJI3pK8dol1e>t&^E1Qj?-<B(
+Na-wib)s{g(f$y;qT;z5Yz6Mr`>lRF!@a6v)Drzs3Az-X{-qg)P!>!N=z1gThobU`Ca*wEc<Ms{17Iq@x@<=Y2=$@eF=XL`=w)7D
+ZLq?fbHF34DGoQd=w^h&4lTf8khQpf7Y=lWEti&3O|<M7n>6KNXQ~b_pX#w?Qub;s8}wsL#F5~1`4MIW3;=ky#CpW;?Tpv&l>b52
+HHEp(n!C4By`NXW$Z>=PDv~6g{@pOCP;(vNw9MEG!{RO203*^Zrf+Q^i~t44!1?m%dW<_jhXi8lv4?CAQXrw-rdoqUc(C{ZBn-U<
+L|!7s{f}YWVVyin|I`~c1(?sLU*=dz<GE55R5?RpO}JvdVrk~CV1sBcI*G%|!xabacdYQ)MP3Za*}CC)0bAIUTcbBkEc7&APgNrF
+74$=>?cUKuQ*SdO3*>v>8<jF&geurVY+>zALPHeZ3S<cT@B>kR8B7HSwYLdO7AY(ieT{@~|2~YeD!M%FlS9+fMQ&5CXWJ{1d9@FI
+Uto#(qfncjl@8-*qk<$ETzBiz%9ST>GiMO%?!r#KWd4IQz}SGgu_GRZu7|X+0tHQ6y8VqGHC&EHhtPbvOujULGgd=00KqZvjH;jt
+(1t1xrBon_h}nk8Vm2IM`%giHb@PNBx`(>liY2O2ZIq~dn_ArCW*N}B?l$vs?X3}hQf%IC%cbtGeIbVWjSW|Ayr@k612k5Tl;8De
+bm&5g4nz=WYwhGS6oYUqn}`w;eXL8_mO>zd!ec<efQllCl$=r_qG$msL5z6Bk^6J-O1|Lhn}?;L-;d^m7|T;}{8&oGvv=C%z=$Mz
+V!4Ggn~gzp&1>LtfH@~$Ve~3}dnya&(<mvCHsiT-8bbpl3YBu~^i#$o&=TmOg7kg*Hr%HBL)@AJIIKu(7yyeAJwnL-OOOKZzI^}O
+fs!e~w(3%3oS-S2+M^!a%0gU;euA<Qjfv(F518ZgH!7|(9iw1KVhD%_CRFMaY5UTYV8WnMHq24CA#hCmP=Ttt36286BE`j6A_R)o
+8V{>8M%4RXflq*2%&4dlE+!f>3?dd5xYv<BI*T>sT}f7SWdaq&CmygXHKO@4ZRpB4ija7~9PP<6B1yvdAvtwtYvJi2TEq!g$CJf(
+Mv?$Xyq5strvC?Wc(9_nwz{gEB#nea3yBA|YNSAFGO#>`g(1K~tvwA=QUn!oEHq(Aamy*9WwA6^v;zo68cTx2`-2cbas3S<QvILD
+7=T2l(J5p+c8GWGzD$fF4o3!v5EdM?z<4D*nhKFbhX4XhfeDakUl@Q4<3KU14Pb{6kErv%1N1;N28+d@QLt#^2o<yhh(m)I0437<
+LmK3GVi-_#i0hl7hw%)c!C{SI5E1`7f(bw{408f9v4$Zag(IlE=AEMLyRiH|ZlIWjhJJ1UG~8+<R{ZY>9Je3aPc7NF9XKIy7-eW~
+7noru{yc&Z{a*t39}WKoe+Z@jO921DC_+2}1PBlyK!D)C8pfONB#rZ4pe$>fVM`cvW9DzW65p{O+n=>n(R8qA^VKZnQSZWQmnJFu
+6NO`MUj)&Uu(D;&fR?ZxAWtoPp?=W%s!t;+f+U8|1<Ff<+DYrDO9*x&+_0GD-q*Wnwv^y_O3%Ey+eQ<GZ|6)}YFWhZBgnz2SW=IL
+U`sM^>D_Ea!4pY=vo^y1Fo1+`49SrFZk*AYarfGnj=rnqrnXh8!U+s3_ji5WTux1PJUW>n+&pq%rp{M`b5-r8{s+{AG}m`7-jgob
+J>I;}P<V&L&q>6Nnz<zIu!itzGnNPM+%Y9fhax2EP-Wl6XjS*Y2Mf$Co%OY29$WbK!i81)W=jjd_FmMTB$n_Xg5WTCm6=L|btV*~
+dB8u74;$%G9&+bmZ&l2TE|L=xTC1E{;8vY}_L|gLCVQ}~Lyo$n!5`k7QP!m(B(=M*#i>R8o_f?nBOwj7RyEHneQKvJmls~ms1!Q3
+@j(uDuoq|L;%O7N+r^ND$5n(i9cQv7gp^LX)2f}p7Lv_~OBz8FzIFbfK0zqfR_wvbQVb&M|1@4~OHSRb*Hqc0)<4I8P_!<4Z1_<8
+YT9IyTR;_7I5<7V|2yT_l6a{Xr6$5T-;%LxwCaYb#tT4Iq0EyEq|*|dX0(iu6bd5a8gs!GFkN*panf@kC*gB`DqYA|=9kSSL76P!
+`v;SJc7zI*J#gXjV{@Uh2YPI!2k##lEK*?f2T*hF(Mvat2m8{TbV-_nQ|aDzR{5&?4NqD6qIf;wDwgb)_tUEnSHBGQnI$3Y4}Ldy
+S^$e>>Qa$yB)l2YzqrEZ#_e0-h7oetjftaPYC9D%=rO!`IJG;pFk_JFAWLI;R2)-yXceWY>qHX%mg%20<p<3;OH!ns4B`8a!2JI5
+vEM#w-+v!&HC<(JDuY*k=sQ;kbIfgE>mbVuvAJYYWNY2y)$T#U5|4t6y#7wZkaaMPBDC7Y#l9PFo8r@*2P?euZ0|B--A{(IgxAN)
+k_+a{%otQL?ToLg&%*}&wQr}@L7l<dWS&1`Xlnx~^3Wj=vFU#VU-piaS>QZoRIx*yw$@;$|F0#7Z-&h3^*mzW)R-cy)Si_(W?$Eu
+Id+C!aTvPbM7JjRl9xeQ%W_jQArS{lWQq+tM{UA0gv{KgnjOt^ODhl-hypMzecYHcLoz>AQBT&%Ul<Ai_lW~?*g+d^C9g2#x2a=>
+a_vZGpg)9Hd+R<w09PyL5DvOd!wctr`;}Mk+SDfQ$e8wMjgF*XhOI8llr}00JsRu~mLpv3Xu#H&4zOiOgl`O?h^u0kvgbQ(ZO$Kj
+_SmA6j-OkK*qKs7)}DQX6(81D4>G@9XO%(#dr-gEtg&$&TGpNrLK^H80niCUDjwO!^oLN$A`FD*8NLkMXx(coJ@{C$lX1HnruJ%)
+S2jO9h8Hkc>Eaxa<rRc`u%uW*T5w`%bNi@U<;2A!Qgwv}c*M2j=wtI79_mU7MfFWxThOyDfrY|&9Z0`fc67-@eMKSjSPhMs*`&cP
+5KQ7~`p{#g)+jTF_OUThBFrP~{Sl0tkrd9jEq6_0R0g?Vuqb=>&6NHG)5&qsq*x0z4S^otTw@f_w|PUrE($XfEjY8MOlzLzi14|W
+o-&1Am_}5NS#Ft)wzu$(0k&0cJ>e8X8{sP)`1&e-+M6pngI{+w<o0tJ`9Zs#cG*pNsCY0?5j*tYLL9Ou`QHWQ_9GE1<EGx2Hs9#u
+5eebs6ZTfw-D_H}`}F)wi?e9K!<=j;Uum}Vbf|umEn&|ToH<!bZ>@LY_Y$D3OemPkDkd#HRJvlD>sBF?n^(53`cif}g-#I+$X!}~
+^oYFyPN=WPba~X6U<Uhq5jr%eLl2Nr9PHo>a5p<4l>M9V#Iaz1%(;V}^PrpI50r%x^}=}c=Us+ct^1=qRwk(lw02qJt0^CskGWK)
+T|*)Z&NLuh?k9tO`;5+MC<s1l+EkwV4X+-1lBy&a(b0agNpIhEJ+?3+nD1V99;-ze%oZzcDT6f$gED_q#zdrS)EpMsw2X-SzYU@1
+9$nVZ$nsAOZ|#a4BUHcF4UD(g#iGzQPj64%9v~3L_bE*gv`S!K%8@gyGy#XTT{KVE);)XUYt?N8rv<W&%0Ew5ukg@@1tX95zA9Rg
+Jj!6O?Z=IWg$K7y!3|dbe^To%195|Pn^Zw04v|eIA}swGaJ*f6<bLbkMJ-MngLcC#!GycKy4(@%oLp&t@v7XNLv;S==)4WY#1pHx
+?vUF4#$1Ab;=P;)&bSVhLuWr~VgzjMAugY*@ulQhF&QUN7M2zn^!*rP#$f1BaoI35S7Xqh1WXIdY=_!A0&BcfMOs3rp^<XZKLdLw
+DdsXk4GDLTdfldMVQH_&t@yPgeETXc?O!UFkfhGnv6^Gw9Y3~Zr_z{;23dW9{B}vJO|zK0Z{)#G<M4t&%yp$r$uj0#dXl`*j5o2J
+(yW$Ga2cfYMyK!2d7-$$CO?sz$|EU5mVHAc11s{FJgn#zScI{E7d+Xs_q8#+rws(2KT}Z177h<QpGsT(u=aw{?nMV|*nCpzmQpm+
+Z_J;z<#XC;lt4Etq@d2!FTdV@zucHD;FYv><w*-#R@7v+&}BOw{kZj0@G?oEg9l`f9f)74z!)^_AJa-yMMAfw8cdNa4HJzp|7W1+
+5M8!n|L7CXrmXs0Jy%BHLB-pEb0d{L9z39M8Y)x3^Lcn<U>=;eCVE%0(R-?vfP?rNzvq#<T3GB96=4u}dR=luQFqjJwv>>*ZD;P4
+NxqX%8tncu<`C+YtTJXOSbMCbh#NXm5q={NqOTF=|9xnjvoW&ZoO|-cfRRTPM#%~ku-yiHe#IV&<G_st(6&&))USOTS+K78gMEYA
+#572dR`VwLIVT;eJQ-^#D^$wn-#^w#UuvhD2xESLm~>=RKgtR{sJ0&(0gyR%NQ)1^#(0s1RwIJwsw=Vr`{!Vz(g(9FLhHR0UCqUt
+otOf$YBe<u1t}dYP0U*@U9T!g(%);gcy@Q)t%1thhuM+>>09!cx%~YFZzx`#BwRi1)|V)Y%~iF9i9&5YN9WBBoC`=E)b1DSAZLg)
+lzl}xKm^gJS&JSZN!mXvs;dlbcbZ+F*7ImnOPsoJZwpv{f5en~wrk^EEMB^3WBFQ|MRW7rD`^vedSR%G65Jv)ub;000z(%N*@J1B
+Sr6m3lHK(%)ImqwEXr8T9H0#a<JOXvAXTK`%mSi_mY<0oAnyF1gxnrOm*c&wlC6@P(@Z3U$<eJ9l@*W6&HIz#u0R{AV8Jxw=5lZY
+Y1YeUPSymxK<4-MYAkw@y^^Si9!#kB1{K-I(8=VX8qzdP7g-b)7&7EG3LsT1DMJxY(IEMnzW_US?)dh84s|AB%NR4+!Dk#QpJwiK
+c=}-0?!!I~EQ%l+YiOeD43zCS>S#};2zNz5at}i%&6idKu!E}nmVU@+Gz$w2(dQck5ecHbU|<|U<USbQ8wMf%FM+BT)7M(AbN5t#
+0~s<#sIfE1<J&7tnxpe9ELb$5OJ4rugwMT%0uyr@6&8|n&i|a>SUFV`Ziv=Kw-CA{h!UwP^&`_^v1(%~YFO<W!u4MdH;HM5Mbnae
+Emb8*L+utz7TsjZg{k@|Ytg7^VN~@=k}+B*Kv|1IMGXopIYHA^QXYdBvBsKq3<*eVWrfZFVew+MVH>FsQ~sX--pJP4TvtVkMi5yg
+aa$v0EQ3;~NfSw^!7fkArb>8ix(tB?4=HXHq6USH!HK$LYGnFgOE5lYFiQM85fT3zAOm7cNlP#(L@Zh)eDaskgK$(d1%rc!T5g&^
+7&?Y3HUyyQ7%~bY=8I!Q?+iZCC}f`helP)X1Ogt1LBXPNGf4qWL;+X`4T-c7!4S~^7Um3z@QMMk5K4S2B-ghC5fT5}LxLlbC=@Kp
+FwX_Ub8WHsAOYZ*Ygn9S&hhXDAs~e0SpO@`{BJf4fiPUJ3mo3-2mGn40MakyzZSo3f`7AL2;zbNPXYX=h7lk@fB*pk1PBlyK!5-N
+0t5&UAV7cs0fIjrpHoJLt&4wh&;c)+tu8W1-?cN-A3xaJk&7qun*ttC?~J90tX{AlQy*+@Mv0zBU%O#c|7JIlg3uXf&q|&T68TuS
+ar<m9^3btzF=Q^%2}FCLl1Mq39Zh6m1%u?&|6MpgOaIXM>rS_Py{RI52-H32=3ntHXf-5@%ye&t^m9w7f0={`6W<A2uSd*TC5Ijw
+nx2k{d+R|Hxmrg@sDhH{Vi!d%Gg5?jVC1WKn#kdFXVEt`aU#C~X$<sl13VDMn(I9A)kQs`$ZV%LML9VebjeN-U7gfh(HEOf>&j9T
+AyviC{Qk4BN+}WMQ&Os>t}BXOt-7V)siDXjz!gVYjHu>#Ef*kqm}*TBEj_>>rDcBx*qu^!<6;k9Fky;5QSRHS1>euht5%!Hiwu6v
+Q=%T8`-n`(42_*(nSL|;?x`U1;p1Z+&6)C|+a1au-e?FCwI(m$(!)fl){P7xi5!NIMa3M4u>Gf?HzK0-a!_aHG9}T`lpuM+F1wKL
+Ng{>az?<MxY3pO!b*w}-t<@wsRvm@wF(MMJtE^P0V=ub>?BNY>Garfwfoo^V<%)R=6R@Jpg9N0{-=B}=PZJn+yXTg^P!?&h2(Z#0
+ZYgMt88t0XM3^asUFomZu(tyu9Xz(hII1s)<rGEKaF$OTyOvBAxtiKsGq=~Gru+Vt8WdaPI8&M;s>g9i9pPVr*&jo_(<X0T5-nP=
+Yf}_0^~2<P!(wUr&|qKY@iSK8>Bjyd#$WgRJ)pdA3{FJmA6hc(Ctnij_yM5SD%i4hMFxTs?c_uXkN{6CPSgR!i~T_4F8Fg$QtY=^
+di5=>>=`tXDZajd8dI?;O}{65s5Ki9G_ubATG;wegZ;fYs5;Q=+&o*~Q-rw6%!?)iQsE-sp%ED1Y=y>&_=<kq8Y2;BgCVxh4e93l
+S0MBhVM58pOULO=5+d_W^-j<Ka?;q^aH_=6;L%!*-e)1^72iZ!G46^BJ%u_SwMOJ-XrmNwTo8+<4UJr0y~>axYP+ju(L_Zapc2IP
+LL#BtUjgdZ=bwDt`uw1yIwG^*TH@86yK|e8L$~bE=*o+yA2fb62-#*b#7y2I!{r~J1Tp1@ZU&uwRv%s}Fhrh33*rx{Qbg7NXMI(%
+0t9VwDMyME{t8IODtud8VP#c(QAR`^2g%ls8Fj0_p=(XtPzZPQ`~7>_5l_cYR~T&J4NQbjEzfkmMnw%7`dy|APhPVSY0C`shqb3*
+Md^HyOT>x(2r>a7;x9);$*bzRQ8rTybAm<O_;GmM3)NvU<L4072itW6dW|mF@`>GzEUBR;ZKw=;$u6rbJ&`@?pnU1c%X%cyr;xAg
+)t3_0;QdDOVp6UMi^)7<=Kl&Tu0D|HH~w7yO(|~?Tb+8LIwst=#o}AG!BCssh)LaZN4BR#M#4jec(s4>{t1!xk|OT-`kiN6RP^v7
+^eyj^GRKSN@FXk=7||a=z#`uKUyh2^^$)$w^JyiUZA5Y_hvox2C+LigLT{BAN}*l7RAmvj=kakWW9Z}l>m%Me<j9gloU(!0@*^xU
+qA5EIYiBf3G)8wtk;FoF@gs!!zXTsfd{5iBIW@N_R#ha8)&v?BUp`jw<F=jZ5T~DNqi!~RcwwR~;+F?6Of9a0rLZCr?jDyfNfPVx
+GesFo6RR~wiytBnsQ*tO=Q`V<uTW<97$dd_eHco+{-o5chuzJ|LyFiaboQ#9=NzpFBHr2byxA4<>Y!*GHhB?I3NIG4VVFd5f1NbU
+eMg-6{{XIrUw?D8Iy=ZfnkYiwxoV>MYOfjQrVP@M--oiT4VY(UK_!dm=34hG6)iMQG|xUkMiD@X39%dmiE|4fRR8B;qZk<<<z=ZR
+LBfa-`rI)=i|C-BK_!di@G|tN9*SBN3M|4K)m2&<hZnQVl5(hF`zKJtTk?a5DgV!-h^(rut|TeeC<XvDgHRMHq6C465*fu(<w#Nl
+qA2lz98m&`6F1W=40af?7-X9NhOk3XX*4ncixP9Mb;(RLKtN+fpQr#xVn7laCpH9tL=<LNnw=xz!$lmC@V_BsKnxax7H<^86>pHk
+FbWhKg<uqf8cs8a8qO>H6VV9qe@74jh>Kxt;ULt{))>Xjt_^1qLOO>0mjVs^+$e_I`v;ks|8@L!4h0e0|9v1FBS3%v0RjXF5FkK+
+009C72oNAZfB*pk1PBlyK!5-N0t5&UAovsT6_hJokU|=^JH_MdV*k4qSn<(QN46?%XN&J(at#`=HxREa@akA=FV<5M2(hsthz&Gq
+h+mo|-Y5boH2W)XMR!e)jDh5^LXZ>hfkz3!!>UE@oX>ujB`HqJx%d?eXyQ8-r)R38#lPc%Ct3VTC1mldP=-GQ55b?0;0bA`JTrz*
+Hg@EGUnLw%d~kxv#jEdV;t#lsCZ8~t5T`L|KWZ5BK4-;69-y;^J&PKV^1mL%TBrP;25SyuUaIZrS{rMOID-;^x=ylz_%7w^U#}iO
+iOc+ZWs6}qk`7uyd_Vz2%1Qs@P}5QEc<bRV-h~agwW7LO)y!3#<><P`${L(lj~9Tj4uw_~|E%Ojyt()YMGp|ahd|`v)c<+p-ZGDD
+={Fr_h;P#htt2gE$l{WEFSPbVfw(+B9)Fn{E#B^<UD5>-zmarM;%5K|@qYtY>t(xaJ^O?rZfU=-Nez#Gpo$e6y&5=b%=2l|Vkh29
+iE&5M#BPRE8jdJ_d*FuGFCi}6-v9@cv(>z6EL6lzt+MaoiA#Dx3o(k&mKNW&%~)ar>$>!55JB8(8-@~xwQgk%ci<4_{|-@|nObku
++eS-qLmas0qV;p>gBY<^ZFUk>-@6G!F`CycXfb7o6M1k1W0=RrKx)YUhLB;9JG1Ui&=7COXSb&5?yj%)%3{Jhpt)1sOkX?#TS}*>
+5{3~iM;|u8M1hFR|Lt&O!kM#WN#;`GNi{S1xl-$_ZAfC8U?F3ll^a3ax3AZ>0Wjjq+yXN!%mZM=qx&1;s78RFldcR&Jc+jp)OD0H
+ppnI7-rP&toJtjU)+CJaq+ueAB@8#~NVxuYL?Bf`Nrp+ph&yF8V=^E`Ac=Q*A_KAnu?|5T$l^%D`?(PTq;151160r?5)p@n#o3XA
+@i=%`R~UeRhw<=mMUML^^NMu#`|kh+LjBYzhC?VG1mK@3MEx}M^9Zui_Fn=F!0i(=Tpy#kLqBze`K?ZFh$jDU#XpcxgwX$aAQU4&
+fB*pk1PBlyK!5-N0t5&UAV7cs0RjXF5FkK+009C72oNAZfB*pk1PBlyK!5-N0t5)eu;M_S%Fl(qpZB!VekwyqFfm0BAA2zZKm0uJ
+pGL4qMZ@0^FECBNF{*OvhvZLmF*hpy)CFJ?^QY77e!3bOndZMCzE{xFer9I8${Wd_MrWS&{Yg7WjQCk$V3Aq<Z@{%MUq$p!a{JWn
+?ctwlOlQfAqYOVW1|$w2A|TBJ{wpvQ=i2)J+PQy~hM_nLz`eO?NhHMnQH+5O3I*xl)J10>z}cs8=nFVG`%u1#f{)>zdlx~_gzp;<
+bjjfty5!s>>F4|Y>3SHx9Gd0u>(h0Uevqo@QFwbeKJJni`^T|+J{it=ZC;Bwta&ll^GMzIyQ@_)*|yx@o}Len_t5sq&o5(e^5b+-
+wM~`Ox2=nIIPWzpS7q|wKC}6y`EjV@yiD(QwkShPS47g9jlGRl8Hx~cg=S8-FcmW);YTq500000000000000000944n+xZ;bX%lZ
+;Q@}-<}NqV_;r>EyP)|Asn=B|?YlTr^R&fSW=^@Pz1gQOg#0Ru<^ccz0000000000000000002~M9ikag8={l000000000000000
+000000Qg<s(+$4L""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 1.6e-14 and K' by 2.0e-14 at worst
+Certificate, as sampled when the tables were made: K off by 2.1e-14 and K' by 6.6e-15 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 2.9e-16.
+6 points: 1.9e-18.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,20 +45,16 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "782dfa1421313b59"
+SOURCE = "b5151ec794fbb328"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-
-# Half-widths of the strips, in these variables, in which the kernel is analytic.
-STRIP_VARIANCE, STRIP_ANGLE = 3 / LOG_REACH, -1.4 / LOG_LAYER
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 
 
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
-    few = 1 + np.ceil(37 / np.arcsinh(strip / reach))
+    end, between = strip
+    few = 1 + np.ceil(37 / np.arcsinh(min(end + max(1 - abs(middle) - reach, 0.0), between) / reach))
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
@@ -88,6 +84,9 @@ def symmetric(rank, values):
     result[:, i, j] = result[:, j, i] = values.reshape(-1, len(i))
     return result
 
+# Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
+STRIP_VARIANCE, STRIP_ANGLE = (0.52, 0.59), (0.21, 0.44)
+
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
 (
@@ -115,75 +114,80 @@ constexpr long long VARIANCE = 0;
 constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
-__constant__ double LOGS[68][2] = {
-    {0.0, -1.3114509478384662e-15},
-    {1.7208456881689926e-15, 1.6653345369377348e-16},
-    {1.3739009929736312e-15, 4.052314039881821e-15},
-    {-5.398459457239824e-15, -2.4077961846558082e-15},
-    {-1.3183898417423734e-15, -1.0047518372857667e-14},
-    {1.2476131239225197e-14, 9.922618282587337e-15},
-    {5.967448757360216e-16, 2.5250634916318404e-14},
-    {-3.197442310920451e-14, -3.572836471121832e-14},
-    {1.0769163338864018e-14, -5.92234594698482e-14},
-    {8.321121569565548e-14, 1.1549788903053582e-13},
-    {-5.467848396278896e-14, 1.322830733840874e-13},
-    {-2.035038804137912e-13, -3.419417526906443e-13},
-    {2.0819457269283248e-13, -2.71657696337968e-13},
-    {4.816702592336242e-13, 9.516554211330686e-13},
-    {-6.875888747259751e-13, 4.925712615566624e-13},
-    {-1.0747791545639984e-12, -2.5094926137114726e-12},
-    {2.096878226609533e-12, -6.804279362171428e-13},
-    {2.213118577287787e-12, 6.285388876037246e-12},
-    {-6.042888411883496e-12, 1.6561751969845773e-13},
-    {-3.937294934530655e-12, -1.4882539645100223e-11},
-    {1.6707468741827824e-11, 3.684302862794198e-12},
-    {4.829303623665737e-12, 3.289765682090717e-11},
-    {-4.473493797618744e-11, -1.9748008783793125e-11},
-    {2.9042046545413314e-12, -6.58706977851864e-11},
-    {1.1681047795697452e-10, 7.555649161883338e-11},
-    {-4.987477097984083e-11, 1.1021607237982067e-10},
-    {-2.988357061806113e-10, -2.5186970564750055e-10},
-    {2.403865301259245e-10, -1.0790553867101593e-10},
-    {7.507131721817828e-10, 7.76186594164674e-10},
-    {-9.005108603243883e-10, -2.1966330837619452e-10},
-    {-1.8496505160836563e-09, -2.269317081471378e-09},
-    {2.9900905640367625e-09, 1.922753775640551e-09},
-    {4.442469711540831e-09, 6.381673356425921e-09},
-    {-9.211396617692102e-09, -8.542999710425825e-09},
-    {-1.0259722536820615e-08, -1.7404112116758963e-08},
-    {2.693221831662207e-08, 3.1260873056826455e-08},
-    {2.2165895188774876e-08, 4.627632688852801e-08},
-    {-7.585464555787125e-08, -1.0384232674437444e-07},
-    {-4.21174986761641e-08, -1.2040490297848816e-07},
-    {2.0839650413662092e-07, 3.2505805890037376e-07},
-    {5.7527390510958565e-08, 3.073609721737647e-07},
-    {-5.655253904196522e-07, -9.770024546190692e-07},
-    {1.862644461586571e-08, -7.712946482121841e-07},
-    {1.5362499296150967e-06, 2.8509232116030736e-06},
-    {-5.716845566383633e-07, 1.9054859982450822e-06},
-    {-4.2334489728027e-06, -8.13678599544121e-06},
-    {3.0486332954979267e-06, -4.639901761027687e-06},
-    {1.1965633200827774e-05, 2.284128276495989e-05},
-    {-1.2404549539143939e-05, 1.11462373398874e-05},
-    {-3.49052636019892e-05, -6.336318786892559e-05},
-    {4.4604327194476545e-05, -2.643537487501818e-05},
-    {0.00010514555268142933, 0.00017448913213269357},
-    {-0.0001489301317541894, 6.19365707240846e-05},
-    {-0.0003259730651887782, -0.0004793728431163047},
-    {0.00047317681715682014, -0.00014343567644606314},
-    {0.0010365630909138501, 0.0013221556535259818},
-    {-0.0014539990439546707, 0.0003285562635449643},
-    {-0.0033851265864140723, -0.0036949663291999807},
-    {0.004384607052731554, -0.0007453808425649938},
-    {0.011488741753944744, 0.01063299510909868},
-    {-0.01320016002812411, 0.0016811899591492666},
-    {-0.04195446712051379, -0.032613222186329706},
-    {0.04070306930493939, -0.0038207404767656716},
-    {0.18196324512969467, 0.1174579861044239},
-    {-0.1358541746408564, 0.009252652740048307},
-    {-1.4696967914792332, -0.7891280928023479},
-    {4.697559623800295, -2.049143879233265},
-    {-3.2972476838622544, -1.3463730577027313}
+__constant__ double LOGS[73][2] = {
+    {1.0408340855860843e-15, 0.0},
+    {5.134781488891349e-16, 0.0},
+    {8.604228440844963e-16, 0.0},
+    {5.689893001203927e-16, 0.0},
+    {-4.371503159461554e-16, 0.0},
+    {-3.677613769070831e-16, -1.3322676295501878e-15},
+    {1.915134717478395e-15, 9.020562075079397e-17},
+    {1.2836953722228372e-15, 3.982925100842749e-15},
+    {-4.170275236248244e-15, -1.9359513991901167e-15},
+    {-1.0477729794899915e-15, -9.957312752106873e-15},
+    {1.2503886814840826e-14, 9.998946115530316e-15},
+    {5.828670879282072e-16, 2.5153490401663703e-14},
+    {-3.2536473515420994e-14, -3.5964287103951165e-14},
+    {1.1227130336521896e-14, -5.935529845402243e-14},
+    {8.321815458955939e-14, 1.1560891133299833e-13},
+    {-5.445643935786393e-14, 1.323802178987421e-13},
+    {-2.0392021404802563e-13, -3.41816852600374e-13},
+    {2.087011119478177e-13, -2.7182422979166176e-13},
+    {4.815869925067773e-13, 9.516484822391647e-13},
+    {-6.879982694663056e-13, 4.927031005408367e-13},
+    {-1.0745224154895539e-12, -2.5095550637566078e-12},
+    {2.0972390490925363e-12, -6.805112029439897e-13},
+    {2.21335449968052e-12, 6.28536112046163e-12},
+    {-6.042950861928631e-12, 1.6581180872776713e-13},
+    {-3.937766779316121e-12, -1.4882768628599052e-11},
+    {1.670683730248257e-11, 3.684628990807681e-12},
+    {4.829345257029161e-12, 3.289765682090717e-11},
+    {-4.4734965731763054e-11, -1.974801572268703e-11},
+    {2.9043226157376978e-12, -6.587080880748886e-11},
+    {1.1681011713449152e-10, 7.555643610768215e-11},
+    {-4.9874777918734736e-11, 1.102159336019426e-10},
+    {-2.9883547025821855e-10, -2.5186990687542377e-10},
+    {2.403863635924708e-10, -1.0790558724327326e-10},
+    {7.50713158303995e-10, 7.76186732942552e-10},
+    {-9.005113946192189e-10, -2.196632598039372e-10},
+    {-1.8496498221942659e-09, -2.2693169982046513e-09},
+    {2.9900897799417514e-09, 1.9227532552235083e-09},
+    {4.442469676846361e-09, 6.381673682553934e-09},
+    {-9.211396270747407e-09, -8.542999592464628e-09},
+    {-1.0259722335592691e-08, -1.740411213063675e-08},
+    {2.6932218129271934e-08, 3.126087282090406e-08},
+    {2.2165895542658465e-08, 4.6276326687300084e-08},
+    {-7.585464555787125e-08, -1.0384232688315231e-07},
+    {-4.211749857208069e-08, -1.2040490283971028e-07},
+    {2.0839650389375963e-07, 3.250580591709906e-07},
+    {5.752739096198667e-08, 3.0736097220845915e-07},
+    {-5.65525389711885e-07, -9.770024547162137e-07},
+    {1.862644465056018e-08, -7.712946482746341e-07},
+    {1.5362499300106136e-06, 2.8509232116863403e-06},
+    {-5.716845567493856e-07, 1.9054859980854877e-06},
+    {-4.2334489723933055e-06, -8.136785995600804e-06},
+    {3.0486332957130324e-06, -4.639901760979115e-06},
+    {1.1965633200806958e-05, 2.2841282765001525e-05},
+    {-1.2404549538651277e-05, 1.114623733988046e-05},
+    {-3.490526360191981e-05, -6.336318786891171e-05},
+    {4.460432719467777e-05, -2.6435374874976547e-05},
+    {0.0001051455526808881, 0.00017448913213256867},
+    {-0.00014893013175414083, 6.193657072423725e-05},
+    {-0.0003259730651885978, -0.00047937284311640876},
+    {0.0004731768171573614, -0.00014343567644616723},
+    {0.0010365630909132256, 0.0013221556535258916},
+    {-0.0014539990439547956, 0.00032855626354474227},
+    {-0.003385126586413746, -0.0036949663292000223},
+    {0.0043846070527317, -0.0007453808425648759},
+    {0.011488741753944473, 0.010632995109098611},
+    {-0.013200160028123901, 0.001681189959149225},
+    {-0.041954467120513636, -0.03261322218632968},
+    {0.04070306930493899, -0.0038207404767655606},
+    {0.18196324512969464, 0.11745798610442418},
+    {-0.13585417464085622, 0.009252652740048828},
+    {-1.469696791479233, -0.7891280928023472},
+    {4.697559623800295, -2.049143879233263},
+    {-3.297247683862255, -1.3463730577027306}
 };
 constexpr double LOG2_E = 1.4426950408889634;
 constexpr double SHIFT = 6755399441055744.0;
@@ -219,7 +223,7 @@ __constant__ double GAUSS[5][2] = {
     {0.7692346550528415, 0.23931433524968324},
     {0.953089922969332, 0.11846344252809454}
 };
-constexpr double ROUNDING = 4e-15;
+constexpr double ROUNDING = 8e-15;
 
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
@@ -261,7 +265,7 @@ __device__ inline s_2 s_diagonal(double q)
     double after = 0.0;
     double slope = 0.0;
     double behind = 0.0;
-    for (long long row_1 = 0; row_1 < 68; ++row_1) {
+    for (long long row_1 = 0; row_1 < 73; ++row_1) {
         of_k = LOGS[row_1][0];
         of_slope = LOGS[row_1][1];
         double value_2 = __dadd_rn(__dsub_rn(of_k, after), __dmul_rn(__dmul_rn(2.0, x), k));
@@ -958,988 +962,1006 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-qC8cUY5Y+V(>dNJ2}fp?9SB-n&Te9SKc3(u)Wr0@AA>y@MzqMd?LAI*5W&qzMQ}M?mQaytCi#zB{u!Gw<xq9>;h7pY!<L=XK?}
-?&o>v$#=-{46K$*LX^{{2%bJC#?zrG{hYOQ1<K&=r`=UHy_T}FB%{erMKS2wNV(jd<e7Rm_Y`NUpf|1HNmv>T9yYot$FEruAb9#t
-K()Qy)krj+%MlDjo4~7qeI;duL;10=HaGv6COXd7UM@doVhq2k(J~Od9kJeI9;tSoTzl4nv|e1)<^M)cpFi<b%Jv!4o>sqTrO&Fi
-s$KM&$sTuMNQ`hCcI&y{dbFpukC`y<QyFRctf>J=$3zwk*xz=&lz#3(A$NU}3`ojAZ|p3x?U%ldYErMwKm&tKLY6T;IXk)~_1f-6
-EdCrB*4}z5r2J^9DY}H|*f(0uqFEB$t(2GeeAd=WOUX|crJzghJ~_On+dhQ6*K@t+nq(K%{ys_Rf(h)!yFyd3e2-r)H*6=;$;h~5
-GgIW|6?~1y11%liJ~_LE!gR^Y0}kORC(mgq$K-6d>m){ArB5-Ut_mb*U+ze!l6QWUg))y8+j}`Lb`k$_<r+so%qqAkfJ&Z`n$Gt!
-7rjw{Lc=>z0Bfg$fSXWbkrHmwAy+QKS=Vc*xe{Np=#kgAY%e4K*Z{m?`x5FvDk7gSx!1bG?ulWpdKhui*`#Q>rx7}xok=JQKrI?g
-KOJ3n?R@&oOXde|Fr$psk{o@c>2=sND#!2&LLl#UP$F_8N~0RzF~@2poOr|$lBRb{Y;~;0<Qj#-TRg#dZlK^+&%hc6q!GGGTFGBO
->G|6GNZ_z%&5e}axvUtG@er0YdzIbg@qX=L3}Uqs$s${;+{Av(7>KTEODeeLT92z`a7{u@2X22HO&^Y$5m$~aD5;)Zk-^m0=tLaD
-WBU0YGAkFWeB@`?Yj>L5mh_H0NtHG;9euX3*UVr&!Jll+AFYap06eu8k<qzQd;-%EJQnyJEd%4XB0(nav=dO(&*f^!pL10PBdbc+
-Cg((Vhyq^Rm)MtcxwW{6-^6!~;^Q;q%dho(nv`^E8j!@gP$nQ})htT%@#gY95#w)rXZ(T(J~Tn6X3W4v*p%^HRi^zlNzKj6LX@s%
-K(u^~yfwy2SJy!b#<mFQ0`#C=5&Lg_dWzYHP=Kj$Ryl6#w>4k&xptXIIgt3pb$nL5Mjsg7eo3i}KJCQZema=IoayAD%YaF)EhI_J
-LtZ}{>*7ONHa7;;kXyfIqhxnrm0R*QK?VgcqfqvStX_nqlS#3(2a4W5x}&TO7${MJUf~nrIz6481##DVm}g`24CHe3g`UM99iNpB
-eTHlVIWl%@JM_t|TKWiR%7zbQrU}2FfA`trxN6(!eUEevcWr^wVbZN<IswTjk8659rDW4a1Ynfj1H&LjZ`nl%n)yKbOa!vz8Iokp
-O`Q7aM|#`^l|KBT{RC(v@Y=O3V@wLh-uAHh_V>&;Y-rS;&M03-yuAEE*QL%Pz*<R;nE_GWq(rK`>xDBN9T(Dd7;Z#IzD`}Ug*bW8
-Rn^?VU%L{)x9+Q|k{n=^T)`F1-le<$jK#??3DWtb3}Bs8^KofRHNdf#+lVK$dC(+hDHlz|M^_J$^8P@^xc2VpV5=LR_&PMK(r|vX
-u#mnGKcjFTP>5k*vIn2&pfuB*G8yDLF$fGiqwtv<^T~o+O_Btd{LG8oT<rBCso$pj^cOj@02Z#mL!I7hu92InqQPhn3LP|BjxVFT
-rI&$%?F3y=L&2c9w<xabYtkt#PQ-SpIiccwPTKn^ih;lHGo8a3{lsE&(rLKkK0%Km^PAi$gWe6fB}}0wW=S;_U4XIyY#c^Eta)17
-rLUu^Yf8#SfG=;iTZ5qD2q@ip#mCtSB)TTl%uwdjToNjtuROJcxAK3H8KYP#>@v+{*g@f`cJ8q+xjYA(T+_-IBI!@|>xJfUSJNAc
-u8w2WZcdSNEedi58eX&`t@Ttr%T>qZE(}{pELRJj6($21YIpVlcu0sxR5xJh-BtnpIzQsD0DYR-AVu5ZGLA>SW+||@P+QXU{*9GH
-Nvp!ql<vDh>N&R*6%H#G_><LE-vqG<ToEItv&vf!HoVBCbkf(OoKvws_Mc6?zSNraW(9b|x$xjP*dQPls+fq6xEyXbJUQjW<~9;w
-xxv+coYyw`hE!K!0D0@t4`7jQsB8Co2t24gf1)#T27afRsI(|vT!V}eLI4B<u#{>$hZkHbh-^rt!lPa@AtK2;j;;JEG6={d#R8LL
-!<yxNiv@xHI=)>@jh2A5ai2!m44=i1Y}wI>0X}siBsK)^k!ik#F`BB+E7p^YhH>YJ=Jw_C)MTarp|kPwyl+=)<VB;~&|ATnuiFFp
-t)^R-mo)mU%prVu`Q6Fxxc5vrDaTsruRsPNT>>BM8a~7xLd~=`Wz>z;t7!BJ7JSEj6LzkjPaTLET|TT9_BI?A+h@$z#eGU-Pc^b0
-ggusHOLHx?P4mHPh+(OGmiW1G=FQi-V+w27L3w$BOr%r?5uNfo!AbJdw0?{w<q?>m@JjLLXgHQ;uir|>__FP{Cc|~?ov<bEbijVY
-$1Lrzuqk&t`7ELVqjx-Nf|wj1XwF9Kc)p0dBCDqR?t)#KIo!_oE4vp_UoN4<s41@wJZ`g~tQvczW~oBJFD>Ni0r8ITMs5aVhwA)e
-(NwRu=J@W=Da!JQ_VfMTK~8kuBaNe~-sBwQho|w*{qC!=EXXhKd+lrOXk;psJ*%>^crlDh=cwJz06#}SB55BwpKo75KRa64N;tnj
-ov}1%gfzG-zo0<m4b$4!HCcX%7$4e7wL5mC^lG}p-RSQ;CuIo7T%!F4VK%{&2OG-bn~Ewv?}ZHOLYAUj<U43@4AJTc;M_vSq<DQi
->f}o?%JK@7Y)7GyQ$p0VqV~N+W@~v8F!j|CmD4HjS*M0jMg6HCb8#<hOFL#+Dy5s>mzdV>KFp1n_~vPm0~YC5$z{J*`Y@UO<43rA
-GBPF8{^csk8$V0U^<n+Woia<j(bC*kbC{6fR%z#U^|ev2Zp_J-A}8a`V7IZP1pwI84YNA(9Zz<p$-@^EPhG(VKG=~l$GKcN@N!+O
-#GOrhB4lf-Vvt;By7%tngx_QCg*O7@av@572CoZc%VG4`W2?ER7_nGlpR%g^@Lt4KMoP-WJGLm9ESayZstc|W>ehKvFAZDL>J>KG
-37C&cPUtL-i9A0TisWUa6TUF>6(!Z2)~d-POBV8)BRB@^&qlynlRMA&_hfn;>^5tLKd3;#g$BhPYOi+sR(cxD--oA9E<Y-SCMw0p
-MO5xRJXd*#$A8jZaW5uVn__bzb%ATfaUnxTyT+Khk~zhEY^5<iS%K!Al5>PI%bjg2gP7*DiDfahAd@?pJ+=zDSp+h!-`8*(FY7`e
-mR&4jrr!+^J9}_$SMl%_Ir3x$PUa{-7OstDF2%MvHqM*(#w=K5o9Azy<YLz~NPp*oY`^DW9QDMTy)j>R3cj5kyB>O-2zGzO%$X#e
-|A3`l+7*Yf@l4{Qbf7Wr4wt~0&dPggMUi{QW>&Bm(W+{vfCMQ}<G7CV{g>G~wnMqOsZ_Vr6tY8`XvtkN56ls}36J;J{I2{z(HlAA
-vdAG#9|ypRggViR2({q@Q93|M0m*XE=NIYr<WcrRN@8kvrQNAB>X{0gPeM@T8^tMIEU0DuvMmF$`hq2!K7_Z#_f33_JWv*LL~$vR
-<x!VqhLSpT_9%5F`c0C4pC|oZ>F%*}=a}_&W<UMq$3`6?Be5c`Tf<|HW6UcE2OD;U5`<Xz)5>mdq4}9UK9!w9496N!a!R0R&t*Pw
-p^`q@hQFvFMmWSQ2R3;_-8Y3N-KOj|=AdZ1?%{Y;<b106YWnn0T$1GL&^#j5)q-a3pbW)=8JsD>HzG5_6#{fn$o}mkz=~v2&<xeR
-&0{7Up=#UbB?t`6@GW~xUAN!ME!m!3amwLA|JM7s()IOePmzTQzTeCI2QTfwcT?`BOiRe-BfG~X@<HNj{U7sM>Q-c|=XYWQI;q-J
-M$8k>w0z^fjMZEc&vXS5@RdOygnmFhY}}TeK4F?KopAbK%m;rTP}F;7VZug(fZ_mw04%^iG*=^}W6piQ3tB@jas51GQUU9;a27pC
-1uDr{_#_PS#3pgi(}9S27#Cb1A?SIVi3$n<00BQ&mnaR^n<QE}qt8r^ujiiiB~LU@y?TT(n+{CoG?%RrI;QE!GQYn*O}%xzjp_E&
-%0|!tv9Pf~SpSRB+U;;glf8_>hrSJ64%M_fnSs_F05;F5egtT7<sqF8dY&s$Z-`;rQG<^grkKJG@E+qs3Gr~De_2=m&*g1R?c>|%
-+^!hOt61+?3wQBpB`G{HPm-y(D~u(BO5efsx`z^*W_Co+=5I1axhdI*JPp*lK}Sma)6V-Tk)J#wHIvpXTW1I+JqrjTle6x|bsN1y
-&9SnfUAC($%I2%Y&w2xp1E_B)=RKM^yzfm%9({k6)Xl-A4;O+U!B8w9KvFaL@X)UEwv3|2n5PqASCzYnV4uVx+aM>haak&6AYJzn
-J(hx)87C@(xH!0@xC^kYccCXyJ4TQIx&@*G5&))3U3M)K+X8nF<dPnD5BeJ&0{Cw6%MZl%O<#+YhMGYx*)jxV5J%Ok2z{8izMKql
-|54q?LSYw%WQArHJtPBmYd_hIov1)*MU#q?mTN8#k?!^_EGjnQ&}vN5oD4qOv-Sx4LQwd9>j!Dr=~k?_K+P;!h2Q}ZeVSB0hT>8;
-2k@s4QnXBTd;~9Fd`hk3VI)SQs4Lf_PaX_-H|`b~ZGR76r3{>dm7FE`Xw7}dSAU@sn6#t8Vpo0NQ?k7L&^b~98R@<PWm2B8jTCvZ
-(ZSBUEF8brDkD%kQFmIkXE}aP;u~j({893SRAk2fqkBW_*q6s1;-lG5do}%z+}{Q?Ok%5rn6w_=F&mY&3cicFZqn2<coSWI7iT$I
-XszdTP^zbM)%fITkXr>Ab7FsuvX2i;^;GDCm?HE8V)1-yjz)uS`b}frSqg);oq`j!%v#ZEy;L)|9ro120vyusC-|zkC428OB8$!*
-s|4yKlS<CcEsLdGu~Q@_<`}wDCVa%`q`IQrY4BBS`SSUP2rOI`J;lYOVCWv0sZlE=kqp1SL)!-{`+5(N>$zXy#&<tvHQGUfSDeQ>
-^7UybgEO*-Dj=^wg*SC5IAE=Ji;dB82`7WY9{e#)|J;|%UY!GcyU|793%wE5e4@Zz{(Sxy?XPSXGTHGT-^ohkt<SW%gl*r?x97Ln
-zV>42QHpj)B;}b~MYut5E!UZND@c<4qslgv!w1YWU+Nl^qeYAzb*Xyqk@}LjI3y7e4TW7!C549@QV1WfSXx?C%p?fG8*=Hin$W{#
-Mj`csJuNArIR-AIi}fmBAc@Ar5dvltPmx~+9YY<gFx=!S7KLo9B?Hp|;`rWqSw$MsOou;qDf-Fpn#Uo&voiXvblJfRV&7|A+RS8r
-S5TpTqn7qk-Rk}R6s|~1U{HK=>x=yRJ`N7TMJ3&q&#Abe_wHC7Y1}<Jj(+3xxi_%90hit3=+L))VTR}>S0a#n$&)A`J#Sp6acUCY
-{xzO?WomseX~P>Kar>L$6i1d(7J8rdgi&p1T$3ZLy6QHb&S#;an477Ku(zVN%NI9RVO+{EoGKPGcBQqu{l?e!t2D1=H$p2g3EWZK
-_e*p8uE8#IR3j4hZ+5Q-DB$QJ;P@6@BT*2ez_u7zX{jz+)cD*7S0SD%lPVREAi&#6IQ1=TRbs`D+U-1H|8{^}o9>7|g=hNos~Wr(
-S|9r>Y1SEbgBg4TiH7AABG;eMv*t+xb_#l0N)_Lvi6uCP1IHzA;j{&m@Jj16pgxN!ajwbU<)qgZ3z?awvJ9yYYBKw7<K%DO(D2e#
-C^hNAt)K_PRA5n!79W%Ex8@v#zh{d09NE1|EUkpsci9_?Ys<w_PpImDKcv!4GmhA3gm@-|jQ+Xw8F_d@ZrwQZ$Yo09!ONuARZp}5
-F%-70#GC*kAP&|q2lUU>p)s$1Wg$!Y+?jb^$p*)E?$J(NBb!a#eA#;#t^+I1eT@ALF*qd-F6d|D`4{SKHrS$A8?N5t_xac}^TDdA
-#?f#X-XFquM#2nhy7D@1TQNh6RKr!VC;?EwuYo87#lKv<HUb_*;X$h-Y!iSIgL94dIf|?viEWOen|OX`ak`b!DlJ^!x<kwi!uu5u
-LBSITKd#r}wPmfM`<j%ru-8Y&bDs~Y@%6Ium39k=lQPF^>QLMP51Oe`JUDLP;sO8J!@ad_Bo^cWUX6RINg<|cQ8$%M7&XMBDFxrf
-W92hVTjyT}_ATOr4v+A2zRg?9Ga#U#U*-W3Y<b|;dXoCN^I2sb$6G+Vz?(A4Xa(u3vtgv{r*v5tI)sy3i`uT&-XzW^%?J_+U1CxY
-_~#Ce$Cmmn<qBa=ufqCH$c44-N?G;kEbVAS5|2%H{m_FeNml8p{c3fZ(D|}Y@TFuLMu0AW7zp~u{!RhP=Wfj%-Hm_2xJ8|v8g8oV
-uC0ebUkb&avz<OX#r4cI+-a_7jqd;@-YxiH_GCnQ@K92k6c+{n|E)zDlWgW22S!q52$UT#b}fh&Z>7gPCNUac$eL!D<@uEmIa(4+
-a!%t)Isy&z0R+04FC4Yi;_Zo;unDoTf7-oR08>f>0xSmUHzuT`GUW-?HheAUkit8zv6~Le%q?PcmbecrzYN_F8C%Y#Y;hgS`f_l)
-*h^-|4aeyQ3nd&M^iw3Itn)`-RQoN?*hIfN-Xx8>&Wfu`v7T_Y==*euWPNX7zh&=4KJUZ25!GWdJE}Ff%{sXeb?c~zpg_)nkQ)Fe
-fcO(*=$a35rS@b=>XunyA8olRpML>H5U6*{x*r9asCEpA%C@9ShGqA``(pL4(DaFCgG=nImY7o|Dkz2vMnqblO;ZMJRW_FyS8?ud
-%cu8cbgXDs8#uph3R7@;ASxfjV=bmi>FI}?T!ZLZteOuwUPgx2Xj=GfRULg*Yr!RbE#npy8bL1haxj_QujFv8<=%Ai%2R_<G#kmu
-cO}B4N5@Sn%)zz^Gc_b<<ncli(JQvrGz<AFaY%g%(Cm2ARq7OOEK2D^YJ|<BJesiHi0@S=y4w`zxS5g4oPsYy!hE}urAM_d8Cngf
-lULV|C;6w-&y863b_I)-px1qg7x%g#CUde!nPPLHmr0vX6gz4=24^;X`W<h*%M;`^3#4N_b?vY3<1d88ix3}VUr4<qtf4m!b5ccx
-0-YKJhV<b!S@ER~_)l4GUU55VWGqNeU!uuB$}aYg2E;#K`c@xp|CF^BHaDg<TmD3$ZC3w7ayqpxc`8d3ulLogokwod&6J4gp$|Nj
-l=nD?_*{V}=Bp><9yW3s_1MYpg?(~n_?D3*sz%MvS}CR<>#W6MxW6g0YD(x^MD$<C9pB+od^LXf^y*8V9g>+~?0M)G8NgqXE{a9;
-l>eK%UPXmW)2PVq*p3}tSH5VI7evb^hfzh-){NZ9wmJw`w4_@;-lf?EyTo4c!4*F4!eX6hgVd`j7P0lK&jZ6-4#p<9m;2LVH~pW*
-7j~oCKE<H$R|ve8S@f{O+=Gu;Q|`JGd_I{e9(9^VV4AlE-(ts3>pWT3e7-WO^21;7(fDHDL@^(oChhhY9z9~-y9=>9)rR@_1-ng|
-GVCjp*5wK;!>Jx3>oyKmn8<$Z_8@#U;J5v%MB$b8zU=rBm+cp)V-mz}2}KUA9TVi`AM?n3ih~l?t1i8&U3DAZqC@X5y1qK?VD*@6
-^6)YVMTCe$Y)6(sY~!ykl<3FE&kSj*@%!RZiORJ%!nOD*5kFmge`7rVLUj5Gi+7$Ei!O<Ut5W|+x0|(K8sLM<X5t0H7(u^2oc~GC
-Y~v*<nU11JY37FB>_^QR+|szS4;Y_E;D*gm3qfIEz%QRB{#COME;iQ04`VOBIS#dl2AF8#@Kmj8j1>kgkh616sIZe_!9ZZ(@1Y2B
-57ebHdzd!FFZ(&}t%#+@S<aT}E8rwy9#?p4^u#zqsqt}P*kIsqM$($yC60<DrwAN0aK0>{mNwLNc#8zYYBI}{?)QXDrjda?St)3t
-2oTP1fk1`5!(?h!LwKxSFc04tc#NwMCy$dLtr)YrOD@gvy}+z>^@+YIlovn-fB`_i7KtJ;>sudUj2iD;YocP8&83?P-OUTC___B<
-)n=h4_UjXgf)qzOfGDIi9wi9(*F1tr^NQ84AMk-)^vE+6S<d5Kr(xAnA112Vj7q)R$)V?6Y502;lRXKgDhkw;Fc=W@&knTTEWhE~
-$$>mb&s;jf=+A_2cM~U%t|ec*XlTmuU+kE&dB;V>VtCWGPA>;7#Y0XA0Rw-D!FN78s5^5LFA3i#MaAw#VC8#$m@vs3x{fvWal?m|
-X|Ffl#ij@Cre!v8z2-IPWR)Q#24nx?C^RyG?K-s#>pR<r{&r&ZY;6tC#vSgIqDRrVQZv@{4-!Ybc{aQUIX4rW3nAtUvWH-GEK&gY
-XCCaF_CbD@IiF#V-tph5dO#Jk<15^qJqLPy7Zh@OccJx#{AMTvk>IP`?X2E_G?|C1TmWTFI5GIA1^zb^sI$=$EBO~rp;T=?6lXn)
-<}f&F(yPVGgJT#S^V#ARL@sM&YnVxryuGt5b3IF5;9Zq;bBY8LKJ@SHjxF<Y87*$jS$f5y2kPI=mz-7$pfsDs1PTNvDu(N?cDlOB
-@tChVSoL71GO4LD6j@Mffj2>KVEkA=U1)x4R3NbIXz*(3ax`}B)Ti>bv>rPZzo9O%`ViA|Gf0Qo4g1|B=48BjHX+Y-_G|_+w+8`l
-Lp)6TgF~_V<hcoOu^|9BAjc}P)^?&?QW2R_#4F0Axj8&hs-V^K$j-7hd$&I9)5CyQt*jgj?^qc<bhc`U=;D<5Ps#Uqii=m}bb&Zz
-FfoAD#EqES$+FwzE?`luAkI|7JcZJodv907;Z%2fMS{jZX^hOFKJ|>+Pp&_b9Dfs!T^GX(eiJCWI!hvoA{66l2DHRA8<A3AoU;`C
-MJ^fpoE}#WSmN2~>Z%g=g^ugdN2gX75)aYhwWe%{M}^(-E@r`H@5EYFxOnXPVeo-u_v<*o#XO3PtmQ{>?y~~BniYlb3=+4y-HFgQ
-k8thela*i8AGo6KUKkJEZ$L%Uj1r$ewk1B`$I^RE<&&t}FykEiu^GS)J;)_oEXU$^|JdolQO1mP)vr)DuNaqAd1Wx<`((l#7@2H$
-?_P3J+$WszWB`{O>HyN!dNq<MMeREtcspSeAj|2+hYA(d<KUjYKc~@RyAWs@?7X@k{gK;3zN@<Q@WKlzuir-X@|#2(zw3`7fNapj
--ErW6>-L3aB8kdPjZHv~M#NqTnlZEu{gN;QSo%(fdDMjTWN$%Fl}n5?9q$#D2sRW>_4x&!`f|cYLVX{0U(F+I$#HVrp85vuuVShs
-q`tGDTi<SW`KSP55Tf{`I1mu<4~+PqY09f%-MbE(j&$(ZGme$AJ3Q=ogg|V-zhQDM-Z0x`%;|+%;A!15-x~XolB>c+jrS{)<hS(l
-^A1gqQGo7QTemB*y91<gXpR3wNS%@th7I~-Agp&gxa_~2CX}>a`aGni(Lg`p5fn(|!?MMv!GZjtMAY2%iFC8OroVgkdejFW`a8dD
-EIO~r4Q11IfiVF7$l6mk5BA8~>AB|8C2u>iTwnGc7)_Y6^Oq+y7%DPlrG-HM&*ck2Ud>w-UZ)DTxJb|{6~<SWi!rGs1eiYA6|JV2
-W0xj^V}pOcGO+K$5qBQfu^X8Rv#+zQZ<#FWCAIgQV10!th)0MG%+jlXNCCfJ-J~eBM!g_X#cLh+%GousR5`36#kp;RAGKXU8y*Xj
-55wJr>4;#zbCtkiY8s^O;dzu>V?$9(>fB>-Msd9oK-*$-|7OC3xGu(oy`41&C<G$H!uhRK4dT7}47Iu_*&p%7etUPc<UiJg<DSPD
-@UX&Y?`s|6`IFQu<X(iTC@C2>^w%F-pD@$n(lZt-&ct|=X^W4+v`ailbR2*|!O@E@LXvHLN~KTQa^3GC;wkyzaLBLS0v_s4d>3-p
-DcF)7&et@!e)dFk4!GlX)A)3m3z6&fKChdT%kD)Dn}L2+@eM@~1rYKtATc<i4;p07Ts)Yyurcm>hS@w{FohpQCmpPAM&wfR3<^0G
-(Z_M3+AT6A9Z>!f43rSqKY8Q}773f=)L6d1%SdqfV<(7E$keK)PtMD?7}NA^il&VRWpRg%qLOx=DugjQSFRi;NkD}2i|w0Inl@It
-NIeV7<xmCV`RRWN7WLX(rjH{N)M!<NSanSq><Fa1qN0eLzNJx~gMECMEG>ge2Eh48i^LRf(zlUI{RkE)0h$R`MjM=$n!Q4QK}U6{
-xC%WaEthv1my5hJ&&Se!{P~RcTRV&KEmltk1~>%!?;J>KrpU%cIs*lKt^&Ul>pq}A3H@6P#UR!z%MU~$0%<<_Z4&`PKz_MFqBT=3
-awOO2^RRO(7x)bTKHx8H1_EU270{4&%yW<p5&(1VY*|R-dBPdK#)eHX9YXqcZQf7XNhB0=+&`s!zP;ns(r>h<JRcag!Sj+^oRS;{
-#Q_rn@(_?k9@ZoqHmK|dlTzVKvTUTd{gJ5QToD@byfu_}nY$amd@-_Vox%6x6oJ%yNm}oG6PArZOPPp0h#!lRA5gvK6<WNIDpZPM
-PodD3S%^1WY6rbCoh`w4L`{6~Rj-{GY8AJAl)G4m3_hTZwUtw|kc$}fh!duiDh+eI5oH1Bs4QHzq^`HgBj^h<#@p!+%#mn}KL!uf
-yL6`$%9`&iqacN?!Q~8Bl&b`z$B|uc-_`puEOxl4=Tc$3a;=88u9=WvC>RI?{Cgw*=W}v&ti}6=AeaQ}cV74Wu1JN~xH23iQ<OMa
-p>P29e}ID3DfOf&`6;(kCtR17k_ZO^_;*QwhKiWSHyRdqJogHvP#`uud<Y2i?~&XooG`%996P)XyL&?^M4O%qKm@`DV*MK)>Z5W5
-o{VwkO4EczOy?rG3^Gh`Vl2qN5$mnu%=<D^MI-rgN)07<Jnt7q(`ew+5J3KTX=I)RK<97p_`CR3jC7wi$;fj}D(lN37(n=7&>!=V
-NK2&k&3sMpu6|oIi!$u7T|sGQ2hyE}of3u*0RNFpg%hLj)3kvn_f>5|OeicXyQ;LExnVZ0R>Xo35-2wK|IU>EVFIyxthiypg+^!L
-1_J?H+0Lh_=F29-BX-Ffgk*r9M*RQb!Hte*a}FdeU?D<um`geHSOL>~F}9u>5{{1o8Py>4__z?@?>7iXV7!1q6scu`nP3H5;4|+&
-ZyUaA;@q}a`b+f=MoR%YMr;JuU%&bMhHiMr$*N#PZJcOp!8cg8tZ@X1Uf=RY@CGX9+RIKyXgT4C6Cw#95Uk$>VRnsH6%JL9iNM#$
-xJS?|pBT=1f1qBtC~GF2-fOw?D_)k6vJeS9fDrs!+n2#ET#MCLkH=fqMxU#PPl5Yf`{l4Ji4%LUoa-R9JFl2$aXgm|9zPiZ4uSxF
-?S4jU5v+%FH74_r=MKZ+FDYQ?mXDGwg&~(f*jRg%!NpN*5c4Ird#W75Kq?$u>|aTh+9<#P-`WCVZEypn=*A<z<YL2iNGBlIC9P*I
-67Yk=QXt1ob*ES_66Y2z6%rdC>t8yAQqR`}WM&05GlsbeGsJP>cg>m%in?)==n0Qo<!EQbH2BNvUPl1vGYv$Qz|1fLDCnO$l|skY
-0>{9POxp%*V#=eZ9S^idJoO=;=g^{i&rC4&KsF2}d{OHn3aYTp1eq`~(m>#VUltds>0=Goa9~!lr_whCc(W0e8X}i*y<Q@O6I5;S
-Gb*P=CAErFSPZ`9B8X~CZfW83KuKXZI6o^cxw^MKrII6`s3V8G1D>v}sJvYjb1+|r{d%!ij#SkuH|POamWp`vjV+udJF1M>jYg0W
-K?=YHg8w?-u|R-7t^b0>pV>BlANW66{3(y0ehkF=lNeZkVZi!RE`K%nb9rF>o#anp{QW$C1_SWl!@&Cgg@N^7z`*(&#$P=CgvEai
-1Mp`s{x{SA6a?$%M*mrl{R{)}U%>cV9$5crQGfQg`_C%!=P>^HM8AdcKN&^`0s""").reshape(23, -1),
+c-qC7g<F+-*7tY74r<fg9nvYaHzi1SOLvzvf^@gE(j`iFr+^@(bc!GdC`bq>@jCC!Jaf*>IrGfSnd^GiAMm|C_jj$|iko)qB_^Z3
+^M`I<otln|j7mI8R))Gkx7lk*Aaa;}PL1w@&rt~rKI&%7t>(rY<_@BspWVnqUyh&7PhSX2_+I}w6s10Su5V(`5@EGF<bIREZ~F@L
+lsB1u<MK&!z1Y_mU0TwCF}x+9l*_9Ejmgd3`8Qs~#aXpG1htR4?mxrmv!2;8qgijom7J`xn(%Qx-QA0@txc`#>l}&LPUY&Egn0Py
+i#&LEvjMKe=NVrOpq74_eF5I#yL<c5FzLQ_W1TIUE~%?5k_JKBn@`e^Y#7s`Prqnd(|F1zf1%I<)kOJ8b<?-;xG34~xlCf~8{W6Q
+u{f;ktbWT*TQgf7|K1j|)@Dt&dy6!^&9@5y$PdqH&!ib0wLi&Kt)DcQRppbPPe)1Afn-QRS}VWWw1PPpUG%t_Q-?b&I4}Vjek{sG
+wh~<9%(e@`>-p<R!nAJdJz@ooIx@7f-|2+il<9&L0Hgz#%uX^ZxEeu<^=vX+c7Cg|AzHSngo{(`YPJ9Xi_|IVFk*#3A=u1pL!=fp
+zh17cu%6j*8ao**4FU`lf9X!KrI*&?)IQQ-XvAUqJf3|0`DRdwMwHpzBu`3=++3JacDaiP9v&4fa0sB?@TJXC>+wBOkUxZFrBfIr
+)(YphDPFa(bo(=<9NB&)j91#;RMn92XBO8}RYwjy^FGwxXzS@6`3SF7tEhH0G7UEE@X4<YNxrT5vP(%(Rj^j1!@{?jw44{&QZAc;
+JU<o5l;|(O2J*0{5F9Otz2#|}^^Y_!xA-XBErUCMd!d%Zgj}x~;x6u;BFX1YCLOAZr~svbuVmAO=@jpD>5RCHy-8fc<Ms+w6MNR$
+<_Vyb8l-m2XV#?1O>}I8Do|w}e2`xk4$emiW1=<`l8`X<Xw1x&-q^TRwDG$!_3>GKi*qo{;-YXQ=C}jR>QeP8@vDdH_&kEepcg7;
+vg@qeZ{4yG8zX>TK&>AkG&qTMV`F_@pn!Pt+|28}0hO+haB&V}*y@O`m}O)%e<fn=!m&PYGS|+o$zhX;jW&~3UQ&5KHiY|V1JH}R
+VWGE=q)D18C|{T7aeGpQ82lb2)3~QcvA?<7m((dzN`>o&H?~4)%@&x9Cv^2@Sb^HBbqBQ=0F&37B8{pjI8rdnvQ^qo>e&ULkWi<K
+<C-*u871q=&=BO~HFf!iFHl}YQ9S;|<{*zgLoDZ)9*%{d_+OE1RC3^+`;aDZJLcz4LX*}D7RD7&<gPsn8wK3MS*$Vk2~GlwM6DHE
+!5zn~MoCt(DRB@toBa?Tv0RI%2}~Pa4YUkFFOoRSWMm2ol0r~!JOzzA@;hoQ(WqKi(^@;fa)S}nWSF4SR!?rut|P;M>@nLlDX~G}
+j0wlvkT%Bcx{zQ%0E+<4>_tOVZyJL8c5)~878!q}&kDQjsoAKNGYxh#iy#2|dzda7YpUntB@6Xb0@ORggjH#4{C4BG7FEorIs%P<
+*tK`i0&W)_l3bC8YMH$2mLa~~y94>AA!bvDYF-yMw)|Ia)5Cp=JW)ikPOxj1M(UK?V`Wo&-NWJdCo7)ng8^pr0k!um<K4m-dCbgE
+BeCKWrmk<VHals_CtWv=jxvRfQDyT~1!%YY3@@1J^p4|ye7F%keV7pb8GdOQJ|IpVFeUevw!rhs7|DOs(~}guKHqL2aKsZV483)&
+06a&^!;)ErZ>hbIVy+$q4OQ`pyYndr)OV{6=*Py6#*SKW{q`Go@>fR7eeVPdY$P24LM}pTuQS71)VO(Sz4gH~B)!Qmf}`w?q;Eg)
+#6O8?I6mzG^33`8O^i2<eNI@<J8YbmVeL_4<c?#FvaNvBB;6uuOox-Q3$$P07UU0K5|Qxmv<B1Q0+NRrP}<yenQnU$Dj5s<ydO4C
+UFTKKd*@~O1F_=L@x?rncV0VT)(kqzyXH?0BPJ2OBdz+V7}Ef;_bx}Q^OKKJq`|=pBUgQ{7KFjML52VX!<*AQHxrTKcB!*D^@$OR
+Wv660HWLR#=~lZ}g77;GK^^+bDuu_p?!;nh89Pz-Y3TE>F6aBMRhB%M03HYqOaufS1O%EE<8k3tA}q&d=j>RV#(j);*@w@bc1*q|
+RFfJeQAoW46{<gS?4N<+_;o&e*Auyjux`aIE{qpZBBFy~gV6v$>Dr#xt4<a876cL@(E~JiF+}|r=I$@E;DnNQec~m;+mXJdf}n@0
+Uj2-1CO<w*c{Rh|@tWM`Am4@$@yH{{ArP#1`4lVtQ1(u{3_~nNt|K6g4RGQ0becHvL*(I5U~fk#tj%L|nmqIHb6<Lg(G12dlRPzb
+kQjPSOZEc{Uo&3zsUD6mxC%AHWRvn^y$WDLXWh%O$bifYR$GQ;k5rququp3aps;Ica+ijV0H**tnzc+{D21#4a$flPK!Wahw%@_I
+%_9BHjBYxu+P*|X4Rel(JjIM_l_X&^Y}KGts4sNzR)aVX_WjQ63dgJn#W^PbzC#(>!31cE58iL_sry`LgD5`ix_*`JWQV5-X~%tI
+4!RT8A))uRnrb#amGibLxo_nNmi6s1N5k+)B=^YBCU}dhIsdkkWZ)}Tz<jWI1WBzdQT>rei(Xli?S6omQ#`|*0OT81KIR(N84x43
+Wp$NllMQ>Z7c19gbsW!WukQ7FY|JRB{xfsU^D!1wHUss=b5p6sJ8PNLQd&QjcZ~h9H$5X3Rt#U0^QkUcr74|#Tyrw)B&o6w&^Z}p
+<#;!NO?}mU)3`GgyMLiGsC4uQzrCZkE6;PnniW~X>!Bq`#e4It4Jn^w{~)l9bah%%QRXA%H(fXVu8fQCBfebPje%tvYkD5TJj<lE
+1d&tju8TfT<c3U1xg?+#C3ihq7WA#}rAM;9%|=GM#M!R-0jRO09x_m3R$y&m6|fWguX813x$SQaAB^zFxMWs&sW(c`@C+E#{s1dd
+cpl?oN2ezWlgpT_yR2TizdG2AFp?Eg<~w{t#L_%%-p+;V>I<OK8YRn3=ZIW5&S`mygTt-_zd;I(#!H59P!}@ZoLYRWkip*uv>i;8
+X>;y;3yI(rpZDRW3^b`##|){PJ<Q5V5EJfk6WyXEG@y=IbyHm$0%VmMzH!rKn0UN6|5dG&_j=qY;WUE(6CWxy>xK!k_VVNoPtIYg
+xm&;L0VHVm!L+z(Gr2LFP~%;NFzmPri166>8Y{hr(*chx8W3DCZXt$m#w_Z^H|%>j5K~-FFQVG#(KTzwak~4%_34H2v`C9g5ksVw
+ggiM(YRoj1*Db4gk%X2I5-TBF_j&Kz!Jj!gL!IllosY4ue4qidDcsdVsGJZlHGh?Q>!n3-h!VWC*zPh6PC*ArzShclIHpeFhes%=
+?P*kES|w)-4nvK#FRNEl2fQd1NiCBqk1kalT}b}6H7mJ+aj0)l5Ej`8Z?S-1-+BlyD#n1TWg7@l@%&W&8Yo+&#sODZ<>AvznQ=iA
+9UoIiqQ}~uqvfWuQ6+O{_vJoO)Kasw7=Lcb%kwrhrzD+VD|aJ&SI=N^^z{Y5sjFWL9TU7nK|lS$T_=0!r1vUsu1c2+3+Tkv{+Vs4
+-+oacUwA#<A#2hm_d4P0r`P^9iHk>#{zCV}+C;ewJlts|D_dKGcvr%n$(MVmS<T`GH~*NuWQw&~ZQfujr|`GEX(!&P?Ryvdy{nmm
+z(pylnEAAJH7{N53il0P6hx2`T7h{EFDnw)S}Z@CPfFoG;p%sFJNR_(<_%{nntSg3@L9sEK$@l}G&b9^ScjM#<TS2gkL+iqTa7k7
+@hAoZ_1D)mVa^{2BJL5L1X`QBWUB?d!1;QfXd$INsW2Z+TN!ROUFMpAkjf1m<o&#*J0W(&nOnYy2suxgKXtQX(6i96_=NukXF?|e
+FW`=UV{BQ9=M^>)u|i|4xcGKS2mY$C!l+^Aj|5gUe6g5nZ%Sfs<9AU57Vve_p!`ep^asLwm>I)zHu^!0Ds~TyhxFyf4HGX_yyCW}
+YOe7Yd;PJw%V3Wm&6q|s?@KP6)321gvzyW7Mojw@4qh7Ru~6c|ARrI`2>4qp*YK+u-U;Z1)zI9%eGxP(1$-}%O#_yLiP9C6hC)lt
+6A#^N@EBfWpyl7?b9+Ef4ub+ffL}(h5G8Odi3+Lnp5C@^xnd~!UF%#|YKXytZ!)`~WDWl}%I<8#fSm=3y>I&=eGgS~a4A7RbRZb`
+KN#)(HkXt+o2FQ>H;*<SDO+AF!WzE<K7A*@@=@V<N@DkQ;H3=3t}wbK1=_c!Ir`9J%qLhd983%tIvDh4l{YoDPaXv4^~Q+a#CpUU
+JBuvHh++!65zM{WqAMPeIYFaQKNJ0AV2M|;a*r<BN!DDj+((0%nve<;f&M2)0DwrPr0oZ7i`a8+`8ZK2S+24DI^(9xOiaP{2Q^it
+D=$SZ27F0JOuwdnA5h8Vnbx03J?>2GXXnsD@WF_|Fdzsds+@FuVpU}-A+0#$VTavT;V8&8EON^9nw`9LO)h3IQzMxgU0TS1#UvB2
+AhNHtANWb-QuA)(I93ekJ{mOu3vI5{>Bu1Al`H7teqQ)Qx1-7-Kw4Q+c09R%2*J`FVQ`Jdk|cBw?Q_|Ch!&=zx+Dt!<k_o@QhrB5
+Z}CQE4G=B7eS}hA&C^SiR6FK#XtR--b?3YQ2j&I2){t1g_%zn5@sa%dT_B^71d+1SdN3icWZ9)<`z^DFEEA7BJZW8&4!Bx98K17A
+KPliXsSspuUPbw|^LZ$$U$*t33s2;8Djn&<ldUUp{aq`W((<?Z=^7_NIdV#z5|ZC2YCqJK<$RQnk5qmJU#1eZnOQL(g|}v37331H
+?-oB4BCzRnqob0zFl6cz)d^|IpV08KCm2dYi8mBFS2o5JgZk{qK#Va(OC~{a{l{s~uEX0bO_$S$SuE&X?_V6Eo+e=|Su^+1k%Igs
+wT<EioBVsdevBSDF7F_B&<&D@n0iw7HmF`@y%E6+Y2KKUO)1ri-lK^#A6$_o#b+YrwatWi6<&)>H+2qR_p<Hx4t9}pj7|iF*O6SC
+xiIQxJu#2g#$6|tbHX(>oKvH0x!9H;bC7q69Oz#1E<2pcF6eUYj`0ApT|-YG-DNFu-gH8-CT<nacS+^Sv_nN)eXw->OHR#h^iv=6
+S4YU#r*Y}1ho!V&wmv+z*LJ$Q-4zWWP@McIChdBIxP-Tv&0Cic?4jAJ!MkMNo72DK#g>{Aw+kS-gtP=S?c;l#6A<1yA9eibU?p2Q
+VSZlZgT`cr*eWv<y!Saka6CsaPfJS^kU3P`cb8an(&sF*Tg)|I;YjTwRB%u<d+>uwsl>RinUUY8HP-3}eNVbxR-(F~n)R;NF*@bY
+PmOZtE;46JLk(kohu?^Wigm2^OA2+(K1UF5&<!QL!&Nn*FGR&DN*`9yr|Ip?xsLJ7kK*~aP)0qPG6pU^=gD~F`$}4of54cb+zy)*
+xfF#r|5--h4P%I$#9Wo(mX;(_RZ$wrCGI1@OwAbpb-nee?n}G4r{*%o+3Cm#oaVbS0sWX=2#oU5``au1Gm5WK<<Bbp8FTk~-fTma
+!2K?%6S)2U{NGY2&#JSd?^}$l0^ILeeVvg%N#c=v*x9lh-W<r+yP#*o6lS(nQF`%iR#hUblNFDChys(;HI3mtFoHQ_Cy%_pKRBTp
+%{6!|^U%2klCvyFC*N4Vr``7*t8TA8UYlQHtJIEqP6YY@gW4dpc+~Q-HgYDV@yUS1)loNi;MK@<2-8TQV2LMm2n*mDlwA1uS!uLa
+cmY}Mn2S$V6C2{}M~(i;ElZNa^p^j4mFJ=IbqV3=#7&{DOzZY_Z#q=<1NXa|M%J!qcJV2>;RkKS>u*vGV%lpGL%yspVQXVPRk?(J
+x6YrJDCM@4XYG`Eto@#6xNWUH7qu1gIx>$wdgBY^J#Klt-@r>|pHO_Aas0&~BAOTCm&9QSc@1wF#;;SVzSbx8y)0D)#E@Dz;<E$r
+KoH=s8}u)tTWLk{#z>Ozg+0THj5)+&IrX5SnZ>+erED6GVZ#Io2(e-oMvy@;z`tnEzly<Dtv%9@ud5GvJm&`%XG~gZY_(q_UIlSq
+5-`A9Zrs0hd@u+WtVYNK$pA3GZ-K~yM7DqQ>43gQVZy4zEfPR?N0yrd*a}Tjg+EOOw{TvmusfAe$*kQfSmQH*F@HmYkMG>(AxED`
+ZCSg}kun(-yzlJW^82sVSQ^>SWIpHPCuO~@X)wLx^SG5f#g&a20~7T38qVz<<FQ~@w5_;uWl~{zqlUR0oTyPwWiiBOOeSvq^c|i}
+(9k*-`1A}b_jtt&MT-jq|Jn~IU)y7+_Vcv&Jrz|AY;ORaykli#(Nf|!m#;}AS2H9XsB!I_+U|dLKb(cEDu)x?RmUg%c^myAY`+<6
+wpB`n+INKxof8YFT9z<rQX5-R3MPIt`1~+<WHZ?$Bkk4w24&bv*(zcqnUW5m4!{S2|2Dr<K&ZUE<ujM~I=VfIoU|}~b!Rn=kVn`2
+@!wf4BQD@>S=tA!jZE>~;6&&AYlG5p@!?ZZF(M2&0PQa&(wt<r+&ny<Dv2#;^Vp&dx6NH9gHty~d7G$tkx`OY1}{%pWCLmYRz{7t
+X~h>?J*(D6RWaTgpB^0x{pYRtQ$e3h3mZryKCVMFC0UvJ!iuLUBA~#=IeEvLow0+P)&%R3@%AV)@5E*{S+m1j_SUxt&s<Oku24H>
+YI1BWFc<(XVOlv^SD(<kViVkQki<*Is0e%>6EJ0>^9q2Df&EI`XwlIcZ^40SE3(sIrdxLyAkzCWQx5u!B%Q+?iwgq*#P!DUgk+En
+TfO6_uHO?N+g3T7``GE^H=wyNsB^NVct4}ifPBbJ+}ro<@rKP8_G+!F?KeaMY!-I=7(j^_em-K^#vEK*n>r;p6^JGC!;&-!sllLt
+$<i*Jfgu+hRM~azK??LfV2bLwQj6!cB^Yzc*hqd>qbW%jO2*j?Q5}S0Pe@oP6eP$)Hg$2U*Ct&sRwK3h!tHk<*pVfUbE*5XfFBgR
+X~W|ba(YjrpLex&4I3VDKQZ;jOy}a5H~+4$T^Fy0@$Gq>qHtOmySeB`_S>$WB+BoWX%aBDIajdl{@d**7x(sg%>$@ITG!%_15<K$
+Q@wqkSx=Dj_>B&O(+KeDo;+FpkX-|b>=oyKpwc0XIh>mtYIQBv&D*kvpIg%<mZ|Wbo>f*DPC^jah)daFP!ZDM#?$nnQLaExgl6pN
+5n6ifQyYGH*+y}bpwGKjS243xrl+ga>}kA%*O==$Y(nz^*Jh0vWi-Oy@GTRMkgvzTH8Hd&by_~P>3or1PI~k6wDUaV%vXN1_*s?3
+2b-_^$J>!0P276N+ZTDysb7gvkU7pf<{m>*Q_zT>y<*dOp0akiGE2X&Tiv2}a}vlPabKY_Lrk2c{=Lt{*@lSZM-|;|h7TS}Vy~Bm
+nYHvlpXpng-ZKgdN8b5iW_y^VlbA6$74;^zf|rVeYLefGQPG52<w41t+Eol1<n?FlujI%wzJ$)m4eH9tFaEQ{SGK8yU&Of$5uSA_
+hQ6;)pN~k~!|0T;t&}>kxFHsaB(>U?H3!kUcI~#+qU#?~Bq1$K><cAuDh0YZ?_}Xe`fy@6#QMIQ&ZD4qQLrhE+uFUqAZg4FFFb4N
+3jeYb;2^NXfuwL=4Xz_0wC4m}NpAV&hP;B)l=qU#e$$1@3#0fSZ2>dZ4Jb6d7}UX!J)~D>3cjDaxoOG!rG5QchE^sT==dO0y8*_9
+LtS-!v<YT;+x0_+W{UVyo3a{fC@u}JQgt^>g@+9H=i>W2?fF+ht(mZH{h~-{LpV&H;wr;($%uZK8zz~B=?kX=|8{f!yMX2BZiq>A
+7e<ORG!5pYwr1WD$5?ty_aYo4bdiD|21f(@`kMI1Sh8_2H^YyJ{c&tN+WE*wPZ`4ba!YBdz<-UHmHnL@D<KdLMg#pb6#hHI4QULn
+`c3hh4{Z-W2&csvFO_LZL6SnAJoiu<h_QuHU}3<~(LldzNqbJOh-oA-sqcuE{dGQtxVE~@8xlaQG6Rb6Xdq}doe0g1iIfV43x@n2
+2u#2uRH9}ph|{Ew;WhK{6AY<16eK}hI_C3dVsW;Ue1rC_QcZmr7k~%=2Y`Re5@~#<H=g(*_qmqa6Qz62ubt$m@BJW;U!G2?Hh83G
+wev2KkMv9p5Je)6Ne0IFEsa3Jr$vglkGattG>EgL8NbInF2JkBX5Lk^=#+SL62rdtrehsGpB+djk&~hzgTq1KzgM6-Ha^C(M1oxj
+FCDr=X)XmG^y4Q_eoX#R*VK~hz1}@%KEZ*<sD00(K_fR<jFT7#iU#^M2KV=+5%tA;m`PZkDRP!|zE#saZ~=lb>h6!MZ?z+;())HN
+Vl(_dr)M>B^l|C+FiGIxqoM!mQz#{TJJo7wcMkSXy)A_sSvs34-r87~1WyKIiZ7bcJWd?<;N0~XVgHn1UjQ{+lRQIH1QG&%slm!_
+<^S+O?t6IZ1dsL0$K)~lUIP6&%b-3NaL|RzT6-Pp(<53uzOKCetU;eN$%riufUF9F0PW`h|BDFBUT1@m<Rb@vx+=FRdn2RDC^%})
+wcXQ|Z6r8$)36JI${ybvr57dc>@CaQ$&%umd@0tJDoT&_^UeIZ%Fre1-v^0VaTeb)si6%WJ{4J#_a`x44EN>nOq7Y%`8ep}AkAg+
+!PcrDmc}R}!&G2It_(N;zJ~FDF`&SoYXBHja@cirgt-*Daq3wyEUn3j&!>+98+K9E1cCeS(`y5w7&5LV*f_$!2xhR-8M^z-1lY<>
+J@kS%-Q!?@5kh{h0ht=^p-*vFNV#wl;}N>FN?$K)7liIyM_IlftWPVG^9c!WD{4j2nlj>R(im7YvxidKH}9;gH57m)>u_1IaHs$}
+)vtGjy-tHyMWnSH-%3CGq3gMi+Y)rAi9WS_F4RLvWSO4iK+R5<CPI(YX!zy3+AZT_<syF9++(V6t7&0<T7Y}_VC6}X@2*oOb3c(*
+%^qylxZt(^CX+Q(VRhP+jaW7C?uiVQMqN=Go7LRtWE_PtJ=IX)Fof*!uGXi=118~sjV-AAOqyq31rO%vd;Gw%Y?d*m$tgCAv=-eg
+kG5U4u;h*g4NYH}7ychxDz1VsJ4DhWRZ_kA#Bw5L*qQa!X946ziCege1nX31zQJrk<d&i_vN&#hw%BFmQhtvd@mUooir+=&uG8M?
+zjQ$|m&Q0raIn1E8}a+mSqV(?mhVIYM(#aGh*)c6awzjl6k~v|k7BmwQME?#$)Ea!S=O^G%=BP@a3jOP4B5_0qBfVqcaKWZtozn4
+1Et-9)+dM_c>vrul3v`YMf5TlOKTw`-s9SZcrB*g|Mnf{kai^PP1wzF<)P7TK^Yvlh=qA!@X5IbzXYv)NvRI<uD}P=mXC;<&}#{-
+aD1=VQw|V=D}+S|fr3H*LW}=J%(*x1cr>6>6OL3=uze`A=48dh0igr_4Ut=srlnq8c6ZY?&h|aSy{W5|JUI>u%-`rFzZdoI4=4w8
+eAF*H`W^9|ZJ^DgA9>FC70C$U=-_`1gvq6w!)p5?p}6zfGlGgzDY%rAk2jGUXn{ouf&NR5+;`T*Q_tyLIB^?vZ45m1wy$q4{9cpy
+h(*-_P7C-~#-5^KplkNQz%7S5amTsw&ZfukWWt=KHws5<v{0Xk3JUvQhcA@mX2qo7Hcg<-;VzX-L40+kF#Y`mAN|tLLe-?ptm1eG
+bhLk-8Tg4nxb>3;Rvmo-)*Y6eJ-u~}q|SkJ;1{@*NVxFu5{(@A*KP41BPr^BvxYyR^sSn6)zU}dG$e3TdU;>#s<zjE*L7_+BFssE
+8V~+YRtX?|%Lv5)XKG%JIcY7S{eaOW>Foy}sy6e0dkODE)I;=GJDGAp{9rsF<o8_FigzE<R_P^UP34L`{<+n8PqjdtpVIk6Jl8q=
+(t!J-H0_4uFkD`UkO&?2+h=Pj0~H1hU6J%+j0cgb$P`?)*p)!d2IL<Yz3#v-+A$<kQreN{?1vjq#)CjWe`^bfP=9yA@2r-;C;9rB
+ves=ysn9a$!0Ddu#U=-Cp8NFEes&Jax*8TO&6h>Y(qK{$^dCTCAVQCuBrY9X8C1|ioHev_IJZLz=7nZ$Ozwr}k#Uaj+ZNKqv72@p
+Wr^CDdf%lbgTnt#;~8I}fL>mW@w5va_Vv|)KMudXNzD+_-K!|1<#>*=lhf45iiNa_YK1(AE;<ic2^Yo2gZygxrj(>lm26Nf!SmSU
+(J&usZU+jvf7+ypBjQtPmxh}3&S@R+CU=pOMlL8QJ<mn^cA6|M0Ve|dA~P{XyVRW|VpjpY#UKN|s%XvcCHmcuK88ef$~g)|5LHUq
+zC(rEta3AUp1=Rj{k4-p_dbIwEgb@e{@1mLgq$|4^*yZy3X|ihSE|_{$QO@x{4vq!?SRn?R)Ao#hepR+PhOxPaujb{LxX~ZW2QRt
+!o(Su1@Na6{7;$5RLR1pdbP=kH-rFW+3uJkF<fw{wv(bJ@xOtmzp1ajcHm2Bp!WfiygdDC_I$zMtI|Sv)F+WTZc!ox1RV?k0y4k9
+uK~&yx)7a-tl%hTO~f#J3OZaPj7D}{fRnE~E>7>v;16TjzWapb`t{Ll(0G<Z!`>)NPN(5HlRO0jIw>09Sq%<|m!<K3ATua(hfTO6
+K?Lw+e!XqQ>A2f6>Y3VTxDj#UOrelJ^yz-Spy41&=6ru<tus63kd4x$o`pw}0+5CXwt8#ZC^qg~eV8-lNbP;Gw%1!!eMpa?q|L5C
+pwWGHw%53;%{R>k>kFSLRhI)pDKHeZG>={=#N9Z8oX&3PNzh<uAQ0f+Yw^GAlao_z9?X1b1i*jtyXT(<p}<FuOk2?u8FnTZ0)YM>
+pa6TsN?Vf4@7VPq)TzkuAW*=+O9IlC4tc`dw0_`rSRiH!X2HaQg2DeDiFLs{tq{s@Hg7^*m}P=gX*d9QU~~}h-_TH;L}I(q#Tm*h
+;1tq-7tEuTphw^Xq5p=h3Po7~5_5&)&yX@r#nx^C1<{mBSd`e%e?2u4r9Q9~W=?O1htJ3RFIpr}9J8{TNL*Sl78>|p)3}?SNadB)
+hdt4_FO*Fd`ouE7q^Fz2nUa+Zjs-ybS3DI+jKWG+1)T@Tn+NHU8dvqcRJFeYH+M9_=YtZ!(9!;PPkAB|@SS5twDW%`^%U&VVk2ZN
+JzHwFKhdVLiZbI60e-gl|3%|Ya6F5>FJV3-9&Wdxm_4TnDBUZ>!cFO}ZK^NbeJBkU1{Czq3xv%#o>wc1&^W<>?>UQag~yPGIrlAo
+UPmm=wPH7&F)uY8Ixg_%q4)b5%pP%)av?(Ic2u=!%#3?x5I(#<1rJ;<U)ek>$%SwgJBSDl2{sf8{9O<R$7p$hM^X~uSW20G*sZ9<
+Fs6XvMuEcY#S9wv&8jb$+5EEn1T+8~wBMV)w3cBiOkNtC9+Kvo90S}^cfPCEzjh?BV+}+)j!-yr3A+`=bC_fD5aA-gP{42PXH-Uk
+8YGUoM6Reip%9+peA<3glxPW@WCM&2JR}P&ieiBpZm{^tvk8F6AsFbt;VOlWj~14h5!6hJ*;Lwz6Sd)B&T>l4i|i5CFcb8-Vl(E=
+b&@|Q(ujm8P?3|MV*&r6LdZ0{^uPutFauq<qX2Cj2UhQr-iVOX9Rdx3w<fu&nK4b?lIpkNK$<KqAsI9VI5rIYca=)2>S+YgvLsS9
+L(|je)KHBFnc<du60fkSP){>p&xJ^a!UcZRIS7HDTV#QC>FFq;2*9tCOQP&)hETR)kg+1y)B||1;Fai*yvJ~_#}!DBx4_D(S`ZRb
+DUf5-I>|%e)#=KsVBLWdz#-_szx8HfMR!XQSvwv<8#bghhPs6i(&7bUAZL&Dc8PnQ`14&(a4?z#DZ#{;C4wP8rkK!~f}a*a1jYdV
+|BLgd3K;N*<G&#BN2bkR8~&e%_#Y7Xi2?kB7{EU<0RNE6p9TJyAHcto{2`3Le$OAl0Q~nbfd5w*!2bdU@GlsEzdXDDYYf02!T29f
+|5Fg)FNOZI8v6wX;J<+J7e9diX;Odj?EbTi{4tEb|DxZ+_<tee{tE""").reshape(23, -1),
         symmetric(23, decoded(57, """
-c-ri}1zc3^x;{MJoiKEFH%fPRBPfl6gn&|lfPf&S2o@zEDy4v+ASxIrcA;VsqJjz*Di$AWV9@vV?6co<_CEWZ|F^k*{&dze&&({>
-eXYBm`?(hgw1ht+<>0hl`H-`Lw?RCyK)dOjeN(6a5(1hUeX#P?%u|^krl4;|=LVQ=x;PjJ<fPtzq;7qJ-d&aNk%Im)okS`e1aZN}
-9S~WQFMM@hyq@;d0GJL1fdnc`Os*&FJKz{@m5=<o2}^{4Dz>z&H|_J=Ea)0b)6|oO!C~+ky?Y<Goeo=h*WH+S1p)yr1L;XQ44*gQ
-suJ2M90P@%TKn$&MC*<#H769FB&)*5f}gL?XGkP#M~`^RQ3|NFyoZF6&W`Ri4949LhlyTMymw14jl`Sl?4EpVGH*<SMqfjh$A^2{
-x~ehG8K!L6X@6cUAUNl2wZSb(C+2I~@}ZP`aM+Oeu#Z65T~Nf#TjgaE8_W^~1;qa2O9lUHR}=yQf!Tl92jIW<5eWNpY=9SE{rZ)E
-|3`lx0{>+e{4x^^`O_D&--ATjq)<1EJb7I-?2Z;yok*m-NHIafKoe6ha|8=o6Tur>Nwz#UFTyv9^MXL@pX8?<t(EY{xwY^9I)e`*
-nt))CRT~fYU>i%@k6N~&SGb+E$8do_*LJnYLVW5IMDYD9KU(>&hQL8pF>$EmRi;W#F}4~0UfO&h=+P==YR9e&Wvd%PvhohXD2Ttv
-iEURSw>_^r<-OX5MgpB%e@4k)G9`BSq0f;x7|M#aHrwb*L`8plhqpLHO#Z+@BTMAlEs?%b=qr=o?9@MX39ddwB1O!$Kios!pXQzi
-E;@EKXyEy4Zc(WyGa==-(A)v^jULmR@Xtc3B9?}GXoulq<8OM961DqMLZPE0!mJ1tBohsXg8$yd{P)9}wIwPWB(Y;g>vk7(HXMY;
-3Vh}jgu)Ep^)wU)<5RSvuW$)Jx-mAAa|wb21z4lD1**UuvNsoh_P}<0%M_D@!0fp$lkI$mFYj5qa!ZxdM&1q#22@G?+{ShJhH#x#
-)1g;RWN#HH^aZS~EpxNs_-6ahZP)Z}3gN+(uXhFCEQqrWHQSZHQ$~{j3k%<pJs#%0Cbs#Nq*?$0LB6l<A%8Y6Ia%>)SsXviCG%o2
-DU`WoB3r;)9;J2LMnH4tw!BRN@kC-4$o6~l{k?^o;0X}CUXx&c#nG)%2$74jSM^KdPa9N2%=#|s2OTHzN?y|mIJApD22-cGf%(~%
-OT^=ZkqULJB-9QY|CEcutp<l<!RRG3^Ba_{_^&GZ39PENI=ia>o5PKWRMZs&0hBJeyz{{GX$z`#;&pu+iA|5sHo78UN|m{m$E%mU
-U0%wYeFkoG_>G!41rpR9rPt&3Nqzh2I6H%b6OmV3QLwNJ_BUHXBt)ael5W;CL*tgw!2|0Hl|kJn#G3aV1~m)q^d-Zk3hDHi8;2xs
-cwF)<IhD$VIDVCH-+TScD^B>0`8N5Yh+XgYf?rV#EXWvZ>{dlg;FJpE9-qd{$cexJUec_@(OJ#P&pVt3mqkEjsP1aSv6{)O<ru+n
-)cKtKM=Cz2?|{}5K^c4n$L`CCTojiG2)GdzKzg21*`jeWfVKrTI8!Lf<updn@<rNN&f@6;G+me(6i)_0;h-gb@@Kp(ZdL)Sp-+wT
-Sf3H3oRb*Wes#(o1^a>32>kjyuWP%dOs4kh#3Pub*f3GV6+NNZE1O%dF&r{ntHX06?`_XyAV$)Yb;<8<1bvUwzLu=zP4f*Cg@I1;
-mDXIZh&e?SXGE&JTv^74ei%I6p2_EYKPygGQEq*Cs~B<!hdH;;#`L@i*{Y<{zf&2tv$H&8`<KkAYtu0sod(qjqQZ|FVW+KpH8eZB
-0u)J#sWkgnwPJdOt2+wAFb6jBd*wgd_P#b!j!(e+6`E@B-23TRdm*ABUTyi8DKXR?4Izy1u)J4QTe?5luvS#OGO#_2wr|s_k%N_j
-yf1LlFU9>3O<(0-qUp$fvIZEdj=;h3U@#Pf`O7}QzYo5Qfr1a`eysO(x{N(<DW`{?s2TR*g<a}&IdINT<n1hDw#_^0$ra-ur;m!b
-*@z!kG|TZ(kzZ-2vmP|kU|SBWqIP(NNjJ;{!_07sQ*s@OL&1~s1h->nsyzyiFnnK5ZoK|gY+z;?_NGKftpU#qaC7lP*P>6I-;MAI
-B{lb~o}@-XKOwU-r!<Wz*7q*g9z{v3`O+=ht&%J$k8=#X;|?8MLH~Aa^i3q`+o?&B-ZQuK&aQS-R~4Md-QajWt{<!;JX(Z3LBBMh
-Gj+%l`%GW-#dW9T%5$sQ(}T&kc?#^(6UC3Lq2Bz~#=PKABFNjnHs5M9WhLTlog?J}f}y)p7%2x{PRBygm^ohy@}D`Z|JM2>l*?))
-d$&4&O{aRR>)G5sp?2NP2ShQ(RApz&7DZRw(=%H;6Pag}f7~~8r^si_Tz+uV`Ov$ACs|L1xveJyO${j-=8mo2u8tU@X24OC#C~xF
-eMi!*aj6!KClZPkH#B#fo7MktaHFclnT$VK`Qr8SpcidOorYabbm6srk^b^HaTf{V^5_TU0Sxbx`fuMzoG<+v5m!QVj$^zS*~BY_
-P;;6|yDngCE@%lBEme>Tf9tB~i`q%Lxx-o0SN)-sQPWowk*i|@F&{&FYpTN5()wQonw9nK$*v2g!<MZY4H-3y<>C39?|m*}hUp0l
-_|_U+Qx2wmk!n0i76eiDxk!TGasDI}h{Xhh5ePtSpqBK>Z*WiklIRe{WZZ0jSr>M!VqKv7J-z`|oKAMdm8slsTia|-8+P{fZK>R?
-^Eik%Fku*Mu_><o#%liCM-}{OU*tl9Xr_&OeP?=gU5Zcc+@fN%v1Z5a02UhWlkImjUu`Eh=-Y=1E7pTR9%hp^Z_w>&-;)PYd*QFY
-G{!Rp?$%RkrNz`GwC=R;?ApJ9_qf5?@z2y)C2V!bP_nkS;GvQApQq|v!^LEKWhgsoL-?de+xNGs$POI&W-PwZ%=$~|s#l}chB6W4
-)pvC+9NG}GZdJZJL(sE|Z+l^tni`eaE0$H%@<Z3t28_`*wxYMMCQ~SD%M=DoDB#DfB2B?)*y?9J;ta^3mOKifiARG8Fvwi^4_$Iw
-e}hLD-CVb^N#*PAQt8;TJ?rj2&Rl<UIl;Y}a+P_zN@efxv3NOhbvg-Gdmw}N{Os2VLhdvPdELk>uFN+f;P@dwUih^K$(zOtid66W
-%cMx0RNc`Z#=Gs?XVSZsF*-pf2ZP$vv!3Oqa9b4$FV_q#$|>I7k}8p9-5oB#qb1Q3cAt2o{lKkBe(YorfAy+d`wcpyO<&s7PfSnd
-FnsHISDV!KN`hYPy>(ezbY`L`+33xQ%4@DpZL3M$UUyy;xRuIyXE^B4MYdZF?2~-{IQuG$QnvBdjc~!OlI<E0^GiiM{q}(}()b@a
-@;4g!cR`T0pu~7WD>qm>S%J1p3@R&ZXGlP~S}{m4E-D;~V4EJu5-om%A$6Poeb+$>U+#8o8JmZl4_h>E^~;i)Hz3y-A6lsrfzJ_W
-oqT2dEWhA{x8Ur=gz$aobgLEHc2R{NzTcqSp}CTg(%@C{qWF{XVFj{lZ+}qC9a;z%7wBb|-@{>a!pAx)^^<^NgahAI8LwC7!M)pt
-(A+cfM%FrB%<Ikm6|$QxXKt4dqOPc9gwT$9gqrJ=KYe@~wMSIcoS)xd*Thj-=QPplI?GDYj;Qq@CH-{i$?{tl&FA!j!_8LwdasVo
-5(gy;`pSkLGRFP;^E4SQWcN$E3?st5K5=s-W+W<hLN<^>A{DEN*YcP{72uU1<abLOEo8zGy1gA4`_a^jL4%nyX$Tk%2?Zk{5Xir|
-Bl0(}o)z^tySiB^WE0DB&GWR>vtz?iT*8Q;;r*!wM)w_|?iYNgG5ff}@fQ5HggCw0wX=5yO`f8UUTXj7Y9f_uDNlNH|68r&>HO5~
-RvnHZ6AIh2_wv&WJnF%(n_>$qKH|l^CQ3%>YFK53>DirMOU4Jr!<{^FUfL4)He;y+7e-qSL<fl<f6H>mle%N<q94TI%ualyU&3KU
-!J{3Zg2yHI?Fc*45!EsnKF3<0gs;h!<MnA3D$r_i?At;3H^#)1b{eT{+tpeR#DlSY1)*TyQRhSINhFm+qFiex<9u)E!p&_l5904C
-NUK^{;K@fnr}Nv9i5gUbJe~^Wqag_}7z_=YGdNK2d@d5Q#FO8_1y%2;)BH%i>r;O4!bS$6M6XENi3z(asMd8B^mfOWfY{0Wlbzen
--H|WVKv{?u9_&41M>@#Vh8BO^cXTwNRs`hsO=p!u*qgV$85ePnC*BWVb-}`MM*Dlqh%pk)6~i)D?$L;{%3!B=4#UT<9~d3mw&m8%
-5uG=d5a*1OC+pEIAIIHmzCY1c5FoGJCK@s^C<>;QD^=*)#X|ShR@}Lba5*z&AkkFnLFfMxaUdw-D>LQOemx7O)`jFFhKGI>eUTvK
-<CH*e*12^D#MM}639OLXigP|HDeJnHu%>3UII*sZ;Y`!I;x*FbuZAXvn`~&IV~EfrS1tMGJP|hu0u%zGBIc+8g)9X&e;ZCTw{ICP
-;HQ_SYlm+3e@~P5Z{^Za!22Pu-`w(c<VH2$B-g{S)7$zS<j?r>Id^;2WPY=~6p_*UZrBkv4n36UK_{&w1qdzc9lmTkVXzY=@%s8q
-9x+g{*f!`jgy+KSZL8pwTy=&Stb((k#!ay9lZ1xrpO%kwu+|DvDWD*gmHbJ*f!~h2EFSKnLWYV9F2g7A!Q)p1ni3Nwln?8jjD8JA
--hq(YwkHduipf5bZ5Ao(-FqmpmiZX#bjf@7v!2<MCTq#?BxhffS?h20FSii8o}cAs9W+Y|v}QHR`yE3YXhN~H;YVHk8OiEUP}Zu9
-({@}aaN>1$84?WSrb0u5L39EX41&WrD<Zh1c;`243vXLvvrTnX*z16}vCFL%e(Ueti(N%taW=fw-G`|QQO;a8(Q(OqYzp!6u8@tc
-BwrVIli$uDrem(ctc2HYp&kJ|kH)pfx4(vnK+BpP>OIEyf88VZO5lAlYxiD<?66~TlHX996c0&9rw*!v6S*Hw;?LqHPFH^!5>9wu
-a4ooHEVuZUORq@g=w>y&uGJ##YFD^5Jj%yEdsK;BFT|fj5*tFb_KQwt)e77j^*c2V&4xOviUiw9-TW%-6P57I?ycdnLW=U&qgwB8
-v^Blf<m0)X^z@!0*iO|;jS%fO=$=a+Sw}?59C6!?Nl|A&w5&kUX1qAqbbvV@1pzVP1KbiS3JwOtA&@0~@;8x~HpcZV;ucq#GCkZ#
-=OXuPOhW3o8&mUvv-jrKwnvqHmzMRc@wXZrNRw#PSPgf8{aDkzlSwxjGhl)VtuK<-E46G$d$>#e!eySI>iqf@`ybJUo5h$Ha)Lb^
-L>xn&B~pgmrnzN1C6OyCjNG5(4?evl5>QaE-q26olyF9)p(!HIywb-}Hixg2FFxLk$%9VLKgsA{?a{qX$V!ekV~5GfH&g~;&8(8h
->-0#u@WbudKhFE=`eRei3_iVI)&E?iT|ti(qIAo1f5?ROrG{vTXVaM07KuHR^&-^6<TE&<b7>|bNY(P<RDCm13S!WWrp;uaU~qX7
-6@`Fc$q0ZV2r!tvP&&_$rToe7Se<y`{xp|1)ZT&HbOUy6b+_>bunm)ZWy2KuO^KK*xy#(PW9uhw+vqM|J%QGC&{+J4Pdcj;<^A+<
-{OWttrvu4l!#)<<c;tsSN!t!8c3nQdJySy<+em;lm8>0?9MZbZr{k`lEkrmvU#bJ2tGmmaPbF5x;;ex+20>`cx_xwXU_!XT7c-6n
-Ge3X5<hsL>=U9+%cssd7km%$>kz2D_-f=K;xOpcArsA_^oGIw-8jJ8ab^$E{58GMf<&wa!TXm49KUVBmO_E!%MvI~->7B;c+I{Y#
-N-|hmui){^ehfMp-LQesh(!=kFyVe7CL98TND6@F{)Rx<#s<8Uc>R0GWv#OmZ9Y?M&=4}{@M@%=YlGz|f(x;~nIwNhA#-|l=LvWm
-|2ESf?^H0xC=gkMmbvach5>D)3}X&I-8Q3`iPSAOl09?cOlhR4<Mc-5L57oe0;1jghY_un>tZ!`(B<K)UiYT;s81fH#g7CX!#?Q~
-OEEP=N!5XPmOU-bzxLU%yZl%%biMa(%E<McI5*i1PbV$m>G97F@s^lqi#WUbZ~e&A#kyxrlk>^*iJ_t5_V7puH7%#_Y;7Ga?RsGv
->cNzgNKM&)wP`(gFOMij-aXvSLD<}Z0!P0q*u;|)V}Jlb(`Y+4xzVr?(C!Q`9?G2d@aCh!=J-HE07*62ADIDN%G>{jk7nDPpwE6h
-NTSw-R;pa|m#=lmvacaP?PIH-9(r$VqeH%WWR+8U5%+PJrRbxp8Mm<f)U49c>`P@l6R`<vXs1=ZN-qp=P-^kpab`H@in;|Y{!PE~
-lRZayN7t%O^d3w*@PQ?I_LPdi_0!NGpMrP^E`nh%NN}&jv=&CsLTyFr{h^ChpPzJ)mW!)*HCE2Fhoz2n9XI1SFBPB;V}*OUyT5;4
-STGY;W$64)`rO`Pw<`oEH)jVG(Zv4rEuIhTZohIU2Sd)Kd53P|y>qJ5iVhQ+6`dJ7v_Dat09hgD5T2PT$BTgQn?|ma5k|v7A*-bX
-a7Zvnk`IfTqYDlNggJkWC;#6531&N2Okb#@UemLXkKfcyx^vgPVHnD?G_*H_O37C5?mvIxnEILL^jjJFdp%RbZ@s#`Lss4M?3$n#
-cCGae(t;DJ{G{PiS=qsPrxY7MB!o(Y{y^}nH<03{uX}`#3HZdc|M-;jfT!C|PpM&sa;b7FG1#xcP0>L9yAIF5EAUz66$V$N4B}7O
-=N>Suq2ERRSb?a{E0d+4f8T8WHGA}Co?*NbIzwUNZWZ_{PiJcRo<NK2WENJ6dt|TFosiRtW<y6;Ya+1j&f%jv4l*0mc+mAO>Z^5^
-xr>S85Un5fCn(Z{2pGtv9W*#M4h;q4Kx8y#F1jHhk+3<QpkRPo!p@j1Wnup_cs4gYY4*-9#Tg8btF>tLR>hTG?yyDBaca<^^UTXp
-E8L_a(W#FLdro)nq?ok4x>Iy7A|UoiV`#Uw+`v@kbB6ST`jD%(Rj)S2ecNiP8G;ybEih1Tb+*%fc_FDdr@4r^!Czyh5W^i;O!SFA
-+cP$_tE^!MdEc8s5#8ZJYx9bi{uq;j3xx$dJs8K39Z4HEA0b7&KG1(M^p253m!r0YQtYN{IiJr>X{cB=pP$ubJV0x&#LAiB2dRZ^
-IXfp$%_8|(r1ISSicRQDRc<C8S;Vu|_~a@bBn$&f3AmYRhlC*@kUIq~Gz<g`2D>nEYzu<@Px7uy{>ksC7|302Dd2Hlh@rSYzkY|=
-#x~ZE?$<E;F0Q!xQtRPK(``G$9ivX0fAQ@3gh;9<CrGPgeusU=42OhDzDJy81~TPyJcb_}ii(}Om?P&Yf32a>%S7q68?NBp>?i0J
-RzHuIQ0tcgQSq6&d<%l9m2JGmj6$u`W3!LWd${ft;O)cUyVa`$L3b4GlGpSUhKXedK5o+{Nrv)aR0@#?PF2)pPHYOmAvemQyWJ&+
-JKQf@JRYo;hLB5EsP}jC56;$YAc7Dv2h(fCu2dF_(7@o3MzgIY1qy;tFl6n@!b}w*%$yy`OHmWX!RNT4CO`m^Y9Ks<twg{}ocL?F
-eR03ttpLkDRShrl8r4_Xn|m^6cH|nZ&%ahJzt`@wgGw1#dt0&2SLrMlkpd&gm-^78Bijy59Z3~$+Mf7!EN5BpxLm*Dl+>#P$Iryp
-73OLWR8kLmJ<wjizxjGjnm6}*Sh8mv@8*@+pc7w5{9TG=S=){#y;$*Cju`feXCGc!`P}X-%z>HVmrZF91XZ9au}OaNgHL^Nw<w8_
-cmAx5vah^+Vb;xCKB{nyF8{o+W2Dnb`gz(6m|gc4KPaB8oUAB=2HzLDbmBmQqo@J_1)@QywbD#65*7?zew;w!BjSK08kR}G02vZG
-9)kc}5+v+z^JK{a{SNHfQ@v;F9=-7ue!+TIClix2v5b#bpIo?kz;!zB-KaaoTHEa9$4o@}y_IQV+vw{<_O)Vsk5@v5yG634SII^`
-lsmb4MRG`FsZ8G!+|CPl-klqL4E2UwzV&I}-IaJIU?_gy?V5s<GSv4+26a~33ck#B$#Kwnx>Y7`RhIGQSHZ|-rB8^frgUmP$jgqF
-r*4F)@SF>BesG3Nb4FdIcJ&<5J)7(p@d+)<q9EjxVxmen8fWp4gh{Bqe&ki-W?hz=Txcwmu5RGo8*K#x<6y9FE4vDua4-}U3hu0M
-qa&ce!i^^{YR(IR0J#y!JVEBOYTzZi^B4USfkCZiZDAo>aMsbr!}d1zE;mh2C5f*JGZFYAs-RzR5P#RSN#T{0b5fVCefM>3rBnOr
-tj`bm_6k4Ju-VA}yxiy1!OHT{y3ZxX%g1lDj|`kYm-w{d;BMulzKzd1AF3V6zq8K%7OXH&xZK}X>yg|(cwzOxe)@V|1`pxxvGkWa
-BYF1c)wMgNwko6i#+l#A@gG~TSwdnBOe7<*#nv_>T+J-YAu0@yKwKM>;(Pi$nPs+xMMS_{HkTfUbSPwq^MOH7UtL3Y(P$X~#2gh|
-1o`|G1aUyn!t0^JH*aQC`3Z2g_(=%x-_;pQJoz0$%j5Y&^gfLw+qWpcFhM41lto;O8n-{;C4YFGLGi)0(YWGK-xp<y#Azj&!_FGZ
-4j9AFSDU>|TTv@4vk|@?UX@{<DWcSpGIr+TcgqQG*Y$<xYQ_mqy>?+G&(#y}7-l0yhl*NPTIx$adiscFk8}U=ZlgolO4bhsVT*O$
-AgtR<+BU@hz+|R?9ty2p5q-jTjm=HD7*lgKEWCQpQ6Y&=))9jXCM+=|=tOaoDLT<*RtzeQMuLp>-I3W82vQh}gMdQXo9JSAIu<Z7
-U36Uv9)|&(5fd5`ivqX<Lf}wv_G&N!F>h-Avqj;h`q<xb^T@XCR+Qo%Nct+FEnD~XB^<8Vs!Mh%Ew3}sT%F#l5=eGvdbVpoc``%$
-<tg6_LwDV>O%RfwHJaMBe7qZA#}Macg}!LJL^dTU2L*-}*XkUX675WR5VxOpCWM9xN{LW)nvOKZ;Ybb*cJ__+=u13eh+@TLa=bq3
-#QW4o+*Yoo!<8!yG6Lyf>M`_M0r>OFxIL*uigH*y)W^E_1gkWZG)8mAfU!`EC@qVv%E!r`5cr($(epl5awE%`h=s#opkN+bAscQS
-7&6Bb9WiskxmSQ;F%iYV=FJQqy5NdH7XSU*Sn^MP$Bs;e%g4sHoCsfDgUFfv+W9`}>e$p9iK}<4gYb7h-{}`WJ#@!wFzVKeuP-m?
-ZG~GszFv{P3Oj5zB{h`H)0LhVCi_7j%J-Nm7ieT9+<xukiDq#m+Bgk;k%uN@*D<}pbp1(9p)FN#@UhT`+%@HX<#NuuEVUqh7#V`g
-d8cocTj`cVr!=7|LZV>EB~nCBv9wJqsUlAsPXmE(r0AFlr5ZjspbFueQvfu{H!nmUR0@Fkp)fG$Y|`hx0t|?W1WH<8bf#dyWDMJ;
-B+wuP+`N&2;&2NoG%OVQpV*W?5o0OO_B(W+^Yhh}v~M{-DzX0f3rTE);RE_mZbJCLjFW8Y*vZk+@4=)Cfddz~_n@c~9)%|!<uUG@
-MJb2)oM?5;R$94sh3)$lrr*}R=#Yesh>&yMVt+`2p=b$3eZDIB-QVtY?YjDC`euKc1oZs}m4Sk&_(vH>iz`TL9GECPDAw@7p1XTZ
-;MsLd6bpd?O_r8lj=D6U|J+Yo1rI?$j1Al?A4^<}HdDhuFc8p1Df*@C5ItE46bS?_Sq{#sLQohS&=)!uvMdY)!cLk=G4Oz10c1}C
-gJ2604Rm2Y<X;Jdmw56!$Q$HbtrcGK+lU^%;L}{BZqPM?2ss^92p8;R3cOqO+3;%6=DyVL-II|)`NJ{cmt^&IEZs!b_&4Njs}09}
-J2l|D+&GcmHoP~m`O41xGS?S*=~xITzxK#}!5b3qxdRN3HjJ1#nMtC(J&lu%<H~9Ndx~r~ki@y*ux>?Y_QdWSY45%dvREV<1fxri
-lZPM?p(Gt41_c6wJW5(u;g$MEMVyNWl$wp4X!7ae5hP<lK&*1wa2t{vhn(L_kpZP5VX*lHJqjEQ=j`r<|F`lZ$R+poHz-R)iUpF4
-8$Xa^c`8oJ-_IAVTebyn=ueU8_}Iz!x$8(pUaIrCAj4dAg+{i8WXuux)xZ}eO^)3emtMRfZxL}Z?lIYifj%BhdiHeodD5Eio+pH%
-kh;%%`SLzSj`ZK!EGqIuoh8V`?HQ-;>$-bTO4CQTCrTKJMS!1%M}~`Rb`m=}aKi|PfI&fosf@Nxw7C0gV+s~I=ZEgTfAhfO#3!mm
-ED8ps1ihr<&+;SZtqVvmq8<l=L+0I&Dlinr5hUVgruFAm?EjL>0bf!dzd?!?u6Z{6TGAF<uCt6S8tt3zzEbUXBfpbSd=~G!mH13?
-w`Q=(ftf0PL+JtuYY+eOkGr1D7<~%PHV8}Ee!_DtLSWy=D|qX-EvB=Z<u`sc=DL4W1qB`|3QvtRGs&%ecpDkeuZBhAkdGg-PI*5}
-T3h$T$I)5>4TD0C7;bsfY0UBxB$nt>=j;NwEJq@+-Wna%q(?>o+QH<Tt={IH4JtSo6xbU6q~YYgGO;;B!d4;IYqoL2I6TOwp%$5d
-ge<9me?InAEbma-o2hnU^Ye}?tNV|94tjlOdjc_BUS{*<L0|7rXuCjh@nP5m_|}a9W>o_!Voeaf1$1+#5mN~fT{|7lLe17Q3f)fM
-nm(U-=C$aZUA86acu1dZNGqx3*gIoBi{9EQ)j2`K%39qXuIiAIGG(O@C3p#QdO+F3Q>aKK@$`!96$&&Ujh?Y*?QLDDiT-tp6ewUY
-5JFikn&azbv0!!?yzSJA=@?<o%^o}x!Mj+27S04OIu#K35<C9+xOjMWTkrELm1e3m*Lz)3im@_~a`komrt5;712v?3YJL>1?6|R0
-@9pIp>1(Q}Diha@LZ+K<Fje|h6D+h|?RFG^JsgpNe`rqHx1D_bsabpB{ct%F6u0NQ{e!;y2iF)vG$?U0bB-n0C&PZzJ9pl-_*KzZ
-5*a-w*6w>dmd9nwHez&C1&M%gj}xYc^OQV-jfL<qfB}8^%FL`JO99M09jMxsnHD^Vg%jVOW6oUUhB*WLGa&-`M+>5t;^N=Id%XOu
-l|5JOp_f<S$;OdXL2G#9eIEgV11dW{_d3CLNxctc<Xdf%wEC2OKtrXtff#$(jDeF5scYm<+7|Dj#zOM=yMEv?BpXGqCf-$CKbC1J
-jED6&i@u%=JG>GjA!1x-BMkJ|c`vfk_3qu-8*PJ5G%yM=XI5O%%O7>GG22LCaFcO>SK)XgNAQa-OHqu0VYeWO`*ew}t|P-h&c`Yz
-VMZphG>$$oGn1jfIR6V7^3M{Ie|%|gNgw@=+;<KE5BGGvk-FEE<1GVyH$8J6RcOR|+R^_owkWbMsZh`{uwr?z0PW_FctvZK*DnrK
-)s)6tARG8~#PpUc3X)MlFtpJ5<AWI4=kD&z^Qks+Obj%k6s<dImiYd8A@31CWhQ#=%0niqby&J@B44IxlEGjgOtswWV0q8@m;)7#
-!yo}-tTOKr+O7np(y(wg1CEoD_{scSc*Oh-9!upCW@0(|gjbY>UDPKm+|O7R_77i^C4KTcE|kTL*XE2=S?`JJ2+iga*k1!K^N^>`
-Op0g?$zI!Eaf(=$F>)vFYB#yeQDih<b{RF!B2!wmCb3x^#>K;=;^3!_YnHeA<SH517L{cO8p-mKkP!5@j~)E@ZG$5{MJqM<NPwW@
-=^1Os;IBK9%!TIE3t$`E_8^F3wf@Q^5ERa~GX(PE5@%s33XPi2dJN{7F=1FNYN5Z8DFsO+pg7xXkVO1X-xZI9{1dgoQvT$39N92S
-U~NLH_8mG)*{Vk5_a80vROch8N~D668f~Hdd($?Sy-sr3^tpVc3Jc_$ZX0=RB@diu#nliA1QLhCz+oTt)wb(O*&kA;FE=+(6=f39
-2ynxV@PI0QwH3kM=1Tk&G$3eohKs<;xJXYu2^w-<l!lrSNo$?ed9Xlm3k<E>7-}U)g@IuUNwH9KNfHQ#fG#*3Vt5DwzPK9;f<pZ4
-kA?W9a&bu;{7=B!E?)sY=}rCul~~nC%A|H~uu&19pshUb+K@gxe>(R1D^)YHNA>b%Hw{4|52p9rYvtT83AmPUEfyRChr?lD{GAEe
-0!qD?2!tuX&rK!(^&R!M6<ghz6iG!H5!M`U0Bu3dQ$>iWsK^M?u=6ECAStq<mWl)q2?btg9;d9OD$X@$K^E5hLCPX@G#I?-q0&&m
-J3sx9pBwlVv#m?s#s3sOH4J~r-toxtqUXoGmf)ToUp;AF3L5d$-*Pv;h*hh8!TVi-%1BwL`J5|)5!a|yy`7@^_Gr3?wjdD!0u%wn
-`N9h1>CLXn3<!#V2Rw~A`RPB}?l~9s5a~1ucHzFyH0OhmxVRWZEMh^gbHS)AE*b&3C~rE8Nyfr|N}Ndn+*=5T1K7Ek=ocsT7s~t+
-;w<5R1|+3ym0bS*&DPv6&y;OkX`(1dpHl$PVfXua_FSWfldX7OpDu~8*A(L>W8k9+n$Y`gMKSJ%@_b|z6o@S#Ao8u6Brkm_ZY&rI
-pR)_>1=<~}O=Y;yAOr@DL@eCv1|lRd9F0b!7VQWggu-Ic3x#C>Fjx%cR||qe{vq#<_*ao(NhAG^x5d;AvNN~Zc4b6*TQ8FnW|DD$
-Bo))GrSa2``&#y9MtYfPO7PGKbFRq4`hpDsPR43d0(26FqXstmS!u}%FcxlopjLU#<x~=4%ta<(C=A9iB7zho1Oh|Aewqjb2#Nsm
-u8U%U!r;(fi2;Yfex=60td?~tZ~r?Oc^~SxMEg0J>!`?x@G^)v6dW)d(}#C#PKpflb}-XXlNIKs5zt5|4D4@fsG%S(z@m|GbJk)(
-Y+5p+yi^jq>na$sAWH!*5*jc!ke}WK5e=-<fx$mb1X~}0fAK6J^Lf`_j=}#c;p&n;`5hY45%&5ja^ga~Tr>(EJI50C(pt2Qv95-S
-qLjEWKZ{Nzpy3F>Jjjdiu^42+oUxb-WH|z6(TG?K67h#ypMXUopnq&8f?^w#KR6Y?CoaH$V8)+1GcSqne-Wz>(#K8?TrtQkjOjZ#
-?##WgI3nbuTC?}uDI@$fg$qJDoW+wJZJkvjqSN}Q$-RTiX$#+Ach6eqI3rSAP7~vfUr2I6gaU?@ovJ-Q`J78#_(p+KAk9wcfW7fg
-52(%uw0i|65OEn{w=lZ83^pNlOw;H;bbiR*Z({(NIZ(-lYGu<?md;dlBya+2MXo+oKl{RoKm^#N<(omBsE$UmGi*Jns;6(6-^T+L
-0nQ!ZbEdskz(-P>Uf4G1bI<+UyHYD+3=oj-YYQ?KnDdoy=Q)w*4tEIv+ebx_bAJKb1DD+4zlHF(-jC|=-hvH7+R@|!F$4HKC5GRp
-&QkX2yvx>atG`Quan0Z7M}593B@qXBYEx?EiX9>Iq}c9wrM#eFKu_ebM7$zx{;rQ(duue+N%L}i?->X3ytyyfW%KaMY-BChk4NPB
-1d0h4t23_7u28(f1jhbV@$>ngFuiq$fwsiJ3>`Gf3Tm_Jo;?>k32TVjE?Z#5znp*p-ed}w<)l%WfneY)E(Z!-qVL2D0l)4WMlVom
-gabvcvyx&NNI8JzDluLK?7k-Fmazl@I&3vS0;Cck0Kdeh;gY)g&)|FXbAV09tvd1>lfK5WDqey4>lM+40Y4t2Yu>(cr<G?JiZtIk
-Cc<mAKVSTh3JvR=cCKi-dCPKgdVRJ-N(hMSt;h5*KbHORGh50Ivo61reNZ%rQ9-jwAg?4E7dZ0+%Gje|IiF>(Q)}M4@*)Uz@w6+Q
-tzo{Gh&FC%^j@{qkC$Cz625oa?8Kv$Oa_h33`F7kP;&ymoGVak0!r<_79)ryB6)xlHs37!G}kv140NQBfM;u55fTQ-a5X}T<%b0Z
-rE@zi>A?BM@`<oFp!4V;0sbP{JOM9dVE-P<@0=KXSD2aUp7^%AtTXaEFODr}Qz~~BMIcl0h0ZpJakEo6o~;yICC9jzwUE6Zt$5z-
-+o?}uI~&G_ABtQ_I{Rj=$p`i0ekArpxy!2#Zp)9kQYrxgM>5%#=RL~z*riQ2Eo$6t$^2{@Xoxo;KgBvx*PY!Xf&vDfpFTkxuxONU
-p$P-qIzi8(BW_3EmaK|$LITY2xvwg?z5D$HgBy@-MRsTI(389*IG`4Cb==7VRk8wr&vYz%U%jCl0T{j>kYD0T0ci0^)Qy`7ka0E0
-0tRR&YX}J-7@55s1Y2@{{vQ0>FPRD^grs#BeJrgXZe8a=WM4F{@{Jl>489fBmfUisZRy=1!(KpnTz2%Cj9J0y2V<9vn=kI?V@o#y
-r5>`Puf#GcT3*4ZL4v*Laxry<+TnMPKfo)RX<c$?U`X(5?V%QF+ezp3F|QSHz=+%xsKbrsm{TF2WYqD%9c>XZNR!^N3U>6o3$Vfr
-vI+qWeMxE_8kgb*7`f_-?Xq6!H?4_ifCKi=>f%yfRwxSqAyUcrXZC#tu0-IC)sM$&id-lFIXylP_%hh^2%q4wf&%<dRh=gY0yn>m
-v*eNdHLxZy;>fD;5N@xV&E^FgOEc#0^{GsU1aRNWr?-3Fi|LW4w6sXTRSjEjeWqyI`K`*<#>|OJZ<ev`hr-8I^+l6XA8twB`ksc<
-B>-awzpNgy3EH=#dUtBDnI0J!B44kA=uWs!uN>=gv>^dBIQ{*Q>En#HUFW96z1TPX$w&P6XAczP``+uYfa61qmcDH_CpB&*vmMmZ
-F+;tOb4Tmd1px!%GN|eLV_M#w1eleHk;WUmMfPlRr1=#JT2mPSJG%YF?ad$nJ>KPlu|$9$5{!8(vyc>CQX+p5FW!)2B;_vOiN3MN
-*VxM4wOyKB74()TsCVx{)q$xkIcXk>MM0~mfC%n=SPPflT$Oho`6*3K!PSaw={2G(qgqnbi}DI}CO>A`(}9V*yqt&hr(P=mASQlV
-yNU)3t#P^jP)}+7)s?Olu`9WN5h%;h^Vu@DfGfJ=c09nqlcOdVOD0Yg&>tt00abPOddw}^iS&E*YJx!2Jx)?yXUpCB-JJ-$NyPW2
-?%ADT!e&^Q+94kg27wBYBTQtXphcIREE5dITJz!oGVmW#AhIKORUs6cA!y{^-R`x7Uobn(^T`iFeUxH-@`0gYEAf&%TS)|*^xS@}
-^Zqu{aa!tf1h~(e?O8sQLOcx<;+A@Lxw>Y(c!WD07;Motdl!FC=OFp<<+}AYfec{m-L<#lR*!gIJ~%OQJl%r_7#cKiOOUqv_Rb<H
-b+;QgFyf*r@-+MXCw}|#jz}sXwq)Dg0(GJayACHx^8-R%vvrDeyWA{fhXWR1h8|Z##@LmO4hkfI4jr|x1mmkJpg^leQ1-a|E3~aF
-I|3u_@Xf8(!T>(Z%Lp-R5w_Jcv(aU<3uHpVvwdd5{Dz(-2lg+*Snzw}Wu-jv6R_Y_NY58u@zOvW2oQAyp5OB^($I=@_LN3~$McnR
-K#*0comht&>N{I$<_S}oUMseu*f%b2k*|+xa2HmL_9ZW8tBPx?S&t;+A^X0h1)aZP&Th|Yeo+uRy2t6NcilrRYceo0@TAYhW*^;2
-+I51!1!x8F$~V_zLisAorM20<=4@*%eMQnhz9b3<NL?i6q+0UX3>7kaq37A2tI5uv_%Uq9X<*Cpy-id8^HnT1eJgx4DF7K(d+RyS
-*shO~BbmYuzKK*AJK?vmUa-{H;x8hr@XqZk0!%GWg?g1On?1JEkZgrKiSCguHzU?xk(I<XXuKk!+4pdSYeq%81Gr%Hf~9k47ZL$%
-=LK1CtxZCu1<Hus`CMC@#9}YxH6}hYk79`^3Ay+y9YC_{PizRQZ=ouj!=GMxDkOvf^nG!$woO{z<uyhk7B~c;3Dn;eH@IGXa_Pc5
-CAJi2eV%qk_}olbsm{)yeBw`+yLDLpoeY7UeMxR1PE36-fdQYq8@nZqU}?+;n3$H{5<Y7hJ8R?Yss^RPffJHM5a&1Z;K1`m`p_lU
-<iCVt9!V=pXw-``w8`Zetm34L0_=EaS@C<!fm3e`C*HlvtG5PUTh0!bxA6)4U7R?ud9|=f+5w+2Su8M>>~vJD>ZPOf;hwxxPUVj5
-AlQwYB-(N}&|c)E<<|8p*!#NIx~-SP$nJq0Qln*PFn|%=V$Vd^H`YEPDR&Z3fLN!rtHZ0G$(}j5Bai_Q=|x3Y6wk@D9+$OTz)5vV
-H+}rr&y#wZ4A7=+O`PruEPk03F!Ry@%ZbOra0=kl_Uy7`3gV%_d4%YzfuL;4EkhyacY&do76JZSkUG5{vwPg?ZMUoo{Q;S5A8X7G
-SV&*=OmD*L9<Q^Uy;m@Kergvl5OIW@G#!##-AcC?Y@3{o{<wz@2yBFLjnQ-JiMd>hSnrMCEJ5J*oqQc}^z1;<-YwMgTlqJL0#@e3
-`Uk2f-|guL5)D!6U;^Tj!Nw3LzQQMJA>3IKK-o#2blZ>VL-CD%CDlTJGf^6LsxU>q1%16o064^bO6(5h4sJmx0+Y*1)8XQ`WqGhb
-W-mFtT`9&50tF1uQ?-MU3?iEqU9qC{`E@5L1`_(qGSd=I{;Sx%M#@A=)v(12s=oGzb^pD?p6tlx2C4j0L5YjbiW`VVh4JjNHd!DH
-a{Qvt)48l-hs4JldfL&V(Q<%u(5C+>)XNoVVOl$)+$X+O9LSv><5C#mQJmS+g4o!q-5~^I&5WNtaV@N=tdRoel42DBsp%eCcQ<GP
-jqwy#+anA}JJLT*tyaIU_{75qF~Iu_JE&CSn5|{HDnJ_ep=$;D*Do4{CRrhY$+C^C-4Z!lnFJuWwoNswXsb9sJ3*|M7po|UW?QP&
-DttI3JEY;kFH}i#iY1qL@?S$gZR%FxxxS<~-v@AFxbrP$Saz`M3oEb+^Q_tD0n@ywu^$>CEDp#zY4Yncyp<2e9Lls&3)$yD2L^@Z
-ciit<741~Lti)-jv<(Z8@bR&$X6Ld!OpMCO1662ofEDt)o{J&hbKSY7ddgav0!SK4Kd$iNURTk&=mYxP01=F`B_3|vpK_PF_7!`d
-#`vBQFIqa!h2#iHz-dwmmA&qiN!c#S3+NLMM`wJLE0+WcU_|9iBMi@rK?5e{j64*NStz%Lp%w~if$mE4Eew`C*Z&rJhwAo}w0;az
-&HXSPJi@%;Nn<PMbw}Pk(HHjkk|^0!e?xT33pKXj${tSDpLug3aTcjj<8@+1G`r?VA95Y{HDjw<PIC^m-hDS1xM3N0Y{&L0wS2TK
-rTKRzu%ny%9wW%>yCZTezTiwqC?F4N`1&^2iR_azQ>#&WqJa2znp!v~bX_8t@H$!o(nN-;4emH{BFcaw1h}qxUl<dSP!$P&6hOsL
-a+K6ja|j3n<YT)PP+mOn`9e9700qoK<%&9<vx@_@B<X()RxG=93A$FNTIA&SDZCUtrg4D1l#}%=g)pmBc<O?ZgxIcU4|n+p03Jns
-E3*JvX&!R4ZLOvFZGpFP0HxkrfcCWqZT!B8bXTql`AiFNIR!8G^gN+eH*OuP-Y>FJ0dQnV;9%zmPHV1Yxvob&aRBtgCw_Rzjofm#
-DHWoYGk$L1Gi<}{+cj-L2kj&YjJe|}$;+<GeX4e4fxy5<^sG9#+P$eVVLH1rQr2fNt^y;z`KK3*2yS#0Ak42{uU{cZT_~~@WN>P6
-7t1M^w8?)DwO+iNAB$=D_AZAi$BtKvhl|Jpp5Jbl64SgAcUjdfctjm<<ufZU?3@%>p-Np{iS<IoNeSWAQgSgmgt@6lek|W!)pO@w
-$K{SQD$}JJl)16!`;+L8MU@oW)*7aEkUiiUFIVx{@^sgi0p-2Ybi4#(ZUnyjvE~L|-gV#5MgGFHxv$S&1*<owK_=ks!gL^?%Kzp&
-E{9hwTS5+K#RvLmb?jK6n4%P(9kcXp-mWOeLuJR@pgJEh0v$Ea4k08RxlqwhLoB=iasFN6$$t}P*Ou^a`qEuQ#jF*=+HYu`b%g_t
-=+wZ~n?LT)eyR9St||>1XzsuQOaC(C(9IY9xSE~CK-kNNp1y|ybxBk~(C(&e96Gqib4*vc4~>}{!{Gx?IzNt4+P2~y$!(<;aqhFz
-s+X;6dK*0WiHDI|p1`xDeVFymA7&K;c=o#T2@>aSc-|K#ed6-FD0qH3c2n`E*8*{eKOfShBJqHjce?QPi<pz)Xm-L(rP<F_5qOpX
-Ao&<yLl|_S($*Y_<n*&Z{cLQp#E*Xrn6(Zv)aCgj$2y8n+|Vu7{PI*7xGfa~4r^4NPR$#-VyGr!Qg(0B99Y4vjb)^7jJF3}sC=7q
-N5yN66X1QGy%K!T?!rY@`f)pv``hKxfpnHawGvkpWK>qR@O)3>E>ECbZLq&@W=CzOCKX}j#gE_xsy^yQb0>lg;NQ*ikr4D8ag1gT
-9zwuNH}9rX*<ME_s)^jy9IL~c&#x!S<~7>5^Webj>d2cFD*n8*h3G{(h>sh#U}E@q5S*=}2-uQ<|4FDjwmtR2nVC%mxu$C6&s!s%
-`W1i(xHu{LoWXVe4CRyc(g(O)`ECR;<^(A#d+ph|PRA9B(24Cm#qA%AxaMS2J@aw@nVdJXRDLnbJ&u+Xk-4$puBuXf%As>L*8_zd
-lyzyyxybaH><@X>%ZD>TlUoGIkhzhUVf@Pe_32K_J<)Oypx&BL!+N=+Ku{Dffo8A8EECjLMU@h%WOfxK=w=w`2?8`{Uf4&oU^t$R
-Sm^SJp;6(;1=B)Vd<9y3v7}D^Q9Rq|naRM}g;W(ad`o}WJvhDF6i^bk-{-dlkb5NjZm#BjaEREB+e@AkPhl!J<V=Y}j26j8?7LW>
-+)mV-oK{GvUj68{Zj%DZkzOc}<xQBAvER#+f=-XWNt=HN%#%T48FRsD;*fmEiUB9#YtbN2J~ZGj+;K4d?jm!;!#orNVV9LvdL5;_
->nL*IfuY%}blruC!A;AS!$2^$+HgO9Sl$lkbifvRqm(-i%gMfb5($e>(INiAiY0pdv+y02N|_CqNO{_Kn@ek?O3TKIL7y9D`Kq^-
-eNIXDJD~dGrRs*N&4P+^;+b)^I<!&M@<+}9@0zWKucjnr<|LuDvSwsoDz|m5Y>{pj4XVmD#~npeI==A(mU+uipWsb}g6Fgc%MkJ?
-qcb{<!eav!fCK7dvh}TbqIGa14lMwJ0K6E@c5p&k`EyaQP`1=nPN-6M^CGDW#zhZylnG*R%u6=~#)NZr+Q5Il1aWlC5>5V@@b%bw
-R9(kGJv~a%OH^+A4}n<^5CR0ktC!UaPo^XbvvSt#TU{OfqXCMao4rf91N+#ke<C#D2DT~c;W8Q)1PX+LBNTIt5{W;|yD>r_2oRLk
-1Y}Z?^|q!h5(zQ(G++l9$hc+(ChB8+3>j=ggtAwB-c2RIG|f_^g|T21TSvrLYsp>$Lq#Cad1gG!drst5hH%>QP0~a)K`_o1K?!XL
-VsVcc6!~+z*e{v1C7%4#U~)J}5}Bdm^l)o+NJMJySm0Va=G=vD6W$UU?q_&<cb`D{j*DxPo|ntc-N=d#4O+`ek8C1;zMFo$FDTv!
-=qGWieiv5r=;!dBI9Gia1QHC?j|uEbzG3?I`t!CZLj`dzwhT>7Y@a-KM?#G$LNo|leV9M7*)$>B!N9^{^Lv3-pzR-hl7%9%3lcsm
-OIE=U37o}$rV5TqSgb6<(Fi}wp9zqkg(OQQCI1r;=&gj9IrW#-bFV^~WKVW6p^{v4Dm;nV)q7!zFSqaX*Cwiy`5@Lwan8LBIPmeZ
-{bkzuhzyMrY2WyyrRF3KsvvwhdA3UcEw%Ogrz{eLy;pqgwcC;#XOj5^eXOZu9J|lvqdUzdp%K+#Vk9&M&gMbDDmz4!<0d62Cwd*T
-=;~`Xz(6@Yfm6R-GsVF<sWQ-jDHefTWC8m%M`0i#zvzx7E%HBrwK&O0&&L#f{)<^W9%uYcD(b-rNHFM#Y(4brYv~SBn8nmhhi$ag
-M7}vs@mb;ebcr*8*)^l!?crziz$C&PrN;9t$e2*K2QOr45orSRaug|Pwt_zVq0maPBO&IS;IvsiOK6OkN&}Ih3ueVVUFWO~NmmBT
-ITupsON{^^*|H$%OYU)cB<SK+(j)`o&x1J?^2;96rG5qf(>SHLL+*0=2J!7Tvr68lyr==$5rD4X=-M;&)O*V=?pBZ#&(f$oo5Mt*
-p`eg2*i!M5wP_VeHQDWnnj|og4%a-zzpRf~d`7e3%$q==`5wJqCK{f*Q$Am-IBi6R&hHgH`TXF!$yEI)G7`RENM0k)D^DshSU8T5
-+fXM^@?xaL_BZvIWzyuI&2aQ&Nxzh{l9s6PuS8bTh{K~9#ptVdS2!G5pWE4OMhEWa!(oIdbUN?$w|??v&*%`FWO3M>e==AJ6I~zu
-wBzyegIxB;5+oQ9wp^GM>07l&8yV#|U1Z8LpX!)+-xTcrV?6Fvf--TzQcU~3GJEfF+JO$@NS@;PTw|vK7?0-Ik|EI)ZW0Z<m>gSA
-<l@5pOqH=%_+NYv{E{E?uLL7^XhcY5rw=W2uU$nBmYk|i1J+naz2pyqq%U6*8CREonRI_>r6^|3?iX6xeXp2#zxkkBDxP1MiDSp2
-kPDX2S8VlgDX&U#l%>r#N;4=V#l{XkJF&?^nA2gegLDS*t~FeZve<>-F7-{VrwAOr*coTC%$5r>-_nl_O9~Q)`bh^A{+9y~YKbTR
-N<;;=C7v_BIlFW7F@+anVpR^}>?av5_iIYx<+iNg?k+tl_J)yf#K+#D_wjB_^6e<wHD_IDC?XEYUW9eYOniOvi5X4bQcsqJUl6(#
-znh?EsJD?6oue(@i(0IU_FN|TQx7;Lu5(dgB7Sy$UFRT22LICYM1}x@|I!8ljQFM35(vIzcm9>ws#du(CuQnDQN?9?(rl%-5*N_k
-3dFM^?SSmP-C<VC4g6~G<t{R8c{hclK2n_yOPvf;C4&%%`87Cqs(9pRyaI?zNPtOLC@Xv|TB-pPRge{Cx6ffCjh|adO;&*Nvq>Yr
-y1FzE0sgb*U0sSB3;CsCFc<pQer$hiim|lw=3fit>oB9CcRB~9Pk13uWw@yD64`pcEk?|_fsq4C$Lv(PSKy}1A^`IK_`zi`hVNFf
-pEf@Z0$J#k1B*tsM(gv!Py_-Nwa`TCRiUjQ6i=hg#l##dVoXEQxacIzPd$KPa?=UFnh$Oo{tvyi@Q6P=(*BRnw_l>kzZ8~UA|v{@
-)ASIx4{Y)^lH(<z*$=eQ^Su-yHd-61ICH)<+){y;hyo12H80wu=IkH~B>^&$^I$B{RAaK6rVt4RK>!i({8*H!1O*C1p;3s%?rS1A
-Fbab~!GFdt5HuEp{I$If7V}H1Ptea=)+J{A?_-zpGbhabwjGH9_Ie7!Od@(-ke-<)yk8%mIasjX*HS~An>f#&TNNq6j`~WX+$8kR
-c6$*H%cOXLhV>BWqG3=IrlBD~cecguTp%(M^oL_W6T$y@3>^M?ZqOxW{GY+il~4921UQ*!D~R(m$-r}u*lGfQc>AVxL7uion)0GN
-RQ!S(SZT2^4F&%xUlnm)8lJ6ges;~`p0h9PZfrl-TF~siuz&2U^{3-M9WHIw`#%IFMv$4Nytp6_gEHq{AQor>+F)n2OjSWjRDi`G
-<I$X98KIxk7QcbHFyYs4#UWvT_A}WA=1*gPBEk|c{_kQoMP7(Srx0-%6!I4{pf1YK!$qf(33KC!#bFvS4e=*y@#};|3j+Nu99fD_
-{+~vSHl2t=&v68h{!hKnMZ)8-bHj6_07$Sf4D@+~LjTm25f1&cz4)!8=aLut|2$M#XarmMkYAk%5N3`c07amXUs(bB<KZGFmPqmc
-dvM`kf942>5%a@;a6JD5N-S~W-vSso<UevBA^#yImhf+jrDc*O{1q&PAxroxXfS0(O8j`8dg?=v>@N>=oi&(RBYa1|(=HkN%NFi3
-$^*-c{^x15O2W@&nc+Kr{I^d;>$GbB{QTCj<d%-a36vUbaVShTlaN;ASV81$4F`!Lzt)QIJIF4k?x(*cnkSh^FV?s1Js;z!E=l3M
-y#^lYqf6#|{386eu>0b2&^Ie{=E7^7Sq5iPqY>{y-q;quP=!xexG|R0=zk6SJ{8@+e!eElK`^Q8=iUZTn92d)E-iHHDNKdh&nH^s
-e}*rAOn7_$!6~7i&z8TJA{_;7KLZI6K`)ZxQ3HdY84_vb_4B!Xb#HeuuwrL|xE3eLTQ=aDRlI~3i4&5hs2n>)!g6Nd-yJ}&&Rr~#
-zBx^s;1=ij%_J7r1iLvofDHmLRnBRS^*}jHa}nVTF0yk;fByH-^hAF7Bs#V!f4|9Bi=WO)q4l*+LvP;Cg+^jNJd4-1+5Y|DgklPB
-W=RxjvCeFV{Ac>x@B0+G^BIdu2D;{odQ@*gRk`5eI*>Ic0uId(?2tloMy}x>Up@b^L1d8^nL}^FBTZu$3#Z?|U!x&`72r73+Xe7<
-I-nf&wszTaZAlIdpd*Du&Kv66xHvzG;iwZ31iloW{X^KYZ%8O5`M}ULI7=ytwJ7LfAE$HtsrqNUvyUiCV>s6~rgxv^^#_l|gScko
-7R9~t<i*}IyBrMGq16@@$|kq8M=x|R3D(++#jmztQuiHJ=}iLyXJmCuuk7d1w{eTllofY6jJ+i)#n0j8L%G2~{lh4Z>T1=MGO`lm
-u;%@9Odf^vR=GtLlS7G8j38$LQ4q{gBM8t^zk+`(E;i1ps_S~3dDh;+cv=$0xr}NmNs|p>&JG^}xvmCqN?buK^CJ^_C$Eyl^mjQD
-7az;@_?9KLVY7(Xj0=S`@yl&hVYzJvHiE&6&!XO{vU*vu=eZ-BXq=H#cDKbm-a1+faK!2{w0SwL^caC7{pln#-}P?d9NKs>2HHz$
-oHy^~PVZV&94pkt7s;Vbgmc(|hAz?LpM>*jr^N9tTc1BI5tkM*SiJj*)<NVqkh2a}m-s4E_&DO&1-}@Z{?1aiTYqH)lOyipRM#+b
-ZG%x6-7F@@lU;EsNh}_<;jqCLUe3@Hd2<pu1Z5E>$Qf}E>%VMiQ+I;OQBC6Y3iizb9+Di1Z_S!K(6xukF(^e5!ie?UoO8LH>+Z_K
-nRz@Gx7a#Kh_+Y~2Vbh8{b!-IX!R&xCTZpfK|)d0U{P~q*$C{jr(*@^V|(0p@N)!7))lMSeyei;Q*t<y#o5N|rIOWqBGYB!GEbZU
-hXS`B=t72E*4<B7$IqF@D~8!LHW`YjVQ{_;^FDSYel$y8j3au@ZvXgZ`Se9kgW7ywHbI8TA%m{-s*y4>=L``W8)R7=u2wq<avC{;
-1j&nW*Uv(yC4KS_!n(R4=|nOjsGvvIg;#d*N%TeUc>E8oLEAiq^R02@;mCT&-Hy*q-VJE*<@<_U9BBkU@C?$HSbm;A)|A4TI3)sl
-=p(p7w$zElnbv8Tx4&j@>=q=8BfOXuOz};Xv)WLOCaB%R7qxcW5zlc!$~0(i@oyJvmj>z4Z3Z%nzEV(t#G-`?<>6W^uw)??dGhmd
-rAs{d2SFr@AD3apc-Pzy_}VGDcwH$4B1c6=ufN!+*4Xv`wRhifO<wySz_asYClC@gksXjdL_h&W9H^+cp(r306}*ajuR5yM4Qdq^
-)=}#~TeYs*Izg>kZ5`L@b%0XW6}@e>wf9QPlbq*C`g`?{pB3cu{*S{0_{#bEJtOCQ)53I*cVog&snzc~>gV|NH<hK~++4ovlbv(2
-x)vR7YC1u({CJNaDuTRAjblwKs4sJS9iD9Kb1~kuAM(-4-?kQ&cYI{p1Q|2wQdL&_Km+|FH|}op=^hqK|Dn4<qnkRb=r!+tZ%S+W
-=wmw#*AyIFA?jNE|JyWr^u_(>53Tw3iSy{q?KSiZyE8TJLeq>r{tj0qQ@6U)J#~Ej+9~ISA1<F~cl@*+o%8p_E;{&Vv{G04<hl#}
-;QE-xQ>xWZpYPn$m~I*}H1d~kj#o$aaix<$iQ|oDip3X|&FL=QIdtHc@^LOL=$g?Vw+cQIK?#+$-)`HqXA0N!Dd+?8DAR0;qp%?k
-IbjR!HCWzZZJfiHX$$hFcN=xBP)lz!M0q}6oH~1Mpo^&czd{4)9S+gK)-gqk65QH3?miJtPcu>vaQ#2nJwA8js3T42h4Ft%I-eLH
-dH;+&qOrWTDdp)8Ju46HzR;nqq_!hxOfI@3?UML;ARP#2mln+*x23sOQTxE-@>L599VK)Hg4yqHY2;$s%lX8|OJv#<@utlCeqz+M
-cny|)kvB@OyrQ_HyE^}h#)+N`3Wlz_>RnJWGN5JAIYT7fv(gs#`x&<w25PJN7+mS#aXDRl`^vHQiLG_Pj<VVZH!T!JZb<8P&B$#`
-U%Y5l<QBpycR$cmN{7LSZQE~OiZ1CILvO4pvtRD;U*NB$ulUS#UN~0kOVNpIdoRj|GHuZa+$pK~LvJPKo9MWc{yKa(asQ~&+*Kc`
-?>;_TnrBOo5>YzcufN8o-R4*N#@_X%Q-_b;*e}MV&zjTszO%m_-5(DgU0?2(HbP;zEVQF@zWaYiJgIvASzO!Jsr2-6oMz~ecRjvs
-#_vvt!L9MOX~)Z?HX2RsAB`5;r~5@aQ1rHNv$44uGM<EvhDn1&l*sfZg5uSjn`cfOC~NV0%@{I2dc&zP@A**fr5&!B<_?ov3V4zK
-zISVSzq~K6C8%p#KlS!5T2-=6DgMnixdZ*)%G0U+`WQEMnDP1ffC75wHa>VvU}Z+&vimoh>S`Zr`AjvW;9k<2#%ekkZzmQFZ2Imp
-C9n1aZaE_#?(bXb=x90+GdXjkzbDVMwp|<UO_|?;@|K(HYjH#fj@PVNNmZNR@-KM3pX~P7TV<fv9)XuAo@-vr!o2DxryW|=R(j?v
-j^5-wD1B2w#@!+Dp6c4}UcPeOskwt^a=steKZt&ZNBfU7^^}O9ZE5~V;@Ym|9m_oywfojEql(_?2tBkTC9Av0D58tpq<=QcPGl6*
-(^$>|t=v^AHBC2^I=RGr!ACA3u85JR`w=p)!$<C`mN*Q*>fSr?$bY()Cep8W>zkz!E_XL2Hyh2J8n%?atuuA~`s)iuX!f65>>W3c
-o?b?TG!EJCW_P96xOMI6UHXCn`mdZ4{m*7_c(%12w>s#bt-4;1%T!bJiu&^EC4+iT6^Kj&%L@D9(`@8o)6g=0vWJRiez)4FCXe3n
-8P_-v9Ix4eJNr&ab(PnHmww>dYl@PdDjW;BE!o)Vqa`hFW?iXPd)2lE_1G})z{~ByTkrV0h8k)+@btctIG_GE#7*2)kxF`8DEPK>
-t7y&7nXUr*o!Y`lv$N%`dr$_`b+B{ciX;z-H_wzK9Am`tMiSF81CCDNq$EZZ2Q_*7ScE<Kztinqk0ZX@$2S%R`pxJi>q;N?aB$8!
-`eayf$&C5cN{14vb|-y8@s0V)Gb_H69_K%du&wRTLpPsIpK!E%p(usNqYEAxY@XlV9%uCEsut5Zp!5CXWAx!Ua-L~e$^0#~ac`kO
-V#*5xyi)80BJ+Bsor{1^+#MBg1zhqgq?5mq|MyP=E<IfL-KLG7T?|WUM{l(Cb$g-D?48uzcI{VBwlASik;J~E8JHITO_07ZKc_iW
-`(Hi9f8Fip`)7=urO}vXq|W_*$~_T3M5?zp_2#wBgAe<PT%5S3IA~cQcXZGS%#q;csWTT>s@Y|g%E+W4=c8W18{?P1KR3PCo-eA8
-m*=iD8tAo1;me?(*6-JxIa|`{SahOyZAffe{Q0Of+iL2I(@EM!s@kqPHOEi!;VAx>>+Qv+Il~VJD~r4BoT(L>N0Fg7niX{6ab@OV
-rE$B)b^-}e?$yne5|ancBw{WZ8eEhwcykK-K5sUnl-jF0zHiT<UL0v{La1sy^MGqa-))1cGe$1s>uPtmzSTMI>o>R3*C{7nE|u1X
-RI&fq7mod=Dc<ujFGg-AWjLMG40jQjSG8M{%YN)G;h7saM{maqC~}uQN-kqu29dLG523r>+<IrqgZK+S=5$OO^p9S$-Ws|a<!d`F
-aX8jy?c?4r&lI}|YbTIr2A&S9+?-xv@b=Mg=w)en$$~p=C+=F@-P3&Hx?GZ7b-TE;i_qND^QilaYc^ucz5T<S2r=VYNC=NvbWMV(
-YMmi^aiis)xO0-jmBVvN+t|@rKhw|YKVQ3_J0B+M6+FR<-kunIXZ*95qk1nlQnqpdo%rqB<~Voo=+G|A!F-NdxLw{SuWP7|Sgm*r
-E$HH}BEw=>M=vRtZ152C8Ii$9oYWbUf0=OT*rDJDH+Y>-<%gP1DZUu^{fd+RJA3<jr0(lspc92~uJG2ctq*0m^Tg)D(3y_WtE2d?
-9!_fW;d;dYsYi&Pvy!;!!3~V`b70I%n;7*JW0s*4vnCxpOi1dAuYS-Ba|j$$IY?MKB;KH)-v^vqaPzjV?><AJ^WMBDd-~Yy_9Ycr
-FE;d#)C<j<9-I$FtGamzWNIZ*W9j`Ex!g{xB3d{ijlG>xOr{S9I|XyUT`oj_)K$e(_Rgr981Tc+scEsEwV$^4%9_60<0}f=i^~>f
-#WphSZ|w-Zvw3W4gsW0OOf$Zmm=a(o<cmZ^>9tk{311=+6IGWuB9T-o7LaivBTB{oPK<G;&T4&bxBu;3^M-Vf4|KDYnL2jH%%;@M
-gT)iG+J-f<mD1gN{DVQAVvJ5|#&k0+)<-WBaCl^C9CwX~!)Fy^<Fcx=aRfqUIW`U-Cj#oMPr}P)4@hkpVRX~0iE@jLO6QNs?b$9i
-$kS0{Ztk5BYAVKN-hpwpmDRkJM=o1yB8gS;;MEhX$_N(ab+GWQy9~VaxDX#V2dzp*5!JG$bV_IvY;<?7DZXYNPmHcsim_?QCu%Vx
-iJpaWEt{a8_-Uk{OHFOQnvz<?|L<r|7YCiKT2WK8&%9%5tFTgx&7z1OhxtA~ybXp#{@(e2RA)0cJH84L>F?#)_(b%)dXCTMS(aY1
-th<FUdCP>^zsd)Ei@IyFKPvdKO7vMP&&J^)C>nrQOBE~S*?uqLXxWTfTn&~~$o;eWY<O{im~mQdMvwq2ao{xo000000002^zm&~+
-=(i)>ZIM{OXwJzOE<08h)P%Xca`IW}=4S_;Z5VrVH*!iQI2pwv#*hD)eIZ-IsBBd6^ze-_%=51I4}W7M8^RqjVid&JPoAw-6aTCi
-BYlbUaL=90$F@1a#JPP5uB5*PKW$2#e0FHX)@EA9i|WmLXZqJW0=Bv_y8pSO=Ym7mPU#uvSRJRn++%#|D<psZ;1$oE-C9y)Q>l}F
-35W4V(vPN9^U2@ee4A?=`F6pEE+RGY?MB16#5uYs9q}zG5l#q>*I~ec)%VUiU0xXIE+L!W|ERj6o6pgv=_>MwqyA>sBNy`bq$$Wm
-aeSq(?3)*vj3o2*cb|RwX*WIjv;I|=u2d+<u=pxK+o1^=7e1qYRg(F{FFKRFnxRg#A-*XfK8k_E#fiz+Y`i9Bdf6}6woJ@akiDw9
-8(cQ&*e_%EH6rsw&h>42uS-RX+{lD-ud9CkkoMaQ<k|VBRMCMoT!WZsiY@gyx;~ctZ2_~sf9XQT#o<%JY_c?PQTygL#Pfb~GBl)Q
-azU89ZqHY2zt>IZUADEKBRNAU&kugA4dRZd43iQ)WfwbrQtMFJ17Bhez^Tyu(`|4UK``0Iskm~*>vEig=)YZJzue14CGik%z5m!O
-@{D~+?pJ=c!~>Nwck;rIKjTBC#Ehv9I`TD3jGXq<$lq3{U7c)4CWQU^<IN9F9ACu?mJ@xGaq;=}^t+q4gpvUebN}j&^YgZb$%wYA
-@)PBTXm4_S$~dv5cv=d1QeU%D+J&Pb{%D7U*mwc)Kx#{wjQF;Vf-KR8!})(JCC`{N{p<1`N>2@W7<$60!DpRr-Hl5!kXN(5c;Oe>
-aqx4VlANKQyK!z=o6CGD`QYjW2SR;LyOMnwCvt4}c|4h&Iz|bbW{{<CK2A*3kW-Lwy^0JQ1*0?$A35ajWVrO+og}xxQO9OGlg+~(
-2c=eq`W^6%CR;!5{$hA{jd+YF*<l@C{^~I@XS0!<vm|y|)bmWgspNn8l=<HXo8;ILEjufc90hvfnYQ+PDW9=&VVuY2b5Z}~jY&%G
-Idss6t1FET-sFO3;`UX~hj!a^qJI~1DLa2xOib>~>JxpHMDHd%^;_n8yWIlvj(N)VtO9{Ym>bblSbFKlATKQuP5hH1yaha>VWwA2
-9YFKna}qEv2nx_!Z%(__4;Qp4OHN+-$d?>Amb4i5uyTprx|r^2q9a#^xO94O^`GT|wnPUWJvzg+y6R+W2cm87zxHlA-1HqTu?*g_
-O4GNwjglBHI%XR@6l9Xn`$#D=1xcigZ9Wtbev|8+L&=k`J{urPYTt$I2CrE@s?Y8|{WyD{kmyMFRfo&EJkR#nM@~HMq`IC+C|#ZH
-M8t`!B;vEla-IXx&l`Rj97o9nL{i946LKkXn!yu`85<!Y=6V-l@&+wh-YQcoaC|KO*_)g@v=m(nT6wSAysBnFL`POfDU;ei9lA2e
-NW{eU!jX%{%neD<5FbpMbA@W2A0*-vOQ`CZBMmjx>CG*}oILrA*{HXWS+GEa?x{0Aaaq)#ueG_A@n|$T0dQ<{X<GlIBLq(#h@|G$
-v6DW!7^!u>-&0R4cpk0aI6dn<smPAV1p|(cXcJ{4CvSiajq0osF!orwE4WhTseUPQXu&{JcSJl(e{kqZ`yH({T^xvR5j+!(U4OFd
-40l5av4z^>z4c2w4e1z|OfHNA3&RRO<$3bCL^9ZW;gCq8XAC0yd0ZFP*x|}$#|7)U5W1(%7_>5CRqok4w&Kw$dm^8t__~Y3*Yp~6
-!Yi1VT4vw#4(}<BQrK&W5O{3U=;&-eiXw0P6#Q7^&*w3=OpCk)LW=RHg(5LCort-Jle%iDbKz*=>KxgysalGd4<ybRS5=zzc<}cI
-Te-Qr^7@`1^D^Adh9e<z$HA<|?K&GNW^va+8AgiBNDqB{gsj4z0@l~qI;+EWMxIRU(f!ii`~6*slAWBgi}?#$^*lU%TNsbnF+Hst
--KQjsBV+XN(+lBtKF-XUhO;r)Rm$x3P#21oA;cCL194JkeRr-RTj@3O@$6PkBBGzNVpEig(9ySs2a+WjgMMzdKhs;x7mz*r+eja-
-TE*D-;5aFC8fFW}UL$6Off%oT{o%VPLNii+U_u8!Tk?HCUWegTqxDB7v~EPc6F2@zab~20n0bkCQoI9S$SefQvE@l5%odJRB4pon
-NBXEgl>I0CymRV1@kV<&*>5{1yWiP0E4ziS9r@Pqj)L|fE-F_4HgBYQH4ZW77P6Y^Y^*XV>;_Cn>XQY+9mBge4>af$jN*$C+ouog
-)*{4RCnw*~?HuW4ucBD}>sm9yu*w^VxLk|kYdn<Qs>f^|c8>IM(Wzx(#(T4KQksSMy4h=FjOg)l(8$H?3I|F`VA12&QU$`IK6{eq
-<zS<fk~RE(A51)*bvCM+>TG1QM#g@wW;$x67#lWH-!}OnuR32O<g@ldoz!wEB^I)3uThLze{}A!QW^uf<82e7qyDJX$Lw0UxTZWC
-yTU8qS}isdUTO$*QogksTSC6Is%;2~21_ci+WDx@2Fz^@)Mtag0QK1b000000000000000007|6yt`vrs~nX@^ZD{|J~|=0b>EVk
-88UWbGefa~T@q`*yg<S_uuweBjdj!|-N3w;&KbwPLdd!Sgx-2{T7-MK+vH2wr<JN2FP(MYB2Wev-h9d^GF_wMgQbz|wiiPb3icmz
-;;^2Y)Rgsz6DtN;Hwtl5<_!w*|75rRj*)!@$D_Y8>t+urD}4SjqUfhKGS;JOuFOnUvD!K(Jdv@YA}K9|^^iy}W&LA>xR+j6Eg4=k
-Y~AoscIO|;a_S$S$Icx`i{`3^+prpEJX%?%WsM0d(`^G-cfBOBatZSxzLbxT(XKCs6^S-%8XeA>8E~$&xSTb3m@RAI*|IKie5xHQ
-CW7Mp2Dq{EQC0L%iZ%JjSL#^#LC<6TCQLx;u6w&Sa=v@NBYT2zJ#NCI2m9Csjt+D4xsTbG{jSAkj`w2y{NQAPD{Bzp>-em?d;%f+
-3Nq43omG<d-o{Ze*{r1nCoaBK;ELUmtdPj-b@YL(2`eUc<@rSGSTl`;rhEab+=)QQ=djCaAuj5T>)+_V{w-yNgf+sHuk9FG5v7nb
-d-Bet^o8T>SaX?$;}R4)R%u3mtqr><pIXRXQ{fVFJ@Tkknt0f*7*AHtk6hV1Uo*80>q9BN-y~ASIZ(_;Biw>TT-K1{C*ZN~kMS&S
-fFMrlky**j`Kf1gdR7svG=6MxvU9MK*_T(7nkWT!tl*KjbCm2QELUPNCl%tguFrmaAS=mS5x`~5CeFv~c7D-Tz={*`xoECXz{(vi
-DjAPG4VGKEu#U+{edf}8XwM`4d@0tbkofP*9;*_R%nz*Kh(`syT0pZNb>@pLh7=0d4Bs;Uz3IQ@-Dqd_yD{JPsVM3lpk{UV)Ocsg
-A}`o-Ek9aIfVsz8X2z*`so`!KF{@)+uN#~k>?CK6CvlC`B8x;}b&NqedCSNzw)AyWvx|6g7AJ>$IjAUBoVcnbmbKVK$Q=#9!z?#j
-1tnw`-fQ7*uaQ$$O7>X>1<HFi1cL&U5|L#kJ{OA`e!r&<0cx=|P{CS}z)B@Pg+&d&KT-#RqJh#$tQO}JS*_ZJC~2^y0;`?RL*@Vy
->a)RLfkiC<00000000000000000000000000Dz^czH_V{xzBXhT4|l&YNaYtJY{)_BiizJTGTtoQUCgcd&!Mm)U!s$xvnD1)~U;^
-#EH?#vQ1+794hD3YhOq5BPh$}Npo{;EIan7+Rn1kmM1_^y!BG<CMH;^OmW)geW7KVQ3XgX8wFx(X$r6G+hzRlC31yj^X3yCPL_Qw
-R#TR7BC;~kK$yI3hMXy|u~HE!e~rD;ayXH4Ez549;AeyIaaNL+YZ)g&nQmOmI8j>76i6Nofc|42rIq#0yl|b!G619qiH7RmowX7x
-aniz3A+%CG2XWF+<#|hmRyMp`6=Ex^Ae8KDu!1#0YnvSk5#LJmU<b9q(pfJtF0xv93+bf6lJNheJ{w*dAXqQshs*((asU7T00000
-00000000000000000000000000002MpPO&JT;oQot(3J!ls0GxB9vAu7H9-`X@D?JWi=m&QSSm6`9xy1S&UZ(NP6q@6AU}RAhkZg
-VAug>;y`^i_zRFY0000000000000000000000000000000000000000000000091g0-*3$ps*tV0000000000000000000000000
-0000000000000000000000000006vA{s&mjv?2""")),
+c-ri}2Rzkp|37~A-pe@l9>?C5z4zWS$_$Z2AtbX1C6!WyD2bv}Xh=h}QE3ZBMJ1%=f8K|qKA-OUd(Yqf`~Lp7=i|}Gd0*!`<8xlm
+>$R@e^?HLqi}*8A8b2BBe(qrCZn6QpU8nxC{m}>s3<Na&v@h`W<Nyn70s3mz@qph|ABzNo9JM<eYLb$59;<(k77C0#gC{~kFi*_7
+!y;kZM7s`dFxLHWA4CN~V0>l8<~I`e9dV4Y$whokCs9D4(yWFg%TE7Xru$mzG9!5~5`-@^xc{-}Vz~E1cO%kWC=9mrtAVuhaHk3H
+LE)XkQBcUm)f1OrA1}OF*`o0zMFsR^)$4WJc%?S##18l?)ANakm{p>iI^OOz4k7i%KxOa9_w_7GWC(1v^GG=LA?KY2owAOsMvPct
+<D$&hWtx~-;?yk_6tcDBpk9xJGx;rT$v|q}_poR3FMP<QPrgUbzEjXvNHp8X&nNkpe=7LGBM2A_{=-x3D+pxnsb2@d+$VpX4Vn7~
+nID93=Yan7ju6mac!vEcV8}1;1pecPaz6_4%V*6!0r}$$@SnddWd0K&;D!H3U>bOS66C_lT;Ay6@$s_36=0^yyLIH}TdW8$#MsnW
+F8|iL^{CWlvaP_~Yv7H-d?3V{CwUpCj>@h?dYsxl^9>(PG=(BTK`FKEn7Un!O;#t+KCYMSP&5em#-0<(Q18PDVx+6SleR0u*uQak
+Obj|Tz(U<+t;41upQS<|(8+Qo+L=9@l<e+Eu;iV@QIH^smZI*c!q?Royu$3LB+#Y!4%GmeO>r+D`PZ+9!)>YI*~T|wO1n-q`-+35
+6|0Y!*kC^7M)}L5Z;XF+()`>a9CDaIikfYDw3kwu?p6TKKiw64|J6G_an>3Oag}$_y!(WE7c6d}rbRWyElu{)j$<T8$J>#T)dy2n
+L0%3B^F*qnc+lX#vZTO&YZUTtU&Y}6#E1M{h>zW)njnLGX|{S_{+a3{$T+?kQE@25;6wY7f^cfGW^@-_^zohHr&-+)3@FeBSs1Ji
+cg)Hxn)1Xof6bPZ0)d?Px+qS5PdZCh`{o>U-YC$FLW9bvpPT4icSH`^)YiOlrFm<D!LJb~8Z$DCM$;WXH{LL~BY_8%jhC#towv?*
+m3hgwJuEE(Z1w6bTV92GuU^~mR$4QN1S39F^I>)5C2v%^c_2;@?z;JU5h;w3Gm<Upqkz=vu@liMF3d{{N+6OmW^F<B{U!Nnhy(~;
+zd<zj;K|%IaEUHfm(lLT3x<_o^J|^@!7U`F^ew%>>Jnxw=CIa!p3k;C;y!0g)Tl$nVGg(rgFI9|O&Aml!Y`Vc-yq@4>{1RE4mf1j
+5peap)1B3+$lFjHI7L#owdU1?6~kuZ4P6JxwC9(Pxg%g|2XigYRxbUpbhp5k%P`ye_i9pPaPYYpgA4A{T16M)Y>f_&M0dHMp%K>{
+?j8@3mWUnRc)Ow=v3409+!tS<GTU}e>R5ThY`xene=1bIfWaGg=dko$&u*`s7gG2UEjNS?PUvUcbS5Niwab%0?ESbG@|I#~MaJ6T
+bCu95->Wko2x`wfYYke#B+g2of@mC^+3E67FA6SCbJrveSH8<!iV+z>UCB9g;=q^9#jsj3I9(|J^g~67PHE|tfp;QS5?`g39oKFP
+q~$;#%xn|qa~vct@q;_s%n}&FG+n4Uj6eiIX@B{rg8Vo0<iqX;b+88V{HTE4WnuCa>Cq)`F4$vWpK(iqW=8T_i)`exmcC7FKqbb7
+OCWCOi-B%uHs0ZJN_VS>$cgOVkx54mrl;ysChi3NSg(C6S;w2^7a<M@ofF(uaqB?r1)3xyO6_gHenI5pkjax7f-e2p@p?)M>r0!Y
+k<W4HD+g^&FPo8ViVp;yQN`>&QyRMCYsULqQ?V&74>buAVo#63E?E0(X`O8eR3a*Gq&mE<meS7;ZQdS<u1Oa3$r~=5I25HQC~WZt
+Lo<Bs^<wyB0qV#Gjiq1SOQL$U#V}$6iazB{n*u3Dha@D+f||mq2h##x962B&FpQOZBNYH|_@eL@O^076YeTS_a6Fs<0YgEIMV|Zy
+#L#SL!`7)<f0yg%%a$yC)a#0Y<pQwI7Pp$qE5tuS7_*Juu`h0#1i4Kr6K12n-_+VmTod_?aUthv9T~Q@K@GjrCtUXMObFBhr}{y$
+S?PJmm;&DQ^u-E~{NoJ&x9^f~eU<9{vJ`t;y7`b1^EISl=VRBxsWU%}@d?G{z1GiCqF~dg?2PwXCKQ|dT~#NMvYLJji<35qR+Oh(
+jJ#uy9QLJuJw5b3iumoqJMs2QJ^B|z-8EH&-)@a}yu7{>tS3HLh;5}^@74Wy#2q(eB=P#Tb86X@fK!`8X+6vW`}9Pq;}Nu;uT8wy
+?2Cn&*CMysWRm?69W_p*YjC>W9#ND6co`iF!(hNr@P9cO{s%<z+q}pw(G;j?Q9tQ?Dfg<_>807#5*Q<zikn4~qAParQqGwqo(}b|
+{f2H7<+Lwd{kNQsd^pm||7?KIaxBEekeqJr*yQczgrzJAJZYBLDWPKENW3#5dqVTMv~pRGR*AX!ky$5qsz#jY=yU(kvDZPb8<Bdo
+CC+rQ=zyq|ifBnUY0|Q_kM{;Le9r5CcrSB#_t)sSoh0Wt#_NGJrYuauWoFZDK@)Rf8;JNWCE3*<T$TM$JBd9zUA6o*AIX~4eKQrm
+JuI?zYE^s1!SD#$^|wK0rPuam9u8%|maZ5Id1<~@fPX5_=St)Zk0&(nYh!3dDU|j_uI?OF7(^*|lLjH<R+5k)ejW$}#))ar|A-&^
+Ujna`nI!u)e2hCMN2<e`%hm?F-50v2j?>L5yD`4?M_!}#1;aB}u4b3*(R&mu5R@<gu}X_ObvI0?=cMvV>KBF3AiCMHy(_-7>$&YX
+w>wAOcw^<xk{~`b-ZwMg)HaPh{IlOC4%qNK4r1~gTfz+LoA7U|PP+&nn`zj<BmD3vwMtG(O-85h)UMX5^#W%ME{%Mq#i?Q|LtiB8
+_=waDte+mQc8ivjZ<nX+qCO=gJ}Im`p(fvVoK1~nbL*Mi0dHPb8nU9utNQh>9*K{Q4b1amh<KF??Z_|J(4g_QOKvGV4$||ogJ5(_
+Z0M&}QOK0YQsrJV3ixT0_^}WSc-7DaNd}}}M-d6t#$zA^Fc3gO7kTm<ydxNv2KC3(zU|p17rTG|+Ww~*33rweJSxdI`FhG#_r5&6
+UXfCfPQo5KoGx(f`?qL(?j#9y%h)?^zu$(yGe-iL@SBg5(?;?O)E=&sPnB*{-FZEnx&7N`(g(j--JrII!OfeqhjLT+EDOYRwN@79
+>?mqVk<PY07b(otk!g>(Pr7@ursu67=3TH*#fn^q^?HMKUm7)ArrzZ;{0=k2Osm?ZL2vfm>(&vU8QH$kc&w%Drkit97{1NB?^S{8
+Zh7y`F1mE_BCFnm(ytz6-9XSvlkeRP7tWPAr46>|+Rp5B2$Gj2{K!$fTPL&!jIx_eOu#qsftMsJ(UwZVSfWmb1eBXKg9zrOB47w8
+z!T)6nfVQ7^uoZ09{m)d+#O3;c8|_JI-%9m$s*Lpqr#1j`m0A{w}>>2zcqfHUvS1p2s}C>+Aq7=+IPoZs@S86c-3ZYKYB`?&(2px
+(}wj*WVeggf?|4UVLZH`H!T5=USKy&)=+8FVoK4Df;Z*8-<XHA7e2%Ad{H*B*7N4MT_0G+%CP)$Z~sHoO?9?AandW)Ot<vqlOFV5
+adA^2A;Uc*rxab%#Bb{@-Gz2U#?Pu6ZI*ktucy<3OeQ<uJwaISefsQ9CshjiM*IZ|#{K*2O)OsI`8W0%#`p(UrOZ*7ftYn8td$fZ
+zF1T05Yqyxj5zom`NP~!2bpk!>R?a7O_|!zX)p^O8XU?%A|MEkK7lRzvA-dTH|9xpMZHQ$8oyP<>rJVbh6ZEkVyMu8s#Ig+hmJ6}
+YyMN{gFKNW3qcz~tl^<ZNMFC{OVr7(Q<H9H@>{JG$nX2V9&)^}ZBvnTvs1{Z@{a6%OtQXbE%<F+d_mbHLDFY*=O9B3tEw~!+4Z$}
+w0AVp#S81BBaLq|k*mJ;@_6-{P{}hN`P}iOwzUp1kJe%>S|{l@u{a6v%jVgF=f(FO2*sNb6)d!%<00RqugPVjb!i9GVO27?j}PHr
+86(e6(g>x6Hx9W&9}Slmgn|8Dx*XO_B&i({=Ls8I=XYBVZefdllyF~JPTkUqKtA<3UC@C{)S?j-@idqq6@iDrU}zW=41+=-bJ@s6
+eeye4aIMqT+EdgAe)|t!-AE_w(BCfY!~^LS)^521n%Mm{c-_0LZD$KF^(pMuLRd=VAGz3JPpaWv0xg<8c<N<Bl?2FjMsI~v#QXRD
+>7AG-uRp!G>54<(j1P6}C&fxPlnp4{d_X11tAd<AIzB&pyJmQ}aBI))7Y5^25SR4xZMDeblcOFL-=AwK3zJtDiieIq6o*htRmyZ7
+)<F+emG$)?Tsy{%WRLCiVF=Ac9|?~7#*;dINZ*22=UVa!!z14dXJqi(a4NIoaqi~=*Hu{Q2rrk-#X6mmVYx-&!z;t2NY&*GXX?^!
+?-$1cG;p*?v-QUrXd?9Z4J$#m=J1rkv$Y2q0shr1!7S3^H@MO~zNWi^2X9VQJiXKTBTZpt6OWz}-XC@AZq|pvyN8%>c^(a3D7@+<
+-{B|d(&kf<@zt&?dUN~77mlz|_>n{}2FZ`SQcSmf;D+6(;VzWSyW2C{NI}X)c0pqh=2g%=>rj858pCw{{0`8ubXZ#(w)XbtWiL+i
+MTk%-vq5V9f*V%^eLenm$3P1e@?uARH)4bkGI~p-E-6u3wZWh*`VAb_3nn-1NES(zP<X<smngls??~by-sgCio1VLeE`n0)ZDb-7
+o&8OJ*nB_wHiy{qszZ?fh<RFwHD9fAz-f%3HWWvF@wi1WeWNA}l(izg&4C96PQ2wIPlAHo)u|XTh>n9oKv39!xvTm=qA2oYg#C8)
+fbg-v^}}6FmI3j7590!e-j`N4die6_f>kq@jhyZ>A9@cTy)SC3CoR+}aBRh{ARec!inB7FC8F&jL;>x)PkO$GNPtW0U245X4t?FH
+_*QtLh;Pq6$E@(?IO%W5G?gQAF{%A(kd1tg-jO=6qvsFKJQqutD7YPRVmNolJ-2p=jKK^I{njwaQ<^vVwY>Jfo%Sdfzg<9RgA<Rf
+(y5Xd%Q__TU@+kP2s8`os4gDjAb0nx=<=9^ul64emlaS{znxk#akr^%OiPe?J8AH~GR$7xTN59<;-N<_d0;I8C4a(w4<<#E4%V>&
+t+8O@VACrt1SxQ^sQ?uP1yNCO2m}rRFY@HC?-!>J^9@Jc<K3@9k2KM{&IgL!kTUAdr~TO3XLDoI(*u`pENhQgY17}kNv2L~71Rm(
+J)&(lFT-@mkQa<^e7$kK>WTQxkM?O^?-B^E*miVz)f38#V=_F~wuE>&i93Y6Orkt-pW>Hql|wE+VB-F4+ryXL;w$qC;tW@4nh`p*
+j~<KOW?r`3Nj^ttm*9p33mzsWIsY8}dYIR_wW8Jv%*{JZ&y7>*gvjrz5^vI@<RcqSW`FPS(+k9<UV8Ylzr6F6#7Sj+{!rB(&qE=j
+*4?!+5U*oHOLAoPj@3%g8ps_ulgnwQ5-9c3q7(yjF*35>ji$v<N5P;9BsM$1coLlLyR!ey?ZeLT1hz<v-w>C0^}!_D-LQA!GmFPX
+R-7}5huF}Gx8mQU-xrI!Qd-PxPv=eZ+pTH!*B3r{YIZp3h3{s*Gbpct`uMO1lkLHj(t+g`I|LO6(pYx=N-bSic4lgeWE%_fzfabV
+O%7>VyS({9fGtEUW}ED3(pJ3^Zy~if4XaB=HW&n<F}vsFVDE_7VL$Y1ESTr>w{EwcmIBSeqLC*lyF`f2u2jYF3`NKOs2BCSu~4<;
+t44T4yxrmuo~N&3#Nm;<wtKoI2<jd@%)A~a)m)kA9;$s@S%UOY>q}L+hlC0XXXhO{(zSv?r(ll8<Bnkw1SC|fQ<N70MnGglKoA%^
+x?u;x^J?U$F2OJ6PkzGzfmmya`b$MdwW0kkZ(elsthXFS^1==_5EbtzWln{iJ%?B)xZU)}geuwu0U}FKGh(k{=&(A<3-qy<+h>$B
+P<o{%3LUMNcSo7HOm0+u$Z+=A0B^GRVM=XcbXM{Qbr0P1>7CN2K6{du@FMs$Zs3|^s+k2+rW(Xt`f|s%ThoT;_BV&X)_a#w25#lV
+xy#4D9J7R{B@7)A*lnyM;o`P(>y$tX{{w5Pg7-GxSPC+3A5&ViZYh0tQ`6wC*4L(?UOWoYDXCSr>*7Is1SBwu9+4i7q85%61m<I5
+Dl;e65CMXvQg^4i)6igW$!2c>GMgG+LR7$crNIH^0sA8bP>XT#Z-AK=x<H42JW8Zhhn1>dU#U>#lx<&00z1Z53?7*<w9_TuXjtKT
+vXH+OY9;mL=H?!pAT?+AV0Krjz-U}TIPJWe_wK9D<JC?C6kU3@rCZyIvEhBE(vv;S0)vt2qvwxos+kZFzkESW^!5d4(DM8ZGCX*r
+iy+}Wa+5k3eJjo7sSloAFQ0yPny4eC*>bFWrYSt-b<0_Efy;7%>Ja|bJ{}$uuL}xh;>r!3KgwR&SLAt<;NtG$s4kh<ow>#HkwecL
+r&2KF@+R+9DSW*b&e+glqO%fTh7KP}l){6TD>y`Eq$&u&!9u3dvGQVQ1Sm92Rs@RzgJp!+|Al~XNPr_8p8TW%a#5fBhALbUPwdq&
+7lZoY(8;e_#;sdp$LU5ahW66+;j(gv_FTKt(yVduHT`aeeu+nF<lQ%SidmYTm%@Wz+ch3@loJ|J5h4y;$j%Pgc0sxB(}pma@E-_4
+jiaQv$y;8LLn6!9p87tW_*me)t**+^FXXPWt)$Qub?!<=3g314`rbe~)O}5E${KCBV4GWGRLOXN{^1L+%-hdmT>eyV@ilwkPM*;Q
+C-i2e(fehPn*wK2_wNn1%-YC{mE#}SC)XEpLCO5tsW5E>-rafike(weUXzKgb=3^hTjn7tg@rdxRV66UL<wkcS1}F2heN|4I1m|y
+X7hrCVlxB+LO_9(31rcK{ac8xuYF$cwQVQf=*5WU@g?mC<4U?t+aah}P3ZFup03#C?s8F>)W-$w=g;k?n4WmoxBX#MVBCqiur?iq
+-to*=blFG8LT=cWzuma*TdtW-D15*z-$bp^#eT`#%Lzp}4Fx>$E49DmWBB5Vh|3e&FAhH|DXrZ_DIf0_H+Ye6ZFS&nAl9_tT7H4R
+MT|p8aZ+;T31ZY(O=sJxUSr2LM=f)eb!j(pK3^W!R<}NJc~+117_H-vR<I!SQ}Y{hcE39hLJ10x_UGo8ZNg-#@$+Mmh0I*z))l%)
+7#g}M@J^}&8pifi?-#gIF%UK}+<9>v)qw^7bp=6Lv^&3{wl8<7m7wPpF{<*RyraeD8=LsPpL++hYvqfp-DNZI&TRXx)sAZ}TFtn(
+Pr{OGDT%V`nctz)m}jA@WIm!gc!GHqbG)8EKC&k6ediVhPsQ6u>%GlXd)#q_A3)R4Eqt9!AJL|nUJ0q`>TOndGi%!fiy7rAr)O4E
+E_-<&6yP1g5qmT%gJye_>^FwD=SN6p1wU!hAxW<i!l)G>t1ld=&K%hkfP*J1V%prLUp9N(uzb>AAqS=uFW2ZiC-iW(CY}UB#2!gM
+Bzd!}P=X2uht`>IEiO<JVQY%j{`u*eq8KO`l$Wd_ibJv`tsz2y0|LjxImQP3mxRx=Xm@_Y>#k~tdx2J+8rt6E2(>ranHMv@6mK<N
+n|HfPai9IPlUgZ6r?5!xtLzpx@qA;*^wCv`#|sXR9Z!|1+mZC)<(6fkBZ{3$?`7X^aQsX>?qi|(NG<h<&!Z*rhZ^o|N%Q9a1WWc=
+Cz$D<4Ql=RBG9!+o-hAo;%nbYMPkGlvz(x;dSzEOrg~=JZCx4!K@%xYtW$XRY5CzD=fp{byepSjs(y+J+p_Q8^HoD=wFc%zoF-mK
+G{{>*huXJo34q}#s>w<$H29%dcT3F%CvinQ3Pgj@56SULlduqo-WfbehzKOn;5Z&U1|SHXfB_OEAS4v>S9!ANpZpGd^ttmL)lbI!
+MPKuOsA0uz7+ogBG$3!!?Dd$;`#9)MvC*;`oytI@-}g%s-%gJUInadhJ9_}~qD>-GHh>lVNby{lZ*o}lF4nbYxZPLr%-yLzh6c}F
+zg*RMuqUx&<+BatJrxCQ^7M)0{d!?`B5!luwm9j$+{(%e$TG`(6M|f}`#E{VxL(DCBI{*oN-|7S;7YLbqYety1=US$Z9lHpk?a&b
+jb`zY5ekX1QM)#pWHU)(MC85|log}qXRWk&Fjy#6!^pjTjWrm8g~7i0w-h*IVJIjJboPJ;9S#LHZoHT%5MXvdZ08k-gh62NUpFIv
+MV~<bn|b0R`fy485;0L*NY=@t_4c-ou6Il?BuT9dHxvFMp`>4MnAm4tr}ReFb;G%34sADeR4<fQ*<60+*Dm%{%Pv{qRq68cM-G$@
+R(;-Sylmu7^FZ&F%ZV>*t4maquB8m0eWZC}Ti;sy9%w<H*#02fB~KK}QTY|UhZyUb3?|`zbNZXzQT$a~YfibOG^wIijPiabCrmct
+vqhz9d6A676SlVLQ5qH*PHQ6YQ24E3Il;kK$@~^M{6sj^HDmW#aI<o{xDW&c_0u(Ums%q)28TdEt|Edfl!S3?sX_!iRR!@t_zO}O
+Byj$MNO17qbT)8{{>g6;T#_IdYB)WRY~P^z$_$mHT^fBoX2hY@N8#97!|gSZF@zn1{;&5dQ>K(<kGW_qt2RblsjzsP=3ON!zY!V_
+Ke*W<LqfGNWvJu&cdJo;xAg^=D@Ta~-g~gpS89oUhFM6-=i8h7tPG@{3_hhg;atCeNOmgq<N3}Y<k-~Qhqd|0+J*+!jAw}GqtH5K
+F|GCyc0G!*rskS>c*WjRBGPC1Pv~DY<(EW(S_|vU&>K8vrJ!<X6v)KD9g#%=BSmpo2q^SqJwuW}Ct%r5M;l#_jK^|}j42I;MRNFo
+z@iWw4T6BrDH6#4Aoaz1w%^frys*fcRCE!X9w5ABYx&g;4Ha8;$<8|t95U8kwfUm@O0rYk(4Jn^cNscw+Wf9Pd*G2}ijbbxId*D^
+ulG^dY50{{u^An==wpd0fk9zAs`SptN}Nf36jw=W51}D~Qlr&fCZkNTIFjQrd;4Rx=xzZi*iO}CN`e8Zbt2^{pQY>WfigeC&A|*X
+^)x0@82-8oyEo;zk|GWd^|ia$!oMq=I7D^9fH5%3m?f6Es%OcbFgO+hyEqXiyOH0Sh(Um1kT3yTF<X8d1kC1%uB4eT4#F`qrV?!8
+aQqNFVm|nV{2k(6<jL>Yn5o=#dMKxL_0mdI4(Qw2Pit-rzke@%x6e8ld;fD^r__aKeLnp$_g;N_drdzVZu8_;*|q@Ofcd!WvyB2R
+oAbiuKk37So=_EnO{~RE-9Fb+FNMSyr(rvpRF-}7RJ>_?i?-O7GC25j$YcJB{eh*5&U-9%zyW9lg6kERuVuLm%V+1cpz31cU`Q7+
+`cjdsT@$G+PX|W@f$yZ~S%{{ZJg!lL2(mp+hV=Mr@rMV5Awp0X1k{l<eXRfk;z0o=t*_6dp}`c64gn?6Ab8xIk%8i{h`G%gEDX9R
+?0*HUSAs&-#iw#E4@<|NeI<*nHG0f=wlyKD_lvV)>QLL@(DzW{)u7&M{QHp9QO|;wr`xE#9Y~c>-_|C#EEWINzP6LT=3iq+o28)x
+lH{xpxF0fL7*1N*K=7bK$+!FGN^U-#ywkZ!8a(kyt+!y!hNqiPZ7(B5IPs$Jpmm1*d++ZxLuA+RAo<`J(EHt`-D|pg^<M=nQ73@e
+rp3_xz*FhYwdR@_7zPCHlw)*d2OF@!P$XM7@MJkTtBJy32zE3B(zTN3!+;^cLy$BB4}riq)`bKH!RB*lu=$go;J?GmAT0VPzk#@(
+<!+<&M#xUQ;hJB=c1@#}7x0jCYYGs;r+I`wu9!Bu9h7-3`A6Hk$d%h(#6@<?>l;|POGK<Znpar0n(*a(um3XRBu3+leSr-(c5mD7
+_9|~P77W@}b^MU%UFiw_m4?l=gBC6pGH5RklVs!A{nWsHg|_R7l00x&n=&kGv?NE?yK{ntL191;y7VadIXHS1Nl%nc27@3^l48re
+Q{Ssg(TTu;-hq}n-xj7Q83zWOiwj1DD1IDjZfhnTMnl1%b4;K>!3eHo;oMB?KO|$)B2RvUfMk?Z5Xq!&g0hZTc3$COo<xn_7QE3)
+vP|>TS;6Vn;|Fq6oG%9%<zmXTvMpuSo<Q7K`Fcm4Q(JoX@Hja~+|BrsSveZ^bSQCXaQ0PV_z$mEF&Mb|^FG0ClhFg6J(&_>&ouai
+c`&6T)biGchvl@E>$R^DMX@czU}V&4@eDVqQ+;=hv2eDO31gd^&SE6p-x*VID7LIi9^R>bocK%)4_rY&2Ylo<bO@m^a429s^rMbq
+LGU^615^$H?8+P`5DWDIY-bhn&&U|DXl8zcFm1KgmB>3uxwgC=^ex(_((b=e>vSi7lu;Vq;Fn7pQZCU7HLLkjA#5m}FKy!)SUOoU
+JY)7bB-=1NrKr_wHC*K2<V}M0hZClt48`PcCOi+D)sT?qg^{UI7N%PdJ-UZnd0mr$!6BbM=D*<mI4SbTb6-arDGU?}Ic~IN{HzI|
+k1%nk9u3A8X=#p3P^~p4=9mE)4rTMk^qajw#_pr)I5vscl7Cj)cCb_u3Z4`G&B{W4C|Ca5sK^D!1N|?rd-9?m`x`1tm!4MHm#NW`
+`KtM5Sl99C;IRiq3B+&(Rz`QfpZ65nK3G!x1#}eBbGMIPeiRuU5rjW6duO*Xk1A|!)np_ea`p%{-{Zo)sms}y-ih{>*cEHyz*p@;
+8}W^&KN<_!v>z&0!$P63(nj}3E1G5HO!-m>(o8H{5vY24iWRCQo%hZ5RiFZCjr4utJ$iB@U2Byn0Bt}B(d^^eBk{7>IlW-_-gh!q
+jJw!FrlXk)&PF6JWTChS@-OGZ7WK*RxN`!O-!XKf%tDRgcK@uLa-95Zsm59%vzQ>aAT7D}iXYqkPTwst_|R1$drKWvZsxjC%q*ja
+SL3?+221U?B`zY+$1hljiTb4SBI4~qi&OazBNd1++}`gFkFPvD9AOC7BFC`^>@d|Q-68FRhd?A@MGTHa!LY^J*1vmcY_|L{w62;6
+0k9Tl@KZ1HRJ}sY#PA$nqjQ@IZ&tFE2xe|2Q*{nxS~9s^NDghW<b`q9xCIYnp(DvpWAo2yfW^H1U+~$^lzy~!;H^6R_69uJIEpH4
+gE-djD=c2ExpS)B8CoJcv5KB&T_|JoIlV?pt*Dj~S8vY1%7<3h2__Y8@YLW#F#}yE1dPZgYgUo(E5#3IT8I&#=UpV;y$f&fN6SbU
+)!2#xo3j(*{;qxZXYV#Xbf!X)NH!7N&`Y1Tg<EVS^YW9?05P2I=7@aJWhzP1F)%>Zans!lO<j39a!&B)peCj)8e*OW=H@K&g65E?
+{8S>p^sxCSEzn}!<L}t<(P`z=y)EzM?jPIY&4PWLnz@Y3Gv*&Y-T8Q3Vf3}c0wKrXvSp#d^gG`-DBGxwjZ`13+?8O3JR+ngX|POL
+jDie?V#F?==|{`I^6=ojl47gCgN7ySLhB7$Bu>1}XC4nw<ps0{Y_!6FPw#!y+f;1|7zXgbYM+zk1CwSa8XSv300RN$9l|?QVKf>6
+&Jp_=LZTp9h<85Y4q8X!6XU_oM>QY;2|nC{K>4w-za(YwB2WHp`Pc*NMys|Alw0p#)4VE+N4TmIvd>GAIx{Yz^PF|7>flA<{>?9X
+<8Pj$>~|7>xlMi<ZJlMNtXk!UdMy|alaGu=oIk5o+T^=c)yS@}G%Lu2B|t(!(ch+;1qs{xU$k%c*A^rKPUZ%BdgL(t-RVSgQMOQl
+Mekk;Ck<5vs*pjjIY*U1c~a~o3PYli9CZTf&$Hl#VX;W)oL(>?qloN4m}?w}1muDe!K1+cM)R=P*W!1aPxyi7--J}ZcDRGGRg)wX
+{4(EDLy({;l>$<!vx9Z+PfIBqOLE&ZUFxUC4_cmX8+F^Ci4a(RGgJnF!Qn6n=#;)@k*=)6VGa5+3nO)L9wHhJIeI5D@E}uddFXO;
+6+sHeifHn>iulDvdm2d5=7nmc9i6z^Nkae!VTUk)Q?YJigtY<<4uQ=l#lkG4i69sPHZLGa0vG{@F1R5mBy2%)2q@&=D9*)r=XXTg
+=PAR-e8@8}>40Oz4C<NncB&#2w54aiE$P#%m&5PA(zK#3YIJ9MXp0b;n2Q}_DqFv7z@CWI;e&&ra5xl#?;DXXAl3RvKzM`&`6vVw
+0tP<Zqul7uOOjDwN$``<9O2UQ)!{N~YAj(Y7Ct9RS+bJ0nzR6*ZRUIm)g@|Dyc}gSH$h#TfdPXT{0$ls1cv?Mq{4nWBG7+p<sy8M
+C%*xD^!ZHo&L>vaJ*W0rLfW_Z>&r69Xv9FEWeGl?zeeMl&qRUh!2U3EC1El~O6!o?y;SuNr_w#OMMwxBw19wJuKJ?RXSgZRAt(X?
+hXyhq5Q8U$UW!C0kwzusk#h<m(?SqL<mIK4aESTxc3v2bkC%o=EvN-LA1@V)_}Q$6hXPP)A%4NKUD#jxEJA)s!T);;To>!@e}}SK
+hWb{a>lwEEZ!YcM=x3@V!XU7X$urmfJO|zv^~tu(vGY5l>@}tMDLDAc^;)q0#==;4eMLbs;2i*Ko!nEA=wl$uj{}3@a5#*!;&-mH
+kmtdG5J(K5T{uG27bigwXe<V~U^?(1Bo2#4Ko?|>!eLRrS`Zu(@#~2R#D8i*3;vZQ_20}BY%wjKHFNLOzRl4-*2@&dc!^lHBq54v
+)^hmCr`L|}%Ut7Qp((?p;?Z!}<JyAwAQux2IT1Pu!&L*x0X9qIg&BBY>BAs%X2MKGl!1e@O#>7PonQ7M6eO4(=Rkj24iwveMF7QS
+3xa?npubuWI1KtLHK6~g1-+<G{=#pvb>e7F%nE07JvDg=K{}DWqS-0|JY8R$l@uN1?PRX2DKE~X5;%%srJbR+qNFfCm54(wr~w^C
+aVCv`<}7`#XCchX_DX<#76`Xj1PG6Y0cHd8i&Fstu72SKP&D$Z1%do=bN4@XdScN(`5o4*XnO-Sc_}d_FO3Ya0m>mjw1cspmYTAh
+q?iyNgGAt13ouAgT!@cOAz(2m_)oRKPbJ~dNCfm(p_164?Vk_X{pm0jx6v{9uP@pETY_2S$?w4Bs7VO2DMBP*(I}1&%JCc3#6_6=
+ymTssh-Z@k4p<BJFqMSIVUS3Uby)b-0GESJia!(*0*=L>Dm|dTRemg%4E;ZZRfp+A=lX6KZY_wtdU(WzZ@$b})K|T7-{tehgj-72
+M0LUQF5J$hv*qFvlLn}<ef`V0-FWRE*yx^NL`x}XV?6NlSulub;0smf3a@G3%c=A4D108IeO4}T--f{&^*Og=pYSLmE<NHNMo*8y
+;n2=cH2M$SAFPK>3{La#;`J4(X6LP3sG6LN+G_EegPI+$oe4yMq&j}-)X|C<Bv3F7x|phd;hx1qJg_t4(hR<A)@}{FB=y*9yQ2nt
+?2r4n%bFNVV@Kczn}SV**(R|k&za1=+$~IH>p2M|45-8hFLnj}tBCyI^Q0Q@BXaclk{EKnq~Tn~9Q0x$b(V5a_hYs}Q|)~UjCW3b
+ob>&wl0@udR;5%a6gkar(e7}%u|NN4pT2m5^af?xoR)}NeeY$evv&7}_DhcBIW?ZY$M*4;+2|_XA5X}0MF6I}{Ac5;?F*z1n9fxt
+N?qADjcKoLh+9hMe4Z|v-x_Kg@W6qWvx94d+QG`V7FtH&><jXUm2OF+@&ti_Z_ynj+C|@u7X?1uFM^)0QU?c`BF)N3rXv*qmaD~j
+=X2`lFE8a60qBrxhy+L_OaOBZ^DL^jzX89Kp95{1?^ToEn_jIODi;u*`@N!?FyN;{bnTuSy^YMJDAL?fg(&Y;D+M?FIG|;-<rHs>
+!dw7yZZbaGF(nkl`@wVag%FnW@=H0T4gB37S&s_)F=}WI2^3W%;(}&=KpA_LtT;LVRIO3J&%YCd>b&4a=V+Mk#S(Qnbv^;PD+D+(
+aOA%2v!hS^c^EVfGY|z6VHN}-1vjAc5h(TgtymE(5y=F;uthp+Xscf)7>HD);n`X@M8yCy+>DatUx5V%<+h%+q66P|ouD|NK|oAh
+B*0%JhbLg@A`$)u_V>2-e=Nw%^ho^BR(dx2y8w<OXfrBb7DYHy`L*tLh)KP3B%Y%b++>FMmYyK{JX!v#-tVjdjpKxxG&~l+k<{^i
+wdp6#Gb>1(i3;5ThqrHwy|GIg1dit6Se^-#-|6d{Y)@$LH6;mgXrLu^6gj=lnYy-PuQ(@_|LQ_3vCpzj+Lb1T1t>Ti6V(&bBU8S{
+8L$f=--qfVJK82j8GL|j4`iRsef}&j2@a@*t-2oMzH*i@-~*k`K3HqyP5_2)2W~5NqX4vcBH_-*1CVhQ$Pxx<CmRR}AQ+jm=?7bM
+m;M%3p6W6aNeE4AE1cR@`=W8JCz11`@$OI7$}#*_SXF$_jh55CQ=YT8|FrbvD|z$$3y+4nOzJxi338;HfYJ<Iezn+YO^l+F@lk0M
+FtIarxkkgsr=Q>l>S-+soC-6MuT@7*$k~m##K*o<!T}=+H=vGp>SND`PRncJffa2T+E0_)82~$Z#g(%aY#j=E{w1mY`G_nZz{r3b
+c1zpk-Zv(q0S-6}SI4EiIiM;GIMBu4haIjOx)FgVRy`f6EOey+<n;X9=f~jCBXX2!4F&k2u0BT)1a2;Gw&;=kePE8FrI6(#p?uzV
+>n-w=ccss*_3=!{1n|{2gS{6gB=yPTIyxlaSB;3bxl}mm@<A=PE_1Z&{ZfwoP?`#;EgX~mbWi5q_cWXy0T?^{Wz~Rf@WGuGC8;6i
+`kXou^6hGf-l*H8|4@sQEeW8(h3`kqo~AeLxjZiA%~|y4o&e{{i||(`boqhnBa9PQx8EJpy0?+zpzazn(ht3SvQ|?BFd(k|+HOB4
+6+K9RSs5LuyCYEOz#&K4iUJWEDg$6g+e#@1a|l3>k6Xc5BES!6#+;QwKo?`Ke*~}JlVfERx_e{p?DaFT_Ha8ThXIz@2WD{lzQgK$
+<2hT>Je3QB12~0=4?eAi%Vm`3T|rK#DJZ#Fb1c2q8ml!YQZx(m3UtS&vK;8Z#68|F&ke@ksQw@(POlE20Yl-gw;$`P#NYIHJFw25
+7Z`!^8+i>cbq~CuH)78O2A-WX?JOQWpHF|fkqoG+j@z;KSfiUC)M|(T$=?x@>RLO#v)?_4z>`FLd+OejbW;w)A~cTpdNK%9fE*Fx
+qxmQFI7twZ5Uh;=9w39z5hWrgfvhfy;xGg~=SwekKKVN_JIS100iixgu{rn1$f%LnrN~hdf#<w-+&cSkJLwE9br}MD)raF*K9)rc
+Mu_ss4tG~n#!E$c(1F1dOUyrRc%XZj{It6|-ZqE<jD5WIVZ{0g^Ub5y7iTtmGJ&CfL-zzZ`)?mDlTu6E`G65ub@9RMiD@B+{ms#w
+I_QmdCBoGbN_!d-<%9sChUboxdiI-#?sUWg%+TjOnm%+R*-?oE(4o2Nt;mM*15g5Rkv*dL7H!AkL}0|7ep@SaFn|y9CQ8yqoWpx_
+TRjfDK&GU*no0r`I+qh(#NP!Ik?(cgDtS_^u#f<x*K6+$av0#ZqYl8gU7U(GvL<z$*Glkw<xd9$S+0H->sU$sXeY<hY9`-q%~2Ew
+N2Dyb8K91Oh$+YTk(Y5)#Vz%$Co&r#2fw5RU%6w!>4av{DS~~u*ZHPT^<y0yPGjG`XIEWq57M3G+(rq!fL4$ydw)ANOt5Uf+!Btj
+Ionu8U!K&rO$LPnq%IzNPGe(7x*C~N`Z&Dz=0=xkAq>ZH>dRTS@7VZCj>aI^US001O##TT%17Uk#&LaAoX8YT@J*!5C5q>3T)>O^
+<nKdPL2u6uVICbXrCPO|49^`jBu62Sp)bnqHz(HKV9DT)YP}_)IcqrDE&aeLM{xejYgR5{El30o7_{VForFpYl9%lLTve6C&)Mgx
+OB}XX!!NEP>bg>;2FWRYwI!^&hdSUAIe24GR1^c~`=X*HwrP3Y;l|>YIL`4-&5uP#-EKbXy7p0pBgI+Y!Lw1mcN6?IIr)=m!OaTy
+8WcaubI$9TZahI89sgbo173N5T}~Ro%0v(_F(=xK1#M`Ytc{DC29(Nah$Dj_Lg2uA;y`o7*U&}R<R8Lm&m{k18nsiNHnuFCzbL6w
+m=o_TEt<g8oPTdL`tfaEtqu6rGETU>T~KVr_0gJ)Rbr-THNHbEEHIVqd{VOfjgwr%#k}**`<*yJusa_~;>7(R2k~=Ox$(<6eZW_{
+$17r3dm%?OXz5y<%0j&&uSB=^HooF1y$PIC!sAOSA}fYjmk#d?VgN*XeIR@d^IY0R*VVkhmpUtVY-;K{GxY))piNVFoZfOQeyJ=l
+v#Z8x^r;w}0{FBS_gL|W;Gw|x2sO|EK{=FLibBq{|3oit8vIj`y%3Kn8L|G*#&V@UB9k4~nQ#IY(ieTRyYT9#YprG<<d0n$-y;A-
+9HHmTo-3?sq&tW-jm^eP?WF?(8(`dGTs;5GLg9pD`<;+15n%a_y^A{8(O0-Hhk7MfXuSkrWj@6}Qa|@`Z*#Cjs7f;rATD`qEOGQJ
+e6$L}mn9ACF6YTL{g^zmp>9QSg(%=m?20&FkfL}3efy#?aEY5vYzyNHIe}0HCYSEo443L*F|j~qZ)4gil~{KOa6TP0sBt)&LFBNa
+Wt{|luKYokF<(qOf6#Q1C;uQy!evcm)s0SgLp4|bu(|%A!HW~w+#&6s&M$V=U492qr!<mX+Qb6fL8mVU%(F`m?3A9mqrW6ZB1Qpl
+4w?+6!@S*)mS$B0s#m3QrGVV&X<nrPrt-|*6UgMoCC#Eh*34x1nOi|+S*0v^D`}lFAT_-sG53Q<(HJi=jlE)kw4+z1X;c|pEoyxn
+B?;tQA`YumI%Vsa1q8|gA9O3<;C82RSdujon9Qo<FOlAo%R>ZmYunYc3Uj4|I0<6?ymiVVXpW^?r6!0&azYv=9x=D6H2-IjC;uR>
+)5h-=T)vw0{(B!z5_jc<IhGUb`oZ$8BfKgPdcw3jwGKg}#H0XOCyjj_##{ShETBBL8leXr>A;|v;?9RH0Wr=MON*U%%h~b+5<W9@
+)BJL_r>XINa$h-G3Sfoeo>!8{3EtjY>gR1#DS)J*^fOAYAG8#%jj1u<1BhUpE&Vw8P|AJk>bE$+R~^|q;7!}iytXk)25_3x!dSPR
+GbuYH1OR>F>Ewc6<Hjou97G0{&D6p00vI%4VlF8{@fg(Ho&pR7pL>9U&ezL87d_X13hmFU_ZBx!MW}E6G#N6$bH|&;QP69Te|%;j
+=J_R2=2-0=iJaFO9Kn@79<ROh{#xQJQmfLtb$JY@R=@yq8}~ImS7S^47HX|W3FmH%j9$B;eJUrW>~_&so=xCHHxE4rkhe>swpf0_
+nUYXI9@OYv4{vMsxtZ}*D18Y)e7nsoT@qTl2&Mu~R)92-VH*8AkGHNdq=*8ptNs_pXf#w!S_lPDF^s%M_M`;_gaPugZAvI_CVZ|m
+PCQTvGhg<giRT^xMJ-DDUxPKj{n`XQ>+>fR6b~xBkvOeY!`aHo8cre1suY~RrXnr5XZZ0RUtz$bsBL8AL(42ePd2T#lIjuupa4*6
+!V+}wRB-b5O{Dt@<;Y<jz~vO_zIgE&t)eb>sN#^gzY^fclE5J@kDSAAWVywoo;d>gVOj`Yd}r%^_i;6%jtibW@ENwgr>C+h_^`bU
+fx*5Wm+5v}=3Ble3j_v^?POKMH6DzYiqSc(v$8%*^5z>0!a3X+5J`3uCd}<$$1fM5&R6t{Fy_;)poK!)MQ!rWp~_nz<Ef;UU;8qs
+>bj8%sYr1a;Q5uf7MtZ2d$81V@Q7-GvSDj);KUt&m`Y1aVy$RVQbJ^ftU|0Vfj#y3k7YZ`FZMoY?ry%MHn~fS!XArxIEJ1oETh;p
+R`M(fb^u)CWon)|gL}U8sqT}b<E0tw5qQZ{?ezizYrmljSBlZtZ=W3itF@p(M&YN#=s-SI=>2!x76FZHX$2TyE~czcpAM2#mc?^o
+ma7>%logm%PRtFe_LU^iQFH7NMbeRoxjZWkG5-L>{kzDMe-f8h7Yl9r(pE^ttQN&OtZ$rkg9DD}c;C&tKOWA0Iq+$}x*V*pz8MQ_
+{mYL)GdfrB*1Jf8u-!)nC!j!G5>*6Lax5E%4!P(xq^Ein4IC21;RDaPJdIV^zWgJ}-Cu{ue(j`sw@qdHQBNUa15(Ee%BF!YPp!+R
+S>-_HJ~u%TB74CLyf(cmrMQQJ7g7LP(1QkV1>qV#AJL{F@qn0jy9!<xw;;pOoP?QL{R%f_PUSZHBG%6c2AwbLw?HDfP1sOByRj|u
+<6i@2wWB<B*|vex%|)$u^oq2<42l8EQc1W$tL#E*-t!wq8ses<55_Ej9o(vQjLpd#96;B~K5Xe#^A2|gyw8psA&2d+b@FdMV=w-2
+hr(tcouyQv!n+3YlEo^xa<OiY7f`O&fBovr&Z@K8RD`v+5JCW``lx=nbu`2f{@r{V5`tzE$9U%O5d?f!MhTtD@jA*-$H*=9>vZ|&
+^6QDLygFMCCT^~z|Ly^`l>)T+=tVAAkdNDeO^}J;o-IWzo)rFfq5AZW)N7Y!Hsx<M)7by2G1~dM5)c6wCB<Aeye*WjdahQkhSyE-
+PB4QlNEYkX@a3~k%ax&{J1!QT`ee+@mQBUX)S*jT-p^8nB(3&3Sy9B<V<9c&y9_8tE?3?T5_MG7qaoRm=`ibuqI!2jCTJ{2gbZPi
+yonG}U0J)?d6^elfz$k#P|5#hXTFF8UK-8Wi&-kNL>;w@NF{TsAVGH{K+g~$wt3-P&4S^0Is!4LLohTd964`VC<~833lA36$-j!>
+WUovH&OWrf@aVVAkK6huOUwWz(KE5FDUf_odd1yUe2<P0PvQ2F+2Sck1&3ZLc8t{_*-CzwysEGp#g1f_ORL|Ua$mbiiR45t5YF-;
+uw}gB%{dY0XW!&3J_Y5;Be4v2aGLmBF?4yKv)HW|ke47D@E3X=&Az+J-|@5v!$9zWyvw{#Qa&~pIx=Bs&MsYBL1M_UrORNTxpO=o
+XBrgk7tW2<$$H?h-0Zs-k+5*nHsUX=Sft0l3*S+xl-a=1l)<Y#ygCErI=0pfI(wMkPqV4?bIRrwHR?a!sIM>25K(4}XU5I?NV2-s
+k1c%y;kia{$7ST%lF;$595|TDXH&&0)XSnl)p^<6Q8uIF>po$5?im>ne5g<`TYK;uL7t?ajY*?0ZK1-PzG`EQA1o4WLh5j6;khPA
+FS8w;k=84DDM0fIAYsy~PAw5YQs<3}KI|k9h`}{4Z4?*}oO^--{_`OSfmo!;zaM^{xhFMs9W^(vQTCQl*zrSn))VMEh1V>t6&p+0
+D8|1f{NSpJm>)->z}?XHs5WDtdS4$6OSpqQw&w9t8Wsc!f`X%zw-_f9e^|6(L_rWBD6I_4q#|qW%uYxr#5w@2Z6F|%${Co1ugPg-
+h%FJy+41=}o&eJ}PmvSDf>9hD5o@Ev>H<T>A<#KyJkEPX<Wq%!=PUNdXcF2W7<@iaCcOlLSU8CeMgBaL{!1opkthE)m^K8<Ak)>H
+ALmwtMy0k71+BK{VgJxgVmV=vD~v9bTovBGvvYOQtNkqYLRNM>s<U+0@lE8<_cx!p8oa?6&$dzLYxiKaPkxTP80Ti-ia>&a`Z3`>
+8}FEXxc#bWjggWRFGq%^rgqPsdLW@D6j2(4qdqL2*=`zTH8ZgAxo)qZ<!FZ|(<~?wJ1^mrEV3GgNZ@Y%^QhsdgoVl?9F6d^{F(4e
+Q?|vDlK&GBZZCtFJ6|uY<qJTWW{<V-KxKH@Dm;m&rTyBt;MS`bz8<4GTl8a{mD%oXV9ivwLpSY8RJvAc+BZQtS+>MM2MAxzb+ibh
+WplqzXOV!rGJ-*?Z}rF|&ukPD@wK6nah!f<PkQT%!=fr8BuQutoWp~_0DHt5r%ftQZuB~2*>d%iAqEPa7j^2lTV^;oH&q7eGs7Z&
+w#MN+<|+*2ukFYewaEVgtj5Vidp)HX2z6#LJuj^|r>qYrAi<#HtXk;TcXG|72+Q%ij@xOgh=OcSakwCUv-G8)?8=wm9g&yx!6X8k
+QX_emWK5X*qt`52RGRRd9L0<4t)Y*9C^b^-NeDP+%eKjSIH4|TJPkyK&YKmF&AJ`7Bt3a7_q&k7-e?5^$(DIZcX`C=lYX94PckI_
+a%i3KOTWJV@va7o_;=vE@=k^B&FiIh+|4SUNPS%ivL`@cU=X_MQZ4nt(#{ek8L2F-vW_i0C^Qrl`USg7s(5wUfuzdpQ;FInFpv({
+J}<QNDzWI2_R&l4gGA?gC3>4`d6lGmzIEV&F&R2{w*1_y!ym^|4c3s6@OeY>4tYg&OohRZ;|jS6)rwM-BrP;4sKqRmBmZn!pwA-x
+QqD?Rq{e>|SxEzqPiB;3Zr)$+cszdV**0@Ju$~(t2y4)r1$KN`p;$UhhuChEg0cOR{xX<Ee9U0;(`AQw9ZaN2oSRWxn-#wruy+Y^
+jnibI8FMbxF*<Q9#N)?E+}i|I;=HApT=CX?!t;V79mJJ9#p{*UZY3}t&9x=ZB~tiEw4W{c;)%SxKYR6o`1$d__#XI0Kjc3N#@6Qp
+qH4Q+X_@=%4{X7bQ#EP89_veQ#ls-E?k@2WO~p4!51;!>VAyuQz{>vnftiVn!|thgAu%2tCl-ZVvwF2W*VA=>d5RN@HrK<`uz<8~
+UH@?FCQC8gygZvpmk=KtBQ+=sN7(OE-&c8w!{KnQW*95A<Aq?53mU|Vg2bVI(gB74<pP9S<jH>$Yl4~*FPq$*-JNk->GhCgxuX;b
+$UiJwaV$xI&*}hQ+pd$6?-|>S1vw}5rtZgX>{(+M-r-6^5$Epx3v$g&e0T1dInBUIpT&=#7rM2OyNFkqkFhMBt1TuZEZ4?(Efx8x
+2b>evx~lOYes(}v>!?7UYZ*ERc>)Oj^9lq;z<;qd@I|}xpG2-k+3qbV<28i`y6H)?Wj-prSRh@&T%T6MdQcK!z07b$C4RrFJV)Ng
+B2iOR=LXqx5$a?R0x`D-=RuW<ez`#j#3w4uLzpisd?&F>3nrn&5@X=FeSy=2_*67l!W7hke1$YM<(LHc&zg5lSw1Y}m&Q4~=s)$%
+`C}8EMdAGip?Vu;{QRTtVYyas<oR@0H31?=?>EItx*TO}fo;a@R(X)`uFB78EI#$gwLezyUQxgjAshrU-y#bZgKUg35P+cw1T1R)
+b~kSe>_nh=8jXxwup%ZjB#oC&!u-?&7#==4;aBs)N5dn2)e^w1{eEG?A1)T7-~TMEyd?$<deZa}JvE#Bj1>e(XpX4${kozgUsi=F
+&s^CRX{97U<aA}c<xP81pB-$eB1}du^j;jV+vu(>N`gTUKm<HDw#H1F0)?T_C<J!|B#r~4Fc{R&2CyIq(ADo3y8^;u5PxXM_Q$J5
+X8hm89@SxI%)_RgiGdFKN@75hV2*ISGED`(KD~4}Ki<zuONtNZ9n2oScOWIi$v{PdkA(i&RV&JIsjL8*ZI&R=1;d~rMngluP<D*8
+U>?Xw&>yY=O$7hrHE{XscY`i6<9`kA`aj#35a?{WL`h1BhixWcbKwZSVaKMm!CrR8+KLiPDt=xK_*>3TL&1N_S4~P_z6tElI}q@(
+?F*-S@Xx&#G|;vW@`ozsKVSdpa`CX<|01X`g3YxRr9_wv3IWS86CB~Jw>Ms@t|TiV%+Da>(cEEq(Vx>6-hpR+!msbj;oBcSh+|;>
+H1;PVEb`)iFJ@B|MfvFzA`XK>{$d6+C4`u~bSjyE0~&&IhiSkx#GkCiuM-w5$nTBB7vq!vrxCk^PQ;<v908>NQ}6SV@Hi}cm`w`U
+&*qM3fJ(q6_>Y``{8<w~epd~PH2HrT8vJMkNBEFmoe2<z%@BYhbK?uP<ByjMoLD5q|L?(zgZ-H!Tt>_d|H1M63zS&o#D4{_aL8YB
+A0dB{5{vk+#o{)}BK{sMh9Qgid$358Mf^QDYQ`Te{o`Hg`A@+t_)pTz8jgpH^$L60Z^Zs`)W4MS$SVE%t29~};pg_<i{2GNJ*_di
+jZ1#MK6hy2iRQ#nlm=~KC_*ojkXGn)fVglMX$j=lDsdr4*1{Ig<hMkNBvZMCI>>!jVx2T)DBP#R;bFddWbVs5;XPs=3)_a@tSxxv
+ALGo^xs&RQ1?Kk`?C|raH3;(xbkW@YV>mcn`0)0X$}C5bq|%>fU_cRSHGVBR=*IJy0~$YXbg}I-eA!dNhlh{Oi~hV9^n(<+HPBO+
+Ac5lO1yVdY$`IlSjkfkiF1)t-!yX1!@=`GG!X!njqqurC?}a;@gF@4kRo6WyVYxH#A8XL7wl0*?-<_n5@=0+uAc>!Ml+(l>z<Obr
+I`?Z1U4(L(<|@t|Twv#-o&D!<?3v=SG4#4)+YXt2wfyPS7TDZ6Yvd#FxxiS`m$~rU);mn}k1D4KWEQU>Ez~3KRQyc;@cp1t+cw66
+l7WWb&|K4=U%p>tVZYD@69tE+i!{q3xg)pmPj6nCIx4=vi_GWmBcsjMEfm;KOoVGmV}-ea*A8KPZ!?su-c~PNwnT<Y1L!~jk^6+^
+c3$p>Vz}xA1c5Ia+J6Z-2cL_kY^-@c3C>bk!@nTtB46jrLa7Fqe6o+L%3-*_ZEX8NtJ{yBN(J-IC@hHE|6FJLr9F;@Ytb4D3T2af
++LPD1m;{?83q{g)U{YHz|E{}+1n$VH*ml<EmmlJ|m60GR=LYOO30Wa7FCQ!P2N^V=xT>pBPuAF4lFOQjSC~8s_o@As<vd(U?81m}
+H=0GjTs49KE%vqemw++JDz9#Nn%UvtXfi3YaJy&?wWP755iX9Of_QHRa!a8>{1(SY_0QcTOB(EPB67uzczVx@dNe~^a>jMx?)6`K
+)WsCG8`_G5P`G+0S8dhOBCpHGH_^Bw=k0qWJwG_v2y?~i`8;D8ZP#f6SNfAl=6><+Qe4`2Gx|>LqH&*muyu0Jg5p@NDYZb3B}6!v
+9cbtxJ^oF&qH$gd@0$B+uvkh?+;Cy_6K#UY?;#zI)?I>SDS}*a?16W#+x*dr)n?!y#lsbMQL0;n#S+7p@_Jc3Tu*j+SCZrg)cOX)
+90BgoGerv$ITU3XA;KMTl)T<;Wn0}!<*FvBS|x}2Ku;O2#B;O8YFhSExdx>$N(>Rt$NetdTRq&E+?i+A;TBqKiP9EIC*g~=*8eUv
+7Or|Jm`R#BPLNhsH(byhS+>Fl9q3qL`p{mFokCnelJz7jcicPMhbeBz<mVpu_EyVkZ_RWa?PkUab1BgCNDuPdb?w81wL;u!0+N_b
+Lt|lxN(T4cFca$rHoVL-kmQP9yKUu$dd1BPo(8r4AuB<ihf4-Mmw<s%GWQ!Il8>_Zxm>Mq7U4Gh1c{Ir;;x?saf|xoUxZD?(WKUm
+h~WH-ELQ;*mMewAkIa=v!qK*aaKUgVCRf%w?>B!w=5rJc?tZAu%aumRBd_2k(#x(0tuv!=CytAQ9{+#s-FH}2SKbHk>2s&gz%WB+
+qz@egL_h&W?4n|apr9C3a22t4jU{UAphmG_jj^Dy1WQcpEowATT%)T9N^C2-Ni;G0O2VBv_s;C|<au|EDBsV294_E9=jS=+p1J2c
+>4x_LmZYfZ%SxMlv|-(f;U9_}>CVf4Pwzc>^}nO}^hmINxy#VORh<>|5~Qe+_KD(&=^3|cc6pyA_?y;B{rmZtW~c#9_NE7M9Yv-(
+5pq!{|061m_vikO`DyFQ`u$SsX?k64=6US)D8F!TLd4en%}nRLHzxd)QvJT8ezsqKQ+yHU*0Non?wp<3rSNcL)00Naj(7i|BG|jc
+IL34b^<{R?!;@@%F2|epL)NeOZENA_4v$QmAfqQ<smg2@WT1cK=G|>R-5SQyf9P)TsK(AJ`kr^cH>DNRHDssZnu>!fME=SD-lkEb
+F7Lm1X!W;GoJVbLr=efiohfmb8mI5|ceo~*veljLspIR`Oui`mc-dUL<7e&YF~2l+;lW3vl)929H(clo*Tn=(u2w&NzH@H?-85uq
+<S*YGua4~PN)H0XjyInv7F||0rMr0N(1Bmd$GSA5v&BDY5ppDg5-MxI-MVp)WG<I3jR857X*I=B*booHVGHdwSk`_`oWtm;^K++l
+9eKS#OK&qoc|Kp1GHXtdi>TW_!h+}>4$;AuF@*~g+}b$qIT21TGg1z4{Xg0>E_=ktBaP@A<9`)*Ix#Nt{yBL>fV{RT`RNZmDi7|t
+)V{T(wj-xcD!e1@ocMVVT?prw6wVvFrKwg?d%@$=D;E?vO6a7DSs!j`;9}a#`P9ctWZD$*rp)_(V&tE^21~!l8L3y6Dema5%`4M5
+(ThRB(3RJ`^NL3VHZQzjh@^W~+U$Nm;}*j}ZB=iBD_uM;XN$_qj<ri{sS9zG)n2%1fhclAYS-&VZUB8ir$wP#DCe~MfgV!242Eyp
+UVbIIxJwMZv8L?%a)<wXe=U6!Y=-lKF<M`W9=Nvmq<kpT7LCB2lA4N!l9&?<kX`UPd^}<Q$dc@p>(zH3pD)R=rDusKo$l9PV^hod
+mA<ieed(dY$8O9QW7B5N?sMPS-;VB&2aj$n^GhABFkBVd(PO^*zlT4mdcHfZb;}fbc{x@y^vL@j-!|cQqs!p-INQ|Yr=&I-P3<3z
+7TTxzMLSURws4a%+37N#gsz5(gG7|b^d^Gh)tZ}U9ykzx@_J1lGB0|=nb9BkQ0^t|ubb8mlbQ>7k^j7Rds@GoFRv%4Yg<3__AXpm
+yjCgx&9-fO`n{E>Q~LEbZfrmO^NWFb^v-R3$mpQT^q{5pZ#LG|Ue^4XYDnI_q}2gxx){q73kNoSf2opJ`$5Q@5fAtGDRFc(JvcQf
+W23((&vb9QCfu7czXRnhH|MZ%L@18etVwZItB})Q@OnMj<FT*GK;L@=U7>icIWY@zsvDhkXi=L8&RG<_$$L=Rro8mKL*hNvwcWjJ
+#o9A-2G8JpKem4`{SJ@zZ>j3Z5y9J1{gcGCUCTR`eJpCv?O{e0z0(nPXh(8pH<3|9hasiyo@pmCis@x6XTDbMDwUd+8%mvAVm=5a
+mk>t@$x|RGnb%>x`^v=*`PbZgB_8=#my$&K^=^5qB*NwHrnXH+ai=s~LZ9lIvTogt`NK8)FD&won@cY*BSHg0_q*AZ^&Gpl9lcAR
+H$eZDQ=<R*bPmt9w&PX>|Gh<*8*v$GioT=1x@z&DUQ+}j)5NmeK7Xo>Tx^<J#!d22@yzd58`b0^ntaA_9~8%HHvdlP8L6)FM#z$n
+TzgJd(o2P7q2-c|9oH{zb}O^2TJ2Ta8r*%u+ygJShitv$?;2*P?ZC68#c@9UZ;Bhat0I;3ypZ>8rxwwgpEFzq^gFc$6KD06x9m<C
+OveT<ge#IfB;GvJ7~vQrmN$@?9y8$R6i!NFMsZM+r_@E*lm9D~?|K~ZT`AvK5ac(#r>qP8u!n<l*3l=!ii)Stt5!M`Q?)zk<BM+2
+Q=VJ?o%A^WVT5gMhaS51Y})vvrx%Elc|1B8%V6`oe0!YHql;Qhj{%+TA0Mp`&yw>@(@Mr~DFMBN0*Pr{7~qv`ClHzMSK7D;_{14w
+0aw5!zrt|x7xMr9Y2cNIYrosHarfnh$!+M3wmxnz^clU9y4kMz>dE%S^iw3U?`a06#(xv658!7trE34HC;P80f4+bEn3)=lX+`SX
+@2Bh&@k69~dsA;--#qxRugJxTYpR3hd2&Ywt-xFfZk{@G2v^N6t5ik~8gf2zE#4Tv-2K^UJ@<Z5ef)Ix3ZsF(7b$od{L{Mqnseui
+J06Qp^sX(5ZHqo1nQB{2eQ`EP+dx&@RcB`VDLx*_|8kwZ*tBN&;b3J^*PS!8Lh~##^k$R1&OENnJgo$@39u7Lh*)4ZS4vDia3&FR
+$<p8==HksM=<~eE@DggD>UiniK|MLr+5w>|V8#L0h(6l}Ri}?w%GcHIZhfnBEbTX^($^^~UM`i^mQ<1dm=})yrYb)0G2e{bN=kP+
+smXT{nD1)0wmtP@Hwn+&z&TnTFQCX>_9(fGacD@+K4pgPdUN+XlOM!i`Z23R>Y%^%l=afk-6&tvak0a(R%;&jdU>wMMOeFlJU8%c
+!^+KR6$Wn~4TruhJzYHiPU{J~7IpJ9KXH9p(zmL-sFRD(+|zTZ`-^HeV$8k$!|Vt#<M>c0j~UJ<!BVx(5WTqBd~e(Z$>GZUtddrC
+^r)ZV=k%|y-7j2hDC!w9-izLz7<^~kvzH@#Ei+QKasfT?+qcegZtu~)O+yFsbJW7^^4>XJ!gR#lipS8r&i*R0EQWRPl5)ug4>6xn
+8GO`9oiXW`@rRBb3VCpo*Xc}dnCU6S7X!ave$szuFJF(8((VR&pb*Xx-u|`ap>%hi*c>39;TXLtitp;-q&7cXuNWZp2=#MT5+^;l
+L6LqAjCE-vqn=`{GIV0rqJxJ8NnP>P51L^PL8B`N2}_2=8x-{WfOGP0mFxPH8Va2E<wV)jkIimhT#@-=L;py<(7frv`B=2FtA{|Q
+RuWlUAI8Y#c3KtD!Vzig?UZ72_;9dOF!$T#Li9&nRWy0u^r{JgKkS^68tYm6sf@3z?z26<qM)7l)Pl^|2B!V39btDik4cGeRSJk@
+#+MV41MP%-k%)-sYhjS^B@!`_&czXlq*AeftP2?tDf~Mz=9xOH<%K=|<-6t%=@uX4W-Bvw?DQFpsapq&CS<m5*uYjwckl6!26c=v
+I;k1U&D2;Qy-dL2kr7Jn8WD%j3hm>vQv5gqAv3m*!^aZ=b=Ifhr)CXEX&zy8)2oSC&ITp(MrZeE6C3R5s4+M9N(eKB_L+BJoNZ+_
+Z{?A<tu>XzO2&9~1uH?rB8CY!zIB&@mlhZ5<L01M$tWUKZF0wiMj=Lb=bDf{^L%1-wG!H=C9kN(tR#9B%C&5Qx5Q5){9I}>9BZQ2
+i2vWwo-PhLTeYGl+tIvZYOAmk+Gi2=$YH+E5AT8@k-vBTA1Qw3X2(}0BK<wak55$3tLylDo@GRrWj-6q<Q>z{{?&NEx5(#{{gL#@
+igL6T<HzBlDC&V%w<=a*{C*Gnv}{IZTfHR}a{p6~A6^_FR-9IwQ6#_`IPe+(0000000000{I^cce(1L&+-;#)z-Z3O6)rt?D!37I
+8}8(@lFiQ!I@>VzaBpT6k9RVPMT{T+vG1k65=H`6#nZz#M>C&`zJK@|BiRt{kRGETzJBs-m74fxy%^z3JU98=$^3XfCxkfPAwhJ(
+Yw**ilu74@R%~seWxS}~y!WPky(4g|8>9Q5J9^GPbp4E;@w~I+l$U#rPkn{t&mS!F+}X7`MK+Z<=@)Yte<bZ_YBity{Y|&I#*uF;
+ZRjjg6W?wyj7vOk8Kon>B_+xU#ql}}II!y8d8exjg4`u!^M~uJE4um|ZJeeeABEN5>T={#?%q@dIZzy5;Vb**MFwM#`TD!vpMBO<
+PyVcb)s?ae1z8qf1!~(jBJ09u<gZF{Jn@UpAdm2<6K#lZ3W$&F;BfI|?Q1qp6Ep49FW0wB$WV~Is=6C;YT~h9#*{W7$BC>P+w@*n
+3KzPO1IoQF`gudzZ8MN(ES^$@2Uc?pVxlRw#OLU`Sn{_8&iwwR3t1P3&j|aH5z>Y2n%WT8`^m}DkdlK7%H(x>zI^+=u0roqTl+bZ
+E0oi@A&<4e+~JiCr9@BJ#ZH^pGEDZsmskUEDl~t08{AnCLbh=#%F4X1#z~0&+a>nPzG_qw7xC8lkI5v@Viae8<!4J=P$_dK4~F?O
+KBP{}Sn8l7U$ex>sXvYQZB^>ENp|FbuwQ??>A?x(s(2xCqHoeKKfjT7ck`AovH)W4U)ynU?$(AfqV1ae#A!pcH#tA0pV(3~HJLoo
+p;;mA%+U~kw0%NsynwhMrMXN-eA`ArMmgdT$6rdxGbT;@`gC`tr-poJe*DV8=bdifjY~3+NBF*Y;TPFq@N=G$T%lgLd0}a*t9&VW
+;i~xu!hFuUl6@H`a%}T?JUKdbh!QqVCnJ(RNles`OOSBAiYyxiBSMLfG32jgxbnfBB)7p)$7VT`&BGoCr&Nad9q^4NTR-XcBEOqP
+Jld1&u=X#1^%#-0*+{Ng5<4&KajxGK^1poYyl;e!vh0YKofS!r0zGj}YkR(w&$x48Jh#v1A}8mKNow0;=%9~RRT>?<$s3*t+gCmx
++I7>3{+-EN*?GHSVzOscpXj3`dN<*z-%{7|HuK3Wg5>R)c><4yZbVZ-$(0|2y|hF%@lOu-7VwCM8D2Gck><bWBw!pQ6`;4?oHnZ-
+&Tn<9ZQB)(e94JpakF6$D;L|Xjp?Q)I&wv*OUDP-{(d^hmgvBvN2j}1SDkF>K(y`q$G%O68^6aTZiBb1)bwd;qa>z_4t)(C3UZLp
+`$#Er2$Dz{+k6O`ev|h*huTiM_H2MCsa<EX8@y)vsCM6d`bpnXA<>cUD-WOQ{JgJ6DY@{tlj3?Jp=4EGC!$VVB@w$P$$1V$KX3SD
+a2zEQ5Q9Q)s*p>O%M6}a%-9GKG4FR#CU4NfWi2wa0>{VVpS{VoLvzvf;1&0}&aG+^Omt**lrpK^)1fPZjYLgsFBq|K^qkNH4e<fC
+S!Gny++Y!(xP_{oF~U&uDF)`2VNRZW#%k1C$PBg+p?m6#PhA%F=WA_lr#~7+E&v=`U76bd=y1W42O_Dtb<D)|mm{^#_j~Ax8=gn&
+Hcrd@Kq|5$#)1LIhqsEdk&`C{hembM2pD@T-4t9Y^Yn+5IkjM-sXHQ`r9C)Q)^0~jO=kz9TLjNUW7eHKb&k6sl-NS;{=vE>9fx!X
+YD?Z22Ng6d_>AYt=Msa#zDtKh5<O!Q+0Wy;u;va|F1s#R$I8$>b;h6-5i7IL-?0^sQrQ#ZNwTlIIDB=_K_|RIh^1xUd*0za#8C=+
+El~oGZ5kY%<wsHE$*{a13;p>##+GTJw?IfS{<KgeW)3G}F6yMNTH;(VO1LUZHf)NPBGv<mv&UAIWIi7Jy}?#)?yj6Z7e~Jgx3l3$
+h_T~fW<Z-xMv55%JSg2raT&uyZyzBm09L^I8e3;|*v`n4iQT(h*>}IcD-rF=IdwUAev2N5r)_J<BX&&B>PGc0Zpe`_did$3a62Do
+=1Rla7~(2r_Ij8L#Tp^R79$4gq|W;8LPcMt*NDfnS~!V_e#(qZRw}|q-OdjpqdS9tZn8haTg(@bJ^I@SAFf)(*!bW$DRdfU3&&m~
+W|e^$um0P^cVUEPg#5tx_I|eH`+&Um`BkIzN5;2oK)w?<?nzNbq=T4w*mPpN17FAt4CdJKBobx|M=BArGZ8R+ygiit$N#)@%6suf
+dpX%}J14o{*)_9oGhaLMt>GPc?Lu8ttp07<K=o=KVy-P@H7S0qI30EamLqSI`NAFfU77|NbP7gDXT<ht1G_d0b=S$sH*`BidfBTe
+R{y%z%rLAN3=x-W5z@y)Jlk8$=3%Eu9~YfkCT6@hJ3F~asIQy7M#iWfF9(fW%ud2kQUZ$}w>DIuEZ$~Ma=aXDlu|P5@%PEZ(^+Su
+s!8!9n>8}_bv4UTE1`YZNPXAjhQ8{2k&w^Y3w2V<rIc96%IKpQnUM6@VI@KZW5>HDR7d@h>B#I_xwt0AkDUa}x0cz5fUf#LC*@nq
+ViWSMrTd{I>Mg0jYUd-z5188;$nk?e0XcpE0000000000000000002+-*|t=(iT}Ni{^``$NK1m?AFr7x6)<o#wLa$13NlxzdTRE
+da$KvsvGN(s5ApJzkoBAebkh7QVhNI<}?fUa<|Equ%BwH3Rp7pzD1!7EV%WQ5k_94;-e*z?6wy}6bkkqa^kSAn%J0ii4&^^Stn2N
+MAaJ<>i_8;{T(CwsFp{6W#+B!Qdar=ZFu2Ntz@iASC`Fbt75fvN_Zk;RYg*2DC;7TUdsB%2$5e<S1ryj9JV$;jNSQ%GM)Oz=dj0)
+qlI%+`8KS^>5o>N(z51+6=}ACtTTa<Sh<9G5nsx>1kY~QUBe1R8#av!XRQo4WzDW;4jyL9ns~OXO&phE$Eu0oIKKgItnsKSdML$O
+eB>&1tnoq5WBn#9K<ci0yEbyZ`>+FhfpH^l{G$h@>>#Ye++6Ns_My=0u^HpMSU*3wt-zHviSTuNR(_*E$Udr$;iS$gPW@ox$e6yY
+TMJHHe2bvvdm>pSk<;_&16d<hP3+3?iPo`J8VQa00#+=JK*;B?<JV9ZZ;cz@=)e9gdAWo&!<=5zA*>=wA!qjFor!4+#@eygG7H8g
+D0Hj{Pk*fqJG@aXWZzTau=-o%QHxaZuw5~ptT8`wMXy}Vlvb<{FZq6xNEPQmF)xj93lVWyQ;MH}$3ADsvp6Y)I(duCY}=Hda!#jb
+g{7tPV~g54hbWnSc`d1tQeej_9*H|g$-af<N-Wl-LcG>*vmYPGiZhl6a#^d1i!pngU$hpm>O_1Ynky8r#ts*ijK^LE%dG?(U@`JG
+bLlm-$B}-%6l+#U{O47Vl?h7b2b*xjBLiREK(j7&=8G++6bi>t-!cEb<-g_qXlM4jG2iyCDC`xeW_9<JcxTFDT(IR@egvBUYmax#
+^fPl)!re4tR>!tnJGgC#lbki5#5GWhECvdza}0))cZ~dUb6-a_JM5LSsBO5HgNkC+iK|*-nb{}8*ijEW%yhF=P(pS<V>5SqjhwO)
+?PysPh=HvS1_df5BFn@^7mKXN--iwXGW+VO5UogHC9zRqk@fh;(1D_;r*smlA&w%e>3*n^dP^#>+W9<;96&;jAN(1(sRaN400000
+000000000000000000000Qmo@>NDHg(Togtt(DgCu2#~s;wj6+KGBxH(;^oiM?&5v+$(PE@YfpY7rKZnTc<3wQYS_y%QlJSbx2rx
+t9>2GkDx4@C(g;XvFzBRYCFqDTb=+#@y<)Wo0woF!Q`yXheFF?MinTvY!ryC4O4h!-!0?v7t0lv&6`hnI9c|!SWQ{hiO9-A17-5A
+8FDVq#!7Nl?rM9b<#ZzDTE?>>7`9&cBr{3NwXBoi3^%T2ohYr26c{|}0sSXFN-Os}bHjBa%L0(1B<ibwcG60$)JZc(h0sdM66&PB
+%JG&8t!#L?D#TXqf)MRkZ-r=t);2p7BEFUC!47J@rL!JIFR~iYhT){%lJNgSjvrncAXtxk#K-|yasU7T00000000000000000000
+000000000000000z<+0+^;pl1R$D1+jflXg4<eLSlPxp?yfi=<tFk&Ch>?o|jPXQbwONc;21t7A>k~{nz#z3g!C=|}=D>j*Kll?c
+Z~y=R000000000000000000000000000000000000000000000{CNn9g+BuUpa1{>00000000000000000000000000000000000
+00000000000000008rojAAw=Ff&""")),
     ),
     (
         decoded(57, """
-c-qC8WmKJ6viFZ+2RXRAy9Rfc;BLX)-Q6{~1P|^`NCH6uBm^h8LvZ(CNqEz<X6E+XnVy;MzH7bp>G`sM>t9v-*;Tc7aL+`$tK<A~
-+KbYm$2S8banDZWh`$3H)3FknYtNC7;-VPdF_x|j5KhZ+I8Fo!ehje-B=B%B-6k&x#(`{Yz>$-)?*^Z~KO-xv#g+~p#P+(bK=C?1
-JYxo@b$z&#=eZy0&T#si!s2ICL4asTpW-MZKvnaE8E!jFN=G`t#CadE1X#aSf$?bW9cti*y)p0zd5zFJ-<5wuDbj6@Ij_^QVPw|r
-$Vb|QB=zCW8w#rLu7GdO(hIP#r7?nT_g#E}&L_DPHOdyQp&b3V6i+^y((&*~vqg9nMuC-C@B8Kld7x>+Nf*M4BF*zhsa1}d#<)`&
-;MqiBxB9EXyAjR0VDYoy!Vs0hb}{mLV_6iGZ!eSZza`4MfLu3du7bp`1B#RwptM+J>`@7UFjbFUlJzGKuAQ7n3}RdFeT^mjHe-Qg
-F2liv#)ZL(Jw4tHvUvw}X;aBE@?i4P5?}UC+7@Ked2cQ!blX5Fe5H@K?974OF+mN!*k{*VJ%f=<tJ5fU2qAb`V&rG+A!lT#@p3+=
-k6a!A>jD495u_T3Dh_Zf!S)%Ilh5d7j4s)W`HOKjA(R1xO3;Bhiz?<C3)(mPa;de-ka2u=!0VzO(WK!1WIkhOKGK5~Yt~o2(F67P
-1}k|kY4V*#I%^l`@Y~xq<&VOuaqZUZ9u*q!3Z>5ogeo`5RhrJyMUw%^l`gLvk~+|n-MxWd0Nzuu*};W0YN*SnSo{$#J(IV_ri84(
-hN!NUri#o2i~*BQvi;{aO3xlH*B@`P8|EeoAJ=qXNyMt`b1MEeo$VRISLtL~i6=XHg+;IZGv-f(a#<#-+j{5YZkE=yTl~8W3uZ*M
-11|j^oOT;uf0QcXee79dyP0ZVTQ6!&8jqk4>2@SVhfKL&=&J?;%Pp|_261P&{Q9jKE<PiwNcS7LhFg421Fzee9ka>7d>fG;RD)H>
-MAw3mD|9>>*F{yZ_-?zw!X8h`?sml{=suc#UP<)yz&;Hfnl`SOS8$GpOhh!;ub;65=6E^;R}!$*o>@0e6dIFRtH|n0UYks?io&Mn
-b(!ddYz(muF?Aid4PIqdrOYQ|)Lr=Ddc(?3F14&WPt!=D<ysRc*6hw25og1<^EdQGVwL1)0l8lh3fTt5&d3V+8qfNA`S3^DVL{4*
-s1L-&f*7g^H#FE^?Ym>2hgA(Iqf;&H_nZ#i@D83oR!ZQ(ibS1>8dNHZ(v4JmHj_@XLxM!x?@{hi2c~iRGFIdk-(8y2-&4pdY^ezf
-wVoT(rf+8Dit!b`CJJxOGF}HDkQXJ1^~hy6nxx`glfl*iJ)Dng6P4w;vYMH3dZ_HUg?Cd$V&Rff7Sb>&FA$csoDH2y&rn7!45a(C
-(MClET{KHqwVS-hf?dpoH@c;;5XEHvQS_z<#hce%0`Q$_ta2I$M*6|vQspA%VH}tFa)Hll@^MTAtQt)x6&<e2)kl5i>|z24DFW2G
-gglDk`OYzfG&(=Zz6RJM$l7&rk%i}!B8b9;O{3Pir0ZpDX5Map)MidK)}0D*JG|PFeT9OBKL0o#5&{5B_^`Wd;qksfl59-gdJMi|
-AK?uaV7}-WO}?sT5*2zSy=hH6qEz)GNJ-~wqendARP0uJ;dFOeL~lhavvDH;U?b-8Dg?2@S+ro>Z9=S2v^{xGCHgW1(4BTTa)#j@
-8*&!RfTr6JK3ohc(^jJvWY4BT|5g%FoK<Xi8o@4>1XyRjUDq|1qf1gz<=dJlYHe8S4}p-8<pki5-)PS3V}+y89zWo`x)4MtQrC{U
-dBU|@6x@8&l9gStJuyesn7y`cqMIBNBI{m|R4AK{Qk1QWu*Nn)KG!aeeXH@VVm&!L@F=d8<AujtqK>uFhNE$G@5|Pd;nqjqh?wpV
-4zjxRAw3~6t&QtvPh%6uD?BCyRLS?*RM^q)dD|Uqbldl>TCI=0D@`8r(TXQJ7-hJQKDy`{2PDs}`|#?i+N*`^wcom|Cj-RRC(vaN
-{dZOP#pLvB8;xPvXUV~`H++gPrcM(SgN#n?!AR>;X2xCs-Sk|zV!jeKhx4GhedFgxId<U?F_T8X-c=7@Pj|auv~^>VRikD};hgFj
-Ubl*iOPRU7f=HWz#*_OLnxiwmLx+k^#Zw!~O;+k)A9TDYtpxFkd3a)g<ZP3kh<S2ZZ-3;|{+?tmTAI@a^djo+IXROqcY`9RN6Tg2
-S1wnZx~*Xw$+~%e*pahAk1f$U?4v_~&IAf?$ht|tn66O-B35)RlL{GN-jD0!sWXWxez!_4yUp%np>A?+Zbb6Qu0VXqI2sqBr$^N)
-9(_IEF3MuRMWKO}G=-x6je8ZsJ9<AW!6f&FMOpT$JfwG0Cv((R983N-5+Tk^)M!vJSZm?<-KDAo2hVB4I|_J3GV$(*t#TR<jvQV|
-7=Ld5_@=q)MB0VQ;C?4fyHy(Tb3(dtnJH4KrdS?67%mtQ05Z3|tKyeOdm_TsQM#+GJG&aW43DZ1UU(urV%)J?8Sx!sFAdb$KP>f%
-J_(X|{~*(4ha@p%=V<SX;AKz2fB+LWI83KUvOpdVh=bQ9!!ZAD^x6}2GTHkknO5!-xJ0~gO(Po+%rb}dROHUD=1et|S*Fe-eP>}G
-1qbIxohuic<4a2Rw7Uw~AEvB06&eiMsP<58$!E&(3Bj9YVdU@3dTYLZeG$!h#cZ;l9KVf`xVpu4zVEOV^yIR9pJcV`!JOioR3h_+
-h`D*8`;5w6M5ySdtMtN9!m7`XRC{X-iTond{@P}(L=4|uSeL}e*Dc)P*-FuKyR=CAG{io+rss@q4@<p}JiB{Ex#0V`<sR*N462V8
-Z@5~fbcu~Rym)Q57|Su;)JGK17N?lpU)r)a;FUl&J1dUO1tnTp=12JC`)31~La9Ubq<BF+{2@77?2#hOXi3<JqeUt{w&mxlvxh<G
-%6cW`^#NUv20-DINjFTEPMYSKZAt+Dmoh&Um=vvD$E(Q?a<OY`Ewnaa$K63V{X%jUVpMrhQH2{j9l0fe?hxSo=-x?Sk@-~}DIUGI
-b`>|}D#qj!<Ck~{A(qez+b(3Wdm01zb&YrXLytd#*Q7Qi7#M4X$*v$mWisF97oG^&FyfmTNl}XFO{XWjw$JP>SNAnAoUw3&1LhH@
-Pg{uP`f(3}+%Y@mvt>5+hLs4v__q3G=Wsuq?Y?Byk{|rxR8G)fpNqiOaa)RdC{yu`Uf%S2;>GtL+daFZA3w<v*Tk@6*F$wzge>@9
-@E+mQ&%u^z{HO6s;cFUi9%HMCeY)lJu;w<~p7>288e*-yt)tjk;O9-9%}7A=^iCl3_MlK)mS!49!ofjA;%_x&`SyrF<~olleJryT
-yjv4SC+N8%SFGAht1*FTp3oDvzWzF<fZ+!ITcd|#K<Yqa#l2>%`o4JQ;fMSu2TyM8yY;+woUBi<zjYo;v>IKqu@yg&{bWfR7;e*T
-RA4p{n!;KVb8fd2#qg5CvVes;ehcBKEdhisxw!aXz$f1lQ1j58=Xd}!mU^G!POG0UBZohtMkeq4Ttvt_`h9eLK8E(|wAf(&LCMtS
-xcl;x6$y{hQ2(;32LT(i7v1RveFqM32&-Oe9ch`y1T_Xah;DNX(WX{@PY;W%v$F`I&@6v6d5%AcvDoLr5_?9;i1d{lWBpkZ_>OCJ
-C}d75bgIzX6eGxLrT(JTC2c*gXmF}Zdy92Uht-v;Yt}=9ZpePL7-iulMck~fTtfm>Q>Lwt&WHE%?7fRu!c(Efxr~?tdE_N^?}U)t
-^(A7%5ld~rIx(&IDgk@Ka&rk?x>4J7e?pouc1O=9*?S>8wZ?MeLhlLD)pADb^f3jtk^#d=cPriih0*s<_tG%3tIVovc@)4HnLvUr
-k%!4NGWZi?ls6j#>EV%avP_xraeCaSu34dZoS_y^!7qf3N?i2E&ZJ))k~un`sd6Ux5*!dp(mf}M=Lx_DGCnlexA`>OYK^Naf0J76
-pmn>DYZeN6z1yWn#CD>TIHD70uzvPpP_h(&-2VKO^BJ=rdasfBLd*y-WwAEQ)!*dD@um1nlEdNVPeLb#Q9)9`J`I$Hk#pgsn~fQ}
-vBqqX?@!jE90Q4h0d+K`Ej=Kd*Rb|Fo&GwT!bs}`u-uTT2u1FF0_-d|VRkNoUfsmh@0{r2Q^>&0-3prU^=|R1O=J8vOC&afC9&&Q
-XW}`12uyNJ8#AHBhSs4I8~#A0XU#(MAuTtg08L@%>jQe8AhYG2WI>p8&%ErdMvDd_>4|%vIo8$puP@)PwiR(Kf(r*@tTMUF!;~XW
-y-))6lCTgxUA|<{@m`POXl+1b%>~%4S`Nk&>GG3CIU0*lr$<9b6fwRxrBzo2|5$AdKrnWi6sTeRA%AUHY|1B$Ob*$-uYby{|HKon
-{?+bd=;u{@Fg{-Hk*2K`3YrVOVTt6YH=v#Y+hgPM74P_m3j#K8_ldi&N*Yll6x(ERQ>)reHQtI`2RUy;yKqDDFum>9?8j3<{5qG9
-qTp^|x(_-S8q{B4Eit>Bj;Ooc=ITqM749n$`U>I5j}yed6!+!SmUa-+u}X@(_-U6CyRm9bJzZlQf?+1dBK<y$F0F-0`<qK1n??WR
-cAwf_Z+%1(Ek#~*-uYuZJjFMX%E0HWp-QRLv<8D@WZ?AyZv`GAJSY+v3<LuHYN@x)Kc@w#>z5P(+wF=#VTSd|<~Y3(Mec9*2qbsH
-e*S9CU2Sf~tHKXkkpxLlE+{4(JP7pn<p98^Ilq$7kg9&i5mh6Gr-tGkw;&~5xB}jAxQj?WDp&kH0r5WnN(qsmq}L8g^Efa9b8Kp4
-6gUXzZyHuj1v|swLL&py^I9amhY!Byt}W%@k1QxPEMP-}&w2v-6~%|q%|}xvXJ!o++o%f!@O{86aOmKlI{pGMnvY$LXeOtBr;4Tp
->v1=dL2jJT|6#B5e#klJRTg5c%TR=n@MLXDzbWfGz?4YZ`vX@In+O7K2sQu#_zS{zuF(-w0-p?vXJ2VD!HknWgl#${!D%O(k;-SY
-0cl=Orpo77_I>I*=rgJqb~!PDE7A?0@6*1LJXm-TBmfxTk_S0Bt74OM<Ii6#xZ>7wn0j&`_<C$((;sZV<-g(h2?l)o<C|exu|g+4
-<4MvW>f(va6@$Hj<Wo0BT5Mz_F!#%AtvbOO$b4I91+uwnYUl<8#M_Cfj-z3=SS&(7jM2<>_jN9&LgHgkhfKiMYIrXSQcwyr&6m1l
-)NC|f6fB8zHaU5lf=&V#lS%B2uA?$8zR-{#_*ER51K-~<7jX?c42bpIr8g{pY&L$=ho7P^`wA34Qo!Gn=KPQtQ%)jYOo{H|wb$Y@
-6-?}osb2pHH8N=`41bah>y99)f;%lnzY^7b(H{(F=7O6kFgEj4d=`mNpixJMEt)OrlL!GyY=8?qe5z|Lr5<>U040YkPju2>IEtXf
-=-A#VUxFkD7U7w(kQ%VA=(`u>+rx`M2{VzQg?D)KBh{)*9I+b_i3-Ccm&NC~Ie%mOb#a@V6ycn*hEt>y#HG=BdpRKp*KjT*ZEKMF
-RhJk3-SLKT7%hmo<c^9nKjBWqvl`1!fHwESgJzm$5{|TE!US=6xQr9t%kp}lDe|FuOp@-5%c2Q?A-S2{W~3!8hcX*!`luteF1>X^
-ww5F^OI|B&*upqQUHvpH{<Wg)N{zdyJ0xMluKufS?F%tarN`0%AC+<W461k1tx{pcb+R-u$Mo)Uw#a;iF=P8PK9#1im^Us4T>iwh
-jO3syT6UMBN$Is~olzxS8J5Swn2FYPy)S_XG|d}rYMfZ%6ExXh8qpcbx|34$`bzl_{C!XtEV$WpqPDy*j!VlJ4-7T-8>2d-1#|XL
-C&%&pbcQgt-cX!%v+0YOAi*IhXpY=`28o<mjdmJsE#U^&T!mC=jxq9w@byFOAbyzx+>+XJIfZD(I|b7(z-IwX1VN-3?{IA8Yfu~9
-SaFLY4d)egKZT(w)<xD!URf9zDGN`f#^2JvP?i5`s3E?`3R))aLUxE&3Jw06phAEOC6X9o{|@@zUl9g4sYzBre;JOpVQOX4UVAdG
-ti|_ctaQmUhZSqtBhf+qPP;|C31YBTfahTU9bHgV#4Ro$)eUm679r9uPb=oDEXhUJvPWZoOm1SgGYd&V*<BN8#1iZ3dS8%Ot4_19
-En4L&Zz&Z1HRqLXh>%%^HGOTb<Zk~uzq*`uhL8Z5_^gvaWZVn$%q6V9u&niIzRD^2x+JF-ITmw?N(>yzu_FUyo()1=Y{>-#-?lu}
-4hr;YiKjg%@U8C6&jR;l1}~}{M;J!p<dH=@m}8B3@h|{VH9YL}W>DV?YBuda*!q*_xye#hZJVF$k4HSL3omNMEsf%~Wnc}voGe{p
-(xgz-pInJ@k#1TMRCCtHiYiRxYn>xBu5jK6<=wXG>J7*<FU)IkDJpg2daB2i`?F?^y*>38IlDh6@)<BPLrE3Oug^J$vdM@Ij^!?U
-H;Feny-+Km53+}09vp~%)-$dOblm(BE1TOuT0-h%k&G3!2QI+X{j}xT$Tg7d@zn)A`_&63v`<%EaW8}r+T*`KJ<-NLC&wz20Fjq8
-OU9NZCCMrEpWLH9EIJs?W^8yy{TMnJLvuSIb$QTmW>isK>Lfo|wH+Wrrj6B!h7mnk;qvt8Q<!|QAd5v3JH=={^D380WIBJcPKD;=
-Tb^B&BM0O<44!_mymk58S7Q1p4O>eLV)bARW{&vAZaRVz6P9L{b2}cXRJJN!40AFmrIG3^m$vw=o&<%1^XJcs)oWjZrcUIcc&g;A
-Yt{33Mwevfa7Z0xBzcpY9mdmqe0gue?Oz^yAdA6r)ce|`ePE5FM@?n&29~G7XIw_ir=0W&ZwB4$>Yk0RG8jTNwTaY9n>QoVjo80)
-h!dfr0N{Wiz`ruSJ7B18>P~?O-<9@jZ<8JoHTntv^NL9?yV0(Oojz7I{vIX)Ty!J|7y$g207GZt!jpM%$bI_?xekAEaC(>crVfza
-PO`v(+9YMk^96)6N?q52i3k(^mqPN-5ODOfWryNRkjNq_+wqGXuPAuT;p3m(Hn$_N(sSZn^}bc;+fBVR<p2h1Oeg~ApLM|7M!iPm
-)kzts7`fqLCta%*4eb`8Hh+mY>xwk8^pKX0USBKRtEBP~KLei~6$bx5RrPP>y*t%4@PkT`v;=f2juXovpE#rZrjsPk{DbC}T?7qC
-^a%Z+CqDNG-ep9o7|IXA1|j@oG|^Ik+@If-v=3H)w{?+=9>7_=WdJAo8B-x#H8do!Yz4q-k)|8)UYjSR&b!W}3JLsW;Qf^+R{m?_
-10bgWu~ed^Do-49XC4`3U;j=1OOXA{F!j7P9eZa$Kx!4TBpaS)Hfe&Xh9}csO5)!UorNS8<)&LGw~8G1{JHZ%pGT&I&Xypx0bGkg
-7MD`3PE5%=%p+e;KW+|PlEzL~@4cfeMG$~u!^8iz%~`lS4*AkdKpgr>lYm7EJI4SvH)6I7V}7|iS=ZEFA#aq(h6p$Ik`pqr6K+$E
->;JIOQ~RNbO$LDwhy?tFp~EVvv-BOZ$GUQ8S#U4aPekpglWK=&)XaA_`J+G*QCJ<Di$3@o-p7_5aiQlVDs0}HJMqCQ)<ukz2muO&
-0G=NtO^7u+V65f0;bU<``5;A=Fu9i2nh7dB$2&6%3s^;cEmUpJbw{{<Y&?%=sW>y>4120xZu^bAnvw_W=MJ4QhS%uxXxJ4-k*&68
-Es`q}jgJp@UYOZP8?FFc-=ooUV$?xuQ7e3)N#d99^^*2oqY;aOSug~j!J^({NrCXH4a$g*w5E3XUA+;9fHb<TvgyL<R|5={vCq|d
-ziQv>7EdtC6Ykz<j}L2ZwZ9fhpPdVWoAD5~lT3YPB9*HvMlL%RCsaq|!Y*vQkFq0E#*Iflo@5!?{5E|f{A(BdfzT%eI;wZtlj;^q
-+zn7;CU+t?xxi>v9h@XpIA>p`K?YukOHg}lk0@cQ)d^@40G94`kM-~$ijSLOdh6@N7G!;f8zvhVuG8_o->hihEkP11e%SPV4f6XI
-@m)$s`*5Z`DbZ&dj^D48G*{*;h%xxV>?e)K5T41&ILeRDqjEQD=G61c-o|=nd@(a^yUsj+_T@X8uA{cPPo@l8?kQo6dJxl66yuE5
-b8`GXHGjcDoislclm(iA1&7chCU2#ktI5hXUi?RZ!772{P*Tqh&G#Byx=iYEaeN0fc71=q!|7CSfgRb|dk!wrgd6`)ol;aTKnWx7
-ELIjyT811c$tKzeak*yl!g{QW^_3@~Ml!mU%AbozRF!ot-(}bKjmYqL0H$T%$s4mdLJ_1RyOnlSW^s4t@>7cOweuGnDF|ChzY>Xr
-W(_ls)Vi9+ojj=d6lno6q(x0F%%3k$?V*D&Lem<Uowq-4p$}imMe6MjWJ#F3Pt#euN2APHIwHTwlcP<@Qn$HLZ|-%4Ri|gvr+H*G
->8iRf5@_!N6kd8UiigO<4{YD%TRyw;Kkjn+){ft-8b2mqH>Pg3dGf7*$WgUr`OWI((a7PQfC@Oz4*ny2k-1dQ{F~6M{d?AUEWRxP
-&LX@mb<WSNuT26J^#`V`Iv*$0B#x#rqt>FF=*K_m6RHUXV3N<j4x;{20#T^s9P;peYoxBw-7k`Jj&RvqmTW1s^9AncZEoh7Y*Ypx
-#Z%Ta8!oO^lrL$mllo_UjC-i`&plBnp@Vr3*G00Dd;_oCMgSF1-zTk(ydv^9t8CIz0L$fXg!t}hHT};MP&Xs&U6YpCZokEm(xm*r
-R!rMIU;P}PJLoUt*MfH|TH9jwIK4CLkaoJe9QoNnX-AKX+*msN`qN?zSFb2B!DG!k>lZ>=W!cZ7cTeS<5?N&1kr7Oy0tx48W-)DA
-4VsO#i~Q1pAGOXKE+3huRWw?Cc3|w5oqQ0TpGD}sVf3rsPHE_e+B;4zf|M!h+q6W&jZ2*PRzUqF3G<%8dco(U1s>e(Jbc-+jJq&-
-89DZ|t~$RD$=)5@`5W<#95O1M0N+Ki{I`wySTu{;nz*D8=+EQxKbXx&WAPcHGzWpJ_~W50_=U%(96cy$$RpkY>}Z%EcmU`>0hmpB
-$W$(cy~Deo3yF`;XJ;WZP(4qNhU191us0!~f}j8(zflzbYH{f-&nkt_-&iz>`r0RuF-Vd-=_8I^1I>DLkWo?{sOb^V{yn05L6sL`
-XQOKHcuHZOY8`#t>Rv;0L6P@<QFM8|_v@G)9|I~31ozvB&pvpaV6!~oz!6}hahN#4C;u;<*`-NeSoI}n^Lv7WGq6-uDREKZ;DEn@
-2!Ot;&Et=~x6_SU*F?ZpH8cgxaw!zmFN^~g0lVC;+ZXf-IMx_sh)7`2zeG?M=%DEZ<s9PjD+YAMoOLQ3uIa9RZQHCD9ghlpNo;N1
-hFHh*RMG{72KcYz*{nk-K0q~#{$MzXIe&^3So_{0MjF06{-kD-#lh*NY|*KuFO7oXd7S|V1sV$YpAp!Q_Cwue<BXTbK7KUc)Wzo`
-m}o%k{@Px-lYX~*uBY_|$~N_Zht|B*NaWfW#E6Lh+mmhc709c|Q!BSotxqkT5od5R#oHEs2Cx{a`PO#63LQE2Qenw;!mesYK^!JY
-dsJEgD)1j<5Cs(@S2|;oevW?a#UsxOxk4orS4UMXt3X&L;6_MJePgElgq<!%%u{m)Iup9yXTnDZgMojQ*1*}dr<--)XyzY;lG8mY
-Fn+fV%E%0X!In{Z&RkzA#!S$~t52L4r`x^Yqj5%+93Vfn6+RgX65L;>f55AZ{zO`@RP~P{?86+bL(!SpRi&1N>C73?OPN$1_j?I=
-!D)1B7h@}9E1R1%d8C8s9#+bsNX#HK5acgg13vZg@yAGbXcMO16vx$?2G2|KlbtVbCt1ERORcnaFKE+Z%ktT!h=5knE#^WEc?1=A
->R^C1Hvwi;^uKJ-3M?Nt5{z5_dk{9m^qm;P>EYf0{Vr*h{g6k_cG-Nz5KfejsOAEko1=nzb=!7V^TPVpDa9Ru3XL^BDKa7iWXpWz
-%Tlqb3rbm&94~0|BJq>r+V=Zcm^R^D;ZXWXZus%@>SqkEu+r%LiJ^(CbBBYKs_X9!;qnEFx}K<X02GE{y%K!EPWPz<X3{pwrQQ8W
-CCE&lWYjbcwus3TQ-<$sn5m41NR<icqeG-#`62gw08}-&>a8=ZZLxG(MUWIvkFDKs?2wv{RnH`%@aLZ$J9%aUVtoq8M4Rlp*@)>(
-qw)<i$6R4FyLFH!k9;FCL*CW&W|VPYxTf&@HU<R-&30f;Ohy~$F$<>C+TLxV(N=gDf|W=gKhe?2c7vtOQD1&kouR9C{=BZzwPoM1
-@7bEvXp{H&o+n+sMeF7BQ8*nTo`Ot=eTh+y?|09Oyz5PaGb^Cfz4|lp)o~}0mB*B+!_13HiP9s9;<Gz-==Pv(Gq$f<3b%x;X76`~
-vm8K>er1wYZJD+Y&Xy$%HBB_m&*>$6QdtSgbSipz_y#_WiH5dWRjf4!i4z+J68Qo>H+RLb_W9$59bVpVN!=I$x1=^cJPJQ}$MQnJ
-pS^l236{Cb64L^eLRfQJ&T(|v4a-gA3+qrw4{cXk-&wIdLC({fog}94c>f(kj%M|~0U&?TavL@pt5FA6-^sm2#N1+bes+3-DQbwU
-c!aG{v2nLJ_VTiU$b3fYoY826g4IvdI*?Do0^g7`m`X2uXcr(DUH1fKUMqJadf0GJ6`q%n5?s7|FtPELypd??!5f6@@WNuLI6v%_
-a>KdM<WNN4hr(6@vf$fY4oH$E!hAD8-<X%0$yQ=j#4NNcaaCVe-?b)#4KI~wC$(}&k=@+x80o0OYwzXs%T0!EQunnWi~T2WFmm6T
-ho{@vs~HjV0mMKd)iwuGcux-qR&6=%RyLec0zi}(1bJ0NXFGr(>5FwAza=)=f=K8`-_~m!EM!AhJl`OxJy-ls(p5Xzj}PP*#mhC(
-Io+>5flw#0)zC?ippf4<KmVo8r1`_cBUuM3ONZsyRicXkalr_n-?1J*H>Q<n@>($cE6!AsUC4+oc^Dik0t^E8Uo*y?$yi*Qm8Ul#
-$7f$q)iUZo=+z(zLvSGQ|D}#=@Acba>?U#8VF$fD!BXwMk`esqD1#!H5QGQ>{TG0SnAF?a5qQ|nVfE^@!Let_XKj<Xs)z{_O>8m{
-6aWVNCmFIFTCF%ltaMpj<<3_|27-Q3{l|M!cnT`ds}z_?p~%4hgeXQ5x|{}G{YY)ch>l<_Rybq{lM^I&-7ZAx!91jv!No#?0|WmZ
-0`D_5pOQi<;*a+|*oP6}wPOUq=MoyG?#E8b**bvllsX_H2qNg;1cM28xmDMW9p}6IN98&s2{GZ2U8c#d1A9N-jOk}oll!d!YJ?<z
-xqbZ&89YR_9tsZ2bIOmRzHZ6{b_S8r)n(p3y%x{dKb?HEc1utNexT*YfgwVE!xLnk5GGyvAA6G*5o7uy2Q}uL(wk-J%JOgSfRP<-
-0@%xNE1j2P42nR4-$*O8yZKc?WfZ)HQD{S*bkI>M-YV}bGI%ZXdKS$4>}IYTo>XoQt;a4(go^OzocPb4fKG>owm$dGu`rjAwE!n-
-r<n0e%*ovohskly{iEVz{A8~?66mc3mP~r#B+#%C|0yRRy}<5cE$kJS!3Ub?x_js-CC9g%NX)Ds33whpRX?ZQ3j`HgH<1#*?^_Bb
-8j5HnfL|uwe+U9zZ+WJ9|HSvQs$HWW5!DK}IM&zA?Rywy#>88?%K<-Y{LoESL(jbM_02GDDGNIRGV~uVG7jfW5=sWP^$70F=V?}k
-y1hL0%n;K(d3q38wGG2YE0eSVD;2SMMSQl597VHEZLe@;;Bo&xyZ<yQk|JeGe?o<kL(#Agn%M9-KKWlFuO%*bj%k-oO$f^H)XMaN
-O_)O+!*iR|xG~c>HSNuXaR@+2f9rx5;>^kJu8yt)w0gJKmEY^{u{MsA_K)EnwKnZ8FNQN_@IFOblx`wc^Ppcy7dbU#P1Jct7mvvT
-L-~2|{Nf3eg(f_6nuu$yB`;%Sysd<VT7}$K)x?&%E`9qbezp#sDMPK`nPFC975<^;og8%s+zzo}(_0rtP6#IOm-aI{$+hZKlt<W#
-EO3HY0-L@aI4Z~AJ1|~X&~)?NexieOC)qJL-1MnsX-7Sh1Bazq<xW{r2Dj5amL4G?8azCJj_-p;1&L<>7V%0{{A#3zWi%Ui+0EEW
-W?m3#*^3hElF>W!b8>JSs4dUEWy4^iWYeBox90-oy<457J|;B~Fnhgj%*6>qu!n}T5KMBzr8Owgwojj6H6!^?q&5n=IWc6tOnzJ<
-(mqk|-{0f^6m@8eZ7Zr(tj=uQLfl3w1V|{!C`-wC?_Y5~EX!$#3bT<~NG&jzXDP296bP_fIlXH|%P46)5Y-p3O)*OcO6N~H3QswL
-Bc>duu#OiYnE*l3ifvwt5P^Yye9!9<6XD<>mAA&gF@?M-Zv<p<q>}PpTn;Bx(aJ9Zjbf8E8Ga-)kxXI<JL2^hj3pacBeQ^ck(tr8
-7Uc0_)KdCSj~&Ixb~kjpZ`M^CLoy7wj6_YNT!}6-ubV|TSw!GJcqxBRz@b=0YtS!QlYi}W6^2j;aAni;QAU})MB5H46;N-C(IxPz
-VG7%OH!c^?;S^^3ZsW%BPA_K%C~zP1N^v#^2NbYOc!L=aWTJ}neJ(dKVR1AE7RG`>fA--Zz#lOz&b5>*0x~o>2oU&(0A_}9t#RM`
-;iPe3zq%m%9frA9@VW2a%s4~E5RL?j@cVV(IkISz<mMlWSx{wZ64HZFe%AKi1pxW=2eR>dV?RjuKia;b6`@1I0K)wq8E|@wB04Y(
-F*u@Y<pIUDB2q0J0(1z%??{POyMKbSoaMZwO$GnHL?BGrObv+!2?`JTFA+f57FXdRCW$lm?0o-GsUtI@9m-f%Mrtq&4EgUG1c~Bs
-{#30#Ts|j3%P}_LFM6puj&Z?AqBxjnKZp1K0wI_aj#DHm+aHcSn>+P%DUNOPnGzvKkF>Zjga`o<?mssfJjt=}QI0xpB8S34Mm9z=
-b&Bt#TI0PtYp_ho$p|6HAn<=s!4VUS7U)D;gf7`TOwpaa3y>DZYUc50*SS}*(nVoKMu&p`{S5+3NF1?UAez6iml7{DT29DX;tBh+
-5b$1w{^KxLA~hd96bFR(?;1x&-&jV&APiqUs!~$+KCpU)`-GY}bYBOjn6Q{r@TCjQQ)Du9#DCKu(78o(KMkfb@*r{4PA3x~f3Jqf
-i%=<ONS;ldi>x~C*^6h!Lqr2WhlBeK1eINch>#zTvKyM87-h8zY>3e(j6S)hjVE{7scamq1wIbca02n+VPgE!Ap8pig++)otEVKN
-C#jAjhpu)To+{g+Qu~?|as+1vrGTz(eACAx#7uD>eh3NTzkDAcH41!6;iN?C%=^>=8cL4$I)-RcGG4Yz=<6c~rF@RPvy7@3qfhj6
-R4o!RLO4_q-2Z+bAkp_%#kJAKv6JF(#Zt3Z5;9)Vuz2#wq3#zho=yp+M0?0h3x$7VeJ`P@fXW2LfI{H@@lPYt_SHf*dj@BwL1xRN
-rVCAmK*oC{#wA1GRS<Ad02;7pOd4Gle<icmMKrF&9F)k|z@J(D6@pO1TOVj(2Guh}w31|XgI92MBz6Xc*;Af^v1toM-TXD!2TFSb
-r1);lb~t^s$OPeuP!SP-b)AB*;%S7aVMU;14%OEtw&c~5M=zzv+}hLWpw`w!=0M$(uIANmC)7UeHDEq3(1=G-pdlazp@IM2Ea54-
-n_?(f(~4P=C>a4P#2LL1gahLtVMMtmcRkX!nE5!IpJGVelviZ&EQeZu0IOA`o+2=zU?4+&xoG>zz?F9~Clt5l<g{cJGRIceB{C8;
-<0E~oz;t=1opyj%swBGgGHr_&M@ySG8b^wc&AT9<)QOmr3KbU!1^;q>VoN(%Q1Ds`Qkw}fnK4KhBA5zN`r|P?FQ-bO%oTg>omk5r
-@PP&~l@JwfX(PeYjOfZ>jU`ZnP83Xz`m^1F17L~USkSYYNZ=Vr6BzNcm=MbA5^G2}l5>vQNnT$HX{2*+yECN<E?>i|pgOGqmCoO&
-P+Vu2Cj+&pD9GV4z~DbtkA8Kmg8_fmK%hU500RDuBR|*v@{IQ<5r0+$@c%-@FO)x{;}^uAB>W#B{uU45pAiB0|0)9b=S2YjD&mia
-^M6GAVHtlH@mI(n3?$%B#RB;2&p!nDwTQn!{`iLYgCc<cAOi5GMErAZes3WEl!*U@{JpUN{`2Smg^d4&_<!V!O8@""").reshape(27, -1),
+c-qC8WmH{RwziLO;Bb(GySux)LvZ)tF2UU)xLY7WLkJe!gF6XM2(G~c!9oZG{i<%)?OWYl)!o(AV|?@1{<EL)t~uA<^Ida26xQ}@
+*}hvUeO^?8(o{7RsB<Dix3iv5L6}HW28S$ohYJoeZO%*+%;_`RP9+Im`rAdLd4}7cA>;-y1NImDzvmYA=qKyl%&n2v^zjH=FW@EZ
+RH1sKo!`?OMb>vAi&`MQ8%_1D4HJ(men|@T#%j{j)Ff|V!W-R5l5wU?FbTsKzkN4f7`opL7t=;>;Z|*{)AIHlI-05en!KehboLmF
+Ox8SAz~W7^3C}P@{eC!>kFMx&t92+|PfFKOZ46Y`iC7_Ojo`Xx7JAx#vZtU;CXZiTczABL_NkkAETvBV_8_(fHA<)5q@r<^AIIe7
+;%;Ly<w(ZcayUX-xfX$t?c@}fiq`cKe<+-sf_z;Z&~sJb14FEhmmJeQd>|XZ7cCXKl}B+pZl4Yu2x&0J!g&bN9huB3v*K@34>vHV
+m772^jly_H9{6@cuHH{hE^eCaYKFm{EU%tR36B`ya}MBIvsW1!U`tg|7g;SB`FbMguz#l1I+9{4d@VyvtM5QQIG0ifr1}1_?y+~o
+g6TtHt@<h8G=v=-y5HIDgQHCwu&%#x7X3ZS?UNH?!)$Le6=rg+p<1F1YJc9qnsgoy!lnT|#=(W-9AflYp=(Dsiv)Gyse}l|hGTa~
+2L}NE<~zySiC~wn>0xx`aSQda=bbFzDQ(0)j;e}JqeUm2=robP(x3c+LbW5k0TpAgWL-ht1;9{Xmcnt$K>!cIpP~>acU1jWN1kl*
+ft|ZmUA=o8@5A#wZIV4<qVRMtsRUYFcJx3;w~m!g%&vpT%c;hl(QI*3Guz2V@d9!7mJ`Fm(5#SXfikb?ts)HTup?iq>89(U=;Yd>
+V0#qfM*b|QD`o@MT%<5MU-8=;3B2c8%_MiVY7|&CzS%YFg;^)1H_=(4Q^o5wPT9(Epr%X=rabC>rC|DZnuyho?aaM=h3Qu|MNqh@
+nJO_P5W)GVh-qJ(k~aiudveOX{LNI2ykLFZa&$eL0%JHt?TUgBoVQZDUZ)hCi>xLFJA}VI{xF=1aVot^gF4%=`!xm04UrE_n4~Z>
+Ez-U4Lwv)DT>``Op*t&iy|CY<5WqlwLJ;bzXXKlLdX^Q}*1X3~w}AX9i6k<9tt`gz<~!T`^Oy;+3lplc;FbfA|GEMiw|<#zSxgH?
+Xeh-LfCZV(W8LL6w07M`*>%Cs3q!qeP~K{{%KH6?;hV`ZZ4F==)8KqwFp*J{?(HBmp9y^<xj>fmwry$IT+2fbIXii`ni@x0T-g-A
+OUP7@%&-TZnbaujaqdL{+#z?GTz}3z)~z^L3uWlIToCHiG|yiRO}lRIdCN^Az89EH9qKzDO3@R;5lS`>#6Rga3#~orCSYh3HgcL1
+8Vxy4=&#9}s&=D=PSFyhQ$5p4g~~yAH-d3@3sCixmG>%EF884~)C{NHfDIm3fb0B8leoNDp&h$8fA&Br@yxfBn$mnC*p2yst39}P
+L+Uf|_9?P>woNs&oAQ3tu$`%3?StOwBl=c`XaI(U#3?|+PJv!ruYGU4XDU8~T%i^XF1@j$h2(+W2fkZ1#%Y1KO)L&Z6I2X74_3rB
+pF*ltGIniu3WigZX$5Y?UxtQCFmR~jWP6r|q%NM@rA$4Xg!W{^@ncBjawe;J9MEQ5nRJ+U6muCdLjj`VaUEt8E8QF7tO*a`R(h1%
+h#3WSHHlCP4hh$a+w1~Uc?#Qm3<ej|tk53*lbg!o!B^BDKUS$#IaGr2UBi3N=08Y`QYv7uli1=EM(<;k){<Zwhi+X{^sGyyNT`Qi
+{b&_+Az!;Cs09$!JS<=Ux?Qdq1o8yE_0gBtd06fSBS~`oF8Od?5@OxAbVT4%5Vuu!ixarit+3Z@FsOwB0J))|vtX*y<cC@r?R|;$
+ljKm}7V_1Y+X(V`1?XE1{Sk`2BN!g#Ya>|MfRa`8J6>{$_R-rqd76#A(`=W({nL%pcTNno1o6^Y-NT{K+?CpBcAu*aJfw#}JH!*(
+ZFMy1kf;HBKRor?AN(V23?YSk+B`}&>crY4>9cl5(S`b-6lx1kDYAW2vX$Dkh94jVtz>5JO4*lsvb%lIBs}ru@v0>PBAyji6Y8WT
+`Lw{iIxKHd)Ff22VrDrz*0E*mkXjWu%@!!k2nZUX&=i;cp!F8Jg$dN$H_0_q0P_cK{S8Z_Iz#lE`OmFAS<5C0s<l|{0xmI#HI?C|
+yKI*ttq~b3@O28i%MFU2)>B`O4T4LT2-AnS!jzoG8`H~;!rBn=4rtV5!xRE~yu2s+;QKurwqXqJluzk2d+hrKRaP_efJX(Dm1=-O
+{6Y$feb?G%yIL*!c1By_1z+s|CF%8Z3;{hC2*p&$y1A3~k*qftlakJ!P<-elIyaG*XZacdL$$yj>e7H!fuW5orLy6rXE{<QgTIY%
+vPaF5JV$vha;MDkJdF+Ka)6yws0%X<It&Z~0JIm6I?vUmIQdR$Iw=vA$tAmQwoB+dIbZNe!v%BmCbuosr_#Twz5Coj+hUVWl0-y5
+DK|qVQya@C0LKGE0bl^Y!v3mU@DVzX7*Bigp057fTI31@O);Y2Sai&^eXsoK9p-*IsAFJMrkNobA@TY~uFC-`HR9mx=!fL(NXZC=
+10j+|2N?{=Rw$!^@kj>bn3i`Yt)8Hx>E5>~bPDgm#Zm?9n%RI5)_EKyu^)bwry5}_a+RK$yNd^?czE|!ZanO0Sk5o0IMc4m6mHGf
+a7s0q^w1oUb)^ke;}b%+EyF3g&3h{^zGX-AT(Fw$r^N1HC9Uu9oPKuN3gkL3JtAJ~ytC9~rMQudW!n+3wa)XLQ@MB=Dz@t)v-mD*
+#eY+*y(y0J(K5&W#&(rLtjPC}F3Hhvy96JmUyB_(Bu3b!V!u~xe8!-`=l*@75fT@4EUoMhT3zclEy5=r{yfN9v7&?O)E-9cvMp1B
+ZLhj%j6O3*XI-I3*?^ky@ZtTdWn(V6kJ7WVI*(S~4fINEl%PvH>Ybsy(a9}xA%7hrC=|jCtx4nZv>d6Guic7gRae)YX?9qqCBsLO
+>lGNFe#%#MdmwVOC>9%%MnPsQGvOE`ZP(Cf@6hlGhQZfZ)iIYm`HA5OM1;2L@1ZeNu6^6HjId#vyPTwE_>FB&hQw6wPW#G|`z?h6
+Yn3~y0zo@$e7iXPj?Sn?A>Vg#`#G7D?fWc?!JE>Qpk*wq=S~XuwzzVqNtMTZURs+jpV{IPAv(3mds#2qtU$K6L40#Y=2IW*?z$+`
+y$!x~tQQMGV0Y);lJ6fAvCv`t*#6{1^NpzpqGXm48Rf7T4_-YkBF*>Pd&>N6bF2UHmFOVN;fnFb)9#U=Jr(8SlY>@6xe4&v7*MLb
+6LJAva`{T}RY03!`ivC4pOJafY9d(BxMWpR_NcP$AeqJX^*BSS$jTAr7j+jgHX_GI8hZ|sW9@@ABylQ0q_Of;wT+5LUCCfV!&kAD
+q`OV$G`cd+%r5f1isIfDdVIG&UZ1v$F!j&umgzSz=TU2DDS77|cEj$-zHxImPrhT87>FkY_)##djV%7n!nHc5a@>97YI2Ylf--Ml
+M+6g_PA`6w-*fa7SQVJPCGoW#ZKc`-8Ryj|?d{{~Q^VA$LXDd6-EC`v+d8uHio^|;OasE`x2rDCuf_9*7!bznID)jb-RlHdmjY!!
+-gu)uf}mpE6v-nN5jO9HcAJ@xo)Ka<zvU3^HL-t8GQT?G7=m1-BBKz7i~X6N$$^a?vckcgqaQ#S;k9<?8%5Tt;QdyrSU%D`WwLIA
+!G+|ZOly%Z$bJEM+8W#<$*um>dTHLW4aD{!%KzH0`W8RxBjPKzoAtXN4`??Cd!#6RHmg%_CA`;+Zp1?yWK9I_5%bIUMdi<PQ<|wd
+`q>*YC!!d5ykGKa@Em`Ot+<#T_bFbt)g48Ov?SfIc3KFN1wpS9i+LA0kb0orpsPFX5-BX(iO2^iPPOo}S1ThVYN4V{Y<3@BUKC@R
+R8(nG*s@n~xclZ3c)cnv|G+S($?<UeLgeNQJ<htu&S)ERJbMLsUbr+ud^=0`?85ojCg3$;IU|3As9b`B7YJXFXDFBMgxBm%K`<mE
+bFNmzmpK7evq^p0o&xLLR_k+*YJFp#SWP{>CSOtiDA%kDHSzK*m1G#pI}X*$hnELrX+9f-FS4<9aFcjlb3GmfNWYC57i+#hqYf{5
+@N0SV{yLk94=+p&=kr>eSz7i-gUA$Gm4`bT`&!yqnm4Kvi;(i*gR08WHhm0urd>n~mpqT7hkn;%0?tdr*J8UZ#y-R8DoN-lArX$^
+<XsB8t}u)Xc_XevYTYbik4?5sNb(28H*(CF<?5fj%rCa)FnLEivnJv1y|fxnvub%#Byp_UFO_H*^VbzockWMSOC1}}I83a+es(!)
++zv`(;;|Epk+@ewY_-Nsmfqw#IL5hY*W)zXcc>`ulI}iurJ$T!H_|n-On`I${;Z2%fJ49N^~9UO9KVi76(AA4$Evc0IbhU@@8y@N
+pK6_7s2-{S+KV`-_)Rend5v-V+aoR(Ld(Z>V#6VC?9p?c%3RP5S!Yw$F-G8wL>o1<d7=nrI+ZPJ32Sw|-3VY|yykjAzHIPhif&j6
+Pl)QUFN(1Zn7Jn4EArt0WD+RhdwYQJ2vbz`kd4i*`XQMj&o6|tF+3G%<`u?sxOwE@k1qy#?-1<*>^Gc)PFl_~#ausRdo;Zo9he0s
+A8cu<wT?)lZ)g`q(}sB63l4LZHZbeny5_Q54NUL!YwY({KTW2i%#F@Hdx%G*yd^CQN@5FBNu!}NdPhzU-Wc>z<Riw1A%np{AmFc&
+c2z$~zyWjHOck=<DGd^3+?cM9GZ<6my>&z){UPcfpyATh<X*HUdb1r#m<;2FVL=c<pkDz1fcNwMufjsh2b{;$O&FDoCEKq+D*BLo
+{s_p|NC9d$f_)*${(v$mvEbxZCzS<UIH4sD4GJm*0rY=5*35-F!XaUiK^eIX(mtaH-*eWNUl5Efs?;pvz(P)Y0tb{OM=>nNQ>SO=
+jFy^c@`VU|!K@Gr@K0KPL6|JWu05@%VCYmw*MawVn8=~jP8r@i>h+DdylBpXR=SQn6%n1TOdT+1>jcb*rS~1UiP=3R<VC;%AOZgZ
+v7fJX#*!i+$L9O2GM!+-#SqH=F*V`IZZ;FO?^X@+f`MGQ?~#08S|{u=bqt4sgwQv#Pri2_{iOM@@ez=J@&-VFYc9gUX*s*JyI|gO
+{x@D7rx~6D;ns;yTLECl?SN0t@8Q6<`&;AmBE=2@rsL#yXiLYk-xwW@q?O#6=x|VeDh`16<%M>Y@GQbYV^}GQrFvS}Cj=0G2bLzT
+mc>$$7$FH}J@=3A^D(7T!@(VLf!k{ly(q}RsVuacRmrH&(fLuakr1U$+2j@N3OWeg%%*WZbsfFt5(o>uBPiq49=z*hDc~M)8j$Gu
+kzTtpTyNIaPnc{d*8++g%M<F!aJf#7DIt*r5fo9PIs5F^xzB`<cw%W)y+e;m_!vnr#fEi-pI*w760i3L)pIEjh+yW1mnAYWFE2HN
+Ml4#Zug@OK5jrM8gdC?P8t4K7raKn0JqAzWU}jKeNlp98#FDmK9Jts&S0XPaNeoHe$O>9ebJ`9G=n=$Z#c|Z4$FlFePIi9Hbv*#N
+p?8wTG)koOaOSk?Z@qripd>^)q~WUj!VcfR+T(ntBt?Savi;fVB*W}*6*?LEzG;>PmEr8IzVJ}VotcyG@e7HA_+H$vj+h_qd4&d1
+SG4wz7Sm+N(~AQW2B!DmsUBF3&u*Bbq~6le*xC!o*_Yr085&-bsfWCePcjJC^Q5mQRc%VQO^nhs<B`G9^&D3DkwFH*rlAYY9L8wV
+X0D)w7Y1<f8nB<E!~2IW%Gv6i-0}T_b-vs%HD;(=*_fSX^|IY#!HM*wjstX8^GSn7Q<s};FJp|LgU!dE{Kc|XtkJG}+OCdAX}fki
+ESZZtE$;wlh7;PKm+C$7bDpbC5Z?w<FEWHr)O755`3z7v@9mL({T7Aj!c@Dg3Hx>`)UBu3P@FC>J|tIfu{Vh}LYPY7tbFbRFay^x
+*Oojnj)=VzpCyomM7+TXkS<?vFzh+1Ok8MR$<G>j$Qzwu<=G{unah7teZ^7EY7{FO0X>0J)by1blj`AY){~ICN+|kn#MN~;D`13u
+nCuf>pfb?X>{pRNX8`rgxO_((FIo8xR6CYy{oagMLI?A{1k~Bn`z8-$r$|XVm09<`BSb%A?l1*$N@~~DI+r|O3ZJ*Ft7?dn{Slf$
+7Z%8|KQryO&$GqU`;pVF=fY}?#$D8yZTPgg#$%Pr=^6dWbl_aJXX97nI(bi(_0DS(X<jR@j|z>VEpA#tUyd(dE3kdOh=Zh?7&*0F
+%LajuG4xgD<9B_UU9Mp4qt8v>TRZfzE~%d}sgrFKkBkom91y=-q9c9w;l?g|Vd41{c+lIFMlxwyUxB4)N~yAITvD`ZR%ROBqWZp8
+^HdPmB0J&5k5@C(Nc$+LbDe!o5j&2#sJW2~z{xgfJTU5(*R|k&A_(-<$dk3?%eonk0;cnVHr%aGp&2>dWqR*K<#26CjEPMVm21R&
+MuhhZ{)g;YTiK=_Kr%Eo>^ss&7jcw@Lk8r;`QGctN_Slc<H<ZWz>cevdQ#mxDu3Zo+lvl&)$7&6h^xfW#0yiPv$NO?eTNByH*a_>
+<?tKyXU(^z%p9A&a^0xIU!MaAaQhi@Bfp1Ck?}NGaOG^S>R(>85^OG{%=^Nq?lU&caAz4stBdE-aq5X(YeT^;-j71<N~W=(ZM=;V
+*fs^qR$nquK=67hIkZ;zcX-u<{)>`Edef-H%{Dqq9%N+>z1((dr)2FdLbm;bGgmf7qj{&1i|5=xSSt2)-g$m(cR<;+Tv14b22T7^
+NWI)=jux!q?Yr_H_X0Uv5nx|c=`%(Mt`IOVd@b=+i)dxYnDFI=H&Iz|an=ihjQrbm=x{DlV#FoANUmhoSRTSS#O9KX<C4$dFxtf|
+e2e>vqKDBe^~*btPw5)8$a&oBimye1JfP{;jMJm4@VxR5G6_c3C!(j^CM+jh3<+=FxjR%n9$#ZLhH2{(YZTXSMP`_A+;K`0qoD#I
+KoH=!L*NH6Oh0WmUrgYeZmW-3kC+C-RKQv3w70`}SIuren}%Qyvk)EzGQ!Wl``->@7tw;_1xbYKmQ@Np!J?3iF3BxDAcKQ+z7vgE
+>ay2!1g<DeeJf^SEX1E%&u?MC(T`W0iq1h|OJwXv&v(6}5V1y&kjUM5oq=UuQ=Ju`ZNl2N4ANBt8ELR!NTA=+f@mMripH;(I#@b(
+$;UyqUMU{dEk<Mc5<2IGJhpt3o`F$aDcY-|HcXI7z<~xw{B=M6Uvto%<`y)hRwye4n~CGXcFH5kEV=9;&9xlT-gbCO3ljf=anKW=
+^99j$Or;1W2*Lp&{e521Q-Qo6I$yQCtGKgwRfrzMUAkffC;FRGBYmr>NnqU$gjXVetif-!Oh{XBn@tlD`sJAYD=9Vs>yv|^CxH@a
+#LMMgxRx$_awvWQTY~2x$JtSu1zmcMj=;dQaujKHeC=$q1amDf=3iRrUm+a@q*f*7+o)H{oY#Um3&9`8W<*Yx5h??@mx8U%Wg4F_
+r|hzfZJrEojhvIkeyrH<q$)-dg5e+{{?#lko*#v7))SJ1z1JpWmBD#o1fL(XSb?*=+?%edYbkwXlE@B)OuXbm7~74oE5Qr6S?sAC
+s$-W!A_5`<|3cAYlh#|lL)d3qJ+#ihmKh+Xan?(7z&EKEIGw)FmxhXJ;&3yBTp;?|b3hk+j-$dCe0URYyklJ@$cPbPz@OKXbdWqH
+QSXGgp4UWx%^Bs39QBIXt+>)cSS1Pn)FM1^4XstA!jk(3(Z;da0=~8K?4S!=NwdWMmZE}+7aIeL00z#QB5L(}R_}?S%9lH`6)L<I
+kB<*=S)AQWA1wu3{6J^m!mL85L@)D$B}tw48>D=8kAc1nVZ#)D43Fx=mI2~}kt&QzNRPFqJ`20~Ku3Ud`i%<dBI(}-8B61nHG3~~
+f9MuYF)0#!zR;h1r@P(KDxSJ969Ss^5Oa`9F*T9SGZM$gr;wjalrDnX@Q9l2qwmR<@#4~q$J>N7HYaVyUbI6_gvLRXlnp8qiq;C8
+)es{xCn_sNj|64|>||Y3cNe-DhG#_l5U;q2*c?i_dgqh7kN5Xd!`8`;Ayc8*J)Ca>?Kx6>(Xr#?Us}jleqT{3>FV6^qB!uZKC4FV
+F4esk)6^+qAI#ZT&`NFGd6M8J(eddy9Yh6%1QrS0WxRd0f|DAV-}Jl_5I>R42q{wgnjKlW_{_w$AaQa5ENX01l>TMI{yS91ls{OU
+P0CuJ*En_4$m@}RC&pC%WpJ%<B*ra3F;Pd5a7Ri*Gf<LxafuzvN0{NL*+md-l}K?_%@*~k$kgMc=XHRS=QC)NU}I<a6qfr-C2og7
+ra@gUs7*~%mq8L;=j4xdXqV*vl+jyubhbx4P%(Gg#c_Y&M+2G4YMj#?KF40c;2y#}PXYpk@ijZ6qh{IW*W7I#@9EL%ALwNz3Z(!S
+A6{(Y+(g%p5b#J9NtPtae>2XK-pJjZ2ukOa&Ld!NN@ncZVPbFzvt#npJ-Cc+CfZ(g@Cxs2QTE*tkH|09lw3D!TkR<eV?sc(7UjKv
+q3xQ~`Q77Lgh$Apqhuj_8rs*y-uIdZ>iiR-%al{lN;)di+C)#tTkw@So!a6c4IrZF-6Hp_m`yk@rWPsj;4>6(nGwg}Yn`uK21(_6
+d9Xd%j{80_@8G?RYcZjOz?YIqJ>f2kxH=VnMn@f}1hV2kMk3@bM^STLihe`ZsUaUIIWP|GHCi2lyr=4!F>-CZip%r*y2}^+Qu#do
+$9_sC)mtMG6&U}EE0eNV2|TNVHyU#ft(t_(tSuT0L658?4A#4gCs6dYUCu01SO)N0^D6xLd*VXy_`<R!SH&rc>136QBV@pwB~jKY
+S(?uH;w}Q)mQsh0n_Q=GEFN^56a|trYZ8`TGKV;b3R5Q!^}Lbd4Wo`<b<~-a9g`;{z1PEurLZe53bSg}?Q{u63@t2BnvK`iUoy1n
+iEQbNeV0Qld_?mZqjHG^@Aa2V${R)Rcl1x^C>~3NWT8#6o2HN59s(Tp;U?}D{iFGnIkHjX3=SLvSpwfmf}=5;KZ{2ne9=?aiMGx~
+EEFVTVV|7V{^W!3azl`El{V{TWBbe%qxomSnEFWu|DhD0cHX>C@wJ?CY8?Q-C5gPY+B|I9C0%ViG6dMq^UQx0cEhHUv&896Lf_(#
+MzRnWACx$IP}5Pye1tgAu|S9b(7#5onDddVos0TJbSH^OjxS_qp)gV>Wkf?bpMG^TBcw(^1t9!xGyNsvGFTs%iJrZ+suTBfOdw~J
+rg&lqowxv6^ys0Wra93tAff*&NcW;TKZ1juy3xZ4rDd9J^iiY78``gwxqVCGD;vGvCmaMA(cmD+KZAVm#qR)H<cbE30c%aeB?;dL
+Y<6T9CvUPDO3~%@goI>btE*Gtp+O+P--QIiIxBMpW3L_bqc*gWaMX>>0dw4nh1H9bfF-~luiMU721Q(3OmZkP81y?3ntVNUgWwm3
+c!J7-T`{K}iihj^Yu}r;s>LUxf?kr?+BQL}_>`nwQE7p{m)UwfBFRDOIgA_QX{?14?4Zg%s~B0tlKA5{)2vQUUdk7qSo_f`8lP1e
+aZ;kAf`1EwgV1uQzhavC^2pbp_EuAJ;VCmMh$BGPJ7?PeYTxao+DO%|I_S`rp9Yyi7n1}E{m1p}Sgs;8N1oWYkL$c|=y-Yxkt^D<
+@;8FVP%kvL2$bq6a1@J5ZxD4=FbU%_OFN>`0nmVdCxtk;2&K#gi|j*mt2f^xHiU0zM3S0l>aR<YRtR~KQqta9sPb^o$4Gc-&%$QI
+Hu}v3=;3hi-xN7$Ze3}s3LMRHPbB@ZClxN}-cA*nDfF&k{1I1<A2ri6(AVboTwhOidcj{NnbckY1!-&u$Wf6Yf1N!5nllFy>Acf4
+hs8KXIU7f!pJkU9TNh-oWJWJPqi(<6PrwgJr(gd%u{yE3wMCmt_AbNIMl}qX1%wVl_+_ggrky|Bk41#lVHwPDep}b#dr5J;yV*9)
+ddniS+St9QONS#b;E*Z?TEnoK4>RTyR^F|G1J>PzSkN$j*|eqDzV4)$R{_@`9LAX+;tVH;`-2R7WaW+{o-cM@FO-hpMfr+rFGAd%
+6+J4Nb~@`9*SAk7e-NtC+7ghVKz}lT0DG2ieyk;H`k>Tx>B;;iZ&H6*?p?p(g7hhuQm5kg3ZsAzYag(@!;7OoPmN4vojDz>m3_Ob
+iFlN+tmlPJ2S5cPFpe4)6AHDt&&0EkHBl|^eV$fEnC+L2{)me!W;Vl;={Fl;F6SX$Zb5eM9BEK;#J3QHtQl0%<^peCcs;8sNREz*
+Z^+SR_I{U~kyX#)X}(FBXzYg*J20yvC<AS>|6)C^GmXMO+=OtI&FcFTMarli(FMA`macKe!S`i3C)aThRBb5ixf^dz@Lj*)V;>fs
+&Cj(Adh-3DSm`V=^BrC6*KmEd*0P;9anhPQ86}0jHHSV!)?;d`y#W&k-h@4RZI_<I&2A7QC9M&2fqwNq90FkQ+o$EWF_pCh=sg~N
+iM=Vi3H4V<`3u5W_#UL|1sv^LgRMbdS~8EB6l9RZDJn`QCbu>1xj^vKve!6$`xRk;{yxN=2~r;?Ya7!xuB8dfr3N;<vsD4=z?XtA
+wp1B?u&N$6yCf4}*u+@iV>s%6e)D96j%#O_4S1E?D1nOMt;Wyf$K2N}<wrrud1aI}O9Xi)jii1t<n5f{bce=WIWOE_R<$B4cQT7?
+Q#%C01rV=EjJwW{RN6WL<Qdk9!EhP9-mUJBb06vQ_Y=QA>zyl12k?HkZ}h{8?A4m?_^8rOBy71cAK1$i26NXScP~m-<7AL_Xdpcw
+)x`o(Vl+&f`{G?u)`?VqDBi&BP0U3;tC(e~_BSQ!c<cLZlS~fT*C!hZ%y3Zqat2mBGjY6TjTtBT+?T5tK;0al$Pd`A(OO-WRCPP)
+MHHypF9=EeVxnlj_hHr8Fa*H^i|G*tx1&v3R!EwTHD$Sp)taIxsX&0tid4n}xn|%RrJ|MC5kPdBwXb0ER-9H<?ny%ZTfey%=j6gm
+=Zs3t%2=Jwxch=0C=xsO<`^GX%FrR`3wCf}1=+<hBmX4CkHdQky;m~>HxyrsR^CLv=x%-wLYv0Xz#v10A^h&2_BUfTJpd6A*)~X3
+HvEM{8HN}T4~zu*Lj(Z*gifMat8m75+?iyD&@p|Aa0nX`90BqND3dPatZwzHA3q@+oo=FOWL6Iuyg?R4z(qj(x3ygOY+M!L)Jeh*
++Zi4aE?0h5F+m(3XH*6gfuKOpzlErYNxP~XLxk@hR;*nZ9eKU_plcRa{&dPr8;2YO1AqblT8ccUP9rWc8+}$+iOV+=BVqrjfunsH
+d_}dSazz$07z*%TLyC|^&Od^_-KVu+Mn7dMQaof0R}iLf+bKZq!8)Xo!^1{~fPw!Ug8zX=Kt(YPdf(TBbNDo(a)L1AOiIh#<LHTM
+wjSV)N)JSg00sTiq%h;HH0nEW;NE!*t5zXPNr;B-F;90LIQsKvetb+l{kbtvgNXE(Iq~lVA91CpqSMN}>VvqSyDFiBQDk(*YaicU
+tH&JgkB4pD6V!o2bb`3>pU-i>13}RXW!7i7-=F^abiz>V;Eg4h?AGfH)kklC03+L*gm6|Ms~zVPjLJa5-z_q%yS_QUEDF)eB&?=N
+Huy^#{u=)r3V8k5#T=Ob@#TCsBALQGdXGbt7&Q?R>^JKJIvE++{?I?q%JPc50XS7T!$R=NlENc#lmhoGASyn_U;d&!fx%X2*{l~L
+g^mOLjrxELg1V1%a8_O4-Oxr?UBkwyIB#D>VrAVY;CuR(|8&Owilk=mF80d*Zd>t{mNGgi;OBGp-z5XTx8#}Sz|`IA@;#ILrxl7<
+xV9JdE&G_SO-Z)(R|0=>2qTwSH9ZTW7nh@W#jG5JD6qd9rW`JqCA=EkF(CY5xj?%*((UbKU;)kW;_HF3=^BTRm!;?eR!d`Z3kB?%
+I1A^VG&SSNA>#dNZtzo3lNPF42M{Ta9g2q!Y2zT``sQs$UPztq9?`9sn-RXo*LZCZV#X5Y9FbF}!Hbp7rR``bic1JW{y%TM7-vcT
+<J*^uK%L&54b?uweYV<3vVjS_FO7A3D@zefnfyxVOR{w&8lDV`8Db~KY>9f0>Ep3j;iy0Tn*OpL7%OeWvl(LU^@iNcvB{=atTbvA
+e(GlSG*uZpU*hMgFqktn@*f*#C6*H$di_wKX@~5R7}vGAGI1eb0smrXqm$jrPsI5|ZODVCNu+QXT7csUg1v*2Rrz(7caBr-T)QdG
+p%Lav*2V4B$W9#A=4HFZDVe-3*VqO`MCgc!KkYYqfg!C@63;+vlGUjAwMZ@NXm;M$mlG?`a)Z%cKYwLgJpRM-D<!xI)RgPquwgj)
+YRi#FulFlzpL?~9A=Xa@5CoXJ_+-w<fsW(=4Pzzvzz0dMQKoC1ImW3+4xCP_5pr{3%zBvwULw}{qS^O(S8Vv{i7md3gw88XHlrru
+CMq#vY(PTsv+}HrPXAX2!*Z-<=;*eR%c(DH6qrjYhJ^eq)=$3Ip{7@t9!Z&U*ri)!!Ndy|y&kPO0V5{u1_@49u5v{*0K(*NPL&_o
+bG22&TtBti2!(jbwrPH!QGGcT0>cx)D=6#3Ceh>+%lT?pAu-$F5<y>;k7^ThE;8`>Dq}gXx<`)?u%z(i94lyRFn%Y7Dt~yZ7R}<2
+dVFbJcs@NTQ?it+J=6h>LqBjc0kez~`M@4g@%cdSv#cWTcVBO!Ew5rjEi#b-!Dc-;FhjHTJ}365TyL`xc}C6ghYPh1W94(LKFz)#
+%hiK#4nt=PPBL7+B;n``NhQqEW2z-Y+|K#MwVy>_qLo;EnFotv!(l&pd=TJ23v90S)GR`BbO-_v_#YxHjN=;P?gk*TxbVLj-2H*T
+TF?K`e{Er!sb&lzg(3YXTJW7&bxCvb4kfIpv$TmAz^Dk|KbjMe|3DDCpbyTC?7)NlTRJg%WK1CBk4b?TEQ#sCF(n|x7pjBG>xE=G
+xP%x8NPnn2IxPVSE(+EQ)^??WpQVD}sumi^w8$_-(7z1<$~U-)jxbA|dSvGXjLUqnAl{{lWn-cN!@&suuECHhiV#fG>BkdzB5Xau
+F1l%urso_Nf-H`Ug$_de_lhk1A_BKiTz((|XD(+(X*rI4>#+(EXOFC;C;~AO6!P!b6uy*L#3*Mycd<iJ5feKTxhmyOnZ|gZjyKrm
+6y!t*C?N2^RKgh(iyriZtPn%Gca*X_dk-Khie1kaz@c}oW}}bFhJpbD|EmcGYiJyaLlAm^skaJ0ELuUtR*Hw?aVU7d)bL@HJCR0!
+0fq~L{&OSB<QL0i9E|B_KwV76(GS)v^_bF-gnib-Eg~x75`O7QtAs+10sW^2gWf%wS1E+r#FNxnH-lV^qE7?Lk5ndXOp#5KgQ7m^
+)r)VzM@$RAfIxm1LhbNWOvIm0)g9emf~rCdKEmW1&XDq^i7)5llh>1A9q>_*))SBbJ{IQB2IDs&lvbg#Y+lj=USxXCocg*=`0DJ3
+DlO|WC{MXEsf6_P<LidMK%YtS2_ld}f9H0C%p^#O@`(za3%`;TEQ|ubHHLUvI$pj@<og3B)uR`VE^_J;Ouo@cXgZ|iL=ZF(<R5Q0
+NDTwj@$7VQ9b`D&ur(Z2L`+w;tau(cHT@$bGpJxx=r=j(VTccGeNx(rXv{E77y{()zd>SMKOGc{#}ErGa(g}veOL+t!eo!sq;x2v
+8WJ8VKnos?MXS#mpkmQlNb5$zNri#~{Hex&10mA#F$5Y}zzmF`HqvbFh>C8`Brc$EN2(Jr4qbt`dw>?lU~zAtjKGz}E|;$kxiBIz
+8Wj3BV;urDFB7Pi4WWu9%utuan&03NMll1{_P$;_jjlclC)&Pj1;1e{k?u*a5zAS=Ry?XAEg=aA9sDcPg|F;kj;Ux%Ct*#hVgj&|
+Wb#H54T?tyC(beZ(Iab*m50mqK8DO)byXhUdZh6lSfM7Pgv5-BiGuLg0U+KZS4$#ETP`kZHW5o4O?_e$VG9A$Rz>FXAG+xW_{A#X
++b`3%`Ehl0`J-`V1lWD@^T?i%a8aY-0bpS8|CkgUStlzhek)-bb75u+Mk!+?b786ge8!{_>Qt&6iB_M)N{*l*T4)+E8f5uXf|n)n
+x#2o%kQTi-h!X85<MwlTuqExR8ClJw@Qh>$9}BRV5k1l;(Ug2b!8Pt6b#X4DnaR83&YUW;d;w8Ib>09dpS7t`Tx43L0Ci}oC?MEB
+eS+Zsw1@qw34j5AK0u)V1_TKBbIbYZ?VqnG|1{*!3jzLjg#66;b6S3e{AtF21@gan0sc85fdB78fd364z+Z&?nZ*8|kUt^iuR?yo
+{KqK;{K=dEfBpC$Vty^;e=vV$gZ#%rfPW(d@F#`*W1aqZO8=ygzk~kqoB;pv@xLSGA0Yn^WB9P$""").reshape(27, -1),
         symmetric(27, decoded(57, """
-c-ri}2UJwe*5}<hXBudloO8}O=bQutK@^ajBnXlONfHGGK}0~32qIA>C@QEZhy)QuKvYlx6$O=`^1<P`_nnzF?_D$Zd*9_VYq=M6
-SD#aT`gEUP?fUOs)zzS%A*#b`wNILbW<8!lHPIuUp@V1qc(5=iWPh@Z9Ff^d-*%NbZjDNrN~ww4Qj#tZ#K6NG*nNY4LXKb3XzUi(
-542tAyC%OB%Yy}FBJ%AaSWN=ss~+!Hci1xOb4>c9*%8na4gp>ES$Yj=W$z3|duF*NO^`=8QD6@YCqia@?54x(*RND_4|7N(PIDn4
-r*4%bwAJ=YX1uNq(z|)wxg$#q4e@eXxe|q%$G!aA^<??Ij`#pS0em-)lO7xCxvt{AaY^e=Xp#yVwh>#+i*+jxJiMR5zg+G;jR^5)
-wR=7x5pt#KhUGjXhdK<Zb?)3*$?Pm|AJqF7@=zk^(GtS9sHfBQst9+2Cm34LrD7|mx=bbnG#d+nmF~{g_9Z^8O~#oE5bN|mrpw9N
-#D4S(C2F-C$p96~)Ko?aJo@f>%Zi(HsE2nTwp4ddx=@V*J!(02A!uAY?n$LXSGmeZX|bUzq7s9xA!1!q-mE3kG(Ief0{Tx4_Mh&7
-fc}04{=eSwU-4$Z|NbE|k9-l&cr_6sA#-leYjNh!<KYH}N=_Rc_TohJB)slSTh1}L(HSkM95p59aORF(fPaw)5+)HSCe4X?s{C#J
-l|fo?n@VGEe(TX++D!1$CpeXh1*Dc&cd~+pxZE{zI?i8vt4Bn<kh$jkgA&5_q4DV))7wz(m+PTO4KgA$VC~7B2<}RkH%8_W@^Tl~
-Y?q8l@Q;sg9)x(FxnGOPpdGe&Jrbp*&IGSpC|2Z|v0q&D(7s*x%Dwot3lXL9)2Qgx24Q;9!uUA@LbP6)4I0{@({;$`z+iRG<w2{g
-kt70g;b_S{y9|Y@D}E`wWmi>%Vbepi(azwb@nxK88MG-1{ukt<Ef}ubZ_$Tvu+c|IR2zL!5UD#+&orvU%=9Qiz3$=7Poh5=Xts#k
-Zn>T^;lIW)uMkXJ$(Q>QRFy^sBoMzAB`&OvRznO>r~HKUm8J^NOt_Yjp|PxBXzMzv{I)R17f$b%Fzmul3vrI%NGt3KRw@S^@h>h4
-;{Pe;|DUs)a(?t9Rl4<qA0Q6V->#s}&s)Cira5cb(~y(V1sYF#PFb$URSA4!GwW14nNXf0enXf5Zaec(A@u$9V|E!b<0v-aQuHkv
-dtA2$9>#sReC0v-Gp*Cn8>bA0B<Aj_Vjix^QlM;ibE;E?#qK<q2Ys0=P<&ox@co7^4w~S(vU+CJ1^G~VYCqg-#R%TZEklO=sxPjT
-HhVqO6y=q%97#{!XtTj1zTD4nJa)|M)i>*0{<X!IZegM{=sWP&S@^2)q)D4aw_5p+lYwXyhs&=LsLUe7$Kw`d3n9qI4cUk=R4%aH
-WG4z74KvKUgh8uNR3Pk|Z%6e5iynK5$is#$uO{`Sy9N2M`dO{xh#~4zx688SXt(cHKn%d^=^g!HlidyOeNT{NXjzmN*h3HHeOUr=
-^vl;%bCsN95^5M@Ik#NJ=Wksh)C-yFT^GL?9{`)~7ww5pV`LkesCwn;0S{RglwxJuj59PrYUdIucrGXu1tS0F7X=RacU|Wn`#-R-
-a)0x$ydL$HFJ439k1<N#*t+rTTEmq^BQos6ri+vDeFGEa)Xz0mgXC}dI!$`)Y(5HTm<9Ijr8C~NCS!Z)H{Q7pZ#GZlm^}T)O9DgY
-XM4{>7~{dvuMF1D#a#=v{1)PM(6B4|H4epmdyc<gcV_*v_`q-aW-l`j84`GkD6cI+v*VUHmo@NoZOFer%n}1%UhF7J`+WT+yNgV5
-rv`hNzAGyecx~dt*?YuavO={oeD-YNHu@fL1bu3<yBiTuQZ{m+=RG3!C7uI(<XzZh_vxWdecca+)L6EYFl0}K@8v73HTv#z>V~?*
-2vNu*@1*?6j6QYvCq+TcK?wfwc@w%hXXN_nLPkb@Wl(X(sb|%&N8?^&hz<%#XRA=<o-1qQzC%|9k*Cyx`vflTk2)i#f%0gsXEr$8
-9$*5ao)XAz0i~Pp?*#=5AO@TB_n>Ka<rF%p+<U;8XWnrCKr+#~U{DP(%_9s%IKo5+u^|u$2nhXesD(fFUtyAUb9E1NkF?ftZ=Dkm
-xj)|@cvOnp!gfNO1ZA^lZkw~Z9WngV82nh0kG|~ktNOY8Dv|`M+FE;?fLnUHs7X$M)=w;`HJ{KtB5nkQ`PE0i!05#0<IVR6v|kPu
-3$`ltlfYBJhEGG!u`9&fRbhCM<AhAQwMY`=u!X?~<I);OA|R`Vl&m5@{Mio|SppEup!isyp-<>|o|B=DzfkwRj{7osfe?&Z3+EbU
-C=S!dZ=Cq0MiLssaDYw@EkD85$qHQ?cwnIR?VV#947EveO?)NA^7#q5(9@E!kXaD?YgO!Q&AIN*&3hO944XQUSRIJ5l2yF9=tJ&g
-=}B!_aE$OfPZRl>Lr-Q}G%vB>t21IOB2zd^B^-V4@?k7aS9OzSNTcRC@|wtNdJxR|2>F$~0fKrrlqXFlb8dsd5tODtXm?D(D?w>X
-5z~3Ef>9QrlH2?57mUEDzZMY3#bh7`Tx)g&oRO9a1!h4Yz$h>n3<5#^Vg5H6#_h!5#VbZHf`h_|>!(H+e3b>}CeFX`kwd~rtzmrc
-#^Zz-a$YALKl-MWhsS~@BH(BPLr~;@R1A1n933_M-V+id*DmIQX!brrpn;HYdXfTvn3lT@YDjxDtJr<X6;QD`07JAedX0o1m~g>0
-_Vg<koyTgoO<iPU0kMCnd?7;`6FLk!sM&V*=lgE$)DSrGSk0#!w@#wZRGlgLxR;B~AM-<q3vx%(A90Y~q>ztmp)}gNKxI4|hdEkC
-D3&!jhAMu5d2VL&rBp=-mTcQeDUT1a|Gd~RsT<3Aorpd7sp|AX*Ht77udOHJqLVCCaL*%!saFkylS#9&o=xod!Ihs37rmVsMx_<c
-J>*BL2laP(U+U<5Ad;r1gBp(iLjI7+op=tRk7RgX*H}H``bG35+7Z;9wv}sCx<^6`Ow;dm3=GwQu^E9{tQ_gTHkxsi503&Zn2bbV
-)~DDk)To%)%Lp4Bg2fj?g}~_`7#Oi5%<=z1+x%$_|D6VJzEdY<s#{l*baTbL9&QzL3Q~C<m()wdf$I=l@?uSO3f6A}9$H9WSx&2?
-$rNB7DY3yiDi(~Ylr_|o)~9Np+C&c+B+OG~mJ<jlzZA&P)88hE;;F?x*F0?K!S%}$G!-5gT>nI~+7ZYCA8}cdQ~TD<$qSPV=|rUN
-YW98iT!=>De5~=PwG+BY*VdF5svP@Wp*cWXO}4hnYp=(BD<iKmD#o-);P&1RM~XBY_mFBsA+RwQF$AMh^z-Qbf)N-IJD%mtz=FFp
-9A}|wQ2W4q{6XXJHu!hR5P5jb!$TbRS1eYlz%5QclkRZipB!F${Zv@u>XRVk+}5BdRx#!3JLT)sD-Szu4?Ah2;rH1BMmCycbQ7fX
-2vqHf51?luPRBscKn~!ZzT@^KkOyNLLLge=Iocdze{&C?9%y<<=}^ypzB2@pOjbdBSF;@ttT)_X)1QxqLZt@E??oXb(p|Ak5F1t+
-7{Rn1yduDmZNX0b!~Acuk*|pIa{{n)q~vqtNwH)?jJLs37n=f30R&r%kzzl|l2kC-l%Kl53VRv2=Bx2isJWDmvEZB4)2X>mY<cqD
-qkH<7#j9yGJ%Jm(Vu+GjtRyeExXR}lb*BAp!Xu4U0kPXx=(rOt9nZNqS1~R*doQtg$`@)X4n93B4rkoBZzDPQQY*6Zy0Ia1Q2F94
-yptU}D{fh>)5AG3BvZQKcwCBLC6Xe8Ixn8$V(`F~HLdwo;*lkf4%%}bLU-})17YgYky2V533}siGBedMZIZ{TELxHrzi!TM!e`IT
-2ol2stU*oFw^Hm28}Qag2W7D>@83nnz5mMRW_hgJG*T1W{X;Ytb6vmm7){wvm4P7@^r<ku)mOSqe*(1!=KP~Rw^cp)Yzx02nECVh
-BzD1w=TfCydJs?W$+8xg+Z<^GQum=MiL7EXJ2u3yaq<sK4;&4lyTw==?+8JuCb7z}FoE`wRS9r}F&GQm_U_=n!2P3bewPKkILC)M
-8*t*@2J1adlSZ~NnP!*LM*<%SBoOhL)h$i7pX}H``>YOArM$AWFB_K$1|@Qs$4!SKZ@X&8{M_#cdVT!N<$0-4p)YAKg$SnMwkmEX
-G6l-DPi=Ojo%xk1lkFQ(p@b<26CIT}*muY`W4`d9CHoUmY~!UVVSH$mvxemmBhC2{`^8V|MeJvbvKo}JY&m&c{>M>LlB=Xw6(*Rq
-ccov%NGT8NJ+uxa8OPAt5&o32-uYS`-1U?L22Ab?9ArJ2z-y@H%Nt^pp$6TXSD>MSgqhTkuiBgas#w*WdskwQe4FK(Y4nqX7OLa3
-MoS;o!hC|Vg@Xewin1~=9KbJ=JhoCb_7QI4ZJ}5WKc`e)@7Bfwb^#FWd^1~isL{$~d^%niWIFljT$`x|<#`N_<hIFj6P`>FHlxA7
-N$SdlNG&20?B1p&bJUat9KjpAILshP1%Enp$rFl(EvE7_g23|ZNGJ#k2XEWXCr|vt{BN?{tb()59Tnv9)#f<g+5j07#2c%?%opA|
-2$*S6`nBc$ckas*YVFqwaT62Qa?_p*(0|C0Mjft^G!_UPCa0%c#ZwZVcjPX;NTfW{BRs2CUAp%1{levpWTJp0{aRW5V=ftp9L36O
-Cg;Ns8QvniwEl{_@WrpQhLgkEc<T3Axc`hSoN>C9^|0R}S==5EmL~^m)Nz;Y^$ps$kqG-G!KJ4_?J*!E99TA%*#l4fI5Xb*W&e0@
-HBO4UQMkqseQ1@%&Ng>rI@iVZh7Q5OV;`9*V_@RRseClAbyABm@xqaPkGCvdFr}(&@}xf_a+9NcN^g0Ugg#D2>BoeV&Ed)k$0|x5
-e01nb`<}-RVKlA7D-(zD3#bc$L_Lt9KyEO#G<T&~Hv~$2Iv6f|Y)ez5L52dG+!x6>_}&~LO@YiEJ|Am3?4*T9Fo+U^3Vn=8&?iBj
-_NSSNu$tL^Yfd<HGF+Si36^F>L&4~OGEe@aZGMye+&`SF#@uOip`Q)*n6;QcMFvt)lF|(0pg^YHx1jVq9VQ~<^saq<#RxmKc1k4J
-2sdp+3eTDLdcP#&E@8uVi#jSJvn*1*WN?6{Ms+HFTq|+q!kpOzM5O1L28Y5&e~&kBj7S#~Qnxl;edo2$SVa8HwUj58i%No3$*;g$
-4Qxyuog&Jd`_&iklus7D?$;;UjHHw&pStcOlcF9~P#K*f=8ch|c3s&AcYwVv9=`qA|L(`zBB9j=1igbH-)9)7TiWi{;GW6kHQ$z^
-j4Q=NIW<hzb#%TuDDnRF6hF~!33G*!n%zqea_#RJ#OlJ$BEg5g$k_!JAmvmwzz7DC!pg?LvcFz_kfW%UCdA~7=!`T2o~ZV-%>zjg
-56r`ydMsjhO96}rAzPkVs|Ofcb~s@m<e;ygc+C~p#h798KXomGto!^h@Fy1o-Y(veWQI(w=X^gZiiLL~FRHSm!B;hf@kp>ZahrK8
-^dH*hPp<NJnZGt@n5Yu``nE;54$h(Us;no*y7UWXuLcTnb&T5}W@{v)@Op5Zrj-M03r=9+)$RKmN>t&aCU^Z(wfX~M2#w7Q&df(Q
-Qrd6(KQ<s;6bQU<tl~3cc*j$o3$h14%8_CUdf%x~ewwzM3g0z3PLoKM8aQ(0t@#W)`*lqs<GCE`y%C5PZ4Y%4C*(@5AN?>mCr%co
-7gsI%{2Y7qUO6Lbv{B4#BU%ebIR4t$kR|r}W@JRT&n!qGu$_-o8!jF|yelSb*tY+356hSOTmc-9&TWqPc7N~ai0j$%^W`vUWH6J<
-+>et2^`rtu+OW_=9Pzo(r{(3RbukMjn?~mo<Y5-Ph`|>lb|7C`E!~ukmpGr|^}VfI^wOysLkzTdt8uzr!^DomHW2}8X2xG<=R9=i
-9uqgHy$M}&Nc$PfX#^U~`MU71`dfWYNbIGk{11ilWaQ7I_pYl8Vxdi)%F;wMSYDQhhl02Np`h)*zmWbHejfUV%l}SG68N5({a$nI
-t^28iJ(HyH$kaY!;VIcuI09su>yc`BHG3Hb`~8Gu?#yZ4OBV#+*?mh?z`Z<i!Q446^?dVZ?wh61_@R8P<_k<pg&66Y{2RVlH%Fq+
-+(Q*<Fd3ax!$l}bkiZGQ8w(zodT`33F}XLhqSt7|>|n!5UOazFDJa2Yf(jQnQu?SAS8>kjrnESER`=a<K#*$1vsXhkZjG{073PT~
-!kI`*LpQRCbA7<(-hJ%kcnlW@0yD@tt34uFb$2v~?K-x9grA0xvgxe|naH3rb38sDnrsk4MZ>1OMnl)ZQuDrfKG}_r`BC$(>PoZf
-TVf(=^AdM?rO<o(EWqgesqt?|-i+6QF|~!wLS-Mpl93tm7g)e0`&xpAno%zAdLR;zx^c1S)8^pMmi-_s?(!Qgcn;@h2T_pT50dZ2
-oFZjL^drY^QjWMV9&VZFh8M+Sp@tZ4<hEyL2cyB;vSvrr{D%wwqiued#i)BkJ!$2d8G~fxD!X=>Ggz;0EuM99rh*}SiC>N~ucfiu
-%3VlL8sH6Lyzn*WrffbB0aK#j5ZfNqj1yWDHS*2)ndLAQa{A^u92J#&>Dd$o3zAZA+v65)`;amH5LOV3!=ZW$<K;}aqZCTr-#r#s
-8esbN5n>@ngmQp*eg(aJ3;O&jNp5=jgg3#&gB62RoprDFE_{}9&x+^tV(LNO8oVD4+@|XlR6kcND5N7hXO-;MlJAU#NS7VZ^=S?G
-=Gq~9FIZeYgv<?@<my#n-s3!EY3yOZa;8KCi)+t3Gj+|7rDjQ%O)1QmW(3zVdCE5{o-z3-G107)4MTG5f9L6b=xRtw<r_r39IT5s
-M#rjB0Teqo$SIG6l=r*OHRa^#Xdn<I|6mwIrB2Ri)L9X1Cw5onnt@i7JPS7BfTK+&FPI+>&nr&bZ^QsaL+3lvFgPR_T*gHQLBJp`
-*v_mmU>41P%qsYkxA|SBTFno8!HciB=^W?Aln`M1`rM*tVN*+hI0#G~z#Y}?^)K7FQ?c@G#?paz>U-5NGjA3H7?N`J*sph;`;Hsk
-pNIamc9%SKCxo5z95a}w3agStFSvgN+$b4y^6asFoB7I%jm*%l2VBVP@~y(YNF)B+TzjLfYU`pSL?B@EhEvbhQ?bhJnwR!hq*#a?
-IS!*>KAuNwkk0rmzMq(Q6(Z>L&``Nb7JA9e5s}@~x=7hrlfsVoGdeU$BUSw`cc2)4o}nfL_J8I|XNY7Zc3+p257|Fe9<)+p()=lR
-|9*&Pr>G{MaNEq{y^OuzmJ*q0f|*k#S5MA7RJS#Z(8#qyRRn#Md@{!iFE>zWH&G%*9Q|UEEe8sOd0x~;laKs#XLfrQ|H(eg$N-Xg
-1SPdvz>&w#%}n$P#?-w_OEY3bBPl!;&mDUy+l))aED4#2Kp<cqmk1pa3Is~Ap%Y*b5C;XZ%{pSc^gl5FXH4pM8Hep2^TptolF_Sf
-8#Cp+h;#FjHO6l2(voB_cm^zOArzf(8nSXf-tdh7kowV^>=%ZW)$t)emObkU)m)NHkFO7})+qMd?}Hb`i|ga9(^J>&{5aLTAa65;
-2KM1?bx$Au%3_R<<7T{~`~0YCkck0YHKjPs>~ihKaRtgmOu$SeqwQkeef1ziliSp5V}V~>aIVYokmw%~;dWyuHe|A{OESjWYBKC=
-;;E(Z<v5}12+OGJR)d!3)ft8?q)1Zn2`a%lS}!?$1{yDfpu0onID6l-hQH2dN6UR-?cn41be-R&!B}>(N;V#;v1I0rv1Gi~ki(pw
-amilMb~R0e2@DdlIC`BMuYG>7)1O2N`|&*Y_{*5y5u66v8l1-q9>RYrS2RBaB~TV1mo<z+bM2Z@V7ST`F@+OSRt9`vaG+Y(l`ALA
-2nf)%moK{fc}Nh*!dRRP9R&j=s&L@8apxkSAP^Ahe`X&0N6-Hzd)j^$W1ufDq0h2fG(JsYnpg9U<tHlgIuPOUIqR7x#H9%sYm)Au
-j8#|#s-aK)-f5phjD7N}5$S2KkC{DFa@V8g8Q4srW%IeuyR-C_c&ijfbV+XUrH)?^h<-bk+8sW1-HF9Iv_3rXNZPII2xpPBQD|mf
-+;bhi2x?NmJC;|X)RhBImCExcZA!i^NA#F+FfS>+wLF#5Rzl=biv~&hbPpYMW31h8|B6=MXma=%69&=Mjq&U|%<%C=+}+1DdO0%l
-m-!Cl4fC8A<vuzm|CW+pU5O|5F`J9^G6!P52c6%$nHMqXX+Ai~-!V<0&%C|DY~f|#2bOG^l5}Omb-#1#U5gTK(sYPY3~+=TP1CmL
-zJ0rZhajPWVz^0-tE!ob@81-a#zK4!<b1K)<8tGO4hq6vtbtJ*ulHvofc$AomwOT<=m=PEN>8E+&o<><aT<K2ZN{|(D41>1sTjmI
-^E>~4w9Vha&wozjJvNQVe*-}lT(YlWxWC`EZi)#yX~+mqD&*~mIe0U5a!*JJs3M;<p%h$wAqrpa#<_`2aFq_J8!wMe>J;DPcv*m1
-`gk)oGJv%TrXw6JZJ07VDykFPjZ3iHfIk~#KFqR0mc4)BVdAy3EGrs;DvVKTQKgV;Mm#)g{Glm%G9F#3p&W0HI@#>)5n2tVzR6+q
-k$rl*vp0VZm(Rwwsd1rUAB+0xrk`|@J7^v4t|sT&V>-sm&&dZ5Ke$J_D}L)4C!xK1dNOez`o+QrW2!tw?SMc4TAh`oM5cdVIg4;|
-eN>lQ^GO$cZe9d(>u~1g%TkKU)el?e<;Bfl-<z@D0^_b-)2;acO_HRpCvHLq8xq34A+o(V5Qpe=F(tO2(*0R(4Dj-ES7(x0^wMJZ
-m|%XQE2hyl{t{dm#JzQXl7YyMFLz_*;h+<?DW_7Ygl*&@B;3yJj;h(g{ePYz{3nL}U8Zf6&X=YwFJ;*>Qr=;wM8Ap4eAg@IwU3hs
-PmBCw5h#0sS)oy{iLvuNV_xr<)wJB1B4@_H8leb9S<mu_<XVpi%%`i@5DN2{!WMIufCCd~xQke1?^bBlmfLBgjV>Yf60$7oNe8+<
-&v;b^*E1%by%pJ-C#7$4U|dPs*xJ({u4Y2eeNrg7d22uS!}>Ntbat)5(tA%BIfU=MM~aJzMO;-gCNoZreqheO9_r|H+7xQSaN|bP
-h%EGorD$ho@Aw6AM)A}L*Wxs11qPSB)6YwW+Bq`c(NQb2%!+F0f@?3LHOG2SbuCoHH=JhWLrhfQ4i0DyM2{^fRh@40B(2xJy}e*m
-wwka$nUgP0z8D(tc|9xR(y)M6Fc+?0!K(P(OD_e|A#Qdgr{7beVnY=Nl?#JXbQA6r*ThmVC|HnYYL++@whea8Rbyr-WZP_c(ctYn
-5cWT(_g{^}{?Ru7z2mU?GM<}kmFY`gHeGeUa+<yb&m1V8mlHyOz)QLB$tAzE(N1;yuINd;kv~l}Lv@_7;sX<dYW-u+sqc>tu=>o2
-Z`W~VF!<((NK-@Nu|$rOMl(fv4%AX+)S+_T=k@PG6)3z=pIdl^B<{*#Pj+wCd8>+GC+*QTQ(j6n)jh_;^m`q18AW^l8zHZL*13Kn
-B!*$@W2UlT<xfY$nUmOyX5(LB7?^FWm}ubzss0m@n=Q)FQOB1btl&@I_dmTge~!zVT;zAyOgaIiPIYbf>bb{v5_aVm-S>F6`&)6$
-mr@VnYIc2Q1tyIS^{lCaRrkiX5hq-WV>H$tPnFAaS3AFJPP<|<X5eDSvrmv12Roho)-=h<lA8;|fm!E!w;z-V`sF1=Mk2+x){8!8
-ExKXB2*{wb=@ZkF()exfz3)SOizPdH+XZL!9TX<Rw+lX!%*Y*ZS<pL=KydK?#y_L~F#nqjegtn+vQi$_c-s5x@%b+TL%#%-Ki(~%
-`(hxWrHIXtVwwqNXq?;jA$tXafwWY@1!|SU`4<pRE<cJIMY!*w63q5&bU$%Xc|bs@U}$YMubNU`fIYy>YesZa67N@mYr(is(8z|!
-IbRp;g6=na?jUoG?5^l83QsCBOcKrHk6KF1u1oYWJ~>|U;7nGHs3o3EDSw`tX{-~guz)peVwt@HGjqj+x16Pnfa_0hXdvX#jqF(i
-Aa=G5ld|%nftE7^tNj_4g^9c$E73zLjvRh5yoW)1>mKYM;ba(OSX+%_ot~BE{Ajj@+uL=RSNe>_W@Y5442pv*&IHEHOY~SAnEaGw
-_HugF*HMT8J;Hn<K{@i^EzXsrNGQtX{3>O&Lc+UCZadax=f<<l7EbOHL_;C_nsSO>N6IrI!JvSg*(6O)>^9vq>AL(x<Tl{?!elgb
-n{$SpVb^~!5B}rl{~pE$4!$U?A;CXAA41`M>lwf`6|+^iR?KI`gLrc$;ijmUtHBd*yqec3yJH7JNB51TsOV(VG!QJdajVNeI;&Ss
-28GZQZ>U3Wh{#>3qz4mMJ_@{*44h>%^6git{`&as*XD`by+X8Jzh+@oC4JqS;>qk$EL_zJRnLqwm>;(~iFw$@-#AYHB&dE<Y3$3H
-zD+mQ+vho!I<ALZusBgBw(R&M{xma1jKkl(b!gz4{+#!OT*uU5;iLP!=wME#+7lL_^9HYaB3j(9LRUE3Ws;t*RKXpOUG<aC!aUDi
-12ZYQb?P~bMYS-`iWJ|iTlU7or}-AuRwl2%ZPKw*81YBIxeO(=16rQdzGD)4BtiuziuY8~#|c}4Z>`1Q;80=D{QlPIyS{2v49LUo
-g;`YkA$3kX6fE~h+}cTzm%Q!H$<oG>ya406!rbH?_CY&$JGAfKf`FU<mH9t<{&$&rW{u-Cp0l{S<%QD&Us~7Ar6!Sc$WnR?1!G{m
-$F6P7aqaBuUUl-iXsF>gyU$<ssS$Z1YQt4E<F|dSD+4HI!4+3eM2ILCL9Us2OCdb5VH#_sx4){eAuCk^!Cj7wx8D7zq)SB1MYXo`
-dx#ci-*0-D6)P^r_UW@NzeI?L{8^al^*eLN_HZMe)u!1>8<SWK_Zm(e<FaS@G01k=Xk)>B3%a64aOQJ}W68af2wNkdUak4B96c#w
-wjg)a;1N4hV6~&&fr1&);iPbp+(pSr5tnrGz4HfWg}#Y^sD!DY(`vTYdHa~xjo+U7Rwf2ftT9V#<5$06iDWzeN=E=8o_Zjp5Fcc$
-s#$HMK|)c#=IY#6b7W(cRA$CQOYaF1TZRt9c<3Y)EWylC>y;Fkj7LJjDZxCBbR=@S1eWucfPj(EZLsA~5GZ&Da2RxVCfQ$_=6@$`
-{=Hn~ALjoH%;dtj)7+1k(`o|z^$k^@ei~dqe$T{tD~q27`@r-;JNL&X8%y-P>}tL;mUb4YH+K&6Co1u<f^7I7>Up3nzhEN|wbdDW
-D>8|f3;KmIIgoYi9$TBfxWJ_oC@~{{;`SGbr?;-~2<WcjHLQ(;8CDYlwk~fi+jBBD-M)R6Y*W4dOXw%lM-eYl801!f^!&XO8;zWm
-`S0RnM;Btgf&2H=9{*xfb5d~F1hsigzrN+|SXEL1li1zt*1pCk(90R2h3)W|B8N9d<5VTrXHL?h_8pN)nL%pv()%u4Ohx!-Tj6FE
-PkR?FTRuG2cR`mWK|zYNseB-)pM7+y{9Y<2Qi(#)B=keSH|Pe%e|KOaP!Q6I6(1J}U+QXkcD(d~!Ry#9@@oeM5DW$}SeREsC5RBV
-83s=n(9WpPVLP+o=@oiB7+`r0BLM;eNY0Q@yE&SFwM@YuZS%VfpMc)5xH@x$7%6va?L^p~mXgK9O)*VRXGYkEaK<b3eM++#-!nhx
-7vB8R4<g@9iM=|@2r_*wG@tHQ^i^$kATN0NwGr?9y)ZWYNhiwObC2%~0~NZ2*JO7~yuatv3pt%EeLisCcN)Xp-p?L`ua~SkOD{^y
-R<RgX=ds@L>}ne<ey<VouuA7e;>FH8Z&`guSj}I`&k1t!iZg7jG$PHvX&nDao-!5Ixb-mEssrKd=ObUx?jpv)BB(3HpnF+z-nC`$
-W*>~UC$tsrO#Jb_&cNl)#~1D2&krYkwuf`kq@>h);CkLRtwFQu$Q%-i0Onq5!wJFK)a@HLg~>RWeNQaOh`e$hEE^yW2EoF!omK1W
-Hq^=tm=Iv_zBj|OcX-?E1+m*4rbXnzI$Y$aJ3z-Rx4Np(a67|H&8})}B!G1d4hk^X3ZekxPuu?fUqDa(<L7^qK^$IA8T)rN$n5nj
-h+pqU8Y%vo{3U*--GLW<)cx}w8Of+c+7Z88$ZEZDLgRrCj|Q}(zB91YEOFgom{k)GP1WsW`88K;T5EW`fVo@n;*Swy>sjj`s+e)E
-wFXau`q6Khf#;v1Gu)V@I=4O^+bbY)D?498p+1sa^mSEZGEuM|BRl3L-qZX#VLv2(04>ZSc49yrMAF^Tqod|8m_K_hEtD-M&895!
-@D}r_40pFB$yC4mn~${;-zdY?sz^_}4m2(XSify-O)-;kAu+nWD=Hg0Tk8?Z=R)^U-jc*4x&vMBM(t6t;3{~(sp+f?25I%bQ~kze
-XQUE9jJ0P#Lv*=5P2{feXq}ID;wM8v{I67>_)YS8S;){Z5YSC2x|W)zvNQ{RTc%qE9Oe>`*iktkP!fSAMB7E1%Ev@O0Rv7{3NZKt
-0{wOOzoz8><Zb>Ib}sJx7+>GB)(f1lp*Lk(Fep#sQigYUajhlx-9d}i`;t-XBMGg8x{-J4@{5IatQ%nc45oVgLn+4&-LtF95phin
-Celm^=|3)>cs{9azE<CTF<<RF4{KwQY@O!Q2zZjoqDX8K%j**(930{@+`P!yuY2aEUAcyB-TC9l&+FE2c}N;O%b4vgS~4nm>Tz&5
-1YSP&6e;z#v*B=-mWw=k>W)=uDUQmTn?1XQS;G}Lx?#U7Yj*63utPUIz95tp6(454sDCKSiTd1?4|Bt(EQokRHn}3sD&atbt~moz
-X!ND}<!%sPSY;WQY|Y95mXPQ+lG#`$g^kEav$G(fT-WzKc+>hkE(XTPxE+9&Q?YZO-?qsk2)J#Z-MO?tf9`?<qj!SQ*TRd3S&;}}
-gz3{!ej)@0j5P_8K@gy@?S*0gVEzA>w)qpo{<oT$s@N>UjT1L{p1-a~Hl)t+w57ZssNqvDHX#QDJJ~L9jPmxrdM2@8CxiuQ3+$sm
-?R+k#no+!<A7y+;A~JNwwm;(~|B>!W;&J!=G|vx(1;S3oO?Mfp)$|5x%3OsLPM!q4r-Phl#r(C^PbKwOWnO>qd9_d{53)#f^J%~t
-HoNLeL5IVr;&HJ;zp4#HoV114@^4%bZ(kB9)w5rVUMU>DcpMUqiT-I>Hc_Y^fAx`;_8kBEB~~*o4uc3nPPScH!Jf+2lkZQ)OH0vl
-wt<7a!^fG=S}uk9^0hOf8R0D>ModS}U6jZ(Xk`*1kdg2Q(41!8`<Vs5j6y}ga3t8pfvf7u1Bgwv4h6Iwh~Ay!7M|0-Wy_1)A(t?I
-U*v(S3<0(il6JD*b5~~AoiotquF8zvB~X<Gznho=;o;!_b2J(LF#o&qHg=;irSZHAo*A^c?4H}xv2wC}D=+#uoLt%RB$@8(`g~-6
-J<r2ERDN~b@>;*vR`2Ybja*)QyhJ5?AlJgd;)$5(XEw|Qyf=vToovl}vK#k=YPBY7r7u22E?DcWiVGdIKNVi$d$)Q@B6CQ~o$To;
-yJ3mIMyqmhs4}<YbF7dp+<R3tTZFnl4kyUp)|<9uNUENBns>?D-SU&cX~Ke$VvRWh&tpHIHz=j?T%v2%V%lr$taueC0X0neGH|o6
-pYE|y9HTlZsLF{#m_kE8pEeq~^^`d8ujgR|fxssWkLTQR&d6$HMkVa0VW40ugXeY)##^T=j(dqwAt12)X`8ci-!(#ARp{Gd29$E$
-ONQWJuFg)}0Xf%PSx-Zai;CEZQB4$O71<e)0N|4H?2NkuP9UHFl>Tx5S90=S+aGQ7yDVW?sI7{_YWURzFNF6J>(&uV7fU03CQ~mT
-YVdKBj4GiI&3a8_zKPo$w|XVb8X$`z7Y~n1C#3Vo;2t?-72D3<iskxBxoDvO?(B`DGLMEcTEm*<$B$nAF&@zpYEG-Q_K<9($+Fe?
-G=z5-dj@L=G=sDsC&Pjsge&o&FW+?Y7*_^aIv=b{y24M|GCq2WW<^YF)1z5Rgf%pa$le!xOg)o)&<}~Wm`bipY2);fuC&!SGVv?R
-RFMeDE=l+<6ey;#ced13%beMs5x=d!Z9AA!NB0UogR62{vC(0WA>75~>P#%F?Vytc2L}cQ5^V^W`Xue3o&loKchW4CaU!y+$1aKD
-C_A&lK(C~EDsC7-&_v`8(X_@sCoF`pE7$Mtr@+w2-IO~OfrRgtK>sX&w(tK%a`J!89{ln1zsV$*iuR0a+t*2Faol>jY87~>A~|rM
-QJa)A4`(emiFJ4>ZXuudi7?)+<qES{_^ByWRJ-l)gRABawJ*E!hur0qXa#QV5AV*^KUoqr3qLM=Rb)&p`@*a1y6ov*vbP;H#O`Te
-k3m}bPKL{^T`U#GuDc(>XlEl4jc0TnDQvtvwn5aaiZYq^GWX`A1YT=5cq7;XRFX#@4O<)yD!c~P(vGOT0wr@p&lOAXAAeM77S@I<
-+RVJ1z(^#+CzYuOawa`DeR%q+JKn%hjBxlTLA9TE8jH~rl6?%aoFoJaLhGl|;tzSHce5On1;J1dNSd)!O#RnO&?H?VFr~fw=);Vn
-*C$Om;eaZCVxKusU?qZs015WA?$ef%MEI^gFR+lIp#I`chO*r$?4phN_ZCk5qvwB@^*+rF(6x)hPCQpO^YQCX1#PJ{R0hc1b7a98
-GfiE!N^`a|zZq~qP9kMJ;ln`pYX6#(4B{dW*Oqa$Yii%AzDQLk|K!#=SjJ01e^ZXRi}{zS2CN_~qSBj#x8QJPtiIz)C568vEh^c;
-)PKl=>g`MX($x~mzIPuNJ1uPSS!i(59%kLf6T*739Pto1qb?03)Rt24b~>Q&$bqZ94tnbx(OM`ly7%k8kLXlqccfkuKl80CGBO}A
-d_2^F9K*H0Zj061xkAJOg@S{}jP7woyA~&$uJ`1&XCy*Ekl}(mNkzVe_gNXuc^RSG8a<v4TS>mph13*gMuWGb%wdIy9y6G@=wGTl
-xa%OAON>t0O|<(Fm<5>`kh@}oNq|O0?QRFrDE}yd{#p3HTQwN_hxy-Rx)F;Wr4J8E`F)ltI-%D5vAdVmAUxZzQjv~)B+ryc6m)!F
-G-<pgZ2Nv-u2|Hg$<eq>+QNlbJ)x)YcF6iMu^5v_<^DC*>xksq_rBy)u2m}~Un-7W*493xi*uk{)!FxK#9R#bveDRqje|Upyk6um
-@gbx5<kF?v?g;F(elf#Y8)3faWk#l-dAeo}WtvcCgr`McQr_z^K1Jrc&&F;>>k>Jr2*}U|$f@Ee>Q${1?)^cOvj~m?0Y#mZFC2w3
-7n!gi#j?0yG#Cu@NN(h{^-N1>pll@^!i?O8hp#Wt#tK;}T+M_cqmkRpM8H|>dRR)tNN6k|%`s6A@p&p#Fd7guph0AYHX{^+*v&Sk
-8_-by)Go|O1Oo9_${hhi{FS5GnHT>T?2!K(=>J829{Gp)|4w^nYvRswjg4Qypl^W~0B@q_gj(yRkB3MRQO*|E4`<h^=5Z{N4FheM
-o-w^nn?gKQbEeorjhdgFON)1&ym5V|A795Z-NxiZxOZ2V<ItG_2YH8#=kNl9%KI6CEj?9YBu_nNT>S8fUMINsW<*KMH(d<V!)z96
-vIZ-}Y5D9P6=v_n3x@LhGU0SXE_WFs2wA(bK=-VdwEwUqnzoL4N+M#n0ld%L^oswh(46&^lUJgYF}x@U0ur2<+-VS_)y(S3>qnJ^
-fwzT=747IFdR;3g`*8*(7-A=+%=)rf?uju!K~x~10J-w1M1j*U4JpNh0RfMBMdFTwMd&!#?z%IH31EI!Jp3=G4d&w@{6o%w*zw4J
-`f}v|K;OToZSa4_q<)hfyHV~n{yBuhvneyEce$&bxrgPl?4u+-ZUP+4&K;I0EF9&IQ`9a(XSLg}@}?De2Y7c|)utbK+%(lhrzf4-
-Gtl!XO}V3{auSlI#Be$|QJ>||fZ)W@CtKz37@L#d`JkBunUMXP%dlnNt9C<*r_aV{!eowBhU^!lBIRG?g=lYF54>Bv*I}-8@otn0
-3jqr1^G`3Yye>87qZl}as&Q2XL$~#Gd0>I!i1wSzYm<;56-E{qc3ZZb{9N{0xO1}aqdXlWh#`W&5KvC5*^|YFX9y^_7@7iuY$LK~
-_Dk^qJ4RXvNdl5Dpf5Rh<fzJgP~2Z*r9GO=njByZ<}U}%tj!8RqM?6b#{xoOVE-6Rg`?sBOvpf?|9|oOlehU@<~6tXCN$wq)URyy
-`i$<zq8Meu!?FM)VJ0-}@Gtj+6w)A8hc0)-%a<OG8vc@`bW`g|gzBeOE6&%t+NZd1@k6{B%Z0U!&z--Ww-F^tqY5reN_XAp)IfQA
-FFs~pJ!-^&#o-ZAPs;KVWFIGw87+D7``WVeX=@2{VG$WU2O<U<@&qHHRaioZ)j=asHY5z>bh5X{p1^q1(9W>f!AqVCzq3L{&ppW>
-4+~(ihw98-SScVhWSa}F)pKzodC~QnW>5qU58F|}xrg;jj@QYk;~@+LC?Gz}OVg_aWmyr-nBB*q^a>s^eiRD|{Ffx*6c$0Tz;+%1
-55+KaFa-41T4NykcC+~p>GIFbp#P!t@A}?9^D2LrMRr}SD2_cDb}qKLu($bs`^AEz-li)2G&}-|fWCN_@xfw+b%3_l&v_OjZ=<RL
-pRNiu6kvlle%$*S({5x??TtbytFe+s+hZMN>G=A``VE|sX{7n1yziNp@6;Z$<E4V(2)IVRlEq~THc_%~{nBxJHX<VvJB^5eYO3|{
-bH>S*y$ZEsB{NC$3DWS}DE3JRMoPs$(ow*RiK=l65HUL!S~yJ1r-z+aL`7bWl>-jjMji|j-q((#tE;OjF)%?u2<VPiZvitJYpTl<
-h-e6Uo8z6KA9D>Y2@Dz!K|^+d(a;oz!-=qex>*qzjQk&uKrk{C^B-~rivFK8%zx!i+gL*iW|E7gxnC|MS<)y*qjHvv{}|HJn0u)u
-!$(}Oe4kx(hT)iGRcZkH?yR++W0x#V?%a#BDGS%BiMbUV>%qFKvXVnHxr8(6`SoC<={q@dhkfX~+lLn?gIm9P`>x)4&!;fb<->sl
-j`L~hYRDz2oUM)YNBY+)(m2q-R`rE)ZGNwCKW2Vk#XX0GcVDt&M!@ISIq^B?J=Q5L>^NW>W!9!i)L1`s^bl>290KT;t`4ZSYw1#F
-P29hc2*68U?^m!X!k;KT8DRwhde~_4VQHf%>C|XBR-o~oOmu7<JkQ<yfrbH`k8|bQw!J6N_L!Xmo(|mNJb04s!Uo%}%6Xb2A!4nZ
-9kpG4!)OoB$rRr?xwh1UkLvh$PAP?dDqIx3{k#HPB>PSxZAOQE=bg%tc0LB&PN)3mXNi8lL8e25ajqX1Wzl|p*N?w&`nJ9~rA+~_
-{~0LteEL*C_gzmr$rm4a@OkZl+`9lK*qUW;#7nP3vM)pk)J-{Cv`OFr<YcdYeRJzn5sLx;hnhl?V^ftZ4%l9uE@H<k@HRlu!r-YM
-=iVU+0wBtsKQiXK_@32P)%^m!*1Jvv2S7P^zGIP2%g_%gz#MQQOHhEStLCg}qIN^AcNNZmt+2-debCZd_$`jyFvUtow<<AKpxQkK
-?ECIkn0R7TQzj0zQ|W|xr{DC#&DxU#@)FRUvws3v03Xn>=q!Fo1X_iTZ!m0pI*FfI3t0b$J-R8!_fhmM2zjSP{2CzW#kW=pL3eh2
-w1_7?MX3S_G6i0l8{Pz96g&Nqa?%0#&KV`%cjTk*biLM54(OeQga$a7c6^*9YG*G7{D=9!2lEX0ah0KgiDb!}U*s04@15tpZ^@Hj
-0A{MGNF>M1WkDfJExGU5zH81oY`dcXyo$Z|YLcJi4lQx3Fc(bm6eUOlUJ=CIsL9^;5Hgq1ep#SmwfW&4egg0Wr=x_3x$Bb=(urpe
-g0uw_m3OPp)SK+jBHiPp)-9EcwtwX#1D&8n3ZzKY+C2GfyI;6&m?;`)2#3BY2H}HH@3ZUAdONcNB!L`nalh2%zolhzu4R8P5?HLt
-SydZ#w%03YRZ5zb7f^$oLNX<&Owg(OT1`kGF{@<-)5-eeBh>?w1Mi%L?979l;}5|SZE(WQ?!%_v&vTj?CkX?=6w~>ARzYhbQai34
-#8SjWdLj)X?UZ>%wL6UMfu4h2N>N~B+G!y+Yz7tp{2X^E3_FBlB!G4V1#thv``^S2?+1QGh8<A;`E#k(?Q^l+ndg$J5?Fx97<h!^
-$s*g&eU(`i>XM%zlPQYga9|JHP?_gp=3l81dJ*4wZCyGR2AOt+gj`y>+V`_8*A7VK<cUAKY;2^mD>?S^M*NU|V8UF_%Iy3@{=qjY
-34kESeylG#VX(=+dbG<!RL%$v;9YtCLQ^NR410UUS8YQ*93xQm;nTLKApw!kzc(~}!+Agez;6v}7Lm`rTuZ0wz6NswLS>(+;?<av
-d${fsyal`Q`Kb74^<nw1=fGZ!VgPk)dwjxlB+gD+oX6sJDx3}7(BF#O=X{(WcyrogXPbwtsuU#w`Sr%bB<qj`4NlxS_>CJ$Abnm7
-;73Gnw6}UOV5mDU$^tpXpa<DOJt3(KO4`{}$|V5Q5<mid4I0q5e~|y1*t5zDPa!9yV$%1=$gGe;x?eD`<gj9a%OhLdJ2f_Q?W3Tm
-XwJj0s$wTjzJvg-5M&t@{tV1wZ@X}$tFC&DCk%$x0|U5j7M<t3V%GS1Sej|hk$*gn4x#`kde1&Yi(0cCS~Bi(;TUh^u-pxh_fVoA
-L7nXd6?*Mn-eYn?1I`i@@p@qL*cHLg4(Szz3^txnfNxcA?T(y^yL@fuAos^<96&p;uo|*iVy^QGHgrnPMgVk?n{QUPTxpnUe`_ly
-yqhd2524HnZTZWG7n1-#uU(Ls*lrKwIC6pyP${nq-uv7iFwD@}rM%?+M`%U|mWTo{zmP2%$-zK21qfFA$)<}3!x?tY^00IlCq^CE
->|(hYx7|l<ZxplBVh8#TD=G;%Ybp%3`%UCOk^kSwz$!ka{bM7^!lAMc)!$2LZ2s617T8UT&NeWdoa!$N-kbKU@}l!}E%SPY4H96L
-R(*CFd?3$*>s81wztWnyc`yevKw&{HF79wYxeg>!ci8^Sl~*|jb|uI63CZ*|6OPfRW8ygXmyb#W0M!c;$cYYU9l0NMO_@0^ZoW4Z
-0}O**yN}R(db&`q;C57X@=paWK&W504<q`wGNTOA96v3eA^<MDCVM~Zy4%S>u4B_j^h5x$-a>yr{PXThlCfb)B_lB7^v$c=YYD>G
-ki}csf&kRkc1#ppo1*Cv8%ZEKVWbuWiNA3Z!{7kQ_cB?ZZL&tdO@LOcV8kq%4*dxMIHzcO*A7!v0MG}M5Ne+2o!@H#t?NK+m;fat
-yBEv|w0#V1m-FrZ=nw9HJIhL+ek1z*3Kbe9=ARI29tpSBC<5<JNZ>yUzB5$y-sy<pQ39cIqZUy$Y{(AyE&s}2BGF;O^QS+X{TjAB
-68uOgkqo%mV@<PDn%uWM*HS%7g_sqWa3<V9`>{@U@?yVZZ}`!q+$O}@%shhu5XdL%)h%mCzrH=rSWI}9VB*9N{3LDT#9GvIu{F>6
-xuNB6ewEBX#>|!Q{MzNNuQ7T>(aSg8BmfV+;)lGawNI!_@krm@YjoUBwUqNcDF^DF+8j$0IVlcI)`*?aXf%_!hzxV_mjv=c*r&p=
-9k}=XUN8zE$j;LmkKHOW+JG7Z>U{p2HY1n6(oZmexz@W><+qjiUCtA=i_hBGpm94pW`~BIok&1CJNQDA$^<k_ei;gos|Mk)aDa0d
-<PY+HKg;hN=(zM_HYNLd@G15&!lwJRG-(M4Ai`gW2wyJf`_`SLDm1YVBK+&+p-1Ix0Dxb^EbVpoX<?4>E;LH&iC;4<ixdNVsQR1?
-`=wr);M<E)@2<8mgWoi80M2$zJIp(fEh}1D**Mz*nOGk$4pg6f#P|lg1Y7ZKKu&9bKXh;bqUy~_rd5K}uND0((`oD2SXtE0*?d6r
-X`HgqzioIIA+t2Zh2N=o@fRmg#6Vnf?EICp`F~Yw6-dn=X>B>1%6&otI9ed-{+^Gw??=R*`_2Lc)Jfv%`sb~hMjvAhfo#kge)c63
-_e|}^F6A8#NAgX5PGNU3FWuODd)ZJI4sfneDusOFfB`_4)2c#CG6B8SJ41Ik20;BVkqHb?&I;Kb-1y_>|BjZ_Hlw)E>m5@Ko^8aa
-Ri{3O8TL@|z(qQSd;O*u(_4-n{}6P>x<i@m#Y%}RkZ`%GJIP^tERC<bT>$oA|NfLCej~yFg%}#vWhLy64g2^7sban{D6~Qzc!Kuc
-q7xR5`AO+t1#l7;VUCYPfa)!_Gvu;<%c{jZ<sWYf<jyDpmE|W6wJjMt<m|<Jl+ONmxtsbi3L4bwquca_Ghc;%$Wh)&f`cS3klQW>
-W*uHD<Y}xD1&(M{b>_6M)ku%kukI;MV9SKR(t*@-m0^ts@H#+@Oh6CZxP+K|Xto3af{l>$Wr$JWgGvQuK+W{WxUxjWAyuFN<{HLl
-;X+Yna3BaBljhFUu%iN>ThDxdA)W$|{k>I&7XtKunxeb;Q4k5U>)@e(;?}>REkX-?)Mb0LxyE>(Nxw48xpVrAi~Me~B}hv9(pmc=
-JgeSkueAtza%xw?QwieEu1oMw7w1C87h(@=e!KQHxQ~b4stV-R&-lq+fKJ<*gzeqvjaT}S7BwmfeCY*3m-JVoPhNEAzpN!7#D}O<
-0`m5mDVD{`c?koTg%>z$)<$0l1C=|@7~h6ys_<w^&Yodej8g?xb2$2IXasS8KmQ7kY~NfHA7O{7iNp9SN%8?V#XOhm>-m6W6Eyft
-RMSsTTT)mKLJ4>qL(OAevM2L@j+5>ofSihat3Gv}o>Dy;DhG&}OG~LeY3u^w$`tI*ZaZtyk%tHE<RAd%tHnlzvAM~B(g!8!q^J&a
-v+w3kBW7)-kcge_Gl!J6Lx-J`3L61XXCT7vS9(CuKOX*XXgQZ%GoO_^47sJnAGA<~H_d4D6mR?aooh8FIeO@oUQ*_0S-hGGmj*9~
-t^ZjC0B!948}?H?`xuUFoZT#fHK@8^JH-K9T{s5LzPpf9nrq@R7ek{wG0Wc_lu8N5)shFJEG=5NVDpB>#%%(?pj2?gn*oJyR`;K2
-*(WnLI624x?mKVg`FM8%Umv>@gV)OC^DF@0sRIU?dvr<=!zK^at@rT)LPi{_hr)6^Jo9LyQHLY|Nc<@dIX{kvpZr-l2b1wYD)MvZ
-&*<xn_Nu-3t3t4yXW7=O^`eY#`=8el0Mh0eGC7wYI@oz2K)?~^EFzpPX+G=Q9eq27GPU%DDTo4Y`=f8*%R}mTAbxgj4c;akU^+;a
-o47mAo11{%r5yd2gNOWK{%>flo{|?Nj}J@Dj&>DvxV7bplA}TFyL!I24}*B~aQ3u+<ZXdFK8t1<tGzz#fJQ#2;gxbzsMyr)`0Lx~
-cz$le3p-u_SHbb?dG!aseeJbXTY{Ur=qv39zUc@uUzN!#pSb2{;<&QmX&{E9@&J&q+BY*R@S#(Fwbj?uR<9gD0@1<@#fVAZ-C%0L
-H?`w850dEsKkbnqQ{2Js{n_8Acw&@+W!gZVehzvoDqocg_{8kFX+VNVZ}fUO`{?j%1{CWWBM>uu`a#K02>3N-?rWt6K+VLelWChj
-qMB*~2Etwo`%}ZV>_K0MaNvakgUH^^1a=)YK!x|pRAptm>63x!r!ia@BT;q|5S0r^5a~D+KsbyMf!bvphWu+%6!?#(`5W7@k9}8d
-o^|S0nj$_{9f|M}EEpCh@6M>a*KnV)>0YlxE|Le-o?1pxM5}V_PU(bIEAhNs-1kG^q|WDBnQ8x4Z$2;}Xo;T4d!264Ptlh1e2@3^
-U0XNX&0N%)WlVa6)RvFRncwX3e(@Mh1_XkJqx=Z=z31Yq&c${Ys^6L2qu=AyR6aF`YT0_*z4Y}+C=KwH!4D~YO3tH2j_kf($D9R#
-Z3G)VvtzQMf~)GO7kCjsvdKGt<H7MuRlQs(-yJN0RJl6m`N*a$FUcSK?jtBWRgmoI&+91)86|t@K!VZs?wb^Ng~%@@OW;&DwTR6Q
-(t<i<VD=rcR91`=L?r<|L|o-Q6&Q3^wj6fEVs@uefhgpEt`zrYD(e3W_FyiOZhf68J9iFkt1orRKGR>kgJXBD+eLfP_wnD&FK<|0
-EJ%8;aLJK{yNeTu+RhaAjZjC+HV%p2wEk4*<j3LL!w2k0G0d_#af~D1pXW)}$1~k|(Zv#gM;>^#(01vu#h_<9{q#b^MjjgtAXK!x
-;nlA*Z>=lJ7d#IISX|ZwT<8~i_~^{oT~61rc1W1k3ppV3qx-4yR?3Y^RdYL9mZ=awAg~YpDr_g2z^~{ZOPJB!3k0Y^^>~ho@aPQV
-SfLOs^Ny=lPk<cf2|IUC;>ZzI@Xkpt$O~MAm@0;*BVAGdUwiKz(8RX&{ZD2llinK;O6a|VNH2mYT|k;hQNe-*1r@}GioG{%C>AW(
-3-*q^BKF>U$763V31pH<;=S*4f6sk?N6-G8KaT9#lLYeJYt~+S?X~4vjqCK~q}%6=1P7W({-T3kBp=>d+XiJSf;u-DvE0R`ELgF{
-c!0}kUyJ7O<CSn1X7i>R4=$tGhhZXk?knK$%iuiwk5;LN=dz!~Ony)pwBbJI<4^yl#IWh<8Q-lfhh5J(?RY9}LB)<^FZsf@Z22Y9
->i3hKC+hDl%rd^-eSlSacYlXAT=|9j{qCJv*qLi}Wy58kiJej=_Ac<{%fJ6&rSC(&&Ru&G`f{)LnY*7mUCm&~6*a8C*M^7s16vtP
-x^;I<%%mWHkz72h&N~i^cvG{);dtaK*3Iw1e0kT(Qa}2)w)a0;U0;#^4oXranLQff=038*trF>Bao?DsFTXb>A{zOMwTOF^J=CwW
-;=H(7LEY!pc&=iUh38~)<bxpiwcQv>P1`Ci#L$y}wmtTnzZ`sASmlT)7Kaxl{<NJyZD)xoPFGwb8e*9f%xzM4fn{E_9;eA;&x<t@
-G$mp{#v%&Zq<N~c;so&H|IP%yTfTq$=_<N!+~ka2_B~eDdc0Z^##4NUPJZ#6tOys`(}=*i`TGmL?bUyo9Vd}rn%n6`Wd9)1;zJ`|
-8|t^>i5?~7B#Y$+{fgD<lXC}k=rcQ@{@58t*X)NEyDM@uS35YquRDUdTNiz(Nv><~OY>2rL7E)#j2iag`o<jIoL=i2o-S<1ldJTS
-_mTSI=Vv<Yp4KyMl5cK^qLzN?D#LrUxkFaEENlJVZy>B#1Nzqe%P4<rs(8W184j6a6*)M^a~=opU$kR;POL94L{F~T7eza!t<Kpu
-Fz``;t5`15s*^s0IImWmeA9)YSXJJcS!Dj&*SUWHU!ii=IfIqFZb?#h)0`&ZUc2_j;-)~>>5xbxJ!(@TLAZg0hBZlBto#S0{67fD
-|E)R26BPF_8FZ+o?9PhN@<EqoOs5n|n(``V!OI%-kk6ws@Afa>5HR$`_#qaX;sx^XTx#N@N&V{IJ=&0ezK7LU^B+`rcsr5&g7t(2
-BM(ORTe&NDDV1&BXQ=SAm4W=VmV7wtImGE*`y0!lSq^(&^Uw&UJfr-Gm&Ns0ugk9uu0I{VW!A$jQpI5Fja9t9+V`^PMHi0SmUUm4
-is;C^AH5b`a|@4SxZcYP2%L(@)jFxtXWOfW%@UWyhnvn)P2@KAX~d`w$dbFCFEaY}>!LVcWm1=2on~*H{<8Js*#-jn6C*>|mSXW&
->akuCGR6Gi(z)2VRWZgfCPGEzF>ZJdD?4{Vv$j`tO%{;_6ii{ib5WE@Zq_xGijbQX4x`GQJ0zg>-+?{dTHpFI)5rJ2p-91?9hX^a
->I+e%X)g9Sa=^>?cTeX;&uANS@Zmgnqiq-3usCv6QvZ5XwPf3yb}KC$9>NFS?52)_No@HA%<*W!_&{{mor>B^DHARqyjpJ#%e8Z6
-O=jAUua^efn?7zkV|3>&BMq2x!IW+4U$?1~;8dsC6Fz@1jEv$d-nh%e4)>w!_uKqc8*jfgIkKZ77E<H<ZeVtpc~sOB_o8!lrHUjo
-#-LWo$nC@ADZ*O&-02Lto$qnEk1rCsX_Qf_-*Qt^d8fnsXHTd5GCw35c-Sd&+E13Wt%+L67^}w<C^qn1>i29|`8Ojj7gNO6MRgB-
-qa0zVNzp$Ny9F{DW!^N8ZY`iIZMc|)`!65}|C=GO_?~W^@}`Ub4DR<&k(=*DUk`tg-BdOt-!ibe&$O`Vhibo2{u;dfOI2-Vu&=@v
-##cSM^n7XR&jW9}EoLtt_f>CWt)*h78JoPrbHJR)l8G)E18O!^7&K&cP#C|K+4m3ZpQ?X7^;*yN<L0C%dZLO{mxN0fD`eI`?;Kwo
-KVa+=$Bl*x`P3hO`Q~#>NL|Y<!?Nep_9ZKpQ}rf}>MSTr9e)GPPCTMF%Rz3!U)Z^xxxa8!O8Ji-=KVN!^1)T~SBI4NI%+iI(jdMS
-MZWQ==b_5+zU%Z_#J1s5>GI(dvHL1l&~`^@TePWQ^LfEe_xfc$^;k{Eqfa(EwXxVn(p(qoNX=juLn_)l_i;C7V$A|KVNsN#r{JOo
-;{PoWJC}_(d01jxirHFJwm6kEsdRP!P-Dfn7=BJzDc<QKohV3Z%}AMcZ0Y9r7I}K|@4p}{Xz5m)DD;^B94p$`oa(nb`%P1<!<$`N
-?)>1oF|BH_&6oN;v!|aGc$vthan3YXR&q8<Z*5j?9op&cgj+Q<d3UV#)yep0b1Qb;Hk)PqZbe<7V#3RoRl#W6XKByB#d4jzz6M6f
-wbXs&Up+4WAU_`8r5klSYHlG9n3vx|u6CZ;zhL6eV_!z_Nb;qFhR*YM_nWu6-OGim{kar*EHO|dY?!<6d{uRcDN_+ox$tI<heiCP
-iO$ANGtZhW$KH1x?qQ{PPBeNddm?(dT63EBa0X^OTJY%2Q&b02u5yn)#HA};8wmdg(ERVgMsMTs7W5G$`j|6GhM8_=JMz|DEafP&
-9zXJzec-j2Gi!GL(wxe*SMSa|krz15Sbj;6Rx&S{^w9TA%Y}~HE>|bMe%_{ojr`$&R?W)xUm%znvZ7=0WA51b4MGxMzL&RbpTmo|
-;`z63p{&v`P*2x4r`!~C;rbaPpmKP*6}o2WrtxhS4~dbR(e6P<`hDzW=F*|}B3Hx2!MTV$!{yl9aP;kCv2{`R#q6VxxO__E*fU9d
-{m8ti>(yxk4(*M1QPlNu@AW8jSMHb-L81LTB#OPb`*$XH&?_toNVBnO+EFMT&l+e@Wh1a+Hzmbnyc+qG0!x{Ura<EghBco<qoYkR
-88-tAqoB=(9F<oSQVJcxl@5Y5znh(3HEL&Jj{pO~#>&IV4y&W<$0WWxBviQ2wk^A6CD<I?`(f(&qr%!l`|J0JPa7!qG`~6&`Jg)B
-P{;tovm<h5HEdl>Up$E?Uqj{R^}lTCQ<Lf^(q|vyW_bS`+oPr2GG6NS(t9qHvw6*{$qOwRyNsX2nabBdsio!Jzneul`}I1sF6i)u
-QA0d<jji?zOX}C1pYI(ZJAb3)#D|vV@(C-$ci<=MzBb2dgwerKW?>Zh8F5cHE#7_eeIM$?b5#smF}G=>6ntAav(hiuiD|%6tizJ`
-WClDexzs0sL8dFTyR2XRY<guj9i=vvQaM;*ysy7eqkG<@Y_rotZH3B$h)}7s1j8k*M^(k$!RpiR%Ra$^W9L#W?DIM-dUAc}i!-s~
-Emq!XrTCifojH@!kWRihA#zT6w|%yzpXSd$I*Bg#nvvtf?&XaheW`BwnoF&6`y>{P>v@nZcO=FPdSX?%%kv!fs(unHG2Q;b{$fwL
-Q*HMyCFe&(D{7uwW@vTI!_HJ`u6$T6J#}_jC9*X6`GNiPlm#6k1g88(Eq$D7dvNhMCzD)>;~aiw2QR8Tf$MsM?~IqbTsE6OEpI&=
-f%x*<&&()m-QHqctL29_B{9j0H7R}l73UrbtIuwoBx9qn+yXZQ&*a<9t6uDG(p)g2<iPf{*_8pd^yc~w&s;~Bhd6Sn&C(t|wUwiQ
-u5{5`IfxjjQuHDQ85h0Ep#dJv@5aF`6FxlZPVag+`PGA(NeR718HX%%vr+8lpYtxyhu?{_$#vSzN2wFfw!PPWl4o5D`SQ$^ROV^7
-W6MuRu-r0N36`Jo=vL}COfHAm^rsHrW_T=a@o9W}K>#y+RqnwwL8B(Ntbr}Kg7Y>rB7XQ~P2I74z7#WT?0&u7O+V7S!xKun1?Uf3
-+Wj&N$s^`F3U=(V?tcek%IXddcxP|RkVkWNg*$Hh%*l8?yR6;(ZY`;bMbh|@Z*F2&t^0^gO1#XP>bzn5Zh4M9Ik#Poqcf{%A&FeQ
-vyxNoZ{*BlHp%oDlKEK7w&t^&UGowQfsJ`=tl4t2P(2P4pO%W*3<{nQ%)nF*4FWX(+tN+Cb3}i}rug!X7L$D!@ApdB%p4t^uGsB!
-Vc_tNTTSnuSUF2Hy?S|Y(!H~Vh*>7LQ33bkd+tt6T0Y5U!NBgH)AI91$1Y9dnaVeWo<8%AvfbUIi?suzzHi?H=0Bw2g2uTa-`{yQ
-r{Uh#!^>`j_>5<5+U&`~8YOvkeA*88s#_m?kDWQ|xqcQi6p=>-CD&Rk-9Aci`N+N<U(AsZwj$3UI=52|)9tF^whxaDCDNwiaF$P8
-^0zt(E)}$rO4&{O)~&nDSctAW)H95Uv6?hJ`tgNvFD7>)lNe2VQ=vTtUzQb$Xjt=)(2w;)WNa8#ig>ssk3@o%k#;^zsGCIsLjMDp
-wuiao&`R4v`}VWnez{>gY`5g}1DUD5{5yTVd0fYiC+DLtiq^M5htb8i%<Wnlt>iXZ*od;SOh-w2-L<pT{(-aw)Aw%h?3lr7w6qoj
-ogdy_?b;xjn{c*&pVEsrA_EXfqs=t+-N~vs6IPV(VHaC-_=;%<TdrKS{RAGXT9s_f3+Z`stxxxL2B=UjyxHR~-Ka^d^$VYRci$!p
-4p*`MROwKWyK+T<)!2J8v-L=1g<mo)cz0;nuHEN)jx-k{u);Kpiz<68stTLrXr}bfy9U}0upIAhOGBGtkx+6fXQZbCo1)Y$b!ZC*
-p2}1AauCo|&bok(s??1Fq5lzhdXXpX&#$o?Y-RYojU7Gr=Csi1K{Td3Zr7pH42x5<PTsi{e7AOJs}DzS4(!!nYT(jn>!g-KGa3!s
-DI6Bwr@cY<Cl$UFnzf`+hw;6>t{LZDn3pQPt><`Czjf(2Yqq?;@#5lvSqmeVj5eC^xWk8~#V1&n6#3#MkG`$-(aI8sS?h;hTs2JM
-4=bK8^z~<_Oxp1LiGERk)Y^+nl^2VH>V`<@6W6x*XkBV$Zpu(JL4O@RX=zk;=dPG(!)h)8cP;a)SG75WS+bRDMlZQzqC_GSw$hb>
-24`Bx^q4HAF9X?G3K&cbkFoRAe^9tHs(C9&9s46la+_+j{%QNn3To@Ls!cb)yG38?;>bhfCN1&)rFbiHX$zxc;r5B2`-Jrp9yWd)
-#$`g#&9Sz#-xZgg&a_-77%*=XTQG22Yec?9XmixsK<vBi$GhE)dK{R{u($9r;~<SwN545H73;ctehd3vZJg#dYk~)?s2Fhmdc&lZ
-ORmZsF|)aIrb!@yBJPJxi|TM;{@sEpOS|`#!0e_>E=LdV_&M{=j&zL(gwW<GCguh&exHokq+*RNO%k?PM0b(0yRjQR@@A{dGjK%u
-h<GTTA>hXBXCQ(|%EMTo0wamM8mLm{lE$g7S`Gn;@Nb}(KY?4x6Kp!19<cSyIj0{HZ*TV!?d#XZn5EFis-f<M%zGyT;`R>Y#`)V`
-h(35baZQMPviGih@;uS@=#U+5Wes}S-=q682ejnNGw4g*o>E9-Sz{*jEA{`VUleS_6D#t#u5~kIIUOz%2(m&w9a<N9xiA$wtnFgl
-p0+=^YtN-FLne-McY>RCPP=^Zm_IOT`pJsbgH2@2rZis2W>gf`gS}*DHjSf)G>63f4H7*o_J>hO^3tJAo=Qxc@>(Z8RYt*Gmzjr6
-^f)paUdkLYkP1xbY6U<=#tfR80cX(Ea|u9R!5_$$c?MHn4!=@<`SAU>Pv4!~HmY;5wS=ayk=8w}zFJO2ewesh9=o?>^2w1=*!n^b
-d6W<iwA<~V=g^{C{re@ox5t{-jZU@T%1<NrS=sH&1aa*h_Atw|6Ki5Em~2HL9UAhYmP)#5mewHXmdet%v=ed^8oh{G)H`{cxo%<A
-+QZk8&uX%y&c{7PTQ^X#?tUR=bV_qX(F<8M-JChpC#2EkSB4d<M!HJIc?MAsgr+Ro>}fRFB>=%FG+61nOmXs~Q)yHL_tE{>G&-hM
-#GJ-Z{|O=^K=Xe%4uuiDeX?6-h32I6=$hLpF4Wmv+?+~sPyaT0n7xA4OT-NBIq|^eJ#$L40<1W415LlgUvHl8#mwk2W9Rbq!+N!K
-HdIXZ&KfTaO3xw<&z-qo_>eGf5glqeC}mDeyJBj2#_ZCZB&m?i<Z&p96qcAWdR1b1w|H-eWG0j-!-e$KQL__Un{zo1B0ZYY1!+6G
-O^`re;wlg!_?C=T{&ZtQH!dG0;YX`rG7~oz7lRR4Y1U<KOb!iJPGIGRoXwE${Z_f`Fsl9sL4hXzbjDgcnp+!M8QRL6Y+M}dtxWWI
-OiI&q&!LTZ5I>0QOSTk}oxLLxqa%G?%@j*CE^YLK$SqlBrkHn&sMzpUE;a^S#okbfH{_r%c4dXShWmTiOZeob>H!dJWy1F1M%aZq
-S?OUgg-mH$(lMn6@S-h(O^xU%#-`Gm7xsgAF(v_G2}EabDR?|3#?YT5#8_+|hT)&xkI84Sxm*;*1rG5VdvFj0QAwK3W5Y127F*Q#
-5h9U^fk$B3|8)GhLJpV3=CFBOAz#Gju^BXFQVGL~C1vw@R31cQ(xisw<}zamU$I=nGi8g|G!{bU(T%0%G9!IHo2FQzWD02*MuEgk
-nZ!gQWK)%;>>D*sC+o9i0x3s+U=X65GBPLzY#CR-(c4B4+^L`%uuWKE6hp~mGH$@x#!L|jrI0bT1yF_%LZ}!8Ri9@fG_rhqxvGJ#
-@iV0Hqo&G%<o|dK=vbpl$P|o1q0p!_3Wba+S7$^d0mLCO5V^}ip|Dw8Hmi9+NJu=0Ns{lLqc*m48k?KXtK~rqQlm~$I+aalQYm;w
-R-^xbA{086B|jsGghxYAGD4-(m>9Kj43J=DxCEinXbiIa&@5OLL7~wap9N~8MImRjaZI7=El}ggLp9EjLp6#JfSLsVbeJ#-BP68J
-0Y;io(-|G2LKKKB&!-}xDAtH_K+u}nNl>GfF>+IL)5*+o$-^WBMad|tTAwF13K4014ODK-)r>L;C6OEZ5>={bQ{1a^!XbGRiP)s5
-21(Mi(j+Y-u3@=>A^)dCCdrX20|!^6;y-z2mRxJ{)p@1i#oI}c;sh*}iEeI$n%eM}Qnbng-|CH!S|i~zHMMDcP*^)U4&vp2|Ac?>
-px2O;+JGSHmPFDaJ`(hQ*Y<zgQFpiBnUz_d#Wo2;%=-_VT3C`KR8MU1TS;Dbbw>Y#Wj8|3tWHYAPxykMU7K&E%>KUbSR|+O_rC4b
-F4W(4Pm_j~wffldeqn}M`;IMbq&Z8z4miI2bcTVdd0=Up@8ja?@dp+U(Ni6`n$uvhVlEt)QQ5^DKVch64E$uiGJMvBT}=g|6;xv9
-S*xh?hk23l5b*n3v5zLCoUq~JotEzXbUFRjJPsaoD2p}T|87+a{H48?>emnU6)1l^WZWUWuTYt~T}Qf@ZK~|r_*XJeE~)$sHKH^(
-`*M|^ovr-yf#CArnf%Ug!&{H?{tWMoAJD1(@lbQs%Giy%bp|yasej#^l~~noOglZ5R=11Ux5jhprheJ;DEaOLW7RD;Bi5{n-Cxkw
-l=HG+kd-QZXxYPw-gLW`i}&_{)-;uUR&dK;`N6uK8_HM(rEXMQx3Y?5kA3F0Tt)h6%E2GBYmv{B#LjnrjEJG)aa=U+O}oK679BCu
-$Ghd^7w*tMm^PM1Rd$-g;2hx<vTShAmG$b@uB4eH{OI}q$2J`rVS=xu#AkUTPWZ1Hb>5QBQTDXTk0vYM{H0W=w6R{8@@z|%vI*>K
-_&YOuqlLqZrFE3W+uOx29939gs1j;yZTRAbc2&0q825Od(ooD*S>nPLYo9x0e|X=1d%b8#f~CqD%Z|nD3X>KJzaBM=UnN#q<e=#t
-gtneHS!O4^+B@SpM$n$JOE<+<UMu%l-WRd(&c;sAjVl(fzkO^Sf=dkAU(_)8&O)!{eR#Ompe3Kv(tFQ$lJ!DyBfg^Zu~$Pf&0!fH
-BPc)cA@)0I9E_iaIo|%HS=&xBd<-m~eyD?sIsVJJ&8Pi^FqJ=byA#?9uM4Mto5xo^*2x~I^0Sec_$LBd{~dVh!5uQ<M8(r%H-<!}
-rA-Wzsy3vMs?NN0%x&>#cfY5*EY~osRiUQH__KZ7+2rCQ6{GZ9AE4qU6Dl`E2ZzNmS9Ds%9WQpnZ6~ztaYpv+d0A7g1(RMi9TKPD
-wA0aD4^l@gPQ8W%lW=+8b^Un%%EQ;Z70FGt_!T_wR3RK{bbN$MC)J6;HLrZB16?nD;2PoGBC1A?32~qg!*DzQ=DGXQetDV3cxv9K
-qSVY+fu{Jzv&S3r*IlJDls{VEm}KXNix=sCjK)>I`bHy1eC5!VLRU7^@!<nvalZvIh|kJC`9H6RRHQ5xW#@LGtE_qP+1p90%Gy<p
-x?+EOWaeWI3%@DI)hGW*-Ms5T`cF<z2nkXxA)EdT*ZX$r#9((Jsnmpniv{XJ<$G@qs%v}Qa7bn(f_I-&;O}^3Z*A3fkG^^;^Sv**
-q0{1;`n<i9a#TxySI?avXP#WL0Jb#3J31y0a=9FR%6bF?SGZ4Sx?V!`oK7aV#Q%a~mTg!SX^Q_|WBRvPSALR-i~P&B`y(yAabrFr
-_vk(fNBPMcl00qk(HJOX)07vuWc(dau$|%eA|Yc%0sZ)r8^gsjQ$Cj;LZqrM?xJ;E*21!xkEK`Y)00o_kE7#S-7|-S1seKI{&@#-
-n>55;jJwlM-~M&4z9jU)E77`h^%->BBB$P4lH>pM!IyVJ&L$5%y!%V{hbz#lJ;%14_NgBWm-plS{Lq=>pH@$G^EbgKgZ8~ox!rR)
-f3xirE-vt={if;d7-Dog*Ib#Q4PD)Q&}w^m#|%?tHWb8N_<(hxY&REov}lLv)3(}p;SZs`4~LyUM8#E}xl`zGgUh_w8{y&ar^i+4
-8&z9H2U7pN=zU`BfUw~g<{mp;QJcQw>~Jdn4MWKrtuJg$?p}DK&;F{Vx30z*;$OJSqx3edwieZFSaD>~hKv#cZbRR6nb1&S+l&0|
-=42C2q6sd=BY)jB8-%R*D|76;o@F9jkM~Y*S?x+@TpCl}E7=@(s-AXDp2p}(iGS05kqFN`MK;&Yu^(%*(Y~t<-mzq86)apH`>CG{
-?-m_#_{b{Lq$&|z*=g00cZT!n_U?Fk--<NbXHzaP*h;B7oD<J)VTTWa8T~n?Dw(rmDHN3*=fUbRbii*)#}UD+g5I7H8yq@1T7Ps%
-YYWwulwFCZHd)Ph5OiKVv-HZ6^HZd_vMi6)y!60|vpsgSPJ7V1&`KG#gT9O*Em&}(dV}u(r<UjE7~!^cXh_E&2L?p$<0pkp>tlm=
-@BFp*-Q>Y@hYUz9u9o7?2G=Uvfs1~eaWk#613upkGn&|U$EEu>dzBjF9pBe8?0g&(pb`3b<j8+f#N=^%;%x0v<&F2d+xI5fJW+XO
-IX8;Jq79tzF|Z_NvU^(=uJUUoQz=|r=1cTVRDnkeG6ny;QNaey-<BhAArw4i__uM1j`R9VYB^q@3bxF2{4~4cojESThTV@nr=*qI
-;vpT0cc&vsUy4ej$L7WOeOhdWM;{}HgiX7&=}bn6!H{*`N^J4%jh9<S6s*ZxvgaI|lTc-hckj!%W$a&lB5QPzf1(3L*?IeDy{~S(
-4R2i5kJQ8Uy=5S6kHBwTaekZ>{}>f5H%!!<;O1^(f}8#~SA0J<l#GARrz?MpNuw476x*1)<1zec1rf7{4}tLkJaXT;^9F{vzxC{{
-y9*hg;QD$n8MwOHOqD?ZyVZVQ9DdZrUBBrRTe3KO+OwqlZbrC20(~&N_aoub&H*Fy?ALWK&KYik`wR4$f!)Rp$;_Cx51|xR^{~XX
--EsH%vMxti3)@|Je_`KnDSpGEzu>y#c^^zxX78WrW`(Q!_0>_9Eh>9X37?#h$HoU+c-r-sTg8s=2OMJP;bI<m=Et=q@74@&!NV7R
-pvy<sM+@6nZ+RfV=K?3jPnu!LK&E)&&l1N)vm70^Z|CBlWl*0{N67Z}xOo<Aed-%P$H&O|03R+JkHmQL+4vI!Vv$vAO<>jO_vNVT
-oP4bA+}0MXt>;@Co`*^Jyc1e9XxmYGAJ@0l1=9|$kx;EfcpN^>?}O8}$7UZ4jt3p%mN;;6fqi_i+OqE6oReSbu|alh5k7wEoWJyc
-dHF%vg9jF?97wqPZ?On|kutjP?ajRwM6mHlpZnIJWZ8oc^QkXrs>Ome%Y+Meehr<~eYR?eweZWS7gtaG>}~Ia&k$Z+|8g*5f7LTr
-{8{2$OJ5E%oPF^Rk1<EgG6`ei5z}ogsSYe2?&^^A=uABH4pFJ7Dm6>3vI=l$eq+-8lW(Qoa-dBPMIS8pd636b&CSmEHpC6MS?}<+
-b$J`A(5}78nJpx>?w3;W?d#e2>VoQq-l}Qu&!;7WJ|^slel}Msa`u(r!Wg@jb+<!S2kVKmDKTrw_$sGQ%H`E{PXi@wYUk>k;V*LP
-tlyhw?Je>L?V|GW5!iRn*LZub{it=<_3+iDFB@B3d+2nH@-iKN&;%zo6f9r8PaMWoO8l;Vr%jfgzBE3*2g2!AA2NxHM@)^UShG;o
-W(F@2rndc9eZMBq`5!`R_TmEXm>-`G+<Rub%_{DO6>c)2sU<_B9K()YUij9Fv*z{I6ZW`$c3Hk??C>tvDxVf)R(M71biprdrTDEn
-SU95d-W+EA4$K5!ta6(7=;eX_TRp<t4fJg5hdV3_ACNC|pPxh?2wvP%EyT_pJ0s}|-=XIhYCH!w^gB66WJOu~+XqY>gPY{JldiQJ
-zxAis!C$HrX{<rL)lb$zDI!ox+EZx%l-WYYz?ZUY+SvAYmsbL9zQtv_zk%Au<RCMqD#-#;)qRFQNzgw9ap!ez9}KxJHr*UIJuurg
-(1(E=`njBI@dd$7pILfG&Bjif@GXF=yd>#lzd0cDf$e*<<hXeyGH?9h;5GGZN5`Vm<}ZrUR?RMnVkm_dvCMR@D`eAMke$R?V8B<3
-XL!p=SVhkD(I4-h6@}n=G%eb(zNL<9*b=`tXFeXcv0WCdpMNg$#({E?rBbcE5yzvCwhztJGh{2DK{Dp+K2Hbrh=5R~aQl|Ljaigp
-z{b-9A6jonauBHUB{s#o2^lK)+(XDxO=$=&Jn-TF5a82^CrDd9x*BZrE=)O9IfKK-zwn{ueIt7IK5KjUXLkIoQD;~9aFsgRTs795
-QZ2|czc_=b-?>XDM|q*OXxfkCoGx~u-EYx6D)og*l`L%O6W-Fsea-CW>mTmyjOS#vte*V+fp=1+c%=Ku0X*eM*dvMD8fwtFsGt9P
-A8Vz|@;dZ7B#MoizNU>Iq;zf`(vEE~5`<;-VY8Hz&OL(`A03gAZKjX!;Th>C4ED3rSFMjl+8A34S@;1&5Z|1wu52a?MOAS~^?!q`
-@jrytAEw`FH7sw$!2DO|?^;xEWT>)g`gQ*%c}sWi_t4%r*T?u)m;kqie7E&Aqi#GT7d(A-vY~7kiKV<S*`i&`iO(K<>UQR@;nvgR
-@T7#pOxFo+`^uvl7LB|76%#4Nv)Iw1CZf~V@#9PPTwf$nn)EqEBSWhK$CNSMBV+ZI`j!TdY;kVFet&7cSfmvA@G_&sJ*?iIJQ-Q3
-Xi9k?X`3-wNW<gjxkb-188B5<A?w?4111?(iQGg;BGwXuAuv__qj~VLcINTd?sNCQ79V|H{A2wXRp5E+j(*Qg@0%{0I%ret@t<CW
-x#OnMtliaH=f+wkS)QIA{QBe~4EMVAEN31J{o3Ky5YwxB&hMX%rze)Z+hK8PvRz)Z_rO&aw`j_tu(pCsvl6f;3O|{V+&z?<UpBN&
-_JNd%V?KQHVoH>r_W1r+H|Dk`^)r(hkd@PiRKxm#i|39HAgNY}%I@4)P#<q7-zL}mYL93AmFdP*%M|#L6QGLT%cs3Umb#<PCPdyr
-6#fsS#r5)DUHuKn#*aFgiq_<A4Yk4rAicUKbsXPwz=NWo)21u0#^#BX3TT<MYR3GaLHbLs*BokPB>sW>?a$x8KWV=68{M!da7fs_
-C9ZfpC)<*LcjX#AGX3c6ZVmxTs~lyNd-Zg|k>FETDx7&VZgcCDK2w*U%a89?mzGV2ln#BRkH~VELB^y(Vjfwk#2dv!mmjX^>#ncb
-Z0z<kZbn9kAxl*&#j-4_wUL_p4u!Qg6shGCKvFS9ZPKbbX%x6Ke=6JKgHkW{8JRu$;nca;mx!02Kye$$yi!mcJdgh7#??CMyu}yO
-R~sn}Y=<Ly9oK&kt(|i9$i5o^?*l`W5}LU#FKJgW+u?cXflH^`uQOE!!A}gI-fmXnzFVsq-Sh_A>nQ_?t46FUopsw?I{ym0L`+u}
-_4zb;n0SD1y-h%0eKUObTX4*$@`9GbT@5X0c+51yWyiPOVzEAlijUKi8INOV3?5ab;tzQ+#KBbVJ47Ml$1W;hpk(6yeG&*y{@EOk
-44G0Fz<xnmx&7vx_0jHO-ndr~A5W4Di(5bB_?z6G4+0FUI~gji<rwJkoXc+ogS%O-I4EH5ztD6bx_ojwW=NNIDTjBB-xu-ebSB$Z
-xwx|=eeIF{wKaDz{)+7$rfhn%@h)wV-Fbny`->l)g&Z@A(*NMk2?^}5HN7&(SwhBh51bybx{h8lGYo-gxbrc8-h?Tql8j+Q<&KOQ
-_B7j#3af4LZ|EApqNwlb4Cc}aT4oUcAVB4RJiBi1S$6u;kD7B;9s0am*LyBas?;yk*XU^61B1oI>E;=Gip8VP81zt@z*f^vz;1Vv
-Za?OFo0ulaQoT6MB3`jXG~-od;r&VD6T2B?u}R8pMa*|&iaqaC=gci1=N&<&D3|lo^xGDMk89iD?J<zdz>W3Wn2wc4_RsVvG7=+r
-`Xa-C>CCb2;wHsZlWg;jrNT&mBeq(KV>QJq*holLbHiPNjU*KHvT*o;(kf?$pm`wrKb?EC`p&eNC6zhXeW??yJ=@y~RvKX_cIB{n
-yUb@v1T(+HdG~L%zt-5e`HG~?!@1q&8GcSWT<tJp(F~>qtJy;rM>%$NSh#J)+%;z=wGX#|;O6#Tu_qEGM+6hIZLw6gl%zDfKdci>
-u54pX$aW=J-~n~0>*0f@IkjaR%viOn720!Q;-g7XTrNwkc<t;@<BAMmwz_D?Ofjdh)IAx<ip3zfG7ufb2vuE(KY>~6pU+#5w?4<c
-P9=Ts=@h~^INslshVK}9x`AUz%iM8(!qCnkRn~84Q`|Vsu5?;^QN|Y0(u;=ai60N08es-2BOmXJd!-Mwe4MhmFU!)%hQm}^&Gsef
-iTks>ZA;tOrt|RXwopRX6<zL-rNg3o!(=*czZd3IzjK(~sTZGysdg8ZzeuU*-N}-vR<9h&T{s}wjZ0P!G#1Bs%a4dulen*tNpx6P
-|FVD_;Lj(vtk>XfJqG4YDV{&HG%M7ePshX4&thxSdKGbccEm31HDF&{mFUE1&ar)+Iia(DLJ!*0C5BHA%?PxiD5sy}!q`?r%-@ef
-=9Yz`C>NJ3gFU*%=YH?9GO4B_V;HxkV*)?sKJkh$bu*R0DxdsA)@`G}fELzLs+vo3gXbORX(v$63xK>*-R+qiOnvu;y936<2nBA*
-JdEhPV3=n07@&fG7IQ5^Eqp9Jom=>M2YI-fN?58|F}&G~0#X!9LbJ2zku|t$Y)h#!#}+B0q`<}$JKMbW#mQ})giNJnWwjUTn>c#p
-hUIuTup!lMZK<B4qkpDvl7T*zMZ<H%AXkTw)E1F6wjPhEwg)4$y?ZN&YQ|%!hfv%CG1P|3g4NgmsjxkpMN(fWg&bHcgwO!7P=u&z
-gapj|Kbv49t|3dGqc1ej*Vh;F8ETR1K(as0onk>|&_zaWj_y{50_9>-Yf4Lo4U5eem^j<I$n^2k4k0g&rHElDFte3eH0o2OCkq3*
-InUBuD#gecs<P;GE3UP%p0M#bKvv6f;n*06IVj8~tJ`aRF%v^MD8Ym?C}b`|OoG9<u*Pl<7}40p2R8Nn(=nzpDRhiZVbGX#2A!&Q
-4kv_)VIjna8x19m!4nGvEV^<oNESl^lubogbiR<!XHfAfxDb!bV8C1&pUYyB)x?F-StLG{&ty;t<qz2;0fkSaH5z7h+bqQR6e<aZ
-35!E~Oi?wOV3jElf|4}^jiMTs8-+lrPyhiIilPXDpa{9Co~@cYfnq31hRIN)3C1ugjY`4GTgc0kqm2@TDCEZGM$3&?18DR;V3b5b
-sTi492A4!8QBjJbr}_dAiHcAfy?#R7MYyqz1QXjJd6Q;&MiLBb7HrfmF$xlZ0UD5-D%O(Zr_pMN3T^xkQB3hjB>AX7a0`tp%HS&6
-VN|__bW>6~tf(+eSi+YJRNkuTOUus^)r=16YJ(I_nsSD8RTKpP{x$HwPzkJ7la^QnS9L|BHZDokTU(7J?Gm>n=ocNe8iAMr|4Wem
-pWOri000000000000000008_B1lEjb`=camUhya+jjT6_mGz7<f8n(h!T#<NVuBnm-mF!`wOfd7KPmCT(YC|Z{`~URV4{@xVkcYI
-T&$VuJ<NjGyfO=hCtZ7BOe3_e{d%Rl+3p|;VRht&<tU!32cOWf)D7;vmP=RzcWhU`+mrB_cJHig$yINNsL1E4Cy$)SGEzUkEL%)b
-`$?$&S}2GV{t*nT%pUW2s2z3Ky-67wLVfXR!#-KTnz7}w3=L`DKaJ`8=MR2rv)+U#*PJ%PO$Rg5){b@}DmMG%*!4ln>|hy_xXj0S
-GN8t5Xd5aa`)El0!Kt@S8wm+rx3@<whL6Gs0-wOEDkWJE)=W-%Jey6Xsdq~JG|YsM{PZ;4iSXNOkh0bLcOY!-5fGP00e=EZR|afz
-Gn0*e%x~x<AZos3?Wm(M0$ZbjdzZ1PgqvQDej>TSew24T(uqt^=7Q3TAN2ed{`e?h5?-osz@D5prt|!RQG&W-k6wQzSUiTsBXoXp
->C*=izb8zPn49NAhXmA^uqgAX)}U}YO897`K}PLN3EOY#3iM0~zn8cVgF$$|I70p(iTGhaF5sWX`01xA$A+fsJ@KqG(<5ewzN<an
-D`H+yCyPxM9>k4Xp+C;I{jq#~uOD_Kf{lby-zL>wUAHm8Hk>Gy^01NX)8{8lrSb{gop&sf*_y_7Bg%VIf_uo|wqiqqz9Y6T&FVOX
-LQ(H{t-)n)kSQUR>B?povQ*tUfnE&CBoiJ+Z%v{IgQ6vcOYrDO2$1}r&BE5N%s-`Gab}hj_akA1OOtx!ze=4t^n1V0qs)oMFY^5T
-1tA}<Z0=awk+?Nx-t6-STiVX}`oKm^a5)YhO6t(?HTqH^jo_RFwNH9I4jt@bM9?i|^`JR73+6Bh`fd?2Gq}8^Il)W$W=>AAl@JuZ
-P!g2~QPo@g5@a!i#3?f|ogi`s878P4IPHHr?Y=BnfB(gncg&m^KNDg)k?cZsi#XFIDcK<-iitDDm4{x>ySZyU9qAiyM9|25_{^Qp
--voDyC-Vs72eo>(YiqseOq>~E9+*ygHgU9MZ8e|ZpBxz3B4EvKPis_NsUx!HuTRew5ab-y!(ikfDnauX-*tf!2oEK;gop9eU*21u
-WvH%sjhtAZi9em9DKFff_q8}VmcMnDkm$7sT>cUjwpq`yY~Z$HbHcQ*%cM9)*B<#LiCDFipu$Dj=4owD)GhdtZ;h#o=jxf4p^;X*
-pKRA7xEY2^Yj}}eu6x=OW(93~czvu}xQt8aT8jOgZ=5e8bZqr<LO^5^VW6JvT+j*=5S~^Od2GV$Q{RNR-5w=A-9Q@GAJ4mk?HYn8
-+k$FyLo&>W6Ve@r23REw?Yrb{!1bjvq5vh7+{@P&hqs?G*p3jODULIHnffEv{p4Chy7~>%?2_I;xPCg+!JaS_R{o$4+Emf~GK0|h
-?307@0;gD*5&W0|v;0qUPR0_RDuc43&XkxC6rO+ayp0r5m-ro5Hwr=3E$9rwFkym<6aO&gZ{DzFszuM|#VH1CwnnTnau2)g$sYQ`
-qqibt1Zi`8y1h?6Zr8epQ=Wt{7}k2t@NsB!|CBXsN*F&g(5aWEA^J<t!i4Ub+-dOzSqc4Y2@ba<Or}+46nPSq>g<YHzg!kd@Wkzo
-jC}58!%$av$LkLM48nU@`!P8LRWmuneVPcEr~bouR2#kIcFug0`>rqji7^<c<GB4Jy{0jSIjm%x!2~~?Y8xIBa;L$SXO~VTOh12o
-%;2P#AvU*iIE1;a@$HvS7IaMex>82yzC-$Gx`dH#02Ab0nLT@P#<*Ge1W(K4r}vuG4vr#qfkydcFuj>f^`@4#)(DrNVq+4M7#5<F
-5Q6^#B>zw2?W>mwGm>X*o$w_j*of%QPYbX2=bAWPZWo<!%9tRV`y(E`nsREJ{=Qe~b_B_62uSk_AK`vK;2KPLt%LMlE+a>USNVq$
-oRg@sO_n!q7wSzV%#erZ4Z2kXA;vQGMyxb4e~<ynP#+z`cW$Bx7$o(VJZK_=2{Tm45+M^e31Q$%|A)gG_VQsuKlH$|K_^}(63(rH
-vU=6--L}&wI=ZaxLjYj`^#i$+K~jYO;~$Q_t=Z~&dUnTeduNYvfp&=_39C=vt}I@ChJ0$+!;xabfOG2@oV((BJFW#Gm>4@z^y#fW
-i?G_{{ex}h?MWhRH0ImHh0+OA0VuhxfK7}(iMc4zMJFR*&ic<LJnGZT5z{{H`4T?AlqDdjBV#2tzs_Y^AGhuNF?cOd1%Z2JjoN2^
-7@lBtV=Td)o-zOE&A$D&^|N3)$ke5`*2g4hR#=C~!5yUPW>#2qe*2AVtgVcpF7I{8nAaEYXeOpUpIkfcsAD@mpP=Ur=553x;>vEQ
-L`Wf~#R!RI%{5Ct1I_>Q5Z0_Dd%ddY0P$uWTTaY-iRwR=-7=|e!gTV*q0Th*OC?XPjq&N<Q*Rq7p^t&OgaS%0`$@tC@MePrkouBR
-*PW&hZ8{djwUwEu2R+{wuYS3nVHO~utJ`9-Pk8%o4rCF*J{L@x%0~IbqAC?+CIcZVnnQt!#k3&p9sfY&|8&aFB}_$vTEV9bxN+75
-uU&u4Yb*WPvWZIvR{MS;+_N>ojy*r`K-!(nq|r9&_l!x(Del#J{JWntmc6>09r8JFPW-w1YcK|;o&a{YuKM;Js-Y1RRqvd9;JS@(
-3j`)C30!uG4WUtpv(NTzcytXrEo5rO8o|0MK!Y()Q!cEi2w0JyA2SRwBrGsVM6cfz9hkzgtZ<v)9jLCQRaKU*0S-MY`_{GWq|a2l
-;5Sp`)NaEU?tu;%U44BM>D?l5ulF5qKN=wbZY!9_*lpI1#Uki(V&7@pc0wVsM$m9_q@GyA6>p<2p=#v!N@!#a(UU>I9YADBG&SeN
-<Xe|d-XGar3KKNXoqO})kVBsLc6k&R&y%UoRd0Cg5>K6fUgj{OBVDE*8N6=#Fdw;g$~MSKim1CLaEkqkCC@fmQTc=?iO;y1d;j8L
-B4RPbsa0Y!m#48jD&tESC`NR}4XB8wbB>^(nik;SP@QYn!>*fe_r%m#$3|aU-6+0|c$0P{H7zT1>Yb@YGW9SxGxbV-VVU2e<AVlp
-AoY{r>WBARX1Qi=LK`!bqV6~M-6GjFAlN(<Arb5{zc$O4nut<Rf`gLcLrr5cG)f+^)A?-8`KExQU33e4qkw-$jDe-TrNqwA(bU3#
-O(puqzLWrtucg?}IXcnZT)kE;H;Cb5D-Ab|4|g;rsgDzeo0B9)67OutViNS}ER5$R7ztq!vC38gJCVm@>uIcnCNj7Z30Y%<23IQ5
-sAdj9B8p}U@MHl09y2<Z!D6wvY(9%c)re%9paL4oU_r)u=0=UPMU}qDdKiVmB*_F8dK|*0B$NWPP#IgsqLPR@W??2wV=_u6IxG|u
-h7p9&h&68^h9L|yHKH$#Q&F~N00v^iS}_<9lmYx(*c60<U?_%R6tadd%tyHhgM>n4GMmAst6NY3!a^_@C9~*kD#5a{P>hUFm=p#=
-bWJb}p(;W)#CJewbgc2&q7ho5VH8+vA07oEku^WNb_)RT@4-lj{683hVOVpqhC;$fjV?Y6BN&;iF3iR&<i=JKN+zE03BhCpMoID-
-(;9AeV=Gy4up+TSd1E82RX>yrYqt@qmf{}+6vqYp2f!q#`9H0Kwj>B{DxOP{>z+`jT;5Jnv}@EQmp8+ZR&jD=tJb^gtj-I3a=?F+
-|4YO8D?gd^|LIi$00000000000000000000000000000000000000000O+9P*4?5HLT`qSEYh1-qH|i(SDI6`a`ie~jHH_#ccf|E
-wD0>kvA(nRi}jTpOp9e`ZJA8%P?IIm>b&0jvXr9P=&&?|s@d~KPoZYhN~z{<220HY%BWh2yMTWdcel0a5cDqDPpo}3+u?{9Lw){W
-M@&nV%tIETQTEm>tqU*d&xJ=~Xj<Yn=zHw0qeyEbd{AQ7Q8cY8hV6rkEVMFccc<`aS|5<AmGHep>$kAbY|tD|K=c1J#&Ww1UAEjP
-m#SSr)2MU8QzuzE%GSElw`^CtKISRfwUn!BZDSCoNb81-9=$V55v>hnk)@$AW?G^f<}sJ0rSBey9!XQ+dV{n+0NGIMy|sQZAo71W
-`b=8yZiac5M%q${-Z9;H{EXB6C|V~K#<&jIm^H&fs&&tI=B$>!<(QVt#MM(47-$=B{@tj@n3lYQEw0&W8Sp2R0<Bl|N2Qug9Fk@)
-1ZW&UWW(i!2ahdYx>P{bx-{RBR?)MTonfw3gzdTcy@;5vd$sR*u*Jmnho!yN4Uew$F$hNKn%z&74Ot(cWxm%TK7F*hw#6{1=BqaP
-P&$k_kT~F9^T~PFmiwc=54G0z+NZ6yKWu5g>x2niQ$}Y7rhD_pq`Olz@7WX8`E1ux9z*kn3ad#g{o@hM?sj=MH)nD+-?#G)Hxqr$
-uBjGu&Etn45vH}LQ~U5-Fa!V^oa;Du`@3uJ*BEL?XQq}`{B^EqZ3joKfXSB!eY_`?b`fip<-{t<pX}mNP|fzEZvqpNTL?7YVNpFJ
-GfbfAl)s(qFJWr>{yx@B&1!KFi>5UzhQTgoz`vt&?H%iv;#v<xJ8si?V#XTe`_4+L)^HfU2=lA%B@NOt+<Nn+FP1zI@HJm*)P>Ej
-Q~GFD$bx1S=7$(bG&SGD)`qKD0Ti-fGPT}~sXd7X732W_mgpzLvt_#u9G|T1&v!fgZR<hl-Qn7{Qxdyod|t!ZzFPOJd^7^}5|^<x
-r5A3t(a4Nrs@eUmhd!4{(F`8i(?~Q#(}I&JByBwdqYn5F_?X%;KhWl$C|0H=sidLC_0X|zSsS$6cG`@-dc~W+XK2N~cRdwOe<U?A
-)$~jjow<-FBSD&D<m?zLJrYTC5^HOUYCm)^U560?Umfrt@ZI*AA6odLKO)s!uY`VvC0kbJT1VL1X_@VqlUFOp_;u0>qhEe~>qPG;
-E{CG=TJQ1;ysX)Xrn>t&II^`S$dD78rTu7O>o`~uI5L3$gdAtDP?t=PBt2NmQDH^3G3mdIj!iezywn=$x`1ighGwGaU8KyU$uPc<
-tT}$jCN69WL(6*m(;<eomSH-q9e&X|s09LLK>`06wq|rwfssriMYZDO*$&YnG2~;?#aJ`;m}YFvb~NciC287uJADiD6al35TBbH}
-W-v)B$`WlO_hPiFI%7b~fd3*wn1gaKHiND`hZWii&G>ANNMwp?*kYljNGN7YjI~085|IH-U!<LTW{61}9TqJqOBrk(!9|X)^Pzzs
-1Nh&9io#?VLoie;64*H7q@i>QN~h8_%{d*RQ^`y+gQ97pX;d-`VQ9Y;nFTX+$d<$)=|~NLb*2jd+Yk6(0+Cn6CCU8`Em5IzZ@tk=
-AtRb=Oo+TNE<}b=?HbLE%{qgMWRi|!<Qf}wgc}hMf&~0G`4{;qB<0G!_IPNzqGOyW>PPD;POfvl`9G++3(P#=|L1`M0000000000
-00000000000000000000000000000000000000000000000000@DC&Y&|C?sdzWSBm6M}5I;)#Z#PWowt_$PCjmWxQtZgz?SMynk
-u8sC?x(XyRb=(hj=>z@~mZQjG8LU(EUfaj#GIUD&<m?(lMAtn}tsE#i-^QP=tNTHwF4?;1YGgn_^ML;y_U$?{j!M;e$*lamqp8lF
-_9BzPe4Y20UXLZ~QX)2ltLt@8nXbnON#{!gfdl@RK<`(48l$_GPiyRF9gVK*%Hk)<-E@jDC!w=g*A3<@sjdeGgQV-J0M6b5{8u?N
-;c8&KRHw)UwckheBkQung(-KurMhl8C2|mwb+p?dR9)pisXA*50mTFUt3=5L6fq2RdhMH8q2~npx)j*GlU)K?*G$tbh{e<8=<_&;
-u4bJB3TPhi-$mb%>SciFoOn)7AJngeuWL9=7#&VA&}E{%C|pEm)CEO#bw@xQbHM+5SO^Cbl1aLpbDF7G<}cMX90aC8G!jLJUW4Q{
-qCr#<@VACcLQxdceTfE<U_BJp>3)cHm-!Uxo(`ix^nkw&jTT<VF%$|YDAssMmz}2|u<mgJqdJ$QAQbp8fWMdSf6=ZO47$#`RkZ6Y
-@%#%f2AFxkpD-dw|C455=K%l!000000000000000000000000000000000000000000000000000000000000000000000000000
-0RIKP{<_c=OZclxzT{us@{2nV@P`KcZ9ozBuP%Mj|5dR=*I#L#0W=Tz+e4zkzf!ij4Ex0unDRd?r3e80jWkdGrA)cJUlnpDfm12~
-zqRUrc?JHJ3quBfHNc-b8h{G}000000000000000000000000000000000000000000000000000000000000000000000000000
-000000000000000000000002~r@+6y1WKI)00000000000000000000000000000000000000000000000000000000000000000
-0000000000000000000000000000000000000000000000002~VEzy6z!Iq""")),
+c-ri}2Ut_vw)ef#dnF+uK<K^q-h1x?A}9(-Zz2dHAV^UVEOe0$Dx!!K1;m1&A|L{aC<3B_QdCq_1j|dpKIiOvzxSMb?zwk=`@GNN
+cpj3qW@c7G)^CpWpJU89*RyNxdK2H8AJ<Dx_&tK@VTN}^4d#b1QD7Kw#7UNcKv?V9eV|6Kkcp3z&+PfBELSK3hi$Xr^AG<DB-Lo1
+xg=)b=QQ8bsx%)fhyrJWk2?SuBO=%H>;5l$c@EYeweF4MMS~JtL$0_SHa?qCI&VC5eOhqb60t`B4f4bCL6yG_Uvr;+@lx+d1djqd
+j~@liy-}RdQr9PQaQbwJac8pY<-?LFsE@~|3o-DQ_-F5~jx5g^%iI;gg1V3J^6ZP<@m1S<^^E?_$P`T&baijF2x@CpaD*2%yh3$>
+P5}G!I*yIWMx3v?YBNh?YC%EzCr%bAWM%pXK;KNNKnS3Fi_qW`-ECXiB!v=uA&_HNG@X<+7CG=C7cE3V%H7koJqI41PQ}{@<LWHl
+rYkErCcX`d#OXH19Rvy#PgU;{zW3GZhAkgCpiAg(Vu`_~Ovy9qJTXiA-bM_|Bs{8gy;`O|FC#m6UP^wjIYRczgdbP2426k8l7YW#
+P~e|85CHyXD}w&3D&T*r=zqb$|7jci-+j}+XdAykzV%a?{ZAi+$V;ExG%dmV=0U8!Z%Lkcgg-a3(Ct%G)`vXftC!+MboNduJC$}i
+1_c%g!vLa>q#Pe|TxEIfxp_u-i+aQL;}>IB^~jL&L9}{JA-3`PwVbd){;irh?I$n4G9*Et$hNwFBS!GdH9UO5`65#9+1GG{E(bI^
+?DNRYD1q`VFU_r@l$1|>c3QL`!<Oz{^9FY2->pR+<lJRFeLqH5ixX1!x=>Ac!ewr5yFpjM^Q|S*TL^I7@8&0-uVSAr*qS}zfXmdY
+@qnVv8Mf~<-`-c7bAHhN@bG>-Vt#Mw?M<1gRTqNNgi0@Iih-XEP4Dpl?b}z*mzGH%Cu6|iw@x64(QVrvxT~WHT)x))gSz<XjC#%y
+bt>gvluq41=R2wIRJsGSYwHnT<rrWT{TxmaOg(=)NlSIOUltB5$W|>6od%o2bAv=p)W`EtbZpb`;Df{Au;w*nRhJn55?^3r6lVUr
+tsFBv#vXHsi^2~>{sRKxf8==w{&0%_-K|G?H)ni}N&Ub(z%~B!1$5bKn`hVP9{Mf}Sn8o_^~YE9?Y<;ciLWrtJG66>Dh|k95y3(_
+j@?#|d^35USCL8^!6luIyFuqo>eR+S#Ujc+-re<BH!p4_-*ixR=8hJ+Z$*g=VcyEAOqY<pd3P50Fj1&BR%QC>su3QNwDaSK!iSqt
+eR31qV16IXVcmSn9MB*2#nlSdFD9B|{13m4p{K64IO5<R?qs^{-|zSQv%?Xg&kN5yBc<q&*Pu_+uw{#J%NF}i&5CbFLs3ZPmLDY$
+`2}!*&kgcVq?j-tbS276Bj0I_n;^P3%IwG)G)j}K3FTdz88Hbhy6-El1Rk=xl+u&AH7tND$o?yuuuE^MtNe&Ez3Wyb*ch~Su>E$_
+c;{K~o<}GWq&!w1<YSBsJTDF3`{7gWt7^Unvf4-s<*i55p3ZrJDOFiISI&H}*bcJVCUt#Z290NMtme6|A1q=?OrD$ZHNnghp?8Ep
+#_>ZyNC5E<+|mC_1pU8f(M92QpZI+0Dxbap5)-L%S3%bwwKiN>Fy(;Hyz=w3x?^goaq#^a$3fD{QNu=KUPgc_0_ui%b+*u--el#f
+FdKNp_2t^39LvYcLPQWSJKbFdrtJqoK5;lak@G6h51CIiL_sf@oN_G|-gMw8uLtk)o4Y}i*ScwfBxrapLB&9p(^)|FL{9&smBHZN
+C>u0vX`#I+<9*vC?-s@44qe_T6EAK~(8}1G6Sr}Il6bAMunW&FM<X8?oG~%paSa|)Qa-%>`YZUp=Qt*4&+DlA9g~9{CI)ZJDEoMh
+LJ`+11J7UJsxk3?p<`w=1eXHt`KKHo&+O5Gy;Bp@831ti%Pi?Od@*113aC^OHJ~sv_i-)w{;1yr_+>KQ@MnSMZ7=Q^&z)^zh+OUP
+9^o_FV)K=Ckv`4!G}B$JA(l`|u4r}>aL`g@GY~F{9JqLV6N-LIS+#>A;0DSrd@1k^!AZXYg=m8~eWCz-947<dfy3coFzWB06v!_w
+|45TM|Dyh`QFL>i(9e^il6Pi%L-)xGSUZi$5FvmEsqK|xSM<<#E6{y8VaD4nKWfKRmQh5YY;9#O3A^~{jUFipRzLPy`@$i;Ju;RM
+Xh413Q?%i}<2ajbA+6`br9<sYgJf|Okj10Olf3Hjx3sBGbKDUrHy4OvOa~}zAR*)2{b=yA8ToKg5bngAGh88XDmZa(z~CEHqTta;
+HvoCZ??52k4}eqk=TDxSBD+32aP`m+ZKC)nmI>qxEIq{3DT%lD-!;|#{Ms!8id-XZOMWiT_3k05z}JCVz$FIyu`GS!)XC0{wcBTd
+%o;lo7(=jyx?`e^RG&bq!nlC~C|>NfucgY=&WBS?dS|(CwVCm@F=>3IvTlL5gwghSHJ!vM;)qR-iXP&!F&O=InDk7=6i&GnDR@XR
+Yi5<h4LGEVZ*@z<X+r4p(UZrXha+u)(yncH@`s_6AM@}7(u!bH{uO5|)?8nk47J7Mp=2m@U9ofj{gVRwF9hi?`yUzFGpp~+1@kAN
+VY>-mb4L~fHH2rz%AN)&qoC09k;1d1N#YziFH#QdeOV$XXiJwAcXNco$x7cU`~7V9j+lM99ucqHD!mzg(SHw~4!~YsO$lAKs@OW9
+tKf4{)A_>@QBB9~P<Rv7Z+Q3iu`Sq!tGyaUWf-HTsZ&%gfcHc7Q$^wf@m+woUdxH^bDak15irF5Gw-h6IEpH)DJ*%rnV%;Z{Y{)7
+d{ZwNx`WrUK$w5NG|oR?b2J-^j4j6(D_QPG7T-lbv3CAYswoalb?PKnBu2QrUpO~ml*rdc!0dQelQ)0m5`s&}$(Op|t^g6+bYFGi
+*|~v<l<9rGjl8&lkKZ}Y_<N8>6x2@kiJ)}CdawAOYwx%#nPF^*97_B^c#|cNd=hSg;Fzmxs2%qDAoUF826SfpJZ4_%EGrG7n{>N{
+MjAqS%z-9*H^z_Ei&*lT{!m*^b4jSfF&<lO3VPppxIGrm6$qw)Aq)Ttg0u85=zpgV`^)~@_OAJ6y}Xr4eQC<Ik2du%`}ka-x&oil
+jl+XlkvvM$jdiLHuR{8470xeZ)X^35vG>$@pjRsA&1*EYbyB`goqlA$r{6qjmZG?nghd9Wf%oQpeoT-_FAliuXU_<)Uy`M33W8xK
+hc0UG0nZDQmgEEsZd@C$8mDFwP)5tycf5~*bqikZvlwx3M>QHbSqVWj_I**k7-FEUboz?lW}iFu=6>ZAv{i#>*XB2SigewaiKipM
+&<9@9aH@LTllX07(P&9$!KJLw{9AM^Uy)W=Yya!S9TvM=U|-}SRA8t2b~5jLwEb8EYI6Uca#H~JaM#L<M-uXv9)=-iehx@sRMIZZ
+YjjM0?CWsa<!*q2-DQLfuQn<gCCMA(DF$P2fX5N;`+>)RE9iR90hbc+-3Pkj06qC6eFnbm;&owDU~)ix=k;yE#dxCP;lji#&CY_*
+?%k$qp~7?|GCfpfGZHR)&<n!}cI2jm;G8fx00)8B1v~DSpZ}BW-WO=aNl|DSG4&*ATsj>eA80;*l}8n;3P3-{$@3oNPRSo>$V;E+
+hCT~l3DkWi-dxH+TMJGb8=h(-G>y#pbWQ@c&nLBwMXv@*!%I$M<b-|}*91JGOkKW}bWe9#RJ!W|1Dn;<{zOpVGkQzT=CfSBDg}CK
+0}pq}z-X&?9OVX{>Bm&JS(wqnDi)?;9lV%n8M|7;>wLq5ilwWY56I)~rPCCVWilCCOz(PeXIy-qyl390o&H1+-&x$XJxWI*MqZzp
+U_AOVD@zmEBDcTBwlT%+%i8oBZ2IJc7$GLa0cf1Ok>*lx4(G6UKnc?{_c|tF?vwCVyOd6=7(GnqH>o4oHj~o*bd4Y_4vuu-T~T6l
+phCIH7;+QX<6HfaW}Va%O(J3-+WWE;Ua{yW@}>O7;GLkO<xN|<m>GCt=gu10!^PH{c;F)zso(5;uynY|PwMGJH!xBwg<Fw}6YwNy
+;bCwK5C*zVItaW0F7B6}|C21>NrfQxM987uRqoq*mJK`)6fbTry(hYeCxW@AY;WlCeCNf4x@5LnsUIs}S^9P!Z(5>^?r+)|)3wDQ
+{^zzJ;KhOb`j?84;vWt@6UW=^cGBE>C`+`$Aa|`jBOl08%npvOR7dAW$&ASE=-C;V`MO|-9q)(~rs3>_1THexL)UJQ%J8_ycjn#K
+BHj~4htFwXcye<2gAX9(<(7%hD=o1ruS=JtiD`ZHKKk2JEaK^{@L+Oz*X(J1Y+J^5Q%>)BCdpVa^fI#f{Hip0@SM@L3y^Rz{8W0x
+Cxf+KEu2=)?F;+%e4gf?Y6y~p6zJeGM@sunLj%IHCBlQwNO5y;Y{xATeSW6vdg8C)oFEwf5chNe|K^5#UQvKv*38I`H2*lBco1g<
+SdG6s*<z(jeiDx*Ze8QLhDaq#Sks}P6djEMgg${2dV9@|7CT`JgNy827~+tlfZpvq>kC3b7t%$j07!)w0Rb>D(7LgHdCV{P{v^xF
+$t|L`SCU4TFD3+@4pFp(&)SD(J@q$)Lv4x<US8^*^<Em&Zf!5Xj*VSDlJ-QD@lBEZ(7lzYJCA3Y=S?=tr6oOSKeG5VnS9R}|F~9b
+@$%cb`SY2n1W`Bo<?{Ob{EA>@vc2DQ&YN$FLIpSlqmSMaXTD6EjSm^%C|{;w!Ba{w>eFW4T|o;Z85bN#g%qw^Cs4XMFwArH0Q8$I
+zp*Oix+y+s`;vv?CRp;@snO;S+eW)<vGU~Af)$Rqoy%O#PDfTJv$uF%HN?C6c#<fY_r@OP9!Ci|q%>&|YW8>z|FnI|nXb7ec<?bn
+fD{{0dc&_I@_s7PBz`x+2Bwj;zp~`+Ti2TzUykvDsaAD34Z;v^9$6JiFa*p*kAzc7j=V26ihvLv4eXZK|5H!=oFW-K?ioWJn6rT^
+kfAfX%Jx|ex$EQL98!d^f&dF5<YAbvYaWdNJ@ul`fe!{5-z~#|04Z>zAfUf7kNU4tC%^0uvhUl6j%d?5%&U5N;P<$TMGh!}D@zVs
+1T)Ft-swi9v9J5s?gZ1zpPo~pxhuJn;pW&$b7I8dr~Y$`ir%vJJU7TAii#g3YZpy@=-L$b;`^s%FI3D}k3l7`Kh|Zcz76(y`O=hl
+CMo^rSFgZXgF@Tr??>!ZNEK3YAT82M(9d%`ob4Ur8hqPy7H(FI7rp2;Avg}FRixy$xhtmW#O7AVrAhmv6)9IPcp_Y(FN%k{J_g@<
++a(!UYm7JcjrcM}oos5kbqf1f@z{kfMdGMxLah6_$-4HA=R0KQUQCD(oEOm-sFdt(MwnM``yj>$W*q|x_@L|@nvYP{(uKe|h^ik~
+``-o|9}jbr($@o97fMYja1aRE-&=eTc$v^+=-m5~n{KFrZ~(03v4c*Ch23R$G?*0j>79^`%2#O`RAtS`F3h1P2n~C9Cgj!JO*tBP
+;%m;Ay;2xh2jYwtFA8)?PXdPk$q-n~L;jKv{S}}8vn)^#JVek8pXsuVF~qu-UQ+T!JCuGvZ`Mab&rb51#{ayZS<n`qpl9#O-GUW;
+{k-eWsyam^*78<Rx?x{PJig%~hX-x%YFcYo@USWIlyGR({>pdM-R%zrYm{~@Dih=LZ@tzef46G2lDK7gfG(RV-@oU=E1PLv-ZmWq
+^<<92=4j;8mOjJeG3AoBy>A9)<Va$S;+lnk?+@<HX=KKXG)P;n#_4162VPj1aqauE78AWYU>Z;jZ51Y--YpeExFs!N*0SyWb*>Nf
+*`ioM!!BlGYq0;G=u6ouvlUPUSUBgFnbo7B^~8KCeMo!&OL!vwZfWUJUHrV|nq^s%3e;8zKJawd83?4GW>_(BvSn$0Us^h)&gPyn
+Lqm#xHcYnaS~@eG4nTp6T(~w~zMVU7a|(c48&PL=8a(F8gCjtEFA8?)yfWbf?>ifN^i6>Z3GsdJ?KT||45YC`LxF$-sVEU}5YYM`
+1c3Zit7Cro`9H}{h<?e+p3{5qYDeyl>*K_jnDib(!7-&=EFL^Bcwc9CEpIs*^W~7-k*PePvsGfRoj)H?#XdV!W8;yKUUu=lz_n6H
+;^1+N-cxj1r8M!f%B=9dt!{*XnLbSg2nm&PN)TU?Ad8one-M6m;%=^OLuz+cWw-gT^^S8#g>WKir9hJ97#SwIr}Ta)w(_LoH3b>e
+w9)IOkT9+C$Ik~(ZEaABEw@P~;tON!%sfe!9`zw>n>~3+iD-T%9Not|ZSX*@=GMb7o(@d!um~M4@7P@#F_uZ8G4Gc}rkX}jQ1D5=
+k;tzg`PtxO0ojfBMUb;zI_lFpKcywLXJxyE<WZY@tU;)}iP6t{UXIp*(5DM7ikH6y$;D)<RdInzJR8FXFCw?Rz7CcJpB|Nt%d-K!
+x9J5i*z+&-VL5#7U8MlyZ^XbeIYk;&)IGOOVvdXi4rZ6U6(@zmK+Mnrh;`4-3qpY)>woK_=5O6o!mqf^pJaRVw#Pnf7MvP}9zLew
+b;X9m;VWqFgu4d?1m;Ot+Dlu>;C523I+)Tg6h^K3lygnxxF8-~tm>NB8g>yYz9MBFnECy%>qJD}wUby1GW+b~2{Hzd*J;_bb+=0&
+_25p77zm3+b{8ZnTMERgmU_RwFZ{Nj^YdG<wITt+1O$JCO}+x&KTlDfe0s>AXz9a^MrcfX*ZLPcO1o_@n75F=L+BJP2n%X4@(VjZ
+Q!FNFs5E1ry0tOS0|S;T-)<Dp9P-(#UFmkXj7kJS06fm$tx4PDF=%JuW6D)nB96hfW))7fnsJ?4RN_&O3Z$FE^erC=Ps?PE-%C!m
+F6BWJ-FoMJy?0)UD5-u4uUCd%5sEjouT}^4%?$9VAix#9-ZPCk#|(AhaAI&c6s%dN=sx1126C3ZrFhv?KURec6TRKdF-r&}f<qiB
+&e&$o0YO1#+cVHu1PD~l&tQdV_@PkH|7R2p>F=Ku%rEBuNYknofj$+&RbKN**vgq4;`HL=f^R`%Q-}-zqTI#rHR=v7U%grR@$;0O
+tI))knjtQs!yF)RTHF2~vmKrX%<sI0{B-b^+j%pBo9`qIBv^&hOkw2Txd3XAi9dRBzvtR<t%U{}<jP%sM0Ul`g4;3XB3=BO_t>AV
+i;I>7gKW;_KK`1H(P-5>yR9<AR&vh)C>i~>45dpf3|g2Q8+#rh=H6$fQKJMoyVVVzeZ6^syt*Qb8SSOIHYy;rg3q@jIldQCl0tjm
+^B?4hp%OaU<WwTIO;m(^JY{+D{gG|kz`ku#dctBYQwz5<H-BDC=A=txO%z``I@PD+WD%`<#2#50_EzrUj1a8CRI}Amofy6MgKf4l
+5DMLS#sEdy^WB@a^>N}mmnd^naMm8A{Bl0?n1}$4;1`ard!3PCNkt*Zf|XC)y2<N|%f~N@TS|h#Ai*ushD0O)q&YJ1U@*WW!`Br$
+oRw<&n^OPPhyAmR$7z$zLijVexaF<irYeMxWwUZMR$F-$<Vc_|k3n*_;&DlN;E#6_%?g7Db@pE4ts2tM!A1O7@~y|#^2>4FZyQ=Z
+rPk}>2`fsJF~K=xrhjz~;?wp6zseHt_ry6F<?Z^!Wrj--pk6R~vR5n2(iEnZR-9pd{`6|HDtRnEWGaU0v~cW>PMDcx7v=JB=!Y%X
+ElY{uxYg+0&JPZ)C?0N;qb52TaCkNfo+b<DxTEUuOUO3I0lP9CjzL>_qI_bKX1JmLGroZShN=kEwTKzM?m6yVFOKsfls|B{3p3xf
+iEKG%p)_8jl!(w>wDw2aQ7@l6Ogor))<wf<IYXKg1W4NMZ4<!hl?`+R6NypZo*X&wEWUdftBrC19TNf#;@(xL+3bYi$@Adz`sR^G
+oG&6lFwGCrs)yw5O@%?AQ0*%hE@WBb;h@XUpI!+TB!a>74-(`VNGOo3$;7VX&W}f~laGXgf6qMP7xRCT4YZ!Xnwludns6-_jXovP
+XEg)&i4fF;TnVs%%r9A4G75OK1JP(e-ae`vd9Fw2c3!|v>J63U=*)~4`z;@<dz(^@nL19ORE`UjZRNUI;;&f{eMRo4aQbMKXxys@
+>7BbL+T6M9BI|c2@5#8?2KSIo8-W};mhi+-IGU0Y@|yd(6y@XgN9q;F#~n*PFGXLsX3`ebU)klRwUiL}wc`M}fX>0aTdB3%T%ObG
+8Z3A1=S0J=bfSHGc9Y&dO}KUclyQ#Y?0Mns$A*N<Bn0-(sLYX%*H+^QH)%G~-Lz2j*RZn9Uvs0!eQgHDMcOCHjOkYwXtsW)K_I!N
+2?Z}6Z0GB(-JfG68ueUb)k56Bdk^Wk2y}Jj3*u#UksO_rgql+m`+L`<6fod`?KvNuH*L8ZZHNT(7VDz5N9#j*@IWYI@qAa3ECUX`
+m3BQ@Q*fQ~D@nS-#C68?Mak%O(kbf?U;qvV|Fa{-f5mP7P(S}ZNofBh{P;^SBLA$*DULhayy_-6VdExLNP3>Y<@g=f(#JPNlmL~-
+iDR1K)m5>$3QyiOOp=#EMBQjrTuO(`8gnuqz4-RpzL*g1Q&2;RI0dt`p%E#=#7=CI-74(y0Bsl7M}oqgs=lPlC%E40hH6q{wPVY{
+?dF2~D<Y9;#}s|8Xhkw#?sa$Ed|iAwobzQ4H9+Z6S4a2p8SHT$o;BU722U=X<+T8Xl&!#5jJLM3*LAB0LLz*^u-!X0DO^eXInIY~
+t(_cC_C!6Me`7&WA!~0J4MFK}6V*wKFCS09-M#MB9Xa*R2y}8*5`1G<*7s+nWX(%&ewHc8SVO-wV?Ku_T)u2{>J4PS4CU*AHORo(
+q^QsEY(FM^C!Ha!&huTN_wZH@SjEYfsZ=iGjCf&AXpq!Lt2oDCS$;J9_E#aIsU*vnZ{-$bGKlMdQ#dL3b>zWBEb9?qKm2Esf8}BS
+ER!+M6wWYEk+*9auDIf?&bWrndflz;=gEhIrNt~;hbmRk)EkT&s2y|EW8EK?GmcCZc~C=7iASp``Bp@yp7x1Gzq@o9t~!e@XtLo7
+@fkzGwn)Zw{|vABx%IgD>J@R`5|R@4aaV?!;Al-I^D(F3=E`inqYBrUXfL7x=5*ehOW9ylk33R&)*;Aymx;YNgI9l`^!7t4Q{wg<
+N=8aL`jWN<fjTkrhIYIy(#<{30%FN=^=jj=5@e5^R7XemSd|QiOnS6eVTOk)$Ck~LPf7+`nOUzH$dA)B6>U^*`_nkR2i>_><|`8$
+^0<ZJW98T#{rdfJ59ZZt@-F!j*G|9cdTn05ob+`(=eP{%OjOAGubG)=M@0R?`LVsK_QkKC`Kc0j3UI^tf*ujn&ebp}{Ai?_r$mR0
+9)^rYg2Qyu56eKHa47iHB{LcXybidN5DEldXB-3jS30V{nE!+Gutybr*LbQAE-tTm8GYijdIp)=Ry?aL4hKLVj?9rtei)$K>pU+Q
+%f3{}qgW%`3+;tLgs|G+ePue^;zI1-3*cG}JvdB1yTLQG5jYHvdDMKW$kdfmN=5pX2|cNM9jQtdf&|>asip{25Bc)?^Um5=M!Fk}
+v{(s|YboCGepX-VXq6O$Z7;?BdbwwMN#J;npNm-<V%6W>%%+ZF&RCCrf}){L`=q4`s^ohQ#jG`HKt|l2y|ITqn(KXZWA-G!1F0xz
+m$gC?phNL$^}Bvs@F?`c4@O{Gr}rxv^oLR(!g6+fRwX)v0r5Rm1+DH*Y$1$!702tY+@GjW5vcWeeKF&L<pa|#&Vrs|gal|_>MN@h
+cRK-oG!y+*`1Lj*3;5wDPJ$t1ets=_e|TXl1_TEWcvwBOI;wzM_uigw_BGk@u0swS?%5$hf~>3Y067|h1uho~#?t06cINdzsdUt@
+SmmE&h&Y^i$@_|^hCIJd2WFQ<2LUmSx3>xz!Dw(~DReEOm~M$292Ict<E?~q5Eo1Mfo5fNU@qb4(!JObxc4Rs-r8-o^WhfFyLh-J
+nzQB9%f_^)ARiEI#hhV96#683IUE}aey}2WGH{DQe&_Q|HxWn7oi7+INQ`T6j1#O?V(nz7zsmMdA08;VTX^`ClpTRYu6UB3Wns8a
+bsl5Z$TfWdYVC#I-E@LH464st)rBje8h8))1H3$|mgN;i{Y{1a%e|R)1<68-)u=&DH)c@0(5@ew>-x71^KlH4Rz4?iPfjcFy|rG!
+Zf@Ttq)=$PRvj~<h~(i<u!Pct2tEt<#^2>wKbu?*bQ9-54bu)KXvFNe!S``50)pIJwoG2Gl=Z)&yx!O46~J*#7mRy~p&)=~V@}bF
+7!@i41cc;Fr|9uv*6E%)Xe2^dF9A#>I8ZG1Iaq1ezr#G=KR7AiU(El3#(;#Mk<gVDnVgLv3%&9U;UACxS+G(pY%2&IJ(hGs%5R(L
+Lw}66U#|21?cpPy57M*^v+3G!E~kX$rEeXzACE>vFp{t8L9R+FU#w<?5<b2aeI*w<&0`+et6BTy{;QA8qer%g)4PH$O6aJYm|T-e
+;f>|uuT`yiY>`PDZg!XUaZ0>;fbmXD=Z5-&4~4hawsLouF&Eq0qN;2Ul}j&eew3I;BTF-by_*N`wVJ&0A5(6h*d?*o)1Lw2bFVvO
+4V0NazaHJ>eF^fBuT^pXqmMN(xBZtwR1Tw`9Qh2QsBP^qc9)KAqD@N{->O^k$H69r7qmZ)x6L#fI;#!`!(mJ_d4rIq$ERO&ir<r@
+fRbgpsu`nrkk~5+85k&1!uM!z^W?2SZ3+_X<NVY*_TWw(UK|9ZdQZl|T}_Cz?#@XH7IH!)7UM<|0wmUe8i4i0qJ85LU_bmfm`DBc
+^M9o2WS!bPiQ_BoY<lW?H;{hi#$u!7NmvOZo`Tl2aC2^1aa%d@qFaabRVv)<v-A5;CX_wLBsB+XPK|a2I#h>{ZNn=s9f}s$D1u(L
+^p}V4z(nb;5NCeWU?M)&h=yNr<GAtqTQx&=&rED{tH^e#;_O?EeTNfeq<P-GcM*||kW@JV)oQyrlekF$;h{arQ`(TiZRTb+v7g_C
+>)QZNz4_|A_jk}oZM=uDYXaAio5|1>BJ$Zv@W;JJC9UUGFPYxs<qWOe<h(t9N@^%&x8#upxpB!Y2T8Zfc1(+ZmINsHiLg9vr#7J;
++E<HL$3B-!gVj!1XS9guRM{bT4m>v$h0COGizvW_S!n6in(Gpglut(t?`XU6a4Trg2$0eqF+$_eE~p@b2!|$FyXild2a#|H2q-OF
+(2apWtZ#vogJr>>b+|!*G7=1du(GXC$i_&r-^P=H{%@%MgFY<c7xRClnO8h<o%t4@r!6W{f3E7?chgG;Zd-c%JS;+oPB0e?j{I0-
+a>d=wJ}q3%)yggZ^5!m)WOYF**iod<*avC1go)YNa@xXAjZ>yVEGUZ8g~QPKzJt}%DyCtm{FKU}t`D-0Zd?!)HCo2$I#`5Lmy<$%
+p8vk&!bffF>N-Jkto`~!{5$7cNk4KF^hSun?CnFV4SdzdUneMy%*THQ^=>+S;Dh6-9I-)b<l26d`leS8YEtq!WxKO4_B1?%oIe;<
+&<cw$a(!t&N>TTE?5-f?(jJqN6{bC_;8}I%AUrtR9y_g;=U=pB)3?8;%7`mTRi3z}u|2GpcVwdCb}Ao2os8AP_d>p$GYU)m;>w99
+!xfS%-!9@m)SVV&dFkx~ZJ3{=7p@!t6bd$-pVdYtN#a>3kD1a7H5pJAgp5jKK{R`6lc^|vBiTwsg8$2)Bk7m6`IGERGGf*C(o`HF
+M)k(Zp{PwwB@4-Gl6t-#ROnzB^+J7*`t;#1S#L}Vu6^hQNVhWfU7DtXji$wC4~7(d(w^==7QXbtT;%obD5lA{JNd;EpD!H!l}7j%
+ByT%h;EstW%7%x{gh4%@=p47Y-}?-_ShVjbJtI3^!(~=`jJwD8O3OgWf^I}#jp5VevmG~IaR=V#wt1#BBgQ8r!}0TD1H$IB?t$;5
+aVrVk8-1yc?QoBv0G0gKEz(RbF(Y{nqw{jJUX26SdZ3(}qMBhIgl`LVrkiiRecJk^Y$)Zu3yhyGFRybQX6*0S9QHy7kwZk{K>~{{
+SaE2Jj!VOu1PKduxxSBRPWo5|QVNk-_t3kuJ+$iUSGCJcIiVns=gXn#n?fxvVwm+VX-4!hX!{mr3Jd6jrDiWpI+m4Yy6C0NLu4gd
+0bM4Uop=I%djg;v(Enc%rv57-onOrVFW3*)XA>5|SI)_A_RUZH(uuHC`!Np46t=nwArAV!-=ruPv%tA0=m>bZ-YltM`<r|H2C-i_
+xX&!|-{hFqmWfO^>frh@Q*2ddb|9bDDR$=Du$jZO(>E>jDF4biU%bxV&sm`-AE7e0a>{r7e7k?MsQ8WS<Fe}YF{Gj|%ev#qV)baH
+2Yxcwn_nbt11I*QB)Fsx^~(T6qwmHH<ZPAA;};6z*~)S}8j^iCXt|l*TNmZhgN|Rjub=!<1EyU=d~{`d!(52NtA^$@Tg5Fz>ekmq
+<%1_q`$P(Fp$BOEl*7S0L%nXrZql^n&!1b<^H2i;`nPAbKJz=9YlaZ^IdP!CM*Q!_vR4ER%M#s1NDz?7ORa}N<HCOSigYv>xF*lg
+*VfZe;KHqUQSCx@@r%kbSji?J1y2{JZ=g*P<|HH82`35}&3*>Z@D1j{|G?4zTKC}3vJ>$Y4}^OjH&^jN2Va)!LqUQKi--Mp7oWDn
+^oLnC-;s;`I-JxzU=(w+?s&17p~E?7FV#w0Y#=RV=WXY@97(U_a01;5fAHIxLr=za>{jbL&K%eNBFNoPq*SN(C>oYxxgeRC!u8_N
+Fq0{xC?JHG{<LXkavT4Ulebs`=}Fz!8$NQTk29ycix$mG9{KDTihxx-c!ZFD)p2guVf`&CsEM2QrKMOh_mS-BpXe2Aq1#r>7Y)7k
+O?#YC=k8aDAKsf7WwT(i^RPSRiI*_?YCw4y;fhLXWrBUu_H#xy90>7|XFBIQ0pZB%QV_|Bn*$^(+i9-2x`dA!R#xEULO}T2Jnz12
+ev%Lmrc&2Cpj8yii}$ZuRN#30I=CH+^Nc56SP+V(*I!61?BYhi;Vkd{Zm$Rq3}yRqF%kg&&7uDVaxnP6);1i!^!%S>mRiy;s8<hl
+3O;#Jk7`Jr5o}4D>pvx|Q*23!2=sKCXO0MUKYuJc?<|f13`9K{4?CVnY8}m=H;J{lAsZ7p<<y(`Ok_`IE#ZK-7v1+wUcQ98Mbj;g
+T5aS0Q{`R~Nk?;lIUc}cS~l1~CpYD)eOBAu_se;P$G{7OtpVq-W*5DT<RL?m6q$s*;y-FlCEblAR*ql2Ak(@iT59aF68EuS@XP^l
+96Ij1UHMpnPU59|`UW#1U(a&e^7EKRV{@{dEAySJn~%;NO;nI)V4Xq-yN3?YPS`C*1`4-QQB+vdusP?RlV@a)nYMCD<4FkET}aMF
+p*vamKg=T~K`<C-iz|Q4g*#x!T0=6h-UGcgBOozjaKlLm!6FwwdPnlEmm(g@>V|f5-}YAH*Z}gjw-ybvL7)~F4)WU+R~YD@NAp)s
+>Q9T?IFH1aCJN2_X3}3}UG19Or>rFW@o5j!-HWGEhJM#5;4SZqSz&>}ic6z*mwWYpc2CdPE9WOBN>}rS^3U%m9*d8A>`2QOx=N_;
+U|!sm-LNTAzd2R^;6fj4-obELMtp}$ZcItwt=b9MtU-Nm!j2tEt9EcqoEAS*i`H_S`H^Jn-L0wDB;NUUC`qNuc+!rPQaknN*jayX
+yLZNU_<3`+Q#Np%pv&x$0eRggvhCBhlYS3Q$kg!Rkwe4}{nvVW89uAU@mk|zT6{>j6(sU~p84>#M}*m6V;^%c7&c~hAm^q>=HUh!
+GI<*v4FTDkK5;&0@iVXTfS)u441m<~98b)A(T&`q$ygUNKw6uhBHq<ThnK(tIon3VSXY~$f@Jkk&DE6D_^1dr;BqRw)QyA_z~0!H
+;tKl>e#k!o{jV`*f0iW-inr7-9Y>yz3W0^ra{t_8x5dufjMK_5fD)B$n^`0N=Av-}NqDS_=SH`j^*Qi@^qF0wa!Ch8;<5K!4;MR4
+-`L0hiG0S?Wd6j}eTw&n4mU?#R2$uU{@ZADW26oJw4IM!16_%yF5ukmYsJ3dx}p~WgW*(Y*xlXgf~fP?w)%`}05%>w>QXL<5WidO
+&80gMl3NVvcJk5ZE=Vff5xGw(Ox+QLK-o^ER;RV_?Nq3C(cLrlBgaOK0M0H+`XU}Gt-E=;)XUI@%Y}+t*WXU<oarN*#U8`7`0RNY
+Q1Br3%u;n0hTCbtU6#p2LjkFCArtQuTy-)5Is?Dn9j#7~RMOgiRtigD3-y-@f|Xaz!6*WPMKrzPraK0V-;nEfwvnMI#0J-#a0Ki(
+!vDGfumhIB-wRIu^Kl#4uei-0Y21qin??;>>J)OAH=ZrqhwiLQ4fix{k@pbfYZV}Kk1Qt59~XKkf!o@2fhN5>cLE;U>NIq(&Bpcg
+vn$63y_MDJg<D(uZq3w<EJ|7LJ|NL1{Xjdr>Uo<HZ>GOem#ePyZC%WMaI0|6ZsnCTr4pF0-h0pn*$8+;p^+PzM@Y~qjB>cLTyakE
+_H3-^3xjk1aGoH|^oRF`Z1;v0T?XkJMW4P1AqhZE7R!npxL0i*)q*Wr%Q~M#C6Hj_8kFrh<GyP<1$%0*yo4fYFxY!B?e8}micw>7
+Jse8BL^u-6*-NJ<?)1y-<l3PGK-a0xu#k_h|8y3TVnhO1(!6tTUuMyZqgH${wkm(<lGUGYFNp=SL+crxd3JIH*oHpOw^bw~f8$P(
+%(^JBH_`vvC`jIakdykw{2ysu508YHI45Ano@iJH1ofr^Kef+QhbZ56<HFi;j<?xncsSZz3)!wLoAx#7O@GI7?~1D;{ERU3r$wz-
+dQWaojFx+FYV!+d<}-<4E9T7E<L4=++yDk%>CY6(-&MKS#O-4>S)}ApY^tkO=zuN7KalX@N>e27W)CJWJ!;``WcdC~G^2(?62?l*
+L@<PE!~n!w((+$Th7|1C-qP)A`jr`{j|8E*KY6}IrF(cIj2ne$H!dhD0wBm}q$??2a9iC^ZhwzTNn0cw1{yWL%^&AgoRnAZE3oeO
+*I6CPzmZZDSa64%Y9mC2tZVc{2J}<v9e#w46c>tx(4cDcb!(`M)NiUh{K^g#zchnA%L4#{@H8<R39%utIYsGz2|@yNR;Xs<C;aQi
+e{XT#Uwzm=%QE*Y_>}hTkPmvVSaeAH;@gfcZqwb_LA4qT#AP`~GD*yBu3+2>B;hpIKT|B_)97YVu3)=aKqu*XQCGy;e(8A2dlkW_
+YQMr$PR|8$<Zh{XU-F?c<-CExP9v-<`I4dM<6#?V?6U?7R~{y*KlN*o>)4yj;-iaayS(9;Nt0rZla3O?aZ6Or@5hX+UCIq0G`O#A
+PfG5K2f}K!TaO=Hi!&lHDRA(>D&StZ7y10O2X<};(nAtU1_QB2Rq{q4v?5C`g!Ey4C>;s~?kNwyaF}X}3{|RzfoTXB00{SlI@%+u
+C2Bd5Bou2bOf-zk`8rprG!cbiOLKH=A1+su0z$FH3^0JmG@wDy@QtA3K~p+%UAt^(6&eEmTQO_W(_gk&<KlnY`frVUC;ejnPqJAT
+OK+~rJR-`bJ+BENutr8sq=V_f(Fl10(!i}{ch+gGBg_SoS*RoDW6l>D<M2n??i82rmKR4(W+Zx!U+tLc#no|5ws5-RZ{ITF_bu#q
+RdLOH0xLAFzLOc+biGEJ=xa>FCJr6yc8B?|MVG{XHbT?;vT2l5U2d@ZhZCDLY5ogUCMup;Foqeww;};Roc=h^*ikR%@@7#g<16|R
+k$_nz?GCNsxyUEU8HWo;FT`r0g^*x45T2acVH&T0k=sish@u1qt;1(e-+PZy*UZOvfI}S)WwDz1VXeX!X>*96ibt~L%DWO}zMu?*
+JSQ4p?~6z#8~{l&u+WWh0?A1r5pE3ZH-16FO#ENu48V&+{MDBu{>Q)kuQ}j<mhHb<<v;p<7t^;fE2MkrN-OO;*LkITDaHbL7@5i!
+oh%^{>y1@2C_)`>by*h5DDn>p>~yR<xcz?PL?aJ9C3jQ*^>-N>?WbzT!H3m3^1_o%xOVo7jqQE-v*I=NV(RMv6sH&`qW9|(bSdzX
+^PpPZiFiGz^8V_GZ4wlO%G2BkgVnasTg97QXPOso?cKtKhX6gn2P>-E<R1j6g-#$(d1-+l>w3B(G+%Al;APh3$KWtcDi<6F2Ea$(
+m%otc81H$j!a$3m39Myda+<9lE}VM|hX_cc$WYcQd7Gv_6!&wZ6~qxl_Jma6L(WZQiiR)*`<qO;u1C{jg3##SL<`M;3qYV?zl96A
+0Qg_>OY112V1EtB{B7%B<?z>>kw43}y>hz-NqQOkBU`8bU`Inyyav9nJj7grf`TTl?C>U%2T+C#<vo6Zj9ti~r4;pR`VXVEK3%lu
+oiQ@V<zIK;LYYeiwbUmbpUWJjh)U@Es&R!YS37i({{9R1c$fE@b6~JIc<jUS+$4qjsSnH-{X_ztc!dr0CHOJ$%<J2u`_CN{i-FXj
+@DcVq%%yl>P{93Y_jMOMN2i&yS+T313O|mu3exo+nQwi$(0x1WY_@Qd*L!*ET<|ZSOpwlvtJkxJ!Lc|f%R3&~Wm0mWPFV*B=D<VP
+i6WcwgH>Wm+;AFpV;?wJDJU(3<U)delO%i+l4vgYU-kfLG-JK({I=E@z*uiKze}cq{u+?^+twez{4YQMhuYE09hJrVjz*o_cd?-R
+;;q&*`Fs7XG)3q*IB1qSHk<jz_9It6eRGiKG+M=3OA|I(6KN(&L^ZtK`~ul(Zd~h+L~3Yr6GvM2xhXMlb;CyI1Y$CXvwMZ+Xm4-U
+?sOKSfM9T#_HlLF^JGl2T+iCs11>xSDutI$KtuGjuZ!>{D3m{s+{8`dR1y}W<JM8^krj)PPwY2T#YszP3yBiYEW9M5qyw(<3Q20J
+Xmc}RP%va2Mk&u$1VcwhOP$II2H>m`pb0{?(9==C6Hs6Tl)W4nhn=pzEE<IaqkdZ(RaZ{}1|$4+7m$QPNzlIy1b~tt=-)Ah_#I{7
+-*r;|=QCE}zu^0m3~S=0W1+0CrfsNaYvF3=Vr`-+C(g}@Lqfnh?GibX{u+j++}e1IsbOqF&aw2Qotw18X$GgIW92MWsN(z(cazk(
+!^tthPR24!0#a-jk3JO+SLY43PV?Kn*+yH02eqy+z*J2rlwc&g+xmc`kD4qM4q(t2<T|-XUQ6{D^L=_wymT-IPsOu777(=3-D4Cj
+XM)0zC{#KQ4`K18zuO>ONEZg>rPC-V^u~?D41;;qiC|$m7ZC<u=aEGxj}jFs&Pm5WK@jkULZCsVs5BH9fc>@)NO97U0Qj%F01fv0
+y>*)5zgs#F{(H~*zdJP>@k`tMNp?_?OOhf$Vp4f|_=E*Tg@u^hoFqJIojp(}+zVs@(nN_7Nmvw0L|jYLKvzRqjGu}R2V4MskR+S{
+5XrKVI_f&A3X**5jvM9-(?JTO5d=E7f`o>&oFFd+gIwnmq>UHgfbeh&D~PEG2$P5`%Ao6?Ajkz0;1-t?m8bK-;BXic0f(`)gebR!
+w2&m30s=5d)OyokVaF{kDIkm?AfY%k3J%#=KtO^|5P`+O2uKtZ^qUjrL!xjn5(3SVCmXn;aBwo5b;Gj1tP=?*!B}0<zura<j{N-|
+tJ?3-2K{kj;$IqL_DkFRFPJ!rjv^rO2s|2xC9E3}hsCV3#}W!mO{fTnAIt-AfDvFgnuC*@!Ofsi2v`JM79<4b0ds(0Fa(au$xY|t
+<RG#fH&g(|KoU_P9G1*Up^-`J$6|YFBm;vZ02B;m-7wg7&Av|A`X}IVB!CmcNg@#t>)=5_P_{my0CY5sNMI%MH<||P2y_$;Pe8LY
+4Q!(pt8D$c00Q99buaxFOz{ZTDg$s3^mon~0fGG<W5nO0j2q$^1p2*b0sY52fc$Z*Zv4Xc&oTux3<-rn;1C!T21mk?>*5;<fwJ!l
+fCh+Q90&_w)-S_g2n2~jW3U)B%kh#yI4~AKuZvv}9Lg$RFJ-qAJb(eCp)eSLfT2*V!r%BrgAp(Y5<tUH2m}%W{R@If7z72v!q7-0
+yNJ~e)}Nqg5C)234PRv4pI`%d0EC62psWBoyXZG}h+_3yL7?AxX$YL%z5EZPg8$=)UNGoCI`2PgF&PJN{#0tQg21!+6gxWEd_>uf
+`j;VUx--x86@>}&c5~T9g&h0kYSKe^H)f%He{j~$^5*RX$MW5Vr{Zsf@AKi_=y9Y*X7Nj8F^<=R%qMT=%<KwaY?KczjE6UW@(*0T
+F(<4#d?kRnF(2jK;-!eQ@;N_O58gAmT$#b#$o%TeR~U%+?GB=e1gdS?C9(05?Ng!wKTgWbcx-Y=YvRSS%gED?jZzjSks~|lo0Q?~
+%hIKOtyX;_%Cx2TXCj{c(QUn|jzzdbrAMRf!E7HCN7|)e9;=WZr_9YhVMmkQ8V1S)F213&dr*8H)vsDMA40jHSqIDu{mHlEC}Rr`
+>oU)m$4rV|so-T@uU}GKU^!VbtS{G+zT;k<2<t1QiA?O4Lao0q9~;BVN{mk#^0NL@Wg_cmz_NmDzt#-;^9?*1A%XRJyP$*$>S;Uh
+)cy0<wFv_<8~g8}@=qpnLppEyI?FwMD~LPR8Y-{>V3Lz{_G+TSS8#S!v}oOghi!{2j*XnsrB5$!<Q8$6io7{hKy+)YQNpszYY$2~
+3yHo85wkUYWX!jDP!`V)vOc+IA$(?z+eyp2igDV%P8Z9Da-ghzfkDqSiO5H9cPGh`*;SWqxHF`j2b*uHmVK&p!LnmYi?3iem`9@2
+s@=BMNOQBR-R8i|bv8p~l4BdQut-*=LpB{jlk?Y3AMIC>WnYLNg6Bcob!|I}pAp!t!YD8tIy#vmLepp6Qx4#bYs?9}7k2|pVzr1L
+{dnWV=4x>W>!r80iNr@pZFa(2RY>uwKc1b%K6FnbWjl=Zjgs%U2{Tx}%pukl#flE}^Kr6Vqa2d;Dmx1Di}`;8<~eYqnuGmgsdCpo
+C@)avJZAlGs1Vtmmu0PV1cEtrUQFChU-=8B=dwo*&&H@8A+_$?r&1pt8C(?5q~%Wt79}aLy&@pcpvT+N2cF4nJuh0he6jDQ2%h~0
+_r3V&nYQt0h2#@E00XgPjg9J4^_JTX6L0fT>K02zT0aSs*w;?mG;ooYgH7tI)}Y-+QC28+L)iIQEescioXf61;qSrACJAu6A@Iyd
+<c7ZG$);`L2zCU@L(2epqT4TQSzdu#h<)wk6IU!jW&yc(^cxZEfz$f-P{YIT0_3kll|ig;p)_?j=RhAwwgrY~y}ZlnOBtWFMT!J_
+y>iYnPy4VHNqP3Yqq&MWi4PS3B5PYn%AnoCg?;5<l#*4coU9h&$YW~DhM#$p%)ufYEz5345H{|=c>gysvpb=m5K-GTzJFglz4d*u
+bK$sLx-5oGWIQa|?P!tH`=08<l{#|oz~gCZG8<Vkp22e8U9=zR(Z<nVgq*gt&kt~J2npqkgW6wCa9!RmpL0y+@p%h#%?-)1St$CO
+!d**RJvYtco66nK6e1gf9G3?@aY+M>!L=h-e591kVQjps%c>eXXo|e8m7fgEjImU9)xJk9k0L_$Jo$32@iW#3%m)0%kX{k#<g=B7
+6r&d)KDJQtv{JhiUveAUc}OUKqkldkGg7-t<<m)!A61%79nYqKC_~v3<F;iOEUUta$W@b{F`ga=MA-kF!GjYQ2kmRr<k<4-rH|#|
+owjrsfpze!S5p8JAzSth6|c57`*ENttPkY^=W-Z>S*RzaltYNDqEdcQb}dl^`&xry%iLec|C`w3>Z(WJL-O$lx5X=dBt~>T<>1QU
+#;{M1QgQdhgQ?4J#iXQi`aWq%A3FLB%yxx<UF`11ATAfD`8`+aYF7lKpeW;w{`y)`8Q%r#hWA4XoHK4BqX`Uv%tq0Fx(_Agz_WAF
+;>s50Xam!3BjL4)9Cr`m;UcEm?fmREr#p)6EP?13{p0&Dh`o0`SXs#7=nG-<t>tgfo>O^CxaB1H&M2M9ZU?sZgN}=|x}b0~_tb1S
+n=aDDYqd=m&P}wwa*~$VNd8qskY~hy2CM8YCbIp!L4I;_s|%F5=a4X4rM$?W3%Jv7mZ`r%dC8r(kj!=r0m;U^DqAjw$w9JW6RiE6
+#|Q_4aj?GSE`=+6XdQO(7Q3~C^=rg>p|rC;FZ<eIPa(3uHHE$WIRFFw3K#qv8AvmrwD-YqszjtxpU#}T?%KDX5~3T!9H!549G&Pb
+58s^excZF8<Z0U1Oh*KpReJ4-NznFVKK#!khD6j?Y;3}rG&Y6#N3aRIdP#MFWZf>8!VAxHwr@y|FJp2CS1g$$j~>Wiy`SAH5oN1h
+Kr|;Vq<Q#G>}3sFLc(l!B$}NqxO@k$_b9JGIln8mHubwIKU=7`xkM3yn`ubX47Ybnxp=k<Kb5@=+P3v*DF6P+J;su3vEIa(8~T3h
+8PUS5q?*c}LH6=_*GiHECSu`6wip{~2WL()wnfcqkE0yBcS5D)hsnI$DvidnDc{WLaH7!x4zpypVpVgR)IrF1Fq?C-p8x3~iY6QM
+ffTs5FAB#h{%Qzz<YX%$rOhBJyX~Xt8=QlG%dGsu{ol#54o<$5`f`B+iIomc+Gi63bI>gUZA=&xIRUykSTpCo$80YiU%h%7UNdCI
+%l2Er)juTTq9kVX-dq0|vfC4WPdu5#cC-5%rzi9TZuqXG`;>~))E2Rp0_^tVaM0b4_oj>4TgwW^2nTDMOb)g{K3cD1cZ&Gq^Zm?)
+q{m5??jr1IDh*>Ru}`E|d}n6{mp%to)6lG{Uic@M&tLfzZ(J0&bZx6F+e3d0LfqE(6falX({t-G1IwzGR(3sYd)*_){TY%+W!QtS
+_f6?GSj(P4L~RL{W5<Osk0kcBW9NGPpk%fnE2B5;zfo?!3bA0T^V!b^RQ_P~?;tkj`mfV9URC2ZI8QbxKH=<$!m?hN9vt#;C$ihw
+j;DGQPIki-Q6#g+o&Z=3jLkU|{0sSiKRe#h-+uPnbXs;>crNb){F?XW3<cSZeDG6AiSzkApF2~u#K%0r5<i~pyjQ`)2Jlmqor{sD
+K6<~<e1n{^>}9L+7-_Z-)tOP`J$q9zylWx$^`#~n=;b*k+u5!dMEQsE9F9}au*kMWB-ba(u&a;XqrSu}LO%wcLrm&|-n8?xMb*or
+oXdFmA0JIFOlEw=>{CLrzReqyux_rcNtf9zxZ>g<KaN%L%nv@n=>CM%eX|!%9RICavuOJ9;pV0j=>msj*+&Z{-r4lF>rV8(lV7;l
+9qJSr9g{Nq#*zCNGj=p)1vmYSQ()@!>IUWQu6vGK1>|BjFfUzQdv)H-2*&1IwNxJQ&=t)FU0J^dCCACWTD>;&hN0Q0?;>z+gs{26
+8-ta8x%q!bOKF)>oA36IuLVsvptWn$pFqv7Q*i8)v>*H8Wih(D0yX+3tk9udgXihT5+!!P<&x1j(`kQ(aA&J1^zOE8X?uc(CD;_A
+>6k4aqi#C#j#kMR3qOEDDplBTFxXsl$ky$6%E3>fSXtXBw|kQ8>P=2lr1D<7nuTK;-(Kb`7pk!<tBmbzS+sD?*^Kiko&NT0BlKe)
+HelStaO~Mly99ZYqrnP-1F}`5mNTJ;cdZl%Hq=P5k7!?0m=|b2eBJ&>=L8?SWGq;Hd-}=hsD|x0Lv|k-kLtgA7Czo*y$EJ^HX;r#
+fz3njR;y~T)l6@^7guZoLKDKqT-V|ROgz?lBc1p_K_E-lnZo|vuFv)s;K*#Uzcecff!WtTJ*kcOC_qGSIC#jfe(S%XEkN=Ebd;_e
+@IMfGtnl0{=Vo5v7L|=)OPIXD*%K~BIBw(jek;+8)buM!k7Nm~m(If8otcRko!_^8?epbN;XQ(kW-WGXy)a0r3Nq<r8MS$}J5l{x
+M(l_jdlEaCAs4L87(e4Ja$a9lTo_)h&W_t>rP&p0982myFEP(|YGvf91iNy3p+y&1Pg77&Zn}_bAwi41I@{hKgTwGU+eAJJD)r1X
+3gcN!jqSo+NKpy7ChfaaUoXrKHbKG*V;jE%Eh$ksaCP>-F?jKTpVHCe-$#kJ;p~`-O0x-NmXTIF5~<7<GiMjmuV?Uz?$#h<ST8#}
+NDcSxa8};PLM|7Z7wkKd%2xV7ieZ}8kO1#S>@<4XNge@bl~3(dU++4wwlsP08<U9f8&mZEsag2H?Ei1eIq#MAxWaXCYewP@TP;}Q
+l<xK7bwAHKR}bVyc0M;w$r>q7)YjzJ6=FICpHO9^joEh9WkS%CW6$b|wIb*_tu2@i88)t4nEfYSSLKu*vD`8fPbWXLKE9EZO52S+
+O&W-`vu)ys&YBflw1~2kQsL1r`&B>N-+8R>l1e@2?yAgo-^V^a8SP9G?%{Rk@cVeajEl{8dcSGbCc_f=kY%5agQpN%$jCs9kr-xQ
+;l0%cL!u~K;!iM@gP48qg1PwyQgQ51<ok~Aacxu=t!~^UaVYCuPN%iIkrrLSWrm{cuz99p&iOu9XCFAgKEjM`wEJ1T$2}X_xBW;f
+yFjR_6x(gT4Gev@QwPWHKYKNYuM^H@I!sA`urY5_0FT<B{QtD~-T_T)Ti^d=GMV(=Affl(kzNH+x_~s1qJjl0pn@F*J2n(-D5%)G
+V(-{1V(-0o?5Ox7flM+9=ic|Z?{nYZ(X&72k7M@inFRRmm9^L2do60Kfro+S|AuVKv|nalbiv{N#l2;_(`sg0bB9B^E&lwGqcrr<
+>HBm04LfXB+vjEY)Q?B{=*oTM3g4^=2P_tZr4>CqOdVrt$hsA0ESIbKm0h#f_4xehNUZlOQbbCyd%8Sx2^8_sX?E4Mo!Oy@9~v_|
+*f0b}a*;^8Y!SCJp-yP3S+{c4iVxk%^4Y>&UPqDHv$GS+K6@7(=)sl9^|O5#6vpVWFMax#+eRZj=<=vYW_Ci*2hUF)WhORV47KC|
+qM(brs&p@2c*v(nzY67ZhPOX>rDOXyU5e-%-Lirzk_JwTEv@&O7)p>&dn3Edxe%*6uz^jIztMn!+}>MQx`EzuFZ_s8b;<O!V6Oa_
+!AJvIM{8Y<d{%B|$CfZCa)l#8v}HdRgpgaekbrX1e`gBc9NiIfeNX%4Vd$Ic{Gol!%Pv@QTXs|)Uw=Zl`S_89nPekq`@~9~8`Vp%
+<zN=F!rkcJ%Wgl+W(B@q<#eatw%#TLxkJm&Bp=_CHvB3z>WN8R{L!7?!doI2tHP(=>^XQ<)kT+x0|$HGs-tq{4uWr@Yd!sW=F10r
+UT#kjWY24P`f+_fk2z;4TYo*>_v%xAj+We34m!;{>fZI@{6yWpS%qEA<ZY~&pzuQH9P^Jp6PFpI@?cZ%(#BIoYpahKO!$%zB@dPR
+=r0+zxg^W}N4FCwPu7L3JNd>sUc0G_;wAC`W9+d<6G%&~n%tx0AN9LGdrN|&c_3GQQkcEi*+w4{aOB?*qnCH{M2IbJOKu{a*1BVh
+$5m{6C4lYMzXPWp50iA>C7M3-F*P>WVNRE6{cQK>wQMk6-NpL(m@g3<8lzU1jla=uZKAf}UVZtjZC?4&dcnoY#$MJ3I=@|$l&#nI
+po#p#gpiV$DTR8a{fsW}eKT+0?BNUS<QDnN^%pg3>mtu)ZkNn`vA%J(j+R`Z)>Z2tG|hY3d1=*)%wGK?H~7g-XoF<P#k-e|>8D=W
+4(Ivba*;=V+P__XXu|&GUJ-FxC1Dn(atFItQ~7pIC}~r0;n=(FljRfCf$NxhONR`f+G&)<V7gdls(r@7MMilQJ?!%Hy$G@o`NGv~
+H5}%aGnt%9k!dx$d*f-RZ>h01RH5vl!(SyF-Co-fVaS6zx9L%wDnlkLPZ>1S;jEWQYxwb6hy$bb?12l1-s;0J6mwQ!=Ks!&%(nhw
+mUMJJ>sjRVM|u969<smu@@d%^HajKtr@85vo0(^A&m=FZ*mdGHPtb`ayF^&~X}bM1?frS_dN=zFHS6N+W7Cl%yYMjQ!MVjfIA+&2
+UG<#SJ#pHATrZyN??0ySQ{eac>u*Di4+fmO|E>G=RJu%2V}`hGdaOOHy`<#M{fUt!{ysvPcvfGu9TWPlW~t4|u+_}lKLdEOu9bz}
+v>%-welfeba?l4TUcSlf$tWl1@fA*$#J(mE_2}BNdlN$=h~Lq6(N8i)d-sqZ0-NjKXMT<AYI<=<W*S>I2m;<(O(fTJs^&m+E!k(=
+XT7!Y@YB3%TcUh%cuCwZ%c+#krl@?I>^k8n)64))i@I}7vm><FEgpMzlrF#ZxU!y*jI?N;(wdqA`0;;h{64HWxbti^%`19(YJcm#
+YinKJEDh$$|Aw~SG3@kE2ZQIKe)9(%%>A)n`*lXNSaxZC_g7&<{DoCV#=X_iZqF4yiOoz9$qf26v$dz^5AQm#%(wo;IeM>*$Cvxa
+_h_!QvHetc40Sfo|6G$$*WjJ(Dc=UEf6O&}%;%e%Gr9BnZ)|wJxHDI#(kmXv>I+_;>%MnZzvL3HtU#{p35Bb59#H3xTII03!zb@y
+uzU^ZN1w(bA9SW@(dJT{v`O+kI43io1{_?nYiDMZ7dKE#rrKBeyJoG;JTT1fiLawbCerHDp2OL1R-S&>lP+IX-kp|j{MO5Uh%ZmB
+a^?leDsJz1DXV2p6Z@cZ7d=r+AnR;kn64J3Wg|g|L`+3nq%BhX15*4S1myqLoZ<2d`sxoqQd4|yWl;I>E2Xo^dE%CRm2=_c4O+x+
+MQQhklyCAK{c6f6lPxiPS$Hlf?ny~b{f8%;23_oH_T9LN0*~!1lwB~Nx@i32h@4e>vX)U;#sfzSzL`m6&szHVyz3~t4_$7pfacol
+f6GNe8L}Pa$J|VAzIj`IV`Tl=kZp4xZ<ERg+W@rU?e)P|g|B+DowjXgWXPi<3!3^bx#1KNO?P~d?dvy_C{t@mrRR<}4O_(yagVp0
+r|8RU?DNo~uEeGHzg?ye&gm(ymsrwsPxrFzvtM_3S|;JkzA;h-oyaC1lTP#xHIUCAu3U(kUmd9zsV|U69;3(hHM4T&w`zNJuLL29
+Pe$eTI}1S=q*h&1C`3}L!eK;l6oLS>{yVU*cZWNTb3DC19|_|R-*uI_u09VTw#>zzh7EoF>HgWwh|*4xhaWF+*4=TbBa<ytCFSFj
+>ZLp0bzWs+^B6w#ZZD+>Ca`1|P}}3VQ~Z!U_bO_yBu>40_<FrDEYr@pb!o{>->;0cHhkKtbV849<0TB4V2Za4soT<>f2Moc)Nh}4
+!oqp-H|{yD>qF?~!;T+oW30C)gmsh0LTc<k49f^M4iA6koPWWpP`=5GKD>Pb@$OO53_-1R)@-`W&iB1K(2E$frARl)dxfE)tkcnh
+WwU8sjL&fr7c2Rm_R}Le)r7C2PtxM@<tOm3<h&SD{zI3;LFKV^Vclb|a9i2QWto7R;(Ghhn`PcIkM6*yDQviiiTN)e2>+YGH~E=j
+p7^e(Pbuf;*RZV*B5sDf%4kUgILOp*&A?f~vyap^l0S~z*;rkh7T_hfg)!AnuDo29^y|?3-c_s>lfP?it~Hg<G@}xBxelEdHe#AX
+>d=}k6_SSZu5#n&p7HR|!I|1OlWz3uGI?G~oGT*V>Joe9a)p8UuX`t}Vunt7X1iHOE}#07uit%(46JkCHYQ_U?O>98IaO;~Q4fA`
+(v(|pM%*#2xi&Hr{>sYn+{491iRDdwjdR#mvcZ-Av1?*X9VLQ(WjN1_EIatr??~kouMJx5qB?RYG}-V8-FuzG@3gD169UPn%oq8)
+o$HtP(_*%qbDOSvW^;jsxHZr1v6_(%I+WHko+F+07-*}&^_gUa=*dLoDQ3WLfXKdh-07oYy+YK|q_W+a_>#i4LxS|=f5ngsf=bbD
+2kA6^d<S~stP{(&elp3{lKuU2gZ-Cnw+Kg0_{=k-PRd;Kes|6+`8vGOl@<1nZt791M_M%2?<<>qp6{kFlg0(ZEQ1l}!?o6@XVoFy
+?@zr`LzQ($Yu}uXc`?6Y&t0RrdLLHS`N=1|EQ4wo>GUG`<&P+io!fW6P??tcjQ`m8Y7^<{l%BmQI}u|OS-`yf4)J=AIYV-%{W{S&
+j!Td&9W?Y<xHo6P+Rm>Rul3=OWwAs*p`c;@fs55^Mi?^W@svyN*14F(luWbNYngf0Y&-F(*H{-bdP~|9cwcCLM{{;-5*EJ<TN5s=
+b&6_Z$Wi3nf;cpVYXf2b0Gj_j*zBP<#e_DFK%00jUMJ1TXji`tmkZhQU5{UQ%Rh75&6`^`q%gB`{q_5EPG$Q|){|Z0Cy!W=KzQtR
+&V8}%j;m|p-oEVE)k5~=fK<=T@L9y46S%Tl!Bftpg$)7%PnLqV_<+r;=z@iJ?jX#<MyQ|TyE9Jmxo~~yIH(+6VTP<*wq;7ks!@?L
+Gup@hSk9OJMh;yEEOFF{8<|Cv?Ql8qJ_LFHRAiptr;2s_35Q2+9(($6Z=V?F_qsl7=#l*~4)P<#&i$VR?a7*W$}cF#MJzvydvJF`
+SFOB!-((B3mJ@}dDa>J#Y74#@t7TJ6>YMS;$*`0`ZwWN6q?_~DR2tF}lW~%uC>d!r<cO@wx<cqgOz9v<^Sjyk)kVAW`ua-vn=6kd
+*sP7HpBVSyh(PW_Te|m3kF_|w|MSd?#|5=V4%Y7zot4PXG`~3#_Gpdok-(uk=f`EvZP;E#t198j)=+ubL#~>7)+BigwOL0vsUE*3
+^>vq7#w-0_d(4M2x2}6LeX%KhkKVIrL)jWArLeruPor>q@BT+N_#eGgG|GkB+-kjeME!<~3q3*&F5YsV_Sn=|HescE4f|?7*y2Qu
+AR-{#D40xc_C20&soHz{(?H6!3)OT>5vS##6ns}Or_wvijv-;n*I`Nf(tIC}xH8a}PNK=RyF919j8>UJLn!hkDd=#8-hm;y&F*=N
+vW?D;wiLh$As5<<QB2ZW6lL5UtUmp|9N;fHaUsdXI=kzVXE#T`Iu|v?WYxX)@;~!~bLTP}Qb?DlhRrMQeZbQ2>%xV{OK38$nRs%{
+gX{?tuGFnqccp#Sz_|R${SLEaj>N>_&&(?KxL)8~*N$h#rC2{YSl}vis;xdGW;TVkr(`>&1+A%h+=C*`k`1e6XU;FLBrZ#MdFUW5
+aZ%S$z9Fw!OJ8PM9<G{fr=KOZoySY->PC@m;JVr1Rr-35!&c+x<sHh15KngdxzgeeT}&poUvXqhJcA@(lhW2+dEv2O&H3#m1}p@Y
+3AZ6&4$o@Ankr}g)?6wh4(&`XtMs*`wdQwt;W(i@(3V4KmG;<~?QQuqg^S+aMo32#q8HMYWhj&m4e)4wHx6%``uRy8TCbxCZywc@
+#P%=J3ta4EAwSPQ??bjHuRD8-<E-0HlBS*S^q@<LYh63p^304R##yHmE6#>8ozhnGSDbO_UFbbVCWok$=Qck|U8>rBozjKx%LrMW
+bvT*dtch*wU=t4iqD5(FlXv>eT`Lw!QJv=QH#^_<CM-BQbwqDp?J>*xT!kT7#C%uou6^c1?x75Wy2C?1SX<I%(VRUYwmZJDQ{R>q
+cV5`rog!Z(jT!&$HhSHBph$m&n^8;NX7s=v*GZ@6ch0o6XSOUPk=E?4WUukjwdXQgWO{;__Ef|&=doH{^ARW!*5k6!R?E#qwAc)6
+S}J1E$=HTqI;wPNh(PndExn|>#|@!xi7D@9GTp1{pj+%##)OCz`Dvd^!^U>oZus!js=311YgPorKRBO9G)m(%E8t;Fzr9KED@rUD
+4eRqQc~JI*sAb7qL)n4Qv*$jLcRIWDG`FGG4<3BTxJeqqZ=M_SeC*5E4G*>-U4ARja|(0IR#zt4EXnIrl6N^*-}&ry;@o-HjdK}6
+L|If&e52j6okjes#}4djG$sbJ<ogUFvbxtWoUZHa`218yENw~lZ2HV$&~`iimE87HDXZn&x_Qsi#mI&u{el@NvqjSro?e>#YI=7P
+f!=a97222ExI9ltMO$A&O&doUuwYmr;<2V&S+1g1A@g8d9$W$t`X9i|eT=0?R$1m*cPV?{c*}CkUh&yShKAa*zv;`Zle=|0y%2eo
+zp*1Sh9<gWY~`-IiqmXiLyL>kY{e;cH_or|@uM!9y?>Kyw^U}cr8OC5|M>1&#|H8I*z-dM7GAy;=1UYe+e|~R-OQSE!TEz+tfFd;
+UNh`!$&slxhwrkw{fN!kf&EUe_w2Jlf(T^7E1PoVR!v;3cgW292ez27Ir8<VN}GzTRV#hXCOw#wp(QJ{*xWWNU~f?Hp1l|PjW-q$
+;g$kh`IUW_R0o&X8Y%qqUVfHCO{X|p$}%g;8xoS(<6Ui7WQA@iqubeVm7cnr4WFuX*7-C<scr-a{g1%ajZ|`QP>t0{Go6<mt!P=d
+X9dmnr!r)5yRO|!P0q|ceeX`d{o2v(KOet6tbc={#G%>NNlgVtR4Te#FeYSR7fGLI6<%bjxwu(}G5x=<o9vO7og})eWqVt@L*Zm|
+mMjfyRl%_I#bHY)=uUmw_4BfVQ%qB`Z1Ivy+tJ~8<p`U(8%JMWJx1&U%fDY}8_&-u+4S<6cK#5=+>Jva%EVbWN=%!!zTFq|LNjAS
+y1WVcc>J`fZt=bQB8COCHSgw)wC`?fj3LyNrC2k1&6yZ36za1St_(CX&BQ>9!BqG%kd-N)&OoskJ6H9E+?`R*Tfx?`KZ1CtnYtUF
+cS)<DbV#n=a{H%K#EqV|T%ydR#XY<dV@4`$r+XsAI_}%R;QoT6dQXEn3<$bC$+GN2LGjr%(+&Kg3yN6$VLLhyWk-azhOhTSe_DRI
+-$%Faq3LvM6Hg;Hv3cs~Jx{-4Lm$^4!9UmNB|FWX>H^C%23)+^P_k<2bpu<}X#TueVu&vfm!Px4yIxv&KX=BmK7++Dt7Rvbt&2y@
+yangSJBIo}Nb3|6b%LutB@iu=(B_sF37agTIY?Q(S<N1Kt5xPoY>5MfTm;)8;Kaz02qA)^xFVFRE0$&VSIAr}i`gg*Isx}@pqD>^
+I|)-Qx}F`n{oDn+rqK6y`wI``bkt+Y^|5-ia~|WtY2WDm!#L4CmX{(9-;G-rD4XnkD4)JSxHBSfms4?rR>seWA&jB!JlPKVLZ|0s
+!X)OzsX2u{U$pZBbh#q=KCT<R4ViXF^ZESrAXl3Xd2S92`3Y;QNT=srPVd=wrRS(=lb!A0mXp&CjV=p^h0i`+v38`s0i$IbFJw^^
+j`n3O-JL;YYY|%`i9V7z*NTI|WP+>|K#Qjm*|EIVjz=*dW3J1bqxxEG11eUU2$D$o`ZTIizCt~^YK25PRdp``*jMlevTcE6#_O@y
+%C8=M`2P8a(>scK1elAdavN#h&+NPDOk$J1v+0QkOQ)Y6AC7L!bCE>}VLz+AHd;3Ade?tiI$&p%aovO@lV(4k0C}$J-8fZLdyh57
+H2KuJC=&)t9!Q5qy{e@UZW|>x@OvjQwN0%AY`I1+BPR8BF6VBVn00XRvgI*bEUEoTSK;<e6ts_bpb?GS8c}p3uAXho80{I@?D8wZ
+iq+#C#gkqA$wVSmk>b`>ce;Zw5hYWxRQ@yUylE6_Yb;)dH;YO`iAph3>8h_F5)o+r5631ibbx1udwNi2V&7g_-J^r-jYX|nNgin5
+MUJvoGW!b|0sW>O+PZIEVY;swTV|kXS9lwZ2e~m)`<Curv2jfQPWC$T$=-Rr#r`Sjgt1w37L6Sh>>;E<Eg8q>MRqQrl&6*zX2wee
+EC!cNmTzH+ET&b*mG_SEfCxqcu_9bZTN_>$*TI;>wh?Mk6)s4pvX1_IZLuR?NW_k0wD+Ou={RwCFagWzj2h@WF*&F#Eqbe34V)Nk
+DvT(TM$=hz+1YQU%MK%|zYqjy;!kIixvjCej+u_7ft`hejkTG+7MDS8neN$iH1_BDle|c#0+PK)Xk0{?m!pw<iN>L$wm-?8X=I3c
+v<r_4Y42bm;mFU1iaj73ZIL50$T7sn#ahfGwdOE~&GcEGoKUMEJ2Nd5CX>i5OFD)$Uv7j+fT1o8L0J@P>%zW2H&WkMB!*~o4jGH5
+MC$mk1t^onMU~Znycs+?i^D+>WwL&5a}PF=NK{Ii#bv=Tq7qwFdkGOp_`oBu?0-5w908ldWU*OXj({iRaanY#Vp9p-j45UDxD+l#
+Wm2U&#>NJEVxD}thHJ<YvZzcViA&Ry8XM?p^H@~*5+y@GMNu*&Vi<_^#R3*Zk;=YV<1~^s%YZLsGfA=lNb8i5PL{9?INHtLHj#)q
+6%+|epD996ghV1?2ArkG5E2kF2~}ADr3)Y;1tlY@^GqU@Bs*TNY@n&VhSXlFs~kxFk4Hj7n^i(0qhvCfN}-a;$^t4v0v}=%=tP;z
+K_;`992T>6K!^xjh(VB@o})CkvzwdAEyuUH5S`GhQ-nrg(HImmwj-<Ae?W+28ih%r$(Mp!Rf>>^6dIL*QkusA0ak=dh!iT7F0VWU
+D<ddWYV&u2%4m_xSyui6QEh>mM;@Y9z5-E8LI83S{L^8;2uzffdV`5AsOXFaQ6MrzlI^D=APCxwVn9$^+6hpzmQhkmv-~cyO!6>+
+h#({cQLfJunuSPgeg+~l<|;;+fDlN{eeo)lx5@8SI^mG4iGXjCXM-fDTWNxZ5m&R^z>xpbArWNAl!1XMQvRQ8XO_H}Q1h@*7+$Ph
+R_YCgmG+p}+6c9@VULox!t%03szGjLBknV`w5feiSTi~f;^lz<gn#u#uVyfn0|KvG0-+7@5upFGw*S+PZFd6z{^tPQ0000000000
+{_k0p?pk0GJIZ*-u$g%y;svT3mAzMyHe4?qa=7?b;JLN&aahG(2->stPGZ^511G}RJ$?@EqH>}Bu5+?9xVZfn_lJ3@D($<rb(Cf<
+{XX>MinFN_W%IDYWUr?MYo;8k8l^?XS~D9=R?df`Q!9HKqu4|*&hM-7s*t&t_OujykyD9YWUi(x9OFj9wsd^D6ZK?j;wcLr)@j-P
+uUAv<EMQ}ch{aKQ2S2QChdtVDnRfk1FTUdC5xuS{g9VDCn01898HS3k&A%myVvE$TAYF26vlmD4*;$HTAJ{DNcV<wJ_aPmMJifuZ
+V}^FGe>&P&xzp`d-3CdGOVY>NbK|NzPwcFv)ap(V>&_HT-OR>)PZI7=)l=SbJ9ORZsDrtk4B4-9hnp#n11x_$&4Xs;UbTN9w63L$
+i<~=>6^H9~Zz^Wy7CKQd-5OLZf9g5keKp~iAsY*vttWmf5!v5w8W%~y_GKW^?>dj%wd9zQHr6e3P~I->!^xAV6h)_bboMcB9@7Gg
+L^I#q*%LpfwQ^H4Lr!ctGEN`c85NW6O0>g%)bNX@G`6Cr*`NrL;>}-61&Wx78%k0<TG0f~DgT`*+iYU<YFQn*YG>z|#YK6!I!d8N
+)rM3xbgsTLRIl&L#D)Tn(h}#jTmRA~<MXF3JL`p`VojCS*x*Fuo?vO7;QMi%nAIYsMfRWFRbc6Qn`v~)t&2T&W&qk(eC4*t%x%>^
+(}zMP)>+REx^>Ou?T;@V0x^j}2lE?7-dpUpVjvgO8npCVa>{^(b_V?s%!se-apKLWG-KERTk|VF^f~G$VKPirbeUp(+Ne`^18fYe
+n0=(HgE98QIW44qBr+7Qdfy9bkL7vRzRTq)!Yw2hMDf`O4D1sDt^W=@cj1g0cdFv~iCd$>l9Q(eOO*%A3DxIb+h(<UvNz}X9@BMn
+bLG-;Sj_o>&MZ>Fv5F$?4u>e1$%M*vkdeXBjFsJ2bEb%#Fxv_3c$%6~wjh1RjR3-%mZHyc&e|Q{^C)RtRniS&00EQtea9~kuRVUt
+U765QTT9N%?iGU3x+ljubcYmH6{>mTMH%LJ<ugYY>lRu)eqx{vZ48Rp`FAg!m*r%q>0w80zUC*Tz40@|5=lJWJZQsp3SIHi{8ovT
+Hzr=<kP}pn;^~`pZLytzmSmcunT8D?u(tkN5J~i0HE__cn}HRHRl<y{o;0O3FF1cUesyu@>Y{7bcgLqaWizpx{2e_99jjY#(_j19
+*{Om4$}ORWze2QroH;epSwJY%XJcZ4dQx~ETm9=g-P9SC7DmLn&&&0(J+{BLdZ)`^Ev5NBkkHV*s-`}Be@UitE8q1C7bhDhj93Jl
+>S7&j6NWonjW}aIj*cnZvj<HpHez0PeN5sXp~&T%R)-m4Ki9+|?KYI3W?&+3-0^U{sRw4v$7LNqKxQjGc|*LbB{mxU1T3oJ0*8dX
+0|JgG|6atVuFR#KTzYG)Xinm{@*_m4@(*{}JUV@G@tmj9YxOA!XAVZwFs<&J$432hyr=)V2RW6DvKC?P^z-*0AJmTsdh|xP;X-{X
+4YSBe50+;7Jb%>qLBQVPqJ?#T?fiHpa=qWAPP4w|Ffn;QJ;)21Gv)c3nNB|X*ksUpz!|3p4i|5Cn!&*Y{yb-v)~->yce9KYCoZAu
+TMwJ<Ebo?Ts5spKaTY&fUMk+p!5l5>QQEBS7H-&=(Ei6`E*_y^Do@)j@Ug&TUf@CGV(+KLQR*8}*%b?<{(CXt)TE)oV=v7=akip1
+W!L$!6zneyC2Tgov^k+q-mQTLtC!um9;t)<!5yBYbZoypzh=|QW5YM4j^JZ9^j*)X4HcICNk48+*JsD+V^Tc!@xIY;;>wR{lNR(V
+7GipQaCX~TM-u(Y#Pa?L#+Xy}yjQ|3dM|R!yFN>V*hw<t*4la2lPoq{_p-n`ju>4H3syvZ%`w2bMT8zbw%RbhT1ZoLT7B$;&O(~C
+Gj?2OWwPaq8JFlRg;Z@Wh!(c9!iGTU5VoOG=By|(S!u_)u<D)|z;8;oaRICS-=7mnjvSw$Jt44ziSmf~p13nx%t{~mUlh$Lytee>
+3@N58(-SqXUC@FImt7r_9}UPeQ$+2c#)*VQi%zZC<TcdJ{o*`b%(jjW?ACN>XxIT>eDJJ+7FhQl-v``J7&(8`(4>MjQq0-lm}S^-
+kT0dTlY7`;^W9+GX@hrNd3d{jp&r)pQ$5|v(>4|wr;SC9e3pbxpS&;H(i&0R_^^-l0D{FcrDv9TD?d0wVuy`^rIFK}J25ep-xx8I
+%)w;7R9jyecr+oAvELg7BwYDzIR@uJ0W-$_m>g%jU|@;+6uvUpGRO97S+{%h90Uz}pSsRSF0{l#I%1FR$Ko6F3nM0FM|yv)GQy&d
+VWWa)UD<Ljb%bQphTbDAv2-O@-9vNNWiQ=#fyIuk*2B6Frr*)?S#v6Vg1=9k4O!87=LD_qPTWoJ95#;E!t}ju7<C`tdqcsXXestF
+D%>|s)0*n!tgnxm{&&~BzBG)O@`*=N{1hcci+l?#jGeI<{;b^4vazFJYygixaN(jv2lKaH+;?^$VG~?07X}?uH;bV(2q62!?~6@S
+UG&Y{c2Og$LT0^)f9Rx(`6JM0od->^S9T8_pKZONPeJBbeav5=&GG9!c~n~JtOG=HUUgqnOxxY|UM%i;oVmF3wNIB0jFn<HEcpo6
+oy`8MzbfP4949kO-EXfKnYOF!HzQ<vY&HuUY$3@vUvC%Lej0j&u7!zt*tw<~OFyg|+m4GZ{6JTaZ;TLhG~f1!kIe;6O(`igr4whk
+V&5gUOXk|z?A*!0KFjcdMaM|i)|h$bZ-4IPOT)&<MPE-23yZ|K@>tk62E-&O*P6hp)9=f1$9aR$x(nOeF}GjrpmPx>VDnCB$?zS=
+X#*YKugRTtc%7JHCdA_K$=;vsc04uuEIH|af-}N~g9+@*qqU}W59Xb2tVf4iv4q(8sk3h!^7`td;zy56R@)FT_upg*{3>z6;JaJ<
+FA8O0kv`|`{s{(;J};!aqAC{))-4w--u*pjZl5yc5^G-LnOE0O{Tg6xhs_Y)+-y7?da(M1BlcZlUrSp7)9t;m505g&&D9TPU=h<D
+?i3p)7jtz8S~Lb0dWR?!M0wOgB~v1BXntc-d=l;?-Laug4?-TT@O+fbRnE=Mc{M~2y<KnfzC(FOiomLi(wWU8bjV4p`0@RG%$nRa
+4Fi<Z-e1p04F3|lE8@j`snFg_j0t1XdglGE>0QmIm60RYldx4z&%~>1>z@0GJJ!zEHo_iq=Dhd27hOyS4c|lIVIy$xzV9*C9P6SD
+H?^?UrN+(eZ#=fUL4KWrebEHOHRP^Xdq5P-QAqs0cK0o&u3l6gcBa|x&Oj1@gGEgBW|%V(<>6#EA*zy2NHzZo(D@%iQbtv-M`Y92
+Ll0h9?l6nKWrmqdXy%B~;kLoYuP%P?#$NY!`zdS8K0B;fGHGnj8<o#<(<<CTcROGgwv)YAAI=-sV}B;2eiy2bEmqkrc=GztknJuZ
+ork%0^2QvN#g9l=IWJEWAMsy3P%gyIpHv!ujc3!ZkrKnk4E=8QF@yZ{gI#>5O~g#{{E{1;r)>Wvvhk5BL>eWjH~YmrEG6<4l6DnX
+KWDTvpkqr}79A~zILk8ox8C9~+ef03Xvp7)q1<EvDeJgEAjSWmf~dy^r_VYZ2aDdeTOJwh80JaG4E=oejhNg3yKhXb<3^KaP5t4^
+QCt#tx8CZT_Q>*+Q9|^B5e6REmxJ5P^WALo&l<nVPhMR%BAl)eUg&be{f>}DAAUwWdy#~v5YJfm60{=o=7cW~&kF;weKhSlGk+va
+ZrB#HKXV}#x3OFvpgrh9*sVk5LQ{oW2M}$KKiN4tO-qNR_zp5)ydC&_c;8S6Q3!YNi1(385+y9`xX)wrP4PB-<$j4RF-`)y(mi((
+FqKmpoC^<p_&)^rY}_frwl9v79Ugg!XDUnCEbI?Hx_oeGzX9hhkN(PtnOk&zr6)(Bqpj7GjLB>G*~XVk8QML12C)?vItXVqon-g4
+3hHx*>QbpKP^e_FyJv{Ih4Z?ymm44N?t$&ea$ht3=Od5!O3`@d(?hw6k+4r3wmnGFBR|LIlc%{tX4zf)9}z}{&tBKj8&WtokEtg%
+>GFfq2eO!oN$0-dRmaDrW*BK>XY$8;3j(~Yw3X{)VHSGk0wz{a6yh1PRF%zOB8V~$srqkl3iJ=5!{^!e+K<T|H*C<Gi}y{|Y^E!B
+)#UW~A%0JD&UtLDm*uH<Czy{}L!Q&dnxb2eNx9EooNg!{LtrW{OgHK5KJCS$uf5NG9BV#18rzg`l;Jql=|FjS!;;BYzoSBhc&cno
+YC^kzpE9Lz-_0drg-M^6KR&41Z(=dSIV?(Bp>Jux_;wej9`un85(yOoA6u*&w~sl%m1{s!D4JaEN7$i95>T=Dc~<_5G&)RCX1x6|
+R>B~`N|Eae2>9HfFa)Nme>9K2)Xq8i)_MNHx1!@O3z{}gR0f{6@5*^;_|S0q%;8%)O!@jI*cmg8MxC$UxiHBr-t_G3fVZcYpqSUK
+Wjg0@(D$x)Mj2k;cky5uwmq@<!!DCE)2*^2Jcg|{xkFV9h4mFAsu`a(P4Lx-;OwH%{PNKqGY%zAoA~*w8$+z{w5JTYzB#J{A;-u-
+LQ+g0l62~aRn4E`OHi&572mtHs6IwVmiD6cX;0^VOmkwW>=bCq^i@XhWz${(Q`J#t;Ue!K3jYVv?q+%aUOp0%-jnWz!gX2OgUm1i
+NUyI;n#^+@`Y7N3tl_HbQQ1O;0^H+QmoD@luD$eT&5`!Hq9)95fBEUtY2)2LXgc|Rqk<nSb;RO18K%7ZtJZ0eXvfQX+xRN1a=32R
+^|QIh0?u5ku;)@at*tW#&RlU}P)zT-<O~v|aOf*Ng{EU9sU^cjT#`bGw+cqDI9f5-SzDPr$mv&fX=<PjQ<?kFv^czju8R8(1$WR9
+s_Z9#q$0A)q!pr&)N*0~{xo*R_$OT+I6h;-<C*hsE)}gfg<v+2aV@tXU;*vjt?PBt1yz?**6Jz@Y}aF2-8TLVs-1ED*nwNVpZo$9
+5}LCiJAO|9%jRX_p(|&*Y%o*=!B35y-Fa@@fjevIy|qSKYbgSWtH-S_oO{<<y6_rngovg{()o4z7|~F#dJEsd+D2G5i-5?l<+<)-
+9d%5oSj;rkVb_nnB9S(mf{oMDsZS%RbS_1y;?LPI#733wJ47a7Wz^-+5fVNh7XgGP|7?zi1<t7RWxXP-+If54#t7$N56mlwi6Mx`
+L~k5*@?BQHN4`31y6Y&c<wWS|ysPi|BYT^!Jj`btykyE&Ol~KR>e)H*=$<JDLcg9(V|ghScb2BCKQ^Sc<{rvhxzojvMQb(Qh3ztW
+EE4s3)zm}4HX<wh58k{$zpmR;D*f%nBy8`2-6LkN2}|b$6JaXmd@Nirb;g-^J(#F;M<$MWp5a7+RZ?~}^zvnrRdciiaA-I!)A7F$
+pz=SSJ$LslKYOLA=0bJXfgd&um`{}|^a~BvJs$l?QdN**oVu?-G~t}2ufhbjpLGg$x)*=<DaS+KFy0`^jom8Zl}m-CZ^H5(mQ0E3
+ElFn)6vv7fA0`&K-dmG7zkISsD2c3C&QI3vlp8X+Q-g=gFcKXz*6$;`RUSJy$0c7^M8vi)(j^Rgws}t{DXN@g8+R)dg!$;QRJJ&-
+A-e_W3P>t$xI=)hn5>%SSyzjq>dQd*SHPS3^La3L@Enu5QUm+C#ybA`^8?Iag%O6LR*hM($9S%oKc_L;V@UghwR(E3SHvA3&+olJ
+=Ue>IH8!P7N*N~1Ru5eiZrjUd@s5@A*PScr5@G_ut?m7zPQ{6j@uy{2qDd?%L1A{A%wzSh?O;yLa3q*u0d=U?(ZhzBwZ&{yPkE{p
++IMN%lag=_hpAGGqU`JBd<o1_745_s#$=|dCj*%=={Q#gq9G_QOC$ajn6>`-ymxu;dD87n{Lg-Nf%L;ud<?1BiJ|A4*gDj-T^Fa0
+?h#mR{*F4siQVc-CwCF1ZWAuMtdkP=<;a<FMzA9C@u{GH$}rQXiCYIVO?55U429L~G9o4JV7iB8VMogpE>^7qitV+s=RJ~iOvC_~
+M8oX&;><N4Y|6U#=TTAR>B90?i4_C7n=(}D4?$UrhbB02NUDLxf@lv}$#)frdkGkLhlTks6G8+2e4>i`kL=xdSoVy9g`*48gRFTp
+EIj=psy4ZQKD%Ex^wNF_>+<S2J9_IL+qY>`duYe@r9NM(^ZZDup9NVl{hS=kG8<+5sfakgI0!*Fm}Kd!3GKe+d`M5D7z*`Z%$82{
+`;zs{E!5D-&;VBY<e$^;>iYS%GnZ0ST#{Q{k7!pbzUsaJ$Suj)n!!d@Pj5Kepj;GJu!6)z@y-j1s%L`)D)?tH-z3Py)6~_zowtX-
+i=&~Ksmv9_Eu-fW!kJ>Kl}X?9k-eharHVba#A0$HtVg!8%<fW<(9ur7P*_%G7lF3EtxHyLri%>=Ql8e9YT4TQq<O_lv?)v~wnq$d
+v<XaV7e-}iaTzLSFoL=`w}&W3T&8LW#mNsvEI3S9b^V_LTeFx1)s<4nhRG!28XzV@#H(8EB{1{<I0AGzI!tZ0wm_n-tu5fuRU+4Z
+Bp<3X*@Q%=33Z)poy~Okip8W3WOup+lf~of+gmyqXk*pOAvd<EkgmfwvNSMh)~8ZWCK8%4*VI@lMM)^4wCFT5j=7$ep!s`%q_W3_
+Z6Oh{5tv0%wb$Ar28yr|oC&9sNgN`66Aa3M)lPH3M72|V;85Q`9X$$zOhaj8I+a1A(<rFQ9&tnj3m_icY$&O8u87ZP(iC$+k_h4>
+EDDiH;|X{?It8n00dYxmI?SQ+I7|jfMO-M2N#Id<3_2N?&YVTylX+BXvtd@X%>tB1rVwBlw>ZQ@<yByCR+$VD5t5pq5k$>$BM?aa
+55U1h5QIo1B1BS4eF_zK0znak1e2g<6O5u1Dus-tw~&<^LYgHAkx9+X&6XR>2GHz#zzBhiP*4)StObEYpde&<Pt^q=0)<F!_WE&o
+)Zykf*`^nq4<c()Pq$8hVf6&;nk56k24H|1q?QU4&A{rSLYn_0%BOe)f^1X}F$;~z%Ua0WVMMhiOv|QpSY9y(w}dYfsH|1pmu_y<
+s4~=68zgU1mowB>g#ZBHUjzROmB1=BCh$cqlvmVhT@aMLHPuMaELlN-{-UEsBM>v-e+k0>vzq__0000000000000000000000000
+00000_;2D@Gp<w9h~NbUMY?LISRiKl3;M#vHxl^=`-t%eUbrzv?L%+eAzJ20@fVJF8ngaa<9o?8DgI%nJJejRndvdc1mC<W9fnJ8
+Jkq1$TGxNS*2ieCKN+{%>6U2`*U^QC>saUn4_ME^?P;~`T))>9_nG$Yu5{<9HiT9T;;3#0Kb5YlT8}tGL{@nvP<<8xR{sA8##ClZ
+d^*~SGUh=^s+v$=ecg1xAa~uQa)VSgX+J!RYWoZt`P^coK3=Yw9mg7uq$jVRV24+1#_35L{g+$81`PbRJ@&JqHEyFjQgEjUM%5pl
+dFQOI0M~VA7vklRA`~a^sod&9f(dR9)M=L&WhAO<r?{_U^l^t7o~PL1ews~EmTLd5xTE@f{B}pcpTM$JzB`<Z3?@9~HFW3WH9ul~
+(eX&WrS7o(%UKlMO|K_B6W?Mz$-Wt8N5Uy{QQ_s!THcGBzVI2iN97IOm-)_cflmN}Q+L$yn{W746Pa9G=Vw>GekSnx!8nOIxjwdu
+Mf7l+tiIMt@@6Brk46}-+u0CzoW3qs%MkZ-i3ZZ?xc7_3o#!FoKMXkA^XD;T_L<5_K`C0#Tq}*V@Ta{#)Sm1gy1>7?$rckAd?JRR
+ri-1LR&4CwWJSQ)NGR!jeC_oOn`13Q@M0+s9=|bVVeCu_57*s(*AfFu!>HbPd2fkz4jkD@q=VCU=+0&7-DZ%<svU1MIPCW~#2rnz
+w$*_oRdr6FSHsgtxG$sk`r)`i;ZEk@JURjqNdC`eafdg?Uz4ucGe#8T5K!EulD>o9B+VTCGv`~8G2ZxvU3|DG@bk5;-D<nxkGd}?
+yLi~$vh@2S3lYxcID90&Ys2@5D|u9$bK>76{_SLBq=PO_x8$|M=iSbo$H3{kUErL6a(82#m-54ylxQi&DSWXwJR72@ws^-HMB)xY
+7>Q^&k<&>qPUXO9|I_K*xM<_USKB@?G9$h9@y7!UF0E-7ZMZZsBXC>+ex|tU$lC?C_iUsQ2gm5*G_nvrckkN|{{4dKT-^9U%wFu-
+UN1ZsZG@W#rVw6Cn;>4lhKKV{4vlZ;yKb+mIijl6ap?;;reyGOat`k+89$tY)BNQRJ)v0Kml8|NMY*bv_mG_$Qq{cL88@JbKb`y;
+ubf^EHaR_sw|%Yv@3s40Z43|Is%2X|Y)64HZrazgB%0o<@1PNJ=o%?bg-bGwlRKTNThuhj990$1^>eR-!p!zQ+o^?fGjx{KaKn1u
+bhXCK3Oe<5`%<@fIS1FZ5dF1KZ;%kzvHk0*zG3mWfqK42ZhMrE`?i|KW#ML@+WPqPSqT2y4IIn(<N0v7bAvy5hktEWV5$**Lb~h7
+P_x+4gO|Sdy}8T)FF-Ll>*~#_kS?Vot#ARFf@q`HNlj7Cr`PMyRBxDN760kc&9gx^*0`ats);guOGTfnbX@22&kir}n_*&v^J9k2
+^*PHv9fkW=8J-?~ZiGHg;e#$;w2%^2C4SG*iHuWqI~pA~Oc)@8+&_$kTQ_Z+Y0~dyL864kQj1lF?PC=`+ece`{7$F=PTFkG-k%aq
+T6O4amo3H(hV^cxo;DpHo-v0FapR{HnR#UvQG3~W7}q_GGb<)HJvPS@=Wv_CBx+@9zAH|t_Kv9e>*YZ>Pu%L*_?K=LbXA3SyJ_P?
+$GwNSH-n8+HG_@MyFvu>)PERHY9p53&0MJe(DAhoJ_ZAIn|yG*+bsGRn^i0$80UvmEJFeV?=?7btx_ns>1WfIRCY=+(c(@f8#lMr
+yZidtqHf9GR~g{C?~*>5EvBbPV4S=wGs>z`C(j*(^R)DTd8}J&V=Gh@Xt-x8!-K(4ZF09XCvtEq)*~?RVIdlUi1S~7<o{{BfAc!F
+G-2-csf~dFx_EznR!F@MN8k2p=ZM%ddN|oU9QWkSj59m554=gS!bxV6Z?bpDIOm7HH(=be4%7NOj4ukQ_6fo{C*j3gOmE%I)0&B!
+A&=4;ekUIy>KUjuqJ?3DhD#8->gX7|dkdLQC#XL1u)YC|o1sFcL=yhcKMMZn|8SUNUO$e_K@Ke+e(G%;t`04f-oJMLj@_OS5yf?%
+eQ^t@pGn;%@u5CXn`{S|vsCr;;-2@;9xjvptm4MwR-b-ct6F=GbY{%s@gm%SbLtk5wen_XjtMT97&T4!^}RL|x7y^<#4_@5CEyYV
+@hqZ)Xt=2Wl+cOK!bhJ(90c#8lZar>`p+gL{Og=?v%c<Y3|Uyn<m1$lx(Z!b=P+xa(@x$*EVsWLzkPFy4j3PWr<&cGgmb4$7aqSo
+c*u?%6NZg}s`S=->if?P?ix0-t5ns@3i2=Ryp@4=GN7x<dqV>1*60zzKvn0H>n9(#?abrh^t{QqqezHf*$om4$oOqB0(_Yw^%5>X
+^Zz^qHLFN&Zz{S%+_@)K;P<_R51GVrkFT3Ln{;`!JyrG6h-Wt@dJgHQwSy2lP@*a!-@>cj;$S|!Rk8?DT~g|`+wiePx7_GX2KuT&
+&-VpuUvH!v`SNM1wwUA@(xtZzNr<!0xie<65FS2BVg-poC*l>&Cd2sTxR7QBFCg-NI^`E)XA=F}!)GL%Xmgy`u08RsnRc1Mv}MEA
+czwm)vpv>|wJ`fo^1ZEu2^OmNOpMPg=-*+=hhJ2twW^yP_|0!#%!P;RP&%r*0qlO=n!EQXI=T!*wR6Iun-*T}h%jzR;HpDZAeD@t
+eRk={rK#Cz0Yg332-Z~rYD|2dcxh#Y@5(`gBF7MQa0^Ug;oEolhi0%%E1af!_^E1Xb+xIZuT8(o!FBH4wHYcGyypn*I&W&^9O{bF
+RM$6&1KRoR_qgZbO~nPkE%^)RdyP6XnK)fe8$65CSs=jY{2WUP(-Nt<;vKcc6t(@mVk${Z^dt~)2jE#6LCJhI{m#|X56AbB!Z^)y
+=HGri>WJ%uJuU?W3k+1}s<&MBh-NOlXkat08_hs9GI-PQ@gU-jGnW2lQlhGB0w-FpT>4_O8HI=YCh?p+Xa7eoD#Rx@pII#;aky&B
+qXs-N9YOJ~xP(Gfcg~3j$c_v6H>}CB>TA{8t4~}~lx?%Gt!fnChrUZbmXw^HHuK)hd;`@mI3wxWpuA%5B`1duWkaf!o$JTuEH_;@
+KenS0LRR&g2X7Pa85&?5L?qzsGOsq>ixP*B5uAgP=t)Ut(A83yvQl^~_4y{Bt(im@{6zu(j!22AwyD@k$JWq9!lK}PV=uBV+sjns
+Z66WmY^+*)g5yv3w3LPz#)Q}!5>&?t-N{ZIDUPw%VKQ*~v=_v1V|4|v5T7+SmKDe4vb5AzLgVNhv6!TGK!YO{s#Pa~AR$@31$Z)m
+e~%H3LuWFX92Sqsq^L!*^$|W5p)(;pEo0s0*`iWkBrTLoW)KYcCR%LVp(KP1GZ6!p0h2<&>zIk^GxSIZ3Gc9w_3640k&3Tj0nv3}
+n4uPZX`YI*)B`XO3)YCifS?TE-@+mj$wU-EQIt$l^M!c`he#(N5Q)U1vuLUoluu+5Q5YdHX)FrPvN92rL?koFbRyn0K~W+_9<sr|
+1CdHYo4;GsLMv313~QXjBNGWE_0O)^0s#DbPy$i*A54T{SbedEOh5_EE<OwsQ4&d2n9Wy6&8-Ba*>dA<f=NUeA;@aRsJYqAtt5G&
+bbQ63=0;ef9smi}Y{OL{z&-{jb^-VgfC*6Re;NfU2oT&-41*xkJ+AJMteqflSF1B5Ylb0>Vnd2njdyRe+6M5+0sl?@4-MmA`N@R;
+tEU1000000000000000000000000000000000000000000000000000004g!BktVK|19vJw{a@$_O*yiciJjripJTSu9w4TMkj5l
+8aEyIIa#D_ulcaS;={>Nbd3}!NnLBw#TuPAdR&!~)f;V=1ya;|-s&e%Z(1c)Kb>r<UT~PAaS#vi&*J`$j$QpfBzTK7OD!J_jnvWR
+jkHBIRLMAE5)^K2&eXW@n)Xs~ERw1rZpq*i_icq5iLLzOdKFPMvXXZR$T!hA5w|yyN7eX%6paI%OErE96ZHo5;RH1QPh%3N=ji1t
+bh9X$3GsD%#6Gt(NI_T{R|XgF={(RlQL{Emb**J2ks;K$A+_&-v_hgrf{3ufphzPP(T#DL&(zR&U!oR4UEo^7H9i1IN8`OUelQ^N
+e>mC<>VV!l*`~UhQi#|!TW?C~*&MP)<?%?zQJd3CO{5z4{AA2^_bNv<WF}fOW06GDc=PUuKSed<9bj_9Qp12hBj;*7)d!KPH?axo
+y@){L06d$nE<SvsYS}VAMdQ*!TWUqWT2`vDMpEUM#t%Xxzwg()=g~HO$0k#2jT@d^8z>1tXzJZh6_48Jt6{!35IqNKbnS$qQuU`c
+`%rBdaUgNPzvip`o^20{evUTR^x9{wwLWTUz2}rZO<hLkhNXD$CZ;%()$iFC-s60)LM~nXh6=NiRX#C9_3l>Lx3{Ko)Ze$qE+>6$
+^{z=KH1%?#kPy|#(W3E{1cm@WoeSOO@BDD%(>fi^=*-N*ijNoa*LStm2$(cJ8t73{*i)pDW*@C2eYJ{CMAX}lzw?VtXvbH7hb8s&
+v|zrvQ~rLskC>tE`+J%*)U!WBOsdAL7zSC10RN62wfD?li)vknnsJ*R(^A(Ff9|fNXbgw3OHl7M{iXgIhFfc)^wrWwe4hHFiY{$^
+n>bKC<1I8dZ&0AFSY7jdEiE|e8T}y(21DcB7@Cu4kP#a2Z;5y|Hp5`gp_9`!{rTQUe{4T2y+2mdc8a6cP04OJKUm|QRZqqtZlYqA
+y7WSfHtQO(4b{89chTlB$m+pEYbt?CRJY(HGC@<%z^DWM1HL468{}v4Kp179A*uM$diBtWAL*Mk+;(c|V6B3!KT|bg-+P`5W<QbY
+8>)LIOU_-&HXuOiW90lqGc5u^eG+SFh-iN4pluZw1-?4qKj5e33vVRv)exdoeZ3O;6`WvNnPnboZKYwhBTrwioao(MBaD9a?VVEt
+!Z~cR+Os|k%5^hm5!KZ_*v6KnF+qmxSWL~Y7FHXD(t#rb_)o~RcMEbzbBWi2H5?UYct`yq%W3Fr9ra5ch`kmu3_DWw)xC?vIaC9b
+Cm^YhACkTUi%i$B-aa&luBm0125W|2Gzu?5Ak9DEKf}_9X2{ny5K9q_IC+Lmgir)|>i5)Bk3A;qnX_#5dr}DMcHT<c#5j=;X*|o&
+BH9QhXhc~eEM#7cMwJ#6Xc_QdL;$l9Hp-&YH0Q7aOMwxO#TE(;5j9&ZFck_!EU}(OXizMaP_>1cd(U)GX|uzkA!R9@)kbiU-G&<j
+{20Lh8WaR3!6*?$G$Mh`GfpZ(BO^2lP2HT+h%^d`L86n@Z8ViaViM_^k0LQ)dK<DO&<Sm94S?I+E&yyl;C~6CtjYyJ=67g_3Xys1
+&0Y$LsJ_NTloh&wNHC&VbEUbt&7fj)tEOt38`}ss5<v(O@ZaQL>`x&mR`xZ=L(7#m#)-ThOk2f<+MI9x4{B%tGY|Oxd7uCQ00000
+000000000000000000000000000000000000000000000000000000000000000000KjiT%#rzGr0uLJJyuN*XSbQHa2lE|K-#)6
+B}A9h*26j_P}*ufFK#PwmQz~^&lzpp53+6n{u5Rp#3}>0P0_pUoRURvQ`)D?YIKNg-SgbchTP`c_|V$wewfjgY#rKaq(eaSfd3s1
+>^U}>LTU4oQTat%!!|Q#3H3+v+Puf`W)!I{C8DD^Z9NAuXzOc)(B`9ozybeDAP+0PPHa0jX9x6G9hKJBm8xe6z1tLFW^4~pTQ?Xp
+rEPs-&<SmQD}Y+Mfd48-re61pk+vx^e(leq98z1BI4|*@hqSF*&IoM;q&C{Eh?KU{`BU1=6$%s&_^%RfFf^YoY13=p$_%=|*KSLJ
+eY#u4lG>VSI{7oXZ8`c}HnFYdHU|{YJm9~Jwk^d?LTq#5IXz`~&In#x!(r-#5VE8#6YWOk5ZjEpAV^!?iJ&eK;Qu{LA{!Nu2yHp%
+R6~)0kF>4fz&G@#63A`n)n8Wg1w<7Ae``nt1VPZYFHs=^tcAdBx*wvp)AkG6o(>~G^nkw&%@)3mvT}0B2-<w9Ejv#p!flTe7-@4!
+3POMn1NeLC{x90)gQ1P`a*({e&5|vD;l%(m5BL*C1mS<u4D37r00000000000000000000000000000000000000000000000000
+0000000000000000000000000000000000000000095$?*NJPHg1@@tMf$5-{^AZI_(cQ$HXuaSUtMa{{;TBWj(??jI?z1eZx4YA
+|CO?h4bZ>10+auTsnG#|zmeuie<@QA_pb`G5J1&Az;CVkzq|tfl?y`xzcs+0IvRir0{{R3000000000000000000000000000000
+0000000000000000000000000000000000000000000000000000000000000000000000000000Kh*7_^&U4(nSCO0000000000
+0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+000000000000000_#5*70q^)!(*""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

@@ -169,3 +169,24 @@ def test_what_tables_cannot_hold() -> None:
         generate("sign(x)*(1 + tanh(x)**2)", name="jump", jumps="distribution")
     with pytest.raises(EmitError, match="use the target numpy"):
         generate("where(x > 1, tanh(x), 0)", name="stepped", target="numba")
+
+
+# Smooth and kinked, with a jump, steep, and oscillating: the last has tables for small variances alone.
+UNNAMED = {
+    "tanh(3*x)": 1e3,
+    "tanh(50*x)": 1e3,
+    "max(tanh(x), 0)": 1e3,
+    "step(x)*(1 + tanh(x))": 1e3,
+    "x*log(abs(x) + 1)": 1e3,
+    "sin(x)*tanh(x)": 30,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", UNNAMED)
+def test_activations_that_nobody_named(text: str) -> None:
+    tables = tabulated(derive_dual(text))
+    assert tables is not None
+    assert tables.high >= UNNAMED[text]
+    assert tables.certificate is not None
+    assert max(tables.certificate.kernel, tables.certificate.kernel_dot) < BOUND
