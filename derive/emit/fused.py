@@ -192,10 +192,10 @@ $flat_rescue    return result.reshape(shape).astype(dtype)[()]
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
-    X = np.ascontiguousarray(X, np.float64)
+    X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
     table = np.empty((depth + 1, $columns, len(X)))
-    table[:, :LIMIT] = ends_of(np.einsum("ij,ij->i", X, X), scales$keywords)
+    table[:, :LIMIT] = ends_of(squares, scales$keywords)
     for known in table:
         q = known[VARIANCE]
         known[LIMIT] = $limit
@@ -210,13 +210,15 @@ def tile_of(one, part, other, parts, within=False):
     """
     (X, rows, own, (tangent, scales, *parameters)), (Z, columns, *_) = one, other
     X, Z, i0, j0 = X[part], Z[parts], part.start, parts.start
-    k = X @ Z.T
-    gap, same = np.empty((1, 1)), np.zeros((1, 1), bool)
+    k = _products(X, Z)
+    gap, same, kept = np.empty((1, 1)), np.zeros((1, 1), bool), k.dtype
     refined = _has_close(k, within, rows, i0, columns, j0)
     if refined:
+        X, Z, k = _in_double(X, Z, k)
         k1, k2 = rows[0, DIAGONAL, part][:, None], columns[0, DIAGONAL, parts][None, :]
         gap = 1 - np.abs(k) / _size(k1, k2)
         same = _refined(X, Z, k1, k2, k, gap, np.triu(gap < CLOSE, 1) if within else gap < CLOSE)
+        k = k.astype(kept, copy=False)  # gaps have the digits
 $kept    _fused(k, gap, refined, within, rows, i0, columns, j0, scales, tangent, *parameters)
 $rescue    if same.any():
         k = np.where(same, own[part][:, None], k)
@@ -283,6 +285,7 @@ LOST = """
 def _given_up(lost, k, gap, rows, columns, network):
     \"\"\"The kernel of the pairs `lost` of a tile, by the functions of arrays.\"\"\"
     (tangent, scales$parameters), k, rows, columns = network, k[lost], rows[..., lost[0]], columns[..., lost[1]]
+    k = k.astype(np.float64)
     start = _start(*scales[0], rows[0], columns[0], k, gap if gap is None else gap[lost])
     return recursion(*start, rows, columns, scales$keywords)[int(tangent)]
 """

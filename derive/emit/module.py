@@ -103,7 +103,8 @@ def tables_source(
         parallel=True,
         normal=True,
         close=CLOSE_TABLES,
-        strip=256,
+        tile="256, 512",
+        strip="256, 131072",
         rounding=8e-15,
         lowest=CLOSE_TABLES - 1,
         highest=1 - CLOSE_TABLES,
@@ -177,6 +178,7 @@ def _assembled(
         .substitute(signature=signature, keywords=keywords, body=code.falls, rounding=code.rounding)
         .strip(),
         close=code.close,
+        tile=code.tile,
         strip=code.strip,
         limits=f"{code.lowest!r}, {code.highest!r}",
         **{"apart": f"    return pair(q1, q2, c, rho, _sine(rho){keywords})", **code.bodies},
@@ -200,8 +202,10 @@ class _Code:
     # Cosines beyond which pairs are not apart.
     lowest: float = CLOSE - 1
     highest: float = 1 - CLOSE
-    # Rows of a tile that go through the layers together: their dozens of arrays should stay in a cache.
-    strip: int = 32
+    tile: str = "256, 2048"
+    # Of a tile, what goes through the layers together: few rows for a cache, many pairs for threads that wait for
+    # each other between any two operations. Where pairs are close there are dozens of arrays.
+    strip: str = "32, 16384"
     # By how much of its scale a kernel may err.
     rounding: float = 4e-15
 

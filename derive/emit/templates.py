@@ -14,7 +14,7 @@ $evidence
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
-and rounded once.
+and rounded once; no more of it is single than products of rows at large angles.
 """
 
 $imports
@@ -31,8 +31,8 @@ SOURCE = "SOURCE-HASH"
 
 CLOSE = $close  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = $limits  # cosines of angles that are apart from 0 and pi
-TILE = 256, 512  # rows and columns of a Gram matrix that are computed at a time
-STRIP = $strip  # rows of a tile that go through the layers at a time
+TILE = $tile  # rows and columns of a Gram matrix that are computed at a time
+STRIP, STRIP_PAIRS = $strip  # rows of a tile for the layers at a time; pairs, if some are close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 $constants
 $helpers

@@ -24,7 +24,7 @@ Proof, as run when this file was generated:
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
-and rounded once.
+and rounded once; no more of it is single than products of rows at large angles.
 
 The recursion of a network runs in one loop nest, which Numba compiles at the first call and keeps in its cache.
 """
@@ -46,7 +46,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "fcfa19994ed930e2"
+SOURCE = "ca45c0cca26cb2fa"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
@@ -225,14 +225,15 @@ def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, a=0.01):
 
 def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a=0.01):
     """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
-    X, Z, dtype = _doubles(X, X if Y is None else Y)
+    given = np.asarray(X), np.asarray(X if Y is None else Y)
+    X, Z = (A if A.dtype == np.float32 else A.astype(np.float64) for A in given)
     if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
     one = rows_of(X, tangent, depth, sigma_w, sigma_b, a=a)
     other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, a=a)
-    result = np.empty((len(X), len(Z)), dtype)
+    result = np.empty((len(X), len(Z)), np.result_type(X, Z))
     for part, parts in tiles_of(len(X), len(Z), Y is None):
         within = Y is None and part == parts
         tile = tile_of(one, part, other, parts, within)
@@ -259,6 +260,33 @@ def tiles_of(n, m, within=False):
             start = part.stop
         cuts = [start, *range((start // wide + 1) * wide, m, wide), m]
         yield from ((part, slice(*parts)) for parts in zip(cuts, cuts[1:]) if start < m)
+
+
+def _rows(X):
+    """(X, squares of its rows): in single precision, if it is and no product can overflow or vanish there."""
+    squares = np.empty(len(X))
+    for start in range(0, len(X), 64):  # a sum along a row is taken by pairs, and errs by few roundings
+        some = np.array(X[start : start + 64], np.float64, order="C")
+        squares[start : start + 64] = np.multiply(some, some, out=some).sum(axis=1)
+    single = X.dtype == np.float32 and ((squares == 0) | (squares > 1e-25) & (squares < 1e25)).all()
+    return np.ascontiguousarray(X, np.float32 if single else np.float64), squares
+
+
+def _products(X, Z):
+    """X Z'. In single precision 128 terms are summed at a time: that errs by less than 1e-6 of the rows' sizes."""
+    width = 128 if X.dtype == Z.dtype == np.float32 else max(X.shape[1], 1)
+    k = X[:, :width] @ Z[:, :width].T
+    for start in range(width, X.shape[1], width):
+        k += X[:, start : start + width] @ Z[:, start : start + width].T
+    return k
+
+
+def _in_double(X, Z, k):
+    """The same of close rows, whose angles are to be accurate: (X, Z, X Z')."""
+    if X.dtype == Z.dtype == np.float64:
+        return X, Z, k
+    X, Z = X.astype(np.float64), Z.astype(np.float64)
+    return X, Z, X @ Z.T
 
 
 def _copies(X):
@@ -576,10 +604,10 @@ def _dual(order, q1, q2, c, a):
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b, a=0.01):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
-    X = np.ascontiguousarray(X, np.float64)
+    X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
     table = np.empty((depth + 1, 15, len(X)))
-    table[:, :LIMIT] = ends_of(np.einsum("ij,ij->i", X, X), scales, a=a)
+    table[:, :LIMIT] = ends_of(squares, scales, a=a)
     for known in table:
         q = known[VARIANCE]
         known[LIMIT] = 0.0
@@ -593,13 +621,15 @@ def tile_of(one, part, other, parts, within=False):
     """
     (X, rows, own, (tangent, scales, *parameters)), (Z, columns, *_) = one, other
     X, Z, i0, j0 = X[part], Z[parts], part.start, parts.start
-    k = X @ Z.T
-    gap, same = np.empty((1, 1)), np.zeros((1, 1), bool)
+    k = _products(X, Z)
+    gap, same, kept = np.empty((1, 1)), np.zeros((1, 1), bool), k.dtype
     refined = _has_close(k, within, rows, i0, columns, j0)
     if refined:
+        X, Z, k = _in_double(X, Z, k)
         k1, k2 = rows[0, DIAGONAL, part][:, None], columns[0, DIAGONAL, parts][None, :]
         gap = 1 - np.abs(k) / _size(k1, k2)
         same = _refined(X, Z, k1, k2, k, gap, np.triu(gap < CLOSE, 1) if within else gap < CLOSE)
+        k = k.astype(kept, copy=False)  # gaps have the digits
     _fused(k, gap, refined, within, rows, i0, columns, j0, scales, tangent, *parameters)
     if same.any():
         k = np.where(same, own[part][:, None], k)

@@ -23,7 +23,7 @@ Proof, as run when this file was generated:
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
-and rounded once.
+and rounded once; no more of it is single than products of rows at large angles.
 
 A pair's recursion runs in one CUDA kernel, which NVRTC compiles at the first call: CuPy arrays in, CuPy arrays out.
 float32 is computed in float64 there too. No device has run it yet: its text was compiled for the host and measured.
@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "b0b7f7cebb7830ad"
+SOURCE = "653c3e0fe27486fc"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest

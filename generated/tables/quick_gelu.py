@@ -15,7 +15,7 @@ at 1350 fresh points (seed 0), against quadrature in extended precision; that ag
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
-and rounded once.
+and rounded once; no more of it is single than products of rows at large angles.
 """
 
 import base64
@@ -35,12 +35,12 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "e8b4b630d280efe0"
+SOURCE = "e24f42699e818b54"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 TILE = 256, 512  # rows and columns of a Gram matrix that are computed at a time
-STRIP = 256  # rows of a tile that go through the layers at a time
+STRIP, STRIP_PAIRS = 256, 131072  # rows of a tile for the layers at a time; pairs, if some are close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
 
@@ -1646,14 +1646,15 @@ def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
 
 def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
     """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
-    X, Z, dtype = _doubles(X, X if Y is None else Y)
+    given = np.asarray(X), np.asarray(X if Y is None else Y)
+    X, Z = (A if A.dtype == np.float32 else A.astype(np.float64) for A in given)
     if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
     one = rows_of(X, tangent, depth, sigma_w, sigma_b)
     other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b)
-    result = np.empty((len(X), len(Z)), dtype)
+    result = np.empty((len(X), len(Z)), np.result_type(X, Z))
     for part, parts in tiles_of(len(X), len(Z), Y is None):
         within = Y is None and part == parts
         tile = tile_of(one, part, other, parts, within)
@@ -1682,11 +1683,38 @@ def tiles_of(n, m, within=False):
         yield from ((part, slice(*parts)) for parts in zip(cuts, cuts[1:]) if start < m)
 
 
+def _rows(X):
+    """(X, squares of its rows): in single precision, if it is and no product can overflow or vanish there."""
+    squares = np.empty(len(X))
+    for start in range(0, len(X), 64):  # a sum along a row is taken by pairs, and errs by few roundings
+        some = np.array(X[start : start + 64], np.float64, order="C")
+        squares[start : start + 64] = np.multiply(some, some, out=some).sum(axis=1)
+    single = X.dtype == np.float32 and ((squares == 0) | (squares > 1e-25) & (squares < 1e25)).all()
+    return np.ascontiguousarray(X, np.float32 if single else np.float64), squares
+
+
+def _products(X, Z):
+    """X Z'. In single precision 128 terms are summed at a time: that errs by less than 1e-6 of the rows' sizes."""
+    width = 128 if X.dtype == Z.dtype == np.float32 else max(X.shape[1], 1)
+    k = X[:, :width] @ Z[:, :width].T
+    for start in range(width, X.shape[1], width):
+        k += X[:, start : start + width] @ Z[:, start : start + width].T
+    return k
+
+
+def _in_double(X, Z, k):
+    """The same of close rows, whose angles are to be accurate: (X, Z, X Z')."""
+    if X.dtype == Z.dtype == np.float64:
+        return X, Z, k
+    X, Z = X.astype(np.float64), Z.astype(np.float64)
+    return X, Z, X @ Z.T
+
+
 def rows_of(X, tangent, depth, sigma_w, sigma_b):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
-    X = np.ascontiguousarray(X, np.float64)
+    X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = ends_of(np.einsum("ij,ij->i", X, X), scales)
+    table = ends_of(squares, scales)
     return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict())
 
 
@@ -1697,15 +1725,18 @@ def tile_of(one, part, other, parts, within=False):
     """
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
-    k, gap, same = np.triu(X @ Z.T, 1) if within else X @ Z.T, None, np.zeros((1, 1), bool)
+    k, gap, same = np.asarray(_products(X, Z), np.float64), None, np.zeros((1, 1), bool)
+    k = np.triu(k, 1) if within else k
     cos = k / rows[0, ROOT_DIAGONAL]
     cos /= columns[0, ROOT_DIAGONAL]
     if max(cos.max(initial=0), -cos.min(initial=0)) > 1 - CLOSE:
+        X, Z, k = _in_double(X, Z, k)
+        k = np.triu(k, 1) if within else k
         gap = _gap(k, rows[0], columns[0])
         same = _refined(X, Z, rows[0, DIAGONAL], columns[0, DIAGONAL], k, gap, gap < CLOSE)
-    tile = np.empty(k.shape)
-    for top in range(0, len(k), STRIP):
-        at, right = slice(top, top + STRIP), slice(top if within else 0, None)
+    tile, strip = np.empty(k.shape), STRIP if gap is None else max(1, STRIP_PAIRS // k.shape[1])
+    for top in range(0, len(k), strip):
+        at, right = slice(top, top + strip), slice(top if within else 0, None)
         ends = rows[..., at, :], columns[..., right]
         gaps = gap if gap is None else gap[at, right]
         start = _start(*scales[0], *(each[0] for each in ends), k[at, right], gaps)

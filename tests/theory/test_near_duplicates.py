@@ -75,7 +75,7 @@ def _network(name: str, scales: tuple[float, float], depth: int) -> Any:
     ("name", "dtype"),
     [
         *((name, np.float64) for name in ("relu", "erf", "gelu")),
-        # float32 is the same code, rounded once.
+        # float32 is the same code after products of rows, rounded once.
         ("relu", np.float32),
         *(pytest.param(name, np.float32, marks=pytest.mark.slow) for name in ("erf", "gelu")),
     ],

@@ -15,7 +15,7 @@ at 1350 fresh points (seed 0), against quadrature in extended precision; that ag
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
-and rounded once.
+and rounded once; no more of it is single than products of rows at large angles.
 
 A pair's recursion runs in one CUDA kernel, which NVRTC compiles at the first call: CuPy arrays in, CuPy arrays out.
 float32 is computed in float64 there too. No device has run it yet: its text was compiled for the host and measured.
@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "01efc808ffac824a"
+SOURCE = "b97cc13409f94256"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
 

@@ -34,8 +34,8 @@ HEAD = """# Benchmarks, measured
 Made by `python tests/benchmarks/gram`, which says how to run it: one run, a program after the other on the same
 rows, medians of the calls after the first. Rows are standard normal, seed 0; σ_w = √2, σ_b = 0.1. *bound* is a
 matrix product and one fused pass of the textbook formula that errs by 2e-8 and refines nothing: what no accurate
-evaluator beats. float32 is computed in float64 and rounded once. Nothing here has run on a GPU ([a bound on
-paper](gpu.md)).
+evaluator beats. Of float32 the products of rows are single, the recursion is double. Nothing here has run on a GPU
+([a bound on paper](gpu.md)).
 
 {machine}.
 """
