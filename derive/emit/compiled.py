@@ -70,9 +70,9 @@ def s_arcsin(sin, gap):
 
 
 @njit(**CONTRACTED)
-def s_atanh(x):
-    """atanh x for |x| < 0.98, half the logarithm of a quotient; its polynomial is right to {atanh_error}."""
-    high, low, powers = 1 + fabs(x), 1 - fabs(x), 0.0
+def s_atanh(x, whole):
+    """atanh(x/whole) up to 0.98, half a logarithm of a quotient; its polynomial is right to {atanh_error}."""
+    high, low, powers = whole + fabs(x), whole - fabs(x), 0.0
     large = high > 16 * SQRT_HALF * low
     low, powers = s_choose(large, 16 * low, low), s_choose(large, 4.0, 0.0)
     large = high > 4 * SQRT_HALF * low

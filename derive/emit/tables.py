@@ -31,7 +31,7 @@ RANGE = LOW, HIGH = $low, $high  # variances of the tables; beyond them K is an 
 LOG_MIDDLE, LOG_REACH = $middle, $reach
 LAYER = $layer  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = $log_layer, (1 - LAYER) / (1 + LAYER)
-FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
+FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
 FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 

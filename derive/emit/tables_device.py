@@ -44,7 +44,7 @@ def s_pair(
     counts: "table", series: "table", here: "index", places: "table", j: "index"
 ):
     """(K, K') of one pair; bound = sqrt(K11 K22), and bound_dot that of K'."""
-    x = s_atanh(NARROW * rho / (1 + sin_theta)) * (2 / LOG_LAYER)  # the angle as the tables have it
+    x = s_atanh(NARROW * rho, 1 + sin_theta) * (2 / LOG_LAYER)  # the angle as the tables have it
     k = bound * s_tabled(x, 0, layer, counts, series, here, places, j)
     return k, bound_dot * s_tabled(x, 4, layer, counts, series, here, places, j)
 

@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "792fe12f8f4b6769"
+SOURCE = "c87aa6be6e32a0ff"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -181,7 +181,7 @@ RANGE = LOW, HIGH = 0.0001, 1000.0  # variances of the tables; beyond them K is 
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
+FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
 FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 

@@ -247,7 +247,7 @@ DAMAGE = {
     "K for K'": ("s_tabled(x, 4, layer", "s_tabled(x, 0, layer"),
     "no scale": ("bound_dot * s_tabled", "bound * s_tabled"),
     "the diagonal of another variance": ("- LOG_MIDDLE) / LOG_REACH - middle) / reach", "- LOG_MIDDLE) / LOG_REACH - middle)"),
-    "series cut at 1e-9": ("FAINT = 2e-16", "FAINT = 1e-9"),
+    "series cut at 1e-9": ("FAINT = 5e-16", "FAINT = 1e-9"),
     "half of the bits": ("* 2.0**-bits", "// 2**28 * 2.0**(28 - bits)"),
     "the last term of log K": ("row_1 < ", "row_1 < -1 + "),
     "the next layer's variance": ("before = layer - 1;", "before = layer;"),

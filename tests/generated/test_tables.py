@@ -123,7 +123,7 @@ DAMAGE = {
     "a coefficient that is not halved": ("    matrix[0] /= 2\n", ""),
     "the angle mirrored": ("np.arctanh(NARROW * rho", "np.arctanh(-NARROW * rho"),
     "the layer 1e-9 wider": ("LAYER = 0.02", "LAYER = 1.000000001*0.02"),
-    "series cut at 1e-9": ("FAINT = 2e-16", "FAINT = 1e-9"),
+    "series cut at 1e-9": ("FAINT = 5e-16", "FAINT = 1e-9"),
     "too few nodes on a part": ("1 + np.ceil(37 /", "1 + np.ceil(15 /"),
     "the diagonal, not its root": ("@ log_diagonal) / 2)", "@ log_diagonal))"),
     "a rank too few": ("places[1][..., :two]", "places[1][..., :two] * (np.arange(two) < two - 3)"),

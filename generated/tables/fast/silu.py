@@ -40,10 +40,9 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "a40a58a9e796cd22"
+SOURCE = "b56f562d97f917da"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
-STRIP, STRIP_PAIRS = 256, 131072  # rows of a tile for the layers at a time; pairs, if some are close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 
 # Nodes and weights for the normal density: exp(-43) at 1.
@@ -184,7 +183,7 @@ RANGE = LOW, HIGH = 0.0001, 1000.0  # variances of the tables; beyond them K is 
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
-FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
+FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
 FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 
@@ -1681,9 +1680,9 @@ def s_choose(yes, a, b):
 
 
 @njit(**CONTRACTED)
-def s_atanh(x):
-    """atanh x for |x| < 0.98, half the logarithm of a quotient; its polynomial is right to 4.6e-18."""
-    high, low, powers = 1 + fabs(x), 1 - fabs(x), 0.0
+def s_atanh(x, whole):
+    """atanh(x/whole) up to 0.98, half a logarithm of a quotient; its polynomial is right to 4.6e-18."""
+    high, low, powers = whole + fabs(x), whole - fabs(x), 0.0
     large = high > 16 * SQRT_HALF * low
     low, powers = s_choose(large, 16 * low, low), s_choose(large, 4.0, 0.0)
     large = high > 4 * SQRT_HALF * low
@@ -1699,7 +1698,8 @@ def s_atanh(x):
         + ((0.09091444564206229 + 0.07665860747913006 * z) + 0.07308225489776055 * z2) * z4)
     )
     return copysign(powers * HALF_LN2 + (t + t * z * p), x)
-TILE = 512, 512  # rows and columns of a tile
+TILE = 512, 1024  # rows and columns of a tile
+STRIP, STRIP_PAIRS = 512, 524288  # all of it goes through the layers at a time
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True, "fastmath": {"contract"}}
 ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosine
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache
@@ -1716,19 +1716,19 @@ def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos):
     parts = []
     for series, one, two in of_extents(turns, q1, q2):
         parts += [np.tensordot(one[:, 0], series, (1, 1)), np.ascontiguousarray(two[0].T)]
-    state = (np.ascontiguousarray(each) for each in (theta, cos))
-    inverses = (e[INVERSE].ravel() for e in (end1, end2))
-    return *_stepped(*state, middle, reach, *parts, w2, b2, *inverses), None, None, None
+    state = [np.ascontiguousarray(each) for each in (sigma, theta.copy() if theta is sigma else theta, cos)]
+    _step(*state, middle, reach, *parts, w2, b2, *(e[INVERSE].ravel() for e in (end1, end2)))
+    return *state, None, None, None
 
 
 @njit(**COMPILED)
-def _stepped(theta, cos, middle, reach, left, right, left_dot, right_dot, w2, b2, inverse1, inverse2):
-    """A layer of a matrix of pairs; what stands on the left is (rows, n, ranks), on the right (ranks, columns)."""
+def _step(sigma, theta, cos, middle, reach, left, right, left_dot, right_dot, w2, b2, inverse1, inverse2):
+    """A layer of a matrix of pairs, in place; on the left stand (rows, n, ranks), on the right (ranks, columns)."""
     n, m = cos.shape
     count, count_dot, sphere = left.shape[1], left_dot.shape[1], len(right) == len(right_dot) == 1
-    sigma, theta, cos = np.empty((n, m)), theta.copy(), cos.copy()
-    terms, terms_dot = np.empty((ROWS * count, m)), np.empty((ROWS * count_dot, m))
-    turns, k, k_dot = np.empty((max(count, count_dot, 2), m)), np.empty(m), np.empty(m)
+    k, k_dot, turns = np.empty(m), np.empty(m), np.empty((max(count, count_dot, 2), m))
+    one, two, many = np.empty(m), np.empty(m), 0 if sphere else ROWS
+    terms, terms_dot = np.empty((many * count, m)), np.empty((many * count_dot, m))
     for start in range(0, n, ROWS):
         stop = min(start + ROWS, n)
         size, size_dot = (stop - start) * count, (stop - start) * count_dot
@@ -1736,29 +1736,36 @@ def _stepped(theta, cos, middle, reach, left, right, left_dot, right_dot, w2, b2
             np.dot(left[start:stop].reshape(size, -1), right, terms[:size])
             np.dot(left_dot[start:stop].reshape(size_dot, -1), right_dot, terms_dot[:size_dot])
         for i in range(start, stop):
-            _turned(cos[i], middle, reach, turns)
+            _angles(cos[i], middle, reach, turns[1])
             if sphere:
-                _scaled(turns, left[i], right[0], k)
-                _scaled(turns, left_dot[i], right_dot[0], k_dot)
+                _scaled(turns[1], left[i], right[0], one, two, k)
+                _scaled(turns[1], left_dot[i], right_dot[0], one, two, k_dot)
             else:
+                _turned(turns)
                 _added(turns, terms[(i - start) * count : (i - start + 1) * count], k)
                 _added(turns, terms_dot[(i - start) * count_dot : (i - start + 1) * count_dot], k_dot)
             _behind(sigma[i], theta[i], cos[i], k, k_dot, w2, b2, inverse1[i], inverse2)
-    return sigma, theta, cos
 
 
 @njit(**COMPILED)
-def _turned(cos, middle, reach, turns):
-    """Chebyshev's polynomials of angles."""
-    one, angles = turns[0], turns[1]
+def _angles(cos, middle, reach, angles):
+    """Where the angles of pairs are in their extent."""
+    middle, scale = middle / reach, 2 / LOG_LAYER / reach
     for j in range(len(cos)):
-        one[j] = 1.0
         square = (1 - cos[j]) * (1 + cos[j])
         sin_theta = sqrt(s_choose(square < 0, 0.0, square))
-        angles[j] = (s_atanh(NARROW * cos[j] / (1 + sin_theta)) * (2 / LOG_LAYER) - middle) / reach
+        angles[j] = s_atanh(NARROW * cos[j], 1 + sin_theta) * scale - middle
+
+
+@njit(**COMPILED)
+def _turned(turns):
+    """Chebyshev's polynomials of angles, which are the second."""
+    one, angles = turns[0], turns[1]
+    for j in range(len(one)):
+        one[j] = 1.0
     for n in range(2, len(turns)):
         value, before, earlier = turns[n], turns[n - 1], turns[n - 2]
-        for j in range(len(cos)):
+        for j in range(len(one)):
             value[j] = 2 * angles[j] * before[j] - earlier[j]
 
 
@@ -1779,21 +1786,30 @@ def _added(turns, terms, result):
 
 
 @njit(**COMPILED)
-def _scaled(turns, series, scales, result):
-    """The same where variances are all equal: one polynomial in the angle."""
-    for j in range(len(result)):
-        result[j] = series[0, 0]
-    whole = len(series) - (len(series) - 1) % 2
-    for n in range(1, whole, 2):
-        a, b, one, two = turns[n], turns[n + 1], series[n, 0], series[n + 1, 0]
-        for j in range(len(result)):
-            result[j] += a[j] * one + b[j] * two
-    if whole < len(series):
-        a, one = turns[whole], series[whole, 0]
-        for j in range(len(result)):
-            result[j] += a[j] * one
-    for j in range(len(result)):
-        result[j] *= scales[j]
+def _scaled(angles, series, scales, one, two, result):
+    """The same where variances are all equal: one polynomial in the angle, by Clenshaw, four terms at a time."""
+    whole = len(series) // 4 * 4
+    for j in range(len(one)):
+        one[j] = 0.0
+    for j in range(len(two)):
+        two[j] = 0.0
+    for n in range(len(series) - 1, whole - 1, -1):
+        a = series[n, 0]
+        for j in range(len(angles)):
+            before = one[j]
+            one[j] = 2 * angles[j] * before + (a - two[j])
+            two[j] = before
+    for n in range(whole - 4, -1, -4):
+        a, b, c, d = series[n, 0], series[n + 1, 0], series[n + 2, 0], series[n + 3, 0]
+        for j in range(len(angles)):
+            twice = 2 * angles[j]
+            fourth = twice * one[j] + (d - two[j])
+            third = twice * fourth + (c - one[j])
+            second = twice * third + (b - fourth)
+            one[j] = twice * second + (a - third)
+            two[j] = second
+    for j in range(len(angles)):
+        result[j] = (one[j] - angles[j] * two[j]) * scales[j]
 
 
 @njit(**COMPILED)
@@ -1801,5 +1817,7 @@ def _behind(sigma, theta, cos, k, k_dot, w2, b2, inverse1, inverses):
     """What a row of pairs carries on, in place of what it brought."""
     for j in range(len(k)):
         sigma[j] = w2 * k[j] + b2
-        theta[j] = sigma[j] + w2 * k_dot[j] * theta[j]
+    for j in range(len(k)):
+        theta[j] = w2 * k_dot[j] * theta[j] + sigma[j]
+    for j in range(len(k)):
         cos[j] = sigma[j] * inverse1 * inverses[j]

@@ -45,9 +45,9 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "22fb9d5da00aab6a"
+SOURCE = "76dce55dd72bff7f"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-FAINT = 2e-16  # coefficients beside the largest, in the noise of rounding
+FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
 
 
 def nearby(low, high, strip, count):
@@ -353,11 +353,11 @@ __device__ inline double s_one_minus_cos(double cos_, double sin_)
     return (cos_ > 0.0) ? (__dmul_rn(sin_, sin_) / __dadd_rn(1.0, cos_)) : __dsub_rn(1.0, cos_);
 }
 
-// atanh x for |x| < 0.98, half the logarithm of a quotient; its polynomial is right to 4.6e-18.
-__device__ inline double s_atanh(double x)
+// atanh(x/whole) up to 0.98, half a logarithm of a quotient; its polynomial is right to 4.6e-18.
+__device__ inline double s_atanh(double x, double whole)
 {
-    double high = 1.0 + fabs(x);
-    double low = 1.0 - fabs(x);
+    double high = whole + fabs(x);
+    double low = whole - fabs(x);
     double powers = 0.0;
     bool large = high > ((16.0 * SQRT_HALF) * low);
     low = large ? (16.0 * low) : low;
@@ -411,7 +411,7 @@ __device__ inline s_2 s_pair(double q1, double root_q1, double q2, double root_q
     sin_theta, double gap, double bound, double bound_dot, long long layer, s_table counts, s_table series,
     long long here, s_table places, long long j)
 {
-    double x = s_atanh((NARROW * rho) / (1.0 + sin_theta)) * (2.0 / LOG_LAYER);
+    double x = s_atanh(NARROW * rho, 1.0 + sin_theta) * (2.0 / LOG_LAYER);
     double k = bound * s_tabled(x, 0, layer, counts, series, here, places, j);
     return s_2{k, bound_dot * s_tabled(x, 4, layer, counts, series, here, places, j)};
 }
