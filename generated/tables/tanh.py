@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "512d1defb63b25f2"
+SOURCE = "b447dbc33e18a20b"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -256,6 +256,8 @@ def summed(series, place1, place2, angle):
     if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
         return one_by_one(series, place1, place2, angle)
     left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    if len(right) == 1:  # variances of one side are all equal
+        return clenshaw(lambda n: left[n].T, len(series), angle) * right
     term = np.empty(angle.shape)
     return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
 
