@@ -31,8 +31,13 @@ SMALL_ANGLES = (0.0, 1e-12, 1e-7, 1e-4, 1e-2)
 STEPS = (11, 22)
 SEED = 0
 
-# Powers as products: in extended precision a power takes as long as forty of them.
-MULTIPLIED = create_expand_pow_optimization(12, base_req=lambda base: True)
+PRODUCTS = create_expand_pow_optimization(12, base_req=lambda base: True)
+
+
+def _multiplied(expr: sp.Expr) -> tuple[list[tuple[sp.Symbol, sp.Expr]], sp.Expr]:
+    """Common parts, and the rest; powers are products, of which one takes as long as forty in extended precision."""
+    parts, rest = sp.cse(expr, list=False)
+    return [(symbol, PRODUCTS(part)) for symbol, part in parts], PRODUCTS(rest)
 
 
 def _of_doubles(function: Callable[[Any], Any]) -> Function:
@@ -45,7 +50,7 @@ CODE = [{"erf": _of_doubles(erf), "erfc": _of_doubles(erfc), "Phi": _of_doubles(
 
 def extended(f: Pieces) -> Function:
     """f of arrays in extended precision. Knots at 0 alone."""
-    left, right = (sp.lambdify(x, MULTIPLIED(side), CODE, cse=True) for side in f.beside(sp.S.Zero))
+    left, right = (sp.lambdify(x, side, CODE, cse=_multiplied) for side in f.beside(sp.S.Zero))
 
     def function(u: Array) -> Array:
         with np.errstate(all="ignore"):
