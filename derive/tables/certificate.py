@@ -35,7 +35,7 @@ PRODUCTS = create_expand_pow_optimization(12, base_req=lambda base: True)
 
 
 def _multiplied(expr: sp.Expr) -> tuple[list[tuple[sp.Symbol, sp.Expr]], sp.Expr]:
-    """Common parts, and the rest; powers are products, of which one takes as long as forty in extended precision."""
+    """Common parts, and the rest; powers as products, of which one takes as long as forty in extended precision."""
     parts, rest = sp.cse(expr, list=False)
     return [(symbol, PRODUCTS(part)) for symbol, part in parts], PRODUCTS(rest)
 
