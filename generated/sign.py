@@ -39,12 +39,12 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "2320127305a5b041"
+SOURCE = "5faac35502e8a1d6"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TILE = 256, 2048  # rows and columns of a Gram matrix that are computed at a time
-STRIP, STRIP_PAIRS = 32, 16384  # rows of a tile for the layers at a time; pairs, if some are close
+STRIP, CLOSE_STRIP = 32768, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 C_2_OVER_PI = 0.6366197723675814  # 2/pi
 
@@ -162,7 +162,9 @@ def ends_of(k, scales):
 
 
 def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales):
-    """(Sigma, Theta) after the hidden layers, from the pair state of the input kernel and the tables of its ends.
+    """Sigma and Theta after the hidden layers, each with its gap, or None where no pair is close.
+
+    From the pair state of the input kernel and the tables of its ends:
 
     Sigma_l = sigma_w**2 K(Sigma_l-1) + sigma_b**2
     Theta_l = Sigma_l + sigma_w**2 K'(Sigma_l-1) Theta_l-1,  Theta_0 = Sigma_0
@@ -173,18 +175,26 @@ def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales):
             *scales[layer], *ends1[layer - 1 : layer + 1], *ends2[layer - 1 : layer + 1],
             sigma, theta, cos, sin_theta, gap_t
         )
-    one, two = ends1[-1], ends2[-1]
-    return _kernel(one[VARIANCE], two[VARIANCE], sigma, gap), _kernel(one[THETA], two[THETA], theta, gap_t)
+    return (sigma, gap), (theta, gap_t)
 
 
-def _kernel(one, two, direct, gap):
-    """A kernel, from those of its ends with themselves where it is near to them: rounded once then."""
+def _kernel(tangent, state, ends1, ends2, scales):
+    """Theta if `tangent`, else Sigma; where it is near to those of its ends from these, rounded once then."""
+    direct, gap = recursion(*state, ends1, ends2, scales)[int(tangent)]
     if gap is None:
         return direct
-    root1, root2 = np.sqrt(one), np.sqrt(two)
-    less = (root1 - root2) ** 2 / 2 + root1 * root2 * gap
-    high, low = np.maximum(one, two), np.minimum(one, two)
-    return np.where(less < (high + low) / 8, high - ((high - low) / 2 + less), direct)
+    one, two = (ends[-1][THETA if tangent else VARIANCE] for ends in (ends1, ends2))
+    half1, half2 = np.sqrt(one / 2), np.sqrt(two / 2)
+    less, product = half1 - half2, 2 * half1 * half2
+    less *= less
+    product *= gap
+    less += product
+    high, apart = np.maximum(one, two), np.subtract(one, two, out=product)
+    near = less < 0.2 * high
+    np.abs(apart, out=apart)
+    apart *= 0.5
+    less += apart
+    return np.where(near, high - less, direct)
 
 
 def _size(v1, v2):
@@ -270,7 +280,7 @@ def _sine(cos):
 def _angle(sigma, end1, end2, k, gap):
     """(cos, sin, 1 - cos) of sigma = w2*k + b2, from 1 - |cos| of k."""
     negative = k < 0
-    opposite = 2.0 * negative if negative.any() else 0.0
+    opposite = 2.0 * negative if negative.any() else None
     gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, opposite)
     cos, other = 1 - gap, 2 - gap
     sine = gap * other
@@ -286,14 +296,16 @@ def _angle(sigma, end1, end2, k, gap):
 
 def _sum_gap(a1, a2, b1, b2, gap_a, gap_b):
     """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
-    total, apart, other = a1 * a2, a1 - a2, b1 - b2
+    total, difference = a1 * a2, a1 - a2
     total *= gap_a
-    total += b1 * (b2 * gap_b)
-    apart *= apart
-    other *= other
-    apart += other
-    apart *= 0.5
-    total += apart
+    if gap_b is not None:
+        total += b1 * (b2 * gap_b)
+    difference *= difference
+    total += 0.5 * difference
+    np.subtract(b1, b2, out=difference)
+    difference *= difference
+    difference *= 0.5
+    total += difference
     return total
 
 
@@ -320,61 +332,6 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot):
     return k, k_dot, gap, gap_dot
 
 
-def _refined(X, Z, k1, k2, k, gap, near):
-    """Puts 1 - |cos| of the rows `near` to each other, or opposite, into `gap`; where two rows are one."""
-    same = np.zeros(k.shape, bool)
-    if np.count_nonzero(near) > 4 * sum(k.shape):
-        _tangent(X, Z, k1, k2, k, gap, near)
-    for i in np.flatnonzero(near.any(axis=1)):
-        x, (j,) = X[i], np.nonzero(near[i])
-        z, factor = Z[j], (k[i, j] / k1[i])[:, None]
-        same[i, j] = (z == x).all(axis=1)
-        part = factor * x
-        rest = z - part
-        # A jump's kernel feels the root of the angle, a one-sided one vanishes at pi: all the digits are wanted.
-        rest -= _product_error(factor, x, part)
-        rest -= ((rest @ x) / k1[i])[:, None] * x
-        square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
-        gap[i, j] = square / (1 + np.sqrt(1 - square))
-    return same
-
-
-def _tangent(X, Z, k1, k2, k, gap, near):
-    """Angles within a cluster of rows, by one product of the rows projected from 0 to the plane that touches there.
-
-    Their error is eps times the square of the cluster's radius: what is closer still is left in `near`.
-    """
-    for _ in range(8):
-        row = int(np.argmax(near.sum(axis=1)))
-        origin = X[row]
-        i, j = np.abs(X @ origin) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0]), near[row]
-        if np.count_nonzero(j) < 32:
-            return
-        whole = i.all() and j.all()
-        at = np.s_[:, :] if whole else np.ix_(i, j)
-        s, t = (_projected(A, origin, k1[row, 0]) for A in ((X, Z) if whole else (X[i], Z[j])))
-        s2, t2 = np.einsum("ij,ij->i", s, s)[:, None], np.einsum("ij,ij->i", t, t)[None, :]
-        chord = s @ t.T
-        square = s2 * t2 - chord * chord
-        chord *= -2
-        chord += s2 + t2
-        square += chord
-        square /= (1 + s2) * (1 + t2)
-        good = near[at] & (k[at] > 0) & (chord > 16 * np.maximum(s2 * s2, t2 * t2))
-        gap[at] = np.where(good, square / (1 + np.sqrt(np.maximum(1 - square, 0))), gap[at])
-        near[at] &= ~good
-
-
-def _projected(A, origin, square):
-    """The part of rows that is orthogonal to the origin, over the part along it: a tangent of their angle to it."""
-    rest = A - origin
-    along = (rest @ origin)[:, None] / square
-    rest -= along * origin
-    rest /= (1 + along) * np.sqrt(square)
-    return rest
-
-
 def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
     return _gram(False, X, Y, depth, sigma_w, sigma_b)
@@ -388,7 +345,7 @@ def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0):
 def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
     """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
     given = np.asarray(X), np.asarray(X if Y is None else Y)
-    X, Z = (A if A.dtype == np.float32 else A.astype(np.float64) for A in given)
+    X, Z = (A if A.dtype == np.float32 else A.astype(np.float64, copy=False) for A in given)
     if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
@@ -402,9 +359,9 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
         result[part, parts] = tile
         if Y is None and not within:
             result[parts, part] = tile.T
-    for i, first in _copies(X):
+    for i, first in _copies(X, one[1][0, DIAGONAL]):
         result[i] = result[first]
-    for j, first in _copies(Z):
+    for j, first in _copies(Z, other[1][0, DIAGONAL]):
         result[:, j] = result[:, first]
     return result
 
@@ -428,8 +385,8 @@ def _rows(X):
     """(X, squares of its rows): in single precision, if it is and no product can overflow or vanish there."""
     squares = np.empty(len(X))
     for start in range(0, len(X), 64):  # a sum along a row is taken by pairs, and errs by few roundings
-        some = np.array(X[start : start + 64], np.float64, order="C")
-        squares[start : start + 64] = np.multiply(some, some, out=some).sum(axis=1)
+        some = np.ascontiguousarray(X[start : start + 64])
+        squares[start : start + 64] = np.multiply(some, some, dtype=np.float64).sum(axis=1)
     single = X.dtype == np.float32 and ((squares == 0) | (squares > 1e-25) & (squares < 1e25)).all()
     return np.ascontiguousarray(X, np.float32 if single else np.float64), squares
 
@@ -443,12 +400,148 @@ def _products(X, Z):
     return k
 
 
-def _in_double(X, Z, k):
-    """The same of close rows, whose angles are to be accurate: (X, Z, X Z')."""
-    if X.dtype == Z.dtype == np.float64:
-        return X, Z, k
-    X, Z = X.astype(np.float64), Z.astype(np.float64)
-    return X, Z, X @ Z.T
+def _row_angles(X, Z, rows, columns, within):
+    """(X Z', 1 - |cos| of the angles or None where none is small or near pi, where two rows are one).
+
+    `within`: X is Z, and what is above the diagonal counts.
+    """
+    one, two = rows[DIAGONAL], columns[DIAGONAL]
+    if _is_cluster(X, Z, one, two):
+        X, Z = X.astype(np.float64, copy=False), Z.astype(np.float64, copy=False)
+        k, gap, good = _tangent(X, Z, X[0], one[0, 0])
+        near = ~good
+    else:
+        k = _products(X, Z)
+        if not _has_close(k, within, rows[ROOT_DIAGONAL], columns[ROOT_DIAGONAL]):
+            return k, None, None
+        if X.dtype != np.float64 or Z.dtype != np.float64:  # close rows have angles that are to be accurate
+            X, Z = X.astype(np.float64), Z.astype(np.float64)
+            k = X @ Z.T
+        gap = _gap(k, rows, columns)
+        near = gap < CLOSE
+        if np.count_nonzero(near) > 4 * sum(k.shape):
+            _clusters(X, Z, one, k, gap, near)
+    if within:
+        near, gap[np.tril_indices(len(gap))] = np.triu(near, 1), 1
+    return k, gap, _one_by_one(X, Z, one, two, k, gap, near)
+
+
+def _gap(k, end1, end2):
+    return 1 - np.abs(k) / _size(end1[DIAGONAL], end2[DIAGONAL])
+
+
+def _is_cluster(X, Z, k1, k2):
+    """Whether there are many pairs, and all rows so near to the first that their angles are all refined."""
+    if len(X) * len(Z) <= 4 * (len(X) + len(Z)):
+        return False
+    origin, square = X[0], k1[0, 0]
+    at = np.linspace(0, len(Z) - 1, 8).astype(int)  # a few rows first, since most tiles are no cluster
+    return all(
+        (squares + square - 2 * (A @ origin) < min(CLOSE / 2, 1 / 64) * square).all()
+        for A, squares in ((Z[at], k2[0, at]), (X, k1[:, 0]), (Z, k2[0]))
+    )
+
+
+def _clusters(X, Z, k1, k, gap, near):
+    """Puts 1 - cos within clusters of rows into `gap`; `near` keeps what is too close for that."""
+    for _ in range(8):
+        row = int(np.argmax(near.sum(axis=1)))
+        i, j = np.abs(X @ X[row]) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0]), near[row]
+        if np.count_nonzero(j) < 32:
+            return
+        at = np.ix_(i, j)
+        _, closer, good = _tangent(X[i], Z[j], X[row], k1[row, 0])
+        good &= near[at] & (k[at] > 0)
+        gap[at] = np.where(good, closer, gap[at])
+        near[at] &= ~good
+
+
+def _tangent(X, Z, origin, square):
+    """(X Z', 1 - cos, whether that is accurate) of rows near an origin with that square, by one product.
+
+    With s and t, the parts of two rows orthogonal to the origin over those along it, sin**2 of their angle is
+    (|s - t|**2 + |s|**2 |t|**2 - (s.t)**2) / ((1 + |s|**2) (1 + |t|**2)), which errs by eps times the square of the
+    cluster's radius.
+    """
+    (s, along1, s2), (t, along2, t2) = (_projected(A, origin, square) for A in (X, Z))
+    k, gap, along2, t2 = s @ t.T, np.empty((len(X), len(Z))), along2.T, t2.T
+    good, strip = np.empty(gap.shape, bool), max(1, CLOSE_STRIP // len(Z))
+    scales, inverses, least = ([f(v) for v in pair] for f, pair in (
+        (np.reciprocal, (along1, along2)), (lambda v: 1 / (1 + v), (s2, t2)), (lambda v: 16 * v * v, (s2, t2))
+    ))
+    for start in range(0, len(X), strip):
+        at = slice(start, start + strip)
+        product = k[at]
+        product *= scales[0][at]
+        product *= scales[1]
+        chord = s2[at] + t2
+        scratch = 2 * product
+        chord -= scratch
+        np.greater(chord, least[0][at], out=good[at])
+        good[at] &= chord > least[1]
+        sine = np.multiply(s2[at], t2, out=scratch)
+        sine += chord
+        sine -= np.multiply(product, product, out=chord)
+        sine *= inverses[0][at]
+        sine *= inverses[1]
+        cos = np.subtract(1, sine, out=chord)
+        np.sqrt(np.maximum(cos, 0, out=cos), out=cos)
+        cos += 1
+        np.divide(sine, cos, out=gap[at])
+        product += 1
+        product *= along1[at]
+        product *= along2
+    return k, gap, good
+
+
+def _projected(A, origin, square):
+    """(rows less what is along the origin, that, |the one|**2 over |the other|**2), the last two as columns."""
+    rest, along, size2 = np.empty_like(A), np.empty((len(A), 1)), np.empty((len(A), 1))
+    scratch = np.empty((64, A.shape[1]))
+    for start in range(0, len(A), 64):
+        part, at = rest[start : start + 64], slice(start, start + 64)
+        np.subtract(A[at], origin, out=part)
+        share = (part @ origin)[:, None] / square
+        part -= np.multiply(share, origin, out=scratch[: len(part)])
+        along[at] = (1 + share) * np.sqrt(square)
+        size2[at, 0] = np.einsum("ij,ij->i", part, part)
+    size2 /= along
+    size2 /= along
+    return rest, along, size2
+
+
+def _one_by_one(X, Z, k1, k2, k, gap, near):
+    """Puts 1 - |cos| of the rows `near` to each other, or opposite, into `gap`; where two rows are one."""
+    same = np.zeros(k.shape, bool)
+    for i in np.flatnonzero(near.any(axis=1)):
+        x, (j,) = X[i], np.nonzero(near[i])
+        z, factor = Z[j], (k[i, j] / k1[i])[:, None]
+        same[i, j] = (z == x).all(axis=1)
+        part = factor * x
+        rest = z - part
+        # A jump's kernel feels the root of the angle, a one-sided one vanishes at pi: all the digits are wanted.
+        rest -= _product_error(factor, x, part)
+        rest -= ((rest @ x) / k1[i])[:, None] * x
+        square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
+        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        gap[i, j] = square / (1 + np.sqrt(1 - square))
+    return same
+
+
+def _has_close(k, within, roots1, roots2):
+    """Whether an angle is to be refined."""
+    cos = (np.triu(k, 1) if within else k) * (1 / roots1)
+    cos *= 1 / roots2
+    return max(cos.max(initial=0), -cos.min(initial=0)) > 1 - CLOSE
+
+
+def _copies(X, squares):
+    """(i, j) for every row i that equals an earlier one, j being the first of them: copies have one kernel."""
+    seen = {}
+    values, counts = np.unique(squares, return_counts=True)
+    alike = np.flatnonzero(np.isin(squares, values[counts > 1]))
+    firsts = [(i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike]
+    return [(i, j) for i, j in firsts if i != j]
 
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b):
@@ -466,23 +559,16 @@ def tile_of(one, part, other, parts, within=False):
     """
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
-    k, gap, same = np.asarray(_products(X, Z), np.float64), None, np.zeros((1, 1), bool)
-    k = np.triu(k, 1) if within else k
-    cos = k / rows[0, ROOT_DIAGONAL]
-    cos /= columns[0, ROOT_DIAGONAL]
-    if max(cos.max(initial=0), -cos.min(initial=0)) > 1 - CLOSE:
-        X, Z, k = _in_double(X, Z, k)
-        k = np.triu(k, 1) if within else k
-        gap = _gap(k, rows[0], columns[0])
-        same = _refined(X, Z, rows[0, DIAGONAL], columns[0, DIAGONAL], k, gap, gap < CLOSE)
-    tile, strip = np.empty(k.shape), STRIP if gap is None else max(1, STRIP_PAIRS // k.shape[1])
+    k, gap, same = _row_angles(X, Z, rows[0], columns[0], within)
+    k = np.asarray(np.triu(k, 1) if within else k, np.float64)
+    tile, strip = np.empty(k.shape), max(1, (STRIP if gap is None else CLOSE_STRIP) // k.shape[1])
     for top in range(0, len(k), strip):
         at, right = slice(top, top + strip), slice(top if within else 0, None)
         ends = rows[..., at, :], columns[..., right]
         gaps = gap if gap is None else gap[at, right]
-        start = _start(*scales[0], *(each[0] for each in ends), k[at, right], gaps)
-        tile[at, right] = recursion(*start, *ends, scales, **params)[int(tangent)]
-    if same.any():
+        state = _start(*scales[0], *(each[0] for each in ends), k[at, right], gaps)
+        tile[at, right] = _kernel(tangent, state, *ends, scales, **params)
+    if same is not None and same.any():
         tile = np.where(same, own[part, None], tile)
     if within:
         tile = np.triu(tile, 1)
@@ -502,19 +588,6 @@ def _start(w2, b2, end1, end2, k, gap):
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
     return sigma, *_angle(sigma, end1, end2, k, gap)
-
-
-def _gap(k, end1, end2):
-    return 1 - np.abs(k) / _size(end1[DIAGONAL], end2[DIAGONAL])
-
-
-def _copies(X):
-    """(i, j) for every row i that equals an earlier one, j being the first of them: copies have one kernel."""
-    squares, seen = np.einsum("ij,ij->i", X, X), {}
-    values, counts = np.unique(squares, return_counts=True)
-    alike = np.flatnonzero(np.isin(squares, values[counts > 1]))
-    firsts = [(i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike]
-    return [(i, j) for i, j in firsts if i != j]
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""

@@ -1,6 +1,6 @@
 """The text of a generated NumPy module on pairs whose angle is small, or near π: their gaps, never by a difference.
 
-Of rows in the Gram pass (_refined, _tangent), of K and K' at each layer (_near, and `falls` in one of two forms).
+Those of K and K' at each layer, by `falls` in one of two forms.
 """
 
 from string import Template
@@ -25,61 +25,6 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot$signatur
 $signs    if len(lost):
         k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta)$keywords)
     return k, k_dot, gap, gap_dot
-
-
-def _refined(X, Z, k1, k2, k, gap, near):
-    """Puts 1 - |cos| of the rows `near` to each other, or opposite, into `gap`; where two rows are one."""
-    same = np.zeros(k.shape, bool)
-    if np.count_nonzero(near) > 4 * sum(k.shape):
-        _tangent(X, Z, k1, k2, k, gap, near)
-    for i in np.flatnonzero(near.any(axis=1)):
-        x, (j,) = X[i], np.nonzero(near[i])
-        z, factor = Z[j], (k[i, j] / k1[i])[:, None]
-        same[i, j] = (z == x).all(axis=1)
-        part = factor * x
-        rest = z - part
-        # A jump's kernel feels the root of the angle, a one-sided one vanishes at pi: all the digits are wanted.
-        rest -= _product_error(factor, x, part)
-        rest -= ((rest @ x) / k1[i])[:, None] * x
-        square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
-        gap[i, j] = square / (1 + np.sqrt(1 - square))
-    return same
-
-
-def _tangent(X, Z, k1, k2, k, gap, near):
-    """Angles within a cluster of rows, by one product of the rows projected from 0 to the plane that touches there.
-
-    Their error is eps times the square of the cluster's radius: what is closer still is left in `near`.
-    """
-    for _ in range(8):
-        row = int(np.argmax(near.sum(axis=1)))
-        origin = X[row]
-        i, j = np.abs(X @ origin) > 0.8 * np.sqrt(k1[:, 0] * k1[row, 0]), near[row]
-        if np.count_nonzero(j) < 32:
-            return
-        whole = i.all() and j.all()
-        at = np.s_[:, :] if whole else np.ix_(i, j)
-        s, t = (_projected(A, origin, k1[row, 0]) for A in ((X, Z) if whole else (X[i], Z[j])))
-        s2, t2 = np.einsum("ij,ij->i", s, s)[:, None], np.einsum("ij,ij->i", t, t)[None, :]
-        chord = s @ t.T
-        square = s2 * t2 - chord * chord
-        chord *= -2
-        chord += s2 + t2
-        square += chord
-        square /= (1 + s2) * (1 + t2)
-        good = near[at] & (k[at] > 0) & (chord > 16 * np.maximum(s2 * s2, t2 * t2))
-        gap[at] = np.where(good, square / (1 + np.sqrt(np.maximum(1 - square, 0))), gap[at])
-        near[at] &= ~good
-
-
-def _projected(A, origin, square):
-    """The part of rows that is orthogonal to the origin, over the part along it: a tangent of their angle to it."""
-    rest = A - origin
-    along = (rest @ origin)[:, None] / square
-    rest -= along * origin
-    rest /= (1 + along) * np.sqrt(square)
-    return rest
 '''
 
 PRICE = '''

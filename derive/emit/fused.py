@@ -158,15 +158,18 @@ $flat_bounds        values = s_pair(
     return result
 
 
+def _has_close(k, within, roots1, roots2):
+    """Whether an angle is to be refined."""
+    return _any_close(k, within, roots1[:, 0], roots2[0])
+
+
 @njit(**COMPILED)
-def _has_close(k, within, rows, i0, columns, j0):
-    """Whether an angle of the tile is to be refined."""
+def _any_close(k, within, roots1, roots2):
     for i in range(k.shape[0]):
         start = i + 1 if within else 0
-        root1, close = rows[0, ROOT_DIAGONAL, i0 + i], 0
-        roots = columns[0, ROOT_DIAGONAL, j0 : j0 + k.shape[1]]
+        root1, close = roots1[i], 0
         for j in range(start, k.shape[1]):
-            close += fabs(k[i, j]) > (1 - CLOSE) * root1 * roots[j]
+            close += fabs(k[i, j]) > (1 - CLOSE) * root1 * roots2[j]
         if close > 0:
             return True
     return False
@@ -209,18 +212,13 @@ def tile_of(one, part, other, parts, within=False):
     `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
     """
     (X, rows, own, (tangent, scales, *parameters)), (Z, columns, *_) = one, other
-    X, Z, i0, j0 = X[part], Z[parts], part.start, parts.start
-    k = _products(X, Z)
-    gap, same, kept = np.empty((1, 1)), np.zeros((1, 1), bool), k.dtype
-    refined = _has_close(k, within, rows, i0, columns, j0)
-    if refined:
-        X, Z, k = _in_double(X, Z, k)
-        k1, k2 = rows[0, DIAGONAL, part][:, None], columns[0, DIAGONAL, parts][None, :]
-        gap = 1 - np.abs(k) / _size(k1, k2)
-        same = _refined(X, Z, k1, k2, k, gap, np.triu(gap < CLOSE, 1) if within else gap < CLOSE)
-        k = k.astype(kept, copy=False)  # gaps have the digits
-$kept    _fused(k, gap, refined, within, rows, i0, columns, j0, scales, tangent, *parameters)
-$rescue    if same.any():
+    X, Z = X[part], Z[parts]
+    k, gap, same = _row_angles(X, Z, rows[0, :, part, None], columns[0, :, None, parts], within)
+    refined = gap is not None
+    k = k.astype(np.result_type(X, Z), copy=False)  # gaps have the digits
+$kept    gaps = gap if refined else np.empty((1, 1))
+    _fused(k, gaps, refined, within, rows, part.start, columns, parts.start, scales, tangent, *parameters)
+$rescue    if refined and same.any():
         k = np.where(same, own[part][:, None], k)
     if within:
         below = np.tril_indices(len(k), -1)
@@ -268,7 +266,7 @@ GIVEN_UP = {
     "rescue": """\
     lost = np.nonzero(np.triu(np.isnan(k), 1) if within else np.isnan(k))
     if len(lost[0]):
-        k[lost] = _given_up(lost, products, gap if refined else None, rows[..., part], columns[..., parts], one[3])
+        k[lost] = _given_up(lost, products, gap, rows[..., part], columns[..., parts], one[3])
 """,
     "apart": """\
     sin_theta, gap = s_root((1 - rho) * (1 + rho)), 1 - fabs(rho)
@@ -287,7 +285,7 @@ def _given_up(lost, k, gap, rows, columns, network):
     (tangent, scales$parameters), k, rows, columns = network, k[lost], rows[..., lost[0]], columns[..., lost[1]]
     k = k.astype(np.float64)
     start = _start(*scales[0], rows[0], columns[0], k, gap if gap is None else gap[lost])
-    return recursion(*start, rows, columns, scales$keywords)[int(tangent)]
+    return _kernel(tangent, start, rows, columns, scales$keywords)
 """
 
 SOUND = {

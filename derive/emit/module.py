@@ -24,6 +24,7 @@ from mehler.derive.emit import numpy as target
 from mehler.derive.emit.close_pairs import DIFFERENCE, PRICE, close_pairs
 from mehler.derive.emit.network import NETWORK
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
+from mehler.derive.emit.row_pairs import ROW_PAIRS
 from mehler.derive.emit.templates import HELPERS, MODULE
 from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
@@ -104,7 +105,7 @@ def tables_source(
         normal=True,
         close=CLOSE_TABLES,
         tile="256, 512",
-        strip="256, 131072",
+        strip="131072, 131072",
         rounding=8e-15,
         lowest=CLOSE_TABLES - 1,
         highest=1 - CLOSE_TABLES,
@@ -171,6 +172,7 @@ def _assembled(
             signature=signature,
             keywords=keywords,
             pairs=keywords.removeprefix(", "),
+            row_pairs=ROW_PAIRS,
             **close_pairs(code.parity, code.parallel, signature, keywords),
         )
         .strip(),
@@ -205,7 +207,7 @@ class _Code:
     tile: str = "256, 2048"
     # Of a tile, what goes through the layers together: few rows for a cache, many pairs for threads that wait for
     # each other between any two operations. Where pairs are close there are dozens of arrays.
-    strip: str = "32, 16384"
+    strip: str = "32768, 16384"
     # By how much of its scale a kernel may err.
     rounding: float = 4e-15
 

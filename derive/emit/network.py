@@ -46,7 +46,9 @@ def ends_of(k, scales$signature):
 
 
 def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales$signature):
-    """(Sigma, Theta) after the hidden layers, from the pair state of the input kernel and the tables of its ends.
+    """Sigma and Theta after the hidden layers, each with its gap, or None where no pair is close.
+
+    From the pair state of the input kernel and the tables of its ends:
 
     Sigma_l = sigma_w**2 K(Sigma_l-1) + sigma_b**2
     Theta_l = Sigma_l + sigma_w**2 K'(Sigma_l-1) Theta_l-1,  Theta_0 = Sigma_0
@@ -57,18 +59,26 @@ def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales$signature):
             *scales[layer], *ends1[layer - 1 : layer + 1], *ends2[layer - 1 : layer + 1],
             sigma, theta, cos, sin_theta, gap_t$keywords
         )
-    one, two = ends1[-1], ends2[-1]
-    return _kernel(one[VARIANCE], two[VARIANCE], sigma, gap), _kernel(one[THETA], two[THETA], theta, gap_t)
+    return (sigma, gap), (theta, gap_t)
 
 
-def _kernel(one, two, direct, gap):
-    """A kernel, from those of its ends with themselves where it is near to them: rounded once then."""
+def _kernel(tangent, state, ends1, ends2, scales$signature):
+    """Theta if `tangent`, else Sigma; where it is near to those of its ends from these, rounded once then."""
+    direct, gap = recursion(*state, ends1, ends2, scales$keywords)[int(tangent)]
     if gap is None:
         return direct
-    root1, root2 = np.sqrt(one), np.sqrt(two)
-    less = (root1 - root2) ** 2 / 2 + root1 * root2 * gap
-    high, low = np.maximum(one, two), np.minimum(one, two)
-    return np.where(less < (high + low) / 8, high - ((high - low) / 2 + less), direct)
+    one, two = (ends[-1][THETA if tangent else VARIANCE] for ends in (ends1, ends2))
+    half1, half2 = np.sqrt(one / 2), np.sqrt(two / 2)
+    less, product = half1 - half2, 2 * half1 * half2
+    less *= less
+    product *= gap
+    less += product
+    high, apart = np.maximum(one, two), np.subtract(one, two, out=product)
+    near = less < 0.2 * high
+    np.abs(apart, out=apart)
+    apart *= 0.5
+    less += apart
+    return np.where(near, high - less, direct)
 
 
 def _size(v1, v2):
@@ -154,7 +164,7 @@ def _sine(cos):
 def _angle(sigma, end1, end2, k, gap):
     """(cos, sin, 1 - cos) of sigma = w2*k + b2, from 1 - |cos| of k."""
     negative = k < 0
-    opposite = 2.0 * negative if negative.any() else 0.0
+    opposite = 2.0 * negative if negative.any() else None
     gap = _sum_gap(*(e[n] for n in (WEIGHT, BIAS) for e in (end1, end2)), gap, opposite)
     cos, other = 1 - gap, 2 - gap
     sine = gap * other
@@ -170,14 +180,16 @@ def _angle(sigma, end1, end2, k, gap):
 
 def _sum_gap(a1, a2, b1, b2, gap_a, gap_b):
     """1 - cos of a sum of kernels A + B, from the roots of their shares in the variances of its ends."""
-    total, apart, other = a1 * a2, a1 - a2, b1 - b2
+    total, difference = a1 * a2, a1 - a2
     total *= gap_a
-    total += b1 * (b2 * gap_b)
-    apart *= apart
-    other *= other
-    apart += other
-    apart *= 0.5
-    total += apart
+    if gap_b is not None:
+        total += b1 * (b2 * gap_b)
+    difference *= difference
+    total += 0.5 * difference
+    np.subtract(b1, b2, out=difference)
+    difference *= difference
+    difference *= 0.5
+    total += difference
     return total
 
 
@@ -196,7 +208,7 @@ def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
 def _gram(tangent, X, Y, depth, sigma_w, sigma_b$signature):
     """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
     given = np.asarray(X), np.asarray(X if Y is None else Y)
-    X, Z = (A if A.dtype == np.float32 else A.astype(np.float64) for A in given)
+    X, Z = (A if A.dtype == np.float32 else A.astype(np.float64, copy=False) for A in given)
     if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
@@ -210,9 +222,9 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b$signature):
         result[part, parts] = tile
         if Y is None and not within:
             result[parts, part] = tile.T
-    for i, first in _copies(X):
+    for i, first in _copies(X, one[1][0, DIAGONAL]):
         result[i] = result[first]
-    for j, first in _copies(Z):
+    for j, first in _copies(Z, other[1][0, DIAGONAL]):
         result[:, j] = result[:, first]
     return result
 
@@ -232,32 +244,7 @@ def tiles_of(n, m, within=False):
         yield from ((part, slice(*parts)) for parts in zip(cuts, cuts[1:]) if start < m)
 
 
-def _rows(X):
-    """(X, squares of its rows): in single precision, if it is and no product can overflow or vanish there."""
-    squares = np.empty(len(X))
-    for start in range(0, len(X), 64):  # a sum along a row is taken by pairs, and errs by few roundings
-        some = np.array(X[start : start + 64], np.float64, order="C")
-        squares[start : start + 64] = np.multiply(some, some, out=some).sum(axis=1)
-    single = X.dtype == np.float32 and ((squares == 0) | (squares > 1e-25) & (squares < 1e25)).all()
-    return np.ascontiguousarray(X, np.float32 if single else np.float64), squares
-
-
-def _products(X, Z):
-    """X Z'. In single precision 128 terms are summed at a time: that errs by less than 1e-6 of the rows' sizes."""
-    width = 128 if X.dtype == Z.dtype == np.float32 else max(X.shape[1], 1)
-    k = X[:, :width] @ Z[:, :width].T
-    for start in range(width, X.shape[1], width):
-        k += X[:, start : start + width] @ Z[:, start : start + width].T
-    return k
-
-
-def _in_double(X, Z, k):
-    """The same of close rows, whose angles are to be accurate: (X, Z, X Z')."""
-    if X.dtype == Z.dtype == np.float64:
-        return X, Z, k
-    X, Z = X.astype(np.float64), Z.astype(np.float64)
-    return X, Z, X @ Z.T
-
+$row_pairs
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
@@ -274,23 +261,16 @@ def tile_of(one, part, other, parts, within=False):
     """
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
-    k, gap, same = np.asarray(_products(X, Z), np.float64), None, np.zeros((1, 1), bool)
-    k = np.triu(k, 1) if within else k
-    cos = k / rows[0, ROOT_DIAGONAL]
-    cos /= columns[0, ROOT_DIAGONAL]
-    if max(cos.max(initial=0), -cos.min(initial=0)) > 1 - CLOSE:
-        X, Z, k = _in_double(X, Z, k)
-        k = np.triu(k, 1) if within else k
-        gap = _gap(k, rows[0], columns[0])
-        same = _refined(X, Z, rows[0, DIAGONAL], columns[0, DIAGONAL], k, gap, gap < CLOSE)
-    tile, strip = np.empty(k.shape), STRIP if gap is None else max(1, STRIP_PAIRS // k.shape[1])
+    k, gap, same = _row_angles(X, Z, rows[0], columns[0], within)
+    k = np.asarray(np.triu(k, 1) if within else k, np.float64)
+    tile, strip = np.empty(k.shape), max(1, (STRIP if gap is None else CLOSE_STRIP) // k.shape[1])
     for top in range(0, len(k), strip):
         at, right = slice(top, top + strip), slice(top if within else 0, None)
         ends = rows[..., at, :], columns[..., right]
         gaps = gap if gap is None else gap[at, right]
-        start = _start(*scales[0], *(each[0] for each in ends), k[at, right], gaps)
-        tile[at, right] = recursion(*start, *ends, scales, **params)[int(tangent)]
-    if same.any():
+        state = _start(*scales[0], *(each[0] for each in ends), k[at, right], gaps)
+        tile[at, right] = _kernel(tangent, state, *ends, scales, **params)
+    if same is not None and same.any():
         tile = np.where(same, own[part, None], tile)
     if within:
         tile = np.triu(tile, 1)
@@ -310,17 +290,4 @@ def _start(w2, b2, end1, end2, k, gap):
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
     return sigma, *_angle(sigma, end1, end2, k, gap)
-
-
-def _gap(k, end1, end2):
-    return 1 - np.abs(k) / _size(end1[DIAGONAL], end2[DIAGONAL])
-
-
-def _copies(X):
-    """(i, j) for every row i that equals an earlier one, j being the first of them: copies have one kernel."""
-    squares, seen = np.einsum("ij,ij->i", X, X), {}
-    values, counts = np.unique(squares, return_counts=True)
-    alike = np.flatnonzero(np.isin(squares, values[counts > 1]))
-    firsts = [(i, seen.setdefault((X[i] + 0.0).tobytes(), i)) for i in alike]
-    return [(i, j) for i, j in firsts if i != j]
 '''

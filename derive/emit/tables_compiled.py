@@ -6,7 +6,7 @@ a row of pairs, from their angles before the layer to those behind it, is done b
 
 TABULATED = '''
 TILE = 512, 1024  # rows and columns of a tile
-STRIP, STRIP_PAIRS = 512, 524288  # all of it goes through the layers at a time
+STRIP, CLOSE_STRIP = 524288, 524288  # all of it goes through the layers at a time
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True, "fastmath": {"contract"}}
 ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosine
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache

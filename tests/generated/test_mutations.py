@@ -168,8 +168,8 @@ def kernel_diag(q, **params):
 """),
     "Theta without its last layer": ("recursion", """
 def recursion(*state, **params):
-    sigma, theta = _recursion(*state, **params)
-    return sigma, theta - sigma
+    (sigma, gap), (theta, gap_t) = _recursion(*state, **params)
+    return (sigma, gap), (theta - sigma, gap_t)
 """),
     "a Gram matrix that is not symmetric": ("_gram", """
 def _gram(which, X, Y, *rest, **params):

@@ -32,7 +32,7 @@ def test_networks_are_measured(mehler_command: Command) -> None:
 @pytest.mark.parametrize(
     "code",
     [
-        "def recursion(*a, **k):\n    s, t = _recursion(*a, **k)\n    return s, t - 1e-9 * s",
+        "def recursion(*a, **k):\n    (s, g), (t, h) = _recursion(*a, **k)\n    return (s, g), (t - 1e-9 * s, h)",
         "def recursion(sigma, *a, **k):\n    return _recursion(sigma * (1 + 1e-9), *a, **k)",
         "def _gram(which, *a, **k):\n    return __gram(which, *a, **k) * (1 + 1e-9 * which)",
     ],

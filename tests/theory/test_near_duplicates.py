@@ -126,10 +126,25 @@ def test_a_cluster_of_rows(radius: float) -> None:
     assert _cluster_error(radius) <= 4e-15
 
 
+def test_a_tile_that_is_a_cluster_takes_one_product(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: Any) -> Any:
+        raise AssertionError("a product that says nothing new")
+
+    monkeypatch.setattr(relu, "_products", refused)
+    assert _cluster_error(1e-3) <= 4e-15
+    with pytest.raises(AssertionError, match="says nothing new"):
+        _cluster_error(1.0)
+
+
 def test_the_tangent_plane_is_used_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its distances wrong by a part in 1e6 show."""
     projected = relu._projected
-    monkeypatch.setattr(relu, "_projected", lambda *rows: projected(*rows) * (1 + 1e-6))
+
+    def farther(*rows: Any) -> Any:
+        rest, along, square = projected(*rows)
+        return rest * (1 + 1e-6), along, square * (1 + 2e-6)
+
+    monkeypatch.setattr(relu, "_projected", farther)
     assert _cluster_error(1e-3) > 1e-11
 
 
