@@ -5,10 +5,11 @@ smooth piece of a switching argument is cut at its real roots. Everything after 
 functions and knots only.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations, pairwise
+from typing import Any
 
 import sympy as sp
 from sympy.core.relational import Relational
@@ -180,6 +181,14 @@ def _intervals(own: list[sp.Expr], knots: list[sp.Expr]) -> list[int]:
 # Odd and increasing: such a function changes sign where its argument does.
 INCREASING = (sp.tanh, sp.sinh, sp.asinh, sp.atan, sp.erf)
 
+# Where it takes a value, and the bound of its values.
+INVERSES: Mapping[Any, tuple[Callable[[sp.Expr], sp.Expr], sp.Expr]] = {
+    sp.tanh: (lambda y: sp.log((1 + y) / (1 - y)) / 2, sp.S.One),
+    sp.sinh: (lambda y: sp.log(y + sp.sqrt(y**2 + 1)), sp.oo),
+    sp.asinh: (sp.sinh, sp.oo),
+    sp.atan: (sp.tan, sp.pi / 2),
+}
+
 
 def _roots(g: sp.Expr) -> list[sp.Expr]:
     g = sp.expand(g)
@@ -197,6 +206,14 @@ def _roots(g: sp.Expr) -> list[sp.Expr]:
         arguments = [f.args[0] if isinstance(f, INCREASING) else f for f in factors if not isinstance(f, sp.exp)]
         if len(factors) > 1 or arguments != factors:
             return list(dict.fromkeys(root for argument in arguments for root in _roots(argument)))
+    turned = [f for f in g.atoms(*INVERSES) if f.has(x)]
+    if len(turned) == 1:
+        (f,), y = turned, sp.Dummy("y", real=True)
+        in_y = g.xreplace({f: y})
+        if in_y.is_polynomial(y) and not in_y.has(x):
+            inverse, bound = INVERSES[f.func]
+            values = [v for v in _polynomial_roots(in_y, y) if bound.is_infinite or _compare(bound, abs(v)) > 0]
+            return list(dict.fromkeys(root for value in values for root in _roots(f.args[0] - inverse(value))))
     if not g.is_polynomial(x):
         raise OutsideClass(f"cannot locate where {g} changes sign, which a switch in the activation needs")
     return _polynomial_roots(g, x)

@@ -98,7 +98,7 @@ def generate(
 
     `name` names the module (lower-case letters, digits, _). `target` is "numpy", "numba" or "cupy". `timeout`
     limits the seconds that derivation and code may take. An activation without a closed form is evaluated from
-    tables, which are made after that, in half a minute, or a few minutes where φ is wild, and cached;
+    tables, which are made after that, in 5 to 60 seconds, and cached;
     `progress`(done, total) is told. Raises DeriveError.
     """
     if target not in TARGETS:

@@ -53,8 +53,12 @@ def extended(f: Pieces) -> Function:
     left, right = (sp.lambdify(x, side, CODE, cse=_multiplied) for side in f.beside(sp.S.Zero))
 
     def function(u: Array) -> Array:
+        values = np.empty_like(u)
         with np.errstate(all="ignore"):
-            return np.asarray(np.where(u > 0, right(np.abs(u)), left(-np.abs(u))))
+            for here, side in ((u > 0, right), (u <= 0, left)):  # in extended precision nothing is cheap
+                if here.any():
+                    values[here] = side(u[here])
+        return values
 
     return function
 

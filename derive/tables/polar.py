@@ -4,15 +4,16 @@ With u = √q1 r cos(γ − θ/2), v = √q2 r cos(γ + θ/2) the plane falls in
 
     K(q1, q2, θ) = (1/2π) Σ_sectors ∫ dγ ∫₀^∞ φ(u) φ(v) r e^{−r²/2} dr,
 
-so that a knot at 0 lies between them. The trapezoidal rule in log r and the double exponential rule in γ see every
-scale alike: that of a variance, and that of φ. Both integrands are analytic in strips whose widths depend on φ
-alone; an expectation is a product of two matrices, whose rows are variances.
+so that a knot at 0 lies between them. The trapezoidal rule, in log r between the scale of the largest variance and
+1, and the double exponential rule in γ see every scale alike: that of a variance, and that of φ. Both integrands
+are analytic in strips whose widths depend on φ alone; an expectation is a product of two matrices, whose rows are
+variances.
 
 H. Takahasi, M. Mori, Publ. RIMS 9 (1974) 721; L. N. Trefethen, J. A. C. Weideman, SIAM Review 56 (2014) 385.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -24,9 +25,11 @@ from mehler.derive.errors import EmitError
 Array = NDArray[np.floating[Any]]
 Function = Callable[[Array], Array]
 
-# Nodes in a unit of log r, and of the variable of the double exponential rule, and where both end: below 1e-17.
+# Nodes in a unit of log r, and of the variable of the double exponential rule.
 RADIAL, ANGULAR = 10, 24
-NEAREST, FARTHEST, END = -21, 2.3, 3.4
+FARTHEST, END = 9.6, 3.4  # where r and that variable end, for what does not grow: below 1e-17
+NEAR = 3.5  # −log of r where steps begin to grow towards 0
+AREA, LENGTH = -21, -46  # log r where there is nothing left of r² and of r
 
 NOTHING = 1e-150  # a value that is nothing beside others
 
@@ -37,14 +40,35 @@ BLOCK = 100_000
 # before, it asks the system for each anew, which takes twice as long as all that is computed in them.
 FREED = 3_500_000
 
-# How many times as many of both an activation may need: until two rules for the diagonal agree.
-REFINEMENTS = (1.0, 1.5, 2.0)
+# What an activation may need, from the cheapest, until two rules for the diagonal agree: how many times as many
+# nodes; how many more in the angle for a unit of r, with which those in r are more too, where φ oscillates; up to
+# which r, where it grows.
+REFINEMENTS = (
+    *((1.0, 0, FARTHEST), (1.0, 2, FARTHEST), (1.0, 4, FARTHEST), (1.5, 0, FARTHEST), (1.0, 2, 18.0)),
+    *((1.0, 7, FARTHEST), (2.0, 0, FARTHEST), (1.0, 4, 26.0), (1.5, 4, FARTHEST), (1.5, 7, FARTHEST)),
+)
+LOOKED_AT = 12  # variances by which that is told
 
 
-def radial(step: int, dtype: Any) -> tuple[Array, Array]:
+def scales(step: int, turns: float, nearest: float, farthest: float, dtype: Any) -> tuple[Array, Array]:
+    """Nodes r and weights for ∫₀^∞ f(r) dr, of an f that turns in r as well as in log r, and ends at `farthest`.
+
+    r = log(1 + k e^y)/k, y = s − e^(−s − NEAR): steps in log r, from r = 1/k on in r, and double exponential at 0.
+    """
+    bend = (1 + 0.75 * turns) / 8
+    last = np.log(np.expm1(bend * farthest) / bend)
+    s = np.arange(round((nearest / 2 - NEAR) * step), round(last * step) + 1).astype(dtype) / step
+    with np.errstate(over="ignore"):
+        shrunk = np.exp(-s - NEAR)
+    s, shrunk = (each[s - shrunk >= nearest] for each in (s, shrunk))
+    grown = bend * np.exp(s - shrunk)
+    return np.log1p(grown) / bend, grown / (1 + grown) * (1 + shrunk) / (bend * step)
+
+
+def radial(step: int, turns: float, farthest: float, dtype: Any) -> tuple[Array, Array]:
     """Nodes and weights for ∫₀^∞ f(r) r e^{−r²/2} dr."""
-    r = np.exp(np.arange(round(NEAREST * step), round(FARTHEST * step) + 1).astype(dtype) / step)
-    return r, r * r * np.exp(-r * r / 2) / step
+    r, weights = scales(step, turns, AREA, farthest, dtype)
+    return r, weights * r * np.exp(-r * r / 2)
 
 
 def angular(step: int, dtype: Any) -> tuple[Array, Array]:
@@ -64,11 +88,20 @@ class Polar:
     parity: int = 0
     radial_step: int = RADIAL
     angular_step: int = ANGULAR
+    turns: float = 0
+    farthest: float = FARTHEST
 
     @cached_property
-    def _rules(self) -> tuple[Array, Array, Array, Array]:
+    def _rules(self) -> list[tuple[Array, Array, Array, Array, Array]]:
+        """Nodes, weights and growth in r, nodes and weights in the angle: as f turns, more on wider circles."""
         dtype = self.variances.dtype
-        return *radial(self.radial_step, dtype), *angular(self.angular_step, dtype)
+        r, weights = radial(self.radial_step, self.turns, self.farthest, dtype)
+        u = np.sqrt(self.variances)[:, None] * r
+        root = np.sqrt(self.diagonal())[:, None]
+        growth = np.maximum(1, np.maximum(np.abs(self.f(u)), np.abs(self.f(-u))) / root).max(0) ** 2
+        steps = self.angular_step + np.ceil(self.turns * 2 * np.ceil(r / 2)).astype(int)
+        parts = [(steps == step, angular(int(step), dtype)) for step in np.unique(steps)]
+        return [(r[part], weights[part], growth[part], *rule) for part, rule in parts]
 
     @cached_property
     def _pi(self) -> Any:
@@ -84,33 +117,47 @@ class Polar:
 
     def diagonal(self) -> Array:
         """E[f(u)²] for each of `variances`: the trapezoidal rule in log |z|, whose weights fall slowly near 0."""
-        step = 2 * self.radial_step
-        z = np.exp(np.arange(-46 * step, round(FARTHEST * step) + 1).astype(self.variances.dtype) / step)
+        z, weights = scales(2 * self.radial_step, self.turns, LENGTH, self.farthest, self.variances.dtype)
         u = np.sqrt(self.variances)[:, None] * z
-        weights = z * np.exp(-z * z / 2) / (step * np.sqrt(2 * self._pi))
-        return np.asarray((self.f(u) ** 2 + self.f(-u) ** 2) @ weights)
+        roots = np.sqrt(weights) * np.exp(-z * z / 4)  # that no square overflows
+        with np.errstate(over="ignore"):
+            squares = [(self.f(side * u) * roots) ** 2 for side in (1, -1)]
+        return np.asarray((squares[0] + squares[1]).sum(1) / np.sqrt(2 * self._pi))
+
+    @cached_property
+    def nodes(self) -> int:
+        """How many values of f an angle takes for one variance, about."""
+        heard = [np.outer(a, w * grown) > self._faint for _, w, grown, _, a in self._rules]
+        return sum(int(part.sum()) for part in heard)
 
     def _sector(self, half: float, rest: float, sign: int) -> Array:
         """The two sectors in which u and sign·v have one sign, (π − `rest`)/2 = `half` to a side; v mirrors u."""
-        r, radial_weights, t, angular_weights = self._rules
-        middle, rows = len(t) // 2, max(1, BLOCK // (len(r) * len(self.variances)))
         total = np.zeros((len(self.variances),) * 2, self.variances.dtype)
-        for start in range(0, middle + 1, rows):  # each node with its mirror image: the other half is the transpose
-            part = np.arange(start, min(start + rows, middle + 1))
-            weights = np.outer(np.where(part == middle, 0.5, 1) * angular_weights[part], radial_weights).ravel()
-            heard = weights > self._faint
-            # t is so near to both ends that distances are from them: sin(half·t) = sin(rest + half·(2 − t)).
-            one, other = (
-                np.sqrt(self.variances)[:, None] * np.outer(np.sin(angle), r).ravel()[heard]
-                for angle in (half * t[part], rest + half * t[part])
-            )
-            weights = weights[heard]
-            if self.parity:
-                total += 2 * self.parity ** (sign < 0) * (self._values(one) * weights) @ self._values(other).T
-            else:
-                for side in (1, -1):
-                    total += (self._values(side * one) * weights) @ self._values(side * sign * other).T
+        for r, radial_weights, growth, t, angular_weights in self._rules:
+            middle, rows = len(t) // 2, max(1, BLOCK // (len(r) * len(self.variances)))
+            # Each node with its mirror image: the other half is the transpose.
+            for start in range(0, middle + 1, rows):
+                part = np.arange(start, min(start + rows, middle + 1))
+                own = np.where(part == middle, 0.5, 1) * angular_weights[part]
+                weights = np.outer(own, radial_weights).ravel()
+                heard = np.outer(own, radial_weights * growth).ravel() > self._faint
+                # t is so near to both ends that distances are from them: sin(half·t) = sin(rest + half·(2 − t)).
+                one, other = (
+                    np.sqrt(self.variances)[:, None] * np.outer(np.sin(angle), r).ravel()[heard]
+                    for angle in (half * t[part], rest + half * t[part])
+                )
+                total += self._products(one, other, weights[heard], sign)
         return total + total.T
+
+    def _products(self, one: Array, other: Array, weights: Array, sign: int) -> Array:
+        """The sum of the weights times f(u) f(v) at nodes that have one sign, and at those of the other sign."""
+        if self.parity:
+            odd = self.parity ** (sign < 0)
+            return np.asarray(2 * odd * (self._values(one) * weights) @ self._values(other).T)
+        same, mirrored = (
+            (self._values(side * one) * weights) @ self._values(side * sign * other).T for side in (1, -1)
+        )
+        return np.asarray(same + mirrored)
 
     def _values(self, u: Array) -> Array:
         """f(u), and 0 for numbers with which processors take a hundred times as long."""
@@ -134,13 +181,16 @@ def resolving(
     np.empty(FREED)
     # What the rules leave out at their ends, and what is lost in rounding.
     allowed = max(1e-15, 50 * np.finfo(variances.dtype).eps)
-    for times in REFINEMENTS:
-        polar = Polar(f, variances, parity, round(times * radial_step), round(times * angular_step))
+    some = variances[:: 1 + len(variances) // LOOKED_AT]
+    for times, turns, farthest in REFINEMENTS:
+        steps = round(times * radial_step), round(times * angular_step)
+        polar = Polar(f, variances, parity, *steps, turns, farthest)
         diagonal = polar.diagonal()
         good = np.isfinite(diagonal) & (diagonal > 0)
         if not good.all():
             raise EmitError(f"the kernel is 0 or not finite at a variance of {variances[~good][0]:.3g}")
-        gap = np.abs(np.diag(polar(0 * variances[0])) / diagonal - 1)
+        few = replace(polar, variances=some)
+        gap = np.abs(np.diag(few(0 * some[0])) / few.diagonal() - 1)
         if gap.max() <= allowed:
             return polar
-    raise EmitError(f"the activation is too wild for quadrature at a variance of {variances[gap.argmax()]:.3g}")
+    raise EmitError(f"the activation is too wild for quadrature at a variance of {some[gap.argmax()]:.3g}")

@@ -21,8 +21,10 @@ from mehler.derive.tables.polar import Array, Function, Polar, resolving
 
 RANGE = (1e-4, 1e3)
 SHORTER = tuple((1e-4, high) for high in (300.0, 100.0, 30.0, 10.0, 2.0))  # for a φ that is wild far out
-VARIANCES, ANGLES = 144, 256  # the highest degrees, in log q and in t
+VARIANCES, ANGLES = 240, 256  # the highest degrees, in log q and in t
 FEWEST = 14  # terms of a series that ends by itself
+WORK = 8e8  # values of φ: some 20 seconds on two cores
+LARGE = 400_000  # coefficients of a table, that a module be less than a megabyte
 SMALL = 1e-14  # the last eighth of a series
 HOPELESS = 1e-13  # where that is larger in log q, at the highest degree, nothing is tried
 NOISE = 1e-15  # of coefficients, from the rounding of sums of 40,000 products
@@ -119,7 +121,7 @@ def build(f: Function, parity: int, low: float, high: float, layer: float, progr
     polar = resolving(f, variances(low, high), parity)
     diagonal = polar.diagonal()
     scale = np.sqrt(np.outer(diagonal, diagonal))
-    across = (coefficients(polar(theta) / scale) for theta in (layer, np.pi / 2))
+    across = [coefficients(polar(theta) / scale) for theta in (layer, np.pi / 2)]
     degrees = [_degree(each, HOPELESS) for each in (coefficients(np.log(diagonal)), *across)]
     if not all(degrees):
         raise EmitError("the kernel is not smooth enough in the variances for a table")
@@ -129,6 +131,9 @@ def build(f: Function, parity: int, low: float, high: float, layer: float, progr
     some = np.arange(0, degree, degree // 6)
     few = replace(polar, variances=polar.variances[some])  # in a moment, what takes all of them half a minute
     count = _degree(_in_angle(few, diagonal[some], layer, ANGLES, silent), SMALL)
+    rank = int(np.sum(np.linalg.svd(np.hstack(across), compute_uv=False) > degree * FAINT))
+    if polar.nodes * degree * count > WORK * (1 + abs(parity)) or count * rank * (rank + 1) / 2 > LARGE:
+        raise EmitError("the kernel varies too much for a table")
     while count:
         core = _in_angle(polar, diagonal, layer, count, progress)
         if _tail(core) < SMALL:

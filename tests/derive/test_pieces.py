@@ -36,6 +36,10 @@ def cut(text: str, **assumptions: str) -> Pieces:
         ("abs(x**2 - 2)", (-sp.sqrt(2), sp.sqrt(2)), (x**2 - 2, 2 - x**2, x**2 - 2)),
         ("max(0, exp(x) - 1)", (0,), (0, sp.exp(x) - 1)),
         ("where(exp(2*x) > 3, 1, x)", (sp.log(3) / 2,), (x, 1)),
+        ("max(tanh(x), 1/2)", (sp.log(3) / 2,), (R(1, 2), sp.tanh(x))),
+        ("max(0, sinh(2*x) - 1)", (sp.log(1 + sp.sqrt(2)) / 2,), (0, sp.sinh(2 * x) - 1)),
+        ("where(atan(x)**2 > 1, 1, 0)", (-sp.tan(1), sp.tan(1)), (1, 0, 1)),
+        ("max(asinh(x), 2)", (sp.sinh(2),), (2, sp.asinh(x))),
         ("x**2*abs(x)*sin(x)", (0,), (-(x**3) * sp.sin(x), x**3 * sp.sin(x))),
     ],
 )
@@ -53,6 +57,7 @@ def test_knots_and_pieces(text: str, knots: tuple[sp.Expr, ...], pieces: tuple[s
         ("max(x, x - 1)", x),
         ("where(x > 0, x**2, abs(x)**2)", x**2),
         ("abs(x**2 + 1)", x**2 + 1),
+        ("max(tanh(x), 2)", sp.Integer(2)),
     ],
 )
 def test_a_knot_where_nothing_changes_is_dropped(text: str, same: sp.Expr) -> None:

@@ -10,11 +10,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit.module import emit_tables
+from mehler.derive.emit.module import emit_numpy, emit_tables
 from mehler.derive.emit.tables import built
 from mehler.derive.errors import EmitError
 from mehler.derive.pipeline import derive_dual, generate, tabulated
@@ -65,9 +66,7 @@ def _assert_opposite_rows_keep_their_angle(tabled: Any, closed: Any) -> None:
             assert np.abs(K - E).max() < BOUND * E.max()
 
 
-@pytest.mark.parametrize(
-    "name", ["relu", pytest.param("gelu", marks=pytest.mark.slow), pytest.param("erf", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["relu", "gelu", pytest.param("erf", marks=pytest.mark.slow)])
 def test_closed_forms_by_tables(name: str, derive: Callable[..., ProvedDual]) -> None:
     """The strongest test: published formulas in 25 digits, at points that no table has."""
     dual = derive(name)
@@ -82,6 +81,19 @@ def test_closed_forms_by_tables(name: str, derive: Callable[..., ProvedDual]) ->
     for n, function in enumerate((module.kernel_diag, module.kernel_dot_diag)):
         for q in (1e-4, 0.02, 1.0, 77.0, 1e3):
             assert float(function(q)) == pytest.approx(float(exact(name, q, q, q, {}, 25)[n]), rel=BOUND)
+
+
+@pytest.mark.slow
+def test_elu_by_tables() -> None:
+    """Its closed form, in double precision, from its own module; at the poles too."""
+    dual = derive_dual("elu", a=1)
+    assert isinstance(dual, ProvedDual)
+    tabled, closed = namespace(emit_tables(dual, "tabled", built(dual))), namespace(emit_numpy(dual, "closed"))
+    q1, q2, c = np.array([*points(600), *((q, q, sign * q) for q in (1e-4, 0.3, 1e3) for sign in (1, -1))]).T
+    for name in ("kernel", "kernel_dot"):
+        diagonal = getattr(closed, f"{name}_diag")
+        values, exact = (getattr(module, name)(q1, q2, c) for module in (tabled, closed))
+        assert (np.abs(values - exact) / np.sqrt(diagonal(q1) * diagonal(q2))).max() < BOUND
 
 
 @pytest.mark.parametrize(
@@ -162,6 +174,26 @@ def test_knots_elsewhere_are_summed() -> None:
     )
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize(("q1", "q2"), [(1e3, 1e3), (0.7, 0.7), (1e3, 0.05), (1e-4, 1e3)])
+def test_sums_at_the_poles(q1: float, q2: float, sign: int) -> None:
+    """One integral, by mpmath, of φ(√q1 z) φ(±√q2 z), between the knots and the scales of both."""
+    module, mp = namespace(generate("where(x > 1, tanh(x), x)", name="stepped")), mpmath.mp.clone()
+    roots = [mp.sqrt(q) for q in (q1, q2)]
+    knots = [side * place / root for side in (-1, 1) for root in roots for place in (1, 3, 9, 40)]
+    ends = sorted({mp.mpf(0), mp.mpf(-9), mp.mpf(9), *(z for z in knots if abs(z) < 9)})
+    pair = [np.array([v]) for v in (q1, q2, sign * np.sqrt(q1) * np.sqrt(q2), sign, 0.0)]
+    shapes = (lambda u: mp.tanh(u) if u > 1 else u, lambda u: mp.sech(u) ** 2 if u > 1 else mp.mpf(1))
+    for value, f in zip(module.pair(*pair), shapes, strict=True):
+
+        def total(a: Any, b: Any, f: Any = f) -> Any:
+            return mp.quad(lambda z: f(a * z) * f(b * z) * mp.npdf(z), ends)
+
+        exact = total(roots[0], sign * roots[1])
+        scale = mp.sqrt(total(roots[0], roots[0]) * total(roots[1], roots[1]))
+        assert abs(value[0] - exact) < 1e-14 * scale
+
+
 def test_what_tables_cannot_hold() -> None:
     with pytest.raises(EmitError, match="a=0.1"):
         generate("tanh(a*x)", name="wide")
@@ -171,14 +203,16 @@ def test_what_tables_cannot_hold() -> None:
         generate("where(x > 1, tanh(x), 0)", name="stepped", target="numba")
 
 
-# Smooth and kinked, with a jump, steep, and oscillating: the last has tables for small variances alone.
+# Smooth and kinked, with a jump, steep; what oscillates or grows has tables for smaller variances alone.
 UNNAMED = {
     "tanh(3*x)": 1e3,
     "tanh(50*x)": 1e3,
     "max(tanh(x), 0)": 1e3,
     "step(x)*(1 + tanh(x))": 1e3,
     "x*log(abs(x) + 1)": 1e3,
-    "sin(x)*tanh(x)": 30,
+    "sin(x)*tanh(x)": 300,
+    "tanh(x) + sin(3*x)/10": 30,
+    "exp(x/4)*tanh(x)": 300,
 }
 
 
