@@ -197,8 +197,7 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = np.empty((depth + 1, $columns, len(X)))
-    table[:, :LIMIT] = ends_of(squares, scales$keywords)
+    table = ends_of(squares, scales, $columns$keywords)
     for known in table:
         q = known[VARIANCE]
         known[LIMIT] = $limit

@@ -207,7 +207,7 @@ class _Code:
     tile: str = "256, 2048"
     # Of a tile, what goes through the layers together: few rows for a cache, many pairs for threads that wait for
     # each other between any two operations. Where pairs are close there are dozens of arrays.
-    strip: str = "32768, 16384"
+    strip: str = "65536, 16384"
     # By how much of its scale a kernel may err.
     rounding: float = 4e-15
 

@@ -25,10 +25,14 @@ NETWORK = '''
 # The root of the share of the bias in a variance from which on angles are small, whatever they were.
 DOMINANT = 0.9
 
+# Bytes of a block that is freed at once: the C library of Linux then keeps twice as many that temporaries free,
+# where it would map and clear the pages of each anew.
+KEPT = 31 * 2**20
 
-def ends_of(k, scales$signature):
-    """The table of inputs with the squares k, by layer, the input's first: (layers, 14, n)."""
-    table = np.empty((len(scales), INNER + 1, len(k)))
+
+def ends_of(k, scales, width$signature):
+    """The table of inputs with the squares k, by layer, the input's first: (layers, 14 or a larger width, n)."""
+    table = np.empty((len(scales), width, len(k)))
     theta, slope = np.zeros(len(k)), np.zeros(len(k))
     for layer, (w2, b2) in enumerate(scales):
         if layer > 0:
@@ -38,7 +42,7 @@ def ends_of(k, scales$signature):
         theta = q + inner
         shares = _share(w2 * k, q, 1), _share(b2, q), _share(q, theta, 1), _share(inner, theta)
         roots = [np.sqrt(np.maximum(each, TINY)) for each in (q, theta, k, slope)]
-        table[layer] = (
+        table[layer, : INNER + 1] = (
             q, np.sqrt(q), (q > 0) / roots[0], theta, np.sqrt(theta), (theta > 0) / roots[1],
             np.maximum(k, TINY), roots[2], np.maximum(slope, TINY), roots[3], *shares,
         )
@@ -213,6 +217,7 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b$signature):
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
+    np.empty(KEPT, np.uint8)
     one = rows_of(X, tangent, depth, sigma_w, sigma_b$keywords)
     other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b$keywords)
     result = np.empty((len(X), len(Z)), np.result_type(X, Z))
@@ -250,7 +255,7 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = ends_of(squares, scales$keywords)
+    table = ends_of(squares, scales, INNER + 1$keywords)
     return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict($pairs))
 
 
@@ -259,6 +264,12 @@ def tile_of(one, part, other, parts, within=False):
 
     `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
     """
+    with np.errstate():  # which ends the scope of the next line
+        np.setbufsize(BUFFER)
+        return _tile(one, part, other, parts, within)
+
+
+def _tile(one, part, other, parts, within):
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
     k, gap, same = _row_angles(X, Z, rows[0], columns[0], within)

@@ -32,6 +32,7 @@ SOURCE = "SOURCE-HASH"
 CLOSE = $close  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = $limits  # cosines of angles that are apart from 0 and pi
 TILE = $tile  # rows and columns of a Gram matrix that are computed at a time
+BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
 STRIP, CLOSE_STRIP = $strip  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 $constants

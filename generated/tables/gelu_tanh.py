@@ -35,11 +35,12 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "7b0fa0ebae90a903"
+SOURCE = "7d107e8e31e23433"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 TILE = 256, 512  # rows and columns of a Gram matrix that are computed at a time
+BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
 STRIP, CLOSE_STRIP = 131072, 131072  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 C_200000_OVER_8943 = 22.363860002236386  # 200000/8943
@@ -1904,10 +1905,14 @@ def kernel_dot_diag(q):
 # The root of the share of the bias in a variance from which on angles are small, whatever they were.
 DOMINANT = 0.9
 
+# Bytes of a block that is freed at once: the C library of Linux then keeps twice as many that temporaries free,
+# where it would map and clear the pages of each anew.
+KEPT = 31 * 2**20
 
-def ends_of(k, scales):
-    """The table of inputs with the squares k, by layer, the input's first: (layers, 14, n)."""
-    table = np.empty((len(scales), INNER + 1, len(k)))
+
+def ends_of(k, scales, width):
+    """The table of inputs with the squares k, by layer, the input's first: (layers, 14 or a larger width, n)."""
+    table = np.empty((len(scales), width, len(k)))
     theta, slope = np.zeros(len(k)), np.zeros(len(k))
     for layer, (w2, b2) in enumerate(scales):
         if layer > 0:
@@ -1917,7 +1922,7 @@ def ends_of(k, scales):
         theta = q + inner
         shares = _share(w2 * k, q, 1), _share(b2, q), _share(q, theta, 1), _share(inner, theta)
         roots = [np.sqrt(np.maximum(each, TINY)) for each in (q, theta, k, slope)]
-        table[layer] = (
+        table[layer, : INNER + 1] = (
             q, np.sqrt(q), (q > 0) / roots[0], theta, np.sqrt(theta), (theta > 0) / roots[1],
             np.maximum(k, TINY), roots[2], np.maximum(slope, TINY), roots[3], *shares,
         )
@@ -2112,6 +2117,7 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b):
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
+    np.empty(KEPT, np.uint8)
     one = rows_of(X, tangent, depth, sigma_w, sigma_b)
     other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b)
     result = np.empty((len(X), len(Z)), np.result_type(X, Z))
@@ -2310,7 +2316,7 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = ends_of(squares, scales)
+    table = ends_of(squares, scales, INNER + 1)
     return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict())
 
 
@@ -2319,6 +2325,12 @@ def tile_of(one, part, other, parts, within=False):
 
     `within`: both are the same rows; what is above the diagonal is computed, the rest mirrored.
     """
+    with np.errstate():  # which ends the scope of the next line
+        np.setbufsize(BUFFER)
+        return _tile(one, part, other, parts, within)
+
+
+def _tile(one, part, other, parts, within):
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
     k, gap, same = _row_angles(X, Z, rows[0], columns[0], within)

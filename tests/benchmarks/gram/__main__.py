@@ -53,13 +53,15 @@ class Runner:
     found: dict = field(default_factory=dict)
     versions: dict = field(default_factory=dict)
 
-    def __call__(self, program: str, case: Case, repeat: int | None = None, **environment: str) -> dict | None:
-        """What a program measured; None when it cannot run the case."""
+    def __call__(self, program: str, case: Case, *flags: str, repeat: int | None = None, **environment: str):
+        """What a program measured, as a dict; None when it cannot run the case."""
         if not self.runs(program, case):
             return None
-        key = program, case, *environment
+        key = program, case, *flags, *environment
         if key not in self.found:
-            self.found[key] = self._run(program, case, self.repeat if repeat is None else repeat, environment)
+            self.found[key] = self._run(
+                program, case, flags, self.repeat if repeat is None else repeat, environment
+            )
             self.advance()
         return self.found[key]
 
@@ -73,11 +75,11 @@ class Runner:
             "scikit-ntk": self.peer is not None and relu,
         }[program]
 
-    def _run(self, program: str, case: Case, repeat: int, environment: dict) -> dict:
+    def _run(self, program: str, case: Case, flags: tuple, repeat: int, environment: dict) -> dict:
         python, script = (self.peer, "peers.py") if program in PEERS else (sys.executable, "ours.py")
         with tempfile.TemporaryDirectory() as folder:
             corner = Path(folder) / "corner.npy"
-            command = [python, HERE / script, program, "--repeat", repeat, "--corner", corner]
+            command = [python, HERE / script, program, "--repeat", repeat, "--corner", corner, *flags]
             for name in ("activation", "depth", "n", "d", "dtype"):
                 command += [f"--{name}", getattr(case, name)]
             done = subprocess.run(
@@ -125,8 +127,8 @@ def measure(run: Runner, quick: bool) -> dict:
         "d": (8,) if quick else (16, 64, 256, 784, 1568, 4096),
     }
 
-    def every(case: Case, wanted: tuple = programs, **options: object) -> dict:
-        return {program: run(program, case, **options) for program in wanted}
+    def every(case: Case, wanted: tuple = programs, *flags: str, **options: object) -> dict:
+        return {program: run(program, case, *flags, **options) for program in wanted}
 
     return {
         "table": [(case, every(case)) for case in cases],
@@ -134,7 +136,7 @@ def measure(run: Runner, quick: bool) -> dict:
             name: [(value, every(replace(middle, **{name: value}), programs[:-1])) for value in values]
             for name, values in sweeps.items()
         },
-        "memory": (large, every(large, programs[:-1], repeat=0)),
+        "memory": (large, every(large, programs[:-1], "--imported", repeat=0)),
         "first": first_calls(run, base),
         "phi2": [
             (case, every(case, programs[:2]))
@@ -146,9 +148,9 @@ def measure(run: Runner, quick: bool) -> dict:
 def first_calls(run: Runner, case: Case) -> dict:
     """Seconds of the first call in a process: without and with what Numba keeps on disk."""
     with tempfile.TemporaryDirectory() as folder:
-        cold = run("numba", case, 0, NUMBA_CACHE_DIR=folder)
+        cold = run("numba", case, repeat=0, NUMBA_CACHE_DIR=folder)
         run.found.pop(("numba", case, "NUMBA_CACHE_DIR"), None)
-        kept = run("numba", case, 0, NUMBA_CACHE_DIR=folder)
+        kept = run("numba", case, repeat=0, NUMBA_CACHE_DIR=folder)
     return {
         "numpy": run("numpy", case), "numba, nothing on disk": cold, "numba, from disk": kept,
         "neural-tangents": run("neural-tangents", case),
@@ -178,7 +180,7 @@ def checked(run: Runner) -> list[report.Verdict]:
         found.append(report.Verdict(what, ratio, floor, ratio >= floor))
     large = Case(n=8192)
     for program in ("numpy", "numba"):
-        if (ours := run(program, large, repeat=0)) is not None:
+        if (ours := run(program, large, "--imported", repeat=0)) is not None:
             ratio = ours["memory"] / (8 * large.n**2)
             found.append(report.Verdict(f"peak memory of {program}, n = {large.n}", ratio, MEMORY, ratio <= MEMORY))
     return found

@@ -25,6 +25,7 @@ def arguments(programs):
     parser.add_argument("--activation", required=True)
     parser.add_argument("--dtype", choices=("float32", "float64"), required=True)
     parser.add_argument("--repeat", type=int, required=True)
+    parser.add_argument("--imported", action="store_true", help="import first what programs import late")
     parser.add_argument("--corner", help="write the first rows and columns of the result to this .npy file")
     return parser.parse_args()
 

@@ -15,6 +15,8 @@ def network(args, target):
         import numba
 
         versions["Numba"] = numba.__version__
+        if args.imported:  # most of Numba, and SciPy, is imported at the first call of any function
+            numba.njit(lambda: 0)()
 
     def prepare(X):
         ours = mehler.network(args.activation, **scales, target=target)

@@ -103,7 +103,7 @@ def memory(case, found: dict) -> str:
         for program, r in found.items()
         if r is not None
     ]
-    return table(["", "MB above the imports", "of the result"], rows)
+    return table(["", "MB above the imports, late ones too", "of the result"], rows)
 
 
 def picture(sweeps: dict, path: Path) -> None:
