@@ -26,7 +26,7 @@ from mehler.derive.tables.certificate import certify
 from mehler.derive.tables.table import RANGE, SHORTER, Progress, Tables, silent
 
 # Of the scale: tables that err by more are not used.
-ALLOWED = 1e-12
+ALLOWED = 1e-13
 
 # Seconds: no activation of those named takes half of it.
 TIMEOUT = 120.0

@@ -11,6 +11,7 @@ import numpy as np
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.ticker import NullFormatter
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def picture(sweeps: dict, path: Path) -> None:
                 ratios = [peer["seconds"] / s for _, s, peer in drawn]
                 column[1].semilogx([x for x, _, _ in drawn], ratios, ".-", color=colour)
         column[1].set_xlabel(name)
+        column[1].xaxis.set_minor_formatter(NullFormatter())  # less than a decade has labels that overlap
         column[1].set_ylim(bottom=0)
     axes[0, 0].set_ylabel("seconds")
     axes[1, 0].set_ylabel("times as fast as\nneural-tangents")
