@@ -205,8 +205,8 @@ class _Code:
     lowest: float = CLOSE - 1
     highest: float = 1 - CLOSE
     tile: str = "256, 2048"
-    # Of a tile, what goes through the layers together: few rows for a cache, many pairs for threads that wait for
-    # each other between any two operations. Where pairs are close there are dozens of arrays.
+    # Pairs of a tile that go through the layers together: few for a cache, many for threads that wait for each
+    # other between any two operations; and where some are close, so that there are dozens of arrays.
     strip: str = "65536, 16384"
     # By how much of its scale a kernel may err.
     rounding: float = 4e-15
