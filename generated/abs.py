@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "33b6d8483e9e9ac2"
+SOURCE = "7adabb62a90e8d60"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -67,12 +67,12 @@ def pair(q1, q2, c, rho, sin_theta):
 
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    square = (1 - rho) * (1 + rho)
-    sin_theta = np.sqrt(square)
     norm = np.sqrt(q1) * np.sqrt(q2)
-    angle1 = np.arcsin(rho)
-    k = C_2_OVER_PI * (angle1 * c + sin_theta * norm)
-    k_dot = C_2_OVER_PI * angle1
+    square = (1.0 - rho) * (rho + 1.0)
+    sin_theta = np.sqrt(square)
+    arcsin1 = np.arcsin(rho)
+    k = C_2_OVER_PI * (arcsin1 * c + sin_theta * norm)
+    k_dot = C_2_OVER_PI * arcsin1
     return k, k_dot
 
 

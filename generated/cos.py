@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "be0ee3b0e9ebe14b"
+SOURCE = "446a34e6acf98cb9"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -94,9 +94,9 @@ def pair(q1, q2, c, rho, sin_theta):
 
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    square = (1 - rho) * (1 + rho)
-    sin_theta = np.sqrt(square)
     norm = np.sqrt(q1) * np.sqrt(q2)
+    square = (1.0 - rho) * (rho + 1.0)
+    sin_theta = np.sqrt(square)
     base1 = 0.5 * q2 - 0.5 * q1
     base2 = SQRT_2_OVER_2 * np.sqrt(q1) + SQRT_2_OVER_2 * np.sqrt(q2)
     exponential1 = (

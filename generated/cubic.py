@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "af14473dcd910b2c"
+SOURCE = "be854c33c1c2ea81"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -57,16 +57,16 @@ def one_minus_cos(cos, sin):
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
     product1 = 9.0 * q1 * q2
-    k = np.full_like(rho, 6.0 * c * c * c + product1 * c)
-    k_dot = np.full_like(rho, 18.0 * c * c + product1)
+    k = 6.0 * c * c * c + product1 * c
+    k_dot = 18.0 * c * c + product1
     return k, k_dot
 
 
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
     product1 = 9.0 * q1 * q2
-    k = np.full_like(rho, 6.0 * c * c * c + product1 * c)
-    k_dot = np.full_like(rho, 18.0 * c * c + product1)
+    k = 6.0 * c * c * c + product1 * c
+    k_dot = 18.0 * c * c + product1
     return k, k_dot
 
 

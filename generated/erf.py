@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "09fe4b777211aafc"
+SOURCE = "8bb87b7fbcf4d7c3"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -70,12 +70,12 @@ def pair(q1, q2, c, rho, sin_theta):
 
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    square = (1 - rho) * (1 + rho)
-    norm = np.sqrt(q1) * np.sqrt(q2)
-    det = square * norm * norm
-    power1 = 1.0 / np.sqrt(4.0 * det + 2.0 * q1 + 2.0 * q2 + 1.0)
-    k = C_2_OVER_PI * np.arctan(2.0 * power1 * c)
-    k_dot = C_4_OVER_PI * power1
+    inverse1 = 1.0 / np.sqrt(q1 + 0.5)
+    inverse2 = 1.0 / np.sqrt(q2 + 0.5)
+    sine1 = c * inverse1 * inverse2
+    cosine1 = np.sqrt((sine1 + 1.0) * (1.0 - sine1))
+    k = C_2_OVER_PI * np.arcsin(sine1)
+    k_dot = C_2_OVER_PI * inverse1 * inverse2 / cosine1
     return k, k_dot
 
 

@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "99303e4d5f359a49"
+SOURCE = "d5a50d703d405c0e"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -66,12 +66,13 @@ def pair(q1, q2, c, rho, sin_theta):
 
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    square = (1 - rho) * (1 + rho)
-    norm = np.sqrt(q1) * np.sqrt(q2)
-    det = square * norm * norm
-    sum1 = 4.0 * det + 2.0 * q1 + 2.0 * q2 + 1.0
-    k = 1.0 / np.sqrt(sum1)
-    k_dot = 4.0 * c / (sum1 * np.sqrt(sum1))
+    inverse1 = 1.0 / np.sqrt(q1 + 0.5)
+    inverse2 = 1.0 / np.sqrt(q2 + 0.5)
+    sine1 = c * inverse1 * inverse2
+    cosine1 = np.sqrt((sine1 + 1.0) * (1.0 - sine1))
+    secant1 = 1.0 / cosine1
+    k = 0.5 * inverse1 * inverse2 * secant1
+    k_dot = 0.5 * sine1 * inverse1 * inverse1 * inverse2 * inverse2 * secant1 * secant1 * secant1
     return k, k_dot
 
 

@@ -41,7 +41,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "850cdf6b836e9ab4"
+SOURCE = "d62f51e736004f46"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -79,18 +79,18 @@ def pair(q1, q2, c, rho, sin_theta):
 
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    square = (1 - rho) * (1 + rho)
-    norm = np.sqrt(q1) * np.sqrt(q2)
-    det = square * norm * norm
-    sum1 = q1 + 1.0
-    sum2 = det + q2 + sum1
-    root1 = np.sqrt(sum2)
-    angle1 = np.arctan2(root1, -c)
-    product1 = 1.0 / (sum1 * (q2 + 1.0))
-    product2 = product1 / root1
-    k = ONE_OVER_2_PI * (angle1 * c + product2 * c * c + product1 * root1 * q1 * q2)
+    inverse1 = 1.0 / np.sqrt(q1 + 1.0)
+    inverse2 = 1.0 / np.sqrt(q2 + 1.0)
+    sine1 = c * inverse1 * inverse2
+    cosine1 = np.sqrt((sine1 + 1.0) * (1.0 - sine1))
+    secant1 = 1.0 / cosine1
+    product1 = inverse1 * inverse2
+    arccos1 = np.arccos(-sine1)
+    product2 = inverse1 * inverse1 * inverse2 * inverse2
+    k = ONE_OVER_2_PI * (arccos1 * c + product1 * cosine1 * q1 * q2 + product1 * secant1 * sine1 * sine1)
     k_dot = (
-        ONE_OVER_2_PI * (angle1 + product1 / sum2 * c / np.sqrt(sum2) * c * c + product2 * c * (q1 + q2 + 3.0))
+        ONE_OVER_2_PI * (arccos1 + product2 * sine1 * sine1 * sine1 * secant1 * secant1 * secant1 + product2 *
+        sine1 * secant1 * (q1 + q2 + 3.0))
     )
     return k, k_dot
 

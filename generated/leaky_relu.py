@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "c771be1d3276706f"
+SOURCE = "c1639d2c47a4f1f6"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -70,9 +70,9 @@ def pair(q1, q2, c, rho, sin_theta, a=0.01):
 
 def apart(q1, q2, c, rho, a=0.01):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    square = (1 - rho) * (1 + rho)
-    sin_theta = np.sqrt(square)
     norm = np.sqrt(q1) * np.sqrt(q2)
+    square = (1.0 - rho) * (rho + 1.0)
+    sin_theta = np.sqrt(square)
     base1 = a - 1.0
     product1 = ONE_OVER_2_PI * base1 * base1
     product2 = product1 * np.arccos(-rho)

@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "fdfa1c9328c8768c"
+SOURCE = "a92f8d9b56e11a4c"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -68,12 +68,12 @@ def pair(q1, q2, c, rho, sin_theta):
 
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    square = (1 - rho) * (1 + rho)
-    norm = np.sqrt(q1) * np.sqrt(q2)
-    det = square * norm * norm
-    root1 = np.sqrt(det + q1 + q2 + 1.0)
-    k = ONE_OVER_2_PI * np.arctan2(root1, -c)
-    k_dot = ONE_OVER_2_PI / root1
+    inverse1 = 1.0 / np.sqrt(q1 + 1.0)
+    inverse2 = 1.0 / np.sqrt(q2 + 1.0)
+    sine1 = c * inverse1 * inverse2
+    cosine1 = np.sqrt((sine1 + 1.0) * (1.0 - sine1))
+    k = ONE_OVER_2_PI * np.arccos(-sine1)
+    k_dot = ONE_OVER_2_PI * inverse1 * inverse2 / cosine1
     return k, k_dot
 
 

@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "b8d78beb0730a824"
+SOURCE = "0a220cfd56a3c5c5"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.194, 0.9  # cosines of angles that are apart from 0 and pi
@@ -49,6 +49,7 @@ STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers 
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 C_2_OVER_PI = 0.6366197723675814  # 2/pi
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
+ONE_OVER_PI = 0.3183098861837907  # 1/pi
 PI = 3.141592653589793  # pi
 
 
@@ -92,12 +93,13 @@ def pair(q1, q2, c, rho, sin_theta):
 
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    square = (1 - rho) * (1 + rho)
-    sin_theta = np.sqrt(square)
     norm = np.sqrt(q1) * np.sqrt(q2)
-    angle1 = np.arccos(-rho)
-    k = ONE_OVER_2_PI * q1 * q2 * (2.0 * angle1 * rho * rho + angle1 + 3.0 * rho * sin_theta)
-    k_dot = C_2_OVER_PI * norm * (angle1 * rho + sin_theta)
+    square = (1.0 - rho) * (rho + 1.0)
+    sin_theta = np.sqrt(square)
+    product1 = sin_theta * norm
+    arccos1 = np.arccos(-rho)
+    k = ONE_OVER_PI * (arccos1 * c * c + 0.5 * arccos1 * q1 * q2 + 1.5 * product1 * c)
+    k_dot = C_2_OVER_PI * (arccos1 * c + product1)
     return k, k_dot
 
 

@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "52231016cd8f65ce"
+SOURCE = "4eb0bfbbd603af8a"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -59,6 +59,8 @@ def pair(q1, q2, c, rho, sin_theta):
 
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
+    square = (1.0 - rho) * (rho + 1.0)
+    sin_theta = np.sqrt(square)
     k = ONE_OVER_2_PI * np.arccos(-rho)
     k_dot = np.full_like(rho, 0.0)
     return k, k_dot

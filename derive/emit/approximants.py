@@ -1,7 +1,7 @@
 """Polynomials in place of libm, whose functions a compiler cannot vectorise: fitted here, in forty digits.
 
     atan t        = t + t³ P(t²)                        |t| ≤ tan π/8
-    asin t        = t + t³ P(t²)                        |t| ≤ 1/2
+    asin t        = t + t³ P(t²)                        |t| ≤ 1/2, and with fewer terms |t| ≤ sin π/8
     atanh t       = t + t³ P(t²)                        |t| ≤ (√2 − 1)/(√2 + 1); 2 atanh t = log((1 + t)/(1 − t))
     exp r         = 1 + r + r² P(r)                     |r| ≤ ½ ln 2, and 2ᵏ exp r = exp(r + k ln 2)
     expm1 r       = r + r² P(r)                         the same P
@@ -28,7 +28,7 @@ SAMPLES = 1500
 WIDTH = 104
 
 # Enough for 2⁻⁵⁶: rounding at evaluation then decides.
-DEGREES = {"asin": 13, "atan": 10, "atanh": 6, "exp": 10, "erfcx": 26, "erf": 10}
+DEGREES = {"asin": 13, "asin_pi_8": 9, "atan": 10, "atanh": 6, "exp": 10, "erfcx": 26, "erf": 10}
 
 Function = Callable[[Any], Any]
 
@@ -91,12 +91,13 @@ def _problem(ctx: Any, name: str) -> tuple[Function, Any, Any, Callable[[Any, An
             return (ctx.atan(ctx.sqrt(z)) / ctx.sqrt(z) - 1) / z if z > ctx.mpf(10) ** -12 else -one / 3 + z / 5
 
         return arc, zero, ctx.tan(ctx.pi / 8) ** 2 * (1 + ctx.mpf(2) ** -20), lambda z, p: z * p / (1 + z * arc(z))
-    if name == "asin":
+    if name in ("asin", "asin_pi_8"):
 
         def bow(z: Any) -> Any:
             return (ctx.asin(ctx.sqrt(z)) / ctx.sqrt(z) - 1) / z if z > ctx.mpf(10) ** -12 else one / 6 + 3 * z / 40
 
-        return bow, zero, one / 4, lambda z, p: z * p / (1 + z * bow(z))
+        high = one / 4 if name == "asin" else ctx.sin(ctx.pi / 8) ** 2 * (1 + ctx.mpf(2) ** -20)
+        return bow, zero, high, lambda z, p: z * p / (1 + z * bow(z))
     if name == "atanh":
 
         def ratio(z: Any) -> Any:

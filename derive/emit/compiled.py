@@ -24,6 +24,7 @@ def helpers() -> str:
     """The source of all helpers; a module takes those it needs."""
     atan, atan_error = _fitted("atan", "z")
     asin, asin_error = _fitted("asin", "z")
+    short, short_error = _fitted("asin_pi_8", "z")
     atanh, atanh_error = _fitted("atanh", "z")
     tail, tail_error = _fitted("exp", "r")
     erfcx, erfcx_error = _fitted("erfcx", "t")
@@ -67,6 +68,24 @@ def s_arcsin(sin, gap):
     near = fabs(sin) > 0.5
     arc = s_bow(s_choose(near, sqrt(gap * 0.5), sin))
     return s_choose(near, copysign(PI_HIGH / 2 - (2 * arc - PI_LOW / 2), sin), arc)
+
+
+@njit(**CONTRACTED)
+def s_unit_arcsin(sin, cos):
+    """The angle of a point of the circle, between -3 pi/8 and 3 pi/8; its polynomial is right to {short_error}."""
+    size = fabs(sin)
+    high = size > SIN_PI_8
+    t = s_choose(high, SQRT_HALF * (size - cos), size)  # the sine of what it is over pi/4
+    z = t * t
+    {short}
+    arc = t + t * z * p
+    return copysign(s_choose(high, PI_HIGH / 4 + (arc + PI_LOW / 4), arc), sin)
+
+
+@njit(**SCALAR)
+def s_unit_arccos(cos, sin):
+    """The angle of a point of the circle, between pi/8 and 7 pi/8."""
+    return PI_HIGH / 2 - (s_unit_arcsin(cos, sin) - PI_LOW / 2)
 
 
 @njit(**CONTRACTED)
@@ -125,6 +144,7 @@ LN2_HIGH = {LN2_HIGH!r}  # 40 bits of ln 2
 LN2_LOW = {LN2_LOW!r}
 HALF_LN2 = {math.log(2) / 2!r}
 TAN_PI_8 = {math.sqrt(2) - 1!r}
+SIN_PI_8 = {math.sin(math.pi / 8)!r}
 PI_HIGH, PI_LOW = 3.141592653589793, 1.2246467991473532e-16
 TWO_OVER_ROOT_PI = 1.1283791670955126
 SQRT_HALF = 0.7071067811865476

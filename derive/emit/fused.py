@@ -18,8 +18,8 @@ $pair
 
 
 @njit(**$formula)
-def s_apart(q1, root_q1, q2, root_q2, c, rho$bounds$parameters):
-    """The same of a pair neither close nor opposite, whose sine and gap its cosine gives."""
+def s_apart(q1, root_q1, q2, root_q2, c, rho$bounds$parts$parameters):
+    """The same of a pair neither close nor opposite, by its cosine."""
 $apart
 
 
@@ -46,7 +46,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent$para
     buffer = np.empty(10 * BLOCK)
     for i in range(k.shape[0]):
         at = i0 + i
-        for j in range(i // BLOCK * BLOCK if within else 0, k.shape[1], BLOCK):
+        for j in range(i + 1 if within else 0, k.shape[1], BLOCK):
             width, close = min(BLOCK, k.shape[1] - j), 0
             start, stop = j0 + j, j0 + j + width
             w2, b2 = scales[0, 0], scales[0, 1]
@@ -77,12 +77,14 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent$para
                 root_q1, roots_q2 = rows[layer - 1, ROOT, at], columns[layer - 1, ROOT, start:stop]
                 inverse1, inverses = rows[layer, INVERSE, at], columns[layer, INVERSE, start:stop]
                 bias1, biases2 = rows[layer, BIAS, at], columns[layer, BIAS, start:stop]
-$pair_rows                if close == 0 and bias1 <= DOMINANT:
+$pair_rows$part_rows                if close == 0 and bias1 <= DOMINANT:
                     known = False
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
-$pair_bounds                        value, slope = s_apart(q1, root_q1, q2, root_q2, c, rho$bounds$parameters)
+$pair_bounds$part_bounds                        value, slope = s_apart(
+                            q1, root_q1, q2, root_q2, c, rho$bounds$parts$parameters
+                        )
                         sigma = w2 * value + b2
                         cos = sigma * inverse1 * inverses[n]
                         close += (cos < LOWEST) | (cos > HIGHEST)
@@ -277,6 +279,15 @@ GIVEN_UP = {
                     k[i, j + n] = theta if theta != theta else value""",
 }
 
+ROW_PARTS = '''
+def row_parts(q$signature):
+    """What s_apart needs of a row of variance q."""
+    return (
+$values    )
+
+
+'''
+
 LOST = """
 
 def _given_up(lost, k, gap, rows, columns, network):
@@ -306,17 +317,12 @@ def by_series(names: Sequence[str], alone: bool) -> dict[str, str]:
     `names`: what the series needs of rows, further columns of their table.
     """
     given = GIVEN_UP | (dict.fromkeys(BOUNDS, "") if alone else {})
-    rows = "".join(
-        f"                {name}1, {name}s = rows[layer - 1, LIMIT + {n}, at], "
-        f"columns[layer - 1, LIMIT + {n}, start:stop]\n"
-        for n, name in enumerate(names, 1)
-    )
     limits = given["flat_limits"].split("    limits.append(")[0] or "    limits = []\n"
     full = "" if alone else "np.full(shape, $loss).ravel(), "
     return given | {
         "bounds": given["bounds"] + moments(names),
         "array_bounds": given["array_bounds"] + ", moments1, moments2",
-        "pair_rows": given["pair_rows"] + rows,
+        "pair_rows": given["pair_rows"] + _columns(names),
         "pair_bounds": given["pair_bounds"] + _each(names, " " * 24, "{name}2", "{name}s[n]"),
         "flat_bounds": given["flat_bounds"]
         + "".join(_each(names, " " * 8, f"{{name}}{i}", f"moments{i}[{{n}}, n]") for i in (1, 2)),
@@ -327,9 +333,29 @@ def by_series(names: Sequence[str], alone: bool) -> dict[str, str]:
     }
 
 
+def by_parts(count: int) -> dict[str, str]:
+    """The places of what pairs that are apart need of each variance, further columns of the table."""
+    names = [f"part{n}_" for n in range(1, count + 1)]
+    return {
+        "parts": "".join(f", {name}{i}" for i in (1, 2) for name in names),
+        "part_rows": _columns(names),
+        "part_bounds": _each(names, " " * 24, "{name}2", "{name}s[n]"),
+        "columns": str(15 + count),
+        "row_moments": "        known[LIMIT + 1 :] = row_parts(q$keywords)\n",
+    }
+
+
 def moments(names: Sequence[str]) -> str:
     """The arguments of s_pair that are columns of both rows, on a line of their own."""
     return ",\n    " + ", ".join(f"{name}{i}" for i in (1, 2) for name in names)
+
+
+def _columns(names: Sequence[str]) -> str:
+    return "".join(
+        f"                {name}1, {name}s = rows[layer - 1, LIMIT + {n}, at], "
+        f"columns[layer - 1, LIMIT + {n}, start:stop]\n"
+        for n, name in enumerate(names, 1)
+    )
 
 
 def _each(names: Sequence[str], indent: str, left: str, right: str) -> str:

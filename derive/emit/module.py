@@ -19,7 +19,7 @@ from typing import Any
 import sympy as sp
 
 from mehler.derive.dual import NumericDual, ProvedDual, shown
-from mehler.derive.emit import apart, expectations, exponential, normal, remainder, rescue, tables
+from mehler.derive.emit import expectations, exponential, normal, remainder, rescue, tables
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.close_pairs import DIFFERENCE, PRICE, close_pairs
 from mehler.derive.emit.network import NETWORK
@@ -59,6 +59,8 @@ class Lowered:
     """
 
     pair: Program
+    apart: Program | None
+    cosines: tuple[float, float]
     diagonal: Program
     falls: Program | None
     parity: int
@@ -72,8 +74,9 @@ class Lowered:
 def lowered(proved: ProvedDual) -> Lowered:
     """The Programs of the closed forms, of which every target is printed."""
     stable = stabilise(proved)
-    falls = None if stable.falls is None else lower(stable.falls)
-    return Lowered(lower(stable.pair), lower(stable.diagonal), falls, stable.parity, stable.parallel)
+    apart, falls = (None if code is None else lower(code) for code in (stable.apart, stable.falls))
+    pair, diagonal = lower(stable.pair), lower(stable.diagonal)
+    return Lowered(pair, apart, stable.cosines, diagonal, falls, stable.parity, stable.parallel)
 
 
 def emit_numpy(proved: ProvedDual, name: str) -> str:
@@ -215,7 +218,7 @@ class _Code:
 def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:
     """The closed forms, and a rescue where their terms cancel."""
     pair, diagonal, falls = closed.pair, closed.diagonal, closed.falls
-    programs = [pair, diagonal, *([] if falls is None else [falls])]
+    programs = [pair, diagonal, *(program for program in (closed.apart, falls) if program is not None)]
     used = target.operations(*programs)
     bodies = {
         name: _body(program, RESULTS[: len(program.outputs)], like)
@@ -223,14 +226,13 @@ def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: s
     }
     parts = [text for key, texts in HELPERS.items() if key in used for text in texts]
     limits: dict[str, Any] = {}
-    if closed.summed:
+    if closed.apart is None:
         programs += expectations.programs(proved)
         parts.append(rescue.functions(proved, signature, keywords, bodies))
         bodies = rescue.bodies(keywords, LEAST if used & NORMAL else "1e-150")
     else:
-        program, low, high = apart.apart(pair)
-        lines = apart.by_cosine(_lines(program, RESULTS[:2], "rho"), "np.sqrt", "np.abs")
-        bodies["apart"] = textwrap.indent("\n".join(lines), "    ")
+        bodies["apart"] = _body(closed.apart, RESULTS[:2], "rho")
+        low, high = closed.cosines
         limits = {"lowest": max(low, CLOSE - 1), "highest": min(high, 1 - CLOSE)}
     text = "" if falls is None else _body(falls, ("fall", "fall_dot"), like="rho")
     return _Code(programs, parts, bodies, text, closed.parity, closed.parallel, bool(used & NORMAL), **limits)
@@ -367,7 +369,7 @@ def assignment(name: str, text: str) -> str:
 
 def _shaped_names(program: Program, like: str) -> set[str]:
     """Names whose arrays have the full shape of the input `like`."""
-    shaped = {like, "sin_theta", "square", "gap"}
+    shaped = {like, "c", "sin_theta"}
     for assignment in program.body:
         if _uses(assignment.value, shaped):
             shaped.add(assignment.name)

@@ -12,10 +12,21 @@ from string import Template
 from types import ModuleType
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import apart, exponential, exponential_scalar, remainder, remainder_scalar, rescue, scalar
+from mehler.derive.emit import exponential, exponential_scalar, remainder, remainder_scalar, rescue, scalar
 from mehler.derive.emit import numpy as arrays
 from mehler.derive.emit.compiled import helpers
-from mehler.derive.emit.fused import CHECK, CLOSER, FUSED, GIVEN_UP, LOST, PRICE, SOUND, by_series
+from mehler.derive.emit.fused import (
+    CHECK,
+    CLOSER,
+    FUSED,
+    GIVEN_UP,
+    LOST,
+    PRICE,
+    ROW_PARTS,
+    SOUND,
+    by_parts,
+    by_series,
+)
 from mehler.derive.emit.module import (
     LEAST,
     NORMAL,
@@ -32,6 +43,7 @@ from mehler.derive.emit.module import (
 )
 from mehler.derive.emit.normal import SPECIAL
 from mehler.derive.emit.program import Program
+from mehler.derive.emit.row_parts import by_rows
 from mehler.derive.emit.tables_compiled import TABULATED
 from mehler.derive.errors import EmitError
 from mehler.derive.tables.table import Tables
@@ -181,13 +193,17 @@ def _imports(reached: Iterable[str], package: str) -> str:
 def _fused(proved: ProvedDual, code: Lowered, rule: ModuleType | None) -> str:
     filled = places(proved, code, rule)
     filled |= closeness(code.parity, code.parallel, code.falls is not None, filled)
-    if code.summed:
+    text = ""
+    if code.apart is None:
         filled["apart"] = Template(filled["apart"]).substitute(filled)
     else:
-        program, *_ = apart.apart(code.pair)
-        lines = apart.by_cosine(lines_of(program, ("k", "k_dot")), "sqrt", "fabs")
-        filled["apart"] = indented(lines, "return k, k_dot")
-    text = Template(FUSED).substitute(filled)
+        program, parts = by_rows(code.apart, frozenset(parameters(proved)))
+        filled["apart"] = indented(lines_of(program, ("k", "k_dot")), "return k, k_dot")
+        if parts:
+            filled |= {key: Template(part).substitute(filled) for key, part in by_parts(len(parts)).items()}
+            values = "".join(f"        {arrays.expression(part)},\n" for part in parts)
+            text = Template(ROW_PARTS).substitute(filled, values=values)
+    text += Template(FUSED).substitute(filled)
     if rule is None:
         return text
     programs = code.pair, *rule.programs(proved)  # the arrays have other formulas

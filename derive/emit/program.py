@@ -14,6 +14,7 @@ from sympy.codegen.cfunctions import expm1
 
 from mehler.derive.errors import EmitError
 from mehler.derive.special import Phi
+from mehler.derive.stabilise.apart import Arccos, Arcsin
 from mehler.derive.stabilise.code import StraightLine
 from mehler.derive.stabilise.expansion import Series
 from mehler.derive.stabilise.rules import ExpGap, ExpSum, OneMinusCos
@@ -53,7 +54,7 @@ FUNCTIONS = {
     sp.tanh: "tanh", sp.asinh: "asinh", sp.atan: "atan", sp.atan2: "atan2", sp.Abs: "abs", sp.sign: "sign",
     sp.Heaviside: "step", Phi: "Phi", expm1: "expm1", OneMinusCos: "one_minus_cos",
     Gap: "gap", ScaledPhi: "scaled_phi", ScaledPhi2: "scaled_phi2",
-    PartsPhi2: "parts_phi2",
+    PartsPhi2: "parts_phi2", Arcsin: "arcsin", Arccos: "arccos",
 }  # fmt: skip
 
 OPERATIONS = frozenset(

@@ -6,7 +6,6 @@ language: `compiled.py` for Numba. So this table serves every target that has sc
 
 from dataclasses import replace
 
-from mehler.derive.emit.apart import ANGLES, GAP, RHO, SINE
 from mehler.derive.emit.approximants import horner
 from mehler.derive.emit.numpy import Row, expression
 from mehler.derive.emit.program import Apply, Assignment, Name, Node, Program
@@ -62,8 +61,10 @@ TABLE: dict[str, Row] = {
     "expm1": _call("s_expm1", 1),
     "atan": ("s_atan2({}, 1.0)", 4, (0,)),
     "atan2": _call("s_atan2", 2),
-    "arccos": _call("s_arccos", 2),
-    "arcsin": _call("s_arcsin", 2),
+    "arccos": _call("s_unit_arccos", 2),
+    "arcsin": _call("s_unit_arcsin", 2),
+    "arccos_by_gap": _call("s_arccos", 2),
+    "arcsin_by_gap": _call("s_arcsin", 2),
     "sign": _call("s_sign", 1),
     "step": _call("s_step", 1),
     "one_minus_cos": _call("s_one_minus_cos", 2),
@@ -81,9 +82,15 @@ TABLE: dict[str, Row] = {
     "Phi": _call("s_Phi", 1),
 }
 
+RHO, SINE, GAP = Name("rho"), Name("sin_theta"), Name("gap")  # of an angle θ the cosine, sine and 1 − |cos θ|
+OPPOSITE = Apply("neg", (RHO,))
+
 # What is known before a pair is looked at, or carried in its state, by the operation that it saves.
 ROOTS = {name: f"root_{name}" for name in ("q1", "q2", "k1", "k2")}
-KNOWN: dict[Node, Node] = ANGLES | {
+KNOWN: dict[Node, Node] = {
+    Apply("atan2", (SINE, RHO)): Apply("arccos_by_gap", (RHO, GAP)),
+    Apply("atan2", (SINE, OPPOSITE)): Apply("arccos_by_gap", (OPPOSITE, GAP)),
+    Apply("atan2", (RHO, SINE)): Apply("arcsin_by_gap", (RHO, GAP)),
     Apply("one_minus_cos", (Apply("abs", (RHO,)), SINE)): GAP,
     Apply("one_minus_cos", (RHO, SINE)): Apply("versine", (RHO, GAP)),
 }

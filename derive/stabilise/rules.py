@@ -11,6 +11,8 @@
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import sympy as sp
 from sympy.codegen.cfunctions import expm1
@@ -41,10 +43,14 @@ class ExpGap(sp.Function):  # type: ignore[misc]
     nargs = 2
 
 
-def angles(expr: sp.Expr) -> sp.Expr:
-    """Every asin as an atan2 of a numerator and a determinant, in the form that subtracts least."""
+def angles(expr: sp.Expr, cosines: Mapping[sp.Expr, sp.Expr] = MappingProxyType({})) -> sp.Expr:
+    """Every asin as an atan2 of a numerator and a determinant, in the form that subtracts least.
+
+    `cosines`: what has a symbol, where the sine has one.
+    """
     for asin in sorted(expr.atoms(sp.asin), key=sp.default_sort_key):
-        opposite, adjacent = _sides(asin.args[0])
+        sine = asin.args[0]
+        opposite, adjacent = (sine, cosines[sine]) if sine in cosines else sides(sine)
         forms = [
             sp.atan2(opposite, adjacent, evaluate=False),
             sp.pi / 2 - sp.atan2(adjacent, opposite, evaluate=False),
@@ -159,7 +165,7 @@ def ratios(expr: sp.Expr) -> sp.Expr:
     return expr.replace(lambda e: e.is_Mul, rule)
 
 
-def _sides(ratio: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+def sides(ratio: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
     """(N, √(P − N²)) of N/√P, up to a common positive factor."""
     numerator, denominator = sp.fraction(sp.together(ratio))
     square = sp.expand(denominator**2)

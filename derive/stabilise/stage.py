@@ -18,14 +18,13 @@ from mehler.derive.errors import DeriveError
 from mehler.derive.evaluate import real_values
 from mehler.derive.pieces import split
 from mehler.derive.special import Phi, Phi2
+from mehler.derive.stabilise.apart import apart, cosines, det
 from mehler.derive.stabilise.code import StraightLine, share
 from mehler.derive.stabilise.difference import NoDifference, deficit
 from mehler.derive.stabilise.expansion import expansions
 from mehler.derive.stabilise.rules import angles, exponents, growth, norm, ratios, small_exponents
 from mehler.derive.stabilise.tails import ROOTS, sizes, terms
 from mehler.derive.symbols import Delta, c, q, q1, q2, rho, sin_theta
-
-det = sp.Symbol("det", nonnegative=True)
 
 # K and K̇ of an input with itself.
 k1, k2, d1, d2 = sp.symbols("k1 k2 d1 d2", nonnegative=True)
@@ -44,9 +43,12 @@ class Stable:
     `falls` are √(k1 k2) − K and √(d1 d2) − K̇ of (q1, q2, c, ρ, s, k1, k2, d1, d2, parameters) for c ≥ 0, where
     there are closed forms in which nothing cancels unless k1, k2 or d1, d2 differ by much; `parallel` says that
     they may differ, as parallel inputs have parallel outputs. `parity` is 1 or −1 when K(−c) = ±K(c), else 0.
+    `apart` is the pair of (q1, q2, c, ρ, parameters), as good for ρ between `cosines`; None with sums of sizes.
     """
 
     pair: StraightLine
+    apart: StraightLine | None
+    cosines: tuple[float, float]
     diagonal: StraightLine
     falls: StraightLine | None
     parallel: bool
@@ -71,8 +73,12 @@ def stabilise(proved: ProvedDual) -> Stable:
             given = (*state, k1, k2, d1, d2, *parameters)
             falls = share(given, [e.xreplace({Delta: det}) for e, _ in differences], known)
             parallel = all(same for _, same in differences)
+    expanded = [expansions(e) for e in pair]
+    kernels = [canonical(f, with_delta=True) for f in (formulas.kernel, formulas.kernel_dot)]
     return Stable(
-        pair=share((*state, *parameters), [expansions(e).xreplace({Delta: det}) for e in pair], known),
+        pair=share((*state, *parameters), [e.xreplace({Delta: det}) for e in expanded], known),
+        apart=None if summed else apart(kernels, parameters),
+        cosines=cosines(expanded),
         diagonal=share((q, *parameters), diagonal, ROOTS),
         falls=falls,
         parallel=parallel,

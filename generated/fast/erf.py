@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "11d4f7381db7b60e"
+SOURCE = "60c58dc78a47d4a9"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -379,7 +379,9 @@ def _doubles(*arrays):
 SCALAR = {"nogil": True, "error_model": "numpy", "forceinline": True}
 CONTRACTED = {**SCALAR, "fastmath": {"contract"}}
 TAN_PI_8 = 0.41421356237309515
+SIN_PI_8 = 0.3826834323650898
 PI_HIGH, PI_LOW = 3.141592653589793, 1.2246467991473532e-16
+SQRT_HALF = 0.7071067811865476
 
 
 @njit(**SCALAR)
@@ -427,6 +429,32 @@ def s_arc(t):
         z) * z2) * z4) + ((-0.050854493383409805 + 0.03923164675132557 * z) + -0.019176872981101354 * z2) * z8)
     )
     return t + t * z * p
+
+
+@njit(**CONTRACTED)
+def s_unit_arcsin(sin, cos):
+    """The angle of a point of the circle, between -3 pi/8 and 3 pi/8; its polynomial is right to 2.1e-17."""
+    size = fabs(sin)
+    high = size > SIN_PI_8
+    t = s_choose(high, SQRT_HALF * (size - cos), size)  # the sine of what it is over pi/4
+    z = t * t
+    z2 = z * z
+    z4 = z2 * z2
+    z8 = z4 * z4
+    p = (
+        ((((0.16666666666666655 + 0.07500000000017085 * z) + (0.04464285710448679 + 0.030381947777356644 * z) *
+        z2) + ((0.022372012606883932 + 0.017356444120662957 * z) + (0.013908985638720537 + 0.01207011406077176 *
+        z) * z2) * z4) + (0.006925292136423015 + 0.01646748173234577 * z) * z8)
+    )
+    arc = t + t * z * p
+    return copysign(s_choose(high, PI_HIGH / 4 + (arc + PI_LOW / 4), arc), sin)
+
+
+def row_parts(q):
+    """What s_apart needs of a row of variance q."""
+    return (
+        1.0 / np.sqrt(q + 0.5),
+    )
 TILE = 256, 1024  # rows and columns of a tile: a product of this shape is faster than a square one
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 
@@ -450,14 +478,12 @@ def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
 
 
 @njit(**CONTRACTED)
-def s_apart(q1, root_q1, q2, root_q2, c, rho):
-    """The same of a pair neither close nor opposite, whose sine and gap its cosine gives."""
-    square = (1 - rho) * (1 + rho)
-    norm = root_q1 * root_q2
-    det = square * norm * norm
-    power1 = 1.0 / sqrt(4.0 * det + 2.0 * q1 + 2.0 * q2 + 1.0)
-    k = C_2_OVER_PI * s_atan2(2.0 * power1 * c, 1.0)
-    k_dot = C_4_OVER_PI * power1
+def s_apart(q1, root_q1, q2, root_q2, c, rho, part1_1, part1_2):
+    """The same of a pair neither close nor opposite, by its cosine."""
+    sine1 = c * part1_1 * part1_2
+    cosine1 = sqrt((sine1 + 1.0) * (1.0 - sine1))
+    k = C_2_OVER_PI * s_unit_arcsin(sine1, cosine1)
+    k_dot = C_2_OVER_PI * part1_1 * part1_2 / cosine1
     return k, k_dot
 
 
@@ -570,7 +596,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
     buffer = np.empty(10 * BLOCK)
     for i in range(k.shape[0]):
         at = i0 + i
-        for j in range(i // BLOCK * BLOCK if within else 0, k.shape[1], BLOCK):
+        for j in range(i + 1 if within else 0, k.shape[1], BLOCK):
             width, close = min(BLOCK, k.shape[1] - j), 0
             start, stop = j0 + j, j0 + j + width
             w2, b2 = scales[0, 0], scales[0, 1]
@@ -601,12 +627,16 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                 root_q1, roots_q2 = rows[layer - 1, ROOT, at], columns[layer - 1, ROOT, start:stop]
                 inverse1, inverses = rows[layer, INVERSE, at], columns[layer, INVERSE, start:stop]
                 bias1, biases2 = rows[layer, BIAS, at], columns[layer, BIAS, start:stop]
+                part1_1, part1_s = rows[layer - 1, LIMIT + 1, at], columns[layer - 1, LIMIT + 1, start:stop]
                 if close == 0 and bias1 <= DOMINANT:
                     known = False
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
-                        value, slope = s_apart(q1, root_q1, q2, root_q2, c, rho)
+                        part1_2 = part1_s[n]
+                        value, slope = s_apart(
+                            q1, root_q1, q2, root_q2, c, rho, part1_1, part1_2
+                        )
                         sigma = w2 * value + b2
                         cos = sigma * inverse1 * inverses[n]
                         close += (cos < LOWEST) | (cos > HIGHEST)
@@ -730,10 +760,11 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = ends_of(squares, scales, 15)
+    table = ends_of(squares, scales, 16)
     for known in table:
         q = known[VARIANCE]
         known[LIMIT] = 0.0
+        known[LIMIT + 1 :] = row_parts(q)
     return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, np.array(scales))
 
 

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "052e2c1ab14ff549"
+SOURCE = "31e450394dc92467"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -392,6 +392,13 @@ def s_one_minus_cos(cos, sin):
 def s_versine(cos, gap):
     """1 - cos of an angle, from 1 - |cos|."""
     return s_choose(cos > 0, gap, 1 - cos)
+
+
+def row_parts(q):
+    """What s_apart needs of a row of variance q."""
+    return (
+        1.0 / np.sqrt(q + 0.5),
+    )
 TILE = 256, 1024  # rows and columns of a tile: a product of this shape is faster than a square one
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 
@@ -415,14 +422,13 @@ def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
 
 
 @njit(**CONTRACTED)
-def s_apart(q1, root_q1, q2, root_q2, c, rho):
-    """The same of a pair neither close nor opposite, whose sine and gap its cosine gives."""
-    square = (1 - rho) * (1 + rho)
-    norm = root_q1 * root_q2
-    det = square * norm * norm
-    sum1 = 4.0 * det + 2.0 * q1 + 2.0 * q2 + 1.0
-    k = 1.0 / sqrt(sum1)
-    k_dot = 4.0 * c / (sum1 * sqrt(sum1))
+def s_apart(q1, root_q1, q2, root_q2, c, rho, part1_1, part1_2):
+    """The same of a pair neither close nor opposite, by its cosine."""
+    sine1 = c * part1_1 * part1_2
+    cosine1 = sqrt((sine1 + 1.0) * (1.0 - sine1))
+    secant1 = 1.0 / cosine1
+    k = 0.5 * part1_1 * part1_2 * secant1
+    k_dot = 0.5 * sine1 * part1_1 * part1_1 * part1_2 * part1_2 * secant1 * secant1 * secant1
     return k, k_dot
 
 
@@ -535,7 +541,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
     buffer = np.empty(10 * BLOCK)
     for i in range(k.shape[0]):
         at = i0 + i
-        for j in range(i // BLOCK * BLOCK if within else 0, k.shape[1], BLOCK):
+        for j in range(i + 1 if within else 0, k.shape[1], BLOCK):
             width, close = min(BLOCK, k.shape[1] - j), 0
             start, stop = j0 + j, j0 + j + width
             w2, b2 = scales[0, 0], scales[0, 1]
@@ -566,12 +572,16 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                 root_q1, roots_q2 = rows[layer - 1, ROOT, at], columns[layer - 1, ROOT, start:stop]
                 inverse1, inverses = rows[layer, INVERSE, at], columns[layer, INVERSE, start:stop]
                 bias1, biases2 = rows[layer, BIAS, at], columns[layer, BIAS, start:stop]
+                part1_1, part1_s = rows[layer - 1, LIMIT + 1, at], columns[layer - 1, LIMIT + 1, start:stop]
                 if close == 0 and bias1 <= DOMINANT:
                     known = False
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
-                        value, slope = s_apart(q1, root_q1, q2, root_q2, c, rho)
+                        part1_2 = part1_s[n]
+                        value, slope = s_apart(
+                            q1, root_q1, q2, root_q2, c, rho, part1_1, part1_2
+                        )
                         sigma = w2 * value + b2
                         cos = sigma * inverse1 * inverses[n]
                         close += (cos < LOWEST) | (cos > HIGHEST)
@@ -695,10 +705,11 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = ends_of(squares, scales, 15)
+    table = ends_of(squares, scales, 16)
     for known in table:
         q = known[VARIANCE]
         known[LIMIT] = 0.0
+        known[LIMIT + 1 :] = row_parts(q)
     return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, np.array(scales))
 
 

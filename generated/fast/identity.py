@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "73ec7509476b520f"
+SOURCE = "07a1608138c39c3c"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -411,7 +411,7 @@ def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
 
 @njit(**CONTRACTED)
 def s_apart(q1, root_q1, q2, root_q2, c, rho):
-    """The same of a pair neither close nor opposite, whose sine and gap its cosine gives."""
+    """The same of a pair neither close nor opposite, by its cosine."""
     k = c
     k_dot = 1.0
     return k, k_dot
@@ -475,7 +475,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
     buffer = np.empty(10 * BLOCK)
     for i in range(k.shape[0]):
         at = i0 + i
-        for j in range(i // BLOCK * BLOCK if within else 0, k.shape[1], BLOCK):
+        for j in range(i + 1 if within else 0, k.shape[1], BLOCK):
             width, close = min(BLOCK, k.shape[1] - j), 0
             start, stop = j0 + j, j0 + j + width
             w2, b2 = scales[0, 0], scales[0, 1]
@@ -511,7 +511,9 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
-                        value, slope = s_apart(q1, root_q1, q2, root_q2, c, rho)
+                        value, slope = s_apart(
+                            q1, root_q1, q2, root_q2, c, rho
+                        )
                         sigma = w2 * value + b2
                         cos = sigma * inverse1 * inverses[n]
                         close += (cos < LOWEST) | (cos > HIGHEST)

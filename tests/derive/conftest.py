@@ -122,6 +122,8 @@ def _meaning(ctx: Any) -> dict[str, Callable[..., Any]]:
         "sqrt": ctx.sqrt,
         "atan": ctx.atan,
         "atan2": ctx.atan2,
+        "arcsin": lambda sine, cosine: ctx.atan2(sine, cosine),
+        "arccos": lambda cosine, sine: ctx.atan2(sine, cosine),
         "abs": abs,
         "sign": ctx.sign,
         "step": lambda a: (1 + ctx.sign(a)) / 2,

@@ -57,7 +57,8 @@ def units(value: Any, exact: Any) -> float:
 
 
 def test_every_operation_is_printed() -> None:
-    assert set(scalar.TABLE) == OPERATIONS | {"arccos", "arcsin", "versine", "sector", "quadrant"}
+    more = {"arccos_by_gap", "arcsin_by_gap", "versine", "sector", "quadrant"}
+    assert set(scalar.TABLE) == OPERATIONS | more
     for operation, (_, _, needed) in scalar.TABLE.items():
         operands: list[Node] = [A, B, C] * 4
         if operation == "series":
@@ -109,6 +110,18 @@ def test_the_angle_of_a_cosine_and_of_a_sine() -> None:
                 assert units(SCALARS["s_arcsin"](cos, near), sign * (MP.pi / 2 - exact)) <= 1.5
     for x in (1e-300, 1e-9, 0.1, -0.3, 0.4999):
         assert units(SCALARS["s_arcsin"](np.float64(x), np.float64(1 - abs(x))), MP.asin(MP.mpf(x))) <= 1.5
+
+
+def test_the_angle_of_a_point_of_the_circle() -> None:
+    """As far as pairs that are apart go; where a point is not quite on the circle, by the smaller coordinate."""
+    for x in (k / 1000 for k in range(-923, 924)):
+        y = np.sqrt((1 - np.float64(x)) * (1 + np.float64(x)))
+        exact = MP.asin(MP.mpf(x))
+        if x:
+            assert units(SCALARS["s_unit_arcsin"](np.float64(x), y), exact) <= 2, x
+        assert units(SCALARS["s_unit_arccos"](np.float64(x), y), MP.pi / 2 - exact) <= 2, x
+    assert SCALARS["s_unit_arcsin"](np.float64(1e-300), np.float64(1.0)) == 1e-300
+    assert SCALARS["s_unit_arcsin"](np.float64(0.0), np.float64(1.0)) == 0
 
 
 @pytest.mark.parametrize("name", ["s_exp", "s_expm1", "s_erfcx", "s_sign", "s_step"])
