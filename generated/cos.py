@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "446a34e6acf98cb9"
+SOURCE = "cbd9c1fc7d23c080"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -95,13 +95,11 @@ def pair(q1, q2, c, rho, sin_theta):
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
     norm = np.sqrt(q1) * np.sqrt(q2)
-    square = (1.0 - rho) * (rho + 1.0)
-    sin_theta = np.sqrt(square)
     base1 = 0.5 * q2 - 0.5 * q1
     base2 = SQRT_2_OVER_2 * np.sqrt(q1) + SQRT_2_OVER_2 * np.sqrt(q2)
     exponential1 = (
-        exp_gap(-(norm * one_minus_cos(np.abs(rho), sin_theta) + base1 * base1 / (base2 * base2)), (-(0.5 *
-        q1),), (-(0.5 * q2),), (np.abs(c),))
+        exp_gap(-(norm * (1.0 - np.abs(rho)) + base1 * base1 / (base2 * base2)), (-(0.5 * q1),), (-(0.5 * q2),),
+        (np.abs(c),))
     )
     product1 = -(2.0 * np.abs(c))
     k = exponential1 * (0.5 * np.exp(product1) + 0.5)

@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "be854c33c1c2ea81"
+SOURCE = "2c047dbefd5a9b0c"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -57,8 +57,8 @@ def one_minus_cos(cos, sin):
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
     product1 = 9.0 * q1 * q2
-    k = 6.0 * c * c * c + product1 * c
-    k_dot = 18.0 * c * c + product1
+    k = np.full_like(rho, 6.0 * c * c * c + product1 * c)
+    k_dot = np.full_like(rho, 18.0 * c * c + product1)
     return k, k_dot
 
 

@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "a044226d11df5959"
+SOURCE = "fce2b4ccc086dbfe"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -78,8 +78,8 @@ def exp_sum(*terms):
 def pair(q1, q2, c, rho, sin_theta, a=1.0):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
     exponential1 = exp_sum((c, a, a,), (0.5 * q1, a, a,), (0.5 * q2, a, a,))
-    k = exponential1
-    k_dot = exponential1 * a * a
+    k = np.full_like(rho, exponential1)
+    k_dot = np.full_like(rho, exponential1 * a * a)
     return k, k_dot
 
 

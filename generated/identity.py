@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "9762ec36fa45c649"
+SOURCE = "87d03fab9fd2efd1"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -56,7 +56,7 @@ def one_minus_cos(cos, sin):
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
-    k = c
+    k = np.full_like(rho, c)
     k_dot = np.full_like(rho, 1.0)
     return k, k_dot
 

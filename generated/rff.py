@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "694c69018db7cb73"
+SOURCE = "12fd7380b91ed470"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -94,13 +94,10 @@ def pair(q1, q2, c, rho, sin_theta):
 def apart(q1, q2, c, rho):
     """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
     norm = np.sqrt(q1) * np.sqrt(q2)
-    square = (1.0 - rho) * (rho + 1.0)
-    sin_theta = np.sqrt(square)
     base1 = 0.5 * q2 - 0.5 * q1
     base2 = SQRT_2_OVER_2 * np.sqrt(q1) + SQRT_2_OVER_2 * np.sqrt(q2)
     exponential1 = (
-        exp_gap(-(norm * one_minus_cos(rho, sin_theta) + base1 * base1 / (base2 * base2)), (c,), (-(0.5 * q1),),
-        (-(0.5 * q2),))
+        exp_gap(-(norm * (1.0 - rho) + base1 * base1 / (base2 * base2)), (c,), (-(0.5 * q1),), (-(0.5 * q2),))
     )
     k = exponential1
     k_dot = exponential1

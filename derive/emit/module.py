@@ -231,7 +231,7 @@ def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: s
         parts.append(rescue.functions(proved, signature, keywords, bodies))
         bodies = rescue.bodies(keywords, LEAST if used & NORMAL else "1e-150")
     else:
-        bodies["apart"] = _body(closed.apart, RESULTS[:2], "rho")
+        bodies["apart"] = _body(closed.apart, RESULTS[:2], "rho", "c")
         low, high = closed.cosines
         limits = {"lowest": max(low, CLOSE - 1), "highest": min(high, 1 - CLOSE)}
     text = "" if falls is None else _body(falls, ("fall", "fall_dot"), like="rho")
@@ -347,17 +347,14 @@ def _parameter_table(defaults: dict[str, str | None]) -> str:
     return "{" + ", ".join(f'"{p}": {v}' for p, v in defaults.items()) + "}"
 
 
-def _body(program: Program, results: tuple[str, ...], like: str) -> str:
-    return textwrap.indent("\n".join(_lines(program, results, like)), "    ")
-
-
-def _lines(program: Program, results: tuple[str, ...], like: str) -> list[str]:
+def _body(program: Program, results: tuple[str, ...], like: str, *others: str) -> str:
+    """The lines of a function whose results have the full shape, as `like` and `others` do."""
     lines = [assignment(a.name, target.expression(a.value)) for a in program.body]
-    shaped = _shaped_names(program, like)
+    shaped = _shaped_names(program, {like, "sin_theta", *others})
     for name, output in zip(results, program.outputs, strict=True):
         text = target.expression(output)
         lines.append(assignment(name, text if _uses(output, shaped) else f"np.full_like({like}, {text})"))
-    return [*lines, f"return {', '.join(results)}"]
+    return textwrap.indent("\n".join([*lines, f"return {', '.join(results)}"]), "    ")
 
 
 def assignment(name: str, text: str) -> str:
@@ -367,9 +364,9 @@ def assignment(name: str, text: str) -> str:
     return f"{name} = (\n" + textwrap.indent("\n".join(lines), "    ") + "\n)"
 
 
-def _shaped_names(program: Program, like: str) -> set[str]:
-    """Names whose arrays have the full shape of the input `like`."""
-    shaped = {like, "c", "sin_theta"}
+def _shaped_names(program: Program, inputs: set[str]) -> set[str]:
+    """Names whose arrays have the full shape, which those of `inputs` have."""
+    shaped = set(inputs)
     for assignment in program.body:
         if _uses(assignment.value, shaped):
             shaped.add(assignment.name)

@@ -38,7 +38,7 @@ def by_rows(program: Program, others: frozenset[str]) -> tuple[Program, list[Nod
         if not isinstance(node, Apply) or node in ROOTS:
             return node
         of = variance(node)
-        if len(of) == 1 and _is_costly(node):
+        if len(of) == 1 and _is_costly(node) and node.operation != "factors":  # which are no number
             part = closed(node)
             if part not in parts:
                 parts.append(part)

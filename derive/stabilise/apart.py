@@ -15,6 +15,7 @@ from mehler.derive.stabilise.expansion import Series
 from mehler.derive.stabilise.rules import (
     ExpGap,
     ExpSum,
+    OneMinusCos,
     angles,
     exponents,
     growth,
@@ -153,6 +154,7 @@ def _rewritten(formula: sp.Expr, arcs: Sequence[Arc]) -> sp.Expr:
     for arc in arcs:
         expr = arc.merged(expr).xreplace({sp.atan(arc.sine / arc.cosine): Arcsin(arc.sine, arc.cosine)})
     expr = expr.replace(sp.atan2, lambda y, x: _unit_angle(y, x, units))
+    expr = expr.replace(OneMinusCos, lambda cosine, _: 1 - cosine)
     expr = expr.replace(
         lambda e: e.is_Pow and e.base == Delta and not e.exp.is_Integer,
         lambda e: (norm * sin_theta) ** (2 * e.exp),

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "954e26949ab4eb75"
+SOURCE = "4ac058cd962559c7"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -458,13 +458,6 @@ def s_tail(r):
         r8)
     )
     return r + r * r * p
-
-
-def row_parts(q):
-    """What s_apart needs of a row of variance q."""
-    return (
-        (-(0.5 * q),),
-    )
 TILE = 256, 1024  # rows and columns of a tile: a product of this shape is faster than a square one
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 
@@ -492,16 +485,14 @@ def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
 
 
 @njit(**CONTRACTED)
-def s_apart(q1, root_q1, q2, root_q2, c, rho, part1_1, part1_2):
+def s_apart(q1, root_q1, q2, root_q2, c, rho):
     """The same of a pair neither close nor opposite, by its cosine."""
     norm = root_q1 * root_q2
-    square = (1.0 - rho) * (rho + 1.0)
-    sin_theta = sqrt(square)
     base1 = 0.5 * q2 - 0.5 * q1
     base2 = SQRT_2_OVER_2 * root_q1 + SQRT_2_OVER_2 * root_q2
     exponential1 = (
-        s_exp_gap(-(norm * s_versine(rho, gap) + base1 * base1 / (base2 * base2)), s_plus(s_plus(s_exactly(c),
-        part1_1), part1_2))
+        s_exp_gap(-(norm * (1.0 - rho) + base1 * base1 / (base2 * base2)), s_plus(s_plus(s_exactly(c),
+        s_exactly(-(0.5 * q1))), s_exactly(-(0.5 * q2))))
     )
     k = exponential1
     k_dot = exponential1
@@ -614,15 +605,13 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                 root_q1, roots_q2 = rows[layer - 1, ROOT, at], columns[layer - 1, ROOT, start:stop]
                 inverse1, inverses = rows[layer, INVERSE, at], columns[layer, INVERSE, start:stop]
                 bias1, biases2 = rows[layer, BIAS, at], columns[layer, BIAS, start:stop]
-                part1_1, part1_s = rows[layer - 1, LIMIT + 1, at], columns[layer - 1, LIMIT + 1, start:stop]
                 if close == 0 and bias1 <= DOMINANT:
                     known = False
                     for n in range(width):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
-                        part1_2 = part1_s[n]
                         value, slope = s_apart(
-                            q1, root_q1, q2, root_q2, c, rho, part1_1, part1_2
+                            q1, root_q1, q2, root_q2, c, rho
                         )
                         sigma = w2 * value + b2
                         cos = sigma * inverse1 * inverses[n]
@@ -746,11 +735,10 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = ends_of(squares, scales, 16)
+    table = ends_of(squares, scales, 15)
     for known in table:
         q = known[VARIANCE]
         known[LIMIT] = 0.0
-        known[LIMIT + 1 :] = row_parts(q)
     return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, np.array(scales))
 
 

@@ -67,6 +67,39 @@ def test_the_header_is_that_of_the_numpy_module(name: str) -> None:
     assert max(map(len, (FOLDER / f"{name}.py").read_text(encoding="utf-8").splitlines())) <= 116
 
 
+UNCOMPILED = """
+import sys
+from importlib import import_module
+
+import numpy as np
+
+rng = np.random.default_rng(0)
+for name in sys.argv[1:]:
+    ours, theirs = (import_module(f"mehler.generated.{place}{name}") for place in ("fast.", ""))
+    X = rng.standard_normal((6, 5))
+    Y = np.vstack([X[:2], -X[2:3] * 1.01, rng.standard_normal((3, 5))])
+    for Z in (None, Y, Y[3:]):  # rows that are equal or opposite, and rows that are all apart
+        for depth in (1, 2):
+            K, E = (module.ntk(X, Z, depth=depth, sigma_w=0.7, sigma_b=0.1) for module in (ours, theirs))
+            assert K.shape == E.shape and abs(K - E).max() <= 1e-13, (name, depth, abs(K - E).max())
+    print(name)
+"""
+
+
+def test_uncompiled_every_module_has_the_kernels_of_arrays() -> None:
+    """Compiling takes seconds for each, so that most are compiled by slow tests alone: all run here as Python."""
+    process = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", UNCOMPILED, *NAMES],
+        capture_output=True,
+        env=os.environ | {"NUMBA_DISABLE_JIT": "1"},
+        timeout=100,
+        check=False,
+        text=True,
+    )
+    assert process.stderr == ""
+    assert process.stdout.split() == NAMES
+
+
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("name", EACH)
 def test_within_budget_at_bad_points(name: str, dtype: str) -> None:

@@ -118,8 +118,8 @@ def test_the_angle_of_a_point_of_the_circle() -> None:
         y = np.sqrt((1 - np.float64(x)) * (1 + np.float64(x)))
         exact = MP.asin(MP.mpf(x))
         if x:
-            assert units(SCALARS["s_unit_arcsin"](np.float64(x), y), exact) <= 2, x
-        assert units(SCALARS["s_unit_arccos"](np.float64(x), y), MP.pi / 2 - exact) <= 2, x
+            assert units(SCALARS["s_unit_arcsin"](np.float64(x), y), exact) <= 2.5, x
+        assert units(SCALARS["s_unit_arccos"](np.float64(x), y), MP.pi / 2 - exact) <= 2.5, x
     assert SCALARS["s_unit_arcsin"](np.float64(1e-300), np.float64(1.0)) == 1e-300
     assert SCALARS["s_unit_arcsin"](np.float64(0.0), np.float64(1.0)) == 0
 
