@@ -39,13 +39,13 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "12fd7380b91ed470"
+SOURCE = "3a0c72eea0513b82"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 TILE = 256, 2048  # rows and columns of a Gram matrix that are computed at a time
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
-STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
+STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 SQRT_2_OVER_2 = 0.7071067811865476  # sqrt(2)/2
 
@@ -91,16 +91,19 @@ def pair(q1, q2, c, rho, sin_theta):
     return k, k_dot
 
 
-def apart(q1, q2, c, rho):
-    """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    norm = np.sqrt(q1) * np.sqrt(q2)
+def apart(q1, q2, c, rho, weight):
+    """weight times the same of pairs that are apart: by their cosines, which are between LOWEST and HIGHEST."""
+    root1 = np.sqrt(q1)
+    root2 = np.sqrt(q2)
     base1 = 0.5 * q2 - 0.5 * q1
     base2 = SQRT_2_OVER_2 * np.sqrt(q1) + SQRT_2_OVER_2 * np.sqrt(q2)
     exponential1 = (
-        exp_gap(-(norm * (1.0 - rho) + base1 * base1 / (base2 * base2)), (c,), (-(0.5 * q1),), (-(0.5 * q2),))
+        exp_gap(-(root1 * root2 * (1.0 - rho) + base1 * base1 / (base2 * base2)), (c,), (-0.5 * q1,), (-0.5 *
+        q2,))
     )
-    k = exponential1
-    k_dot = exponential1
+    product1 = weight * exponential1
+    k = product1
+    k_dot = product1
     return k, k_dot
 
 
@@ -295,7 +298,8 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
         sin_theta = _sine(cos)
     near = (cos > 1 - CLOSE) & _alike(k1, k2) & _alike(d1, d2)
     if level and not near.any():
-        return _after(w2, b2, theta, *pair(q1, q2, sigma, cos, sin_theta))
+        k, k_dot = pair(q1, q2, sigma, cos, sin_theta)
+        return _after(b2, theta, w2 * k, w2 * k_dot)
     size, size_dot = _size(k1, k2), _size(d1, d2)
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
@@ -308,7 +312,7 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
             all_of_them.flat[at] = some
     if gap_t is None:
         gap_t = 1 - theta / _size(before1[THETA], before2[THETA])
-    sigma, theta, *_ = _after(w2, b2, theta, k, k_dot)
+    sigma, theta, *_ = _after(b2, theta, w2 * k, w2 * k_dot)
     cos, sin_theta, gap = _angle(sigma, end1, end2, k, gap)
     gap_t = _sum_gap(*(e[n] for n in (OUTER, INNER) for e in (end1, end2)), gap, gap_dot + gap_t - gap_dot * gap_t)
     return sigma, theta, cos, sin_theta, gap, gap_t
@@ -316,17 +320,15 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
 
 def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos):
     """What _layer returns of pairs all of which are apart."""
-    return _after(w2, b2, theta, *apart(q1, q2, sigma, cos))
+    return _after(b2, theta, *apart(q1, q2, sigma, cos, w2))
 
 
-def _after(w2, b2, theta, k, k_dot):
-    """The same from K and K'."""
-    sigma = w2 * k
-    sigma += b2
-    k_dot = k_dot * w2
-    k_dot *= theta
-    k_dot += sigma
-    return sigma, k_dot, None, None, None, None
+def _after(b2, theta, k, k_dot):
+    """The same from w2 K, in its place, and w2 K', which may be one array."""
+    k_dot = k_dot * theta
+    k += b2
+    k_dot += k
+    return k, k_dot, None, None, None, None
 
 
 def _sine(cos):

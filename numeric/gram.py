@@ -15,6 +15,7 @@ from mehler.numeric.evaluator import Evaluator
 Array = NDArray[np.floating[Any]]
 Kernel = Literal["nngp", "ntk"]
 
+MIRRORED = 32  # rows of a tile that are mirrored at a time
 RESIDENT = 256 * 2**20  # bytes of a memory map that are written before its pages are given back
 
 
@@ -68,8 +69,9 @@ def gram(
             tile = module.tile_of(one, across, other, columns, within).astype(K.dtype, copy=False)
         _check_finite(tile, across, columns, evaluator, X, network)
         K[across, columns] = tile
-        if Y is None and not within:
-            K[columns, across] = tile.T  # while it is in cache
+        for start in range(0, len(tile), MIRRORED) if Y is None and not within else ():
+            rows = slice(start, start + MIRRORED)  # a whole column would fill a cache with lines of few entries
+            K[columns, across][:, rows] = tile[rows].T
 
     pages = _memory_map(K)
     batch = max(1, RESIDENT // (math.prod(module.TILE) * K.itemsize))

@@ -1,6 +1,6 @@
 """The text of a generated Numba module around its formulas: the recursion of a tile of pairs in one loop nest.
 
-A pair's state lives in a buffer of 128 columns; layers are outside of columns, so that every loop over columns is
+A pair's state lives in a buffer of 256 columns; layers are outside of columns, so that every loop over columns is
 short, contiguous and vectorised. What belongs to rows, variances and their roots at each layer, is computed once
 for all of their pairs. The state and its gaps are those of network.py; where no pair of a block is close, they are
 subtracted. Where the closed forms of a pair lose digits it is NaN, and left to the functions of arrays.
@@ -18,8 +18,8 @@ $pair
 
 
 @njit(**$formula)
-def s_apart(q1, root_q1, q2, root_q2, c, rho$bounds$parts$parameters):
-    """The same of a pair neither close nor opposite, by its cosine."""
+def s_apart(q1, root_q1, q2, root_q2, c, rho, weight$bounds$parts$parameters):
+    """weight times the same of a pair neither close nor opposite, by its cosine."""
 $apart
 
 
@@ -83,12 +83,12 @@ $pair_rows$part_rows                if close == 0 and bias1 <= DOMINANT:
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
 $pair_bounds$part_bounds                        value, slope = s_apart(
-                            q1, root_q1, q2, root_q2, c, rho$bounds$parts$parameters
+                            q1, root_q1, q2, root_q2, c, rho, w2$bounds$parts$parameters
                         )
-                        sigma = w2 * value + b2
+                        sigma = value + b2
                         cos = sigma * inverse1 * inverses[n]
                         close += (cos < LOWEST) | (cos > HIGHEST)
-                        buffer[T + n] = sigma + w2 * slope * buffer[T + n]
+                        buffer[T + n] = sigma + slope * buffer[T + n]
                         buffer[C + n], buffer[RHO + n] = sigma, cos
                 else:
                     if not known:
@@ -271,7 +271,8 @@ GIVEN_UP = {
 """,
     "apart": """\
     sin_theta, gap = s_root((1 - rho) * (1 + rho)), 1 - fabs(rho)
-    return s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters)""",
+    value, slope = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap$bounds$parameters)
+    return weight * value, weight * slope""",
     "spoiled": "buffer[TILT + n] = s_choose(fall == fall, slope, np.nan)",
     "result": """\
                     direct, theta = buffer[part + n], buffer[T + n]

@@ -48,6 +48,11 @@ LEAST = "1e-18"
 
 WIDTH = 108
 
+# Without a form of its own for pairs apart.
+APART = """\
+    k, k_dot = pair(q1, q2, c, rho, _sine(rho)$keywords)
+    return weight * k, weight * k_dot"""
+
 RESULTS = ("k", "k_dot", "size", "size_dot")
 
 
@@ -74,7 +79,9 @@ class Lowered:
 def lowered(proved: ProvedDual) -> Lowered:
     """The Programs of the closed forms, of which every target is printed."""
     stable = stabilise(proved)
-    apart, falls = (None if code is None else lower(code) for code in (stable.apart, stable.falls))
+    small = {"q1": 0, "q2": 1, "weight": -1, **dict.fromkeys(parameters(proved), -1)}
+    apart = None if stable.apart is None else lower(stable.apart, small)
+    falls = None if stable.falls is None else lower(stable.falls)
     pair, diagonal = lower(stable.pair), lower(stable.diagonal)
     return Lowered(pair, apart, stable.cosines, diagonal, falls, stable.parity, stable.parallel)
 
@@ -186,7 +193,7 @@ def _assembled(
         tile=code.tile,
         strip=code.strip,
         limits=f"{code.lowest!r}, {code.highest!r}",
-        **{"apart": f"    return pair(q1, q2, c, rho, _sine(rho){keywords})", **code.bodies},
+        **{"apart": Template(APART).substitute(keywords=keywords), **code.bodies},
     )
     check_parameters(source, list(defaults))
     return source
@@ -210,7 +217,7 @@ class _Code:
     tile: str = "256, 2048"
     # Pairs of a tile that go through the layers together: few for a cache, many for threads that wait for each
     # other between any two operations; and where some are close, so that there are dozens of arrays.
-    strip: str = "65536, 16384"
+    strip: str = "131072, 16384"
     # By how much of its scale a kernel may err.
     rounding: float = 4e-15
 

@@ -197,7 +197,7 @@ def _fused(proved: ProvedDual, code: Lowered, rule: ModuleType | None) -> str:
     if code.apart is None:
         filled["apart"] = Template(filled["apart"]).substitute(filled)
     else:
-        program, parts = by_rows(code.apart, frozenset(parameters(proved)))
+        program, parts = by_rows(code.apart, frozenset({"weight", *parameters(proved)}))
         filled["apart"] = indented(lines_of(program, ("k", "k_dot")), "return k, k_dot")
         if parts:
             filled |= {key: Template(part).substitute(filled) for key, part in by_parts(len(parts)).items()}

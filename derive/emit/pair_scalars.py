@@ -8,8 +8,8 @@ COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 LIMIT = 14
 
 # A buffer's parts, one of each for a block of columns.
-BLOCK = 128
-C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
+BLOCK = 256
+C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 256, 256)
 
 
 """

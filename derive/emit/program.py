@@ -4,10 +4,13 @@ A Program is a list of named quantities in a small set of operations. Evaluation
 all targets round alike. What has no operation is refused by name.
 """
 
+import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
+from types import MappingProxyType
 
 import sympy as sp
 from sympy.codegen.cfunctions import expm1
@@ -93,9 +96,13 @@ class Program:
             yield from _walk(root)
 
 
-def lower(code: StraightLine) -> Program:
-    """A Program from straight-line SymPy. Raises EmitError naming a function without an operation."""
-    lowering = _Lowering({symbol.name for symbol in code.inputs})
+def lower(code: StraightLine, small: Mapping[str, int] = MappingProxyType({})) -> Program:
+    """A Program from straight-line SymPy. Raises EmitError naming a function without an operation.
+
+    `small`: numbers, say −1, of inputs that are smaller arrays than the others, if any are. In products and sums
+    what depends on inputs of one number comes before what depends on a larger one, or on those of several.
+    """
+    lowering = _Lowering({symbol.name for symbol in code.inputs}, small)
     for symbol, value in code.assignments:
         lowering.assign(symbol.name, lowering.node(value))
     outputs = tuple(lowering.node(value) for value in code.outputs)
@@ -110,11 +117,31 @@ def _walk(node: Node) -> Iterator[Node]:
 
 
 class _Lowering:
-    def __init__(self, names: set[str]) -> None:
+    def __init__(self, names: set[str], small: Mapping[str, int]) -> None:
         self.names = names
         self.body: list[Assignment] = []
+        self.sizes: dict[str, float] = dict(small)
+
+    def size(self, node: Node) -> float:
+        if isinstance(node, Apply):
+            sizes = {self.size(operand) for operand in node.operands} - {-1}
+            return sizes.pop() if len(sizes) == 1 else math.inf if sizes else -1
+        return self.sizes.get(node.id, math.inf) if isinstance(node, Name) else -1
+
+    def smallest_first(self, nodes: Sequence[Node]) -> list[Node]:
+        return sorted(nodes, key=self.size) if self.sizes else list(nodes)
+
+    def by_size(self, factors: Sequence[Node]) -> list[Node]:
+        """Factors in order, those of one finite size multiplied."""
+        products: list[Node] = []
+        for size, group in groupby(self.smallest_first(factors), key=self.size):
+            alike = list(group)
+            products += [_product_of(alike)] if size < math.inf else alike
+        return products
 
     def assign(self, name: str, value: Node) -> Name:
+        if self.sizes:
+            self.sizes[name] = self.size(value)
         self.names.add(name)
         self.body.append(Assignment(name, value))
         return Name(name)
@@ -188,12 +215,15 @@ class _Lowering:
 
     def _scaled(self, number: sp.Expr, above: list[Node], below: list[Node]) -> Node:
         negative = number.could_extract_minus_sign()
+        if negative and number != -1 and self.sizes:
+            return self._scaled(sp.S.One, [_constant(number), *above], below)
         number = -number if negative else number
         # 1/3 is not a float and 3 is, and π is much better rounded than 1/π: divide by it instead.
         if number.is_real and number not in (0, 1) and 4 * _rounding(1 / number) < _rounding(number):
             below = [_constant(1 / number), *below]
         elif number != 1 or not above:
             above = [_constant(number), *above]
+        above, below = self.by_size(above), self.by_size(below)
         node = _quotient(above or [_constant(sp.S.One)], below)
         return Apply("neg", (node,)) if negative else node
 
@@ -209,9 +239,9 @@ class _Lowering:
         return next(f"base{i}" for i in range(1, len(self.names) + 2) if f"base{i}" not in self.names)
 
     def _fold(self, operation: str, terms: Sequence[sp.Expr]) -> Node:
-        total = self.node(terms[0])
-        for term in terms[1:]:
-            total = Apply(operation, (total, self.node(term)))
+        total, *rest = self.smallest_first([self.node(term) for term in terms])
+        for node in rest:
+            total = Apply(operation, (total, node))
         return total
 
 

@@ -16,7 +16,7 @@ def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos):
     """What _layer returns of pairs all of which are apart."""
     matrix = cos.ndim == 2 and q1.shape == (len(cos), 1) and q2.shape == (1, cos.shape[1])
     if not (matrix and np.all(inside(q1)) and np.all(inside(q2))):
-        return _after(w2, b2, theta, *pair(q1, q2, sigma, cos, _sine(cos)))
+        return _after(b2, theta, *apart(q1, q2, sigma, cos, w2))
     ends = np.array([cos.max(), cos.min()])
     low, high = layered(ends, np.sqrt((1 - ends) * (1 + ends)))
     middle, reach, turns = nearby(low - ROUNDED, high + ROUNDED, STRIP_ANGLE, TURNS)

@@ -42,8 +42,8 @@ def pair(q1, q2, c, rho, sin_theta$signature):
 $pair
 
 
-def apart(q1, q2, c, rho$signature):
-    """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
+def apart(q1, q2, c, rho, weight$signature):
+    """weight times the same of pairs that are apart: by their cosines, which are between LOWEST and HIGHEST."""
 $apart
 
 

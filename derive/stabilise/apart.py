@@ -24,10 +24,11 @@ from mehler.derive.stabilise.rules import (
     sides,
     small_exponents,
 )
-from mehler.derive.stabilise.tails import ROOTS
+from mehler.derive.stabilise.tails import ROOTS, root1, root2
 from mehler.derive.symbols import Delta, c, q1, q2, rho, sin_theta
 
 det, square = sp.symbols("det square", nonnegative=True)
+weight = sp.Symbol("weight", nonnegative=True)
 
 
 class Arcsin(sp.Function):  # type: ignore[misc]
@@ -68,7 +69,7 @@ class Arc:
 
 
 def apart(formulas: Sequence[sp.Expr], parameters: Sequence[sp.Symbol]) -> StraightLine:
-    """(K, K̇) of (q1, q2, c, ρ, parameters) from formulas in Δ."""
+    """(w K, w K̇) of (q1, q2, c, ρ, w, parameters), where w is σ_w² of a layer, from formulas in Δ."""
     return _code(formulas, parameters, _arcs(formulas))
 
 
@@ -76,13 +77,12 @@ def _code(formulas: Sequence[sp.Expr], parameters: Sequence[sp.Symbol], arcs: Se
     inverses = {inverse: root for arc in arcs for root, inverse in zip(arc.roots, arc.inverses, strict=True)}
     known = [
         *ROOTS,
-        (norm, sp.sqrt(q1) * sp.sqrt(q2)),
-        (square, sp.Mul(1 - rho, 1 + rho, evaluate=False)),
+        (square, 1 - rho**2),
         (sin_theta, sp.sqrt(square)),
-        (det, square * norm**2),
+        (det, q1 * q2 * square),
         *((inverse, 1 / sp.sqrt(root)) for inverse, root in inverses.items()),
         *((a.sine, a.scale * c * a.inverses[0] * a.inverses[1]) for a in arcs),
-        *((a.cosine, sp.sqrt(sp.Mul(1 - a.sine, 1 + a.sine, evaluate=False))) for a in arcs),
+        *((a.cosine, sp.sqrt(1 - a.sine**2)) for a in arcs),
         *((a.secant, 1 / a.cosine) for a in arcs),
     ]
     outputs = [_rewritten(formula, arcs) for formula in formulas]
@@ -90,7 +90,14 @@ def _code(formulas: Sequence[sp.Expr], parameters: Sequence[sp.Symbol], arcs: Se
         powers = [p for p in sp.Tuple(*outputs).atoms(sp.Pow) if p.base == arc.cosine and p.exp < 0]
         if any(p.exp < -1 for p in powers):  # one division serves all of them
             outputs = [output.xreplace({p: arc.secant**-p.exp for p in powers}) for output in outputs]
-    return share((q1, q2, c, rho, *parameters), outputs, known)
+    outputs = [_weighted(output, parameters) for output in outputs]
+    return share((q1, q2, c, rho, weight, *parameters), outputs, known)
+
+
+def _weighted(output: sp.Expr, parameters: Sequence[sp.Symbol]) -> sp.Expr:
+    """w times an output: constants go with w, and both to each term, where they meet what belongs to a row."""
+    number, rest = output.as_independent(*output.free_symbols.difference(parameters), as_Add=False)
+    return sp.Add(*(weight * number * term for term in sp.Add.make_args(rest)))
 
 
 def cosines(expanded: Sequence[sp.Expr]) -> tuple[float, float]:
@@ -163,7 +170,7 @@ def _rewritten(formula: sp.Expr, arcs: Sequence[Arc]) -> sp.Expr:
         lambda e: e.is_Pow and e.base == sin_theta and e.exp.is_Integer,
         lambda e: square ** (e.exp // 2) * sin_theta ** (e.exp % 2),
     )
-    return expr.xreplace({Delta: det})
+    return expr.xreplace({Delta: det, norm: root1 * root2})
 
 
 def _arcsine(asin: sp.Expr, arcs: Sequence[Arc]) -> sp.Expr:

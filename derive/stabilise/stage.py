@@ -43,7 +43,8 @@ class Stable:
     `falls` are √(k1 k2) − K and √(d1 d2) − K̇ of (q1, q2, c, ρ, s, k1, k2, d1, d2, parameters) for c ≥ 0, where
     there are closed forms in which nothing cancels unless k1, k2 or d1, d2 differ by much; `parallel` says that
     they may differ, as parallel inputs have parallel outputs. `parity` is 1 or −1 when K(−c) = ±K(c), else 0.
-    `apart` is the pair of (q1, q2, c, ρ, parameters), as good for ρ between `cosines`; None with sums of sizes.
+    `apart` is the pair times w of (q1, q2, c, ρ, w, parameters), as good for ρ between `cosines`; None with sums
+    of sizes.
     """
 
     pair: StraightLine

@@ -45,10 +45,10 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "60c58dc78a47d4a9"
+SOURCE = "d3efd6972ffa2a57"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
-STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
+STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 C_16_OVER_PI = 5.092958178940651  # 16/pi
 C_2_OVER_PI = 0.6366197723675814  # 2/pi
@@ -453,7 +453,7 @@ def s_unit_arcsin(sin, cos):
 def row_parts(q):
     """What s_apart needs of a row of variance q."""
     return (
-        1.0 / np.sqrt(q + 0.5),
+        1.0 / np.sqrt(0.5 + q),
     )
 TILE = 256, 1024  # rows and columns of a tile: a product of this shape is faster than a square one
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
@@ -462,8 +462,8 @@ COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 LIMIT = 14
 
 # A buffer's parts, one of each for a block of columns.
-BLOCK = 128
-C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
+BLOCK = 256
+C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 256, 256)
 
 
 @njit(**CONTRACTED)
@@ -478,12 +478,13 @@ def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
 
 
 @njit(**CONTRACTED)
-def s_apart(q1, root_q1, q2, root_q2, c, rho, part1_1, part1_2):
-    """The same of a pair neither close nor opposite, by its cosine."""
-    sine1 = c * part1_1 * part1_2
-    cosine1 = sqrt((sine1 + 1.0) * (1.0 - sine1))
-    k = C_2_OVER_PI * s_unit_arcsin(sine1, cosine1)
-    k_dot = C_2_OVER_PI * part1_1 * part1_2 / cosine1
+def s_apart(q1, root_q1, q2, root_q2, c, rho, weight, part1_1, part1_2):
+    """weight times the same of a pair neither close nor opposite, by its cosine."""
+    sine1 = part1_1 * part1_2 * c
+    cosine1 = sqrt(1.0 - sine1 * sine1)
+    product1 = C_2_OVER_PI * weight
+    k = product1 * s_unit_arcsin(sine1, cosine1)
+    k_dot = product1 * part1_1 * part1_2 / cosine1
     return k, k_dot
 
 
@@ -635,12 +636,12 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                         rho = buffer[RHO + n]
                         part1_2 = part1_s[n]
                         value, slope = s_apart(
-                            q1, root_q1, q2, root_q2, c, rho, part1_1, part1_2
+                            q1, root_q1, q2, root_q2, c, rho, w2, part1_1, part1_2
                         )
-                        sigma = w2 * value + b2
+                        sigma = value + b2
                         cos = sigma * inverse1 * inverses[n]
                         close += (cos < LOWEST) | (cos > HIGHEST)
-                        buffer[T + n] = sigma + w2 * slope * buffer[T + n]
+                        buffer[T + n] = sigma + slope * buffer[T + n]
                         buffer[C + n], buffer[RHO + n] = sigma, cos
                 else:
                     if not known:

@@ -46,10 +46,10 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "229efd30071f70d3"
+SOURCE = "8cf53a3dd9e3f2cc"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
-STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
+STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
 ONE_OVER_PI = 0.3183098861837907  # 1/pi
@@ -454,8 +454,8 @@ COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 LIMIT = 14
 
 # A buffer's parts, one of each for a block of columns.
-BLOCK = 128
-C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
+BLOCK = 256
+C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 256, 256)
 
 
 @njit(**CONTRACTED)
@@ -471,16 +471,18 @@ def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, a):
 
 
 @njit(**CONTRACTED)
-def s_apart(q1, root_q1, q2, root_q2, c, rho, a):
-    """The same of a pair neither close nor opposite, by its cosine."""
-    norm = root_q1 * root_q2
-    square = (1.0 - rho) * (rho + 1.0)
+def s_apart(q1, root_q1, q2, root_q2, c, rho, weight, a):
+    """weight times the same of a pair neither close nor opposite, by its cosine."""
+    root1 = root_q1
+    root2 = root_q2
+    square = 1.0 - rho * rho
     sin_theta = sqrt(square)
+    product1 = a * weight
     base1 = a - 1.0
-    product1 = ONE_OVER_2_PI * base1 * base1
-    product2 = product1 * s_unit_arccos(-rho, sin_theta)
-    k = a * c + product2 * c + product1 * sin_theta * norm
-    k_dot = a + product2
+    product2 = ONE_OVER_2_PI * weight * base1 * base1
+    product3 = product2 * s_unit_arccos(-rho, sin_theta)
+    k = product1 * c + product3 * c + product2 * root1 * root2 * sin_theta
+    k_dot = product1 + product3
     return k, k_dot
 
 
@@ -584,12 +586,12 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent, a):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
                         value, slope = s_apart(
-                            q1, root_q1, q2, root_q2, c, rho, a
+                            q1, root_q1, q2, root_q2, c, rho, w2, a
                         )
-                        sigma = w2 * value + b2
+                        sigma = value + b2
                         cos = sigma * inverse1 * inverses[n]
                         close += (cos < LOWEST) | (cos > HIGHEST)
-                        buffer[T + n] = sigma + w2 * slope * buffer[T + n]
+                        buffer[T + n] = sigma + slope * buffer[T + n]
                         buffer[C + n], buffer[RHO + n] = sigma, cos
                 else:
                     if not known:

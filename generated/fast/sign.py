@@ -45,10 +45,10 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "66aecd2f4cb911f4"
+SOURCE = "080a66a8794d349b"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
-STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
+STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 C_2_OVER_PI = 0.6366197723675814  # 2/pi
 
@@ -447,8 +447,8 @@ COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 LIMIT = 14
 
 # A buffer's parts, one of each for a block of columns.
-BLOCK = 128
-C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
+BLOCK = 256
+C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 256, 256)
 
 
 @njit(**CONTRACTED)
@@ -460,11 +460,11 @@ def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
 
 
 @njit(**CONTRACTED)
-def s_apart(q1, root_q1, q2, root_q2, c, rho):
-    """The same of a pair neither close nor opposite, by its cosine."""
-    square = (1.0 - rho) * (rho + 1.0)
+def s_apart(q1, root_q1, q2, root_q2, c, rho, weight):
+    """weight times the same of a pair neither close nor opposite, by its cosine."""
+    square = 1.0 - rho * rho
     sin_theta = sqrt(square)
-    k = C_2_OVER_PI * s_unit_arcsin(rho, sin_theta)
+    k = C_2_OVER_PI * weight * s_unit_arcsin(rho, sin_theta)
     k_dot = 0.0
     return k, k_dot
 
@@ -563,12 +563,12 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
                         value, slope = s_apart(
-                            q1, root_q1, q2, root_q2, c, rho
+                            q1, root_q1, q2, root_q2, c, rho, w2
                         )
-                        sigma = w2 * value + b2
+                        sigma = value + b2
                         cos = sigma * inverse1 * inverses[n]
                         close += (cos < LOWEST) | (cos > HIGHEST)
-                        buffer[T + n] = sigma + w2 * slope * buffer[T + n]
+                        buffer[T + n] = sigma + slope * buffer[T + n]
                         buffer[C + n], buffer[RHO + n] = sigma, cos
                 else:
                     if not known:

@@ -45,10 +45,10 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "0611f71f601a2522"
+SOURCE = "3f31f98d605bfeab"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
-STRIP, CLOSE_STRIP = 65536, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
+STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 SQRT_2_OVER_2 = 0.7071067811865476  # sqrt(2)/2
 
@@ -471,8 +471,8 @@ COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
 LIMIT = 14
 
 # A buffer's parts, one of each for a block of columns.
-BLOCK = 128
-C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 128, 128)
+BLOCK = 256
+C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 256, 256)
 
 
 @njit(**CONTRACTED)
@@ -492,18 +492,20 @@ def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap):
 
 
 @njit(**CONTRACTED)
-def s_apart(q1, root_q1, q2, root_q2, c, rho):
-    """The same of a pair neither close nor opposite, by its cosine."""
-    norm = root_q1 * root_q2
+def s_apart(q1, root_q1, q2, root_q2, c, rho, weight):
+    """weight times the same of a pair neither close nor opposite, by its cosine."""
+    root1 = root_q1
+    root2 = root_q2
     base1 = 0.5 * q2 - 0.5 * q1
     base2 = SQRT_2_OVER_2 * root_q1 + SQRT_2_OVER_2 * root_q2
     exponential1 = (
-        s_exp_gap(-(norm * (1.0 - fabs(rho)) + base1 * base1 / (base2 * base2)), s_plus(s_plus(s_exactly(-(0.5 *
-        q1)), s_exactly(-(0.5 * q2))), s_exactly(fabs(c))))
+        s_exp_gap(-(root1 * root2 * (1.0 - fabs(rho)) + base1 * base1 / (base2 * base2)),
+        s_plus(s_plus(s_exactly(-0.5 * q1), s_exactly(-0.5 * q2)), s_exactly(fabs(c))))
     )
-    product1 = -(2.0 * fabs(c))
-    k = -(0.5 * exponential1 * s_expm1(product1) * s_sign(c))
-    k_dot = exponential1 * (0.5 * s_exp(product1) + 0.5)
+    product1 = -2.0 * fabs(c)
+    product2 = weight * exponential1
+    k = -0.5 * product2 * s_expm1(product1) * s_sign(c)
+    k_dot = product2 * (0.5 + 0.5 * s_exp(product1))
     return k, k_dot
 
 
@@ -659,12 +661,12 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
                         value, slope = s_apart(
-                            q1, root_q1, q2, root_q2, c, rho
+                            q1, root_q1, q2, root_q2, c, rho, w2
                         )
-                        sigma = w2 * value + b2
+                        sigma = value + b2
                         cos = sigma * inverse1 * inverses[n]
                         close += (cos < LOWEST) | (cos > HIGHEST)
-                        buffer[T + n] = sigma + w2 * slope * buffer[T + n]
+                        buffer[T + n] = sigma + slope * buffer[T + n]
                         buffer[C + n], buffer[RHO + n] = sigma, cos
                 else:
                     if not known:

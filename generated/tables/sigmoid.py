@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "f8e14ebc4ab9077f"
+SOURCE = "aa58cd1d9d4f1010"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -1179,9 +1179,10 @@ def pair(q1, q2, c, rho, sin_theta):
         return values.reshape(2, *shape)
 
 
-def apart(q1, q2, c, rho):
-    """The same of pairs whose angles are away from 0 and pi, by their cosines between LOWEST and HIGHEST."""
-    return pair(q1, q2, c, rho, _sine(rho))
+def apart(q1, q2, c, rho, weight):
+    """weight times the same of pairs that are apart: by their cosines, which are between LOWEST and HIGHEST."""
+    k, k_dot = pair(q1, q2, c, rho, _sine(rho))
+    return weight * k, weight * k_dot
 
 
 def diagonal(q):
@@ -1388,7 +1389,8 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
         sin_theta = _sine(cos)
     near = cos > 1 - CLOSE
     if level and not near.any():
-        return _after(w2, b2, theta, *pair(q1, q2, sigma, cos, sin_theta))
+        k, k_dot = pair(q1, q2, sigma, cos, sin_theta)
+        return _after(b2, theta, w2 * k, w2 * k_dot)
     size, size_dot = _size(k1, k2), _size(d1, d2)
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
@@ -1401,7 +1403,7 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
             all_of_them.flat[at] = some
     if gap_t is None:
         gap_t = 1 - theta / _size(before1[THETA], before2[THETA])
-    sigma, theta, *_ = _after(w2, b2, theta, k, k_dot)
+    sigma, theta, *_ = _after(b2, theta, w2 * k, w2 * k_dot)
     cos, sin_theta, gap = _angle(sigma, end1, end2, k, gap)
     gap_t = _sum_gap(*(e[n] for n in (OUTER, INNER) for e in (end1, end2)), gap, gap_dot + gap_t - gap_dot * gap_t)
     return sigma, theta, cos, sin_theta, gap, gap_t
@@ -1409,17 +1411,15 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
 
 def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos):
     """What _layer returns of pairs all of which are apart."""
-    return _after(w2, b2, theta, *apart(q1, q2, sigma, cos))
+    return _after(b2, theta, *apart(q1, q2, sigma, cos, w2))
 
 
-def _after(w2, b2, theta, k, k_dot):
-    """The same from K and K'."""
-    sigma = w2 * k
-    sigma += b2
-    k_dot = k_dot * w2
-    k_dot *= theta
-    k_dot += sigma
-    return sigma, k_dot, None, None, None, None
+def _after(b2, theta, k, k_dot):
+    """The same from w2 K, in its place, and w2 K', which may be one array."""
+    k_dot = k_dot * theta
+    k += b2
+    k_dot += k
+    return k, k_dot, None, None, None, None
 
 
 def _sine(cos):

@@ -7,6 +7,7 @@ import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mehler.derive.emit.numpy import expression
 from mehler.derive.emit.program import OPERATIONS, Apply, Constant, Name, Node, constant_name, lower
 from mehler.derive.errors import EmitError
 from mehler.derive.special import Phi
@@ -54,6 +55,32 @@ def test_shapes_that_round_least() -> None:
     assert node(-q1 - q2) == Apply("neg", (Apply("add", (Name("q1"), Name("q2"))),))
     assert node(q1 * sp.sqrt(q1)) == Apply("mul", (Name("q1"), Apply("sqrt", (Name("q1"),))))
     assert node(1 / sp.sqrt(q1)).operation == "div"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("expr", "text"),
+    [
+        (2 * a * b * q1 * q2, "2.0 * b * q1 * q2 * a"),
+        (a * sp.sqrt(q1) * sp.sqrt(q2) * q1 * q2, "q1 * np.sqrt(q1) * (q2 * np.sqrt(q2)) * a"),
+        (a + q2 + q1 + 3, "3.0 + q1 + q2 + a"),
+        (a - q1 - 2 * b, "a - 2.0 * b - q1"),
+        (-2 * a * q1, "-2.0 * q1 * a"),
+        (-a * q1, "-(q1 * a)"),
+        (a / (q1 * q2), "a / (q1 * q2)"),
+        (a * (q1 + q2), "a * (q1 + q2)"),
+    ],
+    ids=str,
+)
+def test_what_is_small_comes_first(expr: sp.Expr, text: str) -> None:
+    """a is a matrix, q1 and q2 are a column and a row, b is a number."""
+    code = StraightLine((q1, q2, a, b), (), (expr,))
+    (output,) = lower(code, {"q1": 0, "q2": 1, "b": -1}).outputs
+    assert expression(output) == text
+
+
+def test_what_is_made_of_small_quantities_is_small() -> None:
+    code = StraightLine((q1, q2, a), ((b, 1 / sp.sqrt(q2 + 1)),), (a * b * q1,))
+    assert expression(lower(code, {"q1": 0, "q2": 1}).outputs[0]) == "q1 * b * a"
 
 
 def test_a_base_is_computed_once() -> None:

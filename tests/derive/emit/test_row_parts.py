@@ -29,8 +29,9 @@ def test_with_its_parts_a_program_means_what_it_meant(
 ) -> None:
     program = lowered(derive(name)).apart
     assert program is not None
-    reduced, parts = by_rows(program, frozenset({"a"}))
+    reduced, parts = by_rows(program, frozenset({"a", "weight"}))
     values = {"q1": mpmath.mpf(2), "q2": mpmath.mpf("0.7"), "c": mpmath.mpf("0.5"), "a": mpmath.mpf("1.3")}
+    values["weight"] = mpmath.mpf("2.1")
     values["rho"] = values["c"] / mpmath.sqrt(values["q1"] * values["q2"])
     for n, part in enumerate(parts, 1):
         for i in (1, 2):
@@ -43,7 +44,7 @@ def test_with_its_parts_a_program_means_what_it_meant(
 def test_no_root_of_a_variance_is_left_to_pairs(derive: Callable[..., ProvedDual]) -> None:
     program = lowered(derive("gelu")).apart
     assert program is not None
-    reduced, parts = by_rows(program, frozenset())
+    reduced, parts = by_rows(program, frozenset({"weight"}))
     assert len(parts) == 1
     roots = [node for node in reduced.nodes() if isinstance(node, Apply) and node.operation == "sqrt"]
     assert len(roots) == 1  # that of the pair
