@@ -113,13 +113,14 @@ def test_the_angle_of_a_cosine_and_of_a_sine() -> None:
 
 
 def test_the_angle_of_a_point_of_the_circle() -> None:
-    """As far as pairs that are apart go; where a point is not quite on the circle, by the smaller coordinate."""
+    """As far as pairs that are apart go: right as the angle of a point whose coordinates are rounded."""
     for x in (k / 1000 for k in range(-923, 924)):
-        y = np.sqrt((1 - np.float64(x)) * (1 + np.float64(x)))
+        sine, cosine = np.float64(x), np.sqrt((1 - np.float64(x)) * (1 + np.float64(x)))
         exact = MP.asin(MP.mpf(x))
-        if x:
-            assert units(SCALARS["s_unit_arcsin"](np.float64(x), y), exact) <= 2.5, x
-        assert units(SCALARS["s_unit_arccos"](np.float64(x), y), MP.pi / 2 - exact) <= 2.5, x
+        assert abs(SCALARS["s_unit_arcsin"](sine, cosine) - exact) <= 2.5 * 2.0**-53, x
+        assert abs(SCALARS["s_unit_arccos"](sine, cosine) - (MP.pi / 2 - exact)) <= 4 * 2.0**-53, x
+        if 0 < abs(x) < 0.38:
+            assert units(SCALARS["s_unit_arcsin"](sine, cosine), exact) <= 1.5, x
     assert SCALARS["s_unit_arcsin"](np.float64(1e-300), np.float64(1.0)) == 1e-300
     assert SCALARS["s_unit_arcsin"](np.float64(0.0), np.float64(1.0)) == 0
 
