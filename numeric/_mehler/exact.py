@@ -1,6 +1,7 @@
 """The values of a dual, exact as far as floats can tell: of a proved formula, or by quadrature."""
 
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
 import mpmath
@@ -9,15 +10,20 @@ import numpy as np
 from mehler.derive.dual import NumericDual, ProvedDual, bind
 from mehler.derive.errors import EmitError
 from mehler.derive.evaluate import compile_function, context
+from mehler.derive.special import Phi2
 from mehler.derive.symbols import Delta, c, q, q1, q2
 from mehler.derive.tables.certificate import extended
 from mehler.derive.tables.polar import resolving
 from mehler.numeric.errors import NumericError
+from mehler.numeric.precision.oracle import Oracle
 
 # No float is as small, and no kernel of it that is not 0 as large as the smallest float.
 _ZERO = Fraction(1, 10**2000)
 _NEGLIGIBLE = mpmath.mpf(10) ** -400
 _DIGITS_OF_ZERO = 1000
+
+# Orders of magnitude beyond which the quadrature of the precision suite is asked.
+_SPREAD = 40
 
 
 class Formula:
@@ -25,13 +31,20 @@ class Formula:
 
     The precision doubles until two passes agree, relative to the values themselves: K(1e-300, 1e-300, c) may be
     a difference of numbers near 1. A variance of 0 is taken for 1e-2000, at the angle of the given covariance;
-    on the boundary |c| = √(q1 q2), where a formula may have no value, quadrature steps in.
+    on the boundary |c| = √(q1 q2), where a formula may have no value, quadrature steps in, and where Φ₂ is one of
+    variances that differ by many orders, of which a value takes half a minute.
     """
 
     def __init__(self, dual: ProvedDual) -> None:
         self.dual = dual
         self._env = bind(dual.activation, {})
         self._known: dict[Any, tuple[Any, Any]] = {}
+        self._slow_far_out = dual.jumps == "almost-everywhere" and dual.dual.formulas.kernel.has(Phi2)
+        self._oracle = cache(self._quadrature)
+
+    def _quadrature(self, digits: int) -> Oracle:
+        parameters = {symbol.name: Fraction(int(v.p), int(v.q)) for symbol, v in self._env.items()}
+        return Oracle(str(self.dual.activation.expr), parameters, digits)
 
     def __call__(self, v1: Any, v2: Any, cov: Any, digits: int = 25) -> tuple[Any, Any]:
         key = (v1, v2, cov, digits)
@@ -52,9 +65,14 @@ class Formula:
         else:
             pair = (formulas.kernel, formulas.kernel_dot)
             point = {q1: v1, q2: v2, c: cov, Delta: v1 * v2 - cov * cov}
+        if self._slow_far_out and all(given) and abs(_magnitude(v1 / v2)) > _SPREAD:
+            return self._oracle(digits).both(*given)
         before: list[Any] | None = None
-        dps = 2 * digits + 10
-        while dps <= 40 * (2 * digits + 10) or dps < 4000:
+        # Fewer digits would take exp(√q) for 1 in both of two passes.
+        least = min((v for v in (v1, v2) if v > _ZERO), default=Fraction(1))
+        small = max(0, -_magnitude(least))
+        dps = first = 2 * digits + 10 + small
+        while dps <= 40 * first or dps < 4000:
             ctx = context(dps)
             env = {symbol: ctx.mpf(int(v.p)) / int(v.q) for symbol, v in self._env.items()}
             env |= {symbol: ctx.mpf(v.numerator) / v.denominator for symbol, v in point.items()}
@@ -67,10 +85,13 @@ class Formula:
             if before is not None and all(
                 _settled(*both, digits, dps) for both in zip(before, values, strict=True)
             ):
-                k, k_dot = (mpmath.mp.make_mpf(v._mpf_) for v in values)
+                # What is left of a 0 is noise, of either sign.
+                k, k_dot = (mpmath.mp.make_mpf(v._mpf_) if abs(v) > _NEGLIGIBLE else mpmath.mpf(0) for v in values)
                 return k, k_dot
             before, dps = values, 2 * dps
         if cov * cov == given[0] * given[1]:
+            if small > _SPREAD and all(given):
+                return self._oracle(digits).both(*given)
             return self.dual.evaluate(*given, digits=digits)
         raise NumericError(f"the formula does not settle at q1 = {float(v1)}, q2 = {float(v2)}, c = {float(cov)}")
 
@@ -125,6 +146,11 @@ def _settled(before: Any, after: Any, digits: int, dps: int) -> bool:
     if max(abs(before), abs(after)) < _NEGLIGIBLE:  # 0, or a difference that had too few digits
         return dps >= _DIGITS_OF_ZERO
     return bool(abs(before - after) <= abs(after) * mpmath.mpf(10) ** -digits)
+
+
+def _magnitude(value: Fraction) -> int:
+    """About its logarithm to base 10."""
+    return len(str(value.numerator)) - len(str(value.denominator))
 
 
 def _fraction(value: Any) -> Fraction:

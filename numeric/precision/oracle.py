@@ -278,6 +278,8 @@ class Oracle:
         digits, gap = self._digits, q1 * q2 - c * c
         # The distance of v from βu is wanted relative to s.
         guard = 10 + (math.ceil(math.log10(int(q1 * q2 / gap)) / 2) if gap else 0)
+        if 0 < q2 < 1:  # and exp(√q2) from 1
+            guard += len(str(int(1 / q2))) // 2
 
         def plane(goal: int) -> _Plane:
             dps = 10 * math.ceil((goal + guard) / 10)

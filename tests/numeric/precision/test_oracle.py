@@ -144,6 +144,15 @@ def test_relative_accuracy_at_nearly_opposite_inputs() -> None:
     assert all(abs(a / b - 1) < mp.mpf(10) ** -DIGITS for a, b in zip(ours, theirs, strict=True))
 
 
+def test_a_steep_start_is_seen_at_tiny_variances() -> None:
+    """e^u − 1 of |u| about 1e-150: ELU is then the identity, K = c and K̇ = 1."""
+    elu = Oracle("where(x > 0, x, exp(x) - 1)", digits=20)
+    for q1, q2, c in ((1e-300, 1e-300, -1e-300), (1e-300, 3e-300, 1e-300), (1e-150, 1e-150, -9e-151)):
+        k, k_dot = elu.both(q1, q2, c)
+        assert abs(k / c - 1) < 1e-15
+        assert abs(k_dot - 1) < 1e-15
+
+
 def test_a_wrong_formula_is_noticed() -> None:
     kernel, kernel_dot = Oracle("relu", digits=DIGITS).both(1, 1, "0.3")
     right, right_dot = arccosine(1, 1, "0.3")

@@ -1,0 +1,34 @@
+"""The exact values that `mehler check` compares with, at points where a formula has few digits left."""
+
+import mpmath
+import pytest
+
+from mehler.derive.pipeline import closed_form, derive_dual
+from mehler.exact import Formula
+
+
+@pytest.fixture(scope="module")
+def elu() -> Formula:
+    return Formula(closed_form(derive_dual("elu")))
+
+
+@pytest.mark.parametrize("v", [1e-300, 1e-150])
+@pytest.mark.parametrize("rho", [1, -1])
+def test_of_tiny_variances_elu_is_the_identity(elu: Formula, v: float, rho: int) -> None:
+    k, k_dot = elu(v, v, rho * v)
+    assert abs(k / (rho * v) - 1) < 1e-15
+    assert abs(k_dot - 1) < 1e-15
+
+
+def test_a_tiny_variance_beside_a_huge_one(elu: Formula) -> None:
+    """φ(u) = u there, so that K = E[u φ(v)] = c E[φ'(v)] (Stein), and E[φ'(v)] is a half but for 1e-75."""
+    for c in (5e-76, -9e-76):
+        k, k_dot = elu(1e-300, 1e150, c)
+        assert abs(k / c - 0.5) < 1e-15
+        assert abs(k_dot - 0.5) < 1e-15
+
+
+def test_what_is_left_of_nothing_is_nothing(elu: Formula) -> None:
+    """At q = 0 a formula of large terms leaves noise, of either sign: no root of it may be taken."""
+    assert elu(0.0, 0.0, 0.0)[0] == 0
+    assert mpmath.sqrt(elu(0.0, 0.0, 0.0)[0] * elu(1.0, 1.0, 1.0)[0]) == 0
