@@ -64,17 +64,23 @@ def far_phi2(ctx: Any, h: Any, k: Any, r: Any, s: Any) -> Any:
         value = _decaying(ctx, lambda y: integrand(h - y / slope))
         if value is not None:
             return value / slope
-    width = 3 / (abs(slope) / 3 + ctx.sqrt(max(-bend, 0)) + 1 / (1 + abs(high)))
+
+    def resolved(slope: Any, bend: Any, x: Any) -> Any:
+        width = 3 / (abs(slope) / 3 + ctx.sqrt(max(-bend, 0)) + 1 / (1 + abs(x)))
+        # ncdf turns from 0 to 1 within s/r of k/r.
+        return min(width, max(abs(x - k / r) / 2, s / abs(r))) if r else width
+
     nodes = legendre(ctx, ctx.prec // 5 + 8)
     total = ctx.zero
     for direction in (-1, 1):
-        start, panel = high, ctx.inf
+        start, panel, width = high, ctx.inf, resolved(slope, bend, high)
         while panel > total * ctx.ldexp(1, -ctx.prec) and (direction < 0 or start < h):
             end = start - width if direction < 0 else min(start + width, h)
             centre, half = (start + end) / 2, abs(end - start) / 2
             points = ((centre + half * y, w) for y, w in nodes)
             panel = half * ctx.fsum(w * integrand(x) for x, w in points)
             total, start = total + panel, end
+            width = resolved(*slopes(start), start)
     return total
 
 

@@ -161,6 +161,18 @@ def test_both_sides_of_a_mode_count(digits: int) -> None:
     assert abs(value / exact - 1) < many.mpf(10) ** (2 - digits)
 
 
+@pytest.mark.parametrize("gap", ["1e-15", "1e-9"])
+def test_a_step_far_narrower_than_the_decay(gap: str) -> None:
+    """Φ((k − rx)/s) turns to 1 within s = 1e-8 of where φ falls by e in 1e-3: panels grow between."""
+    ctx = context(40)
+    r = 1 - ctx.mpf(gap)
+    s, h = ctx.sqrt((1 - r) * (1 + r)), ctx.mpf(-900)
+    k = h * r
+    ends = [ctx.zero, *(s * 2**n for n in range(-3, 60) if s * 2**n < ctx.mpf(1) / 4)]
+    rest = ctx.quad(lambda y: ctx.exp(h * y - y * y / 2) * ctx.ncdf((k - r * (h - y)) / s), ends)
+    assert abs(phi2_value(ctx, h, k, r) / (ctx.npdf(h) * rest) - 1) < 1e-25
+
+
 @pytest.mark.slow
 def test_precisions_agree() -> None:
     """Correlations next to ±1, equal and opposite arguments, and zeros, at 15 to 100 digits."""
