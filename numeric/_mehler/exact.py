@@ -39,7 +39,7 @@ class Formula:
         self.dual = dual
         self._env = bind(dual.activation, {})
         self._known: dict[Any, tuple[Any, Any]] = {}
-        self._slow_far_out = dual.jumps == "almost-everywhere" and dual.dual.formulas.kernel.has(Phi2)
+        self._slow_far_out = dual.dual.formulas.kernel.has(Phi2)
         self._oracle = cache(self._quadrature)
 
     def _quadrature(self, digits: int) -> Oracle:
@@ -65,7 +65,9 @@ class Formula:
         else:
             pair = (formulas.kernel, formulas.kernel_dot)
             point = {q1: v1, q2: v2, c: cov, Delta: v1 * v2 - cov * cov}
-        if self._slow_far_out and all(given) and abs(_magnitude(v1 / v2)) > _SPREAD:
+        # The quadrature has 100 digits at most, and no impulses in K̇.
+        quadrature = all(given) and digits <= 100 and self.dual.jumps == "almost-everywhere"
+        if quadrature and self._slow_far_out and abs(_magnitude(v1 / v2)) > _SPREAD:
             return self._oracle(digits).both(*given)
         before: list[Any] | None = None
         # Fewer digits would take exp(√q) for 1 in both of two passes.
@@ -90,7 +92,7 @@ class Formula:
                 return k, k_dot
             before, dps = values, 2 * dps
         if cov * cov == given[0] * given[1]:
-            if small > _SPREAD and all(given):
+            if quadrature and small > _SPREAD:
                 return self._oracle(digits).both(*given)
             return self.dual.evaluate(*given, digits=digits)
         raise NumericError(f"the formula does not settle at q1 = {float(v1)}, q2 = {float(v2)}, c = {float(cov)}")

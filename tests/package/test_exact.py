@@ -3,6 +3,7 @@
 import mpmath
 import pytest
 
+from mehler.derive.errors import DeriveError
 from mehler.derive.pipeline import closed_form, derive_dual
 from mehler.exact import Formula
 
@@ -26,6 +27,13 @@ def test_a_tiny_variance_beside_a_huge_one(elu: Formula) -> None:
         k, k_dot = elu(1e-300, 1e150, c)
         assert abs(k / c - 0.5) < 1e-15
         assert abs(k_dot - 0.5) < 1e-15
+
+
+def test_quadrature_is_not_asked_for_impulses() -> None:
+    """K' of a step with its impulse is infinite where two inputs are opposite, and no quadrature says so."""
+    step = Formula(closed_form(derive_dual("step", jumps="distribution")))
+    with pytest.raises(DeriveError):
+        step(1e-300, 1e-300, -1e-300)
 
 
 def test_what_is_left_of_nothing_is_nothing(elu: Formula) -> None:
