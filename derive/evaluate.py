@@ -13,21 +13,23 @@ import sympy as sp
 
 from mehler.derive.errors import DeriveError
 from mehler.derive.legendre import legendre
-from mehler.derive.normal import owens_t_value, phi2_value, phi_value
+from mehler.derive.normal import exp_value, owens_t_value, phi2_value, phi_value
 from mehler.derive.numbers import Number, exact
 from mehler.derive.special import Phi, Phi2, owens_t
 
 Function = Callable[[Mapping[sp.Symbol, Any]], Any]
 
 _FUNCTIONS = {
-    sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.sinh: "sinh", sp.cosh: "cosh",
+    sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tan: "tan", sp.sinh: "sinh", sp.cosh: "cosh",
     sp.tanh: "tanh", sp.sech: "sech", sp.asin: "asin", sp.acos: "acos", sp.atan: "atan", sp.asinh: "asinh",
     sp.erf: "erf", sp.erfc: "erfc", sp.sign: "sign", sp.Abs: "fabs", sp.re: "re", sp.im: "im", sp.conjugate: "conj",
     sp.gamma: "gamma", sp.sinc: "sinc", sp.atan2: "atan2",
 }  # fmt: skip
 
 # Functions of a context and values.
-_NORMAL: Mapping[Any, Callable[..., Any]] = {Phi: phi_value, Phi2: phi2_value, owens_t: owens_t_value}
+_OURS: Mapping[Any, Callable[..., Any]] = {
+    sp.exp: exp_value, Phi: phi_value, Phi2: phi2_value, owens_t: owens_t_value
+}  # fmt: skip
 
 # Nodes of an integral: raised until a rule agrees with the one before.
 ORDERS = (30, 45, 68, 100, 150, 225, 340)
@@ -106,8 +108,8 @@ def _operation(e: sp.Basic, ctx: Any) -> Callable[..., Any]:
         return lambda base, exponent: ctx.power(base, exponent)
     if isinstance(e, sp.Tuple):
         return lambda *values: values
-    if e.func in _NORMAL:
-        return partial(_NORMAL[e.func], ctx)
+    if e.func in _OURS:
+        return partial(_OURS[e.func], ctx)
     if isinstance(e, sp.Integral):
         return _integral(e, ctx)
     if isinstance(e, sp.hyper) and len(e.ap) == 2 and len(e.bq) == 1:

@@ -12,13 +12,18 @@ from mpmath.libmp.libelefun import exp_fixed, ln2_fixed
 
 from mehler.derive.errors import DeriveError
 from mehler.derive.legendre import legendre
-from mehler.derive.normal_tails import corner_phi2, far_phi2
 
 # Bits by which sums of some hundred terms may be off.
 GUARD = 32
 
 # Values keep their relative accuracy in the tails, down to about 2^-(TAIL·prec); below that they are 0.
 TAIL = 4
+
+# Φ₂ is a series where the squared distance of the quadrant is so many times the precision.
+FAR = 8
+
+# The bits of an argument from which on mpmath's erfc, which overflows at 1e154, is a short series here.
+LARGE = 256
 
 # The width of the first panels of an integral, and how many, halved ones too, before it is given up.
 WIDTH = 2
@@ -32,12 +37,16 @@ _KNOWN: dict[tuple[Any, ...], Any] = {}
 LOG2_E = 1.4426951
 
 
+def exp_value(ctx: Any, x: Any) -> Any:
+    """exp(x), and 0 where x < 0 has no bits after the point: mpmath takes minutes at −1e2000."""
+    return ctx.zero if ctx.re(x) < 0 and ctx.mag(ctx.re(x)) > ctx.prec else ctx.exp(x)
+
+
 def phi_value(ctx: Any, h: Any) -> Any:
     """Φ(h) = ½ erfc(−h/√2), for real and complex h."""
     h = _real_if_possible(ctx, h)
     if not isinstance(h, ctx.mpc):
-        far = abs(h) > ctx.ldexp(1, ctx.prec)  # where ncdf overflows
-        return ctx.mpf(h > 0) if far else ctx.ncdf(h)
+        return ctx.mpf(h > 0) if _no_digits(ctx, h) else _normal_cdf(ctx, h)
     with ctx.workprec(ctx.prec + GUARD + 2 * _bits_of(ctx, h)):
         value = ctx.erfc(-h / ctx.sqrt(2)) / 2
     return +value
@@ -85,19 +94,20 @@ def phi2_value(ctx: Any, h: Any, k: Any, r: Any) -> Any:
         return _known_phi2(ctx, ctx.mpc(h), ctx.mpc(k), r, cut)
     tail = _tail_bits(ctx, h, k, r, cut)
     if tail is None:
-        with ctx.workprec(ctx.prec + GUARD + max(0, -ctx.mag(cut) if cut else 0)):
-            low, high = min(h, k), max(h, k)
-            if cut:
-                value = corner_phi2(ctx, low, high, r, cut) or far_phi2(ctx, low, high, r, ctx.sqrt(cut))
-            else:
-                value = _singular_phi2(ctx, h, k, r)
-        return +value
+        if _no_digits(ctx, min(h, k)):
+            return ctx.zero
+        return +(_far_phi2(ctx, h, k, r) if cut else _singular_phi2(ctx, h, k, r))
     # Where r is this close to ±1, Φ₂ is what it is at ±1, since |∂Φ₂/∂r| ≤ 1/(2π√(1 − r²)).
     singular = not cut or ctx.mag(cut) < -2 * (ctx.prec + tail + GUARD)
     steep = 0 if singular else max(0, -ctx.mag(cut) // 2)
     with ctx.workprec(ctx.prec + tail + GUARD + steep):
         value = _singular_phi2(ctx, h, k, r) if singular else _real_phi2(ctx, h, k, r, ctx.sqrt(cut))
     return max(ctx.zero, +value)
+
+
+def _no_digits(ctx: Any, h: Any) -> bool:
+    """Whether the last bit of h changes exp(−h²/2) by more than all of it: there it counts as 0."""
+    return bool(2 * ctx.mag(h) > ctx.prec)
 
 
 def _real_if_possible(ctx: Any, z: Any) -> Any:
@@ -149,6 +159,89 @@ def _real_phi2(ctx: Any, h: Any, k: Any, r: Any, s: Any) -> Any:
         total += t if (across < 0) == (u >= 0) else -t
     opposite = h * k < 0 or (not h * k and h + k < 0)
     return total - 0.5 if opposite else total
+
+
+def _far_phi2(ctx: Any, h: Any, k: Any, r: Any) -> Any:
+    """Φ₂ far in its tail, where a probability however small keeps its relative accuracy, for |r| < 1.
+
+    Of the rays that leave the centre, those that cross a side of the quadrant go into it, or come out of it where
+    the centre is on the inner side of that line: Φ₂ = −sign(h) V(|h|, (k − rh)/s) − sign(k) V(|k|, (h − rk)/s).
+    """
+    cut = (1 - r) * (1 + r)
+    # Exponents need their bits before the point too, and (k − rh)/s those that it loses.
+    wide = 2 * max(_bits_of(ctx, h), _bits_of(ctx, k)) - min(0, int(ctx.mag(cut)))
+
+    def terms() -> tuple[Any, Any]:
+        sides = []
+        for a, b in ((h, k), (k, h)):
+            with ctx.workprec(ctx.prec + wide):
+                z = (b - r * a) / ctx.sqrt((1 - r) * (1 + r))
+            if a:
+                sides.append(-ctx.sign(a) * _beyond(ctx, abs(a), z, wide))
+        return ctx.fsum(sides), ctx.fsum(sides, absolute=True)
+
+    return _without_cancellation(ctx, terms, 0)
+
+
+def _beyond(ctx: Any, h: Any, z: Any, wide: int) -> Any:
+    """V = (1/2π) ∫ exp(−(h² + u²)/2) h/(h² + u²) du over u > −z: of the rays that cross x = h at some y < z, what
+    is beyond x = h, in a standard normal plane. Exponents have `wide` bits more."""
+    with ctx.workprec(ctx.prec + wide):
+        outside = ctx.exp(-(h * h + z * z) / 2) * h / (2 * ctx.pi)
+        half_plane = _normal_cdf(ctx, -h) if z >= 0 else ctx.zero
+        far = h * h + z * z > FAR * ctx.prec
+    tail = outside * (_tail_series if far else _tail_integral)(ctx, h * h, abs(z), wide)
+    return half_plane - tail if z >= 0 else tail
+
+
+def _normal_cdf(ctx: Any, x: Any) -> Any:
+    if ctx.mag(x) < LARGE:
+        return ctx.ncdf(x)
+    tail = ctx.npdf(x) * _mills_ratio(ctx, abs(x))
+    return 1 - tail if x > 0 else tail
+
+
+def _mills_ratio(ctx: Any, x: Any) -> Any:
+    """Φ(−x)/φ(x) for x ≥ 0: asymptotically Σ (−1)ʲ (2j − 1)!!/x²ʲ⁺¹ where mpmath's erfc may overflow."""
+    if ctx.mag(x) < LARGE:
+        return ctx.ncdf(-x) / ctx.npdf(x)
+    total, term, j = ctx.zero, 1 / x, 1
+    while ctx.mag(term) > -ctx.mag(x) - ctx.prec:
+        total += term
+        term *= -(2 * j - 1) / (x * x)
+        j += 1
+    return total
+
+
+def _tail_integral(ctx: Any, square: Any, start: Any, wide: int) -> Any:
+    """∫ exp(−(u² − z²)/2) / (h² + u²) du over u > z, for h² and z ≥ 0."""
+    start, bits = +start, ctx.prec * ctx.ln2
+    end = 2 * bits / (start + ctx.sqrt(start**2 + 2 * bits))
+
+    def integrand(v: Any) -> Any:
+        return ctx.exp(-v * (start + v / 2)) / (square + (start + v) ** 2)
+
+    return _integral(ctx, integrand, ctx.zero, end, GUARD)[0]
+
+
+def _tail_series(ctx: Any, square: Any, start: Any, wide: int) -> Any:
+    """The same where d² = h² + z² is large: Σ (−1)ʲ Nⱼ/d²ʲ⁺² with Nⱼ = ∫ (u² − z²)ʲ exp(−(u² − z²)/2) du, about
+    (2j)!!, by Nⱼ₊₁ = (2j + 1 − z²) Nⱼ + 2j z² Nⱼ₋₁, which loses up to z² each time."""
+    bound, count = ctx.prec, 0
+    distance = ctx.mag(square + start * start) - 1
+    while bound > 0:
+        count += 1
+        bound -= distance - (2 * count).bit_length()
+    with ctx.workprec(ctx.prec + wide + count * 2 * _bits_of(ctx, start)):
+        z2 = start * start
+        before, now = ctx.zero, _mills_ratio(ctx, start)
+        ratio = -1 / (square + z2)
+        power, total = -ratio, ctx.zero
+        for j in range(count + 1):
+            total += now * power
+            before, now = now, (2 * j + 1 - z2) * now + (2 * j * z2 * before if j else start)
+            power *= ratio
+        return total
 
 
 def _signed_erf(ctx: Any, h: Any) -> Any:

@@ -97,10 +97,11 @@ def hermite(q$signature):
 
 
 def values(q$signature):
-    """Nodes z, weights, and (phi, phi') at sqrt(q) z."""
-    root = np.maximum(np.sqrt(q), 1e-300)[:, None]
-    nodes, weights = panels(between(SCALES / (root * jumps($arguments)[2])))
-    return nodes, weights, [activation(root * nodes, order$keywords) for order in (0, 1)]
+    """Nodes z, weights, and (phi, phi') at sqrt(q) z; at q = 0, of both sides of 0."""
+    root = np.sqrt(q)[:, None]
+    nodes, weights = panels(between(SCALES / (np.maximum(root, 1e-300) * jumps($arguments)[2])))
+    x = np.where(root > 0, root * nodes, np.copysign(5e-324, nodes))
+    return nodes, weights, [activation(x, order$keywords) for order in (0, 1)]
 
 
 def squares(q$signature):

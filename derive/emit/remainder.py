@@ -91,11 +91,11 @@ def in_parts(function, *arrays$signature, **more):
 
 def hermite(q$signature):
     """E[phi(u) He_j(z)] and E[phi'(u) He_j(z)] for u = sqrt(q) z and j = 0 to the degree of phi."""
-    root, places = np.maximum(np.sqrt(q), 1e-300)[:, None], knots($arguments)
+    root, places = np.sqrt(q)[:, None], knots($arguments)
     breaks = sorted({-np.inf, 0.0, np.inf, *places.tolist()})
     rows = np.zeros((DEGREE + 1, 2, len(q)))
     for low, high in zip(breaks, breaks[1:]):
-        nodes, weights = panels(np.clip(np.array([low, high]) / root, -FAR, FAR))
+        nodes, weights = panels(np.clip(np.array([low, high]) / np.maximum(root, 1e-300), -FAR, FAR))
         pair = PIECES[np.count_nonzero(places <= low)](root * nodes$keywords)
         before, polynomial = 0.0, weights
         for j in range(DEGREE + 1):

@@ -89,7 +89,7 @@ def terms(expr: sp.Expr) -> tuple[sp.Expr, list[sp.Expr]]:
             continue
         weights[function] = weights.get(function, sp.S.Zero) + rest
     coefficients = {function: reduced(weight) for function, weight in weights.items()}
-    return sp.Add(*plain), [_squared(_in_c(k) * function) for function, k in coefficients.items() if k != 0]
+    return sp.Add(*plain), [_squared(_in_c(gaps(k)) * function) for function, k in coefficients.items() if k != 0]
 
 
 def _squared(expr: sp.Expr) -> sp.Expr:

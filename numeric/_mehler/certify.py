@@ -165,7 +165,7 @@ def certify(
         tuple(rows),
         _formula_error(what),
         tuple(worst),
-        budgets["kernel"] if tables else network.BUDGET,
+        max(network.BUDGET, budgets["kernel"]),
     )
 
 

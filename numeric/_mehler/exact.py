@@ -6,11 +6,11 @@ from typing import Any
 
 import mpmath
 import numpy as np
+from sympy import Tuple
 
 from mehler.derive.dual import NumericDual, ProvedDual, bind
 from mehler.derive.errors import EmitError
 from mehler.derive.evaluate import compile_function, context
-from mehler.derive.special import Phi2
 from mehler.derive.symbols import Delta, c, q, q1, q2
 from mehler.derive.tables.certificate import extended
 from mehler.derive.tables.polar import resolving
@@ -20,26 +20,24 @@ from mehler.numeric.precision.oracle import Oracle
 # No float is as small, and no kernel of it that is not 0 as large as the smallest float.
 _ZERO = Fraction(1, 10**2000)
 _NEGLIGIBLE = mpmath.mpf(10) ** -400
-_DIGITS_OF_ZERO = 1000
+_DIGITS_OF_ZERO = 450
 
-# Orders of magnitude beyond which the quadrature of the precision suite is asked.
-_SPREAD = 40
+# Orders of magnitude below 1 from which on the quadrature of the precision suite is asked on the boundary.
+_TINY = 40
 
 
 class Formula:
     """(q1, q2, c) ↦ (K, K̇) as mpf, from the formulas of a proved dual.
 
-    The precision doubles until two passes agree, relative to the values themselves: K(1e-300, 1e-300, c) may be
+    The precision grows by halves until two passes agree, relative to the values: K(1e-300, 1e-300, c) may be
     a difference of numbers near 1. A variance of 0 is taken for 1e-2000, at the angle of the given covariance;
-    on the boundary |c| = √(q1 q2), where a formula may have no value, quadrature steps in, and where Φ₂ is one of
-    variances that differ by many orders, of which a value takes half a minute.
+    on the boundary |c| = √(q1 q2), where a formula may have no value, quadrature steps in.
     """
 
     def __init__(self, dual: ProvedDual) -> None:
         self.dual = dual
         self._env = bind(dual.activation, {})
         self._known: dict[Any, tuple[Any, Any]] = {}
-        self._slow_far_out = dual.dual.formulas.kernel.has(Phi2)
         self._oracle = cache(self._quadrature)
 
     def _quadrature(self, digits: int) -> Oracle:
@@ -65,21 +63,18 @@ class Formula:
         else:
             pair = (formulas.kernel, formulas.kernel_dot)
             point = {q1: v1, q2: v2, c: cov, Delta: v1 * v2 - cov * cov}
-        # The quadrature has 100 digits at most, and no impulses in K̇.
-        quadrature = all(given) and digits <= 100 and self.dual.jumps == "almost-everywhere"
-        if quadrature and self._slow_far_out and abs(_magnitude(v1 / v2)) > _SPREAD:
-            return self._oracle(digits).both(*given)
         before: list[Any] | None = None
         # Fewer digits would take exp(√q) for 1 in both of two passes.
         least = min((v for v in (v1, v2) if v > _ZERO), default=Fraction(1))
         small = max(0, -_magnitude(least))
-        dps = first = 2 * digits + 10 + small
+        dps = first = digits + 20 + (small if all(given) else max(small, _DIGITS_OF_ZERO))
         while dps <= 40 * first or dps < 4000:
             ctx = context(dps)
             env = {symbol: ctx.mpf(int(v.p)) / int(v.q) for symbol, v in self._env.items()}
             env |= {symbol: ctx.mpf(v.numerator) / v.denominator for symbol, v in point.items()}
             try:
-                values = [ctx.re(compile_function(e, ctx)(env)) for e in pair]
+                # Together: they have their Φ₂ in common.
+                values = [ctx.re(v) for v in compile_function(Tuple(*pair), ctx)(env)]
             except ZeroDivisionError:
                 break
             if not all(map(ctx.isfinite, values)):
@@ -90,9 +85,10 @@ class Formula:
                 # What is left of a 0 is noise, of either sign.
                 k, k_dot = (mpmath.mp.make_mpf(v._mpf_) if abs(v) > _NEGLIGIBLE else mpmath.mpf(0) for v in values)
                 return k, k_dot
-            before, dps = values, 2 * dps
+            before, dps = values, dps + dps // 2
         if cov * cov == given[0] * given[1]:
-            if quadrature and small > _SPREAD:
+            # The quadrature has 100 digits at most, and no impulses in K̇.
+            if all(given) and small > _TINY and digits <= 100 and self.dual.jumps == "almost-everywhere":
                 return self._oracle(digits).both(*given)
             return self.dual.evaluate(*given, digits=digits)
         raise NumericError(f"the formula does not settle at q1 = {float(v1)}, q2 = {float(v2)}, c = {float(cov)}")

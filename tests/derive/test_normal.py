@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mehler.derive.errors import DeriveError
 from mehler.derive.evaluate import context
-from mehler.derive.normal import owens_t_value, phi2_value, phi_value
+from mehler.derive.normal import _tail_integral, _tail_series, owens_t_value, phi2_value, phi_value
 
 R = sp.Rational
 
@@ -163,7 +163,7 @@ def test_both_sides_of_a_mode_count(digits: int) -> None:
 
 @pytest.mark.parametrize("gap", ["1e-15", "1e-9"])
 def test_a_step_far_narrower_than_the_decay(gap: str) -> None:
-    """Φ((k − rx)/s) turns to 1 within s = 1e-8 of where φ falls by e in 1e-3: panels grow between."""
+    """Φ((k − rx)/s) turns to 1 within s = 1e-8 of where φ falls by e in 1e-3."""
     ctx = context(40)
     r = 1 - ctx.mpf(gap)
     s, h = ctx.sqrt((1 - r) * (1 + r)), ctx.mpf(-900)
@@ -171,6 +171,31 @@ def test_a_step_far_narrower_than_the_decay(gap: str) -> None:
     ends = [ctx.zero, *(s * 2**n for n in range(-3, 60) if s * 2**n < ctx.mpf(1) / 4)]
     rest = ctx.quad(lambda y: ctx.exp(h * y - y * y / 2) * ctx.ncdf((k - r * (h - y)) / s), ends)
     assert abs(phi2_value(ctx, h, k, r) / (ctx.npdf(h) * rest) - 1) < 1e-25
+
+
+@pytest.mark.parametrize("direction", [-0.9, 0.0, 1.2])
+@pytest.mark.parametrize(("distance", "angle"), [(12, 0.3), (15, 1.0), (13, 2.9), (60, 0.7), (50, 2.2)])
+def test_far_out_against_the_integral_of_its_definition(distance: float, angle: float, direction: float) -> None:
+    """The vertex of the quadrant, of an opening `angle`, is at `distance`: near enough for an integral of one
+    variable, or far enough for a series. In some directions the centre is between the lines of its sides."""
+    ctx = context(25)
+    r, s = -ctx.cos(ctx.mpf(angle)), ctx.sin(ctx.mpf(angle))
+    h = -distance * ctx.cos(ctx.mpf(direction))
+    k = r * h + s * distance * ctx.sin(ctx.mpf(direction))
+    low, high = min(h, k), max(h, k)
+    value = phi2_value(ctx, h, k, r)
+
+    def density(x: Any) -> Any:
+        return ctx.npdf(x) * ctx.ncdf((high - r * x) / s) / value  # in units of what it must be: quad's are 1
+
+    assert abs(ctx.quad(density, ctx.linspace(low - 6, low, 60), method="gauss-legendre") - 1) < 1e-15
+
+
+def test_the_series_far_out_meets_the_integral() -> None:
+    ctx = context(40)
+    for square, start in ((900, 0), (1600, 3), (400, 30), (1, 60), (2500, 50)):
+        found, expected = (tail(ctx, ctx.mpf(square), ctx.mpf(start), 0) for tail in (_tail_series, _tail_integral))
+        assert abs(found / expected - 1) < 1e-39
 
 
 @pytest.mark.slow

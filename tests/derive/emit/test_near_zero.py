@@ -1,5 +1,6 @@
 """φ to its last digits near 0, where its text cancels."""
 
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
@@ -31,6 +32,15 @@ def test_small_arguments(text: str) -> None:
             exact = [float(EXACT[text](mpmath.mpf(v))[order]) for v in x]
             assert function(x, order) == pytest.approx(exact, rel=2e-14)
     assert function(np.array([0.0]), 0)[0] == 0
+
+
+@pytest.mark.parametrize("text", ["where(x > 0, x, 3*(exp(x) - 1)/2)", "relu6(x)"])
+def test_a_variance_of_0_is_exact(text: str, module: Callable[[str], Any]) -> None:
+    """phi(0) = 0: a smallest root in place of 0 would leave 1e-300 of it."""
+    zero = np.zeros(3)
+    assert list(module(text).kernel(zero, zero, zero)) == [0, 0, 0]
+    assert list(module(text).kernel(zero, np.array([0.3, 2, 1e6]), zero)) == [0, 0, 0]
+    assert list(module(text).kernel_diag(zero)) == [0, 0, 0]
 
 
 @pytest.mark.parametrize("text", ["tanh(x)", "x/(1 + abs(x))", "abs(x)**(3/2)*tanh(x)"])
