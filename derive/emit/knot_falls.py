@@ -60,10 +60,9 @@ def bends(angle, state, halvings, wide):
     edges = np.concatenate([[0.0], 0.5 ** np.arange(halvings, -1, -1.0)])
     total = np.zeros((2, len(angle)))
     for low, high in zip(edges, edges[1:]):
-        for node, weight in zip(*PANEL):
-            half = angle * ((low + (high - low) * node) / 2)
-            lag = 2 * np.sin(half) ** 2
-            total += (high - low) * weight * lagged(lag, np.tan(half) ** 2, wide, DEGREE, state)
+        half = angle * ((low + (high - low) * NODES) / 2)
+        lag = 2 * np.sin(half) ** 2
+        total += (high - low) * np.sum(WEIGHTS * lagged(lag, np.tan(half) ** 2, wide, DEGREE, state), 1)
     return ONE_OVER_TWO_PI * angle * total
 
 '''

@@ -44,7 +44,8 @@ DEGREE = $degree
 CONTINUOUS = $continuous
 # Whether the jumps of the highest derivative add up to 0.
 LEVEL = $level
-CHUNK = 2048
+CHUNK = 256
+NODES, WEIGHTS = PANEL[..., None]  # along an axis before that of the pairs
 
 
 def jumps($plain):
@@ -130,11 +131,9 @@ def remainder(q1, q2, rho, sin_theta$signature, wide=False, turns=0):
         if not len(live):
             break
         length, left, here = np.minimum(end[live], stop) - start, beyond[live], at_pairs(state, live)
-        part = np.zeros((2, len(live)))
-        for node, weight in zip(*PANEL):
-            decay = np.exp(-2 * start) * np.exp(-2 * length * node)
-            root, lag = np.sqrt(decay), 2 * decay / (1 + decay) - left
-            part += weight * root / (1 + decay) * lagged(lag, decay, wide, DEGREE - turns, here)
+        decay = np.exp(-2 * start) * np.exp(-2 * length * NODES)
+        root, lag = np.sqrt(decay), 2 * decay / (1 + decay) - left
+        part = np.sum(WEIGHTS * root / (1 + decay) * lagged(lag, decay, wide, DEGREE - turns, here), 1)
         total[:, live] += 2 * ONE_OVER_TWO_PI * length * sign[live] ** (1 + turns) * part
     return total
 
@@ -229,8 +228,8 @@ def impulses(order, decay, wide, weights, x, y, scale1, scale2, pairs):
 
 def marginal(weights, x, square):
     """The sum of weights * exp(-x**2 cosh(w)**2 / 2), weights that add up to 0."""
-    exponents = -x * x * (square / 2)
-    weights = weights[:, None]
+    exponents = -x[:, None] ** 2 * (square / 2)
+    weights = weights[:, None, None]
     small = np.sum(weights * np.expm1(exponents), 0)
     return np.where(np.max(exponents, 0) > -1, small, np.sum(weights * np.exp(exponents), 0))
 
