@@ -4,7 +4,7 @@ The formula at many digits is the exact value at hundreds of points, and in the 
 few, an oracle with its own table of activations and its own quadrature confirms the formula itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -37,7 +37,7 @@ DEPTHS = (1, 3)
 NETWORK_DIGITS = 20
 CLIMBS = 8
 MOVES = 60
-Progress = Callable[[int, int], None]
+Track = Callable[[Sequence[Any], str], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -132,10 +132,16 @@ def subject_of(evaluator: Evaluator, dtype: np.dtype[Any]) -> Subject:
 
 
 def certify(
-    what: Subject, *, points: int = 12, seed: int = 0, deep: bool = False, progress: Progress | None = None
+    what: Subject,
+    *,
+    points: int = 12,
+    seed: int = 0,
+    deep: bool = False,
+    track: Track = lambda items, _: items,
 ) -> Certificate:
     """Measure at `points` points in each region, and in networks; `deep`: also climb from the worst points.
 
+    `track`(items, stage) goes through the items of a stage in turn, as a progress bar does.
     Raises NumericError.
     """
     if not 1 <= points <= 1000:
@@ -148,13 +154,14 @@ def certify(
     places = (*regions(dtype, seed, points), *adversarial(dtype))
     tables: tuple[float, float] | None = getattr(module, "RANGE", None)
     places = within(*tables, places) if tables else _answered(evaluator, places, dtype)
-    rows = measure(evaluator, exact, places, dtype)
+    rows = measure(evaluator, exact, track(places, "regions"), dtype)
     if deep:
         starts = sorted(rows, key=lambda row: -row.worst / budgets[row.function])[:CLIMBS]
-        rows += search(evaluator, exact, starts, dtype, moves=MOVES, seed=seed, progress=progress)
+        rows += search(evaluator, exact, track(starts, "search"), dtype, moves=MOVES, seed=seed)
     cases = network.measure_network(
         evaluator, exact.at_working_precision, dtype, angles=ANGLES[: 2 if tables else None],
         factors=FACTORS[: 1 if tables else None], depths=DEPTHS, digits=NETWORK_DIGITS,
+        track=lambda pairs: track(pairs, "networks"),
     ) if module.JUMPS == "almost-everywhere" else []  # fmt: skip
     worst = network.worst_by_region(cases, dtype).values()
     return Certificate(

@@ -202,10 +202,9 @@ def check(
     error_curves = None if plot is None else plotter(plot)
     what = subject(evaluator, parameters(param), dtype=dtype, target=target)
     with progress_bar() as bar:
-        task = bar.add_task("search", total=None, visible=search)
         certificate = certify(
             what, points=points, seed=seed, deep=search,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
+            track=lambda items, stage: bar.track(items, description=stage),
         )  # fmt: skip
     if plot is not None and error_curves is not None:
         error_curves(curves(what), f"{certificate.name}, {dtype}", plot)

@@ -21,6 +21,7 @@ from mehler.numeric.evaluator import Evaluator
 Dual = Callable[[Any, Any, Any], tuple[Any, Any]]
 Network = tuple[float, float]  # (σ_w, σ_b)
 Pair = tuple[Any, Any]  # (Σ, Θ)
+Track = Callable[[list[Any]], Iterable[Any]]
 
 BUDGET = 16.0  # the largest units of a case that pass; rounding the rows alone costs 1
 
@@ -167,14 +168,17 @@ def expected_network(
     networks: Sequence[Network] = NETWORKS,
     sides: Sequence[str] = ("0", "pi"),
     digits: int = 20,
+    track: Track = iter,
 ) -> list[Expected]:
-    """The exact values on pairs of rows of `dtype`. An angle below the spacing of the dtype is left out."""
+    """The exact values on pairs of rows of `dtype`. An angle below the spacing of the dtype is left out.
+
+    `track` goes through the list of what is computed in turn, as a progress bar does.
+    """
     least = float(np.finfo(dtype).eps)
     kinds = [(s, a, f) for s in sides for a in angles if a == 0 or a >= least for f in factors]
     return [
         _expected(dual, *pair_of_rows(kind[1], kind[0], kind[2], dtype), kind, network, depths, digits)
-        for kind in kinds
-        for network in networks
+        for kind, network in track([(kind, network) for kind in kinds for network in networks])
     ]
 
 

@@ -6,7 +6,7 @@ random points miss by a factor of 2, a few hundred moves find.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,6 @@ import numpy as np
 from mehler.numeric.evaluator import Evaluator
 from mehler.numeric.precision.points import Point, admissible
 from mehler.numeric.precision.ulp import Exact, Row, errors_at
-
-Progress = Callable[[int, int], None]
 
 
 def climb(
@@ -41,17 +39,10 @@ def climb(
 
 
 def search(
-    evaluator: Evaluator, exact: Exact, rows: Iterable[Row], dtype: Any, *, moves: int = 100, seed: int = 0,
-    progress: Progress | None = None,
-) -> list[Row]:  # fmt: skip
-    """`climb` from each row; `progress`(rows done, rows in all)."""
-    starts = list(rows)
-    found = []
-    for done, row in enumerate(starts):
-        found.append(climb(evaluator, exact, row, dtype, moves=moves, seed=seed + done))
-        if progress is not None:
-            progress(done + 1, len(starts))
-    return found
+    evaluator: Evaluator, exact: Exact, rows: Iterable[Row], dtype: Any, *, moves: int = 100, seed: int = 0
+) -> list[Row]:
+    """`climb` from each row."""
+    return [climb(evaluator, exact, row, dtype, moves=moves, seed=seed + n) for n, row in enumerate(rows)]
 
 
 def _known(exact: Exact, at: Point) -> bool:

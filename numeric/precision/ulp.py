@@ -6,7 +6,7 @@ the measure for kernels that change sign: a value near 0 is as good as its scale
 ULP error = |computed − exact| / ulp(|exact|), for kernels without cancellation, as the positive ones are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +66,7 @@ def ulp_error(computed: Any, exact: Any) -> float:
 
 
 def measure(
-    evaluator: Evaluator, exact: Exact, where: Sequence[Region], dtype: Any, metric: str = "scaled"
+    evaluator: Evaluator, exact: Exact, where: Iterable[Region], dtype: Any, metric: str = "scaled"
 ) -> list[Row]:
     """The largest error of `kernel` and `kernel_dot` over each region, and of the diagonal."""
     rows = []

@@ -2,12 +2,14 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mehler.generated
+from mehler.certify import certify, subject
 from mehler.numeric.precision.network import BUDGET
 
 Command = Callable[..., "Result"]  # noqa: F821
@@ -27,6 +29,21 @@ def test_networks_are_measured(mehler_command: Command) -> None:
     assert set(found["budgets"]) == {"kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag"}
     assert {row["region"] for row in found["rows"]} >= {"bulk", "q = 0", "tiny q", "q1 q2 - c^2 minimal"}
     assert found["passed"] is True
+
+
+def test_every_stage_is_tracked() -> None:
+    seen: dict[str, int] = {}
+
+    def track(items: Sequence[Any], stage: str) -> Iterator[Any]:
+        for item in items:
+            seen[stage] = seen.get(stage, 0) + 1
+            yield item
+
+    what = subject("step", {})
+    tracked = certify(what, points=1, deep=True, track=track)
+    assert tracked == certify(what, points=1, deep=True)
+    assert set(seen) == {"regions", "networks", "search"}
+    assert all(count > 1 for count in seen.values())
 
 
 @pytest.mark.parametrize(

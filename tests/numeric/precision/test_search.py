@@ -85,11 +85,9 @@ def test_a_climb_finds_a_narrow_fault() -> None:
 
 def test_a_search_is_the_same_each_time_and_never_better_than_its_start() -> None:
     rows = [r for r in measure(RELU, arc_cosine, regions("float64", 0, 3), "float64") if r.function == "kernel"][:3]
-    seen: list[tuple[int, int]] = []
-    found = search(RELU, arc_cosine, rows, "float64", moves=20, progress=lambda *at: seen.append(at))
+    found = search(RELU, arc_cosine, rows, "float64", moves=20)
     assert found == search(RELU, arc_cosine, rows, "float64", moves=20)
     assert all(a.worst >= b.worst for a, b in zip(found, rows, strict=True))
-    assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_what_is_infinitely_wrong_is_left_where_it_is() -> None:
