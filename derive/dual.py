@@ -257,7 +257,8 @@ def _on_boundary(
     digits: int,
 ) -> tuple[Any, Any]:
     """(K, K̇) where u and v are proportional, or one of them is 0 (then with φ and φ' at 0, a knot halved)."""
-    a, b, ab = point
+    # Of the larger variance, whose quadrature sees the scale of φ and all above it, not what is below.
+    (b, a), ab = sorted(point[:2]), point[2]
     phi, values = activation.pieces, []
     for f in (phi, phi.derivative()):
         if ab != 0:

@@ -478,3 +478,30 @@ def test_a_jump_missing_in_the_impulses_is_caught(monkeypatch: pytest.MonkeyPatc
 def test_the_dual_of_another_activation_is_refused(integrated: Callable[..., Dual]) -> None:
     with pytest.raises(ProofError, match="quadrature"):
         prove(replace(integrated("relu"), activation=activation("relu2")))
+
+
+def test_what_is_too_hard_is_compared_at_smaller_variances() -> None:
+    """And a wrong formula is caught there all the same."""
+    asked = []
+
+    def compare(point: Any, off: float = 0) -> tuple[list[Any], list[Any]]:
+        asked.append(point[q1])
+        assert point[Delta] == point[q1] * point[q2] - point[c] ** 2
+        if point[q1] > sp.Rational(1, 1000):
+            raise DeriveError("too hard")
+        return [1 + point[q1] + off], [1 + point[q1]]
+
+    points = judge.random_points(activation("x"))
+    check = judge._compare("some check", compare, points)
+    assert check.passed
+    first = points[0][q1]
+    assert asked[:3] == [first, first / 64, first / 64**2]
+    assert len(asked) == len(points) + 2  # each later point at the scale that was found
+    assert not judge._compare("some check", lambda at: compare(at, 1e-9), points).passed
+    refused = judge._compare("some check", lambda at: expectation_refused(), points)
+    assert not refused.passed
+    assert refused.detail == "never"
+
+
+def expectation_refused() -> tuple[list[Any], list[Any]]:
+    raise DeriveError("never")

@@ -49,6 +49,22 @@ def test_several_functions_share_their_nodes() -> None:
     ]
 
 
+@pytest.mark.parametrize("steep", [10, 10**3, 10**5])
+def test_thin_layers_are_seen(steep: int) -> None:
+    """E e^(-a|u|) = 2 e^(a²/2) Φ(-a) has all of its mass within 1/a of 0."""
+    value = expectation_1d(pieces(f"exp(-{steep}*abs(x))"), R(1), {}, 20)
+    with mpmath.workdps(40):
+        exact = mpmath.exp(mpmath.mpf(steep) ** 2 / 2) * mpmath.erfc(steep / mpmath.sqrt(2))
+        assert abs(value / exact - 1) < mpmath.mpf(10) ** -19
+
+
+def test_what_is_too_thin_for_the_plane_is_refused() -> None:
+    """tanh(100000 x) is the sign, but for a layer where its derivative is 1e5, and 0 at all nodes of two rules."""
+    f = pieces("tanh(100000*x)")
+    with pytest.raises(DeriveError, match="did not reach 20 digits"):
+        expectations_2d((f, f.derivative()), R(1), R(1), R(1, 2), {}, 20)
+
+
 @pytest.mark.parametrize(("text", "exact"), [("exp(2*x)", 8), ("exp(3*x/2)", R(9, 2))])
 def test_growth_does_not_cut_the_range_short(text: str, exact: sp.Expr) -> None:
     """E e^(2au) = e^(2a²): most of the mass is far out."""

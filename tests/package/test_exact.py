@@ -29,6 +29,16 @@ def test_a_tiny_variance_beside_a_huge_one(elu: Formula) -> None:
         assert abs(k_dot - 0.5) < 1e-15
 
 
+@pytest.mark.parametrize("factor", [1e-6, 1.0, 1e6])
+def test_opposite_inputs_of_unequal_variances(elu: Formula, factor: float) -> None:
+    """E φ'(u) φ'(v) for v = -r u: on either side of 0 an exponential, one of them in a narrow layer."""
+    q = 2.25
+    _, k_dot = elu(q, factor * factor * q, -factor * q)
+    with mpmath.workdps(40):
+        halves = (mpmath.exp(a * a / 2) * mpmath.ncdf(-a) for a in (mpmath.mpf(1.5), mpmath.mpf(factor) * 1.5))
+        assert abs(k_dot / mpmath.fsum(halves) - 1) < 1e-12
+
+
 def test_quadrature_is_not_asked_for_impulses() -> None:
     """K' of a step with its impulse is infinite where two inputs are opposite, and no quadrature says so."""
     step = Formula(closed_form(derive_dual("step", jumps="distribution")))
