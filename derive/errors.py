@@ -31,3 +31,7 @@ class ComposeError(DeriveError):
 
 class EmitError(DeriveError):
     """A formula or a name that cannot be turned into code for the target."""
+
+
+class NoCode(EmitError):
+    """A closed form for which a target has no code."""

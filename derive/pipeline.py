@@ -7,7 +7,7 @@ ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit�
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, TypeGuard
+from typing import Any
 
 from mehler.derive import cache
 from mehler.derive.activation import Activation, activation
@@ -18,7 +18,7 @@ from mehler.derive.emit.cupy import emit_cupy, emit_cupy_tables
 from mehler.derive.emit.module import emit_numpy, emit_tables, lacking
 from mehler.derive.emit.numba import emit_numba, emit_numba_tables
 from mehler.derive.emit.tables import built
-from mehler.derive.errors import DeriveError, EmitError, OutsideClass
+from mehler.derive.errors import DeriveError, EmitError, NoCode, OutsideClass
 from mehler.derive.integrate import integrate
 from mehler.derive.numbers import Number
 from mehler.derive.prove import prove
@@ -106,24 +106,37 @@ def generate(
 
     def work() -> ProvedDual | NumericDual | str:
         result, _ = derivation(expr, params, jumps=jumps, timeout=None)
-        return source_of(result, name, target) if _has_code(result) else result
+        given = result.activation.defaults
+        code = _code(result, name, target)
+        if code is None and given:  # of which tables need the numbers
+            result, _ = derivation(expr, {**given, **params}, jumps=jumps, timeout=None)
+        return result if code is None else code
 
     done = within(timeout, work)
     # Tables come to an end, whatever φ is, and tell how far they are.
-    return done if isinstance(done, str) else source_of(done, name, target, progress)
+    return done if isinstance(done, str) else _of_tables(done, name, target, progress)
 
 
 def source_of(
     result: ProvedDual | NumericDual, name: str, target: str = "numpy", progress: Progress = silent
 ) -> str:
     """The source of a module for a derivation: of its closed form, or of tables where code cannot hold one."""
-    if _has_code(result):
-        return TARGETS[target](result, name)
+    code = _code(result, name, target)
+    return _of_tables(result, name, target, progress) if code is None else code
+
+
+def _of_tables(result: ProvedDual | NumericDual, name: str, target: str, progress: Progress) -> str:
     return TABLE_TARGETS[target](result, name, tabulated(result, progress))
 
 
-def _has_code(result: ProvedDual | NumericDual) -> TypeGuard[ProvedDual]:
-    return isinstance(result, ProvedDual) and lacking(result) is None
+def _code(result: ProvedDual | NumericDual, name: str, target: str) -> str | None:
+    """The source of a module of the closed form, if there is one and the target has code for it."""
+    if not isinstance(result, ProvedDual) or lacking(result) is not None:
+        return None
+    try:
+        return TARGETS[target](result, name)
+    except NoCode:
+        return None
 
 
 def tabulated(result: ProvedDual | NumericDual, progress: Progress = silent) -> Tables | None:

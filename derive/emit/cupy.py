@@ -35,7 +35,7 @@ from mehler.derive.emit.numba import (
 )
 from mehler.derive.emit.pair_scalars import CONSTANTS, SCALARS
 from mehler.derive.emit.tables import listed
-from mehler.derive.errors import EmitError
+from mehler.derive.errors import NoCode
 from mehler.derive.pieces import split
 from mehler.derive.tables.table import Tables
 
@@ -70,19 +70,13 @@ GIVEN_UP = {
 
 
 def emit_cupy(proved: ProvedDual, name: str) -> str:
-    """The source of a CuPy module for a proved dual. Raises EmitError."""
+    """The source of a CuPy module for a proved dual. Raises NoCode for Mehler's series and sums that cancel."""
     check(proved, name)
     if remainder.applies(proved):
-        raise EmitError(
-            f"the kernels of {proved.activation.text!r} are by Mehler's series, for which there is no CUDA code "
-            "yet; use the target numba"
-        )
+        raise NoCode("no CUDA code for Mehler's series yet; use the target numba")
     code = lowered(proved)
     if code.summed:
-        raise EmitError(
-            f"the kernels of {proved.activation.text!r} are sums that cancel, for which a CuPy module has no "
-            "repair yet; use the target numba"
-        )
+        raise NoCode("no repair of sums that cancel in CUDA yet; use the target numba")
     return cupy_source(proved, code, numpy_source(proved, name, code))
 
 

@@ -121,7 +121,7 @@ def tables_source(
         highest=1 - CLOSE_TABLES,
     )
     formulas = f"    phi(x)   = {dual.activation.expr}"
-    return _assembled(dual, name, code, formulas, tables.evidence(pair, beyond), _budgets(BUDGET_TABLES))
+    return _assembled(dual, name, code, formulas, tables.evidence(dual, pair, beyond), _budgets(BUDGET_TABLES))
 
 
 def hashed(source: str) -> str:

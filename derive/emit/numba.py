@@ -103,9 +103,10 @@ def emit_numba_tables(dual: ProvedDual | NumericDual, name: str, tables: Tables 
 def present(dual: ProvedDual | NumericDual, tables: Tables | None) -> Tables:
     """The tables, if there are any. Raises EmitError."""
     if tables is None:
+        known = isinstance(dual, ProvedDual) and dual.status == "closed-form"
         raise EmitError(
-            f"{dual.activation.text!r} has knots elsewhere than at 0, and no tables: integrals are summed, "
-            "for which NumPy alone has code; use the target numpy"
+            f"{dual.activation.text!r} has knots elsewhere than at 0, and so no tables; use the target "
+            + ("numba, for which its closed form has code" if known else "numpy, which sums the integrals")
         )
     return tables
 

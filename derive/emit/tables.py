@@ -313,14 +313,16 @@ def _decoded(array: Coded) -> str:
     return f'decoded({array.bits}, """\n' + "\n".join(lines) + '""")'
 
 
-def evidence(tables: Tables | None, beyond: str) -> str:
+def evidence(dual: ProvedDual | NumericDual, tables: Tables | None, beyond: str) -> str:
     """What the docstring of a module says of its accuracy; `beyond`: what it does where there are no tables."""
     if tables is None:
         return (
             "No closed form is known, and phi has knots elsewhere than at 0: integrals are summed, which is slow."
         )
+    known = isinstance(dual, ProvedDual) and dual.status == "closed-form"
     text = (
-        f"No closed form is known: K and K' come from tables for variances in [{tables.low:g}, {tables.high:g}],\n"
+        f"{'The closed form has no code here' if known else 'No closed form is known'}: "
+        f"K and K' come from tables for variances in [{tables.low:g}, {tables.high:g}],\n"
         f"and beyond {beyond}. Errors are in units of sqrt(K(q1, q1) K(q2, q2))."
     )
     found = tables.certificate

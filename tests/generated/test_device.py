@@ -17,7 +17,7 @@ import pytest
 import mehler
 import mehler.generated.gpu
 from mehler.api import evaluator
-from mehler.derive.errors import EmitError
+from mehler.derive.errors import EmitError, NoCode
 from mehler.exact import Formula
 from mehler.numeric.evaluator import Evaluator
 from mehler.numeric.precision.budgets import budget
@@ -239,7 +239,7 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["elu", pytest.param("selu", marks=pytest.mark.slow)])
 def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str) -> None:
-    """Translated, they are NaN where digits are lost and right elsewhere; without a repair there is no module."""
+    """Translated, they are NaN where digits are lost and right elsewhere; without a repair there is no code."""
     from mehler.derive.emit.cupy import cupy_source, emit_cupy
     from mehler.derive.emit.module import lowered, numpy_source
     from mehler.derive.pipeline import closed_form, derive_dual
@@ -254,8 +254,34 @@ def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str) -
         assert 0 < known.sum() < len(q)
         scale = getattr(theirs, f"{function}_diag")(q)
         assert (np.abs(K - E) <= 100 * np.finfo(float).eps * scale)[known].all()
-    with pytest.raises(EmitError, match="are sums that cancel, .* use the target numba"):
+    with pytest.raises(NoCode, match="no repair of sums that cancel"):
         emit_cupy(proved, name)
+
+
+@pytest.mark.slow
+def test_tables_stand_in_for_what_has_no_code(on_host: Callable[..., Any]) -> None:
+    """ELU, its parameter at its default: a kernel and a network beside the closed form's NumPy module."""
+    from mehler.derive.pipeline import generate
+
+    text = generate("elu", name="elu", target="cupy")
+    module, theirs = on_host(text), evaluator("elu", {}).module
+    assert "The closed form has no code here" in text
+    X = bad_rows(20)
+    for function in ("nngp", "ntk"):
+        K, E = (getattr(each, function)(X, depth=3, **SCALES) for each in (module, theirs))
+        assert close_to(K, E, units=450)
+    q = np.geomspace(1e-4, 1e3, 50)
+    for function in FUNCTIONS[:2]:
+        K, E = (getattr(each, function)(q, q[::-1], -0.4 * np.sqrt(q * q[::-1])) for each in (module, theirs))
+        scale = getattr(theirs, f"{function}_diag")
+        assert (np.abs(K - E) <= 1e-13 * np.sqrt(scale(q) * scale(q[::-1]))).all()
+
+
+def test_knots_forbid_code_and_tables() -> None:
+    from mehler.derive.pipeline import generate
+
+    with pytest.raises(EmitError, match="knots elsewhere than at 0.* use the target numba"):
+        generate("hard_tanh", name="hard_tanh", target="cupy")
 
 
 DAMAGE = (
