@@ -138,10 +138,7 @@ def measure(run: Runner, quick: bool) -> dict:
         },
         "memory": (large, every(large, programs[:-1], "--imported", repeat=0)),
         "first": first_calls(run, base),
-        "phi2": [
-            (case, every(case, programs[:2]))
-            for case in ([] if quick else [Case(a, 1, 1024) for a in ("elu", "hard_swish")])
-        ],
+        "phi2": [(case, every(case, programs[:2])) for case in ([] if quick else PHI2)],
     }
 
 
@@ -167,6 +164,9 @@ FLOORS = [
     ("numba", "bound", Case(), 0.625),
 ]  # fmt: skip
 MEMORY = 1.25  # of the result, at most
+FIRST = {"numba, nothing on disk": 5, "numba, from disk": 0.5}  # seconds at most, of a case whose Gram is small
+PHI2 = tuple(Case(activation, 1, 1024) for activation in ("elu", "hard_swish"))
+ENTRIES = 5  # millions of them a second in Φ₂, at least
 
 
 def checked(run: Runner) -> list[report.Verdict]:
@@ -183,6 +183,16 @@ def checked(run: Runner) -> list[report.Verdict]:
         if (ours := run(program, large, "--imported", repeat=0)) is not None:
             ratio = ours["memory"] / (8 * large.n**2)
             found.append(report.Verdict(f"peak memory of {program}, n = {large.n}", ratio, MEMORY, ratio <= MEMORY))
+    small = Case(n=256)
+    for name, result in first_calls(run, small).items():
+        if name in FIRST and result is not None:
+            what = f"first call of {name}, n = {small.n}, seconds"
+            found.append(report.Verdict(what, result["first"], FIRST[name], result["first"] <= FIRST[name]))
+    for case in PHI2:
+        if (ours := run("numba", case)) is not None:
+            rate = case.n**2 / ours["seconds"] / 1e6
+            what = f"{case.activation}, depth {case.depth}: numba, millions of entries a second"
+            found.append(report.Verdict(what, rate, ENTRIES, rate >= ENTRIES))
     return found
 
 
