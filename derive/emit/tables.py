@@ -10,8 +10,10 @@ Beyond the range of the tables, and for a φ with knots elsewhere than at 0, the
 expectations.py.
 """
 
+import ast
 from collections.abc import Mapping
 from string import Template
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -21,10 +23,12 @@ from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.tables.coding import Coded
 from mehler.derive.tables.polar import Array, Function, resolving
-from mehler.derive.tables.table import RANGE, NotSmooth, Progress, Tables, build, layers, silent, variances
+from mehler.derive.tables.table import RANGE, NotSmooth, Progress, Tables, build, layers, plan, silent, variances
 from mehler.derive.tables.windows import strips
 
 LINE = 100
+
+OPERATIONS = ast.BinOp, ast.Call, ast.Compare, ast.UnaryOp
 
 TEXT = '''
 RANGE = LOW, HIGH = $low, $high  # variances of the tables; beyond them K is an integral, which is slow
@@ -278,8 +282,11 @@ def built(
         resolving(f, variances(*extent))
     for width in layers(extent[1]):
         try:
-            kernel_dot = build(shapes[1], -parity, *extent, width, lambda done, total: progress(done, 2 * total))
-            kernel = build(shapes[0], parity, *extent, width, lambda done, total: progress(done + total, 2 * total))
+            # K' first, which is the harder one.
+            of_dot = plan(shapes[1], -parity, *extent, width, operations(dual, 1))
+            of_kernel = plan(shapes[0], parity, *extent, width, operations(dual, 0))
+            kernel_dot = build(of_dot, lambda done, total: progress(done, 2 * total))
+            kernel = build(of_kernel, lambda done, total: progress(done + total, 2 * total))
             return Tables(*extent, width, kernel, kernel_dot)
         except NotSmooth as reason:
             failed = reason
@@ -287,14 +294,40 @@ def built(
 
 
 def values(dual: ProvedDual | NumericDual, order: int) -> Function:
-    """φ (order 0) or φ' (1) of arrays, by the code that a module has."""
+    """φ (order 0) or φ' (1) of arrays, by the code that a module has, but for sin and cos."""
     scope = expectations.namespace(dual, expectations.shape(dual, "", "", [order]))
+    scope["np"] = SimpleNamespace(**{**vars(np), "sin": _sin, "cos": _cos})
 
     def function(x: Array) -> Array:
         with np.errstate(all="ignore"):
             return np.asarray(scope["activation"](x, 0), np.float64)
 
     return function
+
+
+def operations(dual: ProvedDual | NumericDual, order: int) -> int:
+    """How many φ (order 0) or φ' (1) takes, on arrays: those of all its pieces."""
+    functions = ast.parse(expectations.shape(dual, "", "", [order])).body
+    pieces = [node for node in functions if isinstance(node, ast.FunctionDef) and node.name.startswith("piece")]
+    return sum(isinstance(node, OPERATIONS) for piece in pieces for node in ast.walk(piece))
+
+
+def _sin(x: Array) -> Array:
+    """By tan(x/2), of which NumPy has vector code, as it has of all but sin and cos: four times as fast."""
+    tan = np.tan(x / 2)
+    below = 1 + tan * tan
+    tan += tan
+    tan /= below
+    return tan
+
+
+def _cos(x: Array) -> Array:
+    square = np.tan(x / 2)
+    square *= square
+    below = 1 + square
+    np.subtract(1, square, out=square)
+    square /= below
+    return square
 
 
 def listed(tables: Tables, logs: bool = True) -> str:

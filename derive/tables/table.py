@@ -23,7 +23,9 @@ RANGE = (1e-4, 1e3)
 SHORTER = tuple((1e-4, high) for high in (300.0, 100.0, 30.0, 10.0, 2.0))  # for a φ that is wild far out
 VARIANCES, ANGLES = 240, 256  # the highest degrees, in log q and in t
 FEWEST = 14  # terms of a series that ends by itself
-WORK = 8e8  # values of φ: some 20 seconds on two cores
+WORK = 1e10  # operations on a number, of which φ takes some and the rest OTHERS: 20 seconds on two cores
+OTHERS = 8
+LEAST = 48  # angles: no φ that takes long had enough of less
 LARGE = 400_000  # coefficients of a table, that a module be less than a megabyte
 SMALL = 1e-14  # the last eighth of a series
 HOPELESS = 1e-13  # where that is larger in log q, at the highest degree, nothing is tried
@@ -113,8 +115,17 @@ def variances(low: float, high: float, count: int = VARIANCES) -> Array:
     return np.asarray(np.exp(np.log(low * high) / 2 + np.log(high / low) / 2 * nodes(count)))
 
 
-def build(f: Function, parity: int, low: float, high: float, layer: float, progress: Progress = silent) -> Table:
-    """The table of E[f(u) f(v)] for variances in [low, high] and all angles.
+@dataclass(frozen=True)
+class Plan:
+    """What a table takes: quadrature at its variances, the width of layers, and how many angles."""
+
+    polar: Polar
+    layer: float
+    count: int
+
+
+def plan(f: Function, parity: int, low: float, high: float, layer: float, operations: int) -> Plan:
+    """That of the table of E[f(u) f(v)] for variances in [low, high] and all angles; f takes so many operations.
 
     Raises EmitError if none is good, NotSmooth where another width of the layers may help.
     """
@@ -127,17 +138,30 @@ def build(f: Function, parity: int, low: float, high: float, layer: float, progr
         raise EmitError("the kernel is not smooth enough in the variances for a table")
     degree = max(degrees)
     polar = replace(polar, variances=variances(low, high, degree))
-    diagonal = polar.diagonal()
-    some = np.arange(0, degree, degree // 6)
-    few = replace(polar, variances=polar.variances[some])  # in a moment, what takes all of them half a minute
-    count = _degree(_in_angle(few, diagonal[some], layer, ANGLES, silent), SMALL)
+    few = replace(polar, variances=polar.variances[:: degree // 6])  # quick, where all take half a minute
     rank = int(np.sum(np.linalg.svd(np.hstack(across), compute_uv=False) > degree * FAINT))
-    if polar.nodes * degree * count > WORK * (1 + abs(parity)) or count * rank * (rank + 1) / 2 > LARGE:
-        raise EmitError("the kernel varies too much for a table")
+    most = WORK * (1 + abs(parity)) / (polar.nodes * degree * (operations + OTHERS))
+    most, needed = min(most, LARGE / (rank * (rank + 1) / 2)), LEAST
+    for looked_at in (ANGLES // 4, ANGLES // 2, ANGLES):
+        if needed > most:
+            break
+        if count := _degree(_in_angle(few, layer, looked_at, silent), SMALL):
+            if count > most:
+                break
+            return Plan(polar, layer, count)
+        needed = looked_at
+    else:
+        raise NotSmooth("the kernel is not smooth enough in the angle for a table")
+    raise EmitError("the kernel varies too much for a table")
+
+
+def build(plan: Plan, progress: Progress = silent) -> Table:
+    """The table. Raises NotSmooth."""
+    count = plan.count
     while count:
-        core = _in_angle(polar, diagonal, layer, count, progress)
+        core = _in_angle(plan.polar, plan.layer, count, progress)
         if _tail(core) < SMALL:
-            return _compressed(coefficients(np.log(diagonal)), core)
+            return _compressed(coefficients(np.log(plan.polar.diagonal())), core)
         count = ANGLES if count < ANGLES else 0
     raise NotSmooth("the kernel is not smooth enough in the angle for a table")
 
@@ -148,8 +172,9 @@ def _degree(series: Array, allowed: float) -> int:
     return min(len(series), 1 + small * 8 // 7) if _tail(series) < allowed else 0
 
 
-def _in_angle(polar: Polar, diagonal: Array, w: float, count: int, progress: Progress) -> Array:
+def _in_angle(polar: Polar, w: float, count: int, progress: Progress) -> Array:
     """The first `count` coefficients in t of normalised kernels."""
+    diagonal = polar.diagonal()
     growth = np.exp(-np.log(w) * nodes(count))
     thetas = 2 * np.arctan2(np.maximum(growth - w, 0), 1 - w * growth)
     return coefficients(_values(polar, thetas, np.sqrt(np.outer(diagonal, diagonal)), progress))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mehler.derive.errors import EmitError
-from mehler.derive.tables.table import NotSmooth, build, coefficients, layers, nodes
+from mehler.derive.tables.table import NotSmooth, build, coefficients, layers, nodes, plan
 
 
 def bump(u: Any) -> Any:
@@ -18,23 +18,26 @@ def bump(u: Any) -> Any:
 def test_a_steep_activation_asks_for_narrow_layers() -> None:
     wide, *_, narrow = layers(30.0)
     with pytest.raises(NotSmooth, match="in the angle"):
-        build(bump, 1, 1e-4, 30.0, wide)
-    assert build(bump, 1, 1e-4, 30.0, narrow).rank > 1
+        plan(bump, 1, 1e-4, 30.0, wide, operations=7)
+    assert build(plan(bump, 1, 1e-4, 30.0, narrow, operations=7)).rank > 1
 
 
 def test_what_turns_too_fast_in_the_variances() -> None:
     with pytest.raises(EmitError, match="in the variances|too wild"):
-        build(lambda u: np.sin(8 * u), -1, 1e-4, 1e3, layers(1e3)[0])
+        plan(lambda u: np.sin(8 * u), -1, 1e-4, 1e3, layers(1e3)[0], operations=2)
 
 
 def test_a_table_that_no_module_may_hold_is_not_begun() -> None:
     """Its size is told from two angles; all angles would take 20 seconds."""
-    seen: list[int] = []
     with pytest.raises(EmitError, match="varies too much"):
-        build(
-            lambda u: (1 - 4 * u**4) * np.exp(-(u**4)), 1, 1e-4, 1e3, layers(1e3)[0], lambda n, of: seen.append(n)
-        )
-    assert not seen
+        plan(lambda u: (1 - 4 * u**4) * np.exp(-(u**4)), 1, 1e-4, 1e3, layers(1e3)[0], operations=7)
+
+
+def test_the_work_is_limited_by_what_the_function_takes() -> None:
+    quick = plan(np.tanh, -1, 1e-4, 10.0, layers(10.0)[0], operations=1)
+    assert 0 < quick.count < 128
+    with pytest.raises(EmitError, match="varies too much"):
+        plan(np.tanh, -1, 1e-4, 10.0, layers(10.0)[0], operations=10**4)
 
 
 def test_coefficients_are_those_of_the_function() -> None:
