@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "503f3f91ccb4a078"
+SOURCE = "e513142c9e541e90"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -335,8 +335,9 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
         *(e[VARIANCE] for e in (before1, before2)), *(e[n] for n in (DIAGONAL, SLOPE) for e in (end1, end2))
     )
     level = end1[BIAS].max(initial=0) <= DOMINANT
-    if level and LOWEST <= cos.min(initial=0) and cos.max(initial=0) <= HIGHEST:
-        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos)
+    extent = cos.min(initial=1), cos.max(initial=-1)
+    if level and LOWEST <= extent[0] and extent[1] <= HIGHEST:
+        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent)
     if sin_theta is None:
         sin_theta = _sine(cos)
     near = (np.abs(cos) > 1 - CLOSE) & _alike(k1, k2) & _alike(d1, d2)
@@ -361,7 +362,7 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     return sigma, theta, cos, sin_theta, gap, gap_t
 
 
-def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos):
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent):
     """What _layer returns of pairs all of which are apart."""
     return _after(b2, theta, *apart(q1, q2, sigma, cos, w2))
 

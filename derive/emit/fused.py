@@ -34,6 +34,25 @@ $falls
 
 '''
 
+ANY_CLOSE = '''
+
+def _has_close(k, within, roots1, roots2):
+    """Whether an angle is to be refined."""
+    return _any_close(k, within, roots1[:, 0], roots2[0])
+
+
+@njit(**COMPILED)
+def _any_close(k, within, roots1, roots2):
+    for i in range(k.shape[0]):
+        start = i + 1 if within else 0
+        root1, close = roots1[i], 0
+        for j in range(start, k.shape[1]):
+            close += fabs(k[i, j]) > (1 - CLOSE) * root1 * roots2[j]
+        if close > 0:
+            return True
+    return False
+'''
+
 LOOPS = '''\
 @njit(**COMPILED)
 def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent$parameters):
@@ -160,23 +179,6 @@ $flat_bounds        values = s_pair(
     return result
 
 
-def _has_close(k, within, roots1, roots2):
-    """Whether an angle is to be refined."""
-    return _any_close(k, within, roots1[:, 0], roots2[0])
-
-
-@njit(**COMPILED)
-def _any_close(k, within, roots1, roots2):
-    for i in range(k.shape[0]):
-        start = i + 1 if within else 0
-        root1, close = roots1[i], 0
-        for j in range(start, k.shape[1]):
-            close += fabs(k[i, j]) > (1 - CLOSE) * root1 * roots2[j]
-        if close > 0:
-            return True
-    return False
-
-
 def kernel(q1, q2, c$signature):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     return _dual(0, q1, q2, c$parameters)
@@ -228,7 +230,7 @@ $rescue    if refined and same.any():
     return k
 '''
 
-FUSED = CONSTANTS + PAIRS + SCALARS + LOOPS
+FUSED = CONSTANTS + PAIRS + SCALARS + LOOPS + ANY_CLOSE
 
 # What a module adds to that when the terms of its sums may cancel: bounds of what the terms may be, and the
 # functions of arrays for the pairs that exceed them. By the place in FUSED that each takes.

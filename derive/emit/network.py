@@ -120,8 +120,9 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
         *(e[VARIANCE] for e in (before1, before2)), *(e[n] for n in (DIAGONAL, SLOPE) for e in (end1, end2))
     )
     level = end1[BIAS].max(initial=0) <= DOMINANT
-    if level and LOWEST <= cos.min(initial=0) and cos.max(initial=0) <= HIGHEST:
-        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos$keywords)
+    extent = cos.min(initial=1), cos.max(initial=-1)
+    if level and LOWEST <= extent[0] and extent[1] <= HIGHEST:
+        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent$keywords)
     if sin_theta is None:
         sin_theta = _sine(cos)
     near = $near
@@ -146,7 +147,7 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     return sigma, theta, cos, sin_theta, gap, gap_t
 
 
-def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos$signature):
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent$signature):
     """What _layer returns of pairs all of which are apart."""
     return _after(b2, theta, *apart(q1, q2, sigma, cos, w2$keywords))
 

@@ -4,7 +4,9 @@ A few rows at a time, the coefficients of every pair are one product of matrices
 a row of pairs, from their angles before the layer to those behind it, is done by loops that vectorise.
 """
 
-TABULATED = '''
+from mehler.derive.emit.fused import ANY_CLOSE
+
+LAYERS = '''
 TILE = 512, 1024  # rows and columns of a tile
 STRIP, CLOSE_STRIP = 524288, 524288  # all of it goes through the layers at a time
 COMPILED = {"nogil": True, "error_model": "numpy", "cache": True, "fastmath": {"contract"}}
@@ -12,12 +14,12 @@ ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosi
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache
 
 
-def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos):
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent):
     """What _layer returns of pairs all of which are apart."""
     matrix = cos.ndim == 2 and q1.shape == (len(cos), 1) and q2.shape == (1, cos.shape[1])
     if not (matrix and np.all(inside(q1)) and np.all(inside(q2))):
         return _after(b2, theta, *apart(q1, q2, sigma, cos, w2))
-    ends = np.array([cos.max(), cos.min()])
+    ends = np.array(extent[::-1])
     low, high = layered(ends, np.sqrt((1 - ends) * (1 + ends)))
     middle, reach, turns = nearby(low - ROUNDED, high + ROUNDED, STRIP_ANGLE, TURNS)
     parts = []
@@ -129,3 +131,5 @@ def _behind(sigma, theta, cos, k, k_dot, w2, b2, inverse1, inverses):
     for j in range(len(k)):
         cos[j] = sigma[j] * inverse1 * inverses[j]
 '''
+
+TABULATED = LAYERS + ANY_CLOSE

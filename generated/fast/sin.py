@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "3f31f98d605bfeab"
+SOURCE = "d33fd4d342929c9b"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -747,23 +747,6 @@ def _pairs(q1, q2, c, rho, sin_theta, order):
     return result
 
 
-def _has_close(k, within, roots1, roots2):
-    """Whether an angle is to be refined."""
-    return _any_close(k, within, roots1[:, 0], roots2[0])
-
-
-@njit(**COMPILED)
-def _any_close(k, within, roots1, roots2):
-    for i in range(k.shape[0]):
-        start = i + 1 if within else 0
-        root1, close = roots1[i], 0
-        for j in range(start, k.shape[1]):
-            close += fabs(k[i, j]) > (1 - CLOSE) * root1 * roots2[j]
-        if close > 0:
-            return True
-    return False
-
-
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     return _dual(0, q1, q2, c)
@@ -812,3 +795,20 @@ def tile_of(one, part, other, parts, within=False):
         k[below] = k.T[below]
         np.fill_diagonal(k, own[part])
     return k
+
+
+def _has_close(k, within, roots1, roots2):
+    """Whether an angle is to be refined."""
+    return _any_close(k, within, roots1[:, 0], roots2[0])
+
+
+@njit(**COMPILED)
+def _any_close(k, within, roots1, roots2):
+    for i in range(k.shape[0]):
+        start = i + 1 if within else 0
+        root1, close = roots1[i], 0
+        for j in range(start, k.shape[1]):
+            close += fabs(k[i, j]) > (1 - CLOSE) * root1 * roots2[j]
+        if close > 0:
+            return True
+    return False

@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 8.6e-15 and K' by 1.0e-14 at worst
+Certificate, as sampled when the tables were made: K off by 6.7e-15 and K' by 9.6e-15 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 6.0e-18.
+6 points: 6.1e-18.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "82cedf5c0649da45"
+SOURCE = "0c33576c0b4f558f"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
 
@@ -114,87 +114,92 @@ constexpr long long VARIANCE = 0;
 constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
-__constant__ double LOGS[81][2] = {
-    {0.0, -1.4155343563970746e-15},
-    {2.0539125955565396e-15, -3.0531133177191805e-16},
-    {-6.661338147750939e-16, 3.2890357104520263e-15},
-    {-3.3861802251067274e-15, 0.0},
-    {2.831068712794149e-15, -7.271960811294775e-15},
-    {7.93809462606987e-15, 1.790234627208065e-15},
-    {-6.938893903907228e-15, 1.604966159973742e-14},
-    {-1.6042722705833512e-14, -7.688294445529209e-15},
-    {1.8263168755083825e-14, -3.366751322175787e-14},
-    {3.302913498259841e-14, 2.5757174171303632e-14},
-    {-4.6129766673175254e-14, 6.954159470495824e-14},
-    {-6.612765890423589e-14, -7.444739269502065e-14},
-    {1.155742168634788e-13, -1.3763296058399987e-13},
-    {1.3020140521291523e-13, 2.0058954497415016e-13},
-    {-2.833844270355712e-13, 2.6040974931973437e-13},
-    {-2.4588664437885654e-13, -5.130340596792848e-13},
-    {6.820932707540805e-13, -4.595490654679679e-13},
-    {4.410985465774786e-13, 1.2643566749126478e-12},
-    {-1.6188439477815564e-12, 7.238584731616982e-13},
-    {-7.241499067056623e-13, -3.0205560275220478e-12},
-    {3.7971015220961135e-12, -8.88344953153819e-13},
-    {1.008242100919432e-12, 7.025581505448741e-12},
-    {-8.794881489748718e-12, 2.7965824100917303e-13},
-    {-8.386971672713628e-13, -1.5943239783933194e-11},
-    {2.012845445875655e-11, 3.2574498654014405e-12},
-    {-1.371007474215702e-12, 3.5316041757660344e-11},
-    {-4.5495163192299515e-11, -1.5886229831618692e-11},
-    {1.0484800527787996e-11, -7.626680537109465e-11},
-    {1.0151701701488491e-10, 5.408801184714207e-11},
-    {-4.039413248335677e-11, 1.60051236153258e-10},
-    {-2.2352580897333496e-10, -1.599935184337653e-10},
-    {1.291681206438966e-10, -3.2441627162427267e-10},
-    {4.856253177365488e-10, 4.379045528968284e-10},
-    {-3.780002422182349e-10, 6.284390091648717e-10},
-    {-1.0413880868753722e-09, -1.139996472221405e-09},
-    {1.0492875457401851e-09, -1.1412973205393584e-09},
-    {2.205968518964596e-09, 2.86499205609525e-09},
-    {-2.807722609965424e-09, 1.8679091884354904e-09},
-    {-4.6195962610795505e-09, -7.012677223638963e-09},
-    {7.298574244973821e-09, -2.478015063978045e-09},
-    {9.562684588626524e-09, 1.680573060575119e-08},
-    {-1.8502303328338243e-08, 1.4879977666693023e-09},
-    {-1.9516582017153894e-08, -3.952930887479722e-08},
-    {4.58482775286817e-08, 5.989160882513556e-09},
-    {3.8980479649675104e-08, 9.126185678692833e-08},
-    {-1.1130413239690551e-07, -3.412544855030397e-08},
-    {-7.498272319717003e-08, -2.063565721147076e-07},
-    {2.6559796742486874e-07, 1.2140659700482503e-07},
-    {1.3448992058906484e-07, 4.550721010923575e-07},
-    {-6.261637879867443e-07, -3.689491961389457e-07},
-    {-2.0889739756058123e-07, -9.728922018142905e-07},
-    {1.4690646140264052e-06, 1.0391993871469718e-06},
-    {2.167360353272363e-07, 2.0009003128818037e-06},
-    {-3.460033003062357e-06, -2.8134139696336935e-06},
-    {1.6973173874723635e-07, -3.921333633652435e-06},
-    {8.250164467482612e-06, 7.467317600762247e-06},
-    {-1.982970651681626e-06, 7.237920210977078e-06},
-    {-2.0021569723367716e-05, -1.9632743381910178e-05},
-    {8.037233269253541e-06, -1.2403238937135075e-05},
-    {4.9445008992621275e-05, 5.130080704112555e-05},
-    {-2.5165091549858576e-05, 1.9413273797834474e-05},
-    {-0.0001235227089387142, -0.0001329762168524387},
-    {6.820183643067856e-05, -2.7469723523756984e-05},
-    {0.0003091002129132908, 0.00034020226266370107},
-    {-0.00016556377072031447, 3.6557465323938665e-05},
-    {-0.0007664215775825892, -0.000853691688487479},
-    {0.0003633795955684249, -5.715577971572572e-05},
-    {0.0018650760663640187, 0.0020886528773737673},
-    {-0.000718277509514198, 0.00014377363087778733},
-    {-0.0044234415108666755, -0.0049585021390256},
-    {0.0012585454207159202, -0.0004824537110652144},
-    {0.010190477943827048, 0.011390898754367822},
-    {-0.0018913107665364803, 0.0015683661823813616},
-    {-0.022859853186336043, -0.025353769644924987},
-    {0.002279895570363788, -0.004453279987552974},
-    {0.050752638926170844, 0.05537251299782271},
-    {-0.0018757943696537105, 0.010777623864749813},
-    {-0.11894318717255917, -0.12581847266270124},
-    {0.0004967604591453456, -0.02148609362559386},
-    {8.489468315187278, 0.435898170253143},
+__constant__ double LOGS[86][2] = {
+    {-1.3322676295501878e-15, 0.0},
+    {2.7755575615628914e-17, 0.0},
+    {5.828670879282072e-16, 0.0},
+    {-9.71445146547012e-17, 0.0},
+    {-2.498001805406602e-16, 0.0},
+    {5.551115123125783e-16, -1.3739009929736312e-15},
+    {1.7486012637846216e-15, -2.2898349882893854e-16},
+    {-5.551115123125783e-16, 3.316791286067655e-15},
+    {-3.1502578323738817e-15, 6.245004513516506e-17},
+    {2.0816681711721685e-15, -7.278899705198683e-15},
+    {7.743805596760467e-15, 1.7486012637846216e-15},
+    {-7.008282842946301e-15, 1.5938639297274904e-14},
+    {-1.529332216421153e-14, -7.78543896018391e-15},
+    {1.7957857423311907e-14, -3.375077994860476e-14},
+    {3.322342401190781e-14, 2.5750235277399725e-14},
+    {-4.606037773413618e-14, 6.951383912934261e-14},
+    {-6.611378111642807e-14, -7.443351490721284e-14},
+    {1.1607381722456012e-13, -1.3763296058399987e-13},
+    {1.308397834520747e-13, 2.0055485050463062e-13},
+    {-2.833844270355712e-13, 2.6040281042583047e-13},
+    {-2.4616420013501283e-13, -5.130687541488044e-13},
+    {6.821765374809274e-13, -4.595213098923523e-13},
+    {4.407862963518028e-13, 1.264412186063879e-12},
+    {-1.6195239593841393e-12, 7.239209232068333e-13},
+    {-7.239764343580646e-13, -3.020535210840336e-12},
+    {3.7968794774911885e-12, -8.883310753660112e-13},
+    {1.0085751678268196e-12, 7.025539872085318e-12},
+    {-8.795568440245205e-12, 2.7957497428232614e-13},
+    {-8.384473670908221e-13, -1.594323284503929e-11},
+    {2.0128475275438262e-11, 3.257498437658768e-12},
+    {-1.370778490716873e-12, 3.531607645212986e-11},
+    {-4.5495961165098464e-11, -1.5886229831618692e-11},
+    {1.0484196844018356e-11, -7.626683312667026e-11},
+    {1.015168088480678e-10, 5.4087984091566454e-11},
+    {-4.039411860556896e-11, 1.6005114594763725e-10},
+    {-2.235262253069692e-10, -1.599936780283251e-10},
+    {1.2916817615504783e-10, -3.244163479521056e-10},
+    {4.856244850692804e-10, 4.3790448350788935e-10},
+    {-3.78000380996113e-10, 6.284390299815534e-10},
+    {-1.0413883366755528e-09, -1.1399964305880417e-09},
+    {1.0492868518507947e-09, -1.1412973344171462e-09},
+    {2.2059688520315035e-09, 2.864991924256266e-09},
+    {-2.8077225822098484e-09, 1.8679092300688538e-09},
+    {-4.619596677413185e-09, -7.012677279150115e-09},
+    {7.298573828640187e-09, -2.4780151125503025e-09},
+    {9.562684588626524e-09, 1.6805730591873402e-08},
+    {-1.8502303689160726e-08, 1.4879977527915145e-09},
+    {-1.9516581434286806e-08, -3.952930886091943e-08},
+    {4.5848277535620596e-08, 5.989160847819086e-09},
+    {3.898047923334147e-08, 9.126185679386722e-08},
+    {-1.1130413223037205e-07, -3.4125448536426184e-08},
+    {-7.498272276695861e-08, -2.0635657208695202e-07},
+    {2.6559796717506856e-07, 1.2140659701176393e-07},
+    {1.3448992038089802e-07, 4.550721011339909e-07},
+    {-6.261637881324611e-07, -3.68949196055679e-07},
+    {-2.0889739768548132e-07, -9.728922017726571e-07},
+    {1.4690646145121278e-06, 1.039199387257994e-06},
+    {2.167360346333469e-07, 2.0009003128956815e-06},
+    {-3.4600330030554183e-06, -2.8134139695712435e-06},
+    {1.6973173842804723e-07, -3.921333633569168e-06},
+    {8.250164467066279e-06, 7.4673176008385744e-06},
+    {-1.982970651875915e-06, 7.237920211011772e-06},
+    {-2.0021569723166488e-05, -1.9632743381854667e-05},
+    {8.037233269336808e-06, -1.2403238937024053e-05},
+    {4.944500899234372e-05, 5.130080704118106e-05},
+    {-2.5165091549539387e-05, 1.9413273797869168e-05},
+    {-0.00012352270893845052, -0.00013297621685234157},
+    {6.820183643041489e-05, -2.746972352371535e-05},
+    {0.00030910021291352674, 0.00034020226266374964},
+    {-0.0001655637707208002, 3.655746532404275e-05},
+    {-0.000766421577582832, -0.0008536916884874027},
+    {0.00036337959556853594, -5.715577971567021e-05},
+    {0.001865076066364213, 0.002088652877373809},
+    {-0.0007182775095146976, 0.00014377363087788447},
+    {-0.004423441510865933, -0.0049585021390255515},
+    {0.0012585454207161284, -0.00048245371106520746},
+    {0.010190477943826881, 0.011390898754367891},
+    {-0.0018913107665363693, 0.0015683661823812645},
+    {-0.022859853186335877, -0.025353769644925056},
+    {0.002279895570363677, -0.004453279987553085},
+    {0.05075263892617088, 0.055372512997822615},
+    {-0.0018757943696536827, 0.010777623864749744},
+    {-0.11894318717255958, -0.12581847266270124},
+    {0.0004967604591452623, -0.021486093625593963},
+    {8.48946831518728, 0.43589817025314287},
     {-2.190710111880663, -1.0240262313321569}
 };
 constexpr double LOG2_E = 1.4426950408889634;
@@ -273,7 +278,7 @@ __device__ inline s_2 s_diagonal(double q)
     double after = 0.0;
     double slope = 0.0;
     double behind = 0.0;
-    for (long long row_1 = 0; row_1 < 81; ++row_1) {
+    for (long long row_1 = 0; row_1 < 86; ++row_1) {
         of_k = LOGS[row_1][0];
         of_slope = LOGS[row_1][1];
         double value_2 = __dadd_rn(__dsub_rn(of_k, after), __dmul_rn(__dmul_rn(2.0, x), k));
@@ -968,935 +973,934 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-qaFby(DExA&)Dh8ntS=w@i7hwg4Ar5gmKyOC6omXK1AMwHluba$tsAPtf#^1AnPo^zh_p1t?u-mmAn-u2J?=AX~?U2(5_t=pWZ
-uF-+SH6q`+j&46PoTa~8Lh1xm2>f<LI-`YcsXgn}!nU)zzcF~4)!1<2M`mw2@PQ)Af!qK6z_tolxEEz=SGwb2sUt%NihgrAXe*n!
-PHN5y7|~^9btAt^V@PTd>ob=k@QG9{0el<Y*awkJlrXVn`*_Jr>tgmiN^m(gs4;l4EgAG+W|A9u%vYSXP}AU{3!)KR!A=_S^KY)m
-EeNH>6;3gjvbxJoOsSGI=b1Uof_B<Zi1yH<2hlGrMo^W=!1}OJ5iVC|KHhA8TthxqM?Z$FENamu%DsSg;AK4EdCrB4>4;O?DsA;r
-T(&<2g}A{Debr=#d6a*6$C=yo_<kvPVzQMqhZP%2boBZu3AX;bTPM=Ws1L@f3E3_+_hzDK+~-UKc^-^avf8;|cj0<gg+{EDinZ~5
-5GXWQMUA5@%&S8YZ+wuEZ!z39MSINkPfZjb*%n=!ww{;pAS4RwTn{tu`-3C8I@(2;#X3)vlv_lLaa@ex)zY_B=;EFbkr&FGGn5-)
-wvB2uk!=IqEf9yvyY5<=Yj@`*v6PEhePn5bC~-(D>#E;`(;Sm!ha5YamFXuu{&cY|V@z<{6fF03pC8hz&i`5E&H`$Xu93vx4k6JU
-LW^LGfEnNXkhQh^HC6y#_1YDxyNtt~)4b>XL5H>k;_jKSWc=%}!P|$_);!V-e4-f(Ra76Jp|rQ=z2dl5hgZ_?!J5`C{p*7m&(vYe
-yT^UD23x8oeFZfIp%!aPW9HB!ygpo`%vRm9E_6c&8=1Pph|dBWK=(95WRYY3aYFc0?{Evn(((K-%m$a^^=vk65J^eJdJ!SmH}Cpt
-z{cZt026e!ww#ts3o(vItEhRi)(^N0@yS$DJj8!KE_kT)?Jy%qW3yAj#5!WUY9owqz5QA1ZT^MD^;8zMBmNQ+t;DOHDf#Z)ru1L@
-^*^IadU4&c-M4)=p5I@PGR}iCOcr+YEI_f~CL$QcG*5WKkq@TrnKTa`->}`=8%j4rY<b2@5?-?|MvP^{>qClLQ!8DM*&<cS^cixc
-$@5z3mk^BC6_qbCS+vTV@U*l#){z-8Wj^JoSLW4t<?DAAu<4<yWVx~CTW=>_w&co58A6SQ_&dfcsz0Oho}#1<4G1i8Sp|T?k(>f2
-g3V)37&p0Es1-I-?Q!>{NMD&t;kM`JUuqe>s#yzBD?s%%#Ui9~?j*Rj*U!4I&CO@xtPR9wLpM(1pEV^hm&NOdMELJC8mGxI1&a31
-A~z3(Y-w&YXc1)wtooG4n9W1mGt3Xi){ta8M(&}w)r#u{UywbSk#EG-ZKX;KACvj?-4}0c`byFEV%%ceDSf(qw>O(ugno1Py$17s
-XHUBLw20srrYnbYMZfMfgk3Zs<JLH;Kx-Z0Zjvty)>XBzFh9ig1uPv7n)E;QE62;Bu3<e*{9@0Tcl@%!^XcWJdW6s=^~I4A6l+>o
-qD6#6vVkLrw_QAJW3Hh(a4Y4-VZquP3-M4?XeiIEDX9?B-R%?}+%d0l*28vGB!?iM&?$@V&XN3>=xP+5Vtg9)nojHfMx>qb^q}8b
-@jYv!4@=S~qIK9suRrd+?tdTZ#-pOC6?&5bn?JJX@FnYRk7?4ji^UT*FLRHb%a3LyiLkO@<Y&l+w|cxkvgZ$QMS*px=B-w^hpVR;
-na2vFbZ2cd^{e-*Rec?t4lgslu4ze1LGawPZWJ|>&DUrjOkLs$P=@x6?c$9~RUc`69n<`(w`4kXnUY7@@e-$uPRI3vZoQK0@L)St
-dgq<c$fu3j;Nh^fHC_I`HY1tCQ;vkgikiNRd8c>l$t?N#H*T#lC`8Sdi!do%vYM4O762ljMHR3-aK}1<?F_$Ha(|_{6rawzx7zq9
-`@pVkv*VRXSXtv&A|6Opa_d>0pdQPm-Nrg)Al|M$o{`Zl_e(%QXFb#|S<oK)E$3W2WhjqZ@`?p(-v!ZWjn(dGcKTBW*fs;S&Vq|n
-39*C!nO{rPNIy(|Je)=^uypv#MAy@T9N*ftOwal>&I^lzSl<+_j_ur#H*SVv9f;vO7m6`jM}Wf{)b{!XsT@zET@K!dCh0xyFtC!|
-k}4O@bMfd4Vp;lr$*T(E*OnzOJTkU>Zb8>mWiOu!>uu$*BKwe1w8)SUpIq1;o<*`-j0|Mh0-~8rhNpEHqL)dfSa0+>gK*H5TN}4Q
-C2nQGC98Rn<B=3ZVe(LUgo(2LJ;nH&;GxFZr)GLX!n3G;g)?k7fQU!mnLI0qFrsS(H__qaS+8Gg>sK4{s+((qm^DKmX}e`HyNQp!
-InB=Rc1_+<)ZU2u5C}ua0aySC00g+J$fmqkcoFvah%)C&RI(i4YM@n(4jc@Gi@(hZYSNJmtB*Q~ZzbQ4xLbCQtLjA&F`1Owv(>Q|
-H?Dz_<_~6xRf_J+CO8QT5RpT%KxhEa6R8@IlE?C@Wphz?vD=JFkl2pVA$h+=jmxEn7`~d)qoP+fyt}LFSDDfwq23N<IUQLC?<=oY
-yfp-e!*lAc@(d(}BX}wt`Vn`~*a3t<i~^iDcTe>-WHu+&!VP<dY)PW>G|BB_Bat=}<rDhlYq@A-AypIiwJs_s5qQ02u35P`7bn@V
-kaXCz{P+=_wEIT)8(!b_i6O~1P<sq60J+sjvmrgRIR|y<TH5>1q38YU1FW&7?6fO5i^jM~o(YF`v8As$BjiD%C7V+`dAU@$eawC9
-JSegcjilZOn!&d&4IXBc%4+L5&IuFZrU9_D4_LgMnD=OlP)VeDdE|Dw(Qk!_239v)5}!1b-pgf?0wyK$`paqG`ox$=`98mOj)}zW
-$;{U{J$2KV2!id|s!~r((GIhlZ=^AkCD?3?LU`G^rY$bQFN!mY%3{-A5u8A*(i4Uwr{|eI)lGN2!ZF{NqXG{Qxkga<w(dtcKARjm
-7FN-GhxXzDM+05c=RA;2fWDS=DOLj0HQ>5*Zl(rQ$60{4XVE&B;9RFrwN#)S)u1=i8_iL3$po`s&%Mi1mPd0z+U4mA8MkPDwIzsH
-pUPLo?Yk|q7)BmG2ahPoddZ6U3n$yhp5|ioUD0YdT?#?JuJ#M>MB|ka0N^@{{-8A+MP#lhqlqyOU6ym{I9viXJ~lfE@}FOHjxl0D
-RedQNmp6^9(2HYKc3~}&w$jJcVJ(8D?h-tDBNeL^o0&UpMsH43AU|`ARHY^v%H8w6I(XN(^-PG$*PO1+u^UCQ=*h8Lf(~Y{<tW7Q
->9%TVx_!-;we^+OWHByB?AbCo**f~>RZJkG!K@fcQ#DSye_1XRSJdH_Z1@@@=4O|xXuPH~xT?Qzi<q@Xi2{QM{t-=Y;K21;D)~ik
-bYhDDC}`JAoWI@2cK8u0!EKHe4Rwi~8m3PEN{eY|jFkCWD(x&$Y5P;L<Rh!v>4D;2*-r@Vd*6sO%)|o+J7D=cp2Bo}*x3$(;eJHy
-_Ot%{M7z_o;t#(iPB@6QVYbzN4|y)Nz;zF?b?=(00yn?XNri2eTEsd%1K3y{a!aVhJtArv&r!WMoWT`9vUaav|CahK*<!O1RmVAe
-hSKMec#9^-cTB`NGPkYKy{WnY&>dhcij#RxdaU`_M#Y(EVaur|XtSy}^(!&XT0!qCuCezG_Fs@;9G{|k-Y)E%3Tcp~*QUHq?XH<G
-e&98?0Hu19%h#eyT|Lx!;$Au8tAq&m><gvhOxLB%Fv@7bp9g79KXx@V%gXm=TwNSGI=v&ETp+IVOtgRa&|~evTj_@ws#RE8l>;WY
-Yha}+b-fidquhlM9uoo@lcMIarp0e9k}*+~<>(J2<2PQH^ioWJU>PDcatB*Vi^FU_x5%1)lAG*&_G!Yq<^J(`O<W{w$D=^fJwGGB
-UON3cB;pVtE|+d6P?xXGjK>NXJ!WfEZBP>d!(Ef`LuzR!w4;1FGcxHZhcyByJ3akgp42)lgu5C3vZV7E!P?n7FeOf9{GI@>D5^LS
-;Y3O4n^nCUnbA3Vgp%j223R_q7^RJM*1dRZH6b)pwc6=^d^>vkTf^p{nmE(a2dl>o8SV<luV)I$PrDM-uKfBJmAxtX^tH>H#U>oB
-ijUC3d$VCaBAT;&FKEdIaoQB++DaXG2RlW9Vowq)KJtG?wZC<}1-?mGJ8PudL3~9mEL0g0rVe%c9U7|Qd^p1L8sQhN;z`jbS_2^`
-Yvz&yh$Fg`J&&4BPL|XF3TcH6i#;Wtd0$6nYNBy%WolN16J=7L(LLhY9F@QuHk+(0GTh!=ADZP-PWjkDVbkQDhQB;;*)OM`{b^VC
-YZ4m2@FKLPdZ)<2rSSzyPm?XpeS6zBynFDbqtwCmNi`rsQ3T@oRW1fTE=WumfxFJeA?MGzbQ-KP;BRplocIf-h`!RpTw`rJYCXSO
-?RRH5c>-BZ$d!{t&kAg=3aTRGyxmo>hvZLhads=<N#GViY2+hdV@r1i_Xl3<<{$!gYQA+i5#_C}ZUsFsUAZ~D8)0P2p~f~9Xpt*a
-S^V{lI*aw`1N%1lw5`Sk0xQy*&MdELlrlXHJ~j*j0fGSk-So03>2r2k3B6d`tF9ZaR!?$H7di&CYHUPjyB}F^KZ344;@DgljW>*I
-DndIu@tL3q;WgbtTg0)zVaFgqgMz_8;C}-S%2v-Qhud}NEm0zC>C{#C;<Y=ShR$ZIkUfrCl5v|}ScE}=kJsMz<zV_i#AC8N%K&ng
-s#vd|vsncS@lz4OVgDC15vwe*K+D%13-RvNOB`q=KvaGCdhQWPJzel1vG;(PS^3M%<I0B`ase+hc?Lt<%Y8Dwq-M@L6|}sk3-FTW
-ro+cWhk?L=|3qek-$k4Ng#5arD5oZ0;W8b>u{2s`<79t3vRxT|?kneu#nTnI_@bRJcUtoLo*h0v1Bp@RQA{J&y$5yjghdY8%&a(s
-5DXyXJMuT^kkYOTEte2wYYIb)-WLFocTcOSm_g7Cc$%8CjQ%xH9DL|9KyJv@dfT{XiI-OSayK$_cAQ%bq!iegs`+AdNX?Rr8%hj-
-0YE^|udd%#D6SpWn>+ucNO#(?St-BX>M3*#MGsjHJ=?lHmZX{S*5h$TNIT$p=GS*c>Z2QJmY%{Y?}H?Ym%i$yB5h;P!}e(1U>p!)
-5D0?(9SJ!1y;p6Wk8Yvu_GDj4(Aa!Rp7gD5TXo!d<b-1o8EUzmm~|!Qc$q58?;iA*_~APNx{Bv@?-=fLKKTghCfc~za-j#pu<w!z
-5lQosV1lsFrEhJ=zm3L=%WZk{Xq8m~v^R6=MX>56sRoYW3VCN{_|`veb20-rem-U<-)&XUt7LJ)HG$X0i(c^UR&!BqUqb0kWG2Ly
-)tJGRvxtZUp+#Mn^0?Hd-itA)6OlR`6&mS%&*FXBde-Pur4K>XjpURZU`hq2b-^6+EFUb`$h|O@4uE@no#di1XTOm|nT1%$y5-YB
-{Ss4-sdmh*j8DvCW3rFgT-6RZ{N!Wdx143-#|K~z&16`zGSo&CsLNq7UI$*btR+t-`s#s>&=-1Eo8nEbW;=YXtAaS-8};Zk81Rti
-;1N>e;QY8t*%jDkgd_22^PcI5O}!K9w5n_$M;S07#(pP{x8Lr8PhP+k|HOeV&qb)vCxm{CG>(>9ZWIJ9LbIw9vw{2ig9ZXw^d^1)
-S!juOTi`K=e31jR&5@w7EmMV{%?Jza4x2HlC19bIf!9&^Zc8N~nD4bCqFfaObC93(a+M(j^1!hj+EU}yv6Xuesv-J-R1cB+=$rR&
-=en&eh;NbZy&3ojR~`lI#K9%!3-hR&lZ#iaVRVZ1EXkQykLbcoM0V|)?Yf<VGw;YaJSH@Pr(ySyfAveHyTZ`9ow>c`MRNW{B}5Pt
-bYLamT_IiNL!h2dZ-(xFm76aiq44a2IHT;vP`L9EQz)G7DsYXAe#8OqOuSHJzUd|?N=shMAibdUi#_TpLO(K#Uu*{Jb7XzQSRMh!
-OF^s~?8%jjt7{i}<$8x(3S*ORo--3oaL%#x^!rri`+_T3FceyHr(CZWSy3#(+Fa*4yr^KF5%9NAv)Uwi#fA(=Wpu2iaO)5RNR1TW
-J3}=4*`driu0oCH!ted8DP~_tYkl^)!80riyC(0T6>=939-OaFxMGV%TtrZ#O4Z3(tv9Vk{m-W%{PA^fl+wN_DcI1_tW$C?O$|0`
-fj(30%Jm~5YjLIQl`mVj(rS-T_zj_EX9YK;l9qBFM&VPHp~i37OfPd6om7e>M)gE%SaOk&=<%=9Yp`zMR*iX9^I6km%I+~8yVNTy
-85_v!7i+h{OtD!)z0+o7J{kDbchmPCp|Nu<EoyLCkrvhUR5TVQhLG3Smp+&O%r<Yk*QQw)TF*)a-rP_|Z~Df5zhZY(?}7KW;(P?B
-;zGBwvPS%c?3;*kI)QlW*Z5CnX!z2kJjtuAnn70Yuq-{B1F3gJRK{yX^gE<!2j-=m>kS?K@FTCyyyqS_Sd7gcWHIq#cxXHWtGnC{
-&<s1QQ1fkFDi_{VYQY$HPCF{bv=}0FY5p>x*=}{8=+i?W^EA_p@BG%~vRXW24GwM@ArCJ8O1M1ZekGl!aVza%Mxz|=RFBw%cPoaI
-7{Uu0#d%7T^zsS|$y|QkT3IU=?U>Z;^wn#EfWxfB=7Wy#oc()AMt!SfyO#;UPn+<vcP*LbdE45p%B1Vv2Ix&-Yybiv4EQhI`S)z^
-&>aC7JaDb<LvZEWDzfs%p-e}c3dv9U7k1$z!st^=KI_<N{(9dktn~h+IsdVRr=VTYNcd+JWkmV~=ds?`MtbL>(fHrOev~5!6{&g9
-6Xmo=X!!Qr+i{W$m5L_^q6NZ%=-)5TKZ2U7B}X9ay9B$g{Nxga`54q5zL$>Lg}T!Zs19z*QC1yRE9uCNS*_r=Rtj_wvBUvn(P$xX
-&>tfe43{DMWvokUT->+yIYG(qb-d}?0w41?Q4vU&O!B=cnmjF5JzG9c6n1}zq1Q%$AB``AON#+VLkEF?zlTJUP_)#=d!6mP7+wju
-B{?Aol^ao6#IR|QT6t!Idg^rTi=Fk7aOTM{b8;*EqW4)0C1Dt|1SK^t4ipUx`W>RF-4ySXfgM~koWH<*q1H~r7+NgbDMi*p%KJg2
-P%A9Ub(rOu%!DI@xA@#?LK0);AttSw4@!`kln@i+cP0^leU5_gUb>^-6e6U*g3h%L*QsAb=Jp_+lIuinkB~EVH@+<D1vXMN;$U6c
-x3Eat!I$`5B_!>x2@4M%DLN+b*PZ*n>D0(&U6WoE<B9E}(@d|NjQ&s+x!cIlD|Szt2?JdW=*JS84DpnM;x$@CN`=S?<(%<6jA1hJ
-Z(bMoCcK6A&o%yE?6^(<;leG`7;*moRWbMY{5NCZ3w=xHkF6N;-sBrE-r7)#EccvNu;n7txuvWHjT}&vRRPq*yuw0spg43f7$q78
-2>Sh!2LQp4-@v7`9kw`2wb3wzaALA;k~r{FVkpwXs3XM2`SVb;tTc`_H_g<xI`MiNywK#!%zVYO17ubLf*~NOHe5k5nM0O@6qD#X
-2?)Z#fB^tlXn62K1)5y7tyFm*NwHRrZRC7PT?JilzZKpt1~9IxrEpY^^-Ht4jj-E=*r%H=xO$XX2sIJveF(g3D94N9NxD4<=_Cpz
-rlS(KLgL^9>0jSmd~$<wBtNoJC2|n$UpF1{x0&a$*9d9HZK5QyzM?dAs!@5Mi*%L%$0BWZr}k89sg83!g2s21T!-e9mpHX)SJ$Rx
-MW6sK>p^2pY4aX}BHU{tgDIbw*F}S4CWv3q#Zk2PR&Xw&l^vB1qi*60w@`fi4-13obo$jUWF8=@i6u6MqhxIz{mv_vRpo=J>&|ao
-8XKUR@ZLBw*V~66CjC`tl>-c8rnBeQ^kn>%(Q1e-y7}_b_$7XM?@Imn>Mo0JFo4WR7p^~Nju{XCx=b@ND#!}ye>a~jphXK&beEpg
-<nvXleZ1dCJu6I?-?U_H_i)E>f$4b@^-!sWk5dA<Kt~4%9HZ9gP$!o9_%qFzWD6-WDeP%@9(!S{qH$spD^m3XlQCK=I_TZ>yJrmF
-D4k=ZHzGWTvBqvT3PV=N==t=KC4S+!hAX+V^|aD{=9v4yWV=Oghp|V!FB$8b9o`72(u=%)Rhsn@%P5MuB^dD9MU7_12BbnZKb{8i
-UiwI4Sv6oh($&5ELJ{?eV(jyET;8M2Y<7Ow*}#6y%)9biCi<EiRB@AaG$y;z04_f|4lepkr%D1JJw9IVdkF$>iztx+E{e~E8@e!h
-Eypcy9P|Swb*2WoCfd_;wQ)RiIp#-|4D(O8mYhN-VI+Yuuf4LLEY4{R2JV)h`MMBsov|BOC2j=GURs&kbGl9Vj;^MRdGvt?-&asH
-kexV;JSZi8V?Y-wobmRX!zFsO3H7SN(5b=@f5|zyY?um#ghOMO-0J8C%&^kgdhU|+*(cYvr;i%dsumJ#`afEp0SKDE1+6cpl4&yb
-ZA3l!>V^LmOqS>Iq48=?q$pUVTWI;d{o)(Bo~EE8B5rZ&bY1lO{U?QWkr;_;+f5`7PEZX64N=XuX#(AhY|H(|@-Y>$i+&o>3=Pwb
-Y0jmA3KIyu#^dOO`*&vLTsW5IM|O*Fu&sC8HV!_GUULnHNGRuJ9YiW`gspAz2Zu@v(h=jq{^xG<r$(_LG|4uae4fHH(IYZ&=ZI=&
-i`-oKg%Ul-ef&ydbzC|a9P(>({$ZdAm*)!e`=NE-Xo-PkGE--*FN&<@4o~o<>ydp`<@07X+?>P&nCK7?2=HT2*~+taJlLL5PjZ+o
-+f&9AZEg4ryPhvO_U*_ZQ3{cYHXnO2K5}AA*pDJjRH8i6!eg`8SWc|^9~|wbR$i-DS5SewJ;~BeH5q_5Rj+d$b%Yqm;27WUkRL#*
-XIo`-(w~0{V-qqENZTn2+SR$14%ynJjZgCJRAp{XFvf)RPFTD0^N<o?p#OkMwQqRory~zuzS;rh0xXKd89Vo;H)vL0A$ll|?6S2j
-z&t*;Y$w{tb>dk?@k!8Oz<-B~c1!GX!IgVOpY`P|74+fVlb6KVi8lvjE93ekTC7{<iW$*$(^KOgJRRAKh@@d;AQ<4!k@+Ak&^vSA
-0W^uC)+Ay<MdsYKH>C$lgay~tieQ1Frah$7;g%8&0<?{+CaOV~0g-~Be_BOT*l_x}>Ed0=pwg|9TzVFx>;0+$eNBU!QFg8D91TPQ
-d<hG~-USmr3i9F@cC2C&$0dNGLH^kDe5n<8J*pAw;tQ+`k%v`WxXms@%h0TcirQiLSjzCJJT`26_m0q;lv<kn5qjH_k#spOa!f2B
-+8=rDn}U8@*-9hjXf=15HLK*jaJOKXIf{2>Etf0I%B1#%vBRftg=;8Y%!~jovGkP8QUs@k88IyY8-n)x!;NOJVsX-b-U|kdOw%1+
-<7bByO(+i`Ov*Q7pW=q&(Bu~LZBM9-y_^`02HfHrWP{K2!;tnkwpi3Sm>6IP@L!n!@e#Zx@NVK0YSX`7<l!=Z&Xzv1YgO>&81m|M
--)g)A{%5#l$eoNTqow;hcZwpi3QgnXH1s{m^vw*o2+4rh05s6|!2$id_aG2DI^;VKRP&U;Ml)k|BilkZ!pXqogTkF~LcmRBNjAFD
-7)pbJ6{@kC(A1h294}Y2bl&-t<(q#u2eai|-0UxGia3-+MBg>SNxx6ZU~~#fa&!O~sPi~9#{%Qzqh!$7c5DD*PY<yMix^@lsUx|6
-kh;r{eASFTmJyAwtL2MfBNAbH>Q`utW2K6FuEa_3R$E$@36mO2G)WGNf`U9cNDr5sh*pU}6WhIMgvimy$7kC8xh`ztM78&>l0Ejl
-MhqbrKSp`F{q<4KauQ45O7*>f;0Gch^@lJs&n@>WQthIvh!V||l(*Zm?wTQkuL?D%Q2wL`tOHP^*R3z2N2m~(#+P@UcJ`Gp;?;HF
-NY<H=H=)8sE?j7erDHKNbZ;?|<_rx;xn94Hj=rt=;e8CorT^7aR&~eWF@Hz;vrZ)t&iQ;Eb5u)iz~>u<2m{Yox`ySN_Y2&6-3GSQ
-gZ+;@T=MNJO7#wu-m^(ec7&2Vv_sRp>bsJt(qCP7VZYD&NSmFjhjh_=)vE=^4y%(_vy^L~>&a$b<wy7dkF83?Lif{Y@uW2U0HHEV
-)l5M({Jlh?T?@d`!?8#Z_o?15Q5S3|1-hjiC1<%%wqa=h#Mmr*=|K52d;`w7k8+s3By{#qN)DcU7Kdo0W+({tpkl3Ub_hS<F=Bfx
-PgNN=tq_Z>_DBtFxJE0y?tq|?3GfGMu^aP+B5PX@)LEs<$)`&qwS7$C?iEiD0`s$jDnns)QJ*WcCe6NtcYYAMJ;CWu{0+JSFaxoG
-@IdImA8q*m(|YI>GdOi5-$^+J1@ydZC{PimCHTHG{JRD0kBvE%b5Ag%V&xrTx8Ug^!RcPY!#ECBIL7xH{d>qyZnolFR_wvVoBns3
-G;|5X=keGcpSl@SQlO*#Ex)Jy_R|gX!y4r#Iu_jFi=<y5NzSTsSlySF@(g$w5a3@%LTg{MB{$Et{jxYMyusDIl)f5e6}(h^+(K=_
-<U&G&{@aBAS1h3_E+reR9RRw2%bSe~a)1B)v)qjEmfmS8ub`p0FN_g{@oUHbacE<L^=NqOsCR94!nuInLJ6@RPlkh0v)A0X1#2bd
-R;CF%_4lprFO(4<ukuzRJLmK-kjIfJD-q#FSPc)``y2=sVMjE9Ky^*tA%qMjDG1|-lfJqz`O5)(;TiFhCg4Tw9r4Tzh;x@@qH^Bx
-ed9)mA|G-)tAk4sj}nRr{;>>|KIxgqYHeUQVv%ROFN>sXurgfg_F*C7)=T=xsjq@RjqNxi<Lt}BP5gaufc!v$LfA|?P(qjH)a%)#
-h+G^Fiqz}Adxl@n97KmyL=W@ocMrrG+?%7>%0UWfR1i$iznvAWG9zwU!lI&p<p8Or<t_8gDLu~;Ap}{Cl%n=lmq8k@INdXi`46|*
--ab)NBc_931OEIC1E9grnr6_K-rO<&rAdFqRCSG0=i`Cb^`OIahO%eb^BbS*6P+F3_sbNP1fhzVf`U|d*pNRBrep+DA~bJb<9Tkf
-MtNjzjcc6{xfQ@kAo+w`RPY|5IYvHfr?W8U*O|~aWXaWcdO;ePlu#H5^v7j`D>O0ijwdL0fm)vI@pSjNZ=yPtX)xc!h<!9*ex8pP
-^43adN)H{Mec3e(o0E>VN>`hJ7L575jDFu(y?M>W0=@?O8|`^%iTBjTZqvHH3IlfTf1!B)iYO>>UCNhtbV&z5{RIuT9Lv;tj<-ZC
-i<^%W4u$;Z0s2P-K>v_U+dxWA6k(b(8hn_aN6zlvW25ULsf?|1YyFCL*t~5s-)Axo+NQ}tzcxoGkl~MRAJOxRpZjwxDIg&T?YHLv
-AP9!`>qU==3H|;DNDgNB=7C+}WY7+n_<TjW$&|&CtT<vEQ%&^hn@(*szy=LF5w3>HyN`b@`n2)B@mZick6Kd2q>&Ml77z2g=O9dU
-28!=cC<7}q8W0<u7@Vus+fV$-Cyo>AE_8SPpcrV--X(D{hG*a%vnaT|<9+m%yjUu~+)}4}jWj*bPihe6AoY08^N=PKz|Mh3jRxd$
-7A3?&(gsC4a1hf#3A6NO0ty;@)bF~4p@<BzFw%wj2486D;uqrUspaVFrye0bICjRb8AHxgW^sZq!z6A~EUpI=Ff8il+{biR<^$a+
-cf%m1OU{b!oFxp4^EiGALIQ{Z82_$bf7qT42QNsfQc_`ILH<U2{=L;KPJv^e;4^~<H8(y!3?2Oc48<Nu40IOyh?<K^Vo`%IK;U3B
-(Ek$?9iCTU^RBY9D+O|ax-Y@Wj7<oH{oyhA0fXFuFOkFyyuQ(@KAPJUNyShkp~8c~{{BS|!d<2aE;B@72P>V_1H`;Dy^tzkMszqD
-<Zp%(h!iJvS)U){0N2Ng6;qG06Lkn02~p8OaDRJg{To2?P@~Pm&;Vz&yRsxioo#Z;-4Ch=ZHYNa;5cA(z~4a9=+tpqOBJr?7Npum
-aOipJW|;C!yXhL?@}Lnxp^(3xax&B43>g?HVS=Otf45o7PIP^|7`DR-kuM)NGd2<MucwDhE7_6f8TP~5tuKwjN2<*xZ%aB``#CKa
-D&Gf5;F4p*prF5oB-RLx!jWjyqhUuzoMCFCd%ILyJ+4Fw>j9AQ%7TJ8)Bqe18t^Z8PNWnX#BXkPyM?6KaWD#Qake4lFGpmq9~*Ym
-uKN(EL&QV~$A<ic36wz2FH%4_k%D6A-YulKN5!ZcZwQmEiBqPCq%%EBou0N51vi)+{JnSlU}54*d4<Udco^xbcufgaI`pWw@DQF6
-Q4^mqge2*)x2H7G1>?(8(~@Drfl%O&FmXj)LRDzI)d`aDfh$R>jGW5aevc(AMbNBB1<gRya*XIo+14l>Y+e`{CdQ8>2uHx$Pm|Ef
-jL68=fFov8w?rlr6GcNguI#}5G<^NGcvLjbx>G+Sm|KJkp9=6>Gx~ERHn*|6Cc3c^)KUg58JB*$`p&0am;`nMCTKiRT-!<BUR~&+
-0ryU%tv{X`9s?m3Ht64+A1rn~CoQ0c3AU02v4n>=tN<e{>5FEZwe6nwFhCkEyfTp$q$6?=wuh50gA#``g7LmD#(yRflTF82A4A2A
-O38rKj*GHRMT20^uC>x;%qgwGNUBU!&1qDaiqcy{eLY_<4xmX%PlkyL_;oS<FXlf!f&cgc1AeysZxDe$nFs=aek$|V843venaJO=
-^S?j@{xm4?KVF4?s^|aziv$7z|2#|o_4RW^0)D2*e}?d9dH%m667bVS{!`{ps-gcW68IBE{xq5Yg8T`w1pXfMXA}Pd^8Wy|>i4e""").reshape(21, -1),
+c-qaFWmKGbw(iTQLJD`+1lItCySrP^;10nZf(3VXmtesm5FA1X!66V_LXcny79ia2nKk#GIn&*fp3`ToyWem1;kUN^pS^dP*wi@3
+aNC6jXchB+DfH!um{nE20(hYTpn?NZOkT=^Lbb&EXJ~7KlWAqI0RaSJMpOInfFPFG>#Y;98`;-1@|x*Ow$5@o)TmZt2dhtA+fA)i
+CFmvug|I@Xjrq)l#hwN1x>N04%Z0J4Y>utm^5zh0*})d}k?F0UW=4r`mM4uoo9!#Z$k=^N$9hawnsN~FT9+RKM|BO)`#!}cGplzJ
+V8V`xtTuqwrMK5teQ55LzrAQOxgVOM#9CpfC;V#gD2fmuW)>oGMp}_NpK|>v<3OXmC`l(1IIi#=xQGKa(N=)G+%vx5e8rJ8j(<z}
+A=p$*6jO{(HDj`n*%1x$^t@o!u9h0QY8i^^VAg8r^%8?-&WFnevw{Xkn;)k$YpL?_BLe6sGg)sO0z*jN@vWL)(^0(mbp)Kg>a|Ua
+yZ`zm0N_lirZ(C`yMCLryMJ5sKs)y{kI(9B!WO<{;lyGXW2d{TG(0oIC_Q>3h-~Agy(UJKp>Co!9iy+w-L!8G`AXgIn*vfpI|Asu
+pA`&f08p*h7aX`yv3u$1!FN+mYMNL-2bxn$Hdcx+5LFA({iwS6F}YUt#%arWo8jET>MrYt7Gh6CBJvpeMwb~h*{xe$bJIYjEo#HY
+kWkB^D=IqC(_`4s5UFYe_`DXQr8K@WiZcwGYt2;lz^lybd1?x*G9CVM+J74<{SISdpo^NB>w?rwU{l+TsJxyuaKER~u0Z_tyf!7}
+>a0bap*mHm%ZXSI;qLucmqZgvJ)*(_OsnTNb8~nCtbR_1eOV7P+g?b}3CGb?E56wNEb2ZxL5XJ?Fj`lK>D)feUPAT$a{h@paciz6
+zj7>=NO{r8ZbM;Vuc-;WY5}_oRhK9|hg{3OE{nJP7H|Jc%#i4(B^eP<S2Qdbt*fD<dmx+zLM*MU`#?j*4!tGqxYZIM0J(d_X8UVQ
+<zX&qlkC?-S-Hn*04i^nU`*UyXW9m;gnL1k&nYoix$izID~0h8s>vt{*BBB9sclz$owO?(+ZStk>D!rgcVRR7L5?;wd-zWK%#bB&
+dH&o_6l-{CUUa>{<&e;HQtZT3bZtVn;thakZ9?ya!;SVx=w33`R1N0r|6O~rb=@e=H(&RogUZcN-L(4RCgKKCJdhN@bw3mwjXlGc
+OF4v+8UjNUQGA8()~M?CPEZDkuIcJEoD_!j94m1&Um{Y2<uf?3wi8-th7l-@-aY4E4L`XW9d_#aJ;z$>rI;gZ>^<1c<OuzEz{M8y
+kw@0)Os+2Snn%{6K&~Q8tY9G{C`goYO|OtFR*V!glH(+%K)K;t!HrV`^R<UnrjHSmLhaNtj(LuSw@&EFk!VN*+z%xpmvEHC3V9c6
+HULueI<`-pp-bj*13Pj`V}loi&B^m#Dk`e&wKjXfR{*hB&X?Ym;EAP^+p?h9bvL9;sq8y5zUr7fr6XeCB+~;|sas9L&nA0mQl4Vn
+@)m1RDfOf;TbJ4|Dj!Q#yiqm^&e05J2%f|;1)S6u<e-#TOcIHz&YI#-B8YOwCzj+C2rUmu$bD{)I^?s|ylofO-Pf2IhAA1cyGq5~
+o)D1LIeIs4oH*)}KQQ0F(Mu@Ax%}`v2g~IubA8=AlVl=8aI7bIGPGbuEfGP<#o~?##oJ`f$TeU{LVDA$f5}m*nn6`)h|AK5Dfpfp
+dGgeL<@|uOTrbYS34oztM242=g}KaZQi#x-6vJv*?|sgox;C@Kj?7_oe4pvEwRRi~L6Zb{(%64x`)obhDyO%CUbr8Q;3_nKt0(ng
+n7&60n}~F;GGoHCOWZQ!jI}y)((5jEqAx55EjVGftxc4DKGFe;$XrnWK8UKJB8XkB^6{FpkPvu}4mpWD^vICB>iN4%b(C^$Mhp0o
+Z*Mn>wfayk7tb{U^_980a(AKlZA$MO6ON)+lO+X&x}x-$1qDax{v1@Tgv``}SR5zp$L(q~*1LnT&c`Fg?`dCIJ-g)`(`mqEG)QAC
+DYU(&D97{%ehT4iRk1CU1A#*9CbnaQ@O4dxzAjgKx%7U}1Mr!84^EhCvdfCO+;+1Utf>KNf-<i3h=SZ$n4Ej=21`#_Q`N%n0nv^_
+<J~Xvc7HTpz3_$DH_({<5HNi{XIIvHpDMY4_vNE0y@~tQT1G~_bI^j<H@QR`ImzStvs@{n2In<yfdAUA+T@*E+uLpHvf;uz#g#*{
+Q1T%{Y*L2y@+;z#p8B`gn1D^8XOjbgV=eO~##&>Dd9gP#=Wu5Lzw5}kG$R-{w0{LN&UWv7*ynlottD~Y{T*)Pny#0)^|GM#)Sh=v
+r^Duf;TFludm%3z1cVrX27mxSfG2W{@`pv2A?YWiIoARrl>jFlwR$LU)E`4=Gc%w~T_mI_{4BbQ_)F-Mil?k~wZ-^EqDob(6SenF
+{vswZ^Y{wIkLP3U5!`shFf<Sn0F*EC5+>`qx@z{SXrR=2Mm|vBK=*|BtyzQ9rJFF8vTSlmhXu#sn(}pqcu<gsZFzQ2_VG^5-Lj_&
+@7S}PrmK7%QA8-`3)>M&Lnt!<4+t&9>U3RER*_m8laDp&>T^c-Dp0{SP7D*Ym@L^cDqqM$rn4!Za8|#rBc_DBZ8nL?D!$*%jJ(N0
+9TS}X{!r2LbYPI#>C?<O?+mgNgdG{p{Oy@Y+CzOZQiTMWxt!2%r+2gb0U4^ANEDO0l+MSE<xaWAE7JNZL_y8FD0aFOc;n4@K66LB
+Eb}j0tzhmcc63xbHpW&m2th)09H6}#u9o<F%ZJ}WuFfkd<TqFxsFB1!IogaAhgA^T(Pxba`44-#+-QchE@7uB+N9XwPctK}VGD_+
+_MP%ZeGc%&XX#}?gKZ5MbopZ{V9w$343XlQ-fi?xB+#|(Y*$67&5DvuqNxvly4%|Nusvor%$K>-8pz|P8||$Y@W4}yZV=Ak)i}5J
+T*G4T_}vjhrv_(<Y7uqs^xJJUt7ek+hjTV+#D<Jo(T4jxsv?yLPP2Drg^rRXx4{wa+cRir<zu+S^qkJ$t0bvcXmDOWY{8!F+{r%<
+BJSPp7>nMU$g7c?Iq$3$e6ZWRQq-ls6+!HmTCeh=+|skke<)+EBZA+`_tOupsL|E8wY^0acQ57!1l3o3JKlmoec$LEj(@Dl^bDM*
+i+Gu_`3M_Df=^f2PiiC6DcJeYYpUH+L$jKR%67l>nik}Z(jWOszC0<(L=S6PxYDg<c06rO#(ZT60~w521EMi%Zp%PTS>w7@lkB?i
+D<EIy*}WJC+oG2+0Hewfm!ngtK{^hNXp`6|?KvC9e7DU=G%Lq9igvsYX;;MGh^c$aIEI_f$3O(&)~?{L&>sck&1Lr^>T(R~b>t7s
+9^2+n+nh`>lt|IwfIMiZ7N5jTV9lw%OAqW0oSdi+4_7rl4y(!khSMTxy%C`6UlbMo^75H0^vR1<E;>U;B7L#(laNWYA|G7vqE+9n
+;T<RT=ZY($3Dg;`qcs=k=L;?l_EDRW339$B3P4_7=o?iMH72Gg1H|_h>vvw)7ZOPW)UAh^jm}Drbk(aak|WPWaED6{{9w}sqi6_(
+OBTI^sVPkSL+Wszhad?Do*mkw@AigrR7=O@(LNf>KjbWEJJHY@{ovdx^&^6+8^R8g34mipch=Mhiffs#8*_<?A_~ST`_s_}Iqxc~
+c9C~)a?Zv#;-C%*TS?y&e}r|gJAQ;fO$R5qRx*7><{d1VPR&VD5oVdAgrzEEk=zscI#=bCjLvs>w)s<4*E<6d&o~~FFX9y>atR;J
+KNdFPLIW>&J8<Q`bb-rkHV0$s4X##O6{{cPLE97gq$I+*kGFj~(begDa_B|O<mIO(hE~!f-3K<dD~`gP#>J0#7@6VG04=AXW4-G3
+OPPMZl1P>0nPJ_M#vTrWP`^f#i%(zS4tc0c59ZyekDtX6Cf0v^jc)y-F9@kd?6^*@Q~@pJn``;N!dyd+urW+TD#0~R8iyz)TbX%U
+_7lKccIf6x^$sqcI|7y2BQ9t@S&-Hr;z7%fvHz?_t!P@{FdRaPGbWB29N^hC3iE4@=FEJ0{6lu57O@wy+4xvOX^iz^-QD-~^;EL$
+QY-BP`V#uKo?tYzfZnnoXqZY=(wHj#mJ<#?<#HRBA%3h^YjsvF)y_o?K6?ReZBavii4CbwPVa$2gF{dIcHJrydBRT83)Bnyg&1Ln
+FS;4URE52YIB^5|GgBpMOlG4$P%q1?6$$xIBaehS=Lj`WGllqC)UhD7n=gW$`cnoxzJANu#ek9eWb28n&QjwZo(W9BAk?$;x^?mt
+sE~xRS;OX6;M@VR_8hp$eN%)`&|QZ6bUl@?nu4hKT<MTu^^=%bt`ez5^o+b$t2l}GY@ro_6Re31Ya`~p4qJ!BD68TFhaEW8Uv{O9
+_m3R<{bp0JhR7_nNDB|z&{L~TzL{>cz6nh*ODclgOz_}haKGJ+BJoJmUdo~J+i&>MYmb+=y1E+>W3+OA{3KM*idl(q#@{rTx2E)V
+K$+g+TZ~P&bn0%)B91v>LtmDAy_h@=1vVTR0s(>m|7==Wq%=AEUAXQHJ#}}@*Q;ka-xhmE)fy}X<_A+OKBvG|Q<%5c1)_DM+KQ3R
+&%CBcf;f$Kk(SU+(V0+ikYHdi5cp5Px03Y>^3SY$wLX%vzob@HJd9TFvmZO3uVWvwQxl2Wc1Obv@K0ac9LYiTf(S)sxm5t9%oNc&
+su|7wc^{GCVIcoEW*k~YT%nq`3mVl{dn-Du1|Xoke7BH7&_o^h7T;sk*toJa^Ry;eMar)=ljCi0Po-DJO;Y9uyTVsH)PC;bY}D9T
+P-GAo@PCon;H}Uz0I$zrIO)uEJLZF<DEb!jZ1n8=6RVYX)!tIxXdM0iOSL^*xw9fap4wnPq9M@hJBesPdm8gn8n4(^ot^<57lH!(
+b;kb<Iwrs8OwNiR?Mk41rEv|!^LW!`B%l|xfHX_NQbpSV5&)mtzaiFP>o(9CTzW(;dwCF=wJ^yh0F?D@PEoB}eyd_e!Un?!qW*1d
+00RLAvK2KmS|9FDWT;M?7aJv4`rU+%ks$%A!590FCz9l2_C4aW{5ye_#n(F(Dl3y2hSuC_8-AR1%eUG|2+LSd%)vuz04od&f&oT>
+B0(S*fl+fDZMV{L4zYW*T6A{vR77C+PswqgO*{Q#?;jN{&?{%zZshP<g{T25D(?9-RLoI27U?x4jDOs1DtEyTi})DsaGw$}lcJ+P
+AYoyo5|?AX3R4uI2{ic<P&hA?@5bZoQUgZgp!)J69!x?sw-%&&xbkeXkbOG23|>fpi0PcJ8e}t+#qesBDksifDZ|>p^Z~|DIGI+8
+s?mAXJfTE{VDvP+q2Wq?L_SZTF#xK{w#9uNP9Dn--$!|<+!i0fe0g!LXV=scEhXzJmoK;ZBTB)F%a&V74;e6O?L~+#leV#G>uz3;
+8=5-DM-839-4O1$Fg~?5XG9jlC*O*Pj=Oo7W<@Ge@F^&(oXvuj;x$hl&+O@TmXYQ=8A0#KCza0Q<w+~h8I#FXdnd|R1|0avt6s<5
+`f=yKDygrq7_7|Fw@F9cHDMEh2|N4f_TFStYW6x6ksoohlBct6L6aI@uHjxrSE_#I*zdh*NNgMpB;RKG8g_4r(h`~MfLpZwIIVEe
+-vm?7?b$8!ZQKiRThbkRe#YjyLD**i>aKS7SDJR%yK3@H@5PqFAgty(M`9vdZYGk-kfZCyAn6G7xgUB;NKGNCO@eYoQuxp$NtgMU
+SkKc-`3O<{rfF-ZjkBg=Flb`C<&d?1xV;2XOZf1vM{O_ufC<_`zve}|&)d|^FO8_J*^T%?B;=Wln7`y#!Pu7QcvZnLBB#wJtbx0!
+Ve7_~iC;>xnbZx}$?x0rXB$=uZ;BLU{D3>}EYBDLkVYn%iqmU705RR8Ldj2M5HluZQ+hozbSru6H{Ci9IM6Rk$+fv~mK{`;QZG_9
+zNu6Oks@2O5N2gVtLtZ;O;DSZH3H7wcg!5*c;9h{irs{zb#QsrGcG-%8x*F3E-9~t?}k$iyWH)JA|q`2UE@7gr3u^#9&xQ+Mn(&Y
+m7a~x`=UG?Gi<$JA76L!EFDxfA(b|7<l<}>gpf-JsexbMS$mI{;>!jyZ`7x#qCoc9$u3Fl)J{6y#0n~{dy!uW>7OmhvUCdxL2pI(
+-m~||iwzR#*o@OT3xU4ARl57E=}y!yk5U-Y(yV)>A-uY%FK5m?RF}qePbFI@{kVL7^05;lKA!(7F#Rn?-zK>S&o^xA+okVPPvuOw
+(#fjEuET1yhgdC&l|6~s3M3N@Rs|ZxaM?j~N}KxIIm^5_d1lr1AN3n{Q~Vrq+Q#Qe58Yo}SxtO<8jFdkUn!Esf~EcPeAQSl5FQ~3
+xBt$689201sS}l_*55qX?}FFK{F*lfGo<`c;xU)+8@CQ^J4@jNYFSfp?dpppSgJ>CLNLbG)Cg$Rz*nZM_y>`>ZydAcSlh!k%wa5~
+WzyE=y{G&R_n8E##cAT!FFtV_*amvZJ2urmL$3ELzwfXzir05rFp+Y>?D!<cy#vhPd5tbstXNt1g8DL(ES476-5TBCllOy#Xdduv
+JGIitVyKGJhTX!6NctFt{k4&@{jK{H4zqEY<tGiqg3XQyowj*`b!%*3NgG!7f!Tu(oZUU<72-|Kqcn!di~t-UGVs5s^KaSVu?rR8
+?U7Uc2o-CAl`I2il$g=`wj$!QH;V@t;|S=?N3V5ws;}0M7v@?I{~^wQM0}QrbWI`bn^l|<<`bC5;Hl2;k&8s(%Lh-%;eqit#0-Vo
+AL8n6UU=9|vx+5QNr5PV7(gfx^t(_arG!u_n|_}DYagjN1Q)GR@{V};0nCMFRPpV$6lvXYy_|;Rg!u|~R}FVB9(@!*5{VLm0s4KU
+jP5ezO9jKnHC8qQZ5B|%j)n(yw}1MhHZmOXvT3e?;^}Xtis#E0aR`@W6s>L?><DZLOiC0CBq#_3{4FFq0m-YzX!rB|+IK5{d?Hgk
+FsX5cB^1kM(UmGgu@d_`Z+KQK?p*%6hY4L6m%~+&q_`mug-OXV(P2nn&~FfptY<i9bgVH{pFJvcS$t`&q7N&T>=Pv#BINwUU!)e2
+<@AoeN@B{6)<bCFTWmaC%`qyal9w3ILqc3sl;7Ay05&-?h{H5npBbv4H!rB28ZqtP2uK*brIvG=${pfyfDd9ziq*o|1wxP3#l4G)
+)os1;w`(A&PYmffFbSckpkIgQKbcA{<C?^hAm{UbYSr|b>F`f=Vf)Q=!-7xM9-u&lfZh*-6Txm$P^?zdFwr1sp6qju<j4nlzMboW
+9=Lqazn}5{l*`j5UOHC}iKeiNosMF*>3N_&pjyYocE24>%A07je$9fE_rvg6En^;A8mFiwr<Sb<MXe7hA-e!CH8=_)040UMe?|UU
+p<i4DApy&&2b~FK8=u33!toh*@G=0^7!YPBqd`A&yRWZP5#khvlsKy!+Gsny&?<dc|5Q!G7oM!72Sh>HZP8LP!AzoXA`k!-3jVb~
+NI)142n(mlUSphb(a%UxfvsC$6uM&58mN3-;z}@fib(Cc8SVxsQtVsmIK=imrFm33qaPaS0RLej=8btc-(roPo5rsJAV#8s0^nd6
+6;N3O*nuq`CHi(C#+9_j@|631R?7)&n}RDO4CADP*e(1tyB0$?sH*LgvHwmq(O0QPKcswLXpFiyY9j)*z*??-iI=hUIl2@nC9^EE
+VU5SvWT9a<da3N;m;}o4VwKEEWAJQ9XP<Ki=_3G|LR)B`);BBDouWZ{uO^)grIx<)VQ17}q*IBdUs@;O2Kh5J3s1wC47-~LV6!h}
+VnZ37*hHI_EUKZ%eONn)Ky?^PlAFvf9je&+!HG-r?nJXPWviT$w`y;_G5scK!Vg4NGT5(t?-xJHg?*5k90$^zE<FB*K9}mhW`J5v
+WXJnBe#iNsFI>DE>BvlZbz4AxmlaI?y_!ni+mbss)_yv-=II+~{w-sfqN}Cxq)OOmj`!yt@y)v0QCy(WwM;Y2Kt|#Fi_wUYdp==P
+$RN?0{o2_z_c{NV2}`OT20LFWE<z>YHrBJQ)B<Pv_E{js_hCf7ZP6KXZXMSbOpe+&uI(U~HN9tqT&?vU15^j8TNBrH5AM`W!*c1*
+$tWioyV?3MxxB1v1;VZBzPq8AIPi1zj$ljdo7hFNQ9oa~1RD0kv=i#U%Y~b;;%rucj{nx7jV|TkWv&bVNSP#}+=D!5iK%3J^tGI}
+DQy>hjDE3<J<Iy-`<<6p6xy`GUbRueien0k1TnObcuY9|WnO2@H2PlfTwZ)NVE@oj@#07F8qfGrnx+m1!>xV{{i2_ndNqMhod#Fw
+Is3wrE3HMRafBsS=V!L~*tCduCs!i<2g{$)OQ;<?OgA3sCTiHIZ}(c;y>)USBd|78O}YC<+A#d|D`|^A)+QMZV1k!b%}2xXY-1jh
+EV%ncu<7zg&luy#qbo|d#mODA3{Ox21B0^KD=*!m5_)Mxe%;GAQdxfai%=TUz4trsxvcHuqR^y&7=X#{MR=0)-B&jFxsFu}bf>Uo
+)etHTEutXDlps9Lrbu8hI^1I4dE@Bo`#aWmLBjHRSw~^=8zF1kj{<|md8qNRkpK0z`9mXF<eg@GpKy`LF*U?L`uK!wf0x)qzE+Ng
+*%P}4Um24c83XdGIR7-zkkxJF;m+7PXN2(RGLeyk+KnuOiETc%coX|bUF8R3OEwmK98@R-1OogVRI=v02MhU7Zzv(eim`+)QC%Hl
+j!Da#7;X?2AV9+ZqT9<xkc$`}75Qh8h6>@Xsn4EgG18xzzlk|HNUFJ0u75!W9&{s0{iaF_w5;pMwbS6GCBi`YWrq9&QaRf^qmSm|
+YX~E+4tMH)alnDbop{jh0cCW&cc0?J&RBg^$ncbf(<2T-92DqJc&YRQEA88OOl$i-C>LN_`i!pcaCU=YwVi5+<it8#-4x8>#b-6u
+O{@{kAb?E(MF##mWQ22EzayqpJ5AQjc@pT;R(>mfcHI3@#mb~Mff~cEiEKth<Lu1jCpSB$VmxtVA`mj*kC6o+HPDuc_b8HZaaTM(
+kL<(TwSn@ZkGO?*^|D~@;<iI}`{P|X3M$ZN_IkVqs04@*1pC7-nt@}`EX<Z3kOq|RmgUmW>)(B;8`W0TX?V}1mYt(Q6^ro^4aLS0
+72`d~o%x+z-2)*^92gSh_aiS5U2)MO8@DLEM7!iqu4BdQbR1iTWhKk1hhU@0W6b0+!m(X?gYOexQWT8ST9u8bNwE^6q5+Y9FLLih
+sDZq>O5(|C?kq!A*+tPo;k$?7oGWX&tik4nFKhK}zy2s*6XQh9@M9H9Ps}K%Vlg$wqXfbsNWZ<@s0PWEC49-PrA5g!+~d@%J|<}w
+eaeeUIxuk-H68_#UM#f!N~Z5-Pp9|B>3Nex(1lhgyA8S(oC4$To5+7-0s(<*yr1STg}411`BPUO<?d^-zh38UnPB_g*0&OGg?WW;
+7G|8*sJr04XIL1XmS-6+rKbOsOv}uG6`vFY2cd!hpug?3zkUz^5){}_M(Au*Hn*B-_r%pr<?*6~UNX)PP(^<6mF@(e6e=}H;Uu)P
+q}1z~Y}VZO<`>K-Pd^HfTP-FW3^OR9z%VdD02n41006^bKok@pHX%$SFK4#JtYcH(ZiUb;m4;Fp!Ls?d?O|ODLpmwfk}<e<IZG<@
+23|+~WGrl7VA@yS7nRH2mFFRvIbfQZ)m5CB3&Dd;O#;Kf!iVUiyBf>M(WaK@w4(HT+Baaij9-o;N5r!Eh!}*Ib?5jT>2}V9K|QN!
+R63`RZTn3DrMTGWC}~MKp|o$SNWMBP2uNp0ZdEkd8=v}$fGvqVp|g|rN6shN4gt&L227hyCkotyBuYHPA}nM!S<Hw>EjH3!fTQpe
+4EIOps<V^RiWSDTGYkilYi-0bk&~9Wmuq50Y#l7Suq^L2-$!Rtg4r=7Lg5Rln%|2Ut;ybN^a@m^zn)$6rQ8I$Zkcy8m_iMcAEKJg
+v0jqPF}r5x!B^;Hkqiu~lF3xyXKcRD?_G{et4|k<2iS@8X6Y8r9-w+~lSk(B+%0hElT+7u8)(mTY6y5PCXcHRPT#P~6J!xOi{3<o
+(H-C_mS;Zqf_s*i$@%^L8qB2GKKp>3@pt0gk2fO--7M*Eyk4Sbo<81tKzqL=eL5!T{)kf3h>2nfs8}ya@;%V;buw+k`G-AxWebN-
+$to?45jW{A2hRjTKiH^fw5ZrAN#$2(E4<j%o)UfI^ckhGPbI~z1^SA_hKMOhvf23NS>GpKgDDnY{2#CtfH8<3gav{Ee^&7S)rP2L
+Ggvf4wnXg${DxYa3l$KQIKSKs|Ly?$eS4V1a>$eMVr7f!ps?f^=i6ayauhQI1_~7LA0odxTM4n6GX>&r`#xz?(Zmt@fW?^p%~_w6
+1d8+@#XaNmB~7;=q(y3~chLo7iSPyz@1VGVHh5(wO^byB0sd(u>}3aILgzyF>!n%52J7I*wAFC)z>oE(ugDD_I1*4mVF1vdW5(7+
+C1!)w{Xm|49*krV&o39>rREU3THne!d31%mk?BAvzbgLELtA1k-aqSl@9{D__JUh$u?$~}Bg0m&(|uvml%WQ7H`9=b{FkflPqYyi
+r~Gal6U*#tNP1Y}O6W5^wC3cV5nG%k<P!>ipt36G7?lJnAqeHCi@v%z{rU)Fu?j!G4S4zTu~23P#Gzj#PCoC{Q@;fw%f<dVtCv+4
+ixh?m{<#X3=MQ~A>uP4wqnD=hlw>DuHrM?)=tYmmrWL=(qOE{E3%8q-aPa0}!~bP*fc!*(f*1{Z#dxnw$k($8sdCYoNs{hHp6cG7
++X{>+2ps1%9UKWZyL3h{R)S=Z$RMbof4eK1XNKOt3JDJfRsuvnF7KLb&uF=o@lp{rh{~$(_Uoi_3Q<?7eE4L*xS6k{girnVQ}K_0
+Dvuaabw<)Udq3Q?X|EV5uCZwB9l77VwVln7cdMwr_qsdN*!SL9CNaYamd)hhA;W@0{xF#$p%3C<d0$kja}!i5!*Uy(8hMGI0PVRG
+PKgD0p5mII6fpETAXskaf(M8a>K_k-R8UD_$RN<~w+$xm)aVvRK<*;B3{m>*(4=>~5}8pT*VMR8B;dmbE>6gXIq$R<6r1UzQ!t!`
+hO$mm9fuN(_DdW6wlR2cnh5#d2Kee7dZ-HyH9Y@J>C_$q?E7*<ywi#w;J+^7#Xhm50U*BtV^+dV%on&yg|pZn5y4S@T|fW(l>g-i
+%4Q-`qUZYA69Gp>nfMH@LzX&rf(qy|d>eNZljdDp1<vCM;1M+zn&mZYfkMwa%ZUCif9FaVKM)HD0>gmdzpu5wkbn>{2nvA_Ll{s(
+X%me#d%?>n$9Q{Gam<m33B&YC>>;p3b`a#rN8%h@ZP|QBB7C0O5d-Dx5FG-Y*s4AiVOk;pEgAp`69pXrMaBbxAV}C?LNY9TXocMc
+vhJ``AtqFIe&pn&nne8cHN(_`0Cr3-I`1^r#dQNm5teDHX09E1mgbm)(x(s3SR><!A6V2`p3BhS^F!hI*g$G9F(H{Ig_0Qpx5$SX
+Sxq0E#mO>31ySw1ljfi?aAnIx^@XTiw7Yp(u4GtZvxT!|l*qK^*2^)uW?<9{q-ZvST<;kwJ;tKDSmh|;?58moDd<dJ$KxOeIV}OP
+1MmST|E^zu+N$0KE{Z6UlA)nN{sVdbt<x+@hWQK5cUo6+Hf(HUDENO2g^$MhJMiv_EriF@D?w->7+@sO|A-02$Sbtms_E-bgj|Yw
+3bQ<f;{uU?_Zj?zK^|j#B#0dCxL2z`S=i=JLXjmP!$L;>&j&pSbD1QtLRSnPD0kKb5cJ4&XIB8zK{1dZ|6w|T>_UW&>mMeV!A;Kv
+OUd6e;q~(9@sd$PF#q;X>wf?w4%XW~4)$|EdLl`H*Vip2KNwSoYlY83fPoH%0{#Oeg+?Qbg=o=wZefyjD6^KEW`+^Rth1&bCI=E8
+3<ml0B_}cp%#c7P#ElgZel%$OYCobWS`co#g6GY}_7IK-{PX1@QcJMosDdXObhYX|8?QH>HV|>J@UdSmlJ^7&V-mxWVW2;U#8(Lp
+M;C6<qF`bVJx5iCdN|gbr`NC}v;geU@;p4~<N$QgFPp>9Bk|;d10I<e8@wVYwR;<mVS2tH>MMn3qWwJNq(?IusDbwY7XuFY6B{Uw
+lusBpB94S)>?t3+kn4;0&YVFHtPJfl`9&OP=o_`v<w)4T#Nc1F<0l&vThu*7irZCBQ^9?Px5joz`4tE5IUYIw8EsI!7E@1R8+9PI
+G&v;^DhBWu!T$*+rhsFx0)>Y%PCPbnC0>z^MPA(}UD%8t$()eK7&I$I2bIgV5YvEjA`_va{7iw+xh;HDam|hK^sIE4BeylnBr;LO
+C`c#eZP`kmts4l1N1(6Uzkvj@@v~x+0nmRHqd!K%*$iA%q566-GYMz{Ce7#i$6pVSh2hPppecVLb$e-RW!_{Rw*4?GKP)9IT3j?Z
+=-<2_G$t*3b)bqNT+S3<$khY65G5r3Mm5U9>d@mIP#lAAWhyH`ga0Vx5Is#&R0x9(jD-aKLv2T8)O6HARWK%#(;>8GC4H%&f^%ry
+Rbx5fklLavS|Old_nw!G)I&vitw8fRK#i1!2=y1;_}d8jS1b?+1OxtR``;h}|6(Et0QyUrz`v*WFGT*WSpN$|;9mv>0{#yAOC$gP
+-$~&Adq}_ar2Z#P0{%)T|B=GKD)RpwCjo!ClmBq@FY2LxbrSd&I{BBm`CpKKK`w#61^ugue**b`0NZ)|Vg""").reshape(21, -1),
         symmetric(21, decoded(57, """
-c-rKB2Uru^)^>VtB#?waLhrrz-g}cGQltoi3L>CVL_tNArYJ=~MFbR45Ks}tj)-C}Sis&u5Cjwz+n))EAo!gByXThggFELrCbMVH
-gjw&by4P9*Q?Xo&p~(zU@wy-6ZXaV7dgXkwY9|Lt&xJne*XlGb!8&_xSn9J|DNUp%$@QAVq3XVtZ5o&;m#tBv$IqTDT2w35Js`JB
-RN>xAAAiAh*vJIhd%>S=0jE>O>h$K&39hShGf%T5JkQwCvItHBce<q;$S?L<yjJ^koZo^1gCm=8U-S?c)gHgJ;~N#=yJLFv%jSYQ
-H&beXRoG5qLeO_FP&nn3HCoWcyYvmwRlFefynINrT|zOv`_{)=OC52LT+zMv0hJd8aGhw4V|S4Fp8XPAM!g1_zDC-5g$;Tx@6apL
-l>do7bU~Qraecr53<iPV5Ev8+ft*jaI+Uv?WD14A5g-^Cg9PJ{C7(Bx@q@q+_A~?ti~zA`rWUj3LfB`4K)^IG4A=pKArLT#{T~Dd
-0YRW35HJRu2ZDjv$05K4K%5USdyjnx_?LYE42-kqvZn%<0ZwA?!XUh1?v*$*z`zOY|6vd)`zsi@3TFoAJmA;37XxN<#vsajhohXe
-A2@2$lqF*aHLu>z`(VVUZRCFfTP3BiNG)rl0oh`EYq}Ep>DB9k>Dhu;6E-e>dDmSvbG0yraHLDov*VrBzFdpXUqABui69?KK|JsE
--dk)x$6@rdO)4E@9o)EHDK~A*Ks`b(#aROB^*OFpRBMML46o5vE`aXYTWNDAMXko8=CHI9v|xRBT-lr43-1|76z=g3>ixA22lws7
-dVrtudu?3>E;IFj2%BE)4){=Mz~2g^`iK@&pes>EDQCSq%gkQDL@xy4BvLhDkKJOi%F^!+zQ*{NN9);c5Gs(AC6&E1j&GAUo=1hl
-z#upb28TmH&dn)iIZ<JJuyHbR=n^U-8x7@9l0zVXvPBA@@r?rvFbd;>2jNcP9_C&I#6fLh1h_8v*9`6f$T+0HzYy@ROZ;{z@Z`&K
-KEacwj6Vwy2zSQ#o&|qzqlI<q`)*rmNd*oZJb%M>T|$$WvE8GmClmOTAo5qcB!28TNye$2^V*&QR=T_P!}6s1#?*DP63|?E0uI`1
-;t674g|3qPvvC;g`wLcYy4H6Voj=ldtVLJ~Eb$`6+e|3^7Cu|gOSlGwsbnfwnA>?5$XkBdjZ=lVV1CxWjeK{$ZjI(UI04LGD7!NA
-k&q_I!wRC4;`New#EAdHSplkdZd>-dlJdjxTVTWhbx`SbqvtH8CzaHrv@hf<$mU@1%Yds3)T4{YZcl6^<+8&XE+9P4DO;#r&rc!G
-o6i!U!Oz?EC)`JGjL1PkIL|+aE}zPkL{G?UMNOum#nbJ|kl)||36Uog5%hm~lMKgvR8qLL$lU$t$BoJvrJowwDEQ(Xl=qTWHs7}-
-crCP1YSLV)qX&URlx|v38#FWsd%MWQ6QbON#Jqih+q?bC+*tiK9go-_i&c~$>ap<BRp?#Pi%;VftW&O{acjmJ8k#$5)jKwdv^vk#
-fe1K{2o^Xc+&@=zz5~Y~(%`nTw))T*xIUuM4#nK!W1Lm;;!W6x?P^r3`dth4>=qR*f0Km6nm&NXR_kXa=t*DN_-ZjVWRG?&5vfSb
-dA9ymr~=yR&b2#*ZsJG-kwc<&xU@Bt+v3U%(IR0Od7Oa&3WR4PVB8;}E>`TrGJ%075Q)o`7DK(ZgifZ1=Iw<7Q%KZ;1kIEUt=`<$
-edWf_-AkiCjVvXNeXkbR1odU9#Q!+^Uij%v{;+!FZubE@IsUG&I_6!kyfv?0ldFR^>@VAHfa+~G+kk4hRd_4!?h>ta2(SpD2H|dA
-0rC9NYOv&Pq-nhc%5f<Biu{9=&B!gE978Qs_;-?6&G9vB&vdVAY-D)hO~1St5VD`EvA*@~K_|NLBKYYes}thKT<0e7@AHt>xY)IO
-_|{xc>11ouHj`{tj{k1z4`j<pO`EQ3VR9@&fQlS8(p{vWYjnvO$Zp(9X2ih+y8IbiGpY+ZN5)fy=xR(uk@0W@3=-Hle9v@mj2mmR
-uo}Ep@@@4&=5Oo<CS_u#kjMx&W6(_2TG<z#b`zbwachp}HpQ$6q1OyNf0H&z<WQnt%F+#;;M*(Oy=)ec`#pq>yvmB_IEz^dAr~Bv
-v(V!&_YS`EwIXi7W|+bkLOt`vg&=ahzVF7U^RBSKjvdOvOU$Sta%bTD%bRHt574ds{vrG)5-KEndpf?ETYC1jh6-JDowr4z#^a-)
-_QQj#gnu5!D=S@#5P4~A6(PC7T~YG+hg4tTMI{WaOD$)W>0`2&0%hy_=l{%n(Mxp~a=N-{2y#g-2c2uV<fPG0QOQB`#dT?VSf`EB
-hYc~8_AOOHZ4_hRm?#7i3@%IQGk%x+o`j!#?@{-Z1DER(expZw!eQtX66Jws44Q@H4w%t;i_6k)>eEDBQgNw^wi%)$YVW2TO5AIf
-cunc+aTTL;MMr{Iy{Ff*?#5m>U-raf=Ws~3yr4I~ta~iqt}W-X*1vjw_JySKTpRk~UB~9ozNXh;OBs~S%gsXgBMo7OP3nt=jP2eP
-muH3uYqsoodqwuKL1F8TC8cr9_n$(mh3_40lWoX*u|!-x`XPfPT#Acpm&z1QUpq)$zbsA6XT5`TA}R2bTp9dpxD7Qu)8O2ZtmC^E
-qjy5SbTjT4>j>?9<tpxGOe5~JP*NY84_g@Ax5pCya<_swNm?9@L?PMMBj{4dTbENxgGq?V_r9Uv=b6*l@Zad619F?H8qH=5n4s2?
-Jg1|U-F3=4``?@QStP9Am?w%qZs$&UHJJ8jMX8F&8U1so6MN^;6PIC<G@RAG91c8qtZm;C^)3VIhSn;5hRSYJu-mz%<+pqG+L70O
-pg+I}nboiNjg*(#cF%$;;_01-IUS}nr&jyR{1*;%{G)QIU8%SsZ?w6>YgbzQQh(5)r>foB&~lf#RKXh^-sGV6maSioFohot4FCMJ
-hjsd(iVP-K?(?>xM<0XMD8U4&DXUp)33r2tYd;}YuTT{fWcYuRxOitQ52_HAEcVfrX7#CDU5&CxQWTA*z!8vfgI;*&Mc>T(Al={C
-43gO+qi+5?cwT1GQ%S^{IcQ$L?9ndRI$||+Xw-;h6QSjJ*$f9=p?({7c8#?A3K#nA`OY~;cjsVnSAVk9%VZM+--O|>Z9aZhER+vb
-e!J~nqx&HmAwfEWzUs6o6hlS++~{VDK6TPhasNoXFA}3T`t2QmmHx5FhvwM^MQD_~Z?EMm!=VI^ufngtf{+l2tcVTbeU9CY@G4c5
-eEhy2xk!n1kLJbEkypTd+N8|WSEY)Tkr}w$v()d_yT-~u?e#&XXV>@EcuS`o3%nAlw&*;m_C$Ma^lD3qV6iu4x-J4aa6usyi2ws5
-AQN`!DwTm9s6acx-=GV8d0N$u`MVq?lK7^Q2tRYs4Co@q9=A%Ace}29QtrdovzpuPD#6;fE~7malc}2H6dGn_DF4XfhYw!!1||D@
-N!xKL#dAiY{Tp^KbVNG1OMEQNKR&AMy1Jk=HzC~;yLD3*OToz3RPxet+mY+H?C}fyk;`>96Qi)D&W$yQP<+x^W2<wa1+D!;%5z?<
-Cn<M>!*D~E`A1J6?=KXg@JE!iE^oe9v(`F~Hgv0BZRD}Sp}xF_G$r@$yd67Jmiukeh{^wEz*5});VvVi=!6u-R1>Xu>*xL3Rj#Y>
-$Fo!Mf*8hQNf9s<q>5zwA{YpmYrsBDKdo%C7>E1q-aqTH8q<DPo1o?AQBz5Tm^o<9J?ug9m*2Ga?G0q&o?!YIzrL6aneT1>8Tdv1
-?RKz>K8xz&8}q#?r0RQhDNobtOop+cHStiSN6&I*d${_I(V~ur7jYLZ>g^GHnJl#CQis7?4U>x-!-<q?wWkHl^2KS`@_gi?UfPQK
-5m32QX50eC*-Vf^)Pdt`?q#cDsO>Mjar{(1QG7<5#Npu4ZrUKro1k*%p~AqO`Iq-ED(i3EpJq@e^iZw+MLboooaylV%#+NU>a7dq
-iOsJ)Myq!<Kuv1HKOrgnvI%*KMo2Jdw<nzhWjl!oC>RbM50rpFB6bgThGP<b*O6aJ_wKLzeFzj|In@XPL1zw{Kbmao?w>YO-cwAd
-4YswuY=fO=KyKf29GR?MSiXpD(E4NRbz7b%%GGAo4R@~HpF4L&*Fp3n_v4$xn3Un@+kzjcfnRc!;=7J(E(>G&_p<!Z@_NSa<Xr?B
-zE$~2Y4IJGy=_cLc8%t<w*KZTvsp#ma<l&J+uOzMq?p;FVvC?XZM`m##US^2ixu?tCV$7dOI`CXS7Iq4>aqj&SpW3c@4!#2@D<Vd
-aGBMZ2^P2<`{boo%2n?hQfKaLXb7X?v@~vgv>ymW!r%*?5|rssaI&Ew8UdlB;SdPo7jG&LKTr*k*8N>aR`pp5x=yiqs<uvx4?t!P
-ni7QGTRO|0@2_~17<(;#p6k%v`vlb1#i@xub>1cDug}tOcW*u}+b4)Ggmrf1o?3K&o+?)Q)<_~LNC=yl-*WiY!P0Z~A3}R}HE3$c
-;O%<?6ApNfUGJ<-&OZuC5<$lDm-5G5T7CJ=9mV;^tFX{9lig|5?AC>Po=Uk{UZlv^7rxXPk4Ch5gLbWj7g|+=^YP}}wRV5m#gDX(
-vV$MEFMs#KDl&3j!SZ_Bgl#FioSSWTF1p;H%b%cgZ*@^_Y#I#7fBNlEy`v-)`ssk57!d{WXOd7*FcCl!{7Wb13$(9Sy)O8>j$}sB
-zDZ1RKe8=BGkA*=NLM;VYm$=A8HyHUO2vi_ntS2L8t<Ikmb|&~*@18Btw%T4z219TIEScF{Pdyjmx8*K0a8!w6<RiZcbeS=&z+Bk
-V)tj$Gb|2-Cke+?oW0doG)Pg{`ntz<XIHN9L$k)3eQEp7Ykm6RF}&&#RpqHs^GP#@t-{nbYUz&^KFhXjvF%@xm0xI7^HV>uuhVia
-*dTz^SG!2}tywrDz2tckXd5QD_H!z_hi}KC1rJ5(-$jm{{kjbTmQNo&xSSlV07FzL(G%5ZI0zv^fr^1cW%&UC%a*f~Z&TSk|4^>&
-?`jj2^6bM2(iD26F=sNGLs7RshXmVis{R_xx|1?0MvYu*DL5F%T%Ny5#I{)G3!3Tlc1trfTh~PVKD1fDHqTo|P4IihT$_v0@;xU^
-wHL<rh#7vR6_(Gv8M8t1N-V1F>D3}?4NT`yW+9<ccEd;-+Guo9&$>5#dV4Dqj7Osx-|Jo1v)-lL4gFbaaPm~t{J6D4^=T`;)i>(z
-Y887|wQPYKew`oHo(7YTuHGqhz0XaUW}t$&VkEsX6(V8v6BVH0RlHpV1=(P7?%*y*Ng{Yba<mnTfP{MMlL7IHM{?FUe!oqm!5yvS
-{3$xJgFnJ_YSd1FFq6@AA1r@W<#6FVDEy;bRQ1y08y^<ok;TXZ#5vmP;R}a19qbl(6xbxoAT8_Lt$0nmYlo%gv*%Z>C{pSC1o*m`
-({`;d?7gHdEk1tV5~j?*nojxTyw9pee(^Ug`y|o%!arQI4)==*$5^EFFm%GqF;%<QFWkDb$ZqUrT~PEvY=6XNA<F)-3mr|CiBDm4
-|BAd0kLTa}OD;YPRPMN)CBLiqhnDmzw~U1~#NaxCc3C7LG}~%E{$rFn5qhd(-r@Oj0yr2d$(Tw+!XSVd3jzPx1Pz{}v`@uyiU!Ov
-3*Is{YIh4hlhJgGJGk&FM429f@<%)=gl?<(q!3SNB(K*!Sa;7>i?pRmdH6_1&l&_XBC92JUYF|67hB6tAKLC%)N+G%Ai}r(=*FkL
-I+2S^Gj7SZwlM=dn&!vaq>stGz^Z<JC|RrG622?xv2VqVO(P8(&zw`2`*;U&?{$iU#n!a@uWUD%OUM(?keOD>NAAom)L6UL<Klwa
-Q{I}9#b-V$ZJ!@0@&G4dGR%)qmY5rMyw0m4+k$}js9Hn|U24T7!>YBuNht8+;LzK60VuFQh=)#ID*F94Da<Q-St3&y)}}nkd}`Fr
-4l<L`gjFjaEVW^-&ik&O9jEN9b1@JiBYH)mDkw{Mtf}+a;w`VNj<a;7ye!-+*MBp-^{l1qR*at5t;o(r>RL+@p<UHQ*XfSmzg0J^
-*7Q`?puLvI-fF(&<PH;Hb}avtD0gk3&8YVXT3qD##&?A)AQn+!t?KZSR#fcOM@2g`T#dTs_(#j~ueuy}3`UVxBtF#5_RLw`(Ia8$
-I`B?Pc}{MtZM72yyz;(MNdMK!W%4xW<JXrio47Fe(QrR$sw5cA#!(GT;UFjo;V>E;JSl4M%XEM4$?%*iM7Qm2nWiNRz%v=m2WxJo
->=CbOz>BWfbzN#Svf)Qr6xihkpD}vy(YNa<rz``YY80c~cL=Rk#_A9y<t5_Hkg-dGL=V17OpDmSN?oVn>n6cr!l{ou-j(2dY@|L|
-?d*ut@PB{$<yt)(sB1(oW<v*S?a#*aGiucHET_{yHWc}sXR@T8gC7~My8AqPIG{ttbk`1}^M~y(T-o=<XJ6OO4<jZ>L4<9}oCJOU
-Rh#t%p;C_Jy3W#b)I`|kwr^$)mP~{rAfF@LP@IL{g#tJffF23W!4dW+?uwDQf+SBBqPOR~nWiPJW-^$dmGzNYe%NYHzj;~mh5Ra;
-u8%?;B@$zCGMhquk>^%~M@DN)7#}gLbSyJlJYV&Y2n0S)PR+hc94(%&4Gt^u$Es&W!lViZqMUE)UQ|DEZM0R|$utRP?eYV&I8?{C
-I*fYyNAu4Q=}|Y6+Nr8hm-k6{uBb_rMF%S^ZG8pvIWt=Au%DH`G{r*F$SA5;`Gv^tmoY(UUVISibq@A2m8AhOQdE?_r1>f@h8=-~
-gztKilORZDyC2{Ol`ttVz>RoSAd!G=>9D~aPr#VINe}3~Tr~~mUB=V2r09%B^GMX~sDoK8uDM6ggVj&8*hMUYE`gifc)&;<5`23i
-Sh7#?o}zAB*f4?FTDeF~AQIbVxa1T?ar<jlCuv=CgXSii(JdRD(^ZyiH!brOmX*_(Yf=6Qudst9u<JQIjaa;b_*@QB&_toDj+Kna
-M{J2**;Vx88J{Uz|AGt5O&I6rYm3l6-;00kOQ5z>70j-dpFO&KiyR9U@86W*GALvwDvm{Z?LH{CLkUa-BOr&GT-OMJQEbHYs$>W_
-06KX-0tZIYIF5f@jl6IXN7SDRvsexsGJ}J%f7l9y<fD6RWL6`DUUr(4Ad6KQFn`I#uT)1&eMd#8g>qw2iXmV3=3jBLKYRFcdEQ3;
-K^ur!Ln`x?Rk}rAt-n^K^T}arjUm76;zy4Zf>z*0<!@<yxU%Qekh1++IxQ$fU-s+!!n%iTd+8yTdD~%EZ0BZu>AiJJ<8zdft(zKV
-o_7bD(cSkJw!nh{kAWkOAA0rhiPbVmB3kildV=zP30ou<16xoi*t&wk0Mczv+3&=vbDYV&g2qTB0G$a23FYu6?6*9c-?mNV7ZnAk
-8M^aUf@g40_7B_OQBTn=Kjgi>t7>WNbbe8Puhrl&=4xKN@(zvO*Y)%R3E>|frf)d*O5i(6Ov%RNA$rb@<_B{%-xl6UKtr0B?@JTv
-`Ppn5cVW%zG{3LXNBef`nWoQ+5IwCNIJEAAe1Poy^Y%7pj-Hf*^!;RNq$oDmZTdd;wM$AGyNKb)V&wA^WVFB7+25{SE-nJ66MMBX
-`o0U(g~Tw39R&XdqhLP}2?Pb(f0JMy5`Y3p0mj~4EFuxGdU`|!NF1J|^Ks4Czc645<-$~OQwJjkw5Cm*(MAyH#$3?IGPNChmM%Ef
-rm<nz-FyRfy`JuqT5NYf)ZX-u9S@He&bwV^F1_a5#o<FYieJS=yM60_(bW9;C?WW~wBS(3;tLt4v_9Q>asn1a)@@ojP~o(KFyGTj
-Puf}GtEC{Nxs!NDFm~V3dqoYxhx}!%m1%w!#pLBn&V5MrCu8Rv8P<Jm{W@H@Hb#hmDJzdCGkW`Tfffjdh9+Eyr<@kUGl4wB%`_Io
-ND~Hdq#nV?2!R585q}c|nzMKb$3XwT(ebtl+S_S5QhbmOn!!QYKWuW2x93!{uE-a@-5b)sFMj8RZ}L*A4-ibh>x+!6mo((X!!c?Z
--c7C%g~1UOw<$j^#jOchb;{4@OC5Udn2ElyIK@w@Y0Z_6+Czbqjc(~5Pe0QA{NhB;<7TPqosXS}QEQgaPcA-id*ioHHupsgS(y_0
-YWn->h0nj@&DBMq5A;n&e#R52cmaJ;Bz!B;yj9=uy$TBnfkBclYQ8THgc5)xyJyKmu^1*Ehz$@Dh?01Y@k5fukMksfo5A>3={pH0
-x}Qt~DglHA&905C<eFJ3)VD(!E1TtHc4)A$8J-8e=CUm&z{l23bVP!@Z|JF_`%)v=8T|841r6YrN0MA0Uc{VNy-`CADLS&qWV2AZ
-<-6$NN+P|Cp#E{q%YBtOJLjA{(Vi)Kv&oVk;uf>JV(0;GbVK6jUJW9}`eE+dm=KSxsiB{ZDEydpd{t@?r{x>%kyr`_(qEPvQ`zk8
-h(fU?-quhP)3YlnoHb{0+_xMW3Ij+%Y!MZW<0QZepmF135&J*jC+p7UuxUbcjSXU!p?O{XW^i-=Si!x;V%5)OzgKmiG2J2YYR*l^
--Hq`5t3=bIQ+=ynJUQ#*=oA`)Q^0?S$U_9Ka5Z=mJ=7^3>9O)gORD7smxj^0h31QPDPkROqc1J~Qhk1Nj|L+1bGi;i9d>7*H({(9
--yqPp(;AD)I`KH0d|0Xn^u5}UghXyF+8P?T?puKi6bgfb9ee`Pw^)LdC;(VJi|z@jJF#GZq1unP3lwKhVgJ3Z3&dbhj!YGYLC3if
-_CL^djULOCrVZ}FfoB<-=Do7>`c<x%Sa+S;XO}&C^_h4?lroAY-Q;_`DyH9P`{k$$FPG_!4u!0HQjl~;lvdGvZw@26c0Q$Nk3mfl
-@?&B7*QhH`)MSIqUM^Kb4`vi7=8k!}-%~3Zd0^)xPqGQ=K%R562@oA>4|dU@Lh5e4DcEzcys$!XjuH_D`|ObX$vbsBLmmfVZ*S*<
-r6eseBod(EurI?r;G#4@(1H@Yaq>dr-Xva`1s@l%O!!1D`Tuvr`Fc~Q4dx_3W*M3uK0CJ66rYnkyUAe-**rnt@12~A#Kz_5ohQR-
-mjlZe!|!gwC;f1Ybd3&O-ESw9F*ngUw&{Sz5qk+AO`FVs(Q7MQPvGCP0^1JfTS=1+!#$0TKU*2z-!PZuCBhQKN)j;kP?q8)aK$Ax
-abZ5Vtbp>}DDCXjRgyFY4hlYRjh1c8aSZ~afwGG5LrpCgQ!!8^AYCaI(9Hxi0RbRJ-G;}KkR0p?SRz+ElKv4fnHg@4o;FC+on>Hx
-#FyMrTUb~Uj=5mSvMH43I{}IVlRIlf1){8T1j1r=L(avFiL1N=%Y{W8Jy>{DhJLY-VL5MI@pdbk$o{t!Z|^%HjF-D!9QXE!l&4{Z
-d}Vz+By|SrN1V^vIKyzLL9oMTO#TUm<Y1dT9*aSE2M4W_GBEw2tN=wLVUSRPxC>$)S3@ZrzH8m^Sx|nB5QJmA7RUK!3&G$VPcmYw
-FbqB(u@i(KpyM0`=YIZ=oC@vok?BU#sNifv6S?oIWPY1&=^M@L{2W`IZT*ewg`o=f1rNKd_?}qUY5c75={)ZOx*mp4`3MMg;dx=J
-JpL1bCbBdVkE`n~dyXMGo9G0u31Pw9gb1j}PtBC2Zx-@NN?uQfc<_Os?^|32H;@^-#YAglFl>eQ<Gtd>jEqJohJ^#lt-hOnUszxe
-Y{%e`y7|UO!#zQwa3BE|bUx-nlsFv1f%!(97<9bo3M38%bNxyP<R5S<1TMUs4*DhBY(q0G_SD8W@5YVYk1Blns%!h^Ij)p~cZ!(X
-=u5g@)I8|0f8FVAq~@>AILTLw@q9f=qcz#XSrq*%LJL@svSmqKTV87HONMW76*+B8MMC|>t6rX!O?7LEEnk1cnhFI8C{aSgf?lW-
-7Oj&8(v*ocCEF4ngx(RuqG4<pswCzI-VGH~6yW%Rj)Ln%9gW!v64;3Z2iq_a;}C>9v3O#Y`S;AwjN$O<gA3ua4bAoXg~xXbFVz<7
-+|{hVtniw0ufHUwWMFqec65X}b2y~~`T@JOzuked!f`<cAv{vgShu?Cc-^ITcP3Im;c$lN>0zB}OqoGwh6)h@8Aaw+8ZX+s^L}37
-^EeF(0@9Q5_DD*aVf~4h{!9R+w9a$ak5$ALO0xwf``0~H&&H|Fg9wl~u$}Zl>Ig~j!#NOsm6nmGa^t9q$^tyX)Bhd<t36ex4=$K(
-Mi8j=p!7*|Z{|%ur-4ZC=+N8qN-de_Z5y9|f83^QwmeqNahXcbeXCq!YS^1jmnHHG^iMWkE3Xu$t~FqwKF@!1a8PnZnQZKlw@>DZ
-v#lDDA8BKc&OEXctFBG55+}jIA1{1C+<q4CJG{Y|4wx}_3+L{<6w(<g0)qmQa{s-D9!=I5ZlJZ>rb-<~#&WWnK|AGe0(dTO;%OxA
-HxLo=w_<R4VFJ?!AI>%h1vK()Z~AUY{aOv(S5H2mK9$`FQler6ROkL^Qixuuw7gr%Q#R<xjbJ6dO6Tk`kb8G@Px0MH?-lmA%Tkcf
-?o|ZzELdowv=Aehp-)4@Agv}ugG7q@Q<}MlxvT&h0a<+QfWsl<^1Z8_Wr&<OKryAV^KiToecZjEw7+PGRKkK`9G~%3ZIA>E$<5F5
-7X@KZTtf$fL-WFR80g=EK*b0%eULcYzyu*;dZM+v>W9dlexC&@OM4RxS$KHfMFK^-wR`L6suA189xp+wO+*QP9&JRIZ1hVlneJua
-iU2i10>ZrP=l6HMsX3+R1$Vkgu-ONUPd^Z+BdoDeR6trx0EdEt!*7OIu7I04o66BSI7qycHx8U@DoGr-FexsPbM=HV+%?I?-r96H
-go~iI02IozS|M-*Pbk9wo^%{D{6iGCbJn5x^V^q}Am6HWCTT)n`R8}7v6kS&!0`PJYcf}_s@=sutaiN(y~R<Mf);EQM71yTx%3V6
-;>bF04Pg=zdSZp>fupOXPdN2#^H!#!*|e|vR4G<Ksd5*D5lJ|<_=IG2Yag^nGbBW)c#hLgUnfD4R}`ag1Lbs<ilQhVe7tNNq^8Kk
-!+1*}OactTTNMFAel0;m{+@JXX8++S=$dtChV5?o_*CZ0`owBjBKAm}l?;$KHHLqG{n|F$4XnXI;breOyDQKLsLtruKL;IX?$Pm!
-eJzxQiEJ_YlKM);Kpxsz5$~ibhzHV<rF;!x7dCk-ks$~q+d%|_)Lw1(Q@|ieBrJ*}OfzlhFg^+i!(}l(G*y6z;f3a?0wmNg76PIL
-yoLafsm%rcakqNgA5ILIb!Zw99^A;hb4$9~_DgfRpMf+L%SJ&-H@YSI;~Pe7&ocapWG4kW0STR(_UK!(GE78OTSGydM#Qky+X!ra
-`sR&^3tS9k1qmoXkgh4&k~H5+nSlj5cL4m96XmEvM?&B{ZD=ix2ca-XI2S-11dTz#d4xuDt)X#8cv61PKX0v^i2uW&(yT*sjomR?
-L5BzQ@{UA5GbK?97QuGv^K4FGLGJex6#E*}159M;cs6MlR=!L!5rp6<G&(<#trFQ{bR}9w&%{(uRhCI1jN_nXZK<y$&bCD%oCY2s
-keP-Q9S`(r0gpTTViXh@4CG64Ap>z*y>R~)*u()Kmi{lbIE((Yel+XQbdp5A*0^7m9O$U0AWG-390U|$Uiox^z@vuTWj<yqY=qfT
-61=r-iJ>R~3PoYiXcQa@=rjWqiNO+L&?p29d>jX=2vdj(V9i5<MJHp~(i6-J;E>n~6KJBt1rP=TLnZ*6q#i*a@W0d<)M@&|Aa>TF
-d1%YyXPZMD^pqupsYEOXCJ@McME6lu+CmRYExBI^AD^emBqAXYC=|xyAr=&l#S*YM6d*Y{IG_mx90zOO<?&b~0y+s7<nK1=U$Ec5
-*0W#c^M}D%=Wc>33%VAXDN70qknv~~0y@qqUtZ^iIT@(PiZJ+pA?&HhHicl|an2gY4iACA5O4$>0GGS`4~N5lla~kt3_95ih5c@m
-{>OqbAEo{<2%U9k>dS?xhzby~7$gGmE1=ySVXh)6OywhCClHpUu#H{tZx|rJ91#kc5RgE-G4N!-py1ynCis7e9~}ArE6~i}tU|?O
-*qFhf6DllPl}RPCc@>EOM#mB019ao>yaXL@D>fM+@D%hQ|3^Zhw6+tLTkl4FTe6KmF!1>+EmHy;%KVVy1vd{G@5C{_x{f{TkVgY4
-NOwidns+Z=06M8)n42yP1QdfGV(0iW`uzySmxSVIfCb*-x^-K3Lh-qXLhyV6z&zhKxUEa=eFIcudng&$m!v1G2s6&UFY3Y%a6k?5
-)9qy`!HZXtfS`#x=HWa)(-M1O;E?H^b1qc*TmlgGwEE$_{DCA3pqa1r`&uj?5XF49+Uh7Da1{JTB^X${-!f)TWdjxE%Liw>Bqa7l
-uuvX{S@mR&#A#g*`EB)Y|CRpX+SuRY+sX5$Rp4mNoQIZz(n{>Xo>}kA|K;Mkc}MN|0KTj{@=D@TWohTU=f3XqOUyZIH+OU&G0Hse
-KA4kx^MfFhlZrGaUEwib<mUEQPu!Pia`gW8v+0@XjY9`_LahWiQ<gj>Z+mu~Ur$!klH*t@N2%5?Zz{Vmg5pFEyRMhYnoG(OV>se~
-Ub1<muyr$72vFQ^1+|Lrw><;_m4}ahzSGNPXadNz4(mg;kwB_;mnT$38_1n8O|~@#vcezhq6q8{XFWK3P#5@l46kb<X#3lqz3q+R
-Lcbv;9Dd&>eo93ZE^wMbKZ8mgi`3+wuhdZA7$f!b+OewbUYxk^{Cd_+?-t$QQu0YtYbKggnEUC5g}`9L#faq91%>l$IYbH=<}Wna
-wR)GjyJiiCz@WhSZ<n8ZuZr*fxZagB#q`Q3*s5;z<4jpP=PH4TZaWVX<FjB(VZaYPG(Rx-(*4*X6*@puv2RY{-CI|*paIrXFQAwm
-J!+}|2)MG4Q~I^SI3S|@#$kjws09eWlS8X3)zR#u`H}ntEc<irh!*ghhVsBX3=%R~eYJ}nxufa>{@qwVx?d-J*_0f9#{OyT=4MdF
-+u~KvRGg(=Zgj9NaJj1X4#J^%ufSD3mxhx~vShVy=gzLj0P^YMofB}=(tXItL#b3}Eiyo-udt+}f@*&I!tx}179s(36vI<`ZLNB&
-U+3nV@&i+rmGs_>{sg@R`>+-VTm|+uOEmP(U2JAB1JGV$h7UpCR&7pgp#UTsJ%a0(U^>Rh0+M#8nDdp|1vmj9&t-#w)1BIv8US~{
-+}U)tUIhSgXSm`GjsU1U&@B(BF^r%j&^84OMS!On=GKvlE;02}r0NxG7`|%CLSm{K^xx}5{9CsdonQm!y7l<fCf}t$R$UJSq!dV^
->43MXxba~hc|}}8bb<&#UA}w7b)h~_<K=$VGX_#Qdd@4MA{No{+)mkI_W^%8Fe$**K(p3TEq+yyMJ@%PljO}~d3)c#5nAD%$^!Ie
-s`U<u>}PK}?w=3>XnscSW>k-;#g2SgK<grG3_c$#-uqP;0BeYODtdL!RW(3@-#)zMRQ@(aV7PX;+CGUN_?EFAhUKWzUDvVlz{4OZ
-2?MT)L;x%~#i~?%4^umRLGyQDAeWXnI!wXpNG5m&`)eN$l}EnT58V429KOE%T8uIoxVt`8`9p=cB>P3{%8#T#%7g%0!}hcXYaWvN
-)jC1CnlzsQKr_~xn!B<w?699CJS&;AY@X*>d2lHHq0VJrsijN+AlT)>T}R!w-(J<Tm18)W4y-geDs`c;D^(KMO)G;5wkse{o@D}x
-FQZX9;zLUOIt5^1Xib&zu&;}~7yz8fM$orr5C)jzPjg24U;ut`5e*R1<7oMC6EwiV?i4J*??fnMIzv@%5lnqiPWv60p`vX&#HV0&
-#AGI$?g!$oM_%gqDv=}dDgWt0b$O1!G#hfalaTcM-gCoj%QGJhI)F>q{%|O~{(j+c%N;@D1_WTp(c-rG_nYQj-|UbI(i8ySJd-8s
-+lp(9y9R`{_<$(_OO6Nh=3tSFsdAju37Oi$W3DJYOPUpDnLVG+-4vn|>ID@9&hERF^B^gEktzl_gl<b6bc)~3S(DiNLo;Higj4Ev
-^j!uNVh8-?&d>G)pn(LYGl5J#06|eQN3g*E<X_30zOJpMIb|t#PjcqwsY|)lGrCy^<Un|UXWPKCokN%Epi=npc>4<RPdevZUImR5
--<BeDT63(?v-95YEz%?s2`%BEr`8<tbJ-X5>6<Nv?%CW-HRQP5D_+K2JlZO^^S!T+J!kzuq|{BI`GDh&^B!&-ZC2x<k<cfm>k(DV
-@fBM2OREEX<xT6Tz`>rvb0;h?hQeaN&Nt}+zZX`eihv9i)7UfrxR*O{1%b8S2QoO?-Q&{&SwW!HxT!1!0bC6?zJT#ZHAm}6)EUm2
-q9eN{{S~L$JeOv4W#g-Yyv}7K5qlGrH|r}{*SnDbg6K#<?W$`&)_?Rbc3W<LK?I<c^;OTNwU#m)3m)$ZJiCbjFu>O<3F%+0k=fAi
-0_~dxff3q|LFaY0FPJ%U@>N2>S+;(k3s2>>;}q!+MF3jv-+3+<|Mn45_O2>$SZ*NhxM04zvYI*|Dosvme$D&2SJ)7+P*KDInN-*(
-TcG?xiq_+}^Z*n1+iH=Nr3MmU_K(#wmH5#B7)%HoM(|&k+dPy!pS#L*3ee7<Wj9V`<jNUcvvHDe0i@rT-_1xac=7USh$R`IN&R7`
-W%d!`S6R~SYg=W~<pJHr7jwfSto^k`z@`Uf%}ZH;D#h-qbQwK{IqmnxbVEF6q*Zo_Ok{Qk>8QJRiUcqqf16qIQ)|HDfLXW_;I@9Z
-Q`}z1$Jba^Aq!MTkc4+OZOy23rKsT82NepCC+pz%>%{=CUrl%Pk-S@lC4goYBS?HxkR0GWZKd$5(TM=|0thIQ6Sl!|EuO!MU{!31
-x!EzL4<zXD5Y%{Ds9;7XxUISJVNLng<fyxL2_Gc_6B!(7bxmc(tENjv=!jqmOY=Boj_-EkgHY$d-3Y%FZQTQ<3K&2Mf{$IY5wEaS
-JYX-q(f|vL>}6cY{Gjvsklt9HJ4gG;p^jZZ4Yw>&Pc{SrS6Oz4R8t~-<&!RwQ^c<qX!lTvP<sN-0QQ`YAACt#wLo<t0FRl2*&B<S
-J4FCrsQTOuNnH^Jke3l@uMJ1R0NL+D$ByGi=4R9URbtdB%(u6yQ-x?>AW?Yg#OxWp;@~Avaz9Z9rS9KtmDcj^KqL{koA57m;^}ja
-0+JBRO@eX5A^^1x^}3)G-QPzy+#<IW9pkieyXwBa8GZn^qpI8D#R1NPpAKJ1hv=7k6t~`KlmrIi1#Me1*Zmwj37antNLnS80ND)<
-^*i?Z*#Nsqn3s-9%)yMdg@9jwHRbNx@R7Cm;6N<lZrHWGN{(9caQ3{_6|d*Out+43vyr6&gbdje^u@Tj8QfgPzs#lS-#Kr3!z8D^
-?bEcR>5L9X*WJH%Hu372kr;=DpLY9Bs!#z*J1;d<6(14q(S2c02PHm01Mt!Fj>Sqf9TYu4esB3>#6kw}7Pi+fZjq6%zi4E3Uffjz
-5XVyHe6^89p&tT;w6}@_+D}}pZQa-w#nopr)Qo{Rn@QLwi|YpOt)90kli0gY^RBF4fQZ`HWX{j#Gp~qqA_}5e5t;ykdp%X}T0qGJ
-EE~B~@kN1*@%5<6RdVF<=zu&GJ<g5XkH7Q_gEmG;#7`BX_g^!nB_YpflNO{CA|>1@*^DhJ9DOz@yxI?VUkvE`w}yGqt>VPaGd9;;
-bIu_EjaMF+aRO#7zHk%r+r9mn2!J16mLjfp9cD_Y^;$nGfdR78a<B%r9@FT%@08yHjyN=brr^&qOLX;iJthZSrTWQs1*tPHjz}@1
-fDo(ewWyJX!hWMeVgQ<<8nDVJ6Qnc~$7ZvS8Drub1R*dW0{AKDfHub?Wm`eIQrPhf8z~H8oEy0xe~G4j@Vu*9QzzW>|2WH<bzFJa
-VkFFRaPVRz8aYzi!Z^n2<8yxQjr}N8XLnzuRND(3z@AAAhK9Gh6yCeMN@M-2bFzTcx~#ifVAp=s+=!%L_!|Y_F<*I8>&K>pr?w^9
-W0hS2E?08ZxF>T-vc7c0(G`eZAE?N9MhS4N(r;ie*t@Ll7c%06>H|HM;Oq;2Ss3rK)LR^e0a7%&2kxy|ERN<xb-H3xWXa=o8!3`x
-E-&(-cy%}b163DzD4}Rt^}h;b=`3s3QF&r>n-=BpE1@$crl_@c5oqASzpi%ILjQE4=9`D*H$_;zR2&=Ph5f>%;?8q#oE+N0GQTAN
-ERwAowYIbpDWALcP1d9NbYR4Pf!bha)Wxy(;?fj;K$J!ftoJ#wPR$>x3iidb;T1`<7;ccH9B|8#!m<fB()!(epZr`UQ7VqjT8#!p
-RMiSPmXj*Au5sZ3S+Q{lmllgjqQ{dnm|_TSmIe$4{+~zQd@+!B)AD27qBKA=I4Jvvt$fHb(_ur<`;n)Vb9HfbD_H<><|4k<8DG&s
-fr8(<*Fazvz&d+iT+@S*Z_QONvRNZd_4=GeD}|h($9LQo^oy7-ptu7g!uInURSa#m6J-%(JHP~WTe)U?Z9|Ur@z*PfG&Yy*xePnv
-xm;T|WUd5~jYiA2Ha(xs21-aYP<@lQ)IHIBne=$FX_}&FiZ}typ)Ow{70cyB5*opENdBR^n++xVI;NdqXG#Oj;Gpauwr!g{%KZf|
-N8Np!O!Qf@;{^tgss+9&8VMT7Mb$Pjo7Z>_&;TyO^CRNczX{y3PU<1qIRlFa)a&8Sy5rYWjC)F6_hMOqD<QN5`)t4@oP~l?RqcRg
-jUV<~r{qiWJ31!E(2;Cr^coQl@OUnI%t(rgW~0K|y9=J$SinaF@^C<3a-*KF5Rw?@$DoI{WC_H0wy73|1?HMMLSV?>;i9D{n{G`z
-fmDY9&8}_VB6Z_B#Ko_lbd!?5gqlaF0#E0njg{+AbM{0WXgB(nKk_;fh@UOdeYVEL>rnk=+2{M6d))vVhT0otz@N03(4F3`4p#!i
-v2yNpw=~L-eQJZ41{J6zHp%1vHe%3a<#ExU0p#0grPXx$A7IE@pg4YoN!_`g<b@d`oX8yLu`qvRIvI=R;ARsV4??5H`7jEL;8p*_
-q2Ry6MO#e!=1)7JP7*fD&@8&)Z(S9BAb^<tjwsqAV8?MZ__GwC*pkb03Zr{gpTAJ%EWjqb=Bpyb@cjh|GLJWP;^nOXc5OiUp49w&
-Z{?F1(||Y=0Fl1I7(R=Tl`Bh6lTA@5wrHa)SF5oeZlA{z(5C_-Qm~WZF0W9fNvCj}eW=TQH8s43<hWTn`uRLdg9RDq$5L%&ekd0@
-MNT^%&W8GXqR{i0oWit0<FVOR*{CJG5l=tqHc*jkg#P*6aSs&m3Z2HzM|@TZ+-ViicxRBl00}suI-vVbId3;O1V0olU3dvYW^<xG
-IO}rG&=Q3DGp}<{Ng|tDaJ95b&F31?vi5I{2>@PD>XEDy=Dr=BMkFF&Uv2zSY^GXe<Bvmgn&Fg3K-$Dq5ae-;2&aaia6T><KB3?V
-U@ilaa1-+N?*X7Lcy4++Tk*2lmTJlf){uR((Z@f(#=|ge5LO@pNY(25XAat^+$mK%i~Y36-N6FJ)_6B0)_r^esy4oFaVq)MEeW>h
-1Br^rMCWd}#CTJ-u}lUD7(K|(_p%p%iI#aZP^LqGvawKA*ralyN?0ev7=r+8(B0InL2!>sZ^}5^JvpCiUuFt}j+?11W?N*?yx@5z
-gAC?HUIivH#s6k*H~|Kl-mF7gbC!V#l3e_`LFLmZ>4x7z;*m0>w*<gJ=|fRRHm**V5I9_15Q;tT40!Xe)@v9lKg$Z+!t96VWvjs1
-LuqLS(TYZ!kJ&vCjFd$Hnp7iSr8GJ9W=#*;O%BkbpjYMJk7S;$&=i*<a{R(Vq5H?OFdEtd<5}Z~J$OwOB`h~nz|clk5)9??qqGR@
-m+y!8r(X?e<auYhjx?gpHZ+}AdxV_n>Z5Ox9bVYqRzed5gr0r+7mZb6uZ-{CmbiOES67G32BPQtntAde`b((jl!H1(QW!STFN-hF
-U0r5h*Cg`TS{MzyU6`VOt<|aM#LD}D{B%z3Vu1fo^VeVYxe<utA@bCV@o%59<uA8PRm@?L8j^zHGM<e!fygTr2a)j5U)`%96NLbO
-SJQQNPM4}5W}8V1(t|awJjb*o(tNQflEP&Q1~4^WJ=v<a$?s{~G1bI-+smcs0PT^lOSaY2cdyGK?^%!m=LZ}?KIpu6Rojqrs)CPb
-kU4fr`3bkxi(5o@2gTvhoLD$hJRKEdG}oU9A5RI`s=cP|IRgPhj@vik%Zu>iJ?1#;Iif-ni<Hb?Tna>c!2cwgx{reXu&^@gnsv1K
-+)I0Fc(8o##hcad=e0<4GP_USFzM2$ruO?D67%ZKZ~+179Jx#}3ylq~i&bPSuIAD>HQi)lK7}mXz;rsCD~sc>kFA)6tzW)b*vnwS
-@dc`}%F?7u?>=~vxn&v|R%7Rn%7VFtaiA|{SvUfmhgAxQe?p{EQGfh<|EAqiv`KOLp!}?B*0JzI#^t+}b|w4w$;_+YkuQe;=%tmj
-t2F2*W6##>()<1OyzoFQ=!s;BRdCxvfhQZc>Ma-Hm?dXBByT;0qV@MmM~aRIPv0}EeyqG1dT_m!;P`W2YYKhtMJ_d?aD9!ifOY6K
-GQULVrmvAy_%99#Az+Zd(85mgMgDoyvoP%s6&g;nu6io(dDa%gr_b~x-GybeFpDHOG&F2*-TXtkqOCqQBTwO(JtvRPJ7<&iUa{7Y
-l%>gSp28dh#jUSJ^N7&J-n<qE!EuMsRU_7mUW;?IQKXDxlnZ}oxINcjiNrNeGuEESa})Vx-ki;`5tvwIw%~(KC`j0(qPc&bhgxl>
-o3x;g*#;&kh}fP83LZ_|bMK<PO@*xx2hEK9MkU*%!J+D^`U=lNJx(>l$13Pf-+D=blQy@P>ry$!N)t}2sXjYt+nZQ*^7txMUf>A_
-%>*J-LJ&Vb;CY}BY-*z^jN_uYM9#}mmHG=!Uq?m038g4cn7keW{a2!y_=o;;pq5#OrV{hR-k3dy#oWfmjE)5<Q#ck$)jr!TYs4Cs
-^nc%we0jbM0ieXe(Y!SD{^2hV_AaxO;6wsI%|e&<nVhk_x5iQgH!eJXX5Uw>aiX9|cy8VC{?`F`x|k3jiVKJxQc7Bg@JqJJ$_Qd7
-(s}3@@PxSo2LCH1ZPU6xT;uYrLlYAp;jWI-_#u%B-?u<lcpR0iHA4;uT54s-@ZLA#^ckEMIG=4DI+-R5mo1!QC?znS!?E^}kse>y
-o~70@6fSu4G+vkZDG|X)B)1;*)=C`$l1M=F#HJ#ING42Fn3E`Y<OJj45n#~25W&gYtv|VzezOkEPse^Lc|U>0;m@r1(H0?%dk&{G
-_bcEUPNS2tjZ4kMNgRUnWk|*f3Mgu*$+7rx<8f8DxmmeuBHZ+(s8}vqrJJLjR2djBgjZ=CZY+WUBM`r0<qQ}cHK`2;0*##15_$6X
-e=(Y|Mt>NTpLJ-u{)n1~_5XBuU7&>$lMg*k==7iw-=K5uKU&iL3?wPzjCfajvmqaXOr!C0Is^dIR3wbd4Ao_r6ddn0kX9C2(t-rU
-#0x&vL`Vn_WTJ|k00l!Q)s#biD=>#b{(VMf(jUesvkuL`ve+%7mCL<MRm5mSG<=+%Z@U~ev+kBB`B|ulP_W~J?pv+dY=*>O&`3C!
-?1Fd(Q;1F>V1B*RQ-mc*#vv!ALehvR*yIu)B;+@RICbaWcAI7g|1gM}b!gt~*?uC{SyxVkM#3VwV1mePq~qxeoD7u2Xe1s~JFLZt
-Kt~)HjMottgok1AIP3(v>=6PEjhOttGA#1<x0k{Gms~ue%O3_|vkpxo%ah*Pk_-yal;c+?jjkIh-X<!N!U80qRmV7Xc4DOQjyRBC
-{DcILH|Ln}G1waN_vRdM=>Jl8j;a2p<i9Si^nZ9mW4&bs`EY2UU)(RkKM2&9Wm5U@7!JbYqvFKz7IKql0CYHlKqj|$n6mp@g!O-w
-fR-fCf5VoPBufU^5;_@%U_}NQ=->f|P9RJ~POA*y6utfi*OcA=JCFZ1<bMU4dV1vX24s`zuEdW+A%NC!lfXejXR=_jfc{sY$zY&h
-kf|KSj~>^ClSgMXm>?1Ge+8O2+#k9yqNf8q!%YUle+8HzIQ$PV!N9ZaQAYfCp!vrfxY;L`Apad`g8w@d%74dQ{<myfg6emv%8#CB
-wuP2w33IgzpI1OZ_JbU^D*0wVGS}#p7&V89r;KJTAsgbj3>}V0{}!5<umP)r;f}<hW7~q}Jg?N?E%cp8(>kK3p)AJBR};E+dQcu}
-$V+&_GTQvDz`PeHn%QhRrOlHTp&Qqg@FI*ceRy&1*EcFyu1`hR=f=;}xfe(MMSbHr9UJMTpQl7DORv|GroMbieMYA%URiH4r>Wx;
-SfQjMQIWUsHt5>0$?H{TyVmEIzj8e7FCKQcxc6RmB}|MbwouC371FME*>*#D+INoJrih5WS(=KxDaHH&&s)xIL-G<F+6HAe2wijM
-k^HcM+DlgvKJLNm%h%}Dz_?FOW4~Cr825lI@i8wgBdJ1+`&YumxM(VK4<Y{oO^J~&mPm^!YULKSa`RLNt$jut5^&hMW|0v4kSe7Q
-3>c5*`g<PLARL7b7q~sO;f0eQD3OciTu{DmV@2alI}<0B5;0P`cds7LOB14Pef4Co@+KxPg)?aX>x)L$5U#vs+yr!TY0ow_5_kU4
-j;$=UOx}wYQgIu;#0zr|#jck=OXIHIS1PXJLHBeQuk2fn$^C+a|No1QiQv;ecM4CLF|te3aOz1jJHaiOvUoYjugm@PW1qR&y!e*v
-t+_i+ZHqjm6W3+PBYf$;!UqE<-}4K9w&saZ!OtJ*y(h1nk5|TXCp|dXd+f_;lAsHkJ7tq{M2f`O&&GV*2|@2jfwwc`@Lc>{!f8T#
-0tLB~pPZH}+QNHd82*x-o)8zpzN&I=o-s&ThzaFAhyOsHXxj<ZF21Q!b&kPmp{Wzs&uBx!=iuf@Vc4;=j(AK1iN|!xmh$x7Lmy7|
-B(*y65|=(84=bo>!*<c%%JHx()U{+i(rL&jFyMhFaWv9>d0NsB6#{qQQMxRAUv<7C?<(Ja25vhdp-tf)-g~=h=({@)DSn+N4P>64
-KC6;>3c~#^wSrHA`<rMQm@5k*uz$dWGiDa9eLofbwYhH7-q~n4qphHLCHWr3OMQ4$<r+5vPum&o+~4vkwQsn&Q5nVqs`8LX>Aly(
-bpb&np77nW_O-A0#mr1?7%xB6{_&*<FXvCWc%EeS?#)v>iVZ~YvPQ3@rQ%cFV7x>%W0PL`#$cXjPYLQrcJLmRD5W}4Iqvs8dQuRs
-{+4DNL0qE;@(+}dU)_k_x@4*l6}J35jlG3tG@5HM-<UpKXRkJ0ez=*%qYGn0an-d_h~vuR`Kmmt;O&Y#yVi$_mtP?%^DKv>YiRBJ
-lUB@CljjjdsW0N*06b4!kGDcv>d@onl3Jq2<N6NUZTcTg^3dF0dfx4GKwv+w)$xP7inm>5xu-@}hpS<@Mrg7O1;Yi6#(PuTKei%#
-;rN*{^{FRBRlJ_2C1>^vR`>MN?yY>+rl%-5CrgaSL86h12UxWh%Kb6Jo<!~qU+xc#KU5vC1AE<o$3F1brm*E5Bl|BJ@qCtYI|rW<
-pS1xdyt8(Zqc*%HGZKj0CxCMQ!p%9dRxIu=iM()5UV#wzi8<=_rb?5}<@49sN-P}Lx{_i3%7#P2|5nj)D%p@Q?KR{Nenw2Y$jq+U
-Kz7b6I(+}NU#d~tQZ$cJxn{2VSYw>^MqC?)XRu`DpOzRg)^Zoxh2aU`UO&sb{izDecK;f=eE)cN-2;}i5bq6(dBt;;JlqK8eBAvj
-FZE+;R-6ZOiDo7BvvH7Lh6|c^T#}^<hU<V>>kH#}#x5U<m;3>O{=KM<ht~4iX{AyN;i|JNHr99i3hkk&vC~%<@hj52TM-O#sZ4kk
-K+b&i#EGX8slMACGg2@%PHPN!&+iwx(^=cI&n_J^<&9k0)_vbS=<R4GPtx|tgb&ZLLu{pUuR`D7OndRhkmm=G#bk?DoA4?~lUyBy
-D0nVhDp2gNx8xxI>B!tS5x&}K`7vT8)L9lA+kEp{*k^ZU#fP_0OA($rt5{!W@E~AhD5as+j>6@SdkfZmxjod;y}8_wXRv0(634EU
-9WT0ON8*kQs>F1+_lfU<33CUwe-Sx_c!Jx;%i`yI*z=;KT}^;1)3=Cxlu?r;ax00CDDq>Gye_&}*u-iT^q;2o8QjO#X>7MYbhcGC
-#(JJ{3Xsjdyf4IFQHDo8%R?RS)X9yE_m5J1dDIPman2j#HmVjm?98)i&33V{P}Mm#7uNB#T8F|?q(<PD=xjWf5em{+n^bZe_@%g#
-a-YK%Q1}W>6jz*{XVIh)M4nhi!33bcAQT2q@Dk#m&hCFHXzx4iR7LP?OJ}qFxkTXZrI8=Bm=tA2UK^+tB84|J%QlE!Kbqms;1Z#?
-<$I{_&3AVyY%F-MfKG~7rJ3Hu)WINm)^Pp+Ra5v!4k4Ob2?uKZaet)bc7+U<Yn^WH?amaI7sYc?xs8g$fg!x7V*`vd5mysHP0B9*
-r?r{=z(=`hgL-dg+X_+wN<7`DwtTg(j~2m=r>A;W=f#9{<Q~E7l|O{w;-Vy4NGOw~y0yh@fp8z`=ft1OCBzQ<`$gcnlZrEn9imp2
-`3W$&hRyCHXs@Cpt7UoF`sf=DULYiaXWqD(8nYn0mK-1#amYkrBLqFU^yZ(v&Fd{%)8Ee+zi5_$394MSbjg!7^7;o|l~BUG8(zVf
-$I@ulyfv`Y-cW{1$-JSY;@(tMwP1BS9w%0P$O!=Te|hT>%*RFZ<<g36H2;DiGKTByN4@&-Z7bPK6wO8Kq@%kL1r6eHW2^?4Il+z)
-3B&{!!Xf|4Qn;9VXQroo)754hn%h>aZp`g02)4L<lqJWDzkw^8bm?8!R-6@B<txO+h4%22WcZLz&-N{nJTcnGRC*P*%J7MT6rIaG
-dgt~cAY;0LR0x+hTXv;iAsHa}d7)kNsLhc`@UNI$?II`=J;8z)%mf!=K>x~8xX?pQ)6?0UsIv`C^pdv~a`U%dzPQkHpE;C!$B>cy
-;RhcNnVb(^y%otdKl8rbdfA(G))m9>=B1wy%3@>|?jG1-2<1uI_JItO1O7E`R9=U%@(vVDM40p|E$5OXzlG3*<P>+HfhKbP1tz~S
-9{w-YX-}~2(;tb|v#wc3bLZUed`0j4Pm2dhYVdl{)`m8cNd7^}tBwXPV{%EK%n$Mxzmg^&ndnI3+9zp;5!-WAPpwcS@S6SQZN{RD
-=W1*6^U!N$@GZbY@xK!LKboRww262Nf=QbcJEuZG|E^lNr}%l(2Tf;Pg+`}!tk6TtX5W<+JJbd6Tz*JY>HKM1@OjY&n*ent_m<5b
-ZZz4SF1`94TAs|E*50|o(IhJ=jD_Q69dBOdP=HQGQwh8vsvvf41`z`LMYc6dU=Zwt!vTijCWX>)|Gu!=fWdT=7KE5}Nl^>rKbzlE
-TMUJNUg!xyawTnic=p@yO(a*bmo;EMu2@|)n)Bq-$w$lID&TNjaDx41ZeOBE`_OnMDoAp7xnO#b2;^7Bc=X*q;AMfooQ;ui3TUF;
-5r_z$v;%_v`!cn`E`O+EY@cmlg0xG@6S|Kaf%)bWJqf(-ZWP!1df@DD_wAKynJ})<JnnTpdC$o4+`~F>UO)kIH1p1z;aj%+zjWOB
-*Ed}>4OkPVsj6}Eq~07LP`V=xGRfiK|K0oe_l4Cq?fgR(W6rEY^Wwo%dV`5NQN)5~D>9F=nfTEs_!pOyO;+Vf@l;;jUYZ$oB)%^}
-70aV~f{W}XIfYDZ(l7pcazN4<%MzHN+-<PF8hyfv1evSxPgYjs|CFq2zx4+lSvKp?+;LJKBXO+xdBfmxbzZj{5K1{pF-)X!QO`)Y
-I4{d9=BrO=@4%V04iZ=%1m_+lb;up?mcsuk-Ux|2XaK|GCKTg35{*Hc6qsWQ6DE_D@Sm!J*_ZhTzCShV(0pEZX+^-z(A2&R8!?`{
-2|9yTl%W)TywAVYios*7Gsr6f!O`=r6=}TXFHp6e(#w)SO*;A)CNd|2WKb}~gf4XEL*mhsR3nyvo(v%RKZT}n<sSyUW*wUMRS>b{
-ry6am9OMOl(e~oiE#9&AYrhnEDUf-LwP#%{L`Gd%l1}(#3L55RN4sdSh!eJ9R)7{AIk`=PA|5=^sRJ-{kiYqn@c)#gUHOL|S0I^L
-ho*8dJwM@XQK*?L4fl(-`X0#417fYI?y3wNkFnIxnjnc(DjARZ#cC8&Gi_NR(j?w9R}m(_CmS|26bSNL5&7>W<&gi>a-wp`9|p;@
-4$U=!4|EU5IH-#W;3o=E=Z3z}x|SVmuE3ZmHAV-DA>e2X(7k~-4JO1Ar2N13&NMoTDh<Px-uE@#o$f46_63qAF<^EK5HKu3LWluT
-6ggm65(EXp7FH1i9Y7E!fNTPaEJ0R<0|Fu#M`ut(7?fqy$OtHhZDbHeoO7mc)vX`n4214m@AI#}bO?3dx?9!ve%GW``ZbAinbf?&
-)1VCDgtla^DHgE;hO7_?vRAC*A6aGd%3H^|t$MXzrXzFC&h1y!GTLd<{O7sb_%y2`<lm(_{Ij6Zpe26o*Hw+MIEN}g%)aY8i3Hg*
-BA>Xrv?$qQHE77P8hdtD7Wty@6l3vAmE-(%^%KJPnk$91IaI>p9D!n0UKlO*NP#&uzxuwonf;FapOoq2p6Sh;zm;9_YZI=cQy%Hs
-9I^l{@8C0YQefcV81tREkSD|AiB7YQSB&M(3@Ebxq-t{n>g_&L8pS$%>1MS;*rifzI<>HZhe{UA15+Dm6zgz0)pQj<yN0Y>)x?{L
-dqSi%T*o?{$U;R!X&LNG2BRdz^dIlY3!+#@aDrkTEP-Mj0000000000!2e8{e0E7rzs0w-*#`fEgu0(*Ev`DAu_>N7HF50E`a_c*
-pX4Cw+18Jaw$F1#5Kln+{c-NWJ!HX)wbL$~Parn6r@MXKns{q-V?ext_~A6-b<}GS{;x&(|3&|w|6M!fkIoIxND>B@nRZeSPlDTl
-b7Jf@OSZXN=@ccA0Q!988s~LaSw$4_#U*KPA1qB<r6Inyz_M=R@ewgZvo78qr7sI3<jN|%-K#VCjI?}qXX5w+@9i08|4W?tdEx#K
-GmU-;Bm7~1@OP>C*?^s=^ul05L<aT6;C?oCBQ36WSGjIjK{KLxrq?}s?Z>2LadAXK-=WYW#rpkAk_l-_u5Gz`?xKef?`HXi9_urS
-?z>r*_E?JE|GDCDVVTz7V&8R%u=_tvDb^4N{+azhQ2gJo?NZk#FQwAJeT5F{i^2VDOw&*~{-MUb;~rNN<Kxnb*3*tpy8T!(k-jaj
-{M$8K@dyW@-TaQ*(<Y{R34I47uRk@&MvTwpF5mnFLfz`!9W6Tl$EU`1CVE4dgXp%(yK26vS{*}=s(a(LjLn-1j(k+I?QHKc<z(B{
-CVkY<e9`hMGDmw=^@)`yE{q~?Uf=8A{kXiG=xSV_Hw#|BNw(Uo&4aJ{h`{?%ONt1;Mpl%Y5KyHh6}+osUSs|@WmNE+v#dEAH*^|!
-;@wYwK3W(`$n@UPX&cslaPs|VqQ54jul`Kto)|^6cYgblglRiGM3W4A`Sh*KR>W79^j>*3ktpi6z24B==+`McR!bzNYREK>yPE{?
-*5qReRPgU7S$pR&N0BvouDjF2b}}WjefF@6d6RmUIEj(Add7!Y_4W)Cxu$LZ(z0c%$yM%OzQ6fJqt0*f=guFTnvp}~o(`+bkm>y&
-6HR*J&7+Qd3wd{!Be`|;R(i$LpS2xI@uyd2Kko|PI*3d{m^XN(^UQR|r(|~K(vh#|Z{OVFCPKrPYqeaLR3b8N`RIpc`G|X<aNJI>
-l{k!KR&1=1NY{<gD2bcs9@;hL-kwUQd@oC7P0gN-YnIR3(Y3ss*eP%=o}JnIZBK`Fk;Ez??b!7j<xgxTw;%R3&(!wb5<+azKG`_1
-gDXknSLKzyQ&ZJMw}0Md(h+~isBWV3H$A)R=tWhegEckN&&;l#<w!Xa<tCc)4>cXXjh)`HdnVDoD~f$b&o7hth)~6DM~{}(@x+?8
-v?zRxRY%CX*zJqghxpY^amjc+u&K`D{Q2rG`Y-ikZAr_$Q+{S&zr{z)Ps@o6p`^pvb2?63@U4nizwBSI*n0EkL<=ERonr9JSa&mG
-VEyTX2PS#s#5^fam)UfLd@7UdzHI5nm-M8A=a?(j@p1D(uRJuY)>CF99?%`Svh|a}6Gk6MCdygttg4!@==9W3Vt-NHe#nj_t)7^W
-+USS&iBb`IJ=U6&ku@<ie2+_$Wv{L)6>%|MWiBb|PiZ^bC*PVfF4{@7Y~Sx*?DXK#lRYwsQSrx1i68U{>*6Jb%`abC(vV;XA-ZCV
-P+fC3(N{THl!|{e^?m9Nm-f<2TCOu|VsagK=5&d!Xjrc!9*c7G56^hCU}|@Rmw2?<nEn0bf&!O|7?7{*oA++guZtSLT6>IEorzR4
-O2v0ZDEYmy$p&3*8xa>{Pv+D-zIVtzhwAd{UKz0<>D*c|;o#T#c`D*L&l9({uRPsVts}Jh@V&R@C2GjwDks(?SCT6mk6_m!m^GVB
-&3BH7JSTjCIW<T6R*oHdwoOeenfN`aW=i9tF_$}Nh(WY)(8e!k7FbEE;?|$JfzdoQ4<{&9yp4t_K#aW&%SCRS&CIEpTsWdtuSI)H
-Bgqjl_49~i=lIomCZhAWzs-N9Yl?*|AD<sGr=43(Hq$7tV9%ixlm)wAkJ2vXiUhker{)X49GJcRWL2hvRHc5?`Pj98t!!Z;pR~Pb
-ZJF#gkgJ&4wcV1e<Sfaxa|)eUioj5F*Kv_xJacN^yz<8Gub#{IlFwhcF*i=l{ko<gQcp}aHC;j+p(YJE{p9B-yY#%i7-y0TCPrCc
-n2>9_iUh69skyl3fiJ7_qHS8z5x4M@ejg4mjI)t*;`U^jM$0eW;E8k?R6Hl0T_f1S1<Ff`Hx`Nn*)t+XP0&5lI?Af!Z5?VKd9z<m
-j9o`ANGqH&Ilq<zr#I^OVsctVfSz4mS|k!=&xkx~`S=WvS*zr!Qn%z0U!;{URf=8~A~3HisM;KgK(!`Uc}0TkIjT18%MCNC1uE<=
-PH>q73Ww5%&xgo@#%CU3;-o-n?{K|JxDYLmvHey<hm49<{tF(T`DAIhjuTRhO6mx*M6*UoZ8d^=T*{S3u@0MEq^62Z*fF_aPc#je
-hU-|Pm5CMWpwj??yEzP!5R<GWPXw8}la<m?Q#2O`#X3Mh-?V4~0000000000000000002MH1m^kZ#BFY#(y<GaBZjSy)68Up{>(B
-HZ%YI+51Pf363hZJQBeVjLPQwQj7Ri;EcT2tM~9->yG*iIyte7IloQbX88h3s=%t?P5Ws@gPpHKhquPf4ClA^w2PVH{M>~<Psrif
-Z#btz&-<Lsx8LydSni>k#=V>9bhf=t*3`^;^|1R`3I7OGZup?K`yP$r_t&rvBl?;J9WAa?C|`jeYSnyshkE$$!>#-uH(8qTHtSaU
-Prb@qu?}Z-Oo#Le!Ihp~nmF?X!N_FEEM6$^r#x}tVHZDgveeGMFN|hE;?aFd6CZt1WK_M(T(OR%4W$VkbOwGK4{x<L-6|Mqhpy|=
-(#G$JOMmDo6Euj|%KwU1##i@#C9bS%7e@#G$y^%E$MW50`?nMfIg^#oo|<mq$2K@twzBgte?;F@3qR6ICOFzy9Uxg`jVCR1@C)YF
-w2BqI@+&h0r-_Y?E>E4J;di@u*_INHAKL9U>-oQ!q80Q$S%9c%P8M-7He*iB&-WRZ90(QkO>f<~)I29&m(=0jO#b?myJAoX${mO5
-g~rAJ8O&UlMI0JKnN#z`hK+6atJVBQe|2O|Pq~eM{Udw1?Skp`P^54oRH*~hbZj~(@;_O_oSHpmY@EHwAy{dSPkq`IrxL7!d@-D$
-^2T(p@P?Pk160jUVsm5{=G5#Td2U3dQ!pSNOPIVrMKI-+*xV|?*SdRzOZ*TnKrQ6?>qLSv%&9qM)#Zk^f<cvArRzI3R$%O`SD1xX
-&s3XG&4BemoX!$k8ZoElqWRAaNi+!59CYK|Vz)rMKAcAAvvTR>!J_85mqmi?73;`)b6b{ESTKdV`ed?2PyoOuqt2e!t7KeY4y+Wv
-6p94dGa_5sRYVwsl^X_(Om}Jp?#8eXYPX@32TehMj*%ik_8e7{7p0ge6Zz__Fukyryn()US@0Zstut~`py1(9HPywsdIZI*?rbGR
-?(N{Yxof0RtRpg7OB=>x4fG%y+>^|M(r_Ic%_0>6EJ_(;<sID8a2>0}-g2mAtX;fb5@K?4If`|#1B!Kk;Jazj1ONa40000000000
-000000000000000K$B3r>YaSbd!c_Xl*-Jkf08N*RYaBi(gvzGF0!qN-)1UvYHl31A%c?WN~@=+tm&{8lt(v?N*1SnD^S$DQ7!U6
-*~pxlpI!6Np1)t}vZ>gvW>j}|Qk^<rbFIUci3E$8Q}c(BBk8Pu`x&Zm12@P<eN7iUsnsQ7qiQqe)YLt9ftu{Nfw@Xb%?D|hRS<a{
-2gi#9P0Xp8eSMaW3SQb{q7;q@YI|JnG?5^CM&z_v-RNSpilOvv8{AcA*5``^*(=sjcepuyi-zRVQ=%rQFEch=B*>nls-(Y@E-gIX
-tER3rxC;>9Fi7I*L1Ma|-d5yU=qdrhZS)*24cD<fOi2$o5gHj|!&0U+T*q3GuE`k{tW7B{X}FFRB3+YHF?a1cNr)+4k(|AyyFwaj
-qF4tAzMB?J000000000000000000000000000000000000001h#OVK;NU%}tWb&ZC%me8nLH7J{rcjY<iV%@5xXolLqa^yK&LpB{
-D06phl{AWVsI(%T&d8jrGhG_4V};mFt7cA3r!-v05-IN>kzyU9<sH}?mLyWFLtJ9^h9K-k0RR910000000000000000000000000
-000000000000000000000Qm2aqX`%y1Wf<{00000000000000000000000000000000000000000000000000000000FXTY0;ST3
-xc""")),
+c-rKB2|QG7`~U3w!i-rAGxmMov+w&(mSo9NmWrf}L=?%AC0j@(v=b^R?UK^INN87)B9v09|C}+CqTl;_-{)Qazr5%9JehN!`<$6`
+eb2St*L5A3wO%%iCO1k)8hw_#cY;~$o%PZDlRz+Q9{lkewYw&zcssAu<sQ2gHVW-q>vmn{@PW6d^R;kGUGpPZ$1Yqbi8?Ix=)J-Y
+QH9PpuK=NBV#Hd(K|yfKf^!KU>-0S77?;GXj8mdg9%t<tnRsVPXOC<>>FFNxKDAFL$mV1i9DbDVi!S1_=9A~P<o9I$yC%oRa|-I*
+Oauz87nKuZgTHxx4=10tLJB&2Z0jevi08+glMg;&8(&84x;<KBt|bPNE4=^CZ+9Dw(23MMehZ23+b5C#-t*1z@leaT3x~YcT-B@4
+lz(iw|AsKr<NiBi1O&w1z+f;4bTUq-I!ldc#@<C@z%UR51BK*%+FZy7%z%Pn2nYlWgMku@;p}tR^T80#X<#T60)c?QF!m0x%l;Pv
+fk8l=ArR;4ASejJ83qC0#=bK91A86>3Vh;RgYyrJ^IJfiNe~$D2MXqV6X&X&;mIpaew;i2>`$J@xya;a2!yk%cwi*bY0d*DZJMHZ
+%v;SH9XX?h{08~~C$ZI1a!WPRH|vrtOU|b#pr2g3MN7+|U5niu*?Z4LEh||VgFD)-=+XYxa&NZf*q1SZ`69?3DTw?1{s$2bbL~HU
+v`(g@Y!)=6C}nT_tgjv}pWr9~_x`k^MO<Tt9SpD8wwsLZ+q1{IBVO%*`~D*`O3?h2(B(T{WnCO%U{Hjf?exwK_J^v<aqi$p0&};n
+1Me`I3lcWD)Z_oYTA$nkqk4-L3qV(+^b^i`-K#Kr4imi;gp*8ChjqKIz$!})9(a!SHjdJ@NfR!Vlzx{F*N(j^Y2d-frY#uC{tpZV
++11ADr!Nm7g8?E!+0<auJWND73JTDSy~m|mi5z4S7BG+Y5YP`Q0{?TV%smYHiSXQ6KQ=DBQ<nk%di>Y(IRH(c0On!(V_@o+fy@P7
+HCS4080@j5Z>z+C7X)l7(ZikeG_ig7=u|9G2_%2*fyCF+vjRAkv!101V5NH--mhBQ(2$%eBLU5p#}UB&#vULBR_GehZwn5CeRt9F
+Rd-59$+@Egjm<(*P>HAO=a~wn-o|I?dI%pxVXBzQm1eeHh4L1kccE1w&Y15FuOr@Gs7=%ygcHC5MY3x$9tvsj&9#K+CV2KTj~bHS
+pQlj0vRkv>mhL*TDi=odSN~RiQ~xPT>2VeP7-O9O3bH8({M`TgLd~dRe%D8~l5$%X)m=ompHsF_zfqV#njgTV(BK!`dt<uLS;09_
+4k0)|L53@pL{G|WMSvzD;jn=Dvu(=L2q;7X{ml&m`aiQthN3<wDcxRd=5pl2X4UkvPlqp(@nze|@5C)_zvjkzhFL2#YAl<h4}yi4
+r3cpp3=hFxFE;i7D<4DRUO&a{*)~2eMz2-JJ?85YRRxe{47_X|dWZCqGk68dgzH$``p<{!o7xX+wr>`@;NqhLp*W2S7COduo-aP%
+j%5&Oa2r`WJ!mvs7jeWE#mx0K$Si&SYT^45HL7LZjxb%@#YJoS*5a@x58yHTbTi|0r7v%Ov4k43TdRhMR3vVBmU1gZ0d0BrT1T;~
+I8vWgFH(z3UPrzwu3W!NWFb}_t4~3J2yAj2yjiR&R_skT{fYG86<N|^s9rPZ&-Bo|6Gom!qGlxMPub9_jjcUbZhqgjEb8OvGQQ8>
+_K9hN-exMrd^`7!@#q#Qqz<{ub<j>upnFj*^PXqk`WG)r`vNxY+gYNI>TfgMggSA%=yu+{r8*lB5HZ35gqv9<#N%6w{?dElCiUhh
+hvBTN@(&Vnkh$abAr>m6az0km%0nB@_iQ}UAn1uV8Gk+~WH(PO<-(g9N4n8s<e8(1YgdlD_^cJ!>ng2rse9M(Z66QGcq@}u<1FSD
+|6SAxWb-Lao9=6i<X8lM6<KV!n@C~zSmasoF3cKc#GyF4>{)A5iZgnPtd}aEiy;L?A|PNeNWjte_f4vzU0FZh`_T2$iNr(9Uw8}5
+mw}l^B1708gJzu8nt_GMx6oOeb2B~i6*D7*UNG<ijoN%-hvR$`mZfxp@2tM;X|s^@#$DLZb7#q1Cou~l<ie&E7P<lz9zl1%R<0Pd
+9wGAw)6RZ&CWzdq8@M^<v|~{~`*tPaWv0|%xwCMARZW8756~Ch_y-G|jIEUH?`xkhv+x|a5F&KRWqz*20rwArT3t2kgufrbD=S?O
+7kO@CwODeKo4n++_et|uOG+79?ak+u>Ep6j0%YsnEcl+$+fQ*5a=ey41imc41)XiN^t2&JRC35-acz<=)-heW!2ol4&oX7?CUFLi
+iG(A;;GGErMsMTa@!@~I_sILoeyj8dztE#K_6T$uiSodI44Orxc9>y``4#C`b;+X6Nx0<2TMf{QYwjf+j@x4zcU|Sn2^GV0#m53!
+{bx3??#J9PTmIC&d?dJAUf7Ey>lVYmBlmn}%8O^`o=PbD*wT+|KR%cCCG`Ndj6u#`Wfm+DVE{8|R9`%7WczkoMP{(D=IQOPugX5s
+FKQ`YTDpSy?qkS4;rqv0Woz?#mx{|rbusva%WyGQq%(v!ZWyAbEKe5qPPLbg=L`5KSAqBvW=&1a&_91P<3z<0WI1HKN3g?Chgtr@
+Ma<QZMl3g1Rv%vg3kw{mw7~aPD2NfI#n4C;3b0`=2fubctu(Y2@$<cJD*S%-R2KXfdT4=Mr|Ut}KL$)t%V?hCF^isB<?=W0Oa{zj
+Q#WUe;+t*V$S;PHAFeJ_5jm@O{%qW9Kl+;Gm~|RXYU4)&4jpgZ8>!l(FR-blT92W!%LMFtepy9F-(FkNhWGRb7$MWT6rTur>HJP}
+s)&bI9_Gv<mAN(ApBMDn)A0{0q;@3XhP}|H3NKs)S1$7d9e$$PGY3}TGLI^Fv)zjn+}4~wevB#ncyQ$V$12v@L#i^EY`IVQ!`)+n
+iApd*YJ4JVBcUUZf5S&a;u=+kAj5A$tnKc29#kQ6o!FQQ&GJ))ni_ergeV3>Mj#+ijuj|ee#s}J6Ex=+HiKmJ$*7zCDn~s{rKgjK
+_2-~@<BCTct!315`0$uM%Q{@k{)!n6x?24X?A&^3x7E({TML{rjqbT)ao4~s^_{YD0sSHP>p3URiv{zeD(<x2Z*V(IBg9Il(G$)X
+Lorn3_sy<0=+kF><@di|IS+|Z9Ge&*RqGv(=rY@)UxY@<`}AA9Fc@C#{zdTRHxLpcu_b(y_<%#t5qOm<N`B?uZ`nwRjgRK9q$96_
+2eb(pXRb?aQ%0uYvd>Y!TJ9L%32LhgG&z^rf6z-h;dsE+V715#d<Rdq9g13SArU0jw^PTNvIQY1jN&6e!EnHE<-)g4WpFzxz*_JZ
+z6<C*qiW0iRgMw~{L@K<|8vmv?<U2Zu#A&;y`g+c?){f@8u=Ycu(qwsX-_0%s^>a}EV49^e`NmE8?Skjob|P|<%ERdc|*}RX}dxl
+koGPTAIb_&jA^?h7MA72rdVJL(lc2~hCU{e?W^qG-?(LmU+9NirISNkf-Q48asVEJUwh8T@_a~P%b<|b+};#E<sR@N+^|)_v1a7`
+FcGpqcxlV3#`_01Smx1&Z@*C+eWXx3klRI5a_h<4QNC`~{B*78f(c!gLec0wMq2SnDFG7=wBqgWop-C9*WpiOCF2<w#v=(4HbbhS
+kYEr7%=62hrJhkXUV_8@a_^sXg&WrYsy0EZE}*892=V8jIq!%&pPzjCzSlRAYjy|GKa=&utx5c^3(mqX32d{5UGiRByYfhZN3~R4
+{~Z2j$+gBK*pLG&p(yuPtC+0|)o+d!w|8B_T)d=PA^1FAX#M4O{nr}Cmo|qI$@^6v7cwiBBx5TIkc<0itLsO<S4d^7TF5w;0aA)Q
+*p%FvrHZ1qJ@>*1Q29mhn_4A~1da93hFD%$l{;MugLfBP*}u4apk-gOeyvcKTHEtgRK`xG{j;-=Gj6J12$Lr^y>$O@U}rtlxF+-y
+Qb0g9HZRr?1qSW%q~oC=A$|l50_O!=Kq9tXIwR4szv{^Gl0Exte;oovTR{H@PySEXzBSp@cAha+-d#dC9Asm2#Rl)IPiotJ0vWGf
+RI!+C(E4E;bef;W$<<`mj&y9;pFMAN_aXE{*Av-`nB<YDJAxzBfbndlmEBF6(TkXV{VZR!qK?s9c}Gg!M3t|U7XJy^J4S?fmneQq
+t1mt>IV$Q_IdksZ*(Po$C7dNHwiw*k+V2cm^4-mMiGuE)_^&uOsq6j~$}A;BZPtR_R^Q$BI|$$_eMNNMUtu<6LMc~b9`|akyXJje
+>TJiR`h`@ime%bLc5eevFnE|_oH7jxj@K8&ARu%M9L$NmP2#CM@<26Mdd{x~PW6C=pvyFyr+O>o|8R8Rf7>K*{daYiKigmVDlX>w
+%K0uM_wEx=TbCrofpy-->ZN3Axw$np$-WW97r{EZvrjMXoUe+NzBwAp7bJv@D`-A)`%u|=yZ0e|JL)twW$<==0kQi%KHuo5i7z+`
+i5Ee}2$Tt|xSV+9)m_B^qXaDUv+<6N)U1{;T@U5#jJbRfFE5VQ8jXdwc!PFsfEQWs0~g@UwrTJByh8wK6=@4U*eQ3fbsY&gzi?HZ
+O?=_H9ZpR)<%_S>%^}C?+)pgdUXct%lFqyyu6GcFLdR?7i}7I~ek?vD6ifv8aw_OmKxs=+y&?E3n=zLOev_ESd07^qKX_X~NmV*a
+Ym$=QG8`o+Boz}pWa^3keDv<A{J5Nkrw1oATaM(^zubF9cneXZ<Vok8@xt1KLB75fSLs>wUCFi=J<1;r$L!Cdr&$~fTPqx0dG7W=
+@eo;I>&w^H<vqE=U8W5O_O9Q1LF?nUxg!aWsVa{Qo6eZpZxyB{s--+q_$1q$Yx8DxW<jy>!S8x;105Fg!215gfkTVuyfzJGq?SI5
+2W`a!)qL83?&B|Cyr@f*{#ESwxrsb5SUz>^&?^2YMHr$|i5{y)$3Y0;ic~ZdDobVq2|@g7sw$fm9L~1+Rc(UepN^d5n?{dh=AVq_
+aO9m&!9jNE`@RIR?k0?hQ6i!&1cz2IR~4)iu_=)mM>8E?=QY8y=NOB3LK`VId0sMVf?w0Tt=ppH`%ao@hsE@X8GNA?RruUmzDe?G
+4660XwPNZ4n9kwMB7BwnrqN`y;n>o?jjsmu_Eg6jjYZMF*14px-X?T}fXehwosL|vV#9D<@@g-&&3Zdp#NJjfU+7BMIG<`qgULtj
+D;K&s;3iDdS3z7glwO?#mazPe^4IX(woMfQ*<^hF&`t*lB6wkZlobn)gnH@mqY)4Y9t8n|rz<<8?p>|;f@wPPnn1Y8^r)Qz;ZH`>
+ZK&c!wf)5lpwJI;k^7dF+<3nPk1RnRB+k`V4-FehKhQ&YxS&ynL0UerOYypR_jU`-r_Zig3P`005a1i5&)Bv+xAT;?F#qr^ccHRC
+BAxuvX|Lr0*(DQNw(G<e2!mWQkGv5Rjy8|)6VwSc!|dIa61KIx*mmO9;lO2w(67UDgvk3pUur*Y5&Hy2_p8incYpSEptP+kK)L-+
+ru>eQuUb;;T+_l15QA!|Z8B&=NS5US>{z545qi2}{*eGVDh`HOYeXTUU=UR#2gl!<ph2EWdsQr^X}~R}LAleTcDLbwGMcWd4uxHV
+DAR*6eu&3K(ER-$6;~1(_)_K^s(oOiMaZpI9yz+HFA*UUp5B}||AFfF=UaE4IlRrj_~cF6!Em3pV;PV7wU#V4NxLI|u2sa}y>UT|
+ZR%&4=UCN`T@p1a&Y?TjKJux&nLb*de)f#I+=sh}`!5q5&9^4se__4JOhTS`p2W0NK6+<fvBriC?w1zUoc7WTFFEr;sdPbv$OD|1
+$p{&tEH!V@iQ2ilvdjpG530qqkSI$Q3ARsbLPAjh3y0ppQ($a+2aKPzMkg1jrU6H0UfstMnZ~fzm21tW8?3gFKN(HfKIKDYmdwPw
+uj*MVl$~_i0>Cn?s}j|LnZgr|9Z#3!zOX#OoFnaN?pBrZ&EWRa=I-0kx+1s3JC>+xEscXd+*f>q?(lVDU;TPbPgM=tOL^?=#><Xw
+Fbebfs!wrpR|i`S`;Vf<MNVuUELsCGk6hHE4liv%#aw$-ygl8;uzRjwl&rwID=Uvf$?}TCt~psATN1DKNm{rJzLim)o84l)&j|%y
+)2S5v=34b~IU4lQ%ga}cT^M9E+*g_^4nf0U5H&QJvkE8(;lK(19UkAFc`!Vt3(@>N%`>!QA^1;5^TGOC3A@Cr>+zzicifN~i>Ujy
+BNFU<livtE^l;)v!f6YCsG5Lb&Rc|53nMXDNqMRGNyz8Rf_(0zDonH3;F>v(BR7nL76~Ukavv<kd0Wf8w=8d8q2c%L%<~O;)=-!5
+e$1wJ)`ss5sb|zE=U9$szHKV@zQANjJq159T6eEEYs9}@#bighVaqYQOIP=fd++ToA00J83L<P0=EmyzCFJM|LZuukw4J2g)kN9m
+woldpEI$!}fPD&gMR8W&!^k)!04E<BGPQU-ZHtz<iX=@JqIc%LnxQ4l|70*hYw9Aje6jmHeEl-ziv(2CZ;rtnB;sOlGU*{c@bfD}
+Bcik=43FwpIh30&S)f`k0)fw$Q?u(9LyHw?gBO+hVbwDtU=l@xk&d@?E~%fqKGq`bXtEY(<@^o3Bv{L5-y-UnZ%yCdr$*k2ZzHQl
+UfC<=vHC!qEILSW*@YJ{@3Uk3?Dw+@maQ`vGc=6sSAH(CyEi&$qX$34YNNfKOjVg*v@{i^Cuz3MlVL|7BB47TZ;2J;N3dahPz95L
+0csDg4(FtYAW@uk`QI+*OAqSyuA6aShtUizDf&mFc{K7)<e|)Fm+WH~!0IQPZ6g-LmcmVMK42sb3%))XBsrjXUs0!Z;Ru1*vU{-_
+B?8-Ou=F%pvE(JQgD<(MUNhZ#EO)b0s>;$5qa8lNvT_>p%qu?P6?U*FJD(tu@g=K?&lDhqjbys&c<Foj@Z6X+-NoOY@|%3`-3rOK
+FlJm>pe;iCbbr;$c?4=3Rl)RH<+)=kbLCmE7{A6?=OH08Q86sibJroc?Me_L1OYkR=(1i20-&c`EknQp&?)lsabV;FL;go+|KcSa
+QExiaifx%GmGOTxnuS90QGM1ji3p+I4&zc}i3$ViC%NQ>>Zpm&m<Y8<=5wTC@Wh_NtB!W(j$En8+bl3-4Kb}xV!g0RH65t&)2ebh
+HDaYP?3-2k_>n^3YTTIoZLRlLcb^_sw%s5|3k)`p{qnA;wySjyJ;Wk+8|<phyv*_b+qX47Emg91Rm05pYDY7A23|uK&Sk)(;fNE5
+UvxdTS}s9ED}G6hRo*XQjl^MK3yTC>R+9yRY>(4+<ydt%l#Rk3K_eu`t2D+SIT1WG4E#R^;?gTFDGJUobmy-D|G`1o-)uw2JVbN9
+$$NfL)zT<;dS2JrV(<uaEpMgrc8&g*we*9rp&z<ZHZ{JWd_{>VSsQnu=iY33Fi*3;=+0U+sA<*S^+J8$n@m<*T>mP0{uk+E1G{uh
+Qs;+@o>BH2**GfiFT3D^o%Pvcr{o}SK}^jA#m3t7ub;nkOGsmvFzi{3A_0Po_PDLxo&BrCMBsE{zgGIdS7DlvI0mtu;8$-L<O|{h
+LBVztV$8!77?2cT<kih05&+%UCrTl4c#_J`HDjTFV;NU&ks5CLVECZcjET@c8qJ&YK%>hww(nlH@OZ1nrV%&OO}G@@Ige}bJ^qn<
+Qa`kJohX=pcc-cJ`tz4Y4&N+!u_DTS;?48M6Q7O}f-cAk4!1{KOgpXh@%H0pSP)6Cam|}b$JK-d9*(-wjtUbNg5;(S;$6X*y~pks
+*9q79$yh1Ve9cQptCpT0P4XvU=N=uI^U~^NsPLf}VFG4nMfgs`*WVXvgRp3D?8O-J88JKyNTkc5u^@(;P$-)dbqL;u2qZvrKVt-%
+<1NB5(4T?$EpN6~(q7Ndk>W#i&>tL>{mmxlaA$56>#BUw>pj75_QsUAO~^^9K0t{0-dJpCwX{BOB^;x+Y2I;{&}~8C)py7fmshM0
+UU%BpYy2>J-e+SyVR5prRO9-q?KQOl0-Ie^Kb(0u=hO3(nU9*J_Lo0&BraLMlzwW-!8@BLKH7AO>aj8;^wjkB(~F*cA(*L&Kp*HC
+kA7cCq~fW1B1rgFqFIZc!8;Wu5)6aIUs8Wp5&*>`+2}ltACAE=IUGrdB}(EUz$ZRg{3JILz>^_>zm>idd$Q;844`5`SkUa+NJ=gl
+WkLhnm9es!j;4o)iklF5;Oox$(f-~xwxXjFq`kvW6x^Z=VQ2BrJ{H!4dylSl>AHkzQN3}18eDvIvGEq6RExJ!@2mLeI|%9@*7xqM
++EPCE)XBCCkz2>j=)ta0yDEpfabug}KK5%8$yQz2ucL$Aw<d**8wv<uHu6`iK^#|YwnJeBP>?q}v!km{dO5*SY!2HRVr+6QjtoJt
+ffL7l&Y_{u0Cw17DjLUOKMMCR2>W;NlT}C4q8Ut^V2zk%Xx>o271T8Nx$u63*uH17U#q*%8gG|)G540kt_Jx2b)u<Ji9Y*!AD{Pj
+a105?Dd69S=OF@CyXZfO8tIUZa9?w?ImzOpbNyItnCaqjMXbXe^yMYv2QK9FX&^E`rRb2=VR!e=BYbYc*Hhk<TVhd}Cm&^zj!5-^
+zU((5B9U8*w}u34oG5gLL7{N4y|;gAt_4U*0FZZmi|-4mJF=jFq51}I8z2tlxFaqL#b8hl7m9QLf?$7#!{6Y(TxrJOZX9@)p=s7H
+JO7Q!jZ&-b(|c{R#;!dRjfhl6(WD!FnyX{p7;d`~d9gQI_v3Kz#)tW9&x+D2n(ohKL>&$wzuK*Tpcwg~sNzfH)rV@bfo3nG)X+m|
+g^JmqJ>BlB6%TjWI?3}{2e%{7yW0AT4z~q5Yf>S#H(wR*K2%Xuspzi62ZMdGkN@bEw2dK;g@7TD*Ym(qk`@>~BB0^0y^Gx8qBIo1
+c(GnMc_9=h?;Eeof=?PfO!!pt`Tx4%e7vYL2DijQW*M69-rMsJl$@75mu{a+GK<xl|5jc_V)Ghw`I%7Km4J#R@cZfb_;2=0T%tk}
+-`EPJ&5Lu2X*{TL%udo<(>lX{?D}e#llXV6fR=^=D`~zXP!GfAr)xrA*Uw{lh%g25k_3z$l%;qXT6tMrT!<eoOHsZTshyRyPLj^R
+L%|oU(6X&tTmr!u0FuzdP0bgRFi;dAUCHLq90HmE=UA=zcq|{1LwW+1h?oSC?;jD98KG9_8H2PrvkXj-_|m&-VMV2(n2QE1>jHWH
+W>5^6)Nw$R5^1%CvM72N<b3pJF_l5E+@kPfhl-BL&@UA+Eaq?Aw#|wrvi~*N%j<41qj$&i6JB#86lho>A6ajANu9yEQKxe@PEZ_b
+2yFieQ*e?YIn*kL$6*j&L4g~k^i94gE5Xnx7$k(U;-Z-QwGcAL)o9uDNl<>h5Cjaklf^51vV>rhxgg<Nh1s7tAPT_{&`FMh|0B+X
+cE#vSBWX-<wxNmK+b&tqs$KR<GplHejZXeRL#i-Tp;PdP^Xjj0MIA;@8=lPfE~M$A_!W<WP#2#SwaDW?5@@2!!tuD;{+-V-L?>gN
+p!LBlsH-pm74fl&yzEsNzog`ic(6MO41L$^BDjgf*d-=<Ko$dsLchIJ+?<xy0L8GdKq=2xldoaL`a!k~4l+$QKN#!|6oqrbtrwy%
+MvB8B9GGve5Q9P{BR%3!FfR}b`TGSeh;p%arjERfn{8+&$DH20!mD9(&%;XZfqgXtz7DIU;2k1n)_RgImoyLA@85VPpV&0vgp+)+
+1kc~M_WgmZkxa5)yU-$G$j;?!yK{Rr_Qu0EIf<M#q9CDu;?=$9WRqMQV=7XPS<&DSiV`_wQQ&h`!s1jZBm@E>9@v&2`(V*sF)RkC
+aI2PB5O6O<Op(Honht^+MeU5(3KH0f00&t!xk5G6k;N0M%)e%arj3No91MfcHZ)W8icahjUZyS9v7<?EdC_&Het$_!>EN!ytf+7^
+=14+2^gTBJ%_V!vYKMhsgwP0GqdEJ!Pt;y%b7dka3iWBCXGV1PVRq_=Y*OJvK*r$NRYr?*$~*G{p2cVgARv8deMb|L4eCzz`mq3%
+)_0u0alA67NE*Tslpd<*R;kX1P$t#mDQ~2XpqRj9@brtcj69VaM^#j&@FJ@8zlK1fhw9A1g|p2F0<|2HK4s>`yyNRQ7~vHaa>uvK
+oQclg{Os$aR%O#wF=`IWRr>B*<`_{Iz3OmYD!)+gRKxX(Dq-3N0|x5Tf>(!z#8>Z>jXC=Iv5z<w3Ksd6{Q2S8ht^{IYS!9_6XD<w
+7snBIp04y6*<?fm%$R#c^U5y=cZ7(*I1zyT_q*I1Eil|bYmarMI*f#!WXN(k90kwiO+1Z{`w2uu{3QtT7ExvncFi^i1vEObXX7qO
+y&8=<FCM=~eJsBbs7%FBROfwbRES!mw5m(VLpJc(%|IpoDyOW^Ah({VzLI+n-zikO$&isx?^pWwEetbO3d0Dd>C!MTNQ*I1KaQ;W
+gl6VyCPTp>AWN<vv_EWAu_w_<iUWvv3Aw7{$Vx-{q<cYbdtM)*gayNZnqtt4nm`E{l56GoiGnaFuE7Jrp}C(x80cSuK*bO<bC5XO
+zyu+p`=YeF>xM}lzMm*nW&LpmOgud25`iq;(zA7J-KfnH_ulV`CZYsi_ZFga7P?nQre_(r(oc;+K$z|P{`IX-(w4Fdv~p)jJ~$YR
+Pd&IoM_6OCC`DR~ii1PJp|^r9R>Mu5%;e}CKqTJE8wJcWkt9x9m}KXOdAckNr=}bPTH>WmheM!~){Qm=s7RlL4g&wdk?_AJ9X}iV
+#scn`b!dK{7(Wr{Q@znRS?G(vg6{Q}5+n=^|HgiOM&i1f9Ree2H(Jqo4l)$9V2dECZMpa53DEPS8@)7ziAd<l)uIQFB}$)k?92C3
+rl8r<vif6{SRuLEO%O)p!?MLEB(q2RkR6&XAwtC?0BGnNCCKuMVq|WhoX%2F6eaRhp_(ES5967tOv0ov<^<9wP1~Oh*?(|jX8q<V
+=$>_GF51=n;fc(6O58q39QNo6OKB<=4xPZiyKz0wW)o{@NO<|%99IQ80nril^81iI%`Ix>5+74#AtGCh_EKM{=*vSpDpxwH3K9@(
+87Spr0K1s(r9=WDkO&~tT<yg+Uj+=3j}MFDh{z0UI*gyphvBjqKblG*VtAoBDuoaAgN68zQ)!ftU#tB8id&uko2S5k)}g6ScyKf0
+?rrIPHsejHzWS0BECL2m(u-=2`tVA4W#4lA$#_RaIvxp~m;7)dUKu8$s;#CVP9vb$Vssd>AT?)m+(KsqSwR945Txr%bJs4gRAyi~
+RRipSEs+i?bR+~0XhQ%8D``9kg+X#d0U#U%jX}YAghsOu`~V9Ho5Jm%w^mNB{LP@!tV1)w_BgGu-5q*mdz`PSk|-I+W-)M%^=T|<
+ZfC6GKtrm(u`CUbf<eNnde<5YLU3dnU4V!~0!>!dAZ2uoO>|XdnPdW+_-vYMSy|{QiPP9pm8%L(HKgcx1PB7-sz5O^imeV|JZ^-8
+V9-gJIpK3SY)X*Az*89h^PU8x_;>3^vkpy1N#sk7j-BxV4!R1WbRq^05I5Yc>d8XN!}{#y-li&|6dYShg15FVH4r6$p(qR*jhZC8
+K8laQVlrs_1PpwV_;eAbAeD$i{V+UPbhgI<<!HW1`H6u}w$9-~27nHplA=E$2>zEkgIbNh8N|*yG!N(YJk1HV*HxAfrV_DSn9N4!
+JgiO*bGOivV<SAth$s9snM5Q60)-*~Mgxe=g2J(Q0v5xOoE+k#2?QJ)Yv>Oo@YqR@gEufKN+JI`5&Cy-%e{XyIP2U^P*q`fn5n9y
+FolFiqY%(Z?ihcWy~t5tMOK6%@B?8FMYghJOGpR=%wse>1Oh|A5pXDs8$@NxN;n+QkU!{zK)`-sGT5&+>3=L3^Fiu2gV0%rrk=tg
+wk##$F-QdBM?m{gxS5KiFqNMVJB6?;8So!DoW;WcG1>77G9@6{pCRC%0h`{83jF_x9~=b!E6^;+QK8~7Y|LQLDHRr_%A^w6yvp`6
+ejv<`0Sf76QsWn8Hv>J$|B+BAt@WhE)_ai?OY;Q+0-n9lG9j>kd_nMu!dr)o%5jV@E}x&a%cI#p_USzl)23ZZ7J^PG7-Xjk1M#b%
+F6>+%#v5Nk$z`DxG{6FHcG;TW6I*g2ya>F20$6l=hw{7C-qk}jwuO*@eMx%k>P1FboubYHfC+Jc`0>v2grFsB_<*2^8>VZ%uSuz$
+FmTA^?s;dbd^Q27RkQr&wd#Q+3!s^g)w>!jKd{2^G|}=HKad;+ex(uw1V?i}+fmt=MEdZv{d7Y<_C>Hzo|Lof%NSjubtCwf)xZ5$
+-;C76{2JempFg7lN9)gdXvrw8xIXOJ6eof4OB?4Ov*ib##M+}TBraE#b<BU}<F=sGjFaYYcg{n`PLF#J=4Rh|FUZ6Iw>&ph;SqmC
+PTPyeZc8;edVkxw)Qr@I;X~z6OA2So(kG<+r#A$2Wi>50j+JtxYTc^Fofk(@oakZqjWSs?Nm*hvhXLrNIctQin!rMU;&v^pQGA!*
+1p?4~`2DSJHbWCYre#DAs*MCvwYxo_D%w!?c_#5TM!>?wqd6!7`;U_@ux>F2_<GC_!=(6i|DLvnP@!Lt5)SROUOBCz3KuZLp#OtP
+9gEfEpRLhQ-yALV{rd6hZJwNru?2OkTVBm`g33szOstq_PGRoHo92|E`b**QiG@Y;Z8${o9}y@r-jTRN-A(fVhrpnK1+Q0~dZ&u-
+`H<qmnPPHv3~X7O_$Wh`&bdlJoNM_J;>t|eG8phhU1kS|dfkpMR-pql6`ODj?b*7z84a+WdLh~L*fA3YK)~$`KCM?Hi~}Oduk1$&
+Lt23ScxpJYN*&EUS`Z;Xz_S0&8`T27(?A}Whe1MqR$pymNAIe7gMT&FkL}k9T|O;`pRs>NySYCo<88^hrz%cTy_@Z=3Z1X1y@haS
+-cPxv>s)`TQI@1OasFHi29Qr5?w*93l<h@E98RJ-X^{XreSxh#CaC7ScTt{%cNiy?S1~l9-^Q}f>ScC;i2yKVd1?QxsE^Rwu=g8q
+z*S&hGDSn~-os`DF#tvN*`NzFu`Va6nGBF@>?rPy1k+)KEFfvi#hk9zEW}ZOJeN)Sj(2N%H307JEpI$mrviXj9;$egBLJ!n_Q(Tj
+3?nEBv`qm+5i?W!ts)eiqwA(g)vH!8eD$=2#3Z#DM#CSpJovl=tnXBtf=_DnS@vz+jR4N-szl>KFB5U2Bi{0gxY(#z5rDe<_lX-r
+yq~O;`(DQwOycM{&)CWsMEf&aW%FGJ{pi3Xe;0kt8Vj|R>jKTQ$pD=sZynFu^X`?<YPTd7pf{7Owo7C^ebwH1QV5{=S-D%0eWK>u
+3uFPUi?G)Jbi8EG7hwRbVdm+m#4Xp<011BQNbc!^d_`cmW@Mk;S^?lwS_%xyQKdU>VC8{_K~fS1ToZ|y>~s6eZ7RNlshzo~IjxQA
+<)sex)37?40se#iwGW3YB3|kR?0E?eO{usZtxN*$Za`K3a1m~;-QtZEM-w1Bg#cT_=8QXQK9c&yDpq<Q-vR~z&FB84>@^LGj`&K#
+Gvg@$czF(0hlW>n>0I%VTE+wbf?XNfam;PooppU%Ifj$T;2Ps&QWqP#lO%!N<ef0VHU;FVb4)<-r8P*0zfV}XQ2|&OT3>B6;^S;5
+1^{Qg88p!Z!T@vpXii9PPU@SpsK1adN6UvAqk&m&WGuk%L?~n?LsjJpCOxm9{R+%*asGDkX;>XK{*z7jgDY-CTyFm&u|?!#!ILm`
+d5*v|9d@&oko5T4chfZYska6lz-7_?P$;~vv*?7y_CRrcPELe_`5m*bx6HaHY>^7mWB}hh<E1IBB?pYU2Zgoxfhm-wC;a=jV3A9x
+ast4<Oij^o7nH6A&62aKTfpyT0?`TagbD&@58U4JU~Sf7RSa+l-I_GyxN;ld$%FQM(+nRj<rKUfdz%J@*aE-Y>FI8NG?2h_Hh{?w
+ASg=W2$tU_xyhWlp{=DkZ7Fwmd`8anrQCggbh8e~!BBsX*1_fF!<TEJQuxVu`)cuzI_I5V1df*6ks@?hajemE^I!2V)+7=M&7q(t
+Rvhtj#Rv6q!UjY4XlkMwaAKCLd!sKMYmqB|=i_b12|0_Dxl)=AI&8n-?#j_-2i!Gc2gK&MN0xAWg%-WCef~c3Cbd-HU|-Ssljax$
+VKHE5LVD2mxn-FmAVbA8b}u;L=>}YZvf=As8b`ake_SZbsTwztC38yRfJplPq~>VtaXKTJ({yByq@Ut+o9FT$UD^1eFt20zX!xEu
+<s3Z)t2$RcfFL>&P}_Y6KGc2iD{)<AcTohOmDP2R#tjxSn+qT92soF{$tC=9H8%B&6*3F@mC}|Y2#nCa4LNPJdCuG-CtocDoMq$t
+spxcG8%~klB?8cLfBE@r{OgBE*?X$MVY$H-Cj<-BmDSV%W5@WE=9j$hdxQ-D3l&8ilu3epv;oR5q-cE(%MLPu-&TVpFVmL*v%jp4
+sU&~~z+ggv1(Cm9Zqp@sA$y(4G@zY6$!?y`$W?!I&BiIhMUdV=K@TIo@Okf(U<(pJle#00%k9F&ud$@tHnhm3$^%-7Kl-NoqPCaj
+{^<{PHZ5ZTsua7U%6aTK=8W$vlT9l*BQ3H^Wg@cL`Hs1HB}f1R@^_e}-?awK51NK50dDJ8Tg7d){QM0&D`kP|2tMKR#;s{pE@TxP
+`=CN0@>DInvrY`~`qk!)J(PE?v;fe|WCV(*2g(87(^j&88l4DWPeDMDoUjd!Yw`T82v%io^sV-3eIP+chM`6?LIr<xg4_D5@7Gss
+jgP!%8~Z^bAdbP2R@YTlzi7N{hz<{uurOPp%<<iBz8C5kych19pgrecnF0n-g5cwqt;H*C6c5@-uhGW>BYPMZGv4cbI;{IS&yAz~
+<WR>iqDGpRs>d6E0Cbn%<vUO+ef8rUBpfhSbpvd>ga|b!;S6BU@x-BCzI6*#!vJ_p?M+{q-zpaYe4%~kZ%WP)VE}m<5q8>e6bz94
+-gN9Fek5)-&EHClI*plltvX$Z4g?T|r%%lKqgNa}DW#opGAMPw9?RtBw+ADLz}<w7(}`!!J5VGc7U_a3MnnK=9qxBVDZ0Ijs=rNY
+E<Vm_<#x?2r3rozw!ON?{P{u7gP#gtLx<>9xR<otZIA>8Rtnm*WNiHY`4nt{I3Q`2RQzQ()z@v`<7*A<uEq2^C^3i9T0;T9{#wGl
+*P){u?!$pt!o5Y;_b54N$-~+65-VTMg<+9Mw#llNsRD!y*%S1{xVafvE}DNUm*!3R{Fx1t90#_|(2^#9bU3=U^ZL2CYiCEJ?d!kW
+?meYK1tjhKq!3j?c&K~N#og`XmHrxlkDhltMym0U=t0sui*KXmGJv<Rt!_!PjC|cCL(>c5E)sw^mNMh7i6{<vA0VW?RUFWM;$p2E
+Kj$hYo=sCT0^)4Oi$0p)(0^z7tVNlRz568ZYRW=H<laUz0XCm`hMyNv5X}tN1Q6Wgp?c38N+Mv{$emtU9Ke`dkE&WHN1BWd$Wzgi
++{pd&H~qrE&EXO&rwh@}my8)n$bYm+3(^Ue67G;}!WI{eJslEG^o0PV`8rWQKdMEX*m2hSy33aH2teai1f-pWS&4_GBPZ_f&p-hD
+&|8MM)_sI2rPgotv=j!&N{gWbuoO&#&)(C%3pwJ@?5Tnu%QVi#%jLKnaFu<Jw<$=SeSTDm83}|~U9Lxt))&1oJS+yF8KMEJiZn(_
+GjVJ-`;hioe3Kvq21Ecq1|HOAPG<Vo%#p%QX4pt!5R=@<{qr}`v<sSlO>6pu`+gs0S+kC-UCoBVEPH!TMx3DowRI84SbcQf*RA0V
+3f0jw5Fyq2TnEs2aY4|~Hs_-ISJr8yyf`llNUbY#c2RchN6iag8w7u)06gYvZfSi>KXf`j&JL^W0&uyKi^hGK%aV0vqYf@W^!i|B
++EcQ>L$zK#gTcNiYum-N6+(3Z9!hZb1;@iyIxq7Qhhcyejh?~#>z9b5IZ>VNm;_l8C-x6YkR)+=ksrlNL;X8cUBKbk;u+QdD&%Fe
+tXW6Z$(&X#@{t!pXN^rz8*IbTz=MB7?Vh>bnK;c?T@|-PSp8HS8{)7x!e!!4^KPCR-p(?+O#v3kHjY_YSc+84+wdy$;Q~4^;<r$3
+s3Y>y=eClv1OY&lE*?zrKDklN52_0G!L#8NNj4v;mn0u_-6Dl$6K=HStJz-pc}k*G9GkTo^oyygm2@m8b82Hl*g;vbNeGvfh)JR+
+^W2zX2yVjLj~uGM$8Pb#K;F*Ck8zFE0R6#1+23px!xkC#n*!gBJ|Um4T~WJ+1rTQ*;!Ca3RUH&4=(XDc2+SN<$_-f2_+WIRsrq>q
+YqYUWkF#i{uqE)(UDt(gL`)Wv-GC8cy9Es@2G-k%vIvqbV1l}?S--8Oev8$KmurYLHka+b0z2xlN?SH~o&=JOM)O3gu6K^U5)uvM
+NX0F4i!)m;J(+BptSFiwPC#?0%O6L@aygL?jo>;Y|4`k{rqaFbGfuEIp@IJ3pzLq9{B-vUKfx=J_g=>ny_ar(jsc`<p-+NFtVVqC
+KI`b5^&W#XfXna#h!rWX0&+J>b&;IXuy{bd9_gq(ab3lzuk>X<mIb&HLQAnv2aQ8nC@59c7HHP^e!o>hfuw+gLwqzH$!12+QE`9w
+XQIaqrKo5&Dy%&_;7JXI{6ruR2Q;1?`E0e2#3VlkcG-|55R=)aS{N3XYw8I7SoHsgxM<m_#@jPa;H$-eX4kfNvAR($;?kFobJoU>
+hnR({0#E1S%~cywb9aXyY%`oF7=0N5#Lt$_dAi=%^Kji2*=PHm`dtAVhT0#gFR*qAp(nLR9j*k3W994{uF2$KyQF$C4Jw%pka3>C
+#HfC^rTZm62AmCuR`P)kzk>`}a}>v~Fs?n{7ax`;GT8$8k+48SDhZ3`;AS1N5`>;?DF=$gB6!vR@E=~~Kg313CIbs*oKPzXn`LMg
+-}JMp4n62k%z8@{?W5Ro91Vd?1t_-k%G{!;zQhX`cREqngx7pgtQfk#FjnSKdIw(K5@6SQl+P*6Pxse6jyCaMVGJNLFci&i9=v8v
+*%^`v3dI&}<W*`1tVY`AvnYC0Ktu|5Fx=!7sx|3kj<XMS?o?C5Ye-I-rDLBiuryeZNq#KTRu+JAp;IIvd5nenYogHOxSYa_L8H&J
+t+G)|dNZDW%5|_Z+YtTztHW+6;1xQ4z7YONC7|5Wzv1o>eIXKXLUll$j$2-DvJdJKEepGhA+b4851e^r%kWZ!`cu#IP)Q=2TW~eB
+D$QpaQL=WgjR>6AJyMTmo;34m?=a*e0`}GB@e)(jYHL3n8U`>|ML48YOa(!j#E5Wu7z*d-a^Yh#p1>>7;KNPH*S`jUy5RYl>1-v-
+XIrW%BS=H`)n;$Mf&=ab$wRP0;FT$$eVu0yS*zSFQ#*(KxZBO%9LCmoHzhWHcnsQS)M<V?{>5zxw&(+iipWG|Z@SEQwR7`M86;rz
+AV1yDS~4Cb^Kfvd4gq)vq^d%?%EfA7onRvj0<b}MQMU%d-K)IFlWh0+Lblyb6Bu;TOl>yJl|l1@=NSwVm=}4aOr@^=#oTZL3^cP@
+hqmS{0}~{<<Ws%M$1%Q}zG1|pJCR-z00*TGM;_gr7%xFNQc@U#z2F3R^Dj~~43wW{F3M%Tf#+qZ0Nreoll7w%4Rem$J`jwMMF5&q
+qd=uBKIzthKD4VGphrP3D!v}gI9I7DE=A<zI2H+Y9?!&RXj3Lj01&(Jnkq_IZl-{NwX7r<%H>CC5!esk5AjdG8q(0??o1tNNSkeF
+IwiUXpY0x?r^}9ny=g6_2?9dTE_GaE-J%ypop&Ve-JCN=hr|Y=@9X;c^1*sbspy15I)+jhHqoz$ugXr`X;<4Q^2kaU4Kz3=>s@bg
+EIzrWGeCgOsa^E<`)>Afe6K5kI2j^Oy0r536Sn;2mZ^%_FIGd6F<i#8wj%Jl<gleH9{Qtu6$B3XXZ^vBj+s*R{cJO7LAtPpHRqWY
+M4As4#iwwEi~&r|7mv5<ru#l=J+2yee_MqV9iTn(WoiC_x}J?&NV^xN!36+EkRLk#ZFN3!ZgtR64HCyrsW|DHxTINhSKtafniC6W
+il?HY4d?k0;gcx=Tea7>K4TzY$VvMqbX75)4CYl7uNM`XTBKzD;8M^}^*MhP%{dPPf3vVM>zZ}6df!ieZE&b!-lbdn-py~8262)b
+ZyI-N?4!Q%IV|ScpXLk#(mAr3V&)o~T$ZTFm|x4Laca6r!~!x&ww~#DBwH58VILbYa~t0R(?z{Of|CnWpR3B&UVi)DgTyU`OSAlZ
+;g~EK%r$1lcV^-Ua2{3(Ab}~7N=5zl_x?q@r8r%2=AitnYt|9=KJCiAD%;Zidu8U=Z7+~R0QAz@vZE~UJ7f3O8`AszbUpEa%6lwX
+Y8liTMtQt>tL`chj#+Z9UGjDp6s@;MIzn_Zc>0c6{cX*ykV7e!f|JjEjS2LbC#lSo%=I-E`ENw8m-!(=)4xPe;XgPen81l$Om5hp
+e35_N^ejsLO@)TztgD{NdzP7N@Z_nkq?@pe7G|*ohlU3AE;-+%D_iSg(()9Z+HvyuytbrU?GbAUPFNP->LJWAP+SL^HIE8i>d$Mo
+7o2nmT{L1m=`}b9Yen)TM%nN#gKgP<N_<@NG;PDlJXet)=FPb+)|9DLW^;b%l!Ao))X3qV=b;wsnI<i$eYSxK3M970fr7^3cHh5b
+XI*JC*<mWJph3xI?a=VP>bgpgB3({3!-r~Uxlf%W<&^cERdc8uW2F(N)mWFcHvd(OI%#s1Dlg!qy=E+tDItiT9Pl_;1U9kO6vlDU
+Tq@`3pi2FLrjLUn|CCacC;Yq~0{vH_8TXt1bD-u~ho%zq{hsLEN5ot|e>OZGs7&TqB-MLua@UL1FMacMQ~Z?$G6aAUhsN@f(fdcn
+AM9CfA;F0RfSQCZ?=?Paaeuvq2yRk%e$VPuJ>W=2@!`33$NOLU<LP2T{3tFUwn!;yA;J&YDk~$1ol57SW58494jBBel(dZ-e{+p1
+vkpzn%5XPzl*TuSB>3KibA%^R$y`5df3Uem_A}n=<_bLqrxnpB8~YBXaoF;(xdu{{$sCRi4-IwsyLT_Mk|A@!o3HV*)K`fJMk2ZO
+sJGYX5RgOynkP0DAw&{ks=}O)j7Lr}9v%S({R<KNdAt2P*V1>^q51LncO|dKuod{TDc;&5e3PETY0do#xcW2bcx=NmQ}M}`sr+e@
+F@h9D4K+EI0B$m_>N+nodwsa8t`rr^MXM|)%2Abp0rPqrfkKT$Fkl4YN35IygQI?G!+}5}e`<;R^XGptnlXmI8I+%OXu5ohoR9VU
+cw}RMxe}8fJxS=)z)_#T^KRdofo3e^Nk+V<onyd{Akk<7M9gFwGDt<j(9}R(hDqk;C4)eg=33H%1WqyX<mJ^w_z<8U*n&U==v3<}
+Kq11Qzi7&TpOLxtH)G^khi1UenB1|dRh}j)Vl*O}+kN_Vw|x%lUd38pa}^OXc5={ds}-BgkQfXa3Fnes5YJ!=(a8iJx*(7UOOS*^
+{*($yBcfnGm-w*R96YT^`RAQ~+ijX2`pqC})}eW;Z`;Wjr#W&WG(Ien3nqxv%6B4lp`*T%7>$ny)pjd!BG3^B27~gfP&^Ea$6=??
+WseYWXv9zbj6m3*yBmT2zE<=9j*aO2n?cyDL(|aWl$W+7gZ!f@2e5VDOz<*RkrbxzVNpDlXDbHu69aRaIdG>T!9a74DRhC}9PnRc
+CkPJx|J0phy1yy;uZt`FAKuVdFIho;9Gk(Wy7z$|1n9{!sr+~h2jR(4aUyE^3#_0Z2(bO!jq2CkUm~pkUkPZz2l{W=)~=N$0c;8V
+8HON51_|ik0spBd4iPz{GJsR``U_mscK`1@{`tuN3N&?fNhmmU8b>J!;7|ylHQZ0&AfbP<U^0jPSD?vYpkR>c93_CB)P_Hg{?TB9
+M8N+QXyS0NnT`Q^CcuBV$w2t8022g<{{|))c(y&ti2n{Wf13k0`@|CDzXMJ1e}_W(@3_nVmMu51ZilM;*ac>5NJXYFSG(|g`WI$B
+*y36(-{ec;8od%@W-#%DvCO3;100v3LlLPHA#t&ruqqhtNHjX8HE`~;Dh=L3-^paHqq-W(V!V7cq3dUc<e>(<geNSc)z1>ldvT(v
+b^2*-p0o(rys?xQVT>NYi*rA|Qo(Y4D!Lvwex}a7IO=cIH=ftAmR|O0TEw#KMh)Nemrtqx(dmj;Q;g>}wtoaGlvc(m@)q8PT<X(3
+Uv#u-ed_&@<7s#4h@1KScd~0>Vmz^hQr@PJe52c@2g=jFbLG;*!}nxrD)Oe32>3s1KA(@|B{;MW$!-$5?#3he5q-5@7ZHB$!5gdA
+>mGn{pPq&{VijWC1G2<NytIt9m15jq2@~U@smwiu{2ORWjE-9%&8MlA+tjL@=?+@kA8km$VH=x7g6)E<mEJR8Jeuq6es}=kAatbA
+^@%kvocutER6O^ha;LQ=jW_M=3aNzf(Xu^zba`Hy5N+#=$9t61nY<Lv!2K^T8D2-Y@Ro67(eY({`D%RJ`NP|{veYtoFIq^#Z5m%G
+%smv7B7Kg=UA?bTT*rg%$qruGw;YrE0SW)#i;julGvCXFr_C7Mp=mJvq(3{sEr`5i709>S?aU+ZdD^`AmhA0$+fV05oYq;<ZNMXZ
++1{cDgQwmJ2!FETiBZ8%AL#w3u3lKFjOR{zaH{|K_!&MyXEb+8x^j4e#JNvK{M-qFZ}|f5WURn*@pBHP3GEIL<W7EkMy@!Q!o>)G
+*;ZGG3*kU@1vk$aBrU{*@}9$gAWyXQq-r<+bg4R5KT&A<#FRhUknlc~6Cn&ce$D}pspsP{ow9{Ieb?~&Q+;b&9C?XL?~z9oRJ36`
+=&$8?*cHvOU_I2SPb<{tfhTb+!fjRZ+HWcZ?!d!TS@_<41rEHceElAfe^f%7%sss4PWA9tHy%;~I*;o~JUx9*CF3-N`&nu=zXbO?
+(KIku7D8bEfC*>BEZXpHI{F*3U1z+r(cq7^f>tWY_bFZ;z@w_xyApWX&aixc^T(utk){S^7!Rnb!y;w(UyjuJ2lDZRZ|;VdKH`@$
+GPGg5{7}0`m%}}sK4#;2lGUp}Pwf~s0Kv-|y_%eaPjZFv64i{1`{|p5c%D5u@C~w^_ozfF)r!h-KkwF+f^hY>G}{Q`8a<GIpoIL|
+X7tvj(}k$8#itqUE%ZmDxdAi5^zJ@)t?^1%4vR+@#-@_$>tzs!H75#Gc~-&e)pvKKgosyM<x}Qa4#(Eh+V-zqJx@)ZM--)j@cV=C
+Jat{(3Tc^rpR03HsV<M}+imjoJ{aerx!?4x$NL~<Kd;sCgL{g1Tx7YYM(hh!!*Gqzco{N=3mT30rnrA>Mfl>0vpdzNpAcF3a)y@t
+vtO{f`wi{>nzyaGijs3P#dsVf8nI-MRb#IFCVIq!$i3k!Zvs{x-sis^dqbbcKJb{vMXTCJ_g^yP`79N-_THu58~lxVXYC+GZhB2(
+#1gqr0J-zxt+}$6EbcBJDQs?Dp%C|pIp+GRT9eM@^OsplEF9Oml41VHhC{;tQqge|$$&89HRKPzhtIgkpIx(o?3iDCr1Pb3l40vI
+G>=l*rY?F|Bb?P{Tq}lWuw)jTkr*}7aueEt;R)Y<UyFNhk`$Kj`Z02)^F&YW1D3Q9ntN7W$vh=@SArQocmHayUi5+07r<PiSxS9x
+7!r`-g66eit%VAP>wsA43FCOiE<cKw`~iagwWyA})~cErrBY#V)mauB8#r;5)+K7>_{CZLsx<Fb1cRNcVqf@^GG07(<f%le&o+m&
+1dO%gdVSvWJ1%!7b6eKAWuHxWBbW1gI^6<ak7e*AZJ$i&$Xr{*Ryy}8^!-h==dTQSegH{Kwj|M*S3$bg#a@Vv=fb4|#r}9p4)ULl
+%uR^!*UZR|5i6z6ve;P8t?P?ExiKr>zlK_f@YGplO0E6_|Iy)u`Wjm@mp|?=+&F$`xV<N*!hmP6ro|9HU*CD6__{40cVtK<x~FYG
+d<RUJJFsnB<TT<jE}xgh&)?PeytGY?!j<W{A|GVbB#GQg;-iWJSR}8DE*3VmS_S>5seKmrp=Ac!?GKr4m5nhTXC3`zv##t7wo{bh
+k<a3A`&)HV1LNJp1RoxCL!Y1b!nls9MT|J{Y+BPDEG$%Y?tzONd0MSqVHr{*AU7%t&t-(dWLCOLcD;ZUS5oe^&jp39)<ki|=>--|
+8bRcVWfY78{Q;pcc#4-0|8#bLub`dJj8hfCvn`#?=KE60z00HDXweDEio7;Zt3`@#YVO=5dgEA{AA?JT{^qYCKDXZ9t+Y1hy#jh|
+_&UwhMy3u1$+LzF2C16D-?k8<xRr3AmT#S-rFSZ2uw3gjr@tpdSY8y*Mdc1^1r7}1Jsq21d{c2X3hJlq;(uD3*$sY>n=z>SdbX_~
+#iGPh4QnbAeY~{@t~@=}mzWnF+@5_Dvq%0gf{TliXc1wjEY-C&Iv2uyq@NMLuaXcu;^!NV=T0g~E3uDUv(uNt<Qg`+j-ow_k0#3U
+vh~q7?L9$A0?)j0H8EmAe!Ml+SsXG|*a$)YTzd1*-sX*Ft(os<T)B9bfeETwzHI5^_40a$T$E74yc=H4n9tH^(!4#m%+5fDOUb<9
+wI%&Ys%k;%wmeR(e!s;Z^k)3Edk{Yt&E92|`82=6KoW-Q>_@)%HnEjtDvIVJcFMuckc<ZLxG_cp%$#CJhy-Ga3*nG|Whq?r{j)Pu
+zUgYS4bA-3i4EBug+b<5j<Mu;@i%Z);~aYT_0{Jn>wJW`xX`*zONI`6_if9S<cZM%rqYW=>kJ+%NYT06qkDc20`hrI02RXJ&E_4c
+SNZf20=&?!S!7NG68s}3SF;$3L{G6G1~bKl7|_466fWd&<IHq6N9t@t6TS3xrQCw8S1yHl>@|aO?-(*#F!JETVdD!yiCd9e^D}Sa
+c5i>?ITsAWi<f>v*cmMowrg;^0hA|c+XmB&5BeQ&rSdwARkWjMBEoz>(sC|K3YZH`NltNl8fYr#pYrn?<Kh2Oo%R^pHuI54oOR7Q
+nmXov<u88gcSbx=QiIonwkD*3kIyeqdEK#q<xDQ=;{`x|;#ZU9BjOzRxb{i%5yZAFs;5^g5_rx2@^Y}~l6l&i0zC9u82k(IQ2dX?
+{tqT78f_}xf?(2qik(v-pnq2_+!Or#nS&;?u0o^3Dn_WwqRD4X<#u%np34t$DjnZ#3O_C0WbLoc<leGr*Jk7WsnUsW(efnjw6>1b
+4#t^l7qM`>tmB;J_J!zpG?l;$q6%U+q!A&oA7op<6b8XgIUHaZ?x#>1?%x+y8`Pg^(t;4PE-7lE{3o;fYD=K-PhlPqBv;a|49$8S
+n$G7U)_VZV&lRid#<o2Ec<SM**9tfs7n~qJnLC%s(%v+li3*b3RUw!fC<6JBF&=eq0C-v84`*XElnk0`cLXAWf7$^-|9zR-VCUad
+F}BS%FhSa-6|p@>kHUNkh#mx9cQ>+2r!F{aqSH>fh6&>e%@dwC;&+dp$UdS2=LHlX$1?7|8o6yF@I%L4czMfNQ=c_unyMPb|J0iU
+1WI+FL4I;L1b+2C{(WJ!^zz?SF>aZ4XkI#WT6ZW;Cz4p$WJ%&tHUmHQ82|jTvhliXDW1x!-9s~_j;<VtRmJkC9_uWdE~k*8&G&=9
+9v_r+!m=n+l)D4gQ=?BgksvcQfuEHX=|3gw+HU_wNA8?;Xl_3xkC8au^sIhpl{&B64G5(isklg_VR7GRs5mdnEBcFfNdMs34fYaP
+9t7tfu5Fh)=p}{!QM?fxaY!GA$4x25jeIl)-%o)#rZC}WvJ(DNRWN%qe#7^tXC0c)YA>($zZH@+kY+8$b2mX}(TXzU;t!nyTP+zp
+#yX3<N(qWuV5LaoEq{Ub*(&vx258dJKQNIw87PB-A*OVp6F(A<{z)}r3Fw~zME|GI6t4Qspy#YZvr`2TLwcgoy3Ssn@`JXQuH|~g
+*lidu_EaG87;E>&7>JCzvLv1G!xS{g%ZhT=U=gQm!%TlII`Zc>4T^a1RHqKW&_Vv<N5cP8l6K8+dR&2IW*wT!CG>*W*To^GvNYTe
++UmI@GY*QiB)O?Fa6HCRKWB_2QmG_7>IbWlO-!|Ah4_BrJu?+y0{myghK2$`ekmgVwWJ*KpIS~-4*ty`Y1W~+Uhu)3BhmKiVif#T
+A?m!4=UUgZg3J^cQ>Dh}05Jp{jRCqh@TS3pSpToRGmVa-O2cra_kB%wr#nlNeSxG&4454Q1Pn`%5Mn?SMGhF21VMqYg;fMW2M~k_
+Ae(?9OORFJfPe_b(HRsG24xvFG6KqB8ySQV=bY(Vb?e7C1EKrY`~2%K9YWo=?pF1^-*wwfTBTo;D3?ji8$1ol5Kd@I=9*#=D`3b9
+ksy1;I{uMWHm|&OoZG5b`(-*Z=j_~mMJ=P9Ce44IyNyq?DnkBUs>44E8Vy?F*M42q2#a&50>tdQzLQ9hJtOjot4oWLJywH;EUU3+
+XJwHu`c5$xzf?KSUspdNe6P7uServ7EY1-qR^^4!VviJ<Q}e6ui<{Z+*#AkHKJJ;`%=uf{6~8v&Iy&W%uFW9}(DDvGGbaTG4vsP3
+nG1O`Jf7$@>v+Xj?#zH9>rbjSN1)#BGo?|i!<TMWD}-Gt#immWD|o16!8|avkw&o&r&CQ=@w02l%2iFgnYbrJO2c)m(}^rpG?bRX
+zGN^;LQMbhj=Ug>bp$6U*1-}e)&T$j00000008{Yl*wn8<n&v7OPg)*KS-$iY1ZPZ;~AUciBl8D{;WSV>G4SpqMmL2=xF;qR|N3{
+wBH}+9^69~yjVN!!ubSZQ+vAG*R6@SHa7;u8;BoHBVI?n7UBO|l>cA!|M}mwQ~v1O@Qfs3aG7Z*_3$LP9XKb(UbAGIyOmB+5(%Ks
+SFUkhca>E{5no)A_V&Tjv{f47YYQyvHXa`lLp1B+?NR!&FhZ`Z!rQ$%lg~)YXLlx!Kk(k3VfMeonV%Q#|1i_&moUN~_6L8Lnx75W
+c}gz~CPZXVUkvVNV>i;`YIl|Eh7~j;nrC|5qt|{+S{4^aB=j8$JyNXSza*KErsUd|tLH9y2=Q)~Z|Jc;ljy#iWoeJ4=>4B74i}bb
+{Vn!gmk7K6)0AQjap0fX{{zMU{n{>deezN&4cu4gpuQN~&&D(jmE#|3+&k`ZH8DOet!O>%_@vv9B@^k}^2)zmvlWkU5ZcY}xIJxR
+s+Z7rK=S%igKWh3T<-GCPaxE--rdon^M8D5TxX&;ggJ<AtGuh`o2u0@^r*TwUd!0Lx!}l0CEL#S9#c-XU2W1w4b2xVuOf4_S5==_
+dE&w-^5*ru{@stu%ZaYW^?9@4^_yg?&DuQps*eb~AGM^2@M~m6xd{PPT2jHgI_5Rze^W*Uzd6gAvvEVGfhXSm^yj06p@dBD9i6se
+?FT2{k0$zSLi*~@WbTPkM0@AAFG-lT!$UO5u$NEY%4|h^Wl8UqXA_B{Zrke(&5eGY!eg~WVycEr<G8y?0B=n`mOusnev-9!4s#S)
+ljpiSJ!~gaLfdB#yO=krXNi*-X{%>^m{o7jFp+E8_Af14wwhe!{^k3dUo`6c7Ju&i!KoQJMDFRZ$_$y_|1r^|C*C~j$hVMpcR7+<
+S8t_PJpEbQp%j05W%l!~@U4T$B!qc`S31v3cYI1_XD%K2ivIS^Ep8$-e7RQ3bx9>6<Cc$pXqJz-2MWjS^je9-NM^;x8i{n>7>$y+
+iSD6YWA5##bjtU#RMyn&*|=u;yd7Q3%ZZ%=*W%fkz2Ek9SQkmG64H)czfu0gW^(&sU-L|D?=2z37VVRb13S2qG=5cH={q%5O?3O`
+Z6+P@hm7hbI)Br%tBzh&MLJkhGyTl$>RFDIBT;UmDgRK@@!Qzx9lK`|?YpAbcl7)+nU4rn>~{2MSshQTX-kX3$5?fQyo=qwczuXp
+-4vIM*8`jCJkFo5?xO!vKh~DC+&krG_VrtQ#Qe0J$Ph|8oIR)G#0B4~i1o|<1&ggWZ%(ujQq?I2&y009BL>!=K6qe~M^4O>@^qO^
+N64o#$?nURZhT2kI(Uw`VjUkhAN0yY!)iTcHsS%@p(|TI89ZV1fn=hb#m=g#35!lo4JGy$)$NDuNYd(w38{^KXrCw*q1R)rIT=|K
+L&NvDG+FlQx>6Ar<5lL8qW+Y&vwiZdDdVD@M9cR5?!`_I9zEG3gBTTmyp;GspRg`oV%Yrhr6mmsh7h7Fwg}ZVcN2Y;lSQfcM^oRY
+?r>=@y`<$jvnD3jac54K=!%B*I^wY?H~;XAM+>HQH+YFhn~mAuUoI$cxrhPz%D#E;CjGjo@vF7RXw{iWHKSB~XM~d98=Gv<)wU6F
+G4^Cm&EtEA>~p9tzwVV03zE*Q6%!7Aou8*7p7T6$Yx~O6UDY~5s}J9MYhI#;9IkR=O>!l<vhfIZ9fDc2$<%!3h{$uo7noCXq;KWe
+p=aCF#FB~MlWL|kE*f*WgN7JH3kPlda%O>*v?^}>nHw0*Q}b|wQpMY7m;%Ju+pt{Z#@WoAn#qMDTJ>7Aw=|L*5mP^pNOq22oo6CC
+kNeyFXS$|X$nx>|A#>Wf)nqe`@(T7GN<mq$`}HX8Qm#m_J9BEj@XLYO+fP<yI!IOOH=U1N``5}ACh|$!i`JIOZUecBnO)m0$x6<W
+Tsx=GiKPe(HFq5s3C1(0=FKZ_?EdPxd@uR@l^b*8)ZDLY3L^EyWK+{6#1U%Jkke0oezHr?>x*$FxnN?H1%?T^rmINM%AA^uYaaNr
+DlgimB^_}KKk4`3@WMD7IVWyUmT9#7;tifihe5@2(%ChFEnJ|yq<CYYNRT}va?}LfGp(bnI^Ncy_K`RH<;2)^<bt%qDU<VSIdFQT
+jxQ#sRRrkS<)uX;LH3Nuqn3})@R+qqo+@=q9`Qw5`BJ6mWg!Cds)DM`p$JrKa+Oyk$eyEW)4tp=qgtTC?&1WONuY2jefWHcENFb@
+5hhLwl=cqStAq>D@)+B1HFU_RSmnRq@tIGShU+*X#i*o?AWJlBl+;!usK=#TX%y?Q*+puq*n}OE3-(0QaA~-XHCmZiu?{*7Ah?^u
+APF(aTJl7YxjR`Y4K+n`aZs!S1oTadCIA2c00000000000000008BGKDfd>xYhnCX^8?p*y57se&luV|-D5NJ-=DpIWSiiqV#^~D
+{J^MezAv?iUj@#{d%b!O-?i?j&!CeN%b4@q<ZYHOu%rsC3f{DzRy5f8I&^qz+{|!(dr!NV8P3mL`16Dup8bY%I`q8H*?jvAKab@e
+s%hN2iB4zR>ts#MtXB`akCpI`K;?!HYP;{zD1Ltp>oB6PS<unqI)(BT_@P$Kmv^X#|32Kx|8bM08E><0rT^5c%oXc!R>yQmuMk}6
+>7|J?Ul5E;mdxUX0)NUA7an%;BPUDk{QJUa79<|sr!?`=7ez+Z%ghz)NZL@E&_QS5xAE{+YtyZQk#^|1E-h{Rp1Aafo-#p$c&+@e
+Xk~nL?^oi=x^{7N@Sn`3(R?i5eYSr~!H_dq`Ru9b7Jh7lV`VEl|MExlO||eNtz?3ujnx5?Mb>!ILI=NKZcVFL(JQ|)LvWhd*y!@q
+DH?vai<fOF;rOB5ZnK{Miz!+`?~?_Hn&xB?7h^N#)cky(amj&DLErS&olDJg@^wia?#<+{Pq`}wg`nJVs9tDn43NRhby>urF_bwq
+Pi)xOcE4K9Z}eA3=Jb@?_}4$Om)kCwUJpeICqk7vKuyP{gChTvHO#5mW5&kWiyVTL=J?d7U2!VGD##bZ2`X<)_X=-#nLI$%>?Afv
+c41D<{*mWKR5}F%;<1Fu`%?r{UWv`E5`3+@N4Uff;R4h`p1)2c7{i>JV^&>mXe$_0xmCKpV`Bxz&U%GeX!T6B3Dpc(AH?Y_v854n
+YA%}p+>k_rK+Qon-Ys?uwClrZggz^mULGuJo_kp&$X>CItT(r1IfVsNxT{YlTLc9Fd@}0ndA&-;1?Ip?@k^mdkUb-^rCmjYL0GwA
+z{qr`R^V<73!!!!N_o%}1n3wk5@gR&HF;5ri87I|&I;2DYsnkvYnKJjq1QSiCj|-~4pmcKtgA;*yz0(YQsmwao}0Ty8pS#yqqVeQ
+Jk~%DqQO1MJSYv<vC%A25x}C9F;?EeEe+SPO6)C%TE^PN>m?y3CzqpG2Roox2ME5K7EJ&E0000000000000000000000000001-z
+wX5FAr@R;X_d==6%=#y(l2Aod$uDi7dgCJ7iui4&GN<OoVH+YSnXa^YiprV}Ye9K*<EUhD>bC+#%^TGs|C5c(srlJ85AFH;r7oL_
+?P^AKS0~k}12)$>Y?(-~m^n3n7&(&8>bIYv3O8_rY}D6u!IN5DA~vcvV@^%oa~G(|jvJV(q||(nc3B0H*Ku&XNYKQbn%UQ9>8RkP
+Jtj)wh@iH|<xUd`vS&n2o7IgjMynV~-?qVBb!L6ONRYi^9d(DB)3<0yE<Gh`g8DLJ!$pGZIjTzfJL%HG<GpI?N`t!q@eP9{o*pEo
+>*;Mpo`tRw5Zp%3;nHv&+ryOffD@sSF*Yn^O2c)m73rFsQNh}j;*y5zSRv9iITdr)u9JkA;uXo+Te>Txp(cuTfZ)4n(F6bh00000
+00000000000000000000000000000007#7fuZaX3#ZD#<>dQQkE)rzVA7=^`xuysa>4Mu#rZP&RZ|Y1UYKAg**H%fRScgh0(&>!M
+xjNIO;W}1`-Lz`v)O1S2bu5wc4iYKWAzI#ny<tfr#X7_#W^V|>UK9WT000000000000000000000000000000000000000000000
+004mh4mp~DAwtju00000000000000000000000000000000000000000000000000000000002V^DpZ*hIa""")),
     ),
     (
         decoded(57, """
-c-qyPWn2{6+V-ay7#NtLySux)q#FV0?nWAEBqbyjq!DQl5D<`%QluNCkw!vkf!F=yInOy~pS{oH^WnWd%zXR*uC?y9Sl4|I9h0Bj
-IA60}lZ-OIr%R3?bakClGIUpae=*Pg>|W)0bV5rWQ?f-09`Xh8S%V$yRiXS`4*QG3`KX09zr`++EQQ|P@cIh%r?PFsErD;+!p!!4
-%q2tGdPX8x;@+nOpcTz&KAqsqk2>X>EyEvmrIck0CQJ>zij7>E*!r;{{ej3&T2$hzn)j6=>Ma%XR1Co&_C69rLuyh|kd7htzVe>O
-?lxDbd51>7qTir*Fnk7Myu5|_tz)>L(+AT8{!4DtZo533zz)OxrV!7!FSr|6jvL`Db0xdry|-rtR&NRB)SR(WYE*+49Ns>{2>;6I
-(b=bUV_LJ-(Ggl3?be{FJz`a@ekp8iyIryVIBq2KgF!fdSdZRwC*>@=e$V}b620jTyR-d@IRZuDr)b0ukEKFr_2y}rx6`zM&nbD)
-7>*k)g(6ChGw+%xDU<Wr4)gqsNfCG7%W;pLC1j~J5(8qbDA_(+;eUdz;gScdWlm4`*9jo|^+^N-nZJrg2?VqrZaa3Z6HWKtyg7O1
-SNp;xw0m8CZMXgvqm;W8l~A5pGcv2c|E-jTRd!HkJ-@mhpBH203ddABhbgRUc^946ukefG^A>teZPf)ONDuB~sSoUA&ru`T^bS|c
-Hx^=Mg&PeY?^&@0^KgbDR*=b3ns;}H?zLT+YS!?H>#!VW-uLcAQA)ILf~V@DAM>=BoQhQPwumo39WNPjB@nmEk!mG3rO{Ey;yY~l
-9trf?ZWkQ(EJ7p<y!sZd!bjQU*1;K)B+JEB#wi$j!A!}yYk!DP>wG&WyV-e3-FuWMh2p?R5TL<-;F)0$megYighkpr%yl<wOz?D)
-6Xx0;hO#^>B~sTg8Bcsl{7jQmszbxfj5BY6@}aqV9%8*Sp=Q07D6&+Zt~e|8{Kr>8HG5rW@jYz%&)W#bmdUJ_Haf^P?uza!6q8SJ
-dtu`Q2aO_QYDXunt4E3K@<FU3FYJAFQS;0?+$8JW=8lq+-42Cf-sv+AP?XbR*7B|2e_s8`s?@n{V#>#Zp9n|)K|O;{;Q{~0ZH>K$
-aHGI8bzg*``Fj%h7UpcsdUT=G<n#Qy2FaCKUMT=_C3Kr|v(=6BXvN@;umK>aL78Klv`p(~&Apfm?J70)+45~Omafn#o|VmJu8ibw
-s=d&soP~Zd`H>(VhgR|I5xe&gKU3SS)jd08CVb#qC_pH*lgqkwhSLp0N{Y9J6ToK|!rKr@n(q380z<29Kee>2N0QROGLYAwL*z+m
-5mO&6r+v%^`SL{#F;G)~We-G7ouNV@Vxysos3zGD)qbGnr%6EmD46$!2IXk7eUjTQQX-Eul27yaL;iFibu#2owzpDOzbONbijV#E
-ikLBeUNbY#G}$cjd(#%=qQ8dnFf&5T6&X`9i8>l#iaab1)t@~I%?BXQHTIV8DyXE)+!S6lgN;&HG&2|Q%B!W1*%&U3dd9sL@8Uk{
-yy(`QK4rfdsCBaHFwN&FFoHq#<~hE;^w}w8&5iK8mda!t2#N3PY>JV}*W@xlY_$*~?71$I%$hGYSQjiss8xjRL0c*pu6(|a(g@PG
-%8l(Cecb`wsj?Bzxu`v`H=cq5KRjw@mbTOBnN?Th{h^SrLHG(m2teh`8!<C$n#s%Q3|iq@y3<euY;;5u<y-4)bxy+CzcmC|$VU1^
-r5q9^3s!yn>e^3w?dNE1XSFY+I!`&0ml?&ca}(zoEW++wM3)^hi{Lf4Ms?5US~0IR=(N78Av7zh1*CQ4F-hGE@!dC1|5iiR*MV5t
-E!0Q#+b}tZf{#*L;F%|XB!vYZ-6?-=qHioY{&E`4A=WU>x(jYAiq$k?6;oj~0NahYg&ZyjCe0$Z>+<a+36btLoOiSKoUJb7^9m^{
-Oh}FNTO@jRueBn5!Sm3Qk;Q7;fmAo7b%j@>)gwDMS_5^tD~;v}E)B}h=SIk+Q~NA4F7w&^BP1#04q+Cfi8SaG9jO6y%1YKJTL+fr
-dA<@&vSOP(A0lJOnBp&QbHn}q_;IGs13!s&-dJ{rgZ?}N5?2U6Tb=<T{$h`Rf1%XAKWY2?jx(?0@UFq@!aU8+jq|(}V7{KG(8)Be
-AAd$9+rLVL9@wrw&n2xfZ)hQ2w`5J<csUJ#d%U<qxmG$IycJRIE<%b16|qtw$YP>Lwga~mk4DXtr8+}b&PVj!6ci1Nx!g%d+|X8Z
-&GZM{iv`)GGK!+~N#YLh`y4$bm8!=dD1Ddc7z+;5g3Yjl?fBjKCagV_bvjil+4L2YHDWdOanU3*X9Ab=IwU*nFPeq8jD4F90>SzD
-^@wH774)QYvf3_uV!mQxCus1Qbl|Ie{G=Yb_9FiQGvFfbF*fzxXTa&Z8v?|UY@06W20#I)N54pwvx$o6f=jBoK@r(u)=%grC4|)5
--^t4~cjvoX7Bfhiu?sKfK5S8>a&j^}>3F}l;TPR#$RX+Q;IKm>Nq7mF8CS&9UmLN#f`CkxP9jGpIw=LEGW)mk^3DSp6%4qFgPO&X
-wlv1fjsSvpZkk+4z7fs_6?I0IUzPR*KqRTuwy!Z!(Os{OHEzl<uT$5Ni6%nePxVMyrk4r<uF)ilc@H&9Lq=yak7}FqlQrqK1<WL)
-J7z+YsRrT9A=y%+V7DaXXm4f&6H8!vaYJH}$5)((S}Kr9UtTlzu9nyuFCHnvPh)+E7BfdYvR+ymws&U%J95k(qWIz=`#aKgHK<km
-_l(+z?RX$gCmIwOuXCS<e|z*?27xZ8ud>o6M^2u$Xk$_1F+yemVguuX(Li7z5HPsa*rI%|P{jy4veGB0#l+rBldH&4=3!XUo5JL+
-`>&d>9H*OsfV!`##-c!3&y-JJcY?DPN_z2eL-M=4LF>cQTCuAiHLQubpacMP00aPR$1@?9Rx#>Q8GrN*I%soAsc5|0A?8(m4Mi6!
-RClW!ZN+qhqOY<fWsr<7JDT%&ft|zs2KIc?bjjc75Q;n--7uTDQ{=%!4M6f?5u(8$;8i2Dr3HTRp19?r^x0igKEF#Mnf;;B`Rf2Q
-IZe%~5^6^kSC%e8X0+(fgDpnyqs4h!MA=#})=!C3`paPSnE52m2KRp`7^A+xm%}E<fJ4C?K(ARBnT^dbAd8psG#lyG$I>{t=N#XU
-3S6FDUEVF>2l*(xjW0~9?%vd@l&?ig=8k1gBwFKiU;&)mWY1;MNybmWGu-h}j)|<vd9Vpkpxw`~XrnJ@1?Jn~jIX~<Nw9>qMzA+H
--}+NC@?2l;u|*99bwT=GCF$LYg@eaR={HkOa*&&`YW!t{g6_2qWoGZfO$pv~c*ApOa@g+?(SktJ7hwjOeKh3nzZM-h7@sB?!)5Mc
-A1ZCNoa5G0#~VE>^d&YSlQ|8q7QFC8FD50@8pb!t6*Tg;WistFI3tf#LMXLE(%MAqaU{>3UbBgy!Ct+MadSF83-VCQUYc_XVlMVS
-AfGzb3HF+@fL`Dv8cDpOfvmsWT8knz(YL~Iwl%Q0V>^Q|3CfaxUK)oz2W)8m*h#1q6gHor;~RTKbUVhvHeRZ08T$GCcgux)xz3!C
-6wZT{{`uuRIv?j<+OgR}DuZE!Vq(`e7QInoh7*#`AF(bQGH%||S3!y5b_z>0%Vx?vJzgXlvj@)fZj6oXCiLuG7#|s-2^|!?^&{*a
-^kp`E!ERjgojfjf5&>@9Jk3YyFVhWgX37)@F)<(Mct*QhPiCBMQW8?iA6>5|CgN2eit@{ETk$(Gn}4HL1G7B|{E`~&@Fw=ray-V0
-g-*6t@Png$jm!_MdQM{qSK3SH8xuMI<z>_nqJatWLuFa4n<fj)bqnI{fR;%et5|RX27mPD3ZpfgZ)}bG?*>6YZwLAO`Ls8JVSyV3
-x27a70`114Pja3=THrVr-Orp&Z&=Q&?TDAzR@>~0<XRVR97|LEA$TPC$wQJpfr6LP>Df@4Qyx6Sm(F@a);(-FUr{c5@+DPCH)Ii<
-Z2!YV?^=Ve7dx=1&Gnq`?c5M}|3QJ}F)+rvLbO%Bi;E-AlVYscv-cyG0?p%TY}U)j0WYGOaqOb?V*z<4+V@A!(rzV5m{p_sc2cJZ
-*10S-nXhYSG))=kKMI}=#D(1Pj=9qkxGulrPtnH)EBpWwb1BQxK9pI_lP&f9<d*S?OcT%MOAkh5%iGJ4WZw9MUNXI!O?_KRSAxfr
-@WrRjg@U7g;+fyLt60wR+5ps>UFPIS9CltuZ^CZG_e<HW3#2)Mv8>31uHasYfbwU9&miWP-xN1nXf(fQrfoRQ`0)k5dzC0_NEtE}
-O>J|QQ-FrECOEcU&H26eqb&`t%h|4G-&?!niDYZ@;CG|S5e#wG+e)zvggVFF#@`+K<=4%aa87uVQ8@5yEy9qAVQ8m?`^~xXInEP|
-F42c{O7_bkB#o2V0-`XI{A3DuJwIj1v)328_4m)>h^xSI#g4vJ$JttTAF%~tu4~DH3F*>lV#1z2;F`g_qZ!SZskK99luWW6(mMC@
-$2)FQgsq|NF1nMNhhea-O&)(se@qV5ok58LEK-lGOephfj93TOdb{O`Mn}U+P0G!wTcRWfo@4s;st?4xYn5^F{1?j;6K=))A-PhT
-`$r-v-aNvrJyYCw`svKMDC+Unk!eqk)Vm77rpcBq49v1Nvs9ngj9YFj-!4Kj)y(;$g5FiLyii%DG1(ReBY9b^OdVdG^YsjWgB;zi
-wyCi{dg7gB`#jI{MI)bTT}|B7!j}>IeJqh?&$!O`n+pB(@`KEEhQzNzOc%DHac+!0Wo<Dj0uXJ-uSXlUgXYpFT}vGY6eagLue;|v
-<FMtsvuNuNJ})`63zbJQtH++dW+C4vj$-&!EmSZWm=V+w?$56hOZ#A$NSafm@CsG=2j!(+$QAz$a;OWx*gstlIj*e*EMQT0Y3>#1
-`ojJAzDJ8#oDX41utEYOkL5~+e8%3(&1cM@j}jxA0UR_dFUPK4hq=|}GYWI^z-r&+u>1T-T8hJID?LADw|&TV*^SNZ@`2<VlcS>L
--NNc!(bc+;r2FvwKugK>;|*h`Ocq@3==EZ+`+a&U)q*gA#bYEo{nsaRyc(3!)CHNw)!znu{Bt#lwR8>rP_sX4=WwrOhP2K<A@PYk
-bsio*TVlMPmg3z4cMZwzkSz+F+*i8Uvs}ByeM|d<qtld@<mO;%H00jhZta1<H!w9FDbHaZUQuD-e2J!4%^g{t&#ly&{-PQ&OJ)!I
-RZCn-y^DGYe3RDvXKQWu?UNb#ES$MtR@7U%U@`klgPnn?A4w;7jf41{)^2#Rw8A?;Tr|91`K8&~BVer~PdhBOuI@zJH~Bkt_^9qv
-Hf;0_-BcyXt`@o-L8VQcFNLaloUA(%<+oR?L!6FT%_*-B1EsKHyo)57d>Yz`9Hf<m=k(%iYKc%BVe)C5%Y90RCr|cS%!gO-N=JZl
-w272rc*JmYDEPNG|F1=^_2vafU(1i%&uyO{<DqX5lf|#}@uI!LcxZXLefW|F#a*%kkVG86t6rTpyy3VvcmI~>Yq>Rj2~Zi03Ka{2
-0s{RHq(ie0=?o-;($0(2<P#gjgYRWaHzrHc_z#>{*ylKgH6QSQwy6EC1q2rh8rFlutaEXIM>V4M5rOsv(lYcUxG)$P0ssO2f?BJ#
-wYgfv-;qQ8M&Byl-q~%|<6Gnxr6Htxke(_}pKhd?Y07XAh?7+8m;v9OpWPu#5lPCS7d9K*udB^XO#;V+K!JZnJRj2(BR@Mri$l}r
-D|49<C4BL-*FisEp<6rh#KwE4vTwBZj=18SltOXa_QfLIQ^oG!KA`G>^xzX}kB15zj5v5u80a^b|E1>}G=?8GzhWtkqcw5G_h~#0
-ZtoHtPC0l=D*Re`;ckXAa|>&@=#4Xarl6Byqn8NZ41v-ES8Ho(hyAE#D|s;zDi{)s3IPANOLny31Ioo3aTR5+`xsOJYg#up?(QzC
--kuV>xz4zsy*d`$hEvH0;}Yjh-B8wtS>Xs+l}1mFn2;V(v~y6PJ~JOCDFhP${mJ|fxwKWHsbn2RYY*iirkU(N%2^!?#sg(VdkZG&
-qJ&u=7YX_FUEk|oQzFDg@ebB|q{cMV_Wq<~+JFB!w@WK!u$~418-x&m0Yv%F`gr5>!Jen&bm~kQ3wRt;sO>JRhJD&1*kZaz{C+$2
-pf;aeqH)eynz5ADfSU6iNh{rc0tT=uo7d{)>-;tGG5Ah`s0xf8go6SH0RDYH5eE{?;Qor##lR8Xh+rYn(P4*)^Xb*EwS#$;`?Q7x
-Uq+;*;_EXd)&?}gcF{!aX4|S4{82^;N)vNXTV^uUNjwXxNz@?}2r?iL4GRQ=pkX$~Kj|>rg1Rornes8~%h#A6W@DbNno=0dqiH>?
-H_!A93b&DgQcbIbo8xi3ymOW+=C&6?|7QDThF`4uOX<Yn)C5rvl^QD_K9rRaPDO^tjtC`1V>AoI8C?CGMo#gCO%Brn*5u?}qRJtt
-t%`B;m`96;Sv@n1lOCuO1-*PuH&9v4QIP$x-WsalRaK4O|NOJrv|F9^r`-S&r&=Im3AkP=IIzjiCLidru4yA4bXZ$%7bg}6#h?^J
-a0m~L)RdK^iN|r`*}ZWM47T5DqWQvi%zQaa5$Y?Qt<-k8m%<y_t5Ua7$;n;L<*(hSk`ziM^Q9_6`F>?UBnBRmdVa!2^ZV}eh$~q>
-h-}oI#(;aa+aXJDJzo;zd6TT%ZMI#(t@z`^dyh}D(8EIWI`nY5U6IOF4?XUiuUSxvWn<GY462P(qWsw7F}nBNa&>Qa^U^`)MUu<L
-y)IqOF2?(+Dcdh9it26G<)cC>T$qQd?PS;I+H|NYKMML6G|hXl>^oAJTWLGJ%f$V(kVJ=vf(KUg`;r0hO|<Y{t;I477M@NxNGQvS
-=90q=@nRLrrT>J<lj@c~w8Hm7bHzr2hOmR&-2J8-ko7da0Gfs7?YhX=7-<{8rtE+pt6!cP)#H=r`(;{*bX*hWn-58qE^*r8st=JI
-i3^7sd2XP2-?-=JzJ8MNs<@b@#=ZYt&dgen;vwnm$g#>oN2KhNGEKq599H$-A5$E5u3JvcRiMwcG1~e&2?5R&6<TfGS6D6{3;ZK(
-whvp<S*C;1T*dr`pFVsHr~N1~=3Cc=E-tUjR<>%oGGcp5xpHU8;YNY(H5_Ki7~xWxEAIb;X{748)k{!aZE`Mmc~YyKUNmJEY|r~a
-Adt$NG13=^^Ig77(`xj&S9M=yQS|#KCd}_>Q99bTK-n*Bjce^}BSf5U!FBSN9JKnPIlY1J7X2RKtHk<Jmh>jtM2s-DA!QZf+;jP@
-9ghN-+|iCbTrl|pT!we53_s}iO&NIw6ws$MVQ*60RF7k-aD*QCT+^4R^Z`0=&{=Q$>E3hF8}@5TI&4#G#mJ@2^K*K{jHpjGWH^`I
-`hYPOBoC(^V-l<;iuq+?qt>SCl#>rcid=C+)n`?M@~N}Agr{e)ydSw{x<?T~#h$hhkUce;a$fVraGrlSwNOFZXJ@y4LM}vYJ2bR3
-cf&MF-`Ddg(gyGK!;|f~LCV$2Lt%??p>XR(^ORe)dhul#OSnR*1SL8}vnXRwm@`S8;<%n^>kkrCU~Ic+)~3qZ_jRwCGmlPxVRH7s
-wVDU-!P&58T*kN8^yT~Y=lr<@>QC6%Wy|!bjpdx>!gbI91$yWvTl6+2<l{TZiwfFsY+IwH#MmygVBsh<yG6Z}ledN?liZmU!AMS<
-0?qJ)@*e4gOdlV8t4DV5!@}a5!e&>kXr7sywK-sbOC0IRMI8si_-ch=6CG-#a4?B7t3Ku<Y-cN(d&Afx#jv6|AehI7Z-~Hh{g&*i
-_)NDrmMT52#CY{Hc`dYy6#3<wLDz!}HB)y!{L=8H$YNS1{0DTnt6{^$-|xSevbN1-^edx^&cCJXt;mVHi#0qeSeneuCVEDhqO>D^
-{oKcy3OhO1q;ZqZDPxmg>X52BtVg>8eAV>~GbyeiueMB>J>cVvi2$OzyvbaFmxKfc2SNY(E&W@m7)*CW@#F+D=fdMzf$*5((D~#E
-HRd$%stn?+S`(esGJs<i#wwz9E@{umLV(18{(SR)7n#OA3YLa&jNswTE=U08H>#oy5$@9E;*-=g$ndFns+q56zH(cp!8Fs{ZMh0+
-#B`|Gz`uI>{zj<9N;L<ab;fRCz4El0K@!D-wWNB%HX0WCzC&*@Yr}_Qsaobg5H_UE7xjJ7@u23zAO!#0IN~1?e{6VcFy@W#nTFAO
-%mk7?U<}bEkiXBebE`F{7$CW{CI6_nT;w64#*Yqg<^#EQ8Y2V~3O4ZfHj_$t|55lx)l(kb&&YFpvgrlW&PGWa?>?#v4)GTqk<Ua<
-Qj^8&E7#D9_s~Nb$zb^qH56(PCIICh5+$|L({LF<Rpr^?d~msgVON;)4ykqz*N^VE-x9&E8NEnJjN%P$W!VzaE3ozeIcwt4NEr|r
-0OKF7+{>37Vtj2d>!LuYeGA(c^UsuQ4)^f{-}GD@=j?Wl3LH|Dku87xC}!K$5G*<VAa4GpsWX)zj0gk+{{8ykMMI$FM)ahw9iQLw
-xt~f$oLcB!W!z^Lx!o4*kg~)DKbc^`P-|pHK1G@rK-*pk*>P>TIcu`AB5+Yq|0X;Brn4_<NMmf<>$l^!_a+5ZjZ<%P@4DRriJg2;
-mTrpjCam~Ru3w=XanQ*HX1=H#8!f}<P(mM(x8r9g$HhcN0sk#CTkS1cif`R=LXvfyVU2OKEicpVR`D6x^9))dn>EJQti+*At8(vC
-^0UkgqB-GsnDs~dL*n$Mf?Cv!NE|2{=x>%zqXeoGC@$fnN2AcTjRuk0b%Q>Qdp*<qvhH|11m=IgT9Qja1!qFXY;_9kw&$xe=Sfvp
-Rx=9rNmdpjC5B=FQ2%F%Cad!*g{M6S4ll-r8n=qG^>#23q}C@~eRVG#UtG521s}Q9qrKsm4oyXMdhp(umD-=<N(9XHU6FOB%%7eC
-9R-Yn@)HUCE#d#nx<5BzP3g9@6;t)oD=FIMv$1k&A0ezQ+ebL>T}tR^tA*MEHa=QEey*uT)%(Hp$3zRAn#oXgmtR>>fDz_37wo2)
-TMh;VprWDy;1DzvG;}a3I;eRMTG$<OjPbgRHK<3=X$|dMl{JyL(Ma5XMf*)B<f#NajONV~wI%0yT{q8=8T}QK$hN(mwGSUmc8lGJ
-Z!>myl!2IJ*a&u95@t>j7%4plf8^EIAKUG%B+ocg!-2Kb`eQ3=F=3vD&^6V4u=&m*a`&9R5oMd(3^LI#9ZC9`xH%=@%_--P%(O1`
-oo%=4hG+V&w%KwjX^u}UJxcj`dOW|?*zc7t*T5D?<t|5}?wH`{m`T=;v-EU2+kFgWKcRuxFCX#Pmw2*Ik(ivGgcpC9fBl@6)+!XG
-U~ksb`<jm;YSfR}K>w&qUb%qzeXZb}+53j~CWAR@7cV5OUu=<KY)Ozmi;J|4mF4_S^eV22;i+UP=h`M`KS*pi!BTEY;eG;v-`B7?
-lnl!L79vT5<)qAOziS7bQ!Pbq&CzEi$1;J8rBO1o#ZHnE3vc7iD!Yj2^s2WzuRayEHolv2QhX^S8m1N_GqEW1nMw6S&mqA)B=l2#
-`XehB*ug~$SIj1$o7Xo=U{MFFGjr2~DG}36J5D=&2<@eBw{M~KRD;Diy{*H0ZEqoQYyJDVNsedkf#4##>#Vq?TuDDkF)2%deMeb0
-hMIO)bh>EBt;185XXG7q69pJH`U$d;D|XDnbXH~M&EyXe$F{f$s{<xaJ|gtDzu)e=zE(6;uqF6f{xGfxoRyWb=eSFx#BDTDP0<aX
-=0(a`Eq68BKhRbbvx2S~LYor>DnGq>{o*o68HLI3VEleZx{^I^z)4T3@iWXzon%Ejr4J5%`k{N7eo=48BX><OcuZDwo|A=%P?Hd<
-O09fv|6Em_U#YZz1jde@g~d}JL=9R+M~Ak_*M4OkJ)z;=2%>C%-*#ITgO*Kx&usb`(M|405{Y6q<<~FmQKL7n76foVJg$hg&`lQ+
-J|3+Z+YWK01u4F+S69K)*eJU5s}%V-1_dFaN@O#z)QV43Sj{D~W|JAdaQYDW<yoiZar4@-#w%CHnH9gG!?`tSqg_<WnkJ`>X&G|u
-=b~xQLq6b4qOzLwSr!4AK{xg;rG#$>LkmI4eH1w9I;cgWWUU+TB0gHP4$A4p`C!&2NQyRySn11D<+))FEq_m0o6LJ>vi@b2mhGwn
-b1uM%!lvAF)7Hk5Xu1JZ9DjAixW2F2U^GUu?S``6=9=1;R~@lv`J|Us4KNYro#J*=an=<P8mrxQ2zWX&dTB#9e6i8ABkqFD1112#
-fDqvCKKcJc7`HY_uLP(p9+WJ&R0+T8b~R=c<K6d^aSg_rbaP_mLl8kQ04RUi?fx@~D;VQ>ilGD>8r^*Htv0Q>$(T^c;oVG4$q{HG
-(810GOM*xs=wJxw5Br=1+L?|6W$YH(lEk<z`OM4=3;V-NgK~AhTQ?2vKRAGz18ITqKSPWkrN9k;MQ!eCl%f6YmQ-}J48uif_ccjY
-54?6QRM$V~E&9Emn+XL1|4D%QFZG|0DSO%a6;q^oPGM)6rD&yRhnhrVKa`3trNPX-<Bi0MPs0#E!TK4WeiHu(b2~|_z^+WOum=bE
-$Oac#9{f>+G$5_sPTlK+pQ@`sZL6wPdZIf9D=PYLP5vJterlO{>2G$8Q`B54D~PaZK+z!Nb@x5~oZ?%1ai6OwwK=${xewv1fKG*q
-3i(6GFx#)=LjhD+T=HgkaD%T5gPzIYiQ-1mAKMwE#+9$R(v7d)1MK3B`6&Q+X#e&`{WIdc6*E>nJqrjCsND-{YoDB&{#+T~pTnzd
-_enUIsxxs_{EP5_zI8B%vlN&J4db`d{!f_YgZ2f^)#-)k<ymMj@^^M?9}+1GR0_YG10ATteRxkkS4bk}htAE63U(N#Fr`4aKbgP3
-cJ^K_wvSTS<@m{EVI420Q9JVdbv!Wd_L73xnb3wis(LrR<PC?@5!v#yu8f81Yq+9PK%l=DaRCx~<hsee@0isSmKyt7jp#IGBWa_)
-E>gi!<`HR%#QEJf{B>TAht9;qP0JqSCt(5OPs!OJFvvf?mxGHNrP*0!9z}iwI-4)MQWH+s>7PVXd!aJyn)EQW<BT0jXx2o<ECkUr
-iWh~q;|G@RM5ZVT05PEe@ZUGu6^>h#usgbsQl8DfgDH9FW18@yoj?^{y9m(UK@#T--HERDw4>+w3%z?bV0@^jADnWP#jX~@i-|-5
-{oPQS1Sv@)L5z@YTZcA<nLMU{3T{pxoiMJ)PQ-A?YyIZu+;@VTHbXfA)hqe3n$EfSa3=(1iE__ep^TUm0RsOWro46V({)_^b$gq=
-gHk_ed)L>S06n*6ND-IvtK@c*ifba?MCB$ob#grn;`d_F>2fd!f$H*B7P=Bh77+~u_%k~FmZ5&8sNeMS3z(ivrgcl5nY!8QJE*EP
-lUpUnuIy^z%55cDJrD)Mw(%LUWPLR1{zO-W)YRc2m>BDtS(Hr<D{612l_)}32Z8vBfq)<ol%Ej|`m@o&fId6f=#aQ&c-_%(FmEHt
-x93>sL%`aXdsU<n=l=#U2i3voJQyJPRP7?&_SO5i|GQNy%7@lzfB;>4(!F^cUvFpd&rSr63&$rSAS5F~#h`+gyf$f(b?&EjX=IZk
-nOWs&Z5uVo>?MApZqV_d*A<07+OYd9V`)k(*J|!obo;@QY_V$NO)Q_vQQ%wJ3SzCQ=Ff0kGA3?eCLIz6DKT~iAN&x2Ox?(xfMZPW
-(#x|Qb9~b$8{$!O4z8;=4_xOe69o9>Piv>7P^IQWCN%<_f=EE&tF_nVi3B3dF6hpiOO0z?z0dHF{ylp^$0sfaE!hU@8*lKR#SmW;
-CDv=UKOiU0??+{z#dHKMT`VZ;!i(S9eTrAVJk9r7vmY&0WJI5#av-&&E%FJr?fcZf-UX()+7sUaET`#OeJqm16MZ-PxOZaIdcFGq
-?^JH$;RROxne~1aI}5#Ra=Je}RH-(7zVUK*sq}TK4Nav}$Sf{(CL2vz#qN&6TVV{g?}|Mi$BvFR+IePV)F4gY5}fWZrVK`Qo23m4
-DiTMl?6ZcRnX{#$Xc7C`6U4C|l)s-AChw4Xes8Pp<va8w%}{#o#4ge^C3U5`iJ}L*;E<g@$<l#Lj@Ggep4}_Tsb^Y-u2NGZ--|;m
-;LGdEpM(b_-otX`9*ntQN4C(A*c%Ri%bOr}HFO@2O&r#a%qFzgH*+rzz(=!9eu=ls_T+<%!cqt!M@U#O5BK`36f!K5eU8Jjs5?X%
-dwk@$21r<<;{cV=QZZ4ymPwU}5)=Nj@%dA4{$I<s;T%hBr>FmPZQE%gwkAN1k_-X|{x;kHSD9fV@LJPH)z^o0o-nFKA>$G}OnFo^
-2m}ZL{L$z1e~6io%$drmA{&=;z97|Ak1EjTO%A?4H8C~-`Y+lXPK%#N-yuR~Bi7d+h^?VFR!Jv{j)OC(>F^+^K+wOy^kwm;vfbS&
-xv+UcnoH(W^YsmFyet-ES*jeD69)|y@aLIV?{3al@5|7>suShKD7eghr1c|C*_yQTsw$@zO%MbA+YcLmPOoN4o`M*jICZ5OkQOv8
-aA~bm$X3VyaGVMnBSn42DFi@(|D?@&g8CTMBo<4TjU(@P#TsHfg)Emf3B0yzZMz_R>IVh}YzQnM_|Fi}s-M@hbx_(bh3{BR)Z%AG
-=dpb<f^hF!5Q(nnSm+a3V0$3Q(V&0Ar@O~DJCvQL#rQZG`<a)=m3sN#7ak3uQZTVn<BnC%BRzS}6YNN7An1QM<|3WG@CB4XU*M*&
-H26*u1@dlQ@EOTu2+=?B8ptuki*O6NSB1OJu0({7{s-^oCx^9rKQaKx{!$_KCwpz%*9}KfIXqSL>Oa~$D&!O=gT*fxA;cs%Vm2sr
-U^oc;&zae;*P1I7m?%QgBC@pzwBRSnc!bC!UmRx}tjd?(Rn$#0Czs!Saum6rwi)xWqGSKgFzP?#S10n~j3Y{|(+0fxuH#s}cYG@W
-O4vTuK()Xvaer0L>O<Mp%-6}<&;ErLG^BP^6xdMc?{BH;d74NK53#l<o28j1ozWrr?Cp0tj8hs;%=T~_zVT3UPi~>`R~|*R6;uN2
-rR;{$KrVDlDCl>X%D7Vqx;SeXp6g(+Z`aZ+lakC-ZSTb9x~$NLkxYg0ESfpS0lFIxzgh<4Iva+nS4%#8{3tjelz&(y5uT85B3xC&
-yRUa7VS<CraKmd9z8Kz5B5SOu(w_A!CDn5gE7nn7PR9c^)+~*)6&>odY^L;tNbo<}P|kA8JHdz1K$}_Xu-;>V-1_XjjfP8+ppPY4
-?F(k_;?;uNxk{xw%gF1s-xtWZD4fwK)ry`A*@CH2VSoRAG7TlNf2ei4mPsmV*&5%_Yl#RE^r@F9_c{;=i0KCx4f>{A&PsR-*vz;*
-4slOGk{VL1$V2K}qwi5uqF@02&i$m7T-EGs9wI9@Wyq7BlDMzuVHrMP=cM3nB6ez<#RnMZc|-V}GE94Z4}R>Hp1(B+t*Z;GuPq8y
-EP;t&BGLZKC-C1J2_S%?0+)p_A$R%ctJ}vHx_hk=!EPVUT$mltYV(vHpbD0@s+Up9`Xq#UiO6cEgS}61>4Dl#6!dH)FAH{jW%x1h
-fas9lhFc&o=(qo013`c!xJ)mnvUP#?@={U@CHmiOyi+i!9!C$2wpv4+wp;9XX42Cv22rntTlh>kV4CN;rN1~+acMZ<drV@`%1Y^t
-#YsW{L4`pv2vA}8FgO$oP8cL`N<h}}y-3cp#jwFOh<Mu~f{GXK@|rsdsFtK5&h$K&WVmm_NVI+BW6=4v7=^UH_`@XN@M`4!AG<M{
-jmrrbZZIq|4iQma5jA#VPIhX%>DwoSbTK#&P9q9K9G5C%jRUp%JqJSBa*9)09hTREE#3|U9(1V2B@pbgD|I-tu=#YmL%W}3zPI)r
-P9Yyl=Xi+-XCg{#TB+{Vh<Yo$lXW8kCx&1Get&5GrzAF-x2mQ=MFGcvK!Cr5Nl?incSm)@=RnVZ2S)?{0;d=wQxQ413bWS?VOV_F
-*ys?*|CWh{m-sQ&4VOkismeVNAp*lkgZ?j957mRdV(jryU3~u3QohuJLj**Of(8NoFPIRbej?h^@)2MYVV@{BcQ>ypH#P|X9rUj=
-!Cbm0BJR~ZW_`LrgB)q?g>TT!$f*dR=zxDULxL#7y<hdxQq&ZPrn=4Hz+=e{LX=DaESQ)u(7#qBAdOj#C^5R5Z|Xf-HeS-Vq|b?B
-t{MF0s8|8mDF0H{1(MmsMaas%|E_vbSi(WB9L6wLZwh`d5ltveiG>Y7{nJ4T03<a?w}+R|@z7LwSSSKDz#l`U<J8?bv=W^tq|it(
-Q2%^5Bf1~+2xOA3%lLuX?L$zZpNa%MR`a_Ef>YsY78PzBG5`knPaY-$^~e6?t~PY90V3Rs4m4aOHRAD{5`M;>1~xTMn2g~}IB*Qm
-pBnDrDTjp6YCJ|&%6$m$myFAlh;1ko?Hg{Wdnk^rzs&9~N5cUm`0ddD;h>Kr7ZA*==p$rzpS_1shWFZF{QJEh4oY2c2cF7MrL$K$
-u}~#)QbLrUEeY_CRUTWy^N|Rjzpy|QM6f6mr|Vww{keO`EA+|_K0YK01J%+XTZ|Mn(bzF?Fd)!Bw0MM&y{|N*lQNgJgtMT)lz}GA
-4Zmqv44*$au_8|sJQjMt@p&I=ASV|q8W9BcM;4FCYwjsWVxvmn%*7Z<Ph8nA*ChBDB2PqigEZr-+t*AUxmJT+_}KZN$q|s?p`ics
-sV<z$#9ay7<UXdc8n3q0V>G3!JUgr_G$zz)DTnkhz1Lc(rj(97Rr|mUc_DEWY8V{tpWRM4hmnT{s-Yp+SRLU(NtL08+5`1|MfcEL
-Kn`PHeacibN?xab(*OgSW|suiq9!MUV1ZD6w;jV^f8co^sAG=MG(k1cmX%Ygpfw^Jx7}D`dBUHDr!ZO1s3S2f1v8&3L%}T5lT<}v
-fg^vvMi{Jm9)=id))Wfn*oLa;ffxj3VKk!*ks-&L`2o^n@11^_V5;*mwXPbYlII2$qu9_h)57q8FfjNZ)d-zg$HNRy&X!fghU%Ur
-s*Zs!ukHs08~Qbk@;aS9Rfo^aM?DZMs(J!io9<B@oFOgq2lyf|QcM^O_z%W$Fa}LGOL8$=0d{L15pxnlMaW}RSW5xl2$R1`BmH0w
-XL@o1LYWUKd>IIlmb&NLRmT@csLV`43BduQqWt^781P?V>bJk)fM2fv6D06gBS8SruVwx=?gN5;snLI*9|C_R6Zmf#8Uz6TV&?yW
-&EGzMnN8qd*!-0~|GP}T)aI|OJMjN6oBv7uRn_^6tMsdxzlaL_i=*_bi~|4CD-iIDZT_151pYmnz+Y3Hzc@;OU&Z`CunG7-vH7QJ
-^#1_HWp#G""").reshape(25, -1),
+c-qyOWn9(kw(n=b1m=WEcTBoN+DV6WNq0BWQqrK(p`?IxcPStsDM+WJbV-MVio$j6bI(0{pS}0mYwhECamNeb)%Wvz#(2hm{GLI_
+$8Pt#g-9s%GW{#jr%z~t9?puHItn#GKG7$sH13DTHf1s-JEx&z<WU^Fu|X6U>ntUTloc=djWznNbRbj3x;_QHDpN~Vef_5W$?L2@
+o%5j1V4siEv(6m39WNfPH|$u3Y|&?@T+{WoP>ky{OE7uRBs~QsJpTA$3u8}Y4C|o~pFTu2YFiizC#N5Igs}uW!obs!9Ob4G<?+*z
++qb(}=QUrYIesPCrfvjk4m7zO%oCVnYgEJ|n^d765~GIixGTM*dbG?MjB>FWFrJYR;vpxJKmU;lUkJ`=?As;K-6nIV9`2z>GW*9W
+vFezT$82cY1>bgrtR~bPnDgv1r@yD6`AAysTp}G36_+I0yK%9{(RYYTY>|T{m}EshXcV{pTqdm#hXh`1b_eJ2=aJmKF{q%fh`T<C
+h>D@AqMVA&(#G*hjcf3DuJ&ySzs5bMMSIY_2oBo`V3T9KKnfT>S#a$=Q*33ie$UG-L`U^#6K&RQ5WM*QUU>9V0n9V=q8I7XoY$t*
+E3%NS9P_scFYzI9)+DQmA-Vj)G%V%;P*`q$m4NHp#Lzg@Dg$_DQ<&+H731406DjzE2-0lU?cAw2J6?|!8`9JX{;++D#zwRxxwkU!
+Aet8k3?)F>45!=W=PC`WS10DH07)~6j@s3p5}A|l1UY4r)j7%!zFbc+X9aL`Co#?W*i~qw<~_GOncR+zs?oh@vvs5Hr#~J@tHja6
+4$_||%cdB^&~~C?lGeqqOmj1{TcP2mfvx~>?~m<_cXGmRH#OXMlQ?=)y0U{<ujQW?=c6UnZ>nrK7a7Jc<f-eHrx<w@-@j`s{lelL
+OQr^C>$B}mmH-((ov1_c1dI$LB1zQEZf|pfeTG+8xyN9*&1q>_N0b(!(eGuS+**?l@x{JLRJ^ZxtKXRE1Qom~49syW{K}^hq$Ts-
+mP(n_expETA_l*H%lYQ5J>DArb-qkuj<1HK1`;W$KZscAs^tkDD;e(;sEJd{?YPdZ4Q^^6wb#;`W-^mqF!8CD9=t2GA9C;m3ZLvK
+F>TbT!CFqLD>T@dBp>NHu_bMAYP0JsNvtu-ji}-7=x7S?s^l5>soALo2=tdAam_YFyC-+GsOh2%AfsgkZZ0(Qk7eaP+%=uV@po1E
+WbxS}Rb*>B|Ji3!9-$kxylQ*hH{oPX5#oIIX%9-d-H?D2qz0SMVMm7+61fsA(}_#4FOY@Gak32Clixi!2v*KQk#Ld^7G0^P&zKOH
+NopJ}EuR<Ik>}kRym4<m@0`H57rk6ky(=!2er#{gT$_H2%&j%g#XTNU<d*2{{30RLXa3D8L7xHr$?UY;^+q(#t9fSA?_VjjqrYzC
+JpD-GW#K3;K_V*4StywzrY1z@mmNW%h(>1)Y3~gViSaG<F^;?{&D97Ak(8n7(Nh;O*H{cTvTyEBAiH_!&~N=Px<LJAx<^M>MKzd4
+xG{K(;q@|}6m2Ob>q?aN8ys$S(n~ppn;E)9smvC8c4JqT6d?tz9DNNv0B%TWr|)svKH?TxONlV61r!dAotzxI)6TUaScO*;pM3uK
+Hgrmb#eS;_zy{&&vh&4v7pSRCgkWPH4n=(4O5o`AXlrjKDXri>2~Xlr%juBsxRrp;e#vdbRj6FyR#+8H6RITDY;b6dje26Brpdj-
+()^)dUvpSlE8x@24sBQT<IbWF21j$XQ@gZ6KF)#4S^1Qp8s95YdJ_JN6}MU;4FE2#x#ag;By=auYKU~aQz9o)qjRSfu$nd{U`Z;L
+Kv^x$S@gYFNdAH@xyw~SxOiuFKnQdI_n`H^P(*7WS}B~|m1b_vLB@0#_d5d?oy=)y5G5-T!5w4GJjN82D>)>&xQu3LfJBiPI{*_|
+E4D_lfRiskHh6ZyC9q~xc%7htGy|`|@U`~}O+@t?bB95*rmnS-lJfhA4UNo2eegx1d5MO72%z)5P^2fqP9YZ=(yV-&!!z#LL=n=M
+H{}e6h#j)d5tsBYKQQdy*EJsiY7ATXCvj1GA8MtP0bw*Gdfk-x?--zzQ)uZj1Oc#}@vB?=6?GCbvtVbWv+t^#&@6!u-$`zG@Xolt
+-0`*UQwcw(dKZ%|@Md<5SUyYe(($q}=jnhT2vjxpQY;gC{8h`8(vWX_C9B5BS6<Y&se-b#B)xR?i#bw*hk;KFtUl)J7Vua@XvOSg
+oF#{u<5R8PU5s4l*AZS#JWSHaXiQ*dypt0sEWPu<Cjp^paVT?Y@zyeNKOoq*!nd|S_DcdmY(zt6$1IdRxT7KB7XJ%Q?n#JxM3U=R
+ddRFgH!cs`ZE(Cw+^&=TK~Jb)K2{11L!Vwuz?_)Brl8cwO38f*X64&rW0zz65{N71I04VxY!JUzj-+0K<ca-Bt_BAW4<eJsu7eUo
+v{zrg!!=zpUxI`(vA}fzb+$zi5hfiog%y9V43<?M6+o(ROyNi2T+=WC3z58Ozu6E4<B~#s6ZQC2XeeT@#yXE{ZX<Hk`?*WzYLVJ3
+Tr?#^%9t3d{=qdGA<RCrDzWZUb@pKnO@_-%%1=Jt{Ft9?BZRtNtecrAw!q`7k2Y3a4-gtBF)G9)VWbGPLWC9R7rjXHQh?-eW8x&U
+o`ZT*Cr@w0-0l^@NoNm@yrg+%f(!#7ro=QXT`y0;qq_A+uG@D{Pu3BcGR^|$hi````VcK<jzpC2=;=7#UOw8DWpx)J5(_@um8z?O
+Rtd-%wUOEJLY&UjsbTfm&%-_kW=JEjWc8F++hnPzl9y~OYTU;tEkGP#0x$*$3<Ls(wqLa<$>l2>;XSVO_HQw<H`CxLaFl)+n(#V5
+aYv`L`J3ZR3lLCulw=|Tl<{~re6$;!zF72*h%h*}%L}wII&(j2ZBX5sj0c?<fCYd6fbE3FG?GfjT`H47XV4*=uQUqA`yHa5HQ&&&
+g!9$hD#lx}UD2`D*%H#oCsrIR_&mYRVZQzQKFQituQf?fFUGdar*0MaaG-v;0yrcXSP<}<vH9|X5UM9?y&z?F-$dZiHHq}W=)}VH
+BP<z>`&9)<CuJA5P61Z*ryqx#40?Wkpj%OFZLqBi;%DzmG3aq}Nu3RJujNcIvx#I0s4y|nL0mx3d1uM3%@7Eulj<BN_3mIvg7gc{
+vx6MhjEigFGD+Yg>GtTHxSD}gjS|@=>^ROy&N!kCK4*rT&tFq#(;4NS&mhwMiJ|9Yw)A%p6d*`<8WvgH<vh#mFdEs^w-rIbrya>$
+EtcQBgiwqC^mUfxrKgS8eGL!wL2?n-b4f&pnO~owow%E@mrx4p)HakFjKug7^}KtGn=6nbCJ)2L2F`p5)k&D6M9tPen~1WzO){8z
+Ky!Ix@%#<=u#eM2Ij1TgY<PxGZP|}PT64W*ymH(!R*$2QbeALY9AE|E`BUKrbizXy<?gl`;%7{=NE4!$z6o(kSz##SSWw)HUuAUZ
+sde9tBn!wEQE6Q3DwWbN6Ou=nACA0KR5Nt0Jie~7yrSB#TV1acil0f7N=@e@RgYBn0x;L~$27jMX2Id7W8?g^*6ChwfYI@uV2d=R
+PvBnBi9NPOsc926JB>r;+N17TmvR~FCxdxM60Cmn-p>+_x_b0JRN+f4G`_s&_0q<a^)j2F{vnV#7EYV=NVP8z_slvXiISNG=+0%y
+<0>jYD(FDe{P4pgc{OU@VGT*GP`ZThJLbeT%O$s}SK2><2$|g29xjVH;yF9e9^{t$Rz-2U?Jb4esH1Tr1bt8#uU?1jaVXpuQEb(I
+ESddjCMx`3#nXu68#ljs&-H!N?UBt>GEFY-iZ36OpC1x;#?6H`oIi@$?wU~*o$m3BB6@j_>Puc*{i1&NQhHWke!qGzESRqK3G<yd
+DGsYz6!99Vd*R<gOIO|!wlW3(IGQs=1B4N<0#RaLe7-slm#i{rGWm<Y3<XWPi<jag_DBaIaQDaeFB(+%Qy>!;%XE2EA64Y6a#QIJ
+a|BOV{Tw%Lmqc$ovV60CtRFqc?r%ZpRovdaGl^G+H+4Z9546%KZk4_I6!(!OiW=ZIZ(xecxybv8$t}F{p|>pN4%S%J<v5^_Fu3y0
+N|lB68`^bPPpo&0J1TISQ1x7z&-Yft4Dwwv5YN?T`+ZJJwEczGK8_0U8=v=~yWXW*^R2>B9*n%lq{MIbm=?L|DGOhWxm?bAqxq0&
+fRe3C<oj(787Cc@lqEVh2Sg;f<LbLfI=X_%kqs){-r+j9HIiC}UCQ-k`ZP05sHo%GHtZL-8r!xv0*?>WT=6FX2;av!jyMGkQh+rn
+b7RGfxUNM7W-uVNk-X`O+;CJaAi_J0)aMvRw)&ifO4sTsLJlWq4aI1yZQN7O>-LiDYLBp8w_*>vrb6-Zsb5Ro!UqYC>nHn9d~WF2
+-A?vd4BJA<hrQp|e8uGy&xe*C-AHf2+lbdzii#c?*xo5|i|o7iD4tHgXem|rAutM_S>;#5T;zeRO4cOG1Hs(#I5GG9q!3^f-7enQ
+H-A?^0z^G|kXU1v-|wrF*xn$M)pwx%=&||H`I-7B#^)~{vP^o&V)Xh7e)y4i%au+`CA*{dDt04a^tLq)*!eZ%QBsD|{rO_E!#@As
+x8~oudxt;p^>b}9&PQXxsf7i8ydH=gN@sgGc0%gn9dX`lWw89?m4n~7aY(cDkSZprnyPg6?)c}4X&rakH-*(u+9_>qj|<n+H!6(#
+U@9d_QC_-5AEx&%&nAXvzq(7G=erG6Xrg~ynm#YG-J*v$2C{XFSFBof+~<XkubGhDEY9XMtIRaw&RgVMKgB$aD)UwJp7)7_FQz$B
+4jZq$;L5)T4|iB(e~|FaO&BkcGBy9S+r8P$i>N7J&FpJXSpXllCl$(>d~y?Y6Y%v-h2j3GtW1{N?YGPy23vXLDPP)&45kf!;Pd78
+JT5Ug4%!q?wb6du#leLB=~a=%n6W(N!fMv;oySDw6gvTG3P-C6oQ2|*hLmV<mhKO@2*e>mbg9=kG3)iq8(*6go&zV=Eh!chD)4FR
+y%^^vfw#2;q#9YRS`W>Sd3sxqo*Ma6)<`rkv)Fe<c@=LGM0Tp2N`AgvKL31woN78gl(GGpL4K<er#&We*p*$3FQp=i)FPi)KKwQ3
+$eG)tZ7vZQ4<6w5z2UnvQO3C_Bl$ywl?L5>X%b~QcmL<HD4yDDI{8OqX+0VlFT8!tajMr8yfaJF%{Y-f^Ya!yj0Z)=_t2*_zrQB2
+qVF6CysxH5b6nhVY4NSc(u;NnQf+>h*#|oejgQc*S`8C}GFUwg^UkMK>h2t@@d>CDT25=mj{J3^zST^@2Mm(z`%@{EFLO$j%(xbj
+`%roFPxpd?+?X|4=c@7j&_o3gCoL~QA5;w2C5aoqv5#;&rZ+#UKlYcziS#NEZ}M(zCv}igygRQOZBt8%=7@POnR}&A@%Sw6fX#e#
+m9S(CC`%ttBT7gH$3h4HHuL{BsP4ah$<^2L{pMra$ESo?n`D$Rt9^VJrLc#V7oU!c>CoIHIsge|F?(v&$)lT&`|~<Cyhr8Mj72~t
+3?vi>f(8QpH>5+eH^nR@mB!AK!ep2O;?7^((v8iQF!>$76z>Y(ux5bBluoPPC6D;aqPq3aDEoXgAh1TnKHT3vPfD7RoB$IO3;}=u
+e?_fT-Pv9%5a`IFeXVB|WB<T)&i(V_EyWRBwE$fe-ahTeW~R?Z13=sqqNhwm_5z#^=?b_MT)LriLH*jAcWBAs*bsE!-w>}RG(@Q`
+PcWh}^!Ur1XGKU}qU$bT9kMa3pLpOAb|@bht-mF!xT2s|_+<NXiQ&0IcTgWt<xpxU4(a|-o{Jfu5FHcro67$e8Jl#51KUS9ijx>k
+JTZOh&x6{#ghrnoKBu@_ul(_LmOE_+XQbfu1FUo*Cxcg>DE?VuMFSUWYg&hcC(Ty(M9GnuxL_y%{9h_LF-8w*mTJV5l{|G|NPsoH
+3&)+VF66u3V%z!7=y*vq9Jmdaq7UpVepB5@`oQenaLg+8-YijJUDAjLf&O}|{MZx_YykRy<<hyW5<@xtG(vME2QkBJKPYQ;Di{Nj
+5$VgHs(o^oJtAM&yYE`AdtHfy0L?2<CqRW|w6*87XvS|pgU9&|O^~iSF(-r+00W`{fWW_;-HV7HGvirim)5k2pvN(d+TNma*vKyN
+CssM~o}K514Y^dJuNR#pSxRY*=y^IwS{V-$V1Vij0qeZ_oORI&*k+ulDvTLGh>isWp+SK^192q52JCnh^U;5VA;L>kV(f#(!tuwC
+%f(%(RR{ED_{$U0;x8IfC70eS2Y*Aq>p0s{JmUd=PgV2e<=58vBzdq`X*R7Em=T{80}YOk`BN(P>$vz<H!zF-wu~($jlN-?%7?CV
+$d>0R)gYQ`Sd~qDWI$Y^^gg)IDA_|mE|1*9JmiOy{uv+wI*7?pKQr=zc&A^g3960~#)8Z86Ek4raN_vhyzhCFJ3`TXkHK$lLO#ti
+He=S=<Xzbj)1x(`?2K0GtyvU<eJIglG};AP9#h*p^M~sz)ZZmfb$79KUkE2u7Z1LBzcixGt=df`6zi<hV6;qYq6qJnk)BaH*~pRf
+$REBI(dt^EUdl5pBB)nG_z=>I22I$VaduKNl#H%<OqVh-mK=Lu8tukJJH3&3<;w9g+d>cL-PAYqxFyaf{(3SjDZ5lxWV;=W<P!^z
+FuNTJEGhi?EL^ch>JH88<Iq1x>|%B`zX_{&_k4azAZD*{X)*r1mt(Jv8D}nc5BsC1k=$I1##NVkc!Nk5ljGrY?8#20b`q)n3hkr-
+uqP|-o|vt72u@wQA1WnMub}OkiN7@D4d(>cwzOM6)8tOJ!w%cICBJ-@Jz{nxrOP47p2HwQ1oGp2^Xre#31y->m}JB0W{*na9hOiR
+85?%?<wE5Rh9Ma<IC<6v8=5$?r6TWO#W~@}gJB4!7as<iABa*d6}iQ|C!W<^eSb(*=NtDm!I;E3A$#RpSmo7*+CW<cb`ea8=L2df
+{cQBW{M^s<K}{)Obat<6rs9ryxLtnwJF=5$=XXovO1#(ToRjL$I0&f4-koE9%YEto6auXF^peA3zgL(lxzNO>PGzLO@7F!ut1N;;
+bX81YFVJ|wTeaDL^*SUTZET2785G9j@wN4{Pc$>@QMUU#fUw3OI(r)5Y_o+8lWc~nA3-JQ(Lq+)dwYhbzR%cDiY$u~qfe(H{kc&f
+{TVU^Lm@R(|J{Yyoq;=Ki<xb_M^<W;6NkC8(xZ@gOBUQy2rcP;=c><J#OQeW<->M^*-Ln+0;()b{uOiBefHrGnq>ltk{7YtmEB9p
+^@4{{F7Yj)aToP3C51fNR;No&D)o__Cnrdo{rjp%FdF1ouBhwjRrH+NfoZEv(Tm+m6K58MOvU}!>XIU@Z?LE;8{A!|(F@`2tgmS=
+3@$P-uNN0Ut7CYJaXObK!N9H7p7Q;|3`lH;#@r?g$LYC;*FtxdL0PTjliktDNNUX@{=rrb>hstU0{W4?%ed0La!`}%+eH{jQ^l9!
+F_-Zv7l@uQvF7cAfsb*`XW~O^3q$se-P+Hzt}|qOfQM#^AAtMeq@QA916N;}txML0eG7QWFXEaP6zx^9v#a@fXOCtgsfy7$ZBLa^
+nK;sRrYK$+n=cK?I*rY#1Pf}@Q+I(;oCOoibgK*~XS$wC2&QOwZOcxyRaJF3mVf^k&9GO9UEe(vmFoWqnEqM8hawTCq|)g6`FW2i
+_KaQQ676KgY~@u$fJH7A4f9ZD&TCvF%oP8|x5G>6hp?}rEg@V?uLDsQs-fSt5>`|xPbTQbW8^HU(T~?>@>mSsC~Dw8%J>L2CKfzo
+R@-j<_AYoLo`_?ef;jTyXA|sTP50EGuZ?T9&%Z>T4w5f3Vp)o>%D7VRRRx_Z+I>DWS~S>AP=2ttPT&8~M`)JVczg2j%QU)oD(8a^
+&m&l2s(~v31k=6b<f?}sFEQKX)i#4u>b8L7F|s<eSF;2Bt?LDLLUdzJZP{JUM}xB_f{5<&CUbc{a&k;K2>owo>EDO4{!GUc-YkFC
+Y<LVi5FS|=vXD5X%9;#blSW)tYhbZkKH{3gWJle<lCWoHBgTcH|D5^1i%h;V4wiy&jS&*gEs6scHmf2G5pGiDV$-yAxM3e+kh4dZ
+KC(NeL3A^B+Op+U$rzw`z`q%Ne;3d~#hSy;I%C(+clYQu0>lf4YAJMsY}76Ed`8}2*M^NoAzKy(NE(wD3i`IR+-dn?B;dcSBmODz
+`=<LQbI#<xX(*%ntUrYTbFen?Jsq~)oBQ($k0h3N?gbW>qaKo|fA0XN8OXNN86jBE@PNOUOyu2zz_87#=e*h<aj%FdXBJI6UrE?_
+^&!7-iM{N2`~r2Blql9vxsFk|j}^j9iJ1#gMWY2_1JM2{QR03|G66HFsys7{A1-@1>Vm1XOQG4z^S%4c=Xh{EvnK_)QH=hL3`cBA
+1<pPoYh5e?R~keKfc?{xd-_m8jIZ_QoaIS0Z!ix;{n8|w!@NDfKYG8MX6<#33m#LKQLYRQirRKH21!gBL@yMZK0pd#l7cXS|F}Mc
+5fJopBSwmP$BY|(w+pH83k&UUsXDBvn@>U=l9mMExG6T6>MK^<=eXv1=xwFKc04<-4>Z`>5d>(^zw?g2#pRYNt}&kN^_xjsxoII4
+<D{GH+iq8XGAEz2<sSt(Q&s|J*QIDDTnw`QX)h}$#><Gf6tTwc*$Hq`;bTM5z<<xoRDFZ-%%^@OHo-dDu*SIAmXBp`yXcbgMJhe1
+%{p^EJ6Q<Jnr!#8+;lVj2yQqLcEid3h!{hukR~lNE<QR2=<m`=rwFPQC@A7*z@*l+dkUnm>jn-_dcM%u+;BJ@0rU5)6=qW*;VfA2
+R!9FHJApcL-Xt|8Rihy9L`5NTa&&CKUtjmX{GP7PsY1<o4jg@%7;V@o%Fx}x!6COk<{qpqa?JelCO7EFr2+a{Kq535-O0Gen1j}r
+`#TE4dm+m{SM0;cfCWMWgCQU=00IO6f2Q@P&tF%%Ep3C{pR7hvRo@PlBmLwd2aeu&J>FH6^tC)){%eC~Pt&#4NC!uaz6`V>)$jLL
+4f)qR^wq$*V26FLXB7h@u+YFTFdiBJ9fXO2fdObfz^WLFKEUlrr%ar%c0ai0U?mLVYcV4TZ;@_Txb~9;x=>bEn(d@?30Ug5ymjgT
+`Cd%jd}*q*dKD8)zV>KQ&x(qT0Yt)q4kVyM;^0%F34~v5A5Kk;aXt7*@a^SnZx@91JpoUV*@#eOFjMUI^pYCjxYP5M1@tP@I(_-=
++}Dvxgr=wOxY6*#(@oqg#DiNkSj;^Fp=niW3zzN~(+up-HTEa1KT3>yGqa@?VyR{}Z=Wmg*1bzeoSi*v7RazkOPO89zw@1CMSQr-
+QJ6m{_}pXrw)Y9`yXxt160$YYXZMg|m?D(Ba?5<As*FB)W1>9;VT%k@PB&S%-rlqQ#Xg^jHOHiAJF+?`YL%^f)!aY7p1vbW31yw~
+Z_PYd3PgOC=~m8?PVc(YEu0YFu#p81WSiBxNgIs5K*<tlS%Kyd#XLwp1jjQzpC?^pO?Ofh#f@cW59D5$audBc$rUtx)u+6sp=m^<
+l(0!TNzOnpdQu2?83i_*d%F>8s=t|>|I%Hz%H9h*a51DU%brAi+pJEGW#e0E$82qJkbpOhpz=OkaMwuUs>R=KG#X_iZ?)U%e7g;*
+h|$|29Lanl<Rmu*vTybAY$@n3sP?8rLds`1Ql$M9?XkFOk~1;!6)8F&5hI!2x}O&{8h;(u%C4~_IcB=>d#rmk;~-cmdlVC?Cv?18
+JO<2x;=DF3qMe~-H|_{tmvTDiyDs@Iq2?Ivi?~Gao+T+>)w2tK9LyC>%ZsjxN(xtw=0wBgc>BqueVb(?g-D5~;#GY_AiEEthwG^)
+FMVWnNa_NkLSUDi!t+Mbe9JYl4;V*9&mQZ}W_f>!=heY#aGM%VDh%{inN_h2J1Vy)^J*}CvZcj_3|?-2%6cG>VJ9ntYO%EQ37<~+
+lF8#nSNDwO2al9n5#s1&rV+a`CU^D=Z3G^TT&}R#m70LwQzg)Xe?@jS(dzLhj30ngv*foC`coaeCQlvxGE-y4_ef)IMp`9+1R+xB
+FdRAv4YdXho+EqA;nO~KXKQ-HabHLAJhGD(K}&NJPcKv+T!KpPBQ18`sc?lUQCgp(Gd^BTCFCKlpKl$GexCI{owgcs_Z2?H=H*tF
+VS<R#ki}MzYD7_2b{()^7Q%D&N=9x;q@c?AMQ$ZdbpgAmMkU*WRNpj58<zR}Kx@J;6;o{yQ=wkZTz^ztc7=yTX|^2$o{x=xwP6_j
+ve~pN=8VS+CI(;vA;8}q`Ts3oH#P~Sf=CO4qDAMbyQSSO#>}F82OiQcK{(T{PVD>$QV8tlm;(KAqL{ofp@%41kfG6!EuU)BnjfiC
+@>zV_Nzbwbn~1gW(!dfRatPMX57r;nISsTkodinTEw&|y-m&C2Gc(NZ4>b+Q);_mx8agmIL^lW01L1#$7&A^y5LQZS?qZax`T2%I
+WV;OJthiTCp56<uT@TUr3wVPi_cNL3K;XYHQ2#Ib&nT5VZG8)=lRQ4)rJFswpOP735`p(nGNObIJNuUJF-}Y}Ob`v{r+xZK{3Fay
+38Hy+WeWMd__%>K1i0lvgD8qe$qjaDo&&xrE`qhKDpo1+ZZLKz7Wh90$-ju<mf2!Ivupf<<`NkpgiRxwItibf&*{f!KDA$TcnXr5
+gPNNA5I*u)NGKHYhmfJRN0TFukT^W|%n0H7M@&N=iQuWiR}|krrBWDI*7Kwof9nC*#TW}v0|+tDevZ<A$y~5v#c5z<10no1-+|iN
+r$5Ymtc>Z;;?uMnz8i$>j9(Mmy8B+wI*99mB$yNf_S<d$7tHb@`@9F$Dfw9C=@^()Z|&9x;%V}f^S7>m4zyw3d}kjkBoGTDS7t_e
+yG$RjB|!v0$iFBM=Q|#bK}o!FqQtV$j^Y_;M~<JCJNE5<LJ%hl#%M>?yUnef(J%&5TLJdfiIAV~6DTzV{r4;`KwOtfJJIJYt6J>x
+tG-qv1`V0V^iPhKkZ`mGM6v=|Zubv?I#0*r2V|p7EACWhp^qk?Q*l5rA^*HDhn6-=GSkc43w+;eZ5MYX#a?VM#zoM2LYekVdRf}>
+CyvE6YMw+c1~4*<6@;}D`IqcIex@J@#6|~z|FO`nFoLSsz3~II@=SqUY>8tpv)GsI#47OGC4lBGE@{@tt;kw$J64XL@Y@&fjgNKp
+f}VX#=Tr^m!^TAe{X<il04Yi)M~qQ?vJP$vHGazQ9NdyJF=gC<n*ejjY5nZ$)c+Yjd6s4jU8iVkHHB-*V>cLm8M$vRUq(iO_-T3m
+{yN>W4tl;ppts>*wR>FZ3vKT>zV_F3ZbB>MQ7%n*Yg+z|lrK*4wTmi+4xFS<JTgTZ%bvfo><ue@F-8U{9Xb#M{*TiC?5Llu|J&aw
+iIf^Qv}s8@UGBY_TC>@;lDx_;wys<jBGp4r&~a@2hO9XJhaN_&Dk80%eZUkX*BpY3;)thPpV|q+h1E$A05JGBPX+@4&>>hDASmF)
+*~VLOAWcO_+5CXx-Md@*jgA!b?{kidbdz1n;qP%2e++*grku|3RxkP<aW;4q-bqk6+6Pf(Dk;CajOL){31`8j!hm5iK%sc}bO<~`
+NKw6Uvy|h=orK_hi0r{G&zrhS<j0Qhr#30M6s7Lef`%;VEGeI_qQ*jsgn=9JdlfYjE0X%WkpLH8;%6AL)+-C*AT0q#bSDL%ynMP6
+sXR;Ycb=&Ds)*WtSfn~Xy6Y+FUW~s{L1jGCW$1m~aYpk(q)V<XW`LXJ(AT`IN!(h#i+2?G&jb3Nr*%~Z-cRTW6r8gPODLi1UcgI#
+y+Y@A9lH5Wi$;A}CFd+MC)iXmL%!a6p4geHPWR0SEsj;M{L^I+O{}g>m3EXzi=;%P;w7^SMl?Z7(wW2^?gf^tZmXA!13pU+y%XD(
+gPq)3D&9oUOl+<!`1*xR3|d79VNQtGJ<gsi>?r9QIkL;>a)6>NFHu!ikOf;JaLo_l(#os~bv*@>fjfgQaBdFXmw)pWO>#Xr8n)QG
+7HEUF53&qijJ}o8^`e)owLI%MC@6BfSHe1^)NF;-o53YLuGFQPu#-e{)j0Ouew7a5`Ye_v+%S~vgSue<hxJS)Jf0^?XYGk-r4N*t
+49P@~lCyk>3ttn?4-tqx6k!Sebn=xQ_bwlhD9(dH+H(3kVjzk3t`iUVt+`7j`2cdGLWh@=<@5TXl$#I_A^jw?PX^<u&ZPS}ez-fw
+#Z?LRA{BkWTN;ZVt*Sc&lj@+m;vI)j5=(`6v04@tQW|Xd&xg;Sn)!blwvAUfqPxBQ7wey#rlM*d$<k0l;K1K@`~NO86a}v}4XnOC
+uJgb|E(seK5n|tiVn8532;h&7)BhH%B$N-3P8FF1+zWY0F1kp6@7GyGezatGKc6T6p3KqYn5mRqQrt|$#)g6DI@YTysd$k|a4IbW
+Ap{Bp{ToalHZP>@-fqzsn>dPWO7EJZ*Yq(mIFJ>|asqCA3@G5wGrzt4akZu+O<!6k!UxOynjLumd$f`@Md!DwtXd2q7#tl4`jf=c
+*`ntlrZ}grBz=m!rbV9n8`Lt@G2b0O1WZssUvLWp5a2&4vw^rFQYC@S(s}d5D@LJ)j8Hz^d0m{a?OM|=fQZ&WU!Mbk0|fsW;$?M4
+14jpq{c_l@)l@A}T0{=Vuo2|Wfd#3^s+NTwsRf=pf(iruPv~@W|7?f0`@E0{KlLE(>uIHK?)hTidnh#vJ1xOP<pQn;?^UcF1sw$I
+58GT^r!D?RW#}&np0PFhOq2TaZGYi6l1>$7jPrb-Wk?wA8X#9iaKNcZN`&<Xdvn-fUG94-Akj}U*#2z4?bCJRiDVXU6{Fhs_Kpf!
+h3O!%FU$}!@*ko$XbfOD2>h>^nf2?<74j_9AsFGA_lfVr&k_kqa8G>jAK2hj7JF6EHqD-WJ@?L1xbwWtn4cXB?{}6_|2KT=P%kgJ
+o~U-(fVbavoT|N>+=)deX`g6BF5VH>S(CLIDEl^hG+q1AFW-WW!VXD|hmQXHDK))HM%D0=X?k#2nrSc?9aGKSoHM{K=(w@l!)*8`
+L#RCN2#1xr7t~fD1vg4K4I_X&SlH;G-(e~dd_XWnTVoQs3<ddgEzhwiN`I(*H?_SXBRnvcCO?@@H_!Z@;fK3#Et7Gb4O3O=vNyi~
+8a@c^pH>OQ8~ho?Q#HC*zbk<$G}H_?yhh`X<Qqn<vqPmk8rX`e=fhX6pLjZ*zOS)ndo@?lp+?VP%1D9>{$~m0F1NfD@`?c3%vp!N
+I~B}s$lTv-{E7+~EJ|-*G<zGP8raTLBGp+&)u7pvC+#eMNvBvVawTjFriEhu<NjnBiRT=sb-k8O$Zy%1+|+Fe4;J!n5G(gQ6nqrf
+4=xz;NwJy}_Y$<3b&d#jdxlG4NWCftsdI^xqoqNE0scXM(u=QYbT*GrmYXr<NY99C>$+Qpy|;6cb2k;ev`gm)ynpwa_<|-xYjF>D
+;*yfLGl*8#5Y|wa7ot#rfx^Lqg28{a;QC8$sVfNBNn>+XPEVW%vULvLgax|we|2VYJAaieuZJ#F+@euVea|;OzzuazIR)%@hRXod
+b3`(-l9py4dQ06!5Q3mU00;s^0|Ox7pKl2;keq<6d@)BGL#s0Sd7<QJ(`tvjLE#j-YrNtH1k`Euxjhrfybwh9A>1}>#1m$c8T2yi
+qpEY$Dn~4fQ8OF-2^uGi5R8unCc^??Ly2KvEHFtR>IV%?1L35Hc9mA|6IYrm*E&;<Gu0)NL}}$fE*7oCtgWWD5pj*=o}T3WB@Rns
+HE5*IEx10!_w`pl-V-bj30G`UZlodwTo7MH5-37WxQJV?toGRaAPdtsS#kQ6pU4{MGyE(KmOCdQ?BFe?=Qodf%#MQ`h{(k=+u2=x
+Umk5Fh5EkOgQxBLti=t{aX+@<<B$QTV-)mj3gdIEx+gzSa5Bi>ZV~^7Av&J3rmBvlhQlBb;4fhkSMti<B7g8ZFftLsF~Gk-DQxUR
+cou>D+%;1u4nH0q76kG?WnvJ<4<@-1(8()Sx%nedm_!)p|HIRx>!O!3_qwYrWjwdMS7O110+FF%KtTTkCWN$~l)j{V4A?}{CvxXb
+H=oKKJaPaQ=-+38d9=?^Zq>YIecAy-T*>YEud&Riki_U%fPdFRf@s3LO5f2_*W`&Lxz6LmqbLu96-@zb*w~n$f3HYDI<p!PGAvi0
+BsqExK8iOK8KjZdOn$ORb^spQzvXp-ls3`fGO|7ADqr%8xTusundTcz!9C&;BzI|W@Bq+1ZKMD|3jGv&co73HU4^@a0#F@17$Oy|
+=EikD-icZggB%9^^X80HCo&LZlA_H#K<hdXkngK3&WO|eHk|n4ZZ(_o9ehdv4E!fA6S3M;KPnd+hI#<%&XNNi4|$DP47a$iv4_4*
+O&p6coCO~a1O2Jx9-&fjFunRysABd*c)vt+ns`)WzDVC_W8FhBJiQf8H(5F^An|XP{tp{{eA!1qd<x#eb~>EB%+h?<`jh8!-yIaY
+;10Z%A&Qr!T2bhVR1_p=Kc6JPKUR4>agRV0zu#TKClH~6H2f~PM4frL(^W<#gTaTSp`cni+!iAR4Gc~gJ`95XhYpVrw)c@@c2eT8
+7Jncl_(5NT?uUSBXe7TM6`2BW6FdrC=T$}@)SsJ&9fK5t`9}_q&1dc*OKzh={D6n~F(X-JzigAxQ^-A1${)C9{B;K!iDTEQm|wi@
+yfI{n$qCW0{`FQD&ST=Hh-adMZLG?tDftvb@mr1^&NmDeXtkt6N~muAeW)poV{g>~F!i3W7#b}m9OGYgC!EX3T^(v@2sTzjxYHn0
+b)miJUZo5V%>`v)2WlToHJ;ql>fhFfp(ooV0PoXMQ9^J)Xuta$gK-*o=m53M5gH~?eN7oz#R_^O%1PVJWwtnhWJ3Ar24*esQAtem
+`7$)@GF=H3G&VTy@7D;%uIp|HQ?;g+H^(zn!SaU@mxa=eGd&JI)yR7!HPPer-2_{WpQUxp7)q5LP>5#3$V!h%2*d<~|5=T&Shd{E
+2=Cdlqim3JmQXEyZ9eS*Ia|hc_3}EcJ{5<LtjE0&9ApDAy-oKxKK{ska|0q21|>Eo=0AJhVlr#ET2hJH3UONVqRhz+6(AAlm@T;i
+qbz>PuNa53xKk2iah3UT?|un@NJ`52bk+$*lPIy0(}3~7(BJ;A2mC811^AEc)US^J6(sOiBS8SruVn&%T2mnCmkI>}|3dwh%->oH
+_}kt3#mxT&nZNz~Wio+(CG%J6{I4?oQklQ9?!f=QWd0}hS5@b)TIp9ae-ZU>zRABxDDbbf0s+5R=C8>o@E^$p{+jCi)l~xgD(3%!
+Ou+w&%s*A5{{zJ0boT""").reshape(25, -1),
         symmetric(25, decoded(57, """
-c-ri}cU%<9)-F6bCtyf3<eW1|&N*i!BS=O-$r%I%BufwlBp3h*3L+8(#Q+K@3aA)S5JW-60Ak>q9^B!a`=0ln@9urx`^V*hA9UCB
-RQF6h{j6H6R#iXGvYNWHsv=v1-y|oYz%+osbYxjY?0?FsvMBh-mI(!h!k|zX5)Ohue%|f9puK8!9RmTuAYcdx45Af6U_8tTN(!DZ
-2nYm)fPf!h6U0>}?27^F1P%kiK=iu(BG3>pP(a(J9SLkgF|?{^KlCyXy++{ev}!<G8}vfh*1JHz0lal45csz;poXmqK)>Gf$HBi!
-ejN)2{qY)vUJ2;W=L16^TXlm$Tdx5Hkl&8_bvXS%`t>_0w?x5Gk-_^OHSU}xoT^7=6BlBF)3^;5VrnUe3}%;D(SEWXN3wTCG`-<0
-z41=vk&G5ncZroSqtTAmKE3LQ67XvNp3KEQ`1;a8YWRzUj#;_Z?;PHsa>kO~Y->ZzkIL4jdbk%yx($4aibSs^xU(7^t{T;IZjb43
-WzJI+FD*Em;>rBxEBhre?rG<m)o>x43}z+Kn<Y#n@|gc&A4s`Gv$pDJ`(ZD(Qq_Tj*EXIxP<?*14LC&kGLIFhz8JXkI5Z^Vrc_;r
-8(U^y;Dx=Thk1@=xwssRW~o>`vDDE5x4B=NUKGqd8*QTjhGp<P=+GYKa@GGrnxj658JMV2+135^;|+e_fb}IIt2R!96TZCVcnPrD
-*Xq*cQ?jfDqA__<%NFeJ;tSOaAMB*X;qGlJ{k%o2fgk#d^)5VdACeX(LjJkAAip=`KW+Rk0RPMV|N1?UKUM!10shz3{5K~6|5sNB
-{+Dk7|M!>h$3}D*;|(YNavr^zcIPjW<5v<1kr^Q#Av;;Fq<J4dH9YKJ1LM8>aC+U|`0iZLdu40JEJuA&UfAP;wCGuZ`sL+!pMOw|
-Y6a2fv7hD){JSqd_-yUm--b^55cf5P8@X4miGQr0<>*Fz*?8)!Gd=5-i4@epz>~hk&D&2L@}DN2o|*A`5x|3R{=)k7!nba#`_gtX
-v&H=WDXd8Mkx+B;%=^k6fxC7kef{jf4L>p8JF1_bYarsMF9BIPNJepr9Jz9itBBA7=Nt%@<%b?As?$pAdr0=rzU(`IMi<0PV;viF
-t;)lMSX3bcqS0h{Vbx-zy)=}eU*)0NZ8c5am5Zieja9D1QPsD}Vdg}lswU$(ZOm~frLpx}z~bHG?XbLD)>w0hfY>c1=V7@H1YD#s
-1R)kUDqR9HQOEPtYeTtlaN@s9vu*rqM2*_%jLmck&fkiOzxGP2Y1e&d8mIV0d905c1Tu8HFJzouJ<kJ6T;^RUo=O@M#dh%)j`*kE
-6|!O%ulF<MAW$0iW$3dZR3%$wJ_;HoPg+<0yl|&M!uaYLTO2}0dH6H7;JuK{XvSWJH!1QyD*Q}fmI|59a^WQLM%kNtQB9h?W;RHu
-+sV+@FsMUb;QRjl2WnDuab!rBZ1%J8+=hIp<1GQbB`bRng8f;^fPGC_@nS7odV{Y36KG2F60+IUWZmQ#Q@C&l7Gc&+eIZR2MBJ+M
-jCJ6HLM1=+l%H3%I+WelO+hm(oG6u@ZW%P{flDEooAghYjnyGS<lT@bvb0t&n<01QK&fYkp_m+!iE|Uw_lh%{kyj30_*oD&Amv~V
-=<}h^Qb{75L?I~I8Mnq(WyoaVMP)>qLqR0aHWU8_m}@}JHP@|}6+OAL|7Kv<a3LymMJch8f|~r%G!P*#U~PE0xB~g?g>fvG$6|xM
-7~<X#((Gm5WMNaIqNmMuXE~idJy8cZ{3MU`&3jP`yR+1f8&hB9gk<t5!Wcj|i-N4IVm6e#V6hD3uupBcz1C2eu8`@9P^n#>ctYW9
-31?QntsohEGyQP+<>i6T*(;(1Gd@=-I~<hzF#C9-I?8fHqF#9|-p7LprX>;iIB6W!oow_t1t;xIMU>vw#_X;9(Q1+9Fr#sdig<l&
-nb+}wjR5}xSGPtHr1Pf*CL6VB2jw;ly98FT{E7L=nt~pk4J$WvzmgQSnHQ4Q7zm?Y_AEMAbmz%WxduohRy2T}BAW;kd81h&^QL1Y
-1Dx=)*7^va8YK#J>$<Bpu|na3w*!Gesg#kq7vT)?1u-#$pm6ZNpd50WVE;D0eqwr;r9*mjl)I<q=W($q1h;;XkCiAtxLVusbqQ0s
-P`t0v`LFYo;D$$j&WN*c^qqF2FX!#o5!JPihzEkIMRLYnYk1i}owg5W>#GLNtm|Iqu~2rkJzv7$jYVi*%i9?7?NOeYYtR$hM5(>K
-Vb2b`t~Br_xs+jt-2jK;CC{?^ga|e`Sv)T*BB8%6p>G$eASiDA2nSqUDkwh@@q#T|ljvoqt&%K?Fy|QIvmYMzgmAu98*G~4#gOXX
-*nj%A{9x^zVi&{J9hjxuQO-E44|4a^?}MZj@TQ#VdbrNQ4<2m|#co)k>Ps@x2cLC(O*CPl-g(%<eEOrY|9f~1`0z@o?Y!#Ct|Wvo
-+ofhx=%u#z>9E`Yg8BJSs4+Y2h0o8~ELlbnN1odb7j(mM*(@vzTpjNM##%zjP(~0K2EuP^-(N>6(@o=dYe-|0qX+LQERAaHJhiX;
-SlCH0s&eGzdbr#-+d2RFhhtxx`x_Wq-47YbfqSz3JZ0n_po#>$@9*l1IP}a>r8AR^{2Jrp4ms<in$I}-C7tKU)wDX#WNw7j*Owhn
-@5#I$#duXsds=^$dUui^C8NN4-kBkxx{8zZ;eoKrz{->ex{G<hsv#*MLh$>DhwL3*zl*A9KcT1Sx+_X97tAk|`5w#>k|Zo<+<((4
-H@L_A{CiIq?79)IoPQZ<c)aOSUS%MknY|WcNne*~`m2UR8VY9RuRVwjZlMa(NBu`8WfxV%*dx8&m~_fN^ThBNRl@Bd%ZxWKTXGT#
-NP=CrPclTMMr>?m!Fi%|`F|+4KrARddP)Tv=teQ7{bP+xBPdT4X!9tuD~wt7r2)(a6hdW%FffAPG*=KHA;Z7=cA?t@`?nEnZxuC2
-P+RrBi=WK+>3DA+ck>a7yrm=zeo)_liLCKXL-oTDZ^Ay;XxaT5<4gkh>{mW^P3czf)`d+b!Iif4J!cl!PDvo`6Gk_pvzD{wj<pY4
-=`%r$3J;7*Vm=C4B<+)WY#uHklhfm=|LFY_oFbunbD21M4x97xV$jj{4_&gUKTPp1Z%3H#gt{~DVN;X4)n#!kLX&C5HlV+B%{qf=
-HS<c+b9p6K(kem?nm*p4(ZH1G`TSIt6^mG=Jov};T1k}>vlmUqK4eJezAvlMMJ8+U7sDlWsj$28yA$+`oxFvu3(B#GES{VVT^(E%
-s)-_)$m4&dKWBHg;aVZ`ZJxw6Wj;SL)|?t`^Jz~ckJ1@I7X5qH^P%SIyWxkX9HrYuP%O3@;V&ur5Wk{$NeHR)2pI|D;f8==aG*1|
-t%-jF-XA$sDa@|G?)LZ;yI4plzOu2>eZTAyCk}OVq*ZF{pvJdPd{XJ$gk1sB65!B})>u_J#ybDLG~w7oj03gp@|_HwFYmll!Xsbx
-1SK7#v>fF&9yB27)cu&0=FlKuA(%I_Z#gY3zxdfaxTR{=^;yb}B>l$roc8hKFY_!qW^+Gs+_G-6WG=PVKXpDiI`cJ)-Hh}rPL9A3
-hWROM*noq3*$Dx58LNQeK6lCpi@VbW4gW@Ms~6dR1?9nP$3E~1?!pQ)237WY_fs4=_ATu*pJD%zp;_ts{oY|>_-GL3tK*re#@>MQ
-0)ml3sqhU4r;UE)Tjfaoj@dg0Jgj$m6LmS`p^j^#uDgo%2r%U~Ma~u`tyQ?gf*c-8L&nyq%wOXAG?Xmlp#clI%ZXU5eH@=G1?*v`
-k3`rK31CJj1O@`BAh$K~FJs_ok&XEr^@CYHd(-(FABy$W5Fd=k>eNtz`o`$E$D`L><$AInoH<>wf3t5kB+QU0^TVTsfZdjAXXM@&
-dYJE7oUgh69jlGc(&1&+yW#MN(@rC2>Z!ruv(d6#7NovguemSR%N9Hgwo}w~<=O#RuCro0>{KSj7B>_5fJ5w>`A0c-MBqNADT(Lm
-^QTVBJalny=bm&Ax#dl5q}D1YJ@x${T2S>^Polql4@JfQPCi4L;F3gpYz{{LxerA+bzHn(R;fT-UQ|74Bc0sz`4Qhw_}$514fN6h
-F@7tM%i^`+Wx=_f9)V>@gF43B4X>p_Q}aJcaPo~q52heY#_rGa5P1T>|ERObx=Jzy?<Y=1Eq$%KtIGI^o6HHjRwIB}(OYMBoZvwH
-Ji3@^E(v3~m+VPG=f`j{!}zEOC<+ePXZ$wf{yKz$Pj^<ZE_OgiOwJ3Q4NP8(KJ!g!?Xe&szy3z_m9eT&KMAj!h51aD5B#&hB|q$m
-s#mI&Z(M#eM-HDmghPiu)mSk(IIBr)odbb~JF8<azP1C)weikj6}XkO$PQ0Fo3BY4U!A=*GUxN!(Gy`o*u{9aEL7->)=_1TI_j4X
-AH5zP%Cx0wXo4(jcg;7<c-PrfEPZPY^k$AYlH^twUHCeyBw0DUM%v4r4L&B(u)>$C&9rA?A;;;lKY8JhcSHH6@yim%>DBTLey$Yx
-BYGP)0sVRBD6yIu@DZmE6C)xwq>{~Ls}WRQwZg9W>Yj%KwM-<qlW*HQJr}{}e#rt52~^LUSMQADx?QoDto(bX;0$h7hLhh~O@1Dc
-lLZSz+^xUlu8ZV|=u8M_Ce)?H^KwAr1$mGN9yAJ!0t15v+t&GS!2Fj|0|ceb_1r_gvU|K|?|d8o(0;;IR~R)MiDUNpIr#0Z*{$J7
-RLp~;;r!K$17gIZp0D(jcBb5qVAU<O%(O?_UaJ@^7Q)&!78mO7H+I<&XP#&uxc(+DP0dRUr`pWl6~N!y)!=y^F=TkEq~ynAQSxa}
-*nF^BPTSd&vzBnbM^8)}b%}mc%XRlEtWK!U-YxwJZuiL6WI!2L$g$ZY=B|iGWfDGSx+#(}k>jdg9+UQ-T0L`)@N^x|`0f*B&OSd~
-b>}H*{~}%okfK>Fa;j@>(+_>qgecF<{_NYHx~>Ca4zBf|&<F?5oG&)@?F?shuQQ=~tIJQ^@pcc-t4aXtcrD*pu&5-?Fmg0e;GP=A
-A;s1p6Uf97zw<5*1VPSIAGP<eFc94_R%}!RQJTbxLSh&Ya0u;}KDGt|vB0*8^p{bBU+VaQY`==VVw5X2bnW^=NjJ!9kO2m3D?q#L
-7sbEgN420ili{oH+)i{g`r*Kp+GyD$OhGLoAFNX4T5$K9(fZ6gF;K6oeiw^BQACGh(>{2cAfTakD<BLi;+`(^$ulEy>s{^*7R{xU
-%`$&HByL1&D6DQ*+_K3KV_0t3x$_4h@J@>z2MlehqnIirSnbm*xs&nm$TNkquSdg^MFmTo%4QY(xgZ&~kNO<fKMioL!Vm0vO2s2N
-Jj#xLm($=t%CfwEe<BvsF4`NId5O8lPb=UXNSdX;U=wOAU&q@klQ?WguzG#pI>tOE-@4v255t?nr>MT;b4=bOK_GZVez!%#q|@C5
-$PcNJ?>W0w#RHhwr4kh4EO+8re4m~ghQipOP!<P11Q-#cOoTzetQatTZ1{f{HiT>w?BB*-L=}VPUH&Rd75Nc@pYG*nHJOp6852D4
-eWAKKLy6b@RpVEs?YM2vY?fKzj^cC>o1R`?k)wKV-&$Mw+r=s;so#iya%Bh1AQ!2A#Y{28+5Ol9l-74_`52Fb5O$}B0rkRs;5}#|
-kKx)C1HRhbVfx7Rs{IdqaR_Z0_eznd_t~WReGVA-7c(uE#r3xS$Y(LyF&s(bcBJN|#9*!a6ok0gQt7?{##vJ)$_8su%v#^<iyJz}
-7aXlRkwG!NKPt-%?qFLX-#BjD3Qr$zd@rbZEkk}0<h#FsB}7786v8Sp?`672Dx1y!nyANzI=rD()G9*cevCEMt>5pNTx%OhBmT{c
-f!sITX2D!3pR$#zleKu^tYgu8pFc{L$3l2zsH?kJkWg{4bY&(OsMwMd2L<sm!XY3y?6<4|{Pq~jUx&g4fn;<<5JYjEt60sF<Hn$z
-r16nZVMF{{jLI?lqWO;cBA0k8d}T@+EbPh+vM0rR*v?MhCL_ki$m_$`2N$JNj|v@lV8F6?FY$8);xnm}a{)Fsm|)fXtm8sBgPxK8
-7sa6&SqHuG1Fz(&ghcoM*w0#Eo?<wCI#wA+zGR?5nrCx5m&9{tG5kxUv3F!gHB*OFoAwiO5zl8mnW!qC%-at61?i_1kGDNwhjn@O
-*G@>^=t$Ssjxy%=lRwEYtGB?pQdU*BN6Q}G&aQtBat1|EnJ$9xPjLkccrb2=HHj*et};+=5(OTVAyVVmbTBa?eXl`RjCEri*Z5ou
-g{?$XrQ)K|<Nk*fWmpWf<504b(0Dk)S8O0Rux<wnXs>3>IadKJETSV!iWvotQsBhEA-n`61dRNhiA3-=6aO-7R(u*CB%eSpcK2p9
-Pu=&iMt3Pbo3XHD%HrCfeg#<~XI?=s*xq8>o6O`+UU;6(!SHCsklS8sw|>f$-zU&eZq<&&6Xprz1(sw|gX>bzO!K4Qu}@RRTwjAm
-qB&3I#$~pyR?3LmctYHcl07z~bN2IhHJKsBj4~$&KlvL_tk1kC4QLV=tc97o{#<R}$;~nYRap<q9}+@mzk#&YekhU&JK)Ewc<7pk
-qScO`wMNcwhP!WI-ZVXTJ;xf6W}>l|pHxvCf^WV~RTdQL(ifVG8a9bZea2WQ&(_B#Vtga^eN|6Oh%XfKO8qA9D_@3OUKwYY+~Uqt
-eiLYN^_8k{TvzYiq-ST|S&wiqRF>+0&vY5E7ly^+icmRzl8i{b>+W8n9B7!?PC+g#3e3-gML{8049ztEVV$=<mcIdRuOF-!FvJIZ
->tcM})t9p~)Fk(rM|qky@%|GF(&+g(!>_EZ{Ic=T0sHKLi23iXT&DI$Iq&@*RHL8P6W^bJ%duNN$z)OCc<!s_xmnoFO=|9N8gF$C
-*bGn7v1M;yGVGz^W)o8{x_yy%_<44x;jL8m<xh)miX$%Q=q-V}czAajT{s;kkRGEWa7z%{J=uF_2Xl!zDqd2o$M^h~W5#>tgVabv
-?E5-TCgYc1_EhSGo?yJpCS2Qxam8}WPj==r?AZubm20g0=x>j_AYS?QTwvX`<WV)T^HZ=$IgY`FvWu2SrOhL1<W}Cd<_K)oMSf+Q
->cfM)KfiFMIBCrNkm1)<naR0ZZ?fM?8J!z;Q#hJkLxdUk^T>-d1{^a6{<Db@OGF?cT<k~)%|(HNp)@ZA3i*e$J?8Bw&R@rojSI_9
-_c@7Qzm;xHCF5WZ4UC;uv8r(NO1V<YYi~BSLnUVWZZG&M*Cj1oU`qqzuK9pqvh&Nwnx_!`ZAF7`gO3Sjv@juh-y>dy4w)u5xfUp}
-99TO%m8vGjfsT<ok+WaLuK(!ak{xypm39cl7eodR$rKjdSZjWUVlDlaqd_lUUEm`uW*i=}@9*xN?_M9#?AseC&I*5GeM!8}Yqdq1
-$an3y#7o{?#G40)^ADXQ9jkTm3E>$UH6*AhAHVX2m$KY>o+8-9rvM+~-#qfnCe~T%d^aU!AD`=hlci`tpmlZmv52>dC(KPf?}k0S
-7}@<yOup04{a|CN!IBnH6+0Yrygt6kSQbja2d(YCcQsBK28HSNPS$!5Q84gmOE@<p&G(2FrO^6@APywpCnNq*1h+NuZvaP|a>tn9
-<3)Ddu}0iw$EYT6aB<cMP8OFPXYs1Wq%`B1!`nRNu!FfqZ0*h+ygP~NlV>$f8s4a0(0|<?A8+`?%&p1VZYOfi0IFaGF&nt5()i85
-u}92g<^wDp0Sh{`f2wTV+Vg|<S&aRg3eCLnII@<vw%&Le#yW-R>Eu;D&H<SdLG12Dmq-0POx13Qq^re>?qw6cj=s`+Gf6n;)xm-G
-GQEH)0}s5wx}S~yT@JZ0Znk;>&YNzxK&E{{`>*`m``rFiP-BfQHww)iRl7X+qW=3c<%yXd-)BC;jj#B!zxe0}8=-f=hg?%lnRq_i
-IwcFiU#k^fy6>{N@18mu>wDnjf=Cr8j|T}ZXNb4hXi=iVK$_U+O}fGuDClmjp(F_j0U1h@v9yjM3!e4|ga9n_AC56`n~8rNNXM^7
-Tg|g&AsVOD&kr9t<~Jj%K7Zf1fRRP%adzg$H2d&UUPjLKbgi8HuU@IbPdPuItrS^{fORY`mk6pi+7+LqMz%jZ%{fwc-NAUGq0m|L
-q5QcrYU2!{6jLPjsFvI8?aLg^kQ+~)^_|suE9Gx^StP)T;lV(Fm7%xxNh8anH##b<zVlCix?fr#x6icJJgp2CC^GytQiaj7vDY(A
-lOSv^P2C@-Iakkkq_Q;6UFFiO?Z8sB-gpy}W{uX3rt;CR`WDV}BbvP|`=>1x58$~*yt0o@&elY5-}@XRovRq@bZh*p5|R*TFkh1s
-ei9#~mn;u`)BQz_(eC!jfFV0#d9}8ABdOC!1`88ZiWSdNQ((Y=t>IphGE4+0#GYS_i2#Rzgct~bvrGW|6c7yj4@|^wdn|t)K?Rzt
-qVqLx_e@?YawEFf8n|E1C?5PI%l9(jjlv?+*DuVTEEoMAuC2dtob4G3-YFlH%(S*tDX;Qo_rmJlUEZ$*Bo8wvS_+2*H^ETlHa@mt
-l`%KmeNbN2vDU?W+IO_e^7`IiE^6M?y&m;6`eSfbtps?#X1|ht?#B*8d1|?^KI!7#AeDJ7?as-1zQKcD$X5lG>er-dI9<`7Jc7X|
-*q=ILVK1qlv?ja@OO>1-b|-y!KcySIu-X(IWKfkLS*+cwzz_*-ALO6oRb}M)?%(&db5H)Eg_9~0$KBHF%aE<r!<6Mjca*I3kjIh7
-AEb2R%mo=Ocp1$o>_TEx875R<MnrO+6f-{o56iAR;iZU2VPViy;W{u75(b6n;oxw9c<`+`B3r?1$UjmH4&II@{$*6d#3dEH`6C#!
-mk&;4n4D<r+;_W3-wY1v5}U4QT%VqAH|Gw&{mJ{i22yoW{4fj}Tst?&t=K``5I^=BLP7Zq>_as2A>b!)?TUHV_+)Oph@lK0TGe(f
-J-0)Z#Y%X6mgmT8!=W|x>DnUCmNumvO}1s?(P%5q8|%-+?s3SR&FznRoQ!r<PieKw@3l!#gA^nE&?SR<M!CF3VedzeYm`L5$()+E
-qfTRrH>7Y~X528?qcfR8rvqQamEQCde|X|Lm>Pd##zsY5YuBg(B+}vHCmqN=H@rV7+?efV`hrr*Zb3g5W=blHE{EheKkBv%4v*n`
-bY`j&Pd-IPqG2PtTI19!@)QUd##@K)(Gvp3lHsjJVps(23o;NRqUf1l7`j^m{jbRNFLSoHJ(+(WCnf7T$AncakJ`4DCSoyn_BCTm
-C+`?_U=zX~nb#RmalC>*%@T$2KI}8**}Hn!8J~LZN*TWDUI?#4N-Ya(WVA-}J_`9r098fwUCMn(-4~(zQuar^Ue%&5_b@l<FoUuI
-<LTObwi8K9`I3(Bi}<e#%5|`TT_F6t`#--ssWLa?GZ}IoHdTL8MaC@4Y{#mM{J4UVy-wJ^+jVXMFFTY%z4&`{6I^b4Vb9h@+>#&|
-cDoF9E!@64LS~heTT&H)794M}^mgAU!YLu)A5MIU%>Gil=iHOsW*jVeAus%xN$tcrhr2sa5Y55kIW<$<IH;{S3}R@mvFdg9t-CfJ
-0hx|l4)1o+W5Yr~H|&eeH8_Yg1Dvg|$Uy`g6Iluo1<-Hn@0Qp6&tQaXYvNx<uY?+trNYSOp^LqmoYUxg_wM_sUfK){mo8u2;I|S=
-Y#|JK&S`ym-@p?2GV@bzx9KzPagzVpz5^czZq7!BwAv5&LzQx)w9PuKrE|;~2}52E%Enz^p321ES9`vr*x{xy<AJk17cv}s)K9(6
-I?BI~QSB==%4?)w-;%ns&PQG0+On96MT10pjB@hogkN5Wd`|i8mxIWYiG4$d*TmYc)LG?N4;+4zr<}>B-umVB>SXR{)OvLvVdx4!
-x!)Dp$<vkfhVO#1UtFXo+*HvhjHUFaplY^zM<5qIX;*6Dl#+bmg#uG8GW_Q>#EC=2O^#cil>~kqo_D;K2Px0OgaDtL=riNvU|^(q
-#aCU$a99$O#y|-K5{IN)WenXogSP(unh*C+Z2XtGINMD8_hEe295Ix(`qt-#@tc+4$1Wm#5MRlA5Ec9~Y5r=!-hrFh*D^B64=+y4
->dcgp6}>6v_-gC-RX%ayINro~!6Cu(a_G|%MFN3QXTa->vvAw~V2OHz(m>YCq~~1hf`oRRqnXX1&(|+rUds`!8*e(3YT_zkjN=#E
-cSF~_*oRnF>+dH@NaY={`D8MGBtL59OwzueL*pX%gAUjX^Y#hiWcw1j_#C3C`&F&PPW4wj*2oLL7kfsHj8`MZ5Qg>N%%YZJDqqaX
-6<eCJbM1Wa<3o~AU~SDvohUa2EvnP9Ak#X_vYd-SlHi+fOqv|u5c(-tJOb(of%o9AD^d_p1o&+grdyX62FM+zO`jhF2D*a!yf`Sm
-JBWk+?@6@-x$Uw1W$-rG`6u4lE4UK3=2sB=8r<KzOPa&*5}b!{G{Xk^{P2%XN5wO;$sxJx)@;NmWVw8llN?`T{m%Yt44-~%9IITi
-UGg<rsH8e=*t%Yh<QPtoGU)JL@?Mo->p4;-R^%F_pE~QG1$V3{PyQ(q)lXq!ZB<e7xq>c@RogRsr}dnk#IbiFXDg<=T>Df%SD$n?
-dh<!}bL{0HHhi;68405mU!>}GV)CKZFm?yy;GJ_tiPxs^+RkEyXTw=JxOn-G^Q0T}+ln4r(KsoOh6Rpotmv$8z6!ec$%qRAC#OPV
-B;0#<e{j@5fT7d`sI?sP6(>^$3<TtGOM<o7(tv`8fWTG~@p|f<B*6HFYba2GkPQeV$4;Vq$-kUsz+L{=Um|v!aeo~Fp0=2Ui1r%Z
-2R!v&)GwGXb#se6r#4Zl5uc!uT~6KM;0eP$u{j?aKaQ~`g@izyz4cumMJn)e!PwhA{ZQO%@urF4YMHG2{wnzp+{c=zI{xEN_U;hP
-J3usW8qeiQ6fA}sUcZe|yc?D|R$ug9w`-K+c-&8w)c5Yg+5NJ513T1j8M*KqK6^&tOsnCM9JD?CoG0LBv$Y}wuE1?k%Cq)f|KTBt
-U46RZZV3L9X&{TcLXIg3EbP42dkFZ)i5C<1%fCff$Y4zjWyzqsTFY_@1&urdXo4OK7V_<8me_G-gbI%`GZ_jY=lgSU2dMEfG9#cM
-Gk&QwV;r6g7-IQCGY|@o0piwXFa#O}2c!^&L_z7~Lu~y6LH--IZI3(u4JZmg@}4%dnRU!NkXXC($Nasc(pq|fFUqNhUFBHe>z!#c
->gY)@pM6=mzKc-)w<@t+2VO*uT^Mcj`R)>h%HrsxOxDb%@XF;pJvTo;-tU4xd@Cfmgk?Q9@_T!05%c9qT^#oS<XJgd7@@oy#q@d4
-o;a(*G=-v5Pp@e!%xU*Ql8=1?+ab;z;tU^kz9isG-Rqk1OcoVp#W=Tl#uS59eYke{oXYFP2`va!t|f!%P?V`z!h^{ZPX(bI(2Dc+
-dFkW(_AFhwkqbo<;6taS`u*&<4%H4)2?RLoZSU#GcY3Lp<+zbBIHaK@5*2t(O#}=^fFU)r9<|z{DEiQyYo(S5mcA$mNJ|J0+v*D9
-|No>M691LyhHn$>-^RFe1K+}v)Rnwsko#k2nYtI6pEOsdb5iUMSjz{9B?;<|6xb?ikNs#04rZUNUf*}<(mAx<^-Aiw<AJZ053sgG
-!N0`}DanL%!g=i}4wqh!7kFHY^UajyHFAdQq1Ue`oa+0z;%{34o3Xffzc%hW8;3-tjk?BojoNS+bCJ{e{*PLX_u0t(7iFBW$)8#K
-j6p12I{5-fDaP9ezwXG$#amA%W~-Hzs90hkp9jexE%mWup^ptz{R~*(@I8e$v@iEIiZ4y<l95M&!9k}wxy04ZaB6U95zt`J3-3*?
-Y<&*2Iun7WX?j1Coxvb!76w4$;{AvS0cH}QgCG_pCmBzV)PSgD?3RlR!XkdH)dBuDybk!b_WgCFeR24z>2{!?1fT7QZ_tSews<q^
-u7ivYu#5<mok&&CP(4kRGYRQhOpI*R1t|?R$}&7nw5m0Kx2xo{Q*-Dsq3Dt_Thhm3?0VhN1V^X6oaa(PZ#wGp2}}nyw_7fU&0Hzf
-c+!xWygXJvu0-hT+iQZ(E^)CQb27K__;&LB^_}M&Iqa3NH#)9`pyW9&&8qZkL5r~`j6lS~CJ_0+gp3(GJ}%4fC<BTW?BQT_R{vhP
-_Oe|>_zs${3rXaCWs<A={AQ|75Drf3=$-Fdp4Y}Da>s&Uj8GWJ#)2fg2Ny*^;}JA*vX^uNhcgpUa3D702o9#;p)h((CWK0WK({<&
-0_fKU;J*C(Ox(^-{2MSWTB#}huH^Xn!;a2pYQ64Y-Xm<?4!^RM9zork@hkn1RnQjhp4?<``|~a<6}#FL>uHt~4=G>7mmGJ=ydvgJ
-*oan~mA8T0v(<m|S}o3XvA)+?t+i_?#xBBL)<}_!BzgYs{v{}v23!73T@&mAkzIt5{B6f=WjBKcR#cIl=hzb;CkAdTOW2^G_?*Su
-Voy06<|Y@5G6|BVd^CdPRdxO}M?6&rECYrhj)r(F&hJ||!8e^src!8R>0Md=86}hMP|S=HhR`hS(g_GYufCWGDvE$ZLEyV#^3(Yw
-j1U?HtXLJebO4Lx#v$qaNXOtfurwW{8)9}G@)zB3aLE5j{AGJa)!zWM2eZ9{`rj6I?h=l-+WGNl{a#^a|0mr|@X^~or=En{x2zva
-cRSInx)C{P9uM&#qXN(8v)yRXN1xKKe-r-ciW`?<-(AO4;*-N01+wu2o4uEAO&Z=sWpT-rk=ZC3MwTqtGfXw_$}U#TqB~m~KIwz;
-?66PA(wtW}c{b16@6656^kze0*f$!7E7$JI?$9~HZ8a;2#4|u4PUe$f{hyn+zg6gPvB9wra4b7-M&&if<Z&wpaWITVsdx^)+wt$1
-uZGJ&U^tq1)fz{|#<ImqKv2LQC`{>&SsXtIjfMeCS@DhK0ikGq2=K9EsSqR}iFDyY!G4QZ|Gx3xIw;%y#Qy|R8&{8A2zxqy_Em;T
-q**cs$8u2WZ9GetKtY|9So|J`$&05%np!zO<J%tXZ4q}8R;he75mC93_NnlZn`>tF{jtq7=C)fE%v{~<<q#9ol?IdYm(&lnVMbL)
-xZ&uMRSWl>zK`t=AMF(3cxqg5qsj;m@vG=&G1fPE8uQj|;QYX@S$B3MbY-s`+Gtee6Z0jUX}}eA3=9FAc-)^!F}oo3B3vL8LWIL$
-peOeBoSOnpp4XVA_<)`t2%mnft4Jwa-a-%$g3{QA_|c4)2=wH|0()Rk`)5#o5EllFps($RuL)yELbig0puKDeFzlD{ghT#~#pV86
-uy1SPU&oqEKPzeD{MTXRS=;JYBcC57K@UWA2Op7i@tqyAyL+%nRcNfa3bT86r}=I^592SU^P5)_mq)JDa@q$fr=Fg4G_};1QpgZ$
-$=9`T)_!y0yJI!aoNe^?6}EUG1f*JVRK#w4Vc6(OsmZ2u7|GUFfeZ-@l5t3p*JjWTyhkk??8-2uARzZo`H&_>9~_x}V#9wsNd*rE
-gIi-b_`+TwkB-^&JFp`VG`h$!3wjiCQoJig;LKQ{@iCO8Fn!M`5EmB?29OO|=Csp^ONI+W-vhbZ>dC8cB7f!hYiMY5!G2qBQkM$-
-op*mutNA}06d`ZV?fdIMxZZ8B8EYM6C^N;jers(8apn4j9)1-n@?@pQYcXu|diSI6V;lHKG1b!kvj_H`)p`GApg_6xazO0I_w@<v
-5AP>X&&v0E@>^fy)L!Bp#lSyjMdZNMikTXnxRKzQQ5~)30ZZQ9v$?IOAA68l1v!aOws+zb%$<3zI1dqXK{GoeNoF`0F&?R+sO*fp
-D3WzB#9WL-V?=4FyOz>rxBcU1Le(iSD2+D3+8o&|SH5-o3c^tsV7XO>Jxp(z2VEGEcr@@ji0_BMfF*>90lmdBkpV*tg^c>eE`1U=
-)9==jn~eAyO(=GIwC`{5opaOFY65IrW6yrIt-X6K@bX8UUZZE3M%?>s-XWSSLA_<E5teVbE=|_t590hDN6HZoENYjIyto!N4MyR6
-#54sU4^D<^a`dk7$#RaH<h9GZ3ppG>887ozrl25j@Jz_<@03CJ))Q9GlC)SMBoYR8!}M623Pa7k)AB7^V2XeMg@k})=LH%L&mU(_
-#z?Bki?Rbv8|(h~ebKrDw~dVoKLZ?S)VU9tFLr1Jd8u+>Xy%v3wv0)ByLewkCJ+L#wGOaHT7WDTfkJFCAU!}Dg+>1sVv&XsaERZi
-LBReIc|rW;FL8VQ#J>S0%ui=Z6ZS=>lyp9Vu=9W}1yG)ziM5nqnL3=xq?9tk5%a{j<vTCBO}5t)Kaga^J44p+&p&gaz0l!jsgO!U
-W_nzpof<!bgpqs5ZWG2~e}sMU*;5DnEfjef;9%RG2Ha0GdDU_+UaHw=C_;uok#MLs!?ggIchl%lxrZ1Ajwb?wcFBb;ZeV&S-;9aC
-#>PTI(aat9!CQ|8(^Nq`0$k)R3XMIz6eC3t7w2X`(wANU^+pJ=$;<H&VBoEVp?Nu#<+*;blm=CKE+k}&qX12jP&o8AYCwN4rfvUa
-zHB=te*-=$>)dWXU0Zv)rFZnn+jk3NjhTBKv_#qQkbWITqLlUCW7j|OnRvOWqo!N4{Pe|GoTIWTo4T)DzEG23%}J0@R#lc0<00eH
-@{d(lm!){B;@MSAO||7jxX3gET70A=BhZk8ByVYFwnGr;+`(Xwf@Cj646nY^P7_&nGzf;G^#LL7(jX~IcNYUO5*Ud_BLTsJ$lH56
->++(|G^!%$Y;p8)(xie&WD@3=w(V4Bhmx6zNa(L6&DjvlY(ymZw`Ijy*@%cg7B8o5|7pGPKhf{6o6v3R{5K%-N4}edk)ffHxwVs*
-Z%}}TwYHKN9}59B;lhK3F>p$0*!aceA30i(;A^KR&(De%l2g$$w{>u|HBlEOgNUr`?5s>gEL>Sb&(K&;U5XQjV&>-MWM#smX$qvP
-tD`2zO9Yd-1^76~I23*1d~Fp;4kU&uB+N%4&>Rskl*Sba3Y5q#BFe{%218&pw$hpq#>guw#!ZGp5P<Ck+LT{HjFSX~Bay#pn=mJh
-xER#$@`eYYuz&1<Fj&-|C_>x*)6%bhaPn_3q1&?u{sy!JX$bT2aB}i+^9qSdNJ@(GbFwoNu}J8oC{08VI0g!zsDhfVzP7TA2p@$^
-KoOZKT-^LZg8Y0`G8T-$U~m`=3ISu~;Ns@yqB4_^U=)r(zyW0t2$hqIgO!8<!Er<)otnTYsT3AG0*WCr0;kz}{sV{^52KxnkqDS!
-@RqHG!U>EFBsA=|eOl*^fwm8UY!MXzBLNA4K%u`A3<U<m{@A0L;6G<rL;rIEh24(g{B_jGaxfC{1On}s$jC${lNo=pXcrj}5hx0c
-XJn>OIcfZ)Ngs_&2oxGiAQ4F<A^}ZPH0Tz<7%Y}n2@Zp#F$Ycqzz;A8hr?qrNGJpXr@0ZoF$jl6)2fCdkSN6OoWdZ$U^ohi`lBaD
-BPbk+0&-=3H>z+HioWi`?*<nM?Ecy0LO|d@i5&?1=lC?_KPOPz`H6o60!dgT0s)89erZIYb<vQ&Xe5EA&!hyy5J(J~u5vVj(x?N5
-!sy4+SObJsAiqE_MZoDPRKJzcxC5uv4Wris{hdH?1TeS(q086r9t2PV40`<8XhLAWjRODT67(PUX`Rl092KS~RsUbGlwDd;U-y%j
-PQy6TQUCD51j0Aq*~v(d6Z1cw9WA&4->Aa=b3HsAJbM4D_cNdY|9`<rT4{8n`ZMqBabJFkKvmR^nA}6W&<4^~MtGjqL<z7TpIdp#
-5l}pEjBu!5i9oYLS1~3K>`|v5uUqDhK~@`YI_%~^(!S=g_o)|SR6063Ed+^LAFh$CSO7JfR@yD~j=|C)z4h(j`|2NN%z!I0_v!W>
-p2GK~aefaiGvFrlG6T;C7AMSDKSR%mUHxWBFN!@cR%@evLLuO3EyaWdD5*NOat<_|y15Vnb0P!PGnH4(H8HBi?h3J_0tckc_1(_M
-5XiAhVFPk&RDvx%zMB;i1I2-HW&No#@7}jnHJo_b&N+q!ixY_$5d`fMO;@})h?ijpbgllx*Wh3QAfX{3M37+*kQ&y)oo~!RyX9o>
->}EjFJbD!h?aMI+rnr!3rQ2rtZ-ds0mUemF`q6J%^>g>JImL~}YX)SXRhe<OlzVR5flVZ5xqmilqlCuj1O;VEJ58R4w_y*M8H!#U
-7qSWEKm$^=|BQO=*=JtGGos_TOWg)0?DS<45XRgOm4g*#p6xX~*n8iBiC$Rsh|7oNW;1B_)wpwt%53z&UVF>>u=Q<|(@)$kRyq*@
-YJ=JWx<R3NwbvSp^aUt%qm4iwWi@{rF~;fWhoWoG@|lk+8x3KBqYMIcalD17dYsC~Q&kSe0WTMORNU?n;d7M*17jc;_8Vb3<6PzN
-fNCy&S(gyyg|h<hQnZ}!*J*_UHTo6!c2eX3VO9?%o<RV$^d3ZsfN6wV-wi?2c6HbR<t4)Zmgvtm{v5>#9Ljkx#(U8@=&Gs(q74J*
-i4>#HrzA(JA`?a;%>t%OWF@*Pu9%l`VS#pg_UI=@&cv95uX*oGAgdUehfHq~Lh{wG{0V{#kZ62lRX>Lof<6Ftg`m068S`f1g6oUa
-p%n-N-E_8+&92K!wU{ccW?iw+0?`k=J490L?C_lkJva7&%0RcIoV8_bMxakf?dUst82UjTQvs)_^L@)O4Q*!nNk!Fml`cXI?q2X=
-rjwWZU2%n&Y~6(;-1Ov{Z)=T<7AN^kH0Z-DC9Ie{ui&pxHsB)m9~oO<2Op=?Pv&5Xi7`kL;Bu*_Skoa0U^S)gKT+cXijIaVkbu~?
-s22{n5i#t*nZbzdUf|!2z1j=v1dgVP3#bqHZi-H&bzMA(K3FE_yQ$!^>A9>}6@T`T_}&~UhY;QS<SJx{5HK+vOjq^PJe+gd%?wQM
-vWVz%{d~v1XV*phRbDclg^!U=x@-5yC)c2D;7<;EkH@~6Vd;m?tj<aFG-O?3e_}^av)CeXEadKI_yo4_R_jQc?Uqb>Tb1*+tsV1%
-re`Ix(24eiF-M^^=3+r?#$EwB)u>tWO0#E4u_gn27+{~9Ph|D_H{q{wI%wc#N+_uSao=HEWMBon6}x7<-(0+OIepzto!et*vOHEC
-5IFyXW%U;_VHlvJW;%M(m=n-M0rqMhX5e!75CZ7oO;0!l_(&8w36cNBgB7>&*PwFaK4%)ANp$R?=F;3JaqjbPz<hK|cTw0|ZN9l}
-O)0p*tz(1HX80tM-osv$l9@bZzTy;J?H=s=mb_n&eTz!d;}T&@Juz1o&Zz1I?Du7+8{&;aF9kl@<hnbn@b$hNOyr~&Hpy8QoxjZf
-l=X6r<G}<WI;Y&-GhIFXn9b(NFu5LH`V1w}{0{tScWceB!CuD|>CF0)T@#Zu8MOb2{5vTEJ+m<8v;bppT-TecCOAMfrw29pPZ@vy
-@?4k|xTsZx0kQSWXTLHyK)!0hQmNs5K~^z<eIGB|C=8coBLVs~t9S?H8`Am5dn&Y_nH3=5w<nljC~&zV${==tbO_ScupsOo9^tu-
-zYQsOQy;jz6B{a0J+nsT0joqlJ%Yv1?PVsL4aToMSVG40l};-{N-$yv(7gxY;k%~p?#whxKUSl0z_nx}i<>T?&N<qzKkoG}e(Zfu
-%i)fEl@Pu6XnWLn$19DlAu4;)%SD+6dAfa{yifzZ9RleO@Zq<5_eF-D+-F5R){Q*v<$U*Yw%W82eG*Ag<Bw+wN2LynpQH$DG6Bre
-Rx~|Qo9XHs{DjG#0iesK%gUSXAXU$+5470<)7c9-Sx_FN<x*Y>B*cP7+vQK0+G0t3;=sLisLi&`AjRbn8n~eXwT_v*EmGkIWWJZZ
-F6J?g1*mXWJ+o>keI>9vNe~pBf#Pf+y6OWR1n~B#$$t*s9;fd2-Fs9uFCU*?72!Ocf6_~a&bah`gOrp|g@qby#sn(<)#eCDnh`K^
-cQ2roj@Gi=XWl&ffvI|}^t?1Zt~-AGNLViV)hFJ3m8s(k-j`JAdCWY8--$>0Pj|iSaP0r?%Bsc)5UPE@_w5PK#(fndUqi+>9qF8M
-K;!m)AkNe>_kvpN&Dj82Ax9#|OX^M^NHMIo@T5!Z)rx?zl@FbHz7GA46u@FW^oxzant4R0UMOG$?05g8pFtz}Oa(7R!~lw&OMUh3
-@XRpw00tl*52uP;?wd|tI{Vs<msLGJq8R8hhrziWiKGjl%bRaD6n4N0lTIoy0+0OxsR?80GDyHc{=@O{|JNhi?Wn@?SE{V%d+lK9
-5Ed1MTm8Ir%cr^9Nk~RWtzkmpA<v?Qp#k=xB?)Mm>)!{DGmGrFlouaod1>jh(0~dM+W|cp>7Bi#-#&lU{~?+21_GkW2(ZaN%~X81
-U&zj9D17$bimy8v0sb6N@$*w^+%0u1jHx4Tr!}2Z$_bF;k!5R2d@Gy__TFp&t?q#nVvI09x{RE6Cwfr<p6qw_QhpD2dZen*mc$Ai
-()CQ>B=?l<)KZavFc7s=uPx5fwl0@7i$Vdqu2IPLDncax8;EXsWtr0Icc(nVq5$?a6y7g?r5ud_F0u~(vZzCq9k|U5Gq@ea>F$xV
-vjG#ZtUJh<g@HbP$ONZ*O<NC(+&0dCKg<<Ih-^K*{VUHrv=5}hj~c23%g{SzV1X}Uub5O*bRTc-J2SJ=mb0o%2HNdGtMgqRiR!+r
-pPvVkd%X}>WQc&!#qn#++-Eh~TRG4rMz&LJHXs578-8@ED7sx@Q}spcyYe+AExOq8Ap~cWVm@WLcO8t-LOIag-eRGBCuFB42AfpW
-BBAzd0Po7%M>gu=VHS*U*^^vYfs#WhJy>6^bfula1Tr^J{nyI{#~(dEhHtKRf&w9ytp43TEKK#+4TRYMGkUGL_Hx~o_q$o4z%7*c
-l}UQlMJ|}`{8W<`pMiNp*?>=KoVznJ%9#G)7(HA)C?ufJ(utjoZW~xw5nBN%#MXo4w@LUP!f~~P63-iJcdf@RZC*zdsJ}!wkmy=4
-@$S5Yhia;qb5m)x_i%IjgsCJJPz8&m^#`jto9}iAgr6T;BfeD-q!U-D`-w+L&5JrFHeMq3B4;Xv&d-6j>r&5ly`0%#cW%3G?;(o=
-_``nN`P9WP;-O7G?@~dAQowphpb}2gCyx|9$GQ8O8zA`UMIuza87=;+UpInoSfEKji8-90*pu_)fzi~42pmwh`-|<D=CgcV(AF08
-C}DIUgTH}L`g=`52H={WMwcGBvGFibkDj_yb(zxB{xGbYo?z`@x0mV{=fe+FYbNx9b2ld&P~mANJpz^PDl5X6;B@Yhemyhy*OPO%
-iTIzw`2e}%>Q)s2g@aWQ`G@XV<+QqPecgv#%BIbCR6ji~xEhq4a>6Ibjo!K-hEaXKiIszM!ic+5;L1jE`K@BSeT;@pOroi*v(^I?
-VI^&Ac4pK0OUl|^2Py)B3N(^(Yw`3>mSa{!6<6Ac#B+yS^iN&nrnm6S>-bZ53Z2j=h3^|*P@oG>o|SovT3e(kqE0B9Orpni@;<<w
-PF<H58y??B4@2%qR2^c`9?elcDZ~X_^z#zI&fR8uOG6A$fLD*b!#P;Jb8MK=z`-po{!`jbntPOiTV$?P!6)5_%n2CrA>2HOffWvD
-C0I}h4yF@O90rHbzX#-hez0&G0JMjQUGY3mTMp#AKFm&#Mg&A%m!sRS_3&mVkliRXxa4Xpud3O*_+TCSq8sYXiNcM7litf{)<b+;
-OMS+Y1fbYT#;L%nNu>XR(fG?^<w+}JdI$f)m&WVnfo<Xs9V?u!4n%s;d!VD9r!Iqt^VF=h^<Jj|Zx*18*c8%xgg9(lcZ78pXeS52
-9G<#J8<EP%me{-H+9gCF1nm`p4>B21UPQCp!H5D~zwf~f1P+rU3yX$@^Z^jIX+ySktrSs*T{ytAn8P@yFD2Y@HM0VEL`{<3ht5P|
-sX&JH^o@xx0hUM*5JDmmEB(j>U<wwfDVUeMHN8)e1-Ugj1@&t|oNcrGAI1j(M(yxUVc6Ox+ny(<6xS|lY3VZpDwpN2aZXcS<(z!^
-E&0lr!)H6E;wV6e$v`~lz>$kZeI&$go2IdKS%*E0Krf6O<ngLb>G%V8BJxqXsO#ZKx+9{L79D2u^O@PZiW^C`MLhBRKn-?o?@d3a
-wCXiiz3kT|<p=;n#PKf$<f@F{$S;?NeN{Te1@sS^7>G3w+{LGEgdb!Rlm-lJ%`!u`o%SZ-+U_4jIF5G6k*l#|MMv*A`rh6p3Q%wP
-(1XsCi?M~qT<&!Heo>%(=Z(V&h8QyK3SWnNcUBKnFyY~}j~AR}HB}?SM^Dxfx?iXwNME%Rl&#7~MA13NLqu(j=KYrMxXr}>Fj&}Z
-mi2jchxfQ>Q%+nz6yYwFW=Z#O)28Z$4>qSC2fy3RTixbe6#9N251=4vXN--=FAp_b3Nty_tdw*0jWri=_?oUG{PBHn<WNf`2{ds=
-!<h$A*7CgC?pH~Jk+BXF`TOTSr1Ah1>yP=|Hk{)2kYE0V=y^yAKcJr1#690lWSzs5y2Tz5Q<Xr{$P!kWz8k4Uf}Xh$=AniLh==*|
-bNXw@jdYfX?g?E8?GOnS{O);qqe^4O85^Kx^_cp5lBe#?Jjmk!l3)1ORk=lf9Gj5g0S2BcE@fY}s#Z}#1DwM`$nMe-3^;lsq>=y^
-1C~xW9u@+6Ytktm3ESe{uYcRt`9BS<kXC)i@aSxOT6wp%-~GN!Q+WshP=iyCmJ9C=cn2j{%siM7N+h7e;Pjy0d+p_d@A;k_nELdS
-6@$qkkt94&Jdw5#E5@P2t^U1EQ9ch362bvYZ1Hgr&+RFAcqN{Ym~c4*%?wBz%Nt<@MT>GH8ATJ}%AX(>plmF(bEV~H1y$hLFez#j
-3<S$fra3wx53pR05|{5d=>Wd)`VxL{zs>|dYX3+JCy+3sJ8klf)43-!^L(p45Fi(NeAT?3StqzdMFt3tA184y>50n|)CgD_;||nU
-*O;<#;ONWKG0jxTLEsqrl>BZjG8nRDlPSN=hyf&Un|uGG!1A?U5xMDOYNTU5axea-$mNq`GJyVouD>r<)T~x8$KBkyJHR!4e&D(T
-15kdl_zL#Up6{}o4F^|Vj1)(xn`3}Bn?2qK_PpM-bTq9=>xHF5V=^2leYE4rTKl`b6qNE>?O-VT9(qr6PA4^Wst7VY8mh-)=1FD&
-$^s`OgH@q0=kZ5Ls+TILfNd2YX|^k4j~J644U51k0j@>1dV9sU8(3$E*$$6PfSTI+bA8SG>rZlWlBB4#ee&>&oG0+P{ciji0*#4m
-#(Fp4=t2fG0hpGb{r#Qm2^Cfl-Pf5-YOvzMZpqylXCBh8&LA%%{8yeAd^_Lke;DjvtN5Zyveut+%nr4}^s2j~)(<fO_6w8P2dxl{
-&gw46_}Q+}`=hXKiWl$-5>yUW>f2O}vJQK!KH+r7bGC2-hwqqp*Wi1E<CaWnR*$v^CH9~sV6z7$cH!Mm?>tj0CS78-lHV)|I3A}w
-jd_;dNG6>deRoi!gvbVvY;s?{2Bl-Y_E3^aIj3C;K(oh+5oGhs$5fW+O8?A5WLj;nK;#;ncp>BFjteFTK_H%Zx-~jZqgmwnLq;^3
-R`uQ`u8SuqpI+%mL4lktlGyOO`92qA0)1#(L*+`ImpnUtz!7vV+*5)BxAlM@cM%ROa*LE4m|q*9-~Mka<Np+j)-gB}dFsd5vyPbP
-eYX_XOn5o?fOU#0<d8Czs~V9q%$!yACjz1^%;f2L2oJGW91c7&W4h(#6>@cy^|>om97wv-P!0Rp(A&`BW$T+#*g=ts=E2cQlfQA=
-ux1o-Jo}b)Kg9O5m>3YpIePt_ahZX7Jx|bPc#u_CDp2dv8!MM!)qux*O_dG1YE}7wdG?ftmb-rLwWyFnAPbDRX>^~$6o(w<T(EjU
-{-iGer`;BH19#r;Z!oPrt!z$TWo~h<_LaLN2fro@Bk<XB1KX>-F+6OH^bj@wlP&^+jNkHwr?@Z#<gW$lNLU!+*LpZm#BWLCknK^u
-|6!ooek^owR@Z;#;-1O6Rm7k7dQyizsK97>UFCR5=!1Bwx0P_pq8GdO9yH)v1gKIO4q_7p?2^o1G8NxEXebS=xdl418e1cxm^q8C
->#;taeUWV^2C#1z^Xm?kcS{fGTik5a5kG*C0$h>sdr~Zms~Lhm%tp;%;*uGKR_l&_8G-9b`x+^{-(8H1@}Wo&sPEgrtqH9|h02dF
-SgD9}&?I(P2UBw_+VpF`gsc`55U0@*D$>n(4jbP~Mz8=LhxTcZ#0SU2Ja9Z5@aJJd*Bk1MNx&onV7U9{`CV)nFoe#zi+eapzx4#U
-8GrYSw?~!#@1a@Ci)>cF0sW{`cTR8L#UsUyRaZEHW)!~-li?0M$Z!6Q{bVDicBM*GQU;)0WThVWy(aSawWgig1(naGE2TJq;)gFV
-?4XaPu2-*rpO&AybNHzgphMn_Zu@+Whk>Y)wRi8_&@Zn6TH2t<wf@Qx0iO45A2<^F+Eck`9k(wL90+g@-#J*rp{NcvkSL8CJKxsJ
-iOCFZyy>awgCNi}3B3K(l-FzeYERv~7(Wh}Uf*)JWVeZW#SLo(7zF4H_;fomMHKofGH<Pgb74Z)eUBX1)`L_)l3F2BeAr)4+zXZv
-z@dH-@Q*Ff?;G1j`F|X)!Wy#-4;jxUY>cwsSu8#09hfB`24r+OySf|k9Swfasu25eZ!YH}oggV4BCSpP5AO}Sy;<#IMOECqZY4Tl
-Y-|Xa*H<&EPOBnz{;X>U3gd1?uVn-S&a8TZ!@x6Lp6{*VSNmQph^2zWfsqixkbv}6pKsyaZ>uS94Q;42l4<TmXY9+*Nx^wbIkf9D
-Au(W3$;=eb)WM$)0U8B@1}HGi_=ZS6K3tQubd43S$3P!+IZv#lBB;?w5w`!Yz4MNX;%fW;Y?;~K8@ue%m)?<%AXQWpR0IS;umLIx
-R#Z^2_uhN&8hgc-*lX;@UW1ybu_bn&U0{aUVe`CsKhJ$9Xs+*H&b714%K33!=bSm`cVw02HC;ca#WQP;N?iE>5;@c*Bv2&dajRwo
-TQ;;2v8oL045MrwlZ{(NFxZ4w9Rrm3&-D{uJl&g<KEZGO?qHvxJGNSk8~HKR+BmP$eRAThhfPNe%Ud{LMZtk{uP#17y|{+9o7(T)
-sFc$E4h*YibkCM|`fgqCXY3JPwEI5h?!mEY>$Sr0J)s9=vqsAdsczTW`LpKf4;Of0aVLJ>&X4WIHw;e-y5v64|Hk|N`Zjvc1);uT
-ok1y6j!qoa=k~1cT6fQA*vM7RGK6|9knCAl@?y8c;PEnA<!%9o7e`8y%G(@XY{3;*uGmT`J3XlQ*`i1p1Fd{4+~kqp@3XSi28~rJ
-s>jQTJ#8fTUej>{9F)e>&MGe))iwK~p(NJ{+7wwN9koBP$g)xHUAqg%+C8o3qibZ`N%S%De2-ThCXbr6J8bry;ztuM*FV=!W{3|P
-<Jsq9=;kg>eO~08YNgIPwx*qNTx)k*(zWr281_g1eza4g60eH*E`|m^dg}eIvI$G<5JAf3igm|jE>;GS_Yh5*@%ytr{(V|EjJF-B
-$7qI}cv4>!cA?~_LS~P1^R4v8&8)~}^!H!dUR&|mFV{AJ#xNG&X@0v#vIlqN>wQG*%7=4B9$u#=C)w-O+^T29i=Ql?tx@ZE)t*ah
-4~Rt8Ja)C>xEvcE2hVxdHUC67|7ZV1;6K2)&nt$?vs=d8Y?SyxGe@mTNnGcYWt<lNROHpV!<0+$7f#)7yk_0b^`hl5vsH#BZl|8K
-0qdLE`JvaR?CZDo(sTny8rPdfoEo|4<IQ6m#RbJTC+^PF<Tl562y*!Mn?p|s5a!(ZcAZxAPpOAW3`$&d>}ss4;g1tLUbuYJQST@+
-E|xfQAsHz-$vmx{p>E^A5*okRR-a{K>K#16ckRYwN-M`1%ZhoL$jM>d<TOFmhOK4ZXT*_tJ~XuY%#@|A!g3m72&+2Fg=8jkQH)+a
-Gngh|qjX$!oSJ`<_veEW|2cNhTU@u9v3uLmDJx3)dgqH;^6nH^SsE%==d$Ko`l06>etUT9g5P4DLiBl^ue+f}em)ZNeo3bxVe_Zv
-skzQ8<b&#mIvQ@z8=br2#g~XrcUzX89daXAE_Ra}D(p;k`0)OB(@vDMPV{jaq;=pKSLR=_YccB1%t;N_Wm+Eg5GaghIY_|yeYx`M
-&u<LhtD)(!%E@PXxX@+dxk+VW#DPw$oG0J7b7V$${{}RjVccA`f@fA^ULH*@V^;6C5A_<13RHwg>}U>KgApd1m?f)byE+T(z3Li?
-N2Z5AqYatf-nB>kmx+bi^WCRTQVI-7Zp4l7`)j>#`|*|(wTe}Q-76hlVW%{tId6_bX4eMKPcu$7rH$J6dRsydOlc^uhX*&89}QU3
-r29`rlLwaevp~7VMTWLsaar-@Z!JpBjnItCc46?1RdhwlBF4kmd$V=*!{!HZ=xn2k_zMcs@)p0BE??zAX9y~j)2uYfFGp5fn<8T~
-c~!!DF(!)sypX40V%5g%T|8bj*IP5`She<EMFbd%J${9RIkA|;1R=skYyORp{s~)C>d1&C`0-}jV^=d+kH-I?8?I}8&sI0YnQjnK
-l2lW){KuTPTkpBwzS=_UoqO!Z1`HM*x!dI3faB>6gGRRR)x&Gonz<ESt>}g@{r-mi^=}7^oxP+-j^s;cYn0A3WFz0_UbA#R6#U`0
-GpL?RfUUr|g&lcnv#nEw2PbAu+X;D|k}CiI2V2||?pIizxiH9;htMnYSY+zq#W7Z&hgi}W)zx<QfI-cbC0wIXXO-5b=G*l|#ccc%
-(HDr7oSL#LQ<E+X-9ge;d3csr=P0-lKJfg4)#vR?f1=%K*(ppDu{GO?V`$pDTjzZ@ZNl_}6`$6h_qn4@`(!&OLS#_Q#y61@HZKh>
-$&}Wwe{fIQ!|{o>#sqVt;==f+oLfy=K1SEsENpDet~`fvK|t|<sGEoFXoW``FywMx<v1fFp5cPUe2yJ~hWOhGtE#6(f?L{K+vZ_8
-@eVwCRjm!k{tb2MSkl}Yuf53AH{!B!$rf~C*vpzQEm^`QPOd;^w&V*~gf0=Th;)IlP1ZC(kFc(h-gj0z<>xPAuhwM?=5|-i)okh#
-Zf$%vJNJ=(0j=|m*0);kzO}Rd$o-mi9ej-o7sqTk|A$cU>ymma<oR2VtSnCQ)fiXKtl7M2c3b)wW{)HHPEXJ9R#jPD&+YATD5k-h
-$B*|E`EXE9m7SsO27UVzpPz0>l}at7ysEK=WzQSjXG<bcC%v+IA{x0TdOFL?BG6q$7;*hN#X%qGrKp*Iv2l;{k&#?M;(a9a8eJk1
-CPu2f7*ydp&EoTuxfM6A-+PA0>>Snaj!w#|@2D`&Y(FVx1a_Es;Eh-AjE!r`g744Bsc$DTB(P=Mk6rz_;@0;wGj-ayR?WiPbQ0rp
-=bh#IcPuGQkl82XWHs^8imJ}q*|BOuI}d(%c7A%eH5Xx2t@Rt7W}|J^r68rAl+NW~RXWl-r1a?C!VTj~_^fIrw(i|M(Sasc3NT!0
--J4po)N0a+dOEIFBOn<j>MRAMa*Xh4Wa}ERv8mf!3;C{RhqhVSoeKJtmJRIDwxN%$q3sPaIu^>5>4TegD4DTt&)$vG3!BxmR~Qpm
-Ow(3b?K`zkkM~h9)%Nx}rMU7G&}J=KwrCvYBw}lwT^-b7PE~43N{IB)(3FlIuGUgkb=5^8JY=ZO-P=WLPzrt&kCbie<?C$0X0QkY
-Y<nL+CnXcBb~ZNR=Om|b$Ud<$gvV!-QXNmgCY58v<N^wE9cSn01Yb87XBRh5-+-W?dLH&_Lsl}1;jE5{36<8)e&LOhS|-H?I$6s2
-Mp0;O9Gu<U-JR_$1T?l#Brpshj8d_)*BcFtIS5xQmGE&#PJ3G`m5_mnWHJ$#F#FdjcnDXjkO?cbSrz5d_;RI8fFg9_ftxYFXVPkp
-jY5<%9)ph7xECWlI)i+PFio!h*CUyMy2ha}Tcu1Qkx1nVm4$^$F6MJ8pKu^qLOKm)^Ti5{m7RlwjYcNqRw|Sy5J{vmnN-YY8LeV5
-v`Q*Mqsy#-gCY!!ZOm&`3KNM0#-)EoGuWDwpafiu#xVN2lazuYOg4vOT)joqS|;02yKA&+l&kTYTz)B+2+iaQww`=dq-lg4HjBk#
-vpHM?95z;+gj@~XGoybjo69$-OvvZ3(8?E>C}z0XC@tJkmR7YfoyEeiN|#v%qk7`m7{yQ`MCiw8CQE0KlAUo@#qhJ3CQpDX114Ic
-URQSgOd~V|%JEl<6VD)wDwswX)yhI-jH)EVFh~z$Ri?g5<rtleE2+FBEQ>3nRd>)#OpB=@1R>sNI;ld5P~KD>KoF4HH;TkiHF2sE
-9F3TMt8V>D?bW<O+)h<Vt(X}xRR!VK4%CA6XPqe~Rb}wI0{)x)>0>WY9`LsUf&%~m0RE$d*BcW(*tg@Her(DMZI1OgW2aNesg)<(
-BCM^MbFF@~H`iJEmpm_DHa2$O<G>4|Qu|${!)2d0x#9~DMp=jTA2?35WxvDQhc8A<v*%R*LKMGFZZK1$O5O21^lEZ5DLy+rcroTz
-v~_mtH{Z>bgbVR`Kdd0*Q6ri2%W)GvhYIlD^44|^ms0lkj|dfn5I1fb79DfV`9n`6LWtk?E{@UZfnP<da1nl!@SI~4;kMtBMfeXD
-1Yc>M_Bu?7U&p*-Pio&+gg>a(i6>)W8hnxx<Lq_S;N!5*iEUI|yrrGnaH`|O!d2BjECGMqEv^nQp*Qp2Wq#D%4hMYXw$V4T>F<Aj
-=TGS6@$I~9&)CTAk=gd;j}O-)4oMvGsR?t_xLpnRUmo7Io19pkVE^gt4EwP?-G3Z3B0^3~KxYT^+UdXz%|kaO^NGQD1h4JqzGFvf
-=iAGOfqRRQgJ1Ez=ey*vh})i&EIRT0<7Bal7`A^pZ!h{SZ#|PZ8hl=+V5;(j8*#(Hq?OwTG{6;xlw5J~RLb#`;<MFh5gmVPQIe-C
-o@{n4K=HRUx59&B{7zUn@i)<KpDvPndIDq55T&Z!g?tBM?bQ8T$1_&rUPhq8nO)tM$?$zih{OHVHr<vi@v(ZcxPT`mL?AEz(BW=i
-zjKGj<we&F$Ukfsw)Hr8sK~OZRn58ZF*C-CZzpt2%xlCUZY<d5k`t8E^nSX8s6|iiTwin}%5H#)(B`kdZ2EEEm)q8a{1^F+`EsQ&
-l7(NdXAFLNS}DUXea~UXhcR$TjbY!{+T%HGSD(QMr}_oQK}!7iKQ@sx=_rip{$4ciHouR&G(4m9OOt3cVltcPy-a^`lC5Ywz+*N#
-o}bCp6TKCFHj5UW7d1V$Wl$zj)evO6KC^Wb?fHIt*IjKcBl5_iPKC^kLC^0En%zM`-1^~lL&^QMBX>-its*ovuziu#;`$x!R6Vg!
-!ajTKu9WGrPkIg>S<D$7Sh{sVG~Q7_hLqgedt{c448Km_d%M%5o)|8o#?o0@OKbd(#qrhF5j4CbSI>SDA-};)EBr4)i{QG&5b(wM
-d!gsiH6iT>=g~UNY`!4Zg-9C6R9{h+<FkTy`MbY+y7``rD0y!Shwk!Q^J~K!iMJk%uq1TTH~!fe-wjiePHXl~u^|M;yxXBu;iHb*
-rKfJ$5?Qt4(LkT|dvDo{IA4!g(iM5D$-$GO8sG5u5#XWR0d@;JbCO;+;^R7*cJ<_-mx*J&Wq2U&=c#@p?D9Fd^s=Xy?wKLg;@Zn;
-I)2w&I{vrC-a37@1^x$hCs<{Re~Mnj!0*8rpuB&I1!W&n2XtFLJY-du{$tx;k>e!`=_<+|{gj)Pde9=y>E~<piB*A{Z_;{U%~o@!
-9v(3Km@6SK&UMaD!`}tje@g5vbmQV`;tcQoaH6W&s{G#KNPH-Sh<ATH@k8R3#f|zzi18a+FRWNqKh@!BQcDq@JGWo<%6hk`%k*eD
-J|KBEDLJ*ryq@g^xc(OneTO(J5DnhlY#GA&p~Y@Odu8{Vq)#P!eh+SW2HW8uJ|+d_;I~<bhzF2NSl9iJ(RRs)!h)`!-oHLB*!?p)
-)0gNcE^B}E@$sLFE6_zFw(U<27U8Y!`qS2{P6by_47zmlsKked-(J2`%xV;Sq<P%&wpa`?yt%z5o8ETDjr7=|ePbke&5pXgE#u92
-;l9&d(<Hbu3P1K8PCvDFaQ{RFuDjRQ4s5yY<n<^+j0-P$ODQdQw1W~K-y*j4wq^8iK2Ma?fCd-B%L?>(UVFa$=8_^SJYk-Uo@gz@
-)i)_dgW;c|6%v`fX6pf@#=o0G4F;6?K8&3CZ1bDYq_LZ<cz6@I@rJz}K2#L0blSHh=y)`-W<Mx9-E;5C5hFg>1vt$NBobZ9@s^AR
-ErvbvmCgIrkC=C9(B+Rl-_6eZxoCVvJdx~vZ_QddN;hQV`m3?TB#`rr)3@Kgi<@{X3OCh6y1P$LKR)4XsI?UTv|VGKk7a&-ca(;U
->!{z8*<bD{oN?VO|7A$bAN!=Z+<M23*dAz)%XI3bwt7C^Z|G>FAfC9ZY8FbOH1Ngwrx>;CV|m!egYA;iBdj!gW8_4ATG8v*{mY|n
-6)z7zbmyM4xTfIRwz9v~eD9}Eqp~Mp9AfaGcv<oxL81@$-1;^|%_2H-<JoQecfO67@-SD%#an*e*=}8fC%A|8a^-Mvk(H)pIVuA5
-mOf0vu4~<rod@W<_w6nthT=B!*K&h*Jt?-w^}<X2azEim0ftL2cJKI~mqi5NpD=Qws)bY4=`sc^qeUv*z8ygoOk(LSgQPzY;6H{>
-3&{>viqnm<m8yYJpHDjzFZ5ej6!TD<bSvc0DZ2%Oe2I~-0`WL{<i@MeH^1Cio@`6Zb<FenF?5{WyUtpbZn!T|<Hm;wZ;4)(Pv)1k
-j3quHIT(9ko#1q#kw-A`Ov39$`Gx^Pb=X5DF*Le4%&~R$v5J`rqBFUD$o<V-Q^I^)@Si$la7V=tKDvf@P76`?f524<@d=}o9rU(*
-tlAw639C<MFmb6dI5m4*Kz?<C<hU5NR^!xeN%FIuYM1<QA>J%!Tu1fVl{RRaRmH<amnGfgcw&0w;=B+kl4|qDeC|0thj=3L`X|h7
-{>}I5%tB?)B4S$Q?3LBet%6fHI_sERHGb>mk(bXjEZE<w-{}HkuJFwo#n>t6ZFhb*E-tfAt?uT`)uhDz+8CEgMoMPiz|-TR;`w;q
-{&~rZ-@A(td<O9#bI`n8eCIxb%-S`<Qbs6kre4b+<}a<V8aooSMv0)we~#SMx*-EQeBN@Xkx<p26IIijQ$Ju79xic?^IqSWyJ||l
-2Jc~IT#69iaac92d#3JFVWJ98N7-XoUAg6HCGW~-wv5r@jZ4?>FL`pj(bWs*Z}nH>6VR`hMBNR4vFJ-y11BvWb00128YqlU$kis}
-1+-D)AI?1LG>Z45tE~Df&AB`_dYJ9SFl$M*qU4+GZ5PjU=Hb)O>6iMgcC#leBJvh_xDq2|#KV<e;|fOlC%D$t4P1(ke9=z(&}Gli
-q%nOS&6V-+p4+U&ZM=RNcd5~ZQ=#&FOBFGI?YVFU_KVH*&Z}M7V<$;@csS+Sf#;aNds<-2%}i@HF5CBOzmyJp|EQt#(e5NUJ}}kY
-IC<at;+g%o*S++|hw9swBfD&@qK9<~kw~lGTYsF)Vs!YZ9Z}JE{<?MgP@s26p}(A8{Uv9P<lk#5cI4w7z4ifeo*kR$kTNV)D3>t6
-kucabW;iVH#i?tsuG#4h+`9eg_9?byiK|P508bUzSbCE8o&~b9Q{C9(8h0fgp}qL&MAsm;&%%aBK1I325zp`jw5@-GzWl+x*}F#i
-lrZr!x9#N4jxT&@vOy7L!-?)#$TIuc^Co2!mv5#e;q#Gp-0z*<TU~c$h+A^2vvPRhh9GW_33eKRqWa@L^ly12KPz0!!wtZ~e<@#4
-OhegtRy%WMx`l*ENNa(k1!=9hhCEpazBqM`HG`dR@0p-k>f7OmH*YfJMN;BX*@7HYGiB^}*<nq>Ht~9Ed~i`dXiBrj-WR8w$hooI
-ZoLAZBk3$3q#mFB;QIV0lUC6k@tXZc=ezpU&Dh(m7O!Gu<8}YjnHSe=d*%P`I%AEmMRlytW6z;29{zrOpIV}<zE7Neq}gL^_DBsv
-tNtMaPCKj`uuZQewpL9|%HCSf4J9UFlGlWK^J`XS)%TH*im;SRTFd}jq3awIx9_pP+Us=I=!6sJGKaR0l;Ld@*JkszjrtH*tK?V1
-l4ob?Sk)P28m+CnYis#D`l~-CRpi*<CAZP@Zi8GpTb>M<)e-Y@$7fE8xKZOLSeLu@No@PpQdNEHmtFn5S^KP9a@N|1;Lo|&wDaF_
-RCA$m8-G5hy5LXy?YllRq)7@#F1<R-Mf~bIS&F)G@lQvx&N^7yaQQ@~4RMxpcr~d{%;u8zrE-|0EjzFky3WDAKUjV0MDwi|J8TNg
-VkT_2#M|+7`^T@EU0)r%RTkQy{EVjy-lQGE<A+(^A8=)Rm*Qi0zqsK2#L2Pi`{%s7GN@0_%i}`Q@a|u~gxyQ*l!G7WmRLuI3#!v?
-yYw5av%*K@w@KEbvTBhn4)u>Y6v4|4<_nnBe+v&L-&yT8p&x@zOgbjGOV`em3)wWhw$gU2aWUwdD772v=@_JLpEb*5A3ij8ohIs0
-@Eot#-EI2!IXtwYynneJ{@~fi;cYk8A!a|p;mt3?Hu{GMtK(CO?nWQ(^<-_#r*%8K+j<G`xxUQL+66wZ&yQUeK7S)qT^()LC9P03
-wpGyNg-eB6QMGC>-rnEqNcZOldFgg^{6U?xIAQhxhq7WT74FH7(6-MU@}#5Axn|S;jO}jGmL4^uVI<N`<tF0P$W7s5Qi5eXauG%$
-4c2L%em6V1;qK?UmKm1Yqs!LI0`PKM^z6ae%!pZ+rVlI&N?mT>8XrjHtS?FK)o91Cl@V*+=#vxim90art`!Yk9`|G9xt@$D5B#Y|
-dAiN%`;Yd=c}{C;&*W7PEDmo^TM^qV;dW!CjEDF5Mow;*#=Dgkuf&KvCcRx;p4*v2;}L_7xr+-+S@fFGFw$d$9Ani?5+Z6gN-n`n
-@&y#+I?i~0r$(Emwv_J=>G^cYs8z{gd^9{U+p*ia;tOm1nn$noUpmZET`h>47c)2R+n_J%%;}vO>t&~`9@nPMps$J_71#cFvjs9t
-h0g`K_5VDtBAlUX-o?Ta!x!Kua-ti|OMUjeql`zWsC~n1&(?1&MV54;iZ<>!OT-k|(P)J5)?0|UdKM|^DOq|x*)Ur##K>~PKzm;i
-+L=iwB}nY5_h|1X<MzjP65&aXzv@Qh%E05wlbNSIvaqEpes!9g6YtON8aZ)fRKci<_f1iLb$QJ>cxBk>kIio851C=ZWZ(~vOOU|f
-8(zDMRNhv`MXFUn$?m&s@v-oZ0Zaz*1n`xNHgmw}28Mns@y$MzELs@Jp>t~HVb-sXkf3Z*ZVOkkSme1GHfHJ-MhDZnuLq}V*HS;f
-6V~t8KmAp+5f@V}aJ#Js-HJJ@n;>&p{D}*@v>4;asBYx%SA4gmnB9It>>aD$=f_C!`H<F@XB*CQ{n69)Vxc`o!^ae>`RUyl4RvdR
-`BGL*vKysMRZo_?+X-sq;gGE?V@10QNf}U4tZw1MXOO0#ty}wXF!H{VdMp;xWcbB|2K{O|eMVgnADPgm=b(}d>oX<wmH4vxm5R}4
-cqt2>So<pu#2v|T;8e#QZ1pY{zi-K=H}2KDm6sHs#HPPEzbu0n(|35cXe$<B;dO9qn6&MPk=Y(BcFlmn->U1x(WzD(8Mmf~S2%5K
-3z<U0C(SsIP2}sW`DAl!uAMF4WW9nN-_#|AYVick`xTM4tYZGS(c`AgTfSocsJvK53EsI{&+tp^GHUhlhp(PrSXK~bi7yN5-+$oX
-frYIDL<;wMZkELI>B9W%roJMHN3g$MRx^3hI!aHo3Jmkra!5wQb_|EGaBn4@MRLA&43F@V()lF6SR}$zgo!xhYAa+*xF&Nk5-!zU
-3>x(79XoID5FHj08XgrF9~a^0pd=n7AI79su7NQv+verxBn8_`@hvC5egT1jey%z`L#$MY*!Vn&x2Kzfn#T~SEM&Zz^yh3NM>%qh
-O3WgqD=CAovQ!C~G}6)ofrVBjpfSkZJe`V<peR{+JOnefZKqtql;PLR^=585wOXywT3K6bEu?&+AC}I<cw(icowK{AyQ5CV#WkT&
-8og&_LN<aLZDH|2fm|+=7zQ;chfD6tNkv>HoyFy`$rF1V27|-nu^8kO#^msM##3ELw;2L78r^g(OgG(qOu2+|{56wfC*||FTpph<
-5D0i2jF?7tVbGZvn<o%U4H^@233;(OM)O&tH8G8B3(H}%S%!Nk&aiCbX;O5i>BOEP@i8cl*v5s^C`DG40h5sNn(EpJO8i!E6S7gG
-mn@2+7>bglB{ejArJ=0R%h>2qj4!pqy=Q4AKAlxAvqo*uN%E+AK2qEMnntHnMN}(ND*!_KrjcQlcCqwoY8s!7R2#}xSs9bIdeCSj
->sivU)r{MxSp(2N5ftq&-Uob}u<2yeVsa@okr=1~_%HLP21KAe;BN&42LJ#70000000000000000RKAfzVCS?>s>3X)(bm}O9rhH
-)_!_0CeZ9Yhkx~BhN&f<=*jc<+Ml>ce;p(st<*aFc<Mc6iS5Vd-A{UvS4!94Vn1_s)Q*Fvx~a)Kh`0FrbtxZucSI{Wc`2f=TbTRI
-KN8cW<X?Qn?8RD#NlldG8#`v-*kavPO#Z~xHuIMT=*UkaU%F|X+2o_0ZYUx+<mL;=(~}!hoh2k)T~?94gbV2>vB9;jE^wjGj+@B4
-vri|7_l%X2eT%$5yZ`)|Ir^sWxkLdu9+}U2-R9GVk(*^~a=R^d*|IW{y+>$c@*tajNX@+TXg<y4WUv+Uek*U<KyT9QO9tl89#~^H
-Z^W^YE>>r<D7*9YWsWRzK-RgpgnYgIn3kNEK4p;K?kh1_tqYl`j&WZx>{Tjvu1A|`felQWy&m(#$4T1~EH>maOv=ldv&Cn)m-5dK
-)SE2O3BATxAAR8B50)k+YEOgb58HNo>TI&}xNrH2m2aQ<n+Q33W9&e+C!ZWDejDi&MOF+_@p-YclzhwesHH;ke&<Lenf!+!4ib}I
-Wbn!VJ=kba*J!(9&aIEV22WQt&k_nv`aV52?mHNp71Wj81|!R1O~K?|4ZlCQ(I$XP7RAvfw;qKCB6*=aa&+Y2Gc6ovl(aGt!Pzl)
-u9lu|E+xl?21XV6cMy?___l5Lm+F<|A03m`dpkl_Ue9wC>EyqM0S<u@(#!T3d9NUctUeH8oulQdf`QAPzxFM#IoygxZuX^tOOh_F
-b3K|PXr&^zTkozTSN?eLml+e9ipk**qrVS+AANa7CkgpOHn!j8(`V4<E^2ac`u90WJ3bAxAZzNu#Qn!U<ZH=Y$6v<J+OthePO&E@
-2QSPfD{o0qcTXAVhH(rzkMxr)$$Pd;Bn;F&4({6QD7q0HGGFEDDI-fO#mc?oxYgh7N(w7fk{fYLYR@Axm8;ztro)h#@7uo_kiIvn
-wc2F!)caz=*2U8bH01JJF<9$!<@bI%ax7Vqy2ZM?B{}54ntD&zhWu#_E?&B*kduC>?tz;tdAEJE51ZVN6mn?bi}TgcIB~_&{CWe2
-?{I7GVq&P^+9ER9x=}vwSGt3YEQho<!+Nb964w~hh{=7jfP<Hs?NyX{*o(;H-@<mm%{ro|LZ#$j$cSrq2X{QJB*&aLUmk_-jV6cg
-IE;K!Pa!3JrSr`9k<ke0OI~VKUnC&CB~T?GXF<Nn9#v3c-KI^((NSDC*F*Ga_k&HE>gMf!sWYr4Pa9r{GO<J-l~Zbc0-HB5x}M4I
-yz60Cv#t6HWKJe-t>tZcbbqN!G2MOOU{`v@wq3E3{Py{WzqjHyjpvd=A=`7O+9q?!t`I7fkB}@)kwPROS%o1&7E100px}%16;bkK
-l{`K9LvPxH+X)JCW6cpnEZdUeIlkM1@mg~8zRWu?ICs*_(DYoB(ZqDcW-N~Ts9u?j9PRz~r#4v$9!nKu)wSN7*^no@*qQt_Y|5p*
-!{eJMN#9`Jm_IsW3_0oJJW9NH7>$$@8%QvOPLdeU^#2Ch`>Jx{$#xyaXFXqETC8a!CHDtsdF_dRlWFsE+_1s6<O!F+!%-*KHXQG`
-ZJ-6YSJ#X6Jeq&xRL^&Ma#XK;dP8{fr{FB|Comt@*Xa)Zq}GsPbFRgOU-ob$&&j+^-`l|hW0G?0mOh>qEV977tT`s*5H1VMNxoW!
-r<Ofv<T=Xn_fz#7@W~y&U4D~Pw_YRpLyKFA$o;KnZ8}-Tc_=>@)*QNLMDr##xcOzvmC<%&(IpNEf7+<Gjm(=oWwVL>c}ufJE^#!H
-iu`v>u?h(i3Q6^Jqu$rXQb_I@xXW}rHaWX$IUJJ$%rQM$1*U4gCcHkekaY=L$0wch+@~YIaEMWA)1@M6P^>)CjU4Y2n>Xgu%H|1{
-o=)WOVRwDgYlrRoq-BvaQU9E>l*3~hL`RU7h*_=6e3v1m$w(@i8q%W3fyQHyN^j>u(I{eK4AIo+YGPuPL#L<>lHk`1Yo>T!$7LS!
-xZiHhwPTZB=-#!N@6!pTG~q2YlsrB?>pwL6?$sZ9T(kD)lWy<Y?akcv-D2d&P!;LseJ`I1j;PmL+wn;G@94PEjk+f~(dZ=E9W98=
-aW+1(u6eU}2WKmjId#OzmTkJofW!J<%}Ic-i96eV;p-dvH?p7IDa2$nEFRW1G;_W(;OvoBspKhdPV0i@0Ri#zj!2TpIyq2qbZVbR
-i~#p~Y?A2Qo_FlgVr_^6i%$|sha}d61e(Oe`%wQe!$QI_dEA(z7h<Nxm(S$TO>!XR63X${Op9e>G8O#5_ibIbPGOKA_jUel>$=`4
-`Q?9Xs$i=~@i#W<qpjmgkNM@R6{PU$*)CshuDs<gQu0UzmFw|-_yV1~B}zUNiZNhV<3OvLvn-61<^<bFO{;6Lts%RbXiH6}%n8C2
-;Wxx@KR8A!Y+bxRF5nEXBG1Nc%D?Kl@Rc7nV(AZF<PoZJ|G0WTSmo_slOg4iA8(vaiClJed<c_9Ho}f*v+Z0jt&(N3$Y$5Y&U|N<
-sS|N7(-*}|R_q}D43uqJZcRM4L5bfO!QEQDynXk{(}#y9x3D3Pky{SkdV}NNvbER4A%0}P|C<LkOwDyuMl}z%AZN8nd4aT`7R_7*
-CN<JS7?s*shp<g@TWor~k|i|l)WysA5=sUXNU7ry28~jFp&EZfG-gfin3dVCV~31*ZxuNyE%S;=%`Y84ZCp`;o=+;987-Q`_~~d0
-TPq1l3P<=_aYQ!u8lH(dGz^8kgAz6E&M6%n<TTXu3`e~TVNuS~qp_)n>oLK`?i+?ySl`Xb$=S`##a=BUPf9lxX>476L&C!YoGr*}
-wjJ$kt<+)^<qNrFrD&C67M&*&n9TPfLMAE@@ljLBph7X9Nl9;FK7&p<U$j;L4j}!eDe~4x#bSw6Di!lhl8^(+6^P|3jip*HATMwc
-355clp_9kNOy>IdTtke3nI4FO7zW);LyVH_P!>iNl`%r2>aMm&Bed7Ii?5u=s)WtLOgxAsGzN;XIXoVZV{-ZqX257oOfiZ@D@~2*
-l+i7t@;>Uof<~`(%zW(#l-_?CO142l)xNPNieVWw#4y?(lPr&sO0iXI%hY_m$`RCz5B6WOnl*P5G|s;Yj?uW7X2v*{f#6QYbn59l
-{~wmc0Pq)Kf~PD{H^$EJD*ylh0000000000000000000000000000000001}dz5aaH}x>L^YF=(9G1B^VDLMug>~C@XV{%ia-+nQ
-Q<Ii!q*7(ZPr(ApZ+IUn={K#fj^d4kC|pMK(=1R*)H13pNI?zWUEhvRjs3bnLEU$?KY-e{T_u!2D~gM|%=9Ce(7ay}(;K-(jjh-d
-prLLfs8H+(3k&SYq5k;_waBJF*aGV3EH6Bm=2L5f-mxJfF_(Jl28o7Fz41+tTA!G)fO=X$nw~0uw&^t!R-k{q>`v{1K3zAh3ys?B
-2RC-Ub!TFTHFf*c{%&~%eVdD@`6?>V%|BU6ji$I`4HVSWG;sJAJ~ifZX=JV4&Ed9`n`mNcsbhjE#5Y5mPi5OHlFkQMQj25ImIYV$
-U07tnro^vyYT>=QtBP7)I~-Z`p@SBqL|@%@n`22W<dz!}`%rIm=wNS6Rh5EA5gvodpn>qdRhqY3&&dt*P2^FlaEC!r%i3ugS!0w!
-I;{Sytuy14R3*CHZFTCYiYl;6?k77XQ<XSz;Xam{65H+MNvC`RZ#I{bCVAk{^bNyZ6u;&MBhZsYEspFL<5v62t!dN(7{vT;<`pJ2
-J0W?qrsXSbsnJ(iP45L!Pn8W`>JrJJlxIhOftd0Qgdzr|*fXicA9CV1#MpNmWZia-nxmq&s@I#b!ww8r>Zq+h>+Z12x&Cr$I?6oK
-DXu7$`XM{JF)V`>l&GDn1zk!}q7dQIDLqvdoobZ>c8T9Ik1l?AeI{U}yDfDvz`lOzkN(%%gmNj(|2UN2vhSV-)b3+x#oUZZ7*)@W
-JB?RaPz(P!XPu$TXL_d<X5z7J1kTy}ck%rniuP}<(DByPDtzeUs@*$mE(dTZ+0UzOQ~TJ6SS}^J+UE<#@J1=}dF(@X<nSnEmt`&B
-QKxZ)TqZTkGQqRyUxj^9_p?g|TFg~a&UZo@dIrabY<y`Wqr`h33QQT*8BtKeXrDpxA`YKY%LfEm30O2r&|XZhWsQi?=(SCopmqLD
-2+n>gU%z5}TNkQNrufYD$1kr;i=<Y`#qE9BzCk)__S5QuyhSKR(NmB+#$i#D8H2~FB{DV)ga7R$mggtL$42^EaVYB0G;5L7u3a-P
-5k*|l-dc`8CC4bkWGPLd649vBEJ~$-PK_Y~CXN38PKi*9|7A>W=4P$aY1I<y5JaN2ad38Vv=mY_qE(1k2%CdZl)|Gkx$IgGdQmQm
-QA<%QdhG-VDe+%VxQ#@>=ks|Slp+Q$moF4cBtkZ&YV$cPLr$wTpJ;eHgIT+;$EZE-Ff$YZ0K`(jLJicOszw=16l1Y4s&1H-7PGb7
-Jn1yEV+?bypD-;5n1P2fs_cquOUq~{%V5xJ$IU4T)CK(CK>sX5Rk>!<U@istdw^02)D1w0000000000000000000000000000000
-000000000000000000000DN^6-ib5su+onQzns6ypdrJ5_7c{%Q9?B3#hyGf=Pq^Q%1|>~Q+IRBMMdULNNHv!rl=jN?I{a8V!vg+
-TXU&QZ?26Ghh!@_X5Qd8NNw)#zjwYlo%mRr35v~ptQprP(A~d_Gj2^|wQMslU=v-USY|Yr)+LT*MkFDq%1o4lnK`zO2EG$OZB{0#
-Hn7dr(30J+)m$_2+(tfpGhvk_)66k>D2ABx4})JjP>cG{ANI8~ceG}j{W@=Rl0*EsVl!cs&M}if&6#$BYbRiiiXCl(Z80<AXy3Di
-FWXF-6A7i}4ha>}%@tipf52a*ZJb^sH8(QRxjI-1&D2&tjfI*K7>i*}b)ZDxui|7W<g(4>M7BuC=a`wr!Dw_db3O<iYA*19Ld?aO
-42BsQ(TtwQW|YXFAz&&C{O4gY>3?DzTj_ZWiUa;87@#bmP5?p#00000000000000000000000000000000000000000000000000
-0000000000000000090AJRR^SFUa9{^OxCtj$!_VkEr>$)O^_dr+^a~@K<s5`V+<ZV}BweP#5suKqz9Ge?f$T5P`oD6#Wycb|zT3
-1AixfdU6>YU;zLC000000000000000000000000000000000000000000000000000000000000000000000000000000000N*xX
-jt>9;0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000093<
-{s$xTnxp""")),
+c-ri}1z1$=zBWGH2}2Iu-5}lFjWp6FA>F7*r?h~C0Z1r_3Ic)&D2S+_Vxl4_3W@<({AUfm@80{Iea_j}=ey5$UH^~!f|<3RwbnCh
+*1FgIizjB-&E(##MK$R|r0<j@6c_{sfxuwkFVrbK`xUp^s>rM@3j_*<fZ-4j2nqv(ZuWI)zBRjuMSx*YFc=I0gJ2L4gpVmjNy!rq
+r5y`_!60B-5v`c3Ow<nrq3r^qt%HE7!4ODb3>sL5fasqC91Q}a=q11l9gwZfv<<*<5TFM7;q-F@ZEXQcel61h)J;DC{HthduRnJH
+|FPlk4*~%D^_ldKp)Y~AP6hHuEx;zw)`|Qo+4^w$InrJ{S&yZFlF_@vp0~TbAT>6la~NO81nuS4sZXnCE!KJQo|WXU=v`Uh6Laz%
+cjd@OwFgpKaNV~o#0Og4SncDV95Di3?O)Tm*e)#%WU__7Na>lA>HNvz4XPrQ`Lce#%=EZoeP)1rajef^S4pYpNP;Jm(ZRZLLznJ^
+9#^Kk9g^imC)3=SUT?4sigMp~ZFnCcgp<K6CwsF-ip10e9Q1)4l4#df9q&Hq#aga1oIUdOsRPw#^YoBij33KniOSri$;Z1x_K!&(
+Iqk}l(-+vg=SB&4^#Nz+12IfBt4H4UoJ88(YusNN!u=xFP7Msp;JM$UeVxnGaGms$^M2gWRQ(R0zKsuK{64{77KN<3xb=?s@mJxc
+HdQw2%ikT5W-AblD~Nh$Ms*jTuV46JCn*Va?@}4$E@27zI9O_M`myU}X+iWKSNzYnUx5Ct1pIefAb;NEe+I}uUHqLLe|`A>u+x96
+3jE)m<^K^N|M?Vt)eiwD2N140@E;P;dC=kdMf}#KWWt`zP_JMY*6uj(+Sbu)0X0zGyANj8?Tv3e4_;NZreyCl6y=3IDcl!3C(!zC
+>D}iaY(_@}(WkMWUKs?OzjA-g(z(A2o%S(dBaRyxDbvP3ae=A&Yjee|^j9Z(*AFLipe_zQ9#{ZPJa#C2l6-u2*8f=`55jq!<?-2X
+eOA-bc5!p%{C+8HNY}C5X3VqiYj*^B?n>GC?7$5@@@imQzcAlG$k$K`@+Oml;uNX6c#^vq--+NE4wVytRUSN|y|4cfV_@zj|6vTK
+ByI+~vo+tUB2tK19Wp2$Pk|TLEjHUrgUS7B4^$@AG<lcLnS!-GaU_o`zfBD{ClXaPNvE_i4N&&h&JF)Jw-0y23i4Uv%^?C}H<Vnj
+$#tXPBF&*Fv7mA3GKiTfo~KzG%87%L|Entx1#RPBMa-z3*2L^t;ra3S_^Yq9+C1+;_i~D#lgGNcfgqPB2SO*<)eAhZ<agY!OQ%yN
+M6tcR#bZJHZVOtoi8uS3auC>C_GIX@B2*<iWj^v7r`)x!{dwlr2?^sXEw(tAjPmGbZ1IYK-1Uq|g{3rkA2ohPFmsJeZ>30zc&qI7
+NK~6<znKjZ>UK1&BLeDB5cIx(Usgk!E{+1}mCbz?mfunccbpK=duwA0La;q69kM@MQNGy7y1&IwfC)6MIf!aAG2Jk&ri6=x;NWHh
+9CI>^Lhze4UI~u8FsS6p`Kr^ZR=GI?ee7t)g(Ky%GabW5y>KZcQ=5KE#bgsARNf7JBwK6sq8V~m9+cWK3dZD+jGWq_ewUnCjlA;k
+!cT*#foYj}pwGFVrBXyVi9%2YSIin~ogt%z7nOuGg@Q;RG<cgxzYSA0$f@?GWs{;Oll#Vldao6u!j_ejYuPb3f3yxo$qHB-Tq><W
+K7DQ&&*ib$VlRfca~W;+V&HC3XRD&8%{6B^odE+;2RQsVkM#9BF^fLg>W7V~uku2(_!MDe(DjmFE35boB`;V!nG*h~ix6%Nh3N{J
+E(=!J6^JJl&sA_{57`P*z}NR5ti1H@;^&;Vq69NOS1CIjl=~q2M4~#za!jIGc_Y!sgAt}B9`z{YCaN#h<WU+<+M5cioYX?^srlJq
+ndSIEvyub(x_X(<;hrtOz&$tD6T&FxPYaATYBLVXT^JS#tYXDu^P>$#=XJhXxgiIYq^Rw@kiD%zFzQ9ml2awO9{!X&4r#@T2C}is
+Cc{LQG;8FRdd4!qNk1E{EBVyeV<0!KxoQ(@6wdfM5Xeg93{3q9XNVt&kqHDPZZq-sv9ijvlC48}Si{rT@bj?PG=f{d#K%gQA6lpF
+__~a-LMS27==8=sdq~See`iD&6n(4P;LB<Ib$CPLL-K*(dXa*gt_{4b;2!%2bIo<bZR@(%cr27%ZBLhxy|D=Gs|8=j{QH#eziQDF
++eE3o9kFMFT~oTalu|`ju^Zx0yx>`Jj}XNQr$`oLMJEk*B@OIC6$Qtwmvg|?rGg5Q5zkq3G|66e+A67{2y^OnKKs#8PYCB*wc)l|
+UL2|Qt=-4(%lFn#DxG7vtc-q>cY`a@dR6wW+Wk!_d4egYx(@Da@duBtmQpvYNd2&kbmr5Zjbt-s>a7PIOvgVO2fT+jfQy&IZ0A*9
+oKHarvkteLLN9c^-w(?TB$%HLgBr8Jp8Ncq%a&yTaTK`ia6`A$%4TDk;p$iyFxC=Gfii%=Fc229ZJmD`nfU9*E1!|ZCWj8(R(Lb6
+vGdrTzC+<h!I+A%7wZvn-)vt5F5H{gXdgU5Zg<T!l7sf<_<PF8%^(j7_TAex5S9DXQRQqF1-TLD;to0Kt5V2t_sf2s$}4-DJX3iQ
+RvRyRp4^pwKaTUNoAI>XkXkv)kCKyPIqk-fQeVeOTDdRmGPFD`hVEq=vTjaEiW2-j<{^8F*Y}(%+F$4~rs<NB%Ng@C6@Hm{LXw2V
+{r6v=l^fn|e)_$q3wGTISH-`KGN@}GEUXFUHMi3ym-U}B$(V1>(Udo@eB(}PaSKzJsSX&MkzG^~qegqXG3r!(=85Ams)gG_-Z5Oi
+Xvs+^A_?|RHj!h}qrPrt!+BzK`F|*PKrGnL>nRm!pj*Wl_f57kj-WhIpv`I~cNmlE3j>%9D3r<qAv1vBzaqtL>--lWz}_lmn4q@m
+J4Lvi@ze3n9`5!^c6m!l7(CO^fRUoHqOJ1rGH=oz*I4O&8skg?_^ekxc5VBu5FM|7FbXbrt?xduz<NvqX`e9uH8y)W>t${CsFgk=
+#HjedxFqJIfJMq4$%p0<0&)fC-Sr>7e~eQk^liQ)K0k@gdvPwfy8A<~Z2AvVyvy4$=E*R3#@(zMayNP{4n=7)F53oNC||SAU|h|*
+l=4ho$(6JUSBD<B*`v|InC$uNShf|jSe63h=jA3T)l&1hb|YU#$eGB`A7aW(*AsdprF1x8w-bGn^o*Ung{_OKu!wA)oUgiCxH?oT
+yI?X;!0=$6Z;s(wG4f4;#8qWJe+t%|8f)`ucQlXE2|;H4JJ$1I=IXxi>}f~oZV?o-twzKPc72e4NwOq_aJG_y1o3b~z%V!v{cSVx
+FTkhD>_fsV3T$o<kF$w|h2d*kYd!bLzv0B8s>eE|CNed?e&mzd&rR4BC@rxW_R$)vF2~RmFtAr7E|+1bv0MHuvFF9D6(ub4)%oC*
+TDDWw+{VKOB(0_&ccnQr2v`VaX>N(j()^3R&Fl?Tv)<2Ab|mQ~+fy2KhhG#}^vvad<hWtoX3kV;t$(~HH8$%tv%{?PD^8A}Q1bjV
+E@H^Zz2b-fn~YUp>3}=?4JHq#(;5M-+E&kV{EMnWSPy;R6Y<80kb`Olb`7vOQun-$G<(4QbH7H7|F^p(q=@lg%!d7m>DK<h(*lCg
+Lh10Y4o+VOm2Xrb_0P`TI^bcw)0?QvnGAQ_7<b)OvRi;Lw=H_EIAyKI9Tw>DNE$M+MrHbvFrcPnArB2)$bXlN#o8zE$+Ckz?DWwH
+TOt9>0ENInAnZ01e;*T%N^HzuQa_j!u(x%Md??k|KzuNsY*NDr>KmgI9*tjdlRck(|HSdSjLm_$uy8}htPc+t0(~vjTjkytdzkND
+oNu`I9jlGc*5PH+8*zNZZKshp{lwtl$yiw~3x<IkuX!&Xmn(V@;-IMS%C!UXuE~n^pi_kuOX6(weGaj!<{#zU5kY$xrzM`Ly*hSW
+=7EcQ5BFX7&>P;=R%+9ZlqY^4M2qSk=}8QB?`Gc-I8jXAE4V1p9iNAhf9At3oIW9OK~Aw)LP0_;bt8kZ?aL$nABd?tp_-W2nWB7F
+KV9Bj9bMvoxzi)40%_31Fxm22Dr{fjM+r{8o6yWOl*z=sc^)E9(Dxrr7TH%wrr>?VyD^I!O}AAUKJikhu&WIMm}R|nCdVlb)X(b0
+EOSX1^PN;r61p&siwVX@ML<z-z&>v?@h^Z-P|MjGmNz}{>!zm#PX?u~#h&=4wDw4lkl#EKdugIB%umwmdT}A6<^6zcaM=%gvht;R
+<&ld^FBl_U=HjqnPc)WIGUqgjoi9P)(X$P4=U&@^<+^xZVimZRv=|&7e>Pu}GP*K%W9+5RYe!Fn1z{J%?TRp=R_$tKk0$Du4<EfA
+<Yw8jX=s8hns&{%%z8K3)V$f~4Dx1*s!VlliY<PfU6!gG(IDyV&I-RN-m=V>ug$o7Y9Y_*Q2=EjcUN;I$mnG$dHO@;h5%=pLY4jo
+&8QciWQ)_-j~H|MFf}GJB9&?`TaTdfsulOfH=ciRv5}Dkck=66(Q^@g=ASA6kwBeadbMJlaLyHv%PzcQ3eMnWAs_wLY4WpDP8KW_
+b-Ve3yDpL=>TFU36QOBuGA{=-QIH3T;6bCnC@_$$MMMAR-19d62h4pcH9)X;xpvO-SKZ+~dF$KF52qSk^@UO6(KsfbpTpml%x{dw
+qT=pXhw;`g4v7(KJYVT4?M$1EX3;IS%(6$@UacN36~fxJmKN*oGjjea&NS71@!C?sUNtW@oN7CNZ=k?HZ;R(?#AU-{Wo17eiBgV(
+!skQPbGl9*owJ1dKYVQ3s!Q~re%E-n+Ukh<-0kw8;BF6Ez>G4im1Va_yu2hHlSTNL<)%o=LQSZCc|?jlwtC_e;mJClVdWFs3%i00
+6{q7e!3X&qL5k*0sF`zLKz^7pQ<4HR+tY8mo6a8)b8v0`ghn`c=6$hg?k1nmy~c>@udh0C%iBGope_ll<MnQ2!J?Kp%fQjb4)@e3
+4K1|>nLws0{ZG3%5Cl1oebnB~OeVTxtXQcCqBMyG1;>yPa0u-Wyw$XY+-BnM;~@4;&ktnx73@Xhe5tEfuPv1IfvkqfFvOW6wA(&W
+{3`);2bwb#xw_(Zq_@={2d&jc%T_W5cM5;BN|o!t-D^kdGwsAcy{`D5EB(YKHk!EigSQC+8fLc)!l0t==rSE`y`J!;*S*D}y_|is
+A^;Cb7}L5O(YPz&oylc}@ci&or!yh&vlcrt4Q%RT7;7Y0?DyAlr{dw!CradAk4L163YIxk%qawLK{9L}4LGiU8sb`oAK3MTibryI
+l-GTe)uf{2nBJ@$jYD^f4FqQoGWYpu2Yla@VHzyjgc{2?@%GCkkJ=HeUf;8hGfybAZr)XZ;Z5UHRNwJAuHY^~AY@t5*P`XF)7>P<
+52>;5dA_RRfsAZYNpcC6j(BFjC&xyiFjgp>*@+JUM#L!-VGuA22K@Ia8Z>yDiNB2~NF7=8Hh-O^s=^q-U;pCMhOFrF%qbptbeOKr
+<-}_NDhaF7cHFinHY+S})i@o*4^J<z=yAQ*OV(BacJaz7>LZDdFYSOC<RjHDnJI-hyC1rb()y0An&5E|!a8~wP|v&yz5^}hF<iT(
+$Jgi^u8&-=+jrj|i_n&FuN8@TpF^78<A8yGG1F#xwca%t{WL*4jw9)&9jX0IQmEEFR)o0NoANz_40EQ8>>I2lacculpI_BEyx?eY
+78x8j0IDfBoWym2zf*77h|JWTSP{~=wqIdk(|>O<Q>cWvD1=31-ph2iR1RyvRZ))*O?X4Am{o+xy*O*C+o11Lxy~+-M&i=*q5LIo
+vk<PdPdQ5Usam{nmWkNNXAe{5u^?U<>gq0LBvf2%zcM2XRBFkIgMxS&;1CcJ2L9D*irnVW??dT~Kq@*a7^1kwS*~WuF*2+mX<Qj5
+Y=~crQ#oW`GT+m3&?V6dUz@fU7Jg}j;>qegYU7}9lM!!g<n>|W{yFLNYLNr?4VV}2B!8|!d?B9YT!2jsCt0;W?Ku}g)-%%oqIl(j
+tb^XI1B-HXLZbVA>|-f1Pcxi87O#w>Trkie&9ge4O5?e;81XsA*gLwXp0P)!OZPFQgy*xKbZnhZ)}%vW(f;F#hr4FjVCTFB8>gg4
+diLvU#~Abb%O52_*I(p%SAMuLOxq68#jbx6+=|4iP9Fpd%y5SCdoX+zYZFx{UnR3&CkouJK%^(I>R{qR2VR3N8SBP5Zt%Gl3tNe(
+N+rajZwBNl$}k(~CZJ^RLKEQ#Ke3_wpr#$nph(TQQ?3G7SX6ho6cY*@qri!SLwE^D2$=Twi-~CXwkH05KJkrD>;2SY$i?0Z8SVG(
+`B<ZS6`#&pSTbgEeWh-IERhcupl58ySR+#z-6;#tayZBjmkqh?wS4r_ru{#GF6Y<nNIqhoL|I@?CAGLN1kJWT44L>eZOpR~JQmA&
+JU=O`^Fxh{xQ!>ot(xMo8K1Y0zqic<DQcW`clc9)0lW2y=jDNIe8Y_}Gq<0s-8;FNXQ3+V;f0rl&^d3RosAz#WWo>l^D5?E^-#1@
+?ptf+{ATDof>~;N=6Z@HYOks09sy!)SqP!+D#s2Xp>ukIFJebb<I|pzixgM}SVfFS;@{Vu?+EpSLSCs~=Y8cz&gYeJhRH4NJQg^G
+rqo}mi@^2v-%fdYV#RulgR!<;|9h6pki9T09#?|O^Os~m>Rog966HX{%ytTLVNqay9xMh50scYIKY51#udeQPO#QFJ`}O^019E)e
+#yRrq-hsTGVJ7)cJ*xI<6Yo8?AdR0+F#O8g$uFA-9kR~}jGF)M%4KS6l=t5M{$b3MX5#xJa5*;1$63s39MAmJJU5Ha^N`wmoNjiy
+25v^A=-9HgFdFt!vCos!&v|^2cldd7r{Rrsws)Tvm&&5g=;*xx_ww-WG&*xUTws5k4*$3ywC`^JtsP8d=BPwTu>rrH&xee6&j+iK
+F0<`9do&gQ?qy%CPS_EKi_F4}0~l8{x9r_B1q@*up(?T`YCZ+pq0UIuEOi7oUQ4;5F4{8#jh5pWUZ^-{SuJfI)gZV0zB5l?vnhIm
+b$S2~^8WnNncYd_<qsKtO_kZa+s!8Xtd!CD;n#&@*)&9$a6c=b?<M1yFz}yk3|Jy9IN@SLLTDih6bz+FA@KiqG{bI3EWeMu@2B5A
++2bUBZ9K!8O2NS%7#KUPVpZYj_f<+Auf18-a!SqiOuqJ0Zc2G`hIua-chv_3lbwH8-8PLF>?#?46LLs6qk|FA{~qxw?6OHpn`?mr
+^MSR4)9Gqr9OyW?BYFE&?FXw5mhG@>skK8WJ|~hrB-5C6;;i|}rCRzO)xj@bo#7)aW*od?H`v!d-@iVlIS?5n$pU|DJ192bz1ks7
+<hy!U;sx(6;`IX~g}FybhZ<dcLU}Ha8xqu%>n?s4U|T-Z!zR?uEswY?0IGUs8@E%k=R8|_B(Lj`lci{2fOUP<p{TctM@&sUZ-+lQ
+7v1+%O#ZCDduD68!5b~2Dt0vPaC2gtu`HB;4_@=Vb0t9;0!8Td-);0DqF~_hjtFiB8mD4K*@14Z97v!~C<6QsG{bMVJO4fiUCKQZ
+f{zy2u+`1Di;gjE-r&;gF`O)>Ai-ksut|BwGsm|D%Hf&$My%b=J-j=K>UU3S95oziSk!;rotS9&*vzfX+HNQEr2$mI3SvHdMWywd
+f#Z2Gli3fj{Rmia?!M{rHEYig+9xsgOEsDWHxnpY-r9N-`!Loij8E=f;o}^VX$)p_FS&Tb&%;!0Ok}@Wyl5n=@HO<M{;^cy;8&SL
+-4%L)(*|yMfptGy{o5RJ;k>NP0-V>~Zh%ZL2=2Z3W6x8&mY@^$Iy^`;Pi({cp}CfC&vx8?(C`1$N4WJBU(OdF{SYJc4)|r)bW=v2
+&$dpfLhvQE;tTg&Huv07M`Qi6jxLDQfeLt#;3{&W#n%ocDh#BFeb%NcjDdn~HyTQkkPwieGzCiwQJC?x7Z3va58T_%Z2two+iz5N
+n&-$uG>@xyjaDA=pA}V~zh_*;Kv8;>ll66mI`X<8Bk$UNt%AZ0uXMpDoS#qDimXM!PA|MG6I5@tD?Lt)?tak1Ins2^!FZ~<$XWA&
+{HY3R>nx!hQzG`Tk=yL;%Y4nyk;hLjoYZ+M6<~N#B+!ZR{&0YmvA6b7Bg^WMo?5H#{4<~KRTRtZF>N&8TLB3Y8Qq9hVX!<g;JH_m
+AZ#v8-It*GvYDZ>rXtT><-(lp(3@Djn{AAm4O*k^l{eP)EL~n)*BD^hJ7b}gN#MNhnOl43d3`j`ozHR7`HJyQH*RexAqhbS^9^|s
+NAbaWsq)aJzAtJFc9Y9PhHQv;tBvhnQ_dR6U}5}9@#5KP3S<n}8tx@2!$^Qa>;=Ub2{bhnA`{>=5)y!j83Y4E{y`IA+nV^>2rJQC
+6`gN*yZg>ysT<M7*1-K@M(OY;S-!cXC51(%jW5hz%;)?ctbKj%ICuVH$WHm-RK~S8wX&*jy%$y^J-uHENFF3BS_+4Tw82nS*1opk
+wQ(cvJ}9sHc<WL=?OVDP1^p`*OWHSeuf#lx{TPznC;{H5IjE?Y|FOqVo?0cWPdXPFtTL~qedbOx-*BcE@>Nl-`c<h0PFL(l&k*nt
+wkM8Q*bBB*tts!~3VG*;eJLN_PwNIPthU7l8`LFBm1zygGep6<h6G;lsgk)j0{g$7iO9=YJfbRo*lmAv1+ue#l>J?@J4#mivPb2k
+4^lb_=KKs+ybNaSR3Q<n3>g)a5tUjX#l%a%!*Xhmcq!shSQzw3gboaZgh3&CI5?d4210`Ad29&1BR=FGMR40s{44xKn7E{pH-8jE
+?sDc-hRKoEvwJ2>^v&Rq^I~^vTGwahyUe&FCO>(<*FdV?6+Z}rhBUq$=2q<C*bqPT8p4k98QOzr<wL=b;JOtHMtG%1UdFMH=B{eH
+mY>?8%4{XPKF3q_#_;l*`b=YqXGfP(o;K?{Vs)%F*VXl>Vs|)XPUa8BJW547s;9Nt7WUaBsX<DSf#|Yf9ix0+<B0d;hc(Kg;1o{H
+$(ZAq(hW&muNgNC_V7fO(D9(>3FX)QBxa9Zg>WPsePFAqroHQiJUGg+_oFWOt}7vs7-7tM{lJ1!ny;WgGYfk<vo43^O@7p*3l5Lr
+dw62H7SC{uf<(i{bhU0$FUhk*z%bq>{CPbgI0OQMcN&Rd5wr_rAVx$1ydz`i?1TO@a-p|*^!qq2-qbrGtZG?p(@~y^#ogM|jxE1?
+%cuvP68_M<$$$;VBlOcOQ55gP_Q*VE*LgOEC*Hf#Mz6RRA&w%YmV`AjI%9bshJGY~>Y@fN<j->KiPC)``=eQ}Zc&$el$&&rtZYC&
+)>z1TB;`$^q~rS{{%eAAJ*;47FhB3U&nrh&Ue5Z=gr0^?Hy>4%Hp@2Ku__~fOToxqCw$LjlWWk69;GlZ{`0y?E|Xr^lTFdrB?yLn
+E|+^3CU1{XSS01%s0hOj)^%F!^4K_tS46>AkA9BI{oE9G@`;Z*m8l@~xjz%BoA}b<_6`(8bNF!H;c0Fh)K(k@GBnp%^*Z_1T^o;p
+%p|;v=yTCy#zH_N_T}ap97LJ{&e2!oAOeAjJUbBu&~NJ%1c&^S><oU}PyBtHmQZ7~R2T#2_6}%s-bdb<y62;M;YUz}^r6MC{8mEA
+9r&SLFLge>Z()v}&-#?#XZo0XoD^_!AoJ7E^|{#4PWzz%s8W86wpow0be=gGf7#1H*|_)16Pd(&YR`6*I$RfK$UJraOorom^<%HI
+tNHgZXlzhpyslr+x1{cD@=;f~`c6#6qD7)RZb!=Mlz%~}d|uV$i(%x^<blg2>tbD(nk@3HhYl_kC};7hcdWf$y_-KCvtB<yxO|0|
+GU$pr!+kF6E$`VKe(_OW2va5F2&Rf3LMpi)rvo_&DZA2(r<D|o&lH(zQQ$vkAWj@AZgSlEEF|!wh=Rk7JV<$FMg;iO)PNZu2bqBu
+6<=``!(mB)D=2|L;*fwl2*<$bUg6g3KMc|P6Yy>8{QEF&Ge=xbTYc*@XSB2&^2kMm58@|z2cm-iK$^c27&&x3_gcmQ%7b%Lb2_sX
+6h&|LQ#_5$duks$QxCT>oN-9<ycqVRLXkjV&>8YN;Vjm@FGQkQuRMq)E9Dsnn;@ZEr#h=`^YgWH7uWJcn{Kw9NH=noFvjr<M~>*4
+m--MZ8Uy@A3F*8;HlIviRTjo9pGevB^YSf`d%*{6M)~>$ank3LdU+gTsTrzPV#hAjKGG<NxD(&5M!~BQ;|QbrZ=WGw$Jfj~mo2j}
+V&~j>@8@c&U~p6Y^+qusHjJoF$AVnv9P_(;43Y%jTrz2MTp|pzWAO;6Cj@>Te@&4c0Y!k{)?xZ|d0{}35Y?s6kD(7g*5}1R=|sXo
+|7TJmw>9zi!Fkj!Ao*6L;Bw-+e^LBv@L>NgNe;sca2|&03>)b4gFntVD4vi_4b5M-W+lcTtK?&x<oH^fcV4(g{`BqZq1v~$Z~P1v
+YN<|NZCx)$Q%Ckn8T5F+@m`f+JzrTTR^l40pZ+{B8}3+BmHJa8W{{nUrCmkI=MttOUTyd2t<F<=5{FhoPu9%zy7sGlu0QH*wDd{v
+bNt0%R(!ikIT53kSfc87<n9BlQS1(e;mMOFsUy>PZD+CKlMyT&T>SiX+!=-!Y{aVHX&zC)K!a{>ywiQhH6L{MqcJBKK}m<kNx1j>
+esI)4fT7eRsI?r^B_~rd1_E-rA;D5=X~2$$fWQ_KiF)dsB*6GaXedxgbOS8MMxtj9e+A1xxcuKR@xRhU*fzobWd!cB#mq;YYT&)c
+-RwpEg8S0+a*^lQCQ3E(3pBddsV@R{+i-V$-iOwY6D%pgp%7<pL)VAV3cQ?9wysY<6eBH`+Q?TbWL@{w$%o=T*2gySAATIUL$u%k
+(a7m$Ay=|sDb(QVBu4R8c-BO7$$Q=2agN%ApDJl9?xQ(_vU)>1)NdHM@EbmT%FdPEz#}<qfBXqg@bz|UMF?Dh$FiJn?Y;iPe2HBH
+y5epK{v-Q97Po~Q(~>A`yw<x3_(#dTNqZHR;O5deQv*3h&~5EyS^44<+`|~WE)x#??RvJ@VHSi6k1`Vl3ZWDRaB&B!@iH(WpdbrD
+slCQHJOxQ}1!arPKqx#0AfOoxfkwfB$QXe{(Hl~L)Zx~A1>pZ$8u8oK`S(%ai{@=Hw3%}(%uGJA^T)!SYH2OKpqEwDDpxrc==#~c
+57f}N!F-MtRr)SMh2Lt#b{%*gJ#l9IgztBk7*saLS@ydPb7{PCc~4Hw&)>Y@j6ZlIG_{O%JwN(;cY6ub#k;yVo?+P2Dzq>{*%!t5
+dH3!FtKz*12ai9ws;%%+djOJp=o8ouaUz#9{D$)d0cUEYYsOPqRJawx%gt633|95Q+Qm~UuNSAZAXK@|{fxOWre;a^?;d#~4CR2<
+oVF{>n1~E}eQ`7ohQcB)ACtV`XV00_G{k|Ync%nm$D>#D(l5$!BVlkzOIb83=#+*C7=!>r8s<D2wM9|%raRYKEfFkz?hlZb5FWPW
+3Igx{@<rSp$MP3o+^L0c;c@zMLCU84BWJm$=h~mNmuK=)?6Rz714U8<b*~rOE9y@CXbTBqn`>N;$h~k1ZF8-b+EEwuTKND=M-2R1
+++_us(6ew}dv=GxH#dtst|s_p$?_UG!}ZW#t|c8C`0*~lwgxt9aqeDY!gp2<iCP<Vjfr}-(cMfXPNxSyYPH^Dr407TxZqMhvkVx6
+D7`v`0&p3I$;_|H`||PDcaw9}D#}zWF_6zgj36!bi9=zJ3{?FMnBnl<#iLr622M!4zU3{gfP_GTTTXLIsJC)yQnm3I2>7`-m@7x0
+1Fg<TpvjZo&s1kHNRpWh*x5vXB0_*^%MddoIVpG)UDl`+>{f^j`s4kdhbaF6+ifg=0iwP-Y-qY2C@Lf5?!=$ai3_n<n)B2_#s*qO
+g~?8(D`=@4p~{$qo?T3i?bHP+U2c^nKS{P~G=J}1_SvaD?2u4wS%od>V<~pMsXEEgaS!LIw6N=rx_kmN!R_6a@4{y<m1{m}Igt8p
+qWPv0VPGKA2%U4##roz>a~qFuN8ev_IpxS<uY?`xxf+6$=eY1fWl#%RialZkA{Mu8G9H+cF=HbpWE)nKQ7m8&N9&XNcdE4C*~LWc
+pvAh7WZrqxJe{XwX}UpJ1Q7;4-M{=w3!B6f2Z54dP>_uUNq9FdhJeN+;2@B_q#HPbiGYFwxfw@r2s<9SWqCuX1PF91GA4k2Edb%m
+zs^M5wiW(;+!C+VlwK)2e7eNJ`9!1FEzEm_ty}RcTj?>>omv0#581`t5$>sN29uw6S*h4HrdiK0A9=w3Mf|nHE}2)vf+-u(nv?Q2
+aC_F~Z(ggVdCt~%&em(~x*TU0<t}Ta$V!qtb9?V=D3=Cn;dNaT>;jQZgn{APj>#Ra1}!Y85<Aa{$9_&^ZY*>7B_WBI7B3fjt5`AD
+xtNtnkiE)>qM2XS7tU}bQgy&GU<jf*#C>so&%zPDnRE)3oko`a<>eo-(ix6r%t#S11O|R{6ig^=DWkx|;0PL{Zimay6p}DPXcRD6
+R>+$JSS&XVNzVrE#}GKMs4XeOv*D1xsDy(<{!ctS_;#P|--prtxxowi-xeIbMG~!ceynbe6lMx|e69n2eZuG1(+K;Hwd(zDN7_}t
+M&C70gm_R;L8l8@M>_N|$Mu_+B0gPm<1!w&?U+t{eDG_LY~nDe|H6&ChPP4KTv8PjR(1^|OJ-~<rD3J&T-_Y{Y-h_SeK3{{_UX_*
+m(@+4&C~Wf^D{KPSy33audO3BYqzC$=u~oB%}FBhWGKYR><(D}=jP<M8a*CXI2HnqXXnePz3P~H)5<{{45Lvhk%RwM!h7b+;nH9z
+Z9BNpC^jyRB|#j7!~$X$u5`;RfgglM!vNE}>=(}iLZP7acs8C2K|*0$1{jQj{fbIJe=hvT_PqZd+v8aN0_3*6KXfMi+0B#l`&FXN
+QZX3j45_z?%)J5yO;TcsyB%iE9v5lr<orzRdKlRu?j)>I`)Vqx_Uqn{MGxIvvvTfDZ0=?1x>3W#)km#@n3%k4F{ye%{m>Y0P*=$f
+N0+TyxbO6T=y0(5tO&<5<D!u|BRs^vrjOZ3&*VwmTeqRpL%ZhO*^toXNI8u0b(K#{7jUM5m((#Z1Y+vZg=}`SGg8kZ1i~OhI1C1Q
+Y-h&_7IN|&VUpqlJU<X||Fyn@is1^DLIe<PI|%W!jUXEA#fPKMCkX2P3@Qxe!hq>3AYwx}8xjKDY9NVZMS%ZEvA`jJ66ycY-`nmf
+`xgK#F~~+(KfN)EI%Qk`YV7mF6zGANzK}{uw}83JcDFOzR0Jp6>oC5)XU+ZjJdD4X&Tn2xem8chiOW7nDgF3uM^kHkDTPd-jzV1v
+XYIFVzdAPZytIw|{+2aS2mz^A92c>hSR6IFRBp2A98R*eRiZ$Gf@SQ|6|~9PL3gMX!@U`%><GxcV?M+?qW3Fj9^3Fvrl{b-U~p#~
+l{fr3vU<X1(18tspox?mvyewIC%bp82%L%D=>Wt2IzrDY7R1R(TczD~Wcf~~ot)C#X!;t+-BwRtg%kO!kH3b7HWvc&OQv)=q2NEK
+?)z=++8$;47XadXyTxvzbC_Iig6;g)*$(2$_YXVxDokwd?Rl@o@XgWlkG@Z=;~&P=%LdFHh&-wD{>xC2a_7Z>xR39flh_{IOQN2X
+A9UxpzDm`6!+Qe_|C}9_2Uja)YIWd7f@jBdG}?zP_<iT{JCDzLP*?;xiBQ%Rad!0NJXeB;h`FGdgOMZ?9E`Xbt*WH#j5{Ziof&E_
+Mxx!q@=z~rrHgL+Zk`BJXNS><0}9ci<}hFS*5@aPM4<qoBk!iXW*%}TqX-zf?(zNPAGQEf7%*E55E(MYa8OXc=%7#HX8d!!2{$w1
+Z(iPSU&QVC6aND2&EKom5NP8Xf9k7k<L#?K7eDIsn>@`i;@)Gkf@re@^;f1vSuSy1xZ6-TjPrjKEk``Cs9iqx@=C-E7==GCrYQiK
+JsPIT(Z9?m%X!nZuv=y&v@DSQW`(yhI|>5doDH4)#&*HI^N7{c6fG7AiG+cTm>%j<WoVc>F5jUAW)~3PAR!<*1wjTQ^M{$zF_LQX
+qHKWTCAvReDOq>mwy{wWB*OuDdAXYXe1}%BhbjjK1O=#>F(Y7~;IBjh!M9p|xm@=J$l>6~U+uvA1Eo<|^dI4bB#eMV{2@{V?BDo@
+`0b0hJ+|*JKpFYTY-LjPp0v_44<J+?(1k$uCnw@9C7ACWOlMR|8{vq3V%+ha7u_Y>?};BuGUA=3XawY+IMY?+@UvV<B_?ZsLXe#r
+KUu=aJ=E8PJQ9GgFFkqeK!AlJFBuND-D$x6BwIi&|J;R!J%%C_7?j2mZSvJX=&rW$%T*p?7&xAYM?=9ETv!u_XD%0-F%no=nMo*`
+567K3{%ClwDu_pbi?T(biN}L+5(IH^ZX%LC^#Z6ril0S6mKzV<n!6dq%e6y+6HRj&w+N>y&xM2_eyxDGkWgR->tAB^XEAO0x4pUT
+cIUqU-&A!byN@?E9`76&fBbf3VWKr_w}X}_8~*2@76VbnI<oreM?NDDH+9rZd$zB>7_)Osc5PeVrQx#;N!Hv131wAfIWZmzZg1hC
+`ud7=Z&f^-s;Q~AoCp_%W-&`E%QAut*huo0c4j*S0p|_^gA}ED?LhPCJMA=)Wuwssg`ly*T^b~5;qGD}MgpVJXe6Lx5P7>@&bquP
+G>xiAI$IolcWP2WBnk=hOWSs;v%(nZyxp3IoE6T@LPF7k=q+Zjuo4lVKUP4rWys&=dH%EbuW;s&+gY67N9wmiHwz;}LnAXQCojL?
+Ko4tOB?%r@0&2>I2MZ%|N@?5rC*)UG7bW=F>B;l6;DzK=^vrD?9BfR~MJXU63mXdyBN2;K*3dCD)Kin>#G#nDc{yoiXqp1)>g%Y<
+@sYq3ZXrGn1{@%DV6d)=BnJvj6%yuSC(r^BFqB3L33e!nM?{p52@QtPK%b?aflo|~n*xU*0ICA_lwVwwlK~1xBLC1fQBEQRwZ+?C
+F)R{?{F}s~u&BRt)KLH6wEf-O<G(Lx|K)h+?H&;SI$A?Dg!y<lIeB>aghVBzCB^wU*#KriZ;R4I1c4*7@ro*_>FVn$%ZTu?QwS&`
+6FV0-zmSj+AC-ay!!Q^e27^MtSZJl(TpY|KBnX8g5O6>l1VrWJ;$R`7X#^qCl<gORIN6!;a0rIT0DKIX{__YRMm!9TB{L8KGYsC+
+D<~XKCX>)G`a1nU0t1DFhCsH63V?xt0)zjy3PM33P}tv53<3Q+!a@Ii0=1pR`3rDJk%Iw`ClK&>JduHsLZOg;vB;A`6A>^Jg&{C7
+u~RuY*_dbqrI87NL1PIdA`JvIP0^rGn)gKuA23)ftr9F6Nn;M22A~WK!r|~(3@yxsz!9`Me^G{jMbpF)ia?_N=B!~5U<eF_ME%W^
+qY)H=LIHhc{?sp;8q#L~`O~l>kx<Cr+gT_u&gAdzKKSqR(~y53E&j`Swzrx1ufvrAOJf8aPBVctA|TN;(+AK93>E|KGVS)!tRV`E
+Bj9NKq>~8@h0%6L(N^F<Y6bEOPz1da80>FFKu2d<5k1O<09F1X2^>K`aO*d5{@@UuQZVR07)=_@VgK+mCN#VK56!?Z800^>Wsv_1
+Oz72$+1N*Ua~#I8AN3C#rVxICPme}}oS6RcOfZ69;a}^p|FIsP9v;2_Z0LtH{)zF2|NoAO%dKwI0H&Si-QT@HplTY&Ozt3_YXjX?
+#(17I#0an*e!2XFBd~Pn5FvL^i9mC;u3$_c*lMRAuRC5If~>Y)cktx^9QKL#>F459dV0=U2okkETqRjC18O#-<SVs8wshFv`F8ky
+{SPxHz@>ZnY4R3N@%!=w{|A;Ca1(l&f#-dTBW5h0p(n(ye6yq%#h(^yv{65z5cs5#-Gmt^sXMfM3N(|xxey9-q5#!1R@J?1V^E9V
+6>3QZcG&xJU@{{^AkQw16=+jd39<C}ZdObT5(nCq^`|Sm``^|za027xPmvcajwEA55VUVJQ}a9%FT)0;Vw#U^goFqH#x@{Skh~ih
+J=(!tXv{%-a%6A$k`c6sUWJ`@ag2c>E+ks%cEa#4gVytoZh772@o!qqFYjUVN?VQB3@E@|Wy0N1K0j#(Hj$j;{@JRH5}KeB6qF_H
+boVs83wyxKQ1skQA)7D``p<UlJE7iq@~KzptmsYLg+2olHu^LP2xIOC${`A~Pa{n;`|mk0(hKVza``adXb1UTNjRmb%u0_px;xfK
+ttU;6KXyA;>qMl-qFsS~ps<3*tF0ya0_=37jX+kjn7@sh;B@py(Y5E@iH|B@Tf&3J$pUn(yn(2Dl+MRfR|Uoan@c@vCeMrTxysTT
+_Rj1x!kkTTmBRx<y!d5ZLX;QI0vx4iIX|e=2?c8OFY-IfE(Zv+dKmEp0;r`w6D0zs5pLZV0u15PVFOf`2>(m6Kil{_d<?prcYlKS
+oOAFMRSQHH2F?>Lh5?>*O0+66X)M|-aN0yxqPOOfc?B2!#~z+O{E3k>G3MZFkDLu+5u@->=y!yWdS!z@NstVQ#Yfi-a%dswVdEu&
+=EB*yrKvNn&(kk2L&$V%+(|LJCNI@ts<fJY$wF%@zPx>zq<Xf;Zz}B6#0M&wZdExOE4qw8pOD(IxAZXdojj%kk5T6b-oZ4qndl!X
+s<x|q5n^!rj1Lo?yxc3LHDa<&XDYerool|WwJus5<ulQsH?x$nU<$lKHlVD)N$jhfSYQJmrqfR*GtI;pBnfc2+*7PA7XnyKse6yr
+xPYSSFa;8j`xf=W0S_XE4ftd*V%rP+s}ZTapibaut2u-EfbV11skLrOB+<Jd%lU08xNLg9Q>;ro`A|GEkIErLk3PAI$x#9(ro;PH
+Jv9&J9d|PW(_I!3U9O)iY`b@zvtQ+<;F<Xt=%l-PhjMfc+6DgPp!aBE!)&WzV|MkW#QB!&3v7?=2x=BvM2?5t{tTbO7T@R`>$2UF
+NpGtv-mbMnUeNv7$;@=3ePPH`D33c=6rT|(K&KitTV84IBq`oxh>zaD$IU0QdhMI=MuHB#B{-?92E=`fb&<>hL@Rdfc>kA)(pB^p
+5uM2iG({dO4hUR8W<~RvEEooG)J(^Z8gl}gD8N?F!vvh}ZbBeEP2>q@2fh+JorK8$^b3mH_+6-s+~eHKXA&Eq+g_gkIKh2>3Cu^g
+bmxS<)#lr~)|5hu+<Lw;*o+=U(mm`&DVe*+%$J>F>)k{A-ct7Iv29Ul=B7mWoAYs37EY+@1@7}>q8s9`xi17h+T^=CtMK)|7*6J-
+7q-b+mYlxG_JrkPgJWir5S>%*?pdy${!C``6qww3UV0yB(ZU}5ad&IYjS#QHigadu$!Um7xf{IivHXe@f!@VG?zjL$NJ8(@6%!nw
+nlr<i{Kt$xe|aWM=iVy9fY^EBvwsB~AYZ*;xzuQ(Ad48lzK<7e6h_N)kO2MKRlI`>4e9*jJr*{|!~ziT+ha@!6gXWGWe^)cIs|E}
+SrGQe&wFm;uSMGJ^!qL=VwX!)PpnaSz$(#CDzO;4z06{@!T5KFNXU4;(&<D<2}bPz+<OonzH9pS&MdS2hZ-~vxR!m*=B7)ibDs9=
+kC6eTkG$__Ioy)36QX;Mw$;WvUTO4Rrn05HSd?jzr`z|tXBwcBp^(8qAAYNqFET`+%!+uZ4|&|n`S!&ewHYJ&JToP&Kb|U7OC1zH
+$}X(Q2+&<y(X_HL%hfOBF{3>hpv$Jq@={;0s^^va+H8R7?1vmJstVR}sVWCL#Dd1V<&T-#Vo7}Bz_XRxW!q(t=8}sB9;hI#Lnd!a
+RJZ||?`La@dxT>KD%{n~q#8z_3G7x11Vv|{I4g**`hbG~-flJd_rcra*u8-}59{XT6Zh9eInNXx^^&18ZvUV`T3VRGLIXBq3YGY3
+a||TS00_<PGiasiM&^4=n<qao)~}VHmZo>mx_P)VJRkk)6K|o)^x*~X3##<-Zal@`iPikadtdZ84t{rKQDXoI)xFPqa>}!HPtDjy
+=*>+>I;R}axX2I0*+!;*P=~!aD?lscSoF=ZrsD_F4C^gC=@NUTCU9c;!`T8qhe1bnz+yh|kB`EddBmolDPjQZ_u#{y!DEGtMK46e
+0E(STf3<ROb`*O61CWo0Q$;R+=`1gueci_IR6RbT$aI;*;M^*s=>q7o^v#By4Y0zbqY4bb&;Eeagt2rPBw!%_=KT2o<7ntc6<57d
+WjWn%2ip%}R#CVy$V<0;n!Zj#GD2!CQwk4w7BvhFun#Qh5#zP*!-ttfc3db(Ot8H0=Cja{3Xt0YJs#_yyP)4ae<k1ng<%8%QDp$w
+6tLG++}A&J=Tj6uC$eT^Cj-Er11kRhO0B+9hr$_q5_VeCIi;KgIUHTFro^|*xnS?j3ef5fI4RBu^P|_u**DpX3h-o~vzPLFxYI*b
+g{~A9V3*#f0!O*0ZKvOq2nYkIMfJwgY;Ef*S+f`vpz9jNtgoU(3crEqmRFW>Z?kXOQ!EN#UrX`5s#nUf2;d}};4eygRM~*X%rJx7
+QJfwgNjn=b(r3akW+v0KmW*(E)C31_8|Qxy%oWCntmpd&m!EoQA4rE+8>)oJ(48`{z!$MsjH+q6k2d$5m|gD5TUDk2_w9bC^KBl9
+`ho19pNCTWy%3jVh=9-~@N3Q9V=;=X9qJXM*r~P~5CMXXK0H<u+byxF`aFK6YK>8gE_Qqf!MT*UPucFhnNeCO2YT3BDzxW_?DW)d
+n~GXA)SeaKT~+tk*JgOQ1;bmm6c-ktBsc9m){kqy(#{Y9g&U}T<6_a_htCe-+v}a6K#C=M(AS5VvH6;TFe_k2ueLQ_Y`XN`mjwzu
+LdhG9(yK0VA@ty<p0xNB%p1lEd{g86ozXGI^e@NY;p)Lo0tzji*jVYdftdxdm5@TvISAP%;lBxo)so6QN7imzPh8l%hA2{hfp8$v
+wP0%Hw1kIhx|efXdA;{&d-s&7Bo<Hwi<I^It9hF%I|L$5UtS}=RS={TSE%o?M`*+ICPr3XBK90-Iy;@8LvPomp6+@v`<2bP>zciX
+EDqog+obccb6>>6+I&{hL55Pmd`O@&PSeK^6+S1p`<WXc_~}I=RJ~a({wo__gGVgTB%s6`PEb6b_v60N^j8r$pltURyD!Y=__?61
+E$CUo*dTI%fzbZ<nu28DoSwv%SB`vrkgP}Vx>I+N{e1U>@IDIgEgbA3ss0H*{6Mv4LeDvUIaz@Uk2C5KsPs@-5yl9obB_ewlEJOl
+Z8iM2;dG!}X?>@PfI?<nRAKHNtGrIvt;?P3QZZw`qyEWZ!PVf@v?D&jZuGkgB9H6yO)Y1>6h_>h2G_QV%WoCq?c+3T;*w2eowe?x
+2+Mo7MrXF2zM!n#d!QyTxJV-<zj138V8`s1I<CD(l27Hj=pQ@BO~1pluM>~mDt1C26~1SDMu9Fo1y<%AYF*K$h$f*}3W=WADfj?)
+I(AK7Z1m<HdKz*^vg&1K?eRS2qe5K3Nk1zSJnL(ww{)2d1$gzyJA#A7JI{s*4eZ>}5iqUYrny@gctl=yD){U-qHqF6{4#DHL}q~l
+S_u{uf`jP<6o<hf^y`59-)%Vje;3-9iM@$DPdW}1x<1HBl12o^T$7{Qul0y_Cy?DZHKgoHC$Fm6N@9o(y`f*dJz2O_@UHheG)pcY
+*P8)jNdi!8CF4|N)h04{#^~mYQsui=#&ie&%$L?{=0RQJ4;*Wpt_($c&^^#`&tn%s#CdA=+Iqj!kT)|>Mr;f1uOyDzHdV6h0`24g
+n8VW)Z6i{9w<G>`m3A2sNI`o=;e$=alo!#=w=klB>-RmRg}`A_xv*$hOm6^ToiSux*Gdz0*oC9h4dcB3P0}q_Gb?~c)D-DG=qx0b
+N(AyfBU4`jEs-D~g+wCO`cnw>p)YMAyp*lseS*we)8c?ozb3@lHp~BJd=OyJjyNj}Tiaya{rH&T+Bq#PeFi|~vI8_uY09gdlCQcU
+UmJJu<k{&2cEDjW5Dz|3d9GxDgz&X#n^>21*v$ZVVU%ExS4~QX@4FL`5BH0@9*m|3B1(H>!)<;(HCw3}NwF>AN#qA=uycEF`Z=vr
+uf6WYpe`v-0B9mkd?6rLXS^i;t}1*(=@=K_AGDE)4fox}r$-_(Sp}s51KaS9+-Ik~Nx16!g9yjbcB#A)f3u|emZRU~E>R$;eV2Rx
+?9s*eVq-2hx_v(<(7kiyV3Hw*LOa9P5#DF(hiVw{z}SM2Y^&)889sVv9ie;0DuVP`J3%?Bd_)wTb38=UR%;&WS1*fgCjOhj%xd#a
+pI3Kuw~IFWk!!h8?oxX#=@IVU>1N@~_Wg&!E55w-UEU>O@AvQk3bOZvu@U7(Zp(#mlgxIdyemuAT)^&Yx{mNi_q>spJ8DUwsS_H`
+Jb<!R6*Ts}N*RuhcbF>N_wqwJ4?wZOxX)dqX>Jer<)4e5hNSTW>UmY%b7d;~6sFuQzEVt80vJFXUc28HsYQaGI1}!nh6ad-`SNpS
+BXndxb5!4yE-*AyLIv+TFK<+9%rI*M)T|!Yd`I%wo!R>Z96;w6{&iJu(I1DVWO#sv=b8&SSFGw)l+Xa@un>y7v;-Lk7-FcB02dic
+Cmatm0ZpHv34}+&wz&7}ZQDBkyP*}@sqYvOn}gq5)o1O0Zy?K59zp=r;Ml`=#kYsNgHvl}?@tLO6VTysdQ$Jb_Pe6*g`OOk=KV)&
+hEqeMNqC@mYVSh47>5qG`u8S9`2svh2nR5+!^c59|9sJdONoT!q>CA7CP3PlmxL7*Evk%U6itL{e}b5SvWc*>%N;*!r~*$%NipMK
+AX#oQ!*LdJAIs$^aq*Uu4iF2kzrhdh)0yH&?HlXh1Uk&<&X|1TbUq)Jb-L3YNRSIXx?<kUq!ZGkA_FAH50kjx=!we{)CgD_;|?^}
+H<+?=;ONuSG0xV>LEsqrko-O^3K+6wli6W^^j-V&_oue;zXU8__a%|*KBh)G)?;@PuZvtfIw1q-59r$aQbo;r1#{f>oxXvt`{#$Q
+Igo+!qotRyw|0M*-E7HRem+(jrEZP^?%CYo0kG$_wl~##+q9lrI<%(3fzpRN9<Oz;M6#ol*BXbz*ml!B&6hgq>C+{Unei|^W;0I;
+Gf);ZB^ja$g*o4Rn4)^2h6>nL@v(Nh3bv>T>GAL=tP&7f<fwPod>g?!L(Fz~WC7IF)_*zBzOVTxCnrgYN?WIlKF@m$f4R?%A48xq
+k=0ml1dc8yqX|$N<8r>QxE@hq+3M0im(pUzh24_76V5!OU(O&e!ynVb!ngZ-{V#)UqmD18EPMS4$K2&km|lHf%z7>(V81ZQ1JD}5
+*zCTdjGx^a{XdGErg?#=AW0>&R^O&>oMqHw^)aVAp0k4!*nP*;N{e45#|@eE?DN_l?D3hBfXyD3*oAjLzVk$*m~@%ha$&n95O^H(
+H0F7;B$;w*d?iz(jK~U*?Czds4fdY(#@rN@Do(pJfM$;rqbTNCkEqPCwE<bV6k2VsK$HfYcrnA~jx#0*K_H)ayfZdIqg~|L0|qpj
+R(0eX?sG@jKfThCf&zWENMfTa^8+r*1bWl9hRUS^FL^e4gCpovgr@`tj-Dt4xr=aMkz1tX!2DVO{qer7jQ?9GS;yc^<f$LyPdZ{^
+_uNoiGvVdn1Li5JkwePVu4+WfFmcv39|?@LFq5bELwJC_<Z$4z8RHEvuh1*wEYDo2;y|Y>4b||UE&VMWUbcQ|#Xam&u{^*8TB+YS
+ZCEl&IG%pXz87kHTucne<5XW;F|IIBZ{`W!j0m<0PX}s!vt;EGq8j*!udTLaSEDK)FwUO+f#t5Bkrp*l2xO5FH;wMon9|ULoC{XZ
+DWCKO;Izl0Y3SD5eJ!Sq$Cb^o2rvY+__FbpyCes{CNl%@-SUIF>%1{MtPJ!NHUHyY0)m3yiiM}SFa+eUiRnmK*dNn%LJ@y-8i#DR
+>isVR)%9bchqJ!<GZ*)4_Kgz$g4cI-=#2^tme*7cmxbL=q<UKkr!9K1dGAI8u|=RNm7Ix97O+b(f5BLKJ=0K{KIc~DYJ7u;V%8kG
+>AdyvoO7%@F@SwLSJ;$W)h9iqZ*jd<NBjUn3J66a?np5&u4V}OFd4OjiEqr<X|?Vclo7a=vZs}u_q&UcQ6Urw0u6i{x-q4dTde%(
+jFpNw2Tfu}bubNwVof&&C1kZ2aWop~2$kq&JcHegq#&4qh(r50NaBOzK^{0B4#e{?p=&M8#v~972Kav6*H7<a#egAn&Yj!MN&3SR
+<YxFYF5Yfc{=bKIEiZ~$5eM|6PSYv9J?AP*Tk9@y0=H3o5+=hPmdS7ajqPYFrg6DWR8j_@Ty(7-_nkJ%_qDd2+C{a`q-&)(fZ_+w
+F>IiZrmk16eV>tkdF$X4DL{w38Qk{x91aIjB^z(w8qu$60PeIwiEHzvN&%ktT^~4-2D;O^XpY;LC=LWTkM9($B{!yr6(maI#?H6R
+a$+*WUzg4|3_uWQngmWhG3E7|xpKZ~UW^|H43Fu!UFK_|UNd5?0D}O|fKQ(zV^p!9BGcAfIA^AG-FM4zVYXa8Nv%*RKJ1o328Bon
+;84E^__rm{p9|YY`F|a*!Wwhr2Mi~ZzK*lqS}Z^19h5B~2K4B1c6B%6s}8x}sSy7$GN1FIPOy{?k#<i94@L%0Zq~b4Q583@S&2>=
+8yf=V_0{aE)2fJF0L$8e;)ENqYZ)OxFsq*AF!WTH=X<C4m4W9AV(B1ppe2NGSwQ-V&$o!axAp9A4Q;42l4(YwGxikbrQy7#9J=)x
+kr*(jY<8MwI`gMPphl6P0SZhrzM+zj4mPB`xypjqBhwpQP7`aX2x=@+gq4wQUR?wa+5Ug+op)RmSKIez%gpxP*kzZ#^p11{se+=Q
+AfgC@4Ny_AqJoOOVDGW_ZtN9XVz05r*lSP|HMYd=vkS~HJ8Yge@8`Mi1kLsR%e{8CxaY@popa`#-+5}yQHiT9lMZzY2^7hA)t)&>
+N@E)ltJ=WMFv{jJ*^HXy{|q+aRmT7&{&W4r=TG+Lw4La;es{3X@Euz%%13_)wKmSH^qi7(^FgywBk~pwT2XM|+{=siQ7^8c?WPTQ
+J0`7kzXQXnIo&hmcK@yG{fs@ri+10|+&MU2ZM{|)z9;m6Z1z~0A=T|#JAd{({ow*HEbhe5+xfA5_=e$0LATud`rmlpUE4<Qy&%+A
+tTQNO>d{GK`rVrSZJVAMjT2nuEJLWz0?D3*CC_&|44ojORqYmVcz&cbxuV_S#THy~)rzgOveQF~pDv1&G0>{p!c8Cg{XRQeZO~Yi
+qI$iU)Z0da?=>wS<e(&Wp*pG=G$_gSigra7$w%!^EVfL@y<>ObScfMKd~^xMokSlZ&-Z%SY08+{yTj((E`B)ia>H{2WQO>Nai0A?
+gl_KE%;$N|saEQ&V{1AX$F+91B;A|5k70lCA3!@bCh3ZZ?_y}+qo>~ODx0{(4iThnu3UFq=3?}X>m`~z^Y^Fy{QI?O9B(^XkI@V{
+@ua>e>_W*;h0I>(=3D78<8<<6^!H!dUtRIZFV{AJ#xNG&>3+LLvxj!)>wQG*s+)5~9$u%WB-`uN-0FM8iytqaqfzU4HJ(dr4~Rt8
+xN|JR<=F5zc+Rt~{U=iUFUW-dAmyJ{43}r8#N0?odawCLtx8K;=aglf7XDb|)uz+bOYs*@-D<LC-Olx*<uP+qh9>Typ1c9;-@5Aq
+uaDW+ZtkV&29GwbH;p(odeMg)$2N)!if>HXovF!ff$<RJ@b5Q<pAdXz&Yf@9WyQd>2B^fK#6`!h#Ht$qFsbu}%SRpcjw0h?i6a+M
+k&=_l)7qKpb`C6|@tbY+SvIc0!4rJf9z3SBYMimGn5T)H64pab6I5^5TIPL59GT}sLu<}VS=uTrr!j`GYO-8NW-1rOaG%a}0UM>`
+qT|&5le|A4l=#oFgWmF*&CK1~j!s=s(%(B@l)}4RU}b5jTwTjrY#D%_bNKDS%?o~ubqdj^b-wO~8u{r+$h#$7hK0?amZ#=AuaFOE
+80u)aJa267iszprKHf<wJv;1ru3YRUH&obJ>hO^R@1&n7X_MsRG(_vbGp@}4(XQo~+p{J&T9;{g*h8Q&n&lt?=lA8xuRXgya<7J_
+$Eqfu>ES|`N#`b)i4g}nt!kcp<Id3;J^dTebcS(r^$MQZO?Y`UxeRw`3iTR_3REbrtg#%n1|zI#FiTeLc6AmCO<&JQIx-{tDQ(z{
+j;_7pKTj&up6@wrvQl73a-*(?-&^Z_%a6CDs8y^Y>~87EN;{<?&3SViGP^f=cA9ar8EwqISKAVMVM;@JJv_99{Aj?MragZunliX_
+fCb7mE;6+Bipz?xcw<p=Zj`1x+l9e5R?!t{ix>}L@6ORR44WUsp|g!D;x8yj&s+RXx_p%fogt`7PP5Y`zZ_X{b*hZb<W&pr`M4<h
+vqGMNiPadhck_7JLT}BaV>Q})84+M8_V^<t%!$RsYE5&{+J7UYf5O(3dNN`Oeze*4*p&>{!wKK(M(Wz!wbc!CrW-_*EY%b({~_ni
+*1PVvuCx?;=N|i^5raiX?lgTn=y==4L8CkN>E*R+&D_fFR&+y{es9D6hPML7&sowdNAkI=HA*)cU;94unyvf3;19o@K@D62Yz4+G
+?8p<FZCxroI5FR}pP1(<p;am2{ucMddzF@FE(~$yA@r&|7TNmn;uxz>!z^ixnrgdy(2y3&5-uB~*Obv|`F6cgF&lq~=nKS3PHowh
+sYwqE-9ge;dAOHX?<lw)KKT5C)#vR?uh4F%bP3Z$Y|VD!7@GFZ)_LDfpE%=S<;V5seQs;hKiYm1Au_0D<Lk(Yo0kTcWJ()0Jh&(Q
+!Gt7RV}iL}d11m6&dsJNkI;2C3!7N8tIlCu5KufQ>c(L^TH(<~47t484Lc*A;ey3{iXDZ9_}dDrtEWYxTlyQ@7GXK@4m^5wtqsWj
+4Rz^U(!v_Ay~vZ-;<EBo3pz3EWlfx(Dq#~RS0J-e_yQK8ON1+`6{#U7nyhJn9$|f>ZU5OFl%GC}z1oy5nA=k^SF@>GxV7=#?A(X?
+1+=c$+uUrk`{vGuqxWmpb@DYXTpYLI{2xNWuS*)Nkmqkbva&eYS7Tf`vu5+AIqm7=n7xkNJv}4CTUC94*xbGzhhiG7dGu&ckq-yu
+R9hI@ZqRo;@#)Ei)>5g3lvh30u<U)E`*cYp>ZDiJOhhAhMZeDWvIuln5#GVSPIb^ndMRq>Uu@jtd}Jh7ka!;ny;hfqgo%+VF9ub(
+UbFc86mI49Yj>X_GCN20+oO}S8agVBGuw}g8G)T99eC}PJ9Fcjvfz6&a~j%-3<+%6_G4FmuDto(tW2FYu2u6eH=V?I-+5=n{vAt7
+6J_>^Iay78w4&;>c6O|q*ujGzo}J$|+?tCps@M9BO}EiD?^cl3KuYIwuxcG?9nyOBZ0UyaC4BsFlQw;OCOOdLN&$u|t!Fc9mRc>S
+wa3(PwHiUKFcF=lfK-kVK8<W$12#7Go2wz;_U_a^E4xcUztXb7z1lbSu{E^4K}N?ynKFHFvrZ*5*X`N6aYkYD2KEYL0*h(ZDyw6c
+j&0+86il_fy-q2vIt8?O%aoQ)!kolxt+T6xTFj|VP05LoJ{p?R(ZkhR%BrclNQ8$B)wz4SXbnoikK&QCZM}S*E!Yee;i+iv<L9Jg
+Vw_r&SU)E@jYIZ{l_5Mno0RH!0&+P<Oddc%uIKC=o9OH2;_Tw)=^GFf)WE}DZOBSSF`U&gF`?4h*)KdHIVCwZ(8*F(<s7WFad38X
+cXzh45YX5{k-#v3FiOSFUhiP1m2(iTSSsP;j-2+kRw^L_6Uk&EF5y9}Q}7V3R3Q_xYHc{VG`?IZ6QBs4xZ!3D@R_vQW1|qIjK^T0
+B+o=1-Q*#{G<o#D9?1;UHx7r{DrFLhL@HOPEG$%VF`rX)hXctH(rGB0FIH%*>>M0yG%_K#N})V~NFtTVq+&kHXccSp^E6&A6p6(~
+17n1Nv5k4HT45rQz_|1eWwTktEFU7^Vl)Pe!(ow>f+9>dhhtp5Mbug*+fchrEMu!4lglsVAwn~G1Y1wODAF}T4x7bdvDqB10S+6h
+NkXoe(bScRvAKMM%7lCl3$1#BiDHI}jncv$WogwL(^)L6+ANmAVBj9Zm_eyTh|rJGOqR|dB|GD+is7@ECU=0V0w!9bKCbHenMP;`
+l;bZHC!RqV)fi3xjsC*bDv~j(lMKTkJ&aYA`l^&;bTY1@>LFoSTotXpf<`herq>A}2=PMGNfk<j@}immf`HV%QY0vyhEtv3XvFke
+P3u=_ul5<@a;i$|#LS4PItV{IPzTnZb*30pmBDWX{5Sd2+g_kN;BN&42LJ#7{6`6IFfMwiZ|83YuqjWpJJ#!rolYgER-SN+u=Zw-
+;{CziTxaQDa=(1p_}G1q0xyV4?RS-qlzrOdiZ4JIV;wedaJgv9eup;?o{ySt&#C!A6u(YsG)tpuz2jNvmDJ`^e0F;1V$82->zp>P
+znv=y7vl4NSV6|a1ex=T@`;~91^BPLwS&W@wEY7kLIokjg_}l1$6R%O-y4Y#;+MURV|2OiSJ^6DgkK~)=h#%Z?YC4B{-J{4A6ulq
+3RB{bW8ShSckD01Z&d5VQ?M`%K1qpj_PT2Dd)A+l+NrpBOFOsY)Wk=Gt7<+h5x?Cnt_d)qH}l_Re$<^#2YlqV(bu!-?|y#kPw3^*
+t-Nf{*vRdX+4dEW4maT8@lhX}GB=g)YP|pQ$nHJl#Oeh5k7sAvkMHgN!;n!Ca$*8HJD|@_2X1H{x+#@UEL@1-wg1$A{Alfbdl@ls
+Z#jDCOTPDfmmC&x+2fK$C!T$nB32Q@_K)Z7MZe{(XA(z)&&w1{Q=V`mE*PA=a{Hi0xWbT<A6-0^ay+H@Y;{^h$6s2M?CFXpn_UY~
+{3R`{@SqsK5*AMUO?23&i{zf3$k;PXsp@bc-+@>=buZWPj8*xI2vj($yW27uzAp)JxYxQ}k0ncdtR62e;7JJ)$cx{1x)V6y+~M-P
+=-L7K`|ZN^9tRH<SvIp05g!>dbAtF*V&|m11P*aw!8Vtipqys++DeF8^!WC*Mc1S32B`>b{`$+NANGB|WlhL`k>9w_KNdz3$1AUA
+41IE1DZ?N7p2LohVBnG($G)ev$8*}QenSyX%@dA8l=x|YY$9pWQ5e(xy=dNUeiwOZWJc-drqO7`6gJU&neqH2ThU~Y#~gG5Ka;B`
+dMo^F7A-n2YDR2IP$p5;5M;YPvrSX&`2l;^U1=dB^2nkth0KjX&+ZPH(@8;G`u<g8$-T9scTAq6A~ZF)W0BP2+HLJLJ+V;2K70JG
+v>CFGdJZ00%o!V4x^+P`-cdk?mE7EWWVVeAf82KOtuB*$W4MT#NM~y;t?@q=$Cq12(eRF31N+H@{Dv~E@V^Kxg6kGTz!&H5g`P*(
+gmfI5N9!`H#e!THB55Ggd_`G~PYd4W@Ba45=DRYY<h>~zzRPdTuZ^!K-Ml}_lF&{6_^0E1H%v`Ft=T)(h7cI@PNyz~4?Ay{p1NsE
+WYx-tgMHTTy=gP*d;?-hSLDs62TzV^a^2rYfQNDi*)8nKNq&{U$8|FO%E=)wlE!<>@Ic(p)BHx+<r4>eXU{0zGgGR?wU^Uu!mhb=
+{BMiBb;cYE{157Ou*w#H7rlsqUxP6~dH)m(%HFpg)MNR`kX79Vj_>%R94}c&cTx7(C)}*o2QA{9e!kj}SQWVW2CWa)d^Km<;Xxyh
+xf1f?T;u#S@@<g)$E3bOH!iLw&d9zGCaIdQ%I_<V#D_wNc=v}B-zWXJIH6yJ7{9R1!pc<*TRS{SP7&d`bNgklthbB0&4`xc1Cpnc
+Q(O0%*Sn(t*Z-p7ZxLq&qQSeHDIuKiTka;bS9Y&y+i674@BU5CU_1QH$EBeh{4xs>aRZVG>$?9j+An!uSkV3ByI02ryMIP!`4aua
+WgU+`I{tHUCAw(Tw*9HWBD}R-f7*J*so=_qA(w6(mH6=R%PV$@SqZU6TErc1kHrwfn_FwL>FsA;ZyP(je~bjL*-^K)WxSps+;_Tr
+x&&87;fMYs>8I8X9hjuRb@%G(fi1V3ydGwVap9$IDWwIEbx`8tTg0}(wv1lR=ZTUU(C9*VS%DtUYtNS7SW;w#C(M)4ldNU9`X<L{
+F#KJ#LL#%*Zask1_;+)t(V#Nl2a&U$Zhjq_JbsfE4{riD-iS9Nhl|3MPWzSw9gil~><4AH_1wF1)TsA%0Zy|5iA0xnJcZGy<%oyA
+vU$Jy5%VsMy8Y4b+c|kZ7fq;)Cz9RoZCFdk=!R`ve<hZf1ah8v`qrDbag&Zk;ij5MPxl#Zk54=sYAwazZP&PG<C&k{9;M;pI_md$
+&gZ)dXIwYSe;F3@$37`8x4yBXwg=kdGMzTLy`GQv8#>!4h&%48+J%xR4SaF_DaP#jP!aawV29+k5muVLF><0lt?2XX{^e0Oi<gHV
+x_#GKTw8E$TiM@ivG?Q0G1(I_4l#I8yeN5}DA9*|ZhaG?W)U5^3G8<MJKsc1eUK~T;w``KY>)226Wzo5xN<nS$V$_*92Eh2OCKg-
+*R^iR&I9z_`*xQRLvfq=Yq`O@9v9o=df~PHd@u0_0ftL2cJG9rmqi5N?=X6js-;u)=`sc^qeUv*z8ygoOk(LSgQPzY;6H{>OUVva
+n$z{Nm8!u}pH4dyPYhUC6!Sovd^6<GDZ2$je2I~-0`WL{<oe6d*S}m}o@z_Xb<FenA++4?ZC9;IH`14=aT7v>H$^Whrtr&BVu^Q1
+4aS~ZCpuk7@CYXENq9Z4*f2<_4tu~PhDJ9=IJU_?Ryj*SbSAeCySKS}T9}Uu{;9);c2<1vqic-kv=HUM`&^X}pD;SvNpH)?YTUt)
+u!eL76PFr;Q@h6n<X109jf-JxHBKFtq(0rLcF7MH;>~i#bxfaK=|iSlRX$jBS<*v}C#Huk&I^$usWxxir`|Jih&v*$e!|@5-*~6a
+EL8R`BBoW&{<!*?Rd5<dXC0HP#xK1*`tq5^1^ZhKI9))@6~11h7(W%g<<9TH#bx%f)t#KVnzXoIo8VH(NXzUWc)C0)o{#74pO-xU
+y{8DlXAloEhs?{xckUy|>|GNrWrWgZ>9q`E{?ZDowIe}ml?a;r=g3{H8#cJpr!9vPgsOp@sM_9~`aYxZaEWuA_xdK>Ra5gdcn>S%
+QiS-n!>Z{$Gj$&elT>&*${xq+&aFr<d0R0nB}R)kE?vLB<ni%@D;Lh+9H_=8pkFPCx)c6<(dVp2PFg(XK33R0P#B+>t4+lVXhM_k
+&phlhhWCT3tmZ3yb9sF92-}Nc){+`U$v4^CE}rGg!>6I!UK+64&7QD`$Xn#$N{o;Z4_AJzD;VjY;96Hda4A0WSv&oGw>`s?$Mt(S
+SH{D8ZnGD+^ZKRyQo@B(q4Io76)}MAy>KS>i_MI#t6kaSCrf#FIPL0zXPCcxdSJ?CrZpRv?Yp&~OGmtW*jV~-cd{HGnCh;dyk~v!
+%>G;JUijlf^=-?MT{c$HBf5l0q&2T?ST3^|8$M=7R5YHyZk|3A=p9n%FXz{M$yuZMcbkbF`FKaKV}P7z$0j<Y3`-TtB@A#R40f#<
+4hwv7>Km-9cDe&MZ+*OVifviq>JlNqQw27jp6tD6fvoIQ4|aKz?!+y$=Rck39>n%p*!alDD3>_m9^Rn#4X@Le-@iL&*Jz&-CSK;Y
+o!r^^xerY?B%*92(H#p}W<O`%<c#8q&9r2EKGKf+ozpw3Ypx7&3b!UJhZk-L;`W+orx7S>-tPUtlq30B;bI<c02cmB#foAY%Eq(W
+nKLsiBuqkD3mh#-Yt1#}$wKhOsduay>U?X@M9os)PT#+Nogpuh61U10<e-|V<0r@tYZAAK*IVO*i;5vrn>X>kIQ2x%_3d`+75E%U
+SNRb2gzWp*=0BdiitdQl?AJQq)u(R6-fFdY6)PLB`ybCdziQhj|997!YkVzgV*MU@4sZG3_v8E25@pSG;_M^MA7OJwYY<w^hYULH
+uxijYy_VQoH7z-NYXdiwn1o4P6Y9;cU76L;M?xyXQZ8vR18jw^cTC#8$Noy6(^+E^Pn^pf-Z4^!w^3ZX%~v<-LtL#=Uyewflc{6X
+WR&T&_U^82<n!n+|Cn5vV}qC6gl9d5xOBBV88Evu=H-shoD^}RCQP)haP61W{*9%o=F-o*26(gfS-Iq_wGYAXbFb;(zvHOpLX&p>
+d`?ZlpZ?po{bov&6^>kbO_q!J)pd##b>rgij%1y6u(aXwiAo#dEa&iQQ=gd4CGAV)FiBf>U@LUJgMDwP`qYUQTQ7Fn6q?0M+-`}t
+<LQo%UN*nBI(Vxrv{A(wPZzvNJB7!Ou)H_u$L-yUkKOs~g7*`r#I7Hh^Y+If{d!+64@t+ne*+SCFR@b&y{}th9T_gDNw*!^UT>2X
+J}SRmsuq>ih-`7Ff6So>UT!d7z^wUOxIg9gYPX347<6LNG0|PRcAi|wrs1`fwquQpLEl8F-OxbCAa(n!Stk4Np|R^VQ4fQ^@p{$M
+W?;X=!z(KWR@mV;o_!qN^k5xg4iFsP{5))<e~7RqKDFph^x-~_*T#HYx3j0MmjIvZ%lxEW;PdMI_+{bqH!{^V(GK0x3svJ=1x;DF
+RHzlzsP^Km{e6z~e0Gr6){c(fsFM~a&KcxTR&1rhJ=qc3_F2Ooch))AZrY!@-7VVEqjofmM7pWmM4Vc=DO^lSu#878!YHJ{dd-t>
+=R`N&{Y;mVVYxlJY`rW1FSkWc@1M<#n0;x+;Ig3B%kA6X1BsmVC8>Q9c8pjVvF5ctH3?tYI_%0?(eUMQKSZAE&4}{A?|M|UwK;w7
+;r=+!>CNn!yqbZ<;qB=wVw)%4YNC|!@E+gjDIL;zH`C*l7?H=Mw~8xryK-neV$d;nabYQoUOO5_dX17}tlCLJM9oIYC74Nm00p_8
+GlAbFVbin}`TmgJPnL{Xl`6(Z!;`Wdd#o$Iu*R=N^jiO=BP`W5g1B)pbK|}Z`l7C!zL~LJcFLM@ZR?rzRq<ouIv#JnK!&OCxgfWJ
+pXODDGjuJwSy*ED0{kRSbfbB#pMK|PG+e6rw2qClJ=?st6j{=VD%zy?Y!OpnN23wKTW=xa>RF_ur)25*WW#K|5F^VC1MPi5XlEs#
+lpwLI-l2V)mhX@4BEpj#f7SKKm4U~VCo@lbWMNBH{F*fPO}sz5d*r0iQ3Ycv-!((|HRUzu;Ey9te`tOqf7nbLCIi2DT!I9S-0;d>
+r1G{hE>f)yN_O92i;snO4q!5fJAf}`v{{43HZt^EiEsA4WYNM%4xLjw53_!Cgal=ia$C5P#UjtmurX7wFglpleK|N?z1sTITVcb_
+1KYlAKI&p?3*2t&eve|#>ZZtC7Jt&hZY{?-GHM$6yA|IqDQ0(^7<=35_xUjrd_JU&<=MvbTz~L%y;x|E(eN?FYJS@ujK;b(!F(yJ
+Hrb8QwpLG(yW0tB<>8R6EMrBx3rQJJQLJw1!)K7Dpsm~ZaWL|}k_N2WZ7)?yWI}^}v7A1mE{KmzY}b28Nrv^Al7>or+5Aey*fYGe
+1&^)$6$j#u<T!9@;tsZY7mMGwWYe4U>D$UnicezGpPyfr!HelXvPZNPi?HxII6h3;e$?n}4;H(2z~FDyebU(0Rva0(wue_ZeSAxq
+Lc=G`IFC=_>#X@?b8N1iE#G9lf*s$~C53A71kL*ek-n^Qe)-t)>GPJam_H^j)=`3YuGTaBlDdsqef+`8XBU<ggjwRt!Uhf;Jalkj
+n*fo*y@8u0v3$BPKf9T)Na7Lfub0(Mp0tV5)2sqReYG5t(XbuEAuQZmNoSFquN}i9yrgtK$uAa(@DyPp4!PP2*%GeFT#STEbr*vM
+{c^|7+dD;vg@lGj#l^=(_&F$v8_9<;sg-MBOiKH_{G8-qdnvx<#Mdt%FwoCc$7hI@3K1KhC-L@lb5QdbB9(=VSDXHvZR99Nu2G3u
+q;w@^@Ku&7A(KX0dLXdSssuC!xtpg`@evdyE02d@rnc>rhcIRMC3CI0n@+7(YqVC@)>;cGpXi6RWnw(B($db^-P7GsC*$IpP$-Sw
+voawYL5;Ss_@F>8mq`qR8kEB&cjcraE|bpU^4R2wJr0Ax;qh1uatdQ|_&npOE~Lv00UC{NIu@pz?mnhGgmU~PlVd04^SE3dpDz#y
+cpQwFMs{J)nHZZV5K9dj6LJZ8u{lQbS)(;Ejcg0cVY69=YbegJY~yKCbf)RVo+0ruD2~|1h0`cSR#gF$knu6qwGou~wcsXXqed@T
+6h$!<B}q$aX!a^YS)-S+(W4k&YK42x(oB3ht6gS|+Mtu<QGI`;uKhKQPN#~fPNYr%g!WY<!>a6J={3|gJ{zeql&!WhCT;bg(MZ;_
+q+zQWw@<SMpnoDL+F!g5_&Q<J$)?5RQfMMEPzCT`=1&cXKzqR73J4AW0000000000000000002~b=-N^`$*Q?R#=@Ub{3ZmStYD{
+_h4M0*?kWG>e~#{N<7h%=kInragqKiNI+Vtb@<V=yUG&V56^m@^dhg6Zn(vM)|{vv2T%1-lXnnr@%QUiG5pS`R&w%EL|?Zs_gQ}=
+wUv^8_{uqpwGNY;D#;gi&c43Iy1SVCj;n3vFAdO<??%3G(>k-sM>}0tL~zK>7m%kXH>NsENP2WxMfwshq)%dlYh8WdLcbk1khf=_
+ObPEDD<%6Dd4F>M`4e;O4c~J~0&+YupY^KU#|@)5%h=?0TkNuBWh8r#(8lCOHvN#AdFkPNn#svvE9U)H(X5f)q}i7Y&Yv^5)^6U2
+V}dSLXR;`}>x^ZNEOJ2BwXcNyc>6IeIWK+8AivyKVzOEnGEqI_o?^ty*4()s?WPAdGHLb(%o86bZ%ee;kjpSBFK5mcpW$B0KR;M+
+vOp*FDr0^0fs5Z;nv|$Ljh;Pd-{Xn1$<E{c6)RT0dFpQ><m`>HgVmmVa;W%Cq*D}GF-Ya7#m-XlCD)>s3d#GOBau|{AA&eYOnQ>R
+C;#_gqd|S6{fcjHe&{oFhN?xDP-xQk>9uj+!Pu;z?(B9LSq^Ioru1q2-NB7E0bH^ujyApdFf<U!3+0icqlcbp={U2bm5B(>j=O!O
+^mGd;IW{~ns>r{Sh+M?CZM(NruOxqTOjh6R2w8c(&sDZ1|2+(H2$YbXw#UeO1vzB(fe`B*DXR(wFMIaNx4`CbD;Bxgmj*6LzO>Hu
+XpW$jirj8}yN_P^!@*x>PHZM7hu@F=F8E#a<(XY1<Tu&aahFfOA)mUb$-x=l<s|R;IM{-$sr!@mAA6s#C3hWvnJ|0LHZeKHo|qE6
+Fq^ErB|$wsWuyzr8FC)!lPt-5woD`p)ISdH+UzL09vw1Y<?1OTODoOFy>t2MZ+9h!6)MS%xTSUPBeRsN-593BkXi3Kz8=(eZ&Vw#
+$>ynd#e%Jirx$3*<+*aG*5}9H2k6MLR7LA8);%rBAqUp9yTW$lcWZR<(nW=w^r5=@Zm#6r_R&6Uaz9eYp@A>X7ekYz6-)CQ3?8||
+t%Zw;p@M76$W-fueBQ5g2N_uo>Fq}JSvxGQ38oQ~`(yzJFE!t*DD$uvk;lJ<9fF&8Mo)!G$-$6OSMLn%d|FA4Id8r^2HhJ?4&8Pb
+{kVZbO8QFYneQT_5z?2u)T*IKKzd1_N<hwne3Lz@pv3x3yNsh_xNfe8=+o~7n>5vpTLW6pw3a++d?Cuj5`9cgsr3nL-r(p4CcE>l
+g<Z+E>MxKvnYgu9wCmOLg)Yr>_kn|5>5sM@ik0M-&p-T~6~9?LmlO)wo;%Gpl}mPoP^o-`WNC^NA_2)N3=y(WayI}4Uz{(9lFzH;
+ZByU(rQN@ks314iH-d;|Thcry^jI)KOK#p5c?X8(PM#IoHrHe{F+;H#i{n0QP$nZs`@Z?9T~?yUQUzIcZ8m2%=E*L0C4UW@3TfZ)
+_@+wIH<&l>kFFR)PI^0!5-%P`Bjv<K5)7e}B*ruSzk&9?sGNARL#GK@&(@a~YuZW4{lVE@d*WYb+Po+qG1Qhk;SzW_>g3wS6CAe<
+wjlTF`mmlw^N*bB{Z>zo>XlEf3s3$OoJD>I=7WYh-Jze<8dB_=t8w9%Jsin%GH=@M?c{+mNjY{)KTiu5Szun)9FuVfmj&h|Uo0bA
+m)%eB9Ao+WsfLaC<c{AizsahbuaNxV#VI0kf9q+xE|zf~%1?#0hwd5Cyp9cSaoKWZv>jP=NyEaQB=ohBd6TDXHnBf#X}-uMjz&_E
+|Bk6vAwfbRsh)1s``TCv$vp#inU2RMXICwUV^V-Qrbny5RLz%!*GCqzE^+IG<a3_;bmS)vF-mQ^RYnbol}Eaf<Nadu#(iAbBGJ;*
+i5x!cu5WhruzkPuEOI6qm{XQ^cwD3C2(l6}t96-gGo&;bNk!8_S{6CbcnnhM?K&hHMNEt#ni*Y9OpJ2q6tzJT{BmK<63^?r%tIdc
++l{$)Y|;}wyEpfJGO?5<yorXA$ERoghiBip@_nzX*8Y6b<=uO{p1ZzBjQkj?B3-=i#S_61^?GYN9x4AFEgzfEGs%fYC&}(;L1d1z
+@s@S%i@iHJTbazMBTlw#(?tdx*8gfw0(?o_-u4S$-`GFFeomJVlhLqvMEB6l`O1K^M_RQePkD3N6f6%2h@W>vl1kRefr6vc`aNU>
+xHn*vMCbObbFY?bLmXIql1Mrwv+gI-BqrX6`VScv5{}93#vHv6GcCS+CWmg411S%o9Dm8QTsAIK!4G`b-gWC#2Kjbh*Wb3T>zkHe
+@yDi0wu%&gZPRwFbzJE&zkIcV6ka{Y<@1e|H{C@_9;u*mJ>HF6pmVoG$%jHQ290PEXjOZbg^|*nU>m7vbq%&PWLFbysp*tCL6{=^
+iumn&$7qGEi}!~GoIzIP*|<&lS3DQK^utCi{oac_LRIcBZ}7cU-u^WiQXcvC#_6=kWoIXZFll5X?1*;T&h^nMStg5Yc3tescV?M7
+5$7^}QOsn;4&u*1*{0>z#A6$j_>~ddqt%OBcOE}^aA-<P8}b-AW%$<X9RHLyUJr)(k^TN}9M~`|*G(DKBG`hQ)h6c!(t=txcNLh_
+NDpCD>n1vcZIat!+r}$dLeoxNyo@iQWI%zGIv!!rDCHNb@mE9>)|Ad!nH@TJ%82(?k(1Igub9^Pr4y!?7bWWXq_UaOvT2N;j;64+
+lAxq;gs&AxWMi-4nW#g<P}n;tQPb|6(!oJaLru?c)XNYS<t#lKn|in&6Kw3hVrYd8-JG19-P~O4)gtnwbTg60*3~y8JUqbJg1lzi
+(azRNEk;qkkV{sIRw-uDc_M+yd><lYq5=^gHI)o16!V#s^d{yr=#=wC>jdBc(yy8#Z;ezemPn;iG2bK!IiOsDSgz7os^tRm0vC}`
+DBu}7c}&b?u8+?(#2A?AfhdS!(9JZ&D9H|GVN_8WBQ&b+>UuOndwsq5%6Y6R*euM%gIGdipctFO<MB8qr|)0}jMl^yqgb@c)R;~g
+-7>1KqYf-+^g74P*Ns5w{g<I+8zfZY8*8E%mQh0tqwO)t@))TSTaC6%&DX0PLCyGJ|0Szga~DD5{Hx#?jf-h!jAI!H?qp1-p1$+{
+VOb0Se-S2l$^!Lc><m8v0000000000000000000000000000000000006_htbSu4?hq;}HkEiCa%)J1E->eSS?K_-dcR9(85>rl1
+TCR~wl^H(;3n;(vK2$PbdVd|o8wpXkjOC|Wpp>X(R9TRM8oaZ<1D_iEb%BDq?`nSlwQajgD1lZK7k8QITQH${zaVBLxJ8Yx+!LUo
+ZX>8v><9}B?9HM6`3kkjra#yM>iaA&JeclNXM^6cVInb?dg%s<hEBckb+0<_n6ZF*T0pv<Du1@=V<xOX|8m*gx*Pgr-SloWYO^2Q
+*!AY^Ng>wM?Nj@E<Q4R9A)@B1s6aRWR4Fx@=8iQ|P*c<3k)Qe0n9rrrb#^z0+fpu~iK(TI38oNV4edUbZLdr|A7Du>jzL=%T-kSF
+kp-I)ztW|p_v-E{YI*H+WYPOhT8t8XdCTn^OKKsv+>q3ddZ9xnduyty6g-OX7)%BYg!i@5qQiPlZkTTpk6ML04T)OTL6cyOQ3~mZ
+hA+3yic?aR=yIpksV6F`z%IF;?2<}V;-rQ9SZYdax05HG@(sM%TuPecfkV?*40lodn(K@}PZqT}vY(f)_Lp1Js0A>H`R%M9nbhor
+<jtO*ue7B`UuHGC8$>--Hh8H^B!^O-9sLDj$~O>-7?fhqq!xe3iC+=p-)@lg*g57K6}45pUXLGfV5Cw<ZT;DIMqJMIms8VG=8-OO
+MXjlCva<)nGFU;0+PPZLr4%I!5iXt5Q)SVqRykmo_%-wJ;`>);0!F*rQU?R<YnT2Qc(q+9m(u)?Lis8E_cWq*A4@CeW=zJYdT!EX
+g35wg_{*JjhAyA!l~$OE$F>nTXYb#|cYi24zOh0lSW~O;p%1He@36TXz@cP6ulCLCV<Td@l<;bw&ltlSrO4-z58aW&qm*5iwSY&R
+#u0Lv)GW&c&!&GB_C-C<E*WewS4lbF32E#Z93Qgrg^i37?|UdPZA@20K?$S%hQy0Fd`c}J6l5h}(I`QCF};p8B0{6rHEn{{`8Odr
+`>|sEiV5vqs6LtEGuIxy_;Gq9wMs7T=*#vE(owUYRu|+gLNSV-g4{6<i<-<BJXRf%v0)heZzriDKQTTw($|VZQHQ2^%d8F^ntO>T
+;)?dxas(<lMj0kcX$qByMxAC+Dg|_E3=uGC^#6BCgj)PBV@h*3Yn@K3mQaTv60MDcvx}ppkfIT-Lc~JY9E_qA9-YZ$*SXP)a#@Tz
+iel00CO}Au|9Zl0BmzF4&*PvJF>twjp;#gjvME)Y&tVyITAles!^;`Wx_v!H-EoJRp$GsVmI4-Ppzc&P%3z`xi-l2j!>qEHt>flN
+r<omNm~;JvX+gjYJd{ywS6o+GMmt#sgI+goPD!9H;Qt2tXBn#6HJb)=DZt+YluDp}073)+000000000000000000000000000000
+0000000000000000002si=*&%oOy?p0X+C|{whO;jr`e5Sl31g(Nq+B^30sO)PpNS&1_BG%`q1hnL8n+xtW-vZm6!OEbNH=n)!Ck
+r82#_Ha;AZt>Bn>f!`3dxxfFu`Q~)uV{IlVHuJV-T$@05|1QqBHH+1<%{+lka*1M@(Oi1BIF=cagrF)jQ4VJ2*g6{cP5^aTnWWml
+HdjMScE3_{&BSvPeE4R<DoduBWAac8G3Or!KRZx|hR+`Kw=;LNX1e`4Z*!7E{J3H>VU*4>lR(Xxc7kgsV2;Wi?SpMGGvesjyQMGN
+Oqvr3rREL^717NVT}XexU!{GVUL!R(GSRs@SPIS5Rz8h|nh_X_VNP|RMBuODWGUpb&E-V4NXX}ynZ?0qbTe~42pwuJ@P9(g#h46+
+85z-xp2udC$e<x$DhvGQVKM1{VjNrLc?^mJ{w5fpETCQhLIeN+00000000000000000000000000000000000000000000000000
+000000000000000{tG-A^e0cq;kWtAY(B>@|HKE>d|YZiZ2n!qi46FwxO)AG;{35ckrAj1_-`N-G0i_ALP3bY-w2BSiB&rjEZl*=
+lRrJV3=XgW00000000000000000000000000000000000000000000000000000000000000000000000000000000004lm8!*QQ
+0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000001h|0Mqd
+CJmY#""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

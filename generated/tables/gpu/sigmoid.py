@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 6.3e-15 and K' by 1.3e-14 at worst
+Certificate, as sampled when the tables were made: K off by 1.2e-14 and K' by 2.4e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 1.5e-18.
+6 points: 8.4e-19.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "1eec4e08c1a60807"
+SOURCE = "951f3273f79ce1f5"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
 
@@ -115,79 +115,79 @@ constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
 __constant__ double LOGS[74][2] = {
-    {1.0130785099704553e-15, 0.0},
-    {1.582067810090848e-15, 0.0},
-    {-1.5265566588595902e-15, 0.0},
-    {-4.447830992404533e-15, 0.0},
-    {2.130240428499519e-15, 0.0},
-    {1.1872447469585268e-14, 1.1587952819525071e-15},
-    {3.191891195797325e-16, 1.547373340571312e-15},
-    {-2.8629876247521224e-14, -2.0816681711721685e-15},
-    {-1.2830014828324465e-14, -2.9976021664879227e-15},
-    {6.44068132160669e-14, 5.592748486549226e-15},
-    {5.970224314921779e-14, 1.0130785099704553e-14},
-    {-1.3120060593507787e-13, -1.2698175844150228e-14},
-    {-2.0259488531237935e-13, -2.83176260218454e-14},
-    {2.327998904760875e-13, 3.057276654061525e-14},
-    {5.963632365713067e-13, 8.124750872084974e-14},
-    {-3.1013386303513357e-13, -6.628031457012185e-14},
-    {-1.5931908570188114e-12, -2.2590262993560373e-13},
-    {6.88338275267597e-14, 1.3079815008865125e-13},
-    {3.9304670629292104e-12, 6.161737786669619e-13},
-    {1.5339327030794436e-12, -2.1103951919343444e-13},
-    {-8.965814202177569e-12, -1.6240828126790063e-12},
-    {-7.642372845673151e-12, 1.9884788260426944e-13},
-    {1.8675165580628317e-11, 4.138592246683004e-12},
-    {2.6837733424489585e-11, 3.360922651296505e-13},
-    {-3.419312749608494e-11, -1.0199785460685007e-11},
-    {-8.070336066090533e-11, -2.6621413407035277e-12},
-    {4.8933829210895396e-11, 2.4499270667721618e-11},
-    {2.19449965144225e-10, 1.0060688393487283e-11},
-    {-2.4831026124161326e-11, -5.823939941418388e-11},
-    {-5.499772720574114e-10, -3.02008001940024e-11},
-    {-1.7839021926313592e-10, 1.403776747621599e-10},
-    {1.2740411226008774e-09, 8.10870814937914e-11},
-    {9.940023526500141e-10, -3.5239571677392334e-10},
-    {-2.6990241153157513e-09, -2.1141372680277826e-10},
-    {-3.6232150613102476e-09, 9.356114424874384e-10},
-    {5.057893118221024e-09, 5.854769585811326e-10},
-    {1.1130758363619986e-08, -2.6055890015030947e-09},
-    {-7.587187794699801e-09, -1.8370892099217606e-09},
-    {-3.0764320355092245e-08, 7.398256784973967e-09},
-    {5.218866824807655e-09, 6.4357356249766795e-09},
-    {7.830321574475718e-08, -2.0685855743607373e-08},
-    {2.1642270288391163e-08, -2.350550429991438e-08},
-    {-1.8446062720334222e-07, 5.511949157516183e-08},
-    {-1.3589106537259532e-07, 8.440451154667628e-08},
-    {3.9794871627141237e-07, -1.3532260739052004e-07},
-    {5.186122849290542e-07, -2.890713672321077e-07},
-    {-7.575444542912146e-07, 2.908283519426069e-07},
-    {-1.6479382699968737e-06, 9.329150416972909e-07},
-    {1.130559325386582e-06, -4.795458805814667e-07},
-    {4.677993073388953e-06, -2.8243855560161624e-06},
-    {-5.961838729154345e-07, 2.3199757381853203e-07},
-    {-1.2087079618638974e-05, 7.996890881808993e-06},
-    {-4.505699394252716e-06, 2.651995061567214e-06},
-    {2.8255156201438536e-05, -2.1060994104649122e-05},
-    {2.5941694547094996e-05, -1.6295763933818486e-05},
-    {-5.781378047618746e-05, 5.097665043109212e-05},
-    {-9.641458281113569e-05, 6.706679730265896e-05},
-    {9.365005619035166e-05, -0.00011026209401893139},
-    {0.0002951313729171526, -0.00023329038003776226},
-    {-7.023493973180167e-05, 0.0001973847783564575},
-    {-0.0007840063601856767, 0.0007320553764809667},
-    {-0.0002794327456688839, -0.00020747426415229642},
-    {0.0018087183570061616, -0.002131145274856333},
-    {0.001796251307725455, -0.0004259724324994496},
-    {-0.0034545071571549305, 0.0058449955720928926},
-    {-0.006727071810118258, 0.004089469059129297},
-    {0.004403578904432874, -0.015282996734769766},
-    {0.020238442617367867, -0.0205339955413725},
-    {0.0029290435999484513, 0.03879503731090772},
-    {-0.051972849858214, 0.09741619092144183},
-    {-0.052275760727823035, -0.101342461383089},
-    {0.1117758252676537, -0.7604778375979371},
-    {0.38095749456574723, -1.6227262244876188},
+    {1.033895191682177e-15, 0.0},
+    {1.6306400674181987e-15, 0.0},
+    {-1.609823385706477e-15, 0.0},
+    {-4.343747583845925e-15, 0.0},
+    {2.1371793224034263e-15, 0.0},
+    {1.1879386363489175e-14, 1.1032841307212493e-15},
+    {2.3592239273284576e-16, 1.6028844918025698e-15},
+    {-2.8574365096289966e-14, -2.1094237467877974e-15},
+    {-1.2836953722228372e-14, -3.0253577421035516e-15},
+    {6.437905764045126e-14, 5.620504062164855e-15},
+    {5.972999872483342e-14, 1.0103029524088925e-14},
+    {-1.3114509478384662e-13, -1.2781442570997115e-14},
+    {-2.0251855747943637e-13, -2.8373137173076657e-14},
+    {2.3266805149191327e-13, 3.048949981376836e-14},
+    {5.964534421920575e-13, 8.124750872084974e-14},
+    {-3.101477408229414e-13, -6.634970350916092e-14},
+    {-1.593142284761484e-12, -2.2593038551121936e-13},
+    {6.877831637552845e-14, 1.3079815008865125e-13},
+    {3.930494818504826e-12, 6.161460230913463e-13},
+    {1.533974336442867e-12, -2.1098400804220319e-13},
+    {-8.965807263283665e-12, -1.6240550571033907e-12},
+    {-7.642490806869517e-12, 1.989103326494046e-13},
+    {1.8675200275097836e-11, 4.138606124470812e-12},
+    {2.6837775057853008e-11, 3.360645095540349e-13},
+    {-3.4193189946130076e-11, -1.0199813216260623e-11},
+    {-8.07034786221017e-11, -2.662196851854759e-12},
+    {4.8933773699744165e-11, 2.4499284545509425e-11},
+    {2.1945004841095184e-10, 1.0060660637911667e-11},
+    {-2.4830956735222287e-11, -5.823927451409361e-11},
+    {-5.499773275685627e-10, -3.0200814071790205e-11},
+    {-1.783901706908786e-10, 1.4037761925100867e-10},
+    {1.2740410948453018e-09, 8.10870814937914e-11},
+    {9.94002283261075e-10, -3.5239588330737703e-10},
+    {-2.699024281849205e-09, -2.1141372680277826e-10},
+    {-3.6232151237602928e-09, 9.35611331465136e-10},
+    {5.057893201487751e-09, 5.854767365365277e-10},
+    {1.1130758349742198e-08, -2.605589112525397e-09},
+    {-7.587187836333165e-09, -1.837089320944063e-09},
+    {-3.076432031345888e-08, 7.398256812729542e-09},
+    {5.218866831746549e-09, 6.435735569465528e-09},
+    {7.83032157308794e-08, -2.068585564646286e-08},
+    {2.1642270184307755e-08, -2.3505504272158806e-08},
+    {-1.8446062716170886e-07, 5.5119491519650676e-08},
+    {-1.3589106530320638e-07, 8.440451154667628e-08},
+    {3.9794871620896233e-07, -1.3532260748766456e-07},
+    {5.186122848943597e-07, -2.890713672182299e-07},
+    {-7.575444543259091e-07, 2.9082835191485135e-07},
+    {-1.647938269976057e-06, 9.329150416834131e-07},
+    {1.1305593254212765e-06, -4.795458806092223e-07},
+    {4.677993073382014e-06, -2.8243855559606512e-06},
+    {-5.961838729778846e-07, 2.3199757381853203e-07},
+    {-1.2087079618576524e-05, 7.996890881864505e-06},
+    {-4.505699394252716e-06, 2.651995061629664e-06},
+    {2.8255156201362208e-05, -2.1060994104676878e-05},
+    {2.5941694547088057e-05, -1.6295763933873997e-05},
+    {-5.781378047618052e-05, 5.0976650431050485e-05},
+    {-9.641458281112875e-05, 6.706679730264509e-05},
+    {9.365005619028227e-05, -0.00011026209401894527},
+    {0.00029513137291709013, -0.00023329038003776226},
+    {-7.023493973180861e-05, 0.000197384778356402},
+    {-0.0007840063601857461, 0.0007320553764809945},
+    {-0.0002794327456689255, -0.00020747426415237968},
+    {0.00180871835700612, -0.0021311452748563053},
+    {0.0017962513077255382, -0.0004259724324993941},
+    {-0.0034545071571549513, 0.005844995572092837},
+    {-0.006727071810118279, 0.004089469059129436},
+    {0.004403578904432867, -0.015282996734769655},
+    {0.020238442617367916, -0.02053399554137239},
+    {0.0029290435999484166, 0.03879503731090772},
+    {-0.051972849858214085, 0.09741619092144183},
+    {-0.0522757607278231, -0.101342461383089},
+    {0.11177582526765388, -0.760477837597937},
+    {0.3809574945657472, -1.6227262244876188},
     {-1.1272809720150954, -3.788912678985879}
 };
 constexpr double LOG2_E = 1.4426950408889634;
@@ -961,825 +961,825 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-pO*Wn2_$+QuiD0S1Qd?rx-0y1S8*5J~Co?gl|g=|)ln1Qn1j0ciwjX#oX!-FM%2chA{#&Ys=%`ZS;Zzx%oFd!FllW`c;uB`k9D
-dUTQFpPkk9=j?N-OC3m&kIxc47+YEjql~t7t;Z0hg}i``n-OU^ovB2mK}5#2=kaY-Whpc#R^?paar)yJT)OSz*8nOn-de2FT*k*O
-LC!`!8R%*!dO_b1dCYg8iZ+zhkaYCB2E&n*(>)4%YXdy}S9wLJLPbhv%x-*d$&W?RQf~E6I`y^nj-an{gY%QHR!g!H0F~;4gV`I0
-n*cO}T%Urk3#>er7N}orOrXudqN+CrEQ}Z08U?)6qKP@P;=%?(v|kogU&eYnw@Ne7P<t#6V_a-I3rei?Q*nh*wqK($MhW%4YYj=q
-@n_!CYBMHgLkVK%4#lKoTsLAAsVxorm=I{`$~&ruQ7CzdIT3K3Hxk5#Qza|X`Pvx!yKu0vq+~&`24P(kqW(TB`?gM}-$NFS_Pgjr
-+lA;~qW9G2^gJ*68!tV;y$-VhaoZ{$5;W#W>{u13N7-onid8yK%v8ZsyS={7a9%9+0;+<7V9C1MTRZr%x~sQcg|_mjeH<eO6P#8;
-foIC=`(?DXHr@LvMGnzcYE2jETx*kRE2+F9W6Clrr37cRdm-e~e6=vCTW`+#v7~OZF?CpQPqA04In^cMN5Olg#Q6l1Uyl=nhbIOh
-u~*F=<vqH`l98kWHfM*FFW+{BsEfwV+demPp%>%xHZ4xHd4V);8>F(mFrd6OE9>SArYg9t%bKf?X{I008}Q*IV2B&pW3n+0Q|j{i
-7)qj%CGwdj=2WF~X2DO|pLBlNXyN>9GQ;|bJzO9S%fDR_vrMv^bFN@4f2Et!3~&@4lqA@5nQMJ;d1sS1PCT49OAX@xAj^JNs)BC+
-u>A&ckFY=fKGL~2`5HF}4W2Q0;&1%S*66ijQ;L}6EmM;6QBR#D0E;SnT&&L7sooCUUm+OUciPY5UT2z5Rqk`hrU1!T_m>tk#TwT+
-56LsHA@%Jlo~1H>H-vP03Vrd!t|bMlRVfS5&oExsf3#XB8SLU9dD(wB#>C}*3)^MlIu+19sn*RW>j9}6`+tW?=s$L-D8rJOi9)qM
-!MBJl81doh7@_qWjY}Jp!M~oHPMVfjEI*`7z76VLkuYneB|O$JcUq}~_t5#tlgbR}-c<y}V&4ch61drlAKgR@33n0(InYpsu(Ay}
-BA2^DP)mYQM^4A<@<%B@5C+RTyKpjQN8eIX_8%r4TX|_na?RFl4QSX<HjQtf;F2!SP0GGvxRfi76VxF-Y%xIbIG9Woz(zzX>+@cF
-(yu-D+$J6lDI4jCGx+wzC8)K)Ajsv&8~~ugY8X(0QLebGdZ;7wj#ksacsk}{Q<L5<Njc({!o}#R^|$)<@xp6S2BBhRT)ib4tSr2C
-=r>;EI`c9D^+(;A-U3neSl#Bq$>zyi;tPpMNOhNSI7~g?#cra1>K()FN~`qydD(^1@FlM+`<@*n)Ay`33l)d?+@6fF{>GVFbv;V0
-{0-!5qS+Gj3mB8U?P_<o`dtYmCz-)|bnx7mdbP&Up>tC@Bnc|-%OFW_sN#!XcA@n3fVeChZ)9*InsI6UK#0^2`=GQjUOlF$f6nWn
-fk4=5Tz+;mvMf1hMLsv{*2`|yJA2Mdg0t<2&TF=SDcr|-u;8u0o92R40oIU5F3>6)If;l|e>GU)_TZkcpf+2CWo87tYS`$u#0aV5
-&MKc=<|T29yba27?#^aPR?$$qU8(CidKi?XVP0=beDonaK;qs2Wb4frvg)ltx=U&^Y9oTHYxgXl@3MS1Xlam(@)4`*_#|(@M?xyW
-I`eu!$vD^ZODY|+u`yY6@9{RTx-qQe>9JFlXpO0SH2;o(G2vl8Q`qjn$nBxv9jOK`CPw{j3CyZgT6e49)*#V+7#ClZvx^twc)3|V
-zJ5}^d{h*j%XT%HOH$CDM)J#`*5K$P{h-S0#F|5gbprhzJr#G?3_;e1s=E7KxXC6;kn%}=mHg~MV@WqNNtV-Ug&={Rx$b(vCA`O_
-fW#ZCUm~nAP6tqMnB>faB`MEIAoziDN5SR(#Ve04tVPxBM$Bh^D_m?1=S8^LQ{a#|?9hR4oht%>2WMa9N9BbaQ3tFyUY|e5o}hYV
-x;H8kaqc*Qsvlt=qm#rRi+h!>#?0e0U$N$9o?rOQMMs>F0)hd60zm)(*IkPRNd{UHfbhYAbE9M#tB2`)?e*0WCf=}aIu>-x$J-G#
-)|mdoXg8AzICDeNNayR5&+8&m(R6$jpO?Lt&`c3@=ol~v7zpHqJFYI#$&p<#@v9p3xEy!~gk0z~P*U%0jI_4zR@6r7a)(jYVhzv0
-HEfM<dl7ni1o||#?=|_x-U#+w0iZ1w7?}hjxOiwV6b1K6tvC%6!&TflS&{p))6W811}C1sveot@^gOYsNy3G)2NIyPAsu!u&Q7I~
-;$wb^NCKm$!>74&xg|Z6+e2@|O7QFG<SFoRVs;$5*O%BR_>V3G$Ig-_xY{;jGZ4-%-g!Qyj1)V@F=-2pE=aphaBvz5xUWL5Cc5}A
-M8QIOw5H1^^r_m_X>>17vj!R0GM}6zP2o$ji@Uay2BK*6Eyjt+mO5ferk-|*9N5!$ZwDJirXe@3TTPGsw6}m;DEO?;eNS1YzITg`
-HD_sUSm5gQN+qo_nQm^U(Ul5j9STX&4VZWDdgt+Ks<2<mjc8vv#Mcjs4A^OsNsgp)O{V*?ycid*v!lsccG}|o7OAa#Amt}C%+o3s
-SXBnX38f={iwR<=deK6z^5C^@gPchDgJOeuy_qUV^|+^#aQm0aU0c3+&+ff99m@FF4Y!{#2nA|Xs_q)0cDRPo4O=+Z5A0oJy?--$
-1+xtAyvAO8Hh%m*6J3BbK<Qw6Wh7$rCOr@~Kq7Tc`i4&qelg#*#qp%tXqA~X$e41=HktTd_by#d0~K?7VOF%OSi~Z?O<?Yc&>;jZ
-jBgU0<SSYUzzTk$_&&3#DmVvqO;RAQJ!mj_E>}}QK29WV|Mp{4{7b42g9jETf)DqSJm(z4#B&8#(o^Ff(>`)&fyA^h`!X=5@ps(p
-Z{Dio7$|(@r)4$o^$ntK7V=S6K%hpsnKd&u1<^F%X3^9zF)xg}wW$wj^9~zI+yMqO)v`FQ%OBDK-84d9M|?Y`FnrE6bw$BD(Zb_O
-JUX>lU?CE1KqMzjxOz9+_oG_8*%6tl5$RKxb*1zwg@w+2_J|KyQMHNqQXizC`%>XwHq=IKXj4iD&ZO3=zRF?{BgBK_H9ML&UN&en
-JwQZa@7+*jqAp9VzHAIBP{K%BbLKPLtr#H9XrQwh?!aQpx*L_udn};2!j0OL(M?`yF<YIER{l+9-zlZlsadb^;C9#a`KXSDnOcsJ
-1fCn*q%~8KS)|{B_Dd}BBx$_C^#;Sq_cSvaq6^LMUwIR8pkSMO=fY`|$CDe+UfqX~NPOCo=ui^-BENnTW{GHo<*ZkcfYYVKwe_rH
-UDJr-?q{Hy8#-p^l}}yOk&BA1m400pWs$QXpFYaiv05mtfHU2pjru0(g6aNrtL<8Ya_mClVXZT#{U_E&_`@X1<stt<5vBGje@oG;
-_WXCGJc&zAU*Q41!5Koixc3`Bp(*IMNa#0I6weyX`JR+!f=OydTr4qLss`7d#estm)Sr!~v77W?V`t+#-}Sbq1zPw=$#UH?sV0wc
-SNI|zJ~a9nk<ULkmA8c42lOyL`5;1x*084NR7lTFVR|G>YO30L7krMvOOp5f+sWO%k8VCOD*P(pyST<_ae8wVtCvQ;(axtD18(D9
-;Bf`N)h<tu{_`&ql2ayU51BResi|y~zFN<=xfGm*h`;3LAaGPHD;$=Zh%`!MH*Q+qC0fWH4mP3W4S~s_X`H4n8u-S<e_slSzXn=V
-8wOsv)83D8_V`w!PmR|v!>=MN1NSoK8?5ZJ_x|*vi-`kbZZmD|Ny*YDjS6o`0?+1pw>g!F6I#T@`M=AS^l%g6y0_ni?ytIIoHOVd
-g|C-oBl#L;c3geu;yLyn9l!NH(ATwb;Dg!VO`UmP0J9p%V#a(qR(WvUbz{Z|dNUg}W9h(x7SUt8*{X#d<#x{Mz}nAWwYGq=;V1KM
-Wxs#Y&tV>a+{xa2XT*QS8iQIsn4>WDOIqHH>^i+m+x1sEdh@s!P&bG2d}%rLp3w9ej_2VqyzWQUY~Cxfu5&$%eLh#K@`t<ReI()%
-+Ma@p6lj=06u^&U_=QFkMHc*9R9ze~oq8}_xbK`ct?$9``!lfL*=oLzDaC$_sneWoIA2z*zHuRABDuM=a=`Nt$PU9sLHUskzd(H|
-kG8#oF^-#tk5RKu4OUsnDpKYbRmqvyeX;V5oFSQX{o!b<*#5g70W*ebUNn|GUlPr5g&KeYf)ouE3I+rIj<d|_?$!h~eP|@Auq`6<
-dWRh+M9zjyG0lKB@=Sc}na2a5WSKrhF0eoJ^+iczO<cb=c_byv7UMXsHUR}D8VvMzn076Z6ymIDgwlHKj{K{r=CG-lR__{_cmZ5Y
-$x;ogBgxJoyouJGb@a8_mgwbDmz=1IPHze}Q3J9YN-GLl9CTDL<o{gDm9iImQ$3x<H;>nA9?{FywgtF4a^Cm1=6N+R;_NhEd(_#X
-bEn`ayYtn`ZZuS5Yr~utu;U*rSTxJSPvuL)hL4E=L;n}{f^`SCZa`ZY-Gq_6Ij9=fpW`9?sgJB7cW!D?6nIdv)U|KScn{q{w|1}~
-jOlSZ(JnzJEB%n}{2q(HxtkYG7NrOg78Vo+1Ov5_;S#=9Prke)Z|&JC+Zwzfb?7cGvUG9Kv`tE)AYci+qvwyvHxqt4ELvvK6Q>X=
-bb4>S=CnD?aJKOM^77eBmUq-rG{iV?RG=AuvUs=PcL`)spe^)M#f(6xxafk-b=~0?Y`cOf8?}^?slq6>xrjHp<x5N6i1rvu)@MM$
-6Ir3JjELRN_i!A1e(yM5BO;^`s@{1Zl}#eW9<^o+<W)wg1J)|mLZ2Cj^xbmZ^^?i=3EtE~=Y;P&<G@$9s}DE9b}4qL51?A;XgfG2
-UY?u+^}~3XNFf<nA}rp!S%XgY$qib4igqD3@$6Gv>M>!TNMD#mW?5l=Cda){<jdPw!0}m2EQ0UPKmL#w4b7;H*yGE~NS3jA+n|Z(
-oQ^FH)&;y`9|=x}kF{kvrj)$2AP{gt<utF?56Lc+Y|X;S=#+eC1=9YOya)H$My|C#Bj_V$X>{s)y2yApGs3WUS@x}gi$F+HwDO~n
-{zV~J5KUwn1FBA{87<zFCr5aRvtVhKiQR+r+f!F4sSgGh!MBYd2wMN}ZOiJjq%Q0?i_okRQuZpC0i30ZKlsEew|7rVifg_hqdK4g
-&TRpq5!jB83rD0;ZYXjD?oki4O0<L|hJ-4-LEJYMO~}dPP>P5cJNcr{3n`3JtsQBz>a1h2WK}?LZ(=0u$6iVg&MNzM<ZH_*Tv<8j
-sOMItEtP4lm)gbW?N56|nLkl4_U|EVtz*~EppQV%O>1DjNr?0F`S?L@?d3`^FDcb10sVo=v-{NRi8xq~;%7U(q9%j0rs_qPM&PNC
-A_#MKjK2CHPu4+sR$uchD_y&#()~+rWnHdbGTJJx0PG94PO*fD(34x$Cc>$K>(MuZ;x>CMr0EGSI|J1Fop!MjFp}S3$F@^wTsz%t
-LegwG@b!D&$~0s>?D*uBj~dI9oQgt+q^y4}*vym_FeEJ9yE4}>G>2Ghjl@xC-2KD=XF@EaJ1XQILU?DIXg`(@CDSou&E-G%Fs&LE
-E1Y(RoK<GyK$4g3imtfNDkLqW_ToGCW1P{h*p(a_*6T+aPgZ?HQ$O9_yPIJmwwd?7@1qZ}oM9mD^)%zr7YC6+O=Lcwf>jIl<IMxX
->#@ek?PQNuSA-Ls!YivzSTi2du*3aLWqw})HGC{5*Q1XD({mG#sxhCzx8MA2%*i+=@wATujhbmGqN}P%k(NWb2K+J{^|?nZxJd&;
-p46;BykS4umZ9d7p&;;%{<pp<a3%ibZ9w4m1B$a*3Ev8mo_%Jc0i7mp3wtapB26p%nimK=lKS`BiwPN~jM4EghMZ}Hl+nrtqC%p<
-fpzyv7Oh8Enpl@;Z2N9@KUT1$r0bAq`6b-77%mml%Qo^*XL*e9#pKOB#=n-%wAT(+H5?qILA;~Gr%rVl;a1T+lfc`I{uomys_3j0
-K%31XK#GG2fdT&U{{1HfI&ds7Yi#AcX`?&5dAQV&KJH{NT<bOybZ66c*dRZ$BLMWm`24;X9zOsd0tbWs07bi7UUO#L=I0h@_B!<%
-xbj?NJI@rB6N=s8oivf4c9wC;_gR?|yEJ8hSRX<Q$ACh99W;MaV#A=e-ux5tQ0Kj_3_dmXlv^S@uKkheD>rVl`)lMX3jxR(z@3k&
-7-H_X;0IVt7?^Mf<hNmmYt!TMlScY)C7+zR^lc|&itE&6O(J~-Wm01bd%A4up|6S9$-}w$V4ACsB;g^%TsT;0(EojD{aTz_+s7%j
-<7+9QJ_auL7zW^SVunq<z<J*9pV~e&nTdjW?`D|tdVw8^qMg4d=EOtu$wdk95GW`=V85!3rN;(W)$C%0oCa6;DfjJ~dD!&lbOux9
-R0L)2ZJ**xQ#*FjO?BCqa26Fjwh|%Ht5w`L#3}@&81R3Lz`q`_;u;etc6nkigxmj8`3?u_hrVHKMJEBxe&<SGW1(C7l01P9bLFt`
-G*tPZ8go6SiBbXOW4Jjk9R>pSi*N?aE&1dkwZ01$eXjU0QQ&H=isM{t(HKe?PD?|hj5UVt&ONh%)=pS8(Y~?xmF@^%1$;=>9$ZIB
-<c-ROjtxVBfd1xMnbYF{t)OM!2Xjyl(a4vEgVaqE3<(PjMIxgRDHm40kz$ohDmXXWc8S7lhan?xjoj)=*~HxfMH!tmRB;p{C>rGd
-XKnIUh$5Upzq=5!fA#*!gjRW4f?c=-Y$}W^<TFHtL?_(b1}Q?9ye=culQS+VGx4x#uOY5WBtXHE&!DoDNezV#6#)Q4fB+!)s#}YG
-#}l0K_=U-#<a6r<`j>R>_?MP3hE7U;UXY@99j|pGhVF%<&;rwTR0KJLU6<^RXtR~SvG9Q#RX7P-EZh-9I6xRCIta0<mOFf=auywM
-uD&A`AJqNSU*^(ka5}KyTq-N1rlRmukMvQqjbm;ti+e3A+Rp0Qsk&hn#;fBZHpB}%*RX{Kkhp1-RG>bmi1LL<qQWW_9queug*o@r
-%Bam0arxrUZYyuILR*r?a%Xc`6F}pya*6|Sw^Bcq;>o9X;$+EPxpo!xB$BF_gz8tEhj{f?<ACcz7@?Mdt&&rI-xrL(_<XHb)47Ai
-v`-M-NMeqYm*6rfokzQ9T{k>K=I~@{aF9UDXI}|IN6Cy%CBg?8Oi+4X?8VNp#O-;XfYr*JbKa#Ci(_q9VvvKPQkBSys{xS`X@b+n
-%+vjHs3fEkk4?R)csZDKDC&v>!$q7Y;5Gj#wD3*XyNAWpsJQ~QU@dILZ?U-|!syIzzWUf+uN%F?Vx%Z-HN9^rmVz^U*EN;x$y9_h
-azeVbg|261U<ud!$|fgD&RmVf?W!cHE@%#3E!ri+|IJWHFxHCT{akc`#va#+{FpSAa2v)rw%4f>Mx_H}?<nG=Fj0*SM1U(L#{OkP
-*ULlXWxVzCRewC38&~)jBcIK#s2d(drBHVVFu8kzSAb|jz;(@sj<9|__UWvg1J+nx0N452qo^lopIKbQr?**H<EC(*#!&mg-V4>s
-x$ad)B~^-_<<Z}*0ngh-8F}$kr9ZGQB9Q~0ruu$8<W_0SK4ZqJ%@oL#^Fr4u?MQK-E2ex_ntIscqi@-hEZT<7J(0j8RndmLQ?qWg
-hNf#g?ir~r^J1k;>58CsltMW6JiWO)T^mngJdS32(WZRqi1vB1Cx3OvP%}i2VO^%k(7=0RZlZ>C@U<#m5y+B!dZ?nnf_7S)CTj|$
-D{TvQfk(TBs%}5%oo3~K)%<o}6unD;+`if2Kr~DLF^S#FMsHmbRWX*2`iK?UC|AA;_I4~qJd)qIN&Z05$`ZU2qV__YhL#DMNa0rw
-`TXZ+i+y0!q6k(o7zq#!1Ofg@R+vV7H;)=2NyrBgod^Cw%*}^FlMZvZfvjif^PhR`AgmB<2+AJ@&EK@H|Lv%jFv&jvrYpdt5}X(%
-@{uskO{n7q;Uws$Rhl#$&X0}<|Ho_TcQyC1U$>F#)|LV)Hxi+wW8rIZ$D3-%>PXfFw#A#U+n<MDh9!+ngbqgmf&PVS2CpiWEd3o5
-S1j4-_cH}h5-#41ldc)^RZBL8^bC;i&(J}br;$2%lo)9Lss-va-SsG&kB8N0d7FD$WPQ;aDjk!zgT3an=0D9r8|@)}C1+mN2%sY_
-Gx9GH_y@2Z@NKdN&U@uSy|1}!@(=L8Il$fE8IxX1tF|`H4}Ap!_9v6EEq3NrDdG`#FmX{)Ai&>qt%jL6jL}Z}nU9Mo{n%A5R{b5p
-WjkEzUj1594&6e=o6YmD-0zf9a(MHSjOrkA=p?9c=<m4J*H3PGWG>}^T+35Rcudb|C675FSvYe;VLC5#>Fk$s6YicZb!;sv(2UvN
--91ff2%<qjKz>BSKf`t_s-}W79l>^sifvn(&GSP7UXfo0LX!JXK5Go;Xb3S9l64a3KWjyuk&gOm-)wlG{}7W6hz<VH&|kwY>?PiD
-;^9?twg-wGQa$2Qp;da8V0I3Qc5lqv?nQ@y<G)0zzfr%yD*DnPBJ;w5m3y<?i<KWn06+!)YNttCdmcJkKtsgYN75?@!ixNUW4Uv|
-TvHJeHw$wR_E?&U&SSt2BQ{*%6y-YzxJx!}EH02q?5HP5ObS5<{AlRkX%C-yE@oYuEvmk6<!<6XB}yLA#gyi{?rsqpr$X^50FioN
-lpvmDSafIy4?mB$8T2Rg=3AlR$r8@s<simD2SI-@{*T6WmRRb^T((TT9ju<a7JgA2<t9x{AayKXq`T9m%$a}O_$>gHK(6vEur@>I
-CV@L3v<yeVtX8!Mjj0=336~5Cf&tJ0Pyh-B;FP(*vr+El3xgR!heq|w!!b|so#gSsC;sWdF>q0-P(XL~LQQ5Hhi{?DvDTKM8{a7U
-NAJ?n`zukpZ3kmy4nPPU-jCrx!J@~qdIVsF3~dVJlqQFE&&4gWb#D2Y_**xDS(U;&T$=G?Hw6iv8_OS(TZIs4f~lAGh7gg|*Ii)^
-GeqTEJl-<PNL(-{dY7z)Cgd)_=vf3PZpf<SUaog}!;RtWnfTkKWCR&O9u>XH2>r^3J&Pz)stAsrs>$@m*+ZuNcLn!nMP9(yOh&^C
-xK>a`eVbNG7Lx+M4&haYCoa=_c{E_23%th5V(0HEot-;1!F})W{3&oIc`)Vk<Xu(0N6g41j<KNC_G9}?pgLN#j&L4o!NIFjO^T0x
-9e22dZ4+6hDYUkUKgoA?yEKPBL`0b>Ue}FTOMlv+dD<pJ=krYHQ|*b`PCyxDuGUL}=_=#O-qX(dqDd(hR<-gkv%{@H6!6SOXyN(s
-oSOq6YIKZa{|F>I9y72T%RQ8$x{*dDo3Vtf_0w}iQ2@PfabxRt$K^kGGOtjbj8|eM5+C`fG<AJLHLx-joTUD?>ZZB~2Yc+6(RKPV
-OQ2D)z}xwv*lwto)d)Zj$3Xf0&HRrwwSI7!JAnU$8;6jhu*dx#F%t+0{IN^_2QX>JexMyu@USH|kHNaHVb{nwxh9khhWckN^Ixf-
-P78kx_f^Y^4`A>4P7?cKHc}AJ9fuwR{YTCK{;k@kDDPXEL!<)LBlEc~5QKP`VT-J3dDOYY+_)I1VDP^KdnczlL_#|4xeVegcPJh6
-<b9%zA;#x;q&a{ug^z;{`ThI%pET4RORPwF=b59Wu<~lHOSoBP;@9#1$a{~m8%_XvxFiS|6!<3(ihhgyV!S#qw7z4}DZ5HA-8)ip
-6m5KAux<8vLKea1fJ%q<XI*RDqey*3>v}J?J<l7?usrUguBnon=SDGJX*mbKzWwIukKl%4L!p0S*1X&sj7Tu<!y-IIuGy)ERo~q?
-!F-;!n!xKHxO#nMnDo48!H-u2N(6@g%f&%=*GrSIs&yCmHiAhhntk93BZ*YAw%k8Rx9t&+FDr-OJ908by$9mN6d(lfkCz&8yP$j#
-uCg5|8z9eC&IRckyp_2rvk#)-&U_jjry1|wAdn{G%8#KHocz=XEC9+MG?bGMd)HnLFOkKLA4{Vf%h=n)jP$eN=i*W0L~%DA>&Lfm
-8QYa2EeF#|mca(3q&QIc?>_74^s1C%<j9%ouokNlvz4BtI-`0^xRDMTdVpZphIx}oBd>zfT_~umIgUNHRK1|=NDNfaZ*LA{G5j4U
-hd!#`XO9HTbq>obXRFcma#k27GG)cKluVePm|vAGT`I^}oHGx&ia%`+q!EP>z<zUc!0(lHeY4CWYfj6NVgw;R<p7^Bd7p%RX>0E~
-<vc0NYuBU*@J;S&bvw9eC|%Rb!XP!$6-SZ*(ZJweSB5P#7^B#aV7%~=bqbvBj=}qyDcqc+CDdhQ6UI9@On!Vzl?NQA)*<Dm<L={N
-G(lrNl|%_)Wg<gC0Dd$S__q`U0x&J~j#sCdbiGFAi8!fB7mC8%BKugay#!W@-Z+SiKZ@iv>ws(;;(2APV0ooD@h$)tE(S4eGoU<3
-JOmUBh5(@d3;cmXaNckNmq46$t@8K2a}Tst!M@bfCQv+;03X+IJhQA85)_2)^>gNGIo9Q<g+<f4Cu16>mdWN0xk@Sn34l--gcO2;
-0sx|*fza4FL6mUb)8iBMhdZ13&}+kinHP*NE9X=1qa~9hXDUoqpFfMk^S|28RW{M|Ff*O4;<5_u;NdwkO4sK$XT?Xi6GYQMPz%!|
-;iQnEhf0J2A+vNhAy04xqg&rax2nueW4wBgYLOw@lOn!1Rg>2;+%d1H$;an6@jg3p%-*rYlYlGrJ>D49)4&vc%Oob7pS17El^qiT
-2LStzF7sc>@q_0ZMNV2c=3ngl?@$zAzNKDvYG*!@AF~1i|2H&Pg(##ez!{r8gPn~Qf&~BOmigxdmE+=QdaxDJ{3fUzUz!1d2SWJ|
-6BPi`E<6A#N+|+FpBoMqW9m{95CTxa|4|cwVlO?ZHD>(c)+k#%XupSxTHw+ULeN2A(7%rodR%kItnWcXRjyL?9;5(A+1?z)fs6kC
-->`p2+!>j~oy0(4gS0W99QAoewC{i<bqano90UmE-%Dozdt^R=M`|LQS16Ou8VglNsE}%xP63+;FPI39^3VT~{gIdgb9j85kRv+i
-N7)~(7F$P_KhGN&6lOp*8SqI#=+J-T@l5ZLEou@^=598_ET-+3s@cV&ThFOY!!T_pZirwYgkgf9e|FSpoYIxlBJh&=gkQ9i6eMy<
-NQXQu;K++DFZ)2^s!YI*j*9{QlV4Fvn-p!~Xj*$0V?&1Hcy35iHyQ`Saf-E)6$-pWKAuLD3r+?{g99P|`kZ8DamLKSBKPbGv+-q<
-udVD=RRv`cGNL5m#gnh-c#DHb4alh|L0C{I<X`oGSU>z8vA4X8H@cHdJUM84Q>)2zM8$<Vmq}gL7pk~sGIQ6|7{W)0!~y)s`aj%5
-2-W?~5ssSNt^_V3LQz&Uwq!l`_Lw-@Vij6i!_t=C+v-le#*LC>6-FUNqM!jGe*nW*^0WZn*Qa!*(>IYYAgB<9jdA38UUxcw4O2>{
-!?MBCr;tbWvyR1<<HV$dA>g22JluXEJUMr3nCU$%dqEXbJYS%^V-39)9hrO7D(B~0O?E9Exud5(Id5->avxG_5>k<Yk-u*muFNAl
-Y&|Q0wVa?m<i4;YC;Ia&#u|-P<@m>zJiX|+M75&2^r|QXZ5p*a>IyJcEKDQ-2Kr6YaHO0b5NSNXG}WQEC%P{o=piAdvhYX&EEmfe
-#=pXPj}1z9bZ+P{S;-__l}TvF#K;W5MMZ%Eewg-G9Qd!P3jE85pQfM60s??Pi}e=^e-7*i1@zMj`vC$0e_mlfNIx6)6L5ds-+m73
-C&T`B)}K?@PwT+nVLyxYlT7=^!hk=^{{Ol#;NO2I`|k?_{^GR%U2Xq33qPr_pJN&j_=~gtncDsb{9W{L""").reshape(21, -1),
+c-pO*by$>b`u=Bz83q_&fB}Z?k{Y_ZQ$V`AySuvtL8Ki(BvewAltx-YkdQQx6i}p*pMLju?C!g}@4N5rdLGC8`#H}0e6HuZuKO8u
+*oux}Ykh$wZ0QIsZr*5@&6uag0jtNU@T9ED3eAz(*3#btJa1RU1e|=5Af^hGy=Rc0eHpdC-_=oclAEA5g(?WUXUIiyOb5`8bSxlP
+jiya0LI<j}B*J8N4Wh4z(uB3@MVfOGIbW^^`><aLFAb>yuP2>KugVLybn^r@B|Z5zM9&l$(y#oFJ1h<PI>ZYzyHGOq8q#}a8g+$N
+Y})?lj&r>i=+oQddm&+km5+?bZkSW00AmxR^x^tcVDX&$HYdq)-(Mvbo~Bqbe|UtA(%6{S+EVGb#+q1*luiVA(azCUF|-rnRqd)u
+<37P0l%6Lee_c?nY02C)b}=sW?gj9?R@uJVDq;eHNr1YF(_;cQ3nhe_uh_g-o(-E%{DvQgkRgx(0CLgS<tjYyQ`6?xUL!(+@Rr4k
+B0`N>hy#1Jk8AgC6p$hz9%ZF90|z6z%NFIZZ})e<CN^8N$)9|PdX1jZrlQTCR6JOfi7Ekf(|Kk@){`x0?QeE7hE|8T-2ftoO5)wi
+%>rM~lqA&%&mWycH`U7Wt6wU_j(e1?IuD5)_5>C@Nq*4w;X>U@2``@iNk(2^q%<0ieo(TeD{ToLbBms1_+G?l`Z6jl8baiu{Lmw+
+8lh;VF#7BZh|-lPDck*l24COAf!KiYPz8nUg239auMwMgv54ydDluxc%W~B+(x@aeH&Xp5ZTVw5_vy_##m@r6u*b)^vNvuY%bs*<
+__$u-WVyz+;a)WtF52B`FFAle6p$bR+Fr_a%}tv<l9oa7Y@*R?bn}zlCD)$sC#!(_`)WoS&TujiPcXVHWi|YYr4c(mg>8$uHcc*j
+xa}B?;iDAW<w|2F`ti6oI3FxvOz1s#fo1B1mKy4kUdupdyq%lqCdh1GH9V^Sj1mut>U=Bw&cR3i!~@_<+vlP1vC!h!Se~mY#M?0{
+AY8fW5v8g(G4aIJP}am(&1_wv3r=XB3IcghA{_<T6d~wVhFj(xEM+KD&^;Hgd!ZmBE~%~OwDXM^B!8m52%sIf9l;3KZ#(imqfjc1
+)^5oqcZi8|J?WjzHo4J{3<_Gk)~@S9({@QKucBGkO8V<OT|^X~DkB-_Y~N3)#ECmH%ouPr*lf$EVo%DXqi{Z$yHX~+p&mZ(wAXpZ
+bWT6@iW${2jr1BsJ4sKhsaQrz2iC0uE#WFrR?v*D7ObSYT&m4mqxMW=0$lRPyZx){n~%iP1Io_nVE}{C3ziP?aQPquVehYby}?$E
+*nX_1iLIGBh&2&bZJxDSZJ8?Afe2hWV@>Acwc#2WJ_qpB=^UnI0*)CxyBQ;*j_%zy9T2%^r*3Hx@*>!7_k`L|yb;i@618t9On`h*
+Rm`{~5okDxj&uw~)xp>Z!zQh+(I*54YRbA{myNN^oeEiXJLjAZ;e&4XH=SEc_zaO1{ZWGCr=YhJ!NLa=sw)H+8W}_Ch?1|bKkQ1E
+&(}=?^7P2MwFl>DCs38z_0kh30z+Z)rXuqSPwmNLj&yR&`Y{VD=`tOf^JSdw;4S-oBR5UHJ{AhL@-rBudpk*$n6|i|c{w)-$W*3V
+Tbr4ryN^b4pif!=Y>AQkQT0ee7|wAV#>1*C@G9a9rrnn8;><@_g~aw2{2kx@MKRxoqta%UQ5DpsgRTm(VOmwQ@MJS>AX@plnG!CX
+MkeDYLKX?{0vsTvSIdX^P+TgTY+d;t3R2mv=aXrxsVfxDm^aVycaNUmyf)ZL-Pm7?6`|G26Ju>UjTH{cv@FpE9AqAZ&A0G1@4qkJ
+@5tl{^mLpI+MR%Du*p<gZ^!rqQpfo%4w!ECk9<<trlMO4Gci`Z8{J?UM|s-yTyJnWZ_trAsab?=6&)nAD|29_A(O{Xs|Almv}kkE
+!s$vfby4c4nUSKw2bb;57aP6)*{LpBg(o?%t=T?~19PU5Ydy*}w2Q=RiqpuGa+q{xQlv0J9Xe2V0^X%Kf!qY#eVUasVF{p1@<e5?
+9f(5@ofJ})4dXg<FbHFUk@1oKzV3CjIJobLa517%31fyXI#z`N&PV6UuargIv4`wG^dC17PSN$4@4OO^|K>i0Z5Z#8qL(3<f;hW-
+^9En=LiM_@6}t4?OHT?(1I7bDfFJ;my!Bfd7Dfty*xsIJqf8}-zxhJ#<=Fu~@tFQy0?4P}Ab0E(Q>MjNU2K{d_ddv&=$#jTekU%Q
+#3WGtc_nBW#~halh6e>>08v=(Yb#7jRHv+hnx@^}pM%1qjtv@U=yyMiH@9t7)g|cj#?sXijLl+eJDFbh;prP74H+EY=<rVrh;*M{
+V>H{~-X#_zB7s3v{cH8(G;B>j5l(B#8_K<@jBa>2QPb|I5l-fJYVzm~2?P~Mj^Bdq`swWGKnh=OCNQ0dLcieE;eE~f6$5Nr(<7k|
+Nov_-NRY|<3Av=BbhzBRwAwEg@9l9v+srDYO>G-Z%_6K~-$fY>1;kZU&-g?uu9PJ@-*Dz%bO`a)(Hm-N4b0AT0Zo=He~-yOWm;ty
+W9Snl`gT$#Td(sucN53Gk?12oVPZH<)oTeawLNu3B_vTzAzC!Z{8aX<pNw9kt33bvh1AOjBI7c;HiEVmZdW!$Xj2QcD?BjIhdi#v
+`z)_>C!@qN$C`WyOl(Kw_Z57ns+dj=ySvZteo{;5Vg>Oum~umB!&tInxsqIZEiof_Nh7?4hT3I)>?29AnfG~^5R3C$;d;?m+K=5x
+8hFkxxTE{xi@s&19LYRL3)gQn<W7I9EDQ9(9^N*{+=s8vuv@sTB-&2DGxm)dTZ-xD5N9kWFsPB=37E=TB8blnuNF44BYU}F>wX-Y
+5=wf#{v9#Uk+0(AtMi^GI|hcU@UAPzHT^(~u*J3@dywM8Wi~t`ar@0I@%YTB)HW40zUlBj88C9O20Nb2|9MKmO{^f(TXwr2-i>YC
+Fws`6&0Vvocxhi>YJ}s%__VQ`(ool@G}B4?TH;H1!t>yp`P5;NYp)}WW+HqNZn?-CejsoiV9&i>m9A4sN&BUGJG8T-bJ6zbP1&G5
+vt3a7p!M3D+gyf`CdZ$YZwjCB!m1oT7WgH}ZaM)u1x1=9GrU#(HscW3+~P&u_S>x=#_EYv+m?x2J`Yf&AqXDti(jA$?S`b@MkUe>
+7Yv2^&zd>%xhp;h<lXVUnMOuveb{DXCws4|Y%_W~z0*#emTEnz7z7}jZEbmX$bI=}?egYAa6h|ttmYiEKgi((VVn7St+jNIy@o<Q
+a>33&jb@4GDTol9)|4*j;Lm(<CUQ4nOil?7&e&kU#t3vvlRPASm2{~-(6zu=9ynn?E_ij1?TD|(-|>^n1bi3K0-Ve5Gn+-m7GzD1
+H!)NM(G)x^(`oxeG|sB*!|Ja4a7&oixKcE9s(Y&HYNM`|gVpS=0CTq7k~PhszNsfYmTAI_AjeL?7eXOp{%SGq?_&90pzqbMXbC(O
+I5kfRa&UCDJW6PxLjg*intQi&GkbR+5VH<BG3k_%Skjl^n3zG)^P32LqIvoGD!V7vL=Q`ERcWQPqxYthk~RkF@m4VNuI*GuRFUZd
+6?@qH!6PkisfWqNpG^|a=Ol5s<Cr!J#nt*rj~&T*J6D%(*fx`M_i-&djDaU;TTqUhRul<VF(TD-)XN6)Y>VnC{>0Sy)BWyjvWKv!
+HX21%<*U<nSJiKZBONiFD?|QD!f#5<oaE;;kOEG@)`xFNa+W6_2p>f*y}2~!tuzKor@xmE9~IN2#~8l(33+GA2tBPd&dgb*g9*uI
+CBe8-o%?#fHu-=G{KBc#gSU&n-Kx7Eew@;FuX;4IJv2_>&iA~HshCR&di-Y%OZ^HqY5ILQ*c4?MFTbH|&c5;j(9cMF9N8jPo>mix
+)M{0SV@6p6-ESG&=d#_FET&yv$=eYL=}zSBNo5gGm$7*lR_|!N8^5qEDoC@{<oCISU*=m-1@C1gX348pB<u9>98GI?yf3k=ZN1ev
+{P$$3yN-28F-Gzf)8sewBdEV=j<@0IKN#!pAN%CGfF;vID0S)Bn#rj&EQRtfB1P$G^t7?j-g+uIp^D{UG=5jRLvw+|tL5^XiP<W(
+9pdX&g_cv&>W;ZP%iR>0%<p&bgfnPW(R;p|wJ-Q=O?iKtx{pFiS~oz1l?DeNhzS4zexq?!@wZ{mHND*NJ-YF{c!j<`eYXQ88O$LZ
+anyN}TtQfXulFp^c%kxv)`t@XGntRet9yK|KrSdDCME_D`1hoZsw77tyh%hh30}=RdJK)#+%k1R361=z?e^6RYL-mOcdoCRC3i=<
+g)Ld0@Z+!-g;40ksnh^ea4B)HAs`IEUuibEU0ph$r;Ckb)sAIUfg^;eqSTy(G&3wX;}4}K9{M{2WhxE9N)dxG{U_y(HK~KT)Csig
+pI9dmx}-GtIMBbbbZg0E@s6I3)7no8Dfc8ki+!Ek98{x_CXB$BsnE7Pkm(pDo@(BD2V0+ep0rZom7iGM5k$i&VMKLBYfHmK1j7b_
+|H3Mib(QLWGLtK?K-_B?*NbZX1UTRK+zYek>luFK>9J6E(9x<dTyl`x(Y>~v1kw5Q(UK9k85S+_V2)3aE`))T6dwkL{7k={bBDBX
+@RlT=87KL(*lLm>K6k7iw=+ZDqB~`&7(*K6-o4{yA0VzqPln49*$ZEgZz5ly7+&em?{S4&`UVi?(~FQGU=RoZa4U!0#Kz+OVJ%f{
+-KYMA!5uoMR}X7^+(V5mQX*&=7?Y&*Y^f8>WcyZBo>=r`7{tqdb((qb^>NtEjYn_ZEPS3uG~j6?C<s7cOWD?VJgf~Zt$>y&V#&96
+H#lhJA<^UQd*`Q~Dt&oXj|aD%v#sN1X4<;E_mXzSXM|NcAAm<tg&PLojo6eEzmnd35SFnZ1B(Hdg8!<wxp(X&^JV6#Fk{Oh`u-!H
+L5t7CuFH2h#PndMSV1SQ57OO0qihOmGQlQ`9fN^z?B3XyCzW2xb0)!)K_{?q>YIj|d8CzuWyB#(DB9!swoS2}@2hCxwY~^#6Q7kE
+g2^s!Qb0<nj6SAUxmw6}ZyoPR=P>64`QfB63FEi!!Sd%5Pt(j08WBzmw1k);H?#2lNU-ks3`C8{st42h-(hqGe`7tiX344ap*@OG
+)Gep~66=#uvm+|&Fwc|^z%RHQYkFW%naG_;F<M^v<u(yjV6h@BI*RN~6pSG4Qw3G_(`997Qk3BLtw3^V_Nq3*lHs~ED*?iI%@3N(
+{b97=sGyM|(bA95qHl@Mb*{1=f0=!qe_n{vFTV*y2Drs(gQS&MgWr{@ZXoA14fq|eUc7{}<deUA{0Vv2@)?+jd5`;4;%Rz$T~AQu
+9zB_q9(pd`UC!p1G!$NHXt4O|2`IkgWl`d3;nQ`KSG!M+T;-229_<M*A#u~GNkX$4j?{{w{<^&pO#+f<H$r&=J~C}2fAh~#Wh5js
+XUMu=a+%CqV9z^p!B`p4X#vGum{c7=vcLDIybBy*qb)3cH5Lot04V4r$C|Lt@D8I#91`SJUytHH?n&oucPRQE1#gy~X6GL+mR)$u
+bz|bfF<Z?r61pMTSd7at=cej4Boj6Gis<DXy0EW=1a(jLcEatM@VC-WO@KJar9|ca7!$o$X*~_YkQQz|%XKP*5oxxgQ`8H4qGwv%
+q%~tPy?Vv!W)GCOy-_&1N!jFSftZi<C`5S(5v1LXacZ>cudYW$Be{lIa!O>fd-~pMv|Yy7b+1^5PM&#4vV1hPNJu17wm;}L<7s)r
+W;@i<!%W_vHm3O)^2RBwQ??S`{<u_M(Dy~fbjh?+N8oET$0(83a$GOTr4L`m>C4?|)z`t)^UizUg7Rf;dA<X*Vhz=jX`X&x;kN8!
+IGP!(7Z+zg&*>?IQMFw49iDR2y`FkQ$_BzXoq=BY&D9mp+1SKJviffGtFXr_sJ#;^dbS>OEh>>$>R~lGm|4D}fY_ZJ+B#crGGH@D
+%`&jbZM=#)<jjunh|^QWFbue*PL`UZp|!dbcy5IIP?V+dI_bL#rAt+futq)exv)NafNF53-M-<q)b1*7_*34+P>DQ}OSyY4x>1_O
+!@~@?BTOXpSzhD38ahYP#2=I1C)Y`+dfp0W%wrd(B*F(n0e{zQ|49*U+;4Aae<~ViVcNfPU2eEL>0vZh>pL4M^wDw52%XRt4r(|3
+W*0~-2p|DtVSs+0#JF8mb7a~Q>KkF%pLGdbZ4%!sGKc2J5Vi$nOr_sE$~hJItWHZ<ac79!5X^{$2Lb=XNcpR7Hw^0<EEH46c<yxO
+2;Ahlb4}*NvpYU>=F4kow@$6`HXJ?+5PF}5C+T;M;Y`4WhmQpY|4Y{X`pl&Aw29$Mnc^d_zRgU0DZRSfX?Tc;LRNBVcc()=q@Rq7
+I*vyGs<Y-JgB4BALqvcB`FVHxN1<+Q9^R>)T)z_&Y~*FZGK8fhY5cSoxWNB?qh;}_r39!~KF6Ft5W}r3$@BZ|{4@xfT7r}q7ZdXb
+>$lF>yB!dkmM5#!3<$CNyw~eiu`{3VvY4x9;nEgf_o==xcjBV_sHOM<i(P}5vs_f-Yz;9$u0cwPhXn=w_DSwnU*Z#`tW51h^M;+O
+3vpvF_Kgv$dI;+bdOiv<6}@&TFA{FEQjd+x##WB3u`*zrst{H`#Iiy#;o(9t{+>0z99&3n>$^zV=jz3&Qg3?=BF_gljWNhLMtTNy
+f(e)(@9YPh7Ubip)(=bPO#7r782eN$QFXLrLD)PnLMY^C`hTHSdKO0LMl6Rq&tdvX#C4jE&^J!8q|euvicMh1_;3r1muudof%0-~
+K2)1)HDTtdQ(RjspHjH5uBe-ZEeR%rVu3(^sf%fV7=03hZciD;r=x|kaf90IH0NZYtEpI_=v{0*Mzt7A2LvBU?v|2RQ}(p7RJUL2
+_LH#Z62AKO{022;C{+M82I0@S2?d^YYB3#|u0Jk(ss-TAb?=5ggK9BMWF_l7v8_zfiRpgaVV0kspRmb)X20lfq@t7qws|*%_Ttmj
+xyUl5R;pH45=IeGVnImx*QDL@fTQfEnKMKo$)EM7h#Z4$Y?PuDjpHeH?qQy0s%PIo9IW|ea>{p%zPntFWK4{ktgzU#!|bEHsJ@^q
+)1`FYu#VRe&GI-ADQIFJ@v*Ky7l_KS7kA_`Z0@#?oLC4bm(c3*jW@Xyv{pyw@V?aLiDhF}e8F@^Xh4l%h{+|vvJdObS_GTG!+I*v
+q=!%QHl+4DnC(4>{@iw903xYBOV!(3R!!T}g70$$&i2#F@PSBUKyVA85pV5V-`ppmUkYv&vCq4y2EVgn%(`q0;*#~A&_IVVK#4}?
+2NR;D90=3u(t^GZBilz<c-o~4D-sU+xr2SbIUMR89=<;5&tkQb+bT@BUQ<&0P&C;SQN0Pj(SLJYjrcVUedK*yAwG*-4I>a#^0eD+
+S(ju=J1A3HMcWpBnI=v)86cmed3uA>9OvqZs1OytHbPlUy1(!V^j=cEnwI!;1GmBNcx9FgrL@eROzb@0z(V@No}Y!B-cm#q)Hg|O
+FV-Pn>v(k`Ux%{#Y4VaLFYmFd*f!tRs_qCgSq&fw9TH>E6C}xOp$z-Llze_~8kr(2KIay~skPP|8ccO3iLZ#_M8ASM=hphDgYv<S
+3onnSXM@gCr5u$@5mxri2+OhA7f>Ewb3@9?e9Vv0r=W)0dT6D^tLc8bX=%|2%z{!ep6hBp#>`paV1K3QhVn~I2CmyI4d02bPBuFq
+q}J%DkPKFQi}6%wAzqL2j%~g@?nA`UnyB<CWK}d(QdZ`6Y+VRLxkF>ux#S9`#csl(+}HaOE)-_)=o38Bu&^TR3Bsm2>iW2bZ^YQ#
+1WLr5&$T0)li`Y2y>|Q#WckW(u<mWn<HcVLxIcR=?ijTqz<6gx{=In3t>z~ZxrPN4PA?jR^eHqY+20%Dt}-Ti3siHp5~vbW{B!I0
+10|_T^G`{*h<-G-N!Njk^|+x0za1_0VPKcVb4WrdfH)v9@Xw)QwbQ!zZXzk77sd6Q!y<1y+ZUa7n@2=&9KjYo^E-h#z=UATKN=~2
+)jPwBgIZ)pSU6N)m`x+<cB1%uWU8-dTRU<Zbk!_J8HXhZBgVo6gFyd|H2;23zmezKkp`kP9<Qcn9bzUFL^o=Cpy&nt#Gk%BSVU4u
+AV)|B!@>lC{x~tCo=0jnVeYqAZMc|s?+Ih3pA1Y=t{V$Hk!g(X9-`izWdh%rf$I^|;^F+8^tBke>M=hSjNN49f7bn6F$C7|$USp2
+DsUlpVPhWB=mHKcKMJ(R1-c_{z<-Xq-)C)MTxV(%y-^=FI4|T>b|$%S!}7(-nGRfDb98v-8X_FNJDo{ry|ti8lZGpVkHE$R1Aiy6
+nj7S?tWLTQgS{k}C(a59>V-sBoDlTAhP9O3`lYN_AHSXRj;P(q=P$}IsRJv)D6p|0|2nb0L2B~@D_J-AdXZXs0W+(uGX9iI>FgDa
+`GV-FXXu@)IKMpELwgC~XZV9%T{DcvAO=iaFc|dDMYjFu@$0C2?ifx>sx6;%o-K?D2PPa3MP>G3e%2n#*A`_(Qgx6TK5WLGl}kK#
+d1kz4=!(w?B*ggfDF1<V;vzkQB1SwywMIzo)A{gdFseOFxBLc5@@p*G?1h0b(vB0f2DFX|N{`#b724f6_&!zza0p_N0<eI;-CDBO
+n_?!=3`kTTMXv~mAmRGTX6uB#wmLd(4(cZAw=$bl#7Y`VVYGx2=idvLr<^pC61q$7ZX`-Z35Ee60N`IEbA1@Flz(Qns5#TZ(<u0j
+JabA9TaNFdyG3A{3e)!igdz}DMuNU;-l7*V-kfOP7eXG)zsbx~ERoHJq9!2tkr*Zb1N1{+o}-M%k(9YpY+F$p#cSbTD}vp{shFe=
+)QffAc6y4}9Jk{Hv%|!D4&%BimA2EAqWv1ayLwhSXXD=JCO2au2O=q<xDb38jPxtVliZ_Ct9XNEMdL!_Q|#tK9@5m7hU&6eQ{It-
+F%;F^sTe|^sYsvVSO$2Z{}yqGG#imm`TNNjn-9+jL|vJ*tQgE0jahi3?QVOLxpDYNVRzPEKIY9g{_Lb4>Z0Yx-b<8?n>$`IJ^OA@
+@BxHQtFhhM5Oy-w$6uyZLsgInW?VLa%AHKbQtAoxMGaiY5-!N27tb@^X5UY>%a6BPUkcIoxi{!x8HXLYvV7~ga?Pbz!&leJEfee1
+5A(t0<N?EB6XwI^k_!*4pIn_fb&C<ZUt5qC$7K_5#S-JQ37@{QE3=0~>`xrIGJU(}J=nD;Ye6KJ!=xk)kknBNXwXCaiaS@WQPZ+@
+dsx`WusYHBx2q9tDm<@S*BO04FLhFs#8f}%tsL}q4uvFMe9=`Y_7Y3Yl_f<lKQmxYmgPTY&kmW*4alF%d7rJ1L$-Cj>PqIzR4f#u
+mw}(oomiUTb7nxkLaQ)=id0C$ygj@6c6Es_Z$sHj>hhrNO@|zdy=2C<*_{lfbjzfnIyYWnShn^Pf+%am`IV#1hbTFNvm7U3rVWsd
+@kE)@p)Wg$i<smG%xJTQT;WF5k|58M2Tr5C93}u}EIiEL-MIf)uix#R77mdV^AaIxO1u3m$k{+};EyHwKWE9g4+5RYqQ-0p`HbF$
+7<Z0OQtLpdpxA$+asPt`nQoD+BYK{%1_O4QwlcVu^57!GeniZ8upbiz@Siw)O>1Xk1(uD_N<j0R;3A3fW0yFxi|7l<c@cQn7#RNn
+YeY$Nl!9_5U<HJ#a;umK;4jw2lN4}2&>13;B_V==f4ABGlSaEz$W>{D9=h9zsjt;~#aZ6FeLgvuU{OHW@C9IipumMffPe0kuxt3S
+>DtifyDjSu#Wm8I-tqE-B-0b4P0P<yinyF^*i1NoGO@-Tnk*kiZ;O=Hq981mmC0Z&9gV^wUz*8BHuG4Q*B1d{xV(@b8~4Aju|U5D
+6AC;#XncV9B^TY8=7`W2{HE-+bpEi2waYW(jHa@;q5R?yG7PMLw;bqi2kIanH*W)9#<Qs<aSff}Wl-wWR)t0CxA^ddaBz!^P*bTI
+I7^Y!fN+6-xVA_+MWV%dDz{`EfPA0wPbde7SLa__E=t6C3TU@|%^4ZMg_}*P7eJ~}g7mlq0L<TilqdnhZ5Jit+w4w)1lnB$ra}Ie
+l%I`1KX_$&Tgq3@zTo;LYpYs<&2V=43WgCSB@qPc_b%v629MQ}m8jY32$mk-&QmMS^2833_N5#)_6I>Pjf<u;#(SdfdeP9?b07MD
+(hP)f!SVk31@pI}N)~Lx+z;0LK6fB&rMF-8XzmHjAb*u*>Yk$HCpEJh#a8E)%cm*|*57Unc}v}IjbM<#Acg*`?SQ0L(R*N-UD1k>
+`;G~i{D>Rl%Z;EfvBxc~onN`XR1~%9(1eF%b~gL&T{Tv$8|30qnixpKsem{b7{K2;BNQD@QF{qvISp2H4}a60j5yB~dzP;&`oh*B
+p8w?-<>57b(e*fk0hItVsu#s-fy4Gy7AuOKg&Gs@NAm#yfdBUf0DlPI+UR(5gibqne2xOe_;|H6);qD6%`S+4rSydd--utLkXa{e
++ZaFO?jk(&o*!x+vT)S}b56q)ARxy1LBhoNc^k&YfMDbDK^5q(H|SiO6fMpq-&Q`v+i9cBWJp!K+#aKPY1<>sPjd_#VGA^|Eot*e
+aiT~sgDN=ntNZj=u;0QUAjPJI&|~96=m_BqIAXT`6Vs_h2knTsL3uK(&B%L=Q;ZMa%q18#(<Q5Fs^rQ$ewVz71ii`h?m|+Vo}k)3
+OSO=GIGiOA2qY*IGDN<VXCqHx3?IW%?(kw9%o=8TZ#A5m_aZv5)ibCP-(h$(rRSbVkP?zLvoCF<)sarPC-KY+!7YD(&_XV7oJ)}J
+DiSUwa&h6V#C*svi%hy7edff5OZ4MD4Ek?|z;EQf7%-rUV#LA+K!E=nj0QtsxtELHQ-I<}jr_Rz|Mw(lwFI~`+>?+ihl`UD49ECa
+8|0r8M2Uy{sq?4kX9JN{Byudc#30Q7Zg2uXx}|$SRasSlM3eFG1AKjYQsj?1`)~3GO1=o7*PabcU8jBS&-gt~!WzMV1j9fWp#PX8
+T2Lco+2`EwxKQoM4!DF!-Ng#Tjey|-el*Dc%o%UaJ@O86pqNqiL~y>=f;-N4K!z5LAPy1kk6rXXLUARaN&T~Ka|Xt+1+TNywZ({P
+cIuUIit}TTVPXE$-&lVnwupSbU=R4X9_%3Rz3o!-_{!%6BcswBhz<)0B?t!j^A}-e|2zq^G%7#K*&C9&p;<be?E3X6T?UpJCn;lG
+79<oO1o@LC#^7;R?Pff2rhr&`D@Dm|9%;E~*Anicl&Z=_3U75%UKj!o<Ila8v<`Q4#gZ6ZyiAQ*4%2wS8C^KsEQfdO)od}b%9Ya?
+BzUl>uyC+|;D38aD$7*U8&TpGF33C*#mq}v7fnqOMO+05ins^UJxu%$A}Nii>1aU&5D56+#7}M*XF(pMtPlkAP)MT&ZGOD<)O=jS
+i@uOeOECnZx^6ZrZ*B?}K*EUtKL+|Atr|$JFe_Yl9bRuzFLBXCTLwp}Zi^i@?v@ml=gqO%%WoX@U-uyrWjMqzDdCtnK=ALgNYnzX
+fp&(po=k>j(nh4!63_|mqJYZ|&+}NdOeO*cVnZ5b>`?m@LM0SFEfg2)=h*z$EMjFpd#ITOfs2TSIdKS3*}aDO788|U;wtL%wGP)U
+J*9)<ko=cdWQDHuI!HPy4EXN`hEVWvBGk79*ei*+K<vfbQLv_5)*9_K^|S(8-d-4jtWH9oSrdwE(XQpwQh{<1;^PCMKbyrr86%SQ
+a--C6z%$onaY5S4hy+MUs4w{_V<@I@#`CRmS+GNy_r98VPCsUougW2JW@lvwkzr$E1OKmC{|xQ_|9-p+zf8Xp1q1+p5$b2T{SwyC
+;C_{@9~=<ym)ZLH>HXKT{&(6>L%#_1YgvCi=r6JLtHS>q>ldMZO<;d-3;2tY|6gqZ0e|!IzuE%+=BWRZv%fEbUt{Z+1O^2D=AeJV
++5ZCznBp}""").reshape(21, -1),
         symmetric(21, decoded(57, """
-c-riJ2UrtX_x?;W>Aev`2)*~-i*yjAN>eE+C<rQ5KvA%wh#(5~1{M?xVxx$Nf+7l5EU4JKVsBXgOh_Qn{q29hZ})5Kyt~h1=FDZ1
-+&AyJ?VNj?-VVt*w#@a=gFR>z2%=DZ|D&L{&-T0RxQ^b!gvb~Wz+$mPH0AZ<<kRbDAO<30K>$Qy`pUURFU3J95YzXU02&0*ASw+7
-000U^qfrq2FZ_Sse-H%!)A#7UB4FPOR9|Vh8~{Kl0RFSSSABK>errhhM}4oMzWaSIK=_FO8ontkhY_0lO2Q8oJ{|x>4+BIm;WvPv
-*!RZpOX02M_#3+MyUhIdsbx%yo5#yqfjhifvF7zm#>+2Vcgl-8WajL*rn~KoVg-NyboSe2X5`9KdQ-RwCrfd*q_WgRkl1lQ?)t^q
-Mv>o--Z3Ixp0X#9*Rgn6@%l)IsD155#GZ4g3$4vFW30N|3?^RF#Tl=&)qivfP{W04xwM($LZ|Lo$f~f4*=ijpYe4p^dOqrVd+ps!
-)_ylaSLg1G7a>rZJ6}Mn-ro|o_wegS8%<EXz&!1$80{!;$Z{if9yol4ja-BVG0S)89cFC8(96s7OzpRhef5|(^TGQO20M=xF+4Q+
-);Iz~SPi1O5Ch#`GXqwXRFT0~{gv5olYE4@iX~0pz#ZwbKNggH3s7_cN|pkD{JaC70VVk~>BnaCzwdlM-D}t6nJp)cbL38&?!IF}
-9PY52d-#q;&i+UKLDr48XqB^6umv;g3uix0efH_nG}<y|j#4xo@?f9;y!6bx^IeSwv|^JCQwCU9ZIWrC{>tJiE<=4!sUHCyG4Ac_
-z55$Jmh}QR3+0)p-eH?%4PL!~-g0eGV<4#a)b;xGHy=mfY(F!(fT~R5LtJ3s#o1sc2^-b1^{jR1>C+{9Wzpc-n5CNgzU_9jLf3WK
-6?mVCYQfRZ<&qCtgFphXE!p+Ndu5P&Mn-LxeIgK1sy~6ow$4j)L9O4#CHpC%DOiy48+9pS^Y4VL5qIjI?`Ufq8&}2|S7O|3G;O>9
-V_!D?v;CbN%$su!ZZT#%(bIDXm~7d3YaH)7?ed&!&o)?DQHEjwl_PJV@0yPzmi0cvUwb?^1cc_q%s6V5nl-=j_SZ1kJ*rG#x6Opc
-H)V4QT+H{4@)=D;ALXnzs<bsHuc&&*9l=2{&oEy{TzGU6HytyD3oX;QHMi$<%sa)e*ST11FkY*-=Ej)$;dbZ^I?tS@51%rlj7q!V
-#9p-!x724e>VOe7E4}(SgZ&}?QbBD+82U)uvQD%HjZ(xrt&exgiqph<<g)OTz8?bw{3e^=-;Pa4Ga|pOvLkqD+*_|;x%pp?O`So+
-0(#;2JiQ@bTJH{D67Xh8n2Dtd7#|olg?6`S!tUbRdvc2&*36?o0@IyGW@d#A-x$2BAib()0v~FBw6Lji+l5b$W~#HV*Otm+<~%Km
-JC^#|>UQg@7?X`kn3uEIPj)0&uPP{BYPd@syAQer9c)|Wuszn6tcu^1@Fe|kLyTs}t5r_eD!J$<yoWDkW^9+E?WKiG$JIBC%Zf%<
-)VkC2E`zl^_RjbTI~Dm2LD*Cs_Q~hndK7_SCcaCJz#Wocpo;~EXA|&~DO?n{uXzIi9Eke)yJP-u=l4Gf^AP#T=ayG~Uuv}H!g|jY
-+s<v169BlpRi}yk@h6t!X3aYmY&2%XXC=ajMd$BtQ8tuKOEw%)$#GPz)y7U7^UD2^X?DuBph}Ikmt7uc<CB~=&h}iecG9z@`Wi;H
-y+(v9k#(nL-v&<8Hm|Fn0a_8Zo*&99SzXt@OS9~-yD3@igzCg1N7pS&Iq{FYiM6bmR#{Usj|8XIYcr#-aE;p5mIvBx9D|#nYWk{d
-EAvE^63fAA<&$l7c{>8I<oHwkr>YH_)MqPF6=-$xgnK<*C&*gp748aQD0~{$kO4RYc!(@)XlQ>w9sU*?Rv)3~jyYZO<$K}xg?ot2
-f~>6+yk}fj&yj7M*&oddR}^QAt5qPl65N^XDK~QG49lL|arE>lTY;J-nKYxpMeF?;GgA*&dMKmL%8{H?;q&=+$&%}IMe~n34leGL
-n}-&k(rBMO=~c&WXitJGWhrWAGa<QArM@iIUL}C+jUDQA;9aWE!-)rXnKM@_A0x-O;#O~u+7U%GDVaDd(W%~~c7YOWPaa39<>9Er
-$wM)&uIlSAZYY`~AP@IDH^)9RiH4tlrS4%<m>lSyXR54D!$iky7>NOIr3vUL0}d9%qhY=MBA)h|Pxg_~r#IqDF29SrqcSex)WI-S
-h@hEI&qC!8%0nLCw)N^{?jGhqb5a$|>wRQ!&YS(*jBP!)OWu+CB-r}gISsdk#}gwxO|><R+^G3(^Xz8HqfU*yx-Ib8c^6k&**<n;
-{w-y7vzYg%$B>3nLR0k>E*tnHsF~=ehnUjQhE28X5ic~`S_nyg#F|Y9Ev;fl(!Z`#VKK*&rcGUAk#{+fXoEh8DvrU@LLaMQ37&!B
-U++D$LZeWRoL0^O7VpP^1!=c!!(~;$O#!L=#c1rUQQ6kA-~=BY87)i0f)E;Zp1+7TRale*(c5^+9p8Bcj}BiTAL2)ou;+<IZl_J+
-jxLeE7+@2<{M5&}CWHxlPCTuje0Ou(*3ROb>x9%oO=6kHx%#KeKR^EXBs8ee$9jo2F(v<t*O;1dUg#^0ENl76Is`1HHoGk9OtG5I
-QbEsbIl{r4@hAP)X!vc$YPA|`V|8gy(q64v>Y;VOCz?!*e{|*R*H`9^S7x+wLE8^AzF5zoToA-4qQ9ry<MxjJKw86twv}qIm+g7a
-Wn;KwVvXKr`dNWPdQ__gO%&psWgpC)6`|9rLnu^?6+nYPYG3~c5`Im4^e@q;Rh`$s56aIiRR5%tnB?c;n{N;V0#WJD_RJ0L#(o}Y
-?&Tww+BGth0=_dDA35bMWm&z=j#p17j6=;N17ET~STjpL(V6ELdQV7PvYra8jqjS4j^4ZctJbQgMP<9V0I<>4e9dxV?E6*4t;>}d
-kb%lNqWWH5UUK=IunHUC#FwK<>A_1$^vc4`GK9UO$UPIYHEmuSz41X$o_)f~yelVI*TS6arqo1R9{J*Om?8Oa&v0PDk<*jiagGn3
-`E69X%%)U>M^p0ERH2>c9ncH{b}Y{n1A?|79t98vhKe-sZ`b4bEjSb>jL4sCPuEE?$(b1c-PP>vA~p2AFP!~z0#m{Cxha9CzpM?2
-uk;{~$|_06bYI0=R4hmc9^!yq=uSFZy<=~Wp7pxWvW>JfhsAq+Nj)wTst>Dm&r@<dFuus;o*&h?G-9;FKAX7GA*07y&yOV!_YLFb
-&5t-c8jwG4?aJESX*_YL%5I+r<9uzCNF$D|ea!0|2Sw}Txw6`oAKN$`kt@<1;zT`RF*fK-?Tk==HzNM)@I>!vq19x{(MYRs&Os{$
-a4xSQGsGJOtxX)4Mj`{_(>ZJq#pOU~00RNP$L8M;t;?ofBOP60e8%?c#gQpfZ@;#=s76?{^XQtOgU>I0k;9f>v<GsEPsXx?P`2+g
-FMeNSY%Q?cD$s&<MzhKf1Z>PGEq*u`v{|gVDXu1tb+XX){IZO=ZIc{%bBgyao+!ipB(Ia55=uN`e7@ttg8*5-i2}!KPhPH>g{~TM
-DurguTp9FQUNyTcw$Rjqt8%dv-##<;jW;*XhVq^~GPI*$-K-^+y2Rn<oH{4Fp2q8tiF9Jai@Pi9u8>g=D^h%qCFJu!r@#jaE4Z@Y
-Omq@k0HGsjJS+y_V6Y&7L5Z~~i~1$lY}Ed2Gp5W^=4n{B`=~<y%iA?+3Yg;urmxmmV!X=q<+*8V--KjFN82*5*4)F4Oj6xq4%xSl
-Q;r%LU`1PW@wrLdr%C4mBfp$=GL8>6qY?CqH-FP~(aj^Z)!&*wLX#PX&U9aJL2oSk@hvsA1(w9kcMXre$;W;+GQY{e;b?Q4cgotW
-YST45#lJ!Y`BNTdwB+f2i9M`9L9fc28x%RhW6ignW~h0}-dhXJyYYE!f@dbz_zNR!nKi0?welv{v4A38t~>)!<e@Oxrn*=Z7BGMy
-6g>Ya1sw28cv`PXSGwXOhkqbWJ)aae-u>11iaA_Rc>z-{oo~@*I{hLGX#G}Fl4Szex?cSTF$#_haXmfp>SsgK7(-wWMCee<4ANMh
-`67AcwB+5!C@W5OO;tcq=VvpO*SXIHMi~3qQEQFYmVBCJ;*M>Y7zv`*2o9W3t@7uFb*%KXq^c?v*mTG&+W0X*a48&L7JdBmW!&1#
-2}NNMWYv*ouPir|vRHK{48xIkp85B-TJrpH@9?v4Mi18u;E>l8zj{(KA4SBfr5(%Rvr$0jWNj7%0($JeK?y*FKuNkNzs3k<*9S#U
-tLBRA!^+{TQCW<S{4-2lqU#KGR?`H<#etWuJ6`&-^4YTFG)`wv^?h{H*LYU^Ovm&YUFpLUWTMLgsoE#5^aelm$f<XGHFUa6YUP6)
-AMOOU$?<n{h8;h(m=!wIjhA`iz@zF)0_l84H2>tSkLQ>AT`<$Sw}UWZCUcDE&bL!?F2#&^dE$M9%%zsYx@#j>p4p^u!kE1(xWQ9#
-?SA{G@(#E&R_>#X>M0q=IixDf$SogTZ}60WQ!U;mv$QlJw3nW(wt$EM)HE3+EQq3#ArJ*X(rnUx4K|fs%hP*g_k35Gao;~DvN$qj
-2VEOqw|_->!sqs)jBlsfCqkc__j^Thyxk|&w=YyM8atmbsq2aVQTb4I_@&h8`6DfoS}-kV{C5BfezGTe?q(!9mESdA>BRfclWxE}
-o0lDZH!~_W(e0`Fv>Uz@&97$!=OUY*Bo=pGYNoKmZ>*%0R({&INO!(HnH))@lzdJex6_L_os0@JTJ_{`DmH%Cjgjb}DePX;WzWk1
-Q(}hgu8%L2m9-(lW@f`iZ7iAyZtl`ygMAEYD~Q$?P(OQ7+Aq;;0!eFACp5I~59^_sK<8J;$8K47R|%CX+p8#VaAwlW+b+|Lzh{s2
-_H{$w;8!iHelpYk-s4QYS=^JIpNB$AI1106UjOFaR#JmCyh?QO1z0ySCx#!+=y5c<V0OFJ#uBTk?>%*I_c4C?H%KKXIt#FKdZ#y8
-xsYtUP;lZ%9Lf6FLX$n6`yXA?6)cRSJ<r{yr}S)RYIl%U0qJy{Uz@{cy+)mBiZaXgtKWU$+|)uO6OS5<suV2OmBj+_XB}eQI9L#L
-@%Cj>`*b#pPKVbFY2a_HRPla|J}o!*$#zENaDmCKx<xgi_b`5UUfGb^dX2J636T-gCa5skrUzoOEK22FX1GTTHO6m!`byCKzWWpq
-p38T6&C8NGqUm(ig%faW<m!n9e3MhD2O^ynWwt~ZsI9?T?Uy}zmLB0<>ZusECo58ER=P^+t>%>{Ba8gZuWwoar0{l5Wzxg97%6X@
-e=snF^J?F{^GUr2ZS+;~=G<)>`+FQzmKCe841iJ7+uTnq7^h|pVcactW|-*;s5oFq>Re3>1B*tjQ^wHyh9dx;D(w4!zcnfFi;Pfa
-CC7g2v^2a??3Yg^6?Qdj4_d|~IFD&vc;&$&;6(50lQn@$cesyMmDNan#av4L&I*%X?umQ*9XxBq+A<G2#`p>`>vf3x_sH!B)ATr-
-N8J02kJq_<Z)4Tn(l4(R<WuK%L=PXeQmJZq@x;PnI{Cm|{7U}v-O%lVb@$c;5Ug$;VINe#ueK~&A+rM9RH){%x!rb(UXHOXd!phR
-E&O@&>FK5b$^OPTg?rYcNhmUKIgM5{)CyjqKfTS?6T<fKXXT3_z>XD5_`kpAFTy6~O6PsmLInYNo^t4rf<0C`)rF2wPHDqS593<5
-H!okSs-N+Th`hOiq?vnTJuck$+1Rzv&67)(xX>$zmnp?r_>7Lql-7+S9Q9axTFGo%kCd86t=mo+_xLb6X0PF$e82Ndv&_be=Mwx2
-KakFHCYA61d_;>QxK5v)`C+p{LS(GV>ZUDS_F-n1=^8t_X-k$n-=ov)AO)h0JyxrEz5PaGBP{Ci?)mRx7y*i8G^qbI%6&Lp28{y3
-68*3;uqJ&_EO^liVE3yM`i0rt;j(Z<;@3rm6G@BDCd^$w^45b>mQ?z($IC|@)g9xk+w7_{g{s~R6{rpemoK@oZu8Q(!rtW->vyf2
-7^TsuW)t~!C>}F5YQtsAH;uDx^)U2jUghVf?tWp{X&f`nAw)2d^U`SkW7T=Nc|&95u=>g$49nTL$I+`Ih7}Ae-pVd%&i*vXCw;j2
--j_@}N}coE$W>Ey9&=s10K)r{h|!GokO2ix0SdP5I+mlLLh5s?$6|NMS`q;a3aF7Af<?n&HBJy#xK4rr|L<YsFEZY2P074`^G--?
-`Iw%ySF@Gdy(dM5pd#MA&E6~6Q{2{=`FQ7Xue8a57cu*lw$x1b$gKUUda1y4N}0#09bhbXbAnOV;VW^eaWRc+OBZY<z3k;HWR%Tb
-UW<delnY+7u#xTicRQX~ynVqs8>|DSLt*i^jktBE9#^m0>d4xF)>U5<bEPNjjpZUcV*!I?=zPUlzSq*RT2X@vYz(?q-C3j(D2o9g
-*}bYOZKBD{zRx>v;n+wF2PPsV3}Ok@h-UTA6@b6P&Mz`Tk&VTjXgO81<vXu&{=yd)8al0ev^cNjXaUFNyjn)ICipaXtYwX>iLf|-
-Fk)5vm2<JjJt;Jq)pt}MOwq+#H0|@V$uGWG`?QU*uWidb&4nM;_|aFQGPCM>t~q}F?qIQ3TV>(|r>K-&0=`p^({2T)#c3h-1n1o3
-m6yJg49Tdyx9h5!cjlqA-Tfi_Zid3)Q(0qAtMTy^(4%OVwaq93hlxRfIl(a{C_^S3EKppIwkDx4eN13&i725aaS-(XT@qpc8rsA;
-u=nOQRgSkXN+49ez5OAomg$XJxS9D#P<BF>le?R7VN7I$H=_Zk9zBbHu{N&Yeon1PMlS|$^ca}@Fi@L)85iC1l=IFgip~iIz697t
-r~5Ihw=RCXbp?7ui|V{(9<@ipI>(ZjzQ>f4IQllMQ_G*NQd8ZkbJIwRN+h}7dG%4_k!R{YqACM?SlULueUHF&mg#H#hQH+uaR?2?
-Q9uABwm21qfGjv5(P6V+A2sl}(idR#^T9-c|6g)`l{J*_%64B|Y)6FZmR}vlFS(VF6>HASSK9m8y<PMAEcD%!DK0qn^$D|d&9qyI
-vx?I#mz)%IsAcjGKUFo;aA)nhe<>2@)#Q3yVT9oBKIgLzS}!UKV|Rs*HrV~FVOlG%H)2mSVc6d1KIW-PWh4QeCCk)XSmm&&NZm8p
-4}&pDw^t%fD19{7O9`Yxqf8o{74B2H9BQ8)@79j*b%IQ202Tl&l82J*DJVFO$AdbAfEH@eaX^#M|Nm?L=KAK}&(mgHg8ZIBSGOrV
-a=|F1)l7a~WU&w2zaZ^(@bX44uc3Ep6706TI=-z2`}tc+9jW}R*7h^lY{k7>v{nUjmg1IWgwz~sA=|6#-L7_z9A(Qne8>b>^q~D4
-m3Gd_z}(a5&in8k^Ui<SUSrhAl944tvX9x83i1bw3$K*X4VWl{M6LbBL9brP2>2j~zJ}hky54@dC5F`31lG^}pmE(6!xRP@2YxUo
-GKFEofH8^LPXn1QrsEH=LisiNw2f7JAI%EwPFuigc%S98BJprGp+W$h#+c$y2WUKqy1in?Lfen~XKWf;0B#(<D(B!=nXriJ_BFxm
-?^(u)*K<aJdv=ZWTXEKUc@E}9D{2pWc=vUch5WJC4h*?q$VBmWuHKUM)zCCL@$SsZI!83Rdw9-<yHVu)u=spFfr5T<Xn#}5l(&$c
-9Eb-{*(c*qc3a9>;NV`(hB3}wj?P4MpEQARuRv!E27+k|b%rqgIzwYne_Ud}NL-NDdyA|HA9qKMF9}_)4jr@@k3}|G(?dHoYBE#^
-ZP=K2j@p`Gx5CQC9;|P4;ZCvqmQYuJqQ)FpdhP6R{=y{V2kWihnpJ5xgzXOAutFoqkYtrCkay2ET2z+lg(pBNr#GUu9$RC7Fs41g
-(~6A3c3-_;|ExLHh-a(@K@hnz=E(Ya#%UxJu}^~CG|vU}btD!Y)?;$f%u2R^hJxqm%C~Zrsr{{^tSU*=-jM<Dk2ime-zxO?izK=C
-FltJ)*EEgCcRNqquc?fT>Qpo18hqNEb3VIt+2V6~6IM8OJ+C?y>#%z@Zp0MBIU6<J+Quezs>jJO93PosCa!h1S%f~j$?c(CB*sN^
-oM&{e&xj7M#^M8w+$BU5O5FoLnsvo#H(Pz@C@!A{s@ISI?tSRi*|lttfdjw`Gf$-)4HzEJLBlB<EmO}~eps%6CBO|~W<}sO0g))I
-@rhOPL_$Azd?HaqBH<sA7Vg)Wb>|r*u@25B?mz8pY&_K<z?52po(#kr=7wyq*zz#Q%oB_%tc`eC@E*;`elU|;puQ=CF(b*tR!g8A
-A#?vR;JPECY8>FAjP<Dy@aeKMJ&Hmix|=4fPa3~6u~+~CN}H;_rFG#~?$sMQnn@%=*J<smMwMf>?;{dXSQN0YJ1n>k(6CVu4mBRm
-9hW&|j5-DdQ|Mxpm8pU0@8J~Ws$!sib*Z7zBAG$|NSE{%8E>i_dFoqmu1l@?_Pk9&>(7SWKU*@D*+QNfv2|U#vw?2M$CIkOeXENZ
-noW+^Ok8ody2sFyU$v~-`K3OWSQ|Hew*HuVng^|xaU%B6*bweg;IpMWw5oy|TmyYBPg27I))gAs0UuN5G_+m|gatTVKKyIjLD?-!
-`Dm!mhmPOTWy6m0VzBV=XVHoIs>(D}zze4V-lD0Fiuiu_%JWddit=?7v8aEBgkNNYGTv@}QQ4T><<UfLLgc>W(Mv}2#`D%U?{Iy=
-`t}fW(#qxLszUQoxzB8hd{S=Teyz_b<<f6#=eWlkC-aWP-zs0%c6i14@vCR#FH*r^fQ2T0tIRLX%YCypetDXkA`VFLIp%CZx_QC+
-<s4f!ghCa@KiE2CR?drY3PN_K;@ZzFy5tHHg*}>gPYW6~=?t8(mKW@nk(a@VVziVv;x3O2=AZhSv|pp$jJ&)p<c@ayVn)%~`thof
-Qx;9A^_4a7eYh>|`3H+YjHBmO%*EZhYpX0b30BXd;?id2+D-RUTH!V3Xo#H5rS+{B^b9TsL(xxrVieI3YPT1?Y@H`MV9$J}gSD0n
-9<>@Xe>=|VfXSS6FAZ8>?PY|dFV!j9J;RX;&#(d>p8STU3`0B`juZe)P9K@50^+ek3XjI~a3pL$39=+IRwOP8_MiHi{9j{)Vmql`
-m#;yOeUx}v(LJs@D5hhwDeJbPUW3ctx3|OXrmE%ua;($eG7Stn^%O%J{RB0nqnF}aO`4OfIn77b5b?!DpKe7}Ve=j3`kdjR2Q2?<
-7e;OEi6C<1I1~&RHm`fdYwZlc)Jls(>}%<+rtiCDYBbDIjV=_%x`PalPzMEE{~RmcZ-gBeEovA?+OPpEx}O9V3L|bUvFLxwPs;on
-F?-D9wdB(|rPnP>pPR)m?=(7?;;cfIQLyJeJCJ~iD@vx$c(Jnl`%-U3o2TK#D>YkpYaG{fQo6A+&RLD_yV#JTvV`pACEuCnt-<K?
-fu|RYdST<t?U-Rj!IFr02sMo~ME~gucM_A!BExReQR!T|21!YQCG58XZR2EQH53^l2{IJ41yo2xla7Fb63?UeX9o3q$A69%%CFIG
-9vgQ)H2iop<-{D@o)va?SB|k)XAwND13fKO@!e%US6o&;@x7cs+(2gLyel5fo@d5F9#acu$NQSAatLF~@beW-6ADUZ$GXDOgR@$A
-(Q_B&#yBbx0jRIj1L{m#Fh9v#lZ+t}g}u^(nK5=;fJ7nod(LQc8iqzEiX=!SFzGmPwKJ&rft+R>_<to6BYj#ad^F68e!eqjl)W<Q
-&cV`2KE_IHGS<b}Z<wdExdy%G&@7v$n<shb^C;hn-0-KDk25348Qa>KsLM0SSZ3oi7a6*qt)rchG6&u|0EpAXs#`f&8!9nz@a_UA
-fTC|_YpTY^0cc?#7O=H56i`tRR^&PL<@*LIII-RcC>(BJ+=0gp$`Ja~D#H8{ju!a7p@4F&v2u0ctkl>rcXM?)1_^^U>P4ZxfBp34
-@r{#J#Yz5_8nRUU%{@ypB0LTGcpO`f$7NCo81%GI8x<0oAt%r0(EFul%m%1jzMKq=AR+)_^5kV11bCkXp%UbHGSohzL6PT_p<n<I
-5|25saNML=FlY$%7mDZ?@w5u-t1`y~dAmDWn;B>-$}vfJEQI1GPM(~UG%+!5^hkeKb4_^`35SmHbF$D=mZf4)I0Bi7!}b-k(&E#w
-0G2@NyT%B4kRgB=BAG<ML*m-Qkx3*xcAzdvWCAQdaXk{?xSjz5`~0cIiZclQh1LFxL|}3c_?qi#s0ifcxEv;(gu}wE9bMnV#Ms!#
-P+w0+wU6PxRt`exswr?;eFget24T<;yom~rLB^x|w1vg=2~)@e0Slne7;N8NF##yF<P`v6AV@+c5E}gVXyq4KLm3gEEX$@*s3a1x
-PheO`*xC`;9FB|(hs|a&=u{Fx$Z%hwz7kkSD4_mLZOC|G^C!ISuPtGKIcmU>3MrDh0#TCk10-+#OR;44_~%1e8=P5^#`MxGx7cbU
-DWWT!XPEuK`~}Yc44b!K(D3;Y`}{5i)H<W^N8Xx|`|9^*jP}Zv=TmD=t9~#gJzS~;cQh6JN35z-%(*yopX%DS2sq&b_z)I-qPo@Y
-!x?mYk&kcyd4TbdeJOfM;9QH?Ven)Dklh<Nh1PRirF?@sLl{>#y?0vR<t>^9BWUmt<>k|D$B%7Zci4mji}XuvhNcDntv?p-v$U@1
-`UV*!2v<s2)&iw^J9S~(I$ih5Vjj8gm8*Hqr3g6Xgb`kA!0G$c&2t0banDf>JdLLU|IV;~%Z}^sptk3E+o{+iHBT;Y^DmrS;w7x}
-^<!%oQ5SPYlw31*R%@{mMyrO*WSA|l8mh4|Y3H6gws0U(<m@23MW-Ns&f97WC85uJCHr#5`;Nv(PuRO~!buw$%X48~t*!U{<kf`r
-YVQ4LRK2#V&Si>lW;Q0**q-pZR7Y1BZ}(~liBL1`Xb>KLKNFMJ?s2&SE_~xe?n+`pt8l5a$*XcHTMvGgyY;z?5V6lRdbxon?4`d>
-Ai_%}y28j3nC4%LNf@!FPg&nwrf<J_^+>DwyHa!EBx$h1$Uyzott}swmPEhT14(efahrxOlS`u)s=hy?JzPuZS$m#MY;Jd)JYqbj
-<N;f_=5(*}K$-eiy2i*SO?pCtwvI`U4lK+%>cQ0&u3)_jTzIpbl(%o4IT3!N(vvPd`x|4F#|l@zx;nS7)wA+45~dlf7-1A2-Lnr5
-Q+Q}3ue-xY6Moa}Z-XZ7B*8z0%-J{m6k*~xi{0Uw3xMuQf`3vN@<1}mFNc(+P{te9y9G3!pAl=NB8n*N0Y3OJw|wQys@7!}Q&wUE
-aBx*?hSR@(^en30av(1+$CM0Lc!QzW>Wh}g-mTEBpXy11tMB-Q89MFjs?wgwH~CUwgTc0no}t5H3@Xir3spahb7Y%Si(B`pEIRCI
-i!@g11xNJ8`^v*SOx$<y*^2ER2ZVF6)pHuR?O$oD3G=m4t7vO*85!m<WxsCjP+@7~rBjTBEE;9G2<Q7O>B3J%M4|qcqmMt-3!3J?
--S?xa^+l*{HLWnuQ8;90Ha~X5Qg|8#h84`~OGa|xx*B$F?5VxJv3XVFtw3Hp6Xqgr>|5OkKi(SkUGEbob70Fy8TK>B_bz#{&uTMd
-VFML&8)tpfT-I-VAr}_w?OWB|K5wlSPe@RNTi&48SQGPc_tW>XU}<v{9riRO4|C8EHlmXP-r;XA6;e1`<!lziR1PL~A9r*&pA0{`
-ZkmySFrIcYRZp0+U;zq8Lipd>|LzxogJli*<(-VcMDseqgz=%OaIzIp*r|CZ)Zk)~ZT7PTbG`Gqa4prKmMuBjur2)Ahof<0(s?j7
-rIB?zRBJm%uAOr;FP9HnXxk^I#^}l3JbXGRpAY|4*6<}yE|tWYlpL9)2p50?*JR8Z=~RVZE^K-uU(mO1HS0>!R)z`8JGl8|qp4Cd
-4yLx|eD(94u2?qgUM(h;ax5@#mI6@fc#nq@4sz<gh6e~6>)Zf3Svc6D2!D#uuPMv^`ImzGo4=lR<L$X@hEj&~4g1#-3pwZ7F5r3Z
-ppHBHZHID&0}t!;30}iLcTwuwjou6s_Gu5*)JLYKjW}Mt#`mf(8zxI9Ncj?fJa<~%s;jnaxJc+QH^Y_VCSBnsc?qZfb~HLD@p%W|
-ZeX!trG>p(aC}a-YPTL5cA092$pPtPjEhiRDYHLl_|;hAVZPQ}IN$TZP?#UxIc`!!mXO!NY&Whj=vhNR76yLd`xml7@YiKi7W7{_
-Ct#_0FKVsKsFdmQLNbGKCzdBwOy9G}dKUfcZ55&0%AF<~{MqPce8p|88~e3{rk3)CC5=ffM|>LBq0EGpXb?S5`O1~H&Pi^2t%Pom
-q&;U|ZBthd_s$gIQkHM@O~wLK^`ytvGVrAqN=~bMhI!Nm9PB&OPFcTH!N^P!_JRsrX$z04#>>DrnoXu3_AI8rjJw(fkgz=X&4MSR
-L1CZ?NJ01S|M?5kD1wIaoT=TJ`){1|SVBu0cHTxfX=0h2HfzsaGevVje!<BHJLKRxJA8bke5+Tcyw^xn$<g&f)4TGlK<y`sJg#oo
-)Vo^%Tm0&V%~#T3Z64(?^P~W-{K$@v`A4=<U)*Y1q6KSp=c5fL6CVS~dADWZ2GPIHaY6uHS#^%^W@>%Zf%2&}xqR5uvT{8x&cB()
-f`1g_%Z^PfHIaqs3Mc9ta)l%g(>Cgl#k9co$8hyGn82^hX?s#5S}Uz39HTR2@v4y4ASzrz+@vSy(XKJU@11h#R%7;P!S3!{uX5G(
-F7-7dQr}mQwyDFW_KY{91J874wiI9)+k}M<HY~bxxuEG#vrNW3UD$AYaaZ?{<5d4}!2x+V*zWWZCr4$<-qYu8wPBxr)rpl8SEIPj
-nFSX{U!CqQfBz+h0{i5%FJyaNZxxeZ3R&UD16_<*@J9=_!@84&17M;nmLilRMCl)nfT&+yn`@_8I|7a6)Y%4|v($MtBw<BG+RoG1
-8yPoD=hgO(W<9)6AN%7Mn%sMt%(t(TU-^W=giXVIjGSwCPpZwOpN!+uV9T4FLxiUvHj?gj<8fHnaDLRsC!^{rhTB}3N`tH3=Yj7K
-Ou_W`#sLIax*DDz(eIr%>?#-Pin@I(p=mMxwlE~?W5}`xhBE3J@P{PRl@Dv9N$|iW<SmOu67q)Qi?%7npg`bP7o`Yk?Xylr?DaI9
--mBn3Zr2?q>}u@7mq)shY!=k7S`XFqo)f_JWTCy1n_I7$Tx$G?4K@f(le7!5s_Jc7bH_glyrc-%EIo&Db$ITqlj=LV<%G_-`XS5V
-$tdO_E4LOSxIkOVrs_BEjbmyd71%wlewh8}Sx!#FL2a0+!=Ly8x*?qw`mi={?Z39DK}8XS9kSWPHcfW`-d7!{G4sLpN74=@lKKfG
-fe4!-3^Cknlt~Y0dQdmBMTzSWBpgWYb(LHFDs<Py6EFORgk3#k1pCP14{4FUk(c%qev%86KdcLz)Q6Jtzl^PSoL?PO-e?G0w)j6O
->Cp+(4qd>Bw1Fq+)}8Y{-Z1O=OwaZ6RN=9Gc46;iV`h|7p{^!;8|CM5zjjvm)yr(y(_#;v=vXq_e25%8cv+U+1Xx9rgwFJRX6R6e
-DO6&F8JZ@Hw*}B-(Ud(J@vveTZ)xxkd-QSc_O{#3XPzWm3VZn)`-6`4d`Q|Xpees9u$oSSr~9^=^4+yHY*QzCO>41OL4iYgzEffi
-X<EM54s1S|)<T3W-jfv$q(rv3Z8bA0Bf|uJ@I5fSaeu*Kn{UG~aOEo<cvk;K@9ofh4OMuoxNFL-3*4-XSh_X*S>_o&Xr7j$22tV3
-0E08{Rzun}5H6;XZ)}X|Pq}q67O$e=&<J}!V$o=axxpH8&*UD>k~u%`RE`W>RSM*DFUBM;yPf)_q3gy$Co{Mnaov|NnHA1Y$`zld
-`D3l%s+@A%pxWE`2Il0@0>P&ta68!9W!I$`_wsOz1<%VA=HwB+DS58yzPbe|!@ObFx_i?4R*kUxtUFuG;Mw2hJL=vI83mY`5a7P_
-@MSWdE5JAu4(5GA>J!u`JYC4#W`Y~Nf8!XymO~b?Ny7Z`6tQ0gqYEeSo!d3HEU{gY7SuFTn+cQh)Y7=ch?#dF_ww?j8PH@y3cNzG
-*}_lhZKnEM#)cdxPZhZKNwiZ35?K{9O4dJn9xVq4Ah#`=R4`PrDmk-pe7q_=lWtbD%Vk?B*!9xNg8@Iq>`L^LlTD|YJatQ0%W<At
-Zbp+e{jqfT%2HRcGgy_)70%bq^>XIPQb3^~Ep53d(Z(?{Xz^Mq3P9NW5vi|s&z^Hx@dSNZZe3l4_dHqHxMQMU%CkN9Vp$2BZ)jRL
-*~41dYF&5Y0Y~mgdv!_iqy%GlTHCK|%eN)Toiq2&$-h-?4i|cBHjlDbCS<o-a#~yzT<ce_KbLE{y8pUe$r4u*+%$&tPClDk_(4@c
-7~HV{mwj|r6*dZof*Ze(&gIXT;V6<YwXY;i!<j+q=St6vM-VlR@_2FXEe0X)Cme3*UF+G(NKB6Y4h+>%RTNHthkv|U6^?a0ndN*d
-MZV6*fZ1229bsc8cOB@&`j0+SaP+V_Jc{6YeE&XdtKpZZ*+(Oe+rVokl_#_~@6;pJqrP>!QrPg+>-o=hwqJ5?+dy11QlGlyb2<zi
-oD7vh@nm>cm{Ae+-V=Py=(55!5A@wf`V<<YUypQ_4H=8>7o-;v#E2A$#z=$_A@~88XRV3B)U=F2J-^}f*>2iJE?h}pH<=pR>27^e
-T-0u5Hkxb&d%5zwI-}Qz-zEi4e5jooI~1<x1zX-|71Ezys)}qMA(sZL%P__ILBXwcwo6{fRlCCM-5?qqTYZ72F<Xa;f`0&BxPn*Y
->A@P|B;m14cNyEq<nTgJ!oer-NKF;8rQrKr=txLYRvaCsD31|$c`y*d+5e4*-Di%WU&?*5-)q=4oAijshX;NE)-Jh2XUqw+`Dj9K
-d(`Mk?<30jREL3MVGa5AuG_KKf|OZ(75#M4B=g%%E3Kmv6AKBt@a*cEEBov}9$t9N))~dH?(>+yQ1jg05dEpg{j3Ric$)(D5Z&@<
-{VZKs;jacL@s3b6qVpL22|k}>dmLHf9EHwc`hX5;IE+|{11}J1{suypPntNvHKj?<Y@dlzkm-C!xB^eSpA%g*EY5sR&xNn&7bUEL
-g}CLCYt*nf<I6j$l2<P&%!W-bRG(KY&34;0!*!&^dtG>>T2tL<Re5Ye_GX+TkqYliaQ@Rc@1BPj0;U9GgxLoZtX3!n@mBj|h(a~e
-RzPzW>tc!ha$Hb9hr|%;F&D#u#De6a2O3GFwfsFCZ8p=H?B)0>NYkMCu6L%XA-q&*c|c3kb5u%1Ei34x%g*3T#l9LYyq>u6ajnbF
-Yu{-Bvi`~3K57VK%j9#gCr4e5G!>*c!ZqGyjXD2uq>Ay$bFw%z91u{vQsaX6sYxgK`u)*zYSW(|zwJpgrS^AGU-h`^VYEO|?j3Fd
-Ljf;d31Rc7XtDn2=s%me@Qa{Cb+)m})qseN6A}#Lt_N<wz~cztv5a7C^EcbR*c>ehOo?Kv^bz%KJ3W);<hYF39JV(k(?Fq*0OLTV
-HkahZ4xLkmvw0fufbdiNtx?w_Zt<-j2=Kyajs~A`>1ESjzfhtGr}KercdDZvl!FvXzZ!>b-XE%n7w4X=H!$wcs}_z*(1SVz5k>wn
-*e<(d3(9R@>gn=f$LEhr5AfmshH~o3cb#vi%587$q!hKSw4wG<lhUq!|0*eO#Y|M(s&)IwjK22OsVLN^TD}NF++GNx$#8HL$4YN?
-gZ+Up>L%lUjRnrjSUCCchDLpCfA{5JSVh>O4NO4PtLZJOosJur)Y%&+LmC)G^2y*}?-hke^A8~ro0BpAjAO(UyVg8ao#xe=a3>^g
-kNT6Z3F-63&zHaA@-89_iva=B(NnCA6D(?L0z8f!*`SW<Go@__@lBxQrafrMW1xiuMLCVFrNrN|93QFEzrE<fQOXv_7M_@@gYReL
-LZ!`vM`?U9D|Et(apZyg+82>1;vie(-^^S<*!(^0G<WgWNh;T=QB64D9wDEs4zF2Q-)Ps^aD8!B+M3V++wAYd;r*88j=VO^d6&<W
-^^G(%JxvqWC!FnSjAwT*oaa+$v3*@sSV=lJQ_g!ksrbn2^ZR*ORQvqk8eWL2BEFx7)6>I;Cc5*)YIKcEb7l-kaEc>&FsO$(n0E^x
-GqQgWov+W>E_iZa`<A6i?nXnmdJEv?rpME2In&QPt5wo|edu!LR%do!b<QRqI8K_beKm7)3VxNhA}qb(ue9}LS5&7HSGchIE4-;}
-+}7EGa$A5!>)*X#N_o`17`&1SOVl<7op7Zas58WaMq9p_I(2|eb9M5d3`yW`9aD?ocOkn(&z(D_JMmiqbE)jEC<8Xk!qRNZkB6qJ
-R1)k1M$PCPuMgM$3=GaRz0Jg}bpQ6*L3$i`Ju5MG9cKL2Lpx>%XwmxFoMc?IziL6S1{Nzy#9VQpJlTdqq=~1<*T(7sOeRq*HVufw
-A`EaP!@>_bQv466{v!AT;LIf-b9`AdFHHM=Q~n4uJ_Qc&cwwP{eQ|N`9Je>cS}mz|0yutkLfa@*^*A-A^{`=%x;){E7_TCLqUIXl
->!`yO@ncK28s<AhR|X5B`#Uc7zFroJL=+YyTKMoVk%h2$te8L<5Kq7iu-W%|kT(oM;XjTTvo`B**N*O5H7|LDi$0%*gR4Dgbhy8V
-y^#Xu-oe5#_9_f~pOJQI&6FTh4vM3sBH&Pj#d3VLh-AKss(?cl@uL9t-B#fAu`hC;vdYSGbgVcR7XXxGDQFNqkmpB6p(K+2(2zvf
-9TI`}Pay94$^4|zA;aA4&2*GxsCZ$8@|Tw`DO@;rM*8?rS0hEHa5tZf5$@(1vSbiPp;3r9VKHkp78XsU_FaoN521m0`1XMI00Nat
-#zTX?k_vAcGZ^tIbs-%Ji;($GfOS6H-dI;dMUl^C(MbI)0eGh&jt+J<R%V7;N?bZY=qAmy6lIxYEQrEj;av;hVsdl>8i26a0Y3`h
-Kr}|;vQKV(SCYZ!lK0@-2xosOrbTG-WmpUvg-j&iL@WWIygZ*T$CKr9m^2c;p8zg{+W!)T5+~on<iiQI1If63Ly7*&L4`@&6#7qT
-2a1sS*TPbpK_<ZAk{AdYSk?!~WHPA_#J)RXhKV?_BnReb`me#kIU7Lgw#a!((}(c)FCC#UaTo~RKMU5-KviRefcgj?V7QNK)DK*s
-5N`g<K*Ym*fuOX8P$Ec}e<*?Y$^S;cn~VI08ByK;B#>d<-w6nr2>$0_u|$@my~|a4`o8GK2hG|a7QzEVf7$~6e`p2ggSK{Sj7;U;
-MN?*8o5vHaZ5;Ex>a*J{$^GQoeSzX#mmSS3%*x_;$M^6}#QWnP+i7Cu^OZa7y1qDiplPve{(46Cdv)>jIZ<!(HR7afLvgfE*O+}1
-z-IEm4*S{fuO$n_4q}q?HQ7XQ-9=7G^N<(4w!O(=h*m*g=bDM89J)E86B?C71|*sf;9fXv*cj-w1gBkkc7PQ0;!(A<Wyj-|%xGhY
-*OI~0_Wsva#_Rg<WW-cV*z0*RTzkjm*#ifdS~xC9N_`M&AtQeL*7D5e+u=*8;+nqr;QW_lnw<F3a$hJA=_KB(?OANsR;qYMyiZ;J
-bH!mLX9aYg$gGtvKAK2Ze8veDSuhi$E8aKp34v3;<9*`^irDLXJNV80!)<7#QcZ-mSU7uXH$RvAmfZX4JVRWptg!2=AoI!jIu$XS
-PAyRd@7wV&RmDZ}hFY(DeJn~-{5zR&cC)+1RZp>0>qif9pROd{LVwXN-Hs{Z$XT;ZTUEtdqCE+V7O!2)Sc|vJ0|`hh=8st1eW_z)
-Rr``m`&e5IalJf#c6MgaodC8&@oGJBY)6z$>HhN7`s<E4T8XK7$UcsWuh*Y9-Bw(&>zAjdM2x_<I+8>N)6Mo*9IwZQ5Jmc_PWGD6
-T3}8W-8MR_Zu>c192j(EEN8L?TXbtd!r4$Ug|W@L;s?shiJiE3rXL}55b>o)EC_Os1d6VqFWKS_K+YGa;{9vuwO!o{gGnMDVmDr!
-`mUS1TYa+!MP#zboC?U-ElzFr6<b;qYo0gdmdpzm8`id9n~vz|If~B;x|8Ts?_3#A5YaTk?%lj*Ii`q@=8+SFUBp4O^0${_#77sG
-DcOjr8v@})Mgo#m^b>|aRx;OZ^c#B#lU2pt3E<g#6Zh>$<tL#6pO}hysmHF#oopIV`F@wVnBbInlaO|!r;Aoth%J=Io;oa_5hv8h
-B0~w`lX}FHxi;dqjaZ(moH~pyj^HX-<GK>X5yy-qy>Rxn5IgO-V$D$l&8sJYDtbvFi%TOT<)0C;<NGBwP&e+-_pze}4%<3YzN=$o
--1tJrgCkhtpT0~bih652ee-BTp12xMbN9dgkW^PYMn(Lzh4)nNFB#otFA#I$UHtuXZ0pQWaRH-vmE$#24alO)%Ift&)>-0KG?k}6
-CPCbY)<*Imv1rLC>_BV~GE4P4Xxe-)?CaSF{7YwQ4b{b-cFK_NmB%)HCG;$vJBcc)y>5P+Y5WkaIWF_ZicRqu%1Y%+ybiP_(nWQ>
-$iraVic32M3&rCaR}`vno2knPS<#<lYcE-Cle>f}VmnlO==6=w;^Qr*KXb7)ri*Sd@^x@xud6OIF#3Ry_`TnOt3Qj9UeYF)e;u;Z
-5qEE%e}52h_06?iO}lS}iK6j<s_PyH6!>zjYO}+bBGbWFMZO0nFNo0&V~HvFDz{z+rJAM36&Vyy>)GYD)D9(y=)lgoI%DWPW3d+~
-Yp9TSO%V@7>cP1-OtCf>a#RRn&##6V*h?ITB>er}B+0f{9WwDX+U`5AaplC`OqS4<;AER_IOh2)bMYP#UmS+zI#={g;m>sxn|co>
-D_BPiA9iWDcnfIyg&XAJ#Sz_ZIFTVgadn;Z3Ht-$CpYdm&~u_OUwn*o-uUMk5L)cI<KxC-Au+W%Xwtx*;WTJ4GYlc|caXff17E<%
-=}>aM@W_rRGP1ud*nmEi?i!{AtQEV#$)meI`&p?+esG)171gNRINqbZ={&wqp7?k0xH9nd&8GA{2RR}wo;eaZ#Itdux~ix^ZFA);
-mk@uJXgqp+y?=*36)P&t?3U9Uh%J%P8%zv?a0pR<2q%^$S>7C}k-z<;vN|YMRGV$-SM<4dzbLgzGFw#DdXCt52mA~9!i6ZhsG1|?
-uoaheP3RS5@w`Kf$NFJb%g;6KWQtf>-y%!AsXKBNK~$iAjO$Xg0);D**eh?)Q5i1|93n?5pa!M{c$mS6T0D{>_Q&wT)aw!c>c<mD
-rxm7qiidKwqqp?*#0MV5eyFMx&&SlRoUwVx*r&|NP>Xm<?F;FxdqCnLefmeS=Tsfb+T*KfKHXDCWXOsbYGGq)Ya=iEO_(ekY2VJr
-h?BldIQQvF0~2$1nVN%fUs~Yc;S9(O>>tFwC-LhiLW}3PhpK%bif3%LZ$U#Bf?e}-?_~;jqKVq0r^;>pC+ln_m}|(3xVZ1Ure;g=
-ifP8JiXzLxF~gKi9SyTqphZ87;~58U)j?V$wuq(BO*7DzS~&3%`FeJ^Iv}1S07ff-15*M3N>Y%BBL5g{BWFIAy~S@$^OxV2D{h|J
-<CFXiOSLCly_h^iob)rzVQl!Z6P3^8PQ2iY2JU0|-*gw2l$9P(HWvL1x>x!dF5|1IISNF=BI|5F;&ni7ASe3yz3Zn)f&tZ`4wKc;
-1E*+E)g?kQL1ZZMkK<ZJGdFL|Y`cf9V@jushmF_skG&i3dgE9e<Ef*zNSpVP?$VE+Y^Q4BRe2)TpZYC3)O>7aywxI-NMH5-2blrH
-9RiRoBJ9xXYqp`Gia2plQ3lmLR{-J%#zzZT=s`KsAPGI<KqL?4A4V|N<kRdo6-)grj^CFPpE(*G+*v~IzVmv;0r_AzkzDjQUU2BW
-Yr4mCT!FQydRY_mAK%Q3H`g2^Bgz`__d1nz<G!&0DDIEyy{;Z>4k`}J!WpN_Q#1yHY8gyPIjW%~^oU6FpTLv4b!W6{9~)#}X(Bt)
-L>$;xXK0le;@Bg57tYcW&B7hd%Ju2^l1I~eO&4X_0*{TJH3l6fjA1Ltiul3KpC*6gdKwNdZtAYT^$42{;0Hz+B{>;b>YxIXi8Sn>
-^5~FcUKk?Ce;l<Fbk3(;qxjE!s=Q`2Bp&#g&S}FtKC_XRUv>p6no-w}ws@&?YPn<1q7b5Jl??QWDP2y*7s7kqi5|D7_ic|+0DGVl
-dN_UD+zD)8prLfwJdq-i{*_3O+GGUT-r!GSVz=HYi|hA3e5Zu6M$kptxXPTm`Etdz$vYHdPpXJIDd!mWIu#~X5of-IkwgQ;aWtky
->Q}=lEEG!QF2{tq7Ve~}aRxnW_(UZe-oR!Czz8!Z841}rvn8W+5jp-@@L$Fsv$0Dk??gLQxG+V%pliuV^#pU(c9;6(QZ13Lp3Hu{
-W?n!S=JsMIhKL+~<<P6-7v;V(14q}UyatcO^NExJZGNuuLCG=($BQm_1*SxcsKk(r0zt_9vp9O>%eaGnA2$bl+7hWN%8&-+x~3RD
-U1hwTJnrmh6;Ydqg~Cn+k^Lsdd25S{eUG99CQS@5U<~l16rB`dEhBMM_@rQc0-i9)rZz+(O0Y?myg)iWe;TrC2GdQUTaBwTf=uPa
-b!$a?+_ASL!SchN$u_d0g_Xbu>&6&Dd_6;TaUwO4VS*AE7-{lI12kaO4Rr-n)ZjUchFY?CP$K0|27|^($PtpfK(;sd^K(H%-d5zL
-jt%y((vqW!BLt@2I(NKbciE!U5Nl<csLxU|&eK2^i)XNz;zVk|k_Qo)93}-fNCTD4qT&aeNuaMZMzTF5LDDe;QWuD){j)Irn&4$?
-qNkxG$D$0JPiz=9A~;}}hoiZ+fFWLFbkbLnAwwuE9zPIX#UrE9IKtpHyy+GmkCQz77A`IMc9<XZhY<LeV*X@9B{>-ugGwe~2eutx
-YH6seDl5v%vZw=_OvtmTa0WaI&JGk6BmHm<_e!NM`<g<ubodSu%=0gWoe`T#g41y^&|t-58FV_0N+FXZ7>3zKODEsL2a)`kD+vB>
-GA^RUfAI)~Lx71yOJ%g9a5yZyoq;67lCKe={g;AFfcleerI_hYww6k_Mj_d_|NX!~zcm8`{+w=&Q1?Fo#9RKIfRKp*0RjXF5FkK+
-009C72oU_!urYRyvBm#j-1>B<+>Zq_|ECAwW5E3_{!=HNyB<OtTzbsk`(}s5K4txZoq_uBRese<Dt42y#D41=QWrUumvAK_?Y5Qk
-m&x-aRy1ej#?rA8X(Y7qw@4C~&8aC88xA-4@&+%6w87_U4bE60VST@c%J-vmwA^<%9g>l#r_zRnw$C@-gai^l)U5nFwT$X~v;<We
-UD@Fy!r2l}Gp)M5D?>7jOJQu9CS8I)51RygiOIy|aTLnnO^5jsr)HQ)JXhj~YGm%}_n@^iDnp(;b~IUD!e~38>6oVNCv{ouplyHh
-=TUd(o>7ya>L6HXbLYFd#Lr;W!#BgyH6*evxjmbSZW3}HE7PMc!5^h1Ln0c%MT<Fj3y(uiDEfy{NOi7xQEPLjjx0fn+vu)qv)Gg6
->~VwDSYdmGMmgzdEOBJXs;-GDZ&NKL+%cv5!DJmT3B!w!gSG|~2{HQm$4KnG72gZdB_ybhmS7O^ssA`$HJ-)1Z`gf8URI(aFR#eM
-HQl<_q$a@&*>9|Zz1D0k2{yOR(A}01swZK&^%gb0LPp{+uxHJ4?ix$P?5+3Aw;~R{k&m2{gm7&!61RxR={Em3uA|g?<lemA6)7Pg
-K<4VGjHV0OUNnh<<mwco*3~jH5~eHD_iZ~Gs48I@CKGvzE0Aa>?NvSu%aka9n&janp+;{Nh%!hughS4M`*TQt_HygOx1)BS5=eNq
-lRmR`tUjo23zblrQr7n6C#!FIlLk#EX}L=yh6G6b4$giC-%p!K8ssGV?ovHjnZW}0Kgwtj2Af_z70F;*ERsY0C$WFu0+%@MBzG6O
-MBt=u;~ke<3Gb5y62g(sDLAvpUr|khs%<(B9j+uL;-KZm+vB^o52p?qTo=>>ewab}!s+^0^5DBGlJOD&4p<a&y3L=%=W~<uqmG`O
-6{IfV<bvJi>(5x!m^xgdPitHqqG@foJYGV=KF-M(x2bKA=)(GK(aU^fCp%~mP;1akiIHr%4h1dYPRVG5wZ9URwe40<W%5<VC`t5R
-=j@<ty1V1xju45YpN_N{S8^#uI_yEyQN?)H;^p2F{U?20&vL9MYS3e<la+O__`w3|vNXxQDns%dBP0*yPs8NS@+Ef<T^&vEmoOHb
-OksYvxSQS~F`B=nvo3LZ<&2#Y!$9vF?Q7jBmb^jB?2T($Kq_6L+goac$4H3L7AtjH5rm|k{H1t&G3fT_l^>Eh+7g`^BK>%Ks0zm=
-O<7`YCOXa}wqX8T*+B(m*L1RV^@mEF5l(12F0Tnm5dK7#LX+&<U>InrJR(Gne<|2|>IHY-2iOG4O0b#Jd&KO+eDnLdDucCsBz@M^
-@DZAv!R>v3X^?7Y3`-!<EIw+IHQ_)KTC}#NV<g2$!%L|Vk>+2Esy)?lw_XXx<824i^Z?^yyS=vO8@T1-275S-nr{1cZF-_l8|)c{
-jBWRu0Rj?z+QS?hWsF4E3DD5Ppd=~7NN*g2Nb|47HQvD)>AOC-RM<#N>AW^ZE9;`GC*?{ETdsU=Wv{HuGe-|P&Jjrso5NWW*_uGZ
-VjGAk8B}ddAxpiT^cB*f{fiOt@c!%BrccTvbx4Co)ws9o-7XLBh~N#@ch$2*s<DrYh6Gu*ieBC(EKq_IZ#Q+ER8pTZh?DZBc*M8<
-D`C?+<np%p3BD$B5_7T+iH?fjI?EHRIfFtxlxRt#2oyOI#Z<6-B_2i6TM87}I4QxgASp)+pb<9zm6+g}A2HO<NS#NOSlXDeB5&HH
-C?5+Y>L8ne#(W}*NFiYd$zlKm3K=KKCW%6nUiu*XI6Z*))_*0|7usnl$;mLtk}1(9L#)k=bX4RR5>u*bG87De#z>x2OaS|?rG|_U
-=7$j^GNAmo!rfkuK_wAz7|HY8S$tU;Hj_riOSFMBB35{gvE<kv1b;YT75w2OV<c(m-wQ=KQh#2xWWD1^L;`%su_VKyENk$G(IS%5
-`QHQzss9LL>115t8OPELqY;_?_XCUht)ywxPszB5=>8XgLb@q`BOsDPfB*pk1PBlyK!5-N0t5&UAV7cs0RjXF5FkK+;BSCg%oeMk
-7XM~${JW+9nptmNr#H)<DD_pfc5HQS)x=8KbdrMN>C)eRid`^4x{AC5_|lIr=1Ct1PyXSdQdg2G56HsnKZC=G<6Rc%@TDUVFw+)p
-f^gE*b-KRa$dj&Ohon0K=}Zz=0be?v_RcJ{G<_VY+fu=}2!Vedo{#aYCcHFr`gQbObPGtTb}KK;9IYdz9w64o&_r5#u12vqslQ6b
-GNi6)Xe3AMUx<4KR5yV<M_Lv%8|7su6!20;|Gi_qHKhIImiIf1q%Fx$3`tT38BOW<Xfzh7@_!+$J!%+=-Bf8~1rY94z?QbXP^pX4
-ls0`EJ3U6)GE`Sv`cd*A{)eU!2?YEXg3~_L&DBU*+S8V*yx4v(O1g*Bh4)@NR9bj`rtK7IN4lRZhn8vzc|SzEBMF=TQoPm9<G9zW
-NH<{E*{8^3M@y^fC9{w;Ub;&|;2G%<rT)^C2TC`jAO_LjzY+Ew^?=qVy!6(sbCsqop<|@GpW4kG)oLs$YU<;uJdBju7&1Q`K8+kj
-{qJQneEN>n4I0v-)9wD?vD9Dc6k?znw`n1VDy78TiRd4s2!TKBbqFDB{yQ;h_Z{8lNm|miKJBRd+(#kOgTV`GhAv9dyB65mGk?el
-qx_iRhYUgft+?^#)XZ=zzO=-G74B4}+tH+KqveTm9E=oqOgS1T-7Hd&3jL3w<6MZP7M~_PY@CxG>0_lL?N;^Z0O5zkX^4pbp^u73
-9P57+;bCgB3^HEY)0!G;D)SfwDK=Sn5Cus$uK@I;V?`ru{zsvqP9sXE-S&aaqEktD=@Y|Y!hh_cf<GIO8vRd#PRGJW7)!H&6P{!J
-!?+(I>c1a2>~Cb_{&0+SzwD5@`tQeYCcuLr;xhjyfzXBk0RjXF5FkK+009C72oNAZfB*pk1PBlyK!5-N0t5&UAV7cs0RjXF5Fq#q
-;q!&{v$5`P7q19q`g#+7{8lZ!GC%D$v5ETA-)jA2(fQHv<71F`&wnW{7nZOvKN`!{rTvsfyJQyb$70l<e(w;nufcy5)je$LPZZp3
-#FKwyvvCOVM-%U-(=`z?|Famm)4<>-4pfbXlYX>~C;aSckv#bSGK3y2(EW)`=J$}FWXF;H>C9;m$%FqdL%}XPxu1GG_3>upA8jbg
-PdR@Gng4CDcH>cg>IJ#z@JK&W2mQbH?idGQ7={9<MA8Ua7Fa-H<`fJp+@ts6vLIICofy40daFD*s`Tytg=0#N=6w0wqy8=)mexOT
-x*=(5j%HqJpWxiJS{$U#`1ha&3C^-{q&lTAjVq!H000000000000000WOsiA#p&-pbA1MR_g7Gx`;sKtXinFlb2l0IoVNR*n@8Qu
-sYE+}nr$OFg)wT)1ONa400000000000001h-?Eki000000000000000000000LJ$QVeP!>""")),
+c-riJcR*A}_x9c1dtq5vdhfj>y@NEVN)be=N(V&*#SS70*ei;N4H1>5h=78K9lO{yieQVqe%xgjb~SIl<W2Jal6ap#lD%_hFY7$_
+Idf*_oSD`Vt<ug_uI*0_pa2*k0R7=+mwmSpTSzb@7KMQ$5pV$Z{8`489TWfsAOP?ZfFqE$k>v;&3;_eb2nW9m&m8(M0uC0yU|=Bt
+hl9mP;e+|tNU#hTt^|G$4*nmk3>&Qm3|A3cAYlAzaQ^rCb-{1KhyN)5nM2nwIRB5r!0*ENzX|*v`0b$|aEp3FJ#o8%M>8)cH!hz$
+qa1Z~ozg}ikN5J+#XD=4ong;uu%bBBgtPrWzv}@m(8jMlrIpT2I#G_ZB5q7ef?>}-Ot^7zwssi2?XEuIV&*<S>7J4m%hre4MD9DS
+jTt<HJm1wmd$QRLXYDE1weY%|Ec70o1Qf8L$_^)u@F7`six`y_(bX1{xw-`J+9%`ToelT0=?9%~S1;6LKMh2tJ4y2>bq6{E_qDuu
+xY-c#7MQEHFG4-S6J@@IG7mm(rny9zJZ^@M`z=~bqUV)W3k+>`OnUiPYW9QI;aWS7l~LW)WGpcR+-MVu06x;9!fVkh*l0@w;vatj
+u#rc=e(}%z@^fJS=??rCKEeLeV+EuRp~(1a^{X6@y~%Uix^?rU&gkvEuZsz`*e7xHzS*3H{;>h(&3CA~^5ro_vk#RNJWhY|sW*pG
+PRmyary$(eXFrynop=6fix#~^Kg*DgY^>4CHdJ|Gat)KMQd{neMTSj&^<w{lL+`eH_<FlUng)CCwOvBz#S8RnwiOVCK)mm{+LZO;
+T@cplBb@^%vJ)R+ef=&L02u^y*y*Y>7D1;^m+t2vVCN^5s?~kmYh#LRylhqIc{ZX0O*xlOIAjI`l7Q+|ht4<haLyUFN`X}p5Vle$
+p29R;nBjojyoW>ZmPL}#FdF<97(f7jfBeUH=$HOMKwj|O#^<{_J150%WKAwJIIf=)D~B{)pZn4B?k?Khc{;ZlbL~kPd3f|p?)(il
+_w0AO7Fg1?*KFSm(BV7A-$vXsiNSAvKY+Q>KW`iyF?Ujan`wI1;vILs1WD{urU82`5)QxGIJelrq;|aLL>#h>wN7`3r7>~k-Zv7#
+Y#9AK?dA9jk4~Uxp)xs$6)LypKRq?+wd|Mc5@>WVO7%ni&8P*TR)|d+{dTkbGiGfjQE%EYR~KVTJtJZJbx7Hnwa4j<*9jL38>#}3
+?QttEAk`?OrQDO+Sce(0s#uqNCWa(|gdqU}@IwHp99DF4$Ekp_*jH`=oOvIQ&zOZnz0(LHF4D4p-*s=?a^F{_AqJ-M@OZz8nUs4a
+@q3ru*_T)HsD3^fC2P3*=<FFm<2DEEDa_nkpTI@*JSuFf+Hv7S|7;b;^@HV-=($gp#2!z3X?CY;b+o}2S@hF6jK{kY&DRtzFVo(m
+g4vI_g={{t%6iviOQI5PYvSX~*5)YHQ!iKBp=%@~9&>+s&d%M%rPNUZbFq!hlcz@@s~Vgs3$MT$xQyNL@q6T?4vj;lsWVPI?b9Ul
+bh9znlyDNZNxGV7nE!MPb_$6DlNjm`0f6$m-ur(nv;(E5om;)*>k8d{7dE=C+<v~AD+8bwtn0z^Vo$8W%$a{IP<LYJM_GL6lJgI?
+$?Hg@r|5=Ovuza{G*DBbUN}E8$w|HLze9Q56^Dl!xMaI61ul!%PaP=LQPypEuZzDD-q<tu4se#TZGGb`m??hyc{gs^>c*bkY86ME
+jR;DeDpQu)I98Ui;~#nA8fbG&XHL&N8j#+oPLI6I(d}Me;b*xu3YDN}_@bhc)>R|R9AmcnryWfTcKD!(@jcQ5iigxl11r;cltwB1
+-NCD!1Qo;zXI>B-n~u_>0rqeVg2*>Ygnz1~{e3vT@+dWb(&@5~K=Ic_`*0mHIoru7$GGc*N2^(L-x?RMSe6}AFNbr$J2QJyZ{`<_
+oi*=N+o>Kao{AZPFzb+m+Uv7MhAxhzV0xpOEg`SU^W)uR%WsfnP2Q@Had0BvI$YAD+*2_1#pxQvzC;IdDSS=`E~Q1Gv0}2df*;8P
+<z{#Ab(+Vcsf~L~Xlvz<6QUh3Yj;NO48t3gP92+Q*JMz?SdOuG0ZXp^;rOI!ZfHkG<xQ71E}bhw8s~k!U`%E*6}9kk)1%g4Nx1U@
+Lj@%YDtyw$2`Jd@G#M&fhlPUUk$g6P3`=|2edf`Lr?+62U3wjNTOlT?=WwtR0;gI;oes~#Zw`EX%hLTEZI72V)lQK&|NSHF^B(l4
+MhuJjSEX$U0|Dme&M7+=9#05&G15@gb0#fznr}5*5`J?0wH>~L=j|M*oA=Yh7TuOtHi~|IDvIDn4ocJEUDokTRMgeU2sEM~^o}+#
+L!YU2x8st1aP?acnVC)=PyM`Jo<WT!&YZs1WWnV`oCTs8zHAbT8vIxhg?IG}`Eu`x+0c;Tk=>etuO$c2@S?Q4Rv{cE_*U;U>7^+2
+?a&+x4lKcgOGI!e2srvbv-$6{v?>hJ!N_V!`O|=8(ZeIXgce>T5!H)b>U7#5?r5p>MPG}ERXy+K>Ejdjbv<dCc7NN6?Y&F$ujA8-
+HE^3<&NV$*_381u{-AM(J<OMD;8GWUa+}yN*$r{!Fw;tUnmQhhYRIXGII~Piy-a4XKoZ}4C*g$8Iu-A27}ZXF4U{JJar%ojrLL+6
+JR@<q_(zvNeR*lzawWG*0%rLx_oKxu(gm4lS;W`W`w}0b-VxSu5!K}?jPlwy5)8CN)MVYCv%O8>wgXCgd9763+!b$4>}27m6>Z35
+lo>!p!l*C=Fgyq({TSLboO?*he{p`X+Ix+pWN$~WMOyxFAR=pE-@Jf6)Ti;rZl03qH^yg^;jay1!!uuzS2kJfdNB|m1I#7>A7;Ka
+r<cB`($5!q#wRY{NCMW!U(Lxx)~)=kwtApsXnX(wTP#i1uEfW@S-re#r5qihqp%UDTqn68b#p;*l{wJ$@n~{JKq-+@U0lh+*G?b|
+OwCcXc&Yo!6ESUWr>W7^Jbx`?W1^E>D`i#K^UI-ngd>CFzAkP%J<SPg^YDpJh1_KZxfXsjWwDYHV)ywma5@ehBWZ+&!7SkzIDi`w
+;16PH$1Ix?x_Fv3RXxQZZ%X_Z2g6rO6p?p7vFhgfWx&(trTU%zxWO-ehbv*i^yL|-zN;9Mszr%`*4F4HPQ)X%yXpot%{ByW-a<{Y
+E~)b(4%#Kuwkr0`m$Nw#SK@HrhooN~7G=HPBCgynD$0D}WWu<yL7W8(!_G#1<()ToVD7zOFvVSAug8O!v6j<_p`9E0xfdoQBUKkV
+GkO&I&25izm#W#=QM*i{{m<6t2KhMSuph@Iy3Y)%C6GJ9O+(quW<2;jZgW<k2Mo17X>uBo2*hTv88Em62Y~=kBeOFE*l!)O{iD%d
+Hsd;}ZMptgtIrq1Qm5a2VRcavU%0z%oqzMwiyyh@trxAn<}d4>%<zX>zRA7_6zQAutg2*Gk-H<96$gE{WUVN9JP&5ERBcOKeJr!P
+*ztUMc3kyT8*ah!x{|3Zi4W51IjKSTqXy?rUwG&z;XOsh_Im&Gb+eIsZBM39^=WJTUrH<HR7@^5G~_5;T!A?`C-$`mXQ2h@4Pip?
+>7osDmYHed$DOn5O?Ehi)ga)g*hA0nuW7tOfc;dJ;&nW6F&FOO`+&DfLIPfZNM^_&5n&WA3I(vxC>R_C7f#LKehfAbseiPH+HA@m
+2<mg5Q0#qWmnwya?l_pcR;5gTwb9FSIqP2qWJN}fp<S!Lj~bt>RB4Q~?uk)|9PevNU2<{2AnyH?bAI8U&e$8o2N+UuTFWXwtJ!HT
+Aapn0S{SNEi9=*N6<yGZX7=BbS6XC-tGZ`!^ykIskGdweSvV|pUdJAe#hMdZdOcECNJy#7N7?NQH9y6)@<^~X3+Imu3w2xfd5;l%
+zP!iwB_=nq3mACUYzc#p^x#z%u%7h_TO6VRIgIq?Y(Q2LhMsAtiGra49V7xKI%oPLY11R=($)BIzqh#Qy~%O0PA}uC=5pY?MO1Ev
+lu5Ty?nMUB{jszxOCK<Iy!Hi2D{Qm1KRxB@Cq2VSdcZy;?vzs2IF*&z&r(;-OxbGyGh@xF-|M%u_oI>gi@X7zF50>vVuQi@vJZ3g
+olu9Sgu#*PWDayG*7$IOPOo+~BPq%jTAX4p+4|N`>QX3XbL6ozSFr1|6G{TYh>8;oUz%+yXE2)#Xu4r{2fROYnM!(NU*qT9jtJ25
+WfRsdefhX_AsmNNN;{q}#e@O9)6|(mL~1cHLsViBa8bH2KSsZ~@2#w>S$oyYR)rA8gz5CR+%t47oZ~EIMr(rXQr}BAY%YCV^LRx{
+8oPI}_5rH(O9CT)wsmIiwTy8|tf<X?WcAL=?*pE=%xZLg;XaF%w&UULcX#|waHVS4V~?L)$_#RM;%0Rnd{kSFC!WuWknX<y_FSp=
+1tZmaJ8_|NXi+YEUS;N8i4J+z^(LHksjXFGL)hvwTX~)O%r$|{E^_M+SPw{z!JIL3oT%MM&N|K})|iG@zIC`MDGQwJ@YF9*Q$--%
+G_5pvcr>7-N+Y6R0GWswViTMI5@D0{OEU$?e;u3VwiOwJoPA&Aa~}BRg)a|F*+tdBG}o=!n)tD&B>U6Jo+*e=Z3o=K*dESPn|ca)
+y3q@9Q?EVtYLgCTgj`C?T|B`!xdYX9)_W%)<0H{EcrR;;eZ@WF)%M&EgBjY~vkPWM+|Q1PNpc=g$+_u8R{eZd=3IDte`3jnOYLMv
+NZ%S#`Hl~D#aat(2!wD7x%5-&<lSz#Swy&>?&`;_8R+=ked7`SnauY_<%636BV3l{p102x<kb=QN_z8F4KxA+ue_$tfFa>9bs7G0
+f^gwU45S}pyqUQ^E#XjSUGP(?0rLDRsmYZa?#aUPIqzkqb<Ru~yyK9g59Ca88|#d`DOIzgwm*N&{m0o_d7P8IAKehkSuz8UuYYzv
+QC5%AyNY-40vI>5r-Zg<4ch4S8s6=+GDE3qdraTocZ^r@86lq+IRmh=d!so`wwP#8B-3>?mT2BlWU#mQz)v@{c!jalr};ZHWe0bs
+^^H?4BAkx(>9+o;)uKLAmc8PD^1bJFM>_BXT$@g4wah9_4ho1rYdzVSg@(f&JiTb-A!fX&WN_7wGQ9Nn4V$nZLYuh!{++ZP<9Pag
+jY}GX9$<a$zAz_tzSo;sj*ASRnV`UA8Xbt9Zn8qkVU}~4t3Iac$qQcJ>zk*6kUVLJmy*-jZEAMc99VwGC#;=PC~a^u?O>RlEPGp+
+w&Gf}*+Gf6v(#|UQdimF+8JSTb28=AZg;Hd4qxhRa(&ApAceboI*l5#O;2I#f@Z$}_KW@Z&Q1H!Y@w}$F_x%SKKRr|VZ}0erVcP6
+_k?rj;us}!1lrkbcebGxkBkLuGv=$HX=o&{K><wx4J(!m2RlpHFBw(Rk1<c1o)+_^*HriBa-YRyLh-fcUH&U*c-yGX!YdD#d_DGl
+ZFjwI*-qz)N)jq*FX*L2fEg^k(iQtN06VM8+%_K_sec(a{bist5Vos1U6WlIdjBIXLF3N-Eqm{;`1FD&l{W88g#U!qay9<Trxq`x
+5Dq@TtdUx|7k;;J{rz=*c(Yq=%x2{Wiscb9+1rs7#mbJ`PFiMa<QrJBr^u{T#hf?J%`^f?);A~1+_Q)xzzM+BbV`YvDI5-movyZW
+L7<0NGV?;?!I20W_n%$WA7u7`a;5iyVv!7wFi$?nwy4%ry|&mEkyn1`xr=^-^Q-4C6_wBWM26p5Nmk9jxe*iM^(1;d^45uE%N(fN
+ahFNUrlYe@??~<35@M^#*w;m1TDqh*{M1=}Qvaz3{ZzqPZugtrXWQ6YE}l#BUh<Z3hCQ|7;HRT1EZ%j>-0Zj8c=2JA9oDvPyD=un
+=rTolS08oRD!cnsiX}n@Z!rd?+Og4ki-9g0{&?@g*D-WISt1gy`!T}FpTZvUU4xT+P%KcBo-iig=V2lc|IvQ_;u;F-U&rPihr-aL
+k4uWD5=+ibnYU@et%oPgNc0ttS59ctoM@xo?x>MLQffyQDvg7!UVd}Kwz9b5_baz=+Pz^)q;iXrMfgWI3~FM;rYmMITMDc+QPcsq
+&F5z9eP(sRAUbDEfXo!ebKM1x73b$Kbc^PqbrjxeZ)RW~N3IDUTj;f{ic!{)^I@uIhQG=F=X6VQqwV~#)zdW|OE|g%xHqNYQS^;S
+Ju-#_6jkpzmd}$Xppmd+F?%J<aIhgF8o4$oByvcTb_f)IW*zk_UJdET7;o04W?#H@H!x=N#KHA9W-6TYoEi}T8~^&%%sSq_<vlIg
+k9Qw)PnqU-34K6rTYauuR{dwiOGQQ*6)q=t!eb;V6AiAlUWrSKi$1)ed{Gtg`Fkmu?23Yw4H(2Vg`$^CRCv#U8r!ator~6+qsE|4
+^Gd#K#cnwHxOR1wEo~E0OL=YdmBHYj&5AAcd32(#{bf6;52iM?a>`_&a@>u57nUmcNuc3KPMzXv^9TZc==aVqj1EJyK_XIv5lnvk
+6N1V2Vuu5t{sVpxOUsSHbak9ux((pAEG&FxtgPO-PnG?WOYuF<b!!jljCViex`95qKHT_xW7wLWE9WO4cO_9+>+UE%%+SJ`wC?vd
+U$pFE!;@}$-HEO9)C%7yNkv?a$e!N#^oH%{uhzzO>Izfi?IKe5$Vl4{+U(}pm81n&<LvX(*IfKc&?CV2-*2pG-@Oo~;p~IJ?4|Kq
+dS*nQR+7e$U`{2wEzBq2SVMjeEH5Cc45mi|P2;i(gavU(ns5MZiG%U2DrU&S!v8-`4F&c?u=&-BS+}5dN35}KB5ud4yYC_!n4Yi&
+mGnov&0SiY{Jpdb6T=!kXw6vV$b6}b4Y5le<TV&&e?VjP`hjUb`KdFnU?V%8u-<4#Qdz;kCtu6ROdn?L_LBapm55F4O7mB^)VBrq
+MiXdW$K{jRIu?wcRRe336sy#4>#31&1cy5>-l;rtNk4#Bqyj&cca!ek!_n<oL%rX)pP4q+K|vVu5K;IJyQM*J=8)?HjH&bm82o6&
+u>gH|96}d}^4AO}=EoSJ*nXC``s83aAy}*8nwM1Rt)%HOCbWezbst@ORIkrQ+)K@L#IkNA%+@ke@5IkpmT6Yf!#kyzC4J<HlD>*F
+W6y(&VHmeo$78$@-n}}zvt!hrRWFIz6Eab==E<R)F7ErVeI0nOx~HBd>9U&%G86`frde2HyQD<LCB++!*2^3tM@T6DX}-H0jD!d^
+Xtd)!BulVJL$2z*`nV7FNCPmm6);J0CypV5oh9Hxw#D;(9>4}O?DYVM-!Rg^{TP-utrzM21bMBR_mcxkCcPnfaH&Zxyk=4Q%Yc<F
+uI}!4>k}<2UmmY+Kz;m@T2I(|Ms?>I^h|~Qm1=8z*`=5jS%D45JBZfG>UZ}!hmW^n9XV`(E`Heag-ktfuVd_@d-qMq&UxoQ?X1^5
+%w%&22+m`MnT&MvvL%-*s5&&5PNM38W&Y1zvSg%SaO8EwmUWF|R+^%SL)vSa|4#Y3C5jFT67Kib7)OKiW03U;lwlPTsX{gW25$!U
+V`#IrrtZ<4puY6Q%$7IP?N%nX&ctn(0ZyX~(WiZtA4J?)HM7X-{ef9qT#8^@#;wUc^o1Q9R(o=7AoJ@CgM=G-6JWKwqrF$1wOEyp
+c-95m#~jypUA|B%`uYKzUR^p&diUCGGrs5=Mkd{#Q{8BTMD~r#-*_*AxHu?bkra-MeAaTXwJh@$Oj8nu1z<CKl1|(-<C@^W34l!#
+?c8nc@d!|mA#Q&5STtXPLH0=WFbfEw5BpoX#2>_`b$VqoJ<QY9M)_mnRmU->snIS=%vG~OdR6MP6!6{XN%1VjwPSAvR!nMcYH^Ur
+H2a#^*wocz^0oB(Ie)3bWc`PmEM6Jas5b}I1Z-NV?5|5OOO=y$o~c({G2IP|M<|@$0;@W<&iZilNk3OJ0u0@E_2Hp`_B36tff5pd
+AXY~oT|ZwxjR?aJb$)#mm&KIzI0h9IVM<AUHG@at3$kLnggj}u@i~eF0e!^ZA<bW25&QSy{)33jNVgo7{`<XM59+JJB72n#IT{}-
+^Ll5Nmo7cGAYp~=wZWQ`ldboz#e`<+7F4LcvW%H_K_!k$w|!)QnzG)`d<pFAR_8~S;V4J7$*z&_Jwi^owJbYun6n%Yz?5CEQOqlL
+dzmVG#!E<%;mS>MfXCt6XE!k5Gz=VmaZXQaoA0;;Hn=7Ubj&<&_HLC75(BC*d%N#0nW6Uq{E<^?r1AJ+(xikRe%W~bM{WKX{U%N?
+nbEuuf8dmzzWxjyKO<5-A{j{3&JWyKx$V(7BUf0&lKKhHi(VsXGat^DC{o#yMVpoEYNg6kk7PY~3^?uz-#Zy_kVkoJ=kX{Kvt5=3
+hTm*W*q9u*CUGeb4wtK_`J8qYySh%(EsBoEA#PAkuAWeV+F6Ig!O<{a|LvfFMnJ`s#~=RxG%qI0W}+gBztrrYJ0n9Gh2UG&qI^XZ
+VwgN7gy4f9Yv(tD_+zjs-Tq{3(Yeb?9e3w$_1}0V=;7J2>9h{w?67ScGVHW9Prd6_;?}KQMptXKxo+Tyxpgy&n)0H3?Vc}9dANqS
++yd>1_f(tBR<OfsDNF>m*KeS7w`z_5AxB@2D@jTyz`ROD!|z?{+(TVAd|3!2JXbpO%ZX;rwlZlXa>%yE?!0EfjBukf`K!qqlfEd?
+^rW%;$$(c#lC2zeI6X?zMGg%gCQnxQVR+%|w*vEH^qXlG3zu$=%wHLSlSmBTpBlAnqGTL*WBV@0XN)h8(A^dew^lDPn~?v+e5q&Z
+ojWge*yR$`o4Ytp@%pLU_V~LM8@gLpoR43dyQo+Wg$4@syw{jqnxFsk`h*o}PCP7->Uqr0m~iWY`Cx$+6A6PA$3LjDos;)0MvBkV
+4D87>OD@^Nap3GZ@cK#NVHL`d1qOfEq8gSILqGyWjwN(?*#F(+>JJhZ6nC{c@UD7%3BBZOQ>^0njN*g_FA2S|KUK#)eQWHCvT?nJ
+zEq>Rey`b9-r6~2Oxo=HF}dEdE8U}710>m(Hg;an)Vv%3j~sX!Ejwfb_qtIxuXjQC?psK+woqeZU~4f8cVSHq8qCdfSEda0fmwl>
+Wg1KO&9de2=WkqGqz|=Z>0<cZCZN~THdP*uMe|#}ErE+AqK6xtLm&%20VK5Wm;Wxm<_F0`aY|~^mQta{{FHcE);Vt9xad>UjF^40
+T8A9!Ufm6~nxUBYRg!u7OP027ua<03i;qk_q3u#am;TWd3wHa_b$IOZk`K2dYEX-8xo7}>_#wmRM(>1egJC$fBsd8WJil+{3-v6(
+&{UO;AL;|IWz^j=)bp}Yr0`kUaER^_G)4wHoX(2%4YA}5dAfY!#+x$$VQ0yJ3qJv9#DB#B;l~(n5>wU_Pv@22FkAK1D1PMy-Ii2)
+c@k63T4LZ}A}n_4H1e$HYc_u^^^~)C5`w={Usa>hrD`YJw<gY3kutVKm!z<a<mM*byU<gaHe>@&FPiYo+)m=uEHg5Sh{qyeIRsms
+fmO}~I)_QX40V(?a_2Ku2y!yaVQ2M342z>8OA}a6nv8}F1tBni8Zu-UT+l}ng&)9_=Kt!SN&7KYtJ^1?4+=RRN$M=H99(5}f6YW|
+WhUO$+|Sii5qq=3^NPdj$6i+!kJDz&o`1!q-TCY!q|1z=xd~pzicEa;X6!;)qp3w@1u+i8(z`xZDsp~t{v;b&9Do2trZKf}!88w5
+A_9j)gHCAC>}X2~fIz~b_{|$>LPb%ic!7IL#?dHPp<rkf%t)Rx1~%gI!2dh*i1{%r?FY^2kxzH$O&B8wzuR0s#lt|3NkBQ-`+B+C
+n<`TV56>|h*fzyQn@j$*)CqffWsEV7t8ZzkuOdw+pqQ;W4s431rHz%I0-FH(DRHW3Wm9W&T{-%Y>j{U$U<7R|D<h>LmlZkGH4as<
+w9=Cy!;xt8Fe}<pLjx6z(0JnDSnP-)#bS{ot&RM{{>l$BPm8H2B3*CUv3AMqw3uLL6BS9?kchP2!{J{)e|Xh@v%6+lim#aphl07Y
+Z+TXj>(KZC!{l-~G}2JDoFEGY0+P;^mSRzcrKisX$Q)@dn}QQqF(h45N`i(%4vi=H#*#bKn}SLcXpK!q12Ck}jG~A1JZe%AqwAG_
+Ttq*JPph%MCOgXC!`artNJmvxl19W1`5974)21aSPf3iOINs0EL`{lD!XhVm+nH#|vPdX621meQ(L-7@Q<EHWW>7f7P#1~jOOK6%
+4P6f19#Inp58fPUORy?Zu!jfO$S8!!z!BVlW2EM2SNUf&`!B}RqW^VlvKq!3YpN*7N=Ztv=u{#W1<Hf0ZD63UucxP@rJ*>)Fd09@
+m8O!61cQnP(;<;VRD#L@xd-<(L8FFTPJZJLjT=ETI&4*k#fd<Pstk!jh&rW6IQ)O3l^-OY*3Vy_!=zBiL?RxK!JrUGP#zd2i^XQM
+SPTY@N)|B8q>zYM41c5mgAIF|;2r)ZHgKVkki&Ojqa^X~iR_Xhb_Kv-|DzUNUK{(=ow3QDAzGMOKHVv%R!{6FRN2om`sO!XVEtp*
+yz`8LT^zRG`;u>iJsf-Vl@W2Mv2VqwuU>sVt^Ty)TSLN6rE=hujEqm{nkL!2i?jDDu0IjR0C{^G9NAUdY4!FDqGzcm4YXwkX+JS9
+MP~ZVGl}s6Ckud?@BK0<gU1yrHaYVvFmvDM_+8$nsuM~9o!942s*fM5+;GHz1->Pp8nRSPv9Em4;E1Jj-PJEhokSw2Aci?luE|Q7
+Zyj?ruaroF)2@!jd6&Y5Yy&_GY0zN}{p$94zC#@}(8dD8MijvJ4E?VZ;IE)z@ac(@F-PnBFIW2%Pb+idxB15CdRoNAywI}i`u0j4
+W;jqyfwO5wD{I_Uwj}S~*U02gxh=IH!`Y@$6hHS>t%)4pfWF{7pY`Tc%cFkg9t^)%Vw;`|cI)hX;4Q7lZ&zcFM-!UV9W^eKu;A@U
+`TEwlm*pCo{E534wgg;#PMbd#{CfrlFP-D^c@p4_uKd;b#7+eG#8$T*rA#gGS<dF?E+X+mMH5%*sDf7da{?Y5h-lKm&KIQl$6^vh
+jNuc;7l+)Px2_%SRDNA<%%3C;kQwi%y|%OCo!s)sH(D@$z}w`l<5qCfsl|$K&Zv)5<6FqVfhp}hHq%05S!EB0=gsf$IJjB)GgW1L
+f2$UspzTo^k$%O~+gv0x`EKQFzrtG;ga!LI81oml%DWu~5422@kLFJ%T<zVtUdzl)PZF%TDpW5%a&SKur10=~$-Yy1s^A~p`O1Il
+ZUXo!WEb4@mIaApl{oX~AE=H5@RdRl`I!rF;0Hu%DKhJ4#_L5CNpC&IYFRj*Ka79)c3#Em*)^RjE~c(V`SRBrRYRzs-?=WW-F9%n
+f;>Ya*x-kB-PT?-J@$H)X44E;e*E$A3$rwOHq@l|OSg^%!?OUL>Z(C^uSq&PjK=X*KZkX++OET?@8onUXla+Ktkwz$dmlem8suTh
+{^o&IJ6#U)=VEK;wp1TjZK(?KwMA{|_JGYqki*min)&Yh+WMuL`g|7kraSQC5=^Q5UxkOm|COVU--6H_pPgghDVkqIo>)sMUSPwY
+Iit5fc0!XRRf=@0=r@*+mjK(!>s<87y0I|}YGTb`lJRtqi@4}lnql6O>y-DrNt(t2OWv`W12%6Q7Q_rRWO2X(GU^V-{FX7tJGNK?
+6ziSawSAti%t{gxWx<};|0UYMc=CgcItD0hmh6~)ttnn(RQR3fRNvRwJEeRI3lz>yrx|iVV)si-?2{sbk8aG-)8XfwOe1UYCkISm
+{E-m$+YR!5AdE4sCqBQM<(FjA$V-R~QUsH&fZ|@&yFoe^ms-voSTxULu>{yk_3#zT+YVKS47_cNi^`A$sVNU{+@;uXYW(`Sw-)3}
+fhClkQ_?1Bac&(s?Y~$G{MPhw%lj{t#Tk?xohl1fK>DrAnls+62D_5q^@cyAZr^TnHCbIAByd4<Wp|6ATnYxHw*GwW)7_3}e&n;s
+lya5{iXW<1ZgXD}!=EK;{2b!T@2vBEsr<!g2@?NRME;nv93DXzJ*fPA+DUTXWh1yeQd@U;{<N5N?!*PG<ZI-qy9X@YCBW8$n`b1r
+jr(|&)YPN*vlri|JzU=uo|YbZymsB#Yh#%pSsMQGm!x7PavIlMvt)u*g1nq`S5KaLMIzY^%#;OowTzLIl5BppiNTLk4}P)e_}rO_
+eOmlrE~O(x-wYzkfv>LAg10K(^`=;muXPvB55Cpqj~RO>PYs*S=e2mIlLUXjp~54AlMn!Qc)Ab<`*GRiz<f&Q`j#5MN33U0NX?bz
+lNo^NTA5sxyKjm49O~IS3VgGbpTi0GsCO&A>W<pY18V%Dj*3IeTar7DdbVtU8}S=aCvv|0l`AKDr#jV{@y#AVeeV2*)~kaOcQg63
+F=Hcd(H0phCqFi4gO_S>u3E(`<A_aQayyWI()_ssianL@1r<3`3fmOp+2D<KgWMyo%Sa&Oj+VXzv?Tb)0;VBg{6G^J2_e|c75LGi
+B0qOVU-p5U-7d>1$zJCz_@RoXDd}_e-7}Ik<}EJjez=PZw%L*6<E1;@vZdX|!^_$>@{3+qO!rgoU*d9Y)7JNUd0>fmqt`+?6-MQR
+F|)gQVB?3Mdbjv!HTl`?*5zuTR(C(z)SdJgNLg@)19pf$jW!9sRC&d@{F`Y_5eF+~)aOfqmX?w4a&h6UbO!iR#BM$|rQCo6(iMW&
+){)?o=%ud5mn2|<9$q0C?l6HLnbV%+7KB=QM+i#8wq#9Ur#~5NAc^FD#6-tQ0dMT`sb*38)If80?!A1?jjPJ*Let(<5vrBJqModu
+C;FY~%kC&b)2jKEnh!0xd%39fa63C|z9v|3r{rp%?QybC2=AaYe(3u2Q9B!XQr+qE7V4l)zh=kCi>sI2V9x+6Bd+B-OFwvyB7rvf
+>@&`L$J@&YAcc&O<9-f$4DhD~SfQPX`~fiD5l!OD5lI>zj=<nQyf)Y8nA-p?732b)-Z{#W^#p!Hg<H;7sSA(u(s;4+RJ#_2ua5)q
+g$DPZr%G8jO0Vvx(ZM1wPd)pFy;B?VsoilB6tLvyyu-LBZ?_Qc_hB(;u;BcJcl{F@tHxPenLz=Y-t*yDTU1f*8+~6KC|woTcZfIk
+oAy-jbw%E}9oJfdy~9rddKb9jp)Oll1^kgjs{9dk1OXhl1ioT02z=f!QkY@>Py!PR8CoE{XU@s6I#=D?_c9K|9!)R4tFZ@L5$;5=
+Sk$y;BeMSeIUd+fChDst@|#ps%Jm;HVTbrdQ`L*nipnRZ&x?KJcS#m(S!y2b+PM5V-O9WAxO`(=`x9eK{{;GBGp7zcu)>Mdt+hYD
+(Vx_SQ~=H6+Mi}V8pz8#)T|CNb>xGTuV!Gci8iRs+Xt>MIiw&90}Zm#loP7X{GHT+dLvKt@bZ>BUJxfufI(~uV5?iHmreC;eb_j=
+Lr!9hKYt)u=g3|AB52RWu4mr1!PgG!fi`m4+w}0U;g|Lmf8hE_AJGJhl-&u7KSej$EUfjfXwd~rw)ymz4Qd3d2Q6ZSTYwXE8_szg
+KQ!m*Y}bwR6~VFn%;NXc^yv|H#hR+%ZMe6~gN8XF*Df<bON(yqI<>sO*p>?pURKO(1<WD|d}I11JIEb5oC+3ZgrLCr-6eu3n7>Cr
+7FG!TZHIh<AHAEm^TZwdGyN&1d@o<+fd8?<x5<?}iu{Wrvs?l=-M8IP%2{2-GHr@mPKU`VFpCTLN{Z2?sExgTu(CV70}qyXOp`g7
+8s6cw-AHdU5hUpC*n_z(2a1kZeDMOeNdx2#4m5qzdgZ=YMG+h;?#aA;L1KDV4AmU`E%S9Bw&$cOA<5umfX<oMYmw>{@T>zsWwE~g
+aLhDdr;ijYsbLThd*5Qo#4+;%RJa4&M|0Tc=by}DgH0tvJohXrX~mtiPlvAFY_>B3+Y!@u36))C-(Mm7G~EYn1~z5pah+NZ{hO$6
+_afd0Td*JOy=rw;HtzY6NhXqRh9D=8u&pWc6!$kSO7-#pP3zvN8#`5kA29B2GXiISSMF+jZ94%lGQfep^tcsl*Hy4MI0ocBA*~-i
+0ZZjGSBZ0?QikoRC5tFvlkj`8ihdAGEKZQJ?@`^h+;UaAf9q^@I!MYBQ~eG-`htV`mscjwLQT^J_h<QBY2q#SDqDFTZBw3|s{+{i
+1j@;SNsOvlWg7>cMsg`bl};>~TI4QUlak#M8?Ok?q#G^W<4|1=yZYSBg$6#w=t^XNck5}oq_Qcf<v7=Ew<3wEK4>a<WvVIL8=%OP
+;Lq31bF-J^kcP9TO)Vwhf{kO?2)Lk|9Ekyg*c?IHi@gPNFUxjObMhM-t32j&z`|Wqyi*7E-H%};R^C)Kv9kuXvfaF~>miGKw5PUg
++0;aRa9Z1Y^R_R`Q+j9D&0T!E))=hx%4j~RjvcsHDJ4BF0&MkbH=c4kt{u2xRkqv_jA=y&zMpnBzxb`93_oCb5oTuFoEmflhQHHK
+VDHKSdI+2VZcPD{rK{M}2*X@y8A;*<oul+fP#+2+?>ihh^nSf-CoL%@@+;u3p(x9r{tkI}ttJF*b7H#v?NsSTPaXPDlb#BWns)Wz
+MYPYvGevDjOu$iugv-~jUfXp)MHIA!AGZM4Om=jsv0f{OD@T0kb0jgrsn_!#8!bQO-LXJQ7!iilC7pLlcZ{8`To9HBrbJH&Yw}1K
+YeeM?Z(MNikv54!8`dM0VL?O-(x%<;FqA-%2$V<|5rl7WdCs~?sQQj5_|uzqAFXmON`Q^@d8?tWmFD*TWlMX^j3yGzKr2_Vpi%GT
+kypunQ+`rUi*X0rdC|6?)rzT4FV%$igmTkCb?K&>KP<Yv!E*UCZmlE8-c7vDv9%W@RSGodaPS3i!xX(B<_4&Q5CE|IyGPp@l_wbp
+=MO%CM@ouFOA>b2gpNn5a)i-gveGD_%Y#Bfoc(8n?LBi0@tpg?x=#0M0pXFP6gcqnHFwB&pEWnw;++BY#G@8R>JU-(Cr|0v6xS2)
+?70(j-Cv$D)X-0sOf|mKy4pM<DXAEz3C^yryRzT<-I2m$miBO(`H;l~+>P_!2Wrna?ro04B8RS-wwe`@+S4^T{I>=u^9WPaqe{|-
+!_Gf&25lH9!GNPTfI6Z>3TEW=uhC<`AZdP&z?D;{BsiwFY8mY}kn=ZOXahE2*PFSKHC}PXa|bVcKEEV!9Vo<YmmDL!;`A@?s!3V9
+ym%&9^i1(-Rq0HpJ+mCgo4nBkN2>L;EoM88CCseE*x<?3p$0$yVY0{IPZxYM15o_1%LKDkvi_25eNcG58Y!!gb4xUbH&z?cdedA2
+O{mBG;f=cZkU)%dl2C8?YiMgX(wOFE^J1K;PWwHNY(rgesnGPGnyTxB)UXDIf49T#fNa^J7B0S#wB>Pw!|v-}DZU(^6p0~faM7Ek
+^U&QBE{7ZPQf<H%ziN&;|8Bg3e)l;J1_1^HEL*K|!Q<rAZYk~IXgQ_ar^oNOQVhw%F6xUxM=g{ZOpp<RNubGKg)1RUNissHKPqBW
+iI60J1*M7w`U=;4!?q+O>c-vh+k^tg5o4oi0qVv-SAVi-EAvZ@U@8m|^<^hDn__3P0^c577nrRhGem&CpWF$Dl#(&Mnd6v}D&T<d
+L;URtH^Od9nLp%V`OzGQJSS&t&VBhzj>MnN2deMZMm(&5kx0X8bgw)RB#RZM%5K!rN5O@9G)0W+5C$pox50A7B}*80XQ`{h+g%^u
+l^&D={SEoF?$^DqW^i|Q_L7#KSZzTbq9(OR`N1{9f>pEOaceg0C(?%cSG%P_p0(0TQTUz3Fa!|{u40*KtvzIYFqphme^_IF^Ro)4
+9of{PjUIMinuDu?4{xFa0<Y%%(uQ2j$fQnP9GfsQij*Rb2HV2mkTic2lF)fsv1e?;GOaonC~CB?RRx`pxP8j~pA$3Y$1aq<;_x~w
+7>$Afgtn86EeR$K^}a4gk8V<i4;7_v3mltB%1?jTv4Do)6BJ<=-9U=JZ5kV{F`UO!I6>azSYg);4eT%@7j{@Ye3ULFWQB@*Hkmk*
+K=3Rajvr-<`0c5q5S#yB>^64r(MYb)s8>up=o}`Uq71HCnBVMC*>t01diuH`U(1<a$AMd*%^QE+%YKh%=EfEZf|{<184}J;CECEf
+3+JUslo*NOuyu`FspmcH6g;K1rG|M~((tr-on)Y+EOwZN)43t;NzRf&H9Cf;+tWrQm}x^C4eG(8N9SRo8QI^6-j`=A7xf?9xvezW
+S<ijD2M=6sdYse1$~`mCAgBKF@a637_ROK?EFc~{PRLcimR*^OUE?7GN^jf?b#2b7+6??E2j*~tw{D)iy?|F?2{0(byBB0uMBJZ*
+l~WMzVBp{7NYzoM2?vdqQbx+;5jKsLiK8+k!2Zmvq8|jD<yy`XQGH2Yis+@BJrO!gkcHBjrtc2VP}qU9_MI@RH&z>L{aGlCVa5pq
+r}6_k3;eZM;Cfb4%m!5K_QSgheAOt!Y);i*dZ1=efC?Io8CKb<gB2+jBs@hpMZP{p6Go@wg<?}dvKY7#uGkFhs3FCQ7*)u;{zkCo
+5s%qCub&^R{-$+tsF4&24DfhnB7=T*v2L!@&&$+0(yVx3{A$993Gmv<N_2BCFB?rs{)(7nl`l!j(RZwkhJ=70OQM<ASX)gt8ip8l
+T&%~snaJYdXyLvEE(RPV8Y|qA0${_if-Gx3fjE&3gHaHLzaNu~PMCkW-nM7W{FG1!Z7B*r(b<1uh>wf4o($@Kb8(cl0u9V~rkq@t
+>2Jt_v*Z+bEE2z3-dHs}QA$CP#}aNHA_E(`EyE%rg>jG^d3i1sJ(`y(#~~qLqe*{6I2<{e0f<0~gxx_Ac>e|BZgekBo*3xmWNoA&
+$0lR>4Jx&=e0g!<yjdBsL5_N|bUY}ZtWalT6%G-GAyG(p48NMW5(ACElZUQ_JB3hSSn&3U_5d82Oaxawgw&7;Xt+qktJsBjC@e(g
+e*wn%5NmyYI<5qRLKtQVz}nf`jIpvXGtyO)lc3`GX3|JamP03^VQ>_B$Zqnhaj7^2fJCE5>?nYNAy6WhLvkCs5)D2Vy$9ZgIQvtP
+6Q(M~X3!`kA|8hkumr%QrKO~}k{k&ZeTd;<0wic;0v7x@ygdcq?F3yN*yuGllo-AoRhY<4zWo$8pb(jVE=<*FL>w3{i9#Yrmh}N5
+kw_Q<9)}%a7>^N3a%7HX_!=gXAT4%VU_8a?gZTSPM<{d*3JGrQ18QibsZo3&k>JK!g3=+b;ooophq(Eh0gnawg2BW!1Q$T0820@h
+1rV2iH=q!|C@@HM|42Z?x_=WOG9moqV6vRUQs3h!K7GIR=3CW<Zx+J+g1*~e@gKB;^HyEGa}s+;-IC1N*XK(L);5lfz2>>sDA~Dt
+{eC}+papD<tBf|sNgm%PWgy(N?$~YvGtbWwUN^Lb(F3g|oW&byGv6o+r_b?PmDll8XX*;0eXd6BPk^-(N4CA2`Q~~GPiP>f+F$1+
+3EM6_Gu=g6@Y(VfizZkFeVK10m~!Z23ARF%6BIzve1OD-Bf2eqZp$(1<!47oL6l5rpsY9^w|v$KhHxzzcG}wK`s#R1Pf50riiA4X
+?hy4|mkUM?Fg3ARl$`c3$b>C?{Pv3M_B$b^WMNBRe0cs-3WY1YG~FKrgxd)>yBvtQx}7ZC<@v)^pLxQtlCwOjq@Y+W10ndbCQVR;
+h8E0(xEen;sUOE`+V!TTizKu<Uz)!-zrBN8Emt3=E)>qbhRUbhFDdUooEL5m3~VmG`k9yAf4)&c$fjLKMA4fb>~lq7l?CqRt6v_A
+P!+x>31=&vO|H2LrP?&n);U*Bcx2m>J({O7g^{yHTem9;w?yj?juft4v(1GE)xdC2EatZ;>AQ4ld`-{tZ0i_H6=AzP9ymMO|E@1{
+%(Asw!q|=oi}C{%Yqd8VvoRA=^AqzpJibYLey*jkVK=T!OAQOfcG?Jc-ZreXzG8DDCQx{YNo|T-LT8aNRd8GHtg_|D3}Il<m1x#9
+6{g_UqQtX7LJDKrHH8n9=3>9y6C5IQ1o7oZO>o>tJXyz}=S-mkkoO5$_2#Ad`m23~0m4&dW42tM@w!i9uX3e}@DON|>=}S`V@X>3
+SYb(rZ2i;L{IdBW!h-c3=+>iJS~kL+xbG&}HQDco7j9o0YV~@4JC`otqka6800&_Zt@NEzlyHyW&2kn(>THo%K_L#xD*6t#NHg{g
+3+<NoxM_+)cLErAW8l2AO?oQauisF}OA~rs{xn119dGs+3kgn*Hwf&}d$MGeiLiw9*j0n!8QP^p6cm)<J}8Iv&$AHrZTO0O`7|%8
+FoLUSo#SdaOBgef{LJ3NL};|*mZ?q{>0VuNWWh%gQCJ%qDSwZ!U0*LL!8GFze~q3nvX%Xrian>s$Hf-gG>0;TuRePRoP0Z$S~*cy
+QrL{AB@VoNo7~tCr67D-;eEvi%O{?&<_S6RSoZZ}Oy}$%VFkT-h2!-zbc9C-?Wo=8Z$4evi>66xM<oh7(S~qIq)@a(IC>;D2%4q(
+6|`2~5B_}iq12@_4Z6xgOPgu?b;q%-pK*hw^QMvot=A`Y!Z6-eZLY(@Xkk%&mb_fWa<_vglBj~VUgDxNdDW%eyh7o)#t{xLt~PWC
+<p{nqQ+@ebi~Qwe0oy_9?zvm+*@DWs0}ht@RKYFUVhxPY>MFBGMjuEhe(zV{=))jol%3!%zJavT5V|){zdj7R_Ve{Ut$S|=3!?FW
+nj0<$Wu&;BN(I4mK~eLIrDG3HTQo^Mm?5O#Gj}5!t~gywLQo)kTFWZGqrsgZpaVVk+AR0``a&zP`B0U#W2$f<(gd4lK^JPXkfneV
+T7D(e$X?<YDB<tdCP}JaoMOk<t2^($F2NOAGY;-*qMc=iZq(Bk#=<=!K8^9px37AiDK*bVSoFR*MaDdAoY$ps!u_DB7j6=lm4x*<
+VFU$>lh!uccUd14KDlMr!NIPU#Z2J<CiZC-5+O9*@o}+eq>$P?1YzXR1qyOBGYlf}SCCS93R^_WJ0)j-;gJ<yP{{nUXcOXahGVcA
+uwG~er%k;2(c4Tp{H@bG2|<f;Crdu6%aD}vTp)Z89`Epbd8;*JUo%Uf#WP34ZCzWoC@TsoG_>!S;}Gb>5R6BUZ}d5(O%@!F3efww
+sw1%_Y^~A6FeC;d>NlZlMY8Fw@hXdVzLQsm2^Dq1vivjRT#t8z(hee1(9~Ks==d?%XVS%maH^o0!@20H%bEt%Dxz@SVUo*6FSC{B
+T6fb0tZeMy;BRS;UxO1=Xo_+yMaYmO1QL7U0ke@GIiP_UE(0H#5|BiVM$}@V6tUliXNGQ%u-D#owdE9NxC)1I4HLHw4#xYnq2Jc*
+5YERmte#bA8~ubn4cQ@_Qu{=B<?NeuSeyDzXgL+58T-bn8t1xd2nwc$xtmxRT3Sd8-U)-k@zy<3C}Gl<0qX%(Ze(Ka9$j@b?n@0O
+a=Hz~({IE6{`iekkR@}SgOuKm96P&n8v=PDz;SW@{cN73V4}9|WQC>AG>z>zV-;xu7Z2>$)o)w2Do4LlR!~wH<t1-uqdR>SLhxc7
+&uYHih*Tpm1uO+^orN$}!w8qiH!?$%N6!(OC<7ar5&+<$f`k<L+h7?!`!VOXRA;)6balS4d+Lc#_R%d@Pq=n5#a5W~lQSkd<XG2^
+0dChbDZ#)!TI!2tVcF*LgYx=<*Pw6pSlty;N=i07fv|`gJCC{@<c{P-KfQnBB!M@gI`|Qy(&+I-WMz?%Oc*p2`Te+F)h@AMU4hk4
+j#1^g!eQf$#m8R9I^H}MM|)zUF3{%v<a^ZP-92PAtfHiV^(Wpd4!0kh9dEXTAkbHnPcz*Yzl#TB3J5#=^15YEknG5@ZdqjKd>#xt
+GCnF~AV%d#L5k=R1B3EVem4Tp1|JH3t}695IsSkvC1|$DfZj4<-`$t14oU|&3FM-^<-(Zv_YC*BPA)PRG%sVy;>WkL<Be6L*n+GP
+AGed!Z$8l1feHOlt(UdY#xU8DSvdU+X_CrlP%VuvDn})_h#nzn{uk(P+;B#%;jzxlE3HHuihu*_+AOs)T?}*l`@%VDf?2pD)AKz~
+eOf?Kdr1{!+5(UD23q`&;G&o^905P*g*nnkZ=_?e!mjSdE0^E`06Q|mD9g)2lSdVpf~TNIl}AO2=7m9m{QYQ1&^Vudo#Zq7iTt{W
+Na4WGaPA4L&47ip^olEJ!Hl|gq{(xQlPhiVmIUGjt7I_GN#!fa*kW+cJHg}jy?-^R=gS;%LXTujo|nJ`Mmowdl~YI}>0e1Wu}wyx
+?G64Qru1o@G`VsA?N?F|Ba|x8#x?qk%F9*Pr|puB=~fUpDd%X`8dU~nVQ0Ps69faq$rQRt+GpKN1{^Lhmr=ov#k(m=tWnDvGDXfp
+a%3|DAk@f?Eh0O6rf8HdB*#Arsps*>EUXeMdJ%S24s?MRbUh`x31_U><It2+t|rh`f5GE*^L?+P?v&Wk1msBVaKA=;Rxy?h6S9^1
+5_T+J3Qro*=EoXOIEOYmUUb09&_#MgIk6LnAu|6c+Kzsj-0c0X()Yu*a7{smG{C)@srzJ&{!ZfLvlA5reI6PaeA1ujJtfXVU0CgF
+1j#RXimwiBgde%c<S=tKFuG;I)BtT97B|YKI+B1FVUs9&0XaT@7#t;?TtnpTmbF>_hFoFWno%B~sw+!0eY<a(1xK*3;`eYvlrB<A
+OIKN#NDX8ez<D})s*;2e8qmtRnmn?|p^Um}94t&E<&TX*phV<|ME#G>-~3VLf^1(^El7(Fa4}Qkl7$fhGj5+derWIJC24`?@)Uv3
+Qa0IDhl9q_m~>$xHDD@<#M4=H5@wVJGLu2Zj&_s4P;HcGe@H-z#|(&FK$iB8!tisVo27x4iX4|g8aek{HzG8^*UQDmSe-``E;8C_
+%dv?_I2wx`39phQA`lqd=ry?M78Z*^im(FK7X5RmZ}bNd_@`pwG+j9^n?WNJ!E?j~jZ0TkQC5_fmF6(WBb!V}Gs$2EJRHmp6jUR8
+a}9c>Vwd1q;^N^uP%zJ53M)M(nE<BaqL8BvkET(n6f%iO5MdZ(8zG*23m!!BZLT2fSCereE&jzL6c!F75+Rn+4#!~7;C2S042yn-
+g!VTD5r-U3x)oz)IN4e(-5L&M<Np1DLjKYW4D9=KYlymk03d7mZvsRn1PBlyK!5-N0t5&UAV7fdU&BJ*ev&2jo5Jl+c5}b2nEj6)
+fJea&bok7edhSLbWpwFraox|mO!mubkL(OIgwN7zR+G_N<wf>e-;}n*uA)prB+{<BLTZJyq{xcqoctInS|p8x5__8<a@n4iDzf45
+p|O&q7kJ9(bJa#?te~*IU&D?!6ExJEciA0gi?mbup+d{2TW%qFA}{Ln#djNMwTlrVRH<B@84?=86nUCq&5b=-qG4Pz(dnvG5&B##
+60Joh6H_LWNTWB$EEG94!$9P@B1cq1b639xwcQa}(!}VAL}`&i%Y@crs+J#=Iq1={11TRT+?#hsNrb9qSh2<3ugW5?!J40b_R3HZ
+$+najti(Hs$T^xls4T)CsUu4y8o@!0K6(p_fles;-6$s8*FS5pxZ6k+A;oFp)$4PZ)40}{(Ppf&yh0&$+vtlNS+eHp6opr5rXuE;
+)c0_jhMP#iv%qFc9g>I`$NEeX*?TMgJ(4OSL1lypgOE-A{dm!G7WL-P-Y#j5NJCy;wE)w4`+BRA2roqMXc=p@0yPmfx6jh7&I-~J
+DY^X$9$Up0ISg!|eeOMdk(j-Wu8Ym^qkqVgYbPRHOO(hhJaoFv@5c?e(jfQemwUoR1O%|JO~`7!Fw>19Qju7js@J)e%@!%TlDogU
+%}-IJ#ETt%Qi3PaPg*Oy^~x5h0H5mOCZa|U1te*dY9t0a|Lu<<W8nGr!dDaap5%#Gwr<Y?4YRk3)j=XElbgPCWq0i@55j0sHzmI`
+%+^=rJvjRj_9kaGVU&}Z_e!-m?9mDj-mz71qg}6-f@rWU8p@&mgE+8%kwcusRA&dONZ_Pq%Uy@tiEmPPBEpf*D>}2pM^;IMs%nif
+ryL1#_|cM^ua588IgUJ9;JBy>@J5Z&7eduW6G#8LED<Xb;DClhr`!B7d^|U8aYS499DijIBNyPbP<z&rmb7sqKCOOjpsKm<%6Jh8
+d)lX5tXA42;=+1w)5?Bi#ThN&k?Rq3k&$eL1_>czPKgMJwLcTn)UDRepi3!4$%*){b9a%p-rLo@D^Miq=T!QvEBU0Q8qCq6HraSa
+$x06q|4CcZwF2!5AGMguM0pJ~cC>;rha&2$(nQZOg7Q%QFbwXlTz>EHwTU<%k;0<xRQgwwdl{!hM)S8dHYDZln6+DE80c}cXT3AY
+RC2VWV9UA=7?~>K_Ll2mQ6gfrM2nqPgoIL0{!~1^=znM8>bEH@brEL<Pd(lfq`-1Wmlv6viHtLdDOxy>GpeAO^}S3@ZFi9~!f~y~
+rB#t4g!gku6j9#>MMH??5kYeNQ^DNV#Jl&#*TRn@!e-w4qegER8b8of7;WvN8FQ|MgsQSexAy^ZkcvT*7(9_~@lh+sfQ1y%qPaO0
+B`QV=R!ohMH2+-G?5mBt{el;ZwH!^;1N4vWb=$dE$0;8(>fyAgI_=-HwO^Yu>KO$__ju2O0U|!_5tfBKO2l;nRJ2fVQOZ!_8^=J>
+{Bv<#vUyg<p0^HF79vwRFZB`fnuyw|`69!XD<3<Vs~Z;>BSsBpX!4=T5Qa#$CUB_40*Mz5s@5kF#r~Z5739$V$q4)D!OH@}{)%u7
+!f2sl+^daFm&ct7lN@dDnt>#;zNdqV2w9f0ZXN~<m<T5xPRbauq&|5VM$DRGA=~;_!s5N{<?4lrV-2_>bFyQSY-GRmRwSCUMum7d
+$&^Ck$+ASMDWIj~BuS#yk|)c=hzX8?6f?8{0%G&8M1t$$Fn23GWl6Hg(#EV+3v#ALc$&zON7?k#m%_vGBm#PrEE<3#5iz1{5=eOQ
+r4QV<(*uxg{VTDt*h)=~%cc=UQ=$!Q&5iUl6u2~zDODvl2?Zcfq9+yOU_;kpLq;U(n-L^5p!}c0*_ulu6L1)m=y~o8DGr-Srx39s
+eINyo=AUCMI`)UbzByqP_RUGgP}0)>7P4Hza9*`&yJHA=9C*mFD8qs*YuGoVMJT89?*tNI_y}Y1WL*9k$KnhlAesIBfkypO(lq?L
+WL!ve{{+AxH|1XhNOBM$K!5-N0t5&UAV7cs0RjXF5FkK+009C72oNCr3owV?VfNkP-|Q{_w)9^k^U4icbFA@V|5UYI+wD75(PCv9
+$^P+F@qc}$RRB)Bi9CFz#2>#*Qv5i0;x`W!yAn-#fEHf=8yrcBby%VyB_4r*$|>B6#E4VZ>-c7iq<9mLNxsVy&m?i=Nr}hP-kpOG
+r;jCeTPzqCBJhvH^)Z&wiWO&0yOFwwYJwDN-5nQZPt*`o4-n(2YalK?N4*$~*tb&9G_h+60?HBl3vpkE?8K91iOYgwA-|$a1}j$R
+Qy1-_B5o(Qz1gKFUXs$UOAsqytBS`*BhXNj|AjDjsi(>Ik;MzEfDpGLrg+&ig~m8l@uDx$xs$|8+%?t3A0-XLe$zEVfq;J@SUoeG
+9QEYIEp55Nvz_-N#66s=SdaDY;==Pb>>-I8(gQ>;LaZy4{3hBRO4$5M@k)IG%ehHGyaPiQoFqn16j#-AdNCnZ+@--u>S^G`zG)~4
+6Yof2C`f<*Ls*|`0@OZW#kX#qCzrFFiV}A})!R?iDlx>UX^JOHqQuljV}En_G;|d8|CY^=++AxAsfdeCv+u1-sgKwx#6T@(Yaxp)
+ro_ETh;O8bgnhHuArfNqe~Afu?`pPBRTFRZoHprsj{?O9gBO%^9puD!EwHqvf0GkN`ZmK48iM>!ar5VsvqQ|J#3dFWbGIhLiXv7v
+Q5w%>p~SeOb15+KZjl5v=>I8BoeMNolcI<Z8|P+(dzvYTn^i3;fcqwK8i~h#<D+6B!}@=UkYFVajffSuw1&E>@{%;17@G_%42~4<
+UIFB{h7|#^`F{!(WeQ$A?RE%E29->}ik}z`68^1+3j4kQYSI5oP^oC}2xD;;F#L0@zZv&KME(7NLH|NF?l;F+56cc}tG_>fF##S1
+gG}Z>5)f?=AV7cs0RjXF5FkK+009C72oNAZfB*pk1PBlyK!5-N0t5&UAV7cs0Rn_S5uTqI-xoIi>*5uW*<(F$-~OvQ-m|~kZDK3=
+yYH%fSEBK4!MBfr;ywRTTrMtSpuR2KydnL&G}`5JFyB@qfA_v4p?wYhPf<I_B!5T2y%sF-TQ*y4@!u9nes{ViMCSi3#_!hA`Hllc
+y>WzZ%VKfgn_4Ij{%?k$wj#~%*rb0A{7!Z(&Ua@{!=OC)zZr`5SaHAec$(skh~JjMN#EuCL1g~jVD2PI`pye-(2yj2OC9oi4+rWc
+|8C$&f#*?wTSz0IzjtuH>m;FG^X~>c0r`CfCk~B7KnGI)6K4;QzmUO+fJ28=|0D5>*|<=OE(8b=AV7cs0RjXF5FkK+009C72oNAZ
+fB*pk1PBlyK!5-N0t5&UAV7cs0RjXF5FkK+009C72oV11_<!x(p$&jQ5ClL$AcUYWUjbDhF!VuRGz$f=o_{hU*Iicc?MDdv-<^40
+Vefv2Y<fqQWVI=4Xl}ECZ__x3HWzKSsY^e92H!^76lc`R1ONa400000000000001hZ+XiB000000000000000000000QGwS--5PC""")),
     ),
     (
         decoded(57, """
-c-pO)bzIc>y2qzr7-s0s8M?c>Q%X`wx*I`28tD!t1O$;%q#J2aKpK%yq@)`}TDYEb_nzIodv@=h-TV1t{(Qfln&<QUz8zJh51w0T
-Vi#I{HV}3W6-j;-wy?e>ZdUyvQ?|LQ9Rqt7$_?qOjjJz6bu$$6>h^iRL7dj1ePD#9QvgxFF>$R8kv0b}Y(oM(GX!MkVwIjxVxH5{
-JXzc}Zba>!-X3bQY>XoH>?kh@2keU-N~(RBCL;HgdV{FJ^*0M>NmD`0YlsU0@((WeD?9ge2i;`v>SlpMFtrCVMjl-@hk9n-16z}~
-e9K~8zMIhas#~K6uV15x?}q;*&0<Y5mZ*G=d|PMJjRXUy0~u_85WqF+gf6}6K!r|7BA5L%mS<XvdxR~Ecr6IJ8gh`W`8}w;#IWze
-lZh(+p!3`M+|H%3(95-qbv3Jev%JoQygW1M&O7f3Od{)IIKE_-W}JWe7!YG@AJF}Ny|Bi_BjNa(XxMB=78$&l_%yFx@>rh^t297F
-VmAnp-F|1fJsH)(EnRgQER;%`LjhZWC~G~`ykEF%2d952@hoMHT>#Hfwz!Q6aIEfaCJlJKEmAdPfcAAn((l>Fj~BDJH@MRaD3mxZ
-w|Qxjn_GxI@iU(NQZ=ao-~+`|&DlFm)6HeAx@cycf={`!-Ro>NH(x2%^XW-Se+8Q3+CNNE<t2xd2<K1#K==2K0q}9$7G|2(7ot$T
-{74#yfX)~efxSKOApS^;frTuDEk;Spyht50zrE*hrnDC<mA}QPB!{dLicjXkG4Hs!aTCJnNXB(%%NsP&IwtzE>(ydfWaB9hTeYxU
-`!qeZccj^6GFM)9nF*;5l>=DwDCpg#6sTP^h2xU!OUo{FNG}AB=HVc@4i2K%_gUDbgYNm%fVMuXckk#jrG;HFzR7D*_8~aMg(PsT
-hwUWvRJhXi><e3tiSdhtxY6}5?$2rEbB%E?&h(?c<RwAIW~7n^?}UizI30JZHG{jlGY51=`X@u5b2c#gZEDAhky%|IP&f$5ZdpZ?
-#gTsTC+*nR8e8u$7aBEd?C^1G;x3KS3_jCxKK(8^!=8bL){iYA0>sv(^Ddrg_|B&<y7FcEqcx6!>Br0$pEB&pq@9q$IzCmX9y65t
-X@3=92&H_SXXcOFIhs+qY|^yOl5(v5{7}xaZd)#a@BkLL6nV^&#Oa=xCTBlS2xlqy6soMWsf=~AF(<XZxUfKS2<@m8NuwA8Btt9r
-wNSls1Q*Kz7V8lQ<`lp@tpG!+5_C*~J^^w2FIIK!j8u5B+Aq4fl2`IB?v$B!@|AR=45SEfMw4E%4`Nl}@{gLCg)qNSdO^!Be;V52
-g-ga2LT_svr8R?_!q=<q%3*dF^Y%Jgpdn=~+gt}-a>zo+MqW~9$Bi3P6c@79orTanKMH5G6F?}maM_v(lOu6oG_Q2Qke?jY%imC=
-$qouXx8h(Ir+7VbuQ1Htq*ctmm96p7Ob3#?=f<tF&n&4mNBE#Kq$Ai5z`fwMEm{|EdWfRkOWMs^dz7^BeX9VAi7rtsWgNGgrFMsc
-S<Am9;IQ&IIY|>ENvfkT>1II)i6eaAWunFWDKBX;Ioa-%Lb&%!oSgj~L@m*ZrH0IRW$qe>yqAKRL}1|D7xol`8G5(Q%#PYcy2?&e
-@B)Q#W!|k0E|N@Xlv;?e8;<coNJNy-tN7O1SrvO?xsE<};<j>y<R%%s$Niv;)m>bj$-2`LT>p{~`cFq2gV3?XN}SJ7E(40F^*mJm
-@mTbGHyn3!T$1V6zVy`u)2gMNf#tEpj64rd9?_3a6UrKz5F|_4HAQem-+w-|Llw1=xvrT%n#Y#Vm}HkG)M4LwCvj-cM=E1+QMOVk
-H92!IF0TK0{L{23chR_0wDxQYf%>yMmk3Dq93;bTY)~wKeBBD*;}f!|sdS1olL{8{xpBuO>?kbXk4om=;2KTCJ%Fw!k!nGhMwh$8
-vs4ONA|J=4-q0JrCKXsP!L`EWzqQ>;acU_oC6&zKmghv01YM6wLz#~;4LIN6q@nWZai&|PSD^2K6N?UU9%oy9$b})3vb;<&M)GwH
-Eu6VmV&8Rrd*l&zR-O4$NfXe@KBi!^lKYj5At=|^Vnj?*GpG$FH>t&tUF15kId@Ttbbd`#6tB_?$4qNx^J>zWvZ%txk=?x<k+d~0
-f><@Kq@Sq5ucf8~$FSV$rt`A}2As5)2E%VN?QXRbDjc#^&<o?^p`(F-ceOuO%bw)q9ntlc2Q6K_Ge&NWlNF)2G$f!DC2%ob803DV
-tTQpH?Ih4MlL(M63t2)%n^<UGQ0q~X;6Ts;K!7=(uz)*|HYhcQn*>J4tR$7|My3tfOL66HbSIO?AAVXXGlMFKMxRXPP#>u*%tdb*
-6Fevi$*1nIiBm+PKyctxb)XzJQ)xnQ9r?D~TeGmhj7Wi&e6Lj6KDFX!>_YV-a`KA#p#divP_C5}zNb|aJUoxXjwkex#G<$3t1al+
-0J!FF8k{HElwK6yYduk16MikeqmRu^8vk{8`J{!PEd`r<5mSotdSe`S1{C{rx)z(C44KChZvn0h-`!+OxVkU6#O$<AUVBJle^m5N
-ki#@-;B#2Nm6Vf9mso!urhe+SWFqT5$#5l}6}tg<z70v5s9-8N4D#rOYC`7QVuRjFx9%~yWq?sBg55-V^S%U#%gon8?Vrkv(+nAR
-JuqA|u&uO)ohazNy}}98dr4LJzKab9o(Eh)2DM*v`jomW_F@Xe5JQ0^bsr+8@dIBl6cyD9wz8)WG)e=4pAV&2ht_nqePUEgLd|35
-Y)pTz?NU=gsU{n@k!!4lC9Hag<kh8ayxkNf*ybSCj6Jn`d>NlkP)p`6@7Y$U`%->fMsy{)fL2FzLN;r97*SLwI(-q&@Ey}R()8j>
-7cFJnZJPR6S3w@O)KnLAA(AW)9B$tT<Mb1muMek=iQ^+IfcAU4?NruSTXnIOa#PXX?W?_<+}QCCLVaDA#oB1=yTmJ+A;!*hLF$#+
-{9Y9FQ37!%E+&@isT9>;h(8BL2I&m>@;r3HrllT3eN|ErG+(5jpT37$C5w6)w3=y7uRr^N88cBogdu;br)V&B0F2n7VUb|c6pSyz
-!<XM~bxv~;W5l$qyHe=ff;A}s3n`(h4S{pA$y*mRb+Wr;Xe0Z5I!{~@#jVEPu^h*AtFa}%ELRW*z+0<o5}~2BMCtjqoZduOU+PwW
-m>hR&GzCGcUOsJxHseHB^+>F3k*Q{`A|h|%eLRR=gliqdA;`F6WlUgi@~H|kkP>-f;8`2|71PaOA&GAFSxcNc0FyzBcS6aC#Nq4P
-iB3E%@8dAbVH_vTMn6&bP^Gz~<On0oPQHSSJgogjGmf&2pwnDa6WU4W(JFAyYT8w7o+dY*O+^15J8o2jH=^YwY6{*#5d_(V>@^w=
-O{wqgJ|l+Q!=*o-TE3xw?kGCvG>41+pyp8SEoqvHeYVjdF&8ibzt-jCz6Ry1M)iszj&V&|Cl2cq;n(Sxt9*&JXOCd-)CE-A6dfps
-5SFKXlXCtCb-N_I;d@z{F>^~zUm#&t<K+(ap>{;>43=c8#}PiNw<t{<BEm{0$MB)Z<xCm<7k!BHfIcmcd5S!dC}1w`WQXJR$a>dv
-JQT-+UE@b5hfv5kLxX8N`RNUAeRc4F#arxmnyidhe50eA3_{JSh<dX*`3$C*{r5DCOyJ6>sF3sK^ln?fxU>hhf!c*h0#*<O!4bZ$
-Fh>`;8$yjlGkM=}#5SMqvo5Q}Qe{aYMj8)<6S4j_C6+7Wi#^kvm^6sHQBIFa7DF_6X|JdSs~RxRZFz<{aeIuv0NvzUcnzw~ey$5A
-Q_Q18i-z9M;nnJ*wY-H0dlwfL`fN>gw5LO*u<MnU8gmiGEZwf4LVVL+lCLw1TK3{ia0?sKDeUa<SdH65&_1=RPKqW$kc%`b`vftx
-|5m6p0M4i`3TE+{nYJIN`N}ik5D{grECUfxU@dB_xc@k0S<BC(jn+E&i&W(x@O+fydjK=Uy~Fvz)mlyJ)kL)8Y^{=a@%~UK<1~13
-{@DX@0yFMS7#-h{!{uVVjwoxSY_y(A*`Yr34pyBjdo#~<`Ow$9nbJ*YjeF;4wf)bu>ywq(jJeC)*ktb+Ocb1_jeV99UMUj5_u6P9
-uQ{Ca9(LZt?!r7<s*{yl)~75OwK_UP@42n0(78kVLSQp3QQA$<b(i$6R~`}FxYz!+z{BgOFz*jE!pEEAxvZ=Qos@bZCtt$4NyRsg
-(3(phrQ7++>>wQ(nMmPq5ZaF=|1U{40f8S(I-Icx_v;f##NwZ_RA9VSN#o6+0O*ku&0>kCeWDn0;%{GEl_Jwo6~iEhz#t$H;1{YJ
-RTs)vUpciRJmFL#u7d|(6ZrIf^x@Dnl#HnM4o#^GBZ_%C7fdIaf>g32T<{A*<Hf>(fgwLfkzh5lsY*LY%0Tw@s$%M@*ATX!F;zKa
-$Q(l|IB&Z8$?OyE2Zcbn`b&EjLtOR{BF@eVJSA*m1R6Tvr$|Zy6TJteT}DT?0jGidjKi>n@QYYdXN{VP2QM(#9AcL&-7f`orz>-P
-dLpn3ds$UHZVNARSs`e#F`xkOKL``N;@df8MWzlxBOmveL!0Q%OUy{$hg)Irc^+ZrYFLEy@<65YvJc(v-xGPfq^x;`nI}hZ4s(bA
-^5S5_KtHna{W$T-#+(M0-)Ivfu(r%*haVVxhRAz2<RHBkPHup@B{XhbG8cziYQ8MW=u$P1=hW1PwBUi_zbhqCL=eN#&_KS`xGS5F
-Y_Nfyx!8#ZkGGa%zzz0DmZ*7>&#!te?<$clg&@VdqUiF+(hC=^u2oDn8m7E&DHUqY>UPMQfM_uLY!UqRkMIKc{Q?^<6k258PbzkA
-ydNhpZ(3pJvWwC)Xt6z{cwe5I&x%Ye=QhM5<s98P#S>?hNAzT|gPJ2e@i+-~MHfF05S=l^J1C7@1qk={KS#Hz_n9FRlsJ4h5uoNp
-*%zSfG-r|ikob6i4|*c*rU7nprz<$KU~zP1dlSAem-5uP?bL0W<=&Hz(?O8bi;@ZpV26vM2Xdbycm4WEL`Y;P{fm6c0{<D}M0;4?
--OjaD604r;$=p$czor9`$Q=|e*{3KyJP_F=<(-%<td~TDvh6nJdn~z~)%BVZ>Mo~}_<Nr(b1g`kEk-KP6^kjb4KAk#Pt(0JVMS+b
-9L>^3tP`(A?x%a^6{f%8T~?h81~`Q5n<1u(I@fQmk{@TRQd7QiDln6pH7xmRyv-&Q7;)Yt>lwNxUr+sRZ%s9Y`^1dYpqa6a6^xYP
-<)cof0sGK@UljA7S)Eiul*qnVp;VEjq8=B%A21NG&*S#7*6#yth903!&guJ3d@EG!L9=c1vxDkI?dA8e3<u%4-V}keM4ksVpVzK!
-wnxMovKXN;eCVE${E1}}n+dDo&#)T<DA7a6aVQ_s-y32XeW8Gol+I@C!phfW$n&bz&bC|%JH?6*Ie+<706d^R=kh9DEG`EKCye%6
-P`q8vC5QT4Hi}bWD~Zco<x-XsvLL31`5dAHzCH@=;9C;oTe;#2atDa}zj!fqG~TnglP+OHd|5rJ7kORT*zd6JYPS4DLysPlM7K}u
--AdTXyYqAL!_)v9EKiI(*=?l$ph;o5B8EblN)F_g4Rt>PLX0V5cC#msl-x_)N8V3ca&uOm@KZ~y$3b=|6Y5rMj2c$OE$fgM7=3O2
-=ftmvHMeGnf~ex}EyN`dNKFQQKfM-{cx%RyIXIW2amzDrAS<`#(>Ht8+WYgW!_b@-l+do@vl@qUfgh*sKvAncsGx&6vj6Kt$>=?0
-wr^b>q0glvF^;s9F-5oDtmA8Y&}8ipo^=mA`9MO76EDzQ_{0~Bye?p8${uHRs((|}g^EM#e17@C+=_!T@tUqTBi9jvKrdP!_&nBK
-bvW9gj*-)Dmyd}1=4@y^W)xeTrf=#*7|Q#8<UU0?M~mi~aKD(Veyzy&tA&%p4CV|g%F}rV%Hm<28j@u!+g*5xk}a(Hv8AI>{s}$$
-mL7eNhH7EN-~!)i;0~BZ7@X>|rh)5rok1E{<0B?;mo#o6=kj3v^?N$K;|^z)Z0TdVDwjRyDsUTr@?xqDPl<iR3o7+y_^Kk|@eYIu
-)Y3kx(^8d8D`MH!QR#m8K`G6Rj6HbYwW)l#BbF}hmb?Jh=a2L3S!7eqEDf*F$e0ouRSnB!(4S=oQ*M><$SG1bJiMh-%fy4cVCv*9
-%;7QcYnWYp2-v=zoEMQ;OnhM6b0gH5ae82TYXmifjms!6Mh!s+0f0cjzgPTL&XV4?4f-<LJMlgi&1wCk9G;xTY)jtdITuITi_gwT
-Pf>ml9s~>m{0?I0`xC#<+m8N1TL>T<0#18Z-ZBpTlk*F*67th3!Ac{})8!gM5qm5ute^M$uceZXD<d&yMq-mLHisqO?_h4Y;7CZX
-k#;sxZgKF4LXJTyRu!KzO(cbsnGgyCfPWjv!*k~Cr*m`X@+O5?8vVFOSkq^^(`YsYIDL4p=u6^7phWaM`|;IRH@02GBBXEx0P?>J
-lHX7Eumo9oaq!&i{i@pyp3zueP#~e(7dCr6nRibKylwjvcLdTdsYSBo=FfpTq=Yyibl|TbqgV4dSr)hAF_YW}nr<%$dp{2t30apY
-Cz7@)a~~{Wvx6g)htP@}3x+0W7}_|+@8i(nLNR`sO~dWP<HzlN7^voJ%(V4kbLxfh3F|k}nj6-Z1TQ#+Uo4@7I_02hV@LhZ><WEl
-h!sn6p+Y#=n81H|FVL|;Vq>^Mvp5LSnD7n8-q?OWuUHkg!CqIFLMD&Vy~tE0(3GG*>B+K9HSL`!=Hm@KwN`#j3{p4*?Z107LWa*r
-X7j+Oh2J7ps6D~80pF(1Rbmq5iZFv2E%9@D+svFp45`Xh>zxWxsm&(2pu%7kp0+@140;$09r%Mmpt%N*5puz^;KDwXrZTiqDt+!O
-lP0E_INwKmL*n|_p(T~%=<0!L$zAywYCS?ytaaX2(<OgJzjbG3ZV(PS80=bVAH`DyNDw1VUg!Hp==ym(aWFm+M^R|`aV+9pYr(1r
-R^U<pDJq109J_UFCc5<Tl87Als7{TtlB=$<5S$47s4MgYw&3$7TSFEB84BR_Z6smRWAAInkCkgWI#f}kstqqRC$yC<eZw4vd_?L@
-2AWNJ6fg|7SA6ue;|P$$O278nHLEhF)Ved${#I&Lfpuh-<Sjx=$)lSN8Grrb867~F4pW3aGzH|tW_mi>@{-ef<3qbGV|v!s=V3p!
-3uMQacOS0_*N(l92Gipj9IwOm0RpR2YWQ)Xce13(_dmTy1l!B1u*S}pyXM|hV`iOQiTS2JDhi`*@=6X1$8+QBKd+Pr2hh^H&<iv6
->JYYZU_3fx=F3%k9QG_g%5$jBs9k|oUN9>mIgImr>G+_AUN!cs?Z&X!#e3_>e1E351MP3bbV-lyhc5|}e~crNj7x0S&{S-oZBk!l
-nt)e*J9lJgBlTPX$(|iYAV|rEEuJCTF6YUmgMG%1YJ>5O*If7RwrPW&SZZwU)QH`<sZI3Xpx<26nV!10;h*>8gw8-M+cjO@rVq=7
-F&tVvJl0ysDQ+&2FpC^s#GY|&kP2{XsJ*sNuSkeDWug#QR%O!;{Mh|Ct<g0W#ZX}`b!WVTBM&WZlDC(7$)w+THg<!qs(EfR5ZDPQ
-*nHzCZpHf1mLjFf1f8ASH!+DFRZe*c7KJ2~>{i+q@9(tbGQQ7(0&QSEdQW>U!kuQQ4eqch@E_$Vf4bqS4(iE-It*jXEr^Bz?765O
-wH3X3>y;sElgqeN>wLkc{pK0N{^gg~wQL#lQc6fuNxxjS?ArxXVYLo@^o8UfgOIOvsufsHnhb_qKI+>#<KGxhDel8Ji)RG~eZ^nJ
-4TNp9ebm-N^S)pU;;}Z4iuNr+GRaO<IK3Z$J3hUy8zCd0kd3ZF5kXt!v-UJxp2~M9Xo#Aco9S~gk2Q3V$oD{gmTjir*6*@R=D4oK
-DnOVU`?7mpoB``LcMl+_r!#WvVZJs>G=eqd+rX7;%{LKW#N#iF+gPQ1!_YqEwA}o?at7F1j>dX;(sS*i0=C4DLuQKArmEGdb{M%W
-XKUD1`XgUeZ6#tit`+Cv&PG;QOg623Ow~G^_2a@IbO7@TgN5ii4z6~*R&9|^C!p~#zAP~=90d8j9sjecBx|X#rIxQQ_whG~J(u!V
-Vp#1Bo~8O#po`%D*hJv}oA5=RK!0__jMoTaP#)#98Xa(vz08Zt%Jj<ANXCK(p9t{3_UdmX<Ohmj-KI}xXL%UZ#y;uEA)nblAL8iN
-6qzcy>l1p5h#Ck3gZ_x|g=vIp!4RZXs}(y%+=S_YXP=4bZ*jCmF2pR=6<C>BZ-rzAApVF!i6i&ySqzbat*=^X(Rx9dqSSX;Lfh&K
-<vK~J5WlO3r4bk&g1lfnFa-2Fgl92Y@+!&Xj&^PFT!qVq)cW7HH+H@;S`h`eTV^xi(D{Gp#Se8d6U8A0KtcbuBB|ed9`5E<8bpg$
-#`oxn9x%6?U;3|-48)KTPM4=iTn$0;_RB$J!cRr%DIq_4^IL`}dg%AGYII%2+cBk=d}S88wUatu#UXX=M1m@?iS`>hm#Kp9`{kFf
-<c^pXkl5J2^-YC2cv=pP0SWA_{nIfxlJiD;+&MdQsC=d>8Fc+F?7fG!krGIg9Fzmt=2nAykW=HKL4SP(L=gxYoo<m-2VuVs$no-7
-px=)?7`Aw;S#gUsUJs#5JG*Du5NqMQa=RToq3|-syAYip7l8o;|Dq1Gr^48<PrWh$Rl9?UL-$@)NwD~46D<3QG)j5)uTFH(Dkz|X
-_J|qdwhGKGu%DVU4l-%Lh+&X_&3n}Q0|(OyDMr1=ax4qXggj8tQH9eQ9WfSb*yioB$%_4X0c7DA&Rn)G{N>_%j0bH=E~IaKt>AR%
-u%9Z@z@aaUFDWB=pOvcW?AhUb{xto?<Ev_%w^9r;0}~Q0U&FHu`(yn>;xqc-^JVx;a*R(M3bD*LthhKpIN%@G6~N*1RLv`1dWhDQ
-dY3k9=A$-5-l#Q;SJ!c~Z`8pPo9pinUX~O-L~(UvTy2F`y$Qin>FE8|+Y=URC}hb=K=|Wt!;r`66R)az&Em@qD!%L#n3=v(*bIXU
-oR!3epy|x0G_eUud*MA~qwU1Y>vR*OlN8DrqwsUcqMO=F=6XcNLIfqKHAa0y+Y9>EcbWF4eUrY$FrnV3%x&^c^FT4Qijwyp$YPdx
-S;Fz|k+O6;>Gm>I%LWxL>n<$tK`Y5yX}k<a0t&t^;c}F6vUvIyahWkMUzMz)o(SJ?dR&I-wHEO9yuBnT=Rv2;04woa#-#S9bT%*G
-E596;X&^;@bDV6Vw3{z@_WrKZ9GJw@qc-?r{XRHQh+f;yf2tX}MT~;y#+`FF?{BvE>a+{B8y?4mTM1$#&)yn*I28j*7(&zUrQ;E{
-0gE~0!+7y3h1vG!_SuOwfD-qalgbm)t;dU4*-tPnp3AW*Eg3PkO%+<Tcf+>88YZ7*8!>H;aEu7cM#vq_NBID=UFR6xv=6wP`a4%`
-3eugiB72%H>@hP@Y^YSICE<s<V#;}-lVROVqkBf})?=%8)b&vMLZYU3Q6*RNoGXG!fVin;nMyt%wzfwLrghE@+5k8aK;&h~jT)-#
-C0-D8su*S`1wCmJcYo{Z^dev3bN0}~c$d!Q>&y+b^jYMKUUvYaNZ>a9llL^^u_X7Dzs~@bW3iKRHEklujm{kXEqu+6ZlPV$RCTWf
-L<%|&dEG5qFhb9!w#24#YeWkg^H{#y1ppqE&XuE>+@|n6h>BFC$w^&ay~<aOd1+&z?$QnPklLD|oHjA8cbG5Z!hkjz=0tUwcUKrv
-zHCT}pQly^PkRa+_+G3<i%t?ARM4VZsEWhM!9O-D2=M21zG|wohf0%;%8C!Z&EdjBN(O|1K*0ZiQ1-rXJ={PmmSreF2;zV>JQ#)&
-Lc@nb{)E;1B>YONcam*L?<Z-6FtgOGZb>!uk8B2TayS~=pJaeh#ZxL&%!um>+IKi_;D$a?A4K^1bV9M1a512OKT{9KcP|O)y<QcU
-GOQcG?#*%V=HDsbggr2-tOknWW5ND}an@(HZB`u>S)RQ4uDxg*I+>OYZs#}>kDS1fpQP2sA%=thFZ)&x)IBQ*sb@93DH?oDRq19V
-V%o_vU_w_V^@`+r(8dlxiwQ*o{!unAC3(G1G%P^pmKf!Rgl8%v$12hTw9$R9GFtSFa|*qBTq!vrSZIGRA$Vd$$0;9gWCZl@&5>d0
-)O!s}x4n70gS+v_e^$y*;p2ibv(7C+3?eW(=y$FFTsbz6pkkmcCl3qtGrBA0&{PSL#ZlHLTN8aj*7tKj9|)BloFNansL4UUGil)Z
-Rf*x_lHJ<9g~y`9ZjZ<H7)!{mXS~u!4m$nZp>R9Pc&nt>dXaUwV&n*{-+CSZ04nuvSvoIit#{t9CkZw!)wvaSNITAP;PP5TTlsE~
-4VKWmouFFP{xZ=H&O6u?*pT0T`65@lmM;Bfpu3H`Xk0i(y;Gf+pnThOX7A@zLzMoi5oNRiCZdi?uf7&8g+<vSSTW(yUwYmTZFuyP
-<MawegLF08#raxFn@&x8xVVy$aTP*MPp$GLSEM<j4m67o3Tzup8E_W01$lw^XutZ~u)DPQdfwZNaew})@ho^|8alx&!>{~?7L|?I
-pOEEn_~5`Dud6EtD>}YUiP&jd!X>a^CnN!2{M;IXSQ8h{qQD|pjsHXL8QU+u-=M*)N?&3r6k&9u3u({cB8CmMmMkCVSz|)xzB@gC
-RCA~vi1)*3F#qSn_vx;hk;+|??!?l}!VeY3ZKE`G+O0(Ko2K1d9aDpsx!o!1rqkBm^K#A#iu}bDEQKH>uV>SJ3Sk)DPmj*YwB{DM
-5i%jOO6mis`)G*+6`!aJg!vWkx|7*gu}~Jn&c|nf@#^iipI(=S(35SXS~!2+AuvamzAX$VgJ3{_fZAM<Hx+^^t!gt3x~f;z8!vXX
-ovl9iFAI7}e_r{}UhY*F+xiko{M|z4pw@@2cxA^`Yo_ucJA(lheGrO)932a=j+Yc>CA>x%7IOOFRiZFcpiY2GRsDyqyZuVcqRK`B
-IjyIBDPd>`hwQvXLFL<)St;@4j|V<Va)gt<EQ-RCAplTn^ZT{?uT+go^*xR4jmY7#$nmtP5bdy>b$Xa}&w}DGV^MnXXs$(yMoB?!
-Qxe5;fkr9D6u02p>FOpagy$v(P!K=y|FUxzHg{{tndjTLnc(>|0ye+#m6P1VRc)SjQy;2^+}G@iSIF!F6&u)b_Mr91s<(^=>Q17&
-Uo^Jm&J4ii5R(7tei^e~BwO%}XsJdEJx+YAJq@PxwIvmih_i7%aKbE$G&bl~4nJ!E^tt9OfpO5BT67rp#rKt_*;_PW&)tSNsj0!R
-e{7NeWXJ#F9Y#l=H$w%3>_6G>zm{$W-lw~^8+O$E*l-vC{1*uDl|pvW?3Ec(T}4$m5f%^)_@73C8-*2bP;SOAB}YZ&tqrEdL4yMS
-Bhv!_!~02TgRm*hpSdL*ac8Sga3J9S_UY?)1#%ci%MIf7687ZT!7I#;s9+Q31><9aAb&m^^Vb6PGI!<$oC1r+7!yMn#tK2&9B?uy
-`k(bpfNq^cL{yY1n3K__r9viWg68hEpQr^TB?S=kkDcac(|V!l8^qtJrRQb?vD}DEksV8&0rI%r1+bGqvB2OzF=vX;?%YjcN?>|R
-#WEK#ZgIoOSr<aaGr^puKr4X2!v_4W)BH=)nHFmCfOID3z(xq2nA0PR)0banHs5M`gg+sc=S3&SME`LF{2@au#a1MqC`ix4gt7Ax
-M&tuN9n*f8b3RI)4*%T)CL<&z6%c_A`lFE-ig9F#WOp~0j^T9>SaBlWiJ2kN^vo#1s);GfS>&@e1aXmK;)2nBpTQgEOc5ex?8fGg
-mj+i#-B8n&v~Zy1hTsQ@-!TV)n_1%}ScG82I3Ntr?-)3jzYDgHva%;U5M^!hfCsSnLB7BS9j*znQMi0kF!zGdI6M(kl^a0~gZ*<>
-e;WzAw=3A~wxAcLtBk2WbFv2CUHk^^4c!QDXQpySC5d2q#!ISJd+s}=G}HiW^nZ8Ju(-RS+Zi%?BCRyVJ!owh3hA&qX;WSC5%4Z|
-*|+bUW5JL0lahPsEHp8=h!D6SbjbgnGbR^z95XXwH*Os>CRfA*3YB|LpdxrUu1SQC(-w?08r8l(&}8HREM#&#;AG{25Mx0wfS_N^
-8H0ldiGelLL0Z-p;f^x7ZL9#RcmRDQ`APfbD(KrgUX2JTZG3N+wzO|jKAvDXI$R1gOehfYi+2q=TMwkB9lE6&w<D&Fgq8ta0E6nS
-er>ir@ih6G=tSyR3^{=|U27_Bd|(exfr5w%1|11HHW&@^uRDU)(t}aap5TriwFAmfozDT!nkg8U_GyQZ3kOVDCJW;l%uUY14nK47
-o+zZ(dh!HfAxO>+!^Z+aK|dvfy6eU+VTaT(Mp*MI8&TL2+HuM`n6WcY=L)@+sKS)G6T(x*&IbsGYmwZ6v#rWc8tFK~g&E*v=rHJy
-qv!{L+R&AU--cPv3}PZJU=Flo*3_2J1}1PJ!?u0&uLu>8T+kgNc0XD6>N;1ufi4Z*{<nx&HD-A%6frs$1Of(v|JsWG<(~Ze2*7{#
-J@R`D0O0RXfd9<^{!PX|T;^{j^H0X#3*(;*;NMK;|BLa{@84<5KN-Nk6~<3R`J0TtR}kR;kp6$d0RBD3UoHsn=T!c37(l?!h5U<*
-UyapY><jSMJmBBx>fb2{@E44~+L!-_Fn-1OoiP3jugB*4""").reshape(24, -1),
+c-pO)bzIc>zW=9S7={?SnUNm4ySs<(mX?<8l9oo0MnFJPDWwsRloUZ}1VI5oL_w+F-gEb!-MxEue|yf}*B{?MpO1Ha->=W-6ETg-
+ZnicjsCHP>7q$-*D6NY=JUEeeX`IQFf85<hfIEMK_o}x)qp>vGMPJCLBV^%(`0jxAmIsk}1pouL@_1Y-yZ-qQj!5z-XEk^ote?9|
+Z~$janqJasCEffg(N}EnEDRDlo>i85a;|YIZ8AKCPwFT$cQJD2XC3*p#2B=xCtJ1NR~p~GP&mlH=Is-#m_=gp!(c|BrDCqW-aq^{
+Nh)^BsDs|LMdw<>r2jm$!md)_GylG&@upGuWyB<Pzu_AvYn>9L^<nii-d@B!XW)7Ao8|o#4W|?Xbf?d*K~B{KsxU($A;lD*%=ML2
+^EnP`fX;`Q)?w+JkM2;;GWRK6s$nGZ+QvGfw;mOVkVwvkq*8G84&KwfaetDH$J$YJ@M|kSzx*BB3kG*^V{x{rpS`5NJ{oW2!P@PX
+SNJavBu)4xDNBw@r>|vgjuw!I9!<^>5zNA~sIOt0kv=<4Z!dDfqI!<ewOtSN$Qa2%*EO}Pic<GwxPwP;Fj_I?7Wj)h4kMhrkjVAO
+UHLu~?;1u0NAzg)oMUi55&Y)q!#6L%4^!sv2Nk=KRPxVSkdfex?8vR0*>yLMzhY8)`LXHvgQ3o{UR@dkFHdc0X&oxEX`KftqH|QG
+@G@|EHSLZ!Ad*6j&?~d*-93irIo4u58dI94i>1@T^t`C}Cb!~o<lw{DelSq9WJ?tp(ARs7q~Pf-8A(U&sBrkwE+$JcBmBu~F9E(m
+#xsE^)^^`zY%B`@$thbce*#mI?dWf4wH?lnx4o?*oT`(-UAR-XWP1r^I3h6dh;*;Rh#NXvJ^hA8(*!$o9p6r*zOXw6mleEz(K%K2
+1e+qNq&hGsH{YYqn`%OtV0*WAeb_kA9%+EEx%T4awZZWkpR&I2iaa1ZH`^@Eno3<<6*3P|^xX~+Uz{FxxJqFWgY|iAIN{?l)EMet
+iEb=x2#m}rIKM2>897AS^vZZ5Ll)N7n`{EoSQmLA;8y;wI<0}P_jGbsLJFf@2n`1NJ{R>_^_&)L${XvSX6rRtmv>YxCKIM_90oS6
+UH74E5$o#}s7T+&H5ru78)%wxUrLT{{R6=vp?X#2&Px)!*_xbI9DA8u!IAakXU_Z_VdlG^(SR&91X8Bj22&Cnv9?5G-OE#(T#^9j
+JMDFvF1-?2h&~3md%`=OM$x#e)>)5#f6af`-ruz8P__RfSOvMyOED4es}6lMo%N+UerLUuqLG4?XKhdX(6}jGQKr!avFK#HvD#BQ
+B~ihtt#$iF%hfXla{gsc-DBRdqJB=|w3<6k^VLf=0Er0RX!EU+63jZ1f;E|f=Nhnh$cqB>mZ<Ea0IWP(I?mwSqCrxYQG7`@$Qw)F
+kH=XK?-%hMJX@}cPSbDetkaylpX1EFX7$4H?3G<Z4i`)jwg;xquG>&HVifwkIv1`V#ImQwoUJxkCyqZrb@rOum(C0iFM4ELF4pzh
+T6p#}>38bHNVN3r-0{V%T|1`r_R3(8>8i8<)N~Btp(w(}vt;0CH-_p<MYfqrE~(@e*R6Ezq|wSIHb?z>g^71=4xOZ3Ut*m@<`Ovc
+d8d)rjY~2}C`Io=`t(KY;zYo;F>j>Oby|yPQZEs-dgOZQ7D5n>pSb>@1Z?~q8`)lacKC#|HjQ#YqGfkn*ozU`w{DF&@5NLJq!H#c
+tvkv#F=DPo0XUw7x4i<FXr4)jZqf;G-z($@;4e;jw%y^g_Tqey1jCCyEWM|pD3~?S)Z>I)NAmPS(>&LPF>6P>PjS+-uRS$NBL{m4
+3st>zd*O9@hZOiWn`xug{P|+rmjg5@G4u#<AYxnqXJ#Ps=v`Xq)D%iKzL(~FEn<%%jf^)^hXQ3TW4sPf?Oi)BO=u4hp*+FqHkZEY
+LCfS@5!*J`K>-Jy7vKR=56`YXsKOwIBb#z6Vx2_A8t#Pb6)-JGk4)f6lb2~+i|lhGJhayl-78RIOERSym88aRHmp<6Fz-Xk;|hd^
+@>pa)&ZSi^=jAN{M@IHyu-n%JPFZ;rQn*~5dGEc$gdFxJ9QBn%lvE?)Ss7hlNxosVh>fJ1|E5~wnrF{u^O$n6HohV!?)e~B9K(~E
+aCYqr*?e{QmCQoeG`>g6LTQ1}=q<gC@mO8fgO5F=N}o9zm_&(*pjaTFmHyi%`P0IZW5&Vy@QsTxbL7Vvs!HsRw!0{0DFjZ9anV=W
+77MfHK4L>_sZhn*$PHA2g{}4vIzxI2LI^eh2(Td%74iZygl8u5Qou;rRAh=gDfJ+qGCX+Oy{Ht4UlupYEutPIV82S|(wc0nD8lZT
+7Cx$sETtcCNK!_kKycve$6@k>ELACyEmZrSFRY`(a$^ObmEO)^c%fNY$|c+?rl6=)78UvpgTuR(AyC{j%gdJ&b24j)B$v=ler(6c
+2|(Bmw|dTZDLt(5?m1K57U`DSH74MpO8hdq@wrQoE0c(41y`E>YIlxc6_ix8&_p0WMOVh3WDRPJ-QVL#y$BTD;P8CMR{e$6@%Y&Q
+hp<uF&|8lIR}nwEewLn0V*UGHG*gjYa?u*xA8nW11osq(Q-bNl@M&ZBYslD*RHp)!FkY;IRUn0Kx>2ywH3!ehtKtzxs%PU*d)zr+
+IPRKck)#DaS6~)RjVQWyJjOFcUTV&IT{&IC+Cqxh{WC_@`+u<ck)OR9XSE~f`t(>YgG;g}YP_G-GX~{)W6L3McWT2$Z~<W*%Xr#g
+G?$B$;4PVaF8MVSua@$8JVRUgQXe<7NyC=-9C3-A^w3@6meY}>9uf5F>rd(}<+j9o+U#L$wzL?)mAm9C@-Ldt9Y1Rr?Qk24pRs@X
+cr`RwbZb95^#hyFd2c3_q#xJHH|X8h2YVeD-#b&QXucm|y(*>`3+^!ZQqtvq#uI^{%#L!|S>1pZi>J^0kK3M6=rZ4n+o4pa8STm^
+$!Fav&YOG!GAc??G4jywx7+~D%Emm^PR16mw>xgIIO5GOGuM^K@ufiv6K}|bKm91s<;TRe484ABmJDUDoMxS9jH4*3df!gxDOcAg
+Zr=QG@#NmRvQBS0r|&%(%tS0<(|f;VQzxr?pJuK&RE-cPCvrFQDD(!vEYdhD9xzGrh<;$o7c8MiPeiRgXEw@*M&ei;Jw2m1@lj(C
+f6<V=GWDbAg&!Mh#N8`bf}kAEzE~9;6vg`9SykAz5^yaqO;)W{Oy@d5ipSOj+FQ$5kI3yOZT3Gb_j3D|vc_CaR<dh;vt+cF2fn;t
+l)sGxxO2JD%Ghmu#*(eptXBb0$H=T8KjL6BeTx!(N6?Kc6iv4ADx!6vFs(o0*h0=pfCtSN%n?@a<XB~0r0S1<L-BoSGIS)=GZVr3
+Hm|r$Jfl$l){WcvB(+oDQygRs=l6aPRb94I#>^$LA1l+^`B2t=caNUDI;1z7%7)LMJ!e9=QyaQ{b!nQHUI^A&SD9GS%hy*T=_(j~
+Pr2Q{)lhc*ZPyu?W15nrd7L-)4Zkgj3J@U3)YH|5VdcbHzC97kL_UYyr=pXkv`CP}S)FF`V*wFgesY}{eO3<gb{#>Jw`piI(NkL0
+;G7S<pg`EYeM`>~6%g7gtIPb+ds(`Oho2W8CLpyrV2Tos+Yi?!yMTCnk|z#q|1y(p$tNPb#r)~jd-mbS%0AuUtxr==WT*Fdqgidg
+CbHs)^C#!`N3N#~7SJkxBI&!zZF9PkZ2kOp|C26tIkR>`wZ;!fc?Q9A^OdrezI^xCPc_(u@RnSyv-xyW?X+-hmUg~ix3a;>7BoGs
+D}h7B=?!i=-r~*R^4XOa$Hi}t=pY?WAGHDR#cP?t$~$Hoh-C|X1DeaP{LQMjzujac8IIS95w|Yd#0-O3iTfCwOvWD$TV+=@@=$W9
+YJ9@@6d%o>;t=@dnE4*bH!;F1AHoP4H3_}>snI(@@B1&!pXCS+*;IYy5Of%I&qBmdhiFaH>N^rYla>5%@G5~i?gYvuhq?)N$;v(1
+sqKcn5q?m0Ah46@`l>K1?Ts(!et@w`)$!>=OuyN=t8#6h$5q7A_a~4v!1pvQ$rEM)CP{9K)Ep&8b9A3|Omt|hIz00r?mji`PNiI1
+_xIYKSj~D^Srtp7$-8O;V{PoU+M1Szyr=X|jMJU^n(|Cub9&&JSC3_#wy1YY<a|rW7-xJB_k?1uieY~9H$+c9%oMS+ANA21Mt*x2
+{hU&A_ZaJ0b@n}{K)HRSD+?<n91g<zY03Xn(occFd5c~*eA2_#yA%>B#pni{7iwAjxikPnYO*)@l37bM6So9=*0*J-^wlMBs39;2
+2n6_*TBfu_O0~95Z<2oFRv~YJM_iEv48INF!k9|mdF&UJ(GpFTSiBs;D4l^+aUxv{3diEdCxn3^zeI8O=Hv%;hH*+}sxKD}uP+8o
+VTZY|8z)TJ5-EjOEw`7fmk{$xVG6D1&S+BvXCxVSUjvZ}0XZHPHsI$-s=`wJ#%0~7CieiRVS+3#VQaBJk|^D@pUei=;BdGkZP<C8
+3mYsn76lC4A*dK+SM$~tUFW%p$3TDs1%UsHFv~BwS6EwV=@LHq_7hvwQ^xOA)|7LxH*o}fj&X~$Z6gQypt2<epFRC=i{)&nVlHq?
+6iB|qT<!q*2?=1JpRx&jJG<mya|2e|?vN<7y~*K393F9oS28x?BD)<+ZH&?onX#{0PDWJOY>KnEH;tCudOD1><%1HBRZ}SAk>g@v
+fdZNcw?Ae(-~;=L2vU!-KW-*N+MMax<JTybYX{D)RVmjak&^uhjHT1}D%LKp)Gc<~=lwKQD=}~M`xGoeH*kj?@c7$v2||PdB3jNB
+I+W&K$qwz#O_JJlyyN3^jx*HnbUmh?Z73?`piQskH6<kHnmqVMB*mc&e}11I)EVc2;3nA<+I`<o{Ear!Uuot#S#;#d6QJ#*+bfLx
+YUdNPA(GCV!;$i)^A@>YB>Q{s;h%*44bS@mNUOhDaOr!aM#5K@({oLisr5$Kj9*f31%I|!9_3O%G{<Q;;+?|=7LNA<2s5U0$G)bX
+NlQ?5X*Nll$@@*}5>#J5fBCV1(@&U_*BbSGxv<n+WSEzTfHvmycjr_yF(_EwX@amVotY~KgikB=g%|%e55aJgm7rZn0eQC1fhT~&
+TEhJvtOZ;_<vhW}&by0O?hC6+-xo`+U!q@Zg}vGO{6##1x>s(oSFSpq?}l7w#3N|}2B>a=iStE}^9v8hJjqc6^8;cTS=IuLRBKA@
+Qoo5<`pfkBIe&NS@P@rRW#=yn4YQqun&MHW`ISq8m>2xdm6(}nNp9_)l7zp*J#On?e{7If+(vCmBrMi_bfh#&>pr%+c$G%HyniVn
+(b=?6n(YyS-u&Q_@XYQ>tnAHA$qoA0c<lUMrF!fByZ}5Ez-%g@*cKB|8&I`Ua*Wk~VKAfG6D5Pk9=vcujs=WO_QwSPKko7QG=s?E
+0NJqTchCIhH6-3~$8m4^b8Fvy`;x<FmG{wjtXoDH_qes0>~Vhfw60h){hMN6dHIDni-Z)ctXdBD_1x4=y4#v?C$5y-)XXW|itkzu
+_CxZQCFd;Z8-%m2>-cCt-&pe{JNB>wwtP@}^EUH~Won8bf41p3?MAgQKC+`rFqwf#IR5jeCZ!JUs3wNawJtNWGK&Qq)3ND6ZiV}6
+Zg<T#4w{b`#ya2jt}KlpS)2QJ`{h_UyqFa){T^i8zxg;#{bGhDAS^B+EI(hoD9T1>N)kLxWP4X?JQ?{N&Hh}5t-J;sD_Yd5taHhQ
+>9{+^s`T`p9EM(L%7W!~wAMWx@#;;KM(f9CcVB`onS$|g6|_<B#53;VWHKaEUl`UWg8Ro5NQhh$jjPW*uhmWmn`T&uhu;sbP+5MJ
+!fH1KEQYMd^)-@d?2zm5t}^DdZ{`$5H#gSS<FWMR@^0$KhWowYx+(S!uL>@dA~wG~sJP62Z~PHPl4XYYxGxKs$}eOVfmDOY=!!`}
+J;=gYbsCK&b;GbuNz<%Nvv)UEa>qQcPB@LfzK#&*dd=BF%RbRr#i`+G?5dU`9v0&`z77p-=pMMKInQ5I!>63PlHKRv(=F@V^8?H6
+ZA(-~2ly@3K%!PqL*h$)Q{T(1vs;dGJ#><fEbOwGKjlGrIj$3SIt3}jXk0!jEgwEY-`JOy3XpZ7cX(?*HazKZaxN9QsU9b0CKHNU
+TT42+DxZcG@)-xUy;+X|?CGYL+(~^%eq=syEz*~JdgQ1viJBlluqaB<L$E;rAQ14cmGZH0!*I_5dlPF+au|(SFgh;eD_k$I<KJ9%
+cV+mo;)e7Q7X%SOz#zaMAoefwgI4xjLqtB}0XgvC3|5ME$=FM7HB?p9r%l3*X56QnPe{d_@#*k?+3&xV+C7Av)Uq{&!##;*e8mwL
+8`CvcQYP)Jv&nkfqih-lW|<^)V%jXR3`#aqC=3ApeIPO4+4hQ;m%l4oRN!lmAdc}D&I}f?93Bu36V)+QrHDbvnD`D;9$#EL_LGZI
+!tnr*|6P#M5vrIfWaE#ca_hNm&ub#H>EZA&QqOlB&W3Vh#Uy@?BdPmBS?Ba(1q!R*f%=rBgdl9-Zy-|_tAzJ$HBxZXyhfkuu8I1U
+hfYTBNY#_cI@EfNS8+JO@l+?U9=1Q2n7zT=%`NFq$cTXA{5qR9-PDtuo?#r+vn$-JotHNBYcsR<LkXB&dpnXEZqb?zlt`ZfRCD@x
+q|B)zP>x)=st77VNPr9cr}qL~+oX11HeeoxL)!0tg>km`_?J9XN3=N`7|_U-uy|Eks)bpSjHKmnIy`1DiDx_6CDQB?#NbfEAz1(2
+n@K8S0V;>!fDS?1B$1xG9&N-9Egn*@P#$>JFtZIoZa;^`?+{bEdiB;@4>IYkU-3Xi!K!@SVfHvoFc>!QCk6@TJv>p=oyeAl;8>Q<
+#6hLH!c8tq0+YHr%y3QNk>k>lNpXA;q+VsEv`BAAN{PS2-(|TGq7<~_#>NXG#0G;ss+{8aDgh}H<Y~JCUr9VyKBkYSq#~3=Hgb~i
+$GXaQMB(9IM!(&N<eVk!o?c9-%2^jv<eSoaqN?I<U?vPF1!wn1oZzkn3>B(NA+W|nxc#~a(7Noyy(H-h&yK#TU>MpXs;tOe6>EpN
+B5&kS-J%A+Ny!eIz;RN_DeON47qT<Gf9jag7**=@!dJ&M^Ks7Y)Cemn8e5UCfF-$5l~1p2-{;<<4AVlDUine$T~9u56L$YF)OGVl
+Yx>UX%@}1I>W&X%^M{bVJ(u%seRhWg0wc-~k93HIPz6EysJryyFP>0Ib8qnS+H#gTb#w)8m2BWMS>|j%3PdyIhR5_#X2|XKR4ab9
+B*Yc`=GYq7c}!-fKIcVe;q57_9kn!9GAiLfJ-&ch?)`p{&2o82;7aQ7mRv}m-7Pr766;lfA;T7cMpI9o@)fuCvbe)(xALP$qxI<l
+^{~EijmP%GPozU^`?Nj~N0sjdxcQ&F_WnFd%yrqnJ43BX08^JLI~u$&tj_Y$=CRICgWn!##`xfpDKa~5m}HirpVoGy^BEaC2VMt1
+sKy^uZ|ieC5PN9Qc#|i-+-BX7<~`i0EvR_zf%e0PSg98vnY*?%={FL4ZpQWkLNd06U%GO0_%S84iD=4Ad^ECksPi)Sl^X~y@V5Lw
+Hf$<K*YCW4?LxO=vWKNXeYh6XHh=0JsB6j)R--7+Uq5_CC%Fu9_P;Qp@Vn4EAd#`5_shQdMJ-0VO<%5YXu7y+1?|?$r?`2Pg+t<T
+u6Nw(-91oviCfv99+Jjo@?KSW>sYfeE7r|i1)qk(pzszRB%o8(T=AH-UKZo#k<>CbWTbk-*X-@iclI^~9BX18G%By7Y_|`g>~H>=
+33cv#OEtim+U6~b1)&+d_%*xR>w!6wVWbK-d9a{eJ(>sb)Ke%d!1=~^wyq2EI5P3(S~-RGJ00x|yr1dGH@41ClX9RMzFk9IST81d
+WNz8?koXuR=)6x^vqakqnx6`9WbO?;EOvWShng5`d5f~}c#vT_FZ?8p{WVCk6<?i<ChSx!H@zGA<M!YZ52YeRZXSDmtEk7qQ~$E6
+Og~T(dGAe^a?fJQ3TcrEd>V9q@Kj!^IeF&m(Bvq&>0*YPQF1hd5n$6`yq3_y#nVI7r6<;R3uyk5Se_gK2SNU5$N!=x>1H|tnazvy
+L*iX>pN-P3M0RK6vdo|cY%$`WHWB#$Pk5(DVzfPJ&2I)Vu8+U9oe=t?V3Qxg&RS<_CTGh>Oa}O0d-eAc2?8au?=juuM8|}8bH4K7
+Qp_7!jdb;V8kZ@35D=w7Mh}F6L4U@0$2v*3W(v}2)=7Fz{uI}n$T<%;#P;|jwFsL`e^_H)>rEsZ0PoKjw1f&}Wr<`;j)9uhl{*h=
+m1QpFNgW^mP;HTxi43}kslJ2bEzA!l0z*K5KqyPpQB+H(c6I7b;i=d(r8oMzx4Zw9<tAA~k6i&PA!Eq=AaT?!YjHwy02K5uE0TFR
+5OYw{Xq+J4m@;4}e#F*ea~`ryF`7t4x=^1bbuj@cIjjd!i5819(L#Re&F>lF*in~RkFgDubrY-41!`>#nqTREk%YALkO`~7W_zv~
+-CsYrJgh&jQ#fW*LJ|=C-Zzz&;aP<@j45C*oQtR7NbYOB8MlJGiTcH+bkNmU^qjYznF<I)4Jrie@oK`osp*NZpuar@#FGe{oqnWv
+98S;~`qRySjp;D%=%wuoOoIk{iXol>!<$cbZArFnTe>~qS*1sbeihh)2s|7h_*ZpcI29#;Ee*<rHXV$oPTa0*l0pX-kZcBtwafU7
+Y|r*GC@EosK9RE|e|%tLOHgdXGR~?EBZoo$Iq&gvM=qALGAxEU3g|U9Qa&i?xZ&1&Msj@i=nuNJuNn?lg^(4~gv$j6@JH)&IKka%
+?vz7;H{p!fu%9c^#$_Z*EG;MP&ra8LR`z+dbb;wd&c$QGVHsw*(OIdE<JkMABS|5V$+^Su)mq{W1(sr$3VfU0n><_~!hZ~j%gXB~
+b^J^aoeQmgJ&wHWF1(Uyd$e!=$+N)t&-o5lm%)#!Dq?Q%Jjc2C7}+!wMWog{_;qj~CdpL9j+=z^r{9LTm^&avUF`}TzzwK6?-hJA
+f2H^#8ZLBJnHUMxf1~=0T~y8&5yj5XM^xJ9Da<4-k~c#W>{`h9`cno^4mCR|l%&}l^%d(=`02z+>TuuojdtDGX90Ddb0%#sYk*H^
+1%d%4E9fneTUKAxmGa0xzQfgVV2M)j78ISwWcjL0*ON&?!Phl>E;8;e4b7KWC9{&xZaZ71;qJO+ltMkhAuq71+QX89M$H#F2-g!9
+bq|E{q`;fpMpvp{bTxH%)idPdg2786$1WeqN$+)A$kJk0>{JcZWZ4J2?uQcMUX%?MPp$&Zw%?Z3<jFnZ%`HuEBs*a`*P|UB2$?a^
+1p7rjpa>WN)`^PC*57H^x9_I28vHUC)42|Atcxq+35YJF^(v2JEe&r)MM%oDt~@)d<kNd5_x6(rWwXp)BEIde<B&)37$bl^)$d1@
+p-;=zPHNi9C8n7Zul|b5KGotG|IHpB1^K9*7qLQhv*;4S-sC~|rFxM9#ATArBIOR=V|dtIp5~Dxz@8<&Bgg!dO`21t{kM+bU0@X0
+xo67!9e>yO0CX<2;Q@!Hm&UA9|IMdNV~+Qi(Dr+*CsaQ^<ZaUt%pQDKZu|_Wm?|m#=}iB=!N!Ya@eyw5RzD)9Q7(-mVO`-V4`IH_
+j9nCrHR?V=<e4b9j+0#Cp?;;ee-6!Mor30t4pm{FIN%w*{S2bbZ18l5iYLBcO)Ad=dp*bM@&sffoBf8>?Rn`;ncJO!-oqy^>%2nK
+J;v*DjoCEso1fi^^qk6Dsbql(9R>b)pCJB<^r(RW+g4o?P7VHPvw{GBUEjAY^*^Dq<m2zBMCfw4^HEX(VIUCj-yqb^RqVtX>m;Ek
+LPa1h_%Fw!Q6gBxP{?1fnx947cymm;8|jyyRROcky#HKUQ|m2<F`OEXh4mL1VAR9cYIJOPR}BnfghO!CfcSYaK>__Jd{zVw6!2H-
+;X3w+l*za5VKwuPG3@p-7k{Zq{RddES>t1%I59r#FBoTQUiXKl<4U`4LzjB%j#00&3cx*F$C7cggo>{i^a#n};Qya}YlRt{J&0^&
+H@&VL@1$$=G!wJzLyuZ8Hp$dcT#Y+80T^(hSinEa#=WX!Fkjmi^xY1p-jwuAZSq7-c9bDuxGuND$h@$^cff;|8-kDZClf*>L3Wby
+_F7KJ==L%dzJ9CkOWE$B7yF3a?2tDyK}v7eRN3@3gmK8g*q}c+1t1hSyu%*?9l80?^ks|}Y*Cp~V(U}v`5$M8!|nYGLGz@lE^d$*
+9(rofA50p!bzAD?N!3B~r?njMm!3H@hAdT7SBt*)CXf1pyr6I=yOf)0orZBO2nlLD{NH;X0064?>)7~S)z#{D*h&#$S*@>;{Fz~f
+>&U%ROi$G++yP%?Y(KnNeWX^rm)nGZh5+*Wn=f*^f8#u85qi*mfW<>-Hu$>l98~IfkIk=~Zh|&M{Z1`IsD-$zO5K-=jp%qsJa$|-
+^w*yElXksFs0jx}5<mvpJ(2<))lW|?2Y7hWk;x4rPm6DsN^i+>#UEiF9zAeuvt%Y**AwOk5@Y@5x8Zc}2=uxAA<?URsr@WsaREBZ
+CMT#m#DFTmJDip0a+!DGO))T#fK{IO)8g%SZy-o)IY}u1IKQ-pB+0^^yE3d2_9P^RchT`(;8$n_yUM#H8f6&c)LK?KT+Fns*$(}7
+l|3<X`SMnI_LI+AVMJ&$DDMAUe2Wh>&D5+Yo~KslR?at=cTe4D(d!~h`C$2+r|<RnMbYyNEz1Razf}b{C1t^f4d@CGlHaG@pGFi$
+^z);0I)jaE(H*(SH!50VH~b-~BlS!44@3o(t-UCnn$WbBxIbnVfhk%&j!T`@kxW!OnYL~#`y@74vbv&hDhLh)2xu-68)^_%>(W|i
+GgQB5+O68tce}YVvMKB<yR<#u+jzS*srwNf`IW8QVRHb-!>v6J%$xdHE+%6<rf?K9H3T29OPn6*D6vBy7y31@DNC5$Un|n{N$cEm
+s}V(R5p`p}lGY!B>7ig;_rl6m5fy#=`x%*Z`4cPh-0_q(590_WNC9+4BEB#09=2?9b!HVV1y)dLWcuH#5%02^_j4?DGs50%d@ZvJ
+Ua69xGgZ^s;$!AIrzJDx4cZA>^757DLFmc>R29D3&~gN!nc$DKZ|n76?L<z}iUh4gF4_iM(FO<A3Zrkb`wlQ7Kccnl@1lnih9rD@
+AJanzOg8dTT1kBkxd5r^3R3iR?XLGnV=g%N8_xabUiiKxpueY_ektTzb(>o&!^wB37fY#errsFTKNceznRQQ*gv;o#f34=a&ZZ}#
++;f7Po*oSQuPyTL?D${3!{{6F=c?gQ{X6^pw=&2jTC#H7b)pv}fWrXb|9}ABs^Ana*jl7CP*#VN;RCUN|869Rc>EOOdTT)$1v)xE
+Jum|y78LkznH~TbJ3`42PC#o@=6Uy+w?K`C3lIJ;pT7Q3AeR}eqHum+Q6Ij2qKbk$4IHBUU}9Vl<gaIA(<#&{XR<1EE39&wB{h<H
+x&oxf1*d{y|5e`v7_>;;iI2AgbF(;fG{_as-mtm~61SzLr2*ppxzqe&S~Zx!aKUyRLr({Y-ELfl{B-6bkk8W!z)1nc2ZR5@oGF)?
+Sf#PvWqm=1UJjkHz2@d_iKOD2Wy?}x5W*uO0Q{lT{8O@dwwft`d#r9@?GQ$ZTiLd!kKQeQc!BYb%_mpn$EL=`{^=0#rwoY<N3j&L
+a6@kkmcDG9xL^T&%MqAcDN2ixcr2LJ3`t7|#KQ*t*~p6|x}xJay=-I?`CWvzZjtXNE|Ot<a;xy4B-R$L3)q{2cqnlZV5~o8@JGAR
+L`s-@a)c0N!BsMMH4UU~T^M*F#Nm=AHX!gb_7o|!2#lN%gai5m1Lp~GCkRkg^?`?>>@9-%0PFLL4;--J7>I+?dH#dt8W!`|R9tml
+JbD=HAG7-VNI3mGz@ECozPKK8mPTyp+5%R@ZF;)~cl_K~>seH!BA8gt>AIYGO(<{B0|>DH)rkh}<%#WN%Ho5(iIMbXaA2-r#P4Is
+^dQEA_j}2|7;{Sk=NP4>4>H<faCpe@5Fl*G|DH2ecP~O~YjRIseQQ<^ykHu&+xbv2B0`Te(wwX{GwpWG%U}!(A7CwyE0~*|4?>O)
+!2yDPGiS^$-W106P#0NwM?5c-g|4|0tRWbhExn}oXdCo(j9>eXj2^L{dw14XnE)TK0waP33l|E6{OVnU(a{@;al*FK<aNb$kkT<`
+3}sf=7}4YSB$=i7Bq5bP2}ePw+rXYqj~F<>_drQZ4Tq5en*fXj`R6%;!OojS*_p(|klqDlswLn;WX~FbU?}btap!`m%H7Ag0`pR%
+x!`9mezO%!I{En!TVZNW7%@Hw3i>%2l$9r^v@=rM0?(db)tttW)QMZc#hMenP$beN)r2c!62Vu?$q%@Lt3zP|=h#+!Wv1^67iGq!
+!iGTs|44@3%!5zZ39Vp*WiBIP3$SC?(v{K!-sMI{@A(;>lPDs&p!;O(!SbAspLjTrKG!xJ8Ny4{L@VGSDX{S&KV84U|JjQF^`89u
+2*AI0ANeB&0PuGx!2f0d|0d(VT;^{j^AE<~3*#RQ;NMK;|BCVR_wTgj9}M8%3ghRZ{7uH+D+us^NdGrs0RJB2KQ0LHmsI}aFo1wx
+3i%&0elu48VPAm1<pKXjSN~2yfWKn=r+xW92;(=5KM3Rh0qjQp4*""").reshape(24, -1),
         symmetric(24, decoded(57, """
-c-riJ1wd45xAvayU|?YA?(PQZP6<irRuND_LTOP^EI<?xP*jjG5JV{jL;(p=K?OxIKtWWLl%GAI=X~Ee=l<ubd++}rmIAZiz1Ym`
-_nBwKyWTZT5^-WWgSrQ8^uJifpWW!UXNX;k0gZrefbeU4L8&=&-y}>ire8hr?6p&aBp&7*)`beaKbGI=B^G-By2<q^smnqrActU6
-C|IoZ{&DEnca*eI?Zm4hD0oSZ0kd<QORH0YM~XG$ms3N+XuzERlC|u@UKm2<e13IX|BxaU_LdNb{%-p`Vz0o=1L;qSG9>8Jd|06U
-_R@Kb^}BJKI~Hij)AJoKA$yxzIT&fnJ2@$k_gd)@B|0aw__{hJ?I3V2rkuBpevfu;)K5S%LYbN3mjoW&nb7!f2Zc1GF(P+}L9WQ(
-)`7ZLPRhy^mz=lNV<ujHd~3gKqD3L&Q*qtt@0B@OVh-DnKe^l9BRoF#T;4fPX7^kscP(!KFWWYezJ(BKjWjbK3QhrjUzp(#0J`#T
-MWB#hhT*?bSsjM{&C$v+^zW_&rGG(weF*%b^Y`k|UtRs@B_V(R>>$7M>wo)1Aitx$^6>AU902|Om;c*8xgv&;Lo!!C%!Z$$HO)Jy
-Ej^w<e)D6{Ai+0P1hFPmHF7Ft_}RtFmoGe6N}pC>fH&0PWy)gCwh#DA<M3uBxwh(yIz-6#$$3x9l50yd($j|O?{Q7rHI&IPF-hl(
-)ffEoA8KS}T<x^kiZI8)-9tAXW8U5K@fFK)oV)PxJT(TWT1M!%jZe~ql@>T2)w0g};t?W>X2}?2=)m^`8O67o<yfJ&6G!AQv1jx#
-uj_Ii6=Bfu`R+I$;Fy?6VS=r^6om3x24N%4TecIzBTghJ9n!!1MFgug7^`jxgF|nr$MrMz-wH-Eni{;VE_aSc?=%I{_Z+=tDid*3
-g4i$}drj>_1%>?e#aGEHry!_A@9>}iE88Ys{P`$Ug=2{zTWq8qs)S16fgvG(fGY&>pAZP}|FX!Ujl4fF1L$+&zE5;W4_>5x7<x0L
-h=&~5xg|kFY_XVOXY_~DUXM(@t=-af(6DfZJz`29=dv9hZ#_E=KVM;X$wr6-O<-F{tL$;!^ZxOsJzvL~wzQnKM#1NV6G&n`l`3&l
-9F4$?QgI1C6U2#vKffe4t$};2eVFtVcgP<NV;{Y5uv=b+^IK1W?!rkO4p!)#Q?LTb*mF79aWFqi_Xr$O1_;J(lldx?(-M?+6ek2}
-RHU$raJUvK?AH?f1i?S6bK@oKy{OFnG7_x~6zjc2CRVr)U4ZIB$?r7Br@Gp2^+pF9KsI)snRE#`q1GZq)JeQwq*%4pj|0E3Thd+6
-mE;UZJdK{+^Ay8u7QfBdDG0Vl-*Y!3EwakQ5@u0FAQSi?5F~*3gQ-TqejgZ6;IAua9iKw)*S7iFf=}vhxLXE%JG?8oT>t|;AYFH>
-WcSIq(}#A9`-;Dzrdc$f2N(gfqmTw#-wUIM19EAR$KFjFokDp+VZ!x0Fj=q3RPu|V@vy@UchAm4n1Px3Bm$f{%Qo`sWRH@MX%XK}
-0151P_%7+3eaXR7FP-j*j_t*;1GS=QzQiSC>C)g4l(uF{9t;r{b6?H~i_@bjM;45w@e4w}*etjC%Y3a>y7B7L=qMVi?`6(HVY?#Z
-S0eXaK?S;XF{pc+W7lPaWB2$81T6)%#_K~(TNnNIZ-BQryVML!JtN>+MREBC#+(%g1dw(-__O*K1k;NXDR%HL&YL2~i%S5e=WSb;
-ICxzF+l-x#S_medt)B?GkQ0{sA;d&78^8ufu2?n9AKXLK?<43hjjKk7XWQa?^aCzFajy>vzB>jru@-d|MMA<BJKN-RcOE>_eeXoJ
-ui#);-9GVsIK(wE0jINH{G(+Wd-UG0k~F8fT9r8=usGvsmdE3zF}}b_vfm{R6{&nIvLk=D&U~2q`)r;}q{hzKP7PfFC^gRsA`acd
-m*@S`<xwTeftw^$$A?Y#E5gO7Iw_wUJs}G&;;?5jp~r)Vh40nPp|V?-rm47TMc|XYS}2<1_Mzi!p=xl+qr0R7;YyZb5<bU8*oZT7
-Q!FK|-<)_yaxZEl#LX>UZA-PS>0|1X!Ly7qscw*0-Rx+^OUQ%Fch;fLF!9(S6}Bx#xoz@K2bi$xS01~Fk?a8I8{;7!I6%>V0|&?o
-0GHVnS0wf;PJ|3qf}o*zx^u$$2lo*3|Dz%M7lkQ7WuAL`8D6{6%cj9T*q}giuWcO~15`R>)mWvcMqi9-w7nXblyd%}JZzsNf^Rb6
-+jeMRLZ~NAd_?cr^4@O+BkY*rt1KJbONO+KgFjv=j92l(+U}P_7RWe@O_?jI><N%zJ1nG?+4qGD8#!_-WY3M<Hr6xhx%^oN?-eK_
-8gE^B9&oGT*r0{IJ)@B@l^?h5EBUj@$AM?x9C6ROQZ8zvte(IJs->c|_)hpJSZWB7c{!$T_dU7<ZQ@}<-qlBMJ{K&qJgZ(g);K*O
-Pnh0ttawx7Iexyg`XWT%c+0kT-%q=r5w=30p0Un7ZOkkPg))thM9X6<Ls`s$eICma#_$Iaa_PA@sd%yo;C;BiTnvf+&{8LcgmTO9
-VgW@w0*Zk`{tJ{~f1jBC%5(*6{vthdu7<@Z{;7_jM(z`XZ(Z`+S;PUzyO*xVrW@;aFF!umP$wSE8eTkRATCR&Q~i)%XW^<<)StTI
-Qk~y87@j+#gV7KP-oZEGGrHe<JQZ#obU}coAVc&LY<+aKxb)5wvDr*HV>!!;QGIN(?UuuS9d#UgcQosD6zmYylqJ;=8onMl<$jRA
-{g~*1u9q*3Ft>fY;<`s;22?#Uj;yT~(j?uwt*qsfyF@zKY7SXGHpZUW5S|P{kIB3}(GUtKklWv1?aL><3Pg8w@QM?*?d0CUVqE{e
-en`X=?IIQs#r3k2VS@?4@WEw|Wc#HTSJVw539VNAq>?jdQN*hU`Vj$m3>R=qIXBM~14Vk;^G344plPabBP4_&7)pRb7+07F2GS4V
-k38(ZG=hF#D7~9J!p}JGoy{<#L;$DvZZ_in(2T(VgSTj}4O2NS=kGT)Or1JEr*m+R5w``wis^Jv!;2o7M-Bx8@8(#~U+x(2)MQBY
-n5eExc@dyJazx+Ra8YO{5pPL+YT>DRMO=4#?D64YuE!$#lWjF94aPM$_n8n+Pfk}}#%ViUo--jhcZZ*;>vq&{xF}43B%Lu(Wbn|g
-_yV`lMziacKI@w6Fv3wedIb8ONsTF`rM@?wl_K{a<0cqgESjLCJcxfTfu9?A#L0E&{`VwHe@1mgV6&Nt)uXRnhwZTl@>PqwJRff(
-$LnKNp<BM{vHM^9_9B9cU-Dg2o@-v#q(BbvKJ#@n(m_DEaY<A15E78qI4vCvg)RFY!7u{3RCWlA6NXsv*g?7?{A2OpU)m04CEuDU
-d|(kY@O@^|@g$}6!j7~^UO@=t+@?W;3F~ozqqz<`DmiX@Z+_sV>S;0rp}c}VymHHDICS~3T<o=(Yet;YW`vFdaynVDn?Ic{Id*@7
-*QZD<QA~x*a^M@RsipRE6K_g0kjk84*{4tByTYe^zUM))v4a?zH|3T;M4IG-wOBB1_4WCFgZa{uctV;wCWIv};O2$&qt<txa`;Q%
-<R*k7_hjuelYIW95u+3o!iTPqzy66fsQyv$gcX@v0D0)Kae&@Kuhz%DZwn}xo(745&JSffmVE|95QiOhY2*n&YYP>{P=;lP$~Jii
-e%=R1CCW=(#H755W&{p@AUD<x@UlZr9KgI&KLA6p%KGM#*n#k9&J{fIvZ4?GY6VoQRuK0G_YekI=cm6Hkpnb5K|B4-`8R}1((XgA
-j;cuG&7cV2!SN>xhkY#@AIay8Twx*(U*Q;93Y5iM^4I(}U@>4o0<Mm}YB7JVVsWs5n_!tzSjc>JQj@*#gWxvJRx3qgb20Qp`B(o8
-;w^R|;q2}8FMNfqLTK1W`%9af-{V@fRG?xt4#@`rZUjFYKC63>d2+Vsgb2<2y($Ey-g?~2#Dibz3*N8R=dcD2@~)!4ZwC8f-^P32
-vc#hSsFpoNmKr<rS)Ac=GnOBIiJ{LbR1ur3@ZMOLfDP$-5cb42TaPn~qys-{aWJ=`acDT^JsST?E<I7Zo9cg>A2!@)JU^GJs3?dK
-8k#I0WIByPMcBp51tPd1VdiKQ3k;zKgTP=AGz?fl)KApl*6rY*7E!~Ow>%EJebV)RAg*#2DWV%R%a#tnfy5Mcy-oUhP4<VT{pWp{
-k1FWKpzX-88)fCLke44_7B?ys>35#h&^4u<gac1bGC_IltGT`MA1y=%*1J4Y4rhc$H>DqDz1U6r=5mz)8(|&Tev1HcYF#L~iP$oJ
-<I089SSj1o3?V>#Zb0t#qPfNO)P|mrw`^!;<PNEkBhz|=D88Pj4>E6jlz{VH&Mx(rdGNUF3Fe8xc~yi$)9%a0<tGa6R}KuGW+cq3
-$CSD(3yK_a#@cRzzOtzpcX;s7hMilFk)dQ@V8;yqG0Wp6N=P0hXLBg}I)kz(>XYH3+N9iM0Sa?sRL0d6!odwu*qQlM1_nhGI%tT&
-A%Lzv8VvwwJm`G?L=EZ>?jd{~SHBTI*>n5r2O6aJ9Tq_;><#3jNaW*pO2DC3ib3eA=*+^PC;}w~n$Fe|yI<^t7V(y!t?-Ha2;y_$
-$1X_yogO>QUwfJ3C*-#{!n0c+-d6vb@#fJH`R1j4I)r(%`O{YSIJ8-6Oail>eF&DcvBE`uXMa0>anbi$<4IeN3z^6(8^|}md>Y=9
-HTZ#BAL?<Z#MsgS|Ll4dA)Z<78{{Z^jol`FOY-F@_@<!-YP!GyHqNwGd4^`Oq<!B^zZY$Y{=^>akIFN~D5p#WYG%~N1TZrT=C`32
-x7tn4m~GZZTuKPMcBD&{pN)eLn<GGLi&EJg5C_5B9vV6tb0OKC9SA+URpD#|8xe8mxm@TbCOFhCD3+N51(KQB;BbIr<qJUm4DE3L
-UuMStL;3cgsroNWj%Y1;LD$I_U2l$MGSv=q;h|`C!FknM*lD<QUFY^wtp%~p0fi4DnE5I;eRtwRyxh@Lb?@6YgD{V+m&W~QV~4AD
-&C#wli${0!UB4qy;52eEkea<idqjzw*81>ay1T{)-pW%WPApp=V|fk=Ry_Nd#b6d#be(7#LJ_!p2F~-?Dw(mgS5qdlGt81XJ$A4)
-NVzxjop|QA^qoQaOgYaYluP<+%b-<bhh`MraJ?1Vo+@hVZ{x`jPZh;cVR)ljk4v6f_k1H1HQ?bQxs3<C+;5;!Y$)6@^8h}L<#v7-
-IULex3UeX(z3$L;0`wb`@5h?w`3hXHEzcK_x?x;+<i4knWC|M+%9@Dgfg=GV4;&4JLebD)^A*E-{_0PQc~{hl1YG&F&K)}io1}M)
-JNjkM5e4ATN{ujkyWjvZ(X&-&j*K1KBDka!;q1)D{xW!i=EljcVaO@lo_90pNWcauS7xuJcds`{<-By|xvzBcVZ->YYH<sy2p3y5
-Qxx!+ZQJn&wMRV;kDan-=z_ve8CySS3fg_jam%T}(zi0qCK*Zlo}6MA$rKp;_RQi`fC6zC#+#Tio_ML}+b(I*WKRVw2W2v>p;G*N
-9C5VDIGTxcwY(s9aKv9M8-BMB&kNNiKeDqHLYi!Vklc9DHfY5s^_Yc^RGJ|dbjo`1x)2kVGn^fUBAFy*Z|naUBPR!39w^pKJg|w4
-h~B$bTveAuL&C$;*rb^OBowVpL?8hu76o6y6Z~&;P>k!i`qQ#8aoXO!ZDIGYnQw6TR_^iUnSy;LjBp@8J9n1t?9|ljttKz;9AZzK
-cqV_%f*GG_d{aoi2Fcobwf$)hj9mwp^1+RaCDJ<k$8YXlZrZg?S%XXtZQ!~<LP?*Ih}u+H4-YQ7?9>noZE?0EW4vwRm9+hH`5_+I
-(wXXnBpei~zsEaCh9z0-MaZJfi=-FQROpoh1`ncl6{zT4Nmp;yOVNSW+`T${P1d*T5o68KFGFaeVF#t&MKnpaAh6Ro(+;?zw=h=K
-t<Oc~ki0KS=(oAQG18=?ch1F{hQ0SJzsDn#%bWwR10y}Ee{m~v0<q#XEgK0=bV%A`q3}6bjBgr*00$V-@)%g45a?-kP6!NGi6>z6
-1j657W8H86^CF~Jo?lJ13|7}l&w!5sRrz{5TIYB%K!0*jwZ+H=uk+DvYSwRSLY?XmEC>rse=~5P)@jf2j?BcDavuB51`EE;*kE$6
-N}_dkeF%&FK#5Cx5?G5gE_cUX$eDiOGV07_aYyB<$>I3nAY*-U-zH97cm1#$fhXw^nr~oc*L-m=-6jXc?a!H<wbHo5Aj;z6PkNFB
-@L@DOkA>N9jajY~muE4$eUs~RK+htl$jspJu$}19f`?1!fJOe4M!h>yLd<MQeOp>v_<aOQ9wJ0>JXeiRA6g#6ym@hY15zu|D)o^@
-3~j#@nNZu6Xo1=5SxiC!=$Ug2j_p)#2;})`o15ICFa%&xDJY6UK_J4SxRvh!{oCIs5dO$-hpoftH&P#yA`6e`u$4gE{P6iR;*ho9
-mB1tN7)Z?<adT)-$^;u<YDNFs*9xB$_En1>U>7SCooqkhgV+~RDfumIT;Fuy8G8!5L6KPd=mp}e_DRKxz+2uad~CK`xfm+bi%X1b
-mNd78sU2xPUv2KNpZSCNez~Pw&28Ja3Qie@;tTw}*<<dpe^-yXBv;0fa8!e^HBFE8lC33gY-MgKNgpC5aY|$h&IO}%DX-;d8^?6d
-mM$oo%`q=K>3EfbT7|#Zd5jp+qE(?QoVxdsTE(jvZp5T~SVRp}PowminKIU+QaG};Y=c3Q5C#3!@`ir<$BPJY1dQpd#|9UoI1B@{
-d9bo^!Z0f!;v+#oEMXvsRYXDlyd{IL!{|3+S#ao1vu1wyoU!Z4@7E)bePlbH8MX4prSiNs>xI}JJ&h7=?_vM^mMGNLbIXRaJ;ga!
-_lVio3zx2Qu$~_ZyA)EJWx?KDKjqFKU386`oR(#7yQi$+owhU6?Cxo%x%iNBWIl=VR4>nDyD=AAA&W(llGp{j#7!yr&q70RHExn<
-Y-Tj3^9bs=i66UORi?2p>d~J4{t<yR)SH)?CNYInC6X2636xrC$oET`pS{%UhzNtH{B5Z-&_baQMrT$*=*I7z-QjhOS1b2sF#7@K
-QnlNU_UtafyKplw+}+L6=+v(&U?zY>e(Jk%*Uur55siU-SJJIHjwi2}IjPYT0?c4#+DSPY5;SLQSoj~N4oLr4zWuMwS9Xdw&1Jro
-jL+Olx;Pcee}q;a)1!n0<_qLYw8k3Ch!yaL{D{k~Hb7>Gk^p4>(_UsL3Odq7FRmKC#4V%L)M73LdG(N^Bh|e0?E`0VfAzcX<MyT{
-IU<v8vYqCfPI<<uE}OQ`F6o}QqbzFL*;`8aQ8mM|VONkMH%FnhA-Z&P<W%xJ^#K#S*;4PF5?>57V}`TaE0SirND&u`CerwrZ5_gz
--A$4h-NIapY)?fZ6pwKa$B8NeC7q$BP2mI<TVd1kx*L%@`VZhRw7steKc2q5x5>6`1ulV_L9E7)f|qc-aA4-`k*f4j5h(x(IgdP4
-qalSw1HhpZhGJy&3W$t_n9v}YnCahF9C+w&SB`P(cJNP2XfbqW;{k_TT@LxXeY$6Y0!-?B(PCsMrsTT6#n}@rxwpKhP#pPI6Pt&g
-wp7p*3+(*N_Z>5z71{Jmm8Ymtcu>o-oJ}%2@XEv%_p>;J{;n+x`0{6Qh#kC4osH#Zzl2on|0wL4^%;(h{E$nH*Ha2s(U*BmS-u<G
-r#;f*dWhDb@A0m!@`|rO_on4LmoMgQ;B$&zXgg;4NPlZs_nz6t(i8Z^yY}e7dX&y-w}V(3AkU6I_0hPqe>%>U`Zh$)l&VJ4ctErq
-6%yREAWuMz-jy~=An+JKk!o=0=TL0lr=v+&O&AUkx0fu26GYH>DD=P?6Gk!?yMiE3766L`k%Yj);q;^e9Qt?FzyH^`Z+(66cjUgx
-0CgU#)3zacDcgueVS5C*&U*_D4j<iu%jrC}Ea+Z7TrqCX8gh-3;hFnZ5xbN1Y2Hy`M-<;s-^n!}s`brPzho<v{$8eX=LN_c_2W_z
-^IU@Ere9hjSuXDzem3zM65PIJ=NTnm-Yc&?l(`)(n~#OFs4v_!H~X$CQA=<kbC_U#hpXo`bj-NQ7GF?UUYMfWCdCe(pNx~Pib@x1
-)JpNC6-eHMA2B_KzM95c=_8s6SlpLkwXuf0&+6E2YmBGWuqREEzx9dO**MGN5XJquK?g+b^-4uhMChA(;@wLRFCi&70M-HH7c7-z
-1Pjrp^zw|TC=ff@HY^1C{Iif&*8u;kdKlh67)L?ZarO7Yk+l;VEjWH(K2b=d$?nBNo6f}-rvo8?S$BRKr-bea!NFz6DOc4uvv;4=
-b6X*cuhL%26)X*Zk4nGOZr6XuRlImw8R%8G{5_Bw!u1taKWQp*m{8oEpNyeFJ(J6uKb1c|d|zRKV}U^;JpjqY?V%NP4%k3J73QT6
-SlXi82rUDziwB)ivT>E!24Oc-PcH)(n<EO6Z@E<Ca&to7w_5Mv-?BZ-ac0{5!t49o2UJD41;lT}7-tZZ&)g1H9m8OuRd?+Q96jzy
-F_=QdP>>UXE%9U)D2ZDgj)1pCzDUHEYbasS5TMNvx7kFLksj@-nsKwDK=WnB%8sI!7qg@25g>qCgV*ofEAI9D)t?q_XSdD6L;N9C
-gHNayX)SR=6K9g0P^^$cWo~B|g|GY5f-)L_g4dguZ(N9Azc08U#CzYZB7EeSuSxK@r}eekZc^zCr+bR)wtQ?a?~ab=#jfb<?@Qwz
-7D~Ap4Bsc6xTK0(Vq+Dvam7zt-Viv0bP?a&Auj81au3JMow<k$W1P!O3yWf6_jb=7EEC-mKjJQ=8lmM~+nv{B(}}C^Dv06_qf+7z
-DUUwfbxy@O`^GI#fROZ6QTU~wkzxHEDp3am6i-FVwrLw^rfXXRMBwuvHmVP*U@QqE0TB0&)90`0A<_61Q#Twjugivlf#DueS8T2J
-MG6LAO;W)TzulbjXZ?26I<9^r^Y=Y&yx2#y85kbA5MWoSg&O7jMq@+6f&*d>X7}00yl6xWD0cd0RIwy}(KQl&vd3ZT&ToP|8&ca;
-sBaIvH#wt^#Y^8GsxG{m0*$dN8Y%HE+l-@qo|9lpPA;}?7*J$l=1ID=6hm-`v6tmCy{y5UTUGuLuR4sfbQ<1;<>3~XGu*?t#XLfx
-L1Rk3QmNx8N7jMwVuD>7cf>`+xfR<}34H#{sOeiy5v?`Teu#K>7Ko3zerUj$Pq7z_Nt{fAZQbA#=G*qtlM&!2L*UEhK1p6zh7<%K
-P#A!;3w~5!&y9hsSU<K`u|6D3bnhuNfQ<&F$9-(zG9Wzw{1eFn#(&HX{-q^11GfEBBB>m?&_U{Vv&;&>q<4g8;^A$ZoorP$O0kxw
-=7>E%)%0d}sIqepGrlQ?P!<s7p1^qET~_Ct3^(Ilins4@ZDqKU^*q3&bnL)GrxF)T_O)1q3F)4_*Tt6}TwBcUd5C|M)_UTaVZ}cf
-BWRUwBZ#Z>b6b2SGFVXwu~fcedi(lNK(0wc1iZItAi#_({JNv|KHC;a;%HNXeSsql<(HMpWeHUsw<<4nh06elZR%9Sc_GbVJsuW2
-7#gyje^AmKkc!3{zz9&FH9A{$f(0%@Uh&U?na<iU430`Sb!W1%FdCA+;)li2;PeLo^Xd{H0IdD^FN=q%f8@8X<LWokUHsic=V0M3
-UnQ@Ao|9YnJZ*aqU#nXQ`bTRwcJWEOyC}ZfB8$8QgpVs-7K|{onClsj?yXzgX?KI?RK$I`nVy5++T`p<9rgFQ<yYkcBB?L;-?EBR
-Kgwfdm=m6UQaLjFD4WjV4(9~xx)>34rErN?H(%+$8duIUifS!{WrQ>Cd}m_SD?BLKU$4`4)V-#TnKjhuc}#=_EAki(A*ag4%?>xo
-muMwT51sPU@oP7R5ur<qi(zb@x5F{-q!^h2_@#NKoM^ekyI2ZgCFH-8EFya^Pmurxfr74@jIqR{=~>Phe@7f)b;ZvGM}n>{zA&u)
-{8MW&e-sa{*E9T9wmlFv+LXBYi$mSaLb$R5Yy4o3W*eI%v}xZ!pVrOmd|%<+0uB6`vVLcdin%Qzq_Ed4L^@lt5S7|SaCNagK4+NX
-9$^>b<hWCtt}YDh@s)J-hs%!mL43qEvmW<W9VHv~e@HC5`$4KsV}#YN`J@>JZ&;9$a8`b-^pMT_JUR9()5%M4A6GFXr^zu9qKus=
-@}QiNx~5wpBFJipDg$SRp!OdVw_fzR${{~%#btnp!QcCfn?+*Vp(9u$BnA%b!1Qn5*1U<V0D9+;!EF-BSZ+=#-5U?utSv-jLxQC)
-fUPi$9k!YhfUv_*t7!P~^G|`}kNAoJS%=%-OOKH&2cfu@zjXi3m<Z@#p}2(8C+coy%mhznnXjSuBYx$)9q(*e9t^07ZtwYKaE9Mi
-<rL24LPk7?b4sf0T_>4GmokDYeNORx-aG!jX_z*neL{Udnz2e%cXqxq^zia@qxMm=8+%3W^|V{6vux#UijjnAeEsBDsQQVZhPum5
-`F_l5$bk3QO>3!Mn|%yoXf9Nf<wNXZ1*rjn56?Jgyke+&oy|S^St9D)1N#ifR461jk`1U>3c<9n6B$+*iYr#`PNYdT355ooq>`f#
-V<V*Ct8RJz5f@DeSf8-+O6~Lk><{Ps=L6V30IT&n<bOaQ@Wu&+-Tvu@-qVV?5INbNDUrCR)fBXpzvE+kovYNL!>%&vide;N)QL3B
-WLzvV>xr6mx8zHb?A7jR-Gs*|=uL{DPeR_DN-X0PLbiH$K=Jbz4n9zKN1e2W+<o2d*zo~()yJA1)V_mk1dNEdRUy#$CWRPiT}A6K
-^_D}q<*Nm9yq*ux+iu)`;u;GSf)$ngHd2Pk4!=H)6&F$_0??|)`eWuQ)enLfg$)U41R!yHqm{R%-eCq60IU>N?w9VLm4)%+=wx&)
->n4suVOm{?IWNY7Vu7sY!`a|8D01~h|9k)-|B-w3N9)e(^$fq28;bZ&i<_|v&#+qYa-;jU7RW8RA1N1v)_*;eQcX+g#bmRl+&9;z
-ZEu;-Y8*({X^zdW^Uw_0aD4u0|8QMqqhHc@BN4Nc<57cUYCR<}Qj%xGwt4JR;DZSrtB~$_`@z4GlzRHmft+l<@Eh#tP<x_8YpeFW
-mb6#L`}k3R8ZSO}to6Z?9zvcYTJN^7yC@0*Nd&f{PsTeB=>(j<Yd~gz0`;*9SaMv|LP@_IBNGG;X`g0R>C=m?#1rUs!W=`#FW4kg
-kT5!L>~v7_6a;s@gOe>`Ed?OgxJep7A=ljUpAY`AO@0jP>w|w<1QQ1ZuXEsD_3WE?wC`Jxf%zl+jL0bw)VN8){+>Laqw-!SYhN9?
-J-}nN^Bsr8z7va=kNKQ>yvGWIo5By?+0%C<Ik(CtXV5Ca;Wi;HGB7W~Y3377MpXz6b6B?h9R2ZZY)g;V2+smqvm{aqQQC53peTdP
-FWz?ZMh6Srl#0b99J;YIRy2xEGQ7iomMXA<t1YMNNoTIMUm8Z-HP9s?VZaSRCj(85UHDvMb$Y#B=ukv~bgjLLD1;t~rPgoR%p*v{
-!s+<gB?+)$2oM+@FnC5N8Gx@fb7A;pA@Apde~4+;^P+!V9(?{fy9*{1*L4_p{M3hZqWI&P(Si&?>{XwNgK1Bx+&*PGW!a-<vGPYp
-8Z^JioSA6Re<yLeo6Pf2jPcML!}G{$XLXg{lK^wtLAwgJ&e^&{a~<)j&}b+$iLy;hq+pAScnUi@kIjNPO^F}7Q}X+vrSOUCn;5P%
-+vW1&m|^f6qSbvxkM8SnO+0;ADS*QRz*_;~l7{gw%D8h+WY{S%D5Ob0OodBMYw9*P2LX)V@|r)>UVS)@V_tQ-57a0;2!s*VY7op@
-EXip2n%`u|h(P=(`h=r@I#WL%{9|+fM}9kIeI4gFvMh6~Bj2_4I$NEAiTwFKtD!FA%^X|!FhbdZ$M;8%_LSLO=Zb=L3Uj>4F`;M*
-6!k3V(dsB!ON1@<mNO?$S4hUXu~CgbJFz=RB#;QjIzqj>Yh@+ulUaZV&9U!VCy}$=0<jou5_4KIF9j3$aVFuy*Dq1jNls&<CJYXN
-gnT#|Un%=B{^LC%61$HqdIbi}RDrHy7Tj0F#pB9E%nIAYo#LKxf>qDvN?@?yWNmmj>cdM(VS}uCN7rd?)KCm$&3oR)xOuG_VMUza
-h@aeq{H0FnpDdXABRjZW&+uER%5M7Ts}s=SLTu4@9cpzLjJ5K(YRQgX(DLEe@!43X>qzyM6l(Qq4CxBF$z<fKcM@&Hd~<`Tp;yhf
-!c#eeg`Cb*^hl0M?7k76+C?AY)vz~mH<oXE^S}<Ao0EASz31w#`h0ULTk&il4+iO1O#!4&ec(Si_(0Y@mk$nsK$$OEsp#$)NEq(u
-6XX}bK_LJ%eWUx%nzLq>3T9FS_=-V8-)^|!H_8;~EQ+O@x8AGDxpqmLxYu$|!aH^zvSNm=5k%rqV*+fg%NbyZNB-RZhk*XlPVAp^
-v`OoE(LXKf&cTH48yz2|BHK}%-wrJ}H>%v)D$j&!+MY)#w|TCmtsoL|lv-rvflFPgYBwbE`Q8LrnD%Nf@6Z&m;p#uJx5<bJ!Nkdm
-a%d9YOj;K0^Hy?_4Di-sNB8WTcRS*d@v)rwj7`r}-vMKGG(`O5RaGSA@Oys_9ZF*WKWMq?xypC-i^F5xJ|#&Z89?A1kPgyzEVgMe
-g7C28SIi(_v^}m;^B7G)k^@8U4VQ6AY9~rXnzrUIi}<l?%P{_+C~gBu@=p^aPWS~v(0|!3t=C`ud5PVXxJgx3$zb#DqNeWKr+m1F
-3xYIx2*^`G#IE943*0$!eRZkN&07CgI>+Y{m31DaYJA9~Way(Waf!d)^2+Jy4h06d_iP3sj-^&Vzuaq3>#`{zD8<i&3Y2K~dT+H&
-`xfg?xQU;qxi}L7I-CF)YL1y4K?i2+@zUe~fdN-%Jv*zlF|RP%oEM2)F@pdxwH*_GrO00ngIO_yD=M}4!wn}lv7(qrXgW5s8;_ab
-7-^)nB*76q2pbFW=j3wGa6da9(y)+UwL$z>f%S*$&VSJV>aUC|{&VNEGg8wsbIx3DzSnW1I6c@}nU4_*W23(5zHvS$b|Z^c3EBVT
-nM^m1-V6(&?|l~!ZZ%+#jO*pL_p=gsSGB{Cmk2A|u0xaxz5JP5k~&)8C5^{2QgBEGoMqPi?-cmMLq<fJsDvOJ0SR#|99#gN7ugX7
-RMn*U7(ie=nf=rnC&{d3q#?ZGhl8=(#I*osaWfMoPAn8b@4e`WSF|yaW`dy5s}@Ja&R7f&$Dr4sWGsS4;ZZ+)CL{)j{$=O;uT0dx
-KFxoW?E0gAeSc+KJv1@b)l}8c)G@ZS+q7w;xwe8Z2Lm1f-4`3+ve8^mRgBD_8GO9*`sJduAQK6ea5u{hvV3^5j9t{>yquI!do4jG
-4BSY82SXA!^@~l8544o$z(CL_B#afxso@YDxx?E?1cx9qQV3`mluyTX>o#8tNdktMl}0yufO~MTs}={0g^QgDhopNxK@N%xL@qv7
-G77rtLCN7Le0(4a!B$fSjQqS*3;>6%5fCpU;>Q`fvx9{F1QQbe%jEv+P7r22&+w;Z2Ol>l8yhPJ2RE;vps)}x7Yh>si-1Ga<fX*~
-c)8dZF>q!vO;amtlMV7hEJOt{eokf*3dX=ItEsQ2B`?Okf(8f=3kiv&aEi*SD$5A6tyn7v90J7ycou#s1qCTSDjGn5NP|KM9Kw=v
-QbIH=6otpE#C|KcURX*-l#>KO<M5a@Ku8O-VPQDJ3I#z{!N7t>5J)S3=7)=fB$BZp1lJ~xjD-WxpQZ@@%L%ah^WW)G{}Hax@ZW{d
-U)q~zBarbp+{%9<kxZeG$b^;oUU~CFS=g8uR*rBh6Nn<Qar5!>ak4QIQB+1U5rc-WOf3@|Cl@=7kqn}NfJMU~2t0+Ejg3m@C2($6
-B77{Fk;+0PVG$tJfb@dIk(sDe1{`9AZQ!dMv!X&FqM?u#*J_Ptm?$gfL09VsC|2kbiTo7{K@bSUuK<Jin|`wY11y34{k+9r8ds7?
-6aoo{txO{Vg<5f7=+g_9!C^4yl_Ml<g(Z*}B7saI;#PPJjYh2~ti<jJ6b?_o<FFtN0Z14a*&|RG-0A>i^|nG`2s9RprSlS$&LR*v
-3bitTq?5|38VZd?A;2sC7yvLR@I2%f3R-cJAb-O=KQ=e4G1TAmHUAIJrfk^vsBK!i-i`x`C5G4Tcv9DR%2IDTm+NF>QOyzMU6L>r
-LEY6L!qs4ZxuVGJ91$zaVm2droz>Cfg4x9{&uUD(9knc#Rxu^f2fYu}I5^y>S8<*!hG&^k=wr^_{5E&ql-^;|%5n2&ScPs9J~^hv
-IK87z)Rc{$uk)(w^jPk<rd~qtCD7f!7jFJarOLXeQl$9kAxnte<JkCJ4w+<d_YnY`@^Nj!iK6Em=t<;C)o=4JxHdVngPOjT)!T-4
-edYx9&dD_Lx4+W{H!78@c5bj$A+0>RdGE$s6a30^%L`tR0S7n}<gqJ<L9AdSOeWBkU5||a8L{6SZ)zdOtSHjVL~4)5ebO<f(2-U2
-RJpZu_|mz3V%NE%%fChItpWpjqRo?%t}cJC8i$zi4-RCc=S5oDJ7$k4-Y8}yCPUpw4y^Pm=<HN0Y=6j}Y#MM`e^(k4Jz8Pb<r?iU
-=qZ><+4R+cpRT6LZKaZPcfX1Q-l>y9x5^U*idD^cr929=nF^iIOB9?k1vJT9d?Fa=;j7rYE!vIWYwlY6(<@>Vg;MMfeZD6`WCu}~
-QeFP_-kXy#^oV32L`$m}r^f;^J~B%6<roJu_#0^puj}jR3L-FnIdSmp+tFG)_}6FUguu777Y>9X1!RSFT>UeGzWn0-*@NFNPa#le
-IuF)f_^iK5K|WK4OHXTePl(ywo}J@5ld&B`N6_}rq4ATBK|7=3o;PqGbduzt^YIbXerhTsZia`ohH+127LLv`v%T^AeG?$EI=d>F
-nM4KXij~1hiv|)3XOnaa0z1%j6y@OGwra%*FiHy@XOO28I9saZ#?gb{wl={up!7DCCfzebdrC>#F;IK@EW6EElN#e<Y+gW_!PAlO
-(-zs}<C&oldXDE-bZHI0ry>govN8A(>q%23Iy2UHI**CwAVHle>lhrf00<}Ttn{-;5JEfNbJEF>-3tkpcpw?U1IRk2{#oIZxn}gy
-f(tg@0WVVSwX}zc5b0Le$hECgkyN-h(X3DU`}QGyK0&&dhcFF*R=qvJ+F-<^LeRe11gBe~v9ss<pKlnjuQk>w9-H8mpsT7R+w~a?
-KTI{vax=qEp|EuG&agow$?5FfD{{r`8`S71!m&XoZNA{M4j#E-NG8(x>c-feypFa7P7_~S7&x<E1pJ31)MT1&w6ieLlY1{)X60@y
-bhHJ69q55qZufL+IP;@5m_aOD!?;d+8Z&Ftv2@?><FK*7Uiy3DBGEJO5`q`h@#a|2&4PmXx#xcv#|b`N1$Ha?650kN2|QfQJ+H4h
-{L_+m89FZY(J1Qm)6*gMioKFFHC8iM@dqnAGGb6dav$)?0hk*MTwHh%ER&&=^Gs6PpU$VgUQFjN&DN$T(~6`|-U&dbauZ&BxtGtO
-%S{ATt@1I>&R662N$WWXMO2s|!OITxA-oH&c8XtdQ)t;O%mAwK(^8)wX%n)v&ROVp!GKCf?zci+EH92`nZJ;tf-0M1aN@`I*C4`B
-Td*KP`r7?AUaYU$b=rUhWWnqG{$KjsG0Vmj5K0>JM@Jus8Yj{<%fG(vJ{ApdgJ9YzSCFWk3<1#;S(TxHVgvDW*;rDQUK6B-!(+h#
-@@mz{dV7k0QR2?&$R&0(;uE60wf4O>xX%Wqa|R%-+Ff$NIV1a+x8vmVo5n8`TnOO3CZ-&}E&uT4&OzT063^3PH?$b(4v=MMcx!L&
-%g>SOCY2h}o^;jt$9QMyZ=&piMTrG>9_dm+#jz}rn&pbdle6ZhrgejepqhueIbd|6m(%EM5#E3XI_|v;TQ9+GnZG_k(b_=-=bWH=
-;;P@Ry%xirW~`t>xi;-+(B>lny|#4s&Lyn7FUu*<E)ox3@1oM{R*O4|04Ip0z{93`7V(kvl1D|+5Yrb7bXUvI9ZeF1fZEFlUo_on
-=O7vBmYNGne_J8evvvQPv_3KN!7@K*60X>t65IIrp^Yxx^Z=#^O;=P7y6fc?$E`<N^}>1F=-xP6=CSaYEeYLvu1ZxEX>li_=re0t
-WGFe7d2eIzyLij8N!Cqlpepb7Ep6MfXXS0-ZLfsWBk76<Hksd=PCsI@%^5z&Y)4nS%<iPC_d>3NHM7h(iUCyOxasN^+0!~V$<bv(
-j}SxNhAd7Qp9J0p+S3(opI5c7+`3~-bp^mHr(YdDya~UjwE;~7p){}XM0SDot2Z3f4AKoa#Ct@P2|N*HRr*?ufzHMk^i0}T<6c(^
-PMCflC@OR&17J7+0<4?Be_2YOAJGP)HfQ9_e(juWtg3jo>f->JIdgV9fxeNscM5#(KWj)Gj$sBPy8DROLeA@+cjdhsq7SPzeRW|6
-=Z87bW13@BH{DdjMlwU!J&Ydw`Ai^+kw&H!<NITR6zi?&uyh_~W$JVlYo3=F;QJIn2T8mLJH*<XUpY16WPlP22%{=>wP7UTgX5;f
-Vk0^Q%?ZD!O&re6J<qFx17Y#(x?H|>7u;x$oeW|C7q2}p5_C34m%i|7vs1=HVb;ik2+~jXL@TbO0)huoBJ8YWA;3&0rDkPwMpZg;
-)M*BA`qH~Tib%&25dvL@)xSY*_>b+l%gZg(PZgIqLvlW^#<O})FQJmId%Db=EPW7Qr<~W-4OgURwjjMzQY?y?#?RL!Zr|D_9BV>1
-R0ReW=VP0KMZ#4hHN6v>L?|FU7(08(YV|L7aBjrRJR_>m6Rq7irZUDh6{oSfhS~@;ed<+O7L7U{AJxvU*`3Zs=SpUkyAY}bx<`EE
-_G&)>_2JC<>)#A3nrIqyzo+&3-X5DbMUV6u$l!Bjd>v%jwc{WxlJ3GS7A5h^AJQk$J+tuKH?;TwDf)@)2l)6fCiHZNK{1Cmg#P~F
-6$S{aFBr25sP(%3e~(0}ZqA9;Po&n2Ju!0Q-geVTbhTO{<oE;Oz2Zxw_}t0yV&RTvZajTl@pLs|;e|!BcepUm#N5GtVfr*gwZ*}`
-vx<jk;xBelG;CM%SMcb~qHRV#+zEc$M=#B2(XVQGb<1pKeamUB^UY;%1?WVv2xGR8ip2+SagE#SK%aHaiX^TU>g`5%0Ru03uu!M}
-uA+A0OgTfHFpZA0uGFiAf?h+SdGtMQo%pKg0pm?0OkAJ|>pfUK(s|m=5DlI>6h<CN^tGTDzute7mCH+@Gu-rPRw{~~M3ADbWxRhZ
-_^-QE{~qb(2qoLKREm-|cIAEv^INhOr3Z7sa=GlBb~b-(!IFdDe9S?|kTgb+E1H!q-z^=#z<9HUxbp`5Mb!=(I3InqJx$lXAFHg3
-hCe;vXttLLR4vkF&BgRF%I`9-$`GF1!VW5OaVkrWC3Zg^xvO1{%wwYGn_#xR<=01>KR2~-#d3g%e4@QuzvEro2~S9YBNuq3yPWz9
-B}d+Im2s8eK__S=g5m8<PKJvrnjZvvs>Z0-=_|5zjtKDNT^+|T&W#jxJcyT1SIf@p5+&#_X+f3Zr3|H0*IbGmm7X90WH>RajuvL^
-6Fwp9!1}j{##Dp3g2Mi$60ggy${Wl=3yoJ-2DciWZ`NcgYBN3Cmh&tJmht(FFbedq#5fiLrzXWm%wJfwSMSOz=LbjU?_W0Y9>G6E
-ZExCFoO$n%AUH`<ua4R7zsWt=#U(}IKU2;LR{AK+WX7rVB%f0=nW-U!(A7%&G@sOS6ie+4<;(Ws0IwEP6i(52vo&Pd+CGj94ul9*
-5T8S$d}iOU@_=ZO&d*A!b`yGc%Z{Fdx=Z`O&3Y>76P)gHZ?b%mtWzi9M90ZoO6sGCjW}?D2H0!2SB9HJUmx4cE{I)iKp})$Evx)t
-2G<>{f0G2K!j<(pxjw%+r+^(AWablr;pq2yiCRwFQ(nA$_<|3&gVURhbD`WIFa%vj-(x?vS8kE)`k>7}@yeYWocKHnRZ`*m@aeSC
-?Gi!x5MLTNX!J2a33KVghmF~|CFUYdPS8~{+UoS`Nvyo(-EAkl5@ZRW8vl!{6Z85ka%xfcY*xvmn9|$P;M+bi-kf7Y2KgiGW31Tt
-LylS72`MrN`lHcLJ-7~_eUhC}ASg;sK)3IKMB-EE0o|*5-A4%!TNEpJFx6QE!BfaE@VCC=^%wv;T>-WP406@t;Sp;{TIZ>Muaui<
-vTSe9>1*IDdA!SWZjY4As)5M*f<3=MaQ1s2GlU}k`lN@c9DOTecc2bXsocVyG2Q3>>h^N9GJRw8J4N_h^sfC&WvQn78{F%C>7Q(f
-lTXu7qHvRICInh10VM)Be+51VJF1>;4plmMWlvZT9S2&}JWo&a+)Ax$Ja$<adP0?u&y-<&v&X2kmW7ADhDo^X)XrT{s`~U6Jtuzm
-X4PF&jWb?j8T8!dW~Ky=cq<YwD>n!l*=G-`AI7qw>6#|2)g5dss~=ll`kX^}ZDEE}0=Bjv7mof%HixgvpO%<|^Vg1iyUINCTt)`|
-n#nuBm`uO-ONdQT2Q9WrE6#0gC(2yj(9q8dzUlYF?RFNQbX^)gw`ZXHBF$!Xv_K$GR{cRq@5kw(Sd;hsxuW3Ut?uEAk9T#)c3o0F
-;uSH#4$kDkZ`y}$)q0gLDr+$WpW_E9?Doc&nU0!f&(0s*=xiqn^40Zr-(Bib>H42@AAP}sYlt?quzMlTSgu&<%Zt$wiws2y3rQ(+
-Y-Rz$<ER&P4!_johNM?NNSH3O&nZab=?pYt{F$b;y5R|!z-yuitF)w!T1zJY1n8Q-zP=Lp@0H6>5_r-@?mM6DO2D72nRh3O(Njdg
-BzIf~mtRX+CcLoZ*y7>niu3Yd<%m$Ee&&RG+pFrFLZ1E%(V+t}AjJfWe7$lE1M!#%vy5#S$JO$Jw)8W$^Y9FV(upOJ`U5=6*5aT;
-)10s+zD53dmGjsY{&U(qpk<Zx+kgFllSe?ud9H<QEO@miL1ollPm5uRXH1#G;QZTg!r>!jRcAcN<!}(4HMytbyasm2Ct|okJ808%
-J=@b1Dn_FhzdbsqBJL;&BhX*PHexI<nz+hRDJ(?X8hps;pEz3gr~Wfi*sG*5AP+o;#Xt`o?A^u1xOLSaENUdnicb15e5qQr*?vTt
-tRzkVE0@NKb++M`e7m*KGImQDZ+SRSAY6pa8gh=n?2+@iaUHM|_DK}55-Li>wDIF7+*F&_);Eni4d9?7?P;TU{+imGLB+)0SN<C@
-pbh1{e;0j@G1Fzy@1UPI*mNEsG_icyJx09$f=}>*9LRi|N{)3xpiOq6&Ya>PbhguuU4ONIDxHNH0F8FfV6R*rio}ATZw{AHj}fEF
-uGLe9NpPzCXc5P)3ja|Yi^TkMn|RmdPYd&n?WgvasXl`b_m+B$I(Fqta?z&&c|nKWUiQjnn`sF{rrHP7vjidVE$))23`>Y~`u_Fc
-v+&pX;hUA{c95^Fwg6uIA}efEYS*XDcbgQ!*)kHFMYa>H$6^P4&*&|%34%r{W~-s3Ve8?PdAUi|+-QD~e7=ncrB>KgA{;~a=M!u}
-{z)XJ&4^bmu{g7{M6-j1GV|RUOI*YUoYhH4GDv8mhiC6Y_Oq%ft#<r+Ae6V2h_XVjZdvoa^O|gqWLPDl2dsKXhBc>33rYH6^oXz@
-bhU2&{zDRGjeb2{BBNSi`-%I(o{3_0>gpDqOLq#2A-nB)C=c_m^Xa*E#avbgS3?AeZ7u$yWyt$RBny+m7CCEO&^k_05>G3bGI#Oy
-cU+s~=x7oI6Gj=k9kwAw_FdWN;2`M|p&$n;TH)>S#n|T;K9E>*x$V_K1{~TvL-UwR)ZB}G5qg~yOk2ht7^zF)nrTZ-zkw14p&;(y
-YW&V9LKMv<0D!D#W#2f{%aS7vqbK_TOt_ZpLmmdoDt>H?-r?B@YXu1(Ae`tQMO2(WYrxl&>i>Dku8c_+i-Tdz7@EuaW{1pNrqT3b
-;LXvMuLd~A;|`DA`yja|wBR)g3Zh{C<cqP`bk}iz?fw1z*x8R~C?H%EAsM~Pq0)8jJ2tbH?0a<z2J%61>ys}hf~Nx?)*nyaUG$v;
-bkg63wkqZYBr&1Vh2~CadVxdIZ{zOzZB`hq_j|faTNK2upV1_MkhbqBjIb9#fMr`3+R&cK4bEcX>??L}ML~p8RpRMP)q}z5xu+8M
-S~H3Tu<92AJ<5!xNW$8u3^N*H@jpx*4*zrS33T21{img#`MhMi#e+QI&0#))&@s(-)#7wq%|BV73OGo!;~&ce+<#J%$j`YEv|8Oa
-vNp==B#cz-+49KU<`Uwr8h&L|jb_4FdBK-~7T&p|Iw&&N52U=QYYYr(RTMo-4XwANy^`LbqSjTMp8xeNR}&aB@^mt=w3VTN=-EE*
-In`!GL9K_3Y+$2siy>%7bmY_nBU64}1n4K79TtEWoD5Yl#jircP=wKUW2^~4T{U)-=OnU~5loO(isC2~Mv<Xw^;5j4p8?+r?qKV<
-`frm4+>7l|7GeDA-#r2%%AU1sa#Nuj7r8eb{u{Syw#qVwD~@fiDR0YQ2P@p`Zf8){Q>{eyUB^$oz4BR1SQXrK@Cb7A*3r?bxa&T<
-ucg9AxyfKv)~3xn^RnO84TU}a8cb-A@dkHOM7`^NQgWYW>O0(<(#RtK)^Q$v9ACQ8riXN<4Wgz<FF!s1bOx|U(mMNy0zuFnY`sHy
-`>QBwfGA<L5emO&VW<UM9SdKrlG=aF0Ivl@uC{anv?&@;6m*TG)DgezyG5=~_J5<Gg}Yf!s(&A`eG|HGw=49{$Jy0|{z59eEw294
-r*^~IkEYL~$UD+Z;48pTsNtMDW0Q8=_j2bc=k3ZOE=NFvV|aS%-42c5Sho+V6DM$Pa@)aL=IMB;UB0LIb$ho;hS~|6Vc1p_>kO)U
-Pc3xJVoq>|-sdNR>~wKNpoGJvK`VnZ9M6seJ)iE6Epm-Y`=a5xxYd44@?BBD=_E@V2*WB`-t1rx2{nN*t?`b!W4s1H`Qb+Gkq3VI
-=PR-0FFWaA|ITgV>+*k*t+(>eWt<3C9FN~z_OK<~a{GcTz4VQZ$|Da=`nY(}RB@ZNz_g2tgCpb0_^oF$OgGscbxPh~ti?)|EKCdX
-tV~xjQ&Wi+^!*`S_`tpdGbq&utOzbs^zeH?7`{8HM`&@aB~rn<%tASf<&Srgl){elY|>Iig8fpLV{ePATGxE}zKzBNr57F)^->td
-I<Oy+%%rtWa$oLa_wnH+$dFZnx=wy9hLXp@)|wVh2}2YRu%G?E<RQO8(68F0u7l~nQ;fJiI_E?8<S*>J-IrQFg8uwWgP!kEcoLzS
-%&vXn^!~;<`@OTr-;3P`_gLP2?O)9rvq3l7A?o1x#od+O9@Le&E^B*LEDf)Z`)Z*&a#~c8$ilwDBpUULW4$Vtw#4N}D)o*0NbuK3
-Id6X^2SGo6S4%uhWT$7pZ9dkqqbra%890Q9t9!wjcAe?J0+rU%18}PVAr*R->TfrMF+f+naq4S>y;^XFA8wM~VI>&pXNV^cCH&$(
-;i2oe`k#?02gQ&Ju!vocPLADGQ1-=YwJ6c|R(YzY7aV>lyd#_0xLq&QE2NY;No-~6CS<cqJgiPsZ%{ohJ+!S~G0-1eJQ0|C+_o#(
-?qz~-Ouks63jqf1^y<hev&=JAWgjapY}sM0fCPOWjmJ2H>Zs-#k!bP;UO0W11aBKrLYkoodVq>XuX@|B`i&oZa`YetNNcWm&Z+S3
-*9<a*wT|KdH}4y&0tWVDZ^LUUovwc13ikVSwJ!gyVs3X~Wan|t+0T9ahbB@XAL38S&{v2xV|A)s)25<MB@+z$=7x(hACW~@0z%s(
-oQ@0CQgJ0=njNz*Q!*JO!KGi4W7C=ZP-UwImLTP{)U#L!*h438^5(_4fM^54jt!`@YukCSh1f0S7AcRT_sc<8Ryz=03T6s;<j6Ci
-%Zo&=(ovRl)XoZ}gHj0M8b6grIxE#lVaaQUfO<%m7@qWV38qgNPxyt6@c3VqCahN}{7=aSX62{ns$OZHBN*@>E;@AT?KV+*BIve#
-Xth*mP+jx5*@N05*S3%>FAR2tug+cEEqD!<i-=8KstUeVz=|cUkce6lhA6FZ1^Vr#O+<J_f*{@M1eDx}w0oy^R$nff`=}t6?mE5P
-1K}mwPJC}cY=S^nKW6Mjok#jn=Nk<S+&@ZIgeBg@=SK_4V19nS&)yUx6J@ZS=Bn(HbW=h8(n!f$8S$&uP4HiLwpfSN|CGS)KE8PT
-cv<(NsF49vozatILvAqB3C#3uW_@^6Flkq-awzHnZ2l9`pS&`A$7zMqIXui_8q3nx`=1hG_z_^EifuiNwP#b*;^e$G#SnD$1n5O5
-%!}g}_^1i-!M3L|-Go;^vi18FbUXAd-_8ERM&z~D6-%e;4(#|evP*Dv=jw`__RhyX^+d4{el)izV|-{%;Q6IZ;R7930sJpHb523r
-uK<Jv)^YW}K-4?#*H=|uYkmA-art9cL8!496PQ;AtTYMl`>yUcp%rR$@(GQ`;EF83ZB#<<Z)8|OJRX{t^<H-WnrqFC0yEpCo>bi;
-q+{ZC;d*-#6Bi4;j0)y)i+!V;Si3DwO-F96+hr%8`G&8l<P9!n5^FgFz*zc`JF}a=As74y>2#Tk2M21B5ttv0BpVv2gv4Wi0x3Wi
-Apdd%KpC*V!Vh*GOaB{Wd6ToPxw(~{t8d7*V0UvBAr=CCevj^t3~;m25eAf^YR9IZ)$DbV1Iy791MIYgQ9L#&)g8Ca?y{9(21`Bx
-Gf5(|cHqG?XZCr>GeB{8dPIrjw~RQHv)5Y=$;i%1|GeoH_be*&K!g#MQIMa8Uqj7-G=D`XuY>^O&(AgRmPCq5^AdoczBoogh8qL>
-#qh~+A`!@6^>jl1>Ht8lul@aRknKXk{Jgw;0>a|bGScD#?2LF6J&4lLQjiiA;9`O^NSbU8@Nv+W;RIKCRiy+uDM&1rqKUnug@zbA
-kzPj5OGTq-V(Nw_8>Bh#5Ez1P^WX$-8BJX+84ff8hr_Ir5wDzvmZAU=MkM1=YcSE!kl{dLDGa!uTi2ynp+u$?ApYWXlc{9XuNGgZ
-B*d@!%mE0<ufx9e5b%G6$T2XGh(scZfx<+kGLi`x<mzJX|7q{M<D$5tzCW{5w)eua>@K~7bkv9-iUkX(U;(jV?_E?B3-&@$?25*Y
-z4zW5YE0}k)>vYXHR=nxv)q{_&ztx2K1nb+-+$tqy}N9<Kh8b(&b_}eIoN4bMVADnFnRj>c{%G9#hcIVHN`PPtTDTJxEi&xueN@2
-A;}Xe^=2oNoxCVleRb32krK7N(WsNrMYS~fwY#Mndk4KzP@G~&OJ1=z=wuX+|HUuNA{!||3Is^`&7*{T)ILyHq)B9^$GU(iVA(*&
-=hMaT1p=W^z^569Q;9_M<&uZfVuf0*l1l_s(JSI&gE$^W3M6ucTq@#!6=89RphXg?R9qqe947^$qK_#S0pr_D3B(eypxENx>f~H(
-TSs6#q9g%{XdX@=*Vva!bgsd=f-RqA5fM?;OGOm@ha`*tY599En&*AJEXq5yK=4&!MPc$w3@1psNRX7J_ly67^GJ%OC{zzctthJ#
-=2r=Pi4;HXz?xRR<}w^fGu&&8bIG}aNncr{D0i@76i}?Nua|hS=m^W;W@&*JE72;#uc6{3#N!CSCc+J1JR1*s*v0ZM;Ex6ocFBS&
-4h`D83ICry2hs}w000000D#iz#e4s@tsgaTUwHYxU&#ZDum*|kqAR6#9Tw{3Qn$a}y72Zs){gu=ZAqoL-=?J-tWmco(pK3z`_G~!
-lMOTz+!Xb8SdSMz<0ejWvBu`Mm|E|HY~t-RChL#-?OD~Fy9?rTgRJ-2O*b$3Y^CRZ-7Qi~JGVmY^5DMAsx#Jl<mC&s2f8wIq5ZPR
-ln$QEL)@|?2O2eJZhUlVFKcLL`L{B(o7%D|$xumWSvm@1madt5Xt2QZze9fPQkTo>U54j(^G>Wy(v>XL8ZMliSbocgo!1oVj*ixF
-gWfd*J8l^BW?a+J`yH&>_;tht$*P1sH4hIP=Wo5|bokAtikIvfbzC4biJ68kYCKrB^L$$Wan-ENL>tQ~;!i5B8dcVxaq-dCyoH?y
-)6Da@@4XMQJCUq*X68%XlN&Y&*^Ub=FPCpv*S)(tqllH$CPuh2`~LTBkHwjrt8-Ffnfv;*ih1N)FlkYp5N2TitK6*B!25Hfx*H!Y
-m^w<IB)8sp`nAzyS(|ZJ(pn9881O4?ed5q?`=o?s#DJV>RGxFV_4y&~j%yx1t~)TQdgE}RglXFNp+`UJQ}dJi6*aAU^L6Qk7j{3&
--FSj$eWq=-mPhtHBZa;_t$xidU#)eQ4)`oGGM#MbKs4&DT*dgBV6z*VCT?x)&d99#z+k7Y4$O;9eqTjO8O8rtJFqe%xVR5usilo1
-koiVDAx!E25*EzqPOV(J3!88%En~5>+Pcp6;fS(fj}En~W;)KRIXjN|tHz#R@V`AdHMQWUOR1X;R&5OS^KrW4SCF}!TGZUywA>!|
-3eGz!d>ZQRqGdj{W<sMH=JoQzr-S)SGJ1KjMqX6QAbGHf(aCP_8J9Q6`mGW(QgJ)9dg+;$t=*X~m)*76?QTO2%*z?Gf`hNA`IZ+)
-Wo$QuF^WIna+PL;J_++?@|6*1-b;b?&R@g$1990M!n}8f#?SN(XoXwzRn|Cu+VIm88vXq4+RDs$d*()`*MSwSOxln5tl@X3j*>Il
-sI6QO`+9=Mpe{F#)i*Lt6;}e@ofsY1<kF!TN@iTDt88m<eD$M4N^=*c8DH#q>A`5~_6{}E*Kf_y1+^aeclTmO-`}f0TIhN+%gAJ*
-E6=M&V7qmUl3Y#~v@!%RpI3k4$Rm8F*h+{Lx-w!SMAl<*I1W1ci>duE)UV0L{LZ;Eo@G2W>a4%-b5(x#Q~i?EXXZ!TYy4UVrVl5t
-t+xMoR_65l(<yz2xif|PUMwK0%kc9zJNS0rY+!o-yBl|@uG-wySrdkOG7Y<=-HU#{yFrfPfVEkZ&-mtRr%(I#^kEA3hlkHsUOGfQ
-*&wtuS@&s%omQ5sXUhM?dcv#M-8~p3)%B)kZICbnnuK%=c4YF^dY5pD5q|@c*<^{8?DvK;{V(G8lv9Iegw;6y^31X+{gP>GzS<Oi
-=dI*g<!8N{##~OC>|^n-!G<OFjyn1Bqjs0trP+2zrsI3fz7+NTMl18QT-k6hrXt^PYFY5~sfog4Q&u`K4eMwlnk=pMEPYU-C!?aB
-_C6DTI&*U8AT^`3HAJu9PA?6rrD4=qwL^_p1?#@kGvi>cVR4s^lhjQ1ak(4vXox+N+;ZlJr7D>J4d+opH6tCq!TM+*oWh{2`fK4O
-*t@*FrMWP<!M?%@B5To&wcC1NdY=owudIjhowxL}WBPnr!0Wh=b8nm1j{RII+RSu(+YX1$CRY1lZ~GdW6eW||-gg*Muh|7tlg_IJ
-dZyDqRekX~J)rT=3Bd%T3MYE9b5PuMfwPdQuOinhpH}DLh?dq|GT-s^!2=6pj7*^Suwl8Ow-wB|dHZQ5HPnR>T}Z1*JO@Ts8A6j)
-Lk<|tsE7hfr@tDHXH6Ph-$Vr7srNYU2d@%ceNa6emY!{&xIOvfB}D^kJ(6QQI&ssx;SQ>Dqi<CZFdf}5<3T}8y`w{4KhXEL?tp#O
-)$g$B%rH^(*%}%qHZ0%aH-++2|D=T?rd`6|>^8q{+t)Nl&wSdals)PZ4QqIMFoAk8cRVTw$KuRTcY4tkzaP4WGlN(^_nAp%BeUwT
-$rPz0nGv&^P+--Nuw-)psOc}~c8?D|VzMUk)!Ehi{@m9(fMAU~3~aNmYum!M3l?F%*L|7Hv}DNCi~+75k)M_%roMA$GDgtFOFwt?
-_r81jWa7R+rca-ecSgEB-|$#0lQ=Vq5D?YvyBwk(H(MRVG&6~x_y+xSZbXhRlM~x+%dNN2??Oizv+OlGOf@>)gvBrwcz$Z2Bi2gJ
-6z4PE)Sg5tm~Ys5tlZAJ^VZI;<PatazF>bNd;AuxS>PiJzkPG7#;3B@y1{kri1o_ve&jco+%Qe9OH`Cvx>Tudx8muuyJ4Btf+n4d
-u$<k-nihE8{&aBQf)T&e{NTql4T$QhJFuYt<Vy|vR1{iblZ+=`FIhdxd~==)^WMmfo%)ZK?j7?`%QUJ~?d_sMQg*&FQ+?lR`|{%+
-eSw<ErlznQ;Ss(wldnD-a?~C;Gp_b`FwuM_Bk2WH$)-5itMoVWerV#wp<~NmmpjdTJ~6RmezYv(`mR%*atCP6Mm?-z=fvFRn6T{m
-;{GSQM~`nlu!D<^iEf!&zs{Z6SF*Az2PT@Cx;<m~!yUC^K3#nir^1-JJ#OjjWAbq$r}JX0j{!FYYnohKcCD~b!-yfh#UrCMVgA}0
-%+OZ7_W;v?6*7M&p~a?*ba(Z#E|Cu{=OV?d9?&iXM&PA64S=ftP9k2WMhw!<e1Gr$?3XiA&DODEdL!lT<-Ypt2VouE3eC<;r@T6P
-phx1#U3pZ@JfAvdMuk65-1O4p>h;-;Gx{G1V?MzzWl^PWar4X-GDjMj0dsFAQG31P-ZVFzFH=s_ai{QE_9j<RPeu*;SBt%VTOQoZ
-thO{6LVE`^o36E<iW|N5$Y_m*W`@Q4{Q^`aTYAG4Lge5j4!ZhhFz;*9`K;vN@T-wE4sYlnWhQf2has8!JXI0R{FBdj@Q#j?S^BWo
->iHuFw;%lO=IPM<n~4%j^!6Dq=Qrk-uK4N`GeVd{l=stvKY6A8xas2BiwR7XetqGQGkQF&^SmZ4nfFe5yW{<3X;pH)gPy73CgxA+
-6Yv^yW1Qsb<!+>A>C0hENoFUk<>x5mTLm1Vl2cY)$rL3e6-L0bJpUmwD`TW0DmC)6xcx7A5hd%;EB!X7&p9{rS1tWQ5|r*DxAc|Q
-#>cIaoG#BDmYCR1Dp6RXwO@K~YZkKNX7<tsQ_Jx!eL1>IMz@sT4vdphLrJFQdNE<ohUtZhDW?baWJ2z5>rW^r=(kT7AhW!2pV>XQ
-t1&7JV+!-=s(!=DON%ZoZ_%6xQWK>0?qr|~fumAF&mKSr|3kbS*fwzBt_RD*W{$knET)>ZZa>v}+#tbqzvaF57mUBPr4AFH<kzyx
-HQBBv0j&paxEI0{Jd2~#?-!Uo`d4|@e@O=O$t_b}|5|u1^JMhi^Eph#-8a+z&H(=zozxxpj?ALL=cS{sPnBP?SBNaS@=e?3I&7WN
-EM(NOw(j<U74?KwNJo<Es-(!49=Q@R?Ny-<Mu#cjKgFBh&hcwbU3+uEoah;2wdJgPo-VeExV-S-53VE6$98Fb$hwJXM9S0<r|xa4
-g+;_vU7E=(ORT;#e*HSToU9LN54(FZRhMI}$U3fzT7MsecS&XzDl5M>cAsb0cK#>ajk1hmD>kff-hC)r8)5NGDbk5KXr7SgMp=ua
-f^nT_fsD2ebz=nrtJ`W3QU$WmiLw3-Mb$sWn9)1Z$3$d*936eJe7D~2a;75|P77U7Zfl)}?FHHsYxK^{5z4K-gVJIbc>U0R>I(Dv
-ISNY}t31)MPv#Qc(GAOTH_u_VO_8xTx}SJ-HTZy^o6Kx!c(d94?Ou(}dKUzcB1=d<>3Q1zgau-yj2X332i;gc*i}MWv(3a)t)ql=
-NeSMx4qwbGkqlpkgN;*JW9u!`gn3z^LsMQTv!+JJTQ@WWIrSLdZt?q?1KNyMRQlzJ#?o871~bg%-RHLQD%^Y~-pkk0`0jxZsoe(E
-sW44D*0a8g<s*8hz1-Yzo87GBhlHAESu$w5@$8H()lVMKl;<-uI9|Wn#NO(dFK%7EU$}ayqf#p=xrdjZU`MHtYFy9L;7CEPMQ-;o
-Pe%v-VGd1B-~4%Z@6&lr50m3mbrj5B`}B!<hEDfZ)?B0Ldj3TA1CwPrdvo1@!k(RcFV0I^B)pr)w=5w|`xrT9c5?WUnc)TrZnQMD
-$G0#2CAssJ*sK7I8N=FK7EkH^S+UqrDrfSI(-f!IVPi!?fwjo4(KMxt4}~1L?3i4Mpox+MRfP}|sEZT98tx!pl?4pFcJ%IYw5ha9
-Wlg2H+f`Id=XTeeSUFDndFho?J<<*~_OEQ|<yxJ`9%%oa-GsG!7HyF>b+pX<f9!micWBHN5AD0<I)b$1rr?H?6XtcDXWC^B;4=eN
-`i8a_Ox0UBlp|>-{e042)AOZ9y2QIe|D-l0mLaR-t#~-A8t18T*7^Y~CX_vnH0zsKyX%sto^EFx>wjO~x)Hgsy`-1g&t8%_c*3Ye
-V^6bX3vbQDHCbCTT5t0{e@m{B8!ek%+R_c*wbt*se{baX4m8g)ZyVvCwE5P)n$0gd$*hyNgyE@nuXpaE6e4SOs&F*n<|I2YvPRzX
-VFw=pGVEc=!89MuNi-{6VUVuMAX$Xs(|gibu~AA4e|;NYDbt-(a;m!BT&S5hFWZ4%xxoav<#t|*VRNhUmsiHmYCP#!1zc!JP18Iw
-bo)$(tTj{(UmmjtmKS*R!*R85=b<6AH8~yqW!5q0MH8G6N3ZcqYVRK{p^==^_|y<m#6y;z21z7ny22zFq^q)ybI*R=I(JVSnLRBh
-J-NJ5%=F*J6}f{u#~OojKGkew+}_67GC7+wps7Dqf9?}I`KkV)BF31jw#L2Ns@uQp?`~8WteY|e25q=>d~%3B)KhF-UfTHM);@}`
-YHno7isia?c=cLFbODoJCsxZx(@t!$lOYli^Dr<;DdP+a3J&lO2reH{C8~m-NnxFo)sL+b9^k4JhqN3uc~tA~jFw8OdZ?F<XNYLt
-FRg8~vxG@aE@H7)^^|r=5qeB${RBn1T1m+@+%UDe#NRTuX+lM<%&6s;e1Qfb5}lI<wE`2_JF8eLnl4IKy25y{+*#(Spw(&A8m*nZ
-gM+<RF0>vFb#ZpkYZO9U=@u3l5$L3{BoLEcDdq`uZh@iYT-40Q7EDePG6#2GFSCN+S#P6IN|U>%vxcGsC4-*X&D|))MIyRHMsD^Z
-N-9RjG65|Uu^b9zA|A)C2l}n7V=oj6itXn_Vu@JDFS&gymq|oIK8aCMt-+vEh%D1JsYpQKJb_HD(-y_7TgM5E63JC6nGo?A#A&fy
-As3OTft*CHkn(YYL}VkE6nh_{8HmDBkMZIF`x5T@eFKP#t>%jT=cq4san}B(>0%SQqC$ogh{Q!=vMAwe8-glQBI0sMd~vGd3uyG7
-@0So=Bnf0Syf{L#E#-<$>v2{-;$CB1H!-NE%03k1J;yPS`+A9gH7F!W=B2M~ie2f71%~by|Ke1~7C>>xCc+)WY%J)CKMlt~NZ&Sp
->_J!JsmkM7uS$Y{#+0tqh|LdzP5=M^00000000000000000000{=c}ib2HKDaLW$U4D2nc`>UEpt!N|dkQyaHZ;Q3>;<cjYl1>Ba
-u%ZQb6NWvs6Vy_$nl8LwKXqqc8M>{*XGmH=qa*{`>~nU5X-2D0;g_%UWU+5;^r`ZqjArp_<ofyeV;ba$Qs?#lNb5r`h?j*6@>E_L
-Y%Tsq)>mBHzj0lUINnfK8vS)Irj8xnKJJ10$HpR57<Vt!xtuZReg8-es*OV@e8;KH9^)jaHmlqkJ8)r8c}Mgf{G~@y#c@o8Y=OjT
-cX`}MQ5kLYX?)0ZLWVR6@wwRm-S-$A8ZSfI+dJrxFSD7CNX`*Q&-Q|@{yzLJM5fl$w#`4hR>j&Uow_T`RIsDpniQcu+I&@?NegT4
-%<sIMb-wYI&-vGV=FFA4qCIvx@Wq=cr#|pd5#{+MW!n2!K$|T(d$v-hM2a+$=8es(k3J1E*L!ZL9C=GXJCPiDxxzg3C{u|=KE^U#
-1^!k9N5_(eF{z`&m0qk}7zNptWe+x{bqgmo0wmo1>eQ>93Ze!K4MKOny3EnH@~IM8Q71y04h+oCJo{;C6uN&+6xZhWLo-dNiYnHB
-mA9lJjijShxAr>uE0B*LwOC+A$6foDIp`+tD2V}8B`Px5E%{IJDk|n-#RbQH^1m+?qVYTF$L8(eHOv^Js3|~t=kqyFmr9%0Oq(5m
-n3P~2@8X38G7OJHn|5;=<eKQUHvr8v$3IqIl6j<w5K%?$plvTF_$rY`)uacr1JTjfuPbjjs?I|ZZhGXaItWQbO7J}TGC}JWTbD*Q
-K28KR@MiUhr}kduW9qw^6<0+okuLQyY<)1~hvsvPjU`COhbT0?yynVgmq(jsFWNwU|7Jk~s*v)9&tAA?IivOcXNm6Ipz?gAQMYVw
-yB6p+?H;a+8)}g6_9VbbjI<Bnqm`i$2aA+4z{I@p{QJ-I8;2>`E)dI)?%aa63cvECNdzj4oj*;tKM{Oj!8#`y((!W>B<?rf2A2y)
-<q`1HpmqED?#0AN=aN%*#~VAj;%J@yF0pG}J9KWaXYt&vS?GvrkGc4wr8yZvqZyAUVU6H0_LT*m%acMEx#VA;d&<OGXwZ#XHuXko
-hQkzv2ij2!7Z-@Sv~Kdt0v$SoYjC~RfXmZ*9f(9fVP4Lx=!@@iRp{_KpZIW<JXr^QZ@JZXYtp;XGjT#yTsea?@~+U4Zj=B~y-6cN
-)gxeS0|!}^37Y@(`@J99?H;+o=qp73>KlC;^=$3+Qz>sU+pCbSs&&u4<>4QfG&-G*&d3_g82o1ETc`9oS|oU{Prsk?FLj)W4wzAX
-&92qmv;uARc;5U)tGwNj$f=R##Euv;jjW`uz@w0yR0(H&RS|d&ls$fS%zvR7mvU4SV?dW8F&BBv%|^Xe-br54&JIZx>86vRZu*`4
-718!cdfO7H2;V;XT41IOX?pGrZ|iqs_WC#=bz6_Yt@n>OHp32iZ&Kxx)lH%3!l=ec5KoE`9m#4D3N#N9a@Lt%98y%-<3`>-kEI9d
-bfkK<V|7o4X3pFy$H(uT^D&f0gyH&f>D$iNeU4v}pr^MBcRaea`t{OZ=ZX+%W{%fAdDN)mU9=RE&R6?Z@i+J&&2)vL)gh!9(UswZ
-gHDcqyxbsU35m}>{{$JT3?jWT?zabX2Cv&H5opm4>c9V&_21X3Fu5>%sy(^}*{ofBU}WAjF|9&+x^ChHakKR^pXT`?A3^U*h}iQu
-uc1Gh!|YG$6Xa$dQk73OCdsRjB$A%$*;nU@QRT$&#VqlNaj>!|>(q&jc=FVZuljY{cy#WL#T@QBBI?D#zC$Bh7?5fFgy1{gInm42
-uETwhVRO=V`NFqtqLr6KNRd98-rjcE2BWJJvW~x}<+9v*aij=YO}~@WwF;p|hq=B1MZ+HYT?i@Ly#hQ3%03TFpObF}pGwMcn4?A~
-gdsU=D)j4|;O@D#j{upz9i3x%sCG*{GGRk7(mH35@9dVYhTxD8r0I_5YmdfCX_`Q^7Pp+PO!!L?-$G1OSr$rD=#SQhVQiBD0`A6q
-bJW^<&_(&ltJ2G5L!8jzW$J({hkv2xt?K#eV0EPSdB3>bu*An>u7n&>Ava?lfBrOZc6M&GQjZi^PujFGfA3j~q>#FL@w&A5SPZ>K
-gSBm58D~}HSb0Lm&PY-Myez&oe8$gNxb0p!x5uvSjOb>S)jP?Mu3Z|p)%-rZIx?&G`Ox^F>2$Rw;_x6uE+Ga@cDJ#=@dUV_q^WZF
-hmkb|jxtoO=Xi~9KM4=bPKm+*iapE);+%mF9xnCm(K>&_vaJVhKD@A?o*jBSWWQn3Q5XKxlYxFuFjYx-=1!iT%(}Iz1BIq0Rgk&s
-GJRA8AI&A6Epm6ws)@5UYK_l66ot!KW%m!|F&U@ymU4syy88B*RXw&=Y{R6~7IA@UbOEblYU79yS;b{H9~G2C3@wu@x*4j>-?6u+
-1Wio_kGlEur+T@IPz}|eJ0*jR5VLYob{|s=pI~Jtj~YDAFozRhk@C$`&E#k{JG*;%yBehE&6FTdPlJxoh9;*b`twWr-AAt^?L*_^
-tLV|?NU6vaUNh2@ke~{1EMGNDuU4{>Q*@Brs9@_v>Llmbq{wj4)i;kxB9%y_a)nYM5ukZOrIyJAB&~At@h~8(O>!xX3sq(plM1bo
-NKB$O8Z|WQ@vTyggI<OSS;@&kCn3e`>?Eco9NkDjN8dhDsu-Hj=d%su1cIW;KM$kD3Z)duSA2@Vczm%;DkNDGG(sSf2w6|@!HUi6
-_&jz=E)vn)X9rU@4-=+fzW41z@xDS3Y%@6GYv7ANAtJaho^m{rqFGM>#)}3;k|Mcf5?Snx$x1%95sbiW{luVKzIncS72-Aqa?CZy
-pO6XKI1+wws^f<KgasWGPybH-@7;=*mOmh;000000000000000000000000000000000000Pv4e@6L`f(jgjx8{cLOiPOLH<8$^p
-re0mXEH+TciT)s$X4MjMw(y5u5;RhB8Y=lG)ND_EENN^Q$!_%^LCOw{SF*pJo_$F|FP1$VD#i>5Z&yvg6_#L3_XQ{O?8Ka~xc2ob
-s}s4WKu%t}J<wUj(U4~$If3HzdB?i(PMqz$Z}VwByU`jIXXoxP&L`VppsTV@yQVEBo^+Ecx$#%W4#qBik-<GzRM2I^z}}9Wj>UWy
-83LA&oc@i8uZKHx8jg{QagK`aUiIS0$fE_v6NOf>uW<tUt*kTi!^L{DEA<s{|LBK(@J;uh-_MnEPWw)Z>YDBv>k%zQoPK>REy<hH
-^yvVX#xjnGS|90BfpZikq)$BoyOBaEXE!0)2kYQi$~VA<-`4FnxP_>>=NlW}dH;fPxo;M*JF&^`!#_r+m800vo?Ax8*0$qRU53s}
-3L-hBll0{0AQAfq?ey^xvl}@HX!f_E;6%%}S6@vWa8T#xVB=?+GG$ZD>CPfYj)D}Pi&hQ(Ud$=yw`*00Cirmjm5X3l7S2gUXI6&B
-a-<gPD&rgmSJNDG3le1Y&5>X0Y}e^m)%ILn{nY$$TxRkR1GgN*60#5P=A72WS`0X(pHhVr?BAUBO6H7%-9!|@DVF2{9(S0tDW5=B
--yCh`%*pJyZIA<}V#2OZ$qBt5bRkg0?$g;Bn`2_SwxQY4;jdaOdmq86{g-|>-rGsR7F(bC3Xb&-CRcD}17-QYfFqd)v;8BTW4WCh
--|nhdpKvNnz!pYCQpUQ=3mp~g)*TKvNY}=5=8iG+cMcK>=j}or$r&znJgy@qg@O0ZHxEH>>=pL5uo~C!=3Je*t77sujN~*QdhLmS
-jU^2^>zyGq-kK1p*+K8PAPnc^o=O;>n~a1623{8bKF()kEn9UrD~L0-$5Kw^MT?D>930s3ky^)RH&oFg_Oe98#n?zknj;x=4TYL(
-Zz0j~xC<IQSl0YE(yU@g)v68R-Nc+ck|#)a=1mT4%(?9{+*iKzxsq0~bBtokAy<}{Z!ufLDI3j@6v@p_HUSv+{tb9)^g5%-MbD|D
-Fb8L`$wA#FNyskfW%l;U)CxSBEf|BkwOPTPQMOiTZB{RIwlz5v>HkU;0-;bOkw`d8kr<^SM7UJvt7WGTLPUym?m~_&I3==k#JQ_X
-c1GGJ7YS^$6QrkqB}LPIk|ZgL>#Iu>6vm_YQW@8YkVnxH5my=%Wg|?Cl8~hBECGJw|B?CN7pFKLk2?wD;l(vKLDFnp6^n-;Y+NmI
-!d5W^VKdV!{%Me|{uAK;^9y(>&+WlWb11ZpmF8UsA_4#a000000000000000000000000000000000000000000000005wD(f^~5
-x->h9<)3j6+BV#IZ79E#1CzND+hDGv?dQhxZ9;OJck-ZDzJ26}-<gG_#47|ph~(LdC1+un#J2IwxguLJBpYmFHEcZxq!{SxUr51e
-^Vw3)e`8}?kFr<UhNsp%!Lv<6=Xbl=Hg)l_&3BX#&Wryy=&>s9lzk~(yIq`HD6!2hZM^Gx+Nw~|!p?Sp!xXgb=kh>B{|#1EtUki4
-lzipZ<8V6%+xRHiJjyl=brPFxjVrVSWz!I>cm6BHhL5UmE+yH>1uy1#+a{O8Ax2kQx#%Q#DIY<=5cl83sCM;Lmoi`lwD(?O;|Ydg
-VS_0pWz$+LDP@3zA@9G8SR_zLN_qH&gU~t5i?E41g=ulyaZpi8Ef2c-PeT&LK6ADb5Ea!zdfTNcny0~Shc`9+9szDv!SPZv3yJe6
-+oGu`Xj@)kbZJlffpi7@0Yquq;Qh%M0Q?b<a{vGU00000000000000000000000000000000000000000000000000000000002^
-XK^M<j|-)x`lI-k>ars!EeQT9|7A!8U26QC?*BoCH0TOo!xNS6=NzFZHBJ%mD+B%nI9a-X9I5;R9m1~+_*23veY~Ow0%QgJU3!C}
-2><{900000000000000000000000000000000000000000000000000000000000000000000000Qk%KBQIz$#{>WX0000000000
-00000000000000000000000000000000000000000000000000000000000000000000000002~i2nmt{_@!""")),
+c-ri}2Ut{Dwl;h!=LiKw&N=4{k|amTNhBu~0VRWgAR?lO3Wx#%iV6}82qIAdQA8vdP(e`)pdczr5dAp?+C9_Vb9-ib?suPmSkI$X
+b<VB=&U))z?_O)|ebzZ8aqB!Z*kfb--Z-Jm$}Op%rbodd;P08_)E6M@+_*YeKQirVIQIOleX|4>5fE_;6?SL5q}M}q%iSv`b?>BW
+MNz;(oK>N~3GIn{p>uDDsZX_%FN>pqvZID9Zt>1t&WT>TttlT0hQ-hjOQG|&a*KN)DAkI>+8YDIN?6zgDIWXH_G!dk!7qa{AC%-t
+z(^s?-+o*9SDf|agiWUz7B*7e{T#BVy@Q>J{yl<+3VErWvE!8P(Hy}$H>Dh4P;TbD*G&OKJ2n_3BAKAf)PyC$`<-vp-*uvp26PHC
+QuO;pxlUcETkVvTd}+xUTYVPtg?nvTay!imDI*ekGeC7-wy4v#LyvBD^$ENle=6s4Tz2P|ES`G406xxbqWw!Dw0bFKeiV`l0e;t5
+kiVSx)et!FyW^oN|9*203jN#HkiUP^kN^KFgZ%s%fA^yx|HJzrfB)on-fK=cD1YJI=kQ$S*3V9wOAp?l=L0C3B>2-SUaW~VO<c-Z
+Aue$eXP53RW_*+-pl>u_WzR*GT^sV3!C@^*3hXq#>EK}tQwy8SPhDR6DD%-k?Jce~Tw8?<6P0o~S9>;~@Sb*d#-$#cEhuvW+%0s&
+Vdmt%4=-7d;5<Z*6sS|+>Y1TmHayxbqPoO+zn*o$mxvHmGE2k3!-l>k$t%6yD9;AHzH?L_m2lDk^Sa^4{W1&^zR(-*0~{7NDNeFh
+kcN<7$|7te_|8N@c*TeW<pTycKM7;CAI51}!r;I)wfF(1p=+D5Os4v;Yb%`+usckF^rS-_=CTooB#EsvahKI6tEj}!qo1W}9D|_J
+15Y3Fv$4DI;m<^&svJv1*khvYP-QeKFAVud*BkNI`uqPEra(3Ge#Z<&pAzwYq)X_3mNq&3=7ACsa%Sh&BysU?rIa1<?@oB$H}|#O
+n68V4h0~J6mEX_jI}C@MnuedLu{dudOo1k{FQ!)axg@=P;F9!tymf1PsWl2dFBDG_@2gggpXO`=W|d3JgqR`DRQ#DG(HTwLJ)J|O
+$G8LjXc))X9m50#S)MO_$MqJE>2k6`=beKUNyeML2RlA2%+||+BPyUmaa(0S3+J_m>^_7O23nM;9HQKAg^HQ$gg!v9Pa53$2z$<{
+@H~%1>j0&?&*8~c9>Zs$dH{J+YhwC#*R_G@U_)R-&&es*kfWOI!bIKVJ0(grTl_fji#w$}^xa4<aM<JMxunM!7PExS#?C>oB!f*m
+Y4pe%6HA2Ec><Zl4}+m0h(E&B?*j|+-wZdbzF)ET3)|w&fydUZyHNprIS`xHC5VCMC^U7I?K~EL;z0O>uhc8nRI9c#00l5P1Z$=b
+J~JA;FTXo7=go}KanvR#OsHWyZvRUnjr?qQBJ5!E%~Nv_7GQQEi2!HGv5ovZ)u-xXTEf3$IWk1vdy{h7zAXFrbLVb}@jVz0pk89P
+H*v{SraX8QrK6Kt07Hev+>tlJ;`C`MkwxRX1%x1<Y`%8}%6_g_zWU<)i!n6Tz{{MKnf;=yUzz+jMOEmQuR*<A9dBPSJbX)lKv<`!
+-g0HQb<0<u%ysZ~C)c{6=_dqShXk(J(3q!cpCHnfmw4LXtWbJsGSv?L$;ByhqO=UcJl45ok(192Vw<tUaUF`8cgqKY9^|NHCWM$w
+W(VkSI2-^le{c;^zmFiue=}dTI6c{#(5Dwr{m7$nOYqHcsEM_hn-~%j@vY~Eyk1mxPVcQ_xxPXV?=<Wc+lxb778i6q^~pb4wxv)1
+6&p!w`gVs37X%h>Jj426qCCzQI7aq6&#5Y1h(&i5?$lif)0)WT%|vSM_}rtZCkUk#I71|$N&E%g&t30V)AluyP~Gob?o@?~GwG&&
+Y}o`^beDiVkq<o*JR)+dVIGy+u{1-&%_spM?A1fjoYxN=VGmV@OC5@p3q&egic9+(5oIUN%1^VFb$oH=8_hkZgOD({c(FCjwyvLf
+P!`WR#;mqZL2aX>6(6Ahve46jKFQ2$hg979HOk$|KOM@9)u?;mDoL^fps$RFdEo%n;1wJoD+1hR=iQLl&p1&sR2hPX;{oV0uDJf-
+8sh#?zx?+aOQPxm&$bG@R<)N+vtyuPk;ER`1~dk!b;_=@N>7Wfj%u;J6qu5F=9~g-uM~oRD)CD=G%zuA6N|*C{*&)}z7&meV4hxL
+UFT6YtYf_S{l(%0buX-KhCK4Ptc&Qhxsqy9fGp=hVeQQRPu%#((Q6@zSMxjB$~E!@viILAQb9CbyZAJqqw4TO3wwJeBQcr)ZtG|A
+jLG|<Ctn<KPj084(?MB1LJrl+MrrdO^-;9c6ebFAPhTIrUjuFBWrp80KyN%9EV?wOQT@DSW>SGLv+i)IQ_E=q{!<2`MBfC<&Ntsq
+c$A7*Ay7})<{!6Y6@@~XM@eFpan+%0=D<Erh`2F)5JE0L`zj4j76rTy4V)E6qNm#%#F0=Qc|I(lghxOz|4__ge?Q>;SF5g#pJcwA
+u46Syc&sa=ng7V}%WZ{itP%j^&2zWI(=81<zdy)sZV-!R3ojklmyjbgsJ$y}uyWBZ8A@B+U43T5!|;MpU5ut^@OJ)DpRr8ui8Q!%
+&{;tiMOmVkP}luSrR6ssiO*%p8_Qc(ju~Kg*=;`P*WJLmXM3A|chPn+Ejdyhq51Q^;~x73x(<u&yFLEg2-oT372i7+Go-c&<H*`!
+Aw$w@*uqvh6)W1qUU$Iqfid=^UidBu`jzbKqs^g!BDw4BrT#+Fi$HXDH=hJyYZT9RR^!IEjl-g*NLTTIDBkBilyxQm<(+GiOxO8m
+7d6&H61%JfNM$Eap@^6E4Il#W7;fO2N`8SU1`7AK=iAN>gYH&?8=)bTU?>3!VOqu%47^r^Kbjz|>Gt0k^{$g=_(_*Na~WpT2;jt?
+jYd50+AtX4;Whfp_31p83wK(Z-xZY4>+Vl7;;|rDv789H`m9g(zC+Q_n|Zb~wcSITv?%GGZ)zJ-o(1TP<`}rF|0=u#kGI4>w%DXr
+C!rS}b7W+M`+;cYE?aeKvuRz+UK8SpshR2vI34HOc@vyVZ}`cEUPpuGb0P#t%1J{dil<K1XSj_HnoGa@$?f@WBOHyhSFrzy^tkfw
+w714{(&T}|JOrb2C6m<D!Gx!h`1zqBF75+&z9m@(GN~Z~+ssU??ti|0&>o8*UoyMN`~Es|qA^Yly7{v{oB!q6XAv~~ci$zI`L^#`
+RM>vLC%%qGx(Fx_E@fH)LIQTT%*X^oVc&goFib!`jROMXf*}9|<R9S*u@(n^W7)f|%@z+@1l|8OJLPzcTwb|-cjU5EhMabKXgFy-
+!G9#*L09#N`|hT9d^CM6N)XB`=-mtVLdt;)59H$-W-l9Y&6p6n_sQ#K$8G#@qU`XUNj{%q@nmsTGVA^?u-5ka3$1*qZ9p1JhGoA2
+p7$cZPDS5f>3RooG+*j9e~1jp2Wzot-r?)_?JCRpC5gmT4NM4YVnEZ`^h4G+9&`H3H1QBZkxAKm&7?*iwO|y3Lio{DN>@J6A8Nc;
+I%-Ac5kwxiXB?n^&#PnD_w@-XrmtCYsOMe9_U}GJqKJbIv6=;f(E4H}ag;&DfeI(@z>j<3sAL7{bC}du(M-U>cjT6aAwCYs(S4XV
+8v9@fHaXvX5(f|-%e9OrJ~k8rKp`NjiJCvqQ2-3G#!r85qWkDrf=>F$@>jU?G9JS(4ynrE&7cTi@W`XZgTCf1_Z9L+FESHHE^-bp
+1<GO0`)hp}vbe8L0xpfcXg7bVYPG+JhhUysT+DK5N{gfTozPaT4l5;Nb8+-!<!Ap4;x!Iok=$*K&wNE}Lg?80ndNP5Z*d*ks!;Jd
+hh6&t9)tipKD+lJeQK`cs3_h1tr`ra(Q(Af#8W`>6W*`h=b$DI@}_E_e-`^}?}l4nvL&JcsJ1;-h88pXQG#-z4J`maPwBS`Rl@F4
+d~2*nz=qrz40~jotIw59(t#hc*q`6rGCUIV7L9))pO&oCOY=V=02}EyURX?1QW8Q44^LG+WIlmGMc5_C2O@YNVdiKQD-5BIfWTk?
+8U}&<ig$2paqv%@n8EXFo(J7O>G=;zsGdTK>IKcQrvq?cXDWxjlYxG#{ec<(1uvFEih40<J2LEQMWq|$`Fq!|Hi{(%J*PAc%<0GA
+z>{MvP~Hu-JYI$O=OY7~T%V|HXM#qzrXOTG*GvE6dYJ$lWgFUdjR0}(SS)KoY@WD!@oZY0v|U<;Fd#8MB!B&@xy6;V=Dv{E>}VGB
+cInZa8U2SS-oD3!Sy$gn!uc=cmix;NKDhk|^GN@U212oQ=LO@+qeXYBhaQ$P5f(IJ%3Z$;i5_sl+B!jB+Eh(A4BoTh;L&BGlno7S
+pA|T4d8AAk$*t^S4n<#~sEDCHtpBP$B|lY!!W?}e>*5CC<bf#e$QqV~K@lYmn&NN>pl5(a0{|KiitnGOLH)rsgs<W1Hx?jsI<s-8
+S!UlsQH0{2Kz^!tF@A?69BQQ$gszFrDh`SwP*b59?Co)x;zzZK*Zgcnj^05KpNc$iMjGt!++qIG%N#$cu-Orw+i~x@*5}Mu_j455
+miFip7R(k-Sl!~(VXZR>%zpB2vxJQmF7g}4%ZYPeeJ{5hv*oPJLSED+H+}jrl9K)C9ghLr>qeQer33!al^Q|<i~5)EhdAo&91JYU
+wbO8?;bvO8;68S)-5m-{*CbQ+elh)4vM%}qN3cJtz!;;JIvJ>yQ6Cq;!Xi}IiT=99_U)|MMjgcY#K6lrw>1RVIr;H<g7h0v$~yz%
+A(-orhY!V^-Q~dngr3@>cq)ROh`8}oKGcZ{huQ_jF;k(?T`cTyIKT;Jt&smyK4C@Fui4+2T+qA5Pt5jcZ3Q8hsnOf74rejfk8tCm
+Xbqt`wR+eIxJ+Zuw&NW|aZUlngApwJRZf62KkRvUYt5}MTMffJx168wqmLh~iJhlkYLkfW<-c-6vdH<#xj<U(cHJk+JoJux_tHJo
+-|<x+A9ZHk@&L=fU#MzyDw|>vSaOAE8bTGka1ze@z-kv$`CSd!te!Aymh_m19U)40v))K#eM#RDWWb#FC_<%dpuPfHGk#!J$sKpM
+YU^Va9fPgB84_s{I2sIZRPT9yllCp&2qjH;xM+UMelL%!Xbd|Fci23DU-Nr6pQ}6$ZZwTKyX&pq@D&2|3$yS0x~GMT+_2407m<1q
++<5rj$B<oAb|jQ78O;kvLXo_1G!(l0<kx&f`GaeSS<~&mG4tCoM-y?C)4Dh8<ZV*kFl`@@J53ZsLaQ~y?CpXBM8(R^pUfFQyjf^T
+Il|3_o#T1%B;B2hLvuZsTvtI;N>0E!X*U+Hr8h6vN#{Lt<GrhV>|XOkY^{U^O_ZCxmN^P|z`pfJfBhlPgX72TDYv1}<Hpv5twB4F
+J8nMyu>7?wi%CYx-iOCIM6>uGetBYXJV22+0^>{0m`Fa~_a#<FWY<PTEH`y3thrj^TRd^B#yFChbg8l^?%}AvcrN^AKb{Y+OTKSs
+EsQi-2O+r&pl#4fj~X$H?`ib)+|X&uuUCYbv0ULCFciroC3ox4hbVb@;KER;R`Nb4b|QMu9tkx)5*-QOzME5q1wcZvIz$8#fMQYb
+Wjw+ERyi@P;p$J@hU6K0x6Z|#BWAwA;ahknT4sy(8Zp6v0G<3f_EXc-FSnRHzj1(L_v90$%N8v7EaN6&r8*>A$EB{vc`y!LT<WAd
+8Be753`{ibgtW$PRnjDrLz}tJl29_`(os&;jqu=-OU})4&~_I)GRE5`L0QK?UjX8TEuXDTOu<2+21(wjvaGwrpM`w2d6x1_h6cU3
+Pk%5vwn$a~V!B3~ZmKS{?&hVD%W}TA?laXL`ZSCtuJ5Kcx{IaA6$SPfXW0Q4^%uu$dJVYAoKknh2m>~EHbk0q-<@~0rsHotDeU(M
+<u>QU>p)0DjnA${P9m07(|04G$!;loEEGO3hw|MGA;1C3?g9!c6at*!;D9X0H7*3~w+Vzb-TvoISgEqGmS!2Op`D%q9|vj*^|yD-
+^I?F2w4hpx(RDs&qTSVPU)O~?Hy~IM7MOuHU|+p+(vj}0<md99nPv}*zRcQS@-IoDbz|R!#l54(?|u|mk2J3Iz@E*UdFDFi!fkOw
+^^(cKgpm+q19HC;m!5|~Se@{r^a!n2Ftf|PxaaOu4<+nRo1C`Nyg?CTb@eAbN&)yWn%;-Q?6<^xua;6^HEM6-{ut2rl}mK?;gN_P
+=&_=EOUQr)fz%fL8`8oo>?!@5JK6=j1k3Ir#BltVj87c+K8|_y?8G{xcCuC4ea#qprZkyQe>>R%v&XxXgaXjBXDN<dG#&`#=?R-A
+9x)gKusA0qhC%@l5ityEc@l_2F=m30zo8w}n!fte))<#62ao8sl|(eX`}h%Yz}oL(V2%O?R{u)E9Oz4(Wam$-8hHIu@q^;tTCsf`
+;>BW9U3or;y&=_7vtbhkrbACSQaKDuM7v&`CC=#_Q>qHQ=AFvVZo7q>Qk`B}Vq~+VwKYsVr|nFwxkDz)JM&EWrF^Ze+d@UA*N5VZ
+{JlA1x;egSM4gwf;7mNINebPq&vxF<k}s}0znowIk(N9z8jN$rD4#EAKh()N)3^CH6wU5fkehPkyrO!QzxWx9IMSj+`F1#M&wcf(
+7co4DDTT0zI;g&8`4bBjtY@`IWJkq1!&YG``m^;_gRb}I5E2L&^C{1Du0#nK2I%x;W9NclmI1_1f`C}UKoB6BV1Eaxe`xSE82!d9
+iw@jq(<%&~H+DPr?Mmd~_v}ZqqEILZjrXP5U5M?W6DYB+K8}yCiNc-z*KD}DQeE=(a?C!TJ%5Fh?aYI)^C9)w794GjGaeL~lFK~g
+-Pz{0NfkwJbX=I{cFr)*CxlcXi%HbS`UOVYjJes1SuIkO#n0j;o1_&!3J=58c}QY$S<#rD9MlmLKMwtxEMpPW{iIC)h(J2()$=Tq
+m_nK&$%^SHO1(Vj+xe`IUK$NVgyCa>8)>u9V&M>)3!4yh!`GhP@P?Ml=k{c<_yOk9_1g~hC6wWvc_@^g1lAVk0X0E0K_v1+|J5Ep
+hh!!+2J%f=ukHwzi~u0gV@Cy9faUmiOrDMe!x=jk{)edp(ptX#&-0a?Qj@vtm$Hd3w^Gi{gbL))8)N#E;lM(XLYek>O9inC-dq@Q
+p~D8q3Q-n>EPU9*;z&hDy6VT*!k4&YRa@K5r6DiwadxMfm%ko#k?_~J`8Iyf?i5F4N)vk#*G%dYE)BWed+kzgNjS=(KDu~ItKGjq
+`M&;kkP;7PvGsa%`NqiUT?@29W_X*W{u^cf7-+^USFcYb-S#V0LO7O47i6(@2y62&Nnvsib1Shu9*I!O<r#?=Qv%9*LQPx439Pmv
+rj-p>BDW9hBVgF~ym<Kj#PvO`ww=qK4b%zZFuotWgyVw)v#)b%(#J%l0VL!M@<5%YG!_j22ac{6C!?1^WGu{#2EoL__<tE!(BD>$
+*YXU1-a<>EQ7!u%uHA7c-09Oh8x&yD;ENU~LvdwS{4Gu$ZO^~vJ&oclw3^&F{J6b}u2f{_XTJBa`JAZJ6E)tF7LiBVmX+*Mxq%la
+H+!DKAq-+SFXAg7#Ur-!G554op86D0lQ|`_Df=TF8~Lt)H9=oFSk*xGCH4Ew;C`LacDDocW&^J`oz)k81$&*o-?&hbw~pUAda?7c
+<$Z%KVZBLnE#*h?$v5rMfsH8L6Yl%5bU=X(ef+&~&%jK)2kmu;yeUnct~p4wd@3yDG%rU$jop+pN+j?aLXqll=*Lj(;D<vgSS=V1
+kg%63g%d>4cqnxLNfRbA7Q2ifZ&m<{1d)Wm!WmeCt|AKh=jVNEeDynaM|Fs{fYt3>7rm5g#HzS0g52P}nGT1KZN}yG9R4okQ8`jI
+Vb2zFnTztoV~eQWvBurrQDHes<E(Gw+YZ$G=Bu5z6;6LETfO5f<dwz|>4*hxp-R(F?UAgtd!Ig;d<hBe+PdSUvM=Aom!2v-j+SkQ
+!&x;Jo6JqVsY%xpT*;g!SnrVw3!1uS+!bG+QCUY#(VbJ``_D|p%hW`r3%6*e`qGP}n&3I6hmn`|@KyVWWdRm<WZ7)2A#ZcKx7ixw
+>Gd2bGsM|`Q9Bzq1stMuAU|lIn7w|vD2fPu)kwT~{@!^c6$ik&VFE(sQcTcg7J9cFmT4%Ej&f~SSE|XZq?IBd<R74c?+=cnpli7L
+d*jUB0gV=#xTBCPEZS=K?14@1*JmdJA%IzL;chNTy`w^pzB^94slA%J`J|D@3R!xI{!+eZY2;f}`i(BTfg5fTr86qPUB%jOfwU0r
+&#=ZRQ_+Kj(%!;d7#8TJU6pMgsvaD?qd3pGNRdnrf^+kDY6qPK)=^Q#1!+T;wkUT(`_RkMhb}0&`08B4u%@&V-+}73h@xF>&KGd`
+d0XCgSSJZ=-4^EfamMuQ%R4;#)I@m%#jeH}XApOtydJDJj==&|H|<V1dUi`wOrhc^$Wfv81Trg>#G?U6KszI!?Zj7UDr3<QpmRNL
+qlpL;W45Pe#>0jJ%f)7F94JP!0tbpQ0|Zd3@cO-L#j}>b`qRea;=XZYSRkb4;UiXy-R<$h?@sP=MzKK-RJfn|Dssi29+c4xEqb}}
+`_;+_jynSDLcI5Ol;9)BeNBQVHd!~+_mawIxja(cwiaUV@@?;aTIz<rGEp9XuUOLEaO4i@=y?s?5<8o?l^cG>@~YrTq^rcnZV5Su
+V@aH|H|8VGj&pryURn?rzqNC2e}!05!l;L^T7<TDeQ!alO)swTc2Sf-7>$~6KxOP+>}gfE+^g3%0fdy#N<z>5jMg{Zpb>R3z{%-o
+xlUa}t#lo0C=vMh5Fa%NRWz1@kpPHC_lYx?_2Fpza;O`LSkR-RU?7U{2BKi^%knd67@YA4z!9rB_y=hCBi)W#!_{wW;g09kXM2e@
+LnFgy1MI4`QDa<R=<H}ja6rud+<yC*XDx^!g&yC`8rI}bdPX9Tk{q_|_#(u+F0E6Q_Ilr2lTtk_UgpklZSkd4XpCLSXxXNUjX3(p
+c}ezNyGpH_hm@F^c~j0W#t<B0?BzI3FKDvl*HqraYmA^QokwD^ygY*Q>ywx^n@1=%YfdZFDt8~`%-;7+T<Esu4GB>R9;NOy0>3{C
+YUY}AL`U6>A1r}`72;!V5E?M<SLy|0mLQX0q3e9Yd^?|SVgdxn0Q`HUPpa3&VMRe06b2yeg6|jE^I*WtCHspwA5Lb5a0(4zr>`g|
+cCZY{m;fUG=WE6E&&9$2YRk`nZT*l;szfe!lLp)^vjZ^c-Qihyc;`lETU8rrw#u|T@u$aIU+oN4ap`5jx5f}E0-`(;nfATO?s=8r
+ZXBz0{Ra0I(#7nj0Vd_+`|dfHxngoJ$01Bex9q*nJ@@3^Y<AmI;=PRKBex6-frl|dR_QiExJEzsuTMlDR#ihRRc@GGzcL(<Z_*qA
+zuP(#V8$DM#ZhOkZMzh4tToBL$dQin%TD9AgsM$gRhGNKWdX!y4I1K%u*Qf!FRL8_4cjX4P|6&Tj>a0o2vA5zbgtSYD_oSktj~ej
+p87BhfyM}RCv&kdIuZ@y35%n{8BYK@bmb9PefWpX!?Zur?Q8n#H`aUNo2UN%;#gm0uYkT|oB21{-aUA^ff?F1R=?pkzl?{g(wof+
+$ZJ6Ogz^QUi1ilpeG{<*4PSTIUFAO>aYuf(Z~vE0dHXR(gT3yBHHCm^+Vjk7R`D8#cnuBm!ZVJkMCKl1*FV_pl4#u!BdVbsF8QM6
+g~5vnl>(!vj$&9wIMa?dCRTSv9!d=~>UJLTsB2(h3w3@P6Jf!MJWNN(t8w#iz)cDzJ4iFb$NhBux{P5&=+eU1F!oK?!!d89nOFe$
+`32^@X!+!uSSn$8%6}tGRPI)R5&;SV1zj^0V~JmBqx$0Sh$Fxmz;VTqpex0fACG^k7V}5*!L_!&-`dteF(aqsjh`GEJ}!o<D6=Iz
+?9=LGmx8wL9qQL^xx)V$-YeKFkR|7L@{qXuB0?H_*+R6ZJsVc7V+7X_Px3j*9Dg7EHC~=Ct@YC4P?E2dn?GD`)DPk(zL71@TWyTI
+e&Ahl#m#rp4Vt5D4sFLQF!=RFsfnkQ#>)@bye*Jt%Ql@l5BGBuM{=1Q7A4Bti6QsP8);~{7bAjfhH0{J76>XcSHk+M*CkGcIV)~M
+JPiKUU&1UB+W~!oH-cl}z;?{QwykYWWJN3%0ze*amE48p;i56rc+f^2VIuoVjI$Miallqm0uT-uY6T5H9{&_L{)n##kTtmdz4e*6
+aS}@F`N}hQ#DqZ~7E4Gvf1vGT!A$aIRrnfs-xp9R*#5?rb#O>sY+K(K!;?a8s>gAzXEPEwT~gEKZaT|8Jf9I<>vNp{<L<X_TSw@#
+x<}PA(M&aJdUFfaTMmAoY0)`kc6E>Ft-dZx4c0AutuazC_0Jz1i`705)KNEisNW7-4IA<uZnBoXyJ0Uy9L<esw!DY^T19C_;KMWa
+8!rc{yDsLQ1FR8^9)bOaWEvEbAIT2XEQMg&If#^HhT@KszY%GYOG2T+#aJbW?!`q&Lsw*ZVUDX71nf^({!8r)px9M${`1N5yZ=0_
+{@Fg{|7u)8;4PDi$^Pl<H_a&JL*y0urbXi)*HY2a{*Dju4Q|p04!X&vD`Ay-F-Lc6?ZU(%vmdHk_ewn{DO~EE)=PYVf;Lgt`y>|3
+tHv=+Bjjp#29!R1X6FO-aMa!1oWHl%13NL~p*F1LLF?boPC$uDSQP^;uTqJD);08QV{dtcd$D>j=gWlv{cXlwM;ln75UiNgm(dDL
+ZupfMyo9h45rEdTG#<88tsM;hDzct{MgWr6ZLGX4^$${10rWC3R0d=Q=Hy@kI0hMA-rt0yQkho@F=xbCQLK=ad^kIt4qX-JKc4`|
+f96{KQQdj1pW(N5RSDl?(G<7%1go7O|6=c!BKakcoJt{R<L3jZwe-}xm|V8hJLWp{ZS9lVEko(LZE=MSo?0R6jx3A}j5K7m_@#U^
+5;Z$E5%s7-y{{}rR_avPR?oeP{4n9eRWg0AC;e+lX(tZs%gg5vzsi9QwI@n;bm%N-%XoFaO&If~^Wo#huMIBgBNVu!^{)$gh@l{m
+UBDLfu>_Z4-GCD}4apQJ&={wPCCAq+mJP@=F+-N6`3#F{zkXabp1|l6<{Un9)@BzK31jfa4hQ8;LJ-IbM@d>s1ISfwl7XU-tFrv(
+lYefJALXCRxBpk0Q1U~eE1b9&eS0VG@B0#DXnr3*D|%cMHDQ*R*>~LMkb>8-`WHFZhj^`ayy2AGd-Ust!(PW9Bw1lF)5J$NlKOLY
+<=5EcJ+w-6=p^ip3@nInp8bH6RTD<T9KPFrjQ(&cuD#cDly?!WRTe3YC~wahD#@S<Npv<{?Pi6W(y*As16P;EOUBTt>u(60q6seJ
+YI9K|<>aNV^CO6xhI%9<47e)fY^bFji_bUKz@p#~AappQNT%LiRSd$IiKR7e-pDINUnv*^u~Gm#hP292cqS+nfJ1)30`~7!^w#pC
+f8GW^ex8el3CG_)2n;{=AssD!e{!rSLkN4xr)vN1$E-X)6}lC<V`gy*hen&VKFOY(Y&Uo#d7_uhdrzEl;MMvw$XXW-)q!IGJ$1ir
+C40|Y!-4s(I5lWA6q-WaDlS^I*;OKy16{yw!IG*hfZZYW?Z8s_<P|5%`8K<JJ{&U)epRftzxe(geeTJ}52}T6cnB~dC{oru@ks@D
+`jIRL6$XX08-%HH%WF?}@^F%%%aAB&`$&H=c?8F@BD(k0DGmn02&>d%-fm4s!&i0FdL{${zIp<V{wbz@KKbW-Pg|?w{Av3xd$_CE
+qvI-jgQ1DsnSQI`+r}F?H}hkJa|83TqR09w?5=P}!FohEU*(xlwS-Ih7WL^3<m@HFW_!!oV<)Pl;@sJ3#vh$I93&Gdgi>AMyUF!(
+lJ>h;fx))8Hyu;Rxn98p3^s*j_bxsvCh+}i;@Qt1qG(fG#zw6e3<3#xcPyb=?tQ}hTf!s`9~mqR3bfG#Z<n&-J|oT@Q6XZM*(Sb-
+XVw{3JC`qs!Gg|OcW=yxkDAI3TTw?>Slnr$7|5!6-paHQK>jEjJHrt_xe5JCpVYtDF!e`qaIK%=w^oze`rcPJ=$0$7)xd4I!{K3q
+mFFc(4)mh7kARNfh6X)Hnzxj2hgVC;oscG~k+1$Sv=K|wI@9$&bzh2)=RGXua-pF|^Hk&Zj`G)k^&wsgdnJGM`*m+#*uK;AvQMLv
+F2yz$n$y@z=K^^#NWWStAanekz_I&-avu5oa0mp-a?V0kZ~IW<NO!-GfFKSE0ifv{Ja*KbGP6{)kS2gF=IHCqSN+DA{awUB*a5)Z
+%PRSHDNa1A?dKxfcO0-{`LR`5@*!ga47$ou>#<1458gmPe~PJpQD~F?xxDCqwQ0Bn6MC<7zn6~eLUDaLu;|jFd~J&Y3#xTn0kzWR
+skV-yXviU2iIpcIZK<YfJ(1tH31DU3qw_snOVEaU;OL%KBW46M7aPi<Rl=S0U98_**;OjQTbl#jw|Buk$1~%7CCf>h-s!%5#vEvf
+#IZ|iNb142{@l9MmH+{8($>gb89g8ck8}NyA`Pctm%sb_WP)_;OKsYXAiNy-<uC{sZi}zhI!qUo;>18fkYt>f+<{V-VPDnDqJA8@
+vP?fHiqBAr{4)ee5PpFW^xuw4YyDS$-r{1DoiyZ>4L9yAY3;p!+=pkRC`gN!fIJ>Vyj>b+fjdoYtS$Fys`r1Pdt^RYMgM-9=DSR4
+rUCjQx5UfMFPtB5SERtb=Q0TKZ1o0(m0l0EFPK7vqy?B!fs$QbZ>_fKTw~h-H}TtKF2Rg|jwAx>wZ=^jqXRP%y|g$H;F=c=wo`N3
+8w!e}&H0eXWi<p4)4DJT7fbwQF_`5rxcocT;}13;b7Dg=lh6!o<hC3(!BOa>)g(cVK7^f>_|v(Z?6{v;qGNy6_wsME${*I9*Y>~q
+jR~Bt$jwOGot1a;LR)wD)zb7}YZZPbER3D@s`u)dBXJv8wadtX$4+LsbKcFc5dJn;y?=`#MJE0(kG-Fj;G3H5>-mVV;%&M_>Cg)w
+d8BA#MP4#^JQEd%RK!_k-}y#`-#cJLq>D)lu@jIG$Kr>Jz|#^tqM(Yp3_k?~#-oJ~9r02u+J>4U%Q_qkZIhRSSj5aslsT|a1Y<6@
+39n>hBEt-z&?^x~)y`NPkHny1EABKFMWgVjADRh`!J&Uy`TnaA_3yj+kCI&o*qUztd%I_1uBV}<sikXdY3Jgy!CXgCgp-0tK=;N4
+xNb1lR}&{ww1SUR*Iy{v9b_WO8t!hnPL3Z>l(maGSdf<*>ZmQmjDZ^|@?uC5rhaj|5(2FiIB^g(3JGI_a%nmQM{f5v62&3NOjN=$
+4g_`GwrusakRo8{Y;+1kEqMe7yJ>U6Sh+cvaY%;p335=N5V`r;$SCMa^-dl~<>#m4pitOK%796LkG2d!*lJ|sqal8rVTc_h>?fFz
+@V}6*{;)o{mS^~_ZRh9VVrOS#=j7rO5E2pQ<7Q<hV3%n^T|r88`4u}82F@a`Wol(@vQ9ymm8d8#z(psaU=%(%EdzaRC2^i*G(dP+
+2}mTBOH4^kMP7(~Ia)!MosI|atOC-CiqiZvEPw!!289qfMWp1V1?gBQ3XfS~9}!tuF)k7Wjl*MB0U;y8j)ma}c+?M2u%QtI((;e_
+A(4<oG9HBB>S;0-4nTi~BKR*S{<ixQ@*l$$8vchHAOF`HJAq8Z;qW*dkw_*}Nn`@(@8xL3%Faw#eucv#0ThMKBPhVnMW^6VG$t|;
+gN84=mYJQ4n}g0o2GKykB4H2&p31_`PGj&A=-cHPK9<ZxV`U;?5g^ro^n%2ZnQ2TE+_JD*KEQCt@(^Ys8VXsKR;xV2OkF+?M<RZD
+YgxP_k-uUg2m*olm84l|`1}Pvzw#&af5o@h-_Kk8SK~?wi9#UZuw})JK%h{|tOB}s*=cYL28~86dvn=ONDPrcCJ}MVJhpsndBF1A
+9f88(33wb9q#*!_0B80H6b7?$V5PXbj2#3Ti^ZZrF%D(02n3EmEgwKKNM&Uh3XMg9Ex|tz02mZ_9`XwXE%O=#0{I)b{2DOuzd_G`
+(3=Wj-=el^$G)Bbl*-m$zOjk6ihN7`ZQO2CEhTk1DzQ>9RUy5VNranWW~Gwo^*m84%TjhD1>KdSM}%@qpP$m4d_87aE~9EnVjT3|
+SLfhxwNce&suZ4WMr9mx@fNVT@v8g=vv!`lKV=2FDfnG6?Z)Zd4PvJ3jC`F}Lyzb80c+ZM^d163{ylT|S1wo4JDw`d&mij%y9aRz
+u?|^eaP<)Y9QSc+$BCim9T@e~YPBy5&$yjjIKYv<)wNrPV?S_#<4()A2z0&C0T(J&s`ae1RV6JyYr1vywJ9FVO9wB?f(N(~6~Os>
+5F5A=CNmg))@H{4irH^WFtw0pQ4(!qCUr&QKIocL8OSPmtkO|Fa{lyQ@hjZXm0zOuSAYRM+PR6EuAy+N7KfPi4-RBv<VD)My619~
+u9h+pcR}4r4s481(A}Y4+;xv*mubKSgV^27jGf|H^ti{m4f~2_Q=L9L2r!1J@mQ(m-ON;Vz&rO)8Buw%NU5d`uUtT7F;is_dYPhg
+mY^1SvrhztF?|((vstI*Tis1-e@0_$vT&;XfseODi5wv6Qfn(e-+FZ{hA|@<3enas#p$zxf&m$&_I#X^1$@Wu#g~l@i~*uBe|ZV;
+?CY_5JowY+<b}bnv=<J9A{AtXHC+8GhQ9FZ?Wz6WE=(g(CwunSpZ#dCLP0*$>z5wa@0=93yFNG1eKKPkhJm1Mp~Dl$9D{a5#XoK4
++3zgH$>8H0R3<Hr2{+5jR>zc7osDC#%-r3COy5L^oNjD23$vIYV_<b~%2z{4#ZxJ|MS<OD28#0VuRFBk1({@ok5CjC1kRo&wP9@k
+mo2R@O(<hwkxB3Da8fx*CkATI@Ur`?HK`>&#^xE61w0)IKVgweK9Uv6*o+>2ExNo;V3QIn2(oc_j`ftOGJ_c#dtAoF@{r(|Y3mpq
+iy#Omo$T~eNDxBX-*Pd?ki!cJws;_!7<&$^Vd`Hse%Z@L?=84t6W#C<mAjVqFi|2S>KeIq_9&5x_avM3%Y555Y``zXm?R)f1E4jp
+kFqrz@v0JZnp)wENHl)x%)rxiL-zH?x~1cje3Fczs=Ms^4M*;!nP$72;ipkpMtG;J6HReGb@QTpDaSf>28wX(&?%cw`0V{TSJ#t?
+48FQLexsnfbCJu$*A@nP_LHFhNQAm<>(wq+W=3-FdHbCF)y3}4KqLs57w)(8>bMG{HCaF`T*kP~Y%*riVPNTw-}@0`!99%c#5v-o
+!1D+`aEv$SqFy!>#Lq4NgE%hm*Hz@Of`DI#bx0EUawYe?R&)55t>6N5Li)W?)XT>wLT;6MrD$ocWUdnSS9fQ`poHb$;dcdKu2Q(U
+@gP{HLZ=p(rMEp^NPGD;U7$QyhcW*xkvVoF0G-A|c=qX5A*UV>5gck&h;ebbl(1Ju-$6K{$^;31>`*_#yXaDn#6@?-_MIXWaF_r+
+?P*S@u%&h0;(#j#9F%jX1L|sdZY<mUnKTU?vM~lHaX7OM5r*1~1rgHU<+tHnV@>P{LvXho;L3pir+yF2cVj9DCC!CHV}oMG$&8Ve
+pI`PKjs|!@Fzt{pO4iv00nrp$lc9)W2k~>kSW1o26QqvAW5EMt2qW~aZBOxUTKs8U`Q+{vd}5Th_THC<ci5o}&H!Z8ddtqbWaJ+9
+cAR?JWc*Cgl>lCAV(O9W3iqDxc<38K;(dJhsx}it09p2gcihc?{xMR+q*_yE6Juz?1H6mO7cmZ@lH{Tr_w{Jt!0~L+y6;sj$L7qB
+&*%ja!C{^n=77=ByIe-6O7MnsP`KZvY&j3RX8!UhReL)T^f^K8=q0~vdn`tJ%-FyIl{)l8K^t=d?%FcsooiTcf3|ahT_hg-ymQJg
+J1lM}0bC%K0uP$%TO>p>S{{|eLQJ1g7*fm615FZwfTO=7{LqZ3orh#%L~3p*<7<Uj%hvsS*73;52g~x5S)^)bYFx{Mdp3HE&;ytv
+wA@g6=-baPI&R77&=2QzXQ*-Zti$0kn-hEW-IQypcE=x$VtCfHWWCgQ)~yY}ZxSpkrr4a=!J&NHHg|5#ol~%dcfJrwk7Nwo=VX3u
+COyYws|$Rd#f~xT0*AAn{xkV*wyX-{C<-`;v&qdpvae%)iu1M!V}=;=I^^rL@iE|apgm*2^)qVr)myfYt1Sa~`Sgo}2c7Uq9nEMu
+2&DzZM{<j7pS|JW$RNFd1AIAR%;1SAtMZrX6b2ig)i>!}nfJO;aUzWCKviWh834nrwso&T<KMFKr#U)6)W(dwxz9aQEj3kdRx}Qf
+l{as<1Lz-}f1}9%_M@is!5GG!<L)5hin*?Ax~bsZ9DPu|^|LDn=pUA3&l%1!y>wGe8>tLEk1)pM&u0=*iZn8<n#ha^Qfjnjz|v)e
+jk(87ylp{pi2p+X10)He91v@70hP3fV*$#nAdG4>)JKqncaBb9ON|&5G%xa&K6x-d{|uih4ur*%EAoZbx8X+f9App!xCEUA(V$a#
+dW^!W%??>l#W^DjB1k{ElO4FSDhQsDtaeeh5M*JHQk#l7lNtj#8gxTAqx5coA~LW<T*>{c!Rp_%tN!ELZ}RcT4$vedPm)~DsPnE|
+)AOj5E1O(rkChJw*r^oU?u9EcGFy<l)6%R;n3j)MB(GoFDiUYH2vkLe7H8sGgGIyDBDK5|TSciLJeYd!lGPiZZ|B;8nSDZ3Wh7dA
+am*D=ovO~`4bAltXol-m+rJuhKRBdQShq8so57VVsy87tNpzpY==GKKu*OK%!j&)Ut6J%r4BgXlWlx{YtCIT$6f*d`GQAA4yuE!t
+ERrGNzLum2C>$^#F_c+&{wsPyfHdR8m3{pD7!yXi!?2W72g3ON@QDDc&6AiFK&|!l|1}n=wlOc-AemM-{>aFkXKRzQ*h-x!<jA1N
+9*LzfeE!r#sYrJl51w&c=|nAI@tH-Ncen`e<ox~t5r!M0I^*Hq*`>pDiD$7?P1}|H6+C*QSf`N>Pom$pvGcRqj8C<^w0SP8vHgVh
+nYN18f()Yg3S+U5j>89Uc8lNR!0<X(RSI`I?RtxcprIFIve01grmBAOWF@6RgwDX(?X*k9LSDmS1&lRrJ@}gFA!DaeW^OQq-Q8b1
++H=BvJsLc9AdEbk>}!Dmf6F_svh(=}42GLI!A3(dk_giD)r>b9_E%NL)(o_}oS|g9_G&TGhTHj{!u*!3#Tb)0;CrRqyiTq_T+xz)
+-$KlO$B^AjAXl_0U$|L5ah9p6j=1A0{8`O*I_QsndQ$7<Z-=WJqT!GCIhyTZ28WjDvE^g>nG|BpYcfQpHgkXjxw%xN#*=#=jNa6#
+L>4eJ@=Y+?yOmeQ+CH|nbH{Olh<v28)1doJ=h01&B1dlUlWuYuESBZG;jZ8=!-FDdG=lPaHZQ|f4J`nIJxz1W>%>L521f*V@}{n1
+7}o}>1|G!Ahf5V_^oWv-KWR~o>ZJl@P}h8_JdKec0c5!_D?$sidWTQQ8nFHn)0}QLS5(YwE%UnIrn1f~wAgs1GPuR)Oq&*SNvG+l
+&b%jiu#Ar<MNpu=66ahDoSu>xHGgK+RU2DSDF7Z_xO2h8dlY{UwXJn;Y1XX+LZFkRUmUj0Y~p!%n_HSHaI%sM?DSEb&5Bp;+jUyq
+WVVhF!WdTGul1;rvs8LVD1WXOC-`YGCE--fS6f29S=+~x!2=<}Rm7)|D4)4kY`h>^WD2uWYTbq3T(e{3pl;IN@vt3F`2c4~ZYRrU
+yL1~Qof$ZpPffcYu>l7bXn;L-dt`Y?jQZFf4k7GH1HUk8rLFQu7+e!pe~|^J!BzBoxIex+t%x0d$igoQ!!fS&60MS$R9X7{;8`CY
+2j^EC=0kZvU<kR6y~Doms@^Ph`<;%!<O>fT(D4OSnv~+VkrTVewn+vRLVW4qL8JEp%9!)--fhUmEwPkvae-3FXp8fUM{x?4H@6=3
+N|Ymj!vvmPnp`kol~<3tWwSyarPRCK&Awfe6K#1mWRO3?-p7eg+~b_Hos=enpg$D-*pqu7+Gm$D3Is*jQRucLNF+X$F`;|WsCPdR
+VvAw}UrhIuK=4#D41CvTygmhB&=p`yz#vy59v-oZq&1%UYpv2ui*;L9UVk%J*@M_k^GVXOD*+<=6ZXtHp}BAUED);1%VVCV@{Fa7
+y@9$wwMsir#!SD*i|gN`RTvAS-zdT7qhm9dD$-0dn>`wRp`e#=3cEFxsXXMmNx_aOK$!sgugGVAcg^FCq00L&CWQqtaG*^q*tE$!
+zgqh;uU$5Vkx(TRGG`b!^%<4dv+^=(n1t)jT|7nQYLBlma^g3eYHpfpp7a{eVB|J8GAD8-SdsYHctFs|JsGUM7srlfj5J}Z?Ph0P
+x%GGXQ%;f9!VH%rY;`>@9R1HM4qvlBZ87^7F6Vr?#4`I-Ru=w}**n0P%((VT2&bt17F%SL=C^baWiPC29^eDN^qFwG9i_+ImPSq|
+4fUR*+pHWd5)72n7%c05KQkO>@>U>U3_N(PcjVlI*xtC?=T&mNB8E6XPwxMsbKqLNSLIg~ZA$QI0g%G3Z+M>NsAcx#%>E57c48o3
+UFq_T)sRj%_?UnH6Beu?+R(#pg*;)sXl0-v&Oj_O6e%Jst-`sH6$Fo?e$;9FQmZ?X(fuH4`kiB5Q3lUopi$$GbnTS|PrxKz3q@F=
+B@NVSIsqU+SM~Z@CGfAc3y%_c(?##NoVuNeKUTNkK@?}Ch=3`c_-<~$_KGZcaoORo2cxUbD1e<K!jT49lOCNfYV(SD2QtKl_sN13
+6D<1q;$aNLb2iK}u6+Vm&j-fRkJz4rvlQi{OQMbYc)wdqfP$tiadSeu!qXa;@rwedb$G$ZD&?1XWuLQWK=&E$#at}-X^(;`Xm>YR
+j7UCV&JqFrZ^H$Lk5<&2^dwipL3GyTpNRJw+OCj{;Q`~IP3x81O{P$BI-~jR{%KVSM=2PA@mFjm#_^$vD=d}DO2n<ghm8J-qcuJC
+pRwY*%9=w8z*ATZ^uYeRvD{2sRszCT&0TV0Q+||BHD7JE<;akgB?w^W(s-%vR{WB0uQpoNZYkq6FDD9wi-=isUJlG2xsV^<4LfR|
+LIpdaqC`zw-haSNcY1Ak)w0774hrc_HcDqMtG{}vlzjJv{{{>gL;3F9M4x8La{cPJ-_IM|bRHnIvVPh*PQ3GsU+Ann$b3#^hkGE<
+R=ZFaE(s7i+vta{yvUqRXJrAvpxyWIu6zNC#EO7}!Aw>oMw}+M+D{oK$));Zi7k&B{6}*v67#Pu;$5>pZ7f%}9nY*#djcQ1TkbjL
+c)L)Fo8boJSzQi$xr-ZZW+c}$*ALFj5ro07xNEWsEHTpg+vojH!e17KZ&YT)LH^GAB6#Vu?65KE*bf_Twkm<%G7_Idb`h+{;~x5+
+)L&#50)te{mi1EWI}WBU$WN)|M+<=D^JP>xt;((%;TW1(NU#O@Cz-f=R-$H!)rEsKngeW<S?JYV;wBDq)utfHAfbsJoVx?bWK&mO
++39OgxL^wrWrbc@vgUi^CD|NFSs|i9Hhm;zRa9vsNk4)f5%z<w*23R^$il4AFK5bR)v9bi@C+tRmTJ&emgt<nQB(@qY0pc&S9pbA
+-|cqH1r4woB1G(L_ZO=`-Z3Ism=w3mTkC<*ahjTZLeZ4vHvd5P<tfhYRv|E9l(ExcD^hgt#SIP)Qmzq-^58%#ygj}Y`}FKP5?elx
+y#~mD!y9Mmp7Y6Cd$7+!uW*5B%eZ}`4XNC-ooVS;Q6eA|Bplp~-xx)Rp}7SCkoBzWTW0UF=E=Yq$$kJ6t}S<umqJ~^kB!kAJUd~v
+A>kc_3;m;sitCp<POT-?|KpZh9g{8|55t&I+A8|zhRs}O(2Qo_jnUOFhBznU502k@CzTXh^b!RHQLu3A*?3&K+l0SP=D+}U?)^zB
+2p1(t#@+9sG7VkZH?o!OeQ_KH@<D0GqfbYJX9Djv9@(|C<Qpd_(qD&mC=~>xFr(6i=Z|Z7frn&X$KUkZs5sW>_c&HZ48*RV(G-A?
+vF|I6uopytZChtM(VKQPyNFA0EXTd&0ix8JvP~{DeHfgPdn)s&H=|krE4mQqQ(-bi5>{_B%(Nbh{}JkN_@8S}pli|ZKW&XHXQa9;
+1`9+shWP|S$F<(nN-%J>@Mw`H=pe&^e;^xh=TTX*0M`aEYV}^t-k_kHI9ipo`M!tEdBjb1{PIzCx(QSDSzii0yk~oDP-MOzNO{wj
+DHQb@s=lSB_G{7}DQ|F~_9dLY|CP;`5}7gzbThE@<wF6{bNxK?YHdnF+V_~)QOn@47>0I7M@|nKnF{cMiwuBMBZBavW1*_1_!VfZ
+7iIF@5N86=R)XEsX~|p_1T$oXqBx61P-N(8{}dnU=Y($=cd#{F{jXUw?%B2|i!cF=Z=L}W6;Ilo+*KLDMgCQ{|AsAE9db<JO5@w=
+Dmybczz+9@>lrkSG%L})SMbxXFMbpkQ3Dqp+=nz>J2X}kf5m6#<uv#h4;k#ra@x3~Aoq2{aM**-!Gva6Z*Vn5)SKQ%Wq0VNz9V;2
+TX+S*KF&iA63RE&^pQ?>Le!NQ?WboR&jJ=H+NbVQAqa-R);~~?SwmF^#0V=Jp$Kd$4z+-5VBsrWQkjPh@!BvXe1({FsG3j|bd{tu
+5WlRuMXovff6>q)y{yMHzKz<x3f;TY4SM7K+)AOpm<I2RZ~X9~YkmED)2C77?Ym9j%fL{q<C;Hdv-^neg`VRs+f+ndbHISJ{>1c~
+?V7=H?(ftlkK)|rw}HLPGYQhMzQ+ah?rxC^wG%PJurCj6Fs!|Me6f2DbCfIejsOv4r*or%Wt^_f+8JEocn%z>e0txv%eN@+jfU&t
+R`z33xE%$YNU^kmP*%|LYCA_rs0oC5m3K586Ep$p4;huD0Q}VF%X7<LR?@-#%4Onf_CMH`YlWvXj)p5uBy6m>*B)-UZBdTV`o>P<
+Re+|v|9Z|;X{)v1jH|1IBh&KnYfogEo7nI7NL^*B$4Zwi&Is`?yK5J7Yne9m?EyXb(B4EdD9s1#2(D1_^cy6M+?>)Uw7b<4X<%Pw
+vAo6i_cv0M!;bJeX{#Z@{ZhZjU6)X^uKV<DE1en2XgnynOQno=W8WiLNGn*tf4YO+%a4~NLskgt3i*LJN&yF3-L!C81fqz5{oMac
+0rD#Z{c4-kH8A~eni2PVmqKV#;o^?#{b`M(=#Nh{8TlT?M-ghfICPGl$ZVOn-!pgQt@s^qjpfak{<Ul|>-3@>qV`Xm+ga`HNn7@H
+MdyoB8F*v-XA8B_6Jkn4R*q#R(QN!Wepl7fmiYa?YGaE45`6m@*Y%I&An5yV>d6O*9E|L@&HDxpbQQ9R!YNE#S%1qMdvf3+R7P7L
+Sl#S|RJ^I&VB2~a1-hcfX)g`;Xu~N#WRm_tWf<w_6i)$4_(eY9p=-GMe`C`QN+D-q5wZ7=jo(yM@x^MlD>K$sZPG|DI(ScHdoGJ{
+mwu>MNI6T2__FIJ<#NkBt&Y~NQ#&Fvymde+&>t+G2+lv~jNN7TJW(X3P(0a{00UQgb!S&t78t8>jF%R-Z?{%Nf|^J30nV^Cs;y2m
+n!Jt=&R8YE*GZI=p|nEx(a`7>wf$ni_`xR5KBORNRf^{w5AS_RktM9|C=T%Oy`m{%U_aJ2yrePc>Ibf1zfV_d_P=W8c4tR-9O0V#
+*e`HkG7a)B;g~F=LaY_1TkE!aI_mf?!utOCk&>+YWU=K5p=}PA<6^CJd|8-Q_uTW;EQ%CZ`XxEGo-7Piv1(=wQrVq$3JU@EKP{MQ
+IyWB>ZAjR@4s~jEIS;lNySdUL^+9x|JcM;+2g38g%mMcud584)kjND}%9e@RQKh_J8bMs;r}9V_<pyaidG#fr5pr7`Px@Jc=@-Eh
+eqkd#{#UIDYh4QeuWTKQ%Hz{DFSJe*3<VCB960`Zs~95@blpC*Rys7Op>4u!u)f5tGbGy!gI(sU)8}>yU54c&;?kCCf-e`bVM)s*
+qF#a_%4lAMerd9a2(L;MVnm&Qva6AHZ`4m2$Vc-W62da1)AJ+<AJKO5TRXxD0$sVy*s})D^g}LJn<+d$T2@3PUnLYq3(I2QKNx9G
+s*#BbW9tHj#Y(xWB7fOP$y){StF4>hh`)4Slr{U;40iLuxg$p^dcTSp88SB*J=(RN2h4N=v;7;{?i~_JiS1AcMGe9hJ`nxM%icRe
+FP6#UWf9l>E^}qzF(F0(0d8fowU4R(RH}Nsyq8l9K~G<h(S*YCb>b{PEiob3_IQ@N$jU8Szg<LkL0|JX4IDHguWntjbi85T_79`6
+LMtm*m+gdiA@=bm6f5D!<`xx9_sj{rzid-DsLLjZ|0QS6C4~DGfUv+CuKo|0M)#e@n(E6P58i$K{{D7RsIfRRm{$j^v<PqeFJ+q0
+i#2=rg~wuWB^KZ^D&e<RGprz<_slEqUhw#wZ_R@OGu!2xXnG|`$K-7yjrJsFZdOJc70mM*#|C%tE?b<suKen5mp%OE>prKE*SVTW
+uI3B?W10INEbjj6x#2%Z=eD^-aG(|$f%(Bma-o6BNIdo@kOJfY@-MFdC<Xf~{9xCx^nby=JGt1Jn_Jnr`G#x__Apl!W+gEEdnhw9
+z}-ey1W=BuAD?+rx5rf;Y)4NHu+tGi@!F);c3(RcYb(nFwtNC+QbZP=!2Ksr?)6llKyi4+j1nne8F3(QkGDLMiGz)Czv*Rp7L~Ox
+!idHsBtXZnqGsQ2e<diNq#)DJ`x<ylA;o0)2*6J*j**n*!N7hAe6n0f1o9VLA&|d%0U+0EfBzS3o3MxgA0NM<h=h!+jD#Qu6P|I;
+RX|r;QCdupn;A}#GT9j5<6t1m1y*_0q=mSsNG!LKiM^wRrZ@+Y(MHZkL!;>88tYBg$#CK!FvQAj$_YHOT6)^DoM;3Nhgl&bK6y=T
+B|##LNXDa9VWO!i%ZbENDY&0Y*QME@MCN56{vx``G&1T}#TOb0@vD9200iXM)4sJS;QtAer%*^lB9TO)GSg^GWC8}cQq1MzU}dH*
+zx@B&JMXwCuBh+N?3C@juq?Yv?;ssDB8Xza0xDQQY}k7j6~%(RP!zj@v14yB_FkiCVq&kcx7fQ;U(lW9&MbM}yr1_;g30;*6Zh=h
+VZ;4#?zwmF{S84WOrHLJUe0<&$>wu=O-YOpYs_vQu12lwi>;qrNb-bAz1hiRCoj%byw6wQkrK7N(WsNr#kDl~rMsmXdk4KzP?BOu
+OJ1=z=wuX+&!?<{&`OCCPcp>qk`nS!`#@o_CXtyQ!L~32U6luPd_G+QUmy?)1$>%uIF(35pI`EDTC7m3RdR`dDt<>?Vi3o}NP$GI
+kV{4UFCr`n5wu7mm5NIRfa9b<RD78d5%4VOg%XG*VnK<;Jrlvi;*u6TqBH@CXdX@=ud&ZB(YXfe6>Rw|kBErkUMi;eKO|Z5Ps`tX
+@jUO#%i_F43j|*zRvacj$8dtAiv>wpdcWj9IFF=gibC~J+={X~VSbUo=Sa!p4y<YAOD@BaG{b$3ab9v>!KAM|Qk*;3FbXJ9*q4`h
+iRcK+;AUxomnhLH!Y`qcB*fzgz$U^CV5OO>G(ADLeD(a%Ai^$LP{pA^n-Agt({&)d000000000eU7o%3Z{PMoBlkrY?)a5Hun23E
+*de+~YWESLPA>Ha>a7cJ?_%x9-_w>>iF-LC-C&KnJ(9M`*4cj&EuCthnc#O(Z$|Wb<}+dP6c=l3eyiyX-peN6_|atjQ7@lV&$+cQ
+J~zmEpWSrryw4VT{+Hb%C3J8r!Y&N$&#XFQZAV`?TX(Q4GZ)$?i%jX{$vng@OR~R7OXkK$myWW=c9wrDLwl$#o01Gwbe5%~FlOnR
+xrYV|JpVi7$1ZcZpx$YCdMoePx+GocQmx_a@yQjxf4}3hLfzTX8gA6Lc3|g?<6ci_K6amjRU5yJnj~4Bu)Fr55fl8a_nZ#B{;u+Q
+yC$6%%1mOW;j>!zmhU)|HgG}>YctWN3X1sSic3b7^=F)WuqAI%*P%4?Jnq}?g6xhZtDTwoQqSbZjY78J0?XSK8`pR5>CPx()r`pz
+uFSswz1w1O=H}|Wlvw7zKCNON`4&uCR40TP*#9cm>NN8H)TI8V2Mec<(I?5RH=cfLGF8@Y!o{>UgYF0XMq8gaG}1mPp#?E0X9kt$
+9BzGnNQWOZ_aD|D996SvxKP40ZF=8h0QIru@qLQg*1h?<^rEx79^`I1#<M=twnpp2yPuFk-`-Zg=GHIPxl0Fq5*e9JHgqDI^i{5A
+d`+;qjZKrcG<9cWR&#K$Q+EgE&1S!^CZ&wxf36!?l@VOrd$H8gMiR(;Bc2eZ^nVEp=k=skE!&ArI+2#K#93`!XM2BG*|=Ayy45os
+3u@1eWB#hKr)T|dOifKK{N;S=W`k85L;ZZ5Zu%8wuAmmTv^K4<+r5(W_DUazySr$atJY3vQp>zSUi5e<pGii~&(+F{Y8@mGHZeNc
+<vr`dM%jSXVn!-%2iGk7@p)T!=F4SwuW_Tta0Byp#+=~b%WA&m%`q9<3}KAo_q$x88KF<XyqSDu#F@`hV7>F#FmZoecBe4!U7_)_
+eFNIy)_j#UfuA<=<fJCQzP-FEGv1!L(do5+WgC<B13qWut?6Urj5g{j7skGt<T0e%)uRoKOjE_hfVaoS1~xl?aF&u8m+C9q8ysK!
+?2yvZg=xkYd!D~Hmb$TB&Ghvfb97;y2mU?1n9=w5nhzGaUdu8vS?J=^>Jiv39it?dlZ9;z0nGIpP9A-j&lFn;kwRBSOoYgKEDpy(
+M}IMO?}z#|+mzomch-}P$3~s?_kFtB?|!PgN&RMjz`Z7}b71;#>be^He#pw4nSU~+{|I-caNmOkM0Fc^=2|D;o|_F!?|*ak7S&yw
+yC!SWa8IUTx3t^QPj@xSQS7%iYxW7>eEH-_-`+k<;eP+nnX1c%sizu*mL}^z&a%_Wa`jC4pV&Zn>597tqon%Y)SQhHW<ZmWj=_#h
+zS`gtPBG$dL^7K!vC{qCP^SMy{GM`R=&Z0>KRo|&`LqGav^8IS7k=}N<Z{&~eVfNzNSf+n@vp%~B=(Iu{``Y>r`n~(Hb<u8`^-Hb
+_3mmL^Nd{CNH3-$-*{qq@XYCn!lTnxIWP_DX(O5~tMMd#NTMgBq8;`=lYjZ~_>LiJMrmt_J}*x$3#y}G)L6Y!trvysztJ<}V6I_F
+x6V`4O!jfP74l%1J(JvW7KEiLnEwsuF+w#X9lpW(Xds-zpsf09;U(C+yt%G9JGIf?qDmrb(T#Q3vVUg3v%jxufbpHbA7IDy`HX;9
+aUbU2Fs~c`sY<k&>G<}Y4xUP^@zb7;wKOS8CbhlmG^|03v!-TU*9i1Xr+=*e>{WU|(_a&U2}Tu8^i=1dxGMr@AyZ#Pu3a&s-u+Rn
+t+`}@<H-a27sVKvK;ID~azk$@m~r#Q<4kI}3nRLaHdA;GjIJ_-CaZ=VFq%;j1(r^KH6BlzHM;U05qPt~!?>TkN_F*K^>{>jwteEZ
+<PYZ+jjZ)Zj`7Ik@7|7dP*oUvy^?_G=m8n`3S$}^8UE^?exP*+?2GPxhfF_?5JjJ=rD0+t@*Q3(l;;N~EfO*95{72C`)%vq<~e%i
+Y9CW}t4B4i<>|o$8pPc6s2UuLGeh0U#TWg4>K@JvVguY~Cz*}Rs>64tNFB+Hm^Fj~tA>Q7n*%^ie>pdLz3&y1HJPu@uG#<B{?-8m
+YuagWyY=1M7qwrw81ud2%Vegd!=`5pa`lM(xHK{Ktvi!3g3g`)wX?tXt&_(S_XaY3`k1^q+U@Dahhmw;nNfs*sA=ErAoZ}tnjof`
+N&Lt+=$F%@a(tPb*nVqngGGL4JIk15ud!jOvFRo(hN-~wQv)5bHgcvopY^)#6jH%_!>;4ycGjJ@c6OzQFiG$Q`y1Kqw{Y!3A6fW~
+Yg;rvRkhX)uIol^P=50>zoq1=X=;6<veeS0N_B^okDuHM%d8PJ<#dGQ>^9cC(DTN}1A`Zix?B6bAJa4-s=IFg!huuIH||$iXo*cR
+9(%QP%^35w0vG19k(;^<94p;3?!K03RHeq7#YLp-OjV}(zTW=%hu!)@HIq$EVL8IXd}k(KeKO>zJ#c1R9q3@9`AkOA3#igfaj;kE
+Z{*$Z#B;;PSG*#3n*DTgV(I*7dB&BUC%WVg(wvIAU(L>mxy><Y`O_r>kN1q8*m7_u7abG*etyGxH|Ji=%B~uiXlCm6jFI=Z*NORf
+>2;h6W9s&}Wpj_pCybuSi?Kci+!U;7c5eCQq9P3=hV)hsjM9V!>uNDWTg|?MOoLX+{F#Inn=;zn)yuj>KD>g96tj9jyAT+Gm*q47
+s`@*Lc%B+DL_7Q4?K^Xy&q_60$BLOvl)F~=>a*{Kb#^N<J2Rc~;>iA9iN|;5Q85KR^~{V4f1Ui@bB{|`<~Ge3csPu?f?vwwDm~%~
+%#|`n8<_!fPbN`!gX5kwH=Qq2PSbHG@HzG-S5a?94f+>Lyk4#dZedninhc}816s_~T2IA|U3Yk_Mnf~h;++8js?sgJ;R+#g@Dc}I
+{WF;NHtTvya$w}8$XbUsc9JraIjqyL%)Oqfh!+0IXF7RD$H^>x*k{dx(L*~9eS7U>X#TZCi6wgDM=$5s=GLzGnq#v<m_w9z(t|&G
+rT+Zgxpn6fm@56sqQgJx@wBc5%~~^`o$_Y;y9?6l<OT;lQ^QTppVlwn73Rh`$u-E`M9tAxz?hQEPFTm!QOLInI7B6<th$mZN=qt?
+fM<FBLu6LPNJUg?<R@{*yLl0%>(HzGHmA=!J^VK<{Y(;+?jpDJmDi?+ZIYZW%pZ}M*g+~$SfX{Gdv9$KvhrH?vPRP@@GX5gwp&Jz
+l$ZM_NU7l@Q*%9=w0q;sBE__mgL^X}_cskERS*o=s|%1>KDgKH9^Bm+6^1c|d31HZ5f!DyFD)O@91Bttr1kD(pbLScQbNxjKnMRr
+JRjUXaPZE1E5c@vKHnmyhP7@#(RRWR!4<z1efAYjy#9SXCO*Zlb+^m1oy`K;4&Hb>geiEIM5o^=G<yuJ_GIAF4CczMQ(pa6bUO2R
+^qw<0OvT+l)Bffl|5;tso%oK-qQR$SW3Nn?pSM?tEV}Yd+v+-Ez0xdX)UvMrw!xM4gjGm~lk2Ob$d(?t5;5&np$|rfDd0cF>zAkb
+wWqJUws2nbtnu0k);&+>+C*Gfbl@k~(Pv`2wLNIv#55{pdWcicb~VBxVyZ98WR@k?+?=>!y<JY$`?UK#J(;S@u})+?*TrqW4Z^!6
+GYgefUm1HA*tK8q5qG03<JiiLE1h>8%+^L&JX4BwVh$=0^4utEaa1^=3oVe*)}d~^Kwx!SEk>$97CJH3zoDr5rx-VOd-}MD><?q3
+&sFTv*ImwZ#G)CY3oC4?*SMoVdu*-VnK?qarEgGL>_V@fI!<3{-Y`#LNn=$fJNC<5syniAdG6+U%(f{q_G-^#4=x4o_j8k(Ee)@=
+xU<cx$tmx`08(TL$)`L`+n2CVtdudMR_c(eD~7sCNNcv4e4=fXkS;C3o7dxud8Lx!%W$x9DsODLZkkk(6*@fSnKEm7bi8##Ly%Li
+i5-@_t39aQSVfh)hc%Yo;x(FOuIN6$jaSj;ALG4zEsbyOf1lc8NWDrkwBtP+x>zpJH|_c6##`;?B;P00Jj;?n`%R~2eP8qVeoaL_
+GlSy|s7vgriTUEz)%!(jmN_c5lG1y4`3ZKE3aQ5RJPnQ%<XYr*AM<o{;2-AT)b!1tcJ)1(*ZdGUK~+z|{I$=VoM-5AdsXeVitcBQ
+W#2Pdma{k44=C#0#rIr6(qiGQJicWKX~u`hadVTy56=!aNN}U2sXe}J+1=!>7h|&mFlG#EcR@U@=O@JyN2#32H%`->UWJVp2?f?7
+yH@j*Zax%p<g#;e6@n&86I3-qNT4oG1Z%j1d{rJW^x59G+mYtdZdEl^;%-z^F`e5}b8OWF?WbiIPxMMV(A2-GrI+h;9lyWhH+GZO
+?Oy!7w7H{Y=KpioL%f6IE_!I+uFw&rB{u~(o|;h5y}-279KdG=s`QQR&zfqsa;QMkO#1n#zpUp=jdZDZh5k`pN-RTG$J_95RyEF3
+<E-@qSWGB?9B$D+v2ORJk3HRfbZq!-Me9c7qK=Y2YCn5P=FmxF5{<phmMy%s6W3;K$!NRP`^<H@MsBohc4<#He%n^R`_Apr-#XAd
+%e-xrf70gbduz8m=OnXE-V#Qp+P&JblTwJR*{RZzglkjm#K;<X@B5v61jw+5B?r@dG$+xlbcI2>Du-kdijVI|W923(G5ihfe5Fix
+PRpt8c5RWSpdj0UU$xOBx#f0VieYn`iWgSJ&uKd4XeC@|Nli06GIV=QhOD(zEngn929_6i<oyq7->$<$Xlrsha(B*A=f#tp5l63y
+OY80%E1{8`)AYnJQp7`+o`y&yXu85A7^JK6j&tt;J-YTx8=XBPCq22MQOxw;rj@xvyT%%Waz55>V%*lw*)lnsH>kNk)o}hJJNb!$
+p(4hZtFFeq$Lbq*_w_U?4AxDV0Yf&P|6yu~KGaieU0&Ms^Ok;!uo`Y;>5Aq04tUKvMsxv_UoTe6N7GJhiIX7`5c4oFNh#-y2nr7H
+4+yRpQ7x*HpGjezlr@a479QZL6o<4PGj&YcZ;X~os%EH{j%SEyIUuclw6lasO)g@wSIv|TNfCNXXuX1>LY<`KT5gzHUFvTc+dQGN
+R%X=lOTR#)5Q)x7gIa-!?44Dt6-^f<D_vncSne$MRMP4+YK_*;-oe3MD;HW1hq^dB=rsx<u5=5Fj0kj6SrUjzuN3nHI=8^k3NC79
+V+$sy37Lbtua{Xt@T|8{D5c5W(^*4Ng3>|H?B;Hi;vx}UDkC?05hWF)W0`=KiC7MWG7*ns*8}}l-mw=71ts=#BC$j)<d@#QmCGa|
+A)mx3sn%f7DMXg(np7m9aGpS>)@h4l)~(|NMv3Gql}w2E4C1s{u8@mJ)Id%mS4jCdK_aq|OG>;C(F{c4sK<Cofc+Bg`h5k6ORVNf
+{O738c5&AJrs)zBy5d5H6o|ydVzMaVOB;eJRwCkZNqlyy;|pl?p6}-nT`UP?HM}H3vMuFGOzUx0KH|Q{xNc%lPnCZt#(R!qAot}Z
+{>7k>B$>Cqv?+0=D-jsFU;MLE9a{h;A)5$y5VNtME4dnufsnp#{@8=A)Kitmv%V?~{uxucG9xxW2s!}(00000000000000000000
+0Qmpn{Ep2;mqV>P%`mXHsP3z78nd#Uv{P!71idZRv76V*+Dp3(s>g~J-bxs8-%e0R!D_nbPQ%n4{blI34xeFZ0Zoz&XtPh*jb<3F
+K82sZ(xWB5b<wBFi!xfotC81FCmz)xN0hp5@JCu7bV0l<T#%>o(qL=xH?pDfx`9pWd&KdEyVB^ddkJ;)(6$Np+&?rGp~ARzw%&z|
+A@2r8YEW$)Jmxz=ZT6TTLA6=!`uM?%f+{+q_u$VzkScz_M93CMtZui5O%zqpMjt1J%p_z;lMtV4jnI9M!J+Xoq`kd^4*4>h`H18k
+arA62=<4so?`&jh18w{KL+ezmebT8r!%T(S2dqsI+M~@^_nWe)_Ky6nD_G|nult;N)o<Q>sVmxJCj+0oo_69r4;4|KUs9&Me<ifp
+;!~%pWJ;t+BWd3FyoTu0Fmt`<hsu$U1auI|k+&-qphuZXE%Gsz=_>HIA~-UhG>l6f8?N+X?ZPO`t}45?DXm91sSzOIo|mRy>QWdr
+Xm}91`_*NhzKu_{$jUkq(sXcOe&(r<)1%P+YofSzzaN}!LRD0`;fuVbjcFtut-ij;$zOq7e#{bq869`+Tj!vgxT7QnRF$a6V7KHy
+#fzwz`;`|S{l))|REWlJrXMZX&TE`8PElKc^v<W#o-S23ubnYB05K`SKHS2K3S}4`hc@luG{iO0Yfk{0X@2-nb7|(`W<o?2xkI)-
+pX94V8r6^<$PPqDU%&3Wk*GQkM!4ybuj(Kq5h=m*=*tCdTWwhu+4Kh@sF63TM?AH+s~%O~%B;LPT8VV2k73KbVL!E;XKX4#IzB|9
+>EktDHn$?$G<)$z^4r%76HtXzEPC?HEz23L?>|X&r-xMJBaM1wd)u`_w`uosUD8;Ce78pdPGY2e03WRkg*aHGlmjN`h3DUSn%^``
+$##KQab(B$c$@HxkD5iG!r1Z4O#5TO`xmZvk|7;GKSAPt^-XYvU{oFfzYJNwxBnhYjC3wJeOJ7(iz|-S*>4lO*SACG2D_Kc-;#xn
+sP>qPFIt+D5j2|dcoNnK4r5<=;Hf+*bg@hRmH8)3tc3>MnB~*2re-)yQ+S{qwP;D9s9W1+cNgl=8C;_)bp~CS(Pw`odWC|VInn3d
+=Bm))bpi4I5_!BH`q>I=Zq=rDp=aWRs<;XUXXI0%qunS0qI#1?gsMlt+6E4?Di^f;<@eh^b=Wm}qtRE0{?#}6IOfT^D<@K3XLeK}
+T~+6{ed|L%FKu!%9i5RinKktFjyF!}^|VOvcE16?<e%?68yzsC{90VD|J_Qo*~5Ybi&uNQBasuMD~KI2WExpTU5Q5_IjIWH`l=%E
+94LSM>X`pbGa==OCdPm+MPe@Um}^b?th$-Jw1XXzD$-5IL*4W{_$#CBk@WU`pdx(R*vo;LGNkG0*Ssy?jN9YmfYfchhPK@|>gX&x
+<g-atkJmJXq6?!MCqX<ZMsy^rLnzQZM95iZdT~fm<&Ud*dp(xzuh*IC(}C4J8Jc<XtNk!>&%6(zG$IVw=gZ!7z2fu3c?o)YyJ-7^
+>uX*u`)$4mk!I#Z-J=IhI^RM|A?X6OZ#92|57JCmBw7<fiV<BIjydS$=;h@GAxlVn_W38sP~{Nm)d?@}%^SLYi$tJBJ80m(yBof(
+Q)y~Z_;h=84YEat_`t}#8Dd(6^mP5iv*H#TW<SpJLoPw@Oo-V1Ft4#cn#1gm>l5T=9#WN0H73bxkR+0x8raw5iBaXm@Wm|gh;gv8
+DDTvZjd=9fjj#G`>qK<!j>R16J}T<jf&RlITN#jP{G{NU-Z{}L)UG3akYRJmH~GRh?V^?EMM#l8mfqHW`9`Cw6S9uKyY=$i263ba
+Sxvv0)V&&^Mu)ln0mZ`}`dtVq+r0uj2g*P9OrMgk1)oUDahRt@Cxjt6Yby=tn&9rarJn$qz8#roxUY6gJUnS*Fw#0_i0|Ciu7=={
+5Txn$r|XWyN@<!vv=+C5u1fez5#K^gR8<yAQ|OP@hGA@z0RryEe09{>bHGLU(W}by<-?rN;br=ui-+#g1*?0%I8YO*ecmnUFe35c
+xQii&Rmjblho3$Uo|~N;t<)n0)}waq%-?#}At|J;Ua~$dJ{Cjo(O~UcR>fIWIaZO7u``mC056NL4WEhg7Hz#<!R?`I2P3*!Wz7yU
+q<gof?KQuTtclF(ecm@cU^-c&nK(QMkxPg{lig$dOP&B1lr~k4d_TIDz)^;(^)#;u?kC})*(p&NK(U9pK%6ts!NaA#KHBDQT)t)h
+wfkomHn2l)hwL*<IpV^9d_2(a5vD2)&)&h)lUdhSccReLqzW>3U#^de;G?<3vsLcSIkj=tMy-k22cvK~tL*-%A|~UM-cpW`Kv!QM
+b85!ciEW&e+A1zkjV@qyPHh?yBCEXo+JnLhh@oY2Wj8~$1>5)ZmY}K0;88z+!E`To5vrkv^QUEy5n@&@%I;^1;S;Rv<WY;q8Rl>T
+EK<IDYM30&W@mRVZ&!m9y_pi^>1ogr+R)_GM1Ov1zx(Kwq<v_7d^J6~94Qr<!fQu*5)xDajuoqi>D5YBa*7U;8x?GwNS)*yn-m!i
+y87xdNu&~qRIX4eBmy)~sMIo<fTUGUJ{|^SwMj0eaiPlWVp5?s5{XIFMx%yiJ-$_{anQ>!AuBmK=p>|=ot?zAgrge?=;-T5N|iwK
+`Fys4oIp@K`R8G@SfP|6`HD{w7>_TONrfb9f<_2L5+Um;K3Iu)9iPW8$weZX`|M!K=3&AV%=f;2DBc$cf^7yzd<lH^CqxAI*;9^3
+QZ(xcz<BYXNKz!XOd?CXF<HsSHi8kDt)Ccl%U91AuR`3$K#qCM@h4=0Hjad!o$9!uKVd-!#nZo&|9iLMW#tdZDF6Tf0000000000
+00000000000000000000008`>G`P8aoOGCm;KsKaL*n#r{rH@{j;WVcERPKoa-u)UrCD`^oGtvJ=LJoaoQ6vNF*Vy$A4?h^MzUMo
+OOUby6P4_*r)R$;p%=>^4wYjDg?FeS;0jAHuIIwzd3It>SX}o?wKa*{Qy|AL-x%zy;%LaTh@3=m`n+@fcqh(w-Z%L)pWSG!inDWf
+1n0_j80f0J)1i5*$;aKKN^bnc(F3tdo@H>)6%}^dIJmDPr(-dn#fE^TB&UC4;v3-3oQC71Vw|I*TbH~zGV*A}@kF6j?AJH}{Z`(Y
+{r+5oxmEfLxPSB`-utHeFBss;Ij4OyMRi$sne~X4VotugoR;LxY5I7OOH&y~L~RdutHe2q64I}MfZa%;l(U<V?1Oc1EafX;<IDB?
+3~nK6?)k>1H{U&@T<(|!>`rX9>(I~9X%#4TwD<R8W9!;+sxCv<rG=54(n)&!Q;>-LgLe4%h}n&t1T_2GP;jE<>#MIO4?3XpbFlF<
+O_}yx%*n1IM~;FNo{Lux{Z`B==eKE92PgS(@|BBVL>A6TML(_zjpax!)>Xzi46dd*<`yK#>Z>Ea&Z+J*FRAUhy85N%p}5TCVFqqF
+h9zVl+Qm7oi?tebP(Q62CpfSr?Ul?K2YZMpf>SKX1w8IBXH!0buD&|j&6}6mdFv1dPQ`>>nU)iJC+KXTh~1}iGd9P>bZ<wqqa$Cm
+TK+DAQ~NLbW}>%~f-Saw4HX>g9Zas^$_C2ve*uRx4`lmCI>&N5H@?Fqu|DBMn1C&eh@_157Zy1x*sVJqYLu>x=gb{r=x-b(63)kk
+I+8P7>Udm7ObP?<ov$8(+|(!RO;HW5;mzrK^H;~@Zye2OKK$|{|5{5MbJjaUXuK^UQnQ2JaX}c)$vsstJ~tT&2@Jd}{(YRu$XdSo
+R#p&aYLBIy$cq*m&pSA<<D<2XPp+z>MeJpXh;y-#jx<Ly=2{9h*WN;+<8c=>c(APbZ=^-#km}VN#k+|)c_dGe?#!DS*pzeIWu&is
+*;6I0V&@pe_Xk~BUcM!438!o{LsBF+JJ|$a*!wr&snP3<CKo-Yj=~(A#U=-JyCfmIpqJU(D^n}+XtrPs>b7PDcShM(rL|eT(An1H
+P^AAWQ3!-WkwhZlEJb3JiV)#aov)UiJ_r#h(zy#cw&0Y=&JpLXGT9kvn_MKY%}$V>{*@F@`$>|dD6X$AO;8w*;!9;*Cqf=YOGI30
+P?U`@F-k&`wzCBIjsHjHgP)z^cs%YTjE9%h+yqIpbyXrBg0OM5#0gu)5QNQ4ujHpey82Im|IcsWWjwbBFUz6OHddB*9f$}300000
+00000000000000000000000000000000000000000001h^2NXpKI*dUBvyRFJ!so-*L9)%G7e1UN^FC<j<(m0=i7wjHlO4{uYCQ;
+54|-D%ZOJBz8A@}6-&;dFo|vB+4DuVVn{aF#%kGm4oET3)xVI!ljc)pod3qgw;f}zvJFqKeT-+DhR*DAvu*0)W1H_NA)FWgZ_sOX
++zI<Kx^|m5w@6}}UD|oq_q0`^qLrQP0Ea1P+w1Z`MgI*}SFSnAtBic**6UCQ2iy1<Spj96hPsH&w#F4&g0g7{);s?dV#CKYG?$TV
+<br1f-nPl*P>9jhRxUaTUdAN|7~=lB7}c)6>M{nbfR5fvZ9Ks+ENm#Hq-<J?C1nh7Fy#H05sL&0Nf{5na1c6&c@Z{or!XyUI}R$!
+sO3Rd|7l2~#AnV{0;1wtNN>ATMe{Vc?eM0C-y^`yDmY$dW+8DNWm_~A2W`tMj4tbGKaj3~KY%Dp8@xXm1AspQat;6h0000000000
+00000000000000000000000000000000000000000000000000|18c#*>Rz?On(&LGF^5AWd*@s<-ZK6pv#P(*8M-okOo}=Y<Qxw
+{hT8dWyUE2er3R)04K}#k0X_TphNhT0e?zZWsg@BL4d4)ze{gWGywnr000000000000000000000000000000000000000000000
+0000000000000000000000000004hEf8+%X=9mBg000000000000000000000000000000000000000000000000000000000000
+000000000000000000000002MAMt+xB)Rg>""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)

@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond there is an error. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 1.4e-14 and K' by 1.1e-14 at worst
+Certificate, as sampled when the tables were made: K off by 1.6e-14 and K' by 1.1e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 1.1e-18.
+6 points: 4.0e-19.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "9af95f49aeb5b7b3"
+SOURCE = "43331c25e5e57913"
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
 
@@ -114,87 +114,92 @@ constexpr long long VARIANCE = 0;
 constexpr long long THETA = 3;
 constexpr double LOG_MIDDLE = -1.1512925464970227;
 constexpr double LOG_REACH = 8.05904782547916;
-__constant__ double LOGS[81][2] = {
-    {0.0, 1.6375789613221059e-15},
-    {0.0, -1.3877787807814457e-16},
-    {1.2212453270876722e-15, -3.434752482434078e-15},
-    {3.774758283725532e-15, 1.457167719820518e-16},
-    {-1.5543122344752192e-15, 7.917277944358148e-15},
-    {-7.924216838262055e-15, 7.840950111415168e-16},
-    {2.4424906541753444e-15, -1.7388868123191514e-14},
-    {1.8762769116165146e-14, -3.670674875166924e-15},
-    {-1.5543122344752192e-15, 3.85871889996281e-14},
-    {-4.3146042294495146e-14, 1.33434929772136e-14},
-    {-4.163336342344337e-15, -8.448797217397441e-14},
-    {9.692247004977617e-14, -4.008599008287206e-14},
-    {2.9476421303797906e-14, 1.8437334992071897e-13},
-    {-2.1202484212778927e-13, 1.1274314815068465e-13},
-    {-1.0874634526203408e-13, -3.9879904933926014e-13},
-    {4.577310752651442e-13, -3.020014793797543e-13},
-    {3.3717473257866004e-13, 8.568423748300802e-13},
-    {-9.679063106560193e-13, 7.838868443243996e-13},
-    {-9.555967128704879e-13, -1.8254217581947785e-12},
-    {2.002349674956605e-12, -1.9865983857947356e-12},
-    {2.568639745348378e-12, 3.8549927139364115e-12},
-    {-4.024947042324811e-12, 4.946119902538015e-12},
-    {-6.639605532043902e-12, -8.058546885347795e-12},
-    {7.796985279640012e-12, -1.2145333350144227e-11},
-    {1.666114468612534e-11, 1.663846838084737e-11},
-    {-1.4329079589536775e-11, 2.9492561171018394e-11},
-    {-4.077740922703299e-11, -3.380763030635947e-11},
-    {2.426130130128712e-11, -7.09194439285632e-11},
-    {9.76485281523054e-11, 6.725485446335e-11},
-    {-3.529563447068895e-11, 1.6895768811808765e-10},
-    {-2.293062961733483e-10, -1.30081841132057e-10},
-    {3.3926625397917576e-11, -3.9883211316871225e-10},
-    {5.292400406808895e-10, 2.423460876421757e-10},
-    {2.899394613287143e-11, 9.332744854706476e-10},
-    {-1.2030789697803357e-09, -4.286842408829372e-10},
-    {-3.073646892559623e-10, -2.168123576506975e-09},
-    {2.6971093136651803e-09, 6.99507417267764e-10},
-    {1.2505375623916848e-09, 5.013523110553031e-09},
-    {-5.958351145807228e-09, -9.717565710443132e-10},
-    {-4.114629970075612e-09, -1.157294402670539e-08},
-    {1.2919214309459193e-08, 7.79773495773739e-10},
-    {1.2280511718643083e-08, 2.67101795611846e-08},
-    {-2.7282228420855148e-08, 1.693147719250554e-09},
-    {-3.4488686899425414e-08, -6.155677601676901e-08},
-    {5.549791665115933e-08, -1.2591129743000362e-08},
-    {9.24006896690921e-08, 1.410136214324842e-07},
-    {-1.0727862653769904e-07, 5.073657750875871e-08},
-    {-2.37705732542004e-07, -3.190846570161332e-07},
-    {1.9374604484645452e-07, -1.6911373649369787e-07},
-    {5.90925710086676e-07, 7.096544736989729e-07},
-    {-3.1810725259484585e-07, 5.066775359968689e-07},
-    {-1.433349827870134e-06, -1.5506958229993817e-06},
-    {4.411963845235567e-07, -1.4113779524746461e-06},
-    {3.436887302726843e-06, 3.3502058952722402e-06},
-    {-3.47733545971729e-07, 3.748631061832597e-06},
-    {-8.245705873294318e-06, -7.236309921582196e-06},
-    {-8.853395697672184e-07, -9.751847815618608e-06},
-    {1.9858374049427918e-05, 1.5747688369684154e-05},
-    {6.859119143304282e-06, 2.551147870185483e-05},
-    {-4.743144839067237e-05, -3.4224054942667836e-05},
-    {-3.032033890112973e-05, -6.813287250789085e-05},
-    {0.00010927382063792568, 7.162555637314078e-05},
-    {0.00011159025368495668, 0.00018467212202658012},
-    {-0.0002328675034498212, -0.0001338079147337745},
-    {-0.0003634637893395465, -0.0004960317531184227},
-    {0.00042979629517870405, 0.00018489645802958338},
-    {0.0010621102390930143, 0.001281386254953741},
-    {-0.0005866398362526851, -1.2786905865168341e-05},
-    {-0.002789113037132543, -0.0030976163597713213},
-    {0.0001457154475002706, -0.0011321767627103935},
-    {0.0065604020460496015, 0.006843393394791952},
-    {0.0026341871429773067, 0.005327073080485897},
-    {-0.01372214664073898, -0.013492894544430666},
-    {-0.012136354421230927, -0.017422882850364217},
+__constant__ double LOGS[86][2] = {
+    {1.2906342661267445e-15, 0.0},
+    {-3.7470027081099033e-16, 0.0},
+    {-4.85722573273506e-16, 0.0},
+    {2.636779683484747e-16, 0.0},
+    {9.020562075079397e-16, 0.0},
+    {-3.3306690738754696e-16, 1.609823385706477e-15},
+    {-1.2906342661267445e-15, -1.1102230246251565e-16},
+    {1.5959455978986625e-15, -3.4416913763379853e-15},
+    {3.816391647148976e-15, 1.5959455978986625e-16},
+    {-2.3037127760972e-15, 7.931155732165962e-15},
+    {-8.03523914072457e-15, 7.771561172376096e-16},
+    {2.3592239273284576e-15, -1.7388868123191514e-14},
+    {1.9623191960249642e-14, -3.7192471324942744e-15},
+    {-1.915134717478395e-15, 3.8614944575243726e-14},
+    {-4.2826853174915414e-14, 1.3329615189405786e-14},
+    {-4.191091917959966e-15, -8.449491106787832e-14},
+    {9.690859226196835e-14, -4.007905118896815e-14},
+    {2.986499936241671e-14, 1.8437334992071897e-13},
+    {-2.1144197503986106e-13, 1.1278478151410809e-13},
+    {-1.0882961198888097e-13, -3.9879904933926014e-13},
+    {4.574535195089879e-13, -3.0197372380413867e-13},
+    {3.373135104567382e-13, 8.568423748300802e-13},
+    {-9.68225499775599e-13, 7.839076610061113e-13},
+    {-9.560061076108184e-13, -1.825380124831355e-12},
+    {2.0025509028798183e-12, -1.9865983857947356e-12},
+    {2.5684315785312606e-12, 3.8549927139364115e-12},
+    {-4.024815203340637e-12, 4.9460921469624e-12},
+    {-6.639959415633001e-12, -8.05851912977218e-12},
+    {7.796992218533916e-12, -1.21452847778869e-11},
+    {1.6661283464003418e-11, 1.6638440625271755e-11},
+    {-1.4328871422719658e-11, 2.94925750488062e-11},
+    {-4.077803372748434e-11, -3.380761642857166e-11},
+    {2.4260496389594266e-11, -7.0919457806351e-11},
+    {9.764848651894198e-11, 6.725487528003171e-11},
+    {-3.529557202064382e-11, 1.6895770199587545e-10},
+    {-2.2930675414034596e-10, -1.3008186194873872e-10},
+    {3.392647274225169e-11, -3.9883209235203054e-10},
+    {5.292393190359235e-10, 2.423460807032818e-10},
+    {2.8993918377295813e-11, 9.33274527104011e-10},
+    {-1.2030794693806968e-09, -4.2868428251630064e-10},
+    {-3.073656329455332e-10, -2.1681237499793227e-09},
+    {2.6971100353101463e-09, 6.995074242066579e-10},
+    {1.2505372848359286e-09, 5.013523110553031e-09},
+    {-5.958351367851833e-09, -9.717566057387828e-10},
+    {-4.1146300533423386e-09, -1.1572944054460965e-08},
+    {1.291921444823707e-08, 7.797735235293146e-10},
+    {1.228051110802042e-08, 2.6710179575062387e-08},
+    {-2.728222764369903e-08, 1.69314771231166e-09},
+    {-3.448868710065334e-08, -6.155677601676901e-08},
+    {5.5497916484625875e-08, -1.259112975687815e-08},
+    {9.240068982174776e-08, 1.410136214324842e-07},
+    {-1.0727862609360983e-07, 5.0736577522636495e-08},
+    {-2.3770573269465967e-07, -3.190846570438888e-07},
+    {1.9374604467992107e-07, -1.6911373648675898e-07},
+    {5.909257098646314e-07, 7.096544737475452e-07},
+    {-3.1810725258790695e-07, 5.066775360246245e-07},
+    {-1.4333498275787004e-06, -1.550695822978565e-06},
+    {4.411963838435451e-07, -1.4113779525093406e-06},
+    {3.4368873029072544e-06, 3.350205895299996e-06},
+    {-3.477335463186737e-07, 3.74863106181178e-06},
+    {-8.245705873460851e-06, -7.236309921589135e-06},
+    {-8.853395699615074e-07, -9.751847815639425e-06},
+    {1.9858374049691596e-05, 1.5747688369663337e-05},
+    {6.859119143387549e-06, 2.551147870185483e-05},
+    {-4.743144839092217e-05, -3.422405494264702e-05},
+    {-3.0320338900824417e-05, -6.813287250787697e-05},
+    {0.00010927382063813385, 7.162555637315465e-05},
+    {0.00011159025368473463, 0.00018467212202657318},
+    {-0.0002328675034496408, -0.00013380791473379533},
+    {-0.0003634637893402126, -0.0004960317531184227},
+    {0.0004297962951785861, 0.00018489645802961113},
+    {0.0010621102390930837, 0.001281386254953741},
+    {-0.0005866398362525116, -1.278690586517528e-05},
+    {-0.0027891130371331396, -0.0030976163597713283},
+    {0.00014571544750097143, -0.0011321767627103657},
+    {0.006560402046049907, 0.006843393394791938},
+    {0.00263418714297714, 0.005327073080485932},
+    {-0.013722146640738786, -0.013492894544430638},
+    {-0.012136354421230955, -0.017422882850364224},
     {0.02522381579123112, 0.023029502867052007},
-    {0.038387249853079314, 0.04768246166314987},
-    {-0.0400502141168521, -0.03242465581990168},
-    {-0.10860179116120192, -0.12178870280664167},
-    {0.05371011799448454, 0.03476405208876289},
-    {8.485427524567626, 0.4364288472722708},
+    {0.03838724985307951, 0.04768246166314991},
+    {-0.04005021411685217, -0.03242465581990165},
+    {-0.10860179116120205, -0.12178870280664167},
+    {0.05371011799448433, 0.034764052088762806},
+    {8.485427524567625, 0.4364288472722707},
     {-2.220735693954942, -1.053555403731163}
 };
 constexpr double LOG2_E = 1.4426950408889634;
@@ -273,7 +278,7 @@ __device__ inline s_2 s_diagonal(double q)
     double after = 0.0;
     double slope = 0.0;
     double behind = 0.0;
-    for (long long row_1 = 0; row_1 < 81; ++row_1) {
+    for (long long row_1 = 0; row_1 < 86; ++row_1) {
         of_k = LOGS[row_1][0];
         of_slope = LOGS[row_1][1];
         double value_2 = __dadd_rn(__dsub_rn(of_k, after), __dmul_rn(__dmul_rn(2.0, x), k));
@@ -968,840 +973,840 @@ FLAT = 16384  # pairs of arrays that are evaluated at a time
 TABLES = [
     (
         decoded(57, """
-c-qaGWmMJey6$H)Cp9PC(nxoAGb!l?Ndf7UmXuCO1*A*qMo<u>kq!}*MoLLRrH=1f>+HSWz1Lf7dB!-`hyR$Le&deke(viTGY>5u
-6f`-TOCmoyhqJwSOI_&xLjlWT6{4V%t+Aww={%eSHJ3x{K2k26`y<rOflj*#bhqrvggKKroQoG(%n~PqIHDhZ%f+nC3wVkWqC#WZ
-OLvlFN?R2fEU&TwqetCUO}&)JG%vsc8iF<~jGI=+MO%eHvE+-;U9Yfqh5W>_2QydqouQhIHQ8I(3e=EyVl#o$?Z>>@lgNq_6<SB$
-mo(B{G)qzznyyl8BOT`7?n};poRIY*S;6#YBv$P3EZ{Y?tJ-{0N4uvehWLDX2g_w0nvUH!(lc!O8L!MD?Yb>?-GG)=U+mmQkU)XP
-l<91PYdn8BM8j3Pt5VfO{63%;kFapKZmyE@6U%@@UK#FF=Vu=TpB2?_85CjaKdaC`X^`@=YD>3cSDD9&h@W|u!~edW8?Zk}7~LyV
-`}m`y73Ebc*RtEPg>ok{gnQAIulXrBps1Vq70UzeL^7Fs@R@>WhR#mXFu(TIoo7{7kg?8ja$th|t<{ZJw|O`0(DpBkl20z@Vr{gf
-$Q#T0aiy=3M-dAH*RJN&!KnP`{kgZ%{+%=YYVy|`4t;0Pl~EOfyEnS2xSldY^A5NLvb(#3I!8ahD0q!qvSePpSr_ihtS)3VjUh2k
-X#m_?O@Fnz+*_sK_u3%Y$JIRe+76YUiu_p4-JptbV%yW%Pu};Dg|d+{sUa(0UBKbpR0$`bfJOF0K*}iWjvP!>H5Ki9N+4nJgus>I
-YieiWfKhw&Il;x(J>#44atGspE@^3a)|u2?7dJ1-b-rOlky)*5-xvmInh1-V{0DUm_>Cr_hyFK9VC;-Ni!Nsr`H><m7sgX#G3x;L
--S3e>8(R&-c~_e$V#G9V_39S;+~dpKUCZ$djWtqjnwsHA`t^8{XKUT#ao>vWv8LoQ+1H&<3y;J+a6=WXs6C~|>8@NE<hEToH{>T^
-6JIafB`Thw5M?i*b6S|?4i>vpY~Gqj;D*YtwfJhEHa}MLx~uCf*wG@ZtpD1VsqR=BGpGGr7w#GLE;*N~Y4i#080Vx&9DaQT4l5cl
-R(;j*Mq|2(&mV>L##<4LnIg-tN!#IRaU91?(&_4&x76@%!OcS0eC!#ZR)~aT2tZMW_g2uS%_8z@P^eauOb^mcpMV2<X=f7IH|Tyu
-ynvYAl8TwpJXErmcEp=YA)7GUJslUkY&AgfCmAp!$HvSx=0J%9(zV)2H8kUt!5G5JG$KVE_NN4&BJHV6{FW1Qd-Kt%@4F{sJeS5l
-_nH$j%xPI@Hm0nnTMr`CM0^^r2(I+DH@-@}Ekn|%jtSokP72OL1`9JWa}RKJCVf2se_Uwoavi?>z#im`wCUPslPw0s6^+}58@=Wi
-h`Bg2$I0Nu(_ua?W<^{+R4?lu=3~5bU5x9kZ_ZqF%)LPEmVcAmf+pVr@NG;kQwmudl9befX7-s1&M3UwDP!ewe%Agn>r?L&H02kT
-WzkNJ3t9ThfiNJ~vWUR`5PziHo7-6n=5O@EG=-Dw%U)Y)SZFFSN238WUE|BBG>tqVlDsa9@+IU6O>|kqq_8hZZZXWa?p!U+>COb5
-q~-p1+^adM`delSPd@lLsO909m38b~@)I-rtCa2MJhE6K4Oh)qQx#uc8sp{){)k0lU@DxWOR9feQy$_gmB(peAvfl3J5o^4orR|G
-WJs&NHpr4R3eY!=?`N9661#l><EkoniYYRs0$MipY>=65vC%+{FD$hB*g2KiT}xe?o8P>ySw>Y3Xu8&zkE5=WxJZ2m_LaiqhvtH>
-)Dm%8Y%+Lu>5t@-5Y4d8m0rx;bnnUN^{HNTO_3H+RDHAIE@60}`O;giym87r*V-BlrOsgL{&OxAO1k7`YOvBG>fjp5Q4S~Bk2<*m
-ABT@T)sdjmPILw1$}8+!gNh$h(SRnaL;{inuk%l8ofwJEP4kGC7<9PMz`29`>@HuaXuz^X`Ev3BU^c2#3~oV~1)w%(I~d4Ba-krZ
-QTv2xVAme2@t*!~$z2;-lFiQ>k<Bh2_-dpSCs~-|$+_p=llf1@lQ3YgwYvJmp9FK)CS@Lwa4iMwb6E!xb)oV(TEI$~n)$Uz4KCq)
-M=67j%}P6ZUFI+CGu1o(9EOya9$nepA9l_H(s3_R`f#NmrWCY1#>btz|K1ykokn37s0PSNT(+3tW^{-N^hLL>%<?C)zc!{&vc4(C
-yB+j$&-%qcWKbZsfNE+M{uEbs5tz#TyO~g1z->-WJYpy&5DEYRfLId#iR}_z9mEMAz1V1LHTdI=r0DwK1K%Ds)ceff$z{KwPsLY4
-t)f}fW6fZ$vhv|=rvXfhHDN?OrEtd%*6DTqVhZkXOmP4O2nz%Sf&jkM<C~UjTw^B0zUhyr4mHNyV(Gr}FO3#^C4o0ktgM5vTnlj?
-iwJkNwKD36Sch7{TWr-$WaD+7&=NzZJVWTGVpmm}ET=9SV;Bp700akBu6+`!eASlI<{E8N)-tn(HD92z!n!~bxcuHX5Ne^q6lohj
-Cu<>4^@i2#?!B=O3GYK__c&K*yyx!?zV`@Z=0I&qd*I~Ywdf3y7-4XN=&{AK(P4y7HkbTEOZbDQ1*VG+N*RfXr-OK;IRz?r-(o6g
-!11Tq5$_!<JnpMMVdojpi9vZh#yz18W|)qZ+VgSZj&C_O;#8qhn`AsOFBeBcI=HyicSEe=rtHpp87!0YdQ?$DAU#2bdpUc&F9w0j
-VJ!ok6NkoGAn*Ale{|cR8P+;S%nFa3-bV3RB8u<M*u&UPs!R-kQWSycQGle`SBe`Pvtmo$AJ^-z;dyT&E%0T1_Qjprz0+0P>K7}N
-?wBe+nopZFeZYd#WOIy$C{b?WDm-$rsT^ZqzBzqSE>1DXO?U7;Gg0%6T2Et+Bo<n32N+v<PsMAxH{ih-jQMSMDHqq958fTj8tg1l
-^b-LOIE(4#l0L`m&6X(-jhINA3b@ip1bl_8jQc_6zAtw8;HMe12=<iKn^b$d56h%gcWNRs9!V}J?eMOPok*!%y?BU~H)!8uguC#(
-Nd4jZn2B7TlresegXF=|=LD=*c@6&h9$`<hhf_u#?IQAd3ofv8E_K5X*Isibi!je~B|OE=A^g1CScXnY{eo{~AJ+gPC=EVNa&4N-
->1$Sfij!4pR{SKNf6?Mwhe<a1mMAkH=v7tvSmsh;=Jd53s_6^MkQQWMR=(i+X?OgBQLU4oMAv98%6-|lHd28&l<?})uyVV(Qcg{?
-thJS|A|94v?6S78p+SKRo8oTt7URi%{GoSygwt10q+`!oxCGDYje*ziXsjU5j^j1n<5{=(twaV<W@Zv<Kp7z}0%6fHQ~cs8EjeeI
-IG_rHNxZ9OIDL`XM25$TYg@bIT=6})J}a>&X81fp$8$BKM=p})UP-?$$rr~gj;Bn*8&6MEt~--nm-vgCQ?KV;C0lS=oQ{w6e1)WV
-WFMA5K}-=z=Mwp!2xbMo#=c9=vQTp-({YGkhc4g@c91V~TkjH6IKU_R+iq{N*7Sd`2oCSbcKn>td?@1KHw~o`eQh_z(7Ks{!FnX#
-egdXmEV#`kDMWmqE>c=s{@DRlA!?6e>#2HKF6N%|UF+ksb?6X|rhQL5$<nM+0g1d+Om9v;#%zG$EqZH=YkgU6%u`wdTG>i=H~X(~
-qlvDNPRBqw=<)e0iwbh-kGBUpbyWxIcum<Z>#h4H@to`ZzdG+|Tc&<>p-Vdo+I6nfh;I$ujTp|uh~W&iVRrbe2PierYfh@qD?+!V
-in7W%jwk9Xu$F&*<0-&s&<q~l|E$}g%(h&pWzqOd>^lult-be0!bpVDy0elpYqtS)xrY5RuKP{P+ajWAd3m>lTTXFIKfLhjtS=cK
-gC9;+XOHY_Z01D`v%i^b=s-5dOgUNa`@D6$$W8n#BX3np?B^HXXbdsgubD>LUYxd;*l=~dps(l;hk66IKZw%|`?Qxq@?R>hU^H_N
-xKzRejtrHudLA|iP*O}FbucPI8$|AtWNwm$AvdP?skU*`a^fV5kI@eZOieiN5fn%ABviGqw{4kX$B@TQJaUrb13g}U$YE8|Dku@B
-j7uUO^zcfwIXkGbKj$`%SY>FsDEn!Tk4o!a_OV>L1F^#)&Gul6r{??pCB>PFF;Vq9be4)~MpT~4dA7V6*O&(d<OLE*0;bXHFPMys
-L-xN2(^ZO=()WUChkRrOHP>gxB2?N=!q0`_INZ;s^i@+idizIY%&?$(r7@SmMLFT6Ol;B;Z5QU3YI4mUY^?hua*@=&i3Ng2oo^+H
-;vwj5E|@6SB5g-hzITq{aUqu#+>f<DA|-t@1@GZA<{<I&dG^mag+#{li<{&k>ko3ja`}1;KM{Bd(}yrYQ4kCe2nYoHT2A!rZypOq
-WrbuZ4Z!q4wbnuc5u=oJiEPvAcRH0z!=iCcICMS|bW(TJs73Sfn|>9vCW#%i?UB-^rzOBaKp{Ui%deUA)%$$vyFC<YbxTAyf}-pP
-N|Y^8N;DZKtwLz0!Nf0m=31-wn<kfP6&>k_M5{;F>e3obIPN@m;8F=?7bGRdfy2PyU&YCS7rI*urPW8GuTyFW3IVQS%2{gY?SzuD
-(F8lmBZ8#kDv#2Fg#cAY=q>C#EKN_P54sXo1GWdf6&yDAh4`t6aN!ugVw$A9>0tKsPy-6*s?d=<R>=`aoKiG|5kiUk3SWqpk$<_@
-3R_ow*R>U?S#4})7w_Qinn7U9@+#rf;Cw+kAVNlvmIwuhgCYOL6e>;-ap791W3e@>BDg^G@tS3p?H@+P)p?f9wmu_|4(7LDZc|*n
-nS$qbgR!8Rk=?*~CjIoKswY8Tq`&aKVML;mC?hce0uF`(0e`D0kZ>cunXCmGHE4|R8P@+&t5f22F}(Z*C10LA{RT`x!R3)eLmzv6
-JrP?HpJ0s2*1JjLsv&B`9OoV8#%g-+gKuDtlGIHqd@KY63Izdh0JwHcG-X9SyB1w^=Eva@HhTF*SsEGFY^oLw>}iK|&lURPY3R>_
-TnBQe_VkQ~kH}&-A`~{iZS~wi1kCe#pT9jkOuIiwW`tm(z`{h56Oz*cBxuKue2Yy0ZW;nIdx1nc>EtN`qKj*d#_i2VR{5g45*}zT
-ZDhw2blu)F-wuP+8h<Bhv@}IF?T}PD_hw(@k!rm32dH0;7PI6cvM?e%K^*4M|GWg+a&k_$&%doWqd?jmQr_Xb*YB^D5q$ZH^_v5O
-X+V_l0_`4xrgmV1>>~5Q%yNcdbdAHDAN&ndsxjxwVJ9SajOp52&XMTLp~{xK>1DDDhOaKs{b-x-$-tfSK^cMUGKtJHZlQanw0aEa
-!6tzTg}S-M`y>OhynwxvqQ`P{g|0)wQdNR(-X6Z8T`zmeH#bY}lEpL;8@7VS)QvGlQm4D<YT!NCjM8q6>FnS16`vQrXb$~MFGFf+
-mKX_Ew*nIq-B!P|y=2m37jd+9qRaRA@m5iXe@ew!04oTEHM&tKJxzL9w!%L4aki93^aZRXnl~rmnZ(lY&HO@c@9oq0^=($K1f)A%
-jvLwQs)CUM-#jC>1^9bK>4iJO;o|zmq|10@u7*A#asH14Ej_-_&Loa!Xytyw_S?=o6MW=0x*{N~@)pO|GiXw-9~{h%v*u$&j8|iX
-@q+rOVNJMa>NP{k>b^Z^UZ1}oFEM{<!KV#=StrVG8&}3XZ=d<hROiOdJ<0ii>`h<Dk&&6Gwk%IuZE_m1==9C9)!@9=x5-?jI%=?=
-6bx66;TJ~Cl|1y_JRJ)gvW_M0@jR-t1}Q{iM(1jt9#FKD4qn$|D#||TPk`;El#?_l?K}e`=3l$`xycZeWx>=9wDm2$6_H=sIEyS}
-L!Td6a%l0><F7!Ld%9ML27Aszd&I(b7Y`XR3H#r5zI!0rydLDoEF8f0n0f5-^z{4IHa95HTOe%KU+HP-i{|fD(kp1y#;Nfl{DxW>
-=GXU}Lyl)F8Q!KAbja7@r>kUvbt06&5_{6&Ld*IjpS9Y{YV@a)Fd9B1+qLIt5`dslC{o(quh_(m?NQBl+{ezokC-%7Z>_u%=|EL$
-eqA%*M&a-IyEE%jRDX9lkTt~bz}WTHQGRh^;qHIiY-^%vQYD<!5eH3~PC=Jsp{~fi(NC6Y!!ugoTo?gU0i0U)Ts&^pR3gM#|9W~Q
--0}w0tjrZoHf}ZdoW{K<l;`=n?EvYSdFMF?S-&5!$4e)<NZ<SDc8!vi%H3j{R_k6HZwZ^Psb%mTUJbVsTu>a9=1vst>I1sLgc@kp
-HhciLUV6An>}iFi_m!u=&s4FC^T@lZobF8bQ!WE7;^Y@LVlC45GHoiA2jke#J`{7i%vE<z@&v}QDFQ5or(S&&wsF(gdEy9r*AKG4
-s~hxb4_Y*JM}G*b2gj&C*#-}%8*}%g<;DxL?YvTQYcC-#N_<=x1_%uJpPS{^k}nP7g&wTZt38kJPKszRaIE=UC}DzoL-6JHvt8MQ
-R6)U6W;(9xjILh!+r;cJLI45)`F-R*r$qv}$GY32s2BR#(Lx)H0}M&Zhqoqp#|SECREgB@j|_2bwT9gOPS1(u9mXn&Lj}eGzyP4%
-p^gexygDBL_)&N0gO_cza3<WTZ>Qx^#$H(7D>G4-3A<@ag4c5skM^Ijgv~PO#@>*HQv-2-j|q#Zs9Qu!etNn&Z>m^%CUS>4#Q26A
-o1IEo8DG8}&TTf&30S)1Q;U~hScOWjb5y0WNYF4k01^lT{sxo5>J^I-*zn1FKQt+WAX1DJ9iE!Mq@Nq{(Y`T25`u}Lv6EI2;^h^f
-K<Llq6YY@bCRR#(3(5$<17ZOGWs{~0o`yC?O`gy=#4Gwdar2CDT7QVWT(7z}6e}&-o!c3M)U>_vQ1YtsfcaS9fX8I#RZF^B3za^c
-8GsLj|10LpdeRD(Yz2-kC8~?V%*sQDg+SME0qu{BQ--{@olh9IRgk#1m9sTWNNzZ$Am(-5Kd!=Q+P#O^&2ia5gaA0;e=*O*Vh_i}
-aEn4G$BFT^4;M3!%mCQ(svw_QJf<VwR~a|}r}poMxNyfS68EZ*I-_0<fvZIRndKMDXa`ar7!mOAr|F-lKDJr=4~Aq1_5%ZC4KltS
-aY*Kb@$VVu-)0eVXR7TyeA=Oh3Q3z&!P}p(dQ;_`JwTDP^imX)dgF-s#M6t77moz=<E0LUfPsL&ISVL|ly&n7eP77CZ#Uzo7K_&~
-AZFd&237YFjcX=-Bo0Kl(;g9nnF{;h``;D{c;dTgA~KcI&Xf?#`abrf9f#EpGHftn5Iz#}BTNVuk^%z>ziJG~Y!e}kEIOl}X$a~0
-cAu8FaG1DcC>DLM=NUI!zvg0;C%H@=DK&ktzu+pr!o`S4*MV6VF)yXz2-qvhM@CH;!B4Jj!hnQR>4+eprnV}~%HW<_S3bq+$K3S$
-Mu5>W-$9{KS&=V?7JjiS@65y4=2^<kVkYMU1t<r+p5J&Qd%$c&xgLBluN1elW?15$Bx?erZD@0}KHZq-n^(ow7vdCLGCh;0Y$fCF
-4GfO1R;*Z2=!~m*2srJ#<I9g|N;yG}LN1go-xInFeUYnsI04PjRZah1cfS3+-*%^^8V~F8%JgWpsF8BC``EsgpH)+b&L;x@yf`Ro
-V2fI-e&afK^uE)*l+r}rRe-T~*oh>olL>}|*N!x;vM1Kn<Tl7iLcNleZ|JNFm5_Sna{-vBcOJBslsaE~EPpHho8#>oipLXgCmlcd
-5Pt;CmOVFq;N)XN=H$Y|@uED4>22E6OAgB9aU8jKcQrU1Os~78yl9dHM-NdXWLoU=lcmye8wZ4;74JS3JTL`tCIUjTYiy&+Oqw;d
-7M)mHfFEqH8GF9*i>8#2G>F|L<)^=tRfWh*R<-Ad$ybz;9X~V7QFlwz&M*ynpE}1Jn!z{Ny>A=qT3g$Ec+C5i#$zjZv7pxy7A8rc
-%eE;K>UIfy<n|d?r+nOeu!G0E6B)vslYK{Vvgg){q>Eo_tdIMC#x0$bw^}4h(s6LaApY4t2}3>JL6J5OHs<8`2rr4a+Vr|7PXCtK
-h0sTeB69*e;O4t@9eDtScxtdj7=E9{#416o8&`E6M>>U&kBa%MmL%?H&!DhD&rV~lG2g4;(`{Lg%p%9|!?R7Cs)T3}(JyT%9yFC{
-TvVv1dn;VbI_yK6Eo7b@+qz=bV&eSPiQR7DFd$-mGy)T~6FIa^DR}cN36(agIar_Aq&0ykTbI37N^7Az<F-EFGJ4KUhuiYlL~XYO
-qqI11nWJpMZN#63`~`aJNxZYm40-vEmS?}Xnb1wQL<Tv;4d5T$*#Aq`)fx(dHRvaa)NHl-OiZzdk~+=idYbxTKyUIga%FsKENmDQ
-4Ezhk*Gj${3KJF|7__r&8m*oR(iG1puf7j`S?RruI6xlXa3SMF;lnW?|Kf4=8}h5VA!*b>lcaqAScog@UYnJzwUBXfsqzhG0Cliv
-pYwr&8z%=D3j2p^|C70&RK%y<J2cB)b`~PT651+WekXx<(JMz}xjOPjL8mDT?>)-%zB~^D3I)Xg{we0eOEqrG!=@K1x{OC8y$O6N
-;B`^GMq3g&cM8h$*M438Zrc)uPcjUJIq(Uga3J`PnaC(Z%&bWF2eHbH9urj|@`5u@TKmsPA~U}WvAOXEq`D+qS*p6d>3VK2$45jA
-L;NvQ>oW%A(cL6my>V(pdx0Fmbuxc4;k_2mmywC@<r!8U$SK5{U(+)hdQ9wl>IjpQ!Vw_I@AoLBbhxG?^R6C5%~vCxZn|H|C@QI^
-B9&u=zZG{xIIoxEXr{9yxTVFsPo-1H(@~h76dM8gT_z!SZn!!3I@xSc)t>Z{;St8oI5W>lH4{@T=1+N+f!uefNOW?)4Xvq<*2Js0
-r(4AHaueYpew?P?gkD8btYkb?z_wV^A>wOjX!KZiA8bn|P^W#6VkS2WH>hokHLPQk8U&{Ym)`xNEPl<=L?ewPgJFVyD^QVo;jMU=
-??J_qPr7QnDsLTQ6#BRCol-|9zM8^VWA``L$$ckZQ*vfzzYO8JVN<p1VkYnbqz$44;r@nEp~wvfM?QMbTvI4Y_?@n-4<(R`m%>n&
-ip^gr!UN|i$7MKrxRe`vDk?WHw{hcq73Xn|Soqv`2}^tyC>{U?{KtTTe);_J8wiRtDg^rw8xF_wEq)ua^!hYS#bWMU;_$`!ig^Zd
-8w?gdCQUGGTrkx->i3|uGLLYquf8abC-3;2Xd%dskBy59#f4&k!5H8lJDUI#0K~#sW&)1WInv#YAKfLVP|RZe^l6>XUa?2(8I5(L
-0PMX9D4&)C4yMYX3ZxIK9Q4uxc?p$q&Ai{Le*6F^WsH#FpuR<iK?o2eqr}6o<YY#$$wptBshzFsm)~q;;pCp8DEyrC-3)jNZhN~*
-(bvn<m-Ldcww(tHn$K?Y#o3KnB`&9kBOTk^{0{fHJ{dJghdesPrp4GmPtT!Pg{cgO<>Ari^?R)Cp>K;x*atuAId_}R<6GVKJYFBa
-5PN4bu~`&ak&J1`w&$;{yKez+H}0^#rmw##B3W0V+r&ZB{9XG~ZKRBA6pz><^5L42R`&KYV9Ja<Q<OV9T7&O?yI<UsEn2~A{o$+c
-?t&s$5`i{petX*n6FV2TOHbxAl5?eYm*1ws5^rtb7MwX8=Tp5jp!W2zEx0VXis_I~OKc33rR1<4$rnarc@(|Yjeixr4O6WmFYO#d
-(gGWX?h`}_IC`l)LZ0zu5R_&bSZgS<JwW7YJ(ATOxESy|zp#i7I-^K)TK`t=vUBq*<-{X=pv75&?<2-^E`P~bGF=;966NnZk|mWs
-0nZ78-KDC#5FslBenz?#=vSi^R{?~ml-%)t)p^s6c2`MtAHD}ouqHv4)x?MO$8oQYNoDd@bz(ns<gCjYZ|f^5fBF=^ZFJS#J)@(H
-9Y-RJB0|6+V9;OL1Habs?DH8@sGeXs=0&Cp5{Y)kXM_B(*Z?r#-$gQ-pTs3nYEzTRs}K3=OEA0;yTI4LCI!R)ZKlF)&*;}%hi;$i
-kBJY65_uBemgT$^NaMJPkNMYD;C~4Nk!s#T2j<@#M&8C25<<wwqb8EabD%o{G88BT1O)oakuuy$LF8q8485vuSLH2>bO<ZOb?{@l
-Qr~o8rZy!f!^HT@P0D#Ey*ffz1m&ikFTb2J@Spke7&k8~mt68`B}5X>9hV-C1%~`3W=HD|ps8xdWWjEr$&WD4)U769$i>#E2py2s
-_NDBmUI3gOgarL^6aHE88HCdyL$6+DNJJbSHREbAoawIhPdY_yKbr^jDZZ3lDEDIFh5yT^&~Iolr6J~gPN6%vJ7BVC)ORk#sVIIc
-H1X_2jkt%MGv&+oI%S})E)OXw6!VWB*8fm}-8@yi=DoMcdH|wctp?J(^QgJ#^O(EiCF6V|R}N3{v<VwB(Z~n}PEs6f5cE$l{V9aA
-%kPgVtF<d?N(Mig{mj{*6n}8^`l14}R6C+$$6J67&VBXV$f^pYgirdzr~P3?ZwG!Frp``bq(~Wxy{TlE9}u1Lu13rYi(n1^Yf8xb
-?fAMP60?<Z-2<%ib^%i$Jpu~~{(YvhQss5{K}AG3SNS_@a_@oOQHWjwos4)qB=n@FKY^adi*e1^-uv|v{RRHw%m{084gd-a1^rI)
-B9KzQf~+XiYtsy(db{({xfZ|Th*;@-xNaUt(Ti}`jpE)H1=>g}Y!G+h5idQ<yoL-H4j};Jw|y^1LA>yDhR{JT7u$_2VodX)yTlRl
-cqM`FFWNquxs9JuI+J@=FYSEsSJ1eccd7Zn5Q`+bLq|;jhlBp{3jS~K-v@!7b|_%jEXFs4cH;(NvG|>EBo`QB($Ve#NPYDBRvi`j
-AlD;FTfndt(2q_!>4=sd>8yMt?FHsS;6oum@Q+5pevA|l3i?r9*pI$JAXHqrsoHfBZIHcoqcAdwSI0Y=UOZ38s+hj|ZPBx-rtZ27
-`Z2YWt8PBMk*N^(W$G?T7d7@!LXIPYI0zR5jtRoV#R8$Q5O5+4I58;#ic3hw-=0@@S(;Kb{$?@k!D`s;Dj)_(MOT?nxD3$hbFaZN
-&V|;u^#N|O{>P!}buil-))6W%X?rmFn5Tw>nv5U?K%Wtc$09?f52jG{vcab!BQ8=V*AFb1l?`dTa#%6ezN>B1#edl)xxKVD>ova<
-?!MT>u{KR`I@^?nzu|f@2N|Tli+F3ul2LGDgI5wLfqdM_CfGgpeKb9X^W-+JE8Xcq1u;7cg$acMLI3t1__b=rQQI(GENVE`f3&Xt
-*_&x9Pdr=C%A``opu$AJK%oDah|{59S0nQdK<aF7ipPzC4~Ibh!|X9gJk#WMkysqFoLI#w0>Th-3^)|{pF|4Lll4@7W^l}Msi}Kp
-)JmttOK<~({iCM;cBG)2uh}O%4@wCM8spr8Q_3r`EE#C1z_?(@zuPAuuiKOsk8et5T7BO8&loOri!ma1kZh!wxBw{d-(mu9Muu3=
-F}8Ma-U^Uo>=1Wl)i~C+GDYwpQ8*wN;NK}IlY0Rj*ZTqqzS?FoV;+BF-zV)YTi7A;47?y>1PluJ>jkBAP1d$GF#x+nMA^u|IEvD`
-Nn=@|P112U#96ROL70ENNi=q;>U=p+?y-Ht<@{Y5VkF1`7RByPZxZE?uR=sg1j7dY#ez~<CYbT~t3KctBzbXH;GT&!wZ6z%dwKjh
-h^#?bK?#Ey3xx&#QP4lnq%euKBoC7oeJsUR%@~tygUK7ln#-+VXeq7sqyJDBPF7YZDeT95{%Q9|ruV=O*V9D8iMtp;iF55RujN=2
-D&994`=}BwjymwN@&lo7P*8x8kRR^vPqm)-)_r?`gDJ&*D*0G{WVF!ByBE7k>kdkljNEEkAx(n-V2zQqE|8N5i2}euf5!b0Dtg&s
-npoo6$?2;RHlS~OW)AjRlK-$L%_)~;5XfyyB~ugen!sJ2RscqZ1497**r?%4JK5lCnu9H6*t|%@Jevf)dCzXSMmP$zV-O4OoLEOs
-%qTF=JrcfuLzEqh0*ZwJ`lHJUPvY(!GPD(rzSd1Mrh6pNo(knzwQ3q|)QOm;rMl~~!=W9Mz?shWEf+^DIWjU5FgExP3W^fHdzVhe
-hFr@4=|Cgxsz+~qlH@_pssd-Rkl5x+QT2I_BZ~CUjA$H##>(?Z0%(!gxPV{&t^cPL{r9yE{N;!Nf4IV*uKy=U;Lk>aei_@JNd^8=
-UeHfv{w>0v9_CMH{{2`10l=Tl1pZX!Kf?TZsRMtNI`AiU=>Mh;{K;Yd+Ohxtl{ygc-?9Cyz61ZqEd7i~f&XLVe;N|_&lCF7nZTbn
-=l@*LKdb)(s0d8o""").reshape(20, -1),
+c-qaEbyO7k*7v6wn1LC(q`SLYx&)=WQ@XpmQ5vKrL<Iq*Q<RVn2`K>u6p#i%;q}~mpXa^jdCooeoO6BGdiTs)Gk<;7cklh%zwiDP
+?JGIwjt`_lITyd6R$i-xOGNolxW6zZ^q<@K;QOubIdQzB`IzquITL6cgd*IH`N)@2%{84-Axb8=V2#eoX<Uad?jHCdpf5B35mM?q
+iki8*)~trzGF@*J3;#>OxRr>4sWYM6@~(y}k*<d9f(mBIP8P99+(I(KBdJ#QaciJ|&#_}BvD{EmZX-yFXJg3Zz<%M`XHn4whKWf9
+kwmgNdh_nEB8)T=@MUI3AA;jJVm+NnoSo(1QBG6Z@<&pCEYq61i%-E|>!{7#{WYk8t<OpkSp+Ln%?<ts<g{r$oAzrnw*x-S2HFY+
+zLVlkn9mdnqXtl$)n@FAS2kGlmLBDHvVZ>)i_Sa1UTvRg$h+DM@2=?3kW2}rKnHzEwCAo}iW+?=MzO!l)9~p+dE^`C!?R`mhQX&P
+S`Pumov8K35Ya?8c=4)K(RJM_SyS0J>&-~MDCT?tj-<sda=D@BUEFg5<QqApVkBYNgPMJ{C!@6ffm<KXg>c8olpW6D5|!cs{T5+p
+JyOuODT&4%vk{}T>$#PpYbh>iZYPb+jaB|g=kd9m#Dj8bx|zHC<}G|6WRYrT)XZIwrJlyU`jJXYw|P4(i2JM5R!RSONz=gzIm0g+
+=TXG-lu_?|RgI=FvO?Kc=BSFOLa7dlS8JtenYZ-LRJj4ETpe%QmjdarDr#*M$a2qaocB{i7>YS$jCKXv3cnmvLB?J-AFGhZ$I!Oj
+r<KG<^|eZ+Ds712S!Eq{jH`~DOKWn6q4m$cXmoRHUa!ysilgs3O{aN!k3J<FY_{g)!5?L2Gl}cQfKonQ+H@=pt+c)68(HD9TdmP7
+{QboA-jhN5Iuir_AxHMSaK=usA64V{K0J(?T6}y(>Sdj|ELE4dajf#!$yT7$iRF+d{;+kmGure{IL-dBzb{$d?${w9Jy>C%LJWyl
+bGxtV{6V~7jE1-S*YENpvGw{EpGED=h4|*sZsXFLhRv^Bzht=iHBlW^De)yg8-S3q9V17@YFHb!T9hW=+l=MWAMM_-WEo@Z6H^ac
+jLjbBJTU>$D!ih`+qle@sijroH|6bNTsL=BO(J&<UFo_u<2M70&s|H2NK>1|Y6W>UXprl}$`~w}3qPO;23(^RG!MGiI19o>^89pk
+*0NM%@eTz#E<&8GI)~fEZ%RwAy{0r=zxqDRG?(M5M}1xCy3*wv;#OX~%1$L!7Z!HrtH!UXk$7XFHMT1t%BD=qyil3pj-@B|>MBpD
+$g;F+aE{N13H#VhE2V?sEBu)O!)+n_#8?vGx27#Ft{}zi?#-1VDk;}WX-iEvx3MwTIL+8EO*wU*R9x*iAEN0phLU9`?fabhsDt#v
+U$CyPzovcJLfUEi5JR|cbB$$)T-p+I{8qD46{o|7T^!wgX``2ZTSadB(j;zmC0x#xuAXS>rclLV;g;AM<f;3IMB!!M@4F<tEZ-yI
+qELKf<25z6(CWFG^&6y`UIS7{|M!K4g$m;5`xV@Dr&i`?`lYjQHG~`5TzbEImAX3!qlxCnk>6kKss)ksk-vOwoTTcTRsZ74N>;*n
++xxvJo!s)?W|n8)hSd8CIH>siXkD$K6B@3cDV~d^s=)&1#KJHl_K)5X@U1jUyK0&@1C+X_LJ^^rMw;UYDc5l{wqAC3PMGXijI}pM
+zwXm$)ebkDrQ5@YJ#@EQ$*Fit$5?XZKN2MbrQ$#nMxQQ@;+~!jyliZbrQ4~wglsm=#$HpgX=Psu*O`m<ZGNeB+qX+K%VAcUO1%}L
+aKsd)L|yX0tNeprwsr>F_r@|zn|mXDu1;?l_6>WhTy}b2OQ$h=UNmggxWVbX;;y0Hn*Hb8&E3*-jXQoQS5#2WDuCGxWj0r=(i9tF
+k370o;{`k*ju0=^yWi}$gjt+3!Xp2A&g#A;i}oF*Rkyd{wmG_%+>KTwksI-f%*wuxwJ$f6xT^GXR^5u-?1d+(QZ>e<&$s&Y#;&{V
+Bd?{3r>7cHZ-kjmtOVUMOSX-vqEc0IqhC3_O;UNQN@K)sVX0tNy~V}gD6DO+|6G&LC$7zZe71;s%XeSeeB3<jhVOYk6~-qwe(_>Y
+Dh<E!f!J9%bI!F0#ZX3Wm-Rl6y6ZEa6-D3-|M3krGCj^yxx$9}03X=!=iWSAoY{~iZxk|v+%8BBkdv}%KEci47$4-P)cpP}e+qk_
+A-SRzlNj%IaObX7$3RSQ5K=((eh%IgSAH3o!u`TTs3p*pixZa!iUouMfB+yuJRrGE!mFJqdCQBHrcQ%D$v}$sHN5|8ZbQBA46bZJ
+2i<)<Mf92yt9pV7%=M;RWXowF<6><D;mZp6-FBAg4c&5b?no?g067Q&f&xJRKdP}U3pTDXV<NxI{HX(tG518ebN<!QQjb*NIu0A#
+Ks@(iqWdzIJKIJjRaCrvy|5bFlSa~sXI>Z&^__|hU_0fmsxsM5JyeD;W*{yQ4t)H6pR4NSP<FFNm|02d$Qt2FiNYf77E!?ZdZg!f
+du@_XhqM`aOYuj;LY77jqaTvjg6VfTHz+;lqq-No1L=4XYjXC)xg@=JrtpoS6i^(Xc)E1GKu5>u6G<O+l`3)}-*1n>SaV1BRBa&w
+Em%*v_n;_(R;{Cvg4NIj3LgX0d+IKnobK?4d;`(_LFU`$QH$vjJJOOUgh116Mvy6yHdY51N0m||YHIk~SElb_EJKG4_^sF<y2)BJ
+^_EP?u`x>o@17yfA3Uf0%B8uJ(_0uS(E3PE@TTwq5511#wn4=pVgB1}whQIp!K)$f4=U@S^CWT(MtY(v8M7Q#U&JyqSDZV`nnI0B
+El0ld@A=^0^c??kE{`oe?HZCC$huj|&9VX)BH&b@Idj!G`uLf@?B+Zb;k=8@hi}~znWd#0r&EqKmpQU+hcXa&l55>&;^EYSqtXu2
+tTIJ4UiY2usJFQJ!sy6`8i|F_>{VBr4kgpMZEIbD$rTQY@O`1T>dlHAk}arYPGIa<qqQgFh!H`xlU@;U`i!-o!fxpm=YZ4_Iv)U;
+$UL$<#1-KYAhqiGl6lYJ{`VIsnMWa|gYmqc+&nsd7H`#0G4uR-@#FSgCY{~C^PLt|Qgvp0k$h*Vux<RntM_WsF=R9WqR*Y)|0rkl
+bB~4LcpI34=Izvir8`%?O79~9M=HERXoP*Z{<@OjVY#}SmDZ=@#EnWgxw7Fd2O~|~Sn9`{E|37<WS0x=TKQQk=d>Z5hvl5?p}r!{
+YFa&mAxpsewc;s`Pt&l;-f&Dux+dZ$Uk4Tfic~NgtWJN-W_JHB2)jb%)z_7YvZs$PU73NS=Dcecv_^uRI6=Z^3vQ!s)OUz|reg00
+F7!53>#(w9m<_s=xV>oEfBC_9BloRU_|v*G`WYLYyrkUrfS_i6<RVE?<edpBn~s`z)#WY~%Fm6~Dw$bJoiFc`E<d4d9=mTBA}+_k
+KIf3RoM0_*5Yf!XRmk0o+!z_HxwzrMfSib%HOaM827T+*f?CU8kaqMeR+o(Kjv3}RjmV*ef(Np^THG!_>dcKkbU9FXc%V`0qFT75
+&fpU;94|?Dn75%>Zd6{#toIS^Hyf>9CC=|>ZF8Y@gRrDFtEBl`jQ;az7n=?n-AyuEGgFHdwyz9yfi9|;_Tiqq5i>p>&lK9cD;`kk
+L&o+fSmaHihurZKG3KA8RpJwU%JLpz9gd@rYk|~ybdm)0+cOgyEwL{c)=uKLv%1h_68(bx_gK=c$MUGpJ?IQ}SxTK3t%jMAG#-X$
+sAFb{P6aLC<It!Zcz4LxLguGi4@_{M2~ngf1pB-nRJ(ZlT)nbKuQu^>S?&gj?Z~%{$jBx%Q_*+S+$0l%k|Bq*5)Fy;TP#x;M>7-Y
+Plv9}A#N6_Dq)(mOP0~w)_hga``Wa|nNCuzj7gVoKd8+X8y@>yzo53<nZf+Cur`FFdiQ{)i*_v#_^uRfsha-gSx}3Nf|P}5R|o)R
+uKq~hdS`U3-r)x2LnPIe{MF;}4==OM0^%L6`{>enDNzjwKgi+DWJ~`vPUkgVFniNdqdTb?TjKi!Nf-z2-9G80BJ0b$mu}=IC0CW_
+r?1GN{c7TvBjVb9)i`#pd1WPy!3)&)ibh)M-M@wpAlZ88q3bXk#2Irz<jP~V<^j`ECgM#yqZk>@lS-Jpmm?xEIBiMb(<7{zcdKtV
+2lO|}24ERt6(zyg2xX`0F{Db0jLp`2gdXAQVH~hrl5y@3=kl8Y`BT%3ZoSRPQqLKJK~d{=W+Q}S?7p#9-kpRjo@G~%K5v4ksOj8*
+{CLXQTk1>F#|B(5QLaUr_Sj<Y0{x>>E=#ySYl%d9=Erp0do|3#;+OO6dj+M0hVzRb$wW4yADnafdAunU=!EG)7@=qg1_%TM0)8D%
+bnGK}g0VSaIf?@?T~M8skU-Sv4cZj8X?2?}<%)<n>|+kCP5dsZ_FA<#K7QkKK`Y{fLED#7cj##Fu`!{LAI|b?Cf(C7eCnTHlB+#i
+A*2kBwI6t>Y=Ks!&N^-uQgRwhIngn@y%zF(a-~k;E-j(x)6w;38I499Hm#0aD&g#cBt+P77#RF3oh-QFpX;DBx+taV^jiE<fUB5t
+j+)YT^25r}WIKsN{M4f-9u+0;0#)xqZy}2inx2Zw+7gxnw)?NDIjlp3_$df+;26JR8l{i4Gkbcd0fir^&=TjV76_zFDd@onphT}r
+JH#r<j(wV88>;i&TQQnX4NdHl9Nk^B@C{jdl27$6-$@5X$q3L8qTz5b<OlQbRH5=@VHd8sXDl`*_4wbhUU8ddRem{&O?u{4Ioni2
+mJrHk$<(5-#+Z)lMnhNpgq~CH?%Rx$E>%ywftUc{FM81_@}hJkxLBBAFyQY>f%xljFNiv>qh1@K!^RDFDpYcVuU;+e6WlD1n|KW;
+CFJx^qohv0z#O|*8y#bUQ))y_XMIydpF7bz#F@p|=d)*2fw&kwF&-8ajtPW7L11j_8+dik>fjz7;<CpDVlvzvQSlD1@PyzJwHtRu
+1oCOYfpk=F@~lP&x*1H^7srg--bTY-u*1fE#$~6?nsykT=e=?5K)Bh7;bKDhm^eYi0FL(-erX>X4@(Pn2NWkvX!e;ht8!431QqPY
+nN54yB?E+>Wl4w#Ra=Xv0msF=ZwoIEMUQfs`T30SF3t*ISOr5KdXsN(gBWoIgkf|dLfm5ADdn6gH5PX_Nu~X+3Dcto;kv%O>-%pq
+btufB0oiqBr>j=iM+OzAFpKbqp!-qbtU>|XZ(kFkJ%qE~+*0WEWz!#FD)nCN1#8M*sMW3aSPska=N)2G1mSHMUDUj|#&TMgNW9ap
+Vo=<Dv9T1_m}-uH{+tOmaQ5tr*WJ%2SxPQfgnMv&83%-F`O6je8H5@1vt)&`SJe}!Pb+VSzW<rLRkrzqNJHf;=G5VH?iM~@Y1VnK
+*5p%Pix!B%DeGLy1(7HVMmSeO6GsbNgs+Ww$@xm{qxmhJQxmLh^G~kc8V~m*V|biYb20?@qFasEKfar_z#iJ%lO--5r5AIkJ$=@*
+V6-&n^7YNOE~OzgCh)bj&z+5LfhV+*6Q$dai7wwhC!A<0IqLancFrfKwE6X*{LRT_b;9$eTmk*OcWx)j%gMJ7r`bu9o=JUD6VMA)
+4WJ@>FUmTlq#QKwv%2Y_4)OR#b7zc6<dcC=6Q^ZFUDyCh5Wi+*Ll1DbU47eU1%Bi<=}_}fnT|@@s<%z;Zm6ctxMLLL1r_jS9knOE
+;xb9#J09vOOnvlKqrp)-yID}Z9@i;TpUg#FE%jg%_5D2W?Z@j?U5?ViC6eG;gOr2dgWICSyDKl#F=;anwwhY3dOTF=DgtGSqfPy(
+qvwil-Dej(px?>k`ly*DAWqmoYkc~MpOa%{hp$i4D(|91XwF#mittuPWGBu`5^Z;XI@cG2)Ehy86?BV<oUYORZ(I5o>YD?H?-R?S
+qza=9bv{Xk@~(UF57WALl69O6`R>bKRM@ZIuOsTv5lX(vL@8&<0=O3(D(+j8ve$`ZE%ayrkKAZAx@>K7WEhS%mbno7EHkxwapF78
+-K<7(!yLcNb@1Up!k9bUj{9&>mUJI4G(5hqyD%))W4-H=;LFN0qrqlHYiakDN?*7x$s&?B$s2b+YW!epl62xZa`I&7s$kIs-Iv99
+ll`zWn}?xX&X|X=G_`q>c5%C(;ad^!R49Y=tRIwynXMtY!shWil07YChHRWufY75e+jrUko3DfK5Nvhh;y!Wd)4j|Tb>|22BtGP9
+PnTBx$9aWGIrd*YHKeZluxxN(!bW2sK0VyAJ}RM4|LuX6msm!aIh!xaY|$@a6A?*qznU&y!7xRaT$ssE_1Mu|E?GCyFVj$4S@}*>
+nz-$!!n?4AevrL`cJS^Fv~0>ocL?zk+n_(q8W+14>+`0?hYr&1q6#uAFCnfQcsMW&5E$@3o#oddR}st$-Cv_qYfb7+jcO~oTf0{(
+VT3~|*tuQv`DXHcLBY4ov|QI&-LK?KiP&KT089Yn_mN*X&6CMIHr#S!J9P8ogg!6~(5EUN+?wDW!+$)ZN~j((JjAut9A<h!$BFQc
+V3owC0AmAS0MPGHM+K{Uj>b1PwTG6yY~zHp;ZCnVHRWdQL=^Ryh`LPJO<Umi%}(TgsbPtDORt?kc@s_r#Q8lYEWY~LqLSq9qmT2(
+3Xji3Y?#9gDc#uYR4Oa^ie<4)**qs;nUaspJ5N}JDy|DurE-XsV6*@f5C;4gOnS>676Y(;;gY`+3B4dnj6^B&e({R#gQ!jW#z093
+7KX;BjOs8iuRwW%050D+#}qfQ3Zh$31^_M)1NfUwnl5=1-WWT1MD3WQ;9KbC8RfKb54l>ex-*m@E!z8_D;}k3OL<T7>d8Lyk-$EW
+(WjoKOtmHoT{trU@5dwXH<+FEB-JeW@|@j@6yFZAA0Ifr3v!JV(As2}(&w@5E@aqNMd6q#=W7@dQ#z$%&TG4GuED9>eBQ8|VY7n>
+0KdUJ6N^6>6T>MDn;av=)7oFmIWz?z<y67Gb$E=&ygixN0O!_=101;16^X}_(0ct>ngZXGd1qETSCt$|xM4)Vzn`XmqWaoo??n$v
+4;}^t%jsr+Jz^6n3K!flE-+;ka%6wed05+RfQ-mrR3-W{W%{PVJAa%iajlIXNxHqq^u@=Qi4T(iiUoiGA>dz}8Uz6W03=LHX=L55
+V}}wk0~h(TNQCD2Ba5d=z*nF2NBLC=zpZ)O4^}H3Y{h-uh?cGy=6hJmT|CGI`*1hdWa`~jmcNiN1rZXC4F{r7U^J2(3lHn6#>~C;
+`oVcuqs3dj{ycuoFy6Fjs`<)yc@QvUhL7%CrvFYzZrDN6gXyZ`W+8uBVPS8cXN1n$w1{5aDdwFEZ>DG@6h)}P0fkWqWZEk8DxYMn
+3_pNdYe^yEhr1XrTzOx-sRxb*mBr|HziFpgioUuwoo)EaX7XO%kgm&OCqh#t57es^>I6E=jJs~Fo(I)tsM6=z*IPu1W=h;l;~^2G
+Q?JnP!@oU(dY<fy^vI9dpbe_WMDN)ENW<@7Py?P+<&U@Bq<iE<xLUoeq^De!Vny++TTPdC01tg2(Lw5uE{nhX1Yhv((5okzz;0)h
+xE)#OL5e<W4PaNi^uR4k+zAu#1UcOtG6Ya^6Gr72%3f<7iN^#HM4GleLSla)H++zi9#D7MgqJxPeQ9x%cIv2A`4(u22@ey2C*9^K
+l2{mMYWxnXjOQ-&IWekV^y4#{MTuZ-5qym4?)&6+(KLK{dPY>3ymN~BLbP#fR<jI;Y%2I!14Ff*ry6o<p#~9zFO4uv-z1*N2?Z}l
+NsC<0I%;t{;6(=Q!N@<_s2j-a#f*(NPx}UCnNjeP+8oW_wruN-<y>DHEWNujbYddE^A+ID$JJ0<q^X(dabjJvA44N8>}ISgnPxen
+dOOEv%ZiiA;5}POp?!HLH)?lH8@J7(x}`+Z2Rq`zw}u@V+J^MkT|HrSI2sjIeY%D#vhw_N@4y72g5&L=$5&B2l1fl-eJ?1o5Nsv7
+uWRRSk+@VG;GOK<oFT~8z%ku@2#o_v?>brW)7y4zkAG73J63TU4{Es`eZ&($E6Bn6zR`cU$p9YkTF{ZK=o|HAzG6;fQ(3L6uZ`2f
+o>pOF1fBdaRz<V^?&At`#qT+4Lb`gT<=2!AOKri~hGnTfy4`Mh?iIT2IP@1v7*Qn3DhkY|L2&pLoiTOLL`1xCK=>fBHR$E7bDmiP
+4?X8)q!5RJeN<6PMiNKmJGbEgYO)Tct->T{ml?9EPq#h$#Z82m+*0UeF)4xn?#BLKVf9o)Ua(fFFolY(PM47};XqRBg_(|~t{Bjp
+tddL_j|zc=LBYU3LF`lX`yfAIzD$27$GXw-ksx*XeA?Plc;{p9Rm^?V5v2<$CmIiq0r`!`)xQY;CzO%~?bNBtAxA=7IX*3xwpK!h
+<rT`5%mAuT(bvxV@@||Qq-Z1*3i^Y&A6F-3_#BwzuR05nB80ZeR~IC3zrB(rv{)M+k=J^jgS&+G43XoZN28$_z(2&i_g#(K;^29Q
+iZ;U`@vCIMbnu3#PNOZctULLQ%Rc|^0Jm)k{lYALVGcY3C>#j>_e@l*K2}bQdvt<wqsPRPFgd}Q!sh-n;+X6UAvQPO!22#~mKLgR
+Bi*g`vV4R@FwB3?yuF73$#qD@(HW=0Y%7t)zfR*%Bk*bR?2JiSlB0hgEi0d3c1_2i?=kVkQ%jhP1da)U{C<zpE8f($XFKRX)ciCu
+X{Y-Y4PsMYR^R6s=5NLs7A|_laX8cUFtn-3?6pdlkmp@tIuax%<ae0_+z%qnxHm}O20z)6UeQ0qU`jOcoK!P1MlkOdSp;$0P!MZ9
+_&T(%K3bck;+|=q#LG>Hi}~X;{Y&Uo4Eg)4d-6#0buB`^hK5FuRrkS`G<<cM=yVg=w{YFMmIVE0Y*GW@%+Lyl6J_yhj_1_UC{h>}
+_+JSXsTbZ#a{d}zE?L-J>-AXU2%|KhZReCKE~RH0V~st~Osil)uJ+-nvE3?|i^}@Rj*E%FGDr(V1H$>+qVm6kydVM?ox8|bS1L+y
+N%QCxE`I?*8vT<@6mOXzCk9^?f@Uv$r6BG^MCSF(CiUeyPSykAu(?YKO9Dm+E&%#t<o|X^fq=ikfB7GyU--?HOuHw8Z}sw}gU9AO
+G6r+UN47ABE7nPn2mCANK1Ys5{h*!ldAli<i&lnJ>BHmH9J=<C6kT3E2nGO({llhzm^Bgr1%t8C2u$!Q-B~Bf4O6INZJC*!u!ni}
+>!n2a>c<=Dgq|tNOj8W)<%uZlrKm2ogY`$_wZ`Qy8HghvZGF04td&_-rlVy55@6sUh{2dd_$0*GOtNHP^0*HdY4~En4mRE5jUj&g
+U20snbJBq6;0haA%;=~lt1=Q9$pc~v7FKM~CBGEK+vzy_J1fT@?8X*lb`&uulf$_=cs%?OA3x$@XhT!2;<HIMY}P2#$82=u3Qj(_
+Ydl$Iyoa7+dpGU2UrQJp%W=NDVx_h(7y`t{@J5~`QIN{^w%mx9?$my-s87Bj<D4&HLdPKH?*wy7=G5QqWr<gA?U!ZFl~RbR#JRJJ
+ag5aJU4Bw;aYnbTM}Cr6%Ke4WF|$<s>;Vf;UkI<KrQCET5$-d!>a*fha^JHz{I6+rWH3$R8(Rd8?9}|fWznABNRn5jml_=&IrFG(
+!J`S&@v1)Fo{u*dpAjOHh>x@|%Q)|>a5b?R42(v!WWN>DIPjRid={*eQqpl#&@rU%Q@PB(nX^%9-R1fH!DQn`HR&F;Vj?=Bfm5c&
+?X6J;8Ri&az<#(FLgnQn>ZPy&1`wn%Xmjmxh>OM>d-pQ#oh+|;xy&ssH0=`?ds6H6^<naRdT{y~V9h$<Lu1j@j0Jas@b{*8az*9c
+-K1@Us~5d9TFS^oVqr8PCL96={TUzlbsW8IoiT>$2v%Wz%XUGbl$`O{AU{@Y02uIBkql<Xi77YkP?5^15Bcdz(07P^!_z>LfZ>0c
+DR1f-*SB@xwpV{dv`?7AlQLIXFei|~!GwqP=PdBQ0|WEESraXo|Kl5!DN;xXQ!WWTkv3ic{Ujhmj>d$5Kz~{({jGG&qO8sEtEX+M
+yp=JI5fwO&{)|`ZA6=NKjLAr`F#dFt3Kpc-h6&1`+%)r5->38fW=`^OigF&1Nj`cEk;HY!p@Sp9kUzz2Z~g>${^XO<JG+7B{scwF
+Znc3!F17|`N`W~oCzVV(fpB&Z3iR7I;co|@UL-Xt{HilcBI@Aq1<q~yGwt>MNvGKDnt9M`h0dGrs=Qcu;Xj^2f4KLH=?(Fhv+}*6
+y@8WuqkgktPGw13;VEawYD6#DInz%ro+$&hwRuQLetEY1A!do)JVlbG&s>@gfbiAr29l!7*x9(tc!%+a<9s4lj*oEf5Hw^fp`z$H
+NwAS1=pSGPkPGKmg^VeywJB&yhUUKA<7`k&+CS|3R*hA0C#wCEw*W1i`>NHz@(D;0kL1Um_HQd{8npX{DnFfpJbfsENztx2FfM(e
+R?G{5zm9jF9=5cd^sJ27<b9R)KH{=Xz!*q}iGYHCpQ)_)_$qS0Ix3Q@YQc)kd*Ib5L?@Y6Mj{Ckeq7t1Ov~fNux@DY-B+mlj=wxR
+%8HBwfCfWBzmvQO<e`5_PAt05IE%2}?s9at$-g`*Ub+~rUBpq=5$U>7{;H$oHp&tS;wnAlrDK`Xkm1560AK+ArBIHNM4?vt@IfyZ
++l_2uEVDNbB$0A><snPoTQ*Hy$4@DoNj;vf?wkfFYF^K|JYA$qLKE83Q4(Na{3H4QQv0{xUq*qBW-xHbIKeNBW`l~bT+%8EmlFmt
+Z)x#>WIyOus->eIV9FG6g7!O{2eODHACpoLJE>hr`a;>Uh@ns*78v})sehn<87nXt1cL$q6r8z<3gs!?m|JakyqV>D&R5N>#Pdjt
+Z(w-Nii)YWje7KFk}X2j*E7fhI8z{vzM?Ovm~&!6v;`I6IJiV`91I{5496xw5Wt8)NJ>f=2C3-ez#L#{XLA~}GOBtg<8H$c^RNb=
+@OP$mu5}ti=IgrlGSe_Qf7!9N*8((qCz!{F0r;faPkD(`bl@7=V*2EY<UCAlWQ3H|5d?y`fdqU+4^=U~=HsW-zpkFQJMnR?aEX1g
+yfB%8R}AV|k>1k)<JFj&Ii`{`rR=Fpu_Ig+n=(tV)D&r{tzS3Vx$WuHGX_$UV-xG=7YiB)GB!xLNbFY=v7^ygP$&@emwn*ZQ9F*_
+hG`?H;E4aouKsy9(^Q_Q*~rPJP{p9Y!i0f9|1lA}UEZ!%W&uFrY;TOqje!S;K>ow*F^D}gWIv-29B(-h<thTg5Hbun6!@Pgh3MS$
+RIbrGV)?GAeQ3~3dz%-Z5`_Fw)4!|~#MH+=*|lFmfZv$t7Mfo57-2zAO##LML;h-?fV^%~w|V^1voq?8mi91QXcyx}Y*1_@SU3PE
+@GmieOfg|rvkcAcoVNmH8QR5NSv8LCSQ=yUpwQSL7~roIl+nF}mTRd*g0JocsUc5*p<iKJ(-tyJj-D4pgb9NJ{(M1cUDNK^8tH*u
+qGGLOU>s!`y(9^&(C5;Ll;SK%5)js(ZxXfLeRaM9DEHVG{ng^n)I=zdBP^EPoz5sW08fSR1|bXy{F4Qxut+xH2~dsZ7bNa*5b!aw
+qS6&PYpY7S1d%o<%PV3qBhU!&kAnVjCb?091zCi&Xr2_?Q-=6_Yb@Rf)(713`WDh^Kl%@K;bdinlE8k<=O5nwNOhv^a6FA9oVd#Y
+H?XfA=WpLF3m1PqnUMP!E{@*!vh)WjQIeB`QIH?o-ydo{(X9}BfTJ;a2!&ii04h$X)8X4^#SKTr#|+$Rx5J(f0)Vv!(%L{yLKGSR
+2mO)lk3hl87R$&2$4*vPji5n^a*sLGYejB(N19VMRWFF!mO`dBst?~?j#>aliVedA{QE@>Puj^EPty!+A;acHEav%K(3|({mTS~q
+!8Qyc!B59laT7E0%(J<|A(W!*h#OD@2I${iPPh^dHe^bc*t&O^Oc;HLp)aeHXVjij-$oycX<Deet~egpF$$b%ZL7Q7Maq$ol7Nul
+zpc~%nu->8u&0r=CD+tLIZ{iz>d;#srFhV?s9>^Mh;8%VSMzH{is5+NiF!VUktEM61*FD7V1s|WCBVP(>VJHGu@*4kr^o*jB=Bb=
+LBQWF^k29kf7yRPKa~mmdz*f;%%9Hu`(yzDz@N<o{!}Iq_}?}Cd8PcnsRMsvhyE*d;7^wMkMIANsRMs~Mg279KhM(7PzwAXBmdKo
+z<-|5pUwpSygC2pg8tF?KNVa;Yy""").reshape(20, -1),
         symmetric(20, decoded(57, """
-c-riJ1z42Z_V;u*Q{>Ry-QC?tBZ7cIgD5JYpn@nO3Mh!6n20C_pr8o0A}U}jCKf6N*nGUh3=DAo_q+GRy=TtjeooBnH-^1_d&ORR
-t+iK%irJl0eE3b(tn8yo|3>fp+qJTV<_o^wovCEJPGy&YLUyyuo(Ss3U@6-RcQ-_c4JWRwEIUXx!`p@i1ehu7K*JwLt=8>%u8Y~#
-tUcg1Q++<&xkezhO%3gv{zj}5am9Xl6uADV9GY3=+kszmBTCy+ZM8g#fW4gC+2n948rmv`YAtikgUm(0mCn$B-#$2yYF1UaK3tmc
-`U+(R{lE$LFwFLy7b83~^x%xU@7q4j_7j7<3*>)~Y(vh|Tm@^^z9v<~RE>o<>4;U!rb;qT+?rGHWK#}&6A=UkL!hJo0fD}$+gu<8
-o+rVeNCX@QheE)h5qGOA5I6`51%u&WI0y`dmbjxpAP5KqAN?0H+CX3s7(V&}2owqefncM(qc0o1H2Om5=>JFW0kiKM{W$s+_&oLv
-0(|H6f`GS-c8=W$9lJXEW5BzC7jZkl>|bNQ0r(H_G8lO5oe+q%S_lGkabS@+czyW3{+rElN0c$%!AAGa)nClHx@JvQCG~4$HWeWx
-bu_5YC2;2KQwOa*_Fl7~fuDnej#nVpt!%9IvA_Q~oB;EF_AXr`MOtL*w)7g91_R7=iN+AFf7>sDXh~aug&Qj`{b~0je@(64H>w!q
-0$xU_Bk}6RwByYX6wW~8!t<H=#j4tBpxBMkJMfpaN%dI5xm)YA=Rm&%F9I(Th9!sQ$lzFK)Kvo+q6fiucPn^G28u8Jt~7)dQm$ED
-hp>ctNj;0D%wf{ahpKKTDaC{4Ly=%Cm`!ky?zY8@3dB-4n_8o!8U1IAi=sZ8EZ{Lhf<XZcHj&s@*<F(w7(At8QiFh|-p|2l;yMS$
--+l}D|9tJ}KObh?f-b2rx|=DqA>mN{+_T+>h0((&3!Q2e&!>O;C~pp37-9>T0T1dDLXK!@`E_>|ern%nn+riK`?$i^O|D?aLE{w0
-$6Aai=rXOUL?UI4`A@IIYnn^Jh^)nX!!BKyF!0uVTcRWl+KFXmnkY47+CCWW!6Ab|2lUrK^hCp}mukUmZl|tf{+O>?9xaNa?LO%_
-A3j_ER49U#Jg|p!{`x9u!3{yGVTT3ZZi0)J+>d;^*P3<Z+M~z1dejwB<quZD9+G;DL>V(ea4~iQ3_SF0)%%6wBB5~AF|x2(DZ`MF
-`{scTgokP>$rcO<F9ktMFrdF@qsRI73}0|nm;+<o`M~T7b`z6_EG=*_%uup|4=(L`os~l0@>Kwnh}AS0-lVgt?j7AG>GSId1(^6f
-MpN>a6@`UjFIcd7*J!B1Hx{^K?aOuV*EHCkTd4tit+qCD>8c)RIdgM6O&sf3?lw0`Nx?86De0jl63pnmO#Lh%(44zihoH4?_pLLL
-pH#)wgK-C*9fQTV$-YrFp)Uhxn)jN>L36QA4hAz$53e&9R{42#Rq+91VwJ&W*^;@46+2!;s51%u5NixrN(~D}U`ENUzU%3B8yQ_o
-0m#Gzefh#x!(}UzcYb!6JfDI|A@pyG(Y?~cvG?2T_tw0*6g+%9{-|6F3ONjExP0SF?kUCO-qHtGckTFWhk4PV(EJdyg)s9C3<~`!
-L{-4euj~4BQ(4@yHQprd<)PaqsHB4Ti^F7}-aURy)R*F_MJS%*UXkJ~+EaASUqizk+vRm1{eC186w-91(ve)ZWS?2pmIE4F)0WPp
-yna#L9%_;Ce$jgm`WyQ^V)3W1&tWN~<?9Xn)lc*U>I=T#EGc}$Swj=Q^3aS!vyQkz!zy-Mey>Yeb14a_gx#(suYhzkL8C}G$f(x9
-st_*reb<2VB4Bdu)4YQkXx@QK4c(i9$zjOf6r*}F=7!vtwyJa&`2Y)I+C`l}MQGmenbz3%YpP#sUDi{2>==@2MR|FV;taY^nR6ge
-)Nbb!=dV^c+l0;WWwAxz8gSdpQ_IZ_NCymQ{v%Wu{K7UB3Q69L&{MlMf*gcdUVI#WVxhA@nNNOR-O{dCg?PQF0P=k8y^rM9=UzHR
-SnNTS+7l2ltM=Ip>E=MvjSrsPPqgLK-%C(O-tSBFe;=JLj<ndQ9e(XBMiHD<(;NqxZ-+Gq+cg--AX-&g`fI{6PR^$xlBDS{1`-Mf
-gVQ?H($2Ser|}|irX;ySbTy23;MGyHr(ojwH-!k~cIl4tw%S?UPn^>vdtcyR*d>sV>rfTl1|J8KHZhjz(IHpk51QaE?u^pONNJMS
-d06n(J>Ixc0k?*7e?6-q+>0?k%v1xkMhA0p-Y!XvbdwT|&&D^*PpS|w>(wl};^K?qY~Fv_rjNhd`Xi-hQJ&~w#rO<$eDjHeU1Bk>
--|w|SD`55*cx?<bzcedU4246@7@!V@X*K18z_m*fhcJ(p<{@F#HG9n)dbLBrCrft<+ns|@&sh{?I#`3uacX;nkfvGM;s|X98je8#
-3TN{|de&WMnhq}l^GR9N_GXh5vj$UTilUbJyJA#Fi(N=vZ*3KZ!fuk>d7yNMD+ClPC;NEEtTeyCSXNmVb=V;t1A9}{(OvRnW^k_A
-3Hj|wEjb`a8R$d6&$1Va>rBqI_8gsygYEqx<nMS|WccltMme7v6sQJ82~;Tat6fs|()$@1#2RKErO-;C>&3b>B_I-uWmYM*KJOCz
-K(vIaR6BnX-`3}q)TE9-tWxS?Qec$=x5my~Dz`Si?R!TO3MrrastNy&EL8TXxcQrw2jp~hV*7Uj+F{mmJ2kk6E)9#sVqlOl%d5ON
-YNJHbIU(LrGPfyuofVnHH@R2nQ%FJiyJ9rb>Cty}<`v>C=XJ!2A@GrRwKA~bm2bCed3T+>Ba~@)DS6-Zd!G0L;WPK7zb_UTTB&<9
-%ztN$J$e@_U!(urP%ZuE;Z1i+Ds1tmm@D3{wIz7>Dy{xucHJA_wJ-<a(pctH_pMR#eH3YpY7;6q78{*_+WIVkx}&mt<qJ0jfAGG*
-AjWdmPU-wNIvNiK63Hm}lG~lb#-V3Z$<6+m^uR9~;WVMN!OJMqb~6Wv^y&wJ@7#nir7V}iBrDJylmeB4!@&^j<qW6U2qu3Jv$VnT
-j&eBlqGU6E(!iyP&{If({JUb*At)9aK`jzbEerA5K-sh;s9p}^tx|tcP@v5#R^d#LfzD5Oek?;)(qQ}39H{eQ-8uUXA8GgV78oo_
-9ces#yCRKx*6;QMmk<F5G-1Xp|I=QQn-gwY+0CIj!EU~N@*u#+(oo{IZ=}$Ay*K*?R_9vp>baNcBXoMpjkDF2&19kY&9li2Yg4I3
-s5Lv(b*%-EpLSS)zwf+F#R^<~_l=>u=5UEHv?4`X@QRRA0OCGO$ozD#C$es#l`vJDRBg`~T@Om)5g-r>%w3P%4~scC;#Q2{9p#!V
-$;$JSdO)wMU{go|`@3SK6R%+0W2b7B*_lkbd%s!mm<b+XcB#tvV`aI3o6Co{{rf?-X+n69&A8aDOqIwLE6%^N!sIR$LdQGh^ewvP
-k5%~6;&K1nYC5+2P>+MU!j4sp$}CcG9t!W6a%UG_XT^oGat)VbP+YmH4ZXh2K-k*iVHFlp^QogSA)wFv^_*@6WU<()&%@uI%Y|I?
-0WY4#IGFk+*d<7Vgl*NJRLb0qDTO{2>S`!jk!DWwajPpP$(WHDyAG)!!04wAl2|ZEjsORPkPz;wQ-NG}gW7F1N!h%3-rpKDS^Ydd
-3I6xik^lRqxJ><O(Hxu1l%?cni=+~+5A-WSQM2k4_61mkK=+(hsm_bG_MM4o74yqK7~H*%X?1?(mX9|(eNbMPX1LAmi|yNU<=Nfl
-j%$IKqc`+BEHF@cgGB2?^2ULLWrQDcjVqVAr9UR8x6dY?+Nrq~?tb*bx9<a98}ScR1}=A9jx*hmXTFv>zzWTH7rjbYG$2aMGtY`%
-pxb+Wa|I!Q_5NCgNInxU{A?I~q+4We3^J{HmYOXVLwUEXz?cjLm0L1!FbESnYH`EHDV#RDa_bkg_$1}y_#u0z!elef(htNhEr0Rm
-r3DGGyGTaQlCJj`;C7^_V`UZxif@tGopOQpvG^t=)QFTW;^vXJDeL$x>4hE5p7rNl-UKt7Gvur(O%`q)OD|~;?-vOadj87p8}3t_
-kG+L!feviG5Pe0~3jz2X>y=mT9`VW*e6U%mrEm!|wJVe26CiQ>%#R~mw>!GXgEtt6AY;3Iyw}=?TprLPIAw(erl%W7_ZL#tG<Ehb
-YF;C}40qt2{>1|USZN{XS?{m@LMW&gAxwdSfCS2s;7~9g0S5ChK^21%mwI!u^0^#vAd@<I;DhpfgORU7XM6m)0{msVaqg|6!mcL=
-(eTB{m&k&UN1DVhEl2F$4$s;qM0oOJ=V|raYgJ`sjf{)mu(K!_H0r0(0`Z(nPSszK!5dDaP&Z8dJ|8Y$o-!Byc=&)G9kb`$mM-)1
-W4KwpZ(?yyc$q_HX1N`ew_LwjtGj@^0^K#^&d)U0gv^|WT%1pPG`NB`KL9cWM?LFbn*5+#OUzqt>wax(J)IfiK_ayl8Sip4BoWxp
-k5-jf3nRgEa*UW*I9Qj09%UgE7y{z)jU7r=2qNB?tbAlEWy_|R1lnZ2!6@a(vUsP>n>-cb;xb>pn;kRfqaNn)sjQ9Caqw96PC2)>
-dq-MgRx&pHRQ>vtb!Da4yL(sr51I_dlaqz72EE4L9i`>+4et9|RuVs7vUM&LUKoEo-alMvS+#)4j5}EQqr2|t95^fEzDlxt;e{rj
-rSs&`F9RKSiyIIIoKlgnrpG&GoDx;TNE`UZYaF^!ZlhMxZ|H#cO-419A%(la!NuY=(pW*4PInb}v>X=Pvj4uf92Es=(-*-aU=SJ-
-2A-xzjy@2Rx*a~b(?OGVe2PhM0>w8NZ5?@5@_tcN|Cy(kw9HQLJKeBe7!y=AXK-(C;|A3`_n$kyejm2TRxqgl?BhAfuc8d}t0P|b
-9&yyC`3*S+ri+l*9f<IBZ+vYoE4ZYk!T<5kMQXQa1yFoRD3<fG>>E-w4MnK9*>-RVdVZc+_Qw=NX#KNX4M}=()#tDMM>2oPz7>Je
-#Jt>=w&jG=i*IZYkKQ_v34>oh2(^?|U!m`LxniRh7D4~?!FIWY7!H=!>!d_M!@=4NI3VC4zvaDocPM3(g39D8D@BWara*ZF$~PEE
-Ijh_rCe{n3oVs&quld~UFJN=95&doB(4Fg)l+K<rQPh|%@s+Tg)v%3k_m>(;e}TMMuJNun2bTL_ck-K-aKpJSXV0LGLCY}o^5W>S
-V8(KT>-Vl7HD5sSEAn;Ed++>752EzMq??#<sCD7okS2t%!%!_#cwNZ)%cctLH$&wQK+J1iZ^5qod@RQ}w@7H2%WCMYC+b&p!8D!f
-S1G5yN2!uv;A^KUjU>rvsGlDJhlD`@w;Xr3W?Hk^cXwa&6y>AvHEyc<ISb(%j9@0IRhZjP&x^Q8E!b6GE)tR^No;fpNzprJ_%Jis
-^k|FP(^<l9^0V)hEZnmzL-RoM{DV3~yQ6xNCX4p8q!1p+7$3FV?JIiPK)fjh;`4P^waUrvpY?IjxgwiN;NQ1YZdD#KklH6kmAhYk
-c8}#zjPE7g{-6&^eLse-Y5Y`_xUzZs9)aeg%kl<TkA?;aT5`qFfziv??c8WWgd7?0lm$nb3*(`CST<A<G-?zaVfJ1d2#tdPYytf(
-bGemtSi51$`ZS`ZbgKFZ;v0xSJKu!nwg(4%y!iFqn=dykZi!NiAUz!;&*=Eei8cOysp`jrLUtEH_3XW=V8O(ZtC6)qM>>a+=D@pM
-R6dJ&kc!<lK78}DRWBA^J+JBIY4HZtw>Eod&yPI;T`+Hb@zV2c`G!7F)Mh#AgBInd1C|TC#Bb@w(X3A$IXk>KiDs;5v?50$@{+gT
->>@q#eG4$<ix1|+J@3zvsub7>cPU(&qA&#ole$WxgJEDWn4*gZHtj%EG_a)!LO{SEUUOm0$32s>@7xsSQ=$u<s(uvs2cuG?$cScu
-!Fhe~NONq2pRNCX2~uNObb^y>E*w($;(@T_ddWs_nU@#!a*Fkr9KU<+3S-WB&^d2m7Af0e!R)rkEiFDxUe`+Fg>AmTu4`KDTf0d<
-@Vr+%SVPWZ*!IPP-k3VU4a#kAv>ki>--p0`B{h=VHg3UR7`fJ+)u|YR#z8e@vp=MgthBDx=37(14Wth=)w5of!g#n4=8PUm0D**p
-U5~pG*}k2bEII<vBMb!W|Ky`?^;>m;Q!boq2%D;YsQiP`aQuQZm%*3v7HE35oLC@4f23duHu%`TL-DPNWV(ZR`A@U!EADTD?Or_c
-*}~wU7fqGEbSIO6D+ATe3{51g3vz!*Vn$vw!hV95Z&I;CZxa7rb0REa<l84^Bc=Shbn*OC7s5OB?xQW7e6}QHY|T=rvvfYXge4&n
-nco|lj=J#58cH6y`9}RoCW9EEBmn)CtC<_JNQg1YJvlYbI4vk(85BDN(=h;%=ZK8*(J1{%aL!i$Z;a@2dg?62DSa37sv!L0otxeo
-KY5=P$`pNkX1!akf@w+t8Ye_teN;OCM|QH(lT*hs8I&S1qJ?bOPU;osk5Ao|OCbB0iMDzy$xwB1*4oShpIsXmoh~BaFwOmX^BRL1
-7WUozjE&O_e<v@DS3t19wN4c`l{}XuP!p50K=u1OxBO^&rfe$ReYO@yi_S!*FLxlqLNg?)D#5b@?1Tsi!vyC09t;^W$~~Wi3S5LJ
-07tY(s|&*c&e36^*bIb(LH<wgO$b5;BQUj3&Jn~f-nr>*$(aJ}rzu~1z1~Plsha9~i%O)x;@siQy;%dX`yO0Udt2opa!nGQA=V<_
-PP-4^TudDL5b1sYIi9p^V9%qOv)v`^k04hKYc7|24>53R|0)CxpIIkz{k@yXyMc&;&Xc0e=C`iyd>2c-1zrB(Oqv8u<Q-mBK;TAw
-omX9dI>p#WnGSoiQ9ich<pQ)A83~O#H3G4BVDrfFs6%N2SYR>Qy<$`=0h}X7MY0(P1)hkZncC*>cGjD!d<5hr{>><lzhhH<7{4zl
-0xzLUR3l{E+U>C`X*Ts`hUL{yci%ltJr(zT&eF^j<_`_q1Zuu|qLp~69ZDBxPKNZ$I3)I+ripJu?%Ao<8~>%E2fMj_2$s>Z<Sst-
-qSAA`f~0_$)Yb!cq<2?bN>yKGC+hyX@(H9gvtHrHb|)n2(9`oKZqzMSI~^HBxJBu)y9b-iQD6)VqO7~cOF)wXkY8_&iH8URFb?cO
-#F1=UK@^E#;{yK|hI3}US=v<PvuS`d^)~)7y+I3NZ`7~1>u}#44QpE&fARZ)WUMfYIsYpvYB<COuiRFZ=b^e@%=%mTAf)8MF1N>)
-SFii;-HvuNgjAJ;@2S`>X0$6d^2#Q$B2{nqL4}AdJ8Ybn8h+HeWDolJ!Ly}T(aW^1-=j`ikxmqKbqh6EVNu%cq)!Enn5GoZJUdfV
-R&7-ATv)cQZ1ac^77T`hiwoMa&B<gy5{Vsl78hizA6FT{F%wP%!C|0(!37o?L3^hH;H1b$>StQp(U5x4R_K-q1Zi+ELC?Bbd4&y5
-amnq3B{P@_){?}Zvp=kbU#b;-4NdbhJ?^9{i9Git^rp^YZwUuQeWey0^r<v$b7_%Rv4VoZGR;Te>lf|MA2#pFTW>@hX}vSl|6@&z
-+gGt$;zVrb=iy?<6q81W)2hN`=*z1J;n|M5cpM221z)22+S?RaupOfoGR6ae1Qft1v#7I(I0S%3BnjAl7;ShC1N|#OW!)L*I&GIM
-0mjD|y{Hxb7=!)le6<#H{Rygyb^;TD`Qjc|+UWFj4V-*e_(5zRz3dYWd3@H{xG34md)Ic3=z>Zgmcf@^lxW_g)w{=HX=hpB>KX=h
--aOiZ3(rZSY0E2@-kGCF`dRbv?Hg&oJXH&HwH_4VbEUNMs%tC+R-}N#Aap2tx@f~JMJxmXgG9EKy%Sf_CIElW9DQtvvj7yZ446sY
-R498L<V%K*83{1h|6h$*eN&X0+E=m%%*Plx+ZE|WCteITZ@(7;-4J{2`dkm%JXUO|p8cky8@HGwZ?bafVqVZjJOp{y1-MWRS%nuW
-Hq*YY7B{hfha?Y;IN8eS1t`8qQwDvrfea~a?623eNb9z@5XC;8vr^1K<)=m9xmZ7S0_a<5<#GA*7u$5)q|s35A^}{r_X9y;5FCgK
-?RCwvMF|sux&F4@S6G1p11tkSNfk1TE!EU09N`B3H%R@pYt}U7lk39A5P?#3k=YM2=rG|YX?oH1!~S_#WqR9=s(^!$DiJGIbo`K+
-7qEdcU&pEMM|yvtx6NRX)ds|8B{M%M3^Hd&@50nmP@&?c{MB|+Xye6NbGs`shnLr_a$$;4QLTsD9`{lA_kvn9<VEq|O-hSTvnVUJ
-N(j+V5Qq+}{o8{z;Se?kHa`vMSy&8v1+>RApG3m4b^aP6g)pZ4sd(_euju=KgiTXEX43qOQR7p^f`Hj&Jur=t=0Q23H&w1^e0)x;
-PSWy4kA1_`-U#)e?=}cYABu^mx5_4HhXmgYo7J;YMN%ke#!?4~+m*tX<V?I(1Lc{RouO}b93F~9+&Vz9wgRK!R^|5gWbm`MM$M8$
-0tWUNmon5nBJQ9G!Hnvb<c25L!oEb2*kso|p+9pu9SQ~bC}UkA4US-Ik9AZyd`ykN5s-i1U>19yKTY|-i2RJv;PRQN8-i~p-oT~W
-WN+>Fn==cGnCYmeeK#E~ealJF#b4gp|D_1=1>NV{u-UtX8LN%3_O3AjAiSVp!q157gxhycMX+92Gw{eW2>5x_0_?ubO$|_IJOuV!
-Lqgo!R8Tu$n*<6Dhb9JpMCV*nKuKZ2qq@b!yrs!?sry(Ie3GihnJD2gu@>|^Ndz_~(ozK>91#Zr{|9`8e{g6Tly)e7#%QC9tkG8L
-d1QpcL*4f4i$2qW=%DX!W&ORLXluRRL#|!97h8Ns3smIQDu1-RsXJuE*Ku$_D3A=p9rs<8llfq#$lzP~IxP|krUx%Se*GY57oNDM
-(PC7A+%a4_>%2_#&h^>ia0mo)v~VOj9RE>>f&(acrb#3(T}^{JHsft{f^C^&mYZ0Ts~~4};~~Ud=KM!nJwxgq(>tO3jL{9_iqH21
-Nv$73%v~03UomjTfdOq|-rGX|Qc`|&rr}`8!Q$%&^)aiqFA4lSuo|qe+UbQz-&t2C<j&5EK@qgsMLI)UV$$WYP;lMGS@61t2HUQc
-4lmFoLqU>pk>~mj+K_$*3jzi-)pW<I$nJd-a3p{W?W9*pJVu1brkz8Yv$UMR*zUHOrWyx0kfs3a_xNr6kIGK#y8_{7j9yFK4ZVL?
-OUE^1RqtTr9_?lNRK$}9LUAkX9ThgdT#MUkcgt{@8h&-jH6az_f!6msZ`=FJEH|LRLoQh3RZw4u)HtbUzM>cy<c`ytzVkxb__p(T
-juHeI=<uArim0-3(Gqhiu&QbE2^2YrP81)D;Mrt$^1T-Vi(!9heQbuL<HnrWhD0GeXVME3eit9rzn>ndaFd@+Z_vzl+cGO>R@cR?
-4B2b@c}0`A3=!_P=EU>QU>!>qu~Y3;Y2(=dS=@=f6IevW#$%fgEwFO0^O7eauFq;hkOrMg4dxl<>rs(lP+@e94azH2-#*MifsTfP
-Z#QUE<9D6j=qrZ@kk|u?AAC?`!(f}$pmmtXEA-K@G5Pj5TNR8(jxmc81dHOZ4FUbT_-KjObmg<3pCJN?T`6CXr@fx$UbZi`t?X{B
-783^x@PBqs?@;$<k<S7l$D!cG2Eyo<M~74+gC4Ffw>qwRc&4Tx7JBpA&x_0UEOStG+V3rmA2qyQFupIxp6Sw}DakTNze8%e)IZ6a
-1v#lPF~CCfZH-{`JQqdM7*8mtBsxl9IGYQJcA^Lv$50S~Ah^3ia0K}G_&@9Wrn8+kUt`o{`WSRTqITE(gPta_w-=a*6OqsZwdhXV
-0%(U_6xHFINU?)71@$1ir78$^QdEn6rz~7wbksx;fR~XVdzH5e*N3aoFr#!OnO{-K9Y~RdQOH=-==a)ttUL+2oUG880|ycgR??DZ
-pvN==Qd38c3g-}CPnH4&kL8ns$WSnMR|o=z{2u@3`fby1U&q%NEo%GNAXK_Sg6XhL{8)meBzaV`WGgkkT0vM-@_qZNI!u{|A`J`I
-_iDY?!f;r;I%}S*hA3%Nl$8dEh0ZibUn~sN62So|_@#T|PAoEKK#(W|bd=5(&x@Rxa0(eew&k--4@F@L;5fVir3q27ToEQDFfP?V
-7@kDb->2x)%%}Gm^EE~SH`kkLtlRQAU8Hkun6Z=q1`Y-L$lF<8(!$F|owdHT%2Sm=K*3g|UVIus7t%2^)shh+p%F016~Tq&)f+M+
-?9@ew>@c^DwG|m5CK3cN1PbJBgG%EZ<cS~vFgDRG#o%!C=-bB#4?|(m<Dv|U8UF}^|6%QZ_}2737GGm@!A`m-w$5na$f{ZPYN8Yj
-d~|^sq$cg6l=w13{(fbwy%K|fgn~1x?j~yCk#rGZCKZnyB|A78p>5+}YosR402pPI@)j=k#wy|zB!nZZY;>gsFc1JR_E!la3<Bf0
-Mo0Mwihx16e1d?Fe+0q)u$BDWeR>~;uQ6iPx1W<ZU!3S;sV>DNq2Yk)R;lX&Es}bAq+qVAjuf2$1hiFl#OR4&AZRRMbpEp;(E`!L
-Bv~R%GHz7)0E88hmJp^B(c_+JaX~T$KB{Ioz5)^oI#!Z^BgRIrjGF|IiT$8IZX{QgOz%VTHAZ#8t=CtE*yt#-7$oc{8UVSea_$5B
-^XB<jYs-jGux!{)25O4n;UE|SK05!|kO+Y>cp?FhM!`9Zf+dm&Xw<~!0TIXE1>#a23FYMwFz-Gc<WF6_Y`34@$Jfgvkjm1_;buzW
-LINZl62Y;5{ePCldYWm;vji!44%hfAGXVP<nEV`3hJ`>8qlh7(Fb;_kC?p&K9k<2U5{!p7Fvx$2P*~PK4I>yUOht@J#A1*Dzl;$W
-lVq<YBgPzs4M2$9sW@tpLBYKCFaq#&!gwVXbaaiw6HNt$OhN_x-=dQ*=^y5<1EsH4qK^tJHal?XyG&PtNx`#W<MM?71`dTx9X15Q
-iwOh*2J_wm0sn7iuVlpeC3Op;FRqqnJxVaJH^GhmQM(fEc%rIK?NdF!MN0dG6ms-0yQrL~sc_q+^3`L)#)Wi1L?2t&do1?*hMI6M
-(@+6+q~+|*Bf3YWx<$7JvK@<V3Fi~$e!iqfGbOPDVDb$LG%P=`BH0^X^G~@@LT<lMp#hf$=PgnyVQoUfM?c>)xSLZgB@R#{5**q|
-BLR-dv)7Zmuz)q|aeQq!u=DaZ&IfpM{Y>)cGsdJ*egNJ&M$bs23+Gzi^egky(@Rh1%U-R?nerV|GvmenuCwmumIm@3=CLG9#1~r6
-reL<yZ|h_9gBKR8qy490kB<stfuZG{v39WRaEIJ&-Qs1y)}p5kZ*FS;c2v<yFrUbd7k5?YOu4r{zwZ&;mOU50pTv2cj5xm856;d&
-I|?<9)~M7xn8LmoDtBk_=uon}AaJRzt+^rF`z;!P<Er$~40j`4K&Y&#sYb`(aig6d1uqedfLc*`g{r#f(My>tNx+6ch$#S=4rcTt
-db|cvqxhB2E(yLk-cjCC^|rf8m^AS4wyEap-*!hPu}@%+-$34vQ);m}t^QIZV4S5-R(6M@H#ps0`!v!knO#RqPDH0FqnhIN^AR>%
-j6GPH5bIaw&l{WlYxHKZg~oedTRn@zJCcLR>TEad>*p)hZSB?6!LLLCZxE4%Iz>KjC<qh;eqseYCC0<*$qj%HKt9r}?PpSxlmYcX
-u;|Hu?<4@wFFSd|&#MN&yYD^CD3b%a?5T=K)aYHI6m52VfFdwEaL7qE)xq-R=cG2Th4YTmXu&u8Q<Hi?@FEz$h<GM0B~xuJohj~i
-Youja4Eqm_cbk`M+PCWY5XLrPK@z)AL#<QS#%G0y_0`d^yftiByMgN34W?es5lfHt&StVr*D%pOrBU@3ue+B548O-e^Z1wSy6%s~
-EP(jkx#9Z<->p%6Bn+?%LOBgq5z=0#2&}>vdfxRi%U2cwI3&&u`}X5;ZD8SNdy_h}K?3O9k)VB$E$i;C#7G0|Le`Q+j#*mZX+}<M
-=#PuSKIW5jji(3nvfpIwLq5beS=eWz@C`S`6eDsI;*c4J3hZEH8L7{(xkqfj;0uZ@-OjUVYE%C_w(z@BOT_tvj7$+g*o_!uE3cA0
-*67>XTgw2Z=sK4IeVd2x%d3aWB>~dKW{Zn5SFy@-I>mvB?i#b|YKD<W!$Em~*d;gh#j-wbc*6p?;=m>2sBZPeO2AX?cRj+@oan$4
-vN!ImWU*tL@KW~HBtS)-gbJ$y_}eIefWHcZV3%u~OkCM_m+!7SFFL8SGAuw%Zt`vSJov^6@?H{$B@6Wj<p%_B+0QU#=UJd13@Kgk
-rCux7c6nmuD+-WKRc1-ugN=!jO`GLshfx4XEb6bixiD(Hj6~nqF#$q~Ju7H!t${5s3z$g<U{HSYQ9nLAVmQN52zbLGJ(0T$w_OeO
-r2-eN7N4#BQT?690G>ny5L2Y{&A`BG_nrGj#}%=6pTF;ESh|QUC(C4-^b7$ww9h+&0r3_hh6BD5*?yKOzLt4G!Gcm#N`TZwGwr4n
-X1OlIHyAxtynRO&C65n(k+WTbrNN$S2^B(z4lR=}^pl^9yyV1IHV6Gv7RqJjJXT?vR(Z0e!a?=rkojH^qfRjsJ2t7_U$^P<?%Lv?
-QxnPdIYwY_c5d3e_ZDaoTN!&kUGlyI?C5lvopy7+)onK+>B3F6E%ji{ap{pZmK4AtXX+cPW(P_ET(YaGQLn-jc$dx_?>TrtA0;f*
-6aao*PXGyEhhqQG6dA?LXv0-pn4E>}Q?@^2ib+t<KUvuNRo{r3#2t^rl_gXjQoPtU!-#(0Q?&f|Z|VlrqY-Z<f$9Coyy0<RqUn($
-U4_>NSO9(c3*+a%*r}@Ka_PfaF@U<v2eI;td!eAD*hkX9BMbJ0_fesmvetM7fM71oj~AL^w(EV;1^DQ3At-Xd|0r1<P&WfwhsXsY
-RVu(|{gS71FIcGn_L@wgBr{nKV4I|am2PZaU1Y&v`~QKhg#XLsA|+mLc|2$`b8WY5+dsu5SjImdugfw=SF==8XGkOpMX1Q@vu$t3
-o3~HHzwgfcf_f7mnJ5pajGg-LI|8icC0FYYYQ%^E+M;go-seSresD?Uc~NYI6Y{oKHt?YA4UJbbrGZBf&mW7V&GUsD>&XGc_rL#x
-_&F&)TSFKym9N~rkDpO=sFaQzC8ip5-7f0IUUpo-jD`L6BHH!<5ETmd-Y=yAcR$Rul@I^~rYIiG_P{{@#cERj%z*k1#mU#zzm&R9
-d15pFtkfU2ln|;9Ew=b96VYpcw`Pysxn)GPsr1uB758&9(n{D#fJvW@9JA_umtMd7vtusXYZWgLQJ-||-2OpiR5_b&#@SVpG%sDJ
-difS$6BD%V%gW^^Y`>OnxyAr4S5zO9cr8w!l_LlUCw1Bh?R~}r``I<wD4iQV79Pp<1Gw+WaBW8Q0T2-3rzyO~PfrXGwQvRw%QoSV
-NYMW`%fKz9a`n<FDOCphS4@rTJjOpBuLXDe8&1Q0u-}!Rw0OP`r2;e~hC?FE#6DV?{gm&8eN_X5f@#FOkdM;k#Ki8wnhtq@n90ji
-`d6s=o6_3`Ta<wgk&B&oWR5+SNLh426L@63!w2cB`wLwa#5Dj_vMen&V2Rb^@=$Als}@<^zFG|yU#|yP2U(9d(zagTuSOjGoNZ)T
-zAjP@Sd=+_)5ekTz^f88Nn=%Xh0xId@4lIu${?+5it;J_qB_;*<-<STtr-_OgA1NH)b*)=hZSI=Y#MBT_Hxb++x8b;Yu3Ct>MaB;
-;hRBUjzodw_7>l(KVu^Rh_?L^H5+=MH5Q2d2hE9qY`f4DTvK>-Mn%sn7aZ`&aLFZzk_@e2u9E;D&~&v}LlG4@8aNsX@C{g5N675{
-P7eXh4W|`pNqEg#QNrlwYYDG(sgi=g3u~Xwql4IK2Kg$~u>~k|%u4v})L!mxi^G0G^OW`J;JoWo)sGziVASY3xBj!|;!9^%D(!Zj
-8Ot_MKO@~1Ri9qZ^fpZ`+k#XDCh%NY<zqt>q1!1{E{0t)0EK*)2_LX^Gv5}ycjhN)K=v$Tl@=k?2k7Y!)8*NkCI8-Q*PZ}<gBNZ9
-@HNEE@*4$RhUEMK!*1T-6_nGwgll9PV9P~R7CAY%Dgey$Gx*b5VJHfi1s<1uSV*?n7AnWd)**7jr2mzyQ&^H+IJE=_qt$V$`r#k5
-4)kqc$r@8dL4kb|o&{QqFa%%%#;sB*kJbdG{!s0>X-Ad>#8FI=^7r#~8TDqiUFV=efF9qP@`Yfu*H-k(*)1Y0KztQjd@&U;ytzL#
-RzwBhBQtvRg5}#b+z9&wBaVLUSh*$h(LUF0UY>xPBIC1K;CJ-TG6f(u<9dGB{Q?mh6%dJ8If@%)QS1;XvwgaPC^jZK!ee$E$JqYY
-E&+(U$^5BIvi^Gsm|whe)7!%R+QO3i_SD+`_>rQD$YMw12ZrSNtsT^=F#%tDIp0PaSS0G8g6--L`cbTA#F<G612jss%kdPLPYruC
-6q+Onbab*lS2fu$RnvoYy8`q4-r8?BZqr3yIShpWvTh}A`5l$QP3|3F8lYIrTGY-y61SEC);V!45zF?eBH+L#Xa1GTp|Th@G95GJ
-31fUCgBwds{I}va?s~XQD*+NMV8h27FsC~@!_e)To4a#NJx*ig*=d`PO%4s;pxiCB`Kh?@ZL~7r_@0%#Y{P!?Pdo2Jj_Ac~Ydpz1
-;L|>V0VN7*iKQCANAB~C8!KK`=$}RIgOf+U4-tB9oWNpx-|IU7VS+YCqECK4s>LjjgOBQ#ot|%>p4o0pq@YJ7>9E98qrD1vwpDPz
-qE20SEM%=lPLRVl3^+I4;NKY078Y?@2@pYT79Ve9`d?g8(D!Z&VYbz^$7dlMslea9=g#ws+Pl0QXY~iZib>D{<j(1&uk&<vDjmG)
-(8{1{02B+e?`igNP4>-Iy>IRgDE1|enS;-wuxD@`BW{38X-R|8D-&ne8sic;P~iP36!tFeQ>3bsBy#le*H5=D|5B`nW%Ewk*Y6vn
-<k<U4pj+|bQn)eh2@*tc_y+l(OnMbW)wB{I7E1_xylc5_u^@O^fz5OH%sE@W2Av`T_EXNPn<<eQuUit`-o5PalLk`GdX_G}Uc0_c
-S^mOOnF<E5H&bL1n^SS;&T=D^jR_TyEg!Bp{8V*+_aoyB%?408RnIqjE{XHok(eP0aL$JZA1qI4zjR;-09+UXn`hO!N1DXuos}=o
-70QW@sh(r=1eu)pH40^XZ~8x(^oR>tRa5Wp7)J0hMp)adIYp;GBSi&1q-?xpB?pjWc1~S<#^Dt8)*6$`)E(h~gjooCS>q&>=`Qki
-SLYQsVDF~kjx+^YGxu}*iFZtOfCuCP8YSH^COzb0H!2|Oy1Pz;AW!b}?eG%?MAhM4^C6x?5l$F(T>`>+0hjz`QW&<4e555Im4QRD
-F$#}BBDs+`<B@6qkz6Wsk#?BcM-SxZ{r}v1G2I1XTbHJLXi7Xb@D&D@5g{v%KKg=dUyRk%AHwxm0s9r%UXaE0f+HQpZFbtO<^;fv
-AoA$`m3?C8r6sN;o5M#*Q1WhDmq1_h=?FU?cA|jp$G3}f-n>}~(x3t_C3R&uQ8fHz1=xmjNRsU-C4F%un`5+Rq0|_#G3F7L#c^W@
-(7!Lcea$_YX(d21w(xTt&0Ob0L$xjkVqa)@ISMJ1!+?cJPlVk!!<$Kx@aC;n3zne)Z9=|hQQmM}sP)hl)sg3D@@P+j06wIsX6aVZ
-P!>uCkoLhn%4@63_MJ}tVZ$!!0h0||Sdl)2bHw2QwNeu#rF&#e92Li=ykdU)ToW7x$tGQs6$ygpy5KP5h1!si-<4$mXT6@5D{5!Y
-#}I+gN*@vnA0_0gD$9plKD$x~Fc9u18@`%*X!gCBC65!SJ{EvB8BVW!AHF8dX?c|dvR?|wtm#_xb01?>$RZW7TRKP}ZQ5He{aHRV
-YfWd39y{k<Bi!!v`4fSQ9e{vq5J);V^sCYFa4MWFb;x*3gFPHRW)q;dj~a#?VI)iD3Gn<~7}d<0UIL_Bf}b(+#g=VuCmncq(BiZW
-)51v%&;>j4KQ;CpQ+{}^C+OUQ6Hb`X`K%0UdX!S-w(C^u>BJ4{fT9q(fc)mr{zRs4(Ml~8;324AccZ2BW`MJns~ip>_<pGBSGszP
-vNDNH<DAIoPL#GWZ7eFWf$Alvf#&!N=84LUFIS}C<6#HCQ_a`RPn@QFw(xZpc6-OQ(>~2bgMyzVzFas%qydC^R<fJ0?AefPKdf2n
-w2BU}r?ddB6tv25FGMF_IM!4aa0t{s3|w0gnwhg*)>jhCcGwWzPYWFLJy(vWqXF92AG$&$bg!lfun`08coFkW1jHncDH-~5d8z<6
-Fvm=cFm4{;A>*;Tzcb<B#>d^$9-PC^W*rFhV#Vt<b><o8aj~&o&*<zG2}{wq$nRPny`i!Fqo4)@*i#xDuDko=wP|q0-l!HZ6<A{?
-wcUDpTtv<&>9sN2OA2~4a$F(mXX?A{w6UmYPnRgv9o9NJlD+>9Vs#y<Ge^QuV{?4tJc95z2w)lL_{@h*1RDO%P~C?X(@TJu@^x6J
->zn9fKD+#lJKqtkS}x16J<1<Mb)W^J+M=DhKjI$+fB>?_u`Y@E3}nwN_>tTs!Y%-zd2v~quv=eLbffB6TAPHFr?qMC5shr|v1r`B
-%Rj6R$D|9w#v(tzbf4671aVIzX{0NWkX$sxnG>OI*gxzF=oOq+TnF@%ufwCU;l)?6Nf|Pbqhc}LmGbOBo6N(PuMc)~oD~;vaZL@y
-17vLwI@umcYIHYSzGb~MdyfyXc9)u<Q`3!&E2PI9o^Q|jGa|tqd;P`6G>Tn>V&t5AflN+Vd}w>t1#=`fr!D)q8Vt!LoB|p>PD9Ke
-&emBnJUu)*ov%gR?Zr+bJ_2eIkq>Yi72+k?77+#1pgCY;DW<Ru*@X6>u=gfTc2tTvXH`0U2Stmsg?ne~$j7(0)D1>LM8;O1KAXY^
-iwvD-=rP8Ge{A)<yoRO5+}Z?^r_L@^AGfP7B+E@G9%&F_A~)d=V`N}7JyIcyuQ93-JScu%QXlNGt!3dMM?v=7He{au-YNaSJkx33
-j(QU^Aj=DHYThK+<(u!Pl~}V2NPv<DdPQ$7G%(v_N*&WH^s?g;AB~xcEaKRAm&`C_FKZbB2O~q5aBJ~#j3TXsVdIKN2r>~J5B<X!
-J^DUf`N;4!MhACAs(#q`D0Y8j%GDS(3Y)y&m?u8jXEsUCp7CrrPLUmk0^Y18>-<TcdTYIpBAI=Y$_nPa8OP=K`^yo=7{YwtT~>h#
-RDi@ueA|278Z9G5<LqvO)P+^01;(>P)uqW3UIa2v2+1E$P1ty0`YUqz8lznecT}_TyY}=NbR-&!VA<q7St#|5{H_VtdJ<J&CBpVc
-ON)!|!A304p6je8IChgIIl`NDr!-iT!9gM2=2fwq7!--(Y$S9iC_#v199MWrAgKb_aq&hMz)Z|`%%5s?_1&D_XTsMQ%~^AOC%mTD
-<;9jr6A99o`(@Tn(=4;gXGdoC7r4ri+1f^a0VxzNXK1V~D@YjIZ_`SstXMhMSwn<dZL+p3(Mgd4r16dc5p5(0gQLdlM^Hg1G-4bK
-G@3{8ApX?aH!ii)`$YH}BVWi9(WjP=suJC_#VH&qRYfsep5Ep6wLaBRkv>)c=b`EfEhIruL{I?FaZ8J<+S;3sLPkV#P;jx+lLhLE
-bETD*7y$}~j_Vg37z&#R6@l@5{+AIX|9QKmKfMpf*BIrhYNb3Wo#(1ACqzPXq*SnKY>m>rnniv_vJB2H^^8JGVFVn519Gs(ZW5rd
-B*X+Mcof$~ASoe4!Sb*KlL%Pa<N5^w2J_^>fq56Gf9~RC`<mbIv+^}YLx&dE&9&E(5f;F66$$9XfOyC17&jv&F;31X2(;B&eAG06
-!Qn7&+Aao(ClV$g1A&M{92&vH5?JJ<a;{UD<*!>*8e2^7<Lg3Vpc~5d9-5L&cDgl}+RBe}0xdOUL}&yIf&+=8IGZaVka1psL*NL+
-1Z1O(!cI2jnY)wC=>OVE|CZ?VKK{<az76(}WstBa1P`@;Mw=?K7!*7P3FlhHl4ELTLUfJt1-sw}PsfzB>nRz&|1~nX;6eYe7MUtT
-#v<ALFiyo}brAsq2R2S82{~1<g8{&JVVL~we>Zna5&txd)O5)}U5`oh)uE3{zR9p5p?o7QY#{$MjA()==+wFcOw1SyfkA(fdHk0)
-7Wkir5e7Rwmj?@jOofe)#!dLAK?H*R#%?DZ!p~FjAE%Cf^Kdc#7U<A_97ez8XXbB#{*O~f|G@T8zYp>J1=Bup$m5LyXRo(aB|`i2
-EaQdNf_Y5No=A`X$>#nNqTZkfks~)qDR41=n68mCmK%iGr5j^o_*E6hf&Ed(l{*l)7m{=Nk@PX!HE;swqV01GHH<5Qz8SB5&0VH_
-Goo;77p<R7<zx#C&Ejm+I1xE+n}2Z(lK&j<8B3}sM}*$*71f?1)iwBMVHo^vL1>xLUAq&TAFFVwYfRs|z$fFKPUd1~E*YXCHO>%o
-AC-4Qxf_q2;h|=i_57-wxVM;|T_ogO@}180$R@=*(?;%QbNwfq83(@STQE2mD^K_YiEs;fJEw$wSLeLtO=h_)2bl-nnjB~j8FCzD
-7Mx#4|BJ+`pt-cQSmnu=QfcDeQ*N&3A1Qy}#E%2>^Jc$*bQ^|p!;(Am`nL-(&F0bX`_VWf%a0M+-<hdt4@=_|e+C^TDV=Tjq?GDR
-;oPzv;|_hBu(K4$8GH@vs1_tRS%`Cg?CvA1Rl^hxEZ=88ymnTJbIEE8&6dU4vbSleRpS8C#**ZCcju`fxXuCYAtC?wh+=38F(Fe*
-faoqoP7SR&%s*1TPNu2MA}QEuHxVPq4ShVQ6O4Ph=tW-4o;}?7ioNHQR9*|3-hf9iIE0PgK6{q$(Zyy(WDX{Wdn;vfqsr2SIo}UN
-eQo}<?G%Ia2EBAYp||U0INu~{6hg=9_Kdb#Jt?Rp2N+LP4K91>d8l)K3yDSk3xi-vGui*8EPF~y)xDp+Q{y`Mr??L2z?BWn!RJ@V
-SjYuya>bJFmd?be-94ADAJ?RD2;P@!Gm>%N@&ewP%O)$H&2g~M-@ibS%y}w9@1bPe%O$qlQzAZ9o<!*f2vRv;KeX#Kycgrv^xm9Q
-{Gyf{)$~BL(Tc+PT+tA!%fZ1~63ZbqmUC3%zZDx`5xU^U)Dj?d>vm2Jt>L3ntIpJ&di!*aR;gXZEp=|6yZHNk_1O<D#Ov8|Ln?ND
-JhgzFoUlQ|mAllaU3t$rFJz$8maB`?Hl=yyp%C-AyHC;URqS8BT+CI?;D;(=#sVbH`|fQkE&+2(cVrab+pWcUY{pp)I!EbPiK96(
-4F~@Z&Oe&7NTh6P36R^1bf>Bx5+7mIID6jl!H-fc66%^<n}KnrcblC*?h8brlF1p`QB64c>51XX@FY5iPGK7zSE6rszRjj{ZYlhE
-Gx_qeuGL&wck<2LhW>}$q8#EU`P`ORZlS{YmLB<4n<mVe+fE_Y^75S7U=XE?;UJ<%MsZEX|0Me@l%<(Fl}T)x3#LBGN9CmNWnZi&
-m*wCkCHk@4lW}*#gqMb}RBN`@LAg3!SFUi$j9HO4R${m(-yH4HJ+RWW^%9KR(S;|!K?Qz<;W>}ozwlTJda0hwQ8fLjO0HjQ2po)b
-dc5mI4LLMNy4JdL?Zs*nAv{N-F)`y6+y4{&emr*nv=Sh@#LfA5@g9v>pqv`*TQ{VyW670TCu=;@s)~E$gTmHv?W3%`OS4~k>3CjD
-=gKZ|hWF|_&C83{a+R^-=DLLqMYq0k3)@t0aTw|zJf_B>@6WY2Mm+a%S1Edon@WLXPEhoc4hIzq2QLjVEH~B$0sCF1mxPP`v=Sgl
-H&H%bykC82AiPKSo%+D?V|4Cnv^IxsJY;M<>pjCpkTdVsz{&<U(bo5TFyvZ#E0lUe1=Mf(8gZAoThxzSK53vE!8Mp$ZVfiPxh{$3
-=zX(iOJH@fY8;VvF5_U16Nw|#>>OBREC(3iFa_`*qT=PGebY*Sbkg{FEAy!lcI3&%t55RuH`s93=5wX6UD0(j6q}D6;c5i8(pJ^y
-@6?FHRa`6L-aNn9x+2t!cNk8`@h9IP>DZSi<T#HMf7iBfc8b^I2r65$(_(Tcgu^<1`}}34xu?F;k?dnG#v1I8&h!O?AE%W7*>;wn
-ea9}OETNl^v1f-qs?hNqI$eva->YMMp#6}Mh6IOXS9YYNcSIG%Ut@}L=I9kMNmpq)^vyhJ&MkeqgzFfqn}Y-n<LtdGf7ByRiCy^(
-K-thjVWBmJW8b@{OCYe^pj?C?Y}~5mISk=<I;(Fv5~q~_N$2aWOy7;nh;Q9{OUSbp#By2WgxC6~*&l?Z%P}|-hYJLr&~Qynrn{jJ
-xJy<^ox;L4^t{zeWH}uaABN#9$0Jc{9CDMx!G>hKD~MwZ6bbjD1f)nD)>*Y!3_KpKu7Jmk1A~M9QH*-dYfdWx@}ZcYea9$0Ll+a5
-&PQ&N39ejsDcDY7$G-A?G8=1Kr8zR<P*xve?E#sp{cXY=b>scXxj^WQdH7jwnUu=hDp`EnE4(<zUsFatrtDl{O5mWf;GwYq0nKF{
-N0!#anMZ~g<TxHE=pQ}8#Ybs+36RxR{OtFpfvXa34F}lG5Jb?p&bb7)p9vpua(>!UdRiO`n=wwm%W1dJwI--=*yMxW%z=;(WiksT
-IaD=qsKDL)a8V7;!K~WzjDCcs0#|@a26cf^<AJz$u_E|!3?vADW+uqB@6$_wY~brds&-#D_d2z~pD;UnzCVJaSpul7xDSi2q!`uq
-kvNh{u_`W1k!d)uc?q2Z!NZty*MGKNE@p~zG)QxF>H*&iyOg*AH&KnT-tI&Jt`9a%VV67@#$}F1Ipjos8w&Slp0i_ob$SVq<9r<w
-Abi6kMDN|k5;0_205>CJ<XMiUXzQY-#a>T^ID+e@<+6(Tn3YY@Wf-pOnflyex0v}N2A(r(uLk2yPdB7VaW^kY4J5T_B4F;q__K(;
-I%3@4=A|)V$$?-zhll-f-M;75^b#Old>s-XQJI?6nyqNvS8J}#t&vumZ2zQ9{~~S1f)&b~i62_}ebsBjU^llp!W=peMDNJB=Lc~U
-1#>;t9+ufgFjHY}QmC0qfhd$T4oeaN&zdj|D3a(2|0s$__55+&UJadI0;H6$0~!)dU+hOC`t|%ROE3h^Nc0asty0{r*Ph`mF3nl7
-pR8ES%H6It%U*?hn)n8)Ugn*U`?}*Nh+d61rhT;_lexBlvWu$=7&ac?Z)XU?O(gPy@I0UY+yaJk4^J-vV#?Pc0X|nZ<ms+|)U-FP
-hRk)sXsE1jzxmO_?Z{$jGKYTpq5;nskjw`QAVdz;&q+2Hi$xw)!gEnb(j!@y*iO`#dPV8;#7^j!C$?}1oX0faiLiqIsT8EFon8V&
-ik~3@<>*i)n-XGNNC#JoaFxN8AZ*xzkBuG!Hs)Xs{oGea=h&%L+QyOL93c1aczt2>hI~$%JfOu+tfV?>6UQ~m>zHf{(nN)vmBv_}
-?H@GnR?we&n3ZqDbmimE*BI#yn_pY_kWvsvj~3yYLo@De#m=fXn7{131&YH5>$~Tki5E${=uPKts5@Sqxfb(1Ty%VCgQ$Wii;5G*
-S>>Rxl@f764>&0Drk-K{x)FUgn(or3@HIwHJDtA_eNc$^+ilC>N-c#2XD?MyQV6-*b-A>R+l;7TqB>Ib1-Jx|7b(9cy1|@2E~pko
-S12G!6WO{c5SAcrf?QHU7#?;(|8)xD^N;E8Uc%QHL8Vt@bR~+}w}h*ZxbDn)k=yCoC3p5cj*-K1#@lgsht8s<5tdTi;sl`E(Pl48
-eB_Da{x$96fns3fL~5cP8b?4)@DY)K<e?q%ufyp1qUn7Ge2vi~;cp{X4wCmo>I-wX2SD#TpJ(SfFMO71Cd4K3j`*24EkjKyD%Y6<
-@~YaH<f_J;;G6ZKnp7xc!j+?dh9P+tK8Q()im<;9BkkWP0V2fL7!B;K2o307>8B$`8rLkluV_{ukv_T5R))kiq;(o~K{O#IWqhv|
-BxYx;FE5Cn;2T?YVH}i4|I-m5-UDL6lTM5M3uENJ{6+~7EMH^vZSPjrjwmZ-5z@pd)=Mitn_piWW-3d=aQm=<q7W32gFVhC7?!v&
-70;7tCC(rqd6$Yf*kprk@|VAEMCWs+_wjcYwk5)Fg`1`Xoq(Fi{|KskT^ebtE>6WFxP42Ni4Z7|gFR7;4Nm}$_~lVJ*vYAJi2u>r
-{^oC#0O9YviJbdI<}%E&qsqrS&&JxROEO5939d1sp}@R3*udOG@MZ;%ngLVNuK!nwa(jiR_wje;!Qp$>VnB*7FSTC=X-NQ?+3*Q6
-i?F5MByk0SPR@;kLjE2ZzWV%K0^~QE_iPqnEX9|{<E6+X0-4!7op|^(aWO6H`foB>*TDa27|E#-5U?p6pdm2ESYTe|!Z+f=;vbiV
-O`#*ErTEg(@Tr1}kMc=H|8Z$=D9m)-j+x3>e5G{%aYaEu(BD|`!@$3?u>VdC{Ey4R{>Q1Ke_+z`uPp3e?N|HNezjliSNqj|wO{R5
-`_+E6v3A1}e|!!mV9hqs2?zM@@&z#FtC2ABM4VFYi?&bAyKHy@lvwhbm5X7xiH;jGVUqKB)>|&JEt`1Gq|TnRT4Z9uOlze~{9e1q
-#8b`_`2aY`?^?udvr&FBHJ>-cD{<;O_{hPcF5|12pL$-<k;f6KxU1=c@xyO=Jn0i8pR2C>56|Lpg&{U75oWpYfG}9O{ap71T|xL&
-at~!D?l*$(l%1f9(-r%PjH)H_6A=^^6ERSj-<MmJT*CZ3HQu@t#Ls78%lWB1Am=wR1bG1I00&%sd>FKyGQmgM_u6$+jYDZXoBb8o
-cGi00#4Q@x#Z5^(tRgo%w1+vtEV+KdN)y?;ORi%lve{!~CngAa0>|IEdr;Y-KkaC@mb?7yJAQNGx%cb<>ns(Xf{-<*D;@5syU9`}
-x-6@zA2AjfpeF{e_xJ}DPvHrzJzBQVSefUB4+0Ms@?2h}aFqv8s=quBOA;pV0{`KCorZR)HB;ZASIN&?nY!+=uNNMHc4_nUy+5C#
-n_NJ3;gJ}k`8~#~>0UhZ^XIIes~jA7Zn+h`C%=}b)WiKfy{mX6OaUcLVuFuM(Ub{>LGy$j{BaTV+(yxSYTrW*e)b)^Zn%*B@n@n3
-6U{?iYF1K~3?YQaW;kT-`BlNef;2JI1xBP9yMuTb<+MSm0!nz|k+93PHQ0&idnXGnI-$<Q1t*Sr10i64rkZ#u?>?;rh)g~|`;ONr
-_e-woN(!X%PzSQxGeS`Gwj)od+4FbZSNESb;Mtp*Q9Z1hm&GHQtdh^4Dc}Kdg=?rjPj1t~5OLT9>xd8#6F<lsTJXndd7@)_2@nf2
-ezv{)%NmBu*1l;_=8;l)xi_sn2E&4=69iLY?Q3}R){`{Rv-4T>+ysOmkJW7E?UqKFV2Sj^)g&GRJ4#U)Ik6kc;4Pi==Y~of7*8(&
-GGCORF@hIut3I`@Xrn&QTwWP+d>d{@Q`W@Ex*$T^&YjN}XYm*ot;)J7F|j<U9<2FqETnj%^>p&)vUuvS_>%Dx);0*oyL<iT%AxZf
-(@TK(^L0po%hNLvY5uZuFrFaq#I5~}PhQfXLK9<k!}n2NJXByzkaJnjqe8cE`~(Qg%g=^l@Dq$<C9W;RBhXZEFdlw^{B=6KAbNTU
-kT|{$30SrGO=@HC&<z!y{F#%`=BA|t=QPp;ljOAJl|&sk7T`tgQMr^1ed0~!IJqz?PZ6~@f;bWn=O8fP|4!fs(|LLc5IkRp1lWFh
-&LaCQG0@=&ZBE$U=cpibay4dxDSmt$Ofw${22Zff{edr)su27HCVi+(Cn}GHHb)8!=i!|H+Q~24Y12!9tm5mCfE|?rdvkx(nXo2~
-3<q_e@#se0obN3(G4Z_;<X)-h+whp$J(+$xrEri5j9!TeD)Aip3c?G6d0hq2|JGE_ubW;1q>G;+0yTf8&)+Pg8wcfamu}wD?y&FG
-AdxWvKno~SR7F~h$F3{vN~mC=c|h0<!4Y{(2oPg(EF$>7g^}-t>B>iouQ4(WGU++#w;`Uuvl#l>advHP{x?yc73jTLxc2*|5T4U^
-#XHM0MR_xF6zN0|Z=Ac}WV_(M7Q1_5!}Qs}-_cJOwA-*P%TNKlYuJ!WL*FypFRJhu02r}*0|ojR9)a}?`7KzGw^qa{G1R1RP}2X%
-mfC1M9g!5i#;9L-OEzeBm6-sKl<ENm8xmp)m3XW&NSjZJhdho4NIz^L_cVD99fTp1j;%l<{x`EXOLBUj4qs!WPVLvrI~Afp;K3-&
-mZVa1Em)GrVfrOiL{CW&!y`pD<+#Zbcs&GG)X6?;2<(58U={ouB|w;bjZvzA$@+6q+Je02x|>?RFT0;&z~EUjrC1{c>60>ett}Mk
-Xx@DqY5WwG1Nq-zr2iWwK=?ZgdoCH;5uqbO;MM-|ALd<5G?O6mNU|fcAPg48%Ne398g5b&uK)`2w@}pIf1?Ble<#ANar+pmAxxY^
-{-@#lBMc=dXdc^n1{Dm0^Ckg<a0Coul5vfO{XMLwMZZx3gugQnwDXfxn83mCJOsW}<E0@=#_$@_iWndXn->H)VoKKa-{qvm%-<*h
-!r!)cVWTb$i<krvsM|%3K|sTKxdgD_rsOLAU6U83`CIw?Mzi)6#7s()A8j+GDU+)k0OyQMpPPTv<i(tSToyJ<9y={pRGEaD3LA`n
-q=m^pF71s#nXX5u$Z4?g(YS^GacOS|)O0<9o_;(wAC3DTR}|#`$in955&h%T(QnpU`IUwJtNq2Z?iUGuwO{R5`_+E6U+q`>)qb^K
-?N|HNezjliSNqj|wO{R5`_+E6U+q`>FE$y{_Zx0m0+ULeB#)ekvA|B+wdjv-l$abrWLCF>FlqCt-GVvkEk4?lz8au;zhVBmgLX28
-o?)i;rSNsS&X!%e?~)`Y@0f4RiAg>{oCJUsin^RWiI#zPgas#M6_otH_U<pF&N`0c`1z;jc>eh3_@|>bb8hG|CwfMWX)8%{jS<%V
-F_gAREc!EyXoC<|L^f>{1+gv?ikQik7tuv4N}Mx`x(SH|77a(Nz>7f}1$HBK`~7{Ni!N$D->3KMZa)sX=lMRr-*b-V_xV1<?c(1n
-6{0Ge#rM^sMbW=oqyEYL>Wj;?>1Sadm~5T>ahu$qdB^Xc9qg_YvtXj>(OoGqQg+);S;kAx#l;IAs}jGcL=^Bp{Q7r!)9b3}r%i7O
-82I}8w-<ZlLA^4*{ra<VY8`oe^U1gvX}{K0AqEy7EEP2>&d6R-H|tyZ4Igx=u{qOQ0vcCtoLWuG?r5X${JBsd&+xt<I`cAa{_3y0
-L*gZ|btR(IahXiKX<y3s&FK~(S50pTSS~tp@9y<-igZjYelsLj@agKa&81>wcz<g~9C=%$P}D5GM(5>dzit6CV)}jE#MI@LeU0)e
-Z~1Mt?pRFBf|1<J4mmGAswkFk{hAZ<r$pCieJOZK$5u;C*J$bJskw<Vc}tDWU(9uuiW9!@+QuyjF>);xk!7q(%89d94}Zy~^u=-A
-bd9<{>7SmA$r}CK+|nDCH<zBF>Pq>k<Ez@RoHq$)aa*ffz`&UP%|oVZRGxpaYot`}ke)q#xTH?rT=s6?5Rs|sv31Vn8j1R&M(=sF
-0Lh!K(WTKnI|rOh?CRi47aC<3kNawBoixIpYNrir*e6f6n)mpd!Y!t2G;{Ub#~t#+Xz0`C!Qu6C`I}0(4J2C2+#31hh~D)0k0edk
-Xs+|&!wpGUqZ_H|2XeAT{b4u2n@jn$Mx7olKw_qAwD7|F`SQ4|QTOWL?eb4Iq1JHBx!t4-BmS&WgGUPx+sT8awuh>d&J;O0+%B6*
-{Jo&7F4cumpQc9-c(eeqojiE*jmC_dO+4R`OF7R~POGDg`1RV%1}=r2@5!nevG>-rJElLn`}X;yCju9H%he}T%gLsUDx0ANeOusS
-Z>bWU70v3WlN(ylYXTR0D~RjME)lVOn1Q<;g(6Ws7A1x4D_*yL+lvJ$Yy(#vrvLx|0000000000000P_FMpcY>TVi5{#M%E()HmX
-_eJ*?IRgowBtv?~b$;rc=^9;`JCt)ze@(|hcWY!#OWYaR=<faW%WlfE<@)M4X1YdS%wAU8iI?8p>JClUyECiGt*l>mQ}&(FV{N8u
-G=6@U8k_nh>lWaNtb1`L{knVdLb)ERG+m<|iSOK1EHr;l%&pN~DvS{I>k*ZEv;ZkGU88SjPN)NDx|ne%Nv)l5$e2e95Zfv2Kc4PY
-^Qd7+^?5SXb#TF>1&HnB!SkOtsyAe1cdMIC+|ChgvE2g1L)Rk}>dx|Vz3S9vXt4+<gI1&Z)}&epx=K}|)X-vaJQlPXl~fg|cLQ|^
-RT4unr8@%`dyDI76e>3T5Z_$jVsBABjY5T{uf*V`u)`kph?+j4;H9ubq_E+Kiw*z)0000000000000000002|1AU`<Y*}yAHx%Hx
-vPqBGP9CJPI^9wiwS17pfs4H*GWzsanhqsB6Sx$1K|<FkV|r=G2QKy&^$1(WP1h)JO+h>pzP1;Oz%>Q&d^ccwv51BK4@hByD+~Yt
-0000000000000000000000008jwq+V_efy_0000000000000000000000000000000R93+)eDd""")),
+c-riJ1z42Z_V;vm5(7hbcXy`}B8>`yigXw#paKetiU^{FpqPLtDuRlI*a`}Wfvs4m7$6oO?=S-c_&?vh=bU@*86Wp^J$GimG3@o*
+EB4xJt-aMp!oEf3=_fVw!hZFq1>UPVs$?D1Hhg>%rfE{BUS+Pl^7z!<vxW2hr5!GIZ3txz#AKFjK1ebr*v;^pZmOaS4t+XjwQk2#
+J?ySVt+%c-H0INsDj5q-t7E1uel6aLxaPEC4y5+5Jcg0y)r`-*8Lnfgo}+*!;IFJ`ZE!pt4m~c8Jh{bfHDo^ejZB&*qU%6!l6m>s
+4Krl$uiGfo83#_dhoE=tyc9Y$)d0@8`|eEt?CIi&Db&^9B2FP9HCI88X<wJiXR5^@>J22y<&q?YhOW(B^`tZ%T#SW4As{dW1OkJQ
+8uoV~v#v4VATS&O0>MBa$e@$sH82zm2666!!eO8i4-j<tGYkX<9vZ#{41$A)ZvX-Rph(zoFYo~ZTpa!kfk1!@oG&maXt)=`xpSl!
+!s&p3xi@qAIhTh&4u6G#M;-)jgFr@p4#N3O?mZ*_fd7I)4$3nzpi6HTNr2bS+}G1pAALvz?GkKw|6=W><!!m^(n}bF;pq&xh;)6x
+BWM2^vritd@vORTL5IDD1{^Cvu3y<$<?V3i@eBgg>)E@-nu#*3ifv1FK(y#EA=lX$!i}%{MG#F%3(yD?m6RX$-*eVg8GWUSgD>M{
+S<MM;mlBUPK;Sq-*5&8HIUCfp)j?4O5j(I~v?<kC{KZ=vm(4{C1}%at5QQa#WXa&9TC~&xnBoT@w|6Ufu>B>|zAAsh3#;r{U5&7U
+dCEMSPnpYPXo&Cbny(lG3I_-Z2ZNx)q*mIQ!Yn~7MM5|PhYk}OT<WS~03IO|XoN=7nV``&4ATf@f6_)s%B3I&7w&z-&+y+i{-H@P
+<9iKc+})6|w~svZVfroT;u7P#OGP%s9y~DbeEVThRPX6L*D9q8i@$zUuz)59+96~ieR_nT!`j;3?U&bmIJ?m<0|H;(pJn5&xMs%z
+lSJl+8nh_r3cY-zWPGm056?qu8VkYj)RetJmv2ZKdTG5YRFMJg#0sUED%Pdh-5cn{p#nks4RRrdVlyfhYeQ{sCuNI#ov&IP&c-r#
+pY)gy4>LFwjASSD?jc>gku4*#F+eTku<*NLgjnI-*^jGiB(7b5_*hq;niWy}U={Qs@urEGuy+tP+<{6bKznw7PLyB;Bh|nog9rYl
+8ZlSA>(+(vhCWP8<pfLSc)BdXfc}|{F>hMOz(qI3xd`^14??X$?qUky1#6v+mMB}p`<Ax8PEVwl4pOl(SS`bW&AO{<-Z5+w2Vc)p
+1WR-?8xjVy^476lu%VG{bY$)uOWe^j%k=J5*4duV(uBTNUmLb`RR^?Kr1%U&0_RlfIxk*X(a0|$_K_6|%<Q~E`%I-aWG>dlYp>sZ
+t0nA{s)TwVcK@@ZusQCsZ&Xd`%fV?Doo4c|Oq`>$;q;b)JPVfUkGAam116+0!(zEj^Wa&PFJ`GR3C|(c7_f{w4h+W(1E930r@~fV
+&w>gXky60_UiR2&I&T%?A9$<r^9h)&gZ@J?>Ml4Gb?=nJ-pV(Z0|%O7j>tEmP#<9XuiPBWJgt<_x#@n}&K(2x=vU2(jSn%Ugc)yO
+Q0SltRS`SCru9>oiiA~DjA`_XgSSkP@oV0vgvdR;d#pjslj5q4&!0P`B+*T@Bk#PQrq&c(tLHuR`=KyUK;yNoPL!G@)#l};`!&lK
+ED0vRd{J>G*fO<mLElvR8;5Ls-lxIm&_rV9218$slQ#nlMBZ(Y676)+(jsIZm{vFIkQ*$dr1DCi9(moRc$6}3yN-eq+{p|LC*dK(
+avrHpxb)zgHk=;;)9V9~2Q;z#1DEdao`A_A$UhXLS~BLQ{NSnb#jXl|mc#{@b^VlJnFB3NQSWmrUTa^`SAJ|ClxR(Ud5Pizx<{J3
+-=A%}^RdgIHP$Y6OH5Hz9=H;GYR0Kdb3@{OBf9Sp%@v<~N|j8KcgJ^BtqmmyU{>TGL!4OTLMigj$*x&?{na{xZiF9YzSiDH@*6TQ
+pCT-tN|oN@H*;3iGas1-f8xy#9_>$b6twyzsYCCp<NW&~QY2881v)d^&Y_hc>6MK!peTEsVaU$D04B+LtA(EyH1))M1}avX0cE0~
+a0qxoi~52KC%hK$BhXx!P$IS(!9Vbd@YxeE@%o2C1aiN8M`c^ptoA1^3#8g#;9uIukx=U~CGCbEd*e4Vm+Lbi?J@gJv6ps+>!!vx
+DCj=S`7$Niq+Su5OS!j!T{qK{IX}cq2ed{PeKK;Fgyv$?Le0-6w=GVn;xQZ4EnA~w^5)z24Q@9e+->@v*s&;E?2uwing*fq#DP}v
+Ij`SW*<uvYdkj7ELo6<b28$uEsOi15z7U;;)gVaKlDK}%!=<Z`(2B~v76&`EgCQq3?_}AZgHX>~=B7DWfh@4<yG2lD%XHWX9U(LV
+0|%5((LzT0T^G78KLYbf=@ky<<FvN6km>|2F8fc#sD>W3kha0bIs}2;EVXlg;SN^_C`w-L@s3#wd;+5+i&|-)9aB)yH+jwN8=uSw
+TxotnVSB>yOc1yT^ug~((F>*ZrstbF>mzZ{>hB`HPG?01-j*Iw@ZNy}RiY^VibXzEONw52Jtc$K10wYldLej&SgWQaSTaR+m2%Vb
+R@MiS6->3l<&(s=M_%!bT7-JlO|GVE>=F?+xEX2kYhzA-I}?vYDrCND#J?pA7k$dF|Ee<;e6}L?>{lGdF?5B4I%29W9f!mY+r}ey
+RdIfJfn@x7k#Smgo08`_@o@vsyvCS73d%nfqoJ!)AGFPABi?dZPb}#NA9}Y}7CNx<?RHJC){}Qc(hM#q)ZDn|L0BW&(k=5Xh1$PT
+uRg?Y=UfNOE_RM)&-wl;#*g~VcMD7HaHoZ`-mbSJcy%hT{$bwkMYy^!1L1n4$hqcgy;NT~F;}etl^KPd9gE!hG?u!fynW>hcST=F
+bwGg73ieK!oHx1}_us@(Pzr^&TL(-7&nHnDebX5JUo>Y>g%|W)L7ASha0JV&z8~;ziU@iW+ihKfHE1qUkxIehpa_0D*;Y8=gSeIL
+IOQ{tbV;TWKW^aCdFTnGK>kxPY8Dm`4yENuBozgDZlr8p8n90u?WJ0KNtk-dGfJ@~$WZq?e07wNf`sArrx{R}Lwa+o57nQY?nUd%
+OBy<I==PRHv~xbU?z;ui9MOd7vwY8bN)^T4w04-waE5igeRAK=+sa7lwr7~|2K_hHy}6k-yE?m5y@k(~-aJ=Pc7!Y(Q#_l(v@w%j
+gvzbd(6ynVKkcvtf7^ANilw!^`^wZ?duWp=tRz`RxK+f(4}K3OVt%&6168xoMwBW+tgxpKF9)Rv!-@t00dp4?_d@0z7;-Ndr+jkL
+rOGah>jAwihfN>_?4OE}Zj7QyhrOD0+SLTo?R$+PN6qkX^ULKXAIplV?#>_H_Us$7TPQ-9x&;@tRYWx`E9=4wYxIi6BA6KGtOtv(
+`(hObk5BDBpToelAM9|{P~5SKS(Z-BUxgw#CEnSE*Uh?ERIKHG42mvRvt`ttG8DD3dRT#lSAJ?<7wdP=;?>+6il_qdtj_~qpDP5l
+c|%fWF%KjS208m{60uF1lrp)yb2q`BinP|P&q}tSdArwaAjz4Nn0pSX!oirQPEt59NFEP|fRLlCq)4v0No%(rr)*w4?`aAcuYMjk
+O<Yuh|EU-$E!Swvn`@gEzm)uJk#uZ(?{g&>YF3S6wV!1WbkAAUik0Cu-ZRim;yyVC0^8RLSzlOL`l0KJH`4R+boY4=q8{wI^6YLy
+bDKZ9{-!~*B?hWs9A{IfVC;`yPWUc=WMzi?;>WZl&9h0TcWSMLPpQ8+__f!ofN)>6_e$%PXtVrm^R>)gc5v#uh*c~x-*7RHY-`#Y
+y^b5jTkwAD_t#5AbC`J6vjOzsHdfRe)Pjmx8g@7g`Q7qd6ABbmY{|sJKti}-iyJn&#!s4EwsjCKF>aJjAJQrn#}C}f=bvh7Pii?S
+Tb8bgjoL*rejb0LCkMMDNdqUF;ww=qyF2kB{bPO?B*d7wSk!%L_U80sw`3MJH%_U&=-L~|Y)qB6p)^>!H!r=c^Ld}Bukf>8`>(i9
+(cTW0Zn?V9`NE8>^cPh4T$`2G?i}{W6uG}e`S`jeLP@Qulxcoaw_Cm+-n!k%RUTYmD2j|~_x4)r5P0Q{KHfP!#DDQ(Bbn#xsOnm}
+`xZ6ivX*1_zcaXWzz-)Q3_a&H=qrqZc@kzQk`Z8k1riDh!Nb8Lp0bfv&ZI;qb&Xd(SN!&;(Z&zFPeD*10!@>@dM4)l8vGT8N#?D*
+b=RKkM<Y_uFOh449%&H=j~}*w`+3%O5&V<yJI`ulwwD)eIl{d34I4^ABT+vLlO-}PJ68-MgEqFHkT=bIJ|8MxkvIqb`15`P271r=
+(pHP&ql6iqy-`?ag8V^q^UUV5TW;TM)LkL1{!_G~FU+ve1kH>@rR2~b^<~kc{J{MP)U%$Y3HP^Xi+Ray-KS%tuQ#0?AX;Ua`Yt0?
+5`p{tXw@bg77{Wy!$b%Nhv<=!PzV?W8OIR^lN1ApH^(a<xe~de2_}IKSzs_qJhD8-dCO)G#pvj?m+xlJo%=x_edu(0flM?!M(eV?
+`>F0j$LD4WZTP14<th8xO7VByZ9V%<-^WlAMB4&h<L`=l$*<VxUfr~k^!c)#%R15Im}4=%GZa@;&`hV_!OGR|x}&@QysY~w$@Ya8
+8@y8@70@sI9e1-03B9gKNLa&@9X_YU)iE-L(_%F1Zf>#HDC{wE#7~PyH5Q>n+rfeP>`Gazi0joU>WByhEadpUd!F)C6!?^ZC>9O_
+(@}tko1jPP?~6;{o;lu!;HX7!oL~~1KnV;+TZf(%zF!pH)AIPTw)xrWmb!dVbU^vszUs~+8`bXId+zkQFJz&eNI=iI$8!^2g&P`F
+gud=L>}bI7>38y9%p$MfAL=os{-wE`$dcoSd>{W<q<(vrA9)%XCGN6(*-h!nx;#vDm_0(0o|A39>|-J#xb|tLmJ~gq{PUNd!)ZTc
+--<#R;#1w1p30cX%<tOBj@a6phJd#pfLY0EWEpr|DJ{^!!i7G4uv=~|hJ!BXbXK7ZFI9Dz2ml?(&(!?8gNd6JRmUrvm16nc6Yf0>
+6&Q?UT~u!m5NkyePv5y*Z8a}_5Mlu_X1qPpf9D1z@oGm)IBjlebQv^bHLT$6zD>q5gOC?1wBB@NKr`>}PIz;CrqMjtb1fK?q2*{s
+aX~~;AajM`jr*PT=E+o_ylGRi-@AR%hp0R;YbV7XXj(ikr~x7B)W27VwLWOW6*I*%T_FkwAm){?OR+0IAI&t$$P-@fx*B@xiTV{?
+FhjTERr2Yt;mRZ^`1<KG6DbN3=Ho-a!iU8hYy^UzVq{x=x4LnH@=^Ref1>(1Com=h2xgj8j=BBx0?S=Gc~@<*SWvPQ>4<AkqW*cK
+hiM6B^(WMy&0@LB&%RT*aL=w(t^JMj59pHYkLXL9F4}WEk#Jwuq~2<`w^)lIyCD(c`E6H)>dE#W`=Vj<L^l<}zm=A4Rp~dBsTQLt
+-K{vc$EqGP?Xqr<{|A)^-}|p?{!o%^-Lh>Dt+75MyO;gwQ!idyAwR-DV#WGh1!hF>;a(3paD){L58K1GrHKNb1du2Q3eXmf<Jbt$
+pV7IAbV#Re!um9{a??ch6Cf}Ufp)$L&O8(7*MI5DyElV3t#6BwjlmtwL(dubD{+<nK1mu){y}^4VEPVTv?1ZRp|-H9fWue%6Xqh?
+T~$AePbKBM7d(9Py~!X7Q4!hj@~lLi+FRQ_jOWLmfi7A!y?E*Iws_-%q3~jP>iy#?PkXJBJtgky#n7!!A3isb5>Gc#G+vn@6?WOn
+XLg=G<(?IYJm`%%(d{)5rb>aHm?Di^peRa4L8Y&e7?5G%2BGNT5dba}G>4NA;K`e5AoCft>hlwnPoV*HqWV!39E>)hSwmWWh8GN=
+Lyb|PKDNHKlElWMh*(FrOgJR>MYpI_zEr)J!plqg8TkfFj@><fjXw7>=$sdeO<G}@Jo{8w>2dD{uj_>|EZafY4K3^HwVM_EFM39U
+wdAJ`*uA*lIj2UrK;`rsZKqD(_d)P!Qkn^_8%qfnhpxA$Usale!NIg-(>^7UthKN2&9SCH>PUS|wF_Ru+=CFowCIy)h+*s6?U)-8
+2mG}&*bF$JN0<oc|H((~8n<fvCkVmwbs<ne@y<<d198bMSHPFEleIjKpGX#=KT@)S7=G;8q4d^NYKfyn@elL%tnO{l-6=z#Ee#KN
+($yGCcQTpyB2dkY;5gFypeYYYLSb#jxKFU+&Fc2(&EnrGPlU`G`u2%=gi?G%CV&3vi!-n2ccZPGy-Q<Lx27xCSh^fpA|Wjqp3@n;
+7<J*5HIy>c^+w}K8j}>NLWO<G)XEH6B+MM<o{UNtoHh(_@#H%OGSC2#=MF;$SlT2wclZA%Bf7FUX_nH2zDwEV5JB<IO>Rd%d7TwW
+6MNjU!97#aEHM|26(Oyzm&y6QEJ69n>7!{(%6f5<rEJJf+BKJtPp7C9LaK#g?F`tG!5R|mwP|a7c5P%{bz?z7H23L89to&h_^9hM
+Hb!g4J9$yOB7zOBaxUpo@koiK#wDbKYWH0({oeRY*-WziTosNPk%mlJ;Y5VaNM)CofoJ>L3lrc*u|n@VFf_<8_k0pr<0?W16wjFm
+4N(Lj-E`R~4g(>%F&jS{Q4m5FL!H<s?*tMQ@7&~;+OkIHY2ueo&(~7YYG!(#Vp56F=qd2V&h*}x>id_~d&@moZBm$2@#6|-==b1T
+@`;~6%=YSjjw3Da-ScS1>?v%A!^rFb%@qpoA%@OpzKB3)&ZrT+@xk5fU2o``t0%=8EpA=k`8JAr3%=q*%K}L{>n&cDO1oKG<5|<Q
+m}2a$%mBYBP>3pgo{SM6w%o!`4nZ6oIXrSK{NMsA4p@w~XNgjf09fKQB!_`e+{m4ujcERE7yXIKhpHe65)|*;<fis8raE9YUQ&;!
+N?3Ahx5uu8+0>V*R&Af|zI&Q<I{Mq(rKyR`?^<@Tv>c5%Yl$RVlpfBU2=0+{jC*jFF0l={XQz5+^k8WRZp)c|SnBa5ckxM=RGt$Q
+C8^@lTle3Q+Ff!vQDcQYYs%}gCy-5PHHtsByC9JVA73zar<GdoauOmUEH@p!d!W$*2}Z-fDte`!R4p<<Lj7FRsVq3aH}*l|NRF)_
+h8!^y;E?~D#A&tW3nnU`&AlX$;I`zbo3$J4o2TrKfSp<ybLs2;cr1%8H2(`Kd?3IUuX3t9+e0m1-1=*AAEfa9F89Y)Z8v<Ywqu+O
+A?1ZL_mpfGH{KN$*1B0NPt|KmpJHg~4r`aCMjx~<Ie>nA@HpP7<Y`v()T2gPiHa9<a}PGmvfOmTS)T?PGE2;#b#8{3topFxxtPAb
+Xv>fY4m@lG6s$S5%z{h-B$4<b7YQau{kX{rBRIx33o#n{_J1}@&49fV8O&J;DZm)*s7tzJCvwXaf;2o3t8dewveFi-wB&Z|lIcRR
+Hd4eNvp?j)FI9=ZhA!|lJLaq>fjs{x_@?gSX;O|#2Fk~A@TW5LEt}SRZctP)Uas{B+;Pd_!Xb;!?0jR=P}80Mp6|JH+`ow3ViR#`
+p9k`t5>1adwy3elu$OHJ(b-Nqcr1wkg<Pghv$M^!<b(}c%9`~06VUMCKW!Fc77+&r&<G<D;2g5!;s5^;*<AH^o3u+73lm_BUQ~&G
+oP+)1(pH6Odx9!woIr;n2d6}DI^z5^7f!w_c0cMqWAg_F^4N@X(cyAs-Pd;x=?!gqRD@W1NwTp@yK|3a%GIKP)jNc#k&*P|i_a-y
+3s#gZxid$J_@naS+cz>k*=m-U3IizI=h~){Hn%7UY`r2D1J@<#>!FR(m2eO^3><c<=$(YB9v%>Ia}BUTE>sv`APB{J(cqkQ&@?i1
+#7Kbs3#7LEsw6$JuW%1ofH88i&C{P9cPY@~Om`4;V^rIX$f=A-c2uyg!{+);rKSm+t=(Gb7qt-&L0&a}t~4X|x{D>n^ug6)rVj6r
+<o+RNJ6U}{`4`D5pg~(mzjDEgT0_ePHyo_QaF6G%6t`FXVd;N<zK<pW^mS9&F@+14PU*VIV4$!?R9uDEePK}$8~~=%E!_?!OacIS
+duE!bA`OV~1^Gy+Q(+ttr%vGtH{K4!A5r{E>#Rx2C(~7cAp#}pA(!1xWxzzAEYOdr9rVk_snAdDDEB)MrW%@+)%;yH(sv^{TF?2x
+_r*Q_(`@?!tT!SCl+Ao(aL9}uoePsrLs|Ltt5-WnV@y)C=e3t%4y~wJ<t8LbLpB{c_3#00Ul-`OmYg^qvRQfQSvDnWtE4a;2?6UO
+&V238oeAMYPuu=5WTay;oE6X>j~o&S3j@SnE|EeQQT{YM7nFa+$JX;bWRmhRml0%)jyzRb<2Spg1EM+9*e5U2yUi6%h{<TujbE|o
+@w5>2HzFOFy9Y(256+2UoRo{z2@32Anbo;cO-eXm`ch}f+vTE{<xRa*{pE$wJA>csIMg2oyS1NUZ4E*rtcx8S$lzyhjT<G2cntJ0
+F7adgkc6Wa7&B~}CDc8+9x@nC;%sp1oiLcOf&t|SxYYIQ=<pFQ!g?AUJ|f%T2*|%~FpIy>nIsWmL_x-=Z^ev+!oaS$o46#~Wm|iu
+&z*^d&v4S$xw{Z4bIV!D)mOpUw}(Y~!SMb%VE%4l>S|-GgX<h$5J6Zt_DARq!tFb!L)p)5gz%^q82kb%8C#vUxenq&fIy#XN=kW|
+3G4W6lRzQhu(-gF=#1-%C}|wv!ZEct-r%-$3X?<ocs0$IaM2O57Vtct1sgHml7x91;JgHde~FLq_YY2j(jFzq7!|n68E>VXLxws&
+)H`!y(E#0_0s8h<&e!vaj`r(4)T)(xart+(A$gun3iZVe?LkA+oci8~1d*Y*rfI7(((cb-^}SW7)+VB$`tagoH)=t<@Weg!mShOz
+j?vPv3$hVAH!Ner!4Po$x}k)b_>UqKEI`4Q23GcBbxqocEVI=Ov=bV!+{EMEgt@DmsUo~(&cC(Q)2}ggawk-fF}i6|^0`}>()1z7
+!gbO1tT!!AOjv_ZcPV4Au(*DP(c8iU8*c13K(E@q#Q$?|Hdt}B^9$DfbFM<*J3B80gwki{>Gqe-Nm0N-AvFcF;I$78w_V>fut19f
+1xZDRoquq^mh>Z#1^5bRX4|vE+V@GqQGg_(pY$w@!LW#&Ep5jIE;91ek=<=`Ep-}KRB2IRf5va)dq{3l-!+IJWAs}3Zt%Uk+PZG3
+t2+C__GmBHr@^1x7m3bta8fLIxdyk@{<hHyb;9bx>msTqy-n|T-gfYnTVX^;1YESktD**pv}oyP-ePDN_>Ob#g9|Jj{HY7sj*@s7
+_)x^XlJKHpu|f+fu*f;(?Jsf?9VgDo%K~jSKl$DhfyHnXPt#*_Bm*}x)s2WEc<!VZCHyHqs(n9M`E&`g=?w~gw=Jz~Mnz5Z%Amb=
+{aKA(azunr?uqB0!Mav#;#Kumo9fT`%3)7DIDtiMDLA_2V6wGawWmA@eq+{A1gXzulVPM$jsXn?2Ca*zv_*La8#skHDlsrn$n84K
+3jD6K1=Hm@M)e+0OyB)HTPBR-a9fXgoMnK9jVym2FH-}fxo%Qr2o}X<8v^=I@zD~`$;xNHAVUNazgC=_t+RnXrKmdURMFk}+DshO
+&-Yok{=xPwtk2Y-V^Bzni7@76eZN{*z{AzW*2mNig=&dlVO_01E-l})+)>SWpO+*Mh4_N`Z3VWaRhzCX$HWh>Oe<S8J}H<7II9bx
+0d9F)DI5{$sze&$36;b+CrJ!9@h#3?3;`Q~2*iSo7<C+L4*X~QpS2Grvz?AWW7J^w7_?uqYS;V&9;Q*Zlg%VZNZ9@=^i^CkwAntK
+=J=Jh!BLiiyua*tc>wIBm^STB(M)}@VH1H0FCszqs%#alovF^i3{#k7aZNR|H&G5oA>&ZP->bUW+0qPoIgydAQ^-uPvbF+~%Ns}?
+U3nTDG-AN%%Tb`*98?e)3g(4kLBKpM@^5LA4V9B`UoX%YEjsnFPGobIq>$q_iKDSrlH_5{vP}8Nt5u}j!f)GG)nJM|lo(iqfp^pO
+<4nht)#;IL+Tx^PQMPHic<>Ah^rdzF+AJ&(h3K=`19xJP1rvfq!G{SAvV5NBECi>J@grM4%k@zdAu5i`8&J9k4a*Z@B2+YthXaN$
+x*qbU_7RdSCij^MG)B~}4Q86_OFu7WU0oYuB261!U_!hV>}@V<<K@E7+1y&?p~@Vla#qr%p4ki$U2`*SSrH<7Sd?88URYeQF)h?y
+jYUKOYNep2BsIuXk^qK4IXY)kw4(wMghU}mGO?}1;czqt&fVUIp|I#tQHI5gegwh)vUWdoYjPi3pfS2=FVhiKW88aq)hq{fF$x+W
+Vt~4gt8(1SRE2wGQ4Y#N1QZmKR(>~5n}}qvM1^R06k=GEMIdx+9qo+OWdH~PQ_a%V$wXCxf`o9FoVI#0R1^pTg^nm4Ng@magK~qe
+Ku{<GHY&;x@Ug%I*k87iUrw3ahY@Iu*tKWQOJ2y2^S08G79ycJJJPB(9iT<hJ%`uKbJLY(;DLDEvgSGZEDQvVB@EAhj`Gk3(Z!|M
+ETLiLGr}k=8A(wF5e?%pf`l*`Fs&h6Ujb>@^aJxb48Y(qQ8q4{{;#(3!pVI|fySsNu<6FiAX{A}Hj~21g&QUkO@7L&ec6%THafB_
+3YHTQdeUD@1P=$n5O4%+1QHQ222Uj5u_!o~QLsc30gW1k2t>r8;CxJh<nRh)3<|z$;J<VEvfW{FpFl5<K&nfx%rsY)5}}fCNS^rd
+{Z<s^VXmz(3>zMa;0Q8b6(%0RsQ|*8|5ykVF^m{uRD2;&NWd97N_qqjyuV9`{fiCD{?#you|rhFX+$gr35W5>kBN8Clob~mfo+6q
+l!h%bD5v-YPc9*bKSOyrs2n;#VGw?)1%-{<(FXsw=roP=i@EDSi?fv(cr*&ZAuzXZxt^pD1<!#E%Ef?;flmlH1do)%8N&er;Zrf7
+NihfiHIJE8=!GRU$q|=UE3hBM8akNbhJSfi>>UqO`RQu43#HOJC!~?Xf7&ILI4#B7u4S(t6ABhG01<t3Vdv4PZyPITdYT1OIgysL
+w+!jkOSg+{^(O+~-D5Ar&ii~>pKeCt1i<7NuF<smzz)Lz7w4aLr3Br6p-KlX^+hgHE@W>;0$cmthIcb6q$Pkk8U_x&N+$u1$#XXn
+TCspNJN4MwnZWw-ZL~M=<c1mK;b%-p!~6ieb%bc4#uv{Yf77GFPf#y?-NC)u<4CO8JTWs~{GU4Ox=QQFdxVb0V?qb%9h(C=PQR^>
+(f40ivg>=!!XDR)ay;+ZEjEr;%~K$En@T+mIa>6rQP<`(U+a~ug>#6UcyTwytBKtkavnT_+i~Q>x05)}lcC49_`o?CX!TH&2+cCB
+1BslA!SZ+d>iZKEgn>(^PBqpo^LmR0;AoTSpFYJ{516vKl@;hYcp&2Tqwr;dF?9G(%U-9ZhaSF^wvvP!{=XnI05Dz5@JBR+C!>!@
+Ui<7CI}OJ_%3Eq)_HBf51D|<nqWSud-I0lVK;7fhoBjQ?dQ?V}uQUl5=cXqs+h?LTI^SLUG|V#rpbbc#rCXj_LGk?Y2)j(2Gg#Rm
+n^zXkk2LyL>d)c`jrY^+^eqqVNC+fra3cC&KhIjfwNpzMzY+z!fh7lZ4trj=#$Ooti7a^HoT=7NZUTG&@|Iz5Z%K+*0n`J*vLolc
+GZmoUvV@I4+6;krcRx)nk_WmRXiCUoix(73(E+58j}kCDa7Zw}96C_E;=J^hwd3M#jFZ1QoE{&61J8pAiij7&C8nvbWe7>Q-x@l;
+d=BRijd736G<&e>c|XQ3HaVUJ08r)JTJUTgVnam)EIXIuYBy9{yV1<kC3NZ0&e=j7(=|lwf%33=i_zQ52`20CO*=NYtfu{AJ{ur@
+d*;l2eeZIW9*F|%f>2oiD+xMNqXewN7kb?FG|y3C0UQ$Tj(z*_m=0hw*>%zSH%bDXJ7RSXaAe)xl^7X-UC7#U$Pr6xas+Nw@b^oi
+-WKDug~wFrl?fTW<bwi}g?%m@U)LqB6q*?ujZ8ICqyT@Ytn_Etyu)^b_%(S}?iV;TwXJ;~weFkp@z4vgsc9@g*bNyjQ&}Z<^vJZP
+&MGD_Mc2EoF|d93zPMtbSPCFr)G`S%p;heSjH?pBM0cCBsx8%+Rd+xEAa-Gwfq44Ijc?chSM0xR65g(nq6|EB=I+#)>dp+{3Avkh
+R<b$XW4yG34GB<DC!wNh0RFa$AmFdUAVA<r_LbbbD|gpl5F6K77UHKaKmNAvsRCmKc`b>?l0|v~a{K~I_c6^70E?jS_bXqVM!R0D
+<NCyUnixPjHQ6OK_Y2~r8n!6R4xs>$Sk|_=yD}?1jm6&B3ju@_f3~KnsS>uL$ZrM%fI;QSM}wGUp#!N-BETCC>a*@H+}0L6jRst_
+PB~Zhz2Y042|S7LBPPn^n1g}WR-gaMz~uqT2J~%D-O@!IIawszpl<}gp>x3r42ZWNaUAfK2!l+vuOb5ig{3Ey0I7)(vY(LpaYI&M
+FnX$V`;Ht+0YCFa#&$`zCTFh2mWUiYxLjeKkHS3UWoM4EIpCYPP(Cf=v8s?+xd%ro9MD(+nePcPzAA2N&mq<O8@8=pt);#hm0=vW
+a45Fx>gL^hZ-EwZl(EOtCGVTTPR>_2B~>mox$h>#U+m)8QulL@$qb!hO9LFzQhTI)w!bvMCA-Rx=$DuQ@6vtaH5U))qu7O7R8HVD
+6$xNB;(wkXql8jV;Yu!!&%*XD+Lt=PB&ZdfENp}FuS6~4j>j`qBvl_$JUKSQkimneXoYWIH4JI>p>L&t>HWx}?y-NI+2K4r#n=1U
+0DXGa#ms-PQ%&9V@`rQc0Ck1#M=7LqLP7CSk7R&HlB;Jvph30dZ19Qz!CV_3FEqn!*Z-sk@X_OSps-%wda?$fZhEy3lGm`xRe{e2
+g-_>Qv{nV|HQ9AiLJ9H!+r%FzbLa5tB2I}35QxOtWczuLw6sL6)v<u_%(dO>)V>KO!E(XzcwLdLU(Hranl2e95~`|Tz_GoZx^AC^
+f7_ilh<f8E6{i5GjGYGWoBgaK6Dkb)H0Ou|+M=ef`|~0nAGnlCWH?9R1ikH)^FJVWQ}fjf8Q>Ab^T(_Ok<;KN`tktreeZoIevXe>
+rYQ=T%Gd7R!%xpUxQPK21XYKw-$lFB2?9`<zObj3rQ-kqQKH!WekmQe`(c`$BqxMG43Fll^`U>T#y4o`)!3ml{<_BCrYRGi*djP9
+^@qm`2^9xZEI-SJb{gVsIAeD?KBU&L>C;2iDd(pzC<NU0p!iRRk6L%WTU@*Qvr{I=YZXHct&Kl=eqSFlyqH5blV#;nbWc6!T7~1B
+z>D>RD_5Mb`?9I@Iup2DQgKxBwFF~UhA<$UH0UREs!e+LacZ(ru5SFe?r^3Lz<o~!s!}WVgMc6lEzw*beQ`k4!kIWM$Am*7M<m-H
+Wf`~!m91VnA*IT2U)IF9&ZC0k@k+kiQ+F2bjs2$b<haNCU>ZO(;!H@Wx%fwG^B)SGurF$WP%sOP4EiWjOpI&qt87*Ph?%e=u_sI2
+*Nkzh@3;!k!Mb$yj_lFLl8K8hY5|XIaQq<Cwr`!AqJ$=(N|rB(@>^p4xH#Ab;HpK|x7#Yf5*zdZ>mdDc0e$O@ed@&F&&!Ohir0t9
+1B)`JuR1sq9(Yx(774`hUyGoj|KEKxb=5w4(FEnQX;5vV&&ykIyj#;RUJYFH%(3QyDtJH<CdQ$`_Gd5W?yx)a!ZSDbMZK2@u!L^}
+4IT~$%kRzau5GcU0-|kSXywKZXr(1$-vJ9EAloiB1XixApI*}O$`uDZGEjIKqAW{aGtZd{2sAxyc7JF|h9-`V0(=A3Hleb+zcGRU
+bHh1nK|EfoN{lf4`FiXtJ(`p-@WQI6kql0KYEX_UZDau|G-4%ypnrf-x#K><#1bHVkvAr)A9=yS=!o0A+Rq*-ms?gU?{=9H#W7Gn
+Bi$EOoZTSgWtLP_ic|w8@H{z{qx}?-+ll3_My;{{g{CbR-EZe^u`Ocnj88Iv>{-a(l!wshWh{QUSb?Kia=Kr;b@&+=zHkSCuOx0!
+C=hn-m-ht>yU4z4DCfx7>ts4$%Y~NZIXk*30?hLx@Y7mRC<>SbQ?GclksPxvSe`J#IYh)Cl$zi+#U;zuO)LSzY;u~Yegwy?1AXmX
+l53_UOs$smSfjlNLjWdV^eWZj2rW?3ceUm&dooZ^4KycS<=cgt)LL`9*7HyiK#y-t93&X;wG+E`u9U?F#8<xMpc&PuYhQ2_OBLWF
+b4En+iftQjhJ1n%hrc$jEKPe<?Y7O+18`HMepdJYhW=5c2t?J~$O*Z(hDE0VA~8KfsXz|JsbOtittX7)V4^EJV#jff?LT%2K&F_^
+pU5N|z7>K6#XC2-E!?LgDpkFw%I^F3L^VV@Cm_;4DBEXkpLV4w`1;HFwlcsXQ5O|xUwgoZVm&?DTv`;MQJj5-2X#Iz<WYZcycE!J
+mHoNA!C|SoKCImhnCIPVzuvsf5PRj=9|Xv{mADmmRM%~u(hQ~pipBi6`ng9EHnPAvC;E8k@@h2%9N6T{xppO34#PpFd4>XEgl}YV
+h!M{DSK>GBPIaGD0wjWJE5I8tXPd8vpwDP+Y0og5dKRld2KeZ)>A``Ul)Ia3e<&?{8=(R?zGo#Y-?)$b!`|zl6FP-sjmO*geX6GR
+DpOEPtkeNMni6Spq~v9Z!8v3#oIL!!pU`ph1Qy%*-oOzE6SO@Xaq@G$w$K`R_^@u->GAey%XSkY1wAZD2PB^w?^VQetb+ZPH5#I5
+4l<SU!d$*#@-lk=l`Wf6HgQr35Mdp*0B>aaUdmeY;9V(Uw)OSL=O6_%;BVh^=lLa_U7k*}di-C_iPZ+=&e`}ck-9sT541TpF=?6r
+#X=l98ok{Tre&(#vzP*qa*0z~-?MOR3$A&{9dIcvsWX0M>f%;uQV6FGzu_qq_AdHUn3}T`a`^GrPq(fZ%-6?qc<0oYZw2A<oP8zG
+t(ck8xDoCN5JqwN2KnzydR0XEq!J*OO9%qIYq>2&7`%Lq?Q{5yxustMP7?w9DPvVvVp!_y<8kiqUiLhY0aDI7mZsdO+Hgum;o?%+
+5+<-WlV=*0QF7<b3S*S5DGiV<AFet6P@D4Zduj{a7En3m&$oCiiT2qMmnsHu&WHOStWN8^bYxNiE)0T2S~u;HA#r$T<;(Ny<i$o*
+&(TO>A#Us~g)+J)`tMA7#KrXTiT5`TAOsjAtX=xtytAK?V$=_b1-Go_0dmaFsEJ8El&H~EX?lgWV<sSB7Q$XuI*FuBVZGgT^_n}d
+cT;yqh61ge_xa3;cS0Hf56Jr+k(z=r?I7p7(*Rl5-g*`Ud2;8$4j&dEst)a%5Ao;^b;ck8)*)P=y5=mG#&B%p!^dNjm^dT{qnV*d
+Brg&N2Kh5`smN8vabh3CUy%3zGrQ-suMyw6bn#Rz$;XD%M1f^QP*(k;LEM=Xtd>DPuEQGGuUO^@NvRbcYR*4puj6Jx0Ne<yNB6E(
+i(inDyp~`AlqD*Bx2=`>pz&;|y*DROK=0$*l#DlTmVz{Cz)MN3sm>HlUpXqra1M&MJFRRWf#h(E&McHV6E?y;qH;K13<3JjWw+;c
+%T6i*l3FUraWwN>4)#~M?vHw*>FFe*SPTOeCLN*nUyZurrQnTQt&^9d0c}F=wk)o@A<}g4n%dBFG<moumWmI`t6aKOESQaw1*Cmo
+hsxTDqUy5=-)$)X>%rtg7M3jT$2s9RB?&46r1cKxM$>Q{$}8oZnP-ZlAUULKuqHw9JQo~hv``xo@~5&4;Oy6v(sk?|1Q;R^TKPlV
+x<|1&YAOmrSI(^z0SttD2}ZBx9h}`gXUXF@nztpOO$HX1y`P!8z<EWvB(g^uIZWr)ML(*UtAZA(ir>;jVxd4>$Kq!>(DdA^mHI>g
+2hExGXD^)aPjSR>s;|go27fU=Hj~Dw1O_7GF?9}b_=rt_-ac#?a)pr`89Zir{V9wpXH6~v(k>~;7)`?#Z8<~Q|L%b0Sz94XXK_Fm
+?8y0a<iSyuhvz#2&L^L6#thGA6<EWg#B%ptr<=~kZPWl1g~&zZSI09?WFIVAsf_|W1hwmL9^cgE=c4T<&&goh2UYvR(3qp5LgLUk
+BP`-7O2>pglE_;}^OV;_bNvO8V)CQQ6>0cr*ukGv^Of`CCMlm%fzHA{(|rA`cVk|k@F&T^i!DStK$vHRy9vvm^~?3Z8nw@=>H>R8
+$#CU>RZe>$x;dgzW^#Z-pz5Lj+LGY3jO}vMq_7-^4ROj@>d|TEi}4IJK>ON**NBAn)pY7e&f$(1bH1`bLc|dz!&sp}qw)fC%*6?#
+<^kuxAJG5Tary`C=EvQW9-J%4W*rFhBI|W-jYaAOTvSx+GX`fx!d5cL^SPeQs5^4zqp&6u*i-5osJZ+7wOL@v-tgmK8nDKUKXvQr
+F_ye>{A&}AmlX79=$K;okED0o=_66m9<Jf2JM8rgBxnB}#BM!YV}XRBM&@`yBtdi(1h6c0bmqfGgWUhnDfdUaEtZo@fS3t%Sf|^Y
+h@;-Sd`+&tBUm55BG2(Ce-P7!t`XA_yQ=p+=8+!=AZs-HvbcBevKec>Cp54)1t7F8Engt&{vbT!h#H=QiKMiLjalbm&1DiJk)RK*
+e78O{XR+`|x+rL{{iMDV@5DpU5r#4e$wNazXe`tX`<Gn-ox+of>wta;ba*s&W_}wsK2;V{FFvQeOo0<<lXmFJjlSmQa}rcnx1?Y^
+K-M~ulV`$6N2ZvsDBU2#Sz032?ot<aZn#;HB{Smie0$!P83u0N>nlE@QS3vN!sd4S3ymlsQ1F@bixx;;PTR6$>M$gaaEfU3C=D@x
+IYM{Iz~u1g#R4trZl^d8c~jLT!|vk>6l0_~77+zhr`2m~C9b#)*?^u(;p|PEY%UXbNiTE!28xj22=}W^Lm%JX(l8tfVvVdmy*JP7
+%QJGBuFo71{!tZ?*>y`zc(n<nPM=$-F=|&|OpqT_JTf4}SZ=~!#>mika->4KKx0%Xd_dxYlmU3^w&M#AItg>;wvo`;Z&zjRTckNh
+?x-~-1G0QwmsS_SKF4Aoz0gLOlSi1)+bMQyp`rO^Gunt=VH6#c{AePi#3qh>cTEdX@wAa8a4|A+ooOR6icy#~w^9qxL?C0)@zB4F
+(W7sZm5;1IV{~9wnA(SeM^XF265HmeQ#j=PDs<wLLt2B(?CH-2qLnydDBvyHaxR|~Xty?aE0H-jsb&dvPd}!x&sUx>!VnhKciC%H
+p;Qt#@on!78?>x6ox8gY(hyaXp^j#WYRHhsya;5z5R$*1Fj8=F@+&e08lzoxchu5zTK9AsHpiK;upIK9TqpgN{H_7lbP~13n#J))
+%ScG<!G^9_HqS*}c;qH4a;O*k&Za;uCKrXpwy*Nt#i2+PcO#)aRvAJh<9NbL5=o<CN5vb1iW!^jn7`HPdeAkw&s3l>nwxuLC%m%L
+^+jozsU&H{{W5E(S-Sa^b3-$F*0{-&Iod`cnG_6{H!{(Y6DEx8w`s?gm8_iSqRGN@^AD?v;+&NzKpO7|5D~`0FgR+oegqAKLL)}O
+K%@B-58`jl<Z-Q<+{Y4VjHW@Jh&{D>R37K9BSGOxsd9?Zip8xyUuu(_lsLsCh8G=bS=vZ~FiV(<=engO)a)EAh9M&&xhS~W>&r2Q
+S%N36w8aTfFmzPE;J{GWSf~h$@ADr<ko^1YmciscoIqogsivLyWK*P@fxHL_&6QGtYEhNS-Ia@cjOCczUFzxUtV9uT3=WG%a1#!x
+6t<+eFa?j|xd@~rMJQN4mJlKWmiDNAL4e0{uqPZ={`W3kw&(uD&nnOu^&d>BndhJ_D@w)l6ba}=uSE0eIqt^F;@q535NNB7#IR`q
+gTrCGv|S7mPb7>%1_BX@I5dKfC9p^sKk+9p%YSZBX<|9KPoN8lfo`hQPSuhUqTu<ct@1d--%3-KMJHeoTu7WGI9vgNjPe2;0!JXm
+ARA^BPO>TA+#PR5|JPRfx5Os*33e9tZSYh%CJBo|@KO6mgc(rW0FOb!c~-I1h}szwUBi3<6#U>5Uz~6Jb9cNM{a+)KD<1TVwXh^v
+G8W0<hfyjfXt1aRE^ORR5^|zq2Lpid!!Z8a|8DMXLi}nNsq2wBbv^j$tIHUceB)t5LIp-#*g}3ajOfBB=me<*62gqI5E%3yGLQeG
+jSc?QFv4Ib=kj1-kcqGf(6|Y|8bl!2Pj)-u5J8@bznnS(K_I`{Y6AMpVe~UUvtSGKUrrtUg6*Nf1H|(eLJo2LQ{O0Z_j;RDLv=pS
+GFfONoGrxN6Y20h+1OJ^)bE>0<jM_FB3#@Trf2Me<pp83>dmn=`l5#8!v3iF+8qeo6Un{&Nam<rE}X!<X!jgL3*m{NuO@3>^Ok8}
+jVZj^MH^<*xY+{zv$)$d&P1-;2J(MTFyFae)0b3?j|jcjDW)?)s%r|)!Z7e_a&VFHUHcPT9;@=GYr@!??49~fH!a15M~3h)%@$(j
+qvCcbZ{zXm%wY2?`ab2(yj#r9EfR4l{KnvUWaDF8=tFmx@%$%SnESuwSTea6%T9O)uy}>MT@pjSX>i~2CaqYGi_Cp5EiN<%jku07
+OYX0u{~)m{U><!fR%QI9B)Wvxgqv#xN6PO%@qPdN?Ab3M?MA`8u;i=RJ=>{5=8=qhK6LKLa^|r1T}{(+fGt3CZ>lFLpR4<%oa92`
+-m)Dt1^PC2=O%8!dr&32UK<jaAi}*rYWHFGssRcYmT$8kUO%VIy<}ZVw_|g+>}`)%sdE82#g^iFcOz91Jm&!KkdXg-M04nhbAl$6
+0MT2DoETbjNN}Wljch}aWqhFXZX!mQ7y5WWHxT!9(TnUkd-m|+EB2mOR(&mOb`u`T<PtV!`|MfM>Ql_~$XrYgb(YCyh8Has<$m8E
+{-yELw$n`R8}t|Zh`ik(%l#%<sTe#`w`aIj=}SYUxWIU*Y4X@hf2s!ew~$!m9~cA^n(4m5qGc0Os=9x4PK@gmoZ>p5{ns`&242XL
+wUiIk;)x}_(yMXdyF0GjIHpDC68u4u?NI7HtBZIW9-Cx6o9k$4urFDO%zY|V|Dja$%O!TaQzAZ<okSV<33HET0ev{5TlZd^SJQh-
+eEy3nUR2Y4u_M+L?&p%aU_CAlHd0tFsj&z!_+NzxWEq@%b7BdQn)N#;hSmtssZ}jCr{6xEtG&s-<dz1nZ;HhG>e^-ZFUIKG@j@zg
+emtE_PKe#8>Bd`XRITiG$qwqhYRA*X3pOwC$VMUN^LC#iHmEwhe3`;i&ESWs;wDrQ_kG>l@(aPd(jBS!-Mh89k4-<P$>1s-YY8-0
+rs3fK#`#Bc7qN;amH@fENN=M05un3JTaL_*Jl6M7`naTq7SCp2wsdZ@_r(oD6w8FTL#x+<lb@a#xB`!7aOo6M;ItBb`|8_e4DK!K
+esm>VS>C#uC+kkWnOE2Iuw9Hx{CMx%k}E7#x!)FtebJ$da_6>lkd1-@cQzP?>tVQv=#x=AlkwllehX%6Wlm%g+r~8$9~Gc-(%s80
+RgjA^@KTaJSYD~;oiNd*L2R|ktu;`dj@Of4w`BUPu$wC}ypwP0JM{LiG;6vH<8`#+$!}2pA7OazBlj*omWE!gC36)`Pm;3Rpe=!m
+k#2`qjhGRa=18}yDLi|z!c+v$m1shk(TeT=j($HDwQo`hkX;fM0=#&SKqRXqMNF&dH_)}>Nv)HW9t+CzI}`#!*7NM6^z6&CUwZ0#
+Tw2VNT@p;M)pr_K<gMi?W2G%M3+wW3ec=_hsVH^qZ|^&*&ZX~<wKs=6s(GsveP)-kKbad8y`<SumBPhKQyj~SwL!rCl<6hu>M*GU
+2-00lfEVv=4-G~4=)KeEU2&AbTa8v_FiiSQOlG}j+6r^$eJ-r1Z!>*E#|I;xrI)4L8BEo<HO-i}%q`V8eC4E}UMSCCK7OmO?#&G;
+G*|DNKU)H;kyGc2wDYM4GMq_Vp=R&MCS$q4VBoMnlh(`EuEbYQDgknpF34M%PmQrdPYT+eWE*U><*m)<Nn=|hYNjhS9zM*|2=1Gj
+)SkanCk~YJtcdPNpQxHV)bw{4ZpX1FUm=UJFHgvGAIblwW9i}?qt6voc4X%iaxjF;IzH9Dax%PAUl~XYd^BAL_E%?ma^J^EB|x^F
+6J+19D=A&1>oN9R|3_5@o=d0e(Y1SZP4=HTXsjv8CE2wdiHn=V^J1<GiE-!XHE}6783y!Cqzw0#2YQ4X80)S+0+(_2UQwu@8m-K!
+{05+GWU08&hQhV)r!1C4V0l5g2w~W$Rn2!8!k=_j-*O^ODgm-sptmxo6$piXZQol+o|PQMW04b{8=fxvASzRg!I8LJKz%~TH8hy*
+hTi8bS*3K>tviK|T)jk&+d=VW8qIP#9InnKH+d%5h>UjwagBjI(M}Xqn#5(DRVm`&(P(u=JZ2Oa9Q3bZ)Nw&;QVEa``GV{_M(G>5
+nz~+n<SrHK#&ef~?G<-a7gx&`R5i(PWyHbs2Z*)%Wy|-S66LBJuTL&(L|QCnp5v8CDa$OE!=HMEm*DzqipWP*TuRIcTvU=DnotR7
+9_u)<wa3mpGQuE7@jyYre^J(XD^D%~vf5gZ{oZtNdF-tLKl|yz2s+O>7wi5b_5)7dM@L#;n@eGH=Gk`{XDsz>2&!B*`Jg|eH|Rr=
+>_RCnRZSgBa9tlRsl&OLRd}=*glZ}B1gKO%D;PBzh<g{y!jEDgN%%W6L9TzBTmodHKp#@I`-X+*>5aaG*~{kpBDk8xkJg0yu;^N%
+an%D7S5hgJM~5g08AUcOVQ?XMIOqJ0A5B;Cg(SEdq%k6C|Fny{lz9O+;YXsprVyz-AM66fT?$|rk2#LWBggXFP&mF*EB>-jGHIJ!
+0_2!LhXjb;oEoJ6uAopHxxkN?kumfvLrbh_(b9a+ry^Xz)n&E3WIkqPLqrjV=X$0+cib&*v51N1&f2y>yxG~h1=76Di%o`7+H@9}
+w=n+9a?n7G`rAA;$1FJzjPKl?zpmT&yqa7Bq*b6p0wl|l(wmkk**vJS(Baic+mzt&<dnfB`t;;174F0j-t=wNYokDS_qn26I`>BG
+NbUB4xQl^#9_y)A%Zy=WqP(O~bJaCsP|_$Y@dP}3%ru}#p~w8AC_dHm*L8aZbaDxhO#&Uz5NGyc9~#l4?`u_vA#g`xaOi2d(r*1T
+sa_H?+!g!Dk`#94cI{aXs=U+0H`4Ue?gZV_15OYf;iDK6`WH(wnP&^AxVpK5VWaW=_C_GwSRyY7&-eN7EnqnB(Bu*zW&#}&;N7+{
+TW`aohP?|a$vh{Frs{?>T_2~qA5M`WbLnRw=J$*VNxPp6A#$mHUaB!)Jgi<B&qE<zpJY>LH&$cn73F~kc1*uKv4cb4e5L_kgcba6
+r66VP<Psp#f(#KTLzgDi5Ie_}bYL}$rwpzIU_+8W9+}!}YXRocZ_4V3414u5yJ#|;3*^2XuP<)dn8Qtz2ejCUl{6<E;;2S>J!hFE
+X{<udN)s&K_79qWE9mb%Vr*LIWaZ;4&=~0tSX^KDkg_I(5y9e_L({vrVrSJF&R_oC62;|%4ej$<VpwsPycoO<b*D=+)?&WR6dPUI
+Aj%;sViJT=RyiPQtxO!#1CC1ksb|>#+=xCKPj+cj1RA5KS6v4CKPbld?6za_q?TgxxyvP#L_+3vJsvHiw;(EoP|ZmOR2~5oSjE@H
+Hd-)71=XU65=A6wEL%4b!WPDjkxN<x!^bY@|D1yO{C)Dfmk2aQP?@aM);Mv8<1<xBJa=X->-J)u!aLQE=g4EZ<88jXLwC{AP%CL(
+aRSio2=kYP-U`G~|C-J*e{nE!EH%*{jU%AO_=reA^3e|YpTp?+qRD-R0*%ol(XT_-4v_bR8Hn<>2SD$yK3|sUvhZ1&xd@NQJ7Q+w
+w2ic+X*_2R$g{j4-c4O-jBhpsYtf*PF;|Wv8iwRs_#nn5D#HGA80q|^1c-=0W7NB|B-pQgrH`&SX;ic9zNS@iSmxwHJ6RIXkk&n-
+2cnAzQAYP_LE`py1`5LXF}|_W5XC|H^gjau;y)l3JnppE|6q*#;7>|`U<DeZuY0$$cZ6H3ut;O4ST8O6Y;j|4h?yK6!|TKPi$PF0
+EME#QhAkmV!}DcYNiYdW{-q)gHr`+x|K&e7q6-<5`vf}++X`Wn<*p^kAfU$bKLToAZwj;1kf31^yuPI>L<khf!5*u{h9}@gjyLBi
+9PIeiIK=;GZQu2i5+H(|H<58K&q7v+ghle7ihM50UPFpW!i;f^F&zcw&%p-fCW1dJc-Rb>kaqpQN|f6xI=N4<GY<}R+lT`xzWmgF
+8K5l*WM;$1$jstMy>a3S0v(?l2Zj7IGJFjLy9CHjn%8VLVI;+u&*P;eL<BOk`8x6NN#bHs*7ZMRvgX2nHH_rd2?*E(4$!2IFcz3!
+xd@E7u>9q+uqh10q!eEU8a`2Q2~a+%*e{p%hQdtN?U;#-B~VKDmn#Yag8pR14+H<s!u}^U@GqBz{mZGNUodI;cNX^V_PhOVzuWKj
+yZvsz+wb<f{cgY8NV{o;KQ<TRm%B}D%mKc;I2k7NYAA#}7N?Z?;?$?cUABAyN^AwKvJ@C@tmCF^h*TusddpSr_-4K{sh7=N%^F)U
+)0-$`zjtQp*i$ZJ`2aY`pIXFivsHOAF`qZcGj8HL1jxanAv;YgC+UK)6Q3heX;;HVlZRjR`O+sy-feFC4$b0og&_)*3A0@JK<F#m
+e!hK-t|0s>`G>M&_Z!1^%8k**`I^I6M%5C9u?Pywu^1@KpUbUEC=~iUG2Z$rNRZFMmiJM;PtIvz3iAQd4EAe#d<e9iGR8+b-DmWY
+OoHiroBbu&Gwcn-v0F5k<u}Chv5Nfc;0~cNX36vsRUXUUU2+3Emd!p#Zft^($8h|Uy9Z^>29u6<JAPM?eaCN3JolRIXOphVR}ixD
+Y?))XhPxbPtjnsr;t@015Ir_{{m0*FcnV)=ZGF)~6BWK2K2Yy3<h#5|v5gN<ny&&MOA^NL0{`WGow_s9xf9=^Una;~nR-*AUN1Zh
+ZPnrHdw(HOFJTSMl}}=b<#d>=W_a?=&mXgXta5bZyX98Io}4PaQV;j`bgtr)Fl#6aB**y33{4qh7&Kq#!Cx0a&ux_~CiXql6lCAA
++s2E_KK_WCDum{vE-gJiU6v5UXEPkM@c5$WXh|9yYO*nD`tATeMmcM^Nf9MF_DIN;s!HtG^u3b~7aLP&62fCgy@3$0zf(=TRG2cU
+1c+>oAp4GUReGdWwZ{9?_^1Qf?GY+0cH4<B)a?1Y_O^Xz4f*zFrdJH8WvBB=ChLR?Eo=Bd%yJ7h;LB}V7$gB3V;vR&G4_M}p#^`P
+mM5AgmjJOe7i8PJr>JhAXziOi6+S7Io!MnGwJ#)qHbyXIc6HsGw;rUio}JGk=EWj}`K)GhFZTtMF_u^yx0=LfV23M-BFA<^nf#@5
+{@ze&LzBrRK<0}HGDh&cZ55}t<rNt4&E=Ir$F|{iG^CH6tP3KX+PU+2N;;om(WIi6I46oP)q_3%jioeSw4QGEJT_k)mT6@Cn6(YU
+@$X*$y>jTn)X614d<8lr!1ZZM=mK9kc^F@icih&VBTrt^p(0~rb;m!Ty?Cg|93$uQjz{a<XX3{|SW$c~7=s^U9BT<35k7&Yii7d-
+3*<ki!`DPiE&&oP&>;b<Qr;vT3GBbA%9lTL6580Xl;E;}G{z(ur?LyfkC{;UQF~M@Ez1~tQ!!3HgvM7y?Ts*w#K$=Z4EVnj_#xyn
+xdaGaphE)eK0RlXeU=#N@`X0XZhzpUC~|T&W{fGmf9zXe(HjUJW1D-ugJo(E{1_$=P-)IIJ_~KGG#JjuIsdhjUvw5sE&;MiphE(7
+lu`F)ey=fQj~y8fYHyj^j_jK6B{DYgJ!9oxsT$bwnc5v`K0BpxkTHy2i3=<99r_Bwi-P%G1<?Q2RL-fHTmqz3kRbv!erC+yBC8h-
+<#U&ADLvy@{i=`190TAuC{0XNMx4*CTh|&}!bbCfumyr6@|h4I=J;4d@P7-VX%{CeA8mog$SlCL<D}2V7y{p7=tuLpwV63z#rRgB
+-Lr6K?wLXOPTQ5ZTAU`vpOK@)AcFYg+=a*61^>0!-4h!p&j!Jce!8f03VVDx%8!2y8+5t<Tk4ccs(c0jM!dUsjRA&FU_C>A4HV|D
+6>(Y|H7*>K^gptt3QQ&=k|@v^^@x@(1I;csr}9au4p5*GVa_^bKC29J$~$qY0*((zAM85bY4Th;h(g94TY*IUZ)R`0)Z{*0fyPLK
+)}x<&I!KYghf#<fNwxBNpcJ3ObTEmfuPlt=lOmfl+~o-T9s+CHc%L-{_P<H63j9e45FvraD2Zyi;e5D`F#oykW;XAO?j;&B`IbzH
+Hb`N{xC~w!OC<)Hf1gGMKSAX{{x=vI{G<ekU}s^^BSV`*by);{?H}_Y@=~0+B#}>&9hL)Ouqb}c5M$GE<C1u(D9ArTQGfeM2@t_f
+gv)jR7_2Eu97q1AGxvoWNm9^!w)1ov7zXE00tVp-7{oZ^8V&nrSWk<7QUXM<GY@of;#Gx!gW>rIe7Vw7Q;dw^H>8y?KoT}T2yn!N
+tm}WuNsDPeDFGtbw)eUtdUPye97LdYS9vA@4d>?)z=E5QtN2e%UX&4R<@1wfGffyXE=_*8&5)stuWkUGGctK@{zH=&Gk&=&Y_<Y+
+Qm&{92{jQmnBYhY(_b#_jX;^KM`*}NunEw(MSr=pHw0?39zjn&9$SFM{mT^v`9HF-1$jijoI3hxy_Mft*uUF<c-H+U!SD9F{cgY8
+@AkX>Zok{__PhOVzuWKjyZvsz+wb<f{cgY8@AkX>ZvVw5OZs-xJ)JtP)Jek7i8+?oak~~h5l1A)M-Z9U>>!NWd^%$(H0~|lI^(_?
+qWQmJ{&NTIr1n3<OzcY(=yaXZU3%~0CCBfWZ_SvKu%9>%0BaO&1!Ej7{qKkhkIO13T=f6iyT6b+>o|_%=bxVA`QxACpN`thxuMIP
+=ovMptt8DgMp*mDP}(N3=+7{s4MJEE*|bp<#JWf*VkTQ&L>H|nan3C2CL|VEG#s%4F9vNC*p1Zf_xF7+x~TblpWd&#{W$2J=llGA
+&pDpo=lisaf3H-Cs%#eDSBn-!|89-?C-<u_F4Lx;g?(VMb@s<?a)0I>zkhbHyHd=8iKa()rNl_tZ98QdFFh9*FL<m<{Gt+3!2j^;
+-{noOtD>Jay(M7a>+j!Q?2!lc%J}x{&&sKF<nhfX<6@-!T33Y_SbVTl)TlTkdqv%>Z{;_9(51%aOm7KjT)A;-H7&cNjlT2eLV-NP
+`+n%m%eeWgzwQo+m&DeUh*HO8GV!K;Dc?7zTYy|Oy(M6|=*Ydh*UKr=F|qi~kX*s1tIsx<ijm>{tr>CTZIMDzv-ldFm!ti<1;~i$
+_jMCfmsj>R%B#HPx7E61F)<59ax**Ry!fc1SibdZPRO4UU8D7-;3*wjEj3-ErK6|jCd%Y3H8y`S*I6n~_`+)&w<N^KwNylwu_`Gi
+&RRYEC7aS0$92;+>i(pEdNL+!^mB7dZ&==3dWNbi<)@CXYQu8gB%H-<t!@DWWBNA_nXXZJ{>845Qn^EV_VnSBI(c*1yM04MrmDx*
+IhSiB>W><|=g|TrZ@Na8M)&L-a5Ay0gD+iZlwCaTtEqL;2z#oXHmqTvJlSgA<8KPLn6A;x)pH+r$Pc5TPn!pa*URN^D&aPeXf1PV
+<dY+M)8jvqG+m>)&W8^-BxQ|mq^2Lp$r|;C-2iVc<<lB<db9wEnXb{o3-9O4<FZEGtAn@8Kiz~{!!hS}lP-+-vqlXbEkJB150=^<
+s!lpn<m7O>Y$oydg08w$7e;-W9zEdE0>pOm;K?@{Gj2BVd`B+jJXblbjxyrcYcm_T6n4HRt7gRBThs2C{^;)8=aZfYT<k4ZpHM9)
+n=-0wh8FZ~fs4JRN_18<tDjD8XhE+DT<onNt}nYp#PVSV?sgQ4MD<vd6t=H;-TG}W7NoEZTy>lR000000000000000AaK6?X=1Cp
+Y4G@4X?IK4hlku3-CyJkBz%$#=^fYksdJ`lbY<>P&OQA#9S7a5ku@!GXJn(h_tP)CDbJSctK*pI8htT)S#2j?dUvZkG+pn`tSYy%
+e%VdgcSeu3nXb|J`CV#k>X)orfG4u<#hLW$?#T<~daTlPjdmoyb62s@{5>(ZMt7+&Le#HERPNCNq{wuQzMVOt4xs5`#+@X!cETZJ
+9xXs@r?CHcx>wDkh9TAG$xzq91&<aWwvz|Xf8MCxkd@u7ZZ>f{N3_Lu3lI-ok5s5T%ggnuQ=6g1BAg6bjp|#IY9Z(<Rf$qVi^cI+
+&}vjtRiNGt)Fo6&48@f03|#CjuBTC`*z`kubAgM!MfEfa6`H;hgO|b%d(<Op`iO#;!VZzbh953E000000000000000000000Pqj=
+jq0&wy;0v#fal64J!U(3kjm<GOI_6RK^6xt_Lj)#(_d*il=MvCQrHCvU89WYr6C`<*jv;iY#BFQqrf!<@l5#IUMvFF6vXr0fbGR1
+7WzLRg$=GS000000000000000000000000003bM`oC4n?g$)1z00000000000000000000000000002^3(_eLbp""")),
     ),
     (
         decoded(57, """
-c-qaGg<BTdwy(b~;`<2c4oT^fM!Fl6?(UYB7HJSrx}+Nfq>++VL{Lcq1!+M*sp~pt-+k`dXRozg`*@z`jz8diek0}_W6XJlflRh+
-M9iFJr%%^cH0Yk)Y;t&n?C{?k6?RL^Y3eXPvulu5j$t*we?6G~9^IJv_~&9B{?(_!(dtJ!n_?AY&fg@P_6Tz6oNwBVbmCDQ=@KsI
-MSscWx*IU>ML^z_c6Np9g2VL6#ytns^T6KWNqI8GyV+7^kDK@22_)^^IZsgB!f*1FzPv3>-kQ&ecPf`mUy-(M&Z;GCI7~5~$J|H7
-vQWDevJc4X=3<u9M8=R9-p#9_f+H1ag%OW4+EQ$0Uy`V?#d|y*<@FKWi6`+euI_|jz@>6y<*MoF=HNGds}G1O^ouC0K6xwn*-E@l
-cv+i1DW6AO*8`XpRBJl2Cco9163!Vme8;kdCKi`?=jQRT*bpI4x9aQ1<&hoOjv*s1Yl+5cBT)D3MRMB)1sr&vPKf--XX;6lD$D!X
-4aC=o_TS0pPq~E(E#={I35`luVq8Y+2_}qk&~rT_&Fb|rPsV0b2V;l_3QzS_9lF>KgbfU~JV9%QyiNjw(2-qDdpak2RTG=u_Oay~
-EB?Dd(sH}?w?iaprp)#o6Z6)RV)AN3hZ$bz6HWD};^^SoT@zcHZ~D&ivQ<dlk-aJMo5C&Gg<TD;T5BUSG?Tb^B2vI2l{k=&F-Wd8
-@+^wt>Y|44Wb=ZLX)ZCZ+msq@)>Agixl>j}o$7crXxQFn)~edZPsZmuG;Lgni<AJm$u#EzbQ$L{L+`^c`xDD+j;L`$1#UWji3PWt
-Xq^$%WLpj}H=Iy<(T_<qB3$=OZ6&0aldRNdgC)<GuB{kB4yW})T}0k`ATA%OV-lERYAhGN`v~f3Bs#`eDc`eyQz7dt^ChbqWW~Fl
-J3sCoqxDIO4x_w>n~9h<GnK>umboP7@&PAk&SH%@azVi+|6XvVSzsrVF8l6D_fgcX8ErDR(&R6hZOGo~;f8QWj9gk!HK1^GMu*2z
-1my&*Y%sZr)D!iX+^<qF#z-*7v@EG}=5;sLQct-dqFo7uk`f)M`>~t8?QHkciXC2-F+RYinWOy{QD?f7O92OIzFa;%*<pG0S(>s*
-?Jkban{VslnK&h{3j?&?eW`b&*C1Xp;tU~{NUWVry_(_Ta=Y3q8xG~n8|8{=x1LtR9N4~=<e^S&?a+U#?1d@C!yazWwbT@=n;LDb
-Q1JYATNE!Gk}^vhX4`w<>KLG?#_hLPrE-<%R-3Uzy(F>XT-2Xm$Am6zoysO39cwZx=w2J^(>FF?O@2g=eXd)tC)407<!5EwO2Vy}
-;?MtRB%kr?h8CJJ;SG734+HU5aFObh)Fi>l;(^5BsXTRw*{j5N;R}E|yUA|tP%iTmPovATBJHEPYn^!$r|!mix$LAfX%<A(0|+8s
-yW=2D8kwb)d>-p`8|Wna3OqV~kZ}Bk%*tHp+`A<%Y~otG3~JL)oUY^yMI-rKf~IJ<I)+b%xc%(puIzp6@-5dT<M7U0P{O71Q$&^v
-6MQA!A3iwGAcTfCy(dWD%fZjwxCTvG6qJIoR7%bA56fuKG(8yV(B;-L4UOsycVcz*WevHj(wbqe5Q0=u#4J!-!KOue&jN(U;-Mu|
-pJ6i}y@NY!87>}{95lL25b*gd0{eCpr6$poK%^VBLe*?$)Yb6q)ye$YysL1gE3})?e4WB{;+0T-Qnv)p{^QaD__M*vQT<Gs_`9wo
-U*r$HC}b?VZ#TH-S&ak<=2)x*d`GgF+3a8Kb3Kj=pO2mcsGEhh_hV*jlZNHZxI#}cZoJXTf=d!T`yN-d4jP!2*#LIJ*^nT7HPiJr
-ld<UVvvZGTVs_@HN7E{z<VD>Gruz>9j)naxSF3`l^pJj@`J9zy?2UXR+THm}u7X$HS4HIN85;Y60Lf3?>Kma7>XRa&!@je`eC#;S
-9|cSDZnYI^eO*-*eJ1T0qxG`6a+WJYIX=8-_mr*kc4i$%2&82gPdzjCq*dr}eoj5Z4`Ei9-!s2fC(W5?7@4>MU{+TT$?uWP7}_|R
-Fy8ZspcpmJ#+93y_V_p%azJ6^TM|mGr^2Khd<_n%VIz^V&`EV#ZKZ#Yd0BhAqs7gSnk~sU`bt}3&y=&sGQVf)`Q|8bcbA#ls_7(R
-g9hvx471qVk!;15>W-}=WBLTDc<M`tnvA@4k3gFeTKCd&QD1H((n^ra`U<fsVU}*2o@5(sC%F_8s&Sem`8r8v-4s3PHK)^q2<cYO
-cjF`uPb&)ymzo1)PA`f2U)JuuYv}X5UpLiWG<*{cYpkINSq;r~QJN+Tm@0t_iL{V(ly0=n>T@y8QlqIQv@<44)2_1idxjm0!17D=
-Q~RGLPxj4j?-_EqQ20vt5w5u|4Bzrg{7U9@qv&&SI5$D+9mQNIYHzoxSvcB=e(%&U9x+)O0T^nX3OLEPQV+!pSD9%fDF;{UtFvg-
-32^ny?qzTREc2MG_SfL4vHcCD)O>SQ?@yZ4yi9AK#UgOB54!MQMWZls<$*zjl~3ibNh_Z{HzpaZa~EaeFCyExFbwn}ZWIr?cNA~d
-uBB_w=u^hD&SS;To%umZd|r&HC?wCkyY##)&&6I8mg}r`<2pV*907s=fdEYQ`|WG9&N<)uU3Z|z%%UZ3ucL4jt#P+;#42Vw*Z2d3
-2sBw+aD5z@91(Hvfs!g#BDXoQcs|0t@aeSWuq+ATd7tw?i8@{5fe`~y00;ooj-4TBN!d@S^&rh^jH*yWyxZkf){YdW_|0tU95l*`
-?rkt@>TUX~*<6d);|O;N)C7+Bl4mL8eC6dDj;piYZFQn238UyG7e{tpJQ5fd2+Ag*-hg$lPyh6&f4-#RV^y<|Ui2PCU48~%zh+8D
-<>BI8PlzOrzy|hdc3Mot?o-LVx6-J%qbBrrOu50nkeA=tEr6$&Gv~u(5m{ndBpM21qHlTr02`-k|48lbhyHvC9lB=Ldis=WP9*Yx
-i1os@hZfp8vwYzttY5$kXq}M939R;YreY>XU)7fhU$N-~X6gsZ=M!iiAM6{rvk0LmQFzJbWph-w^<_<y1M;LaN18@TZ(fnVD6;xO
-kdfGlv~omgu5LU!O?ve)e1Ta=p~1~{S<<SusKsOOw98M#8IcxyfBF%YC`)`!efeu06?`5nxLV7mI`_+ZU+xLnJ0Cu+9WHOP(>L&x
-yB>6}<?ph>f_6<ir*pF+ybf0ux3*Al<yaC=$NSHRMpS}z8oD!wtz)%NJK`zi*&(DSnQUz`BzUqH$$b3muM%pF!?~Q4%6M&z_t?2t
-SiVfhNfVWDtD}s?D~ow=Y!B}}Y(pCoE#pl|z<PI9uQ(LCmzfj{*7dXZDoYUE!MqWnvnA!C*kTC{+eQ!-%}z|O`U`R%9aN4?%u}59
-?~CJV&V!kq!PZ-_V3*_R!d-T#&9i>JzUt2F-c-EpksOS{mp-vJZ^tMO<Qv=B6^f}oQ@m%()J*i$FIF1BEwwfXP+!N9E)!l+o_mxo
-L#I<bA>qo<Xf>f8$)UHyY<!>One7zH?i-M5CN+W6b)KZ1(kwtZkm<gI$DEB6>y3z<zKtf$CANK*gGs{ox(V{1EWeFCwy*fmTVnl|
-(53W|ZDwAd?v1<H&Ooh}1+h&fB5LASXEkqu>ARP>;e#ltZ)m6UYv1Qm7FdXC%cuKyla4<z5uSY9u1(ureyP9^V7!h6j6^;Hsdop6
-5hg;dXYCC>1UB#$65s}Wcg}@mb=enVrrWHQY0_-cFjIlwA&_m`Ee7-F#AHKTeZ}88=W1ikUtvMdZ)%fMs*k+Y%>}~<Rk~g>`c03V
-PUny~By0!RXt;N}4I=NDPR?eWZ-;6GngoU}iJu01PGo{tlywztFyYrja3INmFOL`m5OUS3VYqfyf&I+6dNc{X><j+MPrc@tE5`#-
-BL|FZHs1m;$dWfZi|b=U0q7covSIfNDzd!|Xj4eaa}6pnReiR=tSj%V$2s^^?+u>xvl-@74Q#?W0k!_YH_PxBsfSw|3}AJO6^F6g
-p1~5vxf(+jT;6;B!nAh$Pq3>e_uqb)FgL=QP|&C;wM3Va@_lnF%s!N&^uMTu<vX;n)~+onhqh6N<E@Xq@H-nHe#ruwOkUK^DCGa}
-a)v98U(3}JesjoWc5km8FR4A7anSE@I>a|wO?;vBTUGW>^O5)>Lg#=NW<K5LN7`@s-HjS=(~W6=Zg6gXhu=?A*+*AG_bgt(f~&bR
-y8<B{20zJ2+H)PgskVMg7xFx8jRy9tJ>esHik|e#G?UBT=|e0d<(Pvg#S@F!L18vHxL@;25|$BZ2K|c{dNxXF>1IVLFJ+|++rK>K
-$j03&IdmmmvSz1JgVt3w-#=%afep;00aS(v-rp16Zt1xT+sQHgQ2E)4jqfX&<7WNs1R;98O8O0JZwa+o5ooYpscDXfnXU6<BJos8
-6ORM(hHn@911&GqW{#Bwyf!|ps^~Kb43Vx;XuRJ~jkbE<rJH8e^N3OJzL?qoEt)&0V8R@(>wT^`De4`8Xr8}?gDrMRbe!^96Irb=
-fF0{VVI`fZZWcd~+|CnOU*GkN-t-!8&YS7JR<sJn!1D#Nnt$@a>A9bpDTMmdQu_Igq<8pKDg(4N3>F!cb(_b+BkniGdD6D~L@dfu
-*I%|>=Fl8i)ws!iHI?r;z~Mf2CR)_fR~jf}$x_AoFzG@oR8mp&F)3ysmN;@e1-s8V!EV(G%!)Nc9-TnqcYp2HCZka7sIa-Ml64XP
-RqgO&jR1>?JKX)HcY^Q?R3FbyG0uAL8kU~9F_E};=<Cp=`*A-B^GUM3zpK)=-+WJvtnqb|xJj4)BXZ=m95LGX{$;*Wyv&cQ<XV15
-+YR+^Olr&zudkS3hltecTdUN*uZ_&!KJBjo-xJDEP!#}9eydzs5b!jwz@!b8!m$=RZZ$jjs0quw-N*7Kkw*<*z38LMEa4`8;Qs}?
-Lg0SF9dJ(&6ZP26Bl?}(rku<Q17Yvu+pu82C5zNg5j!}fWf`_gwdLvu_gr@P^g{bMacvk}HAOAT6>-QXLXNx-9%6mJuE&^3DvhQ@
-U_+oF(2s`tI|Jf|y<l5nYSJWatZVl*ky~huOe)A^;W(y=T1-qSq>#N5MaZYE^k_hAu7ipSR;41Vjz3~c#@?3`rYFHeAs~={B!<o^
-OrNO8rn*%XJoexvy2zw)edt$V9I*j>^ax^cFS{A;MtZ5-lFX}lQdQ`==J3R(nR$6P^l`jFEsrWWEiNt`2L8QFc3X}ZMZbIFl*OFp
-1IWSp=}Ma~>kFB>m?rI9tl0B0b+Xh>|IO7`Aqwk_x@~n=^XeHqwb5m(xIvpTwhT822#^Tq?~&HXs%J|e`I=Y55>ba{q0V-0Sf)~q
-PSp%6&QosYGB$EDfIIgovD(^E16nqaoxacPPld%e%AZTGJ9`z1Do|5na1c-k=>H*#rF&lFIR-KZ2c|nrbLqF^YI?!m-e%?DvxKr<
-$<oFs#W}FVu@6qomQZET=Xp9ilQ&aG02-zb_Ix(+T>S+FD2Q=Ua0vLnRGPE1lFIC`38sI3Y(q77{B3m~M%MgTlw;5#ZGhNiqIZ%)
-?xoa&fw`bK%AqOavZ*w<2U+U7z_lShFb1+e?_$BvPDX%(fPuk)zd;2Ew3ZT5J?OC5v-HaicvbsK8{fRN(;G_DqjRad7wV{3kim|o
-Rfw(2dqp>)5Am7W4AznUOo&B%v8<L)_xhyYO;3Q46b}au1%g1J--t#X59pEc8gl-%EbSZLaaG8L<0lqrr<ZQcO$;WW7wL}|jE`SF
-<Lh|-EHXv1yL@F|=xq~jCD$iO8x!4F;wOX)7d^fjyiDZya0mni0D{4=9A<NY`K8QK%BZ+C8@a46Y##bljrk6z6{=z6#%cX{#VpOm
-Mx0JnBfSnf1UUpZVg$^$Jg~Z?yc6|?!-)eG0Ur-g3r^Ys+z4_24G01TLr!pAu|8a<p?qvfROx&am5cFTsZo4^<e2ZiD3zr-q)zA$
-+BH1Oi2w*#4c-DjJr}k2u;Zg+eFzC+)Oq;z463fTpHBwY(oEs!g86{;LDEz&&GP5IF3cKP5!x^Ah%MI-d`VS9nWrD{3qpyK5KV86
-7FD<DK5AbM^*Ok|eW!#oqOB>tE6538D<AH=iEUopb(~F~<S?1J$^DLbo_kWtTjqI|6WzoLX?wmY^GV71x8>}(f%l`)2^rteVag9`
-3EjH*Hzk~47FLX%<b_pylkmJzlgyTP&=8=~v)4Gtz?-sE8$JyxX)bRcqd4lHY>uz?uARH4__;Sc_kNPvskQGfZWqj+N$E&)gI`;V
-tF0=73bSaTNv@KyZ5*{F7~wW7O|V7fd_kxb=2T~*8a!gB(H$}4<;Y^K#qg|SL-sjK%VyY>vN9E8y~LQV8TnO30)@)Z1Eyzg=117^
-O1&g4{J8c_bt!em&ub?Vm7W9!Lxkkx1CBq#^--KnwYRc@eerCV3B4j6=a>?T&kB@1op!~pm64K^QhWHcsWp>+CCCl0EOV>4$rVER
-;+a00RFVeYQi@i#pO)twY>MSmdeB;wCvG^3bkKinMiyWE-R)MVaz>iz{QTvBBzK21Eu(wH_Bj2ZGvs9Z&~1wMJh1SXjKTV0%g92i
-#QIXj3Z{{6B8xFZfb@GSoc+>_P4Lue7N#5TTeeDggD(e@LsmZm+2KB!s%{`br0X?(9<|0k#+NTKRM+H3xOS+UOYRsJT&mT48ZVbm
-Oi`H0e@g~F2>Pxv*+a20l~RK#!|B2z^5x{7-S9KIN-uiIF#vo;ES|<%Wq}{bE-43)q|<nOYI)4rRg#AcCuUtw89$^dF0U*(F@#aB
-d`+w;y$V-1le#s(mB?qe9u#r4);({#LOH)Hu~Fhe`m9>IAm_8`?5+N*4YQkCWt>A<9FM4X(E^p30g=Kl^_LSyYYoDR9+LDlZqX@@
-rG6<n`zq%>w8V;o27ULb|Khjs_-@E_d|)Q2i*S!n2?yn@9cVl?-xS8C?PRLu+l4=<RaMt)6{%np!ZxSrO;<ST_dy}W-*Lf@P8O(i
-`pU0CZkiKo{`Ap1M{DVxT;af&x>|yh*^2Xnx`(!Rb_6afGXkvusdYTj<?KnL#GUVBp#{Zh^z#ZIS`9@)d&9n5jGkZH&s@k0e3Rb#
-S;HU5`8v3dD(kynXmKo|32H^_Y}CVM$@#1K%UvSjeZ8K`(wy&X57k;>_rE`_G2kA;G7d712==9YFY%2x=4|jl<pmBEFEu~U!4q%q
-m}PmN&w}JDL+NFwhv!pa5S<lS-|^xKrdt+%3S{`*k=eelDYGp7qwaWjmbp}yFIe#}wj@D2R<feQRl=IDo}NZ7g?<*BlN&Etqfsz+
-&`c;;E1s7Ef3J;ocB63F7}^8A?o$H@Y@AZKi+Y-6`{ZZ9g{)E-Ww5EixBwUc1o(&U_j@xi@d&-x%Db9<cp^Azm|(Z-a^+jm%{d1o
-N{A83A4x3*5ndRs>+^?$YLIFOIw%?p1OB%b{X6@Z$HB+t$8)FqanOb@XgtlMn|&&6Pun^Dp3Y2=bsLesL=-vqDUG4|>Lb-|B7F!G
-01pTUfd53M<3>E0tyV0vx6%>H{Lu>iymOZYp7+^X9)bfBW4`$nqp8d<wY?=@2~=Pq!0Y}nK_CeT1^lr_{~-}uo+J;@|KMZ%-X0(0
-C$glLY_U34vB9U>5H3M1O7Hn=1IxBL#+F;2?d2QphJ8dP09FV-7!Lenm0H8*)&6mp-cM?ICGT3*1s5qcqL5eCvHh11E*ien<crtj
-_oX#!#J(z!yw=rDq@0IVhtR`t!9N<+A22P{$v6Fvu6J(s7(S#}%?Xd3c-I3jiQmKHdrH%IR?y0|JDhhnea1qSm~x_^iKKW=HU?V`
-N)7vuA?lwJnV)M!CD2?%?BU<a?7G_SkwypI2yOJmXQ53E*OWBm8~a+Lzp5U;+Cn;7*3#kP`XsSR!WSh8ql95Wem6?|-S(f!GtV`^
-&yQXip1G|_>D`bHxF`=PjQSv2c2_m8f{LpFZ>tFvMx5Qp72O`u?cmO1?UuxAj}V5E{{gdDBo{jR>Zy+HS{#C5Em?GtF>5ArV{OWK
-d~8L3B*giChC@u_sE$MO4uzRF{x@H9P9)kuDvHts%m*QbV*QBcKNe?&z@a_85G6>)HrU=`)0yG&!{iB5P{tmya5VlN_UuH(wV<l_
-cZXMIW#p|1oWbX~);(TYW^up_r~#Y<LIlPFLH?oQgJV+;7bRboj5~{VQGL3%<||p~BBabqL~~2oXAOai(e`ne@m{~48y{0rj<}a_
-7vECgpuL-a_)2z|*Nm72N(eyysLtPN=?C@)7zjv8SCxGo01p#;H5xWscTD$EL$pB|VRu7kI^2{4jUU7xvpJ47Pr&WKoD^&M-^Klu
-$&AdQ!5<5>ews#Q;!e+sK?6WwBp3k(z#%`9j|GY!qtc?(o<53__Ky<L2+G%7e7i9OA7i()iQtb_GvMyJwLl|C3MO-<eyj5`LCx~h
-+#PgB&6ClZo6j>ldV(BF<p^+yX{Zo1I3OxC3JPbyHIC~-dqw2Aab$#PmUdH!kho_>K=+4xpqISjlf4N`%Tlfi{v_+LZC=a`=a$Vw
-;t%k&oX=%AEXDGHs~qoLZ|7O5q&sogh*F{hs;*Nr4rnK2<wj>%cpfSejP6&>4eenhhErJVVdSdb(aK#sngNCG8&q4=jksBmL+TE9
-oWKN+fXgN_0}bn26jF_@W{n+^vRgca;am^Go=Eu+IR|@jHLLIR2vwIpwe+!^8g@5$8U*QDGH4?W=%x3(t3wbkFM@Plmi5<(`Sd>J
-#iN}dA1=b(y|A2}skj<mp<bJ*#OUOUY*-@k(fX7+zO#Qt&(-rI@$1EJy5#nDPpvO^KDb?~J&d*PQMHv-oqU8tokrkYsmMs#aWaR!
-E-S;?+F3WPHaYGZ<wz5P=RmO{p*JO(t7ruQ9ejMwPxv^dX;09XrGLos)e`zC37cW8bBnSwZ~cu+dx&iA+-;r1-T4Ilch`AxNMkJY
-3#@d<UU_jAyYAdc4^51|9k7buc~si5DGVO*E%sW*F**(}+19#y8q~26bckJF-Qn@j8@rFKBQ!9|E~XoK_JPrgymbGq`h4SC`mcG0
-1*Jj<y7WEUip4TPl^W0P@z%ERuf@?_UYxz2u%J4Wlee_zilDh0f)IW8Y_P{6Q&OsAS}G}$Un`GLX%7B5#(jTwCQ}6dHZyl5qI+1r
-8{Y|8Z7aRaYcamU80gQ(;?Yxf9N#*yYO>jqxf{w(XQFAWiew)Ve%4_6RiqPK>TqJnkoNidnN*<U=|<-8*-X|e?B^P+pG=Gnw|6)D
-v?I!?IKTU4)!*{oT+^Goc_nj2zwI)_>bOPg**H6NB>BMv3l7;OG0E$V^$huH<1spv*v*_6>P^qX(v;(>mM{P{Iy_H}s$u7T`>u~l
-v~y&*={rA`BWHc|{p(p-1~0TP6KIJzo>^L*7!J&``VP8yHs)54$r>D>l;u5(b$eqt2R~Ly#%aM@h&l*)PCP5$q`QrCK@CPZQa)kP
-=56Ymb1)NQuwegWKm9X%Z(L8-4qA=M&7x^h5hVm9)D~p4#0lt9B~w<V$|#W1Au*so?|uJh9gY5n;Y;ud&bYG12Q#q_bfc0rf_0>t
-8kl^Uc5slbG!qRP4TXb#o=Iv1BD!q$nSAkpQSK)1x203eOhw5^=R$d#sfb~OO@W>OJ01b-x0i0vPcnxoP|ur@cjQX%%Yl2p>dAlE
-buQLu%Z@JlvRnrZ9pP8<l&7MD<A9()P4t_Lb??otUaDei5xFmV9s6puVDO}xtm`E_tdqx%E{=19O+y%m41fTD|MN=ym&VT7Vb$|^
-Na{iGLcn`bO9O~dGxN=&jQf;5yS@y88RM$t(Jnw%W&l0}3ivr<tJo1fk*9HW`-gg-2R+qV7jo8Ts70nd$2sk|-u9v4W<Q^{WJ`8j
-3@!rxb2SvwgY6p9f6_LuC&6~N0oDGby}v1fj&`2bY<z*`gFVg`W#{dF%84>bCloyh3kdqx#Jq?e=w}MZ)^qb}rLl{*o_Hb0tTrmn
-O6aHeG>MkJU052^e0h@};cBS?`%WQ;iw6b&E1~V*zgpI(o)$@ZwFS$E&UhWsP4pYxTge|TGj1zN93$QtU)@K&zG=5flY%?YgnyTW
-90B=rW~QE?O*Ox*Nth~I&pm0Ea`(;KH^s&Gxx;3TjeRReJ3DH8u8jRKCSI!HuuFOCP>yb5Rut^dnAvp=i~%B2McwyIhl1vY`6rJy
-?hv0)>XRq=`k3K7;b?_s>lf(&Xfhxx?#2FkP+W#VG*AkO0{meu4Kezb@gJ8&wazehPd2>@Fo^0;EO{aDqC}L3p0Aykr5vJgF0UHS
-Kx{858McH=inZE&V@5;B@W-eN`sX!Iuz2`cH{*u;%6?mDpp~#zobZl%h?9I=+~hIDBZn&Pn{rAto7Hi=JLg9e!<X9{?VYObv76ee
-C9Y(oFbMdc%(_#rq)bTc$=*P^P0iL=0y*}&&W?9?`HB-xw@l28S3l#la;&B6KYdrAFa{x&neC`pe()mv$wSWZ7BL$cN(>nBLn#>a
-pZmjaaR7pzAU(@h(;D!&<1_U|NlvA{N<XZ%{S@$)6piPCeQ2oIVmlj0onOtbEbA(<Y<RXYH_qJHe~aHY;Z^v<K?;A^4FnQ|0R7lW
-e#8~$he8<ay`LpILzl*&ggZ5*C-njTY_F?Rd6MokO1%xX#;4CuXgx!Pd-evq9<J{gchfyGe<GtF^F1|gH70p*u<$-CVF|#7%Sa4i
-1rZ`acx2b`@X5Ri8X007qBO2QOO<jC6??r^f#+*an(J$NM0=MSXI=5x5RPnC@{QtBqoYzbnGWZa_|KY?&V?Vt>S+1KzXe-A<0*p4
-kTV<bQZrnS1){NT-M4eRN_3^)Xr^!M<JqlVN$^_+^X(DD3?}AhVveMAnOd>#PIJr*sg_~QT%Ce*4^UdP4Fu|BATU^gfva9_=w?9M
-r(_#Bs;_v}5jk1BFgOz({ksJ^m-n2>yH!*c$Bno9nD=77Fobu8(P<y`w-|ko?3o!_Jkob-gulJ}LMC2m;e`^Awcp+6x!i-h7!b=;
-TJo42%L+pT!}wX>wT9Hy6yBtTtmZ}MGjc$s`ottN$4<oqBWH=PM8+YZpbgcC*gVVD>wf;}azn}=Hbw(S2)s6<r(FsomznS5;B9Gc
-UCA)oB>LOfpIDD>e(qR#P_6JP^TD3U>(<aD0dX9>GU{ke)OXF=D=h`mO8=+Yfzu!O3M7#0%PU;l7=5V!5+!B%OwDbXd}VuFbAzPX
-0Trb@Zqf^Lt9-?TyvXmn{+u>*xGgp_IuNK142*PGmn<aY2tnQikOHxQke|7>{=n{_$$3nQ{9L@(-?!f+T+&b@C&NbmI1GQOMgPt|
-oxJOd9Bx-Lvsr$qS*=hp#^ynR2L?cX`;!IyThKzIbot)NG4#A$xX_t8yhEJdxHr@YM)G5q{5Oe~EFz~K&$`1eUX);vA${O1>>9@<
-%)>Ac0~Q1d{CAicu`fg?ZL|WrsEr)!yhD*);>7TCoK&9SLL@g10`_kpKUM|vWr)UoRM9z#n{=7P*Uh{>k4{YUwnET0(Mlk3V1GG7
-P9G_Jp1@4cA~-dM>WFY!E`*gs4x)Ps3MQd056e^(frJq7Ut_wkF1zTaimj}E5e@8@3ud`-aQ>7hK#9~c*}WfD4RVN4AR+_6|BCa?
-LZMEA6pHbNTzC?}Z{F^jo2<Q~@eG)vC<%6$d~_thLp03EM~*@P!9Pp9DXX^O=^<xi(zfW)6R7Dh7RnL%ZA5>0mD7+v*mFcBYW>sf
-AzYt;1RDzdIi+ijkBwu3-zm}>JrK!wFZfC3M5;%zp_(t0*sxb*A-a&FQ(k(jf6LMf%!<N-fqvp}R+Mk+#jZMqx?bc;nd4V|cy&*F
-_S-H~_BmI_0{@6ijom55IziofMf_qAy9kgF2K|?#={@eN=z+A)PiKvHqwZSFh79y5RtiRG-=l%^HFpYK|JW*K>G=8eypuP#w1ugy
-EQS(<0RMSGS>;)#dOoJ7HT8ZHPkc5wsT)S<jZ5SNXU`a{TbB7mP*neXG_BsOVthyVLwFagLWGqLf(`t$f>Oo#petyqpfby;l~&}<
-K&XJ?FQY^0aPAEEds;tgZXRV6mNb1ayJ~FJXGUnZR1-Z*Bu|CL{jvA|5mc;lk}vd5ebT#oAzd#lEq9i04BaUw2>qB)q*wigE!eg}
-m7JLTnPsrg&3hVn)$h;yuxO{Q8{m@vaq4*>>&FuIQnfav{E6RR58}yqQy*xq1C`n8zA$L5P!%|y9Xs|GNraEgzi3{?4@El0_9NnB
-9rdy4p(w~dO+6c&ds>c|F*C39{mjLKYY$5S`_<~cjtAl~eseTxXi&{XJKpFJ-n>7bLP3_|lx=m6QTnucCGHbZb_OUe5c=OAd>DC;
-bnovOzvp-yci|^lksnfTd!@bqVQ@fQ_s)Y|isa-(l3|WDee?6k)0xYG?C1rB+@+@p2ayI3dmzfB#P|Rx;BN!UZx!%^52DcxSG;EK
-d>D(ScZ<^r-yV!?7xDIDt*9)E@Vci9e=%#%cLdv`rXWd(yhV&nzG>Y)(lVgZRQOE9Myg2J8c6`d0mFY>&Ik|;gaiI@`(cy2EY&v2
-9pS`HBucd1Nk)Ds-zU2^?tUtBLDbULJ(UzP6+hAB&RE#5yZes&tMAG6LPrUzfcLpirN+PG_TDxm)mFs62E_(rW9X0oEOrVsEwS4e
-tbLBt?2~`uo9cpCp1I!bI=r<m-A9gZBG}m8b1X-5$uBt^by7PEyt;O`NYN#`W7s0Hht{#q_Woz#Z+2w^aijOJ<>`!A7CDGT%;*6P
-XWE41IM@j2&u?k}%JgTszJZO9bO@~9I_j?=5_^iZcOJ**;>zI=WBu%f^{0l_5$ZB|v0?izok<Ia;>X?#0R0b%NPP1gDfYawax^$Z
-`VN8)14jV<XWqkf)D(Cgde(@2RSG7(ZD|Bz!Jv=;@c)1bVegfWPhKzZBRqn<_;`&vLgyMMHZBSX`M2jDut30&96odSlSVDu&^O#d
-d(7DqY&>8BB>3OW5{NB6Qhowr6shFZ0h4>}>|*uAqmbej2Z9&|gZ^7t0<!uQlBsq-0?(D6s<mXVetdmlBGr(H(V`(D0U*Jkzs>|Q
-`XtMGSTgUL^505)%%4wbQcr0^!#8IxrHi5`gkb^ydXngz9!kq*5NKt66uBQIFMi$KzEB`Hwff0h3I}<7HWV5K`l|t@wn@~M4CYSY
-1@Cm;+;}*LCTCsC36*rmT$BslW8`Lq5W(PoEufU9akp6`IkloSWo<F{4TY?A6tOsOO5H9v&8AX(a2HpJf`kO{<Iw;76B5~-C{xP2
-N}3L+LR_+Oh((6cF^>!0ed$EnbnYAbB7I6qngCWpEL;HWXGe1q%@A{3cXjSSh@nj^kr=@{y;mXzMWOudTdL`pDtnKP=TLtMI$k&t
-4g>-Gsq=YF$=4igrBCm~Y9~otU;-=QD7V<1Q`!kpEK>(YiKz>4!K3fQ5KD5PC=f_E0Q|3o63V(;z>Ey=9Jyrec~qp@#Q8u>L7wv(
-GZ0e&3mJ9H{ix<PI7^y4u_`$kIRFRxuLDXT?P`tIHG^16OPD}HU@RF;Jkht#H2eys*cT}9sY(=mh^@%c6GBzDq!dAn1W26UI_jS?
-@g-gCh}Eo6CaTQNNPR7PHkz4CiAD8FW)G!4(a`Ha(lrdbJusNvDIpJJ!bi#s!$bXOd4CpAJaH#S8aZ2H-8-bVEJkuvQG(1tJ0AA*
-^s0C!wB&F+6{HThaNOGx1ScGJyk(8%ra@hUAfSKpb%qhKcVZT^XHYVQS_?{9)7;@ngd$(Q(=U}6f@1R~-^|g_AxhW+%h8%Bq-Ty|
-{8eehu*vbESRlwBIgb{yapK^&;}o~VGF0TTK)TQg1iIjv04w#@X*EP~@VC+UX-aIBaTPYs7*?W_XoCbo6<+-7Fbo#>x6S0gQ^9~=
-ZvQJt;IBr4fWMge+dC2f_)Dq(nXzBY{0}S$@C%v1zm2KC*mc1Fg6n?^z%P~gfAjR~nZMrkUnLXxdzrvr#r!XszY6(x(640v{(SzT
-j01jYK!N|5cOc;ZN9NzF2=Mo9_m|526?q5#cjiyZ{6AaL-!A""").reshape(23, -1),
+c-qaHby(GF*7tX_*~H#-OLup7cXxMpHz<NM5&{ZrQc@ZL0ZF9=2|++XNtG4}5qUi`?=#PHX6Br6=JCC*cU}AM&-Gn#-)pV=x34)+
+pQg_5Y+jcpO?4L4>t2dB2i(2r2>9|^!Y?bed&K!7piW&ejm|ihDUC6dbjfparPxIH!;_$J?T=dTgsUjsKkL-IBP*cu=GU8khDCF3
+C{i39JyRtTdv`yAn)Y!LCKj;+k>Cp_(?rmdbkB&=ibRgJckL`*^5JU&DQAYK#j<<wK3hqEjw;TJVqubfmAlLZ_dn^=7)Tnv!XGZ<
+86oD~p6aER={sAsP`F2r7Xtbmp329U*kIgy*cZ`~?<ZHmJyg1iwN_fP*9V)@_tRmdZd1t!-ILm1|L|2$nlrvHP&lsK8>zu}>F$Cb
+ZfJGCQ~EJAx;J{HIAR!W<3kF)>X^2(E{vn$)sA#=S;=WS7%0Cz`MqfNlS@6LtHohfx<uZ4{j-k|&y?4`CTos37$U#xh?>iZ<Q`;v
+9hOgPMN&;j%=iNiX#hS4y&*P3?5k8oBJFQ@bw;kw;&$t3FX<5xTC~XLVF|1mD@UwVQCXTcA72ouTAYiT);u>&RS?4HU70A!2Q5ZJ
+rx9O9L1CSob1%B$rhI4)V{{&^audcFOu2K24Pi=p87YY;-$*M`9lpl@CblUrbN;%p^xSbiMlQT5<xmS*d57!E?2c2uXkJ)F@)I}5
+YArWg>SLREO*;_qP1e{M4R!PZwKUpCCT}~MAY*9zrMcEOWbQKwy~v|=7Q2N0$<3%b?JxArDp=ps9IeyJS4HXXgK(N|-UPSF=q2N1
+o_{KQ6@qi1LkLdnF=HP;Oz5_@KD0it*0vr50Pq`(Gdk{hZi|}S%w2FKT+|hRDs-w_v0G(p^rAiTY5g9`g~C)VzHpuFt<vqv7mfK-
+Cjpb@uy0ol2!WCcFBs*A%w64c?HzCB-fM4btf}-608jGjHFgX(vVCs%dDi6O2phGan^#3;WtEX2-p~L$0Z)O^O|-JibhzRdM9gh|
+kFU=(xzxCIAFJS9dK@Q*(p$)KGY<KWuy@G-iemr(mk=LnZgfU*2y+7skIgzaGv$hKYU5lKJ#tP!*HgCdo2KWvT)+HCbwQMM#T?y6
+4&M2UuO@>;3v_x0>4+^b%6cg@57hfqbugXLaxQ|hSp#(Rp}u;f1ATN7g6ZMi9Zj1xiz%9+K`EAH+`Ev_?dQ|e=(g;RYu!cNCv@-y
+46UGCMuT!_C1r>*h20FE)s2h+6&InMiaO)-xprxq1MO%uwYKTHdmqm<b-FaE3&S<NLjYl-_mb6f@dh3`-q!~#2+r*Sot2zz)P2QQ
+bn5DKb&O>JF{xqrk;rTN`kvNumVMK_#*~8?YSO%f<GkppwTxn)zQtP|Jh@Zo7#c!m;S@M=b^6ZqMtJ|B5}hlK*Q?_3EQeBA`)3kE
+n!bG%!vP}J@}-SgfN!>@l?*%!-^Cp@<mo29&{U$(!Xfh{JiFd8J~2E1pQ`O*XX%5E7?*=|0vVq&`^r`;VQw-e9m}#=55Q*D0;-iH
+^;jsEvq*{{dN+W-*NZXnoFl4xoHd#KbTV^Z(w${I<MSZR83pAvb)}EA^(PW(@2@CQ8Xq3%=rfuQdTD1LN|o91S5ftbf(k4$B!cyi
+m&;TiI~|o-1YMC84>5CwRK!B%V5+;X<DETTVrO+tV=0t%cjs!rg|kK2xlz{Fxyndt`o{AVA0O$4UKt(^66t*tn|#xYuRevf6an!5
+o^;apZLV%gMXaA)`q;nNy;Th?r894+V3VU}QG>rxkYQ(NU*S*hNVr(DCy6^G>8<LW>TU5(xYOwK?R;a^dTI@I#jPCIIQ{u`dEVg_
+Nn9TJByaZlahvODtKd<z9YR0<I5iq8Gv(-OU}08%t@fMTmCeRVpM!MNd*cW~cajWY>4jeHYvTv2%PKq`^{6cB)y2cL1EgW2NAma;
+&r%ud=KUd2T2(s{T200Yi%HwBY+rBn7gLU3If}yf_YrQ2R%=xYGS@1CNF5>bjOi)tK51bc_*%%CNF7ZFMY^%KZ@bBK_chu-#wN%4
+(m?~1b><{S8Quhe%$bjCowqHEzbECsoFPYDC$wK{#TpEq<b5T7J}5INkUWlZHy$AbJNT?p0MZ-K!3k5|pVw!ni+QpxvY3$%X>8UT
+%p0o!=63~XoZR_iUWIYbuAm+UmIb`pZc@nh2<t@7_tc+sXO_RGgc(k&^Ei)X7zeqaIVq_w7Xiu`=k3(ewY}QXZ4_%d#b)i3^6AF#
+HHRrQr3rjC{eqNoFM3qxqj^F*<Z+^IVEN5ZZf2c*mQ0jzN@V`jRiY~isd=k^-CWD`9cQAI@bGB^w1|pIM_=)DNDRv(r6B9x_MPkj
+nnRBC^wwzrnw$BAFpFTA;iS6ZlULDX`Y_LPeK3)H38PH5wtG*tZ57278UH=u>8$LJpJcEHt#;Je<8FB~05CqSt*&lkwWouv&=G4s
+eG6E;xyI8ndD77W9T^0{>LY2F`dK%mbiL=Fc5m~iw}8#dC;Hyb0uxvVd_VVBM?@0VK2|1@SHB#zBz@lKE5R&SMz(Wh9uYv&A{7~X
+l4{eXXXwfpRK>i>=OD<N_g+?NMUuHJ8g1KK`K=1=<thOy^3>vF!pFyegCIa409CNOOSIrwcroO?2R&txeCRV5kE7~{yNe@PGvBiz
+7%oDf%hrw?<i_j{Pgw@aXgG+QaAWarVFcjQ=__H`6Jnr07H>;<5b?oCfCvBt0P4cd6?UK+qS8ywc9^(Psx8&)J#&9o7F9OCkhKVn
+cc5R4V$Cw4zg{S`o129DN@KmikzDn!gnWB9y@BKHX=I{J{4i|-x$5Q4!H-7@!vewBWwe?Rw+0O^K0jM|Si4!*DrOYFPt{bK&p)V_
+(Ovy{H9P<$jTG6z{#uxoaC^U1djGX7BITqNxtmyHb|e@Wd?^PA2=L~~xht+fLJLQNF_>xF#uDLpLq}(tA*+KAg$!uA7@HX~iM+@)
+z9wuJJkD}5(wpJCQ^~e}#f+mHdM}mTqt;5&=IpEL9Kk%7W^}Gms7yJ5&c)%OnJ2vnj2Z`Z*RF0I>7}7>l@WYb!D6Iz`JNIMZo`w1
+H`fJ`y+~IBLg%;pnTXP*jkpzVA+a1gzqiJA53B1VUxLd6l-$8NUIEY1SdtuRt&OFl8dgL?R6JU>&sjL`ooQjdb~RO<`%H*U3q*Nd
++*O2*zRo0`q3hXu<5xrBR}^}%2R<B`+>VQQzoxAgK1n9m4{^<HG3mPP0BZ_=EceMt4KF5kNKQ?K{VHEmT@Y)_2S6=K>ayllk7j%T
+{4y4eu-xRrOjxDoJ1(uDJPt9|)oK(?dK90Q=6SoKVM1VW3lnCja*rv2RKEzK_6;bnJ7;CCWKiw07GG_S;kC8P{7O#Lp~Htsl`-gh
++mdwyuV_cGB>Jkep53N7FNwa^fcU{k&OpaEL%mBdKKGO4dx=C1qf)u)?agf^M}5N0oF3gr2&}z}(D)d*477&DfJs1g)!_}RPGyVT
+nfiMTGKV{Pz7hgU-NRQmN@82dbNXf{Di2SBKRsqiO2o{WGVq5k@bTy{+m3<sF?);!zJCr@rj8O5ag2|r2)H@ml$s@Eq^cSGX_-#g
+HTWYc(X8z8*s69#OS|~Y9B<2I;GJHQ(91(~&fY{g#k{`AxXTE7;7Qg-OKH*<Mf}grYM7qSQh91gwtZ$^j_KAlgB4GP7x9$Ex3(g*
+l5FC|K9EHk_8_ebmz*h00_?o3K8tx(7{7Rp4NXi?w+|ysbJ_b&YaawU$T+;6c+}(Gec{<dtsd*TsNp=>^}_YTTWT63Yvp<W=Sj&~
+-#;C9&6uj+e8U?#JbCGVxl~1g7jpk@CG~B1J`N**^E<EAfd7g3a?*5TS(RmT_?siKon&Svk`T(i2Nd6$yxp25c($HiR7>hgxXuDj
+-Ln>?M8-}Vy$2U=^nLtXyJO4Mq0^2sTs~B_>WGqJ85p^N#^TxNV=K-WoA4iOdBQi*qMf5BXX1kSEOZ7*)Vv%Jb6>B#q15lo6?e0H
+@C`TBMysNa-c96h)t+$(o9$z8cYT@1F@09*i2A<1@%2r>ff|`mYMjP?`jFTyG@-$%_FP4Sp52v!P9jA<*^DgdcP|~wZ_`<mhnb!e
+DeC<6obNb4uSK97iTjSW8wuTSB%Z+Ip3@X+FsL4oCk1_#p;T|3=9~i{UYHxzkcamHB&Z^|gR4e*G$%M0a2i7yCJpwci)<%oi-t);
+M8ie(jt!*ot5d#Dzu*&$2=%M@S~V+i{B_rMRa@nGuxps7l->wDi8`ww^QG(Xd*tmNzc{H!ZK?K$8|S{aLNztVr_H=ZH~ZEOp7<?P
+b~+S(S7nGa+dIz4>^6ZKcYZ!6CVagw*C!H~E#FLRq;w$~hRe45T1n(8B+#zs&fA#@0{{!gi|@tTq1j1hVIlJXVRhVd1&pH&ow>?8
+TOVnV{)X{4(`CX7lgGKl>+!TVg>AlVHI#cEyK^fvwADzT*QRxB4j)w*n#6kR2{WcMjq2d$Y3adaJfn*9Ir(cZ2y3yWtf=h_6HUYK
+Wx2~<+_5!Wex%a4Vddcz;@d@g;=jWrkJVsu+$t%c*%kz)?TNWyKD)P9;IEJ8>r1Pm;i+6}-jN4+E^*-&ymlPreKz@?l6E=6FIn)(
+R($q``nxiL;~Z6s(+5E$Pl>tf4RKzujd<sLxl|2xP#z0>cd07{)8XY=jNv>5BEvI1cK{o=O}Yb1X9K)TRyj^8o_0``J($x<&XUNr
+{!S(T$pC%)lCxP$?`4x9noZbsoEr=N3>im}EJo}M`$9&w_r&PqYlzfnkw}lN0HUv*6!|t<7)!1mvH{b2yE>--$Wz<1WR;45nTl?p
+7u-!r3}ISmDT|qK&vNoOQzuGPDDKX9+8JQjmDi{a?~y5XN`S}3fy%TCVY|=2zipFrY|pVRZziKhYLrtj+R1#%nbRY}ep{P(E01q}
+@Pc#ZF>wL=)-59a0G}5x1c{%QQB>5Ji3OgTz@kD{?XtGx_Hf9ma-G#0s<n?|z4io*Vg|Tzofy1zCG4tIaVTCyp9CJ|V0~pWV$36x
+M^eGDAy5$LM??Lc0da4Rvad3?>XNlIb_H80z3I4}QIf~XbxITeHa)YHQt?^>uAKd@PY2?}1S%_8m%Uwgx`i#1l&B;|Pl|_tLm+=o
+j9E~bJ=0Lk@~JDi@5fJkl}F>96H;Rtw*$=2huFmyv|;#=eOGV4%ddM@SL(mv_Ry(~Wo<v^eyUjmpC$z@E-nTP{Ck-k&Rlm?Lt-bX
+%DHWyVLoq~t#vxye3NI0YSk~oO8PdTO`g>g_F;V{T4l4vu(R=cMLU<TA)#s=H}ZpmGXp090VW*!d!!>~-IG<2a{bJRbo^(V7*7`;
+ENj^ok4FseJg0nY6`Yh50H%plSe;#nAw4I^-oQtW$6}IP)r0bzo&lv2D%8{{95@sL`X5Bed;V8w_Xw7#h<k3cJjPwPx&aukP1yJZ
+?4WGdinMpsQruWmIG;~1RNTm=NBetvQnXRW0h(uz4ud}6d4~xLQIg;yFd*RnR%y$@My9aGE`0CfeJAS0)2|yxF!Hv139ezc>}RB&
+FZ!n_m0rpwKU<7UxiLI#Q8}Fr^CQn%ir5?$0HYv>D_(Yj9OMKza2WV+Od$fj)wFCsI&6*tlWJ2wje*LRS1(-*hqH`nyc=U;Jd{du
+Igzx=$xX#Gbd$!=;HeKW2J#;Xut=}oY8KPa{}{lG1sTcla4=w?-<Uss7TwA8h-6*G&__(|8$euLQmNF@_q4OiQg5fn((&G~p1n3Z
+8|&ig8G06*p)gqW=9quE4Y!*AgSeBPX&PQJ`6BRHh#@~S89ovU27-Sh7P8ohZM=GrFA|;eB}A`$n<Yk>w7bCIs=~^P-QfN>tVnR^
+Aq%6^K>wtv24>AQU#X<njxR=!q>T^zlpl?c%kDnu$+3?GJ103FCIb!tj>0)3iWk7brKc(oVGb~xwG9C|A`3vL`Y#WPTKi4$KEjNq
+YfZMG&kNTWAT#z}b(;K^w7p^<1CS{CJ~Uck*PLI)7Wt-*yplH7g-nhw4`z$|(xGxN`VC`ZnM(alo5|=AcDP05JB4TZRsNn2t}X0_
+WJ^EBpElXdIAb|GF+<VRaRC%Dd3FZxRn-Fcn#Oh+Io`cIkz{SbQI_X%>QMf6&-LaYZ-Z!?Cq<tj7~(QQDX{*`PWmPeryIO=xy=u$
+a}t-JBJNY;DuU~cpiw9S%%j*qr8bnn?ZLh1(>AH;8kXbbOkxubIU$cw&<bI`4JzJe)wBN_@#qM=O74x%#(UWd%BN1Mh2SrF8Oo8;
+P`fm5H>uIBu0-Vsp(RF!5(NyIeb&zJ((UOPJhyrxdz(YWGL?+VS3-^@XP&C|c+~T@UY%`sOm>poKE7eGgx;I^Ub@@)4W3|)TaTpM
+$JZB<5)x!i_pRu%dQuAP0%hqiXACyh#f=Q$KlX8zJaUj9@w{s|mh8B=o{CAd`XaUN)#;Z<pLc!q>1oRYgX%s_m~v+^Ua)@q+@U96
+dvY>|MI~6u@@-cGCf7~B98Gz2(xM$K_k4`XF;X)sOy$D=rs#V+AIbGh!_>*Wu4{cEZYM(xMtpx;rf&l$l5cY#@~)njsg+a8E@P{=
+`$jQD6^;$JZ-4plN}f1fVdQ`Sd6$@;)vD1+$UGbzEU8_+`{?@_A5+Fs>;)B$3tgJ9q)6*)tD=*)lzH;dsn^7W;iQ!f+nyIO8mg*^
+rk}P}zl$yi4-%A%S!feDWwqSdie>bn%t2U?GAD&`I5W3g_SB__BhGi*dn9MIpR7pKh>+(?!DP)Ql$-h*0caotUQS<^9w_f}s@Igp
+xs>Hpy94)X>3E6zOea@AI*m&|BxQ8@mOFsH$w{}BHEV)o&D2(7iL3uX-Xt16q*h4xB)sH_M<rkgyC3{Qd&9=Th*K<JWyXy&xkR??
+J;wp>nIhF9=X-jc2Hz3_BbTc->a7RE)`9M$uKvfR%__m))dw?P9ak!Rmbux(F>8vB@U~UJoZ!3lGKx*QZ$1#w`U>c%L|+b-HRzJS
+*HSJGx+8m$G4Ei~!b}qDo4=d2Bq>x$laRSwkKvgab;bf18-2xh*gxE#xflb5!SseFu;1j=`L&L=Vm%O@TYY(5fPG_o6aFTnkpJao
+fUd4Q(bGag@J($+4j&%Oua};vXB}EgUaeCuTrmfjH=3&M;W&?N9`-jy-q&`H&w)n@_9jwuJ${9WHPDo+)Sahx{$`(?Fhr^aw{rQa
+C{`CYo4*8wqLv*lj(?zm8+cEjL*e93$eCC&5Ab2<y7rvKTI@O@ft2}ED{QH@w>7rplz4KB&oaWBZ))S}ojc`a7Fi76RcEAFxKy!p
+(@iVcC|{8Ue{D$e^r7_H89o5c4QK&`cFrk%CH!p)f{Jr7L>w|16|kwnxBwUc1o*q|_j@z5@{76pguY(LITIc?PjlJ#x(=@C<z565
+r`-`R9?Pl(5nh>Z8VlY6)njVG>7Yn34EPT%`ggX4<`Uou;WO>MAGs3@n#}g=<(SSs(D%F-YcL<_*hy?G9Z$h~PGfGnp0C+UYz$!r
+-~llJ;6IV+zLQGste3<RsCI&|&3{L~;`!7LFYxj;AHfl+rNGKNi|M@MhW?5#1RAhtAX6Aj7)T020Dr8}e@MhuCPf2=lDAS14g?st
+$ursuBpcZzpFh@z@Caj31+EZ1TXQzBwEyJaRlVbDK0s^*V1wX;F@S%pQg6ieQCQ0Nz=sX|GNBHQQDv$v2+V88q@nN0SIx)u#ZvXf
+1KDjlNi!ufL{Gbj)zL_82t5oJ3<dsCg6y;@K7^ex^?c|v&!Jo|ymkA<QXfV|>H(g>W15!Bk`A8z5p?Lic{@!Ksuv}#q~(i>cd(V9
+)Udw{QU8?4GN==uMspQ+fG?N#^m?~X9vR6Q(-Mr&N}F{{SH@gm;!C~px_0V%JK1<ud$*VO!}L1oV1x{e3Wf#w-6-)lJA9(dve=CA
+?PSLM(q~iFh*LiNsyezf{=Gz1s3yAR22V5Ir&h#Gl7a!Ags!+=H(x$SpA3FixEPe;ugrgdmWvlb$7dcJIB%rD88+@pyk&eae|u+R
++H!K@o$*+-XJW3~otAL}x4V0kHi7u(!M5C(NHf`ZDl4!6gba!Wh5-NG_Zp$kt_&hnAO+_rSGy0M4By{RpD{<~9*~G7;2&Twyr?0H
+tV>z`d~IDt*^$N_b%pEL7ocaI0?LJ%VsJr;!C0Wb&rwuT=I6Jvv*nXs;!kO|VmCu%O1y+M_(^Wast0YraZpA<&a-}7Oz8B)ht-(3
+(!vPsg^s%h1ct9whWTwsn4yFqYybw}M?n7q{cTLixTh}r;wDzC+``127p<oh)7rd`wK0773`gUv__2{u@=0sY32f4^dT~K$ov2vU
+$1G}`LI%XBZ%|zprIQCIBN-7G1;PP?pg)c$0184tQ^yFUVU7zs1*U$fS{eb}`t!T5I&c~kUEE^%gUw78vWz;NJcv$VmY5U5ui~6#
+AWzKc+CIEoc<G*=)3ITck{GH6A_ubI;o?Ct2?4nHbVQa>DeV+!{nbYUc46uLgk%hI&S}vN?CVd)4}GQOc1&Z-Xe@lc3^@XvNZ*>-
+iAPd4s&Gqt3w=rR1aDrG`wjsD*@?!b@E*w!5d-=dgqbrVQ&apbXLN2YM9k%0Q7r|`yno{!R@sK9;qnmVK|iIET~kcbHP`y00g84Z
+cl{!=gkQQ>P%@NVJNRa;$20nReSwAFE^YsNk!*T)YP!8x#N8)t%t3~zT_+4UHEqdpFS%V|c8P&D72{ZksZzA3OeLB5<IV?qpJhYI
+%++$eQdfJloTq_z!Sz>YMcU=cG)W9P?XUd^4`UP7usYzuvk`M%s#BGC`b(ekW&jUr7+3Cor<ncalOVMli!(OtmE2Dq9&R|HXb7D1
+fl<L<*<03e52vZW>IO@?zxO>-x0`$z)AS~Q`c$^lPqMc7{?iU^X0Ml(&sHQ8JUgch$jp~guR7|k<;KLewI0t<_VX>>S|B1}WEAMJ
+1I|1_JiRBpW6^k-@hvgTolU96j+zI2g*)$M);@8Nh+DY94ECy)weInpI!W4ydoCMJyptWUecLiBPbSj>cWcR_J%pFf$iDcpM2fzp
+fNNgtp7Iji8tOC!IUtU`&+%|X*~|Q?iW$?2W^k%06J|UMCcWS{hEB!PoAP|vbB<_&{s)u;`o)>=ZnZgeG#`=o)Q*Q4APgNvnV2r<
+mclCXsk~{HJR>-uuG;{gb54vw+^BwNaez$-e~1h9EH`UJ^~a`=L6^f<4}_ly;@06`V%)V@&p$E?C>Tf;NPE9h;+WA@$LSx-&O~-j
+Q)p_*zRNaic+nU17Uj(_i&M_Cd!E0Fqqwvj&$@jE7>3N;SPom|keA8a>TJ4^tadRI!*Gq_%;O**SF2S3kc|q=nY><&W02Z`L#^GD
+(<LB*6sW>XHIN&FTOD)krDdOA!C2Z3-7_7td-XKVS+A{&%y}Y`)QoPeF#69*2iXq2?yEhLNzub-C+;TXJM*u7b<by#2WmFXmAQ>Y
+i~eA2%f&*1!h-#i{q)al*|Lee3$z|z^nj*aLxK>H)=-k$o+4y;<1STQmVycy9VQC&=e_Umt-B@c^Q~2k7u+dTEy?pqZgk@^^}>y0
+x;m(0g)VTUvph2m5(&is{XCP*0z~}1Eof>qnNdlU|6=tVHD6OP*7K&i(^}j-&Z)#mhy#xR_S;K0=qH&Yl!(DLOjD)GL?v+l7bE54
+ea~{8&Vq!h<F!U;%$T5>zw!+_3>*;jr->m`NxuCBk5=p0+r<+ln6R(MOP-%SB7gc4<7N+^3tbBL4!e#R4mki0_{-Y&6GRT~Zil}6
+!?MXyZ^D-)?9Ct|Z7iZ?xrtPL`@swmxs#d{30^=p763j33ivr<hvW%9vA^Y`uJ=uR$$gLXu9O@v5pS6f+!ysz`n!fl+CqXl@7i<V
+qHy6DKUYK1ec0a7LuZ{UM$+t|&4{jtT|=#LbhIn9Hj{5y-@D>`qUtdjqIyv!<AI<DVF5w^nuw0;gMOrhd>XWUq&9K&+8;0al+8)Q
+Qw{kzR+o77;>zBV=J-`{oVUFW>?@_xkGmiIuY`7e{bJvgbzUYD&>5v1Gaqn5_hQH*_FeHvm1SpH`UJ_|<oY3EPSoWCO(yQMR{T&>
+3OMA?nR!OSPLBkgt!`?v_r=P4Rr`K05tWiU<h?n6Y8hNR-qT$lbZr@evI@|=1^ce-7{k>|!iIqT8MC0VnK4{kwyZbSdN^`%L~!b4
+$CTuZ%9tV}ILHR)Ay)^qz_`o+K$8o3?^_;b1jS`|js(hLA^?9_OT&!8Rf4A#@g4Jwy;H3-;b!qe=@p|wqZJZ-^a5S{tkn>eZ_1iC
+8Ax1ZWNxnFl3}m6an9?AnEx1cLI1qw3EqDGV3^D4^X{-SCc;5XFGXxmJK94fC3)%##J}i9%7uE?9d`TER6p)bOY@g|I$cjSe3L#J
+XjJ%+k->hX>95z)|0GY($Xb!Qkj_D$TG?*0MsV%-emy(*#8;7VzGrD`vHk(KjrVP~LCc#`)o~c9{Hu=2^`wzoWx1SFokC7Z)HpCG
+1pEW|*Gm1Zv_PPTnEurp8MT<gDH(POgy%9xQu(b`=e{pVki^b}$L7lI-czwG)x}Cma#6|)mgk>VW_g?Y6s5y*$Nf@A7`!N%@DMOK
+CN>fR!vtVMFrZNAa+o_^YY0&FAwzW4VyHh(_r8hN2UpEyQr}s{)>rKSHX{eDDZ-@Sni&l1L-H!WQo``Sqq}!UBX0Zm7C6raJSJgA
+;8PJW5aCi0Nl+1C(9s8!^{LEmej4;^)QyP?(LSrN#6K%7s-r9C@|$+~6#1$-g!Tpp?w9I!>SIcGXb8NX4406Fm1=r^(H>?PXA*ij
+(QD$~>uuc+kYyySos{?FPjLyA6D!L5h=j|VLfnc&7xRk63B_tm5{;ks>{s!#R(>3wwX}aM;44c-m=#7zMm}k$`oY%nPOk{5f6?a_
+Pj>2twfi*hgyyw6np5;pE(|axItd#`#c!4ByB~J!U)Nbr3&7Zc>6fRfO$$3dxY~xV)uVXYdLL~ZN7=BfCuR=-9+Y6UZdR>|lfUeH
+nV;w)m7GM;+cSA#_@v-vaOi2N=Kb|79qUG)!HKXd8DURC^vPtIj6|uU$Ar1z(Q^2<)rDfsB)SM^R2uyf^*qiTZU6kKG%TBPSz;<h
+RppHJbB!>bjYNb9onqzs{aE()`VfWL==++py{RmwF<TC%h2d0Y58jXXO3+J3jihf|#yhM*^b3yV^6KJ4NQxBb_%R*Ypx7n&0O3_k
+90_SiRAUIVP^G+qg-KWYQ@J2Nko5D~7tywP0|?Xr2F7&Tlqn_TipCTLkO8rPke|7>{=iI;6ns`?Azp!-%Uz;`t2$Z~<k*-n2>9P>
+(Z93pv!#LCBVAfHPHQ>3k5p<V*!?K+zyQc^-(&&*5wz6eo^t=x1aigYmdK?xMz@rpWq*tXjP%DY`5zMPS;f!&p7h?j8m&NKMh}1=
+VAs2^qH=D67_cBv;D5r*O&XP$a?*=<N^RlZ7#M^3REh-S8%`GANGT>S4jlF$Ah+tG1ac)(wloY*Ql`A7@D1~rR*>o0fevumR$6IH
+9N52|A&)J}pocK)%Q$YG;YMPd_A4><=%a+bl9DN?S5B3NDv%HY{`Z((Y-?VIS(5M8k0m08l%iNUkG?(T3s)nvzw0{$djxX3qe4vn
+V@>-vplu>C9>SEWspdR*(owHo@7r2!EYbLfPg7PzxlQGt2=Nh*a0^f%5J2$H5=9lYcKrR6EUY@;`t?QVx=qAz-M$zzUR&oj7mV^B
+(}>^PUige*OhAeah5nq<jh6eCccPY5X)Th)bC-p;70zV)RGS|O#E_Wxi@!-IrR-6b|1|W;J^;*yz=DB(;&9ef?;0hod&GEO70KG-
+*S(*Km0GyiXD;~0)BQ$pOrhT8oN|+(akD1%Z6t>{knl&d`d3P0d9M?mWq*9UV7VV3YPS&mtWUL8I9@-N21B5&M}%psL(<;;<J^iz
+Ag{cgwX-6M3IqrLc|kd#?X&#v)6-f9K1?OKd_HA(lQ0mM*aL$j_j%)*!Ztx!)8Ke^lTFR!p4j_aPhmCUY;+K8;GY$gCeC|9VQUqQ
+1#Z3UvOoqx6@*|F9m0TnZ)C{dF~6;CoKZ~1dURpk(qX`c&}FqgVS!lr1`-zt`9tR=Yo`QaOq(*6Vxymq+S~7~aSoeS6U1z#l^H!c
+W{+}i)}$bzcw!$FBpR!O_h|Xs02b{ulNm0>AE%xVvUw`)D%;>xDVY9s?m3=9AoY>%CQzNd@t8sH-HlTB%TxFMa_L)RD`Rcz_%WF7
+Nkj0|BzI$MdMM(bzxS|X@XjicFyx{um*=mNiE=6dhmW*^-H)UaLl$T>k)ZmkF8uKkyyY+f)shFQFP-ZOEbq-~*Wy-4a4<lBIRB4K
+M*c5GNrx6IJbB4iA+l9PQ4LO4Mh9!d&om7U6OX7e@1~PXaIc#=UdElxfrg6`mX#j7?MOY0H_je}s*@7q|5ze^<o>UN8u&+Lfj~5d
+aq6UwuE%K@l)iU#Z+#q!?iF;4V6Uoe4!Rwn2cLg!Blr<#6U9!M9<GduM|`N$JJ>a$(f+7cE?oA3fgL6tm;&)*_<;l9ATSR8kBtvb
+;eRx@6R^cGT$Dt8-!$a=*sV1f&!82O<(k*g{=rixzp)tHl#IQFS8h0aWIJv*Tt`E#j7`6J%_!&ZUN4A7unCyrqR1c^Tqp>fSCw3p
+Q-LIbv43!SsI&g-Oc^5E(8R-9gyg#dkrw+0`tgjFT+y*!BAR0V=qqL}G#Aqn#1u>NV_Pu=irU{<``%JTXd5?2^EOWbu#PfcmVVBG
+9GddvQlF3l2OAFk`7P~VnehV81=s?U4vzI(NBtE<5`W3Ap3~GKTqPV5te?HG{?xF#W4xxWcAS^)G3((_{@8l~p#LQi6W_K_mIGZ?
+jRZ%_o5JZ(7;wP<&U=`FmI_~vf4$@vwJ0(ZdkYXN3V{g#|1X#jj(+*nyPG8;geQ>EEh6eT10rs0Tm%sEAJ08tq3~fPe3n}eTlAb`
+Uh#??uoOtM^MMI4!T)KNK<ufvm0v(CZmR`!!<6Pcy&N9;l~T%a!AW2+=zo+YAX`W&xn^%Zc(L+atG!@-YwpTQwmBW8M?*{szyyQ-
+eI}4G=&qulJ<Gnepj`TW!D1?_CMqWyfkj(cLj*k`3=8=0CyCA@M_w_PK<~kpcw)S=6qB!OsZdeYqld34-IVd!5l95+-wi0WQ@XxP
+6mJ?oc&|rvCub2!!M0HtBjby@suqc5<Yj{p!!Z86fKpkfn6TaE)=SV;bVenbi#QsnVsVSgnv|Ru+)zyp#Z{vuB?bIA^gsWEL~a^y
+O%<x9>xL-BC7*=Y<yxHbdEq6>r_<i!<vbK0P*c+dun}V60$@Konv?2A+v56a^F~0-osx(p36_jz#LdcL1iL<I-b2;7`gIRN!=&l>
+F^F*>aNtj!Pa?HoTd;#My$73%3`vO<tb(iBZhuj2FIu%q8yGLCEyRP7V0wo{h6_On$HV}D|Fuv;MPECZg&CeZkD@D|hHR&l0Eju#
+e??~=Vl8B+pp8n5Z|lTh&GseHq#&mN;6VR%Kndi%9g&7M5PNxPD@ZhqHMf;7LGDr~q*RvU4JH1K3e_MI2MXj1kvch9RS+WqCJqq#
+F9M1$<K;r4<$$o#Wbwo_)^la2na`7ct6j_Dr#2uF!vrMTKykPNqc}X$&|oV8G8Pyf0u1}p3lC4q!<|OSnZ(eP%$e0f=|;RTOXQxP
+D?Pm?o)s+x2A&3{0l0KB&>n<AIN~nnh~%X~5JBM3KlyZq5_k1rk#uEHvxYhf%R11Q@})yDUoIP0N)JP^`R|Gr>KGEIeFQ7fTC3d4
+8^;UNq>;p?z=vXiAb-^AkfKhW+yX8<lJ?l<s(f|`FM6SHFFY$?t<e^>js!OTE|MTem9r+L+Q|!#mE<(hES*rDpMVhqh4tIlO~CI$
+`q#+<@XPK02@?3Lks#nNX8z!T0Ki{L{p%lnelhbeSP<YBGJmTo;IDTb@c+Q|{~Lf`D)Ybc^y`_w-t}K46Zm_Xz+c7uZ<)Ue`8Uw7
+Wd8nq{-TTnerZ5~f1h_C;QvSF->T@p3IO<PUH=t%2mT}TCuRO0Fi*Gu""").reshape(23, -1),
         symmetric(23, decoded(57, """
-c-ri}2|QI@`!~MNKJz>{j$@wZnancJQ>Kg=OPMl-63P@RMNvdbA*2)uiBu$IN`*=TO7kG4G|2z#gYKdG_xzsm{rune@zsa+I&1H9
-&c3eoy@qwIwGAxv-bW^=TY8=?^8o=CKmhuq^0ibviYIklyc`ik05A~F`hkH4)8+|#4=9rX7{F?P!2l4Bgey%}hhN08&SD+2{;``2
-awka8m0<H%gMQ7BU;w~AX8k~o&;_AWz{NhSH(~(>uz#}v`~=88V0DLHhJg!>^QSHRhAq53`#pf4=Yqfc16$|@Teu|bXFuo@f$RhJ
-hq-Eh!D;Yyf~0lv@r+QdY}Z}g->$sk($H72JZaK3v2vw<kw3axHTkY>{?2RCt)IVS?&joglj%P?*mg>^@iWK3I?jClM{Rb@vR8TA
-Nk8OLG`FnX<VcgeuzmNT*K?ciQd$Cqo|ftQ+f$B^ZEfSVtL~ib*FPD5=1Y(*8J572+U#og!t#CM0c+2d4rJa3x(;bXiB(y8Klbm4
-wxV$D5>Y@YTy`|5^QJ2~lZ>^G2wJC+ZnuC5od&duPN!i$*{g|hA>kW|vXhefs(dEeGF#RPIrIR>hQ9QCs2$@@=JM>8&vjj+t~9vy
-L($o5Xa#tTRw=%Xtc=~WbA5H=w57OZh}T`UVp%WgfUUdQ^g~{_Uy~IkgTP+_`MZ1lC%}H*{eJ^~c@yw|e(|s075v|?5B^=f!JmIG
-R81Jm*uF43gsK|)@V$<4o7r?C&zYW=XC-<ougrU9#hQ$xDoPiQdqnY>kUD}AZjO+ZmSe-jr-o|W_+nKG1u%Y_da8Hw>}!0Z`(8u(
-GyJfQA3ywnD$gp1^gs)jcF)?{vl{~vIgq_?D{V`xyqhoIIqeAg>RRz3!lz|2J`B$FzdaJjkhqsdK^6IucCNJCSeTeTCm18l51*)v
-`6vUvz^v=2a5(@&5<@!1BCV{4w$kRrB!TL!7e83_-njHMUjmKeN<~fP`$wLBkYx>0v-usaHFg{jQKnog_!#K@G3}5f?eX3>4H4e4
-HSm~aiJ=}Jg`^^tvW*=3P;<|@R4{TOJM@nOvU|xQjb?Cu0+RaIHw_N_ci=DehU|h6tkL7;wwRvuJlJarpEKTQ+NO%#DT(tduHVA@
-_4e8!t!Mc$Xj|d~eym>0MTDB*%i1HKCC{Zue?6iF7vzEojCh>=w)W8+e+Jrl!{noMWFUx$8hna6($c_iu^5=*BJ_U8GXXaopg&1}
-PRi>4ft9Jcy#awl%!Ynj-%2$vd6pGFrK86U`gfH-v)=WFFaGwfEW;Ek%FRr`pybf2A>IOU$^il7cPBLCu7dcXeH{~bL^1cbx#qat
-y}1XhLTF&>M%vvkF&xtHugwVx#tC=tttbdD6lH`x)hf*0P$XLg9=d;*Mm)BaDCssMc?ca`4f}lb$Z1Y7;TTH1K@cwL_*FAb?R0($
-#R85X0p!1Poc}k$pEoyQcFJ>O&l&lZ;<KmgEC_3zd+4|(f!2qSjueLkCY>j&U+HYLstQU8d}TL%1O4LD2ESK#XGwdWD&H1PN29I}
-O5%4q&%P7Q&^i>-@XVyjnHLd8^I>Qe25z}YQ@da&up;U(1Bp6Q@!5CiY323s8xx?SNs$=Rh;}L_^{_H^i~HvG1nwqrOl9#b@3kYA
-HQi;%=(`9>+==YxL!UM)ug%C=ckjI}_Pk5)`MV0KA0Hfy^VT6*EAVbV65oJ7t}5k3TCOQw#(msD%qc~caqjgbx3(;WSEdw2?tQOh
-85<r2NK{yRnM`}{ISyo_iT6G?DGIE6pJ=en4v*J(yw-`7XkAL8o-}j-T=8To4332T<&Z-E6CD5l3|>9_*w0Zc)$W*|aV2h#F80{Y
-8+eR7;2Q7TvT8Q>s?^ZtHR&r0zuCPwB+0<1Yk1G*WIudW`fks}?rg*^y<3ISD5~RF=v5bG`5^A;l8rAvY(b7oV!Z7+MK|oWkWpXD
-dk=nr<11_#mJzU3DeHpvZEc4w9393=+`9NC%*rQ{Rm1$j`?@So6mQZYjY`^^eHe>>>iU)1gg07ANJGEJ|LDj?1eNh4u2@l@cdeDb
-bZ1&c7}1)!n&RK5vMVYu{npK^v6f87A1!VZh@F~;4;B*?yt#6pPtd;jQzdZpqy7T|o&{B)hdSw|enY+zzvf<%V71*kq|^5+ucMu@
--WNB80yI=stQELhj80-=5C{+;{#P@{U!$_RbW(j!^rlwAt)S%xJm62aUY<Zv2?px<6ABL5+EpHxag!M`=WNuR(e_y9$*{|Pmov2E
-k;301s0iaxE)g|?Yu>VtW$4pa@%RsgvMC{a#`eY}a<YB<_tSm#VG0?q2amSBOm-y81}Xg*8<M%rQ+qw8uqx-VGe?M2s0vEZQ~bi7
-*NKkkvh}q1w%b!QKP}W_rcO_!f+v&2|3!Lzr&fyiWVqvlSdL(iK#WSW9wkxlU7!!o>q>fN*fxFDh6AWv3aVsO`OGSH$6I>BBI8?h
-I(rNYUd5Ipnz**CTwi@PNnAkh@M!!IEmtM{M}DO}rZLti7uPf_nUmbpN@&x7GbfaU@qv;UBpnHb9n>Ye^9#6rZD1TmtApdZ5+b%d
-i-@~^4kKN#9A!>zC=tHQ8|(DVRhJUJn-fS*=(XZ#<*g2_2s?8BG|%UK1?7{<Hac#WB+^sgGb;_FDHpz9d;Q2|xT~$emG)&|(`XY`
-2OSdT>h_LgNkRK_CW~EG-B^4oAZ&tp1>vw|IDxbH+zoSqRc~%Nzuz+8mg*b8hpl-zf}s@~E<ZZ0^5WxG2EVsX7V?=Iby~@MuWB&2
-#50q<1j&9^`Hl~|$@GVT2WJ|;7Y2r!-j)=i;2d{72`ep^CFLVFF?`(6?#R0aM84Q*2`<F<nHEt@bm^)L??VEbup53T4Ux)a1jMuG
-?R-Kwnhsy;G8FBdIyYvSG7gTzf~-K3yu>HJ;Pt8Z7gPqziw!D&bnbrZd1$|rfH*>sr2f?BJus^7O^xqG&!sWr3r7kqy{QqZH_ob|
-odOwAZ(D9<qv8*WYnoHSj|_;d_h`mBUr1Xm)G64xHOq;fboAlPb-4HE6$2(M+SKtKTSGZKXIgwDE+dmwSIHu$-d})ua8m~p4j6X5
-weZn~yV`SZ*+7TWWHa`3DRkO+G(>0=x-&hGM%ghvEqvFww3L1JrMmWOa8C#-*@qP<JQZZFmp;&Rp(C>3T1?{xP;_M3sUh1!<js0M
-rpU8PVd8x?{<e6SUevO!#|0k^kl}#$>$`TtmY&Gl-}CyjGO%RSixUqnn8FHHizrIr6?l!X7&9aZMgpLOg%0w+I^Ow9;FV026SF#s
-Cq)Y|_xg76VSm`hvovM-tS)0ke%g^WRXZC6pENeLJEk>C5#0k}J35&vjX%n^M7TZ|OxanxLz0kESZ>oCc3z=AE&5VPal+$Uv1)`h
-Qp-P{c)Ls<`}t*m3Ac^$0~snqAAPP^eLq?!?~Q^_w34+EzNcO8Rw~!4O72me!rG=VQHn+;IVQOkFx8Fwnrwv<#!ZV{F5zo9p*q=S
-rRI*r5+$Yg`N-7YExGk|SP_2BIy=U37|yecAn!ra-?#4Ipq{#A$q^=TxpCjMK=2vET>;z6GhKT%?j<S>21_?T`5^f_k~urw$}8UO
-0t?!?bp$0#d6T<b1A$#Bk0k;`{9+=D2>);PSpOP5vmcxty>_Wztww8bfg3~~jc@2PW`GHw9(k%9y&It`HaVsLGP_5a#yv>}U$&0<
-2s-<y4YVq25A5h(<z#n>0yKIBS{&5Ud*q-J7J1zG@~NJ3A+Yt;_FE~^W|O)3B%g#UyWcyL5ds^yarxl~F^yBo`{DE$5mmtE4pm`b
-na|z)wcH0=n>H*%W|;@Ff+rp3c(}?&+)gvJ95F67_O`TNm~CJ_LY}h2E5ArX>izqs*$(*<SbbYa@>J>x-SgvjjrisFMGk4yU4wbA
-3nN#o4@|wdQ!13dfH-C&7=4xDvJN9CDWiHvOEYsdLSz4%RqAeH<o@T$H<$!WH-apI0Yy~+6bQ#GrZbo9&aW5*Zq5aLGCLQf8!qeB
-%VC#TC(f{x!v?*>SVbZmI;B<2Oir&8rK5+We*{sUJ$#Pwf6zW^%=v-a<@Bk&XX>lnh;a(GirIHsRN^hkdH3GL3Ky<(<1lHIA@p#+
-5WB8xVXpnYGRQuI)=Qgcrn-&*33fUM<70z5lbOYJuWo>V!M5AF;&=9xAa`(wj=il5yB_xNRKQJ#hJBg5VX2(c<DXJPo3}cq_Vm+J
-6heV*H^_HT!pB0qr8jrJGT0k{fj!!E=^$rzApe)a%#3jp(R40BT=R<YAPa|GNI_GtZS=eK4kp2Xu)610udG*S3Q=L7Q6x<g&XE&m
-Wey@Y1UpcOfD@Ap!l(!+^A6n;2Dqdbe@2)o=aj*0d568l+8lT}ec*LLz-dW);&roAqM0vMtEJm~0-3MuYx^<ql&u2y9WKe9t1sdG
-u6^mnRJg?MWIokU?hC>VHOPzb6H0U3CzQSQ&O8?^<kor^c=2&u!rbSk1IO`X1IdT`#B!V+PkrQv_xo;d@XDYeX{BNTrUtfey>FK#
-W#?W!uxYGD^ik}=i%MBJ*U*zuB$N0K!KCPQ)>i@|-Vr4tB8F@g?$4;pxL`U!opVRs_fxGTTo}0<;_eFV22HqM7BB;^hx)0!Ckk^t
-FXP0nH^1-D<&9B)A6gJtc&1R1NYA1)?71yz1yAq~&^Gi&6U_T8Z8&H!b3JYv9KlOLBLFl@Phfu|QS#qycLM4PYactR><lWMesb&s
-Vr;+0Dv>G$qI8JaaUCssJ#KU4p!egKmrQ&PzYJi?9{spW=v(fWY3&&=59{Y+`@Kt7alkT)&b>^S8MG-}fzvWNKyX=M$8R=V#2W*;
-SOsZih*)0t>(C70lY4XV5$bxfKy}@yx!E93{RTcm_Z{JC7x<>Ei>EkM6aimeQMo<uEESS;#02iv%6`BIe#2qJ(}Td_HTRXvD^?&f
-UKclMUrU=#vA}PUriwQ;=@!YI5z2ayYzQB(Oo5GaSnrY?T}C54<*@(K(lqrk11r_G-?Z-RPJ93b)qju^rQ?p^$m9L$P6atY-SuKH
-Gziy3BS094VH=#EdO%!?i+{m|xi3l#+wC_u)%3gG>*Ua`Jg+U>gNBKDY!q}hQF~l#1s>jT!j|*8PqVTRCU4lQP*&;o4>fq5{~Ij>
-tv>foVf0#;2pJu5`X|>j4I8sFUCUqzc-Xt=p<Fdc31<@dX!D10!xSP9;?2O;q*-Q`*^pg+<I7iO{068^ALG%<+p@dr1mJiRznXQx
-vAh*$BrVtY732!a1k{Mr;%2nhSeGyjB{IstIvj=N_Q%8>EVBtYan*Iwj}b@JHt%1H4_mpSke9D0Bn(#HSn|zA<rxq$v)!3f*Kc*Z
-mq?4xQB_*6jU1CPS)MXr;3P)?U(bmhQ6VBg=6Ov)6b#Un#<7AM9GVpkgFp3PDR2K5Uw*C3fj1FTKJP4V04px}WqP>=ugh71GgFKG
-XlS}=ZQtC=dbqCiP~Y@kmgzS<xc^0)*4VJhBs%qKPAdPs$6x&z`nMcl*MsG3O4K;twY+M3B5IOLPmm5DH&)(2>-R_YM^9ObSzhEC
-f7#WSt?^KbB+uU=v9D%pi!evQT-KxKrQdGzPotVEl5(YP_J3&Z&Hj>5d)P?KwDSXlP;Osu;Q~v=Z9VAtEKD{$fSh|}Jr~*nEugef
-z_Zr0-2`)@aCy^44qQbtY)ZPS=gq}wtdiErl3OcUs3~0bq~c@yyVvFxh5&dwZ|2n=2N5#xI-o;q85sp@me(c{V4yaU#PUffa8@*o
-_<2v3^0B|-MxyX@4Cez0vA4BplcEw|d%vTd99Ph{_HorJ9p}H)t=<~0bf#iR!ys+>QQ^M+)S1aAeHJS^p2rJ`^dgKO<P`Dj_QxM9
-_Zi^4>Zo(^gl*yHqMm9oq5U<HFF=P|_!zC|uN5cq;!ET=Y#$o-Lg${bGC4L0GgD11k&V17XePs#HM`34Nm;4d+5w^2DYJvm`3w9x
-g<z7p>RKxMMGqV|oQkK*e+{!1&EsH1@TtZZj@j|NzEFLZb}v3=c&#ks*`D~`6LJG;=L?prxbpQ-bMT@QxMT%=OPPEO7tvA8DqK`X
-kPr6ChzlVtN<bqt1XgeZco61FMq@!ZfW@-YB7Y2ox!_BB@n;O&Ihx<A{&vp?b4IGcmM3RV-Vt3!=EN1Av|#Fg(<HstKkj+TPpR`v
-fpL!z=W3x7Z@$P_ws*A?Q8cFqHzrD?(Tv$gfr_zH&8xp$d3Z(Msmojr4KOW>U$nS5;Fw+yD2&g>yNf?EsTNVgGNiier6D>yMXy^u
-_{1bP%rxnXH<yXXwarMnugdl2ktM7z$h<cv*xkf2lOidNth&{!##wHwuUZ2WsI<lwzP7o3+3CUlxbEJaDI{mYon!Tibj1$ui~H5?
-{Rl(wORSa(iXn?K-vv5_3F>+B@c}+ErD6DoyaW)*X)*CbT!Q6>41bkZfuTS^Q5}haTvi<0E%~F1y2K~H;=ARp<4*^}U(5LCM}M$x
-Y`y#@Ht>8HvT>E#ikZ`|PQ|6gML2J99{D<X()$vrZoPY6dbXxO{%DBcuGBReFa^;ZvSZ;H`jK0(V{I#>w_ko9@SZPqFK1c8mR;{Z
-uhz?(BVOxn=8>)Mr3ZNqfy#0wAMtiRDb4HJjw0!*6I!NN*{7V#^;Wd%omibIn|{COas64{t$Ld_(oA{1$*P1+CE^DtB42e41&HS*
-YIO>)7eqSinKcCH0j`X)EMUcr^7!uo9PV6&2Upda@xOZBo=L#<1Q*w(B+Gcpk>O9`KkIX-TawV=m5ebVYXT93^)ie}RF*5EPog4N
-w88%M=S=JWkU#ma)*dzOJLj<$e2IpoIDNkMEx@bomt$7g@n(5;9GzSF{JXb)OLYr8?ybc3H8uxS+U;-d+g8)aZKq-JENSM&wVP-9
-^TgM`zj#}Q-hgdV&e?rk-zkp^dtdUK2K6Bdb6WbNuf?5Z%l3sDJX(e-v{lrNIbI_3*6?M>>a?##21)M=K8DvH=}>Qx6hVHz9VoiX
-=}^~|4_NmR!T2}ZJC2%np6u!n3ZIjHdCJH7@G=|IS=*5H<%cvnOsnzb%-l1VP-y!P`{hXYU;?i`%7|X5Dr2fjNdlC&@{F@ICk+Z7
-6?XTvevSl!1_$3d9i)&*Fa&TAMZ-a^2n{pukRblzo-F0re#KN#c&6RqM>wmGSLLoWdruE&)8cYKq^ni?Flbg=(MpMF`M`DiZFzvi
-5s;**V?7jRn$hv7Ii$?n;SAw>#Uz^iblK|1t+x_u@>Mb`&Q!SV9`Uy1rODbOrH`n*<=yDs*_hvVqr#1+pR;dGSl+D|zw#$(jiX6t
-$e4_a5Bk$j96iOsT_rLshVYSYZn0v}zI}-RemtqIye5sREXtPgPT2RdS-HcE5aCH`BTH+=rYT>TO*qCURs3L@GaB)}Y&cX)7I@@&
-GBF&@rzVAm;a2a>+h5@=tBC?YRh_WqDyASB4tNVMGsa+H08B-nfQOiYglES$;9sc(61J2-`7?^^U%zM{2V5^@5Q;Rz$(QoFvfpf~
-CMjY2hVaTfDzx@V_#r*J!P*FgyPDkV^?aWdDWw!&zB;bDGeyNeLrVnBY&V?}yPp7Z_6;{Qy%aO`i<6p`xhBzlC>96f-JiOt?;YWZ
-QxQ#ZD8UPD+jflTmGlW~C+*{GFIZwK{;|#ZyP3@B%`N;FmWQvsSWP{#pQa;?CLWk|AveV4k|$uIqFioXXXkwQL(oG_lbgDe&UJm8
-4!gxgOw)vAfBc-&I2SF?hk2WwEmAA=oMROk2g}!*I&y&D9mfH{$X#oc%+L%LjX0_=L(`$CMgh$ZZU7Pz0cisQ_7@uPKg7lV)!wbx
-MjdbM^ZKZnf+NknKQvpo-?uv35=G`ZUde9G^TVGLd0;QDBdp8QS+zrG`O%TYC|%Wk<J<CL(szGMR%^$&64fsr-`+Z@VcEReV0rj6
-N#g#f_SGs6Q}<4c@s>HotSV46UKccbr%z2o@VHpVP4Oi1qiyoL_asPQ*O^z!9m$L|yOp1j@whOCha}-Ob-Bv3|L7IO6V+pN7SZO%
-r+_U*$<IGI1>0r<7@_lu7h{hS59r<!5kP2yo1LeClpvY5P98E2dnk0cTD3rs%*la(uio)7LkKHH0Z_nT8j(jD4MPGjxR5047mG;5
-K{#7A;D5um(7`1>`7<;sMFx2HTNw}Q1cu+yAGj1hF7Rw5iTM244$^_0Q7M)2pFZE#6S8TAyU9)Syn0&l>aPEmz&p7$13M+x&D_^G
-a-3_r2>3B}C*nhw`D7n=x{L>$%7<4@ak;7asg#j*a^)r?dmB4=5#ssFMx^=X(B)5YdoNRbj=rf{+w!XWl=16Z0naz3=ZIAhA`>TF
-xqE84&cQzp_-%l#R-~$}FQf=aO38i#j_8&uBdfO&ZC^Gb?z;-Cr{IZg;Su&LhPkYj91t*AdYJl_i!`!7oP+?Hm1hSKD{)j93`RN)
-m=I}D6(guiq_8J%$fWr>9Qfam`qF&yuPEdH5*?cnUX#`rRMY57atqGUXjSqMbU%c~>fSi)s`GlfQ#>xn^9b|#t;5=z+_zSa#z%^N
-E_8|&@@^g(5f1B;72116`82W$JQq7>ZhU9g_SVerrkJ@5`HhE-QtL*K$#{*)iEo=qzbQP<*YtVN-)~xe=Y~A7^bXByIS*eK3O3t{
-xF%P7_0o*hFU52e9~-i+lz8!+B!MH*@}jvWF58#ybMxzrg)PJ6*(Ar4t9=c9ebji+C}VQ#Y0^dG8`=ma42%&mKV$Yxkje$Zf%5$;
-#xV>U3<Utr!zd0YO9B8mDiVY*u8?5|FMmVoT1)jOzraiH^v3?pZjmR?ZrW;fWq9T46|pjuMxapGBWIwzUQ;jkVKHTL)6v)i#91q#
-cE^clUUj>@OHTSeJ`!2%3ar`ThnK%5MmN8qjs587n^YjsB$To`5xr~jyY5ko?wNPJME%J0nL2xy)x(><o%N~jeLQMp=9to8tiB;q
-VYy%ahpFlmli-^lX}(c794+Tjn&;^<?tmYLm-th4V6c-?mOBNX9fP0i^TDHuZxEBz^Y)oN%Oo`saL_kuv}pT2e$q-L8VOvCae4b1
-=?Ehr08pFQjxxsJp-H_4q&A+w{+jAU+`OT|{T;E)QvT#uWDe)ogw<+zzdpDzllW=#UR{NT<%2phArHwKp_DQABAkPZ=N{#OGs2xB
-NwygMQx`K0m!I_xRlEnDcx_js(W~XCciYgRq3799{<!%r+ih9#%X96Mj-7fl_h7K>K}Y=Q(|KK7q7GZ7!4J*`&)@J|KUq%n;x|2M
-k5>}3p*`6(s~P8Ra*}(U`~(r1Xg=UjcE!2)sjo6vNKznl+*@xC3di~qH%Uqh00?`n51;rnF3FVYgB&1GkyXF;4!%zb$HR(kD}&Er
-dbx?55O-8yJ8|p~7yvH8@K|<&1i+&a^9-`^=WiMj>QesX7X;mJN>uFHU5z(18MNmd>2D>@MZQ$Reji>dR=&N{=IOe(k)2b)l@yQH
-@usx7^yhICnnMUK+t;^r&i7+0?9*TK3dT3ng>!GTzLj*bQQu2henVjQ`stS)BMpagPux8uPZiC7Xk)bBd;6h@XCGW*xYLjMM~&Op
-DG^~72eh~@7E0crr?-V3a!yzVwnUV8eA#@hhEMv8OAs%Xcylg&MMSjKVX#M91c3xr%E7DX+krcP84iI0^ted)_;X}SIF{w6PFdC!
-&<$WX7M%bWlR4B-Xm*VNT?vbs|C(47?C%#g^?zIs_}`1BeIwe@)v7McLgk+6%!eiPt~GnTgjH=fad)@ekPO;cGTkA(qRRZdMo^E`
-no6vDNt$hyvIi*I<c*LxeVOhBUlFDErj!z`qhPBix{tpc3FoL%1@(F-);L+C%tfx{YuZHjyh`L()#G`q(0q%gy8c<lp5gNw$^r0A
-)0&)Y_nvE>+lsBv<qAq-;fFQmJh&K2-5D4vQV4;Fd)oavKIqG=O};n+4}zL;h`<4EwQg}DC(B1QKvVz;H<>g#fB=C<<A<-|sYJFb
-Qgs<Y!NKP9XGG)ze=Pp}n|{e6&`WmbS3a4%`MI0oQS`Ygp=it1(r~|Z#O3Hvixb(w9$a_nJ5;`n_Xn;`5bJcleqkWv(*5Wc6BK8e
-)~?a;<tshkiR(L{HmN!oj3Tw(C2uzV*uv*#@q_F7kX}fz+=xVFaq~G)!E)Qm4OiTFNbkejCXgcf6t_=lHaEV8ZV`d)-*>k4^oLiI
--uJq6)@BNj2ze%-{Dw#G4qo@=)uJKMfIlzK5xv^epJ)_K1c(66Ms%AVmlD%9LSa}w>R>>JsJOKT3=2iO0-Pd_3NReIj6}de9I;So
-B!)ySd`;9pBKoDef?u&I?o_2xyIPci+#9Rui#PSm`cx)w=t>_LZN27L#(fH3dBsECFPnToW1Gf$`<#)sbUwJ#)*QbN*IP)z{>LQh
-uuj**&Sxx}dbz5IKz%g8(bg@`<*xNZf1oLKtAU^ZXVu{4i?6*&+{mG+u!j=geuzh_6)V<;Xeo;#^`pY_D#AJ<-@(Pb=xU;9q{go7
-wE9MSiBFAwOcW9UdajNU(s(`_k_d7@+X1-jYavJWZbS=`VQ?6bgkLceNDv~hGw=BrcRW9OJ|b}<@F5o54{q3Ez7_n3^kj)oe!=>t
-ql#De?tO0={xzeid-dEGVU4*x+2DQs=w&aymB~Gc+2nI$ra<#X0;z`pKdJKivE@zQv<FIEJ9lQc?eZcXiD!--k$5ON`<P5{Qu0?9
-I-QpUFa$o&G)%-ORJ|qN>qz>x!BEi>fl^zYJsgmEKCgC${+!`rPp9ML-t=k>J$keXwK=IChM;4>8!9<RipE2*>*&sOGzh|)0)yYY
-)^|9unGa-n9)QywWM(=kiHU-u8UQIkFpVRl*>Me^?GsHvEw~~PXyl?Nf%-`!|B&R#Oa93(&=Xy~%z0x_PrAYb%|<uxJ9PpENuLff
-SF3a<X7SV(IT-abIGygUbZ}o?B`p7Gpf_uLtTfzg{WixmiI00jgHZ=5h5Ida4mye;+?Uywa{5TW+ee0BzxP(uSipt0pI)!=#de6V
-%box`<am~lW~fKLoV(ud%9oW?G;+fyi?>c4{l<!O71jI*I1<*+o$<q)SB|2hDa;Eofd>AhX8CB1yrn1-#-a*=^LI*3Ho6PL;Sg^;
-*$ON3<pB|FM})iCk8?4_>PMU3OXQz772HepC%>Ta>oRHXE(51IVSlw5?mgVIukz2XOcn+ad{gVG5<O2J)eAB<U+}+?N!apH&s>*q
-by{5_Y+B-rs%&Y#;hSvt3_)}AE-9>&Vb*EGP&ejGs8tFd2<l7uKhrrL&-hlChsu%O7`~he`!I1lRh)snFB~vLd40%&jsV32&^!A+
-+<VfKK9eK`!a&fjK1*k`Z}q8uV`w@T0HTIWeHv<uutIz|Nb<B}4~~V1sPJK+4P1a{2W^+@aKq<S!O+@(v1n|JIAH%`26d_4{#TSd
-2x2tw-@V6^CtgsBIo|Vi@8;cie1$k(IU#p2Z}lUM_-O~WdkW|0Ki*TTlk~ZJznl*dYjRi0WXO?_1qR;s7b5K#u6`2iIFf3^H8M+f
-z2?OW2M!r4`~S$lr=N0uz0O9WjJgB`f%<42aqQZ$n0qN|;gPP&R5*-&hfXOLu;n^?ZkvNB<augH?;LuNfqS?`oq&YqY*VWXZ)m*?
-<v|nK5lHHL$5$R8Cv`p?@pxfF5}+;ksTK@j>LLk<QV{>5=ZRm++y9y?SYz<m6c`=(Ainl+!#0>sc(3)yR(-C(gQF$pA5Lc`#I1TZ
-Dt15CIk0dtR-qm6J`WQk)qMML%aS9=M|G|>PM@1-867ITtF|oE^uommTvN0j69sr0-Q(v6@t5a1^y(d%ST0UH{K~r<t3z<Sb#OmG
-N<~3{ga8_Ik0^@lxz2CkXrjP`_@mB1D5j7Z5@ae$go0gwZ*9C*dW<0_426PZ6lImWSqG28u@8X!1T_R6yHEn43Q!1(+ClqG%!q&P
-o-D;XzoPDzn$-BE+S5%v&k!7#p>&0($78LeXeT`#DkinJPpr5o8MW20RkB=XB*Rir!E(c)i?{ku2F@h`YxW=9o#1aIL355s-4?2H
-CxE*7+|`q*UizYBB#^Md7A)ZLZX6vb_EF}5VQ?6P+1nV}j*+SUOg#dggOiMf!-6HsCO>zE3sHpyxyX>ft3Q8f_QXgji7{~O-N(M1
-vB#)sict{r>p88-dO9Km06y=B7%Ue-BT$I>K`w+uA{Vs-i30yc$s(7`%rB?{LqFW=yl}ql>g}<Y&j!zChp${N$%QXe;WP3}F6;R!
-?U9(Z*$mZJ5@jRD*t+}ZnfAWE%N1M9Ny0kDhFXfEocP?sCu&M}t<!|d+PK*pD2Xs|2(aQ<L7XiYzm<=#jS3$L0b|KFH&PFw>=EQ|
-DvAeLdV>N%E#&gm5nj4nAc;i4Kms=kj&NUwCvsBp^E46RCXb?Xb70}~j;S1si;n{h1LwU|E&(cPaRWMliUJWo_Y#ButNzK7-T4&{
-T@QzPyE-{KyLtKt1o}FgsLKd3NGN4)EVq=p@yehrxyMdc?TcS+t0l=rRM#=Jb8+`{wbPNn<CuH`d`ubvWngA)Yh|Ruk0J4ki}G`^
-g=}SMtSLdk@Jh*wa+A@JoIw+HK_pFFK~{v00a$v&5~cu*DWfdMPXggAGJpimEvqcYi$h>A3pAlD%|s#zxJ7>8LSXPe4*(1i2mdKM
-)_;H73laQR`DAGx@K=Q7Stv?Nh>41dOGzup%ZdwfbCU6BcoqqPBXjbJ$*CEb+t`?BD@h12NEj|20by||DJfAt4h#&9X910b^YV*`
-2=jAMkZ=Np!eRzU$bv#b+*B+KN2SwP4eU)RSv^ol3J0AG`4k{T3S<PD%HW`|8G<ca42{7-LIRKyu_eWz;}IYnzQ_**I1Ke0SHMxf
-D<OgZTgN(asqXO?q!<e_Xk;>lLZQ+)=yV#1fP*A$$PyO{hbK}Q+ycVFg1nqmA{Gs2HIOJ&DwRUSApryeg+d_^Ab~_Av-AUv0N_Y8
-iy0tMl88hW4*+ls8jV~KI;#g9L}IXz#aUnk7>L5+&<JqRe8ADrA+Vq|0D#4!*i^LWHh}DnRezGj?{ci*zm);B&`W;opW($r!lE%4
-BpQuj{h;Rs4TA}=#07&RP#7$MNMiX9IJWk%8j!5c7&J7NVGBSaQ7D!hiD0n=f~7WWxk62FXelPUVP48emO`+u0RL$qplcxDh~I6V
-3qps#eKrK*4?KZ@{ZUr`F}X!b=+(Bz1t?dvV}9QpbZ000nWw8E&mZ3S+pCxDx0!$XELk~UNq@fTXY&8edg20{-B#^bdCKc^pb0Qc
-F}WY@$;lGPi4jG)cg}S&udYPKdOs%W;*7{FZ-9t6zS}+PdeJqX4J|7-$m|ftu<lQyz;1zwwXJqNOvznqI@a?-x$@^^|MOREC*A7P
-Cwvcwa6?VQviDu6vDYWC<D)HWcpyi0M}#H4Xe{%j*p=-OOsLCB#TA{3wp+3!Kds_}Is}QjpzoazzI<{Q1In4~%Ct)8_LpEr$UraZ
-yb@{7kLa5cB(M&WR@aTBUNJYuus)>y$Z?x5Mo4I@XTN>Qqg)(Vma-jIN*F#2h0e>plr~DTzF<<$X>OJlFjq;iE*8zn`XXGcRs^tw
-zeZ7H&~=f79PI)!f7RMOHmPqS`5}=7#TJK4jo)~FK&VbQvf$csA37wPCo3~n9<NX2KKtVOb_tFvtjL9R1@}vih6k^vo4?)Q828a#
-itT7Vt=+tf?;gO#+&TKFk^>8kHl7^jc`;FgTCI*BQqpWcmB%rHd=uA6+$eSyg@ZoJdye31eBJGhc|wY8XJGT&=d~8Hhwsgi*gFUW
-erbp~wxV#iJv#)xApOzr>s){)7sN-TNO|rLd-b`Xi1yMZDJMD&1*veh#k*}%*3h*=veD}ZG$@zXPPT%|4<@f8pz$3l1I-99Fu-Ez
-{Sy8fqnBsio5GYT4HW%@-yf#dblMW3LG>EuQi^LjreKuk#7j}&Gv;I0?z}-|?U&RIxbMor5K1$kNwSMME?!YAl`kB-GJsDSO{>AM
-sXE!eKm7aYR{k&@{nTJ-w)b%IYjSewo!Xn*$4tBUuuvzIaESFsXQfy<>MaE{bR~<!y@!qLPUN1O)?{noH>2?=&P~}(-fS`hR?~94
-_=0Z7defjIeo>kI@Rylp{E&RNhWXT7-UVWz>sor%jUPsuLfR2D^J7vKps*S<<s3Y8q4{Kyv2Z3HGI~cCNa#Jp*y@4)ulGOxH(a&X
-OvYO0h|9_<zcCP`tWqaap!=n@6Zo-Z(D+@(53RnoNBj{k><#&mq8e)jSL+ofl`hwL9sN}p4|UDdt>}8Xt~QE8>}@O88*PZ?ftqZ@
-7EvbY$m)6-F%5kZ)U^8KpjX-)D8PMsRhk6_l5{}Rw@)g`DGBb1VSemf`}(&E{1=ZO#J&=AV?y5Wr6-5|<8CIs#iTGGq9`4<2s@fv
-T@)$|aa)sBafXA+vRN9$R(5HODWs*OG2{zP`x+$F$s-}{sE9o`;i>~MM#Da=IWI(7D~l`e5Md_si$Uruh=NoE4TCMI$=^oBMoY|>
-2=UaQc&9azX^*}A9M~FB@agsSM=kGyX&>fJ)!pa97;{5+H9LFd2Ab5{bJ=Zm+ZZ(~9ofTt(}rca*y`H5o=;jdrH*;gq0^P?7@0XP
-rygx7;T#YT;fBVnSe7p5-s9ls!}>hrEVjpzCt$Ja$?oaTGZMoIB9Q3C6GbU`J;(QU9<Jtx%*O3F`G+3xm9I++q#*y~z{_U?M@<<W
-p9LV*C@u=ld@^&%%mA`s0z5;Bp^^eP$dqvP-ks}IV{3<o%VeKC7o;B2sy+wc(3|Fy422+-ut5-@xgjz;YFe5f{$FuCHB-Lm+4_Np
-eKu~EBi|CUWjUe2^|V*vLh!4NG2GLJ;xabx?(bznk{Xjo2&8&SJ`CQ<e`#i2e+Uzj?gfdJXvSz4SKL6&HA~w>0Z1C%X#*uUlSCR!
-hR;0pEf<2$&5kJ1z)rg}^)?+-%$I>$R#E#eymmX#T_88mDF)TS!%uJG-RNhxOwQx9JccEG-6tnopQ?Y@|Ll<j^zyE|TiRZC3ideY
-Kt7N-A1pCJzUUJka#&a1&CZp%f>ei;gX6|jgd#T%GC?UpYf_Tf3;)J_lA?JamFV2S%L$Q_EEl^S%Qibp^TYouy0<GSt=fQ_+WTnd
-v-5MF4=;ESpxgMQLLj}HTCR+A<JPKsYo@(H6cWGgC(}bA&w8g^=SDstw_OQg$2MGH0$*`<4^1Pyjp=S9Sptv>JT*fXU%E5l!y8;K
-eJoQN68h7)X$qr<{KD#*oP2{QBzJ*=LAll)o=*={hwPVwx@6Z@Jbo<oVpE~RQE`YeR&-C&ABwmI>8r~_{tGXyeaL~TxT69I*}I4Q
-TKDDpDpyKFQZ8?>njIR(va6>3N1Mnz4kU;)N?z=lX`?{|*J-m=Qv|YQzScZ!B4JRGklM_z9$hjy|0{%#kJTEqn%0k`L?N_hXX<O|
-6zKj1=RQu#RZe(VALJD#TX$}sBMnjsj}v>EDlO6<P5A$q22NxcQ6WB2N+cQ{ihXcD)2*J%7NyPRn2^e(H6yKIKIcv%w4(j#km_{Y
-y<mN1+a~ol8!3mh_#hwhkqG6mz=&wt%W)+&b{8jY8tk(RSz-g3g9Ew>vcCTOxwO*CN<}Or+MVn5^a8KTqiSf7z-`Zb$MV=`phO@w
-@RHVu-}(^Fwt37jd8Zj(G~{<Yx58PQs6zZWEo@GqKw4w~(Ab$k>f&|<OM3Em;aObdt^K#XB&C_Rx{|mygrnxC>a)lDzl+@{uGvww
-0sR#0vesmGMhjQB+<brDCx>U-&Ac;kC3fTGSko=_2VMq_D9|#zdf8?NIB~BhqwLGZYc9k!d2P<@ZjD-FnB0<s+2)5Qg522-u#q`p
-RkSQ<R&^jHnVo}j)!_D-lZ^(`pZE$v9W=k*?HTui53T)yheSNZ3s-yJ=2s%34GH$<%eutkwG(L!D0+EY-*Ohq8-|6vn#<q&bzQ_v
-Aewm=Cr%?0p$^V)6)aR$3uu8Dwl{*CPwy>h$lr;*xHm(a{NKfnjAP=!k|6Y<AQE&RWx5g@iQAvrkrPJJt;R#sOGP1T^i@@fxF#op
->BDf2d-hg3RR9{3xi8>>SDV8^D{~J`PpNnCK|_D2JR@K<Rgxp#ZACRtj~t|Wj|Sv}jo|vJmt1<>pDIBD{U)&`=KD5xOYtjN_thXf
-bD*~^{Hq^#I`53MBs9meL)gm7>}Bo8_vV%;)`!9e<?#1#Jjo@}p+aZuz(DEgtwYfQkV(ogZo$s@*sg%$oq)`^Rc2;zC?C2u!X^ey
-grfHq8_5i|8$#upf0P;=v6PJeM}QHEy2kI5a5!%_x7|7se9+Juen_hI)w+`-g3oW069rcnWoduDqX1C=H~waZYpF?ZrTqKC?NLS@
-Y%k*GmtFhTi;&bNV^@y9R&UpU0^_#TUP*f}mK)wrOYM$-u0>=uQO*rj$dy$a+)dbknbd|tWgTWY_XzPtz(iKxv?`>XZJtd&20oWO
-5I7SPEbF-OMA`1DL@RWzApr{31HYLxUTTPaHmC@#@e`F>n=EIgAY=%67-J$w`UW<oOG3)=XwZbGjKK$mL6e9yiYOe?@Mt3c{9+9r
-B#O->s3ku6hY&O)sEcyAIwM3=chQ{O8Ih>ME*VM^^(<GAOgd+&2s&jRIknA16cWF2w5=TvZ(rPg&4%XiD7us|G?v#EcP~HGrFidv
-jiOgox-CDB)%L)`8on+OkJhWXtYqOR1ZB;{_|NLnUbcODH~V9yoDftKP<L%rf&k~%<l>l*3hXN#Uv0BP{?Hd<*;E4_Qp>x0wmp14
-;A%IuTMFWYP2=ZE8dlHRP)HCL92ZCdCxd}qUXV#TaD76Ho{Eux6jJ(}pR#}$2r*VDC{2N3AZ3t6!slHPIJl%6{|r2`j<uW_&$&fr
-?4G?`KKq0}h+T3TA%0{cM!q&_l)TQeDm~BeBzw&*uWaDMcH5xd$-SHn1xIH$b3jbqv3FGfwjorq|3}O|xtqtRkR0yGe=-O%IcUw3
-e7mXQC5`P*1UC+5l-c!&7N0*c!wX$4_sDd)i_w~_f#QyERp?FUvbktuJvR0QL%aZ#^w@8fQ(2`|yzjJ^F?59ty-tIQ@Qu#MOh`|1
--Ug&)eM0JRF<A$OtqMOJ(?}S|_gLSYokpZ1p)*S3_&MjNl|?uf>fKQAC42MFAfS49w)SPvqqBMH#u`DF8Acgm5KkWsY*=#}cERAo
-7PX<_nW0xCJt&fWdhC$+aGcKbJHqImZoO}F3Xn9%7-!ukyW3-Cq?%pLhqSaICOCEP_Js%U)oJ<qpYdyDY#~1JE%iLH>oK$9*x>Xm
-w>>oQZA>icS8ycZ#Uq0g<!P+5DDrt*o<+r?M@uDAAbB<!3wh~e9mw`_-3Yy$7;^M$?6tO(LJ@w}QS(MX_@eAMO%N(m+>;U~T*arr
--ZAT|P?)IL{PcmFI5(c1YXvy*$obj>#6k(elAioy0M(BC@J3Xcd|v*%?3viq_faiq?i9d1QT;S%b?FMzZY&C~y-n9c7IGkFwsppT
--2Snot@1_wF7+f$S;)qieY~ZoZ|1pWJyG`9foO^bw9CxX#3vSF?&&996ab1!mP$}9{Iy+UXz{rpcHWp}-^awEmYJB1QNu*lQ*K-n
-QGpm1M_gzw`+9BvS+srh2`n^IKUR3*?LLe~G`1iS>VNjmA>&+B>Upvfm8BXVLd9lAbOkjKP~_4@8(uEW1ri|f4<ty#!1*E<X(DW)
-N(Hu<OIy;9e-6bv(I4g{lByM+@;!N;BK|t+5*E6bw}lMdZn_hB&Ko4Ge{wPUq6Z!F5Z3xPcN5H`k{eZs<VS+TTntDE3G{CUYMdEs
-ym%}2pB{e?P1*xTFU!Tf6i;b6Hz6@*V<-xpi_`n@IQqKDmKEpVJ}cSlafZTddNExO!eJj0eX}8EYL$9Q5_vp!#Bp^<9f747@aD``
-T6=aqRi7@#x+p=#Q@DSZV+}VN+H2gyMEF?4F$$Bt0jv_~-8Mz$d==ANq#hl+u#|^JSfCFA`1_|jFX10Xs%(~LJ9&^Vt(bJ|jmjI7
-WPdd%1JYJ=Peaf0j4J>8leR6wkK5XPpfV5V;NDYX1$iepVHjcNzO2Kxkd4`Wb?vGcIZcbl=g+!-KVo4Hc{15riHW67!{HC@cI{}9
-_JEo;?ZdyXlZ=^+{2r{}b&0@|SAlA!jPEKs>cw|CaX(4cXSqN9#MJtxV?I4Q+ftmR3Z5l#AKoPakqEj7oMlJ2%uDVWmY$~Rvdjw%
-$mo1ls>LshWp8{FTfq=vkTGnfP!`5g=F_YIlCoI$1YfEw`PWdTy~;J&2ABPcBDC|nzDRa}J$uWc!|QbBthR0%|004#if-NiyaWbK
-=FbY1Q;IKsYqaanyhn_~xWb@`z{a~*&_4i9)cbv+=j~$e3PN=WLESgkf7(pV8xE~u?$pzTW`hwG%gwi0pVT*S?cR8BoiH2*Ox}D_
-rn2v%pO20?{3NtH^jR^Z$|t=ZP8ZiB#GopefRP{Q;2<fImku1y>K~aL7*V||kOM)1SmEJ4mG7RMa5OZf10dxb72pddW`!0Uxe(OA
-(Tk5tSu!{OA|7kp=G@;`bDEj>g)H%@ImYC@IK(F>r7LyHTI+Q$J|EBDi@7d(#scz1MedJSdcHDlcM92@$e}{%RE6><4FYMVM`bO)
-9R-HBMh?V#LB1rq!|u8{1$9C=eY1%X&jTnCigtPFry&Q-<!Omj@5_*6Nq4{eQ@1l~)?D)B+-)T$%Mvn5IPvz|!L(lCS8xJ?r8hs;
-p|Ta8iuaS`aF7n<W@(RNqva(*cIcvZ8!m0YL!9RcB+QITTPTt=C(z*wK@A;ToC#i<5&jop@Q%^^UGh<nnn7pq0Qq&r`2u#P#QRpJ
-ac0=CK~7s9$EmL%4y6Z8rya3>aiwxr@qR1K$K#l0pu7d-v!2Nlni8YSxnJmVRSL8H?g2eTpg&<(^^v#Q%W~(Aquy#;DzKVfpxcOT
-!kp`B_~aas*;JN4a^uKLmCak+lzHJf0^D?#%GJx*lurm2obgaG1W_!`2%Q`sIvA$ATnZ#ZLCZxcarnh$AR5OmkFvOgQ{=`j*cD*~
-DGb{hu^^8I5x`Gt^G|J9u!LW5yvEu&wL7j~dV4GEF!5VoJ3$A!r=~aXe$Lp@ma)6<OgU|CqVU1ch>o=>8>@daj3}5MixJR|FO7hL
-O~<VkN%HV_w=Xv2U%0)-@h0R7gg93Da;$O;F8wA;BiY4?viQGc{gx+#QNFpdVVXHKZYh=;T$6RabHT46ev?!)1wgR6D46Z`YfAwQ
-JKzE&$h6dHt?@o9nj|EEU~i9<%`wWUsl$n$m$^9uXF*ylRz}+3X+PKUaQt*uVM|`?zYFp43Q=62PV5f3Yoo+yD?Oi5Edb4)+)nu7
-Zj~Q2YxI;ua{1-dIb}Uw);(XAu=bQovB5y%ftP)}XQCcUL5U0@30a39kzEg|N;bkP+jqJtusT)<_3K~maqRx){I(!eB$mQrj{>uX
-DQB(&&dU((zLGdHi$1=cMRjVF7$_X}lGbED!m&utD5@)I4Mj&Dfc#wGlTy=(o7<I%XdHVL*Tw7Z_oPX9<op^Qxj6|T0&HQ4r-T$9
-KrV0w9`=((mgwZ)hHRX*+Zwm%9a)|^WwyBwc2MpHL8CA%$kQw^WG(5P%Nsq}434(aYamM`_ar8oRInP;m*XOBW>0+VsX?(C{r&xE
-s8H&u=`X$fxN#>lF$@fN^!jX+b6}G&GI%B8B0^A@r3Cc--@;z@OC}^mIqpNFU@R{NE;h@xVSAF&@M#>AT`qz?r4ptqJsm^j#jpva
-Y0UcZX9-FA!ec;p>waRY5%3E_pVrdBkQY}0>Y}JW7X(s)e|6pH5`Km11=l<B@aer_hFXPYGgN|!rX#d%_Xh2c>yjJ{&d&_V-8Z79
-;{A#t&vTu!6zyh%`<dI|_ov2teyAM~W{ERyqB?P8eET(~;G^~;<mLbbi#!g>g5%9HO~b9ajcP3Cm5c@e$*|?J_wFU-GgC3@GVB$C
-j`q=ab@m>44z7{{p@bcfTx8p(f|Ye8!LaO=UzODbcP!0`DCE4nS6aDfiC`9X=mXqU<bVDjP{x2i17C0{1pW^ISCs#Jwf&If51;Nr
-?ft`NKDQH?ERA?C)<#|>s#$*Z{y9r;b-R>6ZUq(tWO|DEoLl#$lSfj9$5;JHxta{ijqG}G_`#Rc>kTt>x_^Ae;nkQR2=Huvxqn-S
-{ejdo_nFIi(GYv+?QOmAu-adtBFh}X&0eX|nQQ5JJ}+f89WR7t2PP<5HNNw`3W~YlSU8>QN?H#iEH1XXv^)oZ6BljBK>+rXP5?ON
-ca~*|Mg9ZeJHd0#%PGRGa-UF;OHbl`<s0HqwzJOQ?I3X5pzTrHsTAaHG)Ial2aE76$eTP*U(?^%n-t->-&dfAiwnylnJ<b`-809Y
-IE!cxyitG?Xe`|kT_G)2^tkIgHT%pldo-IJBIBhIZ)aD^-J<*Ak!(GwN*NQMiP$P_0K?2z4c)HdF&rk6sHla=MX7xDDa(mn3~JFm
-dSdX!kQcCAh>z!01NB?ryA%TdClK2rJ?MOEK(@`uIy&za??~jaWeAp|SmWTEbXsieg68(uw1oAxr_}t>Xb><mn~C>dV<Wfuok+#?
-NRM(A7%NJtt>DNd_vEU&+;?wp)Ib4{&r;U&dfgYJjy<Ut#8zl>vPXEaQvJvm(*a7yVOs`_o$7cmg#E66Qt^@r7MS0k0M|dt2)inW
-LM({7%`*EEosL>0jRWW5{OF%-0T=o0{{ZTDB(g*&{|T5i-^P0j^XSI63>Ch8R8cS%r3gL82qB)eac$UvJHVxmLDJ)oM+e;?X}hjz
-{((O8>ZD+3HvER=^>9UKo<>=RoV-oWW|zKx13X@lz+N9du7KG+#mLkM$|ds)unU=iXVw;LYQ)7gjaDdg&c`8ZGA@u`QW8Q`Nei~*
-GSF^#bdwxnVbe9>tVct<$j>ccfz||G0_LZAVN$TanHubpApgUV)p%6qs-tG;xp`NT>4@t{vV|xVlk)n&gKy|xu;^E{$9l)^n@l%k
-um<_iC{|XT|CY;XSk~}Rd6=;%fi>1|-0LsWI)UBs3LMI^79p^O*Aj<VYt+k$ZS~<s5%KKcb=orMgFLoelO)1Ro{wf@ks9#bT(ZlA
-2n!UTJ+}p>uP2CJ^flse*2et5ZF^&9$^%3GWD9QiZ~G<z=p_>Q4@3Rn87b7v^cMt;j}J3i6=g2N1?6K`@vhBndn@L1u=mNWed;&U
-R>;y=!oAu%`u@w*@G*aeoQsdWmIMO|Q@Z+l&+qeO$azJswUA-V&(vNyxn()tCOXbXgAPN?Cp<PO@p~u7yGVjW;{2i+Ky+P3yd5{5
-i;7*aGut;?kU9A|e(ow^hT|3H_$>#*FG7R=wt)rhcl##&oA*Ci!mrTW-<A>;8XOW48=tr_&{0dANrJ{H10|(v=O34Q^2)7&^ZSC$
-<amfI;X1qd2CfhBU!lr@7nT<1qZ6TV?Be0+Y^FdZh$$(GaS`VSxvQP7FvzQ@roc~xb})eis?CQKRo9f|Lc&pqc?n}AwX~$D02aGQ
-653i4L?i+C^YMJ*cnk^mTa=3><Ke%BHF)^%HpGA}<<b7bh&bb{rJ|^yprop%p{69s$3etEqdf^AGlis8mRmY|dbyY{6JwGwEa8fZ
-OUo-N%8Bz3U<4|a$ll`y5SNsa5aPmvL^>yxfS#uc2~j>O0?Wb0NydN+&Id0UATqc)iHHTgVS&WtrsH7n#S$}s$-{vGkjS4r!GVFH
-kiT<Ke}4cVmnh`_B+Bf>xfyg87+g#)291P8vBjnXLt%+jPHq8FNoh%8ZW;jt$%RazanL#GEOh`7Xfz7RHUrQGOJqC>KtOvXEf@wW
-g@}QJXdD*(b9+4k8iv5)aZmue_=poEj=izxPcncGf4@x<_IEnPR+K*+EK$h+Nmz<d@K`JcgT>-->`jyACCv+f2qYSVBa*2!Dw(jL
-Jt!2K)e%w$7z~8N=jDb*vsDIQ5d(ZtlB|~b{gr-mD4=uT2n781#sY!-{V{-mwp{vM!t9Sn!2hA$l$P*U5GJD$Ea|~nB7^`3=SMdI
-nrsE(2qX$p1LT6d!TEmd1K8r8oNx$>EsOb4w#NLfVSfCxF8K#f0`>=n`19csW&HmLB*;|E1B9fwAR6TSfQNJi&K5dsp#k;>;s4h7
-$E*I@vNZnx?*{6xALI-EQ45xY{NE06>6wX3_&czq5KCCX5|;3vL!}jXr=W6!3+0c^XZbBV`=b>8l;1mdVMg#5QvOQ*f9;-Jy*&=E
-k`vi{DIw&sx_%7zLehMtM1S99Y<d@tbEj01Gi_nDl#Rr3$E=GVTSu=b+>u>aa|iG`^H{8Y;M#pC{<!Gk6I~~dd~$s&f*%$*F0|Mb
-@HMAovS;6|5|PD+_8s3w(jGZj(<QvvW%l&>(N=Pv?BX%!>fkhaSCPd>n1Aj%e!|WQvoIMXh@J=$Uwq;tVTTcE@u_~@7BtdA+3d1D
-gN3v$MuIfoRS`XZ{=#JQQd0Nt#MxDw$!f@FT4L*U8G}`liy}&w{5}EKQ2wNC@lxs#*P>*p+cjX6oZXroeYrA}#asM9^hcn&{(Yfq
-o+dwY>2oCx51b3-(Hn5Y#W#}aU2Fc(G&jZSr)(Pc7M{Wqt%QG$Jxh8wuV;2Dda=^TZG)KwPX+(tXpN4%qFO4uSY}YH_HvE~zwp|p
-%*w5cYjvbfF!&eTE{O=(LU(13g(mFMeg*#&-WHmeUp%R-{#oJ1kWA*{Km?vzquko<GSn{?{vZ+g7USX`ckxFxHVwfiy9ezTi-`cb
-Gj?{&9<QKzP4(vkT`zPfPVKCutbuzF7rVVmjk6PNFOLqVEw;QkYLF=2aXFQHajGv|iQi+R)*%1lhcI_Yh_bFwS=7>?{64}VLBhh(
-nv?tN0vA7oVq*Z7xgh)2LeIq~EitW#3ymNN{By*=gntC>c>9BQ&R##boUE58faF~qXIgz<C9S<2zEm6(vOG^*oasNu(`ceFIC!A`
-%e`R6qPQD3XEa)QkLl*5W-=Egyyshj4ew2$uCJMYQOaItY`+kE1J*W6Ew&iGInmT0SW1;#EI2B$B0k(v_&^7<AWM~7NUe7<GQ@?$
-b=_4dFpovHdAf_Z7sXgObA8c9pGD=M=KRzSZN`GN0q~3Ul1pmx&jFJ*s$QWP1^_<Nfpt~5MOJs#@60%;_e!7pCak_uVX-1e%-2e&
-=(6M^hk~F6;YD!|i(J8^^oSmZU3n+5SZ=mYlK0K^o;SW_pVStGzTfw<XQj#g_ckhvWl7WaErI`Ed*>Y&#ntuk+1;7#y}>q$^bS&_
-2uKkGDN;0wilW#n))-L~JC-O!#okD;8w^HKgGNQg7!8`o5__ysh?=6tSYFYY-8;KHpZ9s+#Hf$w``;dBmi_EGd(OFc?)}}e1xl-E
-0cjXtJzx#CwnqT<+fQJ8TPNw4LY0bNt~Siy#-L6U9TPn6c3<k?g4!(qP%#-Cse~_;b6OY|F!78JAHn7SFZzFb<Jx3w7uL4<A|kD`
-JvBQ!-@kBB*4a*difY5XrS4QG>GS3C@8d>VjU4{d(hJ6zn6`7FF8z<~54Hzh3!r-2gsZFmW%uNYZd15F6%}2F=LPTnDL9uOO&zPI
-U!P-_xo2cEV_cl<sCqDK)Pit6c>#Oci2;RO*i=p^^*_Ui>_fF7-uW>C1=ZSE?~dp|eV&2I0_qKwB1+Bz7Bc-ss*ZoNb@?y<y4sDu
-k5!&6pbE#6+e5O`CN(&1E=}m3?L_@5zqWf?dXTlI&%kL5lI*B_((2ExA2}?I{zN}vrh%#;b90)X^2^Ad<(uJ7<r9ASgq+!%_e|}e
-=aZHtQI0p=B^R_hDqTrt9uYn(vu9Dww5VYsdjl_lTADD9E%QC*PaU>Ze<s&|BGov3+P#fLO@4G&jR+^x4A<CL!;^=<h)3<Gy#j(}
-{<!&m;<?&MM)U3LHT!-qnV0pYaL1?$V|$t|J}zAPC}hKRmz$G}#*VRHKM(n1XkES61um7=PjL4*oV~)ZmEY4)m-W9CVjJ)@K8P?-
-zPs*xw)uL8ANIIXhA#7t&pGOKfS^`IKb`%>^pvBsC}&rFS1IaSDx)&q<91S}4f!G?iAgZY7-#TVl$r$-!sGAa_x`=_DC?a@JhJB-
-%J#ZbhtO1>PFR(jaqSK-t@o^@F;v|d<q|NV@OgPas_OKI0aWhjTX}Leqwk(;b@s(=DO&}zKzO*#{`@<;GN|8wl{i}IsF7~NGO4Pt
-*D5Oa&_rKh95uu~d++J;x+y`2sm(Y63uo7F-#*fg{HWgJ!xEBP*pRuRlJ$e9kXnrY(8UF(gdDwa;|hHa>@WV?`q<-F`CW;51u;8E
-YM&Py=d@~^8islXx83UGz`u7TK}tIA=zP1+(=P`*Z`c;IGFC_$w|$+H<WN1gwzHxpo;sBL?l9lbjY}WI-3?4skbdp5wU^6XyGr|O
-nR3!1FTG;JbiI0Gm6$X<s!AB1|3fpj6PX4^{Hk6*c<^*F>GuiKnGFdBB{>t=qh1{%WRs6Ed0}j!aY=-b0eS_0JH6Z_K2Lv^+E@wq
-#q+9-YuGj47aSOGZC~l{pBNd8Q$0rBz|Frevi3Nf#5#D3PZ?L`MSh`<x4rhT>ZE`gwDxPc*QWF6!r<tR#+`cWI<MaJ=(pR7Ib!Of
-yDQfPEzY$yY@voQ2Ua{gHCoc{D;XIW3Az_aOD}dNvq4{;-4Ht-hx}u!l`5ftTG%91a*ZQiHsi0JOAA<1{$$XOl=eO;r@o!}#iqIt
-s*i22#*c*0?K08pkLM2MJq4t-^vU+swQV0Hj`Pp&pG+AGJ0!My`f#LRM_PI+HT(L-oo~K7Ue^2A<qM;zG3tY{{_|T-xqq|AGinlb
-O3BtM`+N1`j`O8*ThYq<OXCy5T**+ViS*c^XvSxf{fc}+v|V#!l8A8&H#WRj1lu_9#rUT1fH?WvSk`CL!&^^AjJ6JUWSlWrQ=`~r
-lLJ=gZ1_BH$mH2dO@Nv#48wiv<}pkE$Qg5}KGlb+F*)}h*F8MF+;3|NmPM76%#EG_`KN4qxE4&(lBPq;iY}D3*;MC|;7eNOE@oG9
-l?J~RLNesecHU$aUzeb@CdXGcKXmv?7%QX>vRyIBD;k$j<s~SHB{60WmdJEqEfb2(Yal}$-DY>qt)xV^c|#dvG}Jd=hPORAYUu6K
-!`JjlO9C*m9G$<~BPDch31?{rqu7B;^wMtKcXZrt7c`|oo5CUMz=Ux}R}35IHm^s<19DRrHi{Lxinv~sZ(mM5Eu8-A1H-*%pYa49
-<bU1VD%x{wwTwrQQz3hjR`A#_LYI8g&$V(#E`yo|*1Iy%gRUWUyj~6sy47Rqv?-Df&lgos<-}0~7N6~&4?0Z=k)0SjY_x8?f^^RE
-7C*JPCF*;u_S<EK0_yo}$6wE#7<XgLkeM@THtERQ9~X5?(O<Lq+G#d7l$u0acY6Pk{QbS12OG%r(KD>H_)Om2NP&Rtp3l{D`|_m`
-I3)_)>AN5B1e_{U*w>60p2%2BB84K;s8@(C;|Hg{1{{CeGr3^iIxDM%@gYO6dQuarsZS>MWzOu^-@~Q)@cKj<nG>p#1a5N&vmHDZ
-apKbyq;D#7?|rWIX|XF)b?<u>*;!QDq>tCN*AK<NnXe)nl+_19vi#RL4e-Yt$Y(7!CrUgf#Eo{6;N%QRuz2sVBlcVgwH9+v$qkNN
-Y!s?!;H!8h)e1GiK+i@8Prl|pc0fdgXXKLKy7dWfcW_k_wKOMjFYD>fF8QekJKekJyiiYNcfJ}=#Gmx^OYsdEPd)EHn_kprR)>#T
-mt^6RK=Rj|y?FQLN6!nY+HukhWawG19GT*~VC3#V2EivQhg}zJ(a%z!#%2944Ij7jIl^tlFlw1(f69p@c*X-RI4uQ;E`f-LZu$a8
-zGjl$Ms?*}bi0*z<)PI{>!Dn-$2|R=Tg(><r@)`XYqqvJEh8To%TyfB!$n8;f4k!v;|Qg5wBWw<{sOh+Y(K|m1C_#8wr3x^#LKR%
-t~(n*=*VaPx2Bi)O>RHEk3qs9`wCv?HTDDd+T+wr9F}|`=c-UBF?zjg16wLEHYAu>#zA^i0_|5}r_bxAwnb<6ElXy%%wBcpM(2kf
-TGIS1J!wmE-*mZ0$(n2XJ2WSM(mOYJYgr{vvb81kYX*6d?ZKkqUH*KO9MfkX(;-bkPO2;|-6;OoFBv;sqX>cwr*Xfm>sVM7By?g>
-o5>fBy5J&`hcJyRSuzv!4k1jFMun$mAeU?UsLcgjbb=5<<DaB#&e@wE1b(VM{(St;hrDcL<OIrnw_B3x_1MrMRg0c^1T`ajNlAIC
-!fn{*jAP6k8PkDG{Ljt}p0{hsj6R)*5LQ;?k9^YreA%8A{PlT!2{lg5)n2u;9<&B$Q&YZJ!|6%aJ{2iN#{98US8A>0n~KOh8w1*e
-*s$m+1PK&~nb*z1VGC{hrxon3i6%lm__ZZQ&Wit5`A6#6B8_O@<?76RLosrNi0j6(#Mb%t-fK@kyb{1A9lrVg#sgz}h9CKOq6p)W
-eQZ{Y@~8YI0%5$0LuHRvE-S}w95K$oH115_(0B08g=z-Z==_csR|%L%+pz{`p+ZS4v?GC*<e%lkQhb89t#3+p#P<&E%R&U?uk^>`
-y&f#h;LTnwyE)RYzlvP+!90DrHm~M;--nT$k{~YW@Q*_F<Eo<>88>@bGZ^F;Xys8KNq)N>jvAFQ1;lujBrgzz+naQ67AF>XW;!rT
-8DmsLcY7w1KziB|XwqOaU?2J$!)vkEr0fn|`i&TpEci0lxW@2O#e;w`hpe(jw7Z_VGgU*nKPD(V)NpaUIBjx4dlw<;D#f#tMXoKU
-lztf1IBomNb|8=2W$E(%E-d4M77XjZc2zgIT4hvA!Zxk`0C&)`O`oMb%R`SN{`b<GZBqw#y)jl|zmzX5`DF3RRSOHc2J5M{X4hhR
-j9a|x;!_Fl#`=B%O46CrC(kIF&@Wb{4hZqoP|J-*56x+95cx%gIZKV&N1el@`tbM`Iz-1p=n$J2puqWTqwC|^HWvxRNSyfbB~s)i
-CY2HBM<pPIyg8O$>enVJGBP?gE+)*|MoJAf254OTBa^%IA2G6jX0WZ8bWuofSj!N<W)fVXQH!Zd{rx=cWtdE-Q}T^NSa*YfV`Zb0
-5{L*6Uu&loF%ZEMoxN7TU?T}c%V%*>F=?Fk3Im<#H^}xJZ(F@ir#INx=+qJ()nqp3Nt9Y!XHP$WUsr>SdPZYyt<h@KG9Jd}^NmVL
-YL!yTV-S2H-z31O5OWw@p%C>mo5>doIZQ<Rpz$?LBT2}{ShPw*U)2f%!f%i?ccn-u5D0}Lk&w?JC^uQL*o|UJa+O-85c4QApU)Qv
-_}mxWC8CtX<MB9znKlxa&BB-jfiqDrvj_sGMFE>_T%q_XlvtR#v<e2D>)U~&oXaLi5S1(e<CU0FqskV?D74q8xb*5OhH3hO6j-8Z
-C9xVa0h1<=^zsUG`6PO03M&HMUZh+W(}>B@1SO_~qZ(^3HJ8j6CmVHi7&IH!#3FagJ26NY?*<$e<x`s1n5GZ_H6`HRF7ScS03aX$
-0000000000000000C??e`S5h#fmIswDaebgLtlnjEN&od-;1fr>RtAImoLtWS^SAESYUcyoBs2#18tqwG^?+3MK(aBo;!arR(C3}
-p9)!6a(Bq5Up|q1k}XBP!t9#fVS?Wh<cKMNH%1vfOoUj%)9-uuXpv{c3kLbN#gPSV7jLD>kqKkjc6a1%>t15hiyx5><YZdBV0tf@
-cK(ZG;BnXHes|O=IjbM)=+YBIq6RleV<fIp#F6)kT%w*74|ecF*9SbAF|$L$S_6-Ryz9N@Q-*Xq6o_87+U56pcXvK=(F5sCK^Px-
-`~CZuB#4mLIa69&A)jeRoE-Tdj9lc=lm{X)j+{{o(ebz8v3NDVc&_J;&O*Kf`C5zQ4)M{BQ=fzkWg?!Mw0pq${;l(?TA=POo3J70
-j14oHkKDd{V_7E4I~R5Oz|Swm@9Hi`EVs8hMirvLd13m1C@u2Zn{Z+x>E(wj-H=Du&Abo|d4h|)FGR;{!2P)Ept~M^_=EHPal}Q(
-a`G>o!`&6h1JT0Z_BhTuoEtuMpbRnc!=(2@uT*}lL~cKEWA@dI;$l5w^1O82<?s$IvNC#jYNtzUn;}cw4&<=8Y9uf^@rL9ekztr-
-gQN|y8c7^D=oP$XCWS{lF4kGQui4<EM84t3u?uz9ZRWaOSg1if>)UHx!j!0+i^r*v{shmx>JxiBdAu!Rv!6Ntx0PGUZ4jsXF89At
-SK){(ns@qe=GyVbLl9oDd`WbVOeAh9r#)jJk#Se;iL7|@WFbX}gF&3UUUs_9T()M-oxsq`P6YDn58Ko|QFbb9#wMi#aa_9CYsR+z
-?9n2$T0H7?aAVcT`Ho^Fpq{ZGF9?vkDUo}t19x9f7_3C%B<JiL?f?(ulF8GwY5oG!yEMP3j7E+rw)G{1ra$s{$bKH!hyJ>`H`VLg
-^0Z0eM@Do*_dUc+o3W*^vZPgB5qgqLmjklZH5-c03_yk&Sk?$_yhF)^LJ?xi`PjGYX25Fn-Xz&Neyjw&(ffxeOxY9haK%NR$XKLH
-@(ETEVst4s8$)|kh>d@c@9)cVm#deaub-V_jkqMs*X?{VJHI@t!Ud@vQ`e_upAR|`T55~r4%<1~_W6C@r_Kqv@OsS*@1Xkm{zz#E
-)ZhK-5Y`VFWp_)NTX^19g$#B16>58dDOIfq*E5kN`&t1yc>zjW|0ti&*`TW$d$iThyCmptn~h%ObGmK|`fLS5i8K%;wYbeb=V_60
-1yVlJulI78aCVD}0l6?F`0K3HGrfF}o#RDo>d!{Rcp}5>1~KuOGMZufuY%a-t{j2smKIhr4${XeXxln)h?9R3&)+rC72*B7XGP6I
-Is@!k5kJ4Y&k)7#I~v4VFWtJQW^?Vib8^I35nL?4e`?|`1LC;C`H{^=-`>z0sSRI!GjD`db}O05q6s{lC}bmb=8rgAj6k+?dC<3g
-5wLCJ&5``6a!TX}`zuaAa?~UF#J6zs(+`OHl)Kr!NTsM*ENFk*%B!}s4^m?;Ik%aSn<P4uh)k*spW!*q+3pdhHr?BBYuwCol^f6W
-PlU^ITidXZ?m0DGjW)=bO2wj88rV4c=2%iTR^Jd3;}!0<Pl!0B*Pk`HX%z|Q_yuy)#&OJl-gw{Cb7Mja6^PMh;8y*ruIZnpB6D3^
-3tOD^)OfVyn%>eji1V?vj)9C=9-p!12sp^7MQ<f!pyfo+xQz(OCm85jyfJdpXRJKdNwSw%+|2=LPGe8+ZZ~G?YWs@4t&ub_Yp+iI
-b-Z&Grxl`KV<<ZEXFILx07q%E<$a)8uU{xYJI}8ME4qd%878?kj31dS6`=lZCzaCNFQ<#)K-qbN_=Xj1vbsEd)u8>U$OAO&>BIH>
-3$;Nz#6<~6nrK_oma&yn-iMit%!ST>n)ltHeE%RH!c-SdTD2>$^wTkrJ~lO~J^&Z6kwEw}SS3cE3Sc@BgC=BQmO&teyg_z#?9!g#
--Y>|yHlKkciBa88R97e7SB;SoNYCmOI;Q26h{whG8kxzsw`2NIWwJM4g9OxsC-y2ICo5DO$@R~kUUDw#>yh44G3~QRq_Fe+ZRO{w
-hE^II19PpaK!fCy*@|{soJWoS^T};5q{r~AD|Iexb>K*z6e%c)`)udls7}V1h#I3{!*7)?w&+7V?2ihmFO!x&xGl^zO&Ii-(6_!l
-bUd8->(#3_FCQvSHz0%1p2u%1WAi5T<Sz_F9uMBC-8L@`kIIVGBBR$&dOJE~bqy9VkcTfipWLpVEFPL2`er*zM6?9q_@eC43}SQr
-0&ve;!!5sgeY$t+k(1TNTa7daA?>;jnN(V~Vp0cJq>s(%&@R?fBy((rKJ<z9)8Mx5cC;8!@|`>lY}!<qvzLy^rFmY5@#&EufI9Qm
-a%xh9r>m=*yK6IR5fUdhwoaab5v}7QyfjEJ>gwoVYsF`ZqynTQ7_7t$o=nO^eJ;d=3JIImUx*YEf}SrVIE%iD5C_Gix0dW+tz0IP
-$z>8D2YF;75sKw1jlo8*7Ms+xFquRmelcXhUkV`^V}j3NGT9v3Y$=<8b2#*wb)3t=>5ZvTS{4e;+mD;IfXjIa8&%2T-~@-u7dC2f
-A@1g|*=&N<sFs6He>E-=Vwwr7y|{*M!5A#_Glbzx;dcl*pJ2U$=6qJ8m=fM7#)Z23rSy`yQqn7dC5r*Ag}hD^2Kf5l8Mru;(S&T$
-D@U8FY&9va1m1oh_+OGg{N@431^@s60000000000000000000000000008hBn8a+T(pfId2`ve0Vne`tvKh_m^ntoapB59f^i%2c
-s-wpi@9e0ge=*BCh4wz^&!aDa+sDl+a^TUwRz>Ck4To+j|J}vx;QQcAGs7tj{j(LbX)pD(s|kqbf0EC99uB+njndj|k5yo1i?U+J
-mJE7GtgCfhvPDAo9@cC(`y+cZ6|5VzGc{(HIgVGDNgySKn60Lp+KPUQUPyaM*U5o}c>gFe7oVPXkx9X35#h7DZ$r=mZ!z5)_p6tt
-NCM1qNBf|dfCvHo_Lg5*wGq=z{;QsvSyqJx(+vixfF2k)?A&-;xR(_2>yt$_az5RBp|`rouDXqoUUvc~9Pe_lg;`82{BW#)q*(~G
-?%+`_qu<*w&e4NzaZg7T5*p(|Y8I`qKk%&~;z5)Q6ORy?<?*=9E_O3AS!O*3<`+Lr!ZPbBRB_F>da&sZ&ciEa%IT&^!%%B_Ptl35
-p_eNalXxFn#CM~Qjpb$b8+^yd?5Ddjd)T32R#9eI=10lltO)^Jx{>Q&I&zCyGcrmwtF0T|G)pJ9qTi_yFxX~W2BGVCTS<O+I^|UP
-02@BtLs1c$A$8nDDLs6uoo+h(-qEba^hn4|b+e~m*h%UX&!QI<-v~lP-z>xznCVEvW}&y2b5%b|*pDs;nf;PCl>Bn$%-G>({lYQ!
-xjFh`v#nu%H<Q|?TGMO9)C>=XnjQqUEU}pkj?hf50HlN8Vs0!e@h?6YDHNGaWz6o)ZD=Xh(?g<z^U$RYKDKmY)v|dGzI+b7Kk@g*
-2>LMCyHO5>0qw`T8Yh)W74uRqw=!!)$4?nPKjD*MV!AI!9#)Jhb5+xg>e<CSj4srO&E_*jX1R#LH{YTPquzIjsds;=SX(+WoGx{Q
-jd<{@fPHd^ggyXS)yG8>-JC&hT4io=jyO(_op^)5JPL%6KHg>2$9g8l#soXll^3yQUAp(n>)BdEPZM!IdQ7Dg&>Ig0PopKwl808q
-V47zOiyiOKjl4sA*ul+4uh%NfCeOGIPVU}b4oZ3wFsLL1A>h%+B?62q;F!HDPslcp0#K)arwMSB355ay&#XVeL}Hm-ArsK+j*!Q}
-G2E=8yvQZE`Qa5z!lKGR*?G6?j)X%H1df}JNeP0@;d0n?Gl9P-9_CUxFRBp3;yf)&3#5~G8Xo(lm=@D~j_ZY~QH#qwB$}8CgEr%R
-0ROi~>oJ;C*#h2AAQAuo0000000000000000000000000000000000000000004l$i}h(On%b=r!+DRt6VK+oj=JzIHg$Hp-^t!$
-D>>FvEV7hfT#j4X?pW>;4Y9C@%nh)$^zDVY>BkJ6<=)RomYa-iaq;j@DobBxeqb3VwrUF#&q6?&30utG9qvxq?IpI<0QX-l^&~9(
-*rTAirLhfHVque5$`gPV>^sd|`>WHrmge~D=XI7!6otV)mLVmw=2#>doDKWc|GW79_P70&mJzYd?+aU=g%uCQgce2?ZYhD&gb*x*
-$vaK;&h~*?OCQc0)5(ir;eLriYAL=aVp*0HC^G+Tq{KI~l3ErMPakIk&mw#TOrE92E02Lek@>I3PA}qfE$fb0CJ}KhoXuu1o5&q7
-oP7@v2^z(;7?zDFn{8QQSWTr4$Q|zk1m3im)=MoehzNk>-%oad(h>kE0ssI20000000000000000000000000000000000000000
-00000000000002~Q+WNFG>hNo?_}2ACbiT=cvDt+Q%2BYdmm`#*<?h7v6~dU02Pe)6@j?Pd>|trOaKI&Xwvxvi1Puo6v6nvm;nF)
-00000000000000000000000000000000000000000000000000000000000000000004mZ2~foSj{zA!00000000000000000000
-00000000000000000000000000000000000000000000000000000000002st>b?H?&HCM""")),
+c-ri}2Urwa)-GJt)j4+q-A&Fp=O{@sNX|$Ulpu%-C`m~QDvAmc6;wbFF`$A7A}FFL0*V4=5fes41wjS>t_D2kj5BlRJ2P{i|9*$%
+^9Z%Oy1J?L?stW~_No9Kwb94~EnClq1HJ$P06+i$5C}kodQ>t&VAIMC$`k^K2Jr|Gg#tmtFN>4%3Y5qI1R;<h0s=uK8lm>#_^L}J
+_FDlY0z}NdefO^CMEE!MKM?+(ebw(&015xj83IB0Cr3CR2*LyGQ3QMjh=5O-dmA`=5_}9HIai;1*X*@9f&dV+pELXN+$b>r;_O%Y
+`B`%p<ebR<VEDD!kD5OlJY&`9(EEOavQ6pXO)Cs{xMg3R?s(6qqpas})S~D4QqN^&%kZ_DDT7OjvaiXtewoVJ$tBVz+k0T({Bg1R
+FI;`0j6K4SFE}#G-{)mfzA2>Yr7U0PM3X$XZRfr>K*BvrbEx363d2ALN;zqXeUk3s!G;?~#}ezO!tJR)5*Qh0J#63FjBO~e^>ufq
+@;}md&LB(rWG|Y@-x_O8V{Q{uL@Ql%GCuClqvA?7(W?-)&LG`x1`{tE)2psH-4#-}l9aG=^*WOLsEny5znOtt@(N*x>oes8lUFC|
+p75qK{koL$JcG4V`cpoYHguv?P_cTIxC>M@{I2YkwP(g{C9Na;?r4<A`^klF+;QGG;+5A`MRCmUZ|83U&ENAs-t>P{z(4%>M=$@A
+R}ugARS>_u4*n5Kb3^RkJIkJ$%h|rN*oUgQ{qb8J<0hlAHrI_SFW+9We|LrN7w6?!<;p6pHA`doO-L8RlKSpbR1NXbGGl|a9s+SH
+Mf|A1glk8(G4q?=>3`Ico<tqc4-!BYsq=X|XRfevxwN$Ibp5)JBs#k5{UOH#mVRe1^q+7-_!-#pL#xJRvp)CF+;~^Mf+6!Dm4w<C
+NZR3Hv%V;K(+}ZTF(JhB>ex?mh*!9<j%v382t|r$f3n)fZXksVAt8-8lGgUgrl;@X^Fk>ck(q%SD+pYD;{G;!khWdW`ASoJv4|@5
+YVr7T-?7wEY3h@lclE1$<BoxA)st6xe-f5nt-RC3u?PKQgsF;=kJxH_7?j^d6+L4C2@+AXzkfR+;6DnG|F?wZh!i|#%+G5%G3Hg$
+V+H|>*O|9z;4`K1{w1e32u$5tKBzZR5QAAldL)E5K6f6eDg5f>!7p-68)d&8(1k=;2%-Dlr=~(4Aq2DVE^9|0Z$_;Ep*8(4&<C6A
+x!tV$KC+12--%4X6Au`Va*dF--I&449ljj{A(7J&-=kXSR%I`@C4SUj#0LglIW%Is<2`@kt?k(+sdSX5g@93M>6?DRJyMh+A=Hcu
+mT^}}sx-g-#T`lPgUud0-0$`62CI?U*pm+~d0yag${@V6A}B3Rx_8g9Ai7wTJL-jAaemBR`6Gz^_wUlkl^aRYo?oO(F=4fc@dF2s
+^GJxsQsa%nacgQi%^7;>LKLbMgd_vFzc3#Dkpwey6Q)0Ut?N3i;wCk7{G>H;xoZ~}?zB+L&{{{Tb0U+QH}Zx`LyWo_N*R1(KYj!A
+YCI<B&Al1YuIH+^MKiIeYyHxMZ7wq(#IyAFMby7EJM1C^M$!EldPQLyZql^Qn+iFsDdj<<PgPF(_m5OvjlS^$p=`ES9BoQJu|A_r
+jlR(<zCDSzUJ6rPI>UGMpv}>)a#YM+NCsD%Gtxhipc=Aid+6OU1I$_Xp60ts8J{1NB>3r*Z50K#9Y|^*AJ&j@A?s_)mGd5Ul5j~?
+<2n2G1D~D(ML@0`P3r!rViOy^29T<<^IbgQyQ>Ds!IJKMIin=F;^PLRP4)zW_R|noO0sPQiGI}78T24fXdpxZ{{(seFPEneKKF9%
+lWBJ<%<4$kt&c0;c7uRY0$dVZ&-qQ~c1rgrEZgK+{MG(dsSFQsv$o&#&YXwuD@J#}*q#GzH@sCOhoU(@S$V}xO(~3TqHNu(PbsJ;
+G8jKc9`Ts%)^ge*0{4*TxxOOQ@r;m-%G;XtZs|I2;J&n2g-@T@h;@G|bNG%>*q#pS+Ol;9q#+px^H0M`FFmGcjRX^SLI!4xICCi%
+3M&_aI&5eoogs=B?o4QiLFcoUQG>eGwnwkneEVi+oHfgNy4mA7v`we1q?DlK$IKgfLHim+lfZMA2lWa16&^--Ym$47>kCu_b#{q_
+Yi>6row#3h72}HYYg-=y(9qej*5D3tE)oliWIKig#6Pe*e_=UMRsKP1SIqkJgxg_;#a__!jTfJz=mb5jg6B$3Ir=po7jdImGEFv`
+u2=`W^M|O5Jr}cdlTczat7wqP5K~lx;E|{CxdMB<lR*4fB%c}~u-L(jL`ijQ|8~6lbfjX|+ku0vuhX2U@?k2|L;Z5Mcu!u7D?YsA
+g$s9tOoS>*c&Sv&t~bffxbi4ka@(yjdXOIKDO3OYYUQO&vfz|l<YnDd$<b)1hjCot-Yc+bO^c`-7JUfy=X+blofWm&NTa?Ool8ZR
+JytvArR98Uk%;*42K|ofrUh@~Dv^!MWVfi=&J;-@!~H`^2lYHu2%m*icA3Z7q1-*w@f04)wH9KV4wCg;S&SGegF$nn5J&(ZEZCi2
+geSlb<T70rns6mCI(cMO{MEBq*#bk9Ijv#8=tcfm=kFf6l&BpHAT{Z_HFpdDk(E_Z2k#%{o6IYy98<N^_pl+6Uj)>-nXaXr|90)o
+W4FQ1)&fu3)UEYHXYdA?m64vFAIR2JY#<|5;-bd-(&Nh`U$8DCoi^M_WR#t~X(hPy{cV@A<XfKU{>%AsM_)a_(n?Ji9T-<*6BCc{
+QvGeHmzwl(WvgB4;k;5W7w;xY-|$ds|7?)T{b<GB$ur-IS43FcmKCAmoOV2mtgMtL6+-J7{vH@_^gUyeK+GpeCiLygIdN=E#nP?5
+`-F7B8$oDou_|=}a%AmR0TDc1Um!yr#XYLYhtW{OA@Mi_I~rWT$*=O^_}F>1{>ptuho>)Z8(mtu$3;jI5+Ue33mgN6wS4JG-B=)<
+l~jDc*v6L{t$w3k6XP1j6EoU;I|r4xS5n)Gvg*K1iAb-rIM<f+V4)7-%Nw`3a-|%6)EA2T*sQXA)T&L3bSWi*+h_7zfaC>Knud=&
+`s3Jngcl#JKe5>K+8fINJ*0;{PjU<wL{rGxbw#nm&Z{9>yU3gAvp;$X%g4e$*sZzzO90KISBLkxprT`Bf#M5cR-{}}<N5a01)Xtc
+*CNCpsGk_HFGls9;%ADzybvkbeKc?h0W@5rzVWcg&`q|(;rsTU?Hy|$%<XS^z1dlKD*E-2N9WDK!ewGA(nKYG6FkNOO+t|2JjDV|
+{*Ew}%v6)JFYOzZD8SzB-XVaWS&}Fy1udF3U^o<I99&kjtx@FZnKSLq8I7`JuW)edWtM8=w~FLdo+Bb@+v>K+5Ymb(?V2LbDV|PW
+dvSkh!qZ!^T7)2(MW2tnQ<uk2zUnRGwOjm1md-H3G?i-RV-0fODf-8#*qIP}+U0L&FyB`34H*>HHAYHMv@@x3spo%K7$kg6wLyvD
+#>Fm`2{hDdd}y=Q@Iv88(lUGe<xbr#yFGPR8M<n-J=XaS#Jhu_=uI}t4=w3mq-DMTAd|dkanH3-aD>N80oNrkQP-L93Y`Ihn=Fq#
+O8bstO;5D&OI~+Fgk`5ZK+03!<u1|z@otKEGC(47QcS=CPX3-;`!??C?7Lm7vlgq(0%OF6hS&C(@qh^vkA2h*-d(LP{$b4cRZf>G
+op+Q9zHWKqFYFqi)z_k?+qd=lQYX8M6yS_+sMTJ*MZ-?2k!xzqE*`&rNEmE+v*lK*ocV{mLV|x{$Br=<DkQX)A6FQ?7t=VZx(CG_
+E2;t5-JvV?X$0IWT+X+*r7=bwoo%(^YQKyDb0}JE9X{I}tw4&8jk_%y6lK4n5Ft<9>YHDpE%R}#ex_Y<KX|$=BK2cNt?s!ecTEKq
+^Valh*IfnuLL;eFk)auF+0qfhg`_8TA~BsjZXsA<X<79_J?*SzNX<R(mTGy3Q+r>g^|FZAt4N9@1{7BVP#}bv&o2FgxES$Q#>vf@
+z8_%|7H7kCqvid2xa~Kblw{b*<3mQVHmgw$9dfD`CdWg?xiAB=)8Uj?k4CUT4=+77<N3_zcH+eDQ>SY^$ni=`lye4~RTFKfxewmQ
+h!%%>aGRZxBX;q<mbj{KZmBy~9p<o^)=PhSmhO4~N20BMNn%`BM;deA$+x{AV6?g4K<dt}gXk@ME1$iqi@F;5@c8mRr-uAYfv9wz
+iQ$R#h^7>$&DVRm)085BO*hDQP-0aPezFNy-Wcy*jztWuyRerhXNAz$!OYBIGl@+sVSJP0aJZ%Oc9gKW?`H0Mr<~2g0Z~n#DZg#+
+FjSJ_9@Et{DI`};g0&?AwKm*|LIzw|R1iUd5OX07W&tO^NYrAUkH*uLmmDlZb|MdP-F#CRazf65eA(i-c-Cw6TDdm=70kDeCws9_
+YKq_krwj6DPahEYrg!o6*eb~#sR9}itn;D`$55@vBPsyj5mjHqQzIfpe7cW9+nyyP{+K+ow}wbEmVTHozQfh|#3v!>hX2-vfJ`ci
+Rv{i@Ze;h)@795hIeAx#)(;<*cpO{Os<JKT8fG+_Y?jn6k`lARt|KJ+14(k#s(~d+4<<F`+_CKlgQf#s`7|3zcSdeZ{5|3A2s7T-
+1<V!KA_CP$$zrV66+HL|i~G)<epsEch{6>`r;C+I+}o)2yKhO`KuLiidM3VDf@QajEf+UvX~;`MLi|)L1Yn@~{PhB#{3<Js71up=
+R@)YSXyRGrXXwcu?WJNhie$+MiyD1h?o+t<)dRlIUSBlxFMG9|DSPnqc9Cy+Unlgw_<7mBd{XFF;lmAP?mPQB@ymc+kt0smq=@M5
+=pbY<xQ{;$bh8Q9%M!D>7I;Z}CBMSEwjtEjRKeQ1AuEf1zEf-XO}w^5Yn|sGv)ebuqoEA=3y90_{$Q=R(Lh4*Zk_yRjL0+|E0q<7
+xD)(P?NFryGV^t5qu$l@@l;FV23eZqnMQ*m`BS3X9;KQ<!&Rw>VQ%Z~(vQ_?#1~u+Q_b~bpEGeXt$WPt8nOu?RP>F#42*#nk}FT(
+s}~LA1`VUc5f}udg+YP{5X(WxPjp}w+>u}8;*Tj6#*!_4>yF;=xZA<4SJkX1+J!|(c&`(7HPd`?(i*Wp=ExGpHUB0JVNBkjZ?U|}
+t!XW&F7Um!k#3JyhZuIb`x-fYDXww1)Aj3fGCeB5L?U8zWF_+`TGEw7J<#-d*d&e23yt2~xN(M=Z9cf9sPXk13lSsK`p-$&v`ss&
+)CnO8W`RdTfkU~Dr=@L{1r_EA%Y_`3qQy_@EwkOvGL_1zo^m<}=Jv+L@2#+nIMV6)A&?PI*R$*mAw;-47V`^~tc*mQZruOPUUdYB
+p4{TXqaPI9?kjfA|A0EB$5w&C_;4t#&&XYYh<FP~98e=e5bK<_2pR+oWbtSKz+-0DSLcNA_cLn9zcNmEgA__eqd)q8u(=61Uku9f
+^9Wy&<47=7kNIq3zCNTIa65(6m+kKv-_17tCVTT<wdxKJsD8j^bneU$y!Uh}h{x!b6L>95-gdth<HNbPt<S_4=W!*;t{OH|i=p2L
+ME9=!Xf0vW!Ww$p*}YTeku*Vxzg=q2v6N;pu0mkj&`8D1Ex`$NQ`N>i>AoAE&-U*8npn5rRKmRDGY_%S@syQ2n1N3zae5ggzbb^f
+rz4VuvBV0h#0vSGG;cS<)D{_@S;vL1N<)mv)?9zrHi1{xJ-Yw4Lo+><=}6vpXiry2UQq-BXYb4E>~a>P0B=Jt>1t3>h$banG7&`R
+k;q68phD2^VL<vbi?096WguC61k3YKO8ni)j8O^6uRY%}E>4bI$vw<El^Xtw*EL(Bl}}goYa3@69}w&5O`rVmtlQG@(#s@au^!~&
+hdFzBcLouvD+Br%SDXx5Ywe4_lyudK3*{eM{Tg(>MU2ynnX0PIODa=Zn|bF>05<ouwaKAT&_X?<OkwqX5p!9AZ8JXBPb<nbL;8fL
+$IMGcgo*-r1VL#7O+D3o@uI^f9}~G0ry}jdcXKhK`PCDPhwXXav>d6Y-%E-eT&}<v*`3f`t8i26+@3}19s<|tIYja2_%tPB8`%OZ
+ljN*r6D=VtEC9YSVnQ+!L>y9Ea0xF!gb*H7EFJ*@I2;Eb&>x(Sf50byY5%1C-ob)yt@pb=Tk)hDB|oh{c1K);&cGEPwPG#$rbBvT
+T(k5<kV?m?;>BIUj1ZC9cT;jUm#(yvQ8brFH=gg8!}3f&4pojDI~zQ8`Qar+*G@|XEWoth_v)ORGmho=h{Bj$ymQ|tCfzD#P?l78
+tzxCYHi>IC4?i)f4U=b#rJBmc<y*f<do9iL<&`Hy7i8T9gu2dhO{U4npby{b*5avLVyu1?Ay{pTD}HNx?UKu*{Df;g+tSFcggb{$
+t8lBd`?lq4-kXku1SOZrgvC)MSfin?Q6h_$3J3uHaurd;hXO<dipTQ#w3H;<xC~Ays(~mFP}ao4ZU_edyF#6xe6p~<^NYN<-Cpye
+f7M&rz`~f%c8x6;-o=HUi$tGYs_8I!?9GXU^!QaS$*%Xlemv^iMmibkk+*r5wqW7VN|7Duf!d&wL=M%t_!Ren+lb0mN4e~aFGI!z
+GIlX4k~VDrI2ml13lOhfZ{m|Z)x#C$GXSc|n|&fK@lS19(Ru*QrT$#c0x$oZVQA>sVptoTsj&I}-e;#9^ivGu*U`;|e5vZh^<|Pp
+RMAO&Q$bR*)G7U<>xHXb49)A88v-7T@@&AVw=(HlFqa3jxWwnAh0vSV7cvRB>*4$A($Zv?Do~(jiIYZjO&c->(UJ8;*p5U&fZaTc
+$utlF7?J3(v0(>0zan5E&-Sb6>)mO_SqUVYR^W{IFD1{s-EuM3(LrFV&!vMuTt>e68lS6eM#jIB$_%zGR&96e+q3Cd1D~z7<w)}6
+>#KdIZsbZuj<wyE<EqCus^x6IX6%y3#NU_srcHSOVUEjw^0&OBuCZsO(U3a2c!`RBT+IR5cP6hQmSs%sHA)#P_!NEmV7uly88OtC
+TPq~CyYIWw@fq)ZUnKF}mi7ZymydR~i>&$~^ZG=PU73cR`LumRWMzqVyG1Rbl9hY<0vhA+X^%YV9w_wYldQz~>I#;+v<yIfugFtR
+bJw8~&{22a80APpbO`a@buW!X0g=F76dey&9MLhe==gii=|5O6M*Wp>GO=$}mVMb{y!EF}h0AAs$NTi?i8&zJ&8A}zVNq9oo)X*q
+nRWY3Wr);4kfft;I}l}_)jrg;vfS6{H2HhgD4zO4W7*S|+Z&D+sb<!kI^?<IzORh{UEUrgcTn{`-+J%MjRie7sy%pnd3u&b=H7}6
+I`nMQnW2=^R7_^uqZ^xQ51ioUtq~iPfCA*2nyq>0-@mQ`rk~YSUz0;sm*mL$CGC0Dq|t6pjP{{kpvvmTrK`5gBpwow+4pFiCk8cE
+ekVd(9(cU;*oIYD0Zkb)61Qx3-kvI7Ic+q6P}h%Kq-p_TAiz&d!wiE50Z`4DNPx`@kvLno`uC_~A>R2_G8^8$Y99tXE@lx*w4<pP
+ayxV0t*a%e;d%xLs(h-n%O8;Y7TFKfMJwIY=8H5Acv+&7y7$7BCmPvlszI5$qF83T`A3Nd@gSq;PJR7rar3}<=?U4ZQeCC7I0Sz|
+#=4#l#AhyhX(|IrzF7OVLu9{=6L@=Bf0rd9`^}|3wYg54%MRV#Ab8F&I;5?Zek7k}Acr9rO}kU;V{<9b5#r)Z58nnLKrjL`&^Wrj
+E2XLP`()%TCMiQ3%=tXIvvFpvq5$^&&Yhxl!XsQusW?P|?#F{gLf$wo0Hky-Q!&T$uxZ3uQv=I|WNTUpONC&ClaUao%o+SU9x86Z
+%={u!vHE^`%|_@i1qYjMOlzNGjkUPilSO}AdLy5Z7f5Upedr)%Aga%I`N$Sw!-Mye*BGehKi!-cw`u$5G|hIbCsp%e&6buAIyPsQ
+85u^ulp*D>xfHDWD1G<yVS#d&7@q=Vixpwt2D`Pi1#86HZ;EfE4sBA}u`5XuA8J`Ge=u{k`R&5Ytf$56cuA7JV;5?CZXCFbe5!ir
+q~%(xnvXzoN$SYBOPF0IfE8(0ZjC!gDmJ(+EQr)WB)EJ;q=n11b?{P%n9_(lwdw`J6drB}xoqo1mIz*&0-%BZ3?iQ#7Qr?%kgzlW
+mzDsMAjE+N_)nr2(t>~Ti>MwFyUCw#v-pm|idBQgeHW63g<d|`NPhitE4gIbn$)VKiOE}wL~L6iPx%SnS1<Ozxf_(cVlek;U$%7U
+<OAJ<M_A(}Gc!*HSAFiZ8tvxYB<Bs$`H8A&?tR+hhZx(Axvw{Iw6jC*g+^YVL0ZMHG<=TReSsQy@O@3lxi>v0OyAyK{&M}Mof1{J
+H5)#7@^#g*nvkFS0@s4UDs;`rVv3NojKTzPP`_Libz~EH$?G%F15d#yDuL7*9p&h7hiRwmj0C~Wk($YEG)fS}R&kT+bRW_kM+ZTW
+d;+i_)8GUeLZ3q6a0iLR;Sm7(Cs;r&*qvYG5dTz6T;{4{>D}SS8vRM0VLP>3l)XfJOEEZu8)cpbZ^k>M62iO>utsk0*In<mv3e+R
+jl^WJYpk%}+52}zBd;ik?CwxKfvy41#sXH02e)r&$^2%4{gJ7-e!oe2-Q!9*zb6Wko5wcwi4OCh`Pv^CG@+QiHcukGUHj_Jhi{66
+&)SQ6q#g0?rkQD8h-)uB)NfZM^?HOXg(J}NVwf-59Lw`PgF0eC4Q#$$N+RWmzlnc<79R$^nA~!L+`70|7h*w(SW&Cf79+wmCfmeR
+<~uyb^3V`y0B{{dapBoRAb_W%Kn_kIaF$8_+2)D`yYs7f>77{Do8Y<nSi`!F)|c<N1v|vaQ5u0#QSY5MD^F`L%6n8w8C`!Mu81^a
+ji}pN``q{BcHgq2{?87sF7*O}w*(OtuS#%R_Ud9k2l;O-6l@ep3*La;{^6^^0n6)?A9~0}(VHhvI(P&RuK(5$aH{*+V-qW<w1&l+
+F>4eS1r>h&Sev>y{N`tRz-k<hnlqH{bG)1{WZL9{V1@w#JSt<eP55OM)YKh7z>wY{M`_KDnb*~2wAs!@!0MrrE&0MEcQghCw8go-
+dyRGmiEI<2M`}kc#t`8pn+B9Ffx!7QwaEBcLxcYpvSpZsJlijlHCS*gs!r4IP09K!@_77ieWiv)0|v5Tk0{zJ$&bDF;+));?pE$Q
+C3;D8qdnfJt}V;Nu)%kw%3ZMbjomTr9s?(X+a^v8T_gPkkF9nr*_@rYD9>Tzq2up<JQ^r}*q(I!L~bWj+&N7S@yXTb<y*e1#}1MF
+1kH~+5S4}PXis-cYbSV{9phc0_=1d1w(4`Pxa?B;!e13pOj0CVx)<qy5RLOEt&@@y0+9B)pC<*hFUnOIgIoxpYFoqdJH#Gk9534-
+REITTy7@>vunST}xQru{5U{S>K_ZUhwE{RaayGO<&Mo8oGo_OjaPo_U+-Xc!?%a8VXu7!Hf$^yKJn6^kSIT(A-Q^OMTQ1u^4}HI;
+V=TOiy7X<51#NosNc?l1eu%Z?&259`9$c0ErZ)n@iA~(1dA;Y~%edKU?V>KaA-Fwi{Pm^#_51Q_?v*LgBnlqcnH2bLDSiI>vs)}{
+Q)R&FVaJooWQ0|b9;>xjrk87T+sabcM0N1osxq&s_|BsOa;MzG1n}g(ADbPcV{G;#y5vNWD8Nktd6;|4k2`=ljvcuevdDzQCW;Lb
+ivqxpHgyHuMj#$GF>R?_T4*dssoY9f?3^h<f&cm<%|f2-S83RDUoYl}x;wK-?fOLK!~I;H!Mpv$G#u9RcAdK+9iCk_-Y({N*y^ly
+M3?lkYMj^p42N1ZFNDMyU!>%Ti`;%l$2ErU%BgD&6qo2r<O^4$Ag)>s(6IY?u&W))QuJD(j&02KHyeaB4Ef$Gp1n=ih#JY<J=nbV
+5CFbwT$Z!bqwCtzO{KPHb46tE(0(1jo5iEtm4&6Dgdu3%i>^0`VN)}9g;Ed+fzXMELT~bFbxDyKY#-Gassc9LWYM_T6ahSbvi}-^
+K1(8pFCr;;#4II{(1=+YK|ym4$pTLPocMg~8}FiemrT|qmLzvptPWa1T7-?Ttj!7cX5QuAqWXRK#)^<6@yo8)TKcluAH=+RPIZwz
+-}yM&&~53cq>(dfow}3p5K8YuT7ublvw(-y4D)LLqKI&X`;t|qO--Pp^=7xV9Ui=-u~n@v(4s~ZkMRua8(&u@iz4#(G@L&^{&v*&
+-WC1jS%M@&p80st;NyD(*Zlc)>1;{};^#YPSa;$JouUn~ElPdVb@Lh-aXk|hhV7&FFTW%yX{U|gaEK5?)JX|}=ai9%I7vct6(ka<
+`5Y?xe_}L<hy`5yt;8fAuU2W-Tw^5v-e#iprlEO{+J|m^xuT(#tIid?Cx}%YUP?hZ)FSOoI#CWg@3(FifLv2@0zY4ECWi$blB&Zy
+UyEwa)EIl^Q$(N--{fxXQe=7S%^2Nm%t$d37GzZSUub*lN8&>de2jW1`F%!at=2x3x(Ho03AE9g$lU6vjx`@3DPOv#1RAZqV`uv5
+MhD4>#y}Pt4S_z(VuiIwrdK9|+*CFK-1jt7R(G$*h)`j+NFgqn3?+yVIO+ESj5k>jJDZ7jAqvdz1m*?j!<wJPCI1QpPz&{Jzes$;
+LFFsEcaPabPi3CD9{l60sP>P%o!|qb7>!roDrBF=tq<s(D%QS{MD8LWkE*?WYTf6b{z&CYc6QFi9ADDGB<7PcsYl{7&!|LK<v=ar
+V|gh6kMNhthUamLHSei++f%-;U94;ap){9mzq5QxbMDD6+%FmKj$Aa1!n+>5{>MYUsDzEDK?D~DyrG(Nu;j@~d<d5-H-;U*Him}2
+e{1A)B!M5qvAt23JLs&<<c%y80WJeT2@=iY>6qEMuNSbEfSwCyqcJG-Jd6CKk^hk;S%`Oj6)VYQ8m{YBT;HVlNT<=m_fDOVamsiJ
+(_gJCIh$3t*V&|(hv9nH)xm37jhNEJ&ED+cCl%4=k(-^;r9SOm8Hy^Q6z5y(mpX|;Uh4K0JOQ#}d#DKf_wK4=mPp|($D?$n><0uo
+9SDfM&h><JQv>RSyvU%ADK|P6y>`O#o$I9=W-33bj|d`>Xhbhx*0i61JVi}glpjuWXycA*R}LLhvX(%@3?kG#SZ)^UEsTWo@4&MZ
+up)pLF`F;rJsZTB&5r;;ApN&w>z{Kp{z0A6U%IZ~!i0uAZ>O;fAQq_kg>N_S%$tIG_cSpiQs83*O{(kVaDxa>{Q1BeTZze^7Fik)
+uZ(L+ModV3)leueG<lcfoh4#v*(rl_HQjc?G{S@RWu;9TTgOH+K`#vsCo#U)<)XLCu3KfmjrjDuCPRt`cUNNh0Of6|6&D0bhG4V1
+Kiz%Wz4=Ru4BOuX?N4np80ro_(Q5|K;W%Z@fO$YeT?t-<7YFaZq91y6C_+qC0K+jRFH4pz(&t0X&T<obBOb)ugg4~^|4jzKE#zZ=
+k>ZCDj0VBGcX)H93M(*&uTSkx*fHoY%=5|xwUu@22HHfBR=m|mtf1iO?vn;7U%K)Y{K@#mccmBiI}@@Ip|=7>iCYJcJPUJrkZ#R*
+FirKi>MMi<N*AjJO&8uZN^OeLUr&<LlB7V$&r4QSUON<bH&ruwwTCJliQvA&MJW}sXEmJN>>v(1oZ52Pw;pC;9&XSiqEKudrynWq
+)qTB^7enTRxv67LZ@du<+HB10{o0N!M4PiPRy<<#dF6^ze=77(#x1l3KKVr`!NyO_fuZ}Kr9#T;HzV|;yKV2M7_&n64(+%6bRsh`
+Vd=<Y@dvT4p@pNditT{kSx|y>^!rSo6?a&G`j3_bV?L5~%u3N6C(Bn_wX{a#8e<HZD8R?`o}ds&ya==}I_bp1F}aDzj?o*zD{=gF
+$RI#kO-YCZf%UluRYZ4P6*6*Nti*!(<D`*rTrqQHxVZ$0vydyWJW+3RtO*0|Zw1qfO<saN0fV1)GYb+mkpw(ymNL`<3Sk}{)ZfYi
+{v-n|)Z70mCwnzzhA-5eIMX$P<i_-GR(w$tXDv;u^Kq*Dptt3PW2^M)6w?-&O8xs;HX;hvYxlR^ym4&BkBz{x{F0qXK_-$k*XT`~
+R;mszr^PpQ9?kGIlBA=7q_s;B1-!mz9`}{{t8sx?90sy@A4}Wv;Ny)<BO;NDhk{2U!llYbCoiuNri+R&DX_wiOnyD<gOOI2;K6gc
+nteIth|$!Mpdb;PE@ZZpMfzeyV74V0U~DLcL89h-5)m{SJx?AeG~(an6U;*X<QJ(!uKaZC^7-br&Rb7jjSST9T;;Y%hDFR*6EF=-
+t>~JP^G?~e&H~j_y2e(XXXB28r`mhEFH~=^Ac^UlndmA@Fo?Njwa3bLglj_zwjPc~Dq;*A1Xdj?jJIbA*#!98s_~PNAQFklU2O<y
+c!dR8NDx3Q9?K>LU6f()DqnpTNG1`nu)<BlR(Wd>$qX8CmNKF}6;a&0TzF`9)lLCq32<Q$bDMyf{A{CxnDba^DDbE6ih%xY|70O9
+{zYDUl&$phaB+5VTN<=H#NTzXmYfI=38T!5<CW1ecMng_tvpt<Cu!LdT{e2O7Ma_-doA@`qAy9rvG@f9STq94*uvJ<#za*JOA?Y2
+7h=)~XavH>da;fq1;a0^Ai+z;z<LJFw1lxVDJ2C_E-U~-5Zf;m0-3UE3PL0hLZcv9&AbX~vivv*gGJ3!hN>(JjUvw57J!Mw5b!@~
+153vL<}l!qzpG69xAjT*`xTDpzcNn3@~xC*r6j~9q@-mPl@ugJczG!7*}avFz*Bex#O1XNt!!=0bXBB;xJVc#pOC1ejI^|b05=AK
+A(99LEE>r#C?+N<#G;^(1PYbS3~2Uz78VoXrQ;DqDi@82nN_+VFBOF*adA=c5WJ^~O$rnwmd?XP!Lkn!oIDtw#=}iU14sxtOBoDq
+0)${gY7PNJ2!Z~MD<Bl~8z7+nsHIrgzw@gkSPC=f6bh9>q0_m!xabrj+a^Gu5ek6NcmkEq!^?(&Fdq+%gvTQB1QMA_qthuQ9IQ?>
+8VNxlkxZhHNd&g#K%y~hW`L=JOd=84(IuN2*xWFybTS(-AR3Fupyu_C1wj-ZkA=Ybei9HCk3+G^XWp9NaA*#s=J0@;ZKL{=Hhx#z
+iujM(goXZWzlwtZ83$_<jm2QtKiQlQD;gmH6FG!LVeo7ikjMl)7Pbv+WS~&&6WJ^R!s-NJB7jirQ8>-cwk}9`0EB%>G;BK%95$HM
+Aqw_6*#-ysQ@t>+K+x}4fqjHT{!Zga<R7Yu;Fi3<JO2G^|5+8TmNKksj}K9;YRCS8dhc$7Uix^L@crS_zP)+few+0-Um$zuSMuLp
+^$X?yWt_MJ^_z}3S0DHN5^4qvQq3O3`0%h5QhQ%nVbt|x?3<3&aehxp26$5n+Z!MuYj${LUn{xlzxJHlTDh&FSoZx%7TO{7e0hug
+b(Zw@;7gJGum>?h32MHwWX$vQ=H~%r5xnrwp!@@OTHLkgxZ$C5!F;fzx+U70yW~mMQHhQ%(Jc5BH)V&*%1bt6OHV8nfKLb$cgNgo
+4!?MGI|B|uwrANSbp=VWqUGQh_1}m!6-4)Z6eh9{QkI>(pWb1)7|Z^Wj`t7SO_`#|?BT#YszXdJ92<INDoKN7M0T9K$X8{ZH2V)s
+*?EGOjRMwEDfY!;c-VgklRf&EPNn@*DOnwMO)P1rULi&B@bX=D>F-tx!YT`k+qX()_{K<)$Vt)Fg;y8(bHloM=9cMJb2^!~{?)ZD
+Qd}M4oQ*DC7o1J@UfFE<eywx-XD=B}RQjSWVY|RRfXUi6^thUf6F>0nWHn2O8`tSxnvs#^um+!VG^G!JnY2!#9*u{;%NSSqRe`Sd
+GkGG)9A`A){YagaeA&GpWRAxWI@J(+$f0<LBMMgMdD+i_Uw?$?FkxOHuU6#!wA+XYJD?ZV%eZjU(J+K_tVTD<*uvL}$ib{2(&1cQ
+JH-ZG1o&_b3D579av=MFfd%GE?-%6n%h1KiF>_F*+E_U#e5{Oi?8*`ntcACrdpW-GkdkSh3qMs!V6gxVR@^&ucD}Sh$O8{9hDe4n
+U7BN3+B%fW6^ox-zDY<K$~ZP#7?c{+yXyOi7QrZeqx5iDj<q=YH8r*TPF>%YC+3|3oFzN7XoT%&SCu#g+ASpvd?l;0?lM#R+T63_
+IvfOkGaX*Tvp%QMk3(j_GWt$mfw0?gew@^+ptxK<^g7Ez5Z3R;DF0&@w<B=yb*+6*4ws?KVRVE|&U{b@sO-Tk1t)I<IHM}|WEBf8
+g@g_;IB}E&2OgNey#Mikk}HlnsW{u6lJfGZ?~H}1OSLFe_<reb17<e#FCNXD(d}t{EEw(1+0=j%*Iq8X%&<76e3Aa!n6ILof}Sjc
+s?HZH>eg^cyl-K?(}P(aIF^IlAkHEmSaw=YLfeQ84=p>|@0;-hA;f!PX@(UQ)^teYw+Xe>v?MR(s6bAxJ@UPhU|Y>z+#6v}797D`
+cvcn^-<R?po5p~NqI}RQ>R|4Xl9i$`w>8@A%XCuHn5M&QWuL+Lh_aSm4EwX=0mexu6;Uucs^ZQ*_t1wKqhSxuk{>25w|!Lvm@rcX
+C1CgpqdB{bL2v;k|6HopS!1W7CDX$aU4o@Ep85qkaS%~B@%Gx|bEDz(Pd|>Ie89vm=7sNSPLA7Jy3G5tIjtu*F^;)8bEf(FwHmp&
+BXxIuo}JT?IpoU?zg_htBWtJo@y8qX^W2n-;DzU`M79CX?i$3GG9x}pHpgSh6S7+RY{&SQNvXjkF<AAI$>P+!>ovPCmmLv=&BpC`
+#Yf(d+uQO&8Q4E5dj0a|L375XFG4Uh_LYQZJ)68>VGP?aA-;j+mC{0Z*px84@BX-~$w7y<`-dJyCJYZ*b^js={?G!li3kh{J0ua!
+32orN3tGUz|4C}nvlL5SM&5kXW9Mmo|66j7JP$m%UUVy+4}Y^RmUrAlQqFGl!EP3;sV9m^p>!YVN8uX<FHElJjbOprJul^kVGMOL
+<8L0jYP}>`2-Zed#?AeGDPj#~gQs2uREogw&57QxjT`r38LmI1Tp$OJET#3Hf9qM)Rj6?DvIHJh*NOG~>jLdH6ueI;!i#+d&yKdd
+(E61B^05^B^7gwMTHjt4zV4(C`#_QcU~-aT$pis*Sl#aC<jQrRv|w;>-S`--%!`LjP+C}US_&t(KkT0p!v{m+@>+f#n4IL9oN*iy
+{HteL|265_qN1{NE&k)~$J<^u|L}Qq-kS*D#%EPRo4aV0swhuh-IMPv^wx^Q>Nl7$FO7KF{n6vc{ZFV(9TA+^h8ZRF6>tB@JlbzD
+x99zAAs7NLEHL{n+<ETLA6_YYC`%Sr`iuB+D&sokmCaQJ#RhR$??Q$B3N2fGUKAaP$X9?*$*HS)`c&rC`eLVpk}zdBbba7{B<2}r
+q@@V^FZ}fO0VkUB)+!Wi?;Z*2K2YeXc9Vs*T-jhVJuryF!Ol_8P$PxUi42p*{#UyuTj?;tUAEh(BL>^D09!r|kuYeSJkIO_(SphO
+KZ<D0lRD!T^V9d!)*yAKCr{ULQ{np;p8GT<S2gL;=`i0Yg_CFZIMZQBc-QV~thU<x_<7LGI8d8uN`v`CC7EPW8u#!)mgi~a60{zN
+V<M_kg73FP`JX+C)Qt(^hM{xm?s?meP3yJZt)rIe3cx<(V=-!((0%cY*TX8BoKsx%=-?N3iqu*P7Z-dL)aldBXEVyHtCexEYPUri
+8irm|L?5HW3SV;SJC4sW6D<bAz*kl~apNP1WAj*1iY}A<7})O^vBBG#sl)s@E^0}o!YDEZ=n(vN+H4Gr1Qu}eFUiaJ)wl9*`%25Q
+Zgr+G*RDd(?qJ9n?)@%tW8bl@hu30WAUbVzI45I7kDTipYxdvCx2Z4h6r{o#yclP`;dIgK(ECdCOy6#f*#T<rUC*qTT6fi*6r9)U
+$~o<f?h|b8{=GStWzWOBI1aF>C30zuJi_8|QCcb|2j!v7>;FT3En@St01@~Eov(MV5Bov`%V!9%ia+v0nq#ej`^EHN#rC~EnY?fL
+^9%+Yy}Untt{%r9g@e7Ci{E<<+$GFlnt2&7Nhguu6I>xR9A{^-E&|K(M)0#~x&?&%i?SR4ZeV@TXx#l_Y&>Fr7^XCg4Btn&&g3(s
+EiddTN%uF~46oc=&M74Ns;)u`-WkpEXSl|{d@q|W1kcIbS5WAcrl^(GxuxSDwJr(3Q-7c`Gh`@Tnk&)M;RxS#1sHmdZz_hHLPqHq
++^>7RP=OWtO=?5z_f1~bk{#I(G+{ea)ZM!3Yas7t{z+MBcrW-?Q5zeJ*L9!AEUnS(FGUF3DR`ahSuTkiPORf@-Yh?{aUezrHc6R_
+&*3KhmpH)jPDob#QVR<R&WA3Kwu{A(;OO099fiShLugEnpAJCCg=GByM6kkZt_u1mmF4Z=wO=7d2pb3%gtdD5h{1>Z!XvjS$->J@
+vh}{)QGzLem(Z8#QEt{<tvFV^WsT`2ju+84wS7;d7+Lc}oZIkQt#)lVFm7Guo3aaQy>@I|W=G<PF5Jk9dUl{nq2h?q-K4eH4|;H@
+tk0_Cy-#`-@;tj|TpdPdt52i9vHt~cB;L#nu01?cTe0JCvJEEJga`-gq2J8TTxf`U*{=*YK@wM3o~mG@Bw_-47*E6w^xRy(SsDh%
+<9;)~3Wfk227N$gP{kn_;V~pZBqvG2heC6h1iio~|04;T6gEIRU6~Z2Yq{%u*cP3vMuBmXBJNYEB%N~BS{dPzb>R3WGjUk`i({79
+^YQn@=j${yty;q^BMQ&u<@>r8m3AuMD_WxLdwBB_L3ju6Ln~WoMKS?nc<iEzm9q$(HIopmH=w_6ofw^-aZ?b1YXVMQU794svoUpF
+>}Ms;m1>sRZB;CtB2|2BAi%J^yKB><k((a&A9u*WoUnfQ?EZ#j({@xc%mp<<X^0Quz;<8QBo$qIuFIW{m4X2&dp1y2NCE*f)=Gpd
+6~w||kViqYt_Xx!z{Z~u@9ab8P7Uw8MPclizF0Z^OfZa7W)UrU;CZZKUCIz;h4tahc_v3`@ZIH?4}H|WB&_?xZk~q1gVPCIFq2=}
+y)*>Zuu{5rCU%cP-ys^ThkJ?>#$jfAZTV7fH&(r-bNq?$GyRzr_SePtHP=q^!&l2aFkb0y8k~J|-=$UR@Q41$VbY&mw{t8U;0NHO
+N4~|*>chJG_MGrt3|}GB@Un5$s&%fYEEp#{--l#mPoVUfEcSs(i_(m91{n+c9+6Es86<8L{EqT?K^{(m1Q6qzYgU1V7VOQRk&q*U
+({-=I9@pn-E!GaZ$S}>6fO-00XhZOA@VxP-4VnXklLK$ahHxbN;!vsNV7&gw9Z}5nF2ip>lwfT>Vbptm=xUFhlxgy?9MIK+nc(=n
++vgvSY0(Rez7UqnErIzYpxmc+`%_lcq5kn{UPpN1+nHINcHl}ONUjb~R;07vMODn(@N!KYW~f{$4c2GlVi8~c?4lfBk9F|N$q@&?
+#$9bqD;5)EA2qE5MBC(t>B4Z|v|VZOqK5^PI6JhyibRP^%q|~zO7aqBtMhpXbL9+32wcF)pAdxRff+w!wb_?NBNZ<tK7Jq4h1X62
+{4@25ewzy&EQcp+2zr|gyyamBVsg{v#Lrtk?{BSsRj^$vMMoaCF&3Y185&vmY=|VuA1aEWYQwwzUnD=XlJMGG`>GI7R<Ty0v4^g1
+e}a+xF=OwC)%gBI5+0e1UB70Kq<-9!`Fu?%mdz38n<~Cu&9BEe#?<2AmHH>e=il$aYRBLTli~C0@02diMW;7YRA_8yd|D|ndEY=-
+8wp1)o%F#)vP=XKR{zZ;SrCEdRHVp~z*#z(f0FM4KK`ui+lKk{Ln`Hn(hGrSBWaRv*IdBC_wu%giD#b|iLco>De_rcOq(}1>>(@<
+YU(0du1P(kMxs0x9%M3LB_wfwGuGtE4EE)(%0DqY1~1wJ2QMnbzm`lpclNo|6FU=e_`P_;nWr(=%r-cjh5X&{uo?%V?7Fd?4_ASo
+k^^#JW@?dnK^A-Z<bd<Ch?7J%FrcQa7J7TmX_^tY1pA^yH6PL5?as$|F?cpkyv;-pH5{U{@Gt^Y$fKK-S+iA4KUN!Z<L0*V(1~*u
+E5!LqriIk&pObX?Y@c>Yzd*)5@}YNX@61wzG~o<L>#=*<hSsOl1;>sqIVbwGwcQ^s^KcFCKK`UIua*bIin8`(mo0&9%#JI|m&PjS
+SUqj7_xgUo$`bZua&(iE%UuRnJ+j}v^_;9XJhXlfVeF)I?1$Cg!<Bq5z}r0w)vM(KmU5$CeOHhSlxBaI2jkDoZTnmbxN~x>CD~B$
+*&qLDGzD0V<Q9Y2c7$oU|DH+t3AzE>ynsOF<(K8Ug7P@n9s+Sy3^4`;%K?R|D2_T;hmWE{bJYUSLS@OnCx`WxdZgOnbKX!zwtY7e
+%L#D=;5%QoLjQ-&#`VKfVmOre#{7}}AiS7AEmBF{*Y@p<eQ(x1QasiJgckzO-0i^306gfiJ>t#wad(B`x`eQ<zQ~CLTHavfG1fLi
+19&wUS+&S=lkHI>V~?(Ndsm3E-GmQ)&nndRv<3R>TS7-sY#`K2m{vdQ_I7EDL`uL_Fd_G6FyUb`WM6%Vz&?L<YH0M4?V(&qD$ELx
+?x}tE;ejylk`91Ua8`omOpJprgqjO#*slT$?#O>co@(Fb$?rLKf|Wc)k(y|VF&mSF`Q)f<wSGm*X@j<r;ey@RYvQM@U|&@1!F_9=
+H;da{A`+6h)To!$;rvO1P=@(IdFyWnfx(TdZzlS}z9i<7{WVJ}x>j^^f|)7bL)dr3xW5k6RseqF>53iMlPS&CZoc9R&r`v{7kqej
+*ht8;m5dfmzWu&Gqg(V1L`1T2GqVDnqx3?um#lz?F_4?BH-w8(ltyqu7tPy{tT7*HmM2i41&uyeL1{_khUS7AZp8db@WP7lzbVF}
+jHd6>kFRSQUk<-Xd0W+7$jOxW-O5^=6*XwQvo(+F_*VoTZ3r)?9dLZrQ9Z5vpoQ-5eMl!%(F*oiPvwbxl;BqII^XG`61C*JH<LZq
+o3#DNf%keExj$;q@Aa&e*h8-{t)x~_o)yOg6r52xG`2r-<G^dRgbkjm{LoGzUT!wzPRrR<J{K-L<*jCdK(jex<%i*cy-@~>WDpcM
+Xlav?gxWL^7(Ayu%IX4MnHM)_S45R$upDc|7DWsK3H-D+^F*>hDF2?+9J6&z?~3o0-O>V<k-qh`6ZPSHYJP(d=!zRU_vG%VIgec*
+nh*}p=s3HIC#T;HA`8c##0nWDmPf<Ert?Ot6h&zCc3VTi`P;$HeXuJK;e0rNYpHX1`8Rnw**;#J&Hv{jH$3ZK6Obz(rL&XHE5nAt
+Re9Gt=K~uO*UL0f0VMkrC5s(_t!W68OOOy5HZ3Q0gZ=8oQ$&Q2oLqYj*AS16J`ZMA=avk-6?wi`8D&SH&%3C2uAj~-xZt(^rz9~^
+X$^Ctc1OfrI~7K2d2`wkA$axVcG8rWO+nbS=?gCDMHkb5s2cLK@3}_O^5gFNjBh3vz3$;ZwdSb|oX8N7l6RU}-T8>7Vkhd>zRgpK
+ePWeJuhGTp&RySJ-xsbFi=(pHqtK$^qbsw>RRh@`AdRQ6>El~H`m*+ZW2G`*SsnN}NkECA>6*@zV5+|2Y)hjFmB!k>Evh8=p%yTo
+T=TjoOD3RZGaw2-q(q3|+>R_M83KTs;|v1$lSLNj<Ub}kcw5h4&zP;*K07Ox<UZU=y&DG4!l*DGi_nPW<Wcu`hVq$Qt>sq{Y?a)T
+dfupp(;mMVzuIoP_Ve{)X!c-GP#_(>l6HK2s#_30>|!B-1%bzJ>({u3Hj1Lc-H>faVNo^+xbwe7z3!DxN?GH)2ZM$mZ30P5GuLiO
+Q5igeXK~6!Fvr!R3}nY+N&Hw4CXmJ_wokuENpsJ2tk_{N!O|oW=9E6JtB<A3Z_Y44(|+#LpaK86oq-E7FY4z#?kGazyQ55Wi!CN;
+L^B;{wqAg>dY@OMI2kuj4k$b@rKJ-B_rad$3RM|;UxU}F+lcQk7VnzTED~j_GyeIJ<om;0uCj!O+DlLgAxJiP?3G6hH_0^)wiukz
+WIL}E3;;++Et0=?FQtH$j@6Pwz{+-ZjJd17`@jfdsSJYC)-|<cNvj%8-h&L{I1RI^j}+dqwj`nFHjcX4xa*3|B8V+sYKlL92UM|$
+pMfu8Aq4&}2)?9XWSQfD^o)O3v0nb*sW0tB78?;`60MY_;yRUA9-OuI)3Q$s<yB%cK$ee$|JfB&m-(dS_yV+^Rcgwy-N?>|We=xL
+M4Dvkcg=jk6Es-}1i+W@I)Bq8$D;I84_J%%F)(`=?ru5%=tz)KRkkIPm$Osja;~*cb6(mqZh{Dg6PTdsM+le4)X=Os$HL`oXG$bU
+oZoD9VbM+iBF)>7y#V-=P5_AdJIk`bBL4*usO3BB>k{o*y+<U>{d)2P)f<v<w)3R%`+nfIaqHvO<7ucJ7_KyPE;iv?QP%sMxN5Yn
+J0;pDKS1a@lZj)K%#^ZB*W{sRu3~yO-zh;vIvYFU4zdy@PdmTUa!ws`#BkVQb)qct{j{6HE$#pUii4BGX-_04qc_SLgV@=sq1%V~
+Oa@708hS2rQK_7M!FFQjgIdgWLkVa;<OQtf;^SFppnnT|7ee6whQytd?RUL(Q@+*IHYV>4|NYg6G~lJO<4yr7CnTPn*V*!xo)o#{
+xMmOrg8)n|CKH2#?GzG5#j38Y_O4U|*-=Ve6<03hdak<r1F!Zo+GqgwSt_o-T`^^PX;=Dr2?re>&J5qDa{B(1`AzDjvLy_Vlj;}~
+!F@M6s(ir=2h8pk#rF;|qOK^Qk#nkUwa&S~&5fQXjiP2q5c88aATi8u%z^$Li7e2`e?u&qZWH`O`3w@z4HUnBTvhmFjWU6)3#4TB
+y5&(tcYq6*`pHi}AME#pwe1nyG=n+y=BV(>9O#DiwN=XSI*qD6C3Ta6-F73R1}IUP2=6-vhLx~8J~Fbj!*VHtLYzWo;H9lq@G(hA
+9a9HYp4m7gIP*N^H8m+hojhktE&}bQ2iGeg=i7SLdp9JC{cPR{v?TEpu|LfVi~74ZB@0h3_-~86_Tvf<eN7XegzYKj_dV{XT8YCk
+DZf7ye#7XzRj;}u&M$7yhs`Do_9Pz|!pUn1-f}+yW)BWjMlBX6vgi7Zd%Y#PwYaTs5Chq^VnmMe&c!2_n|AZyTKsv@q}g^N<JMuH
+6mgY0WHElqY&08((uQ_0<uyd+`}*qr*Z>+C3jgGcc)aam!Qa~6*qif#sGn@X3;nKlFlK>7{>!4Z_mm8Ja(oI&7ZAV>9bRK8$At5-
+OZk`Qw!W9}-`oA{)*h|C3<r5STe(-dhsLHp4ju|(D7gDO>Pj)-Fr~A%yLpcfL&10Taw|E;>`HCN(G80Tb}{k(+T0*=HsP^eMbIxb
+(OnurBF%1^0mN5iCff57n6&x+idzz_C_I8(Kii{O;Q2+le#?OfiqWCp8Wzxh*Eb1(7I5-k7M=Xov^6WkBckIHlh=hh>q@f7@H}Op
+Wen_t;&YF7+`8GkC)`4TkHl84t7kxHWJHjIIu}7yR#JeQ1kYo4Zy#3+B^pseMOlJLnw{hx_6DK|eq~K1K@v3As6<ZyC9b6-&qP7!
+xmqEtw63lU4Zz{%NkUIoiUjvhn%BQ10ZYdJ7Ukk71n9T0h5-Gpu?4u0NBb{J^eI<eHDx6w6?IK*O%-VYE)u6zS_(j6iO8xgvUc_H
+b+^=zU{T<HHsX@9ipt6gl6*vvNTZSPoK{Ja(lSyaOag+$%>y@2;%H1tT!4neaWQ!)Sj3$3!A}853|<}*^0x*zWEL+s9{jB%3X6{m
+3!qRxd4dZIqEWwdP=9{_pcW|P|E5&fOY$<fxw&~5Ocs+tC(k{oMju4uNHiW^A#rJ0X;EG}5ew^uLZx$Y^Ki4_03b1N?<DwCDvd^?
+5YPY;i^HPl3<Hfy!a@iP9*6na_lAf8kvIY#4q)dWae~4V;N3z$$pAhCz~4*@4*7?sNq=*&Kq3D(#afI?z~Qi191hPGEZZh<6u=K4
+kSGimPomK1GzxJJJ!mwBeIg785QJMLaZbfxIFJF@!~o4}l05=<KSCmZb12~VKu9F?dt-q_{r(t0a{BlEHt@$I;Ex9jF!{eKq7)30
+tv$Ho6)ezPt283K*ouIVC^QTM)SSK%v*&RR!1-rUK(Ne@%;!frh=Ge!!Qan+5P|rECjtI}A^!GofinJoBxKlB%nICEZC;J2*$EG0
+1>z_joErdthlY7t_}h`+foNg=|1S~r-*2gj_#+Ayl>Ap0#6l0u1^E|b0T2taAPce}|2?U;LEI^<Uh7W%<8Zy8_2u3*N`I5zJ9~ao
+_!m<CO8MV*Pp;e^h7K!;C0s~~c&cR-%R84eca!Svxrp1`iRalSQ{qaW+bv}$RpXr9_PJ%KL+OtE+@3pt-<8j5*+Y-6(!?6^`6rTm
+I56SyUW_m(R3kD!6!LZF{twsp+}bZT|0si+O=P|MdyjRB&Yv=UqIsx=k|#fZ%(E;!L(xMFKX>@0v!>SG20OPHB#e0;Avxb+oVeAL
+Oqu&WT~>7RT-mHfkMUgE7Ar-bJym(`;eT_B%?nB0e^Kg}CQvj{FLfm%4H*50rRP<&S^E2PNLzJ6&+4^IDRW-4v@O~ob>|M9OFg-A
+)cITdP<$p-%jki~RUfmTx%40VogTUtD`M8-e?C({u6w!VBlFxeo1eNlv%B~>j$|YHbM9Glck%n=r2l-3qvu)+E50hh`Pmw?x<kEO
+e!k3LpXTcyeDhBlp2(`+IKNj%rj{W%=XOa&gL9{=a?K6l7Wx(ZDS2OPX4!UBRqKn=jRCo=`H2X;utj^e+h=OE70-}K0`qb4buY=s
+$Lt!yk9PGt&KDB_+^)FkCyoRqovZ3UA0Tl4lJduG)zo0f`{y(0-=xRei?>(Ctor$YwpRy@lO-=*Oy`|n>RY8E=)F$2UvU0QSUM%G
+v8_^@M`>6=53y93ICm6$bdP=L{FhKZ6M|#S>At1d2bjA8%Z4;Jh#>z@9!$F+zeqd5aqpe_YkL<_4D*Cg{PXinx96+0t*_Hm)m{<n
+X43ph|5?5>W=j42MW?6kg)`>WeI_CEjE&zDgPrMFta%OZ`j%wJ-v^xRX%d{*vhS%SQ^bIf<xMj4BPQ=^8ykenY0~orNBeC^kG2*+
+)W^>0QtcK>cQjUxG<Ue7>u?(AJ<m2Twv%?F8FTN9ELrD24-VSSpXktI%vl?NFkdgZ0Fyr_*o+~qDxD|*@Rtoec^E&>>aIqYGxr+4
+G2-n5PoGhmuLzO|un{S_DE-)}FswmzUfqLY9oV$%;x%B$sMLJ9*&b>Bch|1J3#gdToL72&z(t>Gvj<~#YV&1D<BsP-EAqLSri8hH
+4d)}uf$AWQ`MGZm{(tSAcU%-#*T-jfXSVkS+bGguX;P#JND%}nQZ$N+qS!0e7*P~EmMBEUUK3&u2BWA!qoQJr2F+uMJ=Q2hO;Kai
+yrMI^cXoL`@AJNiQ6JCuzdg(>``L5$oOAEo`@7%NN&2NyrQ+wS4fD4#sMAEpgp9l0mpZthHaj3pOa@09;Ya117N!MEJk!HRaQXj>
+{@>iVHW}N6wQatLNbl@O&CbpbC>oS~wo{+t+6W)1C)G*%ezE+!_>ndvhyS?rf+;4Z?OdqK_<j3>?LpT9sopm6>Z*S^Jh`IV6cIp0
+Mc3i^A-jJJ$>YaR=RE4y=Q?EV8QIJf7biQa9?TlGAc8umi#_ecfTAvJDkqc$oMA-uq1q6if>?oqYHe(HM|Pk-&%hJ`^@d6jC1(K(
+nf@YG$G_gX{O5mN?Z)57D$g;Uc=qJ>keu{M4KAC@61(TPP`}Er9G;dPWUc8laN2@o2P&Vm`eW+{PD^7x(odLapeo4R+~%kJGYe+<
+WqMNigkL@(clPEzQ#<JSq-9C8^G#351+9)sSCW}WgwNJGvZ!WS)G(2~ftN@vO&G_P`5g-ok$<c|lNT_NYMegq-bSJ(Kf1d{gp+B8
+Yig|F$-`g7tM=nwfx$C>*nB_fT<s*2`F75leZQ5?%l<;RV^oEyJ<Sjw7cPAiy5YLp%}FL>$GETl4E=p*UA^}OE|u0#aQ8T!y~41U
+-_uZ+^}iHqANVvOm@rVjyY70n`Ff}C_qbDrF7uAhIqH3YpjJgco&EXr)T6T~XIFh&De7A$qcYy(c2cGt`64r!NifM6XYg5+ngtWW
+<L~0P{=M%g>s>}Xa^xG<?)9V&p{YEbxGFF6+8thc?^#P@sk$@DEpS57pXGsRs?+ZWQn{mV<;mHMzI(3KIhM4gY!%Ex;o&y>3-0X7
+q<;TZ;uxi~M!F5lqN>7Po9Mhl6a9qo)DZjZy{F6TrUW0RHsb^?oL#?t`$z}!qxy^wPfTfHN9Kx3*7rsswHW`Qn;T9EIeO!!75W_5
+U;MZAvB$6SyAtyXV|R|!{#jz0)2eZ47-|e@yVb>sfA317lyuzD`3|3DTn=&Fuq}3FoRBnb`zkltsd{d0XGKkdjI`Yy<`=ec>4W&Y
+K}ibIuU)qGa=YtL>3A(mPFmz;SL~SXS8uEmlZHoCiNg!NZ^m{Z)4+&d)awTio-QW+K4ChuA<>{DX99cFt3!os@-ZeaoGmmhi4ZbC
+ui$T|mxsjn=}%HS8{xhLUbSfryXL#X1LJKSD+2<OqC#-0$H*VJ`L{*3UWb!e2XFBy<Es3q&(#U`*B(}#6i|cKel7Rfbsk+564TMN
+Q*T}8)tesudRs9^OkH$$<+|X-dG>}a)DY&tif5-rOWJ)YBLgE*_dIFo#ja#F=*x2$;=tpOe{8i<B@|E#n}kZPX~fHB{MB==0c*;i
+4BC;}-Z%BsH#0xqR2NG1vF+9Pk%+lnCVKz=r&D=P0ckCJvVC=J+XqSG0t))4P{yJTN$s9K94Xk5o{>h)zJ7k^>u-;*?S1U>g;CTP
+^}*PH`7Nj1zuDs%HHkW<bnBJ<y?SxS`BAy8c;)@235ntEWGK``dF@a%<1@*AMZO@$p}8qZ#Ck-S8eS}tZ5sGud~<j}ocwJp>$B<M
+ttTT!+eSDu&KPW|QS7qGfva;je3n0C@@%ChP)!zw;eK`Vm}S4`jyY7H=1bL>+<TAf9-dzAzcm%hrb<fIMq^;XDf=Gog_E?T>Cm#`
+3v1hKs`E<pBQ0|mvn#nugZ~O48FFVkZ?Z|KOVrwu<14%GJA5gO6SB#{?TSg>F}Q>(FTueqi79iiMCOxenNVzA0h!{MHoI$XB`0~z
+8_F1?p}zUGc-xbshTbkad`+LcB#=5s`ux=%sbO<VIZHDcB~DbLmv-yEqvLjm;3*B-R1R4OCX73}V%R{Bc|9^8kej-&QLM04#P#9=
+$8zdv;q+e~816m$geUMK|Lf*fF~+ggG9E!rh3rXQ!DBxUUGhyo)5@K>3~Cx!@6LQ>2VDbJ92#`1$JA+4Bpv=-R6UgwPYqanw;LaH
+ni48IF?QH!-FOA*oaHTkY;jA}_gL*W%M69o^VyESoI5e@#+V^9XVh%ck+(lC?v|>*X7`oLY;G7eiMH<a{v!qZd%F%ckm;jmcv;Dr
+{JT*C0ogsDtLOIROCxbg6u8s3-{XlmRi?177_mH&sg^_uMdnej5M9O(PJIP9|GH;#;k<P=HVYF%hh8;O6RK%XCiZ2{?APDRt@`l#
+BpI0#s*(jBa|g4XycTg1(iNm{D)a7rruA*HD@%3nI~CbkRN7^X*R|IV#lN1fA{&&|2ST$0*0>A^z?{fuEp{hLy(Ywuc9G!Z3`vN1
+@313|TnV)nb5H3Fj$CXKs%YS=cxKfKHGzy~U|{pg``7`Ik;bSczjo^r(eB`?WNK+n(q7inom~pj4tBbC(RHDo%I<tMo`gT?>7VKs
+I-Yvoe>S7I&8!X|v@XrYB|+q`IcM?i&5!;ptZK(eH;|!cyK-cz--405gBS##tQ-zquth&feH)kczc75*&i4qn6~m-ulJhYqir|?J
+xZt!DAi4x19=hoZ9Qle#@fg*WbJ62g{*{L|CvAsv$sY6cw;r*dD_nwpim2Jz>a>h}U@TK{I1d*c-T%#wYm6h5&e4MV()$b4lC%As
+pAA$BU)r91=$0V6vbyeUAfY3l{ok5i>OZ;t^gad&gX}AKo!2-H-0O%_GjUkTh1{z`p~U3%t_^Idz|@dnVi^bNQ3<qPg`GaHn%Wkf
+J+~~G-7;s@og1AWdTB}Xvy9{|C4DpGUZrcU?eEZ>{7LWJ;G<=gKFQIR)~^}lO|}P%hIjenQA%u|eN3lx1v#m*v}~jJUq5H=bdM$o
+GMvW!ysl$WRj|;7L2V{qIO>9%NFK^Gtz^kc)H{VT%^DR(V-S~X{;16bTy%mELgSxg?VPhW-wXO!ef-byKOOS6laUiB_dRY&s@G#f
+hg2<k<`vwG>?I}TX$p^Fn=_9wb7f2?GVwn<H+bHzB{TYT9zxjIkU#QG1Mp>gR`A#7^Ci?cHBWoh!FJFZoJ~#nVhyJ!UHe$16q)kJ
+PF<O;mTxX1^Xv?06Jp1rrw}AiAZA`Q2Zt@R@1I_{yC#MReeai+7&$BcYvu20XNxtWeV41V_6^0z6(a5%*Cw?taP;}~^usHGT+-p2
+?{7RXwr9kV4=0K+9@)oc$0~m;SRxQ6s5n&iXyvwY?8Xt}3{2C`^bLIn?_8*6a81tdcyX10iL@PSa26_*#6mj~Xi5HA-Y>%^_}KfU
+=0twy)P8NKfc%yIaJ<)prJ20ht7SJw`uA6ni$0jAFW2VReCPKtic=cQB^~}j=zd&vG&A#NFIxtK90RR9>MJQ|x5HVZGNpi6@6wb7
+f(S>m?#<$)LSvQ_!<;cjMRs>&A_=6YJ%J_-HUsvdzc#!Vdr!*g(52sqAt{0{@=R+CFI7AU9COGfdqlhIX*<(2r2AuoBf<<9$BWY^
+7q)j3lCDxbJ6Y`Ba!T3z(T&r#FKq|%xm}hn@9)MkEoi~8{-3VuCReLWYDw6p)$id>TDJMKv}bwgam4@LdW&u9;I7xkO6=$Ig{2=Y
+Ub$*vVb>5nwbtxfY>#n^cU^oc;oVr@FHlK3bNb{N#S{9)snmg?Mh&&xX!OwB)&`M(bhxY3q<z#mT&j;qXrV)NEQC&RNr4KS&o;R}
+zHM`nK#atRKVKq6USd)ifqqm1QpoFL>7{;cqNAc>;^Je&ee9&vU}J#BEg&kTOaBog`)7sNi%A!ShJ?2a^=~G@6&kgex-`Jw=qSTv
+I-Qbl8p3)S1RNVXos>XCaQIpWt%!jLp6DF40tOpNAX+|)i;79(v{xADOut69=la;|bvnJl&Q7P6@TexUIZvY0+PfP41N__#GU^$P
+t*u6@QOkH3o6k2XC8<?PDUU($g?zIBqe9GKaD_tD&uk`NEaWf|?SsbGG>s%78)MNb4SiKB2nfGM(mj<Tp+F!MibO&_hoIbK!(umz
+Dalo8l|sy;%zQpyAmDSKcbAA#5|78@5Ej}<Ts8}15(Lgfz04vAoE8OawrPdp%TQurmeML1bgpj(&T=lBAVE~J1dNwrN{uR89Fx#q
+qvF!bs}Q9mQecUumBeby1WcMd(u*rB<&)^0DXa*1bCGgcOcQ2D6O@<|j%uvE&|I=yoNUt3VbE+?6N}uf@5CTsyd7{@luv11W12$%
+)RcgKyTAuR1Au@40000000000000000N|Cg<^9ur2Uck;rywt~4t)`BwYY(>e<!9Yt9Lo}UA{OwcJW8L5P|u5ZN^W-4zzVy)2zPE
+9oYbpcJBPeINhnBekx>P$=x9zfAK`}QH~V(3Ug|DhYNm9lq04<-WX-fFcD&j$hhz2t3{p>FBs(47DpDeUA&bpM<$GA+dYxHZF`B$
+FMdEikc)Zog898*+W9Y%iN{}?`|VMil<a<}qsvYVi5}b_jg`1d5l7xDc8h*eGT6x<T_5md#>@_hpBi`^<X!JIpE9J|p&<0K)o#Dl
+dwTMbiylaC3c~rw+wb4MBvFLC&YjZQ2Kh`g;^oNyVB{f>ro0e|apa6zh>pJvuf?nRC3B5CIt%#{<ZCUKJ0-+8Pkj<Pl!<t1((VE0
+`?oHrYJs|Y?Su`vXY80MeB}1s8`oyBeDYAI5B%&>!mjRe#BzJ9b950JoEN4Kh}I&neFzsOl3u>Q(hYfZ-OL-&kSDmv`$BZQ0z8kq
+54!8+k3TryA4gntEVtm&Iowl`G7v2c9*^T~Be)S$2g(p5KU{h*>`LW_O62wvH)dbWEGf|=CgY{+Zijbhk(JTI(>h)Hv>CF*?LaP@
+t40E&6K_Z^5*dbRc1YR~tC7TkgI>WaW>Q4t;}V^%=b8<^O5_`k8oN+u+h(r&g@qc#vwpqSB~FRHxp<r!=}+*ytG;o^Q^wmPHpiLs
+e_gqy+zxTN-|~PPbrsIYqIsA1XMQ@~bO^$8mM@9vk%h!f<+NuEBr@)*jmU~OBMT`)91P;*)w0ul=CU<w?gWKhb|H{ofB2^ENwQPn
+Gd3v|h~qNE-ZQrKXO9-4)#6dFgBz<x&UY3g0riaictN1tLy6p59kly;;$S5bC%I?ma0hrHmrS0fO%D*5-=+CQWejpmvArK5H2;yu
+L-zB)KJ-`3y{X>cl&4RMI5MIey6+)&+Keqlm8Grni_w#0x*U+LuGvs>W&kqOz_LeZ6P!vX6p0X9?uUMBZw9VL?@gAi<Ht$R8-2cy
+#*{q~4_93Djfz9MB;ODfAx4*CvoW+sh1mE9`R=|vZ@GHu`TE(Zwunoz{XEX6unWqgE8LLUF?D@<&iUXYVP*D6?y#S;ZJ+;Ved=70
+3$NGA@CmM;AAppGApPAR4`Ka~QFgb~xkcygRmf16U!issm{Zk?2t5;7vac1OlNX@0^^fw|oDI6Fu}53|v`d2Sw%O=iKBw!p;7?XC
+lt=?nT8rE5bDb6?S0Lph<9aWr31_#s8ITJ@L%zyRJJZV-**RXkrv7YXtPvSzH;9Q(lraqRe-*?vcjpMqx3sX4agaV%LEF}WL!A7R
+7=P2mR7CXinH4<?=?t)E#r%TuK0_3{?`RNfy>#oIn$5N6&dCvDMM#PK{;7$(42a{3=0`OfeS1T1q&9r{^}G=_Ijv-7izeuBl8}wm
+ncw5>F#_4n<wf82MZmU=*GJ07$|+Ir?XNif$XSo%6ThO(Pv0ZzQ}5>ZA(f(Lv7r5J8}HiAzDSL^<l1INUb5&+5;CbWe1>tHtHUEq
+ZN9hR*0`DFDi5Cdp9q)bwYFm+-E&%o8f}m<m5N2HG_Y~>^|55_SbalitapURJ|W_iUVqf&rB@`L;}^=!8^^JLdE@=k&W#BxQXodV
+fm`*fx@LTmhRk(sEoyPrsPSsaHNT~OFy}*C9RnG$JU(N~5pa-Ei{3`aK+B1saT^hmPcYE6cx~in%vgD>lVmTkxSJEwoW`Br-EPd(
+)s7W=TO(;=)?S_Zs|437PAf#e#!!6Zk9Jzs0glpa%YRR^UcXR)cAj4jR&)(hGR$&o7(XgSDnR|+PAa9jUrrapfwJ=&@e429WOI4?
+szLkHkOyek(}(N%7ixodh>H`EG|{%EEn_REybm)4nG2o&H2>Q{1p&dngt;!9v}spf>91oTeQa8EeIPDiBZ2Toh)Rq;6~J^N22IGq
+B7;B*d5!Gq*rh$ey<eDpZ9W4@5~I4GsIE@BuNosGke<~$Y)s23k&jCXG%~YsZ^w+I$`l{I1_`JMPaIXgE;gt*lKUS$z2#ig*CTzT
+V%lesNMYyso61j94XreG2Ii-#LJg8nW-HolaUC`Ok0-aiksiZXSLRyO>cEkFDN<09_Sw(9QJsP@5j94^hF>e)?9qpK*zXlmKPD}G
+a9dbvnlR`up>KV2=y*8mm#bHAUOrTkVL%3<J&)g3#^q1w$zK?RJRZDNyKP=N9-SShMMke5^>%j3?iwOuAP--3zIk1ZEFPL2`sTPw
+M6?9q{JiYY3}Q?D0&ve8!!7@LeY$t+k(=GdM~yTGq3ya3nN+rR#iS1INFSTqp<SF&By(<tKJ<z4*WmV^4zw6h@?DGuHf<`*)mz8p
+(mb!j`1D8+K%IGGIW;NL=<e>}>E6s%gv5!Ry^Ap@vUPl<w+87&-JPB6ZTL))RDhHOgN>NMlSz4~&xM#!Az{<{3z0%X(DQ`^XVF&?
+;-HxH#*!1FmCIx@xlAJDAdgHWLa|(>G1%$VVzZhSCX-0S&xb7d3n3&^Oz=5OCYwW>EoC!s4u?Loj&nIUy)iXO%R-@f^YO41a5*nv
+qbgY(oZxWz!bUAF#N8Y=n@zA9)pF43uf|0}ObcPP=hx6J7=vYbhA^Bd{1zeS6ReleoX=_$Q^Fg?xKMY$kY2J>N_r`<WHq3*lGka%
+0AK%G0~cp9nvhL;>1a!pttQ2lz}xQv|4Z_R-#h@>000000000000000000000000000000003SAlb8)vI_rfwVWr_sYzTNqHlul;
+K2R6s+hU@Yeky%_b<Eh3ogJ0*FJ@V%u-*p)c=RQ3`?%S~PCWY8s>nK^;m}Rxzqwf)d>@i!VK}9sf3^}f?WLY}H39MbPx6WH!(n&6
+R@z$Zu?os+v9`pyC4(Lk>uTMXY?08thc(;H{=m^f1?xubOpV25&f^sp5=hCR7OUx|wxZvn7t&tRb#h=K-am@W&9|pRRC0(#MELIR
++Yr3KM@;v|{pzKul0b{x(LOjfFj7Fjz2)aNZNzj_z^bPfmQ`UPbb~=Epa%vHJ2&1G?j?u*@?=qsoKH7j=&dexsBR;q*PWmV$GaSC
+VG$Dx-ya(gWf20cJ9w4L==U~^bM~TJJTp**gvPj#T0|@C4}4>Yd=M?e#3Mu&c|3lzo5PGOmPL<&`6o=1uq?U?RebZUUTnI9^YMzA
+a=IzXFw~abQ*`2M=;cbqB;Lgq@$Kki<9J#92H)|u`01|98FpxxO|(Up`9X3xdqN<WZsZ1(jof0<jEqvvYU@Ea&C<zj=yxgv47SCV
+LFhW(R8k(EPCZpVz>ZJ%P;{hbNF6sxN)MlEmzz$%b+o84Jrc9hJRIp4c9Oazu;@j_FOm?^Hw*Cv7CO?fS?JB>T-6T}_M^+e7Qf^T
+r9YoJGj_N|zi^CwZjQdhVr!WH&E&Rew)7e?HPefsrU!vNOKc&7Beak!0O{a2m>bJV14<4?2}KrD8MAwH8(NC>^pNP_I&^7+uRYyZ
+wQQb~AD=_-PXc@}f<6rPX_P}@K>P8w#z|#z#k|zZtt=YR@l%G+PyA?@nC{DwhZUpNx~u6%_3RQJMi*+tX7iaMi(JIuTW(Q>QSV#C
+)Vn`dd|Ea#f-ZH0jd<{jfPHd^ggyXS)yGW})0{zXT4f&b&NxnwodkoxG75x{KHg^3$9g8k#fG@jl^3yQUAp(n@7Y>IPZROJdQ7Dg
+&>Ig0PopI)l808qU|MDis~zvqjl4y?-@(I9uh%LpCeOG|E}lN#PD*+bFsLL1A>h%+B?62q;8?sXPsp~60#K)as|j?L355ay&!RuU
+L}Hm-ArsK+j*!Q}G2Eh}JkKS#<>3`f!m7$Z*?GI`j)X%H1ddydNeP0@;d0n?Gl4%Z9+px$&#Mr_>O3uL3#5~`8Xo(Fm=@D=j_bLp
+QH#qmB$}8CgEr$`0ROi~>oJ;C*#h28AQAuo0000000000000000000000000000000000000000004l$i}mR(n%b=r%Xx>t6JzsU
+N8R{Vn>xGQ@8oE;l^p9S7FkO$F2}8HcdU1bhFV!fmIl~b`sTvi^h2i3dhcfx%R|Ptx_Edem9;Ok-m{Jqd$pB`XC)xbge_)o4|k{R
+_7+=ffCsFW8VM^u_9$#_ZEVApSlJ}j@&up-`&Kj8@#=K0wK?JXd7ZTqMNx>abx4V9IaWyqXTyH=|1Q3}{Y`(Rbwq6Q|J<HuWyQlV
+p_P$^TT9?HAp{Fy@>Wy5vwe`(+J`g8bn<3cxnH7?T8r<ASk@&4ip+l-sR_+&q}Ij6=<90WS%r^)$+OmY<uNcQGXM2B=tX?4b=?um
+BqFYrv)K%06S)J1v+n>RL8F)!!@3b=v#m=EtEtohx#L}cz?&A+dZEPy5do0=`^hd)S^^+N000000000000000000000000000000
+0000000000000000000000000006*$3a?+2X7RiHoy^+Xq?VcpZ^|lf$_QF)?*h$?O-4jGyGg+dP{DXt5r~`22QmV}1VF%vCY?`!
+I3GYu5sd$f82|tP00000000000000000000000000000000000000000000000000000000000000000004NG07cyY7?AM;00000
+00000000000000000000000000000000000000000000000000000000000000000000000002qIQ|F2J+<%""")),
     ),
 ]
 DEGREES = max(basis.shape[1] for basis, _ in TABLES)
