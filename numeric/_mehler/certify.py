@@ -172,7 +172,7 @@ def certify(
         tuple(rows),
         _formula_error(what),
         tuple(worst),
-        max(network.BUDGET, budgets["kernel"]),
+        budgets["kernel"] if tables else network.BUDGET,
     )
 
 
