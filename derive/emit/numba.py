@@ -35,6 +35,7 @@ from mehler.derive.emit.module import (
     check,
     check_parameters,
     hashed,
+    lacking,
     lowered,
     numpy_source,
     parameters,
@@ -103,7 +104,7 @@ def emit_numba_tables(dual: ProvedDual | NumericDual, name: str, tables: Tables 
 def present(dual: ProvedDual | NumericDual, tables: Tables | None) -> Tables:
     """The tables, if there are any. Raises EmitError."""
     if tables is None:
-        known = isinstance(dual, ProvedDual) and dual.status == "closed-form"
+        known = isinstance(dual, ProvedDual) and lacking(dual) is None
         raise EmitError(
             f"{dual.activation.text!r} has knots elsewhere than at 0, and so no tables; use the target "
             + ("numba, for which its closed form has code" if known else "numpy, which sums the integrals")

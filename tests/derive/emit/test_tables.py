@@ -201,6 +201,8 @@ def test_what_tables_cannot_hold() -> None:
         generate("sign(x)*(1 + tanh(x)**2)", name="jump", jumps="distribution")
     with pytest.raises(EmitError, match="use the target numpy"):
         generate("where(x > 1, tanh(x), 0)", name="stepped", target="numba")
+    with pytest.raises(EmitError, match="use the target numpy"):
+        generate("where(x > 1, sin(x), 0)", name="complex", target="numba")  # Phi of complex arguments
 
 
 # Smooth and kinked, with a jump, steep; what oscillates or grows has tables for smaller variances alone.
