@@ -38,30 +38,7 @@ ORDERS = (36, 46, 58, 74, 94, 118, 148, 186, 232, 290, 362, 452, 564, 704)
 
 def expectation_1d(f: Pieces, q: sp.Rational, env: Point, digits: int) -> Any:
     """E[f(u)], u ~ N(0, q), to `digits` digits. Raises DeriveError when it does not converge."""
-    return _moments((f,), q, env, digits)[0]
-
-
-def _moments(functions: Sequence[Pieces], q: sp.Rational, env: Point, digits: int) -> list[Any]:
-    """E[f(u)] of each f, and then E[u f(u)]/√q."""
-
-    def rule(ctx: Any, order: int, goal: int) -> tuple[Any, Any]:
-        variance = _number(ctx, q)
-        # The first rule is without the layers, so that it agrees with the second where there are none.
-        nodes = _nodes(ctx, functions[0], variance, env, goal, order, LAYERS if order > ORDERS_1D[0] else ())
-        return _weighed(ctx, _real_values(ctx, functions, env, nodes), nodes, variance)
-
-    return _until_settled(rule, digits, ORDERS_1D)
-
-
-def _weighed(
-    ctx: Any, columns: Sequence[Sequence[Any]], nodes: Sequence[tuple[Any, Any]], variance: Any
-) -> tuple[list[Any], Any]:
-    """E[f(u)] and E[u f(u)]/√q by a rule, from the values of each f at its nodes, and the largest E|f(u)|."""
-    root, norm = ctx.sqrt(variance), ctx.sqrt(2 * ctx.pi * variance)
-    weights = [w * ctx.exp(-(t**2) / (2 * variance)) / norm for t, w in nodes]
-    products = [list(map(mul, weights, values)) for values in columns]
-    slopes = (ctx.fsum(p * t / root for p, (t, _) in zip(each, nodes, strict=True)) for each in products)
-    return [*map(ctx.fsum, products), *slopes], max(ctx.fsum(map(abs, each)) for each in products)
+    return hermite_coefficients(f, q, env, digits, 1)[0]
 
 
 def hermite_coefficients(f: Pieces, q: sp.Rational, env: Point, digits: int, count: int) -> list[Any]:
@@ -69,22 +46,27 @@ def hermite_coefficients(f: Pieces, q: sp.Rational, env: Point, digits: int, cou
 
     def rule(ctx: Any, order: int, goal: int) -> tuple[list[Any], Any]:
         variance = _number(ctx, q)
-        nodes = _nodes(ctx, f, variance, env, goal + count, order)
-        norm, root = ctx.sqrt(2 * ctx.pi * variance), ctx.sqrt(variance)
-        weighted = [
-            w * y * ctx.exp(-(t**2) / (2 * variance)) / norm
-            for (t, w), y in zip(nodes, _real_values(ctx, [f], env, nodes)[0], strict=True)
-        ]
-        before, here = [ctx.zero] * len(nodes), [ctx.one] * len(nodes)
-        totals = []
-        for n in range(count):
-            totals.append(ctx.fsum(map(mul, weighted, here)))
-            step, back = 1 / ctx.sqrt(n + 1), ctx.sqrt(ctx.mpf(n) / (n + 1))
-            ahead = [t / root * step * h - back * b for (t, _), h, b in zip(nodes, here, before, strict=True)]
-            before, here = here, ahead
-        return totals, ctx.fsum(map(abs, weighted))
+        # The first rule is without the layers, so that it agrees with the second where there are none.
+        nodes = _nodes(ctx, f, variance, env, goal + count, order, LAYERS if order > ORDERS_1D[0] else ())
+        return _projections(ctx, _real_values(ctx, [f], env, nodes)[0], nodes, variance, count)
 
     return _until_settled(rule, digits, ORDERS_1D)
+
+
+def _projections(
+    ctx: Any, values: Sequence[Any], nodes: Sequence[tuple[Any, Any]], variance: Any, count: int
+) -> tuple[list[Any], Any]:
+    """The same by a rule, from the values of f at its nodes, and E|f(u)|."""
+    norm, root = ctx.sqrt(2 * ctx.pi * variance), ctx.sqrt(variance)
+    weighted = [w * y * ctx.exp(-(t**2) / (2 * variance)) / norm for (t, w), y in zip(nodes, values, strict=True)]
+    before, here = [ctx.zero] * len(nodes), [ctx.one] * len(nodes)
+    totals = []
+    for n in range(count):
+        totals.append(ctx.fsum(map(mul, weighted, here)))
+        step, back = 1 / ctx.sqrt(n + 1), ctx.sqrt(ctx.mpf(n) / (n + 1))
+        ahead = [t / root * step * h - back * b for (t, _), h, b in zip(nodes, here, before, strict=True)]
+        before, here = here, ahead
+    return totals, ctx.fsum(map(abs, weighted))
 
 
 def expectations_2d(
@@ -95,7 +77,7 @@ def expectations_2d(
     All functions must have the same knots. Needs q1q2 > c². Raises DeriveError when it does not converge.
     """
     det = q1 * q2 - c**2
-    known = [_moments(functions, variance, env, digits // 2) for variance in (q1, q2)]
+    known = [[hermite_coefficients(f, variance, env, digits // 2, 2) for f in functions] for variance in (q1, q2)]
 
     def rule(ctx: Any, order: int, goal: int) -> tuple[Any, Any]:
         d, v1, v2, cov = (_number(ctx, value) for value in (det, q1, q2, c))
@@ -106,10 +88,11 @@ def expectations_2d(
         left_f = _real_values(ctx, functions, env, left)
         right_f = _real_values(ctx, functions, env, right)
         # What is so thin that these nodes miss it shows in the means of the functions.
-        for columns, nodes, variance, exact in ((left_f, left, v1, known[0]), (right_f, right, v2, known[1])):
-            means, size = _weighed(ctx, columns, nodes, variance)
-            if max(abs(a - b) for a, b in zip(means, exact, strict=True)) > size * ctx.mpf(10) ** (-digits / 2):
-                return [ctx.nan] * len(functions), ctx.one
+        for columns, nodes, variance, of_each in ((left_f, left, v1, known[0]), (right_f, right, v2, known[1])):
+            for values, exact in zip(columns, of_each, strict=True):
+                means, size = _projections(ctx, values, nodes, variance, 2)
+                if max(abs(a - b) for a, b in zip(means, exact, strict=True)) > size * ctx.mpf(10) ** (-digits / 2):
+                    return [ctx.nan] * len(functions), ctx.one
         # The density is exp(a(s) + b(t) + k·s·t) ≤ 1, so fixed-point integers hold it, many times faster. They
         # need as many more bits as φ(s)φ(t) has.
         largest = max((abs(y) for values in left_f + right_f for y in values), default=ctx.one)
@@ -184,13 +167,15 @@ def _nodes(
     # An interval of many standard deviations is cut in two, so that one rule serves all intervals.
     near = [side * _number(ctx, t) for t in layers for side in (-1, 1) if _number(ctx, t) < reach]
     edges = sorted({-reach, *inside, reach, *_scales(ctx, reach), *near} | ({ctx.zero} if not inside else set()))
-    root = _root(f, env)
+    root, core = _root(f, env), max(near, default=ctx.zero)
     nodes = []
     for lo, hi in pairwise(edges):
         ends = [lo, (lo + hi) / 2, hi] if root > 1 and lo in knots and hi in knots else [lo, hi]
         for a, b in pairwise(ends):
             start, end = (b, a) if b in knots else (a, b)
-            nodes += _panel(ctx, start, end, root if start in knots else 1, order)
+            # In a layer φ hardly changes, but for a root at its knot or where it is as steep as that.
+            few = root == 1 and max(abs(a), abs(b)) <= core
+            nodes += _panel(ctx, start, end, root if start in knots else 1, order // 4 if few else order)
     return nodes
 
 
