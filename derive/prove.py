@@ -298,7 +298,7 @@ def _compare(
             formula, value = _at_first_scale(compare, point, scales)
         except DeriveError as error:
             return Check(name, "numeric", False, str(error))
-        size = max([abs(v) for v in (*formula, *value)] + [1e-3])
+        size = max([abs(v) for v in (*formula, *value)] + [1e-3 * float(scales[0])])
         worst = max([worst] + [float(abs(a - b) / size) for a, b in zip(formula, value, strict=True)])
     passed = worst < 10.0 ** (1 - digits)
     return Check(
