@@ -263,6 +263,7 @@ class Algebra:
             elif multiplicity % 2:
                 unknown *= value
         for prime, multiplicity in sp.factorrat(content).items():
+            multiplicity = int(multiplicity)  # of a large square it is a number of gmpy2
             if prime == -1 and unknown != 1:
                 unknown = -unknown
             elif prime != 1:

@@ -37,6 +37,7 @@ ZERO = [
     sp.sqrt(q1 * q2 + q2) - sp.sqrt(q2) * sp.sqrt(q1 + 1),
     sp.sqrt(S) / S - 1 / sp.sqrt(S),
     sp.sqrt(8) - 2 * sp.sqrt(2),
+    sp.sqrt(20146741**2 * (q1 + q2)) - 20146741 * sp.sqrt(q1 + q2),
     sp.sqrt(6) - sp.sqrt(2) * sp.sqrt(3),
     (sp.sqrt(2) + sp.sqrt(3)) ** 2 - 5 - 2 * sp.sqrt(6),
     sp.sqrt(sp.pi) ** 3 - sp.pi * sp.sqrt(sp.pi),
