@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "fddd6cc6eae10e02"
+SOURCE = "8a24e072cacd93f4"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -580,14 +580,13 @@ def _tile(one, part, other, parts, within):
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
     k, gap, same = _row_angles(X, Z, rows[0], columns[0], within)
-    k = np.asarray(np.triu(k, 1) if within else k, np.float64)
+    k = np.triu(k, 1) if within else k
     tile, strip = np.empty(k.shape), max(1, (STRIP if gap is None else CLOSE_STRIP) // k.shape[1])
     for top in range(0, len(k), strip):
         at, right = slice(top, top + strip), slice(top if within else 0, None)
         ends = rows[..., at, :], columns[..., right]
         gaps = gap if gap is None else gap[at, right]
-        state = _start(*scales[0], *(each[0] for each in ends), k[at, right], gaps)
-        tile[at, right] = _kernel(tangent, state, *ends, scales, **params)
+        _put(tile[at, right], tangent, scales, *ends, k[at, right], gaps, **params)
     if same is not None and same.any():
         tile = np.where(same, own[part, None], tile)
     if within:
@@ -595,6 +594,12 @@ def _tile(one, part, other, parts, within):
         tile += tile.T
         np.fill_diagonal(tile, own[part])
     return tile
+
+
+def _put(kernel, tangent, scales, ends1, ends2, k, gap):
+    """Puts the kernel of pairs whose rows have the products k into `kernel`; gap is as of _row_angles."""
+    state = _start(*scales[0], ends1[0], ends2[0], np.asarray(k, np.float64), gap)
+    kernel[...] = _kernel(tangent, state, ends1, ends2, scales)
 
 
 def _start(w2, b2, end1, end2, k, gap):

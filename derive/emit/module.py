@@ -19,7 +19,7 @@ from typing import Any
 import sympy as sp
 
 from mehler.derive.dual import NumericDual, ProvedDual, shown
-from mehler.derive.emit import expectations, exponential, normal, remainder, rescue, tables
+from mehler.derive.emit import by_angle, expectations, exponential, normal, remainder, rescue, tables
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.close_pairs import DIFFERENCE, PRICE, close_pairs
 from mehler.derive.emit.network import NETWORK
@@ -119,6 +119,7 @@ def tables_source(
         rounding=8e-15,
         lowest=CLOSE_TABLES - 1,
         highest=1 - CLOSE_TABLES,
+        first=by_angle.FIRST,
     )
     formulas = f"    phi(x)   = {dual.activation.expr}"
     return _assembled(dual, name, code, formulas, tables.evidence(dual, pair, beyond), _budgets(BUDGET_TABLES))
@@ -183,6 +184,7 @@ def _assembled(
             keywords=keywords,
             pairs=keywords.removeprefix(", "),
             row_pairs=ROW_PAIRS,
+            first=code.first,
             **close_pairs(code.parity, code.parallel, signature, keywords),
         )
         .strip(),
@@ -220,6 +222,8 @@ class _Code:
     strip: str = "131072, 16384"
     # By how much of its scale a kernel may err.
     rounding: float = 4e-15
+    # What is done with pairs of rows before they are taken through the layers.
+    first: str = ""
 
 
 def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:

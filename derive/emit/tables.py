@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import expectations
+from mehler.derive.emit import by_angle, expectations
 from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.tables.coding import Coded
@@ -27,15 +27,13 @@ from mehler.derive.tables.table import RANGE, NotSmooth, Progress, Tables, build
 from mehler.derive.tables.windows import strips
 
 LINE = 100
+MANY, MANY_SUMS = 16384, 256  # pairs of inputs of one norm that are not taken through the layers one by one
 
 OPERATIONS = ast.BinOp, ast.Call, ast.Compare, ast.UnaryOp
 
 TEXT = '''
 RANGE = LOW, HIGH = $low, $high  # variances of the tables; beyond them K is an integral, which is slow
 LOG_MIDDLE, LOG_REACH = $middle, $reach
-LAYER = $layer  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
-LOG_LAYER, NARROW = $log_layer, (1 - LAYER) / (1 + LAYER)
-FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
 FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 
@@ -80,11 +78,6 @@ def _term(turns, sides, log_diagonal, basis, core):
     return series[:n, :one, :two], places[0][..., :one], places[1][..., :two]
 
 
-def layered(rho, sin_theta):
-    """The angle as the tables have it: from -1 at 0 to 1 at pi."""
-    return np.arctanh(NARROW * rho / (1 + sin_theta)) * (2 / LOG_LAYER)
-
-
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
@@ -93,11 +86,8 @@ def nearby(low, high, strip, count):
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
-    odd = 2 * np.arange(few) + 1
-    cosines = np.cos(np.pi / 2 * (np.outer(np.arange(few), odd) % (4 * few)) / few)
-    matrix = cosines * (2 / few)
-    matrix[0] /= 2
-    return middle, reach, matrix @ polynomials(middle + reach * cosines[1], count)
+    nodes, matrix = interpolation(few)
+    return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
 def polynomials(x, count):
@@ -127,18 +117,6 @@ def one_by_one(series, place1, place2, angle):
         terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
         result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
     return result
-
-
-def clenshaw(term, count, x):
-    """The sum over n < count of T_n(x) * term(n)."""
-    twice, scratch = 2 * x, np.empty_like(x)
-    after, value = np.zeros_like(x), np.zeros_like(x)
-    for n in range(count - 1, 0, -1):
-        np.subtract(term(n), after, out=after)
-        np.multiply(twice, value, out=scratch)
-        after += scratch
-        after, value = value, after
-    return term(0) + x * value - after
 
 
 def decoded(bits, text):
@@ -239,22 +217,21 @@ ALONE = {
 def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
     """The functions of a module for the tables of K and K̇, or without any."""
     summed, text = expectations.resolving(dual)
+    if tables is None and not summed:
+        raise EmitError(f"{dual.activation.text!r} is too singular for sums, and has knots elsewhere than at 0")
     text += SUMS
     if tables is None:
-        if not summed:
-            raise EmitError(f"{dual.activation.text!r} is too singular for sums, and has knots elsewhere than at 0")
-        return text
+        return text + by_angle.text(layers(RANGE[1])[0], MANY_SUMS)
     low, high = tables.low, tables.high
     values = {
         "low": low,
         "high": high,
         "middle": repr(float(np.log(low * high) / 2)),
         "reach": repr(float(np.log(high / low) / 2)),
-        "layer": repr(tables.layer),
-        "log_layer": repr(float(np.log(tables.layer))),
         "strips": ", ".join(f"({0.98 * end:.2g}, {0.98 * between:.2g})" for end, between in strips(tables)),
         "tables": listed(tables),
     }
+    text += by_angle.text(tables.layer, MANY)
     return text + Template(TEXT + OUTSIDE + DATA).substitute(values)
 
 

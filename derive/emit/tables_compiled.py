@@ -34,25 +34,19 @@ def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent):
 def _step(sigma, theta, cos, middle, reach, left, right, left_dot, right_dot, w2, b2, inverse1, inverse2):
     """A layer of a matrix of pairs, in place; on the left stand (rows, n, ranks), on the right (ranks, columns)."""
     n, m = cos.shape
-    count, count_dot, sphere = left.shape[1], left_dot.shape[1], len(right) == len(right_dot) == 1
+    count, count_dot = left.shape[1], left_dot.shape[1]
     k, k_dot, turns = np.empty(m), np.empty(m), np.empty((max(count, count_dot, 2), m))
-    one, two, many = np.empty(m), np.empty(m), 0 if sphere else ROWS
-    terms, terms_dot = np.empty((many * count, m)), np.empty((many * count_dot, m))
+    terms, terms_dot = np.empty((ROWS * count, m)), np.empty((ROWS * count_dot, m))
     for start in range(0, n, ROWS):
         stop = min(start + ROWS, n)
         size, size_dot = (stop - start) * count, (stop - start) * count_dot
-        if not sphere:
-            np.dot(left[start:stop].reshape(size, -1), right, terms[:size])
-            np.dot(left_dot[start:stop].reshape(size_dot, -1), right_dot, terms_dot[:size_dot])
+        np.dot(left[start:stop].reshape(size, -1), right, terms[:size])
+        np.dot(left_dot[start:stop].reshape(size_dot, -1), right_dot, terms_dot[:size_dot])
         for i in range(start, stop):
             _angles(cos[i], middle, reach, turns[1])
-            if sphere:
-                _scaled(turns[1], left[i], right[0], one, two, k)
-                _scaled(turns[1], left_dot[i], right_dot[0], one, two, k_dot)
-            else:
-                _turned(turns)
-                _added(turns, terms[(i - start) * count : (i - start + 1) * count], k)
-                _added(turns, terms_dot[(i - start) * count_dot : (i - start + 1) * count_dot], k_dot)
+            _turned(turns)
+            _added(turns, terms[(i - start) * count : (i - start + 1) * count], k)
+            _added(turns, terms_dot[(i - start) * count_dot : (i - start + 1) * count_dot], k_dot)
             _behind(sigma[i], theta[i], cos[i], k, k_dot, w2, b2, inverse1[i], inverse2)
 
 
@@ -95,30 +89,41 @@ def _added(turns, terms, result):
 
 
 @njit(**COMPILED)
-def _scaled(angles, series, scales, one, two, result):
-    """The same where variances are all equal: one polynomial in the angle, by Clenshaw, four terms at a time."""
+def put_polynomial(kernel, k, w2, b2, middle, reach, series, inverse1, own1, inverse2, own2):
+    """Puts own1*own2 times a polynomial in the angle, whose cosine is (w2*k + b2)*inverse1*inverse2."""
+    m = k.shape[1]
+    cos, angles, value, after = np.empty(m), np.empty(m), np.empty(m), np.empty(m)
+    for i in range(len(k)):
+        inverse, own = inverse1[i, 0], own1[i, 0]
+        for j in range(m):
+            cos[j] = (w2 * k[i, j] + b2) * inverse * inverse2[0, j]
+        _angles(cos, middle, reach, angles)
+        _clenshaw(angles, series, value, after)
+        for j in range(m):
+            kernel[i, j] = (value[j] - angles[j] * after[j]) * own * own2[0, j]
+
+
+@njit(**COMPILED)
+def _clenshaw(x, series, value, after):
+    """The last two of Clenshaw's sums, four terms at a time."""
     whole = len(series) // 4 * 4
-    for j in range(len(one)):
-        one[j] = 0.0
-    for j in range(len(two)):
-        two[j] = 0.0
+    for j in range(len(x)):
+        value[j], after[j] = 0.0, 0.0
     for n in range(len(series) - 1, whole - 1, -1):
-        a = series[n, 0]
-        for j in range(len(angles)):
-            before = one[j]
-            one[j] = 2 * angles[j] * before + (a - two[j])
-            two[j] = before
+        a = series[n]
+        for j in range(len(x)):
+            before = value[j]
+            value[j] = 2 * x[j] * before + (a - after[j])
+            after[j] = before
     for n in range(whole - 4, -1, -4):
-        a, b, c, d = series[n, 0], series[n + 1, 0], series[n + 2, 0], series[n + 3, 0]
-        for j in range(len(angles)):
-            twice = 2 * angles[j]
-            fourth = twice * one[j] + (d - two[j])
-            third = twice * fourth + (c - one[j])
+        a, b, c, d = series[n], series[n + 1], series[n + 2], series[n + 3]
+        for j in range(len(x)):
+            twice = 2 * x[j]
+            fourth = twice * value[j] + (d - after[j])
+            third = twice * fourth + (c - value[j])
             second = twice * third + (b - fourth)
-            one[j] = twice * second + (a - third)
-            two[j] = second
-    for j in range(len(angles)):
-        result[j] = (one[j] - angles[j] * two[j]) * scales[j]
+            value[j] = twice * second + (a - third)
+            after[j] = second
 
 
 @njit(**COMPILED)

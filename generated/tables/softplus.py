@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "fe99e49db5cad4cc"
+SOURCE = "7f240fa80d3c8963"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -182,11 +182,91 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
     return results
 
 
-RANGE = LOW, HIGH = 0.0001, 1000.0  # variances of the tables; beyond them K is an integral, which is slow
-LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
+
+
+def layered(rho, sin_theta):
+    """The angle as the tables have it: from -1 at 0 to 1 at pi."""
+    return np.arctanh(NARROW * rho / (1 + sin_theta)) * (2 / LOG_LAYER)
+
+
+def interpolation(count):
+    """Chebyshev's nodes, and the matrix that takes values at them to coefficients."""
+    odd = 2 * np.arange(count) + 1
+    cosines = np.cos(np.pi / 2 * (np.outer(np.arange(count), odd) % (4 * count)) / count)
+    matrix = cosines * (2 / count)
+    matrix[0] /= 2
+    return cosines[1], matrix
+
+
+def clenshaw(term, count, x):
+    """The sum over n < count of T_n(x) * term(n)."""
+    twice, scratch = 2 * x, np.empty_like(x)
+    after, value = np.zeros_like(x), np.zeros_like(x)
+    for n in range(count - 1, 0, -1):
+        np.subtract(term(n), after, out=after)
+        np.multiply(twice, value, out=scratch)
+        after += scratch
+        after, value = value, after
+    return term(0) + x * value - after
+
+
+MANY = 16384  # pairs for which a polynomial is worth its while
+ALIKE = 1e-6  # by how much variances on a sphere may differ
+
+
+def by_angle(kernel, tangent, scales, ends1, ends2, k):
+    """Whether inputs have one norm and their kernel is a polynomial in the angle: then puts it into `kernel`.
+
+    k are the products of their rows. In units of their own the lowest variance and the highest have to agree.
+    """
+    every = np.concatenate([ends1[..., 0], ends2[:, :, 0]], -1)
+    at = every[0, VARIANCE].argmin(), every[0, VARIANCE].argmax()
+    low, high = every[0, VARIANCE, at]
+    if k.size < MANY or len(scales) == 1 or not (high - low <= ALIKE * low and every[0, BIAS].max() <= DOMINANT):
+        return False
+    (w2, b2), own = scales[0], THETA if tangent else VARIANCE
+    cos = np.clip([(w2 * float(product) + b2) / q for product in (k.max(), k.min()) for q in (low, high)], -1, 1)
+    angles, allowed = layered(cos, _sine(cos)), 6e-8 if k.dtype == np.float32 else 4e-15
+    middle, reach, series = in_angle(tangent, scales, every[..., at, None], angles, own, allowed)
+    if series is None:
+        return False
+    sides = [(ends[0, INVERSE], np.sqrt(ends[-1, own])) for ends in (ends1, ends2)]
+    put_polynomial(kernel, k, w2, b2, middle, reach, series, *sides[0], *sides[1])
+    return True
+
+
+def in_angle(tangent, scales, ends, angles, own, allowed):
+    """The middle and half of the extent of angles, and the Chebyshev coefficients of a kernel there, or None."""
+    middle, reach = (angles.min() + angles.max()) / 2, max((angles.max() - angles.min()) / 2, 1e-9)
+    for count in (32, 64, 128):
+        nodes, matrix = interpolation(count)
+        s = np.tanh((middle + reach * nodes) * (LOG_LAYER / 2)) / NARROW
+        state, both = 2 * s / (1 + s * s) * ends[0, VARIANCE], [np.repeat(ends, count, -1)] * 2
+        values = _kernel(tangent, (state, None, None, None), *both, scales) / ends[-1, own]
+        series = matrix @ values.mean(0)
+        sizes = np.abs(series)
+        if not np.abs(values[1] - values[0]).max() <= allowed * sizes.max():
+            break
+        if sizes[count * 3 // 4 :].max() <= allowed * sizes.max():
+            return middle, reach, series[: 1 + np.flatnonzero(sizes > FAINT * sizes.max())[-1]]
+    return middle, reach, None
+
+
+def put_polynomial(kernel, k, w2, b2, middle, reach, series, inverse1, own1, inverse2, own2):
+    """Puts own1*own2 times a polynomial in the angle, whose cosine is (w2*k + b2)*inverse1*inverse2."""
+    cos = w2 * k.astype(np.float64) + b2
+    cos *= inverse1
+    cos *= inverse2
+    kernel[...] = clenshaw(series.__getitem__, len(series), (layered(cos, _sine(cos)) - middle) / reach)
+    kernel *= own1
+    kernel *= own2
+
+
+RANGE = LOW, HIGH = 0.0001, 1000.0  # variances of the tables; beyond them K is an integral, which is slow
+LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
 FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 
@@ -231,11 +311,6 @@ def _term(turns, sides, log_diagonal, basis, core):
     return series[:n, :one, :two], places[0][..., :one], places[1][..., :two]
 
 
-def layered(rho, sin_theta):
-    """The angle as the tables have it: from -1 at 0 to 1 at pi."""
-    return np.arctanh(NARROW * rho / (1 + sin_theta)) * (2 / LOG_LAYER)
-
-
 def nearby(low, high, strip, count):
     """The middle and half of an extent, and the matrix that takes `count` Chebyshev coefficients to those there."""
     middle, reach = (low + high) / 2, max((high - low) / 2, 2e-16)
@@ -244,11 +319,8 @@ def nearby(low, high, strip, count):
     if not few < count:  # or the values are NaN
         return 0.0, 1.0, np.eye(count)
     few = int(few)
-    odd = 2 * np.arange(few) + 1
-    cosines = np.cos(np.pi / 2 * (np.outer(np.arange(few), odd) % (4 * few)) / few)
-    matrix = cosines * (2 / few)
-    matrix[0] /= 2
-    return middle, reach, matrix @ polynomials(middle + reach * cosines[1], count)
+    nodes, matrix = interpolation(few)
+    return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
 def polynomials(x, count):
@@ -278,18 +350,6 @@ def one_by_one(series, place1, place2, angle):
         terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
         result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
     return result
-
-
-def clenshaw(term, count, x):
-    """The sum over n < count of T_n(x) * term(n)."""
-    twice, scratch = 2 * x, np.empty_like(x)
-    after, value = np.zeros_like(x), np.zeros_like(x)
-    for n in range(count - 1, 0, -1):
-        np.subtract(term(n), after, out=after)
-        np.multiply(twice, value, out=scratch)
-        after += scratch
-        after, value = value, after
-    return term(0) + x * value - after
 
 
 def decoded(bits, text):
@@ -1572,14 +1632,13 @@ def _tile(one, part, other, parts, within):
     (X, rows, own, (tangent, scales, params)), (Z, columns, *_) = one, other
     X, Z, rows, columns = X[part], Z[parts], rows[..., part, None], columns[..., None, parts]
     k, gap, same = _row_angles(X, Z, rows[0], columns[0], within)
-    k = np.asarray(np.triu(k, 1) if within else k, np.float64)
+    k = np.triu(k, 1) if within else k
     tile, strip = np.empty(k.shape), max(1, (STRIP if gap is None else CLOSE_STRIP) // k.shape[1])
     for top in range(0, len(k), strip):
         at, right = slice(top, top + strip), slice(top if within else 0, None)
         ends = rows[..., at, :], columns[..., right]
         gaps = gap if gap is None else gap[at, right]
-        state = _start(*scales[0], *(each[0] for each in ends), k[at, right], gaps)
-        tile[at, right] = _kernel(tangent, state, *ends, scales, **params)
+        _put(tile[at, right], tangent, scales, *ends, k[at, right], gaps, **params)
     if same is not None and same.any():
         tile = np.where(same, own[part, None], tile)
     if within:
@@ -1587,6 +1646,14 @@ def _tile(one, part, other, parts, within):
         tile += tile.T
         np.fill_diagonal(tile, own[part])
     return tile
+
+
+def _put(kernel, tangent, scales, ends1, ends2, k, gap):
+    """Puts the kernel of pairs whose rows have the products k into `kernel`; gap is as of _row_angles."""
+    if gap is None and by_angle(kernel, tangent, scales, ends1, ends2, k):
+        return
+    state = _start(*scales[0], ends1[0], ends2[0], np.asarray(k, np.float64), gap)
+    kernel[...] = _kernel(tangent, state, ends1, ends2, scales)
 
 
 def _start(w2, b2, end1, end2, k, gap):

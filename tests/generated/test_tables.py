@@ -194,8 +194,7 @@ COMPILED_DAMAGE = {
     "a row of the next": ("(i - start) * count :", "(i - start + 1) * count - 1 :"),
     "an extent too short": ("nearby(low - ROUNDED, high + ROUNDED", "nearby(0.9 * low, 0.9 * high"),
     "a term left out": ("for n in range(1, whole, 2)", "for n in range(3, whole, 2)"),
-    "no scale of the second input": ("result[j] *= scales[j]", "pass"),
-    "Theta without K'": ("theta[j] = sigma[j] + w2 * k_dot[j] * theta[j]", "theta[j] = sigma[j]"),
+    "Theta without K'": ("theta[j] = w2 * k_dot[j] * theta[j] + sigma[j]", "theta[j] = sigma[j]"),
     "the sine squared": ("sqrt(s_choose(square", "1.0 * (s_choose(square"),
 }
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mehler.derive.emit.by_angle import LAYERED
 from mehler.derive.emit.tables import TEXT
 from mehler.derive.tables.coding import coded
 from mehler.derive.tables.table import Table, Tables, coefficients, nodes
@@ -14,6 +15,7 @@ from mehler.derive.tables.windows import strips
 Function = Callable[[Any], Any]
 
 SCOPE: dict[str, Any] = {"np": np}
+exec(LAYERED[LAYERED.index("def interpolation(") : LAYERED.index("def clenshaw(")], SCOPE)
 exec(TEXT[TEXT.index("def nearby(") : TEXT.index("def summed(")], SCOPE)
 COUNT = 90
 SHAPES: dict[str, Function] = {
