@@ -192,11 +192,20 @@ def expectations(dual: ProvedDual | NumericDual, signature: str, keywords: str, 
     return shape(dual, signature, keywords) + Template(EXPECTATIONS).substitute(names)
 
 
-def shape(proved: ProvedDual | NumericDual, signature: str, keywords: str, orders: Sequence[int] = (0, 1)) -> str:
-    """The functions of SHAPE for the activation of a dual; `activation` may have some of its orders alone."""
+def shape(
+    proved: ProvedDual | NumericDual,
+    signature: str,
+    keywords: str,
+    orders: Sequence[int] = (0, 1),
+    careful: bool = True,
+) -> str:
+    """The functions of SHAPE for the activation of a dual; `activation` may have some of its orders alone.
+
+    Unless `careful`, its code may be wrong far out and near 0.
+    """
     texts, labels = [], []
-    *pieces, places = programs(proved)
-    series = _series(proved, pieces)
+    *pieces, places = programs(proved, careful)
+    series = _series(proved, pieces) if careful else [[None, None] for _ in pieces]
     for i, program in enumerate(pieces):
         lines = [f"{a.name} = {target.expression(a.value)}" for a in program.only(orders).body]
         values = [target.expression(node) for node in program.outputs]
@@ -242,7 +251,7 @@ def _series(dual: ProvedDual | NumericDual, pieces: Sequence[Program]) -> list[l
     return found
 
 
-def programs(proved: ProvedDual | NumericDual) -> list[Program]:
+def programs(proved: ProvedDual | NumericDual, careful: bool = True) -> list[Program]:
     """(φ, φ') of x on each piece, and the knots."""
     phi = proved.activation
     pieces = zip(phi.pieces.pieces, phi.pieces.derivative().pieces, strict=True)
@@ -254,7 +263,7 @@ def programs(proved: ProvedDual | NumericDual) -> list[Program]:
     count = len(phi.pieces.knots)
     # The outer two pieces reach infinity.
     sides = [[side for side, end in ((-1, 0), (1, count)) if i == end] for i in range(count + 1)]
-    code = [far.safe(pair, lowered, ends) for pair, ends in zip(pieces, sides, strict=True)]
+    code = [far.safe(pair, lowered, ends if careful else ()) for pair, ends in zip(pieces, sides, strict=True)]
     return [*code, lower(share(phi.parameters, list(phi.pieces.knots), []))]
 
 

@@ -25,7 +25,7 @@ from mehler.derive.tables.table import RANGE, Certificate
 # (q1, q2, c, cos, sin) ↦ (K, K̇), as a generated module has them.
 Pair = Callable[..., Any]
 
-VARIANCES, ANGLES, MPMATH = 9, 12, 6
+VARIANCES, ANGLES, MPMATH = 9, 6, 6  # angles come with what they lack to pi
 LEAST = -6  # log of the variances at which mpmath must not give up
 SMALL_ANGLES = (0.0, 1e-12, 1e-7, 1e-4, 1e-2)
 STEPS = (11, 22)
@@ -70,8 +70,7 @@ def certify(
     rng = np.random.default_rng(seed)
     low, high = np.log(extent)
     variances = np.exp(np.sort(np.r_[low, rng.uniform(low, high, VARIANCES - 2), high])).clip(*extent)
-    thetas = np.sort(rng.uniform(0, math.pi, ANGLES))
-    near = np.r_[SMALL_ANGLES, np.exp(rng.uniform(-12, 0, 4))]
+    thetas = np.r_[rng.uniform(0, math.pi / 2, ANGLES), SMALL_ANGLES, np.exp(rng.uniform(-12, 0, 4))]
     phi = dual.activation.pieces
     parity = split(dual.activation.expr).parity()
     long = variances.astype(np.longdouble)
@@ -80,23 +79,21 @@ def certify(
     scales = [np.sqrt(np.outer(d, d)) for d in diagonals]
     q1, q2 = variances[:, None], variances[None, :]
     norm = np.sqrt(q1) * np.sqrt(q2)
-    places = [(t, t) for t in thetas] + [(t, t) for t in near] + [(np.longdouble(t), -t) for t in near]
 
-    def errors(place: tuple[Any, Any]) -> list[float]:
-        theta, signed = place
-        cos, sin = (-np.cos(-signed), np.sin(-signed)) if signed < 0 else (np.cos(theta), np.sin(theta))
-        exact_angle = _pi() - theta if signed < 0 else np.longdouble(theta)
-        ours = pair(q1, q2, norm * cos, np.full_like(norm, cos), np.full_like(norm, sin))
-        return [float((np.abs(ours[n] - exact[n](exact_angle)) / scales[n]).max()) for n in (0, 1)]
+    def errors(theta: float) -> list[float]:
+        """Those of K and of K' at an angle and at what it lacks to π."""
+        found = []
+        for n, polar in enumerate(exact):
+            both = polar.mirrored(long.dtype.type(theta))
+            for cos, values in zip((np.cos(theta), -np.cos(theta)), both, strict=True):
+                places = norm * cos, np.full_like(norm, cos), np.full_like(norm, np.sin(theta))
+                found.append(float((np.abs(pair(q1, q2, *places)[n] - values) / scales[n]).max()))
+        return [max(found[:2]), max(found[2:])]
 
     with ThreadPoolExecutor() as pool:
-        worst = [max(found) for found in zip(*pool.map(errors, places), strict=True)]
-    count = len(places) * VARIANCES * (VARIANCES + 1) // 2
+        worst = [max(found) for found in zip(*pool.map(errors, thetas), strict=True)]
+    count = 2 * len(thetas) * VARIANCES * (VARIANCES + 1) // 2
     return Certificate(count, seed, worst[0], worst[1], MPMATH, _confirmed(dual, min(high, 3.0), rng))
-
-
-def _pi() -> Any:
-    return 4 * np.arctan(np.longdouble(1))
 
 
 def _confirmed(dual: ProvedDual | NumericDual, high: float, rng: Any) -> float:

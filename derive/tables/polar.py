@@ -34,7 +34,7 @@ AREA, LENGTH = -21, -46  # log r where there is nothing left of r² and of r
 NOTHING = 1e-150  # a value that is nothing beside others
 
 # Values that are computed at a time: what fits a cache.
-BLOCK = 100_000
+BLOCK = 50_000
 
 # An array of nearly 32 MB. Once one was freed, the C library of Linux keeps what is freed for the next arrays;
 # before, it asks the system for each anew, which takes twice as long as all that is computed in them.
@@ -109,11 +109,16 @@ class Polar:
 
     def __call__(self, theta: Any) -> Array:
         """The matrix of E[f(u) f(v)], variances by variances, at the angle 0 ≤ θ ≤ π."""
+        return self.mirrored(theta)[0]
+
+    def mirrored(self, theta: Any) -> tuple[Array, Array]:
+        """The matrices at θ and π − θ, of which one has the nodes of the other with −v for v."""
         alike, opposite = (self._pi - theta) / 2, theta / 2
-        total = alike * self._sector(alike, theta, 1)
+        same, cross = alike * self._sector(alike, theta)
         if theta > 0:
-            total = total + opposite * self._sector(opposite, self._pi - theta, -1)
-        return np.asarray((total + total.T) / (4 * self._pi))
+            others = opposite * self._sector(opposite, self._pi - theta)
+            same, cross = same + others[1], cross + others[0]
+        return (same + same.T) / (4 * self._pi), (cross + cross.T) / (4 * self._pi)
 
     def diagonal(self) -> Array:
         """E[f(u)²] for each of `variances`: the trapezoidal rule in log |z|, whose weights fall slowly near 0."""
@@ -130,9 +135,12 @@ class Polar:
         heard = [np.outer(a, w * grown) > self._faint for _, w, grown, _, a in self._rules]
         return sum(int(part.sum()) for part in heard)
 
-    def _sector(self, half: float, rest: float, sign: int) -> Array:
-        """The two sectors in which u and sign·v have one sign, (π − `rest`)/2 = `half` to a side; v mirrors u."""
-        total = np.zeros((len(self.variances),) * 2, self.variances.dtype)
+    def _sector(self, half: float, rest: float) -> Array:
+        """Sums over two sectors in which u and v have one sign, (π − `rest`)/2 = `half` to a side; and of −v for v.
+
+        v mirrors u.
+        """
+        total = np.zeros((2, *[len(self.variances)] * 2), self.variances.dtype)
         for r, radial_weights, growth, t, angular_weights in self._rules:
             middle, rows = len(t) // 2, max(1, BLOCK // (len(r) * len(self.variances)))
             # Each node with its mirror image: the other half is the transpose.
@@ -146,18 +154,18 @@ class Polar:
                     np.sqrt(self.variances)[:, None] * np.outer(np.sin(angle), r).ravel()[heard]
                     for angle in (half * t[part], rest + half * t[part])
                 )
-                total += self._products(one, other, weights[heard], sign)
-        return total + total.T
+                total += self._products(one, other, weights[heard])
+        return total + total.swapaxes(1, 2)
 
-    def _products(self, one: Array, other: Array, weights: Array, sign: int) -> Array:
-        """The sum of the weights times f(u) f(v) at nodes that have one sign, and at those of the other sign."""
+    def _products(self, one: Array, other: Array, weights: Array) -> Array:
+        """Sums of the weights times f(u) f(v) + f(−u) f(−v), and times f(u) f(−v) + f(−u) f(v)."""
+        here, there = self._values(one) * weights, self._values(other).T
         if self.parity:
-            odd = self.parity ** (sign < 0)
-            return np.asarray(2 * odd * (self._values(one) * weights) @ self._values(other).T)
-        same, mirrored = (
-            (self._values(side * one) * weights) @ self._values(side * sign * other).T for side in (1, -1)
-        )
-        return np.asarray(same + mirrored)
+            same = 2 * here @ there
+            return np.array([same, self.parity * same])
+        opposite_here, opposite_there = self._values(-one) * weights, self._values(-other).T
+        same = here @ there + opposite_here @ opposite_there
+        return np.array([same, here @ opposite_there + opposite_here @ there])
 
     def _values(self, u: Array) -> Array:
         """f(u), and 0 for numbers with which processors take a hundred times as long."""

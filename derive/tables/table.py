@@ -23,8 +23,9 @@ RANGE = (1e-4, 1e3)
 SHORTER = tuple((1e-4, high) for high in (300.0, 100.0, 30.0, 10.0, 2.0))  # for a φ that is wild far out
 VARIANCES, ANGLES = 240, 256  # the highest degrees, in log q and in t
 FEWEST = 14  # terms of a series that ends by itself
-WORK = 2e10  # operations on a number, of which φ takes some and the rest OTHERS: 20 seconds on two cores
-OTHERS = 16
+# Operations on a number, some 15 seconds on two cores. φ takes some, its argument OTHERS, and sums as many as there
+# are variances, SUMMED of which take the time of one.
+WORK, OTHERS, SUMMED = 2e10, 16, 8
 LEAST = 48  # angles: no φ that takes long had enough of less
 LARGE = 400_000  # coefficients of a table, that a module be less than a megabyte
 SMALL = 1e-14  # the last eighth of a series
@@ -131,18 +132,22 @@ def plan(f: Function, parity: int, low: float, high: float, layer: float, operat
     """
     polar = resolving(f, variances(low, high), parity)
     diagonal = polar.diagonal()
-    scale = np.sqrt(np.outer(diagonal, diagonal))
-    across = [coefficients(polar(theta) / scale) for theta in (layer, np.pi / 2)]
-    degrees = [_degree(each, HOPELESS) for each in (coefficients(np.log(diagonal)), *across)]
-    if not all(degrees):
+    degree = _degree(coefficients(np.log(diagonal)), HOPELESS)
+    if degree and _angles(polar, degree, operations) >= LEAST:  # before what takes seconds
+        with threadpool_limits(1), ThreadPoolExecutor() as pool:
+            matrices = pool.map(polar, (layer, np.pi / 2))
+        across = [coefficients(matrix / np.sqrt(np.outer(diagonal, diagonal))) for matrix in matrices]
+        degrees = [degree, *(_degree(each, HOPELESS) for each in across)]
+        degree = max(degrees) if all(degrees) else 0
+    if not degree:
         raise EmitError("the kernel is not smooth enough in the variances for a table")
-    degree = max(degrees)
     polar = replace(polar, variances=variances(low, high, degree))
+    most, needed = _angles(polar, degree, operations), LEAST
+    if most >= LEAST:
+        rank = int(np.sum(np.linalg.svd(np.hstack(across), compute_uv=False) > degree * FAINT))
+        most = min(most, LARGE / (rank * (rank + 1) / 2))
     few = replace(polar, variances=polar.variances[:: degree // 6])  # quick, where all take half a minute
-    rank = int(np.sum(np.linalg.svd(np.hstack(across), compute_uv=False) > degree * FAINT))
-    most = WORK * (1 + abs(parity)) / (polar.nodes * degree * (operations + OTHERS))
-    most, needed = min(most, LARGE / (rank * (rank + 1) / 2)), LEAST
-    for looked_at in (ANGLES // 4, ANGLES // 2, ANGLES):
+    for looked_at in (ANGLES // 2, ANGLES):
         if needed > most:
             break
         if count := _degree(_in_angle(few, layer, looked_at, silent), SMALL):
@@ -155,6 +160,11 @@ def plan(f: Function, parity: int, low: float, high: float, layer: float, operat
     raise EmitError("the kernel varies too much for a table")
 
 
+def _angles(polar: Polar, degree: int, operations: int) -> float:
+    """How many there may be for so many variances."""
+    return WORK * (1 + abs(polar.parity)) / (polar.nodes * degree * (operations + OTHERS + degree / SUMMED))
+
+
 def build(plan: Plan, progress: Progress = silent) -> Table:
     """The table. Raises NotSmooth."""
     count = plan.count
@@ -162,7 +172,7 @@ def build(plan: Plan, progress: Progress = silent) -> Table:
         core = _in_angle(plan.polar, plan.layer, count, progress)
         if _tail(core) < SMALL:
             return _compressed(coefficients(np.log(plan.polar.diagonal())), core)
-        count = ANGLES if count < ANGLES else 0
+        count = min(ANGLES, count * 5 // 4) if count < ANGLES else 0
     raise NotSmooth("the kernel is not smooth enough in the angle for a table")
 
 
@@ -181,15 +191,12 @@ def _in_angle(polar: Polar, w: float, count: int, progress: Progress) -> Array:
 
 
 def _values(polar: Polar, thetas: Array, scale: Array, progress: Progress) -> Array:
-    """Normalised kernels at the angles; those of an even or odd f at π − θ by symmetry."""
-    values = np.empty((len(thetas), *scale.shape))
-    wanted = thetas[: (len(thetas) + 1) // 2] if polar.parity else thetas
+    """Normalised kernels at angles that come with their mirror images."""
+    values, half = np.empty((len(thetas), *scale.shape)), (len(thetas) + 1) // 2
     with threadpool_limits(1), ThreadPoolExecutor() as pool:
-        for i, matrix in enumerate(pool.map(polar, wanted)):
-            values[i] = matrix / scale
-            if polar.parity:
-                values[-1 - i] = polar.parity * values[i]
-            progress(i + 1, len(wanted))
+        for i, (matrix, mirrored) in enumerate(pool.map(polar.mirrored, thetas[:half])):
+            values[i], values[-1 - i] = matrix / scale, mirrored / scale
+            progress(i + 1, half)
     return values
 
 

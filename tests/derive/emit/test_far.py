@@ -12,7 +12,7 @@ from mehler.derive.activation import activation
 from mehler.derive.dual import NumericDual
 from mehler.derive.emit import expectations, far
 from mehler.derive.emit.module import emit_tables
-from mehler.derive.emit.tables import values
+from mehler.derive.emit.tables import by_code, values
 from mehler.derive.symbols import x
 
 mp = mpmath.mp.clone()
@@ -37,11 +37,23 @@ def dual(text: str) -> NumericDual:
     ],
 )
 def test_no_overflow(text: str, exact: Callable[[Any], Any]) -> None:
+    """Of the code of a module, and of the plainer one that tables are made by where it is as good."""
     points = [side * size for size in (0.3, 7.0, 38.0, 700.0, 720.0, 4e3, 1e5) for side in (-1, 1)]
-    found = values(dual(text), 0)(np.array(points))
-    for value, point in zip(found, points, strict=True):
-        expected = exact(mp.mpf(point))
-        assert abs(value - expected) <= 2e-14 * abs(expected) + 2e-15
+    for function in (by_code(dual(text), 0, careful=True), values(dual(text), 0)):
+        for value, point in zip(function(np.array(points)), points, strict=True):
+            expected = exact(mp.mpf(point))
+            assert abs(value - expected) <= 2e-14 * abs(expected) + 2e-15
+
+
+@pytest.mark.parametrize("text", ["mish", "log(cosh(x))", "x/(1 + exp(-2*x)) + cos(x)/5"])
+def test_plainer_code_is_taken_where_it_is_as_good(text: str) -> None:
+    """mish' overflows plainly, log(cosh x) cancels at 0: neither shows."""
+    points = np.exp(np.linspace(-18, 8, 2001)) * (-1) ** np.arange(2001)
+    for order in (0, 1):
+        plain, careful = (by_code(dual(text), order, each)(points) for each in (False, True))
+        found, scale = values(dual(text), order)(points), np.maximum.accumulate(np.abs(careful))
+        assert np.abs(found - careful).max() > 0 or not np.isfinite(plain).all()
+        assert (np.abs(found - careful) <= 4e-15 * scale).all()
 
 
 @pytest.mark.parametrize("text", ["softplus(x)", "x*sigmoid(x)"])

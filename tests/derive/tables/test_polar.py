@@ -37,6 +37,18 @@ def test_published_kernels(f: Any, parity: int, formula: Any, theta: float) -> N
     assert np.abs(polar.diagonal() / own - 1).max() < 3e-15
 
 
+@pytest.mark.parametrize(
+    ("f", "parity"), [(lambda u: np.maximum(u, 0), 0), (np.tanh, -1), (np.cos, 1), (np.exp, 0)]
+)
+def test_two_angles_at_once(f: Any, parity: int) -> None:
+    """What shares its nodes with θ is π − θ, where f need not be even or odd."""
+    polar = Polar(f, np.array([1e-4, 0.3, 1.0]), parity, farthest=18.0)
+    for theta in (1e-6, 0.7, np.pi / 2):
+        here, there = polar.mirrored(theta)
+        assert np.array_equal(here, polar(theta))
+        assert np.abs(there - polar(np.pi - theta)).max() < 1e-14
+
+
 def test_a_wrong_formula_is_seen() -> None:
     exact = relu(VARIANCES[:, None], VARIANCES[None, :], 0.7 + 1e-11)
     assert np.abs(Polar(lambda u: np.maximum(u, 0), VARIANCES)(0.7) / exact - 1).max() > 1e-12
