@@ -12,11 +12,17 @@ LAYERED = '''
 LAYER = $layer  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = $log_layer, (1 - LAYER) / (1 + LAYER)
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
+FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 
 def layered(rho, sin_theta):
     """The angle as the tables have it: from -1 at 0 to 1 at pi."""
     return np.arctanh(NARROW * rho / (1 + sin_theta)) * (2 / LOG_LAYER)
+
+
+def polynomials(x, count):
+    """Chebyshev's polynomials T_n(x) for n < count along a last axis."""
+    return np.cos(np.arccos(np.clip(x, -1, 1))[..., None] * np.arange(count))
 
 
 def interpolation(count):

@@ -89,9 +89,12 @@ SCALES = np.array($scales)
 PART = $part  # pairs that are summed at a time
 
 
-def weighed(weights, x, order$signature):
-    """phi(x) or phi'(x), and 0 where a weight is 0: on a panel without a width phi may have no value."""
-    return np.where(weights == 0, 0.0, activation(x, order$keywords))
+def weighed(weights, x$signature):
+    """(phi(x), phi'(x)), and 0 where a weight is 0: on a panel without a width phi may have no value."""
+    values = PIECES[0](x$keywords)
+    for knot, function in zip(knots($arguments), PIECES[1:]):
+        values = [np.where(x > knot, *sides) for sides in zip(function(x$keywords), values)]
+    return np.where(weights == 0, 0.0, np.broadcast_arrays(*values, x)[:2])
 
 
 def moments(q$signature):
@@ -100,26 +103,30 @@ def moments(q$signature):
     least = np.maximum(root, 1e-300)
     nodes, weights = panels(between(knots($arguments) / least, SCALES / least))
     x = np.where(root > 0, root * nodes, np.copysign(5e-324, nodes))
-    value, slope = (weighed(weights, x, order$keywords) for order in (0, 1))
+    value, slope = weighed(weights, x$keywords)
     return [np.sum(weights * values, -1) for values in (value, slope, value * value, slope * slope)]
 
 
-def double_sum(order, q1, q2, rho, sin_theta$signature):
-    """K (order = 0) or K' (order = 1) of flat arrays by two nested rules, the larger variance outside."""
-    order = order[0]
+def double_sums(q1, q2, rho, sin_theta$signature):
+    """(K, K') of flat arrays by two nested rules, the larger variance outside."""
     root1, root2 = np.sqrt(np.maximum(q1, q2))[:, None], np.sqrt(np.minimum(q1, q2))[:, None]
     rho, sin_theta = rho[:, None], sin_theta[:, None]
     places = knots($arguments)
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
     nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
-    weights = weights * weighed(weights, root1 * nodes, order$keywords)
-    heard = np.any(np.abs(weights) > 1e-22 * np.max(np.abs(weights), -1, keepdims=True), 0)
-    nodes, weights = nodes[:, heard], weights[:, heard]
+    outer = weights * weighed(weights, root1 * nodes$keywords)
+    heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
+    nodes, outer = nodes[:, heard], outer[..., heard]
     root2, mean, sin_theta = root2[..., None], (rho * nodes)[..., None], sin_theta[..., None]
     nodes, inner = panels(between((places / root2 - mean) / sin_theta, (SCALES / root2 - mean) / sin_theta))
-    inner = inner * weighed(inner, root2 * (mean + sin_theta * nodes), order$keywords)
-    return np.sum(weights * np.sum(inner, -1), -1)
+    inner = np.sum(inner * weighed(inner, root2 * (mean + sin_theta * nodes)$keywords), -1)
+    return np.sum(outer * inner, -1)
+
+
+def double_sum(order, q1, q2, rho, sin_theta$signature):
+    """K (order = 0) or K' (order = 1) of the same."""
+    return double_sums(q1, q2, rho, sin_theta$keywords)[order[0]]
 
 '''
 
@@ -170,8 +177,7 @@ def largest(dual: ProvedDual | NumericDual, text: str, allowed: float = ALLOWED)
             halves = np.concatenate([breaks, (heard[..., 1:] + heard[..., :-1]) / 2], -1)
             nodes, weights = scope["panels"](np.sort(halves, -1))
             means, squares = np.split(np.ravel(scope["moments"](np.array([q]), **given)), 2)
-            for order in (0, 1):
-                values = scope["weighed"](weights, root * nodes, order, **given)
+            for order, values in enumerate(scope["weighed"](weights, root * nodes, **given)):
                 mean, square = np.sum(weights * values), np.sum(weights * values**2)
                 gap = np.maximum(np.abs(squares[order] - square), np.sqrt(square) * np.abs(means[order] - mean))
                 if not gap <= allowed * square:  # or not a number

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import by_angle, expectations
+from mehler.derive.emit import by_angle, expectations, sampled_sums
 from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.tables.coding import Coded
@@ -27,7 +27,10 @@ from mehler.derive.tables.table import RANGE, NotSmooth, Progress, Tables, build
 from mehler.derive.tables.windows import strips
 
 LINE = 100
-MANY, MANY_SUMS = 16384, 256  # pairs of inputs of one norm that are not taken through the layers one by one
+ON_SPHERE, ON_SPHERE_SUMS = (
+    16384,
+    256,
+)  # pairs of inputs of one norm that are not taken through the layers one by one
 
 # Where the code of φ is compared with a plainer one, and by how much of what is nearer to 0 they may differ.
 PROBES = np.exp(np.linspace(-25, 9, 4001))
@@ -38,7 +41,6 @@ OPERATIONS = ast.BinOp, ast.Call, ast.Compare, ast.UnaryOp
 TEXT = '''
 RANGE = LOW, HIGH = $low, $high  # variances of the tables; beyond them K is an integral, which is slow
 LOG_MIDDLE, LOG_REACH = $middle, $reach
-FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 
 def pair_by_tables(q1, q2, rho, sin_theta):
@@ -92,11 +94,6 @@ def nearby(low, high, strip, count):
     few = int(few)
     nodes, matrix = interpolation(few)
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
-
-
-def polynomials(x, count):
-    """Chebyshev's polynomials T_n(x) for n < count along a last axis."""
-    return np.cos(np.arccos(np.clip(x, -1, 1))[..., None] * np.arange(count))
 
 
 def summed(series, place1, place2, angle):
@@ -174,7 +171,7 @@ WITHIN = {
         values = np.empty((2, int(np.prod(shape))))
         warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_quadrature, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
@@ -195,11 +192,10 @@ SUMS = '''
 def pair_by_quadrature(q1, q2, rho, sin_theta):
     """(K, K') of flat arrays by their definition; where a variance is 0, products of means."""
     results, zero = np.empty((2, len(q1))), (q1 == 0) | (q2 == 0)
-    for order in (0, 1):
-        for start in range(0, len(q1), PART):
-            part = slice(start, start + PART)
-            results[order, part] = double_sum(np.array([order]), *(a[part] for a in (q1, q2, rho, sin_theta)))
-        results[order, zero] = moments(q1[zero])[order] * moments(q2[zero])[order]
+    for start in range(0, len(q1), PART):
+        part = slice(start, start + PART)
+        results[:, part] = double_sums(*(a[part] for a in (q1, q2, rho, sin_theta)))
+    results[:, zero] = [one * two for one, two in zip(moments(q1[zero])[:2], moments(q2[zero])[:2])]
     return results
 
 '''
@@ -210,7 +206,7 @@ ALONE = {
         shape = np.broadcast_shapes(np.shape(q1), np.shape(q2), np.shape(rho), np.shape(sin_theta))
         flat = [np.broadcast_to(a, shape).ravel() for a in (q1, q2, rho, sin_theta)]
         require_resolved(np.maximum(q1, q2))
-        return pair_by_quadrature(*flat).reshape(2, *shape)""",
+        return pair_by_sums(*flat).reshape(2, *shape)""",
     "diagonal": """\
     require_resolved(q)
     with np.errstate(all="ignore"):
@@ -223,9 +219,9 @@ def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
     summed, text = expectations.resolving(dual)
     if tables is None and not summed:
         raise EmitError(f"{dual.activation.text!r} is too singular for sums, and has knots elsewhere than at 0")
-    text += SUMS
+    text += SUMS + sampled_sums.TEXT
     if tables is None:
-        return text + by_angle.text(layers(RANGE[1])[0], MANY_SUMS)
+        return text + by_angle.text(layers(RANGE[1])[0], ON_SPHERE_SUMS)
     low, high = tables.low, tables.high
     values = {
         "low": low,
@@ -235,7 +231,7 @@ def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
         "strips": ", ".join(f"({0.98 * end:.2g}, {0.98 * between:.2g})" for end, between in strips(tables)),
         "tables": listed(tables),
     }
-    text += by_angle.text(tables.layer, MANY)
+    text += by_angle.text(tables.layer, ON_SPHERE)
     return text + Template(TEXT + OUTSIDE + DATA).substitute(values)
 
 

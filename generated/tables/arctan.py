@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "053c5f8372817cc0"
+SOURCE = "6e72eb3c0af8048a"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -124,9 +124,12 @@ SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, -64.0, -128.0, -256.0, 
 PART = 4  # pairs that are summed at a time
 
 
-def weighed(weights, x, order):
-    """phi(x) or phi'(x), and 0 where a weight is 0: on a panel without a width phi may have no value."""
-    return np.where(weights == 0, 0.0, activation(x, order))
+def weighed(weights, x):
+    """(phi(x), phi'(x)), and 0 where a weight is 0: on a panel without a width phi may have no value."""
+    values = PIECES[0](x)
+    for knot, function in zip(knots(), PIECES[1:]):
+        values = [np.where(x > knot, *sides) for sides in zip(function(x), values)]
+    return np.where(weights == 0, 0.0, np.broadcast_arrays(*values, x)[:2])
 
 
 def moments(q):
@@ -135,26 +138,30 @@ def moments(q):
     least = np.maximum(root, 1e-300)
     nodes, weights = panels(between(knots() / least, SCALES / least))
     x = np.where(root > 0, root * nodes, np.copysign(5e-324, nodes))
-    value, slope = (weighed(weights, x, order) for order in (0, 1))
+    value, slope = weighed(weights, x)
     return [np.sum(weights * values, -1) for values in (value, slope, value * value, slope * slope)]
 
 
-def double_sum(order, q1, q2, rho, sin_theta):
-    """K (order = 0) or K' (order = 1) of flat arrays by two nested rules, the larger variance outside."""
-    order = order[0]
+def double_sums(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by two nested rules, the larger variance outside."""
     root1, root2 = np.sqrt(np.maximum(q1, q2))[:, None], np.sqrt(np.minimum(q1, q2))[:, None]
     rho, sin_theta = rho[:, None], sin_theta[:, None]
     places = knots()
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
     nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
-    weights = weights * weighed(weights, root1 * nodes, order)
-    heard = np.any(np.abs(weights) > 1e-22 * np.max(np.abs(weights), -1, keepdims=True), 0)
-    nodes, weights = nodes[:, heard], weights[:, heard]
+    outer = weights * weighed(weights, root1 * nodes)
+    heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
+    nodes, outer = nodes[:, heard], outer[..., heard]
     root2, mean, sin_theta = root2[..., None], (rho * nodes)[..., None], sin_theta[..., None]
     nodes, inner = panels(between((places / root2 - mean) / sin_theta, (SCALES / root2 - mean) / sin_theta))
-    inner = inner * weighed(inner, root2 * (mean + sin_theta * nodes), order)
-    return np.sum(weights * np.sum(inner, -1), -1)
+    inner = np.sum(inner * weighed(inner, root2 * (mean + sin_theta * nodes)), -1)
+    return np.sum(outer * inner, -1)
+
+
+def double_sum(order, q1, q2, rho, sin_theta):
+    """K (order = 0) or K' (order = 1) of the same."""
+    return double_sums(q1, q2, rho, sin_theta)[order[0]]
 
 
 SUMMABLE = 268435456.0  # the largest variance at which the rules resolve phi
@@ -169,22 +176,126 @@ def require_resolved(q, message=""):
 def pair_by_quadrature(q1, q2, rho, sin_theta):
     """(K, K') of flat arrays by their definition; where a variance is 0, products of means."""
     results, zero = np.empty((2, len(q1))), (q1 == 0) | (q2 == 0)
-    for order in (0, 1):
-        for start in range(0, len(q1), PART):
-            part = slice(start, start + PART)
-            results[order, part] = double_sum(np.array([order]), *(a[part] for a in (q1, q2, rho, sin_theta)))
-        results[order, zero] = moments(q1[zero])[order] * moments(q2[zero])[order]
+    for start in range(0, len(q1), PART):
+        part = slice(start, start + PART)
+        results[:, part] = double_sums(*(a[part] for a in (q1, q2, rho, sin_theta)))
+    results[:, zero] = [one * two for one, two in zip(moments(q1[zero])[:2], moments(q2[zero])[:2])]
+    return results
+
+
+WORTH = 1024  # pairs that are worth a look at their box
+SUMS = 4  # of a box, for a pair of the array, at most
+GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
+COUNTS = 12, 24, 48
+REST = 2e-14  # where its series end
+KNOWN = {}  # terms of boxes, and their series
+
+
+def pair_by_sums(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays; where they are many, by series between fewer sums."""
+    angle = layered(rho, sin_theta)
+    apart = (q1 > 0) & (q2 > 0) & (np.abs(angle) < 0.8)
+    if np.count_nonzero(apart) < WORTH:
+        return pair_by_quadrature(q1, q2, rho, sin_theta)
+    logs = [np.log(q[apart]) for q in (q1, q2)]
+    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
+    n, m = _known(_terms, *box)
+    if not 0 < n * n * m < 2 * SUMS * len(logs[0]):
+        return pair_by_quadrature(q1, q2, rho, sin_theta)
+    values = np.empty((2, len(q1)))
+    values[:, apart] = _between(box, *_known(_series, *box, n, m), *logs, angle[apart])
+    values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
+    return values
+
+
+def _outwards(x, steps):
+    return float(np.floor(x.min() * steps)) / steps, float(np.ceil(x.max() * steps)) / steps
+
+
+def _known(function, *arguments):
+    if (function, arguments) not in KNOWN:
+        KNOWN[function, arguments] = function(*arguments)
+    return KNOWN[function, arguments]
+
+
+def _terms(low, high, start, stop):
+    """How many a box needs in log q and in the angle, seen on some lines through it; 0 where they are too many."""
+    mean, turn = (low + high) / 2, (start + stop) / 2
+    q_ends, t_ends = np.array([low, high, low, high, mean]), np.array([start, start, stop, stop, turn])
+    n = _length(low, high, lambda x: np.concatenate([_normal(x, q_ends, t_ends), np.log(_own(x))], -1))
+    q_ends = np.array([low, low, high, mean]), np.array([low, high, high, mean])
+    return n, _length(start, stop, lambda x: _normal(*q_ends, x)) if n else 0
+
+
+def _length(low, high, function):
+    for count in COUNTS:
+        nodes, matrix = _nodes(count, low, high)
+        sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
+        length = 2 + np.flatnonzero(sizes > REST).max(initial=0)
+        if length < count:
+            return length
+    return 0
+
+
+def _series(low, high, start, stop, n, m):
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'."""
+    (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
+    i, j = np.triu_indices(n)
+    values = np.empty((2, n, n, m))
+    values[:, i, j] = values[:, j, i] = _normal(logs[i][:, None], logs[j][:, None], angles)
+    own = to_logs @ np.log(_own(logs)).T
+    return own, np.einsum("ai,bj,cm,kijm->kcab", to_logs, to_logs, to_angles, values, optimize=True)
+
+
+def _nodes(count, low, high):
+    nodes, matrix = interpolation(count)
+    return (low + high) / 2 + (high - low) / 2 * nodes, matrix
+
+
+def _own(logs):
+    return np.array(moments(np.exp(logs))[2:])
+
+
+def _normal(logs1, logs2, angles):
+    """K/sqrt(K11 K22), and the same of K', for arrays that broadcast."""
+    s = np.tanh(angles * (LOG_LAYER / 2)) / NARROW
+    cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
+    points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
+    values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
+    sizes = [np.sqrt(one * two) for one, two in zip(_own(logs1), _own(logs2))]
+    return np.array([k / size for k, size in zip(values, sizes)])
+
+
+def _between(box, own, series, logs1, logs2, angle):
+    """The series at points of their box."""
+    (low, high, start, stop), (_, count, n, _) = box, series.shape
+    angle = (angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9)
+    places = [(logs - (low + high) / 2) / max((high - low) / 2, 1e-9) for logs in (logs1, logs2)]
+    results = np.empty((2, len(angle)))
+    for part in (slice(k, k + FLAT) for k in range(0, len(angle), FLAT)):
+        one, two = (polynomials(place[part], n) for place in places)
+        both = (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
+        for k in (0, 1):
+            terms = series[k].reshape(count, -1) @ both
+            size = np.exp((one + two) @ own[:, k] / 2)
+            results[k, part] = clenshaw(terms.__getitem__, count, angle[part]) * size
     return results
 
 
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
+FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 
 def layered(rho, sin_theta):
     """The angle as the tables have it: from -1 at 0 to 1 at pi."""
     return np.arctanh(NARROW * rho / (1 + sin_theta)) * (2 / LOG_LAYER)
+
+
+def polynomials(x, count):
+    """Chebyshev's polynomials T_n(x) for n < count along a last axis."""
+    return np.cos(np.arccos(np.clip(x, -1, 1))[..., None] * np.arange(count))
 
 
 def interpolation(count):
@@ -262,7 +373,6 @@ def put_polynomial(kernel, k, w2, b2, middle, reach, series, inverse1, own1, inv
 
 RANGE = LOW, HIGH = 0.0001, 1000.0  # variances of the tables; beyond them K is an integral, which is slow
 LOG_MIDDLE, LOG_REACH = -1.1512925464970227, 8.05904782547916
-FLAT = 1024  # pairs of an array without rows and columns that are evaluated at a time
 
 
 def pair_by_tables(q1, q2, rho, sin_theta):
@@ -316,11 +426,6 @@ def nearby(low, high, strip, count):
     few = int(few)
     nodes, matrix = interpolation(few)
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
-
-
-def polynomials(x, count):
-    """Chebyshev's polynomials T_n(x) for n < count along a last axis."""
-    return np.cos(np.arccos(np.clip(x, -1, 1))[..., None] * np.arange(count))
 
 
 def summed(series, place1, place2, angle):
@@ -1281,7 +1386,7 @@ def pair(q1, q2, c, rho, sin_theta):
         values = np.empty((2, int(np.prod(shape))))
         warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_quadrature, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))

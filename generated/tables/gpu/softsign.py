@@ -45,8 +45,13 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "8e40b4a24547bd30"
+SOURCE = "56ceca01cbe24397"
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
+
+
+def polynomials(x, count):
+    """Chebyshev's polynomials T_n(x) for n < count along a last axis."""
+    return np.cos(np.arccos(np.clip(x, -1, 1))[..., None] * np.arange(count))
 
 
 def interpolation(count):
@@ -69,11 +74,6 @@ def nearby(low, high, strip, count):
     few = int(few)
     nodes, matrix = interpolation(few)
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
-
-
-def polynomials(x, count):
-    """Chebyshev's polynomials T_n(x) for n < count along a last axis."""
-    return np.cos(np.arccos(np.clip(x, -1, 1))[..., None] * np.arange(count))
 
 
 def decoded(bits, text):

@@ -15,7 +15,7 @@ from mehler.derive.tables.windows import strips
 Function = Callable[[Any], Any]
 
 SCOPE: dict[str, Any] = {"np": np}
-exec(LAYERED[LAYERED.index("def interpolation(") : LAYERED.index("def clenshaw(")], SCOPE)
+exec(LAYERED[LAYERED.index("def polynomials(") : LAYERED.index("def clenshaw(")], SCOPE)
 exec(TEXT[TEXT.index("def nearby(") : TEXT.index("def summed(")], SCOPE)
 COUNT = 90
 SHAPES: dict[str, Function] = {

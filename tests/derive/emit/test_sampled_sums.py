@@ -1,0 +1,114 @@
+"""Pairs without a table, had from series between a few sums, beside sums of their own and mpmath."""
+
+import inspect
+from typing import Any
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from mehler.derive.emit.module import emit_tables
+from mehler.derive.pipeline import derive_dual, generate
+from mehler.generated.tables import tanh
+
+TEXT = "where(x > 1, tanh(x), 0)"
+
+
+@pytest.fixture(scope="module")
+def source() -> str:
+    return generate(TEXT, name="sums", timeout=None)
+
+
+def run(source: str, worth: int = 50, quick: bool = True) -> dict[str, Any]:
+    """The module's names; `asked` counts its sums, which are `quick` and not to the last digits."""
+    names: dict[str, Any] = {"__name__": "sums", "asked": 0}
+    exec(compile(source, "sums", "exec"), names)
+    by_sums = names["pair_by_quadrature"]
+
+    def counted(q1: Any, *others: Any) -> Any:
+        names["asked"] += len(q1)
+        return by_sums(q1, *others)
+
+    names |= {"WORTH": worth, "SUMS": 100, "pair_by_quadrature": counted}
+    if quick:
+        names["SCALES"] = np.array([-2.0, 2.0])
+    return names
+
+
+def pairs(count: int = 60, angles: tuple[float, float] = (1.0, 1.15), q: float = 1.3) -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(4)
+    q1, q2 = q * rng.uniform(1, 1.2, (2, count))
+    theta = rng.uniform(*angles, count)
+    return q1, q2, np.sqrt(q1 * q2) * np.cos(theta), np.cos(theta), np.sin(theta)
+
+
+def error(one: Any, two: Any, names: dict[str, Any], points: Any) -> float:
+    scale = np.sqrt(names["diagonal"](points[0]) * names["diagonal"](points[1]))
+    return float(np.max(np.abs(one - two) / scale))
+
+
+def test_the_same_as_sums_and_as_mpmath(source: str) -> None:
+    points, many, each = pairs(), run(source, quick=False), run(source, worth=10**9, quick=False)
+    found = many["pair"](*points)
+    (_, box), (_, larger) = many["KNOWN"]
+    assert larger[:4] == box == (0.25, 0.5, -0.1875, -0.0625)
+    assert many["asked"] > 200  # of the box
+    known = many["asked"]
+    assert error(found, each["pair"](*points), each, points) < 1e-13
+    assert np.array_equal(many["pair"](*points), found)
+    assert many["asked"] == known  # which is kept
+    dual = derive_dual(TEXT)
+    for n in (0, 17):
+        at = [sp.Rational(float(a[n])) for a in points[:3]]
+        exact = np.array([float(v) for v in dual.evaluate(*at, digits=18)])
+        assert error(found[:, n], exact, each, [a[n] for a in points]) < 1e-13
+
+
+def test_nearly_parallel_inputs_have_sums_of_their_own(source: str) -> None:
+    points = [np.concatenate(each) for each in zip(pairs(), pairs(20, (1e-6, 0.03)), strict=True)]
+    many, each = run(source), run(source, worth=10**9)
+    found, expected = many["pair"](*points), each["pair"](*points)
+    assert error(found, expected, each, points) < 1e-13
+    assert np.array_equal(found[:, 60:], expected[:, 60:])
+    assert each["asked"] == 80
+
+
+@pytest.mark.parametrize("change", [{"SUMS": 1}, {"COUNTS": (4,)}])
+def test_what_no_short_series_has_is_summed(change: dict[str, Any], source: str) -> None:
+    points, many, each = pairs(), run(source), run(source, worth=10**9)
+    many.update(change)
+    assert np.array_equal(many["pair"](*points), each["pair"](*points))
+    assert len(many["KNOWN"]) == 1
+
+
+def test_beyond_the_tables_too() -> None:
+    source = inspect.getsource(tanh)
+    many, each = run(source, quick=False), run(source, worth=10**9, quick=False)
+    points = pairs(q=2e3)
+    with pytest.warns(RuntimeWarning, match="outside"):
+        worst = error(many["pair"](*points), each["pair"](*points), each, points)
+    assert worst < 1e-13
+    assert len(many["KNOWN"]) == 2
+
+
+DAMAGE = {
+    "the diagonal's root": ("@ own[:, k] / 2)", "@ own[:, k])"),
+    "the other kernel": ("series[k].reshape", "series[1 - k].reshape"),
+    "an angle of another box": ("(angle - (start + stop) / 2)", "(angle - start)"),
+    "one variance for both": ("for logs in (logs1, logs2)]", "for logs in (logs1, logs1)]"),
+    "a series too short": ("REST = 2e-14", "REST = 1e-6"),
+    "not symmetric": ("values[:, i, j] = values[:, j, i] =", "values[:] = 0; values[:, i, j] ="),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damage_is_caught(what: str, source: str) -> None:
+    old, new = DAMAGE[what]
+    assert source.count(old) == 1
+    points, many, each = pairs(), run(source.replace(old, new)), run(source, worth=10**9)
+    with np.errstate(all="ignore"):
+        assert not error(many["pair"](*points), each["pair"](*points), each, points) < 1e-13
+
+
+def test_the_text_needs_no_tables() -> None:
+    assert "pair_by_sums" in emit_tables(derive_dual(TEXT), "sums", None)
