@@ -23,7 +23,7 @@ from mehler.derive.symbols import x
 Point = Mapping[sp.Symbol, sp.Rational]
 
 # Bits of the sums of a rule beyond those of its result.
-GUARD = 16
+GUARD = 32
 
 # An expectation of so many zeros after the point is 0 for us.
 MAX_ZEROS = 80

@@ -60,12 +60,14 @@ def by_angle(kernel, tangent, scales, ends1, ends2, k):
     every = np.concatenate([ends1[..., 0], ends2[:, :, 0]], -1)
     at = every[0, VARIANCE].argmin(), every[0, VARIANCE].argmax()
     low, high = every[0, VARIANCE, at]
-    if k.size < MANY or len(scales) == 1 or not (high - low <= ALIKE * low and every[0, BIAS].max() <= DOMINANT):
+    alike = 0 < low and high - low <= ALIKE * low
+    if k.size < MANY or len(scales) == 1 or not (alike and every[0, BIAS].max() <= DOMINANT):
         return False
     (w2, b2), own = scales[0], THETA if tangent else VARIANCE
     cos = np.clip([(w2 * float(product) + b2) / q for product in (k.max(), k.min()) for q in (low, high)], -1, 1)
     angles, allowed = layered(cos, _sine(cos)), 6e-8 if k.dtype == np.float32 else 4e-15
-    middle, reach, series = in_angle(tangent, scales, every[..., at, None], angles, own, allowed)
+    with np.errstate(all="ignore"):
+        middle, reach, series = in_angle(tangent, scales, every[..., at, None], angles, own, allowed)
     if series is None:
         return False
     sides = [(ends[0, INVERSE], np.sqrt(ends[-1, own])) for ends in (ends1, ends2)]
@@ -83,7 +85,7 @@ def in_angle(tangent, scales, ends, angles, own, allowed):
         values = _kernel(tangent, (state, None, None, None), *both, scales) / ends[-1, own]
         series = matrix @ values.mean(0)
         sizes = np.abs(series)
-        if not np.abs(values[1] - values[0]).max() <= allowed * sizes.max():
+        if not 0 < sizes.max() >= np.abs(values[1] - values[0]).max() / allowed:  # or not numbers
             break
         if sizes[count * 3 // 4 :].max() <= allowed * sizes.max():
             return middle, reach, series[: 1 + np.flatnonzero(sizes > FAINT * sizes.max())[-1]]

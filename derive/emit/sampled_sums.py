@@ -1,9 +1,9 @@
 """The text of a generated module for pairs without a table: sums for a few of many, and what is between them.
 
 A sum takes milliseconds. Many pairs are had from fewer sums, at Chebyshev's nodes of a box around their variances
-and angles, in the variables of the tables; how many it takes is seen on lines through the box. A knot of φ that is
-not at 0 is felt where two inputs are nearly parallel: those pairs are summed one by one, as all are where series
-would be long.
+and angles, in the variables of the tables; how many it takes is seen on lines through the box, and whether that was
+enough at other places of it. A knot of φ elsewhere than at 0 is felt where two inputs are nearly parallel: those
+pairs are summed one by one, as all are where series would be long.
 """
 
 TEXT = '''
@@ -12,6 +12,7 @@ SUMS = 4  # of a box, for a pair of the array, at most
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
 COUNTS = 12, 24, 48
 REST = 2e-14  # where its series end
+CHECKED, CHECK = 24, 3e-13  # places of a box at which they are compared with sums, and how far they may be off
 KNOWN = {}  # terms of boxes, and their series
 
 
@@ -24,10 +25,12 @@ def pair_by_sums(q1, q2, rho, sin_theta):
     logs = [np.log(q[apart]) for q in (q1, q2)]
     box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
     n, m = _known(_terms, *box)
-    if not 0 < n * n * m < 2 * SUMS * len(logs[0]):
+    few = 0 < n * n * m < 2 * SUMS * len(logs[0])
+    series = few and _known(_series, *box, n, m)
+    if not series:
         return pair_by_quadrature(q1, q2, rho, sin_theta)
     values = np.empty((2, len(q1)))
-    values[:, apart] = _between(box, *_known(_series, *box, n, m), *logs, angle[apart])
+    values[:, apart] = _between(box, *series, *logs, angle[apart])
     values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
     return values
 
@@ -37,9 +40,13 @@ def _outwards(x, steps):
 
 
 def _known(function, *arguments):
-    if (function, arguments) not in KNOWN:
-        KNOWN[function, arguments] = function(*arguments)
-    return KNOWN[function, arguments]
+    if len(KNOWN) > 100:
+        KNOWN.clear()
+    value = KNOWN.get((function, arguments))
+    if value is None:
+        value = function(*arguments)
+        KNOWN[function, arguments] = value
+    return value
 
 
 def _terms(low, high, start, stop):
@@ -55,20 +62,26 @@ def _length(low, high, function):
     for count in COUNTS:
         nodes, matrix = _nodes(count, low, high)
         sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
-        length = 2 + np.flatnonzero(sizes > REST).max(initial=0)
+        length = 2 + np.flatnonzero(~(sizes <= REST)).max(initial=0)  # they may be no numbers
         if length < count:
             return length
     return 0
 
 
 def _series(low, high, start, stop, n, m):
-    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'."""
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; False where sums say otherwise."""
     (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
     i, j = np.triu_indices(n)
     values = np.empty((2, n, n, m))
     values[:, i, j] = values[:, j, i] = _normal(logs[i][:, None], logs[j][:, None], angles)
+    for axes, matrix in (("ai,kijm->kajm", to_logs), ("bj,kajm->kabm", to_logs), ("cm,kabm->kcab", to_angles)):
+        values = np.einsum(axes, matrix, values)  # in one order of sums, on any number of threads
     own = to_logs @ np.log(_own(logs)).T
-    return own, np.einsum("ai,bj,cm,kijm->kcab", to_logs, to_logs, to_angles, values, optimize=True)
+    some = np.random.default_rng(0).random((3, CHECKED))
+    logs1, logs2, angles = (a + (b - a) * u for (a, b), u in zip(((low, high), (low, high), (start, stop)), some))
+    sizes = np.sqrt(_own(logs1)) * np.sqrt(_own(logs2))
+    found = _between((low, high, start, stop), own, values, logs1, logs2, angles) / sizes
+    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else False
 
 
 def _nodes(count, low, high):
@@ -86,7 +99,7 @@ def _normal(logs1, logs2, angles):
     cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
     points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
     values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
-    sizes = [np.sqrt(one * two) for one, two in zip(_own(logs1), _own(logs2))]
+    sizes = [np.sqrt(one) * np.sqrt(two) for one, two in zip(_own(logs1), _own(logs2))]
     return np.array([k / size for k, size in zip(values, sizes)])
 
 

@@ -1,6 +1,7 @@
 """Inputs of one norm: a polynomial in the angle for all layers, beside layers of a module's own dual functions."""
 
 import inspect
+import warnings
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -101,6 +102,18 @@ def test_layers_are_taken_where_a_polynomial_is_none(kind: str, target: str, ans
     assert not any(answers)
 
 
+def test_kernels_that_vanish() -> None:
+    """No warning, no error, and what layers say: K of zero rows, and one that is 0 off its diagonal."""
+    names: dict[str, Any] = {"__name__": "sums"}
+    exec(compile(generate("where(x > 1, tanh(x), 0)", name="sums", timeout=None), "sums", "exec"), names)
+    names["MANY"] = 16
+    rows = sphere(6, 40)
+    for X, network in ((0 * rows, {}), (rows, {"sigma_w": 0.0}), (rows, {"sigma_w": 1e-3})):
+        assert np.array_equal(names["nngp"](X, np.roll(X, 1, 1)[:5], depth=2, **network), np.zeros((6, 5)))
+    K = names["nngp"](sphere(40, 400, radius=0.03), depth=1)
+    assert np.array_equal(K, np.diag(np.diag(K)))
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     depth=st.integers(1, 5),
@@ -150,7 +163,7 @@ def test_sums_are_few_on_a_sphere() -> None:
         return pair(*args)
 
     names["pair"] = counted
-    X = sphere(30, radius=2.0)
+    X = sphere(40, radius=2.0)
     K = names["nngp"](X, depth=1, sigma_w=1.0, sigma_b=0.0)
     assert sum(asked) < 200
     dual = derive_dual("where(x > 1, tanh(x), 0)")

@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "9b349173ab2bc789"
+SOURCE = "ab8eaced61f4ad7d"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
@@ -172,6 +172,7 @@ SUMS = 4  # of a box, for a pair of the array, at most
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
 COUNTS = 12, 24, 48
 REST = 2e-14  # where its series end
+CHECKED, CHECK = 24, 3e-13  # places of a box at which they are compared with sums, and how far they may be off
 KNOWN = {}  # terms of boxes, and their series
 
 
@@ -184,10 +185,12 @@ def pair_by_sums(q1, q2, rho, sin_theta):
     logs = [np.log(q[apart]) for q in (q1, q2)]
     box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
     n, m = _known(_terms, *box)
-    if not 0 < n * n * m < 2 * SUMS * len(logs[0]):
+    few = 0 < n * n * m < 2 * SUMS * len(logs[0])
+    series = few and _known(_series, *box, n, m)
+    if not series:
         return pair_by_quadrature(q1, q2, rho, sin_theta)
     values = np.empty((2, len(q1)))
-    values[:, apart] = _between(box, *_known(_series, *box, n, m), *logs, angle[apart])
+    values[:, apart] = _between(box, *series, *logs, angle[apart])
     values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
     return values
 
@@ -197,9 +200,13 @@ def _outwards(x, steps):
 
 
 def _known(function, *arguments):
-    if (function, arguments) not in KNOWN:
-        KNOWN[function, arguments] = function(*arguments)
-    return KNOWN[function, arguments]
+    if len(KNOWN) > 100:
+        KNOWN.clear()
+    value = KNOWN.get((function, arguments))
+    if value is None:
+        value = function(*arguments)
+        KNOWN[function, arguments] = value
+    return value
 
 
 def _terms(low, high, start, stop):
@@ -215,20 +222,26 @@ def _length(low, high, function):
     for count in COUNTS:
         nodes, matrix = _nodes(count, low, high)
         sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
-        length = 2 + np.flatnonzero(sizes > REST).max(initial=0)
+        length = 2 + np.flatnonzero(~(sizes <= REST)).max(initial=0)  # they may be no numbers
         if length < count:
             return length
     return 0
 
 
 def _series(low, high, start, stop, n, m):
-    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'."""
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; False where sums say otherwise."""
     (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
     i, j = np.triu_indices(n)
     values = np.empty((2, n, n, m))
     values[:, i, j] = values[:, j, i] = _normal(logs[i][:, None], logs[j][:, None], angles)
+    for axes, matrix in (("ai,kijm->kajm", to_logs), ("bj,kajm->kabm", to_logs), ("cm,kabm->kcab", to_angles)):
+        values = np.einsum(axes, matrix, values)  # in one order of sums, on any number of threads
     own = to_logs @ np.log(_own(logs)).T
-    return own, np.einsum("ai,bj,cm,kijm->kcab", to_logs, to_logs, to_angles, values, optimize=True)
+    some = np.random.default_rng(0).random((3, CHECKED))
+    logs1, logs2, angles = (a + (b - a) * u for (a, b), u in zip(((low, high), (low, high), (start, stop)), some))
+    sizes = np.sqrt(_own(logs1)) * np.sqrt(_own(logs2))
+    found = _between((low, high, start, stop), own, values, logs1, logs2, angles) / sizes
+    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else False
 
 
 def _nodes(count, low, high):
@@ -246,7 +259,7 @@ def _normal(logs1, logs2, angles):
     cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
     points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
     values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
-    sizes = [np.sqrt(one * two) for one, two in zip(_own(logs1), _own(logs2))]
+    sizes = [np.sqrt(one) * np.sqrt(two) for one, two in zip(_own(logs1), _own(logs2))]
     return np.array([k / size for k, size in zip(values, sizes)])
 
 
@@ -311,12 +324,14 @@ def by_angle(kernel, tangent, scales, ends1, ends2, k):
     every = np.concatenate([ends1[..., 0], ends2[:, :, 0]], -1)
     at = every[0, VARIANCE].argmin(), every[0, VARIANCE].argmax()
     low, high = every[0, VARIANCE, at]
-    if k.size < MANY or len(scales) == 1 or not (high - low <= ALIKE * low and every[0, BIAS].max() <= DOMINANT):
+    alike = 0 < low and high - low <= ALIKE * low
+    if k.size < MANY or len(scales) == 1 or not (alike and every[0, BIAS].max() <= DOMINANT):
         return False
     (w2, b2), own = scales[0], THETA if tangent else VARIANCE
     cos = np.clip([(w2 * float(product) + b2) / q for product in (k.max(), k.min()) for q in (low, high)], -1, 1)
     angles, allowed = layered(cos, _sine(cos)), 6e-8 if k.dtype == np.float32 else 4e-15
-    middle, reach, series = in_angle(tangent, scales, every[..., at, None], angles, own, allowed)
+    with np.errstate(all="ignore"):
+        middle, reach, series = in_angle(tangent, scales, every[..., at, None], angles, own, allowed)
     if series is None:
         return False
     sides = [(ends[0, INVERSE], np.sqrt(ends[-1, own])) for ends in (ends1, ends2)]
@@ -334,7 +349,7 @@ def in_angle(tangent, scales, ends, angles, own, allowed):
         values = _kernel(tangent, (state, None, None, None), *both, scales) / ends[-1, own]
         series = matrix @ values.mean(0)
         sizes = np.abs(series)
-        if not np.abs(values[1] - values[0]).max() <= allowed * sizes.max():
+        if not 0 < sizes.max() >= np.abs(values[1] - values[0]).max() / allowed:  # or not numbers
             break
         if sizes[count * 3 // 4 :].max() <= allowed * sizes.max():
             return middle, reach, series[: 1 + np.flatnonzero(sizes > FAINT * sizes.max())[-1]]

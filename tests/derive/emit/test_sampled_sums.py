@@ -81,6 +81,21 @@ def test_what_no_short_series_has_is_summed(change: dict[str, Any], source: str)
     assert len(many["KNOWN"]) == 1
 
 
+def test_variances_at_which_kernels_vanish(source: str) -> None:
+    """K(q, q) below 1e-308 is 0 in double precision, and no series is; a mistaken one gave 1e10 for all pairs."""
+    q1, q2 = np.exp(np.random.default_rng(1).uniform(np.log(1e-3), 0, (2, 60)))
+    theta = np.linspace(1.0, 1.15, 60)
+    points = q1, q2, np.sqrt(q1 * q2) * np.cos(theta), np.cos(theta), np.sin(theta)
+    many, each = run(source), run(source, worth=10**9)
+    assert np.array_equal(many["pair"](*points), each["pair"](*points))
+
+
+def test_series_that_sums_contradict_are_not_taken(source: str) -> None:
+    points, many, each = pairs(), run(source), run(source, worth=10**9)
+    many["_terms"] = lambda *box: (3, 3)
+    assert np.array_equal(many["pair"](*points), each["pair"](*points))
+
+
 def test_beyond_the_tables_too() -> None:
     source = inspect.getsource(tanh)
     many, each = run(source, quick=False), run(source, worth=10**9, quick=False)
@@ -106,6 +121,7 @@ def test_damage_is_caught(what: str, source: str) -> None:
     old, new = DAMAGE[what]
     assert source.count(old) == 1
     points, many, each = pairs(), run(source.replace(old, new)), run(source, worth=10**9)
+    many["CHECK"] = np.inf  # by which a module sees most of it
     with np.errstate(all="ignore"):
         assert not error(many["pair"](*points), each["pair"](*points), each, points) < 1e-13
 
