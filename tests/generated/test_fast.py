@@ -189,7 +189,7 @@ def test_parameters_are_given_when_it_runs() -> None:
     assert len(module._fused.signatures) == max(compiled, 1)  # for all networks
 
 
-@pytest.mark.parametrize("name", ["elu", "hard_tanh"])
+@pytest.mark.parametrize("name", ["elu", pytest.param("hard_tanh", marks=pytest.mark.slow)])
 def test_kernels_with_a_series_of_their_own(name: str) -> None:
     ours, theirs = (evaluator(name, {}, target).module for target in ("numba", "numpy"))
     X = np.random.default_rng(5).standard_normal((20, 6))

@@ -52,6 +52,7 @@ print("ran")
 """
 
 
+@pytest.mark.slow
 def test_regenerated_byte_for_byte() -> None:
     """The one test that derives them all, so that it is done once however the tests are spread over processes."""
     sources = {f"{name}.py": source.encode() for name, source in library().items()}
@@ -62,7 +63,7 @@ def test_regenerated_byte_for_byte() -> None:
     assert [name for name in sources if sources[name] != found[name]] == []
 
 
-@pytest.mark.parametrize(("name", "seed"), [("leaky_relu", "1"), ("gelu", "2")])
+@pytest.mark.parametrize(("name", "seed"), [("leaky_relu", "1"), ("gelu", "2"), ("erf", "3")])
 def test_generated_alone_byte_for_byte(name: str, seed: str) -> None:
     """Neither the order of sets nor what SymPy has cached before may show in the text."""
     code = f"import mehler, sys; sys.stdout.buffer.write(mehler.generate({name!r}, name={name!r}).encode())"

@@ -96,6 +96,7 @@ def test_series_that_sums_contradict_are_not_taken(source: str) -> None:
     assert np.array_equal(many["pair"](*points), each["pair"](*points))
 
 
+@pytest.mark.slow
 def test_beyond_the_tables_too() -> None:
     source = inspect.getsource(tanh)
     many, each = run(source, quick=False), run(source, worth=10**9, quick=False)

@@ -66,7 +66,9 @@ def _assert_opposite_rows_keep_their_angle(tabled: Any, closed: Any) -> None:
             assert np.abs(K - E).max() < BOUND * E.max()
 
 
-@pytest.mark.parametrize("name", ["relu", "gelu", pytest.param("erf", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["relu", *(pytest.param(name, marks=pytest.mark.slow) for name in ("gelu", "erf"))]
+)
 def test_closed_forms_by_tables(name: str, derive: Callable[..., ProvedDual]) -> None:
     """The strongest test: published formulas in 25 digits, at points that no table has."""
     dual = derive(name)
