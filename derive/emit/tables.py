@@ -27,10 +27,8 @@ from mehler.derive.tables.table import RANGE, NotSmooth, Progress, Tables, build
 from mehler.derive.tables.windows import strips
 
 LINE = 100
-ON_SPHERE, ON_SPHERE_SUMS = (
-    16384,
-    256,
-)  # pairs of inputs of one norm that are not taken through the layers one by one
+# Pairs of inputs of one norm that are not taken through the layers one by one; the same where all are summed.
+ON_SPHERE, ON_SPHERE_SUMS = 16384, 256
 
 # Where the code of φ is compared with a plainer one, and by how much of what is nearer to 0 they may differ.
 PROBES = np.exp(np.linspace(-25, 9, 4001))

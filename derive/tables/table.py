@@ -23,7 +23,7 @@ RANGE = (1e-4, 1e3)
 SHORTER = tuple((1e-4, high) for high in (300.0, 100.0, 30.0, 10.0, 2.0))  # for a φ that is wild far out
 VARIANCES, ANGLES = 240, 256  # the highest degrees, in log q and in t
 FEWEST = 14  # terms of a series that ends by itself
-# Operations on a number, some 15 seconds on two cores. φ takes some, its argument OTHERS, and sums as many as there
+# Operations on a number, some 20 seconds on two cores. φ takes some, its argument OTHERS, and sums as many as there
 # are variances, SUMMED of which take the time of one.
 WORK, OTHERS, SUMMED = 2e10, 16, 8
 LEAST = 48  # angles: no φ that takes long had enough of less
