@@ -29,11 +29,11 @@ from sympy.functions.special.hyper import TupleArg
 
 from mehler.derive import activation, dual, pieces, special, symbols
 from mehler.derive.activation import Activation
-from mehler.derive.dual import NumericDual, ProvedDual
+from mehler.derive.dual import Measurement, NumericDual, ProvedDual
 from mehler.derive.tables import coding, table
 from mehler.derive.tables.table import Tables
 
-Result: TypeAlias = ProvedDual | NumericDual | Tables
+Result: TypeAlias = ProvedDual | NumericDual | Tables | Measurement
 
 MAX_BYTES = 20_000_000
 
@@ -130,7 +130,9 @@ def _digest(key: str, body: bytes) -> str:
 
 
 def _is_result(value: Any) -> bool:
-    return isinstance(value, NumericDual | Tables) or (isinstance(value, ProvedDual) and value.proof.passed)
+    return isinstance(value, NumericDual | Tables | Measurement) or (
+        isinstance(value, ProvedDual) and value.proof.passed
+    )
 
 
 def _engine() -> str | None:

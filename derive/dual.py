@@ -103,6 +103,14 @@ class Proof:
 
 
 @dataclass(frozen=True)
+class Measurement:
+    """The largest error of a module of the dual at `points` points, in ulp(√(K(q1, q1) K(q2, q2)))."""
+
+    worst: float
+    points: int
+
+
+@dataclass(frozen=True)
 class ProvedDual:
     """K = E[φ(u)φ(v)] and K̇ = E[φ'(u)φ'(v)] in closed form, with their proof.
 

@@ -236,14 +236,14 @@ def real_values(expressions: Sequence[sp.Expr], env: Mapping[sp.Symbol, sp.Ratio
     """
     if all(e == 0 for e in expressions):
         return [mpmath.mpf(0) for _ in expressions]
-    # A kernel of tiny variances is tiny itself, and no zero for that.
-    least = min((abs(v) for v in env.values() if v != 0), default=sp.S.One)
-    tiny = max(0, len(str(least.q)) - len(str(least.p)))
+    # Orders of magnitude between 1 and the smallest or the largest number. A kernel of tiny variances is tiny, but
+    # not zero. exp(-1/q) of a huge variance is not 1.
+    spread = max((abs(len(str(v.q)) - len(str(abs(v.p)))) for v in env.values() if v != 0), default=0)
     tolerance = mpmath.mpf(10) ** (-digits - 3)
     previous: list[Any] | None = None
     zero = mpmath.mpf(-1)
     # Never the same precision twice: a pass agrees with itself.
-    beyond = (400 + 3 * tiny, 800 + 6 * tiny) if 3 * tiny > 150 else ()
+    beyond = (400 + 3 * spread, 800 + 6 * spread) if 3 * spread > 150 else ()
     for extra in (10, 25, 60, 150, 400, *beyond):
         ctx = context(digits + extra)
         ctx.least = ctx.one
@@ -254,8 +254,8 @@ def real_values(expressions: Sequence[sp.Expr], env: Mapping[sp.Symbol, sp.Ratio
             raise DeriveError("the formula has no finite value here; choose another point") from None
         if not all(ctx.isfinite(v) for v in values):
             raise DeriveError("the formula has no finite value here; choose another point")
-        # Terms that are 1 but for a tiny variance cancel alike in two passes that do not see it.
-        blind = ctx.least < ctx.mpf(10) ** (3 - extra) and 2 * extra < 3 * tiny
+        # Terms that differ from 1 by less than the passes see cancel alike in both.
+        blind = ctx.least < ctx.mpf(10) ** (3 - extra) and 2 * extra < 3 * spread
         if (
             previous is not None
             and not blind
@@ -267,6 +267,6 @@ def real_values(expressions: Sequence[sp.Expr], env: Mapping[sp.Symbol, sp.Ratio
             return values
         previous = values
         # What stays below the rounding of many more digits than asked is zero.
-        if extra >= max(60, 3 * tiny):
+        if extra >= max(60, 3 * spread):
             zero = ctx.mpf(10) ** (-(digits + extra) * 2 // 5)
     raise DeriveError(f"the value does not settle at {digits} digits; ask for fewer digits")

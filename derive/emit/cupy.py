@@ -19,7 +19,7 @@ from mehler.derive.emit.module import (
     check_parameters,
     hashed,
     lowered,
-    numpy_source,
+    measured_source,
     parameters,
     tables_source,
 )
@@ -77,7 +77,7 @@ def emit_cupy(proved: ProvedDual, name: str) -> str:
     code = lowered(proved)
     if code.summed:
         raise NoCode("no repair of sums that cancel in CUDA yet; use the target numba")
-    return cupy_source(proved, code, numpy_source(proved, name, code))
+    return cupy_source(proved, code, measured_source(proved, name, code))
 
 
 def cupy_source(proved: ProvedDual, code: Lowered, plain: str) -> str:

@@ -114,7 +114,10 @@ def double_sums(q1, q2, rho, sin_theta$signature):
     places = knots($arguments)
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
-    nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
+    # The scales of phi(v) as its mean at u shows them, but for those that the spread of v wipes out.
+    seen = np.where(np.abs(SCALES) >= root2 * sin_theta, SCALES / root2 / rho, FAR)
+    layers = (centre + reach * turn for reach in REACH)
+    nodes, weights = panels(between(places / root1, SCALES / root1, seen, *layers))
     outer = weights * weighed(weights, root1 * nodes$keywords)
     heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
     nodes, outer = nodes[:, heard], outer[..., heard]
@@ -193,7 +196,7 @@ def expectations(dual: ProvedDual | NumericDual, signature: str, keywords: str, 
         "keywords": keywords,
         "arguments": names_of(dual),
         "scales": tuple(scales),
-        "part": max(1, PAIRS // len(scales) ** 2),
+        "part": max(1, PAIRS // (2 * len(scales) ** 2)),
     }
     return shape(dual, signature, keywords) + Template(EXPECTATIONS).substitute(names)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from mehler.derive.activation import NAMED, activation
 from mehler.derive.emit.cupy import cupy_source
-from mehler.derive.emit.module import check, hashed, lowered, numpy_source
+from mehler.derive.emit.module import check, hashed, lowered, measured_source
 from mehler.derive.emit.numba import numba_source
 from mehler.derive.errors import OutsideClass
 from mehler.derive.integrate import integrate
@@ -40,7 +40,7 @@ def library() -> dict[str, str]:
             proved = prove(dual)
             check(proved, name)
             code = lowered(proved)
-            plain = numpy_source(proved, name, code)
+            plain = measured_source(proved, name, code)
             sources[name], sources[f"fast/{name}"] = hashed(plain), numba_source(proved, code, plain)
             sources[f"gpu/{name}"] = cupy_source(proved, code, plain)
     return sources

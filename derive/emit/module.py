@@ -22,6 +22,7 @@ from mehler.derive.dual import NumericDual, ProvedDual, shown
 from mehler.derive.emit import by_angle, expectations, exponential, normal, remainder, rescue, tables
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.close_pairs import DIFFERENCE, PRICE, close_pairs
+from mehler.derive.emit.measure import BUDGETS, budgeted
 from mehler.derive.emit.network import NETWORK
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower
 from mehler.derive.emit.row_pairs import ROW_PAIRS
@@ -31,11 +32,6 @@ from mehler.derive.pieces import split
 from mehler.derive.special import Phi, Phi2
 from mehler.derive.stabilise.stage import stabilise
 from mehler.derive.tables.table import Tables
-
-# Largest error allowed, in units in the last place of sqrt(K(q1, q1) K(q2, q2)), wherever that is finite.
-BUDGET_ELEMENTARY = 4
-BUDGET_NORMAL = 32
-BUDGET_TABLES = 400  # 1e-13 of the scale at most
 
 # 1 - |cos| of the angles at which differences are taken. A table has 1e-14 of its scale at any.
 CLOSE = 0.1
@@ -72,8 +68,17 @@ class Lowered:
     parallel: bool
 
     @property
+    def programs(self) -> list[Program]:
+        return [p for p in (self.pair, self.diagonal, self.apart, self.falls) if p is not None]
+
+    @property
     def summed(self) -> bool:
         return len(self.pair.outputs) > 2
+
+    @property
+    def normal(self) -> bool:
+        """Whether the normal distribution function is among the operations."""
+        return bool(target.operations(*self.programs) & NORMAL)
 
 
 def lowered(proved: ProvedDual) -> Lowered:
@@ -89,8 +94,21 @@ def lowered(proved: ProvedDual) -> Lowered:
 def emit_numpy(proved: ProvedDual, name: str) -> str:
     """The source of a NumPy module for a proved dual. Raises EmitError."""
     check(proved, name)
+    return hashed(measured_source(proved, name, closed_of(proved)))
+
+
+def closed_of(proved: ProvedDual) -> Lowered | ModuleType:
+    """What the arrays of a module compute: Mehler's series by one of its rules, or the closed forms."""
     series = next((rule for rule in (remainder, exponential) if rule.applies(proved)), None)
-    return hashed(numpy_source(proved, name, series or lowered(proved)))
+    return series or lowered(proved)
+
+
+def measured_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType) -> str:
+    """`numpy_source` with the budget that its measured error allows. Raises NoCode where none does."""
+    formula = isinstance(closed, Lowered)
+    least = BUDGETS[0] if formula and not closed.normal else BUDGETS[1]
+    kind = "closed form" if formula else "series"
+    return budgeted(proved, kind, least, lambda budget: numpy_source(proved, name, closed, budget))
 
 
 def emit_tables(dual: ProvedDual | NumericDual, name: str, pair: Tables | None) -> str:
@@ -122,7 +140,7 @@ def tables_source(
         first=by_angle.FIRST,
     )
     formulas = f"    phi(x)   = {dual.activation.expr}"
-    return _assembled(dual, name, code, formulas, tables.evidence(dual, pair, beyond), _budgets(BUDGET_TABLES))
+    return _assembled(dual, name, code, formulas, tables.evidence(dual, pair, beyond), _budgets(BUDGETS[-1]))
 
 
 def hashed(source: str) -> str:
@@ -141,8 +159,8 @@ def signature_of(defaults: Mapping[str, str | None]) -> str:
     return "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
 
 
-def numpy_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType) -> str:
-    """A NumPy module before it has its hash, of closed forms or by a rule for Mehler's series."""
+def numpy_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType, budget: int) -> str:
+    """A NumPy module with a budget, before it has its hash: of closed forms, or by a rule for Mehler's series."""
     defaults = parameters(proved)
     keywords = "".join(f", {p}={p}" for p in defaults)
     signature = signature_of(defaults)
@@ -152,8 +170,7 @@ def numpy_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType) ->
         else _by_series(closed, proved, signature, keywords)
     )
     proof = "Proof, as run when this file was generated:\n" + textwrap.indent(str(proved.proof), "    ")
-    budgets = _budgets(BUDGET_NORMAL if code.normal else BUDGET_ELEMENTARY)
-    return _assembled(proved, name, code, _formulas(proved), proof, budgets)
+    return _assembled(proved, name, code, _formulas(proved), proof, _budgets(budget))
 
 
 def _assembled(
@@ -228,8 +245,7 @@ class _Code:
 
 def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:
     """The closed forms, and a rescue where their terms cancel."""
-    pair, diagonal, falls = closed.pair, closed.diagonal, closed.falls
-    programs = [pair, diagonal, *(program for program in (closed.apart, falls) if program is not None)]
+    pair, diagonal, falls, programs = closed.pair, closed.diagonal, closed.falls, closed.programs
     used = target.operations(*programs)
     bodies = {
         name: _body(program, RESULTS[: len(program.outputs)], like)
@@ -246,7 +262,7 @@ def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: s
         low, high = closed.cosines
         limits = {"lowest": max(low, CLOSE - 1), "highest": min(high, 1 - CLOSE)}
     text = "" if falls is None else _body(falls, ("fall", "fall_dot"), like="rho")
-    return _Code(programs, parts, bodies, text, closed.parity, closed.parallel, bool(used & NORMAL), **limits)
+    return _Code(programs, parts, bodies, text, closed.parity, closed.parallel, closed.normal, **limits)
 
 
 def _by_series(rule: ModuleType, proved: ProvedDual, signature: str, keywords: str) -> _Code:

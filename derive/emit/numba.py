@@ -37,7 +37,7 @@ from mehler.derive.emit.module import (
     hashed,
     lacking,
     lowered,
-    numpy_source,
+    measured_source,
     parameters,
     signature_of,
     tables_source,
@@ -84,7 +84,7 @@ def emit_numba(proved: ProvedDual, name: str) -> str:
     check(proved, name)
     code = lowered(proved)
     rule = series_of(proved, code)
-    return numba_source(proved, code, numpy_source(proved, name, ARRAYS[rule] if rule else code), rule)
+    return numba_source(proved, code, measured_source(proved, name, ARRAYS[rule] if rule else code), rule)
 
 
 def numba_source(proved: ProvedDual, code: Lowered, plain: str, rule: ModuleType | None = None) -> str:

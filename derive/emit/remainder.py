@@ -13,7 +13,8 @@ With r = tanh w no place on the way to ρ = ±1 is steeper than another, (ρ −
 
 of which exp takes the first two parts, alone large in a tail, to twice the precision. Where φ stays behind its
 degree at ±∞ the impulses of order d cancel at large q: there Σ aᵢaⱼ e^{−Q/2} = W₁W₂ + Σ aᵢaⱼ (e^{−Q/2} − e^{−α−β}),
-W = Σ aᵢ (e^{−α} − 1), α = x² cosh²w/2.
+W = Σ aᵢ (e^{−α} − 1), α = x² cosh²w/2. Beside an impulse of a lower order at y they are differences as well:
+Σ aᵢ h(xᵢ, y) = Σ aᵢ (h(xᵢ, y) − h(0, y)).
 
 F. G. Mehler, J. reine angew. Math. 66 (1866) 161; R. Price, IRE Trans. Inf. Theory 4 (1958) 69;
 R. L. Plackett, Biometrika 41 (1954) 351.
@@ -46,6 +47,7 @@ CONTINUOUS = $continuous
 LEVEL = $level
 CHUNK = 256
 NODES, WEIGHTS = PANEL[..., None]  # along an axis before that of the pairs
+SMALL = $small  # knots over standard deviations, where impulses of the highest order are put together
 
 
 def jumps($plain):
@@ -161,18 +163,19 @@ def knot_pairs(q1, q2, sign$signature):
     for i, j, factors in combined(places, steps):
         gap = (places[i] - sign * places[j]) * mean + (places[i] + sign * places[j]) * apart
         pairs.append((factors, x[i], y[j], gap, tails[0][i] * tails[1][j]))
+    small = [np.max(np.abs(places)) < SMALL * root for root in (root1, root2)]
     # A knot and its opposite are equally far: their jumps are one, and often none.
     sides = [i for i, t in enumerate(places) if abs(t) not in np.abs(places[:i])]
     weights = np.array([np.sum(steps[DEGREE][np.abs(places) == abs(places[i])]) for i in sides])
     sides, weights = np.array(sides)[weights != 0], weights[weights != 0]
-    return weights, x[sides], y[sides], np.sqrt(q1), sign * np.sqrt(q2), pairs
+    return weights, x[sides], y[sides], np.sqrt(q1), sign * np.sqrt(q2), small, pairs
 
 
 def at_pairs(state, at):
     """knot_pairs of some pairs of rows."""
-    weights, x, y, scale1, scale2, pairs = state
+    weights, x, y, scale1, scale2, small, pairs = state
     pairs = [(factors, *(array[at] for array in arrays)) for factors, *arrays in pairs]
-    return weights, x[:, at], y[:, at], scale1[at], scale2[at], pairs
+    return weights, x[:, at], y[:, at], scale1[at], scale2[at], [side[at] for side in small], pairs
 
 
 def combined(places, steps):
@@ -197,7 +200,7 @@ def combined(places, steps):
     return pairs
 
 
-def impulses(order, decay, wide, weights, x, y, scale1, scale2, pairs):
+def impulses(order, decay, wide, weights, x, y, scale1, scale2, small, pairs):
     """2 pi sin E[F1^(n) F2^(n)] of phi (order 0) or phi' (1) at the correlation tanh w, decay = exp(-2 w)."""
     total = np.zeros_like(decay)
     square = (1 + decay) ** 2 / (4 * decay)
@@ -220,7 +223,12 @@ def impulses(order, decay, wide, weights, x, y, scale1, scale2, pairs):
             if a is None and min(k, l) < DEGREE:  # minus the derivatives of -Q/2 by x and by y
                 a, b = gap * square + to * inverse, at * inverse - gap * square
             factor = jump * scale1 ** (k - order) * scale2 ** (l - order)
-            total += factor * derivative(DEGREE - k, DEGREE - l, a, b, cos, square) * density
+            part = derivative(DEGREE - k, DEGREE - l, a, b, cos, square) * density
+            if wide and k == DEGREE:
+                part = np.where(small[0], change(DEGREE - l, at, to, cos, square, density, tail), part)
+            elif wide and l == DEGREE:
+                part = np.where(small[1], change(DEGREE - k, to, at, cos, square, density, tail), part)
+            total += factor * part
     if wide and len(weights):
         total += top * marginal(weights, x, square) * marginal(weights, y, square)
     return total
@@ -232,6 +240,18 @@ def marginal(weights, x, square):
     weights = weights[:, None, None]
     small = np.sum(weights * np.expm1(exponents), 0)
     return np.where(np.max(exponents, 0) > -1, small, np.sum(weights * np.exp(exponents), 0))
+
+
+def change(n, x, y, cos, square, density, tail):
+    """derivative(0, n) times exp(-Q/2) at (x, y) less the same at (0, y), for a small x."""
+    slope, shift, exponent = y * square, -x * cos * square, x * (y * cos - x / 2) * square
+    values, changes = [1.0, slope], [0.0, shift]
+    for m in range(1, n):
+        values.append(slope * values[m] - m * square * values[m - 1])
+        changes.append((slope + shift) * changes[m] + shift * values[m] - m * square * changes[m - 1])
+    alone = tail * np.exp(x * x / 4 - y * y * (square / 2 - 0.25))  # exp(-Q/2) at (0, y)
+    growing = density * (changes[n] - values[n] * np.expm1(-exponent))
+    return np.where(exponent > 0, growing, alone * (changes[n] * np.exp(exponent) + values[n] * np.expm1(exponent)))
 
 
 def derivative(m, n, a, b, cos, square):
@@ -259,14 +279,17 @@ def quarter(t, q):
 
 
 def applies(proved: ProvedDual) -> bool:
-    """Whether φ is a polynomial between its knots, and its kernels have Φ in them.
+    """Whether φ is a polynomial between its knots that grows fast enough, and its kernels have Φ in them.
 
-    Not where φ vanishes at both ends: K falls as 1/√(q1q2) then, a part of √(K11 K22) that the terms do not follow.
+    At large variances K grows as q to the degree of the tails of φ. The terms of this rule grow as q^d, or as
+    q^{d−1} where the impulses of order d cancel. So one tail has a degree of at least d − 1, and is not 0.
     """
     f = proved.dual.formulas
     pieces = proved.activation.pieces.pieces
-    polynomial = all(piece.is_polynomial(x) for piece in pieces) and (pieces[0], pieces[-1]) != (0, 0)
-    return polynomial and sp.Tuple(f.kernel, f.kernel_dot).has(Phi, Phi2)
+    if not all(piece.is_polynomial(x) for piece in pieces) or not sp.Tuple(f.kernel, f.kernel_dot).has(Phi, Phi2):
+        return False
+    tails = [sp.degree(piece, x) for piece in (pieces[0], pieces[-1]) if piece != 0]
+    return bool(max(tails, default=-1) >= degree(proved) - 1)
 
 
 def programs(proved: ProvedDual) -> tuple[Program, ...]:
@@ -304,6 +327,7 @@ def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
     text = Template(TEXT).substitute(
         degree=d,
         wide=WIDE,
+        small=WIDE**-0.5,
         continuous=proved.dual.impulses == 0,
         level=level(proved),
         jumps="], [".join(rows),

@@ -5,6 +5,7 @@
 * scale    atan2(t·y, t·x) = atan2(y, x) for t > 0;
 * growth   e^E sinh g = ½ sign(g) e^(E+|g|) (1 − e^(−2|g|)), likewise cosh: no overflow times underflow;
 * expm1    k − k·e^g = −k·expm1(g), whenever the constants of a sum of exponentials cancel at g = 0;
+* determinant  q1q2 − c² = Δ in an exponent, where that has fewer terms;
 * exponent −αq1 − βq2 + γc = −(√(αq1) − √(βq2))² − (2√(αβ) − γ)√(q1q2) − γ√(q1q2)(1 − cos θ) where that is
            small, and else a sum in twice the precision: exp multiplies the error of its argument by it;
 * ratio    (f + g)/h = f/h + g/h: a numerator may overflow where the quotient does not.
@@ -120,6 +121,18 @@ def growth(expr: sp.Expr) -> sp.Expr:
         else:
             rest *= growth(factor)
     return sp.exp(sp.expand(exponent)) * rest
+
+
+def determinants(expr: sp.Expr) -> sp.Expr:
+    """Exponents in Δ for c² where that has fewer terms: then q1q2 and c² had cancelled near ρ = ±1."""
+
+    def rule(e: sp.Expr) -> sp.Expr:
+        above, below = sp.fraction(sp.together(e.exp))
+        numerators = [sp.expand(above), eliminate_c(sp.expand(above))]
+        before, after = (len(sp.Add.make_args(n)) for n in numerators)
+        return sp.exp(numerators[1] / below) if after < before else e
+
+    return expr.replace(lambda e: isinstance(e, sp.exp) and e.has(Delta) and e.has(c), rule)
 
 
 def exponents(expr: sp.Expr) -> sp.Expr:

@@ -22,7 +22,7 @@ from mehler.derive.stabilise.apart import apart, cosines, det
 from mehler.derive.stabilise.code import StraightLine, share
 from mehler.derive.stabilise.difference import NoDifference, deficit
 from mehler.derive.stabilise.expansion import expansions
-from mehler.derive.stabilise.rules import angles, exponents, growth, norm, ratios, small_exponents
+from mehler.derive.stabilise.rules import angles, determinants, exponents, growth, norm, ratios, small_exponents
 from mehler.derive.stabilise.tails import ROOTS, sizes, terms
 from mehler.derive.symbols import Delta, c, q, q1, q2, rho, sin_theta
 
@@ -75,7 +75,7 @@ def stabilise(proved: ProvedDual) -> Stable:
             falls = share(given, [e.xreplace({Delta: det}) for e, _ in differences], known)
             parallel = all(same for _, same in differences)
     expanded = [expansions(e) for e in pair]
-    kernels = [canonical(f, with_delta=True) for f in (formulas.kernel, formulas.kernel_dot)]
+    kernels = [determinants(canonical(f, with_delta=True)) for f in (formulas.kernel, formulas.kernel_dot)]
     return Stable(
         pair=share((*state, *parameters), [e.xreplace({Delta: det}) for e in expanded], known),
         apart=None if summed else apart(kernels, parameters),
@@ -119,7 +119,7 @@ def _on_diagonal(expr: sp.Expr) -> sp.Expr:
 
 
 def _in_state(expr: sp.Expr) -> sp.Expr:
-    return ratios(exponents(growth(small_exponents(angles(expr))))).replace(
+    return ratios(exponents(growth(small_exponents(angles(determinants(expr)))))).replace(
         lambda e: e.is_Pow and e.base == Delta and not e.exp.is_Integer,
         lambda e: (norm * sin_theta) ** (2 * e.exp),
     )

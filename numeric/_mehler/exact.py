@@ -64,10 +64,10 @@ class Formula:
             pair = (formulas.kernel, formulas.kernel_dot)
             point = {q1: v1, q2: v2, c: cov, Delta: v1 * v2 - cov * cov}
         before: list[Any] | None = None
-        # Fewer digits would take exp(√q) for 1 in both of two passes.
-        least = min((v for v in (v1, v2) if v > _ZERO), default=Fraction(1))
-        small = max(0, -_magnitude(least))
-        dps = first = digits + 20 + (small if all(given) else max(small, _DIGITS_OF_ZERO))
+        # Fewer digits would take exp(√q) of a tiny q, or exp(-1/q) of a huge one, for 1 in both of two passes.
+        sizes = [_magnitude(v) for v in (v1, v2) if v > _ZERO]
+        small, spread = max(0, -min(sizes, default=0)), max(map(abs, sizes), default=0)
+        dps = first = digits + 20 + (spread if all(given) else max(spread, _DIGITS_OF_ZERO))
         while dps <= 40 * first or dps < 4000:
             ctx = context(dps)
             env = {symbol: ctx.mpf(int(v.p)) / int(v.q) for symbol, v in self._env.items()}

@@ -21,6 +21,8 @@ from mehler.numeric.errors import NumericError
 from mehler.numeric.precision.notation import Activation, Dual, Exact, Parameters, exact
 
 _PROBES = 28  # samples that show how fast Gauss-Legendre will converge
+_LAYERS = range(6, 21, 2)  # powers of 4 that the distances of samples next to an end are of the length of a cell
+_SEEN = 1e-2  # of the largest sample: what a layer at an end must change to be seen
 _NODES = 2  # nodes of a rule for each digit
 _WIDTH = 8  # standard deviations of a Gaussian that such a rule resolves
 
@@ -58,12 +60,15 @@ def _context(digits: int) -> Any:
 
 
 @lru_cache(maxsize=1)
-def _probe() -> list[tuple[float, float, float]]:
-    """Nodes and the weights that take the samples there to the two highest Legendre coefficients."""
+def _probe() -> list[tuple[float, float, float, float, float]]:
+    """Nodes and the weights that take the samples there to the two highest Legendre coefficients, and to the values
+    at -1 and 1 of the polynomial through them."""
     rows = []
     for y, w in _gauss(_context(15), _PROBES):
         before, here = _legendre(_PROBES - 1, y)
-        rows.append((float(y), float(w * here), float(w * before)))
+        terms = [w / 2, *((2 * k + 1) * w / 2 * _legendre(k, y)[1] for k in range(1, _PROBES))]
+        left, right = (sum(s**k * term for k, term in enumerate(terms)) for s in (-1, 1))
+        rows.append((float(y), float(w * here), float(w * before), float(left), float(right)))
     return rows
 
 
@@ -94,17 +99,25 @@ class _Marginal:
 
     def smooth(self, a: Any, b: Any, sigma: Any) -> bool:
         """Whether Gauss-Legendre reaches 10^-goal for φ(x) exp(-x²/4σ²), and for φ′, on [a, b]."""
-        samples = []
-        for y, *_ in _probe():
-            x = (a + b) / 2 + (b - a) / 2 * y
-            damping = self.phi.m.exp(-((x / sigma) ** 2) / 4)
-            pair = zip(self.phi(x), self.heights, strict=True)
-            samples.append([float(f * damping / (height or 1)) for f, height in pair])
-        return all(self._resolved(column) for column in zip(*samples, strict=True))
 
-    def _resolved(self, samples: tuple[float, ...]) -> bool:
+        def sampled(x: Any) -> list[float]:
+            damping = self.phi.m.exp(-((x / sigma) ** 2) / 4)
+            return [float(f * damping / (height or 1)) for f, height in zip(self.phi(x), self.heights, strict=True)]
+
+        samples = [sampled((a + b) / 2 + (b - a) / 2 * y) for y, *_ in _probe()]
+        # The nodes do not see a layer at an end, as tanh has one at 0 where σ is large.
+        steps = [(b - a) / 4**k for k in _LAYERS]
+        ends = [[sampled(end) for end in (a + step, b - step)] for step in steps]
+        columns = zip(*samples, strict=True)
+        return all(self._resolved(c, [[e[n] for e in pair] for pair in ends]) for n, c in enumerate(columns))
+
+    def _resolved(self, samples: tuple[float, ...], ends: list[list[float]]) -> bool:
         top = max(map(abs, samples))
         tail = max(abs(sum(f * row[i] for f, row in zip(samples, _probe(), strict=True))) for i in (1, 2))
+        for i, values in zip((3, 4), zip(*ends, strict=True), strict=True):
+            expected = sum(f * row[i] for f, row in zip(samples, _probe(), strict=True))
+            if any(abs(value - expected) > _SEEN * max(top, 10.0**-self.goal) + 100 * tail for value in values):
+                return False
         # The coefficients fall as ρ^-k, the error of n nodes as ρ^-2n.
         return not top or top * (tail / top) ** (2 * _NODES * self.goal / (_PROBES - 1)) <= 10.0**-self.goal
 

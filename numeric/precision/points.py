@@ -47,7 +47,7 @@ def _inside(q1: float, q2: float, c: float, dtype: Any) -> float:
 
 
 def regions(dtype: Any, seed: int = 0, points: int = 12) -> tuple[Region, ...]:
-    """Points in the bulk, near ρ = ±1, on the boundary, and with variances far apart; 1e-6 ≤ q ≤ 1e6."""
+    """Points in the bulk, near ρ = ±1, on the boundary, and with variances far apart; 1e-6 ≤ q ≤ 1e11."""
     rng = np.random.default_rng(seed)
     eps = float(np.finfo(dtype).eps)
 
@@ -67,11 +67,12 @@ def regions(dtype: Any, seed: int = 0, points: int = 12) -> tuple[Region, ...]:
     ratio = [at(q(-6, -3), q(3, 6), rng.uniform(-0.99, 0.99)) for _ in range(points)]
     small = [at(q(-6, -3), q(-6, -3), rng.uniform(-0.99, 0.99)) for _ in range(points)]
     large = [at(q(3, 6), q(3, 6), rng.uniform(-0.99, 0.99)) for _ in range(points)]
+    apart = [at(q(2, 6), q(5, 11), s * rho) for _ in range(points // 2) for s, rho in ((-1, 1), (1, near()))]
     return tuple(
         Region(name, tuple(values))
         for name, values in (
             ("bulk", bulk), ("rho near 1", close), ("rho near -1", opposite), ("rho = +-1", equal),
-            ("q1 << q2", ratio), ("small q", small), ("large q", large),
+            ("q1 << q2", ratio), ("small q", small), ("large q", large), ("rho near +-1, q1 << q2", apart),
         )
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mehler.derive.emit.cupy import scalars
-from mehler.derive.emit.module import lowered, numpy_source
+from mehler.derive.emit.module import lowered, measured_source
 from mehler.derive.pipeline import closed_form, derive_dual
 from mehler.generated import erf, gelu, relu
 
@@ -75,7 +75,7 @@ def functions(module: Any) -> dict[str, Any]:
     code = lowered(proved)
     names: dict[str, Any] = {"np": np, "njit": lambda **_: lambda function: function, "sqrt": _sqrt}
     names |= {"fabs": lambda x: Number(math.fabs(x)), "copysign": lambda x, y: Number(math.copysign(x, y))}
-    for source in reversed(scalars(proved, code, numpy_source(proved, "activation", code))):
+    for source in reversed(scalars(proved, code, measured_source(proved, "activation", code))):
         body = [node for node in ast.parse(source).body if isinstance(node, ast.Assign | ast.FunctionDef)]
         exec(compile(ast.Module(body, []), "scalars", "exec"), names)  # type: ignore[arg-type]
     return names

@@ -241,12 +241,12 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str) -> None:
     """Translated, they are NaN where digits are lost and right elsewhere; without a repair there is no code."""
     from mehler.derive.emit.cupy import cupy_source, emit_cupy
-    from mehler.derive.emit.module import lowered, numpy_source
+    from mehler.derive.emit.module import lowered, measured_source
     from mehler.derive.pipeline import closed_form, derive_dual
 
     proved = closed_form(derive_dual(name))
     code = lowered(proved)
-    module, theirs = on_host(cupy_source(proved, code, numpy_source(proved, name, code))), evaluator(name, {}).module
+    module, theirs = on_host(cupy_source(proved, code, measured_source(proved, name, code))), evaluator(name, {}).module
     q = np.geomspace(1e-3, 300, 40)
     for function in FUNCTIONS[:2]:
         K, E = (getattr(each, function)(q, q, -0.4 * q) for each in (module, theirs))

@@ -10,7 +10,8 @@ import pytest
 import sympy as sp
 
 from mehler.derive.dual import ProvedDual
-from mehler.derive.emit.module import emit_numpy
+from mehler.derive.emit.measure import BUDGETS
+from mehler.derive.emit.module import closed_of, numpy_source
 
 Point = tuple[float, float, float]
 
@@ -22,7 +23,8 @@ def module(derive: Callable[..., ProvedDual]) -> Callable[[str], Any]:
 
     def load(name: str) -> Any:
         if name not in made:
-            made[name] = compile(emit_numpy(derive(name), "module"), "generated", "exec")
+            source = numpy_source(derive(name), "module", closed_of(derive(name)), BUDGETS[1])
+            made[name] = compile(source, "generated", "exec")
         names: dict[str, Any] = {"__name__": "generated"}
         exec(made[name], names)
         return SimpleNamespace(**names, namespace=names)

@@ -4,12 +4,16 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 
+from mehler.derive.activation import activation
+from mehler.derive.dual import NumericDual
 from mehler.derive.emit.expectations import expectations, largest, namespace, resolving
 from mehler.derive.errors import EmitError
 from mehler.derive.pipeline import derive_dual, generate
+from mehler.numeric.precision.oracle import Oracle
 
 
 def module_of(source: str) -> Any:
@@ -37,6 +41,34 @@ def test_fewer_panels_do_not_see_an_algebraic_tail() -> None:
     """Undo the knots further out: they were few, and softsign was off by 4e-6 at a variance of 1e6."""
     dual = derive_dual("softsign")
     assert largest(dual, expectations(dual, "", "", (-32, -8, -2, 2, 8, 32))) < 1e4
+
+
+# (φ, q1, q2, c) of unequal variances at opposite inputs: φ(u) grows where φ(v) decays, on the scale of v.
+UNEQUAL = [
+    ("where(x>0, x, x*exp(x))", 1e4, 1e10, -1e7),
+    ("where(x>=0, x*(1 - exp(-x)/2), x*exp(x)/2)", 583.0**2, 214587.0**2, -583.0 * 214587.0),
+    ("x/(1 + exp(-x))", 1e2, 1e10, -1e6),
+    ("where(x>1, x, exp(x))", 1e4, 1e12, -1e8),
+]
+
+
+@pytest.mark.parametrize(("text", "q1", "q2", "c"), UNEQUAL)
+def test_sums_see_the_scales_of_both_variances(text: str, q1: float, q2: float, c: float) -> None:
+    dual = NumericDual(activation(text), "summed, to be tested", "almost-everywhere")
+    _, code = resolving(dual)
+    oracle = Oracle(text, digits=16)
+    scales = [mpmath.sqrt(a * b) for a, b in zip(oracle.diagonal(q1), oracle.diagonal(q2), strict=True)]
+
+    def worst(code: str) -> float:
+        arrays = [np.array([v]) for v in (q1, q2, -1.0, 1e-150)]
+        with np.errstate(all="ignore"):
+            values = namespace(dual, code)["double_sums"](*arrays)[:, 0]
+        exact = oracle.both(q1, q2, c)
+        return max(float(abs(v - e) / s) for v, e, s in zip(values, exact, scales, strict=True))
+
+    assert worst(code) < 4e-15
+    # Undo the breaks at the scales of the smaller variance.
+    assert worst(code.replace("SCALES / root1, seen, *layers", "SCALES / root1, *layers")) > 1e-11
 
 
 def test_a_root_is_not_summed() -> None:

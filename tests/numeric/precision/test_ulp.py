@@ -17,7 +17,16 @@ from mehler.numeric.precision.ulp import measure, regions, scaled_ulp
 SOURCE = (Path(mehler.generated.__file__).parent / "relu.py").read_text(encoding="utf-8")
 RELU = load_source(SOURCE, "relu.py")
 BUDGET = RELU.BUDGETS["float64"]["kernel"]
-REGIONS = ["bulk", "rho near 1", "rho near -1", "rho = +-1", "q1 << q2", "small q", "large q"]
+REGIONS = [
+    "bulk",
+    "rho near 1",
+    "rho near -1",
+    "rho = +-1",
+    "q1 << q2",
+    "small q",
+    "large q",
+    "rho near +-1, q1 << q2",
+]
 DTYPES = [np.float64, np.float32]
 
 
@@ -101,9 +110,11 @@ def test_regions_hold_points_of_their_kind(dtype: Any, seed: int) -> None:
             assert all(float(dtype(v)) == v for v in point)
             q1, q2, c = (Fraction(v) for v in point)
             assert c * c <= q1 * q2
-            assert Fraction("0.9e-6") <= min(q1, q2) <= max(q1, q2) <= Fraction("1.1e6")
+            assert Fraction("0.9e-6") <= min(q1, q2) <= max(q1, q2) <= Fraction("1.1e11")
             rho = float(c) / math.sqrt(q1 * q2)
-            if region.name == "rho = +-1":
+            if region.name == "rho near +-1, q1 << q2":
+                assert 0.98 < abs(rho) <= 1
+            elif region.name == "rho = +-1":
                 assert c * c == q1 * q2
             elif region.name == "rho near 1":
                 assert 0.98 < rho <= 1
