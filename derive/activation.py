@@ -73,13 +73,18 @@ DEFAULTS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     }
 )
 
-# Symbols of the derivation itself.
+# Names with a meaning of their own beside a parameter. One of these is written with an underscore at its end.
 RESERVED = frozenset(
     {
-        *("x", "q", "q1", "q2", "c", "rho", "theta", "sin_theta", "Delta", "norm", "det"),
-        *("t", "lambda", "u", "v", "k1", "k2", "sigma_w", "sigma_b"),
+        # Symbols of a derivation.
+        *("q", "q1", "q2", "c", "rho", "theta", "sin_theta", "Delta", "norm", "det", "square", "weight"),
+        *("t", "lambda", "u", "v", "y", "k1", "k2", "d1", "d2", "root", "root1", "root2", "phi"),
+        # Arguments beside which a parameter is given.
+        *("sigma_w", "sigma_b", "depth", "X", "Y", "tangent", "expr", "activation", "jumps", "timeout"),
+        *("name", "target", "progress", "span", "digits"),
     }
 )
+NUMBERED = re.compile(r"(inverse|sine|cosine|secant|exponential)\d+|constant_\w+")
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,11 @@ class Activation:
     expr: sp.Expr
     pieces: Pieces
     defaults: Mapping[str, sp.Expr]
+
+    def __post_init__(self) -> None:
+        for symbol in self.parameters:
+            if not _is_name(symbol.name) or symbol.name != _symbol_name(symbol.name, set()):
+                raise ParseError(f"{shorten(symbol.name)!r} cannot name a parameter; choose another, e.g. 'alpha'")
 
     @property
     def parameters(self) -> tuple[sp.Symbol, ...]:
@@ -102,17 +112,23 @@ def activation(text: str, params: Mapping[str, Number] | None = None) -> Activat
 
     A parameter may be given a value (a number, "1/10", "0.1": decimals are exact), an assumption
     ("positive", "negative", "real") or a SymPy expression; without either it stays a real symbol.
+    A parameter whose name is in `RESERVED` has a symbol with an underscore at its end, as in c_, and may be given
+    by that name too.
     Raises ParseError, or OutsideClass when a knot cannot be located.
     """
     name = text.strip() if isinstance(text, str) else ""
-    declared = {key: _value(key, value) for key, value in (params or {}).items()}
+    names = _names_in(text, NAMED) if isinstance(text, str) else set()
+    declared = {}
+    for key, value in (params or {}).items():
+        known = key if key in names else key.removesuffix("_")
+        declared[known] = _value(key, _symbol_name(known, names), value)
     expr = parse(text, NAMED, declared)
     if not expr.has(x):
         raise ParseError(f"{shorten(text)!r} does not depend on x; write a function of x such as 'max(0, x)'")
-    unused = sorted(set(params or {}) - set(_names_in(text, NAMED)))
+    unused = sorted(set(declared) - names)
     if unused:
         raise ParseError(f"the activation has no parameter {unused[0]!r}; leave it out")
-    defaults = {key: _value(key, value) for key, value in DEFAULTS.get(name, {}).items()}
+    defaults = {key: _value(key, key, value) for key, value in DEFAULTS.get(name, {}).items()}
     free = {s.name for s in expr.free_symbols}
     return Activation(name, expr, split(expr), {k: v for k, v in defaults.items() if k in free})
 
@@ -122,13 +138,26 @@ def _names_in(text: str, named: Mapping[str, str]) -> set[str]:
     return names.union(*(_names_in(named[n], {}) for n in names if n in named))
 
 
-def _value(name: str, value: Number) -> sp.Expr:
-    if not (name.isidentifier() and name.isascii()) or name in RESERVED:
+def _symbol_name(name: str, others: set[str]) -> str:
+    """The name of a parameter's symbol: its own, or with underscores after it where that has another meaning."""
+    while name in RESERVED or NUMBERED.fullmatch(name):
+        name += "_"
+        while name in others:
+            name += "_"
+    return name
+
+
+def _is_name(name: str) -> bool:
+    return name.isidentifier() and name.isascii() and name != "x"
+
+
+def _value(name: str, symbol: str, value: Number) -> sp.Expr:
+    if not _is_name(name):
         raise ParseError(f"{shorten(name)!r} cannot name a parameter; choose another, e.g. 'alpha'")
     if isinstance(value, sp.Expr):
         return value
     if isinstance(value, str) and value.strip() in {"positive", "negative", "real"}:
-        return sp.Symbol(name, **{value.strip(): True})
+        return sp.Symbol(symbol, **{value.strip(): True})
     number = exact(value, name, ParseError)
     if max(abs(int(number.p)).bit_length(), int(number.q).bit_length()) > 512:
         raise ParseError(f"parameter {name} has too many digits; use fewer")

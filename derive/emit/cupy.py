@@ -16,11 +16,11 @@ from mehler.derive.emit.module import (
     RESULTS,
     Lowered,
     check,
-    check_parameters,
     hashed,
     lowered,
     measured_source,
     parameters,
+    quoted,
     tables_source,
 )
 from mehler.derive.emit.numba import (
@@ -35,6 +35,7 @@ from mehler.derive.emit.numba import (
 )
 from mehler.derive.emit.pair_scalars import CONSTANTS, SCALARS
 from mehler.derive.emit.tables import listed
+from mehler.derive.emit.templates import NAMED
 from mehler.derive.errors import NoCode
 from mehler.derive.pieces import split
 from mehler.derive.tables.table import Tables
@@ -87,8 +88,9 @@ def cupy_source(proved: ProvedDual, code: Lowered, plain: str) -> str:
     filled = _filled(proved, code)
     body = Template(DEVICE).substitute(filled, code=device_code(proved, code, plain))
     imports = f"\nimport functools\n\nimport numpy as np\n{IMPORTS['cupy']}\n"
-    source = f'"""{docstring}{COMPILED}"""\n{imports}{header[1:]}\nSOURCE = "SOURCE-HASH"\n\n{body.strip()}\n'
-    check_parameters(source, list(parameters(proved)))
+    named = NAMED if parameters(proved) else ""
+    text = f'"""{quoted(docstring or "")}{COMPILED}"""\n{imports}{header[1:]}\nSOURCE = "SOURCE-HASH"\n'
+    source = f"{text}{named}\n{body.strip()}\n"
     return hashed(source)
 
 
@@ -100,7 +102,6 @@ def device_code(proved: ProvedDual, code: Lowered, plain: str) -> str:
 def scalars(proved: ProvedDual, code: Lowered, plain: str) -> tuple[str, ...]:
     """The restricted Python that is translated: what each has goes before what the next has."""
     entries = Template(ENTRIES).substitute(_filled(proved, code))
-    check_parameters(entries, list(parameters(proved)))
     return entries, numba_source(proved, code, plain), helpers()
 
 
@@ -112,9 +113,8 @@ def _filled(proved: ProvedDual, code: Lowered) -> dict[str, str]:
     return filled | _near(code.parity, code.parallel, code.falls is not None, spoiled) | {
         **{place: Template(text).substitute(filled) for place, text in given.items()},
         "diagonal": _diagonal(code),
-        # Apart from whatever else a kernel has a name for.
-        "declared": "".join(f", double p_{p}" for p in parameters(proved)),
-        "passed": "".join(f", p_{p}" for p in parameters(proved)),
+        "declared": "".join(f", double {p}" for p in parameters(proved)),
+        "passed": "".join(f", {p}" for p in parameters(proved)),
     }  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def emit_cupy_tables(dual: ProvedDual | NumericDual, name: str, tables: Tables |
     """The source of a CuPy module of the tables of K and K̇. Raises EmitError."""
     tables = present(dual, tables)
     plain = tables_source(dual, name, tables, "there is an error")
-    empty = dict.fromkeys(("signature", "keywords", "parameters", "floats", "declared", "passed"), "")
+    empty = dict.fromkeys(("public", "signature", "keywords", "parameters", "floats", "declared", "passed"), "")
     filled = empty | tables_device.LOOKED_UP
     filled |= _near(split(dual.activation.expr).parity(), True, False, filled | {"spoiled": ""})
     scaled = Template(tables_device.SCALED).substitute(
@@ -152,7 +152,7 @@ def emit_cupy_tables(dual: ProvedDual | NumericDual, name: str, tables: Tables |
     sampled = Template(tables_device.SAMPLED).substitute(
         low=tables.low, high=tables.high, tables=listed(tables, logs=False)
     )
-    return assembled(device + sampled, plain, COMPILED, "cupy", parameters(dual))
+    return assembled(device + sampled, plain, COMPILED, "cupy")
 
 
 def _logarithms(tables: Tables) -> str:

@@ -254,22 +254,22 @@ def _run(name, count, *arguments):
         _module().get_function(name)((blocks,), (THREADS,), arguments)
 
 
-def kernel(q1, q2, c$signature):
+${public}def kernel(q1, q2, c$signature):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     return _dual("values", 0, (q1, q2, c)$parameters)
 
 
-def kernel_dot(q1, q2, c$signature):
+${public}def kernel_dot(q1, q2, c$signature):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     return _dual("values", 1, (q1, q2, c)$parameters)
 
 
-def kernel_diag(q$signature):
+${public}def kernel_diag(q$signature):
     """K(q, q, q) = E[phi(u)**2]."""
     return _dual("diagonals", 0, (q,)$parameters)
 
 
-def kernel_dot_diag(q$signature):
+${public}def kernel_dot_diag(q$signature):
     """K'(q, q, q) = E[phi'(u)**2]."""
     return _dual("diagonals", 1, (q,)$parameters)
 
@@ -285,12 +285,12 @@ def _dual(name, order, given$parameters):
 $evaluated    return xp.astype(xp.reshape(result, shape), dtype)
 
 
-def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
+${public}def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
     return _gram(False, X, Y, depth, sigma_w, sigma_b$parameters)
 
 
-def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
+${public}def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
     """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
     return _gram(True, X, Y, depth, sigma_w, sigma_b$parameters)
 
@@ -302,8 +302,8 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b$parameters):
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
-    one = rows_of(X, tangent, depth, sigma_w, sigma_b$keywords)
-    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b$keywords)
+    one = rows_of(X, tangent, depth, sigma_w, sigma_b$parameters)
+    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b$parameters)
     zeros = (xp.sum(0 * A, axis=1) for A in (X, Z))
     result = xp.astype(_outer(*zeros), dtype)
     n, m = result.shape
@@ -320,7 +320,7 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b$parameters):
     return result if firsts is None else xp.take(result, firsts, axis=1)
 
 
-def rows_of(X, tangent, depth, sigma_w, sigma_b$parameters):
+${public}def rows_of(X, tangent, depth, sigma_w, sigma_b$parameters):
     """What the tiles of rows X (n, d) share, computed once: a table by layer."""
     xp = _namespace(X)
     n, width = X.shape

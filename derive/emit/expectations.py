@@ -23,7 +23,7 @@ from mehler.derive.dual import NumericDual, ProvedDual
 from mehler.derive.emit import far, near_zero
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.normal import rule
-from mehler.derive.emit.program import Program, lower
+from mehler.derive.emit.program import Program, lower, parameter_name
 from mehler.derive.special import Phi
 from mehler.derive.stabilise.code import share
 from mehler.derive.stabilise.rules import small_exponents
@@ -170,7 +170,8 @@ def namespace(dual: ProvedDual | NumericDual, text: str) -> dict[str, Any]:
 def largest(dual: ProvedDual | NumericDual, text: str, allowed: float = ALLOWED) -> float:
     """The variance up to which the sums of a module, whose functions for φ are `text`, are right; 0.0 if none."""
     scope = namespace(dual, text)
-    given = {s.name: float(dual.activation.defaults.get(s.name, 1)) for s in dual.activation.parameters}
+    phi = dual.activation
+    given = {parameter_name(s): float(phi.defaults.get(s.name, 1)) for s in phi.parameters}
     known = 0.0
     with np.errstate(all="ignore"):
         for q in map(float, TRIED):
@@ -245,7 +246,8 @@ def shape(
 
 
 def names_of(proved: ProvedDual | NumericDual) -> str:
-    return ", ".join(s.name for s in proved.activation.parameters)
+    """The parameters of φ, as arguments of a call."""
+    return ", ".join(map(parameter_name, proved.activation.parameters))
 
 
 def _series(dual: ProvedDual | NumericDual, pieces: Sequence[Program]) -> list[list[list[float] | None]]:
@@ -267,13 +269,15 @@ def programs(proved: ProvedDual | NumericDual, careful: bool = True) -> list[Pro
     inputs = (x, *phi.parameters)
 
     def lowered(exprs: Sequence[sp.Expr]) -> Program:
-        return lower(share(inputs, [small_exponents(_elementary(e)) for e in exprs], []))
+        code = share(inputs, [small_exponents(_elementary(e)) for e in exprs], [])
+        return lower(code, parameters=phi.parameters)
 
     count = len(phi.pieces.knots)
     # The outer two pieces reach infinity.
     sides = [[side for side, end in ((-1, 0), (1, count)) if i == end] for i in range(count + 1)]
     code = [far.safe(pair, lowered, ends if careful else ()) for pair, ends in zip(pieces, sides, strict=True)]
-    return [*code, lower(share(phi.parameters, list(phi.pieces.knots), []))]
+    places = share(phi.parameters, list(phi.pieces.knots), [])
+    return [*code, lower(places, parameters=phi.parameters)]
 
 
 REWRITTEN: Mapping[Any, Any] = {

@@ -27,6 +27,7 @@ import sympy as sp
 from mehler.derive.dual import ProvedDual
 from mehler.derive.emit import falls, normal
 from mehler.derive.emit import numpy as target
+from mehler.derive.emit.expectations import names_of
 from mehler.derive.emit.program import Program, lower
 from mehler.derive.emit.remainder import RULE
 from mehler.derive.special import Phi2
@@ -206,7 +207,8 @@ def programs(proved: ProvedDual) -> tuple[Program, ...]:
     """J, j and |β|."""
     found = parts(proved)
     assert found is not None
-    return (lower(share(proved.activation.parameters, list(found[1:4]), [])),)
+    given = proved.activation.parameters
+    return (lower(share(given, list(found[1:4]), []), parameters=given),)
 
 
 def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
@@ -216,7 +218,7 @@ def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
     d, *_, side = found
     (program,) = programs(proved)
     rest = [f"    {1 / factorial(d + 1 + i)!r},\n" for i in reversed(range(TERMS))]
-    arguments = ", ".join(s.name for s in proved.activation.parameters)
+    arguments = names_of(proved)
     text = Template(TEXT).substitute(
         degree=d,
         small=SMALL,

@@ -205,7 +205,8 @@ def programs(proved: ProvedDual) -> tuple[Program, ...]:
     power = sp.expand(here - exponential.tail(here))
     bend = sp.simplify(exponential.tail(here).subs(x, 0))
     values = [power.subs(x, 0), side * sp.diff(power, x), bend, -side * sp.diff(there, x), whole, jump, rate]
-    return (lower(share(phi.parameters, [sp.simplify(v) for v in values], [])),)
+    code = share(phi.parameters, [sp.simplify(v) for v in values], [])
+    return (lower(code, parameters=phi.parameters),)
 
 
 def _shape(proved: ProvedDual) -> str:

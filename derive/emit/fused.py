@@ -179,12 +179,12 @@ $flat_bounds        values = s_pair(
     return result
 
 
-def kernel(q1, q2, c$signature):
+${public}def kernel(q1, q2, c$signature):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     return _dual(0, q1, q2, c$parameters)
 
 
-def kernel_dot(q1, q2, c$signature):
+${public}def kernel_dot(q1, q2, c$signature):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     return _dual(1, q1, q2, c$parameters)
 
@@ -197,7 +197,7 @@ $flat_limits    result = _pairs(*state$row_limits, order$floats)
 $flat_rescue    return result.reshape(shape).astype(dtype)[()]
 
 
-def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
+${public}def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]

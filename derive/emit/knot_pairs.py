@@ -109,8 +109,8 @@ def text(proved: ProvedDual, names: str) -> str:
 def programs(proved: ProvedDual) -> tuple[Program, ...]:
     """The knots, and the products of jumps."""
     products = [jump for _, _, factors in pairs_of(proved) for _, _, jump in factors]
-    values = (proved.activation.pieces.knots, products)
-    return tuple(lower(share(proved.activation.parameters, list(each), [])) for each in values)
+    values, given = (proved.activation.pieces.knots, products), proved.activation.parameters
+    return tuple(lower(share(given, list(each), []), parameters=given) for each in values)
 
 
 def state(proved: ProvedDual) -> str:

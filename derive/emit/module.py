@@ -4,8 +4,8 @@ The text is a function of the derivation alone: no timestamp, no path, no order 
 imports NumPy, and scipy.special where its formulas need Φ; nothing of mehler.
 """
 
-import ast
 import hashlib
+import json
 import keyword
 import re
 import textwrap
@@ -24,9 +24,9 @@ from mehler.derive.emit import numpy as target
 from mehler.derive.emit.close_pairs import DIFFERENCE, PRICE, close_pairs
 from mehler.derive.emit.measure import BUDGETS, budgeted
 from mehler.derive.emit.network import NETWORK
-from mehler.derive.emit.program import Apply, Name, Node, Program, lower
+from mehler.derive.emit.program import Apply, Name, Node, Program, lower, parameter_name
 from mehler.derive.emit.row_pairs import ROW_PAIRS
-from mehler.derive.emit.templates import HELPERS, MODULE
+from mehler.derive.emit.templates import HELPERS, MODULE, NAMED
 from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.special import Phi, Phi2
@@ -38,6 +38,9 @@ CLOSE = 0.1
 CLOSE_TABLES = 1e-3
 
 NORMAL = frozenset({"scaled_phi", "scaled_phi2"})
+
+# Of the standard library what a module may need.
+STANDARD = ("base64", "functools", "warnings", "zlib")
 
 # The smallest sine at which p = (k - r*h)/sin_theta is taken, 0/0 at 0.
 LEAST = "1e-18"
@@ -85,9 +88,10 @@ def lowered(proved: ProvedDual) -> Lowered:
     """The Programs of the closed forms, of which every target is printed."""
     stable = stabilise(proved)
     small = {"q1": 0, "q2": 1, "weight": -1, **dict.fromkeys(parameters(proved), -1)}
-    apart = None if stable.apart is None else lower(stable.apart, small)
-    falls = None if stable.falls is None else lower(stable.falls)
-    pair, diagonal = lower(stable.pair), lower(stable.diagonal)
+    given = proved.activation.parameters
+    apart = None if stable.apart is None else lower(stable.apart, small, parameters=given)
+    falls = None if stable.falls is None else lower(stable.falls, parameters=given)
+    pair, diagonal = (lower(each, parameters=given) for each in (stable.pair, stable.diagonal))
     return Lowered(pair, apart, stable.cosines, diagonal, falls, stable.parity, stable.parallel)
 
 
@@ -149,9 +153,15 @@ def hashed(source: str) -> str:
 
 
 def parameters(proved: ProvedDual | NumericDual) -> dict[str, str | None]:
-    """The default of each parameter as code, or None."""
-    given = proved.activation.defaults
-    return {s.name: repr(float(given[s.name])) if s.name in given else None for s in proved.activation.parameters}
+    """The default of each parameter as code, or None, by what code calls it."""
+    phi = proved.activation
+    given = {s: phi.defaults.get(s.name) for s in phi.parameters}
+    return {parameter_name(s): None if v is None else repr(float(v)) for s, v in given.items()}
+
+
+def public(defaults: Mapping[str, str | None]) -> str:
+    """What stands before a function that is called with the parameters by name."""
+    return "@_named\n" if defaults else ""
 
 
 def signature_of(defaults: Mapping[str, str | None]) -> str:
@@ -179,26 +189,31 @@ def _assembled(
     defaults = parameters(dual)
     keywords = "".join(f", {p}={p}" for p in defaults)
     signature = signature_of(defaults)
+    named = NAMED if defaults else ""
     helpers = "".join(dict.fromkeys(code.helpers))
-    source = Template(MODULE).substitute(
-        title=_title(dual, name),
-        formulas=formulas,
-        evidence=evidence,
-        imports=_imports(helpers),
+    return Template(MODULE).substitute(
+        title=quoted(_title(dual, name)),
+        formulas=quoted(formulas),
+        evidence=quoted(evidence),
+        imports=_imports(named + helpers),
         name=name,
-        expression=str(dual.activation.expr),
-        parameters=_parameter_table(defaults),
+        expression=json.dumps(str(dual.activation.expr)),
+        parameters=_parameter_table(dual),
         jumps=dual.jumps,
         version=version("mehler"),
         budgets=budgets,
         constants="".join(f"{line}\n" for line in target.constants(*code.programs)),
+        named=named,
         helpers=helpers,
+        public=public(defaults),
         signature=signature,
         keywords=keywords,
         network=Template(NETWORK)
         .substitute(
+            public=public(defaults),
             signature=signature,
             keywords=keywords,
+            values="".join(f", {p}" for p in defaults),
             pairs=keywords.removeprefix(", "),
             row_pairs=ROW_PAIRS,
             first=code.first,
@@ -214,8 +229,6 @@ def _assembled(
         limits=f"{code.lowest!r}, {code.highest!r}",
         **{"apart": Template(APART).substitute(keywords=keywords), **code.bodies},
     )
-    check_parameters(source, list(defaults))
-    return source
 
 
 @dataclass(frozen=True)
@@ -313,24 +326,9 @@ def lacking(proved: ProvedDual) -> str | None:
     return None
 
 
-def check_parameters(source: str, parameters: list[str]) -> None:
-    """Raise EmitError when a parameter's name already means something where the module passes it on."""
-    try:
-        module = ast.parse(source)
-        compile(module, "the module", "exec")
-    except SyntaxError as error:  # a parameter named as another argument, or by a keyword
-        raise EmitError(
-            f"a parameter's name has a meaning in generated code ({error.msg}); call it 'alpha'"
-        ) from None
-    taken = {alias.asname or alias.name for node in ast.walk(module) for alias in getattr(node, "names", ())}
-    for node in module.body:
-        if isinstance(node, ast.FunctionDef):
-            taken.add(node.name)
-            if set(parameters) & {argument.arg for argument in node.args.args}:
-                taken |= {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
-    for name in parameters:
-        if name in taken:
-            raise EmitError(f"the parameter name {name!r} has a meaning in generated code; call it e.g. 'alpha'")
+def quoted(text: str) -> str:
+    """`text` as it is written between three double quotes."""
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _title(proved: ProvedDual | NumericDual, name: str) -> str:
@@ -365,13 +363,14 @@ def _text(expr: sp.Expr) -> str:
 
 def _imports(helpers: str) -> str:
     special = [name for name in normal.SPECIAL if f"{name}(" in helpers]
-    standard = "".join(f"import {name}\n" for name in ("base64", "warnings", "zlib") if f"{name}." in helpers)
+    standard = "".join(f"import {name}\n" for name in STANDARD if f"{name}." in helpers)
     lines = [standard + "\n" if standard else "", "import numpy as np\n"]
     return "".join(lines) + (f"from scipy.special import {', '.join(special)}\n" if special else "")
 
 
-def _parameter_table(defaults: dict[str, str | None]) -> str:
-    return "{" + ", ".join(f'"{p}": {v}' for p, v in defaults.items()) + "}"
+def _parameter_table(dual: ProvedDual | NumericDual) -> str:
+    values = zip(dual.activation.parameters, parameters(dual).values(), strict=True)
+    return "{" + ", ".join(f"{json.dumps(symbol.name)}: {value}" for symbol, value in values) + "}"
 
 
 def _body(program: Program, results: tuple[str, ...], like: str, *others: str) -> str:

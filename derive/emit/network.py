@@ -199,12 +199,12 @@ def _sum_gap(a1, a2, b1, b2, gap_a, gap_b):
 
 $close_pairs
 
-def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
+${public}def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
     return _gram(False, X, Y, depth, sigma_w, sigma_b$keywords)
 
 
-def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
+${public}def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):
     """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
     return _gram(True, X, Y, depth, sigma_w, sigma_b$keywords)
 
@@ -218,8 +218,8 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b$signature):
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
     np.empty(KEPT, np.uint8)
-    one = rows_of(X, tangent, depth, sigma_w, sigma_b$keywords)
-    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b$keywords)
+    one = rows_of(X, tangent, depth, sigma_w, sigma_b$values)
+    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b$values)
     result = np.empty((len(X), len(Z)), np.result_type(X, Z))
     for part, parts in tiles_of(len(X), len(Z), Y is None):
         within = Y is None and part == parts
@@ -251,7 +251,7 @@ def tiles_of(n, m, within=False):
 
 $row_pairs
 
-def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
+${public}def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]

@@ -7,7 +7,7 @@ definitions that are reached from its public names. So there is one text of ever
 import ast
 import re
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from string import Template
 from types import ModuleType
 
@@ -30,15 +30,17 @@ from mehler.derive.emit.fused import (
 from mehler.derive.emit.module import (
     LEAST,
     NORMAL,
+    STANDARD,
     Lowered,
     assignment,
     check,
-    check_parameters,
     hashed,
     lacking,
     lowered,
     measured_source,
     parameters,
+    public,
+    quoted,
     signature_of,
     tables_source,
 )
@@ -51,7 +53,6 @@ from mehler.derive.tables.table import Tables
 
 HEADER = ("NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS", "SOURCE")
 PUBLIC = ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag", "nngp", "ntk", "rows_of", "tile_of")
-STANDARD = ("base64", "functools", "warnings", "zlib")
 IMPORTS = {
     "numba": "from numba import njit",
     "cupy": """
@@ -92,13 +93,13 @@ def numba_source(proved: ProvedDual, code: Lowered, plain: str, rule: ModuleType
 
     `rule`: that of `series_of`.
     """
-    return assembled(_fused(proved, code, rule), plain, COMPILED, "numba", parameters(proved))
+    return assembled(_fused(proved, code, rule), plain, COMPILED, "numba")
 
 
 def emit_numba_tables(dual: ProvedDual | NumericDual, name: str, tables: Tables | None) -> str:
     """The source of a Numba module of the tables of K and K̇. Raises EmitError."""
     source = tables_source(dual, name, present(dual, tables))
-    return assembled(TABULATED, source, COMPILED_LAYER, "numba", parameters(dual))
+    return assembled(TABULATED, source, COMPILED_LAYER, "numba")
 
 
 def present(dual: ProvedDual | NumericDual, tables: Tables | None) -> Tables:
@@ -112,18 +113,16 @@ def present(dual: ProvedDual | NumericDual, tables: Tables | None) -> Tables:
     return tables
 
 
-def assembled(compiled: str, plain: str, note: str, target: str, parameters: Mapping[str, str | None]) -> str:
+def assembled(compiled: str, plain: str, note: str, target: str) -> str:
     """Of each definition that is reached the text in `compiled`, or in helpers, or in the NumPy module `plain`."""
     plain = plain.replace('TARGET = "numpy"', f'TARGET = "{target}"')
     pools = [_Definitions(text) for text in (compiled, helpers(), plain)]
     reached = _reached((*HEADER, *PUBLIC), pools)
     docstring = ast.get_docstring(ast.parse(plain), clean=False)
-    parts = [f'"""{docstring}{note}"""\n', _imports(reached, IMPORTS[target])]
+    parts = [f'"""{quoted(docstring or "")}{note}"""\n', _imports(reached, IMPORTS[target])]
     for pool in reversed(pools):
         parts += [text for names, text in pool.entries if any(reached.get(name) is pool for name in names)]
-    source = "".join(parts)
-    check_parameters(source, list(parameters))
-    return hashed(source)
+    return hashed("".join(parts))
 
 
 class _Definitions:
@@ -219,6 +218,7 @@ def places(proved: ProvedDual, code: Lowered, rule: ModuleType | None = None) ->
     defaults = parameters(proved)
     names = "".join(f", {p}" for p in defaults)
     common: dict[str, str] = {
+        "public": public(defaults),
         "signature": signature_of(defaults),
         "keywords": "".join(f", {p}={p}" for p in defaults),
         "parameters": names,

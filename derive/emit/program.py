@@ -96,17 +96,28 @@ class Program:
             yield from _walk(root)
 
 
-def lower(code: StraightLine, small: Mapping[str, int] = MappingProxyType({})) -> Program:
+def parameter_name(parameter: sp.Symbol) -> str:
+    """What code calls a parameter of φ: nothing else in it, in Python or in C++ has a name that begins so."""
+    return f"phi_{parameter.name}"
+
+
+def lower(
+    code: StraightLine,
+    small: Mapping[str, int] = MappingProxyType({}),
+    parameters: Sequence[sp.Symbol] = (),
+) -> Program:
     """A Program from straight-line SymPy. Raises EmitError naming a function without an operation.
 
+    `parameters` are those of φ.
     `small`: numbers, say −1, of inputs that are smaller arrays than the others, if any are. In products and sums
     what depends on inputs of one number comes before what depends on a larger one, or on those of several.
     """
-    lowering = _Lowering({symbol.name for symbol in code.inputs}, small)
+    names = {symbol: parameter_name(symbol) if symbol in parameters else symbol.name for symbol in code.inputs}
+    lowering = _Lowering(names, small)
     for symbol, value in code.assignments:
         lowering.assign(symbol.name, lowering.node(value))
     outputs = tuple(lowering.node(value) for value in code.outputs)
-    return Program(tuple(s.name for s in code.inputs), tuple(lowering.body), outputs)
+    return Program(tuple(names.values()), tuple(lowering.body), outputs)
 
 
 def _walk(node: Node) -> Iterator[Node]:
@@ -117,8 +128,9 @@ def _walk(node: Node) -> Iterator[Node]:
 
 
 class _Lowering:
-    def __init__(self, names: set[str], small: Mapping[str, int]) -> None:
-        self.names = names
+    def __init__(self, inputs: Mapping[sp.Symbol, str], small: Mapping[str, int]) -> None:
+        self.inputs = inputs
+        self.names = set(inputs.values())
         self.body: list[Assignment] = []
         self.sizes: dict[str, float] = dict(small)
 
@@ -150,7 +162,7 @@ class _Lowering:
         if expr.is_number:
             return _constant(expr)
         if expr.is_Symbol:
-            return Name(expr.name)
+            return Name(self.inputs.get(expr, expr.name))
         if expr.is_Add:
             return self._sum(expr)
         if expr.is_Mul:

@@ -27,6 +27,7 @@ import sympy as sp
 from mehler.derive.dual import ProvedDual
 from mehler.derive.emit import knot_falls
 from mehler.derive.emit import numpy as target
+from mehler.derive.emit.expectations import names_of
 from mehler.derive.emit.normal import rule
 from mehler.derive.emit.program import Program, lower
 from mehler.derive.special import Phi, Phi2
@@ -295,7 +296,8 @@ def applies(proved: ProvedDual) -> bool:
 def programs(proved: ProvedDual) -> tuple[Program, ...]:
     """The jumps of φ, φ′, … at its knots, one derivative after the other."""
     rows = [jump for row in jumps_of(proved) for jump in row]
-    return (lower(share(proved.activation.parameters, rows, [])),)
+    given = proved.activation.parameters
+    return (lower(share(given, rows, []), parameters=given),)
 
 
 def jumps_of(proved: ProvedDual) -> list[list[sp.Expr]]:
@@ -323,7 +325,7 @@ def functions(proved: ProvedDual, signature: str, keywords: str) -> str:
     (program,) = programs(proved)
     values = [target.expression(node) for node in program.outputs]
     rows = [", ".join(values[count * k : count * (k + 1)]) for k in range(d + 1)]
-    arguments = ", ".join(s.name for s in phi.parameters)
+    arguments = names_of(proved)
     text = Template(TEXT).substitute(
         degree=d,
         wide=WIDE,

@@ -190,7 +190,7 @@ def programs(proved: ProvedDual) -> tuple[Program, ...]:
     phi = proved.activation
     pieces = zip(phi.pieces.pieces, phi.pieces.derivative().pieces, strict=True)
     codes = (share((x, *phi.parameters), list(values), []) for values in pieces)
-    return *knot_pairs.programs(proved), *(lower(code) for code in codes)
+    return *knot_pairs.programs(proved), *(lower(code, parameters=phi.parameters) for code in codes)
 
 
 def pair(proved: ProvedDual, names: str) -> str:

@@ -19,7 +19,7 @@ and rounded once; no more of it is single than products of rows at large angles.
 
 $imports
 NAME = "$name"
-EXPRESSION = "$expression"
+EXPRESSION = $expression
 PARAMETERS = $parameters
 JUMPS = "$jumps"
 TARGET = "numpy"
@@ -36,7 +36,7 @@ BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while 
 STRIP, CLOSE_STRIP = $strip  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
 $constants
-$helpers
+$named$helpers
 def pair(q1, q2, c, rho, sin_theta$signature):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
 $pair
@@ -85,25 +85,25 @@ def _halves(a):
     return high, a - high
 
 
-def kernel(q1, q2, c$signature):
+${public}def kernel(q1, q2, c$signature):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
     return pair(q1, q2, c, *polar(q1, q2, c)$keywords)[0].astype(dtype)
 
 
-def kernel_dot(q1, q2, c$signature):
+${public}def kernel_dot(q1, q2, c$signature):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
     return pair(q1, q2, c, *polar(q1, q2, c)$keywords)[1].astype(dtype)
 
 
-def kernel_diag(q$signature):
+${public}def kernel_diag(q$signature):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
     return diagonal(q$keywords)[0].astype(dtype)
 
 
-def kernel_dot_diag(q$signature):
+${public}def kernel_dot_diag(q$signature):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
     return diagonal(q$keywords)[1].astype(dtype)
@@ -117,6 +117,18 @@ def _doubles(*arrays):
     given = any(getattr(a, "dtype", None) == np.float32 for a in arrays)
     single = given and np.result_type(*arrays) == np.float32
     return [*(np.asarray(a, np.float64) for a in arrays), np.float32 if single else np.float64]
+'''
+
+NAMED = '''
+def _named(function):
+    """`function` by the names that phi has for its parameters; in this module they begin with phi_."""
+
+    @functools.wraps(function)
+    def called(*given, **params):
+        return function(*given, **{f"phi_{p}" if p in PARAMETERS else p: v for p, v in params.items()})
+
+    return called
+
 '''
 
 ONE_MINUS_COS = '''

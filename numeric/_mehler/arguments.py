@@ -21,7 +21,9 @@ ThreadsOption = Annotated[
 TIMEOUT = 120.0  # that of mehler.derive.pipeline, which takes long to import
 
 # Keywords of the functions that take parameters of φ as keywords too.
-KEYWORDS = frozenset(("expr", "jumps", "name", "target", "timeout", "activation", "depth", "sigma_w", "sigma_b"))
+KEYWORDS = frozenset(
+    ("expr", "jumps", "name", "target", "timeout", "activation", "depth", "sigma_w", "sigma_b", "progress", "span")
+)
 
 
 def parameters(param: list[str] | None) -> dict[str, Any]:
@@ -33,9 +35,7 @@ def parameters(param: list[str] | None) -> dict[str, Any]:
         if not equals or not name.strip().isidentifier() or not value.strip() or name.strip() in params:
             raise ParseError(f"--param {text!r} is not NAME=VALUE, once for each name; write e.g. --param a=0.1")
         params[name.strip()] = value.strip()
-    if reserved := KEYWORDS & set(params):
-        raise ParseError(f"{min(reserved)!r} cannot name a parameter; choose another, e.g. 'alpha'")
-    return params
+    return {f"{name}_" if name in KEYWORDS else name: value for name, value in params.items()}
 
 
 def point_of(text: str) -> dict[str, str]:

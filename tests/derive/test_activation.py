@@ -1,9 +1,12 @@
 from fractions import Fraction
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import Any
 
 import pytest
 import sympy as sp
 
+from mehler.derive import __path__ as derive_path
 from mehler.derive.activation import DEFAULTS, NAMED, RESERVED, activation
 from mehler.derive.errors import ParseError
 from mehler.derive.symbols import x
@@ -30,14 +33,43 @@ def test_a_parameter_may_be_named_like_a_constant_of_code() -> None:
     assert activation("lambda_*x", {"lambda_": 2}).expr == 2 * x
 
 
-@pytest.mark.parametrize("name", sorted(RESERVED) + ["1a", "a b", "", "σ", "a.b"])
-def test_reserved_or_impossible_parameter_names_are_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["x", "1a", "a b", "", "σ", "a.b", 'a"', "a\n"])
+def test_impossible_parameter_names_are_refused(name: str) -> None:
     with pytest.raises(ParseError, match="cannot name a parameter") as caught:
         activation("x", {name: 1})
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", sorted(RESERVED - {"x", "lambda"}))
+def test_names_of_symbols_are_checked_wherever_they_come_from() -> None:
+    for name in ('a"""', "a, b", "c", "x"):
+        with pytest.raises(ParseError, match="cannot name a parameter"):
+            activation("x + a", {"a": sp.Symbol(name)})
+
+
+@pytest.mark.parametrize("name", [*sorted(RESERVED - {"lambda"}), "sine1", "exponential12"])
+def test_a_name_with_another_meaning_has_an_underscore(name: str) -> None:
+    for given in (name, f"{name}_"):
+        assert activation(f"x*{name}", {given: 2}).expr == 2 * x
+        assert activation(f"x*{name}", {given: "real"}).parameters == (sp.Symbol(f"{name}_", real=True),)
+    again = activation(f"x*{name}_", {f"{name}_": "real"})
+    assert again.parameters == (sp.Symbol(f"{name}_", real=True),)
+
+
+def test_two_names_stay_two() -> None:
+    phi = activation("c*x + c_ + c__", {"c": "real", "c_": "real", "c__": 3})
+    assert [s.name for s in phi.parameters] == ["c_", "c___"]
+    assert phi.expr.subs({sp.Symbol("c___", real=True): 1, sp.Symbol("c_", real=True): 2}) == x + 5
+
+
+def test_the_symbols_of_the_engine_are_reserved() -> None:
+    names = set()
+    for module in walk_packages(derive_path, "mehler.derive."):
+        names |= {v.name for v in vars(import_module(module.name)).values() if isinstance(v, sp.Symbol)}
+    assert {"q1", "root1", "weight", "det", "sigma_w"} <= names
+    assert names - {"x"} <= RESERVED
+
+
+@pytest.mark.parametrize("name", sorted(RESERVED - {"lambda"}))
 def test_symbols_of_the_derivation_are_unknown_names(name: str) -> None:
     with pytest.raises(ParseError, match="one variable"):
         activation(f"{name}*x")

@@ -109,11 +109,8 @@ OTHERS = {
     "a value without a parameter": (["derive", "exp(a*x)", "--at", "q1=1,q2=1,c=0"], "a has no value; give one"),
     "a parameter twice": (["derive", "a*x", "--param", "a=1", "--param", "a=2"], "once for each name"),
     "a parameter that is no number": (["derive", "a*x", "--param", "a=big"], "is not a number; write e.g. a="),
-    "a reserved parameter": (["derive", "a*x", "--param", "depth=1"], "cannot name a parameter"),
-    "a time limit for a parameter": (
-        ["derive", "a*x", "--param", "timeout=1"],
-        "'timeout' cannot name a parameter",
-    ),
+    "an argument for a parameter": (["derive", "a*x", "--param", "depth=1"], "has no parameter 'depth'"),
+    "a time limit for a parameter": (["derive", "a*x", "--param", "timeout=1"], "has no parameter 'timeout'"),
     "no time": (["derive", "relu", "--timeout", 0], "timeout=0.0 is not a time limit; use a number of seconds > 0"),
     "less than no time": (["generate", "relu", "--name", "r", "--timeout", -1], "timeout=-1.0 is not a time limit"),
     "a time that is no number": (["derive", "relu", "--timeout", "nan"], "timeout=nan is not a time limit"),
