@@ -3,16 +3,15 @@
 A file is data: JSON, from which objects are made by the tables below and by nothing else. It is one line
 with the SHA-256 of its key and its body, then the body: a table of nodes, in which an expression names its
 arguments by earlier positions, so that shared parts are written once, and the dataclasses over it. The key
-covers the sources of the engine, so that a changed engine never meets an old result.
+covers the sources of the engine, so that a changed engine never meets an old result. Names and texts are checked
+one by one, for code is made of some. `mehler.folders` says whose files are read at all.
 
 No fault of the cache is an error: what cannot be written is not cached, what cannot be read is derived again.
 """
 
 import hashlib
 import json
-import os
 import re
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -21,12 +20,12 @@ from types import UnionType
 from typing import Any, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import mpmath
-import platformdirs
 import sympy as sp
 from sympy.core.function import UndefinedFunction
 from sympy.functions.elementary.piecewise import ExprCondPair
 from sympy.functions.special.hyper import TupleArg
 
+from mehler import folders
 from mehler.derive import activation, dual, pieces, special, symbols
 from mehler.derive.activation import Activation
 from mehler.derive.dual import Measurement, NumericDual, ProvedDual
@@ -37,7 +36,13 @@ Result: TypeAlias = ProvedDual | NumericDual | Tables | Measurement
 
 MAX_BYTES = 20_000_000
 
-_NAME = re.compile(r"[0-9a-f]{64}\.jsonl|\.[0-9a-f]{64}\.\w+\.part")
+# What mehler writes into the folder of derivations, into that of compiled code, and what Numba writes there.
+_KEPT = re.compile(r"[0-9a-f]{64}\.jsonl|\.[0-9a-f]{64}\.\w+\.part")
+_COMPILED = re.compile(r"\.?mehler_generated_[0-9a-f]{16}\.(py|\w+\.part)")
+_OF_NUMBA = re.compile(r"mehler_generated_[0-9a-f]{16}\..+\.(nbi|nbc)(\.tmp\.\w+)?")
+
+# Of symbols: an identifier, or the derivative of one.
+_SYMBOL = re.compile(r"[A-Za-z_][A-Za-z0-9_]*'?")
 
 
 def key(phi: Activation, what: str) -> str | None:
@@ -54,11 +59,11 @@ def key(phi: Activation, what: str) -> str | None:
 
 def load(key: str | None) -> Result | None:
     """The result stored under `key`, if there is one and it is whole."""
-    path = _path(key)
+    where = folder()
+    if key is None or where is None:
+        return None
     try:
-        if key is None or path is None or not path.is_file() or path.stat().st_size > MAX_BYTES:
-            return None
-        digest, _, body = path.read_bytes().partition(b"\n")
+        digest, _, body = folders.read(where, f"{key}.jsonl", MAX_BYTES).partition(b"\n")
         if digest.decode() != _digest(key, body):
             return None
         result = _faithful(body.decode())
@@ -69,44 +74,32 @@ def load(key: str | None) -> Result | None:
 
 def store(key: str | None, result: Result) -> None:
     """Keep `result` under `key`, if it is proved, small enough, and comes back as it was."""
-    path = _path(key)
-    if key is None or path is None or not _is_result(result):
+    where = folder()
+    if key is None or where is None or not _is_result(result):
         return
-    temporary = None
     try:
         text = _encode(result)
         body = text.encode()
         if len(body) > MAX_BYTES - 100:
             return
         _faithful(text)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{key}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        Path(temporary).write_bytes(_digest(key, body).encode() + b"\n" + body)
-        Path(temporary).replace(path)
+        folders.write(where, f"{key}.jsonl", _digest(key, body).encode() + b"\n" + body)
     except Exception:  # no text, a full disk, a folder of someone else: it is not cached
         return
-    finally:
-        if temporary is not None:
-            with suppress(OSError):
-                Path(temporary).unlink(missing_ok=True)
 
 
 def folder() -> Path | None:
     """Where derivations are kept: the folder $MEHLER_CACHE, or the user's; None when that is "off"."""
-    chosen = os.environ.get("MEHLER_CACHE", "").strip()
-    if chosen:
-        return None if chosen.lower() == "off" else Path(chosen)
-    default = Path(platformdirs.user_cache_dir("mehler", appauthor=False)) / "derivations"
-    return default if default.is_absolute() else None  # as for a user without a home
+    return folders.derivations()
 
 
 def files() -> list[Path]:
-    """The files of the cache. Raises OSError where the folder cannot be read."""
-    where = folder()
-    if where is None or not where.is_dir():
-        return []
-    return sorted(path for path in where.iterdir() if _NAME.fullmatch(path.name) and path.is_file())
+    """The files of the cache, compiled code among them. Raises OSError where a folder cannot be read."""
+    found = []
+    for where, names in _places():
+        if where.is_dir():
+            found += [path for path in where.iterdir() if names.fullmatch(path.name) and not path.is_dir()]
+    return sorted(found)
 
 
 def clear() -> tuple[int, int]:
@@ -114,15 +107,21 @@ def clear() -> tuple[int, int]:
     count = size = 0
     for path in files():
         with suppress(FileNotFoundError):  # removed by another process
-            size += path.stat().st_size
+            size += path.lstat().st_size
             path.unlink()
             count += 1
+    for where, _ in _places()[:0:-1]:
+        with suppress(OSError):  # there are other files
+            where.rmdir()
     return count, size
 
 
-def _path(key: str | None) -> Path | None:
-    where = folder()
-    return None if key is None or where is None else where / f"{key}.jsonl"
+def _places() -> list[tuple[Path, re.Pattern[str]]]:
+    """The folders of the cache, the outer before the inner ones, and what the names of its files are."""
+    where, compiled = folder(), folders.compiled()
+    if where is None or compiled is None:
+        return []
+    return [(where, _KEPT), (compiled, _COMPILED), (compiled / "__pycache__", _OF_NUMBA)]
 
 
 def _digest(key: str, body: bytes) -> str:
@@ -272,7 +271,9 @@ def _decode(text: str) -> Any:
         return made[index]
 
     def expression(name: str, *rest: Any) -> sp.Basic:
-        if name == "Symbol" and all(type(value) is bool for value in rest[1].values()):
+        if name == "Symbol":
+            if not _SYMBOL.fullmatch(rest[0]) or any(type(value) is not bool for value in rest[1].values()):
+                raise _Foreign(f"{rest[0]!r} is no symbol")
             return sp.Symbol(rest[0], **rest[1])
         if name == "Rational":
             return sp.Rational(*(int(part) for part in rest))
@@ -293,6 +294,8 @@ def _decode(text: str) -> Any:
                 return {name: tree(item) for name, item in items.items()}
             case {"class": str(name), "fields": dict(items), **rest} if not rest:
                 return _instance(_DATACLASSES[name], {name: tree(item) for name, item in items.items()})
+            case str() if not all(character.isprintable() or character == "\n" for character in v):
+                raise _Foreign("a text that cannot be printed")
             case None | bool() | int() | float() | str():
                 return v
         raise _Foreign("not a value")

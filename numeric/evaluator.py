@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import importlib.util
-import os
 import re
 import sys
 from collections.abc import Iterator, Mapping
@@ -13,9 +12,9 @@ from types import ModuleType
 from typing import Any, Literal, Protocol, cast, get_args
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
+from mehler.numeric import compiled
 from mehler.numeric.errors import NumericError
 
 Target = Literal["auto", "numpy", "numba", "cupy"]
@@ -102,7 +101,10 @@ def load_named(name: str, target: str = "numpy") -> Generated | None:
     for folder in FOLDERS[target]:
         path = f"mehler.generated.{folder}{name}"
         if importlib.util.find_spec(path) is not None:
-            return _checked(importlib.import_module(path), name)
+            module = importlib.import_module(path)
+            if target == "numba":
+                compiled.forgive(module)
+            return _checked(module, name)
     return None
 
 
@@ -126,32 +128,16 @@ def load_source(source: str, origin: str) -> Generated:
         # not the user's own file, which may be imported by another.
         module = ModuleType(f"mehler_generated_{hashlib.sha256(source.encode()).hexdigest()[:16]}")
         sys.modules[module.__name__] = module
-        place = _written(source, module.__name__)
-        if place is None:  # compiled anew in each process
-            source = source.replace('"cache": True', '"cache": False')
-        path = place or origin
+        path = compiled.written(source, module.__name__) or f"<{module.__name__}>"
     try:
         exec(compile(source, path, "exec"), module.__dict__)
     except Exception as error:
         raise NumericError(
             f"{origin} does not load ({type(error).__name__}: {error}); regenerate it with 'mehler generate'"
         ) from None
+    if target is not None and target[1] == "numba":
+        compiled.forgive(module)
     return _checked(module, origin)
-
-
-def _written(source: str, name: str) -> str | None:
-    """A file with `source` in the folder of the cache, beside which Numba keeps the code it makes of it."""
-    folder = os.environ.get("MEHLER_CACHE", "").strip() or platformdirs.user_cache_dir("mehler", appauthor=False)
-    path = Path(folder) / "compiled" / f"{name}.py"
-    try:
-        if folder == "off":
-            return None
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.is_file() or path.read_text(encoding="utf-8") != source:
-            path.write_text(source, encoding="utf-8")
-    except OSError:
-        return None
-    return str(path)
 
 
 def _checked(module: ModuleType, origin: str) -> Generated:

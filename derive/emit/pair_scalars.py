@@ -1,8 +1,25 @@
 """The text of what pairs of rows need beside their formulas, in fused loops and on a device alike."""
 
-CONSTANTS = """
+CACHED = '''
+def _cached():
+    """Whether Numba has a folder in which it can keep what it compiles."""
+    try:
+        njit(cache=True)(_cached)
+    except RuntimeError:
+        return False
+    return True
+
+
+# Of functions that are called from Python.
+'''
+
+CONSTANTS = (
+    """
 TILE = 256, 1024  # rows and columns of a tile: a product of this shape is faster than a square one
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
+"""
+    + CACHED
+    + """\
+COMPILED = {"nogil": True, "error_model": "numpy", "cache": _cached()}
 
 # The last row of the table of rows, beside those of ends_of.
 LIMIT = 14
@@ -13,6 +30,7 @@ C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 2
 
 
 """
+)
 
 # Scalars that have no place to fill.
 SCALARS = '''\

@@ -162,7 +162,10 @@ class _Lowering:
         if expr.is_number:
             return _constant(expr)
         if expr.is_Symbol:
-            return Name(self.inputs.get(expr, expr.name))
+            name = self.inputs.get(expr, expr.name)
+            if name not in self.names:
+                raise EmitError(f"code has no value for {expr}")
+            return Name(name)
         if expr.is_Add:
             return self._sum(expr)
         if expr.is_Mul:

@@ -5,11 +5,16 @@ a row of pairs, from their angles before the layer to those behind it, is done b
 """
 
 from mehler.derive.emit.fused import ANY_CLOSE
+from mehler.derive.emit.pair_scalars import CACHED
 
-LAYERS = '''
+LAYERS = (
+    """
 TILE = 512, 1024  # rows and columns of a tile
 STRIP, CLOSE_STRIP = 524288, 524288  # all of it goes through the layers at a time
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True, "fastmath": {"contract"}}
+"""
+    + CACHED
+    + '''\
+COMPILED = {"nogil": True, "error_model": "numpy", "cache": _cached(), "fastmath": {"contract"}}
 ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosine
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache
 
@@ -136,5 +141,6 @@ def _behind(sigma, theta, cos, k, k_dot, w2, b2, inverse1, inverses):
     for j in range(len(k)):
         cos[j] = sigma[j] * inverse1 * inverses[j]
 '''
+)
 
 TABULATED = LAYERS + ANY_CLOSE

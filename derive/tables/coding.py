@@ -1,6 +1,7 @@
 """Arrays of numbers as short text: what the cache stores, and what a generated module reads."""
 
 import base64
+import re
 import zlib
 from dataclasses import dataclass
 
@@ -8,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BITS = 57  # numbers are multiples of 2**-BITS, or of more where they are large
+
+_BASE_85 = re.compile(r"[0-9A-Za-z!#$%&()*+;<=>?@^_`{|}~-]*")
 
 
 @dataclass(frozen=True)
@@ -18,6 +21,10 @@ class Coded:
 
     bits: int
     text: str
+
+    def __post_init__(self) -> None:
+        if not _BASE_85.fullmatch(self.text):
+            raise ValueError("this is no text in base 85")
 
     @property
     def values(self) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """What comes back from the cache is what was derived; nothing else comes back, and no fault of it is an error."""
 
+import ast
 import dataclasses
 import json
 import os
@@ -10,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sympy as sp
 
+from mehler import folders
 from mehler.derive import cache, pipeline
 from mehler.derive.activation import NAMED, activation
 from mehler.derive.dual import Check, NumericDual, Proof, ProvedDual, Step
@@ -20,6 +23,7 @@ from mehler.derive.errors import ProofError
 from mehler.derive.pipeline import derivation, derive_dual
 from mehler.derive.special import Phi, Phi2
 from mehler.derive.symbols import E, c, u, v, x
+from mehler.derive.tables.coding import Coded, coded
 
 SLOW = {"elu", "relu6", "hard_tanh"}
 FAST = sorted(set(NAMED) - SLOW)
@@ -27,6 +31,8 @@ FAST = sorted(set(NAMED) - SLOW)
 ALWAYS = {"relu", "leaky_relu", "erf", "gelu", "gaussian", "sin", "sinc", "step", "elu", "cubic"}
 
 a, b = sp.symbols("a b", real=True)
+
+posix = pytest.mark.skipif(not hasattr(os, "geteuid"), reason="permissions of POSIX")
 
 
 @pytest.fixture
@@ -272,19 +278,20 @@ def test_without_sources_nothing_is_cached(folder: Path, monkeypatch: pytest.Mon
 
 def test_off(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parents[1])
-    monkeypatch.setenv("MEHLER_CACHE", "off")
-    assert cache.folder() is None
+    for off in ("Off", " OFF ", "off"):
+        monkeypatch.setenv("MEHLER_CACHE", off)
+        assert (cache.folder(), folders.compiled()) == (None, None)
     assert [derivation("x", {})[1] for _ in range(2)] == [False, False]
     assert list(folder.parents[1].iterdir()) == []
     assert (cache.files(), cache.clear()) == ([], (0, 0))
 
 
 def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(cache.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path))
+    monkeypatch.setattr(folders.platformdirs, "user_cache_dir", lambda *_, **__: str(tmp_path))
     for value in ("", " "):
         monkeypatch.setenv("MEHLER_CACHE", value)
         assert cache.folder() == tmp_path / "derivations"
-    monkeypatch.setattr(cache.platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache/mehler")
+    monkeypatch.setattr(folders.platformdirs, "user_cache_dir", lambda *_, **__: "~/.cache/mehler")
     assert cache.folder() is None
 
 
@@ -393,6 +400,10 @@ NODE: dict[str, list[Any]] = {
     "a name that is no text": [["Add"], 0],
     "a symbol that is no text": ["Symbol", 3, {}],
     "a symbol without assumptions": ["Symbol", "x"],
+    "a symbol that is code": ["Symbol", "__import__('os').abort()", {}],
+    "a symbol that is two": ["Symbol", "a, b", {}],
+    "a symbol that ends a text": ["Symbol", '"""', {}],
+    "a symbol that is not ASCII": ["Symbol", "ｑ1", {}],
     "assumptions that are none": ["Symbol", "x", {"__class__": 1}],
     "assumptions that contradict": ["Symbol", "x", {"positive": True, "negative": True}],
     "a number that is none": ["Rational", "__import__('os')", "1"],
@@ -444,6 +455,7 @@ BODY: dict[str, Callable[[str], str]] = {
     "an index out of range": _changed(_field("dual", "kernel", value={"expr": 10**9})),
     "an unknown sense of jumps": _changed(_field("dual", "jumps", value="left")),
     "steps that are none": _changed(_field("dual", "steps", value={"tuple": [1]})),
+    "a text for the terminal": _changed(_field("dual", "activation", "text", value="\x1b[2Jx")),
     "a failed proof": _changed(_field("proof", "checks", value={"tuple": []})),
     "pieces of another class": _changed(_field("dual", "activation", "pieces", value={"class": "Proof"})),
     "a class that is none": _changed(_field("proof", value={"class": "Popen", "fields": {"args": "true"}})),
@@ -465,7 +477,105 @@ def test_a_forged_body_is_ignored(what: str, stored: Path) -> None:
     assert cache.load(stored.stem) is None
 
 
+FORGED = '\n"""\nraise SystemExit("forged")\n"""\n\\'
+
+
+def test_texts_of_a_file_are_no_code(stored: Path, result: ProvedDual) -> None:
+    """They are in the docstring of a module, whatever is in them."""
+    check = {"class": "Check", "fields": {"name": FORGED, "kind": "exact", "passed": True, "detail": FORGED}}
+    proof = {"class": "Proof", "fields": {"checks": {"tuple": [check]}}}
+    body = stored.read_text(encoding="utf-8").partition("\n")[2]
+    kind = json.loads(body)["result"]["fields"]["proof"]["fields"]["checks"]["tuple"][0]["fields"]["kind"]
+    check["fields"]["kind"] = kind  # type: ignore[index]
+    _rewrite(stored, _changed(_field("proof", value=proof))(body))
+    known = cache.load(stored.stem)
+    assert isinstance(known, ProvedDual)
+    for target in ("numpy", "numba", "cupy"):
+        source = pipeline.source_of(known, "m", target)
+        names = [node.names for node in ast.parse(source).body if isinstance(node, ast.Import)]
+        assert names
+        assert "forged" in (ast.get_docstring(ast.parse(source)) or "")
+        assert "Raise" not in {type(node).__name__ for node in ast.parse(source).body}
+
+
+@pytest.mark.parametrize("text", ['""")', "\n", "a'", "\\", "é"])
+def test_texts_of_tables_are_in_base_85(text: str) -> None:
+    with pytest.raises(ValueError, match="base 85"):
+        Coded(57, text)
+    assert coded(np.linspace(-1, 1, 300)).values.shape == (300,)
+
+
+def test_the_derivation_of_another_activation_is_not_taken(stored: Path) -> None:
+    """A file may hold any derivation, and say that it is this one."""
+    body = stored.read_text(encoding="utf-8").partition("\n")[2]
+    other = stored.with_name(_key("2*x") + ".jsonl")
+    _rewrite(other, body)
+    assert cache.load(other.stem) is not None
+    found, cached = derivation("2*x", {})
+    assert (str(found.activation.expr), cached) == ("2*x", False)
+
+
 # Faults of folders, and other processes
+
+
+@posix
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o702])
+def test_a_folder_that_others_may_write_to_is_left_alone(stored: Path, mode: int) -> None:
+    stored.parent.chmod(mode)
+    assert [derivation(text, {})[1] for text in ("x", "2*x", "2*x")] == [False] * 3
+    assert list(stored.parent.iterdir()) == [stored]
+    stored.parent.chmod(0o755)
+    assert derivation("x", {})[1] is True
+
+
+@posix
+def test_a_file_that_others_may_write_to_is_not_read(stored: Path) -> None:
+    stored.chmod(0o666)
+    assert [derivation("x", {})[1] for _ in range(2)] == [False, True]
+    assert stored.stat().st_mode & 0o777 == 0o600
+
+
+@posix
+def test_what_belongs_to_another_is_not_read(stored: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(folders.os, "geteuid", lambda: stored.stat().st_uid + 1)
+    assert cache.load(stored.stem) is None or stored.stat().st_uid == 0
+    if os.getuid() == 0:
+        monkeypatch.undo()
+        os.chown(stored, 12345, -1)
+        assert cache.load(stored.stem) is None
+        os.chown(stored, 0, -1)
+        os.chown(stored.parent, 12345, -1)
+        assert cache.load(stored.stem) is None
+
+
+@posix
+def test_a_link_is_neither_read_nor_written_through(stored: Path, tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.write_bytes(stored.read_bytes())
+    target.chmod(0o600)
+    stored.unlink()
+    stored.symlink_to(target)
+    whole = target.read_bytes()
+    assert [derivation("x", {})[1] for _ in range(2)] == [False, True]
+    assert target.read_bytes() == whole
+    assert not stored.is_symlink()
+    stored.unlink()
+    os.mkfifo(stored)
+    assert derivation("x", {})[1] is False  # and does not wait for a writer
+
+
+@posix
+def test_folders_are_made_for_the_user_alone(folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        derivation("x", {})
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (folder.parent, folder, *folder.iterdir())] == [
+        0o700,
+        0o700,
+        0o600,
+    ]
 
 
 def test_a_folder_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -487,12 +597,12 @@ def test_a_folder_that_may_only_be_read(stored: Path) -> None:
     assert list(stored.parent.iterdir()) == [stored]
 
 
-@pytest.mark.parametrize("call", ["mkstemp", "write_bytes", "replace"])
+@pytest.mark.parametrize("call", ["fdopen", "replace"])
 def test_a_disk_that_is_full(stored: Path, call: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache.tempfile if call == "mkstemp" else Path, call, fail)
+    monkeypatch.setattr(folders.os, call, fail)
     assert derivation("2*x", {})[1] is False
     assert list(stored.parent.iterdir()) == [stored]
 
@@ -500,10 +610,10 @@ def test_a_disk_that_is_full(stored: Path, call: str, monkeypatch: pytest.Monkey
 def test_an_interruption_leaves_no_part_of_a_file(
     stored: Path, result: ProvedDual, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", interrupt)
+    monkeypatch.setattr(folders.os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         cache.store("0" * 64, result)
     assert list(stored.parent.iterdir()) == [stored]
