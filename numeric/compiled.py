@@ -4,7 +4,10 @@ Numba finds code by the file of its source, and its index is a pickle, which is 
 the user's alone (mehler.folders). Where there is none, code is compiled anew in each process.
 """
 
+import os
 from contextlib import suppress
+from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -29,20 +32,33 @@ def written(source: str, name: str) -> str | None:
     return str(folder.resolve() / f"{name}.py")
 
 
-def _holds(folder: Any, name: str, data: bytes) -> bool:
+def _holds(folder: Path, name: str, data: bytes) -> bool:
     with suppress(OSError):
         return folders.read(folder, name, MAX_BYTES) == data
     return False
 
 
-def forgive(module: ModuleType) -> None:
-    """Let the functions of a module be compiled anew where code that was kept is damaged or cannot be written."""
+def prepare(module: ModuleType) -> None:
+    """Let the functions of a module be compiled anew where code that was kept is damaged or cannot be written.
+
+    From the first module on a fork waits for the compiler, which would be locked for ever in the new process.
+    """
     from numba.core.caching import FunctionCache
     from numba.core.dispatcher import Dispatcher
 
-    for value in vars(module).values():
-        if isinstance(value, Dispatcher) and isinstance(value._cache, FunctionCache):
-            value._cache = _Forgiving(value._cache)
+    _fork_between_compilations()
+    functions: list[Any] = [value for value in vars(module).values() if isinstance(value, Dispatcher)]
+    for function in functions:
+        if isinstance(function._cache, FunctionCache):
+            function._cache = _Forgiving(function._cache)
+
+
+@cache
+def _fork_between_compilations() -> None:
+    from numba.core.compiler_lock import global_compiler_lock as lock
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(before=lock.acquire, after_in_parent=lock.release, after_in_child=lock.release)
 
 
 class _Forgiving:

@@ -58,10 +58,11 @@ NEEDS = {"numba": ("Numba", "fast"), "cupy": ("CuPy", "gpu")}
 
 @dataclass(frozen=True)
 class Evaluator:
-    """A generated module with values for its parameters."""
+    """A generated module with values for its parameters; `source` is its text, if it was generated for this."""
 
     module: Generated
     params: Mapping[str, float]
+    source: str | None = None
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.params) - set(self.module.PARAMETERS))
@@ -103,7 +104,7 @@ def load_named(name: str, target: str = "numpy") -> Generated | None:
         if importlib.util.find_spec(path) is not None:
             module = importlib.import_module(path)
             if target == "numba":
-                compiled.forgive(module)
+                compiled.prepare(module)
             return _checked(module, name)
     return None
 
@@ -136,7 +137,7 @@ def load_source(source: str, origin: str) -> Generated:
             f"{origin} does not load ({type(error).__name__}: {error}); regenerate it with 'mehler generate'"
         ) from None
     if target is not None and target[1] == "numba":
-        compiled.forgive(module)
+        compiled.prepare(module)
     return _checked(module, origin)
 
 

@@ -51,13 +51,32 @@ def for_each(
 
 
 _turn = threading.RLock()
+_limit: Any = None  # that is in force
 
 
 @contextmanager
 def _one_thread_for_blas() -> Iterator[None]:
     """The limit is one of the process, so callers in several threads take turns."""
-    with _turn, _controller().limit(limits=1, user_api="blas"):
-        yield
+    global _limit
+    with _turn, _controller().limit(limits=1, user_api="blas") as limit:
+        before, _limit = _limit, limit
+        try:
+            yield
+        finally:
+            _limit = before
+
+
+def _after_fork() -> None:
+    """Of a process that was forked while another thread computed: nobody is left to end that turn."""
+    global _turn, _limit
+    _turn = threading.RLock()
+    if _limit is not None:
+        _limit.restore_original_limits()
+        _limit = None
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _hold_blas() -> None:

@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from mehler.numeric import device, inputs
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Network:
     """A fully connected network of infinite width: dense, φ, dense, φ, …, dense.
 
     Weights N(0, σ_w²/fan-in) and biases N(0, σ_b²), in NTK parameterisation with biases trained; `depth`
-    hidden layers.
+    hidden layers. Networks are equal when activation, depth, σ_w, σ_b, parameters and target are. A network that is
+    pickled is its definition and the source of its evaluator, if that was generated for it.
     """
 
     activation: str
@@ -32,6 +34,27 @@ class Network:
     evaluator: Evaluator
     params: Mapping[str, Any] = field(default_factory=dict)  # of φ, as they were given
     target: Target = "auto"
+
+    @property
+    def _definition(self) -> tuple[Any, ...]:
+        params = sorted((name, number(name, value)) for name, value in self.params.items())
+        return self.activation, self.depth, self.sigma_w, self.sigma_b, tuple(params), self.target
+
+    def __eq__(self, other: object) -> bool:
+        return self._definition == other._definition if isinstance(other, Network) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._definition)
+
+    def __copy__(self) -> "Network":
+        return self  # it never changes
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Network":
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        network = self.activation, self.depth, self.sigma_w, self.sigma_b, dict(self.params), self.target
+        return _again, (*network, self.evaluator.source)
 
     def nngp(self, X: Array, Y: Array | None = None) -> Array:
         """Σᴸ on rows of X (n, d) and Y (m, d; X when None), float32 or float64. Raises NumericError."""
@@ -107,14 +130,41 @@ def network(
     return Network(activation, depth, sigma_w, sigma_b, evaluator(activation, params, target), params, target)
 
 
+def _again(
+    activation: str,
+    depth: int,
+    sigma_w: float,
+    sigma_b: float,
+    params: dict[str, Any],
+    target: Target,
+    source: str | None,
+) -> Network:
+    """A network from its definition, and the source of its evaluator if one was generated for it.
+
+    The source is executed; so is whatever a pickle names. Where its target is not installed, another is generated.
+    """
+    found = None
+    if source is not None:
+        with suppress(NumericError):
+            found = _evaluator_of(source)
+    return Network(
+        activation, depth, sigma_w, sigma_b, found or evaluator(activation, params, target), params, target
+    )
+
+
+@lru_cache(maxsize=32)
+def _evaluator_of(source: str) -> Evaluator:
+    """Of one source the same: a worker gets a network with each of its tasks."""
+    return Evaluator(load_source(source, "the generated module"), {}, source)
+
+
 def evaluator(activation: str, params: dict[str, Any], target: str = "numpy") -> Evaluator:
     """The evaluator of an activation for a target: the committed one, or one generated now."""
     module = load_named(activation, chosen(target)) if isinstance(activation, str) else None
     if module is None and isinstance(activation, str) and target == "auto":
         module = load_named(activation)
     if module is None:
-        module = load_source(_generated(activation, target, params), "the generated module")
-        params = {}
+        return _evaluator_of(_generated(activation, target, params))
     return Evaluator(module, {name: number(name, value) for name, value in params.items()})
 
 
