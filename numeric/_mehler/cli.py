@@ -308,7 +308,8 @@ def list_names() -> None:
 def derivations(
     clear: Annotated[bool, typer.Option("--clear", help="Remove the files of the cache.")] = False,
 ) -> None:
-    """Show where derivations are kept between runs, or remove them. MEHLER_CACHE=off keeps none."""
+    """Show where derivations and compiled code are kept, or remove them. MEHLER_CACHE=off keeps none."""
+    from mehler import folders
     from mehler.derive import cache
 
     folder, files = cache.folder(), cache.files()
@@ -318,7 +319,9 @@ def derivations(
         count, size = cache.clear()
         print(f"removed {count} files of {size} bytes from {folder}")
     else:
-        print(f"{folder}\n{len(files)} files of {sum(path.stat().st_size for path in files)} bytes")
+        print(f"{folder}\n{len(files)} files of {sum(path.lstat().st_size for path in files)} bytes")
+        if fault := folders.fault(folder):
+            print(f"not used: {fault}; make it your own, e.g. by chmod 700, or set MEHLER_CACHE to another folder")
 
 
 @app.command()

@@ -94,6 +94,16 @@ def _entered(folder: Path) -> Iterator[tuple[Callable[[str], str], dict[str, Any
         os.close(handle)
 
 
+def fault(folder: Path) -> str | None:
+    """Why a folder that is there is not used, if it is not."""
+    try:
+        with suppress(FileNotFoundError), _entered(folder):
+            pass
+    except OSError as reason:
+        return str(reason) if isinstance(reason, Refused) else f"{folder}: {reason.strerror}"
+    return None
+
+
 def require_own(folder: Path) -> None:
     """Raise OSError unless nobody else can change what a path to or in `folder` leads to, or what is in it.
 

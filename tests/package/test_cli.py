@@ -197,6 +197,8 @@ def test_cache_shows_and_clears_it(
     assert mehler_command("cache").out == f"{folder}\n1 files of {size} bytes\n"
     assert mehler_command("cache", "--clear").out == f"removed 1 files of {size} bytes from {folder}\n"
     assert mehler_command("cache", "--clear").out == f"removed 0 files of 0 bytes from {folder}\n"
+    folder.chmod(0o777)
+    assert "not used: others may write to" in mehler_command("cache").out
     monkeypatch.setenv("MEHLER_CACHE", "off")
     for arguments in ([], ["--clear"]):
         result = mehler_command("cache", *arguments)

@@ -76,12 +76,12 @@ def test_the_text_is_the_same_in_every_process(derive: Callable[..., ProvedDual]
 
 @pytest.mark.parametrize("name", ELEMENTARY)
 def test_elementary_modules_import_numpy_alone(name: str, source: Callable[[str], str]) -> None:
-    assert imported(source(name)) == {"numpy"}
+    assert imported(source(name)) - {"functools"} == {"numpy"}
 
 
 @pytest.mark.parametrize("name", NORMAL)
 def test_the_normal_distribution_comes_from_scipy(name: str, source: Callable[[str], str]) -> None:
-    assert imported(source(name)) == {"numpy", "scipy.special"}
+    assert imported(source(name)) - {"functools"} == {"numpy", "scipy.special"}
 
 
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "gelu"])
@@ -152,9 +152,3 @@ def test_names_that_are_no_module_are_refused(bad: str) -> None:
 def test_only_known_targets() -> None:
     with pytest.raises(EmitError, match="choose from: numpy"):
         generate("relu", name="relu", target="fortran")
-
-
-@pytest.mark.parametrize("name", ["k", "depth", "X", "np", "pair", "Z", "gap"])
-def test_parameter_names_with_a_meaning_in_the_code_are_refused(name: str) -> None:
-    with pytest.raises(EmitError, match="meaning in generated code"):
-        generate(f"{name}*x", name="linear", **{name: "real"})
