@@ -67,7 +67,8 @@ class Evaluator:
     def __post_init__(self) -> None:
         unknown = sorted(set(self.params) - set(self.module.PARAMETERS))
         if unknown:
-            raise NumericError(f"{self.module.NAME} has no parameter {unknown[0]!r}; leave it out")
+            remedy = f"write {unknown[0]}_" if f"{unknown[0]}_" in self.module.PARAMETERS else "leave it out"
+            raise NumericError(f"{self.module.NAME} has no parameter {unknown[0]!r}; {remedy}")
         missing = [p for p, v in self.module.PARAMETERS.items() if v is None and p not in self.params]
         if missing:
             raise NumericError(f"the parameter {missing[0]} has no value; give one, e.g. {missing[0]}=0.1")

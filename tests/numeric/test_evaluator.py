@@ -84,6 +84,9 @@ def test_parameters() -> None:
     assert Evaluator(module, {"a": 0.3}).values == {"a": 0.3}
     with pytest.raises(mehler.NumericError, match="leaky_relu has no parameter 'b'; leave it out"):
         Evaluator(module, {"a": 0.3, "b": 1.0})
+    module = load_source(LEAKY.replace('PARAMETERS = {"a": 0.01}', 'PARAMETERS = {"c_": 0.01}'), "leaky")
+    with pytest.raises(mehler.NumericError, match="has no parameter 'c'; write c_"):
+        Evaluator(module, {"c": 0.3})
     with pytest.raises(mehler.NumericError, match="relu has no parameter 'a'; leave it out"):
         mehler.network("relu", a=0.1)
 
