@@ -186,7 +186,8 @@ KERNELS = """
     for (long long at = blockIdx.x * (long long)blockDim.x + threadIdx.x; at < (count); \\
          at += gridDim.x * (long long)blockDim.x)
 
-extern "C" __global__ void diagonals(const double* q, double* result, long long count, long long order$declared)
+extern "C" __global__ void diagonals(
+    const double* q, double* result, long long count, long long order$declared)
 {
     EACH(at, count) {
         const s_2 both = s_diagonal(q[at]$passed);
