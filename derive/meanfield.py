@@ -23,8 +23,8 @@ from mehler.derive.canonical import canonical, smallest
 from mehler.derive.dual import NumericDual, ProvedDual, bind
 from mehler.derive.errors import DeriveError
 from mehler.derive.evaluate import real_values
-from mehler.derive.numbers import Number, exact
-from mehler.derive.parser import parse, shorten
+from mehler.derive.numbers import Number, exact, quoted
+from mehler.derive.parser import parse
 from mehler.derive.pipeline import derive_dual
 from mehler.derive.propagation import DIGITS, TOLERANCE, FixedPoint, Moments, fixed_point, rational, search
 from mehler.derive.symbols import q as variance
@@ -310,8 +310,7 @@ def _scale(name: str, value: Number) -> sp.Expr:
     except (DeriveError, TypeError, OverflowError):
         size = math.nan
     if not math.isfinite(size) or size < 0 or (positive and size == 0):
-        shown = shorten(str(value), 30)
-        raise DeriveError(f"{name}={shown} must be a finite number {'>' if positive else '>='} 0")
+        raise DeriveError(f"{name}={quoted(value)} must be a finite number {'>' if positive else '>='} 0")
     if size and not SMALLEST <= size <= 1 / SMALLEST:
         raise DeriveError(f"{name}={size:g} is out of range; use {SMALLEST:g} to {1 / SMALLEST:g}")
     return number

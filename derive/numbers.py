@@ -25,5 +25,15 @@ def exact(value: Number, name: str, error: type[ValueError]) -> sp.Rational:
         number = Fraction(value)
         return sp.Rational(number.numerator, number.denominator)
     except (ValueError, TypeError, ZeroDivisionError, OverflowError):
-        shown = str(value) if len(str(value)) <= 30 else str(value)[:29] + "…"
-        raise error(f"{name}={shown!r} is not a number; write e.g. {name}=2, {name}=1/2 or {name}=0.1") from None
+        raise error(
+            f"{name}={quoted(value)!r} is not a number; write e.g. {name}=2, {name}=1/2 or {name}=0.1"
+        ) from None
+
+
+def quoted(value: object) -> str:
+    """At most 30 characters of a value, for an error."""
+    try:
+        text = str(value)
+    except ValueError:  # Python writes no integer of more than 4300 digits
+        text = "an integer too long to write"
+    return text if len(text) <= 30 else text[:29] + "…"

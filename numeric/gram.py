@@ -2,7 +2,9 @@
 
 import math
 import mmap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -35,10 +37,11 @@ def gram(
     """Σᴸ ("nngp") or Θᴸ ("ntk") of rows of X (n, d) and Y (m, d; X when None), as an (n, m) array.
 
     float32 or float64 throughout, as X. With Y = None only tiles on and above the diagonal are computed and
-    the result is exactly symmetric. `out` receives the result; a memory map is flushed at the end, and as it is
-    written only RESIDENT bytes of it stay in memory. `threads` compute tiles, by default one for each core
-    that the process may use; BLAS is held to one thread meanwhile. `progress` is called in the caller's thread with
-    (tiles done, tiles in all). An interruption ends the tiles under way and drops the others.
+    the result is exactly symmetric. `out` receives the result, also where it shares memory with X or Y. A memory
+    map is flushed at the end, and as it is written only RESIDENT bytes of it stay in memory. `threads` compute
+    tiles, by default one for each core that the process may use; BLAS is held to one thread meanwhile. `progress`
+    is called in the caller's thread with (tiles done, tiles in all). An interruption ends the tiles under way and
+    drops the others.
 
     The result is the same, bit for bit, for every number of threads and every memory order of X and Y, and equal
     rows have equal kernels. Tiles are at places that the module sets from row 0 on, and a tile depends on its own
@@ -54,10 +57,11 @@ def gram(
     for name, rows in (("X", X), ("Y", Y)):
         if rows is not None:
             inputs.variances(rows, name, sigma_w, sigma_b)
-    X, Y = np.ascontiguousarray(X), None if Y is None else np.ascontiguousarray(Y)
-    K = _result(out, (len(X), len(X if Y is None else Y)), X.dtype)
+    shape = len(X), len(X if Y is None else Y)
+    K = np.empty(shape, X.dtype) if out is None else inputs.output(out, shape, X.dtype)
+    X, Y = _kept(X, K), None if Y is None else _kept(Y, K)
     module, network = evaluator.module, {"depth": depth, "sigma_w": sigma_w, "sigma_b": sigma_b, **evaluator.values}
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+    with _computing(X, Y):
         one = module.rows_of(X, kernel == "ntk", **network)
         other = one if Y is None else module.rows_of(Y, kernel == "ntk", **network)
     tiles = list(module.tiles_of(len(K), K.shape[1], Y is None))
@@ -65,7 +69,7 @@ def gram(
     def compute(place: tuple[slice, slice]) -> None:
         across, columns = place
         within = Y is None and across == columns
-        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        with _computing(X, Y):
             tile = module.tile_of(one, across, other, columns, within).astype(K.dtype, copy=False)
         _check_finite(tile, across, columns, evaluator, X, network)
         K[across, columns] = tile
@@ -86,23 +90,50 @@ def gram(
     _copy_duplicates(K, X, Y)
     if pages is not None:
         pages.flush()
-    return K
+    return K if out is None else out
 
 
-def _result(out: Array | None, shape: tuple[int, int], dtype: Any) -> Array:
-    if out is None:
-        return np.empty(shape, dtype)
-    if out.shape != shape or out.dtype != dtype:
-        raise NumericError(f"out must have shape {shape} and dtype {dtype}, not {out.shape} and {out.dtype}")
-    return out
+def _kept(rows: Array, out: Array) -> Array:
+    """The rows in C order, in memory that the result does not overwrite while they are still read."""
+    if np.may_share_memory(rows, out) or _same_file(rows, out):
+        return rows.copy(order="C")
+    return np.ascontiguousarray(rows)
+
+
+def _same_file(*arrays: Array) -> bool:
+    """Whether arrays lie in maps of one file, which share it though their addresses differ."""
+    one, other = (next((base.filename for base in _bases(a) if isinstance(base, np.memmap)), None) for a in arrays)
+    try:
+        return one is not None and other is not None and Path(one).samefile(other)
+    except OSError:  # one of them is gone from its folder
+        return False
 
 
 def _memory_map(out: Array) -> mmap.mmap | None:
     """The map of a file that an array lies in."""
-    base: Any = out
-    while isinstance(base, np.ndarray):
-        base = base.base
+    base = list(_bases(out))[-1]
     return base if isinstance(base, mmap.mmap) else None
+
+
+def _bases(array: Array) -> Iterator[Any]:
+    """An array, the array that it is a view of, and so on, down to what owns the memory."""
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        yield base
+        base = base.base
+    yield base
+
+
+@contextmanager
+def _computing(X: Array, Y: Array | None) -> Iterator[None]:
+    """Floating-point warnings are off: results are checked. A module refuses variances by a ValueError."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            yield
+    except ValueError as error:
+        row = int(np.argmax(np.concatenate([np.einsum("ij,ij->i", Z, Z) for Z in (X, Y) if Z is not None])))
+        name, row = ("X", row) if row < len(X) else ("Y", row - len(X))
+        raise NumericError(f"{error} (row {row} of {name} is the longest)") from None
 
 
 def _give_back(pages: mmap.mmap) -> None:

@@ -13,17 +13,23 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from mehler.numeric.errors import NumericError
+from mehler.numeric.inputs import shown
 
 Item = TypeVar("Item")
 
 
+MOST = 1024  # threads that may be asked for: a system refuses to start some ten thousand
+
+
 def count(threads: Any) -> int:
-    """`threads` ≥ 1, or for None the number of cores that this process may use. Raises NumericError."""
+    """1 ≤ `threads` ≤ MOST, or for None the number of cores that this process may use. Raises NumericError."""
     if threads is None:
         affinity = getattr(os, "sched_getaffinity", None)  # only on Linux
         return len(affinity(0)) if affinity else os.cpu_count() or 1
     if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
-        raise NumericError(f"threads={threads!r} must be an integer >= 1; leave it out to use every core")
+        raise NumericError(f"threads={shown(threads)} must be an integer >= 1; leave it out to use every core")
+    if threads > MOST:
+        raise NumericError(f"threads={shown(threads)} is more than {MOST}; leave it out to use every core")
     return int(threads)
 
 

@@ -192,5 +192,5 @@ def number(name: str, value: Any) -> float:
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         result = math.nan
     if not math.isfinite(result):
-        raise NumericError(f"{name}={str(value)[:30]!r} is not a finite number; write e.g. {name}=0.1")
+        raise NumericError(f"{name}={inputs.shown(value)} is not a finite number; write e.g. {name}=0.1")
     return result

@@ -327,6 +327,7 @@ def test_parameters() -> None:
         ("inf", None, "sigma_w=inf must be a finite number > 0"),
         ("x", None, "sigma_w=x must be a finite number > 0"),
         ("1 +", None, "sigma_w=1 [+] must be a finite number > 0"),
+        pytest.param(10**5000, None, "sigma_w=an integer too long to write must be a finite number > 0", id="long"),
         (1j, None, "sigma_w=1j must be a finite number > 0"),
         (1e200, None, "sigma_w=1e[+]200 is out of range"),
         (1, -0.1, "sigma_b=-0.1 must be a finite number >= 0"),

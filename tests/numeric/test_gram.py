@@ -1,4 +1,5 @@
 import math
+import re
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -6,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import as_strided
 
 import mehler
+from mehler.numeric import workers
 from mehler.numeric.evaluator import Evaluator, load_named
 from mehler.numeric.gram import gram
 
@@ -134,6 +137,67 @@ def test_out_may_be_a_memory_map(tmp_path: Path) -> None:
 def test_out_must_fit(shape: tuple[int, ...], dtype: Any) -> None:
     with pytest.raises(mehler.NumericError, match=r"out must have shape \(6, 4\) and dtype float64"):
         gram(_evaluator("relu"), _rows(6), _rows(4, seed=1), out=np.empty(shape, dtype))
+
+
+@pytest.mark.parametrize(
+    "which", ["X", "Y", "view", "transposed", "reversed", "another map", "a view of another map"]
+)
+@pytest.mark.usefixtures("small_tiles")
+def test_out_may_share_memory_with_the_rows(which: str, tmp_path: Path) -> None:
+    """Tiles are written while rows of later tiles are still read."""
+    X, Y = _rows(8, 8), _rows(8, 8, seed=1)
+    expected = gram(_evaluator("relu"), X, Y if which == "Y" else None, **SCALES)
+    if "map" in which:
+        np.save(tmp_path / "X.npy", X)
+        rows, out = (np.load(tmp_path / "X.npy", mmap_mode=mode) for mode in ("r", "r+"))
+        if which == "a view of another map":
+            rows, out = np.asarray(rows)[:], out[:, ::-1]
+    else:
+        wide = np.zeros((9, 9))
+        rows = wide[:8, :8]
+        rows[:] = X
+        out = {"view": wide[1:, 1:], "transposed": rows.T, "reversed": rows[::-1]}.get(which, rows)
+    pair = (X, rows) if which == "Y" else (rows,)
+    if which == "Y":
+        rows[:] = Y
+    assert gram(_evaluator("relu"), *pair, out=out, **SCALES) is out
+    assert np.array_equal(out, expected)
+
+
+@pytest.mark.parametrize(
+    ("out", "fault"),
+    [
+        ([[0.0] * 4] * 4, "out must be a NumPy array without a mask, not list"),
+        (memoryview(np.empty((4, 4))), "not memoryview"),
+        (np.ma.empty((4, 4)), "not MaskedArray"),
+        (np.broadcast_to(np.empty(4), (4, 4)), "out is read-only"),
+        (np.frombuffer(bytes(128)).reshape(4, 4), "out is read-only"),
+        (as_strided(np.empty(4), (4, 4), (8, 0)), "entries of out share memory"),
+        (as_strided(np.empty(7), (4, 4), (8, 8)), "entries of out share memory"),
+        (np.empty((4, 4), ">f8"), "out must have shape (4, 4) and dtype float64"),
+        (np.empty((4, 4), object), "out must have shape (4, 4) and dtype float64"),
+    ],
+)
+def test_out_is_refused_before_the_work(out: Any, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "for_each", lambda *_: pytest.fail("the work has begun"))
+    with pytest.raises(mehler.NumericError, match=re.escape(fault)):
+        gram(_evaluator("relu"), _rows(4), out=out)
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        np.empty((4, 4), order="F"),
+        np.empty((9, 9))[1::2, 7::-2],
+        np.empty((4, 4)).view(np.matrix),
+        np.empty((4, 8, 4))[:, 3],
+    ],
+    ids=["Fortran", "strides", "matrix", "a slice"],
+)
+def test_out_may_have_any_layout(out: np.ndarray) -> None:
+    X = _rows(4)
+    assert gram(_evaluator("relu"), X, out=out, **SCALES) is out
+    assert np.array_equal(np.asarray(out), gram(_evaluator("relu"), X, **SCALES))
 
 
 def test_unknown_kernel() -> None:

@@ -200,6 +200,12 @@ def test_a_number_of_threads_that_is_none(threads: Any) -> None:
         gram(_evaluator(), _rows(3), threads=threads)
 
 
+@pytest.mark.parametrize("threads", [1025, 10**5, 10**400])
+def test_more_threads_than_a_system_starts(threads: int) -> None:
+    with pytest.raises(mehler.NumericError, match=r"threads=.* is more than 1024"):
+        gram(_evaluator(), _rows(3), threads=threads)
+
+
 def test_every_core_of_the_process_by_default() -> None:
     assert 1 <= workers.count(None) <= (os.cpu_count() or 1)
     assert workers.count(3) == 3
