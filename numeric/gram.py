@@ -1,16 +1,14 @@
 """Gram matrices in tiles, on threads: beside the result, only the temporaries of a tile of each are in memory."""
 
 import math
-import mmap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mehler.numeric import inputs, workers
+from mehler.numeric import inputs, maps, workers
 from mehler.numeric.errors import NumericError
 from mehler.numeric.evaluator import Evaluator
 
@@ -37,18 +35,19 @@ def gram(
     """Σᴸ ("nngp") or Θᴸ ("ntk") of rows of X (n, d) and Y (m, d; X when None), as an (n, m) array.
 
     float32 or float64 throughout, as X. With Y = None only tiles on and above the diagonal are computed and
-    the result is exactly symmetric. `out` receives the result, also where it shares memory with X or Y. A memory
-    map is flushed at the end, and as it is written only RESIDENT bytes of it stay in memory. `threads` compute
-    tiles, by default one for each core that the process may use; BLAS is held to one thread meanwhile. `progress`
-    is called in the caller's thread with (tiles done, tiles in all). An interruption ends the tiles under way and
-    drops the others.
+    the result is exactly symmetric. `out` receives the result, also where it shares memory with X or Y. If it is a
+    memory map, its space on the disk is reserved before the work, only RESIDENT bytes of it stay in memory, and it
+    is flushed at the end. `threads` compute tiles, by default one for each core that the process may use; BLAS is
+    held to one thread meanwhile. `progress` is called in the caller's thread with (tiles done, tiles in all). An
+    interruption ends the tiles under way and drops the others.
 
     The result is the same, bit for bit, for every number of threads and every memory order of X and Y, and equal
     rows have equal kernels. Tiles are at places that the module sets from row 0 on, and a tile depends on its own
     rows alone: rows that are appended change no tile that was whole. In a tile of another shape, as the last may
     be, BLAS may sum x·x' in another order, and its entries agree with those of a whole tile to rounding.
 
-    Raises NumericError for bad input and, naming the rows and the layer, when a value overflows.
+    Raises NumericError for bad input and, naming the rows and the layer, when a value overflows; OSError when
+    the disk of a memory map is full.
     """
     if kernel not in ("nngp", "ntk"):
         raise NumericError(f"kernel={kernel!r} is not known; use 'nngp' or 'ntk'")
@@ -59,6 +58,7 @@ def gram(
             inputs.variances(rows, name, sigma_w, sigma_b)
     shape = len(X), len(X if Y is None else Y)
     K = np.empty(shape, X.dtype) if out is None else inputs.output(out, shape, X.dtype)
+    maps.allocate(K)
     X, Y = _kept(X, K), None if Y is None else _kept(Y, K)
     module, network = evaluator.module, {"depth": depth, "sigma_w": sigma_w, "sigma_b": sigma_b, **evaluator.values}
     with _computing(X, Y):
@@ -77,12 +77,12 @@ def gram(
             rows = slice(start, start + MIRRORED)  # a whole column would fill a cache with lines of few entries
             K[columns, across][:, rows] = tile[rows].T
 
-    pages = _memory_map(K)
+    pages = maps.pages_of(K)
     batch = max(1, RESIDENT // (math.prod(module.TILE) * K.itemsize))
 
     def after(done: int) -> None:
         if pages is not None and done % batch == 0:
-            _give_back(pages)
+            maps.give_back(pages)
         if progress is not None:
             progress(done, len(tiles))
 
@@ -95,33 +95,9 @@ def gram(
 
 def _kept(rows: Array, out: Array) -> Array:
     """The rows in C order, in memory that the result does not overwrite while they are still read."""
-    if np.may_share_memory(rows, out) or _same_file(rows, out):
+    if np.may_share_memory(rows, out) or maps.same_file(rows, out):
         return rows.copy(order="C")
     return np.ascontiguousarray(rows)
-
-
-def _same_file(*arrays: Array) -> bool:
-    """Whether arrays lie in maps of one file, which share it though their addresses differ."""
-    one, other = (next((base.filename for base in _bases(a) if isinstance(base, np.memmap)), None) for a in arrays)
-    try:
-        return one is not None and other is not None and Path(one).samefile(other)
-    except OSError:  # one of them is gone from its folder
-        return False
-
-
-def _memory_map(out: Array) -> mmap.mmap | None:
-    """The map of a file that an array lies in."""
-    base = list(_bases(out))[-1]
-    return base if isinstance(base, mmap.mmap) else None
-
-
-def _bases(array: Array) -> Iterator[Any]:
-    """An array, the array that it is a view of, and so on, down to what owns the memory."""
-    base: Any = array
-    while isinstance(base, np.ndarray):
-        yield base
-        base = base.base
-    yield base
 
 
 @contextmanager
@@ -134,12 +110,6 @@ def _computing(X: Array, Y: Array | None) -> Iterator[None]:
         row = int(np.argmax(np.concatenate([np.einsum("ij,ij->i", Z, Z) for Z in (X, Y) if Z is not None])))
         name, row = ("X", row) if row < len(X) else ("Y", row - len(X))
         raise NumericError(f"{error} (row {row} of {name} is the longest)") from None
-
-
-def _give_back(pages: mmap.mmap) -> None:
-    """Drop a map's pages from this process: what was written stays in the system's cache on its way to the file."""
-    if hasattr(mmap, "MADV_DONTNEED"):
-        pages.madvise(mmap.MADV_DONTNEED)
 
 
 def _copy_duplicates(K: Array, X: Array, Y: Array | None) -> None:
