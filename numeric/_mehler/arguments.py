@@ -1,5 +1,8 @@
 """What a user types after a command: the options that commands share, and what their texts mean."""
 
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -52,24 +55,20 @@ def point_of(text: str) -> dict[str, str]:
     return point
 
 
-def check_reports(paths: list[Path]) -> None:
-    if paths:
-        from mehler.console import writable
-        from mehler.derive.report import format_of
+@contextmanager
+def picture(path: Path | None) -> Iterator[Callable[[Sequence[Any], str], None] | None]:
+    """The function that draws errors to a .png file, or None without a path.
 
-        for path in paths:
-            format_of(path)
-            writable(path)
-
-
-def plotter(path: Path) -> Any:
-    """The function that draws errors, when the path can take a picture and matplotlib is there."""
-    from mehler.console import writable
+    Raises NumericError where the path can take no picture, or matplotlib is not there.
+    """
+    from mehler.files import whole_file
     from mehler.numeric.errors import NumericError
 
+    if path is None:
+        yield None
+        return
     if path.suffix != ".png":
         raise NumericError(f"--plot {path} is not a .png file; name one, e.g. --plot ulp.png")
-    writable(path)
     try:
         import matplotlib
     except ImportError:
@@ -77,10 +76,12 @@ def plotter(path: Path) -> Any:
     matplotlib.use("Agg")
     from mehler.pictures import error_curves
 
-    return error_curves
+    with whole_file(path) as temporary:
+        yield lambda curves, title: error_curves(curves, title, temporary)
 
 
 def read_array(path: Path) -> Any:
+    """The array of a .npy file, as a memory map. Raises NumericError where there is none."""
     import numpy as np
 
     from mehler.numeric.errors import NumericError
@@ -88,9 +89,13 @@ def read_array(path: Path) -> Any:
     if path.exists() and not path.is_file():
         raise NumericError(f"{path} is not an ordinary file; give a .npy file")
     try:
-        # Not numpy.load, which also opens zip files and pickles.
-        return np.lib.format.open_memmap(path, mode="r")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a header that Python 2 or nobody wrote
+            # Not numpy.load, which also opens zip files and pickles.
+            return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError:
         raise NumericError(f"{path} does not exist; give a .npy file") from None
-    except (ValueError, EOFError, OSError):
+    except OSError as error:
+        raise NumericError(f"cannot read {path}: {error.strerror}") from None
+    except Exception:  # a damaged header ends in whatever Python's tokenizer or NumPy's types raise
         raise NumericError(f"{path} is not a .npy file of numbers; write one with numpy.save") from None

@@ -249,29 +249,29 @@ def curves(what: Subject, count: int = 24) -> list[Curve]:
 
 def show(certificate: Certificate) -> None:
     """The tables of a certificate on the terminal."""
-    from rich.table import Table
+    from mehler.console import say, table
+    from mehler.console import show as show_table
 
-    from mehler.console import out
-
-    table = Table("function", "region", "points", "worst scaled ulp", "at (q1, q2, c)", box=None, pad_edge=False)
+    errors = table("function", "region", "points", "worst scaled ulp", "at (q1, q2, c)")
     for row in certificate.rows:
         at = ", ".join(f"{v:.4g}" for v in row.at)
-        table.add_row(row.function, row.region, str(row.points), f"{row.worst:.2f}", at)
-    out.print(f"{certificate.name}: phi(x) = {certificate.expression}, {certificate.dtype}", markup=False)
-    out.print(table)
+        errors.add_row(row.function, row.region, str(row.points), f"{row.worst:.2f}", at)
+    say(f"{certificate.name}: phi(x) = {certificate.expression}, {certificate.dtype}")
+    show_table(errors)
     if certificate.networks:
-        table = Table("network", "rows", "worst, in eps", "relative error", "at", box=None, pad_edge=False)
+        networks = table("network", "rows", "worst, in eps", "relative error", "at")
         for case in certificate.networks:
             w, b = case.network
             at = f"L={case.depth} w={w:g} b={b:g} angle={case.angle:g} |y|/|x|={case.factor:g}"
-            table.add_row(case.kernel, case.region, f"{case.units(certificate.dtype):.2f}", f"{case.error:.0e}", at)
-        out.print(table)
+            networks.add_row(
+                case.kernel, case.region, f"{case.units(certificate.dtype):.2f}", f"{case.error:.0e}", at
+            )
+        show_table(networks)
     verdicts = [f"{name} {value:g}" for name, value in certificate.budgets.items()]
     limits = f"{certificate.budget:g}" if len(set(certificate.budgets.values())) == 1 else ", ".join(verdicts)
-    out.print(
+    say(
         f"formula against independent quadrature: {certificate.formula_error:.0e}\n"
         f"worst {certificate.max_network:.2f} eps in networks, budget {certificate.network_budget:g}\n"
         f"worst {certificate.max_ulp:.2f} scaled ulp, budget {limits}: "
-        + ("passed" if certificate.passed else "OVER BUDGET"),
-        markup=False,
+        + ("passed" if certificate.passed else "OVER BUDGET")
     )

@@ -1,10 +1,11 @@
 """The command line. A fault is one line on stderr and exit code 2; `check` over budget is exit code 1."""
 
 import json
-import signal
 import sys
-import threading
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,16 +20,13 @@ from mehler.arguments import (
     Target,
     ThreadsOption,
     TimeoutOption,
-    check_reports,
     parameters,
-    plotter,
+    picture,
     point_of,
     read_array,
 )
-from mehler.showing import json_of, print_derivation, sphere_of, value_at, write_report
-
-# typer exports its errors one by one; this is the one they share.
-UsageProblem: Any = typer.BadParameter.__mro__[2]
+from mehler.faults import one_line_failures
+from mehler.showing import json_of, print_derivation, reports_at, sphere_of, value_at
 
 app = typer.Typer(
     add_completion=False,
@@ -39,34 +37,12 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run the command line: every expected failure is one line on stderr and exit code 2."""
-    try:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that temporary files are removed
+    """Run the command line."""
+    with one_line_failures():
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
         if code == 130:  # typer's answer to an interrupt
             raise KeyboardInterrupt
-    except (typer.Abort, KeyboardInterrupt):
-        _fail("interrupted; nothing was left half-written", 130)
-    except UsageProblem as error:
-        _fail(f"{error.format_message()} (see 'mehler --help')")
-    except ValueError as error:
-        from mehler.derive.errors import DeriveError
-        from mehler.numeric.errors import NumericError
-
-        if not isinstance(error, DeriveError | NumericError):
-            raise
-        _fail(str(error))
-    except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror}")
-    except RecursionError:
-        _fail("the activation is too deeply nested to be derived; simplify it")
     sys.exit(code or 0)
-
-
-def _fail(message: str, code: int = 2) -> None:
-    print(f"mehler: {' '.join(message.split())}", file=sys.stderr)
-    sys.exit(code)
 
 
 @app.command()
@@ -99,16 +75,15 @@ def derive(
         raise DeriveError(f"--digits {digits} is out of range; use 1 to 200")
     if sphere is not None and not 0 <= sphere <= 100:
         raise DeriveError(f"--sphere {sphere} is out of range; use 0 to 100")
-    check_reports(report or [])
     params, points = parameters(param), [point_of(text) for text in at or []]
     started = time.perf_counter()
     from mehler.derive.pipeline import derivation
 
-    result, cached = derivation(expr, params, jumps=jumps, timeout=timeout, cached=not no_cache)  # type: ignore[arg-type]
-    values = [value_at(result, point, digits) for point in points]
-    on_sphere = None if sphere is None else sphere_of(result, sphere)
-    for path in report or []:
-        write_report(result, path)
+    with reports_at(report or []) as write:
+        result, cached = derivation(expr, params, jumps=jumps, timeout=timeout, cached=not no_cache)  # type: ignore[arg-type]
+        values = [value_at(result, point, digits) for point in points]
+        on_sphere = None if sphere is None else sphere_of(result, sphere)
+        write(result)
     seconds = time.perf_counter() - started
     if as_json:
         extra = {} if on_sphere is None else {"sphere": {k: v for k, v in on_sphere.items() if k != "latex"}}
@@ -141,23 +116,28 @@ def generate(
     ] = False,
 ) -> None:
     """Write a standalone evaluator module."""
-    from mehler.console import out as console
-    from mehler.console import progress_bar, whole_file
+    from mehler.console import progress_bar, say
     from mehler.derive.emit.library import library, tabled
     from mehler.derive.emit.module import check_name
     from mehler.derive.errors import EmitError
-    from mehler.derive.pipeline import generate as source_of
+    from mehler.derive.pipeline import generate as generated
+    from mehler.files import folder, text_file
 
-    def write(module: str, source: str) -> None:
+    def save(module: str, source_of: Callable[[], str]) -> None:
         path = out / f"{module}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(path) as temporary:
-            temporary.write_text(source, encoding="utf-8")
-        console.print(str(path), markup=False)
+        with text_file(path) as write:
+            write(source_of())
+        say(str(path))
 
     if (every or tables) and (expr is not None or name):
         raise EmitError("--all and --tables take no expression and no --name; leave them out")
-    with progress_bar() as bar:
+    if not every and not tables:
+        if expr is None or not name:
+            raise EmitError("name what to generate: mehler generate EXPR --name NAME, or mehler generate --all")
+        check_name(name)
+    given = parameters(param)
+    with folder(out), progress_bar() as bar:
         task = bar.add_task("tables", total=None, visible=False)
 
         def report(done: int, total: int) -> None:
@@ -165,18 +145,13 @@ def generate(
 
         if every:
             for module, source in library().items():
-                write(module, source)
+                save(module, partial(str, source))
         if tables:
             for module, source in tabled(report):
-                write(module, source)
-        if every or tables:
-            return
-        if expr is None or not name:
-            raise EmitError("name what to generate: mehler generate EXPR --name NAME, or mehler generate --all")
-        check_name(name)
-        choice: dict[str, Any] = {"target": target, "jumps": jumps, "timeout": timeout, "progress": report}
-        source = source_of(expr, name=name, **choice, **parameters(param))
-    write(name, source)
+                save(module, partial(str, source))
+        if expr is not None:
+            choice: dict[str, Any] = {"target": target, "jumps": jumps, "timeout": timeout, "progress": report}
+            save(name, partial(generated, expr, name=name, **choice, **given))
 
 
 @app.command()
@@ -199,15 +174,15 @@ def check(
     from mehler.certify import certify, curves, show, subject
     from mehler.console import progress_bar
 
-    error_curves = None if plot is None else plotter(plot)
-    what = subject(evaluator, parameters(param), dtype=dtype, target=target)
-    with progress_bar() as bar:
-        certificate = certify(
-            what, points=points, seed=seed, deep=search,
-            track=lambda items, stage: bar.track(items, description=stage),
-        )  # fmt: skip
-    if plot is not None and error_curves is not None:
-        error_curves(curves(what), f"{certificate.name}, {dtype}", plot)
+    with picture(plot) as draw:
+        what = subject(evaluator, parameters(param), dtype=dtype, target=target)
+        with progress_bar() as bar:
+            certificate = certify(
+                what, points=points, seed=seed, deep=search,
+                track=lambda items, stage: bar.track(items, description=stage),
+            )  # fmt: skip
+        if draw is not None:
+            draw(curves(what), f"{certificate.name}, {dtype}")
     if as_json:
         print(json.dumps(certificate.as_json(), indent=2))
     else:
@@ -233,8 +208,8 @@ def gram(
     import numpy as np
 
     from mehler.api import network
-    from mehler.console import out as console
-    from mehler.console import progress_bar, whole_file
+    from mehler.console import progress_bar, say
+    from mehler.files import whole_file
     from mehler.numeric import inputs, workers
 
     inputs.network(depth, sigma_w, sigma_b)
@@ -242,8 +217,9 @@ def gram(
     X = read_array(data)
     Y = None if other is None else read_array(other)
     inputs.pair_of_rows(X, Y, sigma_b)
-    net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, target=target, **parameters(param))
+    params = parameters(param)
     with whole_file(out) as temporary:
+        net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, target=target, **params)
         shape = (len(X), len(X if Y is None else Y))
         result = np.lib.format.open_memmap(temporary, mode="w+", dtype=X.dtype, shape=shape)
         with progress_bar() as bar:
@@ -253,7 +229,7 @@ def gram(
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
         del result
-    console.print(f"{out}  {shape[0]} x {shape[1]} {X.dtype}", markup=False)
+    say(f"{out}  {shape[0]} x {shape[1]} {X.dtype}")
 
 
 @app.command(name="mean-field")
@@ -287,21 +263,17 @@ def mean_field(
 @app.command(name="list")
 def list_names() -> None:
     """List the named activations and the functions that an expression may use."""
-    from rich.table import Table
-
-    from mehler.console import out
+    from mehler.console import say, show, table
     from mehler.derive.activation import DEFAULTS, NAMED
     from mehler.derive.parser import CONSTANTS, FUNCTIONS
 
-    table = Table("name", "expression", "defaults", "committed module", box=None, pad_edge=False)
+    names = table("name", "expression", "defaults", "committed module")
     for name, text in NAMED.items():
         defaults = ", ".join(f"{p}={v}" for p, v in DEFAULTS.get(name, {}).items())
-        table.add_row(name, text, defaults, f"mehler.generated.{name}" if _has_module(name) else "")
-    out.print(table)
-    out.print(f"\nfunctions: {', '.join(sorted(FUNCTIONS))}, Piecewise", markup=False)
-    out.print(
-        f"constants: {', '.join(CONSTANTS)}; operators: + - * / ** ^, comparisons, and, or, not", markup=False
-    )
+        names.add_row(name, text, defaults, f"mehler.generated.{name}" if _has_module(name) else "")
+    show(names)
+    say(f"\nfunctions: {', '.join(sorted(FUNCTIONS))}, Piecewise")
+    say(f"constants: {', '.join(CONSTANTS)}; operators: + - * / ** ^, comparisons, and, or, not")
 
 
 @app.command(name="cache")
@@ -310,18 +282,19 @@ def derivations(
 ) -> None:
     """Show where derivations and compiled code are kept, or remove them. MEHLER_CACHE=off keeps none."""
     from mehler import folders
+    from mehler.console import say
     from mehler.derive import cache
 
     folder, files = cache.folder(), cache.files()
     if folder is None:
-        print("the cache is off")
+        say("the cache is off")
     elif clear:
         count, size = cache.clear()
-        print(f"removed {count} files of {size} bytes from {folder}")
+        say(f"removed {count} files of {size} bytes from {folder}")
     else:
-        print(f"{folder}\n{len(files)} files of {sum(path.lstat().st_size for path in files)} bytes")
+        say(f"{folder}\n{len(files)} files of {sum(path.lstat().st_size for path in files)} bytes")
         if fault := folders.fault(folder):
-            print(f"not used: {fault}; make it your own, e.g. by chmod 700, or set MEHLER_CACHE to another folder")
+            say(f"not used: {fault}; make it your own, e.g. by chmod 700, or set MEHLER_CACHE to another folder")
 
 
 @app.command()
@@ -329,18 +302,12 @@ def verify(
     out: Annotated[Path | None, typer.Option(help="Write the report as Markdown to this file.")] = None,
 ) -> None:
     """Prove that derived kernels equal the published closed forms, symbolically."""
-    from mehler.console import whole_file, writable
     from mehler.derive.published import report, verify_all
+    from mehler.files import text_file
 
-    if out is not None:
-        writable(out)
-    results = verify_all()
-    text = report(results)
-    if out is None:
-        print(text, end="")
-    else:
-        with whole_file(out) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    with text_file(out) as write:
+        results = verify_all()
+        write(report(results))
     raise typer.Exit(0 if all(result.passed for result in results) else 1)
 
 
@@ -354,28 +321,23 @@ def gallery(
     timeout: TimeoutOption = TIMEOUT,
 ) -> None:
     """A page of what is derived for each activation of a list; exit code 1 when one of them fails."""
-    from mehler.console import progress_bar, whole_file, writable
+    from mehler.console import progress_bar
     from mehler.derive.errors import DeriveError
     from mehler.derive.gallery import chosen, outcome, page
+    from mehler.files import text_file
 
     if not timeout > 0:
         raise DeriveError(f"--timeout {timeout:g} is not a time limit; use a number of seconds > 0")
-    if out is not None:
-        writable(out)
     entries = chosen(only or [])
     outcomes = []
-    with progress_bar() as bar:
-        task = bar.add_task("gallery", total=len(entries))
-        for entry in entries:
-            bar.update(task, description=entry.name)
-            outcomes.append(outcome(entry, timeout))
-            bar.advance(task)
-    text = page(outcomes)
-    if out is None:
-        print(text, end="")
-    else:
-        with whole_file(out) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+    with text_file(out) as write:
+        with progress_bar() as bar:
+            task = bar.add_task("gallery", total=len(entries))
+            for entry in entries:
+                bar.update(task, description=entry.name)
+                outcomes.append(outcome(entry, timeout))
+                bar.advance(task)
+        write(page(outcomes))
     raise typer.Exit(1 if any(o.failure is not None for o in outcomes) else 0)
 
 
@@ -388,15 +350,13 @@ def demo(
     threads: ThreadsOption = None,
 ) -> None:
     """The main job on real data: derive, prove, generate, check, and classify scikit-learn's digits."""
-    from mehler.console import whole_file, writable
     from mehler.demo import run
+    from mehler.files import text_file
 
-    if json_file is not None:
-        writable(json_file)
-    results = run(activation, parameters(param), out, threads)
-    if json_file is not None:
-        with whole_file(json_file) as temporary:
-            temporary.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    with nullcontext() if json_file is None else text_file(json_file) as write:
+        results = run(activation, parameters(param), out, threads)
+        if write is not None:
+            write(json.dumps(results, indent=2) + "\n")
 
 
 def _has_module(name: str) -> bool:

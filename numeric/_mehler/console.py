@@ -1,19 +1,43 @@
-"""What the command line shares: output, progress, and files that are whole or absent."""
+"""What commands show: results on stdout, progress and notes on stderr."""
 
-import os
-import tempfile
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 
 from rich.console import Console
 from rich.errors import LiveError
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Column, Table
 
-from mehler.numeric.errors import NumericError
+WIDE = 100_000  # columns: a file has no edge
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+out = Console(highlight=False, soft_wrap=True, emoji=False)
+err = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+
+
+def printable(text: str) -> str:
+    """A text with escapes in place of characters that a terminal would obey, as a file name may have them."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
+def say(text: str) -> None:
+    """Print a result, also beside a bar, which takes what print() is given to stderr."""
+    out.print(printable(text), markup=False)
+
+
+def note(text: str) -> None:
+    """Print a line on stderr, whatever lines the text has."""
+    print(f"mehler: {' '.join(printable(text).split())}", file=sys.stderr)
+
+
+def table(*headers: str) -> Table:
+    return Table(*(Column(header, overflow="fold") for header in headers), box=None, pad_edge=False)
+
+
+def show(rows: Table) -> None:
+    """Print a table. What does not fit into a terminal is folded; nothing is cut."""
+    console = out if out.is_terminal else Console(width=WIDE, highlight=False, emoji=False)
+    console.print(rows)
 
 
 def progress_bar() -> Progress:
@@ -44,36 +68,3 @@ def reports(what: str) -> Iterator[Callable[[int, int], None]]:
             bars[0].update(bars[0].task_ids[0], completed=done, total=total)
 
         yield report
-
-
-def writable(path: Path) -> Path:
-    """`path`, if a file may be put there. Raises NumericError."""
-    if not path.parent.is_dir():
-        raise NumericError(f"the folder {path.parent} does not exist; create it first")
-    if path.exists() and not path.is_file():
-        raise NumericError(f"{path} is not an ordinary file; name another")
-    return path
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place when the block ends well, and is gone otherwise."""
-    path = writable(path).resolve()
-    try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    except OSError as error:
-        raise NumericError(f"cannot write in {path.parent}: {error.strerror}") from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from mehler import files
 from mehler.api import Network
 from mehler.certify import Certificate, certify, subject_of
-from mehler.console import out, progress_bar, whole_file
+from mehler.console import out, progress_bar, say
 from mehler.derive.dual import NumericDual, ProvedDual
 from mehler.derive.pipeline import derive_dual, source_of
 from mehler.numeric import workers
@@ -31,11 +32,16 @@ def run(activation: str, params: Mapping[str, Any], folder: Path, threads: int |
 
     Raises DeriveError and NumericError.
     """
-    started = time.perf_counter()
     workers.count(threads)
+    with files.folder(folder):
+        return _run(activation, params, folder, threads)
+
+
+def _run(activation: str, params: Mapping[str, Any], folder: Path, threads: int | None) -> dict[str, Any]:
+    started = time.perf_counter()
     _heading("1. Derive and prove")
     dual = derive_dual(activation, **params)
-    out.print(f"{dual}\n\n{dual.proof}".rstrip(), markup=False)
+    say(f"{dual}\n\n{dual.proof}".rstrip())
 
     _heading("2. Generate a standalone evaluator")
     with progress_bar() as bar:
@@ -43,19 +49,17 @@ def run(activation: str, params: Mapping[str, Any], folder: Path, threads: int |
         source = source_of(
             dual, "evaluator", progress=lambda n, m: bar.update(task, completed=n, total=m, visible=True)
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    with whole_file(folder / "evaluator.py") as temporary:
-        temporary.write_text(source, encoding="utf-8")
+    with files.text_file(folder / "evaluator.py") as write:
+        write(source)
     imports = "NumPy and SciPy" if "\nfrom scipy" in source else "NumPy alone"
-    out.print(f"{folder / 'evaluator.py'}: {len(source.splitlines())} lines that import {imports}", markup=False)
+    say(f"{folder / 'evaluator.py'}: {len(source.splitlines())} lines that import {imports}")
 
     _heading("3. Check it against mpmath")
     evaluator = Evaluator(load_source(source, "evaluator.py"), {})
     certificate = certify(subject_of(evaluator, np.dtype(np.float64)), points=4)
-    out.print(
+    say(
         f"worst error {certificate.max_ulp:.2f} scaled ulp at {sum(r.points for r in certificate.rows)} values, "
-        f"budget {certificate.budget:g}; formula against quadrature: {certificate.formula_error:.0e}",
-        markup=False,
+        f"budget {certificate.budget:g}; formula against quadrature: {certificate.formula_error:.0e}"
     )
 
     _heading("4. Classify handwritten digits (scikit-learn, 8 x 8 pixels)")
@@ -63,10 +67,10 @@ def run(activation: str, params: Mapping[str, Any], folder: Path, threads: int |
     pictures = _pictures(dual, evaluator, ntk, folder)
     seconds = time.perf_counter() - started
     for picture in pictures:
-        out.print(f"picture: {picture}", markup=False)
+        say(f"picture: {picture}")
     if not pictures:
-        out.print("no pictures: matplotlib is not installed (pip install 'mehler[plot]')", markup=False)
-    out.print(f"\n{seconds:.1f} s in all", markup=False)
+        say("no pictures: matplotlib is not installed (pip install 'mehler[plot]')")
+    say(f"\n{seconds:.1f} s in all")
     return _results(activation, dual, certificate, scores, pictures, seconds)
 
 
@@ -101,11 +105,10 @@ def _classify(activation: str, evaluator: Evaluator, threads: int | None) -> tup
     gamma = 1 / np.median(((train[:200, None] - train[None, :200]) ** 2).sum(axis=2))
     rbf = KernelRegression(RIDGE).fit(rbf_kernel(train, gamma=gamma), y)
     scores["rbf"] = accuracy(rbf.predict(rbf_kernel(test, train, gamma=gamma)), labels[TRAIN:])
-    out.print(
+    say(
         f"{TRAIN} images to fit, {len(test)} to test; depth {DEPTH}, sigma_w {sigma_w:.4f}, sigma_b 0, "
         f"relative ridge {RIDGE:g}\n\n"
-        + "\n".join(f"    {name.upper():5} test accuracy {score:.4f}" for name, score in scores.items()),
-        markup=False,
+        + "\n".join(f"    {name.upper():5} test accuracy {score:.4f}" for name, score in scores.items())
     )
     by_label = np.argsort(labels[:TRAIN], kind="stable")
     return scores, grams["ntk"][np.ix_(by_label, by_label)]
@@ -125,10 +128,12 @@ def _pictures(dual: ProvedDual | NumericDual, evaluator: Evaluator, ntk: Array, 
     matplotlib.use("Agg")
     from mehler.pictures import dual_curves, gram_heat_map
 
-    return [
-        str(dual_curves(evaluator, str(dual.activation.expr), folder / "dual.png")),
-        str(gram_heat_map(ntk, folder / "gram.png")),
-    ]
+    curves, heat_map = folder / "dual.png", folder / "gram.png"
+    with files.whole_file(curves) as temporary:
+        dual_curves(evaluator, str(dual.activation.expr), temporary)
+    with files.whole_file(heat_map) as temporary:
+        gram_heat_map(ntk, temporary)
+    return [str(curves), str(heat_map)]
 
 
 def _results(

@@ -7,11 +7,10 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 
-from mehler.console import whole_file
 from mehler.numeric.evaluator import Evaluator
 
 
-def dual_curves(evaluator: Evaluator, title: str, path: Path) -> Path:
+def dual_curves(evaluator: Evaluator, title: str, path: Path) -> None:
     """K/K_diag and K̇/K̇_diag against the correlation ρ, at variances 1/4, 1 and 4."""
     rho = np.linspace(-1, 1, 401)
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), constrained_layout=True)
@@ -27,10 +26,10 @@ def dual_curves(evaluator: Evaluator, title: str, path: Path) -> Path:
         axis.grid(alpha=0.3)
         axis.legend(frameon=False)
     figure.suptitle(rf"dual activation of {title if len(title) < 60 else 'the activation'}".replace("$", ""))
-    return _save(figure, path)
+    _save(figure, path)
 
 
-def gram_heat_map(gram: Any, path: Path) -> Path:
+def gram_heat_map(gram: Any, path: Path) -> None:
     """A Gram matrix, rows ordered by class."""
     figure, axis = plt.subplots(figsize=(5, 4.2), constrained_layout=True)
     image = axis.imshow(gram, cmap="viridis", interpolation="nearest")
@@ -38,10 +37,10 @@ def gram_heat_map(gram: Any, path: Path) -> Path:
     axis.set_title("NTK of the training images, by digit")
     axis.set_xlabel("image")
     axis.set_ylabel("image")
-    return _save(figure, path)
+    _save(figure, path)
 
 
-def error_curves(curves: Sequence[Any], title: str, path: Path) -> Path:
+def error_curves(curves: Sequence[Any], title: str, path: Path) -> None:
     """Scaled ULP errors of K and K̇ against the angle near 0 and near π, on logarithmic axes, with the budget.
 
     Errors below 0.01 are drawn there, and what is not finite at the upper edge.
@@ -63,11 +62,9 @@ def error_curves(curves: Sequence[Any], title: str, path: Path) -> Path:
     axes[0].set_ylabel("error in scaled ULP")
     axes[0].legend(frameon=False, loc="upper left", ncols=3)
     figure.suptitle(title.replace("$", ""))
-    return _save(figure, path)
+    _save(figure, path)
 
 
-def _save(figure: Any, path: Path) -> Path:
-    with whole_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
+def _save(figure: Any, path: Path) -> None:
+    figure.savefig(path, format="png", dpi=120)
     plt.close(figure)
-    return path

@@ -1,5 +1,7 @@
 """What `mehler derive` answers with: text, JSON, values at points, the sphere, and reports."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,10 +72,18 @@ def sphere_of(result: Any, terms: int) -> dict[str, Any]:
     }
 
 
-def write_report(result: Any, path: Path) -> None:
-    from mehler.console import whole_file
+@contextmanager
+def reports_at(paths: list[Path]) -> Iterator[Callable[[Any], None]]:
+    """A function that writes a derivation to each of these files, whose formats are those of their names."""
     from mehler.derive.report import format_of, report
+    from mehler.files import text_file
 
-    text = report(result, format_of(path))
-    with whole_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    formats = [format_of(path) for path in paths]
+    with ExitStack() as stack:
+        files = [stack.enter_context(text_file(path)) for path in paths]
+
+        def write(result: Any) -> None:
+            for kind, write_text in zip(formats, files, strict=True):
+                write_text(report(result, kind))
+
+        yield write
