@@ -12,8 +12,6 @@ from typing import Any
 
 import typer
 
-from mehler.console import note
-
 # typer exports its errors one by one; this is the one they share.
 UsageProblem: Any = typer.BadParameter.__mro__[2]
 
@@ -27,9 +25,10 @@ def one_line_failures() -> Iterator[None]:
             stream.reconfigure(errors="backslashreplace")  # of what its encoding cannot say
     try:
         with warnings.catch_warnings():
-            warnings.showwarning = lambda message, *_, **__: note(f"warning: {message}")
+            warnings.showwarning = lambda message, *_, **__: _note(f"warning: {message}")
             yield
-        sys.stdout.flush()
+        if sys.stdout is not None:  # the caller may have closed it
+            sys.stdout.flush()
     except (typer.Abort, KeyboardInterrupt):
         _fail("interrupted; nothing was left half-written", 130)
     except UsageProblem as error:
@@ -71,5 +70,11 @@ def _close_output() -> None:
 
 
 def _fail(message: str, code: int = 2) -> None:
-    note(message)
+    _note(message)
     sys.exit(code)
+
+
+def _note(text: str) -> None:
+    from mehler.console import note  # takes long to import
+
+    note(text)

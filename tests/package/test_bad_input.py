@@ -70,6 +70,8 @@ ARRAYS = {
 
 NETWORKS = {
     "depth < 0": (["--depth", -1], "depth=-1 must be an integer >= 0"),
+    "depth without end": (["--depth", 2**31], "depth=2147483648 is too deep; use at most 100000 hidden layers"),
+    "too many threads": (["--threads", 10**6], "threads=1000000 is more than 1024"),
     "depth not whole": (["--depth", "1.5"], "--depth"),
     "sigma_w NaN": (["--sigma-w", "nan"], "sigma_w=nan must be a finite number > 0"),
     "sigma_w infinite": (["--sigma-w", "inf"], "sigma_w=inf must be a finite number > 0"),
@@ -238,6 +240,16 @@ def test_overflow_half_way(
     assert "the kernel of row 0 with row 3 is not finite in float64 from layer 1 of 1 on" in line
     assert _files(folder) == ({"X.npy", "K.npy"} if existing else {"X.npy"})
     assert not existing or Path("K.npy").read_text(encoding="utf-8") == "before"
+
+
+@pytest.mark.parametrize("option", [[], ["--other", "Y.npy"]], ids=["X", "Y"])
+def test_rows_beyond_what_can_be_summed(mehler_command: Command, folder: Path, option: list[str]) -> None:
+    name = "Y.npy" if option else "X.npy"
+    np.save(name, GOOD * [[1], [1], [1e151], [1e150]])
+    line = mehler_command("gram", "tanh", "X.npy", *option, "--out", "K.npy").refused()
+    assert "for sums at variances over" in line
+    assert line.endswith(f"(row 2 of {name[0]} is the longest)\n")
+    assert _files(folder) == {"X.npy", name}
 
 
 @pytest.mark.parametrize("what", OTHERS)

@@ -48,6 +48,11 @@ def test_output_that_finds_no_space() -> None:
     assert (result.returncode, result.stderr) == (2, b"mehler: the output: No space left on device\n")
 
 
+def test_output_that_is_closed() -> None:
+    result = subprocess.run([f"{SCRIPT} cache >&-"], shell=True, stderr=subprocess.PIPE, timeout=100, check=False)
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
 def test_output_that_nobody_reads_on() -> None:
     read, write = os.pipe()
     os.close(read)
