@@ -23,8 +23,7 @@ def gram(
     float32, computed in float64 and rounded once, or float64, as X. Exactly symmetric with Y = None.
     Raises NumericError for bad input and when a value overflows.
     """
-    if kernel not in ("nngp", "ntk"):
-        raise NumericError(f"kernel={kernel!r} is not known; use 'nngp' or 'ntk'")
+    inputs.kernel(kernel)
     depth, sigma_w, sigma_b = inputs.network(depth, sigma_w, sigma_b)
     X, Y = _rows(X, "X", sigma_b), None if Y is None else _rows(Y, "Y", sigma_b)
     if Y is not None and (X.shape[1] != Y.shape[1] or X.dtype != Y.dtype):

@@ -49,8 +49,7 @@ def gram(
     Raises NumericError for bad input and, naming the rows and the layer, when a value overflows; OSError when
     the disk of a memory map is full.
     """
-    if kernel not in ("nngp", "ntk"):
-        raise NumericError(f"kernel={kernel!r} is not known; use 'nngp' or 'ntk'")
+    inputs.kernel(kernel)
     depth, sigma_w, sigma_b = inputs.network(depth, sigma_w, sigma_b)
     X, Y = inputs.pair_of_rows(X, Y, sigma_b)
     for name, rows in (("X", X), ("Y", Y)):

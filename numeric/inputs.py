@@ -87,6 +87,11 @@ def output(out: Any, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     return plain
 
 
+def kernel(name: Any) -> None:
+    if not isinstance(name, str) or name not in ("nngp", "ntk"):
+        raise NumericError(f"kernel={shown(name)} is not known; use 'nngp' or 'ntk'")
+
+
 def network(depth: Any, sigma_w: Any, sigma_b: Any) -> tuple[int, float, float]:
     """0 ≤ depth ≤ DEEPEST, σ_w > 0 and σ_b ≥ 0, finite."""
     if isinstance(depth, bool) or not isinstance(depth, int | np.integer) or depth < 0:

@@ -200,9 +200,10 @@ def test_out_may_have_any_layout(out: np.ndarray) -> None:
     assert np.array_equal(np.asarray(out), gram(_evaluator("relu"), X, **SCALES))
 
 
-def test_unknown_kernel() -> None:
-    with pytest.raises(mehler.NumericError, match="use 'nngp' or 'ntk'"):
-        gram(_evaluator("relu"), _rows(3), kernel="rbf")  # type: ignore[arg-type]
+@pytest.mark.parametrize("kernel", ["rbf", "NTK", None, ["ntk"], np.array(["ntk", "nngp"]), _rows(99)])
+def test_unknown_kernel(kernel: Any) -> None:
+    with pytest.raises(mehler.NumericError, match="kernel=.* is not known; use 'nngp' or 'ntk'"):
+        gram(_evaluator("relu"), _rows(3), kernel=kernel)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -44,12 +44,12 @@ def test_output_in_an_encoding_without_the_characters(
 
 def test_output_that_finds_no_space() -> None:
     with Path("/dev/full").open("wb") as full:
-        result = _run("cache", stdout=full)
+        result = _run("--help", stdout=full)
     assert (result.returncode, result.stderr) == (2, b"mehler: the output: No space left on device\n")
 
 
 def test_output_that_is_closed() -> None:
-    result = subprocess.run([f"{SCRIPT} cache >&-"], shell=True, stderr=subprocess.PIPE, timeout=100, check=False)
+    result = subprocess.run([f"{SCRIPT} --help >&-"], shell=True, stderr=subprocess.PIPE, timeout=100, check=False)
     assert (result.returncode, result.stderr) == (0, b"")
 
 
@@ -57,7 +57,7 @@ def test_output_that_nobody_reads_on() -> None:
     read, write = os.pipe()
     os.close(read)
     try:
-        result = _run("cache", stdout=write)
+        result = _run("--help", stdout=write)
     finally:
         os.close(write)
     assert (result.returncode, result.stderr) == (1, b"")
