@@ -1,25 +1,35 @@
 """The safe parser: activation text to a SymPy expression in x, by Python's `ast` and a whitelist.
 
-The text is untrusted. It is never evaluated: each syntax node is looked up in a table, and every size
-(length, depth, number of nodes, exponents, digits) is bounded before SymPy sees anything.
+The text is untrusted. It is never evaluated: each syntax node is looked up in a table. Length, depth and number of
+nodes are bounded here, and whatever is built of them in `sizes`.
 """
 
 import ast
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 
 import sympy as sp
 
 from mehler.derive.errors import ParseError
-from mehler.derive.special import Phi
+from mehler.derive.functions import (
+    COMPARISONS,
+    CONSTANTS,
+    FUNCTIONS,
+    OPERATORS,
+    conjunction,
+    disjunction,
+    negation,
+    piecewise,
+    where,
+)
+from mehler.derive.sizes import Refused, built, inspected
 from mehler.derive.symbols import x
 
 MAX_LENGTH = 2000
 MAX_DEPTH = 60
 MAX_NODES = 500
-MAX_EXPONENT = 32
-MAX_BITS = 512
 
 # A free name that is not a parameter is read as a second variable. These names are parameters unasked;
 # any other must be declared, so that "x*y" is refused and "x*slope" with slope=1/2 is not.
@@ -30,72 +40,6 @@ PARAMETER_NAMES = frozenset(
     }
 )
 
-
-def _heaviside(g: sp.Expr) -> sp.Expr:
-    return sp.Heaviside(g)
-
-
-def _where(condition: sp.Basic, yes: sp.Expr, no: sp.Expr) -> sp.Expr:
-    return sp.Piecewise((yes, condition), (no, True))
-
-
-def _clip(g: sp.Expr, lo: sp.Expr, hi: sp.Expr) -> sp.Expr:
-    return sp.Max(lo, sp.Min(hi, g))
-
-
-def _sigmoid(g: sp.Expr) -> sp.Expr:
-    return 1 / (1 + sp.exp(-g))
-
-
-def _softplus(g: sp.Expr) -> sp.Expr:
-    return sp.log(1 + sp.exp(g))
-
-
-# name: (function, number of arguments; None for any positive number)
-FUNCTIONS: Mapping[str, tuple[Callable[..., sp.Expr], int | None]] = {
-    "exp": (sp.exp, 1),
-    "log": (sp.log, 1),
-    "sqrt": (sp.sqrt, 1),
-    "sin": (sp.sin, 1),
-    "cos": (sp.cos, 1),
-    "tan": (sp.tan, 1),
-    "sinh": (sp.sinh, 1),
-    "cosh": (sp.cosh, 1),
-    "tanh": (sp.tanh, 1),
-    "sech": (sp.sech, 1),
-    "atan": (sp.atan, 1),
-    "arctan": (sp.atan, 1),
-    "asinh": (sp.asinh, 1),
-    "arcsinh": (sp.asinh, 1),
-    "erf": (sp.erf, 1),
-    "erfc": (sp.erfc, 1),
-    "Phi": (Phi, 1),
-    "sigmoid": (_sigmoid, 1),
-    "softplus": (_softplus, 1),
-    "abs": (sp.Abs, 1),
-    "Abs": (sp.Abs, 1),
-    "sign": (sp.sign, 1),
-    "step": (_heaviside, 1),
-    "heaviside": (_heaviside, 1),
-    "Heaviside": (_heaviside, 1),
-    "max": (sp.Max, None),
-    "Max": (sp.Max, None),
-    "maximum": (sp.Max, None),
-    "min": (sp.Min, None),
-    "Min": (sp.Min, None),
-    "minimum": (sp.Min, None),
-    "clip": (_clip, 3),
-    "where": (_where, 3),
-}
-
-CONSTANTS: Mapping[str, sp.Expr] = {"pi": sp.pi, "e": sp.E, "E": sp.E}
-
-COMPARISONS: Mapping[type[ast.cmpop], Callable[[sp.Expr, sp.Expr], sp.Basic]] = {
-    ast.Lt: sp.Lt,
-    ast.LtE: sp.Le,
-    ast.Gt: sp.Gt,
-    ast.GtE: sp.Ge,
-}
 
 _NUMBER = re.compile(r"(\d[\d_]*)?(\.(\d[\d_]*)?)?([eE][+-]?\d{1,3})?")
 
@@ -124,7 +68,8 @@ def tree(text: str) -> tuple[str, ast.expr]:
         raise ParseError(f"the activation is nested more than {MAX_DEPTH} deep; simplify it")
     source = " ".join(text.split()).replace("^", "**")
     try:
-        node = ast.parse(source, mode="eval").body
+        with warnings.catch_warnings(action="ignore"):  # of Python, on 1if
+            node = ast.parse(source, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else type(error).__name__
         raise ParseError(
@@ -161,24 +106,28 @@ class _Parser:
         value = self.convert(node, argument, depth)
         if not isinstance(value, sp.Expr):
             raise ParseError(f"{self.text(node)!r} is a condition, not a value; use where(condition, a, b)")
-        if value.has(sp.nan, sp.zoo, sp.oo, -sp.oo):
-            raise ParseError(f"{self.text(node)!r} is not a finite number")
-        if any(_bits(number) > MAX_BITS for number in value.atoms(sp.Rational)):
-            raise ParseError(f"a number in {self.text(node)!r} is too large; use smaller numbers")
+        return value
+
+    def condition(self, node: ast.expr, argument: sp.Expr, depth: int) -> sp.Basic:
+        value = self.convert(node, argument, depth)
+        if isinstance(value, sp.Expr):
+            raise ParseError(f"{self.text(node)!r} is not a condition; write a comparison such as x > 0")
         return value
 
     def convert(self, node: ast.expr, argument: sp.Expr, depth: int) -> sp.Basic:
         if depth > MAX_DEPTH:
             raise ParseError(f"the activation is nested more than {MAX_DEPTH} deep; simplify it")
+        try:
+            return self.build(node, argument, depth)
+        except Refused as refused:
+            raise ParseError(f"{self.text(node)!r} {refused.reason}") from None
 
+    def build(self, node: ast.expr, argument: sp.Expr, depth: int) -> sp.Basic:
         def sub(child: ast.expr) -> sp.Expr:
             return self.expression(child, argument, depth + 1)
 
         def condition(child: ast.expr) -> sp.Basic:
-            value = self.convert(child, argument, depth + 1)
-            if isinstance(value, sp.Expr):
-                raise ParseError(f"{self.text(child)!r} is not a condition; write a comparison such as x > 0")
-            return value
+            return self.condition(child, argument, depth + 1)
 
         match node:
             case ast.Constant(value=bool()):
@@ -188,37 +137,26 @@ class _Parser:
             case ast.Name():
                 return self.name(node, argument, depth)
             case ast.UnaryOp(op=ast.USub()):
-                return -sub(node.operand)
+                return built(sp.Mul, sp.S.NegativeOne, sub(node.operand))
             case ast.UnaryOp(op=ast.UAdd()):
                 return sub(node.operand)
             case ast.UnaryOp(op=ast.Not()):
-                return sp.Not(condition(node.operand))
-            case ast.BinOp(op=ast.Add()):
-                return sub(node.left) + sub(node.right)
-            case ast.BinOp(op=ast.Sub()):
-                return sub(node.left) - sub(node.right)
-            case ast.BinOp(op=ast.Mult()):
-                return sub(node.left) * sub(node.right)
-            case ast.BinOp(op=ast.Div()):
-                denominator = sub(node.right)
-                if denominator.is_zero:
-                    raise ParseError(f"{self.text(node)!r} divides by zero")
-                return sub(node.left) / denominator
-            case ast.BinOp(op=ast.Pow()):
-                return self.power(node, sub(node.left), sub(node.right))
+                return negation(condition(node.operand))
             case ast.BinOp(op=ast.BitAnd()):
-                return sp.And(condition(node.left), condition(node.right))
+                return conjunction(condition(node.left), condition(node.right))
             case ast.BinOp(op=ast.BitOr()):
-                return sp.Or(condition(node.left), condition(node.right))
+                return disjunction(condition(node.left), condition(node.right))
+            case ast.BinOp() if type(node.op) in OPERATORS:
+                return OPERATORS[type(node.op)](sub(node.left), sub(node.right))
             case ast.BoolOp():
-                combine = sp.And if isinstance(node.op, ast.And) else sp.Or
+                combine = conjunction if isinstance(node.op, ast.And) else disjunction
                 return combine(*(condition(v) for v in node.values))
             case ast.Compare():
                 return self.comparison(node, [sub(node.left), *(sub(v) for v in node.comparators)])
             case ast.IfExp():
-                return _where(condition(node.test), sub(node.body), sub(node.orelse))
+                return where(condition(node.test), sub(node.body), sub(node.orelse))
             case ast.Call():
-                return self.call(node, sub, condition, depth)
+                return self.call(node, sub, condition)
         raise ParseError(
             f"{self.text(node)!r} is not allowed in an activation; "
             "use numbers, x, + - * / ** and the functions that 'mehler list' names"
@@ -229,7 +167,7 @@ class _Parser:
         if not _NUMBER.fullmatch(text) or len(text) > 60:
             raise ParseError(f"the number {shorten(text)!r} is not a plain decimal of at most 60 characters")
         value = Fraction(text)
-        return sp.Rational(value.numerator, value.denominator)
+        return inspected(sp.Rational(value.numerator, value.denominator))
 
     def name(self, node: ast.Name, argument: sp.Expr, depth: int) -> sp.Expr:
         name = node.id
@@ -256,32 +194,19 @@ class _Parser:
         parser = _Parser(self.shorthands[name], self.shorthands, self.parameters)
         return parser.expression(parser.node, argument, 1)
 
-    def power(self, node: ast.BinOp, base: sp.Expr, exponent: sp.Expr) -> sp.Expr:
-        if exponent.is_number and not (exponent.is_Rational and abs(exponent) <= MAX_EXPONENT):
-            raise ParseError(
-                f"the exponent in {self.text(node)!r} must be a fraction of size at most {MAX_EXPONENT}"
-            )
-        numbers = base.atoms(sp.Rational) if base.is_number else set()
-        if exponent.is_Rational and sum(_bits(n) for n in numbers) * abs(exponent) > MAX_BITS:
-            raise ParseError(f"{self.text(node)!r} is too large a number; use smaller numbers")
-        if base.is_zero and not exponent.is_positive:
-            raise ParseError(f"{self.text(node)!r} divides by zero")
-        return base**exponent
-
     def comparison(self, node: ast.Compare, values: list[sp.Expr]) -> sp.Basic:
         parts = []
         for op, left, right in zip(node.ops, values, values[1:], strict=False):
             if type(op) not in COMPARISONS:
                 raise ParseError(f"{self.text(node)!r} must compare with <, <=, > or >=")
             parts.append(COMPARISONS[type(op)](left, right))
-        return sp.And(*parts)
+        return conjunction(*parts)
 
     def call(
         self,
         node: ast.Call,
         sub: Callable[[ast.expr], sp.Expr],
         condition: Callable[[ast.expr], sp.Basic],
-        depth: int,
     ) -> sp.Expr:
         if not isinstance(node.func, ast.Name) or node.keywords:
             raise ParseError(f"{self.text(node)!r} is not a call of a known function by position")
@@ -301,7 +226,7 @@ class _Parser:
         if not node.args or (count is not None and len(node.args) != count):
             raise ParseError(f"{name} takes {count or 'at least 1'} argument(s), not {len(node.args)}")
         if name == "where":
-            return _where(condition(node.args[0]), sub(node.args[1]), sub(node.args[2]))
+            return where(condition(node.args[0]), sub(node.args[1]), sub(node.args[2]))
         value: sp.Expr = function(*(sub(argument) for argument in node.args))
         return value
 
@@ -318,14 +243,7 @@ class _Parser:
             branches.append((sub(branch.elts[0]), condition(branch.elts[1])))
         if not branches:
             raise ParseError("write Piecewise((value, condition), …, (value, True))")
-        value = sp.Piecewise(*branches)
-        if value.has(sp.nan):
-            raise ParseError("a Piecewise leaves part of the line undefined; add a last branch (value, True)")
-        return value
+        return piecewise(*branches)
 
     def text(self, node: ast.AST) -> str:
         return shorten(ast.get_source_segment(self.source, node) or "this part")
-
-
-def _bits(number: sp.Rational) -> int:
-    return int(max(abs(number.p).bit_length(), number.q.bit_length()))

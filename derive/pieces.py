@@ -5,19 +5,24 @@ smooth piece of a switching argument is cut at its real roots. Everything after 
 functions and knots only.
 """
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import combinations, pairwise
-from typing import Any
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import sympy as sp
 from sympy.core.relational import Relational
 
-from mehler.derive.errors import OutsideClass
+from mehler.derive.errors import DeriveError, OutsideClass
+from mehler.derive.sizes import SWITCHES, Undefined, at, built
 from mehler.derive.symbols import x
 
-SWITCHES = (sp.Abs, sp.Max, sp.Min, sp.sign, sp.Heaviside, sp.Piecewise)
+MAX_KNOTS = 64
+
+# Seconds of one thread, so that a busy machine cuts what an idle one does.
+PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -39,9 +44,7 @@ class Pieces:
     def at_zero(self) -> tuple[sp.Expr, sp.Expr]:
         """φ(0−) and φ(0+), as limits where a piece has no value at 0, as sin(x)/x."""
         left, right = (
-            sp.limit(piece, x, 0, side) if value is sp.nan else value
-            for side, piece in zip("-+", self.beside(sp.S.Zero), strict=True)
-            for value in (piece.subs(x, 0),)
+            _limit(piece, sp.S.Zero, side) for side, piece in zip("-+", self.beside(sp.S.Zero), strict=True)
         )
         return left, right
 
@@ -73,29 +76,63 @@ class Pieces:
     def jumps(self) -> tuple[tuple[sp.Expr, sp.Expr], ...]:
         """(t, φ(t+) − φ(t−)) at every knot t where φ is discontinuous."""
         steps = (
-            (t, sp.simplify((right - left).subs(x, t)))
+            (t, sp.simplify(_limit(right, t, "+") - _limit(left, t, "-")))
             for t, (left, right) in zip(self.knots, pairwise(self.pieces), strict=True)
         )
         return tuple((t, step) for t, step in steps if step != 0)
 
 
+def _limit(piece: sp.Expr, t: sp.Expr, side: str) -> sp.Expr:
+    """The value of a piece at its end t, or its limit where it has no value there, as sin(x)/x at 0."""
+    try:
+        return at(piece, t)
+    except Undefined:
+        return sp.limit(piece, x, t, side)
+
+
 def split(expr: sp.Expr) -> Pieces:
     """The pieces of `expr` as a function of x. Raises OutsideClass when a switch cannot be located."""
-    knots, pieces = _split(expr)
-    kept: list[sp.Expr] = []
-    merged = [pieces[0]]
-    for t, piece in zip(knots, pieces[1:], strict=True):
-        if sp.expand(piece - merged[-1]) != 0:
-            kept.append(t)
-            merged.append(piece)
+    try:
+        knots, pieces = _split(expr, _Work(time.thread_time() + PATIENCE))
+        kept: list[sp.Expr] = []
+        merged = [pieces[0]]
+        for t, piece in zip(knots, pieces[1:], strict=True):
+            if sp.expand(piece - merged[-1]) != 0:
+                kept.append(t)
+                merged.append(piece)
+    except DeriveError:
+        raise
+    except Exception as error:  # whatever SymPy raises: there is no list of it
+        raise OutsideClass(
+            f"cannot locate the knots of the activation ({type(error).__name__}); simplify it"
+        ) from None
     return Pieces(tuple(kept), tuple(merged))
 
 
-def _split(expr: sp.Basic) -> tuple[list[sp.Expr], list[sp.Expr]]:
+Cut: TypeAlias = tuple[list[sp.Expr], list[sp.Expr]]
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What is done already, since nested shorthands repeat their arguments, and when to give up."""
+
+    end: float
+    known: dict[sp.Basic, Cut] = field(default_factory=dict)
+
+
+def _split(expr: sp.Basic, work: _Work) -> Cut:
     if not expr.has(x) or not expr.has(*SWITCHES):
         return [], [expr]
+    if expr not in work.known:
+        work.known[expr] = _cut(expr, work)
+        if len(work.known[expr][0]) > MAX_KNOTS:
+            raise OutsideClass(f"the activation has more than {MAX_KNOTS} knots; simplify it")
+    return work.known[expr]
+
+
+def _cut(expr: sp.Basic, work: _Work) -> Cut:
     operands, rebuild = _operands(expr)
-    parts = [_split(operand) for operand in operands]
+    parts = [_split(operand, work) for operand in operands]
     knots = _sorted([t for part_knots, _ in parts for t in part_knots])
     columns = [_refine(part, knots) for part in parts]
     all_knots: list[sp.Expr] = []
@@ -103,6 +140,8 @@ def _split(expr: sp.Basic) -> tuple[list[sp.Expr], list[sp.Expr]]:
     for i, values in enumerate(zip(*columns, strict=True)):
         lo = knots[i - 1] if i else -sp.oo
         hi = knots[i] if i < len(knots) else sp.oo
+        if time.thread_time() > work.end:
+            raise OutsideClass(f"it takes over {PATIENCE:g} s to locate the knots of the activation; simplify it")
         switches = _switching(expr, values)
         cuts = _sorted([r for g in switches for r in _roots(g) if _inside(r, lo, hi)])
         edges = [lo, *cuts, hi]
@@ -135,23 +174,22 @@ def _operands(expr: sp.Basic) -> tuple[list[sp.Expr], Rebuild]:
 
         return branches + [r.lhs - r.rhs for r in relations], choose
     if isinstance(expr, sp.Max | sp.Min):
+        half = len(expr.args) // 2
+        halves = [expr.func(*part, evaluate=False) for part in (expr.args[:half], expr.args[half:])]
         better = 1 if isinstance(expr, sp.Max) else -1
 
         def select(values: Sequence[sp.Expr], sign: Sign) -> sp.Expr:
-            best = values[0]
-            for value in values[1:]:
-                if sign(value - best) == better:
-                    best = value
-            return best
+            one, other = values
+            return other if sign(other - one) == better else one
 
-        return list(expr.args), select
+        return halves, select
     if isinstance(expr, sp.Abs):
         return [expr.args[0]], lambda values, sign: sign(values[0]) * values[0]
     if isinstance(expr, sp.sign):
         return [expr.args[0]], lambda values, sign: sp.Integer(sign(values[0]))
     if isinstance(expr, sp.Heaviside):
         return [expr.args[0]], lambda values, sign: sp.Rational(1 + sign(values[0]), 2)
-    return list(expr.args), lambda values, sign: expr.func(*values)
+    return list(expr.args), lambda values, sign: built(expr.func, *values)
 
 
 def _switching(expr: sp.Basic, values: Sequence[sp.Expr]) -> list[sp.Expr]:
@@ -159,7 +197,7 @@ def _switching(expr: sp.Basic, values: Sequence[sp.Expr]) -> list[sp.Expr]:
     if isinstance(expr, sp.Piecewise):
         return list(values[len(expr.args) :])
     if isinstance(expr, sp.Max | sp.Min):
-        return [a - b for a, b in combinations(values, 2)]
+        return [values[1] - values[0]]
     if isinstance(expr, sp.Abs | sp.sign | sp.Heaviside):
         return [values[0]]
     return []
@@ -274,7 +312,7 @@ def _point_between(lo: sp.Expr, hi: sp.Expr) -> sp.Expr:
 
 def _sign_at(g: sp.Expr, point: sp.Expr) -> int:
     """The constant sign of g on an interval without roots, read off at a point inside."""
-    value = sp.expand(g.subs(x, point)) if g.has(x) else g
+    value = sp.expand(at(g, point))
     if value.is_zero:
         return 0
     if value.is_positive:

@@ -265,7 +265,7 @@ def list_names() -> None:
     """List the named activations and the functions that an expression may use."""
     from mehler.console import say, show, table
     from mehler.derive.activation import DEFAULTS, NAMED
-    from mehler.derive.parser import CONSTANTS, FUNCTIONS
+    from mehler.derive.functions import CONSTANTS, FUNCTIONS
 
     names = table("name", "expression", "defaults", "committed module")
     for name, text in NAMED.items():

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from mehler.derive.activation import NAMED, activation
 from mehler.derive.errors import OutsideClass, ParseError
-from mehler.derive.parser import FUNCTIONS, MAX_DEPTH, MAX_EXPONENT, MAX_LENGTH, parse
+from mehler.derive.functions import FUNCTIONS
+from mehler.derive.parser import MAX_DEPTH, MAX_LENGTH, parse
+from mehler.derive.sizes import MAX_EXPONENT
 from mehler.derive.special import Phi
 from mehler.derive.symbols import x
 
