@@ -266,6 +266,8 @@ def _polynomial_roots(g: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
         return [-intercept / slope]
     if poly.free_symbols_in_domain:
         raise OutsideClass(f"cannot locate the roots of {g} for symbolic parameters; give them values")
+    if poly.degree() > 2 and not (poly.domain.is_ZZ or poly.domain.is_QQ):
+        raise OutsideClass(f"cannot locate the real roots of {g} exactly")  # SymPy may try for hours
     try:
         return list(dict.fromkeys(sp.real_roots(poly)))
     except NotImplementedError:

@@ -17,6 +17,7 @@ from mehler.derive.errors import ParseError
 from mehler.derive.symbols import x
 
 MAX_NODES = 4000
+MAX_SPREAD = 20_000
 MAX_EXPONENT = 32
 MAX_DEGREE = 64
 MAX_TERMS = 2000
@@ -54,12 +55,13 @@ class Undefined(Refused):
 
 @dataclass(frozen=True)
 class Size:
-    """Bounds: the nodes of an expression as a tree; its degree, terms and bits of numbers once it is expanded."""
+    """Bounds: the nodes of an expression as a tree; its degree, terms, bits of numbers and nodes once expanded."""
 
     nodes: int
     degree: float
     terms: int
     bits: float
+    spread: float
 
 
 def built(function: Callable[..., Any], *args: Any, **options: bool) -> Any:
@@ -95,36 +97,37 @@ def at(expr: sp.Expr, point: sp.Expr) -> sp.Expr:
 @lru_cache(maxsize=4096)
 def size(expr: sp.Basic) -> Size:
     if expr.is_Rational:
-        return Size(1, 0, 1, _bits(expr))
+        return Size(1, 0, 1, _bits(expr), 1)
     if not expr.args:
-        return Size(1, 1, 1, 1)
+        return Size(1, 1, 1, 1, 1)
     return _size_of(expr.func, expr.args)
 
 
 def _size_of(function: Any, args: tuple[sp.Basic, ...]) -> Size:
     """The size that function(*args) will have."""
     parts = [size(arg) for arg in args]
-    nodes = 1 + sum(part.nodes for part in parts)
-    degree = max((part.degree for part in parts), default=0)
-    terms = max((part.terms for part in parts), default=1)
-    bits = max((part.bits for part in parts), default=1)
+    nodes, spread = (1 + sum(counts) for counts in zip(*((part.nodes, part.spread) for part in parts), strict=True))
+    degree, terms, bits = (
+        max(bounds) for bounds in zip(*((part.degree, part.terms, part.bits) for part in parts), strict=True)
+    )
     if function is sp.Add:
-        return Size(nodes, degree, sum(part.terms for part in parts), bits + len(parts).bit_length())
+        return Size(nodes, degree, sum(part.terms for part in parts), bits + len(parts).bit_length(), spread)
     if function is sp.Mul:
         product = math.prod(part.terms for part in parts)
-        return Size(nodes, sum(part.degree for part in parts), product, sum(part.bits for part in parts))
-    if function is sp.Pow:
-        base, exponent = parts[0], args[1]
-        if not exponent.is_Rational:
-            return Size(nodes, 1, 1, bits)
-        # Checked before: a power of a sum expands to more terms than fit, whatever is small in it.
-        power = abs(exponent.p / exponent.q)
+        # A term of the product has one of each factor.
+        spread = product * (1 + sum(part.spread / part.terms for part in parts))
+        return Size(
+            nodes, sum(part.degree for part in parts), product, sum(part.bits for part in parts), spread
+        )  # fmt: skip
+    if function is sp.Pow and args[1].is_Rational:
+        base, power = parts[0], abs(args[1].p / args[1].q)
         whole = math.ceil(power)
         count = math.comb(base.terms + whole - 1, whole) if power <= MAX_EXPONENT and base.terms > 1 else 1
-        return Size(nodes, base.degree * power, count, power * (base.bits + base.terms.bit_length()))
+        each = 1 + min(whole, base.terms) * base.spread / base.terms
+        return Size(nodes, base.degree * power, count, power * (base.bits + base.terms.bit_length()), count * each)
     if function in SWITCHES or not issubclass(function, sp.Expr):
-        return Size(nodes, degree, terms, bits)
-    return Size(nodes, 1, 1, bits)
+        return Size(nodes, degree, terms, bits, spread)
+    return Size(nodes, 1, 1, bits, spread)
 
 
 def _foresee(function: Any, args: tuple[Any, ...]) -> None:
@@ -138,9 +141,10 @@ def _foresee(function: Any, args: tuple[Any, ...]) -> None:
 
 
 def _foresee_power(base: sp.Expr, exponent: sp.Expr) -> None:
-    if base.is_zero and exponent.is_Rational and not exponent.is_positive:
+    zero = base.is_number and base.is_zero
+    if zero and exponent.is_Rational and not exponent.is_positive:
         raise Undefined("divides by zero")
-    if base.is_zero and not exponent.is_positive:
+    if zero and not exponent.is_positive:
         raise Refused("has 0 to a power of unknown sign; give its parameters values, or declare them positive")
     if base is sp.E:
         _foresee(sp.exp, (exponent,))
@@ -166,6 +170,8 @@ def _admit(found: Size) -> None:
         raise Refused("has numbers of too many digits once expanded; use shorter numbers or smaller powers")
     if found.nodes > MAX_NODES:
         raise Refused(f"has {_shown(found.nodes)} parts once written out; at most {MAX_NODES} are accepted")
+    if found.spread > MAX_SPREAD:
+        raise Refused(f"has {_shown(found.spread)} parts or more once expanded; at most {MAX_SPREAD} are accepted")
 
 
 def _shown(number: float) -> str:
