@@ -7,9 +7,11 @@ from types import MappingProxyType
 
 import sympy as sp
 
-from mehler.derive.errors import ParseError
+from mehler.derive.deadline import within
+from mehler.derive.errors import DerivationTimeout, ParseError
+from mehler.derive.functions import NOT_FINITE, PARAMETER_NAMES
 from mehler.derive.numbers import Number, exact
-from mehler.derive.parser import parse, shorten
+from mehler.derive.parser import parse, shorten, spelled
 from mehler.derive.pieces import Pieces, split
 from mehler.derive.symbols import x
 
@@ -58,6 +60,8 @@ NAMED: Mapping[str, str] = MappingProxyType(
         "logcosh": "log(cosh(x))",
         "sech": "sech(x)",
         "isru": "x/sqrt(1 + x**2)",
+        "tanhshrink": "x - tanh(x)",
+        "log_sigmoid": "-softplus(-x)",
     }
 )
 
@@ -85,6 +89,10 @@ RESERVED = frozenset(
     }
 )
 NUMBERED = re.compile(r"(inverse|sine|cosine|secant|exponential)\d+|constant_\w+")
+
+# Seconds of the processor that an activation may take to be parsed and cut: where its size does not tell, as where
+# SymPy asks whether nested roots are real.
+READING = 1.5
 
 
 @dataclass(frozen=True)
@@ -116,25 +124,36 @@ def activation(text: str, params: Mapping[str, Number] | None = None) -> Activat
     by that name too.
     Raises ParseError, or OutsideClass when a knot cannot be located.
     """
-    name = text.strip() if isinstance(text, str) else ""
+    name = spelled(text.strip(), NAMED) if isinstance(text, str) else ""
     names = _names_in(text, NAMED) if isinstance(text, str) else set()
     declared = {}
     for key, value in (params or {}).items():
         known = key if key in names else key.removesuffix("_")
         declared[known] = _value(key, _symbol_name(known, names), value)
-    expr = parse(text, NAMED, declared)
+
+    def read() -> tuple[sp.Expr, Pieces]:
+        expr = parse(text, NAMED, declared)
+        return expr, split(expr)
+
+    try:
+        expr, pieces = within(READING, read, processor=True)
+    except DerivationTimeout:
+        raise ParseError(f"{shorten(text)!r} takes over {READING:g} s to read; simplify it") from None
     if not expr.has(x):
         raise ParseError(f"{shorten(text)!r} does not depend on x; write a function of x such as 'max(0, x)'")
     unused = sorted(set(declared) - names)
     if unused:
-        raise ParseError(f"the activation has no parameter {unused[0]!r}; leave it out")
+        others = sorted(names & PARAMETER_NAMES)
+        remedy = f"its parameters are {', '.join(others)}" if others else "leave it out"
+        raise ParseError(f"the activation has no parameter {shorten(unused[0], 20)!r}; {remedy}")
     defaults = {key: _value(key, key, value) for key, value in DEFAULTS.get(name, {}).items()}
     free = {s.name for s in expr.free_symbols}
-    return Activation(name, expr, split(expr), {k: v for k, v in defaults.items() if k in free})
+    return Activation(name, expr, pieces, {k: v for k, v in defaults.items() if k in free})
 
 
 def _names_in(text: str, named: Mapping[str, str]) -> set[str]:
-    names = set(re.findall(r"[A-Za-z_]\w*", text))
+    written = re.findall(r"[A-Za-z_]\w*", text)
+    names = {*written, *(spelled(name, named) for name in written)}
     return names.union(*(_names_in(named[n], {}) for n in names if n in named))
 
 
@@ -148,7 +167,7 @@ def _symbol_name(name: str, others: set[str]) -> str:
 
 
 def _is_name(name: str) -> bool:
-    return name.isidentifier() and name.isascii() and name != "x"
+    return name.isidentifier() and name.isascii() and name != "x" and name not in NOT_FINITE
 
 
 def _value(name: str, symbol: str, value: Number) -> sp.Expr:

@@ -2,7 +2,9 @@
 
 import ctypes
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeVar
 
@@ -24,8 +26,8 @@ _STARTING = threading.RLock()
 _set_exception = ctypes.pythonapi.PyThreadState_SetAsyncExc
 
 
-def within(seconds: float | None, work: Callable[[], Result]) -> Result:
-    """work(), or DerivationTimeout after `seconds`; None sets no limit.
+def within(seconds: float | None, work: Callable[[], Result], *, processor: bool = False) -> Result:
+    """work(), or DerivationTimeout after `seconds`, of the processor if `processor`; None sets no limit.
 
     For any thread, and nested. The work stops between two steps of Python, so that one long call into C ends
     first. After a limit that was exceeded work has no result, whatever it did with the interruption.
@@ -36,7 +38,7 @@ def within(seconds: float | None, work: Callable[[], Result]) -> Result:
         return work()
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
         raise DeriveError(f"timeout={seconds!r} is not a time limit; use a number of seconds > 0")
-    alarm = _Alarm(min(float(seconds), threading.TIMEOUT_MAX))
+    alarm = _Alarm(min(float(seconds), threading.TIMEOUT_MAX), processor)
     # What an interruption in the wrong place would leave changed for good.
     precision, evaluates, distributes = mpmath.mp.prec, global_parameters.evaluate, global_parameters.distribute
     try:
@@ -58,8 +60,15 @@ def within(seconds: float | None, work: Callable[[], Result]) -> Result:
     clear_cache()
     raise DerivationTimeout(
         f"the derivation took longer than {seconds:g} s; "
-        "simplify the activation, give its parameters values, or raise --timeout"
+        "simplify the activation, give its parameters values, or raise timeout"
     )
+
+
+def _processor_clock() -> Callable[[], float]:
+    """The processor time of the calling thread, to be read in any; where the system has no such clock, all time."""
+    if hasattr(time, "pthread_getcpuclockid"):
+        return partial(time.clock_gettime, time.pthread_getcpuclockid(threading.get_ident()))
+    return time.perf_counter
 
 
 class _Interruption(BaseException):
@@ -72,9 +81,11 @@ class _Alarm:
     Not a signal: that is for the main thread of POSIX alone, and interrupts between the same two steps.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, processor: bool) -> None:
         self.fired = False
         self._seconds = seconds
+        self._clock = _processor_clock() if processor else time.perf_counter
+        self._start = self._clock()
         self._target = ctypes.c_ulong(threading.get_ident())
         # Who holds the permit decides. The target takes it for good, and an RLock can be taken again where it
         # is not known whether the last attempt was interrupted before or after it succeeded.
@@ -105,6 +116,9 @@ class _Alarm:
                 self._end.get(timeout=wait)
                 return
             except Empty:
+                wait = self._start + self._seconds - self._clock()
+                if wait > 0:  # the processor was with others
+                    continue
                 wait = AGAIN
             with _STARTING:
                 if not self._permit.acquire(blocking=False):

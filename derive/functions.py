@@ -15,6 +15,18 @@ from mehler.derive.sizes import Refused, built
 from mehler.derive.special import Phi
 from mehler.derive.symbols import x
 
+# A free name that is not a parameter is read as a second variable. These names are parameters unasked;
+# any other must be declared, so that "x*y" is refused and "x*slope" with slope=1/2 is not.
+PARAMETER_NAMES = frozenset(
+    {
+        *("a", "b", "m", "p", "s", "slope", "scale", "shift"),
+        *("alpha", "beta", "gamma", "delta", "epsilon", "kappa", "mu", "nu", "omega", "sigma", "tau"),
+    }
+)
+
+# What other languages call numbers.
+NOT_FINITE = frozenset({"inf", "infinity", "oo", "nan"})
+
 Function = Callable[..., Any]
 
 
@@ -86,14 +98,24 @@ def _sigmoid(g: sp.Expr) -> sp.Expr:
     return power(built(sp.Add, sp.S.One, exp(-g)), sp.S.NegativeOne)
 
 
+def _expm1(g: sp.Expr) -> sp.Expr:
+    return built(sp.Add, exp(g), sp.S.NegativeOne)
+
+
+def _log1p(g: sp.Expr) -> sp.Expr:
+    return log(built(sp.Add, sp.S.One, g))
+
+
 def _softplus(g: sp.Expr) -> sp.Expr:
-    return log(built(sp.Add, sp.S.One, exp(g)))
+    return _log1p(exp(g))
 
 
 # name: (function, number of arguments; None for any positive number)
 FUNCTIONS: Mapping[str, tuple[Function, int | None]] = {
     "exp": (exp, 1),
     "log": (log, 1),
+    "expm1": (_expm1, 1),
+    "log1p": (_log1p, 1),
     "sqrt": (lambda g: power(g, sp.S.Half), 1),
     "sin": (smooth(sp.sin), 1),
     "cos": (smooth(sp.cos), 1),
@@ -104,6 +126,10 @@ FUNCTIONS: Mapping[str, tuple[Function, int | None]] = {
     "sech": (smooth(sp.sech), 1),
     "atan": (smooth(sp.atan), 1),
     "arctan": (smooth(sp.atan), 1),
+    "asin": (smooth(sp.asin), 1),
+    "arcsin": (smooth(sp.asin), 1),
+    "acos": (smooth(sp.acos), 1),
+    "arccos": (smooth(sp.acos), 1),
     "asinh": (smooth(sp.asinh), 1),
     "arcsinh": (smooth(sp.asinh), 1),
     "erf": (smooth(sp.erf), 1),

@@ -17,7 +17,9 @@ from mehler.derive.functions import (
     COMPARISONS,
     CONSTANTS,
     FUNCTIONS,
+    NOT_FINITE,
     OPERATORS,
+    PARAMETER_NAMES,
     conjunction,
     disjunction,
     negation,
@@ -30,16 +32,6 @@ from mehler.derive.symbols import x
 MAX_LENGTH = 2000
 MAX_DEPTH = 60
 MAX_NODES = 500
-
-# A free name that is not a parameter is read as a second variable. These names are parameters unasked;
-# any other must be declared, so that "x*y" is refused and "x*slope" with slope=1/2 is not.
-PARAMETER_NAMES = frozenset(
-    {
-        *("a", "b", "m", "p", "s", "slope", "scale", "shift"),
-        *("alpha", "beta", "gamma", "delta", "epsilon", "kappa", "mu", "nu", "omega", "sigma", "tau"),
-    }
-)
-
 
 _NUMBER = re.compile(r"(\d[\d_]*)?(\.(\d[\d_]*)?)?([eE][+-]?\d{1,3})?")
 
@@ -83,6 +75,20 @@ def tree(text: str) -> tuple[str, ast.expr]:
 def shorten(text: str, width: int = 60) -> str:
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+# Other names for a shorthand, without capitals and underscores.
+ALIASES = {"swish": "silu", "hardsilu": "hard_swish", "linear": "identity", "prelu": "leaky_relu"}
+
+
+def spelled(name: str, shorthands: Mapping[str, str]) -> str:
+    """The known name that `name` stands for. Capitals and underscores do not matter, as in ReLU and hardtanh."""
+    if name in shorthands or name in FUNCTIONS or len(name) == 1:
+        return name
+    plain = name.replace("_", "").lower()
+    if ALIASES.get(plain) in shorthands:
+        return ALIASES[plain]
+    return next((n for n in (*shorthands, *FUNCTIONS) if n.replace("_", "").lower() == plain), name)
 
 
 def _nesting(text: str) -> int:
@@ -177,17 +183,21 @@ class _Parser:
             return self.parameters[name]
         if name in CONSTANTS:
             return CONSTANTS[name]
-        if depth == 0 and name in self.shorthands:
-            return self.shorthand(name, argument)
-        if depth == 0 and name in FUNCTIONS and FUNCTIONS[name][1] == 1:
-            return FUNCTIONS[name][0](argument)
         if name in PARAMETER_NAMES:
             return sp.Symbol(name, real=True)
-        if name in FUNCTIONS or name in self.shorthands:
+        known = spelled(name, self.shorthands)
+        if depth == 0 and known in self.shorthands:
+            return self.shorthand(known, argument)
+        if depth == 0 and known in FUNCTIONS and FUNCTIONS[known][1] == 1:
+            return FUNCTIONS[known][0](argument)
+        if known in FUNCTIONS or known in self.shorthands:
             raise ParseError(f"{name} is a function; write {name}(x)")
+        if name.lower() in NOT_FINITE:
+            raise ParseError(f"{name} is not a finite number; write a large number, or where(condition, a, b)")
+        short = shorten(name, 20)
         raise ParseError(
             f"{shorten(name)!r} is not known: an activation is a function of the one variable x; "
-            f"declare a parameter with --param {shorten(name, 20)}=VALUE"
+            f"a parameter needs a value or an assumption, e.g. {short}=0.1 or {short}=positive"
         )
 
     def shorthand(self, name: str, argument: sp.Expr) -> sp.Expr:
@@ -208,13 +218,15 @@ class _Parser:
         sub: Callable[[ast.expr], sp.Expr],
         condition: Callable[[ast.expr], sp.Basic],
     ) -> sp.Expr:
-        if not isinstance(node.func, ast.Name) or node.keywords:
+        if not isinstance(node.func, ast.Name):
             raise ParseError(f"{self.text(node)!r} is not a call of a known function by position")
-        name = node.func.id
+        name = spelled(node.func.id, self.shorthands)
+        if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+            raise ParseError(
+                f"{self.text(node)!r} is not a call of a known function by position{self.advice(name)}"
+            )
         if name == "Piecewise":
             return self.piecewise(node, sub, condition)
-        if any(isinstance(argument, ast.Starred) for argument in node.args):
-            raise ParseError(f"{self.text(node)!r} is not a call of a known function by position")
         entry: tuple[Callable[..., sp.Expr], int | None]
         if name in self.shorthands and name not in FUNCTIONS:
             entry = self._named(name), 1
@@ -224,11 +236,19 @@ class _Parser:
             raise ParseError(f"{shorten(name)!r} is not a known function; 'mehler list' names those that are")
         function, count = entry
         if not node.args or (count is not None and len(node.args) != count):
-            raise ParseError(f"{name} takes {count or 'at least 1'} argument(s), not {len(node.args)}")
+            raise ParseError(
+                f"{name} takes {count or 'at least 1'} argument(s), not {len(node.args)}{self.advice(name)}"
+            )
         if name == "where":
             return where(condition(node.args[0]), sub(node.args[1]), sub(node.args[2]))
         value: sp.Expr = function(*(sub(argument) for argument in node.args))
         return value
+
+    def advice(self, name: str) -> str:
+        """How a shorthand's parameters are given, for who wrote them as arguments."""
+        words = re.findall(r"[A-Za-z_]\w*", self.shorthands.get(name, ""))
+        parameters = sorted(set(words) & PARAMETER_NAMES)
+        return f"; its parameters are given apart, e.g. {parameters[0]}=0.1" if parameters else ""
 
     def _named(self, name: str) -> Callable[..., sp.Expr]:
         return lambda argument: self.shorthand(name, argument)

@@ -5,9 +5,8 @@ smooth piece of a switching argument is cut at its real roots. Everything after 
 functions and knots only.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from typing import Any, TypeAlias
@@ -20,9 +19,6 @@ from mehler.derive.sizes import SWITCHES, Undefined, at, built
 from mehler.derive.symbols import x
 
 MAX_KNOTS = 64
-
-# Seconds of one thread, so that a busy machine cuts what an idle one does.
-PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +89,7 @@ def _limit(piece: sp.Expr, t: sp.Expr, side: str) -> sp.Expr:
 def split(expr: sp.Expr) -> Pieces:
     """The pieces of `expr` as a function of x. Raises OutsideClass when a switch cannot be located."""
     try:
-        knots, pieces = _split(expr, _Work(time.thread_time() + PATIENCE))
+        knots, pieces = _split(expr, {})
         kept: list[sp.Expr] = []
         merged = [pieces[0]]
         for t, piece in zip(knots, pieces[1:], strict=True):
@@ -112,27 +108,20 @@ def split(expr: sp.Expr) -> Pieces:
 Cut: TypeAlias = tuple[list[sp.Expr], list[sp.Expr]]
 
 
-@dataclass(frozen=True)
-class _Work:
-    """What is done already, since nested shorthands repeat their arguments, and when to give up."""
-
-    end: float
-    known: dict[sp.Basic, Cut] = field(default_factory=dict)
-
-
-def _split(expr: sp.Basic, work: _Work) -> Cut:
+def _split(expr: sp.Basic, known: dict[sp.Basic, Cut]) -> Cut:
+    """The knots and pieces of `expr`, and in `known` those of its parts, which nested shorthands repeat."""
     if not expr.has(x) or not expr.has(*SWITCHES):
         return [], [expr]
-    if expr not in work.known:
-        work.known[expr] = _cut(expr, work)
-        if len(work.known[expr][0]) > MAX_KNOTS:
+    if expr not in known:
+        known[expr] = _cut(expr, known)
+        if len(known[expr][0]) > MAX_KNOTS:
             raise OutsideClass(f"the activation has more than {MAX_KNOTS} knots; simplify it")
-    return work.known[expr]
+    return known[expr]
 
 
-def _cut(expr: sp.Basic, work: _Work) -> Cut:
+def _cut(expr: sp.Basic, known: dict[sp.Basic, Cut]) -> Cut:
     operands, rebuild = _operands(expr)
-    parts = [_split(operand, work) for operand in operands]
+    parts = [_split(operand, known) for operand in operands]
     knots = _sorted([t for part_knots, _ in parts for t in part_knots])
     columns = [_refine(part, knots) for part in parts]
     all_knots: list[sp.Expr] = []
@@ -140,8 +129,6 @@ def _cut(expr: sp.Basic, work: _Work) -> Cut:
     for i, values in enumerate(zip(*columns, strict=True)):
         lo = knots[i - 1] if i else -sp.oo
         hi = knots[i] if i < len(knots) else sp.oo
-        if time.thread_time() > work.end:
-            raise OutsideClass(f"it takes over {PATIENCE:g} s to locate the knots of the activation; simplify it")
         switches = _switching(expr, values)
         cuts = _sorted([r for g in switches for r in _roots(g) if _inside(r, lo, hi)])
         edges = [lo, *cuts, hi]

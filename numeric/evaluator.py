@@ -102,7 +102,8 @@ def load_named(name: str, target: str = "numpy") -> Generated | None:
         return None
     for folder in FOLDERS[target]:
         path = f"mehler.generated.{folder}{name}"
-        if importlib.util.find_spec(path) is not None:
+        found = importlib.util.find_spec(path)
+        if found is not None and found.submodule_search_locations is None:  # a module, not a folder of them
             module = importlib.import_module(path)
             if target == "numba":
                 compiled.prepare(module)

@@ -178,6 +178,10 @@ class _Lowering:
             return Apply("exp_gap", (self.node(expr.args[0]), *self._terms(expr.args[1])))
         if isinstance(expr, Series):
             return Apply("series", tuple(self.node(a) for a in expr.args))
+        if isinstance(expr, sp.asin | sp.acos):
+            sine = expr.args[0] if isinstance(expr, sp.asin) else sp.sqrt(1 - expr.args[0] ** 2)
+            cosine = sp.sqrt(1 - expr.args[0] ** 2) if isinstance(expr, sp.asin) else expr.args[0]
+            return Apply("atan2", (self.node(sine), self.node(cosine)))
         if expr.func in FUNCTIONS:
             return Apply(FUNCTIONS[expr.func], tuple(self.node(a) for a in expr.args))
         raise EmitError(f"no target has an operation for {expr.func.__name__}, which {expr} needs")

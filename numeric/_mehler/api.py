@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mehler.numeric import device, inputs
 from mehler.numeric.errors import NumericError
-from mehler.numeric.evaluator import Array, Evaluator, Target, chosen, load_named, load_source
+from mehler.numeric.evaluator import Array, Evaluator, Generated, Target, chosen, load_named, load_source
 from mehler.numeric.gram import Kernel, gram
 
 if TYPE_CHECKING:
@@ -160,12 +160,24 @@ def _evaluator_of(source: str) -> Evaluator:
 
 def evaluator(activation: str, params: dict[str, Any], target: str = "numpy") -> Evaluator:
     """The evaluator of an activation for a target: the committed one, or one generated now."""
-    module = load_named(activation, chosen(target)) if isinstance(activation, str) else None
-    if module is None and isinstance(activation, str) and target == "auto":
-        module = load_named(activation)
+    module = _committed(activation, target) if isinstance(activation, str) else None
     if module is None:
         return _evaluator_of(_generated(activation, target, params))
     return Evaluator(module, {name: number(name, value) for name, value in params.items()})
+
+
+def _committed(name: str, target: str) -> Generated | None:
+    """The committed module of a name, also as frameworks spell it, if there is one."""
+    module = load_named(name, chosen(target))
+    if module is None and target == "auto":
+        module = load_named(name)
+    if module is None and name.isidentifier():
+        from mehler.derive.activation import NAMED
+        from mehler.derive.parser import spelled
+
+        known = spelled(name, NAMED)
+        return None if known == name else _committed(known, target)
+    return module
 
 
 def _generated(activation: str, target: str, params: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 from mehler.api import evaluator as evaluator_of
 from mehler.api import number
 from mehler.derive.activation import NAMED
+from mehler.derive.parser import spelled
 from mehler.derive.pipeline import derive_dual
 from mehler.exact import Formula, Quadrature, exact
 from mehler.numeric.errors import NumericError
@@ -210,7 +211,7 @@ def _formula_error(what: Subject) -> float:
 
 def _load(name: str, params: Mapping[str, Any], target: str) -> Evaluator:
     if not name.endswith(".py"):
-        if name.isidentifier() and name not in NAMED:
+        if name.isidentifier() and spelled(name, NAMED) not in NAMED:
             raise NumericError(
                 f"{name[:80]!r} names no activation and no .py file; see 'mehler list', or 'mehler generate'"
             )

@@ -96,6 +96,8 @@ def _elementary(m: Any) -> dict[str, Callable[[Any], Dual]]:
         "cosh": lambda v: (m.cosh(v), m.sinh(v)),
         "tanh": lambda v: (m.tanh(v), m.sech(v) ** 2),
         "atan": lambda v: (m.atan(v), 1 / (1 + v * v)),
+        "asin": lambda v: (m.asin(v), 1 / m.sqrt(1 - v * v)),
+        "acos": lambda v: (m.acos(v), -1 / m.sqrt(1 - v * v)),
         "asinh": lambda v: (m.asinh(v), 1 / m.sqrt(1 + v * v)),
         "erf": lambda v: (m.erf(v), bell * m.exp(-v * v)),
         "erfc": lambda v: (m.erfc(v), -bell * m.exp(-v * v)),

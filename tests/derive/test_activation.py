@@ -102,3 +102,62 @@ def test_customary_values_belong_to_names_only() -> None:
     assert activation("leaky_relu", {"a": 2}).defaults == {}
     assert activation("where(x > 0, x, a*x)").defaults == {}
     assert set(DEFAULTS) <= set(NAMED)
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("ReLU", "relu"),
+        ("GELU", "gelu"),
+        ("swish", "silu"),
+        ("Swish", "silu"),
+        ("SiLU", "silu"),
+        ("hardtanh", "hard_tanh"),
+        ("Hardtanh", "hard_tanh"),
+        ("hardswish", "hard_swish"),
+        ("HardSigmoid", "hard_sigmoid"),
+        ("LeakyReLU", "leaky_relu"),
+        ("PReLU", "leaky_relu"),
+        ("linear", "identity"),
+        ("tanhshrink", "x - tanh(x)"),
+        ("logsigmoid", "log(sigmoid(x))"),
+        ("Tanh", "tanh"),
+        ("2*ReLU6(x) - Swish(-x)", "2*relu6(x) - silu(-x)"),
+        ("x*log1p(x**2)", "x*log(1 + x**2)"),
+        ("expm1(-x**2)", "exp(-x**2) - 1"),
+    ],
+)
+def test_names_as_frameworks_spell_them(text: str, same: str) -> None:
+    difference = activation(text).expr - activation(same).expr
+    for point in (-2.3, -0.4, 0.6, 7.1):
+        assert abs(sp.N(difference.subs({x: point, sp.Symbol("a", real=True): 0.3}))) < 1e-12
+    assert activation(text).defaults == activation(same).defaults
+
+
+def test_a_declared_parameter_is_not_a_name() -> None:
+    assert activation("x*RELU", {"RELU": 3}).expr == 3 * x
+
+
+@pytest.mark.parametrize(
+    ("text", "params", "remedy"),
+    [
+        ("a*cos(b*x + c)", {}, "call a parameter 'shift' or 'alpha'"),
+        ("a*cos(b*x + c)", {"c": 1}, "choose another, e.g. 'alpha'"),
+        ("rho*x", {}, "call a parameter 'shift' or 'alpha'"),
+        ("inf*x", {}, "not a finite number"),
+        ("min(x, Infinity)", {}, "not a finite number"),
+        ("where(x > 0, x, nan)", {}, "not a finite number"),
+        ("inf*x", {"inf": 1}, "choose another, e.g. 'alpha'"),
+        ("elu(x, 2)", {}, "its parameters are given apart, e.g. a=0.1"),
+        ("selu(x, 2, 3)", {}, "its parameters are given apart, e.g. alpha=0.1"),
+        ("leaky_relu(x, negative_slope=0.1)", {}, "its parameters are given apart, e.g. a=0.1"),
+        ("leaky_relu", {"negative_slope": 0.1}, "its parameters are a"),
+        ("slope*x", {"a": 1}, "its parameters are slope"),
+        ("foo*x", {}, "foo=0.1 or foo=positive"),
+    ],
+)
+def test_advice_can_be_followed(text: str, params: dict[str, Any], remedy: str) -> None:
+    with pytest.raises(ParseError) as caught:
+        activation(text, params)
+    assert remedy in str(caught.value)
+    assert "--" not in str(caught.value), "Python has no options"

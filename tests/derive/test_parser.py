@@ -140,7 +140,7 @@ REJECTED = [
     ("x - x", "does not depend on x"),
     ("x*y", "one variable"),
     ("max(x, y)", "one variable"),
-    ("foo*x", "--param foo"),
+    ("foo*x", "foo=0.1 or foo=positive"),
     ("foo(x)", "known function"),
     ("x(2)", "known function"),
     ("2*relu", "relu(x)"),

@@ -1,6 +1,7 @@
 """What may be built: texts that are short to write, and too large where they are nested, split or evaluated."""
 
 import time
+from contextlib import suppress
 
 import pytest
 import sympy as sp
@@ -144,6 +145,7 @@ def test_a_constant_is_real(text: str) -> None:
         "(max(max(0,x)**p,x))**p",
         "hardshrink(1/x)+abs(1/sin(x))",
         "Piecewise((x,tanh(x)>Piecewise((a,x>1),(1,True))),(2,b<x))",
+        "where(x**32 <= exp(0.3), x, sin(1/0.0))",
     ],
 )
 def test_whatever_sympy_says_is_one_error(text: str) -> None:
@@ -152,3 +154,17 @@ def test_whatever_sympy_says_is_one_error(text: str) -> None:
         activation(text)
     assert time.thread_time() - start < 2
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "((sigmoid((sigmoid((sigmoid((x)**1.5))**3))**0.1))**7.25)**1.5",
+        "gelu_tanh(((gelu_tanh(gelu_tanh((gelu_tanh(gelu_tanh((x)**0.1)))**1.5)))**0.1)**1/2)",
+    ],
+)
+def test_what_no_size_tells_ends_in_time(text: str) -> None:
+    start = time.thread_time()
+    with suppress(DeriveError):
+        activation(text)
+    assert time.thread_time() - start < 2

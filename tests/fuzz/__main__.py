@@ -3,8 +3,8 @@
     python tests/fuzz [--strings 100000] [--derivations 300] [--timeout 5] [--seed 0]
 
 A string fails when it ends in anything but an activation or a DeriveError, or takes over 2 seconds of processor
-time. A derivation fails when it ends in anything but a result or a DeriveError, or outlasts its time limit by over a
-second. The process fails when the strings take over 1 GB. 100,000 strings take a quarter of an hour, and 300
+time. A derivation fails when it ends in anything but a result or a DeriveError, or outlasts its time limit by over
+a second. The process fails when the strings take over 1 GB. 100,000 strings take a quarter of an hour, and 300
 derivations about as long.
 """
 

@@ -7,6 +7,7 @@ import pytest
 import mehler
 import mehler.generated
 import mehler.generated.tables
+from mehler.derive.errors import DeriveError
 from mehler.numeric.evaluator import ABI, Evaluator, load_file, load_named, load_source
 
 GENERATED = Path(mehler.generated.__file__).parent
@@ -97,6 +98,17 @@ def test_a_parameter_without_a_default_must_be_given() -> None:
     assert Evaluator(module, {"a": 0.3}).values == {"a": 0.3}
     with pytest.raises(mehler.NumericError, match=r"the parameter a has no value; give one, e\.g\. a=0\.1"):
         Evaluator(module, {})
+
+
+@pytest.mark.parametrize(("text", "name"), [("ReLU", "relu"), ("LeakyReLU", "leaky_relu"), ("swish", "silu")])
+def test_a_name_as_frameworks_spell_it_has_the_committed_module(text: str, name: str) -> None:
+    assert mehler.network(text, target="numpy").evaluator == mehler.network(name, target="numpy").evaluator
+
+
+@pytest.mark.parametrize("name", ["tables", "fast", "gpu"])
+def test_a_folder_of_modules_is_no_activation(name: str) -> None:
+    with pytest.raises(DeriveError, match=f"'{name}' is not known"):
+        mehler.network(name)
 
 
 def test_a_network_uses_its_parameters() -> None:
