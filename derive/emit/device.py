@@ -283,7 +283,10 @@ def _dual(name, order, given$parameters):
     given = [xp.zeros_like(xp.reshape(each, (-1,))) + xp.reshape(each, (-1,)) for each in given]
     result = xp.zeros_like(given[0])
     count = result.shape[0]
-$evaluated    return xp.astype(xp.reshape(result, shape), dtype)
+$evaluated    # NaN where no pair has these variances and this covariance, which may be rounded.
+    most = xp.sqrt(given[0]) * xp.sqrt(given[-2 if len(given) == 3 else 0])
+    result = xp.where(xp.abs(given[-1]) <= most * (1 + 1e-6) + TINY, result, xp.full_like(result, xp.nan))
+    return xp.astype(xp.reshape(result, shape), dtype)
 
 
 ${public}def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0$signature):

@@ -194,7 +194,7 @@ def _dual(order, q1, q2, c$parameters):
     shape = np.broadcast_shapes(q1.shape, q2.shape, c.shape)
     state = [np.broadcast_to(each, shape).ravel() for each in (q1, q2, c, *polar(q1, q2, c))]
 $flat_limits    result = _pairs(*state$row_limits, order$floats)
-$flat_rescue    return result.reshape(shape).astype(dtype)[()]
+$flat_rescue    return _of_pair(result.reshape(shape), q1, q2, c).astype(dtype)
 
 
 ${public}def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):

@@ -88,28 +88,35 @@ def _halves(a):
 ${public}def kernel(q1, q2, c$signature):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c)$keywords)[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c)$keywords)[0], q1, q2, c).astype(dtype)
 
 
 ${public}def kernel_dot(q1, q2, c$signature):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c)$keywords)[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c)$keywords)[1], q1, q2, c).astype(dtype)
 
 
 ${public}def kernel_diag(q$signature):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q$keywords)[0].astype(dtype)
+    return _of_pair(diagonal(q$keywords)[0], q, q, q).astype(dtype)
 
 
 ${public}def kernel_dot_diag(q$signature):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q$keywords)[1].astype(dtype)
+    return _of_pair(diagonal(q$keywords)[1], q, q, q).astype(dtype)
 
 
 $network
+
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""
