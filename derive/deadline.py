@@ -17,7 +17,7 @@ from mehler.derive.errors import DerivationTimeout, DeriveError
 Result = TypeVar("Result")
 
 # Between two attempts to interrupt: a bare `except:` of mpmath or a finaliser may swallow the first.
-AGAIN = 1.0
+AGAIN = 0.2
 
 # No alarm fires while a thread starts: CPython gives that for a moment the identity of its starter, and the
 # interruption would hit it instead.
