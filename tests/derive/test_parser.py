@@ -55,6 +55,8 @@ ACCEPTED = {
     "sigmoid(x)": 1 / (1 + sp.exp(-x)),
     "softplus(x)": sp.log(1 + sp.exp(x)),
     "arctan(x)": sp.atan(x),
+    "asin(tanh(x))": sp.asin(sp.tanh(x)),
+    "arccos(tanh(x))": sp.acos(sp.tanh(x)),
     "tanh(x)/cosh(x)": sp.tanh(x) / sp.cosh(x),
     "relu": sp.Max(0, x),
     "relu(x)": sp.Max(0, x),

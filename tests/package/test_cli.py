@@ -213,7 +213,7 @@ def test_a_derivation_that_takes_too_long(
     monkeypatch.setenv("MEHLER_CACHE", "off")
     line = mehler_command(*command, "--timeout", "0.2").refused()
     assert "the derivation took longer than 0.2 s; simplify the activation" in line
-    assert line.endswith("or raise --timeout\n")
+    assert line.endswith("or raise timeout\n")
     assert _files(tmp_path) == set()
 
 
