@@ -83,12 +83,11 @@ def groups(expr: sp.Expr, *, reduce: bool = False) -> dict[sp.Expr, sp.Expr]:
     """`expr` = Σ monomial × coefficient: monomials in roots and transcendental terms, rational coefficients."""
     expr = expr.xreplace({Delta: DET})
     algebra = Algebra(expr, reduce=reduce)
-    result: dict[sp.Expr, sp.Expr] = {}
+    total: dict[sp.Expr, Any] = {}
     for monomial, coefficient in algebra.lower(expr).items():
         # Different monomials may restore to one expression: exp(c)·exp(q1) and exp(c + q1).
-        restored = algebra.restore_monomial(monomial)
-        result[restored] = result.get(restored, sp.S.Zero) + algebra.restore_coefficient(coefficient)
-    return result
+        _accumulate(total, {algebra.restore_monomial(monomial): coefficient})
+    return {monomial: algebra.restore_coefficient(coefficient) for monomial, coefficient in total.items()}
 
 
 def collect(expr: sp.Expr) -> sp.Expr:
