@@ -80,8 +80,8 @@ class Lowered:
 
     @property
     def normal(self) -> bool:
-        """Whether the normal distribution function is among the operations."""
-        return bool(target.operations(*self.programs) & NORMAL)
+        """Whether the normal distribution function is among the operations, or a repair, before which digits are lost."""
+        return self.apart is None or bool(target.operations(*self.programs) & NORMAL)
 
 
 def lowered(proved: ProvedDual) -> Lowered:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import sympy as sp
+from sympy.codegen.cfunctions import expm1
 
 from mehler.derive.canonical import canonical
 from mehler.derive.dual import ProvedDual
@@ -29,8 +30,10 @@ from mehler.derive.symbols import Delta, c, q, q1, q2, rho, sin_theta
 # K and K̇ of an input with itself.
 k1, k2, d1, d2 = sp.symbols("k1 k2 d1 d2", nonnegative=True)
 
-# A variance that is small, and how many times larger than their sum terms must be there to need a remedy.
-SMALL = sp.Rational(1, 10**6)
+# A variance that is small and one that is large, with covariances, and how many times larger than their sum terms
+# must be there to need a remedy.
+SMALL, LARGE = sp.Rational(1, 10**6), sp.Integer(10**4)
+PLACES = ((SMALL, SMALL / 2), (LARGE, LARGE - 1), (LARGE, 1 - LARGE))
 LOSS = 100
 
 
@@ -88,20 +91,28 @@ def stabilise(proved: ProvedDual) -> Stable:
 
 
 def _cancels(proved: ProvedDual) -> bool:
-    """Whether the terms of K or K̇ are far larger than √(K11 K22) at small variances, as those of x − sin x are."""
+    """Whether the terms of K or K̇ are far larger than √(K11 K22) somewhere: at small variances, as those of
+    x − sin x are, or at large ones, as those of x sin x are."""
     f = proved.dual.formulas
     phi = proved.activation
     env = {symbol: phi.defaults.get(symbol.name, sp.Rational(1, 2)) for symbol in phi.parameters}
-    point = {q1: SMALL, q2: SMALL, c: SMALL / 2, Delta: SMALL**2 * 3 / 4, q: SMALL}
     for formula, diagonal in ((f.kernel, f.kernel_diag), (f.kernel_dot, f.kernel_dot_diag)):
-        terms = [sp.Abs(term) for term in sp.Add.make_args(sp.expand_mul(canonical(formula, with_delta=True)))]
-        try:
-            total, scale = real_values([sp.Add(*terms), diagonal], env | point, 10)
-        except DeriveError:
-            continue
-        if total > LOSS * scale:
-            return True
+        sums = [_size(formula), _size(diagonal)]
+        for variance, cov in PLACES:
+            point = {q1: variance, q2: variance, q: variance, c: cov, Delta: variance**2 - cov**2}
+            try:
+                *totals, scale = real_values([*sums, diagonal], env | point, 10)
+            except DeriveError:
+                continue
+            if max(totals) > LOSS * scale:
+                return True
     return False
+
+
+def _size(formula: sp.Expr) -> sp.Expr:
+    """The sum of the sizes of the terms of a formula's smallest form."""
+    terms = sp.Add.make_args(sp.expand_mul(small_exponents(canonical(formula, with_delta=True))))
+    return sp.Add(*(sp.Abs(term.replace(expm1, lambda a: sp.exp(a) - 1)) for term in terms))
 
 
 def _outputs(formulas: tuple[sp.Expr, sp.Expr], rest: Callable[[sp.Expr], sp.Expr], summed: bool) -> list[sp.Expr]:

@@ -17,7 +17,7 @@ near ±1); W. J. Cody, Math. Comp. 23 (1969) 631 (erfc with its exponential take
 import sympy as sp
 
 from mehler.derive.special import Phi, Phi2
-from mehler.derive.stabilise.rules import OneMinusCos
+from mehler.derive.stabilise.rules import ExpGap, ExpSum, OneMinusCos, exponents
 from mehler.derive.symbols import Delta, c, q, q1, q2, rho, sin_theta
 
 root, root1, root2 = sp.symbols("root root1 root2", positive=True)
@@ -80,16 +80,42 @@ def terms(expr: sp.Expr) -> tuple[sp.Expr, list[sp.Expr]]:
     weights: dict[sp.Expr, sp.Expr] = {}
     for term in sp.Add.make_args(sp.expand_mul(expr)):
         exponent, functions, rest = _split(term)
+        phase = sp.im(exponent)  # of conjugate terms, whose sum is real
         if functions:
             function = _scaled(exponent, functions)
         elif exponent.has(Delta):
             function = sp.exp(gaps(reduced(exponent)))
+        elif exponent != 0 and rest.has(q, q1, q2, c) and not phase.has(q, q1, q2, c):
+            function = exponents(sp.exp(sp.expand(exponent - sp.I * phase)))
+            rest = sp.expand(rest * sp.exp(sp.I * phase)).replace(sp.exp, lambda a: sp.exp(a).rewrite(sp.cos))
         else:
             plain.append(term)
             continue
         weights[function] = weights.get(function, sp.S.Zero) + rest
-    coefficients = {function: reduced(weight) for function, weight in weights.items()}
-    return sp.Add(*plain), [_squared(_in_c(gaps(k)) * function) for function, k in coefficients.items() if k != 0]
+    coefficients = {function: _weight(function, weight) for function, weight in weights.items()}
+    return sp.Add(*plain), [_squared(k * function) for function, k in coefficients.items() if k != 0]
+
+
+def _weight(function: sp.Expr, weight: sp.Expr) -> sp.Expr:
+    """The coefficient of e^E Φ or of e^E; for a bare e^E in the means of the tilted Gaussian, if that has some.
+
+    With E = αq1 + βq2 + γc, 4αβ = γ², it is a polynomial in m1 = q1 + (γ/2α)c, m2 = q2 + (γ/2β)c and c, and
+    e^E falls in m1 and m2: of q1, q2 and c each term would be far larger than the whole.
+    """
+    if isinstance(function, sp.exp | ExpSum | ExpGap):
+        exponent = sp.expand(function.args[-1])
+        alpha, beta, gamma = (exponent.coeff(v) for v in (q1, q2, c))
+        weight = sp.expand(weight) if gamma != 0 else weight
+        if gamma != 0 and sp.expand(4 * alpha * beta - gamma**2) == 0 and weight.is_polynomial(q1, q2, c):
+            one, two = sp.symbols("mean1 mean2")
+            shifted = {q1: one - gamma / (2 * alpha) * c, q2: two - gamma / (2 * beta) * c}
+            poly = sp.expand(weight.xreplace(shifted))
+            means = {
+                one: root1 * gaps(root1 + gamma / (2 * alpha) * root2 * rho),
+                two: root2 * gaps(root2 + gamma / (2 * beta) * root1 * rho),
+            }
+            return sp.collect(poly, [one, two]).xreplace(means)
+    return _in_c(gaps(reduced(weight)))
 
 
 def _squared(expr: sp.Expr) -> sp.Expr:

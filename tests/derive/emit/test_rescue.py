@@ -3,8 +3,11 @@
 from collections.abc import Callable
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
+
+from mehler.numeric.precision.oracle import Oracle
 
 POINTS = [
     (1.0, 2.0, 0.3), (0.3, 0.3, 0.3 * (1 - 2.0**-50)), (0.3, 0.3, -0.3 * (1 - 2.0**-50)), (4.0, 1.0, 2.0),
@@ -85,3 +88,41 @@ def test_rows_and_columns_broadcast(module: Callable[[str], Any]) -> None:
     full = code.kernel(q1, q2, c)
     single = [[code.kernel(q1[i], q2[:, j], c[i, j : j + 1])[0] for j in range(2)] for i in range(3)]
     np.testing.assert_allclose(full, single, rtol=1e-15)
+
+
+# A polynomial times a wave: at large variances a formula in cosh(c) and sinh(c) loses as many digits as q has,
+# at small ones the exponentials do.
+WAVES = [
+    "x*sin(x)",
+    *(
+        pytest.param(text, marks=pytest.mark.slow)
+        for text in (
+            "x*cos(x)", "(x + 1)*cos(x)", "x*cos(3*x/2)", "x*sinh(x)", "x**2*sin(x)", "(x**2 - x)*cos(2*x + 1)",
+            "x*sin(x)*cos(2*x)", "x*exp(x)", "x*cosh(x/2) - sin(x)",
+        )
+    ),
+]  # fmt: skip
+WAVE_POINTS = [
+    (2.0, 0.5, -0.4), (3.0, 3.0, 3.0 * (1 - 2.0**-20)), (0.01, 0.02, 0.01), (2.25, 1.0, 1.5),
+    (3.0, 3.0, -3.0 * (1 - 2.0**-40)), (0.001, 2.0, -0.04), (25.0, 20.0, 22.0), (25.0, 25.0, 25.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WAVES)
+def test_a_polynomial_times_a_wave(text: str, module: Callable[[str], Any]) -> None:
+    code, oracle = module(text), Oracle(text, {}, 18)
+    for q1, q2, c in WAVE_POINTS[: 4 if text == "x*sin(x)" else None]:
+        ends = [oracle.diagonal(q) for q in (q1, q2)]
+        for n, exact in enumerate(oracle.both(q1, q2, c)):
+            value = (code.kernel, code.kernel_dot)[n](*(np.array([v]) for v in (q1, q2, c)))[0]
+            unit = np.spacing(float(mpmath.sqrt(ends[0][n] * ends[1][n])))
+            assert abs(mpmath.mpf(float(value)) - exact) <= 8 * unit, (q1, q2, c, n)
+
+
+def test_a_polynomial_times_a_wave_keeps_its_digits_at_large_variances(
+    module: Callable[[str], Any], scaled_ulp: Callable[..., float]
+) -> None:
+    code = module("x*sin(x)")
+    for point in ((1e4, 1e4, 1e4 - 1), (1e6, 1e6 + 1500, 1e6), (1e12, 1e12, -1e12), (1e150, 1e150, 5e149)):
+        for n, function in enumerate((code.kernel, code.kernel_dot)):
+            assert scaled_ulp("x*sin(x)", point, n, float(function(*(np.array([v]) for v in point))[0])) <= 4
