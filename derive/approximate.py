@@ -8,7 +8,7 @@ from typing import Any
 from mehler.derive.activation import Activation
 from mehler.derive.algebra import sample_points
 from mehler.derive.dual import Jumps, NumericDual
-from mehler.derive.errors import DivergentExpectation, ParseError
+from mehler.derive.errors import DivergentExpectation, OutsideClass, ParseError
 from mehler.derive.evaluate import context
 from mehler.derive.quadrature import values_at
 
@@ -21,7 +21,9 @@ ORDINARY = (-7.3, -0.61, 0.61, 7.3)
 
 
 def approximate(phi: Activation, reason: str, jumps: Jumps) -> NumericDual:
-    """The numeric dual of φ. Raises DivergentExpectation when φ cannot have one."""
+    """The numeric dual of φ. Raises DivergentExpectation when φ cannot have one, OutsideClass for impulses in K̇."""
+    if jumps == "distribution" and phi.pieces.jumps():
+        raise OutsideClass(f"{reason}; K' with the impulses of a jump needs one: use jumps='almost-everywhere'")
     point = sample_points(phi.parameters)[0]
     ctx = context(30)
     try:

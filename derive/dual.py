@@ -78,10 +78,11 @@ class Dual:
 
 @dataclass(frozen=True)
 class Check:
-    """One check of a proof: exact ("symbolic") or to a number of digits at points ("numeric")."""
+    """One check of a proof: exact ("symbolic"), to a number of digits at points ("numeric"), or without a value to
+    compare with ("undone"), where `detail` says why."""
 
     name: str
-    kind: Literal["symbolic", "numeric"]
+    kind: Literal["symbolic", "numeric", "undone"]
     passed: bool
     detail: str
 

@@ -21,6 +21,10 @@ class ProofError(DeriveError):
     """A derived formula failed a check. This is a fault of the engine, never a result."""
 
 
+class Unproved(DeriveError):
+    """No check of a derived formula failed, but one found no value to compare the formula with."""
+
+
 class DerivationTimeout(DeriveError):
     """The derivation took longer than its time limit."""
 

@@ -130,7 +130,7 @@ def outcome(entry: Entry, timeout: float = TIMEOUT) -> Outcome:
     took: list[float] = []
 
     def work() -> Outcome:
-        result, _ = derivation(entry.text, entry.params, timeout=None, cached=False)
+        result, _ = derivation(entry.text, entry.params, timeout=None, cached=False, fallback=False)
         took.append(time.perf_counter() - started)
         return Outcome(entry, result.status, took[0], result.proof, _shown(entry, result))
 

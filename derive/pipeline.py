@@ -7,7 +7,9 @@ ProvedDual ─compose→ Recursion;  ProvedDual ─stabilise→ Program ─emit�
 
 from collections.abc import Mapping
 from dataclasses import replace
+from time import monotonic
 from typing import Any
+from warnings import warn
 
 from mehler.derive import cache
 from mehler.derive.activation import Activation, activation
@@ -18,7 +20,15 @@ from mehler.derive.emit.cupy import emit_cupy, emit_cupy_tables
 from mehler.derive.emit.module import emit_numpy, emit_tables, lacking
 from mehler.derive.emit.numba import emit_numba, emit_numba_tables
 from mehler.derive.emit.tables import built
-from mehler.derive.errors import DeriveError, EmitError, NoCode, OutsideClass
+from mehler.derive.errors import (
+    DerivationTimeout,
+    DeriveError,
+    EmitError,
+    NoCode,
+    OutsideClass,
+    ProofError,
+    Unproved,
+)
 from mehler.derive.integrate import integrate
 from mehler.derive.numbers import Number
 from mehler.derive.prove import prove
@@ -30,6 +40,9 @@ ALLOWED = 1e-13
 
 # Seconds: no activation of those named takes half of it.
 TIMEOUT = 120.0
+
+# Seconds to look at φ itself after its derivation took too long, and the least that a limit may have left.
+GRACE, LEAST = 1.0, 0.01
 
 
 def derive_dual(
@@ -44,9 +57,10 @@ def derive_dual(
 
     `timeout` limits the seconds it may take; None sets no limit.
 
-    Returns a ProvedDual (status "closed-form"), or a NumericDual (status "numeric") when a part of φ is
-    outside the Gaussian-closed class. Raises DeriveError (ParseError, DivergentExpectation, ProofError,
-    DerivationTimeout).
+    Returns a ProvedDual (status "closed-form" or "integral"), or a NumericDual (status "numeric"), whose values are
+    by quadrature and whose `reason` says why: a part of φ is outside the Gaussian-closed class, time was up, or the
+    formula could not be proved. One that is wrong is a fault of mehler: the reason is a RuntimeWarning then.
+    Raises DeriveError (ParseError, DivergentExpectation; DerivationTimeout where φ itself takes too long to read).
     """
     return derivation(expr, params, jumps=jumps, timeout=timeout)[0]
 
@@ -58,29 +72,61 @@ def derivation(
     jumps: Jumps = "almost-everywhere",
     timeout: float | None = TIMEOUT,
     cached: bool = True,
+    fallback: bool = True,
 ) -> tuple[ProvedDual | NumericDual, bool]:
-    """`derive_dual`, and whether its result was read from the cache, which `cached` may forbid."""
+    """`derive_dual`, and whether its result was read from the cache, which `cached` may forbid.
+
+    Without `fallback`, what the rules ought to derive and do not is an error: ProofError, DerivationTimeout.
+    """
     if jumps not in ("almost-everywhere", "distribution"):
         raise DeriveError(f"jumps={jumps!r} is not known; use 'almost-everywhere' or 'distribution'")
+    started = monotonic()
 
-    def work() -> tuple[ProvedDual | NumericDual, bool]:
+    def read() -> tuple[Activation, str | None, str | None, object]:
         phi = activation(expr, params)
-        key = cache.key(phi, jumps) if cached else None
-        known = cache.load(key)
-        if isinstance(known, ProvedDual | NumericDual) and (known.activation, known.jumps) == (phi, jumps):
-            return known, True
-        result = _derived(phi, jumps)
-        cache.store(key, result)
-        return result, False
+        # What took too long is known for that limit alone.
+        key, late = (cache.key(phi, what) if cached else None for what in (jumps, f"{jumps}, {timeout} s"))
+        return phi, key, late, cache.load(key) or (cache.load(late) if fallback else None)
 
-    return within(timeout, work)
+    phi, key, late, known = within(timeout, read)
+    if isinstance(known, ProvedDual | NumericDual) and (known.activation, known.jumps) == (phi, jumps):
+        return known, True
+    try:
+        result = within(_left(timeout, started), lambda: _derived(phi, jumps))
+    except DerivationTimeout as error:
+        if not fallback:
+            raise
+        reason = f"no closed form was found in {timeout or 0:g} s; simplify the activation, or raise --timeout"
+        try:
+            result, key = within(GRACE, lambda: approximate(phi, reason, jumps)), late
+        except DerivationTimeout:
+            raise error from None
+    except Exception as error:
+        # A wrong formula, or an exception of SymPy on one that nobody tried.
+        if not fallback or (isinstance(error, DeriveError) and not isinstance(error, ProofError)):
+            raise
+        fault = (
+            str(error)
+            if isinstance(error, ProofError)
+            else f"the derivation of {phi.text!r} ended in {type(error).__name__}; "
+            "this is a fault of mehler, please report it"
+        )
+        result, key = approximate(phi, fault, jumps), None
+        warn(f"{fault}. Its kernels are by quadrature", RuntimeWarning, stacklevel=3)
+    cache.store(key, result)
+    return result, False
+
+
+def _left(timeout: float | None, started: float) -> float | None:
+    """The seconds that are left of a limit."""
+    return None if timeout is None else max(timeout - (monotonic() - started), LEAST)
 
 
 def _derived(phi: Activation, jumps: Jumps) -> ProvedDual | NumericDual:
     try:
         require_real(phi)
         return prove(integrate(phi, jumps))
-    except OutsideClass as reason:
+    except (OutsideClass, Unproved) as reason:
         return approximate(phi, str(reason), jumps)
 
 
@@ -97,24 +143,27 @@ def generate(
     """The source of a standalone module that evaluates the kernels of the activation `expr`.
 
     `name` names the module (lower-case letters, digits, _). `target` is "numpy", "numba" or "cupy". `timeout`
-    limits the seconds that derivation and code may take. An activation without a closed form is evaluated from
-    tables, which are made after that, in 5 to 60 seconds, and cached;
+    limits the seconds that derivation and code may take. An activation without a closed form, or without one in
+    that time, is evaluated from tables, which are made after that, in 5 to 60 seconds, and cached;
     `progress`(done, total) is told. Raises DeriveError.
     """
     if target not in TARGETS:
         raise EmitError(f"target {target!r} is not available; choose from: {', '.join(TARGETS)}")
 
-    def work() -> ProvedDual | NumericDual | str:
-        result, _ = derivation(expr, params, jumps=jumps, timeout=None)
-        given = result.activation.defaults
-        code = _code(result, name, target)
-        if code is None and given:  # of which tables need the numbers
-            result, _ = derivation(expr, {**given, **params}, jumps=jumps, timeout=None)
-        return result if code is None else code
-
-    done = within(timeout, work)
+    started = monotonic()
+    result, _ = derivation(expr, params, jumps=jumps, timeout=timeout)
+    given = result.activation.defaults
+    try:
+        code = within(_left(timeout, started), lambda: _code(result, name, target))
+    except DerivationTimeout:
+        code = None
+    if code is not None:
+        return code
+    if given:  # of which tables need the numbers
+        left = _left(timeout, started)
+        result, _ = derivation(expr, {**given, **params}, jumps=jumps, timeout=left and max(left, GRACE))
     # Tables come to an end, whatever φ is, and tell how far they are.
-    return done if isinstance(done, str) else _of_tables(done, name, target, progress)
+    return _of_tables(result, name, target, progress)
 
 
 def source_of(

@@ -17,7 +17,7 @@ Params = Annotated[
 JumpsOption = Annotated[
     str, typer.Option(help="Derivative of a discontinuous activation: almost-everywhere or distribution.")
 ]
-TimeoutOption = Annotated[float, typer.Option(help="Seconds that the derivation may take, > 0.")]
+TimeoutOption = Annotated[float, typer.Option(help="Seconds that a formula may take, > 0; after that, quadrature.")]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", help="Threads of Gram matrices; every core unless given.")
 ]

@@ -313,8 +313,8 @@ def test_what_failed_its_proof_is_not_kept(
         raise ProofError("failed")
 
     monkeypatch.setattr(pipeline, "prove", refuse)
-    with pytest.raises(ProofError):
-        derive_dual("x")
+    with pytest.warns(RuntimeWarning, match=r"^failed\. Its kernels are by quadrature$"):
+        assert isinstance(derive_dual("x"), NumericDual)
     assert not folder.exists()
 
 

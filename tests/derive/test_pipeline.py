@@ -1,9 +1,21 @@
+import time
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import sympy as sp
 
+from mehler.derive import pipeline, prove
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.errors import DeriveError, DivergentExpectation, OutsideClass, ParseError
-from mehler.derive.pipeline import closed_form, derive_dual
+from mehler.derive.errors import (
+    DerivationTimeout,
+    DeriveError,
+    DivergentExpectation,
+    OutsideClass,
+    ParseError,
+    ProofError,
+)
+from mehler.derive.pipeline import closed_form, derivation, derive_dual
 
 
 def test_a_closed_form_carries_its_proof_and_steps() -> None:
@@ -52,3 +64,72 @@ def test_errors_pass_through_in_one_line(text: str, error: type[DeriveError]) ->
     with pytest.raises(error) as caught:
         derive_dual(text)
     assert "\n" not in str(caught.value)
+
+
+# What the rules do not derive has values by quadrature all the same.
+
+
+def _fail(error: Exception) -> Callable[..., Any]:
+    def fail(*_: object) -> Any:
+        raise error
+
+    return fail
+
+
+def assert_values(result: object) -> None:
+    """Of φ(x) = x³ at q1 = 2, q2 = 1/2, c = −2/5: K = 9 q1 q2 c + 6 c³ and K̇ = 9 q1 q2 + 18 c²."""
+    assert isinstance(result, NumericDual)
+    kernel, kernel_dot = result.evaluate(2, "1/2", "-2/5", digits=15)
+    assert abs(kernel - (-3.984)) < 1e-14
+    assert abs(kernel_dot - 11.88) < 1e-13
+
+
+def test_after_the_time_limit_values_are_by_quadrature(monkeypatch: pytest.MonkeyPatch) -> None:
+    def endless(*_: object) -> None:
+        while True:
+            time.sleep(0.001)
+
+    monkeypatch.setattr(pipeline, "integrate", endless)
+    result, cached = derivation("x**3", {}, timeout=0.3)
+    assert_values(result)
+    assert not cached
+    assert "no closed form was found in 0.3 s" in result.reason  # type: ignore[union-attr]
+    assert "raise --timeout" in result.reason  # type: ignore[union-attr]
+    assert derivation("x**3", {}, timeout=0.3) == (result, True)
+    with pytest.raises(DerivationTimeout):
+        derivation("x**3", {}, timeout=0.3, fallback=False)
+    monkeypatch.undo()
+    assert isinstance(derive_dual("x**3"), ProvedDual)  # with more time there is a formula
+
+
+@pytest.mark.parametrize(
+    ("stage", "error", "said"),
+    [
+        ("prove", ProofError("'x**3' failed its proof"), "failed its proof"),
+        ("integrate", TypeError("of SymPy"), "ended in TypeError; this is a fault of mehler"),
+    ],
+)
+def test_a_fault_is_reported_and_leaves_values_by_quadrature(
+    stage: str, error: Exception, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, stage, _fail(error))
+    for _ in range(2):  # a cache would hide it
+        with pytest.warns(RuntimeWarning, match=said):
+            result, _ = derivation("x**3", {}, cached=False)
+        assert_values(result)
+    with pytest.raises(type(error)):
+        derivation("x**3", {}, cached=False, fallback=False)
+
+
+def test_a_check_without_a_value_to_compare_with_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prove, "expectations_2d", _fail(DeriveError("quadrature did not reach 25 digits")))
+    result, _ = derivation("x**3", {}, cached=False)
+    monkeypatch.undo()
+    assert_values(result)
+    assert "a formula was derived, but it could not be proved" in result.reason  # type: ignore[union-attr]
+    assert "quadrature did not reach 25 digits" in result.reason  # type: ignore[union-attr]
+
+
+def test_impulses_need_a_closed_form() -> None:
+    with pytest.raises(OutsideClass, match="use jumps='almost-everywhere'"):
+        derive_dual("sign(x)/(1 + exp(-x))", jumps="distribution")
