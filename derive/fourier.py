@@ -5,16 +5,18 @@ With φ(x) = (1/2π) ∫ φ̂(k) e^{ikx} dk,
     E[φ(u)ψ(v)] = (2π)⁻² ∬ φ̂(k) ψ̂(l) exp(−½(q1k² + 2ckl + q2l²)) dk dl,
 
 an expectation of atoms again, over the Gaussian of covariance Σ⁻¹. It covers Σ R(x) e^{iβx} with rational R
-that vanish at infinity: 1/(1 + x²), sin(x)/x, (1 − cos x)/x², x/(1 + x²)², …. A partial fraction has the
-transform (residues; a pole on the real line as its finite part, which is right when the poles of all terms
+that are bounded at infinity: 1/(1 + x²), x²/(1 + x²), sin(x)/x, (1 − cos x)/x², x/(1 + x²)², …. A partial fraction
+has the transform (residues; a pole on the real line as its finite part, which is right when the poles of all terms
 together cancel)
 
-    1/(x − z)ⁿ  →  iπ (s − sgn k) (−ik)ⁿ⁻¹/(n − 1)! e^{−ikz},   s = sgn Im z.
+    1/(x − z)ⁿ  →  iπ (s − sgn k) (−ik)ⁿ⁻¹/(n − 1)! e^{−ikz},   s = sgn Im z,
+
+and what R tends to is an impulse, 1 → 2π δ(k).
 """
 
 import sympy as sp
 
-from mehler.derive.atoms import Atom, merge
+from mehler.derive.atoms import Atom, diracs, merge
 from mehler.derive.errors import DivergentExpectation, OutsideClass
 from mehler.derive.gaussian import Gaussian, HalfSpace
 from mehler.derive.pieces import Pieces
@@ -36,13 +38,16 @@ def transform(pieces: Pieces) -> tuple[Atom, ...]:
     if pieces.knots:
         raise OutsideClass(f"no closed form is known: {pieces.pieces[0]} changes at the knot {pieces.knots[0]}")
     (expr,) = pieces.pieces
-    waves = {beta: _partial_fractions(ratio, expr) for beta, ratio in _waves(expr).items()}
+    waves, limits = {}, []
+    for beta, ratio in _waves(expr).items():
+        limit, waves[beta] = _partial_fractions(ratio, expr)
+        limits.append((beta, 2 * sp.pi * limit))
     _check_real_poles(waves, expr)
     atoms = []
     for beta, fractions in waves.items():
         for coefficient, pole, order in fractions:
             atoms += _transformed(coefficient, pole, order, beta)
-    return merge(atoms)
+    return merge(atoms) + diracs((beta, limit) for beta, limit in limits if limit != 0)
 
 
 def _waves(expr: sp.Expr) -> dict[sp.Expr, sp.Expr]:
@@ -68,12 +73,15 @@ def _waves(expr: sp.Expr) -> dict[sp.Expr, sp.Expr]:
     return {beta: ratio / denominator for beta, ratio in waves.items()}
 
 
-def _partial_fractions(ratio: sp.Expr, expr: sp.Expr) -> list[Fraction]:
+def _partial_fractions(ratio: sp.Expr, expr: sp.Expr) -> tuple[sp.Expr, list[Fraction]]:
+    """What a rational function tends to at infinity, and the rest."""
     numerator, denominator = (sp.Poly(part, x) for part in sp.fraction(sp.cancel(ratio)))
-    if numerator.is_zero:
-        return []
-    if numerator.degree() >= denominator.degree():
+    if numerator.degree() > denominator.degree():
         raise _outside(expr)
+    limit = numerator.LC() / denominator.LC() if numerator.degree() == denominator.degree() else sp.S.Zero
+    numerator = numerator - limit * denominator
+    if numerator.is_zero:
+        return limit, []
     poles = sp.roots(denominator)
     if sum(poles.values()) != denominator.degree() or sum(poles.values()) > MAX_POLES:
         raise OutsideClass(f"no closed form is known: cannot locate the poles of {expr} exactly")
@@ -85,7 +93,7 @@ def _partial_fractions(ratio: sp.Expr, expr: sp.Expr) -> list[Fraction]:
         for n in range(order):
             coefficient = sp.diff(regular, x, n).subs(x, pole) / sp.factorial(n)
             fractions.append((sp.radsimp(sp.simplify(coefficient)), pole, order - n))
-    return [f for f in fractions if f[0] != 0]
+    return limit, [f for f in fractions if f[0] != 0]
 
 
 def _check_real_poles(waves: dict[sp.Expr, list[Fraction]], expr: sp.Expr) -> None:
@@ -128,5 +136,5 @@ def _transformed(coefficient: sp.Expr, pole: sp.Expr, order: int, beta: sp.Expr)
 def _outside(expr: sp.Expr) -> OutsideClass:
     return OutsideClass(
         f"no closed form is known: {expr} leaves the Gaussian-closed class, and is no sum of rational functions "
-        "that vanish at infinity times sin and cos"
+        "that are bounded at infinity times sin and cos"
     )

@@ -139,11 +139,28 @@ def test_a_pole_on_the_line_diverges(text: str) -> None:
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["x**2/(1 + x**2)", "1 + 1/(1 + x**2)", "x**3*sin(x)/(1 + x**2)", "x", "cos(x)"])
-def test_what_does_not_vanish_at_infinity_is_outside(text: str) -> None:
+@pytest.mark.parametrize("text", ["x**3/(1 + x**2)", "x + 1/(1 + x**2)", "x**3*sin(x)/(1 + x**2)", "x"])
+def test_what_is_not_bounded_at_infinity_is_outside(text: str) -> None:
     with pytest.raises(OutsideClass) as caught:
         transform(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "waves"),
+    [
+        ("x**2/(1 + x**2)", "-1/(1 + x**2)", {0: 1}),
+        ("1 - 1/(1 + x**2)", "-1/(1 + x**2)", {0: 1}),
+        ("(2*x**2 + x)/(4 + x**2)", "(x - 8)/(4 + x**2)", {0: 2}),
+        ("3*cos(2*x) + 1/(1 + x**2)", "1/(1 + x**2)", {2: R(3, 2), -2: R(3, 2)}),
+        ("x**2*sin(x)/(1 + x**2)", "-sin(x)/(1 + x**2)", {1: -sp.I / 2, -1: sp.I / 2}),
+    ],
+)
+def test_what_is_left_at_infinity_is_an_impulse(text: str, rest: str, waves: dict[int, sp.Expr]) -> None:
+    atoms = transform(text)
+    impulses = {atom.dirac: atom.coefficient for atom in atoms if atom.dirac is not None}
+    assert impulses == {k: 2 * sp.pi * weight for k, weight in waves.items()}
+    assert {atom for atom in atoms if atom.dirac is None} == set(transform(rest))
 
 
 @pytest.mark.parametrize("text", ["max(0, x)/(1 + x**2)", "1/(1 + abs(x))", "where(x > 1, 1/x, 0)"])

@@ -17,6 +17,7 @@ from mehler.derive.activation import activation
 from mehler.derive.algebra import is_zero
 from mehler.derive.dual import Dual, ProvedDual
 from mehler.derive.errors import DeriveError, ProofError
+from mehler.derive.evaluate import real_values
 from mehler.derive.gaussian import Gaussian, HalfSpace
 from mehler.derive.integrate import integrate
 from mehler.derive.prove import prove
@@ -500,7 +501,35 @@ def test_what_is_too_hard_is_compared_at_smaller_variances() -> None:
     assert not judge._compare("some check", lambda at: compare(at, 1e-9), points).passed
     refused = judge._compare("some check", lambda at: expectation_refused(), points)
     assert not refused.passed
-    assert refused.detail == "never"
+    assert (refused.kind, refused.detail) == ("undone", "never")
+
+
+def test_values_that_cancel_are_compared_by_what_they_can_be() -> None:
+    """E[sin(30u) sin(30v)] at ρ = 0.9 is 1e-20 of its integral of absolute values."""
+    points = judge.random_points(activation("x"))
+    assert judge._compare("some check", lambda _: ([1e-30], [3e-30], [1.0]), points).passed
+    assert not judge._compare("some check", lambda _: ([1e-10], [3e-10], [1.0]), points).passed
+    assert not judge._compare("some check", lambda _: ([1e-30], [3e-20], [1e-30]), points).passed
+
+
+def test_the_diagonal_of_a_steep_kernel_is_its_limit(
+    integrated: Callable[..., Dual], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1/(1 + 10⁸ Δ/q1²) is far from its limit 1 at 1 − ρ = 1e-10."""
+    dual, steep = integrated("relu"), 1 / (1 + 10**8 * Delta / q1**2)
+    assert judge._approach("limit", steep, sp.S.One, dual).passed
+    assert not judge._approach("limit", steep, sp.Rational(9, 10), dual).passed
+
+    def far_only(formulas: Any, point: Any, digits: int) -> Any:
+        if 0 < point[Delta] < point[q1] ** 2 / 10**8:
+            raise DeriveError("does not settle")
+        return real_values(formulas, point, digits)
+
+    monkeypatch.setattr(judge, "real_values", far_only)
+    gentle = 1 / (1 + Delta / q1**2)
+    check = judge._approach("limit", gentle, sp.S.One, dual)
+    assert (check.passed, check.detail) == (True, "3 digits at 2 points")
+    assert not judge._approach("limit", gentle, sp.Rational(9, 10), dual).passed
 
 
 def expectation_refused() -> tuple[list[Any], list[Any]]:
