@@ -96,7 +96,7 @@ def derivation(
     except DerivationTimeout as error:
         if not fallback:
             raise
-        reason = f"no closed form was found in {timeout or 0:g} s; simplify the activation, or raise --timeout"
+        reason = f"no closed form was found in {timeout or 0:g} s; simplify the activation, or raise timeout"
         try:
             result, key = within(GRACE, lambda: approximate(phi, reason, jumps)), late
         except DerivationTimeout:
@@ -214,7 +214,8 @@ def tabulated(result: ProvedDual | NumericDual, progress: Progress = silent) -> 
             cache.store(key, tables)
             return tables
         worst = f"tables for variances in [{extent[0]:g}, {extent[1]:g}] err by {error:.0e}"
-    raise EmitError(f"no evaluator of {result.activation.text!r} is good enough: {worst}")
+    why = f"; {result.reason}" if isinstance(result, NumericDual) else ""
+    raise EmitError(f"no evaluator of {result.activation.text!r} is good enough: {worst}{why}")
 
 
 def closed_form(result: ProvedDual | NumericDual) -> ProvedDual:

@@ -15,7 +15,7 @@ from mehler.derive.errors import (
     ParseError,
     ProofError,
 )
-from mehler.derive.pipeline import closed_form, derivation, derive_dual
+from mehler.derive.pipeline import closed_form, derivation, derive_dual, generate
 
 
 def test_a_closed_form_carries_its_proof_and_steps() -> None:
@@ -98,8 +98,19 @@ def test_after_the_time_limit_values_are_by_quadrature(monkeypatch: pytest.Monke
     assert derivation("x**3", {}, timeout=0.3) == (result, True)
     with pytest.raises(DerivationTimeout):
         derivation("x**3", {}, timeout=0.3, fallback=False)
+    monkeypatch.setattr(pipeline, "_of_tables", lambda result, *_: result.reason)
+    assert "in 0.3 s" in generate("x**3", name="cubic", timeout=0.3)
     monkeypatch.undo()
     assert isinstance(derive_dual("x**3"), ProvedDual)  # with more time there is a formula
+
+
+def test_code_that_takes_too_long_is_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(*_: object) -> None:
+        raise DerivationTimeout("late")
+
+    monkeypatch.setattr(pipeline, "_code", late)
+    monkeypatch.setattr(pipeline, "_of_tables", lambda result, *_: result.status)
+    assert generate("x**3", name="cubic") == "closed-form"
 
 
 @pytest.mark.parametrize(
