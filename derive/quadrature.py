@@ -7,6 +7,7 @@ E[φ(u)φ(v)] = ∫∫ φ(s)φ(t) p(s, t) ds dt by Gauss-Legendre on the rectang
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from itertools import pairwise
 from operator import itemgetter, mul
 from typing import Any
@@ -219,6 +220,8 @@ def _reach(ctx: Any, f: Pieces, variance: Any, env: Point, digits: int) -> Any:
 
 def values_at(ctx: Any, functions: Sequence[Pieces], env: Point, points: Iterable[Any]) -> list[list[Any]]:
     """[f at the points, for each f], as numbers of the context, complex where f is; all f share their knots."""
+    if any(_is_singular(piece) for f in functions for piece in f.pieces):
+        ctx = context(2 * ctx.dps + 40)  # (1 − cos x)/x² loses digits near 0
     values = {s: _number(ctx, v) for s, v in env.items()}
     knots = [compile_function(t, ctx)(values) for t in functions[0].knots]
     # One program for all functions: φ and φ' have their costly parts in common.
@@ -226,6 +229,12 @@ def values_at(ctx: Any, functions: Sequence[Pieces], env: Point, points: Iterabl
     pieces = [compile_function(column, ctx) for column in columns]
     rows = [pieces[sum(t > k for k in knots)](values | {x: t}) for t in points]
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+@cache
+def _is_singular(piece: sp.Expr) -> bool:
+    """Whether a denominator vanishes at 0."""
+    return any(e.exp.is_negative and e.base.subs(x, 0) == 0 for e in piece.atoms(sp.Pow) if e.base.has(x))
 
 
 def _real_values(

@@ -1,5 +1,6 @@
 """Activations that cancel at 0, as log(cosh x) does: Taylor polynomials there, where code would lose digits."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,9 @@ from mehler.derive.symbols import x
 DEGREE, NEAR = 24, 0.125
 PROBES = (0.07, 0.013, 0.0021, 1.1e-4, 3.3e-6)
 LOST = 32  # in eps: more of it is cancellation
+
+CTX = context(80)
+RADIUS, SAMPLES = CTX.mpf(1) / 2, 128  # of the circle that gives coefficients
 
 TEXT = f'''
 NEAR = {NEAR}  # below it, Taylor polynomials
@@ -74,20 +78,32 @@ def _loses(program: Program, n: int, expr: sp.Expr, points: list[float]) -> bool
 
 def _series(expr: sp.Expr, points: list[float]) -> list[float] | None:
     """Taylor coefficients, the highest first, if they hold at the points and at NEAR."""
-    ctx = context(80)
-    function = compile_function(expr, ctx)
-    try:
-        series = ctx.taylor(lambda v: function({x: v}), ctx.mpf("1e-40"), DEGREE)
-    except (DeriveError, ZeroDivisionError, ValueError):
-        return None
+    function = compile_function(expr, CTX)
     places = [*points, NEAR * (1 if points[0] > 0 else -1)]
-    values = exact(expr, places, 80)
-    if values is None:
-        return None
-    scale = max(abs(c) for c in series)
-    rounded = [float(c) if abs(c) > scale * ctx.mpf(10) ** -30 else 0.0 for c in reversed(series)]
-    for place, value in zip(places, values, strict=True):
-        sum_ = ctx.polyval([ctx.mpf(c) for c in rounded], ctx.mpf(place))
-        if not abs(sum_ - value) <= 4e-16 * abs(value):
-            return None
-    return rounded
+    values = exact(expr, places, CTX.dps)
+    for taylor in (_by_differences, _by_circle):
+        try:
+            series = taylor(lambda v: function({x: v}))
+        except (DeriveError, ZeroDivisionError, ValueError):
+            continue
+        scale = max(abs(c) for c in series)
+        rounded = [float(c) if abs(c) > scale * CTX.mpf(10) ** -30 else 0.0 for c in reversed(series)]
+        sums = [CTX.polyval([CTX.mpf(c) for c in rounded], CTX.mpf(place)) for place in places]
+        if values is not None and all(abs(a - b) <= 4e-16 * abs(b) for a, b in zip(sums, values, strict=True)):
+            return rounded
+    return None
+
+
+def _by_differences(function: Callable[[Any], Any]) -> list[Any]:
+    series: list[Any] = CTX.taylor(function, CTX.mpf("1e-40"), DEGREE)
+    return series
+
+
+def _by_circle(function: Callable[[Any], Any]) -> list[Any]:
+    """By Cauchy's integral: at 0 itself there may be a removable singularity, as of (1 − cos x)/x²."""
+    roots = [CTX.expjpi(CTX.mpf(2 * k) / SAMPLES) for k in range(SAMPLES)]
+    values = [function(RADIUS * root) for root in roots]
+    return [
+        CTX.re(CTX.fsum(v * roots[-k * n % SAMPLES] for k, v in enumerate(values))) / SAMPLES / RADIUS**n
+        for n in range(DEGREE + 1)
+    ]

@@ -193,3 +193,11 @@ def test_a_knot_far_in_the_tail() -> None:
         )
         assert 0 < value < bound
         assert abs(value - exact) < mpmath.mpf("1e-20")
+
+
+def test_a_removable_singularity_costs_no_digits() -> None:
+    """E[(1 − cos u)/u²] = ∫₀¹ (1 − k) exp(−k² q/2) dk."""
+    value = expectation_1d(activation("(1 - cos(x))/x**2").pieces, sp.Rational(1, 500), {}, 25)
+    with mpmath.workdps(40):
+        exact = mpmath.quad(lambda k: (1 - k) * mpmath.exp(-(k**2) / 1000), [0, 1])
+        assert abs(mpmath.mpf(value) - exact) < mpmath.mpf(10) ** -25
