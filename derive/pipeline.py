@@ -16,6 +16,7 @@ from mehler.derive.activation import Activation, activation
 from mehler.derive.approximate import approximate, require_real
 from mehler.derive.deadline import within
 from mehler.derive.dual import Jumps, NumericDual, ProvedDual
+from mehler.derive.emit import module, numba
 from mehler.derive.emit.cupy import emit_cupy, emit_cupy_tables
 from mehler.derive.emit.module import emit_numpy, emit_tables, lacking
 from mehler.derive.emit.numba import emit_numba, emit_numba_tables
@@ -175,12 +176,29 @@ def source_of(
 
 
 def _of_tables(result: ProvedDual | NumericDual, name: str, target: str, progress: Progress) -> str:
-    return TABLE_TARGETS[target](result, name, tabulated(result, progress))
+    """The source of a module of tables; where there are none, of code that takes longer, if the target has any."""
+    tables, failure = None, None
+    try:
+        tables = tabulated(result, progress)
+    except EmitError as reason:
+        failure = reason
+    source = _code(result, name, target, slow=True) if tables is None else None
+    if source is not None:
+        return emit_tables(result, name, None) if target == "numpy" else source
+    if failure is not None:
+        raise failure
+    return TABLE_TARGETS[target](result, name, tables)
 
 
-def _code(result: ProvedDual | NumericDual, name: str, target: str) -> str | None:
-    """The source of a module of the closed form, if there is one and the target has code for it."""
+def _code(result: ProvedDual | NumericDual, name: str, target: str, slow: bool = False) -> str | None:
+    """The source of a module of the closed form, if there is one and the target has code for it.
+
+    One rule for all: a module evaluates a closed form by code, or by tables where the target has no code for it, or
+    code that takes longer; that is for `slow` alone.
+    """
     if not isinstance(result, ProvedDual) or lacking(result) is not None:
+        return None
+    if not slow and target in SLOW and SLOW[target](result):
         return None
     try:
         return TARGETS[target](result, name)
@@ -226,4 +244,5 @@ def closed_form(result: ProvedDual | NumericDual) -> ProvedDual:
 
 
 TABLE_TARGETS = {"numpy": emit_tables, "numba": emit_numba_tables, "cupy": emit_cupy_tables}
+SLOW = {"numpy": module.slow, "numba": numba.slow}
 TARGETS = {"numpy": emit_numpy, "numba": emit_numba, "cupy": emit_cupy}

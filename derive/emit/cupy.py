@@ -139,7 +139,7 @@ def _diagonal(code: Lowered) -> str:
 def emit_cupy_tables(dual: ProvedDual | NumericDual, name: str, tables: Tables | None) -> str:
     """The source of a CuPy module of the tables of K and K̇. Raises EmitError."""
     tables = present(dual, tables)
-    plain = tables_source(dual, name, tables, "there is an error")
+    plain = tables_source(dual, name, tables, "cupy")
     empty = dict.fromkeys(("public", "signature", "keywords", "parameters", "floats", "declared", "passed"), "")
     filled = empty | tables_device.LOOKED_UP
     filled |= _near(split(dual.activation.expr).parity(), True, False, filled | {"spoiled": ""})

@@ -27,10 +27,10 @@ from mehler.derive.emit.network import NETWORK
 from mehler.derive.emit.program import Apply, Name, Node, Program, lower, parameter_name
 from mehler.derive.emit.row_pairs import ROW_PAIRS
 from mehler.derive.emit.templates import HELPERS, MODULE, NAMED
-from mehler.derive.errors import EmitError
+from mehler.derive.errors import EmitError, NoCode
 from mehler.derive.pieces import split
 from mehler.derive.special import Phi, Phi2
-from mehler.derive.stabilise.stage import stabilise
+from mehler.derive.stabilise.stage import has_sums, stabilise
 from mehler.derive.tables.table import Tables
 
 # 1 - |cos| of the angles at which differences are taken. A table has 1e-14 of its scale at any.
@@ -113,25 +113,57 @@ def measured_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType)
     least = BUDGETS[0] if formula and not closed.normal else BUDGETS[1]
     kind = "closed form" if formula else "series"
     return budgeted(proved, kind, least, lambda budget: numpy_source(proved, name, closed, budget))
+def _keeps_a_budget(proved: ProvedDual, name: str, closed: Lowered | ModuleType) -> bool:
+    try:
+        measured_source(proved, name, closed)
+    except NoCode:
+        return False
+    return True
+
+
+def slow(proved: ProvedDual) -> bool:
+    """Whether the NumPy code of a closed form takes longer than tables, which take a matrix product and a sum.
+
+    It does where terms may cancel: their sizes are summed as well, and for some pairs a series or an integral.
+    """
+    return has_sums(proved)
 
 
 def emit_tables(dual: ProvedDual | NumericDual, name: str, pair: Tables | None) -> str:
-    """The source of a NumPy module of the tables of K and K̇, or of quadrature without any. Raises EmitError."""
+    """The source of a NumPy module of the tables of K and K̇, or of values at some pairs and what is between them.
+
+    Raises EmitError.
+    """
+    if pair is None and isinstance(dual, ProvedDual) and lacking(dual) is None and dual.activation.parameters:
+        return emit_numpy(dual, name)
     return hashed(tables_source(dual, name, pair))
 
 
-def tables_source(
-    dual: ProvedDual | NumericDual, name: str, pair: Tables | None, beyond: str = "from integrals, which is slow"
-) -> str:
-    """The same before it has its hash; `beyond`: what there is where there are no tables."""
+def tables_source(dual: ProvedDual | NumericDual, name: str, pair: Tables | None, target: str = "numpy") -> str:
+    """The same before it has its hash, of which a module for `target` takes what it needs.
+
+    Without tables, and beyond them, are sums or the closed form; on a GPU nothing.
+    """
     check_name(name)
-    parts = [tables.functions(dual, pair)]
+    bodies = tables.WITHIN if pair else tables.ALONE
+    falls, formulas = "", f"    phi(x)   = {dual.activation.expr}"
+    closed = closed_of(dual) if isinstance(dual, ProvedDual) and lacking(dual) is None and target != "cupy" else None
+    if isinstance(dual, ProvedDual) and closed is not None and _keeps_a_budget(dual, name, closed):
+        formula = _code(dual, closed, "", "")
+        programs, parts = formula.programs, [*formula.helpers, tables.functions(dual, pair, formula.bodies)]
+        evidence = f"{tables.evidence(dual, pair, True, target)}\n\n{_proof(dual)}"
+        formulas = _formulas(dual)
+        if pair is None:
+            bodies, falls = tables.BESIDE_FORMULA, formula.falls
+    else:
+        programs, parts = expectations.programs(dual), [tables.functions(dual, pair)]
+        evidence = tables.evidence(dual, pair, False, target)
     parity = split(dual.activation.expr).parity()
     code = _Code(
-        expectations.programs(dual),
+        programs,
         parts,
-        tables.bodies(pair),
-        "",
+        bodies,
+        falls,
         parity,
         parallel=True,
         normal=True,
@@ -143,13 +175,23 @@ def tables_source(
         highest=1 - CLOSE_TABLES,
         first=by_angle.FIRST,
     )
-    formulas = f"    phi(x)   = {dual.activation.expr}"
-    return _assembled(dual, name, code, formulas, tables.evidence(dual, pair, beyond), _budgets(BUDGETS[-1]))
+    return _assembled(dual, name, code, formulas, evidence, _budgets(BUDGETS[-1]))
+
+
+def _proof(proved: ProvedDual) -> str:
+    return "Proof, as run when this file was generated:\n" + textwrap.indent(str(proved.proof), "    ")
 
 
 def hashed(source: str) -> str:
     """`source` with its own hash in it."""
     return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
+
+
+def provenance(source: str) -> str:
+    """What evaluates K and K' in a module, as its docstring has it."""
+    docstring = source[: source.find("\nNAME =")]
+    found = re.search(r"K and K' come from .*?(?=,\n|\.\s|, which)", docstring, re.DOTALL)
+    return " ".join(found[0].split()) if found else "K and K' come from their closed form"
 
 
 def parameters(proved: ProvedDual | NumericDual) -> dict[str, str | None]:
@@ -174,13 +216,8 @@ def numpy_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType, bu
     defaults = parameters(proved)
     keywords = "".join(f", {p}={p}" for p in defaults)
     signature = signature_of(defaults)
-    code = (
-        _by_formula(proved, closed, signature, keywords)
-        if isinstance(closed, Lowered)
-        else _by_series(closed, proved, signature, keywords)
-    )
-    proof = "Proof, as run when this file was generated:\n" + textwrap.indent(str(proved.proof), "    ")
-    return _assembled(proved, name, code, _formulas(proved), proof, _budgets(budget))
+    code = _code(proved, closed, signature, keywords)
+    return _assembled(proved, name, code, _formulas(proved), _proof(proved), _budgets(budget))
 
 
 def _assembled(
@@ -254,6 +291,12 @@ class _Code:
     rounding: float = 4e-15
     # What is done with pairs of rows before they are taken through the layers.
     first: str = ""
+
+
+def _code(proved: ProvedDual, closed: Lowered | ModuleType, signature: str, keywords: str) -> _Code:
+    if isinstance(closed, Lowered):
+        return _by_formula(proved, closed, signature, keywords)
+    return _by_series(closed, proved, signature, keywords)
 
 
 def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:

@@ -49,6 +49,7 @@ from mehler.derive.emit.program import Program
 from mehler.derive.emit.row_parts import by_rows
 from mehler.derive.emit.tables_compiled import TABULATED
 from mehler.derive.errors import EmitError
+from mehler.derive.stabilise.stage import has_sums
 from mehler.derive.tables.table import Tables
 
 HEADER = ("NAME", "EXPRESSION", "PARAMETERS", "JUMPS", "TARGET", "ENGINE", "BUDGETS", "SOURCE")
@@ -78,6 +79,11 @@ The recursion of a network runs in one loop nest, which Numba compiles at the fi
 COMPILED_LAYER = """
 A layer of a matrix of pairs is one call, which Numba compiles at the first and keeps in its cache.
 """
+
+
+def slow(proved: ProvedDual) -> bool:
+    """Whether the code of a closed form takes longer than tables: where terms may cancel and no series is known."""
+    return has_sums(proved) and not any(rule.applies(proved) for rule in ARRAYS)
 
 
 def emit_numba(proved: ProvedDual, name: str) -> str:

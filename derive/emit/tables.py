@@ -18,7 +18,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import by_angle, expectations, sampled_sums
+from mehler.derive.emit import by_angle, expectations, polar_sums, sampled_sums
 from mehler.derive.errors import EmitError
 from mehler.derive.pieces import split
 from mehler.derive.tables.coding import Coded
@@ -29,6 +29,8 @@ from mehler.derive.tables.windows import strips
 LINE = 100
 # Pairs of inputs of one norm that are not taken through the layers one by one; the same where all are summed.
 ON_SPHERE, ON_SPHERE_SUMS = 16384, 256
+# Pairs that are worth a box, the angle up to which it may go, and what it costs in pairs.
+FROM_POLAR, FROM_OTHERS = (128, 2.0, "n * m / 2"), (4096, 0.8, "n * n * m / 2")
 
 # Where the code of φ is compared with a plainer one, and by how much of what is nearer to 0 they may differ.
 PROBES = np.exp(np.linspace(-25, 9, 4001))
@@ -94,30 +96,6 @@ def nearby(low, high, strip, count):
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
-def summed(series, place1, place2, angle):
-    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
-    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
-        return one_by_one(series, place1, place2, angle)
-    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-    if len(right) == 1:  # variances of one side are all equal
-        return clenshaw(lambda n: left[n].T, len(series), angle) * right
-    term = np.empty(angle.shape)
-    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
-
-
-def one_by_one(series, place1, place2, angle):
-    """The same for pairs that are no matrix."""
-    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
-    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
-    table = series.reshape(len(series), -1)
-    for start in range(0, len(result), FLAT):
-        one, two = (p[start : start + FLAT] for p in flat)
-        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result
-
-
 def decoded(bits, text):
     """Multiples of 2**-bits, that are integers without sign, their bytes in the order of significance."""
     parts = np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), np.uint8).reshape(8, -1)
@@ -140,12 +118,56 @@ def inside(q):
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
 
+'''
+
+BY_SUMS = '''
+def pair_beyond(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays without a table."""
+    warn(np.maximum(q1, q2))
+    return pair_by_boxes(q1, q2, rho, sin_theta)
+
+
+def diagonal_beyond(q):
+    """The same of the diagonal."""
+    warn(q)
+    return moments(q)[2:]
+
+
 def warn(q):
     """For variances of which some have no table."""
     message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
     require_resolved(q, message)
     message += "integrals are summed, slowly; simplefilter('error') makes this an error"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
+
+'''
+
+BY_FORMULA = '''
+def pair_one_by_one(q1, q2, rho, sin_theta):
+    """The same of flat arrays, which come without covariances."""
+    return np.array(pair_by_formula(q1, q2, np.sqrt(q1) * np.sqrt(q2) * rho, rho, sin_theta))
+
+
+def pair_by_formula(q1, q2, c, rho, sin_theta):
+    """(K, K') of arrays that broadcast, by their closed form."""
+$pair
+
+
+def diagonal_by_formula(q):
+    """The same of the diagonal."""
+$diagonal
+
+'''
+
+BEYOND = '''
+def pair_beyond(q1, q2, rho, sin_theta):
+    """(K, K') of arrays without a table, by their closed form."""
+    return pair_by_boxes(q1, q2, rho, sin_theta)
+
+
+def diagonal_beyond(q):
+    """The same of the diagonal."""
+    return diagonal_by_formula(q)
 
 '''
 
@@ -165,11 +187,12 @@ WITHIN = {
     with np.errstate(all="ignore"):
         if np.all(known):
             return pair_by_tables(q1, q2, rho, sin_theta)
+        if not np.any(known):
+            return pair_beyond(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
-        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
@@ -181,8 +204,7 @@ WITHIN = {
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn(q[~known])
-            values[:, ~known] = moments(q[~known])[2:]
+            values[:, ~known] = diagonal_beyond(q[~known])
         return values""",
 }
 
@@ -198,13 +220,18 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
 
 '''
 
+ONE_BY_ONE = '''
+def pair_one_by_one(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays."""
+    return pair_by_quadrature(q1, q2, rho, sin_theta)
+
+'''
+
 ALONE = {
     "pair": """\
     with np.errstate(all="ignore"):
-        shape = np.broadcast_shapes(np.shape(q1), np.shape(q2), np.shape(rho), np.shape(sin_theta))
-        flat = [np.broadcast_to(a, shape).ravel() for a in (q1, q2, rho, sin_theta)]
         require_resolved(np.maximum(q1, q2))
-        return pair_by_sums(*flat).reshape(2, *shape)""",
+        return pair_by_boxes(q1, q2, rho, sin_theta)""",
     "diagonal": """\
     require_resolved(q)
     with np.errstate(all="ignore"):
@@ -212,14 +239,31 @@ ALONE = {
 }
 
 
-def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
-    """The functions of a module for the tables of K and K̇, or without any."""
-    summed, text = expectations.resolving(dual)
-    if tables is None and not summed:
-        raise EmitError(f"{dual.activation.text!r} is too singular for sums, and has knots elsewhere than at 0")
-    text += SUMS + sampled_sums.TEXT
+BESIDE_FORMULA = {
+    "pair": """\
+    shape = np.broadcast_shapes(np.shape(q1), np.shape(q2), np.shape(c), np.shape(rho), np.shape(sin_theta))
+    if np.prod(shape) < WORTH:
+        return pair_by_formula(q1, q2, c, rho, sin_theta)
+    with np.errstate(all="ignore"):
+        return pair_by_boxes(q1, q2, rho, sin_theta)""",
+    "diagonal": """\
+    return diagonal_by_formula(q)""",
+}
+
+
+def functions(
+    dual: ProvedDual | NumericDual, tables: Tables | None, closed: Mapping[str, str] | None = None
+) -> str:
+    """The functions of a module for the tables of K and K̇, if any, and for pairs without one.
+
+    These are by a closed form, if there are the bodies of pair and diagonal for it, else sums.
+    """
+    text = _one_by_one(dual, tables) if closed is None else Template(BY_FORMULA).substitute(closed)
+    polar = "def at_angle(" in text
+    text += sampled_sums.text(*(FROM_POLAR if polar else FROM_OTHERS))
     if tables is None:
         return text + by_angle.text(layers(RANGE[1])[0], ON_SPHERE_SUMS)
+    text += BY_SUMS if closed is None else BEYOND
     low, high = tables.low, tables.high
     values = {
         "low": low,
@@ -233,9 +277,12 @@ def functions(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
     return text + Template(TEXT + OUTSIDE + DATA).substitute(values)
 
 
-def bodies(tables: Tables | None) -> Mapping[str, str]:
-    """The bodies of pair and diagonal."""
-    return ALONE if tables is None else WITHIN
+def _one_by_one(dual: ProvedDual | NumericDual, tables: Tables | None) -> str:
+    """Sums of pairs, in polar coordinates where they serve."""
+    summed, text = expectations.resolving(dual)
+    if tables is None and not summed:
+        raise EmitError(f"{dual.activation.text!r} is too singular for sums, and has knots elsewhere than at 0")
+    return text + SUMS + (polar_sums.text(dual, text) or ONE_BY_ONE)
 
 
 def built(
@@ -342,17 +389,30 @@ def _decoded(array: Coded) -> str:
     return f'decoded({array.bits}, """\n' + "\n".join(lines) + '""")'
 
 
-def evidence(dual: ProvedDual | NumericDual, tables: Tables | None, beyond: str) -> str:
-    """What the docstring of a module says of its accuracy; `beyond`: what it does where there are no tables."""
+def evidence(dual: ProvedDual | NumericDual, tables: Tables | None, formula: bool, target: str) -> str:
+    """What the docstring of a module says of its accuracy; `formula`: whether it has a formula's code too."""
+    units = "Errors are in units of sqrt(K(q1, q1) K(q2, q2))."
+    if tables is None and formula:
+        return (
+            "The code of the closed form is slow, and phi has no tables: K and K' come from that code for few pairs "
+            "and\nfrom Chebyshev series between some for many, right to 6e-14 wherever they are compared, which is "
+            f"when\nthe module makes them. {units}"
+        )
     if tables is None:
         return (
-            "No closed form is known, and phi has knots elsewhere than at 0: integrals are summed, which is slow."
+            "No closed form is known, and phi has knots elsewhere than at 0: K and K' come from sums of integrals, "
+            "which is slow."
         )
-    known = isinstance(dual, ProvedDual) and dual.status == "closed-form"
+    why, beyond = "No closed form is known", "from integrals, which is slow"
+    if target == "cupy":
+        beyond = "there is an error"
+    if formula:
+        why, beyond = "The code of the closed form is slow", "from that code"
+    elif isinstance(dual, ProvedDual) and dual.status == "closed-form":
+        why = "The closed form has no code here"
     text = (
-        f"{'The closed form has no code here' if known else 'No closed form is known'}: "
-        f"K and K' come from tables for variances in [{tables.low:g}, {tables.high:g}],\n"
-        f"and beyond {beyond}. Errors are in units of sqrt(K(q1, q1) K(q2, q2))."
+        f"{why}: K and K' come from tables for variances in [{tables.low:g}, {tables.high:g}],\n"
+        f"and beyond {beyond}. {units}"
     )
     found = tables.certificate
     if found is None:

@@ -63,7 +63,7 @@ def stabilise(proved: ProvedDual) -> Stable:
     """Well-conditioned straight-line forms of a proved dual."""
     parameters = proved.activation.parameters
     formulas = proved.dual.formulas
-    summed = formulas.kernel.has(Phi, Phi2) or _cancels(proved)
+    summed = has_sums(proved)
     pair = _outputs((formulas.kernel, formulas.kernel_dot), _in_state, summed)
     diagonal = _outputs((formulas.kernel_diag, formulas.kernel_dot_diag), _on_diagonal, summed)
     known = [*ROOTS, (norm, sp.sqrt(q1) * sp.sqrt(q2)), (det, (norm * sin_theta) ** 2)]
@@ -88,6 +88,11 @@ def stabilise(proved: ProvedDual) -> Stable:
         parallel=parallel,
         parity=split(proved.activation.expr).parity(),
     )
+
+
+def has_sums(proved: ProvedDual) -> bool:
+    """Whether code for K and K̇ adds terms that may cancel, and so has to watch their sizes."""
+    return bool(proved.kernel.has(Phi, Phi2)) or _cancels(proved)
 
 
 def _cancels(proved: ProvedDual) -> bool:

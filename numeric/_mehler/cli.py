@@ -118,7 +118,7 @@ def generate(
     """Write a standalone evaluator module."""
     from mehler.console import progress_bar, say
     from mehler.derive.emit.library import library, tabled
-    from mehler.derive.emit.module import check_name
+    from mehler.derive.emit.module import check_name, provenance
     from mehler.derive.errors import EmitError
     from mehler.derive.pipeline import generate as generated
     from mehler.files import folder, text_file
@@ -151,7 +151,14 @@ def generate(
                 save(module, partial(str, source))
         if expr is not None:
             choice: dict[str, Any] = {"target": target, "jumps": jumps, "timeout": timeout, "progress": report}
-            save(name, partial(generated, expr, name=name, **choice, **given))
+            made: list[str] = []
+
+            def source_of() -> str:
+                made.append(generated(expr, name=name, **choice, **given))
+                return made[0]
+
+            save(name, source_of)
+            say(provenance(made[0]))
 
 
 @app.command()

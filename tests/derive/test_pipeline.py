@@ -7,6 +7,7 @@ import sympy as sp
 
 from mehler.derive import pipeline, prove
 from mehler.derive.dual import NumericDual, ProvedDual
+from mehler.derive.emit.module import provenance
 from mehler.derive.errors import (
     DerivationTimeout,
     DeriveError,
@@ -94,7 +95,7 @@ def test_after_the_time_limit_values_are_by_quadrature(monkeypatch: pytest.Monke
     assert_values(result)
     assert not cached
     assert "no closed form was found in 0.3 s" in result.reason  # type: ignore[union-attr]
-    assert "raise --timeout" in result.reason  # type: ignore[union-attr]
+    assert "raise timeout" in result.reason  # type: ignore[union-attr]
     assert derivation("x**3", {}, timeout=0.3) == (result, True)
     with pytest.raises(DerivationTimeout):
         derivation("x**3", {}, timeout=0.3, fallback=False)
@@ -144,3 +145,18 @@ def test_a_check_without_a_value_to_compare_with_is_no_fault(monkeypatch: pytest
 def test_impulses_need_a_closed_form() -> None:
     with pytest.raises(OutsideClass, match="use jumps='almost-everywhere'"):
         derive_dual("sign(x)/(1 + exp(-x))", jumps="distribution")
+
+
+def test_code_that_is_slow_gives_way_to_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One rule for all: what may cancel is slow in NumPy; without tables its code is taken, for some pairs."""
+    taken = []
+    monkeypatch.setattr(pipeline, "tabulated", lambda result, progress: taken.append(result.activation.text))
+    for text in ("relu", "gelu", "x*exp(x)"):
+        assert provenance(generate(text, name="fast")) == "K and K' come from their closed form"
+    assert taken == []
+    source = generate("where(x > 1, x, 1)", name="slow")
+    assert "def expansion" in source
+    assert provenance(source).startswith("K and K' come from that code for few pairs and from Chebyshev series")
+    assert taken == ["where(x > 1, x, 1)"]
+    assert "def _fused" in generate("where(x > 1, x, 1)", name="quick", target="numba")
+    assert len(taken) == 1

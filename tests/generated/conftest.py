@@ -1,6 +1,7 @@
 """A CuPy without a GPU: the exact source of a module's kernels, compiled for this machine and run thread by thread."""
 
 import ctypes
+import functools
 import hashlib
 import re
 import shutil
@@ -51,6 +52,20 @@ def with_shim(code: str) -> str:
         for name, parameters in KERNEL.findall(code)
     ]
     return SHIM + code + "".join(launches)
+
+
+@pytest.fixture(scope="session")
+def by_formula() -> Callable[[str], Any]:
+    """The NumPy module of a closed form, also of one for which a module takes tables; each is made once."""
+    from mehler.derive.emit.module import emit_numpy
+    from mehler.derive.pipeline import closed_form, derive_dual
+    from mehler.numeric.evaluator import load_source
+
+    @functools.cache
+    def module(name: str) -> Any:
+        return load_source(emit_numpy(closed_form(derive_dual(name)), name), name)
+
+    return module
 
 
 @pytest.fixture(scope="session")

@@ -238,7 +238,7 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("name", ["elu", pytest.param("selu", marks=pytest.mark.slow)])
-def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str) -> None:
+def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str, by_formula: Callable[[str], Any]) -> None:
     """Translated, they are NaN where digits are lost and right elsewhere; without a repair there is no code."""
     from mehler.derive.emit.cupy import cupy_source, emit_cupy
     from mehler.derive.emit.module import lowered, measured_source
@@ -246,7 +246,7 @@ def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str) -
 
     proved = closed_form(derive_dual(name))
     code = lowered(proved)
-    module, theirs = on_host(cupy_source(proved, code, measured_source(proved, name, code))), evaluator(name, {}).module
+    module, theirs = on_host(cupy_source(proved, code, measured_source(proved, name, code))), by_formula(name)
     q = np.geomspace(1e-3, 300, 40)
     for function in FUNCTIONS[:2]:
         K, E = (getattr(each, function)(q, q, -0.4 * q) for each in (module, theirs))
@@ -259,12 +259,12 @@ def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str) -
 
 
 @pytest.mark.slow
-def test_tables_stand_in_for_what_has_no_code(on_host: Callable[..., Any]) -> None:
+def test_tables_stand_in_for_what_has_no_code(on_host: Callable[..., Any], by_formula: Callable[[str], Any]) -> None:
     """ELU, its parameter at its default: a kernel and a network beside the closed form's NumPy module."""
     from mehler.derive.pipeline import generate
 
     text = generate("elu", name="elu", target="cupy")
-    module, theirs = on_host(text), evaluator("elu", {}).module
+    module, theirs = on_host(text), by_formula("elu")
     assert "The closed form has no code here" in text
     X = bad_rows(20)
     for function in ("nngp", "ntk"):

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -190,8 +190,8 @@ def test_parameters_are_given_when_it_runs() -> None:
 
 
 @pytest.mark.parametrize("name", ["elu", pytest.param("hard_tanh", marks=pytest.mark.slow)])
-def test_kernels_with_a_series_of_their_own(name: str) -> None:
-    ours, theirs = (evaluator(name, {}, target).module for target in ("numba", "numpy"))
+def test_kernels_with_a_series_of_their_own(name: str, by_formula: Callable[[str], Any]) -> None:
+    ours, theirs = evaluator(name, {}, "numba").module, by_formula(name)
     X = np.random.default_rng(5).standard_normal((20, 6))
     X[3] = X[2] + 1e-5 * X[4]
     E = theirs.ntk(X, depth=2, **SCALES)
@@ -199,8 +199,8 @@ def test_kernels_with_a_series_of_their_own(name: str) -> None:
 
 
 @pytest.mark.slow
-def test_where_digits_are_lost_the_functions_of_arrays_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours, theirs = (evaluator("elu", {}, target).module for target in ("numba", "numpy"))
+def test_where_digits_are_lost_the_functions_of_arrays_are_asked(monkeypatch: pytest.MonkeyPatch, by_formula: Callable[[str], Any]) -> None:
+    ours, theirs = evaluator("elu", {}, "numba").module, by_formula("elu")
     rng, asked = np.random.default_rng(4), []
     for name in ("pair", "_given_up"):
         function = getattr(ours, name)

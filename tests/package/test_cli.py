@@ -223,7 +223,7 @@ def test_generate_writes_a_module(mehler_command: Command, tmp_path: Path) -> No
     folder = tmp_path / "new" / "folder"
     result = mehler_command("generate", "relu", "--name", "mine", "--target", "numpy", "--out", folder)
     assert (result.code, result.err) == (0, "")
-    assert result.out == f"{folder / 'mine.py'}\n"
+    assert result.out == f"{folder / 'mine.py'}\nK and K' come from their closed form\n"
     assert _files(folder) == {"mine.py"}
     assert (folder / "mine.py").read_text(encoding="utf-8") == mehler.generate("relu", name="mine")
 
