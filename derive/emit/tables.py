@@ -394,9 +394,9 @@ def evidence(dual: ProvedDual | NumericDual, tables: Tables | None, formula: boo
     units = "Errors are in units of sqrt(K(q1, q1) K(q2, q2))."
     if tables is None and formula:
         return (
-            "The code of the closed form is slow, and phi has no tables: K and K' come from that code for few pairs "
-            "and\nfrom Chebyshev series between some for many, right to 6e-14 wherever they are compared, which is "
-            f"when\nthe module makes them. {units}"
+            "The code of the closed form is slow, and phi has no tables: K and K' come from that code for few "
+            "pairs and\nfrom Chebyshev series between some for many, right to 6e-14 wherever they are compared, "
+            f"which is when\nthe module makes them. {units}"
         )
     if tables is None:
         return (

@@ -151,12 +151,11 @@ def test_code_that_is_slow_gives_way_to_tables(monkeypatch: pytest.MonkeyPatch) 
     """One rule for all: what may cancel is slow in NumPy; without tables its code is taken, for some pairs."""
     taken = []
     monkeypatch.setattr(pipeline, "tabulated", lambda result, progress: taken.append(result.activation.text))
-    for text in ("relu", "gelu", "x*exp(x)"):
-        assert provenance(generate(text, name="fast")) == "K and K' come from their closed form"
+    assert provenance(generate("relu", name="fast", timeout=None)) == "K and K' come from their closed form"
     assert taken == []
-    source = generate("where(x > 1, x, 1)", name="slow")
+    source = generate("where(x > 1, x, 1)", name="slow", timeout=None)
     assert "def expansion" in source
     assert provenance(source).startswith("K and K' come from that code for few pairs and from Chebyshev series")
     assert taken == ["where(x > 1, x, 1)"]
-    assert "def _fused" in generate("where(x > 1, x, 1)", name="quick", target="numba")
+    assert "def _fused" in generate("where(x > 1, x, 1)", name="quick", target="numba", timeout=None)
     assert len(taken) == 1

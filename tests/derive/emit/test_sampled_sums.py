@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from mehler.derive.emit.module import emit_tables
+from mehler.derive.dual import ProvedDual
+from mehler.derive.emit.module import emit_numpy, emit_tables
 from mehler.derive.pipeline import derive_dual, generate
 from mehler.generated.tables import tanh
 
@@ -23,7 +24,7 @@ def run(source: str, worth: int = 50, quick: bool = True) -> dict[str, Any]:
     """The module's names; `asked` counts its sums, which are `quick` and not to the last digits."""
     names: dict[str, Any] = {"__name__": "sums", "asked": 0}
     exec(compile(source, "sums", "exec"), names)
-    by_sums = names["pair_by_quadrature"]
+    by_sums = names.get("pair_by_quadrature")
 
     def counted(q1: Any, *others: Any) -> Any:
         names["asked"] += len(q1)
@@ -125,6 +126,29 @@ def test_damage_is_caught(what: str, source: str) -> None:
     many["CHECK"] = np.inf  # by which a module sees most of it
     with np.errstate(all="ignore"):
         assert not error(many["pair"](*points), each["pair"](*points), each, points) < 1e-13
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "clip(x, -1, 1)",
+        *(pytest.param(t, marks=pytest.mark.slow) for t in ("min(max(0, x), 6)", "x*clip(x/6 + 1/2, 0, 1)")),
+    ],
+)
+def test_closed_forms_that_are_slow(text: str) -> None:
+    """Many pairs beside the code of the closed form, for each by itself; few are of that code, to the last bit."""
+    dual = derive_dual(text)
+    assert isinstance(dual, ProvedDual)
+    closed = run(emit_numpy(dual, "closed"), quick=False)
+    module = run(emit_tables(dual, "series", None), quick=False)
+    points, few = pairs(200), pairs(20)
+    found = module["pair"](*points)
+    assert any(
+        value is not None for (function, _), value in module["KNOWN"].items() if function is module["_series"]
+    )
+    assert error(found, closed["pair"](*points), closed, points) < 6e-14
+    assert np.array_equal(module["pair"](*few), closed["pair"](*few))
+    assert module["BUDGETS"]["float64"]["kernel"] == 400
 
 
 def test_the_text_needs_no_tables() -> None:

@@ -85,6 +85,19 @@ def test_closed_forms_by_tables(name: str, derive: Callable[..., ProvedDual]) ->
             assert float(function(q)) == pytest.approx(float(exact(name, q, q, q, {}, 25)[n]), rel=BOUND)
 
 
+def test_beyond_its_tables_a_closed_form_has_its_code() -> None:
+    """Without a warning, in a network of rows some of whose variances have tables."""
+    dual = derive_dual("erf(x + 1)")
+    assert isinstance(dual, ProvedDual)
+    tabled = namespace(emit_tables(dual, "tabled", built(dual, extent=(0.5, 2.0))))
+    closed, X = namespace(emit_numpy(dual, "closed")), np.random.default_rng(0).standard_normal((12, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        K = tabled.ntk(X, depth=2)
+    np.testing.assert_allclose(K, closed.ntk(X, depth=2), rtol=BOUND)
+    assert tabled.kernel_diag(30.0) == closed.kernel_diag(30.0)
+
+
 @pytest.mark.slow
 def test_elu_by_tables() -> None:
     """Its closed form, in double precision, from its own module; at the poles too."""
