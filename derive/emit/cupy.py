@@ -12,17 +12,8 @@ from mehler.derive.emit.compiled import helpers
 from mehler.derive.emit.cuda import translated
 from mehler.derive.emit.device import COMPILED, DEVICE, ENTRIES, KERNELS
 from mehler.derive.emit.fused import PRICE
-from mehler.derive.emit.module import (
-    RESULTS,
-    Lowered,
-    check,
-    hashed,
-    lowered,
-    measured_source,
-    parameters,
-    quoted,
-    tables_source,
-)
+from mehler.derive.emit.header import hashed, parameters, quoted
+from mehler.derive.emit.module import RESULTS, Lowered, check, lowered, measured_source, tables_source
 from mehler.derive.emit.numba import (
     IMPORTS,
     assembled,

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from mehler.derive.activation import NAMED, activation
 from mehler.derive.emit.cupy import cupy_source
-from mehler.derive.emit.module import check, hashed, lowered, measured_source
+from mehler.derive.emit.header import hashed
+from mehler.derive.emit.module import check, lowered, measured_source
 from mehler.derive.emit.numba import numba_source
 from mehler.derive.errors import OutsideClass
 from mehler.derive.integrate import integrate

@@ -4,10 +4,7 @@ The text is a function of the derivation alone: no timestamp, no path, no order 
 imports NumPy, and scipy.special where its formulas need Φ; nothing of mehler.
 """
 
-import hashlib
 import json
-import keyword
-import re
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,13 +15,28 @@ from typing import Any
 
 import sympy as sp
 
-from mehler.derive.dual import NumericDual, ProvedDual, shown
+from mehler.derive.dual import NumericDual, ProvedDual
 from mehler.derive.emit import by_angle, expectations, exponential, normal, remainder, rescue, tables
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.close_pairs import DIFFERENCE, PRICE, close_pairs
+from mehler.derive.emit.header import (
+    WIDTH,
+    budget_rows,
+    check_name,
+    formulas_of,
+    hashed,
+    imports_of,
+    parameter_table,
+    parameters,
+    proof_text,
+    public,
+    quoted,
+    signature_of,
+    title_of,
+)
 from mehler.derive.emit.measure import BUDGETS, budgeted
 from mehler.derive.emit.network import NETWORK
-from mehler.derive.emit.program import Apply, Name, Node, Program, lower, parameter_name
+from mehler.derive.emit.program import Apply, Name, Node, Program, lower
 from mehler.derive.emit.row_pairs import ROW_PAIRS
 from mehler.derive.emit.templates import HELPERS, MODULE, NAMED
 from mehler.derive.errors import EmitError, NoCode
@@ -40,12 +52,9 @@ CLOSE_TABLES = 1e-3
 NORMAL = frozenset({"scaled_phi", "scaled_phi2"})
 
 # Of the standard library what a module may need.
-STANDARD = ("base64", "functools", "warnings", "zlib")
 
 # The smallest sine at which p = (k - r*h)/sin_theta is taken, 0/0 at 0.
 LEAST = "1e-18"
-
-WIDTH = 108
 
 # Without a form of its own for pairs apart.
 APART = """\
@@ -80,7 +89,7 @@ class Lowered:
 
     @property
     def normal(self) -> bool:
-        """Whether the normal distribution function is among the operations, or a repair, before which digits are lost."""
+        """Whether the formulas have Φ in them, or are repaired, before which as many digits may be lost."""
         return self.apart is None or bool(target.operations(*self.programs) & NORMAL)
 
 
@@ -113,6 +122,8 @@ def measured_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType)
     least = BUDGETS[0] if formula and not closed.normal else BUDGETS[1]
     kind = "closed form" if formula else "series"
     return budgeted(proved, kind, least, lambda budget: numpy_source(proved, name, closed, budget))
+
+
 def _keeps_a_budget(proved: ProvedDual, name: str, closed: Lowered | ModuleType) -> bool:
     try:
         measured_source(proved, name, closed)
@@ -147,12 +158,14 @@ def tables_source(dual: ProvedDual | NumericDual, name: str, pair: Tables | None
     check_name(name)
     bodies = tables.WITHIN if pair else tables.ALONE
     falls, formulas = "", f"    phi(x)   = {dual.activation.expr}"
-    closed = closed_of(dual) if isinstance(dual, ProvedDual) and lacking(dual) is None and target != "cupy" else None
+    closed = None
+    if isinstance(dual, ProvedDual) and lacking(dual) is None and target != "cupy":
+        closed = closed_of(dual)
     if isinstance(dual, ProvedDual) and closed is not None and _keeps_a_budget(dual, name, closed):
         formula = _code(dual, closed, "", "")
         programs, parts = formula.programs, [*formula.helpers, tables.functions(dual, pair, formula.bodies)]
-        evidence = f"{tables.evidence(dual, pair, True, target)}\n\n{_proof(dual)}"
-        formulas = _formulas(dual)
+        evidence = f"{tables.evidence(dual, pair, True, target)}\n\n{proof_text(dual)}"
+        formulas = formulas_of(dual)
         if pair is None:
             bodies, falls = tables.BESIDE_FORMULA, formula.falls
     else:
@@ -175,40 +188,7 @@ def tables_source(dual: ProvedDual | NumericDual, name: str, pair: Tables | None
         highest=1 - CLOSE_TABLES,
         first=by_angle.FIRST,
     )
-    return _assembled(dual, name, code, formulas, evidence, _budgets(BUDGETS[-1]))
-
-
-def _proof(proved: ProvedDual) -> str:
-    return "Proof, as run when this file was generated:\n" + textwrap.indent(str(proved.proof), "    ")
-
-
-def hashed(source: str) -> str:
-    """`source` with its own hash in it."""
-    return source.replace("SOURCE-HASH", hashlib.sha256(source.encode()).hexdigest()[:16])
-
-
-def provenance(source: str) -> str:
-    """What evaluates K and K' in a module, as its docstring has it."""
-    docstring = source[: source.find("\nNAME =")]
-    found = re.search(r"K and K' come from .*?(?=,\n|\.\s|, which)", docstring, re.DOTALL)
-    return " ".join(found[0].split()) if found else "K and K' come from their closed form"
-
-
-def parameters(proved: ProvedDual | NumericDual) -> dict[str, str | None]:
-    """The default of each parameter as code, or None, by what code calls it."""
-    phi = proved.activation
-    given = {s: phi.defaults.get(s.name) for s in phi.parameters}
-    return {parameter_name(s): None if v is None else repr(float(v)) for s, v in given.items()}
-
-
-def public(defaults: Mapping[str, str | None]) -> str:
-    """What stands before a function that is called with the parameters by name."""
-    return "@_named\n" if defaults else ""
-
-
-def signature_of(defaults: Mapping[str, str | None]) -> str:
-    """Parameters at the end of a function's own."""
-    return "".join(f", {p}" if v is None else f", {p}={v}" for p, v in defaults.items())
+    return _assembled(dual, name, code, formulas, evidence, budget_rows(BUDGETS[-1]))
 
 
 def numpy_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType, budget: int) -> str:
@@ -217,7 +197,7 @@ def numpy_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType, bu
     keywords = "".join(f", {p}={p}" for p in defaults)
     signature = signature_of(defaults)
     code = _code(proved, closed, signature, keywords)
-    return _assembled(proved, name, code, _formulas(proved), _proof(proved), _budgets(budget))
+    return _assembled(proved, name, code, formulas_of(proved), proof_text(proved), budget_rows(budget))
 
 
 def _assembled(
@@ -229,13 +209,13 @@ def _assembled(
     named = NAMED if defaults else ""
     helpers = "".join(dict.fromkeys(code.helpers))
     return Template(MODULE).substitute(
-        title=quoted(_title(dual, name)),
+        title=quoted(title_of(dual, name)),
         formulas=quoted(formulas),
         evidence=quoted(evidence),
-        imports=_imports(named + helpers),
+        imports=imports_of(named + helpers),
         name=name,
         expression=json.dumps(str(dual.activation.expr)),
-        parameters=_parameter_table(dual),
+        parameters=parameter_table(dual),
         jumps=dual.jumps,
         version=version("mehler"),
         budgets=budgets,
@@ -347,14 +327,6 @@ def check(proved: ProvedDual, name: str) -> None:
         raise EmitError(f"the kernels of {proved.activation.text!r} need {what}, for which there is no code")
 
 
-def check_name(name: str) -> None:
-    """Raise EmitError unless `name` can name a module file and nothing else."""
-    if not re.fullmatch(r"[a-z][a-z0-9_]{0,59}", name) or keyword.iskeyword(name):
-        raise EmitError(
-            f"{name[:60]!r} cannot name a module; use a lower-case letter, then letters, digits and _ (at most 60)"
-        )
-
-
 def lacking(proved: ProvedDual) -> str | None:
     """What the formulas of a dual need that code cannot evaluate to the last digits, if anything."""
     f = proved.dual.formulas
@@ -367,53 +339,6 @@ def lacking(proved: ProvedDual) -> str | None:
         if formulas.has(*kinds) and (kinds != (sp.I,) or formulas.has(Phi, Phi2)):
             return what
     return None
-
-
-def quoted(text: str) -> str:
-    """`text` as it is written between three double quotes."""
-    return text.replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _title(proved: ProvedDual | NumericDual, name: str) -> str:
-    text = str(proved.activation.expr)
-    return f"Kernels of infinitely wide networks with the activation {name if len(text) > 40 else text}."
-
-
-def _formulas(proved: ProvedDual) -> str:
-    rows = [
-        ("phi(x)", proved.activation.expr),
-        ("K", shown(proved.kernel)),
-        ("K'", shown(proved.kernel_dot)),
-        ("K(q, q)", proved.kernel_diag),
-        ("K'(q, q)", proved.kernel_dot_diag),
-    ]
-    return "\n".join(
-        textwrap.fill(
-            f"{label:8} = {_text(expr)}",
-            WIDTH,
-            initial_indent="    ",
-            subsequent_indent=" " * 15,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
-        for label, expr in rows
-    )
-
-
-def _text(expr: sp.Expr) -> str:
-    return str(expr).replace("Delta", "(q1*q2 - c**2)")
-
-
-def _imports(helpers: str) -> str:
-    special = [name for name in normal.SPECIAL if f"{name}(" in helpers]
-    standard = "".join(f"import {name}\n" for name in STANDARD if f"{name}." in helpers)
-    lines = [standard + "\n" if standard else "", "import numpy as np\n"]
-    return "".join(lines) + (f"from scipy.special import {', '.join(special)}\n" if special else "")
-
-
-def _parameter_table(dual: ProvedDual | NumericDual) -> str:
-    values = zip(dual.activation.parameters, parameters(dual).values(), strict=True)
-    return "{" + ", ".join(f"{json.dumps(symbol.name)}: {value}" for symbol, value in values) + "}"
 
 
 def _body(program: Program, results: tuple[str, ...], like: str, *others: str) -> str:
@@ -446,10 +371,3 @@ def _uses(node: Node, names: set[str]) -> bool:
     if isinstance(node, Apply):
         return any(_uses(operand, names) for operand in node.operands)
     return isinstance(node, Name) and node.id in names
-
-
-def _budgets(budget: int) -> str:
-    functions = ", ".join(
-        f'"{name}": {budget}' for name in ("kernel", "kernel_dot", "kernel_diag", "kernel_dot_diag")
-    )
-    return "".join(f'    "{dtype}": {{{functions}}},\n' for dtype in ("float64", "float32"))

@@ -27,21 +27,16 @@ from mehler.derive.emit.fused import (
     by_parts,
     by_series,
 )
+from mehler.derive.emit.header import STANDARD, hashed, parameters, public, quoted, signature_of
 from mehler.derive.emit.module import (
     LEAST,
     NORMAL,
-    STANDARD,
     Lowered,
     assignment,
     check,
-    hashed,
     lacking,
     lowered,
     measured_source,
-    parameters,
-    public,
-    quoted,
-    signature_of,
     tables_source,
 )
 from mehler.derive.emit.normal import SPECIAL

@@ -117,8 +117,8 @@ def generate(
 ) -> None:
     """Write a standalone evaluator module."""
     from mehler.console import progress_bar, say
+    from mehler.derive.emit.header import check_name, provenance
     from mehler.derive.emit.library import library, tabled
-    from mehler.derive.emit.module import check_name, provenance
     from mehler.derive.errors import EmitError
     from mehler.derive.pipeline import generate as generated
     from mehler.files import folder, text_file

@@ -7,7 +7,7 @@ import sympy as sp
 
 from mehler.derive import pipeline, prove
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit.module import provenance
+from mehler.derive.emit.header import provenance
 from mehler.derive.errors import (
     DerivationTimeout,
     DeriveError,

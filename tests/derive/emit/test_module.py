@@ -13,7 +13,8 @@ import pytest
 import sympy as sp
 
 from mehler.derive.dual import ProvedDual
-from mehler.derive.emit.module import check_name, emit_numpy
+from mehler.derive.emit.header import check_name
+from mehler.derive.emit.module import emit_numpy
 from mehler.derive.errors import EmitError
 from mehler.derive.pipeline import generate
 from mehler.derive.symbols import c, q, q1, q2
