@@ -141,11 +141,8 @@ def _foresee(function: Any, args: tuple[Any, ...]) -> None:
 
 
 def _foresee_power(base: sp.Expr, exponent: sp.Expr) -> None:
-    zero = base.is_number and base.is_zero
-    if zero and exponent.is_Rational and not exponent.is_positive:
+    if exponent.is_Rational and not exponent.is_positive and base.is_number and base.is_zero:
         raise Undefined("divides by zero")
-    if zero and not exponent.is_positive:
-        raise Refused("has 0 to a power of unknown sign; give its parameters values, or declare them positive")
     if base is sp.E:
         _foresee(sp.exp, (exponent,))
         return
