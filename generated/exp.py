@@ -26,6 +26,8 @@ small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be p
 and rounded once; no more of it is single than products of rows at large angles.
 """
 
+import functools
+
 import numpy as np
 
 NAME = "exp"
@@ -39,7 +41,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "673021d784501ddd"
+SOURCE = "b0f51d5014062af9"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -47,6 +49,16 @@ TILE = 256, 2048  # rows and columns of a Gram matrix that are computed at a tim
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
 STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
+
+
+def _named(function):
+    """`function` by the names that phi has for its parameters; in this module they begin with phi_."""
+
+    @functools.wraps(function)
+    def called(*given, **params):
+        return function(*given, **{f"phi_{p}" if p in PARAMETERS else p: v for p, v in params.items()})
+
+    return called
 
 
 def one_minus_cos(cos, sin):
@@ -75,35 +87,35 @@ def exp_sum(*terms):
     return np.exp(high) * (1 + low)
 
 
-def pair(q1, q2, c, rho, sin_theta, a=1.0):
+def pair(q1, q2, c, rho, sin_theta, phi_a=1.0):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
-    exponential1 = exp_sum((c, a, a,), (0.5 * q1, a, a,), (0.5 * q2, a, a,))
+    exponential1 = exp_sum((c, phi_a, phi_a,), (0.5 * q1, phi_a, phi_a,), (0.5 * q2, phi_a, phi_a,))
     k = np.full_like(rho, exponential1)
-    k_dot = np.full_like(rho, exponential1 * a * a)
+    k_dot = np.full_like(rho, exponential1 * phi_a * phi_a)
     return k, k_dot
 
 
-def apart(q1, q2, c, rho, weight, a=1.0):
+def apart(q1, q2, c, rho, weight, phi_a=1.0):
     """weight times the same of pairs that are apart: by their cosines, which are between LOWEST and HIGHEST."""
-    exponential1 = exp_sum((c, a, a,), (0.5 * q1, a, a,), (0.5 * q2, a, a,))
+    exponential1 = exp_sum((c, phi_a, phi_a,), (0.5 * q1, phi_a, phi_a,), (0.5 * q2, phi_a, phi_a,))
     product1 = weight * exponential1
     k = product1
-    k_dot = a * a * product1
+    k_dot = phi_a * phi_a * product1
     return k, k_dot
 
 
-def diagonal(q, a=1.0):
+def diagonal(q, phi_a=1.0):
     """(K, K') of an input with itself: q1 = q2 = c = q."""
-    exponential1 = exp_sum((2.0 * q, a, a,))
+    exponential1 = exp_sum((2.0 * q, phi_a, phi_a,))
     k = exponential1
-    k_dot = exponential1 * a * a
+    k_dot = exponential1 * phi_a * phi_a
     return k, k_dot
 
-def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2, a=1.0):
+def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2, phi_a=1.0):
     """sqrt(k1 k2) - K and sqrt(d1 d2) - K' for c >= 0, differences of formulas in which nothing cancels."""
     norm = np.sqrt(q1) * np.sqrt(q2)
-    exponential1 = exp_sum((c, a, a,), (0.5 * q1, a, a,), (0.5 * q2, a, a,))
-    power1 = a * a
+    exponential1 = exp_sum((c, phi_a, phi_a,), (0.5 * q1, phi_a, phi_a,), (0.5 * q2, phi_a, phi_a,))
+    power1 = phi_a * phi_a
     product1 = power1 * norm
     product2 = exponential1 * np.expm1(product1 * one_minus_cos(rho, sin_theta))
     product3 = 0.5 * power1
@@ -157,28 +169,32 @@ def _halves(a):
     return high, a - high
 
 
-def kernel(q1, q2, c, a=1.0):
+@_named
+def kernel(q1, q2, c, phi_a=1.0):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c), a=a)[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c), phi_a=phi_a)[0], q1, q2, c).astype(dtype)
 
 
-def kernel_dot(q1, q2, c, a=1.0):
+@_named
+def kernel_dot(q1, q2, c, phi_a=1.0):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c), a=a)[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c), phi_a=phi_a)[1], q1, q2, c).astype(dtype)
 
 
-def kernel_diag(q, a=1.0):
+@_named
+def kernel_diag(q, phi_a=1.0):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q, a=a)[0].astype(dtype)
+    return _of_pair(diagonal(q, phi_a=phi_a)[0], q, q, q).astype(dtype)
 
 
-def kernel_dot_diag(q, a=1.0):
+@_named
+def kernel_dot_diag(q, phi_a=1.0):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q, a=a)[1].astype(dtype)
+    return _of_pair(diagonal(q, phi_a=phi_a)[1], q, q, q).astype(dtype)
 
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
@@ -196,13 +212,13 @@ DOMINANT = 0.9
 KEPT = 31 * 2**20
 
 
-def ends_of(k, scales, width, a=1.0):
+def ends_of(k, scales, width, phi_a=1.0):
     """The table of inputs with the squares k, by layer, the input's first: (layers, 14 or a larger width, n)."""
     table = np.empty((len(scales), width, len(k)))
     theta, slope = np.zeros(len(k)), np.zeros(len(k))
     for layer, (w2, b2) in enumerate(scales):
         if layer > 0:
-            k, slope = diagonal(q, a=a)
+            k, slope = diagonal(q, phi_a=phi_a)
         q = w2 * k + b2
         inner = w2 * slope * theta
         theta = q + inner
@@ -215,7 +231,7 @@ def ends_of(k, scales, width, a=1.0):
     return table
 
 
-def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales, a=1.0):
+def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales, phi_a=1.0):
     """Sigma and Theta after the hidden layers, each with its gap, or None where no pair is close.
 
     From the pair state of the input kernel and the tables of its ends:
@@ -227,14 +243,14 @@ def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales, a=1.0):
     for layer in range(1, len(scales)):
         sigma, theta, cos, sin_theta, gap, gap_t = _layer(
             *scales[layer], *ends1[layer - 1 : layer + 1], *ends2[layer - 1 : layer + 1],
-            sigma, theta, cos, sin_theta, gap_t, a=a
+            sigma, theta, cos, sin_theta, gap_t, phi_a=phi_a
         )
     return (sigma, gap), (theta, gap_t)
 
 
-def _kernel(tangent, state, ends1, ends2, scales, a=1.0):
+def _kernel(tangent, state, ends1, ends2, scales, phi_a=1.0):
     """Theta if `tangent`, else Sigma; where it is near to those of its ends from these, rounded once then."""
-    direct, gap = recursion(*state, ends1, ends2, scales, a=a)[int(tangent)]
+    direct, gap = recursion(*state, ends1, ends2, scales, phi_a=phi_a)[int(tangent)]
     if gap is None:
         return direct
     one, two = (ends[-1][THETA if tangent else VARIANCE] for ends in (ends1, ends2))
@@ -274,7 +290,7 @@ def _squares(sigma_w, sigma_b, depth):
         yield rounded
 
 
-def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, gap_t, a=1.0):
+def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, gap_t, phi_a=1.0):
     """A pair after a layer: (Sigma, Theta, cos, sin, 1 - cos of Sigma, 1 - cos of Theta).
 
     All but the kernels may be None, for what these say of them: where none is close before the layer.
@@ -288,21 +304,21 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     level = end1[BIAS].max(initial=0) <= DOMINANT
     extent = cos.min(initial=1), cos.max(initial=-1)
     if level and LOWEST <= extent[0] and extent[1] <= HIGHEST:
-        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent, a=a)
+        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent, phi_a=phi_a)
     if sin_theta is None:
         sin_theta = _sine(cos)
     near = (cos > 1 - CLOSE) & _alike(k1, k2) & _alike(d1, d2)
     if level and not near.any():
-        k, k_dot = pair(q1, q2, sigma, cos, sin_theta, a=a)
+        k, k_dot = pair(q1, q2, sigma, cos, sin_theta, phi_a=phi_a)
         return _after(b2, theta, w2 * k, w2 * k_dot)
     size, size_dot = _size(k1, k2), _size(d1, d2)
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
-        k, k_dot, gap, gap_dot = _near(*arrays, a=a)
+        k, k_dot, gap, gap_dot = _near(*arrays, phi_a=phi_a)
     else:
-        k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays, a=a)]
+        k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays, phi_a=phi_a)]
         at = np.flatnonzero(near)
-        closer = _near(*_taken(at, near.shape, *arrays), a=a) if len(at) else ()
+        closer = _near(*_taken(at, near.shape, *arrays), phi_a=phi_a) if len(at) else ()
         for all_of_them, some in zip(values, closer):
             all_of_them.flat[at] = some
     if gap_t is None:
@@ -313,9 +329,9 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     return sigma, theta, cos, sin_theta, gap, gap_t
 
 
-def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent, a=1.0):
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent, phi_a=1.0):
     """What _layer returns of pairs all of which are apart."""
-    return _after(b2, theta, *apart(q1, q2, sigma, cos, w2, a=a))
+    return _after(b2, theta, *apart(q1, q2, sigma, cos, w2, phi_a=phi_a))
 
 
 def _after(b2, theta, k, k_dot):
@@ -375,34 +391,36 @@ def _taken(at, shape, *arrays):
     return [np.broadcast_to(a, shape).ravel()[at] for a in arrays]
 
 
-def _far(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, size, size_dot, a=1.0):
+def _far(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, size, size_dot, phi_a=1.0):
     """(K, K', 1 - |K|/sqrt(k1 k2), 1 - K'/sqrt(d1 d2)) of pairs."""
-    k, k_dot = pair(q1, q2, c, cos, sin_theta, a=a)
+    k, k_dot = pair(q1, q2, c, cos, sin_theta, phi_a=phi_a)
     return k, k_dot, 1 - np.abs(k) / size, 1 - k_dot / size_dot
 
 
-def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot, a=1.0):
+def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot, phi_a=1.0):
     """The same at a small angle, by differences."""
     c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
-    fall, fall_dot = falls(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, a=a)
+    fall, fall_dot = falls(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, phi_a=phi_a)
     k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
     lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
     if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta), a=a)
+        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta), phi_a=phi_a)
     return k, k_dot, gap, gap_dot
 
 
-def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, a=1.0):
+@_named
+def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, phi_a=1.0):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
-    return _gram(False, X, Y, depth, sigma_w, sigma_b, a=a)
+    return _gram(False, X, Y, depth, sigma_w, sigma_b, phi_a=phi_a)
 
 
-def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, a=1.0):
+@_named
+def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, phi_a=1.0):
     """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
-    return _gram(True, X, Y, depth, sigma_w, sigma_b, a=a)
+    return _gram(True, X, Y, depth, sigma_w, sigma_b, phi_a=phi_a)
 
 
-def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a=1.0):
+def _gram(tangent, X, Y, depth, sigma_w, sigma_b, phi_a=1.0):
     """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
     given = np.asarray(X), np.asarray(X if Y is None else Y)
     X, Z = (A if A.dtype == np.float32 else A.astype(np.float64, copy=False) for A in given)
@@ -411,8 +429,8 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a=1.0):
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
     np.empty(KEPT, np.uint8)
-    one = rows_of(X, tangent, depth, sigma_w, sigma_b, a=a)
-    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, a=a)
+    one = rows_of(X, tangent, depth, sigma_w, sigma_b, phi_a)
+    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, phi_a)
     result = np.empty((len(X), len(Z)), np.result_type(X, Z))
     for part, parts in tiles_of(len(X), len(Z), Y is None):
         within = Y is None and part == parts
@@ -605,12 +623,13 @@ def _copies(X, squares):
     return [(i, j) for i, j in firsts if i != j]
 
 
-def rows_of(X, tangent, depth, sigma_w, sigma_b, a=1.0):
+@_named
+def rows_of(X, tangent, depth, sigma_w, sigma_b, phi_a=1.0):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = ends_of(squares, scales, INNER + 1, a=a)
-    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict(a=a))
+    table = ends_of(squares, scales, INNER + 1, phi_a=phi_a)
+    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict(phi_a=phi_a))
 
 
 def tile_of(one, part, other, parts, within=False):
@@ -643,10 +662,10 @@ def _tile(one, part, other, parts, within):
     return tile
 
 
-def _put(kernel, tangent, scales, ends1, ends2, k, gap, a=1.0):
+def _put(kernel, tangent, scales, ends1, ends2, k, gap, phi_a=1.0):
     """Puts the kernel of pairs whose rows have the products k into `kernel`; gap is as of _row_angles."""
     state = _start(*scales[0], ends1[0], ends2[0], np.asarray(k, np.float64), gap)
-    kernel[...] = _kernel(tangent, state, ends1, ends2, scales, a=a)
+    kernel[...] = _kernel(tangent, state, ends1, ends2, scales, phi_a=phi_a)
 
 
 def _start(w2, b2, end1, end2, k, gap):
@@ -660,6 +679,13 @@ def _start(w2, b2, end1, end2, k, gap):
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
     return sigma, *_angle(sigma, end1, end2, k, gap)
+
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""

@@ -27,6 +27,8 @@ small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be p
 and rounded once; no more of it is single than products of rows at large angles.
 """
 
+import functools
+
 import numpy as np
 
 NAME = "leaky_relu"
@@ -40,7 +42,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "07a49bff9c11804f"
+SOURCE = "eaf9138e78760723"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -52,30 +54,40 @@ ONE_OVER_2_PI = 0.15915494309189535  # 1/(2*pi)
 ONE_OVER_PI = 0.3183098861837907  # 1/pi
 
 
+def _named(function):
+    """`function` by the names that phi has for its parameters; in this module they begin with phi_."""
+
+    @functools.wraps(function)
+    def called(*given, **params):
+        return function(*given, **{f"phi_{p}" if p in PARAMETERS else p: v for p, v in params.items()})
+
+    return called
+
+
 def one_minus_cos(cos, sin):
     """1 - cos of an angle, without cancellation where cos is near 1."""
     return np.where(cos > 0, sin * sin / (1 + cos), 1 - cos)
 
 
-def pair(q1, q2, c, rho, sin_theta, a=0.01):
+def pair(q1, q2, c, rho, sin_theta, phi_a=0.01):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
     norm = np.sqrt(q1) * np.sqrt(q2)
-    base1 = a - 1.0
+    base1 = phi_a - 1.0
     product1 = ONE_OVER_2_PI * base1 * base1
     product2 = product1 * np.arctan2(sin_theta, -rho)
-    k = a * c + product2 * c + product1 * sin_theta * norm
-    k_dot = a + product2
+    k = phi_a * c + product2 * c + product1 * sin_theta * norm
+    k_dot = phi_a + product2
     return k, k_dot
 
 
-def apart(q1, q2, c, rho, weight, a=0.01):
+def apart(q1, q2, c, rho, weight, phi_a=0.01):
     """weight times the same of pairs that are apart: by their cosines, which are between LOWEST and HIGHEST."""
     root1 = np.sqrt(q1)
     root2 = np.sqrt(q2)
     square = 1.0 - rho * rho
     sin_theta = np.sqrt(square)
-    product1 = a * weight
-    base1 = a - 1.0
+    product1 = phi_a * weight
+    base1 = phi_a - 1.0
     product2 = ONE_OVER_2_PI * weight * base1 * base1
     product3 = product2 * np.arccos(-rho)
     k = product1 * c + product3 * c + product2 * root1 * root2 * sin_theta
@@ -83,22 +95,22 @@ def apart(q1, q2, c, rho, weight, a=0.01):
     return k, k_dot
 
 
-def diagonal(q, a=0.01):
+def diagonal(q, phi_a=0.01):
     """(K, K') of an input with itself: q1 = q2 = c = q."""
-    sum1 = a * a + 1.0
+    sum1 = phi_a * phi_a + 1.0
     k = 0.5 * sum1 * q
     k_dot = np.full_like(q, 0.5 * sum1)
     return k, k_dot
 
-def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2, a=0.01):
+def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2, phi_a=0.01):
     """sqrt(k1 k2) - K and sqrt(d1 d2) - K' for c >= 0, differences of formulas in which nothing cancels."""
     norm = np.sqrt(q1) * np.sqrt(q2)
     product1 = norm * one_minus_cos(rho, sin_theta)
-    base1 = a - 1.0
+    base1 = phi_a - 1.0
     product2 = 0.5 * base1 * base1
     product3 = ONE_OVER_PI * product2
     product4 = product3 * np.arctan2(sin_theta, rho)
-    fall = product1 * a + product4 * c + product1 * product2 - product3 * sin_theta * norm
+    fall = product1 * phi_a + product4 * c + product1 * product2 - product3 * sin_theta * norm
     fall_dot = product4
     return fall, fall_dot
 
@@ -134,28 +146,32 @@ def _halves(a):
     return high, a - high
 
 
-def kernel(q1, q2, c, a=0.01):
+@_named
+def kernel(q1, q2, c, phi_a=0.01):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c), a=a)[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c), phi_a=phi_a)[0], q1, q2, c).astype(dtype)
 
 
-def kernel_dot(q1, q2, c, a=0.01):
+@_named
+def kernel_dot(q1, q2, c, phi_a=0.01):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c), a=a)[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c), phi_a=phi_a)[1], q1, q2, c).astype(dtype)
 
 
-def kernel_diag(q, a=0.01):
+@_named
+def kernel_diag(q, phi_a=0.01):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q, a=a)[0].astype(dtype)
+    return _of_pair(diagonal(q, phi_a=phi_a)[0], q, q, q).astype(dtype)
 
 
-def kernel_dot_diag(q, a=0.01):
+@_named
+def kernel_dot_diag(q, phi_a=0.01):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q, a=a)[1].astype(dtype)
+    return _of_pair(diagonal(q, phi_a=phi_a)[1], q, q, q).astype(dtype)
 
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
@@ -173,13 +189,13 @@ DOMINANT = 0.9
 KEPT = 31 * 2**20
 
 
-def ends_of(k, scales, width, a=0.01):
+def ends_of(k, scales, width, phi_a=0.01):
     """The table of inputs with the squares k, by layer, the input's first: (layers, 14 or a larger width, n)."""
     table = np.empty((len(scales), width, len(k)))
     theta, slope = np.zeros(len(k)), np.zeros(len(k))
     for layer, (w2, b2) in enumerate(scales):
         if layer > 0:
-            k, slope = diagonal(q, a=a)
+            k, slope = diagonal(q, phi_a=phi_a)
         q = w2 * k + b2
         inner = w2 * slope * theta
         theta = q + inner
@@ -192,7 +208,7 @@ def ends_of(k, scales, width, a=0.01):
     return table
 
 
-def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales, a=0.01):
+def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales, phi_a=0.01):
     """Sigma and Theta after the hidden layers, each with its gap, or None where no pair is close.
 
     From the pair state of the input kernel and the tables of its ends:
@@ -204,14 +220,14 @@ def recursion(sigma, cos, sin_theta, gap, ends1, ends2, scales, a=0.01):
     for layer in range(1, len(scales)):
         sigma, theta, cos, sin_theta, gap, gap_t = _layer(
             *scales[layer], *ends1[layer - 1 : layer + 1], *ends2[layer - 1 : layer + 1],
-            sigma, theta, cos, sin_theta, gap_t, a=a
+            sigma, theta, cos, sin_theta, gap_t, phi_a=phi_a
         )
     return (sigma, gap), (theta, gap_t)
 
 
-def _kernel(tangent, state, ends1, ends2, scales, a=0.01):
+def _kernel(tangent, state, ends1, ends2, scales, phi_a=0.01):
     """Theta if `tangent`, else Sigma; where it is near to those of its ends from these, rounded once then."""
-    direct, gap = recursion(*state, ends1, ends2, scales, a=a)[int(tangent)]
+    direct, gap = recursion(*state, ends1, ends2, scales, phi_a=phi_a)[int(tangent)]
     if gap is None:
         return direct
     one, two = (ends[-1][THETA if tangent else VARIANCE] for ends in (ends1, ends2))
@@ -251,7 +267,7 @@ def _squares(sigma_w, sigma_b, depth):
         yield rounded
 
 
-def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, gap_t, a=0.01):
+def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, gap_t, phi_a=0.01):
     """A pair after a layer: (Sigma, Theta, cos, sin, 1 - cos of Sigma, 1 - cos of Theta).
 
     All but the kernels may be None, for what these say of them: where none is close before the layer.
@@ -265,21 +281,21 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     level = end1[BIAS].max(initial=0) <= DOMINANT
     extent = cos.min(initial=1), cos.max(initial=-1)
     if level and LOWEST <= extent[0] and extent[1] <= HIGHEST:
-        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent, a=a)
+        return _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent, phi_a=phi_a)
     if sin_theta is None:
         sin_theta = _sine(cos)
     near = cos > 1 - CLOSE
     if level and not near.any():
-        k, k_dot = pair(q1, q2, sigma, cos, sin_theta, a=a)
+        k, k_dot = pair(q1, q2, sigma, cos, sin_theta, phi_a=phi_a)
         return _after(b2, theta, w2 * k, w2 * k_dot)
     size, size_dot = _size(k1, k2), _size(d1, d2)
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
-        k, k_dot, gap, gap_dot = _near(*arrays, a=a)
+        k, k_dot, gap, gap_dot = _near(*arrays, phi_a=phi_a)
     else:
-        k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays, a=a)]
+        k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays, phi_a=phi_a)]
         at = np.flatnonzero(near)
-        closer = _near(*_taken(at, near.shape, *arrays), a=a) if len(at) else ()
+        closer = _near(*_taken(at, near.shape, *arrays), phi_a=phi_a) if len(at) else ()
         for all_of_them, some in zip(values, closer):
             all_of_them.flat[at] = some
     if gap_t is None:
@@ -290,9 +306,9 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     return sigma, theta, cos, sin_theta, gap, gap_t
 
 
-def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent, a=0.01):
+def _apart(w2, b2, q1, q2, end1, end2, sigma, theta, cos, extent, phi_a=0.01):
     """What _layer returns of pairs all of which are apart."""
-    return _after(b2, theta, *apart(q1, q2, sigma, cos, w2, a=a))
+    return _after(b2, theta, *apart(q1, q2, sigma, cos, w2, phi_a=phi_a))
 
 
 def _after(b2, theta, k, k_dot):
@@ -345,34 +361,36 @@ def _taken(at, shape, *arrays):
     return [np.broadcast_to(a, shape).ravel()[at] for a in arrays]
 
 
-def _far(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, size, size_dot, a=0.01):
+def _far(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, size, size_dot, phi_a=0.01):
     """(K, K', 1 - |K|/sqrt(k1 k2), 1 - K'/sqrt(d1 d2)) of pairs."""
-    k, k_dot = pair(q1, q2, c, cos, sin_theta, a=a)
+    k, k_dot = pair(q1, q2, c, cos, sin_theta, phi_a=phi_a)
     return k, k_dot, 1 - np.abs(k) / size, 1 - k_dot / size_dot
 
 
-def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot, a=0.01):
+def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot, phi_a=0.01):
     """The same at a small angle, by differences."""
     c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
-    fall, fall_dot = falls(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, a=a)
+    fall, fall_dot = falls(q1, q2, c, cos, sin_theta, k1, k2, d1, d2, phi_a=phi_a)
     k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
     lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
     if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta), a=a)
+        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta), phi_a=phi_a)
     return k, k_dot, gap, gap_dot
 
 
-def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, a=0.01):
+@_named
+def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, phi_a=0.01):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
-    return _gram(False, X, Y, depth, sigma_w, sigma_b, a=a)
+    return _gram(False, X, Y, depth, sigma_w, sigma_b, phi_a=phi_a)
 
 
-def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, a=0.01):
+@_named
+def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, phi_a=0.01):
     """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
-    return _gram(True, X, Y, depth, sigma_w, sigma_b, a=a)
+    return _gram(True, X, Y, depth, sigma_w, sigma_b, phi_a=phi_a)
 
 
-def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a=0.01):
+def _gram(tangent, X, Y, depth, sigma_w, sigma_b, phi_a=0.01):
     """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
     given = np.asarray(X), np.asarray(X if Y is None else Y)
     X, Z = (A if A.dtype == np.float32 else A.astype(np.float64, copy=False) for A in given)
@@ -381,8 +399,8 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a=0.01):
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
     np.empty(KEPT, np.uint8)
-    one = rows_of(X, tangent, depth, sigma_w, sigma_b, a=a)
-    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, a=a)
+    one = rows_of(X, tangent, depth, sigma_w, sigma_b, phi_a)
+    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, phi_a)
     result = np.empty((len(X), len(Z)), np.result_type(X, Z))
     for part, parts in tiles_of(len(X), len(Z), Y is None):
         within = Y is None and part == parts
@@ -575,12 +593,13 @@ def _copies(X, squares):
     return [(i, j) for i, j in firsts if i != j]
 
 
-def rows_of(X, tangent, depth, sigma_w, sigma_b, a=0.01):
+@_named
+def rows_of(X, tangent, depth, sigma_w, sigma_b, phi_a=0.01):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = ends_of(squares, scales, INNER + 1, a=a)
-    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict(a=a))
+    table = ends_of(squares, scales, INNER + 1, phi_a=phi_a)
+    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict(phi_a=phi_a))
 
 
 def tile_of(one, part, other, parts, within=False):
@@ -613,10 +632,10 @@ def _tile(one, part, other, parts, within):
     return tile
 
 
-def _put(kernel, tangent, scales, ends1, ends2, k, gap, a=0.01):
+def _put(kernel, tangent, scales, ends1, ends2, k, gap, phi_a=0.01):
     """Puts the kernel of pairs whose rows have the products k into `kernel`; gap is as of _row_angles."""
     state = _start(*scales[0], ends1[0], ends2[0], np.asarray(k, np.float64), gap)
-    kernel[...] = _kernel(tangent, state, ends1, ends2, scales, a=a)
+    kernel[...] = _kernel(tangent, state, ends1, ends2, scales, phi_a=phi_a)
 
 
 def _start(w2, b2, end1, end2, k, gap):
@@ -630,6 +649,13 @@ def _start(w2, b2, end1, end2, k, gap):
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
     return sigma, *_angle(sigma, end1, end2, k, gap)
+
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""

@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "c3bbea3a6a435df1"
+SOURCE = "b13003747e9e4f86"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -166,25 +166,25 @@ def _halves(a):
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[0], q1, q2, c).astype(dtype)
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[1], q1, q2, c).astype(dtype)
 
 
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[0].astype(dtype)
+    return _of_pair(diagonal(q)[0], q, q, q).astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[1].astype(dtype)
+    return _of_pair(diagonal(q)[1], q, q, q).astype(dtype)
 
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
@@ -666,6 +666,13 @@ def _start(w2, b2, end1, end2, k, gap):
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
     return sigma, *_angle(sigma, end1, end2, k, gap)
+
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""

@@ -28,6 +28,7 @@ and rounded once; no more of it is single than products of rows at large angles.
 The recursion of a network runs in one loop nest, which Numba compiles at the first call and keeps in its cache.
 """
 
+import functools
 from math import copysign, fabs, sqrt
 
 import numpy as np
@@ -45,11 +46,21 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "582789dbf6eda435"
+SOURCE = "41989bd1fdba025d"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
 TINY = 2.2250738585072014e-308  # stands for 0 where that would divide
+
+
+def _named(function):
+    """`function` by the names that phi has for its parameters; in this module they begin with phi_."""
+
+    @functools.wraps(function)
+    def called(*given, **params):
+        return function(*given, **{f"phi_{p}" if p in PARAMETERS else p: v for p, v in params.items()})
+
+    return called
 
 
 def _exponent(terms):
@@ -73,11 +84,11 @@ def exp_sum(*terms):
     return np.exp(high) * (1 + low)
 
 
-def diagonal(q, a=1.0):
+def diagonal(q, phi_a=1.0):
     """(K, K') of an input with itself: q1 = q2 = c = q."""
-    exponential1 = exp_sum((2.0 * q, a, a,))
+    exponential1 = exp_sum((2.0 * q, phi_a, phi_a,))
     k = exponential1
-    k_dot = exponential1 * a * a
+    k_dot = exponential1 * phi_a * phi_a
     return k, k_dot
 
 
@@ -113,16 +124,18 @@ def _halves(a):
     return high, a - high
 
 
-def kernel_diag(q, a=1.0):
+@_named
+def kernel_diag(q, phi_a=1.0):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q, a=a)[0].astype(dtype)
+    return _of_pair(diagonal(q, phi_a=phi_a)[0], q, q, q).astype(dtype)
 
 
-def kernel_dot_diag(q, a=1.0):
+@_named
+def kernel_dot_diag(q, phi_a=1.0):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q, a=a)[1].astype(dtype)
+    return _of_pair(diagonal(q, phi_a=phi_a)[1], q, q, q).astype(dtype)
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
@@ -139,13 +152,13 @@ DOMINANT = 0.9
 KEPT = 31 * 2**20
 
 
-def ends_of(k, scales, width, a=1.0):
+def ends_of(k, scales, width, phi_a=1.0):
     """The table of inputs with the squares k, by layer, the input's first: (layers, 14 or a larger width, n)."""
     table = np.empty((len(scales), width, len(k)))
     theta, slope = np.zeros(len(k)), np.zeros(len(k))
     for layer, (w2, b2) in enumerate(scales):
         if layer > 0:
-            k, slope = diagonal(q, a=a)
+            k, slope = diagonal(q, phi_a=phi_a)
         q = w2 * k + b2
         inner = w2 * slope * theta
         theta = q + inner
@@ -181,17 +194,19 @@ def _squares(sigma_w, sigma_b, depth):
         yield rounded
 
 
-def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, a=1.0):
+@_named
+def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, phi_a=1.0):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
-    return _gram(False, X, Y, depth, sigma_w, sigma_b, a=a)
+    return _gram(False, X, Y, depth, sigma_w, sigma_b, phi_a=phi_a)
 
 
-def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, a=1.0):
+@_named
+def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, phi_a=1.0):
     """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
-    return _gram(True, X, Y, depth, sigma_w, sigma_b, a=a)
+    return _gram(True, X, Y, depth, sigma_w, sigma_b, phi_a=phi_a)
 
 
-def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a=1.0):
+def _gram(tangent, X, Y, depth, sigma_w, sigma_b, phi_a=1.0):
     """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
     given = np.asarray(X), np.asarray(X if Y is None else Y)
     X, Z = (A if A.dtype == np.float32 else A.astype(np.float64, copy=False) for A in given)
@@ -200,8 +215,8 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a=1.0):
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
     np.empty(KEPT, np.uint8)
-    one = rows_of(X, tangent, depth, sigma_w, sigma_b, a=a)
-    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, a=a)
+    one = rows_of(X, tangent, depth, sigma_w, sigma_b, phi_a)
+    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, phi_a)
     result = np.empty((len(X), len(Z)), np.result_type(X, Z))
     for part, parts in tiles_of(len(X), len(Z), Y is None):
         within = Y is None and part == parts
@@ -387,6 +402,13 @@ def _copies(X, squares):
     return [(i, j) for i, j in firsts if i != j]
 
 
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
+
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""
     arrays = [a if isinstance(a, (int, float)) else np.asarray(a) for a in arrays]
@@ -493,7 +515,18 @@ def s_tail(r):
     )
     return r + r * r * p
 TILE = 256, 1024  # rows and columns of a tile: a product of this shape is faster than a square one
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
+
+
+def _cached():
+    """Whether Numba has a folder in which it can keep what it compiles."""
+    try:
+        njit(cache=True)(_cached)
+    except RuntimeError:
+        return False
+    return True
+
+# Of functions that are called from Python.
+COMPILED = {"nogil": True, "error_model": "numpy", "cache": _cached()}
 
 # The last row of the table of rows, beside those of ends_of.
 LIMIT = 14
@@ -504,42 +537,42 @@ C, T, RHO, SINE, GAP, GAP_T, VALUE, TILT, GAP_VALUE, GAP_SLOPE = range(0, 10 * 2
 
 
 @njit(**CONTRACTED)
-def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, a):
+def s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, phi_a):
     """(K, K') of one pair, of which gap = 1 - |rho|."""
     exponential1 = (
-        s_exp_sum(s_plus(s_plus(s_times(s_times(s_exactly(c), a), a), s_times(s_times(s_exactly(0.5 * q1), a),
-        a)), s_times(s_times(s_exactly(0.5 * q2), a), a)))
+        s_exp_sum(s_plus(s_plus(s_times(s_times(s_exactly(c), phi_a), phi_a), s_times(s_times(s_exactly(0.5 *
+        q1), phi_a), phi_a)), s_times(s_times(s_exactly(0.5 * q2), phi_a), phi_a)))
     )
     k = exponential1
-    k_dot = exponential1 * a * a
+    k_dot = exponential1 * phi_a * phi_a
     return k, k_dot
 
 
 @njit(**CONTRACTED)
-def s_apart(q1, root_q1, q2, root_q2, c, rho, weight, a):
+def s_apart(q1, root_q1, q2, root_q2, c, rho, weight, phi_a):
     """weight times the same of a pair neither close nor opposite, by its cosine."""
     exponential1 = (
-        s_exp_sum(s_plus(s_plus(s_times(s_times(s_exactly(c), a), a), s_times(s_times(s_exactly(0.5 * q1), a),
-        a)), s_times(s_times(s_exactly(0.5 * q2), a), a)))
+        s_exp_sum(s_plus(s_plus(s_times(s_times(s_exactly(c), phi_a), phi_a), s_times(s_times(s_exactly(0.5 *
+        q1), phi_a), phi_a)), s_times(s_times(s_exactly(0.5 * q2), phi_a), phi_a)))
     )
     product1 = weight * exponential1
     k = product1
-    k_dot = a * a * product1
+    k_dot = phi_a * phi_a * product1
     return k, k_dot
 
 
 @njit(**SCALAR)
 def s_falls(
     q1, root_q1, q2, root_q2, c, rho, sin_theta, gap,
-    k1, root_k1, k2, root_k2, d1, root_d1, d2, root_d2, a
+    k1, root_k1, k2, root_k2, d1, root_d1, d2, root_d2, phi_a
 ):
     """sqrt(k1 k2) - K and sqrt(d1 d2) - K' of one pair."""
     norm = root_q1 * root_q2
     exponential1 = (
-        s_exp_sum(s_plus(s_plus(s_times(s_times(s_exactly(c), a), a), s_times(s_times(s_exactly(0.5 * q1), a),
-        a)), s_times(s_times(s_exactly(0.5 * q2), a), a)))
+        s_exp_sum(s_plus(s_plus(s_times(s_times(s_exactly(c), phi_a), phi_a), s_times(s_times(s_exactly(0.5 *
+        q1), phi_a), phi_a)), s_times(s_times(s_exactly(0.5 * q2), phi_a), phi_a)))
     )
-    power1 = a * a
+    power1 = phi_a * phi_a
     product1 = power1 * norm
     product2 = exponential1 * s_expm1(product1 * s_versine(rho, gap))
     product3 = 0.5 * power1
@@ -604,7 +637,7 @@ def s_kernel(one, root1, two, root2, direct, gap):
 
 
 @njit(**COMPILED)
-def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent, a):
+def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent, phi_a):
     """The kernel of a tile of pairs, in place of the products k of their rows; Theta if `tangent`, else Sigma.
 
     `gaps` are 1 - |cos| of the rows, if `refined`; `within`: only what is above the diagonal counts.
@@ -651,7 +684,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent, a):
                         q2, root_q2, c = variances[n], roots_q2[n], buffer[C + n]
                         rho = buffer[RHO + n]
                         value, slope = s_apart(
-                            q1, root_q1, q2, root_q2, c, rho, w2, a
+                            q1, root_q1, q2, root_q2, c, rho, w2, phi_a
                         )
                         sigma = value + b2
                         cos = sigma * inverse1 * inverses[n]
@@ -681,7 +714,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent, a):
                         rho, sin_theta, gap = buffer[RHO + n], buffer[SINE + n], buffer[GAP + n]
                         gap = s_choose(rho < 0, s_one_minus_cos(-rho, sin_theta), gap)
                         buffer[VALUE + n], buffer[TILT + n] = s_pair(
-                            q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, a
+                            q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, phi_a
                         )
                     for n in range(width):
                         q2, root_q2, k2, root_k2 = variances[n], roots_q2[n], diagonals[n], roots_k2[n]
@@ -694,7 +727,7 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent, a):
                         c = root_q1 * root_q2 * rho  # to the digits of the angle
                         fall, fall_dot = s_falls(
                             q1, root_q1, q2, root_q2, c, rho, sin_theta, gap,
-                            k1, root_k1, k2, root_k2, d1, root_d1, d2, root_d2, a
+                            k1, root_k1, k2, root_k2, d1, root_d1, d2, root_d2, phi_a
                         )
                         gap_k, fall_dot = s_choose(near, fall / size, gap_k), fall_dot / size_dot
                         gap_dot = s_choose(near, fall_dot, gap_dot)
@@ -723,46 +756,49 @@ def _fused(k, gaps, refined, within, rows, i0, columns, j0, scales, tangent, a):
 
 
 @njit(**COMPILED)
-def _pairs(q1, q2, c, rho, sin_theta, order, a):
+def _pairs(q1, q2, c, rho, sin_theta, order, phi_a):
     """K (order = 0) or K' (order = 1) of flat arrays."""
     result = np.empty(len(c))
     for n in range(len(c)):
         root_q1, root_q2 = sqrt(q1[n]), sqrt(q2[n])
         gap = s_one_minus_cos(fabs(rho[n]), sin_theta[n])
         values = s_pair(
-            q1[n], root_q1, q2[n], root_q2, c[n], rho[n], sin_theta[n], gap, a
+            q1[n], root_q1, q2[n], root_q2, c[n], rho[n], sin_theta[n], gap, phi_a
         )
         result[n] = values[0] if order == 0 else values[1]
     return result
 
 
-def kernel(q1, q2, c, a=1.0):
+@_named
+def kernel(q1, q2, c, phi_a=1.0):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
-    return _dual(0, q1, q2, c, a)
+    return _dual(0, q1, q2, c, phi_a)
 
 
-def kernel_dot(q1, q2, c, a=1.0):
+@_named
+def kernel_dot(q1, q2, c, phi_a=1.0):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
-    return _dual(1, q1, q2, c, a)
+    return _dual(1, q1, q2, c, phi_a)
 
 
-def _dual(order, q1, q2, c, a):
+def _dual(order, q1, q2, c, phi_a):
     q1, q2, c, dtype = _doubles(q1, q2, c)
     shape = np.broadcast_shapes(q1.shape, q2.shape, c.shape)
     state = [np.broadcast_to(each, shape).ravel() for each in (q1, q2, c, *polar(q1, q2, c))]
-    result = _pairs(*state, order, float(a))
-    return result.reshape(shape).astype(dtype)[()]
+    result = _pairs(*state, order, float(phi_a))
+    return _of_pair(result.reshape(shape), q1, q2, c).astype(dtype)
 
 
-def rows_of(X, tangent, depth, sigma_w, sigma_b, a=1.0):
+@_named
+def rows_of(X, tangent, depth, sigma_w, sigma_b, phi_a=1.0):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
     X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
-    table = ends_of(squares, scales, 15, a=a)
+    table = ends_of(squares, scales, 15, phi_a=phi_a)
     for known in table:
         q = known[VARIANCE]
         known[LIMIT] = 0.0
-    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, np.array(scales), float(a))
+    return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, np.array(scales), float(phi_a))
 
 
 def tile_of(one, part, other, parts, within=False):

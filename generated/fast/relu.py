@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "32c9be8824939aa8"
+SOURCE = "209bd0af8de1ae6b"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.315, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -96,13 +96,13 @@ def _halves(a):
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[0].astype(dtype)
+    return _of_pair(diagonal(q)[0], q, q, q).astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[1].astype(dtype)
+    return _of_pair(diagonal(q)[1], q, q, q).astype(dtype)
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
@@ -367,6 +367,13 @@ def _copies(X, squares):
     return [(i, j) for i, j in firsts if i != j]
 
 
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
+
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""
     arrays = [a if isinstance(a, (int, float)) else np.asarray(a) for a in arrays]
@@ -446,7 +453,18 @@ def s_unit_arccos(cos, sin):
     """The angle of a point of the circle, between pi/8 and 7 pi/8."""
     return PI_HIGH / 2 - (s_unit_arcsin(cos, sin) - PI_LOW / 2)
 TILE = 256, 1024  # rows and columns of a tile: a product of this shape is faster than a square one
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True}
+
+
+def _cached():
+    """Whether Numba has a folder in which it can keep what it compiles."""
+    try:
+        njit(cache=True)(_cached)
+    except RuntimeError:
+        return False
+    return True
+
+# Of functions that are called from Python.
+COMPILED = {"nogil": True, "error_model": "numpy", "cache": _cached()}
 
 # The last row of the table of rows, beside those of ends_of.
 LIMIT = 14
@@ -683,7 +701,7 @@ def _dual(order, q1, q2, c):
     shape = np.broadcast_shapes(q1.shape, q2.shape, c.shape)
     state = [np.broadcast_to(each, shape).ravel() for each in (q1, q2, c, *polar(q1, q2, c))]
     result = _pairs(*state, order)
-    return result.reshape(shape).astype(dtype)[()]
+    return _of_pair(result.reshape(shape), q1, q2, c).astype(dtype)
 
 
 def rows_of(X, tangent, depth, sigma_w, sigma_b):

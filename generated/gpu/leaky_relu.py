@@ -50,7 +50,17 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "9c02d75ac177f3af"
+SOURCE = "db5a92b15ea05f49"
+
+def _named(function):
+    """`function` by the names that phi has for its parameters; in this module they begin with phi_."""
+
+    @functools.wraps(function)
+    def called(*given, **params):
+        return function(*given, **{f"phi_{p}" if p in PARAMETERS else p: v for p, v in params.items()})
+
+    return called
+
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -95,9 +105,9 @@ constexpr double CLOSE = 0.1;
 constexpr double ONE_OVER_PI = 0.3183098861837907;
 
 // (K, K') of an input with itself: q1 = q2 = c = q.
-__device__ inline s_2 s_diagonal(double q, double a)
+__device__ inline s_2 s_diagonal(double q, double phi_a)
 {
-    double sum1 = __dadd_rn(__dmul_rn(a, a), 1.0);
+    double sum1 = __dadd_rn(__dmul_rn(phi_a, phi_a), 1.0);
     double k = __dmul_rn(__dmul_rn(0.5, sum1), q);
     double k_dot = __dmul_rn(0.5, sum1);
     return s_2{k, k_dot};
@@ -206,19 +216,19 @@ __device__ inline double s_arccos(double cos_, double gap)
 
 // (K, K') of one pair, of which gap = 1 - |rho|.
 __device__ inline s_2 s_pair(double q1, double root_q1, double q2, double root_q2, double c, double rho, double
-    sin_theta, double gap, double a)
+    sin_theta, double gap, double phi_a)
 {
     double norm = root_q1 * root_q2;
-    double base1 = a - 1.0;
+    double base1 = phi_a - 1.0;
     double product1 = (ONE_OVER_2_PI * base1) * base1;
     double product2 = product1 * s_arccos(-rho, gap);
-    double k = ((a * c) + (product2 * c)) + ((product1 * sin_theta) * norm);
-    double k_dot = a + product2;
+    double k = ((phi_a * c) + (product2 * c)) + ((product1 * sin_theta) * norm);
+    double k_dot = phi_a + product2;
     return s_2{k, k_dot};
 }
 
 // (K, K') of a pair.
-__device__ inline s_2 s_values(double q1, double q2, double c, double a)
+__device__ inline s_2 s_values(double q1, double q2, double c, double phi_a)
 {
     s_2 values_1 = s_polar(q1, q2, c);
     double rho = values_1._0;
@@ -226,7 +236,7 @@ __device__ inline s_2 s_values(double q1, double q2, double c, double a)
     double root_q1 = sqrt(q1);
     double root_q2 = sqrt(q2);
     double gap = s_one_minus_cos(fabs(rho), sin_theta);
-    return s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, a);
+    return s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, phi_a);
 }
 
 // The root of a part's share in a variance; of one that is 0, as asked.
@@ -237,7 +247,7 @@ __device__ inline double s_share(double part, double total, double of_none)
 
 // What is known of a row at each layer, into the table; rows have `width` numbers.
 __device__ inline void s_row(double square, s_table table, long long at, long long depth, double width, double
-    sigma_w, double sigma_b, double a)
+    sigma_w, double sigma_b, double phi_a)
 {
     double q, inner;
     double k = square;
@@ -276,7 +286,7 @@ __device__ inline void s_row(double square, s_table table, long long at, long lo
         table(layer, SLOPE, at) = slope;
         table(layer, ROOT_SLOPE, at) = sqrt(slope);
         table(layer, LIMIT, at) = 0.0;
-        s_2 values_3 = s_diagonal(q, a);
+        s_2 values_3 = s_diagonal(q, phi_a);
         k = values_3._0;
         slope = values_3._1;
         w2 = __dadd_rn(high_w, debt_w);
@@ -355,15 +365,15 @@ __device__ inline double s_versine(double cos_, double gap)
 // sqrt(k1 k2) - K and sqrt(d1 d2) - K' of one pair.
 __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_q2, double c, double rho,
     double sin_theta, double gap, double k1, double root_k1, double k2, double root_k2, double d1, double
-    root_d1, double d2, double root_d2, double a)
+    root_d1, double d2, double root_d2, double phi_a)
 {
     double norm = __dmul_rn(root_q1, root_q2);
     double product1 = __dmul_rn(norm, s_versine(rho, gap));
-    double base1 = __dsub_rn(a, 1.0);
+    double base1 = __dsub_rn(phi_a, 1.0);
     double product2 = __dmul_rn(__dmul_rn(0.5, base1), base1);
     double product3 = __dmul_rn(ONE_OVER_PI, product2);
     double product4 = __dmul_rn(product3, s_arccos(rho, gap));
-    double fall = __dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(product1, a), __dmul_rn(product4, c)),
+    double fall = __dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(product1, phi_a), __dmul_rn(product4, c)),
         __dmul_rn(product1, product2)), __dmul_rn(__dmul_rn(product3, sin_theta), norm));
     double fall_dot = product4;
     return s_2{fall, fall_dot};
@@ -382,7 +392,7 @@ __device__ inline double s_kernel(double one, double root1, double two, double r
 
 // Theta of a pair of rows if `tangent`, else Sigma, from their product and, where near, from themselves.
 __device__ inline double s_entry(double product, s_table X, s_table rows, long long i, s_table Z, s_table
-    columns, long long j, long long width, long long depth, bool tangent, double a)
+    columns, long long j, long long width, long long depth, bool tangent, double phi_a)
 {
     bool close, near;
     double same, q1, root_q1, q2, root_q2, c, value, slope, direct, k1, root_k1, k2, root_k2, d1, root_d1, d2,
@@ -432,7 +442,7 @@ __device__ inline double s_entry(double product, s_table X, s_table rows, long l
         c = sigma;
         close = rho > __dsub_rn(1.0, CLOSE);
         gap = (side > 1.0) ? __dsub_rn(2.0, side) : side;
-        s_2 values_3 = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, a);
+        s_2 values_3 = s_pair(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, phi_a);
         value = values_3._0;
         slope = values_3._1;
         sigma = __dadd_rn(__dmul_rn(w2, value), b2);
@@ -454,7 +464,7 @@ __device__ inline double s_entry(double product, s_table X, s_table rows, long l
             if (near) {
                 c = __dmul_rn(__dmul_rn(root_q1, root_q2), rho);
                 s_2 values_4 = s_falls(q1, root_q1, q2, root_q2, c, rho, sin_theta, gap, k1, root_k1, k2,
-                    root_k2, d1, root_d1, d2, root_d2, a);
+                    root_k2, d1, root_d1, d2, root_d2, phi_a);
                 fall = values_4._0;
                 fall_dot = values_4._1;
                 slope = (fall == fall) ? slope : __longlong_as_double(0x7ff8000000000000LL);
@@ -500,30 +510,31 @@ __device__ inline double s_entry(double product, s_table X, s_table rows, long l
     for (long long at = blockIdx.x * (long long)blockDim.x + threadIdx.x; at < (count); \
          at += gridDim.x * (long long)blockDim.x)
 
-extern "C" __global__ void diagonals(const double* q, double* result, long long count, long long order, double p_a)
+extern "C" __global__ void diagonals(
+    const double* q, double* result, long long count, long long order, double phi_a)
 {
     EACH(at, count) {
-        const s_2 both = s_diagonal(q[at], p_a);
+        const s_2 both = s_diagonal(q[at], phi_a);
         result[at] = order ? both._1 : both._0;
     }
 }
 
 extern "C" __global__ void values(
     const double* q1, const double* q2, const double* c, double* result, long long count,
-    long long order, double p_a)
+    long long order, double phi_a)
 {
     EACH(at, count) {
-        const s_2 both = s_values(q1[at], q2[at], c[at], p_a);
+        const s_2 both = s_values(q1[at], q2[at], c[at], phi_a);
         result[at] = order ? both._1 : both._0;
     }
 }
 
 extern "C" __global__ void rows(
     const double* squares, double* table, long long count, long long depth, double width, double sigma_w,
-    double sigma_b, double p_a)
+    double sigma_b, double phi_a)
 {
     EACH(at, count)
-        s_row(squares[at], s_table{table, PARTS, count}, at, depth, width, sigma_w, sigma_b, p_a);
+        s_row(squares[at], s_table{table, PARTS, count}, at, depth, width, sigma_w, sigma_b, phi_a);
 }
 
 // A tile k (height, breadth), in place of the products of rows i0, i0 + 1, ... of X (n, width) and of rows j0,
@@ -531,7 +542,7 @@ extern "C" __global__ void rows(
 extern "C" __global__ void entries(
     double* k, long long height, long long breadth, double* X, double* rows, long long n, long long i0, double* Z,
     double* columns, long long m, long long j0, long long width, long long within, long long depth,
-    long long tangent, double p_a)
+    long long tangent, double phi_a)
 {
     EACH(at, height * breadth) {
         const long long i = at / breadth, j = at - i * breadth;
@@ -540,7 +551,7 @@ extern "C" __global__ void entries(
             continue;
         }
         k[at] = s_entry(k[at], s_table{X, 0, width}, s_table{rows, PARTS, n}, i0 + i, s_table{Z, 0, width},
-            s_table{columns, PARTS, m}, j0 + j, width, depth, tangent != 0, p_a);
+            s_table{columns, PARTS, m}, j0 + j, width, depth, tangent != 0, phi_a);
         if (within) k[j * breadth + i] = k[at];
     }
 }
@@ -564,27 +575,31 @@ def _run(name, count, *arguments):
         _module().get_function(name)((blocks,), (THREADS,), arguments)
 
 
-def kernel(q1, q2, c, a=0.01):
+@_named
+def kernel(q1, q2, c, phi_a=0.01):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
-    return _dual("values", 0, (q1, q2, c), a)
+    return _dual("values", 0, (q1, q2, c), phi_a)
 
 
-def kernel_dot(q1, q2, c, a=0.01):
+@_named
+def kernel_dot(q1, q2, c, phi_a=0.01):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
-    return _dual("values", 1, (q1, q2, c), a)
+    return _dual("values", 1, (q1, q2, c), phi_a)
 
 
-def kernel_diag(q, a=0.01):
+@_named
+def kernel_diag(q, phi_a=0.01):
     """K(q, q, q) = E[phi(u)**2]."""
-    return _dual("diagonals", 0, (q,), a)
+    return _dual("diagonals", 0, (q,), phi_a)
 
 
-def kernel_dot_diag(q, a=0.01):
+@_named
+def kernel_dot_diag(q, phi_a=0.01):
     """K'(q, q, q) = E[phi'(u)**2]."""
-    return _dual("diagonals", 1, (q,), a)
+    return _dual("diagonals", 1, (q,), phi_a)
 
 
-def _dual(name, order, given, a):
+def _dual(name, order, given, phi_a):
     xp, given, dtype = _doubles(*given)
     given = xp.broadcast_arrays(*given)
     shape = given[0].shape
@@ -592,29 +607,34 @@ def _dual(name, order, given, a):
     given = [xp.zeros_like(xp.reshape(each, (-1,))) + xp.reshape(each, (-1,)) for each in given]
     result = xp.zeros_like(given[0])
     count = result.shape[0]
-    _run(name, count, *given, result, count, order, float(a))
+    _run(name, count, *given, result, count, order, float(phi_a))
+    # NaN where no pair has these variances and this covariance, which may be rounded.
+    most = xp.sqrt(given[0]) * xp.sqrt(given[-2 if len(given) == 3 else 0])
+    result = xp.where(xp.abs(given[-1]) <= most * (1 + 1e-6) + TINY, result, xp.full_like(result, xp.nan))
     return xp.astype(xp.reshape(result, shape), dtype)
 
 
-def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, a=0.01):
+@_named
+def nngp(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, phi_a=0.01):
     """Covariance of the outputs of a random network on rows of X (n, d) and of Y (m, d; X when None)."""
-    return _gram(False, X, Y, depth, sigma_w, sigma_b, a)
+    return _gram(False, X, Y, depth, sigma_w, sigma_b, phi_a)
 
 
-def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, a=0.01):
+@_named
+def ntk(X, Y=None, *, depth=1, sigma_w=1.0, sigma_b=0.0, phi_a=0.01):
     """Neural tangent kernel on rows of X (n, d) and of Y (m, d; X when None), biases trained."""
-    return _gram(True, X, Y, depth, sigma_w, sigma_b, a)
+    return _gram(True, X, Y, depth, sigma_w, sigma_b, phi_a)
 
 
-def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a):
+def _gram(tangent, X, Y, depth, sigma_w, sigma_b, phi_a):
     """Theta if `tangent`, else Sigma, in tiles: beside the result only temporaries of one tile are held."""
     xp, (X, Z), dtype = _doubles(X, X if Y is None else Y)
     if X.ndim != 2 or Z.ndim != 2 or X.shape[1] != Z.shape[1]:
         raise ValueError(f"X and Y must be (n, d) and (m, d), not {X.shape} and {Z.shape}")
     if depth < 0:
         raise ValueError(f"depth={depth} must be >= 0, the number of hidden layers")
-    one = rows_of(X, tangent, depth, sigma_w, sigma_b, a=a)
-    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, a=a)
+    one = rows_of(X, tangent, depth, sigma_w, sigma_b, phi_a)
+    other = one if Y is None else rows_of(Z, tangent, depth, sigma_w, sigma_b, phi_a)
     zeros = (xp.sum(0 * A, axis=1) for A in (X, Z))
     result = xp.astype(_outer(*zeros), dtype)
     n, m = result.shape
@@ -631,7 +651,8 @@ def _gram(tangent, X, Y, depth, sigma_w, sigma_b, a):
     return result if firsts is None else xp.take(result, firsts, axis=1)
 
 
-def rows_of(X, tangent, depth, sigma_w, sigma_b, a):
+@_named
+def rows_of(X, tangent, depth, sigma_w, sigma_b, phi_a):
     """What the tiles of rows X (n, d) share, computed once: a table by layer."""
     xp = _namespace(X)
     n, width = X.shape
@@ -640,8 +661,8 @@ def rows_of(X, tangent, depth, sigma_w, sigma_b, a):
     squares = xp.sum(X * X, axis=1)
     table = xp.reshape(xp.broadcast_to(squares, ((depth + 1) * PARTS, n)) + 0.0, (-1,))
     scales = float(sigma_w), float(sigma_b)
-    _run("rows", n, squares, table, n, depth, float(max(width, 1)), *scales, float(a))
-    return X, flat, table, (depth, tangent, float(a))
+    _run("rows", n, squares, table, n, depth, float(max(width, 1)), *scales, float(phi_a))
+    return X, flat, table, (depth, tangent, float(phi_a))
 
 
 def tile_of(one, part, other, parts, within=False):

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "e87d8f743c2e558c"
+SOURCE = "188a91410a64c42b"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -535,7 +535,8 @@ __device__ inline double s_entry(double product, s_table X, s_table rows, long l
     for (long long at = blockIdx.x * (long long)blockDim.x + threadIdx.x; at < (count); \
          at += gridDim.x * (long long)blockDim.x)
 
-extern "C" __global__ void diagonals(const double* q, double* result, long long count, long long order)
+extern "C" __global__ void diagonals(
+    const double* q, double* result, long long count, long long order)
 {
     EACH(at, count) {
         const s_2 both = s_diagonal(q[at]);
@@ -628,6 +629,9 @@ def _dual(name, order, given):
     result = xp.zeros_like(given[0])
     count = result.shape[0]
     _run(name, count, *given, result, count, order)
+    # NaN where no pair has these variances and this covariance, which may be rounded.
+    most = xp.sqrt(given[0]) * xp.sqrt(given[-2 if len(given) == 3 else 0])
+    result = xp.where(xp.abs(given[-1]) <= most * (1 + 1e-6) + TINY, result, xp.full_like(result, xp.nan))
     return xp.astype(xp.reshape(result, shape), dtype)
 
 
