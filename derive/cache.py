@@ -29,6 +29,7 @@ from mehler import folders
 from mehler.derive import activation, dual, pieces, special, symbols
 from mehler.derive.activation import Activation
 from mehler.derive.dual import Measurement, NumericDual, ProvedDual
+from mehler.derive.roots import Root
 from mehler.derive.tables import coding, table
 from mehler.derive.tables.table import Tables
 
@@ -193,6 +194,7 @@ _STRUCTURES: Mapping[str, Any] = {
     "TupleArg": TupleArg,
     "ExprCondPair": ExprCondPair,
     "Integral": sp.Integral,
+    "Root": Root,
 }
 
 _NODES: Mapping[Any, str] = {
@@ -232,6 +234,8 @@ def _encode(value: Any) -> str:
             return ["Rational", str(int(e.p)), str(int(e.q))]
         if e in _ATOM_NAMES:
             return [_ATOM_NAMES[e]]
+        if type(e) is Root:
+            return ["Root", *(place(part) for part in (e.function, e.low, e.high))]
         if e.func not in _NODES:
             raise _Foreign(f"{e.func} is not in the tables")
         return [_NODES[e.func], *(place(argument) for argument in e.args)]

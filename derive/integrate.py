@@ -67,6 +67,11 @@ def fourier_rule() -> Rule:
 
 def integrate(phi: Activation, jumps: Jumps) -> Dual:
     """The dual of φ, derived but not proved. Raises OutsideClass or DivergentExpectation."""
+    if phi.pieces.radius is not sp.oo:
+        raise OutsideClass(
+            f"no closed form is known: {phi.expr} switches without end; its knots for |x| <= {phi.pieces.radius} "
+            "are kept, which serves integrals of a limited variance"
+        )
     reasons = []
     for derive in (_by_atoms(gaussian_rule), _by_atoms(fourier_rule), _by_powers, _by_price):
         try:

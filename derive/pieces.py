@@ -1,13 +1,13 @@
 """Split an activation at its knots: smooth expressions between sorted points.
 
 Abs, Max, Min, sign, Heaviside and Piecewise may be nested in any way: arguments are split first, and each
-smooth piece of a switching argument is cut at its real roots. Everything after this stage sees smooth
-functions and knots only.
+smooth piece of a switching argument is cut at its real roots: by formulas where there are some, and else by
+intervals (roots.py). Everything after this stage sees smooth functions and knots only.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from typing import Any, TypeAlias
 
@@ -15,22 +15,30 @@ import sympy as sp
 from sympy.core.relational import Relational
 
 from mehler.derive.errors import DeriveError, OutsideClass
+from mehler.derive.roots import Located, Root, is_zero, locate
 from mehler.derive.sizes import SWITCHES, Undefined, at, built
 from mehler.derive.symbols import x
 
-MAX_KNOTS = 64
+MAX_KNOTS = 640
+
+# Operations in a function of which factors are looked for.
+FACTORED = 100
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """φ = pieces[i] between knots[i−1] and knots[i]; the knots ascend, the outer two intervals are rays."""
+    """φ = pieces[i] between knots[i−1] and knots[i]; the knots ascend, the outer two intervals are rays.
+
+    All of it holds for |x| ≤ `radius`: where knots never end, they are known up to there.
+    """
 
     knots: tuple[sp.Expr, ...]
     pieces: tuple[sp.Expr, ...]
+    radius: sp.Expr = sp.oo
 
     def derivative(self) -> "Pieces":
         """The almost-everywhere derivative φ'."""
-        return Pieces(self.knots, tuple(sp.diff(p, x) for p in self.pieces))
+        return Pieces(self.knots, tuple(sp.diff(p, x) for p in self.pieces), self.radius)
 
     def beside(self, point: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
         """The pieces on the left and on the right of a point; the same one twice where there is no knot."""
@@ -48,15 +56,15 @@ class Pieces:
         """x ↦ φ(factor·x), factor ≠ 0."""
         knots = [t / factor for t in self.knots]
         pieces = [p.xreplace({x: factor * x}) for p in self.pieces]
-        return (
-            Pieces(tuple(knots), tuple(pieces)) if factor > 0 else Pieces(tuple(knots[::-1]), tuple(pieces[::-1]))
-        )
+        order = 1 if factor > 0 else -1
+        return Pieces(tuple(knots[::order]), tuple(pieces[::order]), self.radius / abs(factor))
 
     def times(self, other: "Pieces") -> "Pieces":
         """x ↦ φ(x)·ψ(x)."""
         knots = _sorted([*self.knots, *other.knots])
         left, right = (_refine((list(f.knots), list(f.pieces)), knots) for f in (self, other))
-        return Pieces(tuple(knots), tuple(a * b for a, b in zip(left, right, strict=True)))
+        products = tuple(a * b for a, b in zip(left, right, strict=True))
+        return Pieces(tuple(knots), products, min(self.radius, other.radius))
 
     def parity(self) -> int:
         """1 when φ is even, −1 when it is odd, 0 when neither is seen."""
@@ -72,10 +80,11 @@ class Pieces:
     def jumps(self) -> tuple[tuple[sp.Expr, sp.Expr], ...]:
         """(t, φ(t+) − φ(t−)) at every knot t where φ is discontinuous."""
         steps = (
-            (t, sp.simplify(_limit(right, t, "+") - _limit(left, t, "-")))
+            (t, _limit(right, t, "+") - _limit(left, t, "-"))
             for t, (left, right) in zip(self.knots, pairwise(self.pieces), strict=True)
         )
-        return tuple((t, step) for t, step in steps if step != 0)
+        found = ((t, step if step.has(Root) else sp.simplify(step)) for t, step in steps if not _is_zero(step))
+        return tuple((t, step) for t, step in found if step != 0)
 
 
 def _limit(piece: sp.Expr, t: sp.Expr, side: str) -> sp.Expr:
@@ -89,7 +98,7 @@ def _limit(piece: sp.Expr, t: sp.Expr, side: str) -> sp.Expr:
 def split(expr: sp.Expr) -> Pieces:
     """The pieces of `expr` as a function of x. Raises OutsideClass when a switch cannot be located."""
     try:
-        knots, pieces = _split(expr, {})
+        knots, pieces, radius = _split(expr, {})
         kept: list[sp.Expr] = []
         merged = [pieces[0]]
         for t, piece in zip(knots, pieces[1:], strict=True):
@@ -102,16 +111,17 @@ def split(expr: sp.Expr) -> Pieces:
         raise OutsideClass(
             f"cannot locate the knots of the activation ({type(error).__name__}); simplify it"
         ) from None
-    return Pieces(tuple(kept), tuple(merged))
+    return Pieces(tuple(kept), tuple(merged), radius)
 
 
-Cut: TypeAlias = tuple[list[sp.Expr], list[sp.Expr]]
+# The knots and pieces, and the radius up to which they hold.
+Cut: TypeAlias = tuple[list[sp.Expr], list[sp.Expr], sp.Expr]
 
 
 def _split(expr: sp.Basic, known: dict[sp.Basic, Cut]) -> Cut:
-    """The knots and pieces of `expr`, and in `known` those of its parts, which nested shorthands repeat."""
+    """The cut of `expr`, and in `known` those of its parts, which nested shorthands repeat."""
     if not expr.has(x) or not expr.has(*SWITCHES):
-        return [], [expr]
+        return [], [expr], sp.oo
     if expr not in known:
         known[expr] = _cut(expr, known)
         if len(known[expr][0]) > MAX_KNOTS:
@@ -122,21 +132,23 @@ def _split(expr: sp.Basic, known: dict[sp.Basic, Cut]) -> Cut:
 def _cut(expr: sp.Basic, known: dict[sp.Basic, Cut]) -> Cut:
     operands, rebuild = _operands(expr)
     parts = [_split(operand, known) for operand in operands]
-    knots = _sorted([t for part_knots, _ in parts for t in part_knots])
-    columns = [_refine(part, knots) for part in parts]
+    knots = _sorted([t for part_knots, _, _ in parts for t in part_knots])
+    columns = [_refine((part_knots, part_pieces), knots) for part_knots, part_pieces, _ in parts]
+    radius = min(part_radius for _, _, part_radius in parts)
     all_knots: list[sp.Expr] = []
     pieces: list[sp.Expr] = []
     for i, values in enumerate(zip(*columns, strict=True)):
         lo = knots[i - 1] if i else -sp.oo
         hi = knots[i] if i < len(knots) else sp.oo
-        switches = _switching(expr, values)
-        cuts = _sorted([r for g in switches for r in _roots(g) if _inside(r, lo, hi)])
+        located = [_located(g, lo, hi) for g in _switching(expr, values)]
+        radius = min([radius, *(found.radius for found in located)])
+        cuts = _sorted([r for found in located for r in found.roots if _inside(r, lo, hi)])
         edges = [lo, *cuts, hi]
         for a, b in pairwise(edges):
-            point = _point_between(a, b)
+            point = _point_between(a, b, radius)
             pieces.append(rebuild(values, partial(_sign_at, point=point)))
         all_knots += cuts + ([hi] if hi is not sp.oo else [])
-    return all_knots, pieces
+    return all_knots, pieces, radius
 
 
 Sign = Callable[[sp.Expr], int]
@@ -215,6 +227,25 @@ INVERSES: Mapping[Any, tuple[Callable[[sp.Expr], sp.Expr], sp.Expr]] = {
 }
 
 
+def _located(g: sp.Expr, lo: sp.Expr, hi: sp.Expr) -> Located:
+    """The roots of g between lo and hi, maybe with others beyond: by formulas, else of each factor by intervals."""
+    try:
+        return Located(tuple(_roots(g)))
+    except OutsideClass:
+        if g.free_symbols != {x}:
+            raise
+    if sp.count_ops(g) < FACTORED:
+        turned = g.replace(sp.tan, lambda u: sp.sin(u) / sp.cos(u))  # of which it has the roots and the poles
+        bases = [factor.as_base_exp()[0] for factor in sp.Mul.make_args(sp.factor(turned)) if factor.has(x)]
+        factors = [base for base in bases if base != sp.E]
+        if len(factors) > 1:
+            parts = [_located(factor, lo, hi) for factor in factors]
+            roots = dict.fromkeys(root for part in parts for root in part.roots)
+            return Located(tuple(roots), min(part.radius for part in parts))
+    ends = [end if not end.free_symbols else side * sp.oo for side, end in ((-1, lo), (1, hi))]
+    return locate(g, *ends)
+
+
 def _roots(g: sp.Expr) -> list[sp.Expr]:
     g = sp.expand(g)
     if not g.has(x):
@@ -256,12 +287,34 @@ def _polynomial_roots(g: sp.Expr, variable: sp.Symbol) -> list[sp.Expr]:
     if poly.degree() > 2 and not (poly.domain.is_ZZ or poly.domain.is_QQ):
         raise OutsideClass(f"cannot locate the real roots of {g} exactly")  # SymPy may try for hours
     try:
-        return list(dict.fromkeys(sp.real_roots(poly)))
+        roots = list(dict.fromkeys(sp.real_roots(poly)))
+        if not any(root.has(sp.CRootOf) for root in roots):
+            return roots
     except NotImplementedError:
-        raise OutsideClass(f"cannot locate the real roots of {g} exactly") from None
+        pass
+    factors = [factor.as_expr().xreplace({variable: x}) for factor, _ in poly.factor_list()[1]]
+    return [root for factor in factors for root in locate(factor).roots]
+
+
+@lru_cache(4096)
+def _value(number: sp.Expr) -> float | None:
+    """A number without symbols, if it is real, to the digits of a float."""
+    value = None if number.free_symbols else number.n(17)
+    return float(value) if value is not None and value.is_Float else None
+
+
+def _is_zero(number: sp.Expr) -> bool:
+    """Whether a number without symbols is 0."""
+    try:
+        return bool(number == 0) or (not number.free_symbols and is_zero(number))
+    except OutsideClass:  # no bounds are known
+        return False
 
 
 def _compare(a: sp.Expr, b: sp.Expr) -> int:
+    one, two = _value(sp.sympify(a)), _value(sp.sympify(b))
+    if one is not None and two is not None and abs(one - two) > 1e-9 * max(1, abs(one), abs(two)):
+        return 1 if one > two else -1
     gap = sp.expand(a - b)
     if gap.is_zero:
         return 0
@@ -269,6 +322,8 @@ def _compare(a: sp.Expr, b: sp.Expr) -> int:
         return 1
     if gap.is_negative:
         return -1
+    if _is_zero(gap):
+        return 0
     raise OutsideClass(
         f"the order of {a} and {b} is not known; give the parameters values or assumptions, e.g. a=positive"
     )
@@ -293,10 +348,17 @@ def _inside(t: sp.Expr, lo: sp.Expr, hi: sp.Expr) -> bool:
     return (lo is -sp.oo or _compare(t, lo) > 0) and (hi is sp.oo or _compare(t, hi) < 0)
 
 
-def _point_between(lo: sp.Expr, hi: sp.Expr) -> sp.Expr:
+def _point_between(lo: sp.Expr, hi: sp.Expr, radius: sp.Expr) -> sp.Expr:
+    """A point between two ends, within the radius; a fraction where an end is a root without a formula."""
+    if radius is not sp.oo:
+        lo, hi = (-radius if lo is -sp.oo else lo), (radius if hi is sp.oo else hi)
     if lo is -sp.oo:
         return sp.S.Zero if hi is sp.oo else hi - 1
-    return lo + 1 if hi is sp.oo else (lo + hi) / 2
+    point = lo + 1 if hi is sp.oo else (lo + hi) / 2
+    if point.has(Root):
+        fraction = sp.Rational(str(point.n(30)))
+        return fraction if _inside(fraction, lo, hi) else point
+    return point
 
 
 def _sign_at(g: sp.Expr, point: sp.Expr) -> int:

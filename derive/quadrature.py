@@ -163,6 +163,11 @@ def _nodes(
 ) -> list[tuple[Any, Any]]:
     """Nodes and weights on every interval between knots, out to where the Gaussian is below the digits asked."""
     reach = ctx.sqrt(variance) * _reach(ctx, f, variance, env, digits)
+    if reach > f.radius:
+        raise DeriveError(
+            f"the activation switches without end, and is cut at its knots for |x| <= {f.radius}: not enough for "
+            f"{digits} digits at a variance of {float(variance):.3g}; ask for fewer digits or a smaller variance"
+        )
     values = {s: _number(ctx, v) for s, v in env.items()}
     knots = [compile_function(t, ctx)(values) for t in f.knots]
     inside = [t for t in knots if -reach < t < reach]
@@ -226,8 +231,8 @@ def values_at(ctx: Any, functions: Sequence[Pieces], env: Point, points: Iterabl
     knots = [compile_function(t, ctx)(values) for t in functions[0].knots]
     # One program for all functions: φ and φ' have their costly parts in common.
     columns = [sp.Tuple(*column) for column in zip(*(f.pieces for f in functions), strict=True)]
-    pieces = [compile_function(column, ctx) for column in columns]
-    rows = [pieces[sum(t > k for k in knots)](values | {x: t}) for t in points]
+    programs = {column: compile_function(column, ctx) for column in dict.fromkeys(columns)}
+    rows = [programs[columns[bisect_left(knots, t)]](values | {x: t}) for t in points]
     return [list(column) for column in zip(*rows, strict=True)]
 
 
