@@ -1,5 +1,6 @@
 """The types that pass from stage to stage: a derived dual, its proof, and the two results a user sees."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -241,7 +242,7 @@ def evaluate(
     result: ProvedDual, v1: Number, v2: Number, cov: Number, digits: int, params: Mapping[str, Number]
 ) -> tuple[Any, Any]:
     """(K, K̇) of a proved dual by its formulas, which on the diagonal are those in q and hold at Δ = 0 where
-    they have a value there; elsewhere on the boundary by quadrature."""
+    they have a value there; elsewhere on the boundary by quadrature. K̇ may be infinite at ρ = 1."""
     a, b, ab = covariance(v1, v2, cov)
     env = bind(result.activation, params)
     formulas = result.dual.formulas
@@ -252,6 +253,8 @@ def evaluate(
     if a == 0 or b == 0:
         return _on_boundary(result.activation, (a, b, ab), env, digits)
     try:
+        if formulas.kernel_dot_diag is sp.oo and a * b == ab**2 and ab > 0:
+            return _rounded([*real_values(pair[:1], point, digits), math.inf], digits)
         return _rounded(real_values(pair, point, digits), digits)
     except DeriveError:
         if a * b != ab**2 or result.dual.jumps == "distribution":

@@ -43,7 +43,9 @@ SMALLEST = 1e-50
 # A bias that is smaller, relative to q, is what rounding leaves of zero.
 ROUNDED = sp.Rational(1, 10**15)
 
+# What is said where χ₁ is infinite.
 JUMPS = "phi jumps, so chi_1 is infinite at every q > 0: no ordered phase and no edge of chaos"
+STEEP = "E[phi'(u)**2] is infinite, and so is chi_1 at every q > 0: no ordered phase and no edge of chaos"
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,9 @@ class MeanField:
     """The mean-field theory of networks with one activation, in symbols and in numbers.
 
     Formulas are in q, σ_w and σ_b (`mehler.symbols`), and None without a closed form. `edge` is the edge of chaos
-    (σ_w²(q), σ_b²(q)), valid where σ_b² ≥ 0; None where φ jumps, and χ₁ is ∞. `solutions` are the roots of
-    V(q) = q where that equation is rational with factors at most quadratic: fixed points where they are ≥ 0.
+    (σ_w²(q), σ_b²(q)), valid where σ_b² ≥ 0; None where χ₁ is ∞, as φ jumps or E φ'(u)² is infinite. `solutions`
+    are the roots of V(q) = q where that equation is rational with factors at most quadratic: fixed points where
+    they are ≥ 0.
     `points` are the fixed points at the σ_w and σ_b given.
     """
 
@@ -149,6 +152,8 @@ class MeanField:
         moments = self._at(params)
         if moments.jumps:
             raise DeriveError(f"{JUMPS}; choose a continuous activation")
+        if self.chi_1 is sp.oo:
+            raise DeriveError(f"{STEEP}; choose an activation with a larger power of |x|")
         k_dot = moments.slopes(at)[1]
         bias = at - rational(moments.mean_square(at) / k_dot)
         return EdgePoint(float(at), float(1 / k_dot), float(bias) if abs(bias) > ROUNDED * at else 0.0)
@@ -188,7 +193,7 @@ class MeanField:
                 f"chi_1      = {self.chi_1}",
             ]
         if self.chi_1 is sp.oo:
-            lines.append(JUMPS)
+            lines.append(JUMPS if self.dual.activation.pieces.jumps() else STEEP)
         if self.edge is not None:
             lines.append("edge of chaos, with the fixed point q, where sigma_b**2 >= 0:")
             lines += [f"sigma_w**2 = {self.edge[0]}", f"sigma_b**2 = {self.edge[1]}"]
@@ -204,7 +209,7 @@ class MeanField:
         return {
             "expression": str(self.dual.activation.expr),
             "status": self.dual.status,
-            "jumps": self.chi_1 is sp.oo,
+            "jumps": bool(self.dual.activation.pieces.jumps()),
             **{name: _text(getattr(self, name)) for name in ("variance_map", "chi_q", "chi_1")},
             "edge": edge,
             "solutions": None if self.solutions is None else [str(root) for root in self.solutions],
@@ -255,11 +260,12 @@ def _formulas(dual: ProvedDual | NumericDual) -> MeanField:
     if k is None or k_dot is None:
         return MeanField(dual, None, None, sp.oo if jumps else None, None, None)
     w2 = SIGMA_W**2
-    edge = None if jumps else (_tidy(1 / k_dot), _tidy(variance - k / k_dot))
+    endless = jumps or k_dot is sp.oo
+    edge = None if endless else (_tidy(1 / k_dot), _tidy(variance - k / k_dot))
     variance_map = w2 * k + SIGMA_B**2
     equation = _polynomial(variance_map - variance)
     solutions = None if equation is None else _solve(equation)
-    chi_1 = sp.oo if jumps else w2 * k_dot
+    chi_1 = sp.oo if endless else w2 * k_dot
     return MeanField(dual, variance_map, w2 * _tidy(sp.diff(k, variance)), chi_1, edge, solutions)
 
 

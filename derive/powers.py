@@ -30,18 +30,18 @@ def formulas(pieces: Pieces) -> Formulas:
             f"the sign of the exponent {unsigned[0]} is not known, and E[phi(u)**2] diverges for exponents below "
             f"-1/2; declare it positive, e.g. {unsigned[0]}=positive, or give it a value"
         )
-    phi = _powers(pieces)
+    phi = of(pieces)
     if any((2 * p + 1).is_positive is not True for p, _ in phi):
         raise DivergentExpectation(
             "the expectation diverges: the square of a power of |x| below -1/2 has none; use larger exponents, "
             "or declare them, e.g. p=positive"
         )
-    slope = _derivative(phi)
+    slope = derivative(phi)
     if any((p + 1).is_positive is not True and p.is_number for p, _ in slope):
         raise DivergentExpectation(
             "E[phi'(u) phi'(v)] diverges: phi' has a power of |x| of -1 or below; use larger exponents"
         )
-    bend = _derivative(slope)
+    bend = derivative(slope)
     exists = all((p + 1).is_positive for p, _ in bend)
     return Formulas(
         kernel=_pair(phi, phi),
@@ -52,7 +52,8 @@ def formulas(pieces: Pieces) -> Formulas:
     )
 
 
-def _powers(pieces: Pieces) -> Powers:
+def of(pieces: Pieces) -> Powers:
+    """φ as a sum of powers. Raises OutsideClass."""
     if any(knot != 0 for knot in pieces.knots):
         raise OutsideClass("no closed form is known for real powers with a knot that is not at 0")
     left, right = pieces.pieces[0], pieces.pieces[-1]
@@ -74,7 +75,7 @@ def _powers(pieces: Pieces) -> Powers:
     return {key: sp.expand(value) for key, value in total.items() if sp.expand(value) != 0}
 
 
-def _derivative(powers: Powers) -> Powers:
+def derivative(powers: Powers) -> Powers:
     """d|x|^p/dx = p sgn(x)|x|^(p−1), almost everywhere."""
     return {(p - 1, 1 - parity): value * p for (p, parity), value in powers.items() if p != 0}
 

@@ -81,8 +81,9 @@ class Moments:
         """
         formula = _without_integral(self.dual)
         if formula is not None:
-            k, k_dot = real_values([sp.diff(formula[0], q), formula[1]], {**self.env, q: variance}, DIGITS)
-            return k, k_dot
+            wanted = [sp.diff(formula[0], q), *(formula[1:] if formula[1] is not sp.oo else ())]
+            values = real_values(wanted, {**self.env, q: variance}, DIGITS)
+            return values[0], values[1] if values[1:] else mpmath.inf
         weight = Pieces((), ((x**2 / variance - 1) / (2 * variance),))
         square, slope = self.phi.times(self.phi), self.phi.derivative()
         return self._mean(square.times(weight), variance), self._mean(slope.times(slope), variance)

@@ -30,7 +30,7 @@ GUARD = 32
 MAX_ZEROS = 80
 
 # Beyond this denominator of an exponent, algebraic convergence is what one gets.
-MAX_ROOT = 8
+MAX_ROOT = 20
 
 # Nodes a piece: raised until a rule agrees with the one before.
 ORDERS_1D = (64, 96, 144, 216, 324, 486, 730, 1095)
@@ -51,7 +51,8 @@ def hermite_coefficients(f: Pieces, q: sp.Rational, env: Point, digits: int, cou
     def rule(ctx: Any, order: int, goal: int) -> tuple[list[Any], Any]:
         variance = _number(ctx, q)
         # The first rule is without the layers, so that it agrees with the second where there are none.
-        nodes = _nodes(ctx, f, variance, env, goal + count, order, LAYERS if order > ORDERS_1D[0] else ())
+        layers = LAYERS if order > ORDERS_1D[0] and not _is_of_powers(f) else ()
+        nodes = _nodes(ctx, f, variance, env, goal + count, order, layers)
         return _projections(ctx, _real_values(ctx, [f], env, nodes)[0], nodes, variance, count)
 
     return _until_settled(rule, digits, ORDERS_1D)
@@ -197,6 +198,16 @@ def _root(f: Pieces, env: Point) -> int:
     exponents = {e.exp.subs(env) for p in f.pieces for e in p.atoms(sp.Pow) if e.base.has(x)}
     m = math.lcm(*(int(e.q) for e in exponents if e.is_Rational))
     return min(m, MAX_ROOT)
+
+
+def _is_of_powers(f: Pieces) -> bool:
+    """Whether f is made of powers of x, which have no scale, and so no layers."""
+    return not any(
+        part.has(x) and not (part.is_Add or part.is_Mul or part == x or (part.is_Pow and part.base in (x, -x)))
+        for piece in f.pieces
+        for part in sp.preorder_traversal(piece)
+        if part != -x
+    )
 
 
 def _panel(ctx: Any, start: Any, end: Any, root: int, order: int) -> list[tuple[Any, Any]]:

@@ -7,7 +7,7 @@ from string import Template
 import numpy as np
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import remainder, rescue, tables_device
+from mehler.derive.emit import powers, remainder, rescue, tables_device
 from mehler.derive.emit.compiled import helpers
 from mehler.derive.emit.cuda import translated
 from mehler.derive.emit.device import COMPILED, DEVICE, ENTRIES, KERNELS
@@ -64,6 +64,7 @@ GIVEN_UP = {
 def emit_cupy(proved: ProvedDual, name: str) -> str:
     """The source of a CuPy module for a proved dual. Raises NoCode for Mehler's series and sums that cancel."""
     check(proved, name)
+    powers.refuse(proved)
     if remainder.applies(proved):
         raise NoCode("no CUDA code for Mehler's series yet; use the target numba")
     code = lowered(proved)

@@ -16,7 +16,7 @@ from typing import Any
 import sympy as sp
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import by_angle, expectations, exponential, normal, remainder, rescue, tables
+from mehler.derive.emit import by_angle, expectations, exponential, normal, powers, remainder, rescue, tables
 from mehler.derive.emit import numpy as target
 from mehler.derive.emit.close_pairs import DIFFERENCE, PRICE, close_pairs
 from mehler.derive.emit.header import (
@@ -111,16 +111,18 @@ def emit_numpy(proved: ProvedDual, name: str) -> str:
 
 
 def closed_of(proved: ProvedDual) -> Lowered | ModuleType:
-    """What the arrays of a module compute: Mehler's series by one of its rules, or the closed forms."""
+    """What the arrays of a module compute: powers by the angle, Mehler's series by a rule, or the closed forms."""
+    if powers.applies(proved):
+        return powers
     series = next((rule for rule in (remainder, exponential) if rule.applies(proved)), None)
     return series or lowered(proved)
 
 
 def measured_source(proved: ProvedDual, name: str, closed: Lowered | ModuleType) -> str:
     """`numpy_source` with the budget that its measured error allows. Raises NoCode where none does."""
-    formula = isinstance(closed, Lowered)
-    least = BUDGETS[0] if formula and not closed.normal else BUDGETS[1]
-    kind = "closed form" if formula else "series"
+    elementary = not closed.normal if isinstance(closed, Lowered) else closed is powers
+    least = BUDGETS[0] if elementary else BUDGETS[1]
+    kind = "closed form" if isinstance(closed, Lowered) else closed.__name__
     return budgeted(proved, kind, least, lambda budget: numpy_source(proved, name, closed, budget))
 
 
@@ -234,6 +236,8 @@ def _assembled(
             pairs=keywords.removeprefix(", "),
             row_pairs=ROW_PAIRS,
             first=code.first,
+            guard=code.guard,
+            slope=code.slope or f"diagonal(q{keywords})",
             **close_pairs(code.parity, code.parallel, signature, keywords),
         )
         .strip(),
@@ -271,12 +275,16 @@ class _Code:
     rounding: float = 4e-15
     # What is done with pairs of rows before they are taken through the layers.
     first: str = ""
+    # What is done before anything about rows is computed.
+    guard: str = ""
+    # (K, K') of a row at each layer.
+    slope: str = ""
 
 
 def _code(proved: ProvedDual, closed: Lowered | ModuleType, signature: str, keywords: str) -> _Code:
     if isinstance(closed, Lowered):
         return _by_formula(proved, closed, signature, keywords)
-    return _by_series(closed, proved, signature, keywords)
+    return _by_powers(proved) if closed is powers else _by_series(closed, proved, signature, keywords)
 
 
 def _by_formula(proved: ProvedDual, closed: Lowered, signature: str, keywords: str) -> _Code:
@@ -314,10 +322,20 @@ def _by_series(rule: ModuleType, proved: ProvedDual, signature: str, keywords: s
     return _Code(programs, parts, rule.bodies(keywords), falls, parity, parallel=True, normal=True)
 
 
+def _by_powers(proved: ProvedDual) -> _Code:
+    """Functions of the angle for each pair of exponents."""
+    parity = split(proved.activation.expr).parity()
+    guard, slope = ("", "diagonal(q)") if not powers.infinite(proved) else (powers.GUARD, powers.NO_SLOPE)
+    return _Code(
+        [], [powers.functions(proved)], powers.BODIES, powers.falls(proved), parity, parallel=True, normal=False,
+        guard=guard, slope=slope,
+    )  # fmt: skip
+
+
 def check(proved: ProvedDual, name: str) -> None:
     """Raise EmitError for what no module can hold."""
     check_name(name)
-    if proved.kernel_dot_diag is sp.oo:
+    if proved.kernel_dot_diag is sp.oo and not powers.applies(proved):
         raise EmitError(
             "K' with the impulses of a jump is infinite on the diagonal, which code cannot hold; "
             "use jumps='almost-everywhere'"
@@ -333,7 +351,6 @@ def lacking(proved: ProvedDual) -> str | None:
     formulas = sp.Tuple(f.kernel, f.kernel_dot, f.kernel_diag, f.kernel_dot_diag)
     for what, kinds in (
         ("one explicit integral", (sp.Integral,)),
-        ("a hypergeometric function", (sp.hyper,)),
         ("Phi of a complex argument", (sp.I,)),
     ):
         if formulas.has(*kinds) and (kinds != (sp.I,) or formulas.has(Phi, Phi2)):

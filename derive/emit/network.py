@@ -36,7 +36,7 @@ def ends_of(k, scales, width$signature):
     theta, slope = np.zeros(len(k)), np.zeros(len(k))
     for layer, (w2, b2) in enumerate(scales):
         if layer > 0:
-            k, slope = diagonal(q$keywords)
+            k, slope = $slope
         q = w2 * k + b2
         inner = w2 * slope * theta
         theta = q + inner
@@ -253,7 +253,7 @@ $row_pairs
 
 ${public}def rows_of(X, tangent, depth, sigma_w, sigma_b$signature):
     """What the tiles of rows X (n, d) share, computed once: a table by layer, and their own kernel."""
-    X, squares = _rows(X)
+$guard    X, squares = _rows(X)
     scales = [(float(sigma_w) ** 2 / max(X.shape[1], 1), float(sigma_b) ** 2), *_squares(sigma_w, sigma_b, depth)]
     table = ends_of(squares, scales, INNER + 1$keywords)
     return X, table, table[-1, THETA if tangent else VARIANCE], (tangent, scales, dict($pairs))

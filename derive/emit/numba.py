@@ -12,7 +12,7 @@ from string import Template
 from types import ModuleType
 
 from mehler.derive.dual import NumericDual, ProvedDual
-from mehler.derive.emit import exponential, exponential_scalar, remainder, remainder_scalar, rescue, scalar
+from mehler.derive.emit import exponential, exponential_scalar, powers, remainder, remainder_scalar, rescue, scalar
 from mehler.derive.emit import numpy as arrays
 from mehler.derive.emit.compiled import helpers
 from mehler.derive.emit.fused import (
@@ -84,6 +84,7 @@ def slow(proved: ProvedDual) -> bool:
 def emit_numba(proved: ProvedDual, name: str) -> str:
     """The source of a Numba module for a proved dual. Raises EmitError."""
     check(proved, name)
+    powers.refuse(proved)
     code = lowered(proved)
     rule = series_of(proved, code)
     return numba_source(proved, code, measured_source(proved, name, ARRAYS[rule] if rule else code), rule)

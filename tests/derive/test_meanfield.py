@@ -13,8 +13,11 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 from scipy.special import erf, ndtr
 
-from mehler.derive.dual import NumericDual
+from mehler.derive import meanfield
+from mehler.derive.activation import activation
+from mehler.derive.dual import NumericDual, Proof, ProvedDual
 from mehler.derive.errors import DeriveError
+from mehler.derive.integrate import integrate
 from mehler.derive.meanfield import FixedPoint, MeanField, mean_field
 from mehler.derive.propagation import Moments
 from mehler.derive.symbols import q, sigma_b, sigma_w
@@ -367,3 +370,21 @@ def test_what_is_shown() -> None:
     assert r"\chi_1 &= \frac{4 \sigma_{w}^{2}}{\pi \sqrt{4 q + 1}}" in theory("erf").latex()
     assert r"\mathbb{E}[\phi(u)^2]" in theory("tanh").latex()
     assert "by quadrature" in str(theory("tanh"))
+
+
+def test_a_slope_without_a_variance_is_said() -> None:
+    """E φ'(u)² is infinite, as where φ jumps. The variance map has E|u| = √(2q/π), so q* solves a quadratic."""
+    dual = ProvedDual(integrate(activation("sign(x)*sqrt(abs(x))"), "almost-everywhere"), Proof(()))
+    theory = meanfield._formulas(dual)
+    assert theory.chi_1 is sp.oo
+    assert theory.edge is None
+    assert "is infinite" in str(theory)
+    assert "jumps" not in str(theory)
+    assert not theory.as_json()["jumps"]
+    (point,) = theory.fixed_points(2, 1).points
+    root = (4 * math.sqrt(2 / math.pi) + math.sqrt(32 / math.pi + 4)) / 2
+    assert point.q == pytest.approx(root**2, rel=1e-12)
+    assert point.phase == "chaotic"
+    assert math.isinf(point.chi_1)
+    with pytest.raises(DeriveError, match="infinite"):
+        theory.edge_at(1)
