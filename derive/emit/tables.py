@@ -30,7 +30,9 @@ LINE = 100
 # Pairs of inputs of one norm that are not taken through the layers one by one; the same where all are summed.
 ON_SPHERE, ON_SPHERE_SUMS = 16384, 256
 # Pairs that are worth a box, the angle up to which it may go, and what it costs in pairs.
-FROM_POLAR, FROM_OTHERS = (128, 2.0, "n * m / 2"), (4096, 0.8, "n * n * m / 2")
+FROM_POLAR = 128, 2.0, "n * m / 2"
+FROM_SUMS = 1024, 0.8, "n * n * m / 8"  # tiles share a box, and a sum takes long
+FROM_FORMULA = 4096, 0.8, "2 * n * n * m"  # a box in vain must cost little beside its pairs
 
 # Where the code of φ is compared with a plainer one, and by how much of what is nearer to 0 they may differ.
 PROBES = np.exp(np.linspace(-25, 9, 4001))
@@ -260,7 +262,7 @@ def functions(
     """
     text = _one_by_one(dual, tables) if closed is None else Template(BY_FORMULA).substitute(closed)
     polar = "def at_angle(" in text
-    text += sampled_sums.text(*(FROM_POLAR if polar else FROM_OTHERS))
+    text += sampled_sums.text(*(FROM_FORMULA if closed else FROM_POLAR if polar else FROM_SUMS))
     if tables is None:
         return text + by_angle.text(layers(RANGE[1])[0], ON_SPHERE_SUMS)
     text += BY_SUMS if closed is None else BEYOND
