@@ -11,6 +11,7 @@ from string import Template
 _TEXT = '''
 WORTH = $worth  # pairs that are worth a look at their box
 SUMS = 1  # of a box, for a pair of the array, at most
+ANGLES = $angles  # that have all their pairs at once, as the two of inputs in one dimension
 EDGE = $edge  # of the angle as the tables have it, up to which a kernel is smooth
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
 COUNTS = 12, 24, 32, 48
@@ -37,6 +38,8 @@ def pair_by_boxes(q1, q2, rho, sin_theta):
 
 def _box(apart, shape, q1, q2, angle):
     """A box around the pairs that are apart, and its series; None where each is computed as soon."""
+    if len(np.unique(angle)) <= ANGLES:
+        return None
     logs = [np.log(q[q > 0]) for q in np.atleast_1d(q1, q2)]
     box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(np.broadcast_to(angle, shape)[apart], GRID[1])
     n, m = _known(_terms, *box)
@@ -134,6 +137,6 @@ def _between(box, own, series, q1, q2, angle):
 '''
 
 
-def text(worth: int, edge: float, cost: str) -> str:
+def text(worth: int, edge: float, cost: str, angles: int = 0) -> str:
     """The functions: for so many pairs, up to that angle, where a box costs as much as so many pairs."""
-    return Template(_TEXT).substitute(worth=worth, edge=edge, cost=cost)
+    return Template(_TEXT).substitute(worth=worth, edge=edge, cost=cost, angles=angles)

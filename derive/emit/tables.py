@@ -30,7 +30,7 @@ LINE = 100
 # Pairs of inputs of one norm that are not taken through the layers one by one; the same where all are summed.
 ON_SPHERE, ON_SPHERE_SUMS = 16384, 256
 # Pairs that are worth a box, the angle up to which it may go, and what it costs in pairs.
-FROM_POLAR = 128, 2.0, "n * m / 2"
+FROM_POLAR = 128, 2.0, "n * m / 2", 16
 FROM_SUMS = 1024, 0.8, "n * n * m / 8"  # tiles share a box, and a sum takes long
 FROM_FORMULA = 4096, 0.8, "2 * n * n * m"  # a box in vain must cost little beside its pairs
 
