@@ -30,7 +30,7 @@ GUARD = 32
 MAX_ZEROS = 80
 
 # Beyond this denominator of an exponent, algebraic convergence is what one gets.
-MAX_ROOT = 20
+MAX_ROOT = 8
 
 # Nodes a piece: raised until a rule agrees with the one before.
 ORDERS_1D = (64, 96, 144, 216, 324, 486, 730, 1095)
