@@ -10,6 +10,7 @@ beforehand, of the means of φ(u), φ'(u) and their squares, by the same rule on
 agree, sums of pairs hold as well, for φ(u)φ(v) turns no faster than the squares.
 """
 
+import math
 import textwrap
 from collections.abc import Mapping, Sequence
 from string import Template
@@ -175,6 +176,8 @@ def largest(dual: ProvedDual | NumericDual, text: str, allowed: float = ALLOWED)
     known = 0.0
     with np.errstate(all="ignore"):
         for q in map(float, TRIED):
+            if END * math.sqrt(q) > phi.pieces.radius:  # φ has knots beyond those that are known
+                return known
             root = np.sqrt(np.array([q]))[:, None]
             breaks = scope["between"](scope["knots"](**given) / root, scope["SCALES"] / root)
             heard = np.clip(breaks, -END, END)

@@ -43,6 +43,13 @@ def test_fewer_panels_do_not_see_an_algebraic_tail() -> None:
     assert largest(dual, expectations(dual, "", "", (-32, -8, -2, 2, 8, 32))) < 1e4
 
 
+def test_sums_end_where_knots_are_no_longer_known() -> None:
+    dual = NumericDual(activation("abs(sin(x))"), "summed, to be tested", "almost-everywhere")
+    assert dual.activation.pieces.radius == 384
+    text = expectations(dual, "", "", [1.0, -1.0])
+    assert 1 <= largest(dual, text) <= (384 / 9) ** 2
+
+
 # (φ, q1, q2, c) of unequal variances at opposite inputs: φ(u) grows where φ(v) decays, on the scale of v.
 UNEQUAL = [
     ("where(x>0, x, x*exp(x))", 1e4, 1e10, -1e7),
