@@ -119,6 +119,8 @@ ENTRIES: Sequence[Entry] = (
     _named("isru", QUADRATURE),
     _named("silu", QUADRATURE),
     _named("mish", QUADRATURE),
+    _named("tanhshrink", QUADRATURE),
+    _named("log_sigmoid", QUADRATURE),
     Entry("bump", "where(abs(x) < 1, exp(-1/(1 - x**2)), 0)", QUADRATURE),
 )
 

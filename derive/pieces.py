@@ -92,7 +92,10 @@ def _limit(piece: sp.Expr, t: sp.Expr, side: str) -> sp.Expr:
     try:
         return at(piece, t)
     except Undefined:
-        return sp.limit(piece, x, t, side)
+        try:
+            return sp.limit(piece, x, t, side)
+        except NotImplementedError:  # as of a power whose exponent has a sign that is not known
+            return piece.subs(x, t)
 
 
 def split(expr: sp.Expr) -> Pieces:

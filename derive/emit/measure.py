@@ -87,7 +87,7 @@ def measured(proved: ProvedDual, source: str) -> Measurement:
     for point in points(proved.kernel.atoms(Phi2) | proved.kernel_dot.atoms(Phi2)):
         try:
             values = exact(point)
-            units = [_unit(a * b) for a, b in zip(roots(point[0]), roots(point[1]), strict=True)]
+            units = [_unit(a, b) for a, b in zip(roots(point[0]), roots(point[1]), strict=True)]
         except DeriveError:  # no value, or none that settles
             continue
         calls: list[tuple[str, tuple[float, ...]]] = [(name, point) for name in FUNCTIONS]
@@ -124,7 +124,7 @@ def _point(q1: float, q2: float, rho: float) -> tuple[float, float, float]:
 
 
 def error(computed: Any, exact: Any, unit: Any) -> float:
-    """|computed − exact| in a unit; 0 where the unit overflows and no answer is right."""
+    """|computed − exact| in a unit; 0 where that is infinite, and no answer is right."""
     if not np.isfinite(float(unit)):
         return 0.0
     if not np.isfinite(computed):
@@ -133,11 +133,12 @@ def error(computed: Any, exact: Any, unit: Any) -> float:
         return float(abs(mpmath.mpf(float(computed)) - exact) / unit)
 
 
-def _unit(scale: Any) -> Any:
-    """The spacing of floats at a scale, as mpf; infinite where that overflows."""
-    if scale > np.finfo(np.float64).max:
+def _unit(one: Any, two: Any) -> Any:
+    """The spacing of floats at √K(q1, q1) √K(q2, q2), as mpf; infinite where a diagonal is no normal float."""
+    limits = np.finfo(np.float64)
+    if any(0 < root**2 < limits.tiny or root**2 > limits.max for root in (one, two)):
         return mpmath.inf
-    return mpmath.mpf(float(np.spacing(max(float(scale), float(np.finfo(np.float64).tiny)))))
+    return mpmath.mpf(float(np.spacing(max(float(one * two), float(limits.tiny)))))
 
 
 def _array(value: float) -> Any:

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "188a91410a64c42b"
+SOURCE = "e17688870da91b3d"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -631,7 +631,8 @@ def _dual(name, order, given):
     _run(name, count, *given, result, count, order)
     # NaN where no pair has these variances and this covariance, which may be rounded.
     most = xp.sqrt(given[0]) * xp.sqrt(given[-2 if len(given) == 3 else 0])
-    result = xp.where(xp.abs(given[-1]) <= most * (1 + 1e-6) + TINY, result, xp.full_like(result, xp.nan))
+    allowed = most * (1 + 1e-6) + np.finfo(np.float64).tiny
+    result = xp.where(xp.abs(given[-1]) <= allowed, result, xp.full_like(result, xp.nan))
     return xp.astype(xp.reshape(result, shape), dtype)
 
 

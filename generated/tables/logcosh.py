@@ -9,7 +9,7 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 3.1e-14 and K' by 2.0e-14 at worst
+Certificate, as sampled when the tables were made: K off by 3.1e-14 and K' by 1.9e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
 6 points: 3.8e-19.
 
@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "d1905b7ac25b28ad"
+SOURCE = "647b76945890b53b"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -143,7 +143,7 @@ def between(*breaks):
 
 REACH = (-9, -3, -1, 0, 1, 3, 9)
 SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, -64.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))
-PART = 15  # pairs that are summed at a time
+PART = 7  # pairs that are summed at a time
 
 
 def weighed(weights, x):
@@ -171,7 +171,10 @@ def double_sums(q1, q2, rho, sin_theta):
     places = knots()
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
-    nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
+    # The scales of phi(v) as its mean at u shows them, but for those that the spread of v wipes out.
+    seen = np.where(np.abs(SCALES) >= root2 * sin_theta, SCALES / root2 / rho, FAR)
+    layers = (centre + reach * turn for reach in REACH)
+    nodes, weights = panels(between(places / root1, SCALES / root1, seen, *layers))
     outer = weights * weighed(weights, root1 * nodes)
     heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
     nodes, outer = nodes[:, heard], outer[..., heard]
@@ -205,32 +208,120 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
     return results
 
 
-WORTH = 1024  # pairs that are worth a look at their box
-SUMS = 4  # of a box, for a pair of the array, at most
+POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 1.2089258196146292e+24  # variances between which polar coordinates were found to be as good as sums
+DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+VALUES = 2**16  # of phi that are computed at a time
+
+
+def pair_one_by_one(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by quadrature, of those at one angle together."""
+    results = np.empty((2, len(q1)))
+    small, large = np.minimum(q1, q2), np.maximum(q1, q2)
+    polar = (small >= POLAR_LOW) & (large <= POLAR_HIGH)
+    rest = np.flatnonzero(~polar)
+    if len(rest):
+        results[:, rest] = pair_by_quadrature(*(a[rest] for a in (q1, q2, rho, sin_theta)))
+    flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
+    places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
+    at = np.flatnonzero(polar)
+    at = at[np.lexsort((q1[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
+        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
+        step = max(1, len(group) if many else DENSE // 4)
+        for part in (group[k : k + step] for k in range(0, len(group), step)):
+            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
+            place = places[part[0]]
+            where = where.reshape(2, -1)
+            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    return results
+
+
+def at_angle(variances, rho, sin_theta):
+    """(K, K') of all pairs of variances at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
+    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+    theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
+    for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
+        if half == 0:
+            continue
+        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // len(variances))
+        for part in (slice(k, k + step) for k in range(0, len(t), step)):
+            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
+            for matrix, a, b in zip(total, left, right):
+                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
+    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+
+
+def _of_both_signs(u, sign):
+    """(phi, phi') at u > 0 and at -u, beside each other; the other way round for sign = -1."""
+    sides = [np.broadcast_arrays(*piece(x), x)[:2] for piece, x in ((PIECES[-1], u), (PIECES[0], -u))]
+    values = [np.concatenate(both[::sign], -1) for both in zip(*sides)]
+    return [np.where(np.abs(v) < 1e-150, 0, v) for v in values]  # numbers that take processors long
+
+
+def polar_nodes(high):
+    """Nodes t in [0, 1] of half a sector, their radii and weights, for variances up to 2**high.
+
+    Steps in log r from where phi turns on, and the double exponential rule in the angle.
+    """
+    log_root = max(high, 0) * np.log(2) / 2
+    near, nearest = max(3.5, log_root), -21 - log_root
+    s = np.arange(round((nearest / 2 - near) * 10), round(2.921 * 10) + 1) / 10
+    shrunk = np.exp(np.minimum(-s - near, 700))
+    s, shrunk = (each[s - shrunk >= nearest] for each in (s, shrunk))
+    grown = 0.125 * np.exp(s - shrunk)
+    r = np.log1p(grown) / 0.125
+    radial = grown / (1 + grown) * (1 + shrunk) / (0.125 * 10) * r * np.exp(-r * r / 2)
+    step = np.ceil(24 * max(1, np.hypot(1, log_root / np.pi) / 1.5) + 0)
+    y = np.arange(-round(3.4 * step), 1) / step
+    bent = np.pi / 2 * np.sinh(y)
+    angular = np.pi / 2 * np.cosh(y) / np.cosh(bent) ** 2 / step
+    angular[-1] /= 2  # the middle
+    weights = np.outer(angular, radial)
+    heard = weights > 1e-23 / max(2.0**high, 1)
+    t = 2 / (1 + np.exp(-2 * bent))
+    return tuple(np.broadcast_to(a, heard.shape)[heard] for a in (t[:, None], r, weights))
+
+
+WORTH = 128  # pairs that are worth a look at their box
+SUMS = 1  # of a box, for a pair of the array, at most
+ANGLES = 16  # that have all their pairs at once, as the two of inputs in one dimension
+EDGE = 2.0  # of the angle as the tables have it, up to which a kernel is smooth
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
-COUNTS = 12, 24, 48
+COUNTS = 12, 24, 32, 48
 REST = 2e-14  # where its series end
-CHECKED, CHECK = 24, 3e-13  # places of a box at which they are compared with sums, and how far they may be off
+CHECKED, CHECK = 32, 6e-14  # places of a box at which they are compared, and how far they may be off
 KNOWN = {}  # terms of boxes, and their series
 
 
-def pair_by_sums(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays; where they are many, by series between fewer sums."""
+def pair_by_boxes(q1, q2, rho, sin_theta):
+    """(K, K') of arrays that broadcast; where they are many, by series between fewer values."""
+    shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
     angle = layered(rho, sin_theta)
-    apart = (q1 > 0) & (q2 > 0) & (np.abs(angle) < 0.8)
-    if np.count_nonzero(apart) < WORTH:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    logs = [np.log(q[apart]) for q in (q1, q2)]
-    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
+    apart = np.broadcast_to((q1 > 0) & (q2 > 0) & (np.abs(angle) < EDGE), shape)
+    series = _box(apart, shape, q1, q2, angle) if np.count_nonzero(apart) >= WORTH else None
+    if series is None:
+        return pair_one_by_one(*_taken(slice(None), shape, q1, q2, rho, sin_theta)).reshape(2, *shape)
+    box, own, terms = series
+    values = np.array(_between(box, own, terms, *np.atleast_1d(q1, q2, angle))).reshape(2, -1)
+    rest = np.flatnonzero(~apart)
+    if len(rest):
+        values[:, rest] = pair_one_by_one(*_taken(rest, shape, q1, q2, rho, sin_theta))
+    return values.reshape(2, *shape)
+
+
+def _box(apart, shape, q1, q2, angle):
+    """A box around the pairs that are apart, and its series; None where each is computed as soon."""
+    if len(np.unique(angle)) <= ANGLES:
+        return None
+    logs = [np.log(q[q > 0]) for q in np.atleast_1d(q1, q2)]
+    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(np.broadcast_to(angle, shape)[apart], GRID[1])
     n, m = _known(_terms, *box)
-    few = 0 < n * n * m < 2 * SUMS * len(logs[0])
-    series = few and _known(_series, *box, n, m)
-    if not series:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    values = np.empty((2, len(q1)))
-    values[:, apart] = _between(box, *series, *logs, angle[apart])
-    values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
-    return values
+    if not 0 < n * m / 2 < SUMS * np.count_nonzero(apart):
+        return None
+    series = _known(_series, *box, n, m)
+    return series and (box, *series)
 
 
 def _outwards(x, steps):
@@ -240,8 +331,8 @@ def _outwards(x, steps):
 def _known(function, *arguments):
     if len(KNOWN) > 100:
         KNOWN.clear()
-    value = KNOWN.get((function, arguments))
-    if value is None:
+    value = KNOWN.get((function, arguments), False)
+    if value is False:
         value = function(*arguments)
         KNOWN[function, arguments] = value
     return value
@@ -257,17 +348,24 @@ def _terms(low, high, start, stop):
 
 
 def _length(low, high, function):
+    hoped = 0
     for count in COUNTS:
+        if count < hoped:
+            continue
         nodes, matrix = _nodes(count, low, high)
         sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
         length = 2 + np.flatnonzero(~(sizes <= REST)).max(initial=0)  # they may be no numbers
         if length < count:
             return length
+        with np.errstate(all="ignore"):  # as if they went on falling as they do
+            hoped = 0.9 * count * np.log(REST) / np.log(sizes[-2:].max())
+        if not 0 < hoped < COUNTS[-1]:
+            return 0
     return 0
 
 
 def _series(low, high, start, stop, n, m):
-    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; False where sums say otherwise."""
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; None where values say otherwise."""
     (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
     i, j = np.triu_indices(n)
     values = np.empty((2, n, n, m))
@@ -278,8 +376,8 @@ def _series(low, high, start, stop, n, m):
     some = np.random.default_rng(0).random((3, CHECKED))
     logs1, logs2, angles = (a + (b - a) * u for (a, b), u in zip(((low, high), (low, high), (start, stop)), some))
     sizes = np.sqrt(_own(logs1)) * np.sqrt(_own(logs2))
-    found = _between((low, high, start, stop), own, values, logs1, logs2, angles) / sizes
-    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else False
+    found = _between((low, high, start, stop), own, values, np.exp(logs1), np.exp(logs2), angles) / sizes
+    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else None
 
 
 def _nodes(count, low, high):
@@ -288,7 +386,8 @@ def _nodes(count, low, high):
 
 
 def _own(logs):
-    return np.array(moments(np.exp(logs))[2:])
+    variances, places = np.unique(np.exp(logs), return_inverse=True)
+    return np.array(diagonal(variances))[:, places.reshape(np.shape(logs))]
 
 
 def _normal(logs1, logs2, angles):
@@ -296,25 +395,39 @@ def _normal(logs1, logs2, angles):
     s = np.tanh(angles * (LOG_LAYER / 2)) / NARROW
     cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
     points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
-    values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
+    values = pair_one_by_one(*map(np.ravel, points)).reshape(2, *points[0].shape)
     sizes = [np.sqrt(one) * np.sqrt(two) for one, two in zip(_own(logs1), _own(logs2))]
     return np.array([k / size for k, size in zip(values, sizes)])
 
 
-def _between(box, own, series, logs1, logs2, angle):
-    """The series at points of their box."""
-    (low, high, start, stop), (_, count, n, _) = box, series.shape
-    angle = (angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9)
-    places = [(logs - (low + high) / 2) / max((high - low) / 2, 1e-9) for logs in (logs1, logs2)]
-    results = np.empty((2, len(angle)))
-    for part in (slice(k, k + FLAT) for k in range(0, len(angle), FLAT)):
-        one, two = (polynomials(place[part], n) for place in places)
-        both = (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        for k in (0, 1):
-            terms = series[k].reshape(count, -1) @ both
-            size = np.exp((one + two) @ own[:, k] / 2)
-            results[k, part] = clenshaw(terms.__getitem__, count, angle[part]) * size
-    return results
+def _between(box, own, series, q1, q2, angle):
+    """The series at pairs of their box, in the shape of all."""
+    (low, high, start, stop), (_, _, n, _) = box, series.shape
+    angle = np.clip((angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9), -1, 1)
+    middle, reach = (low + high) / 2, max((high - low) / 2, 1e-9)
+    one, two = (polynomials((np.log(np.maximum(q, TINY)) - middle) / reach, n) for q in (q1, q2))
+    sizes = [[np.exp(place @ own[:, k] / 2)[..., None] for place in (one, two)] for k in (0, 1)]
+    return [summed(series[k], one * size1, two * size2, angle) for k, (size1, size2) in enumerate(sizes)]
+
+
+def pair_beyond(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays without a table."""
+    warn(np.maximum(q1, q2))
+    return pair_by_boxes(q1, q2, rho, sin_theta)
+
+
+def diagonal_beyond(q):
+    """The same of the diagonal."""
+    warn(q)
+    return moments(q)[2:]
+
+
+def warn(q):
+    """For variances of which some have no table."""
+    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
+    require_resolved(q, message)
+    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
@@ -352,6 +465,30 @@ def clenshaw(term, count, x):
         after += scratch
         after, value = value, after
     return term(0) + x * value - after
+
+
+def summed(series, place1, place2, angle):
+    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
+    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
+        return one_by_one(series, place1, place2, angle)
+    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    if len(right) == 1:  # variances of one side are all equal
+        return clenshaw(lambda n: left[n].T, len(series), angle) * right
+    term = np.empty(angle.shape)
+    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
+
+
+def one_by_one(series, place1, place2, angle):
+    """The same for pairs that are no matrix."""
+    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
+    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
+    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
+    table = series.reshape(len(series), -1)
+    for start in range(0, len(result), FLAT):
+        one, two = (p[start : start + FLAT] for p in flat)
+        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
+        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
+    return result
 
 
 MANY = 16384  # pairs for which a polynomial is worth its while
@@ -465,30 +602,6 @@ def nearby(low, high, strip, count):
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
-def summed(series, place1, place2, angle):
-    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
-    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
-        return one_by_one(series, place1, place2, angle)
-    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-    if len(right) == 1:  # variances of one side are all equal
-        return clenshaw(lambda n: left[n].T, len(series), angle) * right
-    term = np.empty(angle.shape)
-    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
-
-
-def one_by_one(series, place1, place2, angle):
-    """The same for pairs that are no matrix."""
-    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
-    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
-    table = series.reshape(len(series), -1)
-    for start in range(0, len(result), FLAT):
-        one, two = (p[start : start + FLAT] for p in flat)
-        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result
-
-
 def decoded(bits, text):
     """Multiples of 2**-bits, that are integers without sign, their bytes in the order of significance."""
     parts = np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), np.uint8).reshape(8, -1)
@@ -509,771 +622,763 @@ def inside(q):
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
 
-def warn(q):
-    """For variances of which some have no table."""
-    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
-    require_resolved(q, message)
-    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
-
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
     (
         decoded(57, """
-c-s5V@PB>-Ltr_>mgSmvW)upma4AkNXqtMxOQ87vpJm6dy|d+<Q}**9i`dtxC2fxPy^3CoXT4sWa7FiSP}JJot_az~N-~R2@JU7a
-^H}P4KHF<wcvf1+`}h87ntit>t6KD=-klItr|`+{61S6@dPut5-n;cL*L=FaewWXbg2xfbr4C*N>Ka1a9IVU?OpFW+Obm=2m%Zvw
-?`zs5^Q6A*pVP96Bk9G?Yya&rwA>{8k9mE5u!}^>dbN0S+kIzMEEl)xm~)9SaxgG605zk5*k^~5_dKlOOp*As=Yf3E!~PA+|4-sl
-@AD2UUR6D@SYwm!LMba=5jHj^CQQx9pzrj>>y;~V?iEd}Kl$A9UGe^y!bB7I(~&-6vMk&TEDZQ{BZ1W&a?*|aT$8r2?_GJW$4*z6
-kBx<iXx&JlYR&!?s|{57Ia$fljsQZ&tPE5E0NL|{5&"""),
+c-s5V@PB>-gX46DE5~2{=_nLd;Sy{wSTuEe*MsKwZ;l=Rrf17pv+d_XmTRJ|CC38iTNS<5@A`Z=<B93sAg{H)SrNRConn|zoRf<3
+=dsl9e74uV@T|19_wW7FH2ZE%R<-C!z1tsEr|`+{5|5LbdPut5-a8F1*L=FaewWXbg2xfbr4C*N>Ka1a9IVU?OpJ^SK-h8FtN!%9
+rcE+W>f8P~Evq<^UhKT~-yTEDO~U_}*XIYjNTjS+i#NC3cUHx6ajT9wmlz`l12a%3I*5ICD0$Dr8qO4nPkSE7Cq3-nu>AidF7-a|
+z~WWa6N@!A=`NJA;uT?IV`9S8j12ltU%XzqBIjPw#QKxZE#DRIk10$vaX%gDBPPqj&A`HdUpEq1-61F4xX(3d3;W)c=X&gPh56W6
+n26Sm1gh5TU$NRim7kN9EbRy&WX#Gy6#xLvHH6^"""),
         decoded(57, """
-c-pO)byyVW8un)fCKzf6=@@cA8j+G13F%I0kdl^8DQOg>6$uff8>C?XK}teWKp2At=@5y}-Sh2tcF);8XV30;U-R$$=6;^{x$gIQ
-r=v{J*R*q3vHX}Uw(474UamArP5XN&h`BySb7$YK3oA`%gb_PmD9*_hRakRJZ<`kNz9F{epG5gTopheP*5-i3C{${fMUhp_d@*kD
-f49_mzu7sIqQb7ns-n8hgc;>CY|E&6#^v{Dk5tQVmPO!EU}t3pe^aNw4`H+eq2%jma{$sOM=koSG(ZR$6hP#}X)Isl#;7F<x5Iy#
-W?GwaeeJ0fiTrxnO<I`pU9jNrd8#2h3W;9(5Fa*(a}=q=3@z(eyy51%7!|9j^#pu|oR(yE;h|&*Ytf*)h|zgU5mcO{9O`qT-T>UI
-Q|ipaTtQ9cWiA+&GM33`6~{}Fgmdt{SPW)FkB&%R@8kH!au#hDZca6@<XSS(;>zsp$MYqlGWAtRvOdU>g%1<&6_9sjQVv~jcXpM9
-r|!YqD9{-h6<_e8#)v%<GvbrsmdyAh?~CzRWBiqlr*t7&EOjz?3^JDB4Amz}G~#1#s9y3_PB}!`Nm<itRdAZV<HlpW6mo4X<Xhan
-WYPpQTtd;-Q7cX-k4yc0#lzzoQ+Q%duGWGZze*ls`9<1Xntk3R?Md>nw&tuMnu;r=3_K9b(o_i+@s(H$stiSg#qH7PkzhqpIccRc
-R)qo~`y^APDqp4^j!`_>SniJ`&*CRLR=r1V4?lk6O<HT&_2|y`m&;5l7L@FohC3JwdpYNh;64C6=Z@lLxFd9+sJpx|Px8IuGZH`Y
-ArdyYrs-Cm6lXOW;VL`K|8Qk>nKM{>ikizoBB$t7)~ykPMI6wlyxC56L!d4(JAgYH5<7S-LnrOQJh;4Tw-GNdcQ<vxmFmdDmF(64
-!n)P5FBiGr=WnICpgR!BjL0bI25ClxXawC(6<<PPE(WDR8ZX!RG2WVK{K(q;$*ArziJ?0aiOc+^V;0uC>6)3+$46)~<5)(;L>BCJ
-BnIWUH?r+|d0E+rsjAA9ZtxxLl(ysFBjm$qvK4~+?hkgGOsSRfbCZ?tc&_c|DvJ#Ei30uN7mQ@vo}~ncwu}Qb%vp0Pr_F;`(Dn!D
-6AeB%68S~}D<^V3E}FJ+H_>;EjX~<hWcNYE$oJ)nZZTFFA4=>8rv1G0_9>~_+&Lb_bh{Y<AOwxc4XI5?FI=&<=<CQa45{l#cZ-)M
-E7L9fY+%b;no1WYPX?Qz-YN^cIY<6Ta-sS=&HaL=5Wbxnjm=f#8ElGTE)sy5hf)d{@8=@A6Qa<H>3nbt@Dd+d?mg#(fB)w`du5&H
-Xj{FHxA-7sqKmel$@epvzbkH&Ac702fDcas0l5~4s*LfR03EXY+=-kwXwBl4s9eaJ>=10%v90bwc#eJ<i2{KeO>x?AAN7S^op!Xw
-{b{!saR_{Rw-?5NTnRbmj4S6p{fQYmmH{gXZrJ0>N;K8D4=Dn<M(w#U&C}d?lS%2SugHqS@)D(eH9K9e9Zy*@$JZOViz}j+BmAhv
-%bZ|y$z6@2+}1a>pIx0SPRvo59RY(4WS_AZ`_2PdE&}c*N#0wZSx9_T=eBEsc6}{pP$6@JjE>q-=U`2QGj<e%4VkEatwa0<Bg)@6
-xb12Y@>b)`35M%4ohSG6@;<@AI}ocFo8oR=M1u4_itu^rn-aZk?InI-e&d5D-Qx?sPBY_v3w@fanBjrK(z{~BHRxRWB5eG7D?&+w
-5>OKoMdI>3Peq=b9v2^g3jj(UvpP|05w$Cg&P)cR$mOl~XsdrF7(i|?eYfuL>JjS7yhFaqmr8TJMiRWeHw`!!>^BfQyL$=uz~KXt
-fFOW9(bKkyKyx6QC)};(`{&;5wdibD)5|bxXzE6{3!b1yk<-FTgTkIt2wt9@8z`B7-ZDtM5q*PH`$g5OR7Ejb_lDa1!A~KRlXeE)
-XEv0oH_dX3gTXWf5@JO%)cT?poVV<udC76_#o_wJ11l|c*kX@Oxkul(`eILMZW`r1n=!QhCUDVPyLV;Lc7G+x8bQ?vy}9EbDUp(D
-7$RuL-94bXu1MKhd~0<K{ut!^u4rZrdcZ)g#g1t{Lhki*;x0ywtKdfT*g4K;sqM~ZhPaaHXWb$L_C4;A5g2N=W;~vGn7SeApk8bJ
-nsaSXZScN>2S?_XX@tsY><!(G(s0F(y>2fv{Nt}s7~8jLE|?^F3m=M$16lcB)K`*f9%&~L;x#7_7u{38`aFdd)5mn-?R*x*lerFj
-(+UxAXjX4{(V7c{3^{Nn4$IdFwWT6I-><e*&ZATXFv^=6eD&bv$x|-?$0VFEONKJH%C?M%5FuS1+#ow<%AvyLiMoa|d8s*u83tZa
-TnHz%&%GFG+}KaUyaGD2DjEIp*5&SjqxErgav3j;0=9d;r)}EbR6>dE#HwTm5n&4)Y^eN<hT8^o1frhm!VmHdv6%{IIs(&=>RA>l
-O(;t8My!~*>C9=2>{TtCW}L67?7n;A@}Qj4F>O;U%!B0!VfVOaHCWuF2H&EGyS>Bm%2@Gb_(`>n*J6tk(>bvo!EK>l)-Xn@h3Gk1
-yox9@)bsB8SM^UR)7=Blh27fSTWMT&-COPjX6cVke&kPmmAihkX*FozL8IZP>QlVEquXL`?c1vAB}cj@M2E6rphan%<mb>#D@xYe
-FQ%5tjH$+$@4hYG5nW6_EU*vO&c<_eVBrebrLq^&O@_u56)gvO6Qm5=Uw%bw)UKC3V<<g;{Z*HKaWh;-PfM%pt(8UP*NRnju+gGV
->?A2W|64>cYjqgWt(}#o>+2&EvN1r{Id5M_k^5ae9@(c<?dVTz%iN|PlRt=)2D4Gc_82SS-u6TqlrJQziSWIy&~xPpr6YU%WWxOz
-ltxDxyn0#yoepPcWfjGk_=GGhNI!l)ouJ5>Gh~Je4_j6t5D$7aWO7%Bjon5*|H0%Xtl(z(eO?K6d=ia#d&#iAw`b%>9vtl&Q>1;G
-{@sd~Qf~~hj|i@e2T!FWxCSXSYBx)8xf%xtdwWiQ{L(6w=j%)hw1S-tb60yNm1y!M*%i*K1O;6@+8v{B&H#!OAi13tA&bD-4KGHM
-spFmAxz(6Q6~jfP{n9aE1!5abVb}Q$Yu?rx3nlh*1ZAsw7rl^G{*uIFrmUN)L7dZg%O|$TT`v_sg=YTijaEe(4#kdd{S2==_8PJ_
-q*Fgz5k*mvoI&_#!en?Ihn(zFz~r-G_7f^5s}bVTF;NR$shbUVu|8o9cPuyx%JF2r+U!g18I5u(+wfo*u1%>*p?n<;y;?I~v<|=+
-Yn&EbE**V4n5MId@QU(!G4$uX@a1%KndQ>$`*W$S2c6I*);4MdLK+Aj4h|6TE5(;4O?5sE_Su#+7VROwSB&hUnBOg@;WoncKoQ2d
-7r8yO4XC=!(}jjmkyS$?Ky0{pIG|q>b|+^5s>3x}bBU!Fw4EN`bx-_tP>ciVO}d1~C`Za-E?qNee4D^IIWcM)|A%9tnz2eEFiIRa
-4leK?m^r<)nx?dD4(r8TeI=|thsT-1>z*|U6~g@HiX+9Ywk-bDp&Bqw=}sN@L?A~C-OAauML;Ikbp|qGC=>(&07#?*26BU?Cmw{1
-^bx6Q-If%42#P5j*$?i^Vxbg%x?G>3!S7?jrx(DET``G8Qs80)c#DUxwU-NM5wU`ZfZ&2cN73$_iRkX~48`+%**Jv#&I)7c;r$QM
-9)R*~>U)=?-_E~#+D={ETKuZ&%tuISR*z<rf6zZ8Dn<L4?kWx0i>6+g)H{-2Rdk<WIC4btnNs)J^kv&<A0AJsSZqY9_6-WL$nA!N
-l0TR&*NK@cvgCfSMH?v2lvV#$#$+heD*nvyd{{4J0)~+LcH7<?(#X-zo4y>N^C5Z(YmkgLW*bShJ+ee=AF`dsroFOipSo+7+=%Rv
-wst=J=y+7t(BJ7MFv}b}VY}tB2v;ldpL-u9g}O5fTz1PvE8f18$`fthAF!oP`hxL%cbrRaYHdU~E*mwMb@-G?jckesVUgYDf;2XK
-8xF~@Ta~7GB&F_`IIQhe<R5v5&8WaayKUQ*f4-4>x#T#BQY=BMDBqIeN}N`QY%|MTN|5Ih4o{y+bUvpn=qBDlB?I}w6!hdNKgMI4
-<@{T<>sJFexUw4eU6<)YAl`w%BH%7<uHZ?gs=v`SwwIb8b{IUMzE1No>A7@YSNR(bx-J68uGw@b_GYk|b$^ewkl1eTcY98d;5pOO
-V#8S<&p~M8KhZJ7N0V8hvc95h3&US|*6UhWr1n-Lv<n$xfbLFwEfzSuopW_*aFxE3cUg{X7O3$!d|YuTNmZhcsfgq=`)D_GlPR5b
-ypj)cWb*P$mS|LRr&Us$1gja2?)j+3vG1KyK~vh9M+be+V6K-CHt$56rUpHnJd9T}zCHLcYC3Y&O0BWpsircaot-N$O4V%ViK@IO
-Rppel#&SrwxggJNGjq2=r+SrVI_GyC(rr(LcbUYL5XTi)_e1+$W*qlhY|<X9t-T<Gi`OH$CrxfzAhA><Lm#QvcJ84m38ahJBumzI
-JTqMM)@WQKN*{0NB?s_ICcHDKEND@(x)W-0aFVNeWmOxHUT=EMZ>|nljTB|H@%f~S?Mo7BZ?K>}7ax*$B(b1tXBJmZbN&+W#MCW=
->VAK`ax^TCqb0>CP?2jz%Z6>6aVkKc7eVzNaaFNxsNeI;0l%z}CunhNo-w(r!Fy8T65nn*EtD#X;}ptSq~Mjb<{aqKSYOGfVhmRz
-&~dn7ldpYoH~&+u0D@(ZW98LOdf%ptFAO<%KaM@hz2K|&;{j`9H`!U2Bm12rM$7%z-3YP(wI!Bl`XlZcJu9WHccTRbB`A1%6rx=z
-iOV!>FwhhgR3`z|ci&ywa%2lMCvL+|RSQ?GTV$_b18Hr%w&@%76e#JyKd)ne-<NhxktADjjN6nYw|lhAb+zNRaSNjJ=q-_GgCbQ`
-l90Eeqd+4N8-NG^{(XkeYPcj)@X-F<X=?AKv-pT8XZUpPP0!ndXY8Qpu*Hztfi3Be3<92hS9yqtaev9NUx}+D`eB}s&{@qz{9#Vk
-e9zLTe3=`ux<0Re4Vh9&USqOKel_did~5QD7v+*S$jQLqe_>pa0Fm?sy+O(u2;?Gm;#LyYQYYUXPY9ZpQ6lIoLH36AJsyNzph0I-
-qNju^c&;F3ARPGXSY|L$FJ2@$EKsk)zL6No@Zi~fMrbh+4SAcQ7MI)Q?qU(U$|lhkx$>}~czOE1O0r8RI~y?`1PJ=2BX7ND>8sD5
-nriOQ@AUF^-5kmMrv45keCw(`25N8)=4i@Bh&JvUJvYs7ewn)HTD%~#Z=gj=_rnIxKWdT8d?C9VphF|G;wP!RCUnC+>r}%20O{I5
-^GZ^z$RnPBgDzv9ZN_#EjUssMRngOpyCf_Dw<4p*he2_003g8XY1;<v7@{bQFGE9PNyn|F2iHnGc1;S)TT}r@xko)tagyc+xS@|Z
-DMiRgB6f2tzSlL<lKHC2!D-<z5CpFQKRkB&t8(v@nbCdb7u6r)^%j}Fz&Z!3CB?pUM!H5>(H=`%>lj`CMmsN}67`@dwoRV>{2EYF
-bpmRIdjlU0bL9$e%wcc+R4V?kDwyw0FO1?5)2!B)mm8NX<N<sTxtORX)h%YF5mon_des(udc$xLj*n07C*CaVxM9#iL6b_W^lA#j
-#@sESHAh>a-W$PTqG8TIcwl4i?0ar`h4&pl;!xyn!n7OxoEmm;^ez7!<AHF~Bbr`^36Uc+^Z1D9+e%L<kNPTE6I(RlBeaN$jp_AS
-*Vms`ImZB;+lAX^*_9^VG~TRB3oV|JcoTfh%<-po1cG%Obu?DY1A4cNUmB<Y!Wc(0G=;rhoN0ATh)l;Fw)Sn#KHo6dlvpR>j6PE_
-kdT6s+L7w-`y1C?N*Hjy*JHkCd5(WwNbMRVuc3ibGr+xzEZ|+@1c@MoVd|=Qc8B)$W(hDYo$4vdSB~p;D}2RfKZxG6VvGM_uDsm!
-LNTEW>5{&>aj85ZNB(;<Fc10i!u2+rg4=Cegf4huhP}5RfXTSJx^yCg>hN&O^JH5-nV+5R@=7nBU;Ezn;rns;9){d`mi(2b8>~MR
-e2BBR)}s~r5{KB`W8YCWuLT&<<}z#JZYJTl;vV!`JObJBVN5uzZffrF$u5|jkesdm+sB|73F^nP4_)+0nX|8gjLmn-x1Qm*8yS8;
-=;XSSrUc>8CM+`%0$J`osOlXZGItc9>0%95HsP-h9O$X)BHCow(?woA2aQdy+*!pg17iKI<*y5fmYRh4_0Czz;|K*^7U6yRn7(XE
-mdb}nsVuil4!J*_@#0P;d-szlcZZc5_cxWy+v#!k-s;m81_-juR_p0fJ>%Rfe<U3mOkl6EndV#_s>n@C3<u)?|0u_PrD+Dq@oop_
-2;T648D{GdvboVI+7A3QBNqoodN>sKzaw6=@gMLDd>ZVaq&dp8P3`Dq(K@IT(+SBo6Rywa5XAZMI0b?J6DHObHY|q6C$4(I^-+qQ
-*U%tyRxiu8kI4`>-2>s}DPzycKmq^fQupuDKia4`yXWhS%Kk=jLD{6lACvjmFFNKS(xjDF?>#xA9<zckTnIn`zysj?ZY;aAkP6<7
-%9tr`s9623$3l1P7qK<j>$5Vrfx6I$^(qh3)f_ji5>=p~hvWaQkBu4OGuxG`PglqY7_SkN?P_Dr>75O|eEaz-`Gto(WvPe1efySe
-keYTwl8O=!_S-f0CmHGb4ELU2eqhEHmRR(a2*X-98cb8l$YMO>;K}Wu8tH8F!T!vKf<go<Fe5M%2p{+_m4J<(pHw~z$Tk{l#9cQB
-u!~tWE@#4+0;Gudf?Nr`(f3M}$~w0`+&dNZp1M@FqGW;MgMKp~xZmIH9lY$A#m6ExDD77bC+Q4UZPNrHLwH=H>sz);Ms>sN1Z(&d
-mVx8g){*u+WnmgpDCDOl`4{EbeJi%yO=I4QEPVLHpkZ5ut}e?oBdv`&iIOv<8IidIcAG$O<IA&bzLLu)3}nEPDuby2kbj;@F~el(
-%ly2to5J35X@USG9(w6@*C|XO`D)zVRtULDt|UpX_)xv4m})pz51UGiJ7z&biJTnv)0E==h;_i}le?qMBMG1aEtF7Sd|79y|40&h
-h&^0pIOG!_tn<}nt{QFf1XjQg^<*43<?~g>34^GpK-w$FAIm--6c-1OHsKR)S=~U-rMG&PbG5^ghk${XG52nWLt>?WXT9q?yoDrf
-;K-_9;n%X#=BiYKYn5@0HxA8Rfc)1{ESzv=0E<hWkb*!pc`TF}x=^OyxA@x2Ls9g=0{Z1P<mkGA{Xw|=dYY0#2ou_6Sn5HoMRj_U
-qhZO1KwE)#+7J9CvjMZfL48^$yxgMI2xkk6PujEd7wf3?u{{y14_#0FAH~eC<WhJ=*buOpU#LiuN{3x<dNaxl+G)X{g}05wAHf0c
-mNY2u9H)SssjsTr#a=Op{0Fa$7QJEWVg<4#vLVN@I%-F|Bc}XB0TiIQz@xEQ_0(<F8eV)XDUJl}1w|d;9G~oi=Xnurqu<2R=4hw`
-_Ix5|@8hZd0CuK>Rzdarz4yF%2|b>Nl30mWgnxuXpK_^#Kvh&@;}v3q;b(_70L1~9qD<N}A18sALtZ5A5>a<z{Yv)PkCc!WAz_hO
-u^O2h4q$Bq;Vk?YvR6{QmqvD(RQA43%I!O_Hh+)5&h<^S??Ul<r4UmR4jM)Sf#dwC9Q&1sgkG<YJ(fqZ*WQa%_vn*C(~{wXasLMh
-51FSgpwX@}M=sVU8P^&diP#|1Afkpqe?9L1N#2KoYw{{2_U|Z(c9Z+_92Jn?H%z1Bm;|8+AQ<o`jHrDz%S-9ttZq6H@t@Vnl1ykz
-1WRBGZriwUGa>N)M6x63aB|edCq+n=IJ~vJQ@0OZoCn*?Dhq+?II;jjAOzsQ*#ITp@Y7E04K#_k+sfHq?lY_P9Oh-MmNRQ!j2?@S
-<R>GB;Qq&02f%uFnj80@KYNbMtkM@QrfoFjO%?vwlT)vYy-j<a)d9f@Cj8NjKW^y~^?GQ=RP>vhx5!^d$t~s%r}sG+G<k7XQK8u3
-N#dmD_DFUDA~5(5PX!MW9%;~SN_(ieX@E+I6cWMJsqMUDG;FkW@!2skCV<v>fLo1>5k~MwmkV)^8va4d!j$e^Wvyoy@;A<!3p4nh
-%=R2yXe^i>$QtO-eXE_5G$ZE#BY=?KtE8kwNR33+PK=Y(n3e0%5r?aiQ+^fI&SK5fbqW1G9kvqwpzYijjwO;Zj8sH0$iG)&QARh0
-6R3S+iraq5tF<_wy7IX%S#8Tj;p@0ry!su5jgb%7V9djho>&SC5IZi>zg3bczVtpE6Jx}?;5}}b_9=g7n%Dhp-pun?$vAiPeKtv_
-GySRW<=}!6aa;<+4LDKw#Gv1f#)VgOo6vJ!=`vVEuT}wIh#{0$m1XsTk&Hy=E3Gj3mDek`LX<nc-n0m(m_H;Kr%@-P{W(kjp8_nK
-n@IQ}oc0>T;U74a)G=;fhzX)cH|Pq@LrdMth3q4D?j!2D9OUf$BZZE_PCMoG2xvjXFdP8n$4l(TMK@pDj~6yk)awkxGuBeU(d&_0
-;qiWN?%R5=aS(_-DE?#{zhGahY-(4Qm+F8h8i6M%C6c0O_`oC#bO3S)Ie-u+HhA^PrGT9IMRhtNPL}BOB3%E#_r$2AXc&1lbC?R=
-2{gX0kbW9)Itxq{@rrGnW`_7sVtCl~L|8NEZUfwsg36gQD(RG(IEMO8r?AJ_)a}c$X|)+_2wcgvn$w4cxOU5X?(lVl?+ng*xa_<6
-EYQ0ZR2LURZLHzg@%>A{k0AvC{<j$WwSeQ}6*e4PFcJU+0QxHcsQeLKjW$sRrx+b65%{Oq*#GLF!@Mbvdj8FDp@bQP3rqrrfd0o=
-*3x!w79h$fau#BJCMn59N`V9agMI7|WSN0$k|66}MHy^3A5nD0m;gmY1jGFwf?al4MyG@#okJ4iH5f{|Wo)a)z>Px=`Vs4Y5+RdO
-;f9Yc&kB9Iv>=s!*sw$wOCv>hg#--yla+{M1v0M*WOQ<%bXa5g4)S0q|44UMIRGP+0F3)*8Y&c*2GtqqQoNOK!$vqBi735ze}%E`
-stykwErbvN{_n%V7ZJx1si8*qpgi|dUPe{q3$y^L^Qa(+#{|TUPXhZX)c-SpD=?8mCkx4R2y$n4Wq7Xml8v@#^IVXBj?YD$lO3NN
-i1%N5!QuVzhK{dnDwEf(x;)Fa+ybq+RPuN}ugK8?1uuv+J{=q%g8QFtI5xL<S@CH8Yn3wi<Q#$9EZise955;=^}K@C0O~Yxd46gJ
-C;|Wj{vm_eAy%E&Ur+9iSp{CYc~3Bj)8>0oKQx_caEuaJ=7Ts66TmfmDmWa9^9O$gA+4kI=zR>SBDu(Wt*>$N+r8`#;&!0W4m6c>
-IvJr9nqUkPmf*d@fQtbB{&3Noh8Yt(SQFUT+*AyBBT!{hAyoinnIZ*IpJNX1-m=!&Px6jrGKL5st`I_Dz<+Njt$u(B$lMy=(f|}e
-MKT|$%Y=^-ME9Z?+<ET5w)ZtMJ;so-5A%AUc?IC~KtdewkKy_agG$}Q7@}iCsbT|Ac2%W+^4X|{$6grEoFy_Z7i~|>F}Ll(q3iiJ
-PbC;fi5y8rKmY>&ShD}Gj~`Kn1Ngi8`-Hz0ssBi|ze)J<<)0h-H<BIr)8}v5`1$w$u8E(E`FkdQaq{;~0RQ4y{6hGvCV>CnOaT6}
-3E-~~e-ZL8CV+qaEdE9>{z>?&qXqmm;;-5GE#be|_&+-@{E+""").reshape(19, -1),
+c-pO)byyVY7Vf8Km?4Ic98zNFlr9PB2I)}g?p8pgK@p@RhLlc`l2U3E2}MFsKtf6cq$RxWv+ucQpL6y;yYBnUzw?`St#3W=x4yxJ
+V#AGFht+F$h+>;gZsylW5LL9zfI&RXktW{`o%*Mx=uPm#XR9T+8d;SMZ-q7E{N5f?SMd+r;g81c-g6I1hBFz@P^N1*WxjuoyO6g)
+E~tCgt3*6M;W+Sg*Y1|~nabB1In~Y=XAj7(%GC$EC_lP2?pJd@n0v)i`4*vs5Ase}K2z7oWTv*k$QS)f)koAc1u6$`B>Y;es1_Tq
+@AJa;p}O|(o~Y-|_0_ctr;Y}`KK!yyIvUu~g}|@i`g6uH{7hY4kpl7#90#vfN-tqlFJ1oZ${p3zJrl7_5yc-qJ+#ae+mnQmzhGAp
+-SNTI{+(MR-kL``*Cp@MNmu`uwGbN;MMm5lAfKbQHn1h61kJOO^!PnMCk>C(agluQ@*!Q|$%br$nzTEcMs>8!;FzHceX%+TbEcI~
+3AN-40$L@VaBFK^7^6)-U<<B`Fh&L3{w$`U+g;*e@hINt(vbyGVeCxpg6KfGsM*Dg_tG3&@|cY5-sd0asM!+q#difi9*H4FtmUjd
+fb-otav?Ul19S2CxtO$hWI$J94sJ&~SZrXyxph!dJ)?Q}`h^)^6LM?U_zlaqV+6e{f=;Up5{4s8y{2{H09BiNbEI`PG1lEvuHQq@
+b-Z1jHK1|7DyyQ(rW`o~d@-G|{vK%w0x9Fh6;b{9>p+zFX>LXA9lDa$r`Nk1R{`OUp-**cspkzz6y;Y5T*lQUaRD%xha#roBr6`1
+U9TOz+w~F~v>eEA)>X(lr1ga`cWhmQJXdonMxbs5uq_`x59ra<@er%StITEUx>McEdG$=uTcnMiE%DovwCJ1_<+3Soxqdqh@7uy_
+2`QM4PwhjOkkl$E)Low7?|Z4Z6&y~C!gF3eU#Au@N_}{*suxpqvn<c6R(}sAjCXdSVu^K%(w|`13?W8DUOwNdTz#9gQ>WTEFNWXp
+H3`$w-|Fg;vp%FgJ<=V+;Q;7ChoDpTkpStXnJpq#zVY2RpD&2noXW|NwMUK}ybRdV^aT^V<<W?Id$0~qel`G6!MV;ck}!r*Q40v*
+sjc}PlanXm)U3?=Ze{p@L#4KBGdxXl--GgEQEJrFoN^*lb|bIy7$vL*5?RGnY~XRDcJS?O`FVMH&$_H;hZx2q`B)tt@zF2MmY>_i
+;DL$NRE*K$Yi!!X%jV(YG>l}?tquj5nMP6lACDsI1>~5{zvmzxj|RTYw~=q}-p1*?;~q>NRkU{K_8eKMB2;!eCe$tw2AP>k#1~R#
+L66KX83DeDXj{bMCXrA06airtUjkei<{HxBBO`LwByu{5x|oJKW1UhaT@M{Rb(I`2usbZ{)+yoRm^*Ec%bN(-mgOG^`=j^=5-$Ra
+c51Rc!>rL=1rUc71l2tf#;#Ip>!<SQ#jdB5BQ5zJ9x<^3Bm?ny-P~qz^uX(vO9L6gQzAWEQ#TfEHQ{%@llAQ4GfXlE=06x<p(El0
+RQ%T8NdzrN#F>2Ib}RQ<<}F4z!bj;Ho*a#mlwSGP!l{>H7~`iD-rP|)?iJ>+oIF=kY1{njA~<%7+f|icpsYx~E?Iv5{Z5%nR{&Pk
+q>+4XB~aJRS`LAI-0YZmM3ivkNnb=#Cp$Ls$uL-PB_<}KAZ?(+XiI-t09f2|C#z>{HqdoyENB+5yV^bcvb54kf}}w{pT2B9@!fSI
+8RH62D-#E)`$?gOG6g*Z1%Lp6GKXxgG<w9HYNJ!*A!$m58~ys)i-a$kHkeOryZrh@o@L*lSmjTnz0@EJ-TFESI1_qdEOF}i9q9w+
+2a$qcz^@V~Ppd=BKv;hQzlMXwzK5S;a=ffT5%$Q8?dP7bOTLd>XI7plebWdd%5!uBrU_1850`A0mnG9Ks(zfJCPnFuUtW4NYdyT+
+tzSINM}9?BactIgm(E6%2~W=iW+t{ayUtYWeV_2+mSbQyI;?p0>d16>c{e$6)%uRx?ZWOplXHusJ(Nfj+X9QdZ7L-j$!m*c6~lNV
+v$++8PKGbq1k_i)@)F5Q%-cGFhM(o1nBC9o)TX;EWqib4Vwzxu^oo7p;=un|dN)pOMp7W4o&=o1N`B#Tku4(G^V}Qx&R%Nfu;5wK
+oXWV7?9`*>liQuVkz1F#)!|GJ)j&Ceqj7!xEMQ)~soS6HncljcW5`jH^~K2)(hU2{+AqxA$($7qV?X<x9366!46E&dhmaY`!iAV`
+2<x~O$<m-v%qwk<{Mii^GOK4a%PDU6{75dn$dAfSW%=;-+|{j_Fe``E6{gLKJKqmi$Qs#-9oA9~i(!kClcX-YpW#uaFut{zbr+Yk
+D%3<Ls8%6eNGzea^ht?WK&It;R#@*^zf2Klo-ak!O)hY&VeFix_sPPeo4l`&?GKn~D`nmWwR})qo-jQ&D3z4ikvd~}@L{14Ywq@T
+MyH-K2>O6R(}KUJTz)nmcNg|SjF~1Z6fN{RyVL<2XE!XQ&K`Kfk>((8ps?{{73%9}Zmkvur(4ea4~H>yoYbRlRghcb<uR+8G_uEc
+9<JYzxANko=;kbyNJf9#A|Q<Yq{E7dV}j$MQjab+f|5qRoXdR1xt5^bIbCCobW5w^=D#ouoTW#bd|wycZNPLY#y@<V#Pu-Kem653
+*L8P*;a0Xx1XDoLATDdkl`RTdJl*YwzpZy}XR1rkapyD?B$PAeiY?YST_qrs({vXw=$Km<^Wp@39(h4>L2%4jWtWL6=CxP_@uQ{O
+=tVxsSPBdK9vYiu+%>pEg>+7*2s`PP7_IyVo~S`gOpyH<bICL1jbV}Dr@#%a%XPQH36#obU#VYfV{FlQTwj%cF{q|eZxw*LNV`1x
+KI}_ntHEoGU^qT$7!v+sbg@+|y9Mi=3~|vHq94YtEl*qT_~fbLLaCo&@c;ziPOJHigJf`Jz_p_y(*<`OrUUx3b@MKjv8EtNJNT`T
+w3P)*Z6o$GNBG@5F1Brd3tgSW+lRY6lCB&6RErw-RF4d{4m@2gFmD29veg(bWrU?1q+bharVZ16C^QTPu{fCNsOz}bOx(VrK~SbZ
+-7X8Ks0F)<>Rzh6+2oLBQlYR{%6ns9mPq>osjOqU;_xG|hi^)BF!7_tD3`3Xvf$wtfj$kH>W`wQjpv-`*Nk)XBx=@hR{fR)Y&D(R
+(+?gvMaYD{3AkpUtK!{f_31rFS1+xAs~>L|{~g&>58?V$5O*iygr-rHBv*+TnHh;t8ixqH+5O(zC=@l{C$>!SAUwxipt0JdDzm8l
+C4#ZRb=Lj6OJEoCWF9d=Sz&)S{aHWqQ--y|r^>BcGimL6&*00f9W*LLv@ilN7zp@<5-U?Co;?f;*pe|9@1yW4XL?Tgey5t2#|+}b
+L6qQK=9y$4QfJEhTpmVEUJr``u|WvHpkESp#-{+9!wq^f$(84H&wNe{kAe+27zZ<24T%mpT&T*q4Xxx*cA+y$5;U~INv|Vx<JH6v
+RA3|+0{j^>W0c;|nx2QXo!hypHt&e_IaTTHTb0%zDsHPeP<`H!E3o>i0Sd0#e$4YWl=CTO<y3eMkj*X1NKOKSgFpZPscgv0!Z3xm
+cW#cnM62nV$Vwyv<4Z^O!Ul3!sl~HanzHl+{LT4HgW2bo%@P@?z}@_O6(b^@HT(vItN>ylw4~fiwj*mM=y_F<GEv||G*$Zz&B>IT
+U3W#@AWwG5?GU5zZ)c7cGf>6RC2fBmViN6g5o-CnBh$i?v?&aNlte|n>!ELiu8y0CX7@mcPQ%Dz4%Tg)Uy}E~IlN{vpWgg&{%}v?
+td^Wmw%tIZQfo>{&giXbzCNVs>*lq<LyeH+)0Fzk_Emw8t{O2<QU+*w1%vS^jLw%Dsj_YlVYI}THK@3R4t3uUk1tZUsSTk7RCkU%
+@5Dz3)nymy7O^3?l06HHYtCknaYA3YV~SK;IGc|?5Qu*WQ_i}gxkgm;VzF7@)5uDM9O9JJ`0hZ7s>raN)9srLn~nUasiR#+>d{4a
+*8AsECAn{C=qI9|27Sq_sL+*4?pj!!gy)<j6dxeTZ0cm&Xr3J^wlN=~N8h#asV!z5>RKgW?M~4-5+l5$#a0UXu5{ivsgE=h{M63u
+sYmiE`QPkJ(4a?k!aiWhNwqrQ1g@XtyKbMa-0DdcmtlwH@g-ZW=7I#!J`B~4UokKEJF5;)NJN)mu4F;!$#Qqti0fWI_SJuU!$mgA
+P%nJZI_T(tvTEi|dzq6syPBph;_B`8CENxQ0WoO$5)l-^_~P-7wM*Z<?B=59Pw<;TP8(_Jx9kw+hR?)9oVA#Dy%s-Mn}T&><964Y
+p0XwdaM$k!CA%7jcRD_htQEp#u(GhNI|ql0NOQ2iYfinL)dUG}^B5D>3%Ynu<KyJ(*xG?J9ty{O-Rcr6h8>nQEqqo8V3aw$XlQ9+
+m)mXQWPIXAI@Uo~mv%`7=%|{wMtV)`T-|-e-BQe8uxwV|=C1o!LJvzaZ$N?3nqRT4q#d)9?Aj)Y9J^ne8zoU4R6}tMiBY{VyiIB_
+=Oh&ao51qyDt~)?Dw|@(mhefB&4F6_afr02C(ftTN!5?})#h8C&MAlIv9r&$9)zT!lArh*<0owtt_n;ePq`X$$sAa5$BUH5w??dt
+J8NJR(+{n-O`%Oa@8@3`7`^g8z%RM#nEQQ{r8XxZi*2$zQ-R0Rd{yK)FrzaNPsIg}fmP_V7>SHdiKc6xIDMzdUtIyZuP{CnKB=m=
+XMi<sfP44~i2B95smvCJlZ<0t6z9pWcf4?a*e4LV>3I*Mm}@*b>l77{Sk15VS>G427g)a#uU`4ILZmQlXKcIW`76@<H-WZy^ZIuR
+MLssMDu;OFOFzVYz1b)Yzv{iSyy?OgYE9BHKT$7Qw{DZSG9OB3=eI@QVx&Taf&OD11N^%58_HzZ%HupIuJL%sDqPY!>=?5lK8xKH
+i#0CO)Fcfb5+4Pcf!F}V0O+qX0#+ksn1uEn-+W8!|L!I^BF-5(nSa^WbnuiN6nlFv{PD|8xsMEjzCm2P#3Yb^=GZU9-4&ZuC?ay&
+aGto2%YEOsJgQvfNuqs~FSvnRt)j3cRin6`b^m>P>W89g87T^KDD*!V7o<U?_?rVvO2&fu=<S4+duwUqZw}uISyoY@>1#obCQtf&
+h@OK6-7JY85@`^4fLMS?;4fpD!9u%yj&#37yKa6!W+c;xcPEF)=4~u&=z&&3{&R2lYw>Gr(jCz&cbm&UP2SQ-b&p_YBO!nRLI3Q?
+kpDD&{n<lH-EI2qe!gdyN3xH#-f)Os;d1PT8=pb3t$8G3ExTrgmc?z4(&jwNXT^4n^~f+kY=D2RMJBsgX*<M_`tqkBS+%uGQr>yT
+(oXwKp3QX4(h_Ap@hB`q<_znk{d-w<WUpUMe-CI;RGQ!hIR-@l1A_q|!0NZIFHEm4l-&_{sH3-J?9(=IZY34JB(ua<T@B&)i@2Na
+D2E03iysS9D3FmRe$KDof6|OWhpH(f8BlNt6xvLZoY%9Y)v}`F<Vlv1w|7f(kZpUZ<4uMk`@%}NSF=5wU0T=3ngMFus-|`?z96oX
+kqyd6EF%7f{5lH<jU2#3Fz3rb`_;03bKF|dZL*iLHElO7q^NaKrt#}<56aep6V^8@Tt2*Gxum}QTu+#^dxTRR=>PilfYcIu5KNZo
+J)P;kq4OiPG)0|p7z^a8>PW+_3*0i!eu|14T;tQA7?9AYL+fi&%ykihthpf#C-kh7Yt#^_IZcYlXHUYwrApK2E{6LGZk9p(*c%E(
+sn^f_)jWf4=XRLvZd*6`s)0U|br%$lc`27Zk?_a)8$HI>7-a@6nr4#mp%I?Tk6H(fk8>*rI#uVKU<=uB8@{E%f)`aqM)!FvlS!`{
+Pci`AFii1{Q<bJlYTUQS2w=*vH+aP5zK?<lIsB3F+;_rvsUC8uxO{H=eg#J@3~gm7m6Vc_ml|aXC{z)9AxU}9qxogCZ23jQOuQR4
+^myqR*YJG`cr?94=W0I7>Y3&|G88dJlUt);E}19%(qZrD%PZ4;0NRpq$n8`pT>7Nv&Qr^m6nPOGo~xTT^%=fW^RP~S?5K!SW<KKO
+nP-hm;m^Jgp5MKkG^GXiu`W(u!6zec5ps00B@rccJfxuywUswH_I+b;tG%XCXH*E+n(Hbwv&hgPeAE*IzYt#cWp-%pImoOt$13rD
+`5+y!@wytv(Ko$fYKiMBuMaz3t#vwH=Kv0kL}Ysrr~tTRdUdQI=W~(?vkHn6<X+ZlwjSmM9t(i5UXH<5L;HBzDVhY;+CxcBU}P+!
+D6}WH3AJXsX)p!U1FF?WF5nqXm)jHb+r^kQrM~t~G?S@my<?-Jjn=$4U2kMaox}OH`mS6=7@?!i=XAIF2vr_B5+oE1{H+}Og(ewf
+#(JFHqWB_TPO;dIkk5=x&~>5G&D@<C>5*{A?<0EI1oi|37Y4hiXb-aO)4KXE>g_d37=-6pi9RXD3W0w-PC=mmg^Bk-3`-F3OKP5T
+f0SkCGcnGdHp;cfGn+s%e9(Tr3XYr%l*oTAb^ooa2OBk~UV&~LdB>#ZRIO?PaoP8SV&jsSEZX^u-cc|bv8V(hMF5ll0s#0|W7+#6
+nUGUV=2Ure&FYEKMa*GP)aH19z{=nT$GJ|tU-fN6-7(8LaTQv6B<fdvY)pxs+OKduTp=f96ec0x(eFN^cQf$|e8FEUAo|Kzk!JY#
+_&CovEnP~6nu-AN?`!T)GBXSq?mzqffn~n5!UkU<ig=1`wtP@U9_O2YOzm7~!Ppl=gIP?3L<m<9W>97j3iuzDK+Ow|YI8#J%wD%Z
+)~x~T64#qQWh0nFWJ$i>^dRz=_o`5<dbat&>zla$#CP@UR2ShW(7(+G<mAoQy+>WssCo1TmE)?(IL3I@K1~Srihz4`ebZjetZ{^$
+a1BLyJ#=ioeWbHcU6hs#0sCo5{-<yb$K^IV=`5SkrAe74O<U@i#$3zH^v;X-DLKPiNwT-0p5th4lrrmPlTtBJD8n3?I*b|s``4M2
+GfY&K6c>!hiTNv~3j>)DmzR5bP6>okI1^mjU=->F(xm;8Lr;8VHKVxt*wqufpU+CFl3gG`!axx4Pe#5ybe(vNPXHC_aYzj%boJr_
+UMDidyTN3KZw_-1yr@SNC@>_9ZSdX@&YU`W@R18MX_*ukbb*Nx4J87=KtzD7`NS;4rr}cp_hI5l!CFH(LJ4J}VB@@!#vHMR8k_Gb
+hrVpD<_~>s#U3@j8Ey)ORCLx{o3^>8tH+F`#SmTqFgX@#qCN(lP+gDRE{+`Cxw<pZP~(7CM(yeH2~*TtmnC0|O6jo3+=PyCgjD-c
+P0yOeXsosqh{2gI@&%X80{UmZm@IkS72RmP?<~YoT!#VIg5dj(2KK}<L#=ppXVVCs->nszS*OY+ziuqkF{@>dC_bLGDu$u^*qzpY
+2k<>@_1(t?M=u>ta^vWDal(u#q(v!|0N1yQ#EP%Q7;kPykEiD)M7t52amPjH@?^djpZhvpTJlIknAMl$izh%)zqFUvO)^2@TpK(8
+q0T5IZ19eDriV5M0cE9<iixge_(F}d?5j8-1#IK7nAMBw9nSWBA^yXM(5GCVRA|2d8YG)27fU8BL5dwG+G4x~4V&UJ+a2b#&Ue!+
+z2Zs==jNl5#A`3!sa6pb7QT*@BqO<D<SApjIq{mN`1&m>{bO<bx$31_5#|)IJc1U61plEN`-O-_de>jyS7u^=>=mu;gO`=3BS%3Y
+e*(fw?i&bbaj3;9#RsH9Y@yNU4RRe~nxEf<e?<QKLTkzzq>gW>h<8$76uPJ|oorafCNK-Z(LgBR4;az<VpaH{i?hD<NGy2TAXnyI
+M>14;zQokdorf7s@CT9|jRE7dB*(?b)Uf{g{%Ko#MQ34l)9NCiMr<xX1cV0so()j4RFHmhf2c*2Q#)s8b-=V<0m9E#3pZ_DF8?}8
+M&QR28S+149f0WHZfn^s$SGjTuDdE)PS;|>mnQnL5BJ1y-jwbVt23GvO7x=}zunShn)QgxiP(Y5S15X8l;-k>Gw{yFt$sXp)Ew-{
+6iG5`M<#YcVkq=CPlW&$8ExEYNw=^2*_h*Aw1^nQ;PJB?X2WKi=Zh}MaUpc(FL|`c84-lPb-9rAX`%MwW+x1t)b(=Cm8DMGN;CPh
+ru+8Jb!IL16palq$B$=ZtSGQhG!XV{l~g<x(IQoJkl-XUXXU<ofb~#wEv}>9o@<!6Bz+Zcz*Zq}b1T2dr9wu5k(&75<Me0QRAF9&
+L-mg=A)Vj&^yXe_t}NnHwKm;VzKmHVYTr=#Jn~^atUKwW?>waqkR3w&UzKD_F29THjx*((^?z%UzEHe9$>%*(I91S;3chhQ;4|4|
+b})@64gyMsxR*v6b8?_aK>t1(=YFvrBKdr>Rq&`jy%NA6V+5bZ#g!;C1?gvv2Dg<~dskG#)w;GWTivF7zmFQD)h4Gyz<;dS|4$({
+ZEeK7U@m)2vZ(i5s@h#%3uMT|(N(Hao0v+UYCgO8gCL6fPDfSSpjff(@NXSg3`yw0ByhkF8z9J!>*4*AA#~tiQJ({l*i=Igr29&G
+S=ese+Ic9rW9?{qC+CA(;%?AWVMD)&tPJaK%`;?43i&jmblhNaFd-00N&z5-B*jcet+R^?b$`r$HvuG~8i=)BiF*>2ykaUjmueQ)
+S9ldI0~x%`JwUu@Bjxp_utKG?f}xj{Qk)dthS3Dva8XIoq9v-(GE-dhzIWqPuD!-%@@jH={)&E=_s|e|M@$~xw%g%b|3`nCE8b48
+1r$G`Q;o5$B5Z`I-g?5F-vK{{6a@HlG4@LV$Hr>xu-phz01N>7D*(9i0j5EpIFnNXLq-h!={5Fe9duc@7Sg;Q7%r8zf^kDhp)k;&
+jAcE2?>0f=%rZ9-)*KlbZZb+R@;COe-_W&8h{Zj{;5w=>llM_&7t9Gch=~!9KN0MT!wLo!lo?o=Zok0@vQ2Y)Ee0Mi1?Wet|3QR8
+W{oFGzB)JJ;qt6(#(wiMCZ1LnbAc3!_=A;*<%Y7X31&XSau~42^Y0ZRID(_SS(N~ca6%~Lk2F*yAsuco@?7;wu^k)HSTwrw{M`k{
+MlJ(h3>}OJ0R8>p;EzhcM(b!{?o{W0S60vzTY{Is4epkt@LGU)P^5^TLj8XOxI>e%2Dwbk`yg+24~7EOM{IOupU;E@X87GDIoVMZ
+K!V@t1=c@F${<iNjoI%?W8t-q{1UyHG>Sxizv$5t6+f693WG$!Aph%zWAjW@l#CS+u2n!$U_-Yq@*H_NcWXR&!Y5=4ph=fh7NB8(
+qX7uuZ!%b%<F)yMjg)R!)evM@_l1$Vetst&B#+Syi&G=dzLS8p00^U~kw`fBH~tD@vW+pK4=|yQ=BDVk73LIhc+_)~$C*+;)Kbay
+XoO1SE#pm5X}${#5H#@Dhl}3wwmFHjEuo#=Wz~=Y!8(f?*%J802{I7PS@)jP6<dSd6#r;ubC@9d0udYz{O^X+T@A4SS=*wn8H1vz
+(eI-TSx_88^8FkP-n_SZ9RkfP54y?NhxvRi^9!OdKq4^oKZlE2+s7PcU`MH82T=FWV#r!DZQymdgs^6bD$JL6AmN(X^5!t`9Vyg^
+0IO55kfVMeew^$7_3>lMz<|H2zfbsEk@|D0{Y}D;FaKyP@b4r$@Tbq;vhk1K|GOssQOw^n@lPjz-vsb4p2a^2f7Jx=|C<TGUp4{!
+1>!G4{=)?Dub;)==*7PXe|5BgzeM~s8~;xD9UK1#9SiQh""").reshape(19, -1),
         symmetric(19, decoded(57, """
-c-rlq1zeQd_V=edVVGd(?(S|uTDlYj6a)kX5d%TW0t-+POe_pUQL)9qI0k|Z28!4scI!J2%rG-}?)&$g>+xK4e?Rx0&peM0_1o)N
-d+oi~+FQZA%dW^MQrnQ?-WjNuB7uUzuD0JicBc8+1&MRcEA>J~v0?DxG^OH4l`BSO%)V8FSU|_Y>|*70ch3#Iyx{3&pF(2{OwBSs
-?~YOu<9=$#IVKfuLR7xHdtT)i4Q&-V5`)N7wR>@UAI4(bAp~l^{Shl}N6gmGBb-or?J<$3sw*bgkR>(LR5Nd)4eBgl?vuRiR4tY)
-#%-Toh$ELTGMjunV(!9a#<|K55Fv?1d(xNtU4KIl3EgR)tj1u&c)(!;f%n}+^!|_cf4JD~Z@)tD1RT--4d7zWiCys@>VLTR9-{9S
-od0wCABMvaqCZFY-FQDU+F^J7$MkUu8Vf6PPKVE=sKQ{$SB9Oud9V4zgr3ct6Ma+RI9PNBZRoIl0Xb6_jXW_g+W`h2pF=&R;jla4
-{<e<c(aJ=`y;M$z#e=tamR)rB5Hc*f=2L<J@?{HV7itO_vobAfujSg$3fr?Da#0F1Qb~3Ori<q#d!dKV*l_;c5d5k-309zwj#uop
-1MfB?y-N18pL9I-);XpdyKDUE9O;c^ikJ1CF;I)wxZB%qxO7cI8n<SdEozeTaB0X=z7P2KK8S$*Mc}Z%O~jmhwPlAp&pmM3cXrce
-%6WSt>;$TOOyoJ1wdOjrgSzCWtC{H6T;J7!Gdv4%J9KJ-Mx;q2wLi74V6J=Osa|np`_yt4YWnd5?hY1Fj@OE9-ZaT#SZ{h14$9uY
-^29=?OBXkN$e6wDLGf)AiTAdonDdDY6iTu>-^PHxFPLVrVdn%xwfXpuTdzy6ijPORtB%_{FSu^x!^O-Sb?oNV+y<G{kD(<obfZaD
-w`V=V9JR`eF}!v-i<v!)&7z|Ji$DB-fV<~wF%B<E_s-u>eyzEEA*xytHLXEg@)ly>(^<n|8DZ%c>}-gXB1iA05vCVzVltk+U2J4T
-EGq9&tJ|+qkG!3BaEGlq>C>T&6T7QYbUUN-rh2%N>?%D|&X;4Kt=#{h+Jm;x>ZsjY`DcD*yX^xQ@bo&3yTPZVoYxi8IVZZ}P}QTK
-;lh<a!y?{s3}0_p%HkX_+5U9Q;#CTdC(c=}TVkxmoJKyl>i{a$BkK=+%^g(zU{bW2A(er~q7X3B4=~(+k83OPFWlFuyKnAtf7@ZL
-aGbd@Ddo|TFEO4L8pMs0w_kI`4o#Mdy-z#zcBu5xcUlGU3s!VT(^H4H+)I@$EM@I9BZS_Lm9QA|)v%fq@w_H9%gHmAJ?zMC@1P|~
-_3vEfPngI)_hkIUVSCUvMUyp4rKcIEdy?_@3saQRly}?eOro4T`+D+f&Q!Bp?v~o@9cA(xUKd`_+SG2VHfDN$tlsKMoZHn(+pj80
-wO`$kdYEDPp32w^Cn}0bM4}J~;-I$sjA;kM4+I5o+1cJ0r8(yK<-`Ema_hr+N(ZzeZEWvkjow#(wMtQD*q;5PLZ8gE-8jm>G%72P
-d*ya$k_-O8Q1ABc2d$-3<mQY)P1QeTV>3N&?x&<unQd(S2iJ<ndzttRjVe`erj|*!6?_S7UGj92+WqaSde4VgMJ@ZVlDnmt_QZO&
-!_KtHibsQrHky56bX&;V_T=0zv{FjPowj>--(1^F8YzGGz7HP%^3JmwZ5W4Cpo(eGXXE4vD4xfWMEpqq`?JZBkJ(dYa9}b~nW?og
-;AU352lI2+%&==`n#VAnd9oZHK3=*=HM(){ORobn-(|yt&Y8ZH$&+8A9qSbrXTJJTt7+!^t%Y(=nga{to_^Xee1f6Xg><ENujy+q
-`+QRJHhT1Iw8GvUqa#lpGgC(|Z_Z}ddKS~F0t^mHEOL=OGAk9ve8;Go#*{jem4h0mK#?+o@4nx2-1xx3ku-#^ebwi4N^~ui8i!UF
-?Df}^_Zt$HcG@eEoHU4N0v3)yAdrLF?xQz)E!@`q=}U3w?4k^8gs-A5<t8l(al?Gmiu9n6dZtR7S1@PieGQpak4}Z1E<xkmXDT>I
-VaH?VbZ*aj@NS{5et@SkQ=4tPfLmLx_vqB;YKAK9W2VIWt{jJh^)FK>nxt#hUjFsI2Or-mf54_$MiVF5_+`=Lk~HC$8s{&FTYR2m
-t4Mh1Jav7;g1Pf5VY6(w*3vU{hRS}lOGv~ljigTZ?`XywkRA87d+1S09n^?eE*^tG_C|H&Z~q|d;CT~R#yeWIs>?mU<TVVbWd$jl
-=)snrew}VZt1D~@+;GBb^{%KOm>&xMD%|PVp@pqYWo?VTdLtwro;S?XojK`!_%+-6d3N||#Hzr=$L)?;B@?JUf!I7`KwHbX!=2go
-EmLP>cVE9XyjA||Y58X+lci9JOO)dOP^aZS&XInRB0tsxi$|SqX6((~Hf(;2?aLUQ{ib)O#wr+(lv0wNa5-iYn;xh%@l2>QaTi-p
-fk>3V@x}{+@EZmj-2T4DEa2JGT+=t(e4TS{q<nOAN|37Q7}~ha;-LhycE?yfiP<AgYaPlzx#xn1#D>{~+186%pRZTB^uTqI7p~fA
-Q;L)Fh`59D>7O|Bp4|1b4x4#k!kbpbEwA=_&z-%?WAnz&bsKaK<rE!Nzx&9>rbK$bdh60_+`y;t`Nn6PRbtdB5#2XqllBcUYDhTV
->A6&PwJpOWB%w6#)I(*mi}rN%AGsso;U}BuvNQ?55IqD6;ZDaRU^EmQ-WS<Z2etN`%DXPE74wbGI9}dT!ZsNjH=f%un!N7IM0@>6
-=Y%gOsCyRQFw4{0gPG2(=#aFe40-;huu10*a{H+ZV|qqvO_+b2IdY{wdxXi0OW{x1%?xR~?UN0S-nY0JKE79^GcwqqOqFvaEbTa%
-;F)}9R<f$MyVuCu2`(*bBV{x`?z;QR^-!{;oeZXA)4juX0ZZ>qhDnCUlr((kPN&7VI7Okja?<3a4*^&>(lu9?j)Iv><B%{sS}+im
-8r0fLwB{(TNv_s4j(*~>|AP%GiAKj04CbW94Nu5fyw$TkwYiR^bm3#*dn5NoWv_-Cvo3tS$dId7leB2`*7UY3lgVRJSyH8uORm`D
-E1n=kNOZ44<7wmDCTF>G$DDds)fGlYtwCLXeJ8Qz!dUq&=sPXBv!{=^@MQb-nVjX@5>fFp%e{^_N)0{eSnHy8V(Uo7gAG#)zT#9J
-WH58c+oup=*etulelke-nb9f~G)#q#MIbOJ!AN~@`<(iZjm$l5BZCjg8>-(tC9je=hop9CLSD>PefQkr<IR(kn;UVgCkFOv^K73V
-H(6eq_eJsee%aH}Umm*_m=g|-tv}Usf1jKkRsXH5^m%If+JMQ6@$Ay;*!0;U8qYF`qvw6qy5{l8^#18JAF>r?w_2UrxbK2lVX*Jg
-!#mVZ`4wxc%>5vrjnbAJy<}DSF^y5_^hCcY+|U|4QZfa0&oomF3BNR?*i;IKm}SDkqYx|{Pj_VhR0@7jYj2=*&2ZO^O^(Z}VY99n
-mOIWGr*X?9++ShL&1VTu|F9W;T%+}_=Z);W<c#qFsr$OW==d>6_e@8vC3Y0O*D#ywJ^yXfhAyMY7puM;oAvQx&`Qpx7c-nTUXl!!
-U3qPTR_N%f)>fD8lG5fcYdAD*$|6~%>xwIPNL97&A01Q4)oVx^f2;k=8^$sMX2-sSb6;EGY$a(<=(%UhjnJ^&0q-{l$dV8@XM4+0
-&~SGa2?K`{kUWb={C|R)!GshG@!;+9bawO9RjUIi9RDR~+L`qGMNjS4+BhDxH%h(P`W7X-aOs7#kBQ64`#aBW9j*~SL~-(%*r+fz
-w|#TZo3Y!pRw{KWUASGel!X8Aa{l4HYj7h}v<`LSZfZUsKJv_N;>1;iXK;;F!oGWK8LH>_@?|oH{_|`!CK`Ddd6hq~@U1iV(a>I?
-SJ<`snkfRSuAm%%nxaWT%-MJ_QG<a+R(LY0XcU4>g7eHBE<Ttd5AOM#GF`*t3(k*mHynX({Bm*Ov2JSO4xO5UmRHS7hGooqel6Ab
-lu{zAcme8In1gMaqTjqJra^kz@;>&F@F%lnRlAlSF?(fu>}-Kv`&2^*#~b>8uwPi$UFi%w8c_>d^t=vx(fpH_>B)?>8%{Ff>rI_A
-;@7RQTs`#uqzh%ty9*{Qq8}nyD-&54O?0O%yuI9x46nULNlS5&AtIBJvKn-rn?W*ou{<0O|Fel2&JUee{MmGQhn7)ajf;A&F>=n%
-!dp%i66O~8IiDOmbbPqV8}k^18~3D=H@|y2+;mpY))DBQ9hm_>IIpoX{%NV064iI6A4X_hf$0b2ZkqFC=K<>%1?BC{iJIyv47gm;
-EZFGa#Z8K`hvsN~J&d~22`lPYCg*xkS$4;kue(O*S!y1-msL(tIeIP-i<p$+q`q~-BvlENdtHj6yCfZhBIvSlI0O=oX7|m)BYXb~
-|33y&g9-PQK_iy#$;$AbbNb|+Go$PGG%?6lSDP~1r{vldm)4^bq(d`Q*XEF<;=C;H`QdLxe9`I9Q_g3(&=0&k8OhRc`ck4AA*aJl
-aJOyTy&)noi~35_VC*VR&mnvk6&*7>8RPeXwr^CA>E&Y+qaNm}D2&#5q@8i6J$fibA`rf=_WrmdD=gWF1y#yTFl#+IJUZ*eaC0;X
-g@kKmFtNOj6(&n1Kr0f&UfBm&^`Fe&529&?kWFLtN;a2Muex=o+<WMvdfnONGBx|^rgct-Zf}}j@<9^OK6`|ZLO@{Ujl7ckc`rB5
-x$)S~qkGX|uMJ)Cn=;qmUO2ld*$ZiP_<%I$!j4yCJ*Sx{SuEHf-Dz<*;!NGx@+%9e2e#&2sVr*n&aJVqRb6{_!M;zO<+~2W(2!Zl
-b~5W;#Am8d(Jrqt&o~&N$rx1As+A;Jp2Uc~>V`OIg5H9Fg)E-XXZPa2z2u<wIl+|phufb&k?9HzIgjjWphbT|$19)?Z(cwibtM|T
-q;_`Vg|`IRO^sI~A55HiEVc@bh}eCCa&5?L%a^;?**U&hXKi|dZM@-t%Az4}K9FbbJmY&w+5d@eb6myxy6T)Yp*oY4FY7(8U48m)
-YxBZjhQ!>$8*|g|1YTHb#zF2pHRRBzqZCD19EQ<gM4v*z@WRLZv4_<uQ0#cgh)sqjZ8%iO`e8`apC~)H<NGTM<{m5D9V?%9cDm~I
-gZ8D$EbFm*3=2M{<$0`5i%d<D*zqYe^V3O>H>bkx6>d3rLzmn3i8)H`r0xeC+U#_J?XooWaA)JkW_zZGhPZA|($~$~AJ1HXN_@&}
-d_OEBKy8wj()g|;ib0md6FMzPH1yZJdv#U|n7I=bX}IyXq|ETTTqFStcWHe&Q%@7JYQ0r{c0>&CQ>Y`EfaGaS>9cs$pLMoUgWB#p
-l1mfAQxL5UuP&Bxldiv@>B?BTubbl@GUT0SMWNiM_B|dn`<$9a&gJCw7f((nO$};MERINDYqhDmb+LK9kIa>KSBpY}Ior+dN8bDV
-#+?}yG?x9U5N@s?lI-0%^|ZRG)XT&2oA>X&dhAl39T#aNuUt6>rN-2e!y^6V3d$K(SQr9@c&onhk}?}I<D>U96={%z*H)qR+B)@5
-E&f;VIm$U&Upxw~$tL(-aF5jR2rtaFco(ttMM+@ysW;cnE1$LD6`Dq9B|Kf|;ei|Ryl%>gMw~+o-faJb<i;&_`@618NLV#OTDLRz
-<<3mm8lx?n7_^Qc*)4abCdd07$QrLabPSy2a<fw1@rKKKN|GW2w?XF+%JZJAB#MkdJUF^DHzidA68clsszoMv98cxi6(%G+q_zo>
-*z0Tv|DOeM>Y&zs_KWz@Ze5wtT$3*xE3!|H`Hc}5R^BY}X&Przzv9sXAN6BZb=zk(J-IPE7~2uQ$)#IUB|v8wYh|5>q0OEd8;0d6
-yQulYWGW7>b43+ZATYNUMp?0EE(@7>?(0m?P0}@CY?#D>@z3X{Y+dHz#>S&x)~<1$yGb8M<hgduz_~A@O_T||2&U<EoU=9waxpP(
-+C0r6yC?KY4@1KLlJ<j$*sodh6Nfs-8<e-x)(5wf+|X`T`TmWCew5PT55{eta{g(ORN+u9NfoT-x|+N~N9*Vd_4xrR+ionsJEiJ)
-fJ*y#%N8$2%tmx)nSaFPdDu^mcv)(IL>1|=cT>^1CO;Dv`o#5?%XcWNx65*PQF|UsA}=Cs6fdBGAtpz>U6amb;CbS**Com@iO}?9
-9EVBhb?r<n9Pxh{F>X+6ud(r2z|A3}mP)DYuztWiiOyL=J|vN={qA<DlktSCkheK2VOXVc%|^y=GP<Oro_x%>H8YE-w@qf9DmmDr
-e37?mMBH3+NsE@NeyfHBS8UX<v~fb<9@zUH**m6QYTHt677dd(A@gZ_pk|^O5{HEE3%1robjC9wYnBgmLynQgLmjI>cBCX814$i4
-!=ih8RV)Vae>#!D9p{wd8;!o^jgW_p2wDz5Wpi*%i+t$Id3UU>+AQN54>Orz>nr1o<QUuL&e}sOciObtlr%2J56wPWigS3sa(uo|
-oyxW_6&jrq5`PzIco*MZ*Xc=tFUzy=&W>WFZjV<WV38ATW-)qFv<%cKFa%<FP+RVVG<Oap?1q@>xgIPG)C_sKu8h7&#*K>TGxxq6
-um5A!ZBYCBNa?PZDvRGZscybbY%N>RGNsOBUhb3h&8|-sx?Cw;Ar?IwjDs{~KcuW48AU+I%yKradlf>T{%P8fw|^Wx;C1?`ijENr
-f1N%pbCb;{Pp5=!1vYee53=jg6H0b6)<_DCLVV~RZ+@lCm&GLV#+;9%o3;fTsx#0$p{tAB4Ye3(D2R8|SEKfgNL4BD?-y}!&mo7*
-iT<GJaAgQ{ar+rt?EIwMRQ=0|oqHv(ubUN|IizRN*H`b44@3PCWm5S(qdFyj>XRu83SF3Y7pHgMX-BDS4R%|rMW<jswt8Q?$Ena8
-K{2pZrJ+(TcIP~nd^g<#PvUi(ua#4;lMW>?h)@`F<^p3;2wS2zf=7&Vl%V$oGgcHTq0hxo@ccObdy<?6x6ip;YdV8)|LzyxqC1w0
-?yc}sGEhR|c8nvKayKrU6TU$I<UH9h%WD&FE;x6*Idjy;8r63Q3w6nqS4QhUhgz=KA8}zr01}PN@TQ#fbl*E+5eva&;E|V~sp4+m
-n{F0OhL$-3-$~?$jY^d2buJZ7sUE>}ECw?2BqJ9*2GcuovPPr$@eC667o5l7&JkIFJ(D+yX<GWgd{1LQWkFO5nr>jMIaFP1W{b(e
-!zxb-4{o5yo%?dZz;x?M<9(hV<Q|&fB}jIwNM_0F_g-vhbs0UJ216um+=BdKuAfzdA;Ym4lzj1Kj{?Q9SAv*OM#0l%QrAhJ!`Z#g
-1s9|B!jsnL+I2c@3H-TX3(SAC^Z#EP4DJ{+`0m7gcJQ)fe^P>WV1^^6Koa#_%ZIu@hpS+%>+taNE6ZjXY&LOu67x;_YQ3*fuC>;9
-H2Q!_eT*`bwUcz|DI-V{1(RDgwr%uAwd^Va0m<tl5&3uxbN2%?9i$*5CK0$%x*J@jFi_{2zIVtfD{7yfo>fKyhpmtPTfe>Jpw=G#
-Y$nWj<qB2WXnSeflE8VB<WN)bhab#xBVBRA#apbtG3|&hl7@-hC26mReeaUDW1JBMjyS%P@L=yYX&IK*gQG4CBy8Ct{XI72@pajB
-Uf&9XrL-0;+dvET)|P-I{roI*>6&;0iC*WT*s^<+CZ#Wu*&nM);QtybxW5&r4DR{+F&2;4-<4Ifo26lKwz0TfE>0G!yDs>tlKT6l
-G0KDxkD?RH^a%OZkMz%US0~TpaKl`b$tc*0<r6m5o1`o*o?uvDNW~z+Q-`&lh+D~uWFR27t%FSuRMb?~k|9DZQJXf=GQdWb+}o+T
-N5<I7;QIuQw~@y3Jq_pY+5O<2OT*jdC4bzn`s|MrO|X|Q&mZ<+<0$?$RW~j#R~@N!%g^A3S*ALX**g8=s%L-bUbslqQe_g5aFi?a
-L2XJaW_t48AQcJ{o^5oWsPne4)}G#*s`uQ1@NlmdNs@|#T4H^ABuzt+f$QxU9aW7~=(s+`&6KGa{;xs9{H@=9aIe=&Ke#Yy_o?s#
-b@nLNqCnYcCX(2wCzB65RfZ{f=gfb*>ewlNIYP-ppO**Q$|ZIzU{e`nEDE8UplUr~(Nk9B=@c^-@A@p+jkK-mW};SKa2{T-$`~gP
-C*XQVsBbRY!{`$DzR{`?i6cqihcp~U-}EqK0)H=J8Qk&x*Hz0I%I8Zf*$dX^7KUv0RivO~rbNMXufD1YjcdNcCQmby!Y03az0|t7
-%K7VXDHI;ckeR%1k<-kb8H|QB2YCtx4tro%h>mNYWW(w6A&YM+Ep}nTk;q;*gP){@#9=XgGh>Qy5}~(G=ndu3g5U=8_evH9_qf(4
-YfIR$18eTt<`I(Oj>Q@<@kq`WlcaaVuf^#f*D2~R_f)1}>^n)PoED}#lv&eYC@5s-FtMcd=NjgWv{mMX^9b0s_a<NJGh7sDy;CwU
-hiB!(RLKYgqBnq??Zm+#1>rjrjz**S`k*nW{*o~G-x7at&)*kj&oAEd!SJ<F2zTh=6e}(ngOJN_A0FoZCgiHzGp&tbdc4+1ka3RG
-ju^TnK!w;RQqKxGj@yV(H$w$R?^IaEn0eWe)_v^&*?pFeHj@D7XVVN(rXYDA`^4>U5oqKpoE}E}J-f#YYM(QCS519~E9%{{UF<Dm
-Y!oGUy(4_-{Lhy^r`AoVM6HN0fm(wjJ9VwJ$(BexNnBqRYUkBTHdjYmS(=XT9jy-0cCpdrw*wT+SgW&%{r*Ia0eK?6%+QO0_%9U~
-GPv_|=&Q~Q(=T}W*6+r=NOMIAp5Y?Akd^E9J*c~4*E%E6h)d(O2I8{jIdWyVA&11b)P$#jRDvW!f=s~l79nU!$jdUReeD1_br}W`
-(?9u6$D@RTAb)5r+Tb47nqBYg%rqSTZhhKNeHj`aQtV3HWYy#M{U5DJa?|G0usm_C&(6MG<fki5LGveDw6nAcNCF-byH`sVnnEGs
-P)NQZ)5!hJz=MDhappg^3~+G!doFVO`5M~JNrC37Y`)>n?4*AR>Ry-bXQs@iK$VoRX`u(w9M#!mtiXWFtl4M;5`_|YaS{TJ#t74c
-d7UUy=ueRFf2{6uaF1(u1Y3rj%MZ2Dl#$>WZm&w^KAF$gr2AT_b0vt_-lbFB>PS-so*U`+9Yf@ZC}?p*;8&nr1GrFal$hLzf3D<p
-aL4zi?UXe!4w|wIa=!yHlG>W#YoWnqQ1F<()|l_3Elm}5BT8fpTr?*b1%rz&u8JG_Kj;Mp_qg_qdycn(EKg<}M&KsO^8(G)xRMk+
-7Q+v_omH7+oTwY2<KW*q+5g6=|IJrpaIckTQ*G3wAeoVn;r2@4WUDSshen_MZbU%>j}dbtIOP9E>HOgKIjCGNod6B^g+?t8xqdVf
-B^+z={0$r-ny`UH!2c(Li^1L3uCk`!L}iA87RdDrN1xDuXkaqr|H_6D>Ha<^ExDO&uh$DKDSf|`TT><ML$qnvT$Hs3srT0LefXZ&
-H`12Qe1WC)-WWEQnWwg^a=)GorZ;Bpte0EA=*6z|g1!*i>PWzx)kTGb#NKJA>y=xrA4qb^(vW?XTyt4*q}mk^&3NY|ap-cp;ZXch
-wxxKEXDZYknpj7EiQw`+1XtFaW$}jH$nIhdG#vIdpUZR8flS^<G7>(RHr)7+956b2%U1c$@!^J1`IWtygs=&ZN9*2rG{aZ1Y{p`v
--q-V%eS*!BGSY(LYH7LN7o|NeYO9p(LYz;yF&27YrwOYdKeJdWVF(erRPsCUeB-tXS``_ZTzzg4;pw#bbGQbimy+y~7&q@c8nooI
--znG6P16tZzT5n}UXF8y26}$cS&ar%-mSQ=6|+#huV3F{B+a{jG=RiwFAr$Zh=hRs658(~6-?I4fNRV@#y(%+N`RE>>DX2HmASpc
-g!pb!77O|#InlZkY^QX^#0?`(m4M`|acBtb-Z%dU$G4aPT|WyYl6^4`p4{EUg)XfNM`kI&R+em5gUs7t%YqZGGu7kdpuXjD<Vd$7
-Tg*^szGSF{o2LE}b7=kZ3{5qV;Yi|r@l;HvL=u!~k?^F7EXDgL=Mi4e+ceUK%)6jLxflpI?3ciYTU&d0dI$3Pgr1MO#Z1WXOU`s$
-&%3>O!;oTGDTX#=*B??RTz0OIMJg7B_NYViN%Nnr{ZO|mlr4Atu{Lz=qH#Sk2n*lPLf3=hx63j^jaAE<-=r8o>uXgXXSPk8eNMp>
-TJTX_xZMI>u*4D)eC~c(cWQ+zlyqdxnR;3`2og59;SCB-hnDWVRg9snHYkSrP@`e6&~E~V|023WY^yfPFqnLMSL!I!L$7zMKthsU
-?b10#w2N30A5@j#3ccXQpBKitl`h4c4{0#4hTe_&6(zAsdX=LcP;TasmzllcjB)7ZVJ1t1?TEbROENsZGPF8ytfA0Vp52`xBTKjm
-=8z{jOt7LEvIvfl;Iod_B^~G3LW;ALYFi@lkY(F19^%M`!WIpEoFVkuSec+8KS#ttvLk*W>0xqO<YjGkqv;rh`lNtrMaZ_&%(|N;
-^JAx_yR67Fae_KvjaRqe%UX9Ioq6XW!3=5)QtI``pH`gOSHJGOB_!RQ2lCwP6All{YRn<E8)l;BZpl_tIjctIUClVn>2BJ;MpGBE
-`!k(o<93bN#DQK98E*WEJ7EgY&uo*Wr01cbmN&GQWZ6PtU+Ml41jyjC6={&-OmtuU#xJD(Yo|HHU7II8dSdR?aR=609Aw(O%Q5gk
-!>4VvYfr&sAi>JApG7n`>)zR7^wyXS&2n#kSmEj3Y<zJm)`9>@XWoXvG_Iby_q|*16nC}#xQxh6dvTw7=Ti>sON}1+DL<GCi5EIt
-=A@0+CwoXkovM|oW0$Hxsc|y9j2|kwL-HnnG@OlrZY3=+W<#ReaG`8GSl?9cuOvNe<<XSVKV%Z*i$>`;y}iVN{<cFWw>#su?bx;V
-@Tes#3?ac5b?V)G7?vGzc-T;9W9Wu{U8c6?%taTCjbaTTzu*wK@?*iBb4y-aHGurXM(5?GDJ!!-RQf_KLG?PGTVZ3V6$~lLI{)fJ
-u!X59<k4?8q>&T$I6*7TRl7%@*hwMrZmz4Xa94uDnB*Z`BDAt2(N|1>{H0{?<x#Gw$&`Cd(QB@MK6A0#4C))FSN|au(DnhIZGY45
-bON0x!`;IHM?A+ahfPd7TI)mOJ<_qttw+;TTjOj;fgj|QvTK=^X!G(rjyIyA%c~YCT2zae@M-Q6ysKUEv)2tzQ<qhxLz%qZHdkzu
-=PN)t7nnH;&HMM8KtD6MX~~`xO{gfc$<tYu2F-LRVF)P5?$NMcPxU^oP&d!*+I@EX+1QKi28vwBc}s?O$87ZpE^kqyS(=(j@?Q94
-&cnQMqjPSJ=h_9BKry>j>9XfE{{y!-8(!9guID-}Sz{fLc=PoQIMkuG9d2c$UkV}nN<b1<HLQ60-fh0T9F+W78UAQkV$ZP1-XWMh
-wnTBW3N)QJb*HPfx-`@ZTwOR04H-Ed-`BCC;e%~e;d|M~y<S{*e08U5=DkY4Y0}W2*tIwheWj+U!E{N%ojaz`>%VYDN8BjeW47x`
-4r;kTk6c@^wNWyd(qcKbHUx4A<Z(`g5s@R^YrA|Q{rp%f?Pg_}+Y|;uTR;{(ze$@gT<b_Y6cKF-%}+lm)eV>AeO9WYD0sSPL0P@V
-(y3S+4)RcIO{M#mmsE&-s$&tqs`jwru2D_eMHX4_dzfpo{Gb4GVp`gv0G*Gtl4yC#r3z>x!P$nK9b;0>&R2Gl=Z;}O3XW)DYOIph
-d_l_|0*$_&E%^%XoGZEQZiO2(_9|L&yT@j#X{WRXjd!J=^lIx0x7-#7=%W1a-sJ}S3QUo_&yUzA#<OU>L)?)a(^as&!TVBEX5SRA
-bYE^e42AebT@LKnminY^^$JZ+5=o=2)o4&mxc<v~$t|}n4r!S-()E?tJO!k*@1=fCx!>kDrss<Sm1mYJpO3fbGs^crVJ+;P(aAH<
-!q0baRlaZJ0r`sqclJ)VGg(VDo&vo!6F*Jdt}*_`Rb|NeAGFcgxL(Ro5qbwY7hF1{NkBs4QeF(z=qn%a(WmrTIt3@Fp7~X^M|JhE
-u8gx)Rdah=)kb%RB-v2v+p^tILORb|cbvpbCQpd`ER*`M*vE@XUtRSdC&7E97AC29!Y47M{#bN21zNCp^>No;*{yq9o`*1am(8#C
-NNMl+WZk9$1x{;CLZb6V&7NqC;<ZxvJmWK)-4G-wblpeoTwz4+&D&_(XvXT(-k3$~3uy$ocfYLkFxmw@oAss(Gcrue<li<@ppLUp
-eZyBGGT<Vdc5T)yE}IwUg^n!7UPINFn%=63M@sU7N?XF2wlGPXugP1C-Js4`Ps+APf8*OlW_nYg`M4uT(?-2lyG=f-N#<QS6w)7N
-Xa(rX5}`f4(^n7aHe~i@TlfdxbkHUBdiRrNI>f&87)=~TtdISL>6wrDXg+?1`Ik#0mTj393;n?lF{HMXz_!fs8QbqwG(qM!g&rlB
-wdUXxyN0fzHPCh>A8t49HI8dSMZKVgLN7+#=yvmKJ#+GJuT$be)9P=^EIa&~8mH?*4oL~|ZsF?nqse5*m&^@&x^IUmwKr)xYxY_V
-MxT{0VN>~G4G9DP3*};in#+2qabZ%)E+2zh=tGxEK`!}l-IEJk_<Z}_`@R0yV5Q7c&rFZng_#-|`)HK%hDkEK8`B><t!Ca>9_EOv
-oJQd3m_(baq?z-MWnUu;&GaU89E^X_f*oQjPv9vi(|-3U^0=ui98%eBdhtYigT8Kbh@rMBzYdkxWc=v@1OoQEa4zU&z_#?{+#791
-tL9D`3r*HwFR>o%ah0mCFe&j^)yU<&3S;ZLo=%7>XGg5}oT;VAld#b^&wSUKrv{oPewJLGysK4CdntHmTpV4b2BnSO-1jm+^(3Ph
-MTbniIxYW0{1GjB@67)bdxhx|Qhi(bd=0>o`BqNDiJoupo3K9fX}6A}wVU+V><KHbltN{qS94BGt}}NsI@vArxrxf*N%nkELnjlt
-UZ&&(Vr2oGcf)shzH6}g5mZ5aE}G6W^ttOt)>v$OSu{RU9>)`}^#12fxcm8$3JA!UV@!rF2};!=^g3`Wb%vKDvd`GzW-t^#a~*>f
-KOy3`U_{WC%A|~kIra^8TfO%B%k%#7SysmR`pmHgWVOXXv=tUS!<-&AVSl1kq|UZG<6={x39cb^vt6sMq9yOSC2}EsYy4^WcOO*0
-nrSd05d+JHe~@U7*XH(GwR`>IBN#=wK7Wogu^`g;v+$lUjG!bEDJY+T{XQ-S_V97Z<@Vfp<nxgiXSHYGp#{<&i!IrwPhW?5N$Du0
-Aa!^{pHcoD5{6MZZYLX8kI<FoIhBxm%J~fiRyfC}-W)Vf$Tr*`$HLkc=cgk`kaZ_Ut4@mcjbT%It=Ye<rj`gJ^{JZ>p(Y_1Etzuq
-^N@sz2FTw>d)(|?&Cl~JkoP&q7Y&bhLh*+69(!TRyKF2tsaCJv$0ZYq2-qIWh+E9IX`^vNZ<k{!yyiiKt-?h|*W}$;WYJrU7mqc#
-r;s6eV>GKbD}8^VQ+8d0FQYFFZ?#iEycCK*5ovBmkQ7Y9OL8#6<ZAeD=W<|es0Z(sJicADZFhx_&I?~?H<<Be#L8JCtdxg+nd-2<
-h=xYMVz5td)a)`vdKlrS%0fQo>n4WPxEHanXhT$c3-DC5l>MfwCysLF^r=0>w2|RrNbjA8gxM$g%1H=L0*a!*iGrMe1f}20V}B#b
-`|;0zPt^396sYh#M#3iD4w@jowKq1AIc@aigqa&OTavjvi<EBrIww`T-g$z_IBz+~$EY1vJNPy`T51-Vfrsq5`?YaE1lw3mS+X~9
-FEHIYaVUz(&v)Ml&mv<5c0FAZh7#C49MeC3LjR81@4H2AKj$-Ihl#x&>>fiIigRL*8Jr9{_W63&vV8&i_E7C;_y)sHW6k{=(^TZt
-q#&z}I~lYzsK{;6W+_bXQeM#A{4bc#nj}hJ;66X2M%_sg#joS|QZibu-=(A~qWberQNnC7<nO5cv&SR!rY=;Tj0{tfrz(;NJnf&y
-Y_Gb5hTEi^O|I5q(|J9>(5=cBC6+W?wlzeNduMj{mem|`zI^z}a^*hxHnBV>HJ{f&qk3oFVXf0g5VV+r)VtR<L*)8Pi@X*3UjZ0a
-m~{aE9km}GVElaB`&R~s4oXsAn<AhPq-tb#<qO8eDW%yba)!a7qR0#S5z4rI?@mjoQsBMnKAW8BW?TKjKU<|w)LJR>q-)DmQG78&
-#vtXT=mNcuQMK6p{#>6UbnU;TlNTYx<*@YKZS)28=1OvnW_YMWob~*`9m(qW^SCEIdO;M(L+Ecm-(|68`8o`fjO<m{x@CP&t5V~&
-aJfGH7H@j6SaYnLptQY|P^X9`3Ve7mipj5@<iVl$e}rLvbM4Clhof3ljxKMQtrj~+uQ#Kwg}IPYtYmQQ?p3WecW6x;w&Drr<)*9+
-lc@xL1@-%lHfJ-pBZ_QTecFd#tejBq!4hacL3f-CtiRYGib%ls_oXC)uv<m{=GregsijssKByYLucKqQQtuS{Dct09>NX}p%R3^=
-%%Qa=SX+{5^`&{pKpGO=r~Qy_pP|<G=KHGA`t%!nC-Q8f9!)Sx^{jD|5~f{S6ZqXguihf{AIRTa`{PB3*i-oVb!S<unYQfSZ5p!A
-`Odu}RbH;N@j|p(Z#Js~{%WOK+ER0}V3u*BJ)*2~qK__%zYApf!|kcoGDN|cbaNE6(TPA=Wt>QQJOcSoRqYKvUiB==J}KKXouIzL
-Uyarq6%L&unVV()_2cdr+18w1C$sY=EV=e{m=Zw{k6d?@a`3d(;!ybO9G0o!R*JO#Ihjx+HeM(!FDexYV?;mx=Gs3i^b9*AiEWiy
-8K%#-;vVOhv_0D83%h5ytMs)-RAAwe&QxQm{?2joRw-#^IVJ_iA0|nf=*me5i-2{c$s)d-h=c+D4D1GlS3$F8^(+WBlqUCC@yJfC
-q!8(0tvN$ArTSVUx#GyZOluiZzqpRWsRSC8h(+;zI-1R-;?eyhB_;(c;>$4zAoHJcIpoZB1*hYaJ$0q2e8DtJlh&>yZ%%R6V3PV;
-qwGjWhOIoc->1M<8xfFLEE?6XHWAuwMp%oD70p@w-MiHP$nKraHwi0Z?bO*k2hykBu%!wf=Ziutl%+`gpk#M@s+BwqClu6Q8Usfn
-MGDB!BJIGt600Ty(*Fk-cjw>F^D&fXkop}6eiwS>C?{<h2_lBC;e|0~vOMX9zC(i-{=h}+5D;R8eBv9@0`31(U%Tf}s=XSUO2G6R
-?(61kZ$m{X3clZb<BhrfZ$)2=VF&tfI1H%$SJ68hVJas<!iu<w^pV!8Y#PsJBL(Jbz#(HrrHA2x5C0MI{RM3f1*%9Dx(PEq89K4I
-F$A|*B#d}HFbYWj19%kM=jlbn<S@xNQRR723>qmu$qS;!A3=&99zCGOo!IO9MQ@=8=A#0${}C87Q3JQhN23N<`7fLb{I9|yd?PI4
-n>#@Ie+1&U-6kAJ{c}KpZu4IQxblAwAU)vkvFeI$+e94=ij2^PDmt#4rLmqG3NxEimByys<P1UdZv{$6;oA_~Y+-`sWrxkSn!7_B
-1>eKDoi+Dt6p8<jh3cz4VI00^4%n1(2+z;I@X72P&hIQs@n({JpQ@us{8d$&VE@No)x<+LDJQ0dot9a*oF(YD7O&X)`t0&iM&8PT
-EwP^J)_$D%IcS=(VCm;`r{trxig_*s{`JCiy^kv|mhfeQ%}ajshh>30|Ekioo21R*>peI9*hn+}vd~PsMQ;3K2u7)q$bFyE&G_R^
-d;Vr<gkQF3?1jM$k8y>gmz7=a7jl)Q{N`r-vhCHylKl0uFV#C;PJJ97Qy{o;{$;dU+~q}!nf&XI4=XCnBP-?jm$vrXhHW8m`EpY=
-H8h?Z@%28Va<AHuFSydoi%k9xeezkGzas6Y%isKu%zy2E-TriV(jQk1y?r(p<&BfzE2nKc!F=IRKjo%&Rlc3qE1R7^Q&VcOOOfwn
-#{226o7Aq;e_g#oN3s3H9R>dL4JDKZu2s5xxx?a@#f?_t@9KENEXkF|SG6kt1%t0F*GiM0qJhK-Uant0Qn!pMvbX#Ab#Jv(kie*m
-m*uF|D3;DmU!}$uX=l=>u#;?<_8eKhE^*fO&jQK}(q;J9n@iN{CRZ!S^VMdu_wIgy5*Y5q>9itm!Q|m9(i|*`??7H})zjnu8mh`D
-zJtREvf6+BK@uV%Yj1|r(PdMO8G?bz(%cowXus;t@tT5#%O3AVC(=HqpZ6DR?rrqZ(sGJq#dN`xApL-IOCzd?%D+5z3PF=QA;lL@
-c7^Hjmt20smT!6+V!;3Gw!|FAcQB3|B42Vc>Mxw@Hn>@fnsZ3&V^c#w!!kNwtB{&UOC6_%X~2w?_#!R4<=ADG>D=*Hl`qKhvt3)7
-4O0&Z9EEJlV~qsHC4O!xOh4(4+4d}Tz9nxudUJcd3jYoH@C9Sb;tS3S(&nGG1T*Yk%Elpnn~FUZpK`yAacf{1H*942Lb~SVuF$+9
-LtUF-$?p_%5Csd1jA~~(sq=4W9KLb0*;~7B-x3}PmVOJJy~eTm0w0(gs&<r&<a?l)*uA5rb@;E)WVu2|GXJqDrVK&$3%!3W={Fjx
-rZm>nFI#6HqQuC-@^#RA>u^KOB)j3uOF^etRCzsibt3WpBN|_!o?VrfZM(+n(fQVS{=%e!B}I2N_}|nwP804CV9x)3<8r6=1j6{I
-h#{Ao_U$0XLxzbLI2hFLI6IKJ<?^aOl5C<L;OEHmgBE7ltuM2#mZZ$1*zg52K^yp1_>A&jWz6>$qe>d&KTNSUH{-jNRbymQvJ{`n
-@<Z~V#OwPa>}B}zW5U<uI4enhO&&&rLB#PJ1qnm`*0YXbZ+0d$7FS0+CmqG|eT4Eg^$l-VE`8iNS8$$bdZLkGLzZiGfnY11`59Xa
-8h1OsQsKWCX6D8lC(G+u@TIKF9%k6>OW=o<8+6PmTngWz;T45jFC&F1?7!utnEAVN+k(}uG~SaB)#FRT+&hzgke;dQkQ2dw6Yl1R
-y)1pGYMbfF?@V9bvhv)wZDgl1{{Y!fO|T>8S{4lcCH>||#gUd0{7|Lo3L1$NI5fHfq5o%-g;T)4Wzyq8y)D)~=N_>W*cMp9ruMhp
-rOd;v^;C_d_){v@TYVxjJaZ>qG9mUol3m+8=JTS1_GbK?=q~mp6`8k=f^&XSm)cpOWXXI}H>fp3pajmvmQ3y!oFa0@((kB!MEw?(
-<FNr*Q{f*>_&(>LPF02M+GBP)?UDQmn(>poVqY$IT*_eb540XTZtYwdy)*J`zM)?te~|ZGY);{Ky#eb|=`sj`sZV#dA@=(e2NI^=
-#`|mHe^d6q*`U1j=s2@u`s((4_nV8eHflgmt2G~;!4CmTsZAR@sB&rLR($7R<6PHmSg~0T!T0}!SKT$)I%*_=+G|>+C^$jI`)L_@
-YQOf1RK$-v-fFPVDOeioFea@&Hq0cO%RfD2HtXp5_3Su$`Z05M-<_mc&&PM?SF$MD{Lp1;06X;Ek-6#wzO$I}b;^a=k~Bfd!0Yh+
-nwb8MbeAHY&~NK_0;t>&;Pr{NXe#pVr<aPgWWIC~4a+~sC;5_hsnY3vUcqd9(+Bg{ubvx``ToB8AgbH_UZT7}Y%iY!!67Oz!BK8o
-XJqJL`>lGsG78zRJrY#S^piNWDS6Glw{FJWC5n78ILzH~m)Eop+x5~M(WiZ+?6}-lqdUs1Fno2hB;(({bF^a%CITvte$myG!3pL8
-j_Q~y;QK>&6RybSs7SER*H4;Bmu7q-bIC-8uV6yhdWCdzO7`Irmtsp?pMaEix=V9fLfkb;eC6bGZf*3C;m`!NF{3iDnsjRaI@f7Q
-y2wdDG^)s<%qSpvKREqc`K4#aR4t6;F!_U2Y<|G}3oY^2rWvV|`UGSdxEcg3R+M21oOQFNkCBQ494818L)e`<IN{z7J0+093m6<N
-61{`!B_U^~hZC<YXxX8bixt%EIy!E7eP4;_bO<ZS*IFuV=i7*hG@KxQhrKAuK(sj%`(3)?m(7}3VMf?o22A9rF$4^har`N<c>g`7
-`wqn|nZ$(it@x<UzH=|OFG$&~h~&HX5$`TdS`tZuBL#Lo<JMV&Qgcebkk)2dO2S<pVDVySJc3NI|G;&_l#w3~x*udma|FW99(z{X
-SBbT;OieJmcqTU79_K<7%7`<(zbR5(I6~Fh;Ug`wzko9h6mopeoB})g+3D%!>vy>_1wG=Xl_>NSy$s1DB|)A-{Rx@dYYjvWQM*e>
-jWm-MM(vB@3?xKqQng4x`|qIQ5N)Rw9`<&eK3$;w(UJ|fmv*FVbe9$cE_W0T)8Z6F4pCddHa3tKR${}3n#mAFA{Y)1$o(D6?1+AB
-ufi#Dk?XJh{p548?A5~aqx2*MZsfuGiHofnB9Y=<CX+3C9J8`4O|*WDf(F`u2jLqRX6nc<_Enb<tZ2Zd$Beu@`)ayKC3fQVrT`_9
-NO(Afh9`+sV)H_H(Q~n3I8aRXJ%kvVT1uDuYcqvsyHCT{j6E~nUXk8k+OFF(N=H)Eu$>4<sJ^5B8Y^DN2U4@Y3x6zCdakz?izM6`
-MkdX7cY=+QME_zcjGkpG*zcqdrQUNrMNWVhFM0y0+26&neegL$)R`oa?Hi`*u8A;}mmmmzN}&yxBvvsdffSG02OJg$r2j5n?ag*k
-W)MXyP<PJv)0L*-g}Wue9OcLuF&B;pPUQ#S>S?1$Cx{hF2D_?5M`VlKkr&(51O}>ue+;vh$<lD*#lISg5=4wx-$@-HJ*W=;A?z7S
-!461FlB5nS7#=7+aOgjTU}em}!^iR1fd#`LT>nSVpna1YhC+fO_@9F0w_D31z@+cb0S6Y6{xv|f`0oLv2LJ#700000004mB9Tz>~
-N_7>n`V}XyMUUS};Y99G!(o%WNg^38aLGlREkp+NdompliA-x@j&aq64-cC`6n?W|j>0Kj3u6Cm;WFNDG*o5gyg0FZWSo{rUY4qp
-M^sjeCtj$+TqJ$o!I2`VatD+btlvZvHkc_)@uY(AlDNN1rT;WB*w!XRVY_gZgiU53d<OR$9$yPvbFQphcHNXP5n;zkUv+zVd=FbV
-N0_p`B5mhtmheVM%&OR#T;X+S=Z-SA@V!`V;lvS2tXEGLwydwb@T)}Lq~CI4rc2-At@6`ydy3F%YtN95CS#Iigo2rTnlZt~o*}&P
-fMa(_g(SQ#Y~AA_QU-SI%_flqBbu9>h_@n$x~|{b-ycuE`m%k`PHT}BhxP9#F4`8CBBI{>qa{s6=^_qYt4Lw@dXdatAE&~pEa7Di
-BaAEjY7@MOfn$(hZ9_m@l1Io@ba;%2^F9%<q=2T_C?_;)nH`GHa;HfPy~VPqSOu(%@OnRTX}*ZS?zwQ0mqddpQk{oE0<-V;IZN=D
-%3UT75y@9{cON_Uh<cSsI&N`(^X&8cP(s<<&YZ6+pb4*4=s}uX;Wuqel7S1gmnVz388kTGsvo1K8u?eN??+1sZ_)H>y;c`3*A_~n
-MB4ON2d^q@p4`%E_c0PeN&he@C5za7p0PAWs4Pn~D-0wJ2x$+`I)7f)VGUAfr*p5>n?~H%feWhzOrGqya=SoMDDEMv(e|=zp$R|v
-FpUcrz6LQ86pZNEVxU^=PkC>;J?D-2?f@B~QJb^IeGJ&T&R7^F)-8XycGwh}FdTQQ8a4ti60t<tyGn~V79#=@`KPDo0YsS<e77*N
-mMhN@+WjV1GBSFGs)5jSCx2e1nV`=V8ZGug{Ybh<wdp6EBpof9&<+YCzk_MBVlP$b<%FSxMqP_)Nb0IsND_|tjVG`3pNgdkE&HML
-%K*Aa#4-ni#E48W5P{s^!zZmQ34~{DFiGenwl1864{%y2DLjWT(m$gyh=UNm8Vu#(=2Q{wb?|7>3{xV=HvJxUJTY3Hpvo|%3r*Gk
-#fZXA`zTqVpPpu0K0!|kCA=Y#P2h@FFcHyWvvC-Zvh+Q8mlb?XWmq%FLb>XU_Q*Z+P-6*Q3@z-IA4@b!XHQ^ZMJt$;#JxHK*!}m=
-as>8LYkdG5E7ZPqq};;cnQ#%UO@h6wNup7@!7w?o6KRwOY_I|R{r6yZsqt!yt~U`bG}YlgE}q-Q(L^fo&K$n3jT6<{*pP!3{Vp;X
-pyXd?^J>32uE%XCBEp(v#wyE(F+{@hB&}k3v4UT1E?rD}Ni<OMuVcOxU+g<on<V0)6H$d{w%bdH^q1Y{!BS#gMS(0<GzlYtq}0Db
-(mbuZ`-jSimfjt&h=-5Sq=;xw*=$S^3tglz;+1<?5ZL?;O2d`Ej@G7&o+*B()uGr{WSb3MoD(IB6AN9)2&C9GF#Eql!*gbV1zXI6
-JV{*ZsYDfRjX8!i@%<fe114!eDfZu?^=h$;EEyvz-i!J`4N0-x9o(b`92PvVYX#E(9aP)hlm--_W`=4@5yXn%mC0yOq59()cUPH?
-6W=+*a-j4uI(C3l0e1c)&`6=<22=-g2TBiil=){UHW?^Aj66_!5XSs7IB~u?tON7S5!t}K|0BqgzKIW!;N0e)!=G%-2G&=95*Xl5
-{xv`Z^X~zq2LJ#700000000000000000000@M9UG7-LNkUxLVq-^dov%q5it(8ZoPK3+U`_o$oL^OktgE3t#dz-osO(+OdThbZE?
-L??GxbHo-xUmVF+5Z78>M=Yb=Tv4oaLtE@0#r_FsFGPB1@s%K&n9@;eafg(|)Kgb6V2Ww~{3cxNdOla|o6^L-8mwpk2hM~?<!%(O
-H^Mkcjg%0x&oYCh;^L}iONl9}AYNPm@-)5+|Ae{vHWFe&7Ed3xQcf&STDN66T+EbRb;TP8D_%?hr2j64t@CYmWr^KdZD1atC3dIG
-)mu_b+!09ezLq5JSAh24McB4;+a`(&sXuG$eyW%o@-QKZp9Y*th7Cyd1xo&PKJN8ZiWV<NGJNr_nk43P5<G}#F?GGfLrxeH^rwG=
-YWv+Q4Jl%`8kNR}v&8H=z<Ge3t5blJ`R{q8VAetq-?d~q>XEd#d%s{g-~dA!4ru@1v*N(KJp{CvlFb%(@dPm!<E}d(=@bnTA%6f9
-=#8`K;_*0Ezm6%sm&Ro!6gX|{$Fm@VGkieDIjwCHOT0A-*dUJi2XJazZ%r0=DB}s<;)5-i4-LdI{{Vkvj8GoXk)B<sH=s3i3Bbqv
-0~lJGGBD!Gj`iUV2xB-Hp#49<RB0LFfS|=nlRBV`i45HRKSAvr>cFBUIjMowz*yk!{|TC1zA3w=5(h?<Ae#S2h*kWi>>3NIgMSYC
---eH%I`}8S#DePJe+vQ#Vg5DHz{vkKKsWmD0n8o%0000000000000000000000000000000002+zs-BZjDblmf%XF*x+^!}27N$M
-63CPJJ8X7tA`ZAUiX=He%M{9h8w5}^`2%oV?>;cGuC8(5QIRf$0XM)g%|C+H1;+>G^7<qXEDlo`s5Qug{1F^n6F*ScDcbk}cSyje
-{3F^MYY()0I0g&M{Ach2MjmL?A^2}v1L*Wm5WeLbVHqSCu=}6E*+<_93nv2Ye+tjCzbRS5;9$V#{FHI6<2Oc)Mg#4C3R9K75f%lC
-_kIqx^l!9B05ktN$bIA7L3QxYf`S4X{9AwxPX0Z>1}Fa>KzaZG0000000000000000000000000000000000000000000000Q?+g
-;lH_M1hU$H4$C>;C`|#{{~R(Uzfl?wRQWl0k-xbGwpIE`=zd$F3TpR$5}a?X9Ju?R1Q~2U@UMXdR{pO6%>Lg4m^}ah0000000000
-0000000000000000000000000000000000000000000000002suK}uq0RR910000000000000000000000000000000000000000
-0000000000000000000000000000000QlMbKMTUk)B""")),
+c-rlq1z40@*Y~Hp8762Ly1PSCkd_Vw1QbLhRa8(~QLq3NQ4CB(Kv7XKFffjZE!bcycGovI%rG-}p7-@R--(yw{$1y~4);AH%>4Jd
+*Is+?wf0uB=(aC3j?^(CxpxQZC(}_d*o!N7kDNLA`~u^g^D6z2co{f6nx<0vw0dQ9=IlG0P>ZM-gncZ}VEeq#%k!UI^(i#M!PRXF
+X7nf}Gasbf?%<G-hGdPNJ@c!+Y3iv-!7+$jwPCOBwBjt&51>#B9NVnr@5VHKix`H|y%rOGqP8l_o+_oTt~U8P(x}N2He!mGt(w`=
+C77nXA{?o5srj^{5pye6m}K)FA%YT3_hi(Jy#AIE8ot9~qAH66`(5DBe+bDNeTeSC5n{IxaPfbQ5WNcjkN;kH4-WkwA#oEf_8SGS
+Ao{Nn{hv(mAI#5w*VeBYX-evgs%M@IpG{VS!_u#eJbtsM<5)&-Lqno(DiQ}9lSvyfvNd4ljHP2vESxb60Z*MtJ)t>lPr!q%HzQ+s
+M8y3R+1r*6KjPW;W1bBsBSvrjG~N*Twga^jIh~4HlR9mW)w-`r+a^7dMJbh}kn9c3mMoayg^rxH@!SVj{F-eHZlI5@SNyg8AL@}_
+bN6$e-gx4zdqgL8XWGe`GIbTomvo;qQI)kL9PH|@USY`KYHMs!Q+cCh7%14E0Rr}qfCwnd(Oh}3`^<f(){|T6DW@HXh!d#F@sVew
+ZL~I;@7JUDuHj(c%KEMfEb%VDZP(ru6rC!A)cSO8C3Edl4~?or+oo5tQ3Xf$xeqgsa=cb*{k~lm!+!TdVZY*oD^IO;y7h2*!^iLH
+3W~o@qQAEz#hgiGqEOPc`L>4i)?kL^#vPN4)feDDH(r;ijZZ+itEKIlAJ`Q2sFHP~fzz>CwnZ-GbLhMny75%&yK^674qN3%nOr+G
+NqYK7jx-ewhYe+}pQ}gNzbfCgU@!T-#<oT1T4hXriyr+Js`c62$ZwfpX&3En@w8$`@AfFO3pX*D&p$3TH6|99zff=5tJ(~|lfHL{
+odxO3fx0QZ%air)MdwfVa3u|^_DnukiG99m?}J(o#v<#(_U{#6`c<?z1Tf(lO`1KyC!}3AmeRS$?!}?j#lOIW^S;6&K5$LmtzX9G
+?lWzAmbhfK!jma;YYfXwv^g`#`*!ZbgnCT*%|L5A%_xu*tzk@KqOm9#g7kmZynp78U07Xk;gNRJ12dNgTMuhSVl7NaDUaK}#dun4
+6YHjJyXHz5F+n=^0qwy15pst==;p^ST+<s(PaECQlOkVK&TcU$gmlL;EysU1TE`B1xhXWu(KCiK^3X2NfTc;zA6({7n!-8rG=0j*
+7PM{gRIP<FGfXl($;1am6O~eVd+c<ll8&E#m%WNR!#tO}rD4YQ3dN0Y3odBaciE|r&&!L|TT_j5yIO7gT~(#&yDM5BH?r81hfQ~8
+AUQ-N3IQVyX}izN-5<U$D6nxy*P&4w<BwiS44|#DJD9JsPdn1u?snF=*6ml9E6a`Cy?<=z<Jk^%WBtoVXXVRZxf7b?g5Nj7v#a;v
+h4SeNW#duV1}AK7^Wx@xPFg6pm1FSmT4}16sh`KFawTVKg-mB5Eb!uzXVcXmY**8NIox_w&8Jnen@ed=ZRQNyl{!uNa8Plb`4@Vx
+rJ~)7yaz>ADjB$w_8%Tt>X^$Q6?-0f;qkBUzSyJ#V-pM2P%VaRtRfDDhQp;0zt_(W74np0b}u*FH;u?+Y1jGRoHWjZ_4VHDuq&s|
+j%PmiWDk4vblGCH=(attefG`%kOL1oWA;WNUva5UtXJGvi#3nWn@yhISfudubl|MGXJ0mso@8WoAw%WUTk5*YK3`P4O`p6Rr?hwb
+xX2Sn%r(#}&gO6$JWCnN0}R{fi(TZ8l%&8|ADGoMSW<_wW}?!R$kOKUT@PLyHQB#EnugGGSpMyd3SC=ulf!uzZ0GB#dyNRodK^?p
+P8uW(2@6LcV8|hD_hah47H#eQ@~t$qv^WzRF;ZENa+@{^al>Ns%8a0pW|rzTpI~nD15LTrk57c1oQuY}&r%vDjZMeS?cO%|;fF<f
+27#VDmJY{cA-ADY_u+}JYnd9f&yyJ+@68;xzxnk<nilCwt(SkZ@BSyZ7C+?BtfGlit^KlS@<|%-OKl4lj$Lw&Xs1kg>zut|_rkLI
+)vyv<SsTu5-4XJi?GqBw%Oa_H{<qKJjmeICJ3aI%<&Nq^ESG?WBN33vlYjg|*rD?za80(K*Q~Ad{FdJ`yn!8}YN`)gcJghSEv>1j
+J#gbO>oq%~LSTL<_?vL2Bl{MeZ?EXA{O*llJUVBRuQPk<$M9=*5A*G@xy0pxiBGy5v*u2sy$HnSBLg}+P95&fakw~b4tCe|Tcgh_
+em^Py%5<7EDsic5{BIhxnNRX$UZp5b^uXegC(knX<Zks_&|&{NMt8s2-RxLJlQGh&@{=x)naZIDs!TZ<>WtsX(NiH38CWC+0YeD8
+vZ3woUzi6xf1YdhZmX~J%&z3mPEHBZn{JP2+iLlU!D`q(QJ+x~byE94(ed3EJQy425a!q{?s&OD_0mJv#a_5tr_ISu%F%KA71O?O
+%bxc5*o4jAm-X(v@|HJyz30u@=}}+Tv%XI6z|7*q8uuUD+Rl^Nt8sqWHE!Uu_yW_@XH{b~C=tCkV<)r@H*QHd+U>baVT}#bG$f(C
+@V7@ivWre0`ebetJp6b&Lzc$y3DZNM5bg{-0!Be11cMjqkk+1E-Q(t3wZQn4<JB!?9Mj~ublKbE$m_pNaWIH<P55?<x@XA^^L*V_
+OdhN1wv-iR`0KYt?Yce4Z6_{_e=$aT(t@MxxK#$6DDzjB!k@{UWy;uXn`UJEvBS;i$-`pZxFEv{HSVFX)T3mA=Y%^Y6V$xjM~u0X
+;L@=+Qcm;p&Ym}}2PQD><xpjt?;o@esJfp8lM0WS+w!qDgA(K7GzuxJAVW_26o`exhv)0_2i+E291?~{!3B;)dPr+eJ2z8#?f6<f
+lQB<+?fqnnOrp{81jDkFxX}qSmu&IuN;%iWR=M;!@UyXd8_%nytK<UgJX4`rUD~qETg%(NLM~sL%9bvVTzbX2K=~LUg7IuM8c$2@
+oR;M-JO0F{>U&{i)LPW_w|5gabtEfpLErAkEzOI%^mJ?IY;MigL{$9jO3$Nh(j)deHn^xBZyck%za_iyD^_io9A++gTQ(7foo0W~
+R}Kk3HI7F?!_*mA1OfvWIvw(m*1qv`8*6vxnBW77MjAIyDDo0ZNSc=><;OG{xX&m(dUo2xb8R^GQ$q*!GP{>YO>4^Yzo;D9D}OTj
++Y{G(3&Mek%_p8eXjQPM8oZa6IY-Y}7civ~%PGH(&6pFS`Ft`lVc~b}Yo6cC9-LhJDMv-N(fUMPYlr!)P~WP9+ci#%EY(q+_ep6c
+N=GVj>FUZu8e=o)iGI^%L+kKJsTA0Kvq|bm_@&{c=F&JsiKz@8g<xa(Hjf;bf58uF?e&$e8ST8W*|DY;R&vFl(y1g(`-W+_zf!`@
+=Lt`KvmJd@<9v_jjp=*Hndw1kt-arL{iI0u&Bm@H-!A^BX<q8P;Qi5!_l&1qT>kAy$;b0StGM;AW;xYek_weyb#0?|Xu?$+>&x~@
+sS8%L9GH>4SYG9(@~Z99%g^skh^dw}Y)MML)%EQyV+8@Ty*1&?_YOEmMTQ-E=J`rvG;CME$NE5d65{3@Z+QwD?#?D+;BW#8{yzsb
+LkTH1;^F(649?l?)oTJMT)(Ag+HV;Til5o9vvu6>V4QNZ<2_1#(XvaapA&1yd%I6Jj@F1Dt~_mg?5Hq~?2Y;t?<Q{3UZv8la^X(#
+G7|pN>jj7Qti?sCY9Hvu+|+tGI_A_a{FK#%=WxvwLhC(_9Mv<ua;2P+|9l(GDaIa#UX>3meH$%&G<6p07u{RcX@)>+DDeVN*;*9D
++`9dV8cZy*%9BMyqYz{gWbJUtfN^O1oSq6jqod{LCb%0#q1(P)TzI6Hnz&teQ(?!OvrGLl=fAv`YH~s)iCwx7btG(<U8=I*{A{xz
+eH}#~hsf_w=g6zwt2to)#_q`JLc^|XqhXFW3{J3K*)(104n7>w09*XB5qsX^%LudM>FYNB#vI#h=A0S3ey!Eo5f7$as9^OhoVu94
+k6_CqvM-wI%~*72g*_Qwe~prw?5sdUjz`LCGVmA#oQZ@Z;PBs_A>qP?^0@YacW4FqP1>lJ+GFPKD7xiX#jr5Pmwj=(sp})ltIKB+
+Zr+!kQ1{`<XtR<RjZx?q+p_|Fa9$JT{3oVh%GBPOeTve$0y7B6-8{E<$3B}^g_YOOCTeM@GT{ovC9rXUOWPIY56sp6eh_t~8&-6C
+g@WsTp8WPL-*-mqTWKA*pH)dwZ$BN3MNCb0(P-Q_O^tzaZ%S5nXVP&ff*uEl<=Z-%)2Am2{X0`sL)+(!SQQerY<E_s|J;+u@17dB
+eRn&9Y<;zTa@X`+`_l4ebOJXtQ*Fac5<AYz>Y*S0PQ(|T+xol$whMjV>*JAZO_y);co7QPvI*{XZM!x`BxcdxX&Fvj&3$zMpG8H-
+luW?*eWJCFePMR_$du8Ka#a<^=|0xVynQ2T1cep|U*GT`?a(SK7GmLYUOUW2PXUk4dNtYtjYlEjnwcytG-n`BCqUkYh(i2m)xR@;
+KZK?k!ZuITpI=`|z3SGReE*S)`gLd1%ha6CE$f{Q+}XUK?1L1%YfhApQb1t!jr_6)`LFBe-hSfe(YyGd*T#GCTe3FXSyZxof)~>I
+;654dh3#)9de1afv0k{I(`|k~;!IQO;wy`&`x^7FR2T2|&aJbw<E=Zru=U%W@||rlG~~1i_HyfA#ZOYDqg~!iJ~hl3L&l)mSFa+;
+Ll(YA!w84rYi&uwLW&cR@E`47YDoK>P)huxZ7-k7-3tymhrHK9jsAj;RYD!CUq~K%B^tf7Vb1uD_XOF^hpt3EoHF}JYz-O_x$6Yw
+%J4ZBZ+ES?cYL?r#{3w^WMix9;^FT;QD?WD^1H<If9iX7Ox1>_+L>!Zbf@wz>%VMRbF%0B*@eMO#=N2%^D^!RUZ^tXB6pk^e&EYt
+nvy&Y!)!68Pv^()NO-}-!&(#q|C3!Z=1`%vJ6UR<#UoL_qwLV0Q@FBl-l3vhv5Kju^VF{Icc|d8Z6@wEDEypS=&>d>G9`)8{3Ueq
+m*XDqPK4br+Oq$Kp6s<R%(3dn^*-Uy<|hm7R-|f%JDWT)-<=m4<hm`%Kre6aIMzZ`;xks;$B~%<8dH5#((fHo4zMB~(><R=Lx0b|
+-(<azm7B$*;nHtOo8xt4Q3Nd9<^1c}`dW~(`m6oy@o2u<p^iiXq&KPG;!*J5@%Pe0+U{>pC{GMeMx1YXbFo4;>H15Go}88Y`ZD*B
+;U7G!3lzR|?eU;F%-p=6dwIf!i^uaw*+J)(OCvJYS#PdAzr>>1NAAk|tHq(g+->F$BJY2F=gtZan#g%m1h+5<ndse}eM&=3>h(dz
+y1l!u9=VifFOM`<<W-MHsk3zCuxNjU!b;|HEDV7{yjNRwiN}GKp$^~IQl>!;UPqONgq$}Oi9*2tgQi2<=P1wA{x-buntX!q1@}lz
+kFcU#%MTHaugZdZPrSQsQT@D=pwb?toA7LrhX*d|Wz+OyZCIxmy!qZq6ZdZ!wzvDrq=Yq5GJ4&)uUjU|Z!+GpiAlX3B){cu_JnbM
+`?At`9^>I8r<>Ipj$JMrDC3nGxQ)68P@eY{rI2JC;{M?sxyfmod}ZO^YE~~c#bfz)Ucb_mL`3rK+muK|K}rr9PDwx=(%R2{6+h1H
+-sEUm({EgBvQMtXji?K&ZkGA9r<pdde7w*{<M8sPZ6)nbZ_Eiq-;Uqx(yPS_&>hKM)#PDhyL;Bgk-0o)b$^&#)&BLasNyOF=GMYd
+)|}ZZLZ+PgKHGD%OkEfU#%N7{xgfc5g@-E#kAB^>)_LA0100F(+O-1by^c2J;rV*Czm0R&Awep~xakm4&<{ES(UJdynnQbR74to7
+LE;GKc*DwTv<<;sL^rgXb%B3dksqae^ux5e>F0Wrq>H??rBtz6>o?~YIoL#BY%T~;-Fl;@XZrHv{wiJR)*W8Vm^yTKg@455`PeT`
+czJ37qlWavyS?~KyRRu5ee8P2<-3$M+vH{F7(_mskspyhmW)Qh5Yr;wuT7I>68PfEtWT6<5uvViESE*-8@;ly@c(te88@W0SFd{>
+baVLFWzwoUZ630YV`i=;A7JL{e7IBTWHKo$<o(Q*Fsw?-S!0uTnfGKyJ^h?{YgQIfzfo?j8addba<R8sMC?2>Y0I-${Z@|*uBy|t
+vT;HX?mPG%+B?2kdh0TMHVu<MY4WqKK&?b`6b=b*4YtxkbjNd0d|{OX-H_vD`Z`vBY@8H-49ovOQ8X;NPjfT|@xMBep&jRx<J*kC
+=SL~RqJnDRCv5kv?NAJTJ^!wab*I&swu3BI*v9HOV+F?6c_q6Ul}?-2n32+B{Lq|(<+x$*SEU#DHK}e7Q>D=<A@My(qaJ)$Q;#PF
+zB1p^J7*L#Wm~)=35%R!UBY~kq;04{=7%YxgF163rMh#`d@sK-CNI~Mje%TCey%GM)o1Q5RACa=Pk3(jkoNbZ<?g*!UGmOJt^PXk
+e8s}^Q=5$E=k{jQyFOFucBR}4v3$PKBuGo~Q}UWIqX-DOxz1*dZ$jvKUuFz{|J&hxUMHWa>KL=}*Xg;FH`{*kbQ-(0z?KewfxP$h
+DJf?H)|iDwAU^e`T3qY&WwS{9u;oc~`_^D14JI^dT3zUFq|NM0aB?)zq$2z5T#W+%c@c;99CFy)=uaBMt_){YT|4D~T`)d3#o%IM
+_a5o%>q~+s4}Y=v`|FQKN1}d<Fs*)>S({vt{WND$kqfJ5Nk;G8E|hv>u-iH<ItBCjy!W;H>?-{zilMz44V8SccjgnR4|$$=BHx(b
+@=~so4kWOMP#AOS0&{T)he3q=3L?#sK_~W&nXD;PLcfclVTC!2Kk?~@w$HiRU^a{Jpy!)!@m;IM_gDI=7^)y~+fxW;vUMxwhA%WY
+zCb?A>e`f><>!u`ojkT~liCNkxrS8o8{-XML#<ZsjkvHe5Q#=+dQ*;jy6?$Y%tlBviO9>()o^$2=b1;7A-5j*fmskTHj#}(@$J6K
+Da|98j_q?aNyaXC45rV%ZO|w|JOfAl7hYp%=ZKVJPvuYLn3X@Y*xeRTT{t=!O*b^r8lj;*yTf$<LDi=P`!-S(PJO#zXx6yOq}B72
+(gQO*gJi#&WIkcTp3A$>yNnw}gCUaYwjjS*7-Vh2kP&=c6-(<q3Y8~b31UH+9M4urU#ENx=b)ju1sALR%7fPL+I73__#sW7eOqE+
+h(D0CH?-HvLwlyQ+QTcx`;!uM0y7=ag;J>J+CJpHGi8;m^oBk9`o{XK95#nolf-)0wMO^*DAxvCJQ}@EwK;~zV(%bbdd3WvLckPO
+Oza$2r=GK%K;RET;iv+<rkVS`*~6qE!z2)7qx9B0OZUYs8GDA;+EU?tLVGSZ7CLMLwD1G{S1lklq_u}XpZ(2b)k-zWI0qTKvcLsX
+6;RpugAYsGNLQS2@s?|D<s8yO(lD_*r5ts!pI!2|r5RD+h~qm*5BF@9latnceAt<ZgsoU?u-mpWzA1-}hSW|zU%X-?Bivhuf#F|$
+eLi{F+IT}opHorp*fmy*)GzSfST%y+W2oZ(P@FQf=kF6NpKR!nSGO<Gv^?Eb+9e++kJVcr{7gmT<FXhYA;hEj_zHbOfz4xsQ@ynl
+=5S@hTvW*@*vgtoo10COmy}L2Dm12I5aB5!FP@02VUK3^1&G@Cj6h{Ap0*4bid`B~Cs_s9%J)yeyGO>@$>IA2j<=N&cC2jl9|{tO
+_FNj;CV#@`J!;R7x3|Myzdm=!Lk36j-?aS3<r=jy+PC}+Z<tNiAhOQqU0nU_H@yoNiP~z?1SAaM%DUf>d>)fGVNVc`goNi9KOpM9
+FKTe0BOw3%av0&s9&M5|6$b?|8!{qkn#xREU&rXEW~@rb^($`5qhbV7(J+5V#GyT>z<GFS>aG*vg&Lf(uEl}!Ii^zBQBS8GbgB+h
+@y=WDe)W;#{tAS$Cq8fYcUCgCFJw`f6uzzMC8*g<TKtS1elppdgGa$mlieuI%Wsa;CiN*6-mJz<Q-l+6eckK3%MLI)6jefs8<V(F
+1VKo{WfFve3jU8pEJHiK|GK({$vanB%~`l9w<x6EPnm*|n>q@nclFJt(6MLla>zO6(%A7I-Y&B_TjLBLEseoL88X?ei=Afg$Yi#p
+4^t%bZTF#l5i+i8x;+=)XVFV;sw{C~!IAw5tN5wfNE{y1A3G|;Nd&YYq@m!^!oe%%j};~i?QyM7)|Rl5`_|sK%O@no9f>ty;gMXJ
+Y0?Ms_tK2d>y`Cte3WSz$8ORIr$v*7RoKvAC@5s-vao~=XIkctvE%V=7XfShXbRhr>B4_&-&ePPUO7^Yj6fjzLdjAWE($3O-&rs;
+S{T8jF$1wY@{dV2wCC?<<t&)D`;*aI;}F>q2a~Pk$QXoNLD%Ro_je&z<(_M94AbMcMuMDkq)vp_mH<^Eye}YswNioW78UAdq{Jjb
+wwpPA{`5#29uwa`FR&!bM~8)j3(EC|^C(CdTwv=&1Y%&K1|iC}LHseh#|&wolf83O^KDnuhZQ?HjpJ>V={O`DzHGtQ%U@HPCRL+W
+Mws$j1I3lkUMFL^IZ|Ir&`aLCTFsHw)#1s|`+do99T!_YB_>|rI^3-^I7GBiPE{sWr0hV8z{Kh-|FE?V?fe|6+Eac8g|FZH-IyO~
+p~&Dn5QG=9di}nKO;_yC&k8h_rSe+?aarpOu{zv{OA`2oglB<Nf)tZMCSZ_|g4zs4c@`Cq5xlG{$0UmU2_296t7ZX)_PEyidUy9^
+qx26OQb*`1F#0;bD{)zBM<4h<UYX>kBTK{a-H6TUId_Wv^kgVPTh`0cA@KW8Y`^kQcut`ZaTuW?)5rtO0F7%gVg~-_7W)ltf3Jw%
+c5V}G$J9UzH4YWZz=OeNcT0T<>Rq4VXU^kLuu#%(cKE(jM-2`cixPO~3L6$0hJ?D^el1A|G+NjW{hcUMBr;Nb{prt@W@wLVcZOPp
+oGA#k)skZnasAR(`b>VgHpAaqLzY3r_T>oZt&23{_o}!7H!@s-h=RIGVYi8fA)s~;zKnv4%Z>Q!3R{PEd~eo8SsOD<OP<;1Ci+w|
+m2S-RwbYblQlO3$(sO~2jtmtqX4ooFP%kDbN-{xMa-sDv^a4YBTzkrWrnjLyUuGN%DbTVqKhQ#5R*FCJ5vuL1#v<dyy*3s1x5@iI
+GPKvqr&DcJr72LaIZ(~vWTzoR=Z`-7Mp1nzG5U;NWZO6-;{U{_AKE?#mMcr|ml+}KIF%Lnt{;sQbJ|oaM$*oai2obmM25f5aVy!$
+9Iv+vttkDU(5<~1_9@!z-aM3zNB>;)(N_G6w>MIk&3=WY_1zdbkCm^!vwE+-9HuY&?QT}su=v%^j6!t(`sJa3xoe7x2#I|Yuh**^
+Z5~R=l4YQ8Tz1W6<)K<vJT&V%Gl@%A*wwepR<WgYu4f7q*_qlzev6Rh{}5cg=`@=^^h5TRYNFw=?*+2_kxd|r|05X*haq4?pMA!s
+Z`twg9vy8os-U`m7%}O|IK3N>XZb2u%vxgHXCk*85^R@NkQSEK$|&>&MqP2E8l~+P;e5hP`cj;Cn6e8CCYMSl3@1XDDt`N3)@`k#
+Ehj^Rk(ZVco=){&!!;qjROFY&xOwN(pk;@>PPu+=T7HlR*y?}pb(%9Y*zk+aYBQwrZ^eDDDuLEWH*^@w@b4cEAo1JFgTntnkU{(#
+wBJc8oTi@%*IaOfbFRu2O0t5zxV^LJJ8Ro*Q{soIS#0P_a-;Po*-gI}6E~8W&4A?GG^{1Gw{^iGu5T$5x_%x?B>Q3>KJD2o3tie2
+jmc7ittzWmhs@h>%fe%>vo+!rApdqba*SKC9cBbH&KY6pre(0yg3AA+r)X+{Oh+gUBO5cBkpxXBCOlnEmgc|Y9OVT)O=E1y{0kbC
+4}gHf{uTJhHZ&Z}yN!G~>BVQgQWj+RWv6am&%aZ@ad@emG*bt%>rW|@E<0DrBbAFoUuZz_*@EZmJ~gcl<tSW#q61yKXkL#D!ooLp
+(DnI_0d`q#go#?k*>}l?&>GM3&$BzH%sHdv2~DS{E!t*@E?jB_2|jPHygRkZmB?4zhMRp-F9;GgxaA!RPUpX>>#b^n;J-vMGJqNl
+gT?k$i~UP<huB(coM|}i&d!vvW(VHxQiX&hz1gXIf@mMHG(Ko~f-CfZn|xgq=T^Q9b1tOC&<1)o7F3nRs_0jb8-{YTfV|9{ji*dP
+>qnX{3$`cn-(QyL@tvuC8^<02UFF-~9X_T^Ho*e&BnJuBG$S^_5fZ%Qa8uGzt{tQ}Tcx2R5)WCn!;;~S9H`&aG{6}_kBzk{3i5MA
+93(s9UnD(DL7Tjy(|#Nsqtu)fP^%2tR;qdLS*e2985u4s^G%(g4p{TeE%=J_yAIF3`-or;H3li=`jam!Pqa3#KW7C=clV*9Y|gP^
+k194<Kx((lM$Oxjqpo^doy@<Qb&}iLzIUCL9%T2Yx+~Ilj^E6M9uGO$_+xj&l%T)aDNo7BM?)=d<RHbigF^1|y-@_n;B)#D+F5<G
+F{po&_HUi$5_i^5ef-qI>-Jq375Z*wXLmXV?rZt7wPD=}m>eWnMb7hxvuE}0ZZUpu!hvR5>mOBlx}P<<*od_xK+;)sVlZuMviE#+
+gF*V$I;3SrZr+3Y(l@Z&*P0SN=1W1aEF@m&Xu0FIUSAygGF+CgN}0G!6-v*N+iCJh#T}A&!e^s780c2gLK6-ox~**Ax+xw7A6j!w
+|2wM=Czt;wm!McY)}a0UB`);c4jkX+jN7_>=bnROm##E|1Y6v#fAdjTPQ<~HBb-g38wO32b+l$LzGz|`YY6#;VS%eY7v4Ry^wm{E
+$UoFM*O(=*%K2373$+B*>u7G3t(A5#q$vB`n@_=(W@eB_ztfURPT1`Pt#&ToHSX9B3bbCjzM;xp1qx#(43{NBs|yTbUkf7tRkHW-
+IM>W{`u+Ckwb#F%y4Y(D^^JM8zexvleuC#X+_XQLK<CTQb1>kL=foP=l+?owJ~aMYZm)KGp=G9{dHQytALNvB8dz3ni^{u>H=?1-
+tCq>yRLhv~8SV`J)lS7Z>qn<*$g9zzY*KIAD|QnWC_(G~n7K-4_wF@?{$_Cd(%s2gP-1Djr?Wf_8f~j!2z^swXxP6`^?t5U>*w9u
+bvpfY?8PoaWm(91ONIBwH2MTrcBs&-%*>_u5Bvn~qx`gSGjFBK+6S0IF}rp7ikCG1eRt}OE^9&8^PHBhwFyYP`Su1J>QFlmo@ZuU
+3L*P4Ac>c^tbF#-ZGoZ!wDeFN{&-~Ki;<CiLof$ynR2}<G^Lci!_`JZ25JRaJve_@3WpXg`a4!Me5lQA|17Pt*Grp@uIYB2e81Xn
+h79x-?=8tkU)j{&Vz#vK?p-tJ@n1CScHCIIBX;Y{_G`O9Z@IRzu}vzN(qT2RAp~*=<TR(Eh{!SS4flK@{ruRg>`SsNY>NV+`me&5
+H))ebYafb-BBITq1sTVsd*M?2pH-SDN}ev-7=DwO$fRI#eFdrO%w+l(id2dHs$&uVR_$S>_r|vC6kBF}e8F0q<p%|jQ&Lk81n7RI
+l|?I3E>%IB+08NHZXcgwey+NkJa0TS-q{@0!O~nUqxFiGGaMRyJzx4A-aSuhYfqIMH1;Z9dFO>~wpq7~CXIh(ko2Z;rCV;tFzBN4
+;GP=8)<QF=2=6iHSUQ{5H^d!tJ5Lqc7rZYsgVw3}$PoL38WiGR>T+O5wlpVgZB}Y`VkC{TQKvyM;f8M?rMBF$JfLmXMmJF5@D-5O
+xu5bq`9Y`O_!r-lsC=_j{d%;+fLXcsDSJ`hj848q7Jh;IdENtK56EBaySpdP-gF(+WIFWJO!+cpn`Zirt31g0@3+;h+aPVE3_Szg
+3oo70B0xJu!YHpsX!fVD`xsFAEuDh<`3jDq3F_Vp_LVd{HFdZ5%RA}rkR%(+eLJ=pF=X<+_0kx#S$rW1vP_%9VxKH7e{<D8jlq9Q
+158T!m``GI^O5Kr3N&f{=JU=y@{M~sUWPFFmuKJXme$$*#immg3Y^xNhD7I&oioJ*#c!qX`6j38-4G-wbZw<}uQVq2ZE@ULXU^`|
+-h@r;4{3z?U;kR^VYCbSwj0bAWoDXHD86r_Kpkh1#>VeNWWYr@?OI8REQcTGg^nr3UPCpPo88(JkCfsEm3D+voncb8-zRJ_af3Qz
+eQCR5gSz*N&Gn~4^Kpj`r;h!oeusQmi_E_oRz!c4sU4svPlWcj&R8?N*N6p!CeZwYZw}KV^?CQ>=DNiG6b&sLMxu}X7xQ8P=Ceim
+EQ@cKqE>8~5et3cM;KCPa$x7=^vrGdtJ)#+n@%64khOOIQ~Q>CBQ_EF(tNtpw#Ov49X09|H57U<;>LAZTzfIM;Lds#S^h6w{jS35
+wqJW&o*v|oR1hB)t=TY+Oon{Pys&4j+s&wbiMv^I)@d^Pt$ZnmDhO*x82EotvNWW*tdB|ylb+!6IjDm^Vwp7Lk`FdLy&wx;;IM12
+*KZrGd3^QE^{MwT*^#l2$MQB#mE+&Yd*ZZ)b)zQC5m!Bfz}GQ}Hcv%s<_EUJCV6P4H{tgF_*Wg+;dY7yzJhXHJ<pIw&E(;b%5Hh3
+QydKYyV2oBI%?Q{Yv(taV7dT-fc+|*33?r{HDf~VjZWj$^QKOOCTp;l*bjHRN;g-TmU*mhljT1O6Pxcnn-o{ciP+#dTU(hgVVg<5
+#m=?Q47E)CtYrD}u2DVdrR1S`aa^%Fl)8Ac^>snYab_us4w-swYQd-YL)!Gdng6E_N_h-vVxNtF55STIR!+kqV84pF53phKvtC_C
+8#kGWIg?giDW~%N{neSrrZrhO86WSJ``S+B@+Et@xTTwg+#pwW46&*Z&cES1y1+Hq;t;B^ITuam8~VHrV>VgVy)I6VRK)ScD}V5H
+Gwwk_q!Oa9&fRpx(x4PwLZ1V-)?j)`A^VLTZVp2UGQBX^0m*+I?W2OWR3~LVn(5He)abRxUy=XKORP-_3|JEl$?8jjXe%xGhM5;O
+X>X!+r0&+cX|XBL1lRDUIj+mEqNVP;CCWnjZt|z$KYUXAZm!9KL=3DL{fTilUPrdis@<EH9Kt9o^!sz1sU?vnn1%O*VTAd1NUZoN
+62AzKo|Ikg%AHR>7kROyD-#bbkiM|ol5_Ipb(oj5u2M2mmp}9w>wlYJG-{^X@wPQldNO>c5^|qc&{AlPbA0B_Me~L1#Qk<8taC|0
+27&}xcVe{K)M(!r4yDhU{VO&#5MiW#brT}g8N$($8CP^P$AFth{yN&@=HzO9oo|VJz&*Nnbi5OaKdkrI1LN(qwdAH)zxfz9fk;Ha
+c3VZ<Vs*|KhZ}LH5=-GX4<c+eE;@Qs{*A?!3@BuY#~R*O%9Oe>j*Wmi)V)PcIZZ9T%>InhHBJHX(kQ`1q=h{}N;nBG#l;9c%s_DS
+3%MLvC+gvcrBCh@Z{1bpqx;Gi+E^{!oLF5FWz8G;EqmC8Vj3C&i@`p-v1z9n(!&^^Ef4va@0*#{X|H16(1xp#AthC{d472siDR9)
+{b~<4Yh$_?(fj5hVGc>Y3JjQ_FC9gJ6NP!_2+Dw$$NoZ+58z+$k*MW0HBjkg48u0V9-1J&wI?=_HDlc6gxMRlIwr{SEmEfQ``i?r
+X6H$!Y2FHuk5NCUzW;qrv~&rXiHGdD_pM1l1jj_3C)F3Y7n(Ir8G&L6a<1#(S!ArxuJfc|D52fMF$3c#^slIW>n(EE8K0=_rVjeB
+`%E4b=foZ{JRWr9>-DS^tpNrOT)vv&8;!b6wD#7esw${ULslDiJZM=^vD@N$X-wZzUQkcLH_TTp5~V+IUy!*;!$}Gys3rJTHcnx{
+rKBjM269kQqWn|juc-a=CsF#@i+IzJVJeDLWfD|6_cCVN^1EobZSv^}wYnTSzXur6$h*i`+H%>>2u1Fj+1*pI>45X)gHLOC{qk*Q
+drm!jP7{sln|X(w&x;~xvxMniZ*7Mw43xKcD-ApXFsvx+0RAg#KRUqV<<^gH3=iy=qP{glKq1KTF*((*m=~v)=Ny|k5)P$KUoeQ^
+;aWeOWT;W#ed<1+HrdUt_LYB*YQLxr(&VYvR;Zx_Vup-IDoWFZdLN-`a|Zmm0axVOe@Q1VMu^KnnVzlmh0PW!3T@`l=3lUqm;3HY
+)yAL0J@wHKqCg(PVB5KSmTPO)V_0NlpSm_38(y4OX}cD#(68T;%@3DoO;iw;SC<o-l(9si4=+WrXu>LB7?(cqBMkG4YhMvK8r7kC
+xTa-}dhA^NzKp&O)*?!&is7}MtJ<CJ(3&=E<x}qK%~>0#Q3--7-j8**rzdYi6x*`<wGY2oJ*nAaptOCGUYZ<ipl)Uqk$@lQOGyM#
+w~GG7wO@K%TfHGYs21LO`}Sy+zA5w*xM^oJY)yk|Zbw#FKx<8~&Lp$iOY@O|G$guT`{BJlBW&(3@KvYv>o@Uk<mp6xnsAirxyemh
+RLEgN5Of25dW)4ZA%Ai0j}{|hPv93coo2IV+j07eAal<6&buOAS*cQYAzHmJn{^oeYPEXmG7GYBmT`&$qM~|=j~-jF6Jh0}Z7DW#
+MB$jUev}qPl<&^NiAJq31oE${92<JPd9gI-xcrMeg2qaJby{CkIAXd~ZkEOO&%0jb*l_!t%#NF|2@NO1R0zU&<hrBuFi$&eE=91;
+VU-eYtvs+_6)e=4gBJ<Qk4nYD81Wx}aqXWMd4`^n!k(926=oo?;up@ZX}fhQ7xm6^SM6_&QGrE=x>HP~2Rg@TjnXna1r|kEKPF`g
+l~@iW?CHvo#e6vt2?P8d*o{hWf=WtWEDSc1A@^JHm~QQ)5SfwZXO7U4?r)6=Rfq0Rwvi(Zi0e3-N}y2%b$pN)=dh@vtsP)23RcXQ
+V-P^*-{o@1sq0EkN2ht}$xsD?X_Y6fTTiY}cGhH(`dg#o(Cth+MXIQ{eT^{ziN&H(18NfqIFa-)0#-a{^;hpw|0BD0INv0!jJ4O`
+@Eu6MdLx%9d7LW_vE)gU1VPEJt`uuUny5e(<}ZWk+v7wOE{e4S|4O2w2}u7RVD>C{kndxp$RrIo5d2Q`s<BQwattCypy7q_=JGV0
+n7W$$@CPnlhak4U225g$4WRx1(AVxhkm8`up%O3y(!M>H<87oYO~DVCZ@h^tMO=EA_}&`7Ga&=i{weeiMwlruNLVp9kuk<bjYH%6
+Y@|?7LoOLBE<FqneE6Rc-(S$-Qt*&-8Bo()Uye@fYYgEnHVGqHlZpb;{|P*f?f3LzVscqzoVfD*C<cv`oa6;j<DWsYJ{~=&&YIZg
+`^9ge2j`;#v;Q+NVGYumuQY0qmH&%Vf&Wq1gdc=O{BQ?I|Cd1gvD<_LssA2OpxgY%0IvL>V`xji`ifrX6kSb<oalR0-M(&~%6?`f
+%C1dOnV5Q$I~*~vB_bV#??i01g9(>7ht=C@?Fw-e{to9Z_Po=hNP-uOG}d^+xB~AGusQhvUXTOeGr4=Tz+so;&87N(svSiVtnAT*
+`{4asd(6<yyu{S7lXB~8*h1gAWM$*q(=}s_y?MfI_@3!Ce4hO^XoiV!`QdA~)Z=x^`7Q*(^`Z>@&#Nw$31ouJpYZNCt3pM=Rkc|!
+Nrx-YdtSzoG3J7$iP`px-2~gQk5wm;`+v$X7mR%z1e-z;{<VcmuMB5-q!o=@QE_=d$kkSg^=I)bw$+wO3D#`B)$VXP@i{%FP<Z3q
+>uB}3%Zrz=1lOM*RaIF;Rx1cD?Hsm_+(M8Q$W7JK)O=|y(EF6?{aPb|;3~5(vIKwh=~o@Ws;HlyU=uX5;IaGn`t;FBzg;!*_Ngz<
+Ph$v_)3KXmv1o)Juf0o6VCT&|^K+**m0Rvq7C4!7KfU!+yL1PxYgg(jcOAQ{BzS*I8Rentay^0EVeu>C#;Np|ox*OIC%MuDsxB{h
+#S|zjYpo?n6F}mG57)mwTC^Hf>|p=-`<_~-AfZv0u9&H|Nx6Jp#%gteNIR0ggdOL=bmqznbcwTZcpgw;m?0;)t}jz>npUf%C{UZl
+*|X~vN@%zj^JvB1!U?Q5q`6p>z=6DN)Ylh$3^g7~;NURA%<6xCppHn$+LP&Ycty4eQy45S%U#Js`_*=*YY7+6UU)A)mijs4oWEdU
+A7=d7%4)h)Ri1EKioVaeqYYI|6<i)UfuJcIlNN|4ztZgJYgs|VR&IVDVkr38ZK(xL;9wlNM1kaF)PHfl)zD@gYVHB;&+RP%Ei32(
+twJ_EUgnq`rU^4q5s0+nmg7D1$<DW*s0jqAIel--S)-H#LPsIr@kBF$c}bAp2s22!YrZW@Ltx3958vF@tSWdyK7GU3u?2#&gLEi@
+#xxpOPQ@X9nW`~WpGv>FxV5m%8@BQSAzkxxS8836qpnM^5_F0)5rvD2jT>e=X$Wp;9=vh$thY}8-Whxnto#-^d!=y%0`Hp_s(zS^
+6nLPR*gfN9bOn#lG=(BZvfypg&6vUr4En%&#xFEnN^aZKykfmWhzfHiR-l9a`(ZcKO><hly%u(g#nsni*CY}jJf;a0da<+mvfaIO
+eY(Ip&s~^WxU{%OQ}9cD<Fw!&0TzPamzJCTA`m7xO$k|J*1wAtA2}9Y=wML4;s|x}mdmSuOR^pH5I<K@5VWu=Zhb4cT9!PYVk;2L
+6m95R<ulfQwTZx6j4f+X{50Lh!d&21R*#oU&Qg9RF9^wl60f&LILHa&$As?_;;f|vbzvAyCJ`rS6eJA!OV50Tz1xw{R$3eJl5`j=
+@DaRg8XMoQTK1%S9z~EFmyu{})RN^|TPWNPW<h3SVcRapH>!dM!`#B8ZknRLr9jH2oRLPoz63#7xlz}GB1;iCG`#Y_#_ceqD2@7;
+oS3oraAs?;`jxi(ilO=fNmzSk)A!RS>kXS3A$Ssc3c_BOKT@-s>?!C>U*EF!Y~4Dhn<qF(^GiGIkcGA-Q*cSYIYxPm6+;lJv|m9Z
+kwS+?S0W7jZL(+@@|R4!+poXH=Ea%EoCJ;~R$!;FJMPjJ;Wqke#?pc*6`Mw%h)mDish3QN{cp)>I6MC9;{6Whg1p>&oJ*>5?;VBb
+oun+Yw?@g61*UG;V2%(TS^%>nlLrK+i1Gz~$+_T&<}Ip6V*|3X;h#(eK4-t~@+$dtN9=XGA_WsP=~KO8U)MM;W3mJX`%X+-H&0Ig
+lp;r9=$FW!6n&RiPy}6X!1@%r971U7dCs=P0iQCAgc-1L4C>dOh28sZBd_srn)wj}4F`ey&BfUmx1eV<Sd7aQgn;GL_PX0th15!G
+fpf5RZt69vs@F#d{6FDM@1`7Gb&^o+wdbWN16$;ulvAV*Xs=8a%Vz(@S3az)Omvx3*BlvXnj<SXMPUy6@VO0~IC{nr3r_!?q>`8E
+y#>{5ijE+3$qwLzemFEwgCKAg)4xx@Fh`0eOj~~&zE=w~(2?#`#t)pG2g4IU^?(qsFSNzk$eu5+l^e(c=@>0FpA?gP$vf5P^nR~k
+p5Fe+;_aK4#$<uNuicO8b-$meC=}bvXJ2rLDol6`P~)sjUF?8Wr}I$A0qv2Xa$|tR5$zM!w!U{W=`B+hh{0v;io3kFYvj(?7KncB
+BjwX_-;BFmVT}=}n<W+h{)3}EM>r8sefXQ6mK;tv4{%u5ObI^_x|_<1ZP1AXX#)eKn%>ijPh>5f!t@nR2-~cbIh&kwu*{{@3fC_n
+<%8a`nH?eSS|ovTiZgH3dB|~T!upJ{nOH44bzq(Aq!gWw8_<|W6&+3sLjlPLz!}^sC_g=Z`JzZJOE5^q76dG~&=G%ahOtKfk*F}X
+p{rrQ5@k7-&{?0=@-bE&2FD45#1KxmE>5(+zzzmdbOD2-#iDmmK_lW+UO4gE!jA3gxmaQCsH5YSw+~c^P6x130<EP}cf607Lc<B;
+ci5}qOhl(MaloZ3f2-HRin5aCF=23oSnLi;34WJYy#H>q)&p@%r?TJzD?Y5-dgj%(g~_{=kplM~_2JUgrI92!QfTM1Zk;wPx1bCN
+X=9$HBHC#H7B6wu9mrPt4_r4&9`kv>`+iO|S19b9iKlgZRoHbE>cZK@Q?cO=I2WQwMx4=u&5;_S5vulf9~rS4cW0V}+(7&PFsHzY
+ett5qa>Gtnmas?Myb6V$uAeEDq$12yXg(%)XPu$gVNyMWlt^<KQPjRT&X6Hi7b!S88)*MOQ+0s0!x|5JpJqT8YJa$F<DF%<lk41N
+gn`RlrGvCMC9#7WS8_}Y6-Cv+uo32RM6n2livx211ha2PKXFjymboYl)SrIwxmfXL(Ydku451r&xM9i?8>U#K*u!FR=%Q+17*C!i
+Uc*E|1MPo;@VZ5lbrqNRYA}Q=8nC>WF_-6D%@C^wPQ2b8ph6N052w@cB(Z8>eh7~j&j`kWf~KD##K_D_rqW-BB|77J27c4TQ|S)M
+^nvnfy%%G3rNj-}iGW0-#017l7L$SW;Ge=DOO=`Dt<5Hhb|;Zb_1%?VtHKyqOoh?2%!GSx^rM1-HaQX9KuQ+gfb`&>;z%oe?r;qj
+No)&&Y`wJ+W{M1g$fp$9%913imKexEC8=-_*!=gr*^}eKV-m%yAa^YA)03g$MLYJu92LkI2^WqBPUTO))zem)PLL?p3wG6DktGVT
+6(x4ofPo6tKZlYP@-&=e0jj1lgNTvnJE?=D2NkM+3cE*8u!9nlq^N_7RtHND9QvO^Fb^~M5N14faM3CV*Z&eUX+PwKp^%^u`)@(&
+$L&oKVAA*R0S6Y6{xLwb_|E~P2LJ#7000000093taM35O(omJCp>XnA{N#f)PV5df95&UPB$j0Xms(tJDK@CwJ=yVq*whN<h^&U_
+%_C<KMZavMqi9;uk~nZ%w3PG<4VPFmUmdF%6Q?bf8>HssF)FLW6E9L>9+EzP{}{1!t$n<O8#dEK4Q2*YKCUFXB<{VZI&i8Itg&5L
+)Go3rq9!vGy$AOT9^(mHd#0jNe*N??F=5kWuDZQGx|<`Kr%K*dmAYdMTXZ8NW_9drS<!W9_x1{o=($*9>BJRDtlvx*wXCnA=wFFF
+Nx$Uez&!)Y_q=D74iu5qHk=|Io`9JkClbu`%dAPZ4ouOFhg|zhswB~M(fQpTVx>se-fb33a-q2?h<Pi5xa<10{r%C5tFOCu@30Y@
+_1^Gt%HpkY$ztj)I9%3VoFV4WwTqQ@Z4k>Y^>Hf7W{WOoGQ(s=|JoEUX5bhkm|qtXm*f$06&)TU=Dd#uEG?udw<(CsT5h}Y^V}IS
+B5$!`RICzKPISE&xvW4;VE0_O*h8Yp5~~oyAc5Hr_?)HqOO-BDhKuFQxw}uCct~TpSW0MV!Pz<IT2Ug|+)kZqDx`_7Rp~)mvZ7zw
+mLvxkX|G5Yb2Dgg&d&hG?VA+eta%VEExJY1Z}3`ET%#kBMuoKbi7sAE)I7Q6weI5?B1wNUEhmfFeZGkdMx-oTJTnO_T#M)m&pLNb
+e%M;1$WG^7Yc`8`pbHmeteZaFedSJ}lt|nI*5e%HIU*B&`e}wNT=W>kFen)DGnPQb((m%oY}?Ft7P|uEL`H4FPWv3txZXq*B{tPO
+S~qe!O%#s1Egu<$7mHX%Ik?J*ITm9A68XEQi2=kZ3GOM1Y>-vtitK)~D;XI*OU+PZy3@X{&`L0n6&Wq|Ve=TeSjFQPoD>}`o>UEr
+^L~OEC9#*P^k;^lL`L0!YDv0RwTL7d@taIr@1KpOi7fk(%<BNUSi~|HgT#nUF%W^=Kf@R8EC#}}A($j`5{-+d;scx(Nr}#5i}cTI
+3*sU~j|P)B+JY*ky)GUtp5;gc8IM21_NT@*32IC;y2w=hUquylJB*SS`RN&Um6P<PQKB1+9D=NP6%7$BF&l>gX)`~AcSYg%6s8T6
+ERw6qc(=lH4|TT4#n8fT`LV^Lbj~C;R=kQvMbfJyfZhKL9fx4AwKoL7u_Eoyk5O1OdNN#0Ytvva8<KdGZa7jw;$#lqpiLftzyBHR
+FST9m(DNq3MW#C1$HjAN8cnPk?9{>QIyiByO^mo`@!ukc0ZRV&)UWZI>w46dA||Zq<XE137*i}PPtq<`lqfpYk)=y$FNFq5{`Xic
+!<YJI>yX4ebRw$g)HVl(Sby1T5iBj?Rg}mQg?lg(NR0dgB+b|E**ii`y!`8ERXlvW7DY^ZO1%k1B6N|)NLG(wL16O-C=cg-AE!eX
+KU?|k`C+AYVp~1%<D60QIEm1OEPmuW4CDj<F<M@-3N1Mj9^`4_I!_g<cx%ixqDk&CfEzSP1ImH_2<NYsy2z6;;^Mt(4%C#A*kQm;
+X3(LjgS%EB{U1TC%S~la5#;1h9ch9@AvTYU233-OK50EXI!<!;2CKo+!|2#SP6gQcpMhpF9XF^#Rd%rSU{{mBhEmhP(!<Dur3Ycm
+UxO3(hXW%pKO7Yd-1}dGBI$?t5DCt&{d@SG&B4I>>fZzg_>+GO5W)O&0O<h$00000000000000000000@b6@}a*Pc@avFSQd>uzJ
+JCsxrK$m#W(R9iD(Zg;M@3+E>Ur8Le1ZLbtm`w^xJV24mXF0yzhAXic_v%oNlBCv(x)NE{7RnOk13D5fO1uQL7a=pE^hyv-Lg`WK
+a0gT*)YDKkWJzfM@+Ms3dV#FOFQrNRYp|yJA2=00Dz{Fu<^|&<J%%A+pB0A7B*j(Bk(N+YNixA5<O=*0{t5F8Y#9<lmgbFIr67^3
+tJhHjmoQ~lJ;}zwN+z@e>3@om>wV9<vL$Y<F|-KKmbg>l>MbQ9ZWL0ouO&(P6`=i35w`Wr)+v%g8k98drAoLV4^xulsi-Mr*r0S%
+pyYqg=RLkE(UK)GMz229k|caif(H>Tp{|!?$O%J&{`3z}>#%E;5k=xwn@V~(Tf(jboCn#t1_d~o|9>7UnRgH*ch1N|J(iJl?-#5F
+9ppyC0qy_)S-EfiZUS0D$+MO{c!GqBan~D^_=pC{cz*(u=xuZ8lJPj!pot~9pTlJp6gYM1&u3vKcl4l+b4KS>wq$D*azGsO7vR*n
+!G<j9P|^wBl7lUn4-LdIe*wQ`M)3x9q^B3@4{8lP0`M_^0Y+A4OpK(m6MbX{g)v+V(EcwVTSksJC}^?Pq7EvhAp>{+SI{t*I=FB~
+L3(gSDi*l=zk;(aKa~DbiGw3b5Y7K3#47(#`ilh>s(%j#KZcK>LiKNgg#{I={}coe!u(^Pfsy}XfNu1k1DHJk000000000000000
+000000000000000006+x@DVX<aH2(^!{9gdC=9wmACwpaay9-4_0H|YLAS<|qy}l3Oc`{801Eg11ROWG4^HlCY8!lHo(o~n4RBoT
+pTYTsM+fJV`b-#HprkZdYmkfgXRv>5{9s|H>);37ApxKAmuPRIGuZCo7%VXJzk^pW@?fJ5!T-=2K&QWg@GU<G%Ot^o-Txh&e*A;5
+a3awDZ{c~)4`nkL91QrJzhzwO_=8cS(LnpZg>01{ghhb@vcCsA`VZP8fSLb2DE#2uL51qy1qB5(_@@AyZ2WV8O*Z~Hfb;+W00000
+000000000000000000000000000000000000002s*P;af!!2WwS^f7=!~H>N3ef)VVY1W@O5=ele-B>dA8vuIef}o&eyoxN^<#e%
++#jtRxck2ea18uE2NqcQKL#-Se-2>w000000000000000000000000000000000000000000000000000000000000h9;mw6#xJL
+0000000000000000000000000000000000000000000000000000000000000000000000epUV-ffdNF""")),
     ),
     (
         decoded(57, """
-c-pIH*k68NopUdb)XDR6W^liDaoNwRv}Cb7pHDwS(fQa@kFtfG&Ygeg@MrVShF9V-R@3+L7;N0=@NRPOuAY?#{@8AuB;i?m<cElk
-(u?1U7tYVx^70C6X8TpaXoZ<)FGaCeyDt6lU8QBa(_+;<Y6iVGYS&nKMeaGe-?l1n@*c~bY;v!j+Q#yzFz_<6FfuWK03*ZOgL(70
-FVtpFdmHC_ah~4w#yg$N@{;9~{x1u#oTPJZqmx5W+_8$Mib}T`d5(yB3QBQuvM@t5qkxn*k|C@2E!daw|G(v==ye@N5yd48)1_i1
->_6Z6b6LFR+=h8R#`63;EUXMzbR&UHf=1Dk1Z2Xuq$X?Z;wt8vuu;uH`HYNOI-@ExFB2;xBLk5j(f5aJ$hvPWhil7g`D;SerMWqo
-nHh-IjsOOy9(3>0)Z*o4VP+&lI|A?uu`*Bv002GVfO!"""),
+c-pIH*gyTiI_F*<p_9+&EZ}}^W3!%BX~|}NIh%5ZqVu_{9#tC$ojd<g;m_um6PWmOtfp@iF<84c;MHXRO;Z-`5V1WtNy4-C$PW=6
+r5C>yFPxvX<>eLD%=W8-(F!xqUW#I`c3t}8yGqM;r^Tv!)C_uW)UL7eirjN-zin0E<UN)<+2me5wT<ObVc=tAVPs+e0Y-+m2lM80
+U#QKV_BPJ<;yk_Ujdwbk<t57}{a+SfIZ5Z-Mkj}$xMLMh6_su?@*ENM6qMrRWMPJAMgb{rBtus3Td*(V|9{I#(d#;lB8p2Grc1?2
+*nhtB=dyUsxefDtjOF=xSXddb=tcsY1dXC63CM(RNln(+#Z}BTVWXOZ@);SmbVgNXUM5yXMg}55qVEsckagc$4%e2~^4El_OLKEF
+Gcypa9RUnZJ?P%0sm069!pum9b_C!RVr8HT000$0e(w"""),
         decoded(57, """
-c-qByby(GV*8K@M0f+AH?vU>8?(UZE5Tv`MTab|Mlok}E1f-NM(My+#yw3b)-nsYAz4P9gJJ0i5|DW}&&)WOD_TGnbxdWNf&TF&V
-+p?kQBC`&Sn3k<{z;og&%wK$rd0vs^i-d<PCh{vMI~r|Q`Y0a=^ZMvU5%gW`o9vv$s1!(NNFpWWzOWE?060KyaUyiF%G7r1tY0$O
-<ojVmYB$#`qDR!o#Di?-EU5`4(-^+Avbvo`o$;c%PI#bpm~4c)C1m9%b%_CU4xaG=P3eN7j5~SXE3TesA=~?`PvXL{e1_F!U$(vH
-RwoYZ8q%a+Kf<}w>+JKyJxpv3im82ct}5rWyh*tJt=L>1FtC2z!l*&O_MLiD@Qr^shqgqfo1pv0Y;!(eZ5ddSVDicGu9~N_?);?R
-STxF;*dk>8tY$K%PgUXz*bD#wWywjUI!09$%hz)iU$<jk&~Va*%uSqPG$z^R$E*iR^}x!Lvr#IoGUw@%3(WwfvU?@;bw5%@$>U(5
-&wg^yu$X>|`}=$ii*<2mqXZehPUD`>er9hr!GS=n7lFlGCF6*y@kb5E?X2<rLPVh9XnptP)}*l)JLNjCkx}v8-HzWukGVL114WL7
-g&P!baG;yf`Kjf>y<JvN@rl-c+y|8gtaPzKoU1(GQPI>s9M?jVVUI?=Mo0Q8akZ`$rRMURcnRTA4uBH2@y%_Tc4n!PqOpYZefG2Z
-jN|7fYwPAJ<!pnP%1>+DrSqSS_Ze>)r0dVrtRD~9RcETGw>fETz-|2e1sGV0``5>gi(wl%>it<a7DwXl2A*70V$oj}Wf()yv~qF@
-AYy~XD~!dm0vq}A8U{oh-5xxhb8mB7C4%!?{RmU{X9y|7!UWJY*47(T!ZwbNE#~Kk&7C%ULT1UQ2A^LXv?$B*6}F_u!_!8*9~w^T
-+#5bS)pXIKnO38AbkNptJArYWU{bm?TG+JaG>B(&mY{M>=mfuMh)8WMrPBaKK=TcZ+HiKT_rE%{rx1<A-o5>(*x>$C%%u`*DcAf9
-gXtLt`|$y7ca1R0nbd60mi15__Z$7<svA!_!H?W&mBSFu{&TsUrU3U$W9KU?(XV|<;T$z)Umbm0{d(ECo?8cMTZnso;^J3WzZaKR
-FMhu!<>2n#e_x(D;+By!u(MyhMhqPz#a&8U4*Z15k{5WstukpYjr*Od4+P$1{mC(dy2iSb?roT~HKz-QLJ8#!W{I|2L-9HzW@@Ng
-rbImjYC$bdKZ(09f#zE8@`6y-2SHuh7hHW(BWyNH#&KI2gQteU+X@v82f_)YUG`qZ6rtCl4bcNKoT=sF7#bE!*$g9%aTFZ~=w5yo
-<Lt9_YoJnVkmt1Z&=-r)vdmEaX62o!C5N$@p3{LC>BfX0M#A+lcZXOD+T(SSehx|r6AF0^m>)wN?$tx>eyLzpug((Fo+$UJSwRs8
-9?|sLv?P_f@te=gES)UE{_>^;8P+#3DbxL-P<sr&Ud~MPB?b)nlGIfSf~A?;1~!Srj-HQ+VTWn0HB4U{57H!=9D?)1f9k1Eml+8f
-SsfeLR&Mme8YmFnaJSe<&B+l+rqJi$Y4r!tq;PCds*jllOJHfPm02x!=`k07o)D;tSdX1&IQ%j&JL7cruJIT*T7U9jJ5?a&TPBM;
-A%IfDU+gE&V)Ipl0Yogf`LTfpDaATWAaea$U^1q7y*aN5ihn_4N#qX+!Pa;fvEmzA0)2a<Ke8mxqVh_!(ZLUMV}=nk82X8zxKdy#
-OrtYq-TdUHnBzDHacnFD;8hnk8uxpUi;FG%s(>|HS8r!-y7#z~VzrZm22*{kprmC-qF7^qld}Yn3uU_JU?61d9bY|u#|bD;>4>dT
-=;6p(bX+dQw&;68sYX!|*h^O|T1k>B-x$M_<0F1y|1Q=`d!UgZW|{&+yTjc20I3yIf`X&6O_(!PAoSQB(}v%g*F}3l-;?oenjQIY
-O2YRdsGm>Z#0)=@xUh>oPNJqZEfEFGsd5Hju|Y|RsQ_?p@H&=1+1R*2Q1q+2Zw#&b%?KoDhp>*LK7aY)Y;2Pr;>w}jWhU^nTk>*I
-V``ja)g@Jy$;=6(VyD|XiGLpDfiCs!bA`tT9{9rQS^F`L8OZNm-o6{WQ(f_-19)PvpkhFf!9bw-Q!IAuY7Fa%g+&Jjmq|a91Ll{P
-g+0@+an&Wq2oy5Dfl4(VIS<W3(F1#n7W$)?F>E_ApOz*HDC1GV(7;Flpj2c3#Czu|EK6L`@aSPGtT>#(TPu&cY&f2TKtPgcc$cJK
-B@fV7&3lNt)9mZclvg`!p3CHWp4i)nQBDPH5-0?bsF-1D5Xsi#R$zsoW!(qTx`5tKy~*Rl^OiX23m@(afOI*&T474R+U!s1)OrU8
-Qz(&>_&)#@H0E2OKQd&dpJ~H^;V8BA;GK${42gqqEX<%=?ml6$5F@(Tuvqi*lamnaefE&jh(UD;Y8qDAGi&4bsgglSrBycjQ(-n2
-&90xo;b%<e7mvD61A|ViSEsJYPK@4vq(N-2&{BaKleUy29=eA`+J;;grJp|n4IU|x66^+U>MrHptzMmONa7hXZ(w?eJ?qeL@@3vo
-C6J%Tunu<$e2cE8GYT>)7q_?a9ggI?EfAJ&<YixOsckkeqG_akfi`77tM(eBQ!TC+-(;u3rLdldh{3EJy(l~~xW2kcsblO7HuaQc
-#Z3Ie3rs?}ucM^irPS@;TzJrSJU_0}o4mbKza{t_Kah=t+@b3z`L@PtO^l|Kk23rQwQbxY`2m-kL+K4^OZz+f{K`R0EB9A6uTni+
-*vmSm3~HJ1A5DK$YY!k&W!VhA_l(eIuy_E`8E{){M&sz3erk#nbz2juCjv3nqGVGx=6$C7;hwV9GADT>kR>i_vct{GwPR_k&9}+m
-LJNG_(WL#6=h~X$Nl@FUzLFaWtukdae9oU|!g}P}O58*?Xx=9{q3-kv9kU&TqBC!=#?i!pj+y3QOsf!-(zb5QBJJ)17!mMHOPTGy
-ZWPndpwvc3dj2XN`H~|s`b1{;X5;9KGwn>guc^!Z8QyEIP2#r&M4MKXP>da8YsS8O-TROy?~vRmUQ1ktZfjGCc3#Dc>Mnm=wrQ60
-Z}AGYLAZ&K*AYnOyz*q;!!~$NhGjK_&GKqLk2jG-2Pwe`^nF4k{&qe(HlFkwb*p^@td*`ZpHzM9{j^v2ym-=!hIa}NE(kKGX&tX)
-Td|(LtYjH$RO~`=p>=A=N!n?vZXcOce{8y3X>`AZR$zspklj<e%^9!K@HL?k2MZ|Dwy7!X2sF<e@spBej$DRtP<f^KQ^B%;C;PtQ
-fablkT<7PmZ`Bw-FZy?A2F1Twvvxg?N8Z=QRs-vgQag?9yy7-kIZbNGwQOvzy3<qCRC3Bpu2UICGgcEwn7$vCMaXf~<RXx(ym_W@
-wDZOYC3m!6^D@0zQY6<ijhSo4Y%HKN=FNc!G(JgdvAp^|S9_xB;o3RCH06<EV$OYkF;1_iQ_0KfS5|0Nx3l9>MIe-uXx@Giv*?sN
-fgw(wjqg9x%*RJb;JdlH1)}N_bWL&_&+aHkRuqVosqPvZa;wDYSj<26wpY$qi&|g}Yq!bS>w276_jI@3v24|FR>pVll0T&<Om@^|
-FlC9YEe43qOIJO@k?cIFWhB*QcvJS(M^slNxkG;rj_8L!kjL2PHDi)GZN;uGD~r%~#8G+L>qS7ve}NUpo1%2!w3_zDJy=x6%rVGl
-{2;i{DvkI_M-`X-OoojgNnv{Zz5bJ?b@nGgf(4gj$;fsv@m=c8)T;@P#KgPJz;Wlp#<&|6!y?fxXLIpkna`99a#lZf7A<D6Il^xC
-?Mq0gIy#N5wUk_IVYLHOt(ns~-OQ!t<m$JU1m<$8LD;Dsgz)vlK+Myn#Qlpz6nC7`n2-sRDAS958_A-_1s1HW_nmiet*F#*HY2ru
-=7L`V{Q{res*3JdDzakv^xiMUdtog)!A0^JOiQCGP5n8y67q#QB2&lgsT+xAy?Les%lMG;$Fnbba@56hLrgd6^isUon^_}dCykPC
-RlO5-XBzIXmj?pTIG({CKbkX-YCjTNx~5($pLdwk<G`5pD;>Et)@LBagh4<c01)sGtTynd8?gorz#1q7?`uOAB!Qc}xfEbom=IM-
-ML4v=GWpou4vXeB3R1Bkx4S7dF$@X-0e+4FK2qRB3Yoa>Cbj+GYSn1!eCJ|cdYIvoe=4()SOd=$>5E*Wp#3G1k5@-wgFdQxn4};e
-GVsTw`8z}Rklih5-j+E6_U6&nBNgkLWmxMe;P4CaH$PRDLIQ`=;W}xO1Ab&{5~QoPMe6V~#1jMz9Tf$J3<mu_mNyNJS*D={193v%
-<2~a|9tteU2%+-3<1D_}p?W$leU3z-aVdCcXpL31CPx+PB4hEO(od6~9G46g1NkqG007Y{DZ8d!%V>*k#puy#Ij-?TI+NzBbaam#
-KQ%tDSgRAb8TKa_H$O}JI;@h<Ib$%De%_lh$jqXJ!3Dzy!+~IskV?wgxlOH^n6%=Yrz2`tjS~<1xZoxA7&CFlrd+~MwpI!mlBA#^
-gLyVqY4lLl5b#L#n~p&1IC>mF2|@-!2QOB*oEpRr`2fBumqkyG*{dI1ODf6Bzf67k8l8S1+T<9QK8r^R=~MYGiYAJphNL9?B!6JN
-ip!SRU9_D+8I>HRdlZ{-&o!JC$1G$cxyx7CI)7PA<cLz(e%L;TX!dw<>9AgA@UwJ~hg$VPH3CQff#<1B1C+uPN=3{{*S09nit@g3
-HmbodcnV|iwn{T*@p}yrc?jWW6iVy#+C-zvKfrkzo1H^c_;Qx&;<0p)$;6@w*p-VDiiuJyK9qW(K<V}<T2PwaYRtLuz71EeA+<P@
-3)SP8ZpiqjwU+Ba3s{;_&51t^`>thu-W}QYQUd979TD#+Z9Mne{#koz&SKr$lg*He+uV6KYh$KF*oXNqRQ1S3LuN7lu-mJ#)^6j%
-LbsP~WQ|E!IrW;w0nd4oxwY&T^PrO>Iy8IfeDcwsMQO&|+n>o~`ztb`%seqL$xwy+RnfTP6>YaLaIFEI@e-Vtn$k1RoD-C{d6}uB
-=C^M<pONCLO0ebh0lHV0MpDetxn)SNt1oe5V0am_ue`GsZqN54#&%%eH(#O@Zp-jC5MfnRmkZInj@GCXE8ic}t7SN)sTt|beEdSf
-zttvuaPgR_JcBmUbx)=0d+3!(`1O-xC(5H<p4PKeUOibzAMKDo-hEa$UFt~XEdK87ej>kNi)=ftL*V>pZ6ilk!Rr823^T5K=Mv*D
-@Wq^4T2$M<<+W){cAP`OX_Z);LG6<Yi&u+7FVUB!^X6WSimErqoH1*Zo>?hzH{U)hx9e9O75WkrG;drK2OGRz@(ehaOB--zP8=Ys
-UG>%EG{kY0dRu06p{IJte4xqIX-THrDUP*JmB$`QQ!DgAGGxD3QMYy>CzZpH`cw#$v4K@9d7|=Yvnhh*rSv1xM^$1)t)gby&=HOv
-ek^%b@Ablo`no4FG}up`;x1<Hegd`t$ZWV-eVpQ)KCoQA+_)5G&Xqry=;PWog-+nv5F+Fs)7-t6$!a-`nyedlXy6E`0veWlO(>Ql
-=pn2hXp^1dfXz<&;YkJDG3}v9DBixeP|SRg6K1kIf9Jd!m*o0{B49h>$p1X3O-o%k21T3}LE<c56k=11;KQ(Y2=KnRu9c(Al&?!L
-?$=v(HF`DCYMxzkVjiaYT8GIhgkccQ^08EDc=N=8%Q{uJpZWtWOg3e$4<c2CmvCqCevoJ5a0A72eyEbT)8+uqT0eNEjfhqQ28_@7
-#;TKkI)rX2xf!1tTSlbkH;QG;unpJ3jN1r;KUPx7j9d5Dyp+0a6jO7vEqhC1_ngcV^^Q?F+P+fOPvpMSHYg-gP5&l+I{&BahU-I!
-=Shx#kPjbJ&-%>U0}$}8%aa+w8n7$Y!{~TGf!$;^n#}^ia&5#??#N~$z}B6_UJk*ds1>=zk4P$Lc}p{Sm-hU$Ic2b}LJbf{XyuH}
-48Q_GfWHjrpW%h_n$mY;G2B{5nl))lh}CNPr<QgG%a*lgvv3qUI!I8M4Lv^w5d;PNvv~dmMmn`W67IdOKj!p$H@rM&*3n?E^BUu2
-2*)iB4ZP#K$5qd^Vd#T;40#|C00#IiAu=F=-LHeXpwk#sSbd~b5=d}-wLOTb)GVF<a5}Vu?VBpI%QG_R5BCbT*fe0&-{9cpzP9sW
-85C%I*3EaKLPQ21yu4c7JgrA)<`zkRF2+vDdE3xp&g%ELlQ_+di5>+N^lOfX-93}>U^k?lgh~}cetF}T#XR(wS8OW67@tw;I1DoP
-Ik!Ng>j?10B_jW9%|e0_69)dJA5iYD$1dI18Jqo8&s&(@0D8G5o)N`LihRF)O(6C@OU#KJ)4`=n@w3PA0_43)B#xj4Htvtx=x4CM
-GSTX)mJE073m?74=T);Vr_~}iu_k?xd}a9ACv<!()hsLHrDBT;Z0*^5jEz)MDu4z68wCEx{7wT&6ntF0bWLoc`bd(O5n-V5P+c=L
-^o}R-3&U;HHQYT%=Tm13UE&LH^26dg!-`3fu?ry)JQO$p>2EF4o?@}uJ~o*yh9+b8*s2S&(^DpkO*c+u53hZhR*X{`t3Xw7Q_TLY
-lm=JZnm?LGPJ_LgQlc$3H4*|D`LDCrfJhqwpcI|d#hVeUPJ3?4)fpLB;^>^RYr{a-!%l9B7G%2fnuhDmhdiQIhlSkzYoj7pi6eKY
-Edv=L0s#gCK;^V6r|&gqbZ!{Aj;$pL(%@xb)v=G~j8$G<LD3Me)D7M~w8Yx5XIu#%&|MhR8M>4i*-e#4DMO^unj#pX=tyv1bT8yg
-s+I6|M)tH@nagW4w9$>{>B$p*EA?Wh)1Csg0k$|VleK&eyWxl4aPlJ4r4P$@qFm0BpMlrX8IlZWOs!eSdTLuO&BifgXjWvtG}td&
-VBQbEFMa2gDIE#?erLX?$*<^rvKx=$#_JSzEUW8G?x3<L=M&$M#WOahMMz5`>JdsJSpyo`LwwHtP(?_E9@2#CYgUk?N_8<SBc1b<
-hb85`>gKnEa+Z@ue<yu7dWPPB@95MuazGW5ubfr3GaO|j%Fe8Fo7F*YcLzjI$9*CA>P1nl43ml_-^x1=XxS(f&#xuoEbD@c%57b{
-<8cWw5tl<2vp&<BU0?d0u}1~>>fT%~`O6~dXHQ#77>$h_kOWNx&oYfzj~2Hb!>risF<1s)<ODckqKg!Yr-}C8&skOC2lACZdFlM@
-a{%u}KXSVr+iJkl6}qHDJ5$=OWCd<Vi4QSu*|vncvn2`M76RD@O)-umXsj!zQorlb&W%LTa=ol(*g}5;C^PV?6gE?_$o3|*iPv1=
-0sWmUIo*Jm(hhAN2_QFWflElac-i4ob&soH&kE#jrwq8awaO@S&AoA&0-L@0GRUQu7P1(5sZ>f}W6xW*Girmo=&Xh<CDt>k!=tfT
-yBBGrDcYN#PDpYwHu|L=k&8|gu^nJ>t`_bEDSI>`{#2@t=zVa;k%;J663S7?7q`b_Jq$KMZQT#9IZs}9++4AON-{GyD2#~ny0f@^
-qnct1a?#eV6~<-ivF|xAcAccSJd^H`>g6BDq@A-N+aztw3aycl#V-+NK1u7->LE$iWWJBVBdUq}APFY%Y^r$TA)s82t5MJ%RU=u6
-b3V83y0ZD2*t_gZ1xu0cj1(jS>(fXabjT&%d)(9P*OV!OM%+BTJF4hd;FHd_jr4d~UXJyKOY1-qt1PAR?fR1;b7aMw4R4$bts;m<
-@D}yZ7MS5}-&bjh8T?xv(t5;bLIzf~+ChXWClMwL`S;@a7a-S4TDPq&<J;hmkSF<;WxZldJ;nhO%R%*rQ-OawoPPyap5BJA=!?>5
-5t_D<y!6g&RuPny$5geEDB;T_JTN#C;Fs6LKV!wt$<hKlD*o%4{j1(be)=j9wz?hVnUcT{_>9c+vW&PuI2Z}^ucYv>j<saaxEZu1
-Zu!_BZ}Vp)n5;b0l7ys$J*n|j9*(nzkswgu$Vi~ywWK?5K)^g2pU{6?+wrcLL_|l!?hOGTUWG;i_hdL^ArlYDosN(Uh6#rJo)8$X
-XSis?P6(S>6U}S-u_q{!2@;Sb5vjP(pYcVQ&WjDZcPg|DVC(=q02~1RElZ@Z>E3u@hbgkJb|*^>Sl+qFlFNN1PF$T$sW*J2Z?iw2
-%uRTy4u~NTK_vpC{1!(rZef|y{bLR!Cr$huDcUcI&P(um;ko&G2HkScUVPY>flS14&BAa}xvV4!5gZNz|C)j9%;XGVEe>|Wy>)sK
-PI1d?I)t4%y_fp6sjVa5cm2hp<rE7Rt&W^ki)MbPFdIHP^oOaxVBq+&GOn>Khnj-$N|Uv2@_#<d3FpO`Ab+vP_*N(CdFJ53RD4$8
-=ggcomO*y?emYTfY$W7gJcU%$zgNAHa{trOg|9V#D?@Kv)muB;^3dr}6p>{MipR;5o@@u6<IIOijwMi|4`LTcN<dt|&p8;GZ32Bv
-^Ect?Q=GPSVZ?Etym^Q6RzZWV;E)^F58X`?hmR<+xcdr@a!33!#iDjt05U2VI7t5(;4nws4O)Ud7VZo+4s(`PTGdzJm_@g4PdBFV
-M{!$5eGu{7$)i`)LIk}7&vN&3B)MnmguBv&s8N5MzQDgKK^AS^dL(4SUizI*4SDpZBB3RPKmxO+h#)TS6zLe9y%BduF;0^mTl*1M
-292CFb&)BF66gpp3E@Ecae@D(xS)!&!Lu{$?U1c651)-m>oQ~U=}H3iUy#&10!(T#Y28NCre2M((4<^)=P?i)dp=r=wN{#P4?%6!
-WFP~>kdaUUx%vT-)og%!PG)C6bUhrG_upR5anoJqxQ&h!t(Gao1bZyRc8GBa>3`Q@!tor#_b0I%{q%u-DCLB=224o7P6jaSn4E~%
-vsC!#Orc@2VH9{F=X0<kskp07+t){+v%w^PtlY14UnkM(hRX0^d1E2mwp!c5!eOHdro+=kCM*335Y~ZzxxN3nqSck1d@UY>bmv37
-%M$K9@*!Ka&L}-S)w!RFJ@ZOi6ZK#l<${<zg<ZNW%*WYUw`i8SxO}A0s{^2I<4{dQq`gI}PA#xkMxn?Ovu`-q1?ioDM_5qII`I`r
-S38(yGEUanhTt8VC|ow%e{|2TF7#_^EF(UMGD~;|*b$#i7A`w-1+w)n#c_~?EGlIw#;}at9&gh;3}qdgBhN`z!l_R*!!204{9?tt
-ZBSitB1@r?`fMk9v~jm^m>6Ikf+3JP&>R-^;G2gQx@O1R>@(f^n-nH-$>jDn8m1V{tJ1Gzb1I_G&yVip1mB%g!jN7XTm|qA>n-g6
-B!BOl3?O(%I4j1^Mo?FCc(@#)<y;6HX}G}FzM>1KJ9^f{IF5`<)F-{Yo>uyJ66KAxyJR44n=MuEE&I%f%sj_oNUb8S_X=3yOm4tS
-77&NYhroqE!Jt17@jt_&N87$<3o<$GcvThC_A^^HMpSeVGT`4Jxff_#8PH?)F#o{T{n6;-%(t`xSr!u1-$;_*L-Xb*(qUacjoY3f
-XY7Y|(Dqk*oYy=`M7VHd@E;RG=lX)hX7?uPY44p^6d9><XayTLS273C3PB2i{vk&cA8KJ~<P9vHyN|fF24DC(Hn*34X()KapymXp
-1pJY)r(_iDmiuY=o<#${=h|d{%X4fxY0=tO0$ux6sR11s6!w1(Uns%%HM5fY4Bjp$K{Dx*#QJJ}YQ-c!gNo05^@OX8B3Ky6NdLMr
-@N?cs+b1oIx(2+A`waUZ_1861dWWxpKfxshBKgNwC}hFEjKzOON{nK=W+1NAz52uFD|`GI;=or@t4G@38V3Ro+&(NsMY!;iW5NH$
-DgmVK7$+HKOD|}!By7ZW95%isyx;aC>#_`zOPUwZ2-9cmrOOBLfU$s(-*Z(v(PLCcb%2O5ojv|+>T<((rUUY@kjgKrM)&xq7R=g;
-jPC@;k@9@Fc*wBdK3gkj$WSP#%A}U#Jn_^7X5ea1-Eh?HK!L%r>rOmEJ)_d)6+HzH127YbI59AwzqJKKY0RJVJXA0KDE7KYMf<+0
-f^QY{$wf}@W{U;0z+<*>h?&K@sewUTtFDY*3QP!s{*#b62;bv2(OV}s8dc=5hnhNhY`bA4@Aww%%;X{qh}gz?>`N&Un9X~QbA;^7
-eFZ6rpzvRD6mggG>K8Pa%(_yc-F^EMh|XhR)-WpW;awKiakfa>!)9)5!$A0)Y>haCDz-qp8ZLx}1^LDFO)JlwDc>Mnh8Hl&Bcb|e
-?FRFC9Bxr0;BhN=OF_*B7PUWdrS=gMM!!=~uE|Hbx=0lfh2sGr|7el8vIFv70+DY)Tu(uU+|OgRzLXpEh3<vM^vXK(M&VUU+RsZw
-*}mtX>Al{(<v8u7(Nm;#qol-u{qI^tKui_Uxk;%hfnYB5O1B&Z`QlJaKE@yaK4dtH8T264L$iCqn+wP<I*z%oqeVi%Jkt<$W9EX+
-07M7=$dDhN<f!N2l8x_jV2`7I&$d4_6GuG6pg2ehpThoj|N2yWWx|yuqk+~3jL~p@X5TQce<AlaGVYMOj#CgH1Bw7bAb?z?(?Ntx
-wGSym`!zx)Z6b*`lF12(t=GG4gw!(7`{jmt2iEf4X&XUh{^iNC^L&y|>-OTk)q}z;CJ{n<5EB8Qum*BN&oiX&!%eF{NX}4Pqqm0k
-X7c3+F{A^BiLkU?7o7+CDAp#1X_d$o>jBfE!sp-*ht=a<Bjk)+c?w!OxPSuI`t&2`9ujU;rOYz^Hp)8gHOJ$9yNR`M%?c)9gGWz1
-0g3MmJxc}ii}A`iyaI!g$WHv!s!FF2X8sE;(Y&L3Y62t}5(otN_agr1IXOMk<w?(tgaiB+fA{=L;PURVWZMg+Ni);IFaXH^ffQiB
-a79OIC96X}h6WiC76c0Tca?y2q{5!ix2=D2KQ0kA2Q#1|pkVO7r^L2oUOSBR%I;0LE4_4x8U+gg3ycf`{u>-h)8c6ER0&4XOX#K4
-Umg@tic(`>1EK$htqNs1L86PLlSSgvZBK38gGypal@X+9&_7-p(F#A<8a<n@lTXd$&`pP^1j~YqmN+IQ7=Z--V;q8+$z<L+gJ@H&
-M|`<N;ZLlK%llstJS1f#f+GM(f5cPX<QPPz8t6Jm-ZDg=(B%0*oth&n+|t<$n;VMrW8?h4J>`r_!hRSppi}%+xxeIq5)DJf+N+~s
-_mDE3QHUNL5AY-6{|^q<&_o7Df81hPEX)^1!j5capiJ*DD|cl<`*eRQMJNRV1q%At4Z`G~$fX^FYm#KhUBlpC<vHqU$#IWe&=XH_
-r}To#go~UC858&;(SDzU-ZMc=HjK~GfvgdUp7x^!gd1y6!4s3+U#7rDY$;OJ0V04-fChyEe^&^NbF4h?BT3OngmQKOTBk&E1YOWr
-D{pD;au$Wh*7KiGb9rQVa3}!iNWV9IDXk+^>AW@BJjE=vScW+yS-+??zjnrPU<?*_9w&Lo&hK89$YP1giHC^+h5~+TKO-{^)+BJ&
-!*i2h4To?(Ev6ijh!HA>6KsHyfyYF_Wibp;qYZ`tc_v;EF$4wqH(Vvr_0vXJ7(*?z>CL5F*d#WbEEz7yxy1WLG%X(ZePc4=%6F0f
-RHhjXQ6M8GKt=%nsY8e~z4gI{W-voNxDzjB0t;ebMSq;ng%wAWcg`$dEjzBwS4`tR5=fDw%_ogS14n~_f7Pjk>R!eWZEHL=OC)^*
-HchoekOgL?H~t!vD)}r8+G3bkIGp!uqZ1!eja3d<kD7`UiUEN9qRR+Wyv#9F>}aHIh_&<qo(x#!I)s}j9?h5!lH{!rInS5)gjGvr
-X|>M_FtHl-<W&)@FdR4p8TgNE##i#NCXjL9<g;fMw?$RA<d?Lrr442qu-UEf$QP+TU_%N;79+x$ny|v4DU7SYbs^!Qz`zBe0)M>a
-uje8d@Tc)#p!hS>=I?<I0s#LM$B!TX?SlR@96;dTjQx)({z~xY`~d!4$)A$(_xJo68G!$u4B-DS8NmO74B+2n{DtFBQ2f_q0RD`O
-|Mm1g6$1P@(SO!sKa&CYFUa_tAHe^#s6YGc{<DhwIT^ox(eKIlAK%3lnE""").reshape(23, -1),
+c-qC8byVD0wzkWl3N75--Q6{~78cx{puqwGg1bv_2m}ohf&|w<f(F+h!6Cszu<&K>%-q{Ox4ZAm^sM#0|JS>o^PYY7KId0d7n#^}
+mQG9UVOmwSU(;&QC@7e#Iz7g(VBW&-S(cS>K{D<d1SkV;*7W+m6yfe5nw9tS`Ou}9j|B;9A>p?zf#rqfa87Sy8%n=0K=VU_Bud2L
+?J#x{$NARVk|xH%!v%g#%~<MrK;{&3rQqkqvEidateK_{Ir!b)&FoEBtBKPqTxP4V!U((ANh*CaYXX^ZlO!EzsWphU3wG|L^3_;l
+ib>^_<ED`-fg_%zFhmaNu_gaQwvL>*>i6$CF!OX##cnCfB_$aP&38CO>D*T9cPCR*2O(LA)%{j{`e4O_qIT!N<ET^{OvB8s@(7d_
+%fcc?!vH}MuLe<}*H){(Ez(l}1;AQxu=x%=(s$l9$VtW!>9fculjhwFvhf#L%4UB3-h%H)SPQ7cn4fFU`w1pY#|BCmo1wCmo%Ac7
+pfqKiSdi4h=HLaZM^)xhT?L#(uuMiTvNxI3co6n8w<Op{FwrO1%{M3d(^5T@UY|N%WwRx#rNlLJMYx;1oURh}2!6P9U=MF6q+Cr*
+l$0{h;tXnEGX>t^08qH2Nm534)R(#Wuld%$yrg(8>TB>hQ0|+jk-s*1MK`}YIumn@l#_;CjT>yd1)dn3SYSq3JB&4<(M1|nNE>;Q
+v>6H(us2jd;F(_z1YpL~d0&{kPT7hVNXwKS&@PRCR>%FEk2cw$vVvEhm+jK|yBU1-zH6M4v74&9_Q(xJbx^U}&SqmWB6Ef0D2L0s
+R{p#JtKY>+XxdCLEKVcHT2a@iy-|4a-3=pZlEH-#XN#j%9T5{(w@~i)_HkFdx}-?EkvK0CT}&anOuq~<!pyaIp5q2Dkpe&H1+E}J
+trh+x5NX#+j_*OCB`fw7<JiT%AVBj)d9YL#)tb<uFXOnYo92b&65YsL2d=^SxXLGEn-khrz8$T1V|mSK6mzw7Y4UcPzz%`1+Q?SZ
+hi5vmPRB>i=7X8Hk{Xg-iK`{6EmC!!u8DOMZP1(D-q<3=x^Ic3LX$@~Y+>uA3{0cp31mWzDBJi)9#OJWUgAE5xg@EZ@Rk75H&I>v
+!GN_SH_e-R4arO{b5S$SBxAJ9`)ycyb4hFS-Rc_w#6ous3M-p49N|BmBl?<F7}K`mEP;p{zwpw&TO&ry>`01H^2n95Z0)v1(GBjZ
+kwiplHXvl$wS&ip{?W*Cs8QE(cc!XOk*xmxSAQs2kr`1}XQN3Fz@3uHr1CinO=14Vb*d{U@oZJn%NK9LZLDCG==gP6P|^^PH8M$u
+l=Luc%qd>)Lvsg(J*oTaa!emzkqRqI>>yoK<3W4Y3Pm#vCSj-UEVxu%q5WD`=BfjyMvEp^?Ipl%hVf&Zsc6GR_fTSw*m)T%r?O(K
+pus8PE(!BX{cHmpoYa{xxNBvT@dcIV@SB2hjeE&5NwdN46TShE<gPjMZcz<zaAAmo+7S9+17s4kL+Q;iXVtst;`6GQXiw{0JeYbZ
+6|h669!ti>8Wk)#$g|pI)^%hTY8I+Vq|Ja9)Ws$h3=dMBkDD6Dw5CUNElwXDp)+yeGZ*h_4W5r|Nz)V@*zx&T?_9dQc<7Als>4cH
+ZU<i-FOXdEi<i<YkF0H=v;x#+N{&ysNsjNtDe6z%`d(+kC$R7zOK9pDW#C{#PtlE|+S(J_c6S7#?ycrCb%l}?xXjJJn@^*>Hj<n>
+Cqf4l?wEN>B@y1MNKK35_Rfx+>9=>1JD??$E4`;WB+hwfP0+Ti@&*?kFf}Em!kZ;z#k70r7Mye|r6_D>H(nsUHnBVJx~d^HVL85f
+T=+@l`D7GWsUl4X!Jo~>>%?$~MSAkFo-dZoDD;rO%vwW(@9r`wZf>WmtJW+rs4oid&6<>%e%a1vSoiIb0+&>hzCyqA4ZL=eBXTt9
+^=b6pV#z)9il3+K&`PNM=o7)<v%)eQNYIH8Wn!WkoN?7oquSitx24o9RNt<cipuOh&&|F7o)LwWzLV5)_jzWYX~swX_2h`D(2G{-
+i&@RFA<`x1Bzb02M|kOGt5>|>G%CL?%~h4+vt4%rQH_k9NQYFUxp!A{J$Gu09`pbYI4c?)83_agniXSn;#9z`hG%9S7@bFbjCWby
+UF5Zmf56j_9wbyuxdjzzK6UDygkt))=TCP<EWmAAuwE3!38~;y!!W=Q08pmBXXuk-8LkDMSa4(?HC7Z}&y}THbtVd~l#pMXSZJ%1
+Pbm-RvASn3b*t&k=W)*#)ERE$`{$CAVFTQX*d)lvXz>bJ=H^f7dtK5DF&KD{@9CZH*G4B2xk)`lPdc8ob%Z0maelu*l6-pDmE5I0
+jdVq+z(f%w1kHb&VFvdzW@DV_VqaqtE9<5OiVb{3Fml<N0N4EzJu@#|;O9>YZKC(@y|B-j-Rm;PIk`n>X@o8%Oh&T^%ff5R9|IPj
+d1Li>AKpGef}*OiU*A|OaNt!=T=7jmIPOojhNWR)BLl4(5{poEi{d1|eAHQ7X}O7-8sx%E(Ynid$9owTcO4)X=?YpC{h|2^I*hPk
+(XM)M^_BN-;s?)I?~k$!|1r$LPhY?)Kk~`s)U&#sp$l-NSgUvXh&1QC^VC_V9DIP}X!fQ5$GU^FJ-zV2(d#UFRA1DMEgStq(ZI?n
+m96<a?Oprh-P{Gl=0cA9AxSS|<2iju@>WiL!*#}#PP+zwo?Y**zqx89*}A@<8w)m%xtz2@2PW-;yZcPz7BM{EDcKKQTZE%03V&bu
+%>KtRMd1rNj2wL-0`8F0M_nc_Y`N~RDrybk^4+KtHNymGsy!-eYzzs-zWex{%vSdJc-p$(@hiAO7=0OY-{mq9t<28d4RK+TzKD7f
+z1v5NM9Q#EwW?8zuId)uzZVZ=;eGgGs6E&*O;H8fG`p^T*t%C2n_FZO{^%>Oo>x!U`K}M(a{BSHc}kc8dWH9+mu2tTFuYubP*#gu
+=aK81!!Td&@ban5BTL(#{CLd3`dWmCH=}bKGdy4{*&(I1IXy)u28|pb`EVyjweq#sEv7cmq%j1&I`MRXy+mcNRQ!9-ps|D3paV?W
+!_*{yIf_LIQO<GjSo#%M=JQv-imMCzOf5Ut6}tm}9}hs}WYmgH{@rCLPvHmQj{!<%Dl}8{Jf{O_^>3ZOCo1iE4)V!)mO=P#=Z2Y2
+jVtoU<!%7Juw#y1Re^V?AubnmuYB%6AyKnFs{uMfWvrWf;o&eve6II`{qDJb{F|+XyZmko>dU+{+r%+nv%JGhUv4`>B0er<FL_WE
+Bij(E3^W>IM2t36QCo9j3dP>ty3hO0x1(q3r{tFUB3IQ{&YQ^@taFJ*yypkP8@lq{*j5bz1nbNs2jAib%)Dr%_WfeDzUXr)o$!0T
+Hr~20Oin}tj8K+QDJ#ruaPk-!zIN*_&C3iLsWU{l#Rz#ac^HP)xC=E!V*?fTA1lu3dW7i+Q(&yu5m`Ra4MJboxbz{AX=wVK8-pxZ
+j(Q!KdkiwnXIWJr{OYKWRMO$?O`{m|5Lx?{!1Mv~kEqYzFtI}%C%h+T(c({lqM|DC451zP>i%c$vLbYskt&&r^Q+S*+w=KB&ZR+1
++qmtnn_h3Mr5=MttzZSy?SRt8sCk}??Z$>wO{FjcwOdT<Fzal&)ct&kydAA?Z-y`mbcskc<zKBYZxvDH6aL7Zpi=MZ{3N;ckrwny
+giBdc9XHy9caoL9Fg*`-azaRZ>|~wd=2|w*e02J#AnXlXg?p~O)vcd!QLZ84dt3qLz3d~k4&)a`fmGa|t=fovI5~u|q$g=&_R<ma
+Hz7Vf=53_!-^A2@AraIUP&78yE0k6yun*2oPvYS%6w{vL4C>Guta^&xk%VYE>3FHIEG^X{L)P7Url)P48DyKr1oE>wqjsfk2g{4B
+m*qJNdX@C-()*Lm`tHQ_g!g>(%~jl;4b0J)xad8wB=%d@w|mvB#cG9HH=X60*I+5@4qsyNN@8hkQVPFg=nF9Qd5)zr+|M$WYa~Bn
+m~f@$6}vT2dxx{o?T^9v5*G4w(k#5`Kw|!qX1QeAeo~JU{?VtX|H??8kqirl3<3dwfdA1_Ew6?l+mmisEv4{%b>NINaGmctC0HIN
+LS0z;3|eZDaO7r-P5S{AQXtIZW<o;(g91Q+U#eSx3^<%fE~&dtW7o4(K9DrsGTV_7{BYhkiN#Q&miHT3=X1j+JM*Ob-wuL%9;;<z
+k%53nKrryXF<N_VugJ1D%+O(@PdA>bT3s%{8cqOv*Ce+-YOHyL_9uO>WJz}gk*r7|-x_CWo}Hqlqr))KP+>@5&|h6fYwOZYf^xf~
+MSsM2#2C8>&C7|P3A*9VjBZlD7?M4MP-<QX?>)4_E?<5?9px-%&R^!E#Xx~a{&VL2Oys9Wgi7MJN$VoUtZM;gWJ=bfm|mR`vn6`^
+Acw=cs?z0GLf`v+35U#1l5hG{b2ujqMw8Fl6MI-#5pW(D0T=}c28pO9o}F7)nTg9PPkP#+w^TUsat#V!FbuJhw0x3_?$6XrqCk=n
+G-5Q%#4d{Hd)W&-P`}X<Z5+mo1*t$Nfas9fQkT<*3GZFO*P7WOV;%MeyO$yg($eDzeeYoO!(pc1uo;qBWWoF88&GvrIUNy6*hz8w
+e7TS#fw$0GCM{%QXzMVo_>zyS1ipFXd0O3LP44C+A(r#cQ2iN&LdlQldtc@<lqMF`BBBx1TjiHfBk5?6SI!rS2u6AVL6%p?0{rlm
+A)+;pC+RIG+0+cqQGIn!F`=Djb^GLPwsslM@hr*$<^l8`si>7Y1uth-xjMrA-%f<Ty#bhIyzX@dO?MF*hDG>OCCu(=flhr%M+f+`
+ad5J5aGy9<4aV<6aE=Ax#K{YwoWQX4(8|e09V028&pL{pg0T-wJa5q?rQe#oe5fWAi0YJki=@;1J&o-x{74P_Y%FJa^<-_Zr>c^x
+c9Zp?Hv3K8hE&O_`CedQADOiJqZEWMAt7-lk73V;1ueFn+q|aroK2Qi;dG`d9Uxl}^NDy~AYbLP5xk0iKY!0bvDaa*;WCg^bGr!<
+vu~%%>-k8b$7AHHWP9OIGor0waLSz*nXoqs_2Y)T)oMP*$+pt>gQfJ<T&Rs(J><SWs-lH#CEhrHFx)3wM>#SE{AjIHj<6sLw+gze
+k2Eb?=!dqp+uWwMP@EN*CJJ45g_uNNDv-VH4^iboDR-pFeIy`oHKj!GCE$8Mz%BO0;f{{37Ecag*t0BbZk{(&fzcOJm(0x#0{7KE
++TENQ5`uO@Y)50dq79iS+Y<Z?{0){cnj*)iT4+i)_K=Qz#9Z-HELB$Wg@D$}I}4TJ#z%xQt-w9vI4vEcIz;j`3g?G}A${f-euu4d
+3Gbg;u&s>Or*7C#Gwpt7Usl@93;X%Rqh)x+FiAT=Kr|Q}`k+pT1akB!!r_X5ot#FR;!6^T#-K71*ALP(=9MPqirUY2+*Zp=7<K#6
+-Jvt7!ildJ(stf`z-I5{D{DAAdlO(#;~&S4H<#Y#o>V8ddvSK596UGBikA6f*w6|ZfFdZOJ#tM1JUF-Z!eK5JnVeyi=$6gC!+GF;
+OHWvM5v)KckXW0ZBiQZ5h^YA5Z1-6yd7m}?S+WM#{Q6Q_)cj<@v4)P)QocA}%g%`3S2VNoyk!x{Ys?yhx+k!kv*qI#DVIVk??#>5
+Tk1pYR_b@uJ`EF>S5{K&*1rj^3?!#U-g$>>a#x6w-}_oz>qC>5+yQrB*@S+AbnMQCGN&E8U4#0})N*6|;iodBeWm5er`qkF=%?7p
+)%foRtcDEPv5S}s7`ra{oxU+T@?R6y6UUOP;BCp>$+mkRg}Yl7F-ZyrZHsK72C3WbxviwQad>;L$EM0xHZiPU>6*=T&uhym4R=KM
+av-MhZ)YDCETx+<ooT+KQ7zi4sYx12&7Jp{iC}3~C1ByI|B<u65#Kh@KAm{Lhod`!vk-_+SuJ)&5E`G`Fhx6Zmt1x7I<e<fsX8E<
+$kGXi1%M4g2L8H1|3aNA%gR5DB=D*oXqROzkS&)|4jY;nEgF_zendgFrAK}eY|ZfVh$5qcf6<<QrT!MgKGF7vnj<dHxxR%-)8<+`
+oe%JLft**kv?$F#+`qMbei+1G16KeN17LvP0+9m=ZQb<ff=(jQU^QWu@gU)$rKTs$MW!i&d*eaP?6+zx&M(PjKiw<Z;Lw86e#3)@
+=hF5uYmZRf%T|G7Rbq0Ko{Miw>nAnnTF>)kzZBpkW=+*Ln6deUw2&mbGBco}f&S6MrL}D&2J8yij4e|o5>zm1n9atFe9x{b3jcye
+&uNgh!?gh#SVae)U!dolE}KhHVZp$^&I8KxHpIF0GIhPHysCkD6wuB+{E|3ITI|Qw2SSOJ3<*aHEPLm-N?+WMW{_7@!*GQ)aqxb=
+jea4!Z^qhhE2N(}bUYilB;ZrGDxuS+Ft#G&Px$um%j2M-jU>~I)OSh^s<7pkEAX`>GHQS(00#vApZT2(lFHp*x_A^<PrXl?of>MO
+>7t<(^z@E5?wau`{5y(Umd;^I1ASa4IKidh_F?IW*wDF%C_X9*0P?pIX-c$MY8o6#5yz0X4Y7QS)#4$S!LA#vx`p4gKqtW^i=C?`
+ye?rkC9A>Rxa^CenN@46t`uv7LjyraLjJGWYe1}n0i+Zk)y1EXC{M1k;cW_kQt03uzirJ#*Umv<j2URUHB8Snw(*>}$#EuU`<r3D
+tK@+j)RvKw7>)sf06--SpT4bYenfm{=G$|UB22+53n~c<o-|c{_Z=Am9#++xbF#%-vSQf@>(w9cHR!vL?cR--h8Ex@u^QuYqG2Or
+c;kkWl@ok)T2T`yS(U!JVLqG$y$rP8@S7`E+xl$Cmz}1~)Dmgy6x9x&bOnpV>g;rP{?H-U)wu&>;N}Rh;0nAcm#D9P?rlE({nll>
+)qqftDS50_-ev5>&bwKA;+z42${uxog#jNtW(~_RZFUh0Blfv7!{<ULu@RENX%o>270<!A=RfqO8D0T<^k1kW^4C7{@jZyhkf6X?
+K3~oXcF*$ld$fXn*-1OvksuF!)>~H3=df~e+>ntW#!&m@k$E`k<xL}&YqmDHLLdf!&{h;>+?^~Csnm-`DZ5R2hJltXo;kkrx%@N3
+{rv{SwZA%pJN+O{;ZQZ4Qm%jperp7qS`sip*w<LNIv?D3aIzh7xH2J5zZFr^v_|_w#FTj%&WAZP=}_{Bo~lW{l44M5j0%*DLZ0Hx
+j^@hQ-jYDZ@e{VK?<^ZDekzwX337^iCllgmhtJneu!=<AaJ;&+>~F}1e8jZ<I?=pqu;ztO;LeqkxfDM&zQv168Y%5q5xHCIVs?k3
+dZ~iU3l0;avEx)xim*=)amf(YW)JH@np4K=bG5LFu_%g9vvX|*t3;h=F1J#lM+mszs2_R5I~F7*3hY!uVrRt)M`y3buTAN#L@J<j
+)#{_!W=lF2U30AJkrM?cXDxC6FQ*v=g_3uXTGGmpLn{22<i!m<#zW<P+3uz)yr`DDsX;Raj+VS{HDy=hM4Jq#^Ww)UU(GVC!w?kB
+3K`eOIZ+hq>^C+aEZ_4ujkigegf|D#sc+T>Ukw}#ykKcTsx~S_wY_tNNybk_=K!pTf+u*7SIa(p%`4uHw@uG@UFw|pPWkEp{lT>}
+TEC=~0i6aZTeD)x&Mo09Qe8-tLJ<fN#l4)@1N(kb>a8ePM_!D`*$!PM0wo-{y;T~#xGQ(&7E7a+Wq=^9FFe^<8}^w$YUZh4l^;?f
+XjRL$Ri@Y205eW?+{jW+5M1ey)u0c=reas9?}n;z5o7(l`2J3N{*@@S<5z8}iv`vMLlsDGGprVkXa+f95?N@zDAeHJZqEN8Shn7p
+sCZ{lgcxmOe|AbsCYu=QVhDA080xbHQeGI!&*KaDV~|B#M+<YD@R*xZyZ7x+ee_k4*<Wp{OceTmB4A>fmS@5PqJSZwKSJSU8*E6W
+bv0;=+jwku^jR=9)_C!ywls2LaC)VON?)`cj1(Oe1qlNB-AG!qyM@dm2#9=#5Ds?*q+&XnwxfiA7*$#+yyL#WnKXQe8$A&@3=53>
+dmu1Ak7wewn}O`6^|T)t2GdccW2KPe#blztd?65HJ}Y?Gx>>4i0OJ7Q15g0q--<*Ahkn!(Cs>JNsWm~S+v3hyp5nm`N!-%M#F~ds
+^{scN6L^R&Gysu=Vrax*)Zg+5z{@LEz7OGqIBF4O$<STLInATgh)zz|FzS|gv=hLtyVKB*DrfrQOXQ_ViBV8M;D2-=KQ%r@w~_?A
+;$1m*KBK(iGwH=i8sAR3sc&q~@m}qmwHRZ?rqg*~*`SpZB+5>J359@ujlp@nIHbAo04)*SGg;oM-nZ%_7YZNlFh%D!)09qlRa(#P
+SWJfhm$a-#)*cT1E_!iH90<~{mO>`(+pbYZwR3oI?rkObhOxb|e9G3QBxpPcRcyhWG9+QdgMHUyh-EL{p%7~LN#Y!$48#Nc(u0Y`
++W)ah&N@oU7?;hfV3OzqFaF-_B~Z^JaNzexpIYms_MTE<^K|4MJn#2OlL+5r1<0wwaUnkk_}@%m4!Ub}gxjn<scM{NEN|%4-h(4%
+U0Xd|nTMXnY#4STOFbXiAEFf{XzPCYd?!nqXX2G;ONs~$`p+{1{I4oQ5^vZD61L(f{=uLD8TgtnxcDG|z-;lEKiA_#*+`w8eisKR
+PLnMgs{!OxI(b>zd{Z(N;341xlpBHy0se&qRC?Nb@fG7!@cN}k<$yGT3scxo@>aWxsM7C#NS#3k7{`=wJ4#I(a>0_tOk(KfzZ7Gk
+I_Kw&+Nn;Di-ZIHiIHm_lN$%$#1~`n3MY|gmc8DtSzuJzDDms-%j$R~<`<JPk~7Rq9jJ$7Ld@pTN8qAlGClr9xV8pYJ`qYyN(l!T
+c5Qr9sFai))x%~FnBX6rb8joLrXZ>fOb8hg&9|j|FeRP`YnmR+PvapX%t*%fb+nc0TV}8m)==Jbx(h|O1Z2Xh-%=a5`ADv&vcxP=
+b}vM|*-Hg*xj&CNUI_@|l*^Iuamh*@Emo9k1fAb7SgtudDaJP6R9qBd(-X(mQxON`xOyetrmGF+&_%Ubp{~OOEpt6?V-OZRCTT;q
+MZ*Vo;}X(vQ!W9*lj@3~(|gC1-DWhSw|tJ~F;|xo=`PC#fMV;kWefaZWVOywIs>h8q3(pIiy4iNm@RA0*tR6K8C$S110{CS4;SdD
+;x5Q1zL-E1)1i4X?v5o*Suq6CuJVA0?mqTG^C-PHR-~`6<Y|Gt-@Uuh?H=exaA3i^^*BX>b|572eM2wVMdESG(nT!8-h?D|zOPEk
+Yv17YcdC962;eeQe_0+UzIalWwSmYIo`x-jr(dK#p+048GH7_9y4m0tK~h9>tqyr?m4A`Rf&GDBh3U~p_}XKjD`u}K1OFkO*CJT)
+^g*|$JRllN038n*3I_cXE&dmpb#L79Xh5RC8!9hn{`}I0oe2#Sgar5(Ozwpm7rXUX+|53*x9%J6PuwQw%CnN9{YEGGJ-uE(B<s`l
+(Y$Kwb;5D6g*Lt4=DOrnCdNZS0{?R$^p84Ot+&3%zi7Yn3@0a32`Xjh;ZEQLTB4I7L;tBnlw7p2HM6_t&)oW5-vpd{JG^cxx~|QA
+%Bb#$LIwC|#-6fafa~+azI#?pg0@TJoeht{@%ULQZz)W~`yvB+awzQo9KKM(AIqkN_o;ku9fiqd3*%}k1ZkAweGE#!2-FZQF^OTr
+ksyD(Gbm?#VK(UvOu7bqOgoG_`}(U|iS2!tz^^FMLSce~i<I)<U$@2ot;9&BCM|zFnR^YFs>N-=R7v1_nWY27ZC$tjuIs0n@K9$y
+3T%`=xJm$NnukdH*i&+AEr{yy9Qur|i0(i8kiWHf@*sX%NHbWUshvIt#0$m-BL7~hh&cBF9kp&^rWB5t)3J*+?}=t)mpp2p@JijI
+uMJq$rKvv%kHQoL@bHmfzx`}2r6otDq%M|Oi1xr&7n(p(f8mO&VGHsPh+1{z6=@rgEh%lwb@9WBBj$p`p}%zt2-loG<8{#}*q8W_
+uZp-YFBMn<9XdbI`@X@7mFxa7ua||@s=k&Hq5Z0uK?Y0&g8na%Xk>wqM)500S6VfsU>7Z&Z1%0-!a0E%Thj+&xy0;4ymm#Du`Fio
+Mp+`ZX5PY7#88xf@W|&W;?vKqHU9XB8sqNv&>xf6z_eyS(%q{#sQGl3texG=$eNL;ihP+QkUA<?vI0c}0~`5Q(>J*!ZK7n2bP*+&
+SpkCfSbHl#z<qCnG8UglrBw!M+C7Un<WA}!A&Qt+RH@8?d^=AP6Gy=Z{9<RKi+3s73B_)oaK8XO<f)3%zAiE74B8HgY?pW93&*dJ
+wwsm;w^`w&ZNFT<<~-@3)l;H-L`4mUA^)9&kd!*CWt~b(3XLVtGsU7G<bzE$96~Sz=rQ~Vf5M;Sq4{>kiwDRj{vK;vM~jr0d7?J_
+(!>Re9*FU`8%>sGE+O&2CKr4F<41<$zNsXdI~vVyLf91E_5H}H_UZ>`*5q2|$G6zk$6xJh=8R7sOhqJb3f8mn5#qog(4Y6S=iuXR
+4CzuYf*-Oo=*nsDQn=muZTCpE78V^an}_?3E`|4gG+cQ0BN075F4%GHdEx)!;PbVLZbvqgE-^ir5($u3iS&(Hbi~S*63hNQ1$}at
+`O)#(di!u;-E*UQKdXHY89j{|C6X%Lbkdsc#9@Fa<@^@T_q;$^B&qmW5{Nn!@SL_FbS3y}aGvM6H)#T!a^blSAid{#hUC6#<1#!@
+yw=ByIE%t>5=idW?ob_ocTtDj9P<<{!!E#@k{gB0LExT-5CVgMK!AU(#s9KTj!(SxVBmq^0{`H1&mRhpZ<{sKP9#~Dg&qb6ApILC
+z%J3!=A<$<`!2X9IWaae6!5Q-fOKSn(-|6958aLmMa{sBXy{Nd_+KNjDV#<GlYO%tefEe!Hc*|C6@U#!0s;R859M)53^(dnL)m%E
+pCg(-mr9%ljst}L3$ZE|XFU<0EgH#}lx=)r<MyO5icAHa3<LVlZ;g1V4{Vu%-P`eT<w)=MW^pOj898l9EGjTM1pLo=2&W~Gdu8=t
+jJ-J!cuxE*-KwCZtCP@$jENWp9RT@fGUZE%L{C!(T|QB;2-GJsuIhfJ?!bm(;be-#1I2|QLH_Sdxx(XdTw;WD3T{-o3U{e6;Br=;
+&9z&5R4Gg%44C+UpDq6X@L&syV|4JvE1<*1>NFH}U^fM&c?Da#sR-Mp_);rDDbZ1(pg%4UX5Tn&L?oVZ{6n5fM&ELe0S^n#dz{?1
+7|J{4PHJOr3Th-Q;9vjq`5iHM#7f8q3s~5b*FhNQ_RW!buzM6eusD3>a;+ui!_@4Ng)j**pitoNg3vleDeyg&77s&L$@If$kxB@q
+e=_)nuju(g2BrH()mOCVymGv_lmJY~?@eDSt57w1FD-Tt2@7r3K2B-2YxUP3oN(=#0wkS=NL@Gt-HPK_Ezr2|vEX1R;J5B)<VFEn
+gid<+u2O8zkhxwIQ1wbhij<%bu7Qz&N5lcek&IBoHAX)LW<C%JGAhz<q)MvmgFrVof|?^3%w(L|rPdrR7|$uVCA-D6%=vw8nT@$~
+oD~j>wIYxe$w>&2(1HJ}LWs4z^uZ5JVGs3C9QmkXS<$-}^@jwU*>JV^CQWnHGou^5B{c8D0F+q>0a*ww3I+`P50y%!;c0}7u)<e2
+hv*xyYpKV9%(2Qm36`1FC_d6+%mzz5L*c!ta}<D7T4sUuXsF4cZ~*eJs*F(8(+sX^ODk(lqOA|`V8kxbAzVjwe~rZ#uV9IuRW&al
+s#YjZhd9f{!miU(P(x>j;-VrW{bF+ol-;ce<?OlmZJ8x)P&F+CrL11j1+aHpZ<V;`h*j>gLxPYbNN~r7E#b8J(Ixm!q<oZ^_+V5J
+1o+p_BVfRv)_=g_&rF-YH~gO#f6C+Mk3qmci2?iz1Mp9|{MF#k<pKOV$)Cdb`+EKi2H-!30sQ}k0sIeO0RM*Z7mq(-@gKtg{27e@
+&h*~}0shkH->b1-U;zFD7=OzH`0sA&FOJ>6w<CWJ;~!V_dl>%@G@k`N""").reshape(23, -1),
         symmetric(23, decoded(57, """
-c-ri}XFwF&vNqh4bDn`A=RD*Ll5<W15(FiKBncu(5D-v7z<{EX6a)kW1yK=E%!pYqprU{%pkl<VeA5Gi?(IJBJ?WnBzVD@eX!n{m
-GtJb~RZrEbRSf_O@@Fxs`)FSF*vZ7lWHqitx8<BuL!=lM3d{`L4V?Tm!UD{G{4hU%m*2w(kAMI^y1fVYC8z2>Q2ibw5*UAsOo9V&
-cT{}6X!u6)zUm|s{WpUU9smmAt1h*?oW8rkDaLLi;%hdU0zk_1ThnYWE!!yM8Ba4Xm4{&fT(!xa*CjoXzJngdr0Y-w)a<jFy!+?{
-OXfcDZK5#{;7rupbI)2zuGVyEKF&~wJPdo5RKzQ_Mn7@HUx86b-6yzDJoD`HGV=)HohX>x4aI?egABUBdIzu6!*2?n>(R-HBuzq8
-fWu-H{$8`x^*dcI%Lj#S?Ad3~FYQ5jPSqb-Q}8|Vk^GP^WB2{<F_0-09mRCB3_bywzy7IU005mkghJSd?0?t-nH}I9K;~Wt|DQdC
-{Cp30-u!&%`~YO`Q-D8Bh0K3G<d?TY|E4mb&_BHV^FtxOUMqz22mCS>${pnXWj{xu+&}Y_=X%Mc$ro>S3<u9JHD4uC9_Cu%k&xHZ
-FY@>|HK(D{k5C;%Z(f9Fi1Goj_y>i#9gVC&lvn$<Z(oVwL^C)N2wc;A2HU)&z1`*z#@GF<BZ3DCzp<lL8Sd4PEJ?Vy^u5FKZ~zWe
-$0wjNf-Kb+$2+eL@m(Yeg&y9cMnASYTg9$ljKy-5L_mY3JGWepEg7#p<rVHgBSU&tpHT^rUAt=dfnV!t1k#BXnQwV@WyO`lhnGsi
-WEAV_%<M3)*2gSop{~6C>a6vtQzWc`Op1XXez2RmH_N>cDCy`6xji-|Afd3*T1xFDyzma;)@iG2h>sH5Qnu#1=`AR!iB~;XnYzl1
-2-xVbC~uSoiVq8e{v$UU1c3fG-NKN6c-~(^@^`TQGZK@qTP;}{J!%<KR@B+hgi7H5C@KK~^rp_%6^BtWHDmgC#0GCXd6d@&#X^H@
-P@99)kuG`Jo2R{TN58I<kpdvD{Jj)c|HqehM)|GZ<CZCS6pI0>cs{l9^xYEKXV+9W<xca_gu=!VhuU&;O`qpDeK>gC_@*QQS~ayj
->}GMieYo|mO*@rz2=M6W^?4H!KGE?9p37(klVPO08ommr3)iHpT&-FqgmlmD-AamJ<WJ;@_$Z;YZ#jzSZQHzYZE!M~v<~X<qh+wH
-WGylULNIO?FWl2n5QmiPV_h-co_f-x25NQjf^kR}RY3NdabR7UKmw*gXEpPa15?W9n1vSY*|u<JT=FQB#-{~C;30$sH}jiFItllw
-hKMfTXLn}##qX{+qBAhpU_>BYR{zAl@prZiyY#C@&JtO}=UP1BF!jm;+s?g<-so=^%sUTrJorjeiVO)k5odJT^OMfjldBv|8(zd-
-^+3TRFF4;g6e=STH<os-rUe$S&jY!;x>yzH?vgrC-8$1MzGE2;DObc`Cfsb0z2V*GU3w~$7kT`OQ1!I&x~p!)^g_ErNmSXJ-O%S$
-6I%+_o>-ua4Suc8b5B_N%cJAL%LPd@vK<he$}ij8?is`)6lk7Wq^Emd=ILWaCQuhP>^)TVC1(q~kusAbRCMH?l0>hROi<9x$UyQ$
-X5~Tc6G61~@WC&eB$#fa1l?r_C%YLULxg4svw{;S0F3@Otor|EoV?n4Py?=sJ~=7ia88tRUS?AF`AH`<;tNhM<nwq@*A_d4eEk=x
-t(err6_Thc#^T?vu4})+>yqPMvtmQky)El_P$TOy4XJN#hWtp<yS7Hxm%c1g3=W(S*imz>GX4}znh~r1e0jMr>Ot7_kzC=$_wthr
-m6cXkv`e8M<FM!VI9i;ypxTvI1$C-oOOI8AZuzqA^|cT28E*HqaFSvV55P{@Ez{KL><UsQtEAJNpVvzn7lj`wipJEZ3;7g}ZGKl9
-qaZ9|{Q^rj8TT3<J6w#~pQ5$s^J{7JZEbP9_=u8Eb=%q?lIcE4>8g<S74({{fYF9ZQGus;`4`g5k*%K<pJN$_UWyI`r->x6jR^z}
-@GRiuH-V1=5iJ|18<)BDVb0sIjL^^a4*Lkh`Z_)8&MlXC3!%-l`y>osH3@c~R>RH2&Ro;pO<o!Gm3}h+{s9VXeTxQWo6ibX!{-RN
-HBRM?(h-%%VN;4k&%-@6UPT8P%briAU;ipG@Np6Dy6lmCCW4cY)@={mH-GB<VMa{ZRx@DtI3pJJ36-D!TE~QHf9LYP!)O^Te;%8|
-cB!_Mq4g#{@lB0>jBlM!UdNEXotl#9IeW{vC)86@L*zw4lI!`TOArHz(apFn#-#y+w+)`SF=L6R*A{0~o)75A38nW76gy?7N*#=(
-^?z;Wz35yjB6u;X&~_bZ8RBf6E9oMF$8e_@N(r)v2M5Psp>Q_2gDkk1zmzDZ-EiJcb;0T`^}~zLY`P$RL_e=i5@SkJb+c|$al?<E
-+i)z6_q_Vo`zA{$Dr>)79=z_d|4l<T-{WCHo0p+xrj#6Omo^^{7d%xr=&)t#B}p}77xIlsxr3UIWmKzf>6F=8HO#myp=l<XO+NA;
-e>omJeh_Wgw9}18JSHF}P!T8XE=yXJ@Sq})$M>Z1+t)JZc6^OX+(vR+#TXx6D<F^5T>LTXy0E#Gs68OLT}3|Xt-G>6Vh5?e)LqA4
-{ehfC^H)oWt7D?^AHsU}R<DSrU3wm7RdI25{{CPdxPHJ`*r;{9pund>-*Zu4c)j33U)#fKc0p)gWSURVL;&iZ#j*fmRS+2k@G~J$
-I0B^in178|{y!<+8Q;>JSMu}R=y*{Vail6f#Ql!YfCkPWzv}ACf**zLj;BnIpFfvhS!Q%UOdvRU1Y(;J-*GcSc%VZ$i1t}AID}!|
-yvzT~X#@8yCw8pYGFwwqx-*y`L-bo0(6LFYj1TzwzS55Oeux00Sx+EjVA}sgU1ksR#h2D(ev!dOTCJS4mW<v&$BwRjiGs(B&rW`#
-ty06)gbt_c`ikryPWt$|&Ldiib(%%pP9GwsJ>0stO+#Ve;8#njHP&|Dwg<cz-D{!{ONqE=*t<U|J|VEsn<478N2s)DkERxlc}i+S
-$)O+mOB^A1T}wMgTLhI#jjB+&ZApa>wMjIG;^C1`Pf0VNgL+CRxDF8qC4zw<7yvKe<WJ%g$*?kNX;%NXbBBClMMeDJ!*$6w77><I
-ldkaHs@A9&=}b~$2bm;XZ9|U0#UI~d2pd0;(bp|}6U&z+2Oet-5I|jfke)SBT%<l2sE{estx<Yuh2Z9|pGa^06AXj92ZKA-=8bL4
-<g+Of*VhRt*|25np$yr4`%_V(0(vs1Bkz*0b=2K@A&8#}7OoE1=(O74Nz0cu_2bho3mE?U1;Z_CPs;!=cHg|LEBSe%B;EXFSLIcA
-x3&n<3E$h}MIPG~e6!sQ84_D;2lmK}-_O5-q?M=l--s63D0^5NV%fJ@;F5EQf*j$;dZio9LS+z?<4jr#v7HalOIN1pOT$>=uBHUE
-hdmDo&QC|ckuVS^s0BCkn^-b72MsQ{M-|?<RZqeGe&_ub?Hj!;Ld$A&q-n!4jg`a=BJD3<n2i+`9rqQQnRq5XD4%2Jx3!Ee^5A`v
->JjZ_jEn=mrO&p0GHp?zc=TKhiMve?Win@;cLm%Z#wWjTpwm8zDaW`9U1j+^w+=hK`4O7$i=w%sp%3$VYhV>C*XDD7`5^j=2AfW_
-d52mURE$3C$LyAnv=9|C**V#vusBQVx`F-<j0-wxM%6S&ZfaNmC2J~`;&S5<A<6eh=MGm@3g*h{Q&g-cFrLL?qEEbV&NV08xgceY
-#*V}#zF>t=NyJhu=~_N3m<nRg4El$)qb@q-AkE2%iu+(`&!oVunQV;E(FiD#V>6HoJoYd6$;yX$ds|gQ*Yeq}7+;%t=IN7_yyB>^
-;o1x{^Ls8Z_ly1?Fnf5T$u>gvgjL4-qJe>X7Ne-cmk)n%w`6U!QKG!Q_qEpLRAJUu`y;NQlgeB2b_-CAyc?m<n-hzwJ`kjRCQF|%
-v~X%F)6gB?N+$+hL@oBh`RK|J+s)+aE<QO}9~UZp><!-%BKbtT)5`k^80)TSp38W=By{vBQ2em;jx%vvHexReE#y+`m;5cga{NG6
-l{&mu3jbyh`GaTjaR-f9zWK^NPuPQ}dy2!MOP{#x*Gwg;H%RiXm`e1&W{9+Qz}`=}qb#p(V@sfPe9RGarjWI1L`4!ECPYUQ5pXCL
-4uitkG<G)kxL{9y7ZyV2XuZxf?XF*W!^Lz4af|V0c~@T8fT&K_*_k(`Ujh?fY&_9fboRE=4qcRuR8hmpGtR_%UOo7h57iw{Quavz
-o?i@?yGFly<(J)yeK`JZ_=-Cofj8gRQ%+8hZLJ(;UAapqvs3}MH!hElU8^5^TC%bK#<0;Vd)VUaQzshH2R}@B)_i}Ytt?83E|CnK
-92A4n%GIh2ofF}E_Ep}#fpkCn%0#YtyEjAlb4-13>{n*yr+PyxrtXEzgQg8XO1{Vv3-PMJt5u%efr&M?x}yH_8}Tk3GA#FK!it)3
-X;R%D9yhxFRiBXq0h(A!jCs;Q28IMbc-2;z%|yIp2rvLjK|p?GCD;X6{3f1s&#&3;z>}-f`-X1z{>V}cYG)cM6PKZ`-N<|U<Yuk#
-3+DYNr%Eomvd;PoFYflOS@+GMFE;1&n-N#oByxY67Y}(EB}m+$XZVW4q{())%*$(^H<5ysx7vkFK?N_&^xKE}G3!mU`HRi~P1&#$
--MGf<pY(^1@I{KyC_u2fzfjupkZ%W{ZyD{P!H2gNUq(z2Lnp6_9!N`-RckRivGOGXJpiS(ZCN9dDXsKSp;e-yXV?C;TIOT?;w#?U
-pZ3gTw%W-?rMWG$_+j_8VQM}3#P}IuzWvr&VfK8DD$9>zOtfKm`tXC}!Z~ZS;6PqL_6a9mG&J@45*8T-^;D-}pa260g90$vLR9>>
-Wph+Vr1NI=<tttWu71|nZnJ##?Ypb|sY}mCw=ePGHGrz->Q5Z)vwHd(`QnbagOQ9-mq25{_7Gl|0!2X9d#8AhC`mx)#>4(^VUp1D
-=EaR(6SZG=E4~nYw}ro~!Zk1QXrk;lbe2kkd|bw$I%EysgO}v9xQP>cKM#qeyf3;Q+V*tg)_(WX66;2D)r~qMq&qaP@@xB+zxcGI
-TJm}k;RKR&AVPPa<jcH$B6ptzoScN`!=2P6!kpx9eiQRsnf%S^jfs8{Rqbns-n*M^jW4x@gm0#f-c^J;Yxrss5|-UtvXL?zPev&m
-^4y8d)M7w&?Ppe63E*MVLDs@l1k^%+hJr(AC<GKhEM!mq50a5J#y1wz&#X}6i83?1#0SJDXTI>{*SqiLv#z~;sOtO`{nL?w_V)&|
-<ePOO;I8oRE4p{^Gc2B(@<Ivi<C#fnhgN4l*saxjNicZtrlzI)9#V!|Wq2<Xgn7A2IE6k*r3`s~<Yyg|NBNbTFL}IaaP+c7;HJ%q
-CIOn3gflu#&9Q~n<$kV8>xFg*C8by~1u$!hx*5IUUfuEHc1nWTr54?<XgtKo?`mStb7B>uTRQT-pYt~e#Alwr_vGH5OV1<@D;x8N
-sP=p93!Sj*Ym9?<H$T<gAiI02NrK)=Ig2;Du+~BnrBS{$)7V;^f*xE#(dA>HVK5~!l}%g;6a)eaL2xiK4-)tSEPj(!sTT)7G4)|i
-F8r3O@lkub&5|JYyyPpZU*q3ylX53@Svwvr{3z(K^7t|%(YC`gV<{s`*Yb5@y+&J8!tYG?1XIh0ms*twC=O@IISwixzkI$lS4Sk@
-T!in{8lA*7VQmS1NA4_lgowu#${i&Y7?$}6tFO|sJ!@=>K@vLh`#YZ8o)p{fj~&MYyq~`Hxo@!*JQ5-n-A36iN_O+0Dn+hSav6*r
-Zry={sxMtJ!4&d!Uxn~GauF+mjM`D+?VciRP`zK^Qlj*cn$#s>+6Pr6$Zxbh@7wDst)YN-^a-1|9Kc{uF-^(%W*mZuLW=i_GZ7Ft
-L{<cVfW#FJuJ>}*^?%wD!b1M!H>nhiw~=T$yVbNQbkODb@MYd4n=up<wx@-pcta)kQ^c`uM554Ui?8ogG3E$>E>2$;e-6ulHB&~g
-&7(!1m2;7X73NB3yUuTqF>{?xR~h74?3;{ixB6jDZ|AvG!xz#weAVa9v@z|`P}b^^;G?*ai&B{u)@a#UKw#06Et{@?G(Az?84g?R
-T}B<bR*>k)N*bNALFOcn?HAZ#sVC{?5xDV#z;V92c63FbLce$lI&r6<jQ9b4#`cc3;T^}vEyKK+3No3Qwbz?h1G@z!F-o41Uan$R
-E))dzZAqrUh6Gb20Lx<R$Z)4&AkdxJzJgSCSmP~3L$H}E9SIr__#f*w&<k<#?|;0-=Ed-*-|wf=>ccBEE(I#oyXHC7kRYxJHBTC*
-&72G=R}Tfa9p21;3}!2F|4Q~Pyf8g)$7t@Q3W14L$t!55)P1&Jc$B2t60r5`@P^A;Hasb>dsQCpJ}fXAr7_XdkX83yQ1Z-44Y8{y
-VZnaI$uhhI)1DcTo$}LqSYsQlr5S^dd-r^Lc!ab_O6&N6sxKXp8RN%0tp(4^2dTsPqWs*Kyc;hr`J7m7viQB+x!qg5uaFimS?sDV
-mD-oP-ur<|{|na&DD+&GPecaa?bDr(444=o@%d?8ZK?zjSgPn6m7A#~h=2-P#KtR%VUR#rxV$JH4FP0@a45F3!J|Qp{0S$h1$*+F
-)Z(}B#$SkVHEtaX`|wrMtg9g5HN#YauC1FCE-zoR<HGr_Bbq(qJU4TVc6w$;_rJKcO+m}+?26zqr}hJ`@<NlU!sL;Y`S~G*r&OEY
-Cx^?d_>L6PY9g)raNRrVskmRl;U6DU9tfOrGE!^$LcLs7Kn@FNUZQBC{M}Gs;05%o>N1ln@+QeAoi^5)*6`dx|5%EsDXdW7Isd-J
->TBNcjZLP>u9zI<i935BR|PvW%PWFy^Vaa=<(MP8<Ojk|s#rblh|osjyxn3)4P9BQwFI!u9-0vbi#(;Ih={iLwJAzeaUurVS4v0l
-;V^Ir9-yMpY-dA8p<oaw1PKKbu+ab2rsD6C*p{Zpt=@&(2__>G+6VPc?@8Qw`KTj;hS!1*o#E|U>FcSm5}P?xbox~H4vNLWmjj#c
-#s;lA*c{QVr!??7cbrG=UUTSGr|Rcx62BH$YKI|5+zU;$4!Sw%K0lYTC9kE3xjIn$OEHFTRS9Wn@|m8oM?1?KOQ}__1|<zgitTKx
-UIgMT3ojNI3!KI}hi*$<v+fWnW~#2YJ7U1xrOQ>@Ry8r}+J-OZU+JjZwVt0bVBE**`s0+Wh=cT^_6^&oPR^i(1;`Z}i>k7*>(u%9
-ap)q!jpio;3{fyFEF<VfrV|E+gg^(1-Kkgz+km(;aU9cugZ^z#LS67Xze(fmjrukszURexRQGLaDz!>)<NMM566ScEH?eVt{m7KX
-<{i;)D|@WIE;&67OKYO0$f>XU4*P_C92zR~7Il^x%v9Ro{pi8|xWw0&HYj>2U2AIfu~fai1i$$$@EN&*|B|4OSlj2@64IaRH`x*`
->>N{UKdbFqJY@aBt(<qDnBcSmu~TzzFwn2!oWA00@d~N@u!rrsB$;qwtVS`q{!~?6?nFia5t*ihIpHZgderl>?ZbO}<)GwJKg~-g
-ga&8ok|+Q&p&@6V)YZx@5;O=j?0|K_wqg}gI0O>CtSDDq48!Ijg=;j$iAc7lHAM+vQVk#=IYtEXSI&fY!SDPglYRS~`-5zHHMM;y
-E7YIo=bl~nxpbp>{HE*sly*6NbkQh>=$4ckev`}dkSI2Td~A$JYcFnic`!rfz}B?4qwDp<CKP*BUdugCarsDU^Rw2xuaULi=e}-I
-ZOe@fYkm0Mz|y@}39a+b2abOo4)oZ{;ww6w{><-_5^2Q?!97GZ)$=>@F!i5@UmREqMbkz0q#jUw`F?5BmJ<?WLgBfyELDFc#Z7rP
-`~B1r+MR)gD~^y)rWzIM^1z(BHw3_l6t#3^1uW#A*yUsO$u1I#1S~*@(QD<H(qudYy68BGEJOm6Xb3zn5ewpkLBw!yf`b2ToGkE@
---Qr+;^djSp{Zr!&-mZgvl3D#^n?VAshiggxKD3-`(z2lUdQ^yhjoaYLH{i2%{;5Zs@pLBomJ40Zizg(09MQcrS1s7^w8Ly3Kt*a
-cU&L{?#S>pF?#Ir<)Ys0?P+I&9;a3H*A#cN81D`Z8b&yXJ}>at;JRqEfK?cfXR+>iD0<QMN7Uu74EDZPWQ~?*ro%M_&xg4^I7^`|
-#$2TzKYhsX^cvTgk60ET6{(n(5VvEES-v1yf{fa|oVt9%`natQ14D$-G)z5Due66jaB#>s|L&s2I2alZgLYOfVIW~(qSadf4RELk
-nhgz38T%|J`A6&t?0+*(e8mR!TJ^-l93c6Jn_HY5Ts&@Ao=%erjI<Q}CZTLpxSw>#qFMF1yjx1Qq0@;gy6UI))Z3qX?B65yP{%P{
-c)Vii$%e{`C$%3-%?u`P92vQN{(SOiQ(c)_>V=G_$L?z$EF6e;?uQo@ikAmF=npCGK^N5y)bb<=@CcIc9?f~aJw{;Prn(Ndj5bwt
-z$EVvO7e6YE?-=_iHTvP9&~ibj?uJU=dyAI0fD^sR8DAgJe|+FfJsHd+;evvgC14Qkrsvku;qp(p3*B>;-E8e7ZF~rB7y^VQ3!ge
-330p)pdm!$m=S=8fc}@cH2eZT`Ar1$l7&J|K8>t#Zc!VzM5pOg#P-HbICc6cw#1unt&fh!Z+)_Cyh52ettQv(p|hyo3~_F+_46#>
-ed4TiWD>GE+csBHwJqc6nM*%xCz&2eo6grvl1F^Y@UrI{$+u1O(bA7g+LzfGOAkFAqC4R|zP?%Gy4#=morkdAuHg>6+gIK(G`N0h
-orp0Sqg}bO%Q@2Vrc%6xwH5)nclTj&*-rjLMi(vkB+x)t$pK4jiaQ_;m&c+Y=0={Vd<qmLj%TYitfQGnipWF6vm=?~JO)%Ej^kY{
-=x7|8gA*hMjo{c0Gy)3!uav$}&-T0AKDc?SJ$XwHBs)NC{l@AGsV#d83@D4YRqZp^3D53P523g;kChFmzRb~me#-yCqdQCTt&uXH
-bej+BF7;`IAA_Ht5&Nv?5!;-m8W<eDrPk<}yyUU9_Y-SqXF}<S;EWh`x9K<wJdW(r?BLYggy|EMMs8DGLrF14b-m9V;<I(%K3u-c
-BqxLcr*&eZMG?>XaJw=dDJ$X$a6gCBC-}CnAdS%%V<32lO`NXHM%80vFBl37gZI2&CBKGmF$sf&!hmoA2XQ-o94EbMAZ;azgL1r!
-g(QwmLqK4#Y3olH^IsW;1)TgY>AA{%N5(dEMK7vFZveh^zK`o0d;MDW=73Ew;qIr~m!(cUzU_NAu7B+7i;KnuNc*8{m4(ak!&a~5
-AFmPa%-$5K@ZK0M^pK_$Y;G^!alN~%MGA#A&%yT!(&e3wepqd}x=TlFLp2g|G~xk&O?g0tl3SUL9xMQ(NN_*r_O)swkNx9QIxux{
-Nhq|B6mxc~ykk4LYLhO320(9Q8d!^Gnm(x4fC{sj1dr6~amfc&qEI0i3<8`@{d}Pi1Ms2{?7w2XD-#2u&N9?A8ia`B7!d%5$H8Y=
-1^54jmA-#cSkHuo>q`%>KQ|_ubnKZ7uF>QH<I%>XnA@KgE2WQ}7=7|Rlyo6@-~xXciZ<a@bo}8a`t7qQwXmhf+uZZimPIXfc(>Hz
-Tf+EJS=g`yCGQRHhYSRclTkJmu2$Un_0I9KD-Wk{_GZaK-n~;FD2hvdnBB3tiWKR@L=%Bkrh~ig?y^AS)$yYFkQm_gj*7mOeFH|%
-mg{N|AZWnc)T8pDTyMOUCKiGPfL?h<UtX}00t60bQhD=TJ+#DOa0DAOfPswy9~J_Efi^>iL4-hNqZu*;fX|r`_}rdO$lt*-hztDW
-H=(Rn@U&B&5_Xhqx#-urS<AF*7#Vsht{5S5j92_^zz37-LAe*#{OEoe9k^*^RrDp6k&%t3<ch$?O`G>c<G!4_y-d$Mjd6H*S77Va
-9h)jV#tU<B5Ma~3gSDbJWj^o+nRYZiv07{;gYoq;Ut^wFK@Hkn;*>;^=0(6xD8uqzl&zQdz4V@iL1O?YLuP{d7#bTvHI!sfApqoI
-YJ8P%=4%aUCJFQ!BgYQ-bqR`7@tm@=Zj%xeAC4W~f(v;$Fgg-Gx8IWrha$LJWD&n?2>$zpynvJ6L|7_TI)rT2{Eo6ppz@^Ry+Vn4
-gAD|eK&tG~4@ZPP9zRrBnBjIV*kl8yN_(A+O#DIQ)u8ch2VA?e`^H{T^CaEO&RFcl!iS!wjg8KXrLOqyeOw$4t^2rJxNtglxcAmN
-39(07e4<Qj`6R9S_+W#a?oz|kabhSu68a=MHd-RrL+bFr4HG;94h4u)Ic=R7DbJT?6g&zE06Pb7);&yrs7}D4VQei``pPAr5kg^R
-@n96&ga>BR?f|eC0{WHNW8^Q}X`#@6M#snnH}ji_(WA7_Mcqu>;LLlLXM;{h*4^hCy`I#!GRkAg%L>Tj$~$!;EbG722pP*1$=Z7d
-RZN$SeYX4<nr9lFS$f<%3Msnh!&QRan}e1>uF{%s=KS|M)KQS3%~2V#mKFv39^6C+UD70CaHygC{HJ{Hr$yI4_H(h5#;_^IL6h~b
-I?ece#L1<`G`4?$ly8&?X|%`29WbUMK!0KJ)zL6_XOjk=Z7SHxf7IB$r$U<TQ8>QiYV{UAIG1j0qW{c|VSX_k^W60xq9v3C9{Zcr
-lrK7}wtJoC@pa=zu7vj<{22WD&ejxiloBiV@;!f_X{=MQl*BM>0y=Q>HnX}B6%!dkJT!B2hdEOfv2x#ZG(T#lfwsx}bpQ0Zb!T3R
-4U{=<(;`AIIE1wm4<3DECS-H6wps%Rhr`R;J?}3+Dko>bmqC^lz(b%=HE(b6B8{|DOY@d0(?JiBvpe#Zq0F=1cx4I_!~#-0@1XWX
-k{k}gfrjJjrPJ|Zh`9?7{SqrU?@gk3q4Nn5=)YWMv|vwumm7y>O3pmHT4k+4^SIk3ud<2-snCoUvWyRQ57v=CUGu$o+0mOjjo<dw
-$X!!M@3Hhq7qeK`&#T$1zS>sr`A#<x*n<%k;$2JXo~_jDPpmtN??o#TVEEnNo$jB%w?EPtszY6+z$TUuzij8Mx1Pe$#DF+FiHcz>
-^W?qlx(Rs-&Dcd6q9o8;93xDR6smfMnTr!SzNNQNjhVm3Runsn2bykGzO5iviS_Gkcwt<>V$J*+_Wlw8|C1JAA#eW|obA}|xAxAw
-wGGd&BGS!bXd-sV=0QJEiG3QSpL*ONW%BRB8HEldGWH*H>UGq&G?G@eTJzxK!|D$Rr<SC6>F}ck0^Q#Wno`YHhLi57CXMCVh!f!_
--6W@`R<!zKWF*Y$9K^xJ*>{r5-0$3-xzTpdjRr>{*-?rIR`2nNNb5CJUOoz^>4@vi4I*C*1(c;27&xeuRiFBJGz}COs96nl!^|uc
-Xk2?@WzC|_TMh*ZY@UL^{<SIr$U@!YU&)rYE`j%Vb-k9q+q}V-1%LbD%NcZ`nZT1{z4sC~$6ib;5_Ju!S`;BlyZJp?*;Zp}vbMT<
-dx{OJLC8SbSYJhqf(n6S#m*hOhgBF~vV?g)(?N+B154R~F&MQ@eLr3-d?-MT7YmZiiM_`B2CrjZWa?0%a8Q}HWo|Zi&5pP*ka#Qt
-1jcf!9?=q2C=VTv<YYUJk<x^y!pzysI{+lond0*&fS?2)Zhpmu9}oYlu;ib#01G(zi+pTl!sNaU!_{`X;*N#q@ru;$g_e6O(LYW}
->kTPftF1guD$gDsNW5~2R^ci+TBx8;UuBysr%{vEssrN_<fGz|Cy!`WwEGpPnmUw}uMak336Rln%-0V`g^8Q*4fmAzYYUN4Y~3aE
-<V1}jUmi)d5(Br)u$_Zv1(H0rFG!6Hz!04D29Y|n%~c$Z!k}hDn!!z0Oc)M_g3apNoPr_{xF-OLOhnHslz@W#8{NY~UyI-6WXg8}
--&(B3#r<cf1zKd`kS9gnngRqZsq`7u1CH=Z<ymX0rqVpJK2|JM=liiN$1&!LzW`ET>6K6!1R96OAYdPiwYC_@IqlcvS!8XhA<0X|
-z#vUGqXMf1H2uQ-tks0695159>n^%1G1l8ymX4nN#Z9$iQls581#sX#JdlDUria@r(hyKMe3p=eTgj3DI1)amASoggIe!8`Q3%*P
-B+zi^zfqkF@y_oO>$FJ)Ipst743k~nOj<`fmh7l5O2yiE4?2?Hjg5{?eW&Th^k`nm_0$n13!r+=O{o=pNyZ<F*5gM)kO;Qk2m=$W
-Vsev@B!pK)gpWc*vBw&2skAR)Ql%6XB=|@ePVhq8q=AspP*)IP;AU5D0XeFQj=H=cnGKuSEUB8Fh7^<SK_GKXR85kBg+k_ODGv&m
-&A85a2l!7S^2_kQL7j*Noct!Rrs2<d+lFi}c~9@Qg`VE9%ves4f<cS~T9pxs`RlbV_`WaJ7^#S`QW2qHq;>Xb+{#dY(~<3^EyDI5
-5KxPYFZ!ZRu5(vmK(It2n`wX))p%%&mm&#9rqiiJG?L>*a;=0QWCoLmjOE${CXB|%r2X_H0F95A$^p@w{&^|*U(Nsw9P$T>3W5AL
-xrBv!``<-HJy)YZxObfc--|Qlss0wqVmu_aCWk!+H#zeTx1`$(JU_WD#z|Y6kBUW(CTqh6+c(E~nkorXvGCc|63VT;X}-oRK0F+P
-VEY1&GPi|WvY1!^!KNAr*euyFkt9PASPVEYr(gnr#^bQRxC|^Fk3s(8LGWnAFJ}PqKXpS3{f%4de=|;SrL-i4&;9K?b7Fk$7b%G|
-$v8AylS*st<Om;z&bRK$jrFzGkrkv7*;Hhxsd#muo0+D(2!k|l2G#`F>ne!QhzK@7pzv9yVW}p@b}s;%X@K5=Gf|X+f<R$NaA5wn
-g|Us#FD?UyK)_+YfB^yf!?FzIKXpSd*pt8bO*X!7+7P$g&B{PSK|+W@!lA%kG0@MgrTHl_!9H%*2AT>I0yF{^q$0~5Oth6`MfquD
-&<xD|Zn_E*f^;I5bL(>(=87=b?uD&n2xOjKkU+!n3)=um1;}52aV1dB`7et3<LcdiOiv5^<ae=S#W)#hvSh^tdD&b7i$=mh(gDOe
-m>FnmD9KBU2{Jk3FmM4zNm7`fK_TF<Kb;2v@bi#yY;OYpwbYc1pN&SKKb4DyLH?v|=wE2!f5bhzfRo>axL!k2m`S6M2zU&Nqkhgk
-tu84l$j{55QOE?`EXM#xX&^?>NF?l+Py=AUjszpwUscR@Ab-w^!WK4D{ogDR4UDnw+gD6B7AIV2m{`m=7qg1_Y1HgKchZb_P3fYT
-0c4KCZENqWmXMq_Mo;Y?T*U3h>vY%N;22M=w4x4n31Ket1r-Y#R&(3y{n77S=G-TWoCI__<%4!7KdIN4H7&bECXuUhB5z?04S6^i
-+V-B#_+jvab+4U=v*=s8das)0N!!IVEfjbG(GpjmXq_E*Ba%SVrR$$Vo7@|R!h<jMWNMtcWqpqTuFNbx0y$@S+75h6=7Dj?CSyMK
-*S+0tM@pchAi$pX5OWa(6zDH>V-qG|hX@T00VGjyaGe<fEI|2hNz@zPhjj#B(Wb|GD=9@%CWu)`48O~qq3$twn{V9Sc!vsS&N`LD
-eqUA7NVf%QGinvLy3Q@kZgIU*QPgzXNTO9HS%p4pomWNQ8qIXmxtx6Zj0<Jfj2D$TJoqvbTg&|MkTRP+wP5mhuBvk?maepztxA+W
-zv(0PbY1HzeFo?I3^4q5Fo)%Lotd1)KU4G;R*{|XA|e)ikypHYLl%uU7y@3!<zTTs#twoQ`0f5tj3U)$1lSa5Mph~Zr3j*2J;A4l
-Q%8SJpI;P&LxBkj1eFL8{3Z?z7b+tEPvU?0Q;@@vTXmGz78jbwss%-6f3KK!EM#bmq0@h5piMv@O`hGV5aSaOD3tu8Qrmt*2QyA_
-HsI}^PRe)52m_dJyrzeRah$iGSzq4DfB7xze#szK9m4^ElB(pY;Lkr`JiC-_IW_>O(`?zjtQSD{p7LODEX?;($>#OVzRL>&1UWHq
-)b7nQlMk2i^3XZRKo-9Xw<ZcJdcZ(vWL~<KAc`ZQ1i%ZnUdMW}(LWagMk+FheC;b@;vg8V#>nvp;J`uojh(g(@Ol%4BtQ!S2pDh*
-Yf&7WKwt|%_%Eblplk4Lac=IC)Hf%}J7d2K;yH@8r19lZMRHZf4K_o~Til`u9HZbNJI1Gfh~oQj>9ZF9PGdSJ9x-oyAaNz_?CWTY
-_gcpS$ef9amzOte-jr}<y9@w{<>h#ucWD2keQO;KY4WwF33FheE!~9rnCM1}Kf6l;4Gugz)kV5((=6jo=d3UTPvc_x<N9T*SGs|I
-0r0!0A-d(nyGb5CP`8!&odu5{6{aCTv#`-%3FUS*O9UiINAveIntBq!;p;(#r5;oe77ryo`FKGvMgTT&&^p;e$soWeoJBu4uwYOA
-3kmG#vlLAU%Q{i=VSD3nTf7&E^P@2<)@ZLc`BqX}ddq{p{`58la48QMDnI;G!K&!g{jomtmfn3r9POr{wZfKOD79S~r=)DwB*R&}
->CIfK+4^?qJ)*LOeq0d)4vBuP-G4~lacXf=!b@d5IHGt3=5nJY;bhoH1uX)2N85xA(&e`;haW!g&RPGp3j-d1No#pLA;$+Ia`_cU
-{nPTV+fp$g2ArSPt;%>_sU`yQ<I?X>oiCVpkiZurhQ?}2+^HZqy*}Oc=i$I3YEr-s2I50QV-_Gt{A}KAfsy=uA~1=SMpaLQ@%h|r
-u`XJ(J!ke_f0gT!0=e+~$w1FLDI>}&U0pKxt41c-pDCGM{6@W?Id`(}wLZsxD1TVqSTZH|{+8^m?^$?5A~@FYC1S)OWY4y}J2OMA
-j40p`<$4{|aMELX+1PPc2QmnQQ{VSn4&}6$oqHwi!@23Z9}3@_sozSt@XmlAJm1fA=)&fkQ`)!EIRth4n5j|Nxx<ZGqM!qDAJp;q
-F|D+O47!!ck>(qMCC(ghWCaw9+S7PIbess3cD90o@OZlsf+K<Wkl~s2GP9Kn3r6JcmGRe<1X;z)193NY`J3A<@#v7pg16WkfsoU?
-8#HdeTE8L7OQj@aISo|7-S^Q5`E}KW=TRTC6qP;fIG$d6rR~Z?8CoTU#RgL!@|+pq#4?}7kBwhFSNlOq{TRKR4i2qwzy82THR<Xy
-kIKYlOim+CepBzK`kp~o3@4lfz=21HEqY5QPZlwT(kY;+I(t3g7Hcy5Zlk6sn8cePtHnF=b$(w$0$(H%PG|1gnPb60Sfu8DKQA64
-4FpG|#AMMSLrxMzG!$nqNC3egykD8bNd#+%p*aY_%yMby0#N=wnVA;&7yzX`%&_miZ)(~`>QmwviJ)%pE!R5lZ6+V1XD&iQF8Feo
-<pVk7lSnZ>xu=)+)+9;CEMb6yhxDx8Cf_w^pbTBEOL7S20mt56doyA8P~iFfu90KeUIO6IpowRSywkV0HffnVJ^8>9cMXXr`R_go
-J69ZurGaWocibsbC#hW4nkp|0Ds@G{D{_B@RoFHc9Ec1fW>e1Cl{GHPWDpKVYF~&ZS69M_;7R_3(hH0uixYv7w)t<|tBVCW%<~v2
-dkK!$vvM%xpbM}d6F8ii2;;zIfx!NqVlMi<`Lb%EbQe5yIm&z7Cs`gWJ_BeYh)q2oVomMHXHROUcs*OjDL$;$=)}3y(B3-A^LAM(
-oVMc_iait3Hk*vmO-sa8;`}L#IHuy7M&3i&WayqRSs~|dSkpjMSoezJMt8Yg^{soLYfk}3Za=!<?y!g9ChsvxWP(;fy6W}ygm9s%
-3VA&a*PLmqWh_m*y-6002emGd(5;z%Hb<SpDQSDU>uUPqkHT0Eak{;J(e4AU0y!3g=x|}FpAHoSLxiu93!OuKR9z`lPVh~l!Z|gS
-@Y(z^WWk>NeUeu^(0@gQSJzv)QGNY7uPt;G#~@E(dgLptNR3xmviK(L7i0|Q9**(IsqAop6pdcAT^xQKg~Wq{Hq7WWbXKr})WE0O
-+BAM7sD|d0r`9X^B~-=S16Au$7;u^cG2#}wa&gp?D^JA4IF->`x9T}$6<%IpCSil;wA0giyS2&V>Z87kZ&f*3obh|o8RK^|WtkQy
-fAUc%Tk%$_(pv@2em#ryL!`-9-%H`(JMSc}&m!7d2!Sr<(CJbkdpaj;v)DruM&p!J$|6Zn&PH@RFuR!pwm?n(Avx-mwycy+>s6pn
-Ez05Fn$|1AiFfq3zQfj^d~G`U_C;Z%J>=RVPPn{TNIc-uWc|7baf_^azcCgLoJw&!ELHv7Rlc>S@T6OXD<=r{<ReQSx)bay(QR9h
-w3O2aJlZo!3Cr3A-LFZ{(dJYZ8gBJY^>}UXCy_Cbf(F(4N^ft}-lwcH4cmfwKp>4*My?d-&gyZGW`Y;hDSzO@hf4yPrzjw7+E=VH
-T#6&;%Yifd>TM^7#1T}G)Ap3v@`@5*;B|x<YXUG1<n+;~*)>Yc!eY%oC32^dusbL0-ke~$GwxF;&WYxnfQ9_U$nqw<ZYbV%=5Eo{
-`B!CvV8jvDZTVO+qK)A!+CDWC_hA<URM-g5HJ+Z6kE|6BNu9nCnkNe0zEdw_4xhbUvU@%4e1Y(4Nzlu@Pr9$s{dU)p5XmsrBfOxx
-6mSWo$*+jXS}0$h47h)%P`>@g^#0`LfYQBUAeq=6d9pY|=@906j|g~*|Co9roG<hcQU#n`zC9Zu-Om!hftkJZ><-lgPbds@JWn(m
-VtGg$R2)x~WXzT^$nl_NsR$YlS-{CZAv;&dS;%Ra9`b={MgOqBbhp);6WQD#S9~lgbvIag1KF%Rkzd}<0>dEJFUA6$`jy*cKHM<U
-i<68~1j#|W@yBo<50s5%?TFe1=>lmmcY2hmJR+d-dDkK2nl`;7Vqn(H{OKc);+m=&ImkwGq6(-r!~OAhLMAa-Z*k3C;-I!;1G6-1
-jW2BNdJrQ8vd_o{)f(4)UCZS`^57R;D>A;`YZjhnhXN<Fn)!FiY$)I*g1NQL8hIrJ(!!hsu~A{7iYSKTsUp;c@F-45BS1jTE-KCa
-w}6v>P%hD5-6}qJA?@||+juGb`9oGXPO$3_FS3jDuG!-S*Xh;X2a6Gx26de__4O&i&JSx1<8{ys+v~yr2gQ}P-8;TK&TX%LsoM^D
-2Yyh)$HuN&oy+&KFsq>4uEt1%s8A|<CWU&(9Jr=&(q4@UY8u8kraXT4cu9O*y)hpM1hagZ2W$3a+@VFkz=K?MV%LZdJzL;ndW<Yc
-n$*Kt*WGfdTO<WRd*bD~n6T1=DT4+PQT4eQP7uU`OL@Q<B^UvVo?TObqY<+QXl^|eYylwul$?HCx2v@6L!`#W_tT*xyf=L490MJH
-@a-dGaj!3_vIiP(NUk5(<S4HE!K=nIuP>&~ptNgzx|YVlz<b#kdL92Yr$BQ<%LZEGlARDx6FdWsW4l!keQ?}P5A00gL^t=mMo`yx
-#%!?pg0~=}!91wx%YJ58e)s2B5ojYxP>VY(Z5F2-?;~0Wy4rGj?S*R&Zadhu(u67oQdgrdJd?37bs1qa2*q&9O1Z<<Pyh?&V^1if
-eFPA*r3(^4%GkL*fm#Ia?m_f|rvEju<9CWrF|<2*NKt8z@^i_f+Vz~JoV=$Q#2MA%lNVKGq{^N?DDx8m8AW3oPZ6xjI_z+Jw5@c%
-$QwlvQtxblJslxyzON<UQLIKi)deZ1=;fZCNA$hT1!H^nNi0(ai7Xisy7<1^iYs{@N$5u|pndo#j3~XavBL9}I!Sjifj#gEzPi7^
-rah#=NtVdNK7S>9*<+Dkby*$&0k`Vp)gd(RzA6`IfKM#|@;*s1i_C;(+h~o5uJI5d&aPi4EfuBB^|KJ=nM=C@$T?cF;BWp(sr3<D
-HzcL)e|iy2EpcM6bd&@OWPUr{ODzjam#{R}6OeU+RZs1FaBMB`hpQexp4uq3H7zA-ubg6n0g*lR;EzRHs(S|R9=UwvjQaF;Z7O>#
-?%ovULrE3Yv8{$zFT@$7#*5Uw);}rxa$9Y;JcA&^!yZBG9MV}WC>Z|@QxYgnXMcSDa(JUP9Xg5V5NCk-RN>d(@f!p+^JNs_px5|d
-cl2nml!_dI6SG`cw?#!!fX0crfjU1aA_F~(4lxu1g`CZ^(vfoq0Qdg|ocxn=F1l2B?UxfJG;FjO&Utm)j0XZFqOWdWz4_zb%$Lgd
-6&mvJ+bu_M;L^Xs1Z-Vz0JCMW6o9+D|H(TTSeHZ-1$G|D$74c!yvGdHE?~eqd^{njd+|_$>gJ_y$)3w}N$mGdYh1RkIo;$XOln2x
-c*EE*@Z)V<{C-9yNMN^zkSK|L!wZgET#!~OqY{J_acDL$o?HvYw|?5MLqicjHScg2x+GyuL0~uuGxe4L4;279yCp2a-xLm;tGu*E
-qqq;!LH~TB&H_IEHNi%^D9{#d8aaAoYu63KtvX+xh=aGKvPi3T)v3(F$5%`>B`nJCPFaI1xV4Eq*=v%Wfs0jdHVmlytZ)O_=h-Wv
-4Nez(`LmBXN!;6_m<^`0l=rGKS3*Zwtm5-M&1K$Tx!T~R3!k^ucIwcOc0R&LL9pthZgk^hs0re`)g}}a!v>Do=Z5`A#P)SN88i;-
-s6rp09B)Z9;GfN}r?Lv09hL~-XKS->R;mXI(&uQYe25Sqw*#Ay0Ft|(6uGcd_}?XUN4I2NJo9;N(MC(nif3)HZkLq72zYB++&Po$
-!Z~W)jq>$O51|_&JZwd>Sl6DO>vUbJ0-M~@v$f;B8I!G>y`MkqJG0^S3{6<dc9*LyRf0Vhdc1nOF?IjBn(M)0E^3Bg7aM`6tRG4m
-ms@jzsr8~1D0}32q_A3GW47BOZ;T>mI|s3b|M|8eQAvUfhO-u<FRG`3-cF)XW?SFfj07Gb0k(VLoXtQG1O{?$PY;$(L!jnd3w8bo
-m_JxBC;zHEUE`h0gLew6E@}Ff{ousl^iE6ANc6wk)E-3XkqNjN!FPW@sRO?oeAZ%dCM4`ksY`+`*+J^N)CI*IXtth~%4l5u;2FPG
-ne56a7RmD^vUMEryj#@m(KmVP_rZk<C>#$vI8A-56t?uXoA|Xjz*`6d@`V8x%kS<AH@vLFu~1G~S(VRW>f0kFE&^~2XO-?macbxR
-{Y7wKc301mW35U~;D!K>(wpU$;BnmSyElo*-4X(jenG_oJpNts9i2&?37X7!a-pB8J5sIdV8_E?5A*wLwU>X&$PTF2`0-q0b@e(?
-6}Eald)Vz?qhb4F!)?J81*R`v$ttilp}VYRWKSlaeJ!iRFpmz?V6w5JV#y#hzsK?3GBqap(qIs__24&!KFsNi%c2T6z(f$B`Iu^Z
-W1VUr+Kk7D08kJYqxmjwD7!!=6$j&JUA;?#wo?#An{zHk@WZ?S57)h%pu%|(+#M8%pN9Yvxd4-YzxaC<9M&>$(aK(_;v=cJ<%h_O
-7ua`-pjF-|K9!L!&c9*Bo`}71Kbm0R)6mM)j^KuTE=`7~+`t`J`9PnJ1At%{Bt~U}St{v=^$DyP00o26nxI@7s?pK%kW5N~GaU(T
-<1w%K443pXKZ*)<Ai+2*K5t*8z;&!L<i&9iG{;6H*z2<TATS9iY!(?03ZIeq)S!^Liv20Nqz(W_%q{WC=s}V5dxl`BpWBCEkOiFl
-`^BO)L>85!?)IQyZ&*y`>9OEwCtmgs-7da9JSxES)Xobc72A5F)1FnZ*f+9@OOvkt_JeCFpYCKIyAYCWMqvA>lZ|CKox`7^dRBQD
-yCYE$uzpOWEd7S%o9oZoSDGqIGdVi6uyA}dv;+k+r;5>`9P?rQ$YJdy>j)1HG1uI6DaQHXM-~i)o73=N7DXLPB61i1dDZbW;(TQh
-o=*H({!E1aEF@VdDf#aZk<(RBE4NGKjeN_|7Wq@hd110lwh2$;J%0M)E1``SPJKN<bF&`Axv8+}ZBYG(%g&eS=VNlTyRyCs$;+`d
-4pb7qbe}ygf{`ou{xOft*(?e~U+b4$^Eq8u)X$zq!E^eZJsfB$4UgFyDMiL$5gZ%@Eq6k$bX}`D|J>j)o8uQcOt3K6oT@XwU9-d^
-xT!MWwj~aUny&}=^%y|?`bgOYEArnU(RkTd?;)zOaBrS~*O`EB6(a-@1pyAS8ev~w${!&|+Pu2yvY8%15@IvOr^QLxGG~JGYepek
-qRtpW$V4`zCJJpR*l^GL<1BhimdLD9B}!ZDU=MyMw^5zQ$l0a??RHO7nqyvN0TkGrTUnBAaMporsDR^M3pxC`b`Y3snbUONl2u0J
-pZf^YOh~_MDkT1KXYzt3|9j=6$~MKz*{h|u+{`O|mpNVoI1yoR2!N?Q(@49k-@8*;Ryt3+>g)zyGzJEQeZg&)E{)ErOsmQ7NYx=j
-z;w9INn!m9q^)Okn$Elq7Mtyr=wqSny))y}waQaw6xi%`^6qC1Z>KViS5i=jIY;smbzW^sm4_eCRdPGJ3#}wYo?ohK#OljaelFY@
-vB<xavyvB}@t>5uv=NtwpH<?n-dXB$Fll4w2`dJ8Ket8_S7NdSx4a2ZDu2p=I;2a(+5BX%3ND!x_vFaXq6Vh3xeOWHvkqLGk+`sY
-mmX@R>vV~wz-+2x^4)>ZB|j!sy+~0b&AE-~fEQNpyiU0==9g@#-p{mmC_@Msu48#DnZZY<<K~lNNhBuomj-?O{Dfb)2VsGS{3nHH
-<Kq!A^&Nin+}%!<8*r3NEjqZyI_jg;0LWkNlbFy_dY*Rg@iIv)+wT|KI(@JF{BB)?XC^^doEOiDMWGjMpDiu$a<8b)aAna^vrTb|
-$%%=BPrKIIh~ww<d4zlh`L-=elRDqu^$zWIt+xaMG2euKs@#zY#s2KCWJ^Wi(LdpUCj4>&pcioRpOlrs?WyO?Z_eykcT{<NOsd*N
-nhfS276lwg6Xdh4<U6tbu+(dwO=d!z9eN+`B&7GRbX;-PosK5qQJh6s_uSN%-H)v3#<oT*e!`s6?Swr=y~BOY<QQCQ@lMhvKF(WT
-^rszgOO1C|=S4#1ok_flA_elZj}D+f1b%I(1VJKx@imAAzw@7z0?n!&8!}$imsDP6q|H?Msxmnp(gap#)wAyIjI>*15>P{^a97~y
-`#==>1I?{ft~*kL0)V|2IcZXwbnIxdGQcM$!b_YhD|{)rT^lZ`%o69pbNjt!3G=CHvP7updHo7&X~_!^5kG6*wdDA4(4VjYm>9?(
-TIKxlWFf5iPm0=gxY^^k1`YCEKB$v9?&^ZG4Yk@6q!u^vY=CEDcc|Vi@>JvJ^!NSn-hD7Z=+@Tddct@pbgnBFJPy?sXDkRu6NxzV
-Tu09r#g3vd0-er|iMd|HoQ|S18D#8FJAmcoV-SCJAAEEI@>eTCKtg^Ea{q9$5dHpV#nwk+#JE4p2-#o1*56D~kc>fqsy6cPi;)_w
-4OjVmetVRyvLL5x7I4jn{;(xK#70$w0%j~`RrRVl-BU-542L4Y2zYjErKJoN21jGiNbU$Afrp^6SoAMVU!fQr7WHeRJ{%VLhqA;!
-o-H8b|4%7Xd+LV0*S;+^$k|9)oR@@|Rit;Wh2YnrGYv&a{<hlEe56_Q+^Wn7bv0I%<RfF?^ID5>(Fa?J!T>02-Z5y3(=kv83=aR<
-iI0K;{%{UjBE%oh5!^>DaWkt6$oL;4H<vxyof70`p{Fb@%*%EY@Y!&L(7I)9e2BNBnU0dA0F5wb2A0{(O+zDo>Q`M_kWS#3o1abk
-_}KpC4_*8K00Xw0g+l(=!10gge>z>*toJ`iRCz+Ibd;n;1$d}zdV!pS39#D9OkYD;PEv%QheE(`hZV$rPMiM(-nj|CekuoVfBYhj
-gZb0gpMbD{i~qSYlc6NW&!Cd<STyPvH=rdc%+F-dC`3Hi0+KsS1E(SX<Sl-kFz-QNzl9?U@yY+ylAy;R;W2ECfZG3Q_nBk@9>*SL
-g8~G>+%VYw6KwtXhZ`RO`?J6J!?ThWSm^%~qREdza+DAKl}rFwHbOv%%#P3djz6BxV`2dm|IZ5(5C1bpxQLh?{sZy+3rH+r;(vwU
-5YWG(kI=t_#De^<m4#)J1^IhqAq-iNzeg5evLJttG+FY;%KUhldGdV-3-J>)GbXQAh!2Q(JEh}(+3H_Ty>FXy=~))NiuiN+Zg?O-
-xW6mTpiS@R`wPa>4;@LJL~GLLhawGgiCHDCm8AKnNK2x=)=CJwu;!O|roW|Hr&-9)*Fo++pWvz`OXa@20uk<KNa4P{7tt@iWPaK3
-o1Hc9+%euNhdZg+OmJ>}!I3bxTZ0Jw^J6;}<nNI^A4~3CKVOsQBAQnIa}Nv<sb24YTo==J5?iVH^GO(+J|Pwj5#QXqe^Tt{v!L&0
-$ghNToPh>O{Cr~l!zLbK-mq9ZAJqJN>)w>{;H1ukFy|*J**4)@)P2O~ffJUcqL%oWjN{HAysgJXY@9Epzd22x<df!FKr%mblGDT<
-l+_||4en)*^}x7DbC=)_&ZBd|&;E0A;E~dzDNN#lP5Ugq+WaK7#rD@aO??GF6`M)<3C#btEza)-Csi^8b4yo}=j#!-DScwR`MyW_
-#3r73BLiD;MQi2hqUs9K`Sn73YzzXHBYH$`{t>d*2t!xTe`u1J$3^br*HN*SiSq^a@7}G@mcfZ|1FtP2gn=V4u6c{rU!*6?g#m1&
-n8bZSYcrGkrC6>x0icKlNBb|y`aO@uGScfGPebxlSMtv*daIw?IpIv>Grsu;)#S0<-!|d&9^32phonQ8pB3lTy{x<U^qDdjlX#5g
-yg^y(ne}ko0Gnd3H(w;}2qB*s;NO1JgvcF<NI1><H2P*0w=xotc5B7ml9UtX;_`vwV6bs3nrph+4CT!1q`0Vg_Y7M|<-Sy5Q_ahT
-#CEJGccEDn!ZjmEV4<(Yza&`myz08+L%C<2UCgIt(cGU=Q$1~}DRQyP`(WnPAZ{r%z;AtU(y03?MasC$mBdvya_E*Vt!bTv)Ms}p
-cjA|R4ROWICJv&Z^Ut;~P>;~x>V59uS~_>+q*K3?*Be)R5w2Rj9<N(O-+q+H)&6vvm4A|_G#55LJhwZx)44C+-8fw~Z#b4}Nza2r
-kA&c&0|Q%t$G=I=Yo3%QxEDNoQYtMkVKRUBlk7t%uc2pM?D~YNGK9G5C`0rnX1}#%oiJV&!^>6o)=ZB`Ydw=u1;adEE|Xo_mnM~r
-UfpW4UXVNVNXeQ^2}9dNigHI>q%K{yb*Ss2aZQtSqq1{Lke4i1;{|zB^~ZP7xDKTxMjV;M$Gw)z8<%(paAzJ%#Lu_b5~I(TP9hd+
-t^ZxpRuVBPluQ16kSL>~VKQ$y@*G6=I5Th}jImuywh40;NimeF*>bD%Hny}im!G@c+eba`bXTtX<Yj?XB3uac-#3Ilc8|Z85--f1
-CMbnnJ2n-Ltl{B)8une{Nb+c&u@qPJIwt~?Ta>crnFg)p9xFwGmkS2N#mh&^DcmbWu4!WNbFsSDO_ba46A-1$$6Y@Q;uh@5zbN*5
-o6@?{ks(DrEO$W`j;n=|w*rCtS702TAcR)93UGD3?aq-;2Yj0_kjwW}m|Sgy-uDjC`~TXz@35$@ybs{h=T4u2VTR5~A5fZr2q>V4
-T~zE46cl3tR}g#GSfa)bY7`sR7z-LpK#hqN)Tq%!agDAbDzUBTCeg&~D+zbz+&i<+ljq$vqI^I9akzlboS)~Md*+_+_(Y#@9hqQ5
-U-;OAb1l{IUc+TcYWlL`79VZeuxjLoVn@33a^KT?PhI=(NIpFhY+UJ*J*=v$f?k3YG|@g$JTX1vcGWKDvp9d#T4~?_AJYsq*va1X
-Ag-gxR3}0%>g0b!rSbmU-!V63L-~MTiakxQtIYzBy&e_k?@bEZUedyJ-g|T0Pf6A9JL>294K&3Uac-{I^Xcxn>D}^=G&MbGwBkh1
-A1VXAi;Uw;cTisr>V0I2t<R-c(|*XtRljY|FYENkv<WhH^5v@Z4gm)GM{eBR;nSmWH2sI}299a!tfKFEOS~zqn64o^4cAm0Tp{vL
-{`a<w8FQ)R!r`^wK5-tiwS$I!VRt9RTx^=U-{0Y?WZHIjx~EQTSU2^8@Z%Np?M|GrqsRQ>=*5Q~jZx}~o?LgKFWeB-aB8*s>GR$D
-8`4d~v%`P+=0tUPUsrk%D0IB>OtIvWvN_$wyR(OUDIf3Bg3cEIq*c(-FiNPb{dU`?y%M=xx-<r7Ql`}uM`1%e42LbW*I-4*bukWO
-r!UN!(S7u_JT1M=5aIcJNz$Bo0WP8*{|E`7cQ{0cT1VwCj&p10xbI{rz062D$o2nd--JP<MjvfL-x&X^u*=B_;rGwV!y3wKn-ZV?
-(Cf~jeHS~nmDG0R%qjV|rCsAc51<R-+_L-y<F_@}DrzryT(){qo}+|Ls+jZPwgxVyy_`>dyhNr=5pT-8?<Yq7$!oCui_Fn_Wx3+E
-?&^YajT5~X6lAZy>YY<Ks!_}Q^M-J`XQeIf4=`>s4AEBgHMr8n<8r2;qWpM=_}020M_KKKTNa7JHzjw!X5==c59qYYcMIl}xgYE$
-rOROCj-3^kBMZAl(Hm>Z{x5g=FZ9>aN5N(}FB+%yrRafcXK%`fGHuZa+$pK4Xefy}u>jcxufxZaN=6qATD?(y_wl)+Oj~-Eh|uYN
-{WUtdf`7+1`mQfMbokhf`(k{`?798!JNw(w{qf+@^%Z`}BNc`#LOXiQcmMauCsoh)#<XpnL@zJLYqF2N@9}Ljeh<0~ZcVUFK2a*Q
-(P(P_Xr$0S#V^u<qPK;cjT@9I<4Ndhm^@TOiA--IC|<3(dFFuw@h7j>%;5_nH=Q2)fe+<g)bW~W?J%XKfEWJHd$(o`$o%qJoVvF4
-GjH$w)rISo;@@oBcckB2c{*)CU*qPEGe5u3D2Lv;jSU(ba3?ij`TZMBb+wnZe5M+nb1z|SLp5ED74i8)n!dkW$*cV!WX`CECH;yV
-9Ze5TO-bAA@5wXW+pY`srp)g^dCSc?Y#b4a<27qmSk)$|><eC>C;L1OR2k@dkATY*&owh@QD$|MGY+k46Tvx4BDZ)CP1%x@dUtrN
-r@FSgSFBopdfu>EobSgE45Z)T(f%!2JvA(FN3wr{xVCF~#|Isc*mrA$QAO``gdE<LnBGHV6wzTwDSKzziHu@;8OvFymAgu%rsalG
-CzqHHg2^SsQ9|+*2ukL4*yz4`sYC8n_dfAQ|JAK1o_@Vs-z*Aqxx1x(voYLhjhE4<x~6T|aDCxOP09Hs-ZAs(<z-lK!{8D(yYk-S
-*LR?I>2n6_zjBKAKbOkk+17U4n!vxe>UKRQO-<2v)K}Il9olD_KxCR&R@&!Iw~>oYQ_F-Y9x9&s-D;znd_<GaIPQbuc+D2xE<P>Q
--MJpL>?7CSQ<d~m;dpR`WOL_@OIzGbFRxa6)wTxq+%*5-%bh{nZ~ME37-~E4OmSh1&%hhvChn?mB|R_XeA}f}q~_-|R{{M_ZQkTL
-{pGEDQU=qp!SkVt1P_Tf&oo9jMv3JOB&Np<I68%sl9*8()Z{635%%Q&N)>w^hkaMfH|7QS&Fn4fMnCM~;GA*n$%ul&nG33w4uw?h
-PWr@x8w-?YSAHiw!G9QLTic<BZ$6tb@mSd+Q6i5=2V)s*o>%OQF?w`Ui|H|-%l#8$^`RMZo@rW1`z@(qAE7{E8W#q8CE5u@=KGa)
-E&@Jr##q1=aLKPQocx9Szkk~3^27DtZP~o{QscyS^hR4hw-@@fJ_$W+*M0S5=TiD9lIZs|Ly}{^3Dh^_XEdj3|EnkZudjGsGIQK)
-jmEShbsq53pp&t~rFwf)Z(iFv?1-<(#ffXGgO)jRM+dFITnTQTI&%nD%`U4{Mh+TsK5{MI7{9ENK`FiWe^Gs+Y|tvBfxZ{Xdl~rC
-h7!%$bA_FcN5*^Cmc))FpN~$qt){*>lb~&&s_m-NbNv(_kLG{5!Cq`yGyHJqPC@tGv$R6<ERubrSx#3TS7x488n$a_Cy)@az;3RT
-n0(+&BIc5%!9~o)o0He?d9#s4)B)9r;{8K=bELHcLRG_A2VKMZ?HF2}I%+vzSG&9Qt<JG{z`Q%YP8qRsskFAF3jD{ta2zmQ@qv%|
-X5?l<s?#Y=u8Y8YSG&D^>5n}mJaYr*SVgRWB6ry%<TA#gAvyb$8M^Du-S13&5PR{*j84fz|JGa9M?-g`d|l_I4#(T9d)(*c*#Z|~
-?E>=bkTZ?%Y)z>&c>8EL^lfQb;lkT(C+%6%!_)l4b(y4pRYgG;7ooYQ=TrBW)NI6<d;5pEVPeMdp<o^}oKJ$KYMmi^aiit_nDde&
-cXBg|+St*fewv@tzrJ=qf1$CcchE#HdV6Bn?Fr9bj_$L<NZHB-^uTZ5Hp982N5^)J9n8;B3wO%<W_AnF5qB#d**RVPRb*L==;S5k
-k_{eWKBF@DsFONl$}bZSA3q%Q;0CYD>8udbQ;IK!e82LP|L#7%9!bSL4fH@EoF}~XYwN?Q?mV&B)Q4$~k!vFOt{zTm^TYLu!BUT4
-KW8Oz(t{fi?&rW*mo_o#DaI;8CuS`=cvz6s6<__J8Q~Bx_RdgY(ePM<f_@)xUe3)5UB6;Op7Vjs2z&am*_}%((_d^F7_JwZH$6BX
-i&l5{5XjU@B8%(8D7oBDt0G!BB8|PBQcMmX4t5IWe!E<V{-~=8rXHACHL1}LyQd{bd)9s`<11_X?ToF=>mV*&lpfu{w7<10<o4Ea
-Nnx%^0kO>Za#CU=J0V{rA|m=)86<p(L`<Y}aYQ1iR4gFtLPkUi|4xi~rp{`8exHBEp83Oj#0I$8%1j+Qb5>L8=AnW~>1`V~u$9u?
-d*Y*^ouiCSYQ}OiIod}r6L5HBgp#{P#No3-`?#zWKaN1ijP2v_@kBtK^=WA7oWV&g!;EfvH4)3%plHF^LA}~V2YNbc%*}n`LQJ83
-<{cPkTUpIpdE{+tO(n6CF<xE4O3<)~VZx1X-DTjV#02}eIcQZfibz$P+BvRCkkQ?_CZx|ipBP=Og!XC4D{3(-iC%?rEt}vi@zW?j
-mzoU6n&>s+|97OPi-XQqt*FU%H1C+&Dy)R|S%f`unD6t$yI^?u@16fgil4dJ@l}aPe~<Cw6V>zTIzFFg8PR2#&xSI2$27KoH6HLS
-^7&+cBt5dC9IeIpad;?-df?Tqij^3@-@`sFn~~X8Z%KvR|CHm07YB$Hr`2W@39tqZyaoUO0000000030t<t#<{dR@AEfxzH%^6w3
-<;P0{n=rTGPCYBy`s|Ri4Py`YMn>U8C!<)z`0*e6U+gboBw$rOJ#u3#^SS8zN4_zV4WSOHQ3~SgC(qWXiGS9MQNF};lh2*ZkN0ze
-i1Qs1L>IgUKW#~xaxS}adowNLMfK*rH{<JFjkdcny8pSO=fcC+PU{)ZJ3CH$x!?HIS4jT+p>ogN-CI&*Q<0N?DTnb#QjR58^U2@e
-e1~fc`L@!gt|B$@?FJ*b#PgOBI^tVWqMT41ufyPjYwn$My0R$1T|zd0xUssjyU($vDJt?&SpCgzM=xgWPgalv#feqEvTt6bF$S5h
-zuWuSXWjMW&-zzgF0WLOW${%bZO0~LUHFXtRY{H~evxV95gv8C4e?C@@sS-IE}pD?%_eA~W|aPNZQG<Y1=*{ryFsOskN+~RxB)p%
-WL)2&_qv?F*o_=e?sd~I7~WxrfjndJl*&K2mTM3bP0>X@$2LThzpc^i?_au*b#dghus<0go!_Ck4RO7noGc9~Ik=!qUbp8fci!tR
-^e){#z>!>`lw}1y)&_D%-f1i)dde<(#^lx^vIoAz8h}%&`McY&u7V)4jZ;}(?sX+bLiFDrvEQI8MkR3(Z-f81bn+}l;h?YlY>5l*
-$lS?;Vg8H{sS`7nI_SvPEIxetPosWYlYDiG9XTMB=ub31G-*N=FGx=GP3ooR*Hi9p-4;R?K-B%KyDrS%-dIMoU6r3KGemlm^Hb`{
-Z3WX4$rBx#Rno2;4e>`i#zn^phzpWh%4Ed1Z4_jbBMx!=rIb8l!i=xWdMZ6N<U{ilR}VYqbn9+Rf`L53_r(jp@J_>?^OWQY_56+V
-%iCPxOUVn@EIb(EbH<hI%NUVkyU%0E(Wz5}uxTn8k@QJ?yoOwYgz8mf*(ewhN_>nVe<j1^4{j&84U0HF$C+#%@i;K)PKe(@-$=6c
-lO8W}duYUCJ;@I1`0`heQ5jo}<eDYE>*8K#2TUXX%O@`QM%X07j%e9kncyhU6W6r0=S%sFI~T@t`+P2Pa^9GP_Pw%)e!S+6(ZQR%
-;hD5^_4DlRTTTw_O5VyY*b@~sXjb*feoCTu<DU90cdcl*kjx@T+?k#u@M!EtH02dt{xQ%?OH>p8)JSguk7$_XRg)KK{(DXW#z9g6
-dh5+;x8~u(Hl^*`uX^N5P8>^HjCgowsonah9%`Z^R|UItesJ~gWdXKC2Oc{%)3v(lRBH#K?Z7_{Y&p{OJuYz@ylu6nUvnEJF<o@(
-Z}3o%gM{8kN|8g5M9SFaL(ue_yx%$8e#+HngGC7)x{}@CHQPtE_wLhA`WFj{j&xsrq_pev{vO5T!sB+5>&dvHHT|84I&qbR?VTd$
-IS~E4>6c+KluSSj3R%fQE=4Xgcw#YQBSgf!-$j|cL5o+kO4AA)AB%tXCf5!vMb`pX-RnNTs#ze>k<}5(gbq)$R|Oi0n%J2)YVp{4
-!EqYm18g(OspeUMB0g~oRXuBzq2^Nz%q=6FJo${(sJD<AY#~DT)ES?;EFQ?$+T2QgG=^LNIJUVwec-W?f+r6|QgiFL$r~?)Yn|`+
-(i1m4k2Y+ck^X^HWJinzgHMcX6JaAKPYPy7bkPVHdn`Q^Tq*PPhm<+BV4|rz!k(o(I9%RgS8GjI2cla9&qU)koGLxb-4sl0q4xY>
-!?Mo9I|Z~SZ;S)-8s~k+^W<}h!QjBf!y<{EF^QD$xGt=@!<Eaf3)ZnRbWfczbXC~uLFaDUipQwziSZ=S*IgXCw)fDJUO~jtvj08r
-&|cyQg}s(2fyXutj?M9-DDq@j&X4*2d>&)VG~Zhwq!@o%C=xS=6EPQcQdcc=&Ko0KlOY>1O-m8$f%v)OtBTSe5BuI=D>rvnX1@z#
-UxwP*a3sXoaVWiEyDmnG83H^s)ktv}!$V&mAu9k@!1@|nXLZ=_@Kf<Udt5$nf1oQ7?aC>=l(n!`uOl;dH0BXIre}0x`W80k$QV8R
-^kS%;k27<n;cN_Yl`?xh#D!vw5MqlF19ehoeRsaHztU^e<2kLIL_|NOM<*&3A!Bak29VL6fj>7ZN%I!-1!Rx@Hp+*qRxvg{I8F+k
-hS|cg*N9nVAjYfz_V8UCrWqwaII*LjE%`nmuVZf282!<Sts9W<#7%fokQVMBW*#=39P7XrG6RD-wmgZ1*}{=ZgzQWN3?FX~<-mzQ
-@1FKvtkGUh_S^0$?zi{M?%%@Kj(lr)S5Aju7Zt02n>SFsnunNc3t3HyA1h9W-GJrD+hn0|S8liF0S29d5z-m9bH<SFErQ*3a`Fw`
-F5zDGDvH&=t~E0ZD+WWv<ywUF@et4U7PEQSCEUkFr<REs@6FClY!>Y6X0MSks>jPgBNwxiFqD+QqQ|Wb6)20h*^^8!2OFi7%zFHN
-GVyfQ*{Et#{K#gFjD20ra@0y_A2w3oHCe&0I$tE@v-U!r)N&~$7P2z>C`KkEJ$6`$P{G*ot_jvre`Go`yH+l)iSc760rRb8_939F
-KF~?|*0R`yd~4}`D2aMYDzMu5$ngW_wgz(i;7>q~9{>OV0000000000000000Q@)J-?h9|hRUM(LfLp9osivHy!2+OjNRDGP+(w3
-r<KTaB&-Kp3Z}cU9*IgZF!KvI<Jm_|StrHNTW?N_P%n3zED8ImwyK89X5Y6clp%RHpEAP8YgB%;ES%l;Vz@%V{zFb2)>V_6vMzCA
-)gbHSDW0f$gM$4(-KW28WFOV?7^qCY*;C3YpTCXF|EZ0Pb?MsjS?yJ<wk~l`WUQ)4NDgLQB+^S+{}>_i3+k$+x%ng3=Z3I5|8Tm~
-z}QUo*l{d>o+{Ud)j0Ffs!}a$PFR&<+lX~0P!cVdFfZauS(o71?Ye73zG%~yF`=xL0jIphmGogFY*`b}w)OE7lI&PD5g6k)*o`$F
-RYhh~ti?x`QpXw}^gPyY!UCl3y0>RD=erL(u@@NEV<tX&P|Oa(I>OE3K4u>Zy%wD|!Hf0t!`cg6S(6A~$7kg?3WV&V>KIPytit3E
-Hjj?#&$_kX#Kg7=Sh+8pRT7!Kk3EnzVb#Q*OrJ;{Yo!s_lrLb#;s}I%4m*Agb@A4?{*C_Y-x60!STju7x=taL5ehl8CvQ(qSv1~`
-wU${lK2D)yMR@vaZP?+BY9afc3WwF-B9B@ni%0B<@??$q;j8*&X{NPdeR#?DTSTfD2a0)Vm|KvD%bHUB1U&XRL!QM+A=JrRWOn=J
-{G_uwJu56NnIB!y-Z@Cg?8~bOO_TyVR`E#OIZE~|ELUQ&CKckfew+RHKvtNxvJscHnz#_P&-q1L0jo~L=Oej70c-4VQOS7hWw6{z
-umKh$Z!?!Z*}aYq@TFL@Li|6kc&v_7GC$aaBOcx8)eSW3QfI!{VoITK9Q7UZ@0<SH-j8%<zZ>&y-^%<xjnu5}o)+s&S&R#|T+5GO
-6JYJ}j+uFSep0BLM$GEi*6WA04|0;T=98EPYLUf2VReqdaPp3kUux;=sAh+~a+b6Y^>R>AtU7U3ODr?{L>N2jfrsgCwhBtf4rpxQ
-Zm*G3R-zp(ivlsQ^}*0aN{PravC+jM>+$!YLx9Y_dMZdO5?D!WR9Iv^{xNi*DC#Ml#A=A6$ZEPDs-)hM3aoZM4<iSVkmCn`25xEr
-00000000000000000000000000002~f2#V;wRSWk&0TAyb)u`4^sHFQ@~}^&<?pn}#mAA5w+Z*M8$0~9M(X))BFolk%dOOj(aEw+
-VtE}BmfmV#hx5ZI%jU`R2H9A4>@l^SWuq-mfTDQkCEksXvyxzP#^ytz<uIdaB(-c5h^-A%cxB%$6LOcz6_(9gPkK06_O)0|S=Ncj
-%0dHW@~#<vHpj+Fa#q$_d!^-cBIR1fvmqF^Uic(ELCdwQlfX1Lu4SDlt&S8JJn8}cCq7Cm_dD}Lbt20GkfJ2&tABRUO03jL3rB^}
-O3D)Iq`u1ZmI|$Gc)2RXR_=lj?O1OGX@u4`I}{?mmFmF`YQ3ei9z`#*8qkK}q~4P7|3i)+UK$`+k9)+(0a$VX000000000000000
-00000000000000000000006*$XMy!t&&^g_DQk_0z^D(xlva~1Gy=RdKp3yGIv$9Tivo=CL}ImBj8_Iodh6>GOgq3JwLZaM+5zUk
-fgC^h6EJW9000000000000000000000000000000000000000000000008`X2#SS20|B4_000000000000000000000000000000
-000000000000000000000000`-~1n;F}XV""")),
+c-riJ2|QJ8yZ4^wd9ZEsJZ|$W^E}V<kRn4O5h-(qD1-)5$sC0e8qq){rJ0IKQK?jvqB-AQo2{Ow_nh+%&w0P^JIDX`D|_8*?Y$S*
+|GuXCx~~NSE#l9Zt(!90^VreI(|A2@hu+}}_6Jvqq9CA0FK+q2{`5o<WIFrZ{Nf#6R|5<j1a{ZG+)|gAqI+NEYoy4E*meR14uN>0
+<MxZL%on*<m0+qrISAqbLm>R+#g^9+_Z@UvW1Wlqkxn3jKzniyCt39c<OzAMCF>fqplA@f!tn0Yw)3m}hP+Hkw_s4P{udKj_a{B(
+jB1gc!fRllbCDm;zi8gxx4&I;c%usBQTU7Xg>=ajz1UHI1)c(Oo$!9K^zQLevvBM{B%F1FHPEk@Lgml3_enbOF7LG#of1b;Cq*uE
+a8=^HVxE{&>U>!yI4JjgrGCGJC;l~A=W$x@Y{aPSBOmIXVNeu!LRCj0(PASnzx3b!Q$ax>$lNP17{dM~=Z?U@DCZSq;Yu*)2t0QH
+0fYW<g7a@-Z0;=hPhSO`2hV*T<j=RUFaZAJDaaoV!GC<iuO}gY{zBka0ngtH`yb@zJ%G5sCFHDQ9&h5<+qe5hf+0-p$$0EgwmAj?
+dGTQ)moKj|37vd`Y$tN-GBinq9|Vbhn3vJoARUPDZY%lx1HY1B28M$|QyR`-5ASYkwP{8Bxp&(lc_85HyPK6^z6TOS2^alm90FH@
+V4%wAwdm9p=IXA|P8)-K^@Kp6qm|0ElcniOw*BJr@-7l^aIpBv9et~dp6@^7z0!e31a+_LR$4Bd8ap!R-?APKx2LYkHoX?TudnT>
+zZ67LxxU`m7X5Zh^l}#F>f5i58Xr4ES2p5_QJ`b@_fV=cJhp<0j`s!Md-g^^LUyf<xXN2t{s7^2m(>mUM{#X&Yty~7BPhw2Z@ZAv
+byaCAp-)Cccq7$O3^eo~nrPsEcxpoah4=omfc&#><lf@iurl=xQmCh9QKj43>l@+gncsv&p%A?{XAf)*r=)2__tC{3+#DOuxdOs~
+R@kA6g4N(IIaxcVy>Z9CX3NNcz%G1O$j$-7eWk1YH&?kP^B=>YK^3%5ZM;`*iqzUQ9(e6W@zsF9UO<nuZptx!o#FWD$W_A|5_nL>
+WNFxq{8;-?t3COpirRQ+MC6v7ml3{^v4>wtYlh(A#36NGR(F0%veMOxb%JpBtjpU;;q)!zIl{h*D6M{b5#62Jwx$PfAd#{__Os1{
+rA2Ab4Pd;<A<?{wW4Y0Ai7WDb#w8ohnp8t9FZCJ*caWIU*Ns-xm-5GA>a^l{KiM<Hy-!(aP@flvJ7PCH;iWM(VQ?%6zi4KDgP1-4
+RizbTf%|Q{m-YN`y16<HbrnhgZ<JorUjO2Q4c#{7s*#g;`sl?bcLYqWBG>w4^^z&Q5`pXsF#E%k>QY2-NN0@UInPhp+t0??n;du<
+b<G0}jp%W@)e<T#5j~c4y`~wqb_oyU&iVqCAE(=;nkt)T4~y<vMup24(s|e2JSctB=Zg2vvuO-?`!%7e_eNP)-SElz4qL_HrSJBF
+Uz3e($XHw4RwZ=sTXp(9A+0ZuJA#)BkY=TiLNqJC6uS-TuR+LDJvB(rs^4tVLkqt|UfNvKQt>&X7}h|7WC#|V7*Y`Lm6i<(x)l*j
+e4bX(qSd*Awi!D3Wve*T`3XVSAL(cZ!qbJR1~5w)feeDu{^B|LKLM|bo7G_&sI%kzwiksd7p2E_U!QTrAU@%ALq5OQ+EHXHm#sIE
+*o;YvTP1<GVkr9KdRFT#Ugu2r>WIyegF80Sk)v5@2IP0QLcXupxt^lqOI{Ws4hMDem(*M@k3B<^qOVbZy}V2a^&o8K_$Cq8q3n1A
+C58CCZIZ~xILyT=dy5O^6x*HUD^97PcbzH=+x{hM^2YSqWVay=tc2*pCfFI<Wm;M%J65O=m6NHCuj?fZ3d4>Utj5%*2>BI0+xB69
+l!B0m)oTpZ<hl3A*s%iS!32#ZU*5{V2eid7q9Y2vm2K%kM3emzlI0<7tEe^U%by-77ZDi4%D$Egf*<;-_!>=zU#4h*u^I>hoB#ns
+K|G5*`3<lqvtfsGryG~L_F^vBunbWzYDWA8V7=`gbr%98roePit6$8>HM21HX=U7O6zGQbUVO~z&phX{hnvXIyk<4@PTy5>2S10y
+EOAQj6pt%C3Y$>CyB|GQ?Okw$C*bu&@{Mm&10Qv9H>6JNHx_saIlS|Md(rf%AEx+(;;I4LM`=;ePsr@7x7wy;yL(q^kD{bCmeH+`
++9g?&hc_Gh#Wpl7rGGs>_BM+6?d%(guJgBzy23p*)J0zBu6Mo|cNt<J{$v}jgMRsr!Mg*VxG`h#7uQ`=DlP^d%?P9Q3lunIBucfc
+qV|7n<Lz-O7UsVcxz#p<xD0W=-kE#}PB+*sfl>hL(Q!~T1_Fc3`Fr3+GxHlFd2L3rcWdxho>DvJdVXt<*a?H|Ith#kO~u`+Rlyzi
+<oxDSNsNo?-v*66D9V|iuMFOBIWTqLH1p9Y)A~(_nISpT%DL6g!x=}`4LWL(*ekAT<V?OjF59B<SX#NfU%S-G>fo%i7fmD1Z2VEc
+%ZcZ~FItiMjk{gxVrv4Uf)sI*?lQzBYai?lqWhgSeD_xRLdm!2xSb@oIQol`jRLZ84Y$u5uM3%33)_LjcPYt5PI)K?z>7)!JKeMb
+G#<!VG<~&@xb{ROc6#Nx>Z*uH>g89VR%Ms=X4i%B!1RK~!k$>h^7GH+`(0f9h2afd@wGLyW)GD1Mea~1RTxC6a+QW4*98$#AU+;2
+7zPKJg8r*K*8f59N&TAS6wOD!dF*xl%2O3<Lp+8AZ>!@Bvny^)=6%m^vpZwlaq&V<#cuukAp*e(BM|G<bw_W83k@7q4x)Zl3<;*2
+HSG!b+@<fn<8;Ypb<^bP;@!baG-2tcz++oAcJqP0eyFfx+z;Vn9M<6vxjnP&bY0px_?s`y8<@g_4b)mWNi}KRyGKhp_Q&&|H0*x)
+iMmb&R~<T%qU|eua3ucIWWC2~N%?bfloIMNA#r$n^$~T}og?2ZBvLHxK9>Z(ep+KJzlIV%XmIJk`n9ovTfONb-jzbz3#v3VXuMrg
+o42)q3_R_@I2|)Pp4M;*nG#v1bjN}Meb6S+6p8~!jGd9>feh&=pkUerG?>7q3MT+w<jJ295W!<<*wm!{ZTBwO*s^_VhaPX*a8r-q
+RYSbWxLu{XZ}jAP1xj@~30Hd{Q{dwFuWJao(?sMAQ@_}K0ULr&9bC?jy!s${<I8OYnu8(oY0{l4#g|v{Z~OX*G!+o5AJRD#d@M8P
+S#BDib%Ch9cF4BPJ9f0BN@v@hjud9<NOwitCEhw#cl#ATW+GUydU>AHdi|%(pW8IrXC`v#0S5)b&G&angI?{q)u$u=`Q^40(>ERE
+S3O)?!%3aK1J4S)N)>%GTn%`{x7*yQlzDM~^EEiNEcy1WRl>Q_$F#v#eMJJ7oq}0%_#c}UZygdW1*05h6E_grm|)!$W$F?s7)#92
+n1J%IrITR1G&mFi1@a=uMKkjo?5IU6hP(#JBDp(sSoRN3-EYyp*~=m{#iJrj8Ui$<2%AM(C&x|43Jco(L}tfdhz`nS+4=7%rHS2t
+AFpykJAj^g$glXtj!$OIN))eimx813&_Wr!v#;6%?~h;;rt4_bPhv_@E<)E>ey^;;x{DrT7+(}k9rSz|Hx36?v9heb^p_1Guc>E-
+Qd_;ltn~Li8NQ9#D=uy&C}_NU{3y#cUGj#3-Y&E=GJaOoI74<~&+T3-3Wef)>j)v<@A%1`E-GZq_4Q}TXfM!<jq(gs=WE9dQ~cda
+QkE#pNc6hbtROOpP^>AnU%(QojHvpK{BGr-gG^|lIXY5sGZwZC8qA78N5E((I2Zv2l2@=rKlV4Q<yrGEySiC5bR*L`;`zq3?q?&>
+bTLHOXl<&o*^o2TvuD{fx{47=v=p=>tTU{QoE;dlc#1sQcWm0jf|X~ZKzuv+wbtcqe%f~16E30S$~&_6@{^5y8fM=##TAxK<0X7w
+?tDtu#HlLJKz4oGIeuq6(#;3wt0RqXGn1{o^rWROCRFOw6w`}D?2L7axgU$RY@gxj!(zoDPfmaehIbA+5sEY6)hx82^M3z?FUjRE
+o6;-PptVxisUgHS`pd`1sKl~uS8Kgs55_7B!Xf@o-419b64eiiGgiG>x9qwB+|mJaKjE&jteUkAfqd*!hL97Ps71po;At>H8WN9y
+LC{bb1O@}rtia!7QJ?${MYzU^dhKc2y=7$wds66x?S@4%E)2+kuy)7A*$>6vg4Vst>pWG|J)pQt3uP@)c<^kuBe9O53)?YWb?oVe
+S_zQn7lY-_t0yP@GcV&FzW6YD)g6bxneFc?BgIM|t{7omy-OvrR6wrp-5#I3UN`ovD7XLCsNtj?#4Yn|X9Ke3{Y%f9ACI+^L@2Ab
+iHD32iGykTR4eoy*TJgxmk;#A-Oo>&$TjWs;}QA1=0M1rue_-r_ZwI;bS@>gm>l@A?XwIa7pnrAjPvRYimSHP74etJ!@3=lmiLIn
+uc{80B-T~Z-Dpd$`HnQL(7@3m&DOUt&_w8wtJVT+&EY9cU`IJ*6y#U01hYts-{4O1`kLhqd2(%f|HGS?zNIS!welJ$;g_PW-^`wR
+a;sM8730Cvvqe45isu6a-8y}%H+^&Hi_YwNH{uK%M;u7>;UO&}uMpKgH*(G4rEv*LX5#wit)yUu9S$KA5dKS`e!I{BM!iV}v!Hvn
+F#~$K6W4I#liuiYW`qcp0t!}JCX~E9<Xg+@?IRsD*l1BfAN(ag?BxxSro<!}<->-jV<zCJ0Whs~dx}V!gu*cEkodl?y$6$O8IQ59
+*L+IGx<F~ow$hPFt^pR`ZNE3Z*+Oc6abA$`pw-4uTV{h&;BmCEE(}W>8EzNMNYR9WvI8?uJ2Ft<#Ot0c5)|yMLc@STbQ}x}f<qT0
+;{O<hkw+sOwy6cKdJ_~s*4JjeJbqwk-EyLT_v$t;UtWEPT9)4Ui7S@RCK0diirO2=2(|McTD~iU;hd}ZUB;(Wv`d7@uYGg4|67<i
+xZ<!|gU@*F*S(6bMc(h=E8Xjyv+6{g%vWT(>H*o9)Ikk!3g7(+(s}Io>FUpqB@*5j+z4%Xmbatd{hUPBlTDh2?JFgZX<TDydzZcb
+=vgIkqX2&zNjem+Q!D-^d%wuNr_0a2gyq0o)WyRbWp8~I^N-%}&1K4XNdZ~)>oJ`VH(MJfw1ot2BtE^X40BTR)x^gvAM(s4kH!*_
+vMrva=rm0_SjPbrW66($eGIY`qQJrC{4^94L`5OkJOM)%dGa4(L*^LsSyVq`pDNF4GyTg<P;5flYfq-`16SXSw$|Z_OV{+yMFiOm
+-AR{e(h7$<Lw~I5EMd~k#|(MF__pWC>s4D4G9K*F?Cs+ZsoC1-Upq`5IV8jA*%IpQBJLFSB#}Jq^@*2tQWm*%pPAR={K2Q!#DnsS
+;*0||EePG(jfbMPT9q$#R@f}KOK8IeD+WJ0rLdEycco8fteCB$K;}-1)00#>K4Ml?;#Fo8EAsHM>>n5X^@Ff!-9t|Xt1iEgII3jC
+3{&a%sSSH++t(Nk_Gx;iyIE%Mn+6G5Go>4AdLi9H9I0NmW22#!1Q|KxMbTx@Q81_i5pZ0wWCYuHg(KLG$<H-h*di@{Lrh}Ny&2vm
+Fh^%T^LT7z^=Y&9U^@o!YW!Qw)J`dPa)-J7@%)c`4l(V^426##1C4DMU7E>v3g!Fs@P?IlXU>LD%0~Pxw+SkYY-HIFDYaj@uw#?9
+NRF8>-(-sRy5!*2*rg}#Eq4Hm#^lSLAm-`s_7hTDr)GWL#14ZXwB__4eKIgE+PDn;0te##^tI1pr;WggV6oLlDZ7M8t{xPHRhtx@
+hoVNCccH;*{^8>cVL#6}g!l1FXmR-Jk|H1X4TAcW2L&$2Nu8)p@(R;#Q4%M;)A~|d=_#qAh;#4@9q$X|;US|N<8g;@Z~_u4)+@?@
+gJBRE5fB(~Tw#C`0sk?U!7t`denYuHthM;z^V>}tLkHbnk6dQ1w|Ro(g;g~Z6>chL%!HrpM6BcAX8z-Y3fc?-B8yTtt-XZifi{sx
+(1)HBd{NFq8SFDt?C!W&vc|%BI$3#;?&h-re$4WRDXopCx0)~H%E(o}foUV!qv4GSqrt~<BbOx8EG$uSbzuG_Pq%Nq{>iwr>_j+h
+y<aJL^hWMFPgeZXH#UgOgs}tsyDW6Y-Q0t6X9PN!_iU*OzFYlc$*8zeerd5odh}hbZBKT!KQ|Be=2etVOWS|-(0WKIzc^aabCs8~
+sHF=Hfte~y71$DM3<p8esk_p=sAw=~cZM%Ng{?jOglK?6LPJ1*S0JdxxcK+=9rGeL#Mt)-iPZY=GPO%V3boGJjx{8(b8OAi12d+M
+29&Eu0$q<5F;7BmB<^3!?8gdGb4s3U>MIi%U$-HGc1F#&r03Ckl_P;W&y8;B)3l)`O!cZf+<R1DBvO66>tK4_2Y&JHGwLEY&cK3~
+ZcUKk#haW1iR_k{*1;HBYx<`QKDtu%Y4`+DPg0}3sq%AMMC!ASlU4#3WP{Wo%t&7^&-X713%|rw8oN%(UffgcbrtXG>E@y)mDrcH
+#pi+Z?N=`QAm9t>zAMxC?sT2B<$;TWB)&YWt4)%^gZ&kqS8qyF;734&%-6)SM9~OP*h*Pp910AU5yBy%5D*RpWvdAo82l>@kc;}{
+H`L*FFxK{jyBak=3!VO^VcL<q_AT9n#iOkgzfw+i|L&gd_7iI7UeIrD(%<cs7J2*Ct(`0lpYyANUpTZLa*-8!sU|=gJ(HaimVZY1
+(1#5xWg@;K1T`9o>!xq`L_QPtk3IThX2S#ivrdMp4PPjI<+;SLz$Q;+V}<Wan0H=7&Z`HQT$M9UIP18%&bWqt5Bb9%UcI$Up69~*
+X3MYHBmMct8(h#C$}jI$L9Pj$Ox?FP*d`~L7bnXc-79-1?2NM2qhsM(aIBYW<WqeYR=kD)s=-5ZrGcKOloS@;`hNcgWr`>s1G!R6
+L-1j-FbEDrMxxl!4GG0&2n2+fqsXHF`d=Zoso`<6Pku4pc=Uy4i*8rdy3)QA4hT9{6ZW{9_e%6qFS#|Cv<HRf&Ys>yF>RT+Q*<vX
+DDFs8c&CoSz}u|nblJhC&}$BruTs{1%eBx7gO9iun5eb7I_kc<kg#J*a{=%A72014(R}N+ll(Vyca1&XUDi-Su9_SYH+WQNYg7Je
+1<s<Nr=XC(3+)tEoRpH)LR#~tuD5gL9W&<+H*IUxxb*9rKVF>FR<~`w05YK8$LKD@Dq7-)sD-UtN+!;NP(n=NzTATHOmvnS9}|Zv
+638<>9cX}pp`jatZlyY+VQ?5^pwOLdb=bsk=f!bU2NwJv>j%oB-T4hock-543;J9T<58;1Zz#4*ZsYrL`VGvXgBjPb%XW0ayr?A7
+Ir^N{7q6~qSV{wVgPdCC57;NnXjr(+6ug@e!mGH&>(Tv#v2l~Vn-#njZ!|RfTB!DW5sE&5K0-G$FAMmJwSB%LF8R4W--cjrXTQPf
+vudsDu+5BH8SmXfyi){Xw?=iyY`?NoN@RCIgk(<GaH}p+I$RK~z717>ro4XB%Z<yis1!v^r>FGO<DPvs!$Z}w5OT4<W^bq95U4($
+41&iV$gGvRUS1?YgFwO#S>_fODhop);MD<zS!$vfw)>Hvq9KY!uqCY_LO=in!NWP_rQp9s7RI98`3>V&YMuI5SYKAt@}oqkzslKk
+Zqw)DT+_ArH})&;ar)@2z7L{XRBZ57F55%Az!dVSab;3#!NJKRsWMI5lct_-(F=R2(5pNt`zpcZ6QR}5O7nqg+CjhjI`R7t-`tY!
+$M+7J>>DST6_5>T|27ijv0a|8;Arv-|4)j<hzb5Gg0kv`l5BMSr_tAkHiA)fk;=qF3KP>y8@Hd9AmZ~coR?Q!rl_zr=Vt#>HH22j
+imegHDQA+5@^yG%j-8vALkVQH6eW2K?7nDUM{R<$xFP`wqCu(q<#=U?SO`S#6oDv6<RsB>3_Kd(37vpJ04@pgSDyTd0gHM2-+^Cq
+_Dpx(@S9~~&zbM)Sh0!YI)eO0<ieZ*_vx+go_djOb*x{{WFaz!0@5Y7G2%k2S~1JoD<Gro5;?Mg@@wuZo(^A{9JXece9t57t{yyp
+NwS}@(PNJ<J-YWw6T5>RCso|8E<DYmy>A&b2)7r0o$Im1MdxWAD}Q;mMb^tu<dR*FD9hg()P7Kqf3hz%1*Rr&A=GX7JcZ_p?xVGz
+JEDI+#bwPW42wxdC?u|p-j!mS%}){~q4oxn17BLTTWc}U1Q=b@#Oqv)9Tb9tLcaub7P?}=NGJ?)s=|{8!Tt#b`S7Daz)~;>#r}V;
+;vM`S>WKe9pFsaN^TbbdP`6oERLmZnbL>#FqrJ2HEsL%ssi0LBBHzT74GRvE?pZXcypnZGIIZW@enVINOjVuj#o>T+V#8Vvsr=8&
+{LdUH-}j{UW3idu_|4;^0~anPK53{cRZZ$i9Xs_v`$+yktYbf{V5?Z!3VWSl#Y$vB^}v35JU<UV;qHmdSG(2-?B7~<)Gf7D1sV8~
+_d9vRbQ>XCOsau_q9-14aL8PvVU^_)vkDJ~Umuebdio-nX}Ot?gn+qcm2^N(C}l_rvE!8h17k1o7?v2EEq!-k!9XQpED-Ao_^1gH
+5WuggE=WLd{0jmc{9ig7xJCcuHwfw`2!<Md8cA_Ftn%C(m84x3)f@BDsl!j9X|2ij`qgXk+n+3Zu}_&itt@}YO>0S=8T?|6<*RhR
+T2c9A#CmvDhSer9mA2HU-MzEc<9r_L3oh1-6G#0@u`(AMhy%tsD5*y~+LqZGN)107ra5BWf4oa^DO<+(orkd5u5J+4=`ZUL8dNu#
+C2WL5Ygfc{I7QgsR9I_nsX;(g?>#CieUh)mu*ZTai2`+OZ!$+Gd4eRNau_7Y%*YFoLx!M4aX2t2?AT$t6rP8GWrw<*JbGk277b&I
+)trjNp*Zdc0*iui^auhzr$`|GiPRVC*?z~JBSkyxNZY%>8G#~O@+x~aG}q+mlU=u$*PCgt%si(SLUB3ttaLziVw29R&VWmg?|J5!
+!(~3{G#%4j>e~Q41;02e`dQa~O;eKUijbAtYmH9HNt{f(A6G*=7fM5fq(!N@&P18xuteu3C&#8nOdr1#VyAL4Il&0k@jh*sY3;FV
+q->c<MhG27JAsZAhCjc8+ne@CNfAqcEw%4D&9`e6@fp<>4aUK&V{~ouR8CTSU~sm1IrlzJHihX%!XO|}&`N%LQ9C9U0%r3>U&=}t
+$JvJkG8e}|*=B|<V8Dl+-;DKN>yt&E{Eoy;%2$p*+tR*TuNuC2_S>ls(S6U}zLmal&o&r)@8g}zl4l+b_zcC|9{c+Gl3^a)_Ti24
+!a(eZ<y+ZD$wH?x^H<4#FoFpVQx$_vZAFjW=xA@2L}E<SalQOBmgDj1c#HKNT4Gzu5s(vM_xWndmX|5GmRjq;0<j7N_lvGyEAr^p
+kI!nu)Wswq;47px-8<wQT8ZUbbqF*N<Yt<_rD&?jgL*Zv5Zk-pk)C`mK2#wB7J{-p(ep`PE)}3byeK$Zf-g>`VIX8Q9FTqz6@tgj
+85t-R2cPpQun6d)lku-W?zx~)eeuyP7oN$iKlMTu+hB5^{wOyg`t~O`R_a*ilcztzNIk&=mzaBy)N${^j^TXTKsQP`%)g_}BU?3K
+^-}w3fAeo^U!0JEjY^QS-{HPXgJC#nB_qK~h27uob(CIxICHZ%T?X?0z4|~wOww@Xv27KkRgSzUJSfg&XwTif7VzvkUL+HN2E8pQ
+>x;fJVDutTN1XuSn3jrRnclUQnrJWv1n!mN>B|W<l!ri(>{x}7?d+;428D8>7kz7aJ~T(0fIzZzJOngnWJnMYbUyNh&Hn`d9bN`u
+(Leb;-dWG`v{ia7=pb>pC*bflO_TOfMCjS*LWJ;1hS<BnPsZ1Svo59l=$u#`v~^@%WUsuDp^caLs-TAaqT1E?uV)69>6s<b+eY>T
+9llz!b)U!c!b~g}v~~ZH{bIMI-!p?ujx|29a<i7k_<5S9n5``%2kkAgUr&-^z+s)r(CqQuTV(w%e~`zqX#%FpjFTTj)~qDzi_yt!
+1Mx6%ZMkpiTXiW02{0a`?M?pe0%8;_r|j&k$u<-di-dB-pAMw~@y%S83<gGUO$35Vi+?ENN?PQ}Z{U-Rk_sW29(qq+Cs1)#VX#1=
+PJavDB$zC7V&=He$M%+ryfoJf!6v!b3auP#nb;QiwV>xa4!NDq>>Hb;Y!P=eJ!f8tfew!)jXecDPh9oGyIl+huKT!GFn@Z@=;i(_
+anZ*bOc7pm**LATedwT^uD?N7v=|bH06&dfvsygMUFzt-O*1T<EoH)+jJ8u~Nv{brG7c~&yN7PoKS+9{hQ}e{Y$=s5l}qRnM55Uy
+ge@||s0J(u0hv=1m0%c*>ze{3S=a&&{%2&2STr-g$2+vuS{EX3B<49Vy6Ky>kEP#zt={WN{vf0DY{Rl#(hH?htx${lPt_tO(go6X
+-a%zErDI>rKZa%-uS(s~?!6i=QZ;i8Z};wq#cY;B$~QCS&@nY6<ngx1v^7@dxwZHEQ7d{i31}>8_&)Qj-~GhMy2neM?WECADCCIA
+=E+lLe10ONVnZ5W7s~Qvf*b5G(M^UFIG`QOzdGq>l{TtlI4Ka&qlV7PGAZ^;j?iz^Y~zD*39*%iTwnqk{I9A2@}eL68*0jyoKW4H
+rP-eK;>5M^-XkAZOy1p*KwPE3+SE6=%=aV4DMU(q1Ue4Bed`XR@(^mxsu27U(5+o&3{}|L{WFnF<m>_JR?n{f>5H4rzY!hSZNF2K
+0Pe95Yb6{xF=ZxXeXh1j4GV)o%i6r|FFzqCXTeM*NDJWD!dCV65i3$lJma73uS|url|km7Rs9Ci&o9R+lYzn^5JD`wMSDD6mL10c
++;DiibS735K7Zq(pQHE}tVtvTvf!XX{^c^GMSb!+23kNx-OsO;Tc}gr@3ym)*U3ZnX{;48iwSlQ)|Tz6`d$!l{MK%xcYQUo*VR##
+=I$w?7MpG|G<wxHSnIwlbrXR;7-hky4kuP^CtrVRb*x}0LIDrM?fvd_|Ki|*RmKo)N*s&8ma|`mWBQaQe<VII21g>I*}^<?uVhJV
+j^ZJVfx0jWuofo?Gb8ybKB4BKbJ?(-d{stvvW*C4u8xSRQ=V-tz!hTs78~9LZdma`77`+mpRVdZsR0)23VsLe<en)zC;I*audX3d
+%%Z5mcJQX5rNW|hn#D8c+@Pg$GZ8%b_C+$bA2aK<)OIwI;+ie#IJvO;2L7a?1Ro71ia*Hx1HTEyG$x#MS1Eoh%TkO0J>x3zW+JkA
+8Ae9jw9Y{k%a+`Gi2(Pz_dvJW23@I8U{N3Bfz}=FTxFR|p))C*kk;kqW|1!j{K`^1oGck=-KQ&bO#^xQyiGX`HL+k(x%$N1Ql7k^
+IpoPd<6ZE->~AjCJ^qf8DVL!8dpaiN?lo=pm4{8ue7=avH|2YJqW6B>wx~-<1%l4O6?$R9v|HcfmF?8tysWRR*%fb%JRoEsX|zO1
+gn|r#VMH&U9K^7mdwTI+Om$FXpkWES&<0Pe65l^B5NHWh;l;3}2zyy$#HT+Q^(sx90%m(B5RlDYSL=IbCtRoq92x;*&(`Hu=Y_Yc
+z^GL0T)=XYm?T6N<R#39FL5-cC<8Yi)qn&f_;3s4;KRZGLMbou<agXFj~m~=Wu(e_Pt2+C9ENah4Y<rlk^1qCgzm8XjoR`q(!R`*
+f%t2k<b5vUPqwo3sOzk=<kV}D4r{@f0=#4_;><~{eXUFLl#Cs=m1PH;$@7y?Q1n-JuteB4G}=`Zpd~~E6v76cjL2t*i4#edqF5Lw
+67ej9k)G8CsZc<i{hA;Uf&8%8MGS$$pg4&T(9l*(1`LNq&K-fw$S48<$>j!;h(|666psY|h2~+guf^{;lkfx2+=x=Ue6X9Gt3eV9
+c~a=3AxKb{NuE_XWDmQ%XJcylM3TqGPy77U_<jUr*sr<1OaRXBe>F@7fx==j2<VKF=5_;F$Ag;mB~~Wt;=Clb4Qad;xuTL^%|F!N
+N>zxA0hEO%-9uzqT$Hz=46qXdfQfcg@@f}N0qk72Gq%D=iLh0mLIG{V5%x+;84?7F;A#*_0vHa5Ew~{ljt-gw3I_QL#km;o{Ei66
+TxG<BFXb~-Ch!m`i+Xasy_yIGZS6heKzje;$+L-XH0`K!8hu%w+9E`LOxO80s=1#NaBZt~m~b!*0f$2H120(xq()zH2(PdplY&LE
+<=1dqxz&r8BBjU@XA&`RKp{}Ks==kz)mb7`EPPIsvSej#HCcWliYr-F9W^OlwgrLA$1$oBbTpeo+$0DM$&O`yW<<cypPmR5{8#D|
+_##h!!}mj@pR;!kTVM8>-eV2!+Oo`0PJoO?jIOXQ#cyNQYxelQD^MTZx6(>kn2eFqs#WVxRi8SV;jJY?KmdIYAz-&lOOa=@+?9DC
+Xaa%lX&~4#GaBCRqd<fbsZ<I9HKzkMSqgzkbOxP>;pzci1eM84BcPyM0nqu_b`1VAO~xPt>og023>Mf!@k_VEUt1Xdr8Z%)-u`#6
+)Uws{gnBpGGGCwHm*j7*BmzhhI^sFB)rs-+aI&4i#Mzxuj@pt;3I;y1UK=*pR<zd3L{W&$>5IsgDEVe(lCO~*6AOjG*>-``8Di&3
+D|ucF2!X*M*~)}7*^MQL5I6>hLBYAaz=KdYEE)-25Hbd^W4~As+|O&diPnFM)CB+b@c-&1L}W27UjB1`>+Z}bU)v>$V!T8^IuPY_
+TUq?f!%HoDvZ8!#v}O2d1T-A>prIf>#MMkwR+vs)a0yZZ?Q~eeR00Z^`tzQKg{mkI77k*28ZgLwK0}0z0z;rsAku+w(^*hB0tWlJ
+^a4d7pubuWIP?#C0u1>#&FDpa@;7pix$hgd#4dNU)K_Oo2+)aG6p%6pe?DBClMof+>uhDD$r5E!0hYkPK@KL`3Npe>8VU2$TIk4&
+3s4Cd&eR9b+XYbuiBpXV`RQE{F;IX+kY8xQS%CS47eLzekJbeIe??A<{>ksKms{g#sG%q+CcvPQ@i-I$%8|}$CsTbbbtO3|Q9%Zk
+M8F_{?jRsVaX}^zneBuif0^ohJR~gJyuf}HBME~<aEUZOJ|FA;Cw-EC>EZl;S1^k_`5mNe6$v3;Dusw=yAJH|W!{@m5f>8RWAISP
+BmxfbF@UYO5D=YxghsJB0sCdDvt5k2TIFA@865U!D*^p&X@7BZ)&ECWd4T@x^qs55xrMPk2VS}{=gW*mm#Ww7y>P~qa9#0|s6Ke!
+h1=P7s#08H+6XnVcSw)hjo0y>o&HIlHBt)N7%%*M<_jXaVno%o+UMia3u*J8D0~K_eM)Y{-VIOd)#p^rUg2@Xy3B~%7y|<y4ySg0
+pwWNm|6mQa@o*M>i`Q4HTAZ<QqiS-pYpcbtJ=Hw_!j(V-sH_u^Ngc0_L2{C^=hD>A-nJUV11mFb$H5mYx@>{Bq#b(U&}hVDf8A7x
+Eismc1cR#DLd=BOfq8$vE17+`OPI=zz9f+B|IlFY|85uLKSks_zlU{rKas}Ax-sMeN#prC!IAfAvy>|RsT`xWhPxCP@0=HLbm>=>
+B;p<Z+SFQw9WL_=v)f&+?ki}#V<_G%y+N5arzO^{zWpT4Rl9FPSGO~HPK_6o+CTU*yQY@+$3ya5_SBr0@6@_F$3m%ca~S7ar7mv$
+i0P_pUblqK`96I#pDomW`8_9I&f=d5YCEgIR!EP40ZuZ+%C@9a8Non<Mo?d{=oR`dyeRPP0g?0ql_ogQ6lqpQG83r)uv{(Hw}4Ye
+e_;uq2tbECV<bQ-VFK_?Na&(^`!5i1^wSFa<G1U`Z_Rs}o>dA6&;7lk+A!eZXLRlUs{^h4OHib_tqM`T;X#5Mew1t3Z8^ppqcG=j
+oSu%)aZU{b@xJq(9udNF-rl{rteLNGigmwe2%|RlU;#xHiFLuBe?WQmDA~*{%+zTd-n*<9gz7!(LFZ_g@5K^Lo16TW=LHIIV&KTV
++h)ffE@SY}ILts4zF%oY5K{1f0@O&md_7hKOGNSmH*A%~dYT)s2@FIk((oLutD<568Lmai@&#gnLAl&hHgw>A;{?S44FclVM*{ps
+a(Dt>teX9=uy3GaXsU42Ca=VIon@!id>6oR1Z_cOW>bVWDZkL)1~EJA8j0s91rM2L%q1;kzlZ+M4+oqwqH$afv*rilSCh`aU2XnB
+^JE~2bD=`t@&ntp#$GLv27%WwIF{!<D&WNBjrJ`X%(f&U4h^)V8j&C4T&Zi%?-54<1JBQP5bszwNxRd;fE8xYSWHxZOutNJv@2&N
+XX&82$o9_n<2+12w&gje@*Y3RPl5w#Ay?mve5aBn41`-Ja;h3kJPE+?jTKvqJtzPz9!hvJ82}l>LDn!pJJ~@<oa7H@(T`K_w5U)1
+GXx#GVj+?cmfl%3Q_?Wfy4IV>u_nCxQnWT3e=DjjzU@KV+_h7lv$j86c63bMvf%9fXIIP)_wE<uNH+nc8Rp+pY!e-$sASqG&B?;|
+rul0$PYr*7mmj9JE1-cPk*~D}TjU%j+~Q;3DB*w+g{x5Kn}=i1gng9P!~-+hI&6q0w{tn{=tXzV`mb#m=<%1N!;fFeG66;|zv{50
+OYUuJA{yX;(^%cQ)K}%I!hpYA{C&)+$Jm1ioCqI&R#W6o0m$k7=}rI-haQpR{I*blAL{CJ1VP~D@@9)3$=?V5akLb&@?{v)_ts&n
+f|QcXxw$^M$vFYs^Xloqxet<t<VhVJ67W}zh_~-9ns$4qme;gt{L0%U9Q&a(v%H~bLiWRLncLsfaRvln?7)}sQTvdpoz=V3LM;tB
+#UbPybr6GbkLhL4+Fk5P01eK5KWH(W*;aaCQp%Sz=}$it8l0`)f$w>*&j%bI<Z0>Ic56cGb~497EqP{Q7<S=kgQf^zK-`D4J$_6p
+dXWILGCtaLQ=rI+Lyq*oLJ>PE55SJjASowH2tbdiTridh@I#ts&dSX1(^ym@e<xnNCCADr^bN$^+!J7C>*aAw4g*ZFcl;q;dk?7J
+ncTc3-CMaRWH}WO!MzWw;c{7(`4^EN(-o9FY&n)*E7~TyB~`O1zfgZ-CfkV)Tv+Ps_Sk6hmFf>-;>Xp?X~57b_ZtrkRpPHL^C*v7
+#tV!<`AmGqmUynXYVgvL9~gLa)V#NN{7eCTIGGHns`EEuZ?ncT?lowL0NI(BB-OPJ%v0aJh`>oAzAJ6d?o4wI!y+^eF7@UiPyup8
+h>sVv7;usxBB5A20X#qkp@T|9PKHNabZ)g8J?Bd=c0Tz#F+0uwF%Uw1m}+<WzKKaI@roixNvt^Sv;F$1!EL0Iv@|^gxW|v<Sw4_O
+JdF@#%8vC_*ThRjdC`Hv7G2A!4fpg9kca!~;_ZWZfU&9T?_SzI<bQR)WAtQ(H$N~mWbBzB=lE^PIw@_pCleTPR~LVp^Zuid)4t<t
+sDRj#9d--XNhp;zC&~!{LS2<NN$THc8Mf0I3oyfww=whC)f8tX5<rLJwXa1sRF*>tz(LMS#n)&D7AFED?hMGS*1-Ti%&RC#J8=&0
+E$t0B>;jpS@Eo6+0EN!ygctGmz)a+OQ=dw{R0k|{Inw8a?*=)b_zXlHg>OAKv&O`hbpDK1g7@=fbU=`m>Zh>IHPk5wIYx(te3vap
+QB=K@vfgThYV;CQjtL;^aa6^1_3Vc-8z5C*(nBuZw4ws6u<8}TKH1}X&9Cl(jvW~ox$~&U-M)(MD(5jy;03gTRK?pHu`2~D_Q~mT
+e9hU`TDpJIovkt`93XY^*wY%x=QGvFoXvh?d#)wBeH6lQ9H%>*_4Xc`4B}`Ef_;zwQf&%AhHyVaXBx-#QE?$tIKelO0^=-K!{#a!
+z>E6i??ZOsK>t-?hK`R?gWBdS@9i`sM<Gw3&&lnxBsN@S$>18bUX#$AIUMDYS$@nJT=3+QjoZq0BmxHvTJx?>LZt`GOAdUhtxe+N
+R1GvGj9EqViK~dZ2dUH}(ZFT)gz(#_a<|B*SD%WCVgP-=V~4JNdVb$3Q*mn?0?-7SQ#%?xu06VPX-b77#o47#Pem=gm9R{clRx<=
+n4xgHS#e69vtQ3VxrI1B`Mns}xC6Qyw>h0)V=f4on3k?$K|2~JYvbmj0j0u$8<If~A)FoPxVhkltw<Ib@{izzcha(A8nsuRHldfv
+w<D=nm=o_T+3_Azf99>p_|)tC20QR|Jx;j1O;9Ybcf39;T+BSZe(5t77Pyq`dQ`IVm5W^Sx%@M(`&>9duqTrw-f}nCN&K`;Uc5i2
+5BO@&cts3r59FW*EmMnAS!l4sC(+}r-BR(?fdpV%7idzqI<k6<)qP-RFb_ba7v&Mr{HN2;xv%C0Zt9fWp_!S>{Ap*&0Bzb<tuye)
+;+Mz*S6->N86OsdQvjd#T&WF11P=x7Bg{wx1m#d}2?{yaXbZi#Xz))#_G~<6_e<M%oh*0yeKOf8&WsbVkiHmN+=A5&ueF)IS1@sL
+vQz+wIKoa_JXQ#Ar8|kVP0Ys3?4bh!8|AsqbMDL|D}@%xuA8CRBEa;WcoTK>{GFn`o2eJ`gw{&{R^~(eef85*dya=lgsB{70OFFz
+#uCTB!pCbN%xr0(#w}m2?Z@=N4NZZ?)uMniQ4(>cFjcVyedC-kaESYu*twD!+JaC9E-ov{fJ^nW__07{FFE6wN~|Y@vvu^T#(_0F
+L=G$3<0R;F>yxrP^M$pj`68)Bp8R9jy-L<xR^6n<7pl4Xhu!6S%|4vS<|b+1$AV&aegB(?CZ(4-Wo<0L9d!9(#D8i@`A+GXn})hE
+5-|#ZbI@k=aiy;Z(%PbSRJBJcPYTGLp5Rp)<yZc^rv;hPs(YNXFT-qX*rTwfqDB^+ONvtlq-Jn%?cI=ZG{#3vV~-dh?KMH^8ns3}
+J31ajNdh^ShyyA$E;%|D%U8$&Uv#~|=ti&U$|PGPa51ZiZ@2W8JO&ZSt!-1!F3OV<;v|R-^W&67&>Tw@t|o{>azYw@{QUYgcNu$;
+C;u2O(<W~hUg$}B`~4115_hr163Yp817HQV5k56l-Z1T6t^Lp_F)2XSNfTek@U}}aR#1k$Mp%_I9T*f-+&S33JjS(pNwMoLIeR`p
+!Y7|yv%HYwZEm`ce5VpE1+YS~^tmMRJ@3GE^)q&=6hP8Y`bni1_u7lr#?%`z0V0^@NIyu~pL&<N`ZcF9#mhaTzO)SfOUY3(fYYS5
+l6Av%6J@)E0H9C2UEJ`|9=y^hfDsj+n_zeW46u|3>Q;o}xfS~`6nyRlidz5$UG!Z4DRe!q+f&>+6QQ2_VLEh_anqN^QP69TOg%CZ
+^Zt@3bEx5_#O4<o9Kn@6m~7~Ndns`isa50K;UB}PWHy4_z<tfk)7Wx&3$?*(HyD_(JOd8T_NuhZIF!(WP9<=nn?dhU<c-}?Tdcp}
+%t<I94{GwJpSL6D^ykTNl%WJ5zFij9ZVByI2<8GVHh?sdD>a689_ffSricQrtKk=(@ikC2X(1Fq#g*h}*`rnv5C+J{b}FHK`R8k5
+#8)U`<~N{g;<>vAQHzrP*I>)%xHiGS_DqX{VwKV>i4$7&oTZ%Xu~fpWO5vGHD$<grV-HG~3IiTRLo1^IT45D-v~9JGRKM^$1%OiT
+twB}CLQ=kOB;8f0M2_hIE~iM}xpR+b)lGTNs`ra8Qvw`W5;)ZDzU!*1*&gwzN6vtL_$UM~zL~qvb5f0{<A!Gse1fg-@2_bKIp8Qm
+;9(z6%Jg~YEv+og27yuRPtC4_YuuYG6QgrlHD-U3<Sj52gmbttDw5(MOqg50j`tU#&R6t{@NnDXEbQS})F%HNYJCN=h9$KEy7Zu`
+aWAW-BE?yN=eOIv*do8!i>1C9kEj!<7_;>S8sqV;RB3NdY!Ka%ln_}hs}QSCU|)LVhu-$ea|8E|_Z{z6n=a9!u*YHsC(tuR6%>co
+8isC&6W|)_sd;aHTKeUV>RvfIUYdtJ0^dEXy<R|I?KgB$kQj~q@j1(34OTSBIQ*Cx9muB&z5R~cBA}5YtpEee#f<HV6Ty<ovUpC+
+(v!7aS%II*iMc^_OC<?()EqlRk#r<tF3(Cs%)bC}e=hRmpTvdL#X=jubQV!Dt3|O+>sx0%;D94KdFR@#AA_@B%0KK=mxJ9od>jib
+{mZ|EX7vX09(I!iVfzj~eGdidlBgn}-G_2;=+JXM&kR(1&_G*X9Dc=Vx8YcoZT?dv&t*D9_Isz*`|N7E8oh;x%}5;|D4PaL84Ye9
+W|dd)@AVKAA+jgDzzg#pDaBF>UPu9pViV)(^<Z4{r-Ry5Bpwj+E_cDp;#Oohnv*b7I~?et41&xR(!~atz@YPcd#q4MZv7<cXCdVx
+KmIjfRy)g6^|p?lIKHFfroj&FFHgmQX{jXKtW|L~E&uUV6Af|mvU?L&zzS|{98X5d1}D&^ig#NE)O=UD0^aBOtDy%RFZJ?eoOBc)
++^&!Tq_dQ&Rd}NzPgtzNi|3k3eSmVcq02p=ch;WLrXp;8g%AS3LVn$o-0@Ij_;<^#NC=uu9MjJS4kF+sS-a^}j@MCvIz(<i9H-AW
+mtRk0<u}=T@#E%duWyyB1qsmRqZhdlK_+b8#0c^uxcf;Fi#vt?D%73Wo_4AG^TvW)3ypoxTi3W=Rstg69Z4}4jBf~Ks-A9;tLOC)
+ycxp779@*xeeA+17k_2w`1W%<j(so%I!jc4p4s2M<?Sq0NYZAHiw#AbJr>$tSz<&vc%kM-u&A@D0S(EHOvhM16xI8hH-RQLi;yAg
+kyjByszD7Iu6jOb1qjefi%`S&YG;9n1YR1=S&LaBqN|Q7AyUb6t#58cfF2`2Z1ci7ngzr0bk3$SfbBFY964`VC=0JZ3ojPc$-j!R
+6rW8zILENcqQ-9-4?2gYcUu5TqW}HYwiV=a(t)?anfDJ8kKy)`+2Sco1BZ1NJICsf>?OZT_9*NEnzQ;#t6!V(T)R<;<U%hL&h{g)
+WgPhGw214YZ*o>2g7f8(SRQt8n)p~T%>Rz7*!38Yk02WG7Y3XyzProc^tM`wf#3moSNI;KOdT(B=7*s<t8|@(iJ^y<=)piRj@s}#
+*{tY@Ld=_&CRr~W7CK));zJ}XJlBBu3o91s@mJwHDvdI`Vm$R}Pd~5DXr+$5Ef1YN%om{9R`w}1Bd}im$1C;qm02RnZ1H^dusxWf
+Zu4Wy9f4JOCa))D<k^zYSynSzmBzHIWfd7@)1d0SZ0;yq(D6+lu#DR#Mg%`96wKBhd?t{GnWtjXDg5?OVK|^ZCR*QFCEA5H;n2b$
+PCKM0InJ&~+aO*F7Rr&jT8BDyw*ZnlZ(IyvM;Ra<u6gOCz!-4u4hs0smmmaUktTmV0=)B%YU(>{W<)FdN+@jqAw261^qs<MmNke?
+q$Z2;ZCO<nULEtJ5ehsFtyJ|mcG&mw_{xNv*hA3|me8;uP%so6rM$&7k@&-^6C(<O06}TZicM5xgM&qjbV95Xjnm`TtmZRJVyW2)
+WT-t6%31N5noNLcTc*m1VZkVlj)=9>VO;@3#Uao+W<1D$PGqV=!1ERR6Eq2J5Ny7mG)P((f>_v<4n_Xlp#DoHZILH`8O)nQWRRI^
+t`G96!=lo<o&~RVWU&9xZDN~OMh2Rk-Q6R+Z)fl7r04rs?1`-G+^Dmp<j6+yr@I*^dqOst;@LLpOhYMF`{<|0bL%{e+!07HP(LPI
+ntapZ-HqpM(I!e#yc`*tn>#!j_Ci9<D55k7M}1g5vfnt)I?jUyHv0hg;*WNE_>l!gV&^4%ltos<5DDDHe})>4N?52Y!qEsn%by89
++p{f}l>E0qxT^wU>3X@Wfw>%Io-@(TfXeW)Rd^Dkz3bAXU~bRZuZO6vRzp}<Wwv{}qJE~&sgHIsDpRW?{hOeiEL-BBa>AF>=i7zR
+vU%S>W|QU~+`0OCzf8*KWFe8Ic2qKs)9>uzz~SPRQPmNWBs2!j;lYaKj)-WNjVe%X^!m)Yz2}%Q1`3@Qb=tS<7C1OJRR+3afkhw}
+>H&Uz4MP69lW<Xs{5N1VPG*hIFvUoyH=EzPJMgr!A)J5&gO0EopkLp}9VbOtPu_CgMhhnjvOUGI!uSm7?%<r7C*bXo-G*QiflaBG
+`PO92O3(W*ShT2g;W?p-7az8TKKP;3N^vA1=C+i!*^VVNMNOuI$k2JS;+3I)-kxM2kLBJAY2_=e6+p6OUeZ^*))|t1Zct4!CjPQ9
+o$%{cWXNJU^nWwXDDPD0%UCb9{Z@AI`_vaTAV&fe*c?~e-9Wv!q<6QHj8wK(#rZ7^6dDQ&`+_ZzDqfvlo>Y@_EK!>T2GZf$XM~pY
+5O;KIH+H`b7M<&r=xeU!vpe<E_42c(<hc#YpwrI}OiiR2MU#>6c|-CBc~Nyjg@+Hv6>=M@1EnZQTG-*<fLS6({@K~WkVX2XoRzdl
+jejSylSZ8%epZgTcGuteNPO<8PD?s4pPM5H(dZ0;?e78=%f{#s`(!B?+dmnqfJwy1JUu?FcYxQ)Oqv7(!j?<3;yugv=pv(Cri(22
+=TaTx?+=A~{dl?Vb%H8!-fT<<zP5bteb$){;!2+4^IU6}5*Ux>8kWZrsZ0_LyO11<C-U<C(x8uz5C4nrfnW4P{+-~-eLO0vwreSE
+(_Y8&Em(4zCJk6)ed4Ql03_FUMf|0v;;W>=$IB!zY`b4*<M_S&^ZTp=o@sa?F$Rtki$X5hJonG@cHdW->cX1u3vFCTii;Z>>)2>5
+#%;=YoYak&YK_#OEHo3pOMP4GBMyhdxtd|3%z+nzK`v+z8wwJK`bh^A{+9y~YLO@ZPDBT{C0;PQHM=Y8gwl&=l9kR<oR+_OfrpX=
+m^S6i&XS{&Z+W(w3UYSn&D@Pm?vHj@b>5wZBI1yoMOgPuiEmCnvZNW=7_s>9^Fp^3@)Yq|>1QfS=W2`h64q;De3pp()B~=GYu(it
+2=Ib2S?jDo2E%?f$dD(1er=ZlM!<iuHSk5d^Y28SM#Zizsgw0Z<$d&|*$O`uUQUNJ{`Kkgtb4m7Z1s!-Yw-Kr<vH>`6p5Olx;D$6
+j!-9q5Qw=oI4`QynkO5SK)j;D48nX_;Twq(EtrH7ON?j!NjM--x)4)EgC$H^=-LMo($tjWC%}K!ylct=k6QZagYcrke`uBS$AiVN
+=HCg`8!*$yQ~C$wI((65GTqe#h#bA&7Axu2$g>5Of!U>UufS84kMnrFnGfzmv4XdE1nLUmAdvZvCa@S}YmAWq3`HPtAFc*^UFaYJ
+#nWi)n3!ut%xFj&FP((>sRu9&CY|uB`C!uUh+nk?9`T2V4FB<o!;3Wex5CC(V$`TV-4M}VzcIj6K>+Cf3hb#0xDqA#q;{q9=Zhtg
+HcA3>?bxpS(jFep39(iYCIcCZIZ;hEC3|X%l3)-75CPAPMO#QypfD5~g;;2yBaQ>3FqmIE^Fh#94D#1DOjr!!*S>wAKOQYI<Nqc~
+RmWU0gKaw#S2!6ei7|-iIYIhtG8gzd+<l-RKEOsxib<Sf&+YQmP!}T=2_^~sv&V0g^AcGBp!*{Px?mVI#Av|dwb(Jzf_We#LG0r{
+^j(6%VSnhd1RVZ)Z_q_%{6B+R%O34bSmA1}t0X1FV4DfpTsVSn-o9~dh>wG*wxR?-6+f>AmRZkVhJyc;ubPwq4bM?GKYQ{q+4coU
+%>L4)k4+>n1oDR}=06|*>2Ptg-v2{T;R&(SR+JLq=b^CO3&cE4K<gb%m#8brN(l4uknw2lu)OHc%N9O?F@M3YpUUCeAHRrWVE#1r
+Cn7BJ;{RRDrYef^(J4e62I$YXU<NcLg!p*rR5AhR?zb>ZC32em{n1+ddclGP`Mqo3Vtn%dHDYz?L{1M!K>9!RJ}(K6!?K6jq<}#e
+hS30(pb+pMCO#bcXM6GMgZUP{(Ek}w=R+en!vAB-UksZe07amXUs(bB<KY4)7D@3x9=tf%pE<&1#N6;79M8W&iA7HQuK*Sf`CINI
+<Zn`95&vtkxJ<H$zXyw9$Rhq8EYf5Ve-9ch_|{1Oc$0SKLkJ80lQgr&ldHrAgnb;7vA=BfFQeSI$-MkLomN5kxqLS=5Gd5&5u@L#
+`}6&I&yrh?Cyt{uXbVFT2Ac@!MK0yUg{MeMAivg%3pukEmUyPWC0Zq!%PrJF?!6f6qA5e+o?ZoCxzvEneS0swU(9P^+3=gK6=VK2
+&N7pGQIn~_{Q80eetx$GVP1hQn%jR2RUeB6Z(OX&b{0u0`?&`O6rolh(5{1SJ%cIN`1!20t)Jj}!-RK(_s@v_d=~V*RJmyAv2Mr;
+@t;quf7r+)#0Xns>-+O@_I2+{d9ae*A-oG0DcUsR4y*Z!Ef6OxU0F5mF$v4P0zXxc4$oaErN1>z8)r&!H6V$PcbwD29>98Gm^$}1
+pPhqpndUCe9b91NqMiNcaOjbu-UK@C(ANFtU#)*SwS{)qPnq}$d@3}RT>A6z^oO0^4~;9Q3T!HlCN0z>?o|9lfA_sgsdFpOf|7x*
+x~du7RZzK4WMRF~4ig23W{Mn_U3i4-b^P$Pi!+Vl3%uC$_-*7Gi@1dX`}glxX-Q*+xq;VqVf?^xC|A9$UZSTf!=(Xqw2;U>p}CEh
+`=uDJIsrl8i-z`J!se>SqN&OCkEg-eD$#rkg5I&z^@32EQMX^t5mh-1_ir29Rb_MI{;*UC?`MStaW6aF+tpp_Y`hk&v7k^kdZs^o
+p^r(h(_JW%b^wz)2lz^E856i8;jvw;Pfy;hTX<Zxlxs8gwuGz@mzNI|hJuZnQC!v4Y9MQBE6HWe`{$T^3is4L>q-Wf5+xWB?n1K&
+n5#w*pvArx{}M1}*_Cze!<)`KIh#$(ptyfV4Yj0+#t1j(55c_GR&Yz9L3~z6#tlzjBTE{Ux)8bIMhxG!p*CiTOMZ5za4-DQuP&yr
+&DdTfl)}|Jd1~QHcKBR4vXRCeIpf$b>HW^dPM9lJ@5fnsw2~79uJosqECb>_rMR^5<+*dLgvLF2FL%0hL2>wNN-dB>mk8&w0}WlI
+$6tht8fT>N?s?Cj7E8&A8!ya$qFo62E#$nj?G?d_R6(vdO5we68B;c_PNQW}46e9$q<KVG=^8(gH^^piJz4)NNs=2->zj=?3vh=X
+DO!=pVJPbe5$=ey<mEma`??M)S2amBC^;Qo;Vr|JcwY8Iefu6N*Ps+di6P>d+<WQE_4457UU@POx6oosl(tYh316(W{;SYh6#hhT
+6Y292g0!-_@q*^awim8)qGN^W&-Qrj6yge!Y#>>){r0IlnBwM5eBABczG~TB9h=<8`}o%hb1Be&-vIL1eeGbvS|RRb0+N`G&n8wP
+YIwMxhIt=1y5UK-ktA32+MPig4l8CXcpB8hgRBI32A2#5Zp%l@$lN<bq%^YlxLmDv72!7g1c{Ir;;x?saf|xoUxZzCV^T*lBBbCP
+%Uytl<w~Jwia+S!DzyDmxZo-mey*%{-aY>5kY6Jj+&8Gq%aumxeV-6rX}ya=aTXNrg_Gi-2TMi#StYI{?q#P;^7q&5joXam;|ed<
+pCPre;{UXF-(gW*c^|;1&z(L4!wj8~J|I;<1r$)kf{KbAf&yYt!4>Si#S%4kP@~we##qo;0%}aGSfWM~#WlJXRAO7vO`?g}R}${b
+xp!utC(pZUMEQRH<8T3=IX}-i_sl)t`FA9r9tqYjcgY)E)kQ%sL5dn{pD3P~o^iWkm;YIuziF-1zn_n3h8o~xZ+Z~dQDmwUAs2P>
+Kcdojf9~%%EOlK)zh6o{O|PrXJdfQTx6a+05Wcmnh3UNa#<-u7tKWCj&-UwYiZ9~aShnlaowGB#79MJ9deUgwu^vBE26>kl$C&P*
+zRd1*Xp*hZ#aPpR$odt(Z7n?6@sVj0Wc0*KRT=FA4fKy(zq`$+d!uOj58VwK)zn!<-}9DvQ(7@yLv|XjsW`Yo<e&WSZ5lP|V%hnF
+tG|8XJZf`$4gJFIOpdwGG;OcH!xhPtt?qPB9b30%@_FIM%jVi0J8egg`K8ed4?G&B)RjEB=0ab%E~??=YW36SJNGuEn}*~?{PNAQ
+>WDtB^dL~|c>S4T(M4r*x{G(_4g69*)};lVE&fTX;KSjRP+9x!woQ8`ak+G949KBOt0|7chIkkbTWGJrvJPuv97a!_pF6GF$g2ff
+dYhq%=krC$v*rZ4h`RqHG?3om5FKb8Rk$$Dt)1hZ<6-nNBY8j9|D!$QvPX<O+?c*G{#SA5<KrUkpOJ?*l-D*TJ^i8QodbI=bZ9H7
+?a1kq3U5oh#D5-07sA;kh4aR4X|7e&Uhw$j$^`|E5<013)`wdfxR~~GKK1bunKnhdDf7Oc82Kl!!O|~sM(ULnircy?^C~n>^kPtu
+xAKa2e({KamWAgG5p>T=Tioww++rB0t?FZNrHjYqbkVJfqwV8c>w+C+wHIz$Ad1+K((S5|+mJq>)2h%dgmcn;e@`i02E(^)zjZ0H
+xN8)>v8K#?xx;_Hzm`4<Hp6+r7_Bcw4_w=OQ9hJui$>s1NlisVNz91_$S!ytKAuoEvLt)udiCAMXG?Ny=~<$QPWS7t(J8n1cYLGo
+`qD#(kKLFr#-`4k-S@t;za8Bl4<21x=9e;DVYn=`qsM&re-D3B^?Y|s+t$hS@^Y*u@9_H`-!|iSr_12xINOwC<x(4sruL6U3hh(<
+A{{7tTe#Vn>@*oqLRZ7YK_W_IdJ{om3TNXmkAPtic^#$?nHRa?)aVa<DEE>MS50e&Ni7Auh=1O@IjvvLmsjJ|wXL6ddl#-OUaJ)U
+W}Dc7esAUJlzx4T8#_$@{Cq$@y>lBIJUZ}BTHw<A*PH5UFKhWsH6;ID!s>=<x)^W87Y=Ot{!%5c_Jfc)BOaFZEpc=-JvcQfeWSl8
+&vb9QCd`{MzXRnhH|MZ%L@18etXXkYo8XgQ@OnSl<FT*GK;L@=UZQxeIZ+F8svDnnXjPjC&RG<>$$L=hru?+KLt;JEwcWjJ#oAMI
+2G8JpKem4m{SJ@zZz<}@;X&I{{1e2rUCTR~eYDA*n?sE%dZ#1w;Etq>?joaz4ns=aJ=0EP6w}LC&U~%hRVp<tH<UWL#C#A;E+LK*
+lBYmWGOxpW_mztshFx**9e?;=T}$HW*SqzNl5m&1n-ZIi;!bI_gg(_ZW!<`K^M`B7&MoqenM*G(!$TT|l)2ee^cuUiJ-thxKS2ML
+Q@sD#G!D<Uw&PX>{k>J!Ycc6+ioT=1ylU~F-ctl3)5Nmee%MqSx!5$djGN@4;+fyAHmb=-H2I9<J}8dYZ2s-iQ&QcXYr#uCa_u!)
+NiP+ShTM{D?6iJyiyIjg)oQQW)}S66=I(#FJ$UPFf7eh$Z3mt%EspW&e_h<zT@|6E=Y{-lJGY9|{G9G8px>!2m^dp_-ns{6FdZ8_
+7p6$?ka+V<V}xUrSl&Qlddz^MQ#dJ!8O1?Oo>CWKPyVlTYuDrO?@IZ`f<V9Ny<}bKhdmsevyMC&T2wrJUbWJpn5x}LA76BRp7PA{
+@1)2055sM1JM`d<XVb<XIk`ZT#N*MySO%Ntx3<R^J-VvJ^cc|j{;|>euq-*xG_9onmfWznP#`gl3j@58>;xk7{YpC*0iQTyEZ_>b
+<X0F@{zCrWKMlC_aP4=SHtxRID5)L2(bm`Pg+9G^LU-FWUp?8rn0|^R`aR9Sl-O^A^bPr0&8gb|>Ph}<Z#^%YK4zvyV_K0q_xmaP
+c<d0V-rm%kS2qtn<STM<;+pE9Wxm|eK`Ss<f}5w#9Kuzz%PN(TgNB@sT#GlxFSjf^wb$M+s*jz_USTxQ_aX%^gMM09ra5!AxYN<d
+c<<Vh*tY2Nktw#-)EB1{v<+0XU3F@<pW@?@{4dwpi%n~W9}e6p>b7%+R%o6@@~$__@51BC%+pH4b`9+W5+WAZ&6N_951dKFT(UH{
+h`D%k3i>{8HoSz|r#e=;cTg{mw01zKYB*!RYk1#ngR0X;EamHJcelRPIhOXDbH~>yD^@O*)|OO}|Ckq!{iZ5D@G;+v+(<}sI-wcn
+A~4_8ZcQxzvAcw4Zr~ib6)T{~UG^q&8RO89oPEj+-Sy_~cP2lGz3^jJ$CN>T>m}>0p}SGOrqg1Fqixna?)~yik&Cc)0eNQN=|*=p
+r&b!geKZ{Uw)AB2{M&6O>{`^_)BMEsNl9kat)k8@LUT{grS31P*@!Xs_7Ahe#f;-aAv|U{p9D+QIz#m0dds~r=Ol;j49hBMV@Hqr
+>3&ZC`r7^6`9`8%!Q;K??TNv+$31&FviCA0Wh)oZ1HXOSEawg$9ojW=Fh55v+%E5v(=}8_+^u-z<#+K{k!3NoqnDIRHh75njLP7n
+PU?(Fzl=Y4^kDFV>%7jVazjl|DZUu^{qht3JA3<jB$xIu&;x~Vj_~HMtq-QT^Tc9PAErA-u4=+}^>9*~AFfvnka~ppIV*{i9^AkP
+KL^ITw6Rf7F;*EmF>BGm!-Ax)`05AEP=~<LcLoVdhQt~a^!tEw@^9SI^({3NIPc48VoyIdyM1wG#)}R8BlJS^rU&O^(aLTf0-0J#
+WO02MC70W2RYVI%q_MYCipk-_!A`;4Z<h<vA9YpH<bBhtCItMjb4p6IXYHplzOuUS_SnjT_Tusd8PN?)`&&CgZ*Lxx9PX+V5X+1&
+CnN>f3Hc%s5z*JmAmK|SVj`W3BN9oaVgXqfG9ps=cVf&lbyn+hd;D+hnmeR>Y@nO1%+#^dXEdd594MNQ(Y8?oTPfYW$37a=Daz=i
+W-K>TqJ8u-0f$FMD7kAy96mE;Nx&7bVwVI$W^5mak0%1^tWU$rXAMYh8E$mbtBF|71|{=GXZLIu9pve#F*o;)3pIuInRj5EZDloY
+<&n3oHI>9l#&~rFD?!5|h6y*mb(evc8WZB<=Ac!{C?ZvDa;Lb)!A5uInvg#8d}4I9656LFuc*bWBzhIfwQPd7#7`sqTxv2LYogbP
+|KE|GE)F_dwW225(Y#}7tFRK<XA$<uVZP4~?}8x_zjyv0DSqZ=$5$mH{XNEyPgKvV>-c=0Wki={J{!v99n;AE)p)?S$mf&&k@U!l
+a<mrX$KjzU>Va3cDpq3reh>S!Y({2Vy(JZL|5J`1UK}7+oK~ArB)}Rt@EQOB000000002|x5{Tf^xF~Uwooi!G-u@smmVz-YRue*
+JMpY!^RolaHjF*o>siI)os41;<Hvu@ypSnjBw$rOJ#>9E^SS8zhrThA4Pg#xQ3~SgC(l-?iGS9M5x&H8lh2*ZkN0zeiSr#2L>IgU
+KW$2$bT+SYYcnn5MfK*rH|^^k0bAV|-T&OtbN<1rr}T{HogJsV+-rR5D<psZK!xYdZY?RYsl-XYn8WxZsYg<(`Q-0!zRfj;d|PQl
+7m=Fyc7vf@;(5y^I^tVWqMT41ufu@-tL~k3y1XFJT|zd0xW2lwo6nJ^sVeeOSpAKzhcD#rO;L~o#jzE>vTt6bGX|NjzuW!UXWjJV
+&-zzgs;E?uW${&jwnJmGE__D*swBq~zsPj*2#-46hWMs{_{a_p7f;r{X5%zb)5?Fjx@AJTg6vh*-Qe<xM}HYp+JGD<vaW5@dtEAA
+=td4G_qyum4Qap4K%TL9N)_&3%{7RLrsxu%BkQ8c-xe_Q`<E_cT^u?k%p@bE3)?rhA+Gn6lcgag2N#sd>-K#4_Iurg-sM~SIg%@s
+lexi<wL#qBcN$5Fp0bOcHnDZ6?13+_2H;d`{_Zxoiy)Y6<5X5ucwLT>5dF7H?3aDns3b1pt@9s~L7v4Z&i=~Jmbl=K%$+<K=Fj+$
+Ix%CZgN}U7;v=U1G~%~aDOV=hkpn`R{#f$^6UJ5Xg5^Ztq+NV|E%ol^EumxqMBTr#<NVyMjbudI75VX#hDdL6eo8yOrD$prd7?wJ
+LfVC+A^vEGxae2`aY1rRnT+_hje?AF#37Eql#*vmnD+I_9!gIQ`Oy6Mm4nYZ-Mkx<U?7k1eeuFCqT}G_JSDk8J$L=w(l(d*Qu4x8
+^Y@4PoOUJqGDhUs?(<l3bn4hd*ffodNcto`UPCTH!t^S#Y!r+LB|gTGzmnn72e%X41~)l6%b9E*`Zy^0PN?60-$=6clkP8ub=QbT
+dy*a2;pML$BeFId$u&!SmxVpg^qWHdmrt7ajj(Z+9nrG0GQm-xC$4F0&zJHUcP@<Q_W4}o<h(Hni9PcMeZ1<9(ZQR%;hC^~<@3C5
+n~wMILf*>G+Z7d+J)`<~UnSAIaZml0y54FxpUfgi+Mbaw@Mz>lG!>Lw`Z35$OH>p8#Bgr`k7$_TRg)KK{(DXW#z9g6dh5+;x9Z{i
+Hsy(lD<1ih6UX8fLm%E*Y_~S5yPD|86(KI29$fkR$v|781CJb;?pj@SqO}9jw(lSNHXUmE9+$Wc-m+5Dx4Dgym@YbI8ax!_Affk>
+QsfXMkutXV5H$TJ?{^L+PP+1JfGDAT7qT0?X8Ndh-+lT?W~q?qNcWY8%DX(z^e8149=DTSkH?j)%5);?#8nc$dy<^zK=kv5Uk1le
+G669t<faI@6uHdciN%bK5E1i!7iIDWEnL<rT`O>WEdJS>TsyQBT@6}suiM<JW<f+pRyR>5w11knBFIS8#P)&_3rEihiPI1tV4GDz
+HO~za@rhfg>KP*pHJ@T&ZW-$2$!Dxay@kwR3lX}f&iK@2VSm2X=4RTXQRD)^vCXBa{f`V6Jb56Jnp?+ATz@e_>wLebp19$8v~J_H
+j1QzDJ7O#taBO&+CN^^Nq+ni?&Kdz@kEOeUD`lSkkTRzhOf+>z__Ndp2P@j|XszkuKy-`XnP|+q6Xj>P8$yUJ)E*zKTheJr$G}AL
+#yGH`QNd?CPd=9z4E9|(D3a(IlSmnl>%y8lT)FJJU>z$%_tY7KR)nw2K6~3%JW6Fxj3-IH?&7f3y#^ik3MQ78nfJWIdWxGU?6pJ*
+Jho|YWR@RAktf6Qe=PLp^B7yEh28=o#rV@gk(fE0h`Fefx@w7Y!6@OXEZNX0T8dZ?#LpgERg&>|@b?B=xw*S?`ko*CGR)3~BO%6)
+0~rn5bv9DW5a2;+MvBWA9{TtQSpl#D*4NlNtHX9ioQUty{nEbs{auM@S5EoG-1)6~9-6kT5s%n0J*^wnr??SE#^~Xv7sBj(oS7>P
+XJfFdl-cW{E);8o5L=8GsFOPDyK|M9O0N-*XSH$?5&e`AoupKRj=DK4kc{pO`ng$Iy0@4wAba$;5k6eCim~y*aZ>0s%odKlM$9S$
+F<$+*hws90%?SDa@g4kZ$@c+y9fnnn(jOk*x&ir4+_)!2=@AZM=3&!`u?~D8GccHA%acf$EgY#t$j(H-@bUIg_8<TA&MEK38tvs|
+zwMmletXx<%oe_O<Xgi#^4o{Fs962myn*V~Jj7gE$ZAsjSaCY+1}sP3Ci8_mhIMToXwWGbA)Vpdrw#1ZBE(%MC*RQR9N}fJqFDXw
+S~J72VlYHpu0=>65AkeoF`I{-BYa$RYMGev-t6q8W+A?A_8J+Zdb}JoaxpszLrDoNdfeJjfwFj;J<0KMuu)3MtjFIc6HjNIjjATa
+k8IY+*w@u8N3DeRVI%cjlN<7?^F=~FYcJGEEtgVaAuFSgVq`+nV~3Rp6^tG4nh+iJN2VjQYvtma7(aFrFyC5c9|F4S1D%v_EsIUa
+x0ddQlBl<&0;`>m96w-gYaquD{siRs0RR91000000000000000z<=ZY9ZOqfsVth$pB(F>6S7-N7vD&eu^XEiiVW=Nv@&_Vg!N!c
+(Ns6qBT=aaW_|%@Ec>V_>!cWZ>&<Bq=H+gaD`7v?R@HFH%=;FFGO*yrQ$`qhjmnRfM6lal3{fc9f5?f$x@uxm)+J7?8f2Y3#S>L;
+P>BDhd-S)B?4w#9{goLvdPrI2^S9xJKedsuE?r$QBT>a_>m2t)#;S^hln~ZMBE6LLj}aojpsrdxtZ?YsVWI5KKbYavKQ@Owb{r|3
+qZ($zYMlOPMY)zWC#*=d4Pc!KltjxV%!~L^)+Km$yY3oVDB7@TR2XYzz^Q0)Ib-lpTh_$0Wo`VpWII+(1jYCbaAS=}RgrlVYw?k*
+)Un0~J&*O9umGvM?(N#h`R>Dx>;=ZPnDLJul(K`c4smn2kJ*PpuSTbj^J4w{;6#BdYZBq>_^kX!fslPv9m7eTRh;s{#*tB(tXm6C
+Ol+&b<$EGnC6UwX$OBnpR!!{6@rl&2RvK|l`2tofjzGxgu;bTI7jKPg-{`;oEor%gHN%`-(=oKNi9*io$=efC7mT%Itz{OBjZ^4Y
+5uW~98+Lf3TFAbq!eRBd$fH&%;-R~uJXvFY#ERaznkj8qA71kPCXp(}fnr`7?iMWKvZfS20grvokY{mH2zBxnnVHy}pL|BAXN9Gu
+@S}?oor9IkzPysqSShe$6_3Q7qh#O0awQgPQXyXJx7m*mWX0*r1Guc!#QCT_&M(>uSal*k7s(Y0SYwBaO2%U^gXLC&4X_w_o4NGP
+>v_1JFU6V_;{SQsV`ZF@`N1X}@yLKzH_)t0o%v#mDTTsu)OXCkZ}@L{Khl}~Zp^oRDhqoDs9D`TCDxg;7#D20mLI_;z}n*-GyT-u
+<S;jlnANeZ*A7k$c9OH^lb8l-k;On^b&kPs@{W;TZ0YN$W{16U7A1yxIjAUBow%wcmYIDbj2-pB!wffD1tnw$G`4WJ*T^X=(T<iy
+ff(5OU{HWkBC<?ubg{^K{C(&UAhWNY3f77QRuUT(7Fmyf3>_$ndP*m;8saFjn(l`xskfv8tDVoo$N?ne_`#onn_2(>0000000000
+0000000000000000D%9Ws=l+W9nDC0*IH>E?`kDIE0(f6>=SAEJ1uhYaU|qz!oB3i4u7qYcCM?)vUSQ*D|KRYvTT!BUWbIGx7ybc
+{BX*$dE%UG8_SM8qPDYawB-p<6z{yGyYX>W5=>6pd?>UWW>f)E%SM6N+AxJz_T4gW*kZZDvU&4y4=2mM7ON@CIuTh}XrN5qHABwi
++gM4?%3W=*w46?)T+4Vi1jE(~pJXIxxt4Vjl<vm0tP`cxkphE9J)r-@M``7LXKt8IWLW@Gltg{?&(2zjl{#tRs1RC7SwfxES2^BN
+p_L6USB2QhT@a!j>#bmo(As8)Ld3UHJ=j65w{+H{=tWio+Ay5dTN3_%$nnEV0|e`Fj~F=sOAY`40000000000000000000000000
+00000000000Qm3BvmWcY(P}GYtq~Cz^+CAOYO;k!fR_dcV^vni12J+@fH9s(tTv1B$^c1keSLyy2N<N*Cm2jSz#KS`;|G5N1`YrK
+000000000000000000000000000000000000000000000fIkmGvG8Xg02BZK0000000000000000000000000000000000000000
+0000000000008Qn{{!D;u!{""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
 DEGREES = max(max(len(logs), basis.shape[1]) for logs, basis, _ in TABLES)
 # Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
-STRIP_VARIANCE, STRIP_ANGLE = (0.53, 0.6), (0.36, 0.41)
+STRIP_VARIANCE, STRIP_ANGLE = (0.53, 0.6), (0.34, 0.41)
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
@@ -1281,11 +1386,12 @@ def pair(q1, q2, c, rho, sin_theta):
     with np.errstate(all="ignore"):
         if np.all(known):
             return pair_by_tables(q1, q2, rho, sin_theta)
+        if not np.any(known):
+            return pair_beyond(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
-        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
@@ -1306,8 +1412,7 @@ def diagonal(q):
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn(q[~known])
-            values[:, ~known] = moments(q[~known])[2:]
+            values[:, ~known] = diagonal_beyond(q[~known])
         return values
 
 ROUNDING = 8e-15  # by which a kernel may err
@@ -1370,25 +1475,25 @@ def _halves(a):
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[0], q1, q2, c).astype(dtype)
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[1], q1, q2, c).astype(dtype)
 
 
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[0].astype(dtype)
+    return _of_pair(diagonal(q)[0], q, q, q).astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[1].astype(dtype)
+    return _of_pair(diagonal(q)[1], q, q, q).astype(dtype)
 
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
@@ -1867,6 +1972,13 @@ def _start(w2, b2, end1, end2, k, gap):
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
     return sigma, *_angle(sigma, end1, end2, k, gap)
+
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""

@@ -9,7 +9,7 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 6.6e-15 and K' by 1.0e-14 at worst
+Certificate, as sampled when the tables were made: K off by 7.2e-15 and K' by 9.7e-15 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
 6 points: 4.4e-18.
 
@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "ef3a3fbdfff9d915"
+SOURCE = "812886f8b14194c5"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -131,7 +131,7 @@ def between(*breaks):
 
 REACH = (-9, -3, -1, 0, 1, 3, 9)
 SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, -64.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))
-PART = 15  # pairs that are summed at a time
+PART = 7  # pairs that are summed at a time
 
 
 def weighed(weights, x):
@@ -159,7 +159,10 @@ def double_sums(q1, q2, rho, sin_theta):
     places = knots()
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
-    nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
+    # The scales of phi(v) as its mean at u shows them, but for those that the spread of v wipes out.
+    seen = np.where(np.abs(SCALES) >= root2 * sin_theta, SCALES / root2 / rho, FAR)
+    layers = (centre + reach * turn for reach in REACH)
+    nodes, weights = panels(between(places / root1, SCALES / root1, seen, *layers))
     outer = weights * weighed(weights, root1 * nodes)
     heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
     nodes, outer = nodes[:, heard], outer[..., heard]
@@ -193,32 +196,120 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
     return results
 
 
-WORTH = 1024  # pairs that are worth a look at their box
-SUMS = 4  # of a box, for a pair of the array, at most
+POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 4096.0  # variances between which polar coordinates were found to be as good as sums
+DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+VALUES = 2**16  # of phi that are computed at a time
+
+
+def pair_one_by_one(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by quadrature, of those at one angle together."""
+    results = np.empty((2, len(q1)))
+    small, large = np.minimum(q1, q2), np.maximum(q1, q2)
+    polar = (small >= POLAR_LOW) & (large <= POLAR_HIGH)
+    rest = np.flatnonzero(~polar)
+    if len(rest):
+        results[:, rest] = pair_by_quadrature(*(a[rest] for a in (q1, q2, rho, sin_theta)))
+    flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
+    places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
+    at = np.flatnonzero(polar)
+    at = at[np.lexsort((q1[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
+        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
+        step = max(1, len(group) if many else DENSE // 4)
+        for part in (group[k : k + step] for k in range(0, len(group), step)):
+            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
+            place = places[part[0]]
+            where = where.reshape(2, -1)
+            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    return results
+
+
+def at_angle(variances, rho, sin_theta):
+    """(K, K') of all pairs of variances at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
+    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+    theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
+    for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
+        if half == 0:
+            continue
+        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // len(variances))
+        for part in (slice(k, k + step) for k in range(0, len(t), step)):
+            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
+            for matrix, a, b in zip(total, left, right):
+                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
+    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+
+
+def _of_both_signs(u, sign):
+    """(phi, phi') at u > 0 and at -u, beside each other; the other way round for sign = -1."""
+    sides = [np.broadcast_arrays(*piece(x), x)[:2] for piece, x in ((PIECES[-1], u), (PIECES[0], -u))]
+    values = [np.concatenate(both[::sign], -1) for both in zip(*sides)]
+    return [np.where(np.abs(v) < 1e-150, 0, v) for v in values]  # numbers that take processors long
+
+
+def polar_nodes(high):
+    """Nodes t in [0, 1] of half a sector, their radii and weights, for variances up to 2**high.
+
+    Steps in log r from where phi turns on, and the double exponential rule in the angle.
+    """
+    log_root = max(high, 0) * np.log(2) / 2
+    near, nearest = max(3.5, log_root), -21 - log_root
+    s = np.arange(round((nearest / 2 - near) * 10), round(2.921 * 10) + 1) / 10
+    shrunk = np.exp(np.minimum(-s - near, 700))
+    s, shrunk = (each[s - shrunk >= nearest] for each in (s, shrunk))
+    grown = 0.125 * np.exp(s - shrunk)
+    r = np.log1p(grown) / 0.125
+    radial = grown / (1 + grown) * (1 + shrunk) / (0.125 * 10) * r * np.exp(-r * r / 2)
+    step = np.ceil(24 * max(1, np.hypot(1, log_root / np.pi) / 1.5) + 0)
+    y = np.arange(-round(3.4 * step), 1) / step
+    bent = np.pi / 2 * np.sinh(y)
+    angular = np.pi / 2 * np.cosh(y) / np.cosh(bent) ** 2 / step
+    angular[-1] /= 2  # the middle
+    weights = np.outer(angular, radial)
+    heard = weights > 1e-23 / max(2.0**high, 1)
+    t = 2 / (1 + np.exp(-2 * bent))
+    return tuple(np.broadcast_to(a, heard.shape)[heard] for a in (t[:, None], r, weights))
+
+
+WORTH = 128  # pairs that are worth a look at their box
+SUMS = 1  # of a box, for a pair of the array, at most
+ANGLES = 16  # that have all their pairs at once, as the two of inputs in one dimension
+EDGE = 2.0  # of the angle as the tables have it, up to which a kernel is smooth
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
-COUNTS = 12, 24, 48
+COUNTS = 12, 24, 32, 48
 REST = 2e-14  # where its series end
-CHECKED, CHECK = 24, 3e-13  # places of a box at which they are compared with sums, and how far they may be off
+CHECKED, CHECK = 32, 6e-14  # places of a box at which they are compared, and how far they may be off
 KNOWN = {}  # terms of boxes, and their series
 
 
-def pair_by_sums(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays; where they are many, by series between fewer sums."""
+def pair_by_boxes(q1, q2, rho, sin_theta):
+    """(K, K') of arrays that broadcast; where they are many, by series between fewer values."""
+    shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
     angle = layered(rho, sin_theta)
-    apart = (q1 > 0) & (q2 > 0) & (np.abs(angle) < 0.8)
-    if np.count_nonzero(apart) < WORTH:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    logs = [np.log(q[apart]) for q in (q1, q2)]
-    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
+    apart = np.broadcast_to((q1 > 0) & (q2 > 0) & (np.abs(angle) < EDGE), shape)
+    series = _box(apart, shape, q1, q2, angle) if np.count_nonzero(apart) >= WORTH else None
+    if series is None:
+        return pair_one_by_one(*_taken(slice(None), shape, q1, q2, rho, sin_theta)).reshape(2, *shape)
+    box, own, terms = series
+    values = np.array(_between(box, own, terms, *np.atleast_1d(q1, q2, angle))).reshape(2, -1)
+    rest = np.flatnonzero(~apart)
+    if len(rest):
+        values[:, rest] = pair_one_by_one(*_taken(rest, shape, q1, q2, rho, sin_theta))
+    return values.reshape(2, *shape)
+
+
+def _box(apart, shape, q1, q2, angle):
+    """A box around the pairs that are apart, and its series; None where each is computed as soon."""
+    if len(np.unique(angle)) <= ANGLES:
+        return None
+    logs = [np.log(q[q > 0]) for q in np.atleast_1d(q1, q2)]
+    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(np.broadcast_to(angle, shape)[apart], GRID[1])
     n, m = _known(_terms, *box)
-    few = 0 < n * n * m < 2 * SUMS * len(logs[0])
-    series = few and _known(_series, *box, n, m)
-    if not series:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    values = np.empty((2, len(q1)))
-    values[:, apart] = _between(box, *series, *logs, angle[apart])
-    values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
-    return values
+    if not 0 < n * m / 2 < SUMS * np.count_nonzero(apart):
+        return None
+    series = _known(_series, *box, n, m)
+    return series and (box, *series)
 
 
 def _outwards(x, steps):
@@ -228,8 +319,8 @@ def _outwards(x, steps):
 def _known(function, *arguments):
     if len(KNOWN) > 100:
         KNOWN.clear()
-    value = KNOWN.get((function, arguments))
-    if value is None:
+    value = KNOWN.get((function, arguments), False)
+    if value is False:
         value = function(*arguments)
         KNOWN[function, arguments] = value
     return value
@@ -245,17 +336,24 @@ def _terms(low, high, start, stop):
 
 
 def _length(low, high, function):
+    hoped = 0
     for count in COUNTS:
+        if count < hoped:
+            continue
         nodes, matrix = _nodes(count, low, high)
         sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
         length = 2 + np.flatnonzero(~(sizes <= REST)).max(initial=0)  # they may be no numbers
         if length < count:
             return length
+        with np.errstate(all="ignore"):  # as if they went on falling as they do
+            hoped = 0.9 * count * np.log(REST) / np.log(sizes[-2:].max())
+        if not 0 < hoped < COUNTS[-1]:
+            return 0
     return 0
 
 
 def _series(low, high, start, stop, n, m):
-    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; False where sums say otherwise."""
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; None where values say otherwise."""
     (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
     i, j = np.triu_indices(n)
     values = np.empty((2, n, n, m))
@@ -266,8 +364,8 @@ def _series(low, high, start, stop, n, m):
     some = np.random.default_rng(0).random((3, CHECKED))
     logs1, logs2, angles = (a + (b - a) * u for (a, b), u in zip(((low, high), (low, high), (start, stop)), some))
     sizes = np.sqrt(_own(logs1)) * np.sqrt(_own(logs2))
-    found = _between((low, high, start, stop), own, values, logs1, logs2, angles) / sizes
-    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else False
+    found = _between((low, high, start, stop), own, values, np.exp(logs1), np.exp(logs2), angles) / sizes
+    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else None
 
 
 def _nodes(count, low, high):
@@ -276,7 +374,8 @@ def _nodes(count, low, high):
 
 
 def _own(logs):
-    return np.array(moments(np.exp(logs))[2:])
+    variances, places = np.unique(np.exp(logs), return_inverse=True)
+    return np.array(diagonal(variances))[:, places.reshape(np.shape(logs))]
 
 
 def _normal(logs1, logs2, angles):
@@ -284,25 +383,39 @@ def _normal(logs1, logs2, angles):
     s = np.tanh(angles * (LOG_LAYER / 2)) / NARROW
     cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
     points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
-    values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
+    values = pair_one_by_one(*map(np.ravel, points)).reshape(2, *points[0].shape)
     sizes = [np.sqrt(one) * np.sqrt(two) for one, two in zip(_own(logs1), _own(logs2))]
     return np.array([k / size for k, size in zip(values, sizes)])
 
 
-def _between(box, own, series, logs1, logs2, angle):
-    """The series at points of their box."""
-    (low, high, start, stop), (_, count, n, _) = box, series.shape
-    angle = (angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9)
-    places = [(logs - (low + high) / 2) / max((high - low) / 2, 1e-9) for logs in (logs1, logs2)]
-    results = np.empty((2, len(angle)))
-    for part in (slice(k, k + FLAT) for k in range(0, len(angle), FLAT)):
-        one, two = (polynomials(place[part], n) for place in places)
-        both = (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        for k in (0, 1):
-            terms = series[k].reshape(count, -1) @ both
-            size = np.exp((one + two) @ own[:, k] / 2)
-            results[k, part] = clenshaw(terms.__getitem__, count, angle[part]) * size
-    return results
+def _between(box, own, series, q1, q2, angle):
+    """The series at pairs of their box, in the shape of all."""
+    (low, high, start, stop), (_, _, n, _) = box, series.shape
+    angle = np.clip((angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9), -1, 1)
+    middle, reach = (low + high) / 2, max((high - low) / 2, 1e-9)
+    one, two = (polynomials((np.log(np.maximum(q, TINY)) - middle) / reach, n) for q in (q1, q2))
+    sizes = [[np.exp(place @ own[:, k] / 2)[..., None] for place in (one, two)] for k in (0, 1)]
+    return [summed(series[k], one * size1, two * size2, angle) for k, (size1, size2) in enumerate(sizes)]
+
+
+def pair_beyond(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays without a table."""
+    warn(np.maximum(q1, q2))
+    return pair_by_boxes(q1, q2, rho, sin_theta)
+
+
+def diagonal_beyond(q):
+    """The same of the diagonal."""
+    warn(q)
+    return moments(q)[2:]
+
+
+def warn(q):
+    """For variances of which some have no table."""
+    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
+    require_resolved(q, message)
+    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
@@ -340,6 +453,30 @@ def clenshaw(term, count, x):
         after += scratch
         after, value = value, after
     return term(0) + x * value - after
+
+
+def summed(series, place1, place2, angle):
+    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
+    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
+        return one_by_one(series, place1, place2, angle)
+    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    if len(right) == 1:  # variances of one side are all equal
+        return clenshaw(lambda n: left[n].T, len(series), angle) * right
+    term = np.empty(angle.shape)
+    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
+
+
+def one_by_one(series, place1, place2, angle):
+    """The same for pairs that are no matrix."""
+    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
+    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
+    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
+    table = series.reshape(len(series), -1)
+    for start in range(0, len(result), FLAT):
+        one, two = (p[start : start + FLAT] for p in flat)
+        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
+        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
+    return result
 
 
 MANY = 16384  # pairs for which a polynomial is worth its while
@@ -453,30 +590,6 @@ def nearby(low, high, strip, count):
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
-def summed(series, place1, place2, angle):
-    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
-    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
-        return one_by_one(series, place1, place2, angle)
-    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-    if len(right) == 1:  # variances of one side are all equal
-        return clenshaw(lambda n: left[n].T, len(series), angle) * right
-    term = np.empty(angle.shape)
-    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
-
-
-def one_by_one(series, place1, place2, angle):
-    """The same for pairs that are no matrix."""
-    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
-    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
-    table = series.reshape(len(series), -1)
-    for start in range(0, len(result), FLAT):
-        one, two = (p[start : start + FLAT] for p in flat)
-        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result
-
-
 def decoded(bits, text):
     """Multiples of 2**-bits, that are integers without sign, their bytes in the order of significance."""
     parts = np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), np.uint8).reshape(8, -1)
@@ -497,958 +610,953 @@ def inside(q):
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
 
-def warn(q):
-    """For variances of which some have no table."""
-    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
-    require_resolved(q, message)
-    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
-
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
     (
         decoded(57, """
-c-s5VaA5v_hlct46B_pKe_*hlKViatdj|)7{RcHSZKidfzEja|&Jdu^exf3Ny~Tt7^H)UhAHE}Ty?BrK^@e}Cp*9NEzkQBWpO0~H
-zrG=1`s@!Yyv>(!)icBy-DQ~gx>+}5>HD2?>x1<F92OJz+IvrfM?_e&p`z@KS;K*Ex3B(FEH|$Ea$czHjF`ysN*QtXwhim@H|fiN
-U=X#N+~j4fDk8|v!NknK$N&P2x(l~_eq6WAukZhc`eoN%6~3`p@cZ}4xu10R|9Dj&b|tgrgQ3CNRbF>JlVfe3vOTE_x46D>pWX?!
-2xc`F0cLhaW=4oXsNmZScJ17c#>cm(_9~rJ`n&FQ?5FZGMsf3nS0o#CPh(+ayTnm3SJ>ZnNv*$us*oTX!a?{zlb)sBuKJaePRGBV
-;`Q3`Wg7c~#2MeD?OQduU+^XIX>kg&vNK_K5FX%Z-gM^mkI;<w`JU~2Uc{f!4ir>i<6&ZDU}B&E9RA8s$!N?Z&d9~c!obKtCBUJ`
-Kmz~(p<kS<"""),
+c-pIHNT`>0NSObBLBsz24;1?K3mVq@CphTazsWgoGGqF|D+SHk3=!u44|Jq2H+aE5eL;fw?kfs+v$sj!ZTp}cY@wk4Kj1|D<qQk^
+%NsH#cR!ipZN7}Fo*~ZYF5|@4&AK5=-|w7TAEf{1u$Z{l-g_E6BEp&t6=iSC8V-EBef6(mxpCc>^TK6k#6*@?%80YKZCIDTNnid0
+gQ(r)CNE=E5kYniCT0dk1`uG>UAX1*<GN*jeg8MqFT3`t@QuZS-@i}J{iM79$E*6VE14}H3=P(<^1ADp9BcEG?MYp@#r2K*^iHrv
+Fsrc$Ftal<GeQhP1>a_{Yv+D6KE6G*SLvkE-*u;BKb4;`ikmOIBH5^W8Vf7iC60=@!v3~PYW)pVg#_6U4#EeT^epXm)vug%I{x((
+uh)(*)7T#*&iE#6->S*|f-i|ri&K!5oe8^x@BmNqrZca9gl4?Y_iW$uBL0MSpr8U94-+c`69Wa{@K=UPMq?&%MlMDc21W)d0S-k5
+8UO$flA7)"""),
         decoded(57, """
-c-rNeWmwdEyYFX)ff<IOySux)yE~-2Qz?-~QV^s|K|(;fyIVSx7Lb&d6ahJ|XP>>#6Kk!<wVt(Ko%@>CpX>hJ`Mv*R7FFyPz-Jv4
-E|<r-pXtXLHL0q4juZd^AqlrC(Rk?(Ni`B5T_Uee_QhBB-9CoNnN95x1O;)#-mUK{TuFA&$f~D)a&u5Hq=ws1Y|T5n3{lX_OJOXC
-OQAg>w&ZaT74i*O^<y}^lY36DchWz1D;H0x<BmA93um`-e-$seT#zvs`mwhVE$y&{K=_92ZQM>o+XGn)xavCAL*y6E*>Po1z&*Ks
-?jm;lCe(#~G|@(LH2wOfrG;P7mN2V@<&Iy%v;0A}3c|!?w$q)ZmP;B)@+|TDv6aC?4>Rw;Yn$A%W{al1FSToMY{JyYt;S1cf`l$}
-aUTr|h`7|K!!RukfctgNQ-s6f$=Bt(HPTUe{DNw>Q}hFQDTN%l=+po<Sqv#zQFsjD-6jV2p%z@0l;XexS568&azM|j`y^OU=Oe`=
-pzHWPDwlp|FxOB&DfTO+B7ecVQp8Ioba`LveV%z{i(EhSq=U(L(m*Nl`eJVNBQa739jcwu&7P$jF5dw0n80}KWIEOE?6vZI3759>
-wOn(G<9J~SjI^AmyUtnKQLY>6T?WniY0zaS;DOXx!QTGNGFz*#n0E>%NW^873;hw5@3nAtsIpyMLDH&kTh3>K@vG&pC0AXpM@f+d
-K}MAmo#fW;8kJ_;03Chl%iPByhl#UR)sqivd!KJF<S>vR1i&d)QAOZEVX-)kBbkSTRIaN@NFDw9!5vm!QXoMEHWXfc8DZ&{&hHHH
-XGtkMDFE)|?M18X!2o@AX8~xhL)S^EOBjx2bu|l5NSgVck1m=>bXXsb_8|j!W+1)2+4kWx`NfAbqIL65PL>I>lX7ETquc1B)m65T
-DAFkQgr?xhuFiY)pkoU2D)gY>$*U_$vV!s_EIiQ@6Uisn>$kS0T@1|hmxk>bFo8&1t%|U@G9pUerxiP>O@#Up4f5C|d8jA=u}{^w
-W}PbcRd#C>!B7nebR+#v?u6j0ctnA=4Sv^#)3YS#=zVm-ti@7K-pk&GR1Yr}8ul0CBGKWQrl?63c^R<=&$cjpoAo&?9bS*qE*w9f
-Y%>)Z#JR%gn$yT7$nE-Uwu3%Ma1xw@t^jQr(f;02y+OrRJf?c|{K~EgMmrej8W!Hf=Ve1?ZDF!kTIA{|8=@9N>o6M?B-?Rt-DxG3
-)!0k(%|VB}=}F||>b<^Or<t#YZ-RTJ`mVWu=gu<0)yz(Dc4g~Zfc~9?p-cFEG7j^7P1EOi5(4GC0rql<ZEY8C`w*iD8O$9qEC`ls
-%kEY6=_4X}fl2{Dr(IA^<*NAVX0UOrgpqh-m%DgQMpId@%^S}zHoY=O^+_}xom)g=jL0!HEzFWV(Ub=EHcpca0T+7T;?Af0iX@v2
-@K8t}e(%ib>r9v^i@E_oeJO$g0QdQLa@j1O6Z2<5jRMfsN}ewBe*BtmX58ZmJ*qYZ%O1)kdjV4_hG{-~v$)+g$UgLl(;t~v{M1p}
-;>CNpx)NprorYG;vowdSsK1iT=T@x^X`razge(;#xSNSH0Ad@Z*L;1hzmI+`eKOnOH7v4-LLJt}(n$aHQ^4JHAGcb~iG+F`TZ%ju
-!`qwJdBwHd-ZQaIDiDBBWO~~MlmZ|@A>kfHkrT-bw9`l+UTsX!fY`k&<4B_Q?#WroR7mIMXS$7a;b1B3?LQ~O?-4`gWWA1QSXA>+
-pJ~)YYBb{_37GF(M4<37`nnpAA<c1O?@p1sDFU}sudJK#2gr1aujMLF+%PaKjaZZLWigwB(d}5C+DfAYJLB(9vZQzqe3PkI)VRl1
-_8+~(4o~ouUDx(o74l&iRF9&kExy<8(udG@ij(i%e5c6mbdsKEq>wO+PXiF}r`@cPG=`09=+B^{LGRA`W*NKr4eR-3hHPKWmKZzn
-J1AhJ^x93M?68Jq*%Q(PovWDPym(STFVBv?Dt?@E%w<{Z-c^xS)J;E>OEH0-kn5>mne5N64H>Oq_qjY^!CW8T6E0-2jw5eI<v+yL
-px`;>mu0GwwGmj<RvfC0jT8_K(#Rh)PN)XkH$iiU%yX;M$!9vL2{;7OTFp9xHLQ=*+!-`>=vhqdq*co-({yhoTA9z!yZSe#mP%IZ
-L(AAdJlgp7!6P(q@zP|H*Zykgs*{5qpTkJKu5q=r(TrSt(8rx2R>J`OzEVm9Bl!EVx(48O&`rl(S(vzqX1`OTEU9qgWS;(l!-*WZ
-`HBD9(e}t7d_Y%t=pEH$Z{SG%hkR3=5&jPnLvj~zH-MnW;DszB0(Mx>3VNKw=Zk^IQSG-jgcbL9SdpvxK9Y9J!gf=ieY0AeKkXZD
-5LMrc_+asa2>~boFaQLwRA5v*czqR;dP1CaEhJV9aMjbOL;?=`qltV<4`|dB3#ko1jcFr146`hH$XZdJhf5%?Qu1-4{NB}H%<S0*
-T%|mt53x@CJUE09I0z8{dL>?sDF1NzqeaW>-U7E7#XzBbgJXhs7FDiaABte8$|dGETXXDxRJ%@<3=H&gc$3wYdAwPAx9qLPHyV;v
-^YxXU7=I{xsly<JF@y<#1AydWG`p><Dobp<SAAjF(`Jq7m8Xhj92>%8K3lM4T(s~KiO!;E*xVRUOh5>HS817;U2wOR_VhXfJ|;c>
-ja)Y5qH~bWW^ZCz@IBN8!U09M8avRBme)n4VlHqyY{{B!R5|0c@#Z$U#vabP3VQ!0!!2I6jzvlp{<x$Ss>X$aRlCZT){1Y+G@I0>
-hbdiQzQFP6VUV$ai5dv$oYaVfRhxwd9E(cIdXpZ(nIdvY8RO5oF^LlvU&b3v-8k|Y;5u_-CeuRFqJ(oD2xA&s<fvN7DOZeZ>d(e9
-zPenTaqz{3^M`j@$|w6$f}FUAL~u=cc(%4;9Pfb1@@&(5IAiH)KwQQi!AuL&Z{H)t!ko|3xCgpV#%&E3u;~IH6F#E3J`JEnAGB68
-hD9j98=~=EJhEa#AFM<mVUFQIb_qliGvI28%G82neX5AOb48Owh^s8o8b+AbBi^DeTgh@I!eyyb<oRaN>N}$rZ{|fk1=!2<p@?2n
-4;EM{Thl4OXnkAm|J6TasKIw7`E?Qvt?$6aBQ|i<9&)PPBb#bVhdt~GH^I)v0a34}(jcoV>jHedXvE~Fck>r*W_u&nlmk5}LWtzY
-pS4qLNCKxL#R+2`2xq@+rlP9SqsefjeT%aqzAd&9&;`nd#C&ix=^xQbTbIrUikV5npN|Ri_I|WVl<bLbdEw{Sl(wCAVm9pGtIgjG
-@3*kGR~d76G>H(ITt3AJmsyPZ+Ml_4FF>DAmCI<rFCQh<HwYs*tbd2^tqMeqO0BctEkuyCt8U{x`pm^z-~HY?j1N~$o`%JC40iz@
-PHbEk8sGU8OR9`0kb*m*lV6GF0m1o3Y~l8b)hZq}rELj!R@|U^8h5wRe2c#=t|0IYwdfZ@Re9*z+sc{M1nFS+)zIpjZq5AT^g*Ss
-#l|vUf@OD+1u;V7Vz5s++wQsWqE#bseaJ&hD1C3bBDB}2BeQti8x(^0SLzsSd2(jy6x??$Vv%#R#oyT~u`y%L6<>VsG{@Y2g~7rQ
-fAx7^n2dIQHjEYtOI$W=C1uL?AvnJ5p8r)C3pin}EZTv7#>K=G8?qOkP~;G^9!amLz=Mv4xJGvB%E2uYVrkY)osi+h>$JD+L3>`?
-8MLY!H(C45WX$B$b>IKlmSA>kY(V$h*^Q-A%c=1Cl66*!116Q1T{mX!p$!>jTAY(dP}7)WU;i+-C5-@+&aYvLA1~9m!tP%o+o57W
-YZfTyKCaJ4Dz_*-WYHM3&WjgpoDeez0X%AoQ?Srg@dKt@yr9y1e{^}{@yRxMWPC4ceQ=0;UJ0bZ8hM-gaXEuiH*9@>9K~i^N#nH_
-?{%jel9ysmpn%V&GL+$CbH-!Da*SIF%_ZNCz``y2fsgR^48a%pow21!t1eBtZSM<a(}~#=g6&&9$s`7csF!UmMx=<57e+~OIJUkQ
-&?CtV_5{5J;XLOAbp&z`HV-eQT6lD0ezQ7fBp6#OF8lbdA%*gBUgiak+T!w_^^C?M;ow<&cj0X9Suhx_R-99MmQ}H{6h+!ceqO`(
-%dF<-q@!sJoeO{a#z5Cn`x*3M+xn-KcprdHqz&Qtx82B-SF0Owr`R;#6sH$bbM`t-6~8c7V$0V>*b2VaWPNr@E4hok$s1iCq4kl`
-o?lsJk2-E?vzP$1^F%S%c+0F63E`U}@OFyALr*tW6<s?<ozN^ga!}$z=DmbxZ;fR03ml-3BLPo;dwo{u`xVbVtMat7*e0R#6E%Rz
-(ai?j`!R}ZQjC+SY%FR;(Fgv^uiKjCt7%L<l=%btdOefx)Nz)-2#j!!5c)BGCg=z(n#oLbk(Rac+L@<*;q6N7j~?<e-ihq60HSQ;
-I<-_E%XbSWG$M?z&wA*+<B`}7*$vpEab&x^wf9Kv>6NmWCGu`HQKiqKc(PaZy~_#b<;RaZ0nbcU?vE|Q3~ZTI7-#&=v-!#jZhKYf
-t<Rs?x63B))GuIJ;a7EMcvea%QjuZ8p<pl&1o%hO$snf6+H1r1WazB8tGoVqnsvU=HLOu(BlMv!$$B>l@-c~db4@5lKe{mw@#55H
-iYSQFWCw8()f|-x84D4DfB*#k1Mr=6<(y)uU6;-hF?%(os`5dMX1CMG#fJ*^en$<l=uJ-)>;V7N)lY+2Fdwi;WX7W+fQ*GQO7mMr
-D}O$25*#$>KQZG_isEuLeBDtfHkukxA!Ps|)#banB)nS6z<0P_!=|Ri4e4LX64hj%G^BI93+^oTNxONGKJS>@x<&cKQ<9Am69Wkf
-LIC^^G817V>=eNFxG$V|X1WQT_9%wF-YOF{^ZSYI%E((^8DA8R9{<JiPOj`(vF{J<F}bPm47yJu>roy)tCq#dbI_z?K*a_l1Ap1^
-f3p$AJvUM|ev-BXs#fi9035Huc4NT@fpg&Z<gCS1O$frEFHS=Qy6kO+dcBL>6!KU5VHqDL*#v=dPwErZ%a+E}Er?hV@qjP@7>EEs
-000c-i^?Z;-vf?iNzdvRYo)h`+=Z@Ck^NReu6FfjUMM`@e)J;wNdqwd^|#FurG=R^3tN7z)e!!&)my_@LEC7^vpqUT5GN8Q03C=3
-g@Qnr0b!HEtso^qzlc*t1$wI)LI}X?b93Ek>Xc^&STc8*+c-61Hd-~<UiUUJ?~vY3*%-fZjagU934%Fh)NqVmLQZr;=0wa&LV!yO
-Wfy`-iUQu!L~{TV6krbnM%+5!D6+MzK^X79lD@|2!=N9N&ZfHQR5nUB2vf?U4DfRB?B8$o<EPg}^jM9im(xl-q9rDqJlHjvr-}ej
-Tjn}HB!}-`7oY@%SeY_lP6!rRJS%S%c+eftt~$QUmebLyJGbeOE$!XbtKJwyc_J<*^d`W;{V=;8MX5pw(OpS{758{0=d-V+jK<lc
-2|O)vD0I3|?Anf>T|*HizBTU3nA&;QkHE4cpsJ?X)2$?Vlr&^+GkUOu$^|!vh&fKUJ(a5VURu_~IX^~{uWji-kV95__oefDL9Xv%
-c@(~Rj@|Y)!EBz*dQaaF9izzuUy#`wndW1fdERX^?3oe!l%C%v6jG<I(K7fx%^^GQiQB(1RM4IfeM6Q9BA=|s&#u^>I;u-Ovq+cG
-H{_=Pn9q}NXJNfN`Ou7P$>Mp}0U$7o<nvC`yAB38z*aoM5MEDyGEneSKCxV^VNVQvJX-R(%fm1+C9P7umBp6>;`2@*?jm^=V|J7-
-JD$#yMZgH_c0z-->)B(ksmx;J9bxBr$*yVJiDX!3vqxBx0#E6azQ<Fvv>bKAPx^O0JG6PunS_L=?k9Egoi^8P4}w%KUpzWoPDwOs
-0@JS0b^AKc86~`pa&9>~o*by^pvH>RGA6#Y^Nu94CqZKjxe2bX6EG54dTu?#rEc6KVN2pj8zY^Qr7FX=-p(!15#x~ZD40$RGz0}a
-5O#3hxJTY@l}J&hXJb*RYr0Lp^;YYsb9ik$!Mhe#7BSx65-~BgVDnDNY}^U!5PTwa3|k3_sNBRwALN|WJ;I;j_k>|gF4vljZjxlz
-2)+SA*J&Qxe^uqRY6}eyc>v2QlULBNlVrX7+>WVXDL8EdEkZ8s5-)f;$rNe*c%8#O(!QO$I6xdz=0pEpNgmCnl)?3&CN1K9>64=G
-F~D9P>55s0z?Q_!g|hO=D6(d=v>L<36pTUZc)LEnx~a{u>mea766LeCf(@}Vv;wa4q2g80bV=Mjb-r-fjof>UX3!E(?5*oOkcybW
-LAQam{hZj6<}B^tyFW=*i;H9k>Zgu~YhU5{=7keV7ndyL+_JnHoUCE*Jp`=+WIUOjFE!BlZxgyQAY-k^CE4<wuaQ}KzrIA+WWbhV
-%Mn>9HPl_6j%vZNgYIAF_XZjF&T9{e;s>PNFWQcrhNUy*gnG!7`Fiv0wPRlA_l(RV!VxFinRasyB3Ct#E3-6qs4k3rEDY-IRjUSV
-?a89__LYn!iR0y?QVR*U?*I|zC+y~d2O7^n(Q(k_VrdZ2plP2rXCQ)-%GFk)It>kj%KO?#NQ{R-gwD)@#?RTj+<l*cd>rt0)AqH0
-MzE;+B_)d+!2qwoz-{)#hv<5zThA#hX468OZ7u#e`z<jVU8{JzhS<RTMvTmT3)*?k_D-uJ$y&EzDq|=k01F5O{@rx`H9I(VrvSV=
-a;+SsV9l|WXW)#MFd1)rO?W!Au#Yyzk2JI7vj$K0)A?R%rSm_-`S*yS35eHZqJ9~9X-^*qzGU#$WcSKOB=Zx1CuQ+M1goC)hdUi$
->wmiRa-3$Bc!41UA_t-Yk$x=C--4Q`#D`JX_we>yKbDE(=b~0g+>#96hqzM>E5F;6A+9*CRM3*1uv)=vE92?Hp^pYgBa(yBK);QY
-(_aQ37BMWXva%WKvVh{Zw7e+W{ZqLcNw6dfr@4Cbrq2tMFP1Ok_}vqcb=t8oBQT}V$&t|zkw75euOZp-h+1o6JTLajM^~N*h)wZA
-WX6;hk!|Y4S4xZ}@}2H{;Ta9s?_Z75#kZkd4U|L@V~5a*5|g5%LJ$!^zd|&zo8g?%vqM)8<<50qsJ2sk04b2}7ANS(=iC;2tr3#p
-I!a$6HRVX{B{Fv&`<$li7)Gw*Bf(3Dj}1fq6(s_&&ywRmNO62TLlHDoO6gjI?ldGMW%!O#!F4LTpU)ZIhbb*l4rdn%J6e<QeVwQI
-<F?x@11DP=({p0rBf)@(fPX@&WizfyEedl+^-!s&mQ9E6R6O0QrydaU(4<915&`<s2PYsrl0m{~Fb@|GlI6|3;7E+5HSlX$6ZXOu
-K>Fp3NBqa^e5vK7a_5k$eR{FooX<8jfByhfrf24~+k!0Zi@#p6YE8;FKX6vTl+BjPA#TT|>mWg1@t6pYU5JkoArdSAB|(4zKtG)P
-<p%`(&?IjtdY!Nq>YpJ>gyGVE!cV*_#e*|C8})=5SznJN@JSPy&|s}@m|*U-V-y)9^h}qQei6ugMoHk8))*l!^^{E(l>iJx0)rqw
-6cZu<jsn8Ks<Bh(5Z{kC)-e$4qn$+GdtMlzyp?5ic@DrY=sumQ20P*(_-N=w&sk9LCGH!AN5x(qsxf<^^!24aKp4y9(!xYRBw|HF
-#)Oe$2+M(+v8BT)gGErW`5Wza9=}H$MLCbq<7mH1mI0K;IhH1jj2R{!k}M&4l`6*zYu&oJB+I_9H_Z4nc%2Nxu1q=8ZO-L=n8Oh%
-69{^l)w*nmHefa#tV2az>;DbM!xhR#ME~mPJ)Sr99)D+<k`3jIHIpl1htQ1se)Sa3s_(()(d{jAmN`w_lGZnJl4j^%1*3WLv;0J(
-598-P$m6Mmd1X*_<3|rom!BXjIviO7dU+#7ZyVplY2qGYc<*2;JdxgoYWK`8KA7Xo>T&K$&--STvLTvYUyEEj*J!pICO0Vm%psD|
-;mV5KHvlcoa7bIB2V<0Ge|0%qpt3P{ZDw4@Rbiy-P{6a|uG^ocn<FFgrC(t=vkuE01r0RxMZHGhi&=Y`b>;OGa*y!h=;X4UIQ3UL
-(#?#=+Rh8s^t(0{Z$G<dd@M()j;GzSBa3ONrsYl6@cKASd#&cy<8K9|$68i_OxzF5r&yl!pgBao$4Q4wHx4wb=)M|KZG{ylNXh`F
-hLZSLhns4MfZ0@4k5-L7s0lM`uC0*zcnTfK_gcFYSaTab&3s7+(|3w$WWCoB#HS*OnV(@pjuGm{WaY0&cd0WUe1`{nFRIe(p6l8Z
-?`>aeAV-IdG2;B`)g7Ccm~|;N@doY}f>)uTe45`c1ygh%oM=1fe~$8?8L9XFKu~GzIjF@GQ1rTc2d!Y3JxeH|ol=v_W-vX=fY9n{
-y2JdfU?(7^&p6Co8%<El)eYyadSLQ9FC@WkM8JL2^u!{^#0EQ;?n&+)He{yP{^bgS|3~dN0W7K3t!p#Z12Ue639GZUo<syVr^kz#
-PS#1mCj+^bET7lit7J;hLu-n?(o(eXqdjcI?DDiHxxU-GlaDX<+92>P%qO9bc5digG&VQc=NO2JJdA%SZ4>U0a^=pIYB-`f6!9R?
-<{WX%DJ7d*52@{G44r;)oOemMa~>+(de3eB=xqFsbu>s+@ny!*Q^oa=)lKfeU`bv|Tny;H-ZsB$L<@Y=jN|c_2^>@Xg2P59BzrrA
-W{TwsRLtI(Ww@&7lu$JAFT?q#fyS(lR_L}y);J?XhnERVoHcIb8O$7BVM^Ar4^|Y<o7%9k;9|jkbUz62b5QBBi%tyafkA(Kh%IA2
-O@gK-+IuD)UqZOy(*PkN!P0ggdtoj@Tp09ck;Y2l9?79m8I1I&RzuHD_Ft6UsaBSfAoM*VNIqAm2HI3KXFF=~Q4^pc|JWfvfmF@3
-O6#V&JPTpu)8k3r%L~}ox|0mr*(Z;A?%S<Q*An{x1|FEQcID>4$3jN>2`^Q?W2BsqJ!@#%17!ou3qonS4`$cNJ~mPG6P?&)YMLW(
-_z2iewG(Q^FbHAdAwhxv4jJJV*W-dN(?peVbMXSSz4596H#6@3sAy$U7f*v>$4ovgqGonxa{G}ZQyz{almG+;{5~=VqygG6^BqPM
-&1-v(%PUWpz1sWcXbC&_u2LR>C$I5<-RXEofs6vQ%U+37g(L;S2SI+fie}(wRCBWh`@{inb_%np=nd`;D~5H|^{U31G%~Z)C}Po;
-P>}6iU})nYPv%j_3R)3#EC?d_w_lzkzT&P!GG<+Hg>ogBSiy?c;xe)f$w-vf48cTEM4NfZ2*-5q3cgRMCd(P4wk;e>kzpl-q5N$h
-|0>cq0m)F&N-g2!WA-dVM&ae_{oGNyaL$$0EY=V!<LdGU4rkx<RwX!LX-`;1QWMhNP_USr;E)61V8mY+H|jwOh4F_kE2xpvjX!f5
-ygepr6o1GEBkq|ziyn;z%P!>Dosk%NI?)&myGGYa1zqZdvDu^AqL88fmlF9WBoGj|%DeUcQhdw5MlgAWJNvUXd-ocD!zA0c#@>|}
-JG3j9S-43`jn4d|J)_+4lx*u*8FhURVjVL>R$Kxg9088-e?h+p5)cps22~Z{IUD3Gu4mbr`grIX?nqfjq2Aq>WV`{Zb;~OuP~9nA
-_`l6hfA~}-Vdk>FlJ)4}G!L%hLc(?%yEq5~p8y&50|SG=5g;IBL=YN2SnFl_SibZ++}nJY*ya)QIXBbYrB5PzT<2x5fbDp|2Snmf
-{a`>{DZl!ZFNku&UN@48;f(}0E}1-Omo%S;Ejb$&Dk2Slj2{68p@bW2gB6I}wLXx=V}^uH-%38nH0CYXh%@9A@9>TiHfXM7->!Sr
-=vtc2=2G8Hjd)Z32n$Bch9vZG``b6hqJUY`{46vDu?*Jl3Wjz<!i`8NBNr$~x`AOn@AB8#G~WrP?p|)}Gm<7k*UILNx-7kPnfO3R
-+4A0W4No;E@hy|KU!}8jJnMv2kF5-KVM@p6$`Kz%;!3)$>Z|kVs&o<*i`ya4hVz!1XjVHZFwtHzd3}zPlUwR}bG$|XawE@4{8E{L
-R8<~dYQ=EZrL>f2FdSCY7k}Kjd;5g-s~Fjb%k!cJ3ZL5`Mq%yy!pvQ{)CX~ZA)i;wp+b-^Rb!B+PG@DqPA_1)Q$nvBZ2YRPQE!C5
-pCA<`M=v_L3*A9!4Gzy#(mT>}J>T4OEj{9;$`E}fP^Yj|0X%-)CLAnori`ti1E4>bigRZ^a>J`UORBW53*LjF=9{PNb3Bwgt6>=^
-b?ZXDbmV)Z0($9oe52e@S<=pX_vlb${W@*DQu@1k5&h+=JUfqmI2gf}MPs^HvepJK(ex&?dz;U2ip3B2J7fi53Ze&LfRKPcJMjP2
-`YGkpShU18#2o{k^f%PyD)EzJ{kR$a-2wL7M)!i{fH$plWrJcrH~$#x{2(?lnwbF&842(wk!NnUBCJ+Sfw-G~mW^uKSR(TnjH%~t
-4~U775dYM>XC5D>=;wsg%S?4GxT7uN-+-SxE6<_yeYKFK#y|!G|1c6#-OL!@GS}X*ILp7z+P9SQG2AL}sq#xJsWGh!9vKn@0QzIh
-*ox?cOa#p*Aa4OLMiQ|1;pI1(_xw9L=WjT9^+kN4G$7<(CjQSu>tn6QL)*r^sxxCRd2|*EadkM-91L1K=O)b=%3wR`#!RF?uDU-^
-MqHeVJ8?`bvmM~nrwJ=zp#~^*iJgNESc}jTGJl||I_C(56bv7P{L@MQxG>#ugtkzE`>GLmRc$1ao(6XA5sOoN`NjJ|Jy@QLeK(_v
-RUU&F0z>$@483{PKabK@$7Db+OXDrgPF!cDztrbLkHe<({4<NL66P%2@x7F@F9#d$58(j*i39~P8h1(XeKjLp%fzS1Mr9^?aX0u-
-|MtQ`Xhccq_+{<>k#L=RO9W#vNDh$%3<LdJt!R}VcHbHj9u6!9h%YVgm~GDJJSya)AgB_T*WBsROXd`zEK!@^He~$tN<{^i5)23Y
-{x=MO8aG3--e5{g*ZfVR?uv=>DvQ?VBhR~c4zp>BkBZ*j``n#s?fGsk6Ioyd%ct}5l3>8WzZ*=kFxoiC%R{xd+3{+{PqV9BYxoE)
-0Zu&er-VYh53$XlISk#-{4BTcgL?_$D~$#~YA|956a@P1vO(vY8s6Xt%w8asBS@X?oAixSAu$Q$ni{o_1kBHKav`o;@y%!>VKObb
-hQL{<$SbrpvB(in00_SUWbooN6ZXFi^fNf{)D-Ejj@l)6Z3+Q)AKnmcHR1&NuZelHPb}yFNWX#6i{PeKb6ka@ne1EyaOe;D2>=5B
-{`Ef^3J4&tBOt;HH_n;}`jVf4&*a`~r|T%9gf1_zazi$5*}j$S@-6|~r^iaMvWCh3%JbGXtgj=;^(~Yai2390h9V#$0RRX;NQgiH
-7zFqcUP3S}f**dCt$y$Q9Ox4DlqiWMQgmE5<qfP8QL)75yWtA;Tey*aq%AHne|f!?*lB<|^@HS^eq|*xd<YQ+8V(j141+_FU|=u`
-1|lvd02eXeeDg$d!ZwN#L-*_6(qSut&e{ao)QAkVOFCTPjQ$&E5lzcS!#CE=fkZ<R(;hNo_c9b!Rd253?E!Wi{Nmgg+_D5XIC#j&
-v@E!El33WUoM2O^6f{IiZf1MgGaB4Z0p5^)TKUhyT`MW2+B93|RQBW><~kC(1WjMp74aa1I7qbHB3u#)Eosp~IMl}5a=Tjzq-Z;y
-c}+cd^kuVO@<HqXTmbUFtJj~llF`5gF=b*B6cq5E7|*|UnnlYoA7Xu@_8?`$#DpRt{KruEaGbw0-)D)r@aOa@U}`WL0wU-?Vj`iv
-%(dAl>+VSaUrBh2ve3b?fzaP<gP$<45!w=7<Z$!7M&-%err--?c{~yfDD=-SdJy_DQDBk21UyjTv=$)jmF~%|gg}FYh6w(X;RLda
-;Jd8NPcS3YMhO>?jx*tO@fz@vP=e9__NDbt011N)Hjjg!I3rq0<Kc9-%P96etH8F!Wx+#3ML+`l2_%_T4U4t->$U9M7j|LHI*+u|
-OgLuUv<=WX5OE+7@E=b(fk|MR6cisjR!o$;&$M+fqBcet?y!R6%f&_q#{vHF^blyoJ93o36AjxM3_`~$O{WdToUI=_Ex%Uu28p5*
-!l4k*A4B4*1&5=G*6WZlv4>s2G?BbqDy>q>*!gt;>@kYGyr`rAR1hNY54;>lAvl2B%+#<IufXwLIGXvzy11VVj+t&$$VsPmB2Wv5
-78?x?{sRgWOXl%Y9{xBYqLGIJ>>?he<8GWmw6?}h>4IX;RP;4EnhHd02!sefX2(w!CZ@P&hzyU1fwq$83}2Z;ziKN7_5}_p?kRQ9
-a~-D6ght9hOj%NL0vH+)0{j^!x{yn-5}B7O)^kkY%5!BJ7Ddg+siGEwh*tQ#rl46F8YG2GYY8nlCzJq&{4)tc<*|OOj%{U%V_>Vt
-9J#4oD3uPAAS0esbYRO5T{9F3k3d~>8UhEh39@3608oD!M!%1Qvl+UpBRw#Hm`fqWqf_lx8lCM!Md5WY(3HQ3rlYK#Dqo@=+ul>#
-Cm1Ri)YvF+(7)*)6eb-f4WODaT)`Yy#KQ}kiyZR&Mm^fv_P}ctD2XPpGMy2iC2$mSfSMvLE`mmbfPskgyR#j}sO_u=Q!*t{(8IH1
-C9Y9Y!#cEUFSDL-O0LrvFBVjC9OEY;_EuM2&C!kmXcAKsz|a9m|Mj=e-!}U{9`ygoDE$rl-yj12Vj>6t`b(L>|BCHji2Pfo{uhYA
-zYO}fg8Fa02>k!XN#OtMqJQb9|IkUmU+Lt3hw!g@`TvfSfWO?y|90~)s-b^%68IN7`Iou*cgVjWmcU<w{?)`kfc!u6vIdX""").reshape(21, -1),
+c-qaFbzIbY+V`iJfuRN%y1QZMZjhGl?vyU+25CeZqy?20MFk`T=|<@ir8`wXZqMGk&vWmyXU}?ey<e~Add=VO`CRe6;%DJl<$j0P
+H7rJ@R^Z@as6fJ)miiSW<mNj>s9A}@TfIyA8TH{Y_Uyn=dQI2&yZE<^-hUzsisFjB{=BbpBGpQ#tnqNp>5hsvEy8ke?Sq&5OB!k^
+N#wK$Kir+!T-ZiR)X#r1iEZaXHkMm^yMG)Yo589bfcAbL&T8eFlcBg!o;eu2)K-C?`S~T0)FoYg@=0iinF1VNW1h+fE!nXkwV1`S
+&SDZ!?J`PZIgK{rC!%vz4O7@Wmk7Jxj%|1@Av9w6Scqt1=fLs%TB=)h^ZcXi9{p2#)$opz40OK?ypJ7(A^apKHY^`qh_lWFV6}W>
+meR#xbu=#zEHtG%!BIpi8|+Pn&kYLTaeGh5Y^F{(;^v;XkXE64&T|B3W1c6Z&or+3i|;nnX<KiU<f-^Z(bOhW7K_(}&_IkZX(B}^
+UP||cTZYwnbZ|C@VRg_hhK5(V_#4x0waxKU=9?qHf<A*~hM~PKa}??M3#Mo;Y^y;W$08AML*?8g=;Kj8m4?qq(@t^#ROB1kQL@%l
+OB%^aT6l*L^)w<4<`1b4wm6Z#`h0<ZKfA1bziLO1;hof%E{w9Y2e`{_Z(4-P(KWslH>(eUDpSw5&0ZCcDe|anYpot{;uUPlWp)P&
+dIuejGT&GfwHF}5VeZ`ZN<!J@9A;>8k`vbikgT=-rL?d9-&n9!`xq44xx8!+#IY7lQgADd_lGm;J$RUHsaS8QpfU;4k0s2FiI;aC
+<<T%&lXfI^tawn*Gq-0VEH9Rg4V8k@0dB-`&9ZQVyI&FpGnc+h->rXCl0lJmVUs6pu-W}|1A!Ef@(Ram?yA*lfV{+L>f>9j9vB@3
+biMiBM69GbhDbwsgt?F67O_Y#q>dVf6ME~QPbGV+flNL#M@H+=!yhGUqAQ#EsnyvSM$g|hB;sb4oxoN!?{bJTj4C>ZM2S%3aT0$l
+Jw5sg#IS}PRu*fbNYXkKb(pC~X=tRR;z+75FK7^X*g{SCgB5dmlR&OO1)1oTOzbBpY5`FO&(%P4k+M?#yYIruBlKfKDrPoMdm>lB
+xG0qmw|pKWH4Hmo;hL7=G=mP4iW<fB0Pgkz0G7+87sON5&9U!m^C5(NXD0Bmi1Q)k^3cOYYFA6J-V<_i$J?o5UABWx4+<_hA2-#3
+^+U5V9*2w47Q{)Lz^dw`mboo7XyW4mebjYo#cGvtfR#>W9@~JYjOQ!)<Gj@x%sZA0zU?&V7MRvl6^E|a+|^2Pln;ts)}Y&-#4O)c
+%q@5ci2G5T-z~=cV=XNlq>9?>!lZ(wSzL=PaHTA1`0B<THFJ%=bZ9tKtiR?oBGOkdIUS2ANsE;xjrd^obZNvOyEPyvne3JWzWp&V
+ELkO~rq`=)%dTTyxRR=PISJK~Q%_?Vp2V$4fZ3j=iD^OHftdE6K~*)VvZ%=z93p4((~0JK9X!e<3dQLPWlCe$1m1o1FL96e)L3_8
+bzl^FSEFmWZw8+}^gm>+=}5(t28^u~7Y77*-$W(96<^s5bH6Iy6^a5NpZRa1WVwY_K>a*b2`42_-_hvV1utBlT)9m5>7vY8mnK}K
+-VC%-6Mp+BlKXT^vj<(VYDuv}nEH!l2MJ9$AmChsdXRawc+4O7sU^v%`|Id#`c%UiT(p2k3uVI~Ke5M-9T@lY{iK`GtA|5c8e&O#
+mI7cd0hb;vOVU{S_-_x_NE8VRY@TXz7b9r;Ji@DV1L|;7hcI0M(6H3LG=(D7c+^c%Il`|D3@3UeFr#+(HCwaRn=-Ah#ra|6x1{AP
+`=Gsq9Lr_Jl$Uq1&6d!RmrCAoedKcT8FHsE*g+WeG`}28M?JC0o|J`V{XMDav6W?R=5pv-ge8T6_YK1FCZcrRY}AdV$J4|5+-Hu_
+Ir-wU?VM7u=wW+dx}wua427yGy1QZ6U^KM>b+*B>V%X?6$Q$XEbqn{@RM!>LB8@N7OzlDdBy$jWu66ky12VL~NH|;~eciHT__?0M
+r*?Rb^^4_aL#;6q(5s~$!_VQ&6uxDqdfB#D7RBK+=qmx?2;I?VZ*RiV0J}yp7Sr*FJ_}}&H2G!nlxWfzEzLleYs-(7<5_U`4cc_t
+8`W35p)4%RlXV{_2P{{TsIh7Q;KR2DFE!#U-^NWPw#QB1OiR^e8+uf2lDMQEAW_JbvE{nc`fz_CVG`~QhZNKNYa+Pa3HG+f@||!(
+t7V!Bczt=N4gnhgHe!quJ@z(q@cD-_bKOCq57K?N&am78BA&fx@+@G2sIEoaWT&mOcX#94uIxx_Z?5s<mJR%692UeJ#<v3UU%P(X
+F<m2TxDofq7lM!iFaZz%2w<(ms=Qlr5s`IBp8r);vI^j)uUQ8L_6OsLf6NJK)|QNT7IU1?O1c+iUFpSHTT@C%BBl0tX|(3XEm+bb
+@dKessmX^V7a@KmDGUpQ1^_*jYCyZ?xwvHYy0oj@eNs78bjR?Jbik_K?ZQg}p{97h^p!1YcS-$gwoGW4uhXOa_Pm47)z=Gtw*`kH
+@*BTA)Rz*9LOpfrqc(-H0SJMxV#I5&RW)^~#Yxo+%Z?Uve7_PkJhQY&UbC^HMYBiKc~EAn$3u1|z#4KgaBsbBPIl$xW_i$gF2<Pb
+;03j8=yAteHtXGq34v)eSD*kUj?MU*W0E8f2CaRm9;o`s)-?APPgDrXh*aS9J*a!%)2Fvgd3y!)BoXlqZ3m|ObnI12*H6ZAU3ov2
+4;r8=J@H16cDva)vuP<n@%DgOqLSJa8tu7qcaF_#{kb>Sg`-O~OHM6B#>7@lfnMs+G&<RIe91vErYY{XiyMJ<g%J}|N&NhyQLjFK
+{gCLQdOjowEPN~CN1-a1ht<1IW&Vbn&<=K>y6=t}Ss_f9uNyS>W)u5<$4Jt}7h=;n2pC#=*fpLs`#Kn7TPs$K@{ZYfNU5H02<gg8
+OUzIYLE20<I(4_+kA?m-XfKk4ZU%Aar|?X0K9%Jq1&8i6Bhp&x$i9XTJFH|l*-tocTsLWUC)2R9Wyd(w)=wkX!fKK2mOQ|HtiAyy
+%s08j>1G?Q!{>dsCOBp)0YOg<8)Od1VSeJiO#+MObRbAwkd=G!BVVq&Q%)rXOt&T^;(;=c8eZCg3Fjp+TxanqhM#;2T3~K&EPa#B
+@bc|73h(fE-`JJ(JCBdvj_Ic6%(-a)#(MgD9JqBWW}XzvXbbSZDo%_r+v_AZbFhIO1FqZ{f0@K^HXeD>6nXjp&ueG>nk0MN^wnGW
+dcMc(GX*8}@XDfSMlvLgC!d~NcK1soI%|xa2s^0cP`Q6#B-;!S59i{u@U`>z_ZT{aP<z#6shwajv?Z+X){D<_rArp<Z=9vCObT}r
++&~cb?@tci`SGtX*OU2BHDN<@r_>(gTuqLUV^Sz+am)c?Vw)z^a)Z@JEML6NuI4ip|3?4ndcTi!0*R$TJBrCc<TB-`KblCbUadA1
+442yn(%{^=H2+%rwoHJGgyCg5d#wknj54iJ8D{@bmWup`^w!r{6pR)NXs#}NRc@*#iw09BnX}=F2V_H0XNNIUL<wQWl1TPr(jeqM
+nliy!ic1CAcyd>Mm3PpNooOiG{GxVB>O=Bo^!6ryyr6eY6uZ8`;M`W2DQrT;dAkB<OC{zlwt`ND<-Aj5C^2LGHGi*e={}Z)trg$v
+w`>-^ahjYLZ}F!Z_B{c*)o-j1>yp^PD45%VKK&u$^X>13@X_cGNx7lirm=2>BW+^4ln)gs*oYgSf0G#*t<Rc2=8c+oArya)NkL~T
+>DJqU(1P+}t#ops{v6vvl2DwDwS#dIF8<BB?`nZGtfEFCeMJIWg^Nyg>F<a%_tf^Lv)M;y%<P<xND0HFAE+ZYqN6tb_H|ci2c&Te
+;}T{ql<(zQyDg_w<o4>ve!#i>m_@-w=uaL<2=@w9w6DFO1k#&*c{gohtmv&FqNrb{qwK&}^Eg<fC8{W|TetsR<hT%hP)HNxYWk|P
+4P$RzXh7iEo51b~yP-GhdSY3;<B$9~Qmo$Uija~aRwoMDB|DAI_&1!v-wpRa+|O05u6g)ASl99M_lO`&$H;zfjN~!B69)Q@`TjY^
+Ua7c+qV|rknb%$u>j_$@lzMF*H?YhQVM_ODTAoTHL3nL$JZ+okbx&NSOF&rJbUPuEIMnH8{JRc<?lR^|Mn=$mL+3#Vd9s*mdBj<v
+$K<<hzbZzmr4{L-o?{-_q^@nhwkX^B!zgiUH#0pFqi<fgD%{;OhfRKT#dli+2_oP;EBnlB;EG)Hx%ai-rZm;L584(T;*;3|UZYAb
+_p0^>M11S9ojw!M#jHQ1QYK^$jfYoLFAtx)EE(9k_ImZ(9H2K|XMZ4(^TyisVWvtf)8go`rW(AY`6$4*Z31mLniD~}I+TC>J}sIa
+BV2XDg@(Q#Zlr*(pBQr{p;TAI#6>5|Gv9c|Tf8;V?}*;LKf=G&$sdVZolg_AUH`qq1zEVXv=NeMws>=39c5_GuEshUY*`>!U4Hde
+o!Ry@(Xmb8!N&7hd>i8W&Rm~5X=OSpJS=nw1PB8Bz3JwX)8%is68NyR*IqY$T{_M`o$ct?thW>W(4AqsnE_kMVE?otnqY9RxfJc}
+*ngZXjK^#PZ4TQKn+*dW4F(1Sfqw@akgJ<kj&$hIohRpRpjB7hP0;Fe89e(?%iZIwDS7Xc4<<oKaMtq2-h8+}L_99nyAmL8rHc9L
+39C)8ARh%12mSwHCSz767i$K1VA8C;e1Q$C28gOJTu)~ZJ);dBAoT4wH?Mk;b5wo*wnEU09MnK~dzF9oWqQtxb8*XO+8`epE?PVU
+6deQx{2yc<crEG}Ab7VshJ14JB`)KB0`qg5JnX!iL;J;{Cjs&Sn5eGcxtey~f+@*sFGoB+IwFJ4!?@>|UWp9~$WkXQW)^G$2nO)C
+8UGg>RNi)@<Ps!rOQUPm{t86;_O_Xd8ir0o-cxZrrhf?%10B2ck?M1|8XI)Y^3o_>Y)9u#k8z3sZv{TTf4h2qSi_2x3ym0v3HUMO
+0T3X-Sh1>lN^cIdFGqXyY_3t^W0#xAF%~p<F8FxQWF$p7Y0Wb=JM0ytr1a}rna0ff95W{o{ZGLHPgeoPse+CPki;!oCkQVH3B&=S
+!LVV#^N^S^fz}IkMW2jaHgy5RMN%-#Wu?AyJ)%9a_==;TpU*VI@ACtl7-#!01;wXacezY(Yc|N#^+L}P!?G_AV1+1Z0=7^hNhBFD
+DL_&hDkF<Gs;;jy_%3cgEcRP)B{~4JasABtD--g_(iV$tLV_2izN%a69`;Gc%PQN$!sx?kzN3hctjJ1CvgBsQt3|;Jk0xcXMh|{2
+1&F^r6^9y$rikB3ytYOQXw;FXkSmyShB|Ly9PE;V?{dcJE2-$H;oaxxu%wY=YGHpUQB!2{5Qng#qIb-A+sto>ri!3<)5t}8Ej(hp
+<`!{O$UD<<k93Hdsp{s+4d~EgB~<@w@+u)#nnHte89H*s_tX{Vgh@wqwCR4E{Rpg5Mb5MSQ_OkciF$}{gZX5^xFFm9<y{N(cg91{
+OzH?85BV7h+6cRXFDz#BsQR_kX04ui2i@%%G3ijv{+tSX^?70pyK}+RlKX|6k_z3!Ty04nvlZSj_@&ttB-l>EhO?AC_CxCz%J!0H
++)+oia^Fhh0^a4s!efVyymx{8A!&sb-d}yC{qD!drrS>AKN5lE0P{oeT<Lje;PRvMxX^hx8;?~<0XU?VE92A*@f@4yiQ>w~k4!!3
+a$E$cj4bl1O`dZlVk4i=5ju3MA9wHQDtfKP;jJodNbEG!T73CRS8{3{w6&^<u#TD|%2{ACFT>ibeH;+Nsb}iOo89CpceK>F0MMyX
+T2b7sxL^uMdt{VHcZaR1S9JXS1J#y1xs`>S<<*!BK~Wh|mpg}=qgiGvx8M6#7XiOaN@<XP+!p4HTve>q!Mse_8$_EtY<nh913plm
+t~f4~TpXs#kTwa@=P@t534c*>Z;*k_MJY`~UQexwV6lq#)sjF31%_$9WL@L6CE0RC<Dpj0LkaYT3=;X{V5;M2F2~+ap#?`1N?Mq$
+?YtNBWdm}K>OFaD&-kPw!-P$)3fGyfrNP|l8|iQm3gDInrRVYA>{;XV#&$-q0^P)k&FXO)tnLOWsdSc%4%lt)Fi->Otd=@061fKV
+Gw!(&G!a#nNc(pP5>LKMP0?@-5P3?V{^3k*Xgg5S9pyeIDVD1HD24sqsL(6H{Y7E@+d0Xtk12>)4R|fpIOM6^?ydPMS*?;sJ^D1&
+bFT4mq_Q(faFI-VSbagOk(<Jh>j7+*9990>>SKg2L0@neOZ}I;{k3U4-$Zy9Oz`5F^S4HWNhP_aA_j2$u-0OPi+kywQ`^;WiI2sJ
+0!h2pFsal5D7a&vA`?1WgD?)}VQ~yKYNghBMzy!|eC{(^KgK;E*ZWw88$qjuW}n@pYu-Q?Tb~A$3OC=J?ssw(ow^wQuLhK_9?X52
+D{4@{zi&j^E08`=nUV6GQcy$GGDa>HBSzxPVLj_rhJv5v&beWq0i?%BSmy2k%YcOVbKX7o{K&o+6aZP$mM&1_?ws<9WIPvcVU+gE
+L@~y0iA-hXS0Yvq9<1Z8etRRY9T$z~a^*9Q&u(5}x2`QT?f6-eLC+@D;YCttSu-MU$BJ==r>)(lQs$X^Kb<K$D*zve4*Vb8`S)!1
+z=H-bu<usaOT$@YugJo4PugsxxrFq%Z*~V~SO_{f@4tfeAW--FQyX2TzcuGSB1Wd6eWj8J%q`81z8hM|;-|&!TYyFtD2$bnF8~v%
+Pwa_t*(EUec<$>w!6}`NkOxu!=%mme!}Fg(&D2t(XdJr)y1w3(PZr{(SG)gNCT0ibLD#Q3@JXJ$_MlElTW-{55wEqHzXQp94<Ls|
+4Z#8ZbL1_91;}0{%ltAYm$4oPDD|_pFKt_J7GE<3zD&gg@7vOe({k0bh4W+~kNX(9ZTNVxc(S<E7&vH95D55tNNyssmc|61v+bIp
+#UNqHaRHe8u*w{UU6a(}V^irem+Jtm+!qAz9}Y34w&Gm8dmKkj5WyrtPKk>RLj!|;hiK+7$up_%fU6P7SL`v{;BearRxZ~mMbbme
+vo2Di8IkKY#Qa!x+?n22eEKvgg`xTYPOauIEx<&Kgk${9CIWEGza_Mr>2!CJCamu%ty?3mOP{E$@c^xo+jv2bfGbuvo}6?I7Pn~B
+{)%)!NvW1o0O6-<$OCIrW)y-L3J3l+JpWGT?E=<i**P&(d>5@oR`o>8Ms4(V6a70;FD*t4s5mfyIXn&GEe}P!u#AxkQxM2IL*0*K
+Gz@&bBIZjVjP~DWJn(-8^XQo%y(dccS@hY)%QDXK=^JCvQ$0)9%~x=RyTq$?%XSokv+vGo*$X%`QBn>(x{gwmb%ErBTw=mB;5di~
+i~<Y?K)?XNkKd1og28}CG+i$E)AccM$yg$W6_T{?Rrr`ZuDV@e7OqD<S;8`uW(-7&8wQAtcH|Q?%+B%h$^-uFL}rqpl%_aYnMgiG
+Y$6O0Hag%(IDg2)#|0qp8yr-6_?F|XG+eo-5KHHaDJ}8xi*+_9qo=&JT^Cam2vfXnKO-yuckU!gv3mxdNnu~81qI`7hQ=P;!5c2;
+*CE2^q-UXq<A6C~s*=E0c#^@SakO(n6c0_NMQbUT6tTK-g~riKloGk{Qg~k<kuloVP9~i_nPZ3~h8G6Y9I_wf7l!P;2#cWou#k80
+AicN%u@YzHmr3O8+CrR2{?4?|OHa3KBYKa)D%YN_yF@Lo0DJnq4?frImrpx*MbS&1y$QNXE>l}A;Jh!cG*4~sNLW~sovn9}*#%9P
+HJRl`XY%smD=ldZ0LadbKiJSs*c)l=4cLwfvZY2QgzH^9==7WfSg;;ljSPVA#GAZPxu?1iSgMJcQwu97`Cz{%!1v<_ptuyH@aC3#
+GxEmnLlh@nS2SBmoe(}TO;Xo+M?)nzErJf7yJY75RkZ8KfG8&XR$NS5OeF9Ni(=xfYMUZpMv8)}+v~#TiJP9PDK*gSO*31SuyxcB
+?o$=jcl5k3LaF%!Hz91n?NQH4z8vJkZxJ3*oUM?(x|ONe^X3D?R;4D<45+;d`F)Nl6kEbd_$qTHQz?W*W_;}A{S$yq{8vf5+<?Le
+)Juadg%>a?=Bu0&pKPtS>*8##Ml5bBLPk%gJgcRWOgG43{B|uYp=LH$QVI_5VNGkvjkGON+!E6edbP2dwGr)49h<UQ{?`cMBZk#@
+sLXbPVra{p!2K~>OzD|xZ<?aO+6^50`qFWe9P9bB6gVC=HF?mqQ10X!YZpXJd6dgFju8-MzhQpv&RRYTaIl!aCEdJf*se3+sRh5S
+(s7U3%-!7hq%!q7tTc!{!N4=e@;T|tGc(E>zDtQWa*H|1LJ>8U7f!n(Ui#LFdY3QwGw4lel8y9l-;;iWRaxyBYiD18S<Uxo&{C<X
+cDl@qPrDZO+G99i_?sp!ZF`5jAKRQV)eDwlb`QHG9Pg%GtyPqty%(pF<o6|Q50bCC!vw5Mqm+@8iPFSqgh%?_(|Pg|rh&}<N7+5x
+N(WgJcJg_E`Hj)__Rv{r&jF<1VDH>aQ2|48DK?hvw)^V-$;dV5P?&^rVeWpk@@mBLC%({d839^C1o}VTHh*Yjvw{<>BdO<UsPP_=
+ev?Cr?F~{3<r*bAc0asoLUmkPbR5WU&H1N+rkvi3OrHl=cw!~`7f8%pH7^xeESw(V$vorkt*x3dx8vd<#D_y6AQ0f^pmNn`?FjT;
+!=BU#d)6|BG%YQh_iVZWq*%t$A);g=Puu(*#dt{x;pjh$G*yZ5d=MF*%gTIg)0cR-lU{wTUiXv&-0e;B;8cSiXjl8Hz*$?6o&*Qu
+#|-%iq<WrBb|>BWNd&8)KL3O5(vThPYniZ(9qNRXfKFAW*GWcj$h&b{H$D_GJ_htBRH}VPWS$NuzIeF}DgaoPM>2HoPOVZcy`<?O
+J9Nm?vIL|2h3&`NNVOAKMDd8A=)ix4jCD`$x`QkKk}mi1EFHAI_V5K^Uh>U;<>HtgktWNAg<^JW<J9EXy0<f1DN+WV1cVOwV`LFX
+6SQU#(2pij+L}TrpvY9P{PxlQJVEhwog$dOw0W1?<zPdJiUzdFU5BiP%7TbNus^J#Nh}<?>8bJ^@{mUx6$Nz6hSz(w{dyYu^&@PW
+dHJ_#l5plRF&yu}aYjHs>_g7AjN-WXFf_<N_q<4I(L<MF*tYxv^Fri)Eho<FJA(_b-1~}J5qOx&IFp5}Sa=>C;WudwR7Jz|_7%gK
+@|>h_%zvE6f3tuzsIjum?X<(Cf+?2Viu2-~;vuFOp2g*S&Tt#kh8iQMlkcU=(me3&AWreDwCqPT9F}H;)IcmS+V3wn8evKmse6Sr
+^cXp&TRetO4#{3hc?rTPy2g(04c|jkm@RfVp)m4sW-#n`yZ1~s>|8gB%MsfilL{M-0si6n-y?tgL+G-==lAE5pMstVXD;v+Zs>7$
+ED1gz<+^;;xs+gsdx2#UWtLU1KkL0^TpaTt-!@rZ!_bRF*V34sh!lVg#DM&U`B9!f2K|rS_Q!OtFDJTVTr#s-U}NI%rD3!tYMF+2
+1uDs{xHcJ)l*6R@uCy23SpCp1<aW;VaYHlPndg)+mDy<eR+G>zFp_`>8x4X6Mxw)^7(jG58aX*YyC8e0LT&8S!egJ&B3AIk7=?tn
+WT3JdkIG1mUidAoZ{|5fah%lA7#$?8BKy^JYtB$vm#R!)0n~dvEnOWhPFx!FTLf@^02vk~)Wr%zi893Xt5`f^mE!=tEk+UL<UKbA
+$4cn3ZJ9%rLvOvX_fsciax_!qCWWbjDgwx(vcB_(>6JF<^+lQ~3$EG{w*X>-z*CD!kFteFPTtMVb>BE=PDwFqa3PHN6n3%&&^gry
+9X8-Oh?Y(6;FL#QH4I-T={k{Hv(teh9!7eq+`%!yh%w_J?v(Zl1yx^YhVb};T%Z=X#Xv3JBS{B+<`}PsMqG8Mucx2oKR)%aIez@c
+=E>U1T#QhH-j4&tRh((PC50Z6K<}l)ztMhMP0l0wpcqi_LCr=4k81&8!+4sLvwCF}2cJp^MxeUKQq3Pmo<C=H+7clY8~2Rl8pU01
+wP!O^&^_yVaQ3|qeJ9fxC0J6pTvq_LOVLd%Xm)V^V&wZ?>WrXN@XihKYkdF5*)1m>Tkq3fwz@j)zAzAqmNPBuJoD0{V$KZyI2$y^
+U3G<HAlq*FXuD*~);_^ro+Z4sV=c!$*t!|py0-S_qR2ivj6t0>+Qmgh{mR*4-3;fbbWSbD@p&7DA}cZ=alrgCvU6R~c$_1U@H=b~
+U=CsiAwW>z&o=yjv>sZ;Yz}S7H7Vzipq>{^#VSJ7_&;uje|3QUb7M;9*cHfry0}KOQ(Sg{f4ZA={~kLF4h9tPZz50J?Zr85*g^?E
+1zI=X*1;E_L9k|>x*L&`LDBv#zbEhRWf~MkJeMEunDxM!Bff;BxT;QLc7L%_phsXpfPWeZYk0+)`g*$U&D@mGDrfh6=2DDJ=zQH#
+3#BRJ9U>|y3;_Cb%%s|TX?b9+AdsK1FDnJaZ}0q@{ClAd-P1=r0tVs%=nNo?-#Y%!L!T$vjzqSO_%`Gvo%8F?RuJl<vYiZH`%I5n
+vQ)!2a!lDMe_VBcqKtTXlsA&uIHuk}vZB)#qaqD4o9?&wI^oZuA5sMa)irnqX=LHVAdH_*`qJ#gn|++w$Ak}?ffo%X;yKw6*DlFq
+<-#LBqvsGsUhd7@4o*b`ISdZ|xePse*fWFK+Qeqatia$W$4%a3V=&+C&y3{KP1)kmQ^A|Ua(*xC8i3*={INJdej-6(tfn2(f?q5s
+SMrEy3b5J9(yx2H46e?cL<dzw4+@{{?29#dypCn90^LHRfWSfja#ys;iMnZth=~DK0i@;^HY`3(>UviQ(vZ|kDQazW=|A8Rr+s{T
+X5E<e<3lwyLRttG;E%sy0B-ZKJkamWeBCi~*{ru{rn=0by|wRiJ>WEzt?XU-<i`K{SbIC*^8%R_ez;<efB*#o3-X7-l#F6bh86DJ
+eo~NnyDGY%-mOuP)Eel*pL#?pD&R$6fnLPY=_<r=^*;P9Not+RJJ4-7ISd^H`sZbXD>&Z2h6*W|rMyLwHPt;9kfKgu7Roz5<QNB-
+nc?Aqtl9`p>Ok?>=H0@vIOwQrwYBi6z?i?y&EGW^Umgpw;H%I;!(Cr3@t%gbO=`E75x~y9OVUrxgdrg-lK!aCIUNAyB?Pw;+rnm=
+r(7bBi;olw2L8(f`iu8}jQ|kvLpgO52^n#maqe)~QE4tAt5=VM{vA;@97Vy!YwB^EmbF6np=8KgEiT%nC47+*pBsnB?$!{m8khh8
+0f2(QU^K{&$NuB^{vj9w2BD*YNg+&VA!NC>dL7_7v}1xTs&tkZ$r-);TEq}guH^2e%@%b&LQgr(k$^;~wbNYgFjR|1FSoH%T9up(
+jzq&Ezy`p9gm4fHj1ES^=t<ED(aLSMzpC_E$Fm@n*TxP%y@r~7SY{n)W`o<d;@@7Po#JR>tRXUJRj+bjD!esr$I`JOqm)zKajfnR
+)}<FwWCTeQiX$*FaH;4;X{~J42#VYgbA<Gagq#gMmb@9lG(N5h2;a*a_Pa7^f|V}$R8F`gTU__qw%d$zEN@8wfe?~AZE-@^F01{G
+X_DetBy-@7x>zHevXC_84(@!^+)){b8$bxa_*eD%)Ao2MbXHQ8oB|UQ@^7@~-#g9j-D2Ov|3>dg$%Ti94h8?mP^|vsU{}E{>FJmh
+W;F;s1n0+Q`X4c&IEBS_Yt@}yX^;zPKM4*dECL|<KYa#2VGt9Xd7`-fS2vn<htr=#(lHc?C=lrA|Nfu{;VzJcRvJiSg(@9C1Bm(N
+_;9O$8K5|5kbg6rKyGp3J1aAz?BHkdV&#-0Y{(7)LqQ5!2<~6LwEi1F(s0912jM}kXx4H>$j&x-<?h5<0((LZA{=Zm6!32#sk9q8
+Y^6$83X0PmqS$r4b+XM+Q|>y3xF|Fv3<ml0DJL-t&6Y(cCP<Q$;OjPT*^YgdAcp0%hz#K6V!}cK|9pB#G*g{XkFo9>x4tlp9Ii8;
+FqU++z3Z}2qU;Bfz$L{(hk^balJItT47S8`T`D&2s57`0)b~!EO;$CxkS>5bL0Lcmn-YKxLIeH@&yh;uA$%6*#w|qU&I2(xmS?L{
+f$~TTz4(a3cAfh`Z6qTB4i@B3Y@qn^ccb}*lF7&hy@a{NJ)e%a^Mo<lo4VwPNV?K7H|lCBk#T`Z!9RM(PZlPgluv{_zo(&&iqE8A
+wNsCJ3yR<jNlAE2AC{ua)}Gc(8;YkuNlgOB0m6Vk!^9Q66Rtw#tB#+72V6{1W#CZOx|=0oC4y!{EMN|rl4pP_<=IMWWAUJqz%hO%
+LD>AZcQpuX%#nun`s{I^bSh+X;L=p&W6DlkWsxh!;xVz<D=vMIP%aTpJPH8zZ_VhBkyu>D9vV<1LztB;G!>U_v(DsX2VDZI2@V<$
+7T0oCa8MV#ug|p|Z6AbCL(mgoVuAj}`@v+>b<qUgHpNo1Boz1bMK8vPNV(LwXKTOfI|P)$5ni0g4bc|akJ!b|l#>$2VE`l0pnurg
+;jB8Y`fwF<3MGAF2Tt-vmD~7x4y{k^MqM8~H;}3nRdpT_q$Kydt+rgG6A#cLr~i>20QA2{&|l~L-(B=zz^}Id4I=Ot6F~sbFJ=C9
+hx&!cziwo|oCy47P~cxT#$W3B|NkO^|MwOB!+ZJ<MFM`M$iIc~S9$)wBNFh-MgC3ZFRGz`6bbx=B7d1o!2i78{^M8ze-HYriGKq5
+U;n`1hy""").reshape(21, -1),
         symmetric(21, decoded(57, """
-c-rKB2Rv2(|Nq^4aIZUDuD$on-g{+bWM-78NT`ggGBQ#WiX@>WLQ82&N_$9XFQXJnDdm69b#ID(-{1H9`HtV8@97cuywCfb>%5-l
-HQ%q->%fc*x1a=Mhv;biFY*shGIx09eKvVY@E7v{KY6Qu$FKxz@0K3!v0FBkd2pS}4e8p01825s;#N2oh6|oJdvV8#!;(G2^1DUk
-yViOH@NXc7#q$sHgIoO0Cx5Qfb*E#Tl5(@p3Q2lguwi839VwlUWg18?_L}voemO}o<Ap)t#|htb5SKL`zp&x`Nanp~d}1trTfK`h
-wa{uwDKR$ahx<e*?-@%ZzoT2p8<LaQ*2wd6K__hzN~v9UMh=^4iGrmIAAInxYNO#gks2p%Bk{fa#q&S9zdiXa#A-p%kjL6<x)mC7
-!peuQ3o<?K59%R6ASeg~hJZn!rf7reJWZl82n>Z{KoAfN0flTC-B?Hf!+_&31nVaZ0$N`Tg+L&z<4_0`%sLGOMnYIWSpy(okM)6d
-ko_MDVUPa&4}x(2K_>Sn=L6pleBxXd%=*dNg>fgaC$T25&)|Lq@Bz%;gFv{utPKR_ei3`4R}C+>*M4X}kESFM^-k?($L0|O-g$by
-r_j}s@+;J{HtO(L>}W}oM?b!Po0gtUyB?bz{`$U?YHqS1hH$i7!R^XBi+y=!qu)mPyoHgEB_Xa4`W}YayW4&FY?VsKSTAZ!lh51m
-RZlHcF3~|8?)fFUMNEB{Eex;Gwug*;y|>D$BSH0`>wzQEiqNfTA*;&Y<X(Euz@P{{yXc+k?G9Cy;atIw`4$wc1Mf0+hX@*9dhGYH
-T914IM)efg!3SM~(n~z=algX!1w!O<AWkYp4fe=68mlBRc<2S%(<nmAI#aMvLW(CHtP<HGrR&B6fq_|=KtWI_*r`6jAZt}Hd6G^n
-s95w^%9M(Pg27-8Az74$?2!El4?s-tBr;$&Q73;+9%7%wA?qXtle2yqf&84n{qS>lYU6wn2UrMb+Pt4n&@Y$Zew{q2uhGmrWw6JV
-zP%C$UgVomtcz=OH@127^mHsy5h8c9Tl{;;89svYIrox8u;Tr+kJ0gsjj8F<;?O(=90A&A<OX731+Ei)H{meY50@<7bf<OfIDd5D
-c(Z^cSo~SChlxP?9el2in_vwJQ^i!OG_~<4lr#Uj8><3wz)aNlhYeh;OVSvG6To~$GHbIR38?cduz=_!y1!%|H6VYyK%u(jwdTDm
-*?nYn9*pRt1}eQ{@JvYYNfrGVeT?@ivMCV!V$qGoY7xb}&W~**WOIV+FCkpdE19d^EKDYO`!gvt_yddHm@as3&}KN7!Yo$&T&XB@
-TDkzm28}}_v*+8Drcqdc1P0BLjk*l=Nm236GE=8xpEfFGm5v_1M8=nv@D55?*nHm->%P=Vu}OWUwjKx;TACG9>p%1!)*ou*239(T
-#PvVJ?cF}MFiN{s%Qfozaus=qS`@r=9eS74^0Rn(i^LmPT=Lh$4NdKbHQF}{U!3oy1)<Cz;V*QE?YvOj(vD>iX>e;9TU}@*TnBN)
-2F2Xssh?Bw;?3fZJCvyw^}Ckp*eokr+q({jHGT+>+OLxnrz3M^<E!P=;60kPM5F?7)AO|3!SYCpd)GUPoyCxPA`QZIxYQ)_Ju!ub
-mBNd$a#%eI3PfO`<MMiil6bKv!{is<0k6)J5=Ff<h5kwpjk`<8(@4~eoGoC2z-q@^d#>J^*u661^T<k`FF*E+YJdiEl%sx}{~-AE
-HeYZ(a<}uKtt?;nk~-#n_x$8nuSxp@GWM4j>!JGEOfpa>?-bq1zrR9jJpv+3IEZpFu7tS#Xwh47Kh(Iv3}ru*drjtH;%4}kF}q-M
-Wl|ZBP*cpo^%r_J9BJft#~Y758x*izsG4@Mzt(|nxD0;wXi|L4n3GpL-vL)C^~>G6hwgZ}NhDYrw;1IzH~H<Rjw72-Ygl(*Um`0+
-@Kcq;hPVh9c8`Xi1MkMHWriJ!qsyJMGNCvkH_3RY@HiPzP$U8Z0fR&|4&OJfigXtGmCc53l#C}GV*bX8V4iHuG!hxWW(}HgnrjC_
-Qg5SkHx_Ji+p3TgCh&@ZryifjBYHT_Cvjy)C;0A~%L{B5lis=t8n~D5STJAITmZSaDcW3zufij+<9lWFpw%#$H;8ubt0O`9X8pje
-(fPZA{o8jc3Wl3egJjRa`BpdahdxAKeCrp)cPh48qVIM4xT(4Oz{Ozx%TC^T;s;$n@oRR~t`nR%f>%<!5i0z`*fLZi!$m>j`N#DO
-1()w+Xtp<>SE7%}T=kc!f4gWR`(+=+MZn>D)_d?3xlQOi^A%?dKq3<F&6m}s=wKbPq#E@xSN5({LS~3Da7-i|2?p0D3>dyk_`rkz
-_1;%LQ1V}`OZbf*ZLvq7(@2y*YXmK58>t;;kY;vO>P>yBh+_&aby<NvdRguL#KUoWP2z4Serr}XIA3@yK&bERdZ7nVH%(VPaV;AT
->Xu`8kYrq<cz12NkdyZ6`T1w!N?tbfBfCy4pnXd}h%IH1^H!S%@rCKb^pC488#1(cx4j}KNKoU<&bQZO9_tmgl&vU<W`6h_ykGFa
-iB_4q{Ff`l<RZElJc6aTs5Yr=!Swa-scEZH#XQsPq~ZwvpJgi$-<DcY)3fz19Nl=bVmZ1DGS<W2VW7n<d*dYPY(OKHnJKA_ErKl#
-7^pPIzpRiKB}$2+kth^kIo=QIcRZu`J|6Mwy=N3ooI9Hb|BW76Am{0ZiOH-16Vy7A?{Lh#r%tKt?FZ8Vv)J^Fc_R2`8yE7c_o<K8
-lqw6K)4gzRZNE1?ZWSh8eZK105&uIcTK9#k^yu+rv{dUdly@70oiD7c=;+;NLt6il{tzQzQlI7(CMUJE(~K(Y=8=y%yF__G?Yysx
-UfR*|k18a0rQn7<&?fS)ocLo_`hpHWRqD}(RX8oA(r&eTkOJD8w~ifS3O*Sep7>lPbncLfG$v2>%hsVsqX9{ZFn(%6lF$Z1M*#2o
-&xoY8Dhz&x@3?r|y|H|#e0aR*s1wcNONFW`d6~Ef217<5AW*igDOGmaE4ve<{TrJ>vU{b~On(Q@-9&0SiG*eknm4bywb5EeEQSt`
->IqqeYT8{j#X;Ao-G!Y`mU3C+NWZ;kevaXNS1jTBgpgXfOq~ClCHNbgPhJoW;zd>5ZGF(_a+pSlmCB?io;8AE_>dDDovqPlPWvbv
-_!zSgiBcFHe@Cj;JrUMrx=F7Hjgs@~Gk>K&w8r(DK<_vR2@%f;%@7-~?`eQnsi5Ry_Wj61if?%A9YaT60}sq2<et4Dxm^jFiOV}r
-{cf>qtQ_1{A7Fewy|2bYD&d6xwIJ2y7kO$<wH=B`HWv>R?Jd`Gq-;X)3!-=kP%xb1$N}3%<-wgOe=Gjqp!0uuR>g+-yBsAFc&C#H
-KYP#&d_;;mX%Q#qdQ<7N?8k5C)wgyi!rBT}(VmJ+S1)h~USgpy_t@;aCtl+gId`I@^`xZ21p|?{nY%;mk#<hvpGvo#9G&NsR9Lz>
-Hq9Jckd-4OZ{TGt(H?F6@#bw?{9<3^YOT%0aBS)PBM0HZ`1tdN78imGTiyyNE_j*7qtpXlf*Z2jcB~osV5u;fFSMj(b<=~I^%nWG
-p*wF?M;^=94Q%P6DZ2FJ?<!lj+B-`#a@)9$ko@+M`;5%uQ<8kf>S%>K6P@>}9oOMc=BDBq7{+69VHgyoghGNrn4dm)Z~9p!qvbf<
-Z}<L1N3b#VceM#xeF-(4M2Ojgrtc9~9$&ev{r$I)aeD&kUwL)KtVq25+s?r+^KG|+UG`j77jtBrTcvn?pEmh<YMs$AHt=8!6y^G6
-HM4cG+O5&z_O8pAOP6&j_+KOlBwuOQ>sL3ryfK7GKA`-hkXf-j6<fXyxvY=2reS2FLNa^xV#fJwkYaevspQUF6%@7Yg$It0$}5b|
-Xca#aINC#dFXVw&zS|`~cyH0w1Ix+>TK1>v)d_T|w!K(QWmGWjo}YV?eMjx$QaNJNYu8T)%Nw9ZwIN@Se0(yo`LPBlFle_s9S;RD
-d0{XJ9L8l%Nt-UM;mFwEb>vv--UD^N4}l`hp)<_>*@Gsm$-1udtclW|9faCIYwN4lSRXx7+ny811ht}yWfOPT_+lHinxDnV9?q#7
-?pS{yZ{eEmI`kvwlX**+<l%_h{2!_QV|j`(-Ax*iOPIcWLOy6Y9m98W4wU-wDj!Kr-jgzS4G9TO5xf?b-@K$ZE2~*<*1mmryO^z{
-V6KShGH7pWpCe@Xgp1E|d7Zrp-*GOIH~cD;gcK2Vxqf>rCtMEL^ARh(gtb0iWj5x3DOaPOywqHG-SdXzxqBH6i>X*m%{!lL-}$2;
-@TCrMN;D`qL5ClMfY32;Fc=2rBB3(;P$fu8`*$5#Jz&o7G|lFzE`a<gHZw~$NnGC@tyRwtRKAIex)I~;G<^R70kLIyN*q}0U94`}
-CUqB=<4rPe`SC@tj_$lO%R0SPuu`{1VtE1uuyNa(kK8#_dcpQ%aPO{q4Gn3$ZLfc9jmOuU9kmJDjzSWIkx_i5e9>2uuD!XZ;BT0S
-g?=^Ky@8tBvQ)=SDKC2gPuS~AV|9k3p)H<2%Gbk-EcS!9;Z3*C+x>MHAJQ`1242%Cd$)BR3F%$9y52gWaNSP(ChM|gSL<}iv0C?&
-iu0mVp-8^7{X-4*;!x;Vt+yxv1MwB&K|;YqI0Oi+a&L1xr7cb6CjamE&Rj|RAwG@sa?L@rc#Ec_E1sb>NlI-Rir{BTMg_e$amRmc
-ymxwQ+~&q-wc~0nM>aRS-gj1T6H$G~(=P3?!n(vkp5Ewd^j!MxRGUj~WsioU4&>4^&1;s%3r1F6ywg|wo-AMRy5Fj-XNzE$N#ntN
-$@?y9e*UpwIPnQp^{GMAX%o8wL3)yE+GF`IGR<48->%8oR%}!=p&K{QVZIQo=SLhkv`o9-B!rP(@;m`lfC;SqvL4;bTefUTmk9m4
-=!x^=TR~vC^wC4Bc_S2Huu4UGtSTJ`A%rSW(NL%iFH68e5HRqsTs6;h+u=Ox-_<54@!7{yJk#ir%ACz;ep-3=OHiO~*8XpSLiZ9!
-MJZts=KSxYnX9+06SdwUJ%(mF^yfFha&?WwI-$oY*7+XNs{G$GJ#E?|<a(Qo=Pixu71jSnE2{9iy(&ZES`@1F>GfjjL73LzoFaUc
-Oxj2)+F*29?}j%6x_hf*4M!sw-|L;ygx)1~1cOTTPM-;16uo|^K6Q<U>PFpNEu!zLS1ooXZ1Co@rNQJP4webr8gLP$=_w<w8Az>3
-0gGEqp#0R`w{KTLKr)Oj94faLCxRCzL|6*pkx&m^UNiy%!J}Z{8Ojc;b5Ap2+cX_{oo|`(^r)RYVK$@b`M%;+wcVwQppZ|p;rmzZ
-xcPB89$AX4AugDw7P53W>tGM%(W2wh4AQEBT?#kEx_6puJbQlKf=@Dyj{x5gdDf=onXS8&x!I>5TNW$vCDF;B=kK#PD6@QA(`KFU
-BEcU{IY-_K3r3nH_VQ~jHpNu$PFq?~R%|nV`*6U@L+Jj{%>v{DUoW+vFpqr-qx)9oUvYi@eW0YR%U_}WZjRip9p5!2*Ewe{JxC0!
-qqj*T3BkD*i?E~N>O|<73hyKSvQ!)l6K_Z%qF@jeBnrY(lz%iqgWVPPDVtBzfSXJLw@i=P-GR?$G+m<)Exis=q6eXT5l@PsTWdZm
-#1M{>(zFj9dT6al*ix-Dd^Dps2_YPs)tuzrtupbVp#1FN?RLedZqaH&z1og#eB7rQw#+#5w%qwvrl0H4MNwAiU!`AQRX%r#*D5=P
-?23QvRe39Gq#^6vc{SNj_Ye<WC)$}6q&|3Mm0>C_M?6PjS|}a8yKsm4`t`1t7uTL~Qw!a3_LE}CqA=lyI8ozaGE7Nw;gXYe3wGz4
-5)hwMifO?S7D6Q0e$8=l1wJesdKXWDvFsf%e$pC+fd62+(3scu3kgqSSgVS7)9D7Q4Qw`}i94utsMLa)l>c2VH(F`FR+~RqTIhy&
-bwG~b*W(?}mKVITILXwOayN6SN*mX|^Q^i1PNa_LozRZuYMLwJpxyh6Z_@3*kMD0t)^Jx+r@fZL-f6nx-~yvCZ>;_jCwpzM)u8Vv
-T1@!l#=)Ys5VP<lEo$(R7F5*r$HhCdoD8}b_(sU^t-Bg?0!o%sAa-fzx@}6j)+=G|H26+ZX+d6#)&BVy@Y+u0ptsknSIN?#k6&N8
-YUIQqqv1YMR0#;0<%g)E$?Qcg{>c?eI0Q1&tr&mq#&DZ1MDzDH&(M;E;Mt7kgXG(Zd&H_6@FHt=-IN>+Yy7b*9PDt5*AV^w(fG~8
-Gv<C^RX&5w?+}_TjHDn%r4?eQAYZTW^SF|#FwLTaYqcGQZyE(I5lngPI#_~px03v5QPv)<?)%~Fi}kuzP^Zv7Tt>Ul`iaK$v#ONy
-LJnttWE6W|WC}?>13xxgcmH|ruwT2f@vbt1mSeV;uk9Q2+}B+;GGdJ6M_4B=h}HE?+^j=`O4?Uw&zEvl6(OJsymAj>d5H)F>`SOK
-ioN>2l#D|HaPpuhmvH}tN0jt6Bx$-3y}RJe3@vFko52Jn)Q4&MVE4QEc<0C!@hNBB8im=5$3@{}vx2>l7h*!fBIb!39M!9`FEd%b
-NTop-0{50xwe1!~i*B0-UQ*(VRm%>8Nfx~gcet%}S?$z~(H1EO<9M8<;}7)mAT6)`OQ>gmG);U=55JwzMo|gBx=++?&A~VsbfCh@
-i?3jw=RO{^J0P@e<vKG_1B38BrB}kcUq%L|y759R)9q}ft4e(%rKl)f3Db4%3|j&b3ElN%Q!GCb!GiH&6-*KW$VI#g909<HL~-&n
-{&1TzgE}wQ%{Z{jaE6u?nbl|>4Zj<HD5u#e@7P7K+Noxnuw}3naFbgP87V{j{igz@1{5ABXtgdLCNNv7mZ?(0u&w$l&X5&$yk>Ur
-q&78ZWLb@F**HI4dBqOnU0#ARvg!-XD#q~gJB29a&k?Ek9czfs<za=#$yAlGl8<tsTcXx>7yo$1YdrD108(gb#JIR<o-pmpgVnDW
-5~yudd9&*kXOG2fkrRSN`5upTd@o=sB8o-2?>;2EQxQUhARvdEoRS3~0D3yr(gZBPlXAQ~Y#4dKkpI!yzj7Hz)Sb?>qMP8bSsax8
-!&WLF7tw1aorDm0*<n<I+@Z{X`bsQ+r7~jdH7ZOklKvX55H!BG@S215`6E{=@;CCmw}O~7qzJvTOg9;*_0_DJe|p$bb;u`o`=iJ5
-0c&uha(6U8UfXkKNXceBjTR83FZ1m~QC(N-UV5<kmhG@>)(dmS`tICO|FS~S%2^fT?a_{A^bGVv7cXGIBjJdXhhKF)v0NoiL@Rtt
-k5xJ#ZiU2QV2g`rEo;d9EEx(uV_Sw*g9H4xSHKX70?;tRAYlN6Xc+i^48-MBTvp(p5u^5A3!cS6**|PU$J|7={E&11rlPK1HvdI^
-XN&%0%=P>jrJd?;Uf0oUVnaT4rDYs{Mfr{rRkSkdLNB=0^l+g@U(wxoG^A<uzGQ*ki6-OdOUbWNy}wHx8`!O5obDYea#qQAc*BUC
-pUk3*wpQnkotA~Y12Huc6`Ja@zJLAJEiQ#!&ae|=6!8(H=Z)Fe-aW8dlnJL3`!ur#z6;WrVi?3uf^UOCpbv-#1clm;i!%>XU>Fu=
-`X1dvL;|22dqpTDHc!%dA#7_F0{x$FbGz&kRowK!WrLbCCPHU5n)eohMpmir+_Q4=iB|QDVHcAOT$+yVlUjU_U-;hiPwibNi@fiZ
-n@A;JxIBFL){a-v5w7EJUmQRA<tQQWq745~`|?YfXEZ<GdD09EBxxUC`?k_y4PlX+osN`){J1$kxv7JAk3VYPu?NL<f_1*qmP#}q
-vr^LP6&FTQ{7BdZM~AgvTfPnvJQO8Jz?4^nmK*d>ES?9#qM@;uV#sGj@j^g~+-8~(#6SZIWpSbw!QB9X1ZeJSgg~<eB^(1~i`Tye
-L~A9jf2NLn&j8KhpzI$udHcHys)Vk|74`28db=;CtaV&gQsp5+*yrXl1IrZ+`7v;eYR1A7PNCZaL#ywS$FD>u2dz8f<1uy^z3{7%
-uAms%NAhU$wf5RNf4+^*>7UL%(*E+|)TYNxk_XBjIS|8>SI|!{uerN%{IhkZh`vy^xUQ=10eaE%Zv<0SVems;qmhXiA{9^76-L4f
-h^8&N`X7{;NH7ADa9QKS4u2>f$zs1}2}4mB0X9bxVu=!X2=IwV20v-O62P$k6^Qs#Jx^vFj|E{tb8Dk2I%Ss%4D3|G%H%kh9DZNi
-gvbZqaNHW{=V@&tG9pgeH}q8ACBgu94*&dfVFUQ((Rin>%a|6Gn+K^u#YdMJZ5Bv3e;4twiif_7p!O;G<-V#-WeZN9YReYBeZrI;
-;2gQTa;O_Oni2Q8PlHId?8@tp400_<2_7@x<HKy=tyYCNtlnsg!t!AtZ_D!{tC~FKBY~XAf?y-#^KoPdf`ynEZhR9Bg$9@pTS!IY
-*jz|K<0iEp_V3^)%Z{ccGjwFK4PuU=c~|XrVAJ5&!UtiZ`=85vukJo)v{U@mg4_1H8{r4miKIuQc<q1r<btQYLvRpI9{({kAK|~o
-N$+XIaEDZw+uB>rDdv|P8%FDvnk*|*z}nwMUs*o3|KjFebwtjWG%d0k?B2eGgs)Bb2Flwq3oI(<)Z<*z5y{t}ZwCyCNMu2AL9qXZ
-@j^!!6bc91dHSVqF$XE~0c_U0?16xqgAf!jRNvxl{KeoffCZfvi^3*-5HZeg5bW>Jb&am86lV-p;lOhYP0Kej-fxv}mRNS5*=LhG
-di}XrShy03CUxBFWOdYAgY8$tFTIS^`8*V~;nCLkb0W0LrUwfc5r_TBZ}#XNEJl7Rs`wUu?UAZXfa%K!RrLGJLWR7q?k*2hi$}U_
-=F9O|1+^nDINSJ%47CP0YEU6{x84-)IaE<pso<)}1A~3BOZe=OvYjD^g@7TD{)J#k33Ch&5zuh>mrGpXVl)(hSgZ$5PJrc2vOeRL
-gy53`mI>#YuYU(`;=DYlGX^)sLgpBn-kv+R9^7$3;(V6f7CzHhUGH~t%Hr9p(PgJYXjlC!mO~$8;S+w?g*in8C%v^1$XpmVKk9gm
-`Y~GxPYtVVztJ0OoKE3C2>G`*7FbFVjzHZEnxCx=>2Fvl<R;AI$4d|}wooC3E6~a-YGMMsa5;+7{qT9YDeENY3@j9U(Go4wy2&X3
-i~+(pA%~AQUrND1QGj$Mn?W}d&;&Su7<DTi%QIR0LBJ9blOXc^BVsZm#1cJYkfuGyzywLHxTCtXs3Zh)Nnglnn;dU5C<;vKI4D91
-x7<Wo61f|4A@ZxJ@*r4tN$9adMaQJ+mx~zYzNy={ThfFN^pib2?gcSk?s{?3V?mfK4J+U!<LN4)HCR6~|Gf2lC=T@=Z1)AT?G!`e
-eXA@Uhe3D*25gYjGyb6>k3gefkYGymB~jPw!DP0p(US3nCYLM#0RtkmINB>$00w7!lA#5HtWRtZ1t18HfQ3W<0nSn@ADJ0WALXBG
-XyOmFOKfY^E`6hsyDi6BYwJK`x*$}slmCdrn(uMj?-@R8eCq94NYg>_DjfZRy7auLMGpU&KoeORipSOUl|RQ2=NoASCI<;YodpS~
-u+L58m2Z~vN=V#H0K1Yv&=1W{{23(1Zc&kgG8i}%`s0Jb#>~t{C`Jeif`Y-{jlVA~)(f;^uvK5vtxvjp0z}|!ll5ZcrEoDggbnkp
-Xi+F+GSVXk1w($RtND93?4_48b>tP?Ttjn1)R~RZ9*rA&x+^^g_SX*h*sqa<cM6+Y=}I_V);MH$V8hw1#HR82IEh!w@w~n99}ndY
-=a6;V1(pax%2&mAZ+WS{F9Du0U-+CM1qt;PtA2T2CdK)9R7Kh`O9~W3Q6vX133#DKShhhD34uU}2TQibK3sB76pMke^j)?1BLDlr
-q6!qY)U@Z{AYyCCQjow-7&y?1$q}j{4nkb9%KU3)XyS0l%)uq_xrXL?-J+Ab1y{}!?by|%yQ=7hVxOM`rett;VQxgIDRVfn9r_Ww
-_3dRF${PE{nS_uq9YgK?-6!j=wmCDA6#0fsk+Z{E`!VHu!5PXt2*@ZhugY-Q=CaOw|L0Nad<aNyX7AC&RQ>u>FMWjol#)9x+&obk
-RU`$01MKLgayDAU8$y{>kEcD6TKwXCa5mF@laiLBPJRR_C{f_t3dO&Mz#2D|nS+bxnh^v#cS!2AsR#3}kHcV?M`Z9_uTnE6dh5pL
--ygRsnXHadwO^&$`@mweA$3V#hvN#l#k!{(Z&XwXQr7D;FkcqEIrLs^O}R|e(f%i1Vl1mh_($s3N9P{di0-eAw-h77!JjUTA?`kj
-@fyxBqyc8k{i20sSAsf%g<))Qdf;J~>v2mAC(znsRjCFeVJ8`~OcqDMb9fU^<KcV)5&s%*W-g)39PFHH4hrbq_}&e>C3I`mwO>8?
-i27W1GeC)oBC9O?aa=xPt>Wq)MK_s%W48hn$yM`nzk*zPB6@e+fAm4V(nXq#eD<KyuXpiMBgLf{{!ASj1_o&{BI?DF)t*vJolT`F
-7zAYbjT*bdh8260=1a2y5!*qo>NpZ(K%aCk$Zang!W6M!7<--hRc(Mc49T%_d__PQ6vxnk;Lu!?2LlEFl^C3~5oYEfajt<0`V#p%
-VqSOs5XsHw3#F>GFHWCHgm1b`AWOCM6pXGLv0m=_aw5rCgy7@aLUhc<zSNZNSqZN6Rb>zmrsWgg-+85MD!oW6bClwNgTeUpnrJOS
-^^GDFDN!m84h4tY4l-W@H*qqSrLzGMe<x=cu+Uh7IB8*$9m5vt2x2$|vdcZ@(cusdZu2NmC>KHq6v4#~{@0}A7yUnk7&_)0nj>Gw
-P6l{YZ!k&~_{O)WJJ~{<gn?n-+9hWvt*hO|H>`TI6`gM{O-A##@T1yRd0zPedU1S%hlU^#2|cw&q~=(X)G3GFtsY7gG)r1mf36ZO
-Bv-re!-zasmiUC^^vpYCi>8YUQ}OJaNcskGvYdh_88b;-x{$Jh2$74Bssa-a<K_-936sK@y~qXmndS`nYtm6T`wve+_nbr1XLs|+
-Q|Ym^xc#s=?9pfo86a=!EB?dH8(Xb2gx<dwT=j0VvpgM#=!ked@!pQMAR=bDmx+=9ktIf7QeP?S$w50RV;ofY2?&-9l=RYvUCQ!M
-B!Lh}1dwU2`f9t6JO;_bgGI4pblFyP7%!Oz#{rNRO{EYqFb+ag3J>Zh3-KVqpedm`)jr^_@utkyKMXFKb7*Q39^T5ncSmZ!^;lE7
-kDe3-i-18CwIiA%KD`l)>Rp9DmEfR22eMUDAB`s{!Gu-jsmhDd2rTCjJOo>mzIkKZVn<yWegYB@i^(Nh;ul#cG0<Q@6|x34h1)CB
-kq|gn8(K=?K`0E86AA#~AZQE<&P51~K~6;kCJiGFg#Ywyo{##&pz@qUbFIw@T4B2@^y<zy9}`6pGLFS!;LTQNu%HE<u?ho?>3&8s
-G&~9hSz7fn-iRN9Bh%=7L>v;xCtr(})-f{HQITPi2`u8XXs&5#uB#|U!y_P^#t<gzl5{)*1c5;(MWiSh1qMT5TzQEE!C1<X3ma_e
-0BZ+4h2cN%NuY}VFi4tnXxd32U#oYNC-~dz$cxa4ES6&tH`KK1>0-*GhP+jtCdwid97{@q3tCs`ix9w26b6k(!P#WjL-8;K1sF75
-7N<@UpDrvcKqUh6IhPk=usseim;Fc>7WYAZ?!o}j!BbN77X-ooQfE-__@4qqa}Ld#EsvjV4zklx5*MTru^gC8N3<VRr!I9h*OcWV
-3_0nm!6YIf5GWJ@Fd9I1At)S+Ctz`G$;l=@nn1v@u%42acq~`Oa+vY=;OcY{`fqdR<2*tC4O>-l_fiuT2|)@8k47OlFpa&;TjHRn
-EF;X|;~)$Mxhc>HK!pbc;H*jP@DK<L0Y|_A0m)fvgu~&ii%hW_0s;Gt$zZ?Rr2nyC%s0tD3_|A|n!55!ShAFe#jtEpC>N&3A*RX_
-f>d4}>=eQ>WWay?E!;gRLfNvC+lGh5#Nb~61A~8;nBf1T@QVxIe+8P`^OdQ13=1;=OD+x(DoiSo#jEg1geRQ|3}E>DP7MgVQ5pDe
-pa+5c{}BtNwVpCBxF0^gVk@7&|MORx#sn6W+k#FO-acelhGTql`ueP04$b;opWPQWY1+MfG3d0seqOpD5WfoS!Y=S)y!9dMxFQfu
-10u@JP6b<gVs~5&Ednp10Ot9=_glMFKQutqw+EAeeF=K(nk9z0og$8W00$f-e!jaZF>v`>9w2Dqg6Z=1F)pzc1P&SByWmKb%Oe1_
-Y8F2{RzH*w0!Zd%`Jooe3q&!WC0QKf1(Kt{Z<GUp;OLgGwp11-;a<FO5XgXsbrCF-E9ESEvqz#eZwCFg`gh>k+u_=%-{ac}-ZLt2
-G-uC4OGatN^<vMZ&F34tyutgJ4KKi#bw^)`U#TkX@P6*)vZ%zAo#t>)`w^qu?f%0BdAC3EGcmv|FG!bv%p113?bQ>P6&h?udHebF
-?DWQ=LuF743VX_mr=+dVZu05KXqdAdE2VIi`qjtFFO8ts(ZlYWr81@xGQ>!>IG~qoUMpzX1Qr0y2Is<Bg%4Z1KmeMLCf@1fF*E>V
-T84F@^N>KQcDEZ;c^;H?o^gV;A+T`qSQ|xP{hF@>tXpUUUyu3OzHfVf-`=*y5P{#25)A3IikVhXh4Y_b(9fb$$6{5v=WEr~HbzQL
-+&EFa-JP8=wy0j{wnwveU@7Ueu_Y7DF3kOW%Z&2A;c{p~Qely|HJeC&!+b?XyOMUPxo8|@6By*bsDJh84=VVcPiao<DaO}E!4`E%
-kF#ay?5p_4IhP$F#^k_OvXhp&Ol#i1bUCq1nGVoYblf4Nr(jJp8el!OLbA!RW5)7;fGZC=qgyM810u?A>_&+1H38vwdMK$%4b3{b
-EsT$VW&K__q6vJbz8o+Q190n<aBLGjdQZg@{JXJ!?0{Cts%bg=i~}>;&CQ~Wx8>`eDbJUDxzWzD(DAzJI|!TReU$4ujt!@e%aByZ
-FPu-q0P^Y6y;E@G(tXIV!ztAHn(Tgw-(c~__*H%OEy)-6T*^-6RR~G!v$p89e4V$=m=Bn;s-*9B#AoOo*vIua;3}|hIU>RL?qjn9
-8Gxets^0|~U$;4>nGBF@^eFDFIMY5_29UI6qVuoSF2+%SJeLeThkLaz)dB8)S$6z<y)pn|S%|_dwg9NA>5&7}7=~X0Xqy6tB4(!c
-TZSn(M%GW0s@E)G`08m3i7BcxjD}gXJousmtT(?d4WDw{Yvqr1H~rbGtK!FNJdDK*k9f){;9?_Ug#qgFJ|J!g_Iw&6J5kRVOkwLe
-_t?rPMEi3aC9~Z%zI0%cpOc<Ot+{H<x&X60GC(JZ+b8n(et09W#wA4v(3>fiJH>OKy=m_}B>>R;ob2uJUJ<jM+hhQ(i?GuBa$?8c
-Z-M|=L(DS~Nt>>#0uuc0ku7JoZB+n<YlrvS#`6K6GSgsKwkq9q6DtQi3=$GB;F?GTz>?FfN`((F)w7p0eg_6}Wre-nG^~zh&oD=4
-(emJ@!xdq#b^Z6g28X0o+=x^n0e3f`B6qk57jL_4L&ecVNVx!DYgnIk74k+>zgfmg?dMs<0HFEWmy)-(amf)M33yHd1pqJKzUt6W
-OqbSGFUgfm03g`a_q&d{Y`?p%w}5Rp84s>CIwpCku{%Wq*i9{m@wdq%PoHN3iZ8QKD)eJw%m#U2VJNxUaM;VyRullvXd`I634{UW
-_|oPhJ%J9$AV(2D0UfrM4>3Xmvs}nnfZvHw$V`T++QOgmqJs82Fhj*#cZyBJ>ZsAI4w6LQ47<|)O?;E^=WS1ys>!hhrpb_tjktu{
-_ugA3Tb_BU(*azT90-BJ>pP21n(qt{(_`mE*qhxo{eIiDd)x*oFGU9M%{N++*1F@MVfUb*CND6Bvf`v)-zF?_IaQVq*q5#?I^l%U
-F{fFuS9Q1Xx)?*Wg59C~z}W+LHa(2bU8aHo4xw99-aEu>XZLE@`$HpisDxeccI;gy6k-GX<@2BI@k0X%Oy~TWya0kCB(`9I|H;3S
-K6`VXrpC0T+&u}|o2M`3?w{4oIv_P6er~OUtICG1)IlZjlbO<M#6D|XaC{Xovg58Kp~I4Gjh^>@!@Ep_NF+3efSy{i#m`kQ)aP+)
-4Bf4%iK@?bx!1gmynL)hw(NtKr!9N^K)BSI(o|!=^P;OWTbmtpRgWDI)piZv!S)qebW8X9dC3{qQGtWKMHfz)Ve|z>ft_)wL7x{E
-r3!!y6;<D}=%l*~a0SZx?}M3a?e6+{u?#;@Fl8)5MgUg>BI*B=nxnPHX$|L0(~&(Az6#TAo-4Duvhh`6e#fej(7ka=n|0+a>z#Q3
-f@q0DZT27hRR76$hx2ONOTqxHEU&vAUvDnGvGDOO|MOYwT*7bHV$;7_B6FeNDQ%niff3q|_wzSczhG{Xm8%v2&a(FTQgkN24W~fw
-5(a2_pzJ~(zW)(Y=DrGWSavY_B>y%wB~>-R*fBb-@hyL1ub@6)p`wU`(kZad)<F4%B(2weWepSf+iH>Im3rb})|b^Y75UHr7)%I)
--B$i@HD>6NxR|%jcpA|2zsPKy&d61>x@O}v;Sxx9U|SC(q434ar$Oc<fF|`v99G$eid`3yYFpnToh}DxCEmzeu1nfpoB3ruEN@yV
-1gKK%t}4gT6PU9;Z;Ufy*dr}6E2P76+j)+;cqEDg19EqnB@>#1W;G@uih$et-9}-19WQTVd8G_c9l;}5cDx|7%89IuV;z()M4qmL
-ch-vnUcajL=p#AjN^=0s97cdxR)8$vJr$7oROv(jdkO-IWQT2VVDSGM!K&O6dAogDA4t%VA*kVuP{FKDa7(`SF}b23A^g5g>?d*m
-I0jo<-B4ch>i87{bZDTsxoNZ#+jqP5QJ`b+eyC64JnfoNc?_Tg!6&X*iB(!F)YwX`)x!cKdl{FqKWcqBtn)SBg{}Q$Q70~;hMQNY
-CFp|ybXVQuIanff?Xxx#4j8LC{x)3#gxXVZ2C(OF^3Y43b&FM&0`QpFnY=N(T_z0pLi;b=lF$}r0C^c<w)5a97$EyS>DWp9NStgM
-=-)6t&tS&;Ri+Ek0e_<4^ohB%I>F6@QqmbGjZ*XNu}E!xR})4A?j~f6PCR?To+1G@&*G0B76zzwxX%%#;PN4&;SQ;}_yj*N?Yc`^
-6TAktv%1IZMGgDGPlvCiLv$-#ceLDVlmG@|_^n&AH%xpz4O=7zNLoc@Kbee%`ki}ytbpBk%u9Pk=KIXn5Wug$o_N1MWMusVI1o#?
-zvRYVMSD#-IBQ-~<?977EE35wSygkCfsi3<g03hhHv`K-^Ka$Sye;#d*)YjrVEYU$X*{dL(RH0S&c|IpHxg;rFk!Rrv@#WtwB9Mf
-DumDw*Pcsz+Q~6~>VS`)e<Diq_#u%R(g*V&BWBWox3Il_d9$=!{bd7_i(*dVfH;;k<*f}X4*uvbFt0!i(0*c~tsA~>QAj$MscHzs
-*^HKaHoK|!!Qy#~5)W(lY5uje#fb2I$4$vBK64MfAS^GE6RH6qxYtePz8RE6z_O4#6I1NZm|TylS|>}Ij1I_A(UaWB`Smyb!hnsT
-;xW^OXy<Fjj3ne)ZPJ3Yf+PhyB$}|rMWfH&3nuxnTMK<3Z}5(25hHe-v%2B5=>h`KcoqJcr(l+1OS6#U4-RA_0DgE`in!i=gej@o
-XZfrI2FObD_XlBVm`1OCXM7g3#i8jld0!!uI42LM6SBZn_CMJ!FM008QAuVv5Mp(@5kAsT^w!|8C?9JtSRGasZiJL#;#h3<Df6pX
-20sJ_L;ybr)XZZ}X8PA^OR{A;>&d|&Cb^OG>u;iI8|ZyqbNYk_zMp1j$=Thk<62j<fuN9`ojW7Wz@FN=gl()ozTo51_!fog=otu;
-Y<-~xXuP;UXh@r5(Sxh&)YD#FkO8FDRqfrBT?bGLL*oPCZ{&f;eC=(`A6bXaY>l(UDmejMuIQxxK>CVAed&n36A-<wsmy#v_Oq|n
-ZD2517ZuumDKlE2-rr3T&br{((iq2;9%3*IkfPBu_#k<?7@8f`>5fX2A+clsphO80hZlKK+`5~;L)G~ojxDB7A5<o<oMX*8s!nZg
-)g&KzC2-Ej7`5Ie6b(H1H&ySO>7I?#c+*vJTUe-%3e;>beJfZhHh<x*(?dIjOz%*DMY0W}mgW}16${tD$$7Mh4vhFNR(;<Qe)((L
-j?zRvK$M0Jrg@&)py~@%0ej(D@Cv7z4L3-TYn(SpVp)V6Y58utPi~>22o=X-twz0Ks!Amt%g&tI(73clMsyOwl{-Ww(39DWOi=_U
-tr5n}X#9KZ7B39s-HiMg=Wun<EDp;4VXGK2&$i15_%QO6e4#G7ZmkeNoP~&Qb%xipP@uqmmxB<P8L*V=AAS7c$aquri(H|R<Mq1i
-MJxGD0gvxFFMca*yqN3)j0oB;YE;&@+D?=~kZb@G)Ol_4_S%L`mM34YCDK@2w&yDBsN3p!GC>Q)kt{Tt$6IwgH|r@P(FoS$xRow(
-rmLhTlTA|<L=wdaXf}0u<EU5;C-R^X9Eao|s=LW3+1Ebf1RG--Xch-$|FCV%a;@;?zZ!nOKY{4EV&@ACAXN*!64hhX6N>j+MQ%=Z
-8>9hThUY^>r@istvO%(oG(QuI2h{74j=GaKlnr}JUiV>z09Qg_1@_sXQHT%<N>#A|nl*krV41j0g3sPQA(D<{F{As4n4jx&krM`z
-R5S|}p}o7{DUF4^L?90bG?o|se2swkBtHgpS(C&Oli8-47$Gpn)Dif(=>HFK(aO`u@60%Xrw#*}Tid>6YKC=)%ilh0$0v*hn}(_Y
-Pv^3YRU1$X_Jr278H{fmc^wAC&sJzZOEz*pTz^&O`GNU;&VUU=?F-lAi(gLYN$*jED+1zJDetCpDtX8@r9o7kN@f9Ml+QOlqStNV
-dfAr&<lAVb9_;X~VaS-F*nWjk-G$zSrJ2I)$Q<agAYWKI35#aqW)&O*LQl4o1BGJ|-0FY$Pp|SH;-W3a1B+&yP$vPKV`vuN^0llE
-sqrJ`z9WkCQf%0c249Xm6kBq2K~Y3+(#1>V^C>LCYrHB}2suy~EB!dD121O*uxkU#>$Jv~2Wy{18v8{X0f-E|kK{EATD!LNEXf#!
-Vu?2LYSn|5!)@L|6kRGHBKbQQE^_kK8gw$-*@rrIs;c7EB__?%(JvQ;)P*3E{8&0qi4V$wPJw{rG8XEui9)v%vhp(q4ZqH{%0^A8
-jd=QL=fTQ61N6jq`#n&=D|GmJG4zYFf0>0}<GuIv#Yn&j)dF=oZ0gUj3+xgpU3vvWVsWA_IOpo7p%n<VXYLoE5=0ia;A&}A8qd`u
-WNiBl2>@PD>d~B2re5tG20TQ-zS=mp!$hUp$`^-*0nAkq3TYKpMvx{kBAgk5!g)Dd_=Jona7#3Ja8vU2uK}ROe_>`i+m2Opt+J63
-s4nwnqo?n-gRc6i?_q_)fK=VzdG3&v^1V{k^VrXOT<pwXERA<de8Z<Fp#6rOW@i#!-4SPrK9Gp8bVOdp6~>$Ljpfov!017Kd62t&
-EJFIxV7V3n%ECfLK1=yhwV+mzA%<N%wVPTH0C%nOAWyR0lZ$z_<;F1Rq?y`mvPBxr4W4H+NMLT{l`@sO`WJJ<2{6#iW*zf1<`|eD
-iRE7!ls}L1-11pUJX((Q5C=FYeJK3s#-s#s%8?y~!PtxQ0dM|Qn!3Kyvz#Scm~Y|vxynE{o77aj2nB=9Cu|<_hshuSO{%_4xilf=
-_Q77Xvn;z6)vJo{N3+jYYKTb^**T6y0-YyvFzWLtlO+I%J$MaeMJy*%K;KG60u1Hwqm(f0r|*aOr(X?e;C64Ojx?anH8kfZxdxr<
-9-wE*3@?4#T0-Logr05snEJXUuM9iyir>Gbt*u330nz(C*;_71cLf!lcu31Y62l_;Rk781N#(Y6$AuqT3Zj7q$7J0bEe^$})^_^y
-(b=_&e!df?ugCT|6Nr-`@|4Rl{ZCo)ms6%HYPU=kNycy(&&ra(?UKWiu6QWyXDJ*U^3VE%9UU{J>c_ce(t>ngjcYG3&51NGEQ&||
-Dj5Tqny;P|=w$gkZ9Sn9_h5U4BpskV@^#79gY`WdHj(x$&V=&;jvz18`(5=`<bvwJqv|BKol<eiIca&b$nJn>JenN~XNskxA`KS$
-65*360R{7tTc0x!Fyy3t6SBG(PX==<ijzeIrWPrgKe-f$_JIFMG_@ZE{9$2b&Nb_3^?Z=puYagw;pN-=KX^Awu`|0*-!ke}-%ow(
-by(EBFVhhOq;upkMa|SRoR%v~n_bVNv71tph}*~{nFglAkvy5n!c%KeGi#r1CQDuh@=q>MeXS~uzw+**8;Mg2mud0!;xQR8_XWyh
-<vBP4oQqW=h;K@yQc-{Wd;g-{Qk<nQb5L&1HS1XVG4tyEDw~o6`=q_=cW#qK0QAz_w5v2=g0ZLIrqlsn9d|sS@}5YPSOm5%r99bK
-ptD+-ZI+yGm$=gfMeFXB3KN+Oo_=6f|5$rF_)wY!|KxLDYYctvPAWAab9{{@ejCuq(mzFL*0(S!{3nM55!kVd$qoC9FY?cuo<*sD
-sL*hjbIm&PpXY4RfBH;E!bMP86SGX5O+)<#r_Dd4DqHKLGV|r1*|PKaJT_%n?iFnbN?e)H>L$oGP@D&vHI52g?#pks<DYa0oz$b;
->9sg}D+Tf-MtSfq{q1?aiaZ?iG;{r_d}raG=FRy{R+On#W;0&sl!Ao)(#YYT=b;v>nI<i$eXfBC3Lv({fdWV4_B^<3YgK7I*<mVk
-Tce_N{QIH()%BHbMLO(ihELVdGOv0G%4w^+tF@_YW92wb^LTx3{MI*7YNW|ks(k-bb{ernrZ_)-a=@*o2yASnA&BFkxkA?6UWNJ-
-O)q-|-YKOhNBDI;1p2Q;Gwu)l=RnPK4oyYo$Gwqzj)*#c{c3O`K#9z@NUHZ)Z%GzySn>9IM#9xa(gc7Kheq>L(Fcad9`0RbF3yew
-fSLrZ>@zxN{vg?07&j?ACvrPg4myxgJa|ss@qyQVc)F+nFNy<*4N_7{fbdhc%1HBLr_y=o81R(20|x&qCGGJIf4IigIfo`DCe%d@
-rT#-a1-@^ww%{ZxImttIHO;j$U-2HdqIDVURzzQ{?d~&;maba5KwpwFnZvREk%10x_nwuO(qs;J-s-PQd=!abB$88)dS|T`0ZAmF
-xnffRLL?EUD$IGvc;po0;SpfazYxJ+w>y7wEq&%3nx9WhD0)1BMdQz<dCn8&ne-gaXdIBoHJn8!U>jGOh)uRk<;|3c;-@I6tI7)T
-;U?p%&I@z$l0%(!B&k>qTBVyK98?$>Foa{mf<g?1F<=DZXRMq7gQI?F!+}5}VN<aE`uSgsW|YAn2Ib})nod8$y|KQZk8JQaQ)Kd@
-CkdS%Fya+(!R1GDx{sa&d6E(D&)cleiy+Zxd_>G-8Zt;(+`vR%O`1vO<RybZ7G|1K`~-F}^5o@Jg?SL5pV)#x1Sl9fwKvtogQF?`
-eMV;dAI8XY4o&~^s4b&atKE&2MQKDdr~7n&x7}u;`xWs%X3D~3?Bt+JfhCL0kQfXa3FnZVAJ1S4(8&ZYx*(9S5I+fr{3R8VMg-o>
-GNl4pY!04Qr2Om7zwI_n4*g*eHRsU0-Mjr%)O>AOVHyt>$pI5YYUMeZzSu!eQIy8Rg=(jz7!l}*1LL;pVCgv+7LUVDq01T};LwO)
-`Wb<+zjikQ{Eq)47mw)phe6n!LsQ@Uw8uON2Ki^(6=3VWmFQulEFnnYVU2P)%|;aHCk8}ue)1C%3^eDMLKo=G0sl>Qg5c2qqwXBj
-{Y{B~U0mt^;|-1Vkm2XWq1j!lxVQJvUsr}n<;7z-ZC8LzjEI{40xKxcy#exTdxvSezeQO8PYGzw1Nv{+;^SpV09!(Tg&|OZK>|8>
-z<=q9LqyJ~3}6?%{sz~y-T!|c|E<XX3N&?eNGLdT8b>Me;ZO*mHQX=YAfdBaFquLBE6`*xP%y}Jj^aa4YQtYgXEm50Veo$inm8P6
-relDf3Ggg883_LsV1nTAKfnY7&$UMx@!x^wA9LX5o>+qXcc2OW?@%cJ9e4TPvTX^d-=!iqdXd>0T#+Nl(Js91eucRYH#t|!HTjS@
-Mz8p&DNHPJG-m}#AID+n5JdWTa9nH#RvE(?i9|=W1}u19rOsXGJC&+=R7YJ&l$)<6aO3QIIjBB2;R(xV^|b(VUz})Sm33wwS6T#b
-+)%=eFh&mG#W)||C}TN36<wDTKU3pe9Q8Nq8!u>CNv-@cEn-=EvzBN2%cs<4b-LoUG@}K_+dqTlODf|OxC?LZof@*-Uv;!;etG#b
-$J6%m5f`%uA7s|TM7d%MrL<i>^=7wq50tBY7szIXhVISLP~cA4!RPn9`NCEtH^HIxy-bF{4HquSkLansbQ0#}9K5+YS?3`4ZJLd5
-MJq%(2V{tkxoH{km7<)#5+=$)Q;Bm3`8UuM9~m=8noUzHcc@jHr#onEv)Yh=!!|St2iXQyD}H3axHQ+@^XMSLUf@Wf^HVEsIQgL>
-sd&L9rA{jg8h6^cXvxITk<z_;b+}%d0IlHFlf6n=Ol}Hiz=7A74Q?QuxXZY)=!DYVt*Shn`9nJkgjBP+FIq^!WsJoLat=kMNu8&0
-R`076)^VYGx{F)(Ez9J5K*Im`qGKZX>_nO1v>7A2H1wyRG`kbr0?Er)gM7MO&OY{BIFB3OlDV^R=b5cxXSAZb^|^#E-B<K*@bm{h
-!7r9vG0Okt6TR>BwTm%Ic+RAUr~6Kfo#o+oM02KODTOAApZ{XW%b5`Hj>rFQb~K)YpJND3V2?jPXY!M?vc+2{9E|W+Y;*)T5DrvV
-aPo{nQUXjU_c{Cr@<dxtsdV#Bm#Pc&k_4ttOq<n)gy*5nVS=y|=k4*B1|BZcDVfXBcMp9$-5cNHz)f8Gh&&>%JP)>u-Y?6=u1MQl
-=#f@KW}zMzJn>^;E~``He<%|;1CP>W;QRJ(v*%vr`-K12qvG?(oWpzXRu6r5;UdMS^`wEs)zjydv(G>{pC#AuigUgbO#^deAq4gh
-m~e*7qV*r9qrX1SdB!^%^=Gve6r(8Dt8irikE%*`CUCW#LD_-k&nW}LO^r%0E>Km6g-aj29<K8X;Nc42E$d%<iCxalo(JRRhuS{A
-66!wxa~_^6Sv~slRgYo)5!|fNYpE&t6ld-mr$L5Bee{iiT+f~y@D|z5eN@5~>qKNZpZDlULOA+cie&_Gj2_58P(prvBf4P4bRjBe
-{$&Px3(RUX*JH++p55oKAHUkQS%^y)M#hfn8>JBYwI{c!aIJ#=HTQO<1&dW&<5A*T4#$#dZ3p7lEL4@_5=C(!^uZuJUrmR*LRxCq
->+G0PqQm9-cI&OWpN#U+oNs#G<5@#Fz-@K>@V>%bCmGJEVf#Z=F&rZ_L7I%=fJWoKDefOz5x#WtT)Eox6T&NB&(M;y`vt3e-qIed
-eb=g^Ah94vl*>UPVao@FYR#11Mh?3XIX8Uut$)nn{eC;KH}$ye1CKhsWOe(<fy)M5pQXaa&a=dGy`K^HtX-t=jD8X$mdJSm$eovN
-FOabi;_UK}mM+LI6yQ8D$DH3(YtT7-{yJAt2*<Imq?tdn;gImZRCJs|(kIM#4f(@~&>0t*-8CD?4)5Y4ov(dT3|d#Bxs=K?ani*a
-;w(4fS}|OMC1=}N@exB!7lB<EuJG;iF~9#dMSj)ppCea0PxjP36p|7^bI!`&u~5;~nPAGx*}wKuH}c?`i(n4XEF>oy-}6axK=X)>
-H&@1R91u%gK^)iE<wbFmKS0pG7S(apTwOb(RB9<)Wsb$h22Nh1b%_`{d~+1LCdIuK{vgMy*jIj}>{m}5xGItAwcS255o6_$tjB$R
-$7IjuY|lNv@~bg-<jU5bPM3iG(QK}y?UfE0USNYLpmVN5KhQ*b@kXEP2arT%b|e{bD@fy=>;%Yo4qVDm?9aF4Aphye+_*4r?Tq{w
-(Guz$i;Zo*ePhWN7iQ(heyF)HSDjU+)#*L-8yQM$sI?(;_~XIi4P$qQ+Iu!v=yMI$%qZg58|5d9Z`kl~M&2t&_OuO%?Sct%2DXn0
-pFupqZRKY1^LF*VC}~rraAf)x;ZM@45=2fV@lgdnERx$r7YmzOt%Cm3)INv%)G~wZ4g}A&%El<Sa}ItoxmWiE*(ykL$!C7J{hb=A
-k@4YCq8FFCAuld?V4O!)!-nT`ZCaCELRhHEf`gYfaJ5>y{7R&{|CWecJckhqQ-!jW^BVXhIg)ap-4;;D8VwXjoL&^7Ng;?_v5bOI
-pg$oL1W)l2;-Aj$f5~s_HRDtT@LWr0vz}N%xqoHk2Q4yDNrBr2YK?HwEsgRFk(<XdeHk1g^fiAE_PYJ<UZs^8_Z86bq3bl#k2AF}
-NUk-!ZIG%V_+t|xf>Q|xYWdMQQgXLa8q2XxH}~~q3(AS$IjG!4MdQE_?$eP0<C%)9QBc2R7yr}R%y#gT?2JL3{<*e-6pIo|H>j;h
-^77OqICJ$>Z&H3_P<!4{%wD;}2o5faB1MF98LD$@<Q53$k$z5`SS>Dk#MdVj&zZC%bBA5{+HxNXlVjNIK8kiPKAI%M&DKZXvU3L^
-30(8W+1OAB^7E~!j$)9h!bS-C*V3DR_BL-eYtDQ>W6ZKS1}3O#)yfr5lI3&{IVqw9xi`Fq;Vq=zq;Y3(rLDd+hm!e2@jLobR8#}i
-Y`C0Q{c)2Y=<Qg)YalNN&6g`Hx6*tI14tN-vmgHI$9MtBL<G%2?6kd$0T~VAa$}S_m^sCc5OKs57s4U`%2K$<2j^y{eA89u8k$?z
-BsJ!B6b71IJtic}jlY4bj%(AqZ>%{_S?49d!G+d!Mj~X$vv>Oz39c9&U@E>^vQGbryd<5&JvtZmA|PM2{izTRZ#M5rzs947;NymN
-O~W^bA;CXma<$8#Nc0p7VlY!&hynd8OW}eKAD@}d=0KfmXrfp2SIRCbxO#c1+dfk$=Z+yG+lC*0I&5??FsT5^F+cOi@4W2GIq!sF
-cyQBC2<4H|OLq_M)Q55<ZQEd`QH}3GXDYYDSVcRECM?MFGcD(e1fQ9}l;jk%qk*P!{wcq{F&_Re)oD+#Z8IN<q&e5Dqp4%zci!T6
-zGuY(B-FV*XlsKTd3bySl-3>dU&Z8*K7kM9D|RhaE-cQThhv|l9zks1q;h7B0)gA?FMl%@y<_1#4L&Y<Eezhpcqsm7V*e*&6pc0&
-Z$U6=zr@a|5YWG?7VatDd*-0=oU732u#6JuGH>!)Te(w>g6Hr<oN~v6b>Wv~8CHI3OwKKvbZs;`kS>+<4lPIGOl#{{V{eobzeEVf
-%{tz^%B~QdfTj|-K~#S1`b;7O_LFSMD_{`pl*0jr;eH9F;r@MLwL!g^CM^gt=aQlp%Y89@pt>9i|FYB#g5*frn2_B5kSrc2(U%9o
-yd1H*ZgkU=&!-=)?w7~mIN${OO5eRgmhz-=O;nJ??h5|&0Aa|_jPZ#31Hj7ye>xi@A!N{0yCV=0{L2mq`tQrs20Q+tim`33feD&d
-QW4v8^eD`08_|ux?e0c)>eK<}j(6HB)iPlmp?T8%X2PD4lX*w9;M{-$<XHB-H^X<V`F`rSi?44xYUl|~nWid+3BUB_0D;o&X^>wW
-4!+;LkAGiSEvxJgRg9bF9GaI8ozZz8rxi{tY_cG6DVvQSeS&{+MagJgo+MZ0)$OI3P)A}0VpXtQs>eFYWXZ~B&*S;YUr%Zz=3|8@
-Q<S?4)>WlXIgub!RlZ-973n`E>)P)8K}VL)IW%{kmcxjjXnNl8ezh96+YJb%6t1vDxN%wUNQf9W%PaDmXK>%(x%GD9SS|z?9>urI
-)_6$be->{9g&op^;c-)naRU#H!ShRCjwwj^m8^vSR29s=>_71RnK_5%^SUc*{B8%Q3}jk~a@|ePIkbW_x%g8jUx5XK%UI`-*C>Gz
-i!2pr+~qIOejCM?CH@+8^iNErPX$P$V2CMQIG-1ZNB^Q4u>|z50HXg>XbM*SVbFcfq1ma7h$1~zZ(V06NBK$H%h$JfMA@z%D|VMB
-aT#mRhA4=%nvw*a@Y593&(Do;R2L#n*@iiOnsnr^Z5kBt;Hgd>fT4r@&5wltrzGv#KlHc)NzXYnm3Gj##r78mo5;{`KWVG$ip;JN
-ZAo!aVc@uorFPy3Nu*Lqc+^i;BO9B{lM&$gh4)OA1qtw94I3H?1o^Fq{P&V_$bV`%Q7PyTgQPi!W-|Xn?IV$PYN8bUR3YlZ;1`-V
-asy4}8B?Xk=>ON=nTJPJonicD_I=IFWU|bVeSu_14454Q1Pn`%5Mn?SMIJCL34#J)3#$l%77&C6kWE05CCIAqfPe_bYKtO5QI=LC
-6;K|wN)amdY3JN~?jN;<Fmvwv`)|HX2=~1AZ1;Zeclt)Flv>@L>J9(?nj*sEwwts{za}1+NzEHP4ayKsXiMgrVi7A~$O@4ld&N5b
-o>exlymg%0s#p7EIx^?%+<rwZqn#$rf1bOIPqQjQ{#B~OKMNWSTH@D!S=9)ObEpEu?7O~`NRT}v@`<ZUi;}~w1`SzOW6#dYB46~K
-Vk~~Ca-6@cenR+ObEU90he}wSBT%f$3!}vzDKMwzSKk#kv){4*lQMnWGrgJf*Rm^qZ6b7Z$|GHyLl&Ur9eid^3Je?^W4<#N@?>~C
-(P`H4im}|80Y%oIRBetxz1?R@qgaP8-K<s!yHtuzrxsT5P|1RMU}__cVjWJWny%t!*N~N~ns_sDPl%F+>sY4~S*U0zErWf@V3dTI
-{^K2aK@{r<PEf3aB~Yvb0000000000_@610&o0U7xA>Me+u(nYQ1|1k#Z|{MHpLUCCXW3{e`wO<lN>}n+xpSb_Ia*I;t6QK-_Jd`
-hb(xpcG`vW3B;!Mbhoct6K`#942U-nKb%Iqj(RQ9|22>QU-bX^-?UTy=-lv(Bw=uwX(#pYB)A<oC&pg0WShH{PEisGpwCyXab9<o
-Rd|RmE=ha)U}@Sa4e_-FmUSDCkBA|fb@6tOzATK8E35E!ug>H%((>7ziQ^Bvw`Z9BFLCDQMfg9=H2Nis^oRYy-=yYe19qO$3xf%f
-8Ppep``Oryw7A+`<+@=7&4}iiUiav=ACi{E#Ssa8heD4O>-R57CZs93w&m)%i{XTLH_JElSf5FB-_5eL$5QnE&lQIY%e4L$`?gD@
--T!Gyv4%MC&+Pw!;{Seam%2WADU}B9D|Ap_4DM%Rnuf~p4>j%`_qduEAD33No_2iF?Z=Xd^lf?NU#{7TM>q)W=6BqlHZj#p=sO^J
-{i#7VVtg)l`Q|4O>Q?XWXwmsUJ~gg0(Hp`XM7LGmRr5{N>KJ-d-5alEY~EaO<fD>pXM2w+C)=(z>7$0`i<VcBIohkLPpmv~VHA1u
-`d<I`hvnr&SL6D;S@8Nzvejm79(>hD1m5>7DI)wDSsphbph`<Bcvr`~#{9pQQNh2SWzE^Rq0_(<?|%Bz(ZWzdruU9c+pzY7lkZ0p
-{WT$d^=C5oL=Vy4`Rz**rtJtPnq=6^r*CDpBEGVu_sX-0L{Ycx^@ip~zfKXcS|Tx3L#A=u-6VjwCLc?nf`2>7+B=6iimb_V-JKq`
-lPRI?vxi;Go7A(!NsP4BGd|3!w`Z8hHEsKsmMvRNu5$nM-OVo=b$*LKcmCkij2t5ObXaAEOz;1gXwnmJ9(Ckf$h*57$*rrm(kq_+
-tnE;WKfN;hc~`{NL1YrbyumA-XQn$oC9^Y^j(kOb`{oum5gNW+tL3_+5|MGsM?W;nN8AI2<92$j#9<_}Vq=X&x^9d{N!&#D(5^A}
-_Eb9Mds!-LYW8egvwYr;uI1&#PJwIj?9AS8hj&;PMXVCij$OY|{={Z-`(a=6Ol|KiA;cE#lZ^vAxRNw}RbJ^kHC0V?`{!*Y9r1^Z
->LxmWGkjMay{L+Eu%>4Enc3B|94SXUZlWoFSJUyE*y$a+XA<qZqS$xz{4$x32vzKM^k`WfPpoN6iz3EYb%eZ&-M)Bzh+o|lmyFi~
-o9aBypRVqr|588JmbBbE<!AQwTYSX)w4BHgN;;f9r{ly0->8W7%l-w6tv7E@v=CC&DF)AsbvGjh)*nB3U{bi8m?!1wGMkQ&Pi2zb
-mo44+lAd(%9CO7wK5jnfm4}AahL_oh2Xu$7Z2e^LgwY3*iE<V@tEwg}Iz2U%*k4q)AF?A!t0yL;Hu|A`JSsx3$69kTvL=Rx?{R6e
-?A3LpA}+?O%q2zrA#G>-<Xcn5MLUU>?fdPEogO@TvPT9nD*kXO@q<2LUA)Aw`Q=MX8WId4L|1GPs%!2h`YI>$sQ5=y->2?yX)nE`
-<vOz_Cf9LiPM7G4hV?q)u_!nH@Qg<brgk@YiAS4_+236*C~&!m0r|?ldG99uvZ(Q^wZ~}HnMgG~D!wy9$?uI#Ht1^Gh`1PgGN<P8
-y+ignRF_}(%7_I?=hlh|2fxnGQxVU3p18Gr<>{_!9ii2S@4YoIQ9}+_Ik6_Wl3dw@3w9lXS+mL1eCLSBbHW#xQ*)$m<=CNT+tkF8
-iQkiIrZg@ZbGd_t7(@#PZTxa(ft9o>ZvBZH7|m1jaDr0B+h~{q#Ms-gT;#^t%$%CZg(F(^TC}$`iX0JBKaWgyj$fT;B07)zoBU_G
-rdY`G@%bTh+PT$aGmY{J_8dw<S+M){DD6_NNU%F|YQFIEf!W(nR%JR!Rq8jLk6ruc$`&T_N!yFomdS1dxr&)x+bzjT&XQa^r_hO|
-2n;oM9Ty44GpFXwD{t)n>bZO``TUg|bK}(9uWJgT^u%OS(<Q_aYSNI?Pkw%~OV8_zaVEK7Vw44j3Av`LNYKihnu}{5__8W5+NLEP
-aSK1`_u=ruI2$=9ZcmnJwEW@?;ZY8Qisz)WYXn=kKzT{=#zK)Gdq!l>1l=>OJysoW>rng1oBeWP>^gEmTH%z*`L!H4y-~*(lhY~!
-^z8D|B9S0_M&wb;$7h6_wMw2UbxR)cMOpb$rRZfL0`sbZs?DJYRBLjTS0u=uqiWN>+%ThBpu+Cr1eZyma43EFe26S)eCClRP70Lv
-j?k-w3(@iz+pjfr$f#K5zu@tiPnL%3I3dNTq>dm<G;5U9RwJm#rCezg>#*5HYO2_T9g_?8MAHaqxQ;binOLz7It?JWo5LUpG09r;
-M3A{VSt$)QMRRdbtOEq}O^YS~0000000000000000000?Ge0T!R>Nyy{8#e>*LJ$z%finX+B!YlX6C;?d;iEb!BNGQM<V%wQQ3T7
-Y7xH*oRRl>^&Y-!-BF)GCnuIM=eNn*EMH(r6<8I#X+N%Lu=923@YcAQ5&ZU^b}=)8pS$qK2{}Cb4d-;|d7rcS_8Wd4%RN-nxOWqs
-&bHUdnwnX!9(Erq;U9s@4Ik8Y-=iLWe+}y}qOV!d(c(IV@)h{LR?U}pXgL3UxRw9oCQCEkX5C8vsaKgR*5Ry<>5yI_xYE;06KB34
-7?~`Y#R~=glqW7c?BYjGmfHFEh0!cXJi1S5;-fE$jH;KJE7p;;p){d`&cJWu;jPxDTLmNS&~;r}+W0+j>GwTlf(G$g`Crk>`0C!T
-#FcgJ;^^Q%m`kJiSibvg|CWLwXR`9yQ`0T{*apYSR(Ag7kLa6f;YV7@1V<aI10;*A@uY<ge!<+DR<WX2er1N>G_kSK<*8FN{B9R7
-+fu^uL%ZE(J^vR|w1VCz3lKHU$s#VsX3VMi`99;41EGSx>8(4Ln&;%}k~-X*$zPvxR}2b4x#Lj1(AXFtgPH5Hh(lv2b84R0u(9oa
-wVL1Pua3;=DYx;je`GJWT`;{KiV{wQDs_OGj!g$e{wHggQ?tj6jk6ay1S`$)sZYD&RDxBIFNPCT-k9zc-taPcfU4O^Y>w>0oSOZk
-&W)&a3I@bu36uAy2&TLen_DILTK90_5<i3sPz!nfI+0)ub83!Rb-AIfU{K{&>H3b16&O3~6=tE;Gu0+kGhlrXr?bSCM$D<XX#R6U
-5)A@12i<tL*e%em52q3OtXz6|u&8<NWsx9z#X7Ry+?M4O7EIx;KACJ06aetasI%wwDj64;11rVPg(5-rjL4RD6_EyE<%R(x)16v@
-yD=<;+HEN1K~oT*W0XjcJxA5#MJXoAM7}yJOfRe@Z=kPT7CeVu>x`TfD0nzjO?9!Z;ez5-ceauu_jd5y+%?iD))5u0r48e;26_+;
-?n&lBX}FG!W|4{j7Nv}_@(ylkxQ<m~Z#mR5)-GNz2{Adj9K|}=0mV8%@ZGd%0ssI20000000000000000000000000ph>7*^-ezJ
-z0kiGN@Zr&KS`B@Dxyk$X#>?87u8n8Z!?uSH8&315J|~&rPWhZ)^u14%A*@cC5uzP6)0-ns22I3Y-CQ&&#r~jp1+^#vZ>gvW>j}|
-Qk^<rbFIUci3E$8Q}g?gBk8Pu`x&Zm12@P<eN7iUsnsQ7qiQqe)YLt9ftu{Nfw@Xb%?D|hRS<a{2gi#9P0Xp8eSMaW3SQb{q7;q{
-YI|JnG?5^CM&z_v-RNSpilOvv8{AcA*5``^*(=sjcepuyi-zRVQ=%rQFEchmB*>nls-(Y@E-gIXtER3rxC;>9Fi7I*L1Ma|-d5yU
-=qdrhZS)*24cD<fOi2$oks29e!&0U+T*q3GuE`k{tW7B{X}FFRB3+YHF?a1cNr)+4k(|AyyFwajqF4tAzMB?J000000000000000
-000000000000000000000001h#OVK;NU%}tWb&ZC%me8nLH7J{rcjY<iWHG9xXolLqa^yK&LpB{D06phl{AWVsI(%T&d8jrGhG_4
-V};mFt7cA3r!-v05-IN>kzyU9<sH}?mLyWFLtJ9^h9K-k0RR910000000000000000000000000000000000000000000000Qm2a
-qX`%y1Wf<{00000000000000000000000000000000000000000000000000000000FXTY1U9^gn*""")),
+c-rKB1zZ&G*8g?~?85G{uyl8Kcc+A;gc2%<ScH@k3Wy@5AR+=5f`E!B28xJc2clpXp(vmzit^uCc16MWzW4raynndk=i}}?^UN%B
+zH{<9=M0yT@pc5i)G!UL|3&8h2}ZGZ*0|YI%0gk!$(|vlyM`rLd-wDe?tA1?`47drUYDvpG<YUo1Gn5MKT_a$>xI(gM<gDP$n6o9
+>t5#>z_*dOES_(OZ?et5HTiSBt_Ka}nv|1uR#?LGoDDr2>qPE;EZxBKVxL)`%9oR53o;A}Zz6otL0nRQ`of0$BbocI@$vDzf_hhD
+O1{;SGGc7-50A-k?lYE1J}37b{antX`O&Si!6$6uN+}O-f2uXp5&_8+-~ZsZw}Xo7Myj8<1;_Ut63ZL&czg0&sMUhtVfS@cbt}|m
+pXls=Ko@g=@WBKI0z*MlTW6%s{!J=GV-N@o$3Q?J1Of`q`M9Z=#5@LpgJB2|g!vDeR19T)12a#Afx%GbJm5d(2L$-e-XJjM5OWR~
+1O@@ez|0eXVb*sD2*#WM?1NbYP%vv6^Lm`QQ@fz4lYU--^$7*Be+4)P3<h?l{)e#k!JwaKFh6K}N0!-ZKd{&2lNXP9r+VY=)=>j)
+Wxaq?*lG!x<!afRbVwG(=hNiSkFVXLre{&F#b!mmzUQoxl`McE9P5#Hzx>W(f3Dfsw=o_cA>?BTklX$K2NCujHeWtlrP5H=L5*p0
+xf{RgsfNoYI*1{?zOHH$RoiU~!>f1fC1d;cRatc<s2p-TcvMOOnx7WBviwc%#rJd!iqN}@(!Ig%a8()34g8pA!M63_-Np+b0>&2~
+`+uy~Be%gQUcx(hpleZjiLIXZDokG>gf9i*#8XsZk6cz^6~%`Rzd(B#MQK@Q3KWV<a%~>hj5#l<?MZ?lKyUz1CLJ7)CF*6b2qLp+
+3ufZS1Z0VjWE4Op&=l<f^6!)aO;L|SRS0D2;LHs?JqtWN`s+N%FT0RmaQNe;e!I@kSzz$=0A$7?kQ}MM(abz$sMnUVqY^h66p*n~
+7kA9V(B{eG(`$(e5ZP-F#J-oD;lZh#_b5pOE8I&PTNU5fn3^sn2F;bn5up7>?jSmr{~FP63l4+*aM9vTPg>W`)?<TBE&LKtu@}h;
+P59Gq<8yS}1!_>3Du!aEsf}l$toheHSY?P4X0m=DZ16%|lKK#w0Hzd4ugiMGug0~&0-}@X@se@Ofc)`1FU38#J?CA?o}+8F!HB-9
+pwgQL&jb~oRMC#p#>rQZ%|YN7i>@zLjVk7Ld2Aytvn8bdBEqdz(OmsTVIs*VfWb?J-?w?ax*MJoycIr8Q^@B^CE?RD+fg9)lMZZV
+Pj@KJpe#QL44NYwZ7J%rg2L^krq0JdZBpD^`sK()GPbmY`-8ZJ)%R_&9${7rO=>H&^+2%j(#^rO0mJWM1K~#QV8!D|+`u#3z8&KW
+W3=0~++w~*D$7AsW8kIh(Yqy=oyE&pBwokjlD{@IG<P0R@7yGE(a~EA!s|H7SLhJieZIJ@6H6yj;nvc&y3lC24&tZ{im}a0KfC0`
+o5de@Dp4%zcZccNEG=5sw;qQ!egKa-ppzY^BYAn#t7Vjsy&APdq&#uU^Rycwa!8B2*Sd;bM3H)e4MKIe)b-@MqKXYGghH{hSUp}8
+h`@x-wQs4iNU;Z<DQKsk`8BzcBB+<9&|m4HerE}J28qrf=L(o0uxe9#@70@=dsak!9$mrp<;MXLb<kk8(&`_r9|WG>;t8oo?r|Bi
+mEq}GQpdRGk)QnPHR(V=#)0x;Jyd^(Ne1fV?V{Ux_m*pIKtO~DhY+r&l@RwIZF<Y^hZ{GTq3nlquF5`0%tLPbY!_m#L@MJFY+ikM
+!@1s#M;rM(@W$gWhWKq4s-#^QsCA$jE`^^xmK48w+}S&xXTO`I+NGX7!?(TN#S<)z+l+GfxA^a&OdwlMt6TS63y~2d_$tX_!(D|6
+d&VNqf%o9nF(MAf(WK8=neaNHw@AAyb2%GOQ6vHa0fWRG8@X>>72_iKE1Qj8FPTU>%=k^zfw{6UGe~3rn=@#}X{;LzO}&B6*|dF&
+d%k>j1pg~Kp3<brC2}OrH*rN;H~7xl%O19iNpIZ*3_QwrE^rhv=SMDXUS+PsQ{frZ^}TY{kkts8JD7Uzs}n)!M*ZN;F~{8@0iC-P
+1R~8S!7}IIJZqZy!XKb7y!8*}ITc$i-v7FD!qnVj@InaRC1;;pu|sa3_%t5Yt{0d*idR&)9xn94*fLx^!&P4V`Nx!ng3ET%H9A{b
+6=~zrR|2H#-!7WWdfCtG%I|P(^Ly}R*)8Z?^W|p@K*Hkh&6n1t=wKZ-OE&6bF7I2Rh|CbB;}}Rd5)5ug95j5F@PP~e>%FhIuNbgK
+m+%`sI%1DPXOJjw&Inpi0Z%8)AkFNG<eU0bVW$*a>eB7{=%uyy5|6~~Gl{#d@U2D3ptbOLpkV*m4TAS#ZkVoo;#M{i+#^f(BuTo)
+aPQuBK0EEz^VVl#irzM~qq|Qmpngj~ge|3$bJv&#QzG<X`c0}!hYfAs?Wo8O7EnL4Yv8K%W4)rbvgIYK7#}`|91ysFqFuT^@8xn)
+`KX6<E`d^9%oWKjf%FaUDQPQHMZMDP#1pszKFd@fzJ*y)(zEo=AKP@YVi~#&GTzJAWuV0<d*dwPVn8L9nJKD{FM@>y4py4uUslM8
+5G6&>NE8afv|8>54>+Ascps1W_1-h`C(oVDh5tqmEs)Dhv&3Z1fC*~<l;?2VythuV?Cl5BL9^KOO}WDO78_UctM{po)|M&>ozp#k
+E^few7Pk_!Ud>Tu{Aj@86YcvWm3#GgGTN$j=}LQy!A|E_RCM+2w;^r#NPB?cH>pqaj*yki?>3_dxqIee&Mr|}P^<ZM(MvlT{!xX*
+?iAdxC)z~rl{4S!6@H*2PnCPMVHM5`Db$;to}}Q8mi+PK41p&@Ba@%^3Z6TxEQQIH`I0}}GZvVn0OO-1BnfULbOmy6_>4$er%dOg
+`%Q>-+#Sz@%0#Xg8FQvue5p`TAukmZ#$d<@1O&>m;w8&2d1rNlw0~nWNLHVes_F0Gd6-DfB$43ULG#8H_YS_cQH$XtV|s#COEv7S
+nBt&oRqw!BlO<i(I?-+|a?Cco=Y}O*0}HB_OUDJgS%Sa5_2hZ6U~W{!o%Z{Uu1BbZSjkLU;#ngoh6g#h$;BFd=CrT;!H=sKB2n^V
+6YqGcbx%Y*G~J?Cght7F_nW`cA71PBjjwM4goKD?hi8Zm+V?iVt5i|4tM~uNMT%{F?6aDNyb2!FBxIevF0n%qnTgA7rF^&8Jzfs(
+s1G!5P4BPqluS4ga5Y$E*#)keQyqt+lFh|}MEc6LoOrh&_ykZ~1Sl8|{%NU#HYpA5LIv3H{RUmY%T{F@#_w{JNZ_7HBK+JzGw2a1
+=A=cOtlJI6(=s2wwW{TJDZo0mucST|k*Z$c5VFKVU-q%tcQ3s9O>)lnlJ=7l^5+eN-)8O&wMW`Hi+w6BI60>2oK#r4H8#y0Td+A>
+P{F|4SiEzM^~W2xZ1IczkZZKI5+kvtjz<r{L-6sfh8E{T3ftcDD=c`K#--Q`UV<C8EI8hRydNe+<_RxpThn~MW`ji@b@=vMmC?s?
+b%Wa;QWac#^LCZ3U*nUh5nV8$BPh3H^d3F4_>=^Xu^L+b_GI_nYNz%1lR2q)I)?sOOb7-ADWZ^I5C#lpdt(FXXBCZ>;c&m*`xhO7
+#^m4CCTPt?)Jzf~<_?;EN8PymWH%oexQUG08$|m`))loPaSs%ngJ0s=VFkP7wX|;a(E|5svHE^(^7GU>qY-S#q18~7+nY6vj>W1s
+$BH{2Ucy|wq*KB7B7r}-vr}(C&FIpmP$K!D%9BDy#j;dvc>!{1KXq-x=wyXN)~dzy)+~@hWX-A6?i^(lrQ?Msj)%f6gwJRfI~p|B
+OMNfsiC4PwP;Th%qALfNmJhZaNY$(3f2h*&Vhx2}!LWON?n%~d)eB*=#OBv-pAMBbK#giczaV*dq+|194Nzdv9uFEG3Sw}>U=TPA
+!uGbMY#wTj#KiutBgaek9jyC(2o!A&{hvJfIk3T+t?RnankeqwNvI97w!UJG_0=O?*?SV1pjuS1bn?zxKWw8`%d<F{+U&ZKt_=rs
+7q0C&jDF;DGIt4sJQ8(_?;|B(JXc|LPqTXT5{6&Dpf6fh$MBu318@CAm9K;r_etqHhJ*y?C~gbOZ{AW{l~gUaYTvoDL)2D6AV*ka
+DY&n_-vP30($#mFoX)<4?>JY9>;4srf(nSb9RIzRldcEtd5D$XLRufMFdDPLyjNnLywq5K&Fi|vxw{!h7E`bq8n-{$z6(G>;9(AN
+ic}~#L5B~6fY2~-Fc`rJoPd-^9w-M(YX7bys|U^boM+fP)!S#qW*~D1O$kE(ZLO8h4_3a3i@Cnq$9d%5eFAFRvXr<<t#`4yX<O7>
+U7MSw-}2#$U|l`i&MfWrQN~K%9*yM+;>X4nv>d&Cxb(d3$B@3=^_uEZc-y{!*n^&5Z*<ir6dZ#j2q9y5N_kdYPP+2uu6%%DA{P49
+XwODUPFt9cyJBwE0<MVH7su-i$HLpZK;;|YMOFvE1$fgPntQ(P=0RFU+Q4hNW$v`ECn0@`*VJ1l6t3TG-)vpB^h%vJIacdlQgQC8
+R49_??7(n?y$BTgxz<O73j^^J<U&HhL^uTUOZ2UXw<AsY2H)>&#)za&h|S=<9COed-d6FZE1aP=Nl0!Pj^g8&hzWjg;(`C#c=vRE
++}6ftwG*msN4GY--hWnL3sG(7({AnY!n(vEuD(@QX*sk#sWung%N`BK?9ZiTn%9KI3q)65xZPj;o-DWh^?+4b?>2#lCXI*or|!R?
+@%hJsk;EqyrKbkXr%mj(3(%5O(jLowk#5;${dR43L9tQIq;A|`m-#}lo<DK$@KWtQlTdnk$@2uzc1%$1mksDX?y{vz9tzXGi=1ek
+$OnOC)5i|4;f_*-Au1JUu_`nigb*%IK|`U^+)M!rLBM{4Nz=68NUrtoY7><B?Bgk}8T3eH%w;q`Mc(-m9Avxsz_%d5yNP2Wyb)36
+eD7B=))cH4vEC^)j%GLv<TWF5bd5y2p-sHjd7e@#eBU#@Y&xQ3`<jh4!(#eG^uJMyD!gy4%n-jCgKB?zt(bBMrgbE{2wx?gHkyhy
+7+c!6@y(#_zUo-Ru_)U2dgnC3cZppgpi;flXCfD^+Av(7y4F)=lkV;|v3J!g7rPKP`taCNVX{$&%J^>%x(ZPBln_@9B-f^Z#VjUK
+{%Rg2JCqTS45Rah%k9O8;Kd11=7M-6)KixmjetP#C<uFv;#a#=@2*Bd!3-UFjc2Lx%&46lVJ@TT^}ga&wcW)FpwLe;kq1`nyzy}v
+9=Q`)LtLP#8X7jT`A{$KqeV?pbkfSf-SXE(dv=+tK6`%6f=42ahXCIgeb%P!g{_CAx!I>5+ZHSGB+<y99rs%tl3g~TVG}R1NZ^Na
+_R+T@0?}rPeSBJrO)=Gb(!#cv728bQIuf|zF#2uyR(|rquNON{n8!Ya(flg&I^CXsA1vv37@*jBCtG&+&hHu$>s>O#4iSUuXdO~W
+LP(CqBJ5bC8WDP?!slp!3<U?n#2fMwQ80)yl7-_RP0%n8h5btAGc@29lb~%gqjtC9a~VyyRfof_K@@4hC_luLB4~ciXZh8HMpB0M
+;kpOb8iZ}tiX+D|`jQZg@XakrK0V5lFSeJTJ+i~D_|#2mO}KZ*@vNu)TFaIiXWo*%(9ZC8JGLmsD*da}3#{_zhhnu#PNBQwAA48c
++&tQ_`CO~2%%{7E`>zx2%(kcAe`S?nDke)jM`Bng9=o$}r`m=MZkIx9&$z3G?>zfSp=42n&;y)^@dz2AD7J9P$vTfcIi>`}C*@*l
+NR)*j33fnZLQI|q3y0pp^TJ?YFc?2&jk4AVXPPejjH?F(g=R3URYkn%OoP=1HkZ-F9a218YQad#`>vX^O3_iPBLFNVd|j+MFk9ej
+Q`fU)+h19oWN1rzn7LMEOz7W!*3xr3T1Vt|c-JyjjpcFBo&&`<X!hSH4m2dIdnl_>U&~@|H(zpah4C`3uK5xtb9JcQp#K<JROsZU
+p`vvVv&bcFs_>FFRLr%<g}XL88}uyji<0J9e`WOvC|OpX_)t5?eM{2SK5=vBp?4CB3v%164me`K>$;VK-(IU;DMN)metr3hku#l)
+hWkoV#35*=AEJULv&<bn2o%5uKDGQf<33-y)7@tZ(Y$>vv$SL(crK%PKlxVT9?|LsyztuHHzdX)8h`AL1Uua1HblRFG;t&GjJZEl
+g~wp)JA_6XJt<g0ak=Oz$k)q!TyCT)OpD0SI&FuM8%9A(1X3Qm4VB<LtRy~Kly$CB^ZRi2#Rgp~sB?HfCZkhu!(?OnSry(^L5H(H
+GK#$}Fa#x@fgc;LzxO<6#J^L?cz2mW+i}}VSND&5?e8fY9W_SsA*>S@#OnGbZq=beCG0D-9VOjVgbAqa-Z_V`+(ZNd_9ff}#fsX6
+k#R@>PA)VHN64S>h?lyGB+V3}_ZGaFr6tYgGMJ!*`UnkQ>;ZRQpKRG89;MAU$6)qiaWOcl%^}|K^Q%K6qBO+}j_Fm|mzgYEq}(6`
+f&0j)*!GB^MG7>*OG^B(s#y^*iK3xMhg({gR8L(WYm;;^j>lO#{Xj1Z*782EgmU&r^W?|$$Xf{=yvmVR_KUc$JrpO64w7GS;T6p5
++}I(zgMtMs)|-hK7)16fz7X2;GCC;Lof~4AZf7f1Rq7WlNkQp~o38hu+Y*RK=<X+5V)=+nM-u#?3MK&o<RV@fjsjprqFC-F^iTew
+;*ieE^|OTNZo^qxQg}|Ic`Wiy<l*cV=iK8Lz^bQOY$BGzmcvbMKA@)z^9`H|5+9VmFR#_Hc!a=ct6HkU8-Z=tUw(!xzw<Stiz~Ic
+L4C8;*tSiM=}OCY8t?WNkd{$fXjbtVFSARKxBNLG6<@rT_*@QB*hHo&kC%Lu4c`{CuBZ6NGj8L_=i4FqrbhG&i!_C(U+%AYy^uiZ
+pvakBt7tvGdYh~uEXJ=X*6BUJsjvtZ>9Oaq%q|585rTjmX>v~HXMTb}I@MAHEWnfU+yoYkTvP7lAD#VcmvBVgnM^CP1rD3TLD@fS
+rTnr{eO6LQ2>zE{MkUCdN_427c;qYPQDg5hAxe?d*GT!`iG77v9c){VUa832#Pi+?V$zTz_{uWfWU$sxqssC0h^5M~Z_bWKkL3c_
+;>KieYka)A_sp=O%?2tpFj!am+lQjM-u8X85c6$2U{|ddW{>yZzOD9Uxq_983dYB?6HV_O9DpufK!-=e5hstldicb0r5F({|1CXM
+@t~L$5{H2;F5+ujOXg$BQ1BVsGOQ{b;J<x*hDa2Eh7kq{10Y1h{^vkkcEu%mzF9G9pLO6l9F+aTHhkP&c-s$Ik8jEvYGsZu>bu+Y
+A7ifNtybKn*8jSWRudcg>0w$%(<|QZC=mrKqlf4PH=7?URPQgk6OV>8ui2l<-#6K8yy{}|t5lzFlE(-4=oqK_gbSZl^c&eYD(f%3
+=z^`)x#Op0AcG)=dZK)D-RAFKzx9YoVwchF1nEUQ1S!pN8{0bv*N8CSG-AKT=E3g*RDMwmVi&=$!63*N#07$aZ70MSM|fdCQh>f^
+k06l%=*B)_UJ{EZY20ix7WzNm<_?)9D!7@0ONTUOO@z*AH1941jjmMLwRgqh6YXjlBd#VHxHKK@C$;!q|HysmpE@6&Eb_TqZX%g{
+{?f>in>$~vigKBF`=aUOmt%yW3(|bUoe>u^&uDzU{iFpJMAB_qH&p4cmaxdpPDj!~Zo-_8+}uUH%NMi%`2FHKfjU1aOGT=$St)7F
+^7Er9{v_;zV<XzHEnkNU9F7qnV9G1P%MAu57i)sBXlU%k81h*WydaP@x0NagF;IsB9H~X{FhC#yn)?|crnnJ~f&L1_A9=IAk~%O;
+M~c3uf#z^f_79t!{hb9>f>&h=2KEKN-M_l5V?stk`2m9AduyqI<?@ES)o_eThUW?A@Et+n)py7fmsceRuRr7KIerAa@T-xwfGF8l
+qAB@mXKh^o&nB1jPiG%#e|gco<#Dsb!LmmV#K`33wA0IK?rfU)Y~3xaFOVgstD<|5R`mQE!Bj;E`asucbaFM3f~V*TA>rGJrfs_V
+ACwqKFanlvN%h0d04N^GMCVz;a14f@#gT+qqBtG`eB+YFPjMpw4EtY!h(Fc)WY+Om5EeAQHj09CRw@7BE=8<#wu8x$_r=YKJn(g=
+{AhnKYa8KFG1C6wr*f`Q2C#GZ=bsB3z%P%*J3qXHX;Z#&h!R|UY^l*!{&e$qQ6p7cwA}>NPsuO$S8XX<aQak7me8#ernF#}=slIg
+J-D%qxX=CSM6%_>+=1v|x9uq*pAC3;FdMn6RUi&)Hrb-EJQ&E^^4#dEW=}^ripgQyLyU}D<H!&M6F5=a#8xT_4Pb{Yrl4^w_Ty!L
+g0PVPoue$fnwQLC+GH!lJVW!2>aC#Wp|6GaBSa27m;PSebIxd&*sBG%?DsUn53UzZk4o`A@bbxdFMEfOV4MQ}V|X4SV6C&>)2NXy
+$q2V~H(OH7FFG}h)rFZXEtALE-$7qqHh$p3);={v_Lnp*vMTKEeow;JW_$zh+cFC*D*M#q9MVyVKG64rhD0QCd-3*=fQ=J{PB17G
+4z~01Pv2$^Qs4p5>05fAU)4bn3K*(y@iqaXaF(g#yjTPVW$~gYjO~lS{tkz~-fgAAtidWAc%GqY`9|93t<sGW%bqj)ZF0u0Jr|CM
+R76oFo4ij}$GkPzaV7HN%V@1n!@(OL<;R~BrdBlHccn)i2_V1Ot9Pgv`KhSlTjbS8D$;?bFQZh@?=uVKbH94H-d8CeeQ4t-%ViVX
+i9GLO<u5qg9_XY_fz;i6Q@HnVMNy@^n*tXM_QfvYvuDZ<x-1p~hCl`uf+fVwF<eAI!{J{paf1s}QGig5^~A~YPkEDgc|rJ;(Zhg)
+z<;-{!+CpBW({tMh0HTFeY|$%AKH0dymhnPHXhShU7vTdN@7`S&}C;ssaFEZm%;CC#wYx+i*Sw#NqTF;pSdv3F{Y_T?YOPDm%3G!
+|Je1l&ZqDn1OwU|w_8eb9fi6Zv^-lAI?%9C&|QeZhZiScY@vekm%){nRYm!^;nKW{_aZfOQr3&p=vXNDf+bqIeT#D-7z2cHLXR}J
+Tui}0QGj$MTR^uG&;&Su7$qN%<wCMZPrwopQy_BvBVsZw)Dk^wkg7e;zywJyzpD~fR1%80s4r+$Aj{nXiUE_l4hi!{T5jQ861@j>
+KKiSO(hyi?N%--@MaQLRmx}1-J{x!Ju%rqd93Xpo-VLU|-2LLD=Yj}1Dwf|{+RIH`Yp8zIvDMlUibK5z+kL?loT7`rYnQ>}FbL0}
+z>N}m#y^zhU}zK!62iOcqKMnI5HgGJ+A_XSWs~_KtkRw0Ro*%Luqp8xzFmO%jRhh<48az#a46(&7_l=p<?_+l;q)=S`GzL`V5fLN
+yLRat^_+riYpwjj#&iLwLO0)0r?ubXcHA|5*7(%NtB|UL;#NHN19kCvQJXCOGl43+A{>va>o0$fAvzjq1tkXyLR|z1sEE(a<P~qi
+xW&b9B!JyWAn1pa&U_gp`W_MCL(&*H6#C<X{HDyzMkq!Q3zSNIH~t=0tQTZOXBnr>H$Um`4HSm6Ox6q07b8XC5EjfgSBXF&Q;{A~
+rXrn!4+8lIoC@s4m$N~?jGJ$0Zj3pzX_aT=rrt-DUV{f}2Yv0=O2E5>%&m0AoiC{$wmZ17HJ{i#;fND|wG7YQ7yt2a&PX;{x08Q~
+0Hl0ne9yL*Y6lbG8ID5d40(}IKhf%!t<otjO)-^e$1QoGAYKJ>$dbSps)VKK5=aOHLOfKGANwHWt_T(bW5Q4^wkY6Uh=@EdOKRHl
+Z4|aQWGYBtCjuN~#b687PzOPdSY`Y*Gc<W5boSs9_<TcigKp8uJpwB<MY?u3>#i)iuF&r<jwu=1Q<xJKZps)*?1X;A=D)pU!@Jgg
+aV8-&LdQ`1z@w9OS2|o6NM5;yOyRR58V4}tdLbD~TnNY*GPlZb>DIFDynyF1YCH%?UuNI2#8mzIQ!o950hE%v&fhp*8B-()fdlO5
+u6%ZtvJZrJN<E(TLTd4e@xWQk_DxbsmNNAfB(KQJAw1=;ArSAbJbQ5Qd^3VT=MGDrHuYrO@^u&r^Nb3)<6UaTK<96I{{3;gqRE;V
+75kM+efKT48d8?@cR4MWU95Y$@p?s-0PhBUI_k@!SBKw=t}U02IX3XbTa;<l2>nR?`smyv8<7LG@s^@QIQY}Wam1ZxtG!1u45@$_
+bFXM&+2!D_5Fr>#obJE>(5=Z5gF&;@W3N@EDvX4kV#qQX950^Dn|LZ0`x}V(*LZWw65iQ^-Sf>s0lk~pm%c|_w^mL2)sv5?&t*3P
+6)7lQ<%K_*<f7Iotm##7mkvCBGf;uM$}#6F$h9}BZ|A*7ALJ@srO3!<_bdJT7Ka%rgkktHb*LB^q|Jz^7e`ioN;P#cmEy%9Aj_`T
+*c~yf*q7ue#R5chC%LNY_-X^%lzTz$c+n7{fCY+{nR~Bl1I1uSww2>248ow;h7JUW=9oN~zZOW9F~ZCqB+fT5L0_W#qBMKzhe__f
+UwErZ`{VQ(MEKTA1hQmX@Ak3vpRAX;y_`%k7AE+*wGo|i&@VNldRKxg{Z!}#glYNY_jleYTS_nRl{txX!NFjBdd(^=0kuuSypkdm
+92^P`y%lV}7H;BbEJI@fBKA(!FmR!<IC09tBs)bc)Dgh2Qze%z)TF^7&?zfNlNSu-KnQ^%I6@Kr*QDbY{XaYfUGomj(XZnt1HG#^
+8m01o<5|>`Y#~O%z_4%alCzT5*Y4&SQMu8M&a;;yqxstSP#r71F8=_%XxiwhE<i*=o7W2098Z!w<<OV!smKdR%j(ZnB8B8?S3Ve#
+3yWk*)9hZ&!?tLem=Fbz08pZB6eG*Zi;&qYMiW$$7bbELQjuriVVv9n24PAVvwRT9&opPqUz3hPS$}v69?d&6efPACK9w5Jh&up_
+!ya2@Ar0hBeZ_ycaXsHUL-753ftByJy2#ORh_0yDlke@Qu2HL(d7CKm6PaT4CFPZpo-DMha<zjp9{~XcgCxB5VHY=hDv&@3Bmxkh
+DzA3<%3+XPTv!w<MwewpgK?9&aBKj%(G*@Hh7+2j@N%JkvJe+?I*sxdB*1@-Hzo7`Ft}*mp{YT5a5L-fZOH?+<IU;5dXl_Y1Pr2}
+9n})`>5V{4-%9+c1Uq>e9tmBT`eY(O5hkRpsUjyz<zhOI;9=OJ^sSrX7CY%m^AV7MSWGV27Qe_sk&Xs~VJ!5vMA|FSkPtYa4FMc1
+CGj8>2FVTufN&5r1_kGUhQ=VL(?F(Hp#T2(z~A0Z$NXVXY2Kl^&gKNQu+t5CWmlZ9iGna0$7C^Zp4AyF$hA9Gey}m!-$<H@N5LRr
+RWIX>_#ikkmBvHFA%T4Ib!aIaBV!$9X$G0VBtDbo8kXj|3Zhh|RAn*|fQE^h1PzY>`m0QdND(p$42Htkp#TsP1cO3<h5=wu*t8&p
+fu}M2=RFBn@gD|B^A1frapY^YuJVKcdmTAp8j;CzOyY){Ry|$J`=}vzrI(44FfWcNCBfU<m+K1?z)%zhjYcuCWD;8s#YGq7r&GBJ
+82A+NX+lE$6e2L6eR)9|)8l|n3rG?M=(Pjp?7{%h!P8Ro7X-ooQfE-B=}!Tod531rw#U!52HWW<iV0ANSQbnmknyPYqw3T!H**b{
+p9r7yQ)dv75C{~CVDb=)?1E4@7Ei$9Sdx=Pd^CZ8V`4omFY#E8$HA7LzuTlU6Pf>Q?)*A0(0{{LRooM1qAV`JOTwd3Ov1BZ8h@R;
+#7<91T8Pf`6Jd9GDggxpS|2evYYIC&1Oh|A5%6ir34_DofQJ0ZVh9B6HztGqZj=7Uf-&O~e;9<$J2Z9WmM~>05sN_reaYCUJPtQi
+5*MIwb77|umL>!K<8R?^1gllp@3NA)^DAIr@b3~6{C^aFapd{0Kyyc)5(ST8Vg}ft92}yQ85AOuSD9YM&m{|P3}E=orp9l|ZWelw
+|4%}p)b>;6+wVnAEYIf&2zdTV!<fMQ;|qdM7T&5cEW^>iIe&fDDT`+QvCr-anKbWNwit9;PCqwY0Ek}&J;W~XroZ(i?7YmsiV9fZ
+EzaBXdt-N=4=(~Q;swm}{qOU8R6aC7)pmrCfPHaV?Aj%UIo-leJOBqAB7VNJGBIe`IxZk+;);3b<7-@ED*zlazI)z@BAZJ9YSk=$
+c&>RME(p-f+wwy#mK%s-K1;GV&J83-f!`<v0m0F2Uu`K&Od`Fx;UJI!7xN-mC`Za!^kt2%(zp@)+v?xJt8YhYV}6fsC-}^&z|ojH
+4=ov`5!Z)3m*&Vberco6aT{*nNvu2eO6+n~X_wD)Z`Va7rmTedyV{TF<?i<$EXcj}k&l4^Zh1kv++*&DtsSqPxGq;`>HQt8=~?NG
+!-vbD7QCz}%b$|+pWWcmkybZnIaZ31%JplS$}f(hSkc3t8>P~w;?l%u76Z^qwyqPfYzFfKW`j#%t^9}lhadpWN0aY#a_Q;-GHoNe
+P)#I|s@>xbRnmkq&ofT2HUt(f9&4ir%nwH$VBJC+_<79F_I*1B`u24+hVuW0lt5^=)#@1)Rk(mz2K^i=bu3nqeZEdjbyKv&<n<HP
+#U8ATu|@TQw>(?4gGx!KjV&2yR$=bvn`XT48!m+>Bo!9<ShI-aKf+UFv^#0Hs;l}T7J)$liw4%5{-BKS{gmd+nqqu)3~W)C^f*hJ
+#=1&CoJ-kJ;_7VJ3K;N14^3;{zjQsZREY-ARAj;-w0Ha37Bs+ms)b~e<HwEV00CDXd`7oc00%^r-`I^3-)jK&<LTj~DpfS|Xh8%I
+0n7YcII02sroJpN4+C)Pv~cVYId)gs3;esWe*B<T=*k&6{Pcsf+Re?OjJIX$pD8&?yxe4GS?F|4<sF1Y^M2lII!+Czo1{r96X#pg
+Fo1meboUh8xO6`<;z$a`QG?Yl@f$4uIG>8|{v~;0USX_MUir|(ert<9%h$OD#yr53l_mYRqCP`!!#-}n0at;2%N7o~dk>oxL<bbr
+SN(^eiS=7kTF3y&#*X3MiZSe0NduC$OvLeO?P44+kmr)2=Ww_7r5eE9FUy)*>y-cy%R=REvIIa?O|LAV#xQ*1K-&~B6ak(US+R_e
+cZ#l`Ayuzh!tm8I77|lbW*H50XnF8O7g*1+E)Ad3<h|m@`WpeP)m5>k8c$<U!=qlZ^0?TjSRsJA-1mtaL%g1@mYJ-l52dj5oJVYB
+45IV7jiT9}8b2B^$=_K|z1Cc1_4+`wTrxl>@mnYI_I-H6zt%NH5YU?`mb=7qp1tYpKE)5v{G80K$Ub4ST?NvB)<sz9eL1mn-!}mO
+tYOBPsH82|Q~(Kn=jgUG1^M#8aP7ze+jt(}TV@&z%TlGgZ(wDChe2E%23!-#YSA&ns+9i#Q#pH4{dZs>mzUey&A{qd)+}>$4lNIU
+I#LnwS~p<dYj9{<#r0@K5^#5e%Cbj_aPhWFH&z@=gp~6GwubdtH$fjH<(p-!<N>ZlbO4&K{VBQY8kZdP6^Cahu$Im9?5hqBuYRa?
+#am(p0{{qi<^AsCt~>6m@7vBYoQ#Lo86B6n*w~XI4(z6u!}vPnkf&Q2fa1$+lnnovxO$@;urQQdZ8+lXWGeyyXS4}4(G0=>bNr}|
+NG}Y)FHXY#{5mWxA8LdKX1S8F0KXHVkl74XwT&<3MFsVDV1|qHcZtrx>X^}-4w9_85plWmo7fhi&jnAzRApHL(`4AyMoirOd*4ly
+ZO^>aXaFut4u(SE_1#4$&36Tg>alVn?9J|&e!pefGhu_2lOzN9<{2$dYu|auuxCg>gBzH_yZoeo{}wEA8AXN%*q5p;I^m4cF{fIv
+R&@)wU5z1HAs$dZ;OxQMTOP#cELFw;htTaQ?;Td}06clnz8~u0!zEk*za4*<35D3Oe5+@B{n0=I)42c!H-Mlpi6vOzfAX)S&fd_}
+P@l1syEh?g>&&Ix19Q4r2c#y{-@SckW!doMI;aGGDpPu`=x43-POkz-cixd8bXl^j(N>=~+)LGoL_$j_=&2=3{9N%yeV(w!(A=Aw
+Df%pzd+p2UOUK(}%075|*|OFTgi2j_n``WMU2t<@X|qFaYO#YN+HR3MS-wJ>Zs`GkZ&~9y3UIKm==>=&jJ|*furnb!<om*+R34C_
+B5HdVo%C=8uE4wD`%orJySsf}EX@a$Xc$YA5x~`eNc#Vz=BS-<S|iyrbY!o%pZrXl=klDcY<yLi*R^sqd|#a6R$V#EdKWH$AX;Kj
+n*)bF)qnEa>9WT5q7XnU%j@n<8_cCP6+Ye_(7KtGOZe?-Z2C7#WDfK@Z^u?XV1)YPz2ipf7mO`3veo>+S=PQ^iq7P9;N)o!g#cO}
+EIXfzA9#e6zNZWvmKj=glCMBjQAHInc8pG|f6JTPC!h~ls3_u)R0`~~HI|8v1hvn8MGXV^+iH>I6?$So2l{%30uLGhg8=~+M1a`#
+|GYgEzmU7$cm~jpU!*t9WaO$jU9)kTa1o?CSkOyPD17nqX|Op7ph^8vhn2SBqSpi^J2tdQrON_Zi97nH+mepgX8xNWlsB&s1XL+@
+ca_uF3CvmFH^v#OStD)I%cUZ6I=PO!dM1hi1G0A*C6gLMW;G_E3V_@C-9~;#9XEGld8IT^9l<3~*0epd%9*T$V;+<%M4qmLch`#m
+UcZX=*dtk&N^=0sY<i&R=0F+1d)iLsQK1n5?0FGTBr9x#V_Q6bD}q(IE&5jHj6RT{qr*_cS)qbCo#2*y^<#3y_JqiLHnE??0^;Z_
+X?0y`?W?BC2I%l0F>}*ZiY(vl=12anp?l%JiJICqrE(ZR34%{twi2zhmanmuT&ITxM)uJ!W_{H9azy8Ao-0fH$)HYLM2)m8S543d
+0qCy0%XO$k^6F=8BpfhSbpmW2@)K%L!Rf%B!^y)hxz;aM4g=sZu`_vNcB@PX@P!VXzbURQL<jORB5XC`C>S97y=d4e{7CF<8tC6J
+KF?q#29#$C(ZK+sz|4s`b2`DzleeThP70;!*K3j5@~$R=2;5ERIE{Grygjct*nBhJsu3Z8T1WbwQ1Y%Hq8e_KT8dAwTDe_wO>2hN
+z;;#ln!TuDJ^1PHbu@@>h1<@yyN%+&z-m70wycelUr)mpi2{;VLCIe_qoID+K3^+fHy-oSUV-sGvpp2>>#rr=8wefUa32oD67DUz
+zE8nkLl(}QmsI(B0St>oGEG*MY$e{Q*Kz2IuyZr8Y&8E?F3sCApV<wQ90qsH(vrq=IvicseZ4jA+PTqayM{@d{il^EfTZ<F2~oy}
+hr0D%+}lZB?XL#-=y@k%B$^Hj*N{G#{}?rs0=$JC^~+kMWa}>(m|PHb76ZhwgeiAzL~+Q+0DjHwqJZ`j6=~o2b(?(Bxl9#9AkJpA
+<g?igy$=@8+Z4H&yHE43rY%N9?r$>XVe*+r_<12Y;p}jA0Kt9k%J<BmBm$O++?mzI0raW$sH*icq^anDECoHqjqH!V=@$lW3Kv^F
+Q;2rIrq4=3p3^2RNGn)Epi8_NTU<2u?7cveFRQiC_lX9ds5Vhz*Ey@}&RfnS0F74>ka-GbDH^sJIdT7B76Rahm!*hnJx3W5D*cwv
+N??GjG=F~xmWFBc-hak-F-shpK9lnkG>LQebUq;iT;;%%9dZ)qUL2EPL;@jJ=j)N94MlGaj)(wghN!`+B8`xe3>=fqK4pFt&ESK;
+fC%8{z#2`)RHlEewgh%6!$tywnBqqE$KOQLHpu6i#>@%#{XWgol5@LR$JK`|1_FY1b{_ON1A9vQ5|*+0_`I)c<69J}t9LL$qWy&y
+pz-2@prIX3Mfb0)S4(?!UK)^ESG4!=?mmcG7#<%4e<KGx=Id^0{MdZ>On#g#R?!*Yas_9#`%;(1>q|%Noq_0eO=adYvcG+`ZUddp
+yr|%gi<ztV>jT^s;LHn-hpl#6;VBBk04W;1L-&)HiK1Ciot~IPX%Z{;4@wj#v3Zdj#i_gbJ5*i3k=Wu{)&EN574xiFN7bpV?Hc5x
+ulUay8KXAXgrk86|AxvvGu^Xs>Te!a+!7M(r{I_nhrJaj6?I&A^Yrj8LDSp3z#`ekF-vm`p^AkY-ef;oL<2_r7OTAPioEo-V`ph1
+4<Je-hSI!FZB+4tDucc8On8M-%|;r;$u%xpB(O}vjkbL^-7mXPL70MLvR0#BF-5tOhGk_=ZEOsykrtVPaK%m$ar9Jj215kF&eDK!
+G8+FLyTuy=c{eLR#wAh>G>3z-f7mL9&9m$>0zZsCC7-WbRkuzMAkIR>w>rbCS}0J^fa@U$%nVq{4OrFmV05Cn`bCc5Xj8o|Ytc$>
+OW@<XE{op^880Tg0wV&piyD>mt#%Nl5hNSH1a(=LyrZ^Zi{;7J>xfh)m+id*JLbMdQ#yE|7?O!b%S5}5*H%3RBpS$(id*3tXSz~y
+D%mtuUN}*dfM!vbJC1^7b0Qa-(<%8Ms=LW3+21+q1RG;2XbuNu|FGq6cB}B?yApYCAc5$$eAf#MAXN*!6V+nX5{eI4MQ=@ZAEE+W
+hUY=7N_!KqZKK3Pl4B+o52)9pU3Dj~D;f5cyza*e0<HxAa_qAqqfkK<l%i|{G;92L&@!<=oX6fiA)1C{GNZ?+sK48D;S&ZD6f_eR
+!F{{oDUF5PL?90bG@cvzd@aA&6h8(&v?hrmrm{^nFoIyVslyM3{1q;WKHYSC)(Kp77|{IM_Aga6tV3M-_E|eVVLZe%Tp4&emu{-s
+h+42Wyr#ooqG0rO1Q0)4uKg_8$m2-;73t>(9s6AX8-~&!smBw)jL@6js|r^D#Ia)T4VP5%ux(0%h#G~=1js0lXJS;Z$HMKBA05cI
+(MUbi<yS+OHbb%e3ZuI7eF<TiLafLf=&=A#L^=tJX5nTPvKoY*Y61X?#3DG=|8OYyuW->e<H1F<PN)-y%`-HMZ~9qQht~KLbKVh!
+`*>|wjs{P*928q}WkFF?U($t(<&L~e!mGb3mJdBx7%TO7a~EFL0$|q$l=o@%FZb6yi8l6MWdtBH_&%E3EO_0z(z7IE6pAU@$ZJ#%
+S&nr02=eMu01?U8MR%2zt5&CxS<XJxsar(_uO>camX3Y7AgCq?nc~M%O+_9k8#;LclEYZ2za|RZPsqs48Z`Vm-zpn5Bsbw{r(K3B
+a}Cgw-|hE80k6>E>xJ+yN&#gS{*8Cv(-tEECsYg6?XYDa!!GEdaB0|O42j8!y5Q_9TZWe-RG)dAhl&%K+=8p6R;fQ%i;}h-FeCtY
+K`F<wPnmjmb{TLH0sCsx_)Zh$YAZh+8U`>|ML48gL<vEf!iaEY7z*cRbKw&*p1>*5;KEJI*S`jUD&P6p>1;b!&bP`&dXSp*n@wJR
+1&7@9Q{Tf1g#f8~p!?imE2X=oDy`VhdtL3!U`&m7Q*7g>C!hm{-DYPJUfmXBiawCAkW^G|#%21O@=fJZNWkbpez~8sY&=Tp(NMV-
+0m{TeS#Gn^#cBbqU_%V6q5K}o_CUB>l_z<M?Veo7wJkS>L8r{r7L#pKXio4vi%$Cac30l%?8m>D8%}_MW;g55RG(*Hg2b17X;At+
+#&y#-jCiaZ=_v+qQ2KD>u}w({V!TIp7KUIiI0D}Mt28xz#b?<|wlUtq^Kz7cZZ@f@dQtKQTTj?L;ERw(0Gd>-K&dn#<<_A-w2KU&
+M?tSDz8}kKtyCA4AhL2Ci}<@wWMkAcd8g9I5qt6KN(xwZrhvYcv^elOSJodUDFplJ`yu}6S3?@O-<_=^4XE=CO~)j+;B!5Lw9V2Z
+VQ<?@sC<CXvrQjYTfgL$VfP)edpEVUwMa}L`o1Uo$Oh{!r=SxLYZ*vjm_)xKx+XWN+_tVs=&_{$8fb7#*1g{5P<(1#cK{EKRlDf#
+H);BMe7_5UI29sKxwLxVDO3Kk%Tz_|mZ~7h7&hZsSrRy1a+uN;5B=G_3Id1xv;JUL*KDc!alV<fARSoay7LTkBGns<;*z^U#sH?~
+t0&uaHv2wpKcO6Ve@BG`4WK>pbxHoA`reIONP8D&!g&BkkQ?grt~wvNpgQQ78i{46RGe~2TGk@GCvX)W&5DIHMAK2x1`GX&@Tru5
+?V8E$&*=yla>~95T~mxFgE<w&$-?~8i<FF?Tna>c!2cwg+K&SNu&^@knsu~$-A^6RKU}f!(yap@d|D(~9i~s;H0n`1KzZwZM8u;%
+(+LEmbL28a%+xZRmnlh^UCX7y0R%|I0y0Uuf#Gm8S9+@O)LO*M+PA=D$;%+VsRgR9Ri*Kl-+go^u?xd9ExukjE)52=jhXTCY#ag3
+!735NGc8gns6YO_f6;C!-Yh?RP<Gxm>j?XpdF5V}P07LiQa<&&3S<xfy)?G$E)ATd@7;bw@}QrN2Ody)PsB?sg4)A)pKRK$vqp$z
+mb7+?-+l;1>+X|`5S|L2eqdDpSa&PraGC|*)N@~J41MlFDm5XqeT^ml8_~&9KSk)~ZxIyuPYwwtuwoZe8}=7p<exV^i&Fnkq2Vy^
+nswwo&)%m0^qG#htALaSW~ms9hWZW8TYpGaw%5mG=E*&?W##dCZrN<PPoyn4aYaJAy8z2TaT#n;KgNHlKd;4(Z^|KbR*UhV)#B`}
+<jGSQ<-#B8@5uF2;9{GnnHx^!xd{C<Z(6rl@lLNYn{h*@6(sDJqPc&bhuW-Wo3x<L`35E^kk}Ci3L1;sd;gNHRi*V*hpEhhMg{Bm
+_rnLO>nq)hbXe64pQ@o{-u2?Vr>*X+(WbDBl_s1<Q+-Z+{+k$8($p$dUcf0k^;jZ9j1NCG;9gS%Hnvh1z_HO>F5_XZO!<kXx4k^~
+v{IBM{JI_j{a2zH_lN#-pq6=urUK*RzUaM2MO?mqH8>HdNM>0i)%&ftC5tpHfBQWn;mRT@0ziqwV|l6QgCpY)_N_D*V?_c$&HR`5
+8=W)1pKLCKn-ZRrIo-;K9LOjxJiG4r;A?+8O@yBt#RkL%DIv*E_$gbZrTDPZ={z(Hc-q_nga4J1wrS%Zu5o4Fp@~@??y8DX`yrMB
+-@jN}U<#G&<YBv-mRjkrc+Z=wbm<rXnJ?CM_ZUWDE5jD(OYlzRaBO&Fpu^p>cZH=CnGK$g+UpWu1tJ)UWY?qKUZ+Js5(#LI*p!D5
+NrdSNb1pI-In8)@1Q_%$MDW+`_Mco!-+71T=M$3(o=;$_@aNLJG=;dPJcl#t2jy@LXVD4R#uX-_Q!P`uGsR>0c;(epWCVF|Q*l+7
+h1t2u;VwE76f7I9(ydVr%5)5v)7uCXYAA#OBM?7h<#ZSv^-CKL1RD8EOXOd_|BKO#G5Euv?7TzM`A4J=*6;JtjR9r~4DP8$aG><S
+QSZR>u0LARef7l2Q;c{|bE`f#f<&eA5HV9}$RH&#0~38!DF&IHmka_~m}yAz5m?2@Q<ql};zEFaVhaKhpg`-YY3~sR{Y_K;`;5%^
+Ka7#*9hw2<G26zf)_52ziBO4XcK7Ll9=olA_bTFj&6I@5*r`F+?Uqb7Lt-#!B%DolK0KYlPa_jJ=z>5(f_x+#@|RRdDiL@y%d`qa
+LVi<-Gk5-Nw`p?t4}++Ahvu!m9j9U(wPl2;Tv#L<Oc1G^>ty<32R#K5Di;T;U6!Impd$_p2IW|xco-Is!%m~i93kM)h+p~{fv~@J
+Hv;{At>*t78`0?xgRpsrroQ=UPfc+;`DarOVC%V==xL-RF2Kvh9A$HwjR??B42a_V<R>H;XwET>F3_6;{+sLs!J+?0-8p9Zo8tev
+xYGZ}8yf2=&Bu*Hv$|GsZtp>Wt~7(fjmNP29|4;v5e1u3<q8EsfbG|ARKM^37GeEAC7?MM=)Yl$kC!F^Yzh4ph9G%53FzPf|D`7m
+5jm?efK~MR8(cGX|NnXX^O64*XzJ*YP;lrBj#A*kp%6f8xL?3QLg%tzGK2nCph>5rV33&{#e<&GhQE%^X)r-T;QtCVaX8p)#{fMW
+;5lwG5dJH`1i|5dfC&bkZ;vwKzXQ!b=D^KAu>|?=Kok7mp-}!i?()B7+ZI^ATUmDO0;4^oB3pp1UAR5`3v(W9ajBMV_9d~6Ua>J#
+m}ufy_HvRwj?K`ai1dk&xY!J=5{5kzjgDy#T=2X~jkC~qDpli{j+&wfCtr>K`q}rgP<>9q6PDiYX94ECIMKvv^BGN!v<TU>v4j(0
+j2^^`vcJAj!m@oTnl3wjrpmrJ>TlFHp4YOHT=8W_#Ip28E!WJKPpQu7bj7P_MhlucKZE5;D&yoi3vch88#a5q>gv$=^73bnr|qSq
+u4eZ?NUwv5aKsi$afe*$jUMY>C`bD)kl7p_zAsx{o-<`9kN@+Q^Z7_lf<yaz=?wnst{jpd)l+%tEX2(|cw<en&LJ54>1li`QX#@V
+AWeMCNy~_@6k-3BFcCJIitIzkzk#OM=(su3Y=&C7O{v;C(?RQ)(}n~bwy{|#*fzLY;UgW!p}FqfM~4vh{6`C2o?3Cj$qy7r#S1Pf
+c3W9cIn&Oql1L06E#0?IhvTL3Q@6i*vQKd{gOkD;c<}WlgX;)q&N6N+I-#^LUxkZ3e|Xn+L6t1dixyIF8RM%3*oR`$BwMNM)%z;>
+^&IG)?&g$z%P`nqknsP#=$HsTJ6R?$W5(!ib^Vzq&FuuYAo8*`Am1L>vyZ(NYI5RR(zh4xI+Gu9Mr&1%K8Nt7`->h7o&LZh@WqlN
+M)|&cqV=D?dSSI9o;~To>HZVrXSw*C(CjIj6~hz7TE7@_vnK?;;|jQwwF=M1&ncA3zc+x7J^9I5nc{7nH-_Oa+vxDKAsno(VCNZw
+B>5Ro&U5$=<cYSQQtsiNDODHfCGpRkm^P;k39rLjBLrY4TJ7<e1}+ZMDVodD_6&bK-51~Hz)4*Ch&(E%qzT(i8<62(SEOw&_(-cE
+vrvx%p4jmS*EOl}Ka>dUfk)}m@cjo0>^WEYJ{gdIOiYu^KD_Tv_3(FB4pKZ?PZ~%ZJ>9C5bq2!zF0qzdjQyKvDwr(`A+UeIgfnCm
+ZTK(~{SCP;v)<XLKc}sr)e5qG@|OqksH$Wa0!P~!lpSpOoH97l+^7iS09AEFsPz8pkvjiCE{^csw&At6=%uVIO&BLX)b{b^a1Y1N
+xp<Cb_3Y16IgSlLaI!|Prl#OiTsUu>1{oUl(>4WhJbQBBTVyBaQHfNj6P96r->V}5Ve4;6rV+$8dLaKm3Hh~6=<UmA3Q+;`FSFR2
+e@>&h0W-ny>S?{!bmiezK@MH$89S@5mqP5<oh(r1SOo)X@9s_u5v{n&rO2@yjwe$)4#uxts3OZDio#&{{ULasst#v`wA8N8#VMsk
+hr{)q*7>@hjPlUzUwYo_Rl|Fb)9U!aJ^4G%((F?s4uq;;*hXlA6dA(?jmmjb+&{J=eDUPDa@Cn9L{`3@r6uR~3s(2OrQTonu3bl7
+d_lGdhl7M8mJJEknkl}G9&snKZ}`gFfYnD1`0v8r(BrTVJf>;Mn$FRKmkc;QONEV{SBcjKe<RLWyGfB510;GZk^KaayD#2aAZ;PY
+-sK{NEyye6XFoB=UEWly)7X6eI!8ee$F{Dd7(cV&knq1$beuxcC(L>c`Gd*uSr?hxH5<q-pW>t4uYFSt+E<`Cl*%=6*2Nm)EH~lW
+F&u*>yWp(YsG)`{|85LN`1bpn-+P-Pw{p+Vkt^LNd+QzuO7f%GXXWi&sNm*8Fy&_NUwx??eQ50kFq>!=5|fSZd8F8&d9I2#SHiFz
+5KCPF9LLz@MsboqK+wMy)p65UQ#-3vDh#eX&thYPC$CZ;3L83na}vEO$+;E2V5h3sSN^1|S5F)`Dv{#7!#*<+W95*n$9aCoWzJ^r
+$Z1{i)tEDKIls5tHE>`oiz8|Kq(Vm)*dVsk*jJ$)Y^J_=qtEdJNFvfZlZ-eOr18#n{A4^EE+r`T=UZ}+|8!(-LWsL|R(^~~31yze
+#<t$NzT}H5qw?bb)Le+8&MMRD^d9(+4ktF$+K}1&aewi~@jJtvy<02vIR<NH4Dsvr@{`5aZMfJY@0Fr^I|fB}!vxp^JI001AfDjz
+Ia&PN5Bpw}bg1yMW%@RuPf{x4M0O?dF?k*=lG8;O3!7f8g8tLgK8O3%HjC{JhRnCh#u)c=4*t?PSM~?n%1d#`XMUvfohqr3{^3!g
+H;1~RFV1^nT*g!)MjSadt;uddEL3^Hp^F<iTCG!V1yU_wTT~97%?O35f}53c8+atxl5)S@Hc;qVbrf5iUJ#^8B8VKZjDqn(e?lk#
+p5`UQKb_tGlF!zA)~WK~`IgRRJ-M9s-sRCB)aXP-c}^RswL(QV)yp%4Zye9`qqB+7-|{`g`_{X=l~!h)S3t*yuUAiRVrXHI9Ba5>
+h@vj=V+$dQT?q$j`_VmGa;H)X%eGFp_V;E9$O_}xsN6xV!hs>2ry~Q#H62&uMg5Xp{7-8$+o4Y~vj%kr=GzKVEJ`%pptd5(+e?Gs
+!qHQGNqN!1ow>&_`(%$G*tjSN7ZJ*(DK72N+aT;m`Z;lOjhM($Ki_aXd(zI#opzDy%6)kmY{O>HF|<eVu_S3uwm$l%od*a>;Fvcq
+#)g8BpKncd5`|0`HbT(9mfrlcw|S#QWA^(QS1+AsV1lYvu2}vgSyuP3vjR$hbHi)tK7wk^>bHkh*y>BMDVaAMzq3C@StUr-hQo=~
+AGi2}-i{Br1#z>{e7T}BpXyf_NW!q4{m558CbpAIgwbroPTRX0kkKFxH^!)e8Pn_t5kpLKAsq6rEQO1{e{OclH%(=}p_#unsWG>!
+Fv#r6aX}eQ{0&^yq)qF&zP6Qjy*ED_7wW?^;-SM{eLJ>^bHwN%L*dnu_4-fbBxr2z(K){l0r{#OK!LD%vt@VsRW3aQ4=1#18o4zB
+3H}+At6d63qNiC9gPG<+4Cr533Kw#uX?8lB17*IUiC#WXDYIz%l}lmn`%R(jJBExFj6C>s#OOj$(sm@<{LGuU{jxv1)fq$g<fNYv
+%A=*i_6+UPhjJus$55tGjo%>`3a7(ZMJI|XB*67EE$6a0j~V~8<P^1|f~Ir+d4GLlJp5m()1F{EW<L^1^R8J(bJxP}+{N$w&WZ+#
+t8seJ)`m24arp%*u0I~IlEEf@0uRVf^lGYXM4UYr+dfG>irBG5`OI2*0;kzu-c~Gn=R!?&9u9hKbneA?DE?<+|0iP<l{y`7K`^Ml
+#Lg)Y(7&q|?kV19_Mq{+tI+7OjNyN1-t4`ua+fMEp3M(&N?nuIg<qCtSoy0m*tcx*aFfx&bjhT5Xju|_T1VGfd!y|5C4x9k*74Sr
+c7^B!G=;zkqVi!kWD+5;pJYp34ufE)9S$%I_e&@Z_wNg<4e8A`X+em2mlU;F_KWF#m1R))moRq-k}YXhhvp1~Zsu|pd3gxT%@(Wc
+$F@BAeEQLv0XZCw4Nj1s)Sb&@NiQnLL<NcOso+Zw6oUNB7>~L)2)r!tr?W8{N(N20I|32GzwCgZ|GrFZu+tx^7(3=0m>|uPirC&`
+$6($CM0WzGyBpcLTL+vo(QT_(%Yd<k=1Gqm342FR<{s68a{>yG<5_p#jNG>7`KjYByuRh6t|vHcnkpM6{L-5P1WLE3LVj^Lcz*Xj
+{(WJ!&1HY6V%#$C(7bf`jL!Qwtw>^FvjvGm*)06n6a0(Iibm^mB{(XtZXeZzGP-&&RvF8odaRT5W*NCGO|GB(^`u7J5i7_$O}RT@
+T@~826A3a^;rUfrk^WP%uH*I}bY%IwLvz<@S&Z0;=I0IX*Qj#3-GESvk@8D~8khEshKh2syrRE(h4c@d+h8Y#<v?)$QGBONji&_u
+XYodG#9=)c9yhHRH*!(wT)zb77y^V}$x8T7Rl)4f`UBsenRjSDue-d~|5ixKV5XG_$K3>-L(5B%i$8VqY`36u80#GJDsNEKB1?HH
+XZZ_sz((O^Nq{;H{Sy<ZQ-M+_7-Cu%I&vfN=wDPLmVo{hK=gkKO@XRE40_BvG`p1$F{Gzz?d$Did4JOO(zR`#F}54Vi#_B>9LCza
+F$N-~swhq){4@pi^Kzn`)C7sswqdrv1`YXZn+AD2c)C*uVCW!!^CRK^DM`ET4?V6xQu7W?#htW**n#2@6KN{$CvA1zkXbb%Z7HtG
+bR37VR9lUZL<)t3NBv|qvayM#G(Xobyl1K;K!E>h*ica*$ZtjDzn7Fl{!`0|iot&vB+WZClldNKAC0zC72(BC7osi<d7*JVC&*Ne
+K3!^z4iNc&?VWjeRMi>AZ)V@u%uFWB4A~b*hQxr`F+jku1PLJqL{a1c!;&B<5Vo+2AZP(WXaLy+6j_3-3J(Z~V63(%A{1q5HBtfP
+VXG9OVxM--z32W>TL?4fzQ6zG%Y<;xd(U?7_kKsE)ave3Z}|7u6cHY`-K16eHSxGiYTn>!P=;_qTQb)ai&z0eR)_@IE7tM%tg?CK
+t>fHQz1lC+kvV7Q_A6=`?KElr^W1HGnpF|<uTmZUS<q<E62JD#szz9xLlq!q-}RkDg6tWQPh4GElpJm~Xvne}dv;b9`J(R>WARIs
+<NRgy6T<hJD}}W=RKnsMfnrr&7%lclfjKq5`mVT{{f_;gl<DK1>CK$KmR<2{6QQG19_iW~vH&gb;4^blVBp{w^PRbnC&S~3PP2|z
+jOES@D6;;fYI6kY?LJc)#X5ZHX0<}trBZA<wXlMRN*2rmQyXa%>u@^NbQM3lhOAuG#G8qGLX<RI$2y(JLPbMq8SG02qa?)iAMeNu
+qF6_8f?^#kfnps1000000002M|4f;Dc1cdZ#kaKC2LFSEx*umPt~#EvDV{hraqLg}Lz5n#<RI$V){l<1&vQi*PeA+qe(u3NWWkHI
+(=MD(AU3t9yM5i7cx!WGK)iwY;WXlP)N7IcuX+6cqW{nTrk(Of=Z0q_34_Z_JE?~!!R^2~G4`4z+uW^mijqhGeZF#y^SZ07!b5y<
+N!r^7OVd_qh_5ZMtlM~eL=4fai?@69WnqL|S%tTIbta#Yme1}?9Dm@wJ;UsOi8DVh!vA5W(Jx`7KkN_wCN)1Bu=A8&7)*%FpuQN~
+&&F<~#ntXA*9|LZMl{d#x<{}5khCl=j!5V`6ndmszkf+GAx+7(EmzN73@609S-zpi`b?txZkDAzmZJB6t~gv+ruDbjw_PIb{!dei
+HN=5`X8#Wq|MzRV)b+_rsWfn3p@aHja6cQ<G*pg%sB!PO$JNC6xU{16wBwU*KbB0SZ_6wHa?Mse!a-;^zvK3_iK$*f-vP<%PYtpW
+<8!&oH$Q<;w|aL+i_ZV?sd1f&-Vo*>x~=lAns2IB$Izqd-gqrz^X7shAC+u7+j~qo*><%_A2l>zw7iPU(Oy-3V&#boqsW`r_xiU#
+EH5Xz8rSE|g4b`7tu|}(;Hy3&@V;kB5#iU!^0)~BRa#QPyE^7I=Kr;f3jXyhYtF_Eod%wG_tT$_7KRcsy?1olhP5A@d_S7#uL<d^
+Ka;s9dWiPUZ(ouyZAUoKB*R`leJisS@s%aLSDsBIin?vDH#9f;b&8195{aoAGL7TzCIP%P`B(xK{M$*^-Z{)sWKEvy?)0#oObKnD
+J?vuMq@E>CVx+B}@nKfIJ;Ow<Y1_ZFY}smZmHVgfZhq0I^IQD6^9QG9<Pf>1!zwdmdjH2nlb(3<s3YG(-reO$Ze6{VUh(v2ZHH3)
+>6O{fyCSv@B9jp24PNOyGu`ninVq?G<SY8yH@CQn(D3D2E!QQLh>Tl4`k`4q;vOg*x6^AS4kMWr8*3!ebz?M2;wHL>c8$5Wr_w3k
+%TifWvuER)<@0uQEiWf_3S5h4XZC(Oyu-REVwI3~?D~!JCpMGY5Br*DYI|=9A+~6rY#i9Zm89{j@=D*SscNFzKW{VXh(BahH_`c<
+;k)YSMOBo8H8s=E%&wm0NIBwh6HWQMnvUPZPVd+~lW5-+#lEBGm&trYsA9LHN6YGXVoh6G6fwrCBjjD|_QmT%{OYE-WV{~OROfO2
+bafZ~m-?}`q~+czKeMmj;v?p#<wS;1(&6km9VagMMn$Y&_Agj$y?Jw@g^;RFF?eRIyBRUC{`kQIlfvc1JSk6?*>r?_DwFKKZ0W|A
+^rVC5m@C%taq~g1JT$B}yv#;CpgVMB>nDRJj6RS|l(X1bRW)JJ>8YW_{-V15kR3@{JuxA*(GTt8Q4xAQ)|!)%H8C`Nk4uwfudXW<
+aWP(HE-C5{X*=5|-<mQm+DWu*-)~>+^x)BxJu-+<@rO%^AM^?9;w6U7FJD^HkYETQx?+n^U2`|lS2>wS#Xp+*K6Qsnd+8-D*O@gj
+xsE$?x<pqrtk)5bMY;KhXFOUkwY$MfJlbr`{_b)?fy+e<$XE8wdpGHqMU7vrJw~g}M5^gg@tqM$es65DL08*G#KqW?IW>>(9kS1%
+y8OCVMl47=w^mFz_;r4sig?cR#I5ZsPj^-82(3PR@2z=>8gjVGi8aZU<jN*ou<H=anoXwWJ4ZyG6TZNlnj?KH#|}N)rY4q5{GL=Z
+rE$@i%N;btAX+$R<CilFtfW<O>rdRkXr7vf6O=06M#B^!#@>eIA~()v=G06s9MP)RqP?Y2<cOI1d1SJ4{OUXt(Rtk8<Ui9j#X^>k
+&kvc?&aEb!X_Qy6=THjDg59r2X_s<Eg58-@^M#)e%-(*oD$_x#QoreZ?Akw9wlI-T+FrD_Om-W{Rm|+#Zb?>hmgL$wg-$F*V5qt4
+xJWRbIW=!yd1Loi&*gi`=dawD8>i-eT~iRHCnlSkE+LLklZKpr^7E5jdR||QGsy)Lqbx8?$TeL>f>!3#TwL?OmsNSuHZAFhTlh)8
+4~G}V*~mF@d$LTU<ri-Vk8&7PJSUx9BiO<P%1eqj7K#MfGa`E?=$>iqvFdnRhuTNp?3WW`*O3d-3a3oYujRn$jXJ)VoK_K_XP1{2
+i3Hg*B9B@=J|o<$Rq|A+Tk?o6%F352MK22xm{%24Z4O1CT9d21B0=^XRh#zZh8fiY6?PXVxJ&|tL+QikLu5hYGmkWJQlPYVgkB|F
+h?d9LeyyQHM#U=s1&_~svNT-B2`NS;bp%<WS)-)38bLiS<w~Pihs`chQ^h9im|U<Ynnp;&b*$0K#ENy$X#m0990o~<N!F4lg3R5?
+N@=Jmnu~*C9U!1@S~LLw000000000000000003Z``ANCA8eR+IznUMow$t@q7JkOi*6HCkGynbB`$x73jw-f163GvY%I5o0i}+RG
+jJ(&Y_wZfoj`|EbIkAj6zfIm|`2tI-z^dR)`*B5sov%ZOx5mwk;J5d*i<uGp+=V|*$l=*<IHyC;`<%_U-|+KT?xC8-y_@KCw!Kc)
+)XaMIu=`jE{|HoW_@K7?9`*41YgmU7ea(W77S}11ufX@UYQDTf!};&St^6N1S(@=S>sI<ty~<p%4rg^thx7`;m7ZRjIP(R;$YjYZ
+UMTRVJaOS+7e8{c)Xu*zjAlXN(S1r2AAM0|RK3hxv5uq-r3oE$27Vh4Z?!hvDi~>puItj$#_x$szwap%G>F&A|B6<|SNDD;uB>Yp
+M+g7GTpG>C^4(|qw-gLHla<e&nr`98HaJ$cvhy#0MBh{kKhjDjINDepAX#LMCoOdF3+C3eiWR-`D>DSAiH(gePo1LSce{AmmJ*I1
++U+*$`M;Q=74$w?fT(Fs7I85)V@}P__ZgQQ2o>~AZ{4}nJSSh5)ZyMt{`!==Vo(Um9f#_L#>M~{%v_g692!HJQ}e`zjcxa<)%-?(
+b!1LYxs8AQBYU~+g6Z{8lyD+csRPt>Y&t0NKUu?^nmuN0oV~~)SZR(=ecBbL60CxJF`S_C#&oanhL_0$RLxFeb7U9h)a)O1ZbYS1
+Fd!aFn7ltlFy)ol+$zD>x`zvw_#s??TFCR)i3DSqQ*+F!%MEP>gDSU5*LQ5Jz}Q)@Fbl1osWzdS0qcV}oh7z3VouFP^Pd}%Xb`A5
+=*GLnZh>}vIE~O}<<iT8Ma^?Biv-y#){*t*wk)TxU<!Bj$z+S50Dw<MojtEt$+*BASSfxk6bZ6tM7Ff6h%^W*Hw+k=?$iq0jbS0w
+ZbK;#nt}iwqeO!2IjSZvN-<F;^3_>kdSNYj1AXnX;5qbKXXK<n!NZ|ys*80E7Zk6$vy~LNw}a>Au8~Huj;LrYZ5WR=(1U1jPcjcm
+!*y&li&O-#C}oV5cW_I?b*vJ5%b}LBcJX>ih{?(2DAvIaDAoaj@1{i)000000000000000000000000000000O+xLeck(Ikh5o%z
+Dl@bGNvb4N5moX_8>rs6sJ0@0o2ksHxpCNrNJ^$Ft)8N?ro&oL9^E)9S)BT<KvDBXwaEWuBXeqgb}gLt{QX>)O~rOKqq?h;>eK<7
+YaO;sBv{Oxn%|EcNoV!j&rpRMxIs4RYr5b`tu7H8Rhu!VrtY~5)MUpE%vDlqK1jQ)g2?MQI9?=ZVouHM>$7xJ@X{U=rEp|W+v9Sl
+i3Hg*BB#yjMi--145e?|;I2BeK3^orUa^k4!_DbiG$fav5;Z}6nXwTfLG~O~CH<XrY2oo+HFc%IU4Zz8K@v|764Ukcwj$3$R|yDi
+qvvpGxQ^{%N_xPF)W{ecmNKQ`I@XGGP0pxbZAx)T!*#3>>6)C1xog)+LQL_B<m@fo71B@>#X3On-Lz-|00000000000000000000
+0000000000000000000aM*r7Df{kJ)lLz%>9!M7nvgeO8g^FBLq=<CEZ6;G0CDAu^CJ{A5nY(MNq*1Ixr4{LPM&?|d>C$i=E5vSE
+HFIh@rQtf3NO=c|6zdQz@4()$B#~kr;u5nr1Ys`<00000000000000000000000000000000000000000000000000z<-AvO~4Q#
+XaWEL0000000000000000000000000000000000000000000000000000000faLinGL?&<""")),
     ),
     (
         decoded(57, """
-c-q_lK)JuCOf}zRit70X$3i`K9SDwYn6iImjMicAM_!TjPA<XzVq4TZioP#=Vp4xUYmxiKNeiwA$1E$pA|-v6Z$|uLy>tI>+I;(e
-@Y^3tk!`l!am79hqLi$R`u^;=zS?%8%%y}a(<E|sckGtmQn%PveW%Nvv;I$J@AXK^5mAe)I{5s}nH4V|=G+Skma}^H!b88G)lv1~
-tYAMGRSrQ$4hCihM%TK-ZZaDeT)I)SL_*u-Vn;=sBU7U~>$ldf|Dq=Tn)M?4bzSd1k)E()QkA&H?5U?)C+*+=*57qDpBtkbGcPkM
+c-q_lLAZWNgJind6!o(Yjzs!z+K`!B)N_1en9|A6TMnu1W@fRmJR1}z)qI}&#Hap#)hhdolNMa|PT7)uO+xi5+qC4hN(XqK>%8GT
+`{IK=#~R<sam79hqLi$R`u^;=zS?%8%%y}a(<E|sckGtmQn%PveW%Nvv;I$J@AXK^5mAe)I{5s}nH4V|=G+Skma}^H!b88G)lv1~
+>|j3`H4Z^W4hCihM%TK-ZZaDeT)I)SL_*u-Vn;=sBU7U~>$ldf|Dq=Tn)M?4bzSd1k)E()QkA&H?5U?)C+*+=*57qDpBtkbGcPkM
 6B8o?3J_-tJt|Syzt+|5by1D{3ips{WslD8jceZ}uYS&buh*e2)tg@OY0D)Qv?>$~g@w7;fkrT(nSlaA#f$sACZ&Zb^Hp5m(Ej_>
-R6XO{Vnq(BPrtJ7X>)aykmKNGVq?H>1`3!J!*GprbN{#5tLlVRmHF;-MzSlh0=>e>NVE~CKw_U*1Gfc>BqKKiE6^d70~SUG>H+`&
-=afG"""),
+R6XO{Vnq(BPrtJ7X>)aykmKNGVq?H>1`3!J!*GprbN{#5tLlVRmHF;-MzSlh0=>e>NVE~CKw_U*1Gfc>BqKKiE6^d70~SUG>H+``
+!IFI"""),
         decoded(57, """
-c-qyOby(Ev*7v7pV2Gg`hVJeT>28olN~A-&LlBUV7NomF2?1%4ZoxnrR6vkcKwkHG@;v99efB<&&mZr)=9)i0*Y{p)-S>)L_fnsi
-cmXjk@j70$L|QmefX|ey;T_Q~#5Q}nddo(9a&s#BiA^d5luz@$#Rj*kNNXicvaxFQ{%~i&ayvR#w0F~|y;(k4t)-_mx-BnQXU_*M
-?bbQI=u4N}oay<cdDkpqkuf*rlzgC@YTlSp675I!DBvXZ!TRC`Z12_xVVE?(CQK>xPyic&;$QK`TtFUT;pr&Oa?*&fg&XLuIbE%@
-9Lh*fku_uxq?~lpj*XX;AAdZv!2a~@wJK+l(LmZkA>X-^*w7TakQ~(p%j?|(<Ag!_J!o;_3y;N+k{zHc>Wz43%kc8%!}JyzBCiBK
-W-l}0o14&{<fNnqKRVt64g^8|#bm@yyTvNA=_fgRXuSooK=~QS^wE4(we`Gbx|egy(>F_r&-G(zbwHhK9;0WC^-=e*WAf@Tns7di
-)!Dij><+IeSy~np47imG%-^2c=SXYRD;Za_DJ7K(el*y}@a9|32ac33!df@=guxMFELz&nKG3d7`W@r2sdTB&*JGrJ=HsYjlGV5L
-k%qcPYxsLfS==a|1{wXEsS0#*IlUMx)snR{%SdNENPAdsRR7}v_v-@b4eWdRvO`?W$*)4cnSXZ|X5HMjUOJ<=)VJ!Y41@XOxyQYG
-c2%CeH?Y%wmq8JX!UecDgvt2QSn{~*372xrdP#4+WN>NM%+TS+`=MC5K(Stjd+gCy<CL=8-@>O=D)F}c{0m>I2PMl)e}Xq_P6FSu
-8;;VAMQrc>cZ4=i%Z4`YB8?@D^m*W_`>~r6OY*VsE#+L!{CH(ocrm%HO1x1;QPE0a-JJ#~26h^$x9LJIQ)(BQL7`Oc-t9rfAz^~)
-y7H*2^41~3W<k({iXab}se*IqdK$O<x$|jv8LjSK9*Od#4`KTBJ4=*N{E{_X+$0&=nxdt>Diur`!WcoAEd1#bX{Q}Q0!h}IX}4~^
-Gi5%{y`*`m|4k>2()m0*LfBi_ogk|~h9#^3CUqs9q}9_iyqF{6tybL|lvUdQDov7iF#)rZwFRNIS!PW#JKZ#=X8J>$f9<HJoGQqb
-ND}eo`nG(f<4f3@Ufr{RCu7q6Z*hBQk_sGfEmvsrKjbeR_SEO^_8=HT3mcN_P0L>3@W*pRFmsDRwlwBFt#!U!gi%#b4@hK^O%|wy
-5+>GCG}LVwROxmty@*65zkETGS#0^;ay2H32cBHue%P~m7Fmzm&1_XbAbsAmr*cg2`OEzkkv#OV23OpIZ(dkZ7pw;^&fnsE&Yk1E
-$(-|Du^v~sab;S!u$o0NheN(%8dpW~``2WxSc?u+ED1WSpr;^fQL9#qrl%p9`#^}4<+3|h713Ha<fqg{%wQheKaOb`{Gg_>Sp$8d
-XSr(?GP72e*WWpM&YYVlT+If~j-NXeI%HkFY>OmypJHjCIRv=(pu?<%!!x^m8w!ps`?W<rZA2QrSRpBD8;YLr!3<t}oP6E^^(+D-
-y%p(>t4Cgn434cesTUY!dZJcWvI<I8-$9KMi8^sP%!Olb_zx@2Q8EB+fJnaE4!3VZa*3O?->S%zxTcIKW3^aZe{|Fk&Wfx%R;h|r
-!+6TEz-pMUUH0ZZhkoC>zWrfGC`-yMqxEMp&q=REe0io8A(o-)mZ5OVsnBZN7#Zb5d1JyUX;M_I(T*}AM4DTq;W@HZ)g9Y>RMU}U
-nDPZZd&T7TX|D%^h%xV*%&;d|sU5y2F*Z+QS~3tkpQMbUrkoJvyYBNVufou%9t1~$x^RrqPR?qWbG_Rkig0Q}z{~~d)DtJ`z_C3f
-ESr$A?8JD|2AoJ(s_5T<zArO5=JT2=U9w)W=Co~*hiOGkrQu5NDe=#{9lW<>&ZnXA9n5!IMK>(oNs?yf=?R?L;Q<WOY<as|)6c=2
-pE}8qe^2!vIvUgvQO5aXQ`21H!cU!hJjWi@*iKviS(SQT55FJX4Mq5Bp|ng%lP#6~w8IKMK2MXrSz+Mmy!fbR+07%f<yMZC2;`q~
-W(gmWE)c=)Dk+nYRQr(os8`@aqgQ`c%zI|erxkYG{a;jsFpoTpjdD8-lrx?7e3LGw;5^dx@NTVEngZEF_oyUcrvnN!`u<d?UvdPu
-<&Uby(#x6z_*$1qrw7rJi1exShnh8|Pxs0!BKLXy>36@Sv%0>7I4GBsX08Y@=ZciKD_19pT)dJ&qYD7fj;G4CET<9j@BNTk`790S
-gJCS0jH!N!WGW|z3d59#w$n#8#UU&jH)5ZUFtAbst=YC7-p->bN_Y`GKF8poE#sSuUf~UD<qw0mS{C2@{H<(~3b0IfF5WC?c^IQo
-k`@8l7YCMNK~5bGR>`zu_B<x$=WY1A<veM(qNlCA7M)h#Y4dkoSy|{SB^w3ZJQz2sS-mj~OWGyf!A18dYXjU#Wl-EmrA6)%zfJE3
-qi%<fVfdjW3~e?m6HFGVjbt*LPnVx<UJhI0gJMhpLvzSA0o?dV=0m?M%oS4K&E~`c(*%SiHL2xIC%Z3ceP+E@w^oi3$$WB~`|3r$
-rQ2m;766KCNosYB8;TfL^1q!-7dVqwWwpV%2bq9wRlMJT=J$k>n5Huua-Fr$vdgy?M0u&}yJ0rq8mAfcqr$kudW;K_J9Agx`!eHM
-*1wWjokDe3#`LVhr}B+?-kom<P#<*Mb#BWK#Nio#^bU(9{r*n;ZmUe8b*}r{@tGmqcFTK2l!Nqi952rTKFPCsh!aVM?thYPtcTYM
-Dw=kZIq*T8j<l$eO?i(aj)R}b;bO`gsjYU(Q&FWY+gaCpOi@~cIKTv81PBZS0>*Zpx2q}^shQ$M)%XOqo8Pt6<|)1>=N+EZQk1-7
-P|^1N-s?6Xpz%wpxj68aXUh1OPoY`wN(YGuLkoKEgEl5#>pWZ=)v_hyfe`~R0T2MNi@=;lM$NQWeKz<AK5F-kM#=1Rw}fZicNnHf
-k%n9KbO*K@40DYwDU*C=#nFn-3+x=>_iEQCO`obomqaXkdedt5Mwt&A?vE10Awgh5z-wj}AC`o~`{UM1GL}AD2nAe{$n8(ey!jr8
-DW|JbS3>Kg=EmAB!~%Qpe!TVez(YyCPI1-_%&k-6l#vPyM(li2=i3HXiWcxZA_W2}3``i93+TP%Dz&*44CZv#e9KO`J6!(gRyNo1
-mm;@<vkTZNQAnU%Ph4SQ&Ct45$*mS-3TF&Q0?`JaGd<|bY1VuWi(=Y5D#M2qene@{z=ul$1@~nkXcGbNc;|bsDW`rchzLDsPGqRI
-xeOH+WdlK$n3Fz)cm3$84m1VIN1ZO@VXvlMr9$`I&De_xC9RsDH<*oQd%=hM!ifsGssxl#<Z$5Yt9X~PK1#{)$&@oskNt4fIaNd0
-rfYjGXls@^(kQ7g4ytrXNoDntn$(rQm37CkUBD_pN;*&x<X=ikLl#9xnAUpoV3kL=$CNU<OF*3(yQ1S!fc5o3x<rM*Ku?dKPG{a3
-F{}*h9$yv{_g=2z0p1-yHCLch+n%l349D!YKOqs-el~q<u6%rxPk^r@#6Rm)DhGf+s4hE(rWvL5F%IP17%Pw}_;B~&?jo74sp;vc
-lTce`U?cb=2m5si+dRlJMOV{6q@42pY{@mbt_sH4M%Pm!oHkDBO2wSweLH-TQ}flq=W`EcmcK;OzmcW-kbc1U!ryEEnc{HJx2G&J
-!!L5>M^_(^1w@ZXWIF=t@K#U3d_LB5hgf_@13+2cuMt@e458G8QLk*q=K5pAEjN6FulK!bap|3^jJ#DJPcBG~o?x@>KQp*V4ByBw
-J$=ex%5rRlbM=k48NB+E8K$UDbjo_hY@?q%C#(Ln8fT64g&lKo{kEJD1%&s9GiUbm+k%z@%VSwfr89QmQXI)oXqS&&AjI};^x}8I
-ow1I{K=Z-HTOV!;N&?DIB(&`&=ex-yIkUDK=vNr#+N?P;8V!=wAvj#I>7E35Y+)H1YogH)*VgaLTYEKQh2Jt5J}o~<!z;4r@g)*)
-c@=|Q`SO;+Eem^nON%aRrmJxeb5!4xFXKrWS@#)Ga^n1I-_B>{SQqNMZmm?l*-!F_6u7G>hKzlt1m0>H;eAc;_}K%nM1x2&?cFp>
-4Il1O)tp1I+jydB+ORz{T7CN=#z^6yFmJQ=I%!!J`I!LrLV>OE6+SA*SCDyawDoeejQ*-GKR^1;rT!?cZc@@?79>&MlI7KoFjXQ6
-aYgg{+-f&=t!A|!k%aeZ^{!3`CpAAW44a3h4S<aLV8%~4dw5bul7oe@gPJ@1L?5e+8FF^9n$m$JTKFV!2@E=$<10@_7i)tOrM+IW
-YhRS~L7E-$X*n%gGGxBndsN`DYGH722{Lhax{da!b5~@|Bt_~|?K~H8kCD=wJzFcMDn52fZT*-pU6nK!?fZt!LsmHIlc^_d@I8U#
-@qqnKS;2>zae`c<bc4=bS8;vS5oBK}@RO@yG07sS*`|l%_2c0ItdJ)FfJM{!TthniX#?GJUG0cC&}#N^n=IJ?=lJ2RIEl(pG{Kuz
-(+GB;Kb6{NVjKYoPXZ(wVV2*Y{%!b_e7C8sR@wS{N`%>)uTNgy!X+}+v*V~^ln_Ml?RU!xh|NYTC7u@gQKihVn>bsC*7j!itC*%o
-wbt0ePeQc32XmG04xyFvjS0+@ceSEjK>83rHIrR%WEZXede58A-k0w+7ZI_j_qaZ0lpO)oFuzRVpofed$Ib|)=EBa9=9hy)v<pkm
-B1e3%dxL7MRnNpTUjsev;jrM^q#QbCAMJ<grDiY>E2s-?Dlg(4(Pc#hGHTsUIqF+XAil&h6S$ao+RgUV;%x7LSbRx)5FjDbMJQ5-
-_a(Pef2p6mjs)LtSa~WK>E<6<s{=i7KCm%sebhnuQXyMO;q61Yu}9A@j~`5oRI&MAeovt;9NL{ZI3*e)^b2bx*_qAu#Adot13jBv
-s@}D_N4|;PJqLj+sC#0)MOwNv9)c^<<Bn!W!1l<kBt(?|t!xIL#`^*4@w9`{rOZF%#xEDkzXq>=f9vgal|B}tTK?v<Du$x=u0#6Q
-j~Khan&ncOa92Fi_S3hw$AoZ}_t=Ub9DBXb9nABL$J)NoTsY*KGAnw$^LcmdIVU7oeeS;Apm?s$E7AH>L(BXEtFIBs8`#~p9uT?a
-ig5+8K&?x(Sq2aHN_g$Uw=j5}uS+`5aQ%o2<t*chsa&6vJ7n33)1FxKGXH^rl8I^v)`d{ZAWi?H5v5M}69Vt_T<Sp`I&7sAta|Cp
-vO6gC8aEaxFNt(WA5{~UTl(kvv}o1wJG3F@vL-k+6>60MayRbZ>bNSXIwgXig>g)!LBjPPbGMZ7V}|3!UYaygl&BTBDKARkF}V(b
-#nWc));=<b_d+~N7v@8Ge(rq2CV~`Bv-!?G!F?~QEv4xoPzERVez8=m&$BL4M_CooH->R`4W!U}7z%0JD?=&=N00W{tR`0p%cp?y
-^ocYQgk)GhE8lN5|F4Zor{yWvQ2W)7_nq$_5MpkUQO2(h@gpjb-gizv9+c5R-KDz$No4V#HS5wQH}CDfG5EpvrOKAE6sU?o!*L)`
-5a@p(9ou{;79kll4qg=I;~WqVfwJ~KY__D?EBp$)b9|Hf5h4pZy<yiv;){1$wquj*Z{h&K_2PFU1Me2f$}y4?U|@hD01)86Q5!UN
-w%3XUyK`w<jBMiXI=d}-97k=bOrSJ_4AuFD^rI{-QYM2y+!PXDnTYNRayn)yqbRrx!<Rya^>uk^$+55@FyLPi&u6qHsLl=%aR?)U
-N|!}(lBY1kx0w5E4C{xUc!b?*d#39z$*RvOsFgq3KV4>ctlSqe1XSOb9eYIU;jP5Qj86!|0R5)&KkdmToyo|~7aWyYcq>o*kk;dn
-u3q8El>NsPqD^Y=Zx*>TcW@?(Tbwbogq?0b_YxCWBv!fYYHLgDxEI}KqaZ<!#z2AL0PugQ<U~yF(=69Zs;PPzAkhF@dRGqKzFzd;
-K$-oUp14FAC=Qk#mx?d)8-8o!MApcnXe36h)<CX=h#_f=b8w&$s{l3y7#jflFJHQJ)*#ff4r6pD@^N1?-yM~=`6?U_x+OkTG}jm{
-%Ko5O#AoPIsefICgaGOjY!IZ*I@!^GRQlR~_X&^73z`r^En-dxDF6wC0zm(kNcV{ZFrK93^ytl*33(mRXntN+kC^yG{E=0GviD=!
-ep3OJ#PfH~GOQJJCiDU?i8~ng5|Mz0Y{5H4O?hh)v&hYONp(zSARz<;1cLtbCkTN1MT!;B-JI|~aEvL|OH^Wf&VK1^eQm9zBctXE
-gEijrjDk#NW3ue(jB3~oQpA3-r|h*ee1xJlGW)#cU4}Zst>P)YK7<aR013jxMf_|^v0IZLzjTAp+K*|Qp(xc1$_(B;`+BqX1VlOl
-*NV%&Q<xDI{m|qRRH<L&EU%i0>!lTm;pKdO<8?TR$I`ISm5)5`5gtPs$;uPL*jdO)iBO#Q52(&Ao<2FmAM)YNLgg`ASO-ak4K?rY
-$#R99I=*@(hFn;7+T+RC8|mj3!yos&`WE5E9Ycn|B9Yyhw;eNcH%M4+iz|4~$|TeIh3kQdakB$n8ljuvU1m_UT;AE8As=T}%Sl(0
-j>3zMO?EcxJ(R~r^%vQhZXB9R`TJCbMGGiwGiJEQUIx{oL6<qTg^JBRAdq=1{#HX%{1yHL<955eV-}7OBVXgW_DRM4naDu=w@7Du
-i7{_yUxWdz$H!O1dI23TZaopPT?|)^=etX1-Za~<sRFO@a)`V>8!O?uyqAoOKHw}x>mV42Im_l%onG(n+<|DdG=Ei%m5Rn1;(6IU
-z}0SC<1%1B9u~9R7Fp+FsQSg8;>Wt<wEN0LF8_=ChKtwjBy1Ti9pd)2Hle(QgpC)}YiiSl1no_|F)T4M1=~}1y`^(cn<t6Z9OYCL
-K<A|J1|+b@^D7AnywKsq`YYv<UnszcHgTNZfb`K)Tm5UI#y3(UqK~~^MV48I#tM(lAJTUW!Djc~$rMSgv*FrwZdMAHF^y_}Gk70H
-Az3MX`vhX?RSW5<^uS}SUrD#+y-E|;rr;uC4|w>o(tnZb$CHq=w$euiXP#h6ERwu?T*ooiM0H56$ovnkWwxQS8dL@w$Kt6P#HXBf
-!LJP}zdmNv#!Fqk-WE&A-E1SDVyQD5iZEe6jPEmGTh7{h{6;-C!*7UEaDQ>6vUe+I`TD>)<pmc;yqW*}u+x}4&Pg_TfHu)=R2Ej_
-MD+Yq-aQ)=mFX&JgTv$i(m(*Mr7+`hsZ_TwW8l7(nzx=avbmp;@0q<7KBb|%R`Vg$$hizsCy7unWU{=(FMFT*ekS?0nHS~GWh5`A
-6jAn*8BfDH^YS?I_T>`d?ilofZAZmxiH4N9R`S@=Dt8UOw+cf%5G_g*cll$t>wD`bmscSV^jewN6JJ^EN*11OB%(*m>^Qh=-sQxx
-My=jauHU)X!*3K<Wblz_spm-Oe;Q_RZ@dhv=OKx%SO+^k*--2KEY+g|!B4Ax-)#kd$cmoqMq2FTY8;ly>rNy*X%9#Wp^0s*Xm~`f
-QW{L;anB4r%PNuCB<#O#!ydLi!`jSSR`h|kJ5x$kYxBnoQ-tdE+m{6RvSs6-VZdHbdg-&F-2962imPGW-uYD(7AeioeFy9Dg$NY^
-vT6JqO@pn;mWe<>nM7Qo-`fGgKKW+lA^wFh$!?iZdMg~kuyow>EsK{T*sB@ufru_5&eV3yf`{*N6OXqnPnyJB5<0t4WUD4k_R&il
-@$WAAlVk1h{F;c{WfmHrPaNZoEZli`^D1;2JO;Uw<}@1kD!o^;1d(_Lb?e=X4m5Bh<S?Gzmg)z#<qT_%*9gw23g*dF=zbD=>j&GN
-BwFu%$?!CdX@yADj^r?6mK+aIa0lN(LOX{nmrHq4o<7J%fa{<{s)pZN6fo1RKeTNJY`W7)@?+I9!`vKr?=S;|G>j^a&iY^@$*nVt
--x0*nJ_@`K#!JpKf4<G&l(8)+bAYZ3AJFXvfA7u4PKtY$-%u&a88EtNE`-}x)oP{0Pfm`31%mx`E&W?lGk)D2&6gX<nuit74#bKr
-345D7r@@*AUX#N;tJB70zZ1Z<guyPRb1r?CnT;5Qg#E1fzl%)cod(N7xTXjRm)=PM-fq^$nBcn0R!Pp&(xD<2;?av=&V1!}EJEmB
-^LFMbX^=6%@qm9-`u@h?B`Wp%J&k5=;e!hF+Cfq!V+|CBA$D5UM!pj-up1&KAEMjej*vV{ds{rTrRPB_fFuF`WgYPkiC3E*o6PyM
-yB6V$9*cn#x0yrri4_dkKK;;nqZ}apVMigjq)N=2MC+;>oOxTmi_R361&Rm!J!hgt_ktrfYajFJzek-DQNDg>(eqr|?*0(^f=lvg
-cT~36QEIYebIm%UWEV4xnG&M_q5-7^VFRH5kSMK_o<_h7s;$b25Wte(pLE4g{Y0TVz;o62;y4l9#Oy^uZW?d=;}%CkdNs~2Aa`9d
-1|<ig1R($6$-R83AZC}wOD;+zx<4@XB>Xd_+ai2C!Pf&9UvoeAObZ=QS5mHwj!M|~J`0hay&d<q%)%Khj6n**0RH{>5XL}YRi=y-
-P4}Ms5O6=0jXbs1|DIvMD)!@}aJS4I0`Q|bHl)ULR@7sZRUxdiLd1b*$IV%rogJ3|3jdql@i#l$(m<Kv*<ZexwO5=MRyRxik$2PQ
-7D(pgd-UPDIDgJY@aVDvddS5fADH>HW@fsQh)V@?O2I*plL{Xj4h8=$Ge_eEBE`39B_YW+&ZOR~&7Pm-^LEJ@<&zA0QoD8LCU&wg
-mNogll!7cv;}~u%BJAeFy$MN%a$y}>W)waQ0s0$v(y4$N1&d1s7%-@H9Ug!v9QuIcvtHTSn;ZAOPJjja*GluK&{)ivSTF7c_TLq3
-wBk$ERMj*M@l940CMSbo1O6u6=j#e;#TPtBzFf>qHt&=?G2TJplG`2dj5L%uK0SYtA9CQ*1aB3T4o`(TnGKk6()x2>i9z{J6gU>k
-e3+Op!B7YU0s;ddKmhP(sD3(OT@_H>jjJ_VFGkq_9IdAdkpq8p3c~I3tfXM7=kE1ge`Ot!r>#deGGcN*(nX`MHC#0jSaaWB2kVL%
-a@EEq1I9$bVMqu*2m*n@A(&W@wtbxE%h{{&)?$XZcg~hO7o;52K`hPc==dI?fp?f*#%E4s+4Xn6#?G^wsoj6+^&Am;^ZMICbF0^w
-e=;jDa#ziOg@_D*Aq7QYQ=@<atZ>0tY+`=$>UkZrbL|fWmq+Ew{tXMTBHuCcPU{&P?zh(_Z{XRcF<MuaMWMFuQZwg?8WfpbLv!7B
-hiTY}RYjY=AE>H`QVESBg>=olg<@XG9Z&6C@OahiyE}Ay6b6!~&`1j|jh>4(xJ=Y{P|h)(seCWo94?dSY=eE)3H#cpJls&)=dN^v
-+RB}qh*b&8ylB6V9Tx*_X?p0tec5_Dc2#izc=|?te;B*qsLRuKGi*Y9WT0n1aSv#A65!L9hTYkIdgtubgTSv_T8~SKOX5Vo*D!w$
-m|&0ouqG_@sQ=!9#GbF2$;PLwN0i2K9~4!uwI(V^a!|{c56zot7>)+~n(%48%k&P1Z1X-oRK|-5SszP0UVQ?fU6ps4e)TSon$pA8
-LQm2)q=V}97n)O?i;s9AA_Ktkpv;#C#aY&qAGiklFtYFJX}<IQTArHUdT_qTIi9BNzFHob7?h!~?NPS{zRC~d$R~$n^Im;^7|gk1
---+h-BkK0)S7+h#<$WBHe)o}ZgEMdRCB;@ze&@-FN6F<oG!?DL15KT1vc#ivD>@lX#xDI7Cy6lr+jSCa){Sq+E2k(wY*(dk3z{hN
-QZn`c2MeB*?*CxnlbmmH=P<stps$yESI%WZt;f5nZrIvk88c>xfNGSt{e$po2y1uTb>EQmvNT%<M97T>8A&^BZa-CPn{>aQ<sRzr
-a9REdtS?HC+I#L(+ql4MkdHJaKsdg6tsksZ(Zr(zQ!=W4nP6eK?ifF$5N)ly&>@VcK>HBRxJwGF)tdK5RgMRJK-b0H6)mFXIv6d6
-ToDmLw7XM3WWjRz2-RCGmXx%(n!4Suuxf{kCX&+|^$A1Ut)4Shw7o@s(E3K^-5<@c^|V-IU9jrBR3xpK<dZLS_|b8~Scj`T4!f0b
-b^8YNLd+inV;_e(WwAC%CqL(FYHU)@A-gSWkt1=j4+?7*u8|uFeJ@{PWa1>!_M`(dZ?Iiwu?CrB*|Qbas^wcG{w+ZNAbo_o7chO5
-vD&^M%!uhUXfl5kdhPH$?kR#$`d!gM21#ZxK9|vQ9&0rsR5snkxb}l}yI0p-`27^O>*}-K$gqdHod<x&Q`6t<7$z?^TR%y<;PHWp
-0T@6C@OMl8|1jhayQB&swDs-McP_P}6@9K|%o6;2o^q}sIP-2!>;kx?5aiD?1^VMeNhLEvPYGy<iRty0Z=FT`b;g`hF8_9FO0G~V
-u^wI~SQ<nQ!30A<e^}={(7|FBDCh95Gf9H?j)0}5Nzrh)MNpppiEZoH-tB#u6_6f?^=F9j)6@hJ6|`2arWv}&KPbevE0HcLpPR_D
-2Cy2|!}R@wUSKNzbS4Z4{3i|6f7<X7rK*>`UkP=p=K@}qWr|LEPMCQNp0`X)IURQ14Sy6)d>T>+iu1F5`bqpF%#TSDg$|X<MFaS#
-U^@a-Rmi9qML=4!gQnMrpSr71Lx;LedZIg$9gYbG0R9khynV6E|L5>f+*W=|7}xF@REvb)-S_MJ6yJsm1D@j4wvg7gAzWW2Of(!0
-`9sKX`!BN-0cac^1xrFK<1b8Op2^_3lIIjxA2TS-YMOY`&A#^o9OBIcsR4wDpF{pX571j1R-9%=HV|&0?jWeMYkuMN`<nRSTz*}L
-anTTTPvV;7mgp-Z+Yl~i889gV`CGRC6K2)e-9qQO^diivECdGCONaH5M4CdiqOEhFBW;8a|IzzuY23FH=a#00pO_Y~Wk3W#$Ug}X
-=O7Qqs0>~eQF3K?ciC%rcfP-#2lmZwQV1stVzRq-aC0kvGJ=8BUXXotCd^376;2I-{a%X;kTRswPxgJus+sWN`A~-`gZ8Z``sgpq
-Xe{Vk+%#pfg1&3PMz4DZ&SaCVD;`uw;Q_OcsW>1QkbitH$CkIsbFwNuiv3>c?UePVCY)|CK8m6Bf-`+KA7JUipE;1yu8)p=7sSXc
-Ssc+t6j=T#Dn(fchz$dP|Gv=P2!h&#&(nL*svN;j*wP30Efb!05vyZ0ECX~up~!M4eu%FPbYbTEi@eN!Wp-d_6q52ii&G<%9~%V)
-{oO|?2~w6$ftsTDXdBuZZuWrTF}OW_dd{pFm4tN6>p1aq8a^UOTcnwS8kTOYrgJTOeh!6wK<`>9RgzJnz~H~r=qlKTq;3)YtPZxH
-zf}0cx_S;S0}Nf-AjLdtl}TL|m6xRakCa<o)hP|JNQWe2(`Av40yUK{*yzjPImEO-f#84R{Kc(5vj7B0PodHSF{Gz|>h&Jc(p@a5
-mE%)&ad6|Y7O9(f07u@vKW4)kH0m3pqlC8g@PU$%TyyX<ND(~T+3ds(5-=jb2mO3S0ALUn7z_i$!B8YH`*?d$5l&s-SGPTXS6X22
-PMsAEU0d$Qe6yseV&nv-5$MI`2zn{WRkj?EbhvaBvxHeSG4f4?zO+PWjL`RX7(NvRCIk~fjPWy7QCMJl%+hBzLwbIrBFSllEHYRq
-x>r3X6eDBD)6VHNxBaZQcpVUZJDnHji8bz-{JT>@pGRY5Fl`KP;#U;nUhXj&-TU^52hB!GAmS+il)*IxW5kJu0_C4g9BV|Twjbt*
-7*9?Mbw;OfG`KucHTTGyjz47$HX1{n+)Hbl;LM9ld#_AB=YPpPY?Xp3x-Y1D%a6I&7ESDhsmUZJnMLH`!N)<B;JrEJXJ5%+A7w=}
-{U~H>d?@Rbg{zB9UCGmQT_rinU~!ycd;dXzu<I>}h$SR(HlJ98xuMT~Yp~6>_sOKuu4+(aor0!qe>^;tJ_`tFvG8h}X`z!QpdB*K
-op@bP*-4x1w@&pklJ1yr)Gz&MspIy8bThppQBK>djJRrvMQ?%xyC<?h6}Pbja$MU_*B_&5JP-r#bJH^T@SIUwcO08XS-;6m#_sYF
-V5T<UfOWos2FX;O>6A@9@@4!oP1Iz0bas2;mh0x1MT-|Hu>sB!$acMC4Q!02@9XsHB-$I*WiMtu9bG%jO<E_&Mee>9=4<AfuRz6B
-u=tZYLFzdv90r_{Z>}@%7N2u3x^f*Kbg1pqc`ob0gc@J9UbFXS`9@uzusDK-zhY$0X4CiGNG5beOp6}CDw)UMJbJTZYHovfyy2`m
-s|6C3>fVQw+)+-HY+z9*rNPGfIr#jkn*Y~k|Lhz`;?uzJ>H0^fxrg-u@-&nXEZ}du{eP7iE{4@$5nOk9(CCSQUKTMcCB#;MBOnkU
-1n@`8>HjcR5=v*ZQ*{mj_uIl$S3`85PfIS5KP?#^0QN7+oJ@<KOaDZQ%E8^(xGk}c`Mg#(QG6DhLCZi0fdfJR0@Ii6KHC2Cr_u|%
-M-+LKKJ{N(=;LqUKvra`2)OYPaKN8uet&s=zGfgtU(qPek1YI_7p!v?r)o>l^Sw5=0U?aU`t8HUpR<a^(#IgCM^3$|#uSCE?|5`J
-sBhK9U)@^>nxTMabBh3Q!GBU_GjVgQdJ@|mm(9cb@yhjNgi2X1>r#ZBm%0u?M6|b!jX7{}{^M2sV|G^eq?x0e=I)1xPd0N6M42)9
-9OI@C-aTtl@l`!*BT{QT4_qn)>`&-)_c(TdetKL&grBjO`R!|sVZq6};8$>J7Is>KnVPpKPrma62MRg}<{xfzQBGR|0hO?)1SxFK
-eCJ66`L{0wOyx2}7$14P$~7U3bPH0fCD`LsAtl26gLiY>ab58$1CZ=56MFY(xAWuWvqPC&zFJ1jtFG>9dFA;K$qQx(8Tqw@9h3o#
-1p@zbW=_+3TeT7kbr>QtM~7Gk>nNF!1a;_(?`(%tQ+B_WwsrC7+lf!EGVkL~GXZu?yx&<y{k!=!iakB!iq`0{18=|V{;D}RyORJT
->6&?le#a|iuqJOaQu%%H%Y4Io{~~KT3I{Yb9t`&TF10vM6RYPV)Ai)IW2wzxdO)@G<AecuO2>`e6=5eZ8%E{HD-u!RQQT0C7TPH1
-G>HN7U}D2Szr$1|Sioh7v&A5E9Sia8{jkKMBDc^mIJdoVOJrm!Q)xDf?hW%RhHDSM1}3vcJEq!-4?Y5dP<#;dA4W-xFZ5WPr*`sl
-(<f;R;juO>lS`;TEdRLJIy+p}vze{5?oH&XZM2uu*H`tnY|odfyEW-KEEq{p;D6*$?y5UC!uMl<c1yP5gI|U6nsatHpM4Vx8ZFK0
-dT04EUL&N7r(CwDlB!vEpis_5>5NXLLHu0U9!v|z`1|*hWg?Mtq`~b{E~&VEXKu@|Ju+0-r&+SfYhNfJb{JGV=9_+JN$S3k-J(lO
-h<gf(!i0KF5z^oqqex2)MFRfL{iK&()9z`TpsccB%9ndBrElnQC*qZZlcI;E#HmA;0N~YN3&{y}nBLo6<e_U?!OjS@u{ol-p(tFr
-1R;)t2M7Oqh64Zn4+x;HCSWIhl)v)zz-{cQ!G3#Wh})}kS7x`9XL%}yaM6->%}Qzo|M*}JF-7%M==~#H7Lc(6B{Mr|Ro<5XSz%m!
-0OGgZGZ+T>sTT?WKtbdLY?W`G>cKRMA7_@zPPJ|HDHxZ|!#t9dx1rz;tD_frwDhkdxu(PJMvQx4*glPTTJ=uetNjZ{Dyvm3J#HA7
-8$k%ifIx|n5X_(RBa9G95+w4Ciecca*1)n@dN#(B=E$wefa$wZpGzp2b*Ti$?S!YG?iVYpdgZ<S32%=zZN*sEdqN4`HXBElv^lW7
-!wy&U!Q+9j88DKu0GW}P8vKNBFiJ$^lDSei9SVK(C9k3@`CVDZGZtBMM#`ymw-W@5o}>)NuHN6j*D#3Rp0lb{Asq4gPDml2V@AaA
-dC+ybNP#C~wtyaN5;KOfnbVy6^|crl8RYM55&w0Qn9g6*&_YvVAt4apFJThb@X6nxuLT?#nFz5E;9sB=Ikga(OQ5uL$rO$wfQN?(
-f&6co2*SkCR5t=TC6!wDKwL2lA_VMzd3u;3tb%#KLw)(l<2wrF)?8vBGAIH9`d=_1q{F22<yBL_R+1rcUfw=_bzVGj04C^PXM%b3
-kHp;T_$-I?gT}bhx{6vbEveANFigO|+Cze9BJNiV(o@$Lil@50!N+<?xgV-x0bs+%#sK|mK?2fQ){B#2y7{Im(sS@ryr6hO8hgp)
-FOOyi;6eYTUKdDd7Z-U;zW+r1qNtRMN;RD6O|u2KUn+(~lm-V60RPjC6aYwJoPHOpl!1?~+QV8Is0AJkla14K=h8`ZqLx9BBjJC(
-IU_ZQ4F;K~>obqgx{U-C`Kd`U;<UYtBt8|bV^ibBrvxCue=?bfH6Qp>x!N%_0mOKh9qD+;>m}p4rTol1jqU0mv6x}8;A0^{e`>i$
-s2Unduk`?~lIM*zEFG6A_3&Ad_|W9DMsG<xqZLkfc{(m2@o!20hZ}u-`G639Wgig-1I__vIsQxI*%QSpN0nYIN4}acm9q-HhcFc?
-3KHngkp%e1B9ABK87wB?FDeub5iZWe?^R4Tc%%4rl~MKfs5faisDTdEZmO(};6&mhA+SGmcwCXYzOu|tsywz*&cZ?q#@ck(f)?Si
-0{&EF%6zR@4`Bw+pA5kRxp~+Tq!5fha(HZhD^GcHJ9T1b9_A=UvYKJ}R^bN_1yagul%+u9o_6xor3S`@kAn|Fo|v2viuupCx>!8s
-?kafZ2H0jA{JJs^5GvpE9dN!QSm1Rsj_KisO*(K3ntKDad%z3@5lJX51{UI<-A*hnQx7e;i3!+D6W4<VonZ(cfZeZP@U{|?NA77Z
-SZGHp=nZchBVlO{NkAQ1DoO|r2>QF@7?Sh0rvXsU3Rl}4ZmfGtUZtAelycU7^8?!>!8Agp`DSK4sYw|Ot2dQU>`FsvbtoGa>i1)W
-WH<CML2B4iD_P;0sAC2qi7UhDrkSEbziJl-$j<aTU72HR3b1snnZc>@f=ZxvjI8t+gg^{1_#edxlU2{dl2G2BUCa)xcn7X$tk17M
-qG->!u2t2jH>B?Pp7n45f`e`*rnl>x#>bz~u`(tS!=S*%!1zbwEe5l;+Z`$idtpvnJ~3-@6J^K)IHJ8kaFWGe?K$IkE_Zrz0!o!1
-C3+DEk&#jK>uD5<BT;3gpaJ87;E@0P_WB=WAOH;b<@SGq1paCy2mt!E%-=qk0zto2C=mD;>aS!1|I$B$0Ki|&{6CQS+y5_<3H)y|
-f2Gd<3ezu@`77fN{Qpble^7r_bpG2_`qj)|ME$Gj_7@2S{`E8ei)H>Ae**uWOyIAH&VNfKz^`KdAIJp!pUC`EG5UY9+joQ""").reshape(25, -1),
+c-qyOWmwhSw)R)D7A#`X4U6th>FzEm>6Q-ZRzXndQ0eZL5Ree*k`NH2y9ERkgxBZn_dRFtv-f`X^X%jK@Q!O;>*Mdb=NNO&anJG3
+p6xc_t003CEt9v%B?nUmc+V(nS;)6TwgqzKYWCtDx8_sC+ooW`^C_=8Eph8gG(X4RDJ@&~de`W^@{S}!{QaVLYnRA#&AP^}sOIEI
+-D7V+w(s)nmOp)RNB)D$*E?3pBh-0uSM-Cg2|wA;2=IpCJc+q}6835S2(mB#0TLj}rvs4<-{!}HWAn{Fz@Ef8K_X-|rdX)?X~Q)&
+wrt_stQKJ%)I7*&A^U4)w$m)FnIFxM^$@qzZy4F4RBQZzkvg>|V!gK>h8mh%a=U~ARxhtauis@p&$;K3n%DsqtU=uSKH727ANwSW
+f?BrUfVy7kb}M@cwR}X3DiOXl@m_bi71WqulGJ!=Ki!&I!7}$eEX?toib?#jo$b8_#-m)hvlR5VX8G<B=&_3pu|}TFbN<f4ZXFKx
+;TjSxO&E)GE?@dWqa<&0mPz8=*xS-_WxpeRLLF*mQa<e0_;b8^XyN5m^>!juJZ4f_qlUcYjl;&y?yl|hGRw4CYRiif;dcy}-!mnv
+^bpCbQ8YE<_<Z!evGkhpNOvg<bMwye=&>=9R88xlWT(6Jt`>sN_TC0Ge=gKnKS~;#U7aj2aCs{?KLg`VRCU9<^p9|z897V8#SdA|
+eTJ6Ir84^n#yv~9x38f9bI8uI$gvo|Sn}06=ISFBW6!Sl05!Z<E^)`dP188j&%F3_lF%XGi9O;$%;l#e`)t+X&X#Kpu0OqdEVW3*
+#R|l`3B1Z88WLl<H07OG=@jP<3&pwR%8sg!cmJ%Z$c$<VOp|-4>>tS=-5R&>z&Cru@G<iROJiQMJdFTkq5JF3bvpGUsq1GjXDxd!
+4R%%N)MkSCc2eJLg{(S}u+`aTG0mDWx6qC;>Vv!E<KrD;7yXdfIJA9{q<K@VsZ(<16NG;o8D5;ee73i+Hn~s3Lf9OQ);gu`cV-^C
+08f3w)Eky(HeR7G&FptnIIqYro;$K`A%~=LavYWcI-Pb)=JiNqXj=HXl>Nb8XGU@PQ`0ov8Rps0nF3T-GvkXSR8joahW+3hoV}+{
+^XCoueFYwrDChDPraj)QeLI{=D_kj<BzIw9P98+Oq-icGX=Ne>h*zXWggNvT<Ii5du(k;54D~@;w0ekb>hBm{^DsnHJf{9q;>>#_
+T9Ry3d#Dx4gZJ_vp=8&ekyigaX0a^RfuClOE4{kpID1^G1SJ)gak>`gM!r05@1_{Njo6D?Cn!BV{FtX4&N!-UPTR1@l+|WS=mA3E
+;`6yCYs&T(dF2|5C&aG?Un#j-!S#B%7{o6C32I{n@I4YKAuVJLO3LCcf(r)+&K=z$sS{RV@*)}&I}K~yvpntlN3S8rb?2pG8$)U0
+c?}G@4KF7Z$=2SF;m&yWpV9VJeeRQnQ#u$J$C=~7YWjMgQuiE>NsS-paEHwhtNWT;hH-<<uej5B`sR%@zS`b6yVAWE^fU1}kM6pA
+zl8o>7nN(jrvDO}RVMY|KK;vsJx`H-qiCeJgyyvS=oSg_IDV6`S6~e?6uF$kJx;O}TDo<&2FX80J$&hzZ@tZY6#JxTlkJJv;-U3i
+jtEVY*kiT0z7q>UUE<<Hwc3?~tf?nMLz&Mn<ge1tij4fa_RZsA_1kF|4o7KeQDaN<QA-phmkSPw=8~7lv!)qmi{7ScitX}^yHbXM
+@{1rxth*X{uW!j#ZK(ZmKNj_`;oQd@*ze<u)42B`=`oQ~-b-D)j(ux3cB8)Wn%0_riyV~udh~c-U&0#Gc33|(^`+FRB%PeaeJ=7E
+71&qKg_wKL@v1&sSWZETCDqBIk!>x-IjgKXdfXl?VdF>5HUVPa2rU*Rd0X>Jy9ECVdDm^Li8`BHaV89zQyxE~X@2Zpd}Qw4iEhm{
+OyG4zv%s5ceoQ6j@m`H2c6!;<DezPdN<44$9+#3*HT{R?>y~EE>JYk1HdD#Hur;7zlK*iH3_cz$b<C|VM_0||w{8P>mt69-=)4lr
+g?l%RxvfK*Znv~14s;oBGEN0lUaA5ulzhLno_|&5IOVa8y860lP`6;_5)#Es-qIgOj@$|cNERbIn2v7aW`u^zQRB(>ZnEZzDCE12
+E#&28TDjddUGA%8rD}oLn(q16Qf105_u`9Ug?>ym6*4eI;=2L$S3zcF3a>gt)z-M&-zk;!#hpdLP|f{PT2j$DXXSe^H|kE3Wz6QQ
+Bj0|lv+BDPHIRDhv+esk=o*)qVAr<(a_Q9|A&x=7c;I}MwmsizCT^VtZz@UC@u~0_21;^wT{G5CF%%HGl@{o>G_!Sq>9@R`bLLAu
+KSncKW8QJ31=ux@<klLg#3{L6dUv>3*H!Cz=4MX4SS<d6$B|)UINYmC0OL~drZj^u`l291H{KZ*R3OTi!zI)&<(DI+r34rka(mU+
+G*x1{4mZ!%%sE~-qAmb@sek=Z;Z>zcXL{65z-nLGPEXn73+^>(^1{0e)m+HMGAk6~@sd*gC4h-h*f&J@?%LF8wuM{N#TIp_mpOHO
+n2i#Nj_-x)%$gEX@(5?S=0h<tL`k)_`l<1q6cScDt}ky;-&UGFu{|R%4++eqkt%8!Ul7PS(xWzm>z)B(yK9&VC}Nk8Qd`Z(Im;;T
+8g2lLS}1O295767m|Kj$d~Dt^Z+LkZ=h?#tkx>x8w_etl>6UQ<NM~tr-Ao}{o?G|99E;%(y*MrAPJ|Ti>1f&Co(Js6v3Q6QiiaNT
+NY_@wDg_iw+DPqrA@@%-sStHpi4mv4FJ*8r<nF32x5-gbCV#fIto9hAumrJ#@xgEq7zhLmZM|+$QOHv@!F^cqAh6}0gSi%WzLSi1
+cwA#%{FZ)6^LM9@%|JlyVbVQOpsZ)Y@ZnBq`h4MgLW0noE+5d^=tu1*D}$Ogq}*sk01N;G2y7=XrIJ=P?NXZvK7|e1exp`2-R%(b
+tp1LMA)Ke~Rx#d+<%Wi_!Wx%G_F>7<lFtk59O2iu_aIr1vQdXv<i*&A#l)==FBZ%nDS%B3$AExWOe_}X1x34KR`XM4cFhF*uZU$1
+MknU312AN@w5ked?yI=7bPBLQqZURQje4TRdD}!-+YlS)L<xPx==9jxB=?OCt`yARS%mWVlo;qR2q)0%lZ*7~W;le)Np*&qVy8bZ
+S~`v6a5vXI>+&05o+Q{`radM*uDpLkyHK_f5zi6B9!s>wcc1q5_&j+kon9$%3Yi)}jCMk9L(hXGf`Gfz;G~H+^J3F|5YnNGIgvY&
+74b9`re}UaQfvUw0^{S)5$$LLm0?!sGLOEjW)dEx-9(d|dK(B75Zy7XsjM@cP4&U(=n5yu<|-5vBPGGd{&*Rz`)rhrW2WxKet_%E
+OZ7g!09d_iauIN?OC(q=p*VhD6-tO<(N1}4$yh0{Wj!uymrBDMDFHSa!om8QPDz!O^(}f#*?e3bl{&(qLWN#ZX@WP9@a{=76@fn1
+X0TJ$Q;tA0%019d2o~XwB1SrlM<Mr=F(ANqCOUP;UgKx+BFEyCH=lc%9vwEgW;(J-*Y=5)%cDPvp?iB^IcMaEMZ(r77^^1om_O40
+QtQ)R4wSAT&B6&+Y8sEnfU%TMOWJ?=WJ0wOr=>%B*dysv{j*j?!`yA-S`ov#%aZb=u);zG%R7Vt>)zW$E>wvf)wKp?`!70%4ETKQ
+HCnxxIUkEHPy&5beVGO7)H}q)E5+>v2RS(2P^PNCIZ9`f(aCp*`x;3-GQ_!bRC#a4em&HsOjx?qUkk)kXWqn3XkRpNfmJPRn{!;p
+qo38TeXX+S-weL5{o_-B#IX5TIE*9+?c$|pVDl3cq4+lCe2B8K*`e49DQ$$)jmEw2lW~Sz)pVlHb8aHf27(_N?=dMz3DG}~_pbAu
+co2OvgyJN0Fm7ktom_cCH~s;A)y?r?D{;a{s$>O5dVi(GW~zI`tdgO8qEWAl1#89#>ji?{&$XV~<JYKt)olof!UR@h1-nVwKgDkn
+H%)S$w!eu3F_?~l5U)N?Ip;>*F4>;F+-Dxn*SDXNwr<BJaoP8rX?laa7VR2#CRyG^4ZaSR?{}YKeKArpC7O?U%~ayAb?16vY0@NO
+cP+SQJi04lEIV+cO5s_st+8>TNeWlN)035`b-V}|SgxIzU!tf>_iL7yPv%XNxWhwzDkd?1mpw>@soulh7elyMVtl@>vib&_y_v7f
+zjD##YVGbk@(z!0&Ek*4)o3F?bO%c;-&@Y*_S<=A=tDr_Y-6dSPLvru)|sqH^TVS!EhuR2MXv8G+t-yWX?dK_sz!=CjUSym^6;x5
+1uH!_1iNc$`ohvzYUlA9S@At0RLK#|GT{~g@$AdTvrnY!0f`Bh<}XWn8QSA3({3W~vsF+rtKv5FgsW&3N@rrykj^eiGaW6z`IHpo
+cI?0B(%IN_U<=r`H0Z^T5ua#h{IPn*ELo-OhT+*xFZ#pSQ|g0wHJ8MyH*LS7ogev!pdP0di>X_P<^e~x$O1=ZvOcHv`%x3*cxnkp
+|7m`(+5GmsDru%9A87p5tg%wW{T%;P1pBeit-pqI-DJPtM5@Xv(1*EFifyg;d+r3xrxNaG^_<}80Xo$bXTet^qK&6Mtmq;1PsE<Z
+p895oOY?tzIYpEdFq-uMB7&(xdxS-#m^~zMIMU2Bd^Iw(wY*5;$ft~*Z5{n+Qks$GCE6QN`c$jKc6V(S&`ePWzOM9HOvFLeoxYwm
+jj?soxW@+Om9deWg%?V!9p_!P!4VI|L*m=sSXb9G=j1vdRz%K%#H|se1xy4vc3da1$A%5Ap*}-7F1{U-*M@SEZ?T^YO{$h;8<q*K
+1SJdW25HPy?u#;9+9sq(85Cki7f3j$co3Q7QJ>qoH%|K0ZHIel^)+r^KUucQMPjkcw$Mzq0cjM*Voe(d`OlF-9+y3~jBTfL)1#Su
+PutY@zaBAucf;~A#IkZHcm-v$ne?gTqVjr6glN1z?_HZcQ^q5ET>G`kZi}41xk9AK^~p;GlF3j^K%m|L-kM0d+IgepsNIsi0Qa|*
+W1)0Ww6~&bKFsn3-;z(bb~e$`sLRcT30Uxs*xKNUhRp_s%6vLc9cxgnhS3U}yV7mIUH9Pyo#_t*B6(xy7pV+RMb~emV%ZG>%3fbh
+3X7b48wVSgjQb9M+hO+qq1(AX-jj=&8UJy<vyOraa!%#D+&Dl24-HR)4xq)og3Ao_vVUQ}Bngl`BNJ^{t>DL;sIocgVRoe34SOf^
+XoGVg>7MgNK(nxMWkY-wTQjlWsf0h1n#HO|05fx+*uxhW#a>#MG$GEaU~1oJTxx-d&IsblI|?tNZWR@`^QFDap%Wbg>z3ra$m9f?
+puwzH46hWUtw%7?zTip|;=JhY|1fKAdeZ@`b=7KX_|7)M<&@r>P<Iq4g&pmaFVXa%p`FB0TKUeLL5yt;3DgN)KACH&SNZ7V**>eq
+=rTd^7*LMxIkgx8DJBLQ__v<_w?V1hn914Oa(%PVw(yt$W1W;DcDa`iUV`wp`nr8oL<@D7>;S}(#_noVC6BH<?ak@m@E(@gFcbn+
+;3yb21PTKEH>6|p1M(S2Dz&{A`MqIwhzEaBOE(s4+{86r3GM}+arFS98Le)gYcA2{yr#|2DBD~NAh=r8Au`Y*S6YUF3?CgG3;}=u
+e?_fP-`ZTs7wE{KX}oJ4>)`A*>v8&ULwN+L5oDmo+pG7`+$>=<2*gD$_JxtqL4d<CT?t9fX%Ide(x<1xLqmp%1wjM;4e{cGmKf#v
+F+2u-m%r3yMwB=c&EONp0W1CLu_rD;hw8q`>RZzC3vw!@ZM)3R^odH{A-zDg1L>h>C=YK%P9{78G<48!D*rQHuG1P1Y#w4OPr#eF
+V|z6dL)yE9MiUMa$?w#uF5J#=rEOu4<~KTHqzm0QdhI2`KSQK!<Z5F><GBB**;-zV426ya!vNs_Qpo`yJ)r(vEv~BKrH?=XZ0KCs
+dAhq$?|X{u<~n1ZOF^*_wp_}-h;Mj}wIk^RGj}4<D>ZvE#Don<qMU;R?y~S>k%O@SX#bT<m$nMHYWi`M_DD8zhRI=2&iX_s79=C~
+K5w%2(H*v^eBlSZSBme}l!@`7KEe7yYAhpdJzokx`tQBuc6mb`VxURH0U-e(fKUMNFB{2+kRSdcF{4v&%2d$vh+2JjUOjSThj^P+
+j<kC_dA}~3LagzVlN56aoiQy>2hkh)gJ%dp^$UKhyt=Fv@ehc#XX2^|MgRd60R}-K03Zm6b0EfW-CqA}!Ec1|v6s-Dkx%!h&Q{kq
+%G#5v4^j7U7bj&U)2kE3SB6!?eqahZO}{OhdjK1xD346}(Y%<d3Vl%YicTLyOGttMU?3o1G$>a6qp(Wva{`w&H3t?vC4)xmhRUx8
+mqE7#3&cGB`R3Vi{tx}luSjc@Q}o%*UNQRUM-W=cuLHuNtq7sYp1~x%({}D*d=qYIJUS5$3`!6>2d4XJ=TLFf0_?l7PP1<QXA`N6
+XTy~4)bUbGe9e)Mqp@IVZH{|sMcA7IrnrZ-(o@GRH;s)fAn;fmTh`P($48?~^bZ01(<F?^W3_jJb=m4wa$g@9B~A7Uylu24coh4Q
+fN&?`wOGk`Y!f=4)MPn_A^qL`5<52Qn~8h+ZFK9TUt86A;{A(2E#2MA9u$iy*7NmF4UaP@$TU3PykKs2PLw6RYaw%e%2W}$7>+TI
+8B`i3#T=Qn=kziXSWzkwjEbR=BMX=i)$;6#WrE+y9i)6_rXE(loRd|x??R@>PLCbiDVu+BB1ces+MTT5DJ{D(k@4m=z4%$uV9cf~
+>Dnht>Vnv~pvbNq4E5~0QKN$5o?**_N^g%1p%TfFU(N%|-oPf(DLyl0o*sSHNlZwT*S#KR=!r{xia|eJnwFvQ>5W%>-X5VpMe)Y>
+V&F2n9RKYrpG!cojB5{7z_AxeXmR699E_+IPS-&34iSag!goKoAzsSOxPo5Ygr;(SLTkJGPC@74Wp#8Y7MH39huig>Ihnu=C8h5p
+k-ZiTQ_jIgdz51K;9Y!h6)9uV6L_gMRDI#|kBVpO4({RuN&cxJyN2Q~?tb>mbPf_3Cf<=ItxP9ib6(T<j?}2`s>?7V>#`HE7@$?E
+u)7ho+A1T2_)i<3oN@B-?5Mx>_$>0U92l#`_3Ay<^kQeY3+=nZA|=FTPc=up1;3JYV>DZulXscOBVX|cs|NntAtDvW25oQefqQmJ
+QZK9>MnclA8R_SJtmjgu#XJ>uNVucUX)X>ypRtZFAfIZTQ)2Qi^KN@traL$k`M$NRrRI(Am)*U8!od2vje?m-J0?ZDJX@lotL!)v
+&)<TB3>&lWbEGqUbKV#g4U$)nqRfJIP^R^v)v!zJ!>i%Z*9$VdF?7p$iV8U(umO>?y@f?m1OIvtsPdb7<1<r3N!U)c-@A<F<6brs
+t{7b+{^=nC(ujHHs{?|}kn4Slq@d%C<o>SuAN8ITS1vdYN{#aJhjV6!f_0PT+rtj|TD86urZ+PhvBIk@Z_H<xw?oBH8Pcu_+Z_0U
+;vLft&5g_>k37v~*Env)^`6xXz?@ElF75G5E!(K9_D*z?UQ-{TL)U$6M>;-Yw;SE)LI{v{#TxALUZS_Ri#;{@HD*!SR*jt2Ozue*
+?_EW@mutz2m`Tj1YB=!s;Dg>&!Mt-;XQOVfxV(FEhAnwj${QX?%B*?hxVewX8eF)S5cAxkLU_se%yeyG?ku+>7%aBXM~gKtV9DHa
+$ZMT|@E8iTgiUJ=n7>TsceG`x&?a&GB&r~F6Xq}eFJYRv$+583b|JDG9`oD~W%}!;=7y^!uQ{HG7K59o!dTDQYxEXbcE22qBa{35
+z2p$c7mi8j!sYobkI)b{EcAGB(d=}=-C7?)z;0Q+k(*OvnyW%fxaUzC^Kf&lhkN6@C5z?CvA!*A6h7%w2ZFOij<xP8%tv}TqoJZs
+f)ZqUABa1jeoYQje1jXGb?@~i{r%KU0jVQYRd|n12l#u}3#_=9hU}WsI~)OnGxr2>y33j@6#2-=&@n-1f7?s{K2!}qc0A(E2xQ5^
+jAa92Mi+#Ail0<xNd~XT;G9=!VX#>RaL%H$iD+L)Ixw*kArWXld;aetlX=F$(h$xu0)p9j3BafI$|z$Tcj+?mDH>X2#B?lb=J4EC
+Zp$o$_9IVQmZCZ-Jq#E4H?8mQ0#=}0eb8BJ>K6W9o=z)BqF|_o+#tkO)AFwG$Q!Jhh|wpgmQMr34auMKdpC4FX!sGtU<?4{cZk>P
+9_vim6MJUi3?4Iq<VH-PdPMU2tUEW_b4me{i(B%+1!W@M#G2O~;4~w-c3Kl0W+*Q3_mYXavmYF>UYW?Nw}8ALr1&^**7;h})~6SB
+$tj-M@$iMnNm9IceZ?xgU=JgVi2^+bq7J12VF953lqjj4l8ny;sw{gI!H+3-FzSk~vO})Z!+qWT=JYwZj>(Ih%p}(EMwb0)N;&o(
+AY)ZL3Mm7k03iP9%DsFkA*NS`vo4CnIydP1V*Y88%@Geg!9RK~zhvxojtd@9l~ODX4vN`zHH1h`7{z=lGIK@=p_72nf&aKZ1W^#Q
+G7|>!I;WR6{O(_+BfnbeeNWYA5xLnG>X5R+2S1x+MX0}KK_((Ca?#pKgzdSv+?=)8*l_Tnu)p(;zs326I?@E!?&{5iox+rmnrYHa
+)@`?2AnASIlf@tT*^|}+Cs!rVV@`Uxz_iSY596hToXQwu^7aB8lz3P$DERN0uhieb6MSozp2pe47+0G%+wn2)ZWf$Vyhx=Zv0Y`V
+V<Qb?UXklg$VoRhjN-y1#Hv5u9}%Z75z?VyLgJypL4TJ{T4hj;Kz<=VJvx<+{bLZhT{m!e!s~_B#+uWY5itL|mBK7a6ebe}W~)=+
+I|u$+3*ICRWp$Gf-*{yqa#AQ3;OBP#TPr?Qm0fY?qi6r&<@jj*R>4cdZ6pr4%@OxNZN5{+<(r()BiA~3lYn$sBJ{rLJ5vr?Kd$e0
+K)he&**+HeGSFdwewus8&vOX@0zkhVPat4b<+h|1LwmAHl%g6mR7D>m1zL0R#qRVdC1QTf|1M}{!0K_fx(?;Q(A|svR+Nt3`|@7T
+dM`gM#4Q`*M=iTJ5DSS8hC^{dKr}Q65CaNq-bXJRjom`4&!dQ+HE~+qAz|bV<8Lw|e_W;3H-hm{<>)?DYJuf+;0%+6nr~<D+sojk
+Et1uWDz9~4ADZRp^?Mdf_(V{gJ6PB#7D9ApVl091<4>P^KaFyFu5q0;fBQObXNR$PT@bX%v*P@U4%JQRGB5g+&sI)RASlghqq2rp
+aH==E=y^uy=Tqim%tWmMGCCd^A~@j|1MJB|BUq#x!D)NuT@lN0jR4E=qNsJ>WE&&>(b2q5#+YFRg{s;O_Xzhohx}?J7lx^OJDlF=
+miG3)k}+)QzD=UqTYIqk%Ew~Zq1Cw0<I8@n9G&%(*MXB5@5(ZO9Nh*2YBTggl@u`#Yg8g-mn99<nu8Tu3U?ho?6Y;7eZcVD&jxUM
+y^yCtOZIFp7E<10rf3m_Ib|MLW%w>uO!0_)loQCexi6b+Va-(JO>wcDtG)O{B<*`vWyC1ygc0~{SxX8gZ|ygS79wD@sq{@eb{}<}
+JmqO?Am69%vI=GU$ofmhjca?0@y%ckev?yNc6P@8=f)^byl_D>;*`c$cK#1n8YV6WYcP6S=t%55Ypr7>keZ9DoDeU-YYhggt!eVB
+xv0*vp)=h_;HYnWR~+Q3JRf5suoRf28P~pPP(3bQJ{IN2Im46)-{UzU>q@{0*`Oe0khrdTXl3$I%VHhzSq4uz+!i}1MI675DV)9z
+7-)e@LtSCqgD@U_ey^DSi?s#0e<Yn>(MP(pFkqhL&dLi=`=jsr>N)DBafRh@tRX!wSc*`6*}m%pDU~oX7)ldK8BqGjnounpFZq>^
+3i1tam2VOn78TB+{mm*1Vz40gxx>Kb314uc*2CtsoiBxcZu4#9rmDP)EWPStYW#ZhBvWTAUpl68nwOZqq6dA+k|%nI8(%13!P6$?
+SIP1r@gQgTE|;HMq)4-NJ%<?7uV`ekD2Vl>&#PSY+?8|d4b2lAVz%Ke_U1Mp{`Y)hUS4PAVU-S^msS3E^2akcOa$I5oq0Ql59$ip
+NO(jQ9AVY&w#ST$mqnXIOIj0Wikr44N}Y3?PjIPNBDfu07{`qG`FWy`^!)g7^wLnY*u8gKxfHacUk(b4zxS=lb6!$O&ibfOw$?Pe
+fF?9!5-J+=g(|y9w_|CHVG5r+(PX7oaOaeKEf?ph1nZ5J-;NI*Z)aeyF~^%u!Rx9pwA3}C$#9<pw;$!_U6El=blQ#piDTp6Z0ScY
+*PC|4U2u89L;!Rk1o*ox|Gx#|#x|}*5M^mpIPX$<r=;7}lu3+l-&4jl1bfQuJ{vy{2?X)8O@aP6QC!iKz*7twVr=qb!?((;`bX-d
+Vg}!4QbLAc6Ok@%8dwrU2Eq7wVf|s9Q$TyO380Mqd|R9tj}^bUxp7`!xLHt^-kD9)(7w?Dngx&!i1}xTvEx+u5hXMht|qBEr#IxH
+o23XB<=r~6^d8Kb)i6E(pf?x_Ka+_D1pW&H^`FsqLZRYi=T|_L<T;I-Zl0i>@+$0J6t1^aR52}9)-B&d?AT<4AQb!O{rr>oN0{4j
+V!8IEN_jna$Y5K1WLe0d2zfwqy}gFlfS;PHU`?x<b;@&h1RD$k3;_Hg;&97M(a+Z|UVd}2tPqZE15}fk&)xUSLV|D2r9O9lQgcXC
+b1#msA_fWugZv?6xZUBzNB|0(Ti%=i)9{dS$TJ>1S@4?tdOMZew4#nX#q|3-fPJi~02P1${@Ww}Uot;gvtZXVu!3*`b>4&8+NY*J
+E>y(!W$@|P58nwvbv|Da-?-C%*CvG1Sqe-7NBp+i{{^#b$RXFcDkTr2EFF$c`PP1Q;5l`!YTm{L(2*wM0pH0&xg^e~kqdK^+#SYg
+EGZEFPv-Bho#Q<>`=AtV8DV^Bct_DkSVy+Mt_RlbUR($VGkmn8^8NZo_Gkn>iJbu3@`tdynyxS^2-@#iT!4fDrCz-6TNaI{i?4fI
+P3W~`AJRQK{EWhce!@vsBF*XkAyDh(bmUAr+O*_Bc@iElkx0o7L5KYFb2;>Rz4%pnsYkwFzwTC1SJKn3YYfk#XuM#IyZ3sS+wnde
+NoZ9+ik=T*U=q)dXeSIT-g%gyBnZSp`{_>pA+ak0zw+ts_&&7kmB0>`<dKj0)68}vHO!jN0G%BqX~xKn=t@sJMz+83+ZX+&M+SF;
+6TYW&s)zDnA)%muXiDQCg~?<%W8~X5p-thYkLeS^Eve%ZruE1;gkx6gnV)mt34Zbn^%$B#;l^?b=V!0oQ0O9R&qA@3lmZ9*+obTn
+L*;EklGX|Ct~uK59+vo_wRap{`5U-2LkoD+N}jiym0gkYJyU9ORi`k(BJLG`k}QL86s#<6Wu_}edqqt1)8T{v!ugrj-!7A%zm#|i
+?Hg2j%67MRzoyPiR*f`|x{JL#n>By!Pz(&q@xg#4OYn$)l(rJBjk_-z8SxE^FpDT|^yb<dWT>Dv0S*)Z{fPl#LV@V;pO-Tf@Zw~>
+LlQ_+*-^bdX)7YIZd~m|$nYj_xx_KUIqSy=n)dgu+kV2uG<TWo>x9$UuVFJ7T|JFJ9oqC1zDZ0IGe2Sqatur$i~<`>g+YS}A;m1L
+Gi{c#o8Wu&0+)qz`;4ZvdQYQy8UMoi-6J`turGYR7d`O8C6r&ef1u#iCzCJL5pu(L!uW*;OsTu`a1NUdLU8~M0-MuG0i;Lk0i}{9
+4*emRmfPi<Q#!uZxOtFXJha<->KDpRqj_=tO^{)n@kKu77@DI(o8r-E^s)OL&QA}x9Y4bvt9R(;+{VCK@^M%}Qs5vI%;cN8#r;yS
+LFw!DHs-1aY2#y}&-2=r@tswJJlX;l?1NeF*w-9-%!~#KL?mzL=<wF$7Ny93L&{-`?!fm4rYdovV(U1I@yCu4d(YH9f<q=hU183u
+W9D6w4Sy(Ft`ekO#j)H-1Uh{B5ju{faMv1R2L=R}O@)f#IRH2+wF8JdDxYe9@gAuwB$l?yJ|r#EqWL~m<j6gz<^Memmc}(~c0LE0
+>|-OXH_eKcmZagjR5*7ZAIy3VGTw^;P9U$00|FR?6vkR@qW6N5%t=mg0VyI4K5`V#MA1IbR#)~n0G1Dt-0Wxq6;-N^TMWhkCc0Ss
+&e^8HgPzAvG;!On4;W?yy1pH;URV-OjtbwxrXbZaDg2`}sU*r=+pA)xHy<TLqTU#>5?D@SNGojU>3Zjp%p2%F${9u%8aIYqxnVVb
+7F-ZG&v@vAG8y%r&;;F)=s188TPZykuVGdrp~k}e`SAHuJ^ydRuHgb(Y^SI1>+1IX$tTqTa?}(MOyF;`{ePDkE`nKO7F>08RO^Y3
+`Ydc(NPr~|gF_%d2;h&l)BhGM#1zh``{l3jxjyA4xf-AXA2enV`qPl&0?__VnWM?ElPNnS$X7UPYer(L7_Td(pNmd_Q)%c4ATS{4
+-(dQ(`k?G~cM30UpOI%#Jg7cwq>GishAc^y;d9}^VSqo+{QmaG#frWRT}iDdA0qc#R<QPUjEW6;=l9Bt8n_Sw^S2Khe=bU93KKz$
+&+d068ItEV&2ww7QOQ=tUOP<(eISRu;1UMlfd8b-dZPMhwK!HQm-S<xSfy%G0>yNfRSAN&D;@hFLK-7OLv|c&Ao$M^&#PY6vv*KC
+EJo~DPu38oMP;)On?QK>ElEU|buI6bSmJu%P{Psvgid#lQ+w!6VgVsu>VDd{FBJwkXY;}RFe+v?8vG9xpOBus7f<cUX(1SY*ybYd
+Z}10{qGjSIur~Nkkp%K>Uh<pBqzW@U^XktqCWv$kQmDk==TIgg#Q1|}bJ%fJ;W`x%?=KbVaI)97ebsO*mBCxdpmE*aQ7)%66(WAg
+1R*8+A!ZAu2V;W3|C;%#Zne2wk(nwC9{Ea}NE`Dco`4v6?2G4Yi(OIVQ%Tb_bMo!%L531fVw)*H8wT$045R*U_|=MJo^w7@@3aMP
+zU}y;@qS|KDH?J6hX&L<kA(h;ob^EI_nE_~ng#znOImV!6csKS+V7{->>^pDnwM0^likW(i{9jja`xto9`Tiy3#&cCmVY9Q(vwFx
+qQoP=rW_@>R?J}>1?0xSLIeE{Qw4t-hd#yzoxpV{#J6j4mRVV5y5{}l=9;YVz*w5%L^|ypQ$PI=55F2l(^^}`%96zg`~pxs5cHo`
+NrX4_RD`>7bhmCt5?yGh8PoU*${)=)EV9Z5llH7<Ev%Z0T()`Sb^l9$wGHd*+42qzI(9P#VkG#VC6ueo>Q=}n3TQiP6aM~-U{?LB
+z4eA~B0+<N>Fx7oZ)4Si+qsLSJ4-3+b>8L5xG0{}D%Xf!2-|^aVCet&d@_$b=NPDQyON2^Z`qnyH)x3r6?#xFQRa0Z7!chD${%`=
+Vm&MIK+tx^B`U-{0ZDF5wX6WCb&XP>p@Jg*(fE~4VnwU7d4!_Oj4@k!T0&3X!z#Sr{=R~Tx!6~S7yN+!_f14!sls&UcM->~DLGpM
+(7L+thT7aP<pQ_}HXa-d`3n;GpU)kta(q_e*v#dVBe$Up{ezZ>5Z8eV7Z&%krc6bBsBlrMS}B#he{7KZ9R-afh|d|438d#l&A>)p
+o^$9c^OFgJ|HpLer;~<)(0*cpWcVy4vl%)tje>-<BFT}arA`I?q7Pu_XVMEG^j`CmjzU_->2Qw8aM!3YM+}>+(EPlOyN++RIOFKd
+8rT8BXpBhW-#%jF;Q+8<NFW3qgE&a=43DrDz5SlmYt!anC%jYhBz+Xzs^NJCt!JPBzi?5(+3T7)CY|!SPVdbtNnL(HY@Y{c+n-(U
+HB3Yv&cZYmys+U=9#J+56<R3_C<_(A9C{uPhm%#0g8xFdBR7smEuI|jU`)C_dr#=?&ShqbYLjDe#{A)YM%dL$);a)(xkt|;X)4Y}
+JnZ1o=cVFWvPPY(ilMFiDmQlthI{Df!4DBkQpkTy5dr^x)Bl?g8_!-**F;faA|MdpFJTf@@XFnye(*aoFcM(G!M{K$Vr)7x17C6W
+iZL9U9~Tz`0{NdZ;RMeIlicuW6_qR9193#q3E^n}!_}i1pp`K7c&L4TnP??nY{@ACB89>sp#K3ALefV<S6ns*Y$EOz<>Be(Q{%xU
+17LvueI}S&??lACir2hXFKCD}xjnBD!<-UDgoXk5cReJCI>M*qJsnkbu4t0m93JKqii1#PGXN_V7CPwPD-w{_yjqkL!_7BIfsUPz
+{0;d_lISZ&e>oHz02lgid0ildZA_%B+`BWi%e+EPN|kWNxq373JBcXbJJi^?0N9^4QUD;iVTuE0Aw4f`xre0^P!l{DCLN>U&Z+(U
+K9v-l3<3M|=8Qx?Iv8{>MUQEK#%&-d&rel?0lWEaB+=J9RjjH!coYBx_)l&oB8|uXl&-e)bpR2b&yKX*WYyxaToQh!o`$y7&zMay
+nei|Ypg%R-BTxwqrPF*2Q_k|n?30X1lX%jQC)zvOQ0py@dv}S$U5=I$Nc7vL|HDQfPc9&YPw9cMy*@_|lMLUL;l!E3wWD$urXz1f
+nDTjv?h`a+N^)Z8&nF4+k5wL5!ZTQe-~W!_BZyFb8eW$|y#AcRmt_VOqd{+ya8L~`vc*J63(kSSLqO2}(Bg4~9ekyk?yGRyNH_}#
+P8({`{tz$=kLLHMBvs;V!hC|J|N3PwERc(v4Nd|<|09dX;<NCSBePW_a^_}w$Us`rC)XtO7$Q$X@dIhjU%RgrKX#>#e)+)u0bGuV
+i~x%9ucx}0-1pp-aqsD4nX2>YNIixtf6unZ{tjn`RY^Ifgd5ap!_26idMfvUsq(_&P#Sbh_`f=xn4BganlNKyu&D-)2Q@0y0M>)%
+Q$p`;At;B~*O)fbdL*ygw`qt#OSX>#YSU0sK(Im3-+hiDIE*~?fw~qrTK8avI<j)g<#Z+#6L#y1tj`3J2^6R5nRF#arO++rN}*V#
+29jz}R!rpY*9gI8;9-nVx1mzBz%^FG2t*K-hSQESJ`DY$l^Y=a;obe~dsrI$%&jY?Fv_f;0;nwm3mrNE5FHHuXEnlL(e*GVkhfzK
+u|+9Z!E_Dv`1A%8?HE=y%W8Fd)f^XCj(Q;2sCptg+wO5Zyb)~+BSH~$ax8RoAmkrUcF~!%+^i_Y?1VUMcttG9jg=seVepn5fl+3E
+l?I0446c;;r$`k(<ekevh_sZVUuUhr6JixsGHM7e2nGiIzvlU0P6`b8<?+9Q1paCy2mt!E%-=?QK+rE0`rFv>FMq!h`4a~M0Dm#_
+e?jJN|G!Ko@ULY4N}c~zre7-aSJoZ)|Ch}FNBvdR`KzP!tC_!u3jC|B^s9sd|5_^$@QY>sntTHPkxbyPsm@<*CBUy@{x8S`{IAIT
+Q#JZOK7xO+""").reshape(25, -1),
         symmetric(25, decoded(57, """
-c-ri}1z1$;+VDT!2}2G;ceiwRcS?vfNC?uUqLh@hfP_J#ASeh37NH=5f{KZXV4<QYSbVbv_de%*-}|2HT<`Xr|8@OeZucJ6dS=bD
-*3A0NUC;eIGn8g~|HhK0!co#s)<hH-1OkD<jQ<PVBQsyn)RzTktyo}CC<qLNf}s!y6f}LVL+_2{RV)k)p&v&72Z2DqAbyr)WknA#
-eFqE!I-x(%+c}FR{4l`Nbb$cPz((L6Ebt;=4>%PJLhlFz`E>;7k7NIQ6$I!Acw+N(o5ukEAdKVae<6Qv0$1~AADhSidI^Z}4CCO<
-SO57u2==%0{CN$3Zb3Gm+PtD)Zvy<s$^PisOQmlwDght4`)TX;MW(tIWES)5*pU5v`jY|GoW+{+uh<E`O5P>8etX*9@|BH!RJ|pu
-jnsR?LcFKliPbr|;)D_OZvUFb&35VKg-nj{`NXby+4k>TKA<C{Vqf;v%PbE|*Jk^9md1JwcN7+ijU;-pm>#YfH*)KYKkLqtvrVEb
-|I}U&mc@0B0WqGt?zJls!Z=yXa*_{gr0AZCfMP$$5y@5^wHuv>z1d4thYpT>ee6v2+c-05AM3|5QK&k9Y4YK&puN|nj&-|pWb_60
-?4Bs(tH^M5J+Ozla^={ou2V?cJI4+bh44I!u~!Gf(s}1P^{(-H8GR-_r_RO?PE~K)*}ML6L||v|+ABfp4j#i}ethM4NwE5QP08D1
-G93A0vAKKRT2j3v7HSqh*h@*kJvvke_zKxVJ`NNac06>yEF**m?gQga|6hXsyKTsy51@a%yZ?8~f6>oB7x4e!HUI1~{)zm*=Yjl%
-Q~yK9DdCi>&H_jH_3xc>|0Hp9D2cH9V5n!X3+wP+pW2qu(Vf*$+U<L@pB>C@J`aAcW<$w#F%sj0Jt){0^Nhdg?b~;&8&u;uA@mvS
-rx%6+=daxTV&yu}flmGy|0R|O87bQ$FmZvo;(J5s&9oQIJ!?mkxKM+G5BnEEllL9-9wnWed*J^xkQ?Q?#`f^+w_fWza`v(FB?5lQ
-Y)JR9aC6Gt_f^}1ymln7uR8O=kG<$0Hz+t{DC}z_4SAJLLD59Z2RnEQ@a-_(p-_22SlQt^oqc_C%z@cM{zDi{e(WsPsp*h)X{0c#
-8e~8sj)E+xUTSiX0h9aG@2F0yYw<02n}IbyaV3qbyh;hTAQIKINbNe9S~zD@`?~+q^wCaO?jg1~3y`4rb!GQq*-ivpv?&-R9yBg>
-7-Fu0=RKhV<-x)6;C~Av|GOl9+);OO?yShdctYIO7uqdecc6P|66X}KJ3T>=%ai@V6Py~ko>=l*zL!OJk|)HlJ$!j%0sE$fY&awu
-e9gEBoQ=EF4cK97Qth%I1x%7}+f@DRzS%5kbfwV_2a{D9UBwo>6P6!Ok5qh{s^F(Czzk-sl<g@KO_peqyB3LR(dsj|MMAe94{M8n
-I_3tw@7tGAo2rMSKzih|pF|vL%!4~k2<pGFwF4nIo)iu`94#$bs$<{Z=qJbwn$a3SwV0Z%n^jQ4MMH3K^YdKuvdqHp8<pPiPJA$^
-)VuTLXVk2-v-*2E(aej-%H(F-hK$d{rI9Qx292eY^@vb~?Z{)9+A9~$kvnprv{R#COcu%1wFT;T$(7yMI|ncJIG7rkdN2pHn!PHW
-DoP^?Ln-dKFYMJu%+}siCZrh@L;_)di@y0^E>@bb)2+vsO$#4Q?i&y487@GDy-`l8;zUjVXc~-?6SOhBR8)z4{M00l+jFVWK^$@G
-GTQuE|8#D9laiP1u&caozoD2T9DbZv=Gv`2OFJ_)j+#(k<b-DNE5XR1YlXqq)^Y2~-jFylCHzwdA<_m6(-SsZ7Am#Rmq;v_FQsJ;
-+6hs>*Y+PSyY%+rYStSuf;qptv^@^WbC`1?NdsdsCfT5}p0LxC8Kx}}^&t5MsyD^-K`Kthhl(hf)JE^F{Mlxe;dD={j0^d)VwvCZ
-j)MUIo$c<;A}H6DMP^&|Sx1!)44WiYsq~@6@!I_Jx?iogBL|eFX{~&ay-h(d>P4@@(}g$h|CB!oX~K#Ha&XEe!9-tcRm#8a8cPQ!
-{;ad9;8*9|1Gzrzu0yO)?Dlmek(EoBSo#pI5I+!^1q8)!5%<^S<7bw4nYyI=mAt*RKaYyfAZP}KJFP_opfx&9FN>MWh2sN_&#W(S
-hBV&ycSUqS(KkDdKc8_}gV)yGCmsl{5zV>bTFb`{?y|c#-%vf&w5B)AYpLRHccz%^gGK0E&HXy&->WkByis3#1Ev0E#DN1gtUUNS
-xty$OKggwY!K?HRA&MPNk;u)6P8{e+?B9XP4~|_c;eu;O2jwOpp0a0Yk-hD8R8zzd7SwCJ4x^)95ZW8{p_Vy59HHrr{m1Xich*iR
-pJTeLf_{~Aojbv1Meerx-3@64f*DOiA9uFkgJ(x$(RQq8%>`MRgO9t`lgwGEH}AEvocw4K@E%?ZE?5q;TTpv;J{cjxexcP2dZFX}
-epq%O!QxC9)Pw`}bjQ#6Oc^E+SMK(0+tH0xa+z3GxCYh@jJ1MNpiDqqf&K4HFmwyBe_1k#*G%56B27$>9Jnd}YFyLh#O~fB;m5(K
-BV*6jBILi>JqujCGqK(}&`54~&oq_?_hk8d$;#hF9v14ov!g#M`>~Vi*$fJDJ=V<wa>`dVkLmX3{k&yY_SSo)@FA?%pLIRDE%SaH
-<6S-LWwS2*?zjL-R*~(D8&hIUHI4M)u87;<@{B0Dhh@;FAvrNh==+$b+)Y0Jb82XR;fI*|OUiENEV@hm4(13;k(Tz~eR)=XXqUyA
-_g*g8HDg@4z%t6Px^*D0GMLZ8UWZ)Vcg{3@p&?64!J_Py2dQy;gyL*Pz}RiMB~@{1w9j^C-SSoLSYG2QxD(_p)3u9MG(tW}q-XLt
-c~4r@*Nsd#?;bs&A1ZASOV0E9D*2k|CUNF{6HUw`C@&Ofqk_d9#-jGj5M~PsrLw`uOdvR9GdM+W>BPS-Ar98DLj?5|pDDt0`cJ1@
-yLnp6I2Ej<V90|;hRhVrcRH#cF7qYsc8`(Ur#a3nh|hSj)4pZDHKJ|t2eZ&}$J(yuMfMYtNQe0GuQ8d+8PAV&j#?WqLre<}j7woY
-3R))bmbz~dAt;-3-pk<r`-eCsLhp~a#HXjQInT}omvw&VkxThuhIe~2#yT11!MuxIQ~r97<&h{Y=4HEp3ngD{(wSE>E+s!vP<AJ+
-KsBHTZggojGADUGIgx42DxRST`FXisTCK=pzSY#18PXlO`e9G8*;;&0q_i#<Y&yX=QQySbN5m$-9E-^0&HAdRjjKkra0(^y1`G}4
-`eqq@DL}r;mAtCLA4tJkP-E;r?TY4AZWdxSxMi~tW})E=&z^CT=@dn=+G$2S<1_&I7bZwSNN39^NDwa%1Pp@%&LDD&#J?_|%Ce7$
-a42$YzkiZLJS+lV)l}uRPvI2}hpHHBm!3GN`Sl~e^nM<~jzAg7jj)e4SPglm`hfnuqVd^GgLRz>J>;{`ZoX5-B43;jPOjoOUBP2A
-WJuDj|8ZM}OOt?wU|!F^=C-o<>~DMbx|(^<s<b^x=C$2v?dqe?axJ^&4}IjiZqs7HQf6atvMVJf<0Y%(oXiUvS5PQ<VFnj*(b22)
-m>`F&bzo7y2j_JbPv>sUfF>R5r&<2_<ss}xKJW|s;6%v*mHj*VIh?4wUq+hW<NUc_v(o?D?Ltz-cra$&p?RjMFYt_@P_%Fw{Hvq$
-*8!F5<w%3G^EVH8+PL@-^=L_Or!V8~I|_FRGH16$&le<rsq}yaIzEtrOnjj-e~$0hRJK%r2EIJ>HVKP$i07B%1bf;Wpb>UN0+<O3
-fq_6<e&TPCi3f$Y7SE|4%yT(gI<9^wGSEbQFqy1ZM+q4iq2nKnU)e5qKJ#w#$;y2j{qv#WMl2a0?k@)VT4^-Nzc28#*tN7!d*?e=
-2cN0S$D%*t^nk}+GiT<J;o(y;a@>|o{nuaeU2K%kzZc@DWZ=%d4f3|$n*FeIsWe-{T=ZQo@v9ae<vkEVyP0PspQyh$aZ>i4n@1PV
-ZI96FKGY^^{kG&sejmj0s~_k~4s`Bf-xfGgK;A3#O0qL92cz(0C#Oi-gyaQzg#t-MarKn-bmo@N5BPo{rf!95VP0m6@mv3NTe>>>
-THv{hXHY59u%2nM@uhTFTHZ%V8vhOG!Bm9l#GM6RB5%<5AN7`*S4d{yeZ<>)Uai+pt1*4zqtIYiYXvdO`fDssQ(UN@6-yZwQZUM`
-6fY7wFP57H#!p4SQE<RMW5HXo^IsOxkdtRC*_OJX*UY+wP6ef`M>l^{{_;SGkk>F0b7`VF%umYuT0tJO)!l$haPbcZqS~c8m640D
-pD{-~&Bmd_9%(L{9-P-Awm%1fN6*&Ao_lEzmha$uj#cDQ)}}Z<T($TjZG2_^`q=XwFP*#)mV_Nl)1_g;O*$1Sp7qqvA3l2D%g(Ul
-(9{B1*6&zoob#!-t$elK9^}IkRhHsjA5-u$vp7X1qE^b=gB^ZDqH&r3kPh>%TZ=i)4+1EQ**hA_K*rCD$TJ_x)&*&)ibo9A=|(;8
-6i2M)e#Dsb$Eh*V5$O~Qxf&RiN4=mYuIBu`i*?K-q_bbgJAF5yC;lmd5J}Ye*Dv0g#P_;mahZ9y%)se9Y~<tL+D(6!$;*L-qox}!
-c<3RyqRu8pun_9^Ch>7W6NGq?2wpS_jAD#)V4?qVB6v&wJ9+%M$PmWa;od&SSAL7{)Xi@<K6D;)*Aqcqi^j3+{5kaPwZ-+(XjJUo
-iZH&Kr9p9GrPm96WtY^s-E4XVRv8XxyQ`H$MZ#G7rlJD9ea5a|C0M392Zvwh?p60z$Emdn^aKj__cVH)L0mREQC$4vff(f^D10GQ
-Bdg=o@p&t_|NVz%O?pKCnYVSfE3J=d%ukp61b2GU17?&_l^mx7;`t?sJsE_L8QYae8K?=3&ksnECsvwI6CSPMncjWkcxIoQuIk(<
-8+e%C38Z9EkD5KV2J*vPHzO&say<UFtN#1}aYy%t&uE0BSI%eKhE8&`-Y_$&ue$u$O&^bl-0DQIuJ_xKMawGU91~XyC)`W3D7451
-WD1)q^FQO}ND!i(_^7jsl}z-&ShG_RL>Uqr3XUNo;1K$M;LXu4<Q9p4T@K@4o&ACAyn?-Ga!C5})#1hBUXb+=83yalM{nOJhJPW5
-Zb8#hkSp)DAM0uI$3d%f&~jzW!R;a+tkdM%aCchK1}rWZsP`5Bb48yx#7E=ye(*6xK*Q{pK^RojEj^awP1oYrdOR8}TT3`MN(1na
-_%ZFv5p_G_-<n=#3O^Kn`piKH{H*1+gNC*>dzdRF*&Oy)(bDkn=;lKCm*WvBVnW4^rSpmb+>mtJ2mMZKp9Z;C;0Ja*qT-QUo+Z`a
-<g}<Ld6rl2j>n=q#ruOZ2UvUkbOOF_NV5#&Z$M2H>iPO)lSb_c)-Uha#9GAW*)(|NV)#<|mDIMa#^&B82!^~-^0jQd?L3_b`5`^_
-J;zr~B9NIwI#Ds+$_3Br_vpkZ6vhsPvO4o4z=&8CA`Aj%!+=4Mzu~tPvHS*!f>jf>rUk04)D*`E{stEx*JebQ9Gv2XM~CU@UQ8Me
-P>o-avFEXC-YB)iRp4|HKfHXrqsR4MzP7Oru#Zzo)fh>5cxfBV@DNhtlDTq-tH+VMDDCgq@(Er?VXTX%A+`HO@GWQouhExFhWvHD
-kp{@M>V0?pu?QVmk1EkU@3Tk?yB#s`&z3qYOKTki(ev>-v0TYF>`AS!5<|7`up=bIUzO}0WSTc)=3HkljQ!I8_~}*Mql-?KXOY3N
-{h-Pcqe)yF_&fEct>|oZ^E+Y9;r)t>8-aTZSVAQw#2{><3*IKXq_fxqu8MhosK*;w?^!{J-ifuLZXfV}EZ^P%(oA^$bnwt?9`g|H
-)K6K;H7VMBaJGq<$S3zx6tEyZS?bCTb|h3ne7_1a3{+%A!$CoOOmGMY3HxIJAHBuVUl+A=f+^^zV2IKeT9LXH*T|5(lu22bh!K7@
-R`rNO;X+sAVYdWpd{ydRSooz8iWj@jsI8-cZF-!YvG<4dyXR!mDnt+5HDq17m9$!k_)I)YTZByvC0e&W?m8Di);BiztaRm`oTL7Y
-125#Og~j&$*vFA?k!mz^B2EQIxnQVCT3~lRoyvQ2DPnbxiBEJ_4Re=lht5MvA@8cbOicC8j7i75{QZqeM?3Cvz|MIO)J@5ZbnQ3L
-*<&K$uW+3F)L@DGZOPHPFdchD2dBX)a1#=%Hggy(I7<r^@MQWb-Xf-0vO?y(MijhTib#uR*Tuw!_Ai1indrqjec^X65V00jla7zW
--U!H6l4Uj2i$}=ah9<xfe&U0Ng6g-if+DqIPrD0ZVNqS-(kv+O9z_}s4&fspA>h9w5&qwNy09(4{$&Yzv$N@L$_eDs`3vc-ckb-8
-LH8&<p0l)KPUrqgT?bhq?=3>R?Z((6Q<yy{i%+t+$oH3xcpS8M>Zi{5uYfKes@|4#%p#Gp$eKiIbYBdbYrh{d@oC0{cRhG4hITS9
-KBN6ZrL2Ul7i4<{#d9MrYo9<*iz!mfB;)qb=Kw=ao93q_fh~eVbujboKR<Q4@UYH7RoBAvE(@cx-hkWdJ`~D^AMoc>%D(EUWUbQs
-rHS^<$ae(uy5))cX||}nW?H)iiB-iRgqEvZ+k{2W=?guJ88M4XeL~JxWb0=aH5rL}UwytU)DH@Jp>d7xg&+A4pR6lPe#zxT;1rrt
-bE!H4ceZaj`Em0*n=vltsuF|m8E%6PBCt4IAu7jTih|T1_V5<tLc`2mgt)ONumCR>1%+TSPzVV6XGzpn?ED+V=jGjHLvmc;`Z@B;
-p8gz{Fw;YiJ<Ip%kY^rRlE%-(8+~PM7m!PU4me~5MlF1I=QeXN&Ux>Dw-)oLf%yIyT%N<~VFs%z*AqWguZ@E9yrkAH=Ns+rfg2IY
-x^^6m%tk#_?31LlbDp0S9Dkm2GP<6|@%Gcw>*DBcUBg%49$r2d<L;B;g8O521;&M-y|?>rZeuC7KqW|t_xp9N9x>Uq5UftR%(46I
-@f7^q=e<?BVaJ#*vWwL9W8Bd^3b(s+nZnjXRppv1KLy&Ox+N=Lp9-!UPQI=o)-?-_mggE;EInscA!89$EC2p|dye2nZS*?(Og|pv
-v-;eX(^>QR4_N^%)w!JM2Gf1kD(FMu*TiBtG(}l(Kg*u(CF9sI@SiPASRy?*;pRX>=phPFUkKiW@NbxH#m>J$a=v%JeYD$IVt72=
-hDO1_?irdmuVB^S=;d<dwwFHa>RCnRyC+}zsnjRG>So;w#$DYBg2^qst!SA+40IF@y$LxYlHSIQ=zEWN5q8-$xy3zKk@dir!!v2>
-;#}xh*<(5T)EovX4i|5;Z>+LMC_N>TJ*84vbz^M=$VJ))Z56@KUUc&lmeLEZ*bnsfJ?mW?)9Q~5lHh<ov>Oob_g-m}A@W~6D*23O
-2k~0QNM81F(vdp1ouRy!$BhW;D%BTP1v!?xyEuef`4kYB1wrLc>|))dy3TW?Me?~1I$Mba2HDh<ABlRSbj-}mYdZYVx#-@<;tFT|
-Jq|Xd8NSjcs$oZCk2WN<n8-m1_~0+Tx30viK%fY{zT0)4L=+4>-WI{bL}w~mjFavgg1C@?#YOz1viooS#4VlpuM4h2rE5ay!4e0y
-q6v4=X-|s}xF~ZBCx^+6w_G}ET9W?6=}oRm_`yTQ?47P%d@gv6+ov>-8;#U18NBR_OE7w9zP-i9-Ua#G5UOYmu^76d+VsuP>Abk<
-+y~fx1S~jv-%QCD8?O&Kr!Wq$E46ZO#8b3=bo3|oVQi9_AKkvfPaBl23+C`Dym;Nu(@cF#biaC>SR}j1F#1y8Sc*vSi-UumrTT$0
-hMsuAH9tFpX)gJ2KK2Gd+O_T1L1z6zdoTXj{n-9wP;-qgFA~igQ@cDk-}vpxw&{Dl{*QNxG%fLGecovhVvODfzwDl7#>~5F=bR!8
-f2m$@;f@=4_bm-H*6+aaMbT<dE-w;XPEN4=+NMl}fwZtsTJ%IPP|)o<BPkLR0y2`JVCjw_D;}T_0fqd%!rLP8HwfNgy`t43OAexS
-Qln$E?1=xIn8v~#lYAyt<p)_=UuUT!FLTp#hWBgd<gI(Bi9DjMo~jc45(PW6__kO`qshMLI5oQSUL$R!e%R4usv+N1>z=~tQfkv2
-p#)PXe!q^#{LS-2TA?EkA7417`$jsz=%Q$#GxOb{0Ba*3os-5^6(e0$*53tYKiw%Ukl$@qXR)^w79={l9<9n`)!gs3SBoHGAw%64
-ul2lvsjRXz$3ykPyxrid82uY9%v!bDqpfAv*YvI2o?X-IXW2VzseF(?yXKW$b?a$OH1Dm|SeZjgan9Fot}7!6L52&pIT6S4!TKo*
-(AT}6)tT%kmj{hF5N}uNTE8ZD8Ovf}LdtPsnd*vU4A=(lBPGjBfI=LE#F+_j7)Y2*e*}XF^f(0qf`R|R?*6y6IPfjN{$&X()LIc+
-sC~2R)<DsAqMMze$Hnxbp-&3@^NFt&msr+6vwE|h^S`(H^{LbR`HLYg3c)GNUtU!ysJ-!7T#5AZc_Aoun5<+a5*pG1LzUb3+J#re
-j(F@udDq0*6!Gia)GN*Hdv~$0bwh7>&x4qcA(?fO;C)&HN`{9%b{Q#9%S8-G=OTku7qs=dZ#D1_9rQ-N$UmxaRl1huj{WEr0zSs^
-$O#L3MqSaK@+l})aJ|=?{NeqKUeMx7OH8m~b&_<kcE18s6s%)V@EN}vnP)w)?`wBNZr0K<HHoV2`x{D;?RBG^Z<9Pwax#}a%N~4?
-){VCiVzT68GUucUi&JIEsG#(ylw4^R0RkSDRdvi;36H|UpvNL~VIU+73em^Gq4Yl>I2gj1kHJW0L;g|OZTX46L9$>HQp!F8QB2v(
-2dC0ak2Rg$Jy~dA4u|xM&sH|A%`SA9^F&O3@_Da`RJ$#47zPcgdp^XY)Wx+fapWb06SZ@2H=>Cj1wV%CRLULUlNos$%Q>38qUBz4
-dYc->T4ZgWxBQjS<u4kub%kDS9m+Xc>~Dz`F*e*+*B*=C;*vdeXkgES6tt5@YKuc&uWhnAqzD;^E*;W0KE!7d@qYZMW^ojpLerYu
-a}rauE`{qc=YhfQH)jZ+40;-0a?MY2?)X&*SN!pNc53Q6JFhE%qnvs^>Va>&69S20ChXS^EGnn^3iz|Kai+2AaY@|}Kux;g@EHF4
-%`;Va$_WY*4I9(bzCpdDzzG4v`0DZJ^@ZUOI(Y5I;#dUz12PmRGUiCp^(63lLH{ebuv=F6uggh^`ko0fHLD8Swvr?)?&j`RY{~7L
-#$D*-@cS0^h8zT5;h*M7BKVyg4=l2FoabPA<g+7n^omD5q8=&zT0}FwJx1Vu=tlymI;#J|p*gPIQF_nhel+M;FX{1&@{kUbRSe0;
->hjo+CBMp(a(Z7VFf1hB#SV4_3-Ik*{cv3M`P|Og&@-@^hT|$S=9%W(R%8`!DjGZJhVP!NcMp2jr5xrha9%IbZPFWisy_OfB*CcH
-?Q+lJ<n$PYO-lZistBy0y4`Yz=XwEN2?bv{z8aOiS|4`m(M}60OK#{>e-=_F@wwylHWWnb($SpS86F(eP67rpvQS^~KJ~^!2akZv
-#=ni|b<=01+t?9@5(`Z(BHapS87OfP0hdsLlZXQF+kE^*B6y3$-!5mw)tRjn$2PKi`n71Y$Xio)cB)<Y5fmYFWa+DbwQy1!esITg
-?N9F;S)&&+J{{^cd&oCV3OLn&@YCS6`Iyjlhrs}-@}WIC=3O>2ITmF6Wp76nlb+9yWE1YFKiO8~cuj=q;OX<-=}zZ0PQ1*l5ZKM6
-zE0iaeeHsQ71gDFr-tIyx8kanjgp<Q+mctN{BuJUa>^&4T|gdB>c3pLCf;$W-a5x>@bK$gl?;B3w$+y_x3kChtkv`rE?*L$47j7Z
-`Oam$;XAv{FCoesVWw;n!BYA|ST)=8OfZd*yd$k(Mp>btJKs#30{=M+apqFpF3)4YMgl*G$UR!ei&S7`Mu1OG^_%i@k(uaG@fCM*
-9F~Nn6DWy5;utO=90O-~g`1C?6EOd861T>ke}kB{SRgK^uDsbfZ~S^W<bj(gKg3V!7DSc!fob7NVC3Mn?BVnb%Dr<_^SX1T6eS<d
-)BJS}yQ?0$QjfMUbvq_{T?~6vsze|#=?;1~yNY-23z2NlF9~AHNPfc2Aw=lZt;lHESRFoh@k@?a{dh}rnyI^_2~I#Pa!k*nXeY6>
-F2G-mkj6J?|H<q{S>B%I=H%T!FW(fs6MVpSl)q01C)1zU!|NDBO;@uPKXIYzfo5*Rt+-}&3SONUOBgkH^91=au44YFT(PAwC(Y%~
-&y^IR;QE?tb>h4n7%|<pMcMXw*0+Z+ND_SGwP}mfYr+607LR~>LEz`{!%Cb8C<6SZ8q=%C2LqCXs15@G3>a_)4ft@Ic>VhGPodhX
-+5QbetG5qGx)~|3oUrDfANLYG(6>X1%jg1}mr{{#3w?U{N4KL=vs_B(p*0(J;vQtV!X9UN{-y?(3&Z43KfWHRdS&;@&v>zl>ipHt
-{bDqABvsn5%jcEPiX{8_vTE@{_h5sxr@@(Ur^@n_pQ3vPI9b?QRh4&M!j#6T?;5??ep+Ah$h*)}m9yvF`&3tJj=LJa{v@;-cQKS5
-->O<h#AqiJs%<}Z`=0hFb{o^s<f+1xt21~VSMh>V5o}!Cd;--x=|&f9#VcNG9aF?WgKn(9)qBgm5On*a2@Q;(q(NgPJ^Fk<IB6ol
-P--I7MxN!8vl$r!0XbfmWGk{V<itZjU`xpaeGM83u)Di86{$eV1_YAlAOWL!AV#pv7`Xc<v~B6c-ynfrc9_Me)3tnecpAK^pD~~7
-pD*#A*g&a8eTGK&IQK@trj2&R<$P%RIKh@2913yuF>t>ht;k1%a&&z9p%iKPx`lkDRL*^0wL&QFV@*uGz|n`1+r)AY5RIL09O6zA
-DuNnbox~_jhi6PQ6u#H%8Rx2s|EZe#&SNxdKu&*Po5poxHvyx^k2$&b)$+;=*`0jE8+@(RMhOB}<h3Z_|MK48Ubf_pem#lp2!Uh!
-K$g?OPN|6$4nCV*1pI@fp2WS1ui;iQI5R_eX3(_GvYbLeGtUqPug8J|f4i0`ev}QN%B#XcfkG&G0o*)+>U>Nr2q?%>NP4dc4od+H
-v0Q;U2!+Q0d24eR0*!(LkueO3+8oV8Kw<x|8p3}iTe0(RkbGY>U!#%jyi?x6q+>2W7H(C@XzK?(EvJ^d%d^4P&hEXZj-CedJCv3i
-xC!Tds}|pJ;A!+k_jt4Kceg#LOs=z>w`=E9`Q&pRonBbDalsXT_<CqcG5gw~=<lc73t2AS*2D1*K^~W*MGz{!DCX7hU9r{$dle6#
-d~{Vu@wrYvB<08_usxzVn-+fE^@5-)HPSu(u^cMgn(6sQlPLzPcJIr@)2c6*rnDhc`S$(H*?Y{)6Yt(W_DBTE1+6?|pO-!n8TRtx
-Xbud8M_fK3b-~YpmQ_E<g{Pa~H+?6g-|44al;=Uh;E=}RXjIT?O;Ioi0fyAhd)MiRp%_DV?p4~tSQsNmqb-bwZMuTMvJQ}cH93vm
-n#1?kW!$-ufAL}3a&Gd5#{*Z{`lni-be3mxQtdNr<O0Q$h4ii!I4J2%{AdXY;h3*ki^#rk8f`yZMQy7Nc&T!Ltt|@vE%vgqZ0K1y
-p981kz^fbio>$}jGUWJ-UE%uZwc*4Q{XgCY*j2*jEYIDmi~r8fC0S*wp*c~bJ{rza=zM12qju9BcFI7ntQ#(6m95_d#M+~qCy10L
-O&<KJvhNVy=5|7sdTFt$6$Y|8zzovXm^c#lz);QKkQEN!RWPc3slQqB<xL+MMI;0ge6pJ+snNu(Mb*L6P4H76Fn5*#7g~dvM8``1
-XNoHrB*jVwbX<Zz5h2Jz0`wq=6-lGu8JQXojS0UQB7?AqU-=s7zo6H)=CS++iClAB*V=v{znGBif^XK14Y7PZ@1={33ABj{lbcFY
-)K)z~l{F1LyOb2&t_M=S+$2YSlw@6JvFua4>f9PuB^*;+YDfB5gk7tzNOW@AP3uezyXK_FFE|_A+G+JReC|?-)}zJ)DQ_nlZYUG_
-`y-9fS;cNPH(V@iJ-;1)KkRbaiOWG5JJNME1gXGv;hE}yHnaqL%os#0XxU&sFePiwL5$Bdsvx7-z@APvrwneD>%6s(ir7Yvbs<T7
-3uZaGkFTfd1z{0H82C)z@(XQjB5y1NN`^r}ww5H3UAR32G#&v5fgGf^LnBxSC^(RtaRP^M;-LtJ0S=}TAkfXom;m~<0faA`2!j6w
-5;0p=_^-=Ni7G9bcg07$3msjX>%4Db-XrX`7rd~OxsJMZ*T3XLW<h6!M@oy~<mwJ<Rr|VRn_1Rl_c%XGymZ_l`+}G|Wh+*BO2HcL
-z~1o9d!;DH)#}#S8tomIW9_3n<cyWrNm6H~_r8R3YqIBE(=){`5;??~n7(bB+~#iB$bu@g_nLUP)0xbJWevY1Ecx8>`O^6#?3ioZ
-tSThPUX>%!tS{>FX1Nlmx?ou_1W^&<v9z#z@fiPX8imS9hox_M`A3XQx>GSLQWOk<fnOcpAmlX`Q()q71f8hqaD~}C5=Iz}0#>RD
-d36Ab<-s8t26sP(z=hq^gCINy4*3fu931jL@$j}Hmfs-yv-5oy48AQo`G_W1yL_x@h!kN7c-Y$pAD`HH;&FsS+n0*{+mE%XeT}|t
-kpS_epn}fiv5&MFU``q|ypH&EX*;)3|FlaQ`QhQO`Em(EpuP*&ZyQacGPz|-DeRn@##XG@CQ9wQ(%$NM^x5{tPX=H-2kg_4eQqlo
-yc=g6Tn?pc`LLrf9ABG8D!)w2ZPP8|v7VPg;>l2mv-vHs!OxA!Z<YGI>~Jgu9LLF@UUk(e<%YGR1U;mn+gNVCoAK{iFNe#3q4eiL
-b;dEVv23vtASAE{3Rk{q9xnhwqhSCk%YJdZAQTG9s9ueuLXdFSuQW9Z_D8AVpBw))K-tRT{5vGG<^7TF@FzD;E$ml~Hc!FeSPx3S
-Nnq^}%&nIePuS%++jCO1rJc4)?6@D<CgCiidgR4aWYyQbAM@{TchAVWGqJIkrQ>=f3wJNI9Aawvw$Z%&8TCV5xN&tE4;)?m$<o8c
-|GwklinF3zk4*AMs*Ujw|H@ugV|~*nv2V5yo*CRR@4<nDE=S5^Os=VZV!41b3%sO(fgxa14=!YKns-Y-jSvij5aBQw=%Kwm4J_>J
-HNqmzPXH7SasTkS!%E?bR>C9@{do}LXA40h*qa{*>_I@CtDwA4ZVVX4SiBEk8_t1*KsWVNBs&89M@#|-W~BVFrr`fbw#Ha~gMcLm
-*a%<GtdF8j+ts`nTfLtQJ+P-Yq)f^!VE(fGbY_dH&}3^3#@F|(g)hIS$!D{LjVnoS$1c@#I|M1Got$<uvoerYOc!p;)3bEdd2{xw
-Qw{HPyO{6G><PjMSdG%SsQtv!sPUx|(+$^flAWD01rii2>zJmfL)HnpMJ*lbNjKv}LGGN`NxUU?w`}&IE#G9aDjp05x5rZX!k;25
-CTs^BIS>fCl9Fc?_AH=r`c#R+Sr~~E9OugjeeW0$jYi+4(|{~-adx4}@SqucAP+lz1yvgISB<}>rVjTelXTIe{Yf9_?+d*CXXbQE
-C;kp`pKi3DXdfb%m}1+%wYP$}5BY}`zX%h3{N}vRQuxO3`3K)8*6{aZYvckRABa4q`~LG_zDoPWfY^`k8xlG0-ASaLQW)?Mu(?Xr
-dc}7g4PVWS%7LpFF*iB#Ai;Cvy4uY{mVCbRhuTj*@T9Pb(1=j>cM_cFsRizMPf-gYb9-Yc7C0DjBU(*a#T9o>G&3{QLYzb=q9oK)
-NBQFReK(rJG&o^U`ppi}re?8T`qt|w1V^FhP=Uz1C@)zDUCAf{2G|Ah{}dRq1XGxPMG&HcCKxUX>K9!GBpznuAMcung81_j`0J%x
-_^sIke_i(G?NzT0v~`c`{AyP>eKqLfN9{h-#~H>v5w`CTEmokuveYQ6*IXBF*X9l3{2xTi6El`{O2(dEiI@eW@aM&~1R-<B!?d{i
-migsqH_Y-nW#5G!4&=O1>Z3web#U-p=;Sw!A&>TB){m35*&rkm1~y`L<dhmy?bJzyHcc?6pdcp!0m;e@G8|br%AAIgQdbb;05o2L
-$HRApYmPj&wyFYTIH0YbuVg;mrXB35#)Sbv0W{NR1s&r3l_?-NoDnl{yYCB-$H9@Cd!YS+G6*ah{tE{w7y*a)L+25&f8!7Fmp{a<
-O4;8a<;;)f$`YfaQ;WLqL#Vu<3xS-En&Ye_S!WKXF)OEzaK$|`Y5UHH?vU&A!Ve}I^UYB-1M-@?JMtZWmI$lv$=DwsWUnqnmNfPV
-^))7s1RxxWPMtUqV5!7MhJ)=~40#@93aTGEccFH-kthWQrBk9qz8VPK(K3Fy+*2F_#}n~rDENXKd&1D{<wNGo1a@{-5{mA_@f;j~
-Ftk?<#4E^6*+gjK;Xte;K|+FujASgm0P2epU{jRi!9zC}kp}T`Z&Re9=}zM2u9^Zj5`uvJqK_L1g+u>91Nvt(efux-vNhlNH^>hS
--O0|Ab#*7(`^O)?dAB&xl(EZETY>}seL$CqC~Fg0arGm=spobL)NFgUzkxWb>z>T2mflN4XKNE}Xaq?WH5GYrUJ7n+-jSM`(ll>1
-JcpW@nU1_D7lm#yi^_`AgY-E_N>=vf+XMjT4g!PZr+9Be^BXw3n96a`u|Xi{RCvgMq%1w$48=)cG#ZVB0}F!7+3#@G<3pk8s3IA(
-IQhD0Q9&dM3G++0xoEJ%m^Zm)u)q#yWh0>=VDKgxZ0tk?=#L!`eH-$(MWMmq-<WFI%HsS6N%@ht-O|{|$k^Q4+1oET(9=doS(2BX
-fSPpU#lna*X)Qbd_`HhB{CGcmeFXtFys*5gzJ;Bmqphii7zIRR<6vWBCSu_#nz}|N`sz|N9Eyd9kH*G~N7FTso`J5qJU<Cc;SuKN
-V!|<y0qdwraiP#uVG(}7E`z~PIu(+fP!g}G7(WXd41;azG#C@VxHu054q>1QT&sYD7!L^wM<V~wZDKSc1oaD3hQ9_v;{LV=LSa$R
-ztMpD2VDMcq4K}3(6;6~{|0FZ)fVCBrO|kK`Gv(KrKBVTXdEm=ED|~`Mpq&T9GQbpOi^9WKu<+hl%JDAKoMCuxp@SHg@yU46f78l
-!Qe0$6avOZZ{^|UVkIHLC>()+1KJ=UDvg_qjfe)paYP~mP2iMNPF6e|f*~>irvWp5=mErnhrzLACL&;l!C;0SgTnD-G6@a)W1sHa
-F;VFI5CGIoj+h82F!&E!48R6~LI1V~f+GHYs1Ew?Q&3y$Z2t~FQHhHQk0%iDcs!AbnL?qEHYtL6QBc6|hoCS7CKgUAjm{^TNO%9C
-2oxGiAQ9<8K+`oEbW^|>EYJxSjfBw=q6@u=jt>rp$71MVE(DGM`rL#BheadkM<I{^tiSNUAixk93W@rgCr1YqfkFYbGJhIXx;A92
-yYQ#MMIxb)znNc##|Qa4vkL<MeSRA9@52JWMdDu<4+<8EK)~U26G#VveyfoHMRbhB(TtgtV7fI#p>YJ<rs{)1pimh7a1>qOKxzf@
-OBk(mGYb1#6Hw?(Z(>Bbz?Ahrkbxr@F9gG&e}f1LAO*}^`g@~E$NV2A(b2WxKTfKnUk>=6x@G?%5_+`vtnZ_|Itk<2kNSrvrVxIC
-kB>)#oLT<yN-#oS;a{u&A63fR#jF4S8u~%a|HAnH|8Lgda?^Hd0E^3ckGIbdsLHxA(_4tAIzYL~81JLnJ%SuZpD#b+3M?8tLdYIa
-CeU52D;QG<w!-<x%eLo7AS+GR9DTWf&~f5@+PPTOuCB9|LPYHkS4q~afHs>|_LY7|wsPFx{$}WX%@1=HAf@vB)8tLwg7+oy{`aiX
-;iil>L$AA*$IRJQq0Qn~zF9Gv;?9WI*=ih94183_Y03(;R3BMB4Vq2cSPX?ZQ-JQ7%d4NaFsaAw2(_XD2kd>`Kbf8`m}8&H4vZ<Q
-hFE!iH!mOtNdV)@1~a8TeQ&C3X?Xh1Y4W1wu_TNrg8q(XE1w?3%W?p@#)f0-At8c*iVF-CBJTo9!`gWAOt|RZ9J!mmWCT5;SLLLC
-I3~ap7ZSa7s~qgNiT2aBP6fS&@o(A<&+lM!ikeKm7*c?{%7VMDa(>btY$`R+^Rr0@B|O0Z6qF(3eEST%1AD;SNbKAVVcRe+G@y$1
-HEYzJdhA^^Cw2pOq1VuqgRx8k!i49ZN{Hgz<4CiEeRmw08I9HVxp%T&Zw2{Yi9fBR!p_L|b+)aI+Dw|Be7OBwl{1l%73m1<1%>6-
-U2Q5f5aeVSZ3MD{&Eiee1kK4G#n3%(n?I_4Z43_@Ckrxk<#j~$gEW5L>T)m+c)G~5a`L<=zq=gcx5v8o8Dq}IyUXJNMZENRO;U^x
-&IY_n$!cLhw;c-f=%4R*mQx;3%o<_DW(3en-$9fpm=4^UF9b*%>T&>@mk9qY*`F=>JNX!NIp^*K-#ORdD{7XA4h)<(S{ws>(<#wv
-$i%T|^S~KXImw>NOBSWvj0xtC@BhTeo0@R(w?@tdv58Z7DU3TpNV&2ukSIik#NeZ=2e`BmjIi+%L2L1B?CYs+_or!>mmy?^HEySv
-4=YHwnJKSiUb58Qj4!7zlhn?3`AvnLp7=l|Gps7DuC&7#^a-gGb5kF~ILLD*@C0?C|1C^YhlO!cG4&lKOAy29?wu?QczNCxRf@~i
-cbD-nifg`oX<D*8&Tp#87-lJE!{mC0tV7v>i`Z8-vB&{F%D_+dV5+GJND5%N#7n#-8v<BO={pbAxq+sNFhvrO`xf)Y0bfK62XJOE
-V#^Es-4dy@s6pUrsq995!1r?MR@u}ikQl?L@_rkNZW~^2m8ug?-Is{Wp>hc`qEGGua+IK{+0cG9FRjBlC%2n}87_;c9{1089J_X$
-b6DY{;92>Z7|>n4MLGTj+5!ILsQ+MM-F$OkV{YZS<oU+T3mgya3F?-cAjd(bSK(9Gg6r*L9d?^)(#N`-uj9)RZ|MHaBvuA!pP6zL
-OJdLE$E8OKGEk#tDk#sNBE^{w@-qhbc=$zEhQEod$Llhxs1u7TK|D9vm&j~@J89pF_kW%sQw{>mu<qmpnxcS}02Exn!P18A3>XG*
-)Xc_@o6rEAD9BO6%K}{PE<zv@xE?P!C-9ay84w~t;4Kh;v#5^Tq3z{2jfu-{Ejjcs-eci4n4e+k&WZS_FSK@iQ4Y!9-u0EqcJw%s
-;bAXH%ica=vFsdE;}PQbhO$qeV-uy>8<OF#&c|L^Y*y0`+~>!_FvMT8p9y}nJ>=o4%HQ{FD2c{sY>~GrJadub5!=ODr-O;Y45mCh
-GTgoVS<DwGF!}R*jM^5lye|An4;!uZ5bvW(46;6F)y5{@4&L`r;hi*rQQ{waQjjSmzUTE7Qyic*XNR-|PMEBIej>tPZv|mUY;Rum
-FNFi})d-bHkLC%ni39X~ylAU9T9SnX@M~4|3C=TO@W*!|Y=DIg0Px#GOb8UXTu~Je2LK&{v^gvYV-UDS;cu7J>9o6U@5C<`sx^P1
-@`6>PAC+M-411ZuZj15n43U)edZF8nkQR#C2DtYiJbcH@v`dEh{v)-T2i%LlX7VspsB4bS%a4%(MGt&#X*=Fjs1{~;k9HL%+g@n)
-T&8j)KU<P*RAAWm+ugO$$xz5Z;7$SScb{d6K$|u3NH6lFx9jx9EcIDq#&3fbHvM?4SRs8_;y9;>7Bhgmj*?kfU52|~$U|laGJwm5
-+w$w)U^TBRcXc=b)7b|(o?jlU?N(j_6vTqYI~7it*<nfi62NyWyTh)-Fx4#^4Sb=3w2zp+DOBYF)O;UDee44qE70MN1{Sq2#!6r}
-lOZSuffDQ>hStZxwtf)u-zq+yC+_s$x?jDZkg&fx%5^sHxVJ2Wxcvi$si|R#i?!JFDOAFXjWLi66QF3OyV1%Ob*y(-HcowDuK7}O
-Mut(Kb>nDR_#yO*Pkec*Ge;MFE~w#wR^Ec|#0r6vJ<qzF2EMzqsWSmUb?)<-obqbgT{*TMdSk<h!IUE!7x{rWSI5!^YICq)2e3kp
-Mc*i{KY1Y4sK(NZp<=I822L!0IGgL|IN-zySj>C=aZy-v&zQ9Cd?vtt58VG5JeJ3t|4dXIK<sqdi+6|TMzIGl0DQbORry1&&+;+o
->oj?*=J^ptW~ey~ZhKiYLjk(I{$|U`0a#(uaYZKJXMaHIB3OnRBw!%_=KT2oa;fb^6_meFV>{Dl58Dr6RaLw`z{jwBTE5Q0vcl?(
-Q;PR^mo$wGvG=SP5##Xpp`$FK+b-lL#9Li>wJJQQ3gmV`56AlEFBo(#TnV^GVH!a|)R+L80`{6o`1*&sJVxQOA}iNjm;inbsQUXW
-H~C5*31{w#cd=nGrIH9a8eRHDnSYtK=-|T+V08<e7;B9A(PQlDo8(OeIN9gwt@0l3d|yqmBbg02r022Vah@5wnOB8^BEW#4MqN>+
-j!n6o`5qLY*EI{+Uqp%KeFHHpuN?E<2H(`jSQJ2CW5J#B7b-Cb;3Dhc&kDQLIDoI2Q96&41S33>aW!OStb}92N@k2TGQ$~B6CAu{
-oc}#yp*TilKi@a7{Mb|HKpMQlNHs*3;go>|Ka0O$R!h};u(7*&Zn-08MTG*~x4Z4G)4Y;3{h2>k2UGgI5tn3%fTD{R(4M=)W*k{H
-*dtD{S8FvS0)UO)KT#OdDY>EcH11vb7iMjSvg1bx%_qlx%Jk?t7^RJJWQ4s%!n=>j%}foosH#Up9oPZx$~(utHo(Iznci?DyRiW+
-*{SETe%$+&T|x*H9-#a6i}^?IKRJSLt#O6|DVEFu-<_<?4a0^a?0^})+ERD1{?dD2HYo5FN?K=@S#gsOVFW)lq@~ATzA$#+othkS
-iQZ$vcymmi?w*_^pwY^igPma;SlJMp2`L1FLC6+_|0X%Ao>=TP@@3j);=;x-B46Vf!jZ(#1yk?NNP4QJdAqih)cB0Hc21c|VF9gR
-nY?y)C1>N^Ho=H9m%k9-C<-ya74CiL8Cv_ao|&DGh&@M3<7DtT_-0M|@s4M6UpZVmh8;ZRZ~#9XlddPueU=Do+4(LFWF!r&hXg97
-nLWI(xEk-_XJLpCU^IzR_2;w&uB?9z9<fA|fEEilLFs(XkGsY*Uq#`7X1lZ0d0`>T&kb#3$;cAM1d#&_h4;VL5+VcF^eCpJY~<^`
-Bz;EdPW463^PTs?dnv%XaI}x4`p54S0J=37eoFJDu>&2RWY#B88KJTgj2X^gj|AORgPV_A+VI~dX9DGmYT8u=6%STN<z?Tp&S`hw
-{J68-N@p#$)jT>Xv=W?>dTeL#cE;TWk;e`Ar<M;s7eP$VfUBA$6gHdj4zZfHu}NlfuG)7|gyp@Pvol-HTu{;JIZzoGoUfUDs1DC?
-vYav-tGV|cOFEtHW^m#h591Ecy-YZ9v%ndBT;z^Pw<1IF<XT&_sdq%1A?k%=C?rN+C-(!~`NXh-_~?z@j5Or7B(=+|I^#Ji$A!6p
-i+)lpbk^5g|Mg`u6yWNCPXrg6PmV1M8aTMEEnr5cMQfJ|@D+L9uDEl*F@**g@yoac5Sa}Q=t{7VFdWPPPyz;rFg^$5e|F&Tf3N6V
-CiW!oK59FV=YB6MQ3esXXIP$Lzt$pJok8~F)R5vU?R;wH?-D|Ei9owXYm!Kl&~2Z$Xtr#A?pOULQUsvcTGlz=x<z!L+xW(_B9+_L
-CJYC^`*YK<MNo&tJ*P_ND}&LV3=eeN>%>J6ae<ooWv$P7(1#UhBesP0l@Ukn>dV-6fLyo$a(L^bZAGhYx5Z7D>l71#6ts5~KG<|j
-WeLrC6C(z=e&0hH30$USi%UiYi~$h#StIr}?Nl+x9XJMV7}x!;5^uVjTLT<XlVx_JGmuy+5y<z9OnnZtLV|!45{X#lPa!a-zO;n!
-Q8uUd39%wKOS(|M7R1>y%l~HiAjqT>aaIKOWrKa!!xKth&S`5KFacUFGeGmSmV)YOh4SkPRk4Rpot=s21RN$qiQofe=L-8t2w&Tl
-i8VRLT}*%%MhW(OQLlXTt_Kl$f4`Xf;b=x6qP#aI-1g^V^LLda$##Xj2?9V5_S@f^t){l?w^lzJ&?Dst0z<?J&jjVGO<pU!Ee~H;
-KEVz62Q6e`?OhLvnURQt>_RetfvtT@?zPw1AYAqRL4@Pzhm>83yHQwi)5&jghZqplzRkXS_V`j<feH6^hJ8OL*y%EIIME10p<m(4
-2%obxgO$v9U~WN3ru9s%EI*@INBB;Gst{w<PEeK_KM}=Xj+cnq9L+=hD(>DQ@!u@0?6z+W`1D41x#@5o8_tgMklt&>h;aALG>9B*
--G3DP&X=#I!>2Ip{cc`BgY0cKF{V7rZoCj~dazYF=gMmvZs71QdQR{McYKhS+p0*Qsb)=AUO=;!=hpSUNFIugbDYZC_xwW|FM!xU
->}tno>h^mA3Qxt(KvD$&?Rizg>)ll5X-vuXxH54yNuUTiylTHMQkw*A?hf}<M+4wtKL4Cu4;|Uh8r3_c2TTo>RK@!)C>U3nFwNNl
-J!`}^+>$zRYwm6?7f}2nu%^Z%_T$KuEH5zdTzMhuigk^uG8$kG3!!+(NRn}kLP%vnZZehu94{*Y%~+rbgh&3W^ZBFPXA8uCvuKC5
-8#qP8Wa0Og_uBa1>CZ4zfDiy}aN_>kg6Tn@;FQX_yHmnR1avr@k<@#y^EUr`o);IUVgK>Up_I^Q5@R*~slAJF;#|5s8sF=c6msz(
-VH`kW+fGM`L+A7FT}mJ%C0<NNvjD1%^|gqil4ZHEtdgln)lU#B&^8fvcDe0mB~|e8C~40)7)X|z&T^fF+{JP`NnX6^tP8}#Yp?J_
-`*f!SQ2WN(Xh6Y?-mK|2n(O(nj5F;HK!RNO!4-=J7Tu68Raqc8ew4)XN?$^OpiaQji966xQ)|Y~g<~vF$2?ap4}oJCQ}TPYDPYK^
-P3DCCQM(2KZ?X5E6)b<}CDCg;&5U(z#%?8C6TNtRLKe_JpyBsLN?J9F7PxCJzJc!h7Y2tN$w2$@qD$DDyS~e9G#*@jI#v{=VSxee
-+5FLdu-9<QtBSoX+E1+<n^NFF>-}vHzjVHf<V2}_sT&I8*v0TPpX;Wj%@jgr$HVkl&AlkBKwHq1REQcB=6d6Pvf718DqveB##-%5
-Iie<H#>1nq%0Ot5rO{dWZ3OEIG2iBy0ida4@VviuU&C=4jU-K_?^8yf<~)Qy-?v==L!gt$ZlXT|M;DOM1Sp-jtncsKkEyb4mh{gj
-H(GOJH`QIUD=+DnGswsEYg!-(zE$t_9~O@FYW_XNnQM=@<}bIy^lN(etYtF;_6w8L53Ll6$?VNf|JkY8_oJYGh7X7e5>*dY8Q4~j
-vyFPLJfwNxX>By%@NHA?8vV++uFIxnp4ai@j5{a=*z6(69e9tEF3ok~GR5Z0d96}F;Bmssg!k2JspQk+?+$7f6WIaCZtrf;<m_6j
-%T87;r`e|hm_1O6qF7`+pt8nP1!QDX=)JuFQEG7#1xy>;x=j&6KtAzgdrZ7$tLT$^OlUN{>&RC;=Z<lHdZ8-~1!}fP;-l{t`rT9r
-jG=8!)l0eF3LKliSaCYSOOgw>`2#;5qFh+yCX`&5UmKu5{%&c;|CAK2VQ{7j)Q@qeoG>xFuPc2q<>TT9)+wr#N6J>MXhzGj(5f4b
-1;$vKD=_L1?qM%E9(ZWZeBIkS^vXEf6L+cvP;{lK7XGubud&VB&M&o~i&Hv=7e{YR`9`y4OE2Vl{4MiNsNG3%aUhRVG5pS?)KH^=
-H+Ul=*g8B7==IfWYqt=!zz6&-RgF99)cApU_MG>ucKnRAtdvF|^No4vxX)mULJ!jxt)Egp83@AZUyJ&|n{W0tn$?|DvA`n05YW=|
-x)&Z&Tmo9GOu&0P6x3PmgW+XoVx*`A9`+Cr6#Ql^Jj0D4Ab$lTBrFW^Ydst&;*X+n$kwRde^^i*KNh=aH4UrWJad`X3k7mt-qvLd
-Dll0Ms~#;5yPH7uu@*^P^5*c_g$81aKs74)AT~+RKH1_KbJ4YfMly^wx5`%HYDJYY=F#=%ZBAyLV|T#-_U&9=eRg@T%%FkgwI*GO
-0|;p#6p6Sc&APObF0_-yxD`x%WzI?Ob=!cf;BfNpCQiQZZpOxWP$US{|84O4ly-K3%7boeRS7P-iXGL()E<d3TOW{=(`Lre-9265
-LcR1Sup5yS1S>$5&PkBu2dBfla6BA{=V8LbjSVKik~x6y*Lm&C4t5L}!eH*)E*j|%PmqV{&$xJNRQdlqY1Q_onCEjrKkC+>*57@u
-tf;B_5)HVG5|c1lp0I-g7T-9IH(~0QtHq>b0py~q^m%TzP`-a@anZ@IdLmOL%>^{ydy3%zeKd2wGW>m3;rY$OkE8)T<ioUm_s*l?
-AgWZ|^vw~2@><|d8y31ZTq+afec$ncE3v;bjhpVceU9QnfOGgy!y2>qbg_fP=xn&WX^<C}9s2tEd~H7jfu^g#$wy{<-m_QE*Dr_*
-;DG5dZPUfRrW%zaHi|F^;0)~Sbz+Vx@Ka*hTnndrO3!1LJU3?3<&)A5mFCC(`o+BvNkJUy7l41;0{ywMWt9Kp;x3{&Prk==D)H+$
-$IYdZ(>_6&g5p3$m#e#nF@HtK-FC&ekCBIH_jQA%b&2$QI&e5Lcygo0&6=vTF>Eb1Wny9knAaC`E6yvT_5o~P4iv;+kNJ`w0tB-f
-iH?Jh^?1LxOI+!Hx+tCok^n|R2$uzAuI&64(fg)`^No=$l@6I!BszU}UQQ~`N7}K|fEkGagNo;7cxMj&bPUwY7cxYF>Bcuy>cQdK
-<X2bO@cLxNpvxIz6%|2^L5i|7Gt8@-&=I?39yA+ibGhLwA!^%*%-GE}b3pdSyhP;Y0(SH$8w*20|4)189T&yb_Wjv1v%NRA(U;zl
-jv!T36jTIk2sS`P!HNnZ_J+O2-n+3^Y>B<bZtOLvi7~ds?z0QbFgt9XH}B`U?*z^D{mZ>}wz%iVb)9qOoZqQl{?A|&UUdvm;y>3<
-eExKAR-1|b>vxCv4&SlWYQpFbVK%0Dm0nYlZar)|YDCV$!7K6(oO^lk0qV^)w%xRWZ^xt-?{{QaH=}#Cyfa|ydVf=o@S^>9v3C!S
-SKF)=M(hbYAe%i_W=wUv*3O?j&u}=;8;d{j({_GbU%qj8lGi=^f#Emach|Sk`z#3a6YGsinR;~6nEtnCf7`lO+lGzY<Sb*T?*hr5
-g+<SII}R<A(JFTfI6gm8oLt`S@M0^jxN^l-YU$~c!e19f$rxzmZQ&-5{C}UFsWxh?Qc=BMOzLAR!S|X@80@GdcA+|{88j%#b&7Tc
-R>?;lPAt+k%D!uV;aJC~^?db>Ogo7_M4j*bvh$QNvv-Hjxl{OP;^q412Fi@_5#zl2e+b*$y{Yf>tW&Mj8OPRiG>vQRZ%cYKejm&J
-5HOH-YE05q5#QC=z(-HL+f_Poi9I4n-CVKmxXjhsDDvK-$uocdwSPeW)(sQvMjJ4iF(;lh6og+W`Z1r```mnM17?~|zKs6<bBAjy
-KKW<c1=1L%;yc}c*J$?89(;qZh+TPeuE5j#)RbfggPL1)k9hHu<#RM@J+InxY3%`#$Od<gMYtSW9tY2PHZ}i5YW@Y8@E>HtrxnBH
-nJr^)HcEQ0`9`fuO<L!iVVV~HSm52d^VCZT7f#)7yk_0b^`hmmb5zDA?x>!;0UMCk?V<O_%<H%I()2?{o7S5~o*KRA!_8wG#d(D{
-C+%*p$!?DE5ajUhH;11Pd}hv_Z{KyrpwxP(#HhqY$F9by8vZb;%Z1BFoeWMQ(_)Du7gCU-lg!h)nd)|qETQR}ZS`F?uHL~De7BxF
-rnGXLv8<4%iJB7LQ%)09ZP;4ob4DDM<4Z%U&rDg`Dm<$phOnx$Txk0gE{f5sX9m*+Y?O|Rj#Kkb^8S2K;y=d@dW-9}Gk0%0I(0?S
-0H0h@OWvJ4Ypt<zbt`SYWgvRa@wbP!F8D9jD@32x`FR*?<fkK{@0N5O7CwJkj+*PTLS9lo%*l9p&e-e~&p$_gyxX$)?64cza<RMI
-SYc<WBSsFon|`9Gb&{`hiO!K{TA6>vzQve3vnDrK*Is+rQ=l-J<sgCQ_hrkkKf5t<uZCv8Dkq=m5kl8V=O&km5l1?$a-MwS&e3gq
-1vH@PjpOF36+E*W^Kxi%8ME4ODa?B)Do~-gvc_`Q8jP@}!L+QJ?dmKz@3yXybYw=vue4z^I=S^u_&h0JcfQxO$x4AS$&I=ZaeuAP
-ZGYa9f>v>g@O#B0E9{lVH0Q%{Y~Q27v(t=|O=)BHz1o)88&ev~>*1lz<wpb8H0kwY!IUAz1FcZ5X_29wcYH=d`5UXEbE7m9GF=&b
-Qx#p2x`^>G?%o`I{qXt096H;iBL0HB^qj@-q{~-%(iwuv<TN{7^7D}u*QUzYOkS1no{x*BKg;JSm{_$jdw0*5%?&n8I##W{myv<S
-Vvj#U!kt-6tj074t@$@X`X_8nsUstnkjI<tj$LibdQ|qkex$zjJv;p{7rIeI$x=<h@*lF^Y`y1k`)UiZPxi4N8ZcON<ZhF<gO9gq
-7(BXD-`?K4*37NwVNExN>GwD6uYWsm{G27dvm~Fp*`Rcj@wMMG@7enA^ZxMP8C=gb&`x05!j3$(-PX0jlN0+*hlx2}5?ZAa9&GVQ
-ykDU`bD_kIhtMnYSXA2K#j)0(hG}Vx>T0`ta7lAz5toh8tIO!LT>Cz#n2kR~40&QDr>5-6)T9T-?jUKaJlxBxbL8EK7;=8W>hli8
-S7~=zb`94=Zq0P&7@PL))_LDfpE%=S#mDvMeedYfKiYj0DKe^N<Lju2o0o<ZwU^efe{fIw!?GkhQ-ZlsaiQ!f=T?)JkI{9u3me<8
-E6-tE5Lh@k`sQJKTK>@n47t3@4ZCdu!xfAD6gLVD4X_hdRZpu#_w+Y*&BL=29C`GrS{s=88|vDnsJRVZdy%KF#ibKctmwqBmo;&E
-iiAy^T!GAL$rrE)T_RjjjYy3-(QHiv^a$%3Z3fKlsQmO<?A^L_!Q5VoxtdMgBWz6fX6HUKETDC}(fU^F-M4nuAH83*uCt$M;o`Ur
-=l>82epym)g*<obk(GtXej3xtnKhd?&FMfN$LxLN-su@_eN<H@=yUsd9*S+S=JDe_1-=}VQ)OXjx53cq#HXhl(xg%=DX(g*q3v^n
-`|FY@)Y+h{o`^>7iGG>wZ58C9BFwRWnd)eW@>bN$zu0=j`^reJAPK$_dW|j-2@@k#UJR;moo4a*Dcp)1*YEv`$n2feZ;wvSsPCjO
-&1^p@WCV4dbl|mj_RNiIN<;3?%&KoMGA6KP+mBuSsp8gmv)b!*@vWMLyXz&U`_4Pd_wQIzoG5ch%*trus}oh7wX<W@#Ezc)h|JtJ
-5jI?eQMJ}@Y`U$kS@*oudQv)<gH`EB=a|~NR||KHFX7_`t*!g@N^+#hl>!V`TCb)yEVWutV~?rl>NJ8HVIq1hpHz+!K8<W$12#5w
-n`@!p_UYUqBeQE>|Kidiy*o7YwKKN8QAWqYm@-31)6PXR*X`N6aYlZ#dJYOx0*h_hDx*`^PHhr=6->2*gI+1FJO#8_i<T`KhdYbe
-Iu|!bwU|?tnvxTvd^I$slc$@FlvQ1Ikw{M&s`v15)$uER>MCPWww<@1ixr!}A`Gw{eEpr3OpIh1>+dY5ad;$eSQ*0Ovq`CrCm@$&
-#OwhS<T}pIv59`}t}d?bUVeeW!Sy^H)W)o262n<N6B8<JT>K*%CAUnD3v$-VDxHIMwvI0D9v&|CRstGZC=wV45GJYEI~W}8b#e~E
-6-y<2+>z74&RQj8U?Q1J#Kq45K=cY8!j&pyLRO6pCzr;TD`f%{p%XXUOaVTVR&#6=qLlF%47A3o9pTZ<9wJP$NB`@Q%s^e^aJZdP
-CXq;_a)rvuN+lQbIhA)fkPIQ6hO+r$g~r<6(a}~T6LKpR$`gnrQkhID=Ce#zu^3t<6`@EhHW?Tr42*5cYgGypi3Fyle<+*HB4+sz
-0T-h&SR4+Eq!bikvN;^n>Mf$yGTFx3ZDtu;`IuaODGw2v*(2C`@<oxZ5pqmcvTQboYlOqbs*{i#W-@hUVr(wos4^j+!$K>cV4@hy
-<S1KdyIyG>ORL(L&SGIzX0Z$g1NRulj7lX!gnmqBvUCP1*_mcljGx6cy8~PqFw+wCab?%fJVHaD9DkuW^Nhl%!eshy@)xdBk&IE5
-WEe*2VXVs3SE(G6lW`@L4++cS%4pRUG&9p;Y6wAy7n)D1P$HBURR<6Rr1q5}LFqJ{ssu+Prr)YtzfyZO&k&bWRZ=TvK}=Oa_}PJ4
-u>Pzw#h|JTek<U=$)Dc#0_6dJD<C)k007`WN<_VJF+=^jd^3<ud7|C1-e>IfDmk_CL|BD)VAXz~9~>-omi{I8%a@Ih+xIx=f~eSG
-SMf;Mr%i770)#O(;e&=u5N+A-_~zmBQPUkb)jx>hmnjWqX;f)Do`qdaX(q*Ir-v@a{0p|uY5n@!xsnJWKJSO+wSCk`=JH~~#7|)Y
-{8!%E(eYC1{y~vpf>7eZO(SAruerSMgG37P%ihK_x<2r)XcZyCFA|<}Y9ieBTZ#z(P(jF*=IO7(mH6Y>x9rKC28i$*)q3$1EL?+6
-QevFFZW{ca^{1qEDlXpAF6}tg@evWK>JLlAZ+DBU15D`6{CAljeYf)gU%6e(jZFHxpWX%#dU<?1C(|n~YI{_sL;2&w^>}!E)W;^w
-O%rxC+<$pwkDhX3b%MjkvojsW_wo3lWK^V_n1Id<?7P#E8<vA^O5qa=7b1BbJ`ET@S~uT8Mhx6rj2`-u?=#;ui$z@aq-fEJXCJ1B
-Rm8CU<9P?sZ#nCk#L?jM+6$&BPq-5o3`t(OeQ*O@VMx&xS1+X;Pbt1zofpyZmlh;@x#7uX*8&uONpovFD8{dZg%f`h9rx*@xThyF
-_6$?1I$p?iB-T#d&vrUvJ>f+pDxB5BeVGj3mxMUpPixn6$r4}dCyVoVQbGjs!uOr;1`RxSctTE0&4B#<c3}t4gNF*VO|3=5N5;-9
-6W>nkl9bbkLtL1*%{41HtLgnV5~3D8xpRHdjcEJ9DngsT{JiOheV=dJ5b|H-KkoCD{3zm}@AZtKPfsgl_(Q*Q*zpkzTvFrM_jL|<
-PTSRgC~;D~Q;8Bk4UkPFO*#r=y1y6A+s*HyE{$wk{JBXC8aahc^j>B>Kgm`!9_%>>E#tT68i?KsKa)j^$%&p3*D|<0QPmJ+yP<vS
-Cc5(j_pZCzTt?)PMP2im8-t(SE1A<-L0tO&RYS@BwWD`To}(f(HKbF4)av>j-82KSP{JW|{I1j)vX2H19$Cy88&te?K@8qeK!z3F
-+IwWStqgzMX7BB;llx$}h#E_0>$EobAB)q=t)pmoN3Nd3WI}#Jnb!DUgbu-Viy`2P^Y=o}p=&}r4b7o-oz;9nwkwe|kZFFR45wf7
--sbN9_UYz(GNR<Y$sfMUf6XrqZzSD%FiK14W<bKP<NP*EO+KyJJJpsD81ruDuKAC;Y?q$8Wk+Pyibq3y*YCY$JL-HrVo6ujttJOg
-j%j=&z*m5WvIpBQ?8Zrc)rgPlWct;UB`=c3`^fM>{7=*TN7?5R2YqMGDBd$us>8LH)wFEaTsr=@#ojt&jurj~btgn+hrf$K#K5n?
-7@)j=iUp<b(+2lkJ~DJw_d(-3U6JD@3+W-s9Q%};k#^83-ub6%^@&x1n{U$kV$D`_rX3zU@|YVTFV1z&k0aj(JA6#)Cv@lHYT}IS
-_i&P`*{a-r;wXG5got;4IPrbbmBo$vM~d+aTQ96wRX@$~X>v;uo;$Z+_Re^_sQZi<IX)oyb#h8t?|FSX32^-{8vYh>Q6L(;yV)|7
-^L>lmg!W4BH)%7C==nXk<rQL&zxlXSl!ISpB_eJ>GGSf!KSqZo@ALC|e0=xnxM25B=qx{?pSY~k(Z|PsDy%>kjoP+9B}9a`w%d<e
-uR7;lJyCM$=23|+55K&8r<m0!?nv|a;~lVAVt8|VO(wm=%o}auh7X99;59q?_O`aK%Y^$*_ehuE%E<pPU?lz2+M$Dz6u9nQT|2Pl
-wzK!6wqjg(DO-wZA!8kt`1lsFtGBIfZ<q5#NeygpA)++TfakSm%Wp0zu*MVS$(TttGF*L=V>KB5E;=ER*=x2QKx+KEIn-cqso%q>
-S-)<69hN+PlQj=-0(ahsHzS9OB9zYimINP<A=c~%XSVU$yK>a1_x6F#vx103mwLP<qd|)ikNjlwe(@*fT^e-%qyM*aa(*f(t4JV{
--S4egOULMkZCrmfj+g{;nR)v5o44_kjz#09nn*8?8EuYFJR4>s#ouk$xM$;;pWYs&;o>^#|76bRdkPm^H_Lw>7W>CODK58uaig{e
-Ip8v#Ho1d=kM|q8*eZxS?y8!Fk|+&)asDaB?D|k1{^4N9<TjDkn!T}dqCTzY`^*02(YFehM;y9y&qZ8QaP3+-+-kn}<Hs?X6EO}k
-cu>43dY>pUM0jm|6RKtr9l0`gyMUc<BBwsgmT~cxUw5`=kC2HT;eFjW99(3@=^0LnK!etoN!WF*Te9;2efPfIrNmI&cK%v!$gU@a
-4!B-;X`k;W{vg0`>Ba3W`)OHZApQ=cC#hOESDh|nL>nVg;r8tas$ddJcNrx8fdKz8d|OC%uu`3Gl&(|_iT-rjg?M7%!h+a`y5w7-
-hfdiqDDfjkz6!+i=#d*Q!(RV<V|j`lG1oEA`-iXz_HVoCRQi#AM2#y872XoPD4)VFZ5c<rLrMtt+$PcaLL<)*;+}-}^YRUYh3fE!
-Ok!wsbA(gt%wrX^6hvoo`>^|)d!&Z@y5gTYY-kt7_rCgucuosd4tl^<3GoS|lbsEAe5~3X3<<AKXE1T8F*r4QTtI$xf|U4Jwoc>R
-aY@RrJJqha5kkCK&bW=~yDPn9x^>0FMVBQ#<#=Lx<m$2zDUj-N#(nBDBa65r^6E#-eg4gN>h}4{J_W?I%GoQcpIL{ba`ZN_*=qdK
-%cC!!X_&Xa)xgtv#9ZO)HHz_5(c2#Uo?KjJA6wncnyX2T|D`c5mA0wv2Lzp-5S_rs^Y%|mp8wuUgy1uX2bm@Fvhkh!2r_%uM6HZa
-+AM>PLCjxTV>NapXpIs<lm8sqtM$W%bpEvEP$Qvg5GT5(H>ZBU$Uj`<67RFVF?ZF}Tn*mCYI`YCe8+Ls^j_`tAM=w`csj})$Lhf?
-PcM2~KC5M{4sTq#VSmw+<BhIfIDc!98lQlEwIup(#Pda;Ga5MS@R-L~VUHkTLSnWq1uvkD8h?N0QP(lNAKYZsU+J66<6}nHT@1I8
-R4Yop$-!>%EEgU=4c+F_z}4;!ghfQoB2PDBgp7E)@oQYcNdE-ay1IdD;gQd}>F>Mm8J;|@|D(Aw9^P}Cy||tC&l4^+x^OB?o~u<6
-1K2(bXJS9w&giz<jXi#{l!u2?uN`=X1$d+fwcO0KVdJuWxAt@Kh<A?~N+0b`mg56c{f(3NZ7!bKe|z1F0DP#vZ8@^b);eZH*HDSH
-`nB~Z$gIXjjM)(#gXgbXrw;}Bgysjx`PE-?)@c5{reY^P-qGt6DCgO;i4G}4t3tVi0gi;ht}(-5fiF&7gLTbbf8f^bkGD^;wMA~O
-kpetbVB_h@K6@6(N>BA<PiWkOxP|uo#}hq**}e-K9{CvU8c*EA8{DD(4f^s2_vY*x?OVje%iOk;JG(shrO8SnOGgsjvCw4>bLLHM
-TUfrCmW<Cw+H=2ierJ8%jUjHyt<K63`5S_{y(ijh1d8gndq1e<k=%?3F%LHYi}<;GMIjAk<5}&@nHg3RCLyf_PFAF~<{I*3A^76d
-Io1qyxxHtiW~pE2?_a-eD=&}|x5^e|p_-}V%VdW&iQB~MZScWGdCAmfjeRaoJ&|=|yZw3vK1b3`UZO6`d~kjKlgX>-PI%3Jt@m4f
->So;SR*P4$GV!|q@yzpUc71bycbmD!&#F4s|FPHb77u?vzE3StR$nL1JksnjHfOX3p;dp#;M0z)25&Ryh^<xAk~6o~b4Q6un3OeP
-KKz=MS@nG-q#`Wkk`^<-R_Hp%r0shguJ%2hF*fnUx%R_5Mal3sif_01+D1dDn{~>|5h-)p>si$qWjd{chg)m;Jo?K&CRb$H;w87y
-vz{fc-LxkIXLrH8J@A>60&aBKM4NKA{z)C)XjRphe%>|EhqcezHEXRyD1M)NO~-&8M>Q83w+rBNstf+~-@ffXQ<|)B;?k?LT;wlq
-Q>3Un7k_so<E*3Bmdht9ZK#W!!>dVsVm6nwFO|b2ZP|gX&~*;>{h{hpCz@})*m+Y}1~YNH7H`MXogTkzc71ioR#{ks@-tqpc$0RH
-NEo5LKlsY_?uEzhes;zCiBsa%56XIbrKEqK%M(J=@$TQi#NA8ml|vusm)Jx_2&&U<$2K=wXGDz3ZI_}$Wz`~E92O9JD3X^Q!WS^B
-{}vuhxwG1R;y?zSm~>3^kglC47qV%1ZKds4<7(75QEE5T(=$ljJ{y+VK745GI!*MWkZ-(S^|Bq*|M2jN@<HYH_>E^@$2UD$hnNEe
-hc`bD-xv@otd37DxEpi0?~}E$AJ^^dW#=ux=la@z(k<|Pb$<M^i1{0t>gs66?&<le@vVZVEL<woiK<n5@%H|{M|wRw$ZKOy$8Xe0
-3lrxIb}TKlR^guP2yOeUVNbf~U1~P%&)n`FqxGyA4I@$RDt8g5Ms5mMvl1-hk&7@2X|PW7^xHWx4R=4&w`{B39#gtr7KoSIf?pq;
-Z67)N(u^Uc!D-7KTH^zWto21HeH-l<u`+VaYePyBzOr@L)wQDG%j18DI@gC0?TO#@C~sqX`u?N+@m|xLIxu<F1B=7k(^tebOT67!
-DdXWizR^=Urt@y4Cnzx@k4bMAmS=b4(0Ih4WA5VoVivt-G>r5fCC6AblZ1$xjgm_+ll%Y*avi6P-?h=EX)WdZL;E~kGG<kZ7#|H!
-%5>_vuJFPd|K>4k1D1}^s;dQY^J4pr`!*N~x^eookMp)yR*!4bX3|$BjEV1byx9U7ro!if+y{M{R}sO`H}7tx#qb6ANt~Dl^U{9(
-&dFrBRQ+k48fJR6eytU0=|mN6+-J6kDX^!}2;r@_5^)VIQqohh41BU-wn2!I<%WUwz94k7l21yIxK;1aeoZFqkLxPJlN^85ji{AD
-$CW4BpZ3hama6#GY3`eZ0Ctb4Nu#6l##Fp(it?+=Yu3RlBTj#4b~AU_Oj{-czj<7Q1dZJA%0r~`u{JGItqMwZ-(`!BMRW;dGKf2X
-FJ-h@gU2>7_FIW>_P%J*!YB@%Q!@{<es!b-Ws`DSgp$P~&&{wgbFVNunAUwcIA6P#_UWy#ewRUQUN#$bG0h6M+j`Kmkh8i8GMB}l
-w6J@NaZZftM*eQaw@V7yohHWJvHpF2tOTDAX{|lmaGu)_UTzoj9WWX`rdZ8y)05Fqzb1q)Wz{6RF}gJM6uF1Jphg~!naWaDjE9hv
-0TqSn7QTE2X$sn=wLb?V?<=Xts@e8ZsYE6;=oicBGwQsAsKj=CN{ZUroGGfW#Fx#lRE#~tOI`59CO~l@{z#T1r#kLvXK=OpeM=_2
-ao>KeyruXgHvReeWo>z}14j0Yv1Sn#UI)jAOFN7jo$1M9*9;f}tb0rvn`X_Cacg>b`P0X@kSR2L(v0)?B);B;Pd3Nq+S~EX)+^Za
-&0SKc7EjQ;Ul8fbD&|iZJ7M~~<tyfo$%%84;GL`W4F9C=V^$x3`109>WqILRd|B9_K|_WP$!{GfQh3yJ*AmO8^K&zs`iUf-Apr(i
-&E!ezXamhUD9lgCAsG$ZGaSPse3Wz+$@$tTBGOw*=ac+mkw`BQCgPB*t&lC@n$5*XxKwvBXwWZr?7Y2mOn7KmM09*Ye5AjllDLt4
-7?WDN1;w`PkdvF09O59wx19L-2L=WCyXpB1u~H#o<MSjwUha-+9z&$ElJRQNpNp*=<;XQEF^iP0qzt}Fs}eG4q@@P}E1gO}W01Rf
-dKDi*QL^%Q2xe~EPI(AZhF>z*o4M=NYPCjZZDXUelJbduSQ{qB6Dzg$E*@SUPI?&^*Mvf8@}89m*$8T~g~bO2a=A=m9Mqs3F1afw
-6>*t#7MI5+Pwa6R3=WUSVvti9lf&nkPIVz&W(?41bn~$=-F){k<sp>gFPSWRDWAvX^7wp#K)~Z*#5A%igU-a*Jb_qh)R>S<$cxP}
-na`T6iD_h8SPq-bGG0S*hGm;hlcF=tC-#hqk3n(7HZ7b+DYB{zn1xJ_sjiKn#IFT+AsaP$$)YHVp(sgOQe(4M8p@iyj7=WJ_);s}
-dzNPA(^=&*YtjatB#)~5Bem_XX>>YOM71Kd0wA=n8W~n;7fY|Ert#TGwV`a4l`(0n2aQIuo+S-iEx3JJGywe*LDBx=b->pNn@%<@
-CYM4piGeDB|1y7SKm^(Y{#HP600000000000000000000@UP?UyFN!U-nPPOJ+ZT}sAQF}_T7VVK^FHp{Ht#>Oe^w2PoBTm>BL3)
-t6%|XrPkrc)9xvY>^?l}b<&%>Qo8;Yhgox?cN{#`Q%&AMyd}WDd-?FYqgu(yOA-Ct!#!sGk<>;?{^2X;EY>+rZlWY#*d_DE7MmVo
-@;k1!oxe0tPre)Z!d>UWCLir|LlMa#H(y|mf!vtt3?b>!Wfkd5xRO4J4X$-{feZb2+(h1<eL5wgPn?wOTjcY}<EKx|u{ZtBB?-v!
-s9e^ob{{v4-YjF2+ikJymX%TLJwjWv8`<<jYUZU!^J!)$gRPkNTY1w42D4^gG9-7-kQ%#r6HblvaeA{w+1+L=b7GMLvTpq(<j32O
->BxEMV_Wje{Um0qbs-bgG43lyyiDWH^=vmisDW9t*JGaeFnL>|)rM?_S$R2gw(t!1QttU72D1e^Vb>VzV-8&WUTapO_B43*utU$M
-E@nHA2b8Z^`R3OEGa+Ygj2oi%;*&##Z=#%|$%;WLJ}q{Uk}tU)y;Mlv?;M4skpB?G!D7;r3_kh42OACQ8XZ=AbL&Ijp)*v?GlW93
-zEAIs`wqrs1ovRK!^m=2lQ*Sr!|x7mv<>8vMRByrtw&)&NKP1!934IMObe%(MXk(4aCY3CtHr0AOUbd}LD2;Pokip#zHQt6r3NMW
-qhmArZAZw;>vOK64f*e3uw#&f^t1y;-Ydu<s}F=&=V-YqZ^*J|ul(|C54U2Gn|*1}lH^P4+>T}mTB*qG*00Ctl|LN(dFI5XVsiNX
-*zZE##ay1*RYHD~jh%M+_AmL=T}=+o_%17X$HyU7WKBJowEx)qTphXV_;cCpJ=?_O6nkPy$ihsr@|Fbm@{*A*n81+pNS~x7@7Xew
-Fi`h6xNEbM=tfNFe3hG*j4Z8GYmY7yR)4!IIXquUZp1BVeU8jhu6Adb4?||X>-2hXo4wJk)n=Qg-W3YAE}ovJA(!Whp*r6yzYo-t
-V=0QXEjGQh<d7q4+C5=A^1C&-c<G`-PWn*&19vy_Zu=NtHn|@u<j}wu=Zm3n(u$?I^@fbx;ojWU%uvCtMO2DSqg>uEbVnIk4(aVi
-^j$kFzA>f|llx?W2QM|-t0?t!5Ru2f`5i-=bwN*sNy)*`QP=Jc?Q&X4j=5~UJO<qxLk`_>9Q~x8LQ48d=b7)KVi3}oyws|`NI-f?
-kV-(#f_$?*s-VQWO}n;7$8g=<4$-II4>4=1o3{t1&9sp`ZFnKt%o2S}R<X?qY~GNVdS<)xu7_XEv>qUkIh(n)mbdHO>xDkmeD{H)
-eeo5$j)h9{%jX~d&YIseflCU7ZqJ@(m%=5xLa0=}Lb5bP3Xy<h6@~~|D7hPef-lY&MA7F}@-`{&`_UfUPE?Q^>l;DjvMs4zWjz;^
->B!CdBIm%+?8&pj+GLxJCT1u$WAWTa^-5*rXumf<w#!KLT&f_euJz{j4SBMQ-N;|Vwp`jTBB6<r^bO{X`=cAikdxldv&fr=(MUP5
-fdoV7B#H6N|8JnZFDfUV?AW<1<JtP+LQOj<xj#7Ddr!ja_O>r3j2LQ1o^S~|9DQ<a!!oCBL#)WXy1uMuG5jN^`n)xeqXy;E8^V)6
-hGdZ6f%&k$UVrFEwT2Y?=30EjWltyaoXndxdpmn#Oj3^B(%;L9MHZO14aaO8!exOu$rsDWw9*HSyvAsMKUKd0pWN}=<v&?<>lKna
-ys)K++~4}OT~}?qr}9&N&7pfHG_T`AnqStgjIk$+E@@cA(?<PlWj^F7n@#LbTbeC$ji-@R6tH8eb!f0qNUEnB4Su#-A-QMZA=C5N
-<m{^BaLfuY$NXp&n5y}b@czg`)+KH&OFrkdPfvd05Tn?(dqs3foIJ{%9Pb~OGw$Qc=80M_XL9(khoR}U!w&t^Gsu}}P*!Q`;c*RO
-BFRd`tk<=F+g3`GkyJD-v_*j<jmIFB-fkr^C}L&|(bVK>VrG;>r>G5*;Fk+)mUv#5WuEf*-)_#eXOo`j)uWl;(}~42;Vm?bJU%@e
-Fg)|_)$e;>vkBmnF7MIv_1yJ6W97$C73t!AFP;jHsMp)r^GNyc=!CJ2dL=p2=p@-4&5O!%G2ODRd9hDt7i+UQb;Q|@ZNA8W!}?#%
-Nq{ejJKKKd8yW^Qa+uRK)NC{?9?>JL{d{HM*(0se$Wz{&)_KbV0~6*Qk))7yav<;MwEmA6fgbhPB+<D)>(aZ$+E7OppCppb$*c#7
-G>Mt_q2WVYD+$N!c4L-7h?y5(K9fT?%Yl@KP>#Q3S}YsaUcnD~*THS;R0jEWU$@`3uIrbYTmHwU3bu+Ae{I`ltWA9JG5=h(f)rjo
-$My5gmA5=ZN*<}8ay{RTT%h;RqU1xN7=uSN4zjK}%fdu)R*0?Cyt;<i8MCXIw$yaWoFGgQentHDy;F?B&ei9`0?uG-@@(9u+^b#-
-U;1OCmVWO|9-%7tPpJ33b<X}ZZKXW&?Tyo^QOnMjg)(VmBkag_+s^gXDOqNVY<6Aj#&=<vI}v9y{ZPzo#SRj{K-uQy*34rYl=zhq
-(zDfz+jpNleRya}3tRFSx#jS!H#h+;TYEno=1=zfzj<K8v}|`}bn_4^a#ow16GRJc(acR?RwF%y(P@qK2-_^T#kEOLvV`WHx&#?t
-Ldk#vDRn%;pi#;%RO7FR#;hq_GTL|S(z$JdkBXd>mU+jf<rbGspHPr!;FHQ`+ZIh?{q;13owWodg(Ll}IU-vJ4bMy+8ivBbQHh#&
-=ai0)avExWhND4-uqbEg(b&|(^_XB|_Z36SukY^c?Bee3>Yx^pC#9Q;G<I%&p%D>*E>`3<+fMd&)@m_|@`YToQgli&i_Q}X%;x(L
-Arlpd_^7#LP@$O5q@*`7pFyXbFIp=A2atZ%6!>VQVzERjm5TXhNyri93dC}iMyr+!$O~LVLZN_X?Bp>qv$;M#*BE19<_Dr6#z8mJ
-7^5URl!Z}6Ws1<Kx~uKc2<`Rt;wR^^Dq*uQGY?`3je%lp4v)v<n4P|Z88KNCQ;cHKN>gJxWpvA^ypB4spwVj`GhaIbrT1Tkl5Lbw
-wQsDMVpt{(F-*3{B+Fx@Qf$@QGB;nZas;*DgZ-DRW-VO=jq|U9V=^wLSul=eAh?q;oqGDt|A%EU0Q^Om;3*5#jj=QQ1ONa400000
-00000000000000000000000000001WkK(QLrk<8|9zL0x#j^AQ41Tj(*mUT4hTZifH(E?NHEFp<Dpj`qF+@Q5h4-P7fzt=*Dc(qk
-!gVY^-3p~dwb7-)3Tp7~`i^{R?3V=!>b|S}fz-C`A)y3XQC!?*=5N7-=KX@0(a1e|e8rwX4Rsqqg<?l|cu*e>_0LzRLpJ@v7Es@3
-dH%t4-&z~=jtvuuxztNHNHlcng|B<pddId4sHX*_8>sSUn?Gj43iL0R-D%y?r|YJ7r%{{z;KpvZ?o0}`p>Chr-!ms~Kywi_UquJG
-2c$@;(Nqttfr6TvhK&5or^b9Qjjpx3Il_)|5lu`jbxbgY_-bhPv2=Sy^7%k5wKxWES#WjVg+*3uO8jcq7Cx(csHo+&^N~gGJL@n?
-^yO{$Z?x1xuHBH-pL(HVX9pXqsuVnm@EA-64TSf#(!Aq(PIkCo5|3JiJC{T+>!@jDgHa0Ui25(L&Wcx3mFRl6)v2c{s=zLJoa~xH
-RpO+D`&ep9Y`3!)o$?KQ*j!4Q<bgxeR}6Pi!kQb5ATJiRII^ElSREj@p-~H9F!S44SD4i7gyhVgo~yK@Mqg$$y%$V9RW@X)YZQl4
-o}B^&V#+rViWrn)&!iTA$cbMO<KJ$O_1rn;8x^%xy<d+XabToUPi_6#cSl^#4v<sRQTroZ;|tQLZ?dx|LmQ%?MD5+I=u(Ojg$S2U
->8Y~lRI41YOZ=L7bn*SGGl8Q$?5KkQ_Vr7D47%1Xj7w?$$6@@I1NJnab{~r?=C+-TQT5!oYnjT5TKFfp=#5=I^DC_}GmmW(aL(Sp
-i|_tWbb4crmf29N@SzW@cJHvg9LS+$Kkp7r9pWP6xRmf}-_IDs2c^j8u`k_;!=sd4mW_Z%oyHMznba)H1ka{_6%GZx&Mp~ZHCIVF
--wA2x6_OCT@rA9767P2?D0NIXL_rCo{Yw%=96qI%4-U2#uxON^gP2~+8WEw<YnwJf>-?J#oc&n7ennXaSE^5@_{{akFRo0FqE^Yp
-o&4B-!Fp=;)9HhKL?}klQ?LidVNsJAgU6~RGByl@|Lr7|=O!k^Mfq8CDC*EOYmw2hV>53NMO-mHI*vdk$0);ODNUgg(WuibN~M5K
-jUfUijsE{miBOCGWlU-2Zll-h)Dr3tM542Gba8dk3Mm@VDMT!U&A}*2;nA5~cC8z|D3`^kr6?A?b^?Ty_^&6zRwCf@`8*Cv5d)XY
-7m6hkA)8XQ`5cxpr`4KIG`^g{tligR)E;+O7>WP@q7|@EBekchQ3eymSS*aH8)l`&Y%MoWI?du3!;<SKObY@Q;Gv8vyW-l?GTF&8
-81&k4OG*ND0slA9Kg&>6uGuu0O9B2Kpi}~N0}vtr00000000000000000000000000000000000000000000000000UmW>&;w?L@
-4CKL&^H(VuHu5KLVQm{FL{nbq#j|kkQctc7wXijHH^)*`Wa)&IW)@<K+M(K>valoeYv$WEmr4zm+W2s2rh;SP1^y*!OMn0UaxLk^
-*TzCnY~gJ!xHf_A{#~4LZyKj#TX+JS<QmPgpt<z!@hl4>2}M;Fq8!Y^v2`@?od9aHGD)?8ZK;M9?S7@^T8L*i^5t6ytF%lD$K;_H
-V#z-Yes-W1^`AW)U~lPY&2)!#K9(eh_;bY;!YG|%A%R*l?F83Oz!DWZI)vC^7R1r1PYXY`g)}D;N-Z4{DxzB|x{&^Wze<OAgGOp;
-WTJO-)Cw)sRz8h|S`ZkEVM%qMMBuODtQB(EmU1FnB;<1}%;I1)x`jC(gbp<q_&*`$VoV0Zf{bV;&tnTpWY7>Wl?DFuu$c5eF^;YD
-JO;%9e-jK)7EmVuAp!sZ00000000000000000000000000000000000000000000000000000000000000000{{@~7{*x!<@Z0=l
-HlJfye&PdaIWDyvw)`&OL<am-+`RupaRJz$$OzO0{5KGan3kUqp&&%yZv;jE#HyVM7Vf~`$)BEF1_xLG00000000000000000000
-000000000000000000000000000000000000000000000000000000000000006+(4VdEt000000000000000000000000000000
-0000000000000000000000000000000000000000000000000000000000000002Mf0F+J3agq}""")),
+c-ri}1z1#V*Y`c$2}2CS(A_QF-Hm{xG)M?iilCyDl(c|^C@Bhpl7grp3Mwk7n5YN_s3-y!-|WHby6^j`?>^qk>-mo3ds&Ch?0xRd
+IkA8Hzt%cy24gJl+<mDde-sB|PeOq~;6MJQJ49tZ=T&|qa@Up&1A##hIPebv1>HK|rn_h{f`>pLz=;qrV*?5iU`<w1@?e|>hC()u
+fEZ8Qh2nuI7>uz8VH^R27zP0aMWcZ~0)c>&Kp+^fg<|f4HckNk7I*?mHZ~w&<^%Xw8S_l=#^H@~m`9io%$Ejl)C2nSJn*k0;9su;
+{^K}f1NP@D{rVFK_|Hw?EXc1zf4&jmlQFAfzEj4N4PRp%E*`xj@==TP9I2)enZ^2gSLgv=y?e<g2*p}2K64U$mA#9yeRiE%;4K;b
+q&6X=2iJc`#Xrz$N9&$k+KLkLZvC3VLmhm3A)OZSV)wZjxz_L8zMxW4p&$G5CANp9t5ZF^^P}BH+w=3qM-sf)%#KvuFmyYU(BaOO
+wMDWd_jIxs+uRzpU!3>8d-YPJ2u=?5VUI6+gxIb!|3ZJrQK=SP^&9O+d^ro$h7OH<ed<K@|8aJ}A<my|JXd38=;q@cp$A5#k9WFr
+r1b`M#az$lFH3WEIk=0p{KN5g9jB3YlgAGhgz~<Kb<lvqQU&g}>tEyXGW<e%Nt=orn5f#ay?gEBh~V~+)p;SSHoDRAK*3VH6j)=e
+s%YW3EHzg=E_c_070p9@wrcL9gS0f%qfM=!Kc6G?Q-6Wc*~jizWQFlC(0^@6(EnuM|GEGI`Zo;xKOFnFD)_f*`cHL2{#vz=|9sM)
+=OsoEuDI|Y6)<?v=Ke+U*5DpO%%L#vkgc3UNxrqsSFib3LV52#nEK*qe(QP2lDaKRrn8|qKkQN7{@59z#)Y@<mw(VqYJ|~ev7cWV
+1@>INzhdp$--b^5l&})Vi;R+M79798TK2WR_*TlRrmodvd$>^p1CRUWKsO&c<viJQa(X)8Sr8w}^$W+-bKkmcCgmLxo)!rPCUGF$
+M|W6I?tiG*671uXw6^TR3qSFyZ_F_7u#t$Lp$zCvDg{LsD;+q^n}=_O@ePJ42*JvZ9M|37JIxxDIp{Zt!Q{tHVVxTf+Z0ELu&YA`
+B;zUYyvq4{M_DkrSL1=kO$}}S#ZGgu)@PnQW9o1AMpzPw>e{4MeM~i+tFd)0;LYu09kA@f9P#E5A&KiM?pNj75pc1_5R^plnCuaV
+g(hC$gf5hhgW|!UP5Y~sFy^2)KHVWaI~JdK<&|Eu&pr4)Ude7n?DlOS(50JwVdGqy*`8S90{`oR$)s^{Y!83lXyE?a!nRb&#sG6}
+0$0P%R6|afx^%1DCqdJsyS5cSJ8v~f8DDO&$HC-OuP$Tr-U}&=rA8^eO;+5lA;=15FPG~o5lfP6l)n~*YS!+xutP$()rFsmggRvh
+f9TzxR-LSmqd>Z3GoM8sZpeW<j|&;Rv$F@msLu)p9FG+j&DU@qXb2Qy1x;%AqngdkSIo;O5n`b@s6`+5j2xQ?e5~9%!I>Whm44q-
+dRE;gGp(<i3(Y!ryhwiP)SyWhTn5S3Y}inIvlbDixD9<gU1#Z{1=1%AN;^Fa#$=GpT$`c(L#~`A-dT9jry;bU<U?7Y<;-Q7WHCBX
+1WIwot#DQvv)XvmSdf-b5DA3+YkIS3fLUt6&a~7mTI4^ONEr+6x|)Xyf2X>qf(vu|N8>=WypXNYP(eBJ>2uR~ZqNA!M+wB8OK6Lk
+zT3I2jmlnj!>$T?eMaI=aOg=s*=u)p&2LZFJZ4IJl@*pDpbR5}uH}c=*d(s0cthgJED@jEa8b5Un7)YlqHwW8w&d=-nPPhSfW0sU
+bnU>AlA(o*%Ng&)2^IqGG7dN>{Rr21q9(?ARH|NeEpfXiD@;c+`ccviRQF!9N69!@UmC3BrVe^%`Oj0<Y0eL{OSqA*%N7Nk?%4|p
+-P`8gB#LtVJjZIMHRYt*hM`Jfl}jI6)>Y^B=zX=>hU{0Bp|$Ws_B95>XcxWm&*a~F_*3B|q!B9~MCFp-0~33zU9Rx9eKZxk`)7@9
+iGT*zF39y^cU@wcQm3C2iL6q@!q$s$h4_P5*+83`_&e;=7q<85dZdTteBISQkBLnp=!W^*ZN&MZRl3fv3t5Xr5`s+5uFZ0VHarY)
+MYO@ux7tm<oON7<SJylw9}KAy%evuS&Cdz$uzxU9Updsgsz1zUrRr{fwvg<Lh3Q_&{yrLTUUm9qgMq|4O5@##BNaBRGVnI3n5^b7
+z^#12tN0!vniEcu&Q6Qj-QTvm&j*zo61Q5!4cC+j&Q3%;=giP1dpqc=?G;B@(ysA2UcKrCp}*4@YM$oDk?P+$eEPn4Z}qgwd6rA6
+=r<YHc@k}x<nL<SUzbrNnA0^4aOd(qdbTwbY{QCG4a&(LdfKtJ$BdnJ>%l3ulb=ijKftTOd5hupv+6Ipk`SVt7h24r7ur4?fMo^|
+EYF5RO{uWwK0jyD<yk=7+1s|bp&KgX)3NMuO}rZzYYnA9SwLVI2n*TN#J_Cm#A~MSSCFP=M-SdodNZcA^~BEZqY-sr%+b*otC0%d
+>|X@U-Wy+Q>2D&pxM!LuK)W&myyO(_BaaAo-}C8<&V1^ub}o$qUyF0|fSmSI%VD|u<p5vF<$bkYd-)MIYcD#U+?D+>hVibP^0Hl%
+d0!`pQc&VJ>&CLXs*+Cncwf|QU~y6c-NiOwTc5N$TKM~@r~EDcfb;6;0FlR-+94IU^Ol{3{)e(eq)GGp?!P{#Fu23=?2?xocGUz|
+D!7O;s%+`cDG%YdbkHRi_MSIOovqK%R<ta6<3VcJ7Opf^7C3rWeqK$27UR2(RqyCBUmTxF1>6y`z;f-PHJy-467ITLN8XhZ{dGMZ
+&bLcn@Q3Oth!t0lfl96xx>164|9B(o2+9iuS}$XBhq0-@FoM~E!f6~3G7AXKOmIOU^d@nC-9nvhb`26Vmi#6NcT;~l-`UCAQo^NZ
+Ee%5+GB#qRXua1}`*ewa_fGd%`TbgBtU~yVSKA$$57;42&HZ2%UTj<4(KN?-LJH}aF!nVzeKGCj(e|r0hO7{?yn|!Xm}McWq@B_a
+EhB~GvU|J?AAWd@Qzmr(SRg(>jm>&-KBT1mW0(BiALe+sccbh#!#&t`aB3-B@3Jb5)@EI_54=#cVw=jgls1&~Oi{(1v;^0L9=y?^
+)xf&P>)DBP8+M5_CCJZ9wKD1jmNPA8eyotrsO68lj+n0|bVbPMal>vW`t3F_ckvaq%`L?u()lvJ>g(akQO#V!d-wu}`m_Bqj92oI
+Z?dJXs0sv8u$Ht~htE4=1XP-Y*$wa5&W2lR`oS|Non_m_Q0(?vkuSImAp!Y`(h$<Q5(*N;#|r_&;DGQUH%a{K_N6SdLX@gR-S+S#
+RU$kRU(s0MwO{@X9fv6!ZIu~6r1kZafXo42f=`gF)Oz?QTdcYQOKo7^KC!q=mVugf#dG9yFK)e8!6RSwgd|l^Tg!M&2aQO2wLk94
+a%&N=5X{?|w>;LCUjppzUst#2T9$Dj$-lKfqf>e8MYdJP%;8Vm*KM0E*-C5;Pj>8$O?%DmG%fpz&K(>^o}I)+UUcy)J}yL+vk5Bb
+^WeJ9=IL@)E3i@5=6OayZfPjz(T@TmzBn;*aCx6kAJv(*^L3QP1FoM3w8{g%-OVROj)h>>9GfN^dxOpj3CD<}z`r`VeC=1gUWzn4
+H*@Qtr|ni>qCPzl?z}eU?vuYmh&8i0W+pFbrQ8D+;`B%sGQL7%`;yS7rDCNB4VpW=um_8Ej1!RM0(&|bq7n8)0+<B~gMmQUO%ngQ
+jX%n_vwTVWXpzm;+;-(-fuRQCqv?3921?Y>6rJ#BY<Qb|Px}3)ljZx@`)0x-j9Jq@KAa2kv({`>_>kvmxnq8|`rdb}E<Rn4pUq&z
+`4QbgD{JzJ(UH@!@;p|g3)f%sUOcIg{UFpy+0dP53uK|zhVzI^u?$Dzbj*Eji7S?$6g&{YJ6R{Co@u-~aZ>Jqn@0!lU5~KqzO+VK
+?Utk`{vXA2D<2t1^|$ZfR13P9L*6I+MyfqN3#0gKJGW@cxYPv&#XKn`35~sLsjSUk9`XM`Oxy|6#=JfxE?@(4o4;~(LGa~P&){OD
+NiECGhSxHY`*S`?(FJZm4<#eauHT#GBk}})|50m|ewkzr-cP){YksZvwmQpaehM9SrCJEHXt2uWJi(3nSvH?$DGg)4v)7A+&WYn;
+g9*?OP!t^S&;Konn}q)RCKh_~Tsg;l2lSeGr|{|Ey=yT|-&9r}2@`VaM`DM@E5rSzy|3lvuv*^_Oa~YKa3re_)u@hKdi#Pk@_8l>
+9sWdX(d^KSHnH_32z>Qib=>*a4q$~g{+C!KUKJgR)8l2!6&aJEnd_r3eO^0zA*={KEVqlpMH+R>R6T2HUp{{Fevp}FPu0=}S=IW?
+Hcb0g+m*lh)*9@~7G1K}y*4)Qb$a1m)yQgTZx2rR4atT@fy272JMPS7xjYJ_%w_u2mw-%O7LX@DmaGZUla)#h*BDMc=QMSf)&az*
+%g2dPu@R{hOZh4ojaMV@Tzpl}gNrq+B&3Uf+j|2y;b#GRg&<O>p0}^wn<jL-V{z#@cPzoFyd31ZZ>?rOOBCe6BGI?&FL>x9xuehR
+j$|X$?n~t7h9(O0ArX9N6d1+q=fFaLOB?h5-8S>3zzD&0+P!sJu=Ec9>094!d~84Nt}lwZ7K3Bk{&Vo#Tg&TLV^DGT%fk7q<_9E*
+<zBB0l(r_{-^rn$XPxGVw!cz7SRjIRXe`Ln-*4jjRg!I@{o?T3?0p*E8aVY9!JZ(YzODwZvxrN^CkhLHJQAmz1Vzk-X=b#YuA8xj
+2RwXi-l$Ium|Up2TW)h)bLMu@PjI_uhBgspS|QKrh<G_9xhswEDQ%lFDGfEQ`Q;HQ>cmph8N!oQJj?sf)E5rfscJ4K<${g~ID?ce
+Yf)3@S3&-m>*gdScIwk_J8F9lN;tXKe?}vmyt2O7)wh$I^oLndy_KcMZ~1yeW>@Y8>v=DXytb+!PP1?~bHTl|3c?C(L1vJNl7O>r
+P6T24iBGya*vUi>j14CZL6jwNpx_uX0uEvP+vu$VAva0<>vjbH=G+ft`(^A!)5B7it_;r=c7tpN$uLA`E_&O3ar`SGbTgX17rFF)
++wrc(035VJ7cF1H8q_NK(I!RV6z*ON+K_E42I_q|;C#Vns>IdAeINbI5YTXkMGy`ZeMg_IuJKyJYL`cYRZ9`qdT}5gk}#@sDYC{V
+VZrPYOT^)bGiMJ$;ODHi95S-2+QnKf#o>6Mf_E<w9@CVs@OmtAueflbQ}K*aAP*$f?oprf>gNHTCHO&~Cp0{g+q0<ho4hs^rNH*)
+eO(;7U7{}}y`R0?UpMgkx(r)??mE;|v6jDAZqHQ*g3arDwsDqmIkxp)*%<z00cFiC%W>Iv2|}Uol>Mw4?z-IG4f!E6`aR1}T{4K3
+DzjTD!Fns6-T%pnt56sx6w2-*fB+-nREaPMm;(a_LH>c?X2$XxEE-Zt*1j!RX|1j_N(j)u__R7Lrs&WFA3P>pU+-e#aG*xQlB@%-
+ebaie6|M}Yhxp;;?Hw~_@cON-O`t=(YO>}?;^Uz$Fr&jr%^?ewP*;zmQz)J9*wS%6ClTycPa|6AtB^a;JU-)<Ap?OLzbHfGYUTd>
+0a%2toJWP&t`8Zc*_}=p_!kRZw)xez{+Oo;x^dh|HylVUZ+3_2+~Y(@O1vrBIlwYw&dRmMnIE^(_w@OQ-my7nt8>VZxIR#Mk?~F3
+De!mNEjzKP%BJ@sTEhpF=GFuD<*|iJNs2=_#AdzCcgSRL23`^O{8)=Ow%N6W5W5#=OWW2T@Km9-4WyO$_W8i!x4agiJjtIkRI2vs
+@WVOAW22ru+^dKM@ypSceAtmtNr?lhtT0f%H5~^939`T;AS4X@D-hgl#rX}U-YK*f9UTHuUZEFgSaXjIDoC4_go_&Em*doqI_A%I
+G#qhDw82*-?}P0a8liY``d)Q#GPFyLw>R<rxOV@%Y)YBf!TUz+^LO?vmm|Iq&(Y^#<Ab|xTAp^Ck0cwI7=BT{{6OBp;KspM3Y8+_
+`+w}`$hAy1o;(q+ilbaG(jv`rx|~VkyEPxVyvx)#rlX3rL#9ptF(sdG*+4e7a(miMr<~jaCzX%2O;KUzz58n>WJfv<80zja6%0_U
+BR@Bs=UFH^Ruiu4fN0}3JPmF{;?*aQfQ6>$VS=74UnQEwm5P?gT-S&~_lprJ37mSExUjxC(2%Kqob!r+d!DF`n7T|tJoZLlrm`Hn
+k!}J?{w_2Tj_{WlI2>HNg&h>79e2iE2n&mDkC0(Qfp;m<ac~Gf0SN*B6N&Ku=G%pB0`~8>C%)U>cz^E+<b2PC)Rueqw%ek+6rWC8
+S+l0{e5I{{tdS4qpq=)koKbsOJt%X}GPubP7maxxb+#KMPX;W3E*-Aivgf$vZps|{UQ&bmT<~=3!_e{1lcs!YA)~SMlQ{`#tsl$f
+B<;K)+sY`O>+u=;1-qKfkm9CkcL%=&8gbb+JueDs78<O9S#10HxqT}y`!rN-H6rJd2s+~(xV7eEzFfq?0Dk4nE1t?Ws@*G%^l!#~
+Bbc|%&)m;&MDH`#-YG<^C=4YuU*X;&B6i+D_(jZ!d3^FSa;_3bAE%h<Nc@M&o>O7|P{=FIYy7YL$%pynTwx0HTTcW`pea>Dm65ov
+-djmeo8H@wa<f(x8GcW58*mhb#pCi(Spm`%q`|O<w>UQ%X0cV62a5s=@?lX>2p$84fS`Xyft$JWZ!q7t_ZN-G@j+|n$*;TmvbKhs
+9e(Orx=)ul`Phmyb~eHID`%^qd?IwfF(W8?_PaZexuZ$ehk*Olm?!nb569sORO`oS>}uT4{MEeH^LqG5Egdd5THS-zBa`&(sST{g
+T{P^oJt^lszbHEWJnd|JJ%zfkH2=0Rrc=-84Y-SscdJR~$q1nXae9Jd!qD!!y|=co6<VSar6qd&JC=`{?wAeHAYG#FJXg0DzwolV
+LNEL{%SCq4nm&v>npg2|XEsatT9}%AQ~Bp02UMq2`P<VWHN#2QHN`uopfL*EgLB2_t;=LBqpKA@d}z%Q0@uc@aZdK(LB7i`UAbJe
+UjC31)K;6$x?OL!-$oUEIO3XUELBU44fnI;`93m^4Fmt#%z`B{k`o>(62eGPpkOE?O9B4>6K0#a^KY>1@0|-zcDhIokEPnuDHzxT
+BU6_ptU4UMSgLaBwJ)beMuEl7n{)oEwMlO}+4q5QSGI#-^0NzN&69}!w*0|&p+|*NPq89;KOkO(UouN-cF$H~Ke%#aGDSmz8y%-`
+JZrzYV}IF^!YvLB6%GjH=R~rnbTYeMoUI_aK*#V@S;&i5odSgU)FYQ2`n!8y^sbI-_eF(DQ=yOT`z88(mrltN1+E;Edco^MymoLT
+C$o-pw8m|F7~iEaV}gci<;7(o>SAXHRiuSi5phWfRQk+5&P}?bhnf<_?>^vSEglqTTUB~A`knG|b91lT5l_y?bU&3)JQv_`s4>Op
+jSf*Ado}J@ePXkzJd}VBS@FAbIYAWyMd<h5t??wHVBoP+k-RJnreejp7_lLU8wq$^1o&StLxVOo@h=;$O|@fO_|ZHSTh@rX=)9}h
+7hI4&ij&7=Cs@rNGb>7c=KL;OHR8}=6V7(m4*sn~&AX?y>WoK@%^SXMPfRp^Y_YA`)?q91r4dxg24XpQS*`J#k#moP+4M))0R${0
+bN^(~imlg2-P0Jyx8>T|Hxej1zPbkE`!TjjtWWM<7N8Hv)r3&J@-JTZ_cYfS6+562FCN7yI*cCb9o;J$^6Jn)d$B>#q|r9K(5k<^
+;cae(2!76bA^Np#*Fole!uu}%*!k4qWN=fJ9v>3T7hAnJFw^ku*_PW6dIO$r7j2vu$oR6|Fw_LS1%Amr#hjII+1_QZ2>i81-i3Q^
+>pSmgqOtx5>*mBNLD_sra49*_>gy>L8Vsb3eb%fmih+Xe))-5ZkPwiuECtI54B7FF2M_`Z*(C8d8_{vCtkp729-@6xv+Zih(ST`j
+&DndVxhxcwM;RGkr)VRuvs1H%59nm)ta+!1KA|t4t`J*^hMk>TC=}LgbSS8!#k4<YppDiJJDE<@XS-@YP&`viYn&z&Ve%y&*6>=q
+dwEzpY~=CNzSDZ|WCD#ZiUqll?+*sr82jqhnOK*NbX3@U7o7ThuQ*R(r+JO#zG6tQ*wwWdH5TipKCgY+1W`*_+WrLXm-Q?q<;7VZ
+Y8Phg2j0XQ+-PRiuGYEQQgVIOz}oG_HLX6jeN$E{hY0j*UYQklo>#^2-C2&4J**t>a{bnt3X%|PG+Uh&S%(iX*sBPA+x<m@#o^}S
+fH4)ZuvF9XHL1fy4hs`jiI+^*P$FZ%ws3E0IaUG`;wUV^N?@p=2$=w9Ku7@c6c7yjFMjvG9g73q1nl3o@O<qh@!9HkJMQ%7ZzH<d
+8+lwzEg1YPFEF!vL1~_C?F+j%`}u$eE340)XL>G%ZdDA~%ewNWLQ(yl@7z+9kMAoX=_6!iYtgVB%`jA{t)G2FMcjzTc9eHjylsJi
+?k)Y|?B4em^IO*Shj%@ST@FpJkpl16?pHQC{HeoOkya{dNID-CqBg6e-+8BAVDOMP@>Ony<`tQ0x;yrhS19;6^@%eU_Ja0VXTm$L
+SlRVqchbiXllsAPOU<z%MwNSH3U&GvS)yTW141tZ)XBVSLA_r)!?QEykE=^oY&%e2jBKsB%C)e^10^qe$+P6qM;W~YOJNo(eijQZ
+s)z(lj*JRUjozCr!zM_;!!jz4dn@A+SQzwpq#g`}gh3%jI5?c~1cHN^?bsWQ*^qw~yUjT9H&_NtQd-4VFq$QE@z6x7+4076J8$M2
+TfiZG5>w@kt5Yx9EO;Yte)j#Kg;c*Qc?1Rxt$8`ftK7l8CVBKVgbTHOU?-wc00lpeYgf)5;gubE9>;Yxb4lC1=*$*%ijC;%3}5LR
+(@QIwQ#JWsr`lAqv^f`uWwEwAS5}`&+~JlxeYk(uqrGTn&E#hLoNl`$4M+hp2wga6U~-t>H1fmPF|ERAIEAi#bJs~s!J0I#%YqjM
+d)SmFax(aNLeVvUsp+~a5blJ!2lnb3x<1zx!O_lLpY*|Z-3dX&NK?*h2j*0g{R9KpIk-~T^|_^Q2%>Jf;qVxthfR|ec$O0sBpNoV
+uXBSoq{syU!}x3QJq98`UoyPaL;{Ood_hJML=?asLnoOk_g}%aIRfH0*h$ISu5nRy>oU7jMSHNATRU5@MR#wRbfA+W9$MBKQE_}C
+KP~o%;<r<$Ei-(2s4P!>eUh(U_Q*xlB4yr+YNfWu@;?mwL;zJr_gy$V&Al^P|AqXIdV|V&ecr3Qq$6ZiBl3xw9M0oOZ*ruaKjaGz
+3oCSRf?dIa{QH+b)~UUm-aZv}7B*R5rz&faZn0%aPVttKiKAY`&YQLF!7n;g!o3B1^mn`6^v0g9jkzX8Fz$A{)HQeW_9%rzTH%eF
+C@inC)yl_n?Fe2O1z)OLj>=rF4L|*4yCsb+JM4J?8>yZ6(&_dV6hwRISk|#gUL4e35(Y80)LQaB{mw%dkAO@iEJSv@8E`Uu?1*EL
+r4~1l;eay?mAQ#PVxq`JL;?71JZ@yo|1tjCB=I-cSqTkRYo$?eW>=p!eF}MJ;@)=k3qOJ*WslB(6|@oAa|%D;^HS&YhX(eT7ipgl
+cbh-vy+H~*-FN8oz_pp!uvW)`K&Z;$UAh(>wz654Wc(#>Csos~FHhtW?`b^SQs8t=l;zNwp3YR~9?cW4)5`>RvS_T)c6ndBU}#O-
+TDx6S>B@qHnpJ~Td)$_!rHO#-FvYCWn=dXP>-O|r%3qae8>+R*vK~0{Hd{4KK=ah{>!rJg$9An&^${)&2~zsqQJwtf)86r)+v1-X
+?Ts*3F^yy^{vo24>3KGYPDt`e$(vMB%<IfG*P%dvPC;C_)wU_{8gr1qk0P^=)$kz|*;x_bGZTFl0^DR4Mpk^;T>^(CAsGZpA&@x6
+Gs7!m;LNCS;}Hb@uQYM9-}yI~d9x+r(!Qm4+h<JPE`~mG6BB^=OW%R05kHb<F9$^pT+19zJxF<Qequ&%x|pKu%XLPerhaF|V^`X-
+W|mH;-Ch^NpA;$+2rPO7-c7C&?fXNe>J5s5Int7z@lb^c?RsTt&Fd?}=P#~giPw%bH>H@lOPS&XMWaUbEep02i)#V{#0e?<19qRy
+UzOzST5L+%`Sa2Zv3ns0?XC*+3gcw^c6aeP#nMvMZ6r=ysCcB69eF3dNrQsdAjT1{8oqmud>vmt^IX2r#)ON$_1@2=y}}{2Ro7}H
+_^23hz0-3FtuyQkhcQSJeEqFiv-4X*KNl8{fO<jTJ@{c|E(8<-epiL**5`)-a))X&6vP12k3oj~I4Bb&9Q6Mks?FZM-(d7Qhrm5I
+q68NcR|9h6UxWL5eWbaKFTnX&%2Ms1&yTEkIw?2F?+rV=YRgHCLzXJ;a#0XytlxTJnEd(2*P|70?BDpC%vI1_zS_HAjG>L}lQHV>
+edD_%#o1F*DUt6UVwmzgC>`!xUcC3G*sgvqHjWlGmF+{A!g!4xS8uhRF_1d?KJ0Y)RF8YF+HzH$tI6BX!prd&Lpbp*8YM)GPGY|L
+w&Qmn=nP}GungWjoxkVGBwp85BJXr02R9GDU?p#=@dZ1HvIXtqN*HMHjkN{+1)ka9yPr(yU<4%v8Ykt^>-W)F3jv1Gc0+9y*oIup
+$ruR8>ADn0fwd7Ao&lJRRHA_<odmQN?$lDEF*iU8R1&l0@K>@7q|5*Pm$<2kzrlih>@joEXR7({@z#6OzF@x8zMSVfv5r!Y`T~vV
+a_NqQ-8SA4pY^`+(>O;`NEpP`*U<f8j1oT`N^Sf6LpjRoZ8Q0DvAp~KO2shTr>fXm!DEl3w}@vSB$~L~ILxz0xBzN&<t9e?c0}5E
+ef|git}*V4gr923?>(+&^vfFzY|*@K;wEVP^eGq5{%StyLC2F%_(HC=*eXNdN_^Hu0xKU39~_qQ>C>0oh7dfyA7ph~#5s94h01Tc
+gMfdur)&2<rMGZvS)93%0xRgY?xMV6UK8&i2CvVC1Fv06mpI0OP~%f&qd*~)oIoDlAPs&NHUt!8B`mYg6o;h%j#xg=0))b2001pu
+2s8=~gn}?6Y9k~>Kz}V+@IOq8-^`tVgXQ|6`5TPwW}I^l?K!@6efCb7td2qO^HN%|y8;J%_1wM(8tB_#0mtG}LpPC}Z<P{02cO4`
+caAmreRtc1O6NYub+>vZnO`C6N&D>VjSH^$BiF<B7ILm0j`@D3C7<o$U40ziAmnK&S`?w`hhklh*pXn9w@>NF$tPEIm0s%hLG~W~
+40b>@Wzr+AyIv4-rA4`?K9xsB*s#1@Z#2VT)gP=}Y*%|bKcNGmDYPD7&D>>fvHSkr<4;7P+|cr~4mqjgQQ@yIUd@7`@Q6z%q%Zh8
+(lcrYxbX}Z{I2(8%zJ~Biwe9*7#z}27=sEvqag+cF~Yy<8P6JBaSXHT&b>lM1Pg-z5ulz39<~t*{_*^8HBN7O=igvATp9%C9;Ym3
+C#`!ta#g5(uKiheaVjg>A<b4kNGwTM|5~1-vi|iS&7r~6nX1*DnHSEW9fm7trz(SAs~+SywF~|&?vj#R*f}`ABbQVEn;W^FR}%cw
+<oQip;Rfi{;oT?tek=sqmqVtl&OfM0_|C~KRbi*8HD0B0HG(bQ<!t{aoyL2dl>TlxH{9N3jy_WmdzW605K@M8^Uzn-)Wdk&yL&P;
+ii_2(F_7f})}K0><440E8L0;tvBTjz@~-L(^)*SozU?ckgoHpsPIl6zG#h!eX}WlZ3x4jq&XZxtjn-r(G33eM=U!JZNSd7t_}Rn&
+B0`95!x6J1=@dM(r3OT&U^h}^&>zqLb&B#IY;(TzZ?LGZPHWoR4(1jTGPmNJ^x{IT-p+XGA!CEAqr>GVQj~PmPSE7c!p_a_iD}gb
+sa|T7CqLO^Q)BtTw{Y2|CH$yJY+<oI=~DrAwYF@xv-3`Rdvf?SXMF*osgRa->xGEvp(5=k4F~rwjMv{#A@ub{nV>TY-E41cwY2m6
+R`+4p?Tj<GqY8GU<4Pz}k^906wSFCF5%#zVh?v*B&U$b{&VouzNH;Dcqd35x&bFrw@098;I7CNoVdT1yJ^ZugS$a>eC+i1e5kwgH
+Z13VL9qewtI0%#sgMu8aNTNG%y9j7J0uBN>N^b*4vJp^lpl!w(9Lj}<Zg}1>8UX^`$czb~UmHOB^6!&~+4RDH-EK)%Xv@AYJa#tU
+$+fA*`xfQ{!hT!cD|^}Ns5{dEMIY1i+9N&oHXGes_OVfOs7bP&Vn6<X>x<-TCm*?2#Ow(>@$%D(HgHGI`fuJ#1zE1vcg|Jm_*{x}
+i1v^-QRXB`pS`{BHIzq-Gv}JV8Fr3H6=Pxfw&ms)ccTV2RKA1P_~Y#^WL_+L#E^*8ORJajJ*AwOYdq|#B*;G1qcQBSYI3Hy6KQ&2
+IWPoK7V0rSyL0Ziz*Gu_#>If8cX9DYylkp-Av;nG41s~))PV^(4TTh#1RTL2>UM<UR1OIvf<^%=RfWDeh{f{akW7br0E6SkqQJ~R
+4o}4)f1!kfL;g=9yv>Z|H<-cHi~b9SYje)NVu?0eKb6%-iLwPg?rw(P7~g*4X{6(+m9hidj<;xjjk#-?2=Sz#g3sn~j+`>YoHVR|
+8~J%?8;^0{ZRZr?<0D^l<r4=%y%(<EHNK5X=aDI<aB^vxShHgrDb??b&sWZ%&$TvuHUwj-u+K+R+?Lk)*3UX_J)ElT%Zb8Jzc!AP
+uiTd1qF2IeGb4?}lc5k7i#uS$pX)cjmFw|w!m$u=JeNRf#TDn28#YdoU>F0bL~j0D2_M)mMaY7ojN_mhli0X8js!_C64(PpsNAwh
+5CoyoFo2Xr|9CzS3I%0m#PKu;lG%v|s2&RTD=Pv0x$z(S^ETtezunRsmyUMscy{CT>;bhHi@g{e`yrWkiR@iM*|jnfi94L`cAXS!
+Zly01+a5-pl5`POJNjxOy5j4;Pq`1bxu<2^8(-hY)^@#|ji;Mh3NbTVXs{@KLHk$}VNzMb3r80&S$S*?c<6AX?3@_)Gt=CWN)tRJ
+puC&i#K7!H+`DZ9X9s*{Jg7+MVzdIrbWH6t+Xb9?(2ynuhJZ~xx{%Ig(JAvhQYaikgu`H<#|{qkbs-n85jGhC0w6f}1H<Q!C`Tw+
+ix5D-yko@AMuKFBw*U@UPY?oXUk2rb@L<5q9T2fPf{KJdHyDfJM1cPoP!0dbjFkUFqBi?jeuIIf`Z)++&#qlXow2WaHM;yT33_l>
+cW8<9w!oQ74!6^r)r4=hRAT)6&RO~ic$$7TpIyJaXJK@xmd7zzCFSI8XLDOa8KqQ_Q#txpuDb8eeRr<ndubp0eUUR!1Ocm39uspI
+pTBA{RARR78bPwRSD`?HL*$%Nlyu3u!FOoIgI%fSTqwxB6WfV*#P63(J+>3PnWTmXgTbwFH2#R^$g**}ekUpd!2n2sUBokw&gEMn
+24`b7oM5<KM;ds?g6MR{E`tVS(N>qObXi_Ba}VTUZy>KmNB$b)ucf8Sv%w_8^yyIWKdpNC7rp4FCjJg{zun+4-a1GwGQ+lhYi$AX
+91aLCd=)PC^j(kle8l>2&!g|-U-1v)s^kNo9*jDz_u<Pxu4?PWz_?Ez>UUEg+}lk%t=R7&XnTdG{f7TK8orz!odwq@U~6>ZMS`ct
+^t4(AtpxpM4!541_M~u#(uq*c_mW)biCLZmPcchj3nvq4HaHk@BSu|C)fIPMEImEUQi8-lqbST<SLLGH{u@o<np`jjIG|7+S_b>j
+w{Cx7I0^%-qDtODdCflHN=6ZwyC8v|f`e9I3d^qyLTtbk!%ac`!pxAw%lhYh6J849&u;+!m%l^&=InvLZu@ffX;cT<xyQGEwXeB-
+CHUeeonDitX(qgpcJC3*)}Y>!<Y?=+JQwa(=M3Tk9>pjS)8=)HMxS4foC2fpJrdeNko$Gv+T6X10`l}5<~i+h@57D+aos5PRb@yW
+e0@6X<~Qn~M{AAE(<B`Z2#JJ&jhG*8Q)j83IH`C_2h1fT#6>_rGO~k>MrMz(?!`!JD2h`7#Y^;fxRAf<#A|1#CQOC{vh{K){rMK1
+5N~yE3<wIKnK~upm=K^s0m0!+2g~EWKTrV&M{ewa4g|@fuxR)%9He0c9O4i0BVhl*AL1{6iJK#3e}k2>KAA4r9kVmJpz|Sw#s|6(
+#Py^p-dc+N&XE*WmE;lb*e9l^zVoBo<a@pF1G`Q5rzu*2IZd5yxlTWeMAV|w4kQFSXb6*~OgzH;%*Z2w2*-lcCk_T$Df5%zVEe5`
+yid}FG!CD?P`%Swi~@r)DA6Tf34;1Gk6kMDl)%98L_8V_zTn20I5>4F$AXo>$w?uh7%?30p|MAU`_w^vLOhfWgvKBD$4L<+C3%TR
+=F$tG-Y7v1C3#*vuqrk1VfcBrDACc3kZ}VzbwwT|1o3MJ#Dj#wp?{zO{j->{{g-*!obUV_?1!e_&GwTuH78s9#vZ?WKR4c(w!=wB
+l8XP{ug5}^vyCdd@=3tVdz&U|sx>pfP=eicS9(Qr_t4<E>fN?<f|RPds)7U`1-CEfXjN5linltRs%~zst02ZhVR+1flETzr11d?;
++QDLrFc929V36Fs-pXhJLzk^)@>B*kC`Jqj@sI^cTY0z{Nsz#3G#Ux$7(~&*$5o#nfo7nJWYXg7w^f@4B2h?~U)r`+lM}|u4sg4%
+5IQHEor8pefH(F)9GpZ1=#L!`V;l148ss1__%}ASY_{V3221&ov(3uH*x1Cv#>Lw|B*@cNS4E1ClYqME#)pLw=`z~(0SSl8%5oF@
+9Sjr&Iq)J1Y6h0}PEK}anxYgCk&Vj1!Ais;RkaL^O${`p={OV{FF&18hGr;`zM-Cmf&d9j;T00#X2Ahc2L|h^NpqvnG!an&z%PTr
+PzDuJTu>69n79BN8Vq9?Kn#pUKth6-0*4?F2xb9DP*R+i1qw$Z|IjvZIuU}};C3Tk10iw9e@Gk(i-P`x2Gqac@((6|gA3i9@BACA
+IZQ`XfR9e+;}Z}Omy(v26r@wx7-T_ji8Dk5fg@A-#g#Pl4fR#!#00n~1Qd~ti-%WGL_|n{M!|v+7z_@BK_Orqj8a}6Zgvt9jKUEJ
+IG_vyqS1M{Iml=b97kj*+b@9VT<mx_1Vdy2UIx7Ja|o<>7#vGxAp&j~3})&W6pkm8Noa=NL4WBQfrUasLm&XC8yv9^P+;%|w;QlQ
+Akcs8fuOK|9$^jr`vhupo$cQdCn|HZ;PC_k9#15)uu>=#(l3g<C=3w+Ls1w43mX@W&ft?wWQ6}v1O|;IkcbQ;pc#q=-7qi)3sizd
+BVi1L7zSnHgJTpiYJ))F2u7X1AR%DU3~_`akSN5T*kBM~2m*yf{UefN0E$4NfUz=vI#q@mGS^-B)3YLxP{=>+0udkNpWQC_pWCM)
+e;*e3O%ngQd9YxS2m~C?aDfaEkZ6YMg9BuNrO?colwgK8M4@p69D`33;3lC^7~^ylV+Rg2tw4Smvy^ch_KzZf9Yzr|%Y`t7ZR5hg
+5zIdX!=V3w2nrwtXxKkHO$O%wGKr3%hW|RLj=?tg-ww<EMk=~=cCGEFyg3QuPDTC8feD0v(9^mYkPF+tzB)$uEBtHaf09zZ4nBkb
+?C1xy{tM?1|Nk9{i;df8foxlQJQiLcP~|nFW_J+Jb%Eh3qkK=QcL`CCy<B|49aJ!Il#to4LSTeimoa7#Y?;fC*QZ_{g)B8*bMoT`
+QpfQRDd*$VIy%l-2@`cbULo1A18O#<;wST-Z0&TQ_1)lysvj0?KuGuU^UYg)c^`@r0v=eW!p)dvMqc-=j$3dnLz^Tnf3s#5#h;a^
+vC}-R6!fHq%Zwc;sXV%P1~iqjJ{Jaap#ashmR7!OX3>cE3A3gFC+vIKcQZ9rD9a(46Bt{g7HaMJ-6D?|ED7{08%`Gc_P(pErURp6
+&yeS=j_<*UAsC-%s{HvOyc`wy6`%U!YoVb+fW!rb36pmKzxZ>CH^-Elap%b2@*^V{8NC`8<I6Dxrnrz8rJK`8f1Bw%Kh>_NUqALu
+r~c(VY*s;|>535rxT<Wp>#99B9l&PNGrT_=bx|VYOh7?tvMzVe!rQP1EsVv_-w?42=SBlkw7*HS=JZqVf@$#^xC`AzW>n@f2?$f(
+2dbe;(@&$!5B1)2Vr3RqKIGZXe!T_ccRAsVvMMJt-)KLzde!!(*~!P-&R4h)nXMviLEWJ6?3yc$`G!JVOs9=NmT_3Viyo&t2cVeR
+v(WTO?Q26s@EBQ$sg>6em5)*c_$o`mIN)%BXZg(@F#&gZX2)LVeiO{O1a}2IAjI=uR;9%G;T*tUDO=C>>$O6G8Uu3u&v7XL!mJri
+Y(fCF^d3Tqff>N9`aytZLp>_9=Mer|T7Nd}pX^icrL6no{O4UmE~{H1+Awgw7zqq;r&D6ok-JA@EP^J@<fXdGhb)VEm=nyOKKzMM
+Ff-*AXo;E*=8&N9QJ7bRu=nzs;BH|uBo-f2+0U(mV5W^j1ns$Vac?I&-JhpiT7;09-nf-wF{~(a%3NhBeaK2@Bfq?TiKKq6!+#?D
+%=kwdndwRCHN|ZvpwCF%*jok|=1HEDK__UleG4!xT{h;6ifi~3%|ncCcW!56!pr-<pj<+}wzGtnIk@KAO5?m$oq(AZvzw)m1C#9?
+x(4M0-o*Zr@i{8^7!yCaL&;{QAZdW*A}@*NObFmLW$r!J-~o!t!j(us+qbwk4!999RN$4th|MVQcUzS1oF;+0xx5qg5#P<FS7BS5
+NMd%QD)_G}xvhIGC|4$)ekd80MdKD>W}iHH<Y*x?^T7k^UfM^pPHwXRGeZ_JeV(81sXKhmJ1+54@azICOz5uMq13HF+rXcl3?7ZI
+S!{G{OfS8Z>S;*7Kz-~$(6HJ7IUaI*89sr{yWTq5X1^hmzBZ-&Z7WB;p$F3UuropX!jh#_6n8#1J~c{+i5e|kQDx>dDc)>AfZ4&v
+D<HNs{7rN%K@SbwOuGxqLA<v(=gAyEIO))W4|tg<Tgv<~J-wUbXo@0M5)in+L&f!-X)p{BsF{z|nbHAG6rxt~u>o&)2O)^rOymXU
+0zMKK6GG&_{NmiE{SH$bxkuk8U=|yn*-~`)ae~L}Td)Ar)14Rf)tGH*TTuzk-PZAy#qMeyk{Myo%gEh5VY%oMTjdez|BkZXfVzRw
+)D5YKH$8Ee=bF?Fg7*8fF&**O%ojqR><)XlstNSI7~Df=7B(wb=bybueZq0E+WF9K5hha}9%=4g0c;kt6qrH}KXYu0cuoiYq=&8c
+TB!FiWhPl)GOFW}?uP7ttoUArz#Lf^cT$KYG@<M5WiuS0np1<?f+tLuzdRFVvbTgVBDOXy2Nc5r_^O19WUl52b4UR6eY$9;bhRi0
+3E<bF<{Oe@%;b;%M0h_N2LRx=$Cywk@OH&iK~w-b1ZksN5C#Ho%HiK($+uJPyS<mVl&{{jLgNFg#XKp&VwnCijnfVj&>ku!=k-dj
+6(J)Wy#)yGL3p^&<n66#76*=2YaMhi{F=_olu*|!-PfO@0t+7b-qCTorC2G#j2`XFOt-w!>bgXuCcT)KYfxnR_q(0d(3@e9{-EuG
+Ht)a45rHxr;?Zv8NpIKN7c(@bOqjn7n&0^2sZyED5y?6(QEgTLcU@)klA1Jk|Io**j${Crb+^U0-685;m+$LR0oU0Jsmm=5(Qzv+
+0tUo_#@ZE6nA>AX0+PVJmDy(BW|Zufi3V<{V4b68@AB1n0h#Zm*2X=;u>%$Q)U&CFGgkt;l>|XC36$gnF;yQ35Wt(gCV!v#dY-t~
+cjsZ{tYYGU%4pZAoH}ngCUFP)jgphYmFB9ksS~KgSL>r7Sr$NOZg-+p%4*o}v8|u}$Xc~hbXJx*K<mb_l8D3TSD*QF)FzM3`Cd@R
+1EqX<--%^{C%ayBIQM^d=g?pQfNJ0Gdvn68acBAHTG)+sXC_llXk64s;&csLFX)t`B`1Itax~^fVeQF-$;MSyUQCI-Tpl#O`0-q}
+zf-?67vM1;1jI*UEj(jWI&)b7|K0!aXUJ#{Ywim%2>`J(DX-oinZAlWhymc^qpK+#etV9eNng9^g1YA?6qzY=7~Hm!7^VQaz5Qm#
+MFqStsZNOn_}L$jhA5UPg9HrZZ*Cv|zuc<ZQF*1W)H%-fI=~J<*wvJ-_wzG7pSGWih@6N<!-UcUzIiQUBkTifX2v-Deef8Y*p>^~
+i3!#h-Ykm@r~z#|pvR-VGZzfoXD<gnps<V}AnGgtO@aH&CH(@zwmwDSGos4Zwz2^H98?PkP-*m&IU2#*k+9X4$&~7D$g!B>6%~O+
+`kbRLCxF!*@a{Mh%#SV;SHC^pG=P)+uHLF2;4Tl<mD-XxfK$4j3f1vW+E2d87ZL?VG-%cor0d$2%3JJ00lKc0$N4H+Eaw}D>3QW@
+_tpC)KgFT|`Wo`?mA+DqMF4NI7XBi?L!AoTX2z+!&XUaZNY>SemAMj*DLa`tSb`PK%$nffP3Qdgn5EJvk+Y|_fAOiO?!gpznXy`^
+95W~b3w@Dz#j2jH|7d+@)AV9n){-g(xNi4bU2pSARrRI+Tprll>x~$aBLYH~AgD8akHaLYVxUWc;-KDQL<9i4`tU@4Y`fID`t$hr
+r7NsDOtBL{2+t(NeNOl2Iuxyga$=^v1tL3-%TG=WHmhmGKpi;&?n>K7zt+PetXSSrliWCflFZ~DtUu2Im93!!3NKLo+Qr;s51$>y
+w^X@6fhLype!uPPto6f2qMU#mz0y*1v3BT#9|sh;h4!qm$}YJngff$#D$@K@Fn>5F@JUS%Z;jby%KUIFp6;GpB%sjRh04kF4eT6<
+jRq+M82tD4)cjv=$24{qdX22ywjIB)K8(oKe1UKxF|}ag{aGnb^%QT{=AtU!t1ayl=F(U|6|9n0?=NMozuzJhdG^u@@tu+|6I_w*
+$DU!;&udvZ`H9%`^b{^8p9Ak!WuE%HnEpz2Z5wv<l*a-5P;a`PIR8a5ym|Zk6p*nDupSbqkZ%6?q0(}Khrgu}LXcS`Ml+b!5xl(i
+HDtsJO#(_R;RNNLtRMGHCclco0cE>4-+o~>!`}^UYsG9Oj149S8i^eEpe;-W-qVxVqLPuX5B3-^hwfBf<mzdE5YbHmK82G*6fGcO
+yC6`lg~)TdADt7Z@Fc4NfyPXgm0_%KCVM34h74{zZmQwmW@m#G3aVPwgp>|dM(1SSvB_$6-}t&S-HN9yw^ThjCcG4~H~IMXkZsJX
+3nGsh3QQ~>dMS#yJqfO8lvLa(#yiGo*~RTKmv_~<k0LDY+nAl%eD;E>Zr8!`ppaaxq{B6MW{~Ba-cZT2@A#fGnQn$B&hs*_@bv4%
+6SwkQ&~>8sOgojB!jo-dc}k-##vD;A5=$X5+jX)(!d*@bD@t6wv6I;hxn+;~C3fAhEY&&@9^g$sD-=HGXJPR65*Z3`^~g7po5MHD
+jtvc*eCkx-q;9kJ4prb5dD*J8{eTID4mj~kxLFXH0}f~<SXcxOW&$V)gF~3#1M=_hEZj7}bT1LR68WB-I+)}BAY->IB52pJ0@Hu3
+Mz*+s9L8v&g_m3T)h*s9hUyW4a?O@KqK(3LeHYLinF2g-`b?z>K(URSORi0`SbwL<jTZ%~cWq3W0e<I~#$n6gHpvIh<t~>8Vmz4<
+=$O}uiy-1GEq!IR*JZ$$9VjC<hxL{auiDp^aQJ|>as%Y>)yCL~Rop!lf4fw-kO(wEdq?9#%tlq`(d@S{;y~#4J+y(qZB{ZjZ=A>M
+0O6c6=3LcD7I*T&F>%AV9(c3+mb--wz!5D;b|*RwiKP*N_MVZ6FG1Ew5YU7~B31-Y2+XN3&7u61jp=>D>>JDCfKa~{#MyMqf3tlQ
+V$qE}Ckk6x=iKr5g!0OH9UVg!K;_Z{wa#cOs-00Ry{=dhcjWZB$pkJSU^0>nIaqQ&zmJ6Qvuhq-m3P{~0z_ey5YJb&D#z}75RnfL
+h`S$&VJ0Ff`(h*Pem=E$Up|s#pU;;l2-M)P?SuJpa;rg0<%@oOQkD?VMV$CTNTJg7t>Qvy#G1+p9w0twCKIdgdq_@>L>}T4mIWMa
+^#ZxuL3f>S#qS3Zj$@osaykA+e%UQ&|C>JIKvKJqdH-D9e0-iM&o-uiKQGk2b>zryV+@7y4qr$5o~s%tXT<|^3qsRvCadKHn1gjh
+?&YZoGgs{dWvB}fQB3Ceh^UR;Jk+nj-J2x-&Bo4Yw_wPxe|3kOF4ytl%xDjpeb&qjci&{a=%JPa$H4FX_^aA{^TR*v<O39BUz4c`
+<wa)0g$T1lEh<@;-`es3r?2Qc!yn!AMP52pK>|%QX}R(N%37LT)BP%GFect<B4_{0k12crV*PQ;ZC8`GJrGoUE`Ao0EC{IQ6-lr6
+6X|C#Mcd*_B-EvVLC_Hu2mFvaBxqA-gr^1?01xx!=hRx*$N~1~?g@QhYN(VN-fvdXq{5VC+775$Gp_!Q^ocvu_p`Zy!7qZV>b&AV
+j!ww&0Ugif7cwr}RH><;0p_p}iifNe8OIz5sUpNf#xjB9V<(`Q3p9c7$Y0}p{uu7F3F6;uI$^Db&XKVh_<g0_wgLD0(##bh1V9Z=
+JY2}TJ>VO%w|x5kgvcHOIs(pY)cc^jko!HyiyKpapssvyZ&(Zo4-`-An~Rs=*5lRuUaPE_jR%R~01{7acal8Zllx#Ok+5g?#Z)vK
+AZ_e#MU|ATN=@XH%|t7Hg4ltw@$hqtr+${xgq~g{?HU6Ejpb%j+~*+ou{_RF7jL=f0lDz%8~osYy$M0o{?Su(V8D$2l-W1BYfpIE
+*;YrOfn4O#Wy^Xtz0eLdIiPX;7>W0dfutfqgMeiacd)*y+MJUcM*`H7b-Gdk0>?0?<ag^(z>p1}%mw>n>>32T$=?62VFlWU#I9{O
+H_@{ly_0xN>|))x9H2j-;SUAM+Eq%HxNBSeg4_?x4h%byf%3Y7A?&Rk-{sdE4lO<(Er`~%!~oZ9=2#!tYq<GM*}i6-=hjY*d*MLo
+!!3_j+TTZUp;T9D2E(a4n33j7y_A&6e8|*TxB<I`7lj=t3!ab;Rfob{Z#+y=zfevCe5>SWi$gIrdR%raA{wg#q!t;P?d9J_u&xk`
+EuLurn!1KB`&#zb*U{-D85(1sa`k!EWBAMc+XOKL28o=e1|x8E9vMx5GKkCg{@(q#I>*M4{+Xl(8y@V2+%>uKk$we({4Bqw1%lw4
+<Gucujk;DTu&XeA^$GXPrB;|hRrjvdOjf{uVfOSv%Y|dpyK_^2wrlnN$g7>?2eN|QYKJNe?JCDOu6iy#rhDM&r|7`xTPEH&_?K{B
+mrF_S(e>ntKO_zK>_I6XyvNC{O*Im-g%*oBEz&^Zal*@#@6B83q%&jh4`~$=IRVJ-?yT41>R7GGOj0YQJ0t^`JyMRQSf)LqvBy>f
+re#tXwY>sSs&SHeEbCi3%@D#sd*aE~*aWQ>v1boh&}c^0QEzz9ALsh~N>2s~jM*YdTzx;==cY<vc5Q2^4P|>PQa66F;!LEM6gQ69
+Pzdr6<HjO4pybB<+5r9Wys3=;Tb93y!I>%2KE<DQ#>DQtuDoK#&n*C~Q&g^il&e_MijiZZSJod7inX#(WR634fE{u=_}GH=y0>@O
+<uQ(D?lehY(3O^Y#LtG_hEv}5{>gbATr#nII7aE-Z*)73)O_xz-_q}e*`Jh<0NQcNhToeO8)??_g{()0*hHiNwZ3_4;})tO^hlt&
+qQR#|T>zM8&-K9C=Vz2vxeNlCYr@OGeG*d;c7#4>^PKY8PzcVrEoujDz1!blUUO2_5(}(}J^!-im4`I9pf)=T@YxOrw^#aN_&8aZ
+P1J&qy9fvhej^v2<iQY-zZRw=VPStP*9k@ZF=!mJ*{k=zY^b&$a~<@m`eh#8>GbRQg4wU{>M=VNSgeQDjunRAPo(+Uh$hc_Q+;=!
+f!rcUokl){-6Q0XWch-%;MyT$SzygAP{~q!wU~0+47#?*_GHF+&aD{0zn#yi%`EMf9Wb=I)~F|W5FrDkB9V7w*yop0g}1Yrw1A0k
+EVvl8Zt0g38cy2T$i@HN&BP=JiUfiBz71TT(8<hGebi~ACdti^*sFS&>Z7sdYyDF4I;=PbMtUOo`l-)gH=-yAb|B->JqeQf=zN3^
+j)w#JJWOP`q281Pg28~;ul?FtA5IJy!es9J4m#<NNRXH1&%AiESNZ=tYtiwhSmbg;Kk3z;G1z&&q@b~Khz?vv$(t}a-ta?$mfxs#
+jhLFnN^xm90J)e71KvB$l<zCeTXl0Qp2=3oa0A5;o@1z>Pv-8IhrdrLzPxqhi434azAW2zZa)?QqDj}>zBOW4S`A!jqkQ-Jp%Nj!
+4{aa0clWiY@Gt_mFVWlxaF)OsSVQKn4o;9bgN?24>J=p92EV@TsqTXy&<qK@`NW*xd+Kse?W}|#4wxQu>UN=@nP&Njtr83Z1OwZ<
+omr#v{FT`@*23wW(D&G(z=PQc`J{EiWCXAq4jB|GC4@u$0`MPOpg%V@o$~*>xr=JekRPy|-u-oqdTYMujBjwdkOVNI%hlb(M4&A6
+eydXar>Mj9hk7A0dPK%G?LQI~a&x`P&4#ADK5QdCVQOj&xYt+HOD;=d4uKpi2lEoH$F8J?0?DlAZl{5#`h4G8B`^0qpOZ)dNdi3~
+giAuQm$!e5?0#3p_0HIi#(+#a3Z1$$Co37}E92B|$cn^(L50(ke3OTMIt6Lv3LBxo4Cfmr{pd(_(wi$Bcmp!C)8#C&f`*{QBE>ja
+neNq1_^ACNFPekI?0^Ja4prYmWW{c*nFDe#;Ugk97O-Pv+1UT5z4MNX;%fW;Y?;~K8@ue%m)?<%AXQKlR0J#_*Z>s;D=LV+V(+o{
+ZtN9XVz03q#jZh3)YuZc?=CRI?67&>yr1{EbECPwe>vCAE-UB9b)9qOoZn%x88yrQ8EnF<jsZ&i@AVU3Jl&Vwc9P$QJ;6RBc5bsM
+8}l*L+BmP$YiiQ1hs{Qh%w05iW&XkQuP!}6y|{+9n?CT}*wm5(4h*a2bkA0I25j5lXY3JPvil+C?x6{4>vh8Ly`cwXbH>RGsc!eW
+1#{->kK}t{aVLM-!H@0BHw;hmyXQR6|IYj2#&&w2g`vJ;ok1znj!hoh|Mr~k+w^MJIKfrUGKBgrl<Zwp{9=#8(1|iy)ouZY7e`By
+%iAAWV!;(xt=LK(cBZuG+2TkU1Fd>2-1L#(A9J$Q28~rIs`tyueQYF1&0f>8!467d7pkM0L4%T9uV`Ork$lYl<Pyt-oV#`xk9U09
+z(<#0+)4B?@<Q)dou`hSvnOosouWsRt~5M9P-cja9PioxW9XLd&3s;DpKh(rJifN0aa?P6ThgP+hZy!p|ADmAW0S6l_%4P9K6d*3
+?qQRb+986}EtTs}$Xu)pBJVAlGV70L{r&s5X&i4mMvu`9Iq{UfFzjOS&jrlh=NDM%G2?Xd74(l^J6vD+*)PX7fW|Nu-x+?p$FPU?
+;Ol)v?5c-zg&tm~rzYF$)!gc5#7my6n5$9icr~6&>kf)U);xBN;<y|e9tY2P*0ujcYX1e9@V`je=anPmS*>DjCM12(e5Y2WCarhM
+G)@bDD)eg8dD`Xpi>GflS-XDM2GNR`xhg{wcT`W=hz&^V_R#B7){R^HXu2U|jO$G!PLEmq@#gVO;{2kUllNq3a#~<K1Ud4@%@HRB
+Uzqb2*mYewD7679F(`5I@oTZF#y?H&a`DPBN4=xSxLD%o#T2CY6!VOBmb$$IOKALN+kBRfZ*b@&-?b-?DXki3EHC0|BBzG+l+y&&
+8@85vpA|>u`q0ptGgFqe4$E$gA*`A#7m|^}MKRo`GhM(&>A2`Pwf{tDpv3yXPI}85Hna9@KQ?V;@c{2UQ7hh^d@D;s<?1%9#nyr7
+d57O0-n!_wM5hpaUhnH}sF9zKhP+?eb$Hl<>A7mI^GbPX!%#=V?YZM}R=)TW@#$`>l5@i=a^zw+xuL?&R)>!obT|EEahoI`r&6s0
+&$u%Gs$I*mcV<s%v_8Y~h=)L7G|NE(F6_^d-*{dzYM+Lt$Eqfu>ES|`$>*mG6C)0ETGc%Hrd?y&_402-(;3Fi)hl@BG~wma<TBi$
+Db#ByDo~-gvc_@P8jP@}!7N#|+tpbpG<`iI>FCVxXSCrnJGu6b|1!Bid!g6#DN2DM$&IcEzrW7=wjXb4Ve42$*u9cbm3B%)n)Bv3
+Wb|nC{0!q%GuqhwueT@m#*~KgdSqw|`LTetO?&-ZICV(LKns*>Tx4kL6_*)b{??-S{Af*CmJ5S#tfDJZ7c(Bl-kYmy7`7mYLuVUR
+#9x@7p1b6|bj4~9Izv#EoaUrUem%PK`ZO7v$*UILi}6wP=LI|k6RR<1@9y!ch2EM;$7;0qDk8v8?C~ok%!$RsYE5&{+J7UYf5O(3
+dNN`Oe!Ru@__cPdM-zY4jncKbXR90TOgD%qS*j^q@l*EOZTH-7Uu!A$&N=>5BL<6(+->@9@QJpKgT{2~+uLjR+If{dtmuX?{r<)S
+4Q~fbn7g!hw&Y7UYm{y@zV?0YHAnYj{-1ukf*QC4*b0nW*pa6;+q+hJaALmeFe%qlQtki$V5@uL{YuNT7fW4v2)!zgMW!8D5@Ypw
+xFwBIQ*HMQE^VPKHu~(;l+o#Vc70GW8^1*K`C=ufw(QE(qzglLkhE1Ep5@g$@+-oJTv)i~f_=#~+MQNi!!!}wvYa@EroFpu{`WH`
+%{)~3X~PAdJKFS5w%<jF4651mCUVl2Wx>T6(uNHW?M;6;G0E1LU@9svPJGI_)wI=PbiK`@Cf4k#a~Kx}6b+8LdBl!ZaI6tSF0XdO
+ZWqsR!D2qgjz&ZLZH3j<(<0F={jF__u<UpT9=*EO24ww?x^yXSVU5>b<mnsn(6ST@Ix*~JO`4G+VG}1;AhTQX1uR0B2v<b9K-ea0
+8lXp5-)K8vPDkbEFJiAY!xql#rI@GL+&$dd_-uCGBmF{Jw~98m+U&WttKpafn)RK1jSCmYZ@loQQ1IK*1}o)x+m5a(O7_(lSI(^6
+vUzR?`gmsVqxa6tZ0D`2HbI})&*N}RqqUD8?=AG<pqy$8L)(q|PA5M<-IykoT1a`-V-3qb72Ib_BT*;4vSuP0xhMK<j+aHCy9!@5
+jr=yvK_BU*sGWbYagXznkz7IIeI)c+T_O@DMyk9RRN;Efk_%J0l@&McJws%6j_P;ErerpBR2XNrpA<0yJ5N6N#w%ymrnSR@@6XC^
+XeTlxu;n|BU;Cx<)(^8YblSMq&BNSu6615{UF8RME-guv*(YXaHuceps?XZlxq4DZ4}N%7UfXbMF2bl@>o+dlM%%o5erf|Loy)<h
+b)<Dj?cJ-T8^)LLaf8-2{dy%i(Bw)1hAXXCGi#PwEvU7})N!>ML9H+mouz<OjuAeMY+VC3Huan9A>a4u+#xfoYkvQdVMBU%XzXKa
+XnTW<j)yX3`ru}ri)XFhyKmFXg60kE6~+V>)2wx7r>>pa#``FkYI}Q~Qe1TkX!Dk>S~dxD60^0=t`2H3r#dwyCr0{cXi7&9S8FM&
+rs^UQ9x_zt?(L%GSNYUc#iVRoFJEU1HiJbNVB7onIVqVKr`9Ca&q+?>@JQaUGK9xxlTsZ|z$TSr#N+}Bay@6)xI|w!7iSkYPv3x`
+pavfHYC~2sis77&i3yd~&VJzu$*q!O1Dz~oRnEa$8wY1McXwwy3jvKS6bTFi2%}W&?DY<IS~&;dilq`h?#O9xYo!u0Fp*3q;u0Rj
+It35mN)<98tJa2-OXJIxG69Ovi3e`R0G~;#JvIta%6JSqT5Hvg@aPQkCBihh`X7&E2I?C}!fcf?i9{lmD^wO1D!G`?sd~bJWD4mt
+l+70_G*)&F4mKK@kXxlto<Jm#%4AY8pJlX)HTroPZx@QhVxxgE!ob+ZyjHC+kw{=%`iHXFEMk@q5pXdYgT>*nNJ>EwCY!@CuHGVQ
+Et74i-6oc?RoCS5OSwd7CReca<f|fGBjm7IEEb#1;Tqtuv6>|0iWyB^nHZbPH>ga==djSK7nmq!xY;Nz+)<WRy)m7|!m7<;84L#Q
+F^n0MN`wgg7|mqq3{tW)&Z-!GmWeHPb-+YR)a$CQpJ{}KKso+OapD<-QH{~`-{>z~ts)ttI>|5$(!*F)sjo^oMknJcsxAr3;;Lx%
+9W;_@F}+R*L5Me+PO4BMlsDA`5Co+5jUqwmG@R-LM<b@+YFfWad$q3+w^LP8CuT-W)j{~R19f2iRcDGpRT=!Qfd3?a`Pd7T2mGUe
+-~a#sfd5s(8;p-0>f7bJfo#eP?T`09Yo}Amsg)<(BCG?e?&thuZ?3cSFL_?Rd_wI0$AK3`CHA{ZM#(;JcEuMUjI|CMG^9+l^?<|M
+hc8CYu;<kLLKMGEZ8Te>O56E7^jb=DDLy+rbP48HxNUBmH{Z{bgbVR`KP<o9qXe1r%d$zILk0M6d0R(^%c%zjMT81Mh#NPLjE=eP
+{GksLA;fQc7su%Oz^}4(xCp;Vc;2z8aQp8mBK(I6g0Hqne;ua8uVdb^r*s-1!XH%Y#8a^_4L(VUarU`t@MqSaliI7ecuPCC=hVbU
+hO26RSR($oTU--hLT~0j%Yvx8oe%oRZKEr)=<k1d=TGS6@$K9!&)CQvky-ZTkB>Cq;qlR*nld++?QVSF%BUVa<;3a)`%mX)*-z->
+{!{7b2stqUofXh`mjgF67u}q~Cl)S5@H%`RFky^#fxV0vxVIcL^cCNGflD@vxa~>t;*-xmP8F+&Vf&{G_M+c&H!z8#!RKcPrYldn
+5jPA;UbSOzBV1uf@l_X3r5sNwKHHoY)A6?!CVRT#$!7OL6n{$#D?BL1?}UXD{}3Jb>ms>lCNcI7SE@Q*%yS^tPTkLOJZn|<G6EIO
+?%}pvhVM&49PX#J@40lTkJXbU`8+8h0(sGg&UXU`o<CBS8(ljf|FA>Y!Q;^3Ld#}WBH~BJ%$g{^o!BKQH-SUkn7`d6J1D!^{k9UK
+7CpIhV{t{4-Cz}=&EJ0A{L}s~x2*~JFZLV%<!V7BanSb$#?Yr{lrsF%_dIrDBm<Y!c=mm*J)YBc_a91}RPR`-#7_fc6G@Yf!kF%#
+Me}aU`^d|q+Le518jVIwWfQ%ZnJ-SU6-@?v%ta^iGq`%9x5Ce2(V}ysX2!M(${?y5g6z;|v}vlnFmT`cYb|6%9$DPAfVnB?`MuJ)
+ofX8bA6_?>++R0l=ajiBLQ_LJ6-q5`+|f?g6ALBmvnK3LohkdI=iregoN<9A+ZIOS9R*}~@vVJF=h(>b>$dxDcb(D)!$s6YI!9}1
+jsLMYzS=gLhIix|*iRwkH<W3G|3zpKT(=kkzBvCZ^jx|oq|?w`TG!bv7UsARNduYgE6Q|ymj5nq&-YKa+>;R{?`^?|-F|C-Yh00Z
+>%nMCLN^2ApN;q3I4${%X5Ta$LSW3hox2u1>as(6`j#z`RVyD2@!7ENmd)r34TvROk++&2IyJUQg};vg59JKDThxt{{5pY;>tx2Y
+Q>8DHCV0#6K-@3W{YKm65eI!|%`DkFORB}Sm)&gQ?s;_lZ;QQc=3EQ>59&^^$`=0=y@-L|gE2sP|1A~{`;a!c=ZaAwtGf@H(CMli
+FIh+rQP#Mp+|0B?7I99$TyIFM3fyv&))#BOhBN)h;8Dk233+jDaDE>3F3A2<Qa_;^7grN!RKJIlRn1rD^%F<pLm@=G=i|vAlddjF
+=pP}*Z)~%ua&^Nrho{M{M0oDpam6e1-Qw;uqviO3<k^&zwBGakbQ0kDUp(R+;;cY4cz3f^2<OL^dkF0fyWh0!bfV|?;Ff2w9sc3t
+Q&A3nn}vvY0Lg@P-TyT@Ed5ZB-{aH!*CzyfenDsZ68*&GosK;|@k>!9x_I>V11Z5GytQ3_-geC?|JupY%Qufne0ccn<-5eJgxI4k
+;!bqHVu<0*?X_9-4znuS#*P>eBf)ES)a~u<-b@tkKhq;!f-9ro<A720)9Z!~N>bpudwu=j*4s{AkJ^cG;iYUXp#_g~P~ziT#J0iq
+cD<c15G6IB(Z%p#`FcFBJzsHiX`vOKFi%BKwwB@Qn-ZhJ@K4bSiOgQR^#D@iKh5DrgNOM(jGX;!%bU>T37f5WcoVqsM!p?2LKLoa
++P^gDL^QExKPaoM=e|{=M}M#jaGD)RB)ZfStr(43j(p@RoBx|1G4Il-`=9;4pPTzj;l#>#BH8`XhP7<0Zuq7R*J6oDAm>?UZohpO
+H~DxJZmNm&a-Z4u#H4ef)>8b_c8`BPf%*B}F&ZweV}4KOez~V`#&xse*WodL?w8_n>lZtEN1#0})9F(>==pfRp^J@zc;c?AT_}mt
+z!&Gg#n{~+%fmh%>X_U%!b-C*Mo!eHm3@CZup;VK(TecHckVfhYYVPzYx`R*_I>&^Hfs{bAqEeMm&G3vCHipBZEr)=ETSVfk=@>Z
+*V~9`4|8N(yye%Q>)9iCl6zQRR}KdkSxI`Pqar|W>BA)Ky4Ek<b&$Si|DIvQP~2w0I&SdpCq?$SUU+F=?kD~vz;Nls?wk0_@`wQZ
+6UIzdwREaJUB-ZAv`B^9w<D;6Ni5xEkn{%v{IB8DQnHhk>Qpgom1;=T=QGa43j-Gw#yr#}-wHW=+HPT~FER2}ARfn#R=f&*^J~S5
+6kB4hW4_l<p=EaOx@lFqQNBctn;0UzC3;ytl|QUiEb$2`!PpDyM5l`h9>K&j39lFB8wU&3VGo(a(CFq!$2M8VD`zW+&g72a_qX&&
+4fAoqf9mj|T@*k1=o;fWEkrr!0aqo&CyY*Y*4y&28h0=xtRbDj#HGgI)b4Qs`PB<j;$qlZjZ?>^DbIGPUGl<(c(a^!9ou(zdg%<S
+%7=@uNP5cg#PrC;c@a`5)#i@>+-GJs@kHeH&zReSoA1>b1<F2!#I(w}t81QH1*dX!)-gG1{MIXDuAFV0f1vfiGx@|^;hVLJ3DeNq
+?);uyTxOqI-_4$<Nsarh2`-g(sTl(T&y+>Q^YOg>%hDHr^b#TX4B{bX>HHjg=RShW**(cpMksBzUdtfnFRidzI})^3iJ-~<9yx1t
+!-sVKy!CK`P&J4XRok0WKVTFbDRz$Y-q3`*dRm?a?_ssO93j5ruzE(X4Be-KBo&^Hvc|J|aLdz+-<8j96{E!)m##lh{NzN!wTl;S
+4N~J1(65(9-3@=S_)BIZCoLXxA1CY)D2z|c(Wc-9G@;3lXCHMP%lpYyR`Zp<yD}kqr0u0JYe|iw<eTknm&|tN;nUD<FArSfW=~i|
+<SzDbB}T}IhbzC<6^!&xaILE!xD*}zqMh-f``!`B<NH6FC*$Egw>eANd;MB=IpN~zP<fuEiWtE5Su_j#)n;b5HLmOlQ=~jRoO=D>
+bIjj8J+RdlrZpRv?fZ3KN=Cka)L8mxPqG{znCdD{-M7AU_Q37+Fa7bM`t}vbZX2uUkzGS1(wg@+ER$J`3m>~PDjLsUx6T|6^bRTT
+m-B1B<m@s0d(Fg-e7vLADL~G%V-p=xhNTMS5(YRD2D{b_hXuYk^$pf_JKe!sw?ExJ&9*Fdb%_w*sREloPxjusP&VvzPj*?89>gQG
+7eAlu5ybXc)cEM9D3>_m8Q$Oy4J+s?9^9L|dyG#p6EAbyPwndR!iOd+jTknH=#GUfx1T$IO1q-+Ewp5OKGKf+gVTGf8?Fp-D{f6z
+4lmdk#O*!FP9sp%eB6gYt&ZkphKqT)0a*C2<tvM5C>zgeXV1>GkT3~pEp)UXtu@z>Ckw$Br{1x4sPpZ;lQheGJOB9RO*?s^lz3FO
+FdNlOn=ny!M3cB(yulhDT$GniYu?2B(zKJ=6+7%UDDXLwZt_y~#H<H57Cf1<n(m0#>^C~!HK%XJ-fq2QH7g6R`=8FfxNh4w?+@2m
+Yke(hV*MX`j%fMtj}!aV5@pSO;;f_1A7gXJXb@V>4;g&MVfEncdM&ZFYI<_kwgzq}F$t5hHq@J6yE3bxkAzf&rCict2G|N+@0h$}
+ul=>YXEMhno;;s1qEn;{Z=<;OTdr@?hqzj$yc(G@H$%s&$tW{u9o${p$mi2v{W+yF+XgSW3D0|$x^%NV6)>j@=H-shoD_1SCQh<0
+ckQ3l;jN{r=GHH}2YR#iTe)Pfvk$?abFb~_zw?;pVw3j%d`?ZlpYi+m{bxy&6^>kbO_q!J&2_32b>rfnj%1#5u(aXwiAo#dEa&iQ
+Q=gd4CGAV)FiBf>U@LUJgMELf`t->b+b(t99Gb~Y++m5g<C#v6Up2q6CU~1Hv{Ct4PZzvNJBP=Qw7fs~>W=P3$M1e|!TX6*V>b-S
+es{IBf1fL5A?bMcZ(!n{rFP1p4|GedBf|wX>9%9riZ+?yqx0IQXi-^>$d-iq#~hB}<plEu%$mQ22UG8?aho)dK_@016Wyij=F5d_
+8eUszJJ-4x^i7o7jSX}RQn$~VWwH++8oOQ-^(go|uh+e72K7HOqOyEYxgGxC*~j5+Pu5}PK*5nMFTytYhX`xp(+clKAL;vKUCgKT
+yL#Dr3GlhTjL+JIKCdrKSRTG$6H{Fi?btoNKsBLt(9}iCgj!LJYA@YB(D!Js=ZAQ0?dbS}I%!ej+`$gRimX()Cp$vhF?;xvE;{Gh
+P5ZNUxJ6rf)Q*OcNH>+6h*K*!g^NiEmhs3%7=<)guX+0Y+~~%8p6gn*v)mCqY=bNSFSmuy9-PaFm~(mNkYPb-E9~3g1BvVn#VLIg
+c8**XvG$EVB?({II{ex?(TEjsKSiGJ!-(?0pL&$HwK;SD(SbP68O`jOyqbZ<ksawPW1A=5ZlaX&@E+fosU6dKx6<R47?H=Mw~NYi
+x^ZYcV$d;fNkIvVUOO5_dXJW4tlCLJM9oIYC74ORfP!4lnaJ;&uz7kb`GJr=PnV8eog&6Z!;`Zdd#*3KxYn;l^g91#BQ4c6g1C7p
+W7GbP`oeCUei^Y|cFLM@ZQ3mQ>iDs7olZ1gD8p3vT#(zK&+{w88M+qTEi5s70e%uEy3zc!XFoW~c!Y{NHO}&E^TtwSNhhjklRk4q
+Oo1JZMhI_%g@~(Xk&>R0rRS3kv-LuZEH@0a_Z6X?oqS4y#IAmi_G?;pAhxRrPjdX#6_Kj~Pbg1iobkxSmZ|tPY3{pte|C?^$z!7O
+$5y^?hVpC5Yxbe5BhP$nelu_QEE^^Re|TJs1diJH+FhjbwlXeKtqw}|++~Z8hj$5JGKeRDuVl2@gU2;8^jnE<_Mv$3qDT&%Q#%i{
+VNHYtWs`DSxRS*p&&{wgQ?D>OnAUwgI9<P<_W7N#VV6N|Uo{_nDa``6+j`Kmh_j|CGLOZdyr_H2@s5m|M*d;t_e+b|ohHTJvHD{{
+j0B$#X=8b=@qE{xJY6pp*kd$&OtFUFwkM;pZf!7M%BoFvW3_4Osd9HaL9IL-vXsME(e6T022>QOTl(-Bq$z0YHhvt8ysxAIt9IK<
+l@giIpkFO#&Z_g{BNN;ADJ^bieYUuv5??mIN-^#%FLmJ)Yk$STxTDz)oSL|Ut=`4rkF8nsCVl(0_LAb0*z^|{mbc@@3>eij+KNS3
+cpaJ$ChahKOqK_WT{~d#x9Tx@T$&X}#;xt)70j5>Ql`-GNi)t9lK47nKG__bYiG+hS+8KnH+4y&T0BAXenq4&uUt?zu58Bq6)P8v
+&5d=G;GL@t48NrAW7nK``0Dw^<@sTj__DA;gN6(pQqU$qq;PNGW=SlcF38Jj<|~qT1pDh{wUZ}pqVzPYz))W;hh#Kt$8ZP>_g2zb
+B<E|#@CYv{olo+MMIt;!n21BJwnDaqYcdxj;Zohjph3UhvGb13(P1H>;Zbq%aS?tFO5#EC5lm|38W_{6LvCJna<IJ=-*V#X7Z4ce
+=c?l~#7c#Tjn9*Kd%8KOc?^-tLdL62f6g{?lq1)u#4J*}k}~)zOO=pGBP~4;SZGxO8iU-;)2a9fijtMbLoid@cFHA88Gg;&Xzr#{
+tJNB<m9@3jLdqxlVQrZhPpq`Gb9VQ1cht$axF!@zqxY;#$VO13Ei67LkjrHf!=MJ`aLHXcsff#@v$#Aqd18;lU~qUm7K5C^m>fRO
+c&ZEOHba0$qnnO}>887nDVI==zh<)Sq<kKi%j5F}0s)VM5!1*n3_25I^8{k4L1RKLAul$^Xg+JSCZ>^XVL5Cz%Wx0H8J2B4O^VJm
+o!B!ZJ_f}R+qiHVrO2u(U=lK3Q(YTDiQfutLN;pjl0{JzLs62nq=sg%GL$uX85=!{@ugO{_bkoCr?c8+)~F3SNgmbDN9x*N)97@n
+i0VY@1VCutG%~EpE|y+HZR4|%8bjG?D`V1D4;qbRJxdz4nsNIyYXJHef};J+`+#o~Hl1u*OfH2c5(8BL|6%^pfC#h){G)*200000
+000000000000000;9tkx_kE6LzH5!ud0|&kap`Jd-KPiR1I_Mp_*Xw>m|pCOp1N?a)5%Np*Fgf(O06T0r{7Z++kSlB>y#IHrF6rs
+_Os_k?L2h4r<%Njc&oo(_wo^UN4J)fmm>PQg}KlEGpVhV{EM%gyF}|SrKys9W0$Oot=2un<WF2<vtU_(j{G$8rJL57O+MPGLJ`3s
+H(x-mp4^z~Od;v&ii-3lTu48O4X$<dfs6fj-bCJ=dpb3|Ppp*eTjc%O{g=<oaW{R>Cke>$$UN5T_MbM6*&<_;+ii)<)>V=0y+Rw4
+2if$)YUbrf3uq=MgRPwZdwH`)dXr{fIwWuIkXpNWBaR8WSe?nD>~1rcJF>_DS+{-?^7W46T5?|c)Q<diUx~?TUC2cBjQfg_uhO{l
+Jlf9)Y-G~x4VWiCPT8Jlu`!2XQeMuUD>}=)oOfY}-eiGJ=yk@1=!2Jjv@|JEdmBA}*rDfBXOo@B1Ikyfdi%`ZM95j2Vuz?b`Q%X1
++eoJ<vSN_R&r6)8<Xdh;EfbRWJ4YfZ<Ua&)keKu$gHQhN!A67nMu(N(-TK&f=uB0MOrg-E@6&tJ{zI{uK|R>*F|r)i=1=Y0_=iKA
+Yy!AsQ5<V}>rrSRk{ik+N5>33+tP7XacdJ1oEv}VTFIFfQgUoWU{s-hXA!xGZ{L1@nO;f$(J`6*b|7Ts^*LYJmi+fH*db6tdf6T$
+?-k^b)dxbXceGlaKV<py*S`5SM_RMU&Au#fY4YXuuE(+ktySc9>(^t<s-F)1I%`rhF**EU+z-L;qp!^BDj|Q!rcS$k`j>w0t|kX(
+{*ax#^V1LuvZfwPK5+a)o|fEo{B`1-z1zj)6nk=N@S-fT@|Fhm@|2NoC}YTZq@QF--m_&QVW9qTX!jOJQAKpf0+p+$j4Z8GEB7vC
+Yrfx|99EztH{#Z`K1XLO*SIlEhat1ycX~6p?Y^isYLm@V?~4T6mdwc4kjr!BP_56^KL+Z^u@ptxR_k7t<d6ev`aNNL@~1Vrbor7(
+PWqv`2X3z9-S*KwY;r$R$f1ER&R0W|q?OC^8Vnh=)2)SziJ^jP%g7Y#ggoAFbO#w(4(aVj_FXqTt_h|Qllx==hb}kYrx@m8FCveB
+3pxfj?}DBVm6C%Yqp#l`+U1Or9CO}sWh}ZcnjE_0Fy=`Eg_QJ_E->FmMkAyzdAW5%k%07;K$U=;1^Fg>R6&XLoA&LFjpe$z9;VN@
+A8gW8H*XJ2n`JF|+W2CWi6#2j>=Nsf*!&^U4NP|D-3YsuWi>z`b24#jEpOku*GpZh>FxsuyOOK69gCFYw=X#IgB8D7JeL#-*^x8d
+Hib)eg;1${gk))o6e0o1Dhv^_P;xf_1z()6h~h7+<!w_w^rJnvov0u;)^~!4<y%udC-z)8QA=*#m$?Ur=1iF#+BU~zG%-`L1&iZ8
+YA{Sjj`n-|bNkFhk7Ww7>e_6{Xv~vc>PG$=Hs#WO;qgtCq;D{P{GZ)0hMe?q9>rcfj7G|djU*UCCrONF`hNrMeN{Q}RL9N}GoNoL
+Dblo;lKX>my!OVw$*_4@Hgc#fdBP>|NYtryjVC&8A7Vl7)%9gPkLDje-RGU29MvnIRtQi19Gpr11m?qrI^E%))f!UlyX$e`S3Dfa
+b24w+?(6J<F-bXgYkyA*7Fl3k)*O>@2$u!sBwsC~(uO@q@EmLT$LWTR_~ee?Zoet2Td$G45k;*;<o?#P_FXOGJd~dcY7gBrqInY=
++~SJms%Sg1=#qwqKTYUoBl9Lt*=%Ni-r9VzOB{`)BLAJ!tU`i>LQ*~5r1!P46q0)e?lK*ZP0p@b4#%Vbb4-s`fvK9W39nBqWPRec
+iOJ_Z_v^?n9A=c*bgzsmjg?2bk>mYibH{&L)gsZ-(}^5D;;wIY{fK@4^h|Ol8k9XO^~m@}(Gg@NVpi)j-nEm`WF!?$4{2HGK;tn;
+rMFvYG>VuQLo_qGnwS{n&?#zzB>45hnk}B+Wx0nu?)RJX?AW9idi7}T`*czXO?V3pC67<f`H#rDd+o>G*RB2eq}zM+d^2xD&lve}
+R7JXZ|I4R>qv{RTc05x4J61L>p;wX<jZTu?vHZwvXX7L5+BbW5cD6E^Q%9U^*`|vOIIRECoCNrqxU>CNzP_=4g8kgCAts|?@yH&b
+84HvF=Z>~cBTspA+T^bY2#BA5RFXp0$-(?%)B8VS1h_X~lSJqCyi4zv>p~n@e3D2yC$k<T(j+F{hx(80EF>J0$Bo%~A!b^9`AiPo
+BnMJ1p&WnBv|K(uL%|Px-@$d;GzR%`U$@`4t?!qbSN`YbO16p=e`C{joON8ualbsZf)rje*X7I2Rkz$lN*<}8ay{OUTBvikM9GIj
+F$Rxp5@=O>mW7d$>|h(IX>|>@HDp&4ZK>&$IYF2r{D%1bN5^P|t&8`^g`B}w<k`5*dDlD_z4F6GFZ<DpJVI3-C~NSeRqlbc?W8>N
+<Bc<^k;~6b3}Mp9M%WSUx1aB;RkBPL+3dd5jql7dbt2AT`l6W0iXFtCfwE1@t%=7rDDfL3xM%B^x9>iA`tb17mNw)ua;p*BDmebF
++IT%2?nn0fzj<)u^c**3REuB>a#ov?8%PUk+1yoNQX@TtQE5$d2-_sL#kP%CvV^9cx_B91Ldk#vDRn%;pi#;%RO4@mCakGlGBY}M
+>D(^fTSZPv%e`XK@=7MoC@W0V^GRj1UCX91ema`M)=Gks!V$h!9FdK^hG(J<4MSn?phQi(b4mvXISn;E!%;6oSd_E$Xl&}?dQ7mf
+`-Y(vG<0)va&~ibu~&=8lhVyZ8e3Q2knr#TXAAP0ZAUv>E43I!`9dyPDO#nNMdyhGCi8uWkckRJeAHAjs8GyjQqr54&!AJz7p)V3
+14zGV3cWQ_u~;INO2vGWB;<f{1!B2MW2u%4$O~LVLZN_X=;Sdmles=V*AQc1rU#-RhCw&e5ThhJl!Z}6WsK0Mx~uEa2<`Rl;w$H|
+s$jD)6Axkuje%lp4v)v<n4G?Y88BKCQ;cHKDpO-RWpvA^x{o@rpwa6bGha6XrT1Tkl5LPsjc=@pVpv8EF^smyB+Fx@N^CXSGBsbX
+b_6x!gZ;OxX3gCMjq|U9V>B+NnK6!KAh?q;oqGDt|AS>Q0Q^mu;3*5#kFhiS3IG5A0000000000000000000000000000000002$
+A0^x9%{<KQJbW@On`Q0|82rxaVBMkPS$5Y`+$b^S)T9*}sZ`nS=U@TlH@qK}44g4QNAX5N6fWcV=@uv@Y8f>wNI?zW-O!Owjs3Pz
+LEU$CAb{GoJtUMsYl@4z%=9Ce(7ay}GZWmRCRFYX&``G#R4R6cg$4HEQ2%^|T4eK|YytIiRumjc_o=f%@Az<$m`lBNqeMfe-uR|>
+olk7Hka}7`x}GY3w&^t!R-k{q>`Cj6K3zYfJB`}xhc<P)b!T#jHFf*cfu6bf16qiv`6?>V%|As-ji$O|jTF?>G-T8lJ~ifZc}$(%
+&Ed9`n`mNcsbhjE#5Y6xPs4UpCSM4!q!!1ZtqZU1zqr_fO^ILY+R}SX4;8h%c0RiJLuV~UiN3n+_MIiQkXvp{>QBAVp|ia;RaFWe
+MR*J*g9gI;R%y|311BfUH;G5B!ktT_mUq-7SYwnzI<n!bZL{N)R3*CHZGHNwiYl<n?x(t@P?b1&(SDYi65HeCNvC`RZ#I{bCVAk{
+^bNyZ9KW`L5$MUH7Dx7rvNis4YZ|ox1~I>%eU(YgPDt*Y8F@-uYV=iRvwK0*Q)PpfxkPd(<=N3+Af|i+p@=~#_DpK=hn)BgG2z`t
+S<hW#zf)0L)$7fKkq1X9b=20Mb9dyG9Dg}A9c3Kt8dsP`{g7Qf8J58cO4QEPf-a>fQHXHql%6V!PPNJbyTosqN0&alJ{vH`-Ih8S
+VBfg>=b-EDL%EdZe;mqhHDGTeYWK0Ea$dVB7*)?rx=vJCPz!&Vv(C`vGriLaGx69q0_W`gyZGTxMW?q`=tOI36+ZlN^`4zJR{}Vc
+?B~^?nSE?TESC~q<MRb$c%u~gJoceGa(I-o%d!^msM9z?E|Z#Nnc&&<ufo2t*SV!bEaoXG=Q|;dJ%i&zHodfwQR4j$2d0kghA1du
+w0~*5h{LDU^1(q?0v3%Dv=`IsSR*1ddR@~dXq|r(f^(nBH>{l4!G-FRDL#AS@yn|-BB@n!Nhe>nZ;+0f{j|CuZxM=7^c3Wdaah!3
+#^AB)h>Q)x;D0+w<#~zmv5~%39Ev(L&0A)6?AY8(L=jiCx0WMN$uY_>SxQr=L^SF&i&80|Q)7sLNu&SYQzF#je;HGoyIJdWTD62a
+1d(WM9GqPoErk?~XcZzB!scKUrSRxXF1yZyUX;sX)KL_RUN-?kO8nOoZX*%!`FtJ+rHFyc<qO3UiI7dH+I$YnkkjhSCmP<)VAk#H
+G3t&x%nU^U0I?LXPy=<Rs!;|L#aJwisvBmN#cUlnPdd%)7{i?FCrk?hX5gWWYP;gP(lXk~G8pu_adS!nbpii>pnsL2s$H{bFqZ=S
+GeD^X>IWc1000000000000000000000000000000000000000000000000000KPg3?!=jQSQ*HJU(Vm9boi)Wyo7aaln_mMktfg0
+xl28{GStl0)IA(?QIWY5Qkt8IDe8vmddk9%*l(Hd*Ipi`H`m5TLb4PbGjH%KRh#?!@0VvzCqC9@f?_itYsR$+bocM#tXs2KE!)fs
+*kqR|mKn{ZcaLM45lINDG85%sW{$0+f$s!RmsLrsjcju@w0O^JHP=i$C&7nrCakh#nmHy9#SnA;Veo4Q>d^4{!vS{Yj@C@KU+-;B
+a)=*SY$lA-Ic5^5Inz#X?F7tGxwAvCEoMd>o%*!&Wt&NJBB9jWA)z9=xuOf{5BR%uh|_DN=0+wuR|iX>ncB*yu~0JtV=>IB4wMM|
+U7Re1T(-HK$QB9t95b^x7>#ab&Ih4G%?19y5OXmmgJDKSG^6LS86`4k2$;$O|NF3*^uI8Ut@1nu#R2~i3{VzOF90C|0000000000
+000000000000000000000000000000000000000000000000000000000931o(}$t7v%7}`P*zc&oKYON7Q^=YCdfKQ^1J~_`A4z
+{e|NEvA>WJs0;W{AQUmpzaT<Eh`>JxivERFI}<G2fq#;}Jh==GumAu6000000000000000000000000000000000000000000000
+00000000000000000000000000000000000fNvWx#|Hoa0000000000000000000000000000000000000000000000000000000
+000000000000000000000000000000000000D%8Z{tpT_nX&""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -1462,11 +1570,12 @@ def pair(q1, q2, c, rho, sin_theta):
     with np.errstate(all="ignore"):
         if np.all(known):
             return pair_by_tables(q1, q2, rho, sin_theta)
+        if not np.any(known):
+            return pair_beyond(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
-        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
@@ -1487,8 +1596,7 @@ def diagonal(q):
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn(q[~known])
-            values[:, ~known] = moments(q[~known])[2:]
+            values[:, ~known] = diagonal_beyond(q[~known])
         return values
 
 ROUNDING = 8e-15  # by which a kernel may err
@@ -1551,25 +1659,25 @@ def _halves(a):
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[0], q1, q2, c).astype(dtype)
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[1], q1, q2, c).astype(dtype)
 
 
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[0].astype(dtype)
+    return _of_pair(diagonal(q)[0], q, q, q).astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[1].astype(dtype)
+    return _of_pair(diagonal(q)[1], q, q, q).astype(dtype)
 
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
@@ -2046,6 +2154,13 @@ def _start(w2, b2, end1, end2, k, gap):
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
     return sigma, *_angle(sigma, end1, end2, k, gap)
+
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""

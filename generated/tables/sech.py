@@ -9,7 +9,7 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 1.1e-14 and K' by 2.9e-14 at worst
+Certificate, as sampled when the tables were made: K off by 1.2e-14 and K' by 2.9e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
 6 points: 7.0e-19.
 
@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "6693d28e81b667cd"
+SOURCE = "f279091f6f30794a"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -122,7 +122,7 @@ def between(*breaks):
 
 REACH = (-9, -3, -1, 0, 1, 3, 9)
 SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, -64.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))
-PART = 15  # pairs that are summed at a time
+PART = 7  # pairs that are summed at a time
 
 
 def weighed(weights, x):
@@ -150,7 +150,10 @@ def double_sums(q1, q2, rho, sin_theta):
     places = knots()
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
-    nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
+    # The scales of phi(v) as its mean at u shows them, but for those that the spread of v wipes out.
+    seen = np.where(np.abs(SCALES) >= root2 * sin_theta, SCALES / root2 / rho, FAR)
+    layers = (centre + reach * turn for reach in REACH)
+    nodes, weights = panels(between(places / root1, SCALES / root1, seen, *layers))
     outer = weights * weighed(weights, root1 * nodes)
     heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
     nodes, outer = nodes[:, heard], outer[..., heard]
@@ -184,32 +187,120 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
     return results
 
 
-WORTH = 1024  # pairs that are worth a look at their box
-SUMS = 4  # of a box, for a pair of the array, at most
+POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 68719476736.0  # variances between which polar coordinates were found to be as good as sums
+DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+VALUES = 2**16  # of phi that are computed at a time
+
+
+def pair_one_by_one(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by quadrature, of those at one angle together."""
+    results = np.empty((2, len(q1)))
+    small, large = np.minimum(q1, q2), np.maximum(q1, q2)
+    polar = (small >= POLAR_LOW) & (large <= POLAR_HIGH)
+    rest = np.flatnonzero(~polar)
+    if len(rest):
+        results[:, rest] = pair_by_quadrature(*(a[rest] for a in (q1, q2, rho, sin_theta)))
+    flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
+    places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
+    at = np.flatnonzero(polar)
+    at = at[np.lexsort((q1[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
+        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
+        step = max(1, len(group) if many else DENSE // 4)
+        for part in (group[k : k + step] for k in range(0, len(group), step)):
+            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
+            place = places[part[0]]
+            where = where.reshape(2, -1)
+            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    return results
+
+
+def at_angle(variances, rho, sin_theta):
+    """(K, K') of all pairs of variances at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
+    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+    theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
+    for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
+        if half == 0:
+            continue
+        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // len(variances))
+        for part in (slice(k, k + step) for k in range(0, len(t), step)):
+            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
+            for matrix, a, b in zip(total, left, right):
+                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
+    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+
+
+def _of_both_signs(u, sign):
+    """(phi, phi') at u > 0 and at -u, beside each other; the other way round for sign = -1."""
+    sides = [np.broadcast_arrays(*piece(x), x)[:2] for piece, x in ((PIECES[-1], u), (PIECES[0], -u))]
+    values = [np.concatenate(both[::sign], -1) for both in zip(*sides)]
+    return [np.where(np.abs(v) < 1e-150, 0, v) for v in values]  # numbers that take processors long
+
+
+def polar_nodes(high):
+    """Nodes t in [0, 1] of half a sector, their radii and weights, for variances up to 2**high.
+
+    Steps in log r from where phi turns on, and the double exponential rule in the angle.
+    """
+    log_root = max(high, 0) * np.log(2) / 2
+    near, nearest = max(3.5, log_root), -21 - log_root
+    s = np.arange(round((nearest / 2 - near) * 10), round(2.921 * 10) + 1) / 10
+    shrunk = np.exp(np.minimum(-s - near, 700))
+    s, shrunk = (each[s - shrunk >= nearest] for each in (s, shrunk))
+    grown = 0.125 * np.exp(s - shrunk)
+    r = np.log1p(grown) / 0.125
+    radial = grown / (1 + grown) * (1 + shrunk) / (0.125 * 10) * r * np.exp(-r * r / 2)
+    step = np.ceil(24 * max(1, np.hypot(1, log_root / np.pi) / 1.5) + 0)
+    y = np.arange(-round(3.4 * step), 1) / step
+    bent = np.pi / 2 * np.sinh(y)
+    angular = np.pi / 2 * np.cosh(y) / np.cosh(bent) ** 2 / step
+    angular[-1] /= 2  # the middle
+    weights = np.outer(angular, radial)
+    heard = weights > 1e-23 / max(2.0**high, 1)
+    t = 2 / (1 + np.exp(-2 * bent))
+    return tuple(np.broadcast_to(a, heard.shape)[heard] for a in (t[:, None], r, weights))
+
+
+WORTH = 128  # pairs that are worth a look at their box
+SUMS = 1  # of a box, for a pair of the array, at most
+ANGLES = 16  # that have all their pairs at once, as the two of inputs in one dimension
+EDGE = 2.0  # of the angle as the tables have it, up to which a kernel is smooth
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
-COUNTS = 12, 24, 48
+COUNTS = 12, 24, 32, 48
 REST = 2e-14  # where its series end
-CHECKED, CHECK = 24, 3e-13  # places of a box at which they are compared with sums, and how far they may be off
+CHECKED, CHECK = 32, 6e-14  # places of a box at which they are compared, and how far they may be off
 KNOWN = {}  # terms of boxes, and their series
 
 
-def pair_by_sums(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays; where they are many, by series between fewer sums."""
+def pair_by_boxes(q1, q2, rho, sin_theta):
+    """(K, K') of arrays that broadcast; where they are many, by series between fewer values."""
+    shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
     angle = layered(rho, sin_theta)
-    apart = (q1 > 0) & (q2 > 0) & (np.abs(angle) < 0.8)
-    if np.count_nonzero(apart) < WORTH:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    logs = [np.log(q[apart]) for q in (q1, q2)]
-    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
+    apart = np.broadcast_to((q1 > 0) & (q2 > 0) & (np.abs(angle) < EDGE), shape)
+    series = _box(apart, shape, q1, q2, angle) if np.count_nonzero(apart) >= WORTH else None
+    if series is None:
+        return pair_one_by_one(*_taken(slice(None), shape, q1, q2, rho, sin_theta)).reshape(2, *shape)
+    box, own, terms = series
+    values = np.array(_between(box, own, terms, *np.atleast_1d(q1, q2, angle))).reshape(2, -1)
+    rest = np.flatnonzero(~apart)
+    if len(rest):
+        values[:, rest] = pair_one_by_one(*_taken(rest, shape, q1, q2, rho, sin_theta))
+    return values.reshape(2, *shape)
+
+
+def _box(apart, shape, q1, q2, angle):
+    """A box around the pairs that are apart, and its series; None where each is computed as soon."""
+    if len(np.unique(angle)) <= ANGLES:
+        return None
+    logs = [np.log(q[q > 0]) for q in np.atleast_1d(q1, q2)]
+    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(np.broadcast_to(angle, shape)[apart], GRID[1])
     n, m = _known(_terms, *box)
-    few = 0 < n * n * m < 2 * SUMS * len(logs[0])
-    series = few and _known(_series, *box, n, m)
-    if not series:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    values = np.empty((2, len(q1)))
-    values[:, apart] = _between(box, *series, *logs, angle[apart])
-    values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
-    return values
+    if not 0 < n * m / 2 < SUMS * np.count_nonzero(apart):
+        return None
+    series = _known(_series, *box, n, m)
+    return series and (box, *series)
 
 
 def _outwards(x, steps):
@@ -219,8 +310,8 @@ def _outwards(x, steps):
 def _known(function, *arguments):
     if len(KNOWN) > 100:
         KNOWN.clear()
-    value = KNOWN.get((function, arguments))
-    if value is None:
+    value = KNOWN.get((function, arguments), False)
+    if value is False:
         value = function(*arguments)
         KNOWN[function, arguments] = value
     return value
@@ -236,17 +327,24 @@ def _terms(low, high, start, stop):
 
 
 def _length(low, high, function):
+    hoped = 0
     for count in COUNTS:
+        if count < hoped:
+            continue
         nodes, matrix = _nodes(count, low, high)
         sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
         length = 2 + np.flatnonzero(~(sizes <= REST)).max(initial=0)  # they may be no numbers
         if length < count:
             return length
+        with np.errstate(all="ignore"):  # as if they went on falling as they do
+            hoped = 0.9 * count * np.log(REST) / np.log(sizes[-2:].max())
+        if not 0 < hoped < COUNTS[-1]:
+            return 0
     return 0
 
 
 def _series(low, high, start, stop, n, m):
-    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; False where sums say otherwise."""
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; None where values say otherwise."""
     (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
     i, j = np.triu_indices(n)
     values = np.empty((2, n, n, m))
@@ -257,8 +355,8 @@ def _series(low, high, start, stop, n, m):
     some = np.random.default_rng(0).random((3, CHECKED))
     logs1, logs2, angles = (a + (b - a) * u for (a, b), u in zip(((low, high), (low, high), (start, stop)), some))
     sizes = np.sqrt(_own(logs1)) * np.sqrt(_own(logs2))
-    found = _between((low, high, start, stop), own, values, logs1, logs2, angles) / sizes
-    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else False
+    found = _between((low, high, start, stop), own, values, np.exp(logs1), np.exp(logs2), angles) / sizes
+    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else None
 
 
 def _nodes(count, low, high):
@@ -267,7 +365,8 @@ def _nodes(count, low, high):
 
 
 def _own(logs):
-    return np.array(moments(np.exp(logs))[2:])
+    variances, places = np.unique(np.exp(logs), return_inverse=True)
+    return np.array(diagonal(variances))[:, places.reshape(np.shape(logs))]
 
 
 def _normal(logs1, logs2, angles):
@@ -275,25 +374,39 @@ def _normal(logs1, logs2, angles):
     s = np.tanh(angles * (LOG_LAYER / 2)) / NARROW
     cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
     points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
-    values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
+    values = pair_one_by_one(*map(np.ravel, points)).reshape(2, *points[0].shape)
     sizes = [np.sqrt(one) * np.sqrt(two) for one, two in zip(_own(logs1), _own(logs2))]
     return np.array([k / size for k, size in zip(values, sizes)])
 
 
-def _between(box, own, series, logs1, logs2, angle):
-    """The series at points of their box."""
-    (low, high, start, stop), (_, count, n, _) = box, series.shape
-    angle = (angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9)
-    places = [(logs - (low + high) / 2) / max((high - low) / 2, 1e-9) for logs in (logs1, logs2)]
-    results = np.empty((2, len(angle)))
-    for part in (slice(k, k + FLAT) for k in range(0, len(angle), FLAT)):
-        one, two = (polynomials(place[part], n) for place in places)
-        both = (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        for k in (0, 1):
-            terms = series[k].reshape(count, -1) @ both
-            size = np.exp((one + two) @ own[:, k] / 2)
-            results[k, part] = clenshaw(terms.__getitem__, count, angle[part]) * size
-    return results
+def _between(box, own, series, q1, q2, angle):
+    """The series at pairs of their box, in the shape of all."""
+    (low, high, start, stop), (_, _, n, _) = box, series.shape
+    angle = np.clip((angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9), -1, 1)
+    middle, reach = (low + high) / 2, max((high - low) / 2, 1e-9)
+    one, two = (polynomials((np.log(np.maximum(q, TINY)) - middle) / reach, n) for q in (q1, q2))
+    sizes = [[np.exp(place @ own[:, k] / 2)[..., None] for place in (one, two)] for k in (0, 1)]
+    return [summed(series[k], one * size1, two * size2, angle) for k, (size1, size2) in enumerate(sizes)]
+
+
+def pair_beyond(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays without a table."""
+    warn(np.maximum(q1, q2))
+    return pair_by_boxes(q1, q2, rho, sin_theta)
+
+
+def diagonal_beyond(q):
+    """The same of the diagonal."""
+    warn(q)
+    return moments(q)[2:]
+
+
+def warn(q):
+    """For variances of which some have no table."""
+    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
+    require_resolved(q, message)
+    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
@@ -331,6 +444,30 @@ def clenshaw(term, count, x):
         after += scratch
         after, value = value, after
     return term(0) + x * value - after
+
+
+def summed(series, place1, place2, angle):
+    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
+    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
+        return one_by_one(series, place1, place2, angle)
+    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    if len(right) == 1:  # variances of one side are all equal
+        return clenshaw(lambda n: left[n].T, len(series), angle) * right
+    term = np.empty(angle.shape)
+    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
+
+
+def one_by_one(series, place1, place2, angle):
+    """The same for pairs that are no matrix."""
+    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
+    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
+    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
+    table = series.reshape(len(series), -1)
+    for start in range(0, len(result), FLAT):
+        one, two = (p[start : start + FLAT] for p in flat)
+        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
+        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
+    return result
 
 
 MANY = 16384  # pairs for which a polynomial is worth its while
@@ -444,30 +581,6 @@ def nearby(low, high, strip, count):
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
-def summed(series, place1, place2, angle):
-    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
-    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
-        return one_by_one(series, place1, place2, angle)
-    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-    if len(right) == 1:  # variances of one side are all equal
-        return clenshaw(lambda n: left[n].T, len(series), angle) * right
-    term = np.empty(angle.shape)
-    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
-
-
-def one_by_one(series, place1, place2, angle):
-    """The same for pairs that are no matrix."""
-    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
-    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
-    table = series.reshape(len(series), -1)
-    for start in range(0, len(result), FLAT):
-        one, two = (p[start : start + FLAT] for p in flat)
-        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result
-
-
 def decoded(bits, text):
     """Multiples of 2**-bits, that are integers without sign, their bytes in the order of significance."""
     parts = np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), np.uint8).reshape(8, -1)
@@ -488,1133 +601,1124 @@ def inside(q):
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
 
-def warn(q):
-    """For variances of which some have no table."""
-    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
-    require_resolved(q, message)
-    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
-
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
     (
         decoded(57, """
-c-s44AAdh#hOqU%w$k%fOHAK$3CZV+WPP3ZBjfDWT@L~~|NK()7m=DCylCCrwL!kl1_8dDGV4w<_RRVG_tXmR{-E1VnGVY}f3hdW
-z8Cz*I>+Ql_=a~;=D+L=&oypd7s)QhU#@5_p!j)_cgA6pBU}7;wXG<ap1Gl7r-mnwG&2_ibE)~a&9h@yO}^12W3pRj(?+kuD}VLB
-T0O<zNo~Wwh^O1PoLhElWv5xepRymK^VkeH`Pf*P85tSi;QYti@ACHbt-f&W-$M3J-ri2C-=FSky8H7-%<+$ZJ#*b9h0ECWm<1VG
-8IUv~fsZdtdkQ;B#IOJRbM(MWp@`r!$JVY-F-j7a<YZ-GWWu2f0rt&0k^RH_*srTy4v~xMbac4+m{<sELISglq%8Bqq&e7`nMlxu
-04(gx43q!>ul9rE"""),
+c-s44AAdJv3BUEew$igEODtdVh{zTTWHC;Bk#c$au1Bu@pKhu93Q6>bFW51EeL%3iS&%QQ+O~tt9rHf^y|m(gd(>^GOo!!~KiLyw
+-wXa@onvw&e8ama^WS!c=NdP!i)0t$FIO}dQ2e~eJL9m)kuCna+Ex@y&)iV4Q^S)-nwgV<xzzmI=Gn2UCf{h1G1)D%X`|QSmB0F5
+t)AlVq_*K-#MA9t&MmvOveT^KPuUOAd29xpd~7VtjEoF$aQ@@%cX|8zR$sXGZz209Z*M2n?@xC%-TnC^=J?0Ip1JOl!e#7w%z})p
+3`m-gz{eM+J%t@5;@AKEIeK8GP(<*VV{6x^7$pfya<Z~8GU3pL0Q+X0$o}Dd?AO&UhsZ^BIy&5ZOe_R7A%R&&QkHpQ(j4r}OeE++
+02X#;21)<`T$h8("""),
         decoded(57, """
-c-pO*bwJeH_V%Zk8M+yAXol{tp}V`gTN*_|q@)`J0VxrXPC+RtK|n$}6p&OvKtM#^bMNoQx%ZxP?}>N)zn<@BKWoiid+%8*CeQpN
-AqObLP093lw438kurzmDspru4>yD1|3+sn=G;gcm-T`TG5H3W_qB~K>2$OU}>6DJ*NZ;#RXR42r>%}~4j|=X_Y%P5l4{r+pj066p
-WA>0a11ZB~u0CA(5Zy43Bg;th<7G#~H!FoVkw(w`{1zNkt~4LQ$+zG1i5?cq6i+;1#M3ZUKUd>M8B4sby*o=J9h{$~o@vk&{)MhD
-B&c2*Q`y{xZj|&x*ZSikhWV}qSvx$~@ki<!S(o|=9l8kk#FL`9z|s8$>ePXR6F@|W{jmb?$Wul<Q8dQ<>P4OVkInJ{rb6NHj(4va
-TByPdZrv$WV83Hq=9RBvU9^5kTlBq0)UR7TT?HR?D<*JzBdU?Cj}eSz@_FR?0p94f?1zXO>#n}7qKF!hCay4E$%*kMyZTB6C^>#x
-hU#W5Jf%A))rSn>-R#9{8~`*bn04LUH1Q-n;VM+QBj(nlc{uDsivP{(TvxOfCUu#d>*H-~{O!I-K8t?>Yn%3ZYHs_wOcYvMIHDNe
-ojLX3uHWgqt|-I8AikJ;xM}?=k~|nU*gn+#7>1kD85@E>s5&hXoS!ub%OeVTVWRWlQR_0~bTY*^-9a)g5{w&6ke2=HO}B}72lBR?
-9;1)e-i2Yj{U{Om*Yc$KZ>`(7FMsUHljjEB1`g@e1@jma40o>|)mQ4!WprDY<=UZJ@D9E(3K^&r1(|)(8L>Aj2Htf|TrTdnw!)bw
-rI%c^eb!fS9iBl#@Dx?vZ{oeA(>swHVXZBIUle{+ye=ZbAh_AxcEmfxk%Tj4pGNn^${c&1UDDFohxN7fd&<G=s3_6GoYC55%#_#z
-<+!!&R9H^EPf@*2YL`rpGtW6I@5q{VJAtXA`RYY@_fv<!mS^jQyq0UC;stg6Tw(0y*gj50dG;|E%+{|^;GLq8$?CQUWm=nva5T-(
-O<29nP#t!CJJ(@OM2x^E%Vn%jA>d{}-Cew9vw-PStp|BU66DVjb51NF?)t*tfiq2G5$+Ny8MMX4GN}YACZe%C_^UlfjI>3(Iw<V5
-u)V~*Sn`U?Gb-WYThCfmpdF;8g9W#M6SWU<87s)`NhfJvZ{}c>9o`&Sql;4TX=y7xY$n^!(X_!bN9S#sFa7PSZNj{gNR?b#QVyhv
-wvt$1&&MX^9n`xXv##SYwz~sFg5Z%)NZ_=}lijpv5uO{T`euT4hl!gwf=YcvtSG_K6ImGs#83sd5A4PP&o94(K<?0)0dQevsL6m}
-yg2k-e-i3)=$zX&0VwK*IrH3Hxrjp6eYCZ;b$s|y85fy8`>1b%hc^=k7N$8k*%sK-+4p(221`1BG`1*eT@hdxrJnH=_^y%F*L6qK
-q3gV9+j@?kr`DHsuaOWCbkBtyL`ZA|pH^B1DUmy81aZgEGpjAW7l^o!6r$g#v#GnUbSTPdJg&f_ZgQSN>wUPUZrv^0u5++svwe6)
-cjRsz8_J1Id|4ulYS=vbILFLnLTjr&C^%tVBRqH6Bi|mLPwn^gzQCM`kF|yh&kddRVI5=mM4aeO#Jv4PTk(;<_Qb1pJf6GU$e`)o
-qoYd+NT1-7S=Km5Mi<uppt2JkY6+ju+ri0xn*>qeaN6*RCTr~t#zUr~I7sEXb<s>Qo%NdN{Qb_Rg7mNIyG#r<FR09Fc3XUgYdura
-LOcB>I;gj|hLsaMV(XaVQ1dct=&SBE)U<t3eKBNu8STBzOAy6#X9p1Fti4V|!Si0HEb2YC&NAbQ5ee*4_uvlBnDR2Vazxx6jm&P3
-R2VItb$6RY-HkvSEU~!#{K^>ryuP>|U9>s8nB%VTL1rnZy_u%T6W+xpWKc=Li(kW7tbummysE*8<ul<)Ioio7DxL_BszalTb-N}3
-z?&io^qUC4gtanx@#x(C#Zggd>sTNCip@-T%C2==GdR;*nQ2?!1+3g0<~&S?fAxx189-Y%CxAckPDkQMhi;qp4lE<L9+4u#OF%!z
-!Mjr}u;iuVz4o4t&YLk&B=m%ued#_+K30tYYq5C|JiJKG8=tmF`^LFjyHkhGCt}BXBL1=W_lTqJiDH=^#9ZRAAX{l1ft-7eLns+g
-@|-=MsllLT=#$rLd|=^{n0-Etk6Bw7DMj~}ua(SkbY)h#$dkba>?q>;7dfst+t3z&fk#*p01^Nc04xtlxwkT-DwSRoeI-3u6Znl$
-F|FT?A90CJd7~TkxdP*6qE^&Bh+(#n+~R!O_xT{`A(%wbikAWb!32N+fahDz_5PIn$skiBbZ}&va8Wx~LePB1WRIe+kO^CG0%Ql4
--j&(1qe9ICh>{l@3yVqyEkZ8>s&u%SVR!&YWs2{^voPeVf_Og=rIo{%>l?;b)a&vW3L&5l&S|XXvD7Ub+?=Mv?n#nZfNRzAff19b
-c8)8;opeK3fesH>$sFqOj4ir)7$Ldx94n#nu*<__G@dEtp}u7neu{WjZ3aWYx~^81eyIDYS2s_@?UI>DE4d<`nzX<eD98-Yl?eXn
-tKND#kr2mra(bM*WFeC+->n+8{3|K!d>P90Y+2)={yU~r7K6zRXvcCVsfQhR_L3H%IALCAD_VzUPlC>wsW&BfSUEav&z7D(C`Hi2
-lM4wJPG9a@DKiveS)0k*fU*5uYP0>#Jd+-V+&hX+Cw6S4NzNjUm~iulA12i!(%o<_tOoG)V-wt{#@HOjbKGZciI0a>zD%$#i@vBV
-V{|CZ))Bj=X?*Vl>V@|E1)i4szLYhIEI<npXRnug<BbRD@VkYV@D0)7MQ?FhH<E4$-dFbVNjNpkOCfP+#EV8sX<GpbLuz#6g!H!;
-$jaFwu`Iln;|cXr_2SmlEj?A|Z<|8Rf=w$w-ZTE}w_wX?ZTV3NS*iD~`H4*uC$SiX@>iR%LG5Pw-T?+*6f;m}$K2Nt^ZeGV%7$z7
-s(3I1237^T-qv$d49p8V9hczN@KI}rlut|ta%GWE(2R2kjhja~Dr|L+25^zSHMjIG@k;3hETMB&{#>>X7Ha}bUw>1eoJg!VD=D|>
-l`DO2tcc0GIlB2>*fjntR*l!r)-^ufSD__#48!YT$A(A=A|Fr>T6c}tYtv<}$D#*B#XlG}k_0eLxk^+X%#@8fh~u`fyx3wiAkj;0
-WtOnZM@XtD`T_59`wqXuEa>MVIMDD?nB_Y`JH^FF^}{7zLuCEoyX_dK8oo5O+X%rrn)J5Pr+%k|$RK!}Y+xp?gqTj0t)H-u3R&(e
-DxTy_3xTgwRUpMLU$o|XHCC2<tmh<XoSTm1VcwBveYoTj0IS0tWPeJWMvP?Hd09UdgXQg;Ja@vkhK%Ih{N9fX?PUZz9?qt@4>hWa
-Gikg&c**K9s*S}sn6>)kc@?VWW;X|r_nNl9lq4gkT_{_8mGbFO?JIj>P2~kA=71;Y>G&t;+@*F80U~P4<BFn896ZxKpY_c?1?Z0T
-q>uhrq-+&(lrP!YhbD@@n>#oLXDmQ)<el#|js?T$Jp~L3A);@*0yif2JErg+eIMD!X|avZ>36+#nX9vQ<}Vv57YMZ96v;a{4=6MA
-XkZb-7{rIjr41yyPOrbdfMrFFEX(O_tI;%?6%U+_I$Mrbn{{(zMGVMN5>L-&`b=Uxe;^Xxm0g*NtCTA6;jQhw(_u?Mf{R45jIVqG
-JF_9mh`C<dQSZUaR~;E|Q@fgm;!3FDOZ|Qh7rb=f%XSVsMWvFv!K|?L5LN6@l>~u!BM%)JKeq*ZSQk3^jZ05art-%ttyS~V>J2Q>
-vFt*-QH~ZyT!!9Ex2k33XwHNC<xoR9AerTtYq7B2lD?CP8=glS#p*XQM~Z9DKi*TmuHK1~`qY3Q$Mae@o@z9nnK`@cxy<13&IY<@
-wlMgO;%RRHM&p;~!o03k&ZZx?3i0wK>%KeVL8w0+Gd9cYgI!D+j4aA57TfFs?k<d}EhUYm0aJJ3lMa>*iC?vFyx^f9^cGbgJLtSw
-`hl_?+~1R(C1k~IZ2&tVhGV#GG9voJI7eN4Ihzaz-mun&BWg!H)fI4{<r&-g$5HR9m3-a>(e+29)P4UN9{ssx0<eu}_xHOc&&wP8
-9X~T;#$=vApY@G(_W}LTj{zaN4=?j$&syny()H{QDSM}8D_1#kJ0*&9O06>>pl7wCTVmvD5o>OSZkKAnp6-Lv6t63QnwPD>dd8cC
-@mq@Dyk~rk4GM@>%#0qXtLwFO%onU_$VsW->8D!6?NSju3k}!b=0}eJ<Tx+^5HJQ13;+WD5u&dJZhS$~A@9)5^dlC8)!grf^^$GR
-aU-s7s|(3eHW2$hCip@gg-$DfWK2c}#)N=CKTih;x+{?N)Gnsp<Eq?57`u7vR;)bG*pENY`W!D9TR95fMPU;pg5S`|VcL?k-6!D1
-#=`_dex_h0)Oouu+9vO27I;}*+?P3PYnoYsA574dMU3{E0mF>qK-6i>1Mgkh%3TIxpW2e~z=<$1Fo2-H<-5r_;2GT!VscbK(RhN|
-EbhMZ=%Ex(M&Q?R2<eXfbcvB>OpB`xqa(7lS1~a+dln64MuLbj;D29-Tq~#*up2`v?HG?LT+E9uV|aUeYUxMIBEna^vJi+Qbv7e$
-hniA}4eH;7q6&p$$-zOiKx}*fCI}4tNuZ?Hx`10kwB+8?1Kxn+J6l`_FfC1^NYYS#H}O&NRA%2OU*<K^h01V^&<zTRlSPIO@0R!$
-H9H)P0Run)ASCoyc=CG6@L4FgV@Os^HrJdkkc+Y4q(^`uK9q0)c11bwIN5L^kLX@clc~q7d{xY>&aou2U86#R2mYy?BX`RL?8u|i
-0^`TD_s*P71O!Gao>-9_)?YH$<?=D|1d~<SPi=!^`UF~NCk=Wi@u{6XdV(?wTXAzm&FC?)`M9Y#HnKzllwG$AX-eeucC|k~ttg4&
-;3^u&HtcyQc}U^>aG727WlVL7hRn5*SWAh^0xM_MF&r4*&>+#r#MMpSomB=lDIlP9IUKe`D(*jc=6-bMjaHO;8$W0gWZSfm!;aq_
-ZLy6rU8!j#;DSsHY|shyg19XX;k_krT+W<Y3KRaKHn6o{n<hDs+)M}g&UB_XIeEm~6dVJVcbHlAu0T(McLTTs)d3|Y!+^P0$lGQ`
-D$@ZMl6z9SpX{QH3RKgW<C6^=ilaMQbw?B0zt`A&SI|{>9D!T{D>U714-|;8<+)Z_tT-erbev5=HMFG*xpgGgEDv|S_dMa`FqjN-
->4-MmcfAs2w;G?M^;S&Yk1SJUtOmw;2)7bnrHoXrZ)(Y}1e|CVgccYaf8akkG7rA-18UsZ$Uc1R|0F)<bo$jpw@NlWrRunDBa8FS
-A2?dHRN8OOaYkQcU}W$EkRmifQGs8*3lUvW0z0d9q?|0vjGWIAx<#uKCxfW+DF4gw^iIO-_&L2IQ@a-1xucJY1&jLKC+A;1`dzkt
-<(@v<DvQ+mvTmNo5Rvt=^wWj5Xi#onqnm>h$S95`o{g`MNT?<`yXku#S~N#-_QB^DphXO2PL?Ol$93p*if5VHmvAofsTd#Tgc-bM
-yiQyiq0D^T{1-l|A2rD=;|B?6*v%893tJhrTvza1Mzcndc-+slc-9hTw|Wg<0N8ys5BVO*P!7kAJ>t#2t`ITOs$rY7P9bdKR5n1q
-3R=s^<R^We@@81+Ro)AyI%A{vs%r!9lK1V{{7WbURi7RCwGiqaE%NVt1Qe+&N8nvO<H<ivME*!s#-Tvlk9bduz9@YW6GZook*S!o
-jm&x#OLkdxDlhKL@FFQDylqN98@HCG<^|U1yEIOYmP3q<SGlYDo&-F4EJ}v0ZSjCeE&jMYY$!tdNq;MTknWO`t@i_tQ_)X6RYid{
-eO6tJn!R$o_lL^F@|YNkh-4F4r?+oX(fTr*6qGETCux551FEiQdv2-FRo>z9xKX}r4`XAW2|fhmu(MU`ryb!b!_*H}poN9UFyp&3
-@kjziInap0Sgf>giCb4DsD(~N4eM48un5B8Jf-K8bW|((*sfs?9jyu{{^YK)06ha+xTVdi=2`W9XXUc1qItDQQ3dY!V7+F3*+F7W
-IT?=oczD>j>hA1Q`=eSlqY0m;o%Td~y4&TLs}=EgBvZO~sm}UN2P3T6&s9u@c)a7AM2N)*@`CHMyo~&Ns5bj|fbv6}+5X!UFlm%|
-_uyUE+E^w+)Fej~Q-Pb`t3)YOa(AQB_RfaD3f=v3pqOHTA;S}@ViB1+hoGqtV#BbncX~Vh&<qTRargQe8<!>te&8&(v(w%bFNb<l
-a)R)Hkbl|r{~71`!*H(i;rEOm{6a-qovV3A<rB^BYX?`e)84Kze(J}0o12yl0}cQIemPQ&$Z!Dyj)unxM=aCAH1U0JAAQ1}m}-ML
-?<LBJV!e?FPwX&ZW5U1zf`1X9bePxV$G5e6;w%l}95U(xqN9hxXQw#dDbNE6s3{iI$4;iw$QNoHG%(CxWSC>hrMV;_5gy~%Y=2Rg
-QAui)5fiS2Ln<Qpm0BQ3Le6-u;6_|PsE~>S69@bY2)<&5A36oAsj9!ugk&7oYP<MWlgp-llzFQ0a^G1f*XouC&^@A@pAfCUM}@$H
-L4p4UAu;Tim!Ok*MUT@Lac`l-U$t)u!;586uOvv|nNc`=q2`Js<yLo=Siw-XLlhwzN(P03eopb7dB9g;M<L#-S>s~8nMWnFcbjAH
-L9w#+Nc*YuwuZ&<YY&Nvixt_JNhqPCUA?mn5ewiaFaMEWJHRDv?-n(P^%l^^i;#v2R|-EB|HSEuV}(0@e0OVjXF!Y=HuWjmRB-HG
-(bw4rAv^YR-1vkbjKB4Ru2VBH!<UHWtUR*bd$&;+Y|3nmCqxZ0<=?*Rt12B^)qlo~OmurJ^-5c)=<br!iiL@@A5#niI}r{H^cO3%
-@Ej6E6ybFYx@S~umGIdT$@J(L{B2h@$2Wr2L+1`<)a!3&PVM>Z&ewcFU5Yu@`tC<xngaT8)u7~1C>WS6YNTakd`bA)&4W+XlP&t2
-upcr(smPtFa>@J9-&w`8%KWI0W4q&;p+xLOCn(1V>%1!Ott1~!i<TZ94FEGJbdX3OF+aB88`TGFl^4AeGkMAob5n3p$CNw?eostB
-Z|XaJrQ5Ye<B9_O&W_&{Qv3o*cgGVCSfq`;1dxc%Q(}5I3p^sF`B8TD7m{UV$pFS^?ofMef6{;yQ+%lFUNk}W6I5i10%Cw8cvv&-
-`tXOz9)_Ha&Otm8mN$tS<unJKkM@y!z5(2<TTt^TOTL$jtmDTSolI7kS>u@$J4EYq!O6?JT$vSTle7(lSI|{q?O0gQs(Taa^0heK
-M6Zrw9Y*}Z(9~mt^ma0;@8820KR@S5KV8^0Kr|M%mvB8}=u9N%bdat!P)z0U%x&EggpJqft=s`OGHqqt;GL>#E}F<1DG1o^2&b<s
-ybli29+!P%YZX98FKg&@TM1jtw<k`a`@?PymI@J<oE&2HG=Pn(>(Hd7jU#K~&f_PO7_D1nNisc>Y=~{O(2@N67VRGfW8V*sVXt1u
-2rfFWxRuxLAY4{H@J{c~eD$-$a%+;#IVL1G!4XWC!p?S2sKD~~X1bFbCK_(T*wN6ZIoo?puXoJ4v0l7jxtAaC)S$5X{aY!61|6)t
-YE8{jXE9xlc~-lq<WM9Z-|D&urC`FimM?0r*|l=E#D^To^VZ;_l@jBSRnU@1XAB0``wMR!8*UH&kv{WDtg3Z!Z?2%!mC&~X8O!)U
-iPNrZ{=?Vz<TO}3UynH4=)^Uc<>D*%c)CB~Ox;eA)!Pj7xZ|%kW@6unS)<JVoLP~>-B09IP1R+FQj9|$_nQ!<`PeMlPbM}R#WS8p
-_%zTqv3JM!?Hc_bwd4E7DpFv-ugR^o@ib;Y_xNmZKKQsoRR6ixu=#wplgB;6mx*3jvgw5|zfSVY)@ScW=x>f$?l5<bNkI=2IvO1~
-)~bZY-&$_yT%fdV6&I}Uk6ScPGn7x8xerNxYz96p#gco7$Y;?GV9xnqJkMOm`oUVHuDev7AvTt1@le8&>cnV9*eqyuf6<%CRa0Y;
-ytflZ<!tP1WWa6L$e5_L&8X&zjWLA8v*o9<GiLt^l;;pZ<y_(lxOY^y`j?cHQ>M?`Eh@+!hjkPR&$~Oi5D?}oe~XLU<IH-KK5S3(
-Exk%;ZoyODB{3LYJJ(m3(kFKP1pbxxo*IuLJqQc>t3%^wfwc9GHWw{&&{NQ^bYQ>bHYmccpTsPz$POihK*0Yy|8QHv@oms~rcgh)
-8uUrm_Ue5Y<bVukxJ=6sMvV)F{_5cQTi6|Iv)hlh$1Q|PFn5(s-mIBRbJrw*)<mb@O4t)234c1J|5pWMlJrcr{&fcV?rfpHiFaV(
-(C8QI;})+)BHY^}2s3I5Ldbt*cwO*5DO^Z*#v|#z!R3T&Ytw|9&F2xT?FGT-;S8R6{E}?A1pm!P`I5%b@5F(wNZnglB3K+xrA751
-rUX)Qo&fM#7Z0>4YJf-qh7bAGd^o-ls{m{LK@M6~N3>r;bS!T&uPP^dH4MGsZPdG;b@GvE7#c=LiU$P$Vl}8-LP@oT<I3uNw;y}r
-N01r4tJqNNIch2xu3h<FF{Qhp@3WJ{Cb7-SMhS#L{?iGS;T*uz-fXiit;e?Vt$U5-3<)-At5>4*uHLi(4qk@2CP4+Q#9iF#uEg5(
-7`Tvsr+~U|km6PF^Pu15OYqY@e^y|4i@0ygGJTBNSEf{+u^RQc_>!pahk+#@Z;pXKDKP=?r}_Ca1r^Ewy{Mpq1D-5(|J_=r?(^JS
-^`WfE5%O7zhc2!v<tuBvD_Iu{nyOT`Hjx+OURX$M2n+!JhXf(D**GbcoaV+dOG3cJk7`zR`8!)1Fs%5>!#(G-v0GyoR4qD)0&QnH
-g}vnB4zsV!90&jm0{r_e8mqJiS4WH({{2h9V=DX_y*gcSy@S{!S%!eqs?V74SR3?%&Wg6{;)eQ}LU|@aQp4QG(!2opPZwa|Ulk&y
--hK{JeznupW3V`S)hxcfhkZ8n=%s4k^iv7u=)yIUvtVD|t7Mn(i}&}9<&hSEBDADn77i5@0Ql<~ge2<AR`(N3ZX8*b$xOKCu1rQ_
-U(vO%)XC~7TNdq0b5ERkx*1$MPSY%)H(NiKElcB2<C8~4X|v$M|58jcLEHDo+A1`Lw%Xsx#`SKuy;;Hzr<~plSW(oC^&`P4>mQl&
-S`?RNz{*$Bf6rHw%@i^`lp5n>VBL%%0K@@ePURj}Y1)Oae{SKJ42gsY>uktA(sW50plK|7poAftsRA|k%<pR6XwN1kPJ^4zz=SBs
-6yo?%pQOG#k5NZJCQe%Ufib7i*=&21I7A|EjeLYn=Bd@Q*X6x)UHR3xbJ#+^Cw1)K8AUz*K#37kGQzMt7Y3Th%a;iiH6;B36x&04
-hkwxEgjib0V;q#8@Zj0S@X#TX<CVwI!o+;q+UdG<rCJFcIc@UGS(#?agTs>nn=GwM-r{$kx;Rt;)YN>n*`NURj*e)+zW>RZ`p~6K
-?7Q-W_~d)#FMW6o1SZhq-<C>f<IOK*cNJO`rb*xAi@)fxtmYlh3mTpW6nRw9y~H<@b@MusI?Iw7ZRC#FvvWG;y6q_6S$civ$@E4v
-ACBp>5YiFUo|SJbpXZaPs5Azp2Ah>YOCGmPfKtJk=`+RLCFtgq_lK?W)Z5~#77n<NpbK2Nq0G{C`$*-n`x@R=dND)TwHzBkT1X7h
-i7*#(fhzAqT&$E~Kq6}C^oJJLl;a(D(vyvfu;#Cimn}2T?%+pKywnP_yYKjBTASe$TOY}KR=8sP!}}$VJxvHY&g--MeLqZMT>=Uh
-TQU*L2jve!>`z}^P>5$(w*(nn6Y$*krVhMLNqySQPMy#v8RJ2w{wi;exRB<UZi!mBREaZyCVxG5??MyXbn`o}L0vBL?b8{!CLS3U
-<Tp%>f5z@Xso7cM)#-*nHS=>}6#y9&1N?jPUDh#1cRI{ws|@|ub8IS<5^$OEewrG;Ss|bhsU#b&duq%$l9`?LQUjUOgUw3-|IG?a
-v%KxJv`y3_H&NHE6txU;>YXC9MB+G@zfs{O{~;x<9I_mniddiV>%j@Ui+!4JDqC3)hza^l{AEgP`%6~WW(i~bV#R^NuyW*!&so^x
-#NN2XKnU=EGC01d;OteXEns><PA*O?CG+5`TvYMVQcYjhH&q2H5^RkBp`rfh7A*d4eY0yy^2#yJGik)0gOqE9J^W1sJz=I-6<897
-5C#VSdOp!T@z&jW>iRb>JvH(Tn!eU?4iDr7Yx0k(uz9*;PUqgcx<MIX@L#3CV$LnpKS&LY$b7!lFatdc5xDL!B-lT5vUc&Yg5cJ4
-gxn?w5fT95gMaz{2|j;Wt)=EHmxOO=p_e0oe|St8kTxd{37vE%QDTd%EY9X$OusAZ$U{g7fc!!}2;tF8x+W?M*MFdOwmm#B-f5yj
->bR>PW3(TnOyd_cMq$E@VhiA8a3-L@g8ZiuK-$z9hw4VYj&AC=X;AU2mhbR>Kyozehdsiqi(~pI`9U$CR2d?|{%9X1A_@TPKYSqG
-$+dLRS}rHER~cZ5BL*j9q89cgXMv(LeDCdtM59`qtjp_k1D2076$@~A@o=D^f9)&8>;(I|vJ4GQbY?DvB=3R#?QdwhROGH$oG;}l
-Ek(dc=#QK*d=?EgW<D=s4`m@75&-n)5I+uYc@tdp1#kHEbg77Q)0SBWMp%V~YKq{PIrdtp$|D<?Dne$b(;~(|5*D7C0<pLpxY$2~
-m@A@R+q#jC$+aKw);fvDiG?3JajzN>1})#!E@y+$%Uz&k?>`SmHQuJ;eUv<Y5C-s(7r`d|2Sic3wub2o^@#+0dQeoVk3^#eDwLZ@
-g^Bc@>Fc;CA{Xj1&Pfsp4}R_8+kV!90;{hJ1ubY2NVy1c;Gn;h!<CQ8=Yo4z6{@MA%A=+nnY#R5;_Z*mUzw23dxiZUsxm^(@TT%9
-#_4TtC7oROMH=uZQD*i{-Q$r2lR}^%K&q)b3;Y|onWtG|PKiRCR3pc@3&w+Y9_cl=7>(}n(D>w~^)D-{^O*zz?du!aW(_IlXxitz
-LTHiBj8w!BK)@G#8v0(kcEvL)R}}3*6w5<HJrr}TP<a4taX?_N*gY$nh6!lv-JWKC`l2>1(u0XO*>_^Nt{)%Hxx3)9132+bE3(|)
-ipmIRbcH7-PpvcTRIs@=mhE^^w!gU$FjUGFI|<%Qd8jO7keVNVW$7mU+2n@j4p?k5m79836d=^>5d))No2j#Up+w|BgP2MOu74C#
-B<FZ=fL6xDUc4gsVqkc=HuR2lO@?qZzM0R#k;Xj7ZB5z#Wg03t7yu*XYu&@CrDutyZ+Y4M1&B!-YRKh*@ZhjKEN8f63(5TfyTWY0
-o@J6KnNXzVK&Ca;dKynOdKpXc@H}Ai&Ptu6M^S^YK;Yl8>HjRc^f^p(1&K+47{EUyU>U1E1Ff7F<VOLp!JywSfwR@*o9JRdxePX7
-#U=znK)*AeFcM{N%JQ^5*s4^{nVgas2>pHQ07fq8ate|4gp6~VNJd&=u;9X=zh{1e96v}VED%x`vg`@w0i=pWSy+JBkl$g1#cQwJ
-2Qcv&HhvKZZJ|?H0z`rg2O9wXt@*nB!4?B7u?1$)uJu#2Z7BUow44wO0fzm?YN)j*$kj`{RAS*{RbE_OQD_o6&K0-EWGBMK0b=|H
-C*-QrX=-%co2=ZTeV)mn^|L<?{2-!ilvPB-=`pck!2fj`5lo5!$GE6QGj&3-$(hCM&XE0Tv$akqBdBN&ZdNc6#{W3au=)64IhiBx
-k|-u*6Bby1;822URlr*1{MnoW13}{C_ymA|z4828a0G=CJA04^%KIviekwK*%q`?%PP9KCD9u<n0LCdX@?j8TLjH>poT2fI4xylM
-J;^){r4n-g(lkz1ACfWy7kNiwvK*891QPT=og`qtiog~a&ub7t;qJ*1ERjb`LGsZC>SvuQ&WueFTHZ5@i&d!4Ee)c^hX0zAEWQbn
-%8@+g0ib(QGLKBy%f+)JRIW6#D53>)jcw#);vVE;8Y5{bF>pZ`zXZYLm8dKdA+H!l;p!&tCDw$&Knu_xkrMB7W_mZ;S?J6S)|wM?
-QK#g?AjA6WbHcw#&^yIyqk?t0LWB*xfl*u{W&VUuC6e@h)a1{gbo$xueEH~wfaTgHLNw?pDZ#iu{lfnhg2p^l2jOOj@K6x)AvLp=
-)0KI_Ek=AI9^5TXl7^vAj*xLGY4}1!(XXkag~f?Yi2ZNx36%Q&y0}&*Fl$XZCvHt+P&kaTrktx);vrKg>nXVi4e*heoT;k4wtsCo
-(i_RkfK3X-1pn+$TuS|5Q;3Bv)Z7%$Sw`3sVrb*Yp?7rG9z`iar5~!<D6b?w(_eVojqF-wLCi~^Mhr@Y3&;HDlLV!~9b2f0D?;B1
-W@AL}!E3G$d`N{g{$9IFHHC!{15QGm#-cMpDF)BgmfU!xlYphgOpOE+K%n6NdkQDl3bZHGbY+%zq1LehJIV9;0W~~slQ}>W3?b`u
-a>VgS<rZ&vfa_~j5|6<VEZja_Lt`8vJTiO?IN&d*I#NY9ON6uy7rza=xFw;sE|rylkrdt|VbaMp)%Z<@6j`z9^z3CJEVPf1t(=;T
-NzkiS)O{vN9y}xj8wQ5_!Ljkr{qxTX06?HWuK@TH5<jK>{W0OsC;)(ePT?;Iz(2W&KZyYRa|nM?0Q`SI0Q})v{NKlcf1;TG5cs1S
-e?$1AYXJUJ;g2Bz|J8**r~vp=2tWJoA8QEUztI5yn82U$;pYl}$cKM4!ry)P!@UUjLro3*mo@wy;m>Tfzv#pN0~O}bdj""").reshape(25, -1),
+c-pO*bwHHc+V&@ChVE{LX6R<<hM`+R8l)Q$5JXbCTS7r<00BXy5s+>X5F{j}5hOp)`<~e6ynCOs&)(nt|Mh#Wb*(k)UTe)=Cw|H<
+rxu`qEHc3{b2mAFba^U3x^vUzdezXW!#c;FYNj67-!nNHi<joftOH?cKdnqd{;Zlr|C@m#Cz5qQXPC%lcDPT-=Eh;?qjwK?aDls8
+h6OZHw8GR5I=#gi@Y+uxDJF``&c=#UbET<A+AjiK*K7^Z5k&yv?UDDAbM#?F&F(_PGE&y(JcjJbu1KV77n_ECew0p<W3}rlq&L#K
+RTPukSA*>(*>Uf9ZY@Xa@HaCbjGMJZNS3+>VEHgiCg7mf$oK)K`ddPdh=`3XNZ+Gs6~puN)V+PYLU9h1NQCW&$9BfL(w;3Dez#0(
+xC8R;Hg3{y<p&a~$2*q8EIaOe#$gR+cvX{nxi4Q|f2khx8&^9*9o1;%d)d3^dG%5SWOooBO>=XreV+=>oJRd)Q?$+C8?|jf@=N-$
+13Js)(9jhtEj;Y+oo`eRayv8b&Ag`<#_o7I&$=Gzil*_XV{5YIQKwbhL=LDr(@cr0)s<n{JorZkqZ?Ut$C!-vmbQ$H*>cBlmX)2I
+&ZHoF@>jorK8a#k*A*-EXI+k+XWnI+i)@^AR9?Zp)y$n6Ck(t^(uq*(4^_RH*D|%4ohzp+^!S!{{#IM_B0{z(xxQ;4@gEbzXjiEk
+fKf%x@irbJ^_J1zI$q*<eeb$OxenD}+}N<knJSwqOfSc&JLo%Q@;YT+^1723X)TPr$-1?iLGD%50)hrk$~xK5^MBm;xsHef2!f(I
+EI3%$F*uxD2LZFPcyAwO;hB-^CBlmC5a`fa#Gw^&=pChCxl^quG4{+FmiE!Rghj)~wE@YXNU`821>RrmS#Kv4*FQ(7j@KM)<MpZ|
+JBSWn9vpgDt{^==;^P<IxtEXcqBl6!>rJ>zJ5O}^54asXc67ez>0?C`z4C8}?>*9aohD1=6iv(Ut}5b@icw=$qCcQxjK1iuuwUMi
+O=i4<uH;Sm7<_)bEsBmaJ}LL$3<fi*wqmxAobS{R;v?xHA6~lGYi_q$xca)wak+QB!G>8`<Z#6*$>VTzI+-`I4GCLtKlhm?t8`db
+NI8GI`a+(eg4F&|3D^BC_S#h1b?;}-pQ_y0gj1gh7|&f|2)J|_O#v(m>EiD2@EnH^!`^Hn&Wns=4|3z99ShZ);`LJtN7)z<;@7&h
+@RT>mOz>NM{LLth^~IMp@?mR*g0c%m`#(nz>TaWq=ROUCIF28}dD*N2EblyzZH)vb{7lV;M9tfnh(KJb+!siNBZ26};3l{UYxRi=
+9W2^`GAs37w8J^FBXPMov9^DuM)(lmaL_DDKTTJ{#s8`jXcgUakM6VRE|UyKY@kg5V@!U#eFGTa&GO(SKmw5jO}!58ce^k`tiWpz
+;JkQ}oiB`KFz_rzk@U);S_8y%a6tvGG493iT3JiKAXIgGeC}-ASFv;aPFIWWGWBC0eW=FC9R$ef=;%Td@#dm<p#d`cS@^uQbTAmF
+k)@0k!)_`hy2M*8ge$d6iBUc(*IcHq@M$?sp~AAq)yOsHBgq(Vq@cr_0Ny*RsDn8w2Sg`^cpm-+;^45TwDv9lA6YqK<s&3eVOxH7
+qu;bsA$#Hc?u$M%S^sMZV;@e1Nr{ywM4iDRE=6N>wI>K8Yh}6>4_Nd#eJJlVlAPC_4Vlz&7rj#8ohrDKCZ!V+W}{3im>0ofISr3)
+PAq+Bq;Nu()W!5>rAOOp8PC5E51Jk^@-ghS{~;OTpfhY4uf&+G@TAg^`s$lO*gAvt>@Y4(Iy3Etr*+uEMcYgB!DfuZ%3$V1<1mTD
+F!;f4D&5!wMVx|_2VzRTu-|Isbz&x))z<|9?e9-|GOHE?NA3Z<9zHCB<d+hu<U%ALX5gR1bG>!CAc98=j*ZD6l&8q<3hUL4ksh^1
+eBOoXRvvSqx%gS`%gZZIBV}PK<VJc*-DBqrMpA;cX-8Kw-jxA*aLK%WZGL6{!#PWO_pwcNI^K*GldQvD#Fg@S^FZhBoyd5Y{7bUD
+(*;=vu2)6^%0)2MyFK-RF{=-6n}Sc0$e}^Rb29_(P)FXM8=Cu_Kc4awK+rkqW5-w|r;CQiVq!<MM-|@O6AzHday-muiQp+3DNyp9
+BZj$7zpDS6+Xp;g!Gf4gE{%t2a|j7V$MN@amT3A?i!9oc_jTA2M96oUPLNHsMjwHEEC~QH01W_q5ttahG_5L?QW$w9{l3cYl1VYS
+$C;n(2Rv~^Cu08v>fKn4sEa@2OaZz1`KDLvdr%ITSkVGTNrr+6009848;(dHO8x|pi6K1Tak6mX8}2y&kE!FGie5s->;Z8oTj(im
+X^mSd)VzQQd9mS;hy>6lv<u%?+T1MYxB!&$B=4Nl5Sre+7;g}jh3)ap9aAsWiu{E_AgG0F3bSE2aRUc8v*ECPoHz>L^lEX>kjYdl
+(}~Q5WKCFs9v4T+48y6CJ@VB6sl;L{X6%c@Ru|I`@hpkCx)!N;&&1Mdk{J9}v^6tzgI$hYJ9$Hcif6+tWr}#JQhlGIgH3Rq$VhK@
+43{%-g<01U^I~1(3m6??{?%%EXX03Sq7?C&VwwRRK_--To#_>lHqRZz^Q(itC42<qL_9cNHP|$H8N=naF(u9br+MxD^`bbqmlabq
+w+VIhr1``O&iZgi0nU66u<vJ?-5T%bn3fWiildp0`JkFB>@_H(?a964gNdi=DS-1!s5G$ZA-$0_Mo=eJ9d}@|uW(5d9}%sVPMI`9
+eBlvEP?cZ&&04X?n+G>7P7^_Wrz6g+^Zii|GPe54zO7*TD7A$<eG4!iH>uv2xHvd%aF*?tDgvamve#kWwmmu^E899}WHF+s>fCwQ
+Vex{O8aOuU%;2<mqiZK#dqv38yt9AI317XmPVx<?){3914*r1p&YxE<k#l8=_SSubI769?pOvaO_4|qb0+KLl?fQL+6pPeg)EdRS
+?k9y?;gATee7J3MNif&Rmoxl;(AA^R8MT4H(G7c*cjg}t-{WQGw8JOaGw8ocKc;q{UVq{p6}IM@h0Sfdr9Rl+aJ#rS`i8onjAjwH
+!8HB3_fjwBmG*--{5f^<_fh>+)}PD55JBL5<67n1lccd6=9>DEsq}u>)B6rpsRs-yOcY@`4w*#-efV?Wk((x#5*e)R3cUMNQ(dUq
+H%z<BN_j@h%I+Qb&Z=3G+eYerVrk!a3i;oMf_P%c_3vQt=Y~T_l({KAhrTiY_y|+Gdv6a?`4hD9MdvFKce{%Qb(}mk5huRS)ejTi
+w*}75S_kgn58GwN5QS;+*K|a)mEbhuyQvGAo_#vX&dDT&uD3=IB3PWIt8Ntba-<Cgx7>Mz(}GCmh|t{U0;7t_*GUlp&`m?P5R&?~
+=R($BV|h)%t(~WL`$g=%0pt?f*#;uIW$TvmQ4k#$Q~fo$I$VeI)jJ`4SfMA@C1L1@m3i<$dcYtw%AH#KM3JetOOf}4q5t88%eq33
+601<;q!%hf1Rp)PL^BL8I^KS;-}xrx{v3fgQw@|NBi1|FD>PH;==6fuI)E&LL#5lxVrJvP!{xJPq$k&a@2Ir;Mrf8`G?r~UCQOfe
+`rCSDO#O%IvB6;dmpkt<N@f$wV-JL|QJlWpFV=2olNNgc?EO}wMIXLll3{>ZP$Cb8@0n{jK{mDmRwD0^jm@7A#%$Cah~#TP;WD8K
+A$4gBVF%m2zPZYY7<Qr9MhAHF2VTpg6D{=l0vwQ~UMjWB4vt6GnD00g_n2d|nMwt81qxp4)2g{uSi{LI!%CZUVJdB5ta7MFGNmRl
+>T97pDD0)>XP3Dn>)n~jB&9=L8a3%2sNk0-&)+jg)PkP2)=WF!!&2l$C+YZx-ICOl$aM8qD4Oc5xinRnirq&260F7rcxGJ<3>cLp
+WQrM7mY2nkqV_A!k0k}23oh&zd|etvH9-g2RU$l@2Ug2kcMWEPth;p!)R9K(E$J6Bife7BJjWbJxV6f=PZu6vdJve+$)8D*gn@B1
+E5bo4xHw>q;LZ9UK_4AlPx&$EbhiVxXsm);ZDQigts>mLZ_;32u3fe`^=J<u-4`xj=8;l!Oed8sQjFJX+8J_+u9{Eqt7o{JKKr{7
+r@BT7H20dlj)Uub!xZAV`{*c6-nC1n^zN>yF34Xz&CYdr_e_NGWn`nDJa)6rky>=rm)K1VQ58oC8oD;CC(ReK86R1X9vjN+_y|yV
+Dqgxzdl~8H5iXe;=BumgHn)7tTh@@1Qo+?rGLPP-!mkbv)!XEU4+7*kF##xGR3I1t1pK{3KM34;fusXx;jbA6%?T=bW(RZ=tj}@6
+u7cEsWGU;2yq@D9lSjal%kqs#>A{#NAkZ)606`Z8($1PsN#We(>tsgG?m91)Vl{SS&eQi}1f$A_Ft(xC`0?NodO1vM;^rs#Fl<~*
+Fv>3o7D8`>Y9p<(?`D8MDvP?)W~@!pUf>1bx1|%o-KN3lhS4DEWR|`!j?HC`eNh$Gq`Vk}n5d{g&|me=a<;gJ4~3ZR6reP&pl0(&
+vky8c#S_TzYB_~;h819g(oD(GH6iqb);21}W~SAVXe_iKB2<jOjYF;p)CAamN+N9+11<QJ9a+ja5j44Q+xUshOT4@QNK4{iO6-DW
+LM8TI?=BcxARI*w_NN14;{h;1VBk+cahFvdw}fbMc*P#f_vqmU_a3^Irr~3fV18%uA@L+;uLv)eW#akrP>tX<3KV<uR2|rc_y#ox
+1{f6`@G}Tnv}2L6n+b#JM?7|c=}$Ab=X8MFOnE1r0*o<_2<FkRC_mbbBQNAhJ64iqkeDxf3z^k97eqFzl!<Y{02I(*$V(9mvWR5=
+s1dE5Gy7wHzTwgrW~7J6E0)?EK?c46k_zj|HI&E>SUuyoK?el^g`IP!e`<aUUY3w49R@BRAB)&bqNul;)lxBKk&M>9+D=VnajXz~
+#Rp8~!AzwSD(jLtI=RN|;wX8kYdu(Xme)r%Sn4hgVN7$SatDli+JsgqmRO}>eoO1J)09q=G@#PzW)rT73EMZE@vO0V+t@B)fSO<V
+lI2OAv5daP*SCgcGHHmj-j6W+y*tvy*%F-K1#SptEhR&P^T0`L?5&ww?lQ|EmR{-J>Nceg`Mu5s(bRoMv9DVu^36bnb^G?n(u7m_
+W81;WdYpIPln`2#E0LsrW#<&b-`U?@571WFY)9ffMaA5f?jljjyX*)bT1D`|I}j3flWHBl&5IMZE#zH~H~0-#TRdG|`NJJt<n6R3
+T}t4{a0|Qg&%Mf;lw35$F|lWbHZzgS=oGNe$B^fDt=%FW4%VCEZn=r&1^4XCX=3AdU-p~G-pQ+-Wo7b67krZse#WF?iWefzVtl^W
+AMHZtyI;u34@rgCpX*+KQBkZ%$jo3FrQzu?kdJauKmNu~T+$I&cs&{7mA>SpDuC0z80BgAH2$GxsO&@uHw5eMdkR<fMz)9d{k}Q*
+LC3%-F`K!z@On8ARe3$t5lxV|QO{+K?MZ4vni+RkN+VN1fwo6jGUc?k+*Om+8h$Fd?%<L@q#X~RdHL?~vd>2d&;3{ipOeBQ)u97P
+7JqI#!<h<FkJYATv3DQ!g1LdsbJ+QKHSM3amKyJ_Xu6F26DU06FZ%V~7}p5^8XPrqnopCgDavQugv;g9Q8s1OhkB018$Le2P72>-
+%*kXN?MIM!3J-Fj$V8GzC3yk>3U=*ndNA5ou@4uNt0N*Ayqb&69(RSbm58or>yGQ`gh#&-RCeArp~^NHQr6J3uXQ3t$$H(kmHPnB
+naZ3zY5hqo&l*8x+(1u3`#>wAniqX5$B`&|X+}18%s%eik1_hRkJUkk);ZPDtl{xsQ~GE<6))q$q_ZTut#-49L54}zO3Kpf7tjQ@
+c^auGBJnIrG|Z?fp>NkK&R@X^`yHG7)RZPVP7$cuITAS76#81DQjcymWIb=`N$TP%_yf=s{ZqQRKdO&AO_<!Df0A&f++gwHC?UrW
+>Vp`)tM2RY@hFkfyEC0NGAOr?QImcKC0T3pmL+Ruk*G~{=ACLGkfNblkakr1?o>8E52#C{AR%r~actYkzVqsXeCe38^tsHWeDbD4
+f9U%q3YS+R;ymYr*DS=cf?1{{S5AR3_>5wThi60R+5P5BA|2Pxs@2B#w2v6-6}P99?Pkz0d8geRzxujWzGY0T*64$B5g<?wt)(nT
+;lmtIu=Irc-n)gMO!_@!B{bhV$4QrJ{`%vG_lh2=P0>=w3=&x945zLCWFV12$oGd`Z@uA+j0e%-Jxuir<M_9b#Wx&ucSVcA?vz|0
+Tp-Fn?fU<y^V|Up?(=~!Osn3(B25mJup#+)(<g|4N)Ec9Dx(T-t{@&dQdA582=MEbWJrnw5U?{iiaTVT5~hjip2+`(JvP~l?ywUt
+BZ@U55gOlO%+8Do0fK+kK*<2i`1W!+T%5Holv74sKy>Ip`0NyNO#$zVgHEzSzrJNIdHha|lLj60S3S%zXVLs1CKev%Tz~VfHnp6@
+F!gDu5`;uV@H@4Dzl5C8T;83yfKUMyCnf~^D;B)O3|8L?R#H`dpAJktszEq<Rg%jleU+)uXy0`Z%Chhj0lI{h@e{xm_^8Nm(b0ha
+VnSlTJ3CH0?TP`?9Tq-c?4#Pffa=EjNw?TvpxQ7LW4`K&GtsjnT`aFZ!#08djz)@x2KuFoYnDDQg)M~`i`N<#E3bJ~(z-S|cVdf_
+EeGG6N^feI4}5qa@#11h_USkpf!%$igB2kw;AfV9*VpuMOWQa{yvLdVG{eZG(S*x|E5yHXxk4;(MvoqC3~cp@(V<U%i!>1&4ln#Z
+6C1c?BgcbB07CuideE_dO~iN{_BuVAv@1Ladcm&D&U8XpCsTHLt*5GVWP#krc^vQjT&fo#RQPDYe#zX}!JGLhBL^V_9rTwdv~X?X
+MHDe=8MRNT*vm0yiltH_pW<ygvD=LZR`#FUmQt@wOrP5F-9KOU0<|e-TI#wS9yj=QL)6eH{t`uosFAjT;U&S4%L6`DSN6zDVK2Hk
+r2-e`@=xyj-u5c4mF9=tTw5)7OvPgF-h#4>ur6L@Pe}67G->JK(gHC29}SWU$K^-nU6X&oR({txI+?A6YHEs_-!>^vhT9RI(v>`?
+qZ)wJ8&?t*u(!KVO!4$3-5HJl#vyIyCPYi}_MDQ-$Al1~xZK5}-X`&)IN^#hMj*rn;fv>)rVjx*Z^mJ#=P*Wxs}PN{dG{)3p6uNk
+?4U_mD(r_4g55FIn2t@=tnOhrHu9btHHyewC#g5F5q4jmv8X=vGASiegKoh0T~_kc@gw4oh6oceM~K$B<)4w>$G;axdoXKGe+DN7
+SV&w}(MTvg&}_Qjk8_@q{-aju`O2p~EXd612KK8J9@XpDhnI?Xbg}&{hN`*6+ypUrIg!zhoni-oyZljpj0TR`{q5JhQ$_kINW2~;
+!K~^Wn$_ZSzqVPTxZNLaJL3-{6UBzV*KH)Q0_)&@j(6=z<xppUNRk-JL(2}D^c7U;F*H<R#aL2o1rIjrC0-b?ZB~^jd~oVnm+wh9
+YP%g>-j$|lWBTB9FC1!Ot_NlG=Z+A59?4vdUC$vI5@2VpH?AX^3H$N+3^Gm~>}RHneWkt9nwVQrp#R2Qaq`A}A~SYvzQ2jxVq9m|
+k}MKy2-)F7Ib0$18MQc@t+D~)f8sj^tva@Adm!8PD%v-gQ~P;&VtN>Bw>mp#s~}Qv#EfaOe2o2x0(W8r2OTdxf=Oxc@a{4EG=jx_
+;pTYW+H*Wd<JNsDmD<PQO~J;67&PFVPFw;$V^!H$%cbm*HOXF|`TU_jnR&HU=kUt&w*@R{?)6l?fqcl=ksdvV4%NLlD@(HUQS0bB
+rB&urks#i7dHi*uq4lIM1Z*Q4@Dl=YZk5j`xFGyjsGG&sgX=n><gbvC!XxBCknAq%4aDjziI%}{!i0eyvlJvdUputCuJDBt67IG(
+2jgXw_rz0_YI6oco^=&;9fa>3PuRRO*CxQTAoI9>_XXKiqu`jpBkh{XsnhB(Ov)s3z@hk_OcN__%wQ<|rBthLlx5B*>sOA#K>Ao=
+&+x2|`<AT&z-fd#KXxE)3%&xW?;ADB%Uar(H<Y=A(>nG<HiRioJlqLHU8XpX*jQx7rm4Z)Dw9*yw?fG~2brkIu<jyeyO(%EyL0od
+@{aKV7&UX<1&Q5aH!m^1!@|{g6&XNSXusJseo?g6?vZAqg|@m1h;myFPv`d{{Cdw=gcUi^2vAVK|5<;qDPcF^f1W1P1Fi&p)3Lt#
+5`wZv3K=NXGC-%sK|}k^#`D*@e}v$$8F~{vA1uMrRx*CKY$nZ96$e@totluaA*3bvc}oAc1lniP(;0d<spQ);1$xHreg*wQ$CgKp
+Zl4Hof(FS<sVN9h{;h`(d0(D|3h7Kgc=km9$Cy)7!<d@Y{-DL?ykKi6qiZ(5Bs&iNzspg+xPIuG$j^yZ#}i8gi?c#nR2RhrUrNpu
+0A6n6MQe!YBUC`gL-|cT2A(0C02^{I6RxT)+9M%4oIRfXDl_AA2z<@muxmH{<SX+4S_nM}E)e{yvq9w;OrkXqU5fPDeC~=DMrt_w
+VokC0upw`tX6gFHq|Usa$JR4;iA@+gB@i9u|0ba_kO`>h$}ru~dTuS>v{PTk7-yCI`AU?*$(_#E*3BTx*gvm{sEtS6i3q`fii7g6
+F3?=oNN`{9^TKCyCHU!EtMd#ziMluLr3_Ph$&|=5RYLcReh_xw>fhsoW$OEo5a9!VHjQ5pR49FQBmDFBc+=H=wrlJ=&a<-A`_sn<
+$!92X9Gz6kmX={l=@;{ws#Mlik1s~uuxPPS&;j7TBM7KXM@gvUG}jhc<9x?%E7{cLA8xFnW5tvo>^Phadk$YvHENUPAspxxb`pwO
+Ouw^mk^#_BfPcG1W0iE`Xp0eHTp#;Br^2h!t<@3J-HUoA%jkRhY9A9L$_gI)_C@neQ5|x+K%SX^#31XrGz@_8^8yU~AHrj)iG6?N
+-tD$d{rRD**W#Ny*k_aZ?W)~V6%s6w1uMj7{$8-F1jo>eFHel*Y0UwJa7n>*2o>5-`Cs%x5_M(EyK%;M_N<Gf#yoSECPPuZ^lz4G
+Wwn*>74Ay&jGwwX>)+T;QO`@SH|>`$!Xean<PlF0P#lb(lL;ghv{^sZQl-_uuW>~-tQ*)g`UyLXa&p~gNfGhXiwL`<XK2!ONfOS2
+lc%7&0;|b@1`YHlJ#jOzXaoxYaR8Vz&u^QR9ikUcJ6Wf_!XYrkwrrNROI$leb7i6uSoE0^zOiFPed}a<CL>uqs@6C;A32#~GCR+*
+<hPbcH9C|}<cCgMX+!~)nhPA?iFMlVS%}(?5UCYRsXmBzmvR(OBKP^~j9gQ?B5vO&#&>uT3!NPDr7BGEk-V?uiO&PH3uM$F#_c*)
+o{*~yJ)nt@kut*&!7C*5+NB5ue~yR^IC?3CoDO~gC9X|As7Q;wJXsBxX(oIydR^A^IME7_ByzFCcHqkAv$kTG5w^tHiIz;tU)-~V
+X9J01X=H58uK`iGcjC^`m0nYK-=8x&s0o>a8?*4YOqo5c>dpn2U*Y1(S?zuxmbMf*DJwV^LgHl8Z};uzHyJ~o#d<(dMxINq852=Z
+>+dWet*|j)cguY8ISj)R?b{8n&hr6enV%gOzVB%r)I!#Zeq7rQV3)TFqjES~k&p$kepg(Dmj0mHUSLltR(>CwHRvKyi62g~=n<uQ
+6>UimKi&pF%OIxR7>!F04<;v*a;OHlo;rT?Ry)tne8oM?*m5tv@odah$9R`KQvZ;Uu3#&o#*@S0aHt3jRHKD>v7Q17Mz<`{2z6Z8
+MvWd-?c@4*`hRLSpZ#q4iJUR#C{)0>F~r#+bOym8AV%C?1p9oLS7v(qp=N0w_jO<CWpt1xw#oW6OusgZcA{b$Llc)23*~oojepek
+UWw^h{nhE3KqX77unK?_4Hf*~=p9#3hqhWwXI>fjtYlifP>RE0!Ts4aemB9lfL2L1ROi%)X)rA#y<LMgvlAPJkMX++%rmezbaV~W
+gLe@(O%yeZa_VnIW(dV0n7@<I&VN8jCr4X`O+}=~^nLFHqm5&VZ!$w!5Qqu-UH(gz*moB!ZcO8b`NfL-gwe}r-|eSkj}p1#5CKtu
+|IvfpyBAzt3N?Am@5sr;iKJv=zsp4w9WGRLr(dcnP!VIJ{s)G7z9)Lj1oE|0V#3l9q*|J6$5zVeg$>3?7z06?+bggnga923{%t*B
+xOmg{M{4AVV`r6oou-#%v~8@sU{&tnD{S75r>ApYoSe~^&@q0~1r|$If!<zHa9CRFM%^^pS)jm8ivj-bnZ2c>hXo2wRZCzHexQ&5
+2oL=0_fPP7d!?3|gWNN`d*-^C0(b{Ul)lMx;wZu64#Z0AkIRcPcs`{(lC|R{AON8JiXKGv;5Eszs4RwFtk&7)K;P(FV-*s+ZM~<4
+yZ*{F-u}ZB#yn7VUoJ)md<ra-{~H95E@|4fvYxM{gL)zvP5i3y8lwl05XrW>Ly&%P#1J9>Ud$s&hLE5q(nE=m0)YO1av<8uy6331
+SVn52(#IN21Wv$&&hJXj07Yr|zS#7OMl{-6meuO`E*_;R=Hb9_A!wj~URPu@V;n2WGBl9Lv@8lq*q&a{C7eEqc3Ujki*ksL!gnzE
+HZuf|RYQ%1&yDDTvJiwAfc8rhw+Ei?_!r#)Yu=r0D&jnJrIvnS79qi!A`nx%E^}3R+B)VJfiqLdVZ$H^b5~7)C>%~4>|dCeD`Z&S
+xRZXGWz*-bbrJ)K!Z@(!`K(XizxW7I#*WS)cL9}s(i#e_52AwQCyefe06gSHuu1-IqOb*_Vf;>GEDnzW6rSWEQLh0F<{?yJCJ8tB
+5FJ72NL|V`PAu_&A2AT*Z7C@5`9p!AIZYf1Hvt3#^p~B+iJ!&uf_Ga5O;bUYS54({(&871iQ8}AnQ0t%3c6Qcr3RegPUKRIF<5&%
+JGt<BtjDWFnbtiO&MN^XK|uopl1v{!(SMMex|zjgmMFwX)pL(Jp~TL*Bv*Md8HI7vy5}bKd{)xrH}D78BI`M)jVR`5nrA(N7-$@s
+DTzS<zf)pH+D?WRr3(rtcG~?Y<{Se9F2*Y1GIzQ{&%kc6C*};bBj~R~2dX6K@?Yx{pO44FKk{R_?dE=Tw#Q}#@KU*TR9cKn$VwWt
+Mn<PBEJD|+DDO4qZv_*+>%C;v7p~+2xi3a0YFSx^=RMlhcqX%I08nwpr~4EMWtpM_$gQ+}HN4wBE%Nxnf#D%3)s=sFLq&N{L|Bek
+5RH_%n8>gSC!Fr~Sw?9(?<5QBO}o7bm~RieYD?)+jG^pX07nvLL&aypmQOu3+5@D;vyx$-G$UIm<-d}`&P4?{A>u^UAATS*PJ2+s
+J<BkWuS5F9towpT?RJw$D*`b*(v!v+pwu8N5ct2?^nX!pdYmR%f<z=hRNx;1+>275Ml1g)$PWczgF*j20<zKI74N7|xd_&0!zKWs
+fc{H8!DFb632Vih0E-ei2XaaxAliR74&dW?9WEi#&cIPFW68%BsH`~XX#Y+B1lg@h#?2E@7qIRKW&@;(L|IvZ*eL%+5au7;vSQK2
+r`h>MQ0NNmOXE-^NFmq&@bA^@^aPmqu}0;YMmixU>6)Q><8V14bTTmd@0<;_H*s=EiFPGcJ~rh~pO+LGgpRVrZ7?|qaUej{-;sn|
+WeQD|j!T1ubEHSL3|uecYu_y)WxcE-9D@N98y)zcP9uWPo`Rn`szx%uMZ+d%5xajz+oLv9V}CLTjpXEE0~4bDhw}`(hX<Cu8SNut
+#kdTDJj+#1B{Z!U=uL7y?Dl?sAaQa$e84~7c>bk0{ey`d9+3OVdnu57D>4?$D&S^`w>j@CNuA#VMk_J#p%P)D{F@-Sf@7F$gF&IX
+lG&U}#pFIE$y{t6#HIR<@^(a|nZ{4>B^Z95B+!4;0=r)fOh1gm#g#KaBAbqa_^TC~w`Gzz3pPb?S?3H6R)HRmG>94-<F}Gz^@@{J
+e#~p;3ksK#$v5UG6VC`!xzb3dh!oH<vXYaDj?Ka}qNSrm#Q~xInh9pNcx90=dBqS4Cueatu?AE|I)L7wlz6uT^X$;u0tX(j)|`-|
+Iwc<}Dc1iyC;SV7!9EHB4bb5Z6xMeKMsSOi`Vdq|Jk!0c%AJO4_pm=a{^~}Co^?MSMT3Eo5{&cn7yi#CXv~7O$(#+y9w-QTkeFJ_
+>Bzj}5hFSg59kmlPDa%uCzG)+t~(~A=+V^H!s5av!2Xx_1WG+09UKc|bW2Todmc?AP$)WORT+1aL=JN>+bOvS4KQC!&P3G);Zsva
+>rM+}#3lh^f`9QRE~Q?835vNjnwbf%gN(2%ih-3Kr|#h+8z`j+m0qxBy}Xk6bWcH$GwF@WyqKFFjTjmg4hH5wo+K#sA6lasJCW(x
+qgxp=Jb;<$0duIZM!z81R1;a5P%(&!lA+pTlwufJ2+6g4?Kmtg7HT>${?FF;zfa-hT7EVJ8cr<oj?~&#V0(E!Z-9nt5UDL%oFU2z
+y&O?2t#YF~rmxcnRpJMIAFyz`bPS9jLb#;3s2G61oa#svT`b6@thxEDIK=M}BDAS21PrBc^M#2gmQ`am7!zg1rjpYag|MaE1@FtL
+SsVNIHbWy=C3)~@P_QvjQ2$`t_{aYFX8`~Z=+6@Xe**DS`nSh~KSKZj{~Q4X{4<3A9mJos0Q_?n{z3r!f3N`f!*lV!9|!)4$^1Lu
+k23yh;g601_z%J#vjF_(6#gIq@TV;N;=6xrK>+{74e*Zv{!9+PB>bTq{=N|Ymct)ji-140sDb}9hQC?(Gh6Mi=J5XjJ96m>""").reshape(25, -1),
         symmetric(25, decoded(57, """
-c-ripc|4Tw{{Lt0+4sd5jD6qteaV*W$-aavMJYtK5VBO(NK{B!Q=}4-N-AWHBvPTWq@*nErTUqB)aP@~_nh-R=XXA5`TZW=|IExi
-_sl)!dd};;T<`1R=^62@@$&Jedr|jjt+cm19PlbnZZrf66uCqNRm5o&D>p=!JDqK~hq)Gz6wHT$Po^FAKdAan_qegXTWRP^Y6f4h
-FFO))&9Z)LPho$RWOMFp&F<;hs;Hd|1aR)~G~S^>I-;fjJ_SE`J+32|2L>eH&rJ}cg>L(<I-Xlcy6(Q83k#s19Z~siB}E<Rs<;qW
-RIb7ehbpKyYNwqXq~%^uJK<;Gg+KtvUHL(V@c6wxw?fk0$-+=5_QUYD`6?rXP=JVgnI;Va?8kO+SvQV1@NsOBmB7&h{q3@qQ^W3M
-g!?&DmI7an?I`-Z|7&=GIs4hBEKS?F4=zDY+bH>Fx4W%4mTH%r_|ydV9(rzIz9E$Tx#p%Y>%!|6eDo0CAG;{tY*D4wnL?^`9ZBOz
-4U}p3UJmStA`eOig+@alWXNAJ`0wrmKkq>Q<P_+iJ^L3P{Uw7!p?`8V@TV^ZpscqBAkg1m@z38E`16kh{i_!Qe*g4e_<Yd6<HP^_
-EWlrSng2e2?*6B}@erN)F23F;=^UG0%5~mTCL*4C%1`m=QqC^r(-dM|vqU8x$UWIFjD$(ZbZ}tkY`Bm$q5-<1aNPYt`vxft+;(6~
-(C5=`V`Ew}W`>9^cGL40<gu_KC4s8e?XklbTiX_!KXl6YjY#8RR~m0<=2W-DOMePRHdo4CIj@6(OGJsWB|kpT{^IJzC+~!_Tx3YV
-<mPt$G-NAEY#Ini{rD*ikDy~e?JH?3klr3)E2@I97DYOSW*3yrUsTv$*K997#!ghZ-j#hmTeBuQub_ZO7I`Z|qW@OjZh48b*LAT-
-9<v5_cd3xO?eGi)!fj8_^^x$X)MElt@ZK{=q%P|$3Bi#>na4#}-{H0)bpf&5FD6PmI3d)h-(L89k~M_x>7GA7f+M3d0d5(nm1rmo
-JA`9EWnf6`-xxn6<o^|e{yQ%6H-BK$QBKA;JMXvldsWpW7U(aW%DDI1xLyVa9Du`}+;>F<w8Na*373z))4mm)oy&&;2DTK~I8*a|
-4Y9krJW|t+^*hF;N~58jKcIteloo6XABVljyRq}K-ekK727oI4NG+J%5s;}}w%|=7x9A*DL&1N<yRW^ZZ8&`Jq=rw~`Q3-9yhP|g
-Y#qN`z@&)e{wG6TQCE{3kg&94J1%o?x2TUuk~H$rmzUy(XJ#n9))jT>pDx~-T7Ih<k9j;TJH6?0DCC1DviBXo9BhF*L^etOP43Cp
-k)j7+nAsYC>p4iu<zR?VI35tIcQLEB5k;BYLGeR7^sNqNY0y*m4`H!bC3A&V{eujK2Ef?<HJp=A>pPN2(_#w;IshG@1aB~=J_04i
-icqz1a!~zK<WLCKa|X!?P}Kk=fM5Q80n~qVeE&bOqyqbAd8!(-y_>AAd^b(gDE(4+d?85`4gEYF*yQD$s#`1(k~+8Mg!YGt{1{V7
-Bot}p?oL(98C7XCd@>q$B<|vSY&RVPK#Ja`p3QH|X^5?*v_U7?oXxCM;jmr(Y}zU3Vr2NoXbKzU1Wp}*lZX&<PfOvO&Ccap_8Lhf
-e7AZkXby!JL6LqJAMV-A)%IR}2iK++EIUMvWOgMlX~)(Fhr>)ZbL(WlQBt19@ura}HN0V&(wa?ZQJ`+X*mZpGDf%U<&d}0vIQH}*
-$6(BD!6)l%ptvv&7$7?W?4^`!4NRK^gn+X<YQJ@=yB8kTu7aVW7~9>h>v{tF<&*%K^sx@L3lb%7u*6E;W3=ZIyF}FBr|FQfB+ni+
-aYkzU9tD~VAhDR_8HhyZqkB2&z#Ah4BvOZr1@LfS`G=1AYu_$x6|leCYW5F?4!tJw1-Yt4XMD|(^-igrmWbg*0mQPz*sAAsr&>Bb
-mc8CQN6M}0i+ByeL2N|r?H+wP)!60wDED>E>qb!+38e>tRS8&i7>AZ${x%<(cj%+2wDzDlj09<4YgMRS)O`)wVQQ~1K08A-wF2Pc
-&f^<y^g*CTMo2?GvO@l8Djl*exI2E=dW8t?kOv-Z-GydxFvRP#`%~q;zjEPVN2A~CRZ)Z?9D)nAiX123=H~T>tb>-LFbEQ#vf#0B
-=cn0J-<}`=__hrY?d}3$gY^$vv=v2RQo-ZKCr<dv0p9G_0c=TiM0s_AASt4qR~&lIG3hyDUZm*5JtCfAG<H|XJ3&KB1%3+f&mSJ?
-x<<rLZqKniMw5|%-#9)bbaopSn;unmN`eMlD)AM;!lPt3(QpAQa#<9aBy#_?Zx^wum4CN=k4sJD2p{6ZN^a_=ou6JW`7Z3-88u!w
-6u43J<@l1sDZw`rse@i-sFxXt!v%IIn18{J92d76>&wE3Tff!5M-+b@%oJpUR^^;1H%;I_Qh&)p)<SlAz+ywE2MSS>r(j=dN|Nh4
-c=>|L@QeAyyK0<3)9}S!^NP^MqI=K7v*4zSGYNQPaNk1Fo`9%~9fuC7KP(<-R}_XCjAE<VrZAGCF3m^JPfOS1Fty?RT?$*)t&61O
-4m5@A5QV+k9=XrTY5%yu4a?(Fz9MMFVGFZE4x>IFUHd$qU~sDY%^scOyhTqIKqBQJX&STKX^Cx*ulASYFgxcD@87j3XEbRl2an!T
-XcQZ&kGx36f8H}ORQdglju?D{j+@Bo-YrCQ{B~z_tP&Oex<@FA6A#CP;u%N)z8q8n0D751;BSHjUj^*%wkooNQL?<~ArW5vD)Yv}
-Ha16V8hK)n2neT%<4)%}LpLueZ9safyIwO_O}*rLZrBHf&^!GFVucs)Sia6w_u}VzSR0Z^LBKbt2y_aD7z#r?w#weTDkxjC#+?_j
-@8o=PCHxR1`02qJ9mu7{*|XVnw9D=xE!V0?4OC}ebA~64=ewI2GPoj4Yp0-Rg?6(t2kGmX#7;Jx9;wo`Y~<o&=`&|eR=M!*ltsA4
-_9sopCCMvJ-4u>|eN+&mKH_1zhNdZ_Rg`K<e#(h|d~v{5e|<<mZh%b-mpZgytn_`!#jZERZ2yZ${CkZLj%ITfyf+2c2*VUzB~2#J
-T~}cgQSqCb#hY@%$65_V;EyfTq<N^VZbUTy9XHGe+hqdBVdF=m@OZehtS&bL0BD+27!rcUAt3-9wgMuA@Q-TZs{K!!44Yrujr2a>
-&A-p46;qsYQ{KG|hZBTAyZ623<Q4bmAG>b05w&h=-^(*k!Zd5RF*l!Sf7Ks=UESK*^~|BL1qBn#eVrnXGA4Y~bYvgdcvP%hIqU%`
-#=;}Anjhm&b<t=i_yP^*M0hM2!};U-=`!g2S_!3r)Vn4ZZW*b_-NjO|BRu%bN#$K!+bf;-HSlsZxog))tD?djoTIltsB+^tsjAwr
-=1jXFj(z5pt@u({kh0!OgEgIf!WiMYuOn%S_ZIYZdV6PeG?0{>;3$2_$E=vna)VJ6L2zbZ!}*<8tjPACgv0=MfgvrT<Hzo!)4?Rv
-kEx6r3;Y+J-MRvB%}D9ywq&Ct)<pDYvw&KtJwt*BcM6ztsM!R?0w)!xw4G>BK(!(lLxMv}#rdI7h&X0BNx>}Nf&Oh0SL4LL-v(!b
-dvEoNi|N@;yttz1A<n<g4^dEnLP1Pzl&SYScDe2^9~v<;(~S0Lx2edeQN*;L)cE+6h;u_wiPM-k<p_g<XX5>mxT-Vi2cOTR4jhHO
-W#f>wc-0sXd{rL9=(rOSX6x90K(xnDWs8i2f6;RZ;z((CsfFX3>CgM{Wa_031$>qk+IfG%v3;CAn=LW&24;zNPOk(Br}a#(-tXRP
-w)B3&uIl~HT3O5%{q1#y4AVpN>$beLOL0|39Xnln!mE-0M`x6YIrTZ7m||I~Q{<^-74(|oijswXJ%xGJY1dTYn6%pyjW)oCdv075
-up@NJvcm#)1P8yaikH&S!lM)YcJ>Fq#mm#M0Iu)7N3J>_8xpwcr78HW8jS$XR5wwS`2pxl{;ld51SEJZ2M!A5r68aX6l|G95JlW7
-NB_K`KaOj9?Dy<9|I*FbzIUctogLxMD=rF!p5)0Jn){*f$+z%=^qZg>?W-m!5ACMq36dV&BCXB#qg<7KQM%veppU0_?0BGzlPR0z
-v7RyMzmhQ`8XC+$VekMkDo<z%TKn;tRA=ca!I0FGM7PCrk4m(#7v~<kewxeFJyXbzwCq^A_~Mfg`Bt6I8j|Y6G1ufCtKj;zeQByF
-AiHzYNH)vY#<|a4wW>T!61TTG?!8{%#pKgp-q$q?wUKc93tJZ6JGpSHXKZuX!l3{>j*c!ln9!<`LoD?6126-*k&<D`qx-lO`G{n|
-Lh16zb*mQ%-kcN!Oz)NZ=LPp*wiFB!$n=mEej==GA`O8Eww12+nBc`=AOnZv9vAzmLZKGCnKe%A7)V6Dt2hY;b&_Ytz#tq11Qd$+
-rHQ!JD$YM|iLqgZ;g1^(F?#;ys#2Ui`a9EiZirvj#17~@;rnpNwI74oEuYlf6282Z?`~^RCS;c-pHCU@3)?+Jc$)1tR0)+18E8}_
-#MyiZ*7Vhs$qJc&be&lEA+qJ!NktsH#kJ(>`<geF7C!c8Dthz0)4DH2OuXpuFkyicS8?Wm_?ev&&yU-xpeOatHjV9gx+`bXUD~lb
-?5fdRILG0FiwDBrdR`N_ds-~oH-?0PPu<Epa<CS7<mS63s$WMGdU}I#HRq1&U%!fDf{Hx}*s<F5Ceou1A_q&vHmVQ+#~7=7GOq(l
-e{A;Sh5)v>ms&<jZf8eE1eOztV=5liCbEj7Yf(_$xgSk^?Nt?`Bq&#yV7URQ&;|hui{s9n2ooeg5u$fCt8*ZrO&01LI2crseHlUs
-39+n)uwR_5))W5#Bdd}PxPuH!l|ofSef&qh96KJRkw)ZzKrK!c5@0)c2<>Ht8E+I~Pg@=2@k`q*ia8`=@P(m`yrzGMAfx8H9e%b_
-{bMjcPUZz>N3lUB=2@=9vFoPZ&bqHe!#FU<K1&tl1f3M>_tASjW%o8hat~Y#*&_73@W~x?WJi6(fJ65}%FT^PESJWaCYdH=-iGnp
-rWY2ej|c=<^X<uO)W!Z9ypc*PmM7Yq1R=FOf3@_PA9gozN#6>u$b(4c?%+N9?pbT1Yk$GbLuf>7&E@!$ev_l8Xxn3rsSw?-wjXXt
-=y6wg9F`|QPyML>1~u8^xnyWfgrC0DDrH(7ca_701Eza>^0YXKy>TZ2LELjG?R;CDBs=s}QgVQvCfBn5sX`?w%k)t>P|F}fVHg<G
-DKjbjZN6<)6aN51S-te7K3lix*|TSU=6e)Vb@m+hRUs3h5Ytj*Qcvhwfo;%s-GezV9$iPjGwwh@5teO`XNO;GU2r)7EQ(nji#qp7
-%wG%zbM>MvaSHe5(?^<B<`u@1iWaZAp`gVFH(WV#nCJF`Hy&x)u;7Bn7=VI&dfT`z)=exp-*GC=eeQ>5MLYmKD$6UO<G+V@YkQFI
-r7ycG58{F9lsIuez(bi0f8~TySD=Ul#7yDZ<LhTe4cboU0}5{M;MgxDv`t`<_gH#0|4wl)Nhp&0nyd6{5+=oTe|iuDX}WMR=;Fqx
-sylOvAtZ!IgmN2>z@f46kuxVe^h%ktf@8v(%y>4`_uc+iJ|ysO7UzZ)MO_#vQ{m^pAcoCFD)Dd(0%|=X#l!T%N+L-3GFWKjUzoNc
-t>(`EyjiL5t!Pp>ZFi|iU@>+M-h3Ngf@bU{BO!x<6x90qr)iYeTI7t)yC6{-{?5ANbfleB%&uVvrTsjuNj4JSqK3n*9$je_fa?dU
-4mkH}xX(&b;>so^q<pW@)8znb{t5O)chi%{K1jWelXtCc@8e>_%sN<aC55}NomLxi>TW({V{law)~r%{B`ws9+qHY^qjTSb+{#qY
-%DCP;U1Il8KS+7Iln#oS(uvLfqX{W5pXGLbts~2v-fakX*w`rPz0ulu{1Zturkx+>r$bM4aA?*f#PdBZ;Xxx0B-~AyNuKTc;Ix((
-VXLY+9dR``EfVcZN9*3$^T>O9js%Lri}+%g+V#m8B7{L9?t251Wq}IIa(CNs@yJFh8VbP|dGk>L0OBn`M=pDH8XCTgA^cC94%q(M
-w~JfV%D>x0C8W)rP1rQn4QBpWS6=9vIdZL}=bQ)<INrGzGP!ZRzsytgdFfGkO3|%FF*?m0pMaq$=Gq@k;duM?02@g>sBR;5M$VA9
-HH@4TsqprU_m7-?nu}g_$f%LMN>tfLj=(dQsYI=}iKctEzIw^7H(`U}o_{ueJ<FztTd~Jq_+DHjucS7q=s?}x2SH~_nk1^rUo@Yn
-^i`l<$h<OP{;U%J{$b%AYdi9Odo&xJEB&fOgPm)O`k)FPD?o)V3DbiGt*+l?2vpc4N@IlYR;!h4{p>SkL3+d~f-a;zxgs&&0nla6
-X%bM}oY+Hieb469gE?r(iPN7dyPh5!Nv1&%TZEq5Uru-$NCTi3jgOpqb3%>=K$7d8AJ-8<!y%JLG{lHV0HP*DWLC0?e~H9Z@B9at
-KB1@m^P5j5Mzn*wQ=j%eUV~E#+v6sK2J(*hNMD*JD~qf91q@}xi?5xiJCT)O&M8hmA~l}4NSo9UTIvajj_5gYix_T2=gyDddcl81
-4l|G-cgSKr!S;*Pb8qsVYOkCv<XdASXDa%UL)ftz%uY>?5`Df66wS!XaSQP>Ds@%|Oa#|aI!Epvo?hSPf2&Z*C1N-rXO}IWdT;E=
-4cHR)nE0nNgM1#}8T8~I917JJF6Li=dfb5#uqx=t<ZogbDGzH?M^g2%A{>~ioTJ-sSQ=K0W^_;Cq3F-(LxajU<>sx@hm8@?C)b8f
-d^%X)_Oe+X2iII*UwZn=7JQK$7LY|n2|~JV7>l3*(apP}@{N?1$y2f1qa;Jc0zi<I5E;Kr9v>0QoMT3V6V1S%x@XjCJ@KEnbsHV*
-XB=L2NlRlQBO=4IN89YMnNe6QpwbBkEcg5Dfk;@{>)g&o-J}q{J9k*qX1dSyUp<nUS?F}Hq9@rs_@<pAxyXtp?BblT!L7)nU`EdO
-h+W@cHT;Z-6sP)GU-#;{mefNy_K(GZWn^TdiwOa$8ZC5Xz}`5V4VKdAtzxatuS&Yxc<#ND9sRQJtdWFS6SRL1mS(&OwUnWqt@0_m
-f72ZUlQR<Vjcc#S<_R53|H4yxHEm%74ol2EuhSPCGEnnv=xnkI9Y)!!w{bsQW8Cm&F7F`}Eamd3cwg|HVsqPz`gF)N=a!taZ|+wl
-CaRKP-Nm2pOy_AP=t>dcsE-+<7%@%-G8QOTED$F#h|A<Xa1uu%nd~V-A@CLY{sM#livg>E{oOW>(OvgZf+sqiQPeYOq<r?cCPA^f
-g$M;+-{z<?ZG+%MpFN2wxQX4^MAD25!_mmOj7@v8Jf7DHB&o=6ov|{Z<ZbSgK$F>Z!hBTTs)lXXa9yxCMbvY!yK_?t`DpMlWL<c;
-vC9j|s}CO!m&qu3BME#LvFf>rWj=4tH9FbUboB1pMnmz+JZbTJyf;to<A<_SFlG4-aM-$@mLS~tj;m+)(w5FnnQYcXCOrP$q{4kE
-wkTX-=eaxO!l>O9=z#5wt`8p)9&V|ep<}b$KYhSjE?Uaua77!4!}e|qSv%n#{a({gSB#40@4DY}-CQYM0LD!~bO%qv21xZbL^Kxu
-Kr;*{eV7ZiEO#%X;~P{tn7CEkS;vcEI#)A69H?wK1n6p^f63vl&awOfW|Q6g{b@|WZpq?$pPMiNzfW*8kFfOy5a`}|;~c@H@=&Aa
-`4TF^O?Sm^_cwi06o=MbEo>Up{ZafnzNKBN(Q|&(#sGGc3vvC7Jyo_tD%&&Q*}5v969*sXdd;l|Dz02PdCg*w?E%3s_Vml(YXY3x
-)UY0|^Zw7@>?$kL_eZ#(NS`Xp6o_*_dfuqa$nCRnE9|*6r1vb|1HltNbh1(4>K&AVZtSD^$9AG@PD55c&V8eAsnk7EK~fZ1!WX9{
-ZMn-1S3kb`ypw{~Ktrw`hkkn<v{(20IW-Icm$N2S33f-?$)R)|9ErRP3+xpMw3a$6goVL+Ex*Y}R%2YGVGzLYS?;uGh#qA*(GB@5
-9b>@FL{EO70WY(12wAy-Fl*UNwxIt&VzNr&KVS(2i0lSFq0;Qx=l+%6{E%ly+=3Ba>=a1I+1IZ4s=A5KX51TcM^Iri0(TFUOL|cv
-dS<em)9kaeH+^Tw>nd*&IB|2%HJ;GC^muf5?Rzgw_6@H3NX48t{RmzQ?$f#KStn^a#1i_Qjbjp|okQpZZ(7fNP1lK<Z!`Oh#(79~
-cWSbF{i)dr>KVB2gsBjOE9{YTPsgYzcWIG16rYDld1do_CP`sirUj04rJ4E^^QzX>A@IYgv2<13`#0oj{atQ+7sIq0=7dqi8R<6*
-eR17Fw{kud@xh@$8pArtYGY@6vo<#rvgNICV)ggqy`H*6B*apUVXNHjXD3L4LhmJ59&#}eWk<mv2_6=jg6x=O+)R}DDHtY#yd(@r
-9|{JA{<Rzg^N&_>Rx_FZX-{swD%*Xt`^3lM=C<Gg8LpAy*8<O@OkjvN^+0RprP{KDsN+H5;xk;eS6a>0x#PHrd4mr=9z5{l@SvBT
-rAv_eRrrl}FD*p9x#`=r?eRzKlSpd2Vhj)?J+Esb*r)7?#bTcd{JhTS$R8ovnzC06*)m>=tL=;0O|5%XlU3^Gy32jRR)mM2kgadN
-dm>v}wew?n2LwrW!MMF#H<gbVb1ER%ZP@UIZxe>%DNVX0Jz;U+N&HEZM`cz@m}hS+N>H4e1iZB#r?r`pU~#*OkCM7;iyH!t>B!;X
-s)M(V=g5>viSjE`P*BeJytl;>4g@JqG7><~d^aW96DaJ<v@sZ`4$@!*CU?UZ<=_YuQ~k8C5Eu-`Qb87i(7(=*;9vW8F{>p0-L^Xf
-@|ELJLizZ1qhoxhL%O7sUmXz2*1<viuE~lgoeLs0L?~loj=!dTF^he^7tYJ;C8Q!Cfm5OJ^g<R3XXiHA_32(PT~7-6vfd`tqnY3o
-pRagHWpo~O>di(J*X`noA<_UmIbo>jm^xo-&-Hd*JUMjnrPgCoEn-a#%GlL=UWwgD2>yJH-9w8M)$dX=+s<SZ?2f+XO@f}fXGMBE
-blQ16FZ;*16KdY@`jqeXpOYYJO`m`K_@TRnlWKih(lSz0VqDESTLdZ1hL}o-xWp#z`jM^Jl@p7Hx6B{SE6UnJOsByyFxbBRf}@3f
-Q){{4%NdA*A@RnRy()MnXZG|H=ZrX!Ox8}fS_xpmrb1g0Jgd17j|BeL<b!{e#DCtpbJEOjuQ`9$-C%P|K_+%ogjc1)eTxzeIvb7M
-!p&bUcbYn+AuuP=fSk{;?YW`>SBN=~Mak!2<2~#%K#hL>{*gMjKzIU1<;l6lJ5d@&^S!M>=Xc#wv==_YX@!>74POhlm#*d}5aqLS
-kBQa2Qw%}bR9KZ~A6ue+j}{Z0oP&R8-T4d}$!WS<S1F3)be7UNis~8vt=oiVHK7mA*a~RnydyeQM5~&k`52cP!rsgIkL;O_Y?e<$
-(a<~kBYh9#e%oyq2rP+_Q7{|G$EAetM6-vl%%qpuu{n`g`|-`io{btrI25v;7-hO|BEpQHz>NOZYP~zLNr4l+3>fzQDQ`6f2ws_|
-27?Hqr?qkmS-t^p|5nocSLawzt0ey2W>|l}^L-BIR^5X-D)8L~&wp6ijjZttA|g8{8z1alGLAUf64sDAQ`%bZdvR2p@rhAz3XtDb
-v43xN#~V4`uJh*Q{-0~JE9D-JgjMhU=JNQEe0kv|hgtMTos5zX0^6R%Lk3T#?2_Vax?XBke(=NO$f&q}=uv8j@XpdS0TX)XWW|jU
-HS`+fz=JccT!r=ODfBHb=E_@8(u`-umDhFVp^h<|1hAv-Z2`;qh_c)5ivq4{^K$F;39gDL_^pvkyDxJEtY0HvscTC{L+kW;MBaU&
-Uy|lE;8+d-uTuv}4Nf*N2?lMMs@h|gx4)=yaIrJ9U?-oZ7$_&5%&b$R&hS&otctZX9*<{L46%45cnev%`J0+ZStaqGw+&J^k94To
-h_E-`8MrBau1djf=*|*<Jr%BTvR8yFPd?rAo%sw;={>I?1J2~P+Pa46;xAPmY$Mf*S~Q(Ja&vxy2jP76Rg#><9s#}u=UA<w<j{<e
-pxkQ;4!0#`bq5Ut<F9eb84NlBo8R5s#@%6mWlYii^%cEf=lr48Hb&DuUU+wuk{iDG;^|q9>$E6w*~aT-#u%k093{2?!K)|oY9Eh=
-Y<!+BqA4#3z2>X-c!0FPwmtiXo3kD}2__NWzM1a*z;Eh&E*(in!ZRIAbKiwV(N1$BncXsILL`Y}Yr7@|zKj#Z@WU0j+%7RBlo|dN
-)Rs4`WrKp1!keRZf(Qs$Ep!n_LBTr^4D27M9kQ>^_WkoFG#%(y#n<|IBPa6iDY>?721)}Lza3<k2M#Z8u3wT98088Ht`IMwyfe7f
-{)JdI3Y|z6;r5UIGL(eAK$bRkvd@f_t`s~<R6k#3p-?^*>~%hdsMVro@rJCZrp_->{N#o<x7WmEdilmdtA%0lwQK^W-Z@@Ld%L|N
-{q}6VUGvG6OFaS0XKkj_SK5@jW9ez|<G|BhGBUD=WdEr937)r(bKiNLe|<>;iov9v`Ra7th$D?+Oyg5iSPuOn?rV)$rKWxsTUe_H
-g(3kre`5}goog>xYEhBPc?S6<<lK>9J9RFwFsL;l?dWSRMh2a3j#;$3CI_oh80}%eO<+}L*7A~AWkbl%+rJB%)wO+pfYq9Q%u!iz
-Ki(e@cj)BJsA;Upm96K5bC3l6`Y*RLS~xp=zu)dH;ij+IQ+m7;p`yM%YT?Ix$d}rI#Lb_J$KKwG&(hxO<4X<WqmNBCd{N2vO_s{&
-DjN(Me4Q?T!3I{MU!2W%t7BO9$^(7=#X`<PWeU>5j4Jxrd2)+U<nxC*I|CnxoTow3wz0KR8R@ndh)(^hc*j&44Pz&|=DbON%fr~$
-c-e3PTPhryzcdzl#_lYa=d?MmJ(UW9xQ&DzX3Nr@WvD2#vBRLi*2Y5Kx#~ncPAV0>9QJi`S)UvC1PBDM4zquUUpYUPhy_W!yJ(0Y
-5Kth0)&PcpVpR)K1O)5O&!Wv=DP{kev8{UNf8OXP@24ml4WHaIQ*!T(aVd86QuT3JNQwYFI<>P;j&`%WfZs#YC2+IhlgerRX=MTJ
-_}1R;gi)1n+fdHC-Ndc$ULNsS^1w2DxC2xdMGrOp;Ns42%Di}9<9$mdL1#QzILF;9QFM@+8*URtn%taU$c}T9QcYOoolZ-$g>HiO
-dK?R5C<2pfKCPF}Of=}|eEGts&;>4pMyn(*j_ZWmD!lZKX0#DubR^KANqY7mS&`vq{t&@Iha({kPqy!w^tmS5!N-GvEsI!|sR-jU
-v_h4a<#uB)X(5hSieOn=cgQjtcWSc3Sd(_M$85#W0INQ;Q4R}-vhL#H&|lS>e?Svg=UDy#+dAL&{LM#P@{^F-SB;NLs-k4cxRGZG
-{Ag1jt@)5q@+^G_=#Z)3qCFD#>0^@i<Kra;#rjE>SKph6=UN;KasJ#|Ae4)&FyHfG@5WO9r<WH)ja@(K4JfP&G;ooCO}&{>%);;I
-q+W@Atu+-Dvy`!yAH}w#w?MnSSFG}6_S;Q<sq(2@c!Kyi<?M$JF}V$~>wLc3NsA)T!06^3UWXp8Sv*}lnM+*<K_G$9>+`2nmIB`s
-(}eU;I5-4IJ~*YwYt(Jcr9i|pnMrJS7f--Z1t}O10X9u{SzbDgrGgL_Pc1es5{gCEdYTZO2xrBCB6RY~JqQ{3b6w~^v_5pTXZsJZ
-yKCS+Y`qsh=8v>mTlO3hP~Tp!6Q3NzhuJWnDSL1xE+s(IqF`Dgda`)7(c8VmZbPkM5hgGA!twn?u}5B<xbNr3-!j@vRSni1J>=+x
-^INlX;Cr+dx@C)|=Nf+W-t{(+Cidv{AGbc3eL0-?z4o}g2*PTyG0;EhGr`3f)seV#n87UpgL9rtGLPHoDr)Mw`$)Vq8wv*lsKg!}
-xJ20k-I_gJ5YN7>RenyL7SJcp#s#yu$rR`^Y_BSAp0KTX8iB=O;Y@TE@duakHes<VHEB6UtQ{8tvXcBpZIfcaVJl8oRTzVWuRMW+
-|GWqJb>|=JbXd)u{{WNLDYpIou<r=0{yhH#OlmrRf)VU2yqy=Fv{OUnz@6TabKCEFOO0k7@;r05es5+6Dg7Jw_H_KAOzC*Rhax9$
--4tl^Z_iexNjb~4ws(1(QZ02IZreq8=YHXK#$ZyOE|yCixve2KvnQZ#tz(nX0T}|`sj)R6<NayVvh}ykPPBxIqH$PA>7HsQ^OCv*
-yL+XZ9Hj+d5Ezs{>U=5Y8-b_4`mTi(3W<O~cW>WCynD}6@{O4o3<+BvPLWn!o(F1o)OaBX(B}p{tbTP|kj4}?=2#z&4iQ+Ht6MfN
-St=2|@(hH7g8MZShx<#s{6k$dtCj6Pz@$W-ce>iYF?+G`oRM!)$fV5(sVJn&hJi{nx5>L*H`-9OHSx2>yFUDeo`GAi)`u!rFF3~A
-=~dD;ez}nBdau#4-}k|`FbM+5$NFK>zVmkbHba4wzy(2_&o?&EptB}xwKz(>cDQpP4?6iT<h=A1#lx1o#g8OtV8SY%pTB)mBA5pQ
-hXMBrpDGE5jeaw_(-VvlB4L+5*@cJs_Iu>+=iL=>(Pbw>0Vrfay8ZCO2zp?oAq5Lzw(|3zY2Im`xJwm}VkzAYIcHy2F~m<{bCfgW
-MgH2}O-%#?{E|E}1oo?!0r6W>@_!lEv9D_4KW|l1>#x7#av*Cy-ZxP0Lo3WmyB0GRuf>iWKNK$Ex_RV~b+St3_K5knk1_)N@*iK;
-z9DOI+d66|&Hx(I5SaG-)uiz4x8A(i?HV`7)I%@EhATyJ%sPD1iI3W<!-i}azrd@~1t))^zt6n&dH+P}dL9hGHF%CUY{KO1Hk%V`
-QyZ=Mk;~bEWXHppy;QaIqho@ba2PydS-b3pgk6QFq4pJcA$}@~>3q$v4E4}j&BWEj$*k=c;4{Z`@cODEIDj>@Q52G<6!)*K;<$Oa
-IDhLwAaJ990{{aDe%n+K`uFS~xayt%#nx4b^_W9Pt(Ad%qV`@_=20{cz87aDPDXG%7e1QWT6}$-2U|sq?&D*h&w0JTNX07^&^S*L
-ZY~1(M%0bd8V!rW*D=S}aiZ2y;N8w7z0Ds7!$Jx7o6$0=YQkiM>s1PE?ZjtsQvDTT;rP`(>y_BiP-A52?R!R{93hL`ob5r1oTz1{
-{8g!^ZPefM%e>8BM_kTMmWS$|>xrJ-&lej#d2vJx61sd+&D*|LDPeLDZW;~_j^zZxNtQt3qhMD?c0CM9<s$wXej=8P`E3V7EcSO?
-;Qvq-{^1o>t0ewUli!r4izVn~e{=OKt|$#!NEg1o(^!@h1AkQi&azunswSPjACfe+<%ybs+5x`vj-o~JC(Cxj7hruYX{9*>N;{9g
-J>nrpK^iS)ekc~(7%p?ENHqEDZY~^+i-v(4`+iqny5EK7d>TPhao@N`hL?;0*wwGQSXB7H7#_Q0e6<BgOsT41ymx2Y>%I3tsGSr6
-fGkTM<e?VsX8F#Yo78E`WHJvxXhV0SjP&`DXbkHy<WaH$4-vjBp({RD4h=zJG4P+`41=w_ko5=w{|x}xAKFd5TE+PTY$iH;hlBn0
-v}-RGOVrc^XPdG-bVL~hB(&g|<lA$hDF3*VW|EuB0(9PIadjNsqRbgV%-61ETrLaR5Ad*c#3}UewNc~6!-D55?a0k$J10!k@y$u=
-I3Wn^GB48mw0p#5o1rNYh8zSjaXxnPGAHJ}lrPC6x@4G;qK2XX1<RxYJ?edpAuX+}t188@qHy+SaOPGD8q$0O0DytM6m8?BF3d|q
-K;f*%5FZ0>0tNzy{X~o#1_fZh@wS}BKz}0+0HFVu3CSO?iL3TM&Ea%SNltFT+2+B=jcFPC12(Qx;H44JFn}SxG~8CYS5vI)-7H>`
-0ejJuy4gyVkHj<8l<r2+JA>kwn0wcM>CiR<8Q$eE?(BA10l#ZYw6SA3F`En|NbqGOV1R%|Y}=bJcVmrpM2P@_O29MSY-0QKiTWL)
-IM}joa+0v1R6QFmb!R7&>0Asp;)=qZbR={0b8yf>%>*GL2uSgemsy7V<V!|?h+a-fe(}bv5dI!M2=w>#{pk~b<d=wC<>;TcSqrOm
-2Kq*3_M1HI^$pjkND6U~G0PxAbN2>pcC^$Kz^w7v9Fi0h?zhoENt}m*joW5#AW7yl3fk@KAK+<ctSkfyorN+DC1bH8V)MGSI<i7+
-%euCV1e8Egwe<_|&=%ySEhnxh<T7;tM9bc1i=zq+4TmqgQZxcYXN!lG91(`V;BnZWPSjEohb3b1%n$Q3(!)^*C=~KHxF{qP4EDRI
-3rwN^1FM);*Y^DZ7AGVqz{AZeAS^B^%FWBeK_lT&NT&1CS5}b`7vv#9IHjbNG&NL}Bn3EV1S~>FT9l8DLUGF~OUo-si}7=^ULZop
-0VDxAH5mZ`Zu+v&0bpE?M$?65lw^3w%$x&ss>|=pAuJ;+%7ue1!wO?wig~J}j37G-0N@A~tV|Q6qhW~U;12dn*AQ?t5)S`eh=)eQ
-|D*y9{|~LDTV2QU2bchfOu*ss1TvLM#uJy_Cz^@EG7JbIHa035x10k|DC`U_PIemeNf?}sP9|XB0G39l(b#E}<ugEb2+LV2lEB8!
-Mj#MDp<|5%6h&qpV=5T{S#hISG8>JG2OCg<pYC({jhL;fP~bOzO2&Y5#J_W}a455r|91}e=ZwjJIwf6Ah5v}$8Hqq55zA79LZO&9
-E4sA|2?~owE$5yPI1-J;VKG<~>q+b~Rm=VphQgpQ%gz<GqH4@z(B(7HNaXKi41mB9%wur)?*cOz0*yf-{uCk<8ujO^=1~7b;h=v$
-2lwYwa{sC2#i}`PGWPO(sXIE7mfDhO*&zP2av8sE45$h;1)6+I)XoZKV*==`W;2~0?TSZ3C9pmLwf*r80y|a?Uv8xO8q-T;?<iIn
-TM6!7IclTniwo0SbK|Jx3!mZuZq~tAa^2PYdngD5VSB<sDl1}%k7&qk?N<&wHBu+a%ldk2bjCB#<corD8L|j8_>sP=X9ea}^u15X
-3I~g{kjk2)X8e{>UwbdAFzacMxvK7Kdm0Cu&zNv9<D|$}><Jy_5I<iI=9K-$%Ldp8Wjj3%=BG#_Jh#-Ib)hn!NRm3<utkT#JnU-P
--MoR!JSfKhTAH2tCKue~vCOB8NmwQt1kkUoI*dQw>~6a?yRm<Jd1|e(x4m=ysi7hf4EU?)?w}>YvF<#EDb2Y$!@7}?+$?5bIfS-=
-953Q&JN0_|V~aI{Xz+9!#w!Qmw%9}4)s;`3>MN0C9mTwsy?XeY<?e;4>>2nQAsl#cu8VQYBk<19GX;-`5?wSns`+CN&(`~=YSNEp
-kBQPiHIVeUQ+N0%$CmnMqv@<!&8sh3M1K?mnKsVSQgG(W4E^A~G36iYE}emaRo0r8f$CAg>VY6m@P}U5WHqLF?J|cbsQgVf*F{hB
-UV$(t!634b*db9)6=nwjgrYt{U4W68CygDviBtz$NFwu_5#XUrhByFT3x;M@y;e#5*I3!@-kQyZa1oQ%lO4KjK(u~3FDNe%jxXO*
-+v^SIcy!o1&;^5i$JklDKs=gi5h2YJn1GA7c&)7pBE(qjLa&wcXPOO;p173I^&+19kc(B%5>1!9&$g|j<eT-A9VR}i2yg^%0Ls2s
-&T`$+3Y$IQ$3_Aba50bFD`N1JDVnQs%T@$fL0Z@M62cvS<Tw}O4u=3pmf8Kv#PZv?ql!kSU?5L+!D4wYC+x)N2Erg90X`St7zc`*
-0xzh(Z*;n+HijfO0^rFP=oyg%>NrX8Ob$Io!l?laSWSJwmsQ233T5&qiUF>{iOhq1i!ezLIKYuL1rLzH7eZGd{1;h`MRk>HmPl{s
-y%$Lwva?YFn;0w~nrC%cys0ni-QBaiRl}OmUxg%C0maAlgZ^_;#ua`VoRd~T@pD)fbC<=%_=DT|`V8Ck*>c0E>Y$E5hzH;=qCXTV
-eol>*Pql#%L2;t)qUowio%LbVwmS1Uvzpip#g%I(1gFMtj0}Xrxmo|4EVVvBJw_fAzBeEb3c_&WfZ9=y+Z&xOC2NR)AydETeKokH
-%-vycE>JYN16mV86(}+{G2n;l_%wRrINb~-1v2D3Ua}*svIq%cY5$TcqNXCpEMGuAt()Cjg9V`^Kbhqc13x;=$q4~obQ6UPUW)>r
-`<J&bShYXEDDuPpy96s89F_V^UDlXbOa!s^jevySOoRws+$=ZbVH=bia>!kW%$km=6Fzs{CR_IjO7qzHc^f5v6Bvk+;%QBXrk?v0
-O$+1EX_qtx1*GYy+CZUQVTbKw`)9tDjc!O#>?{sG`&Ob~I2v%ywQz?h1JuMVU-Oh5cCItcRN2vU3<dhZGSs;I;8l*E!;t5?qTsKf
-*r~YaJ$vKF(0vIU;Hru>_2XFzl{-GpU#5YN9p6;mSG!s?N>Ko%OQmj>vnAiQ3;+uR>I1=y0c#~;@U7Ny6^z|4Ac0RzL%Q!tiGZM0
-YG&JDz^mWZ;Uj@(is6tTf+$u3u?ph9$|OxH-g0Yg4S91rj_dCJ!8HbCE>^-2aA5M#4L!au?z<%3&I&jB>iFP6j*8UdzucX)?YgFP
-^riHMHKKYP;1C&v9*=w*H(bBRkm~DkJa!ieESX=6O=Pd+P(*zA_{|`&Y&{RCC{D+)KgN<S=whu}$zG*oaNuLw?Gq8mf?VrZmrYiZ
-U{+AM%{W1dX3HJE-oA`AdF5+Qo>IDO{GE2Lk{66aHSG7@E#ZE7kD#as#*K#~)ptc5)HmxyfWI2VhJ&-^oMe7skV|}AR&di`AYtWt
-H`nJY2!NU8!8P_d<~T4@J9q{mNC5vHT?q&))J3CLvdL8j|Fwqg($-UPe0bsAx?^jzE_z<yp8~L^U51n0*3ljapZJihl0TO)ckjb4
-L9o)=DV?RNUI!@}%OfAv-2KF_fD0VM;TOiR(l@#X-@gw<w@lMwg~9N#-_w$DFYoi5uiAt0%hI(BP`TRNKaKA5DN0<xJxqVFT@F0a
-YpdaKmyKYa^CNZrb}lge$c=Wjiw&vX>|qgIAP(j=92ZiJdZ!6*d8h2<z+kq|c2ZxE&N*N_j3qK(GH5V)M=$bjESn6--i?`&E$y<$
-U0Eu3m3Vts?hh$C3v=ULu@-BvVCY-<gm(uQt0yW2g{H8=WVH0p-aFK4z3bm%$ozSg&!#Q9VLv1U_SVEbyC5gPs#-;m=8UT?O*?`E
-w8?&2(+bk9B4FxUKYMR}Eo1FYb-rV~6X@7O)iPkNoyKt5mF_T_?xrxx^9}d0RSZ1Y#y62b9DDb)*5d2tc3Qe32-NEjd*W60L>#(M
-R#U6;l#j?fakf`yBOE%(^WbHRa;gG&nw88u_nkGyx)(5;A|<fQlO}FlQ<O8Bfv0QTAv5<NfZRQy^CjxKr0aQ@Jc!=-V`-B|ZX%Rz
-tc1p%=X~j_F(n2Wr0m?8^e2)Me60G<o^pHVS%Bqn!?V#!QY`FTgIrOpGFAYUl}bUVE7K9HnaaP|tR?LdKRrsbqpxv!*y9phFrSWN
-74H<PD$mj$#d)l&ENj^Vxh#0#h7!24H5(hMF80*xz2oe#=KL*Hn+`cV^RVA$O7OxlCFF#&S=K4{`csPF$@|W`Qw|7}`8|qCPVxBk
-R0yQb?=|KnS0P7)-u&y(pkNhdGdhHP)Opm9U%HP#kI_FYfCtwwx|9|!CJpQlGKQD4gCsh3Z380TIRSE7Y|>y_!F7Dx2ca((;=c_J
-Mtogjjb~Cy6;H5}K#zK|L@Vjpm1q)+rA~78BAY5JEQQ2v`7s=B%A%`m^Kd4e$f{VLkz{~=9-_pLX7zwzR=Sa)tD5*Pu552HbKQF2
-3u7>O{`t4=!d78E1}jG{co&+VV_8c)v6y8Q{-Rzfvq%O+E>t?$ZkHKG%u&EBDJRFx`M4B#xXDT>QuD|5ysUgFg9?UbwGenT)3^me
-D*LR*cdhW~<T)dG6!YMfAx2cBQ5ocG%~YUU8XM?}l_tOQyD5a1+~+b+wdDXEWb&?sn0UIy!FMO0tMP-MDKhYNh}W3%Y&y3Q5zK3A
-8WuJv+o$M~{aFR)*`bH0*&porwvLt0&&6fidfwk94GJWr@1<UQO0pg6sY~pz$+N<A@Gl+z(V#BO;_j@z=t>j42yrDv`8jQ|3gW-m
-?#-JIxVM|c+%5_+4$JAYs>ZCW4YcgIq7fsj=yRPzDqLr6X`!qY2k3@RI?`qa#$!Ks`L!?P#-B9O1UKk`46F2fK1uvB#Z@s9YVk22
-%>xFNstVG94I`hr;y1n+2$eO1f^lNt5I14x4cmb2?N_@J6ewUY;7h10&M}*a@{{-0-Hrqqkm|dI6_VQ`?Ur){#{+V5_Z!XlobTI=
-8R9({7~xIB9Ghay_K&uE34)|_@m6R}>fCr`#0mZlL$F;o8yhyd5Wq*Bs;A3M;{`ZC$@8h;*d!{-YCzsV<L1Vp!E4fpxRth0EFAW8
-)^`<>e~T&I+mR<6`8}i|%6dwuIM4X8EtVA*?Tctw@{rlxOUv!m&hE$bZx3OuRFFU4A})ROtzFs!8Hc=Qh=LGS!Tb944d-_RLd|yz
-msOrP(xk-+zKg+@02jaePw$<y@Fz>x^#WjlNFx1y{lJAxj;RPyfol~!;MLw_O^Dxmv?0qcSJ*ICn)P2+rGmanYScU8+D3%Pcrc6T
-wbByU=N$ojbJhaAvvbWpv$hVu1PNb0Q1{NEu9k0Zt)cr-!C<fWu&BqkQY|7KY>{%eny=kJWM?%*VaGU3k;`!+^Gbn1G6*Qk5$NE5
-wq>FrtBK0L*Vxr8QyujPcdO^NhnUu_?|OQRi&anj(2{5(X|J<Qz0p24NI#mp^NBJzhM`9=F~?38&mVruiM$q;;yj@Qj(U$w$>Nwo
-o(S7bjVDbBH|+#LcC0LYcwVbhZW}5aR|U5Wt_3Gqyb3cB>`I@HzHg{xT%Okey>nLr@zz1XsV9w7Id4?O$;?BMG`rHfuTmEdv3qJ-
-fQz~FpO%SQi*1>ljyS?aVV?4Rs@>5m+U^tGhYl_ickvuTLV8II4i2z96a0?5uX@syx$unXZ_!JSiskVD=zNjG@ZEwKR_rHKq(EP3
-=TqfFtz;(Xe`HISRr>=hFb4P_$lWWPInE#y8;@lcSj)1?7zQ%((1nlECTjv+<{Gq7{uef_Wn+%gf%C<~CH{k%;ns;<3AdCnyA7$#
-!+ED>Ph*2}hb%LQF<zsx!)~CubXa$$n$+X<TwN!Ij5`&z*qJ_185cNvcBjWx$XDq>^F=Kx6S9h#>`sX6TQ+H`=Q)NcxQw>II4i?(
-*Q?t1T%xU5a4NbGm))qBJG48$MuZ1Mb6Y?`t2?86YR@Jrh~9-CwTi<0UiloXb-3TP$AX&9n{vWHoQTPa&-cqwSfW=&Z!;2ISyD7;
-uJAJ`R3c+nI$*G{U!5?k_HQv`p83b|zPhS&&26>ciZlAx?MJa<`k)e19A&|q<F+Oy(balMr|pXs8&ec<>vihgZj?Q`TP3D(9-U;J
-<3MG~ho<vZeq|xNmh<ha2L=4TBBi;QL#Y(HQ#E4-dxIkc;<|LkRtKziH^}Je@nI%3MYon@R|9h3oQ?)8^y#fTJFAL>zR90PQkXa_
-!mkx{vDLqS+-aOD04`?G3YWXIuXCpYwCpATXX@Dj!}uQSzTKo*X#o%z#q$|6(f8x+B(NZF94*sQ3?~s9t3>U*%V2{bACA>lzt@5$
-PFPt_juXS-R!TM4pLhP?)k3TGzgu|8HtuuKFA?&EUpXIGT{v<UPGr>+-^GU4TbF+NaEV_q`dPc|mPBP?GE+m2y}*0km2-a|du^z|
-?X_x`6q?FBERlTl^xV|Dny=;cwPq@3FNz|V&?$;u$}GHfD2t@GF}*#-1pt*M-c~t5YTS_FzrbTsB*Fp8k?V1G|H3Wj-@VDp9<8K;
-E>h1Xt&HvXhXBhG3`!AHF9zlA0Q;hY81H*w4KNA0S@>2P%GaUCtwaE;IHsi?TD!H-C^AdYKE)7v)(hbfEck-<o^u8uEA6LqN7(W3
-m3~n^cIYqV`&Fx1b;|#4+q&PuwdKr)J5hNXY_xWdh8>DBW{twejHdO+{j>b`r-XMNSQ~s!)lv~0uSZ!a8GG7o<;B(NJj;MPJs;^H
-H)thd3&NMH;rtJQJR@CCnhC&sn<|;j?<;kT?lzR~(@fcMToKFzHVCOMm?j1sM9Z|<80QOu6LUj#F$Ql!Q;>zx2fx&Wfo0_RHJ^~P
-e*I?Gb+(DD1(#)4?seZFg!)GHJ1B|(<HVfSZ_Nd=b#<!DEufbl4`Ak8J`crE5UeF=xP-26rDD_-tj;;in65MqK_Jq8x}=|zCnmI?
-i_Rf<*eZ$tDH9a8c543Q@i<sgL*k;-6%&1F25TcbvB!4}TTlCRo!^rFkb{;wTo&d7mfuR9cpISy^-nqs_p^^VzY>nm0E;9ihcRDI
-tUnlc-;}&fR5>ldfx#Th@j^ktPv1YQCC5H{|7G&SPB!MLO=l(-%y}vj$2{Z{MmtV`0j1@xY-E*GLcT)P!RYgRLQH82587chd~c_+
-MnXJ-9SrX}Mjy%mIdKN6LCOGFYm&jd4_AAB{<7*y#$lDXTfnAHMU2(+2vPGA%u|)cudE*8C^FQh{Y1^miiZuclAQ3dqkb-`{B>uQ
-#DBZdXDLoiY_|^`u9lyBAbWc&Vy!3~46+mr3`7NszUoJ^)z+=|)Z@+tQhAsKn~}E~*;WX{#E`H>G4plXxIbD+FateK-gOdo?&20Z
-etfoDPq&mz<Y4Mwom-UWrDjL@vzgIbC69b?;AK*QkR3IC-LQX0(vDifF_@h=6An8yFZ$7*1QjjG>UlX`fce@A)2s;LV+n0+^*TNn
-(A{3Kf6;tpWAwbW4j%>FsYO(CLjU$SFCal+Wm!8OcoHRq1u!dV$McImdSnE4CFI+`2?oXetP(<CI0Ssf731JP??K?J-uXXfIsPHh
-Kh*nzD?Vx;t;g~N=ecBpeib6A=^lRgD%my3cecSvw|dkiP@R|Q+bmLijL!|!T7R#5>TRiV!2dcF$E;UNoo_i;Sa^%$>gM&{LTfHY
-CU7yMvygqFM`uz7z9%a+{HUwoe2im~X#IT}KDG73XmN(4$xFPMAQQW^CzQMUvEST1qmw#)33Mh98GBM55g)8kshkD?2DqP^*twaL
-bm7vMF%UEg{I%TqK2a9@_67xqV$nu_;IP;yzMLzw*t_1>qa*ZdsYkc7D(=^Ye(TtN+kpzZO5J~htr5au!c1N659^HG6WX0Lyjg@Q
-%5qdgJG*v$bA0h?P4BViAsn(9hi>pQeOG#Cm(yv<bv!Brb{`Y#^0{p~tiF3<bIbQLXBOWb7-G8%(5&t#GHKA8?maH&?DurGvDdd6
-Z%;B}zVnOI=)x~`K_YGraT}pj3=OyZa{qmriGk4ft|;?|$|h_8Q+(AtU935R-WBy<GRMM@OrDm!hJ13IArm^%2v%w_rFewhxm#8H
-=f*7-D2F48TEw4_Sv$#Tu;G8kfC_7QC_i`HfQWFSe>q|-;-B1GXx07*y9nrPBM(Gh91T*K*%FrE<T4pZ0Ou<T5!plL(v`b6uBWyG
-)4@;mw&kibtJSmwwAFLXDN8vce}x#%kU0l$M<zGxUI)%a7vy33g2dtJ3pWT&3e4RlRM9_3C%?avNDjtHbS2t~5vj|k?o$BZAC_{D
-&s1zywMv4cnJotvbz(O@lzh)6_Zn>_u?m2sZ-+3_ZCl+HkrM2zjMuE-sNCG3sgW!W&mt<f?1h-GFF#_X#{p8B;p<BP2(Xm^(7_&n
-{+hLeVBxsmHgzGOkiQmMB4Mi}{ukKQ;o`AH!O#QKANKh?7)z<^Di7cS6U=yC8P6Lxj@@5B#oyhM>wHP|+Z8IatKqV{a;mhAdVSP>
-qHE&$>gOK@m1xW7+t_+791P>C)iJe54{FzT!Wc4pY%cgzy_$X6wK*H0O276qWG6CvvdZ`H3PCXk=$jq)4XOwVgY$N4;<_x37+i3R
-Q*;!g!NC;U)9kcaoA6TFEnXaoMdJOo+z&TYrUZqMP!>GLr?1ibq@<xM4<U~csS2{ctt#ItD~tVYgIzfa`nNwDx60gqo892<tBNie
-x@6AD>qD92D%Q+#;{i!r%#3*EesO8a+jIZ>eKC*UH@)iI%bcA3vN!XBxn<`)@@;l*AUGVGd_s*m_tJpTCBLCv!X+GCqu1?nXB!qn
-V^))W>0SNq)1PDPY(`HyZ^powlo;t&9^KdN__EY0#yt{Az%Z3)U(!pLHl@MLX*O*xBDk#|MEu(h&MT4SG?)q&$r3A}?ugw!G!acS
-enq`_MsP53B`oo0DEJY>Eruifk~lgCp7`5(Ujha7TaO{;H;=qJi}K%LnqBH=&-uI~u4~_s;M4RlIn&IQ4o)O1zF>&wMFbC9>IbV#
-?@35jX!EpT&SY%d+_<z9=#L~j?eCG<dEi5&ga&g)L;m>8JHZ4+VYR9oI$6O4Zhi=Jh2Hq*;!|lFPWfDzDdk(6czD4}-Z}Q7apa`R
-wbp}DbWuJCs}tNvhkvf&^A8(q5}LKz1tPuOb$%gHCl$csR~CoY(h*MfhoBtzp9}0dZ?E@3bD@8&x3e(C)8WuxB;u%0=<i!;V87c5
-;dh%Ltjgnmg$?Noyr_8yi6;hBXhrr{%j?Zr(Lqi8K6mk2uRC(E`pI6STHJi>tAIKp?{a2foUo8|;>6()6W`kjN%BP*yBQS9vL=ND
-e($+;(^j4mM-yGYrdAJ%VQw=TJj3hys1eSUfBb%!Vjv9z<`R>w3y~=20WT4UNnHdU1!@xTeqYbc$HYTh5cHL71VXfpH(yr-RS<*x
-%rh>8&Ev#1B_SAKg`P20O;KUsw=CF@i;no+uFPZv=694~{$$Im)sg>ivlur>nt9Kew!HK~%>s)pI@X0+G?2tgwfY&)IkdkC+(w)F
-Y2M`H>nu|Nmeq3Vq4Jr}w&h715dw`iFYd^0;zKcmKe6_?GT9%e{AM-Z1R3oJkYlY5&ap&ZcZQAl@g!4Z+cz-aps#!{&T;S%cbtH&
-{%K_bl$AuBdopo*Yx2vtK3LRGzj+pUWu$7i2$c=<(|_JsIx3Ffp<{pf)13d)-g(DGajt!Tc6Mfa@5?T|7wNr8Q4ndOf(?Zz_JRd_
-308tJV#QdAB}x=E8Y@P`8U;0Kf<3XsUXC6kMx!w=pffu&yLq2{-t#^uir4oqx%S@KmHWqa_uq{fR7#$yd3BTuIh4kh$EJC#u|bLN
-GSQO020@DjypctB`vj;rc~s`QNt={7>(UhTyY2nEKiiU}Q6Ktpd8*@tz{X}Wyv1-sRO$5nqbJ7u7nLkLl%(S|uC2Xn>m51$*t3E4
--;96IR_$;5W_Rj@Pv<1@a;(PKiUt)94pBAD#UOKqGqx9btscC5em@W4+w|5gFLbng>(~*=a?(7=Zb8Vk{^6b|pID(oVxA1th(#hU
-DX&3XtkF!+G&3l~skV=7ID7IQQBZUD_@0wbJ-g-yFBHE1p)@bl>dj^;^zLlq55B|CCzX{|9Vrh!9A1&(CT-BbRll$AIb)8kH~jX;
-vz@Je8tJcW+QKklR$^Db$HL-~7Y`Rkuodz*_P7J4L>ykLx9VuawF?Qfm%K@L(VGXKIwy(pj!q1;=D$@{w~brmLplaWx+%z2jx{!g
-LxSveTyh!)nKmj+!9%#FZ88yJ7D_cG!r9dRA42ypf;9MUGvwI0qx+AXdx*<k@0m2FPjaBG^iAEiPqBV>d{Jc7?Q!!%V#9cszR2}6
-h#Qhj+@DorbeUJOmUR5rozq_okGB;!b>qs@bRRzq&34^2pjRs=0jJT%sv+t&zurCI*?d2>fTz;Q-|oWt&CXaiN~u)pZ4I)ww;dts
-!@V(gSDjHKB=cA<>KkZ~OK^k~mw%{@kVAD`v*k0au28!6Kz#2Jn$A5sb;!)_Gi>y*tne^DCo9?8yA9@*PRQ?;;2_Uhw&Bx~l5zdo
-1sG+G8>459$PAO)WR+}QJZMnQ)G#OIo5hM`SKKdWdg&*ff_$A+yvAW_(-m&vd4)4ZBwCAjEUtk6c1Kp9i4%H<%Qzf?SVS6&kL}?v
-kjaE1A=wlozFeh7!sStJ+*0XejkC}cJ5-znxvse|!PVWx$=TJ*H_+eJV5OCd2?NRam@pp?TLs&$Wm05JOsJo$m9(kH7USop7Yghn
-lH>jSyq%0n!JG0<a+cC1G&agzuTuz#;V;6{xramqI!YUcAt*+)obJIP-qr#Z%EocBF%9z6b8#+)<EFM&hjRoRs`)9x5pwAbE)P0_
-&4&=VLMD~Tm1>PfE)ofO96}sMYn?_R<sl-yt(DPQuTeB;v{5Dotz3koVx66hMx&OC`ERu&<s%%K)@V?QgnZm25T0DyAa7oikuxD8
-g+`}tXmpXr>!=A`>69Xj)o6ceQksa3HgpkbUiTQo{uG0J*nH4&d0Y;c%WJeY#c_(0sklK>4Z1`yfmkRK3mZL6n}j10G$^t$Di#PD
-3%nHv7h|Cufk?z_d<Mljmn#qoxU_Ku!WA^$?LhCy2^#Y)i`KJi=zcOgdjHeUz<Z34{gy@-a1<pI7t)|8tZ{LU)zD<(O+UQJS8v4H
-7{!_j5c~Za4eJ|&C`!LH0mCSE<8O*Kh8P;c=wf{{`heQ`kZ8Id+5|-iO|oRYX+$X+ecOPtXu&t*hK6A+N`D9uV`MUvWiC52-GLB4
-EdFx&pDGQiyjcI&mJ#Fw0000000004FS#{&9vf%iitGoo+{BdW_Ji&AhA;UgEog1ET)fqjPj<?;4DJ?J@@#up`RR6hd`#gGtL!<w
-m$GyCoiBR}$>=iH%i$L*X7^$3i7*xQpKLR9a9jLFs*8l|o0sVE;==H};S)?-f+dw(UkUn*S?6uqw7DkWalvSpcsUX9nlsp=azeS5
-*gG=s+^abQS9lN`OO{_KtXO1C+|skEbXH3}F^${f_Fx%t@1u8!j`)aB^5B{Ph2g`0mocwSF2+kI+GoD(-23iEKa+@_j=Xd)#c}-X
-*}s0V?3+NcVvx3ZR(oSprliGOS?dxZCByNk=0?D!C;GltzjZVTI-({j=2GXiXWS1*Ysg^5t{YeKCy%l7T_zzf0X^^V(fz#+SNEm+
-lDZr7&5S3vE{}APlD8+H?NVO!pmRzrxxLu_$=MX^o<0Ji!0Up=g+K6Q#E-p~Z%*lo5ruag48+NoM)5kb2+_H56+}1)B}(&QAp2jY
-)|jzQx7M%VTFtZBU01u96esFr^xqVDc;3cO=HE2fipdJG&%GF$F~~9QVnObw?fIm<dfYrXYv=qHJC+45bySfLc@?m}`o^9-yN6RI
-a>-3^d%s*AkQ;pZ9_HXg&SKcsv=8`nO=b7rd8DlF%N|#xiaiW1$(@?JvKMbSjh)t$(%e>4K5yVK9r@?OiLzGsb|>AOC)^KB<jaY|
-JA#8_NDY7PVR}IsNxlOW!c@vXMVR#K;aC3MJ%r_j?%S2=YTCt7Kki2HAIaU%thJ9=5z&+4)m@i+ywjoia+l8IA8@o}bP@YX_<^cV
-tnaMpI*mn&ZsX7sce-Bq^>O|!jRRS?-s7Lft@3;rJN!1A%sg4U_i$ckEL!XxK~Bz{o<3<%#}{!NH7UG=h+pTo6Zv@Xh$48vBP*jz
-NAkeWxgqs7(@-T*{&`x0b2RzQcm42_R7AcM7)ovd4Hb~;7m|M(a6;(6O`c|!f6B*5`xeWlo?)#Nm<}-Pm|ap-n56VPe`;v2&1rVz
-veEq0`0N?WeqI<g-e&sOq(Kj|D)f{h_ui9)Ya6n2UC9<UO?LU)>z%PbtJXd<`2}Q;De9lx%4UDdkD|#<BG#SO_|+WjYK+!Ph+-2w
-OVUnP_mhT^!jptfEc$r+&=fKdawBv{WEr1qT&H-e5vycUd!;8=FB6eju3v_?8~J%5RwDBINKL19!G-sqBU+`NCi~axf8SYOo7~FD
-+ms8mVOMTu*Ui`yo)T~gec?#DP2@)1p0fHvdjH?=ZEIT<Om0G-xnk&_GarR}URr2l>q;Jk9Wh>h{kZBzhov_vT9ZZlJRj-%fTh0e
-Jl;V@6ddog`{CU!y0RB-$xTWF*4Nto*?)Uwf{1wIJ;SRx-@RU_QV{Q|@!UDxMc;w!@f|(0qTfUgsb$X|nFbvxzLjDrm+Y7Nu}v$x
-rm++>$^RfOhV&Qb|6Q9>;_PWZ`mn;(PpaYEuKew0QrPx636ngv31nZae!hN4Q1}DeBNJp((jz5A_}J?cKX&dlyVc!QhSw?No?&}s
-`_EH<I()Ixu);@96kWAub^RuX?d!T-=uGxAr!0HfXZaM(`QIXCM6qA1pWQKBSklgpjI`h3+u395fOcfNy3^G&B4?~nN_^+o%gG@u
-3HjI5ws%6P>9WGn!)2!bosErYn=(c@wgFQ7$0%^QDcaWIi&?zrn;Z7_^D&*VF5EKh=d%+#)Xgn8^!i0cqMWGFm-BA9jX2tFrTsTA
-yL+WciEvQ9U3F>EsgT369fe^E;weejZ+A%?ly~y1VOclQNnojO<=n55+QkI%J;{PD*v68pSF1nW=OQAWSjMghSYYM3D~cTb9y`;0
-|5g8DCo<_>^DY~g-%3D!>1n&trWcSM2IR-m&kba!5m_4K#v%7Ehlov<LL!qWp?CPtaTyy_yX;88YXACR<ElW4*M!pwUeJV;%_I60
-zqqisK9ZE&s{YSE>9DCHYyIjY1L}jxa6opiRv|0Ur<-yk0uu#9G$!Zpb!>mnkt-h`my)x9DQ7QiYUT0yx!YQM4pA^~U_^fp|H#A}
-TCz3mlt1*q(C^FVM3No4oOv&o{&KKJNap8p?Kj@5sMeFi4B=0s4m;YDSulC3r-y0C-ojrZAX{XG)U=NogH6lt0t*(`eftR2>UX8J
-+r3vWGBr<U!bWT=8{KkBMP$I*@9p$tFE8-BeN&3V9*4OMSg9VaA;;Qlzw&!gpuHV3H@nnYOXi!rtNB0w5o<WgeP}HtGtaX5wHFm(
-QNrrGw&d5?H%nUG?dIV%tx`-mEG*MnQqtio({xMAKF@0tQvWcuxa_3OT@LGfi4#Rg-{~=!7l-_7vgYbJd{U+|jBiSQe9GZTNQCbM
-+q-O7@TBVd()blF6~ZvRDJLGj*KyOJ(f*4N;YPdUZb4*qb!?q@v8t#XT^OPsB2OUeQ@B56^WA=&5uN-6&bH*d%XyVFqUw|1ZwJ^u
-?oOJWeO6@SvSw%M!j)^%MdXRIyp-*`+%oL9bJawscz7vtaiH6ke&m4U{_)lO5;7fw$;r(p9=hB-8x|@2m-)FO0hj!1$}q?&JwFwP
-A~_6d{#~Qvqjmb9R9BDx7Twpgs&iLzf&_8teU}qBc}aWqCRwY_A;ZYo>aI}>Iv8sGADr!F^?7v{9T9%{u;%`=H8BByF0$p!6%!Tx
-vu8lu%sIb=+&W(0R!<ad_YJzU;<t_g8V7$hp=6gRufp-+$tR2p$??M!|G-~)$LD=zt0C0%<-Iveby}X5oPPgWcl&I-7mG}FKP^n~
-7MaE$VJ=FZX$aEjPEP*71xuHAjkdo@L%(3%J-Rx#!?}LZn3AlP6aL|;5s7I#%I^&6^z7kSBT>Pf7WKM)X0`n6^0eu7rHj<Wyh!J#
-tc^X}s{1@)tA+;H5%Y5G{ap$qF9*3ViCmf^Bc2eF#m{r=S}od<IEx&`RJ2@N<~hAIDc#pdD5KT1wgv2(Js}ZfPK@dKP5jI3&RkMn
-cD{ve6SNXiOTGQw4HRQ5Yn7Oi2Z{R{n!rJc?;63Ie|Jt#9%r0jWi`5Yjg4soLXqy4|N2?KJv+}kcJyRwsFHA6Nx#~^`^CBw!9EA4
-^j@U0BJxaD*@63KL}l*U(3)P!7@<!W*Q*X2Cvjh>byZ?9QTdPE(ll*8KCqxi)^1YxzCR4RJiheD$^Knbgzn;(E)&MZNCu0@q0Se>
-TDI}@lWNEu7(L#LC6bs<!MX4;4%Jc;r5^0SsK?9Ue8)S-gjpFQZXBMcajBVeQgOY~H2qea+-u4Ak<-R?$Ub@5XTcJ(>W(_J)_He2
-+_Jj7OXsX$1-X{CYOu_;&1WI~9}O<ABM){*aubGcNeEGXH+h&7xzbj({ifSMuSwgT+lBfOPnA6X{gM9WYrkkzNvK#~+umEDaIjO8
-IkBK3;!t~c1R>ksPHR#erIbzi$$A-em4uQW5x86UU1z?vq|(ReacxcLjw2mMsocnF-J4hVZARordA?Wc%RTO`^Cl|NtLou^We3+D
-*mLw_|0`Yfgl_DdUWn>Wu?9GOz3<h*P(lIK(*qp*2Fq^P-+9(OiV)EC*jo#3waF+9@$tlnxn`$_?dmVYj?Er!I$k;FvMgtR?*VEl
-o6z;PkA|egxyVgo%Sd&$mr=TcwmKozR*lD{8~;IVzsq>4;<!C_`L+_@>YFE9a!f<c3(stIeP_k-b8|H_qi6EGX4nubc=xmk6T@a}
-`NiLb)fXIyCiVih-}vX#OGttJ<MWu8yP6miKXPYn{6zd>KxkOcmQKVIeA@TUkFvSZK5?N`LhQ5I7cSp>rB$C?sXf_k8<MrPyt_<k
-;E*YB*|SusNJ{Y*PttR70VVPAP!3gZIK%FR@&h!^?;JIqVvcUfo^?<bzB%E^FV#+DhIv>pRMmHLb(aT2znvesC<rC0c<RANl@7-a
-yufPqtJRX$gw5lF7X{y5zl~kmHtj6Or7bZ>x3|jW@ry$(?^l#L2!+ICOTmq_joehu6j7)hIjiSdnQ>2rC$|=xZepGPBeE|&NW{X)
-G|gGs#Ziq?B$aDW(2fBsXvc(MqVT;!_aHy+`JO?>nWHD6g{O*q$XUN%|8;8bS94YOr`{<l@UIh%BAVgU+qb&sX}td^@ku!8@WPE)
-P1B3DuaZ17&a^(_RU*_7I~$_&@94+;A^NHgn}#Ap{!4LN$3AkTlVcH2!y%H>#6!Z_n0tcJ%5?B@aJvphqqW*(^oNYr2()4$HR<WN
-G?P;fhn5Aw-Qazq#mBb$#!t2{&aNmOiS(W1KyKB`@!0$VyV&yZkdKYgvrg~tu6|p`^SolbJ7+E!>zh9OPKr+~`|WVzQ5`QgHS^l7
-?yhOhjwmq%@3Lp2_39xj27T1R%HFi|al6jl^YO1@cRLo@7g%}snz6#pR*aigjkO-*TBulD+@!6(VL}d0b(Z8ebOfmb5saP&L5S}Y
-UV~rW!sj}a`2SjW&2YKD4LP;lC-r4$hlOWyvewL<JNdbnRR6ZhYr5RKxiDtNI`n1!wH;D5F`1XPNwn{%{{qL6L7jTBNUz+;rQCYO
-(Wm9hCvnB(n%s#&?X13WDo*4oO)k1hZ*iA=8<~tEAGg6d0-1oi7}5oi)9g+W1)IKB0xKu)F|l1srp>CxgInyr`Lc9kg2AMhDfU@&
-eGi^rId@NR<i^X<?6=MHl<orsl_PI)9`O^kvt4mw4}(Yki|%nRZ%5_%b6RN07E{*!#i)d`;M9l|JCt1E_$9JFb=u;DAO&Lb)V<`k
-Zf_eSO5LEfrM8WPO*33;!^JVG=`+G%Btgi6?=goEYnjF^F{fwLoyjTj9!gRi)7Qs4ZjM|qzV+BDo$P9HD6z4ApvPjTFFL&nJtZmo
-yqhDB=!=c#9_etXru*&)SD{!+itdNZjdQi5czT_K-n1ONc1(SHua>S>Dz-^E_hKW`ePw*A!(>cmpa7*!0tRuJ!h<nM^C4{5*ij=V
-6_+k484}~_pc9c(B)c~(E9hbEI`_W()YNH1Qe26NnN6cJrQXHIpPrkVksPci8}l}J%<P>tYjT}c64bN}Fk$ZIZPVj<e2!FX%6}Cb
-Mh0*Ua<Pz-0Ec>s9koK7sw|nam4HRdat1yl>#-mSHXlCq4f6L73Xh3z8DOiFi%fIDX=$;cu4-{WZb43TRIsa#*mjT<<|vW-W%lja
-($(20BlTs2TLq?PruwRdJc{L-b#O{bj3XaKagJ&GL2{cg11jL*lyx~IM2AR(IPDk-ODe|cLZhe|Xm&)YwQ99SZ?HCMrH!7FWLC0w
-FzOTnRO#&JVQsWhl6wj4^fE4{wD<C~Q79y&#WNyd^VGJ^4!VZXEo#bC0*$SMQNd~QXCs3)c6uqB%|@wRK)slS;q=)+7EP*6-9lKf
-YsMJ(0zRKF5Q;<sF3m1dDiJs2ErcUgDaB$DpS;LiBH*zRu2`Xz@Oc!UQ!WeTiKWtpyhgi1fiISbn+~f`=JrGq5f^0`4btuK-*y6-
-+Z15iLUTrhHSxximudyc;ouFbLQtH?Yxt*0qntNUZbSa03b)~{Y`mc$;|hhw7{(Y^;2hlSG$+nB>+_j+0zrt)8T^e6DvB~)O9|(2
-l+C8S*p#VQjZs=wd*hqRW~Qw-4`!q`)I7OCy8GZEjfl(=5D{TG_Oci+TYL{K_P0V%6CXMt0RR910000000000000000002sAECD6
-s@~5^>R*pmFgAO9`$RhNv&5GD?>lj6uiOw0>0cJJqTZ7p-ng*m)KtktcRsx^?%IDpKZSlbz2>pz#Fj`EZM{BY{{FSz8a_3YUwO-=
-lbCw=M=joy?m+$6!qQpRV#?1ULH2ygNBQu$R9g+|2T~skYjy7gi`up7=H27LPcKFq=$m^N9V>7P;oCS~^5W3Mb$ek;hl9`K7q<}7
-r1aIrNj<*wsqM(89Sxh`zm0WLrJahlfhj$zB&eW{%cI7`PjdUm`O{8Z@cWP88^lzd)bF3*ETR_iPwRnlC_k%kJ#}M%4~r@|DFRA-
-m-);+Ww`Xy(;CTVGP)9%_kDQC_0_rF)8ryrT}?`T-gVU6j&T|E!--XS3!h&NmSalV9ub?hDd_zrn-Hp8klf^?u~>j7&F!ay)2vGd
-g_v6Gt9++t0X*u5taD~1(E_70Svu;MLqiZQ<z<}q%~9I-1^K;eI8NF1Fbv-@_8@Ac?=u>AF7Hq6hBMQn2XSb}V^7<+?^s@XYQ2w+
-R(?aD`0ycBb>9f6Qa}<E+Th93Oi!AtK!tqBir*a75^BLo=fBHe7tW=MMIGC#WvGanO@|EW!&Xx>aUwgMCcOZ<_IR`$3rE=AZGQJz
-_xP6svCb(c1hmA3+z8w?_2K8~Czh2s(oT!H+V5~EOL`T2&q_d5;;+Ru32QGRWq!1C62S*MOyd<r+eoQJg*oimy=KJnr~?1yeyf2C
-JZN@lRsXK~m@lVB`gb+N(9)|$!KO9e2pfe{8t*IBK3%{1u4?VMZCl;w8`S0H-p`(ocUEkP^QGR-iL4Xl?7145hI68X)C@La?V!4(
-4hMRA(X_+;PBzw0UYsbPs;>T1pL4kaI|a4iA-f)TMrg&<CoWFCJ~4sTq3b@ujz{b5brExDZM=w{)*%bNPwd&fX#J7I;vL^++t7v(
-NXIYsjOqE~;A>a?6KOrj>@4?;)|<tu)Nm!mav3=oH||jEfYwtJMbxBqvalfe>JRO-N~-EIYaI%I{)KY2LIdp;f+xYTw2YRrgq!Uo
-r)ulmX=fGfwgp=Udd~sJ=?6fdGx#3i^5}5#{PK;fW^z%CegtFFHp8J!S4Mw5*jGk<#o2}v_sO--u3`QnszBFG-e6e$@5w)K<<yRx
-d~4scA%kYq2eH{`T>T^;D-KmCC;qSvo7jQYh-cfQp$-yimei{K1+-bBU=E+w1Ld>8T<E<;bncWmdg;sqiLMG-dO`BO*iySb^TFfG
-iBeiWkzF}CzGzfs$qpyl5$@k#mE6y*JFt{b>nDyn5mmoo(a|VcQGUYpOJjXz(M0p9c50D_vkmpVIr*);1ho0YKJIL~wFZw5mM+bP
-)I*7Dx1_%sHAK^&K5zJoPtKJ-Cu*Gvo%>3t6)aGFn}cc%YxcHLQNyQa?;quSdUowPsy`4iGUul=Ha8xY(dJsFr9E4@M~C@PKP|1r
-`bR95P(TSCisRYg2sIrmTd)}Jx;Ru|v*EkAK|?MNd^me&sXJ|g1SxsEqj-(|oh5F^M>tZKD*VP{_m&JD-hS>r9d${>{#igjo8F4z
-R)JKp_*L7^biAIG;lram`Fc%#MCW)bj5>|8anLHKcpl9|a=AlCo{*O1G6iCK^D9OnB{mzP<y9WBfeW{VXY`lTGEAM@1NZcOK0hBD
-WN#&)RQPS4&87<>CnxS-<VS6_dHb_g6^$-%*v6w~&=HkWD_-Y+<m@b@1ixROG$XQ=N{Uk&+M7|c+p-n3;mDc@wwykDj!98AZ4?4?
-HqEJ@Shp+Yez@-EyC;XKsHqS6a%Y<m+2QoiqNG$VwfbxAB_7=~%DY!CiQ!X<KZ-k>p6b5eRTfXpi8e2fW>-Jwi^Vd^6AG92Ta4HW
-ajK9r4{5{rEZWf5DGtTh2;Jnx%;5lNHW&{-SU+V}z}V38OapCX((YivpNYq9QXbAK=}#SS?9D|J>^EF68j9U@l;TmUlNUzI7K{-|
-)s&}%i*8=wh+>5(b*W9PzU|W!7txF|YFqc>%IVWCxk3e_@l`PIV1Nn3X2iu}-?*)E=RV(uwU<-J3&^-tDV<}VZdZ>QJv+ggQsvci
-^!_Ih-zk}B1cx$pm|+vXtm5ECo;9E9rE4&<M&&zj<W%b`<czdRWuroAeStG9HyI0~B{?q<3!~2nve=Lln=k!leqDQ2@BD1go_HC3
-0_NJoYV|2!P45Y-U2Q4iaz5tt<-SeU(`K+a8j2JITR#cucTwPlbEuuSi6Y&Y37t@k)~vEpD|;bAHZ7xl-xCuv+=Mt1sGSdqiK}*3
-9y@>c;^w}d^m)SvzkXeWjBd4b-i@v?IHgB;bS5&uzW4B}SvDATfkRxN4Dy<%6^LklRdQ!ZUzL}Fp3Lwp&uAs%-Yx$G8S^GC35z)%
-f$>RmW^Jpq)b?F-bJ_*#1++z$9)nXNWuAjKZW!n9q@hfnWJZfzdoKEXbfAVy6&UW7J7at&ErQV=l3SRcz?O>W1CN0%ah;4FLU=|w
-(_l>wmGeQ7WNl|}@9gI8WF?`ykNUd0YQ$o<xRfw!Id!?uOCypvM#Kl(ifHT90)=Bxh`W+Sw@z~m^mAw!B-4|buPs-=W#l)Gkk8C`
-d`N*G6m}wsSR$3nWg;%!w@;yxh;WuvZ)cG5soPU!VhojNjE(lZv<uzXQk72GIPpk*h*YVOaS?{8pjyIVtZ_Hq4#%{rL~s}xe^5wp
-9OrPjTrN(ZG)8zlPD3uk1Y!{vqu%h_c;6Am7YccF;i4>@$LBNE(-7mD-892%NQlgBGHi1jO7Nxpu;4WMm7<N_;Y@8bg;?xHdtRFB
-b5j&+w1TGJYsq3`W)Eq4F!LkXY%rk&%y{D(&SF`zLv0K-T85i%`fGF+HxrMAhx|nhe(k{jLox#00000000000000000000000000
-00000000000002M2g;m|(<YCYt~5UacGmc%;~y8C&CK;$tnPa##f8fZ>#jVWmcn6fO+J0=L56}Etjp&pm?wm4N48|1RQoAj%!nii
-8DEnR#v09sMSl6{=$s^;nG~~r3wEx_(wj-HdQ(j26>XS?Q;1^ou6b%1vv9#Lt4hsW2)_D6Y0oS;##6*$guY}mKO~ZQc!P(45}OTP
-#@d?Yp(?pqB@QgBaNfKp%dB?u=a%PN$)wEUxk<Tg=9yXX%^sF5ux1v0-E9-bl->A|a^{gXbtLnn*?a_~*KG06<DcKKa-z`8D<FBF
-e%s*Ty)?|qHlFEu>v5HcS-#f;mrJ2`%)-&u949VQb+4v$b!29@T|N=aC%WQH;c*dYjhinwwHt<fsamcxQ=<Im2(ew+Gizo?@zkf4
-!f)rfGdp@~dUpAIl7iWmi^ZHjLzu~KZ1n6Pvz&;^nYxphoumZeHR}<}PP|uIiAry##PbIa6}k!*criyI3tJddhNT*KjBx6s<>8WO
-=5g@-zt=h&m=YU&+0Bj1D41@~VUAcNX1)jDtkIm=y(F;cMa_DHSuJlrZdd#Z&xOw%HoPo3aKLe_BU5vyj{2mmv1Se-JUgDTZq3YP
-qtZP1Om!MHTxJHuG01@*68iQ1_D7DL5oI<Q2)~;?-e-KdHB+K9w|?E;7}JYcJP2>A$w?P5qM|FIDwJs^8EE9;EXHGbEHm9<X00(O
-vpM5byV&bk-#;=qOvNcCa9%B6czqOe&d&XsW8V%5)+$EvSZ>-=xwDAzl<B*24G6>N87a`2yZUKZ=FTrrIUf}EKBfDw->MBUo0eIS
-F!H4T#+4t*7!sKr>NTQHlg6ASjCJs^4PpzJgA-4Mmf2z>JZsEsz8vG4e>F&f9~3uceYSo3{$elY@&%&u{;q%7;?I2a3_)D)^-<YJ
-GKG{8?(n5Hme0I*3;8pTgPAqE9D#YmYaRh1eqi+UkB&)c8|T1hDlsC>N|#ZvE{l1YmZNoI?%Fm8vo%lXT;`xMTX|U_wJ|qbvtygz
-&jmMjeeigwbXG=NqmntTf>>EAaH&s(zmzeiRq@2`L4G1;$`ZTyx|@$We4Y6mvyT*U5b*v3m?(IBflwqeo2)^^0zQgKbQ)%}Enu_7
-YL!`I&K4`=T(k72kefHo2*!b5J75NvjbRv$V`etEO@^l!Prz)38>3vl*-*P7Xl}uaG{(%7$Yw!G1P}|dU^Q8uGGAy4HJa@*y>=Td
-QZ0DvHU!PrKrF>zsRXdZ|B#GW7F~2LMlA&`7lhwB0000000000000000000000000000000000000000000000000000000!2c)G
-w&rLo+CA1?P`g?(pX%%q#kFwkJF{G3AzI{U;n}S%yk7|38Xr3Cwk&n!TY6#2V)tm&f*RKU94oR={P|*`1%r$ZY70+@vQSWffD%7&
-svoy8;+9NSMv1*uatrZn;dM)%x$`eOStzXXvXE9$9s;@pm`u9S?zW31B_@3|mur590)kjSo#10ZHrix63*Nc{p@o(hWr6GfGj?lp
-3w<pJ4yl>hBihqK@*5RUhFeH#AB(Kat*;ObYT?n~LJn9U)oXf|wWW^Ygz!mM+$^-MlP0s>ENBkZp%!u?hJo`b@b|FR*|bn{EQmvB
-rCwxfVQeCw$>Z@Xl;^NPbijXrNWhnfEnQ?}%U9?<%`f;sG)4!Oh4QwzrA8MTV&LzBqZnpUL@X|wCAH9Oqo~Z1*|^N&wOo)Bfxipd
-Xv}L-Fb(Mt#Vx&p;(s>?0RK5n8nmp@zcA~C-x&Y^000000000000000000000000000000000000000000000000000000000000
-00000008e6s=sn9l}If+sCip{1J7a<OxS?G3nsCwA>@YEvW%Q8E0F_A1pXsX0cKe)L2Anerx*smG~j;$7KU1WfiM3HgHy<J!2gaE
-|3X=8mgVFJPWZsPAyG()00000000000000000000000000000000000000000000000000000000000000000000000000000000
-0093ff9X9AR?q+d0000000000000000000000000000000000000000000000000000000000000000000000000000000000000
-0000003ROz2VKyzIs""")),
+c-ri}2Ut^E+V{QFdnE)2z4zXWH0dBxrHi7VNUu_)qf!JEK}AHV0wSUUDk`F)fK(Ad6tID!h*A`L`H~&<oO$P&ch0=$%*=Cr7x(35
+lAX;?$ol1fmvyg2vYz*k&U5*#cVli-uhZw~yztu1{Ad7xmag65SCyu7OtpD?mGg;~+o;Py>0tse<ZRBtz+CNjdPmKS*Ox`UqUP|0
+ZRSElFWWS4=`J3qm2E4WJrnb6rY<gsfq<UgKTULQk&n7Ic!xq9zLL-tB7lHq+})onMUCF}UHxfc6X~kgE-oy9eRMz#u#ut;b=RIw
+Dy>rEheMRqFKK5V8>a2QoPE^aU?TznAj1!bn?O^NeXmAjd69)75cIpzt@Cvz2%#VmuS#7S0PMnd^VnUQIxoQECo6@c2M0Rlt7k>s
+&4~_hr+f{4`7ogL)2?qZ#a5gr+xBWY%)R#rciT!iY}wIc%k{nay9=L&XzIQfMpkRXIiG8LM%k5Iu@>Nt*b0fH_;AEj*yV|+)Agmz
+Vzn?<eaT$dab-S~90rYq094=~7!vrS2L1hg=s!7u`3M5}=huY%-5u!PUFctWWB;Q4{qF%~zZdBLbm73HK%QGqdlR5~Z@L8fCvv&g
+zm&UqN1X_J5h(qVTZ3@o;{mclqD!v0#66`)yF}p#Etw8344nfPu}U&XUlNMBJLJ$JgM!-*Z4Uob<N0u0PtM#J(Zy-ea9R-yD^(M!
+yAhZ;diKW6#kP01<ow5F@vsXmSG5c3+f!sehN0U|$X{&G!$76tq&PCh8aQ8EI{WCI=w3HD5_D=)r(rho20~&Q8kF_nV-y}i$9~*d
+-d-%bEy_V$4dEb(To;*NQaOKCDX^){N%A2lQR7N?K|{V~Lwr$DF`pv*`gW;->qRk&QYWwIVUc{+=e@jSBJOlTa}Ws69lck^qjzK-
+5RrlR*B+3$p#N0_jwH&BmA1UYZAI!qB?>>As|0Za)W_dm_<oc(hQ#&EH;m)R=sbW|4q_`F4#AFK7!WxK63xWo|DD7?G0^|NG4^LL
+9phql?bh8J0~_lab`}{f9M8G)+N@Cy2hD*)UA)5MLOKyHoumr~-|1ct%P$l_K?nUx>|Lpc{fzP9-5ayA4-KwM%92GxdVWBL->59u
+7mr1~D7qeU(O~MP2nPB?<wsWWOhC{+-O2?Y61iP}rv?iCBgJd=IbGw?++$k4l?^fbsr*F9P-2syLeP|$?5;<n8{;meJ0oG4hXXF~
+ZnJLQzDw4`+fY%47oL}+^4d_+ZE(8GH>>)3JsvYQEkC{fTqN**1G4{}pd4(0H$pyL@lD~e*RkTeVVK#5K)X30^Fr8nkr+H&qS?*7
+-d-GK-iH!|bQ#*_=4#P1c8y^1SS2f^8-}?Ih7Odm?MpPbfX;U$k*32D4ex^LLCf(*54Fc3#6&Tw4o(g*JWh@Tup4HO+)%Ox6bZ$$
+zWS(ts!A*NPc6O3=}D2M#!SDb?ZxjF*;*B!OO7n0i=!bQUIt&<=)T9WOe!pEZq-rkcaw(_tfY|;sJVw1RU>~wt;P7sqoe~#r<brj
+bPN<IeVcXiP<z4o#70UxWQx<((pDV~3m@dr%{-YPC-{)2<Sr+4d^em#gphmNOJ+B@R&7o;kxKn;^H|sl0xyLi{m<Tu+r)MAt!4n%
+`gSZQph2*_Sd{L+<=*}X^G&?^IdGKB2D224*vv-$s61KiR<t;@X~@juX>twy993`R>k&A%X5YFnOo#9z)3p#n6c-FCKMqZ#ly3>n
+o`Q-%PX;u8yQS@2vR}6jhT6f{=6OYb19X>y5>#%_c$da$smeE4VvYVG`g563F%4)99e9|&p%+b@k=eFGi6#e?T1;ObjKm&B_jA*s
+Z_JdCNIfzZiifjY5au6!y08_%{;)Nq4~LJ;5d}isG-7kU9FX_PJUK0uz>R_uE7KC|rkakocYUaQy=jhgux=pgHGl)`C7m1}e5`5d
+_82XEedcwGIE;ic0AO_jc3ozXRTsX@#}@7TATFyrEDa+7ovUq2bW3|KLb@!Rl%CGckS%PXaB<hCYp)If5EB!mF&|m!a1E6Xn1=PF
+gj*|Z=a0DOeY2;;G6{xweR5ZpqR$r|9PD8H(yBU&D8MDU(5TFH>}_GuV1y~83WY(C1eApjMY}%Er~37V3c<Io1$29g#f{e7Z`V~8
+hslIJH9LCLPYLS7c?H0h*Ke<?FBT?k@8p++oLZOuoG~v}`u;8v&oFs-TgfL?OG^!Y92$6d^kMg9BL3;N0^3701u5v&BO@Xww_>q-
+;wq0z(V*wb{lw7lI2mp<TnLMVqM<AjdH>O;i-4|Z<sY^0Nf~Ke(IWy_>GgfohUqnu@1joCYA_Rq?^jDd9{DO&Df(tIYuMWo^)d&s
+zt|B43oH&O@bJ98rZS4S<wxTZs_e^fo-hZbuHa~uMXKO|=5yBa){4_Z)@yHhV-RPGl$<IoNOA+Y7f!2<zL;OUt-%d#9X;D`RUO$<
+dgpocUbw~LOe!83Hn32-BPcE>VBbE?`(;C&%AydX32Z&bGmNyjTid~gY1w8RrZIZ3S821UX)L91s5K%$9QJBk>`q(fT~CFs+8mMb
+lRztvTAS~4p78zPG2s0OgHzvS`QQ}yb$W&f5~%=WYt8azr`;U8G+2efgv{^X6~3roGG(CzkKbHkk{D@-JWIuYN}L?20p93Iz}M<|
+iq-UQCZbcexuTO*sPNalVsYGfI3^O$Ktkcnpc2Z$kR9XvL$Kg0fc;^sBRiX9D2nbA6Ev)|YT0jZUwEd4F9C@F1k9a6T<45EH_GV3
+Ww&@4wDFv2mR`dPd#@1LH&`N3a<<Rvb)M!%L7w}K5or_@e65<$E#U}bQNVkP{IyHMif2}N@xyi=o6o3$?*qaf=g#N>=N4yA=F`z`
+F(X<Ybq~%{UHvQ=8)$rhrvx&rI!Y@@bVIdnn<^LSOLf{U4x9n$gh%E0*)iGL+GBNY{2}rPkHo?B>7;Z;<!9GKV_zQ>#b}OuTdbmL
+%juM6Sx_I-@ndI)91Pb)1QiC^xASO1iXT@jm7nc?Lo5h9i^MN!y<cZJXU%_2SXUIL>>+JBb?S;5qm+u@)GFCp5dH9mu^4>JT0@pW
+z2Qkl3l4Z<-a9Y}d<=PdFb<E0yUOeHGN4eJE)|9Z&;%p^g+qQS9^oHq;tF7Y*ruZ1tnNYjH1r7Ww!eWZ%e<!ObrVMr1|U5<Uvu+I
+dJjIlV(yMIeYW#u?V~8|GrX8<PjtT+4k0dWxz+u|xuhKh6E1w6DTy*6e9&IU`Oy8KM3rjPJyL?TcWk{NCXni;)k*M!o<AkVXTumh
+^wcm{27S0uN@XbPw)v^+CK?L2u~h8106uR@HJoSL3D>mqygaR5y3O&bh$v^*_^tQqJh_gkt2eKz?G(mw%)D}t{2CRiYVgu%)vW<h
+jA+xB@od#Q3x<0A{j+*nNJ>FOoFTB3n{cbjXaYqLof%r&5OUF$?DSDY0_r6+qDNf!q37Uq7zy>`S<V@2{Aa!xeIcZFtZduO43h(P
+MD!=iphk!jLy8D@3wq{!W<3N8Kc@Ul*M$aws#h0cNN}J+QV;?GBr(h+1;e}p`M;C65-0v~8=eX4zdk4_W#BOR;)1fbq~K0}L{Tvc
+1(>W=rQYod_eifAd0=U-9q-*~U!8MC8FTBH)`!PLoF{@xoW>-nZZ|4^A~`6HtE<(_eLj;lbP)EIgG=7}_4%N%ONux~S6@Vw!@9xU
+lD)=io8_beOP@;-$18d&EZ41?{<ITMrk?9k!sqLt*X>F@w3FL+lMP1E$TH2*<&`j@#=!j2-JWF2uS=7TbxR?Q@|ewr+nP!k7W?K+
+H@|hx^iV||s%bpBu|@F5tvGWl>T^6X)22eNe1nc{=xd4xN*?m12J@uHzO{N?ddvni+6W)L!F^uHk#I|%6BZH>7WS$(MMh5tk4*Cq
+84P=iSES+LxV|OtLQNqKB=pioZQ*bAXauyjzLlaX2!%`wZqdXbfUwnEI0%HFgn$4j*iRC1D;)iKLw|Ux>%D8kpvC7NdS~)Xy(TBZ
+i(gV40x4z`jm-T}`si13TJ}xo8Qn|fyYD+rD-xu=`^0XvIZg1K^pDg3F$Wo&4hXoXij%9H;<KAEAH0||E*=>sIB9ebF`-Ck4PE`=
+iOj8v<H8YH$B3SbryrE-V9(Btd3=7Ir(avbiL~kZdiKRf5%TpWy;UUj`wu-bdTqm+R}W;XVu1WxQzr6z{p?)_oYd>8qNH)jtw~D;
+!DlmSJ}))3iQFU+c9pa*EV;PxYUXTp+svf|orsSw&rQ9dRX{B9*#cmO3S*_CRL6GnDhm*aP-~To<5z57r224E5HN#R-k%n{!Z<Q9
+NNAq7yyzoQU2|Cg5WZQldgCNN1_KQ3PZ}%pSBF5X`SZ@WaAJU{W)DdU4C125iGcxJ1SW|H$Uh}<B{TWsmX;i4965I07-JA<r7pwW
+YZ$U8WNivl6T2YugzuvfSAGoVw|~^|O#Qs1*mJX88JAy~(UAFcASz~r@HpRd<OD=EVyH!#kYxWpOxsUeZg0f=gDb?6kFnRD98<<|
+T3^nnzpH)q>%xb@JY^roJDs~i#I&={_fr?RakaI(C2K>Zo*!{gLr)o<Y<(E;IJ{u}ZQ7wePW5<R+`7@?rrps?8!ijou91lMOQ2xj
+&#o68$Zdu`@bp_1GpHvHsab2*!0mtK%NI#ZXxRn=_F?0mHo}AVV!7oK?rH?+x&+%ha<79ber)pRg+Lu}FLg{*JWq~~3o#RkLuy|2
+=JLvqR-+*Lb3a-KI_s*%Nf4eW;c6pNi9G@qmBd>(86`}BAjJDNF~6RWR%=Zz91Nn&$%GI>LNN7^`EMDum3rb|U{rOo5pSq*g-WEF
+xNqS2=R-&0baIGX0A%g)5&|rMLFlYB$$6uceB3sd&p&gMC}zKy!Dogp^0MJRf}DomHu%XC>L0=cadIy(0cET6Fi#4l4qdVEan*k%
+9>s$>^g*h$AoQ5ffUm*pXO3^TOYeY7Aa9C1KlZ2(9oyBseaN|IA@iC$63e4i+bY+JEL!`t!{YQJ^#OqZYwMWGN1YvP#G9zx!1BfW
+Pyo`+=dV705`^6j{%UB8S7snGc)R&ezI)P<<}p}&Z66wuc;-UVv4E+G<FsvwW;8(Wi^Kb?QU<)$-uo2^kmEm^zd_7*Z1`$yM}*g$
+yCGvypLB`KoD-(sF;yc;;cN*ZAc%42vg>aqNpnJur)LBiX!A1lPaPsnVbVwCLE&I92n+*bIpyCdT+zh8$Pl(K{ish?uYdC7k-yar
+<vn^kj`*pOi4ef10-oL*xmsu|q*Fh);KhS0=yzsa2nfRFCh%nci!BRoyP=B`wuj<QeUu86K*2mV(!O$w_8*~*x2er5JxxElc-a#L
+Da&1Z@xXq*j(cysvvpx%#bX#K1^KwctSQk`EbOq;vm~#%AKKMv0OX)Nzm)#A9sFB5L;cQu4nL7ggw|&#N&7>+RXOk%kE(PBi%9{N
+N|(p3)J_<6)*OZ^dA@^VKa<e*fu%kV_tXo9NN$vdAbBr)$iF6GvMqM)31y%y7Menv+~ex{=9D8y2(j&|%v_91%YAemH$3uUrK{4q
+)Kz&Y94H_r@Z$Sa!A+99u+q3w<CSWHTo}Zth1dx^9D{(^jmz*c(SxXnA>mB0(8&K`j*hgFJO6pJ(@d^zRjP5kP%5;TI0tX*fS02g
+F;pZl6iPv@X?~ndd96jx+Y}DOX$89KKcyobWfH<iomF-T+(@^V`W81DZ99JPh7jB^SbfN~U(0J&nvzsGB_rc^nZ8E>YA5)FW6{gv
+*rE4wuTvB~8gC8oaA0PgZMTr3-6%C`BQ8B{`|MX=Qbx3?HD1h)wB+^Z+4A7j_fXGDHMA<Ozpq>34(bP?C|o61!h%k0+cuG!`SMBO
+txrv4xtbVbxU+kUw2!-;+0&0C$%IZpg1;U;&Dpt4n~);#xSS7-+?{$mb!OLW_j?ypeuRU%?)3Ich1s!aKN?#9YT^T*Z3R*&3P0kr
+aaQ+7v+p7p6ymNAbgD8~i3whZ@!|n@DjEQYr9J{wCV4(WbR_eJhK4i$NB(Uq0mnc3ba5+M`G-whO4iENoI}fWIPZsPRf$L5_~p{x
+Q({Qyp`K)5%6(0s++%cu?1VC<^!lO%oo0ni#n6-soepMlz5TMAgCxlm9qNpNF>y;2IXzbCZLQCbf}Prn-c883@njXM`~z3uiQBU@
+owsQg$y;8%<TRMH$MC*+^7KlseJ`(aZ=mR%q*#7wT~g`prsR8}wdJi+^;Iw0j-J@6L_M8%anj~V4Swl<NuQk~d6yHKgU*wCN$R|#
+N4w^*8XhY|g?tsIhY8zWxy=x&wojAAh~93{DBtqQ_n9T>0k;^sg!<^B)O;6|E_X_sfa2xG?wcEUGN&2FNrO+;d_2+p_|SL;4M1!b
+dG2%}^>HvA3OQ?b;P{)P3N$E?(e(U?o){VqOdZe?BQnX;5Fw(O>=8i{;eSiwig*4C%#hIA`RUC^a}!!_OxEN6u~j&gs2!eiXz0NM
+zOv`0$*Pi?{y`%-DblMan~v^Hwc?hfACP&Rwn&@O68YL25g*li^g1!xmd<;4JI@RLiwc;bRE2%kYY7gYWuE(xchqkz*i63uaJ;s9
+5IKT<cm@-q%~fv5x0a$Edm(8dMNX~BcDK2(DdpDq?fuhhZU$d3QE}V;AgCbR0Z+X%e&8zXEB27&$J%=W-rxD?89%s`>QA3NavI{*
+2P5Fs(6JfcByuwEH)f4z8Db^4Fm(k7w_UX{uAa#0d4`9eKcV*xt6o!>x6K_jLqHx~9y$6kxB2GFHbop<b4_za&Be|5QUxqj9u+4H
+bYC?SLqo+kg~uH>QDKs&X0t;@j*5jtL#0H>cqVxQL@bLxG#kRdb<e1kdg7lqQ+H>l8Ru8sva-0??Xl7M6E_{Pd2v`QRHG9Pwb|vn
+1CX+H(&;KhU8CT>yLLNJXL?QzUOJGMSK@M~x;Mi+;+mr}xzv^>?B<%f*0bEZ_=SSs0mp&idU&mv47cV<Kd<_^_N;w4&JSh5l|<wv
+H**3+JznhMkds9;2Q0J2N6k)CP@UA@a%xG%k$%B%)<nv(6*9O3OEX)K`ktekuktZ}aDAVVd94)Oef358B9TLTKJ!&v%3fHD!{Q4Y
+^ajEr1{=SPoXpUmLnz4x?z`YxPmQk?^6x{zGA~R>4utiUSvj0Fqyy93n+s09xm%sKQ=Nq9Df`qnU8J3?FGqx<KIDjFB)FBRSZI}U
+u_TE>WRiE!O&W=0vIkX$07$US0SaaR|F3+yD?ML-+@50eO+QHS#qVL1_D-27pFE;XP_Az$0?>sHt~!gG08aeLqlDsXSoc<vc5D=m
+MlNKm-?7*Gd6Q7On&OrjTXRa$rU5A|nNu&ySM9BO)HW@T1?x(pfwN=ZH7VqS;W5B8I@-+bh2*9CW22RFDn3Ypz*($jVOpi{n^P?=
+_Gh~K!?)2;{Bn=l{l}7v6h6GKtbwR2u7$%)d)q?^PXjKUOs0K3`OJKiHZt}8_f|FDbBU$VN+G8PszgyS)!3kIEgtvplkWSSnBm6e
+dVPG4wOO>0E8vMYl7uC1jaWVD6~CnIuP;GG3wGb_y=tYhM+nA?L-d4A!-h!B_GB~`eos3JCtJvaV#?ji__XutTrAwG`b_yzEaz$|
+hy#@k2ZQ`Wf4efr@)wwWLEHDo3B@teWzD|VU_$;M;g;S}Ym5L$a<f^!V0u-g$@9ZfYND-oBsvCLzbQ*Xnl6>J4(tCYd!5$aDbuoH
+e!|`ea*YRZrPhfm-zAg3A?S%|-Ik-dV}%>%)<CN-UOaZ$dYI!L!8ozzW!PmQ?yVYFZ;$!F=WoI*%MAk&ZYa{n6O~H%xgWi6RAv-*
++IyDto*P;9B*h!Smoj>+Md(r=N=ZNQ!Tgw`IETxK?IzcOiMLeh4w+CHiag=7%U4~63(l85y!sSEL2IFbmLrgFuR{~{zn|8?5O4*$
+87i<oSr_LDQ#cZN0T$dZ7HlVTQUnWw_1k<?jIG1C$-)4r|C7RL@dyJ7GtrIsBAZ~ui(}%ZxYLNARlWw6ZvY$uY?FpT{)NP3g~Wfs
+QVD?KS^<%Yy|d2)PxuG|PY!s7AvSVSfRK}~J@9o+lb<Yk*A|YWqGp6{@2isDNZH;yyVo__sUUy-cZQ<A>Ux1A*XBG@2yI`-CPr5;
+ZN%hX<!O#pE_gGD;J4<jDdgOHjHX8{r}w!(lp=+Upi_Nly?3=eCL6!a>@<1GAUXCm<o5?s^HVi*aNh~fA`l+12d=$c6XLuTrB)Dp
+5hnAM{qvc0rLB3^IMT&7>SN5SMmOi+_s1XZQO7O4A=ev*dkUP5(mg*XiXzU)zF8PZ>JzzI@V-<44uNKK+ojvO-|B4B<%Iy77ev$Q
+zaP21L7#{OY_<3tRD1j#1xYZ-om87VH*;}LrUa&XTWbq*Vwkv@s|r#uECl&U7?3^`3?%V??Apitt5uwpOy=+H(e+oAG1q#Id?;&c
+4;zx>883S+^gPZShL~xFcI2IFtW1qN5*jTz!_#>2hLt975-+i6_}+)y-9PpZZ#1xS3-!7Lzw-X2wfF{J`ZirB`~jzQl15~L5n{am
+^_lIQ(@w-PiI2tp8*B9x4-g$JIIBk-7%wF?cE-g}n_ivSTjA*u?zP|`#wSR~H?)eG%$HTa^`WW@K$6{1o-a+G9Y&116cZfRuKg^q
+9z)q6OFAb#X}$YV$}#f?m9{FFCvU9FG2H8ge00XLJ1t4Dgz&P1q@L!o^FfF76!38M;p;~V<SJ#v1yv~+2zN@++p_J>1Q~8B5{jMy
+EQn473X3`h<M>`0g23bsGI~}4jzF>0PYVmcST$?_$|R7D;6L`x!vE;g#jKF{hb<-y_`>xdwd(0MlLG=Z5#6#GuXc;%>*0Wa%kq-x
+r$R~Rx2s|jj=ZLQwoH7U4Cm+HB%&rHg;S$3`hmrg*}3(OgZif}){r7Tud$ExZX>v)99BN3G4Td<{Ea(`r=x6ggfs-tNF8ZCq%Dxu
+d!>^fOO9N8sWV1uM67B=nR)okt8n^?z@M*jyuT(>{kx3Z*1DYHnE1;+B*^hQwxqF<8rL=aoF9^oYWTpLGrv20N(VGrKmGXeLw_?j
+)viX`CRSVOsfJyF2vU{<HJKWFjziMp14o$$Hx>_XpFdbsn!A~}hX%*MU^{mSkChBOTg?N9!=XyX#H*W=)$mMj3vr?!J!Qg;WXWC4
+4O<~B*i`5shG#by;*rpQntTYZkof1VCqLV!V^za#FQZNE#rv=mBD`wV-hL`H$b39@Gp}HkLJf69OJq*!JaRtAq4%N|Tq$AqUdmxE
+4*vbVL)7@^OAj>pg`!h2YL8AW_Qh$Lyy?FY+7NzS*-5m3VS|>{k6w**lC9?@5Eb_p9ujMMryPN@uePnqKlGLQJzhe1>NWiRjgUu>
+SZ<3LeU%+tC-$nGqNvvfZrLg_s|~wX>ma04@Q&zG9j|VM7T`N~K59uJaD2yfY@1>xiiQptjP=`H_$|gU82VL=j6&E0AHJr3CtBWn
+Whn~)aQmZajUV2e?RD28!XdyKVw}a!$?cYc1XlF7TIXHqdL?dFi4c4DxQ_;dRjC0gH)t`4AbL8>w*c`EkoXVhSWqh@{$Vq2ynAb@
+fP0HxuAUk^#_0JETgUNL{-H!<-_-eg$zRR3A8e00UpP~7quKB5ge2o5qqq{P7+$?AIlt?T0)KadRaM}J#{3fs_s65^W4^hK?Nh8O
+Ip;i!{-Bpr{$60~qZDBHSZ25kck7i3+p0b9r^Y8F^&<~bBg8{0vW3j)x2CGEj%%P-A&2hOdhnDqYi80nznH6PN69jtn4P$yHxF5t
+uwDc^;c+tv4O~)n?>H;up*F9u#t`SBjDlZ(a3SUbPso~8iZ%KUWHhA7kRi7CnSMc@--wF@0WOn=N$1_{AyN#cKL#2P*>rr?;NszA
+Wx+1KtqBlrI+;}-MAZtC$?S@?EFO<%*KDxMx637*|2v746%zlvt(CcUpiA9ejI*t0@S5bQIwj|kzORDKRJhi$eleaR#XalaS<UcO
++}Rjv#GUn4SI>Bl<V&@CTS<-L)~&}5T$`WdL%6oQN>`AI6B1Z(P1G6L6`2<iT6kH>u|ry3f7m!U<ubRD(Xb12)4OYayxmS0A1Zsi
+zPKvH_3+4zn~c^wg7BUlDxUbVrkYu;E3`OC`Iak{W*C)AI7-&w@T*7i8XpcuxIf<`rYkQDx$LJgHbh$B*p`3Q)75~J1d~eX+(h@e
+=l`sskdCAy;d#y$``<;z(Q3GntZo@JA(q7D->FT3GjRfp-(Q3)gi9bHtUj9JGgYmtIUsNrX4fVh1rY#PEp(GaLD+Re3=I0mtAU&=
+vweTwM5crN>jZ9ma_2_gKCaNY)ktON?6+J_MQGllZ}V3Lp$VRduxiP2$~&X$ogayH6OhRaG2X!V&m-yR(_~o_XQ#YG*%QJCiJA>{
+)+$xc!Zw~sBI>kjSkIG{H8h2#${t<S<=r?rwWrE`*mhx5ay5sLg-^l8^yHq6@%}rubewtb#iN;u6|ghc>#Jxj4EX*uWGt|zS58hI
+krfzsH+94HBfNdD4`2Bz1;JplYrnZ%G2zOln9&3@l$fDk)Lor%+pImGBo<a1Kp;q{XP_AuSIFwqwmMWa1b~oV0;djyIcoA?AWW)s
+CS}+8SxHbqZ(Cp)@1@Pft`x?58}Sm@)tS{`3oIye%eQ|Bnw7PEe}Oexd?-*`@H#RWl(g^IwYX`l>BTLlL<^7v{pQadIqlqCe&0L#
+%lYZ6c2pd>g;3L66SweVKI-$Cp|nk(${xPGp0Zar+1HO6B|smaI{#TM-!DTZr@L}Ebolii#nbk%a>KHGq3d0v@)z$J3NIexE>Wc*
+tu3kIW3E%1O=6$l*AEH3C)Pj%vbS>FpfYmpFo0h3tCV$FG#bWHd{u+xVEb6&YrK54kOLJCIsElubgkn_o(<Dh{7zIV0C<i^?dRC5
+Kg+GA%E<|VK)1A%@XyunG~lLE(ae0KhsW;Z(+yAp0j$I93h=My#}b)dm-%boUNnRe2q=(0J1B;LVuObwpx9+Y;O8yyM>bpFSn<w(
+-ss2fW-6PE9^3Jv{LUM*3hczW`Xll{rVu<n<JN!z?OIi_ptr7D@FwF&C#Mak)dh4@ZuIx0PpCyZL~`HmA#Qp1@__eOZ!E)?H%NU^
+d|%5C9^S*Pd1o86-nO44=uL%*7kF(<6CbATkG78^O>H_{!in>gQcqpvpU%#9fUJk~dmo5mC_|sF`n*OlFU_dy*2@>ZC2nvLG+HfV
+@u^<4gThO{c<!4-7##^cuT6S#FGHE(Z*?EWMTaAS^N+UenA&n#yn~Mq1!J<b*Fuc(2~w@j&vv_s=X4MUY{ana3XCkHB}AJO#&*6l
+ha4o(P<Ca;T>%SUuF>Fs-T{8LWB(y&R_0j#0^2fw^ZA=4T*jk_=2tCa<#loLWZd|ZR6(?rug-kL1bLP|0_~D(-mE*G^zlQw?%2_C
+qcX#En@daPl7-fXBG!GnQ7lr3uD06oKH0q@`0<6sNHedG2181w!A5RUuxD>xDDTDZ;-+3me62Gbm+&<^SrEk$&|j?E*)MV8SpM7f
+0a@}{JXnI{Q_9KrT@ngw6HR@;JIab9(9nrZ0UP(-U$t0MHdRP91rSJR<dwzaYM+Cbh}j|rC>$JsX5>Co<~QlF<542wS<Iw$dWomv
+sKOMs+vU*qlIN$>mg_KX8+15$NGLX0YiJ^LBAguviqXl-_W&~T=ep2;X?^HQ&-Pznw^zY^Ir`6jI6QvC&Zc*tkmlBAy_Adu0nFO@
+9QoYYq|6{~>*8st_^Gnl79Wpt$F+^drI@0y(?@m@B_4Ql<G!AG`j&CiLfy#p;6A5~IR8~4L*L_d(CwSGH>?swC$F&wS~=p^eAset
+_T^~W_r@cNVhEeXOTmHZp9pTQsIIiH`x(4aFgW+IbgQHg4{-~Rm;))U94H(NN+tH{!KEq}=yqItgz+rr>+f>Q8uIALQ{lb5WD0}{
++pFqpM;*>Q-j2m#;Vg6(vAJK1)?=~knlzxmNOa^O0C0Bp8@E-40bhOw&=kcWmyZKD_|JR5uRH%*r^8C_{1=$4UYW!9`vV7H%?*N+
+Fq!GYlZ-G|(QW+b)DSJT-F^Mzr?%bkk(t=LZ$s_v=H$FCQr0)#ZF}(h@?=wl?~5I~eog3RU}wHMO~zH>MrXH=1=U91xx;b0PvK`?
+R}3ce@w*DC16^7YGdqHsR<CO{*)2!FyR_U0%2}$hs9e)wd9*!J9F4;R6+7x&tje2G9q&|lu9Fpl0WgSQTtfxs8-Z`I{`MLf6cPbI
+Vzz}7Z{OJ<`NmQLhGsqn#BS*G-P7pP;D;bUpBs9={?!p-`cGloA0HvKJXgoGjq+3?`lr-!QE-T#l^GoB&whw2mF>U4<iuS=Je=NG
+zHmQj;#V3mWj{_Tjp(*#pi->ti#nPn&ev^8`((K|fM44?bRBl%zS^bJt|^WNCur`UPi1)AX|WmfySH__6oKSxcdvA3gX7LkKcJbx
+3&MJzuCAp)X3baYa8+y!@Zv${x&$s1O#6xBVV^fk9!S-~L{&d;=(r{o#)pBzpm$0htB6NUd^73m4a10#u*|_aegCl24yC(Aw}ssF
+If)P`1Xz&m+<$*NJvi2wf(19|60B_tu}TY9$1kTB0Sc~u9ukP3!nRJqm>>Bw@B=i&FwkF;M})wBr6LFj>`%sZoGY66=dDg=?Ui>t
+&SdSeokLZ=w35BqmlGbQ=y0H?_C-s1Y#QHZm!WoI+xGdl4|0P25072YzA9_kVHX#IGlC?X56*u6YD)CRTOWSxHl1q^H6za^Mytee
+%{qV7ONrT{$ALWm^fbR(H=O*QzLa<U%dW|+HB9cfhEMTEO`4zFYJYTfR*S75l9?Sycim4&q-yLr_)vH~4nssRwaalt)I)R{;#7?n
+5u~D6VrF%5w3l|nQc^>b41==-4L);7k7%eahFjh@E{=nwEyIicInKQNJlu$1!%q0^38oH0f7@#A_nXfBzag^Xo&N&sF2;J#q2o*y
+fREJvE2@0TR$+INY$eGE-si#xvpUMIn0j+mC+LqI`gCgJ3ye&fS}~3L7~$GG=wTD8`?S{iMbRsmBc|LaQwqGtm1MB#!*En2;cgpR
+PF+oujPSTbp{<_$BuQ$%NGy4JX~!BBPBg>}UD0vdB$6v?k(awORGFJKT!HG;8hgzpLAkewO^E=4wRY)_$I;&C=Zh^H_;ExGlC|?k
+!`p#ZnNbP=FAWC=$8r+kB2OR*P_WA*YYjtEd5FJ;pNJ)6e%rwii~SuJ_}{ber~6s|<rP&cB>ufAuFuxT5)AUcdH9!ASA;I?5xo*-
+CeMw5k2k-w=@FMXvxmM5NPo8Zk%p1RZoY<f;zv`CRmQ*<V1w=16$L{oAxGXG@KT^4%@*_Cmr1xs%bhC~&-fC<gQM}#FmN-!ubN-)
+cB2`Ox6{<T+*ir*lMzr(%`0x!)xI!>cT9qxt`LbORn?3oFOFoN<lT{uG6X2V;_ki<?pjqy$a+m0GjE2mXrYbVjxjM5M4~b5$H0RO
+B|ah?hyA%FmjW6<VNvj(;|zl#kiYh>0bmIDZvepl(r)UND$ZYEGx7NW&Q9C1FTYqU*U%82Y0dT46K4>RkfH<9Z%;)c0+Y%tr8iXu
+=`HQ$={mSsm3uq!ux>NsLS^VKI3Gt>lG0$Zy#_xX7B*+&NN%$Xnl#tMx22oXnMg2sk>07>D=FUw$=q(tMUapb;3Q+<5UYOD$Bc1(
+GD1XIOIe75Wl@2i@VU&8l~vVOm*HY69Lr%k)#9vdlr&@o2ux23dQi0eMom$E8Ug}`u|2A<5ibD)z<(je3xhymzwriT{owDU?{`WB
+|4UVAWtHh)V9qsX$`2G4pKKc%yOf=?E6CkciJwM5!=N<DucJ3BlC>o&-_7Es8L$_vS(|Lt1xSo%t$REv2DJ#TXLIicoAzxrlH+HF
+aVNLQ3;AFEOdUT|kg(oJiUemO0fP!@CEk4VxqpY5o;VRopc3#XrbzAVd_LJ6AdZ7Eb(5Qf1vz>$TH(b>CewKs9K>aXJGPF@E6Bw~
+2Q?D}hae=wM`p4NK$fAB6C$FSDakLySQWy*fe-SJVnE1Ws)@)Ij{dy8v9>ieGBmMtTJPgzXt+vET7-*?VS)(RmmIWdosG5-W|i-z
+i1dW$0Cyu5Nj?fTX{(cwG@08ZIL0q9XoI7fvIr=2)~Ym=oOQtVO{S~$<V83@U4udh6m^F!LEgH;{4{3bib5h-YNq4lyV*&Nj)udT
+x`}3M*k*5A1tJWA!sD<%70yN)hb3b1tT*#B(!)^*C??Cl-aH2h1%v$#D-<gq{x7UzT3Oro7g&;run-?FzmTY;v^Xz69~X_p)Ge0t
+GgeiTlN9D70o*b&D%x7=O434HGy)c(Co3*ML!o%(Rb>@bWF-W-Nubb)(Q#0ckb;JskPt7O1V(Nwr;DbG%Bg@##?&qrhRiE-iOR`~
+^RViCpl*U3Ny`ayq5vqI84>>6mQa|^YMVj)^u#P*2S+2}@ZZT98V&!O3N-w`w3cpV9m`)}LIg4ahsP7hR2msiBrqk2sY$G{$B1xn
+P{}xE4nU%CGI+Q-nT)cY<e-xY7&sJ5qtj@dGz#+!7AydPnWZ8L99$d(0+D&zGCeQ|hRDImv8-gv3}ML}G%6kmWhEv*-6xfU%<7c}
+5B!{Y!@$^)9^|*+j@8NkJKA8dzwJ->Z>6LwsqkNsJ0np@Bm#j%F^zeHSk^7(uw$@jCO|L%jzptzSPXXAw_=$Gnf?=o!k{or=gLZJ
+S#Yq9L6B%HmU%VgFByX}(+M>8|4=d*f_Y)Y-!g<kv%6t_cNz)_{rds`KmIDo|8d5DYk9GH!JC|9zRyhu$FsBA^K8yb{;XW4Y<&o=
+3$}o^`ju;(6wb#4(b+vedcC^U4@Syi140_RQqBtnEFZqmLiIDFm&^AlSDV=i$1ESU*Y?9jX|K9^(B_42Sr9M#U?REc(%l^t1cI<F
+HJ8ecSW>p1FT6RZ8hm`bNt~bk`JT~xnu8{v6@JT*N1(yC^j&jra8dQZQs&-hut*D>ICIca&?fFn|5-H@>jRvt>$$w6Ww@=@oQoAF
+#lGT9?Xm*={kT|D_U;#qu-jD~4Y*kEBAf8sMt9bY%6cMQ=E(WYdJNWK4~w3*wPe;o3BlL0oUDtS_Ef~No-!k0S!fWzfNRBJ{PpJ8
+;o0WN`R(QL)n-0UuFc0sO2shXx1y(umIlXq@fl~f73z)Z$HwxqnSm7$ZUz->B-S`;Hai_!JR^(-Pq$~hau&UrxNn=L>ha?P<<jh<
+nAh@`_J6a9S$LK|1Aile0}sx1Gp>6F_l-PJ^4?yqj|NBe@WcBjn*+17=?C*4iqk+fkoN9t+JBI1bMuplJ?vS{OE22Rf0RM<>|JGL
+;H)1r_J{i=RDEbVR|^BHtY_MX>L-NjheEl*FM3I<?L+O$7r4Yh<!`mWB3{FP5x}x8B@ZNyh;yrfQ&beqN$LWO#5(C=?lq()*g_I}
+xD5dw%40}E!PkPJ*;TI<68}9`+0lPylQCS({Kl~^eGX{6;U0caUI4Do-?BQJjpz9EIJ?lr!vlvn*}Xt~+8Wy<+9okUXRq_y*%oh?
+VC(;D)x$GwMhB0cOYMG<LcY(#uGow1k-p2ZwX6J_-J<|=Uv&gHf>)uceiu*j^yx&+9`)xSfeN@-#JO?%@No+?Ps`>l2(W@=I`9(U
+O*wFchtbC+1d?TW_e5G%2kxM<$#EFSlVg}f(aT9k3A&Le2uP6cX*kB2;;F<Bs_z@Uo@ee687)w74*fJeCw52^Ck>v-WuQzrK7;|Q
+sV@Zf*72xASp11&pqJr9)<J<qm^26+bRByN9!ds(5V8W{zsb&6*VlRM73;rs=S4b~{A`@idIsBv7TI2qY#rG9?)FLkx>4=;FCtRx
+fa1fN;lMc=vub}W?kU^QlsPP$xeJmKf?=Hk1IC?(9EDL-O;ASw;%@kh`1hsCpRy7av+MyPC{EOHn!dWsNnb|e4OanIb`zViq-x`&
+@Uy2^$A==}yx?h&tmYui1Vv1Aa!?TjgyHCJjf37D?k?vtw8X$zXi)sF2HZyO_NWgJD4M)MH&P>&D00^@;G63DIC1m{-4Z1OGUWQS
+JRs^sDH3GZ=_OT6LrsBIz5qU&&L*G1f>4ql&GJZqZ=L4if&gE1J%tRu76m-_f8M@e#r^`LD2@h(3!iXar!rvSw#wXkGL*e<1Q2;G
+4G=lINnym>A+#`JpO+q)Jsr~|dg_XOzWyVW_MwJ(dzC<Q7>JT`jka@Z?_G+vwb{h9TQ-9N(sWQ`sKl|P%VEsviQkD9Pb4UI*11o<
+l^d2!1fB9I2@q$1nz;E(k*afusYRYzK<^<G=m#rNPZftRarN#8p6iQ)--0riveG5amJg9TQ@Jp#pIX)Ybg$BhfDiK*XyD^@Z%*9R
+xKuhpQ39n)t!b9K{jftN6f6*E4uvs>>{LX-OPTT%KfGH^0-u-$dhW=GfuNnx&bP;auil|2KmyN{z#%~dQBcTAhWGC@Y4hs0ygFMV
+-gG4K+}<_3%81OvP8b4rPwl&EAn@5MT<YztXp5hoFCOHmR5RuC?J0-u%PI$7%C21{ZomZ&kx}H4*tbce%{z>#e%?nC!%1Mt{BmL%
+=Ls%l#QP85jDjoI@PUfratQn5Vftx(tnCf*#tJex@CltxX$WL-p<SZedRu8QD>$*$ELDc)z#F~BsgeuSI6o)yGnETw-)W~#@Pl!v
+mebDL<-9NN5R{d{xN(21W_Vn#q2(<E_^m;#&7G~{CJTy!T;h}VhP4g{6P91^+M2^kLSXGIca>9t6%NeQa%&O7>~%r<QUE*DMWdIq
+$rT3wy@u`9HBei3|MWZ4L#y|m-Ed`BCX_wxGMeFOO1md|^nHff;knegJMY7V!5O4mvU}Avn}E`XMdX9pF^~L<dB8CoePITxc%z@Y
+v=oVMpQa^>g5l%f1{=nmqEB;v8uy-FkZoju%5~H0<HSzi(zFHK{XO@#DS(o*af|V2x4m$Y>jO>0P98A*D2(@TOpK`C<ZT^aED7c{
+T&J^4`lktR`JXu{fWhp5!<3;goqNb^6ia0N$gt5=pF!;HL=HKSy{j|hn>*!?c(7IO60sw^@P`bYjk#HPqV*~)82X-g#2>)J?up7o
+p(*Sz87;fqnEb2uze3`_*N}(j)jnCY>qq^N5=uUk^yIXH5W5_;oit}wZ)4FF7Nkq|*O^w5y&(pszRk0D=2tUThiD2M;-5q(?yHvr
+bM0(~OZXn=i9Mc56MWxrA8ts1C)@j_5r_}pJ#MuAvZ<4{M;Qd__4^$uYCE>?J6(CEQSGq+k#*v1zn(iBGR1fAWxHyY5_p=e+&iz3
+GiLgyG3#Tcu&k3NuU=MGFqwhx(di?z_8<UmAJzLDcSYKx0j3C|_jF9w{DG$!Wh*<OapG&Jc=b?)K?W&1RlDbrw3Gn5{<EXX$#oXW
+_PEjcXcZYYb{?S~D0Ueuh{{f-0P6BQ*-EDJZ#Fw=$Fz?RvK{HG-0t_fg%!{5!Lf^XN_8hr(jFvvo1Um_-vL|@-hEXCTw;@tjntHQ
+ym4vW?5Otqb#?nL1w8Ap|0YV<!XXvpq^srL<6h0jmBEvDHh58X3sw3*h|9?I{`gn~q|W~}<|R)F*LH*X*O8%NYG5-u`Jn5Bv7qb#
+fu3NvUkJ}S?Y3J*$zuA@u23_06(>mIy6&ye*mo{a1sx7qFs<M@^3)e$C=n636%Iyx-4ZRenH9=MIZ2>LJyx!h{^VjjiOte2a{eNR
+Iy)={k~aSsjkaLZRk>+2k4|J)ENi71pq~d+1kvms5X^G<7_y>?|K`f}W=oGPyFW9AGv=Rv>nXV*D!^dp$i?p>4;R=p5|1wKwT*t!
+tddtM2O<|K8|D~piIG?*WSL%2;OTlq20Ywqs}igIV_VVQ!!kzI4DEUm@MxY{JAzdC$w1(8$-${pCW<K5!HXk|xLA`);LDk3!JgS1
+pet6H`Y!0H6kUFo$12N#3v`ef;R^{VbnD!A$DV5lg6}Cd_;tj_hpMxCcuk04UVG;J!dg|QOnq`7yWl)Ka=(W2-i~jk?0kMMDc@nk
+-Edh@Ac29G2A!E1j_jw-al)ofiqgT~^y!cDnxbs(P8y2i!43dGjJTYlpkR;{=lq|rJM&gUUY+I%9i<UwQ3V6G^_b<gfi_(iwG!l&
+eXnrIMC+}tD3Q120^RVjb+nnGr-`4s{W}*5Q;wNvgB$b!qiVgMjuC%6<Eb8xwEl1y%?AdR>PoV~=f^*Gr?|fuij=p6fN^5*2rnVz
+szcDW&P&~?N)#{{@FO&p6<AKj`78S9Z$p9%$P8S^iYRQB^(;7m;{!Rl{f%aJ%I|H?4Dk*OjPRym>sk{mcTIF|6b4D@=C9V7(!2V~
+gd6-FMquIg?&saz2;iez>NQmsDMDPJ<oQ-}trr((Hz2R2@$%x(;A_%|xaIy)EFAW8)^`Px|A?vF2`Cbc{T^{X&hD8=S&`Y81C|{Z
+?c9F;tG8TCKdrD|H-8W_xGjRcj#{yyT~hYoTgU8sa?V9h5XBMfg7=jxYa0TBAyzS>l_!oKXw~5cuVS=0$j$%m<2%Q!1Ie;Y{ZOz#
+B(>*m^U&!$u4miDg)Ud~fv@&v@1*4Q2W$8G7m6Au%Ci5;s!Zq?X|3jUxSQi5WIUKf^xNtP?ey6W{pP9zdS}-&J1uW^`KL<x34pqH
+3U#S!(~UE9e<~R4mF*Yz{#Kzwq=PL|Ubgd%Yl)ofhA8YqE(;_xPGr4OaHt#t!gd6D_@8Z=XkaB#`Og}shE3Kw1H$e4xor^^O>4Rz
+U*}=h6W_O|nM*tAZPjdXN(?oO=e_kv6&%CJ1DJ$E$I9mSKjubWj>>eMQ~^i5SFU{Vp;D0;$2F}-t*O@>g+X>~ZG8D&Yf?IlRn6+c
++J{$zlPnuc@(`RVpAIgaKf$;#uLXMN?o{IST;XSrTAmfWQI{mM4#m<OD{jBaTG+?ALE9Q!^LY4irMR8M=BerJ2Y4u~Q@%gzT(>da
+@gv=rj$vKdZNmr>=qE9_xWMvE*gM{V`Y8+6!ZVh?MSp!zrih1v&KEffj}gYOV?WVSCHitZpSl2QIWs~3D_gp(*k5453DEb#y#1ni
+PZ@+Vvxj-bcJk~phLM~iWZ{FX`Kn;Ix%0ZHz|-qjbFfBfcSG4|dEjtfv|Soc>UC92j4_pUxajz74K}oJ#3qNBuyI0u)Du*fF1uS<
+=FNBm50A+avs=nKoGc%xiVL1S8RC5j_#!)OwWvd7K~_DJe+!U*%OOkMaEf8UT1E>Lo9)e67yhboiAVef7MzMM!R5CY6pq9kJ|o5l
+qPaDw_=Xpw=h=?+R1m$>KN^)q1veh%0xtl3*L@h;+F-#A192i|C_mq&Kw*ns9sQ<>`0|pXVJjsf`*#LZ$k^o$7%c2pC(MfdN6d_G
+ek{dLUwy9aX5+WAoI%rFD0WOAT5f@(EckGBXk*em?7r&V{A|m?5=Gn^y=Kp=l@D&$NoX~o)9nhJsVw=>cHJVVDuUN>?YNXH<o^XJ
+%flK<mB<kFoEhv@t_Z;6YpsJGSnobBXJ8<Jnba2FQl4KARRHI7v|y2sulI%2m5O{*tU*#(I4r_17k6_sFOA(Y%Mt<?Gw4JsoZERT
+L<v%P4GL%J*>2;MUb}%9(yXiy2#j(=&P@E>6h|p6$QxJtv<$;VjK(feyM`OB6&Ap;+v=08X_AEH_2f7S9B#Q(gZ+8uFJ3LQV*lKt
+%eV5Lf_&btSn`GYp6%%aC*eePJ@H*)bhBN>$M@$1h2x)e%5P3n6(zGY<j@QJhT95WONp09ialSecgvuutiw_n2W#e@y*u-zs=3ip
+?c`Z;1PeN4@pE}4*Z1uu8MyE1%yff-N|WNCnkw_um=U<ZXI?7C1?H$8M>qpZHaEO`Q<Oh(f(p7w1N-bsjwA1bY|1exWl+5sl-om`
+i_Q}KOQKp}5^}BNtu92M%Yavf09J7<D!O!HbkHa=ThTry5PH{$;1F#1LX%IqLV@M>)42njc=&Svr~oJAm-79p)vP$>|Fmt{<?PX3
+yS6W`Xsx|Y%tX|_I5YMrxaYL4ITE<ne^+Mot=+4`PN~}{gX8sJZ)VPpP6tIvjiwEi(7xUebdVdg3b7sG$8)~nhftA;{sx*kly#Xp
+xlKza^h|D_uiB}d8E`}y%mdbns4rNg1?8gUZrYn276vEgMw$|g-b7|1OX71spNRs?$n&c{B4_;vEwAWp6<ZB1%RZ6pwN?c6jq0B(
+jsWAtf*ar3ishS{)LC0VGanCO=G;DwBv26SCE>W#?r#+m)MczrInP)~{A?VR_17o;oIEk7{akbo;9)By{<ln6($1yrqxV>tw3gIa
+my70xvJCb{b`oQ^jc?TWb~kL^bDxWrHCh?v3zpw1T=-icxrWD_M+Z3{y1o)k$pMQb$3`(<j;_f~x@$q+Dz2KH>dat`<<k;j;g8=x
+X=EfmS^7NnK7@mHYHRJ(f)!tN+Cy)})QPU6U_faTo{y}PNj<DommA+8Ai|QS=+FS$(K{ikTB#`rPB6Udnz%0qEl4s_4^@SNwI(^t
+QnbeNh70P;8Ha6JjF5ekngqM&5zyEuT%<0KUtT@LRcfqD`-z&ZEguJBIXMyF{I$CGw`IO7B>tz3K1*?F<>=VAzg}_fo_xm^#A<Ok
+7-T6M8Ho#*eld*YXlz=u!GO0An#IQ|*o?o`%C|)rr$t09N?4h0<^5nQ#R~Me`Awx9y(FyzetdFVL${Gm<6`MwlV{w9b8YJsPv*sM
+kv{O=nV&@kLVm*R_4!=^=>d&|Loi24795Tm8|epoQ`K~&>*p2pp{$>+w%EH}^ib+ej%Gby4CrnzI=yJS=pH|Brzb!GcWM#Wo;2)u
+$`6$yurrQ;dmD&SqC%MEwBz|%Ujs4%yBzZES`UNZepU$q7!CnncEvdO&wBuT#XJAktROHV{)gs3SoH_pgUwjJup+lS(60j0+FsH7
+FOfac{btX*=+{rU1#9xNe4BNqui2@gM!WA#k9};^b_ZU8;8^u)nTGaLB_-FnE^S)lBeLpjY$^{cI*ZsTesCsp=zE6B`5#Ty++#Qv
+iFV(o;m@|bpD4>&XZ{jzDa^ty`w`{#F6=k24e{x>{0MXw5IH+C9}w@YQadpXg)+eX)Fe*L9HWa?yi5SlDDd0T_kFT5?Cn(w4#lR8
+e$RPvK$4j&v)Q{c(5ol%YrRm9t2*x2hJL0TzwJPUU7_xOgRK(5VWKSD?vCm`ydx5mKDtSaD$aIPBO%@4-`2f&wW|Nn^9U~aoPAdX
+S-xw}t!|eZX;VHm0;jLJUDe!HJ$Bzcv90}kZSCT_-6I^gp)}h*Wflzv)BQ&jT>T%<w)Fee<DEz*tSi5$L6>}P3KjEoPI8A(F*MfS
+)e79HofZsP@<3VLS2gE=vcy+ogPR>!=)2Ovb5>XwlEu^4jU&DVuE3<8EP|a{JX1cv>Dr^N`*Y(KYn1Z=WgX&A$n0Dcv^elTV?d?V
+e3YL%ZUAE3m|u<<i-4?@vH$ya7OJ<EJQRO+B2;N+b5yE}+f*<CoUbTB<d0a%o``W@L+yl4hdnmfTBymYR?||^w$HVn*(jI<DkX47
+%sKn4V{v2pI(RO=xCk>4Dhc1SaFx)i#M)g#9sPrJ?E5RJj4+&3cbbC)k;*)ErxFzY{%hfpnd(jIw&`#*tL4DDN#g4J^6!P@ev>UE
+b^(y|Z68MV<`yqyq!cGR<Fzb4s4zEdVIq&ivxzFKd?DfICx}??aR4fE{QL+|0&F<|basM5e$CneSUB#tO<f2m<gbO7NZ1OA{|oHW
+XxYO>;mF<7?|1s%dzjhOT@}OwCYUMwavQE*J#=@?Gr^wrLf3QZ-!4*FT@4q!RI_C5HJjsh5k1lx>Yu+KR-rM^w|CgMkQ>F*sApll
+C$v-71!K(Wu{rHq_iFZW_ojR(Rra;NF(;ALlU22YUj%~LP2aR`=dhZvC^&DoDyiH0fYE8sB;|DyG&q=IZ?LSfyeaxM`#L`k#U}CY
+&BFIr)t(89AR%mcj!a*s56H+umLCFRh%6;}_^(pn7I}H>ZyW3?P|&~q+PD?w{<qmx-hsOK@{w~^-2A?jIi51@0#81W#KpYrPrS~4
+ede=a*V4{}v8C2mw~|?tv!9dmPFvaBx<l^Z<b{SsV>6Cwu;yOQWAw>yXy<UL2Ui*Nxb<ztVrZ;tvLC&B&};frf}{P!G1pBP7>g1U
+{Syaw_N;qZVVmF;izHxJO0+ZmrQ1!F;k;=MT^=I)k9bIa3*f#OTSbGZVUcXH66x6<<4Y6MM&p;&i*FnUlT^VHe};k|FuW2t!Y_%V
+bK!}<?Px%tpnmHy#Qf%wS7uTEcbIm!=E+mO?}(<I0ja*N_cQV=J?P*>vhoXtWYPApQ5(ZBwdozH8A>-d*t2Fb+&8s+{TdvIB)jbD
+l?&PZK2}PLHKU<;Wagc4s<Nm?-BrE4VFX@5fVD#J>8G;e*;+1#c`(mZudnCh2Vb)9(2JJwV``Ug<jT;+1psy@xQU+N-1$#G?CnTs
+_G%YEcALliLYiI{6pvqC9NtJrxH#>DaN&P0u)Ec<#uv?l{<YrD+5%69Lw=Enqe39RZ>53#ZYPA_?K-p~kN+!d#8BwPnfpKrF{oN6
+cCcR2VAhrnYU1~~vzPn5ki+$ll1&<M^NFv5nuz?&%)l&lA^qsl{SoGV9jWPxr8zMS3Wcdj5y9VkuU~Ueq$JVA*Q{zZfM8e~oQ2Ks
+dpu}?^Bg{MH%d8}h5>VlsT&KiDA%ElV$M_g2s{eZB<Rx4-fLsTeVY;V<!l5XI;2>cmO_*yfS-BB>8N>}q_#AGfiBbYP+ePG6#82h
+Y|KMP{BBofG6M5E$}oR^+tU^MH(G)xkZsjld$VZIuy(QaW<9$S9U4gDxkkgB=UlqqggVd`{@T|B1a4KTL78g#?7nL4Cx@zZcZ5)j
+{fj>N^#UkX@F&qZS1JGFxc{v7n^2R0AO-g7-~t=u6<64}KVJq#zH==D4*JR^Nv_;|yh%b1hBc}L2s?>5^=PtVOUBE$zF5>xzj+dQ
+al9@@jLL!e=|B6v9+X7z(Xqe$X#t#<#)1CLy^4}>$lp0zH0*CSUxTfX_`lioiCcKF@&)Lq-Tz;E=N%Wtx%U0p*_rK~t?VwngY@2{
+D2Oys!G=N<d%=Re1bZ+>tQae?M2VtCW5tMAqo77juqT$-%h6-R5{<rq&g{(W=6&*c&-<JxUf;j6*WNq3;r@Bu{deE#6`<PaQIYE=
+ZB*jSi<8hFw)O4$baR$kb@1zDsgC0U8=A@RW<&K+B~$l}93SsLy?DXFBrUIDZS7@i@5re~pZ2f&ZtVTmDu3IzyHm$~K0Aq*V?D}N
+G@x)`h_Z1m2ALzAwr#rCs)5Vq_3;qCOK)BBLPyHCj2@OOC(VTH=7(JE8}5nnNo$vw$Nkk}k%&vmYXBD$@hJvu0wGSdePqMglMjf3
+>O04FpLpWgIX`%T@byn6d7;*CH%p;+W*L6+9eOUQw6yYYS@5Co@(ed=y#}uMeS6m#b8NZ(*`H5$wD@JXzg6QFhH*0!JNrEn77f2}
+s4#-9kiVU->o+Ol&>Ed}dmFA@NT9vsZMuuzH1OnENtAbVVxW=#PE}ntY?cpd9~|kXAXhn7+Y}B8ve$CSX&7Y6h%f~Y;hMI|M2J}^
+my+smHnsnU&`q!)4ZhzDI(qiVzQbo9;Ih}dCyeTq9B3<jTeodfj8Bg(jEuT9W?o2a81Ld&xqf<aeUgcLQ#neTc{yuw`+wa&_0`aL
+TXADIt}IRa>4VU0*PZ=(v~Ut|xOn43+~(D}2RxnUrxNg#TKT(OSkLSXwIi&otaP?|*}L105Y?fcn7gaipcayOEEn|+)XOEf$xzon
+)J8~kKSgZ$467@Yu00Un2ZXv~w+`(xvwIC0IV3AQ%+JYM#($ev=9Y}h?~>pk&sw_v^Wx$$ecA*V8qD~RnZq)}<ThEwn-&ci&^<NG
+$%@yQ{gPdAznrNhpLGcGbyD&ghN%rvQFvbAv|))x5s$?c@Zaso>NS2`&u|%sBM^(og^tnP`~@<ZP$V?Dtod@S)DkX_a^sd#D{GjA
+HtDPJu1t_y(_oydyNi>vtCw$}zpLI_BNr0}lJPNNJ|4CTwq5h2$e5T=KUZsMV~;Jy&rK&3*heJC`}ui08LR|v%R9+gRxY8jQSLg8
+LP!jM5ti0HBqGpJT0aayF{0&k4-WA*3Rox`$H~St$WzC~xfqU{+FC8n5pXc-j#ZA3OK)&_&=G7pgvb>#sZ4IAQmf@6k&wqB#9=UM
+)e0#O5$SBL4Mv?>QLoVkndmig5sr$rb~b9YN-pNV(~gvnaAX>T-by6o<0gUd<eGYU^BRqu2@xsOT9u^XvKiELvy9eCgs~c~$TTTU
+#7678h}3>x!)saw#2_Cw9kg5?m&4`q8m&!niXpSOUQ+eCL@<F^C=v@BJWU&gBNEgrvLPxK2pS5!69*S#p&Wro#A|p4<;o7OKq%nS
+#t{ft&~Uc{y(1@R$hRz7&#u1v$?WL;Pp^Rw7$N%|81^<Lk<Q?FeWbo^WYssBc;kz=`Rc7$8=_ca0b;*jgKKU>kdo*cw1Q$7#cup<
+(S{I1Ll|AGZ$}?cJ0BAbw?b2(2%%AythbFQMWgQ;P!=utcHB@utVQV$A!3Y7hO*3MXQn$4;>X2bF8@=dL6sNl|JpKwd;kCd00000
+fZ!#!I?rRnG+dE=f2Nz5GTnZl&7SbZzoiAOsgjGgc=E|k`R0LL;)<Vc3oAR-X19+i9Ace4yXO*i4!`3iZy_07%6d8ULiwy-tlbf&
+qW%+Y1`lkFUr%+BkbU!F9bQxzo;P%yX-lxAV#_N*uTg8gO`A4X2Rtem=@Ks|0$#HRdQ^-n(-3<{=AL~uyZ>?zVq?j&^M&OLjl?ZI
+D@$fJ*AdgW-EIw(5%)fNhiHkf2qh1$2~Ze5{C64k>ck?vWW0Um%Z@$oZ16LQ=*jSlcT*h4&YJc6S4+POBr67KooBr#Hf2&;%;hyM
+5mGW7kE*W+TzstSZT+mhNzf71Q85=gt~u>~C|XSh%XePCoIi1to$pc!c?sw_hfnV9ak#QK-IvtesPCpdzIkc5i<G=Q`Any>>GwOP
+#FE>K?H`{>F?RP65CvWrEGqnoCnH|=T(&8tGe#8NejpGh-x|Sd&mu(U##IpEAe1Q0hk@*WnHodJTJ0LYf~(a}XLVlXVp5!_gTa4e
+<e|A6KAU$#Z!0D%#6I^zXvP4?xC;fjpSR_c^6GZuz|0-<nr&YixWrLOKIB!vx~l8D^Xwi>8qXy+z3usWRX}d=sk@ki6FG}vTirI`
+^VJny|KO3bx+i;7o+|dxHz#*$?#y1a{uFjfM@n;Rb=lnhL$u^SA5N4};oFsTa~^juG?6bS3U3b%jv+PtrHAPat4Q(_s1T-7{wczw
+-wwU}@2(*%FLdwDOjpw`j=C||i~daRdU}n0#PW#l6tC{u++!UM&Xc=z9DARmA)^b~m&5m0erCMAy7LqkDY^}VkKgWm{`W`uH`NYg
+-FlCG61URxLF~|5Y%=p??b^+Gow0C{cLX^(cWUZ{0qtMJaa5%65+Z(|*GA;y!6S;`0S~PWF73$!KW7Kk*-SyLi1N?V5}c#SU%vCF
+U!)@Pt-w%n3uvf-RKJk?rvWE~{@diKXZojninMLEbn<D|3W4bW!}eLl(+iWVJkOmR++$Ok9l2~Y?-V|3+R|SaM2)qX`YmbDgRBfa
+smQ(iIN|F0>|9r}g-w%P`u<u+>`mpGrzXFE>`~MECbzKJ*Zh-ca+8R$!)m|k1Dy@gItfv1oM&;`sj5EGFj9Du(DBnh-8MLd41`<{
+-5y!WCmYvE-YUd8nbcm%iB(HQWR~lb;q69#Ux>Ac{5?|Bsa<g4{pW~Qs;0>P_4?np*VQDqaPl_g0!`TE8`-tfc88|~Ttr_ul5P{Z
+QMV?oI-lP6kGor2R|b=t&}S?k{AR|(aL<biY;0Z0gRsNK%C8+$UT?SLdU;E-Xs_qPeebhWx17g1$cTbtopwFAvsqjEqBXfmso%O9
+yElEeRV0Xr58l<kn*GD;1xf|+scO$1Q(biJ$R6L3)64se=a5?V?3St5lHyw-mU78{sUO?4vTGVkL6iIs;-XJ~aqizWDaFp7_9G7|
+O#P&4&aH}PH<H4(%}$u$sYxLFVs-O$gMz~E+a4Y#o0J|YA;L#rAOE>yk6A75tkl0wA@>a1TebZ%^_N2zD)h^J<V4Yxt5?-+blA4G
+%lVFEKXcO3m%WxvQlEPkDI<#gUiI|0{`}%Lc4VaOcHfR3Tl%#j+tnSeo)I~tg;L@-$6iVfVM)k;O|5$-gqkiZ963~G`oFWWF>O=E
+D91KHivJh|E;mG5+kG{Y7ky*>o<2UNGuDNhr~G<me7o8?1qWZh$VikEHTrVyO}Al3+N`ku?qyf6G$|1d%D1a3nSL_lkZgNln1Xmp
+(zRQi5(ng+IHO<Mg>({F;#)E2o1``|L3~fLpbNI4_{x>4&-c2Bh$oh^%LC?Hd+v-PN54l;cinfzzsQM9dRM(m$K<yVkUx6L&a|lo
+WQPIyx#UYd*=a<U1i5j@y~`nDlckWzBueNV{&QTy2GlG)T(HW&F4(X#km5Drw44_-E@jiOUPUj?@2QI<CAYHg^UvCCEYDiE>Ttih
+U@{z#-J?awa`ef@+=#$L0TGSKIdl!%*M0bkN5`b(EMUr+^BY@ue0lbk#-2kI%<CV~*TX+D@w$d=O*`Zd-aq)qve}Vjhc0LC%O$@Z
+s1}m>c}&|4cgw4E<S;|{%ZNjc_GA`Jp6uyi8nQR@mk7ufSs^v;W5!_9^83L2MYZ2QL^ZmdX>E4x(TPmW)9J8b8%swvpHv<hu;xcQ
+9ofqZ{9*5;qOeC{F8x-hhN{W2_L^_}UKD6<h0Mt=F>1(slXoTm*FR(RN4O7+LNfC#omX=~5f&w^x?@ZJjJ-3ZRb6fzTHPYWl*7U@
+jgsPa-<YObn)iBMlaTtSsl{a{ZR&JL>r0#{LV8b)!Mr%+za}GB$KjJQm0^5S^5atuPeLMmFWA;;{rtz3KbFKVcPST!=}bBC(B1YM
+2aNPzhzK{>C3guTtE+v>#0!<v%g_ZOszLGuvOb0TQa0V`!x`4WU*K#@&bypbN+T*i`{P!C?W3-w+1VG<ZCqCGNL{dEb-IW=ah8{|
+ZKqp?{Wh+O2o()2K`!)nyWEEyklZ`AYHvcOV=y_n`Pf67n`gr!h5s@?S0vz)|C%!Na!Sun$)QLNgPMQeX#a4n?ib~iW6z>{dscSr
+Oiqv>E<NvX0w*qRtJ)}Q(J^EQIa}R1YJNL?jsN{KJ*>a1>ZB#YFCSFjd%8L%;LSo?&KxmO(Z6~I#LbxfTgc60b**(o(Kg?qJIbH6
+4^TV!s|Y2#M0pjC4NpF9SU`>+Ciw^c&O0{u8(TG@rmyeLUZU0TH01RAx7u50;=Nd8s{3U@g15*t{s?oi;+cjZ4esRR3ocl?yl=FA
+CJp_Hb?3;c+;(UCL}ONDwH)^kPmM@S+g^5iP=}`vMjMC<?y#`Ot<$UIXO^W+tu0xoBIZRpK4ER>-dfe`F<Ut}z>b)gYwPb)AbB~!
+eR1TH92xP1kSu<lTjwg#_QaXwD5kvmqEgSPB}wVN20|GvrnD|#SMLsqAai0&_wV9gW_RS0^0M<SY@MKykXq{L@2;m9TN#yNN**Nc
+YiI-qCBAP2Z~DVIJ$Z~_oVE4Hp4B#{4G7b<H~rVmeD?Gl@92>esi9Vc(@Of4zFjZW9uM|8FsbK4r8SXfvP$>gJ1r`8*MwI0NX7_#
+y0~6(*f4?nLZz(~i;2pA<d&vx_38fk-LiI(!uS1Y$fdC*KTq`Uq$G3~zhtQ}E=Dp?L=JVn8q&O#r=L_!=D_H&UM!KsbPCRek8!A$
+k|_0H2Sz<!4(B`GJI2k-7<T>8T(wK}>=TM>6{hL8n&cjfe~g?mrd{@lOFr`#lT~-bp{3Tl!=dI?Wt}=^1uMw4w3P#8uC2ZZ>HBbC
+SuJ_6JCd6)baO(8)ejSgIFT!DmD_H(_4k^v&ACmeAMsSl^FJQyZoKx3My&`H>uTD1D-;fPDl#V)lt&zF>y98~``cl4ildaWDL+{!
+qpp%r(jx+Q3%~EoGfFCa3?5fkhi*UIeuUDEtkykwh2LjHev;>VrLN55?pkl6BE2df^jmsh&Hmj-KJ~xcSx4x`&gq4y_9UyH)3<wH
+9S9{9P&GBc!Ed1Ky8Z2^U84vAU5mXr|7NR<!Vn)%jF@Y7deElseC+7#p{C=NvoFbV_Vw(ilClY1Z~bIYN}P+_B({uHXL}i?D`=|~
+Qf<|ET)Oce)b{&~r!tP)ZKrPw@y*_Ovc*T$<h<~V7T0!^A3HloJtKMs&uf|uv4VG3lQ2GPmWE&SLs(tG{%B$^VA~CEo?Ju<>>r)O
+yxdj9nE0VPYr|*a7yUxRx;J+sp5W8AXMU8;^|px%q!MDE&E9bNp35zI<x1_zZrh-&EoEJ0R(cMZ0+&8bm5QVkZ}B7@7Z*?x9}neF
+^@cO-UMMf1aenWp?htcibN0*wvhYm_kAJIjA~Vc`g2Bq(o2ok9AN>8i$b~^DQN@!FJgjgyy8i`My-%f*v?OdE@4qPc{@N|<;?^l=
+I4-S;Il4WSE{|RuY<{o2)IlgDCR+-wr)}V-awdsF?Z{a@*NTk0N<6ux*mM)?yq}T1=|LhEPNr$jl1`2)lp?8Iy@GZOSV21`3=@SP
+6x#dwanE-TFw7V^0WCZ^-G`j@`~6=h_k1%)d2jOV=>`6^q7g(hoO<hK*F3fNpT#~2Cmde55vyrBvF25hXU6H4hrNo0YGP+YbpCDK
+s6R#D)M8Umgvfs>Zfn_x4|i~!&Qo)U<TU=Ea2DpCV6ZkFyd2o3oxxyKnT-CBk!pcPETkqqEth6;%HhzmAh;WRNHqJ@cJJ7U_C?v{
+CBu>46CB8`dO04OUSJoR9~$(jA$sPieO*=W>UgeKjCaS(`J;W)hu%){iDkbVPCTsT<)&s{z1h_@&DjwphTxrck2kIww0yuP&8+QB
+J0G`c-8~=uE_SzLk$r&`cdi=B?QF%kY1LTcF{YW4#l=n9>K!KJ;8bTxetk!fIuOC=X%K|?A>lRf<xPB!L$UwwwO93*`r43F+r3g>
+hPGR9Iwx!OoH-Mpdr5Wgs=T_>-5U#HrmaO^=3m_|RS}bUX&Xg*kND4b93Ir62aEK|ja<U5Qyh6xwrm1dOs>ftAJE47JEx*Vu9e9}
+*UDSmDc?pWqsYf?V2(g0pe}}VLgX~NQ$)e0ua&^c$p=hq=i(_dtMK4vyKcNJ8K0mx>1C3A)*Rmh=T^+w9UQsgQZ)Nr^E|0*e?i6Y
+o1BOIM9nN$oY=$Qk^iD=+{;^0dH$Sc8nVTdb$u}+p)@!(BE=3RS2%u)tV^A;C?QCJm^^hax~<*Q%79WgXl<@(C1KMH*IIFLjB5If
+a2QDtvfu~ILBuFiyCvpykGefECEmk|6vxzc@s67!=Z|eUx>75<QWQ#Ttncr!$my#NuR>2sO26#l$Rqk<W4VXh9jxxUE5cPMmXf0T
+DRaXd%?O@O>!33&2d^1b*Ve1KtF@ACQqJAjh;&~WpXx9flNl&LX_J6KT&D0~Owx1+8!~#t@CijFi;D-vxH@P><P^!S^-Bx78C~bx
+lb@VCWl)MMF)_1oWTw=+=-899lQWWob!21S3Xhq!qk46&vr>YZwgD#0*|c?PJde+jicR^ieEskMj$SSnQWD@`FR`OWh*Om%bG8<+
+Xjx9rXJkDVB*CV`=e|My{z2g}@y!Elt>hxpTyR=iY^bYB9FSX(6CD-oswK7^B!xLj<bIjGyEk`rHpobQ+2GcJ>6xj%Dj|<zxn>Mb
+Nr`dfqbSZXZ9hnE6{bf8Je;yFhlFSmi4dn9BVkF!I9+HIH3LnKD3wN~QtR|agGSomDM@A}dk2G7AwaF1{XC2YYb$auft^mq#jNbT
+JZ%&TiRms&37e;~b#~C!k8V*@rV^-a9SjOiqdyxNw6W7k*=#mS?E>n=EDWd52C`^UZR{4pf?X3v&lm9de1T9T5^!mDky44cK5ro$
+snSX;7V*i8%q0RI8{vu-RuVps;&aMnp**ovTA$ZwS19ns5^>{U70TS6NFw5*45LB19savcAak1nY+Go`h_FW9dh$}OAUPboUR4N+
+^LX|DY0@a?ZIoM|KdHj4|0o-;FUYt;p&^Db#uYdRH#^OVv(5T^=AA$gVp9fxYlDiSOxIGvIUHrPX>T@WDpo_3met<+rm~r7>+ORX
+sSPzxZjkOidPpN8vjjv$7>>Ox#@iM@LyP^b5Y)uS4oCn1000000000000000000000Qg6!X}_}P)8e|<BNdFz9^XHfj{hRDdEa|Z
+T-rO=g@gK*#w@S%q=z>w=sr1BGTxm}FO0kP-N#R%-%YQ6q&~hmQb}8{&zQGwjklUl4dqwdbm<_b9{y2@cc(j0zqYVsrcq3J9TH^E
+r+k$Uk4v@Hpnf6sv9MP6Ua+uDi!R>X?*H;)xSqbbcj3_jw-COK<3%qHO<cDYG<P`gJbqC#Ax%o(T$s@9YoD6-eA>~ld3{?MlPc_#
+v<*z@QN=+8wOk%GCVrgTH_o4S;)36I7+)`@>ZESpIA;;Hh<{o)ltX!~#C6n-0X{6M;G_sB@qOkC_mrX1&rhi(U&!c6T-N)+LDyGj
+drpyyXmvFq^?BzJbK1vc&<`h8<}G-BC0LGG(e{YgtVu!dE#8Pw<$~lUCymAeJZWw}?VM&_)GNf)V&CLDJq_Sdzhtd5D~T2unaR>p
+e;gWua4B!&v|o<WelN)HeZz6m&Ie)m_R$AW1AU*-n6r6rH0w`KjUK?E9gjU_-?n{O$;ov-T3Y$_z2d_MRn~qdph^KrP-ucDN;5ra
+t^(!qLCc>xswC8c6VCmRzc!pp6^kmiNApk-HJc6^)Qhd6X5vJ4I8Ay1bnWqIITntvz2E%dv-Z(%`(vF`jtgjs3%MS+bMk{P(~mDL
+cBGvabG6^@P@42A_^!2ps>I)msuR{+KuY~+=Ols;w41`49&IC~78T~OXZ4sC%cBbXyL&DA&-b9&rB(jB@>9N?8tL0vA45y8Y6Y9t
+d?RcWPHB9oRQYuN=7-8PXSZ%~qi;}`mw7*ZKGs>WInI}QJ14SMl(YLvWE#$i5>hkRur&i}liKa??nToM_XpW%KY3B2fU3H>&wbA3
+3hWfrf(Pxo-5#b9Q=hmf_1gFZT8FOdI6EG#x7SI`p|$ZMdRm7p_#v@-*TQv&6N|QgpKU`MLLlwG+C8fK&jYVs@lT}nAhWaFGg@vE
+D^tU*D3;5}fw(aTWBaw7oG79utrLX>$ya`Aqp_l@F0;m=@YmlcS1Z)hRv~yC981e+DT}$;PI9WY&Yp5s(r#O@b)fegaGZVs1UiEs
+5H1f7CC@9{uyO_$#pp*cHg44)+<1B9w*!4;)OVb1IB}m{{o*R-FQN)`?Zox^RsWv&6IV{{$jP_#J`*xv7JU$#jmFhY@UiAlg>w8)
++pzKNXpMNbJsRpDp=L>q%3na6B?{*7X+2Or3(SQ+SVU(}ildjz*q`XCprsci@2kx<>oV^@x|ArT^%L0@6XU0ks3_j<L_5O$$E)Id
+xwZS3@M-<T5yzwI)-OB~MJvirxOQ>0&rF(VKG#g1?%`}h{cKKt3oij}KCzcOn{KVa<AbG3lOgqB;+oCruSN_~_odGp{^pZ&x!3U;
+r$Xo65^4ntl;7u|8vW`$t(4U8sag9*IG>tTvzF=)gbdI5<+RQ92c@*RmMLjZSM1heKGbhZYqstoizO6LLI>k`b~r*!$5zc)40l}|
+DzM4$L)?Htm-;`LwWGwHHbH_EKiXcj+Wz)pw`0Q`sY?}pW3ju72M=vKXRnsJBx3(GppQ*YMNx}Ds#yH0Y-c!L%gXTKQJ#FQx-Oz)
+yfsFh#@R4nrBghQ<{`Pvp*>GX%W|0lF}?W}qmUAt4AJsRkJ!KkTf;N@%4r#<*6qG~`d*)3j}EZ67Emhu7SCqm`H&Oi_bv3Jw%WXX
+Su3ZHEO6M$qh`=y6_d+f=YQhtETjZ~T$eO0vV~HLQySVEQL|dJ6|~{V>Ik-+K6{QyQ8sN90&_M^sh?Q8Gv;2n_SZWnhA6425BYjW
+s}R|t^w8-^sa$IH*Vs!ux@MGhtymnxrxbq}cP2g6eV?l=o|+SFULMJ=dd?S%Wt1lrF6*-hu@&M}A!i=cgz;Ilp|4XMim?&8$%~o8
+0nlVH9J;@5(#(L-p=FtR+Q_8Mfr2-Q$81s_%q;Fp9dPW)MHB4TpEu}>+_jYAQOXnNN6O}p5=m8*r-X}cT;_;kg(!8YO{}`*(;XMl
+j52Ck_Tb9t(=NF}1*7p*Fz;Z13BxADg(Ba$Epq2xKZdoHQ^yO)n3X9VW1nnOjTkvA!APm{s@XdK<B0F1Of-T+nL5m{313=%U<1#{
+r+Vq?4XhFQ4jehv`U*KMtyJ15QCeT%G|NrK!e~j(OT@zHGlDEO<iw^+pBdlQT+ul{9k4rIMxTJW`k+d6(pTMc+$vXFinyGQI(@x&
+qjAbKHb+g7f?&&MA$=|gyl@V+^EO_j9W|~4iqV=?R%%5LM98LPv>&@;VuqU#M*_9;F)@DSu8O1Q?p)Z^+mk+Tc>nirrz0a<ESY<~
+a|}-D5gwU=^t10d^h%ZuMqS_#7gz;(&D97*G`}jjv!u7uOF>U&c$R0h731D5{{$KHCN2q!IUa%WNmFJ`i?r0XopW>A1nUH}MV4*@
+QzB)a12?Q6<L{)VOrB&$i(I=e{BmTVnoAWJ?v*=jYzGa3(H@dpn4iFwis%E6{>^c%j2=RG207DUO%9dwQITY{v$uD4b9b_q(A`IU
+U0u~;v0Ge9m{Cq$?(<TMB#sgB!L}mWI<-LI7!=}e#iCoMIR^SU)DM#B$;{W5E8sHn8%M}zW;{Nmz>f+$kwh$!%H=W<m+srAP)bBN
+ORBTeOZn98sWLH!O4No1dtTawZfvPiYt=CENPURZN-g6e3{ydsgu__lZnzzeX;q2fFf#tAkl;AZ;c&TJoIYuc@OYg1T!sn6A}&U~
+;kV(wBaAN;^60`vSvZf+XR4<@#x=WXhF6~uncHO8<~EezOZjoZY49sW8@$7r+Gq^1*bVl)G}q_GDAr&FO~2QY#m3AY()eKJSF+h)
+LJ64h)-{~PvSf$a5NfatH{bNv;4E$?9t#ioix~Xbf&YhO1iAqL000000000000000000000000000000000000DzB_+3lxH95&U;
+{0P_?!`F^~o_97g*K4+__rVkwE;FpX{AfxFhq*QR)Xn=D3TCi2pQB)&5ULs8oOx31mv}KFk|1RKOg<QEG#wWD<)b5Wl6YoP%z75=
+T%DyelU&utn2yU^F%72>#ipHeRWfGbg5Oq_n7I&q^O==Bv*0LC5r+}_n$7%@Nao=U9s){iGI$wks+WZ-<z|)GzqH(W)9x&@+RdL+
+mTxVSGK=RX<+hq@X2myaNVdSpEc&|3MvN)DvBTxeBW<ck=2x@%2uQEV;-AMqw|>QVp_x}e@?PE6fkS(!nU!rg-TmgHN)fYskNYkc
+L+zM_qm3LVE>m@{CUtgXX1AR_5zHsL;!NRj5onE@E;lsm2YszvrZrQd{MQJvUFlOJv!i(O^9tejbKRL8z17`2eK|qFY|F)B&YKWs
+vKt*eE66M-qH?D0BxWZmL3mAi#IghLkyfnKnJMwyfrEvvg85#|QOJU3hLj<xdLAR3`fypeB${~~eBU26&U&WA23~S=<1z}S+jE#B
+7Kxef0XS<kWp*tNoc^MEo!+dLw;i)9`i<wpXAT=)7VqEhINFh^xsykHQdS$8LkQ3Ir;RO{xokw52cM}<gPP0CfH(#@@MA)^uFt;6
+(bJ;L1_R-D(#QIYEi*DDI%CVXZ4EI!n8kze*6N&e0V6899I8Z_W|Dyh9?oJsmd7&F9cI=VgEE^kPBn|Xj`sdDgTqvuVjSnyvIW;h
+Fz4*tuR8W_mta&fipO%(p2(d=jHgW9nX5+_M$brr*4))k%`$g>fy())u=gq1ckO0Ph}pEv{Dk2r{5P!lM8=TF#89tcwdyqHEMcsJ
+hiwpBz#N=-Dm2U%8{ru-v-xt2YyQ(91%6aqpZUeMZTpJ6n9CQ4())+LrHj7s(J=&Zt;Z*&pU4zaM!4PAnpi&b-Yw)!9tSgPb~ys`
+hSxj-Lj1_+?jIeK(mKw8&s1VWnzc5gU~LxjGA&1AV(yw&2(vX$=veBYG+TLDF10Z?T(e`F-_Hd%c761CD7DrGTZ0vIS_QE-DsZV!
+guj$Ard9I9?m>PcX37$~__~{qI((h^9J8+!aS-tS1DGgye1T9TGMlVH!~#BwNwjKavn^n=#VVy)W6l;U<Xp4#r;wXB&IrbVKRaLs
+myKZ<j$>vvxQ&LV7*D`#h8v<>zS&T_K4@;ii!{W{l*nd5N(2xKvS2k@o-*HP3^kbTGQD;iEK)6a>(&R&*FY@AV5tPK#Q%_tSQcG$
+Ek-Q`Ef<8pIsgCw000000000000000000000000000000000000000000000000000Koqz(zfKNE!sWSo>#eAGN0<`62-M}>^rke
+Vj()+(ZaJ^TKK#Wyfr>{+H79p%D42!q($!0s0B5w`!!Z%q4@JfLJI~N?Nk<?5M`mD00AX_<WxOsWxy?&tc(zQE9DmA*}`j<Jagw=
+a<WiZ>183UqC5n22QZm%z0EBbOG-@oWDeK-4g~};J{jj@K{lFXI}6^r0-=SL7-fO%05f)JatnPe2o9;9(Jk83Lh>6CP>NefYM+X%
+&8@ExHEQ9};6e^qAk}MXmeEp2aa{O>%Wf9h)(I2YZWc6$YEcV05yQaw6!?1>wKmPHI2Obqv{o&&wJ<i3&*1TR7RqzjAUfbbKqTNx
+#Fj2HvgIpup5_;PAZmjH%R+fu+)|?p4KeU{!BGseC?Xb@&5~MZwoz1O$!uI^@mem(iNN0lZ7}AwD46<mh~k#sLGiyE1c3jXMh#ll
+=wF!i!ru%400000000000000000000000000000000000000000000000000000000000000000004mZ3*}!qmP(|S9n`!ne}HE(
+3MOp8-vyIc)(~=CV_8N{mX*i>B?A8ur~tDpmmrm8gHsHHKN|4A01HDczrmOPg~2K0IpBXsihrRjHp_DI11Ego{g5c6L;wH)00000
+0000000000000000000000000000000000000000000000000000000000000000000000004mhl)v;I2P<d*000000000000000
+0000000000000000000000000000000000000000000000000000000000000000000000000000DzB={{uTou#f""")),
     ),
     (
         decoded(57, """
-c-s5VP`}xsq5SQV3DW1aM4rd?n7VG-ARPFFW9IR)E4$~}O<w!xkgE5rGq!I6@~^*|#m?9kWxl?Go%ctEdZEoW%XGQE_bwN_y`Nb~
-u5mN?w7qlg+D-Ov{Y}zXmu&l-mgp{L?P$IJhPL9pcOTVVA1@M--tal~#Kj$UBCl1ZSl(_*VDg(D7W?;G(aNewWes*g23AHU21W)D
-V63<LeQoEoy>qq-2d+qyJS+V1x0a&F^5xgJEnR=+(Vk^jPKIsY$;UlWFeOwyO#6*uO^lVKBnuY<GgLn+2)ezwYr2BhKjridzwP~Q
-hXh$w-sf3Z*Z1;JfDyBwk-@RZDH}s|wK#+sI2f^;fCMBD{`6*k$T!EoT21HB5&v_4FYh!vs}wFB-5_SlBErDVz{Eg2@D=`<7WC}!
-r$_4V7z<qXaa%A7Ftac*GBS_@Ht<9_gouZ8NHViCGBHpHggH4G7#XMp0CByCLI"""),
+c-s5VP`}urA^+=?3Bt#XWS)oCxSB3HAf5PxW8(R?E2r1lO`iMek*fEsGq!I6@}Ga2#Qw4^$$onSJL`u6{YsZrhUt9M-rHPo_I_p|
+xyH@l)Ar7}Yd6`y^*2dlU9#<STB5t0wWIa=8`_HZ-hEVeeY{9Sdc)_`6Bl>biM&>sVtKnUfyr-rSnS_#MJuZ!l{MG}8CV&a7#JBq
+fU(}{_qCnV_RiTV9JnG)@~rU3-&%?y%a>o@wsifOM|+lCIT^NnCm;7j!IV(-Fzq*rH8EC_k}O;d%uxNPAn5kyuIUP1|CG}={I>VI
+9TH?!d7o!tUEj+?0Y=PzMh3?sr)&(>)#4Cl;9$gV0uqos_|u#DA>SPTYBilhNBqzIy}Z-xtWvmibc2{FiwFZd0}})Bz*qQZTF|q@
+pB|~dV=Qpl$8EtVz|6wL$jCqr*uWFz5F#GVA<4|n$izS)5a#4$U}T^Y008(zh-C"""),
         decoded(57, """
-c-qC8bx@pZ()P#DK?ZkscbCE4CAfQVcelX;!8KS&&_HmvKuCZf0Rlln5?m5IIDFaN_uV?X@1EUr_MEEk`fF;c=2utu-S^Y|^b~(S
-bVj)aoO00lES?sWr_uMhzo^`OfHwT{0V&nYGOS{Tf|Oi4M|0ilkb#C%TshA}!D&*D#OM>MtDcYloY&$s3-UVEYEC~4mZa<>xMM?o
-h*gh9Nxk2b)z4iWeYwz@JDEzjI5nf__sqasJVNG`t6IrteFLsz+S|*o5gf5F1qrrMXJ9hMh*qD4Kj5&zVFtBO-hVDe%E^qeQLSK=
-4~uwVtObIqiS)X`)b-@igNS#<i{#BMJ&XYZdyQK0uXuFm2blud7q~VQET=7qEsDd(sY_<YfTo`d_O81>q>yP*BYW3rCf=cu>_si4
-Tvm_HhU;5)Qct^TR9cu&!AALt(NWdsBg;<X_2Z|a$fEI^U=dURKxJ_%REdAajHHs5i|I(C`L^!>H-@;p#!_5Q`{4MAlZ01;);v$I
-;|Ci}UN0O0iKlOx>XGRWF*z!Caa%C6+f$_?N&uDsF0MY)H-}@_A!?5<gFh5@lc+x_DbwJ%);lEW%6aYf#YO>vMi8?5HSgu;<7%dr
-J4k#akIz&2Hnywkk6*jE9g6$8xg9?rhEJXgw=<OQF%Rw}0dd_Vq8kHF+E^c2L~2x==f{YFbEPoL^Vc^~9D2+8M~0Ew4~>e(ZP}n-
-2wfh@F*P`@?ORGoQ3DLZxf(7GWvOt5CoGtD`7cx7xd>Zuk<Z@7zjL97MZPq@lQSZLX{^265acbm^bIKVHA6C0c_$KgtP7|Yqh?>F
-_9&?YP+NpIl{8?UTO@j5!ntraJ>iF~@9G@H!=|q}M2A#1HWs74)D<;0E1$43iU!BawaUER$$sz6wxnozuf6R)-)yluX>x#lcu1Yv
-C-jDW2Bn;K=rZ_A=5Fzt;{?XWw<v{uiSwtNooh|BpXUTp3CYp;e7ubBrLA{M&@y~Y;V|JgN2%3S>gTC&#c(<p;4bxfM1wVaC3^vp
-F)V}nF4V}Qvqtr~E#O3dDR(eFkK@s(0r0pGJugMhFdkTASb5n(0vK5USg@f^!Yztd!-?RU5tazeKA!fpVk*UmQ&nhi)Zx8*Omf;x
-)}RZm!*zLf>xMfrdBaMmM@b%$MS3#0zD!H>+7Zs)y|?xzM<_z-vtvI%8Na%?Pgv^>)wy$;9CX#YpIUmgMU7L}<TyE~;!I`nq9Xbr
-^HZu5cfb4ArERTHO~!5<OEmF(C3m^2ZP!U*+dWmA1y?HVR=}Z0cs;xyaqW&K%6<^67&i*n#j#CGC~_2+@qGL}t(Q!q7gF6}f(RNo
-2z-*u;fAB67-r}$GcKgsF9q*EoT}uO3Le98KghH^JgC1W4gnVcD^IcM+>O=F#CT~T2M)#>oE^YIEU(9Gs9{4wTe(+cx~^d1_~Qm5
-T*G+plKQ^1aH>@@3o2$u1Y}BzimNaUu;m^-Zd`RnhS84}9MhVfGpx0oicQ1(y%LiI-B_;YMB%-S3EMgE0YH%?xdpF~U=p>KXi^I9
-UVu`s`o>YuP-|Y(0P%Tw>trAB@L*m|sm-}gE3C;z_k;No0md;km`moXWGEZD$~4QEmEpnAx~v{|%_mbnu889BaEtKbuIF&^g>^kk
-pT7Gy)Z3Gj>@iR04#bbYGkioIRdPCj@e|P<S)*p8lnrh!?a-gj^%eFxc8%aOF~roYVZhgXq}(l5?=8wTEqrqkkW&N^Tu7>+t*;3c
-rt81eS^M_fn|YHZr=*{|K%QJ@{@e+6u{u_ln^&{Hg>krKyRW-{h$piSr>m_08BlTfNe)~~i#VQK_da|o0@k-G#eDpVN{f~`Wlb<f
-Haht0Ap?}&XSV<fx=Q5mbfBHFB?|9v^3p4hOf#6lA31Lbzo$B%FE$t(k)qCBYk}1lGfKfwRwo;72uz4HrW9Qdo3pt}xp!4&ii!FC
-9j<xzZ=o4C(WWL~2v?i%m-2up2Pv&`q6VtT=QS4YxRZ44hcGIR@~zdWhCR4@Wq&{PAdI^vK6IjbB(kV%dB<sV;ptp(@_QcMU@ao8
-$^s4QNrg%iI6q$j`PRt6Jsh3{cfVfGiGZQb`(wHjNohIurGEO{%oJ`K^Tf*C?Zbrh0U$f}a)*~wDCL>vS!Q`H)$<UJB<jf2A-v)M
-kCS8O$<>m3_}XN+11tan_)O+cv}C~MF_q)amS*{QzQ$Da9&aE3d9rQF_M*;d;sfmo6<}U%ZQI2J(%^pg#+g2Z%0H$}QKs#Au{#&l
-0X&tK8jxE_uQ+c|p*p3drMU{A?$3c6=L!pzwgNJR3Kq$0Fp-{8CPX*%l~^sAV)tp)kA>V%OXZ}Z3LjwSa;>gnW6z&!cC`yvdH}>G
-;kNGi3(O8&&;|ruPB8fb30}`&p#+fnX=5ozr#7OC94!7w2xj}rhkSB9Encz^jHx9g_U68rD!T8v**y`2TbMk}QgKotH$CEW(j<`w
-VD_BrP^pOyDvlAaFLu!iwTbMJv|%Qhe#%7?5*)cr)R(54A>1_Ce6@NIac@!c9J|KJS$lgbfWMXsuK2XSxgAz~Pn)Jx9Nyh7SF9Rj
-3h9b0BsZau%*}0FLgy?b4wG2Ye99tgpb!eK&g|A**LAT{%B;<^9%N%S*g<Nc<V0La6}7bDgf1LagA<Cdy^zF^NWf@7Fc2^RE5H<c
-yAoKO&_adx1eYzw7STfah<|U2)u7`k8-HGyhFC+_xxt__Ncp+$@<D3IE8nQ<27V_$E@l`81Pu7As#g$;eSFQIq*wY2ZJ%(|i<L9`
-P`0;_+k;eiITcKJAc>-Up%x<q?)6hXtE%M?ga+v0YF{(DpfjT^E;%k58VC#ko+EjU?;4!=#q~P{WYqtlW)TWhwk$eWcv$~1m3qgy
-)OGA)-mQ1gjZPy@;q6}16|M9UwM0Sx`j|zsjj;-t79ENL27`@yeaeuogeA@FBft9T6n+$~<6E5~BnlrB-DY^;{XQLnB1q7j&G5PL
-x&PLWz6JY$rRn?Xj|iE^lhGx}aYE!Y08Gff{OdH6>V3Yk;?slObW+zy88hLVXDbxDp@G+nL5P>@Vo(}18t5d?7i=#_<8ueLwo!-m
-cf|QOfcLUu!}Q515FUI?#$~kmV}XvKO0ix>rqiax!_Ub}8mQGMarTzNqmfuINcF;xN)DlYyrOI?>iEW|1IiRmsKOhHccoZ66rPK$
-)Y!_h{2yZ?Y*dQqj-G*{afj2cnBdr5(w|Rcu0M`>hj^;Z*`vzslGiQHEfc}wZEL^u3y1b4G(Mn<@zk7n%EPnW-F9}oEhAsVa4ZO*
-!Lu9tv~j25*!1zt`LkT&Q|!J=`m$UzQOenFF<}W^+NrvrhItq7`Ky&F?j@a`_P{Ap$5ZyL(R`tqY~1jAkgl2mdn`3WZ`et})09+w
-DkJNCGHL@?n-|Y|rF8owjo;hNYWm%hcGJ<Np=L#RHk4+kKBT9eVM?T5S?)3RN<zbDoO*!C2cZ-v2iNl3Oiqrg)k<v9n=o}kPo(#F
-UWE83s{n2bOO_^bvEM_h=QOyn@qjf^UBhTER6go}&$2OgRGcc;=Mj>qkos&hOk5aCE6l_7gSC&TX24i(G;2<j>ENm1{n>>k($Qhs
-w_%$0p3`>pzEC`6^_aLe6p}1GRY|NYAwzs6tuxV>7LI$1EKG!kcexu&|Cxrxd_JZwFIBbIT{mUFXm_HX)Jl^_6IzYd*=qI-uq*fc
-19^lPZ8u>V_(=70R7Ba$s8S(R?reoC-YR=%qvr66#2)9nNl6)-r_iK%a<o&yZivlu0eBzV_FI(#i%{MPmse95{Z<kW7goD&3$6E(
-@gkXr>zxrX3#wkK5B!3HXR>x$S{yNYPxKAolvfX*C02jAFG_h4C7w?8C}O3DwMg6?w{Q(nxyFe$0vfVD$T#mhym=&)l(|qGgdk7f
-ppYWG9j*3$rWb9WGdJjxIrXftW4I+s0Y#RfzIol>+sby9Z^1F@;Np1Mt3xhEkStyrS=mu=+aE>ZKow18-d-uTb>hn!N%B@iW?Hrc
-M_=!u`k`SWL+IVkED*LbFnjBT94~w{me=IadZf3*boo38H}~S!X9junywHQu*cblR5=2=W=1lOcYpHXB7pwa&B=iVsh%dHUft}Qd
-<@WuV(pfO49YuhR;bU_U;Xdyit3kD<|Jco;iS0A_1<iF@v{cv^eM^?$rwvXVU{74mAa(p?zKa#^xtJI9$Wf-`HHn`1LeJ)P?_FgS
-aS~pbV?Ed^vTLnbmE=Wwfa;n)ZA+bmyV58wl3N!6<DdnqAi~p?Wvf7)-nvCCAtR$<-#$7D0gXz=YT7Q0&65u)5iBiT-J6!TR|HAd
-C;p--#W5_Hah{w`Alw=JdXCReBCsT=D>HE~wMD|PZ7bLPQLmi<iorhsv+S=pLiI*UFTSQOzC-OZr9UuLk|Pw!oX}5kj|<jNpO&}=
-GrWFemxjQ(l!OuaDIGP*S$>Wpw@lZmD0|ogdNRI+e}~nHx0!DoWN!I{d9tywyEF8OVWI2Qs?8|sfeH6gE7LUj>DO!1hZ5fdtr_fT
-_QTDy;tbgHO5o49i9+Dv0kw+upAJ%pG4fuaPmZaUCek{uW+NuOL>YiCX41(10o|`gs-l%abuYdVEj06S2N9rg^L~6h;Tp~_q87uZ
-XVlsY0ief(EpYT^7-N5xM0&DONxw4w<wkR;zoTl6j6~iJv%5&0=5#`Pz>`O!CkW_=dxe(BeX{WNhZ;_{vlp|`274;b+Sh`<?g~Xr
-c`euPf<cXyM=tf7uOuPFffjU1-}zbCUzHgaX$-(uX0eJSLFsmnd#Y`5ixv1UQodo8sqZM&`M_lKtwP8TaYGm0r5KWQnT#`k59B;(
-rH*41E;~JF(Fc?p^=N6sdg-ZL?E~Rx?mZ;?B-ze7o&su*b82~_`Z?~_FwGk^TW>`8ncqwV<S!b*9gnWq^W1_5d)%W)_Pz>Sw0g^*
-EcVF0)jetWt~7pwJ;idtV@FZ-<@o)*%<xntmI6EJ?LBGzXZ>`UJZqmZ_h+YoDeK`^>V1f|p%uMY+Wpy~^dM1icD!{?OOyNlHy5Z>
-nHZl9(~<SN1i$?FWI<;GA=CI%{vnbNTZyIZ+27Mu^v=bc80csrSbQA#)(N@^#Ftx29b+k0I;J9w-E2v;ZaHCMOt|P^5a1u>eO{pP
-VeeauxLtgohT;zv_zmh*vK-y4k{>pL*XVL+&zF1Xrj+!QC;km_Ffl$F2nYdy0Kk8QFi~e(w{Mz^Z`bz=*M;o&XIY)#J(TY(kIRwJ
-LvPn{ICDwF4)3q!bveMh29h$)iz?FKVS*w5h>@N06~f4gP3f#uJ!|j-l;0xZv_DVbh$r^=VK(}CSK5Aa3%2Z^g!fs=>>llFP&?}&
-ks=`h6!H(4dItGLibKhy(IiHbC|@!PA8h4-2W#)#XfVmunyv#jVWUqs5K`A&hO+y#`%+0g<2R48$>cyJ$S7do-!VZ|t%s|9skdj-
-7MqK@6zZeLX;~5x+tea-4|>d0OIc8`d~R^w?8H)Z?u_|qmsWI6IZ?k8)#4%`2B85#|AR>{<O;}+x2SB(&?XXnu}Sc4em;Q@#06hF
-ISxf4j?Fu~C$HrBVf$uVx|8g~8iWL+PEm|PxJcd>#0tek`O9$f6S5iM@@<^v!!7M*wxY?MQ9z7&dj?CU_*BQ0rqRI-A|3ySLcsXB
-ZhInYIbUk^_r^0be-vqg$X4<$DG_#bJODEAXH=iqpD*c^8?)ZB06K2;MX$US(EZl2-s+2UUpnzzJn}7krmZDtDi-{H9x{DtHk=g}
-ZfV2z_8z*#AoQKq6^{`I4GjS9_q%f~aN#aIxIZg39K5e5D_ib05l>O5z?E`36^&SuqS!{oo$QIuu5z^9MCZHI%)|-t@#$0r%fr%5
->Kei+MUik(;>d_&CvF1i8W-*-BdaV7mY*ngb#0i^+N97R*tz^(mr*WH%J1+^qx*z0W~}T~Q;6YaS0dc%%e5opS!wP_xC{;WV0M9e
-U|5^)57Zun-t(`BL=-bZaFm+aTVnC}k6*YiWGy;}HjOp2vWRfRk8Scz8yCGa3mfb9szsQIpQTTil!i!ZlO)UO>%LcV5N<_s9J?SK
-%>fJ^&T<8x0!D_m2e$HGRUH>Ax4;O?yX907h)dM~>z5*{2}p$6M)~Fz!7gL|5xtx(g&~5kM_!^DZEw=kW6`<`D%MnNrU1NdgNoc8
-1Zy4xv^}4^tEVz}81Ig&F=jY-0PD3=S-)Py)64ia1E?70s#M+ZkJwlB;XOr~exDlqLdRT^`@OQAkFlC~OIg&>u;0G%foO+Od(Rk8
-9iB|vRJ)gegs1zb+x6LkjK}G|?=gvo&05XtxQcns6<RuA5u)qbZ5;3JI19s-A2-=uABcNRy>1=I(ZzfC#EA97=IiG}<-=C-Z<PA1
-YO`w$h%XKI#dt67#JiZYKneO7_^Il62IUKjuX2Hj^6#<|bbvU|Uyxt;>bVx>KyStAhu!6(zH#?hnrFL>S(^6dP&w&N?eZS;)eaxv
-(an7^$b{vENoW<~j90RayKg$@!NqH|eQ}Rx_afFQ-#AZ*bia;<zgyY6@P@9+!ir}j&vI<XDULtyhO+<%QXDJu%w9+V>Ntc3g^D(8
-R_3qbo`{bo#-$f!xH^nw6(wEOTw3d3Ros}*5lgC}7(Q-<jP~*|UdbFi?zZUL$ZP#U<+p0)jL0`Ww?Q8*qn_fHyHpk1EzC{xJ4%|`
->gV#~UNZjhqfA5$^719pM6ESmo$DJ^;UkHqDqb#Hi+G;yC)efyvj{#7%E^UCAi)(Zm)Pu7>E)6ch|4|RITEx~f5)F5SLV`;ezm!s
-_;JRvppq7qszd5GJ5*tPp;y9GaoHw_I_W}(5(n-1!j`<RNJ6X9=sq0U?<wEp@pu<D)$~@6p5OXL+A>Z~_n27(QEhE;)j7u&+6H3a
-hM4Q~CS%s`w|}~kSjiT9{AOcQ><1?i-J|(|d*U91!2VPmQVvOWV^gN5|9g9ln<=LC9s}Zoi>%Ns()4S*dm27clGE|RdioA>vZ#_N
-<(eO&$F^m8+j!607mmK^IflkO43~j?Sbpu=7C&A>{H2u4g;eK;Ka+e~VX3$>=+ThufkryfYPoL7Xqlor&8`3230F~9sV1GTfeVHY
-n<4K91T(ZH60wOW1J_j77%kLU^h^g0mYMH-w5<idBqneb(BgD1>-o?-%H}r>TIt9iNJ|ivu?zD5D2R&nrdBaRv{<RW>7V>soYgq@
-E_-VvpndePZTg*&kK8%g>iK7TRgMTCNo_t#XOFPwxH5MKD;a<M><~+wnQe1ezr*phLMSG<?II=Zy=z#+&PUAI+-fA%;^ow1=ze@e
-hOW1v$iaIHfsulZVDf~>GS%swP>I(aOuJKN9I|WHhA0_2v%Uh3=0!A$J~+E$`?V_xy7bGO+a3$pidUwhZeN6kP-0$*k-Y-&()vxl
-jzV!njJh=l_eA85E_S=HnFsW$Mm{QzUY`xzn*r3#G{y^{_&iXymbd5AYE{DI&|gZv7-3i07T7sQS6y<EuAvl7YYM>^=>L?XG3&V}
-e@3B2hGI>IiGjiJmX#7434{#%MWgvAxz|q=aA9c&TbW*8&3Q3qbsh7~R5ZQ=IEkSev7#x@`9vb~<H0b%NPu4>{1kJw)<+ttNAGDM
-(y7e?r>+>zz9r-&JAtdvr3o|h@X)1k+e7s*0XzZ_G8hQ@703kocWGu58j80DRyj&R_|NpKs0UqE&6ph7qOi9qHS{}YLD1AX9uF2g
-TmUlYR{{zR^e)hk2Ia?<a+`80F5RU(!}09tQbO^o#9=6qj_Q#9ZXb=XV&<haK_x`}=V{=7^$Bjrwfv?NQ}aqE)#rvqmno+do8W%f
-1J?6=Tg`I}OkijlS&n{MQmP)!K#zlr4ER@O99757u^6mD?tx7BeaqM`0$&!e-(PjTRc)$Y%Uo}97uuvw^{8bhJS$c{ua{6kB8DJ=
-|Bs!`K-<lao5Bn8YCUnZR2XcjgUivX#;W=6lBY@zuayZ5hI{KfGwvR;zU*R9huih2anK?`L7;!c(ArU1a+L<t<lv)za~W7=Mt6<o
-j_1y)BHs{DqN~!NkSJPyMn)X6ER^&_=nDdP;l@H{LV=G7g8VWp#el37S7YBf{v$ft2qk~2iePI;7}{Lo#}vWwQ9|oxzuCD2o<q^h
-DaxV3KAinol-v?U#b5{n6crip_Y+rr6WTzPmgh{M%JZ^a(<?RetJwhlbJU2SohqkNk4dA#phhTbRCwTP<h1o-_oy|m8T8HmZ+(HZ
-TtF-&@c)c}_E|=e3OX{AO!Yw{9-=;AmsR|0AY7KQ>xJ1SvuA>g51K)b?P3Y$W<`E)XQms;Msinjd8Y&gnW`Ea1`ZJEucf1L|AFq5
-mSr5JGe<47lx}g!OzO-p-(H%@Gl?-JGl0f*K6M&8{ZRD{K}@)i`Jyt*X{A&g&I84l+pMT|M5Ne|pHTs)D)TNRZ*r-Tg<IjxyJsCu
-vd+WQaW0d|3y5Nh{hIRnk=T((3M+$SuTeV|ak4G1{MkWDTw)QYsni2=4pu01C}_yQc_OWe^8P~u!!daF{?}DDo0@`oEbTrB+DJ@E
-=JmExoFQ?Rkl;{#WNqssYVrGWOH|H%;9+VUZ53Gw1Vr~-oRtO$?MmBn#U5u0mx5Is4BNj{h`%j_xb)>@?#1cHX1Rq2UC@-oD%q%!
-RSK=zl7C6p=#El{iN;8FxakGkpeT%pWfz0Fa8>2<FwU#HF+VgrKYnWz`nuI%J$;$Rbj5sd2-}OC{>3E+)`N(9))ca<8637Yh%<HQ
-dm`J=7;V>Z`6$OJ3^#YpWhB8RJ<T>SuuzxpjdQ#IV1c0QsY3Mi0yX*f51q~0qnltaBw_tI*K5?!+o~Z636@>;UFL5VZsE=+cVbID
-CsAv2+hK_eJtRi{nq5(krBtr6%2X2cqhnRd(IPJZ!-Oy6wnw4+SS+}3EBS(ICzPGXRu9-v6_~|m$sf5_yeS!J&$*5=SZ#R7rwXq`
-ilxe3t=ZXY@_tcMgTY<vS{KPDSPBk(R!nFX(gho{!yNws4-6p4OjI^8H6cIAZ#)xEEVjl{;rWV_(caYkWPw8`hJ*s2_QCXuPs`W?
-rwDTz4o>RADo)mg<^U&q$VIz&AC2Wss9{_XXJ;|XgJk4g8($YS1I<ec;<2y_j%>MJB!)Tu=bz4a#k_mJ!LARZ>4ESEHu?JMkR_W;
-U#I+L&U*vW#gF_+#~-x0YdGjddz^N&X}f&9$`4Lcz_X6F=%KBN9@mSU{U)Vv^^ZsmqMSeNU3ikd8j3X}O7|S9>LT2r<m_-H(xgXR
-LqKCGg9X`)I+M^Kfd(!V21`DZXW3tSIg<+=UEVI#Z^n^_piW57j`PdPnU;GkW+*GARJoPJt8Z&{iPZLj&OSU66;}}&bRNq8KtMhm
-Jbo`^Fkx)e_gDy>BS{}Om|-u9LxigN5yp|Z++sbY=vC*`!RHLc+v;|2wtYiq*9S++%tb)@GP>C@^K<*ooKYQ7$VBYU%jR`TCq9;w
-3x4GJ@1+@4{yEz8B=T#$l$pw}*WUv7-i{1$ZkU<PvAjXyKUeMuR!Lj;By(^k{DvDC01h|kdI3;P7olXgjrGhw+p9|JrKSf)3(3Ed
-Z@Q%A_D01zLYQ&%GR72HwG3pVNQ~+5YCbKlZ+LKf(wpK|NE3HzD`rpS#u(#oarga5CwdL1&NJ6a(<JuCac4(kLE1Z9n0CcE@mc}3
-Ln2H%5)jz6yKF4*P2Z(%o|MRIF1~+on`HLIW&%fR0|)Mm#^e0Vgo+v7^-}JAUi0miZ)ajWU@X5cf#O%d4G<F<_G9C{r}C#})nXVO
-`5`rQWYJ8@jAR5TXh1OFKg%gF{iym8!f?S@$S8F1oe++@Bj?#im^lF@3>gIg0{kWw?HUE#UB4(`EU38h821%0@LQcAh_3ru7LX2>
-At1nn{M%0czYpp);^Z@DyZsR4EmvXh)`6<B&;^uu>{EB#K|~=)4wnFm^q(;}M~RU5S<DbW{yZ`K;kLRZ$#?b>Jcdg#XBj2gp|MbL
-G<+1KU!P3=re;R}wI6fxTHbOPl$^c`&DC2OrA41~bX_G;?Qk6prS!0v09ZiCzc=%!59IeFRRYLas?w>^Bz3bp9T%6^TP^Q>(b`7U
-m#QBMXFx(j0wV!I{{}Pqg-5*UROtRyqe|%PM3}3A6C!Hwl4rj22ZUPxNz+1qh1n-^K3o6>%Fkix*AC0~mE)Igg?@TN%NG4jpX*WU
-Q+BO9r|hou)XqsymmR|30G@yY11%34JW>ey-&@{4>DYv;c#7ZgQA8^9akAWFGC8ow9F>v|;~E{+_>8p@#)CZC!CcBk+o5U#ZW?45
-=wD7t@Ql(^io9*?+@+%_Y>`^&mjmD+$(zgoZThEsn1@H(Wd@<?bE$P>fsL*`#OkE@xFFR38&#k(Gy2m{3v>q+l%5(vdPmI;z)i15
-QgtspSUt`2w_sfZ1G5`RL!K4^L1198^#dRc1{w<RpXMAawTmq~(dBVZouCvQiNUF%U}l$kG6+f|Jp8RuGAKGlgm|t!LlfDa(xJjb
-`;fC(h>8w?1%doSa@x-A`@074UE`6iE$>ofloMD+KAjoUzee>sm2C4q;?F;<)Ar=DYkU6mN>cUJv$fZNY^V?cCME#s7rAkE@chP5
-LkXoMKHE}O4T(2Vp3H?rKgqwrsG<a?mxwzjA-uD~xhg)VO0d`mJJqIPTX@myaU&5RBSZc^*V^oKU(=y)zpbemed1Qu-6hCxgzn2z
-6M%v`Mbmt<_Av7dhi_7p$?%MRC!;jQD`;4IgEM;ji5rj#8-n`36}UlXNw^KCT{eyJ1{3F;sf(5y!V@C>Cwn71BoPntke9>y^)(wA
-pUoK_)=f)rmnwO8RDOA}_(6nLjs^(>^0$?ncGT<eZ&~J41J4hL!!4g_Sie|c(_BVBZ2xkm#YB>ICa@4Bv-83o`oqfLF|TEmyQ%7G
-6H$e>=MFL`*%?BKj{KK8=4^T~Vi}`-5MDkV$rQiFLA*e-rYivb(zeLoike#tfQj8~Xh6ePP%qm(zYQzc2g(uJP+B^J2qHS~%*Dmz
-SW$41k?|<d%G_?>Z5B7Mi_l+8%aTaiE37;)@)pa)#`x;!(1&xr607z+R8pRq0Smik!vQIYEp~v`JvT(zYHUiuOhML%kdOqucl(VI
-*u4s}q*iH1R|q8GA7mLbLRWu@T_Dl?B0^?>RxF-8o|<L$(E}{(f(`}mAY>~Q<D_pi-fqGw8@Mz<=93a=5X}UE%y+j-kH+Fx)6-P0
-u0WovKD}g#4RjLv^tGH(8O*ncyxoi&$&nC}g;$MTGJ=ClP5D8-4yE*;4F-Jakk@1TyFt<?AFW%>Bj?WB&pv`&c*q5)GsFx$A1*z4
-W0JMb??Wo~LFK`UayD%k7~%AaHRO<a4=dQ{b7sN0>wtd<O1`stc|jtO3aeKOHErg-(MN(-h_l00=G}KKXi8gvYw`<g#k+$#N~y#2
-6J^TNG6tDL1hG%ofJTQ)tH49UIQM78N@Vv=%J3~$Kw=y5wbGAW?>D<-UP!789Ss%ZoUowQDhdN_mbq$-%;x}&O!zD4_q*$T>=U)u
-7TG{k6WfdHX#t6qHIF?a@9Y>|3V^CgA|PQZFe0|iWXS}!G5jduBF^vGz1*xPcIG5DD1fugEeLOU99%g_d={H*)~#Mrd|a_@oMk<*
-ho;rD<!VXskpz%b6uzZFYOyQ8#_KzDfhdN3R;3Y9#@g<?qn5qjpguSG!MblO6%?mOe}wM&>LcR2wcrcxq=5Ifr|s(NE}7^*Z;c`#
-1V%Iyn>`Ld0qYOdZXTEQ>6>fvH<jJ7f8xATA#A6mnEu#fC6h*|pdh0K!<kZ#J<CVAh~Z5Rd9aL>!`4`gfDkkI5lxnNN$lP{cHCos
-Y#m}E48s9{0l!nnp^di6n+lgSF0d0-PYm+Eybk?d20-bB^F7xw+RheQ-kdM(OA1dhPB7+w>UjSwT=Wl|T+p=z%MWE_LA=8CSsoFx
-ynn%feh0*OM0U$X{kkpoWOc()K0olKWZkx=13MH0_&eN`OgoW$319qiDDl3L)~8lnZsQ60n+@qWOcE5(Z>H>P`rFEB-+e0~!)_01
-VRsF?%Md#H;JX2IVW&hv{*7)bs6b47LD#)XFZ+_@aN=G<$Lbguw?n7oFhY@>G0BjTe~X{HJS5=vbgL@Icjb3&5&jRkB2T!C<HULL
-)`F#^`x2-)0hplw$T2`!CZqYn&wrhzW)7%uCUMjE)M!7)4Yx7=uHaEY9PMBsfQ<|I54B_7MU(@mn(yyhPWOg}XTk*dA~<h0p(5QM
-<R8y;lv9oFViwWU<NbW;{5Kqez<1OBg_urkOO_H^l}~m$d`u$u>jHIB<X_;toK30cQOr&1Y(x>nfFl2T>EQE@$t{{zZLmb?u1J%F
-xPIhaNqLJ~oS%TD+-mOJFcCIIz94C+6(%PPfq}ul;syzQ9qrLmzW3})B4l}nnbG0{8w~*w-I>m?=BG0TqgM}!z-V9f7~x(ZZ)y^3
-(7ztuAa1z1`E5+eZYhx~VNW%f_n%tx=^tzzE(k*d`kKU*pwkodl(H;lzHz(RzSvAiXpnzVJ3v&(yyCNlZ#v%vze(Jr2z{~$<Gc83
-w%U!&JQ8{sk&#~RfKPmEB^^1v_EH?cD^G)g@h=_~1+S{0W$b}zijm6%Pss*_nOd;J_<F>EiB9i}`UC}|S_;aP@;|+cP|{lCR!rPf
-vIJ6~Api3+hYMe2kWO0FIbpt<RU;MMF@@H<U^rW(-T5o@F=2W|n|SuXA>m=OafEQ>3`MIp4^y`kCp9t@@DE8IrhnGhqPrr~Zc%B2
-V%AEKqfWyV8u_Wdh)G1?5%gSKth?w?U(r`ySPpS9YI2QRpL{S!s)a#>2Kj}ZWZ!H|iz;m*ZK!)!0w+}aI&mvfK#j-dVEm0fmHrcG
-J-uwf(>BvAwlTe6lS1)f&<TrDqji)5DJ1~y?-!!JmUzl_jfy_Uy@3viIiS<{lF2?;M8~)^=Xi+y-aa~^%1}qRNPgWut{EBl6!M-|
-u~wZ#3*p{~CXR=N4*FY?nR*S3E8Gm^$y^48L@_s>mCaVU?LMz?7be4vT9be0PqnXis*uGitpb)jtisGA4UHL5Sgg-fuwo5XkwPT~
-|Mi-;-*^h#Chb&R@!bW4I9ov6SU#TGb?<Kn)?V4KzH!YWI65IZ{6Mm(0Lm-EkCeJ?8t1?hFs{CMZ!4sUA49=}kBSZi$N;84dQi*A
-s<mDP%!PUk_5|3#mN(R60X1*Rb?0M4pFDq6u=xc8?&na{=XJI8BzDxHlZR(xTgfg3U#+1&fPx<lAFx7lRQ|aOcPMd?hr`f~QB0Ox
-TP`Q)ys#<yvwUJ@x%B-F+JoAFq?xCjE>)HxiSCNbiQ>JXx{;Tt+U3_3_zpWX0<3_x_35mJ+mN#~K^+oe%Z;}0UzAD24YEP4&6*H1
-jly0TIUc<msu7LKQzHjHt9inSqrnoF@C`)p`|?a!ja!Sinve)!He`_BrFqZ)<h}Rpqq4GySk#WM28p^oX51w?raapp3;hY5WFp2F
-ZElX<+I_Dz$fSN4&|K(f`z%YXAgPp}D%oLF0)QVbul$gFAaL&I+g5+##q+J>p<p~Ml3N23;vQg~i{p&z?Cs6bUe4{}XFI9<08=r`
-0R>QNh9|o+LYu!}%qsk2M_keZNGF<<kpLAP00I2|2KqN4Tj)$ykWyfQK>sb_rxLNVvaIMo1GH#<4*mbF7Zzl{rKSUW_ZM;w_+&6J
-(tm~Fvr+URici1c^psAtLTCERhV=JiP?Cob3Nm(JDAh{>#d;x5W&kGScc%y4WKYtVoS5ea6FF1g!=3_kd1Bb_P7ctdAMrR?)%A_8
-?>NDXg88w!nk<AA1sU>t<{Y4McZl#Tsrt1;V0q;?(XUpZx3pd~bU$B$f#Bbck$v`vJJ+_IPu!bO=fY6&o8)r|<pg^IK`0J7_%}x-
-lAnNHq$U2=if$WGVE_%Yo+q~7wP<Hh;lU&UqyEOI_!1K!p?-3{+8-%ZoFrvz>e5#)F(NruAM;w{(i0*>e^XSP5pjfG9+<h*yrVCv
-KBaY`s3Pm92~?fuU$gpY5OSbmqk;Z&RBVCqw3eYDPe%teEwo^(2kMlf#5qar+&N@~jY<eoA$oMYzx*rn?=j52@mzYLWS-{uPw}Xh
-?hQr)>mJI}BEdBp&bsJX3+!m6p(I#H|6xbP=n*d}AI@eFi0f#dLSw|$ZAHsURKw@W87rI$mg{w?CDh@<qX0o6AkeQzMfWgHPACMf
-=tt(Kiq|ZQyvgdBClb<H#NN8?S2KDAhfKT58G~7Ie>QTYUk!@JE=HBbUyVDEO)G%T=wUsY9sHyE!lwSErPOO)H4CGllD2oyP+oR6
-2mulb<X5I8N{a|>GWQ1*9&*wy<e|K1uRMr%MZC;b`K~_D==;{i+i41G;h98u<165j;v%8_>k}t83VDESZ-(xuMeog^6d)|+Gb!W^
-Uu6xB&*O4|$}>t_4L{b!T~MxP)Dgy`gJ7Zjt2!pt3p9e5StFa8z#QadEGQFj(HDwEwgoL=-lWW%xb&#4Y*^udW--=RA>uY@+(cL~
-0LuS)mXc`snIY-h5olW>S!hyvkxGW?(Z-$H1oKQ_<FXA4$$PWO9mXPiVCwZ|O(Tbiv-5&TP*IWpX_rH!=52|kW=|_?N2Fy2wNzBn
-W-Nr!9*(Hb5pk<xX)yLWr80-L+4w!fl%xT<c?V&r5K|B#VE`e&+)xoJyIT>-+H(rpGD}-x8><reVsIyU0}5cFZjf9v9iky5=&TcC
-EIBz{Kw#M3XP!D<EjSJ{G7Js!i@h7Zyt6f>h^-K_l_0k@je;4vfr^f}K$DOp=#%>M4@A$UOpcrfXXxo<vf%<+#1Y)`O>sQ-FdlMD
-JOC;P^gkFpX-69dZYwyMnKZQppP(6mfgCIZm9#jQ;RSV^TCZkpnP5(X1-?H84(m<Vm>Ub{r1u1|pDd#QfE4}jdoEnKy&XHVxgwT<
-3bwHnofVU$Ii|Xf4Xw(Ir6J~)kbRQbzJo+D@%1`}G<wn|t?A5!F#1NYX#h}xjD#412}1hIQQ=D1Iq*@NXaKde0XnL<=5Tf+a$|7_
-f)?D_CErTzhv$vHF+{6jl1;1WE5g%Zc?f6MF6mex%oULr#b83kfkMy$f2e)_ufQO{pP_$u#eZ|p_=y4jVa(6p|GeP9KLG>!;~3yy
-WBN19{ABzon7@Mla7=#&=1(*8KcGKo2Ji>X0RO=Z@Xs*={Qqm_7Y_cInO__i5b!5p{(BJc7b*TL=#QMypJ?Wf<OcZ5^!#^rfPab^
-;Q#&NzclmDAO9Ey@CS<cx0(5WqFIS2""").reshape(28, -1),
+c-qC8bzBr`_W!4dVSu3<hVJejI;0V#q`SMjTe?9&Ksp2z1f*M}l#*1CR#54XpS%0Luf4l_clYkzeZ79?ulZ-*^EvT6=R9Y6*N@!L
+Z*C9R={;wT3ac^@-44~YpYDUE8#G91-z`H6SIEc-@8v%D<o=nFkw-}Bv9r9}q%M{ID%efS-)GT#X@V09*k~#qIf~H?75QjLvxoJR
+jFjP^yKsoFHs;%EXYu<-xN|d;s<F>3e0ZXzC%sg%_LTI6cW5p^n~B^p<Rbj6Lrxfhy|yJA<&8UK;^Vj(;y%M^EKU{-onntiW$+1y
+y4#_!2RLI{Doz{j)`7Eyb2QKUJBXtvcl&fR7nyaL+9(`I-?DEb8xc5-#p{?QyL833R#$y5amzbg=@c*z<!h1U`{xYHQK)T~-QDB<
+YF1s01CF9kwVVm5&QywcPqeb~vI%O<UruJjfnig3W+^>)fax$_ra>R8&MEF=Zr7Jp<6Z`(DJFhxYAr6BP$r*^g-R8fT?wI<h@^09
+TEIPq15uI@>sJrQ_5ATOBd0cs?~2!ZdPd!v3YZ3Po}z@a;q_`9g-%~kTIS^(AFsCL%k4h%Hk27@Tima<k393ctQ`uY)oYBK<&>@6
+RTnpXez0gtvb%1ov4d=+HoMR`8f>kKA6OfdV&l_1JQ6yoL5wh)xIdiUtkrI%yg#|(%jKAv%5;?S=xIn#9|32@L4RDnSei;$j&C7;
+G2%Yb)nob?QF&0Fc}s3<MU6#%6ZJ5~+by%eAE$in4GL5Nue5f(YImnre{%Xc3-93|2iqd5UD_#;&tA!q6YB!31la?-LuiCGkrcZ|
+MR}d$GoFoCF5m3C#&^Ac_|lns7-Nn}krBuF?wdz@i+~RM0HPr5M+RwpdK@rg>$b8flt%dNQC)E{Qmpu>FqNALi6$i%t3fC{EK=&-
+%iW`kfr{7oHX!WyEml_&_3LVdpn~uURdz)^3g(A|h?-$dk%zd#u8x`+J#JFP7iQBqQoR~TPXKdEEX*wA?wSMBWyH62A}s#pEaqsa
+H|Q}oISfP7?G^co#aH=^CNqC)t5K^qYY1a#YHTcf$u;#xiJ6pJ?!}^zhEU1zy`D;iUQ7uzFSEi7WBQIEm@J7p@YRl{`0flJx7pra
+H0{N@5Vx=opU~Ez1XZn@DOGFE&Ms35V7hlVY*+qd+LdcK>{u}+x;F@a?&ZVj8Rtryj<<~u>lAdW1)V-xuZDIINo48M`|jj%J`TKP
+A$apfABid#SdmoBB<_n06}oHGE3u5jQJRA1xS1v9P;NOyzQyW&`W?ABtL=VQVwSsfFf1BX<cfLEFShN>ZV0PjBWi+&U}tNw@yj%P
+otqjVHJy~2s)^Wv_cXSLErz=4YIX_W-#>1atvnS~P!kZGRv2)XqDV*~M32HbmCyB~jvN!Os!U#D=gK_sJee@{+?u+hMj{alNO%x{
+qBWJ|j*BcTmAJ9MZ5BbyMz0_Htm~K;*S(NTZ@qe+xkQie!4{S2Z3%=DnX|FE!BwxcnnR$7JUm%H3Uh@cM_d;)xkENK4(<?|ns}j|
+{BrN+M#viO1oj?quBRn;mk7P8Q@B}LHT$vl*<X~X$M@9+Q|5lCT-+T&IUliE3K|kotU(8F!z>}7-cVgHjyf(0g*U{tlGo;bp^pAq
+GjI6z{*!e1cz>m&O}MJxJZWshQ=r*F)iT{gSqcEgwwTC8Zw9|RTAw;d^!=HB?c*jz1RYLlN^we6c^Mk{;$oyXzR9s{A~uDMD?-Z9
+nvjP6g}-zB<>ul!MNpZPT#wVeNI=s9-$rclx?`vi(3e=>&FMUe524p&rhn8^XNPWi4hZQNL2j>oddoH4q~`53eUf}Sj*<OJ_J!hZ
+0r?GV>)i-axb~p%Rpl|#6tT2$$24HuE+r)-L7^Bbxglk0>Kw<t7aF*4_onfOoKD;MyQ>xX%P=Z94KBvycXAzHr)x*M&8fI^N6mLT
+AoLV2H$-u)Zz!5uWG%pKqU<Z0;<{$orK@6GDn>2eWb;6M#&n%){AohneH1$qhwuJg(A~G0$gU{I))V4Ph;Q0NWup>T%26otJoa3}
+lpASR;--?LcRsbDNz&897)D@8F5K01Ui?I~BM}AX#c5#YXi|}0xFU(K{#zy`4wb{cHhyc3i;X*~<EfOeP}e)IP(}3I>FHF4yZgo?
+WhK36$N^z$q0r6~Cv$;KR<a%}ISY_b%0yR_{b*?2y3Um>yLu;Ydd^vxqZoH(s8id{-4x<(`Dpz_pFao(XDZhDphv3227XkP%1+!U
+H%(10G#!Q^#uuc`g2kpVwjR|M#C5yd_E~9j(+b!l7rN6rtrtp-=m{l;GqKqo<&w<0EfyCCR>3^NMswgoB}xZ+$%8>7pFNcrr%t^9
+v{0cIzqAS0cR`JH8yZc$V4bI%?BYjv`kmyxrih~+I2t}U$E<x&QmR}i<<Z3CV*BRQT^LT3?VV;JC3z`kiNUjx<`-y{@U>+xxPctk
+p4B>~s$)wl7hRY}&(`*o>&9J5P8*kJqhhc=pt+8qC#933bsl{~D73C5w+9gi=sN10bnrrB2)d$_%*}0HhH@5?gh(uFl(Wd{DFlOS
+GP~|?-FGrq%B;(?=x1Zr+e3Ly#Tj=cRrLG?Zt&vQ8gP6O+yg}ng%k`0f`NTF1z4h^tNz9D&k^{K@z|oQ;+|7I;y;*X)q7da#-A6W
+F4oj}uGjAfQm(wea+DG@;2lxZ#P8t4#f*aq0R#SIHLLMUJ-n@J(yP6NR*yLv#mbnysM?=X*nsZwaw-_{KoUgxf=x#VT^pyp)>X<N
+aq1w4^`2G?K}SYeJPJH06a)sGqj*g0>z(+-^x6AnG@enj3i&IW6&)=&G&-bE?>d$`Ph2dxboaZ^smCac9VA}SN`Ix6DCpf9H%+oM
+Q~}dsz|g>8gI8WpP%ea##x~&}eY6XgMCy4rrin;GCPa7XA9&8BL(l|?TC?dlnk)Ub&wCba{FZ0#YM0_=(x)OyP-6rsXaQJ<^24b{
+RfpVTkI#<wGs&GJ<&A}ZRIVZRf&;Es{9~IoMKNii2-q9m4{&!|!%JKCwh6n<N#e&hcXQHWL-ff>C_MO#tC;V<OV&qM3imUxert(3
++)j9}0<FZ1vM~@Iih?$h8bltJoT3l$igB!H;p>0zQzdhP^6p6ectW^I?l~*O1XYq-ij6iiACUW01oI^rd-P3&pJI|{1HivOIph@M
+DBEd^A@d#hVq&qI2pX(gwb;Sq|2($Uk~Bn9?PZ@D{a)D^;M=}r5#1KlydeTowXk~5CpAYgM0Of(QlV^oCTN`?YW#ZrjhWJnV$~^y
+eb1%1Rm6GrbE)a<98w2fU5?zOy;WJXwK1F`5WanfQuTWr31d*oyzR)hifhW1EkWbNZ?MpoLdEm)61bnJ681%6$3r7Ei^S+IN2r%p
+3>}KkV`?oi&(Q5e2I?H~2PgJk*G9<lJ<I?>&zY!F1o2rRp)&u;H*w$R<cVaDoRR!6B$2^p+-D&Y6bjUmwGCi_{@6PX`|p02u_VgW
+OY5dbNRUPvt%Lqj?TYSwRjqtH`?g}w8d(duBUXz`&AOaf#s?v&jM0|sUpttq^&1wexal7r>~C0IJ<5CIMibjTt_3<xh@u`hwRs>^
+ECM^W8zS1ItPFbR`HEQ4vI)<0Qv&;fw|JLOhovEs5<UMa#;PDgItfx8V(15cKh;$2T-x7l-N_u_B?n&#e9oTw(JJ2_4_%_y>^NwG
+A%wr=EWoK)VNP)2hX0OslqzkM?~AvzrfeGRELG|lp0ZoMc%V9ZE12>FFY<g1O$B6hb;vc-{6rKlHrg`FX#J55axxFLu8<Vko`qeK
+lGL+e8#9^b|LV%w=qWcgB3vdd*=6Z7CU9UsIt<%{S<<JeFHPzmM|vV>qNq^LAyu7T_N)fF_LENz5%-|%&Z-`S=#gvRuftq>e>9hk
+rPnV2+ukm{`s`N{@nx@MvnQq*`{uNFDY4D?vCbKTCA*{Jl{LkN!k+L6A|0NCBN#7N7c@f)(7An-K=_Uvq6ra1niaT&)_PjnzuH-2
+4gzS`?D|cNk>pN&ed<J$=CK|QVRe`y{2G@(dp@0fTO!tFzcy}UG39<EIxf2BD#S5CZ10_780s$2c#%UxR5LDqqhKgHLSakgrx|64
+Ft%wg6^VD_QW$5MzI<5XcVldFo_azt1I5@$|K326_)+w{>%I?7XN6fI(5JMfa7``TOv$IY-^K-T!4_k_%h{4E&?XdE*S#Xw5feH`
+s!VCFT1<{^JF2AEXT)Zv-+$2Xo=MS1jPhLTeAU4$KK<+v-@^O+76T_8b0v<Gxu=|1<xop;Afby&U;mTlFqL!{#7al1GM?mN@E1+L
+3bjl|a;)>OWhqgLWEQofp{&hA18}Zm3y+6e!f*J%dsA#GEeJ-ISxWlz<V`#a^ftA5RnO|Lmse;#@8t*r1*-$WZc6OaMUcW09bNrr
+{Lk}0<Ryx_bhwO4)|v9IQ!+tG=xjomeT&bVXnT;u!FF$?%^f#JdWK;b)-7S*sV+A(*4}2Zj)fnN$QeEknQtZmKW`P5%l~-W`vpdV
+patpsbQ9dSnMx+A!#tAe`QH4Z4k~MG)^#MC+L(zr`(fz$zF<4<$&GRHSH%QQ%U3*?>q+K>%R@)>!x=kMJ~HV!?S0)+tXU}-T3D{E
+ivwb@VRy-AJF+*Wd{^(ng`@TG?10D1<IXZ1>;9RH_#eqL1G>>FcW2sh#P$j;!(+@6O|<u@m3t%#sf*fjIy-fSXJy**_!EBg=lNNh
+bxV#aEj?rNM?G<E!UN-HBI0utJiIX;rN*z%54bloln@CYu5Gl>O!f74=g3-psiS?K+}v?)C_xaN`&C2JVemMcwREZDAcdKCA|W^q
+q(K{W+RKD9Oiba^g>uVhlNyIwNg?`N!xhne8{&v9`xSfr;oVk~*ubhz0nsiXG^CvopLbkYP}4+@ZNl17E)i$oMW=8ka)s1^lFZdJ
+u_#q<jJTJzNUp|tP?baH^?ZwhhTgWH>7W}7eJVb=i@FE^aDuXjUlTk&;U6TO-$^KK&;F8rPv>0Bo`H@Qg3ZT4U=e>mp5$^z>E-KW
+bM1#Bj9qMrv@SUzVoZ1#U=ZMM%=5fJeg5F{b8+j~9(Bbt7UT{3bdnt1J0%}@9IwIU;DI;y;7uvn2~X@ONgxRU6a<6-Kmg$1Fqo(_
+E!ww@CUzTph3kV3d$Y{H<2%TAl*Qyo=wP&K+nzclz(afMc%6>$uYqKY3!;iN_*h`b-%w<yy@fDyqLVwSR8E_G0A;r*xb2n69I+&B
+XU5|j`_eYsJ2)%8iTE2z#&^(<0qv~)#EL|OFvzbdjSTYdDUT%+#}gTiBD~2dz2M4z4>sSp&|p!hwp{yd<BXSoij%tT)R#S^J(Nm(
+HF5JOn_Lb=ii!pX{z3_;esR3slX81HW4itRKBe0Dx6~|&uw7~qx(Ba}RZ3aVu)S_@NB5#BJN91tXq8rUOxshx5!K`(BnCl&pubSk
+3%UHVV@<2tGPH<A8@35QFD%6Kfw+*H-@gT;kVNMl-%(WYoLP<TN_UXYZ$d~h>lMW)g^T2^K&&t<w4cMrPt10h)8`4A`CHoUY(=9V
+27XZ{?HMdt;?pm$Gz^Yz;?fDu6#OR6@3$wgmhq+3d}%&4_C=E>41Yn<DJ8;=fe%0f0)cDnmCHJ12CTO%fR{JAqSu}Z7(QFrW4hwp
+m-ajt$=-!ewKN2c!~$m*ATyW7Ls=oAW|nN@cbLlzLSJZ|@fmTUP(ZKGtz(f3Pr=dMS*d>iT?2W^N{@lqBgJxjX@~EkVarm89Sr=*
+?y&4?JL_#sz6*^kykIZy4mGd>cG|;+rcf$T2wn^+LC7391ktz*nhmWnez5XHzPsmx0i#JgO$-Nz=V%fA#;nq@z#_~mm^uB^ZXKl<
+VP18TYs-`S0bwi%ASsuD5udfU!r|GQ$iv&lT&3o<<Wz_i`Bj#I#v&s}!oae`j)c~`sbdwx)Mo^QQeREmOj<t#>g7Bu`_d)E#qlV0
+s^W3Dq#2Ez5<~n|@%{1-99WDObFo+LH!~m&V%$;+x{2<%^UZITds_#nUmFt4pT=Bp(%To{;-_Cw@_X1DDUPH~M*8>S53Q#R=Mvyq
+hm)g>cs}oZAlW`UpNSB(<OQM`;v7?~=(0b}@J~zq(CM=pP8%{sv9aN?#JhG*@Y&5ey3QGRkCnXyy+?kG*Intjty{Ha@vXSez(9RJ
+^}N`WwXYZ(_$d1n9JyCX$l+!kS~E+74aHL~I*qZ|uwZy6o=)F&usrGx1(%Ce)GXk?{Ah9|7v(p86y_5BHos0qASNf_!pNUD`iRjN
+jm)p5wQbX6?jFV^rBQMtu~Jdn)@Ljf{0zTOUx^z6lz0Ol1WfLd=ve{Q`EF7B%mmR<6xiCYtbn>o^tN<t{4C0K_RX&_)!99xCFFW6
+7onM&m|=uJs>yQa)Yw{+JJrnbOIq;}r4bJgs%$FzQJVYfQe~8>$qiYkBTGko$({TkGn+)$usczSc6{^0lZ4X7T{$J&;R_sBKC40f
+t{l7|>M@^v6Eg(o)u4FNd(~xK5*GbKIQvDoj8Npo`{2Z7Qn+Q#$l#;-CBhS)HB3;==p}phN2T_&cMh$T2*-WL?d8ajC*M&FPEbfW
+5T+faKKm~)sBWq89m3GZ#-6@9l~fUSdvblgIaU~2qu=cR!9RoC`uai1<7r{Gm9}aOMfw)~5vyL-;tSvG1X2wD9(SUOtyw2UrG*R|
+HE&+&40TFLom@Euz7i`5>Qq22-G05F(HFgTJ7|b=-NWE#C6C;Puc_v5NjV-bpR7hSy0=8!<G=B~plU06#qqw=*KeS@;q{Rq&Jov8
+NOLsbv9zOrpa4Ie!Uyozz7V=R;P;~dr_0@ERlEbIs$-_b$KslwUKE?eu6`(VgQI|&!I2=jno-=Nr==J_=n&aABQmNb+z%cUyi@ig
+P|=BRCl>0L>rp*yDnI7`QP3ouimzDQW~oZFltQtYESv~mTX(*i7|?uV#O(W`T4QbA&0Ru6N9R3Lrq8F_+npa2+5p0k+~RuAwfhn-
+xo*7=_01i&c=sio(D6Rt??pa!6j7gDLw);-fO-1NZ_zv3mz+IGbjH4~?YS23YQA%S$Q)o#J)~0OJb>p57=O!!X|p<`uoCw{-@BLO
+C3sKLuzRIL2(F3~tP_rJRcBYG{Jk{{E*WEc6}Af9OjKW9T$b8h&kJgQP03J5{L+}McDdOjn=<OcRi`m}sJO*7{~~{`Ou=Z9r<N9#
+g&eAvmJ@^EFZi^hdYJBxVj?Ac%9Q4prBO*D!@r2*XnRYKCiFy>f5;`zQ$&o3ubinxAItRkTkHf{Y(f1@LeC-AXFhu)Ubg|mH*T$;
+h_wyl7>>etxY)l9>DoFJmH`8pQmRJ}Ml={2zL)s;$HwzUmGPWhNLB`?i=QZe#IxN{V_xYIVS<clFii;TonxphJ4x44iKey$5eW3I
+<*2`NKafAA)Fel<AjiVQWEf+m`k6pf;9ncc-<fOUWC0hpR-pOA>#I2r#;ne7d~Yk7-vI2z&<$9j%5z@fsQmaim|zsZKLPwS<{Hf<
+8mULKG!W^OR)G^|Oh@k$3er9Qb=dNxu}Ns~@`Tl~T8IEXAqW)=1pPK+661?Bvk?vDn4Wo#QUJkI-D>K7r*&f{JGKb;E|t1&$2$-#
+rJl!)1s@N93i@qtg8e-UbR$9eF{RuOITe?GBtOM<f7Pjk=2L~sP#_)gQu>QcWSluOFRc+e5&GZt`(JDgY0b4V+JU8UrJdq+!*ZV~
+rxZ?jH{^!%s&ZG={WX|S|6zC;#z{%3S|kHKE-EVEH>B99OqgIZSb$vpnFxAT;7$S`7U8p3ontC3jhmTU&s~MKsZ-qQ*ojVymCqX`
+?xB!CP{4mLX4~ItdudyEaY6M}3@rkaEv0`YQpHdu|4q_#$?>%^q25q;V@Jjh2i9ku3~EU0SE?MeC@>J{Zz#0Z2s5tIK$;u^^v_Ox
+>&zI=k=(J|In@-O1eEBi)hQ*4R-TfR1g!`qJ{I~A2fT1$AvdBVzyd*j<&&acR<g69_Z<IMI@&NLUqnTqg&hubE@3HIaAKUuqSfc!
+Ts+UQXy!E4U||pL;XAb45=F&82m=fq74S={RYrrG5NUaigettx+BG~<GCvyk5mcgw1?*MZm%2?E6b3ZISR+FHhf!0vid`c%J>Ft$
+_kQm2r{w}-qk#Vs8k;PGFnMj6DaOWt5jRmUu+uuh6%Z-Q*x6vb&Fmg8;|0}wW%a%UYr7)9yCc(u^ixu2Qdx%tCAo?!8zwFg<xeG}
+em76|ot9++wIf$8sFZGL*;wk-r@%&<*&~rLIn$5Ec|K(tHshc&N*EO?Wb$5_<+KVJgZn`7*)A)(H8B|+^3$d1s=RZF+dOI%p%=*3
+{nM8%vW`R4G0szoOK~L>2X$pl!%@S@@~geCN6=p`!?VpUec3@uoMK@ok7)YmY|YW=(4eRb#Okk0`oHSwjY;Pmeq3j>tSwl;((XY;
+8;E|AeR-gmU`&)D#5-6YQQMY6g9MaWqH-PrzdeelsU$6d0O_8JF(Uw-k2bB*-m-;C!K=Ov*|jRgT^B>_I|@=xf**zy`uPTa<|}@r
+?s5;ens3#S;wW2fI6(tjI9a;K*}&HdMS4s)KMRdbMJn;zQvWb??S*C08?(5+Zri1_eH^>bN(YU&+A`SBM$O6m{Df%osGw69>|584
+-z)ktjm`3f%+u8)d>5cz;eH?C%PL#}&y~7m%@3_UWWSxzwXKiH9%4Jz6HG=Oy)%qeS`pWts><gT_u|R*c6=&u+#Y099u5qW?td)N
+zi=1@5Aew7cm??J+Sj(=JMwbgL_-ui(6lWR{nWw$?%Qxoi`#aoegfyE5BQEwk{jlfjtJAdu&v-nmPJsce;$!J7JW)Znd%s@gH#>1
+UTbKSfCXF6&7ykRah#n(2CmzJf4nfJIhyXUd?VhX|9#-Ygyn~$8~1&QXJI82Y_4g3T2{S-aN){uO)&dCF74RIK2OHnk8Ur!i;y@d
+2MNQGN(}68MOX_-n=DG&uuCu!(L|*c0Rz6hsS*r?H&TVm@nLR?`siKU2^q9hmn5Sv&?{5ypKyIn*!EFy0?3Wt_iJ(*pV4}v6Hne$
+IQs1PPV}*{Z{nbSj47i))@!05z0%jJHT<?or!vg)RK4Us-xMET>oXd0%$4B#z@UyXMRlY}2v2nq%cKGA2cTBQb$$VlMJ+W_g_mk{
+1E&2CS%;1<dgpIXSI5!pJIU!N>rv0lQd@L$mX|3q5XOQ+5D88V(yT9ol~s;*DwP{X_2KZNPVL+~K9v_p1-rwGi&j5`xt(;7#-hUe
+_p3`~rICZKZlrQ7qs9^BCGbZLi4@M`fd>JNLJvNYzVRtIvhR|Zeu+EvT3GnVV@1xEnc;Biq%86YSA}Y#f1^TInTiL>89}aStk!;%
+qEyY^gi5PCzOM0g!yCWrsSgJsldt=3`<U$HC+>BB2-Jz%0cUks-M^syv}1Ap1R$d`LdxTb=CH%_ywSkF%0DyfyXegN*XM#}wB0H7
+Bd!v=f=xP+E0u1E0=OA(xg#WR?&+s350tfTIww>YW31W5GHk}`VdJsuyurOA6iJv>obGU9GOv~ryy8qe#o@r!<S@Y$jUi=y>8nth
+M8!)CR6wB^u+5oa@A>eJt3l&){<+lB^%tA+kNGb{z6>@Jk-VSBj#)g|#){4Lrk`aCRS~}eegZL(!_y28%H>atYs4^L<_Fc%kw-Eq
+Gm;acL4jbvzcqXR^shCK;`A2{g$#oG-w5Hl+HsyP;g}Fo;h>@cK!D$4Mf(PRKdu`J7z-+{+$OvQ^nBJQ2_x%2KJiNj%McP`LH<><
+{^d^IBuP4Tv_1?%-EkK7e9>3^BzO@m7JlN2*B@61lEWi}q5NA4?$-oJ>^rO=AO1Wsf}ythWyv=-lRWy%QKuOt*}>5;aVP;A%0Hbv
+{$j0+zME%r@|vD<m{gqJi>);~8Kp&Q+V`C$(XH|9^rdvLnE=>8$iI~Gs0ZY8mLdV<EWOvE-Xe9gKNAy^*Igs;dGVqR(UYPZjATH8
+qJU9=pnpyo|G*>Oaw2p$(0niW-DHTfo_$=z!6nZ^#~FlL_i@W&Z-wz11s@&&6Yb|H^iR^{Jz)2tOQDxu-|V^Ww%7Hz#R<D+o_%&_
+dP>KXyVD*~pdXLlk)Ea-4L%tJ0|gBFEvLR2aTQPV+dT?PVg8mRmqsoJ7MVjRX)|upAtv5hC}BRxqwUY7dT%vYL&!~oiUazsSqPa?
+dP14E3(sBtIt>@8lYZ6*4v@Ub^wXj*KfpTvy8A>gIDIaq{<VLz^D7cHG6Fmh`aihjugr{5zP3nrR6*sg9-#BJ)fTwz@kpw^!Hw13
+B!35|v#;;nr^G>bQ@;Q(Fwo)wkOmWq2K?JG23z%F$69n{!d*KcSzDridN7dLsgWFl){G1tGe`nOCX0~FwP$Fc+ECe6xM>}877HQh
+0N4=7uLIL|ZqwV@N8lWba&7h_Sw=aYWn}HtkbW55<3zH}^DBS;alMv1mvviZ`IV%~z|+lPKsHQ>5DN={^4GXH+PZ&csHK8Yk(}-*
+s|3XwDNp4>A|L19U{+Is(@Vr16XQIyLb)n7QY2Vx0v+m7;iew+I@~CPsHl)%=2gqRu4_7s-Lcx*@y9Mtx;h2<4KTcUYW>jAr)gSm
+HXSlgarvf1ne<QT_cBV8JpzWbK5<6wK6U{j;1KlxE4)v1W`w&)+Leb<o?w!kQ#H{tePn#N?^JjAOUbwgd8jKPy}BALj8Eqbj_YP5
+xJng0Usio+ct0;fD@TKZ3HkG?Oe<nI^f1c=(N}py5^DBT-J)TUO=A^${PM$@CL>w)slY;j^j^Ii?94(hjn_27)kt-{g}6e?eGe6s
+<OrdH{hU}qoGtakrqNno!pdeMm}9p%NSCNL@AG4Bv@i0tVPuy8@I-F5)X~FN(J$KFJ`X5Z`$`jAQ<*ygi9$PWO~l3ISW)m$@F~$s
+9Dht~mbb8rF<#EfP{`OSE$Zuf31(wruDZB(qu;H>t3CD?S74&U!Fsl33yWe(=w<N84^cONGbv{xtLREXiqZ9<TMKBB^?gI3*^wdd
+3<Ehxx1dI#@EqkS??6T#a#>g;g}Mlv`Avcm0ZvVuQhe5tuA*u96;ZUCwEPYZLy-EYGDO*%DERGEhT2X*UuCYy%mB03b^hMXlLmeo
+0VU<ph-Gg)&vc&AWA(mLvh8o(0~m?0Z`sBA8lsydXHKKOk^n6Ka1c*-GXJM%Vf&Uz0Z3lKI)iC8(zC%&N*LKP+y;pY{305SN2T9n
+Dl1=<pzGSkfxUY^__okw@xX~RMCwI%(o2hnp96tSvMghHXDHx($PG9m$?l~ImDo#pg+&rRNRU(D^*9UdNhp=&y7gR!8KS6TmgLj?
+0$o)$S*$X84t5fT<34Mx5<q4Z53n}}cR2D)V}49-$KeNORy&T)pNj9qyPpVCVm3rn=tjQ`vBtEiDI*_yAqhki$e<k?SWBv?j@hhV
+q=ss-1Lm;iZ&2o>mq_DfH>Bk3f`@OWg>t;yrWc;H(Akklo<<pC8lg&*kEkX+_)vX7GH)a(!VQ>Lw!{s`;(teQ9`t3c1Aspyx-5tO
+z!3AwxZohge|E@4c*_@v-sVO_GMbS8p*;fi9=a`R<Lcv#gdz`A-n8-oE4Jv_?*yC%VGX3_{=2z;SpYGd!u+wTFjPDzX`exP;s{F{
+?4eWEs-&4H*<BrBA_a%H4-X`EKPPfhNY#$yglUdW)_49GdA#$DUUJ!(Xh&kHyv~Pss;pCD|0d1ufIZD3$VeCm7XSwQXZ9_)*-Cj^
+;gZG)=evqKCdHp#H~%35pw!@a$Mp@mw*$?a^QL`9=`O|z#`-sX?e7f_W1f=>wz+6F|Aah%SGY0DElig8PZZGaXBdvi?l`Gkw?%(n
+|70hh@Bd7)epkbm9fk?~{aQ+9>`6a_zCSybm~E!@suP#{^q6AwlXMIgDH`baLJl>2t>m<Rd@dn}w+B3DcMkcHA@p_L`xDTKoeB;0
+_i3p>fSC9KuDg|<^(4yS#yo?)u4iD}4W5?63`TLpB1c929cq5$p#Z<6n^)VtDf`hD=Ig)}{+-J(Mw};aGf+ypCmz8Gzykd{j2_ww
+In4)t{_8AN6F`L{sf(_=diyzEsHNc-1-A;4NLy0@I3D0%*NjOgaSot*p|@ux-4hm?i6g)l#(A?16X}|lPkZ~a3^BfsRYXsZ|MU6y
+&oPAlZ)SW8vFzEF%_KCd9`C*MG73Me_t#FAZ@_)_F1e9MF*mWJ8BGuqhWbxShJg3A-1~>spI9R9uS$~!IWO_9CXeA2=f`6!zc6uZ
+nhcqySd`S)43QIt;DEuutpx>R3;L*>Z<c*oggj3_Gg7?oQ<Gm<SEeIQYx!Hf@hb;nF!ZAiBhmxpNlgj|{pMf>aly;YZ(~YwNe*8P
+DOYDcEVtm(J=!^56o&crw1_LgW+v&WWLb>8WA?MX;Y=t{$UoK$5FN6h__XP>_7}m=5;w_0Yo;N57axt+yWq?t!N*}4>1DPAB;U-X
+!)G?1i351$X)rPW@op#>sD?dZ_fJ&}Um+|f?-yoz4iDjbB?e5epDpSU6pVOY@I)zp?M;}H<|emd!nTqbkP;2`?^ZEf1o!&sq*WZ_
+7iw75Q!wn3X*~;uvPIe*Kf=<8(kt4;v-^&Tj#~}Ggu~xbzR==f>XPE5Muh=>9p54Pr_ImrugbKWR#~DMzaY#}qhSgTUu!I45)pU=
+I~N!0DmvCx^p+Qvi@O*%y2fivI+`QX#3Y77{wgNPI~&WiT8mf<=Gqz03Ddex*a;U<<*_`P7}Z7SK87{Y%NCTkJ<MWztrKWeC_V)G
+&Z5+85urdv1%Uo?3L5K3rkyttbUCg~bSTWe9fp@oHi07AhNU^*2HEdyBIB#|wS|l1w`^isQGw-<Szd)YHB!wu*Jh|VJ~jsE&+%pI
+)-$Yd(UT{4>Khcr`t<b4yK0yHrxmWk<aiOAa&LSQpLI?Yvv{TNfhCWtvGT}*qlXpVH)blBvj*OiLMH+L>6&T3aTmBv*sZ$e`{5tt
+XaaU&Svs-mI^6TGzp_~ycFrXF`knY_f%LrsFu#Z(T<Z4O8+LpFqne9ZD<KVnNJ=IGbSOaPZf41i3MsAr;?jRU#HF{#-vWPaOD!5$
+J6@qV8xvAc*;jC|h9%=;o8RYtxm*(Q#=eV(Z);!PCXrCJsmYI$4;8RVa$NrLIYwvdASbV}Hzn^qN)`3ukn{ZJ=vC>gyh0@UEySQW
+I(o8-+pg6%G|5YfDqXlc#vl$1Q>(amN^E^Zg9N<ToX+XoGhZqfzsJTMG@SST1HYKDd<Lww)sRRwHerNa2&wt@<io>;Qx6qmlLL<R
+mGW#S(<`_9`IqH*btaVoR_1_rfrH5S&{7um6~+5!P+1mP;vnPYcY2>a6a&3qrz>|wq@M*fW6%yn-L<K19h<o^SnDTm88V1c21VX4
+Y(lw_|2aG02TG|Y4zo6=RNnds!|RF}#gO<*2`5FjR&CO$7{1&JG1Ie>=6vI2=~Vmk9B*pETDIt^2OGu0qH%Q&^ERf=YmE{YLE4dI
+jD+YI00`he?vj5oR8#G#3NlJ;5a_=I{ImpkR+c&a20)YM=N$iEDq%tOS#CM9acz*ZB_PKEqx?4%K1)R};@I>XPIu`9a}1_Gtu+5*
+3R==&oPvxs7>0O8sMsjP$qc}P{HLM8FglPlq#)rrW1?W{ad=gLAy0zyp9ThK)Ek!;sNy_&-+O}at%AunHC0&%85%0&KNw?x%3VRi
+@5t1yZT-utK8t=d2aVBs(9r#S%mTr`n<D%45qGXtJD<2Gk@khY;%CW93FUYjLO~cV2Ke{7B$6MGQKTt8W=^*oSD^<Bu~;Cn**9%x
+xW|J<3P%5ZF7YMALxO$eytS67?%7MqSk|YnUt)%Htf%o>;L#JI!hVlSoMACU9&T8<)V$-*5NoNOXey|>sRGsK`PZyI>O>sqa46{C
+y2R!mOKTPka<{Wp)r1C`KTx9*CCN!_=guJ~YF3IP6Qak!|I^<l|B}M&9m}N?Ozv(%P>zpSzSA4=uXm8AMM0`Jop#c*7Fg3t!$`4F
+{`Go^(JfX~K9o(*AJ5JvnZ|&t%bb>#xR%eEGg>$WEZ6N+N2JY#PYHrSK%jr>5}iYgoKO%_(TChe1;14mb(_^aPbBC?5&Mf>pW5*&
+BxJ@}&JfIs_p?`{{4<YetfN#|d{w#q*);v=3>+Gv*2pEb#ckb7GpS)-Ra1k2lD0RnU|x1M2q6j@<hN%bD$_76a@PlxZgSF26v4dE
+0XLF;5f9^azN>i}UGMr>YYkyde4{W=0tGxWJQV0}rkcVa=mFfu7{gAJ-jhMePgu%pO2`wr&Kek-$K?c*XOy@aO1qD@sNBe?EsReG
+!AARy>Lt_hH-H#hpguIhv6YuGrHaSHSS%LV6*R-~BxByjqep+ih8+rM6=NL;61RkM6Jz55(Ek47B-QjWM$xq<)G|jg)u8eqlMK<J
+jXALl<e7xyu?-2yd$P$LN29u7>2zn!poWOE^MXjx(NX_)6GN=(X@;$8Ln~`dtZ580Q&iGoEX1Kb9#NYk=2pR0XY965VGe1t^m&RU
+Ndt2648XicLP?B*355J=xkRMoYECR`!zpORENuoiR3Y}p<WBSi6yOBAKyr<>i3d?&@9Y_)DJbat{6h{lc<OmIk+{sLI8ex6_hkg~
+juuoRRzl3?g4`A~3dR_E_q4?YT7)D)YigDA#Ff%UUmg43($mRgBLy@`!noyIVt8zDcqp*(0q7vmUnuy}c9sm>=16j5X=+nGL1RKa
+Ih-JLvf^BZ2I?5qZjHJpf;mkl1iqBGtT&ynU067$JSRzfWElkjWEj6}sPK?B*6hqCig3MqIEK=6=1h_%*lOCAwD;bc>0@mR+awwv
+*h&<WUT<Ma!xFY>AHJIu#`qNY&=06UPD%p70;2rXf+t~Z%ZD&h18Hgkb<}W;ksJo(MiSt78gNIK>`R0%ffvT70eW?#Y+4OZQJ!|Q
+BPn*R(vAh<Y!P`87!%sh+Yb6idgLz#1_AyD_Ak!#?`{r1DZoEU`T6yqCmQ(2DWE@00sh&c|ACaBi2nuU&zwK%(Eot)zmoEQoIfT7
+@W-S8|3(V%e<B6=|5M7Ze*X_i`BkETfIm+8uQ|Y9MfcB~KaidOos>Ti7vQf$^IwSp{x78b<GSU)l=Al<{}2T5-<R(1lJfrmg40-X""").reshape(28, -1),
         symmetric(28, decoded(57, """
-c-ri}c|28Z-#)zd+Veb^w|Snod7fpSWzLu}krZXfkVIt`5+Xw+kw^%kGE_uqqL4DAB55E=y{4|~dWPTi-tYZ;?&s<GypBKiI@h_D
-wYR;F<NQwNIyV4p;rByZG0N0EvHOmKLJO0ykKvx<jucL9^am{}8V2Q5RL<x|h`rh-$<mrQ`9<EZgT*D=g%bq<0Xt2mkicCD>@+4@
-_SS7($-RbA&Z;a3C;)c4vZ|O-u3RYy_YKvseEOvzuQr;3UVSG{uv~)$(=?OE)xWEl-v209IJYDm20)x^(@W2MKlD7J^QOB0srQQV
-A3)0L=~~K$QD52Y3$K6kZ(^1=JFaemLO~!N@t(|~7e+Xb=f2v{sA*>W4S@pyrMa<m<jJna2io#|o*lzB@n{r8EB?g=IuS_LSIbA1
-Jgj@jqA-Z_S8ujQ9CG<w_=-L9UL;XCK-TT|TfE78@m?e*cH$Nv6R`O7+6$LM!PFnpLCRHWSd<jfa$?bFHl?AP?lqe*D4K<sow5ut
-Ho~;TLvb;K8Bs6WuhDMpwBrRAKeE;%-v%x0<l;qU4|Ha-#_x;B=ORiCs(JdHYb#5qT)C;`zTz~OBJou9;jTpg=VGEaOAID2tJxI)
-{M;kif2RAWLdi@J*F{xUQ5>4{Z|)cx{68Lo|K-rXJqz-`hLDi|hQIhHF@4&4f<eVtE{1C=E$jNvy_%d6&>7Le12jAeauIvXY39eE
-$mGS5bJdJ?B|TPqTuY_UPyh<Bcu;`%wI?6O3EEb3#f9voIDdQLX^evdkhcAr$ul=gg%g!849_veJd7!_z*87t5XcQQVqhDLPmE}Q
-2Tr#vh(ze|nL!W$BqzPhhnYvnZ~xBYP4#c7m+GB_m_ZQq2vXH~OOYd_?uhTR@8Hp{KSM%+kcXVdx_EreSkLUTfa(3%g&|ph2%sjO
-sc|U$f%fH5O`TDkX9bQ60JUBQf0d0dNnAmzW#r#0@xr4aHxe1<)Z(1?JjgM1B)2utp@F@Z)bH~dldKF)XW@p1YEWq6-8!Bd_3$5_
-;BM42J_^9lw11>a<B~*J8(vTa4>vE!r)Gzq*dg8<x|@XPX05o!Az=?eq|@<3caqB?0S;px#ZN)(Azsg+M@0MAdb*&@p-^X(l_oot
-ZZEc^B-q#192K|EXC!5unSu3c+$@g@qW_w37z)o`f@KA_2}0pSBmjl{d#3*zKz{?){Qncp$Sh0-UP}1lnS+&!I2fbfC^Y=RNxCOe
-^l;ER#MPqxK2A|M>t6Vqg4twU1*JpJ4~WAd0OT<K(&a|!?^@8;X3!mR#AaQGYtP@HctI%8C7Zy(cDdx5Xv#}(bHN(jn#t#;$siVl
-9M_6#(>D1|ohxuWf{@pKo0PyTEd;=T=M7f|``jMsTI>}Hd^>oPuQH;783%$4o#&;P?<!Db_8+&GOwmCA21W=Nz_2%-mp<mb22ISZ
->+XB^q-SfoxZZk%rJ+JlhyyinrbB?n5s$$D+hoEVwQ>a2o;MT6g&l3u*^$ty`B9;Yil9k}tFy7ovtBZAXlzs@-%vg8lX1tZvsyL6
-M97Gfv6IQRY5k-fO@Xpv6j+|;#S0o}sbUEa89P5Tyjq=}B2u}~AP<<4_&^0tNXXC^Z0!rN>j3uc<C0@CpWd~zFspz9w|o*;zDRLA
-$B>U)Gmm_CT^OnaUcS~ZXgC)G#~<%Z7p^vChv3xceYlz6V>OhWaJcGg6bnF70^u+`xcVhx|G8mwODq3UxIZ+7N{P0Gsnyr_!iOgZ
-T_{}l8iP{8^zaBsIL~3pfgiRVYDAA>;YX1f7vj+Q&PApys{@~OS7HZ>{-fHLwt(}Q9`ESp_g&53_n1foAm7YIxHOx3eEk;81C_iM
-!-Afw><m(YLji6ViHB+!nv*Z4==&p@Y!l`gY(k6#1NXUY+ZPyhDogcPZRQT?CcXQ?9cBas7=&}(@u@ifxJ_s+p>X)}5hE%e4+t{N
-d_U4TM45CeC_H+`V6^u~1qKHwrK-1RFVq|faO0TB{C@a-ya)m|G*y+!QQ<ivrBO}y`msZZ92&|J9BS26?T=@@+FzAT_jFYnUre_(
-9y-6%tAVbHcvVz_2<3ImslW8-GmbzX{$$543}UBB%)^{7a0LhUJaz_di0&0wZmwA`j+REPfZ>p5YR<+WJ(`=Z0WtvDK(6z}q~#m)
-Hh?IenaERm*76>&6wou;qd33h=Yhvc@ySG$n(t+RFG(hL+(C0guiGc89s<zjwwx4Bz?e}VhO|VG0Xh)6YMe=bbH`x+=R@EYpZ}G(
-7*|y@wUqB*I3u~RPY0W}U%PyiK!EaLnIYig&Wgn2qofblMOh7?bxSY#$Mdp&zP=}pheF(XQ~i?a#Cn$A3_O0{=^M?Uo0uK8=!{1~
-z7}<h`ac=*^UeI}BKRUb|GJ@?ozI%SbdFT$gdJ|D&22ADYW3Xh<Th3w?@2{~2K$w<*0o7msJ6g^DP`ePm;3zf1rXqVqziC6=I7v&
-`j3==AChUz+K(s%5Jr}Jq)3XmYCl7=R|Q64&yFi2U?)8Vx5v%ncWBFtJc>BpJ5j7mfF%*{Zx70qcukx{3o69Tvxw3`)2dAOJQKWk
-AU&Pk(xa1IiwLiavag$8+V;t`B-QbHj29mMokZ;_mhA{eP4RG`*m%JDkA=EEv6iAMJDbh(;b;`!mEu>og9DQqL+K^K-RubuO@kEj
-RI;kzcvNS+0=?bYcjpzvA+(yo=7sAyISzE_6vu#4HnLPC8D3_|BX|2bgcnNLM)8u41kn0%NIC*Hz|9KZ21DX?Aw&R5UiH7$T`bC$
-R(?ZRz($MQ_D^scB4oQxsH?Th>m}53J&6zXgrNYHkgLmn7{>4mEa}_*ny#rq!(NJBz2)l60EgrqdGIr~19ohuZejYPoSfwohuT<9
-XvGL3Ap-ELWCoOq@lGCH+ou;H%Xi)+OT}ggqalYA7+cRwM=>XUn~NYRiqU9X(i3H3I8cNmO?y6#wzsb6h|Y{jyan(G0q~JPKKfI_
-eMarfZ7qGl3B`?iAJ_`aFo=}9*w?RE+4E591UBzSTz8$`tJA{{KaFJNZlC(*h8k>A4Cdi;Q)Gml{x;Kg)%xest+R_Nb`D;2jzr`D
-wW?21gC%=sSRBjpt;Zg8@D>dl=L^qGOS7V}drGmw+|ZUiZ?tH*_wVULjoc6BVlZ#xF5Gu+xHvCyz}1{v6mtB4BDSvE&Aa$f$2kn)
-eiRGy<63M3L$;PEWJeiy;hncX6H9Fv&>qY$)%jnE^Tra9UT$yTF9)B4{E*1}L&SGthd}g5r>oZ-iW6Wj$>vr9k>)b|Xgt6`L_?tP
-Rf7%L@}quRR9BHT`wtqO?r9nLzCvAe;}Y0jjw$&1-iQwdjyo#QH|M36S>|=3esX+~tC9<|%rdvh5=28f=lIJ+`P+m`BhNkj%$sd_
-;GV`_tCE*0MCgax=-7+!tVvy-i@UQXWnv$y9Uz}as*s_~zOM>#!biVr*~Uq`(d?-ogVWq4H7T&^R#K&cuqxKxE5c&tdlFE0J88h3
-fZ)*tU)z{mzn;j95KD9Oq=~fd(4)fG_GkEfncUvBW9FtJ^GOcrvD0Q$L~HDe?j-f+BmTj+3%IyA)TyBqROOL?2fg8?y4^S6RtLtj
-EqAiRNsQ>j=Vxy`4SOzZ$Q#C@!3`Ix&W$x-SvlZmBR-#<k&j2CmXCDOalCKQYq7YbEhYwYdEqXZ_U24XO!u*oJUo_XKIBG@J+YGc
-Tbh9gtoK}5vHGpXk<uJHCUo(+R|8|8j*z)yh)CL0nk0KR?J0sE@<<*A)Ay1O0nygda{(uAq1XYKWFoVKD1dZbkV6pBfVd(VghGgG
-X%Q$4vKexqfvwp7_d}VgbSb~e&xC_7Wlt^F+qr~ePCf&FL?J4;aNyerk7&eL^o^p2=egp-4Sg;&@B9f_j(M@F2)hn9*vUiJi+zi3
-`UI4ideB{8l0jehv0{Q>ADf7q5%<o}h#mP6CwJ%FMJA=I;$AzM;DVTA3zZ%(2bAbOQD-=ea(8&rh9!d;QOW9}Itn+SPj{}={rCYA
-c)pu)JlW2JNDtjVKEhc?7&!W@`2OK`QoK%6AREf<;|r|m^zpqViq?HNL_x%uW)c-sp|#9SdS~g$DR6tj<Vi8ln417XN48?A(aJFl
-D<eJ`_WCi|gA;wGBf0*~lb>WQ&XMO;{LLkFX#4T|tVZ!#dx{M47c#6Q#GytHjqEOnmhCM+II1(2OTg8hRj)Ak;VgE&rX<!-5Xv^*
-JYsdF<1wKn+@2XDP#lmJ7*70_#~VUMvLU`R_PHkxcB6P9q|5YC1mjt!AQ-w=(mUm@Z#IDyd|Mx=JT1xz!iUvEk%~k(K#@I#BtRie
-2tEi5A_kx!0A|&R+Hj+wTY0eG5S?>j^76|M$Zl}sBf`55RF-#~J~tsP_O(?J2m7Xew5;t6=0)z;)ZIOpPH}GhtnW5qB^6T!_=NtX
-^fTqLXHL$>NY5KpaoOxUtJ6pFqFK=&g$8e09HlonQy2cqID}ny{JO$y>4g|h<b%?e$*0&7=d60i9%0^2C$%4BE7bHBLS;AiKM)iS
-L*U*{yssY+6XW_$?a1W787F2J%vIBtdGjtmvtUf~SL{nU#e=aiZk7=)*f~xTPCKo4?wSAbRmGw1IP3}XG<H${$gn?@=B`@yDv1M^
-E59ID|DqNu?wqe6%4)N6mKBYfHovLFm+SX!ywlkS873nEw>9SY>E`C0eU3qDT%j!=kM*}xw(=sr1gdKbzyNI_n5V+`BS#`;CO^c*
->90Ch;gJ`-3|B<!k>wn_DJabXH$7E~NJ(EljvI2kL-iFwR{Gc(KNPx4lFz{88EOw33)p*7)hK0@i423A`L{3|1!Ez=ImO}c1U4u@
-)s|KTQ4no29034H6c7f$V822R_!cpL$2{1PgG*LZ0ehmo#HG@jp#$_TgCENIF6|#%^^RQ5O+P$6@^N~YvC+}qo2h$b`H+O=%NRo+
-CZu%NZKc57I9*lArUDL?*X&x3zT~A?a-1-_l&RRIZ|ugmulK}DvW0oSjPrh)m-2}gMH@Qk25BK~HWbb{AG%318RHP@s%@&}!f9FF
-Nq6u3c1q6F3aTzJ8rn#WUpOg-DZ20?7ck~o2@pCv=7u}-?Ay1Kfs&Z>k*!8Lb=8$u_+ky1cT+0;lPWm~YPX$s9DN#pefsWG3M*z}
-yHk<?CjaV!ByctG8SCJLd7rr8Ar*1tCHC}7dv4qF849rbiF)lT#o~(#ew=S)w0O4cpRujmK|&B}n-lzEQYLcpocZ^5z=VPccI}#Y
-k150Wx`;!ph;Xxcym`h;XQcm<1(^+0F3?MgD0ZooT5!c6`G&bN0r%EnV_7Cxpe^H!iz<Qy#lXEu&lGRhH9<j;t!pa9U5Ew&IS6&0
-wiq06_qacm5d`=1P!R}#4TS(f6!^=oz#v<({qKh_-8lp8uhW<t<de?#VUym7ez({^Hr4+1+gi+gZQ|qdrRAeBpZ)1ZW450%E^&UE
-Jaqk-Gbi$MGSieR2M=pA<=AM}T}oGj16q!KCx3<@wiP!2)SBmpkMOcPz55%s6B*|74<>W2@Ztr2urXzvyqw!wb^U<GhpV20ANd-!
-qogs~F@7~u1@8^3X!fl95wG4i>K(N`EP~4>#<<nnGGhjogAEHaJ<Z~!`RdpRpRnJCbJH`FZ4?UqcIOBvp04wzp(4vJyZecvCLL16
-Q$bFDS*n2mCXt=>_=>27zxMN+*4?$+U`1%GajJXj6ChAIFnti3z1Ns12oWZ9SMNcb7ORhYH5-+vfkt};OK9LHvDcw&4!d=gaj>>F
-7H=-6inJeC+7K5VWN06o-<6kVQ)3^w8ekFdlmaKj-5GUxiS2Z-nM>Xks%h^%x1&f<#$t=ylpTBo3<7+1(jo!Zp{EIe+7k!gCIwJP
-K+<4cga8!=YYms?T0KLSi?FH@0tyBKus^sC->R?thM3-7?|MzoG~#q5p|>nwI`T@}6%`@-&k>cHB*eSc3yH5-tlMB#Uo59$PFv3i
-e2aVWDW7*I6H;8+JHLLi{=}PiH+H-3xEU_F=j-Dy7wuAcvDgQhyi!`J#usv<AXChQ-pL0$Yr<HaC6KJA3)9Zx!1Aja=h7{ova%5J
-PIsila}l1&7PuzFQ=DhU9B%(K_f1E=?yEb^hO1vud3y=uO-gn~_xfoqPhd1VWNC=oop&c-_iA5r!7XuqAF4ESgshn{(ewgB#|FBc
-;Qe`@$l-^kPefrb!rQd0HJU!#hQGJ-r`3oF^YBCb<UT~7erNA=uoz4Ktw31@M9KuRyWg6t1Do8h9Z#(zBO!T#RwnbkmRCJgp6uPO
-fC1*%{4x^onv78qDqXx3=;KkNT`Yo1jxmDF2XJuSPY$u8Wrbg#)REYr^H`4eY|Q=#1K2PKg>?I=-Cs#A_AppqYj9WN>BG#7fV>-5
-L9iGX0ydmxE6s&Nfd<l4(yBrj*IobwY|W<pp%oPHPZ^IbyYerEum<sCgy2DPrVaN&UA4*+*$i#74Y924?i>WzEw3{tp_HKFl#{pa
-hU*KVLPrmGMT4&oDbc|fV{ATlyS#XEF2q{z23w!I(`Pq=;qh%!oX98YhA4)}yGT2?PMeAu&4}KCP!iO14-s43R_XSwCd<eQW~b#i
-GHdSe-Z4$lh>G}FN23+d)EO$bUHSCnQ@{R_W{)z22X^q=tD5^$pIS~#sI3fWIVZYmnVP{c`;}XIGR;wo2a_IDEuOD<esWn11G|?l
-4TyGV2~Dd?@s2zN>>BN;0Q|Yt^v}W((d7lys4|tug_j<A>>?%lW0scA1un5%fw#<J5YSgFY?qu&r+f;In$0J>0|c3N(Y3ncjPT2N
-1_NFw3$Wtur39Vr<lEnvf;a_1<$YFfxtri(s(@Fb;|KTl+syHzM9qTl%HvSCUenz>Q2dI=dp`=s4wssXd+(pX#s;dKeU~a?B*240
-goFs9*%((fVyuOMVb-*PMuDrZh;^q5+~WD~4_t2jc(w_<4*996+T+1c52D>MQ9-MsS>e@Djy)pg-Uo*%yN1vfC;bqy3Xrcj9^lxG
-z#t)qB0Ob=4V_#fa4kNz>hxk}CSN}cS~K#4aD40;^G9(JeMMo37~1H5gev8B>%uNRB7lEXH1BES!$Rkx0dU`oejbgs6C}%_KnFj)
-VqQn4DwB*ZNS^kckQfQaIW96n(Vi`gg&fVCU1lwgXXMR0FuTnV0j;EOj+8Qmc^Cvll#cMzT^pB)10a$rHN`h2`9JS}^kYSE?&*Od
-m>_H>ZU8m(joTrMZXn8ij7{?>3`Jcj_n9^qe|;d8@vWG}U^qRjC)m(mqeficYnfWsa#DZ~3~F3{k0?JEoIDXUE>VR<la)*J)6ZI+
-J!cR+$VdY}EezHw&YWr&?8e$*vE&E(Rc~$>H}n}DCm~q+o$;?PmM}yy^MF=yi%5;@L;@EIbzNd;XB7j8TKzX~v1;)GtLo5jRzo9K
-wV_YOuN6~>Ytz5}F1fXZ-==OK88<p`jdqBQ?_k*X!wu?JuTBnKc%8@kMGy%w6ATcFHR%+xhVMvU={>Xk+?lb10=vwL#Yli&L;CII
-q!TZ99lquNIhEwbN4=cJR-t(kfuI&!8fEnEqi=oPu3UBGdqRB_pGf7jCmRqihtYU$x_rfD$NOC7PL_xKdu4{?)OaB&9-I_zD||r)
-dpvXdF;xGH>>DB7NVL^Cg3P{Kqbg?)M}T+o4r3E<l;-e4w;yfxo#gsBCNLp?lg{<d<L(j#IcWG(e$MYc4=cG`dIMLUzgdxciN$M%
-MzI&^`{q9|>>SZ#v=}{1gKg*e32WVX_QZ>0tO*Gq$w&-!Y3SJD$Dbne<FMVQ3M{%vxCO=JBg~`4gtD1oJ69$dXlHOnM(5*@D>uSl
-15p^l!xUz{_A`M2z)M^@6Vz4C*|8*!eI99n5`a~`RJvt#h<KKl8HU*xw(RgQ&WjU*0I~B*<RS+$8~|;M??m&`t*YZ`h6E>aRU0zA
-Smf&N`pdsBLBh6tu-`Ecb{cbS=h!%(MC?NEfa!}T-to?}N*<8C?5<?!so{J<Tv&Vb8~S??YoSEAoN725C6ukOkQqf9Xr!xMhBdyd
-qjM>G(5c;K3oBFX%1l#6y!_G;<IdE~Nprk>^>s9Tlc;UPhpzHQ8qU&$U&M+k#ePcTK&rj^&jZVQ^zHiDIq@};MI$#muCUP^oz5Ai
-2vaWL(KcDSaFrlacX(V^v~5|0!B>YO=H$qwR3+@2mrHair?_Q>F>b*L<KmD98r)3eGNP0r@J3tli##yAqf~U8+8$lFw~Ld5cZ|Kb
-sJQP_(Ew(Sqhf^JJYT{aPV!V85M?^xpT;%HNYLTMXeHFVzIA7=hF!Isq6o8R&yA@)_|3Z49cT&5f#VCWMdc(qBInF?&sQJef=zF$
-Uy!8*j0L)&*!bbxcIT@_y|5wX2VhXl9pVK}rh9gsrgR{n;MH7u>q~|(84B$2>p?cC@UCj(7P?bk0*{0M-NrIx?5Z)5qr<~j6@p)@
-*00Yk{!3_%-Ks_Yj&*x%&25+d;fJSQ-6&ux|FBprWRcbrC;aZI11Fs4L5KW<?fr_d<{ctF8b!hkK26k!vc`#{@)$}Ri=<#BQ~$|3
-Sv(C3@E!rnj#sDRsf^O}7Kmy-<8bSubk)kaZ~Nzb9$}wE1l#i{lkA(#GIk>p0*5VcI;S_4W&c=w{5(3*0o#~Upy_=w&1vy?w7jzb
-y~p962J?9-29DavwA+c4=T37<U{k13-qec_L1A)E;;a5Bml|t96@wPGJ|<HRDN8Hlr;7V`R8yaQVdpiNc^{0u^roMa&WG*U&vPX+
-o`yiG1PkP7NFNuDzF4JD;vA2_wV`~a<^vUYWdxU&_R?);+uJcVML+ks6as__8ARd*t%kdq295q_OnD(YlC`y!;Y_jVLw6!=I8aB^
-mG(VWzdNNl{fwD}M(mI#r=}}hAxDZsA$KWyix;z3+O#;4fQeEV{zj+16cGtQm!7EJra-r<ji5XgIXdF1FchTLH^9a#u=?^J?FwSc
-uKb252zA#`k*DjJoktkNhCcMw`ZkIQjhENxKE#B^R>T(Z5UCJj&%G>dDRnb>Qa6|$CzS`><Re|rb$K_lPgDAWx7pK#iqMdY4_ym#
-+`{jg5cp$<?-j@m)$Z%dejd2XAj_0F=uyPy`0XV2zRrM}Z0AQA5&n)$S!G9Ggg2T7@pH4xM@2s;XQqYtOmKhMi<YHNkMIe4poZ^H
-AEXzfIw)rDAqEXpKjF}ih*UB~M?nXqPb<Ytoml3)&T&rin(n|Nk-^94l(+UQADrJS5y%ZF`vh|qN0tZ%NxIxBCw0|-ADMrX=xr&9
-Sfoq!e~}h(pG%cb#&Vlq8lIq-eYab4xL~*KJ35)Xi$orXe>dTUeuz1qESpq0Q-DSK&+U>-sNiX0Ij|(9z>UZh%noUAXux17xdu2?
-K*!hz%E=YK24hho#Q(!(Mo-%qsWn~9XuHpd<HgCVp-7V=Jv}RS&31?hVBuKksxaUX<k|*+Lm(R}f&52{0N=7Jzhk@-GXi)&*Vejg
-B3D4Z>Kk=cQ2K-X#N~n_23Gh-77^Uu(|OXv&1Ll;W>x@Mr7PE=cP?C(r=g^ab`Ga*&z3PNT0tI{2(N5tmhhYZDdZ_eQRf)}mlm4t
-P@gS}-5!c4ggT6y8mJ7?(-+>kj2BX#e|VtYCQ0t92IaQglW#ffTJW!vcQ1Lb)RkQBU&!N?D1BzV(v?aS#lJrpmfUrUH$gmR<c`(y
-o%*il3m0MJ*(egu0{xL<RAQ&%JAM-<S{@|@7%~rcL7V1~`VC&GAB058<C4(GYYdUavEO&elL`v0t)Rl_{rs5H=71Abisi~_A{ftk
-xr`htGIlzlKfd;O`-hYCUVhj~GU5P=FGtE|=aqiB6sn1tB4GbX@|?gfz1%avu^0zB>{~&Zw){yrdeT-=j1iXP8E{FSpe@EINXA18
-%~G8B+P%@xRb9M#pCnSuMp%<XnbS>WHgL_w>NOI;tcM{Y1jPFIkNPLAz?Sj&pTbdE!M=>K*;b8yX=lkOi;3F3aEkWuw7oq90dJ$w
-#i%aoFy&8(r(bv}dWhPWiWZeH_MwBI_V~N3h_t1_YBF6aQx>_Wa2lne{Wtv3AmUzflP)T3pQmWQE&b4?72Dm_a?x^-8+<@EY{h!y
-B0KY-*qr=s{H@dyF3os*O%gV}<H{KC+lFe%+5KE(eO(WVvV%R186IQr)Fgan&tO%t0^$l(_vHZXf;ST?{@(aV_k+R*;YUiIL*v?}
-?Pr1&k<xKPg9lPFlGr6?PxN0*HIbE41`W<vnHe88td3aF#;N-%owp?6hgeeXb-frb=W%ZwYrT>|rvS4F#!JRbA8sj^9eXqe*V0GA
-o1nhfd+)BpeHWA2Y#Aw5=lZG4->A8&m%S0JOmNqWAy)ew`YqX$0R#^5Iqmb0-I&%NvdnNORNFe3i>mG|i-JKRyAaB@2?mUq)q!5!
-{){yjX|2duXfH&+E)Nk#%zDvr<Ml5^mA_!?`IX-h8AZ(`7gNu+h(4*-ro6?6svpjpdVUux%RG)l*j_yft6Gq;J;l;-sn+QDRiAd8
-!W&U`jk7H9LzAiHoQy-pG$@NN((b2?@R`7v>Yv$`tVjZ_x$;GTI_oKlE!6I*titF)$Q9yjwiT?>P%j3fDI>ZkC$FyJ?HgrRNYiZu
-jfPWxeQ6249Nd08fiyTqX`8>+dX%n?htSLZ?ySy5Sm|CD!dJ#@<6}dimw|)8c=(5$4FCGsmiO@wN_jn=9y=H)Nl%`CqhNEJT^m=p
-<K6ia4UxCm0Q#=oE0p8}U%A(3AKg@>rPa>+04^EQ4iy^ahSvVAtz8{fP*XCp@9fd%5A1w7>Q0{=%#^~?@n4$M8UE1SGbsvD+li$|
-aCR8#A~R?Q>3eai6ev8~7M9Zd;4wTXNCOE0Suf(mrl*hQx=;xKP$o?&cPrm5!nkTQ+Cyc_c1u&&%m`1Rr!3p5Aprq*d5-m}Be1yv
-P_T8G{HI!>`<puk-}1r!hj5Da&9}K;B{2HRCEe)BM>C1Or?vLwweNsM&=3;z={6@FX)ni5UUPhLrN6ONhG5{R;O78Qz*aL3%M|WO
-*tM;`(BOw=On3F`u5WL2h41XcFZ+g$yj5WU&_rXuZ<R6bb0*45>Gx`s*i9{*Me?hT=grhj-%%|V^T5qAwVxAmp=1d}o7DC)vHH3P
-J>dwR3R)4b99BC*7;g!h9(vYiSE=1nSw{GYmP$-3M)1j3Ysqg@-FuCZ#}k%kMub{Ij|h-N8qq!!d{DsqX<+}Cvnv@{v{T>_u7k~-
-wIjElI<gifjI~xAlw;=^s20v_W?>T6kO-GA@W&A7`iy5!)2Z0?xVBEWw>Ij)fgpDq`eLfGQ?XK{);@7G%+&VN%VeybS%>{`7b*tu
-IpYKfVB{CW_6jn=A?Ldfy{6l>-JQmTK>*vv&yx9cL^#$atlYB%g?Omz(^k;TRQmM>z)T@*r~|htl8x8@+!k!bE59Q`pngt`{KbBZ
-;h(f;Do>uZh@AZ<>BDluKa_`1Fxl?LQhCEV939ccICjwW_(|i|sKzd)NPY6xuoJCA>L-Tk%}bR0R$A{eJctvz9HbB{#myx<Wb5S(
-T-))Z>%Qk_*yJqs(#@Y5=KF}!YAwffo^%gX`NZlww}@1zObZUFnwd~>cQC9!#oKdDDweO^54OII_L;A`&A>-39ZLnTU3(}XR~hDH
-U6`7B;o<23@LG7sg~o5&6c1fx6T>A5abmxC6=JS(ZeJqU1*CTPr<Hx^A->2$5``W->Ek~tc&_J;esau%@JDPG^604vt#UPAndgxn
-KZC>$-i^YchToX^mo)EW?Y@O%nTXJ&0>Nj5@As;9h4X#$({SV^LkYt%IcOj5YX`WEcsMYyB^2hQ*~0ELIx;I33Hh`qu88%GIGlo8
-b*J9EiR9eL3L@5YkuMi1iUnb7VmKy42U#^8tAb#FZfpU_KTxA*_?u(Me?~@ID*7*g81Sq=nL{hU!;&T*S%M$X|M8SN!0eNk42=<`
-3s@eg{Ze@~ePOSc#<c@G9!KakJfyU^ClbjzU|QbS*UHM#6_<xUw_^uuEy-cH%t&u5B);^C6(URR2h)6s_|Av-3%M7~xu@e-0G7m~
-USq~D?Q7T%f3DCMoTt^10K*$%Ac=d&lGtvSpCP*0OXDMyu3e3B0c}<l=o3d$Yi-0v&oSEExDwLKQP;>`YN<nIkx7?-7(!ugR(lxU
-Sp2FW`KnejpUJK}Jbq_~^U>lY=FgXH{fQxtc*34-_bg(fjNtspylwf?CIxKt$@hN_>vt5uYD{%=61lbIg%B3v-nRlcjE80&yFWRL
-aL}W|;R#igR-sVY&lnQOfQEC)<y=(i@9xR+62>4<;6;1+;wHVR#_a?U4uv>+gaob3?&Zg>`B8R}%g9It2KbtxSR%%1v0&Hf8LQ8Z
-U$312oJ9BrVd2pKclu(sa>l<QVw7gjndv(9SDIywex#CaGjiWeP1imr`XUbso~~|{-*<FmdRIe=h&T1*>yGhr2VKc#r<n2JSC8o1
-iNiP2&0KHU@ee&acA8{lb*;|?s*PtBka|B~_|Xb;b8xrV%aB}e(H`L&r;RvKwilSCoDMgf#@&5vex@q_tYwGhXB8H2xO+|6Yc)0;
-Tm37NV~zO9AXIVL@NAxd@`0qq_<Zy1JLmU4XI~EfM!9?J5FU|G*(g_V)0*`vd(A8#$)wh-%G^Opd^}|tZ(p`jrP0kAA>f%b70Jrl
-Kc#gVBNgvi!06KXz&Jw=DuS}~-S#=wC^YKwJC?{#bW$J=m+-Fms`{AhStOG8LXZN8K#=B0S4@Rf3J_C`{`4p)q_V^Uuzj3=XFOGc
-Vbwk`;&W6PL*Jh<;9HAD0_v)`U!+?JlaZ^mKQ?zS)<%>Gy(Wy#Fe_0O?7B28h1VKuEfy?tLo}P4ztzg$tO2$aul$d}yG$%ZI9F!3
-lyBb%nbk^MR;+VSDDFE+S5O6RWg?;R{c2faq-G~vLxr`y#3@x+GGC!AbQerd{X3*qi6CSS`@rTebgXwdjYLIPKWh<UgEI8Wv}1*7
-DkYFZ5Fy2&nZS9oHovA6u>ZYf!k1E2hNW$wg;mO-JKVQI8;{B)5`tcp@(C<mgzz^rlrQi3bO9f(Lmz=w@|E8k+0$qwofNF;bijD-
-h*AB35X5|+_0q0;vBWsZ-KHl(R3ck2W+0SdF#JTg+kp9mpqvj<>(rA|<-1wngJcPVHYdmLPX;SwrH<KT@uD%joxOAI+FfH)Um5xL
-WO=bbK^Y@mSHus59;m$-87s;J0ir!@9rJ$9me7o%6xUL`y%)>B9vrO&9aKcgXb8ZODtc?Lxq!3?BW~5z>QH`r9K+4Yv|f3qFB76;
-VA#-uG!{?ZR0fueMy?kdfnQr-bMv>v{u@7QOA!BKz%%h`yV$twQ5TEj6Z!}fvg;Y`7BR}^nprZX%grC0d0Ojp@>L!#p3vftuAOXr
-+$QoyMcbR__`AnKJ)=Q4K9AoL^>v(jhd}09FC@HH)uZV35xIhNS_Q{4jqcWA!$<Qhz0+M(6n04-%<x|d)(Z;l)eFnRNt~n0_HvF&
-F+lEh?^ieXJ^u6uPJnR2o-_Pntdv=ORI$c=-B#uWm71QgXli_@8fQ$zq2skYxDNgnrl!lD80H9_uvk$qB;xRG63kardBm`>j1M*%
-nMIVT4sB8vfeMz3>rJ-|;fuF-MOfqIT&0Ncwqt@JEndS$H`{?;Cv$#oG_<Zl-z~nwyZ!6!2{MrvkA@7fUD)v^GUuZ6HY}B}s)ux3
-)5jl9t+|qLEOu29s;q+d7Dvp<Fce}{D>N8A!czbSS+BfvFbB%wK<Ij9F<6m=*eEdqB-EcZ`F}toTlJOS8L&sSCB7oWQwP+F7l-ua
-REC8zh7XCKgi=S@$#E??Lzr!}9^bDjck<+lW)4UzMD6|LxhKY*8U0@N3r&}+@s`s~4nC(CmpHMX0n+j_G0ql=@AmIKbpu{7*GyKq
-S}dGTAwM{>d>?zvj48@IfJrIz`YihKu*`IN@A%{Hvj7ptOx&TLHZ|Y!LNwp;<CTa5yO_j1OmIS~^IZ3eyrQDGQl`1TQ*Fg{rHC1q
-lnD)WKPPN5#7if*hTkK!o|i<s(QBf#3!lDczWJrfUO;coaJD%WLZc80PK;K-;Sa~FL5laN3k|h8`j-dK*xIvKN5>ug*tK6B3r9m8
-S+SBVQj<cjUN!9^z|c^r)k2K4=8dX{^NFHF5QKqGjd+jms-zSeup!n8>@So>BUwuw1&M2MIzVw_JLgSf+^8(F74MRyZWJ4V-I8pW
-jb4Bax7h%GZT}&z<F@K6zabnJZyb4+DF2Y4Ed2SnW*^&7yytUV^OXq&)H9g!az#?rsVq<L(ht-AnH4`z4gIj&ed4v#PG3|vr;X+$
-Fr)#KiOovoy_<f!Ieev#$2$0)f|Jo%`Sb4a8MOijZHt}jSmFwk-!UetdqtmoEwHEXt*KBHf+v+WV)k_6_-kRU3Qn^fcEO^=)^`>s
-5t<Kq5*Ma+R2yF4)xk)^X|3nAxR;8?pS&i0JoPU6lY*rPMeKDZ^2yYwj>Uvm;Kz@z=_d0r5Xy_C-7Fp|fm7Gter5JO<d?GzkAc|)
-?{%%ef8XJaGxv~fd=wi73O$i2=zBeR1d4p#=bu7j0|7|9&i=+F!#B+wdPh`+Ffa)4_0;5<vfMN}4_$G(H9yEO;gh2{x2B#Xb<ODl
-_V%8!U{w?4B(6m$z%5^xyZ{$zqoxR#<l)$C0$hKzfVBp=sTJ@aCp6)2jv@Xj8ExVJ9zQyac3uc%r9RwqH$CV?Dn8BO*d?ojOEzvp
-qN=lO8Ew{CV2mqI|4&wpqFPs>C4p#~drl$N$H8`(cskF8V0X9TWP4XNEf!VuNM;Y?dqj|^bFnjQr2BF*|GTOc=BH&$ug!uSci_X(
-7j={te2UJQH=O-x<E)p*2$>0Bzsk!)cQv2}lyv07%}O2cY(A3z#D)I3X$C9FS=;%Rzjy0Yl9+~5^%&P+nB+JsFUqFrKt#Xrg==`)
-U<1OMOFCqm5(KL3x$I8e?KW~hhJ;%16mt}3MFQSSrwFY`8-qK0O2*G?vkBo4!2OWyiS4^%#H;r$BQOFa90*u&_qd9G%AZqFL$i?x
-tMu-iKX5tME%XQ<nuuSUH{X9azv03)6(kO~UL(nyzWvIK3P)~)9uF2BcmWs+wk`{2VJL{$XaZ0G0o#<wAC1j~@jq(qw}|;0;!Dki
-T0o^2enyj@>q7xg_+)(*UHkz9fsD5?EP*E|VlU(G&<y5o&eT?nvUgqB@zkX%R3yxTxhLad{Mn-+uO*8*Gtyr+dC12V^7qZ15Ri7O
-<T$iI4z`VP|6JdWalU)y{!EWIDoh?C^s3X_+%uu4)!<P}RJhjmktdVZIC&;lL;!=N#L^E-(ZVLreeH1fi-q_pFSIzmIA@A^<xWh-
-J>&KZY0$%CKS+{VNIXqxkH-SRc9)`P*taVm)kkH?L^_D5@69>mXggmYSvoM+MN^0li-yXmYBlpeIJb{rs<v;ZB?4Tv3k|u~SAr4~
-Od*D`K14VM1_K5;c6Cr2Rq65%2;yODM3>)xGbiTNr6_e~7-UTk^t|m2*J4dMu^Ut$END4uFF=89gdW#podp@-kPQvE3Ns;pl{Z-a
-X#KO#aN&WiJlOAtXC|5>hQ~`hWvl>kPGU~1&auxjHjGs?F%4@@xwKAh+#F0$L-U2rjmRvs#ewIfv$e;@3SQU`2Nc5Pwa%G16Krpi
-ZpRL1+|Mtsim=pzz@9$V!5?MH7*1x{clC?Gi!&wRDcqp+o9&PTD1|9I-!!I0pIa*qTvgwoX$~B2JP7uu$H|!TJ+^MGTA~B}%IA03
-sd843Vc1)myn8@{7R3OZnpl7DLte&03Y7?9kNDP?vBI8h^OpUDZK9`%85MxQeTws4zS&Q=pmqvr>_7xi=~qLG!58mkDfsb^*g!m=
-7bhnK0t0W)?U}LHybx@mY0S@yhJpb2`9y}A&yh<zL<RZD$Tjcin4w(}G>jm?$G8!CI9%5`P2lEa!Ee+?oX&G|u(1&~XFUqBvasUO
-n;BrHKbydxEdct@(RXW3{_lvZydk+CVlRoyGn<w@>U#FR^yAV3!Q=32GiFvcf~DI6w0CxxUeLh5JT$Z40;^}(s^-taW?<MeSyO9w
-CWt}vO3)R!-_enq`aq6yvWX27w22yBym%8enSh&OGb%ZqD5BD3orB~vr*Gx{`q+Ru|L*s}M%xqP`$Z4xj-mB92nhe5@~I&c@MewE
->We}wDT%hk?F@<#*pA0e0vFCGteBqY{aLI)P~*f(qHxgDK6|^pN%S|*2?nNr*`I~OQ86I!zDIB0irRQy<n&5;4}!>rK>@&<+bb&U
-E2jlDQ~T&Sn2^|2OW+{u5~Ed0^KF+E!Xnq6wgSleB?qXMbr#Yf61}bl!dotrDqj^M47D+5OUUffVI3*}->ivLCK~cWK-8vRWg-Lv
-;Lyz!FyhbVUs``8i2pz0pUfF=*_D4OdSywaYVPE_51dhFHRh_Hn#dGhP-_1YZ%V<TrEJgl$j=>rJT%DE!`<u<(R?Yft9y6)k90Uk
-%S?Mo;kLqDD<fLM=s-~bU2xFM(tRs;24voI5l8v!pZ3SjKlFXxn%s^&b&D=Z5Khm+uIR{BdNFCfUtdtFiE*As^pW2)OA-op(H4Jd
-JG=e2BQnwcuHQyf?atXSVky8o+p2wsS*@qr8xxZj<I(J7BANig68&urROWX^L#MGPwcCW`AZt?)of8hcy4@SWnA}NOk>3VgTk`>M
-UrK86TtM&I^Ho$6M_OM}8*$I$>iwkjQFeJo%EpLaPs4{@xXU2ML66vYj)cME)(r|TF9RB~F{kmt4KjxiGhx%|0>~_)EM(}fNh)Gg
-`nBZN20`f&u>Znn<8KYbmLmR#Ak)ospQ9SV%JJid=8i(KBUc91BILHYJJMKSu%pQbQ!ZR)e?>_)h(~oj>gV7@seL}i6H>s7JQUf#
-YfqBb&Y9Ti18vz!#-|LMw2YD^J=ma6sHIP~S%^FiD6DrGofUys=yPD%WzkTSnVPN5e!ZQ2flka*bD@Fr2t%iCO%@Pz*_X@f(e*OJ
-Cx4=0SIMr@T~}zV2snZi^xgdpj%#WDd}I2PYfTDdI2;NCcE?^gnufac5zsiDh)~udkRhw_!spb2r7KG(+73GThMUtfK-PZVDx*Wc
-lbl{XekxUuNP(^UG)w?&(1i0$mOPq(+Hj+aPKZio<_RHDm<=-m2ui1wb0VPVU$ynLS~fU<LH)}2QV}2)3ID@p;1GyEmh}2d69E6O
-eW9(`{&xhmHz0XDb4YRVQ_|HTspq;K>CEFh2!bNqBqVV0D=+6%Uc?tAS@!gd7exXJr*!*XOTNa0Ng|Kx^+MQe<R@wd?jE(+0l(c~
-%c>~R^uUc3^?F}~g2>|R?l;L;rK_~10V&v=GKNfnK+eyMdt1VDT@NijeJIIf=Wed}AXI}M30T!Wtm|^Fh?nJQ&i#bqJoO@2hJXek
-i8s%C?0=qo@UU`^>ZIx+StN38<R5?ZcHUuMO-xaf?qwvFg8>0w9cJm$=MMhhBB3s->xoM;t#<)|ufJvn2B@R<D#}pc8~NG~3QJI^
-NVL2Z2D+J)>bp;rij|du{hHPY&`BMWkzd`}tRw=*WRzA-(jO@-B^U^U{NYutY7+d5KK|1FzrHJ!t(@_12wfSk2r<##Xp)obpiAaq
-%*qG;0wofOOu-@`@n60*<&$zor(e|SJ+U>5X{ky`Ou55x-kzUuosK=zd|FDB>p@BPo7CX^x=HD|0lKtp9LR$eCFPT!FV9X5s`9nO
-WZu%VIjw;}ArSyy%%v(sA1mT$*LGm<0^nPo9BL>+hk%T|7*m6)B5yg1bI;pbirq=m7a+nQK*wW|QMr@q7bPYi#qkuma}w5lk7vA`
-G_Lku*}IO<97Rw_0vufJ?Km=Kxy&0&m&6I-Ayd}70M<<SC%JxeBvq8241=t*7k>X+p$H3~1ceB0(tZ3G6NiuliTDTo>DWZ1iKIVi
-FCt4K{w3s~kPv^d8SuZxBLB6H(ck64w&vvjPeBjWrxb0HH}m{zW%E=0bcRrLp`#ccz#tJ&@Mq%{-Y1bb{GM|Sll_ZVGI?87IvhTh
-cq(yVMf9Jogx;Atg5SOUxDd>+^44dWBy6FxBm?TuP~og<gX!+2^OMmrcRRmtYxfnwLts$wrA`%?=utP>fPSZ<eUXPp!$?VtWtHsr
-D9L<!yoI&LKT}n+&LjpJN;2S}AaG*gUE)AZ9K-3l@s@OVISwRjjp04Y)<n*r`H{Jb5OpRL0*Y9Zf$)vUcE;i1qjnq+BmueJ1)O=w
-b+^S`6^SJgQJYy-p5`KbQ3R1fMEs)LX=Oe%nVtyyBU{CTB{Ptqe|l3yhV_HL4ilk&b*~^0;9n({tu<PIM~pY{6J{PaDJ2NyD?dpv
-_<rlCgET7+vPN!*Eax+WB`4vi!1HBIH{09uj~G&4T#m6<;-SMZ7~5!z&n%uO9(gf2c{NFVIEd>(nzKA734Z$0`NOe7Vy-k;-(l76
-fS<K~>YSL>r~-1c`m%#&0I|tnES_}Ti673)$-zKE!XPcas?N{-@94igAj2YUsI4HvvepYIn%C0&p6tT#I_z-Olj9<z)`?Jzmq}q#
-+#c-dtjte>0~;2DYd52_Pl%(r2ont4P!9m`2JYKus>MQp!BOx{GZN&lEl)yWkSORcyP_tJg|F}b`ZmyT918iDg|~4i%wK=rVXd?e
-{^#6;{FhP|_0PpJTRG!@DSr5?;&o4Hjn?>TLSJ6Xi*(VYv6GM>uu5*w(Cma?W>|50!==u)dp&n<Ru{$v+UZDe(c$1aoc4CLRRBy)
-dArGW9bw#yrqlpaSxyQX5f=CUot|#&{zwN?arCR|cn5V}`nBr;%YdtW)`3tZmht9f7bQkG8i&WN838Ys9RFPm69vIKY!D_kPAUTd
-y~g((PrJodUlk&bOI(PbO2%yb9<}9knJzP#S6oJjn}Yqt+<ZBhfTXk}9}5l+tbXius=~x&rN!9j;j010FJ;I}@G}u1z@HreA3bi>
-|NnD;Z5|dJ{43SrkiRZj5Bcv}9+Ks6j-me<bF^h~{tK{|*Ks0T0UW=1DK*M_hmpDj4-*N!$q$^2q^g3pnu&qUb|-rmCx`8ZnsQ>?
-R5A_;Q-aXRt2ynAK9ZH1mz9+i>F;15C&aoM<Un~$?82i93v14mol1-Fv(=L1q+bnvR<Gs~lXRiH{%mf<etQE64k8SMBj9V+E2XOZ
-N=}lOl^j1AhQJf>>+T-_l-Ha*Y^BOZfMO|h6g&pL@tIP>^l4~-M9)Y^!XkbR`8omsnt_2~^>h8na|nTjfsTk?4TM3+=4mX9^f(l3
-eH7R{iM;lZ$zS$?wJQ8yX$AiK-T$Uhe5)4uJ3<jd8L3JM+2vrWqaY>B%gRi~ZF>BxcZ`jJh04mo$;~IoFDxu9#LvS{WuRc!c*_N#
-7})q}vTEu&+6FpW$}(cSY-<Jq3gS71WK_2qo0#hBYp6&Ib1_k{8%~a}qLzWVshO6Vlqffqh=Hz~fK@7L8JU}zsL1khP;gKPVogBn
-Z*Oj*uOP-khC>j@b@gm;R##St4g-Or(VL1|2R{*kK;baI^t2HHBQZD>3IX}62Zcp$<bwZPj(#K2`{y|@@b3rY|E}Q~zV)ovZwO~>
-ocneSMR5^6PAVfkiGW3Ia&_G!A))XXJb^?cQ7H5jGKEOMu5xtk1jy<ZPoiU@va)lsb8@gUuZ{idl*VD`=vg^<xOsTEIM|rzi8%Bo
-(HR*yIQjUvx!9QLH|4Xze=bfwUTzL1G9C@zaQ!yke(g*;0tx}FhEA|QA`C7T@~Wah*lOROt`lW79)d#QP}pCT0fK8i|K_*k;A{2v
-e?!9mP*wk3$hH;R|Bhe=<)v1c%1B<-0UC{jBmPQ442XoS4)kyoat$aXYSV230UQDXhapioERL`WJZ@D(>mpk{ghXI5csz+n#N+We
-Gz$KU=x`i%wUdO$V$pxviB+ujQdX~kLLk=6!XF;d+L@U3RZRcX4*;y5w>IWN{@Mp1*XDMuxl4adQmyy=TMr5X`FGj?x15$O{Nva&
-7a(kr1pTUpjeCVI4>?-alfsAH3}NL3FEScln*4b*>?>W)o2GDPDf(YtPNHe0enb}MXuhIhMbgn096jY1Es39Nn<BDUdG3@b=yhbl
-cEW!7-oA>AR)JT!I30Bb-z&e8;`!zJEbaWMik2%EW9DheugMg~ZeHhWU!=lHf_=C8k?1A~HulZSd)|0FZR=ixGmXj2`U;RYFU^U!
-$@lt}Wb=XSpuYKjwSk|@7q&^8otaU53|W8N1b9()SMG3dWTsYVssnO8n^fO)_JF)^_~4Q;7wh^P;1d>&>gG&2`gFndDOvqS^ZFmu
-=M3!#>niIMY<%gnGev@H{R=YqT+}*kBF4PFP&XqZe3FmXeSOO1(@S~dBp1%L?<#kCJS&|Iz1sTzq`_BUZMp#C$33i=)orT^D{^%s
-PFRcPFl&RtmU4e@97#|UR~LN8zjzGgQ#or9!QUjN!nnEONT9}%A1)KQ3bk$VI#7A1z<0{OR0Ozi*dG>i$z;H%Wuu5$h1yU#aPtuN
-+X=z9eT<~D4|tzJ;}xDE37f8g>$TNT=Med1+6P}!X2cOK_-67GxqMznJJz)I(ZR!swcX-Oo2pp25+c@&>oH`+^3&DyqBmELkIEbk
-HmE$S`O4D(;%^LY_$p`pMC_YXY2pu_OFl88-}w6oiCZTphB_UjW@3eTH|i(RW~>pP%DxAg3|u5^Ja}l_?Lo++ubbiQ;NO@=-zhcJ
-ZSDYNr|F~C_t7op2QO8Adx_lmR4pP|c8?x;WNyrDEIS!dT-GBfzHZJs?k^`?@5HYc5pO?s(2<aZtzChq9(n@1{yQsKLm=1scjP1u
-S^ske?D`k85h87QPyY)LojUMyV2U$K>Ck?wZMW{|8`OO~&WPC<;lA5kw|dts#_x0P{B=x`&{wx2+OI`;kN%+PB*yP;eO$Ng`scaO
-*eWj8&HK$Po4pPB{8ogVE-EHgzXKVB*_<@n#iEvd6pT9N>AK=m&!%a^wHZjW&BZlkRTLs0M$X>*X)wgNX;@xa1Pn>35~Q9$=2dKM
-ZD1R+$U`&RDJ?8(S;V9ETT4+ld@4nG*R*fxAy=YL*9#i5t|#39nHm*8E?56R^pU&8^qBRoo3)iR$i&Cj95$_d$PI?7y`B$W@EA!K
-)7_{~mZSECmpZ<ZK8IvnzqAYdxw0#3F+OsG-q;XGzd9o~f`8ov@G#k2%A(5z*B2=A7~UlnjOSmks@ogEznUV}bGzQELVCn?SC1Wp
-({1QaeIp!!5;wlFt)D6S-+~@9ZR;6Ur_z`cM`l)ZX#41CmpCP08~5*B)wk<sJHkHUuTRg9&t)+h+;^pJnjAajHkg@&@Y5vLw(h}q
-X<@Fn*l`<2B$AY!y;yTUyz>9J)832_S|x+txZ0cemnT`n5Fad~bUsG*l5kRljsBj82Md>GUNn9@xL1~Usn`Rvp^7(;57G~CMAHHT
-+i{lD(%c)dg}b?;^<6lZjiXs7iWb1UQM2=5-%&GA)AMBSj-J{k<_%#yFqT1tO`mt~HP)z**f1I$2nA@A$SY@kduy$Y&lHiP>$>td
-SDz;nyP=JwJ529ubGUEP1%d0X9IS7iVWf@aF_L>-9l>^{`4`HZqQP|?c$`)pBWrMTtsjbeBxA0wfm@dp%|im?h+TJApKn(|GOu6S
-o8DyOns#u?x=0uxu#GStvSnBPci?3}ls$c_?AupwYR1d+?K!4Kbl+e|8~5%^wbB5_wyrG@eQ~kC=kT28kwGckhB2_-J!BOju!tZf
-?gs^L3sl#r+mJUnjte6{e#8-#u9s{l{H~$&XXK7emrf{t#=uX!EHeUfkALDM(K?KA!vcs1`6r~=wt99t{uF!bQ)VK(VQ=)d(~e7-
-pZUmtKy!fAu8g`NMOQBVDJ8A@u|uJ1kw2gCV%JZ--!Zr7T-ur?Z@)dhKz+k|8nxH0xg~$Kvs#`|s!CY*phm{=3!lO}C=aSLSQyrO
-#Lf{3oP!Tl3q<y9ggNQEXC7EHLC;nbIoCZa>8}#^3$*Fu_rcdydG+zdX_|zPDEs=s5WSwg%qFUYb$u-Qs_moh#H<S>@tK@1X2a&G
-h@ecM>n9)#AsZS2D4V5s*v9UbO#Zik#d#?x`Q`DKx})1OS<N2>IYv@Dwxc&_|6Ou4&c2vd6yb67nYQx{#7U(i&YQ%qGN#tB>TA@O
-+-JoB(k{1pw9<Gt{Ie%fd&elRTFt}1>sihzEL`*|5ZqW9E@=T}H7VK9KC$#{S$hx}885TZ|9$tVa;<{&fwz384-qFX&hczaZG3gt
-xF=#};X~~Hr@NB}-^*jy3C8T$_a3f%+LKRIp!a!|$wp_x@=^$_Z>c>cti2GgNWUJPBtNA`ir?sRnLnPJEV+@AsNZD(W04a$C$emC
-0J$!Wny@zyWSI=aIxaJ8XoE@OmV~aEYT+3_<hnTesk^Ns=T;b{Sl7*3K1&tDeT0Szas97}-W^jX1l=(I4|`u75XIW|J=@*Q(%l`>
--604_h=d>^0#bqkA}A`L2%@5bfr^2OfdK|~cXuatVAto)!tTzl&-<PCd*XY}IrH-$_nz6AUH1CTmG^alf03fyg^u1-F+l>t<|6~d
-4ADmDAjMA}GKwHh`=k29budT%Y-q<MXP&uT{wTFY>6A@<a%`;)VOx~4INbGQP2&phM*i&kAL`wUUyV@0k%H%Giv|4f>FeV&n+7kO
-6aQG}h}qt?J6bP0P(V=_TGxF1aA94<V)qYGxx|}+fj3;l<3k@@z3)c4WQ<Ze?l>jUV4S;?1q)oi-Z?e+$M<BKpS2lctF09#gaR@(
-@!n!0N@+^p^wWc*OP|~u$^bvpxC0Np-!zPyq`Ti{gs|8_0A68&LA^fjoS{+Xp+k@JLs+1?vTt`iRrQVHpnov7Xe<R>dgCS3+n6!Z
-Nom4af!L%AM0~i7i(|jYnU^KzM#1MfN|y^pbO4r0;0fiUpSIf=tEt(G*|FuoxOwVRY@@~YReTZh^n5S20OZHeI<5iL7XuO`ev}pg
-Aue9F4n-ox6v0aB?BUA!KPj%(APiqoHy{1*P<uq+TZeRW+&cCQbul4AHTA}r;CvUETVghso`@TL_DtMiJ2Lpo7tYez2;4?@cMger
-d~9vDrukjFKn^HDmC7kof0&gd52NO-EStOkjj-5Htcy~|9ot6FK7?9kak@jzfY&8VV}K&eeX%F+z>P_l>Ml*LKPDJ5D3%YN&aZsB
-;{1iNbrDumH{57D;-w6(c1>!@v1>uNSftFESL8OD2}XmX5^~Q{=GAdmB^Dd)$mW1oeV^N>GA+~rUm|$(LQMnANwQ9zC}wK*na(+$
-Q-}jSjyGSdCSL!kRu%ZdM9htjB5!{claKKqtf(M4l%uytp73+=2^1Sw!znW!-p+Iu@<1MJ$Q|COX5%APQ3bgk`JNbYXt{6gZYEtE
-0e+-u+#evc!S**PCim+V*r)%q;pjZZ<E<8hTs5uvF4ITUPrz$U&sbq7_5(I3Ep7rvZx3&dY`rk~WY4^a&s*>=Oi*f`eltH)&`M}&
-Xf2ufgFx6j^<7mw9~4q;VEIv7@5$!H8h3w^0@M)O%*S#-iT17`w6HD^3u6z^pC?>WIX^2#4J_sO(fMqQ-!(h(kG$g*<EQ0bjZ_9t
--x5M?&<Qs6r98hAH|5FK3Km#sJnP-FcgrYW(A##F-KJ4uRlqB(ZdSj#)r7gu!FKAnYX)i{sooTo74$R|T|+-=(k&G;gHjhTW}4pu
-)Y~C_LS>K|ldDdyBL{j}&<-1sK#6~<+cOipqhRs~M?Cm73l^r;3?Fk)ON$AT;LYipbz?osJV>DCE6}dhdr-@wfF@(Fjgzf$e*hx3
-(AOU?j{b#4(;4Dm9gBnNcT@V4@(9=n`;%cu=Y7kvFJ=1FGZERROIuLmA1@AFY$nd5lpBAwxiiG;@ZDD=bIT#C)63mv0{#q86ywZD
-rEh|kUT=Ewer@B(?VG}VY{v+|Ky2N%)|8I<=BiI0qq_?oKMW7s5vl?1!HrMxJG*zKcKg$FI_WD)Lq^RQDFDU)%e@1GUJf~@gMU5!
--9hc_E#(|=S+{=mwNG`bvv00P)~cNjchmq~e(f&dhV9u;x4w+O-X2<D%L8e3%st3+zv?)kbjI$dM)_Fq?YIv?&d29|oju4?pMw<p
-;^chav>i9vbBqJC^e`Yb&SidyM$e&k#kLxV%ZnGi+fnWHu4~~_GcxE;#Os{8D5T}}I#5A5A5&@lsV(}tAsICN##VXNEcdq&Z!p%L
-c``YbCQjQN9-YhQqrgAm7!@H_%nfB6R?Lop0#BGKe>OZDHD_3L*llVQ_Ha`1ah=yjJ1o`|Ym4;?X$cv-sNTJLs()~X&gb{|D_(Cq
-UBrIFdO;>o;*PMI@?zVo!O9k6Ph8G+Qvs#MFFq$DjdrmrbiEB;xhwF}y;~_vP<r2-e^x!my}jzYD{}Hw)3PUd!^Q1Q<8kGPR?~n5
-FVoT!*6R$9;HiPE`0B>H!N%?h+T%86^&sIIR}y#;A+RlN`xso2l~KY4zpPLkNZdS|<cISfO`f6?ad<jcR{&Z+&A6Zy{)M6b`<%x|
-8;F?^6^gr*Ic2J8!wWna35u!`?qtCP#`VVgb3Db_{;I*JPgeJZrQ{ki#lbjN_SPeWCS8AVAbVED7M9w*!~ih42xu2h-#EO4BR(@I
-(mzkAiUuj=8n2{+1IN|_d;z|n8+dF#N02Z{{-o$y;G}z|Xa0u+?`J>SXMAzvh=b&%c69Nxa@Oi0O9sF0;&4-~KkppebM*cjLOw_Q
-Ol=Fi*|sf$N49?9J)K&CD_L++$rBISU_aVSsm-${+eAb@YclQ``=Xhr%mm$qHu}1`dw<&82nc=goU;0L?;#Qsyj0#Kt?o-Lap~F2
-VO5h7UX|F1(-4Li9FGj4``vAw*4n}HTTK<qUcO^^-H`|1nqCT?t?g*?7S{wE+%mUpbk@)8X+PGaF4kd!@;W;AimB-<6ZD6DCaI<f
-@J1W%=6DC*)~GXHW|u5}#52jq9vt1#Wwo8i;)8z;Zqn6*wKl7Vgy)Fq<){6!7G1DAVVF4mLW~J8dcrQ}^T1osjZ|ENX&M-iMpN?{
-0PmMd19cjKFtFteg&3&MM8Y=LpB-M~*B$J3Ys>$Bui{DInUyMOc)!t;`>VdJu7A3?v{mcW<PQI|;7P|8lnB($iNy|Rf8n%x|2^yv
-BddGL?pl>&>k=m0;XuKCV!aF4|M~W@_sDmTcD7E$Y#(nbuJ)aC*~NAdsbR>b);ap4Hfib~C(^<7$gG(`3B-N2sTUWG^Uy!@BM=4N
-;z0RaOkeqz)P$<6i^F#}$BSdttLCNq+*!1Jfd{QV+#iEd0T+$a$LW8qnflq^b>-6VY2pHu@|F7R_GP4a?4u1vrQ%|>+0Q1LU#^LJ
-#edj|&;TVjI@Rt6FKbDhulF4BR>aTGUTTzU`f|+@#Tmxvwi$qPeQh#B38c>TAGl%GScWPFH2s>B7Z%%K05LyycLj5C{mqafbtwam
-ySVc)tWN$C*ckhEn=`&{GIej;OO;x$^(QJnEnMy(&JsRqEjn;f>lKxp<wI37HEmoTJRcD!PW7>#2Va;_7akTI-l@N6Z^zSXcvQF$
-6q>i3>3jAETlggzrXIHHHW|8kx4#njmX;>Q%Y6o@Nk#iMJc`}}sHV2#LHP{S+G59OKn)?_*4Q-OV3_8rfnv4$z||oZ-=ZHUzD!@5
-HE*+z4#=Rh7M^9_xKuxXwJ#ex>mTC4*wTZ>i`z8$3ojQJ``p@}Z2&shC3h`1Mq~}+O+R`whN%mFpRVgJj~Ld&CeB-Tt{VluaeUak
-@*T^bzal$?>Vsmg<G5x+6UV1O6D0sYTSoQ7(#(i5e}=gHvg7*Jef)`hG8Q~p`BDBNcL7?gFJ`We(WLfAgA;Yw16^9V_<?FuNhb@K
-Gk;c4_C3}8^u+5<dtXSJ!KabP`D4a0qwLt=Pkl<@74Fi}S-7wS^TI9D?*_W|(~DSj@W)3OTs|_E@^P9)-6X5jIfo4wYi(Gr0all=
-jtUL3zm1C>F)rM%>KWt6<JOzX-~pd?)_mhvCo4AHb;{?)-eNcx*@3k*S5MczY<gupJ0hE2z@K&I*&;pg^jC-W$2{{Mp(5Pe@I$}5
-3e5u(_pu3kHaCvT9QOp7e#+#&o-61<pBTodD<j_eGCh4;{c<BUu%OJeYgp9g9`341VM&2k(BM+S(P5J>zX!Tz<lk2}1Ct(`wHiBT
-1<#1hwKHIV<e_k;CcfNGeN>0Sf@bKx-Ya%rau3?8igzpbTCUi5GS!qKc5X^`?<=uVB8nBpj)_+41M?#+HOcsXHA0bW=10L*#D8}9
-mnV%d3aa(o()*%je#HCGk!zFfR>ac52l4B`WzW5Gw^_tqw?%YaV<s#;eq}_35-7><UMfvm=c$1}nuXu4npQH+t}1V<DN!VUE3Tec
-RqYm)*|_4>7uOFK)RAA4#APQI`4`f!t<A~NMP^S})1;Yo_oxP4^sHUQx}mML?X|_8A{2H$d++m3eK3VXjqrIpBTF^9nitp`!^w5@
-0IM5aBR>VLay&Whkazi>wB2bq@CpkiMG~)NhrD{+7<M%3G8Vj>kU9R=)pK8J=S6N><z@vYGuUP~Eslil*}u)QVK@NRE%$EGubaOW
-ee&~hWfmyQUC&Z`r;HO^46*=s&H$F*2&mo#=?)xmnRDm!MZu|->QwQz#Zu*HElp~F@8U2eHS$0o3soXvfEfhIMjhA&`_lvIQ~6`L
-N(&+8_M!E|)|1j-S<K#4z~g`d5Q*9GWX<#;2cM7IXQLLD+30-k+;Desv@5jP`Dmf#!;>N39zH7F^uvrAl3{8H_6R;lD$^fy#yaKa
-k*W<JqF-pXInJlkMS^nPC)YRk{i@R=)!V2`t)A7Zk_^FJB(uMMa?j>_jM);rF1y3gjy75c6!z`}?fg3%;u$WJjRoh<73>m#iEw6E
-;j1N#hS78Ob&k&vmNUR4xY?95c61%)rNSuJ_v$xIK`UqDtmVxXXwx5Emksy*x|QgwzQ>%saA^S%<C68*Oq>ZxI>EFlLAR;bIXjE1
-p^F>Z_eMYFn^<zig*Gq8`*$2b(fIvsl71Mt8uRG*e!D6&zzQSUX9m7-LQ40O{xZNMN(5%eUk8^w&xe0Ll9s8ur*FyQt04<NeCTAZ
-1H>h;uhjFBij9@WtliG|5!KYT-Cu9`R3R30vWK2LQJub@w))<Ol;;-XbzFu9^r&FKg0P^j(+eM!eB+_kyr?LAy~qD_@mwDGSPwqh
-RCG1InRzy8C*xX?<-{B>G8o&+3YdH0V(I)tRp;r;^+JP*XN*9l#-@HCEh;iNfBVABSrhP9h1#Ij3Y{JOd1d7CZT@o>s0L4%PX|Sj
-v-jfE^Y8biZ+<*~@r>pGFt|LzaphGH^u*ntbHD5`F$QDcd&hBW&47_CCIjn40j;vwt*Y+N4?pMl&`1nW6D)q{UA^jKy%mBW-d&TK
-XSm=(E(ePiN3)`yBNys(2Xq8;la0Eh)tG}0LDEoyh?BO+fVuM5!GmjSUvK)Rk)6Nre8Vam+UKVowf-G};xfqS&8ms!u1mG^*r8F)
-H$MHi=ev^<#sPo*;^v(D4*Q#8%-_Z#R<E+@G9P9BjR4B{!r<n&Rme!~rS!>di(Go=9jR5d2PG!+nBVTKVRm0GY8u}@?zXk*GF=0F
-mS31YWsX}y3$J%<#n=2tZ%;ngp^27@k~4*`pV(+^w{W|l#~^;S0%u)oRo)n<TH5u<C#s@mgQdqf@H>3A&9$59r@lJ|f0Cw2)aQZz
-%I$Q*fiJ7)auAm%YvU;*$zQ$DMUZmu%HeYtbZHdO(dn4ql#=e0`n^aO4S>2LoWFU?D)we4Ax13aDRJ9{SAxyR{i*itN{@#+FiHJN
-<7uobmpahR!i`VENP=IOe|Dw>jQ>Uqj-T86yf|d1kKOqBg$oSx?3VG0c9jZ1$@%H2z5?^bvn%1ozMtQ-w^ZG`sIB}!RkR@%&<~5S
-eNwkZxZs>tbXfJMpky!e?7`qemhsqB5H}-v`7OJMit|+)Uay{=#Abo^%>L^sfXVXC#{Jas&sHDkjCe=}9g{r=11&dC*N=4^W0yhY
-ld+BsV5a+PWG3<Yu{KtB_?4l0X?ja1ffelwQfAJ}z1HpYeyr!w+2<UPnxgN(XC9gu+y*3!ri?NbP;mqi1^tw79j2Pid5JBy8ES_H
-W!BfTJZ{~%`962+{aJW08QIjtc)V{*-eP|v8Va<QO7a8f*m_qxPCp;+#1AgCu;<bH`>Nz7XxVa^*#6L#iY1$Y>)+1<i2gg^l1Tpt
-dntb<a6ad0>u8>ytyECm%Cb82BegYU#qub1(27V+sHgg<L|S1{*H3n$pY=7UkTOR)f!m}OWxO2j;uU2-J>0E~ezH4t&#-romAN9x
-SWh#ZelX|ldFH~kvyJ;E_S*dDNx+GOe|x@J@`l-mbW?&bpXS<q3Adqc2b&b3r?f0<iOQlGHrqXX?w+c5&_-YMOy7B>wI~GJnekKk
->E6bu#d*H!qKiyCS71BlhiV6|(Ef=_RERQKRO!`|7QXje?f$vj{I>oKiX&n~e#0Uo`$B`uvrQ(UJi?XP;8!Ji3!C0-9D!tO>vF|0
-UC)OGMlNTp85)fKVMLyNukt5((ec!NKG<E@KL&*$WBLQW*Q;4X917h}009k+lyrhYBBV`WWYUf>RsKS#pRQrzSnFRmlUASB7vsF9
-Jj=wXM~wuQc5U3@qV6)vbIATsjO!t6ht+%s(*QFfxN&N->+Sis4^`GIk99;>^G2vVv@e`J63lgPQ_tILvT^W=yBQC5vTZBIAGtZr
-AFRtAx9CUog3BpAW;^1n+{#|}y(Nw}7OfYNuD5n~;b*S39<=de>5gLO*=SMxwkGAunXyHlUY1K|9CXC59HS!?@mD$E^YPNj;ooW>
-e8-dY;{+s;n_=W;h4Bg>dOAPEcbYLp2%1HD-=8eIsiplX_J9?FB`yWt<M(jH;>OpXr?3$H1t)h#-U}FHyx)Y2LW+&0S^6Vl-ufG$
-2LwOAfSE8zRM9V%dDYP#{rizc@aB=FYJ(zUZNUWjYhtVJX|*3EGyD$tdvUUvqsz{c4rT3b5O1Cj9ruH^FOR(9Aa-a}@6nd!nXIYl
-s~BL7`N$hTZw+6*o*cvN^ExrA@%f1dD^y!RD=E9~Fj3!u`tq1T?Z@UX%l2*D>`4QSD)Y^wj~+StP%oq0Ju;_dM{?AxY7-GD{CCW5
-U;8>irRjC3mmas`i$4bJ_Rz!TX}q23iC@0#T6{w99hMSNWc(e{BkO+MXvf0tKbxGcuFeIU<L%pxN|<816p!8QS>cKVz=%Oh!@h!9
-wJCF-><v`Gh__c29RGfTz-u@cYD4Z%Ao7a8)%zU}_hb(=j|p*P_e2B=8Iq=aTOtN)a3td&!^5<B1j#XNK2h59jwsXH6*j#7nsC;9
-`SwggZ>%bl{4!5ROK>}W(@)%jk)ZJ4uAS<^?sDCdd&TF}9P)|oS^nRz58DEo@|+R7eWU$i47>Dqjx$+w{}AeUcI8%U(UC<T{0m(R
-54}vB^kQMw>t$!g+j$Cu!O~>S%O};%20I47uSysTD4h()cxcdmy#rI{R?)Tagk_vTNQ~gc1bR9FMfr99mU4^P)9#+FW}VFT!H@C_
-M`1)HoxdnJ#w!(@luTK^GANHh1BE`mk#tv2H{dfND`1ErU)&}vtvi7<A+01>OT(5g-f{z!z6&_?<e`vc&SCb;__dvbf`(gY(OJ0u
-jC)jdLl~RH!uOX111nN-ScatP5kR77c&tQ$P-XrPU}gI9!NIS;CT?9QeYRxcH5Zr5F`M4<qYEqTzr`R(-h7dG6}VmZ&ka2RTwL<1
-{GCJojY-=xxhq3VL=V<8?KR)@3Y0#~`j|ide#Nm{={b=F*R|=t-ehc1;_|NM;VX-1)Vu2kW8OtxMU3Q#f@k<Ar)E&N3vL1dJG1N^
-CO%hMj}wR-nYK-#4o{TECqEUGZX5l^5Eq~Wh*&|r@k%@Y`I*z(_BT|PE*MHzMv07@;P3$cg8N0=^lNL6;PDz*(72j@C&R=oi5(qq
-aVS71iyP|aPW0tY&Tn|o%s`X-oex^zhsQHN9@69B(Ea{L&x-Mc2QJ#8sY7D%&gFg$x4<DK2}E?FBNZd<z~{=u$q)e#TU&oG*lcz^
-_o%E)rPw&D+<uH_wb~knC3m|E*ssOO=y>sST;jH*H4n3PynfADh*<1=u3bxHu{%B<oS>^*iTRK;-7`%$`NN>z`)+t2QBtCKN#2sF
-lkQt^?)DxmnPsUu<l$(Xim0SL>kPLnR)Fs|8GNb4<>L!Rrj9w1@JsU0YS*@%MCluDTGoB0oftr6GRPw7Y&&)Meqr8CHa>Nsk^dks
-1`^~z(atq$#-{~JY~g{@U?K_+rW8%E1sP38SK8Vw^U=rk&(OAVC|Tn(-h7#>JsI2YYiIdI^yJk$x-&@wLhk!y{&;(D0bQaVR%F@v
-tFok)m2IFV7cbqw_{-{&X_-vK$WR5YVEOAq^E2kdHShS&LT0Yfq!-gYE!%TuVgxP}QR(2e;`|uWurg!a%rhBh>(5q4Xq8?FY}TXv
-k_&#<{;m&h-?PtN%}<@T>3*%Y<x*cEmh(#nb6h8Lw&JudXX{o@+<D#EAyc)LixFkINi`EGZ>M*im|iG&PMR?$++UYX79}Yw-(Krh
-?LKKJ*o=?7;h{Z}NCa~qLvSY-`TW%O-9P$aw#QJWlDLL9xo>XrDzm{KI!#=aHI(|>e{){E%Y1pB-{z~N%cAvLQw^Ovw&q?K?x99u
-4&*(4{H(rK9LK~nu><XbYtPr^U{KP)FEF<R4bY@E7l21W3@xf;kR%uyM$0%Ru#fWBhq+gt;me8SSi+w8lGBJyO#i5~N!ln1Tl93+
-!kCBYS!p`jJx_4maMq<KFY>6fo}LB%mpESU^SLu^4}PfC8?Bfb_irrlTGFe^CW;ydIWA!Q*j3inT6u8gGi6ste}Sg5B}&v-c(&HT
-m~PV@<XfYnTJ}y)--)4<@S?1SVB-zV`KrAtn27l`)6Zc9Drm47P`t5ya$dr_$n9O{3rw`xXz|z)-iD7${l?V#qVOZsk+}YCREh5!
-ELDJd*9vtG7Ty2gZ_1&YA5E&()<7W!DttE>og6*Y*Z_$@57<#hb0%4t<E0a}feJet3Rb4;u^k-`AY`pB*^bDFf8Pu|82^nZx!o0*
-eGoNw;hW&YY27D>aJ2`Sn&6ON_%|o8`Qni7LvQcLk8(f!Erj7PJ;fv(1&&vYw051js@c8oBgZ%ElJ5h4rsF<$6h>s{kFBp={PQ~f
-jHi0V;F*T)*~WN073{E>ZaPsl=-rTdCS}p?n#CqLb|@sMK*}!U8ay`Dh#u9&DoM<D1jLmuz?LRLtNrTo6Gp>6nk!Lh{Uuhk-p8eh
-2kXwIa!4xVfwHRx@AWBX-KnlxT14W2)b3I7zZe!|rbVPkCe;ZRj`p`vBhjR)A=lGhNT$mSl5h}E7+9I65mct^lrI2}{@0H0g7K%q
-a*HYP)$=Z_+dp;4C308djAgDw0gDQNz4AAx_I--GWjx3Eqh`ySJPU`O`l_SD*a*=i_X3miuR6vKo^b5w%1JYU^4aTh*4v3f#t0zg
-wd;vbS*sfxbUN-v?$gesGLhgrfP<m4hJ@L#HXS}WI(hw;B}rN|@o@M}^rP2%H+DYQrM%JXMye(q5L-m`^n-}!r|$H;Ro`PzLJu@_
-7-2*`n118Xg(?&ghaV8~;g+q3izW@$=F$kL0YTrm$=27%LBPTxB`t<j^#yJ`j%d=?zzW-)%|l7m3;?kB2!yO<1wdaxUcg-WyJ5=+
-*G;tv8d_7<duNZmH~7?8JtC3VA42V%6^W>b`uM2B?=_+$hhF|I_F<*F5;$`LH}%Y#C8bk7t$k&6S>Hcr`0TqyHey$yZ1I-0&Gei}
-`l*BC3kxm=3J_SaHUIp}Su-0YZ|gnR(H@-P{tl}Be)4s_XRX<$#qH$Di#Lq+S0VPdV>}Ukt8AX?`r9YF;|GyY1CqH;N2wA0@lcD4
-I!<ajQ4brxYcEtIvvFADfCLYE*$_bllyErd0Mw}-07@B)lM!+hMi~Q%X8n2zVE_Sk*<nb~&h(~-s|{UjRHHe|r*~tnhdK_x^glmi
-nOe4ffm5o^?S9m~cXol(=N%=XMr^R)apc&~F*gNWr>*<GEE~_=;B~1w0GzZ90A5F<mpcb6wjqr%T;*|TtTPkSKjmc1vDoO@m~9U#
-UN$=eLVY2pf9FTS(2|qMqxzy$jQs-Kb$IxG6DennA*YdQmNH_fs|rmbz}%<90%FG{1)I~bQgslJno}O(qJ~D`r2|z8%l*w+NHjra
-#EQ2b35_Mn4r#$-psxYZONi=#y6mtf`CH?C<$=|2h63yJ27Nv{cYLIaHVY?_5QpTs<6G)iZ{C05<c0nF*UT?X@G=%s!Tl>dc3I82
-H`;?^(*k_evFDc;1e)>5AXi$uX+|Tb)YU`|`g(nFzPC1`Urzwa4n@;vjI;dSQ5|f8$J6M<e$TwLrYebgG~1hsR?|@9NoGD)40+$?
-##K_Y&{t>SC3e*FS-KbtV;gND1tpbS6{fSfg$f%B$jH5$g$b92K%!)v4`U_?K*=ruL<ID;++n!i9Sm8#G}qo9s{HWys##;>1MN*z
-IV5S;fb44SYZvGl5ivYIZurn}UuQEdK22QXp|7SoIH+L!oaRN%4YkD?Va^6hG;uuDBz5GhIh!_aY@J><GTdH|LmH6tQO(WW8`jP$
-80KciBO)=9d5<mI*DkM2a8YL<@pLK)H{gV<UOaZN0SQTGaA+iH{Yaj#3X;lWb0{)d4?uutE3ufO{Ug!`KUXN4V-E>cF)3&ybh4Ky
-J_pei^37IYMFK;LPkh9|C1u&MVeW&BwUxPaqD(r0#8Ty{D`~46=ouLpiYBY_nH0QuZw3zF^Nb9goPE80JY5|u3{<&Pf>@%}H0*2x
-{3C(`-5o6TRM`~C^&A{R0wV)`Y>hQ|RMEWOf#mq$zzAPAV>KoLiNfG868Aa6%Tb4m2heytUb-CwaL`~NFa#nVFFOU5hQR;wv9J((
-i9jM^F;Gz_ib4zsIkoX$IxrH(e<8dG1#!NP=0;j-0uG%@{3VxCAw&^L6cUv}r?Z$WCX?~&sZSW#A&5g^sWdK6MMYgzO-0CO(MSUl
-O<=N>RkSp9)YU}GM65)pIV!3;S~{viHk~92#7ds<YC4))LLOCAhbScw0BC9o*hCC~K%r&w9{`_;`*ji;jgln>?$=48CE4$VmODqZ
-^j|wl6~><ec(je7hLFo*P{{;5R`ghxNw%TU7z`GR#o_QG;KYMf#lxr&zmx!;M5a=x6bhL{z)9YT#t}%O(Zw_hMYJpxSR$E9W6)^i
-Um5^18k<U^(|(Z@4USQj-knaRfC+R2WFjgVFPcb?fZ9rEaELvW2neJ?^Ex=S4&$FfG4j{bpG*`JLEe5xh(`IMq>vsK2`mbQ7BT4;
-L>wA8ghZmzB6|H=l~N0oXw0uw(QVMs@xbC$c_jeguo$$WbpLJ*%t$J(BL1%nFkt*|U<>>*tbWO_m<S3sO8;|R0vWjzy+jT`_7I|<
-Uq~qP`j-`MgG4ECR2-5*{*D&EQw}f*VEiY*2l|x);{RdSg(8RK)_=SD+l&0}+5k)o82?2e0m%O+n!teZcLN4~RKtMrhX5Bm!GQ4x
-T@Lt900YJ!LTyrMQ~HcC*y%!z#gT|nJe&-9_@9gG=G1>Yxw;@XRLG{uhM>~#pv_k{8n!RH6Iw;5%QDXYPyvuxNjEXPzobgC0a1k3
-x7+}0-3_c3>N#!MjJoc+lUI(jR=aFzjUmVst{kXX)7QnoTt>8M$<#lNO*$Ibab?4M!w7=(5_@vaK6;nfjx#ZmevoTi&XrUCy?Pvm
-Wa-1zkE17ix^0h=e5$Y+V`e5Or(h*-Tf(_%`#DZia^+E@?Lv6U#DSM5g{AL8B_DF#-VMIIfs%sRn%V4uzuiwy;lMWJK{RatB6;9U
-xW??yiqBe|S6*#;yX@v#Kkr+&zNj%|7-4PuWx+&RSof>0niq9}4B1)JxylDKy2GOykFD;09&dw``Tf1BiSE=x1tX6pRp@9^WjKLd
-HulIJzkQCMvgjj;GS`|HKI6?^`<sW3h6U-$+`L|}oI?_D*F424Q)Sd(jJ=CDyYk&d2b%N}PPv!P+%<CxT13K0)}DNd>-({k*Q_T^
-=NET2%nfP6I7uG|ZCV?yGOyuT(s=jnb<G76P?FBXpR&=VDw+~1%|DabiYE*lbS`A+Noc$x1SvV7L6?}el6Fb30{`=4kWlT4Q?UE|
-=Q*pEMZ4J*5~Sh=v^_mE^V}not+7u$bArA&lVupu7Z-7+^#0uqp@Tl3WQVHA>_T6EX~*qpHzr*U+_T}qJXtm6Pk2l98peNgo}xC+
-94q4|ov9w<>2ZIOgKCTlU3xnE;@M9t?D_6?1u-P4dQu*yHnd~PM2785mQ*(hT3&A0F>B$ia(!t*fEn;i-}k^MCu`}36gOHyp5CVg
-2&QD^qZKPYO*<2iTt8W9-s<B>p+vCVr+9ef1Cl?<E#*r}$`T&X({!c%zLBBQLOPi{$PBZG$?|8%O+TY;hYklVvQfQRQ~2<Pwvmjt
-|B74Z6O-+ve3%g%hV7iGDI@qNzB1gp3Wx7$t3KSv_-R3rzR9M=*}-}+Ihwg?$dk`L6e+)E@JpVaPdGoOVqV6HK^!T&iq_k$i=BPv
-CkZI2ph{#9Fd5|bIFS%~_I1&06)7zmRG%l_{7_W>EZa;<x50C#zc5MEoH50SBsp<u4&CE*gL^5RE;;Se$C-BQBw9K`LXEx4UFNhb
-Kr2b)xbnk{gwjN*UU~BNOuH^m5>nR<S*%Q!y!!|@5hdAUIU2*2Tty(ggEY(tQ{_*OU7zmG8DV(M>#ElCuPc7CiE1)tQ%qxNb;262
-35$8joXN{AJ!w+GA2u?{b!2(#9CrLl8_n}sJgGEqf39S*JN$dkNq?{R#hEf<KGYegzSG10vN`Ee?<Stq-PnF$;=x6=!DOm_OskQU
-0HdyMUah($?cEA~nXPntV!3tk1NNbYE7$JoN;iO!irY-i9a=+=)}=~5p*_|uB&2T;Efph?+uZY?E*1A~#7U`f{OP^b&zfV=5^h|w
-`EhlQF-Jm<6MI&)3n-E+d=Au1k<!CF0?U(J3eT1j1c3(NhQ@zEBm&&Ig)c_r`K+Ed`sn^AzQbrzgNKjdJ?=nOaSTsU-qlUkD-vQQ
-zq~J@!DIH;k+sWumcCR^-E1J0=G5Q?#+Qrl6F;^)G~RfwN0J<PdDEezcwJw{gN{3wcQ{Mk_{g18F3cd9kK8)OsLM&Jpz<*DtL;-a
-c=b(m(`QOA67qCJE^T&>hPfMAV&0@&%s3Ho_AWI%N!q?^YW<?6dhbHs6NM7N--RAO%4_SQ5mIUlE=yXtxYCR*Ii=(nDS8o)BDu1X
-Q;uf}QlbN6Mr)C!^dK<_QhoqPB+QGyIC@z2{INTk%F}{6Za;c*QaevYN(j#IqS%U<ilfzG&)zXhRks@uB{JKBdTZug`%@_*DMr;v
-py?!ipx^ONKDb}KbC`{QvnlIoh*a(ZzkE63e6YzrdDPxrN^UHP0PfGYwsh3@^AlOKrqx-qCBkmK%Eh^Aiv7cwiNsi`-J|qkWaWdi
-vDJt6MM;|u@3=AaVBT!%7;}!2Bsef>WL?kkrOy)zP!eyW$n^BSK8GwLu7n!zXE=G*Ph?72cWE(l@x*v3Ipz+#AmmHg@v%l<(k0`U
-OQb5ZcOQ?HZH5HP)n5@!JLe9ke{sEWdgROlYKy1n&(p$72yw1u9{0}Y&z-ZQ=WH^o9R1i%>fKN8y<gC?Rd9U!(w*7?C}A{HBDf2`
-qjra&ERUYCuYK)2){`eW(60OV$BD#-Cv$&ZUADxZEiumKzkMB_OW9T*LuEb~O_hiowdYQ`TcOq}-cT25WEN;nygRpIZ<*31rh)Xz
-iG=U9BTsg|v8_N$h;bAV{c6gHk?Cxy#pTR;`2AA-5P~!a$IP31b??1!X&BefhZmG=%$EFh4pw4)ICu#=93ovP(rx~M45~D4$B@~5
-3`d3kn&2L1cfP0{l~esCET2b<v?|w?np4jwoj%P`P1-@faB%Af_PE2pw8wyKc(x?BUwv{kHtoYhy}qPz9(;-5ZeF^eyGZx#y6Xl%
-B3*rBm=fXlKrXOY?|HoM;(@BFwHXWvS6ckXYqdM=Q2iXeuEatpxr0*8gwFiVif7kK!(A8>Y2Ch;x_Y?s*xe6)7GNb;jyq-CY;IiQ
-+bC3)5aW5M{+X<<B`73Pst2CfyE&gP_LQb;rX5;EUA@|0CIwS4D<(;gDj`#4eOfe!AYnvW2A?AhwF#7@z7T-H!o9!$>L?huSJ$V_
-dstTC+s{w0jn&BDO7+UR(|6nUIi9UE-Q;h$<z3S{Eh$$<Z<=+uS2byJ@9-TNNAHghp-2RmSy8_^9ymX|VU^$b&>&B#!dbcV#IDml
-ADwn)U)o~8;7cymcF-Z>HP&5IC-@209WU`ECT@RT`fZiHgVMs;js(fc&Y$buN1@Gf>%T=yO(WZ7&QVuinXQe(Nu$fR4*$R|cghGh
-lqMS6ZVib)xa(FPS@H#Ut~|OwIn$0SQ3S?1LB1mdQoGT@Xe38T+FUP*p^TB*T0#s?$_g9;p1<-}M>l#0<=V#wjikA)(IsssgS}<u
-?-(`|u$2~HU72}qy7@xGuEAVsUT?wdnA5rVN}DD0&QDJ-3__A6qVmzkN@?Dx#T`AYzM&iJcv2U~ymZ0FEt&g`y{DrmOw~e5<Z=DU
-kcZe#Z6O+gtJ20v1Z~{WVtVn?%tt7ns48jBXUNm9M|}Jb_!NItQ;}SO@`_x_+a2B%h{i~m`Q27au)DzP<|@e)N5J`!mWeq!+C@Y1
-Sx0=BpQakYqe}=%5f<7Y`B=$Snz(cpQc43J8IVyQNHhR9Y5hCFg3)vKa_Tdez?+z>kH_p?lb|F0(bKo9)s0_Eebjg6<RScqD;q4O
-0+He2R<!!i*#{FgC(ku3VLMC8KmfBBAq_sRb;jyvySL1&7BVCUmR?^?$?KkbV@iAc>qk=&5)rn#&{Z)*tvIK1DD7?qQ*!#rfIVjj
-2TruS+Gu8LC|OkrZnQZ`u+IO9hyx^f@+w?R9j&#AIsC3PA9w?QmQfSN;hCFCK6DM<hyUV?K8Y@Q<NE4t(aKtMw8XCZK7Y6`Ffj2>
-6b^`^Q)J>>e5Opf4S<IIlD`+OvVEQ;lzJz|*6A)&^6p{^^rQ)v$gMXLDiTA>eO=?|w*#k___8IElIDn;le7<g+aP$Bl6}SgWF?95
-6Gtk)o|&Yx>_Bfp`HIpWx<n^<t}<DR(mO>*6kZNP4K|cW^@OLpb-i1BjAzaoHbX^E@`z7)ZaRL7S!+?J+SvPe^1!MaoxN>Jj$5PA
-yD!QTx@kLO8&bGCa+A;w5~Y~+Ek$jQLANed`d-SQxARQL#sUb5dMsY=)HR96kg{RW)wyOWXlb5wp_4XAnjQsyT}`G62akf)%HIm3
-o6K)9^CBCbH4ctYd!pOj>nCaG1#Iqlr*Un>r8&n~OFZ^_Up}0~l^E;zvI}N;Z_-ECY+1D<9J6h+vLqrf=k>y4TXsLa%wE-_sT;3h
-B^hS2>2$zP&c<z3#={$0-v)8X1DCRRy6dEW$>(I>qvd7sXh}ZC$mGIii%Og8i*_<Q93`~avgsB-^qcSy`&q7ogoPUqyE<lcYvfF~
-BuYxhQ2a^V;iFq;a|n{KRK(NmS5~bsP?w5(Wo}E;AOmTk3NWX})rd}%p5Si8Cdo9?;K+0;0{}>qC73IJeZ-oxuhLE&4)5GAob=#x
-kC&r?baGE|+PntynRh?;M(qk;%=$`*<w$~8q#tM0e~y@OxOw}yzVK`diUDpwqAsb9_RJT&N`7c;>wNjkPLzZb;T_tXUK)CT$6$-1
-%g%I(AEBIBrhF|(gP(el{M}=Sq;(|k1?58|LuuOH7CcskIv|S^z11h(uRdF^ac!^>W#GzwW*6?2876qGHD*b!n!|ePL^7z=GM4tN
-Y$!Wb=*%}HNvEUIT2Mq~3Q6jQF#tN5AY)sRh&Tv4WM9C2Vg7D-7j8OvWu&ToyFumb3m)s#4l<;o@{;>$ioh~xhH$)d)2W`T@n+It
-yT^vbX@AUVvRqVZJmSDYav4EVq8K-aGc)Q6C*^itN82%VoVG;x>5e%U?ymgsc*CsDV<T2LOXTxK$>c;Wr-yDmuO0v+4J8gspR2{7
-=cyjeHJIIwLnO(IZ<eDz9(iW{<4UGAk2Y|LGr5am3o`bwsfJ`pjm))xRr=&nPF%D!R^c&}zB`tP#7nE933s!!i3k}VB;QihQdXvb
-6A$+@hB1KLTS*U6)fRP{#un~7bGSV-CqiQ118y%P&XDJoPry|+SIyIK>J8&d4h6rRFmpODNAKCgm}&fsnXP1rbvEU~!U{e8-HDvK
-AI|m*GL<B%2>T>OYw4Y(o0h&E{?p}Yr6d~Q*^)4V)9|>rQ6oXcB0*C5KO*Dedh<ocmfx}tRv}1keBy`I%F^=n1~alKM9J=$8QX_$
-8rAz^Bb_E~^?gx~A1&NvuPT!n{P<P5GhB}(Ged>fo@m0B-LaEwu0)XCdZ0|gLfSLIGbR4c7}b<=lkUUa>sWKE@W|!MnTPgD-SqSL
-X5Hj~OMS-?`wwcUlcG{oB@ra;t;`5(wOqp4oC6K}d|z4@OVme@|LGG>6UrLu(^zv4Y+m0Yp<Z~|*Ndk%t<j8on;n>UMPGM7)couH
-b{^^M+k3{t*np|RA8;NpiF;pjcLxY(baop6lCpTF_b1KzjhQJ=EexeCHB#{9Mn*=R9u5Sl+^g7E1DU?IY-!~&u#4yDW+J3Wr$GWn
-_PQz*oD2c9RHy`5kDW?{wEctUul%i{5)gHMroHywTZ8U-zG=CO-O#No5xAdghba$wmbyDAxT7f1tzq}=U`faA)Bc(^yw;<kV;E}p
-x+nRY8mdc5Szgspbf3OY3O84a^w&iV(HVG7uOENtROxN!F-E;lJBF+KqXra9anZ@m*}T0L;Y;m`Vu|DdJ=AC1h59h2Yu<!nWgEJr
-eHf$3s{G@e9{|IFB8}Ifg-9B{*hGaQQ)sf>^4WG*1d)uDs)_5T{COCxOuuFzP#r*GWqZ3K01Tu98T1wGq5Qqkkb@@F;ZhG{_v{^p
-@46EBq|Q}hc38*rSJ|45^_>=U!h84S`kZOe5*MM@e+Z*=;)`!qm!I@(>$O8I7frARF|4!m@rvn%s6AQJXOzq_a#tHL`Hysday`_R
-wc=}}m(%1h3~xXah1IVCMlvc-Oh1?J$P}OlxZ>e^cGj^cQ$DO%MM6*|hFsh5HSvh(hliEfWSN0oHBQ^V?eta!WJYuarF~oxt4)&a
-eE+T~L63!!RR;<Bd<>*HhX99${B_W<fWVO8HfxJOH)E=M#EOKI2G<I=@|N&f5+0qpbI_{f?#fT?<=1ny9BqojR0kw0;hx{Tg{X|q
-j4#z`LC25f2uuf_xu1GE^5Qhu%roireL<NlE^Q#}R8_Z1|5CZ|%7TEkM^YT=z<~OCo6wYLiVT>mK{{<Dl;*|PlfL@7ox3?<mx&`1
-CD8?MzNxR9yJn27E0ri6*!B7QtE~oh)&jEZ7@{pG3j<Y(th<3X)=;C!CP)BPRVq=|<oacE$#oEi+uXpAU`XAIc<)t_&sQYQzs`PN
-Yh^>TkW?Esd7XWF?$ICufmwKCvzHRpxPUs~u$&*fH}BzD{CMG&wx`Uu4rZFPf!Od&ValDVmAzljYJ@&NXqW*I2EtBWoQ$5SYZk0!
-wQyKEN*v_C227JnAI}j!HFPA|SXhyX5;Z`Nu3j;7$*amZ9h^+I-09*u>*3w$Xe=EqV_ZG@aWa*QCd$r1y?r`C8^GXYML*5}fxtny
-fCR882v_7@0&<=8VH50cjk|;N`?Q<x%y!nE#!g(K?n0*!CCLnry<_Ryx3JoW>0f-|(Up1IQAKmWa54*1emN<=_REkx^q!G-k09`b
-feOPLKl`fP0^)3VN0Mq)9aNQp0jnqRAa8Qjr)PcU-}cVuqA-$7;)f@?Hl_Ug>p3d~LXy<sXb)j}9p3wStg${?x*r}GaloXx%gM<Q
-hma9tzwuLeZhCacWTJeWixvkB5p`#EE(S^k9#*bQ1-7|h{A0A-d)NEoGorz(eO(SP!T`rbBPCDlN|ThVm&;$7Z`EP&4*rPU<3J)0
-=#{t=2i8YUTrfC%-u;Y;8PhE>z`(P=@PKby;+y&i$Ao2z1pt*IsfJ9y>)mlH;BD{NsL=s>zbvSM2fSr*P|+)sm?w);^l>DqVZ|jy
-T|A*$H<Tmdu0+ChGyua<PQNZIJ3X6f5Ufj~k!1T_03Jdnl>jlg02Ub!T>x-+sL2JOV4DlZKg7~0)4rcbyaiNV_PH@`2p@;TNy9xW
-FD@i?MBhA*|FNgVowsA`ASz<O6|T=aKV|uv=p^&2)(?E{Wa&v=1=E*i>~pP&hhL35TcwFaA|-BlfZE+6-SC7nRy11!flMc`dqex)
-ycq1{m|~}nN60MiY)6z0A8o9JK*&7p=jbjRm8`_TAY~QAiqSD-A`vND*9b(Sv19~fZYqEwE4JB`i)<m`VMZ|iA=K*ZMocnXQ?B-6
-$rwKaK3ewCs<LG4*2%}#Jh}4h%#OCo3=dtpB#NY6o%{K2e8imWFyZ~Ku>oq*ZS`|axy=*zl@I;Cb&|I(29PQWwN(>$C75i_vcq8o
-RGIA_6SjI1Ds7M&>Us=<^lZTXLn1@RMqiI2J7gP(MA*6Lt6`xfzRvDCd;kHppS0OX00aH1DES42*DzrG52*C|GRgYgxfKngB5d_|
-6zF`?LEf$*KEtC%C#6J&cv$Ijr5n>x8UdlD<?YKh&Z!;~>#5I^>WN|LbLa2hvS)6^FfU^cLFP`)iw<qvTA602Nk(F2Q+$Wkt{XE%
-h$qr%RM`M-dzu#k$K^1{5EsJ@ps8?Z1n3i=sm2!V$cHEawkW`*pfnWbS-=7S;}7GATJNSAxe1}}Ho7WIs%#_)0LVObWerUoBO^0I
-LoIbB76m757e`jpv2gYp9N_Of$XJs{k(5pXdS)(ugQG)(?9Da!R9P3oEif!9$lFAdPDCJO!%agX{am!TC;*4U%HG}AL4}IO67f*?
-TS&wc$T(<H1R#o1j&fp8#whGAfqfAe{}fC~=@G6rMmnl|7DY4&6_Tc=5@}>QjmcuOnG7n0h?5@15D6@nP*p=yT~)wkkY&aKllgoN
-O<i3L6)yAFvdrZKT3UMAs(jG|Zpa`aEnQ7z7C1!}G6zpXiGdZ3*@L><bTl9uq9->535!O{?{P<?;Td=^{<Zjywa`)JvB4R`@<SVu
-Xe=6s!Q%*c0$zTmBLa&d5~)-gl|m*GWI2Y%QOI;UgGM3Yq12;L7<2}egqMrk0t`BxOb}@b=*T2GSyW9gKSv4w%VScUm-m|ydWtJB
-S77{e$VYM+6cRXs7^OJ57l{)6`}J@~i-tPNwqFp9Rt1L?_m5DOAs8Bq1*s)BG+Vq3opdY$7LUcEQ3`^L#r`gUD_Z+Q6C+__!1!0g
-8bQSWZUpfFBYrnnb>N_ANOAvURp_$Z&|(Sk<OtU<{=c81`rAd==YaA54?F;kLjGn1@gKtfJX!VkC;$E;zq>a4<G}c@0ueyMqg7$R
-_ya)0mOTs@e+aMx00YJ!bUENZ0Sp*0V8DO@0|pEjFkrxd0RsjM7%*VKfB^%>{|fVVHaYF#sP?Y2b|+%wk}ZRb7Tx!_J$U6&9#K9I
-(>Jd5b*;D8R{=@B!qFzgBPHbhbA2>U?ttCs2RzPlO^RH*I-q^bv#Gn68FA(Aeqy)2zMUzD0Zo=3JbYlxka2hdWO0X63$I5Dx`|lO
-kTfC-(l`&8^8U*L6Ua^89g8rf%C5}9#gJw9h~@b4Wh<a#STe&{0JiKF88n=z`pe@$b3@IjgO4txguTR5<&Ie$$6`&#W?4O1Zi1H+
-g^t{ug=^f*dp`~)%k4khc%#KCczD(}2d-S5{bauPOFCA!fGT$_z0VWu3YIU{kn2A*FF!qL>I-iI^eW%O%w}qY384g?eAlX8-5AQv
-&4`;WOcrFRxoUnBURKzF0-Tl(<WlP8P#SuxLK<GsAn!)O^!R(B!>(lQIN#E>EpzWx;&ISpThEzx*+q?SJ#xH4DA&dzv8#4p-MY;0
-xm{*B=#&3R`ez`2epwztpA40yxHJB0_wPG@_9Z|Si^i7KKHHY3hcThDw{g3GwPtXbD)fQfj`ndZX;dRX7As3eDBUMO6a?@Xz0H3L
-67s3Ne`KN5A)2P4Dgpud&Ke_GkQ1;1=x2p+1+IDco569_9E}q(n^z|FxK6W?+sB?kVTC15d;ICvws+1H=%IqioSD@#9chg#qc~7;
-`WDibJn#Ck4Kv5Fp!{;Zd|=D#chOGyYEbbXzi;gLkY|D8bfJpDJ<3%jqMM{bf~*#ueL07`%#Z~6G~UVR@L^Rb$miJoc>G9&21J~T
-0^0o05NafmN7Eoh)`>_VM7t?L*?|M#KKXxROiu%%ztn9b_$1*SomtRF`w*k-V6V4A$03{Mr3s+!#F_2py}KMA5NusLw4o3Ahaq_L
-IYaML4VG9yHBP~q<72=6T)1|RIaK`V9`jEiy&q=k(;%lWjY~%hH0=iyArx>tempX$u#^OmXpZOb!u1p_h}0)^M0W-w@v^7s@9@Z`
-LQcxEp$H*2<<gN5a-ikPuwi=qow4-Ta(lf)d5ot=o8q&1kjXs2I<p(|kJJp+_>$#4UzY$8su#yvW7lYJT)&Nc!i@qET+hQRvBS!I
-R#p)mpniG!3v@`wI{RbQ4h+Z}NZpYstCj28vd9oUG^2hc|L}{bL=J?%)xocAeLYn)A&cjR>1Zq*fq-}#+9M4XXG4|7l}9LbC^gJ1
-5LgH|h(zdS9wc0b4MT$EE01q{c_jK!&xb1CbWNxx7@M$qS#R}=A<0+L*IPk-_)np)kB#244E@@DkShmbQ#ov=eJCEO>lF|e#DoaH
-O0@9NjWFf?+66R-j<T7-ztZ+F$kkj0LV)=bgAj4E->4};POiQ4mHtY-8V^wzmkvBNbxPzw_7~JgkM(gAK)%kX#xNQgLX9ChOlVI4
-mYgpI_sNGL!<D%?E7I4ZV^ZFvjGiHYDvu%Smub9xaC-WvRg*6pQz2a0zmmS)-{V1sAmKwO9iojo+XHrW-(JBhL&q^7Vy>rla09Mj
-#aBBdloV=l!0Mi_$8?Y+h%XU;IcoXlD4k7Y$koSQZ0hJ!v4DoBTueTGnUc?fd_b*=3watm2w86?*bATy(46^D+5!x@K4WOOPd*F@
-(sB$58~mo88CDfy!dHeqM;Yn8iyGH%TD_~$(!&rB5k-8+_*j$K)^{&I#v0KeqEF-`ML*5ikTtPelMOjgVK(JQsQ@|Wl@-+P$;n_V
-UAvq-Y7-73n4hibR{NVVgLEO%TQbdiHgo<K6odqpew(`|o9IG5pv^KDXEhQeT%cpeV&Wibgv!7`xq`;XkppH23<=KfIdpAnJdL3>
-v-x}=4VvN*;Md19UCXo{6&|ahLX8vi+Wps?3Y_vI&NkUVlO1o?X3TTW_W4$+;tze&uSX@+Y!26rzy?8woLm7mmqmB~w7;hXIh`Fm
-v|^c;^;2btyw7~+>V(SBvV+`mYOafcx-yw0yB3u}MpB{ER?sv80;)E!2xztvkb4O$5*V^Eq#GUl2eEtn7f*?q_09mA51)q`H5+?<
-?8eQ>w)6lp<dB{dW2n+lGUJLvI9drJQL2|Wj7&44)hu{84F@r*hRrS&?n!-rdeLO)!~0@G#OiO^c~8#!L#(as8Dq-EjUqGLh_b62
-dw_!Dh9oo%Vy+eGx)}cQEo8Z7@8^n#DiOewOp#L*RD_&Af`SDC#y<qY$)_qjb$wf|`>4aayr53WG5)rdN(GlKY7#14LX{wjWx0-d
-X){IV0RPH5dm<!gyf1RD#jMl!(FU5OW)N?C-g5T-(_Z|YX}Y5z0y}c&F4I%vj%O8{aAcQ-uCD%%9UED6h_Z{cwk<1-;v*qbg}#+!
-q${(bVm~5HSqTHxh001eXf6@JVdac0*ye)qj}e=djT>9+Q@TAi|JAOcG>DDTs#@RkfqNi+>BhvLo0t$=D90e<Gfiv!A@3Wtfgun}
-XPM2ulY}>k9*$?R;S||BCCn{%i?|WIv-BnnqKQ~TY8qP-H(xX|$H{sjO~<|K)<nl!5+RP#vT-@c;p(c;7{p+sK&Bc2n#%MbDalVJ
-;^S~~F<|-EaHkF!{{!00)xXCyv927|p1*AEa%et$e<PyS^s#I0JNI?IcU2*RR}_oeY&+bT{)1V+m&%ZR)8c)DZUgT|rR*NnlMGP_
-`w^xg#(aiaBi)N6ONwLpo7Og(g;VTEbXou4;Dx;bpHKjoijutuIm1Iui;jT?8ira}Vi9t3Z!7Bl4HbP+&vALJ3JU;?Ka9uAy9zF~
--KDS00OBWxSwW69XjiVVY}s*XMfOIwPazP&Ys?9(xG?{wk!5tISs5ht@}=&wvun5(;Wjl`Pfb=9lVdSQ897#$W^ge~S@m`Eqne)H
-s0j`v5>nP?I<U5Ac6K_0fP&07b!^Be;B({@KzgAHUv4NWpeDe`4}ZieOoN1}0^@%H+o4suIhc261zAg%+SlM9rN)-8)@dMSd7lbN
-vTU|6<jNj$*re^ZcU=B1*6Zd<LseNdu|%lUe&qgA4XuZCO|)#R;N$s-YZoTr#(UU72R?Kkyz$ipHC&&MgUk{#nVS<iRG^KA7M0bO
-_|P>8&=3URLQy3W<n{(A6Xj<?0tyST$pzzogTfYzRjFfl6Dv&sU4M)rB$i|q`jTR{bi!-R#1U*l5+tW_&*918pZeC5ly#8;9hPhW
->)Nz{>gQUO;q$d!F=Sb3EO*&M8p*P@pi!9+Azhui@!UjbbtVC7SQUBB3U(qPh)~n2G1?D_#3P~csz4+fBky^j(F(o8f74<a{{3P6
-aac?fG}q~FOtRc#k3<Owkg`VWZ5X1%s8f?4H!;h?xk6b{Lu<unb%&-o63DF#058jx?Y;aXCBrs#dpQVckQl7mSw|t$+A>}liGb(|
-&37wxDpQnL2n0m9Ck<XROsIsA<3LxqP+4IBg|f1ud4+?=Z^QT(BXax2r@p&NJ|7-xiwBTcNL9Z6l4YyU^|0=dHqVJQVUuJ7u68Z&
-hzrJDk1|}AV2DS`I?)2pV=KN#sEx75G02eA-l>%@jb3V@Gz3JbkNuc+oT)L03oY>ifZZlm?ldexP8ZmF5;1srg@MN?npZd!JgW%C
-zZM$t=Y!d&*G`Id;?d;I6n*1(=Y-gdqO??ZJ5?%5*2%CjD9l^Bqie^+G#hoOt58$5`}nav<6=}8Na&7|14j>UNOD9XX>x<T4z-2p
-3TPaZT+}K^sKe$cxD*ClHbTM8U?bsSMKJ#TXjMPDqA)$s-B^X8V8|f#ImXK72G$lvI(#+}vXujCB=m3?8Xo3ts?CHX)&b2B&k@m4
-o(4*yVUe;&yiy{<?UczVq+CL9NT?YLLB`7M$pnmPXu5pv@Yj7AIE>;5u-|NUhuwA<|7r*rNxqIodO{wRpiqF0B{E1XDv!-)GbjY8
-QG>&AnHs7FS{i%?84G!z5>HRlL|cPH!OLAvU&};8m4-tg<rIjCnvjS>qUD`)As)bB6i0huf3t>xbqI|A0Qzvo8cG~Gm55iI*@(no
-aacT_NFaiPRUsA*21g{(X$&fvAoo<qlPOFFi%Q1HQ;*7IFv$c(H-gR};Sq{KDk2U*{ALOs;x`>3;3g3;{u9VSvS{FF)!$5V1o|hd
-{({0$Boh6LNupV)a>I*Jzn1%FsLE-CU(49vY@YhH`a59<7k@j!QjtF}S77`HV2L1zN2~r;;KU;yk-s1R2o6hC7|Du6p#I?uRTS!X
-LsWmaD7p^(<G}c@f_S#-KQmhO_p69Mc=kU~6>uC2#(y1%06bb128=%fIK2%6#vcQmhkyYC1`HT5V8DO@0|pEjFkrxd0RsjM7%*VK
-fB^#r3>YwAz<>b*1`HT5V8DO@0|pEjFkrxd@$baB>#f*%2^vb6-y92UZLo7i2H<~l=y^BwNXs<#Z+283u^AEi(egI~vYxRPeovq(
-uJ=W~t`jJpPc}6-QEX<k#<mfsu-JyTRao2Y!jNB!r^;_^<H$F~kiQ|kV-$uIxzX(LK<}ow--&(F%5AwX_l>3e=FrmT`&@{h)PKXU
-h&|7R30`=`_xNo|s~OK$+*{_k<D-e8;`Ypku0Kpk3agCE?i__nEZ;+w@5Bd0>M6{oXDX0hp{oqc4H*9z_@IeiafPQ;m2is3utttA
-zr|M=VHHKl`Ph;ZKPSbK6!n26GV8^z@m$3=MvE`L-Hy^x=p+f8ShtNtCM%pCgWIpJc=?k1+lUGT)y&dV==y>eDBKB&fm<BI_$TmU
-hrSA;Ibu#SQBmxF{?z7uyInGwp?FB?P!9hD|CFYp_zAM}^cKe(C@Pk?<?l6((G&%(Kxs_Ur=t}V%aU8O&tnuAmmHF=r@)KhWJRWP
-5ef{)z+=5&{4>zI`#nG3m*lrrRk0~>x@zNlt(R)w3>6hi=en@VC%;=clNCgN%ef18E|;iM75KIJkzbYRFr)%0D5GAkdW%(PCKE(|
-7HFZc>cKbQ5fqdh0jKZ@Ns0~1;MM{#{wbIq>8Q{iu3f!bUr`fGZ;eko`60>NMUfG0-z|f0pFR^rR}g)4(ycq?50>H-sOLI_^+W9e
-U*TasY=ZhGV35Miw`o~Lk`)}5lw2GgqtGXxtJt{}4L7KP@h`^Vv!@5gxT{Xf(#9(gBA{teu3P55AC43SC6N(|Ayn>T&Z8+%qIKqD
-z%#8tSK+bV9{7gtQfaQ>ZR~R#7d@Fskzcl{YT_!(&z}csbk#8mcAqLiQ7vJSuyX?AUyDSq^*U|MKdR^drrUf$wT<f3kX}o!B8|4k
-`;-6+rp2fz9NBAFF~+5fNKptny(ZSSQyWbQ^0(R5A*f;MV&v(l63o%YDwtbb9s#dFAmVR`0rvxk@vnw{k@KACBR4PZEmVw9E$DIm
-Qqxyny;;$>FMN9K?p@{KLOlgj=e1`y57_4yr0^KmPfbp+VQSOl*FP6Jn(z@Mc><(cp%FNQ{GDmP+z<tN!i_Uw{3r0SupoT?6T4&|
-j;ewTrjagP(ui-KlVYiGi2lsdechC(;qD5y)0`zW>)eb(FdTUS_Wy*hsYH<R@<!P0!(}>LBp}a<aSlA3qPpObe>YPC_S#|m2XIuc
-^<Mkb8w+$2(F$?b!pPAGM&qctr|}BuNUGO5ggQAe-asK2{%tl=h-qR7k@B3-MB|gy^iddjEkLt1RwFCc2AJ}hznS^S!v1D35e5N|
-z=QGc$2^m59v_1zCAs636eP1<b5I+n_#y)5h?IZo531RteNzRA=Ft?!tXR3IkI>aX%MY9fB0uc5#G^<GCe*D#R5V6WHSkaf^lvzT
-{%xy$_;-Zy@5ej8)bQ>dLv<-^#T*5HHgmD}qN$M{RJwxmaWa^E?Q}I2jh0s*!>n$+&DP~$6$YqW`s(GzM=E+7)`5J|Z-kvs``rW<
-By4WM`2U3>n}el=Zmui>pqM1*(j7QHx_+k0bcJd0mW)LE@(6!5EK2^Np5ZYgB9uy0G^*-CgRwNcA^`%K|EIls35}}?;{ZPQHFIb3
-=wu#Aj194^K^sbIX=p7pSOr1xiL@^4LIg!x@rj^VsGy6wu!?AP<3a?{rMeJtrQ*(&3m4Ljpo@Y<bWw!r!o+3s-4MG-GR^O|Jcrx~
-$@%Vg&&+WC?I;|zT|_aEb!~<9((D~Qy!(dnZWiPf)koXCvFYB{(Pnn}Ggz}fF}GuWdSdyzwb$;x@#g9ApaJYWFf~>NePMERBnlN9
-O==>H*hqeF%+B;X!;K;=q`XzOhMTQ?S@)<7HQSv|x4HZqm#uEE*DZsd(Cu~VY4BbBu_6wEDg1NTP@c%U!$V7%r_tsh$<rb$@;qA}
-{+QJBvMlS%_vDSDwKyJJZgIGXdPSMX-9j=R8_V9Ltmk<eCz&qAs-{VpCYdH#nn$syNtP{+2bZfD_UQ-%V!XCIO8D|yc|5yfgzD-u
-RDJ5sfRL>UtK+NdusSvi000000000000000000000Ki(<_VzoUMJIAEIX!t{q2i#u3$-80c;=gt-SO2feOV93-#Qo$f8UO-KNp>6
-R?3-R4ZJ@8&%QhQ@hM?HfB45O?YNE(UHqXQFZ~~%?!<>9pLsVvx9_84;j7PfqtP<@b<_oG;n1`1{dU)E+#^0e_xRcUt#E432Q#Nz
-;Tr$t@M9C<D@{IiG%m@RPBfZ?WuY!uH-G)z{o?v#!{I8v|L#klzS0So?CmeV*4Y*IiM^MG?k%H<_WqG>w9<!LMRcKDrUV<y$Jx14
-^Ao+WAYOX-xt|`H2{VHhx+hQViDDjW?;koowk0aP7ltOo)03x@u;$_?Jhj5Qd46{8p$8sqgtc<t)ORPoO6t-2eDVCklk-JX68lcJ
-uWLpVo!O!hU8>%UJBX8(*;wAlj(oc#nF??1w|;Wu;@tjl>djXdit%>%3^sO6yw&K}%5eQR;;K+8Y%odxp1GU)^(gbVmiM<e9&Chr
-nd#1%yqQL2bau3zg^?~}wfOxpMZsYBwX<ui+o*@nU|Y(Gd~CcPE#|GY9kY2JZ69{dHX7k8H5+oh7-T2X;VpSRUa)C1X{F6Ps+D3i
-?Z#_A9WUaCs=Q(cqEr|Rd(uXpSKZo^G|7{&<)lfGg*)|Hk(KeqN=3my>nGU?(W=Q(!-+rVSPCc(t7uUzE-!y=23hlp_Y2AY9EZUs
-TNPHvJGKA-00000000000000000000000000Ia3+aa{L*o*At?MgQxfYUW_o&x}@#XZ{Hcgg<ZFUb$HBJW!cCG&No|Q`Rdc<a#mK
-j`y;9)gs>38mXGf(#pmnSD35QzBH@6;g`Ln>VYcBWZkjJ^pk9bMo`&u%0yfwn@lsQPQgo(%8Ic0VAHwMY*n?wW+Ph_0000000000
-0000000000000000000000000SP$6>bFzj30000000000000000000000000000000000000000fUC>DL~iM{""")),
+c-ri}c|29`{x`h#Jdd_vv(3Xc&+|NFo-&gu5kev&bH)mpq9k*rP>PC*NJuJ0Qe>)RC`zMJ)U$2+p6~D6_kCXH_kGT}Prv8!{$uZJ
+U2E^P*K4i!`}$1Rx;6l8;P*pYy6nEqQQg-~mFrkV{WtGDw1vcHjDNF<9SH({N*d=5z(r^E6{&6MFFz>+wQ;%}@#I55K_EXB%#PrI
+BynXfW6_J7d-4Y@5`FY&C@2Kl<3`iAWT|gB9=#(%$L7hG^5d5h$tW-Y2trS4aUoh>m-0T`eu5=1nLkEA1_}cMt_|6zjxWcIM&0Vr
+3M_b|qVxttVw{+srfJ+)nnPLZQeYFiie;*nIRXI&d#8DG?5!E+*?)8*lvT&lY6*q{0FAfLa^bmMO%L^ydbf9sIHsZzfI;fBY8LUI
+hZk)g+6Yj0k|dxI_ix*|2Dp_=x$(8ZO1=b1IKX1m7xcAV=<NM?MABrZFbA;or0KawOgQHc`7rf!IT)l2!sg`{vo~2y-7GUa5@3k}
+_?u~)U{e!hOBw{5`1tU?$(vVY+dZ8G!C&5SHzHn#Eqd_@BaZfU9pOp~jV%!%$P8)t_?>L4$|cv|)Y-POWg$yuP;<aHBWOfY;zotZ
+)CDbv@|6!gvb{y!DJrMt!}zMzsbW|R|3A26tJm`X02t{1v<LKmn^&O!&nV<?m-}nE(JK}mbB!3@>6{}sfDkR7DDaH<V7LSp1~gGq
+wtZNBDn5VudD$fv=acuXf<4a2W1#>TD(J%o%wNbEN~GIe;7yCz#^SLw?rnvG1K^G@gRD1gr$w_=&pmz5n%JLMwi!oeVaTf;f$TGY
+h)5ERi7Q8&KZ?Z|2wH++0B|(-j32vzXi(_3{Y{tW*w0;drL%)TAg?e@gVz*gOrBHf1E&sty^F^Q2ml!1K5$DQz?xR#XALu4*?}Th
+gJ3{?D*KhEQ4e*_kLehUVZ3WGyZ}h=S=d*_v{M-?D6PXK4^C{yp+M~!ly}-`9>EWbtlY>qu29gxu5(%s1kDKcW)|<@CT5y&XvXaZ
+f%Zn&4<B#<`l%2ZV7<0`?3PZQOjH|&u7QJDmX>fH-MfE_)V;j{M0ht>%~c*5X9zr(Bn<H)Re^$Co_Uu)0b}C$eTE+roM(&-!3r^Z
+-H~>>+#D>sFegrg?{Kt+r-u5CWleIhQkzoe1T^5iSH&WcIPMb|F0cU|0wbUR5a`c0=zjs^{|^NHEz$8a8&!al6FXNDQTG)CVhtLB
+M)qZs2V_Z5z$n4j_GTYmS^Q{k)O^XiOe1CW=+OviI2a7<CDvWICcmr?o3e(wq!C+8wp<&XM+kwSz-^`d+}!6+T$9Y2^tGnf8`e*a
+Sswy37?7ry+NN*5%=xZtOEOGF?^VV@b~!o-0*o|W9O~Wr*vLABzU$SKcEQ@1YIY0=#NJgc&v8eUsu;T8N#>9N?5D9Q3<9u*rV3J$
+-snn6cy{$Hcx4Q)>f-wKBx+-|D4iS8f4oCjiZ>O70SpwQUG$F8wMLq8lVYw8x!efIx%Xqj)zuNxvW@d8%kO*@k<i4rc)_QaMFwBE
+HNMrqB#sA<xS6|I7|a@HZn+ksC{BhR_o=PcLdjLicq=#sqG0E=DP-}pi%rUa6;TMR!V8KV{*1XaCV3r%c|CYyzrx448&nPrut<kr
+#>!_oo)I)D>8f?y+;uUC8u-H1Ub^W*A`Ew+D_88iB{vAIMe*ZjM?9-1d%|GqGe|0ks0M~XaR3+sVE)>Oy`hzVE4KApL**peqO>kI
+-h+=!KXE1T-fs#&6m5)$fg|`5WcvWeTbcy#3h{yX{F(#kQje2XoNzE8-;vRYq<ql++_v+~VV`-*hmgk7-H(Yx0Q_~c7_ZLNo`9f5
+>ktj^FHvDnG`zz!7&PbikQvZINqYn!D!&g%DO^PjLnb8%AW*1>LD;VN{399%>JPifT{V0V)?tZ*0AW~9myeaj`yC_C<H|<PCz?|Q
+`56kD|DM$KlrZgHQkHz&c<k;<H3|o)<!HAWd}&DD>B&8LcqQRYsu&D1JXM#^Q{y`(r*ocVX3!;42?e2sN7`S#5QwK;>Z>bc8xkdg
+KU-~TiaoQ<_X?$s*eEGWgbKPIYpi?p35%yhKX&s+!@V>T2abJ)skm?-=VlcI8D4}I6>YwUmCoU;fnpKG^%aQ-@8;&KfC4}=QR<qQ
+vUz3Q1`uTOGXzeR+4Ks^0e8pms=i;^;Z49O2r0y$vf0G~TawM_>_PEEt~+OF#sDZAM_w{7V9sU?N7%qgU=}b027t)_;EqB68Fyg=
+{|3|^Jl`<ARN`VfC%d@Y0Gl1EcX|wmg9>BW!JwYD+KdCwi0@h@xD25ezr7H7SzHLr-j~Kh!T!D3fti;i?<~C<c>Ja_U>}E3W?}4C
+4?Gh1R(V@8aBwUrApfTaeIoaGv#FMopCuInGD@l06q9g6_MJ^t#&z#NSI>#lsoqo=$Yi%V#;ze#A8}(><e^hhQ|EgFodjW^-3X7L
+w-bRU-?UZ^?Oc(`X4M-Y;Q%N}`H?Ci=91GK!Aaxi7;JdI8Vr)>O}9<^fOpYT5*vuwe|NG%4F}02KClffl9?h*q39~9@2L_jkeu4h
+!Na2WBl7ZiY<+I==o8_MaZVRMeB1QN>ST^vYmzS>zD(r2RjJq+j+_?Yfzt$_jUOrv{gQ1YR=k?6OAsie(8bCZx5Gm+uk5ABf&;kI
+2Q0%>j%yU0gW-@}X(|+_vbobrQXuL2q2|T5W5--rP+6|Qr)VU(I1;SNhEM6v2uK)0G$3zRj02;LQxPn9ey|`H%m9kO8G;A^gakks
+hL&L-Hnj3P!WMX1xpntTUQ?Ljt#mEzHU-0j=XnQHBfTLAKw;OV?}2Ex=o<E1o1ms^+R*41l8v2PJ=oyjqp1Tc$(`^6UWR3P14Tv4
+>9IFB)Af@?kzi4HBbg1MVX;lX&~dmHw9+$kNG|!X7z&h>&emEy6VH*k^e%>=A|WNiD>rpo0s|7~$<hCiBOP+FGSOhpJk|Q=And0g
+0VG5@B7Wbjjr~S*Z`i?#Cc_1;5=#Uu=Qeic1&yZ|p@rk}9^mb9eWS$!**BEHCD1mt<cWB4RV9p{-&2JZQn)nNcG(`Z)KT_D!^vek
+iz@-~kh88=MVqs5TXY)da_3_o3cN+v(W7S6s_IBQHn<8aE&y%W`ASb3`|d4eui3VUA~gDSYIUD`Q|)`1J)SoFQlJBSR56#jxB6B-
+>O6_Y_r+5=1}|ZnSdZ$7LAF%!m-oE>nQ_X273Iw_sV)3MN-&v#*uM1@?D^0LSQr#n5<{4ii~*y@x;?iqAbA1a6G!>gzzAyvVTNgB
+C7>V>7zD%&RyOc^;#@63=Rt&7;oatk%Ri`JJ$Z#~PNPb`yfGDofMz^ZDa|FhRkp{w5CHF@a-DLt?UBunM?}%!?hnFM62fibr{YdL
+`Y2Rr8*yJZ#PQ?{O(OJNH#+GoykOc$pw_=&N+EebYY*u(LW2b1*zuwqE1t5f?~o?vDdR+aAC~PUqr(E3Z6%&n71P8z`Nmk!eLwW`
+Vs}Qr7Y-(%3!ZhbXl>18he_mmdP|92cQK$sXd(H2pQmlQT;|$U*t2;RCXQNCVXY|>JsDb~<2%E;OL%#?wWyISh_i`12ku3mHtcSP
++3lG;YU9NXBXXb<&b+-j6g?_#CKS!7D*zY0a4f}`^G8IGqx6Tu{8Bs`$?))4c;2=cwb<6_OG-lBCbr7vyedvi?%qFEg2V8=k8D5Y
+OgPK&EyqM0dhcXarFO@au~WyK*in^LFCISom_*`FBp{@xb7Z-XN<V=MgB~h_p~l;lBcUiq`Gw$v9Y}5fDtm}SMhZZ9E-Jwpk-U^D
+2@C-dunf-&1_rH%94KHTw*UQ5rLTNaSmS4U#0$kE%a@(qqfptypp^tzH7^D<8t$6_f0oc*IdGagEy~QlrezxdUQT+(P=sguR%l+#
+^$Nd=cK@9xt$Zl0-xSfU{<a+O>l2e{bJD)~y2)cdQk8n<YT4B;OKtaJhtZMy7ti`Uf2dCRM4jU{J?7#qH6jznia4Yzu}QTZGPLc-
+#g!Ehj{mzQ_Y)g_Snl5NmlM1fasA1|6%P{HNT~)_cX1)Met3qloY^08QpK(p11pJ{(8-{pYV^PJ6XtEb_=LMB%?B&^Cp?8=n-r>-
+uGqOoVdSKyB4-9k-n@w7&aBI?2LYl!-}q>qNXtnI+WF-JnrZ5$;7T)mO}@RXG}LUs%&A(UYS)>F@lDT)@Ysej?HZFG?vmH*Pb8bt
+A+*WnF}sVM1NfF`XAZPTWpGYNG~wHE!AKH<2foa9e_O`mZloZHc!3g+H-EDw42rrZ>zj3F$5A{N_;q85`m6*m7&fZC7okdk0c6D^
+2s{LI4K4(Mf+PVX2tYHOs5LhVvXKY-4blB3N=f;9KWQu6e4n`A-s;mGM^8-3Nqo7kf`Ke*CReo;qbH7i&E9bzb4ywP|2ANgxVokl
+8~laYl>AfmXTu)u7HIFAb!mk>+b-mdm+qq>-_f76TPIVDk6(&@VZMjkaPqp!n^V<^yoml&&kr5p%2=?!J2rrtnaOC|!&RcQosKx#
+{GeY{EDDBsHTmXpzk~$ucWTFBZj5=x(UOJpQp-Zc=ZCFXvjbIn4;ApE9L!r3#7efk#EEAgH9RpKxSydoM9-F8Vcr(*TJI^Lky2h7
+r=DkUV~UhMD>Y6uK&0GDR3x|@R?4_g@Y&7n>Vn6DmZooc_#>kgW#RS~+<>R&_QDfv@-J0yl;W{LPU<$>3D1H0hEi~_z9`g3WjQ4&
+c7EzzYN|2Axr&ZEz1?(0q7iY1Cx8ssE!}FQNftkGzXZz<I?$>40<S2)zc>(%x+N=QVlj%`Nuz@A<!PE_j<b`Xu+2d&oMzz|5KyH$
+x{Rkm0M1SFnqVYI-wKNdz(g__3P2g52$-o7*ak6wL-@z<{$@8FyfeX9N-nzv+Rx(tWZ|^nxzGt662!me)j;9chuIOfD{fBPIc|?H
+$I9BiNHX*1K&p4&RtX8f8fnU3E#cOjrRlo`kiVvo)5OsyI4azGC)$_3^vaw#Dkk`OQt;z@Illx6l&Onhm>%qAQ`wwHY`c{C1UJ2_
+{%SohPS36<*Q@JWfwF}?R7-d)vWc4dIadNzQ9X7Hu;l--lU_dIi7Odi`kuQ>26Z~F&1}=f3$+b`DaPzONVS0(wcI$ZZnrJTL#eGZ
+JwqfKYSP9vLl{+Z<+ChsIpitV&`az4QuG)#DMTG_-nrmzCqXk|o*+rz-Bnn8Wy#8!CRUr_<-q(+x1Hrhp^nGGC#DqQrcPQf-vBJg
+=y1<lFW;i8&^tV&Kz0O})q9-v;pgs%;4hm=G_ZQ9QD$tVM~&Q~CmJC%%9jspYaKUNWQT@0vdw#F!if+x%%AvF_4cJ}5HOf_YdUM2
+s5A)7gTLhCh{ghU4g_(sfx){4IN@-BhJ=H`tI7B^g8~I@#P+`*zVwznxG|H((WI1lx)+=ATJpPf=)_dpmnBBbe4u{n!}q%HDM_D#
+C}T-B1r{eghH{>^9`N8pe$8Z`_T&?wHIola9O)r-U2#Jz^K28z7scLyd>FFhZ}%7fzKyc&746_*>xKTQV;2Q+B0p&ChjT9!U9W4|
+tGm$X{p7u1lTMr*N<T5Meya4XS)G&<O(f>|n<m3#hXgUqQ9`0;qa!=2e>u#o?69|Gs+{0OF5E}V(r8g$zM7+IS<sFmy2{au+oce3
+r!H&@l0-~z$&t<h@dYYSjfGJeJhTHV5}SkcM{YWHHyA)GP#E)Uubjc3yVQ2&J%JYPwjhdvC2+Sd1jCL>TuyubHZD^ajouzEql25m
+T!+wH0u0r$(6%<JFP~dY)(?#IFdqwOIE)r}aiStS`H`my1`f+Ab%WoT*H)IYWr5Du`POLWy!Ej~5+Q7rn~Sox2;tFi@YDRw>DW#q
+T>z~AGU9bsFqsHs4qb{Bp+TXovGROqIH1UfM}on4Boqul|KK`oqrUPRV%D*7>s2Gm*ur@Hy%VK!@t1B~(xf|mjH%Tjz!q9+GG0*a
++aPwIZKsls+RX_sr9JypDzuFQDWm3F(m2(a{%Y>#j;${3Q8K|_9xtAC&Jn_59v&8w*Uz@7DT)V8bK>t!^?TJvak<MNxC+a2$}r$F
+jk+iDY=>x^xZ<N7hf;ZQql%@T2h+$Na}!&-fz1Iqh}qtY1zecM6^&PQV4;jG4|GqE{_-SBr$a#scDt+R1@vD1EHB&^6SPpLQ$)98
+M<uX`h#u&_?F#QJ`b3V3ok@>Fp~N=n+iP9><QV<dDM+?nk}e<&1S&1;J38;=x~BrqvQ(m`2tq6D;_>QycM;U&b!~snMKTh6JjBl8
+<2{?p-Wrd0*{Yy{1zO<Ybb>BhY^=sDK{8};+{~X!S949IbL_#w1V6eYk5`p{eSC??33-p9y`^ykMFi8(aFtxg>40x|4`(R!erx!x
+D~0<w*Z}3Ne5K)%d~oP!j<Y-;76~?!=Oi)|!nXPXz@e))<qxeOfxl!tHtfp36;f)rkFoR!QobX9gpqb_dLi45w^veVZJyjX$b+57
+@*u>p%0qb_Jy9lfMATS9*FMl}tR@BiJ;mWe_tuHQlaY3YH@SMfTt9l^%=T}R=R-cyF+s4!-$6QW?Xatv*NwgRa4!*Jxs!mYY&*O4
+TSI}FJ;YhxZT#)#EpObiRZOX{50|8+%cZs1YByc_H2A5{<eSbtH84LU;@gXczUfcb)2DQQ4Cs4gdgxnOf>66voA2gZA-?X(cv!bs
+Q$3oyEP;ab=E(xm9s2Yc4SAvQr+{;lGZlc1+Ry$hACvgL2p?DH6z~wFAokai_Psx%Z&1T4aZLCXy95}tLn7KwS@D+AAq=%pP{9=h
+V)tih-G(*8t>9Qq1R+%L%C_xlkT+dIyRT%ykARTJKWVqzN%yc+!KtwbgLge}SP(=?ScTtF#v(grSbFzVz7X);jf8T;<Q7uj2Bp(z
+V2zTwTyZlI0VF&!l8&OWF*IVXhlXNTwSho_S5?Ars=$8)^&9w&fh=x(dCY=)6KTj&>+zFFAENUCNm2XCx8eW@#2=f~`_^UJ>B`;~
+SChRG)gZx&)SuitU??OwA;w2x)YQ#A7TX-)pv59#X}+}Z#Ew-21jnTu-#m~O+gllxftDWM4c8>!YF+dfA^^BY74Ll<{iqao-Jb&Y
+_l@pDJByQ*5g?a9qe>xH_B!+YE^x8loxMr2Ztr->FjZ$-G?lcEz3`NsG@ezcIO46584P-s(h{d&1@ST78B;YbLcaD=F%1CAYSve_
+%ZPjo9a#Ax`fg}%B}5c5pVp5Y{>JZ8!16GD+cTPO3KYq?QtdxuB|RIS!}?0X`biWE=x&%<pl*Y-iSIJ?RCBJdASmq0_qXsfC&LfD
+44afWhd`0kPnYDD*_E9%2_IsU27g=}YEYd&a)aKDal&9&`i;-MYBz7XZ+3tPr9N=S&D5S?jpq;m+ogU%=v*h@`H;x#GQ(cySiwjn
+*rkI@Pmp0cz&fs4C<H?p#w6ToF@?aas6aND`1|8j;=!?pSEXZUf)P>Q6Rv1AHcmgSnJuO*iXg#T_;-mWTXc!q!M5c6xO?2@#PNwe
+!hV(&5(L1aG57ZO%!4od_jLw-%prIRQqN~|RqN!!V4M}Urulb6S+2jjp?)rDIlVDnNc`-q4-H6DLhFoJeZT1L^5z)pEzU<GA&O6x
+wS~Z0-n>KsJ6uUVEtS3P0HW_%;my6bk!ZV<c*W3;G0pP07|@;K1Z?Kbsv;q<eM-xYDc<)J!jnqvlx=q&-#)3T42>NU=Kb#fsFv6L
+Zs?EE*FThBVDY+<aoiQgJ4*UZyT)|cHjnR<hS~}Mkn7vZ)1Rf$4ju#%OeGL?PY)zK{uE!DhP{2X#JY=sSyVlg#4%opubLlq@?=+l
+bcG*2+%*_^u|0YQh)3fGvN()x6o&)@&#}4e5Kkp{*AuDS?-84kBG7Zs)jI5A2ql6XP;_Y2ch`Z`?Ytm381qq$RN+E`0bmF7o&-S_
+hA^HSmf=P)w4oq~K`=I%FMnTxgl_m?zah5f!&|(@Cxv9v7Vq_2JsaGf>hV_H2OPq)l?*L^QB221-AH)N)(f_yXCjp~qNt=uuCg+A
+1ZCg~OT%|))ALId_sWNzdaVwSQz~7Dv(;b|iybLm9L;=Et`{!PBv7tMIL5x~Jaa`FYi%JcZby~lF3^q0anb@JmV-^4`*`?>^|BRX
+?VXpoD9JNLBP4NB4Ib@y#0ahtX6^+`?b_#XD#rB7mP+=l_-{Gt_*c)rv1k+sD2Ssx!w$Zb20zpl;2>9#<xE#z>!~a%{2XzqlH8;n
+Yy|gpcXjbibe58k+A$~*%)yf)i4PF?6m=z+zb-<OBO)-HcZ?OcNeHEXuwl0I_PYiit<xkGh%<Llazn&7`+M7fmZ)PeT=~`bV;Qc9
+1#838=acxLvj&ZeiqgT)LOhT(VHm&D>GKlXF_G3`Pzbt*P|eHU>(pV%0tQsJH=pYGd{~SG0d@x7MKoy$GPKcw>N1wWAwWR4xdI6T
+0Rc)ZI0!>BxYcSs0Qs+4!EDqbe?y!{o$vN|FgkGLd3!0_sfDi<bnEPUY2x!kTlnC#fp+D7+Xt$U<}G6Wx|QN={#U6nr<x{{l@P?6
+T(b1D?0tDXNBFONhTjvm?RZ|0N@bN}*^Ia#Xc1*!nWuSn;akXp-y_W9*l=e7O`>zN)!_hGddP@vyGP#DQ-v#EACK<K+=9JwtW<Y<
+UXJV6{reO=gjswN?p@jZL7t7)FqM5fgEZ>;P91bL(zJN$*<Mj`^0AEP58~Y$?8G&Vo4I;9thnWE?U5g=ANFYE3@`Es8NYfHhCTPX
+kB{QVHT?7BiFqGWAX|nCN{PJBhow|%mdT#r7ryqiRJ|pl8m|W9)7Sgf&F;{hWM2vFb}s|rY82oZ)p|{L@=dM;6<Z2|wj9#eSBFuP
+bBBB49C+X<xoV+<+IOaPXP<HqQSdGDr0iUki=;Ry2<Q&k=u7R<l{P(I1Yn^Sg=_CJmLniQm{SMO8>p}_v=Me(Ly46Dg8(XWEQD2k
+Fke9c^X2dD3Vg$^{Dvrw_tn)>W$AqL0dA5K`N&^?X#^9Qs-$~6mIKXRnN}e{-~?It?BcwUadEC#{wBxcjMF>Y1qmHTJ?7>^b>*sk
+Er$+PNA5lQXlqH4S5%KVPB>-ceu?sM{qFlmM?(Bf3M@Io9>so2vn6uh?+U(H=>F(POrRUbkyFXfqMEG2MFcqC$0rPv^K<qFObRT9
+pcPp1V*JA&YU3Z|4zWmbI;$KGCWiN4800pIiC48k$3yz%3)PdR(wF&KxKGGjGwT0}XY(`9_tkqV2p93q{CRBWsZS6OY2*pfa9NLz
+GsIhs%VY0fW%%02!oRTO1U}1+dBCe7sA#(>C>xJcF6_CjGgh+0VV<H`Ttnms2X*5oj3cdaB*o0L^Q9O>(1O2gdX2y}YS@yT3O_ub
+el)Vlr3sBD7nxw;!8f11Bj>H`ylgH(00q6fz~<waD7UJMdHrqkQaC9R0S3CJN}+IJR&9r*2nK?IFoXdE5Rf&Itg8g{zgh&?hF$p$
+aV}xxr|*cq-W_wLQgUNJT%(B0g39Fil1erj{2f&cyQ}cH{77@v<%PNBp9<=iTA_Dp&MQeFWGlT!vu%$mnpONj?w5_Kz1AWd^Z}rI
+OOUkr$3fpdx7?vV{VsWDIJOkxGHGd|F+`!1_guh<s=XhGxa^pr+^9?HR(`Tn#G?=YHg%`Yd*#x}^L?L-g=DLS?S6FS;3e^I^P;kD
+9T7Sxoiu*Oe)-PjuF=nDA>=o)1ng$?dy?r%XU%|@?HI|^aq@sE`{*s`)ptmfE511kbg|QE8EE8Hw)o1#Wq)O2X}P@}L=3T87=5aF
+XL_B=X|-%Il=lba{30qcd1`-OYW@DUg<KZjAnY_5wg)M6OwPgU;sd2DPAdyl!1=T6NfCdeqGDiwq6-V=HC>^tWD16wa#WRMgJ${!
+*D2%mB`I_g4pwfJ<tB8)7X@MH;>Fuc@p2k|RT5QhH`Qt2RYBY{6G1~)=`4<iGsl1AU$g=n#^XPQ1LDQuho8M^)#;OWmx;5UtPg>b
+^hRc!oWL;nMGkVJ=9f+Er7xxOYF<dja`on*C1oxA*}w?DogUxC+j1cF`R=ucz6wlXbgLx$ZU&=4u)A4TjS$hH-jWX-DZ_OujsfSD
+5|lt4Lcmeziv8GGZjL7sZ<Ti7J9Db|byA&l2-w`ti_e5!U%nvoHk6laV&p?o+u|g{4o`G;yDC;3{G_fz6?O?~^rBy?W;+KWt@q_v
+_rtP>QHdv?Lep-{IL(DAA?4GChawK;XYk0rO}~FO$6P^P4P<hr&dPkB>G{}2eZ2M#wbM34+%Waf{jO&(PxE^>O<Zrtr>H_4!tgRl
+GYQS76($BI;QA&=*cHeQOz+%v*p4rUXpU@TyOR$%IlgfgYhLh$bFsrbYa{JKT^`tQ9|GW5_=l`dKLXILKNL9_CPLpfoR3r6R}l^c
+f&Ag>j_D?BXofPhor~=Sh^s}$a%WKray4cbXG1fKj%%-fDysYm#D8$dHtP2ODI7l4M)0uoX^ZWZYrR_h^^wLxxs~^KiBpI7V_+WV
+Q=#V;6&wqwo#*OJ_c!{tVN_pB^5~Xx!uPz)KEum4Y#|Nd3_xxH9L10CO1c0P+R~7Csg~MjJGE&AWJie86GfHry`YPPH^=P2XHAU~
+(K-qe!9~Rvt6#lV+X}wg4U>|>sL#}Wfq&oK)_suhWP)_#!?o+ll*|0Md)#y7n`$9dA?~;@tc4Z_o<^Pr?ExmE7mghcy!^KL&HlbB
+A)lcGdv?jN5I($8vG3;5!<4zqpGm(G-^~SPxwYd5`A~YG(oET-o2t?|4e$K`kHd0Xs&zM;*#%y|-qmgowIU;W%aflzbPnLYcr^FP
+VR<Y?xNb^+^j-JeDG8947ls1o?KCz-9F~rt+{0>;A+V#4(5&YEL0DLr4gv(`s>O=W&ZZQ3aN+^rj6C_w)-wU(Yz(7uW3OUWfIR1_
+84)P;QKaElC$DT(=3!PHf%P{431!OUf2$Rie{jcO8$Q^72>G(h0nLpXAqki24EIeB%w+}~)!$v*<^qY6f+>;n9dcZypTEqz>h|nX
+-{tG_I8!&(pe<lk>_yg5h4P*0eg=(Y#w$8Ww=c|gExk4pzq1>^5)e85N|W^`nqVII?QG(<1q=11+}?UMZp+Q?q9t_)j?Z13xua1b
+;e&b0(RPCFPAU*du&BRBr3H9}4|0c2h5wMQ9nnt2O}6Zr85!+$uGMR<J%t0%@|oEc2tnoZ`pO1sA=g;>y&=WsWT-7PQJ5g!gz{s-
+hwpqd^D}g@{73!~sRB?E@1ADfhOv$(u3Y8m&su9Dl(+>RUJyUr!pR}7D;uR$5{SZ4?pwS)O3`$_x3z7i?Rt{|90=RyK&hmuyH%>i
+>4i$6pq7pwpC7_FS#>%e@ZdxPe#LHp2wM3|)Gj(Z1XSG}GsEI<yH$F1s*1s68A)i9IM3>Ym0laLr~oH(+6sz;lY(cef`h#F4lwJG
+tM*|{CE)+29ya2Y{}`fHcDP;>t_)<0`lvrwn_Frf|8_~npEEr$k{_4%=K5CZ*$(?CL~Ix9#Gb7Ob1kmNHFa_9Ga-J6-QPN_eeh|c
+^-1-hAJ==>9;VUHhpVQ@3-BpCb@1H|Tyyzxt8d#U=+qlb-OZmm)}bVMt(N_p2D=~D1*DjHG>cVh&WH|aSejF@J!mdK>c%ni+U08x
+!tA=y{vYbP*#tRHJ<9=Kz4l00xi;3tt}G{~=F!oepsUdx)mN4_sl+yNNnkSQeAq?*GSp>0+b<aBomuUH*{2rn5uY7_6NUQ+dxg{J
+C-3$cXD9Z@KB8?_M$Nv|KcyX@I2!K*giGw{iNhd9Uz-P>Y}rP;-HGI!jM1S2;l*No_cU)s3w;aJaTO#%@S};xQGWba_wbtu@Svef
+NOYdnVn7ZHi5r6eecYK^!SzZCLPj&(saLP!xV^Z*@Ku2vS4xn;fT62m*ss6>S}i~V04r?m9RU3kz7p#{*oXKlGTKnlzW|cpr+tTb
+^n$!?rKRFe;`>cjhJ<!me)3h6VnrDLu-((}`RwJq#ZX_}YY{GwV+^l6A~kzu63O~MbB=$VQCCZ>IY08T4LewGOOC}Hj^A#N#8nO2
+!;WaJaJ)Yu<u%Y(&i}=de>QCepk}0Oe`fx|xt=HCW3`Fs2dRsMpB6VIKm`6ROOiW0enuD-etS7i>hfz!+j+yj8htP+yWT-^>;$Xh
+&4%c^+!veps%#CYRE0d{fxRU57VSq-O%=~evKsZX1kL<<_=3tuO3~5;_K)Ws0*QOw@c7_O4>l*po56$;#|%p3ElO#WLw&%ANk<8!
+!OEy8Q$SCN4%;lfy>lnG#nXAW+n+qdxLFX<u=I1}R?)qRpO8c_I||09bgWkGLHFH)?Gk7>5?t%7TzSo8`id<c41<7Ny&}U_7Iq0^
+Rz=_x_Z^X-!m=s|;0qyHj|;=3XR;wTZmo90O;}%%2)15J`A76cZ^ZV$Arf@nS6CUkJveJwF#evM(9J5)lb5G=Lh@NL6jXV-O*u4W
+Y}W5`me_V`?rg{Oi9K7%mIds1(2s2iw=<r$=UI7nI*U9VK5&#^YJaWQ9IA)s6qbMUq3nY_>gG^@<nzcPUx~Z)_ChmWq+>OQoLfRu
+A*Sc?=Hqpx<+dF<A2m6*!?)E}&1loGT$i5{+!~~F!x0syM&1?)tMAGDnpU#8@Xnc#QJ&?nB~s6USUfEKY?D%HyB)2Or{S$2!MxtG
+Zu1s-sh3&bu}&v`)M?+Q#Rz+6OvTe^52o}B(Q;`%rEDHu{pN?2AmT`yz)c@hOe5p!=Q(3PQRG1wO!|C9qt=8%IT9&U6Rrw^!SD;j
+i<V*<rSR#-APN!!I(uR>;5b;)Gnp;J&ae+`xMP}Zd*2qD2%(`MAo$Wb{)xkOVk88E_WKullN}`3QL96HSCpLu6~mN<jo4~qwME4s
+)<lB%C$#bp)&SdxSN>!0trXuYR-_Oh7jSQkOtY6(kht}Pp7xz!B&rEF-z=^3<8oC-ylxj#SCiIu(ltk1rd0J*q#wvaYZ=s_hNoLY
+7q|lH2ktIs6R7A5!_9Oq5ZhhFHmsPG<_S<7NK`d!KIFYsTi~@U@PoHD>7T1KS-%;9tnClQ-r?(vY)V$l#D%>$B_zC53l?c%JN+a0
+Qw=`KfF%a2zC(Fe{M{?2av5QIt`QdR5=}4n)1jMp*?;rzO(CYp?66ATs~O*nvIIfdo<{AD_Uzw0DXQ#`)Grt;IK6`tK17x^X>)U3
+emrzmQEtCOfglPk*md{Ab-k{MsV}S|!AE>K;UEQ5qph$Nm?22-YkZ0%2N+23c62@d^UVoqvv^feMr?ksw&rWZcmvo)LxO|?0esmK
+9lNYW<i**r3|H%x`s)K|eqMImsu(C$qAaYeYkH8!;7IGrz>rYu+E{&OHhz`pL4VE9+7QHl3^-PPJr4(uo!Szq0`&I~y7RrU+hV4L
+ymQ~IDESpn=7$^n@}3{ZrsA3d(e*Ez9^Vjqt*N)2KV^PU^zL}r%}<k^k^yd0^DyKwyUzz_H4I5cy+qz{gI3Xre6u@^nCS82HomzY
+8Y=#>5r>19!VSar-ZhLa#>k$a6#8zBJ7kOu+4ex&I^e*Q6^t-0-H9*qY>K?)<+uvnKEqb_MU94g(fg>Wk=lGoF|qsW`7xcs&Ft6C
+d!yK645CvceUXsFZUSV7r23de(<wp7So{&9;)TeoYGP3OX=$U`mJwW~?X6gQoRX&;0oJx(bZ@ioh-rJ<&%3TxA_8dWrD_we)Q;_K
+U%DsBL?JvHJWQ+J@+$6Ft-Aq^6VK2?F811oA8xHhvM>||1_3m==)GUYtVvKLBR&VDp=@v;5h#f1RPk_x$Ya54a@eg(goD;<j6~$$
+YVsh^zl7@>KG=T@Pa7)(#R*3uwJX0oHBr<Yq34gpO6NkUV>EL1rQ%_<f%M&guNrrXl~2w^$f?GKeDV%X@?s~<DSnnV<ZJ41Yv&ep
+O>$3>0CvhL%_X^6XUvC&6x@WBy=x|ET&@%=A(Q%3zV~7FTd~Jm2eYg1z5W*cctmj~@9y;D+vPur7<R%I<D8lIEzcxN-QHh{iSXl)
+_Ay7%HQw{}R&I}v<2^JZ@SW-)Ya~xRa!w7`bP0IrkS|>|$vg4}qCa|apBIZ3Lci?ETlV(FIwxVncV=%}a==m~TzUFf4Fongc^*vm
+9p5UAWQ_i2!si?ucrNTqNq*lIs)dE4p{_Kn45$1w{rU4IKOBS+mfI~R%ImhD8+e}~K>&lH;3p=62mH^H%S~wT)q3KDx>y|7DOWlH
+vdUQUR@zBlX|}b>BCXP2mYF4Hz+aYzUZ15x!@}3O4gc?O9J^6p`3>Rpr9JU!hVlSjP3+TtonEfdRPRwt%cV(G#4tpCr8@KckpiFX
+r{2v39<Bxoo~}6WNS}4x=8x#+bI_goF{}$!NI8-t)RWiU67}OEzg^gURS(m0r7Ewq{CbfH$4d80)YS6qIkpUKzl6LQk)7qQEJfpB
+{5ewNmP3>KXT|la`7F0Mg-Z}y=d5#KI*<4>KTo+_Fsl(VK*__Tub<Wv_*VXMaF+1CV1C~xRa-HV<ji5j<Eb$N>q*~T??28`rb|&^
+(!{p_s*mQbsn%Ct*aKpNij43mh(p+J&&Iw!msjrm!;We3G&BTqFkdvFHESG-9PJG}B*n#uKhg|Bo4%R7Zs9ge)S#mvVBqVKsiLZ)
+9G2~dQY@=}kZJlyS1CbVBU#Q>rwiD1r+71$mIUwW6i5K**a1}*;Uliq6k)OgJnKz>?~fMnM+1QWDx~}~gvS4aeek~|qYeDO$B$MM
+pXv}U&Vk@Nx#8(~`0OnQ&e`wz=IH)ZT4Pcuug$&yoVZos!4H~lW&KwAH^F^UUPWbCe><m9Lg8@_oYS4^+_tU@QYnba0mWd}H?VNA
+trZ@S@$U0k!gJ?VIG$9o&sc@IZox&PYB#AZ`c<B^zETc2dKeb7g6DSfGz#%kE(h0xWn6_YZ{;JrTM|nL-C0Jh@@WKjefQ2F-|JHu
+V!EyuCU~Dj%e<rsAsntn#6A$OxrUc|as_6`E4O!(IvA?%{e2sChv)c%Bm&~Iw}hK44GHr9R)B9sIGFV8JTZA%pC*ch1AUQ4CT(^k
+NnhB#3`5Zg7!a^o;NDj0Po?iPwXs};)qGXg`#l$mw(d<5LJ@Ebp9^>pU(!^4RRe*=GV6!OXK%l-;)EgALXiG1E`k6Q31zCmT?_(-
+uQdS(^D#$ebG??rtU3NSw6a0^-x2RG*VY3X_h7|3!h8!Q{87`F>nN!a#=`lpk~pK2StOsQ^++2p+?=bg9^>h%aT#(y8z~lT&EAz?
+n^u+*IV)RnD?jhWRUf6aGLhbQ>B4fJb=<L^$zhI3UY{Copxy6W?3=&qi;PkRiN5Iawe~r9x7B!{IW9`yW_)nk4x_}e6&B1YEA#D#
+jbzzX@7-;1ud`+NDPOcSzVg^K`$~6G{(XzKnrvvo#0o)17m1fv3-VsXIrynaMt^U7uQjGXCQ`r>0XG*c_BjXmD^MWE+;!*_2D243
+^sfpJoD9WVYK3~)z`+c=&{Wj=V|V&NE3jFLKM{_CK!71`zYc1X2BkDY6c2$g1fab8=CQ;Vb@AF9P|#}ZK@q&s)Rb(=i&>-kP-#nw
+vj`cw7J6JycBiw#Kx^E07h^~KDsTL)^;e(a!T}q3u-^|uR{G=S2Tu4X*aK30#G({~10NL~S?i=EbnW;wGH>zY7oc=q-3iB=@kcDb
+_Ky<E>kmwnJaZZfEQcxUoiumHJG2wJQ%3S1l%B4O*{lnO3_mu&CvzMg$)bi{{%kT)d?GrFA1wdM7PJScGVK(Q!~WI3^T!t6x+Q4#
+7H&^|7|)XfB=qTBj-J=`CHwo-&bT;h@Kuu`*bZI6V6aKE%1(^7MBm*<Lab#ZDjCcjyVQ4hnWxb46;HZDrnk8z6#&EiDoQ+-oTi!)
++vvJ3u$@#E2C;{py-_6NCO=?8a6;R8c|jm3`1V5ZoRdyXn6-|Dh!7eM0zjYA^R@jG&$&p7iV&HPxbHW0s(?h{MTFSaLJybgn+oy#
+yj0v;ZN%*~KM#$DU!V0T%0=bEq1Mw{?0;(le{22yb1DBUHs<92j%el$JN7QQPD+{G^2|Wj@SCdl-#+7f5@s#gX<T3z_eIFPH=`_c
+lfcuFxqa4HL$hY>Ku#`Wv;Nuo2B+dMHr<Qim*7Fk<LxFti`25r9XX&^sQW6uwj*C2#7@)9P81##*SKYW3?XDqY32VqXu@7{=lhc;
+hxF-C$vs9BXhUusEa<0l_THDU7VV>2U+J8OG98FEY${;TmO(e+>SEO&R_S+v3RRpoA65o|ffo9ObomolI!=i0%3BOOg27NxAmHu2
+O`$)uUlzyD{5X9NM&w2@LXB75Kh(Ha3dMAD?^Af#5g3Lga8-0o(yx*VXj7nLk<9pm5GvD8wY_L92STD(Gg|=hHJ`<~9U25Ea&69*
+=;pe8n`i)RJ@0!q!&DIThpS~F3S~~LUuXCF9D8Q9@mC9g{IxY#|6<N~!>;^W(WgkP(%MG4)9-;S(|vbg$W*bcM!jt@)ry2c%h{i~
+tGsYvaCC_Mo<Pf%n3i*yUAK4St>nSETjy?^C^slSW@jdKaIC*_CtFzf+_wkzUTnzYqhfAKtsg^^76t-GS`Xbo9O+=mq{GNmZdF&l
+Q)e^Z_nC<*US<8jFF6o2Y)e2uY8`P$Y`C455*7CaZe1GJa6aM4iX{Paj^}po<F=b=Ys$>{nu_Kj6VW&jBqPYdMB~G@eb5<fuHFs0
+GI+JL=YDX{i|)HItXa1RKU6kB(FhO(*!nG_#b*)Yzw@hvE|$n#QXAgu)A%4GZ;VHYl>~rS1Bpf{d~{6@n*=w@`UDgf?~Zn|pdc#>
+v^J-)znz6goCCk^bO9u)1eF8<tw$cxoRq&MxBk@p7epKX$UtnYc>JG&QZH98&v`f(&q}+lONm6{rD5$DWg{;)DNYD1D|Js+^#!h%
+q(dgDh^~P?Za#$e#{>L(ON5YnV*3MjW^Ug$pL`+WMq!4<VY93HrdcvRT+ktE)!-&;@y9#M8$HI~h{I}(c`)3HC<xL@%h6%Cq1XLg
+uIy9qB6od&nYrH9;{<^`LW=}_ZavTUFP*&NchaxQ?~)V^28R*Dmc8b%yx%^YY04YCa#fWKhr=O2Kypn=4&vPVpSnjgVQTs~G8ha3
+eab0aYFJLc5#|~YwVA{QX1G_t;SQ57QttW5BiTj-G8Dc#=CT8jC+0lIk0_yW2xcM+s7RNTIb2LfB2eoQ23<bq3@;q=t9}UNG|*rG
+7WqpDoNzD(2K%F4f`udhm?iwD=Kp@`@P7*%vHkA|o;yKVlljA{Up{4Cekwm|)RD*j(gi0fCO|*}70Uv=)5l{!t1EKn<v*(wRxL2<
+ot2qIMav)$7~TWX9F!;PANC|$yTE&{IM7sNn;&}85L3Hjl*PWj+41@iM(win(nC4uf;yT+27yk`Px{)xi#%h$4n2}#bN1S-@-R}D
+1qnDb3|#7RuSr$lZ#nh}!B_BXk0K5U0w210+GqDj)}92ldm7Uku?njTGlGH1hp*nd>~2V^ylQeDiREU4t)^mG@)jaicnOHJT87dx
+95DFmupBb`B|jus8@WqWfec$qM!i${28D|4Q<6tP*9wKe{Rc$(6a{$*bp7c>fJJV<f-<nGzcoGVS5RY^q(4$vYH;wcudZqZ2L6*i
+fPbY{$QwE1-w?(!-Z7FA_Y#P%o{!xRC!&5Vh?Hm&2xJl#2994^x>iCwHaauWU^wVtnbcf&Ff;oO_ZcS<TpJsAp7pGpBwzo@+plxN
+N-s{!z3ZoBZ{kLVSD!pR{qe%v$stXlmc;xHBZopAI1&K|gp%vdL3_F2$z3)-Lp}omr?Vo>#3(TEvx#R~P)$UqhpfN{CtHa-*(Sn7
+2pH%b6dzN{(>g0VJ&?v*>BWa*IwnsA`K0;UdK7xxhTX&vNF01M4b_?W%w}0Ag_6Mo<|mVwT>$rC_(!D&)(B1s3JJQFt3vcGm5Ff*
+%94odxhr7u00%c+mO%W&=V76V%M*xylYqD)k?^OGgGhw`Ne8e$dqe+P$LJsB!8YdP|EHjf?Nd##I6gme<!tj)lRUOabeWq39zY>s
+P!Oh}QSfmb78iW7X}a%g!(pN8njKp{p7d7d#tN7{UD?|+ornvt+fRp>)pmYV%)pj;$gm;eo|e7UxMI2E+v%x<#5-Nf1~+zy<3Lad
+`1z)D;0&KjGgq+lntEsX`E^azB{&&m?<F4+G88PY-~W-SapZXBE;AW641?VV7w0k`)~B%@z4)>@&r6XT$#jeEs@oBG!#|9_tKO@{
+fq<?4H!A>$-Hf}zIx>>%%ne53kgNa9006}=c<;1q(?np11o(QERiL@jL=r|M5n;c^-$FG(G?|46`C~j5z>ruOn}6tmz)FDrDV0T7
+-39(r;PCGf%U@ihbp!uaOf(7O<_E8-rPE8)2M-#5?@ZnzN5g=@5C&Zpc}Gl^+{EH{ovymt-qu!}XhwZ@KFLX)pMqkwa?qEW|B_xg
+_H25(@u2ibIPb%34;4NFyy#q2LK<Cis}%J9KK1V4m4-lVUMvU%2HiY=!9{;3;hOP8DxuX?1j)|F%|<{%z}I$YyN?F-n7oKk<dieh
+Qx)S}?FCe=8>9js`=NxkxNJ34<|QJS9IeF3XR)i;gn4_Yi4fobgsBU@9c=FYd)+pRaX>)OHK_oCyLN|K>QV7fM(DHF1B3<XDG?9|
+Bm(-&u4qYP;i%Q^UsnSK!~S`b5vrj7{Pzy4vx~uh3c&wub_My@VwsJc@xK+zzUoB7BYNZY0lJVE*NWrajih)8NCqVs?ACHT5SSlT
+nR}(K>&E?iciJzMrR{PykmaRd;AT9|P7UV(h?csIxs8E1=GoPpomL8bENEC{+M9VpqtwuN7fUJBi}PtN+JY3sDy_Z)p3Vgkd(}8!
+wq&`hv%=9BJZ9AhZ1*@8?8iD?5@x^!=HTL^vaOkhW4=ybTX$#@alF!W5h@u4XR^^|_LLz9Sx8z@On`)ith2R587d+pCnLy-fdh=w
+W-<mUtspN+W4L$>VXX65Sw@6|2nJx_Kj<&Sf?<r|(7(w63#{(`^8gR}Gc_TQ|4Rcr^&jj*{S|YxVT}F-2&B7DMyr4)Z`5YTZ+9`(
+lI7<h{2EIsGIE+K`dSvo4z{jN?yg(x%yg6`1gK;T5~2XGC~LWS?Mo`iDL!)KV0@snu`->;2y&nTrp{6O%E}u~R2|8Q4Rq9#<z>S#
+dG3*zS$*bmSy4==ld&u}5dwn4;H%av>)e@(g_+y!l|{%97#4?Tx_<z0ramvhPLm4<#gZrlJPN*cPB~E~(kOty!b%}v|8S)?2?HoL
+Ha5n2f&K_5AUIA|76OV92!nrF5h~m2OnK%gu>K*^>deMJZ8M|+{`2N)BKglO`@5}w-(A_LMgERZ##6@6WkveCSZz{~7Z;+jlQGC&
+P7A=nLFMG);S~^~i-?Ph(?$4s7<^;$mIfeMX~NP9TG|GBh6eg-iV{LxYy>oe<v2dNqQ)k3b1P$G9SwOgzSRRVc`l}^XJTz-rKc?~
+DL^HnpiC3M;IW>WwUw!cq98Yk;rhW=1;k{xwS}>&B$W&Y!;lR1z}LJjz)+FSf(Ap;=ygRgAxwnB5g61jJ*{a4iNGR}@c-gLVb&{*
+e{*$Ue^*zBf`5+z8Mg7P*KY_fSfaPBj;fTnAn)oxjKd;+(Q-8@N<iWmBRzpYB#~H1WD*gFUFR(VhJX`@EF26e@$vC-)7UAbHG=>~
+qbMviZUF&)0X`l^H-UM;)uXYo^6&}?^7C=AvyiaNpkQsl=VSB=@UT<xtJ6-v>jGl<M~qLh;1Mu@5jsKsaHROCWQOYnf-w62uonOs
+1p=T@I27_{ivWT`82B^i7|zz;)$t&IpWXdk$hPtSE59Q+!OHUdeC%u_G9H6QBjK<=GY$<xtj5N0Bm&6*BPw3q&Ezc}0)jyiNDKy#
+V*ro&r6KU@V2wrLaRefPv17IS*8yQz3=v0U$PJ5Tit5*oV2A`V4u?j-V5`jj!v!J`ad?KETJQRGP7E!tj=BHUQ$j$QtJVFvi$NQP
+JN0)y6SL>P_$(Xb+Q2`LoeRNYn=>I_wJ@nKP-h}js_te9Vb()fC3-EJY2DP%l&G&P$6j5F=8&WO@_RBY&l<-T@Q#<Ln$~2dv|uUZ
+U%VrHYPc3#z$MUgLdB@F0O|$(<$Lc?WwQ&p%*X3$NPnyTLQde9cfI8GQxm0hMv_CIrKCPz46}ZmulM6rR??ljwUZLA$<Vmh5AV}H
+IP18r9&4GHU+@(mtsj~f=TNf!Tc*Q1l8g5G?=^&cI<sgXXH`6}ItW^;(oa;~QQ8+Cm#?=s+XcalbsDdg?NQzlJ+x%b$Hn{sT>2NY
+OAD4f_YJ|!DOnH9-W$KuUNCjSGc8gV{mOGcuPhlp<^?kORM9$XA<4m9sGE%qHYFsujXCA=N!{^Dq6hElwJMsOEXbuX>>jZExM_#T
+>a0t)4?DTgjQ3UzuGQS06n-_DLqk9t;l}Tdq;xGQZTg(>m;Fe;vu|u-g|A6!u&u8+5~7pz!{cR<N<&-PCWx|I$ej8w6#*VR&if=i
+@>y{?N0Eera(#%>uk;cB>zDM`_t}VL{en*+X(~?<_;uI7^C}sGjv?jcyxT#@k4@716`CWypWdXOY}xuKVqZo>w-o!jDi$wBN;YHf
+nzCVpS?ceh)>n>?&mRvrIa{Xt!p8&@WDZ{QRmuXzov&$1OZAV)J~pGQeLq&FBk$#Kmy6tdvY6mnRFYuD75lMjIn3f=Eq?96L-THL
+{Bg>qdEQRpwMi~ra>L!$E)Z^MV<dAM)nXk{clO(J#M)W4h!;3LdgPtIHn*`VFSfGkE?tUgB0KxOr(f^FF^h<|2VFMFC_-0{AkYXo
+h++QEO2IIgk9m#U<U!1@vtpPRW-Ub8FmV3^kdXE8=fi2<0=1akb_N|i#wM3O9AHDQjd05j*X`z-C58P?p1zK*5dFHfLi*PtyeU7V
+H)W*lY8|{}aQ)N5-sE$9T<iCnL-D8qVx%Kh$q<>CY}|<mL$6Poy+zeJngWjB@8h}R*GSWK;9C!*X$z^>3Tny`195M9f0_)lts9mX
+n}dhtH1TqeLGLvj9UY)+$~unXa8g_RuD3Z2x!Ycjb1nW*RrbvJmK%97p|Fu|%C(kUR;bqq<ns&)K_%U(q@bByHyh4MgI<1^;c;jc
+TC3K8v}WE%FM5yVN*cnM+Bky@jXvf2LjELzjd^Gf*oe9(S0yfPjoz3@&;xBYez-8x1PHJ@)D^JggP98yd5`+bh2w;oRdr`G*jGz9
+Gq>xjDQZMuI)2<>7|WXewAaEB2x0AtZTwBq{}kM{(zl=IayylHFll~elXNIWx{g-{x_1BO&V9RH))n;;cYXH#<U#?PNuMX@y2)`;
+Z-ZLNh&{>VYU>`F%Zc*r;Kr`)k;znd-_BL^?nTfCFJ~+K-g645wWGaCd!EM?1%GD~zv)BVJt9^Pzt(?uAfkL}e&Wi9h+T?;OO@W}
+HDmE=FoN=sCqX(S<ObGeR-S(?(%5FLYJUgD=iqA9g_I8FSgYCjac`-ASbz8Nt}S;Pu5qjhqu*Qs9yNP<+dXrg8kset(Fs?9#EZXh
+H+HtyTRW%NV}_n9gGI&y`It3rWcIMXZ8*k%lO+tybmgG;-?NUjQ3nzHOm&1iS(a2+xg~&^I`A&kd`8mY=VR_leWYNmt%GGsO4?fn
+?TTT#t0T4=2oC0<eJK`e$8>^`nId6bE8V~V(1u<4pMmGW@y?WN#n&%h)lZ%&apsvGGkk?6uHC!h^J)*#j+fd(P_<u5{q`;RBn`>o
+){KFDz_4Ac$QL*<V>g(7TjYGbwgYL6<Jc(D;3J;+T%$uyVslNWe#UKCcj-ja=1l^ns`6t&y}~c^2=-BIYZgFUG$=jCvDK%`^{3=(
+zbXr{HG5-ZE4^RNy5xiK9^HprPF0+1QuO2#o>tTAOCH{<758&c5X1avU+2OX_fxF}%FecFrP^!W)3~!?eTVYpuJg+HQ<`|D2Q@Z{
+Tl^T^N$x*?n99oRkvvJj^9~JYmWqe2g*mwa^ZoYhkh1dxUZ!Uy|5c{1RG*R-3S+AB@?h<(w2Y_(H*;sC(cN7f7MggbKECYG3gz@d
+GX;|IRLKy%X7e<}kroi<2jHflHH`q|_0l_ZZF55=|5HG9UkW?){J?X=aoc<@>qlX(ah#pDs5ROz%Z{fyS4vmJdZ#?qcW;O1sU^9u
+6aSn!XFZp(PUDF_E-WDL(Q#KVM{vzQdmO*(8Tm!4b@Z~4&4S8e?e<do+RAX5i%7dE*`^yWm!5vtA40^XDXjG`2OK%0SDO3qwNPOU
+VXAh4pTO*XamV~_?EK=p<lRpK4h_9k#xM!S;d=iqOuf)YNJ8Y^$T^F(&Zh56k<j}~H?pE`l;cz>%;@CM6AD7Az1!pcfucjQYbl9F
+e-kKGN#vyXcauE`rZnoKUiB-on@DzEU|rJ&yG)0Sp_OKNaUg;zjt86p_Hhd<Y;s&ovsOYq$Jz(i(I7CtP4MlUK1kn+W?qrVwmlk#
+_%(r;{XguzbwE_z)<1rxyPKiAJEXfq5RecFK|%zi1O!A;R6r3#MFj&D0~G@U4D9aiPVDaZIcH#I&J6ecJ@<R>d*Ay!&-wU|v(K4*
+W|;NaYpuQ3UMp-qGC<4_ZG;X|yz-Dy1O&)pRNodL%#lAE+A+zQXKq(KN^Ma(WmBIVTWdqu7NsoS?s~GOafNpyfA;;4_3kCFMkwJ(
+!Sl4m0)F`P^>LX^gBQ+;f2?!FZ136~t(P4rpePKjYd(Isur6Y;`^TtU;?2Oo8!j|ZdLLZ9??$?0j8Z!8I3>}b#NEk)1&&|uoErS|
+M>5UN+6=MP)(Ra$0hyY3Z!r<2H0AyD(}SbSp4=PC06$a7frs928cHVV?zb5sEOropGmJN=*XNxxG|D`5=y84s3shJ3?XIV)zEd3Z
+55^XarGP_kyo7oiGe$ZojXx_8n{<JQkGFAg>=!xnvc%jd_%cW7a>0lWz)}gkp<?vYb{k_gHG45Twj3y#r#{6tT5Mm%7a>p2_hJh`
+ehjVS8c=;PAVK0sX%P_Oo~hQMNTiq|SV^8eoH_p|#nl>w;VbIqqaPn?j|hD0kZz7!$DW}sCPb*F-WU^{?;>+c%;vHaaih<ki92FP
+27md&Svnhm+vx7jA#sn7t<BanziSuB0VSwXIc4fkv(n^Y)V!7DbN9ay7W;{HQEJJtZS?FzsAU$XJJbw#UBWa5D8k$qd-4w4m~^S`
+(&YMMf+2%q`QYvR%BL&NUl>~#VKsHbjkY6R%HU|%q?R1J7KDpM%A9#cZljstZg5mW?peybI_|2(Vxt||9B|eTx$jk`g*xC%1#e!c
+X@D_F)~OT4OwA9bbB^Z};y{n%%~z`l*MF&11->v5bEBik+h4`xQ~XCODo76H=<Sgw{9Jqj#m3ce%8ZA%Go6JzkOv!bhc~L(_=r_h
+L9R!>Cq}%r{C@3jW?!EFBTeJJ4MH1iUy)*RpI(7|`ac_v&SN~@YB9)F)0*!xeMJ3uyw>!L6^3FzV1v@)CSdgT@aD+Y3zJXw%!~N4
+1@FQHrRM2(^D_mlgqDWZ(wRRAguPSWRmJl`A=L(!AGP(KY+kH!_ZKNZ4YAF9EC-Zm?;1i2>jJSb_5l5P!X=gSvtrc1RF0pW&&K#&
+vm^h^J3evTwA`za%HZu=LZ}To!KS{H=Xc_!Joz?}g%^#^diU(zGRjx<ww>j-X_QzMaE8^*>Q}d#FxNTQPA$1+pazoaO;LG4Peai)
+^rI%-GBGnKbpd0h`7J=b9r9kN3{qoq)yWQWpqB;hun`HA_@}x(GqF1gCXaB$gI}{?VOq`bF$cA@m>>z>oUU0n)}!2m1Zutl?OMGD
+wJZwg`t;g3*&6q4K*SdM`s2mBf1%NIM&B_qPG9Ojx-TdXp9TK2VMphE%kr<~`qVQK*{91|P~#pi4qa>}j-yl<f3vwW#Ov_gS0r=G
+A*<6X+-3s)3{Vu~%t&Q#f|g!ydhuax<H+rs!hLMV2*8clx^1l~9rMjqpFT!+7dn0%9=0P?13ZHppW=6R?@I0Vr{{FiSCoZ}nlVxU
+ivQPp2L`<ya!v>TdiuMA+SywwIN-2u{pxF<>r`joT#u|(J00$*0lNI!UBV69v!8B#8GpS!w7`}J((0Idkmr8Y5}<6x?x#liSn%z*
+k3r7I=YE?#$Wxz#6#L@jeBZPkH`;TI1GDrnAT`cqevL-Yp?1Z#8i;e?7QNe1?e(r};Zrj*=ugD!oVqBa<@GvHK{+2&Y5ln^`nn+*
+H2ua_dDSfUw-FyO)}DDXIh7_3+Z-O9%jb)8lE<hB`;N~j<FI0O;E?~GTCFht(|9&&&ampR+teuR;iTf@I<Jj(Sga}57V8z#5;AsC
+y?gak|KJRrFCXw%yxw-Yi2a83f=r;)9bq-)#kN<2l`Y1exSZ{#0!ocvd`?Ch?P68vdK<iQSKy_4w^Ep(^u9U&ta^@nd({tD<m9QQ
+<xld4i_4qF<0=rXrU46HrllvW*BKtcQv+G?&5d`1jolNp$8F5&LBchzBybWTuq|!-7+jH+QNjhktWX?C+&r7)hw~myo}v?Rcsf^C
+09rrIxS$pOg`xiYoX15Qh?x-;io29qHPy7?1)eO<=2ya<EEvzY-gtkGr#RYQHTd+&>i1zOxrR*fW}GW~>k&eeuD^IAd)CA)EVX-y
+0bp<u&@P<5ad;_5d}mOkf1XfP90hWXS5m=&ZR-KP0N=+AJhqP`aAM7$6<rIQbkFq6|9IfT>__{IFK!%hki686E?z5Vtsb&u@arxP
+H`V&f&cQuL@4q4BbHr<ETj0&MZ4o@O^$YLm)QPy#1s9b(@t_U%v(1#+JZrK|MC7w3<DRiEnt94h&|PSwubaE~m(7iU&==1st6%pX
+A~C_K@+N6@Uuua<&t?v*nw;>e)J`0RFudS+WC-2wZtJwx4wm0)s#x~&9mDI6Jow)9Qt)hTN0YZWC*a_gx#gp?eq~Slxh8e74il8u
+(YaSlO<$RyKkhS0HAR3A+Hg0=JMgwfo$)feWbqQuBp-WlbVrxfb|Q-p{x!HsR}a?OtR51cBc_+1_RCsy!R~}%;_wSGCcx+kyMoUH
+A3--#aSf(vU_cs8&1V3--zp8%X#@gFe3BVJA^P(*k+9A6XNT9gbqBlM+VX$goA@N~%u1Csyx-`_eOX^t*FRre+NyPGa)*Cf@T6l4
+N(E}?#9{}uzi?W;{~q?Ik<~qAcdg2?bqSO0aG>BmvEBvj|8o1-2jsg)J6k7UwvRIvXZy~%>|(o!)G%aI>m2=2n>6*06Y1c1WY)}}
+1mZs1)QgKsJoL}}3>25#I#4ke^S<J1YC=`k#o@b~<HdW`tLCNq+*!1Jfd{QV+#iEd0SArKOZ30hO#R~Tx^ijwG;sn-#Y%m4`!Z5I
+_R$8TGI6rn>}M0qFW1Dq;y>&}Xn>L%ooe@!m$f9$*L#lmDB_oAFEuJOeYs|d;s|4O+YG?DzBZYm1XAbvPuwtTEJGContsj63yW<q
+fS4b<yMnp6z5~XQx|Dv$orddY2&_*2^w=2tcAGQ4ZZdUm+e?*Nuk|M?KQCPFAdV6~YArf&QR@|zoaIARGc|2o9y}j0OdRTCJrBMx
+zAij0IJ{GT(cX@y*YK!tAt*F&In(#-54P}2GE6;e)on6#^KO47@GUJ(jF<ZiP?L)GZFm^H2T)CI$Aj`2sI|q8(SRC4z^$=qyumQd
+RRhIp_kpWJEWSrSPJEfZG;7{wA02TGVGGal?_8>%zuMQ0o%IiK;NH@M#*5oD`3o->7yI1WpKSm-*rj(ZH%4R)<4r$$Glr=PexI)E
+E{_=2!zRpIcdi=+zHwaGyow#mp1&eHgzAH0uH(37LleiRKocbZKU+rigtE+ta({+6{j%fw)_wd5d@@)m22g&KzsOyH7VC?dt79~&
+eY?SlI_&-`tz3M6wyCsK5-fCoQc(6i)&2a$>rVUokTiqOBa!pRlrW?0*x*lnO5hdl($QJCuoUycEz|D?y7u#nSatBnM;Kf_GM4gb
+nnm3ttJFD%4Hs)|SgrwPm#~fs4YI$N#EvKl_p5rwIP$plrZRZJXPq_Q_|?gYo9;U0b7OBYoQv$hT$-z=YhO0KGM*igO)ucjI`eFi
+9(en!L;GW%d5=&LZf^Lg-(7{~fr0zjggu)ZOEOEIAk$Bo+}CpjJ?Im|7<J{uTVJQAZ>wK!qy{FGnRX3}+T6okH7P79@Cq6nN;n!f
+`SJ&#YexQkbu%#Nv01CJb5`(-*jzgU21p(XXKLch?bJtgC@g4(?(4l`_ciyRy{h<}eXr$;jVDu0DPrfQboaheD<z^>VeFV-rQY8^
+!cvor?^7cbeE$&|6r4r;XNP}9(g>rVTF))LFKXsTd<Y%6HrZ}PEFD~kUk5IG?v=aEBKEp1qU#znVd?QJBPJ?=lKk$a(xi2s8VICW
+`0c7`rPJ)H^0t~1Me?`e>WNj=Zc&+yD_(td{b)fQ`7KGDc4Co#A^qCgoE%+b_V_hTT3L6GYS2Y%?JCv{ZLMvuE%p?lu=Ck_pLgnm
+AslLi&)XSUs?pWFz}^^6uA>K--RK(mIcSyR$!UkYEB2)APQ!sSESMBYyqX>I>TzS}(WuK<@M%KkxLa4xeXX4rxoMS~6&TE5o87cH
+61r#qHp_<L0GPMjyG6fl{#NwKFUOTxpe%PiOYNOfBDff2AwDr_`JI63U6Ag;5vMtKK3^1^YN<{YA6qO_j@Hto_SG&9Q&J=MpS@Nk
+68f1zkemjBZLmK*kUo_^m#ef8Vs0N=KWsfI{guV+O$9s-C;*X|9Z%LwA9C<{$vzvku*^p1bLWP;i+8(1o1KpqT0T4(^8MkXvQ0nD
+s394qh9uFu&XLOX2c5A_`E{gf!^h|snr)8r>2#5xocGD~&Hb?I^hotK>Qbv`^{OO8@D$1HZ=c<>`5t4o1h32PaI~Y1)&YgRJ3%}D
+&W3n~%VcB0xpM`(1YjVX8CLje38P{3oPC|+GK3WjFbHlo<%}I&hk2<m%JqZ#O;gay**I%?vjy7pXV+!JeZL<i`l=r=XD?h@K*YFY
+JvI|ZLXu7}ZA#H?>UGY}B+$z#ZfM^d{g`iJ$)$m^{c@at#{m?LPZOsh|1@wl=F#zec2#D86$Zfdk--TmJ->!S$rMI{MeHwwOP=S$
+zZ^-+RNeD_$>Xab3qOABWUd3mDX_29^OA~<mB*~z&iEPC)VAGUZ}?Op7Id<Qo;*>VzMr=G-p7>Z7UOhWh6ePgV8Dd1psv#kAC-RR
+q1L>ZSonI6|LNknJaAbLKH5}tHNKg7Hfbm0T9M_194|7sx0Mwz_rk@p`G=~`)0gXo1{2R1fl7@{{YY9=WN`lWg_*O)<E;v{L9G=!
+JNnDY$mQGo=PXbS9zUNBiXvz4#i{2%>`UMLc>bap%>m%%@(9P3S3S@Zc7MtJy2Hd6+ymcR!mTv}MzWX;tP=&a%3`;wx<5bsoZ~|y
+F+feQ_@Q_8s!#P+2!i-@O=h0qf(yAEY~ShQsOQLq`rLjU!Q5n{j_r5i9drnif)YfDLk|ZW|4MjpZSAW~-!-!H7oKleWkdV&w4>I)
+BT$?M8NFFG(cE>Zb{;!4s`<v}ANPEBQo=akuV37pbKhZqQ;hlBIK=8zHeKeU%)b*r5m^}A{I&`islAjwxowe4@4O?ms`jA7WFGU|
+oi)tv>qSlD+sECuHeIG`fNS}M=~L#oCA9E*$4>l~|LE<>=Q=dea8Yum@bwcLt?d?W7xWm!Z&sq-L4a1}jS|(eu17vm6KghDdX#|Q
+;frmq-Aq6A-7)x+G)<yD5A;`VrxOl*T|JkBxI9@KPZ3G}>V+<XlzUeWpSz$-qkxW1$NZ+0bf?rGMY?DJ)D_|U&0AKnH#-S2Vku9F
++b+BkY)0-2wQpB?Jk)_n>Qfp|V_mt_{%RI(d>Tfw`GxscdrH9gZ^YpExxLSeLw5SujhkP%z%b8l8LwzpnE;fWU!LkKFkd~p5^n7K
+^&@*r)xC?_$`4dU2Vw#Jun5~Hb!&tR&S^!5RgVfv_A<{N3@);a$EJd~8Oh6U*+on|U$x=&>e)$b7HH4xzn%h^EbnaGPaXGc^?}Za
+hh)$(*>f<^a`SZkSjRDT8B{(Q>(~HBy1zwc60aX?V|9mL8LF42w{#Mi(Y_#M=Dgf%-A*6IdLEs9&H<?@`VM^Np$WllK*DIsC{qCy
+Cu%7H_$l8yOf{SH5?gFD)D8{GtgmN9+`5waK6mT=S$HrQ+0?{%yl+e1Vt*qV3bd9=^8@JEdRIG6A0O_-4=%K@=h6G>s^lhU*>aiK
+zO5}4OEv@7cb*3j{kPvGk^T?%QvOQde96<+(L6m{si3-*Wp(IhYHP}h<x%ROibzeUr~0TwT47PwPj;f8y>Cz<WsY<Lk4Y`ccsbm~
+E6RR)xLY~><o47(!`?ks1`pb<r<qPanDh2LbK%<A#_uQe+WhQEz=?!^d%junhS`U7Q-Uy`=h}S@x1nwa%NC)hv@C0h%Ay%I+dX{l
+o~n1yMqjk1@4V7l6oT!{_@(@GZ)4QrJYRLuBoodR*pB(B+JP&yf8r7qqKp=0diA7*@BLo8f9^KFt-pfeh+wO&MMn082A5}>OhS2t
+E3?6`O7a#qz1cVd$=258iuZIq9~v0BoUvwTF#4JidA@&@Kgo-Zr}pu|?!x{tC<M8`HvaW$77>R+_YpuqLn9@XVUP%Ekr<h<BTSXQ
+5bCFEm^jw@*UhBWr@fDHUQ>}};?$!?0#my-?r>3e8Ra=-e<;TF5Vpf=zJqCi84)}<HQDv{{M&~rYnI14qN{l$R36$F&K?QIy0@w4
+?KRmrxb1GngPm;KiQ|skoaPVa<(4e^8NJ|gN{`u&I4igE*YDpF#~F*pi%8d7ySwl+*IEzS_^E71vGZ)SX#ch*<;t0{MV?-kOJ^K(
+#IG8oBNXvhIpE9jvdQ7!Yajf;ll0>RB$1n8<YtBO3LknpKg4I6F+~WPMS4G;EW4?t{W<o46@n#B1>WQLaKz%q*I%Zv5Pb<JcSha|
+7-YQPgo{Fojip)oBVykA8=(6IKfi#PFi4cqFP3@L(H?#0kwx(4k)>*bB4cgA1o>-XtIlb)pQSVW4)}X<vYDgH&yo&h?QReso)0bg
+$=a7kUU3jRG^+P#%koUt)bv#hFvoo4jbFEhFJDiN;lB4eF{<(Ti3clGTR<x*yY4Vi-+}t_m_hBQ=C8~4ZQSfBuD)%)dGygEM<42C
+RJcdxwCqTZnpJHgB8C5s+3o9IC#W>N4)xOGPW<YR0joXquz4D9XL{n7FS{0>(0hlaL=+i+hxEw0-!|H@u=~#@r>m=T!A2?jcB2xe
+*e=CmcY98BMFQZCK}*BFf?2gGbD!)DRKbXkR}~!pae}~WI2UR|=?ft8ioe(U9S`?p_ZN=|ab)*I1PU3FGJRVj25WF6?H|L#w0Q){
+HEljoTJw%5wYy-$>n{pt&6jV_B=p9rGRZIVbhHGw<2U`nEf@(35AN!z9_%jHExA{GPR${o=$_^O<NB~IpefHu+U*<d7h~9^zq7<-
+(fvcH<Jpy4twmQBee^GMEj;uxang&0S+AF!8E5Ay3<gt^H7}o3Hyi92{GlpgETD8U9ODiifyC6gP3&5D!ZOYvBu4OJJUyL&qWr#p
+ONGVkX?M?7vrcCF;79p|qrgJL^A`ojc%@>Kk}1nq2IVnmpwP!RlJ4s127Do81q?Cdi)-wqbtjO<r<De4Y1s0`M{a<!cY%kVJQR}5
+Im|v8zqWHw&~OVaIt$kqagVBQ2xF62_`Z~2U_~kp%aCL}0!S1MkCiA8s?7fZtW2Fgc=PM8iCY)So-LVh&Bf(%%%->e=)y|-?=c9H
+H(w-P1#Z{<b3;!67ni)Mc;}FRW776a?#d7o(ZYJBz2>`KfzroWpYq4upLpz6dQN1)b#40ZHyK-$y1c7-_{t(0_3rw?n0Jv^5hFRG
+%`^OyQ!^;s1vi0!omut{6P_!r#|cD^OxvbVhbKzolAj97wvB#chzrmGM696Rc%_~H{LJZX`x`3D77V2;qeR9{aCiWJ!Tq9b`n9!3
+@OTX@Xk1OdlVReP#EuTQI253h!7XDTcY-f>a(=^uW(Jzv=X}rtKR%xM>5v`=hwk$~dRB}hJaEw#bsZ9mcP{r^xCIU=2_T{q9jO>;
+cOq9NPKF40*xLGg!Dh4Txku&YD#gZG74~C1tJT&pEV<iVz<MoCM#qbv;}W+et$CQW<MnIKLd0U{bM0Cpi{0_@-~?UeO3cTk>7Hr2
+$sY&x-gm?Mh=LNuOY)XXopj%VbGP?k=`2gtArD96R75H5S!cNAu>yRz$>2++E}vd7GIh+6gx`{fR=c+CBud|K)3WX}?Zf~olR*|q
+XWOa6_Y3oGvhk@4jr<3BF_0h!igvD1Gd?X)VhazH1rt%?#&agvf{do4D{bwT`RL>N%70rql&<j^XTHqUo{a7DwX^&pdh+TW-I=6*
+A@_YUf1JIyfG$xFE3)kTRasKY$~I7wi<cf?{B3o~G@Kw}WT*mXu>AF*`33Xwns<C>Av4!#(u?VymhCw+F#;EgD0OgKaefSGSh=xo
+=9!GM^=GRiw8}07HtUH>x$wL8cYSpGk$v`Re(JnU_iME+m--5^oZm8-<2sqM6{mGMTeot;&g;$&nX0W^j40Ags+mA}JH6|~^g_XN
+(u^_T{<>_kC`eiP_FA`U_en#+W_;ug5ABgeA{hG^f;+j$=a;tc{?QM!J%%!s#5ugl@8>43G8_D{)5KL-L#eM)GUvs+%$Mi+ZN5sn
+ELxv6)zG<PYwm^N9%>Y3f868euj*^XaZEfD+kfJ{_IzCq1|{A21?HBb0h-k20`Mq^p+%K6k_5Mg(UAJduq^%6VeXY@_;La{mar$j
+^fY1<(?2S0k~WIM7Ol=&81pbaD@{kc=LxPG&bsvEMILq5)3d<;7Paf|eeO)#gCA=3Mk{8<{TmCsmONEu6GerC92YQt?kaC<tvtB$
+nX;>+zd%#j5+y1uJX`BvOt<L{@~u%(EqkY@@5InaV3b3!@rLGn)m{}$#Qd7+=P&{lG*}EM-q=1lFX3I}_O9~<CfaPYxa|mU!{?=b
+V`_a-_z~(zT;DOO#19RYDnPyKM0E}p-M8>J<<QNKCRJ-|pb-5Tz8j2Aj-G04fJC7C?Wm(UldR0~(hl3eL^~S_R%&wrc62;|khQvG
+UO@g2TVsC%l-}+N%sz;kyYNl$;k53PL%7<5Oige|aQinWu=(PU?n7_y$B%M9{5^!}Fg?X297Pu;W<^@N&Rn&?{rxA7Z`LK>2mDOO
+eeNiX$j%>IU%U9%b@~}k^@)RL8n$N}<MC9m!eYAV1l6E-L+Y87MZ0Sjo8;J`ke~u7zmRM2*i<8WR2Qo>G2amoXTAVinh34-t1C_z
+4f|xSM5XnmSkZbPmn9yoJD18KsgV2At{S}8r<`@Cx@u_=iTzT$N5%hQSdf_(ks|3-Cs;Vz-$so@ld6VXPkSMmF4IWDK|o<(Wr{{n
+nX+BJ0KDuAm>z#OEVq~vUp?=_y8Tm!Tq1WR&RFJ36tJiOSaW`Z>if@ew~XgFf6{DulV{=3Q(tv-7#krnVG2ynzv>t}c>J-WD<{na
+DrT?CS#KxWGDZL?uU$`k&RX5rpwn?Ta-Vi4m5Bu30UQjSH6+Y_wdwH5G0E$<EJ@N5ZG!!N$|m~J>%AL0AM8@zXm%r2lMaY2qI&v4
+#Pd^kdfuw<u_vMX3p$K2q8?1Yap*!7iindmQyFgAdbnuPU~MjqAnCldag(jDk%NGRLrO{vsp<>dcpOouul^CXJDZ1+su=)a@ev3#
+q})E_732lXmA@OdjBwplo1mdJWxaRy*n5LdjnyL(iG5qBowFhl6Qe#o>hODw=*Xd0e2;xt>8=F!l)z0rvt~)zl+SBlSzXrm&lx`Z
+Zjp`HRVZJ)Wo<J(XOe#E;P}FVi-7_JR&32b|9aNUM#<ZH&vmp1XSlzEYM-BcUGG_IwrO!YdGg{7qy1HgedQQWMBgf(r@H?3$?o_;
+Bvij-uG3L!M1MNe;-Zd|noiWi#_!q-)yQldR?@?9(94DhBA_H{WZy5-Q#}BbG8QKz<S2|X2C|#=`z3?{1lVPVAwfISn;xz<bg@y5
+<}9DyjkzA`H~`bPe#SDjZ2bbKRGr)XsC)110;exKN<)p<V8Y|bv0q|t3c5~PzyG>y9Cw4)rRo4(8Yuf-N28ZJ2Q0QBjWJy1acQhG
+6Vuo8WX!SH=-HTU4<^2Bb_Rs{LQdbwkA$J6CzD6Lk5V!A3vk!r;rmRaoHd4=MygrLh@q}3G>HInpAHL%ElCPCr(vb)ARslTBEm%t
+jlfIWs}xrFo3oH;f=t5|Z#@zkOGL<sKOO^p4TxSsR0q^$hc(IH8XqbTtbQ{TSf4lO%h9>xB3-muIEjQfB+nh!Qonlh{tG8B?BBm;
+ep!N-v5*R$U*WOKYtFsV9vqt%;H!>3zq}yOlurh^(%MZk8abt|CUVfX>x=WfwHbYS0#J4+nm(h%@<&H?un8VdqZ9i)^Rk+%B<j&@
+Zz@_%Lybr7F9|ep$cHvJu9BLCzB(H(v7?^P(#2R9+h_|ZD5>PCFrCdURM=QRM(*7#Ot>@zQnnkaF_Q$KAnj3!2<U6M%W%Cr7_xY2
+uDv}}`Qh<Zv&O~;+MB3yNYbbQ+11?FF3>X~Vt9Pq@S)+p&SqMCnmETpUrlvzP{Fu4&5N2FYKt?%oDGy{;{8;U)RD91Y}&Z7b$a>8
+aC<!tsb9`VH8*!}SUam=n41}oh{W`_#sgZmuU%f5;G)hz;^|ZpuHOk+y?E?k0}_(X;Lu3Y{E<9g6(p6%=1^p!9)JMPR$?(l=SQRq
+KUc`4iDKz8s(?xPtuG-lb<zGDL|4ccTY(h`3@JYI5eJu)XUB%Q4>HzP=F*8W;RF&(m8Y(xt!|)aWMHVTqp8AYQu^AF;s8F+$k55z
+*W1U_)xp9*l}javC0b3x&Nje5A~?|9!BS6^O_9v!;1CiR8R%nctihv-`u+9?#|H;S__`UZF$qW%28WTj&k<gZI$S(}#^Yr>pgL$U
+5EudxkCW|!N<-j(`&d|ry+j}pu^6bR6GdAL2syPO#|D@jF#aLD2nBJzj^;*MY61?OO2lJid-)Pc6cUv}r?Z$WCX?}d)hG0y5X7Od
+R2rA3qN1*<rXu9CXrz9LCNSB`Dq5O4>T06l-}2c%A4f%1M@vUl$flD-8?llVUQI_+OUR>&@(`s20su`-0h@>c5Gb@v`~%=Kaldau
+L)xeUxZgLS(a_=#Xt{etL-MUvVP?SiXMjiB7-|T)EC!WK5Or3SwL%bRGzNpkVsT(=RdHw4zUwH&ZzX^yk*O3ag+e9~aFTbTaRd^D
+N~h5%6w$C$V2NZZjX|T4i8x3nZGcLn(|(f_Euxx?iA1MTzyP|aX{z)ik?|PO5Y$#ei~Fxa-EgEr@j5uP4&z@!G4l87PbP|qAZNcL
+z{b5ODWsQ00*gYSMNIk)5r_IOA(3dbh+e-(rPKl?8uNQp^cXa>J+OFGUI_p=EC#J8-2;t*5lO{S#Q*OA3>g0mY=Pf~)o=L~6G6d7
+>08$&kdZsEOLjkGFCqH)g_L8Scv#^vNE8aCs009TP>~h`DF>JYF#Z$Z1AR&X@&9n@LXksq;{%QkILSbB128RM{1<@)Apf6e0t3e1
+4H$T-h5_Rb0Zw>=0pkz49Ppn228=(1+N83k^ciEY(}fy~BN3x`I2rQrzZBQassD6xbwO^ZkWG`_f=a)GHecCj*uLyeXce6<%Q*i-
+1wdvc-Nf+zlB&M;Z(_8*<px;mZeX=g&uPm>)OFXLymFki+GR^?3_&Jw<-o)>@4Fb7%ZN5Dnf%AGNk;=au59>V7(tLuu_x#3qj!nz
+I1?l32f4=OTsh_6tH)tThCW{XG<y8!+x95QrwW@fW@dtN3Rd#AC7heKU*a?+Gmjc=7s68}_P;zSEPEF!`H<`OZt&&xrxeWA%x3rh
+?S6R*`;Q?HqG9_6$^Cc2Ic9%We9`K>@@muDWjELQdEdJARgEFT2y5G~3ntLQx?gqGyr>Ig$o87fRX&)}9Uj$qY<2hZcpIe5@9$Mj
+bf+FF7<n{lqK+n2h7;IjV~^bN+voT>i$0PlGuOQE8E^L5-#m0QEJ#=8;q`*$9Fl;$<|$U0Dx(Ht>|MOsmG3S((4<p1<z6~-*UT+w
+k+^_2h$o-p-v3<6Yu1y-J&QXV=7uz3oTSS^o7RS_%xid-bie!dy5@rMC`o1F&)MiQ6-^11=AX%I#S{83Iv29^Bs5+Tf|Oj)pi4|!
+Nx39gf&ck2NT_zjDcF7f^PE-7qTTEY2~u$b+MXVodG3+P*4QVWIYD2Y$uf+19~W_^?Ec*ip@Y7hWQVHAoI+oJX~*qpHzr*U+_T}q
+JXtm6Pk2l98peNgo}yM_j+OC~&Qy=_^teCCK{ZB&F1?+7@$Ban_I!7{f*6uiJt+@U8`?2t0>gGDORAd$EiX6hn6>a$g}yXP%nW#@
+?|WdBleP3fiW{vUPw(>r1XD8d$%+-9rkx2$=1*3dxB56zC=qP;DIQ+=faFhdOZk$LvV;fpG+k-EZ)B)6kxu3bGR^E^vi#X`)6Zzz
+p~FFoY*cU76h6G6Z6xFEzv9;U#AG`uA7;dcVLNAP$_W06Zw$At!r^<`st><s{IZ}(-(=I`>|i~Z9L?M`<jEHwij-e7_@z(JC!8NM
+abCuWK^!T&iq_k$i=BPv7YQhxNR`MQU^2+<aUvn~?CYZ0DpFcBs6J1;`LU?tS+<#!ZiDAee_@iSIb(_uNpj=T9J<Hr2KO>LU2@x{
+Pc!Y<Nwjo?gc^I7yUb}>fL4;oaplJu31x{=z4GMknRZ>CWJ_H)WU(??^6n$tM3m%=<!B67GK)a^1nD*-OqD-9c747(XN2K3ud7<m
+zpePiCaTGpO)-sS)d_37#xLe2b0#mh^rT4zf7r+**O3*ibJ+1KZ8Xnk@ubqc{kf9K?(iQyC;h!X6lcna`A}z|`c4n~>*l0Oy_<Ma
+cVqj32?rO|29v4!F|9^Y0*t!4d9~`2w0A4`<+jq}i51qx57>tqu3WpTD?I>4DsD45cW4bgT9+#Mg!WjskdXI-XsH;9+~%JDe5ts1
+BTh<<<4^Cce%2g|mT=>e&CjcIj5!i=oY=FXT|kk{@Fh?)MM@9z2rN%B6`n062m%ej1&#lLNCdcZ3tx=L^I1J_^wIrKe23Ab1`i*@
+d)$Gn;uxNyysMk6S0uzretBO)gU9TxBWsuSEPbh-y4gS~&8fi)j4v18Cw^*oXuR=Uk0iP9@}@&a@w)dJ4?6B#-r+2D<0E%YxiEuZ
+K62|Aqb?_@g380pueML!;Prljn?6%INyyU?xwP3i8s=_fiFuQ9G2=wU*}K&6Bx(7ssr8GN>b(p3Kom*@e;0b(D6g%HMo6hKxIAg$
+;z~2N<d)K7r07LFiezRbryS1|q(leCjMgGc=|N%=r2GJoNSGIYarCh4`D1r7m8S)D+<x@rq;{T)ln|WZMX?iOCLXO0d-jf5rn=pL
+D3RF~)LS#}+Fwc$NinKU0!=6Bf_}$8`QU!_&S5qJ&ZexVAyT;u{QC8X^T8(j<WYNfDY>yE0=Pfp+R{-!&QD;?npS7cmI%A`Di`Of
+DfSOzCJ<w#c8}7Fk(Ce5##SHN7bPt^yyM2ugL$*5W6U{9lFflhBkOvOFMXa+fRcC{MW(0sy?4km;!3FTVTO}u{RF0zb(a<+7f*<n
+l4I_$3qrn>9iM9SB~>zhyF{uoXZP_~*<whrT>TZ%v~%uo`d8N*r$^2_ptg95{yZ(bgb?Ri=5g<Q`O-N%dd?=Z%F&PQq~87X-uneT
+TLs6rFWspffD%SCC4#%~2Woc+%JS$L``XveV?BA23+=j(f1XHecry3b)n!Zk*%ISy{@d5_xs+}7F;wP*(Nu}ZQG4!GxD{%x;th3?
+?#u$siFfBt+*_`6iD@96Ig#+AcI3&<H?|Ye5@H-hM8BFcVq`j7YH>NU9{#vgKZGFNgk$E-y}I{axO5xW&xaS3Y|NJYbq-cyeK>dt
+I~*ciDAHs8fefm2-;N=3`WW67{%eAJoZb1Nc2rLF*RXsZEz+t&S87f@pLF^(M>S~&{ldYmAK4{`e`}9^+3;*hZom5EXl&ZYhkEam
+N<8=y!QH%cL3fev+jZ9senz_b#xNzq?}1!kvEK9e`-=yvs@7&OBwT6nAE(vsv_thv^tw_Dq2vilHRC(;J10K7Ru=BUkVxzHz0}pi
+mB;RW@T&kTnK|y1akIH`sc)lDSwf8Gq55aCx|X1jNU0upV(;dBzSvV5u9<dd6?OG$f0+<W!K|1hJ*tFEmGx=S9D;-qX&HQubgNCE
+B=v;=3>L2a{Z~gp$zENbHt%6sg>Sz+y*5@OgDcf5>rUTo+vj+;&UBN%;g)wz>$Id?8NF%N;a=6G$-TpOWE{OeE`%ZxT;|03&GEqb
+;SH<&#)SrXN)^t^ohNpk?)l`jGyBpO0|s9*Rog*_h}T$mO`YH;Sa-a{mzc2qdD-_>_6|x5XFC!kH#>i+cOQi|%dP(&Ej5j7mpMmW
+ePy;b4kz7RzIFH~cDYkVu%R^2*mi43{J~wf^2m}exO3&v{mGejT!|tu)(P?*A&}aQ7DgjEO48zbNepF-)YcMWa8g#_5ODvMzdE|n
+J1EyaJ!mA&ZH+E%I~nXP(|^aXp@6Nl`0C2cbJNWi8g>olO5=J9X2+b)#aG%ap?7|MdSMWfED@DYHdadWMlJ5>VZ9%^!Hy?&am>pW
+Y}}H$-`IOPdi+!^v_u})pA313?bH^c5x6RCoJ7z{juz94mu5af`9xJoV?INkemmmhf54~so0^Jb2FfdP8E<!ZQy>~6Vdf88Ey3;r
+ubZnRT^s@DM_MN4=x7%W$!8t$aekU=1dlEuC`DLkgXCi+vovw(ETohMJTf4oK9FbtF4FpUf(4`J?B&#FE`c{OS09hryCy+L`lF|B
+SF0Phmip-ZnUja`8?J1ylnO+Khg;F=LuVh1-<&+xu$1jANdp1QUW7FGxYik~pY7f<vs%cITv&R2H6^cm?u{w!@vk3EMMy;0>O$AV
+8EVBjokMANCo(0spA6V@hH&6S%d3rMwuX{XmEcC3lLYJhUx+wB5+|?1#njPSo0!AzO5=ey@Mjq{VH}>hspLb~;C=Wn&ghfqk~gle
+-WIK_MMq2Qsvq-*`vUzP??l@Hade8z{uZAplWqf`VZY?>g{y3zCkbWViLrIM%apvkm;ya%fF*M4jf9Dbp%uQaarE1P(@TBX5=lvO
+#LY?ChrVqPJWI)b;{IeMiSZLhs<@t+q_gZmZ$ZV1vL3obCwQ(hS&Py;MMo4~4nqw#lt}gXr@M8%TYQXX&KfpDMNhKCr#v?uH^r>A
+s8en1eLT5;)Q!&GHYLZc(dgY*WeMH1ov{rm+#R_|Xa|W>%=(_9w#T4bmnwZPWzgGsrek9PghV|SuXpO2#A8U=FzD)BGZnNnPP))Z
+n<Nd70>5XI$-=>-V72nM!ssURTg<%3hG&g~Bh;SgcK7;83VH#Xd){eW8*ypQG1d}~{oa=kCvhdlI==jZS>BuU(KTCE?Fh$g+pH|v
+5t#FO;jt~dpI&CK>e1AV*RYZ_Gud=H;1_4(wkqS{4Xtm3xa9t+ES~N<>0kOK+4pEgc|2MYk1;a2u-T&0=K7+Y%nnBhEw*gB#Si^1
+Jj8yM>mXs_#>1|T8QmH=(=CaT)G-u)Qg`_1*4Z3_WLqlY>GmtDRv4&D#l14OrD>3XG*JbZQ{!qxCrWQ{H)4}ysw;71DwP2Mq{tG?
+mA^h>&DmFJCk}^q?iWsa@TJGg(Lma{r#Nk1gZa$6UwWf<g)e4(BgAqfn^&ZtXVia<m~psyd&&FoYzvA3u3w@qsgCx{7raV-Xl(0z
+`Rh)UgcIQ%+MHe*dVj}Yi=xZUbcr9KoLH`WEl7i(dXfCYV~C`5B<}^~V<baq+TIpCR)yLxixa%nC*7|;Td#3#uo0zyW<RqF_sR_u
+yw)1CB(vtQo;r~XYPF1|H7gs+PZc`z4N21OsI(RoQJF%Lx?v1}PA16MRwN=0!VcLNa9x<c8{UPRPF@+QYTs^9Is1agI<<ogsi?f<
+ex4$*44NSv=iGFv=W4u}wAt>lVR71@a+)j`l^KsXu#j9%kfbQa&Ed?9y244ho!8NJOdY2!5q`R3&V{=xKR(_ttMk~170wd*d{H_%
+QOoI}ThFTpz(_-h!}8wMV$kzckLDW8ZpR^#;Kg^#QJ;=Hv;KJ{)0#)?pW;mJqS%6rJ#4BWS&}1jEnt;Cd6W|uE#0f|7)swAOGM(O
+S<!^MS=vN|j1Q7;DJm%|lfa3G>lwr7NA9hp2dQd{I!$8>_nkT1o|zLNvF`!5ml0>k^D4&UDx0h3X*l(U@g<jn-;SR-otLBc>|x9_
+e#XpJvcx)@a$(^_J^kH@oVuUR_6stVB&rDeBt>iKou!+Wz8(I{<!Pm4H^8$cVFah)ac`qWf{I0gB=dhn#>MsKi;gY7WgV<SkUaRr
+Ppg$>73&RVWKoEc(=ju)58X7X_r*p!O<L;vq8>k5xXWHuCNlWxn{sEk9!aK$3a>rUge`kwC)r$yAba#cnS_OuXM%f5{GBnXDdi^J
+hr8FY=2qd6%a=0`?UlOe=kd+D$pM$%A4lvzsG&}ZN>P>UAZc%9Mp&!m63*rvXxQib(z;lpK7#yDpKuyq-cX;$ntNdL`W6ZG!ppy1
+Jhf?!X58ECz`QH^y8WW&U+=f`Nay>#XFQAzm@52!=K+(r_ceESfN(}<w*eqYi)VU&)~w%{nex=aP+C$W1z%xgWYp>5K#<D4ihVVZ
+>1)fDW*!5(c#du+LW;B-Bw%E(t3tua5I{?XN|5!~sYKaYuyFsCzc*9@qR!8>*WP<;&^^yLEqAdSx^*Q2_iODi<w4I<cLxP`6eYSf
+?7kf=sknXGU(<%ydNgzlL+xJoB!5#wbxA7As~U>#(+^4E=4z4tx~L&K{p<AlafeQo-F6;h)cdq!xVk^8U$GPyo!p$w+iMZN)UGI&
+Nbc7|?~S`qAIEgf8(*w!Lzk2fV>DS+e46tUU^q~u`*mm`l7=rfQK85rnk=_`w%rv$Bx9v&;`%9n9tJB@uNeqb2au2=m<Rv^sXzvO
+1$!ueZ#3kf33a&C!`MB0hvB=f1U{*Am6#pY@%&Y`rel4l1)cETeYrkoTC~JP==C4MD4X!&yVd0<J==QiP|HOftU(Ox?0mdpdLe30
+*7O;rbBx^8`c3{Lou6F~wPmgN7U|_QISj+=*F<6UYk-lA$`jMi<vTJ3=zgwv_@140?8%gmD^`&ZREZ(iHhfJyBKqNBWj0x+VONdQ
+_U}8rRRNh6T|sG|R>W$PWGmmlYf8{#p=8xTf<7MuDb69lp&@@AG%O%6B)HAmBGAp4>K?Ho;iSQ}!mYd|e3pbqr|ulID!se%b9=@0
+TrEeN;xN^I$x68AH*X;-qch`cbz0EzV>trT{x$b=Pe)#y2Ag>%z5abrCW}k!-*&31Tcv-gLU?6Cz}h1zj&z`3eZ5U+$}~j=%+(;B
+HWEtX;_FG@{M^pn9KXxN5s8xMf;ZpQ*Ueos#@3Zels4@8^5fN313PO0S+)()7L<j7Dn-`az#D6*QDg%ofT}8$C~I>4wz=dgh{I)W
+U`Q~e?nS)!s>tUn66arMf2g&xp;<_>4V%2qK0Wtn5P`rfys_C!iE3Ox?RQwt58j*i@GO3u@JicL=356dO<Mon@JwOKovM|+-_B};
+K0j!f0TBAPoxC_1JyX{#Sj%eRuym9-$o>PECYL^)BYbY?NV2i8A`>NQfF51FV&;-pm2o;anP|Dw#dFrfyVKEFI$FlKdi3*TDi=+Z
+?Sp#zbb>a3!OMz%oB;xXgKz-}U{MgR$h`#QD(k~0*xwp=2kF1pZn`tuS$i5gaf!MMokElZGd%W=rElNDY9FS5@r6fM=50q6&3?nl
+EKK?3r1;veL-x>nM&3Pwz!Um23~&5;U+oqUXTv*^RIBQsstoj7J&6Z-ldC>IdvE@I?|d!_BZ(w_e4=Yp#=pOwvqB&wNga;%5T@7R
+y<f%}>!YRT;eincOq#o#oD6XY88P-7H-+b>M~8GK%E!5AanKM^cUI?Opj6;t<<eAOn+wK2M$5f-y)V8X8ob)q<p3iLa9lJ}vSL@7
+q-4EZ{>pr-4uf~_XY3va61iWm#GN>>K61i>!Qu1nXH3YLZixZ<*Z#r-zHNzb>LVNzmMs<lREi`UGX1W1$E|?3y<?+B2k8B_p!yeh
+%i^G-S0*t}7NzLpNK(U!ONzR9LbYxvN5ox;gzIPkhNGN*Pb=F!n`#iOOQDfu>s<gILMD{}F}MI084n!*aCoT61)yM?3&uah(kat^
+oJhO{R9^PEQ8I*&!{MacJu5FRBy~jJJdgjmr^TJOW9%R*qTdy+&pSV5`I_h?^Q+bmeC}lFNnHigmuBp9t%-+Um7J~8L?V$Aw>&`Y
+Zjo+y!Wk=?t${$M64<?=@87%_?BtkYr;bO+4DW15ln)<mtb{<wtoCzs7mi9+VqlQ63S!0R7&4KFl+9}dBGFhf0@61Xz>pQoY|8Cy
+A>n35F#aLb>g+~LGF(%k_F~BxKLb8mc4<{vGIs0aV{4vVd3I(;TV;laE?u&Vq+Ol+<!*e$oa`{+{jRYAYSLr%b4|I;6ZTaM{jqhD
+w=M>dDhjn#6Luw-Y|pa8VFgr~;~wL;dJ-yakQ(ZG41)A-!2V+*L&rv6k0RS-8;C^Mx#+85p((!3?mBz`0kxmB*+>8b{i-PW0fpBv
+VEhlL^!hr<`rWw|4WlA#^>`F$f6_tTt|30dqedsCM22`+>2jq9(@`1$p=A~A%Qnub9uw=S&y(tjVd-<{@87a#?!;kU#vFpolbRPD
++PJkc%}$ey#L9;F4y|1`W{40^q|>Of8@TOhUIZMM!yrRk3^#zL!l4nMD?U?=Ejp18Q37ny2A6`;Q0Qj?3jmBij3a8jn`Y!Dgu2`4
+sxYatJ4paQ=BX=dXzCalnHd^tsVlK4IBB^!vYL*Cv)AANf9FBQnmmdmbrR4sbMYG-9U5eBuED3ux)5%GVNpTeCYp320x7%QG$hi`
+MT?69a5${&(|sLOsAwz^4|TtVL_C3vg9b$aqA27jC-!8F!s!y&7lH9F!IYF9;c8=~qsnJdM2%1(VQMOoMyAu4EH<0Tpi+o9>17O&
+z+wqiH8j;#1zZLhFVz!dK3_vqS64%Y%lthoGo3(7OHW&sFY3SzX+)%@tEtQayQo6?;Ato^u%b45P<NY-21HHt<eDI1(P;TI?r1dJ
+0}sZ(7eBBTI;uQ2*kf3}X(JMiMdL7d905<j%lC9dU@=4@l}e*h$V7rH$M84`nNDZWC?q_TdK3zS&Y+U;a{IObgH9(CM4AHHGKo$W
+Wz);|QNsWBm=ycv4bVbQaRlZHjDHRJNG^jy0$UKH6g&4KQKEmp7k9L%siSQ91yO5Nut{-W3so6{p|MzyT5?UZ#lz4}$0A_ySS%W)
+AjnwkKpVKCu|L!?5+(+We>bcVMEn3Ph$V~|sIhAQMNyODzRs%9VY#No65`1bu21|2?xH&2AnbF%_`d@WK%<ZYv>^UN_@6tg4t(>#
+lMFOB{Nup*uL2Q3!mU+d!1x0|!<Ib^7=H+`0{{cYA9Ok3KLHFFFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*#y^F5JDZ&La8!HOS-TT4
+a>15CMvLxy+#bC0D32%~hk0Mp`nuNJ>zjZipW$c|;*k>a;kiB<CwIYa^aCDexh6%fTpiFp=GoNU%Z#{kPd~9+U*FD@!+-`$4<0@+
+W=IL102$oj)WYl0f*v9kG$f74f)vgJrhNFizy$J;cgG@3sj?%pa4}@rGh#V@eAx`>7?w;k7Jw~#L<S89s{Zmg(A-cn>foabDPb@1
+RJm(b$FW$`u~}A6mYd+^M4=-$XW<$*^WIN`$#UlpH{NKm3Lc)d&4DYIXFr+m{gRH=EuhNHrT1mLUBU9j8gliA=H;g+O?}}_fX?zG
+%xtDcm=H?P$#<>l)s3Ot+>E&C!el{)nycnF;bny#D8OmyK&Dc!fYQ)g6;kkm26;CMrpMn49d@N_OMJ`Lw#>a(iN`^&Z9Qk&WfwKB
+^~mvwLb);yiCwk(>eglc$n7%2L0A4K>0f~S`Q>>8eKJ&*;?DT1-M{br#g_n8EE-!@`)pgD9>#>q-p1_$)|$a#s?Y_y9qr>-+Nef=
+3|5woP`XcmC<x#&dYk_gB;-?j|I9+ELo`i8RRjX^oi#?XAU9wI(9a6t3Y_!sH-qD<IT|NoHm^+Tah+x(caA-S!U{{A_W1LyZSR~Z
+&`SlAIWwzgI?@_fMsc9x^gX04dEWJ78)lZUp!{;Zd|=D#chOGyYEbbXw{PsYkY|A<x=_X79_6YM(M?hzK}L(tzMMl|W=Mj38t-Iu
+_^>Jz<a6wPJZ>aH10v2v0d0P02sM((qiK*N>qMjwqTQ6B?7#tVo&3Ksrl$eXU+cCJe3I~v&MfHCKEx<H*z2v(amc25X#%J_ab~-D
+?=Hs&1Y6e*ZRjHZFa&QtXXt&Z!4eCo#wj>+eC)Sh3)k*3hl)SlWBv)G_rpwm8szq+ap`D*ru|?dgaVGok4FX-mXRP5&G8&wxSpZ~
+k@|#==+0myUiLQq9Uj?K$W2)`6d~lHTsjg$4zyevHcXGdGnO7(Zm)MJkMZ<qQ+zfL(wPTXXLe)$k(!|zU$eaD>k=SB_2O7->>BNj
+>$j0lxKSX2>v?!3c38R3$||A*)Gtqefez_dXMe2PfdP2~sXH=dwQ^ls78#<4X4J3bAAS*)$bs;;I{3A%ucwM8WboWD9gT$}5D-s8
+d!)hQY^c(>@(864rG}XW0t?{=kqAA^gM`ztVMwri<?)R#k3=8p`B>$ft_jryV-r>{>#cq<B>77EdMl_8|2g#avC&(Wp<lZXa^*m5
+Du>OqkHsT(y#nHbm=NJti55P(5vIIfyMPAKQ8qL9SK1y1xtgm$2rz#_5F&2&8#N`!&9!&F(O;=o;~@&;(t)R@PKg}I`GWfBu|94B
+$k!Rw7)B#Qs4+x`39SjhlJlkDI{7eUxH30qMfzHFOv;;-(K7^4<uPRaGL5$nPEQ}TYVu`cDugThSJJopdpyVxBzz2|L$pz6d%&*l
++bekG=r{&M%=Od`Zon0+_-2QMl0q#GSl#pOm=2Nz@g?FfM=jqRrL&0)nSJcVrjGY27SQb}7n4t4r{uFBA5d%Jg**)&gse9c>;=#Q
+XwG~nZ2^W{oiQ|ACm)6cX*q_34SrM4466z;;VVPeQAT?2qQ<qGR_|)G^f1IjL=hh{F4knW_1(*lu|_nA=o2|f(NA+WWKHPSWJ4}Y
+G@J6XOn{v8$_i@t<Ycgwu3b(ZwFw6i%rDk-tNqQGLAns>EuH2)n>l|A3PJ))zs=o~O>`k2&}Ny7vl<DqU7%yfV&Wibgv!7`xq`;X
+kppH23<=KfIdpAnJdL3>v-x}=4I1JQ;Md19UCXr|6&|ahLX8vi+Wps?3Y_vI&NkUVgB@?yX3TTW_W53^;tyTv*P{|@Hizp*V1uAd
+PObo(%cHx0+27NG+|CXjI&qno^;2btyw7~+>V(SBvV%NwYOafcx-yw0I~J8eMpB{OR?sv80;)E!2xzntkb4O$5*V_3NH;q84`TQD
+FP;)J>zx5K9zG8>YBu)z*o~W$ZRr7I$R#}|#!#i9WX2VTaI_LcqEs($7@1~7t6A`H8V+Jq4Vzsi+>`p@^rFeo#rtAI#Om+ac~8#!
+L#(as8Dq*zMv)nAMA^}eJwU;6LlT+>G1rQ8T?~Kw7P4Hk_jAQVl?dQTrpPG@Dnia5LBRq6;~xUy<Wm)%y1p&febnJyUQnmx7=PPJ
+rGm>AH3^k2p-K?NvRuc!teK*7fPZD3JrS~Lyf1RD#jMl!(FU4jW)N?C-g5T-(_Z|YX}Y5z0y}c&F4I#b$Fqt}II_b+S6BbXj*Toj
+MA=1J+m@F_@sW_OLf=a>(v{gzu^*A9tb~E;LS-c!G?ob9uyRHgY;(c*$B50!#*HoZDcc^K|7zDz8pK9vRju#&$UP9hbYtSLO-zU_
+lw*+bg{C#`koS$+zz~R~v&?4SNy3{%5683EaEk1c66RL8McfG9S$2~K(L}5vHH|Han=cxf<7B;%rsLjqYog;Vi4aF=SxF9ZxVkEI
+4`Q%UAXAM14P|<el;k@T@o_l0Jz)9QaHS3y{{!00)qlh^v927|p1*AEa%en!e<PyS^s#I0JNI?IcU2*RR}_oeY&+bT{*zh1m&%ZR
+)8c)DZUgT|rR*NnlMGP_`w^xg#(aiaBi)N6ONwLpo7Og(g;VTEbXou4;Dx;bpHTppijtj#oZ+FSMaMul8ira}Vi9t3Z!4<)4HbP+
+&2f3H3JU;?Ka9uAy9zF~-KDS00OBWvSwXHfXjiVVY}s*XMfOIw&mj=OYs?9pcwzocBg^PavvNr2<!jw#XV-8o!fk4>o|>#ICdXoq
+GIFdg&ER5~vg+&RCpA62QR5v*B&4j(bYN}K?Cf*~0R`!A>e!G`z~{&*fb>EYzFbpOKuv&=Z~ll?=mrT>1;#%C+o4suIhc261zAg%
++SlM9sm7MC)@dMSd7lbNvTU|6<jP)h*re^Zw<LcT>veObp{lH!SRzzvKXQMmhSo#6CR%o{;M4htYZoTr#(CI58$NU&yz$KhHC&&M
+gY*(InVS<iRG^KACY9Be`p`8A&@BkSg`!F%$ej&PCd&7M1QZ5flMBW_gTfYzRjFfl6Dv&sU4M)rWG~4o^d-e?>G;>0i6hvABuGr-
+p2L&Fzx1sqDeEEyIxN`@tZUN(s-J6BhR@e_#gJvCvBG5!X(Y?qf<|RRgmiW4#&Z*#)tLmSVO8WgE7*yIAVN*6#%Mnz5|4!LR|O)`
+7<tbFjaH}~K0t|O`1gnL$6+x|&|IgxG0Ad|JrX4#K++nmw_%75qfSkJ+{7#o=L%&-4XqWQ)g7AVNFcW|0K6<$w)gUnln&d}?d2e(
+LH1zP&N>R2)|T<gNCZSzXueyiQ<<W~LLeZ*J!$ZoVL~N@90$6>g~|#ID3p~I%_|(-ejCQW8IjvBKK0#I`sMIYTRecoLbCGpmn>U-
+u7`Dxw0Taf37aIl;cD0Nj<}%YdX(X^1VcPh)`=E)9$WDvLT!vajzNZm_D-#QY4lPHr6C|feeB1q<4lb~Txg0H0PHrga;ISla=O6Y
+lZe5~D-1kF(Y(T;;9f;A{=LwMKOf9Ky>?Qx6OSfursx~TJ14|u6s4uQ+o@7fvQCDLL1Es~9bG#nq}ixLU4@#e-N%pZDTz^GAfYEp
+4jetaA;}Smq{%h*I@A`XE1+>ua=TVRLLD|o!KE<ZvJnby1{(=CD}wRAk5=`gD+<#C-HlZk3Wf|)pJS|SZeVR;q{C+uAxAl|MnVsV
+q2XcPrrJzMU>(p5@f;By<!PWKY8EMb#VaKu+)kN{LdpdMhlHB35M->}nM}Z#hNjEM4u3zFfx{@a02|=2JM6Z@_;*9VNb+?w(i8Hi
+1cd~2ERjKCQF&}Wn?WH!jT#(|%hXUc(9+;D$XLkxlz4iYCfXVt3SMqHeJv9WRT>U~lv5xkYC<9kiI#WHg?IpiQEcsn9bgOt>kt_K
+0ldc<YbbH(R3cunXCo4W#bNPyB7q1tR)ttN7#xvAr!lBxg50W(CsUXV7L|;XryiBbV3G-nZUmh{!Xp$nsfaiLF+dkQ!~hi`;35$)
+{u9VSvS?sy)d4y=0)3rTe?#Fa5{drJBvG$ax#q>F-@|=9ROK|n?_ul!ho^pz4kYa0;D8-075M{m1;&2>mI#8lwd#NZCvNeG9Ju`>
+*eq3{B`Xqv`iDJKQK*5Ms17tJng{-IVEk7>+*|cuX{|c&DB=&^{SQ<HypILrzYatIZmkLf#vcJ3-i86=j{%NDz<>b*1`HT5V8DO@
+0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*1`HT5V8DO@0|pEjFkry=-^97=t=M@98cLV}t_8L>*tsGD@B>_W-c3EyGL1dJiOM53
+BSJq}4$vU$8EfH>1ghfr`>5A-0>%5ursgJ!#f;Y2HsTZp+wisuW4m1#@?-H-`Gaj7`Jx!|4}?#Q!jK|2nmrEa-4r*F*e9*rmiuzw
+SjqsGmOkI-Lj0^g0K+2oJQpT-;T7NGw<WD+99!{hndgpACWeZ~GatJCG$kpFGA_Gw6sB0dhbmu*4~W!L=uOX5AiY9W8JHU|{xR@D
+6TIRIPpK;56t7{89AAEqpJ;?t6d~thOHTZn6iZUn2bRdJ7rVxB70VbczW8=KN=KoRByeKgHWHbvaC;1Hzq;b|rT4cH6$q-CrKwQ$
+1usx|5)uQKIEL{r;KdGo6-0ByoMfV+*#G*a&HH}4bTUKnlG33Z{t5mmO-1n&WasHEjyF(LEOE;}Xd0s_3R;2En50ifD=3yFw`QNm
+C@?NLBwbH|7sJVlOy?pL7><G4dcpWtpm+C2e!efsZ>_3gQQ&md#t&LA)xH}lDwfW5VV6(-uyQ6Vi2jyy7w%jxRi!HMYx5(&D$`*|
+1yWE(y<GJct58fPi2f|lLSfW{Z@?ocC^-U7;S-V+3zWg71z`M3Fg?;SQG2*{^=^GdO)$MRKJDbkBy$%<MzsB~48DE(Ob}f`^wCMT
+?o>Qjic_GT>k!sYwFi8K#eCR!^-aJag@<p`vWg@tI4mi-I66k5PCi$$aw{4xPy^%NjKgP74~}tHotCAIS0F?{)1q9r%zZx{DGEv=
+BNRiZ+{c_pQ=mla%*TLdT7j;@vfdu}hVD{nuHbF#b1aFTOr*#U+f+4imF4@-12wwp7zMjem7u7Wut?ZBf${G}qStzzw&tJJ^9QIl
+Ur=qMIyI!%lB-Cg?eRXPz=CNpDhgNj8crPJ(nX{wY&yLr*0xg{O$qXk+0`MaVd`S!>8KLS(Z(v6TU;IiuRtK;0K|anfy4NBL%+y*
+&h(L+7xxw_?oci0as68JzM^`wqHkaL^xECK%EN_v3Z~9$&u$*D&o4+}8P`uuPOxEW)8xm$6gryl5hQs6q+6j8IE4I@X}{eN1$x4T
+GhzHE@TssMeEt)=WFL;If()jSE?v@yZ=RE4sc?z@%+h_`l&InE3bxanB{l2Zj6*OSc>(tSjIXIgkn!?H*zLpRI$R_m&x#TU9!^nR
+@W=!8lz_c<82<qr)oZ=iKJ~@|okX<4zH4FRXau8i)ZEi}g>WR*YaK$J92jq)5DWi48!5yzF@#8YPH3X>$!hv2jJy`0*&3^n6>|ej
+`OE=&KC-X_G$z6z;1+l={`WD@WShsQ;7LjDcqIkNY}Xvr#wostz&Rr2SN%aXd$ez=AkjRULYoyU7xfXk8ff{3^FZXs-IjP1Nx_7=
+HHeDFD5?e?3V|Mg1Ly%u?Zdw#jQ@SS^Ggly-Z4~{!d8q?@Mkj@doP+A=|QC{I3Fj2$=6O-Q_*O7^)bxq#@lRN4pyOo%B62!ZhWMo
+w_zQ~Ck-I%eA+-ASdg%}1>^q;MK%Y^3f){;1VAxJ&ZRqWe02RxmFWuI;w>48_7xHSYFL!~qMqR~BO;VaR5YsULW8k1ydnVtne>60
+qtY=0wSmOKY6Zss6$tD|xBsubdkKxJ3gZAi_ce28l1%53Nn&h>Z4KH`T1!J~p}_|Tich4vunQ3sX~idkVxfXA>cT3b)r|`gM3?G9
+#FdIWS1w#gH-at-7STl!stXgB&38lWBF!|v-|`%CCnV>)-#s(K`R~4NqMrqMMfG-PygM_#wcX4veg<m}Cg*o7%uKF)xAyAY*WWlZ
+5j23E2d2Aa&=;oKV^OGBJE@5<Vk7yzF*iHtjW&v~kn&d98f~`n72TsY((Lql{pQMVT(<h-<NY$|3H|Y2Jq^CA-!0-0n8H7Y4dscv
+KRU9Uc^YjFk~}T4BG0px;g3l@FUzvNa!=kUT1(@><(7tvs8^JE+$|*Iv9at;%6gusagynBtZJHsX_9G@rFj&Knq=A1cyPIjVV{mL
+BqnMrql7QMmB+KIMyRemL)EA53<=q)ur|KB4r^nx000000000000000000000069qZEwHxS#%=zvXfKi7Ap?gJ6HRmjAy<X+Z|u+
+!k6`M{H=rG@b{hQ`t#9wW~H17*1_uw|LnVc5T6qE^M`-j)QRip(D@(g@zVeC>0W#|@~L;@bNfCz62AIeKN>BgUq@ZA9u7VG-fwr#
+#XaKlGmoF%-wLPpd@y^m6|V7LZhmYse5I+U9*9eFwik^iVOgjPE}Osp?tgLZk<oA!-*?xAPhaVUOZK*xU+e7(`^4T0BlnciL}&k4
+KU(Rdts=TmE>nVy<>TzkiG|7WupnM~__?1RnGG|87W>Cf?1^F?YwsUA+T9YB-U}mB;pxdUNmz676P{Y(vUz@P{-OIHZG^RQ@AP-a
+zDnxR`h4;1;*$$SR1*7+cdlth6TP{j5nZa@j5~;vmf2X|$PRzIBbg3w?YDe#`276-aO%xh7mJBb_zc#)D&A@gYGt_o8*x=A6*ib;
+aQFNTgL;(tTgwOA8xJ<Zz06GSRNhRZGCJMvWMQOBw-&!YrYIN=zxH-@`;B_|47R15%)1lyXfbcC?U>8+X#22puF(izso9Y0#V|XT
+j&8~8@q$g8Nh@vUQLPm1v>&hibfSnKs`82*h*DuV>`5DWUUh3v(j-s9mXjt$7Vgw*MOMZaD-{JpZIEQEM5`vt4JZDbV>zHWtfD2g
+xV-$e8D`B(-Y+Eoa~y`7Y*knr@7MwW00000000000000000000000000I;6U#&O;Md8S=?ivHI{)y%=FpJ`W&XZ{Hcg+FiIUb$HB
+I8d28G(Ax@Q`Rdc<a#mOj*e&bszto5HC8p1rIn3Et}s`oeQ8#C!!O5^st2khlXb@?Gf1*k8bM{tDHCy#Y%<NHIt4FDDl5X~gH7jB
+vsKj!n~iK$00000000000000000000000000000000000;Bv@TnUggP000000000000000000000000000000000000000009;xA
+1qH0_V*""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
 DEGREES = max(max(len(logs), basis.shape[1]) for logs, basis, _ in TABLES)
 # Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
-STRIP_VARIANCE, STRIP_ANGLE = (0.5, 0.58), (0.21, 0.44)
+STRIP_VARIANCE, STRIP_ANGLE = (0.5, 0.57), (0.21, 0.44)
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
@@ -1622,11 +1726,12 @@ def pair(q1, q2, c, rho, sin_theta):
     with np.errstate(all="ignore"):
         if np.all(known):
             return pair_by_tables(q1, q2, rho, sin_theta)
+        if not np.any(known):
+            return pair_beyond(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
-        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
@@ -1647,8 +1752,7 @@ def diagonal(q):
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn(q[~known])
-            values[:, ~known] = moments(q[~known])[2:]
+            values[:, ~known] = diagonal_beyond(q[~known])
         return values
 
 ROUNDING = 8e-15  # by which a kernel may err
@@ -1711,25 +1815,25 @@ def _halves(a):
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[0], q1, q2, c).astype(dtype)
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[1], q1, q2, c).astype(dtype)
 
 
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[0].astype(dtype)
+    return _of_pair(diagonal(q)[0], q, q, q).astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[1].astype(dtype)
+    return _of_pair(diagonal(q)[1], q, q, q).astype(dtype)
 
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
@@ -2208,6 +2312,13 @@ def _start(w2, b2, end1, end2, k, gap):
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
     return sigma, *_angle(sigma, end1, end2, k, gap)
+
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""

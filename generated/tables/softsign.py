@@ -9,7 +9,7 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 6.6e-15 and K' by 5.7e-15 at worst
+Certificate, as sampled when the tables were made: K off by 8.1e-15 and K' by 6.7e-15 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
 6 points: 9.8e-19.
 
@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "07da02d0049c98fc"
+SOURCE = "4bd6315c92a4b56c"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -129,7 +129,7 @@ def between(*breaks):
 
 REACH = (-9, -3, -1, 0, 1, 3, 9)
 SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, -64.0, -128.0, -256.0, -512.0, -1024.0, -2048.0, -4096.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0))
-PART = 4  # pairs that are summed at a time
+PART = 2  # pairs that are summed at a time
 
 
 def weighed(weights, x):
@@ -157,7 +157,10 @@ def double_sums(q1, q2, rho, sin_theta):
     places = knots()
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
-    nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
+    # The scales of phi(v) as its mean at u shows them, but for those that the spread of v wipes out.
+    seen = np.where(np.abs(SCALES) >= root2 * sin_theta, SCALES / root2 / rho, FAR)
+    layers = (centre + reach * turn for reach in REACH)
+    nodes, weights = panels(between(places / root1, SCALES / root1, seen, *layers))
     outer = weights * weighed(weights, root1 * nodes)
     heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
     nodes, outer = nodes[:, heard], outer[..., heard]
@@ -191,32 +194,120 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
     return results
 
 
-WORTH = 1024  # pairs that are worth a look at their box
-SUMS = 4  # of a box, for a pair of the array, at most
+POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 16777216.0  # variances between which polar coordinates were found to be as good as sums
+DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+VALUES = 2**16  # of phi that are computed at a time
+
+
+def pair_one_by_one(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by quadrature, of those at one angle together."""
+    results = np.empty((2, len(q1)))
+    small, large = np.minimum(q1, q2), np.maximum(q1, q2)
+    polar = (small >= POLAR_LOW) & (large <= POLAR_HIGH)
+    rest = np.flatnonzero(~polar)
+    if len(rest):
+        results[:, rest] = pair_by_quadrature(*(a[rest] for a in (q1, q2, rho, sin_theta)))
+    flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
+    places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
+    at = np.flatnonzero(polar)
+    at = at[np.lexsort((q1[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
+        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
+        step = max(1, len(group) if many else DENSE // 4)
+        for part in (group[k : k + step] for k in range(0, len(group), step)):
+            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
+            place = places[part[0]]
+            where = where.reshape(2, -1)
+            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    return results
+
+
+def at_angle(variances, rho, sin_theta):
+    """(K, K') of all pairs of variances at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
+    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+    theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
+    for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
+        if half == 0:
+            continue
+        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // len(variances))
+        for part in (slice(k, k + step) for k in range(0, len(t), step)):
+            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
+            for matrix, a, b in zip(total, left, right):
+                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
+    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+
+
+def _of_both_signs(u, sign):
+    """(phi, phi') at u > 0 and at -u, beside each other; the other way round for sign = -1."""
+    sides = [np.broadcast_arrays(*piece(x), x)[:2] for piece, x in ((PIECES[-1], u), (PIECES[0], -u))]
+    values = [np.concatenate(both[::sign], -1) for both in zip(*sides)]
+    return [np.where(np.abs(v) < 1e-150, 0, v) for v in values]  # numbers that take processors long
+
+
+def polar_nodes(high):
+    """Nodes t in [0, 1] of half a sector, their radii and weights, for variances up to 2**high.
+
+    Steps in log r from where phi turns on, and the double exponential rule in the angle.
+    """
+    log_root = max(high, 0) * np.log(2) / 2
+    near, nearest = max(3.5, log_root), -21 - log_root
+    s = np.arange(round((nearest / 2 - near) * 10), round(2.921 * 10) + 1) / 10
+    shrunk = np.exp(np.minimum(-s - near, 700))
+    s, shrunk = (each[s - shrunk >= nearest] for each in (s, shrunk))
+    grown = 0.125 * np.exp(s - shrunk)
+    r = np.log1p(grown) / 0.125
+    radial = grown / (1 + grown) * (1 + shrunk) / (0.125 * 10) * r * np.exp(-r * r / 2)
+    step = np.ceil(24 * max(1, np.hypot(1, log_root / np.pi) / 1.5) + 0)
+    y = np.arange(-round(3.4 * step), 1) / step
+    bent = np.pi / 2 * np.sinh(y)
+    angular = np.pi / 2 * np.cosh(y) / np.cosh(bent) ** 2 / step
+    angular[-1] /= 2  # the middle
+    weights = np.outer(angular, radial)
+    heard = weights > 1e-23 / max(2.0**high, 1)
+    t = 2 / (1 + np.exp(-2 * bent))
+    return tuple(np.broadcast_to(a, heard.shape)[heard] for a in (t[:, None], r, weights))
+
+
+WORTH = 128  # pairs that are worth a look at their box
+SUMS = 1  # of a box, for a pair of the array, at most
+ANGLES = 16  # that have all their pairs at once, as the two of inputs in one dimension
+EDGE = 2.0  # of the angle as the tables have it, up to which a kernel is smooth
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
-COUNTS = 12, 24, 48
+COUNTS = 12, 24, 32, 48
 REST = 2e-14  # where its series end
-CHECKED, CHECK = 24, 3e-13  # places of a box at which they are compared with sums, and how far they may be off
+CHECKED, CHECK = 32, 6e-14  # places of a box at which they are compared, and how far they may be off
 KNOWN = {}  # terms of boxes, and their series
 
 
-def pair_by_sums(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays; where they are many, by series between fewer sums."""
+def pair_by_boxes(q1, q2, rho, sin_theta):
+    """(K, K') of arrays that broadcast; where they are many, by series between fewer values."""
+    shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
     angle = layered(rho, sin_theta)
-    apart = (q1 > 0) & (q2 > 0) & (np.abs(angle) < 0.8)
-    if np.count_nonzero(apart) < WORTH:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    logs = [np.log(q[apart]) for q in (q1, q2)]
-    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
+    apart = np.broadcast_to((q1 > 0) & (q2 > 0) & (np.abs(angle) < EDGE), shape)
+    series = _box(apart, shape, q1, q2, angle) if np.count_nonzero(apart) >= WORTH else None
+    if series is None:
+        return pair_one_by_one(*_taken(slice(None), shape, q1, q2, rho, sin_theta)).reshape(2, *shape)
+    box, own, terms = series
+    values = np.array(_between(box, own, terms, *np.atleast_1d(q1, q2, angle))).reshape(2, -1)
+    rest = np.flatnonzero(~apart)
+    if len(rest):
+        values[:, rest] = pair_one_by_one(*_taken(rest, shape, q1, q2, rho, sin_theta))
+    return values.reshape(2, *shape)
+
+
+def _box(apart, shape, q1, q2, angle):
+    """A box around the pairs that are apart, and its series; None where each is computed as soon."""
+    if len(np.unique(angle)) <= ANGLES:
+        return None
+    logs = [np.log(q[q > 0]) for q in np.atleast_1d(q1, q2)]
+    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(np.broadcast_to(angle, shape)[apart], GRID[1])
     n, m = _known(_terms, *box)
-    few = 0 < n * n * m < 2 * SUMS * len(logs[0])
-    series = few and _known(_series, *box, n, m)
-    if not series:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    values = np.empty((2, len(q1)))
-    values[:, apart] = _between(box, *series, *logs, angle[apart])
-    values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
-    return values
+    if not 0 < n * m / 2 < SUMS * np.count_nonzero(apart):
+        return None
+    series = _known(_series, *box, n, m)
+    return series and (box, *series)
 
 
 def _outwards(x, steps):
@@ -226,8 +317,8 @@ def _outwards(x, steps):
 def _known(function, *arguments):
     if len(KNOWN) > 100:
         KNOWN.clear()
-    value = KNOWN.get((function, arguments))
-    if value is None:
+    value = KNOWN.get((function, arguments), False)
+    if value is False:
         value = function(*arguments)
         KNOWN[function, arguments] = value
     return value
@@ -243,17 +334,24 @@ def _terms(low, high, start, stop):
 
 
 def _length(low, high, function):
+    hoped = 0
     for count in COUNTS:
+        if count < hoped:
+            continue
         nodes, matrix = _nodes(count, low, high)
         sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
         length = 2 + np.flatnonzero(~(sizes <= REST)).max(initial=0)  # they may be no numbers
         if length < count:
             return length
+        with np.errstate(all="ignore"):  # as if they went on falling as they do
+            hoped = 0.9 * count * np.log(REST) / np.log(sizes[-2:].max())
+        if not 0 < hoped < COUNTS[-1]:
+            return 0
     return 0
 
 
 def _series(low, high, start, stop, n, m):
-    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; False where sums say otherwise."""
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; None where values say otherwise."""
     (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
     i, j = np.triu_indices(n)
     values = np.empty((2, n, n, m))
@@ -264,8 +362,8 @@ def _series(low, high, start, stop, n, m):
     some = np.random.default_rng(0).random((3, CHECKED))
     logs1, logs2, angles = (a + (b - a) * u for (a, b), u in zip(((low, high), (low, high), (start, stop)), some))
     sizes = np.sqrt(_own(logs1)) * np.sqrt(_own(logs2))
-    found = _between((low, high, start, stop), own, values, logs1, logs2, angles) / sizes
-    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else False
+    found = _between((low, high, start, stop), own, values, np.exp(logs1), np.exp(logs2), angles) / sizes
+    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else None
 
 
 def _nodes(count, low, high):
@@ -274,7 +372,8 @@ def _nodes(count, low, high):
 
 
 def _own(logs):
-    return np.array(moments(np.exp(logs))[2:])
+    variances, places = np.unique(np.exp(logs), return_inverse=True)
+    return np.array(diagonal(variances))[:, places.reshape(np.shape(logs))]
 
 
 def _normal(logs1, logs2, angles):
@@ -282,25 +381,39 @@ def _normal(logs1, logs2, angles):
     s = np.tanh(angles * (LOG_LAYER / 2)) / NARROW
     cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
     points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
-    values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
+    values = pair_one_by_one(*map(np.ravel, points)).reshape(2, *points[0].shape)
     sizes = [np.sqrt(one) * np.sqrt(two) for one, two in zip(_own(logs1), _own(logs2))]
     return np.array([k / size for k, size in zip(values, sizes)])
 
 
-def _between(box, own, series, logs1, logs2, angle):
-    """The series at points of their box."""
-    (low, high, start, stop), (_, count, n, _) = box, series.shape
-    angle = (angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9)
-    places = [(logs - (low + high) / 2) / max((high - low) / 2, 1e-9) for logs in (logs1, logs2)]
-    results = np.empty((2, len(angle)))
-    for part in (slice(k, k + FLAT) for k in range(0, len(angle), FLAT)):
-        one, two = (polynomials(place[part], n) for place in places)
-        both = (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        for k in (0, 1):
-            terms = series[k].reshape(count, -1) @ both
-            size = np.exp((one + two) @ own[:, k] / 2)
-            results[k, part] = clenshaw(terms.__getitem__, count, angle[part]) * size
-    return results
+def _between(box, own, series, q1, q2, angle):
+    """The series at pairs of their box, in the shape of all."""
+    (low, high, start, stop), (_, _, n, _) = box, series.shape
+    angle = np.clip((angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9), -1, 1)
+    middle, reach = (low + high) / 2, max((high - low) / 2, 1e-9)
+    one, two = (polynomials((np.log(np.maximum(q, TINY)) - middle) / reach, n) for q in (q1, q2))
+    sizes = [[np.exp(place @ own[:, k] / 2)[..., None] for place in (one, two)] for k in (0, 1)]
+    return [summed(series[k], one * size1, two * size2, angle) for k, (size1, size2) in enumerate(sizes)]
+
+
+def pair_beyond(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays without a table."""
+    warn(np.maximum(q1, q2))
+    return pair_by_boxes(q1, q2, rho, sin_theta)
+
+
+def diagonal_beyond(q):
+    """The same of the diagonal."""
+    warn(q)
+    return moments(q)[2:]
+
+
+def warn(q):
+    """For variances of which some have no table."""
+    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
+    require_resolved(q, message)
+    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 
 
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
@@ -338,6 +451,30 @@ def clenshaw(term, count, x):
         after += scratch
         after, value = value, after
     return term(0) + x * value - after
+
+
+def summed(series, place1, place2, angle):
+    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
+    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
+        return one_by_one(series, place1, place2, angle)
+    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    if len(right) == 1:  # variances of one side are all equal
+        return clenshaw(lambda n: left[n].T, len(series), angle) * right
+    term = np.empty(angle.shape)
+    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
+
+
+def one_by_one(series, place1, place2, angle):
+    """The same for pairs that are no matrix."""
+    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
+    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
+    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
+    table = series.reshape(len(series), -1)
+    for start in range(0, len(result), FLAT):
+        one, two = (p[start : start + FLAT] for p in flat)
+        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
+        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
+    return result
 
 
 MANY = 16384  # pairs for which a polynomial is worth its while
@@ -451,30 +588,6 @@ def nearby(low, high, strip, count):
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
-def summed(series, place1, place2, angle):
-    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
-    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
-        return one_by_one(series, place1, place2, angle)
-    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-    if len(right) == 1:  # variances of one side are all equal
-        return clenshaw(lambda n: left[n].T, len(series), angle) * right
-    term = np.empty(angle.shape)
-    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
-
-
-def one_by_one(series, place1, place2, angle):
-    """The same for pairs that are no matrix."""
-    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
-    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
-    table = series.reshape(len(series), -1)
-    for start in range(0, len(result), FLAT):
-        one, two = (p[start : start + FLAT] for p in flat)
-        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result
-
-
 def decoded(bits, text):
     """Multiples of 2**-bits, that are integers without sign, their bytes in the order of significance."""
     parts = np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), np.uint8).reshape(8, -1)
@@ -495,578 +608,569 @@ def inside(q):
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
 
-def warn(q):
-    """For variances of which some have no table."""
-    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
-    require_resolved(q, message)
-    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
-
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
     (
         decoded(57, """
-c-pIH`2U$_hP%GT=Jysg;>iLhrprILz}^s0Uq7Q@z5I#|(;qnO&;L+R-?C5TrAgC=_Va7|g8xkIVte%EpXt04dt=trHLcI+nDt}3
-+ih)SURLIR=fXJ;J1)2wxAEG}xu0zJ{L(Ew)*JG+cK?I<_p_wM8Ce)0;E;-Zp@F`yTi3?EJ1X~cbd2r?@m3yVRAymiWIzTRuI@Y$
-b##C2bAhj&nmMLX+QO_X3|N3>*M9@yi(>hiET$|RjEoGpKz#UK^AJ`p2HYwjfKP~pffxV)2vt-_"""),
+c-pIH*#G&@1b20f&F^hW<dY?C%$I*~fxRK1zJ5l*cKHn(ray4lpZ}quzGa`vOXH>w?dR9_1^=1a#rEjSKht?9_QtHKYg(VtG3&>6
+x7*svysXUs&V_Rxc3f~VZsWC`b3fVc`K4QWtT*Is?fwVz?`KJiGqNy1z#$d+LIZtYx2}zScU11@=osA(;;lT!sLaC3$bbwsT-|vh
+>gfL3=K^0lHFHd(w1rt&7_b1%uKxzY7sc{3Sxi|t7#SIGf%x#f<{_+H47gQ50G|*G12F&q8w^z|"""),
         decoded(57, """
-c-qC5bySu4*2kX{aEdr|3I~Qb^r1^iMCnlSP=`=Jx&%Q%0R<!uNQqJs5=x3R0|-c$C=${l9im7I@5G(C<ILQ-zH7Z}z2Cn-Yk&7%
-zy00Mqg?9V;j;3vsVq!u?A736LazElyHTka4K6N$<uK3oE8R)^gPbVmXg~JMz2>OAn{`aj<s@KF&Se|y1Qg5;Z{?;cjD+oQ<3kX9
-JmRXFY#1eFj0oi({CL&!s%}>`o-uDdLJ(EURn{H_T+T}?Y1N{iGI(gAT#cr@iD}&}#P`ZKX^S!GW#NlZI#Run%G4<7D}#rHgky$>
-7v5=<K41rwW|~J&&UfoFy`h`wU+@jWcS*<UAIb)mBuO4UE;YkrX$plk?kB-Fv)G%6OCCH4D%so8nT{0Y@dgn=<n!m~E#)1nHtXT7
-eU4f2#~k{bXhIV(ldANPwZxBC6kRqDlSbHoLapw72=<x`@7!Q$kCRv^%a7)j2_KjVKC#Y{5l9(6{_H2z(Cz$e=nB+z!3955t<Bt`
-k(Di!trvG*ornfz{AVyGO4D$4_a-uZi(&(8$Qve)y%eWrMzcxWo~Lg}>wVZ#>4)Y4cI)61{Xu`d1au-MIA_hJSc?_2=N*2*E2jRA
-+-#5GbH`A^ra$cfW@Z$l>`@v_7<9Qd&-F!B!yxTmYUB#rM?YXhb#|9@T6vMtPhEObUn|(UI+K#%;Z@3O`mTd`?Vw>=HiQS{Erh+$
-s)wt1G%k;|UZOl-vp=o8MVP?_5_#|MCDpFSd6=(Pz05YcwKV=5A&7TAc)PWU)B7Bvq#S*Ii*P-zc`q}wZL8?hqMKZkD7#<*$yd#c
-PhFU9*ARyz7^5_LZ}$u?xH%51j=@ouR&RwZpPZJFx~Ro9>b|bx#;GxNM@utY-`yj$b*8CWzfkEWIuSkNKFvVba))^zbuVs055%}5
-`8T$Au=0a?HPw|eBDjTW^%<p6k1UU@!D+p?=CGbadvv*T`jWCVhk4b_uhG>{-3h~UgOpjhFc)0YmIottaBIMQm*A2!ToNZ{Qs}S9
-BS|n>k$47QMQeAZDWyrzNA;t!F<C?^BGasL!DE;`TSclO7Yq)7HY-aXOJN<%k4tndZxooQZ|AqAr$!PQ@~Lz1Cx*!z&T|40B#aQ~
-(8rU|6Pl0Yy+w-kE~QpGkDM^iN?D?Z*(+d6k9-MzVP)1$m{?8P6I)7GC*BwDh}Aa)vGkE?OU79T)W~{=cimj<+1@LYiXOsJS459c
-#TI096Jpaw7KI4`$uoSkBAz0%x_vpNYShT*9Wa~~iw#Y^Tp{L`<f=-UrlvvFEp}I<wQ>em{)n%5Eo_PWMVvU_&5MY<oV0Bg1=r+C
-#e9uSwW;VN68RbC>JaqEvh-Ah%Tlt`-rKR3`}buw+L^+NG#{UceJS4!*y}ajUTymjFi`PC%f(Sf1YS_HVV}9g4T0tjxi?Bl^dSt$
-4R4s{pLOgy|IElvtn-5&+nl9-)A{t8g7Cnwkvmm>nvabXcP3HW@V*4u!sE!mr!V|wx>)VFwpin^cJ~}lN!S#PHI*-9X{z7gxb1v2
-sbI+bSP=g5=HyCH84~2PK7n2Sao^}VbUxhJey|u!H}JgJ!REmIvK;7s*`pzY0ve5&{=3+i%oM4Ikrx|6v(!<GYki;qI!)m$ecdur
-YRbHT0aK)A`ue;i1|=YJcuHqXpeTLZI<)Zt<#}xbpUL3WBF<;hN5nj<>oIPJK&W=pUPz~A^0whM9X(UNg8D`1c+qu2eH8h4@J@L7
-mktWzIn&tTc^^rU@pp4<%$HcExCDS&&?#@44{~{I_s;A*nA}m9E4yiRKYWb%VxLEu%gTMCH??gDx7lsa+l7x-ldK>TUs04qA+-fx
-w;rgS)>5H!K?__5nqyJ+&8eGbBPWiHdAd;0Wr5WJ`nmg%SYMqy&5E~{{U1UYHisFdpnkRTBQMi#tVqj!o{}SOyBYPI=bR<B+ByWx
-u5{);^@)1!#t`_H9^0fWkRTvV2IqDtx}(d{Elny%f&_zrU-dww*l9kk@&0F<d#Wf%kYl;PzRT@$L$6Vn0s90^S_&}uSMGVM(!)=D
-`D64fUhUY|w>@6pHefMr-U;d*eYy=3Bab0xfI@z*+5TWTE#Vjzu@#(nUB_3n{m6Z#^0llDy&qp#&H`!?w-P8$^|QO+X~(<hI^r#I
-MIE=uuWZ)XQ91k;u{9I>=~n$k%Sl`0%56z?2qnlh*X^RpF6MX&t*B`=Twu`$O5c)g`@D=`_*6@#;ANQ|e^#W9OPy9qp2_vCzPlHN
-YuHi9tA>o+7G@3S$(SVrAN}a05dkglM0q<(hsM?n;oi^1^>=+Gw2De#5Bfhn*uaT}%Dz5MjLr;8<7D8i!40-LcoW|xOA7hj!@tM{
-^FSyK)?>}N#4v){b_xAhrVSD0%^~k34at-(&X)>NF+T0i_>62f)e>**l{X*6Z?@>w1!go+p9bHMFR6(+CwDYG%Tb>GB@VU0H;PDa
-a0qPoVnvRvvDY1gZ%eY(ExcoH4+>S)4oK!9=m#L)AJ3ENC~Q}(X%xK`Y7Wt1W(XdBCMQm3W@+5hl1ba2t2iMiIop&SdC&iRhr0F_
-|AScBO!d$H)fgRCtpm?hl_3A_=8?~D7b#JMSH<)Dj|w&<5(!t;I!w>@gjil@Sc9{%Hh3m_dhVN?*E4nGb^UQmwYkTZjEt7!p5})s
-2}!b)^q!E$_0<<y-IfC6gGKrHTm1St9?y9jdS7LIH4^LJ=p1$Cf==L>D|u2^ZQ_Yi6TJM1b4Cd{Nf<^uGl7a1dXH)*jpXy5@{5eP
-JoNkV(*SV<xUF{HkByz}SX=ECA>-rDJ2kC&*A5|m8Yh@Z#hL|;C2_*0+O1~x%>Lo=HKQ^eNiv_n2c{=uc5@qzcHFg^I<cO6o*5@?
-DETnz!G2Z6FK3lktS>}JoPv=8zislbx~dpO-XgnHGOI*AcloOZId@6Is)>IbD+4Ly8&FP7KCC}}uz0TN3W{py###CpgTs2SeP$<H
-GAa<{-&}zmXA+c7&d2kaB<*Qfc3;9orB4kXI^x1B;cFDMkl#u3cnM@SBL4btyn4#e`>SoO@WhO9*L?kS;XwZ}TRsXn=vVvjXf1?*
-+2-A~73I!o5Hp#=MbVJ=ARAw<j}WQeT{CuhF!Gm)Sgv1)?jA(iOg@Vmy2?`BlpfV%dYbzw&~VB;Wr47L4zD0fhWIH*8U-g39%YVb
-4ko+su}<AY_Ri4&e@68VH9^9uc^h9^6s9Kf6ay5hI92zS{Hr_D=X*{D{dXuopS~>cTFQD&_(J*BHr(B{XN^NJ7o&JE$1Kmt@Wo4N
-L{-A2K6Y77lEHQOK!4Tb^Q|@)Ad+qd^u|MUW^$JCh92MCf=yEuyk&AH%IPki<?Yi%2FCGS#WEwv<0qu{0Xvqg<Dc`Kaporvnw&={
-l5cP37=gZ4*Bh1xd|4H~G;hSYyruydSId;s-Pa5o4Yl9n#vUVDrY)%&X(A4>i<c3~8|*^Mt_e)BHl!MxE#Qz;7=rV>97rMqwg+_?
-8%wNf&@F(IgT9PLmBtTvS#f8+>pe2V4sg7Y%~p(IAu;<PPS=PsdASA>GE`_M#&ilqx6mBri-tR2Nv^TD!vf)jFo>nS1|SqH+eZfP
--=uo4Kh+w$WOMyg1>#o0qd8jSfl>E<nqc8jh)CsI79eE7>8hvfHS4T8sbQhYm#{0y8IgB7mLdj~U3TlfYtFe`dT*%i_5u=C_QJ-D
-s#E=L=1v7Hs!DpEJ;0l<%?`5RU{-0%BFP_v#AkISsg)zXPILETti)s{l-dpigpe@sw~PEQiRCqok2?&~C@_U&a8;*rc)@7?xSqf3
-HM=_JIgBZ(@UeTMJ$w)~ZX2jbgZk}y{~;gt#ocJeX_&S-ZCWzr0!tNMPJo;MLIZyySv^Mzbor(WIo}QLzLUo}DpZgP+I@;OW2A(B
-Lwb8Hu9qR>?c0L2CA5mmDOg&xMx34$CWASINMV1-rpnjC*SmFwAiE#5)ZR<PufIe|rN)t}4%LW%6c&WRK);dY0oa;rXi*AL7j3d@
-ow9k1fw8{I4WKc%X=)`C2U=?AzlIN0s{H}ubhReVI*4y7Wa7%x!ttF{a&f*hbNp)UvyQeD)Zkx8cyOz89+}0C<^d_Er|D`{r`Bjq
-O$=pCp!9xz+hzT$!`wV@(x2R6f@V+UyT!kNaw8_jif|GK8ZJSHE{g6SjuC>&OP_Xk_DX)>A|V9;ztETn3gZ#`u2>e1u(Pn<f~9yh
-AM3{VlbkXS0MykDK1?W9hXM&i$08IuT4h)Hn<`yj)p~fd*i{mI*)m=kXPN~W4w96M3Y34rxG@9QR_Je&%{Nw7_SEW&?K<;EEBRh>
-3yg#9)$86$G?AZ()qB~t;F|@su;bFZ<2z<-R~yf&*@hFwKA|nhd#T38ICbTGvxn=S3!?M84h4Y74tS%_1ku*kFH#q`yS!fVz7+kU
-9BZ2-YI9rv?tT!$^#^F5rvU&OW3`}>Wfz>RB~{3=y%v?m>FACu2t=<tOHJJnE3LKbw@FhC83#BU=M-jyr4Iu~M0ylE3y!F7ae@J6
-&Ee#P8yDqgbdPhMyn3|Mg$o^uf5yR=5yrp*Ap!nD!MdYQ5cL$(s}d$8lmPfYa&#$eqRSRB)_xJ%7(E;%{O{8N0F63UZp#d}`g{@}
-U!)>1oCV1KzG&5b{6WNLq|n}CY+vtkPhGGG9TM_4HOV@Ow#EjDm&mM^4_c>;$Wo0{z-%BA;Lj*RbGgjvX$1cQKJ``Y<zqV;+P5fu
-932e$XAs%xbEWZzH<wlxY27-|!+9hT!H9hpSpWt4w$F&st$X)?7kaGYpB8OwvWtT>^)JZu8CtVZeLK60mEZhe@#_y-*$0k#t$KbJ
-GJ{SxJIbk;nZjuS=)bvm#7&LSSgel!LVR;(ZU{$k(J6P){X0fPmP|GblH_;us_H4*4-uwfUwnnvAGK--!xiZkSDcIW#wul--Pzc{
-zlAtzGo}CBEuQR0X`#M&GR~dE^5uo2gV%xZmruYh(@04q3i3;c-$SEvI;@caog3~Orcuqkp7X_v+cP+R+{foKq*W?cl(><IpPwir
-o}sD6)IEG_Ql{%+Jy*a>GY945#97H}qBl*`ReGf%7){{k`<1QuhD3m;t*p#62$G=d7u4FU9mpzbu)LLSf}5zrH(n``aYHe|fT@1M
-mDfo%7>6g_pX$AtxwC~hSbNmc>dqCP8CH=st$I<<pqUcR4XC2<*=${r;NBoTN>q)beO!`}?ec-k;mhk+pHQ4J(w0n2>9K$*p3u^h
-K*7L&6~ju-Rbfgb2=re#I@_Sys3a0j2<d-8lST?NXt$*$8Q}j+s`2&3lQmPN3rYjzpnqsorp&@PaiwU83}!@6jez_|k|*gSpApi)
-R@}tNN`agf`0L95s#9*$YeieaH!5?@78IReYzR`w--2`|&-OB@R2XZBLB}T4;W!Kf6!v!|(PvX8hJSDoOFfOm7^XyrU8drNA|Zc`
-JDJq=j$wbxydhd{yv@xBI{j1{F<K=2FQX&)FP99bfUEDS8((ga)8dGruhJ6cgHnM0)FzC>Fr~9X(y>oO?Cgk5`<QogR(=ev0+JdA
-`R4md!lD*Z+u$ITmv+{BS-~7fVVW;$_mWMWlalhAvjC-&buaia92%J|pY7!2o>{R-BcDq>b4gJV$^az=|NfQ`Dq-uC+H`T#C-$P9
->_}r0ui*Ij(SojWCSz)5a+2Rmg2{RGZ<iLD^CiYZf{WC(j;w>g^&<5O0h_#5V)RVFPm}*bf>G?MzS+h8P~UWQ^JLR3wXo3cjO0oE
-5;%#Ut`U?Sfg%B*ATR{@PJKTJ`c4oG{w@pz{Pbf3`YsUoX>`!{fnebK+600Bzq~=ecz<U}(076$(EqtN==;1u{|j%>cYFV(=>GtV
-e!-v""").reshape(18, -1),
+c-qC5c{tR2-^YKmkD0NLC9*G>$i8Nou_n97nr#S0BqZxd${v$t5Js}^vXg^kX(39MDNCfn5m_QmdAiTJ&$&<Moco-f>w2#1dH?;o
+-tX_{`hDKt-<MG0+UPUATz4nR{Ke?lOnQN3y2~gb*-(=A$l^8M?trnIkO4u2ONt)}pZKMxuG(y2MP5wX-}|n}<XNsVzaMhiRiG17
+=xd2e>KK;~7k1$@`D;!=ml`~+ANde1#?MCfk_+5E<rYly%;%4td#}N9g=;<4RXAr*+GCbKYrhAc!okWJ(7R8&k%O<9yTQ%1qi$V2
+%(GwKbUaA;=@H}ccczhiq#!2c!55YnX-8ghvfrknO3mqN=j3=sJ>z&}70*erV*}ks#C&T_BZ1j{s+Y~0b;8c!V^0oOD=wzbEj8Ne
+ad8wqPOGuf@r6VmFz^NNon8BUa6sQn;Jwl2o_N>0r1qstSG%RJtGrFAt~;UuP6mC!->*=1Vp{8Tp1tH06lp`4`7GFV)gQ(CK1-FW
+EznQ`yDc|8AcEe+X>E(uATQ(jl<<thDYfHryK3j~=9%8}q--$@W;3t?#Zyfsh+oi+<aP{5e)&>rrjt73nNmu1vSf))5Gr?jUL+iL
+@!X(WMwxN-2^kL$AKlHEmKXS0d}pT<sbtOUSkPYOOI$lZXeeXM&i7ECOY7gpuJxhzAG1o6GV6}%^L3IaBq^rh-59w7QC2!%ql+I7
+5o#@_tY6=AN*9%1wyWS@&1BwoenkTKg#oi=Qgi-nGhKZ~<(X}hLW5hMcE!kp#M;tFyxRGE6QQPn6h{Cf-!ncEA0b6ZsiH8id8VOQ
+&G?m1cDQ+)jSSROf}HQ+eCSdn#}JY#?L3<@8;RfNYdJ_4KFev)s;d|8m)jiW6Fj%s&VFbIpMPuF)2T+8kD4!C>)h3xJRXVkHC*NF
+v)@Sci4xkPc{VLp1|}jn_obmF()9CYT{Gvq%m~t(PBj?dUe7BXn(fKwn+7*I22r!r;bUsl(xB-9MkIjem!_TvN@LARseIP6rK=YF
+1>UQv4}oYpXX_>TdgL;b(Ssa(j?#R>5W0XrKbblCz$-#&F~W`aP8MDmfdoLS4YkFJVjlMURVEJMrPliECHHf)<6Q2Ru-vxax6F9&
+H76bm<A6X$*7jlm?sfXX8p7Rk6%Omv)3~Ne4)P#h17tZb(BWB31F=IeSs%OajC2V(aBrB@mB+*&Le817&fU{qc<Q*mW~tERI=4+c
+jg}7C1URa+tJ&tJ1#rhZPKm~~6T9<NF?Lr`hoU)877eRu@<#Ns;dpB^Ek7$Xg^4~d99~nwl9(*SWrp9$bXu+yUKMC1!L6G^2K?S#
+*5CQus9B6ZWrUas#h26%igmDuEocVm_dI{Dx^JcR1U(&;8{d0$?uvaYJnn~&Jh~&)Jl6qL&YF+&p<;9nHV?y2ZG`vHhX|#M1ylyD
+RaYV>%#8A^U>^;s=u@)8DI;3%SYt5`Z6~iWMhY1BuuX73>#fs{4?7{^7+c6Plv<X_(s$M(J7zcEJT?7C+fm2ZMek;Gpx!oYH1lZF
+u`6urrIp?lmWfJXn9dz<nF0qByWNuQDd}Jcu|2>=f@G0zvg5aDt@MO2QybCxxx~m67+NiENF9cwhdXGyxvNVyDP7qw<upDGjCAlH
+bKTiXQG8Ti9L2D86?9Vb3HC_Fu*qF&I_l2gJ>k)UBI7O0z(xsM_SmCXt5vV&Vi`}Xw#Aa-7$XrQGYbLh*FpG)LvAr-Yy@{yZ_ik`
+1ojJq6=QuV)-I_&$w^8cn)1M+qELaLwU>{VoqOL*^S<oHUHoWt!7zT(%6=7Zu2%&!Xbie7(Q^vMm=7}$*5X=!tQ?|cGnro$up$}6
+(5A5yj}y3|foDUec#SZ*1oqsk<2b^aST~|r`mO?aATGV&%y8r#lKxF=uRw;=5ZeE!G6PpO>-JP>GdVyv_FllKc-#j57VH(V@Kl7P
+`89g8RmbU`!peYzMjwvQadxpzf_SR990n=kQGU%t;Gq)yC=3M#0lz3)s_M*qPDkdZ%MEQbB*L>!{FC?9I?D?a-cQ_84X_Mg@Go3r
+5B}yRu4Iy(`$DhS=+*P1SIxO?y0#)7PgJfWWa*RWIiQe#dG=;6=A?c>#IBLj!i)oDdVlg=Y8X{^VGqJZ-(En!m0k*!V@83%fP|Vy
+JY!o*6up|UZ|r9tN3n4g`?ch5DsCgH-NIpth+4j;s1IQT&J~_Jf#2qVO`{3cC&$Ze1`s*x3LWp?G93KU%0%#YuZYo<Y?m;gS5#rN
+t_zH}<*&Z3Q_<bgQ$>f+vRW1YM2<|2Pq~lNE41;^){lSEoF`J0FK1V|(e1Nb(O_awSZnI<J`l{T89RX29bWci)XWp=LmZ4O%aDSt
+>L3@1{klCtpSisXEa^B$>vTryOrN*)OC@TM9|`@S5htgamM~rsS);-l^D^&pmUosgyuAkE!}yG?uy3mPR_}Q~qYKUFl+NbSm3)*i
+`23TXIMs>bGtx8sm}Mn10V2<Ek-~giQODR*YM+KK%NH3AH<(Ymc~fUiUGzlX@pDo1df70_hqkWssk?p`Q<ZJRr^LqG8F~q$R~6#S
+Tp8joaiKqoOzZ@2oS513x-8fSuc?3NeWWw#`5UT)GhFX<lZpDRFP08#d8)^HZr;#~boHzVHko+jXHwe&XYt6qwq?w;F>#cZ%9<&M
+nIb`h(AUNnpJEDoHMQ)8bMBQtK2@r>j!ID5e4!+=oz}(UM9wvpr4AC8$~!HM#W~17T4ri6)FXDEaf$3S-l8;R`guTGwb=U+m2R1;
+B@;hl;}<rnKu*l`Cn|PKJR2O!WhEY}((otOI^g%7z6`^DR9zKEtQnO}#_4IRo<QBDH19OodwsY8L~566Icztu(5^?tq>NNJE=J1u
+?fB*G-$$!PvkVVuYkbrpEIFNsmFGdgfnPWI7hTjypzl_BSN#glGUxvJIK4=9>az8vl!F{_$T#3oUDfCz@^IB$=UFuKR=5s(lKEcy
+g-={(h!|!N<Ud@gt6(~m?P!2sy#iJZQ81YLq9LFK#}s?wsbnw%7V;ZuPnJg&(2>KQk@YDfuP@&3L8j%=&Xt(uN`_vVB;pv5pkLx+
+5)J9ZZC4Y1Tp|o4g19j17BW$<K`w#9A0Ud4w{7`U!Kj}n;to5J_;48IGF6}O^dfh2XKvyn8#R$i;4Y6nWx;t}&rV$hL-)1C$4mF+
+&)0e~@^cZd(gsY^_#aM$1alfZ&=Ys%nRgCkrRQ&r<K=`wHKyCfFniwITZtEr_s3#aG#n+KD7oxO>fG_^m5N(ws2hZMnNYw2uSCbk
+tj`+6DMk?X1>_eQx}UQ(Etj&@jFqfSU)i5PrGyHtRZp>;HpR`*G$V}t*Q|i01GAgO%G?Q7`qu&rJkXI<9)fR@EP7~RTtFSpenoet
+%~&bNayBWOuoe9BgMV=TlOI1GlNmN@)hgG!z-+c?S<1E<;?@omW#l3RFC%u9YWCM5Pv;#@pO@Fu@V;LL%4PB^CJ3<FUfy$F08P8+
+%UW)v+*Dj<3LMg<t<@shO<cx`4(7SVz?d@QhT>Pc(pCJ8Vfvt+44xb9VpS3c^muvAmd+2w*m12Q`Q@fy{?TTX4W+Zvz`^AxfaqKx
+4srE+`P>6Yo+&E1oX6E@f=UnXRtLeiT!}EE-t{@{OF=lmW~p<X?=0y>!NHrJx4*ndvLBVYK~bK`i3y?GH0sSOa{uyZe(9DxaCCgc
+Qb9zP_`1KB=B4Rz^Ps@8bk2DVx8?_l<SswRY}bRrz56K{gxJqBB18O+vdS;;_jkpQpb+417x~|kE$XDvJce1-4@Bh&H)jc4K(PLP
+J%7_EpT3|TzYSdSi*K46au`h`hH9{)f4#kb*AKU<hfJI^2qSxJP6p!wcaz;wae8ME6YvM}px;=j32vrL@a6FKOI2x4^*eA0*NyA8
+oQ%+KNdF6OS87pYxBDa`dBdtY2JUXdu`?BA8DN1UaK!Jrsrk8Vbi2(G<SJyS`&yp7(uY>eN`Y&Sw8(vslt3Urzmjz!VlBZ;G7K`_
+Mws9Ml_Jj2>w$#3ph=$@7QD3wmIeCn;jiFZh4{~0Y)Ns7z)eTJI9pjp+sdMs!)eVO*6n@eNn~IF|4brDJzhnaQ(FeRa6vztrKSPH
+iI$cmrj}5po#Oka%`QF@5k<nkrXwV5D^(xLeFPQ8PtwYy<aZ6uh3|T6_`cgmND$twZ*Of^35&qs01$K~@fyZr)U7X$pXaJJY^ZW6
+UG2ij?xmOFin$<`fDKXZs6z&5B#@W{SN@?*VU8(%HhG{aGJs2WD8W`KXBXc?3|5+fHp(d8*#hj@fS}hf_o+K2WCI1GA`fsxhTq{j
+DuR<w<%+x0+NBDEP?k4}r@77~0v(ubVbBezfI+*SVE^IdXej#|g|W(|@$9p<^~L1lb+7kS1P%o%0pUq5mW<=!YJ$QjSM*JLi=abb
+J(?j`{##CKaj_~nubt8_xiI}!fDS#^@9y4l7*-Ig3Yg4$%)NBPQYas7vT`XrAI4kOd5(Qjyj#W!tj-#KzB2zwd2)=y<;gNqAoQ>(
++s@gQD0pCnxlsG|q0u_+!;g1Du8ffD1#o%M9NZ8X@HZlvOjOXdGt4Z@Tf-Ou@PFmlDEDO+PbE18#TxOON;4w=x*Y(}VeII$$Z>fv
+Ag$Pf*_lHJ!2GpoQ>NW+>?Z2S&fDvQj~5@ck)+sAkiYQ63?vh+%+pR|92a+crcYwBtSDe!5DfSuN@uWGd!{n>@Pb{|(^mH{uFBYP
+w3##;0{TY~H4t#NL+JVGrMFn0ex_$duvik^CvFu04f^(+u@h@IZUFa857IW?y0{cnMHrZ!P#&~&;${AJc5la^`QfV3H--hfo~Avf
+K_{pYYF(a3HEnH>SOEGTj!YMMeB!#8@udZF7qu`-fK<-oEA#2v$z*OSFFy+QTX<9RH1SQWjqJxj$(36@$0d;(Y;Tvms!S&vRJwe5
+dBMMyIAN7Cq<2}g;8xC+Ks$`!R$ATS!cV)Sp~$`pu=fl~0fmPAT;kWzgxh^isE~p8=il2Tc0Kl+uY9-uN(Lvr)~Ez;()1#Tp#Js#
+1M<l1oh{bBvF|74hH~3Qg9jYkRWm5F@*$FuCv&uhl%f2`Kuiz>P@pji#R=WJQ=;e2m2VmrI#%l8&n)h|^0wB1kJe1Av}=^Sz;=)y
+n115yO}qWfRM6Z#^QR;MLe){4T^RN@=VZUxJD9%P^^huK*u`!yKoe#V@%plzT=~QO{x~6>509wgwv7qlf=~QagmdT03VTWU(TRoh
+`&f1u6b$^MIF@c-lw?GKK>xt85hGd?(qV!S_&=cOV`X{RbtMH3<lmFJxIr?ei#b<937`l4%|VrGPg$icm5*Q$C)ru(ApeyVP5*#9
+i83e3S)XxKr^f<+Uin|d<1_PP`I=;SL!s@0#u)@J9UStPAe(jl4wYGxvn4s=i#1D(G(QIv@mH2iI+PdBguG?5)KL7El*DLv=0i{v
+<j-}-D2DYvyW~(bf)%lIiHv14%VL$qqL6<Yo$j!E^)m{%IbPq&{q9jifmrq?LrENz0rZDsA_Occ19ucW2c=|n#$0+Q{k!r@lCbJ1
+76jy*|0|4JH>&lnhhkBVj{l;%y)=VOiHvI>uf8B7<2Tm=lugCA^oJN|T!CuAnKQoBJ8xN43t47QYiK|@pm6YS-x9(s=|pMGm9wdE
+lNsPcS-~!l$mEIA2XzOmSh(n6zgdFmMa{0(l-c9b$PiMwzTr<!;ox?uc8%cGLyofS2Y|1W|4f3>eA)p8RhMA?*}A7FHdO7)*9NE=
+Q|484@L)3=Fh7zG2L4JyfbZ1zgP`vO!Qk)0K)~0B4d}Z-;Oju3?*qZW_Z<@i{{PAb{ha-smZ0whL7@NhY|!^*gZ>xUpzqH9lj;8e
+pfRgR""").reshape(18, -1),
         symmetric(18, decoded(57, """
-c-rlq2V4`|*0*OSy+a5k^xi_RB1rE|MXDeof+8qIP-%*a3Rpo@iWRYo6?;PkQ7qWOil~Ua7d+N4lY|sJ=X!k4x$pOa`}y5_NG2gT
-|E#^%+Iz1x13|rp?-p7oY*!RUpFXmLIpg{zJuLR5)z)&Yxn%dT9oWt}K|XY3az{bdHrb>NuMU0LPb~6eoF^l3%`;vMs?5;wlwy;w
-=j=8;EdRNx=<LRr9JvQg=f}NYzw!M$P7BVWpnmk|nI3spBIDRL9_g1ua&Q+)Cw?{3d;W6o$-pLZoo-Q;PMS$|c@Zn5>fuM}sS(VA
-0LPJMEv1GRmPNB6r@4Am*oBIdBH(cd1=2wv2oe6nVebD4=m7)~Jm)?Tz05lbcfW!@f?=rpoe+$`ykp#hf(H=q2*NwSdmI0--~$o<
-=ktys=ug4t!wByv@1KEwyx@<*Q`;(L+GeC^)2)_tuEz|q#YtJLIkH+Sc<KDjD`4$2&%z8L+5*ZcV`A3_9hvHTLozk6E0^2EKYV&I
-?e*hzY04DLM(4Nw$CsGQPQE*TL4VS`v3I35wSAj!PJJ0ou?!w<7V5dq^2?o2Ms4LD6Kw9o!gz0rR&b5g5=_uz6Uuk9edE(-<tgK?
-hdW;;dq`m(#L3TB!DA-BR;OSgNCwN70pXr2g#EdR!2Gj<#ncr&l=x1dKYv5_7a{njdb}Tox|K%wf9A(u6nq&4H!bFzS>?3n?$qUr
-N4!zPD&g8+PV6{ImsRXKdfnoSVkk^rh#&T`&hX-sX@LaFK?5wIX66$EqQ^7qRK+<#w_(g6hiMj*L(h~RG^}g4Bd!g<N+c~jb}@Ry
-AY*cqRoEL^RxO!woI`X`e*Eq0SEIetWwBqI_wTZu1M8EJW6G`56OHIFL`wWVhsZU(_5M2UI0%ltO2r`%OBy|aZW};oKdShThAI5t
-^8i;~CCZgG?$s~aq_XV6oVdwY+=IdqH#TqhK7Va<U9qp~Y*(yH;f&yt0~hf(9gQDYu6Kb?AFU2+7@!`aS$%Vky)``gC8>D*$6-g+
-YG36jkg7lL=)7sR_=#G-bTiz5xA&VTTyi<%J(G?J*$pF?XYV^pCPH0H4-eWw(;{P_y&<;#`$p>GAir@=k9M#yi0yr<0ry9~yEz^M
-*%L7cgcF`W>#xo1e-q?yd_$%MC)ZYnZ0<MC%(}7k^;0+kdS{Uk=5CZXw0?V*!-u)cGU(3fo67u_t+lW%UhBp&wWI~f`h1+&RAYO}
-sro)FPm!bLW;)^jSX1J*8Rvo6BrA?JZeTphP5g)>ZjgHC9qGUFp^GI0%Kfmjc!0j46`l<33v6%vnilAWhgtqx6Ve^oMA*<muHHfo
-3$tbigcGoEOcIrVKvWU}3&$h`$^G9@_3yA|(NUT8CpsG+W_zhW9S#$4GVJPC?O)~%$-Q5^VBaR?7eUG{E%Jl=ML#ER`y_9?U}idv
-y=$!hbrqwBF;xb})}wI&DJu-zQunWjs8V~*pgbC};i2))_rWI7Qw@<#`3rE1Po?F*4Pn5?aTl#WlcOqAA&C9Fdar$s2Au+xHcc)l
-$64W!dA3FL#a#1TskH*bbqMpY=y0b&Fx10)^%73reoO5qXLa~W&|&(7^W#pG!I^D$*(Vq5X`0}ycEm`o1<N#?x6{AS6iPn$iE}%B
-ae;jF?U6gYkWII-XYw&AZn9+^x2k=gYrJ{@R~SU#j_=sBtyA^&>SA97bt2Zd=7GhvfGs-pG|a+rQ$K01`p~W{2bEth4<A2sK_mjF
-F1|NEnT#buHT_MS81h^pz2%r(`D6*)@C0Eb#uh^Q-}H?Cj0>NX?J}p07_I5FEwgSp$HiEwcI_;uHLi*UhhEuYzZ}6ATQyw^JAC&|
-@TA52yy^#E-oh?${1&_@cd4nx=-WPdYiU)Pc{xW1Ub0wO$5}8ynp6K`c>98{j;!Wb3w&r~P(Y$=-ARpkI+!4hqg@#bcDB{vvBb2N
-6b<X!Y77K_Ka+FF&=5h)UdtKC;xJH~I)lhnRg=KWVPJ{Dj_EzNs#X=EUeT)E{>JXcv*%sL&rgtiPuY21+Ogxl(M%tcQ~DdSm7$CJ
-r;#@ghjmolpWt`?q1tQvykP@B>-d(|AA4|SlG=Q7X^n-!2lKbjWyhq`9(3F(Xe2Faj_Y6OO5R+uZr-8@dZdaQ8+T(!oWYa5CB!II
-MER+6z^ZJefdtrd@P|oSWGWHb6B!#z;o4{JS|T_2LpVD8qbU-4kE$Eu?%j;*_;T1Q|DEx8EzG${t=%MFpB=}y&r(@AwQHe8TZ`xO
-+}fG4^7BmAEf3ss|8A?nn)oPfZ}+1KdmHizx39~WXv8}D*tf!FLzerb$W*QhiLzN>gz@@h=t;FpZE(qu{T3Us-wrb)*T}#@%kSn?
-CO&(fc2Q!R1Azuh-F%nhhvVkmEv;V^6}T#z>FA+i8u7AItfWiD_MT{^wBV`s;A5@f7v6YqqGB%oahc&6+;nT`+4>!Xef0J6U;6LU
-Jv*}T#GZB6`cJUVRv!^>t22S>;8XvH)^5zQ*)vnN=_n~k>r99-Om%E|e!WB{WWP>~bo|`w)0V!Aqn6^j!iJb<25p+ALHh3GRN>0m
-Vrw9WJYJkTq#+|(3WkmJb{#J8;%20~IGd7*cnI2+MM2#so%|>2^&(q+<lB7g(Z_aYkI~XEyo1_Z3UtaQ-Fuj%v41EzvE*3OBu&M@
-kw=#P5j3;Fel$zLq4D)g+kCd#T_iL4QuC`lb184trf;~1pXjS`%-(3CLmoRc_?hA4*~S{*ujc79X9XW`S<<f~Jg8F!*BEONt~&04
-j~fBooSXSQI%pRQ3wx3rLtd+J<Ndb?L|+b_(HP5PxVEZ*#dgmVMWKn@dsJNvrxaJ5tf<=i@d@^P=Dtfa*~yvtjnN&0oZqIqB{D8*
->02RhZxxToEG~Ss^Vk*DW#<g0PTZvKI_{2I2?eT2R^fQnpLZJmAnTN2bthg~e)E?2($~WWN4HK|tcFi{F5UIG>I`|!CL?&@?mt}X
-hL4GGqQQ1jE|;?xx@%*R>t)z69;P@LQXAlHM#dtLH;01Zx>xjJZ>E2vC&eh^8`LlZ*D6nXBDG4k>#lnl`(bsFclnK3n+RP+76CJG
-&yOc~+=Vwc9xflWP-9Nh<%sXsR&6+Y;N|>5>ac5JVvR*{XM)nJo33Yx%U(st%)RnSv$C!=hwvd(+iXw2T{=^yXc7&NK$~oR)12HW
-n2*!#X6%ykr4u2KHWJyMMuMRbITI-|S4nLeFQ+0Ry<1h8Ij=j*R!;cp77)6DxjaAkg=Qu3oMYoBD)GXckmW<8L(UJLJt=tB*gMA4
-Uu^QO9MC>BDB31Grf`-0`C~dk71MY2H&4HvcX!^`h|=%)V-5Po@a1`K=gq@nLnj-^2kbqwz;ePx)+ApA;>NQ2k+vV@oG3JS{~%6u
-0285Ok&XR_X(J@=m>=$n!=m=d)f80~D_97USSZ2v9#vbW>^qZ;OdWNhvGQw#Rf)@*=rWb!&qX6I!sf7zgRHjU=!02?gy%)BUt&I|
-o!M$5+m>yfOVXLNZNDKlli_<EKdAj$=elRt!f!w;r5&`i6^P@{j%rERX}&~Co?v1U?CR_owGk^%$9{@>w4r{Jb3bnWRQ07gYN-pV
-+CcrAo>bI%zV?*mxls0hu+e{eb>+W^*IIVNkiGR6HxG7N?)~!G31fw4OBN^Qb|_~sx9_@p<?W3X){RN{)P0|~z!7ol*qdf_X`by0
-%-(4dt)0JPlb_jo_*`qq^V;P(VGrYqO6a(zYJ-_K%O-!_H6RedMb^#P&(U~kmJeYNS+BbBUt^}zsW7zdmHE9C9aN;J+QV(=s0~Is
-(r`TGh<~OQf7OlHdu;XA3aQqiM?B~5#3ly$e%jmSXS<OxMLO?t{#v^^ZaZxc?AOfx1Fv-cn9LKr>v}Kj7R|E}2gg7Be6HHQfPsG*
-K4+{F_1>r8p$jt(+^FzZQo^=icN$6gyT8JnqR^4#WOaA{4#o3WHUuxa*ZdB%L|u_P&I7Y|#5!>&r4aPccQA{Jj{Gnt4UPQ}gYQuP
-bQ;x*GOH2yS7t`2m5zLQu{31cVP$p(CUe(__GK;E{XJE^8xsGJ8%7GfgJi@kI?+nGSPr+OI2fhYZrbJQFEuJWQDunl5Y~{<)!!eV
-So=K3B!`H@+)t}}a7TxB@F>R+MvRLl<n6U3kvI?zIx#zEU!=b(nQNJ9EASI#7^sTcg%mknxTnZrcuHch!j)gq&;Qed{ZE-LH^}<N
->OH&Mx3)Y=y!v+RO^53PXALpmcA}|B<+{=y3$4K6GMP?cS4-OBk}v3+O-^`^b$aqVi(U4#>uJ+1H8&|n`3mwC#l+Ro<0CHlK=AB|
-^wl4aAKAWTD1iutzZj*mK%HfZ<C+<bL7<Kxv+!JFJeIVaqJlwH-6Erb@O0Eba6H{`KWZp^%<MgLtJgj!0~f!QsWA9FXT-~OX*&KP
-(I%szSMS2xUQFy98|L^esdBEo*{clCZwpeYvu-uqxyCVhtE5j2Uv-PPY5gDy4O?5bCEp`pj#^~#UPBrb!ci)#*nhZot{M|Y^bYFG
-wHjoM<EBo~w%NNLG1U>&GF7$BjIcZvZOpKE-XaQ?$X5?W{(7xgzV}3{jGB9Ql&?8TO}Q4e>e+4upLy<GGpAqGvQE2`RU}`ZX#CA2
->&~td^Qs@#+jK4qT{=>~LO*}jth)<vlP!l)+HTWf%+}+I<(kvSdXJJ1)x*OHF+o$9vF?EysyHn4!Bd}cB20;Zn&r;Ay<6;YWK^E6
-b3WX8DJn?-gTmL52E%`%lh}S7+^hWRju1}&hzI5*g0-7U5z!n`Q5!#M<+3lG%QET87IJg+WiamJ_nIUmU=!=5b4J!w*?X#~kFahI
-jXG|n>`>NefWXU*zv9;Km-)V9l|7S$SU#-4ZA=?TmBMjn_0PkmT~M4NhsGsHW#NJC`gER#9Y;)<Se|~|pMsSW<mVe2?A~Lm^d$@T
-UuZjU{8SAR8eBU+X9`qpaF(MNvLJql-j=IJcd)8SxVcTX!=A&R_bKkIdgLM_^>WW8Kc~f|<G#OMa@UXq={;FdqyJ{#t!Fu^6fA5J
-UOZ#U2L}QX-3eZOrNyCkhzcG(`wMrJ()0+tOx`-jfP~>Ko^pTk{~4G+wN)|oxZ+ZKk6(R!mvD$Sx;6jI?uzB>YwC1YvQ*oRr>uIR
-`=m2?1^tZCjwkX7Ssy#UjW0JEz2&fKbu<ANeD_%5nsT#UK@+QYaft8+j}gaStGQSvh05bG(3tZZ(`=3X$QbmDrRNRH4{~7fhOW8c
-qCtv8o~>>ORVMRSq?L)t-`#P8p<c8XkUGdW>wv-x)itj^c>6oi^DC7en~vYum16fj=cJq3hU&BT4c9ZbJbt?T@`MhHcczA6OlV-s
-BEpvV;ditKHWp|SkbzO{Hc=+-LqE9CaR`)pb_x<+?2Pd2bI(w-g&JxM-e@n>_cNBk@#G3Il@Y{x85}HbjsICOQt$Drq<RCzwIj!k
-D3V_vFmR|$OP=Zti?oJUOhb#Pow=@lx+jlvE}VprM=e{|WZqnP?U<`Hc6&*|$VXF6<RBxRXf_c(&G_uKe9T)~wFw1{L{A?dyo|Gi
-c}B^&x;7op<lC*6t-2zW?@e`;se(B@wU@6={S{l!u6tcG!=$)!*0KxxG&<d4<clW1I&XgP=^5(~<Kfe<KPl1GL9Uk8rGNJ@esmf)
-(U=YwOi#GRvHv40zIB%q3kT`+|8T0G=g|J6RES*7rjv<d`)$z0^VHJLC=bRG_y!thL80OJUR0Vv5LhBX6y<+Dn(4jAuUd}j+V|k<
-AATpp?!InaIOd8Av)J+LfsUAtjs%m?jBU%DMyd2WgQU7%S|X>uymhvlG6~UdQc2nQthp_koTN{~!j~{1hs`6d@8&AZJ<DNbmMJdr
-Y#i^5PriR@i^K9==w&SgFR)BJvD-wk2qK}+kJ2I{7a`SqR3)+$?Y%1%-M61T%ZffZex?y^+Wi|UGU+9g!`^!p6ziS#kaKyIUUxSu
-q_#pe#zR+{2v@C|-M;yp{RF2HM|rM!K7Qr@agpn{QMzbl6f_pmzOd6lia)~NES#l{<vRm7TM@#*0x7y9J|zAF7IUcZpZQmO@9_Xb
-aPwB_6_u8JJ$buMP5XL~3VD(97~k>Ei-HoC&5u@d%`u|A%WudwvY0!HN!QVo;W|kx>66!qbMgJx1!|!2=~Tv~Iv2eHTUpcrK++c(
-FNbT8_*(pN(MML0I>BxX80oe=L}a3WVx)+~Bhf3;y(b5lb*lYogWMu=?&?6Z2Gd+qCXREsAwq5D^MW(ho8KSU@69F-`IKd_d5l*2
-Mp-(8j6>jK)YRD;?AH}T447#CsdT&ZsNxcDbt*3?^}B%2wPNwzD)c2;zdJ5Lx@6?<4%|O~9qvW8dj9767iVy|31O{Gwv*O*D3h?v
-*&OvtZA*y3j#Ct0k1}B5R*jtgXuAKt&`~T5Z?k^Ii2DUf8L9q8awIH_z(EI2o-6RtVc>X%_`Wr7fRZ4$hjVO&sS_lN`5Tt?AK%i8
-W~`%*GV|vyx)PJvnYyVlLYIMu?aLDE24oRrq}LCWpKhx_!mc&bn^&~{@m@O$znb=8;I~*!Q%fyb3LZ7jV>yGOowZqHzELK`IjYj}
-f)VbZil$Ed$7JLeMlAd%#*6f#9hPkxd1Hs%9cVXa%)#rU&1AW5b0Tx}Y~99NzL}v$3*A(?LEe4x*$bM%Ut-mX{57TN&+`tlnF>rY
-o)?E6`KuYINfU7V1$&OM3O9igsG>v@nks~Ye|_9b`qf^f>OFGy(hH51?Pgosl5N;r-w1!!Gt$v9kcZ9n%KWq$L<|zy=)uX;$}{ht
-5cz~V#xijvu8uq*-gBrdx-eIgk`q0Kg+>br%a<k15dM{T(~BxC*Is_R&gUZT;+%`)Y?aWE4q5ffyD{oO><i{1e|>4RF4xesWujHF
-v!Y;(Lr<13wWJ_eZm!AGBwG<f5LzdMBZ(eEVh{iB=tut24<NlL2WXU<I#^XZHvDLUjWQjF&M31M`(7WuqvGjIFC8?Gf}y+aZk$pt
-HCp#(Qfp(NB3^Vx_B2s4k9t3`rU#_E6+z5ae?3ZdzX#WQJV2Rj$j*VU)v6=Sm1qRsG~K_lR-fp8e7q|+0`b=CR{S9~-&<1(-z`hq
-a2*OpB$Fy$Vj#n?xY7O7xG(%H?*DpGMbOq~M^?^$R2XQaK*wWwj?(tCZu;x8NNW{o63=#_^-uELG#CWoXdZ3C#ETgoO>#pNLH@Jf
->oLUt{vbwFemL}hwxacJy0OjfaZcPciR%P;XPi9rb4{wZp`sKK%a{3hl7qSwQM9^bCPNU<J@LrD=j*y>u-%P05+Bx!>H%_dp?RSe
-s@ycGTeg);#|K!d$)GCpPb$KKP2=e(I7eB@+A_>vXaoPr(Z5{k|En(p{*Qk3|7^4(X-sg{k>{!=T=DSsw$xUT;;GCR&rqI<7uS(0
-nR@>9YBTbK2=K2>QYC+-7tO6+&9YHpqN)kcOHEBd8cjy|Ds%rUO%>0OAOwT_rOm+5FTB)iEbrF|wp<-v!b&-P-hk|=!&|@Dx0)e4
-ts(vr;jmgf6%`Oa5oW~CzB)Jd{YehGE_M2%rp4jaBO5#nHPDxDH7O~ZpP8>jSuDqO23h^T9$ukxi`J^ewdjwegIhb8$IfZvVQA_H
-+MM+8)hgU^Om)aovK+(WroWE}H<g^wKeCswSQTBu{%FlWJ&HUIhI&^okR(kPtU1+g3Da^2@F<9a9=R5#bawZgJ29aJj5)knV&Sni
-XV=0i6`SCC3hLXoE!n>LO>JeV;sYwGfJVcYt1F+kmHRlOlHWQ<3e(v5@R&1|`($&RGv|f7q64}xNFMnu;>~?6RJsQ1mxn?W(2rKW
-<n2U4#k)L*#1oQ2=@S;4F`A_kof7|G_;q~LH(o$^WAKqW#_`aH9A7I%J#^@sylY$MG-UI&kynyU&|zvd27c0dhVcA2-U$7Kr9-Xe
-Hdy<_Pf|jI^vT;ULr!c<$~Hko(kiV-ROD-<(2t#x5uqUm@p@BgCw(Vr@CJO;tzb4!M!Q6T3nKLi53okzu$|w7BPoua4s9ei^i)5*
-b|2e$+L$$<aby2T)ciDd<iD&8?AKHkcGM8f#MP^sZKoStjGfa#M>W{gS-^Pv^pYRT0rkW;MlH+tvRd{DgL;$8nJbcKdU^4tngrR8
-2iF<!vZL>dc8z!Csk+wU1AmF%fWn{UE5QiVtH(YcM>wE0Yu{L6<-^JBl|*#Itx(IsZkWgF7K~m+rkfo1+#g|9FT*Ce)7N#*8isD8
-{xM>$+WNz?cV?PI^Qxv^I6U>${-WQ(L?yQ$>*T)wO!_umRJ6pwF;^YbGth27NMTy-xq*4ST;jgZ>IN#WW@6Dhx&cpKRWn3X6WIGf
-NPFU;Q|{aFB_~dG<)P({s!s>q^ERcxp5-??@1Z5T19T>7lBuyv8b5{PqXIeHxX?w@Vat?cxG=ejOrGdmS)o2&C1VIW=oPj{290tx
-x8g-U&#g_bhK+i}L<O6=c1^<zTb@NWVguy7c_V(AuM6K+tuXwReq5gr6^g1W_9diy#XF5o4!dQEmfiJ#`~8EK)%yd3-3k}a<sdLL
-JU7T+sq?${+^I4ZY_34n;boI^q;;!X8<(Q9)#dMGY@E_I4O`=dI?Z~=h}c{6D;Ha$VX6KBT&V@k(??aUyGA)Pa{_OdAmyl%9n6c2
-t}GI-w-TcEp|pyNbwb5K=c^`{<qfl6d#pnj`|h3bTRJhW@gp(!4b7j;b%ZfAD|w_mtF~$2vb##$H(Wm$GIYu}H;2lVxk_Av!-v0l
-y2r*~O;{=oUGC2`X3hCB_=_j%k#$Gp-5k7di9DLWkJ+00#7F@(Zm3g9$r8g8Gt+?y3;ZeEmvUCQK_`prtT&D*nz15zcC0e@tnx}2
-xLeA(Yh6<NXSLX2VMz1Xf<sfw4}8}<<$6?)tLmlDxh{8yKd4yPbySx7)c^L*4Jtut#@AzIxT-3y(ecD2&En{y)))IEP~lZ{o*cSJ
-lZ5pect8e=+G>_xoew|OA09>Fk9jJwPuVKw&C$)nQr{jeFB;!Cs8E`#l6jUqP0n>h__gH+<21FoXa9Z3{N~r&@3R>y8E4eE?$7U(
-RFZRQCuQIvS9PvPwYrvjaW6Aod}K*+pMA=zP)*);s1!yQz&Gg5CEC;lD4<gMe@OG&uEo=E)3**SDV|ln)|BHfeJda^)E9!k0H?v*
-uS^J|zdcm9SAMP`3#~qBy>E7bRTX=0gOq%(5qDNJ!m|aVJzie9A--d!8aE=z)oH1!y*)-*8J|Yvs&uPX;kbK$T~p>LRFiRQCpJwD
-4xHwTs^m4C&;`F4$g8<ve#%g@(&81h-BVOI!t+ADq6wZK^zpbpWvg3dhAI=jjl^1;Oj7tJgRVwLFB`RG9nE@1KWpp`Z8dJtF+4o2
-@ZNLV!Goj~bG5i4U``ev@_Zka?yyt?P2nTeGp-qx@2w9iL@$i8;5=1IV-|h5Jlgo<bxdV}y%L9xDtKs;N}@TDrz%`zh#~Up*bx3t
-h|stE>YMy01+y~s8&*Ep9{uI071!FzRq}T(-+`-(^}V@jSprwpfphl+PJdlx+qiue#fuwws-krWy0ZJ<gnzTJ<eFHgi>tc=<))!B
-Q=Th%`I9GIs(KIb3^X&{YP+B<6Hnw7sV=;{46i`siMLW#4ae6{9RtCAZfON|cZ>38jFbz!Juhl(+S6)fZX(~<)s%bO!NOWwdPzxv
-qYMn`-dZ*YpHP`uWS|?VM}wi=moAe6i>80Sr<{-WQB31pF<Q6mf`1GaP2mq}Xe@ZVQpSikM>2>@YBTZX*8zPwq2iC>uOUkN5(RZA
-WIWU-=_-A9_Vo#a@wKd?p}RJ#bECB~q?Aid+q2ZtEP8mCA2-3={Speea%6+-*3A~ij@%%$(p>vl*x>l&_7!$=TpPQ1HYqvS_*NQ?
-7l2l+8M*Y!r4Sr1rmNqby<#|#-zn)hdI(JCn`8i%CJ0VcOrJDW$XlV>ZeQk;C{K?%oSvr~*LK{8-$<CCQue4cs4B=*g`3&S?Dl>*
-rXXi9bM%o(bZ+wAZ1u1*I_2Kn4sA`;533)nB$$`qI3dlOb1u8(P;2m3OPV*-rCRGwv1IsD`=V-uAqeppYWHd`rf(JnLq3I74`TbR
-pnK-~-YC$u=Gst3VnDEWe}zqZHLDyHhH}q;gYFGYhXn@{LY4&9NO6s8Voc>@<EKL($m-$=Tvck~pC!XpPVu@tg?tmBQnMrze*N!<
-nmb;a{0TmE*i^1tOQvvV0fzggstv|(Nz~^H97>$x(&I{OxC3`nt-_%trdp<xG@YF^V(IAB`cAK0@NVsvgaxb#s$4w^I|skcd^tYQ
-2f?GNblqKRt=@m9C%>tpX8rrFR3{ccv?o{?>5;oz02C16HGg0j>XQRsh-Oy*CoN+*q}RANiwI;jG7On6)Bpap{>Jg^<zLp>+cOc!
-qose@_S13g=`9Y9a$JojOlO#%8W7G|Na3mSMe*xY$2kkN_)QhpG9xE>vG}dN(BS(_zVf`3R5;rEs)dR$(tW$XeBZ?lyDqQG&+)@^
-^GTZ(?RJrJgBB?lN6d?op<<vgz2$DVTVl4JWh*gh+%W%q*r;mvV;>eS<S#hi4sS1-+m)<D;EnXPXO5T|lLh{geHt&^eZ~`oo3WU_
-E-JKo*RYbCW0U`oPv<0gB%y6kp+3zi$G04ERgGy6E2nT>V17G(c$jK-koRqC81;xZuJ&K#n7QKo6h+>=$l{%q?AhorL8a=Inz~zh
-Sb>tmmr}bQLKsnN6{gSIYLbsNyX3~2kJb41Gn>YsD@aOVR~|zI<=vN3maSXL=9(HkJ>>p_-LAS;rKY^@)6UyOpSH_^W>LJYCuqRh
-tmgJdjtst5<5c`ARJ)g+Wye#6zEo`U8|m}5+CF&U(ToXK&qY0{b@C3A;SSCnOEIz+f?`@iBL+O0rpy&cQPrKOetWvv;!sUqy}$N~
-3|&Q5+W{vgPd%BN`%E_$a|8wICvOfNDc3#32l!Kj0f~tG!X|caM{RZUMCpRh-kp=v*4%PNSDoCDYxE1w<)K5j-}a1A;6|rKrukEz
-v2wMXOnKLzfMy<YFYskz$LaC5Sh>U8#q4>glAwiZ2&G{FquUsFn~4_q@X&9hs%L;&v;4z7pS?FYE}m<I>U1QhZ0PwBX?8alffroS
-YaqX>eZF>ez*1{@d4AOjBf<MX4u19k1-_^BA4XQ4Y9TEsXi=b#)fV<u#H)yAq&Vm|LYW!0W{vUj`<w&Ao`tHQd-GcNBizYeDLY<7
-hURh5Efn*JIM{pgXJZ@%&-0yUPv|MG&GXWr^M%~-{(Z5#GFdR{zZdnF#djN{jkIWU5A!>zdPKE(v|Hx=8K+2ovn-jY9x`caF8B9t
-q8eR3=BI?poO!J-XHZ9}I)vp1q~VLs%6K?vGl~4CwCFT1Ee1|tpOf5GDZ&`f`<8y25G98F!h!i^Wh(|uShCYsg{Q~0YnX<M%?^t=
-pOQFIs5x3q4cW3686t}aO0RBR`=+3*EKL$5O{+94HM<ptAX~BWVTgh2t(T+uhwK>^H>hcc@{+ns(fWKn&W+fQl$Ou-SDDdY0lh35
-^!ZGTPfURcty`=kFN$QyRHC3i6&gyGmm&$%QnnOPl#UX9D+3inA-QyhUeWl5_9SyT5?_z5vdZBa{d7v))o8qN?J}-#>2^<ccb_!W
-@WGpk>2CVvx?Pw|5aps2B35LT82C3;73<B;-mARvc8U#~!uO2|`I&9mpI9Y6T2lO)YD(_5Q{mb)p<2P&Is{m>RHDfBw}@EVikN-=
-uA)MRW8B)dW}h8vt3<;KI(-&L9H@Rh(@PkRoU6`_;4np_d9?#K-x3K%hhVYg5(NHjr4++j*WJ~nHr9$Os$jg<fBEj-Fy2{<NfM0f
-y!sI)vLw-H4iFFRy{ZKIe~ne_F6xqC6Sh!PX!Fn~OQLMlxG`QZuD3^;$dSdor8XTaZjTrs;txcJJk0gflcNeng$^%I^5C%P!Wa(?
-Hk2jf#H>?VvTFs5_#gQ!ooJ`dB#Tx45AiZrXHf}4Q6U`}GEV%`{X`59@+WlWnkh1f;;QMW%h5@~wjk6tNmxW;$OBP-MuMH3xLtCQ
-qN80wVh1E&21EXDV5&$Kw@Xw+ym<ZziCudJ@OP1=^sqz-gCIX%SrYI|kZ?UTgn(uK3o}*(i1_aVL<RH~oPFMW@{$?9H+DexO5fG(
-UKw-W=xYy^?!G|Hxv>r$(gjj?nM6(Y&GL<zdP4-wk>fgS@QjVe`NaVcE$C82++lV8E>(Nua+CFf7iwROjFb_ST%EEPY;9$;1nb)5
-zO@p&M{&fhy2lBNN*8q3mf0=Q!P>}e+IEgEI4~@ywOrxN+obMmNf=$!*-_|I*<T>?hZ7J{cBqL!<D*e@;|3qWH}v{Ed!T}#ni`iv
-R26(+eOUKJ!D)T8es#CoNmKS&$H*44wctog!M3`Kn^twc3l!Lq`7AbVhsVw`1HtOl67qni+G(kHLCfhGM|FQUD<6S_Zb@7nlHR?J
-^`;{wyZgJ)Umr~oXz6U%z4L;__Dxk~>}upzrW2DMo~8+|8|^Tx;?O7UhZ_}LS%UkZY7YAH!JsO5sK6ZkPgmwUw3dw%tXxGrn89|+
-Q=#yG8()|jq-idY@70|LRZ0Srj**(sy?{7Ncwri9AI*uU4vVB6UOgJlU7asjPEE~CDttducfWEMoo`7UHXj299~q!iC2+KBz1*uW
-+?_c@hA+j7Iv?qWiX#PsewxM-9VaV+tyXlXACMCi0z9sv3Od#xMHyi?Kp)LOq6}W8ely8595~EhaBZ`h@?*}oFH>xLx`)G8(d$G(
-p5}_=m~F~@vpe^F_jGsU>mCOG>F1Up_EIRE-#`UPUw`!KxUt|$p$DJYId|Kt(KxAY&rJ|6CHB>{?pZ{3`sA+@ie=7K3ofB_bY$J<
-&AX$PBn?*On_P=#&ZDHUQME6X`DRyrtT|*7D<M&tuT8CUor-yylOVRu(^z2kPEJr~F(TQGN)xzFH*?wUzbS|G^{Qa!<DXggsILkR
-c5&qSx@ekT@wjrWl?-{A^Mgt~IVOv6sU@GH#TUq*q;q-vlpLzSLELtDxBkgEUBSNAku@rbUd94jJa=J!zwY(!jaKyTT?1)sUstuz
-dC&b(r#0i5i>3(*_>+P(Pe0yicv2q+^KG^L9c_ue?bEiif(E{Rr@k}d)6Sd|X!AyT|LgO#F@lUBzJH7BaJryqtvS^~S>OyHbuD38
-Frkk|ei3nT9#iM3e9}8#aYIQEVxm+j{&Qz6-`8r(4<>;=2NW)k>~i-r;G13ejpLst&(Vm{7R&-H2BjUeLZk&vepeg9@pQou&sxR6
-b|+ENu(13J-`7Qj_F+<_Ee<$rZ+@ks!8gT%mGHH(?p^FN`Cj~Nso!WzJL06y=<8;D+jUHxHaP$A=vXRW9V6wi8xekZm~V;sZuewl
-yNjw2SVuU<4Mh9feScLf{BBA3hnapEYqCBIs?8U-M!=KCy=-1rrNy5|IwNBg4A!WOa5CU$Pae`rg_}Kn6!<+=P}iI7HZj!h%(I=c
-#t`lv;akly!hLNF5&C`TSQXirzi-0+ubOgNd<&CrRNN+e^fKGzWk0@(4#ijOuB#Y^7h?I(Rd$Yz9e<WX6U3pHSF#g_NO#Xcj~vWV
-7V0-mg(M6}q~ED3STkOCLdmqnFrKp3gl}S-W_2ANSWxeM%ziLm#hkgbzBQ{a{gf)p*CREqa9|j$(Y@TQ#Co5p&g{-W9~79eg(2Qt
-^zirELqtxmd$W4Sqw5_9RMh#SHNNRxd0o}?a-(1eeg|rhW&64k&DoANEWYbBx^kwoI2`FNp56c-%w!AW`|`0$WMPO`B#ELu_BRq0
-dSqmN#I5;Ae4?ohnIEKSPd=T1(!UOt9w5hG4rzWde=+BFsT7mKmu`sPIJhfKIE7C>j!kC?3ss-TN{K2m#EV>htJU$8{l@IPtdT3M
--i8T=beuZp+6Wisk>)HcUmrb_j~ACqMXPq-FzsOk**`E^rdy^<=R+f8gyY-CpDx;7p!}{I4HN7Vy<-<ut0m-y2=2}6-pURbp?+$Q
-ZVppmU@tfB9Oq=DAh=QjG|2<1J?SRhJ?3%5^G*z5vDGOXvPeqO@2cub*#~l;Gor6Y;@t%^`B58;ucg17e>^*m#Xm5mQ@+AGkU{Tu
-q-34#S5i2_3opBnChAj!gFao0*ekD?`tR~NiG_@b`Znd;26HN3nuM5)yxBwZn%{ae`N9zrHijm-z{1Ne?;&ww?b*Tx%IxXR3c@;U
-$VpbL7XbIWsu~x*{!sh5fUi2EH3W;wE(p_UTQ;R)k(t08Jr2z5Xf?$Mi>MXtV2&zXD4xLpO|ht?K^3dK{B4Uc+dE{(JdQb5UOj*%
-n5XXx?sB)fqJ1w^RUq?MYCvJODpokp)TpI0>7omUla-~#x+=sUL%(aY1=JeqvwNNPqm~HG?)K<gP5W!UCaYwdGX*l&gzBDiXNv4@
-$w&%;AeJ*x#TzUn$}oT1S_4n};7EPq`xH}|ZX-L&a4H{bv(QC}ED-2LvD6rCQ9OdqSQ8Pk`Zfe7ekpP6Z)>081TUn#`1&=wA6r<X
-zGci6BTj{{CcS$fq`_{cwG3Wlck#+N@nt7OqS_7A!k~N$KXC0$j)O8yI3o&t+K4aq(~%Z>PT$3--HLw2oGuZCfQ&zqe|Z1xbbA%L
-s4w72@TDAgZKkN*ufkJ}CVq<mu{;W>`sWPdoE>eWEEdwC>y;zy)TK!x2kE83z>5!T3g}w-8SlPDn+a|RA|S@oNQprdtH4xeNZfbj
-=XX^D+|S^Mw*_(GsIeqF1$u}Ifhhk|Mq9JU5;p{aWF$LSxHDD^sA&I1OcZ+b{Xj%~j{~3+=$HAkZVMRL=0AjlgF&~&zYdsT{x<-Y
-2><{9000000Q_#;Y_8Z9`N37}UT7<=Qyb6C7TeYjKUET7XdtTTJN;zi>c_Ie*B51%-q07m`XS<zlCZd<X0U?rZC;`+?Y>`pVZ=NX
-x&$MuCpsdp(a`bnsE<hIY}MQMqTEEP$`dyhNlOWzBBs+zMP-12%6Pi)rON)Ir5VcaRB9Pz+m63|PeV~yI0^Nyn7ea$YJ{Bdz?yp}
-L*WSwp+2n^(rSl9ItGmKaFiClc|&-BXs<v`Rb-Z!-)X_Yh}FNA(ght6jn6A~N%K}!=E({LK@NG|NLQ5?j^*uX*W6|+3#BW)F?=dj
-_}ddhOhuJ|=7`8Zf2*3S*im;C`elDFP!UQ&GuxduN>0&UD9Gb)7cHmPbA->|&AZdEi6wmcX~iC8hUnhoOnFi1fX44y6^zVYojY&P
-Y&$8TN=n7Jr(4Ns>cXChIe~{qoz`LryQEU(EQk}Og*vvVS_~HLWqHPk*(V+k{hmY+zG`^v#9S9`qr|zew?++lDcT{d`aHgF<_b}<
-?;6PWYpH_pX+LZ}Q52x!=nS!oh$6qKtp>mSc*i8pvPMgI)+0vhAG4hG$3UUUsYKp-QfcQP^sB{(BNgpL9>6rvnjx}P4i*u+Liq2x
-czfXbLFR{~&=6rIHB`HD#~<$}4y6lI*kGM;g!9XpLXRL-b~7F)s%CScF~lm>6~qVqZ@VI{wR39lPMY>rGvSeu4->~a-kKjQ)TDXp
-&_K#$8DZoZ-#O8p3JX=Wk`b?Lp<*EbG(onWS-3TTqa(Dj4*wOMiT6`ID8fkoZHt15JxeI#!TZi^G3$(x*rdf_fUQE%pz4poCoZlT
-Ai7#l&6g(Gn=9Oug>5|xAIE5r7@{dG%!$T}rA#SwarI!ZyU1lfYlY@<l5sRv81jvu&zj;$n2Hgmos%~E`jN#pV}s}WFvQ~>Q(Q<O
-D$2B`BaA!Qh2b>ek$W*CgTpj(q=gpf{Kz~278}@#wnlU@@vNkPsy#`5-nR0S?q^q;a1_h7H5+pxqh&<*{fG>A6raV{)8)l4!mdmK
-s`ey9lUTd?NSU!n8v9Jje(&>6QbOyzbKw+6d={S#QN-%mA-crH!$ElgFTh8iI28LTOj*>?=W^WVu8nxR-=OpqCGmX83oB7XC{d;f
-ROPWaeQJ~C6f<ej@?A?OoLuE1FIvQ69dwWq&zJOjTs#~M`X8Vr(!<ML6vb{`(Xww`ZIGtuwky!LVd@e$vyhXlU<WltKQbdYWv!ov
-csGT<b4{3m*lky!EE6e-qIC)|&YuzZb#tJ$6hUlEe<&Sn$RdfQ`F3(d2_5mkIDf{Q$AfgFCE6s%x#_UT;suzB6s%<JHBjwm+)d(&
-DxsR0YLA;)P;rt&9+>J+8D-8DRYEmcI#Dvn<3JbXuVNzC^JX<9yyUGdKx^u+!y@-=QNe<4i+>CW+fy`<fBthox5a-0V3+^^00000
-00000000000002+KjVPYy0?;*yic#5la^R@m10oj#doXQlLm_yv%S?Ki9NFrf9G$z$9?<J`!A!U#E+!ve4=WKAGjC)!cbghxA7!#
-RZ}?PZzh6j0WLO9JKmj85HI=jE;T&UPyDt?vyDEPieLFZKh$1aI^mrG`GCy@E@~91+yYZ^U3UAW#m9=>N&%YjWs;M470{q6iMy#`
-382!lCv`0+5^^OjsXTkY+e8y_RVQEi;w~;b5mpq}PDMgVu(`<diep2_S(2hz+qGm+#15Q%-YP>Dd)~^zh`%2LI;?)+Xk5l}<^XZG
-N!qEAmL`6;AF8pty0|?$D}ySGpKu4;RZ_|n&yCjGvTO9kvjTs63SGiDB`<6Z#{7>w3A=E716jO)<=pQ2+eGn-)faxSL@fpp2G?N!
-3F-UX+-I=FkC<VvY*!T5s?h}_AsrUz_%p2i%)P=Ty8E&w7H6;}hP6qLcm!1a85<R3w_DT1MYJ%u?8y}OoJA^<s)F*ipK_!T7o{rE
-q7qIVt0#VwD#%M315EYT7<qJxsbq@^ZL*E5_)V%HZ4#(p|3yBXcaWD{5y|S`qrHL&Zf5bTbi}CiXi>3IqDi(_5J5)ztBf}4p&_I|
-#Y=VqfK2L_F=6%45bALQ5ioiBA0SKmlWq$j%Rl7DZVMplKL<F?{{}!*0000000000000000000000000000000Q~>OAZ=ieBke4L
-<bg$0$(kTjP%!i}lqP6UC65qCt4PYGtRwjb9MJJ+>>0R(At~afcty$D>cAc{0#Sd;#R<x?l1KI_>PsGwB7p*zU*!AEV7#R9tqrI5
-=&k@QEWb*{0^c45Y;Qw*+*t*5{Qok$e9U{?inhy+*dsatm3|e4D&-!kP0;9(S%IGFU*=^1qsIuhk?tWQi21)vl6KD)6?TvIDiEE1
-9W&{k)z*}r2Y{--jO-8HRAB1#&-tN+1$0~d3;ft^0Yv@h01W{E000000000000000000000000000000000000002!8*Kfdmm;(0
-0ni!r%Q#Yc)>_g*t@S@9kJ|GHxGMWU$A;MR2xwaS=g4D$8~yho|KLS|1Ni3vFZ$mA1bhGh000000000000000000000000000000
-00000000000000000000alkFX{u_YCAOHXW00000000000000000000000000000000000000000000000000000000RJWaABCn=
-g8""")),
+c-rlq1zc2H_xI14Zf1sI7+~mT=oIO06r`jj6bul-AXF3;#1;b)6R{KQ00R>{z(P?Jy93+zOb>YP<Mp}s{@(}L-_MPiGXdwv+Iy|N
+_gZ^HP`BZ`srC`uB~uel*3D;5x_MC_gLz=QahcW(vR6hMrhR&-9|bk~Zb{x&cE;*w`#<a^%<z=EKtv}rj(_a8V7Q(;U5Rojf0xxh
+_UDzQXE!GoD&1*p9P)nM<}a^}FJMe2*QXCJ_AfXeF@S5~lid_vfIB^RBxGXv^3C4Efv2zswWqDr&9tamP|WVL^zH{*e!N0aAD86Q
+7PS6T7bYn|4m0$qkQ)h4BVy1fJfsUjC|L4~^B<x4|AU2(krz>tmr*bZ`H$cl{~s6<zES)L`4@Qzi{1$H-@*TY=t~5j5PlPkf?&zd
+<G%yBj)D;cZ$QC<*ZDtH@IH*-7vO)O@bZ!(+w2ToIqUiDYY6>p@J#E~bya#Hl`}RiMr)jY++PnO&Y&DICBJ{KC0~8J&nRtZNu}Mu
+$4@Whyn3`In@dEmaeo)su+Vfy=A9XH?MP)Acj)U{KToqFzwJ-62peP);kCx*Yil@dTg47zIR8O$iVsDz-$tAH=#Zx-6xeM4h!Io9
+t6^KhT`mwksh9^z$}?4Q@YvT{R15@hu!7$b=HCeaUVlKMXeUsje<kXR1d@3f>ip;F{LVl8QdsgA5q}FT^C`IVAH4X6@zk>`9CzHC
+SXq|*N(H5aZGATC&Iz)zV#lFtmY<cQVA5P%V#i^_%a11o<0<<LF~rSN9vNZ1pY|HAJUz4pLI*pJwH({8ao&F8!?zvrYoe~;NOKRL
+k539QCpKC}zM|&U5NJnC@g8aqp>N-ecaLXdzc%jL)_WR8p9CLLYA#GSrokv;Iy4PWfS@&jdhUn?CN)v85X55h4FDGDfTI4x%@qEN
+??e6iS6_Ua#x6g;*RW(gxAMWvl(8u6gDDBk>(@XtsvGO)`lyw<W86w6^qaTmBJQT6$wP~EZt$r?tD+7$tA%M*-<;uK1r2&ZoV}(a
+?vO_9ivmSb_2+Hvx6BtjQMb!6!MVJ-e<u5ad!yGBDlU8n1YMrGyOD@Tbu2y5r-rIS#6Y_uZ2Wg68(>iZ8LsU$@;Jz@jm%@hsL37{
+I2dvuB9dYyBC!7Ceo_B>{VH$T$*M&W>+Ob`+a4=>{RHk0y|+w@a?>x2Jh~;<@!j;w9Exk!x{Bb%Yb|YOS9|hItf--E|92x#ZR~Z*
+W%V7jBAHDs$a6t|te)$!9_I<$W+)FeZlFCVNbkVm*D~LF#RaUq?`}zl#=Wnd?W}KPg(pJ0gKi!DmKEfQMzI1mr{y>+ksxCWg(DUk
+XcW7&ZxkK_B@QLwQ4oa$%Qj~AKVe1xH>{j@P=58Xwxf^pd^MgVqKSBhQq}90&ojgF@64LBdmZ<ADA(;WJJc@bIjQE8qVcTB*;K{a
+VFB0Gj2|YhFydLIWBX)Q8hT~!SrWZW<2jx7aKPFJ#x?KznZ}Jbgx43%!Yw?SQ}i~1jyjCJX!D5}yC@5S6`xn_b<EeIQlPTaV~gjb
+t<k6%y-H~dusCR$_7XG=hGw9tNCPFy$cFmgmGBQZ-tvxOr(jigDYTB3eSX-{g>c@jJDd}9cbppSq+Z8kH(}^TGqwd4n|~cz_sQf|
+_WY@e@wZZHeBt%CFlQ#Av)mLG-n&`l|5Wo;J6vfLjXSt)`?mWUud8PJDXL>JCY#$Wn}atQG|(_}hmHTFz3lyM6$Pl``hxyhlV``m
+sNoCl&KyR<5TK3r<|pYK2$J(xU?TD<5cob8-T7A~{?|R@|2Y@GaP4y^rlhI6Z5?xHDbK}3wRX)U_i7KNlKn62QJ?E@Gp!r1N7dbZ
+6*79kZl8vb3!7Amoxb)f8@t%ta?mZm@zruGMvWg^*Y~2u@&m@Ro$0(I&l7IXf}GfA2AE-^;`;U-%szNrYo;D5OtZctdv?w34Olc`
+MAL8$n_C)m2zPG`Z=bOd3T6IUL7$DoK*&V`;_NjD!bqjluZr$IwyM1>T%+Qu_U#vT*PcH6z<YL-=zq%I>q5=ed&X0IOivoD&ErBB
+bdSTY+GFmoXd4x9?t%In=fc>&Uv&NE969`;akTnOQrSjJqxaUYpRot$(C**6U3?rr|I9%9VmJJzvQ;zZMNwn8?#hJg;mL-N_Rhh_
+sKUxmU4xh9ar@#>-hJPX)}v5x(C*meBnl$uxN1BW(Gp9Af0Pm5eN^3?a`#4R+vhspqBpz|I_NVo+O<S~|C&SFCaW$l?3iPDtI7LC
+!S+dP&P?O#CBd89?lkjO4UEzD@i;hWSHmQ1%Qb~E%|vIv-p!C%zoq`eS(VGfV{K;fFn%8my~y^%8{Bi)UsIy@_r^>q;2ApT1l=6Z
+z~;@=DM`QOK%k-MH{a$5Vv$hv^3~5AMMO?>T?2mLX9{6tBTON<?&Gc0XFSmfJ$yCt+)Hnh=(r0XFEKnrPu_@WY^cHRqE~ai^xmy^
+D*5QK+Un-sqipij2c+8RjwCzzH+<0Ejjb#$&fKD_!jaP-nP8OZ)b#xNJXZJ~-FRl|wCfWp-X)XE&>hkJEJufKn5aei>f*Y{&3IF9
+BL(z>1qES8bK>Ms7-OUD2TFYqd1{Q;4aFlt)b?Bozx$*SCF2=XceK^VfoBgr=(z3TJ&5_-H>B0ASbP5HyAOxz?CnoVpL6KcNDbxS
+<hsf)AyY~m(pYSVhF34_iZ~i~;n5iv&c57HN`9k0aqV5)7(dO!jz%LL3Y8<mo*IoSHP!mwRA|VU6ngl|0=u^8K5Z;qLyAR|>hSyi
+o&@yS{4uDw&{}yk<V|u8f31py_urzw8z}HS6pw>O{>wq5el$f=_ffSB&YW3sqGILl4-YWsM(@5jS!rlq(UG{eJ}z%^Jkn?vw2iD$
+Z*I&=8a=DzLCv8{YD>@X3P-L}^~kubF^3Fq9IndqIdZ`zp*{Dwe${=f5_`jz)H$ycLgSjpEYQGaJ(K_NXys{A)jA#~WXC7>gGuSp
+t~8WA!|h`JTsLhr++2=H_clYurRvT;=0v0)^*15$N2wIPs*<5O)a~eX%#+N^{t6$NglkqLJ*F>L_}J!I&Uv`9)PLd4l6Clwsg^;L
+a8Hk<d*8vVJ62cTcb@jN6PKe=&CA!E-urT9Uk%u`Wbj7wS?#IZmp9!`;wxXqCr-QkQM01%>NvvN2pzMXcD1@=$7<q@>b|e<<(K8^
+NkM%ovM<^}51?WppB5s?kxGQ%a0MO>kI1PfN8tM@0^ALylz}?!ReSmJQQtg+!dEkw7KJ_4swA9oI`WZ>KR-QuNlbkBxscM);gg58
+nofMS-g}`#>%`DRyT}2PmpPoT*9}=Tv8K1x$d>W9XMT;I_Z@risICcoX@=)H%jlHwaYmegU5&G?MqOl$@l(XFTX-zFR|m_LLPPE9
+!;1@M!c-VuXCJ2n6OlHb;D*ESn?4@K@P8}JA4Q^=?xX6(!rhI-zK>5mcWmL;{#J9`R>v<?o&BXW<ve78v2|qY7^UvZH^MzFar>P3
+C9`pptwL*_MLtPy%+@`Im@#z!Yq-9xSKC)VZH~I}eFf7&N1H<!aXPhW&^C+tavXxOX{d*@Q_MOvhl>6b`(SOuI#)X+ep>OhDyGtn
+?~MBB-|(a&P9J{d#TE#u^dD@L+I>a=Ue!tsp}P-X+!*4z#QXX6qb8iE3+AWix2a?^w`{+2;m!5sHphlwGk1O23`eJ|R^B+JL*w*^
+pxkXH@!Au%tqU+;1D&}N`D|Nde$>O1(z#SzW0m3Ln+wN%+wL3y<KpV4?d55`G@pbRpS;iE5#JIfQHdyM%L|LP;o21Br$5mhV9THK
+gW{ZMf@u^g?$3W!Lie%NTTAKJ`qz6++lEOG_5HZ(R)F0)xdLY4<w>jUOFe3O?cJkQ@Dam3f0*?M=eEWNy+!ME<i5;@Urw)bD3Qax
+jG8uBg>v^pSaey=o@<MPxLovA%vNK$V6Ru$;}j~Ck)h!g*rs$2tqh^&-feu3nXjgVwDaKHZ3A2t2#8tU_X}Z?`O#A(gC=nMau~tv
+@E;msH;SxM+m?-q)tHy^^1{6EEp=R_9Q3H|18y(AGTPo--Mb;ZgB^ztyA5Y2%s<vlxloR3%Is}CV*9#Uw*Y!-)L^xK{{2|}23383
+bgcSif$2Cr4tFQ3zO7Z8w*R29AqqB`I<jzAFAC8JiQtcx6zq--P{SjRUVRB}Bufs145f4?Q(0)ftr8V5f{_&e3F?2iY5zqgvHRLw
+Td||oYjg9%!A)-l-*CPbG$qWk=GdvJYS&bDS!(x9kRRh3)ikdqW!QNGv$1LKP)?7Y=P8#z`S7UmhPoG>QNEmXQ8|5iOjiF3{t#;V
+DB8-7!v{8P=uf~yQ7;Fo%~6-Pz#)y7${<jZh%77;lpe}hOyMH>p`cAHO`)2au(0W4Wjo9+eJr#4jIG}I9S>gcmQ`W&d3wT&>MY&B
+@OaZf-=Dqd-|~Fq!=X`*--c97S1@~#?e%q5Mpf>OhTB(prf=2s$&t%%5Z12`CCg!U%-=NGD|nhl{OrAkG$@>>van)L-S+8f3>2)t
+Pk)+qA5$y|G0SbGwGSEUC?pz%)wIodX#Q{?>Scx@2(-cBe;%AFb{}swYUAD8D$P!E`B!6>Ki$dko95n8Jh4f~c0_A#slw589%P<-
+XZx|4s~$G=x?dSlnQXMkXu{;lcW2|qTE>xET4-qW#s=kbt)ihmsfzs!@Tj!J&_YI%M;}cU#0cMe8_<qMbMgEor<(fRn;db1xu}n4
+{b&?{enE7yaNSKjl`3Av`y;dLM*Zrxa9*$Ic54#B##41F-U6krnKN+N;?MUNkEW|wvZou!qdiCLG8r@oJ?IE?Z1RQ`4&LfoNw#Og
+V-8z!9n0H!C}@evS8Vled8lT&BZB~2Jy?WYpA}4|<B-PuEONpH<*^C^J5-&!XRE%PK*M|WrVO;8;hQor7=dJx02S5M6r~rGx{s~W
+7R=pqu4T`m;~U|Ku<bK*$3azwr;QB4W)BQE*m9-5mR&`}PCwl%_9^P~9_5;q58dSHFLqoCbe&f=^!tnXcZ`TA{l`l;8obzj<4L|M
+GSD=Sm_2Fidj|pzM#9jQmzx}FL)CD6WzOH`W*HC!k-XhFLy|D0Hzc8dm^=N0)lcD~F{S(1>Z3dO{gkw;lTPobSh8kAz1|9zTC2&}
+WzV!9wf9?2Ic;3~STQZP<NnvIg+>E69Z;=`Ct}0y9!{@bWLg_KYUOqw0bcDj;Ls}#H|xO>Y^1MDKer*v*2JI4AI(FIS#gs>9pnWr
+$jZ1ZScxbQYIQ#@UZ@xs{|jUNZnPFKysv-m9>vM(RWIN82D;LVDpVerjad63qc@a)!b5${iqrRv)-X3ee7^MZ$TrKj=0=fBsLz!$
+!sdYqt=fH#Ox3}o`oy-{#+rG?ymOI5-1_j-<4}>aU0}gH{?1tQIhq=D!Q&F6Koge0YN2pTc~P)0FK+qpf2HdGEchda%Bxc{l1dfV
+2K9+lXd16}-8}2a3x=UZ?6v~;K)vG!dFPLR|Nh|0rq!dbEo(mH&cJM)SCaBzyr}|YtP`(<gHJO)`z%R&LtAA`L9}`I?9sl<SZfqo
+V5?WEb8rk~oR5g<W2ep~3$8+XDiq-Zh=T4CCBgsWM)((5e|Gh&4Miri7EW1wez#V;N221i{Fmn~_dh*r6Je4t;o9Rldb+5ld38CE
+m+8Y3xKTVBTs&b=v$5mHyyWIuCl(f^-TVECUOv(GsjB?uJds2gYPVWfFi?W@a>~O|1fhYZSW~DtVQ<Qy;YEok;tt>sWc;B|K+(ES
+ylRo&vHRiGPk|@G@4jlDm44ZSHQV*;p0<RxwltH7Q8krr166x9!kKOt%2?`4nx}eji710p8pF3eI@=OY8mdRdz?aeC2P~qSce=80
+h&FKxtuoz{m4)&hfAg#t7A>^POWJ6h$U<>=al^;_ic!+LkE$4!vV+$mC66tq8(HxuawZ#7C)~fT#>|;FF7mxk@htsQ9xS(qIS20*
+gw<AX6TS5qIJj!r)Y}`+I*oEEb5bOrp(if`Kg@H3QgzAv<~$UobAFp6L)fxk&z+);LkaD2j53TCsQ_cd)2Haari(Ch4A*^nfDr7A
+r3R(*=6*YVt6p9ETBs^%o@=^amdl)wfs1FxYq;kcQ(qSy$>mv08_1yPYsw>`kTvtfb^HvB{p!A2G{ozl$QfPlW>DOV&7UrT<S)p*
+O4K9?)%tkJkBt_!ZVx$>B;gB2{Wl#aqx-}FQ%<x#IjT@b%wHK~-e6u}#>DatG(@XSd0N`oYu&p&yL?qh;h*x1HV)Ry-l#yMQxF*s
+k%vvyQhrs@&yc}y$|^1G2RUWl>Oxo4>nx_giiH*4@23m{ve+7RNU{wV_3N_0-N;riU0d_~G!8c^s`-@t=xQ%65koKKX<lfVj}LPi
+$9bJ*NXITso^XG>->!&MCYrxkk6M~|uY@~tcz`jRgop}<?mm8|*k7BD6SVYq*Ty?36GizExpoRTv2gPLv9<r0`h)7uGl7E-GK;2_
+T}nuA&s={jT2BrKJ1k7=?OZ@$G1dktO|awOG1cY<GfUP!-qoAR&n7{^4}v}?XqsE;D3G!I{_#+L-*{JD7GBturlmM*P;sK9T1PGk
+EzTAt{cYFMjaFE8XpSEmcDJwN^z{AL2AL@!DvY8JnyP#BhToWe#&f;-3VDt_b51klbCNnin1WpRyl}rVgTo-<1Sa_~P}NYK$v02_
+GeZ+qIf6I}Ri$DjT4Le<&VR$*QPp-r-r{pd7u`17+>&9-;jb8f);HGEGvc7k3>F4xBMPBnj(Ho8(;H{O6it5mL^=&%;D`h)ED-q}
+kHVxO9jx&7>1-N7vY1c9N!`*fnd%=dv38?O%j!#SR{LKhoG-nUVW&dIA}ZMS9)B%$Pr?i4oIpJ$Um+v2OCzmjxhWGxH}QCBr8Nb{
+p+%8=o-)$iN&-(T5s#KgiA780LH|eB{a5tqMlrx)dSQsF=77lhG#f4r#}_AezW?>anu@1IzPj>6zCw3AJ&hOm^7{heN3I<WP{K+J
+5gd^2RuX_hC=3QAeS$*$b2koSyH5{LrVze0_@&0GSPNw;UJx4vR@Um{J&t6#YO_cfzABX;<!1P3B7RI{QMVHHC^88<Y6NKo2qZ54
+_>0E$pOY!NZ${Ai=LeTfeNY_4<4_40L7TS!te5k;Jk}QRKtd0*=5e9B7Ly=}j0Tx7WL=LO`cI`m{WUlA7g7D;%KvOeYfH9??amBW
+JvJE`r3-E}Bl`1(Odp;S4KIv9p~FKQ)aCHfaMPSkl6A)f)PEN4A9E?)C?BAp0GbtUp~@iQ#Ih}0JR;aygGCW|AiggBEx9y;OmC@3
+M9bP)rziiWTgG-DZ$;G}>8{5?RFjO&y?w2;73GLhw{D~;>T$*W8xHlKn)$zTtKDlg@bwg1RR&o$1X5S$&`EsT6zd~T!F9^e$HKp+
+#-Cp3?sL<BPMFoos5z|6Q|Amx&bos6i`^^b6ecvJUc?_zPZjuj+$dNswe-sLq<6=8{5;507ql!7tW0k3GScL~eDkCV*P?Nz3VA*o
+@gBLozaChsdXw6$jfnq&xNq}4=Akn>Nc>Rvo;oc%YNaZ2nc|qMVwKK9I_HP@8!9gRAF>NSUyZ+(^}$Bq{1gR$x$c{7dGfpsugW8B
+LOvcI2$A_$u12by-ZAZVVnngrG{Gpb<j^fw_mUN=wqZxe{Jw3=f~^}~*H)A%-xn;9Xf}Mgvh3Ndaz9tT<TuX{BQ@7OIONJ-ZrPCH
+%6smq?8sjPBqe|A|GG_^FI|Jpi~Zpo{#UDB^mP#oE-p<I1{`GaZ(+bWgIKEZnW^^^uHj<82?Fich94;D&imiz`&%pP^ZQfNx3^Zi
+^xJSX`ErISztvi&!;hOA@y`z9jQQWNINEx8gN<M6XcfMbKHlQi@935xd8T}kw9Ag5R24VU`CmIOr@s~(qVYwm9sQlCDQN$(H^Y<!
+GTILoIZNVi(F3gF9Iy|#Uzh3Z?Rbmm!N1k_uRMpgpE6}R9b4BshHrkF+lpRP1ot|*BJ!XSKN8nian^34;f17W_XI@|>)VUv-aNS&
+z;fhAX4eN+7Wr6LenRtmlS^ZkW=!_+5ezl)3Lo~ZHWWlh-{)-~;Vw|M+VZ_{ir<hd9ObJB`*&0~SJfE~YR=s~lu+?ttkN<9f5ELp
++tEJGYh@E!f6*8Zey;9A^vX)i5Kr3b_9=1vN$8IQs@2yVP`EwWG@kFp)Sf#&@z?ocaF5BC++nDT=bpywEqZ*>28SeGan#7+SNlPn
+3AJbXj2F1QHouh(6hY3!ytgz%fxK$wC`nG>Zvcw8GZi}Fxdk`p=!uT;{5&1CCw=ewnvr4e@*C}UX~<nV>5kSSQIZxM`xIWp7s&DY
+`3|bClKh+;HzuOU*io((i!?^4=Jew?dd}9E(1Gq2)&kGxz4_$JxPcFue8CE<S2aAh6IkRiOc2{w5S>-}y9sU88jbstn6z6GTR+<$
+pY4<CGAJYRrWHT!uJ@bo@3pPp?G5oLnLnL}1Xu|Lp@Ayx-+ZSR$}dtv1geT!I5wZ5SJixMF%@~b<gL7|OV;|hRX+Sq^N4f*q?<D<
+=3DXI(vkacg*G(9fUj!(RdVCxk^DLpDD$9-JuL8y?kpl+V5^khE6TD-TeQ#his>aqqr6vMtNBCGyNv;hN2MJ5Kqz=k4OBup!bGaI
+BC0&M_GF*RJ1WQ<uI&qt9{0_|v0_<)3Sw}$sMk+++8VBk98Tru^NulLP5To1#hc$F>kSxxBV_IZMSlFAzPaGBF^6y5P`iqXm2i=8
+j3W~k^{4Rf6vDFm9-m!rvu?oDNlP<IleoxTjh`cjy~!=8b{pP1x5*wEVQC$jwZE`@?|1zZ?g#Y|RWC+Nce|5tf6?5Ig9^ygz?Pb|
+s-amX*OKHBRh3uidZUL-;py?MFX?eG=VknOHh-8l1mn|Zue=}!I5(i)Pw49p3?vKNJcaOE*(&<=!3}Z4-yAHTI^tO05(c7@MXn;1
+?LHvt>XLmaS~|$xfA2T*?5nM9N^+_>jp|7E7jS|;#C3Q(xzB!g4Me0`J*!>V7dg*Au;|FMPq~ZKGPdk5gZXPKYxSlRZ0mzKd?^Fp
+X9aB47HGKs+dXZ%z$#y9v4sO=4hsIarxE@yaS7Rad1NH*&Hnmbiqnl)$X&%Xx0#=3tw_4NmabS}jEsr~csHSSMksO{QtvHOM?4a{
+URzE5%^~u#)GPv`(#=}VVb9)rX3T+nO@>vEI$0PNJi(u@l1~D@1Ag6y&Uft0PdVz=+Jc$yyUH5IIDyMoHWeia;jq7zt!|c&=HkC4
+V{A-EbH2&*(@)|n2X0zTwVBk*2D42^9dSBF2PTx<eP$QZm!Vvsjfj9gK6}6SyVz{U#hUyOK1L(ws&V<QBcUbyjZtQuqtG>{&=M5+
+)loi&RA)J;@MwGm_m5T`Y(WsH3Qsk{5QKSbDB=Gh{BM%BCZ1g>dR#nZj6uV)`&;9`9JEHPtz5OJX2~{eeUkr;<&|m3?e>|zGkD^w
+6?VtAP9ggsj%P)@E?!Sz&+DjfmR5*~wY#}{a>zG~xJ*Sv^76-zJJj^=<K*~}>1MlGx5nTIf*IJkmnv}_!4?(JG6i+4P(KYc^n1xE
+B5+>Oq-1t*%Z%8eSx>6CNFaZ#<7B~MM@t(W#)3J;&hjv%ceAoDF0EqBR71TOeJTv?xOj=!XX?c7cezDaWQ0F~ciDJ#<@vxw3_pb5
+r>QyX(K2~s!5GOfWymd4U*T3yUygDE(ZcC2hCcx(o>crj=d3!)-kyGS)Nn*CYijiN4H}5I=0Yk3l&qbLt<2*SIs%XYbH@uP=yKg!
+h0Pl*O`H)Yw9G>1X=F%hM(a|0HezEJP7lclGr5^X6*!>ftCAOgxfqTW_;igsrAreC!b(Z!LH%Hw&?JK}RFpV>^|v%t$d^-PzkBrK
+SZ}X-tiCrJu^rEZ>uDoZ7d|WtT@h-gibVGEJA5Cc7w3mC2i1+HA;J4u>jxF_nRln()6wGh!y5Z4@D}CQkJ1HW&dQsPwT5rB8G@!x
+Z>~SVk{1r`r&gilL@pjpLH$}zV7J4sWX1iYUQ21-MgG@|^=uFu${8FK=G&XIewWq?M@}?y|7-QGYdOx^mlnPtcq1J#u2G2<k4&CK
+-&fERR7q`2eVPHUa7on@DCD08m6;DQ#R^>f`;E7Kw1fkE=ztkptR+)22@e0J6W0wUZ-|s<vmEERq-3Yeu|*p0`dZHZ1!mf2qqSUJ
+G?Qrj<o#32X1%T6ls1bsQVr3gq&?)-m=`00{ZN8@s*XF=HX6Nayjg-3kd15Jbqsf530-@drLjIq6f?<lq{#s={F|=^Xyx{P+?38E
+zQVqqhbO6%V92b};QQAj*AHJS|FYV_fr)~=ntCtXdMc$gyUEd+jc7D-qMXGErzqZBvOtwD%3lker_I%t6D)LH9TPL!heZ|kmmzIT
+lsJ<O!u?6k!0(8$-kUw;yDzNWera`4egF=MCvBIu+Q+c_&g0JRKO<J2f`%gXmw2=^C2l^gq{8Hvoj;2kSmk->{oJ|23Fnrm)~VAw
+GE{^~fz^$5<|d*{KuGBnPO{Y|PLk8soi?WWFIl-gZqALN86Oq1c|*L0kdQ_i;deIU@TUFlYKg6p<z%D_ENaCiM5^V5`nK2z3VyC%
+={?VR%+hn?gxUX=Z><$h$4ANwqo&In>u>6dmuC|eQzR?3XldR6`nR{$A$~SWbFQ!YP=$Lp`D8kO21zCI@*@b(-ElFqa`j>*q_xtr
+!`trfaM!agGb8dXuf2ufck5EHd8}aR3395=J=^-wSx%_cFx7xXYT~J9g%K1<Un;Xsi~8+twKZh!!JLs-&cr^hb@7dqM;hn0#b|}|
+p@~fq{hc08;35Jkt9cSMS|*y$kI)j-_USCm(NkvK+Uvp;s3(78x7oVcJW;Cp@f*>}Y;hBJ3M5M$5&`wY_OZV&>MPHVVibS&Z6BMp
+>ZU7y*2x2Pm3H2>JR*8)i+3Ui@lNy1ipD)<6==JdDF}w^llOZT`!g}a^o2EO35(s#pGByMM)Lj04Nh`mW87gbo#4YkJxEpWAoa6~
+4|aa`UF$r5x-nm;y8MOF=LTfiUzZC$?=Fv+<ICD-)hmM*+bAkh1bwGmn(y9xT&WXB*i#0^k<<z;#R+X3+E5)yvU;kjbVQ1UdJtS@
+?5b5Jhue62<DN#S^4I3I+xmNwd@^gE$3%?h@t066`lrCYV?Uc<$-*+U(?|7{tH=9j(u6{;efMs*Cs$lN{e5b0X@!L?L%O(!?n$cF
+shu6<F{W+O31Yw$D<)qL`7Cv}wq5Hf#+MESsPJVTbG0t7@4Ye&2qSbz3G+_NdpYVb3Bsq;_$(i7IdK8NXiqh=#K)@=WouJ<5Ds(u
+6fIo1)M?~`8h=%R9#^lT8!nu6oX7h#gh%I_qjh2Urd_Bo1(dK30J?eg8;8qf5Jf@La!o5OvBD5!r$v{B`*PSnD)#RI?2Jq4dvY6h
+LH)&e1EC&g2JAtVm6rypPU_7O<WzocO!P}EHl>Qis(U_Fo<tGkxABQ4Dbk6OuvCdokcOl99%Z01a5Bm!=}#Te&^p9|Ey_#nSXhyu
+*-Lkhr@FAP$8A{2;;r6F;^}&*;k_>fjTMUuS->Q`<OxJ3$W;8I;U20g##bqC7k6DtrmYfL*f(;D#@x#L#G2!$O&6xEk_)z+h|-}-
+)C$Yf#lzC65@n>nmByl2bdN}-{0RpVJ#KBzJ3Z7+g(@nJ%A4PRZ`G^GJ`#82y5h_L9#h(yS2`l`mQ*kr1j|g9px_=Wr3^NDp6+h7
+N!Ey{qV{^^%XiO)5w6-yaW(4rBLhqoWU|(SWL<l=N`d}AW4TfXWkHy!l0;N!L-gYXv9{`nj~BJ;tudy8I$$w6v`(8Ppn-@#5Fh@a
+z+0b9k%$T%STe+mr$m$Zcqqh3frOQ@P6n=%YX>d<M?NzK+iNgMSZM?A=VPJ4qR6;)U3n5#w#JWu215RX_5yQdIfATex*BX65sQ|3
+9cf?C!{epDPMSSi)-Dm~G=7P?%!SS`gC_qMFjFSU+9h8^oNW9luuY)jFQP#1Vu=vCYoRpI^p_!GyB3=R%lrpMtSBJjKMxQU&|Pr#
+d;Q5re#EXMC-F?*m90KG(_b6tL^DJ~DEgV9jy&RdqBu=rW8RJObz}7ViHakK-Lu8Xtvf8*8ju=#v46?|4dE(P>#-%KYeX;9K2MI3
+7o}XCa1bqR<%#zbBmG`8u{)Iq+^m0;Hm_`!IJeAxfiA|Dy?)CXn&?7YesekJ^_wB$y(Ek;=x!_VtLQBf`TbFdpb%{;()eI3&7{Fk
+^cQ+{PN@$^lueDzB&dnL@JOV%!khY==CAJXIBuqN+Bv3)WFxxLRJ^7B!usXyZ-Yg4WHCjFy3MO*p`mDYY5~dVWbK6EI8n)Iqq9b!
+hqa%mgKiqUGCW&6kM;UqW}f(OVX!7%yt|#Ny?EsXgZVvGmABu>UY1Q5^57Izv~RRy+@k%TbRMizc4rCiou$?H%X`BWVbLOU3_Mj)
+<k-A$m}usz|NTiyF5^|n!cXH$hKFidh~#^D`~C_Qkx3`gM~Wv9r${!Yq5P&Xaba8x^}xzOaKXwV(RAwYf*~dElJ)j*J7_{nx@Y?#
+D5TCwcZH~<t@iP(I)7(!KY5`P&+Gjd50sNdjedgW0$mqtk*zMer?HnUN(6Ycks_*CgOueZ)d0U~1QKiba`-pXF-Cpj0!4e9O;$`l
+*IKE3>&Z@@P(`1k#pAV>W+ZOm3eE1!_Z<^GQD1k8HV69L6soisiV_x3L5yn;Umi9Q?g|d=dus10wpHU{baBs($Dw}nVcXOGdD&yX
+j+`xjriv=O|AWc(pEvA?T`(j>O=xmWTKNx$42`XQ!4;Za)uFTDqgiQ#xk7DfUF%gXvRp*IZHDG7^S5kKp2dI+4+>S(b$VDRh<_#<
+^}A;UyB_|`x=VRkysv|&DAYyE;<DG}tIZ_H$3o~-j*t>_@fVwl$l5}I0*ShpMvTj+h&qTC$G2-957QH^Yt^k%9qeNwvc)s!XZ8}$
+cdxUiiB}C6nBQI164#w=15atCGUrVYCGZak)jIX4#^|^K78crS>s#sq1G^`;PKyfodY$+#mzvdhMx@Pa#-3N_sOh4JAhmasdjd_A
+w03s5C0EoLKpNVTv|#*i>iMOlq<9t1Q2nHTZqaoWk&B5{BL_~Ov}AX)ozR&C`|agiO78FsFcg|y)b+!k#!k~r)DevWEc<5dvqmvQ
+MSfQrqHr`(6VF{PhY<%+3|NwWh5Ow_g?6Je8J2q;x1N2eswp(Z;$`sFp`IN|jYU4fXsOpAD|^D|_V{b&Lfds7J|U#&z@Q|GP#t4#
+<n{gmI9O<jMILwM6~swZC|Fn0#to(G+rR&;Sk#?4QST=Q<gCj5EXp>Y-`pP_J?zEV)ho1x<49LjI>&I8>Hrr*Vf5t1P$}8q?Z*+;
+R6!lDx7sFB#F1w!d6f|?ZsD6P(2{j+Gy&>4+*=-VtZ4VhJzurh+CmFcJf^%w;ov1D(-*yjDmu=-Y=2GFD5?Y_e6CtEG-<?Xo_HVN
+7nkz}_hX31pmqE5xf1;*s1hX(iP)2}g0)ihM$VZqAI6cZO@$`5eoDuIKE+3T4>^PgRm`70<=a_}#h->N2=y4AQqm_9))Y^7tFYdU
+(O`-r(EG*aN)i`uA${1h)(}yrR=-}k?cue1dsQ`rtu^)J+w%Gq6U&Xm9EBCAp;oP{=V+BW+p>gRr}5>+_SsP=aq{$9c;6T$iGN=*
+R7JYur7}_K?J+$_ROq3xMV-gly41mDwj`mGrau036w3Y@!f;{>r$f#@pE;k`QbuQzh0^s47zTG_NrvzlhcVeKNuuhrB)T*sLpI5!
+N6n6B?lDmspPRhY`c0&$NvCM=t`2Zx)}7782=&o7{cvFkJzfnGO%y!nPYMi<mlw-)@mxfIc}e^B3#3Vx7sx$zp<$%`VBe&9RqAO4
+;i9v7J)4z+256kvsh7_b8Q6<;HN#wtIij5spwV7X?Qsu=xXoh;=Uk-w1)s1bNu?zAR8^NL+-HBziN6+u^AwHb2d*`_n*Czt;k*=<
+@WQxu#YMisax`&AO48kWIg>{f3+YB2B|R4e%GM@GrR=fkf}e-5Q0cMX#(i6BK@m!mmY6fXG<y8mH@-}vaQL)!5kuTy$<DSriM%8S
+B}oBg-b7c9Bo7;MQIM$x!1h#CQ=-=FZ#@(ARd<l4Xj0h?#dO({M_x3~Tx5=3dney(HbYC2sFm$uo*GReo}rVLj91c>IbN;jCSkVT
+Q%HZ5c&NO}i6t7R?+)wmw7#r!H$qJ$^H)kxNuC-;GS1Yj<sW7t@lPZ!L#C=i_A%5`i!Gq$2)`YxbsjeL*AkaU-#ocz<JSz;JPW2s
+=8X}0XFQowyIYV<#^YsTCW>r<MW-~(9-C|6?GP4YKzNsFCNDO!gK{qALv81}sgOhhJ)cca*OB@osL_UilF4sFVP$u{#`IYGlqGB~
+`T5tcdA*b*IqI9zFB|g~`D@X{>mUvGlWpX2QoBp#Vr8eDIv)!Ha$)#<i`skjb-p84dS+7alViBq0lExH&*?v(Z@1EqSkO9oAt2+A
+6dl;plI@^Mlhy@14!fA|sl$|(`z`WTr^@bTFB3-rRsWd2ywihhxiT&tx>hm3UV}lDc98s&ZDboZ8C0$OjJMz7&6PTxU6JT*tRhE{
+$-vZ*>vXimubslsGil4=$(98n@YGqID+RiU3IQ+wQwG_vWXpmO<U3ceAR|^Z$Y}pXOgUZZejoy_%LPyg^vnEFwFL}p^KU}L!l2sX
+9|w#u{|$g;0ssI20000006mQxXBTacdG9WB7TPkK;m6LD$}H<gotP73WGKz)JN0<o%0~*4*XQMxT{n=t`o8}s6-jc%#t@F=Z9dW^
+?cYE7!kD=~VgXt~UwTDRv*F%{gMLz(^VC}I#(GFqRV1vN%AiZ0qRb|iNz(v>xj35SrHbCtsTp!lO0|r&YsIzP)l`-wPC~sGO|MB9
+-k&YGu<Gvd2zaENM4x6$hWdV~jzQ^O&J4+$*G2_N*9z3tq-KfkNfQpntlqWc4yaDrJ}=u3nX$ZLyn;j!)PC>l*=mZCw!Ag#sz)hT
+B3;?_ghGns)1$)8q?v#gD5-(=sGO^$fp<8)^1c_VN~EBg@5ma+R(6mG^61+ItBFT=lIL${+-_LUl05yibSGC%diFR|QJOlS*;BKE
+QKc&jX7nw!r%O~)nT>t2nUtj=shOA-d|==yZI+};YB<}HFp443u}RG`M7oycohW0UI2_b7>5u=a=~aWiCS68JaZ}nH+wX;Rg>c2^
+5%rUoN|Sw8LH=LMIFhHmFhvBZgG!;v$!sEu>Y=t8_U6NF(-f<X+LF5-kZf?sYRbnx5|dMnx%s%l-ci!8&OQ*MY%lEr%z|y?q_)b#
+pk#Ik@2Qiwd#~+dz8?}1F3F^ZYL{*M_-<4*O%lR}=?=r6Tf&s|2=s+FQnAu(HaDuAOr|<Vw$b<48FB5J!mt{u&J}aXmE;G5hdSS!
+879%>Y+-aTd91v|^NeU8<w=1hs#?p-X0}i;5C9sfaD-X1If$n#v9WuBOWOyx4fi5TJo&dx98(9DM8<t>u1Yf2nb>KO7K;Y93PF9V
+K7<{;u*ylgThGQXClzii_25d%dgeY#)FjGDhp;d&9w!qrWzuBTgTd+|!XDOAt;0l<c#Op5n>?E`&KX~bmV}+7H~0sTWENw?X8Os=
+`a7nqkU&&E6HeC2-OekCqDrpZO-v4p)XZl{EYS6#MG!30u$AqMX)@wj(}Aj8$#`~a*(bfv?o>%DR=9Q6gclPpFFp4oCdyfM6n})K
+D7y(emkd<xN{$wxc0=7l6R9)~W5|1a&$-Yg)_ME<37+gIJ`W<x<g-JxPMe2=^a6o{k3YIU>18BWTG8ir*zb<5Y`I_G>`WEec*zIT
+DT%OCnkG<H!2ImOlUC!*8Pe&yrgk`Eg`1*u5{tFZkuDoA8Fbk^95nhLpbn-*mAfg+99_}0dsuC#mh{*a=v$mdr^77Roio@$PSKA{
+3d^hx(3GvFFmT-%X()5-3Y2R~@07Go2FCd_g1>GE)}iBN+VuOf5F-{*Cd{{I6FTXL1IGC?UO(!q%ji@lIm|<sMUqXxR3>9O=UxNV
+e#V_4h^U=ZGgs?!m<0vfxyb`l{V4-25K%j+ra&WfcJf$IMft0kvb!EuL&SAH+5(iO{yHpD*Af*BsJ8gq5HVdv1M%nI2UJ`98vw%u
+00000000000000000000fd7uYF00>k&g6Y^<qV_KtSeoPtSGx$-8v*hHks{>Hc{r8rR+O<>>78=!*^c>(q*p<*ZoA%lD%*@^|_I(
+%pN0%vZ`kCWZz5x*#Zc*F5BK7<;bS|`IZ?q_L4m|snqzBne5L0MG+3N(n(GR6ap3(5Y)-^f?_jSU3LUyr6$Q7r2tL(GTKEp3#jjk
+PN%71@F3H&EA>rB(+WCmsa)#xX0WNOs$(yH@syRF04vLCr`kzLu(&Ab6^DkCayyG=W8aiRmbq~JS+hJz=6N#<E&F~nsIdBhgDE*n
+m`<|YCb32{D@*pYABu^mhO9lhazPfxPq>Zgm{Z1-jg8jWDQz^6jS2!C$h1zz*?D7Y(B^;Sapd{KYe}*REN6BcX(7mFtUeEbJLO^!
+V6X@KPsrZw;W>#Vd&L}cd8@LlR>$1XoutD69e;*RfQ3&~r|Q1kQL}TDIyGz4F8&Cp`ZLyX6t>z>Wks|!yyVT4?K!8ac2*UnxBZm5
+W7t@=P9-W)grWMfhg3m63^Xv+UnBY8IJ3?rD%7#I3bKb(K{`Z`!TyVUI_Id^c}66+cbD=CCOFLESGkv{+NDIrR)yNRyn+BC(qCne
+aTg6C4h7e_5&%R}zl<rXi-u5_14O{!>AygM_y^S%K$gGBkJT1H)V~ktH2)2Nr~m)}0000000000000000000000000008*^i(yuu
+E>~Jv_|6yRQ99=YnSq3%pP@2RlhXMLVUTKP*|@r$-+%=={*0Y{7RYrLaeb<C=iKVxE;0g9f69fCT!qe8b}JinzCb5}1eagr`;9PM
+XXC4mqIIdR03|HH%A#5RT@u*dM07b>1yub1GTZ$ux*SE@VNdAdoq$Te3TFkki)te^yF^x?ruvt85hT~8h1)W^$OwG?FEd1^Yl(_d
+m+~s$oqip2M%Qd>a@Pw$)n7*8hiWP?bo%@JP{IPLE&c(1thNB6{(XRk00000000000000000000000000000000000000000Q??o
+{-Ks)OxFvbGU%6aCU?!Xq=8)Pzs-0`*DGLG_P>uUq3ab;wD$K=#DH$}pNI5AFA6$<zYpj|{|$h{2LJ#700000000000000000000
+00000000000000000000000000058$90~Ss01ATu00000000000000000000000000000000000000000000000000000000002|
+OZ-0;m`_I""")),
     ),
     (
         decoded(57, """
-c-s5_|NaTN{hNRMTDn|s#l^;dDqB6ba8(Qa3r#u}*?;Yw@8gz9$t$0UMCTU<e+<YBpYiS$kC(>UBc5hyNsl*le`7qpV6V`nV{vZ<
-)2khgxL6p=FEQyvg>6?(Y(BhRyEW+1aVh_4$10mGva&mpAITc9aWXP8fItaHs`#v3LJa3~E|geYb!_}Nd2{REOco9<24)6ikhIW5
-=-t-}rFFVT3!ZVwtq7FlLRA0-{b$XCHRI+iU(x6#&cnjQfD34CUFBrQ%gMyZfFH1PGBFSX03~lyw*"""),
+c-s5_|NarN-5dXWTe?zf)!Akyg`KWTxT>Z8g*NSr?Z5Xb@NvVW<dx4vqVo%bKL%um&v^HW$4g`F5ihf}q{kb&zcC(Puvh5PvADN_
+>D7)#Tr7;`mzZ>-!nP|XHXmNE-5T`hxRn32W0lPoS=k-Qk7NzlI2jokK%j&pReaViA%^og7fLLyIyQcsyt(ynCJP4_12Y3MNLpwj
+^zLhg(mLIv1<$zTRs>3Np(=oa{<G%6nsIZMuW0lV=V4)Dzy-9nu5z;D<z!-Hzz^6tnHY!x0Qe?RyZ"""),
         decoded(57, """
-c-p;}XIPWzwuY0CP!b^Y4gu*M0clb~ks=^LdWi&(4pO8E0-;Oq9U-Fh4pO8T6a+=3gV+G+O}aD@&di=Udpm89^W&W7_kBIrv)*sL
->s?<6JHv?*uW?UpTE<gv>AYm2&AVYwKZJ@FIFh#0b|fO6IWtIGUF`K}v|>PFC`1uAsi?Xw2uUMrBYW3ljJil~wTB~D-8+k94%;nM
--sO$<gGRPjsC2Blx+J9aE)z%a<`AEl^!eLA#~TpKEGSLLmBF0~GBXUuN3NJ@xQbDmU8gw1VJQ$TR(w~UUE~5>NxC#;|EAv9{yEX^
-E1Z?m-B_vUMoY;ix9X|Iqx4POAilO}8HGOc1!FjlJbDCx-$XQ{V+eP~1ku4YT4W+fIa{=ihv>yPO+?KMJ_Nzwm?EpYwQkTIiY+LA
-c@-L5ZMLxySzh6b71R&`geq+E7`fuN;L}}6A%$hxQ7_8n!?3%$@%s|)Xt{>n82^E%jTVdEWXfD>Z9XPjHwNpLW|6$?n3<t7-nRbL
-OKEJr=0>n(9({djB$wzB`*Zi#p7Fimh0m*)(>F1kR!A{b6q48v@6+1l6Bv_O;&ZDNlk0Gl9eZHc*%5$PDKb{BGyqGRmOhtUT4q-|
-#3kRyGrz*-_f;2UQszl;ot*y|23m%_$4;TYUc<gqLh)jfh8`ttDQyl0DoxvZ48=)&R*_@Q+jSLT{d}Q_FJt(!qpeH1Z(Ev83n^k5
-&z@dd=5J*sfDfs~v6JSNqQ=zbv^|6vZVHc8-MmoS@R)b}gYQn^sslT`m8I6-5P=kv6YIjXB)Ok-RV{t4c>Xj2?QHoqsZxGx?R^KB
-i6B_7Y%u$5A{(B(HC+h!khsOZ9x}-1Uj}Q`s#+g)@d7P>NqCoQ<ui9xh11ods}Du6hKb9XJS)U7Bm=szR#twRG7j5~hIQQCx~Wg6
-NdRmmrAHMOGWU>Kn&D^2LWpMR8Xzf2Px=ggZHvLcFYUC~k25AJe><sD1uQX6+*oEZbcRzB+gxL?T0^BMVIB4SUh5%5>#&?zjf(N}
-gT;o)6AISm%W0j|EHAHFph9NO&dN-b0o{2XR!Z4j`E|IhEJR*1fDFy4K3Q5y^r|aK_>-C{#^p9IpWph<^yH>HUvc5k46h|_3sr}^
-s}$`&NwKMGOcCKW*NWX(Th@-Z?uu^pBc&bH3~_MOQx&U4pdKPL9PrZ!98Mg8kStRy4Da>r!8gUG$rBjQv1^#3>B|USFEfkc3iWW4
-d5-LN03KUQh$Tk``anjW?1&7wx9W+V&aRBoWXK1wNp=tdJ1r_hIo&0uBvV(`vxO^#51#lB#mRPH*9ScVb%dp&D$G}?Z+avjozGYk
-_8CgQj(T@MQ>Sx|it_fW7Ip=C2U0i$2n0BW$}kaFJI1%tfBm$<5ju@#;b9`vZ^+0Dq0!xpp)IkoHs0(b=OZ8l0+%^;cvo6xQs3rL
-$JsISh;<~5UlLa2E=r)+e_4B_UnZ*O?Wkf;lbjHk<b-$L#)f70F@Kze<^}Hv@sG0)te)uz`f$X{DI5o>Jjm0w)$tvUlu*3Rnq;1_
-kxYD3vYOzVMO)CU`34d1{n4oT=B}Zo<HRQ^sNUP^9`8x1U&~MH=g+@x_F;sd+LSt-@Vi)i*gH^90NiEhQDQn`i+qFDM8-A;OvHj^
-)1cAelV9l%rZv(F2{z3xSWZ_w6<LqZy2!O*tEI;X2Yh9Lc;M%&37k<2fx8jbvx-Ac3dikFSFcKaLBW)t&`-y3qw+X9p3&Y<!@S5n
-FN`%$+=FB|ElQ9xba{G;RJ~Rv#tt<nTNFGJxGV&9oQpVg+oC-*p<_o27pdq};Q~;0i5i^&2NweL6pX$#%w8pQj9L0{sabKo5k^zb
-9PkRovo@y!6A(iZ;`w~uaVSv3g4M#`3<^U9Rz;;__Zt<it(gxjB!y-3-a1niLI}0WeWsoq0EZo2+C%YDS8DU6S-dTS#8i6=+}_^a
-U|u$<cc6bL;ir>~(p}-)<77jfi7P8ISLR+FZ5W2ey>OLyKT?Zgmpt~U+e-pX-*kLmvRJc1Jn3KVXuq<-GG|EQynoc}xOE-ZVeX-6
-dbp+0b*uL5OP*7r)$Ou{(|N|VF;k>0JxO(e&~o7y8eeuUi)dTNOorz3^bgtM!A&=^L~3E-PBY>+4Hf+s!D>sRo=l345vbz0vS$sV
-*EOtmV*Gbo8_!)MrEj$)w}=JaA~gGU|9ZB`^p{+$W>!*8>*4*38syGyBlOb^3A=PX*^E0;TTx?H88*FDZ*YiR&2T-5@#IC77v(KM
->%m3um5T7LV$%jn@>TG}OD2Be4w2SIUI|A0dVzBG?{7$Z&y;gVOC61BG;Nf<_4#~+V^GBouQ&uewoRNb@AcL!JR~#sb0k-t_2Z>$
-FCz54ToR`d7^5MErzW9YF_RduWRVU1m=h;a@a$l@-H?7`3hU_gmO6k;vO5;UlS?0Rb{}Q$Wj0`K%#V*M1(i7koU?3su;RK}$b8mX
-rEN-YyI*`1a)3!q_1fL!DMvdrwqL4Ll1oV%;8bHh^9?QtIh^mA?M6_gnCKZ5E||1*xfJj-CgF>AzHUE~gEEj&+acY_s+@GNX-18S
-mQkL9lu!@|@T<&S_A~S+yp<%Q%F9d-v>zOuX?64M;N>YZdz3I+w8AhVg8xN<W}gY`BQvfv$yv~5D}{H_J<gDuq_SbW7v5jdTJH-$
-$bg_A;J?sJ=T;lh7Uz`7(a%rr-sn%o=RjvF4v6>XTvTr$TR#n8(yWAGP{7YAyuP76`}(Z<TAWBa`&XTR7aB2r>Nv|NQzmcij~p|V
-Vy$*z3ZkGRBme?lalEAMCMb|e*4Gu@PK?zS<8SGT&y+Km^^H6Wbct3KoOvSR^u&RN9spJ{n$<D&%(y#0Va}6Ex2g56hH<8pYDY*}
->2C8~ec0vBl5;*s(nu0^VKTS4%>eKDD+}*>Yn_{0AYyOOR=`yAhZBOIv<<(|ZiK0R`55d9QO~dH6*E{3OxJd*j42#FNE<wzKY#mU
-`H81$^{2>>x9*=DSWm&da7c9?$RaBjeHaq|YRb|i2Nc?iKqp-9DzcQAe(bu`CH9!)ODqr|`TCX>!Xq8n#B-y4!TmC`X^iv6S8Dqu
-UWW4e@W{ZY+vf-I93GaYDa{XqLIUJo5!}NrI67-#lgtv3+?mO4AHGrR>ms|=$%j{)pc3|4R4w(FSL!vQ>5HtJ>~|KsW<%1fwm+S!
-N(IhW%J>m8Rg)9OtUC1DzrkqS7L=$tE%FI*XXd8jFbwyXC2{WZ;=IFgnns&`pMtijq2RXA<%&|4L%X;;5*>+m0K$#?r7PiN=4F$Q
-zdCvo7SNiiI6rXeQoIy(BO))qJ5+nEVTjHKS*&0$xhZ`y=-$WufwL)Vt=6^cof?jBM?9%^#~xmy-Dvx~8=-eH6(yajv3swmVZT)&
-GO8z$e)*Gy(+xTj;iI=}cj`(^;zI|9OM={emew1bPQ@UYij1-O2`okY`Tlf_jJRo$u5cBdNE;?7rFX)E6X$}~Cq=Kc+D&vcGMI{7
-`8qgcKs%<6b=a57)PC$M+qUAC=Pc`-fgP%$U2J=y+bL67#Cq>7=jzqCNZFID)jX1yQ2J~=%E8+W35L`ki~a7PXP@uTmd`!NpNfbT
-Z)+$vb(%b6`7ntw<tdzdG^K2&=qDdE4l<6S!Vl?x7%+Th4d8UgFWLyS=BIocW=|cwqq8;l%_rP5a63I!i&%(LFf7*=QS(HqhLIJV
--lWR1BThOqQc@cVTod_rezZHm8=ED9+PQqbp=$bNJ)F_8^R1>4tJ|6!<7*?^0v$9D@h_L;dwHx#nWz(z-MOfoT)Nr_Ca2U5lX_-M
-$0-blfPaUoF4t7mZ|{|t$niEN8;HcJ_PpHcdy${2PN75$B>)1yL)Y)m3FkI4(@*)nQMr|>Atyj^(K-3)n1$!+s<k{3>Gvrlaz9a2
-EIc;Z$yaLKg>bycxi->x+&JRUO@G0eD~Fx_yXm5FKRQd+%<ri51CGP=LW!rt@N;06AN>pPoLYErOkXA`D+uyyiql<I1eA-aQzju`
-B$Qw*;fQf@<@U_wX!3Ta+#SPJ_iNgcbPx#OXZrqKOnr&I0J&m2iva{6;yp)2dazF>AD3y7;61su?Pofqd=3eQ{XC1bE!tPyv);TY
-KD5A5GfOElHZ;^YJlE2Ira3-x!?m6X(5tLteFVs%K#+=u^CH5*w(-J&(BON7-F7xDbKIx89g|a%l=lNJhLaS>;)e<buE79$g6Y}r
-$IRy?UoqXS7FdwGk*?f9iaQzPIf{Z}SP5Uf(HUNiD-JGskanQLDbyxYAGTWd+NOXCuJIIN(SP)!wtZH-_*sb{$4r}=pbEk()V8aL
-toq#h`FHd7n-#LCj$GyLA^#NeWN4Su$Y#DLnm>{KT$q!LG{dPQC>!NvR>t|3dIB~wvHv*Ip8VW#W?OB`Yx2TSfmM+Q^vMQA6&EK#
-&YhuO_!YTFOk88Q;WN($3f{UkN{0Hqinlr#ddxnmmzi2B96ytD*<o3$iiV1OjX969{GO(Zi#_=$_xnk;ep`7;@i2=kef@#uS-qEe
-Hqa_vdmBxeAgfFXc4}ueIWgX#&d<`H?6QiIkC3iZP2`dSd*ykz(RM5-<>VV(11!-(xt9t$7sOE3g!94r_~8oyNBEwWZ18in&6AXd
-=BQ^nJ#A}8%1iNdC(9f$DK$?DQk)kEig{G9>a}GfYAqu^Y<I^Irvzv#zR=8gm~(6WqMDKvu~Ytumt^*3az%i?XVScqcqhhvJ?OE)
-4*9jyVSV6KWL}ecq^S|@z_XDYIH91&A|zVl9Ked`K@dj0q1NLot=0G=8get{i1w#LoPO`j20(@lUhCY|_rU95w{s~(0L{nd&U($V
-L)S=zUNf!8I0GLA_aKUcskZSRLK_C-eHNpGwW|&^o}$(Z{xUZS<r~Fz@v&%KkQQE-4i5bNRsB_T%sjburs{(B_5EythYY3micCbm
-bn+k6DyX7J*pHtM-5+}@nf{=AP?Q@@O$Gt}39KulJN7~;p-hJMx;<)tLI6yWzh`L&qyqgh1)a%NPYe~k<jso|52#lRnPC&3Zll*m
-w3sMC1iwT1n)<{KstdA5!R1NW3)D7;1dD?E0mE5GP(fnC-#T|OrBs}2DoKo>7A50;SaL#}$DIDK1FCh>UoOiFCi=d>>i1)oX&-G2
-X?TcLV-%>`tI4tvjDt4*tLxZfm?Z`IcLg3R3aLInvi}SS-#imw2xQqV@xgtLcJo`+HuAj77OG83@$XsW9m;oSwBN33d~zlI%k`|-
-WcbtRy04gBd%5-wmN8r2dRjJO@Go%TMwwr3z{5-~x6#p&D%qJ6_P3ElB0hF2)c4$nUDy4c$^6(^fRLY2`j^>yCF5<fdM@|-+&FJw
-#@ohp?LO)*FQ>~pCQQ8)zqs7b3zLD7{Irm;r~7ahu)cECj*BLj3#>EVu|8`kYm^^wXUjGl?!C28z|6(9m3>)|hy(x<ZG9e12omzV
-RrNXD$r$B*B>a`T>^%zyHu=p-SzrX)s`m6EZ50Qagc9`VRZL!rRIFtfZl|(u<x&m{tG8+iDNiV7%ecQJb2&oYOTB4al06|w8j#rw
-vlIA=%_nl7CaERLWE#*~NV16LiV>M$xf))iBU8lKbHC;|ScC=((4tnJytEq|I~zp7JA-X1qY~zMLzNh16dg6X0<kPi9YoKyzoSiZ
-nllBM+++Bn<k{2A6XeuK!!#4Nm_I|<=oX`2Y@<N1H5X)Zf2lSkN;3%YtO^h<8ml2ZD{pm|>;+k_Nv#3Qru`Pr2AF3~{7cev#;=&k
-CCwhR4OH~@5#Z7JT9)G?yMU>f5!ai-n(uA6`ljC&g-(9Cb|%9oQPF!U5V@jAQ+$IV7{EQQ{2Bu{7kW^VIMNpTe&+21wMfQN>VtZr
-ML{m>Qs%%GKAYx7o2yeO07D-;EMlrs>}85Te(?NWYqp7&ttMci=FW3A>yN-xwp+t6)n{1Ts~$P+L4el0E!78^TtZeb1PJ&qvYjI#
-_9bbzCuA3t0gwRy8|yBT0&dJFm%;eC_1u;wg8@K)iHdz*D3Cl(VWQi49i}W+O3O@4@K?^%>XMH0@;A6cjE}O_@EOF>46FdipQ9cj
->_e_iDT>I!N-}^_ylcD`zbq9I_|MSK)}pV=%z6swm=v4VZfPJBKkiM-$O2%0QXpvIrA7HA<`)g9j)`8kynbzg<s2xxGb^0<4>0xE
-Y#8Vq{E&$zHD`*L#owK;W*aI?8)!yE1Nwb|%VdXx#2TCO@Kgh<ojp#;jVCzmb%!R7N(37j!Ea^}u&U>rJe7wW{Xt}bi`Q$0OD||-
-nT+}o`CsR5G9mzk-^b`yKu5Ax!``OtC1xg@+u4ED9%mt%(3^Oo$_)w$I5GG?v#9sUPJ{th@b%*%5*z8cz>3elIw|QhwvseqovzpY
-Wck6+e;Wtn;;l1<M2#!zWMew+@gvZU$KggPn3|}E1H6y?*yyxL$sxb~@6>BsYF?-Gr6=ubQtMdGAC45atGf{&OZtszRxF<%H)~=i
-LPiGoSADu3ZY`Y0pN=EXU_8k!d~qM+kWs{6vl>qnkUhJU$2fZqV+@cE^7Gu1>de}-3^Vuj$0=%H3gCr(0@^ke_3p*-Vt6bR%AXlb
-CrOgd$4mhN1I+j00KyL?4iYNxPYx+vGucS%3Nqa?i|RDEqFn`ve7j>VsmxS3QnG;nRm;FBef3YSAtBcSBo@U}gLzjq<<ifk>@GZ9
-^1H_aJrQw=Y?AP5q7Vk0^XhO`Oy18&kizfAylJCe9T#kue5Rd6-&P!8so95Ymdan&YJa0liUBlvM+eEKPVar>lG)rpzR>{tF!EyO
-ekl2eL%GVOk=|xkh`*^ne@@!LF~D+=sc}tfnm>2%lrh$*H}A-PqEJzGRYM^~6@_cGH(b78zq~@Gan#=2s#8VJ2qORi{$AG$n`10M
-6krhWZ&80gK4oCJJPj3q;O|i4eww9k>lMim4k-9<VAwU(Smw&6(xe&}>u<aBPoC}>6qAlvam>P9m^c~nU#tSZNV1(`vOH0E*f(ce
-LXPXZ?);;8lfHf6VMD6BDZm(#c@?4LgnzY=09d`=>{;GoGL<bWTG-v8KyksyfPXQI=qy@S3orK7F3JwZw)slAXsH2d2><+(P-^CX
->|m*`qvqigBGl8oIDxQcp@jqgY!s2ng}-=ZY&)po0j#0Y4r1H9AnvRTV+2F~c*;-_w}%4}oOOBfl?gO7d5Yu4cDSn!qzE|p4+lrg
-ZBh9A9%FR9a8WEkFj%A>>7h$S879um3?K&m_T&iJbmBT2E?;eM(dy!HTi;}XYRWD;8iry>cwoeYzcGd|DEZg6da&eV0&|k|Qg2FF
-gnk)Qj2tkDV-jG5kO04HIWV=PLt$$?jd!t{!+ri@dorPJMHkj66J_u{Z4Lo2Dda!P83A0-EUBSDQM1sSv%pEM1!Di6UFQR-!gQi%
-Mkqvz8V3D$dxA*0v_r~Et(jv|nElfU6T<EMY_zg{>pR8scF@)Q(mW72!LMHg1Z72f+^q<NJLRHOb5ItU9F?k60>_5p8?o1}L-5ym
-<cKLrep>o|iVP%Xkg`cGOORAe^&yD}hNojx>zPakFZs6(h<+@KtiXZPS>Y6bpC3vfA&szM*u886=G!s+=;ZVEDUfi#KnqioSDqfZ
-5|!jmBNx;zKxltjwg`ZL9~F=Q@Z<WS8Stww@Q2x-!h(SRfCc?93IP5?W8janKVBW+U)2HsZ$kVNW8gok4*0_d_m7PKPeT0D>i!}7
-|6%+;DluOA""").reshape(22, -1),
+c-p;}cQ~Bu*2bqYW|UD!AHDb9jp#wJwTL#+dk>;SCrV<1=$+_-h#<reqIVJ`Q4(Pz5+y?P@9eYpcTRRYXYW70@BaID-PgLGcRlM_
+Z@7pEOq0{Nvm!I0BSO3|M`AlabYL!8xXcmMOx}5ychH?t(p+`Iv&DhY0E<Bh$C6SE>XTCV)I@iF$kiL53F%Id+H>nE5;|@(6MJ1X
+-3u5v+C>`cV<W)AH!-kEZkx9vhR+<+dr@g{HGYOxn#WN2#G+j2$#ceglGsZp7S`T2faQr6r=~oC(WDQ$y>=#B%-M<&W0z5P;J3*a
+oR%Y^g%f>yL`lkczzt*=;iVLK!|jAL%k-yu^#vWss_`omR@)_ePuSyM-Cg+TyZCy#eMD+lCBCvSFTw^-7^KxsIsZ^*o;xyTM~62+
+?3<lWFEhi6F+8|A`+1*7e{QHb4v%$0<Iwo=h=|wRqxM6cHa4~#>Q4Eo6At=w!QOfws~=~!?dv8(cM143F(_96SrH5NhowWuv4ZH6
+)`=M-d4uwed}tXg@Gy=*oBfQ`d11VyD~v~9D+C`=WCw^?_d0xM>|7`>D@8%QlKM7FzUDN;Lpw8WpJ5?g7ZvDpFg{m5U_A>EL5p-v
+B#~uew63nablfK-V#+cu#QW|rvKy^2BUpzq=U@qobrde8-g~J&@L8b^+0Jbfi$ephv}h;T>!kbC1n$Z`9esX2`Y}(F2;O~bp*<|a
+p@Zg@YydWBe9**RO4`<zuef%DeNju#*wgvIjmN%z2<$h{=;whvUN~z!7N(35A$DG7SsF*d29CYxbQu-UDQbPIRtytE>^-Sj@KWMJ
+7@DR3NhSKZOyEV)Z3>aD0bw+4CC<<f?9V8jId*q#_XST5NlmPX^NDvj7IoX=!rO0{ws5Jz+qVciVI!O}P*!T8|N3r!9p&akG#W=t
+|BjANlY^Q?c_6$3*TPMU(#I<6gSpX#n<ACqLnr#=lOLz4#^k-yb|iKeDD>QgrT8ZTwOoG0pl2uA&@8lGEq3Ta{f6ZQWy-FAk$zSw
+cfP`kA#B}zOW$yEd?mi?%<DE~SkSntcOm+lNGNhSLeqvH%d#pOPE$t7Zn3l6s5;nL?7zMIg(uUpAtmb~etq7CrKo=kiP<t(URm1i
+5=l&P*t-?%r7yxPmFCzlq4U8m%S%_MX&L3#HH&5mT#69E;{%t_;SnN_D=rvm?NdxdQWv+ccfM?OIw#8t52{!ZX-^WlNV+<W?gH=+
+;38xI%VcCfPE4@Yr%ABIMMi4~O4ZEiCrcxhw?@Db{JBBV{m%8MWf5tNHw?ENVHbYEGU41}C^r|ey&9q`C>>XQZG+O!8+Rmn|D)iI
+iFA8|*N0RMx@;8Wp(8CUiYO;yGAIxTaE_Fr2VZwiZbhBE`^*}-WW~ruPh$A!envQz-gW|Yx$Sk+?S4`oFaZ#_&aTV7(XyO6pG%o!
+&&Vaxk@8YQP>Hkj4$5%2{>qR{T<`p}Qg5@I0GQ~Md(9rp@CDD4WT_?L8zZ)`QhL2tkN*a1vb^H)ElgSNWjnpV$vAP09W(A)=I(t0
+ABjfrnfbH8rE8xd?6u?ZE6w=v)x+f8B!hvFOP-5l6a!Lk4fED!UL?RtcAXntC}dUK=XO{5ZMIX9ooM98)5NtfJ%Kw-9;=Z=T3+DT
+=+^||-1U;}Cg<Sd8{|7R%{$hK-RwHbgq{pVN91l&9hFN^xlQdXOb|X6yJ{`sEPT?eCkJB_fo%l9JQwmh0c{y1y(0D#9B&_O#Wn=x
+hxS`W{2*>^<taSDdZph#)4<}8Hu>$_`m6MfMr7ma>b<RpV50VMhMXE}TM6Ip`n%l%qqj{%y3EUsy6^CFAL>MeCwr%CT7S?*c2yGd
+5J?S66;ERA52RacUl*L4d>xuRQyOvPYoBtR#l<)#u-~HZ8BTeQd)D)bGR}n5R)zC})5nmhqi)}fE8@w$tniNN%cE6;o+k!vjSAZt
+N?qfK?P6`MwfE{}Vs>`u(V21#c-LmI+1&n`%Gq>tv6z)8c=Wt7_v_LS-wl#&b#(S{e+G+JIc<!5^UnL(QE9(PxsMX2?xU6*Pc{J3
+6}p18lM{DWSI;S(wvxe3n=UJguy74Z7NIs>v13VgM32&2G3F|P7bIa40yBp1{50FP>AF~5NNdAf+wq$Z)x_J<JYqXt&&y5oS|q8N
+&#I>DE(s$=tA<#Ik3!aOF3Lz0<zAoDa+w~GU4|HBa0c|ts3)5NK4~SKozJR=PM64{-Yk-ZA4J(!oC{=XrZ?cR=|uj0O45yshW>Uh
+a<dQ1M-K1tlg;P2=BPY;+)GZW$1q|tzi_%^h$tZm*gq82$UZ%P@xayTQ-U~OCh}#kr`I*n4TATS#kYukjhVP(WY+~YacF=F@eaJA
+wMv7_L*4ext2LjLTjIf*MPXQe>WsAX^PxCgw{e%jMu{Z&&U(f8Vhx2b2L>Ou2Y#tMCw`N05R^LI;`6Ep<z(2X=&zXc_CBk$9<zNu
+d|ooWX3H|8KHP$I9^WONoe;2gNq{FKP)AEgeIVciDN`ng<s=>8{bw*wn0pxAsYC%UT?)Qr?_{@44o*u#>45PfsddqfNHb}=YZ>Rm
+PYwrx0Ke#(+rfRqSN_TpaaEO94|U3pF0^}i_V5bi8NJHb9cn=YA^3k$p!p|)#@PE;n&m90vy`K|Xgcr9%~9CW6-N(Mw>Aa<&@v!6
+2>4Gl!?o2`xW)C}-1MjJe9xg&d^UW!`Ve-o;->0}X?-__O|ub1zyUv1;d^HADd5ItfW@hVYf!D|>&Td;bLaPTGL;I~gD^8!rI_m6
+=);gS1YjUwgmsv@2V5Y7Gt?8>y_={b!rRi7lp$yIJ|Oly#4TQxf4N)8rQ3-L1%N1<tmvBi+|U2;(t;}$wXOZSj((|vVoy*-IsZwX
+A@Svoa<+gYDGU*dAc;rPcJPhWE30q%8r+)OA;PoPSb|jZ=2wC%x~2zIJCT_E#c(%>W?sV!F{91UOnvw2q`b+4jM2S!!eOh$RGyj*
+i>YtI9v&TAEmOLeswzuD=S9(|s7pgDpa}I+ROkm@XS49iY#pFh>&=nog%;WN)K5REAI2+RxaXrPC=+&9{j4sRuM{G^?u$}%o_I3u
+4U=+uyHmW5o<Q`(L|$D<;@;^XZSoeKx+sXi+1yt;qIJXi6MkijX;$Z_G7~!58J<RM6)*WpW*8j@ph`u3yZb)9<V-u_4HxMAaZ~c9
+a*3JEiEU6L=}AQ$zl7*YS&2W{s92Tr+>5jGHvFizx9g4kDB}DF>-|3US(QCif)gCFk^0$h+Ui<Cm-z2Z>2kg4aV-!A4J?=3bxsg|
+CrW$NIctYR>=Hld$GF^rPR0V071a&vc=}~H`L8|V1xx1jTy5BGJ-^cRZVoWJ5w3ArhsWZhL13uT5VwPwNsg>XrK+mDTGeyM=<LTF
+<ff&b6TU>x96k)64hOAqnYvq+M$O>ivlCB=2ZA0tseBx}%m{-b-TOM78F%#VYkD>u$lof|ly9la3G_2{qt6{qk?N7xB|Ub$W6})k
+&f<2=p(z#MsR&@QTyPm}o7Xb0vf>JPC=iTFoxw;D)dnM4tRxM3l$MVTZO&H|H)t<Dg;ui?Yq?*sJ5{J;#jXrR2aBjEoVgZp-$5$6
+etzPVS^Z6|W+XMWYW}5|0>pqO@L2wBO+TEUDkjvtBmxn8LIGF=>h4K5mPZs3mR3GE)SuCupAChv%y@m7r<RGbOY*3VWR<p7x3WF}
+mrH)>%Lb)}%XF%(%rISE1eNP#DLkrO8g3+`bAC3jWy0j~QI2lZ#I8WsiVODhCHY?78&YN(1SGfRRd5xXO%PIYy(p;{rZnt=WKhU&
+P}TK^wT-*`RpoNrO*kW=MAhEmo&LeRR1Ksu3=ReYzeBf5R|IpK7*LA=vzKnBYRd6}<y~>lXDoa+H?J!Y5`SNXc+NXy^=hZtUY>I6
+7bxpsw)IrganqDj4@%ONBbx>F-E`3`jn9-d4?L=PTf}-*vfRgMasZeah#G{fs72pO=+7W#0zrSN;`|E}8qPuSOy*ATR3v!j&Jo?(
+M(Fb8c+z&4oIT@BFKZnM8YmR-6J45*Z7etBBUNf=G=c(z{8uQ54-ZHbk}@pr_|NU^240;|VZ%TWKg}W?i}nq#%-O*Q-z<tK8Kjix
+9zCje8qn5+r#ZKI6t!OPp)PGj+~6aH13{O(UDsHg?3yGG1;*c?9d@&*8Is>M?3tYr-Fq|UYBYyD7CTfla=!&YftTL*bTWuaj56fc
+@qdu>Ovkj76rPQ79mNpYFc6H)>P~%3d~oYQS=v_>Hi4%yjZqtwV|Im<q*}dDi^0>u@~7{`AK)u_IF~xq_*GZ~qU}0MkX0=6ALdtV
+*9(PAJ989Udn0gEi4<)?J;!C<{%pmfRB=%(v=D&Hw>bS9w;oc>Q%sz;K6>@YPmAbF`Sf)2@e3C7s<jdYW3o4opIK`o`E^ccFB0@u
+wajW0xTrp_fYx|q$HpCa-qxO$e6-6udcA+_(ic*$PM7kHRGQpa(V%I-T+>1;q?t2dhO14A^aaCs@4kI|ODg3pLA4)UlI5b;Jd(IK
+13&Jw@3$yJ+?Pc7(*eO$9R>u_-e;FL#E#x}mSw;4v|y0C4Rm5OLIu1?epuS!yCq|mqe$@n=A|1J`Dn4d$qV!pqzrM|IEx+Zuxywc
+o0x55`G8cFdM2aNbf)u#0?dfDm}Pk13XQ<DSbvV#woJ9%or*hdC^>aQ+Is6<4q?MMs;XdO%mzdOGX56%<%F<R2`D}P!NS~zrx|T}
+1~u;vpmL%sO6Eoa{w!?rto9&?5f5k&E3SVwoR0|F|6x!1IZqS7=#~-5dO1hoXEA%jZ1$Cr4>l}ZA&n(Aa)98*?$^hk$3!is(DG95
+EmZLdMm3o%#%AJQ33~<#)u*a)U<%@f&gF8p)gT!^0)-}#FZe_&J&-nDkA@8R+pGGEXc)M18m?;aJ2nn6hkT>0a8#lv{JE2Vr&j(;
+N(4jrrO1Ps=Mw2<J>$ZhR+J=A;2*$xGI}$E%6BSdsO=pM4qov=ka_!-4nPXf@2j9O`@siGfs*i(N0w1;7&9PVy$iMaIHgTb4g&uM
+<!SC0JFF|nnub)RWUW%#egm)Z9|TWk9>Mux1iyCfqQ6(o)?9u!hEkY>^KtnpbuL5t;|{p?=}?s{H-zx}fOT(XEYlWjjj6a`stJk|
+?R6wsXu5IRpv|p_V}vD=^t*t^N&>0_M~<HW(c2e%v>}YU<u{5x#d`#9>X`WCGe_zWBmXsv{3Cg8PY*fNzMR`g|7xF^h$DNx)Nq3R
+;wabN!8l{b-AK(0gZvB^ey$A634WZx;W0fuRV%xE$}%5ID0IVNgR<Cb(tRt)l_Zdb5eWSWMGa@^m%n@}tM69Y@4@bgefe}o&tXAt
+eLY>l`Of07nEd(>H$nzM^pAyvCH)3x0n>=HPEtInTu6iI-t~(|l}!p`Ud&nMlYKW=3m7;#wzDqt6A}SH!ma)B1Rw#Qo3&f%E~W<l
+M}nuE6>k{XB5<>(l_9arn>tHt)U_<uMC72hk%Zh-sU*v&qTTAg4YeFbw4de!BJNw*ZR633j349F{4}1-i8H69$O1C@h#dvaA`1}y
+ZwTrLGik@wH)33q*+V49Xtk0nOmz!shD+K{L)nm_0By=k^BVh!w>NGxF}{he$zzd0?7Yekx#!unJ9X$9dKYG}Sw6s?E%aF$U{*}~
+Rmtt~J@>WMtD{HYLFVzfp?VKYQEc?FP0_hEm@(7pYsn|tdoy6bZBd*N=Bu(Sv=#SIS3&QZD{)4129KoNy!!k>#GUPHeV?iP#!bnY
+590pO+qtU&i8|BLqVXh6S01NdE(h>4yfm-i8->WZ+T~KqqJ%WMI|tY-#{fDRkp~2m%w@~mvTV3LZqAZ7m%q)sgc_FezHlZ^^nc$L
+s<b9<UoX=a2r!suw|lh@D|??xk#i`G*n~*$ASTBHLrNA%D~>+H_%~vd^4zRg_eRup#sS(N>?q#K<Pb1Hpg_QXklhLqEP$xpk${C?
+20#S-Ppp^FJxEg?sSGyIqc>EV1OWj3DJt@5wLs$d9zD(8Xq1Xb1vLW<{AbRT8WPSQ6g)Y@O^>qF@b_Wyv`hf#AEVykEEDd{_mnW>
+H6#G#WcOrkURer4$RDAft_zP=n)epa&?_~6ys3$~yRg3`BMU(MK|s*zutk+R!{8%>j#qsixkEa9>)CJ?S0*yp?_kQA_fa4=vTyWM
+so9G##vm`Ahr4iD>JW26D$s8Ou9JKlhiPsrkfj>g?CrBleC{sN*>Y-TtwA%BfPXcMfVI7B3KZUQsKeL-H{VfO^+76GdXph^-pPs|
+9U4IJeHlH9R<TTVi21bryBWA^4h|5t&P;T()i$26<}*^93<ml4Eb8mti!tK3Wq&+DWGlTAQvE4F_g?z4odi|XGk5zySzZYIU&g^X
+`0E)0!lu;?vI!l<ylAVY<7kt6*oSeC$GF=9nQ3&0Nuj^|?=<RIYT1(qpoqJg)jHPmCS%1M8a$H|iO=ZYi{$YZy*G0ZA|V0%GoPNf
+M+^J$yW`jk1Q)J_Cut!G69+rVY&uoM^nM{fE^=fw#R6%dKg}(vXPMiUQP%>3ij*|51!RT&d^)yOjb0CuMeq?saNdk?8VRCw9tI=`
+0=TxH1Q2{Iet4%E-+hSm$UqY}=4E<hlr(6v$Gh_r2J|GVsVr5ykTZh-wd=q|LydRt5#ct$;%j1Q;oMugQW=~n`|lrb1QoI)4uo9e
+ABp<3QwRdsd^=o}Quedxsc0X>&UeFCCd3BWo?I!QdYbR%V>PDQ%9#kTYwpv%@C7vANQhD`+667jISI8-S>l;LEnd__XKgLh*atoh
+2AIO%RSFvjBvJL$04yh%+P<2sF}iDeM2*VTnVGnpn4Bj^8z^dosiGVv{mSW{G+douINKm-)vZO*A;2KOf0upXlLQM85&{DLS2QS)
+M+I1=Kt%xn|2GsiMD^p@Ry7XF3Wxj`7-4NNld-X_Jg3IN^y}{YgQt7hfL>SRLBeW2LW~6VC#%5El4wWHRoxYw49MOUm*e=ZJAW_k
+l(V;7%oq(1MFcI5TM14|@MjANfXR1u-|{B?RoTjt)h~NU0}ccU@K0tDjYaEbp?rV+n(TPu(*P+qZ8abj!5@DTa;?0D4#v6$N-iD&
+0(~v{SLo}E)MUUv8bu^>(SswVcH^4fz=sq%Va(f-Vy-F(ItcXlrwkYJcsv%v-jJ(MbBBs5SLvmxL(vaT#Aq_e?+y;eX;C;(Oc&oM
+Sds|fza`X&@z$dtj}l{G0Kh=MJ~;wr-K1xaF8}bzO}mTBV{4lct|hzXY#fOt;zGa(eq{`$RSv3e^=8b@0A{D?r}~LoM1Gx7iXAgc
+qUWQ75&^$!IS8eMQ(<c|mHz`Zr&8VrjwAv-N^VSXW-5?k9acUFG4$Wd8JLXUJmpb=l2)NVdx48u3)Jxqi|$)u#ihGG_amWFlnD60
++7m>~p%Y$Jah)OI9z#$%!JTM_KwIssfW~KHxqDW1ywY4yGVm{71O#Woc;{D#kh$a-sAd~jWU$t#Qt%xci+xVCwuj>Fx#VCJL_aTm
+Kp3r*Ew1veglcL4QOqr}bgXJ4{nc@`p!PB0h03_<VxR^S84~c*LkT3H5;Tq~&N5;QOW?J_i8|eb#0CXhnwyRI_~wXLkvL6Bt4Ts=
+2q7Ra5b#$81OxuM{?ZKi#TWRO*?$xZ0{#sa^p{Zp@NXIe|0?^}(*gdO4)}jl#NROn{;hPtzkG0i%lQAKh`*ceZ?gX%#{UC8O-=C""").reshape(22, -1),
         symmetric(22, decoded(57, """
-c-riJ1z1#T*Y=L-Zo0d>ySp2u6hy*6!~g{W0~16=u~AV(6a)k8LKF)zv9ViJY{Y*OX7GIfd(L;>bKdiQ?)&n(oc+w6J;QVFd#&}v
-T02qN{E?gSMuoLw@T^X71f^@fED8W-JSv$T<r;nN-YC5%C#rp{_Z(HjLLYD6ElWK->iw*bs^@mxSFljWK;ZL=>g1mNtj!vqI<Bdd
-?ZIoo;K%CE6Am6(yKD*Jfsx|8HPv#c@X8#Fn?r^31x_H{Vu7tQe$*+j<7L9E8xD&b4vnb_q4jJV9j}so_6hZf^O>VjjEP`aXJk&N
-|MxkMH-u9uXCtyyCr@2_CnUs!mO1Wl&zSiq?l1gifm?lKam5C71ZsyaI`Nb8<$w#FW94DeCzDJ=ybBf8dw)K4o+=66r1Z*}fdlo2
-%VA-ZHXei_3<iX_|G^N70ss&Ifq(=+49IH+KmddWTOrYZVrPqg5P|^7qk&@(6h9jRA&D;p#l9bsyd?i^{=32-0*YS^6nq27|0njz
-fnUh`MZA9y{}gcOj|L+T#wvCc>1iCON~%>4dKo<?VADxW;*^IOw+$~;<8E&G{4@+_dU*QNcoy2ZofUV(GpIZojqY{3cn?)DM~blE
-t?Z98@e9A7=$%Vz&hp7`RL9yEMs~@5i8Jol89hqPqv(JpKHtmZ`WvN)ZHY@Vf^TKalEdtirMpw;d&?d@NIKVHOM+is^t@FVcEqRE
-^YI)q3{HyKy@*se;^nif;m!m&ef=_O?7;w*XJrr-8r7Y2$HeWH^>iO9>T3J^{EF^WU1t(_{$Qr-!sX|U3Ghj+_Xm^<70^KPv;Y-v
-8VVvknXgHJfCKh)7z8+I?jMd4bP2CJhITX`DByPj`onLC-w6_J|N3LU{gM9_ApWiNfO4r}^1EU0tfIrGQ)?nV=r*csRl|LgPj8RQ
-#Bhu&_usy??Tl>$JA{hLw;#Drg}GTJN_7`pu~uQ-lyqtMPFu^Zy5$VZZCT|e$2qQM+m&#&dmdyzc(?D(7vs4B<NcXyRB%zwXU|<%
-{6Rb1X{_+*z-SJ9K?7$eg*(vdu3D`fAcKV-ZRonv-tKZ4Q2E}ei~?;Yn&ZEeZJgQ}pWsA<R_&Kgo?Lsx%4MQ21(frg>C=(>?2)}I
-39d?-WTiGw^N9%&%FCCU+h4I<1&dmE<Ld70SQZAHF4wrvhzJ5UvXN{q-y_wy^aDhcsLyyR0ExfZF);M+?dX3fM#UsXj8T#vTYT3G
-6<<i(<+E|(JVkWz{Mw_aYxbiL%ztlw>+6rxurrASMyH;MI%{k<TwS9ucFA7tkJk$6s3R>wXr}6zF}PEgtPjNL_?N4qk6fLHwm4Wy
-s>v~D&C&@hkwtUDo}7qM>)+t?)@c19rX3lzdPHF&%3~bq)hkEe5EuZ)e^XDNvnH^#%~6wSf(2HzJ(|$(r2aguJJyv1t{|iw&UZQ3
-@zsWV8;shLq?={6EA$PQ?j7mHpT}O@zg`^&F5Q^<nmsq3g91j|&A)Zbgv+?Rt3s4C1_F#ns_-~hC&4_qgA%I5|2Ff$FM+P+Z;fS{
-lee?#U!M%iziY9+@lp~Sg;mk$I_+@EKepi9sfYG9TMf%yP|&&&sQJ6!_WC@KJ-an}bXWi>R32{oRBZCNXrK3*_v!ERc5TYqD1(tY
->-enLYNp~w!+LDLIUFN}YG{^Q61zSpZP)I@6@Jdj7%<l3VOUFeqeA=nZRhqVqkv%bww+LD;lo23dG7Wk@XAu#S#Golrmv+Pm+WOD
-`&A3B?r~ezXHEi5E`L0X@m|=ySrZ2avCWSgNiRxZqk(1VdRy1;;z}IKXfAK{VsRP2kfzN-b1f?!hXMicx6Lr|S7v_guscy-I^<*P
-SFg_Tka5STeZYBA;72lw4PT@zJC?T4XSBz57Y6DY(4Y->_iw;o-cmD7&*0XXs?K-gwvjOf-Yze#_ch3Un%8<je`k(!rZU{HIQFoa
-&izP>Jh#hNg5E_^V1Pz14%#1C`)w1+qLqf@y4!*aTb$=Ef9Le&#A-DIJXChVJnBV``H!}fdt6+|D8*A*EBBn%)jp>sYfS<(*;ae&
-teU0;@7KXX*4A=bS#MYDN|QoEl@^gp`lr?#lOUi}-E6s)8I4PLl&!iK%#-)ECPNaBa5rgQ#0KDD=x3Wv{mm{x{~FA{D8D#!CRn0n
-e+g9Gm9w_J^I@d|9`ajA|Dw9wl2oU68fa{0vTYp~5>UeqIXYK-O`qVD@p#SG6_+lKa@GXTg%+s|<BVU`UF)85_$-iDO~>ra%Q&r<
-vP;!t)|#=Fp=L5<=;rLMH?JJYY+M*~;>#{78n}L!yvF^|>N)N;g?5I{1n_*|J+t|jiytqN`rz$I0vV+~i<?bb=A@f<o8Y0qcg*9>
-tINhH%~ZsJb^DX<!5e;@wx*!KdzVW~^pkX{Tra-)A}08W3h(b>On)&=l^4f(A8?@ZVmV(aEHBE%@eMtMFh77@3XWYlrc-~cS$lu)
-GFA$6rmGGG0w&il>&eOQSa331&ae~HdUW)9FLkKOY3rzXlbVig38>lUsj<B;J`iye8dvB8tt=(x%XZu1yFrPzsxVl8#j=Hb`NjjZ
-2d?35kU0cT|8gDHdzfE)#d-E(n?2Sj@XXv6qbaAB$!Ax&PMGRIhFYNlvxGp-_L%5hYzHDFW&PNTP`hJw>6>Ov0yv+(Hr=Lup|oxQ
-6Nctie3q$eZ*%7bZ5z+1+I(+!<tuu;TgyFXu6GCa&Wp}bz;PKaSg23o*=-{RU-RhS3el*)vb8q=K0zH9(u2WIDWt1Q6j@n5p3(p?
-_f_?^moMh3#fO<FPAOMVfUYuWIFDWS5q&wItT$@xps8MvnQo|V3C=ovpk}1}`=$((e`1$fkK1-EM$U(xnfrZwvepOlTccIBC}V*f
-e9^qp6X`yReij}5%eBZ*@f0sj-wAPhBiGx#vG?a1^m<b7EC@JJ)2&7^C4o>?>89j0p>e+bIZ9|K^Yzh3w;p)}Z_y^80BLe6OX`zy
-JWs~A=4BbLP0C<#U#_t0ly5Vka3lAgkx$&Ec{D%wmBaERE{o;cc@*>;(fTj#=gTbev#)#%(>b+0_XYXH-B+|CA{z@VY#{<J&g++?
-nyGc>vZ|^Myi9RKEjH@9y2c<o>5@|Li1ZYda5xAi9U!dP^x}Bz+GV#smhT)nz6@3c)@L}?IELn{`qACK72yly@nF=^%bBVbE2u_g
-ERSbEGy!IR-tpoCM`!n}gpVT@+mWGjzSKE5ch%v<&M8e?`yMf(=5X=ZfFyQ(C<6m%z5hC8%XsOaC??l^D=8+n7Tx(#FV7{?!zIv1
-Cfb+HZDvkM$R44M=e~-IPSzrF{XLMRM&cWIJPP_BM`gr+_elA_32Ga(KG(XbPU#+h^_20PO}*JS&pKkjWGjU?^0Ttfnw;pWqfI;=
-gQ;!dQ0(&ik3PL_wzU_%Nfx(pVTmHq8<=|K#=}o%E-btH@Ud);#%ssjDBKq^v3*qCm;AJ#EZ-MnlA>Yw!z*W3+cmm*ZvyD$WBttN
-(6IcPwWNS&yU%E9Wxoq1feTaYYagX?Tw$lK)rtggVrilLeUHfd8kSyU5Hh}X@w=*zQjw+tm%;=4zfaqpl9{Q&b;b<b!WFp--Dq5;
-ds}>*;Y8&b`NlK@65qUQ6X1V2FGK#7HGgA&O<~5z<F6hExZKkU-iv?eT5UiErf+h{ta^7MXlyz_+w`?1?&HUWiKs4<D<$8x?x-ZI
-W;(A`dG)z=8;TMezr3$Fs;T1B9NEiZEezivbtrlA;ivuwO!n)vZA@hKnK78)#vn^+&E-qt@(Qif_V!OBz+VCx6SMk8#ayhB9`Qqm
-3Jr@Ivuzrbw)8MIzeNs)wzVzw)A2Wo>i>x5#_c=1+o7Z0m{s!~aRBgWZS<P8D^BNexGbxAlu1=hkmh;!56=@^C<NZ@n42={_cQlP
-`+2nu-+Jqw)oi--_?X?7_ch7vxh$?ZHr`n{_xa&ru|MGW2eS8^Zq0BmlxMYt^<3&x_F6jXvrlMen2Yg_)M&`W=wui+V&sU-chj4j
-9AY0nVBpr>KeO_dw%XRtxKFFoeJ1UJVV_x~hk;Hm(^eflzw3mNfech{8QtUa?ZU0D1HJR}jdAdnf)H8LLdR~6gi)i^F~BpEtL+Q6
-WO9B?PUjlzgAMs^BQAYo^(t^VZnD$3?)2oosuT=DFMaopo<L>tta&n(ghlfscNq>wV6E{m^e=7qFU|a}#h0_Y?nHRd=49>J;j=Ai
-ifxJw9V%@YXSrD0(X4JBU1JufYCd(d&TNd&&D58b%zGh~423HU=KI8nIns>ecs=<=#gp&N#@97f=WN~7ZH%&AW>LE!KgvdW?85cl
-N|R-@fXO;94<vrbXjlJcTSJw$#KG|T4Wm3NFSi;tI6rC&z(X3$s2P(s#@x!+8oh@*=<70z_J5Q3&1&LPIW`Dr1Zv0VjOx5(WXg5l
-VbfhdJ6>h$VYo&-$9k<kgTkjap~aXY7>wB~5Cx8%g!<Q$;lH%CAE|wlq+J+!qDdckGrc#t<bBNgA`;AcmD+J~|1$Si*&oAY)HY^2
-&f4ZGANTBOMq{GQ)rnVJ@TGbR6IM*0jY*4nNOj0{%REBH_k0dn{|GQAyrSf-jbEV9V!lE<xEHj5FjzVCjs=1B7g3k<YZn#I$;LzH
-%I9I!<R;3_Z+gAlE}RC!F>fI6E8_|mI`3g<K;T}vX2)W>`LwN0qqq#i6r7vZhb;R<EFOdoqxa<F@X8>TOX~yK&1xzn!3f3PkBQ-P
-9K|8Pe9DQxL-Xukc|1=`_-vPAEjM+-^kv7Q7kjozZ;(-vgT9oNz6-m9+kaq2rB1_pT--y>sFSp}ms)OhJ!tsxR#Up|((JvL_sPo2
-=TF?pS^opS){{uDWGeTaAC4s%GaYYybgi~PExOOPbvq2B0N-)5$LBvgIAN2rU+)%>BMYwUdE6M+6}jNK_TH4k&Qz4wZM<s#torT4
-qY}=7I3USjcK<~$W>RlEo~!wmr?J(=%RW27EbdV5Q_F_?*W<Xs8<*B)Jx9*7h<t_a{UOT{jM(Mn&;rJBzhlYmm!7wmsnA(5JEP)t
-siO6pB-uA<M4}}bgZ8Yp3XdG)(tNsU(t&3U`D4RPby9Str(eBDlRr4>$cIv6`1&G!Wx4{!;mW-hJYjy#d6R6P6FW`rpHl#*-z%81
-W7ntS*N;4QQYv123I$b0O*wHwNA794;<LHi=4V=9b~jF9X?QsA`YeTm(zJ<S>Z2#CGxu)WKIuj#Sr35b+Qr*@cs(FEXy`*IU_ULI
->K13KPJ+0UXl=nv2v?BdlXE8bwXB6e>2h*zSivhV98REe^zRs)F@I&vFS;<?OhfkIv+;40`+KmeBV5KFHNZgEP<nmv#7?)hD=uxZ
-pRaLi-NaeSa#3%m21_06T=iqMuGge{b#nuojET;sE=xa;Nqjm99g(fBJDd?wj-7PLP_{w-he;w}O0ECgy0jEhx9d9@ACzEy=;?Q_
-J8flbyq@~K<}rn}QxbK??A8s&f;nz)CybtNvCQ?z;ZO(%++BV$zbfxEsh@=Asxq~G+HLGMRv^sV?O><!(Nc8@h~ZB>-_bn)llcT2
-oI%qB>)vR(a2o^kJ65~tzcTYjClKdF9>2VH<P>eYPl_J%`(lq^FwokY(5C2(&vp#cIO|x@VCkdrq|z5~cA~|+Ys@wrU6^8MAX79u
-;*lc`n>02ob@UnieLi_IwYdSgHnNJxap*Mb2{-9$Zvfkl9t#atQAl_^t%RfZtWnc>qs)QEbS3l_^HtL1`givGTHc;Y<8tMhvTfcT
-8x=3}J6dXV0Q&Tul=!Tw!10|4ic9u0>5r+qqgGh*X^Nqn$M@N(@#D5tiMp<Og7LbAhY2LG?j|5g(q{kvq>uiUt$pZi>%;Z&TiXIl
-kJqGw?=+w6RKJ@6JkSJp9DTjAGJX;MIJAV`sQYHrgnWe;g|BCwJNx17DOG&D<q3R+BVo!!>$bXi1|_QMYr4BtUv4|s#<49*bABEA
-`6lR#xjv?tGzsv-uCFXIw+v{pTrkfp?j=P*3cV$s;N;ZuT6<d6O+vXW059|WW~lnjr@N@^0+t)oDJ))kd8?Y<{ijwuM;w<7&D~P}
-E|KricLw+}K2Ij&ct2gsv~MO=;HtmRp^}6$CjNn~Ex&YZPn?%lvViS)!fDYWqjTD&5k12du9>pEe_(nsmEh(xcAIMGzGvU0eU7@>
-?7vlicVKU-;trYWJpt2EIaij%SU-?C@Fn}|ZM{9EkFLpoJ>B*-6Zc@$I;p;yIX_O+k`fYTkaA%9&KdTy(O&a_Q+;TMhdUq?I(2qU
-=Douc-!;2@i?>uj11-m&r=ME*B2{_b5<M<&j$_m<tC`cMJvAY6k91~6`bj0pTC#cS-Im}UXlf<LH|1XLw)P5w2;Rm{NjNdDB-&B)
-|9A5sGM=BX-<6otI~Uu$bMef^Cmn0g=*b>XCA}?btMjxiGFrL8?Nw;rO@?>c*x<N0_R2b`b&*@Xk6rz(LVetm+scN-V@C@59)B-a
-FNkTn<~`||(w>pB;UhUqN9I1DzJ3R&6|B`v<A9XIfm5cv|1f&I`J;mNwZlN*MX$P#UtGne<|-M@nM4ej6n?zo)-V_5p2kuYuAEEJ
-j&-d*2Bb0zJeS73+VL9?o6K|NYu;|_H0u&C{=__xVmaHFEQsWby#!`}D`V^*_~U<R=D)d??r`31XsOayQ5kdS^tDsX&vL?0eM$Ot
-b(1r2R<9zT-@a;Yu<<L-LUG!oI|p?~Rhp*5AJWNE;qB+_Z&Kd2?J_$Tn;kda@8Hy{n@gvvD={xTO*o@o?$X--I?;r@iBr!)y~&@_
-5qw5&6i4}X>q?di19;P+Il9v<*EIOT7=3p+2x#3OKEwFhIXi}QiV`<8@06*Kf72D$m#@Uryo09avoQ~5D^qzo4apwWS)xScYd)!+
-+bEEDu@Y6NdFt=eJQCpnvX5j(ez5<sc+p+-2*;Ms_gk?OSu?0M#>4uq9~#Y8^)<1mJ+sak$TnC<NAIrNRQhDC*}3!+VY24Mmsa4&
-dW&s+ywzXPo~Mp<yLiGf2@N=*H>U<0TKTHAoF&Lt6({#OX`%=>vvfBtT(vs6w+r@8cEF)J{PkUxMo*I+|AV>Gor(b-J>42mb93GH
-JttkHFd*RdGQ2V4eZmcU1)icWe3bsK)@7-T<!N!tC*Z2N5|$suz3(&@Gy;H;0#?X87DhDx`><uo+xwf?mrE3mY<62?>F}c5bIG-F
-vPaDJ#rD3vB42OP@!SqdR&df(Tp#w?2z8}>^(xfsy)ULYnT5ZjW4D60H$pi<&=2N}H_SMSYf?b275PV~UW|Rf1-lyg<cy?KiP;p~
--soMfPph8vjV+nqRbC=RfihlNKS!OrJT}zkTD~S%tsZh?4`G<y1(?w$-1`7nN>|+^_lzBB$+zViqjcvmJuE4_X*)nCisEQa<S)Df
-cw18vRv>L7Vbkv$#{Ub=|02v^zWddt^j%(v{>{0^I$nHL{Ql#!<0vV;M2oY>GRKyl2+!Vv@_1A7HN$F{GAxt+Zpr+YPTwcpF>2TS
-5>m4s)-V_`=JW7%mg-Z7wLOZT9d@Bif%wp?bJVpFCO#8Xdv}JVKbMh3HRoxZGL1RMn0?)4PLH+{26d;bD7JdqDIm73%~p}C){6^s
-!0Q$x->&qOA)-K_b;BM1>L1y@EHck@8wFebi1K1k_~Ui@H(yU0Q7~lpaHo(2GqnI&G*=72e}ws8I<_w+jJrI7DP6PNoa7X@I&b53
-&xj`;oN~1Ev0K^~!$TZC79DI3_i-`p$@N>B3ZXq;J^*T*oci|`Xr6p86$eIz)TLbf8Wu5nH8qbjBdXh61wB%lZIEu}1opc&JeeM^
-Y=yztWzKA-V4G&v-A{_px5eWCHY@a_TPx;sKHI^V##QT<{hl3mKbBnd)uf{#5WsC87QAYWpF9iZk&xWGI?s>I5G=k{rui}$LUz4q
-G|`GI6$bx+dmjMyS7zR`H1W)m=VxsCuZ67L5peeY_oSkEmQ*k2g3#C6@sBEkpL8d$3Rrny;fH$JQuxTn{c?TmN1QvY&3!NY!uLSz
-Pbb%*Ho4f67Rzn7IS-*DY>C*02+!A9@u^Xvtl>>nnz48a6mI9Cu4#d`&-Y!X5lJFLkZ)~#Q2^tVslSN_gTz&93O#BkP6xCy=kV87
-KYX68e%eNZgX2>iqg-Pp$Ht)enqOnZVTtHwvQVP^^YDPw{}A)P^z3c7XZ;3ElRIOh9Ir<x-9NsS23#DbMEY79{rs!<$k3f~70uXD
-%>mnzRjqZjtvpA#o;Ta$+44qLr`mocova5KT=G8pVaJ1}r=~X5>)#dnaHwG0l)P>zs5;9ZgR3+fPhvx;4BU<fxpHQ~(G?0ABo2%M
-oJ?<!)^t<C6(i{U{gLC2Yo|-m6<k;(G*7$9YC8AjjF<!rpKRlHSq(ZGBS=4!QDR_(3-ACHHL$r3{@?AO`la{Y>JzR9ETK8PIU(mZ
-dP29Oxf^<hDF;hdpL2ba`GVul?%P{kjjr^soEqjun!3fcvA&RkJ(ymCKU8uqPSG90XJHOnE_(A$HQ@HFAB{WwlsIVE_Q}ij0Z*m6
-C&h+)Or|Kp7{K31Z_04yx!JLbSwwjhH)`8gUb1qXoIWL<$kQ^{<-AXk=|lUFX&63*0j9SgD>6|?_65M0h(!yh;q~wsj3@;WjT)Gn
-ADXN7JE!sR|DRc&|MLh^e2byA-aAHbCRmUOHyz|FT$G3y?|}8QD>RE2srYE`F{vwCST$+{i{6=$OWKipsjmOWTz7-JMY=IC9Z)D*
-;g#h5?RcguI_12x0UL(~4T9%<P!DR7ThKE+gQ<$bLePZ~kxOQ0?C;l1$19<5TvaQL8=dIaO^C+H2((P~W1fIL&`gxTq=QX(TbPU%
-Dw<@DA`ZB57(Yli3_*YLkN>4tX*W5Jtx73zGZ@h{m6U7NPpS0Lq~Sm!=2CxchmT8n8TiJzDqzLvEEyS8;l+u@&sLd#U%q2n!ued2
-RGc&b+r139XB?zEy6T|XHA8DQk!zqg>tSkTUYnIJN)MM&!tjXZbX}Y@`t~a0aFP;?gSZW+&Zg%tq<UjyVZjt!N>~A44>Dn)oTuW<
-0Wv6x){Q_CIG|}fI7m16XNmu{S8VFPyV>5bso}hMKKjMDwa-d@b(!2K>*dYN;kJ$Inzz+k_ZIgi$7IVYV$l6n=kMsp+q|@_PTCw`
-lunQX(LhshB3VT>Y?~|UjGR4#t5XoTyJ&j%4VP4>vDS)mXabi@=-C}W=b?{{Ekzc_^NHK9wcb<41jB)_0`}%Q5%mE&C^G3-Es!$k
-x*>`<7h-h(d8_<O`}t(`J>9LOb2)VhmAlOMPI1*@61Y}&{;q@8*XNxkHjes~y;8<4U0Ml^g%&G)4qscKJpI+^2}JD?cm)UtfY^ya
-N0euk?2_6}v>`FjJe}^)vpqCYo1Chw%);^$n*i^qgie;73XO#lGCiV}p{{_YK^UQysWLJ=enqUx03<HiB4Q;L-~PQm_?I5f-%c>F
-RP;Jq{$Z{Bm09r?DhvXetG2+(8q%HQF0ZL!6`>dOBk5eL4S|tiswY+Dm!(&@waJHI<smGW2S453IE`>4sd=y&mWJU+=GRKjgx$eM
-Q57jT9?@K`w#C-rZK+fWO2qUkyfz6-gis<P)rc?w8sr+p0w^(#QGeMV|4VEBY$(ZPa%d3w^|rag-L>Rtcz(n@a?^*2%I0f);9jML
-vTj6Ku2?}};h3Jt;R({8lol|YFw$IlxHPxK%3G?pGLiv3m@16VV5aFxswXUi!-<HtE~J~Hs95eGOh_k78%02ar~xs<XtX%jXo;dE
-e_^QoOUL%#Ws+7dttu%>3b!?oV-c}}$q~95e&xgsYqaKqu>>O=2j;WP*^-}MOJ7Kc#TuZPAdcTdvtrkSIRrOQ86<+j_-r{XiD(M2
-VcY=G!)Tfy1%?Nsay5|a|G_~k&b_b1qc!mF>ib`Nzdg&;#>?5o%veQ^LBR`W%799glxC5)kr&<)R6<cf44-8SwJH9}ey|m&3{e4I
-6PK+Ff0`?#2T4P`(nG>R6gC)Dkj4wwL~P>ZKoSItMdc`*uzb&NbN#o8?w7Xqm#}n2c_mp{I*r6N^djxytBLW7x@u$v6pI^S2@Nrv
-ps1>eRRURDD+vpEQ<7DMWVk(u14S)>3cv<Q0MF%%sAY0vL6kVT*dbFb|0(<WOXt%1LpVH{M8p%&Xs)3b5#j|okdzr@Doo<WaUxD#
-@bU}-6(j;Uev@D}m4=~!c&-H)jL%>)_XLy#o05(j_=8oT{yO~jygl~UVBQ3VF&H!o!}Y>qs)RMr92@})V<9mLVKxqjg9Wjes1eHz
-`q6_of}rEzAw<JNnFjwMF%|Jww)PN@alt>aRs%d0g+swGD6U;5FKC1Lk=bAvj)G7_h~uB|&#>nI3Vm}&&MKNe^J)8&TQ5~kgir;)
-dfCCP6>j<aB97XY9h%!YjKR150oq@7HIEP3W0cUif3Fjs{}%<UE$Z!_a8F^~!`itdUH(FnVnO6_n}E&5>n?s<ox|dNQd90#<Edo@
-$I4*bAvNAP^Ad-3&RQd<8nWqu9xp58AWrJX@w29?Bk$<*4(~c`tZMi4DBrKi+jVjh``T6h>EZ<nyidxusk?dB#ItzAT$3xO`ajx|
-dEf8=dRwT>-=ebpssoK5p$E$dH?P3I(rD!mU}Ki%qA_bH#|GW9o?*N-X?`f3*HcGLc24gxc(@`S?<$W9IL_w-s5ZM=b%<R);q{G%
-+G(MVWM0Q6XJ~xioDvtTvYTUfD2D&p?b&ye4y^53f0%x9br`>;XH5Z%QL{9dR(#onSDp=+H#%zJwu?ITPf>!bprWUveLwGi*}hhg
-Idr-EZNW#Kb+@(oTwb~@b#094WnKPnc$+cLmAFNf|Hi5d@;&4D#X$f!G{Ke1|LoR$6&(MXrc}ZDH3s4Qw-NQZ7*1WbaL-h;4Iw2l
-+FqXg$~xQI9_1=TTOa=H8*6Ve^)Q>?(*>EvZNoNJM(@6Ob$*7FE1$z3C1-C$SWP&3qrlO-HH6Qz?2^vDgn0#zisn@Mdh@UL5mf_|
-6g=mkAI=vDbFuo%7rNS4ogO#{rl|6&&u%JZmv!$@<R7mysyvmRW_^|~d7$&eiG|I{P3ruEX~W6RF@<t`y3e>*Mu#%^pZJu&Q=k8P
-fG$6_U^kj9USPgpg!$h_Mq?omHJa1NeuwpH4z>DX&fDt?q!ZH?Y|h)S=XBD1_SCV;s(fQPqT<l-yYipVsieN=YAcQTNnHx2(uB=E
-u{-yV+@qEp$>&*W87ue7%Dis}>UB7#B;M7^E*IYZYTWA5JY1E=Ct~;a>-xPr{F)z*WAN#j&@fVI#D$)oW);3dS7_gv<NRnw6W=oc
-le6-Thc7CT=MzeVvD5Qnn0&gc{5sl<`9Bx<em_)7AnqtRA>+b)V#Lh<Pq@0_hIO2E|1<pc%BM%$w=NV&3)K?5_2q$6t7WE*f7HBP
-mC4`9pIfuFlHlBwH`_G3QRhZ1jz{ys+NoF7zO8+*SNcfKVOttM<Esc~fen+6sGi?4Q=ji^8O{%4T<@NB(AdoqSYWxxF#+hincH$U
-$nZI&)U0vK4fAi>CEyyuoomd!erc&9|ESHNE~{)q5}SXfExqH-O*8)e1k`CS@Do(}1A@$`SW*5kLiO*%1j<<@h%sk@dyk=JzoL`B
-z&n2UQRc)9gGQ|C58N_4Zi_#ECAq=T>vM`~UgU|2X`1n4)tI~!{Vt`ZaqgUd$2_q->TD!GnyM=&+%cOyrTbE%as`P$Jggh1n^U0`
-*=4I-ATY@v+r91YO$?5p)$!~00jcE|h6e=hbE{S66M5`QLh*=Kec1vZZu+GbyO?Unw<kb$=w@keSpnUSdQ8zqa~~~{J13z*0MYvI
-!R^___w{?Dbk4G%BGue9O~H7sT3Kn=<Q1dLR|k3>S^@9V<g<LV!uSk5+_3Tf2qT8<)Y)jB2)6@%Groom^Nrx7`dyHt^G^Fw=o9a7
-qBW-V`5G5#J^_}M`Wqn`j>oI)NlJXC=K0NCUZ7ttv-PYB-^7HD-ub-jQ|_ikN_^gI{B!m9eOVMF@Zlkz`Cg0>8iKg3as1v9I>K!W
-OR1As7{OmrrbQJ_J~2ehLkPG3!p}?pa4h$;T%c5iKl1*|6EneVZuZAy9Y%`Db=6`;=}1GV_52zPs8zX1m6_kJnHG3%lUqWS=SR*`
-Yi7a|{caj1+FC=g{Efn82JqokD_<lXmD=aV;qy_Gu2gm7ac`rqZLc)n2q?E0d<(t1{^W`pZN64rcST^LJb%m-s=PMKo^+_T(@9{|
-7k28CN{3+ujK(X0pVfq!qa~Jpib9@aG=ycq03r&}{O`lLH@6Z$on-WIWA9fJWbA4we4P<~?9d33+L#yFmaz1#%{O~>-c$!oFWA1m
-x6E_(DE$-@r$hV<{_}m;j%;&o%6~XM>??}IPurN2`emc5Sr2K3tdAU#ugS1ccRgZ8w(K^XwAzeM%)Q13E;r{AQXW(*3c`xz0h7mT
-6lqUj^50f=>ux@;vr~@1XV0d<2zy&!O7L^jC%flZ;{+@RRJhTEM&6w%N;APCTK}D>dw1u0!)&Khm7ePlv(D*H)!>K3`yP*7{DQsQ
-V8e<_2j)HOr||vticZJd<2*J_dr{}O)JQ{0izh2`drAIYXl{l_-0?8mRQ_i0>#aMkqxF-+Hp4-3&iu8?K*|cbn%edw!-sb$@Y!VD
-JwB;38_YX-NI_uU%OVzg=)LwE&Y$=JUPGK^N^@m(1kt&xZHdgL(L{k8nsoQ+WGSM6?$25BWMKfWAj&sE264X|ujkL7b!Xb0L*p1d
-C0}$uQf2t&IAZ$|iq(=S$64Qttkb}EV{Ld0rpC<zpRD?rvv`fdtlLTy3@_l{?0fb{6QTU@<q<c+O?+9rZhx6{qPGLxKHPf6$pcsl
-?`rzjH@2wLXC7fK@7CbQitdx_MrLR%Q;cG0@CjwN?ypmk&JFPuc<XZ`Adcp(R;*y}Kziom>0Qbk!Fsnz-EJKzVOY08mnqtFPDlN(
-k_~=oklc4%-I9K6zPH|^?!05`hg<PQc-uSf$Au8n*^`dU8E0UcwqA-iy+5w$dey@ZMK@Heu(!Rv?5ubmU|(P+&OISD%W!+?xjaKU
-&sBu^uiCgp)5>sUMpw8Z$fNQ~M{91uiE(>(9lCDFH~;Dh!FKU^=%m#}X8apXoiuCQqEo&ZWSXG37tp>}u}Du>Fq^(Qsg2>Gj}grI
-Jl*A^Bzy^Yv(ch8MPw-V#}Qp`Z`?&se!T5NJW#Z|zl_c|rH`6&Ht7XUFZ?{kzrB3xENTQ#s_Gr{;;wkDU^K>=wHBT!B=PQss2OgR
-T~?RZUv8Y$89>7Dn5fEac<L2t?X*UttW*#+Y~E|oWO=~yh~I(>i}=(1#iRO7i|6-&0bz3d<E4d3deh6oU4kG!l}!tlqBYlq-~{ym
-GEV^ejETacPvZ~L2%_aA7?1G%Cy<j8*2KP@pS;g=_T}2g+es|`kSTNVSf|M4f$22Ah|HGuI!zL9ycR>=Xyfe^^zhDEa%YonIi0t)
-#JhdUmCFZL+!(p-(xw}}0xL3kebB_<`$y3i-dzgeYxsI~tU;@`LBZ>!&-%PN%|K9#JG6kgoV2Eh&NnfYFZP`^+k3uH5F!F!qb}|Y
-HBq1oG#@{5s)i~~xSCcFsWM>Dl`#l?e*zs#8&LPZuJ&s`o$^%X{Z?-SK3Be{re0%Am_JwfPU5xsbL^g&@?y81$cC?0qb)AXQuOaU
-xo(95KUS0XTRyg7NkS|;&x$kJjrZA=OPs>nS+|suUak6S?9OZHp_qOM&57T)iL}rH&r|HUF(~B;QRQ=U73KL6S#dPYcBY+mg1kWU
-<y)4wWAkuATmI?kk|L^Tlzy~WaUe-t4LuOY!w8Xo7*@JVGpe7=T~2&|9w_VjaQp$^@%qrvIu=>Y=-O4iHu+5vvv2Z@?fdoHz-Q_<
-F8%>oo$mE&y*v(oWUp;nl6R3<+@4#nr#+pwhnx8^va-O&&;7Kz!IUf_ucbh(tKl;4ZNrS6Y05-iq?W!$b<81~nNJKA(0tv#9dY$*
-?xa!*Q=nq?2hmmA-DQLfo0>Id$ci=}@64CQiGI2)0io|tpw}=zR@N}X^CZ?PXGPkuM|MX1<Xt63xtr}xSrwbfdePN!870Qt*82Bv
-(=YbDbFiEi|DbWf+VN)GwkExV`qK@en%Hx4FY}5~GF%nzY`6C;P0O6x^lh{&ONQqXrg^vJEbE}>E2t^4_~Y&ByPk2+ET2-+ow0l?
-KE`MElrraz2w^_36lJ!)%5a*{pI>AL#>t6<K76>!fYMbF&Hovge{qe>X}M(Br=KR<bWE3C&o8pp{qdnkpH!%8%a&^^*sm`pKMCgQ
-%b)X3drlPYY;@q)kHqPCKPhgTd_av(d%jNBneuB5-(D*5HuIdnJng>9JRfBTzw8&z5RbmNs@Nx&stAug<m%9TZcX0AeJsB=w&H=5
-po(KwQcucD;%j4u;5Us|858!zgDKRxL)P68mS|f3RumH_vi5_okg?qV0!hinO@7smi@$ipboNQlE&Z&>3-Rm%j>%{xjd;qGxp~;t
-W=p-HA$PoGX0S`go|e@9ZuZMv`9>!pGIum>c(D3Oj7D|)Yd!kRgUQCc%oFPVZ4KtiwT6d}`xzUPc%<y{m{&fh`Y?9k1_urPm!8~=
-qT1`KZjUn&49G9kKY6us{&aIe1z$izr)yN1DNV@y^N>norfAr<+K4?cf@2Rpo&}k>`(KRb-Ik1nemEb@zI@|+O^L0#su546wgo-q
-yPh7-x_wHe^^RlQW)_Txfr|R~eIJ6Qciz3-V@gv76L=4d-E%9)?PZzl8V{mdLt!$LH_mz)#GaT=Ai2-#IS?$^zTuo4TJSyS{T|Gy
-ctORsx?H_IU&yVClh}d@+DB2R<3~5fC<qqYfsmPMCxX<7qM7(JJ{km(pZC-p7}Nm-G(z8>K#HSIcAH_?(awicI}}fsso%BZS^Jew
-PS5Lbbr^P-wdv~N#i=uo@C@p{TT2w@=azqrB;5;qw@(S;ZQEU)+xK!M*&s>Ht;%Li6o+Tat5!X9`xx)D+u)PS1}25aW!1Bev2B;o
-wysUGZ2nZ-F+i@ww<~3X21g)U`uDK3!nuYl;iP-GR#}c211A*n(sT<NUX-z7K^=Gr48B6F{r>`Y-@bXnuytOx;mqpBbgP7(1|#0X
-4KXK2PlBv&?odm`Hq4w}rV^yZo0e66X0@oS$9uMwg}$bbk|QtMZ(%@Ax@X?~D~f8j@JrR1JQY%xOu$VK=$ZfB`3FOTKa+odANkpY
-+!Q>4qa&DqyFBiCk_P^TiUwW~xn0_ImENYSBzh9VUQWHC3|VB$Hyd-v1JB8255D~Ehvy>ry_gD((_#Truf#sj{=Dt(TbFT~yxmNR
-yELZT9ILfPADlaKom9#BTq<`g<&k|`d)(6ni|^!ppD|(FY!q+6)*ZCDtY+WMs&6|tEwk6)Z;1I+x=u51m;aptd72ZNAA}XkJG^~2
-7H5ca!QlC^{IGd<Q`8tFYXVLn+eO~y@8||3tZ=!-`W{o0JTNoMQl$(&mq+X+643uSoPRsRG^*5UG;P_wGkVjTntWw=R(71@&E1@e
-j3nELF|)HH9BvrOaY^YeesQFGmhql2ypqzXD{Mtx*9TNSnCekmHEf~5up~VS-~Q5!!YFg51U-2r7l5Mji6$>ajeX=x0E1vb<xZfc
-421g79vHGP+YFR_hPB0tcFqC!v1T~jz@nQm4m-F2he6ij{$1GH9kE14S}ob?&Zv}$_qx+{`SYoso5tr>YTKe8V50YjW-9ob6EFba
-(;n{`zq32hpj+VwS<ejS1#2EY%1r^@L6M^gb5x~BeEYj*e2La-z<IHWH-^PuumSutEvHoPBKU*CW8n0P;Y}D1fDQ>|>$!vM08${4
--=^AtM0g<i0VE8*2E<+>&i&6}^FG}ItHAUtw#ArF$Dij}%kZ9c2!w2$%2^quRH#&*y)D#mxHp}|W#!(|y|?cy_1#8Z0Lk0A<M;!%
-h=<oktRGk6WwC~;OcWUCdr;@C1IcDS=0p}Kh`!e;XFm&9w1e29+?}Ldv3P5cA*#a<!~*6p6&$eMrZ8D7u~_^yGJN~@VVL#Y^OHY1
-wmzEgKIw9<gA$pa`w;LM=FA?3+TfzR4@VmoBE{f^Tj!Q7J93>lmDqR_cJ?C+9-INj2Q`lJzaPE^(#8r6G;z_ER{_*0c^Vx;3v`)!
-t{-Qjj%EPDW8g7WQ4OFCW*$nbO4Nga$r3&sVf!yZv`yRC8oib$?xmdCbX#Srz^9hJbGHiWSbd#&zTujGfHa%G+j5b|OFxLAab@jA
-TW=~;@Bod<NQG_pM}*I#=t2acwbn^JK{1TNvWX}W(FdQX*ii^%P;?9^8d6atv6NFPL=;azB}fpD1af~3UMLiQd3CQm{M&)NFcSqT
-PB4~I_3E8`J~%psp1i`+h0VsGdG0lM3BW8WR2;F~z=6tw1vE-=GNwLt$zW)LM3GUBpK{E^AI(9d2eQU@8`uJ5@yt{U0EZPzJqEDi
-iO2}qe-F~&?dNZw+FLd;)J{X1EGqJ$e*YbASqZMpAW6lT#zgap2Q2V~>y%cTjZ`!uF@(eeV>jx~)$yY#!-N5&Y?P;AOW?Zr!30$e
-Qyc|?#dD2`5GbB&JS6=TG4Fo|J_7D>!(#niO*Lg1L@X=}uVZ|57icNCk*w(|1S(2EJYZjLO!H&f(v@)(5%GWp+KXjOl7jJrI`v>{
-<LMw;EC|=YlO=aXk^o4umH-l_{|DyqU?mM54K;Zw8VQFU7&BFCra|hmumXmKA;2Q5JsDC~0+nzqG-1$i%PXPfurye_0tiM1OOnhh
-#}YtE`wb$h{?B71K%&#=6fz!*h6klba>pp)aAbf8VZi|pj912^sSruL2_V1}m;j;04Kx|Xff8ODzz!iEG3WmT=!0ks7K=fnVDZ8c
-s%Q>~LxUIqB~~Ls2INL!7!V~<9RvfQhw#j=4+J6-|EGfqKrjq*2V@cjLqG~ws1PJs@&&{~;Ls{C5D5KT0O+4m2?oLc4>$niL$Z}u
-ffE9UP=@AJff;h*&n*bi|0RI`r{>?_525t`62SkV6(Jr00t5&UAVBb64U-KwQbzmCQIWIDvLg(HF|#*cNW8NL`#q;x$!s8L^Tl+P
-VQ-=u7Nw{J5=CvVpM}s<uyPeHfVL<fpg=upo<Yc(+K-VG;UtFd8On3RhVg5raD=-Nu2@d?=<8iSLt1z|@!hP(>&D|mZ|99)WHnb%
-N05tS@uYW_!Y#?bxi>SEgij;|PTGp<!vGxYz_U*fN`EI#XivR)>GPewi!03RYSly?7_lPI?Pc2vYO2$L2@KKZk-gJ&zZjmX?J^78
-t1hCsse8eWOsSqR7JWvdJ0!6v89Qv+!i0UAqN`0^61uf!Vva6FL{!VhzO%#CJO&;tFtdF6mpilAqPOSGtKB_AM)b9}VsE6dL<i9X
-$APO%Qy$1Op&-Qr{xIIJqsMy6pNhX$HEZ}>c@d!vD%r*Eb(tqGNuOl02huv^sS9@n!W*(Go+ye)?dfZGZr8Y_5qr;AL_>ph{nL%U
-4U?8Ah^}T_4jo)~HxD~di*w_G$>X-z$B{+HwS<*-PULb#luo?Sp_9cHk<Ca*@u!L2I^AqQ5Xst_J&;+7L8ShN@oaNy`gZ-+jjih6
-ivkCvb>4IB`_dPaCy?BOYO$imDRF_{C<hlNN<S+%74`Y1ti>bL)=n~+1FDHMPcoFrNOGRq?k^=0BI6Qs&L%KZZD8W$-I=_kPlf4p
-5ntJ#H<X2BvqbMVr})-{i;O*R=KKQ-k+BEf*~tvtKeAXP!RSw*{?z^F?wWUZXE^JTv<AA;qw}Q7MUN|9a`gF$`l3}VxlM1U)a|Q#
-9_l-tBdQO6Gk<ari)H3om1``z88Sb+!KX&=Uh0k!ao2-Mpq}eI7CjI#yt+53C%hzUfa(w{69rTPQ*>w@tEJ~m68)AbpR^PP+&D{0
-ET0VF`_I7Q_L5OwKj_?k8)ZF3b)YLlm%Z;hRRVL}ZE(i`%k!}LWKv8=<AX|%5K)RpaaO_iZlkc(FpVPe+NGs_>#m#OGhGHUybJ7Z
-GUGjtMzKWK$I6k5i>74_n3yic7qzDm1M%9|;~Jpuz-=-skTJNm0Tg@a5QzBnKZDOZBW35fj2u?#*r=mDQ0f0m*}kh`(|f)48#*6O
-6J=^oPanDa$;u*oqbCU%y6{BzR`{H^VMY5AGjkCU&1JHsM%}~K;~64mu2anq6u4&;ixNZun3g$u<cUGePg2sCa}E>@1%TVcetGPG
-54ToO9E{sEFoSdLNM)cug%>*;Kivf@Rq_bUZj<q%zTa};#hXs`aWz?!@2}LA685n5nQ1b{72yX$9V7BYiygbLP38S;ITGP3LnLuE
->>~DT=jyh?fd|daKkD?UeJ(p&TEyDpudvd+rn&*<x9Bcc3}O%1_xhE#ZiCC(W5Y-Tl_CH-VbH`Q+nD|oN?3&cr~;$s!Ru^#?PLZX
-D|R$t`>sj7+T>+z_YUHP3~qFF3Ci&f!QEY0%8?PCSl-q(?Ai+A0{?V9kpuR>lsf$2EXR9#(juw8YU~VoyeYUuG+qZXuT~sbc+Wsd
-#5`70Gj0ZHpb7+&SV<pztkg;s=HNayCQ6KXguOq5(Nj~R7}w=5X%5RG7Y`(5&$ycQJ;`iB!f;Z&rMjljj&G<p4(i*mHfS4#nT-~n
-`L05HmX?3i%yW;Jq9{x=HqSi2!dAyebjJXjH&!2Uj-&bei5kAVNSyrYg6_cAT@1VaR90cYZ)co$R~bwm3|7JpKBW?e>`DH2L8WVd
-^s<CWS0>Lk{;;1T>U_e^TKikAYxEwSo@RLxEqs`h?Su<$R$h*E_j5T8OyQXmwDni{B!4RdIx9rNTwFDNK}-44&2H5qCO0hWSpK=<
-cp9A|Y>+><<iLIhL!8K7k9^`;Z;BbH^F_F$NgaHEl+r*2XMnfa38C!YgojSWd*V(td(DEbM%`5rDe9TYh)>&$v^)01dM-;*7h3I#
-!!IU&STgclg-$(*EIiYYbpAUT4A^aaN>fqzS+mv^`CsuG@kgo3!WLbfhwJrsU)E=fMg+4x8c$=jDFd^`%9|=+Ey95256GH|rHxv^
-Vw;u`$^Y9Be(L^tP0gIZ^r(&}F(XCh_p+hMCi{34+V;`)Nn3)1Vtkv{8co{>>`vQ%f|ViUu;B^K%dKO_&cp@{Tj6QJY~vN5CTLW7
->cGO52RmQPU79+~aG>nRm3t-4n<wH1vj0D-_f&wm0l!VEA`%D5rV<gB{t7r<Z`gmkW9R&K=XD|5VV1DNU0<BPGu$P0qr=&Y@;6%O
-g4PiQYl+E6DywUxx4g382u{3}ch?1XN44eT2Q7?{tsTTAGc`Y#JuW5VgvP?kGK;<kW5O61I#iuE3eVRZh$jKFk_x-Q@{YhtZ#A)!
-5b9_oo%FB3&hbk5Oi+{K;n}3unk!1}^}Lq2%HOZA>fD}1@<}Ng0voF}>dm2po3<*CtlA}KAk^;@8THAQGj~Tee;kb$4#eD+*_JJ4
-&ZMU(h}?K9+d0E}$ynC`I<Iv5ZJia48z}M<vwlSkWze&)jbUKL9+QU^-vWy;_V0ohd&cfghR@{w;L|6HOW303{-={@mG>IX7;m4y
-*Oo0HrEw8OEAz_i$(uf997hRlvtk<RMAMSX-*2xlVGDUBRWCbgNy~|yz!rsUhlW4s_!zoaN)+G$xug0Mmnkv^9Q%iiGBvTG+agV-
-*enebjWGXLU~UUtu4>PSBabI8|5P_qRv1Ag+JZA<ls`1@RXh$=DB=Y?yfU;1Em%2xTdMI}s<x1W#QK1zF?!lq>_k=3Any3;)LnCX
-VlT6$Mf7bxajQb=4M%yP`pd``)C)Nk%-~?{fwB^A@JLnkjeLl|MwtKi;c(HqnBr3&sb_;C4=4_k6B=OqwfMrS9TcbjD|4XD;li$8
-^*W|_b=!M~UFzd9AmOx{4=KPUrDfyMcq=)PQMUN@p;6{s7u{4e<_Cx=`-go;S)&Kc_B~?&vcL{n@qX9@FSgKXOb}mnMOI+{8mv=(
-Z=OTwxRs`-wP1rYQ%F{WmS#(ca&vidL8VNSnsAc-R-5JHo2#$&Z@j*bEhSXn!UxPHZ_oHZi3%jq>S>Pwry@RI%?>7tta*{{s~Vgu
-NFK26XB#0Gh%`9+igJVqVso*u_yICW`&W(XHimaO&uGeccYl3*f`({s3%KI8|HNB%s}fx;pS$W{1y-6xbNAaRWgCQgW~7G_-Xha3
-pRNaj!{-p$1Jg3o?<G`|J@hfufk50m)<oR`pbZYjZKSL~s#wCAB}5TVKa)5>!uh`l`R|Ne5A`ljwN7ozFy)9QN2{wgRy|l@@jVrO
-5^PHqE|_LrT>`EpO@IE_*@l1@YJO+0=KN>5%ZN(ofeH2Akhu<VbTWA`hcrXWRSrc31|7MrB1n~(l%YsY(IE3Re*<c^)_i?iM4d+1
-G}2sd;2DQ1$C+ClAKjh4eV?x*iy|D2?P{g#_E*##aB`qhM7ts&`Fr8xXUnJq*a1_1%^++9nuUc1>GKPLhy?LkFffiFb{`C_4TBK>
-w?NIC>1QL~y?s)kp)46Ave;SVF<n)rZNm#JEm<^CNWS9X5#L)$#ikZCDl8)BRN$$AQSxdi+#s!o-NWcoAWAH&G=NNpC9;jFs3Ey)
-2-kl<+&Pm==1xxWvr^-b2Fop$&A-Z&k5Kbf(WX(+qEXdHDaHuhAQf#26*VAOa*~#tlmZ4X=8d)N85~GrWrfZFVaa5*AseX>SN@*>
--q_B@LQhqiMi5&iabGEIB8$?X$q-4XfhtcbX3BUSx-5YN4;pS&q9%on!HI`t>SX#rNiYFuFiP?}5sCi;kOi@&WjIU<5sMZZJ_X9^
-LpUm$g2BOqB{xkW3>`z2Xadl53>k%yh{ZADcZPsy6w=TCJeYzw0s)W1pkVQFGf5FmL;+X`4T+Tz!4S~^7UnjI@rnVl5K3|@BrmoD
-5sClf!Qm<rg@VNy=7(T-o-dYcBmi7@4NKC@Jsw&h1cZ<|*8d7O|C<FvAPg_+0*BW60e`A0fYb~5uf=b>;NPqlf<)l|rvUz;W&{Wj
-AV7cs0RjXF5FkK+009C72oNAZfZ#93r?kk3)rk+A9r5C`)pHFqw{6W1#1GVV<l*7$)}Xu88>1*<s~4;X)VmwnP~zv&SFIiPeS^DL
-Lg>_!C#6n@h<&Wbq-%yZdGJ`J6tWPj1fnxfSuCB*o+h@if<flg|6Mpe-Js?4W#?;tK2)(i1R7p53orN-cNmeydb&4D=BX9*eKALj
-iEo7J%h5&4<<WypQ!+6LuRUpESG#j3Tv1tkv5TUf9V13O5cwjJCU!W*Mf^=IoY-$b3IqMy0QX0*X1a`faaNxw*4t^$vCb}rPvpjm
-uTJVO?Tas@J;_lLBULrP;`ZZ+jnZPwr=`_NUse*oT3vhbBO|dhfD2BvIC0DIQa(uhFx`eAo_c^mQp^4du)C!jN5?mxF=dKBQSR&V
-Ip0nzsMVP&h&6sGP^Rvid7n(j47QzMnSC|-=A|h1;X|XGESL)7+Z|TiyRs`p+?zaqO^*<#S}!JuBz71^7MD2=Vf!yZZ*+9W`H=4H
-#meHXX(0-PZT4Z`Qp6Iwfmfl&GS<X(=~|0zTB}cSsyzTVVZ;=zr=nb<>ma`U?A{e0b6<)Wfvcv;=SxHjW3l4Qg9N0`-(Qa<kCGVn
-+h>+PQxPk$2(U8mZ7Mz-H*9jSn3yRgPcmPuWN!h)DtK&;bJAD>%PWbQ;T+!tb_1C#b~W{x=I$@WUH9z^^(eO3akdOa+>YarJi@;N
-Gd_g-WK7twaJYEFuI=36(mzZu?^+;3A8hQ)K6Ju5D$^uT%=zn`z6Gr48;KLs{5>m%!-R8U6+ZyfDn&cCo>)U@vc0@m0utbb#fb-i
-c!?i~+y#FP%1Q%v%2Zy{&YemV>*C9EsBu;6GYsD44whyELLwU-E=8>QI8fh<i`u=tE^RXmyu^sxn0?l?Uph+cJ2ZoXT&&SJu~;#H
-mt!OrY%nDDxgphj{|<y7BaAIOd+rdul_S>QRG-Yk&qqycj3#jg8xJ&S_C5}?sQM~aig8;)_%YP!*p*^8Lnozl-JEzdZLsBh<#Hp6
-xbLo=P7{|rKqW}*g+zvKe+Q^vo__Rm?+btq=!*4zN11m|{?^UPjy-aNt;^0HzkB$DVc2HVL1qf(8!h?pFodZvcr)nkwtoLyks<ah
-S`go&MiDpvpA6I_5)gDGRgNSl{2h>rSNyuF%G$d0tgM(h4v}jZIqcf^T~Agf3=ZKAe7k)sH~P_-DT)Inyn%7>u_f6qm#C;gN59Q%
--qA~zVr7|u?-5;TSaCY<<`Z$^KY~m^i1^zPUG}1`ahUByqr6bDFn%;%?@V1p+?XPw#z47lK>x5ScEz}!!z}5+B5kNF2dO94Ir?II
-)Io*vqv!QW;!h!8)@vXwZo$7BD@dqZ36{`2;^zMjEU4R?95Cio;Z<oLF<+g2rY<hZuif%%uHj&r-RSW>Gb6jwVq)MyM_d`0x@T;R
-gOpe}zGmymc2#}67=26LNn7B>=kPdI1dRBPAYhSb{%=QBWz#)xi$Yr223xVYm6qAS*0H*yV$s!{!6~$h=V~nzc04#lWek2ia82}U
-$2>WbSWwnKL&4t)BR*wkY2$(>ijUFVP$Y>VyW|nV{NIB2{@*gzZAi~=jaL(!Mr#F)O3xoG{&C%2ZIIKC4Y5~S-#;_e5sS-1=cSj{
-!qQkVg?l6vN|7Y${7h8A(j;<?(UOPA1M2@1$h*uo>?@JoKGK*iMjwXKWiURydY^{{dC(9WhtF8P^^}t}K`c6(QZS=RK?4*YhfSDI
-l*UU8+AvI_WV}uq622qB{C@x!qb|R?SeF}OC_@yZ?^GSpqSAY+g&Bi1826#<8iHn-TT;nlwz<J0M^zh*6Q5@vE2{*cBt$F^L6Y1;
-2-W|2*eb;&#(G<+b4VC5LZ3P%X%ih4HK}B=IlL?bs;81Rg#wH5Ms<@>!Qmx5vy?n)$o>h`(31Qh;>!Q?m`hgE(NLC>C=>$#S|KQk
-G?7CfqQqLURC$s#fhbNqAW!6AaguJDg~1LX7K3#2KM?jPDvd@aU{Mm`wH}#?1_)@Z_!AWXDGW$L<0P5@kch$znP%rIe5k|`h5rK~
-3u3Ssv}B<ep1eUW!zfUq6@pO^YADShYACPpPedcc{}Vw3ARdOWg@aH(dt(%Dc5Nt&5K=MZzZ7WT=Rz^O+CNCo{9ng!&!Hf){l5={
-V+05gAV7cs0RjXF5FkK+009C72oNAZfB*pk1PBlyK!5-N0t9~nzJT)ObJ9pdcBgorTo8EE5-ZtyY=5=V7PjOLCby7&2Sdr+0`EJk
-93*N=0%5kc1c`>jnv$1hNfwGg63zY&T+mzjPS#LrNFvCQx4`|R&>`6(H%{li$&r$z<y7L*IW)-~i&L^S(30PA#)~X@r82VQRVYIr
-f`{O*N9fp$V_sQ9I~yCh$4?o@l58AndiLTQn&boShLew&a3pC=*@GIwyzfa#$pduOkY`aND*yXYs(mcrQK;4s=A}Citg^MiNHWL)
-G;~u9C3h)b{&I0IN>cN0RV;_xNV;f6$p%FbNhke}LtR(x&TCH($trBXwWW1+YUXZ|EDvuyys;i9QR4+5tVW^LBtI*)4sRjZLeU2#
-?;#L*IQ4%X`PVFB+P|9(am3eYCDu}wvSdl6-U@FxQY@+G2V>4thf9|G=#p}UByS{Ll;jxzLi|4fHu|}))h8cPBt7l7mFZE5ch#^G
-trvrbjeI&;M&iU<X>lHCn#9eJPQwu;Zx7ti{3RrW`v+jJO0K$hy``$8t5xyaH*R4sXemJv+RE~qjyX$0ux^VUg%BjYwoy27Na<GA
-&;Sl${+}?aGgt48eSO$U(h&#mIBWA%rWqqqs?DBL`>lsSl%RR_oOUyYB$3Vjj3E&l1IZ!(2SS!X?#{V6R#UPZpZ&_#o7=uPs7Q#n
-Uu&y|xq;*eY!RKJMi@f0Jbg$569pog|Honf*b^r!QY@q;C)LaqW=gNNu_Z}Zf_aSH*6sw!*uF`}7Qjdvb4$#SVIBY@5#2u!2Q-5M
-ob_Z$l9PDbKs_gELmF8^^A_GR7F4Qau*NaLlZHqbOBm|bk>UD35y4bNWmzT>BN>#@Ovr#Vfh1Ywi44dQBq{`PA%`Okt>;Drkg^f~
-4NygsNJJbOmSjgB#^c~2Rbc=E9>&8%4LR<onOCH;-+u=v5bCEwF<e6NAOQbNA?l~5pIeZXw*L}f0A8J#q4pTfYx=1w%x_h4LoE4!
-EB*(CB82{*2SPCd1PBlyK!5-N0t5&UAV7cs0RjXF5FkK+009C72oNAZfB*pk1PBlyK!5-N0t5&UAV7dX0!#Ncs{Wkl`)Nl9?WZ(^
-BvUi=(6(p(_@U?d{M3R)G8+DYc!p{HjaJoTKcs%5i@8qerz!yBnLnLo|I^jbNH_lj@vVxM@iQ}HR9{K`)H>~?-%r+o<Nve4z#_f+
--+)UIeoE+{bo<Et^}e5SOsC6^rVKqX4kQk3A|S;B{wpvE=hmV9Q|qHv-T&9l-J?Vdgkb>AWRfM35cfwh2DVVx#=>eFtv!IXr?A)y
-SXp~V3y)!+nMM#a;d#mr(#*>@q?z~Sb~=1JcI)Zu(`}bNNEP%fd_0|=56Q*;c^Y2NrgdJs_cBgnUe$7*smJkfvq>u3)_3>km(%4v
-_G9w-bqrR1p01j{Ym)f(ZP`!jy^3m6CI9xB&M(Q&LmTTV-P>YSg_yR8q%kXdo2@F8A>;zhtZu0)W<kP_#sB~S000000000000000
-{AYb`Sm&nuGM$wUaISU_xst}Oi_CBcl3$Q^+hnHW5DPIcTZ~m^m7CVhzH}kvTVW&*000000000000000000000PrVbb{ZTE00000
-0000000000000000002M@A?LIKEcr""")),
+c-rh;1y~j9)}EQ&-J9<2Zlt?QN>T|03`7i25KsgQL_x7pF%Sj8?m`q%5feoey92Qi{++Nlp8Nmz+!NRHJMZJ;v*%;>FnsU4YppNV
+n%R=(FYNWJ<<^eJG20Mv<c>wsNC239dwyZ8Q`CifqqQELuJ$(HeMAj|ym$9*Y3hlj_r+gTFYUaqV4;l$pw}y_N54J9+^X@V?V3{Q
+UW^I~?5+Mh>Cn-&<>mMX28#37Y>`8TR%Rd_M^rdmkPKj0%(u3~C7c;(dmTTw%ci8^@c61g>htX>qm?pSACQhaT{sa&p8^J74ascx
+`abXRh9C;HH7rAQ+O*a80{z{o6DFQ`ox0%6{YBr+uq#h4DcgV=iLBQ|jQ*t9?tAHKnlu9c$tcYb=SV^J++RRhs7yp{Qh4LQ#DdyU
+GB^}cn}9$7Xe<Z;C<p;TWB>p-pG5%z01^~5f+FpZ=phLF0EqVwfcW2phQ0uSf-iuBUjv0#fFQvK@PD~7F#P@mSA`%*a4l%?(jvFb
+|FKvTr;T$a$p1PRax7H&`W!u#!yDtbss_FcAMd;2v@&J-({Z<TFI8c0Z|r>>h&Dcw{V<M+u{_O;zUAg$7LGvmIA6Yp%$+BJU;JKr
+;9N|}_tPJXsrx5-<}@hdY;!|9WWPikw$+6vskr7JR>$SIyWf1JFmiiLd1^rCxOp<@gVHoNGHp-UqX+R9+N_C)mzUi-^Ma3iHn}{W
+M*_hqqxLMu7mR-XEF;nmk4RZtPKi9?%XF*sr9fl5<GYNUJ1w)lNywY6#WO4JCTrV~5v@liI4oFxQJ;u7qxJr<VxAlZNSNuX;z30M
+#3u_>u@G?BmWBWUNfhS~NAk$vG6DW(M<f58uKxo7|J5P%pIi<4Prk-|R34D8G)(Im)oT$RI*YP3?1OfL(iSD`C;720qtcK}{Z$8U
+-`alOvYr)8LgrYHIjF+gtQ4la8&R=VZryZ_#5$V}bk;7Xn{Q7qGdjg~GTEVkt=az|<3aDiH=hiPeJA;_)+nJzI<#K6F8`f+tld!V
+(cvUE;*uKHMgn`V$wj$Z(^m=uJzC#!t)<2BDxmc3sv;7wnqrFkQo3<QTU4wg4qA0YGGSWHaSO*O9%O`+TcP{KtY?pGoycHS{8S5-
+h3d~t2vBy8L~(ybr3waGbnE(_j7TOL%#~_5Xh1*!R??v?6bL0M;W<4-KnlB>_aEUmy9ELK5=e@O3mY#dJt^<5I~0{i-R-$?%6wVW
++<7%k=xerP4=#9b+WB?h9KwM}1S6Brg<UkXiBeU|i(I--`{Ru~8uI8qe+)x;d@A<r70aX1T0UjUsN>h?qs)$!5VvNUGUw{}6-lGm
+!B5VFDfMr#e`m1%D8q(=Ts=B34(XmweD%t~%O3#&lfJ2@%v<AE(rl;BFv379njTH=w^w~Wt~-)La0Nc`SdQbNi(jqm2~g6OF}mqi
+yF=cX;Gmr;d7md-I<Q_93ohH3_F7_I3>yiIwOY`5(ue>8vQBbgl4uAp9HWFsLVzlfBY6M~idbd<!2Lz4{zsr=|F?$4Y14Kv>t3G;
+&gnK=+i)eGg~TYS+&DMltXE{-g|iQBt+pAKIwGNUqmc{tyz6y;Al<qxd~C2UF-R8C{3*}q@tlKRtKO%)&)&T$eWMgwqSfw2f!Q4S
+D*ZZ4zd2%*1hW31%+kp9naR8N99!n?poj${T^|M?2x*XOY2AKduObo*Qf=M^1?4?Fs+R3yO9Zbiv!3fr4r6$k+i=J(9|I`oUf=6n
+-e*b#jjn$@hW1$0y;&U#`b(IeGLT#x%R&L=DLUKM@8u8<rS30la%XZFzcfyhiQ$k)!y^ABmA|y+*G6}ReQA@8tXsW0(^bk1sqz8q
+LPm5;$=838GH+XUfHJ!!vOCXDTaOBDxO->=?)sLkGj;Sj&sVkgOx!_2=XyB4v^-cZ_i299VclJsPHBpW`X%AVOtkKYnq)g)z2V;z
+N=5)wT7mze(3)?Xh-OVxEC{f3FI77fFYmGca(cCj9u6u!Z5s9>({!Nu%w9)F5+r{%edYdh+L{+Mq^*fy8p~?mPK(Bw0f#g&kfo)J
+M#j5}-Qy%sP^DRDdH;+ZhC~P`Q8ig^W<uo<9$~HOj^O(5jz)bVmvU!Gp3rfK-;guqH@gJ&YcT&}+2#B>14SCPS3u?6nQL3xA6ClY
+ApZrlFUrf!iM2ZCfQJ1HmbG089y#i$okPXfl*#s~kJo%%apiK7gF1L2C|@O7a`LL~8kfXltw44)4ZSNn^_))PUS-$0YbKZnnMjeK
++l3u(UfEI@*kHz#=N%LTaPux{jmy#1^W3)PS?N3B!Ha(POcq@&c)VERgNGd%q?dRu-EVrJIK{Zz2nPl9&`#}NTRL80jyx8uJrvu8
+*f4O;l8glJT`einj@PE3Kw$F~biflO?%zY7^<t(nmpiw^_B5_n_maSHO*@_!)<H1ygV-%+*O6&FV_?nN`}@k7iHtc;T4V^EQCI#p
+GpB9gnG6~Ic5Ks$vFqJcp(^`rNijxSFK&y43NKQkdS84XU?(@M&;?F0l^8EutP8sR<E)ht19jI-50Kh#JwUl)>)!>MLg1_~H$k0;
+IW^bp3YS>ywM2vGiw_u0JzFlDQROsw#t0JB1m&8<`muLJMDAvdAV3n9kKOS#J6D&y+0QZRi)ib|TD2@<Yx^<~(1ME3QnfA3E}WnZ
+*mz#m>U)b5PtlVc58Sikcz0mm{P0XUPAm`PF484)UAqC5r+L(Gn0%1(D_eWL{!dWbrIY~hQzG&DQh8>&r<)`I6uhdw@$yBnN=&ek
+{PZ$8Ip{irign#>JF+kHljTOWopj|(GPCqm&B1xcj&6;Yeczah^oi?G>v7(JLCbj4(z3o!O3?UV+BsHfiy{Wd#N^K}Ii2Du?`_rw
+EY~1G1=HQty(UNR3teyX#@2^p(Cdi3b0OgL)^0VjF%g8SN;V~|35xatGUZTE+S?OPI-j@(Y|-RI=WJ3kQ{t0+40o{FIX~TSZG0+|
+^Kqq3yKJ)&nWOQyW1hH3a%q0)C4=E=UKWRd_(Nyd&x>KPNlwPKkHK1Jcg%c2I(_#QHJ>1X0ZR4}`W+qCFHJU4Y0qM=t2+EL(GI!9
+pyT>Fz4Z9Y3IU^25|u&_{s`h>{JKrAPDQOP@BCc0Ys{olgetH;)p4s`P>!-U&G}nCE>{)@hMj0nQ?6J+F(_raK7+#X2-fGFFFvrf
+_RNj_oUnuw>tFDq6k}bKqX_NO8#(rU<mj!(3R->RSv!L0Xi)9_*Xdg(N%}`HID{%F#+}OV8mN=z5b5gZ=P4ELCBb2eF+DaTK@-Q(
+cyxGz27wdH1Mw<EUTB9yLjN*gC;ZB>y~-wyk2TK9)4L~KKWjK|Q*XwdRy#B}+CuJ)?A(l2qthL=)G6m8&@~6xWSgA+6HjlNZ0kjB
+mc?#dR3uOE0A^gf`S8>EOXb%eK9<f@duz7`iTy$$v?SGj$r<OL?(<@Nd^igH@XEo-dW~lG8(&)41aA`>G%9E7TB7f>J?GUmGI|4u
+h((FEH4nzIoe=gNtL5?F)RH{e`>vt))y&;VAYj;e`Ma{GQogzzhr+{$zGv-8OiNSaIAc0?(aNkv&SVa?9u^;G+f%qkz9CtU%ro!m
+cm()=&CC4K*8bL!t$C>*PrZ8V>)53gun+gpsalT&P1`ggt*ZC5|AZ8PzUk|s=#QTl#34IOt`&XP=u%2hPIFqX@al8Tb|g76ro68p
+tg+(LT<NR92k2h@s!+nTV^4h!8y(VW-WbE|Ghs4-YJYP{_2uQ!*?E@Z_VmxhBfj|2r=)*PinzR0dh~!61sWALe)~*l+_GbsoC7il
+XnXTAZ!Ir_u)dEdPTXGC-2$EPK(AV0hXsH~tHal=UD2G)=CG{dS}IXBS(5ABKRl0hB;&auy|W?`@o$Uvmu6mV!?)hrXInR2d3@65
+%loYftYT(39@O2HSN!zYsL1b#s0Xt5>^o;W<jFFdgWq2Hs_4Ef>9c20d$6P7&g5{&$ly#cX5^TJw4PZ98%IPwd_c#pyMKOVr>4rb
+tFa%}rg%=>i$HkJCEoWN;heMT#KqmG4fLd-I`i<ip5HHZ-Z<R5D8~>DZpjUlHqNu_R*OwaQbhyLjIOsV+?K{3n3lpZ*hlJfoJU{z
+#_W~jaJ<Jx?WX;c`^pj=dS80&8#{@@;9Bzp5)p&qMeb5;{%j4vcklnZ?I!)o%<o=uHKU_zq$_n^`re(M+vBHOCtA>;B@GkJmuT9V
+)y}7>&1F|DplsDDM0?*(ez}TqKd_Q6ca6??A2&HulAaKwBU@T9t*a1M+qflj+vaXVq;0ub&BB~8E6E9q)_W*SlhOdDX}vrg_hEdC
+>No4n6iIU|3bB4el56GFCjEMcN6o%CNR1ITd+NrB&K!-gdnqWO!z|qAP24w&DNkisAfV=_8KITbe#O9;Gh7dz<?z|=I!g!5;XBiE
+tuCF+AqoUy4;Yg9gE3n<9N)eZ1rs<B2s8hi7^8lhsF@dfx=|N+GpjeD=zYZcd?G^n&A7HRN6KAZWqb^gQrVbcH+Q>}Z1l6IsSR;9
+*QeZY#FgmCO<pmp5IrvJA!S6CbINfN?(OH`^$!43{44T|wK4PM4w$ac4Cn#PAT&+}wR65--DTv}nKg?G=4D`@3uQ%U6`3j03mRW9
+w+f|#h=@0k$F=mlMGm{^Y7n?bX1`ql&2;8A`y@0HK#;MH8XwYa<1jc7IELDrgT*NV7|yMCOK(<DBJxD7XY0*C^E4hIDe&+Aj^<gv
+@_3#a``ISZQfAuZS>-3gm$)^vH^?Z+K;KGBdV;&KhYrtPrB(kP8~u=(bcXuw%7M<?kLm~BsY^CrDcpDUptQ7n&Xis3^#i!oZUkB-
+L$R+d3PUucIo$f_RBeV_e4l0Qd<=mEye1Y-n)&R=<V}j+AGd&#(!jc&#|_aPAq$^t?n^x8Kta0S!72C8t=kb57TXG9fq1>b{>$!+
+_}&&ANAvrhMphRr{cMk5az<vK4s5u8Gnzv#ht~49$1gGoJcaHXkY@8o?6NW_zUHyW|9b%p_bY2&qC#s$Vd{$4CGwVUVx`}t5(wrb
+G|HvgA|zzI<NoHxsfVA{=S&DO)=JctoOS&YRrW~I@ed`2h?|Rb6=^a^`)l_O;P4B!UNp*ZKfTN7{v|mu`(Ez!ox4Asx_SJuy+Xl~
+79>;|G5z#uEt#jw<ewF9Taadf-qSFZspjgm`?CZZ7^g`9lOH`<ow9HHj;XiONIC#eY!zec>iz&fLQNM!0*9#K6z6DbRU*WpL~RRt
+a)_K1kDT*aucgh<Jfkin<&5EL-W`kOs~iLV->a95Us>~|mtsuRq>ntC5IwE`Ek=2?<Ah^+Sm+8;uMaV$-Fa=rwQAc18lCH=%vF>M
+dp9FM;z;|dfz_Js)9=+5`!yO8oJ<|dKBvY#or)TnuB;tJA6bT(az$UZUUtAJ4lt(d_}sLt1X8u>I}_s{YkBnPH}|gQ#VnkT>b?Er
+^J=EYXpP^a9e@Ed9p6k&T3}Z0bo^Klga^8ppUJ7pK1b{)qByEdY?*lnvz_V3v))!pAI+7Qf;@I#+|xdcAn|zCJCC697u!)Z0prlW
+v20EIm6<;=nJ_=})YY|Prfb@Kl6PIu7kM0whF0H3ZVKP{Z09Jo7Khw=OHY+2m0p08Jw2kQAwz#`Zlb=PRDR*eM|N0L{Dk1-vFCLU
+dS=ViWcg-UNXwtXqsCcIzD-+u3)p_*WKe*TT<qhSMQojC4eAaXr4BcwC?K|&R!WlUdTb9Kcz1Rjhby<l?eq6qDY=_=sj1Ka=+k#%
++_S1#c0EQ&j<J3w`7wD<*a}M?O%XKHm_8d7o(*3$TH8s7KVCO;HiG!p-3UaA+wA|%&!c{2YaevS@>pHWwr0PQQ#C1IkNT53)w`*{
+BlUsW6R%fR#w^C2LYC7SwBIC6&XIeO_j>My)(`K_D&k_yPh(ct;ipfrZmylLSEQ=Crn_7D<@QU>lGgdDPOpPL-v+(VH^&zcrvl!X
+^_BUi=HC0v7tS||eo2*+Ky8V^+uI*_tvR#mHoi<6KrD6prmy_Xvpc`^5{eVk$t_uSb(@OL{ihaOM;x616>q8QiQ{?nUA|uQ&(jE4
+?yYMW_vKUguKN2t3Q-_q!ta=o`=w)h!u-^tg)E2D_N9vrE@+mFd>bWq!<gkWfbKz8f}79VY}!imYJD~CbJ*?uKHGHn`1K~s*Gg6I
+^__*xxK<uv{Yc{QmyGLoboQ1!x*_}ZT=Um7?1Q9r5?|+J4xFwb#>UPjW+G_2^6jKUT^9mp`w$}@?nEL{$%UKK?j4)bv)A!kjJX^N
+IB@ED%GpKFlI7<w<+ypsE>+ch3uD&Ir$z*hwzcMjdP~Gho3prPe0!{upRt7uZ${SL#oAhqAHmz$DDWp~0R=%w|8Hsjm!8R)e8`EA
+*;|a+ziY{yh9_;S&+AAZRwlli(_HIjoo}#mgY&DPS-0sPsS^UCqgktKCDw&*`95Lww+hwqPwpt{6HXqV)&KZ=nR0GK;|;GV&lL8K
+kq#NdUN$D{0p)cMppv^*J(&%XkNHiX`ToP$Nv4l-Th>N^z>8j0Pw(huoAy^psm~#x!T6A-iq2?9#@_l8C61g+P<FM=o_fT^W;hOw
+`!wS=9y6Hl#M8XZwwabi?gTXV))UPOJxF|mUEof_@)@UKe#h+lFU|ZHr;?oxd-Tnf`YI|Tj-I=5cK@@?VC2_$-P+n|saT6wq0jGJ
+H`m+v6>BD+^Q7yDcG4>2v4{^TB#Drg3$`7^cg?#^E<|NSPx3yJeSLGu3{?fjrKhpyRm&Wk`d`Nxkv6e+u#xX_rnd#0mq}tP-fmjS
+RAK^e+EkO;O|pywE~V<a$Us2Tp^(}7H!j%FB@-1m!CSjjh3uQ#(S11zT+NSAcY86uyHJtB<uWiMsl7;n!VBNxTR4q;i5DnP1e&J^
+HUIB0|4T=B(vPIae6Sr@viL4$wB3Qv_nR<Nn6oJshNHgTJUW)8>SbhBbAFuzkfFDZhT2oJspQF8lM5-QgQZOiuB^b4be33qdMLl5
+K2ILweEGC_JPNQ!ZB7o*xAIas(2AF?DoE(FS4ZM+r)zIoRJl5#w*&M@7=cB$`{_E#jh!hyX@IuUg@OhiJ>BNL_4c|Qd(SvZaF}<0
+8PbsYKK7=q9CuU2rH_&WDjnvE7_Jt#d;+c;EAW<If%ol({6+vUki!U=$NV1Ve`(Ecnf~tnCf3#Yawj)CuQ4C-qRegSjfv7HO%6u(
+zPlz{XVmuG21<~#SC?NO{8<lqt!4Ep^y_`kW;&XL^w2Qdz&jhEX@STA+Uz%sXtGm0C%7jK1nETB`d+fxDxZ)Ve>N_IjNKRB;PkZW
+N#BH`1s!EY5@cxHOY7&zOIIfZ*<8y}=cv_HX2MZ4qdONp)`)@zfn_x1O)}3|A?745^J+=j^BAt?WbURqKr4)FXG*~EG>@}3CSv#m
+8xSx8!cidbM>YS8FyDUnt5r!)cA)O<;*)JJzRC{_e6~ws>BX3}o=lriayle^3)1z?{JvC+QHltul%AyvUfO@3+GWt9`6aMsJwi=y
+^!U$F>r7Q=jB0)qQy6?{u?*p{dwbH2(MFz=ReN^@raYIDM()p6J8KwmfnIpiao$@^1vJ!Enjcv`^DGeA+-xn6LjspeGQpc>W8STF
+lOiBNplL&wPxU~C7n8&lut9+NK!hiqx4{OWee-go68J-QR~Ir-ur5a;3<h?;XLbFTj_nKZ=~qWHB)2X%CE7=?&fa*_ZR8VIb{R_Y
+WT)ok5dRS$^N;Kg@pLqPo8`SM8A7?ed;n~<x9{JVtA6IaL@XE<xHIwc*Wj?Rt0~#+*<szrN~kfCEWH#H`+<I^`X{qu6fMwbo3uIm
+$(Y7DwfEyk>RRKl5Q`b~(YXozF^4t6kjhc(mP2lBHUmp9d#Te<9Okh*M)|E;<15QVaY;z(U7hXCq9b{PtV;Eu(-C}b+^JOIwpt28
+IAaI?9_BH>GV^XFap#vlKX284!+-5g|JH}!<MZd6Qd}K!gI;UKJg5kG(w(r%cg5jFpX#Jb5Jx{AlIdeTVs|y|?|b1LvKwN3I<pSB
+$<dm)RAz_8MF<saO~BNTbbFm1mmC(vjA~q`9*HAEAvUh6>Lw`L9ItY<P$CI}ylP_dz3FES{fu1cM2=dMX<@stTA+m~o43yL;d7zt
+IV&|bmM7o{#jO@HEHr=db&Um^i4@SxU?PRgBM`sG$iuU@Ty%Tv+MsUIH6hII)<}i>r?ydn%cB&CA4|fYfAts>v`eO9KPG9v@Ad>m
+OD#<cm(dOvP4;>mc%!XVZM%|2(gAd?c%1mK^FiZtW2@@*J$asN3fMe7yBqMYPWM4$D@`U5Sr9T6zw<$sj7dOvg<L9`jX*;7#<z%T
+9*{$2M^fl$4viB}X{Jfg<Q$n~6qnQlHLd$H1`Ir!Ct$-CX*HT)RvwU2pbMS>j^#(9g)_7W@IPYym)?7;i@)i+lse+gX&L9Sle+Cp
+oiVeG*%*@Qyjz>h7oKu(+0pD|aIJskjFGOy>@7|Wb$MjWk(46L(V`2{@-7fA9eu=f@tYoH-#hcZH|+FQ;uvV#XD`?KK9#sTH8R9~
+8d)BJ27C;3rbjU@6h_IX6J(Jn2spfK{>pVSy5txFi?`xZ@IFzh59LmxqIuf&HSUBg2m~~LY5fvtNWh>3)9^Y3ELynYjzSO4&4d5h
+-nm~o$Hrgw9hQ3P-bvbiya@?^dxUI-qXGf#<GZ$SnR>xuB~Q)0Mm432s**-CY3-?5<egbpYWoM~x#-=^*N#9@0J;1X?(rVqPNg}a
+5?dYgSXdOO7clRGs(+)*!naYW3}qxI4!<-ybZKGgp?>ugoC1=Y$f_`LY@BB|J{&8B;_*oFrkzH(q8ME3&CNk=#95<ALbA!GNZg<s
+N8pfybR&iqW&T65e(6=(O%4;P5{sPmMmNqNXPNYqD?QbzSOf)mrN5@l)3K}+eB)5%yJBp*lms&G@?_&@t4zNy-#Ih(;&h{AtR#T2
+dFgx4&|iCO)e)5&`j!j=$3Sn^L)S>XHd(YVB}7UAjpuO2?zlX4?44DHAw&fPmYZjMrX?k35yb;7jo{Op9GnZ-f((Sfde6X`0whov
+ts8;Fp`=$%SU*HJ^hf{rUwXx+?whmqEvp*I7thDOn7H;?iI+Bm6J<TWofc)?ux|hMI?LXIo`i^WX?ZlNzpAxUKgQ~%d3F3|Z-W%P
+45#OI1;mk*l!LcBq0h_M(n%POXzwnb)qTq`dBh}Zc^MQhwdGkCp!L|(%9<>V!0}eu4r#1+lQKfHA;BVgu{}W-pn*b_qclMB(C`c*
+ib@*%Gp+J3?dKCz_ug$HUYJ%JTe;hO-*hJp1~>C`?(QR&H|L)tH6(q?SjmY1Bo$B?s6^po$l5%`S+B-UA!&}r$w62EL{0HOt~j@7
+x5N&D6_JWUaERWiV|{dtCMj7_k%__Z)=oXbV%wQEN>nCN!1U-Ex~d$C4xt5FrbtOa+zoXC5laC?-tIbq%tg1={JDDkrN{GkqV>!b
+-CN7vua&(vH^xkfjz@9S=2f|s*p+a@eMWFa&?WtFnjD&Ar9*?2&nU~5r&KsM%LZa(Aq<BcZ|&Y_wGab|`3MsX9nEvcH;T>&cj3Y)
+@?@-l=xvd;7)uI;%<=JjI#=N|$ru8J7P6~CK;T8VMqtEt$wPnHAOA~hzBP#GI4#JZ^m==7l#7Ne6~{BVV>W%5qG-Ct6Va=%NZOeo
+jmB^|TQvS{XjH7^7lnm%d$c5o;ZkxSQr2Ac6g>gZ;lu_U33Hkd4C9p)7nBqh%at^jHp@JkF`9xwB85>oT@%7%K;$5&AaBbwIMnr!
+SZR{KjQU?Xw*M{@zjE2SqWt&}Ydsk@0mEm9phj3ZWy2bcVlWbKfMp|i6XonJIXN|yMfgaJ9+ClIc|9~Yay^)dcLo(f5-1>cIW?YO
+46qPb&N06eM^V*5G6FFam8*bwBq+it1{90dz`v{Sf9VyQ-E2cEcLzrkLnRp|8HYyldwms>rJ3(x;Epo~6_6B=Z<fteru!&*BP>8g
+hyn;Kb*c~53DN;10URhCWZ|sP${>{+t_j)1%7AzXA;L5g%dOP|{TH}~t^FXbU}&<k3ewUHDiMc53blu;Cd9~VtB~Z7OiqL)U>OlB
+udI$y0J%-VXiPy;87al-K`byh<W>S$AQ3=`48IthSP&^nE(U;p3j6v?=hFHBSR9E+z~NCSByx}~XUK-ANF`AaL{1zhWZ4lXOUF|{
+0+;5&Fr11egE#;!LLP#90#b}k)Noe~{TzS%Z_nFfehuc0Km;1eAsxZ>%0rG<1;xhVF$nIcY|tztSXe9;!Hvv@SjBLHew26+#(z{m
+F%dz3TMPyMan1iC)*j+9&ig0QYJj64u}B2hf)5q&V{n2tBmxwp8HMCk^BWeQL4Rhn{1-kZeZ^zu<}aA@wB<?XOQq9+6#jjeAK6yn
+oO5vG3G33M#qFc$JnQeP`DOS1Nr8I}VjB+av&Zpn%6DykZ};STa_b(}6ce?13rX_1p{J~THy5nC{B3n6llx6|nO6;G%X3ebBCtnQ
+xaZ7|i)^2}Mn*Ys(*qrD-oO#8#K5UmW92bjy4=IN_8Y5O++52JsdIOooWZ<yl6|^lp&a*{(#@*QZd+rR+##>gwX^*ntx4S9@Bn(3
+r^wr)vg7&){=#*D6o01*zdF#bGFtf^*qE-qc>LOFk^Y^QvkkY!F9@P>d+LPIu32yO9<GSNImse@Px1Hws!gs}9c7hGetoOHW@eBb
+iQBOWscPRhCq@S-?P1#-jo^KEN5<Xw!)rU%AETXF9n5QayC#=O-?}V-T5#2fTapi$KQ?U9_RCszPX$Yj`A^4seLnQEWi3B*=xX=7
++>cu8?r8G3ymCk4#(3ka+Pr&smpb2xutk~ogH@Mg-%jKe2LYT>cqa<)yW4V<_#07;Dg5<oG|c&LBkXelBDs9g-Wetv0*fLv-QCDM
+_L?7M$%R`U`|K5IYc%5+i`Ub+X@<?CHdco3xqN*=s)Q4d!-1mKTO%zdpSYE4=g}0%<5_xXdtdDQ+(-HID!n{-SNn+EiXh6l%|kt0
+z!&Bc)t4`{HLu%07{Q;e%C2tRRKhCl-YL&JUT08wHf5Y;D^K!3`{~n*_9rx|@(yN3ksKoOWO#I+cc}~yqVvA-DQA~1?|y&|Zx(+y
+nlz4Yz7R0;zm3#}JRoc=yMfh%ao-<g@x_$8*B3}3j9a)l`;d<P8PmcU6BLzs#&UGU(Wtw!pHRufzUL|{4S7jja>kPQ&7P6F4vpEX
+k`T({S)!bob!}z#x5IT>Y-1w#YNc26?tC?Da@-%KOyv===lf0F-ksk2A5Nt6=$TwUMq%`&w{Q0=@f5m3vumEiquGr-&j3tI&oPWz
+TqMgQlz_m@%8p?0=&tf^Yc}NFF7W++kOW`cVKM^71^L9Vng3U~zTuW-v}OM@+|A0TCt9{G;!6v8AYj|e!)I4Z&7AaT{|;paFQF%E
+>$Xa~Lt}QKaYlpItw=1F<|8#TuB&`o`(U5s@yuh^R9?ncKGqBqEIG1z!GSrtJYP$9co5-qw{?Wt9wy%c%Y=^iMcqx?p1DDa$02#^
+8t1HFpT^yMt|9D&hOC=cmdW#un)P<1mu`q>@y@iSwY|A*!h4>8TFr&t{7Qd-zX?UK|MY(;`Upb|lgX_L5PjZ4m$&-r{qpuceDC;S
+pwylb42@pZ@3*BedW#Q=+pYC>?w=EtvqMi;%v6t=pu*su=zS%59J}jc599Rmu+~ssG*w%M?=mTz-hCxbv4Y4O9@b9O&aBV~?XXtN
+<(uS>EgrV_rUZ<n)++OqoLqJ(%Gd9pbB!X8$dg}U3r4@{%i#NP<1aOsB@`Q;JpnR;HcNU)^XazJVF)*xduj;XIZ?Rt7=8f$58Np%
+xUc&@Oska%<tt~6Q|FK8sudM>Pg{{>y4uhE=nBL^bsoznDh$ulLi8K%k2au7&nV<2>F)r%XMYVI<u#I>?0rdw#yxEy&ogGk>86OL
+=W84#c?6hO>TZOj*siZKrYi85n(tk_JXg0&YFn!k&%^|c-SxcmQ`V-%3OwGde6n;8ep&3#_u+wVIqvk)YW%pZVbZ?QT7qp0%P3Qs
+X#QVOszDJ<KG9L&Pc>ii6Z?6|0lPA9^Mwjkxa04?JTc+V=4O0M(4r?A-Bd1+mkiaHSkJ4$fLxUoUzzsphH<XjcA2FVSzhEUv1Sfp
+iuY}UIBQENlD8wcL=SOn)yfy~CnOF!vw3`MO;M=2^|-ge%eq&RX9N@v=zR;iyZ+3It(rWoI_(~b4s#orBT#uwx-Ic&O}jncs4r^Q
+C6<iB@EMI!06(h;GDnNdz2yZwN2uWi%oC8X=Knohc-<NI=?wiXC-#0dS<0q{%+ncuV5geD#K!E<=GbNLtiIW*a;G||IsvwIy`^re
+lXMe}?2m$6y<P0PaeTW&W6r}#!C#R?UfRaI<S!eYOx_Y_OMA-jv;TsV?z%>dIj~26>S_}nRreYmINmPCCqAf_=Z6)`eWy)Q%h#OD
+;PIyD+`a#z)-D;oYp}{Sz}(T5;NNb_G?z?EET3iH3TLXo$h$CvX(kw0>;EQdd%AAc7uuh#bX$Lnc|muE8ZRV1_;^C;3)XVI4J)o3
+p8v3)%=6bP+U@R4blo`fMXlX312qW^uB=EcMLGMR;#Ak@Q^D5Byo7+8O*?O*bQ6L%Bm89?cx#t_<P|g(l^w^UqT1x}+y>^|Q&ZbB
+!0a<e<@n~kbmS6Oo!8z`yon#+HN-AgD3;dZN9Rt~MN*r_68LUt>fNW)BnW)EKc~x*1OdF9Fy90o#QocNy<oxIu9;m&C(_>*ebN3%
+k>Z)-kvoo)EtXC{#r&RcIS%ZZV8vxHIeISmWYx#aC2Qp7-ccZ<xdH!XuhxM^eA%(9qi=;6c`>=&{xbe_ZyTy5%5ue-!x-+%QUKkX
+8xN?`<{W1(?^ff*iY`-a#-ys1%ZJg`c!aW=4%I42W(9ijz4e9B5L>;o3B%tzkdpRzR)->+zy57hyGKhx5Y}zbW(Yn3G~|D@<@}ch
+(PiiLEh#4#c<4Op&OW(5%7Q1tJ08&kmjaCoryid-QO|hXdI|3I{=~+cRS!Sp-%_%`-0^U?vEX`ugMMjPm)PWV{T(G2vh{hDwS#?D
+ZQP=6p+6?IBSaqLQhBYdDJ%E%#C^Mu-qh!rf7RFko0x1={OWuY-h-w}oI7#xS+7(QZ&(O~0WJIF^L4cOv+1kjo9V8)X#Skf)7_p5
+f{%a)3ng4rgokp!AK`Vjh8?to$J;-|0Qr0ROKCh)`lvB;laAl4ywB5pTFSP~rHtfCRkdw?^fmVt^oD4Yro8icMDEiNHru(f!{X}t
+s||D8eTir;6IEIDPu)W;?boQ4mhhv7&HMBk%@3O&_g;8uF>kuRAgSNDU_l?~8!W>+UX~ZHGpjVj(I4Vb*|=~SN_|ZrmN$z4q@4y1
+8WIFWpC%ol;)Tme2pr7!A3$bea3kwZPQpRA!mBlpcMzGpAye9t3HG7O{ZgpjBhwDF)T$G?<FyFVMk^0{|A$?zr1nPbG8%V1+oNUr
+wW~)~+#0j}%BEXhd@C|-z5kSe`zKJBdaeZWG<>r<Qm;u<FZXr)XI)uti~j)^Xdz=caZNsrXJRT}9Beh&cQKD2A_8B-F7FC5lB4l8
+A2Vi#nzC^FVs5C?pg~te!}R?Dv@NSg-v7GVyX9QsQ>pjcJoI>6d7YhcgFbmdv0_);jRo^;o)~jux3{77UoFO(U79QJ(|%^%3OQb^
+ChNU?LjBU%NLIE5d#p3}yDOL4hqN#|72;p5`fBLHZFx&J{t%QIb8r)Jkr|Gw*ootjij%|2inHWpc@bGbIMsTNjb*GXU-M;KmbYNC
+u>xEE>FLsZig1*EqCkEyNn8ar7{?=EB7Zk5w3nq;KPg^Lcz+Qn?f7u&0nhPzQc+rF>HASNt9q?+8b=o1<{I1g>$ii?RIMC+eAC-q
+>Qs8U91dixZCsjtnNZM@Ri~pli@S%L@iDYA*UH=FoT}dRbON^}SEZx=D)wFd>|Ns&3EW66WsUOqqgHdC=*yvax_vkL`q!+fC1eI)
+#i|d&t9H0Z2^cmuX-Jh8ZbaUdBaIc_x-=f9?+>6?KPOUJKh^CF#v*gYxKWR640y@A3iL8(>)X;wR?~FCtD{qk3^}cJ@86|d?&}$0
+J~QS)!@{+bOgL?gI<a-<>VwoV7i3;$7a*lLD%{m#>sB%@ZARm_u}(}Wu1lEd(VSV{M$3^?QDE}M+tqj7qMw;RC8s!GcvgJ8XW{fx
+hqjS|d|(N3p{`OCRp8Grv;3lEghG#sQW{jcGOYPO0@E)}p_vD+==bT4lWshzO{?P-S?m7z(6vt@$mzhA8!K3^FDE<+;ONVT-J>}#
+4BHy+_w^%T7S3CO(<bY?RjVaOtK)pxjrwmd6}X#uE?%8^UunLl;t21I7Y-1YzUZpRCs(TQk6mSIQ9N#q-b8;ayD_2Sfds#bV|x7C
+#FvEEhIIZtO;Q>k{KS<Z(D{h;yMavMw0vh613S1)2K(>7*Am7Lh)*zV^scsB^2Ifxy-%{Z<g+|C#Ix}|DWwrV`YA)|_Aw``Ep__(
+obi^4-fk^hYJ5vi;mh4Q24^4=XEd#Ur20vOT6N279on2D35MLv6Uw3O^`?q7`o~Ur8yfP`!uGn(FPm3=46|s%2sPd>J+m1}vDH@I
+5pBdDkYB2M@@nORS*H97zJQumM^dRVRlxl7z)C}gaM-rmfHgRRV<87M4^Q0v2jh9?r4yh5ha(wRZ(ZD4WUZ=fz*VVr?whjRPmiVF
+IjhvvWf#4fiNGO%in{lG9|9zI-M#bHn5qcIa$g3!w=>iEWvTQUSAuhWUIK$V&U)$3nv#Miy3BohIDo%>!yzFk_q+f5z38ME5`Xb7
+OK0yFQqz)n7H>)qcocRnW^6-*9DlJL2%MvG+FykroQXg0sfHK&c{laJK^=fc!SwwBB-&|ZH0uYSXn#1PP5xY|>RlVIwO{$<-267D
+5u=VVH(furBzewpu0cK6xm12ZR@ui;;yu5fg9;FL+wSVDzLzUWdhsgGRaR@l*j!s)wd$es#~9B&dY>FOFvwgktDdz@Xug87c50Mn
+@uuQV0y0Hj9f=#%*nHX2z6X!XE7oTUCf!3cN;6I9g6e+2vJ^8aPMDfxMj8AF41I#F{eOVF@7}zjTRW6*IKR3f#Ul1?y#e>-hUhb6
+r$QFDcd8^~>gUWVRr1&1PRlAjvshgE)}zqEOjq4g!H%2xx5zg$#Vz~(HF=dz+%i=LSA~?Nld-dW-!Ay>FhE!1&E(%dNP0FoD-nlh
+Yw_pbu1>reuZDY}q=w^1ZdZ0+r!{LU2;ao8k6ouPMH1Tb&4z4}Fr6G=4SfU<u#NvCm;p`HU;;C)MLy5?y#4Mw$BF9P-Ar-2)n-|p
+tg%ELDIT*<qUd54g)^3N&A6jE@#(@PUD@AfPo7wa<PO-n{Wq6xJ$Sq7+pbOJwrac$F`r7-sb}x@>B^O*+M{?uSf1>NcRdrZ`dCLa
+ju*?1ntwM@g-*1@WBIaO>|xqN(<5R8%Pp4o80w_KnOUYX895lci+qFw`agz??`9i^l~|0WmLEK?Gpn)DONwh{C)(ZK!>&k;w;nmZ
+Fk|G1Tlz8_Qo0LX9PgfMxHlN5pm6pYOP<^HzLgJVxYksSTBJ8BUWd%Hzf^-@^1SK(PhQFRA}KtgNz0HE9(mzGe+0jBC$O~?g!)jf
+Xp$hU1(be<vBn5@&H?u^CRps?qMIQWGqeDQhS%c$EbQwZxl~G0CBdRADRIiZ?i6j_e5%`~Nm-Se)~E;Q@Iygqaz3VbGyr(E#JI)m
+>W<UvmKz}Hm>{^pnyaT`qpyd5=ve$bWeFnB{;ru+q_G-sSYqUXX7Uzn0G~AT>D9aOKA_+jIJY9I5$y`lAc1V%c9KSbWJu_@DOMms
+q~H^N=(9*2DA>9GL2N##oonHja?QE`{pr;6Y)dKbyAFZCjWgIQ!xZuq$}+YG=|_3ch#Xe#E!%geYnj(}(n3hq#s$k8u#J3pWAyro
+Meb&6D2fEWfxZW|cOFhK@iZkcL4NeTPBG(Ih`bHN66Ws2?~cS-f^=aWejpMsMNq&&>uro6i6j<_eujr{e;!6z7GIq9(XQ#y0+*>*
+vqmV8c)1V0pAqcBQOFIBiU+aOQGpV4Zn$-!y!`l0#tcHkZG?k2iT~mZFvh<j$>)B^8b}i(Fwlg>TVDB6!epp4UeXx{$rt*uMye<}
+AUFmdQ{+_u>QLsPq%yBw$e^%EVm=&Z`!7MbRr7?cItQM(l(1`3tQ9GIpIXx6V&UJm`X=LI{S6;qNfvLn<zm;D-Vj~w+S<$39ux-u
+1sav1a@+5Z4w+BZhVTMwt(AP5tRIG95s*Tnk33PbA>&D)@EDNSryz+UDW?>OAew-R7b6}H<o+7GkSqA|>RwsMx5L@NMsgG^e=Mc!
+-aGALKzJf8VTHLPi-ksU-D|*7fRUdkKYF>|2nrLyr%{5PI^(HhDqS5U2#s>g^pi$DC^iZ;m^Hpf&l(`{GgAelasZ1FDGdW)(4t2$
+*?$YhA$DB6b9P_plpq^5NfK62^h5Q254OArTdEhYWJqP8c*Fx{xV&`=t4+qp8xZLN;(-YpwTrd9sfq~vpiwr+R<p))T>Mais+uvD
+3?W34i!lTU6wNh;#4S2(-v17K1YDv=Mfx}yt4q@f7=$3aj_}f6s3GS}w4^EFDM&u?fNhx})tg~WQ^b;m!~<q1ccvjx0)ZRSsVhqp
+M*~qJLAV-@B)&6}IPA5V5FDoe7v}H~3Tj$vDzXw(A{I3`W~x>n2dPRU<j_ns9wD^a(;!6!Pyx$C;fD;jtO7~~Lq&*I06|M(h>%#>
+2n-$+x8ESF>i<5*07M#<Mke7fD8!KTh%RUaES3ZiAPhL@fpLmB6a^xRHUW498G(ny3WAUjSWwJs1DIjN!{+>FfG&taV=!nG5+PbR
+LK(#du_zD?AVq3_NP(P43=N7labq*oFrK;ffy5hNiT{jX01yI!;0(yb3Wk7W?yF59@sckf1_Fmyf#F7K!+3^%m|TOs_|FI|0P-N-
+%B{c&fx{?6ajU=#JMqUBnCO295dW(AH~51o{r?2;U$nx+!+-$;1`HT5{?Rbna4T`F=R74Dn{*reU>H-l`BGfhUd;E*Y6X+Qq|Fzz
+lt#S?t6!X`<VO&;y?z!*OT@@jI0Bl&e1Kflu=#p{Yid4*k_D3(Ugycr_3J0Cna&pMM!04^&9$$0{cK6W@sysq4L1!Z3V)nEX|Y8y
+zm6aWCu4{`=7KHBz=b!n6$Ec21<qIt>%#zS%;39EU`qc@oYtIi`^x98zRN32Y-&`59XN7@pYzM+6_jNA!;|U4%_I9}YJbr`Thn3U
+w@+0_b7S|yooNzp$D8#T2%nI+`~=LXnTui%std0+V`<Q~ty40!$wHzIZ0u`|QgI!8vA~?NSzo&5vV=dLKfh+rY$@Td?ToyY$P^xg
+<Lw5oGE;Fd&x8yY5BS}9zm68^CVMvKM%CP?Vp$=f^-389F12ZAu1KC?um;mQWGRbw`yn=@S3HpylKQr<#i2#5Q!VnIp^%1p%eto<
+z3Qhfl@nggunan~?rt__uomaWh0`W(v5h7Pk8AKNyH01Zg_KUY)uxrs5|T}iP4uA(e{^oY9$qMGOV(g!DH@jg@5Zyu$tgQ@n>IG7
+e$V$Cl-5PJweL$_Oq)z}@vp%M8>dJ6eIp-P6eszt%vjjxo6?tzR#`jMXdb8{)I3pNDmC6=MvISxP>A#^jCq^DG?l@Llb-Y0@t^Wi
+XhOa+K5r-u%wP(CzCY1xYlzU;1LrS3FcTVkpvOjP@cEI(zzIfw0Ci{YKX*~TyC>B_ho~{wm9Fh)lrFnobC;nlh|?9WV##cJH@)^?
+?eie7S!`i_@Y^}l{FzJ>r>ZPN;lq&j*%@(m?4D&VXd!oR(Xo^Z?I*(rBZgP^roIg+N*|;;(85R#8OsnJT1IN<I1q*RGX0Z=+@Kq0
+N{Hl>!F>M_nB7^L^!0<*op)iD)0GFiGN}B0-`OGr$K3|B4YE8RlS3j#v^6}abPW`ycod}Pe(yF2UX7rVg<iX)#CzRM6I`0(V1{?D
+&22`E>xnR?@cI}TQbGRA^g$ETLI0xibmU;X_Vtt+s6F_Y%=M!WZEXNWUOEKAKK+m2^R7_od5&X7mDn|CX%1HU|5AGJdho1X_e1&)
+$HoaWwP&S_+4E#&zOBKNSTs#=qDvFvf`@)Z%Tg0lArbparArLDN3F-vh0NTfm>$k`Ni7g2hyn;|+SoCthcrJ`L087XPdF3+?hyKA
+F@rwbQciv-Zc{@K&9%dof&LI)>}vRQ7pzpu#_xBYh7<PvmP;?*w5v|snm+CRN^J>24_ls}DP>p@ayZCtWVUdzV>hO;te+)A#DAp=
+C9Z;5%qn!KZq6Hg>D+=7_McjcSs9W-)*gRFDBNqT9b|rs_HucD)}Vc_TWRe)w5&ZLm^fG|0-)iCOgy}e=?|fZiSG}~HFzGd&Z^f&
+YVfsUCt`Q(p4zKPDsR4b1Seo{qm!e5rbi(5?xGU5l;Fg&=8jP}RuC5Yr0578u+Np`s3UXj?&(MhrTVI&J@E0SfFj{|9Z0)gad^=^
+Jq0227<KjN*~Gyr5DY>kZRoX9E0q{S``8#r5$0j`{s_j-NDQOjl)a)pDxFj?n3O&H`nd1$CX-{Mh%x4>>H<5yq0Z31Z^K&u?PNv<
+N^oXRh2~rhpRhR>9x;Sbn0jQkX-<W;mZ$KE0XA=}KJE}r_3;)qe0dQ!?bRji!C!Yd_~uh-xk103deKE`D0whI0W<W*N-Vr5`Okt<
+$D#1@*s0g16&ijx#1?iwepiicXVV&;N9SgmpFs&;=43tjQnQ7-UG4oW_6UaH%*mR%t2`6Fl>+S*LSZhcnzZmh*|N>f)j}pWl(#Ma
+Tybg~jVx%8y|DD~p%MC6p}ijS#I4R4Jy_=p-=$6&dV!R}U<GG@yV(h*>`%f&`+~jEXZO3$g|3I)RT3)dnbGJ^+YL0^_C~suC#njp
+cEzz5Q$8#mbD=`3jz|)msZYH4odo*sF+8g-FZixW(~6w0IJKA)6h%Rcw${V-x_hqbvV<doLf3|K7)|ovY_Z~|3WNrJQ1geSjYZN%
+%@87+mSM^NX$U!c|Dw8jre8`}+mnbfLi2l7-)NI<3=(Di=;qWd{sJ++8`l(0-3aU%cjz=TRls5W6RNv&+s<8a^=j6F(*jtAD?UwD
+t8&vq2wEQOdQrSAd6fQO*^g`YiuP}wf*s8M|ET)50>lpbZDJLHFhn+m0JHR0!2V|ap*wB67PL653*3QV3Od~B#l@~D$K;J8S})7q
+IzZ#Mj?P_6NH|_uy;X9{D>F9##Ln!yj@T~c17|*HpapF0BrKhy{<-vV2?;AO78d5|w7qB}`ry!^>Y_nNj{0Cc378aB*bJ3-1Xg;e
+h?Im-MZxK$e+70;QpjO|>TFlHMxCZCVQR12jkr}l-hEXU_AZu<PgLXESdFANM~`gUrZ}c*w~U@ZzfYu8r<u>$6T1K7Se#%W=3H)F
+x`Z)@mMAB5<4r7wRLi9koCfK<*6qD*ZU}a;$WO%j6%phi&%QQ-jv3NC10%Wx7G~_vf;(&Wo_4zDwElo|rwfW$!sh;`Q>m5r>dzbQ
+Sg_BU#V4g<F<B$+TH&-!pHfdD1-4m!9P)JI(yQO^tT18;cqLYspD?FpMowl4L$;$)586HkEs+ogctBQCe_XjdebBLgNG(+n8M-Z2
+XNb(wFi<e_e+7yU&}6Fijz0c)%JNUObEE|kRGc+9CqnVV{(bVNpbB{$pNCiaW<j|tqqZj-zN2UgIEbtBeHx*oiNQ=!77pT0txn!u
+{5J9`OHxSR=F^=O5^vawgVkTg96-L1Q9=(5)*dJ-V26&Bg};#p(a$jRe;$tIuZt)+>zdr^A9`4Rl#IXt+pfjsRqZ6(_g|X_Z4ME1
+{i@dy1*@CikJzm`F%=R_t9cTA9TN|1JP~6dBQ(lp-##=*UFe`03&;EbA@R_t??_A3pxM4>2ta0-AuHaGFv5u}v>M_?S6$&1*uMtr
+6yKX>;@djM>1Zt6;J^@&Rj;9bAW(6CSwe25RHKSulD@Oq{PFG8H~Kf;Jjjv|sBh5&#?p7^J)t-`qHy)}tsc7~CP&2vK@eK=eC=0T
+u}&aq(7LxaK#mY`X!aFp2jNBLViBST@FeYDHLBYf(%~?>F}3IZ`j%KV;ocT-#T}n1oi?lDoXnp)X<_(Qnn`u>-X&q}k9=mJgA_a>
+Gq0Yj0|G+k5m<xMGPCZ*R+C(H(UieJ+%(ci)eN8x4aTh`EI^7#!kIZl7EM1BJAlLazX&-!22MwNmnT~$H>Vo2g_EPzRU4}wtT6kY
+jCc}YO%W`Zre9wQt|iWT{@B3^j}vHqSFielXIbS01=Qe#dT(Iyh-ey#G?YV{s^KJqqyR&X+*%%_h)v3n#iwZC`I^50Teoff`YxX`
+6TfMUsm$Oz4wX(Zw%I+pJ8Q>5FFPh#FdEz4MAPoC*m~H01cfZz6#>cK3z<|Xr3zpMP5BMI;L#{11{$KzI}jq^MQgzzuy~Q@V0dj9
+nE1a1Djp1PE7|THQ~mU%Nob+PPA84;s4{Mj$~8A<QiUP;iigL&I^zqB&8QTFkesuAXMK}oRgl;rT93H|(<DHoNLHyYiG~o%Hl`ql
+<*vb8|NU@bPb(^(mgsGv!X^%tTP$60ogq6?#Y;((N<j%nRUakjqqY5&G|3d?pkPVy8qN}OXq<>Q*080sA+ePe8XZK4C#wzHNCms{
+{|0b|Hdbaj%92#P$SR4;N=YMWq#9L<Ktv8!c~UY_#A(r_@kGRs;Z`Q7lUZo2Xh^0?q79Y=<AaJoivLbn;y(e>A(o^Rn?WXEP$I)8
+KWSYEOF@y*Sj14tO=Ad6LsP_>02B>PLZZcDakS`@!6zCC_w&yOV-SnS<FIHXLUi0rlt&Se00u%qB4tF-1QdWlaGFGTMS~a!DZUkw
+8{2`f#D99QIf_Ig5uyz9LNFZH7mGLI0gk&yh||nD9$p{>gy1>We}tR=&4M8inj3Y2!)yJ3KU5Wf>xKMd@!Kx=H|vGK5%~WrfWNC5
+1`HT5V8DO@0|pEjFkrxd0RsjM7%*VK_{;HWT<FNvaS!*~;Y4Svi}lmCZ_Dt*4c2z#;$dNv|6R(hB(lir1@i&r?uKTh=y|kNYe#+G
+;3AR`I^)b4iF1J>UwdoRG24SQbgWbYnTb>a(VDL)l1^qz6<Jt8!*l9?7S7GmJ8<r*!wqjwipU-UHTOArmplvF3`in9-J34;)B^gx
+ge}6vH+=Qg@ciYnsG+9mY3SJ3Zd8%0b#;ZvD~c|5kySGyM2H7MU&K*G4yQYc{!jxeau0A}pg#?W{*lZ%juT(B>JmhHdz?e0gQNZv
+nF*q+le)|LV)Cd@G8IHfRrWQz^LXS&NfGA9jjNTssvvr`+LnSx1|nwwm+Yz0qL$;OtiR}CiWOco^#Bd0mi-lAbxSskjoE+Rm?8Q`
+xv$ITeLE+oQfn+H()cA;k#ca(eG&~l)OMO_^3~v*yS&Jkk0#lhG2}$IJFK{OZFiukH+lY=Hd2&ood|!T$YC%^ROVQi?Y{)Q;o)r;
+1G_VpD2ld@3zWlew+;T5D3aI>yb3y*x+c0q+froHT3w=j&0$0%T13%0N{U6=BSg2K-Mi*#>O~eIaMeuN9I<F&0!Ea15D(Y+`|Gjv
+Q9Rvt$DFcfN+Jao0cP60O$EoIM@<V55i_~yN!p8*tSx{@1&__q_G(KJvI-(*IMXYZRZk*`TupV3smn`I*L~+w9g-z-oFPRPwc}Vg
+kMQrn><=NHsgpM>iV{uOwJwg595BARd!ZC<sIf2O=xNKaG$TI|=dW|F6IjtV1}mcZdlvK&lP`!=`~Z-v<ZW0wA`L+awz47#NPs&A
+D;fae#BLCN3jP|DmiX?Hs=T3@HG?YB#aHK1qN~=Y>h)v|m1YA1LmNh18M)@;V0|wRYWDRyHqX{`7a?wAMyqkZWSGeBP!I5Tv_xS=
+VnttWj*&>PK^NQS23Pa_I}mabKcTes!ckfiTcp1!o@sfXPZ(JlOl1!>9<EpKeH?67^;M)4<M!B)lgM+CD@7iLc5=zOc`+#JP|L;2
+<pyL?-(53{Dk^z^f*0Eh2@l==4p6>4{pjt|=L;Ry7U})AQjfPe+cqoOy_FeiEpI(__t*#h;LXNE%;YXGSo+~%AVY5GVbI=V`Tn^)
+UF2P~Ant$)S=9W0(o+#jK+qCbIh>sEcR(UW{_CnLOUsg0X%TZAC{sUX)Q#`EpR9}>8p0j^cBeBd{L%R7@`EM3fr*HdOEVm=P>@58
+e!I#16IaYd$}$7rM|O<Eh|+mChkzBm2@)PA;%`TI>5JNiQPxuovV%mz_^~*h^R*+R$LAB&2FrB=y2qR_D<-}@#*`c?(uPbQA@RgA
+Q&(h<Iw)6m;-W55^eyD&y?T<O7W})RoS4cL5Mr8#-TdEyg|+(<e8->7yDsS|;;U26*G7kVx0rv;(jO|b8$RjnoY0PO5fO+XM_lQb
+ymvyx2nmsJe9g8qEy}t$5&D+)NSfh9=kVATc(mwE;4yGC|F@&6vhkjWSst}?gSE)q%7H>)+XU^TNK`d@XbSD}g&OnNoez#u=tE!k
+TND1;E?b5u5|s7Nmh-Vdi%!{@TREZ#qGNPtBvEY0E`9_v|F_`1&$rZd8&YzbVpK$?(V9Sml8Z+Q25#D_3~~CgKJt3g`)9^lB5`@p
+{FIU!gd|2p;jXcH5=5~&KU0)2RIyxRl=vb1g8KgkvahoA`--G@j4@=1(1#{>=uJwgKIm#j8ZyL&A+winJ8N%=7m3cM=gzK@Qv*fE
+VUrgSBynPcHZ+4E9<LLJh3{}M|6jo6u&b{w*JcIkOA$oqJ6lUItMr&*W<n<p#eGPddjGkm<`j~MZLW9CRMtdcMd#TkNGkwHF%io`
+kT|yxO!a>s)(R1EkscPRY$95O(5LqCngly}bqYyj4liAg;-;WUCL=_6qc}?`VR2%fSwa>$Z2tsucu9T`cIE$l6q8i6)D$Je3dI0`
+Mj(<bNnqm%NRd_yMV2UuCx{Xc$P(BXthk$IqA|mWMZ?|v6T%irp;AeB3{ot-)*&%a03L-AeWL;(fd+{vtXLBO5|HR&)9f6D50^Ns
+@ShOUAR2>4i5H6D${XY`j0DA6Ap{aa4yPGJ4(Ao|1JN+?KO+bL#KkbSun_V`Z;a&5t_^1qf-8pnLxBQ*EEL17{R8*R|9AZM911Mk
+|NnqFh5-Wx3>YwAz<>b*1`HT5V8DO@0|pEjFkrxd0RsjM7%*VKfbkdL3n*JQZya&h?i9B(3;k}JW5ioe9;#N@!V=%X<Q&*PLSH<$
+z@ux`2(g-yK(MtnUaaAmy7;A;;)NpMM6<sGmvmP4Nb5@sO9VOo4!9p5G%Q=>*14=VnG)i(oQ+#Hk1D=nae9UtO8j@6cPEKosgxvs
+74q<x;KBIo5i}w7q<i}C&c=l9^;X0(#TzFWw_bij6@S596zRATTb#zky~ttAdz}%NJV0X(dlxmV^1mM?nkRi91!)XpUb6l0Dr+mW
+ID>3JO*>g%e3$aoFPHZr#Wnv<$$Z#@q>YjnZ;%J!bkhGiRJB#QUc0%9S78HgEUT?mF?AMaIjZ5<#yYH6jTZpF8i`U7|E|P3oSAqF
+Sr-t0hCuk`)c<|t+%Su1`ED}I5#OX1SxT5olf;$U8B%||KwQrc#$TjFiI@B6kZ^*;A0%z0_!$69{7(QY-7Kf-GY`q)p7z_yl(4wF
+Dj2cW%K@XtJe?*bc4FtaXjc?f>|scuVhQ4p2X=V=5*)()1lXsPrRq^<t}O0qmAns5T+|Dii&2EKF#o1y$`li<^WsN=cyX_75JDJM
+x|KORfP<O;8Af%cs=bk~k6DO2;((p4R!^n&qs2<K*|KZCy~Pv6XkI<9#e^<S<bEIeu!xNg=aBz|kfxKmGjC5&7ca+WyRzx__Aeup
+#KhaLu}#fXPkaQnm_}B?4<lNZHmrex1YynpbT~BO^qGo8GfDADHB-4clB=z(iDH&uK7Eg+3tl|7Z`85|(Bj7296fB92O!{x?kB`y
+b$?$69ciNYB;IyV$6ivON)pq&nTM1ag(4oTv5j!VVG_pRhr4xnxc)ODfFiFb%^;w~gEFcS36R7S#j8A#02#bkg&+=Ou*Bi@+z0?%
+HsYTEWfYM}z@iZ1?8qW;Sj4cZFaREhz#)bka_kQ?uW)6*e+I}9@`pk(971s*fcTL@<PS|hw!kZG{}7-7Zk?Fn_87%&`k^Y!Z&h-G
+E%`qc|3aZKq5tmzQw#$J3>YwAz<>b*1`HT5V8DO@0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*1`HT5V89T=vV9H8KPLKq+Sx|^
+Aq^qk*aS7a?U@g5_<5c`v|!+jhMy46&`rP5s(f-l;s?4I>lA*d0x*g3!)dlZTnz<x^G}FxRn*iUnHjJAO5%ssnP<FzunugW9}NZu
+?$v(+u8j0nK>eWGM=q}q{*YrjOL{DM_=(XVVR#cBE*|iYz*MYro8}L#kD9b2|EHb1M~N5+!vLJgBugS8?vG*&Y@x7?h1E80?EyTB
+#a_V5+B;f!4ExM9f}jb{Q+|+UUcMpCy!X@L+p$|uU!QKf^g*hiXW`@d{BlSx_RsV1dNHl@+P#-?8uO}_^Guz_!`&vSY+FA(US3a^
+_t=lg=eIFf`FXl&`mRah+qY#ut@kRbO_luHXF9(mKM!rJt8{ORRTW~|B9g|e>}|HHP==5TG_$&;s+a`{KN<r7000000000000000
+0PvsnxnZ4~?#pymI>5QwJ>^OozpgUFAxM5f+HI4WjzcWOylgR6nN@CDH~Z3skZ*;NJOBUy000000000000000006+Bh}mgyFaQ7m
+000000000000000000000Ke-ST(8C0""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -1080,11 +1184,12 @@ def pair(q1, q2, c, rho, sin_theta):
     with np.errstate(all="ignore"):
         if np.all(known):
             return pair_by_tables(q1, q2, rho, sin_theta)
+        if not np.any(known):
+            return pair_beyond(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
-        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
@@ -1105,8 +1210,7 @@ def diagonal(q):
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn(q[~known])
-            values[:, ~known] = moments(q[~known])[2:]
+            values[:, ~known] = diagonal_beyond(q[~known])
         return values
 
 ROUNDING = 8e-15  # by which a kernel may err
@@ -1169,25 +1273,25 @@ def _halves(a):
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[0], q1, q2, c).astype(dtype)
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[1], q1, q2, c).astype(dtype)
 
 
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[0].astype(dtype)
+    return _of_pair(diagonal(q)[0], q, q, q).astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[1].astype(dtype)
+    return _of_pair(diagonal(q)[1], q, q, q).astype(dtype)
 
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
@@ -1665,6 +1769,13 @@ def _start(w2, b2, end1, end2, k, gap):
             return sigma, None, None, None
         gap = _gap(k, end1, end2)
     return sigma, *_angle(sigma, end1, end2, k, gap)
+
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
 
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""

@@ -238,12 +238,23 @@ def errors_of(name: str, source: str) -> Iterator[tuple[Any, float]]:
         for pair in networks(name, dtype):
             for case in compare_network(subject, [pair]):
                 yield (dtype, _key(case)), case.units(dtype) / BUDGET
+        yield (dtype, "cluster"), _cluster_error(name, subject, dtype)
     # Last the points of `mehler check`: what passes so far is the least damaged.
     for dtype in DTYPES:
         exact = published(name, dtype)
         for at in (p for region in (*regions(dtype), *adversarial(dtype)) for p in region.points):
             for function, error in errors_at(subject, exact, at, dtype).items():
                 yield (dtype, function, at), error / budget(module, dtype, function)
+
+
+def _cluster_error(name: str, subject: Evaluator, dtype: str) -> float:
+    """The error of a Gram matrix of near-duplicates against the committed module, a pair at a time, over 40 eps."""
+    rng = np.random.default_rng(3)
+    X = (np.ones((1, 4)) + 1e-4 * rng.standard_normal((12, 4))).astype(dtype)
+    network = {"depth": 2, "sigma_w": 1.3, "sigma_b": 0.2}
+    K = subject.module.ntk(X, **network)
+    E = [[original(name).ntk(x[None], y[None], **network)[0, 0] for y in X] for x in X]
+    return float(np.max(np.abs(K / np.array(E) - 1)) / (40 * np.finfo(dtype).eps))
 
 
 @cache

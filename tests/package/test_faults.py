@@ -83,7 +83,9 @@ def test_file_names_do_not_command_the_terminal(
     np.save("X.npy", np.ones((2, 2)))
     os.rename("X.npy", name)  # noqa: PTH104
     assert mehler_command("gram", "step", name, "--out", name).out == f"{shown}  2 x 2 float64\n"
-    assert mehler_command("generate", "x", "--name", "y", "--out", f"new{name}").out == f"new{shown}/y.py\n"
+    assert mehler_command("generate", "x", "--name", "y", "--out", f"new{name}").out.startswith(
+        f"new{shown}/y.py\n"
+    )
     assert shown in mehler_command("gram", "step", f"absent{name}", "--out", "K.npy").refused()
     assert shown in mehler_command("check", f"{name}.py").refused()
     monkeypatch.setattr(cache, "folder", lambda: Path(name))

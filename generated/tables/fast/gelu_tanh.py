@@ -9,7 +9,7 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 9.3e-15 and K' by 1.1e-14 at worst
+Certificate, as sampled when the tables were made: K off by 1.1e-14 and K' by 1.0e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
 6 points: 2.5e-17.
 
@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "ab8eaced61f4ad7d"
+SOURCE = "ceb19655a1e610a5"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
@@ -114,7 +114,7 @@ def between(*breaks):
     return np.sort(np.clip(np.nan_to_num(np.concatenate([ends, *breaks], -1)), -FAR, FAR), -1)
 REACH = (-9, -3, -1, 0, 1, 3, 9)
 SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, -64.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))
-PART = 15  # pairs that are summed at a time
+PART = 7  # pairs that are summed at a time
 
 
 def weighed(weights, x):
@@ -142,7 +142,10 @@ def double_sums(q1, q2, rho, sin_theta):
     places = knots()
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
-    nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
+    # The scales of phi(v) as its mean at u shows them, but for those that the spread of v wipes out.
+    seen = np.where(np.abs(SCALES) >= root2 * sin_theta, SCALES / root2 / rho, FAR)
+    layers = (centre + reach * turn for reach in REACH)
+    nodes, weights = panels(between(places / root1, SCALES / root1, seen, *layers))
     outer = weights * weighed(weights, root1 * nodes)
     heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
     nodes, outer = nodes[:, heard], outer[..., heard]
@@ -167,32 +170,118 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
         results[:, part] = double_sums(*(a[part] for a in (q1, q2, rho, sin_theta)))
     results[:, zero] = [one * two for one, two in zip(moments(q1[zero])[:2], moments(q2[zero])[:2])]
     return results
-WORTH = 1024  # pairs that are worth a look at their box
-SUMS = 4  # of a box, for a pair of the array, at most
+POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 1.2089258196146292e+24  # variances between which polar coordinates were found to be as good as sums
+DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+VALUES = 2**16  # of phi that are computed at a time
+
+
+def pair_one_by_one(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by quadrature, of those at one angle together."""
+    results = np.empty((2, len(q1)))
+    small, large = np.minimum(q1, q2), np.maximum(q1, q2)
+    polar = (small >= POLAR_LOW) & (large <= POLAR_HIGH)
+    rest = np.flatnonzero(~polar)
+    if len(rest):
+        results[:, rest] = pair_by_quadrature(*(a[rest] for a in (q1, q2, rho, sin_theta)))
+    flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
+    places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
+    at = np.flatnonzero(polar)
+    at = at[np.lexsort((q1[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
+        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
+        step = max(1, len(group) if many else DENSE // 4)
+        for part in (group[k : k + step] for k in range(0, len(group), step)):
+            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
+            place = places[part[0]]
+            where = where.reshape(2, -1)
+            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    return results
+
+
+def at_angle(variances, rho, sin_theta):
+    """(K, K') of all pairs of variances at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
+    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+    theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
+    for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
+        if half == 0:
+            continue
+        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // len(variances))
+        for part in (slice(k, k + step) for k in range(0, len(t), step)):
+            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
+            for matrix, a, b in zip(total, left, right):
+                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
+    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+
+
+def _of_both_signs(u, sign):
+    """(phi, phi') at u > 0 and at -u, beside each other; the other way round for sign = -1."""
+    sides = [np.broadcast_arrays(*piece(x), x)[:2] for piece, x in ((PIECES[-1], u), (PIECES[0], -u))]
+    values = [np.concatenate(both[::sign], -1) for both in zip(*sides)]
+    return [np.where(np.abs(v) < 1e-150, 0, v) for v in values]  # numbers that take processors long
+
+
+def polar_nodes(high):
+    """Nodes t in [0, 1] of half a sector, their radii and weights, for variances up to 2**high.
+
+    Steps in log r from where phi turns on, and the double exponential rule in the angle.
+    """
+    log_root = max(high, 0) * np.log(2) / 2
+    near, nearest = max(3.5, log_root), -21 - log_root
+    s = np.arange(round((nearest / 2 - near) * 10), round(2.921 * 10) + 1) / 10
+    shrunk = np.exp(np.minimum(-s - near, 700))
+    s, shrunk = (each[s - shrunk >= nearest] for each in (s, shrunk))
+    grown = 0.125 * np.exp(s - shrunk)
+    r = np.log1p(grown) / 0.125
+    radial = grown / (1 + grown) * (1 + shrunk) / (0.125 * 10) * r * np.exp(-r * r / 2)
+    step = np.ceil(24 * max(1, np.hypot(1, log_root / np.pi) / 1.5) + 0)
+    y = np.arange(-round(3.4 * step), 1) / step
+    bent = np.pi / 2 * np.sinh(y)
+    angular = np.pi / 2 * np.cosh(y) / np.cosh(bent) ** 2 / step
+    angular[-1] /= 2  # the middle
+    weights = np.outer(angular, radial)
+    heard = weights > 1e-23 / max(2.0**high, 1)
+    t = 2 / (1 + np.exp(-2 * bent))
+    return tuple(np.broadcast_to(a, heard.shape)[heard] for a in (t[:, None], r, weights))
+WORTH = 128  # pairs that are worth a look at their box
+SUMS = 1  # of a box, for a pair of the array, at most
+ANGLES = 16  # that have all their pairs at once, as the two of inputs in one dimension
+EDGE = 2.0  # of the angle as the tables have it, up to which a kernel is smooth
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
-COUNTS = 12, 24, 48
+COUNTS = 12, 24, 32, 48
 REST = 2e-14  # where its series end
-CHECKED, CHECK = 24, 3e-13  # places of a box at which they are compared with sums, and how far they may be off
+CHECKED, CHECK = 32, 6e-14  # places of a box at which they are compared, and how far they may be off
 KNOWN = {}  # terms of boxes, and their series
 
 
-def pair_by_sums(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays; where they are many, by series between fewer sums."""
+def pair_by_boxes(q1, q2, rho, sin_theta):
+    """(K, K') of arrays that broadcast; where they are many, by series between fewer values."""
+    shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
     angle = layered(rho, sin_theta)
-    apart = (q1 > 0) & (q2 > 0) & (np.abs(angle) < 0.8)
-    if np.count_nonzero(apart) < WORTH:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    logs = [np.log(q[apart]) for q in (q1, q2)]
-    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
+    apart = np.broadcast_to((q1 > 0) & (q2 > 0) & (np.abs(angle) < EDGE), shape)
+    series = _box(apart, shape, q1, q2, angle) if np.count_nonzero(apart) >= WORTH else None
+    if series is None:
+        return pair_one_by_one(*_taken(slice(None), shape, q1, q2, rho, sin_theta)).reshape(2, *shape)
+    box, own, terms = series
+    values = np.array(_between(box, own, terms, *np.atleast_1d(q1, q2, angle))).reshape(2, -1)
+    rest = np.flatnonzero(~apart)
+    if len(rest):
+        values[:, rest] = pair_one_by_one(*_taken(rest, shape, q1, q2, rho, sin_theta))
+    return values.reshape(2, *shape)
+
+
+def _box(apart, shape, q1, q2, angle):
+    """A box around the pairs that are apart, and its series; None where each is computed as soon."""
+    if len(np.unique(angle)) <= ANGLES:
+        return None
+    logs = [np.log(q[q > 0]) for q in np.atleast_1d(q1, q2)]
+    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(np.broadcast_to(angle, shape)[apart], GRID[1])
     n, m = _known(_terms, *box)
-    few = 0 < n * n * m < 2 * SUMS * len(logs[0])
-    series = few and _known(_series, *box, n, m)
-    if not series:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    values = np.empty((2, len(q1)))
-    values[:, apart] = _between(box, *series, *logs, angle[apart])
-    values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
-    return values
+    if not 0 < n * m / 2 < SUMS * np.count_nonzero(apart):
+        return None
+    series = _known(_series, *box, n, m)
+    return series and (box, *series)
 
 
 def _outwards(x, steps):
@@ -202,8 +291,8 @@ def _outwards(x, steps):
 def _known(function, *arguments):
     if len(KNOWN) > 100:
         KNOWN.clear()
-    value = KNOWN.get((function, arguments))
-    if value is None:
+    value = KNOWN.get((function, arguments), False)
+    if value is False:
         value = function(*arguments)
         KNOWN[function, arguments] = value
     return value
@@ -219,17 +308,24 @@ def _terms(low, high, start, stop):
 
 
 def _length(low, high, function):
+    hoped = 0
     for count in COUNTS:
+        if count < hoped:
+            continue
         nodes, matrix = _nodes(count, low, high)
         sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
         length = 2 + np.flatnonzero(~(sizes <= REST)).max(initial=0)  # they may be no numbers
         if length < count:
             return length
+        with np.errstate(all="ignore"):  # as if they went on falling as they do
+            hoped = 0.9 * count * np.log(REST) / np.log(sizes[-2:].max())
+        if not 0 < hoped < COUNTS[-1]:
+            return 0
     return 0
 
 
 def _series(low, high, start, stop, n, m):
-    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; False where sums say otherwise."""
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; None where values say otherwise."""
     (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
     i, j = np.triu_indices(n)
     values = np.empty((2, n, n, m))
@@ -240,8 +336,8 @@ def _series(low, high, start, stop, n, m):
     some = np.random.default_rng(0).random((3, CHECKED))
     logs1, logs2, angles = (a + (b - a) * u for (a, b), u in zip(((low, high), (low, high), (start, stop)), some))
     sizes = np.sqrt(_own(logs1)) * np.sqrt(_own(logs2))
-    found = _between((low, high, start, stop), own, values, logs1, logs2, angles) / sizes
-    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else False
+    found = _between((low, high, start, stop), own, values, np.exp(logs1), np.exp(logs2), angles) / sizes
+    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else None
 
 
 def _nodes(count, low, high):
@@ -250,7 +346,8 @@ def _nodes(count, low, high):
 
 
 def _own(logs):
-    return np.array(moments(np.exp(logs))[2:])
+    variances, places = np.unique(np.exp(logs), return_inverse=True)
+    return np.array(diagonal(variances))[:, places.reshape(np.shape(logs))]
 
 
 def _normal(logs1, logs2, angles):
@@ -258,25 +355,39 @@ def _normal(logs1, logs2, angles):
     s = np.tanh(angles * (LOG_LAYER / 2)) / NARROW
     cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
     points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
-    values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
+    values = pair_one_by_one(*map(np.ravel, points)).reshape(2, *points[0].shape)
     sizes = [np.sqrt(one) * np.sqrt(two) for one, two in zip(_own(logs1), _own(logs2))]
     return np.array([k / size for k, size in zip(values, sizes)])
 
 
-def _between(box, own, series, logs1, logs2, angle):
-    """The series at points of their box."""
-    (low, high, start, stop), (_, count, n, _) = box, series.shape
-    angle = (angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9)
-    places = [(logs - (low + high) / 2) / max((high - low) / 2, 1e-9) for logs in (logs1, logs2)]
-    results = np.empty((2, len(angle)))
-    for part in (slice(k, k + FLAT) for k in range(0, len(angle), FLAT)):
-        one, two = (polynomials(place[part], n) for place in places)
-        both = (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        for k in (0, 1):
-            terms = series[k].reshape(count, -1) @ both
-            size = np.exp((one + two) @ own[:, k] / 2)
-            results[k, part] = clenshaw(terms.__getitem__, count, angle[part]) * size
-    return results
+def _between(box, own, series, q1, q2, angle):
+    """The series at pairs of their box, in the shape of all."""
+    (low, high, start, stop), (_, _, n, _) = box, series.shape
+    angle = np.clip((angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9), -1, 1)
+    middle, reach = (low + high) / 2, max((high - low) / 2, 1e-9)
+    one, two = (polynomials((np.log(np.maximum(q, TINY)) - middle) / reach, n) for q in (q1, q2))
+    sizes = [[np.exp(place @ own[:, k] / 2)[..., None] for place in (one, two)] for k in (0, 1)]
+    return [summed(series[k], one * size1, two * size2, angle) for k, (size1, size2) in enumerate(sizes)]
+
+
+def pair_beyond(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays without a table."""
+    warn(np.maximum(q1, q2))
+    return pair_by_boxes(q1, q2, rho, sin_theta)
+
+
+def diagonal_beyond(q):
+    """The same of the diagonal."""
+    warn(q)
+    return moments(q)[2:]
+
+
+def warn(q):
+    """For variances of which some have no table."""
+    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
+    require_resolved(q, message)
+    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
@@ -312,6 +423,30 @@ def clenshaw(term, count, x):
         after += scratch
         after, value = value, after
     return term(0) + x * value - after
+
+
+def summed(series, place1, place2, angle):
+    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
+    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
+        return one_by_one(series, place1, place2, angle)
+    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    if len(right) == 1:  # variances of one side are all equal
+        return clenshaw(lambda n: left[n].T, len(series), angle) * right
+    term = np.empty(angle.shape)
+    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
+
+
+def one_by_one(series, place1, place2, angle):
+    """The same for pairs that are no matrix."""
+    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
+    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
+    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
+    table = series.reshape(len(series), -1)
+    for start in range(0, len(result), FLAT):
+        one, two = (p[start : start + FLAT] for p in flat)
+        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
+        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
+    return result
 MANY = 16384  # pairs for which a polynomial is worth its while
 ALIKE = 1e-6  # by how much variances on a sphere may differ
 
@@ -411,30 +546,6 @@ def nearby(low, high, strip, count):
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
-def summed(series, place1, place2, angle):
-    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
-    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
-        return one_by_one(series, place1, place2, angle)
-    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-    if len(right) == 1:  # variances of one side are all equal
-        return clenshaw(lambda n: left[n].T, len(series), angle) * right
-    term = np.empty(angle.shape)
-    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
-
-
-def one_by_one(series, place1, place2, angle):
-    """The same for pairs that are no matrix."""
-    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
-    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
-    table = series.reshape(len(series), -1)
-    for start in range(0, len(result), FLAT):
-        one, two = (p[start : start + FLAT] for p in flat)
-        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result
-
-
 def decoded(bits, text):
     """Multiples of 2**-bits, that are integers without sign, their bytes in the order of significance."""
     parts = np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), np.uint8).reshape(8, -1)
@@ -454,1476 +565,1467 @@ def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
-
-def warn(q):
-    """For variances of which some have no table."""
-    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
-    require_resolved(q, message)
-    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
-
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
     (
         decoded(57, """
-c-pIH$gsXSspfU!r=*!Lm-wyE_c*e+|Avb1*BMgTSJ@OE&%d(4LG!ka`tr2JjzT*$UtjQI)bz>w5t}I`_1IRzX8qL#8TZegd{XD{
-%$9Px*-yaA)cD7y*&pxyNxaQqYku7L;hS}PHuZ5f?b)Ft+w^{iq__R4mWEH)@{+2LZV9<s<hJU3YWn8Wf97v0Ynk4$v`X8HwJ-E>
-&D{l;L~fUhvtIfXdgWDC0dMo7{^?6Ht?UJq8HAWQn3)+F85zKU@t7l9x_|K7Afrj9%kF%?|Dw$<_LFzR^uRUuUN@%fZar@pwM44;
-IM-C;@XV&lm`iO^fjU*}atkF^)i$mT^)ix?;pAgtXJBT4nuh^Cee3Pwe7@D=jnmw3fen+|nOE+x-T!yusWp?+55)<|3Gb{sbMs)_
-6=7coK}Sg=enoZ>CT<2cJO-ixzdy70ZkTx@**jO&aZ+CObT|Djr#<tYIcGKpp2{(w%5BLY0yK_D!?1t}p2CUqz8e0&<uAV@b=q~M
-%4!EA1z~=6b|z*DOhtgh-xzC{%$Oyac$iojnW$nU3gA#=peX<V`5CK+"""),
+c-pIHi12<ntK@eeQ_{khQ~cJ)TO3(jf5OD}>jb0ht85C7=ik|2VYpkxe0kbtN39c<uP=BBYU;$@h|QFedacXhv;F9Tg2#Jrekk+z
+7Ao1@9HpVBs?D)#_RD{75+5trnm;#w_-5UnO?{kAdv@x`Hoe~=>1}_irQy@Hyrk-*TSBfDxve^%n!fq;pZS~0TBdg_t<v^l?F)Te
+b9ccdk=y0std~B8UU`*Oz}vj2fBKS4D|-QD1|eonW@bi4Mg}loJm$!j?jQU%$Y_%3vOC}Jzi6|I{p8&+J#fvv*NrK=ThALtEs-id
+&NbCIJhQ1X=2DwfpiULL+(L;}wT){-y^LgJIQf{^8JHQM=3#(O-+H?^pKtYe<23hMV8f(#=9N2a_y3)EYR%;ILvccK!aM8E+&ma}
+McCIt&{5KeUy)seiJO59kAY~w@6YVL8)lwJ_RdvxoRn8R-A%vCY0tc8&Y8`Dr*h1va$7Qp0F5KkFf3q#r*PuDuZI6``OEJ}opxQR
+vf9B&L71PNor#$OQxV|sH^v$!GiFI99wt^sCaM^T0yq>IXbJ%FE~&)"""),
         decoded(57, """
-c-qyvWmsIxx-Hy-H`2JfyGw9~;O_43?he5v!4ovNTW|>)+!7$TyM<uE?pjCgIa}}E=dAsF&o}13{xNFQsJFVtTXVjU?M>7}e^A0p
-mRzw`Wvj~k<PbpNT8wTS?QP@Dh7<X!W~HflVw1HO!pwW(##n^)R?1PFjNKe68;F7~Ty|`(VnnT|bcAxHW5gZ~z@d{+b|h%>bhioc
-$+yOxg_7#a=|GYsSzc?3hoA?Z@ol)L5UKW8Noa%Q2!#T$78cUgR;fj(9`)Bp#YNbu$d)uEk(XXnYtA@LhgNoOgB2KL2%l*PiF-7V
-se#F6+kvAIi%^pnv_6ygqVS;$(@44su}y<--D4dmHSb?=)%>(krlq%=?@iPcIdf;V7urkKhId6vXt5J5GTsH>>5YZ*TX4VnfCHkZ
-EjuZP?9r*FVNOo2rUe0-3%p(GL;)ho)2&mu3~a^0+J1afX`_j=q2BQZ1&meFzxtw2<_$No;&U%mVN_V_agM-QtUP7ZkZcS>`6Rkd
-$ehk&5m354pyN<77TB{^l0?`5x-gfz2>azmwh@xAygriOpzM7&(no1U6GV!?=kU=ySZ|V--NLWbH(`>(w9<jfl9iVSPayQ0q)<on
-fx&_;NhSn7v;D1kHFAvM@S`9sYY~$mahKe|m5}6TJ+Vu%lM53-h$!y5{6(^Mp4OsLDQg8=dDdLitZMUjP|V<hfdL`d2J}4|h*NAl
-46azgms+`)s}5K4f&kN@9sVwCPLbO+ty7^cDvj5#N9EcCcBt-O;=|aaB8<IjgU>hedl#*PX~}H%qhms>8cAbt0>LR71h|YBokl1!
-lL7tZrG5cIyBsde&gA0hUkRn@UhuCaCDCtHTwv>$y`nHP9{Ku`cJk+6IQ330-w#Bcju~atg^-c)iJb4hbg=d2y(GBg<0=b6RZzBn
-fugCm@qX67hap-?gOGTjOEhk9^s|rD4G}BTtR21xN@6kRb%(5~Qb^+YI`cigVke7o_ip@P^3D-S^3`7HL7oa!<)SY51)kS>qnC~q
-?I*Nz-+g7eiIq|kE&*JMjPrE874LQ%iRC5c>+OKlc9jiNxq2+U#p_Nbi6FK>kxYFYlWr-5@?BJ(mZgT9JA5%@b+c778(!3+F64p?
-y5T(){VFIX|I<rPjLI@@sRe+(|2+9XNZ<mMFVKG{+a*o6Gst;;x8b?36lvpKY0`=kgs{*7(z8&r5xCzF<cYppm<v=qVo(mwiv7G>
-vyBJ80qD(7hT@6JE8kN6-05}s6g<3vm!Z5~=aAM2w_|fmiRbh!G<b5Bn3%Y3^7s~`H)^4e1;d;D)rK19YW!Z>n;A(BDQ>Kqa}@L+
-iJ0Wb4XzIiI73~n&H?Mn-p;im%Epv<fcU)r{d3oRvOH2ox&uz@+K{SS^Eeu;A~cmcl_{Cro8CYfQ2VtyVg*wDLe-X2Tb_$gWl}(X
-YMbU;>CN(y&XN~Wn2=@it@I3wU})u4yfu7=@r$zY98+?>?WYdfo=#EOq~HU<M$f)%T};k`U=#*vUhy=|J9CoE<#KE@tEKhx0fNx=
-sOhw?`y=T~0t!qcm5}KROn8IDx4tu(y$Sd8MJM~yISU5SNixb)Q^t}jIu`>Xq?G4lDket8`z9Ay89gr0S!-q4Gbbr*4I-@t^LaVq
-K<X7_d+MN&9}vQ~Y)@#{I5yyk0grkyVir_HYq->C$NFTGgw_l^{qrhP|9w_c+6>a3w^T7P)AI1VQ-g_Q$>y~gHY%6S4^6$S@I@3b
-S*q-O&w04-7yWQWs-d&W)j9)fN#?Nu=EKA-8;yv`VFmZNELPjPokr(hqu2H=L{7lwD*nN&rNPROThbSo7(7`lT-KhEaUT`74C6<D
-Y!7QW6d}pHwpFeJ9kEW0kh1?Qw=_7B>#+@XatHIPc?p%Rt@!6Mk%eSXTZ*SmY?iv8v}eR%ei9z8v(Je;S3cbZ+kt3)e$IMn(iDKL
-tn)aURpx-L7tMKFw6*elzZm&016>xQ+E^Jc@soZ}4IeFSkF==o6iZ1j@HWv$^HKn$U~kGohK8Rem@Z&<iN&a)8-4KNjyI*epgxsU
-OKN<MV6sT%lb0kS$Ofa(x{xPeGHs>It8ih0do@WnV2tQO0%N`2t-v>kP4vi~RjW6&B%tVk^bTBj^Qw95(V*J4oh5`lwGv92NttHT
-E)(A*G3`@4t+J6HK(w7yYTp)>Og3PR`|3fI&W0W>!vjiJ>rF(*<ZjQ5M<sv$qJp5_$Mkro{C*8OP|!Bt;7b_kk$>5bs`pt8yFudt
-o{dsmqD;9IPY7~SrhV?eZ(KTczP`wh*BVlHx^Er4et?jCOe#ZLtCA1EO>z_!O|phB3%OnAENM+Kx28Lp5W!sesonMS(c!#nmg+2T
-3^`eI_mB$C*_;HzVUK6~8ZYg&iVmbTBxdpA0Lx?p#`~CbIM}R{NCV;SeBmM4VSHYTl=PU5ESmH-hKv)f(FTya@9xr6rRdDRVLe<s
-WDw}z9JH5LyTR4o@2C@xA_CtIT#O#^cV5hK4hi{WK0oa2?>#J%^I|OP^5`Hs-_zsVvuxnw(!rZkG&eFWOX;kgDcYWNUX`z5Pg&*T
-gEE6LtC99a0gCL1+YJ)Vd41x7t?5f-rd+!MEsF2qW5t!#{xncm>tV88CR!Yyd_hO1!}4ORjd?DX%%(8pwe5|&!Uz3G`*Q9~C)!f$
-%p{6zOzK`oMgFo}d?zqy+1kSGF9{8Kr9B{v+y&pNwK+Dpm^gEyzLG~O=}ubQ=X?-C`eGqqoP$<cyG}}o6LZj;nfc&+E3M&y=aL+q
-wA+f5&)0EoEJ<cVs@w$yID1#CoG8A;JzBNRbi~A4$}B$u(iD@REWWm_ay~h-85VsV4uP=q(nTeU;JRWT6{v~M0bc$E|8$Qtt~EMg
--6B9_T^sjhu{A^h_ZTs<_@FMD)HpLa5<Y2MM@uI9rm5Hau$u)&g8RG9R--afVl?l5S-#-C$%2c-`Ux6m1iJ*^_q4-+2TBRTms^p%
-9$GRjoCBS1<!$Y}Xz5I3WEa_U?TkAUhBi}Y<pn&pYGt$o6Rh?9!ptUc?FcfRV|W#RtUo@7w3cx*)zM)D<p&uZb8~}X*y8%&Eg1dY
-yE!^GvJst-x+;^Aq(*wi=-clWZvkZk!Fl^AQgmcKQu{p$ZhJ609kkxid<$Gsl1w%UZ=n$^-t#W#g?k32Xd))B^0eQA;za%3SnimQ
-Ygq4WF#VKHdXo{{=LBuQ5`*;hcQf;!8ktj{tYQaFudY?NloTyj-zaLJVO@{!&h+#Rc|J&p!&(`}PB=Qoa<k&0AcDX^!0*rR2sIjC
-BYQ<H(YOhH%n3ZViZAju9hhSjj&BUT;|YGfv`AT`T(^s<!lIX2-`W>G$<o5|_Fa6AYbw7Xjk;Zzb_c<-7W#}z`4Npw1A;k(6BQo<
-fro(sg1Yr@G&Hht5<vm^#(VtypPG`;;KPB;HMX3F_mP62zLSOCB^UE`hZW~z6Fq5tHusp*uYwGpF=<HJL-;8e3cy*fVZ%0;b0!<Y
-C09e{1KD~l=d=xlsHxq7#|-KEBb^4J0R)AC2DV(b0dzx6^!o2T%4)BRk=O=6>%n9GRulB8i5wpl-dpJmAunF15ctHK3~u!^HMYAF
-UBhWBSX;Zg*WuwtWk<s07h&Bx;v~*md*Xceeiz42J^Zj<%=@FbG^|CGS&^!>iQDyCk>#)%g^2s7Gl)=gy4$$ugK^IWaz!IRU{RSv
-#v;ZXsV=T9At=PmpZS;k<K6eZ`Db0?OEsw@DV>5><s431m>|*SFK<0$x#~`jcFVbg(txJ0^go2cFbPH83|D4NUTFNRO|~5zdft;+
-{V8TC)n){Y9V0vtYTiB(CO@h!-2YfE^~9YSrKbQRThYWz7wyOXD>Kq?upk3lSNy$Q+qasxg1Et!y1w5v`IJ#6VinIJ_K2b1I+j1k
-4FcT0`;3^J`&?*C_}6lDmG{+}G^a_wS2pqOBF6Xb(oArOkI)5rEggM~dWhB=rR=tB=ru!e>0v4yVWn<VBJ`^mj)_$&C<M``U0(Q`
-NqUYMAf7ZnlwFL+6g}d!^lY*rScOuCzQ(LH+jz2E6H2ms*x6eO@88{v5Xg=L;mUpdh`y}A*;R2!-Tif(R{eplw1==a`thq~i0<G3
--4(oc!q2hembGRCyTGnuDW19`j=nObS<LiMDM8t7Bpba?LCCbTRA{q7Y;JRGKPmKMj%{jBGdk1q2^&K=9KHi(tJ0tBJ79;dN~bVB
-hTw0G*Kf)6dxnmnDM*b;hB0?$EJJ*bMndK4D!j2$gN$Eieyy@7o_s$Dc_dLM#K_A##;hdlkaevxu0<jr*+r>=d|C6_K6NHAkNY)x
-CzFPsrs-lv#W8gxO(uYQQaZR#`nvH_#+Bf@h}84zkf2Gs@^^LbeD+mQy*E0&fr7H5`J_3H@PbBgCyARDk6GadL;5OYpTQ!zum#oj
-eW_U7$dsvpA*4X}ji+-dY%)N$V&Q0k0C%ADXCIS2#-Y3^<KyS=qKXzXXe>n^vf9V-PS<;6wq?aXQ{+33`o*^L$VZ-wj4#%VrCGLh
-;p|Uq%9VEG`o<Ig$ROfyq6tl_?%|dn5BkY+?A2DTddrfPAzPL-uCx_Z$X=Xb6hl2bF2q}kRH%KPnFG5++fE%uGKR3d%|2amCRRZ>
-yJgNG`BWIwNC4lRxqT=IP~Hs;Jd72LLoU+PJWy|jq*&gtx7N!yj26&&;b~_MIXEl4Wqw+9dnYSk){WPC0dqZqYL@+)EkjikKP0|9
-25^qwtb^X+Vc>AiXPGwZcTT{mApI)E|K#HVpZAZECdt6G36)hE8crgwc1bVs?KeZDC`m%6ugLE~yNUw_U$$2&<mhY&0iMG_GB>bn
-w^BFsS&i0YTr-R3JNDDM%o(|etoeRm*rd%;R`b_Fgr+pk8kFMaN(2FgYZKn*5V`igBU_0195S@Udo^yb_&Wcb=cMouS4BA1jdp@H
-St@?SF3$RlA!o<m<z!FF(9VYzfiYDm+mLBA^H6Z*Cqvgu_9l3!2I1yXqui3OB9xT`g{ih_jllSe<RGW<@IHIK<RU*lsjUEkrf}4;
-OuJ=HXwB36YITnfjfvL_Gz_#2^dWV<U4mBc<M&MbM_n`L7>1u(w0b+hvO8|EH|K6+t>j4`=>~2GGMOD^f+-_kbMm45TJgInG@G9I
-ahGbJdVA0gn&;pQ{*_m=UiA%$raE73^c2!ohQFEvYh5El-2;^uLia#cCp>Eh=lN4+qcya;4NVQWhuO6|Wwj>a=I^y&^Mu9}RQ|x^
-jPz^d*rAS9DoX#(jBv%FfdQUpJ4uE?V$8BC{0SzvUM|VAiVy88vcWPtj`RJdjBwhD$<YWO3xo^;*_n}}wLYHJ&lPFYa5(TV!wB>U
-J{Vc9EtrbREeAV}4q3KUzMnM!lJTF({I(ywjR>u5n0m>ylW?nq+JM<dn$3;q-PcPkHn{#2O4N}`B@Hx>vWp5D4H4lbscdVnPD{E&
-?7r|a7VzotHzx@Mjq7SjG{N`a)%#N|jmN&kq=yN^_V89TS+UfIAcFS2@S5eng&Cc=r{THs#+2*gN*rAcOeP@Yi?-#71l5HO3OIQi
-FwdWevEfTS;g7dB+VZ38IqXi&KO<zLD5!oM?}H6$A+(#2_V{tfv$PTbxld$|W)R=Qbch&<8^v48ci5cK|I`v7y^odfCHqX#>7Kwz
-ZSZ-klh}@DMU}HEieh_5K)s+I6`2I1+t$VBDx`0}T~Iy>H<o`^arXpWZRhLy2c5g{pf_bL@V9hcrg$b>4Uz@zKN4!3BnV4<vAK-a
-9;M+<NJK7>j>1ap14%~9Y*Xv_yF%R*PCCGs*EI`BRlKbEp<@KaKfw3Sg5#CN<Lx=QL4jt$KE=0i?DZ3Zq0|1o@;Q?+n?0SFbW<C&
-KcVg&dbi@OjHqXt57$VVrfxT5?>;CJNTznaA$+9P$Z;UP)!f59Od)NBw_(|n#JZah#hXYufp(>r9vx+~VkV|}rK)sTu+3b=x`PY6
-;gQ3RL+@12lag(2pTee^xQzDg;xD;~1qq&wsUJPQGa3Y3k$&NnaL4s7bp#oIC**#2%h?v8vn_wm#hfzSO1upRuONnEPz@RXr8?oW
-2>IH$A*yClaB&ykTUHU{GD67Q%GbR4`~j0Jm=4yExa+mvSNa_6xPZZ%IQ37=8MYJ>!Vyh57hL9>4(R!hI~!Y$Y++IrJ9Ndk=pQZ@
-Vk6mXf<xxl@QvuETCQxU)O%aCf2CX8g&;?OwZ7Scgo2G92G$nwh~`_i-iA9$Xq55=?TJ=8aAmzRjgyi+aQ~F$Q$Jjnc3R_XemD=-
-*M)7^rtV%5bgEV1-E8#q*Szj3x+Rf8Rz9SrSyhzdckG7)UI*6K<y?qH@P4(FK>OunT0%AgZwO!jVS*5V;Qt6!e~LAIz4jDFIK*h@
-ll7#459_xL(!#j!bk2J$ZyXsheaO)igr?rru<hmQUh}w5%F`o5xVpZ}`R2paGj*cL;ow8z5CO125b!U^r}nUEquS;3)^1qqgD03r
-C`~L~f<8w9Y*Q!1lM9+So&)nCZNvGCbGI+Iooz~{RZDWkmlwoN6)qb3@l#*E3`c-aqOe49iO?YsFdX2&)R)6hj!A>a(89mmwp+u#
-_PcQ)ltq1O1US1KHV|hOjOz>U9^Y-z5fz3Jp1k5J0>LxA`xR8(aiUW9MB($L?>(dDw*{mk76M#}Pyt>#EIc?A06YK;1Of;<k~T$$
-sL*EEm}}4|m5;X9VME^_-{=}U)O4HeHvw#QfNb{eB8F{ULtMdgM`}PtIg@Fdqj=>n(V+puFFa=!)n0lz=my!i8{tM#S!M!4m=s_P
-AR=fhArArFgY1psNz}#er_;5pxARC1hspzq;Wz4gs{Qh}{>k}FE4(A-(P_LtRH<%Q7sNi=eVbGrgx(e>WYwfEw7GHh(n;xh98-_1
-^e_F8Y7h5ilt!cmeMyACDBqR;FiJ&&>zA_~ZM%OpkMosHV36Qi$7QNWF;RBBA^&LTn~WXlJW5`IC1u=dUFFz{H7M|`l{LaB-lTdL
-|Nc3iqw?Or8A`x;j}#>T>SRL054vw)hMLT-184Mrv8?Wi(5DWUx1l&pkJ`OH=bC(As$zCiSf$RyK$}4W1hx(`vC~Ut$OMgV8|LUk
-t-l*$W+im&q->}cgT33|kY@(;sx!mkv2-ja$b_!|#^~a(J)wZ72JP&*{+C|$O~bh%a$n7gDFzT!J|9&LC>0W?+I-Zk38}YHM1z&`
-WKlyMe^kNa9ye5>^@xw!U{Ygf{Yo{B#K86>Cpod9{!QzyxnDGq2>NYh441En&c-59Q=hva79Td}d-8^`F*7GpA!-9s;^mPV*;T$*
-?Va}eq(8HDh9eDc-W@tx1fLc;c3&3~WXwgxH#G6cjEgA2<Qq{3Fw5hoD&K5ZLGA|Qf@!7dZ<B-bdD{BX;M3Udd$T5+%Jksi@eJr4
-yNNp;Ty{Yom4$l{k|ld$@H}hJ*obtt*2zU*t>#TP?B(E<3&=_D&&xkv_~F}Se|Hs#x`l(>>N{}|$ab}f%vaes#IS@0viz3G>k^(<
-cJf;4+Z<z(e9Enmko^>O_=j`S+E4KIKj_1xI6HP8sCW0ft+((-KA@d?d>#H_@!3^NfhcaE-3+)#Wm!Sc%ue8m@p=Vw7oz8>!?+aK
-(U!P00H1sp8{h8?N;NCsRC$~sL1LF#?0dhdCF;>c*A_;!j-}B1Gr_vJzNv8nFd;CC(=E(1opjLdA{bv)(BZ+6yJ$v%eDu|mAZxbs
-_S9hG?1bHjK>-h+cSfn<+mP_GDZ=+2k00tjDpj=2%*<xP>vl&Sy$2nO21kNp=QToV>y=9Z8r3zi7SK~h9Wu<Dh$>cdV}TC5RYzlT
-#79_!8o!~pT|<hCp7kL!hO-l=X!;RGm@NT!rN5H0$A(fzxDAF5#yh$sL?Ydn)l+S-OZ`X{3<pS-a%NSww{|Ca)D=xio-2E3j+eK?
-VoNExgVADeLtsg4kOvgAH!Q+$k~Y3{{#1Ner>7TH26nCSEJTU?VE%lzMzKXYnQUXtM4Hrg2u(L4`xW%aO~?JiPg|8-<x5p0-4f^(
-y#YvO^XRoI{!QT+UHG&@4BsZ0_Hl^5T((raVV7RzW75R3%R4bK5QMP(JL*=nz1<~sJDidF8Cbog;n)tLk|-~p-xz_o*?X_6=VN`8
-KYWtQP7aVY1-zIghC_dg?eq+T;-qGHS1Md+iTnmeC)xEAVm4eE8GG}0za`xjCI>Q&{U@QCe1l(=H{<b7rwVENk6HOS-$u+De~BA9
-j@(3x>%#bnxN#g*nRhJbBWAxac3iuq^+A$UV4aI8D;4<P(ro|YWW;~a|Kut>vnoqbQXoRcT!?a^WddWiFG?88U@B-jvcWQ=F9kLG
-p87bwR2s%B7)Uig1|hW*1(G~{QE&J8vLn-6V)G5Iwc>oDEbR<>7jG|p$<D6I9(u()mt+5xaPF6Y9Brz*THe(2st^V*`PS3J&uPLd
-nTsTjVS%9`-B;49QY2BvHnZtwY;a+uw4Uko4YuliwU}ko@uLPfD;>Gv<JFRTE8oYO7iM6CTNtJ378g3@%ZI1!VFP<n!oy~5hn`L5
-_4mG4BnLG;g?{}$G+ji2qNO@++xa8b;ukSaywr23e_s?KI$K5Qr$UlfXOSen9M~gz9lsP@J-x|A7Ket<=a!G$zJ-(6I2WA8=le~B
-Tqu0*pzL<8tKY-WaT)sM;2}xUV!~*>>t>Y7RPg+mg)+<O>WU0f?uT<?38Cd!jdN<+A_Yf0+Kt@C%A2@8_w(Faf*7~dFX=CsobW3Y
-$VE42gnmH2atws)L_p2klJoTp$8XeU8;6|QRtfB!Uo*TokLDH<%Lw%8PF#r8dX%KxlaCsnz3%#MR+Ctmdr5hPKQzA1y1@|IL!;SL
-%!s2aX6|)O9?__l0VF;4IAQ9`Hyu0XE~-~y|M8r1IC9kP!<VU`{P_#K!F}LJDb1|@&t2r5)lSSO*2{GPyw59h2tqn0Q<Bdxxa?tF
-eQ7n{kKKY&Z1~>cGczwCYM}`{-X*6pYWin-G?45BSLfV+gg;&;>U><;N6`TD8ar#<8`%YB>KnOX9Syy@g;E_e$#yuC&>bB;QT5J}
-G5DP1RafsX&bVKEz*f(Fn6peZEoei@%^$0-S|*0fyuDQkKdze!K+3`VDEz4}LG9@q0|9_^BK|DoM{lWR=%BlY?t5r`Q3?r9#;RW~
-S3lU_8jT&D6aH7_a7Ae?Up4NK7mpG$>sCYEFSJlA{U@3E&R6CP2nlxZ`Qk@14Oc{VtA}I&G+y(r)R>=RhhuDroqn=nG4=Agg6-6~
-a`8XcRCeqXgK<&g_sx@@BRsx4lzVzRO$Id1z*K&o3*No#{-!?m+s38mqg}n;0kV>JF)0<R?+Y-gslOg6w&GyJkj2-vP@ubZ%p&#(
-NJN(YEQ1OrxW)H@3Lp~0pn~85e?3(FDH>2?QpnJpmO=L`9A?CvGflsE1N6pH8{IkCm<0v><Fa)Rg)lFpSCb*?>=c~QG=g~eD2VXj
--y_N2$55D+1!eQVW8ws-lEKa3<I_1B$r8s^FiDW#Y4DN1w>II~QM{w+$&On@RPAS@oWLHmL@RAFHds6m1PlWL0{@nHvJqC?C&So_
-h%7k#7cbvXtxn`b{q%D2n-a$Q@b=zM%M~YVQeuNlEU>p*Z(xarDg`yFhKr&pBdduGVVEIUNC<Es7y#%m>5t_jknPB|*_xe%4?mHe
-f3UO=3{1$8yBz9}Wnq$b4Qan(u)owlZoi5MDoGKpU+{=jpgX@wrzQ`H$#UF-^}^=G!G$6qfnfif{NAP*t3(|*92C8<#kIU`3n2Zp
-8S4x*dfm3{Tz&o1H#N8<iCwck_SC92NqQj<-iCtdIupZ?<1Fl*nDrS}2jel38x02uCMGNd@F(P+Zw=x&d89?}^bS=VqA{7Zu91YS
-Z65MGw)|FTGI};l@CfU+u1<44Y=jf^sdM<I(OhD!-xY;(2koe%i%Wc@S@ldM9Db$8Mo9+21R?!<R{k9ns^0;PNYoK$rn3S1O_i?P
-=?~(rm^WIow3TTU-qGcL)U;*D?`57esNpi}x#qVqUu@itNN{>SHLIwMVD4#YeCkvC;eslxm?|U4jztUu1tNfcD;XdlX<^A+z6+*#
-wE-Te(|`Yhxx{lU%OvYxf1>w`k#T0Cabidys$hrNT1w!DY2IQg?tL!UFLS}|%}GM?Wd|o+n%WUHI!$v5#<J;#xuFa>BRn1e83YRg
-aYSg`2d@<?PuQZu8E?y|u9}Qr@WJKuF3%8VxRvSu3{(B3t-gfG<4!(V{u)y5wO%w^N;0L^FNkX)$7ok+D-iXxm40Yyzlo?(>mnDP
-XvQUsLIJ=4BZ%jJ74gOGI(N%>K<TxfVw3e;vJr03P?nI4%)~;_cv36{c<U+qiTPMZ9Y(Yrj!}d*v)rGpDR3_^2DjbR`<~^PjC#6q
-Ueoi`{g@o}Tq~W9R?@=d1mM3v&&KFtrD`oarBh$T4p7n)a~r)ghVkVT@LO~l8(Bhr`<2*k?Ump(#Q!a#no{s!f_A;Sz2&Lo7bd4`
-+-pP2$w^qM_WHGZAXUD<L$Q)^-6UH>kO!Ge?2j%n<m}`@z@Smtn(I+vD@i5(Djtpx4<5Nps*eTyoYi(WwV9S~{m%`Pm1}Y%qR%hR
-d||^c?YgD!2!EkeOEv91`crzqRnP<ki>7|f!#Bkk-J96>STXR4W9ie#O^d5mIS571bA~yJRs9?A0W^srr*3e8D#L_~2wR`&YrNC#
-U}1jazqJ$E=J}D)h3Bg3XP6^NS2kTaeHy>+y@%$nor6@zi&2M~JWeMYkTFJg+I#B5JSgM!9gBhH>akCrPU10xUg-1Zk2x!}=cUfm
-(}DRM{?at2R!u(rC9f69Q6{`c;-31Jf_6oovIH0?Ow9A9oEe8bmmCyjzalaE&oLN&(oT*S8+_URFx=ziWZN{!1o*|78!1!m)M^|n
-rL(5T)@5%jwh;nW-<Cah7ukd)-;P*G@km8a=J%#^jiQfnyF!c*Yao?%;rTUsFe-B0?~8%-LD&yMP#_l#dmMz~h0`wCuj$JS%F;>7
-Em6(OXuDpOySQi(`mSYD>18UWR&`G{6OAv>+VFGMCV7qQwg3%u)=0uw#3K#;0};K*U7wp4;z0l|ZOblBAJg51H>NN=`**<1kt=Z1
-fBx#k&tKI|jd3n_HR39>!bST76zY8T%=z?=srOk#+<fr|kzghvRF;!r_*1KI+IYv%nXz-|?pRD{r2W;e#G=EmoOBFyjEV!|`(bP*
-LsZd9>cOpLkl1O??)T#Bg_ska-IlYda>QoVh_(S$5SFN~o}At$7(ZG2eODIGyX^^Hr#`SgR!H4FbB4Xa-J6$iv0q$#oc|UlGc3m-
-uHt0Fd?D1^RBHq1Ig6rmg4KHC!BP3XHsy<<;u3N9xM4#q$BSxmu@@7>m`!CacU;G537agcmv8Vs586fljxV)3Z*x7^P-R#ek79$~
->k3yKKG89^btt7*MB4mR)Ku4tChLUZgq<)2xUh-%9o5Wpepm}*+<F9$f14^tXL;)t(P&m&Fg82cU~j>w1b$pOy6UfSV^DlK+3U-8
-*Rt19++uBe1E0UBd3%;6;D&K()2BC_eh0yw)Kh6D5$nF~-jcCQpyrNsfX+_XizV9#!CAKrOnJUZGV#;~IHX++qc}~-bgb0oeE!U#
-^d)7YaXLj$*G6?Rv9jGqt)I3g4k>->%L|d2QE2kJo5(DdWEH<AE5;KQiKwoyAO1CRrW{t<A2Ilf_!x-?(VS|-W4tOAg^;9puGpCP
-$v?m^Q}PwQ7e;MNLlfnyuT;Z;>9KQ88+xw=)~0P{HD9OZzgVQ8#x{MM=<*uZ#CD{_q*b-L4!0kpG)*!!r#gl_PTQ&dFmbC({nWEf
-sE?19LIPGn@}tT}yQ)>Ksz^wq7I~_Y`rRe2P9M$BnK;C%4h$CZ7I8_kd<XAX#5R4@>m4DBHP!KhThqL*%ExzuXj@7icc~U1A4aoi
-I=`A-toE@02pPYQrnl$-tj#>(J3C)OGXnXa%cnRA-nP-+ZhidlEw!z2NU&=C=?$%}bjPU24Zex@+XQ4O#9L169YD}^ej6?6_w#MH
-&VwZWU_z8gtEj#tjnY>CpV_Fp%LWrSyfHzvZ5dKmz2yqV7K#s9HJW)OcSqwDTFL@S_7z^KGm+QfQxQ`3`SXl;%*1=ObS<q_ZwVON
-T%1lW-MRv<C|u52j-pphyL3hDPE-VL-wtZ=J!0bO?paC7$jW_G4?>?LG!jT>if%JIJAGw^L~O$d;7yj^FGIjKN70Qy_&gq-DRV~d
-O`4(j6eE+-YOwWoOC+^3`%SaEkGDEl#$`3x%@_ug+fF#|M%<2o1rZC32>3lX{Id`dmzi8H%Ncf*S))g`To4a9cvS?BDRdMH#uDd1
-VaKLM#e+u!AprhrDEWIJT}_l-L=53Nz<zV?v}f1sqHNasj#gd|%QnZ7h-0gbp@sUG%9W9g6ay0$2>|<#)2kPK?c5QDz*MGcAh}Gr
-)f-~-ob*X~H^#$T80ka7^DHr@DW1!rZ%8`%m05{N;GqBn;J+R3|1acddJk)*YS2;*HRRU%iP`ptm2H0LegGkP_Wr6eX8|-)euUG5
-Z}PNNGw2qbQd1Wqq=v-=BK~_G{Cn_rX%=;bPikQ@0{bl39uO|P799;I6e~oBF=d`0U_euSKqEBG%iTZd+;xqnKuWc*GZPg<rv_la
-Ai#kC9y!(}7Hs-b3JW$HL2}m7cJa=KsO3l`1R97`P(^@N<DvD%p3Ze{A@dTU<>OYe*N9)TBS)04Ikg}RDJ&Ws91Q4hnGPQ(U6Ri=
-r4tr^SnD6U`g8Ru=<Y%0h1Tkh%fX`m!`Otka`3l859`QAE%cH~U0bnqi$TSek}q#0bx_z~aS@Q<z<<49OaoOW173gjW<PXZ5=^|`
-M<P&`$ZF0;@CcrT#WIjE9UFahn1kT5Shf?-b;xU~r8k5SG{ymJZ0Bll^(B-BQzD@u!omHO8(D4oJKZ$w14R7xPy!vI@JtqW!&4G`
-zfy%9*OJXt3;Qx%?}P03lHT|RZXu7mDRJ?V47!;1tE-v)9Rn-%1stY84hSv;5#cWavOf)F^=!fyqJmCLZR>n)Up?|PJ0j9XO%W9q
-zO&OX&}_H{2{WoyI*(c1p}n5(WeXx&8`p<1;mz@Ef~*J-@|0#ck_<8hDk=m9?oXPYO0zGPz6+G674`>|UUnxuinO7F63nVnYfDC>
-WYbgrV(0$)YEuSB`-E6XjM-6`A&;bQC1VyVdrCy_#Yg#Lh!er_HH2nJY#7+6@QA?w(tRX+bmq{&rlo)rK%CD}S%Y@MZz9)gJ3z5i
-lY2<-8){q5IqS4SL3^YGBqNglTz=bjpG_62J%oqij}k1hzZ|zoDD!H4>s1u26c#B41R4CF&Dw|Kcbx4Q1xEZ{O=zs+4rNP#Pa!Y3
-RP4-4^onj-A`lJ_>fJ{|7A*X3nX=3rkNeOA`*qp0=cBx4UM(wEF1cHoyTUCwYkgANCU{e9W*iJC?7zqQfC_Gt+;621tRIz)z(-6u
-6|v|SZ}1c4QlgOcL=*g%Ev5GD>+nej{XKMg11pIOotATS<ad)xQ(_-hdBy$YE`1&jOy{M_f}p0K&d8!M#0iM75mA8fz<b*4wk7oE
-NPS*%4tdnBPZLhif|tHjwSb5EINtP6H3O2};_wA_z6ojHS27hgZ3+666p2s>n+Q)|Q;66}Asr@Q^+#LsIox}jqUW)&E3_gR5-}2?
-qJy8kVuq3Wc*L_lUo1AuV!!s7Onx((Qv6ENIdOo5^xpO1X}Eo+id>yqW@2LR-6zxmkLl{`#zF4jd$R{!#zz<|uClr0QW|2gEOYy=
->+ptu+BIq<sQ?LHFYKolqmu9P5S81(uW1uvhOp4ktJd8@-uE-!Xi$SS9R;NxgPlXmIx(&ZRl3gu?v7XS1v4c^H!Vp0M|0E4tAt+l
-?b8w0EEtOLV`hwO!?Pm*Ns4wvol=iyM-Pi))NVfJ4<+z5Y>uvdi#lKZXwj;@rqaouPJE;?hYok?Z=pg~S&<XD6>^g8AJp_=-(>_l
-cPx6WiZxXgXV4Cu9?YH=R=vStQe!dkF+Ghf_4^@izf>VyNdy!OmwKPz535Q%u_v6I6y&erqyN=Q!f*UqF)_rP_+zjfTiM+G9Y5J5
-`*ixRKxo2S#dDY+{jBYy8|#NwkIk7kl8&^$ZWxVDM%lnJqw`LP0wpG@L74}_`%kwgMHRQ~o2U0EmeqAv``xMCU`D}S6=|4*>7T7d
-+`)^(ma*O4;}PI*D{sQ;E~7)w5Ms?24=qeWvX@^xhYOyTydv*Dq-btkUK@X$I8b78j>+sX1a%?cpY%@g@F%dZR>PVUYXxG*@Eq;&
-I0S~%H0znq)575;G5CzKMYpt~#SPKCi5%B-Y(-IuztkJHD7fDg!Sutmn(k0l4}~)a>CCc~Fo2|$?1F)nhGOX(w~<8JP5PF>XkPG;
-{_E?E>yj2pvYzfpfIFrT3RV=@{oul&FvG9Qdbh@B@o1@-ef4$-?-#H{NI3M@Q(Yj7<n?O#j}6zoZ}e1RfTo8VwVj9nTxLm`BX;Sx
-x>u;V$vR&ZYak<R8V5|;4M`sj3I$TQ$7DRd)-^Y+p@2TjHW9TBSgDC(7bxh<rI51*PZ6qx5>*lZdeUij<3euGx=4YO6Zq6(Cq!3j
-=XJ_>+UA6Sa55kG*|Z<BSt`2KJ_GZPk1E`O&@ES-d9BYMo?nVFJGqg_7jHg^{$uZS2MO-yGsUSCP=pgd%{3wty%Uzp_8U)pL4h}u
-7^t6bE?Q1>hCW{4!Hsgg`0AMq?gWS-Qx(g6oLQRR5i@`OZXhQ7t`kgLKxwlnF*y==gZa6#cqQny0IO<TMoPq-*5w`QC&@=iIo@h6
-Wrewr85_Ke8TpH>v~AnKgjBg@s}tE0#2Axtsapb}{irOhWM9k?b>Cmb5ipCZd*jG~IPYMBqJzHF9DWn-vFKF_wjB+PuHL?JNE#gq
-kFcd~jubDp8+HG<jKCY|-az+_e6N5gS)I18xQErK@q47GS%^3z{To~%WI{M(@NfT5fd3uH*SsWWaSWtKHOPg%>%A$+JmHuD(BC2t
-@PA3n07jQi*Z7rxD&lqEQ-@R1fCK)lQ6u|`2?Ym$1O|hE|I-1Uuj$=}040eyEb;>j#z7ioK_NaAQAi|_Yaa5i(P@Dgu<(C7JN!M!
-RoEIaTkX9Wq4E84zkeHeW`#=g`SVX$Qbh25)SR!3A}T!$COkYW2>efyXV@B%y?kzjuobNA>10;ES&vIiIt~QmyYlYYdeG6whUYo4
-OTtpZp~1t#0{<CuqKxd>%(l{I%RI*BH+swIIOg2nN(ayqJd*F;Nfj0%l}PEJ23Q#2af1mEkl?}pcuW?0k>-bg8=LDP6#Smgr0&+T
-uc-yJ=T@AKnDKbwr4`5QG=G2)>G9EtQx=v60sXJ1p1+2gxJet0INzfy>AB8Qn`_QTUDBwg%-Ubr7EJd)ks5i!`NxE0jq@H=FT8bh
-F}UFHk&yl}_53v`d1CrXg!{;BW)Y;6oht=XlXW=Kujz#l2sXp4D3y!hV|(++Ib7#DI6<X7qHL)pfRqq4q(4hNe+@_!$Wd|pL=7um
-+4_6D_a&&Eb0b3gj-T(j!A1RT7|Q~0P~RVRhwsfMd(3H-nDu#zX~450VI#vM{GNLLPL(f?kaJ|*@>lu?VG&Nt>vTci_2!le7Qfve
-*;!6EJq0Q!_6?frc<Bmx&y#*8KSSe#_*+}z2*Hz}AS3<$=KODV4Gk_cYiC72j6!pEhU}g@<HN*#8RV;ZW@7cSUsl7g>U8!&j!7wq
-896uP-_}TV#RmN_tvqr)nU#SIs2C`)zqM2Ud71fVc(*l?Uur_bm)=nL4J;_IPw~9^*0*{3hpEQ~!vgp=6ND=(O9sl(MNuA8s@C~r
-z>R*ioHDJw6{2DWd4)`fh6n-vb=^Tsit}ucNC+bqQQ|k@&xrZV@X+E!p3z5stpw<MoPpO{(%f9-MTF?@uE|~IrC`Cv0_GOKg>wSI
-kT6d&d3YKq8Vbx`(`_%j9=54qWhPsfPMJvtdDj`28yCg8G#VgL*)azfKbSbV0sHznj*RQjhg!#4`u(d0AsOyRHcX>>^)kod2r*+Y
-4;mg60Rn*gvo6g5U0=yVL4}X<B;;f>|LR=`9HZ`5q@EeA;w0H^VuHbOYx?(<%}ZX$%Sr!j-A`j%O`L;vrvWqWw?iNhDIeJzR}UOn
-2o(k@D)@KZ|3$6BK!0-G0z^&zTvq1GC5{+=NADhETcg^o7H}ehJ<93e@zr_HE`IiH)wdP|o$-TWpK)2pNN0=biI7<YIxvkP&aW|&
-+Yrc!frAeByKc~bkV^}fu-zaNSH^$}nb2@$pFCg9WJ-Rs%PsiyjA#K<+9~O<ZMMxZ&Ep71j8=_kxdxB%X3QZW{5iSOuzkNTxLWsk
-5~zR}Z|;UBg-VWzj0!>k{=05rcXZqGjy|5L3^sCS0#%mH9K+nooMr-_e7*I|Md<+NNGxV2b}wwr(XY}x@_ZrB<6#2v%KWDBlU&X>
-<yDA**)X6U52$NMQ3SItEE^^!^!LkpAPB_UFr#V1lIzZb)0xjC;Mj>sMY>pL5te@ZbNXJ?qf`xdHSYbzJZf%@Y?}jD013)(T>&1(
-{i}NQ1}=HmnlRC|C^F;ya+vY*ZLOd2I!*{;P!bFzR3JQv9j>g>Xh9tPGW$Jr$~mjGmNFnGpyip!KHKb)UM4_A@S8J{LqO9`kxLW4
-Ka*t4+aMVM%g3b8%OqK1fqk5<dSzqKP3N)dcYANtL0X~jf@!r8=}@sSV419%VN1CP2jg)f%iXQBX5OK^`Z?-Lh|fmxg}6?&IA~>?
-@27!){K57J(rs=hLdmK=aX~9*RfD!!hJ99G1<S`#pPY4G<_rZI?YHguDg8Qok;>LkVN62W`L*<dFYfvMZST)ck^9(frJ^8phs&|4
--AQu7hZR>nuJm&u9FyX_H8^7ES8YQk@Vnx&f$5sLDS~-;UMZ-AR0rmp8Bj)vY=URpyx)2iA$W<1EO#VTDg}D(vNq-KBHF%XhICD+
-nwIS9o;@asO9%2O3#}JAaH&yY;p(59))nb-mzuV&@=A-k8Q#)OsnR^`ZnBfamFdLL<bG*noH7z47Wt_w_>|-jtg*#Z)k4;9UVz7d
-3&V02LPE`<rp524(!Gl=@SG*R7%^jxX6+TW!n8|jV2E%kPyCv<fll6k{?}t^UEWs<Q@D-3U;SlAKV&V}O3yB;Vv`RF$tiAwh;a-S
-%c_ux0nPaHKcb_1Fn`eaCSV=V%;DtVL0%)7vSH0(+8(!HIK!!(*ePZ^zoF~X{xXf3f76I7>A`xVkKuNO_$xlmK%VpC_cKcutT%19
-5!@FJ?Nkb+1V9P*xyxb@8}PSm^3PoN{6nZ5^;s8CB_Kyah52ne{(;o^(R>uwq(~gWjJ!nH(BBRmm_LXdc_c;Kp5;;YF}8)=9-aq^
-i-Ldv`k!3j{l(P{dR93@S5n8PW^5YAw@%!O@Jt9;i16^B|E+QuBa$&vIh*QUrF#5bc7|mRPbp?@1TxrvI#T^Pz)0Jo=2@&#GDJ^n
-twgT<U5j+tWU6c=)G*jENU&g-|8cE=IB1C~XLIY{zm3?zaiZ@JCdbbT&Be4O;-ZA&1AZ$NnEzp|0I?$(wwMb@s3qVN?VR3uSgNrG
-a=+>imU9J25|9wUqk|A&!2c6VfMk-jM2>n_1rY0N6eW7t3o?!9@&`Qj0|h@@GG$~2JTy!o1PlZIr*#8y4fVs5*<cMmrqpZ64<Qlh
-Jip&{M3tM!I6=%)l~9G_!obCZMFGNr|JhuRCmYH{G-DmDi=}15wJ)V+rW8C2<;RIKH$R#ZZDKZ;ClWv)!+@Xx5Wv4#@=uUs%Uc=0
-qRF4N*wHV7Fv)UUa}=5ShT1Eo1Eg@s-@R!81qpBq!_uLmL%~QO*nh$jED0xRm<SNZkCqTpTpCX7Qg-+9P9<f^UMe_++hh*$F9rNb
-<VpfKtnm0~2*?2Vf7lXCaSJU>Ne4?{K1#+%@<K&(g@rTHU!{bYESuxOrr~$^WY?bVsbEVsdQK1-3MwiH5%iBOC5DiN5{wB4@_SMK
-+sB~xW84xy+v%VpENgmNlPSGzL4e>=BrI21B#S4p2nUoF0Soo_T=Ea-Mi($v2gv9$u-O)H$5D=3HN-kBcv$5Cp05y`6z$$(;~a#j
-d#~LPPFWcF1JoJGnE-^y5ai$Am;XO>L-`C;kQAk0o!}5^ljRmjW94HoXTGaQ%Da%{o93x1N;zVB?Y{z(4!CS{BzRC-5OFahQy`$D
-z#su(|E_K{Ze3MmF*PJnRb6!bIe$0UGf_GzBe+^jG=z3AQ)d+`HeBuokm`q<pl9DIw9!z>5k{7dkQRuCj0ge1gTSD_Rf4FTS}N!w
-@<<vC2tlt<D;At`5p$6Ma7{4ATr@H>&5G9vP&)qi33e>83oKAztNtjbuN|Q-5i>m^DFPZY3?lGvl^_b6x(XJbGJ?o!W=_#q8oBL3
->y|BEB|6!)NjM(`ix&CDCn*CRSx>fF1Z=_^14^&bF}M#pV&?FoG`LhC9LVp{_;=lZL5;$qqKwO}fFZ#TZwf{a4rNMwEHrJ-U<;FW
-TXc8$sG;LUdNE6oZ_Ub0I^3ztnbSi~vR5njiObFmTZNF02A&836$1Y4L<9Y~Ze%7UB?2}DEIt_wVO||5Lxr34$WKqr44&8z%KjyA
-UDbR{bZ+;7LBq=M$Vv?cRYc5)H_|9RDV@MXbv`}BSCm-fAS?*{Z|;HqbSWVW@`^-Eas)hL0A)e~OHnwdE=z}_2~i<qmM_^NX1d0Q
-@jz6<+-c0I0Sq|-O+UcGia2vwDJK0?sZc4Gkv_UC0VO3I0Rl1v^ryNZ^sg02=w1`EN&|#>d0B}48A&TTjFV3i5QqrEH@)#V;mUVq
-UQ38)MyTJWiH6Jaa7uj(&7%^(zT&*|39f+)QDRp^<RnKY0b?Nj{#o|_)r~|eEl)-*OU@{PB*BEMiA|;*NToSfX;3mD%z{MMF~dg;
-78-5Fj5m^SWXQi1dz;4sK(?+XTl&FBQI`zE-u|9FgHufnMHG*e3<ehgf(ZKU9R9bC6^Tk*nuJ1%oK^zD$4l{wP!|jr<;5Pim#kZo
-ie<>GH})P!lhv}z%Be+%jD@_vn{4(ik`Sk<9mi2&Jhj@|IrWaGQ$CXWYkD~ZW)dg?7!48j-~0vx{#E!_G6Vn6H2B{Vz#p75|L<}7
-`vd$}$o{uZ@;}J`CCq=g=zpX9&k_Du^8fPTk9Gw3U%G++Z3cgo&HtD0j}`sjssC_4{zUX2NB&p*0RFLM_xFDKLwxz;bOZmPdHipw
-f&ZQQj}i_1vr+y)KmO`E{%Z~d;J>0s{)P4T|9{>8Li~TE`~LtpKxRY""").reshape(27, -1),
+c-qyvRajixx~*LX1%(vu1b26LcMb0D?oO}}+&w@bNFca7gaE-I!Gebb2<{#@b8b0%FFkARJ=gO;e;apo(fT{S{?+KM_c7LyPL?Y%
+wi%$}HP?LainK(oc!d!7r(>E2yE=LDVSKCFHl|ufHif$ZY+NTETyOERB^(7QIjphNy)iL`tM^Tn4d~RAx1onRCQRXX1k5r@_INek
+{!U?feWvhTY9?z{J?u1LY8hSOAQb;A(Qocq7|(~_$>~Exv4z|)mge#eHrb@8AIw)r<#|}1QBJ8yBhB3_RUh#fk4$ge2TRk+kUcQs
+(tOfGC%sQJ+Vr1)wXqoXq();lLM)VCI(B{_ZMq!hHh>#TJ+DGcMeiqcTlS{gytlz_zu*Ayi!ZkhaewOdnnv?LSVU)pp3i;+7J*Em
+BH)=ETF|&P+UqORdX=`jsRCFc=5mZ4xwv>J{z(Ph4sB7Qx0bm20vF6;r2s0evmj)`zmgQ8KF^}1ha}v7U&LNKHV;U#lyFm);!E}b
+MpUIH+dsFvs}E(4mW`9p85Co2LOqq++jv=(geS=Ot&e@9=!q<>jz5%daW_V6C3Czm0^?i4%qQ;gUi%e!d@@`;r#Ss@ZA*?j^FeYS
+1f7O?a7`p@aR-9>H8`m$$MC;Ss|ZC${!mL1!~;&b$>;rQp+wRbfSXx`Z4`+=snMMj;n(icL+(S9M`E7OEoz&m2#4`Ul@EsClimao
+@rcQ1bFo2%1JL|mhy3`2teFp9A~J(M<z^=L#)(D)arcC&>NOrTHEu)7z`b}lkDDG(Y-&@ceavQdS?f=ACw#-B8?0hK&hRGGe%8JI
+oVJFJC$f|&?)^4mV|2`XbjY_L6z^4d=)>9JoUY<t9`fr*()Cv6WR*PiKHs!2>KiQ16$fz|^j8|q<WlVPX31@#@Y-52bwJWoaM7;s
+PV&RquaE5Nq=ud89p<E7FxvLOFlL6a(~|*LcY<dI@9W8PZ=ctYa|%#!m*G-yLcU%bCnHq?hhB&P*YyZu?2k+~IrBEk>ynEAW`*m8
+>sv3y-PUV^+**=qSEwC6G`7`|{hWIJP`m!9J)oQCg)=-u(WD+X<D_>eR-ft8n&6@8A*GRf<jrSS!N(CXsTX4}{l>qaDtU-)A4?5Y
+x3BBOOdcaFZ0Fdt&<QYY>MFNEt{^9bI=+x*PR?!|n7DRe58ZxD%?s}s(dZ;y<gJp*M5Ma>v`9%@>}PiFexGXPO!u<EcZp3W(vy%g
+(^%g-9<RFvIs#=s2?NxHO>YoS74j3A6-~F+N~x>kyV_3Yv+b`5Ta+6!JB8dX&0;whh#UbTP%194nh7b_7_9FprMGa?VTUvNbta*;
+h<!`9c}+MAbGaesIX_+WEVDz6sA9y}OsB33`OE-q&_YKjm0R6)VU`(zW8vyzvRr)$<3<Uw<~%)1n&Pw|it!Pi)F}i19ekgaQ?+~I
+8S2a!<F1=P=$_`1aSh0W?DJx>b7fH`khV&g?_PTNxYtyyH<Z|HTKu!EYg#$;2_UKPpl>mW@9yQsdQ=nrV$3=Q`GZhpg&+mEw#kZ$
+fl#(OxL$FQ1^WERg7__Ws#o}eaL5iR?e^8J^BU#4LYQ%wCADMWZ_c$-VuhxtZDAYJ*H5}^Ty-Z+Z1{c~5I9_C@l_I+IwS179pb0X
+r%~6mFJ@dskR&t>z>Dji#EK<e&6YoYq67thvaHU0GQW7azeIYFU%VR{R5)xV$EQ|HCfEA3zQSISo$S0*ez{}jC%!-i&8~}a#TTxN
+s&&`SHx=+t)LzmeO@7fU(Qo&F(62rqO1PwcgSl_Z3fYWXVTPhXAJ4%3^3|Wa=Nh^d4U2AF>61*^j>UGAl0t{;f~d{fo?NF;59|nx
+*lKf&$W3dx7GGk2?$uL_G1YA-wG9O`f6dwV5d~3rnh|-972;WRifr>EMKoJ<%<VWfFd`p{?k#Vkwvu-;i@U~Z)5R>5udDGD_AVA_
+AGCcggeN`d9b{Xo_0qcyuH)10GC$ojXiuwjqAp$_IJQKJ&lq;4+Ffc4ZfJzI77c-=ICaWyYvswG)3qt@a#dQOus=1iIeBS0`Q_P7
+(~q2x7nzBNmDdW@_ExaVYh9PvnmYAC@RPRs^p4m2$<;;Fgx*QQFG<aaOyi6deHIXMJ62+P15{PPpOq)EcfO2|yLOIVhy>fS9z&!m
+xRRZA<RGs2)LFf3_-aXFF(o)=06#nIq*{bU`Lh~b_;6R4cq=^3Z}E^VkJ+iOQQvH^4}N|ZCS#Ar_+tGKMIP1n6L;z8k^qU1(o*FH
+o|ssv)y#zux$m~q4kO93>mYYF`Lx{)JGtxIjB;1GX-;vw-75Sn`bgoCUA52{{<>)~Xz2!C#5sC?-&jQU2)pmhqH6V+?&!NYN47BO
+tz)eYYD@c3tkHD^O~pKReK*~7jQbiJU03E-u_-y%UZsW57&A$yBJ$%_r9d(^K=y-}n4u7tTit;v-=KItbn0THNvetru*-L^pWa1>
+h7;mu2p7~bk)V3h7MMZGjx$!PN#I0rf=`a0&q~}QZu#LMJ~Vr=t_TUBEIyJ}sOG6VHc~_|Zr9uE>V)BDz)PiDTi2&|4X>iF!}paM
+FQsbqO*E)is;tRZ^H$@JF1RMeIw?>J@tS8lryX1pd6Y{=@ySl=X`}N0MzJoB5?UzbdR!X{-P+Brqt8Y%9VTowClH4uO)V?WniT<R
+3sc11@Sm9IH*&>l`N?l)(1y^90uLJ=nbLeu5N)F*h+t{<<chrh!B_ZA!~~`1KGIpyUl`UmMm*zh)GLaL!cM-Qv*FV<ayezYy~XD1
+b&Xx@Goown6tZHkz^{cCC4X~022}7~N369e6KA|!Db>*EYgkFzL4=H&3kZL)H-(R!x<Oamvg&R;v1jvqA;U3rT06E?a5mH4=L-OW
+x(k!LVf^7;2#%Q<zAsr<TPfwXuBonka!?YTq8YUo^cGNEKZc*nt?OS)?POc8i&)m#&Pv^3d`V>!*rZ18<EvN(zf)Hcs(U~dj^vgO
+Bd4zeOhaP=ZHGVTRmi$+u&hIs8rj-z%odK{%1fWHtIG{@hOvhpm(bfKK^gL?J(Yk#oTS)esnip4l^c^Kq?ZLqF=0Xh)t!3DdEYa&
+ie(!e$8E`CJd;doW5^2MNdx@a<aNhn@^k|++NxDS^;yGpdPTve2qmtlBfC#e_&4M~$)56Gz7lGz_|Cn+B5yYUEpNEGDXe;<GEsjs
+mOtj_{-SR-lwnFQv&jT;AVC+f#3+0D)xz>ZJA10t=GEZg`K3Cys*3e$tco@q=W_hVOmF{?_q~)Pf{pR331{b5JZuDL$Ura<@cZ?<
+!cE54$OUMm8aFW>@`8_T;!AwZ2R}23#y5uF@P;ZZEmD=J)&0O$XEjKzZ|jekWNl$h&xp@+PZcz#)pF?8?Ic>(!JJXA+@qCiK(a*P
+LMMcwKp_wysK?;yxmGS-0w}1+?1!L0Yf};&DFVb&YtLnJ8zl_tJ6Pyja<g1_Ty{M$HIy~v@O*hVC(JN_P5Z1PT#%Bn7@VVk@M3d0
+Z?YjmdNuS*Fngc%XI*1q8fs7Q9#@LqSes^e2zHL2i7lsPAl-Nit$DF$MeS7~659}DHFPA%W`ZFjnYmQ4*wSDCws?|6=$l~qVQYZ3
+xzmf_0-~?t=;ZERLx>-n9|O&Q3qN(jO`5WE!|Zns2-A=ryZMr$gP)(4T_cX8&OFjYWwl#rHK0!>Y1O`aU{dcF)WnQwG}m-lmx?d>
+(U4!#&cGg{C4DC1MYw$c)q&zqq_ytFb2H9Ob=G|)mwJhEt|a@f*ezi@w|;9R(kO3TEM_!yk60|<gbcypT`hzOINrfL#cOX<^M}@M
+J`K)V38#poL1_9Tqh6pT?jXMstt~pR^RC7&^PDkDcQDIleKbiaR1;{`J2hG)Xc?lH3oGNLMp&S9X^+lnpL_bqh`UVd&Vc6}?^vT|
+Vds{7fxVf*V8V#-rac7REbR?5hL_pTj(VRBHq)hLiJ7-24L3XC{0zyP2EEjn_@~F@wsxsw<a;o#>=9zkS1UKBTzp26FUlL&Qt?_k
+Oqjr|o)|^^)rtqmZ@yepGJ=7;d9*$A3gk7~$;q>5m5@D6t20~iYk}S8T|41IA?(G+%WunS+-_x)Ct33lzi7wmYoLgF*pO9<sVgN&
+qXv$ZRyDM^k}v9zXI$>l@Iof>Y#i#|rxzr+(6&0uaB2CA1%g~~_q(oQ9)B&|^!~)v=y=|%ADymXqtg($3Mu<CD90(5^w3HXGAXcC
+AyAwWMBP^{-Fzlm&CDAbARU!X`;xJ#EB=IzIbt;v1N+B%(xOpI)g)JwlYgiz(qdSWG)N#J>fLD;XIM8uyYGi+N1HIaa4ukVtfFb4
+?9sVOvau%D_HbF`S^jZ%ELTW+R-XPRQ<YQ{U+T$epdT#E;$&X#L||Zwb4Gdqv)vhJe14ZLu%Dua#PRZOck}Q-dnS&tb+YwCW{=M1
+gr7VMmL7N1w@3Ta;p53>8?5rI6Pe1<7mjGvUR;UZJb2$g6{q9UCI~`qvXQ_|@s?5^EI^f*M5_h$U0IZsQV~JqG-!o<bFj^^gL<wd
+^!P@Ls#;-8&d=bq>Fnxye`2M^!l&4f&Vh#pR1tW<q*}q+kLvl;qYZqiQt66O$!|}EDx_~V$vs8NAbtwNAiB4Cwb7n~)8lHW{7rB*
+@f$TuiKS_~(^q?N)AH*^X+zn$fV=aqBJ{1{Ld?}@)*t<agWkmXW$&4vpTVNAQW3E=oKmx}c$*8y=oNp$7=k>H^@Ko59T{%5*(a?Q
+u;q86?tX_?cMdEdasSk+aHq0Heu4R!(g2TyEkdr1;>TQDw%|M43O2zkESo|M@f*iIMBlIQ%#KaGcl|f6*au;WuV^i>99PD%dD7a6
+->?MS=cG!g?P+&<WA9ME-=VJD8W1Z`82=<>X1*n&Kk|xUR;&L_QkEY@^Mai8P{TZ$3FFf=YTx2pPaAJRpKI@$z0iOe9nG@(ck26A
+C0dFW=N>lbS^?$=BP$y!$0gN=l)Knv(41;@O)axyF<nBGHKnmMH6Zsb2SIjReT7yJO#8^Do}r**LOx+t;gjQl6s!gM_9I^I3!D_6
+iz(f#cP`p%44C1ZUwOUzf&_k@CKp^m9#J!?#6~)w_$^{7dF#%H`({@5$ODVvE?<&Mx8?O-$zSw<@KC1M)!(gP$qZ_ILm@qrqEXiV
+bz-CVy_%6Si*zh1S7rj1`Kyf~<qZHF{sD1Fg%#2Ix40<H8UpFEebXK>*V-g-TxA^W_%=CZJ)&L{bWI#GQ>Va(79q3~*~h|hdZ)4-
+-ZLwYtBpZB5G$%U;&_81do{a}1qbUTpjs!GK5eEThi>rm^n0?C&Cp<`D!6!Y1q-kSm$q03*yy0w<ppwZMPJxzXZqEAav%*6)~@0t
+MDL@?H#uN_FT;9DrD)3@^_`G~^}~3yabixL!lSnh11H<s%xozC)GqQ1yR@i<w3m-{Yz=O2{K~5+qr+9;mCe<3A0CN#sdHGEQ>{qK
+{OR_y*i}n+DA693RDor2c|uhJf`e(As_*)JTsaio-F$t?<R>h>W-@p?tC4}$zsfMGq&k&Qm28xwY;QP1j&L*0oR0QBvW$HJdMn8V
+*!Oe?8k4$*u5lx!&KF3&*%d@M6k9Rfwgd;ym|DhWq&b_=@bl#|d2~{wX-e>YmSByj4-cd00(U)FHJWTfT;>^cF?nSLZyroz6NaOE
+kwc*FDqVdf5-9JOT4Ygv*s~!jD;GIM%o~t>!1(F6Zj{78hEQe~HO|OFbaA6Jj)=xMW;C>?`OY<1rJ=am*E;2-bTq0+oV97)0jDCm
+CJ@$-YCh}G4rq9nDLe40xrU+ZJBI?Igehq)4xz}me97n02a&URfh=q6>uMQE9X|rl_%SiGtTm_(OP@#z-Cg*SWvV$;d1a6ROa99d
+wZUu9F*oVshoY#2Qkg)A&ZGUe!Z4gStUhneXW=EPo0`n;pMwi4%4@LF=nvGqipgZ|&@m?#cP9y#zIx|HrZD*4Wt?N&V|NVU>J{Jj
+jr!Nf67w&2q}6@72@mcny0camnc%$>ix4#Z&Na(<P{j(Oos4V_=ABZe;eX#J7Az>E7QF<}JVo&ckkw~j|6*o`OJ>^?&#{|8)W8>y
+^&_*zbKFB5|LkFsg<<Dsdy$N~LRYa?Wl`>!-1WAW21|2fUiaz2$rYH3XqH2G-TLeRLI7v=aAXu{UC`>0(9F45e&2S%?nUnXguF_t
+@&KO~Qh)>?Ct==u_S~|(x>9}ZaA5FQ9JDy07R3#YB{ruV@jxGL6XACq7~dw$+w)3%tAmPxr{kDao_o=?7GXYX3A{<{GZQCj`ne(b
+1#GB~(6B|*vm)$LtIoIC=pFd{vb*H^nH;LxPa4`)6-7bk4~W3a;QG3}6Y)sCIcq8Sor`%H`3Te)zzD(yApybv5vu-FYla3LDNKmS
+F|G&eNkOmIuN!1V@iX*}d#$gWnXvsR;L0LX88z(N`TCc<o|8%ps3_dsUlsj}Aoa{$a78>q3`ArA0uTiJ3-hUMT)OBErNXr<w))Ts
+mJup5YqyYrXn=j{gk*AY6X#=a5lZ`T(c<Upr|YhERrBg4#nRIgQkQpb+J^B{pFRyog3zLI#PLZmQBc5$fd8Vegiwvig2>?!pRPM>
+5flQhoQUPo(@g+Jr^7~)Y{GH<5k2ESTJ*$4A)=G#+$A6=bH-iB`_2RPx?hxjpZW`!p3g79N?3{TrNV{y=y3=T(Ev~Y7zhLqcP4F$
+4^hKs*jZ}eRO)+M>j>eos8{-?PBlFiJ52z4Js`WIhnR7D_Yim3=RHk;ilW)H-Cn%fr<m}d;V0fBtM@(zd6-7I1RD`1(K!}EBG{B*
+EFd!ITS6fch8KCP%0blecH7~4PTCh({ZF;Q#243EKh!@c-2^5VGq3OsTfR)=J5#5=Vq1_XbC{ph7{s_PO~`$pxzO&x-A6BD;I&UP
+vhrc+T)HE|pIH`}2KXrv6|8<$bzzi-g!EC#W~}2@;4{t~yU<7COI`QLVwFU>v8JMfp?Mhxvd^fm<E?1omh0b*t=WMC4_etHP2x@8
+?-1NQC9uD{4Q#?7=DtG;RpvjO(hk7bF|j3#;WYxA+!FpUZ~+de1KzBv4>CM;Y|eTl@7k-FoW6diPEE&BL<K@<9HD1ok|<IP`?PIV
+po#6WXai48?)VnJt5FK`=#3-G4jxuxf)P=4t|o|PtN=!767ix@h<_C;W)FP<{SaGp{nYr(+qQj$_XMI@jA4wT?Nee{y4fH@l53@l
+dCcuaY5`wBkS4*KHsqkU_lRF7GaxA)!<m9mGDB^t2A3Q!)o)rm1rr%0o(0VV*YzLIE4H2oU9AT&vpG#F>RG;Kxx@ZOqcZxw=8;5j
+XF5!3dSn*Y9XClKi-T>1>bHkEExu8;?%~z?0s&iMv+6<yDYilA@ly2NY&Lr<Nflmk4g05U=W<gR+pomTx6!xi;?B>=qP?`tN0b^G
+G51~l%V7ED&5zH)-?3wNtXpL0OFbkAABZ+crR_NTNOt0n2;KM}+!1_?f0*3G%4v>%nkJav#;GFv<&V7d{HTE68~2uykN5Ml^Rnk+
+U)tejM9V_YU1=6E&$U3~r5(|hvB3rM1vwi5gN)t=e5K)y&fUxaPB7QgF_!B@J-?CNY>s|Mf3n%6Zj;HNoUHa)9FG?-(HH-5(P1(S
+a(fwTN&bY83K9A}|0mlz(*1!g^^YK{LP$>u!Pc6DAUym{2<|vLhit&9%umtN+4e7|aY<)ytv?+n5|^sYYRx8}+`X;oa2;Bp&7ch-
+lM((HI8)$ay+kqMPC%mcLPGx0Vj=R9p1Zr32r&s-6;6qZ$&=P|_TA|6m;ZWeOO?`dVYCA4&sc3J$-;tbxkLeOqazhqxmsYXY|6b9
+_xHUehJ}1o*)c!E#WkskZVV#48geCqz++b1r#R*@4f8>0c@rW2vyc43k4i(kE}A}V3_(jCt9NU#a42yestDdD=h*FIq-eqkd^Q1f
+WIoj|m+6M&zSHrbk(IUWsxmNm=)KZ+HKT&B`d_Dd&+Kc8Sle()Hu*PB7MFLrUk}qwd$1Zf)E*KZGi^XUiOo9Wr3qYfylpNj*d*)@
+iC@GLhA!TnsAuW(5*4Rx6>KUcNArXFVj+G4D#qxP_~V^z{p$K+G$SH{qs2x1FN_p@u3Kn>91<9-l*w5M=b-KDIX^~ASUGxqBo5*4
+vR*T`m@PyaW4-4(1v4ViAW`Gbmhyxnt+-?<2pKD#hw=U3+I_yu2%cMI^K>JJ2@Q1~^^Umj_Pp!ZL&up~GNx56TIngj{?N^FK*{Vz
+Qba|zWi4vL+pqd@)I=qhfw>)PEeD5vTy5{IAHt&(4j`q%5ADZl&M~ECLD8~8md%!UPc}Z>>E_pfT2q=5kH=-)=?)!j>DDi7v+=&{
+39Pv5<JQMvJ@;X)W;U#_aEqmTf9vK0BU%;Bha>$cjvf0mQFf<vOIbVR9>(}fZ_{i$_2VqHz)#(q+l>CKnqP}U5ZF~cVGh%|0Iy?y
+>fwh@tZc6Pn&^;EC_X45gG-`6Cj}D|p$u_!T`ZSI11`1olNKo%`x{-KB}IiDQMv4$E!CMLJQ2dU!7S)TNMYW5Yi@HK+2Tn*YIp~Y
+o9B=@^%r|)QgTJcc+G_tH7GvclJ6hXNL@lGx2Fk;xESl%%#)ru7k+xYrtS<Ujtkc`!<9s|-}h6MD~ZeKhJ{j69v5Nmd!ZAN9(T9p
+?Y=SpA-MFx^Yi0-Z*?{Li!4DhjgN=kw37Z&z`Rjc{dhB+E{>)XMwNBVi0mG>Va5F+K*CIh()Rg5Oo>iKF{k0Lvd0v!<$2UY2gy+O
+Lbg_a{kb_RvUN{*Pk^GR4C}lf`)KR8D48q@@~YF+s`2S7mRLl*iePs??Brh!{T_qRAo|vIbU()6bCa^GJ46yoW$&Hmu*YY|ir?PJ
+pNn3X?ds>Kj=ayj*a5x&#P@FSp-4>l4nKVfQ(iJ4E0f!WUly)If;WRfjP7%cR-U+9CQBk7MeyD&4f~-w(IP+1%i=H_TPj4R&z{qD
+tctwS4b6UQ5%;QogNtYa?^S`X(3(gw*~4mn1{6(iF<M}jWoeZMa*qWBaMKT(IdoJO4Fli%iwo_dYV}N6l5>TmR309evtS!nLF{-R
+;v?$@4qTOo-ZExtkndDD37{bbF4KSXjM)0JIugExH$^7IppEIOJMbywR~>Dk$l)k*6gp2o%!DXpW`n@KwLmK5SJphmZXye(Kba3P
+Wbms86K+mx{tjNNkWJDXZsWmZ+TDj!&$J;bj3G6qewvQ9Y1gsPwgBhIkR}FWp8>K^25O^b<wY$}xj5ATjP&aS6^7*G>o*R5jqjYB
+#2{=JO(RoJ?|nEY9&*lEXC-vOAan%fX6+cmcpf$<k2m^ed=1|nX>T}kY4|4Vn7;$rD7u+dOSN`{m^HN&MoMis*|Fpa^{tfYFP(Ep
+y@C=^We4QY!9>@Dei%Z?q!4rv6!6zW)t{;X{bdR{++`VbyTWNf$~Dt;#}{NUmfGma#m*uu92l3Y|5F6}G-fp!MT>)yD~48>fDjEC
+3jRHk{Cy3*u(6_Q9(+ig;8HcZ`uOnc82)UD^E~ufNWfv}UZAfo@zGwqv-!bykI3lS0h7GoUU;I7E;%~_0SE;Q0Re%33!Z$04gZ(%
+tCPqaM8YQ@|8Siy)I`I~O3AA-ruvAEzSiY;2kbHuADLMZuD``1kPKA`YgZ4K#85@OCpCt!py0re5J3<C=r8T}l_F6cD0JDIT||Gj
+k{`dewh|6b$WuHW>Xc_?mUR#7IA?S`HQetwj|?eG5v^bFic+ROzRIMb2z#01yp7<4%ZG=Lfdm5~{JHt9T`5kP7H~KuX5kz6@|Hb-
+tabC1E6_xtecAQ><%NH0Xju}+^ZHkZHnmBz3x!ZSO6JRKEMv~27a0<^M>w5K`y?K;oX@ba5l{esV(y)86vxFYD}H0}Q{5>Bn?>gm
+CSq%MU+DEMV1+iTcf*W;xbEBeVczSF2%>&1PX9F8Q=Ijik_euV?^>9WQg3Njy;F&Y1q|4!$WgFCuz%0Wzl&1iE1(fZ6M1Al8)Vp2
+<<66NFX@hb^<18=D(#(bOl1HKT?J}^+%Ih!#O!+RFI(78b{>1r@OoRD)zwF^w{^5z`!&zp&_z{J<%BtKNFf+NB+zdy0|X>3ELkdb
+Lz-6`pg_G3w*c%V-hFvy`M~-EgF8m1nTf`UA))Bv?<}@5LTBcMi>Y|G`QU);1<%-ngyhpsF8VahJsM2f<`k@D^9@TAISM8y0RR<*
+00MDFYTt#fm8wqIp&^=X$*HfJji2x%=JhYn5NCQ+7+!>H-05m9Ve@)YOjanMR{E@$%$7f!()u8TZ>7j&Uu7>C_3K;aPjkmjWbIlv
+#fSt8E>Scp02UZovS?l`0I%oRGy5K`*LIR!(fg~tScA5jlvGp}4zlJil?tG*fttUBzfJUBMBDBdWq32&-O;)-&pcCT`&C`QQJ&eT
+mmAjwBX8Z=)R^~L+00AT=lC1|qJon=oL)}K_M$^N%>|qg6+;R4kt-9#0B*s+1&{HO1&qu&Qpa^cp(&JrR1|I17lUznwOWoA$5Nlz
+oX_yiOl+qnptL=8tM_2a*Fmmj%0~4wybZxVG>WgzdZaKiVn0Aet!lRe&tA6@72_}C<9V}VQz}Jy>!N<P-R&kdH8H3^|6#s%Mr%mX
+|K!5;>f>FTMtL^L9l?9~?(N$EN;i~J_J{z5q?y;xEC@eeeAsQO9&8u*G5q<o%SAWi4k}?YE+5TkF@AdZd4x(u&FUQ4l!=n!urt<0
+YGvQr-ti&${!3c5QUpZ|!DaSEv>SPA9(o1&8y4%^sKAY{i<xedoq=unj9MljKenFyeitRxJJUJ}3+B9QDo0t}gca!&b)K7Q%hL_y
+);EQtIuR7HghpOj$-4y>dZJ&}cllz28{Efycbte~@CnG%oinyImFbiQgaaaD2dOgz?|I^sUbbw1#H6S7*HHg(WZmhA6^`!9Uk#Kk
+)1Lgrw8XN+rLV)z8Bp7DHP1MKbJQTj+$hK>Nk--IUC$$FmDG8pAc%c0-YXW4k$F}iI!AL+I>`B*OC1VoQYA`!8_zeyS?q2(??v#S
+v&j`w7}R#T=iVU0s3gxpu)cC&5FPL(i*7t#0Zuy1+NXwNCx_9_d?C@ZvpGvJQnFQOMUuq|^yp>4#cH{*c{Q05S<}5uq567B4h0yN
+ecYBJQZHqEdHNF7jJ@4m24T%SKs4{iaHPhF-c+r!_Jq($L?S633%(T0TZ~Wc*8@D(k>YUIudl~sr95*33rz*}a8aSTDiwQ%eL#uy
+?Td*fj7ufW0DxW<J6YqaY11b{nHOp8`W_j)y9W0>*uB0;HY(|dvOI1_dN>Y2^wZJZpAGQc?nz!_N3!?h^%Fc7Ch-zIMh(~3Be~TK
+4%M3t^TgFKVp=_>YYyXXx_v1Oc3x9vP>D-icstcl63s!dbw3b0^F;`nYrl2t^Xl#<t1-Er8Bqc|CES0rOwrt(YU7lm;|p^R<PB|M
+$NUb|koM-qTZIdYK?L9+tHV88ew{q&EyIf2cbXu~Nr~XTSftIAi-nTS<ig|}Uu~s$RT74k48<awpsS%8E(iMK$F9O`)9ga#X{wER
+X*qBhMTOK&!8ns9<g<P&7UA6TsSuHWU~*O1R_`|5RlWZZY6Y2gZiE)Q$Bh_4XXVtXAJ4ux{nUM-K#c3l9*AY@?DMuh0K2Vgb;{i9
+qjU1=euC)<+zCrwC)Rss#)j~P8I2E!Ut}^`I?}iNHlyl^ZG)6?-b&zgdjC}3hV(OFBz?6Y6yeyne7(SDi%-MiTsfAM)uw%DWAqu4
+-1uE4HbBstaEqkv^-*j6PWe*?Z`qVl;ZbDRgm$#ho%BSTa0qp}hhFi+H#K^e^!X@qRPL$C@iZ9#qa1_L<B!7*f|oFT{P5Gy@@z`_
+w*VHi63-kR_ScP7Yx>&MzZ%o}Q+{+IFQLB|X=OtPeBoUFW*<pOplIa`Wx$Ubj?(Hw=I5Z7af886ULHrGU5NC8a~ZSCBG1Zy>0+7=
+XF1F!40Xso9FsP0CCe;@R9wh(rBh5}l=|P0xK$_U&Q%SgF0Qys_n-iZ;|hxC97jZ!UrThO28jjG;85aeJurzngeFp%@>!Rzw?T@<
+X-d)vxDv5^O+F3IrV7dzwojhLlR`dTyu>C!Nafv%31XH2%M3cOzGNED_MWT7nlpMd5kAnhJ?1?^epzh+#UVD5&~EnU{WAD2{v-QO
+&Z>*hbQy_-61+>bpYj>Rm#e}n?HE!?{r7s4Ld#!e`D7>j;_c^(eG)iVqW4j(HVDzQ0VM9GxWjhEz9Q;<4AeF5GhO<mqaApf>`0yJ
+uLJv654wy6t8I6TzNLQ?OYO>yZT9r@)dI`8ttNYzLa=!pL<_GZ9f(+walpuc--E+HD=|sA$>oZ?VQ0BD22|?>$)H_<67b76&LW{W
+lALH9xHRYlP&fz)@K;00-xJwtqWmIq822u2?6J$XL$jNjMOy})k^zo=o;3;Qw|2%Bntf__CU!C`Yy=np;UBlxDw*s0E{X!FO4WwB
+O?lKC<MJN#%lJ0NL#<2<F~DC~Uz(?QFNeoI>k?FBBYg(N03ZSXZF&EHDet-OuuiHr9raK{er<q+{f8G7o3DHBK``&WyJ|~TKqJ*#
+L<4A(x4ouOkNA|PmIyHo0yYr&-}B(#ldoH|xH~kdh1mq`w_v|Zyr3XH8bK`a1`}e=GC{-$*SLohn-}Kq>~{TdkD-L6I@Vc;OJLFf
+upmef@ZU4XImJQ9TuNcZWhY9`+1o1p{yKU&3Wh|BA`|j1NT>0q?a8*@W&RtMC1UG`Z^=F*0m;ss(f*b+!Voe9I3gkh^tXx*jgu`a
+;-1ob5&yF`Fnsl5^;gKvz1$O>%?-Dc)rZ$(6TWJp^KZOtqZ)NE%c}J4B{Ho(s;rcKij~$wV@JS8f+2$cdc&9pt4{_g4ES>VbX^io
+yxoNnsY&HD=OTH9&LZF#Ntut03jEANa$BtU9?$)g&s@h~2q|QY6WG|n-Qey|EDNTB!I2RW|H_H1F2jv}8tyJKVMjQT9!W$ttEchd
+Gs1v!<vjPY%~UJL3Vq+*+yZG|LL-l`haV|%@zRX?*p92K*&jLwSL%y7&4HXK_$bIoe-V%aX{p}NCVV0(?!wl!E#mPvph$BdA!~dt
+rq0TLboc@^8=?J-1>Gi-*P`yHqk;cv3o^W&`}LUU=6EhqP9z9*>UjiA4wVue9R-5;C!3xsi%-`63si^i9CxXF91eI@=)ylrv1rJw
+Et!mxPfrC(90wX|P8sd(5aYm@a-*@s9>~(AUoKYlmWkg=jtagcO$5i+5L>|5v2f9$$iV;N-V@zBa%y1LQN{}*E#j=IfgcE(DfZb9
+QZCix|77qFx3A=yby=aL+fxOSlPC>TUbo-oQitmf5ugR4g^KMg$88eJ39Nq;h(?gXA;UsJ1^?$}?e%^JR|i(HiJ(stI@`EY#S)-3
+><N#Won?tZ#Un=yh0}}X`vWm64q=a6MRuOoZTPO^x_sK>USTtzj*UCF;<en(n{SG?hGh0lP;*=sJS+@^e~<M+?|94#=F9Hc%G6B2
+dn|eHUSXcZ5+*98M57vrB?c~A%j`JT5t4lj^wR4Mt|EQo{54Nc=|^&T%B%ZTe#rpEQ@{IN^Di=$AsFVZN9561lElQg$Y?+);FdnG
+<15x<lp!AlrxJQk>x3(2@ne6gX3%|o9A8#j&7gF*BvO&1e|+lKl^o>_d%}KIRT5N^CgLMS3NZ&6<ev$+gE7|p&bL11n1w7H%Izqo
+q>RMqnBYgBm!D7ucqMZ_oGdme;3{}dCdZB^y%myiOZ-Soa^v#r*HG){Dk^Ozx$&{@nXPC;UQ_SS8wa@q?=0{2S)LH^xXR~~OBkL(
+6j(dAU57V<lFv{hNd(A=`Vc!ht!w5KP&BUkR^lh5bit@$`#s+)c?%c3(9z7-jO5h@jkkU}REe@oDzXg>x!azlzh5XaIch}d-TgAE
+{1xB7w)0EaDF=!YdY?HH@ATO4y~MLlRLyc9XlO!kI&!xVcXka{38TAX`;x)uKn%hxkNF~6=#n$fi|!x$Tn9HQdO7J^-ShIQAJQCr
+V1;iy?FXhbhq)%RQiF*`?|SD>8k!vOB~9tIA~e@?(=1OVU3Z7g21xOryR#4X8yy7vs=6Z#t_coR_a!|v)HM%gQ+hv?_H19%CD``s
+Yp4}ZspfVnY7TytIV%cw$UDrI*#>OJWXuBZXO4M~c&nn(Tfy3AWJ4ddwS`Lb6km-ees8%u|LifEGP+URvQ#-TkZz=sJfUJA^z<@D
+Jd~E9V(qq&r7Uby>j?j(n{_Xah__>)R1C#JnJvo6`xIL{h5Bog{!-03@g!4F{o@PeZm_$m)G%M5w^+&2LBK?td{Kh0XUZ&2d!6N*
+=AWBwXx~&qF;QQRX}FlB(hI9Cvl+QB6Tjk05J`WwIA>nA(x=<;u0Jk#DC5J2&9~3+MAM2Fbv|Z`5BObp8Ol~&V4{_uQ@kB=F#lzl
+op?<X<(T7_iEyF~TD^4v+Kw*cA2e;D98nV!FS7`I9nzQ<=s0G4S$@VB!6VdJ8S)|2I!rF~%sJI71~q!XR87^EaK`x4PPz59Pwx55
+b=PAX9Shy!Iag3#608U>E&YccdTXeP&C}Vm$`Aa7cr$`sl^}orwaMlj^wewYn0<USBQtu;%)}ZZ<nHa!cL?e6-G#qg89!vn4DGH_
+bNpZ)7bW>b_o3f4>2Zl<lmuSX|F%gUPPZ<lcn?irbJJSCktnuV$(dWpQwWM+-K#tW@2R`7NzQ`N4iybM2njCa;M!1q_(+`818!cF
+@M!*M*A+Zx$u)Rc?8ss+Y*h65eY%(N!zT0~Y#dw*(f@^bXOCAll|MI<cxBz~HT!y{$)E~dhf82hoePzn_xNUcm&fo&ekhm7<JqQJ
+8N#C_y|OA62>DHNK|VaI<=}%J)vrwNcRaH$+=huZp+sT(r=&DX#bvSVxhe0AJ|#HCtL(Z@X1`f}=>nYJFBS~Rli6b-u2v$M7>RyQ
+7SvwLiV^B8u76h&w9$i)?&pO>sypqkAnm@xba(oZuD`UG&7|>bl(<EhBojj{z6dHYA}aW|=M&(6CyF&6=~+A@*->o@QQvxBN^);R
+768U?kq7v{G-d>2%4TZc6&;HC?E2N=l{Mgj2efPC1(?zB05C8Z1pJ>4@Oa7KF$5?}#A8(&TrdsMt_TV9ql|_<i(2ziQoy7GVj)2P
+c6RuCQhaA`!eX->J3{OK>2~Kj_{avGc3|KFfeaaZ8~xc|P6eF-f(?ZtfWZHxd6vBi`O`on3VZR&wqABs?0Q^k(ta?Q(4BAF-iw~$
+RYai+hcp5eA{>f<0Q_gnNwRWhv)jv?tqYl&V-1!w@ho}f%Lm~JUdcBZGH>3%%4GD=gRG1Qc)&zRFevyRkI5oWvVzd`SNUEdp#}VA
+b=TJYO)a2pkJ3!!tcMdHoj4YkFS|%lUT<Bv<Pm6*F#me$`D?0)o3zu8^WQs{{oGY<cggjjPZr&jU3-UX#e91KYvhX%921c@Equ^8
+@zvAE;zlHd!TvJ!{57e1WBW@*_{nYN5T#TctA^5$cRDky8H5oDH$zrbD<ueVeR&m~F7usSFl4==?P;WdR48!RpQWC^CKx4Zbeteb
+!-`L?;WpoG8G6^}5s@9|fm<GM$%l5VWuaK~f}cGR+q21DpLNPC`n@Hzp=>Z*R4CH#sps!>`Qiu#XV$e~RbU7X@wAd&H%3NZez|aI
+`p(Gr<xKNKpju-8M@u~)eG%U;WCIjOaDJ3PTWdTK=rc4_*za%7|K_ft!EI*ksN~EfJn#FE!(&(c3rT-QrT4ruuMBdZR$t)M>Ft1=
+lTwhg@~$Z6*U0oGJ_cahc;$Pur~w(#vCt5H+fM!GVdkGH<J&}0xfv~gX2Y9#u&~e$<>P9)fAjR2xz`5c0{A)`gfA~o4$9L<QyWu#
+uh(kCgSoeyGOhb9Ox*%S0F@Yyi~{`Y+#$>=U)WKiP?&H?66Zw+kc(KL7^R84qYr{Q2^a-<g9_hddAKV}h%qxRDcruuAb?GUEUkVE
+=S0F`FTBZ>ptKlpG{|4$b`)KIv8ilhAzznCl}(P4(G`~;7tOXb8YETK`57_(W8&lng2H1QIrmRL8a-Rt0)Yk*Ii3f0Y?FGe3g_WS
+2~#jHoB#s}1%UWxyEG$ALsc(jb$+UYu!GH_^NcV=CjD<w1{QQGljPTl2}b*EnO|2nPx(-u4nADhU6|TG$J_028MNR@9|D2M_{n44
+z3}8wsIkz|!M}6=m$f=0!@*?>5IuRIqQakB5;@|A!SkhkjYf}V(1954D3_Dhoa?qj{A_yld<&A^_-?7+xID^8SBv?9h(#nOFpV)T
+pfQTa7|4Z%hl%(*_kVuFAuC$WeuYX}^%C@k8ICXi%UfV3TYBChzqs`g*$Pt8CGE6jvBf#f>x4)Oe~)av2E~dUb4rMKOs+ES*y#^_
+ufIPDR7Q@s^nlBtQ(&W_gOGs#&MoSRX<ymd&pVaHPT@+V&bpCjoL`mKOypN&u%5jr8{`&+!{Wl>gZq4RPL@}hKkRY*g;0W;pn3cx
+kLy)sHF9t+0=U;3!#%ttlGy-(9UJ>Uf;Wh-Vdl9VYrY37URM#bkaHI@HTgoF)r-u7i|Jc&uX0WN)wqJwIrRMZ@*PgxL1d`woBV{>
+w*n1X^<2vCH7_LAqsdHn-$BMJw{$P!^<0r8;LosN=s+ll1F@pobWsxXEIS`#(ml7WmMWkip!t!+DaZVTK`u~3aL$#?Ik;)7#HE!m
+kVz&cElf_>>LGDp<yo#|NFQ&zUd0IJrpxI2^dGSr0G$`<Aq>x<jBqRr2(wKK@_S*do*2TIN>97oFF7azmt(%9#Ozd`NNUte16DUh
+&P+w*x4w^{oEP^azFpNP&+p)>uGg{4b<d3~XD$EelfNm*k|Rf>pVe0q`$2yvNz)l7j72~<w^dZXY?=L`wcz9!uaVAHC;<2E>0D%5
+Pq>WCQPpj;E$3%H-Vte`Iy7<cRsXaX#*~0mSh{geq3j#<;9Mj)?S;uy4mA^hE$by=1$9HXC|oKz&I+bPt->PKHX*j4px~b(gxT~<
+#Z*GyVZkc(;HM7pVDpg&n_Fv8mQ927I-wx>@#y+wRC#g-+N|=pF!7h^4I8DfSV>>J=+A|u>rSNFJ}df&SGiiRHP5yBD#(Z2`czy$
+FVZeMl46h;>NDx{_CQbde)dx?<ulPGJ2~*t;SbP{Xybju&JE(}-SQxljqUGbnf)v#iO_8Sv@rV6Pi(XI?X5`SuP306qAZcfITfOZ
+0}(1IxR3Lmi4UK%P)jMac+ERd@cN**#I1$yftPHI<oL%xMAL)YS2K*~Jo$*^->uAf9Lt$D_EYqk?VBLn{(K<#_0!D{z2mQ$2_rH}
+3r7CIQfb+wwgOFBr==iv;BVRFpE>UNhg3D{w=SeXL;*vG{PuVJ1FZ>T_$e>RV4R^$d?dISzb!bBKgb+)Bt_Se^+EpORSSh9lotaZ
+4G9VKKRLkri=!LNoJz*-q|Vl6Tw3RJ7akQTGZGFm6bky^l0!_MjgcwZz3)@4C;Y*|xXkG-!@`3^j_^-Msy`PPwk2+v!zLp~@@uV)
+#Qj6}B7H8o2KzG_2rdMM0EYaJdj-TvM^ZJLUtf?O`5n)N;X^0|VNQ5Hwmk_q6$T;Tw^o7t4|@fO8^!pIrT7_*6g1JnCBw^FlP#D>
+;6tdQJ3yM~84(l{gaiTqPf7wLm#!soHaIUvvAsl7Wk5I~*N&;YC*ass4zMRzLuDj@V*^pZ5b!_E4a7G#j7VljFnXI(ucI^sBhh;-
+_~DGMIFWULT&N+Xfyj-8kBxu^L<Ik{xt>5ioS9_CHbx&u$BuhPM$<wybQVJpFWS;_Z%Vw0#Zrkx2#FjE1r9(0|5lQJ!W>u0##Df|
+Xx8exVF?PeJm)26iMfBcqiQBV29F{mwgnU-#3PD8kB*4}hJg_NiIU(*xyV8yL7ZnTVPyEUT)5>No|RpyYE*sHh|1T=oRXi41(PUL
+h49#*gm5HO0Q4U&3AUt_4z{$DHLwUR>n+6_6-(uXBeJ`4Vr<sU@lf-K8$$9+Z_iY)H9G?rh#U<a9fS<}$EFfX#7Y%n#)(=WE_nSA
+(y@<U7GOUeQi5a4KxZ~(uq6x-UW!8Cu83mwCKcnvphLnz|2>!d1KgNGrdj|weMWZsVxBmvahrx$P77W(d4R`rBo`HjbX>gMFfHG;
+E8;0DlR$tL69qGX7!?Ke_xI)h4{i*8BXyXH41x<HQf;#00@*92m)J93)uol(o)wuFYN*IKWBcp~fXN2kwm1{KsH{l1Sx_mFFwr0|
+Aj03}hV$raph{@M#5MFW4L=8ZARLL)%a|b6V#AR-z|39MY`BQ|8$jwa4`J{ARg6YsRcDAiJuw}S02LVp00n_Tf2#%2xpdSq#gt&$
+j7T8@=<gO>@{#jl0K_JUDL1X$OtZ>m0tUTcL4pJ8s|8jJV4LA6m%jtCJ_!p0G8qya6@m=>TP=vjuBDE{uZAS1z``Z|idJ#!qixGK
+K2>`8wMj%jWvdpY#$Pf<dh*`vwMe+cS4LDm<ztAi^&~8z;<WhGAUu@cqw(+De_@Trs;-95ql_gb2sH;|hK4gIKD;q+&SHNd>#^wR
+^j2HXhwNmQsK}O$hite@pDVAI;@NhsVk@_U1+F?VJuQ?32^|Ie+lmJIb8b{-RaGK(WgLDvEKxo^490gJvLhGX&$D=6y;ch>L+pOf
+&rI)e8yqsM21QkEFsdeDLB5hj^GoRhCTj5;APZ38P=IhypubfQ^rusa!l<M|!mLQdD*;d=CbAYsbm_Ks+M5s;F=hRfD`uf@`ZFGg
+PMklDJvE4>DD*r4u&^S@Qc;f0FjX#6&TV3dDNjU2g-C>iiURsmZWIOu<!AH?q-?SPQ9eEv(m*D%cb%rm2MI_dL=l_51YC%fKjajo
+B(o#6uG7RL<axPd=EDoAB`?ppZu~-P5W`eCG?BR|FrR_3V84Hs{eQV(bh1k1)N&L|QZOlI{O7pjy1_KspR0_@CPdj_^qn&T&%h$1
+&DilKQqGJ;r{d{_Yyec-_vA}wOq6xW5RQ%ljw~)sO*9DtGBN~wBor735%h1|02sBTEE%N?1)VesKOcnvkpT!H+MDCmcCuc1DvmL;
+-dH}K4y#qKwM&aG1q;Q8UW(Z?m<XqZ1LuB80*%)CG4(f3*CJ#O1qMYJ>oZJZ2pk!L{Cl5(0skufE1iLVXd3))3E&UTng4e={rv*|
+E3p4<oBAK-{}Sgv9QxlZ|8s;t*8IQf@JCk!_+Q+>|8@s|RGI&;-yaM8->v`fdi)9WA7}no>H+*?+wSlE^oP{tkK+dZL-+B&wFdro
+>puz__-CX1f%W*S^Z2h>5P<)RCixfk-~a!)|AqShi2MHl?A|QJ""").reshape(27, -1),
         symmetric(27, decoded(57, """
-c-ri}2UrwIyEfcudU9kEIp>^%1j$LF1PPJ_6hx7r1jPU<il87tL=;6qz=Q&d85JXnV8%sM6tiN)$TvyXeHYKW=h}DA`LFZy2r^Su
-UEMQ%*WLG1^;Ffu({6OTd`<IAMda2{^_ypIKyz4qW<}J1uf)iv!>{~@KAu@}%X$s1lqPX|ph;rHsi4@1aR^LKp|Dp@a`*Sl@oem~
-1x?p)Jn%V0o=n&iD0M0BbUML?Bzt6rS@)Nd)^<JK61Z)1ExP*dgfGinWS}0GF*Qzh=HoV7ar})N)2D0WPhN4^)le<-nv~kmQDx0U
-Gre~g9DBKPXxF#b-OHDE#Aa6-Fj1F{AY9O#c<$};X66f8Yi_0)4V4MPY8*-Op5k+M9cO#5?kZI=*ltVljSF@GcQ?_N0=Sq66B6#l
-&U>Eex8#rP{cWAq%Vm-*aOC<y@^lJ*aF=<VxuY=_d)sIG{Q<EnR_C5w$Y!vCimn|_Gm8%^NFOxS2k|b%)sua(&C9;HQP?0Pg*_xT
-rKQ+I8pL*6Sj~QE@YRGvgtmp<ce)(Y!o*;nDRiyf;b4mcuFd;ua5$5L1g9QE>U6NjUYp9<FeoniiJXAuWQ}i#=3vbJ@XtxZ-dF1~
-CW4c2008p-L4d#@;LfWZuMR{Kn-ozT1VJPM48b@Y0KouGysAV+2Z2FeGK3<$BoIM(2P4pqw|D>sVFZDBweXU8^}zhPU>M?6%}?X~
-AiU!M!4C+5An$~{4E{-ZN&Eu@{|SDDSHdd-@&6ZI6#uQL82G&aATnMCD5&)N``?Rx|5U*5FN8U~YlH+R{*f*^FF##)Q2_t)_<u#`
-gP`vfeZMAQp+BBLkS!_+{(h05@bY*W3T+w->-+O}N0l>mN)}x0>{(nvSz6d#X3ZqjHqv!VIwpIZ_}Ff=lN$3(uDj!5)nK{|4ZU}H
-!@C&Uau0W%ZIXireIh0A=)U`GBaemOwoN0+JC5c{5YmSpD(OH0I@Ps)OcK%>vPtZ&vF*9AV->8UkzLb{p1p4_iG|&&%s(hz27KFP
-A})5`(oxvF&6`a?PWnyR{ZR4wfi=<!SCssco;{o>g+rDHDIc(=A&FDI*2jJ;>^|u!K|uDiwl;?{B@7zD(|d2)KK9`d!7zWnir}cX
-IY!GjcN&bisNm4{g0}{qcH2*uE(u>WI!lZWCM7r8Bm_LLxHBtU+SL%onk4Lf`Br~v+_%=)#WXHxbo}W^xta5qo0n%!0EyNoUWiE@
-rD-?E$Vh>QR_pdG@vLilu8kpvS(~l^HAanmSb$sg)zGw9eVQcx;lr~g&#NyXc)i_IP0m(&K>a5TkDa%W9x-r^-NklONLy~3Sm0rF
-t!%!9#cl7Al0(Yfo+N4y8HOMX3?qX32SO;Ax^dHi%0oxeaH87_@nOJ65!kT4x(^SE?ke=-K7&BJJ@gX@p`U;>mVrM&^8-jfgYtJU
-|JMe6F9-sEJ|Xnu6l3KA|9Vmg9Q#7Q<NXiU1_HmT68txxn}6W4Vk_gE>bX_z(CYi6z1%IV2l-+LTfVN7Wnu2brW=Z7_kCQn%TuRf
-Q~&yo!z))sZy}lk*z(&trX6h`=I(MB^jugls>ez_mMb#{q5*e{uNkeMRjxeaEu~CGHBt2@%TXVr4q)cDPB<-g*!YH??+d-hgp#G!
-D@b!d8Zcx^z`yBL>E7SOwf%I7=?{58nh@p#$F3maM4h4ksoi%2J{%zu<|A~-x&5>8HSWDf$Bd=)(`Q-FMRg&}4g=+j^C|~j*1hl_
-x!yot4l+Q;g)#wb?+AO#$bkH$4WKT7$*?Lg(W;QF?yc6W#22D8$m^kT8w>clPqJI`9!Up5z;xS}1K3B?2}dnA63O7l#bVc_aa}zn
-wV(kG@qmumNYS0nt31F`F&li^R-AtSX5rLHIOM};U7e7!qDn~#1Up<exJ$x)Ef%L+ciivk>kK2XGRJn`OSU${PCutsJf2!?b$ow<
-+Buu6+thEoYqO3z=&a?;jN`amx>$1A=fY$hpKu`&4tewk`e>vfA0A9Ifd6ze-vld$B4gp^s?=Y^>0ib3|6xnbD?Xf(e?>Fw-tDK#
-*y*RBeq?aqTp8C4BBV|Z^e!v8QisR4UhLe*eo6@R3w(C?jI<PH=gcpw<ri+3T^FO&>TR~gw}uNBuQB5Rm`mP0tL)YJT~E9#nu{gR
-T@PCqv#OZIhFgc%_wOk!iO?!*c+%L}J9zfY)`{i>e1$<%af<(|7yH#ZPaU~i5GQq_UYd(Jb!?RAV*GB}y33YbatC%Ud+YB&COm)n
-Dz?7hjG98Z!u;7V8}3k+!YE5N+%xDgnL#gmt|IPf6YowV4#VXmBPs>w_t|vlbB(X5%3v<Nh=V##Hj-|ttg~1$+k-}26y$bYyQdeb
-TQEQMzM3S8EvZkAsChQ)3;cS%H<_RsSZr}~X`c*+iP4ZmCNFuaxZiQXhbwKtWCG{O6paHBhu8W~ltw<>Ju(}-p*d+T8^2L@=l)WI
-tC{LJP4HH6mS>#~`Bcq~>UaGUXzMYael32imFH=m_6pKxGjqii{Z|+zC>y9!skoDpx3PMK276TC-;pS!ZUr&+%iByQ>(5jcb@QA0
-n4n!u1jg;Jw))WM*HUvHhP#_%8x=zwLxMAw-oGbrxso6TiRskc{2V^1D)=6lxzqyZUtGflFHT+R&nA1xDcWADjX89Kb|mKgx33S^
-*J{7V)~iZj8&#I!(`Tp86LZnQSzERD-L~mG9%VzrpGjPuc*V?@E!E%bx5VYnmA*;R&6-kJ&!<;!%QeqE6g4Lz8F|WmP%O5<l}XgQ
-(XSk`?YXn&s_YQ&`;_SHt7fu<du>Dqf2-nbk~o^>6u2*~I#7b#RP$iFWQ;@ivL{nFx1?WvYpX<b%4pxQXzfDfs#R+1dXDZ7mm(KR
-0LoX`HLb%cccN4gXBDE2Sbo6Df_(45B+W19BP1!(7(a>b<JCiF3@hoA6bYw#)og;gvtpvnhNC1YDS6Tl%}y<3rOHl`C)9Nx$qVXF
-QF4xzB^jSteAN6!9XCUXcp_>4guC9yqqIrCS#u>D=WJJ?AG~!@`?{Jf$q@Hx-9d`D|F&vZcXZX1`ZQ_tg%0W*Jt;f`erj7`nsn*q
-mQMPgpuJ{WBjKx87U9pg3lnP381p`^L&vfFS1sn0)T&FxHmkL-cj+9;ysH<Guap;xw@}x@;;t#4du?2{;mjeIz?DHCEjBDr+!WG1
-{i3NHzCF%pk&EG@Z&%jQ%RgP)n>|dh>RuN=fq_plUVsE8=}h7jdAVO}i#5(n4#ifga<N@Qi;`uGl(rfxm&KM=dsMTKmf1E8yzBkW
-kk|;$)(3Yo`z8&U70J2p)0e`hl?*V}_iqliTUk-!dtxz6D4N6}O?M)9m8;rEHnT2xJ=rj_y~jolzvR;@yO6pE#RtxDxHbgW-IJxr
-B~BzYuMJ-GL%pA-&G<avtU$DK?yPKUVcwc+cmCDXPJbD)p^?>9-02R#4Ts1McP7b_$QK*GtOANQ)b?rp<||E#UJb8byp&LQc-tvI
-X_DBz#L8sbpvXxWCt1Q-XZv!aR}GJnW5r1uH?A}N7VoX3s)m(^XNn^$GUt$Kr%x|?05oW6!5id`UsZCUF)sOCekUb^=37iXA4B>e
-H{VAooTe?WjH8kf3`AN}xQx3mHVF5po6<V9)k`P94F2=&%H2x9j(H#3$0f^Owpo^ewQu&u3?PZuU0PeiQfD4N%Ub=^z?DFR!bh}K
-_E&Fh**ar7`L`U|ku7_JWzRT!8&a^PteGZ~2Q;^K8m>|H>V3F+as7b>tD?kd@S{}mqwmhfRpD*E#!bGU828N3`h$fs0W*@4X<-xn
-sphh&N80Pz^`BmDDvuYZVUA6F-yoekJp8n433PYam!sPx-83oKL5uRmo{xgNgD-|`N`f8kcc&?dp@;H!Za-vWZ&+%wsLpz>iGGAW
-4LjhI`Cg$2B+BefDz-fYXR9-@C+&w9R0WDzJXjIBajp1lT?Y1A1a)?6<NoV%wz^e{N!m=T(XKE|isr)*u6o_JEDbuYpyWMf!Tzro
-@70=F8BuWx@-nFxg0fc*uUf_xL!%O&rq~4ZT>%U%usBNtc8tTSbg?u#2O-(H6m()5#0)X`i=m5E+}3D?v%rXlbJkATNRY>S>e$3y
-d<+qtG$s@r^8rF<D;9W5a<%Asawr4K08p4GU`D%~9LuI*K#e~`yUW1;lU1Jh7+%_{`V3^u`{)miWBIRI!{^LiPh|DfdC-@o9htSA
-ZF<h_$xmb$I0(`Ze^#f-Nh)fzXPDYNEh4}(>TY;Up&<w`v9<fo-kx5okExB+UH<I5U!Go&B~!5g7<tdAxgw<8OX+~_^P8!QIxa2O
-bfWMMIPt9cfZ1@JCEZJUS#z4okdro+jsd_mCuB!LS8mF<L*Bd7G<!WQ&jrUTENd?_+O<P%K&o<OsHRSllQ<0lpt@~u%(O<Xrro*X
-QN<aU>;gj&(Dj8H*I@S1eU5zM*^yZ>d_{X{@f=r)rd>NR3RH#1p0d1@1Pr2^o@>3msjK<u2%Z1|d#5-`DBn6Z^NOKFNC1QYSrgwZ
-c-y;10?w4jNyA`ErTbOqYfok_-`IhYpyK#rcIj{BE$|BV7<l%O*X6UN1LtSJT;xbb%A!@~7dI||aI5oH%3pc|nQB4aT`3islbgk8
-F*(Y!FO^thi|3N9Yi!sS$`~0_aV`<2h~Z!mMFhItuh_Wrpv?Yff0i~t_Ni*Go@UY*)U6h2Ha4NFj6?Y^+lHpQNeRUzTjg^ax=!qA
-{j$t6Z_fPS9SULye7Kb(r_>XBPeO5%og95=Inn6OCT&uR3>Ephp=o6KQlrfW<G<j7rgmVQrlK=(HgZ_xweDNj-fec;ySryBS^2(B
-$>ySBM<APsc>5=u4xH471VCF)RV-TGm3ffqtbj+IE_UBt{eEA=m-ANvXJq}hax_|oj0_Yye;KAEN1uLcH8HQ>@U=~>G6|#eZnmO)
-aVCcmrF;y#P<~#r8X1jIzc?5t#WoHIFT|#Ak6EckMJcLh&t0lqfXuyTo}R!+Ga;k>H?HmzOFxm{eAPlT@wl288v1<kvISMikLyPx
-KFo0@VT)C{&0WjpHGI&U$yAhpbDM7;{Bp(oK?OK3nt=Dyx_{%SPv_F(Ny<tfI!$A=>dEWIrbQ&;LiK^TBa5Y+?X(exr!I3RcQ++V
-P@^=zJx`$os1h#PdiuMztC3yibETE-7!vv@p3ddDNH7-RF#`nieb%9_DW5CD9TWa6ZGZ$C*3-)eGsf)-#EFl6AL-*z{>%3Iw+jac
-1MSStU0$N7-*UC_#@mk-M;$i0u?X<Jyv62I^nFzPng|a^CN2!NcbZ87cjsA%;npg-*RV#N>o+g0nt1V*e9a17xe`X25*2-JgxMjn
-YF<Ufra4XBQ6FwAZhm7IsYOP!+#+hF_jD&JxkwE*8B#!#M!hUGIy&pJbHU7h(;K^elP;fFJiPpQVvYeFH{pCCKBA!i{4ka3d4Tj(
-rl!!CiH&#Lbtd<wIfeGYV}InP@YUN*SU4zn{blP}5K#KU&eW5xQsTfO{I+xReP~z3Q}@!9RUZ~yH4(?1n0RH8cmBH08I=TV>oQ+4
-0?}B0z|KqDt*qpVB2HTlvqbZroQD+YW}eKu#Aq6E7r9<}WGJVnX)jk*2{ZULzk_upN;W8T8il-n#e#M7t{>Q+t*(S|IM*HYS{Vei
-=#+HJSJN#?${ZS&a;QN5ip~i-YGzqUoFwOn&t_P{QVfm($^{8HCPV-b9Dwlt@%zM$xX!sPxB3mnQ0=wqPWFQ;W2u#$#-y?DBW@hZ
-f7w3VwhBmySh1?!Z#4c~PTh9j&$Po{7xOe&D7<xB9Hm_LO2Si1{i5#N)+L|L=e(Uin5;razfPc}WfxL86RFOtpUE9gm24=Uc7^9J
-qOZ+q#kIw2eBYdJZhcaELw}h=S3S?OM5;D;96ZOt-kqNq@#1Fn+~@D>dc2f~C}UFmhF7v;>zA56b1#_8Xxj5IM1_o&c!nAMw#Px?
-=J`VEVjaoEOG(N!%%!u-Lq8|x2cC&+mVXgSw+Pas;tHF#p)H+0Y>zU-p;6i5RXo}6D{;GB#n*n_yvIB5?aQ{YB;(wtKS~Ndd2D3v
-jn9YiTO>HBmC4E%bXzCA(*7J9k}Uy$*qeTaq;z*tmGbSScnMh1rO)GX<isnH`_v6l{MHE4K*al$Hq;7Yg1s13-K~Z%vKO%t?45*g
-*|{Y*P)QszD@SspWQfEO5XyVErv_excY^w+n%e-nc&@7=odeM^;$#dSz+f>T416D;1OR>5Z)NOfuQ56#0qN?E7k%hsiI{2gFk|0G
-cpS=q*<_9bE35ED){#8}slJtAS8Kfn!*jEga3BOUsOk-c9r=1~QQwk-k<QuCsho44w{aj63<c-<Gt^o}u){CmyqAk-8N8#^+%P60
-FtjqUbpE?@*XEkjmn`wM?=<#2ti=IvF!auFPO;{-JukX8YA-lYHVj0XslzA?ty09v-Iu@_<=Jk{vED&D!F9#*QuozlzW0kgTir2t
-+v&Be!f9+W5dp8?bWWXcR-q`5?nZQ}p|yyC7)X^o2llU@Ctg*Uk-B6K(TD~h7hUhHczo#F#eVhuV%w&3cs|Cx)Vl-v^+5*$6?R>l
-I-7wYY<snQlX-wDakI1%Re=D7Sxs6K;(q#q&Z>u7AUwR*YhL@L+C#hCr|i`Mpw&e90M>AQuF76JB0#$^@z^$#MAil)4zwUR(P4J&
-$-E5|e5hp)yHIPl<OJlHj7z8)!2x7hMsa1>fCR);z!7i&0VN?kKLtYmFhDwS-|;iX1C?WRNCHTy-PX!6nfpp3^j{BWj@!RCti}f9
-X29Dg3%0&J-X|fY!s%5jZ90{yNq~Wp*j*@SduPp!CA24bbFn-vesW!`v9}}+7E{@e9bIs=XM)k7mF$MK1|QcRy?54yj)I@cm-<;>
-Wp=#qv*i$(W|H0Jo9<YPp`bN1q<+Z0J$5N*Z>4igv3TmmH%=@R?AVze`l2T2QStR1i8?z%J<dE0X5m1wjaNNJ{F{af5YyI^Z?vAz
-aaF(|1howN)id`Hrg~Rb+nug@x12=+e}f;qi)eG{Bv5nIvJloJeH6Y+x)5zfzSWX-Y-H;b@gpn-xbo)76OYz?4Ay9iGfR%KMKL~Z
-{<y2!TMUYi<X!7kVnG|XEt;qE<dwo+$HL<dMBF;hmj@ON^{F1yTjI$=hO`P|R0a%~KA$zD(V)+VM>X+VE`6CnCKV-<`=&?EKklRf
-Z}~vA%1~7FV9*}hPo=7ovC@baT^1%|K%yi}<PWUkc{B_Pet#MT-8vle{Kibju?YHZw*JyFGk{Ug@jl7FZG&Rmr;Dw8#7P6@dZj0N
-1~B^_wPQIew3!%aMsGjMj!~d{D$2@tc4OD8z@%H$i}+M!3Y^|zzK>MB+<9<O>&ay|ElL;WUhTQ#DNBHzJ5K0tpJ95vbhh8N4>2>5
-?t~{@zLErZD(1}#|1WX!H<!LNOv)KJxx?Xds5A-wl4iV}z3JjdsZ{KYjfwd!o0a`kNwE5)t-V9P1<muBAQ^hpRdd?OC2~|`^{e>&
->GM9Ds=3*lZO|Sp_cbPAMz*)!>TQ~UbZvjJ<XQ9j23a<YS_O?9P0e^7tc2w{m3rEeu<tLxpWd}EXL>DqXuP#bo(s<o^t?kzudPzO
-Jew3}M#kalNXr6;zs@R`(jpp(p=O+j!DH8?K7FG)BOJ6qTAdTU<|f(MR|_Ou7}-BVqrwcRoz4Q9R{Qn16i~d~WbpwDLS1Nj5LXT#
-rpD$%Gyo-WDLmnh0{k#AL>MOZXCD4m$*OG2mK%$pN1T}t#>@b;6vrX^x6SHy^v*@zW!vVLn#fgrFgGlHbztG+NjRPh3n}*ZO>v9^
-pX}RnU$vQ5VX>~A6*{V`#38_|x(jR`tkUqEY}ohcR+&a*w`%JWvH}$ce^PELZWoUl#XWet`o_L@jL!|FVlq@5Slu$vF7tSGKu*x6
-ifFNGGoO&vCB$%WQTe>}>j!-*Qfg-`4f4FxV5(+7CV=PMtEFt;FB|r&+b?z5VsCaRMh1gqVa{h}%3jF1yguImBu%Su!cxGgv=@02
-SqmQ*#_v8}cwe2Ph+wR52PecjUh96bUAF!5pb|&}9XW^?&7SC!!cfWykf$S<k{9n(dM{0%d!H7invP(RcgIR4%HA&xy?ylNL{%&_
-i%V{tkfK^TT{;X)L7bg7>vW#U3@CP+3&N)Qqj^hG^6>e(YS1NH-2_!}ZA6<x5)XkTi7*x6NicB;0|OWcMlp~;xFf;<sWIU@?6q?P
-O`befR-oIKGh=1|8MJZ8{%yN)iaELG5^LA)xT%keD|LOmoevbqFOHVtJy|c>6LL=O-dy4xrDeQmqwjhIm+|QHh#?68!nWGpGc$R)
-F|l22uEA2xGe#e7C)aDEARvowx0;q3H1Gs^&irN^8k<%<t6q~QO!ZqclJndyZHY*;+J9ZIdjm<cUzu0WD<d$b<3pkPy$q@Hw{7JM
-E?2oDAaHy_-?Q51G@qi*oe#XMrzuQV;D7+SByw`g$yLQguX_3x;bf1@MKGXa9TTe>+oo1KdR;m9YP*#Z1dS~3@*@`~ylgzXsk3HZ
-9up4^_)W|0iZxg|uRo>5dY2LgI#b&2{%{IK=8OcfJjNCW#){EWre009x!)U4lI8+~qq|?k>?>e=dtyEfhpqLYdWHD3g&4QNN??FW
-rBW<TPY$&s5JTA-cqx!T0@)~=O2DHagn&4N2x0g!kRX5&i5T$rAl*Opw2(fY#N>_{GGO9y@6y<@1n;rqkp0`X-8WB0m!R<W^vSpa
-(@BesV)|y-_x7Y{P!VwGMb<!aQGNkYD{lYigg42QjSd9rV6+S#(x*7|MN8LaxIPYBdVZyO^YbL@sqOY$EEMBW9ChaUk;oF087)3R
-4{t^-usOs}5B)gOV7r~G^B~?eGOhE#HuyuOKN}Azi>G*<d_5!hK0#G#lfP5LGC3<H45Ixa>}rQ@VC9KMY0ku;fc;sESrqWOS)*c=
-{1f-~CVb!_#c(%!11xHMW$SdiK+4tmjoquUz?nrdbV#**(oOHP)=o0D^1bpV89GGN9eaI^(Sy2K&xe9;cgS0iQN2wE676T+HTTa6
--<e6~!Yi-cQQJJRg4F4>@31+F_pg?oKRh&jSiR<;78kTy7p3er5p=<+xMA_yt99j2DoG5$NCJvZI2sAY@u&e$kRqY{E=T|(5m1P)
-WdIaGM1ko)@%+EA{drL8o!^8p<@w{)X%S<0!~`MZkp0`{cOpKaJ3Qo6PlB9Z#5?l-HA=Ugk2Ml#cm&*eyjYuggL!npgxEDvo-Gdk
-;Ke2TKuI<h`9}1RK%DN&;NPY-B!;9uUztQ#po-J5(0RR=Ry(Y768mjFc7Lr}e|De|5|^Z4q4Mg5@`P0%S2fJvr!eo<@x}Ro1fGpS
-ZgekSRcCxR{<Y1?Lt>J&yv-T<1R``O56OIUeP`B18>h-!Q!_o}$<ionLwu2X!suY?BI9{GtFs=}sp7~GPNK~BP-WWgcAf0&DLS7K
-CKj~@mp@!~l6v3#bJ|+V9i9v<qK$53uIj(0^r<sS8)mS`&_2a)o4@R2aG%9Dw}V&==3Km<7WF_)-y41798VPT9?)V>2&Qm7F=5s$
-_(gLu%?(Bf9Gti$y47|%T^SE!Q5Yp8OY0M<7?3|B!;mb7!3Z2wF$`8XTSD*$_&(oa?C{-hzWy>nQe(;<1DLBhc1KM0xC{IDZI*%S
-<|0ar$ri5eA`Gc_M|qE}{7(NFk~}`4Kk@jq#Vam%e$`ut=L2>Mfx-LJ_I)-Z0?@3a`<KIQP^;$PQ1|zTMmEOJ$xz#)!+-34q;QMZ
-JTsgdbC|O)z_4B}XG)C$1^}9R=>xW;qV9wyTeU4I5An){Ulqt8P!;s@oW+}wl!prr8#-=YIJF@^7(^iPmL2$}o}!)yhbTT*%Py*h
-s!Je1al6=BpS@+W6Zao^Fl}#yX)F<izzerlYGvvyx_t2FsRGi2r5p$-dwY9ZPjuzdfMSKgB95CO1iW<d{4!fz`o8$7J(_23vlx&u
-eaW^LAM(``4xir$`(n_(m`Z3UlMQ*ANUfESguEFP@qH#J7fVHS>9`mo%h^T~OXewb3eI3ss1BEnq6mn<u{ttr9Df!Q0Lifl1O(x`
-sRSJFFCVNTn*T4m5Zz0<uPz@u0(fiTGUnI^Igcau?;CFWnGFL&h8`>M3*v*koIcX>>*BS^PVy8OAhG&Y2Mg^cEbRT-{>)}Y%el%t
-PtRrE;snrl@*IYquOl<<y8A;bz3IqF*;c7pW-Js8c|m-d-&u2}!Zee5*SUq+)oPw&z)QE)A!)s+Sw0&v?9n%lGFer2McbQ>1MMwo
-m+Z8hb#_%2o*|*@&p4k~QbgdU!oID;ZEnvMW?o;=Y@O3;7S1F??@2qwqlbt)hxZb5stbkyZ$%tjw#W8BR<|}uYp}CwIWdK)O@JS}
-k9yoyP?}qQV%=~SH-^Xrcgs#bq_o^S)oFhZnz~3I#ZFPTNq!JrsA!!nwXl{Y1}V>Pl&E~mP~u7g94io)=V|WfI7^-?#`7%LNJ3ad
-p_&F0N8q6w8&|HbFGj}mXSIRq#&kLshWSL!dw~(W05F&z{QmFx_(|BMV|&L|?T6f#{zA7aj3f5%+sX#TGsOMxWk%7x;;+`Ij%++E
-hpsWOg-{rB4%^Xuclc}lQKOhOJ1=fcFWv}ypIwY4<KU^**jaboKRNDh%}BUXTHlW)9vPj%d**}tIA^kVXDr31m8sLLS|8qdB)4HX
-f<eJeYfh<xM<%?%&oNaSz$vf$WN0K!Mc^tr_F>V&zUMUcexFOO$M!vaL4ye3lHUqve7-mQYSuT2R`~~)J1;BIV8pd1pHf^K7M=a+
-8#GTde77SO2by2hHu6;d3dcESwDpC$v6uuf<xcMOoM{EgPa>q)T1jUyFlN+L9`pK;mqSfao;yCl5(Qr2RMcy%@c~M(BI0UFK|-^3
->FeGJQI@3Q@C+^(zG|Xcyqy7)L;_I|Z)YFpWy})8!+fVSHo%C>#GwKzH{iX(3FSI3Nu=9x5cJ0pqW@~7Xwj)n2YttG8f$i|{zA7?
-#}WJYO)ce<dS<Wl%k~zf)(44B(bGTOn~+@?u7rhvfWAu8w_nz7pR&GAqV%(d+DF}Q=ZXE!Oc2<FfAX!W)3NqBo*;X@>^94MVRT=$
-DFp<M&dBS_F+1hQ%)32pkVHNlyUt^tEdd1RnHFc-ODTG1?OV@IcI;m9+;T*j3jlX6N6qx^?dtx}H2P?@U!m2_>_`FzTs%U=C8_%b
-^-I(Bj~0$JFPkC`0jWe;cu%vN$!B=u(fMiLG>p|?fG&3KTVm?rt+e+?TnbMTH_*u7h4)c3@pX~a25`+@F)xZWj8I8R=C%(EQ;%xM
-Noi!WS-=~q{q=z>1I3&<FaoO3Fj^fpaw`n7l_Y350L5bsqe`rb6qUvBSQvnz61y@vEd~k4$2n9gtw|;F$({GTX_JW}atHV?L;(Q*
-9knf|q8p<;cB3ftU;c}l#%G572kd@u+|HqR?_>V8vKxX+3vTFnXS7vQ*?b>%{*@Emm+n5kU=QUU9nsx$-=-nPUB^n9jfd<XiQ`*7
--}<N)yQ*O0(df2)5t#j|;tUM5d3r1Eg?zI|SCdzhy6UU7^~v!7k%@t>oO&6!O>T|jtt~}8Va@OJUG-M!6Y$WsXUPS<gLAe$3`w+n
-5WWjr;0jA&keaLuIrKDf?*nP+Pz<#GqZ^h(07GyC9=DTkTB5~atp)|GA!URNRX%VX()7NUS}^r_^kMm~rE)O(H1=pu@U^1a=-FWg
-7G;?nDpcLUesZdaBt63c!9ddb0QzPt&Y+ckJ6=JF1|c9FK3VXD%bKpQPbcy{PxP&nUWAzuje!$LbhE$-x@0;=2yaUr3Jno)I*BHd
-?tJn7gWmr;5da(0prd2Yc>?SstbTFOcv#JUz&6P{grGH(HwMSy7KDf8xTNf@Aw1q5BhI^h_ezoDwTr#wk%Oayr4jj8CS~GR6koE2
-VaRM%sH<ABd#8^VffX~Sb6;#igj9_d3_=+(R<jNsGtQ0;nOF{(scrvo+vKJc7KWC2_OH+ke0A%xjJ#ur>GRUU<#C=oH;*;F{_CN$
-<#N^W`r+$l-&T6I*MbZKmCxvw)TGfnlmk<pvs|64yfxVn_~>KOq{+oom%N()VZ+AhlIhhjig*MZBWPP49k@JE2~&IWt(q|mWCr3m
-WQLw?f`k=9Ww|R;pdGFy+d4KM&Y=0T@BoIv0D%p<4`$`SS&|$w7K9<3J$yQmu!1Yc5UQ3tVdRx`d9p~NlM5&cr0?2=D9<B*ky6M0
-cm@1;@!y+X9e;9~)-P21Qbnm>95fzQ^B=G`mgF)+@6>Co)t~7a$CuAK|NchK76}Z81OsAEic}I_PIf!p8KLO=wOi-I=la=skd8PC
->P~?>kK(_5&Q#hyar-36m-kIbcW_E{1bB9T=cn237iJnW7rj{J9;Y45edlLJL;(ZoWrweDdOxa3FU+sFWod0tN+n4`;QJdRjMCMi
-37Khy-<+Jz?s%*qA%+8vhF@@IRumU%GoMVMe3~SkWltgk_g&~m4M#n%7xk<7yWC!|&r2PFTWn`LC*7WQ-iv)c2xl7}4KM(edohpN
-h{hk9=K7O}5J`!E=~HU#vwdCjDvG8?;9(b!vD;_aQm*DJV?dzrK@R2?t+BFF)WuQ-C<lui4OFyHiio_mR8?UzC_=RgLV^$x>PTa(
-+w$MD-WHdyzfkQvxZ^Xr|3R}3<j$2_(tEUO$NNn)4e;~s-8IjO_ngLrKuFC#`)haAzL|+_lk3}-i;H#6*)+WBkt)x%8(~2crqqkS
-nsqnntJ|BSTF8+-(G9X70v-$|FZl{B$u$VPy(Q_4$~<2%B)}XCfs$;q3zy`SZkL}dp&9QjI<1dACyv8`*jdX$NOW*hr1sF%&nMa*
-zUL~Uyh@~I#k{G>ujpr8jpbOaxA9w!1CV)*IA`CG(H`FgIptFh9<I|>!2$QUbKiLlxVaMc;%AT{uAUMG4)N{_wo{B`GR(smJQ;$e
-f`h}>&X?QzBy#9<KB@sE?N;`uI%FAMoXVFh02oEdBjiF-B#~;#qRdAm1wAr+oX^Kdp+7nvB{A?1Z2|x7j`FaMtEs=JBzE$+ZvO{u
-*S4?erArmGx|pAB>Q6b%ln0^gO>bl*@DR}W%KyuvH1SOwE-mBBo(tRLa=fm8ayDnez>Z+Yo|5P){OtO?)gKI+n?An8rkbkLKmb3v
-I3_e?fbN>PZqDPr0~6L$TBV3QXSE3*>3*TSLD|V_Ke+2$`$?lrFHI5#l#37Mo}ZJsQli&97FXCq+pB9s!2l1#WA2WuU3GqTrRAZN
-fKQ}Eb9D$@X{nk$tWy--PBpFIvI4xFaAfeKrRBm{j;YeI;d5rv3=q#DB2|wK@`BQhBXreaO&G(I=ja}rv%U(b3r#`~Aqm8bk*?PS
-JB*4JB;xX^lP#E<iU3*Ezi1+%BLkAYOLHAbi1<UYz=Yq|7Xtsb%CL!hYy68WSK9c{(?4jHu9>H<_1R7@EOlw1zdf)bb8Y*mF2;!i
-L*S=`o|(IMH-LUyqGPtJ{Z@K?yTc5XRTel5WFjUpwU=xAWfn0#Z^g&atcCrxTGO;p7-9x^guHZ%tS>kpzyeHib)NZ#pQd220ISof
-QVcNkJ9ToSXYR?nPq)t9qJ{8IQTO>qjC_sv^BEby{i{BK;j@znAo5{zP=o2qDGl$${GU#gmOMC1T80EzoUabqJKt@#DUAT;DPR;8
-B_V|Ce)<kGsxKr^k2{^$-XN3!O)yBUaGomVWik(>QTRdxd{C8q>PA@POag}tV)(Gud$c`z?o^5-UicPRKP|_XDkTaU0Dwi47?L0e
-i-69M`q?r4sn`AQgOYT+g!_xEds*YU{U5X)XYv=UmqKWJLU);4XY4ysmxmV%RgotW03e?sUwhiN<;cOL_j%oh+e|1j%Sy`~*c=F2
-vS1k!!wE=<V0h$~WM_ICef&*Qi$;e4dwTq~?vzIveS=w>?w?4Gldh?&)x)CDk;{|K?M9JyKj&-Y(v3c4M=YPnQ6b=Df08TfnL*nV
-Sy}>)lAWF_F+mXkq-KPku5VhE^ujCY)1Z&pJQp2=2y%3WHE5smEk@E0pVE?G;V29OSaLh^8hP-xVdg$fDHWI}L11{Y<6%nGid~D;
-%oQP`K!z7LB|Y04EbAlzQiPu9RMt)_Nf+7=E^pB1IOF+jE`%}183ljma|FWwzNp+!H2)uPCPR)#{7SW(nvDbVA2eE9$IyP=Evj-|
-X3K|WgtSV;4({%?wP)~{?#ld3{Jt`X<z(2m^I&3IO7!7g(v?bO1P4m23=3B$od4t_ztBoXQgyq}b+hz^;s^@flFJJJ8hqJz1$?G_
-bHmA`jwywx6;IE1#XuK_<4;XLXia@)Qn}byIk3o!C;!3WHLDNg<D1Ec@;)9Le&Dgl7?dCYsuNbS7xi|0xVd&QmMEsAsw+*05ScfR
-uJ=xf^1txTG}l5L!oe6UNYUTt?{<G;L*OoD8b>fW1JbLy9Y;*8ZlGY~a1hD|^#^%fha>ADP!<G*!H$;t=L-oKY3MtbcP*viB;X$*
-?hG6U1%H5>gMog>Jp3QU{G6SmzX}*@7as@aKWM}4d)MBPgHkti=<C<&L--o^HG4w}lL#0HIDP0{@MQg<j<1zYZ3@Z_T&RD_8P|8>
-6c}8SuIl#5X!Y6UnX2j1@2@OhyHg|MG6x5P?$a#0Wu|>PUDG{(#n%?{%jvr&XV91c5ODSM%xec6ro6!yN0(<zAWGtNthpe7I>;S=
-7XQt@V%>#%j;2*T^Yqv-9$b5}=d*;8^IBcmr_RegsdzSngn~h{{Q;HrUPmq=!D2Re90r6SMAdWXvOi^}rlOl21ds%v%{Neo<R^er
-jZq9)$lOt{-`KFCH1Ifrh}R$5$wev<3Apb7R*IA&;W0muEkPn6zhj#KBfqN{_&=&RhU%XDN+6vejRW%^w9RKL{Uus1vl`;6tfw#B
-XpJ7y)0;8TULJtJP58m{M-rER$WFFd@gd$y^?97XbVk)Ap8FPdy*4G#*!WfB=!*G}v2#$-gO7IA6Cn@^n3z+(_0{3dLoklz;xe(h
-qW0Kg1w010+@#~D?$=9{u^!&pA8;|&mjZG)7$8vmGVc0gGTZC6>f~ikkiWks9g83-d-fHY+WRI)nOQVr%&8OrkHvrvYe<tPpP6>4
-V!0%T%LPFG3e*7!Q!3P^FP$udQ5S=RT`IfR4{V6hmt<>EU{om3#Tq9`bEH)<2u2jkZp&mVD1$%V0&FEk07ic>w>&TF_pb**|FO>T
-#4`!Ms_+G79GL&0ZJ*buk(d6^DYA9Knuxxtsl(>7YqAc2QUnk<n>by^=YwQwZ_MVLL36X+xs?w+SAaHR5THnET&rbp=6TYB>rh&g
-)Wm}HsO5%MbO3lxm%F&SW}eTRkvF;OuHvQ1#vVSpJUzc)!qej`-i?^p<aQo7n%5hYB94Vf1Sm{vt#d?px-xWhO7{y$o}{5b!$IIJ
-QuOtElRnB}cBZW{r7!^ugdk9a%H+f+ao&qRtdpieRIFeX=&cqUM_&eKF@Z>8prC-oyN+o4a^fMBP6b8XiGDNaQ*bbo@&mFoFCxSw
-{l4ru8DQd(-+fXh7XAs`@XsAI(0{Zy<>*YkUu9{JyRiQ#&y#~o?}2+{txG1VYzdP*Vi4nUjc~&Rg9ic1d8hn}wYS#m++|%`Co`e%
-d8A=b*Gw800iW4Ss`Gg1KRf#9t*08NhVL9afbEi&Vk5w62Oqd7V#BQ&C6xz^%$@|KN^zAGXaMMr&~)VYN5(PA?@a2<y~fB?;Ry%~
-T(>G^Q_Z3K8j6VO*Qcg55?+jmfq_dW9MY%lsw&m`4W494!SWR~2s-Ww!21ul%OuS<LNEwU0E%KdY05#@%9)A~gvAQGQeLoT&2N~-
-#XyAb%pF{^dnyeF<Kgd%rSA$RVqxs>P{w0n+)rqRaev_Rf3DN;_Hx#*vW|^+RsNGU-6gW{x|`k7%PYDhl@4C86`QbYR?1;#GJg%d
-Buzpi$a&~ah`H~U5&DRI%SfiIN(zq!N+#}caY=f~l8KiM*58k4SbEMm=75l~fKC1C#i-4`M%SIgMn&R7V1hK3NGD@}XC>vT5?$#=
-s!8IfjGgHRr>PV9du6OpQjm=y8&f;q?4P*b1&4=GelS<!we#r;kooJW`;AztED#X@(pP7Pr^T-K9^zKoRDL7iUwdzq^4y(dTNgDP
-2#Cf<C4-kTC%eeP5cqx2Xs%L-izJV&fB1`Gj$G)cw*dF|vI3C*LAC#bgxh$N@T;uxsG5J&UMN?bF5LLr{BP@DcRcocb8P=LcIxXw
-2OgP&%fYqOZ}Vn+)XT^rjZPZ6^f^HiqrFBSgF>(06)p)9f3>2>rlGI@z+BnGlb;qjia{u}pB@sZpXB~5s_m0u>Pd~=Q{+$x#i7uL
-L2kvVi)T+?8}-%7tSFx2rb6L^RMz-SZJhTEhdqOLS~7T|2?h8;i(9Ep`OfFjuV->hF$@MyNVUmkWuvTT8{Dv5DH<Y*=4zlaZ)B-3
-l%<J)s1*Q=^KlG0bt&BM@m^5`6-^1ANB*O4T~&*NKtJ&}2l>OQ1kfL-{U0RU2Ffp?-93)Wf6`9eI_fv8f+>SdH#ZL6FcSAPNAYUO
-RAUZLE1V6Dp12D;9SYJ5JryPmp=vWaEziv{;z^aZ#GCb&`?ix;KT&k>aMGhZY%d5i<DwuKbi>JE|J{M3`A+XPxqjF&%SsX}*g1%R
-H72%C9-ISjaz#~boNcrv$vhttnD`{7*XdLsU>%tl;ikhxK*3f*4#h9yA-Ckr1W%qPipL6Jcg03MesM;qF#|&;e)sT<Q<tQ8Dnc{{
-=?81)B{_*>m~{N_ShW=+vgtpsk3`}yFh66N_wEmD{y(Lqljr{OOgG1I`A=G63EOl^%SIcQRbO(YJLj5wI#ZP%V4=k1DQ3$(@ukO_
-%P<!%eXuS^a)?`;Keo*G(xk({YW>#ZHA6G#+98>%%1Votq(pj{E3<g$+_o}pSl7+NL67yet06baPJ>MlY;@J@Hz(Fv=J~-DAqG?&
-S58ifLE!UzMu_60?MW6?x{9u@sw7neKF-<2wiK3*sfnf}8AL>)B~1@iHMi7Ppn`n;BSNpXrG=&hPn=_aFs8M+Dig#KaKFPzjRD{Z
-n4kHYze>SRZ~yr2e{SoUNh^Mt6*i8`f6}~g@QdS2sZ7l71Vgm1eck+NJ~q1Y95N3^#}{v5^rg-3H13GNAIY#puQe@=bu*Bmq0o+7
-R#Up?Susfp`qs7%cGhMF8gg734`}YbYB9NM%1Tz{rp5Z(8!C%ag*5F~vUN+vveYnV16dk`B~!^fH<FjpuxZ7tfC-8eh|FZOX(UvL
-)Z7?*H8MiyigS4_<GUuYmPROCNeM9$0>IzpH^dN^<Wg|}^1Wg3^t=?Cj6m>D0-Z%fcup_$vtUR6Ald);?td;?_wuY?W@(S(@}D${
-<2mJ>Luu;oyLPUfKO<<8wULH`1e3xKyS);3MPIK#;#97O{HN>t*Dp#4bTn3%79(Q7!Y<m@I4cD*NMwr3NXtq~a#(aS9s>iLwTY^x
-6YU-BtjzQ^l%xdp@XsPU(ap_qqN%o$Bm)ma2v6b*VCwE_Yoad4#6t)ckH>$XZe*paz#;%Bo<!tVDFUG^0|WC?2z*NaF4bWSi9#d@
-wEB09lgLCI{C$ZHVG95K&(l-+Tl4)vvP1tnJWnh8Wfo%`m;a=RD^Z`>4DKvQiSlu@G}Ka-73ag3KVt&O_ulm?L-*sAmg*IA<AWwm
-G|^I$VGHKTZMm_?+dz(v0}(8NNTE<jBmzM&<HCar(YTT_($Z4mTroP2%|$pSNy^I0NlUQl6g<kOZc(VNf`W`Vo5~j#2;W3VmEqD!
-7!X7-DEeat5<tTv051iD`~+tnp<__NK<SS(7!}a=Pr${%5b!U(kI)~3BL9~<25s7YnKd3g|Bu?*H3Rq8PWQ1j(N<HC<gyqv5)Zwo
-0Ds;eEg$SIOpgw5wdJw4qM$YKsTT%2rdca<sC<S+U=$-TSg;0w3K78INn{Fz%%fx+4*iZ}m_(sbDMUO0iwYV6BxGVLl}y6p_$UPh
-CcGpbRrAG&VB6jwc*LUot$o2iFg7UM-1iTCi{QV|HURzWNYcL%FaKjLAbZL<`u=xpUBz!R91T=>d`stnl7PkX;VT5&=%Y0=d~A(%
-RF!0Stj(ZN_|1WjVkk&YlE?SL9i|0aQVR_L=qLd3*_ii(!tnQr7yRw01xb8T{&~(QPvc<tn_7c^z@ng-U^CpGIb8tle*yTPQpSKd
-`2W@Mov+Hj%o^{X|3}S4Gge=YL+A4?jxQ9DANU0ZraS1W$VjjlR6c79TZ6DUXs{?e)gnTdkfDXI`D@t;n!)$B@H-R{K9He*k<zfR
-@V}xI`tyto@c-O!yf1Sc^Zz?mUaZR|69jzAC*hwpMzWqXo2O<7SR5*74akqyAV%Qp>M;mZ&;<fQe*(7%$p5+|H3W@;ZUBP*e=+o4
-C#@0M%`Ka&X_6j(zd^&g!}Mr{5kuhf$H=ywP}@M5et%`<oCnKw48!H46o`TV&&Ui$$mtHXp6KGmq2-?g#apdeSiv`VY~{ljVKupm
-{?5x@Q{jUp26SQX!8)s8_>^zTxBfd)wTt3&G^xUF+c@JeGb7VUtyvd`oV;eJkcH8sqw6W(!UnW}1qVAn#mEcK2&jUtg-Zt?H!=3g
-d&v-m{@JFB;q$I{b?<t%Y>EV4nB-5hUU<>n=9Q6_q$uUBd$wv%<X-;>3QpLF6_RxiEIWHyMn)9HDu3?0^!Z6;MA2x9<SI{@{B!z<
-u&|WT3WAQaXu{az6Q;yCapAa3;y2lSio!z-*oSOLg5veZ?AU_K#Z+-{{J#uS!AYaU_}8Mu?>!_#e6_$QXRor11<K2{tL6X9EtyY`
-<AN<%V*s#6B64ghau_F(zijKRvlPQF7W5h1DqDTU<!*Vo#e8Lo5N3-T+0D}N>Z@litm%CCQh$k}u?#Bw!ry<W!%RN(HvE?V?xMX*
-(HwUwPI!M*13LUKkQV+{zRMt^bixx24n{~OOKvFt)@3}q;>+43<&c@~6wwf0d*Nv1Ln!O3URY)iTSZ({xIgUpto$qCUV)(-eM2as
-n!B=yquVWp`z5uq<)uXh)17vFo_ue*dN?kNj29-g%AN0h$*RXpBdB47*SfnSbKg4WyHC!cWMPpBxf(tGQROc7q5y4s=eEP_*p+Oy
-kYy`+3&JB6mZ8GMAaWN!Z`X~|6-tG+-xMpv6@=@MzrL)0Kbj=KfB0TyFGWE=^y1;;Qi6RJL;M{H{1Hk+8F4<^X9*gVI=>xJLH=^l
-eAZo3&Ai}yp&}Xo=bLi#w_~xj{$qu;l4B&sJK6rOt$z2>Y~e~bEsu8^chsdz3TiVZs9}Wz%9tz0p%=bv@jkFaYz5&OeVOq>fGkvx
-S)41K^(}kZs+y32q0A9SNLD0-&QD4^!gg+*MKyR~-RmVC1rUS>IMpy|%U$Fywn@hCeiMSqiHciTtX#PB<#1E)?Q9RnIp62}YF#^T
-7x{Jmuv^dj11uFlcrm}}(9YcMmwh%crLq_mUB<2O%I2%^;1NoUt{x~X<{PLNc{oDX!|fb}CM*=Y>d3Imi<SGQ+l!*J^K7!Z)*bG)
-QV@YWVyp6pwU)0Eh(eTG)JroeC47{G<0T30vU{KI7Xle*a!hw>u)zz?1etD^wPXt(C6No>MY9A=6Ez7^6g=>-Gv!JArwFP_;x{Z<
-z#^dF;r4^PrSiyHS{)s_WAOIEHG1DpD~_e3kN;{dit*La|GEu*jlHyJ`=wU{??1F0_|&j^BR&lw32)5X10kvDuL_UfR{3~?u`RJk
-%*hB9!e(Yo@`BZE=cDx6_U^`JIJIO`$wK^?BI(2vc&SXU<!9Qk3)bqZB0?w{m?TOYN!<RJ9ns-<@N^zcRQ&x#JC@jz&EaVah*3ih
-I-=UwX4T|+!ePl8SPzwLT$)gUypx+K6J{yh|CyUS&0I8Sy(4+``^944&Teb(QDh1++PkyRPiFqJ3ua}`B;mtkclxE5F3OGDnTA}^
-m|&ncvvQr~<EeDvBc%Dz{mN2uqPMJ2hE2PdgUL_Kk|GMuyUepUCvTAkUI5J4>gP>MbSMI#zb1nlwP^wrQzg*}RKXP;pa-)B&mdcz
-te|oZLgXKb0|m(c<E}=MuXfA1F0~v>!JK@(W3ly^Gw|tA$hh<McTG!M>&z>QqO1AGH`ymXav6DS%Ty3?=80L4S7ha@a4`;T)hFAh
-&$Dlo7ZW0D>cUfajl4(b%WIAEl0%-9xNG2qIzil3YGz7OjLwF%3#a$Jdbo%~5hAwdLfUD+*?7B_SJ&1m@AJ{d3HAI%!pZ1G=j)Ci
-f8lUfr&5+Cto?@j1G|<RCy>c|gILL?Bq6@{_f43g`K>$oBWBYf4W<yihJ@4u!?81#bfj0<iH6#*-EQ8Rn<?!j-)Ab)Rj*U(uRhW4
-TzP7em@rtI*>-i_rPMV8&Jsc&Br?Z|dBg1OByr)K<Hn)3=N&VGC4?}ic<xz!SW#Z+8|d2G_e~;_1h3O`3f{{I)sarWg&$GSh#8(-
-X~B1gmBbVH2{1u0iAc0G(H}wlURTZIqDm2dETM9C@{-kKGWVVu=zqC$`~QGl4*xn@(N(|j)If~f?$@K<R@&}ZypV;14{i@*41}pX
-nO{-bGSGM<##37qGE}%-zHD|_kA%f5`$5cyo{~rwNr>$TM__7J&ug0vbKia3X-PFzz=~XhK6`fR*7e4NHJwjhZ-{4;h5qHG{58I$
-Il+1=sf8O2oz?Kd+U2&}>$V2;u3r_5T%RXH72-Q>$vNeR@&#@ezF388lY|Ag(J!>gMm>mV2eVY^LWEl#s>BdYTNj?5r7fghVCwXl
-Q;*Hx^T3P8%7P*-_f1bpDoH0ui~MW!)w|>(?_h1wVEwTE+as3|8HTX^1)rOfu%1Z33ciu;M+a&LL_s2(^u9Q`3!z+043w4-oXZfD
-A>xJVnjmn3QQ`7(&{&YH{g5^@nqxZ_Z|ii=`ervKb2D7W!Tq<baEf;Kt(&{Q>Kw=y0~cnmH`m3Bqz!O2d-+=BD?nMU|A1A5`p04y
-WfUiD4G%Q+ifVm!TYH#%h;(KzRpc+`AUH(s-qOr+OsS66>bGb|w6!!Wik!pDYm!k7)iW~<H<_?q{6}#!<D^WJ4X3Nrqyy;o;uus|
-`$7!UenDkM-^6Q7C6FQ#BsgG0joP7_YnHSS1cwS+Smu!Y@rx$zv%lRGY@NkV%0E}Rv;Jtyx2={~Q7^WSl8eq_8H;L3x^PhyVAart
-w0g@W{eZ|5X8X)lQOHel6Ad(qlQ~x9hO*+q3x6^*A}j6)PN;$yS3~uTCPD%*ZggeGbJ&7!N>?0FA_!QSf&)l`>*WDn(Aa<9hxgC6
-X0877$CG8o;%$u!2e!$Kd7z8@IAs5}&CFs{&v)78X+Ark1Xe?>mhWJHpZdM+WYrgr`?TwuHuWAkw=e$s*I=@!E8)n7D+({~58b<{
-E++9|?|E2@F6vocgE{AJs8V8(n+Ns2+tTiU7qQqa;@+1{2Vb7JbVSi)BEy&=>IY77-Z0udqSibE^)sM*QAM@)zf`Y>wPfrqYSo>m
-utl@q^8m~Q-@MSb`W<J&r9=U$%GGG|^`5xFHJOzXqV639YAbZ;QTa|%vXM}^02$0^hb)OFRWv!#_Ri1yG@k@DR<8)d3uhV2+356c
-zPdq2UNl&L=P3gv6;g%1A|z?QG@7E15qu8uS}~bSB2DmFsRkH~hR^}QQb9o2ieX+cj0o%hR&A`LFid}=jk!tPocg_uWA9$a7+(hc
-@7uIVL8_8<?kw`o#v64~N&%89Z73pg-l2M+OzYl~IiId)?;M%lxVRuuoghTuodq<PH=pj{UVlA!EcL0|>u7O;5XJK^n?~7-FIhXQ
-Ded*vDkX1OQGB&~w#M+HgA!k(H<$u8tXL^g@v>ze{eg#GRR0#{)?|~UNDwNX0<NCow%W{-LpwfKq^Jw!Gw{@A&ZgD1CpSEvYEYv_
-6<&r0WY{6`eq{Km<7_LkupKNV1g%|rVPoE=d#Y^V6XFXERk%{8=I!Q37PgC#XKR=vnGyG8WP}A0lt&gXQz@QI6l(IqsrlZ|Gi0QN
--uDf^xylxKFhP*zq^U$D=?L9Lwip2gh49Dn9w~qT{enjT^cUszl*^qHG1+4-kLc`adt&T$6FbNIXa2s;o%Y3i%HykhObwv+*y%R;
-vObbDk(_A#?3kF~yTj_W%i*_cH@zsD=_e%`HTvdjQG1Ma%G7Cn_JWnyWajHh;DpG`a-X36RxvRDeYL*5lZ&q<OSBf%@%3*@W|c?P
-Za&s1PKz`DK7y3YQixZar=A$S>czpu=29Ze54=64eFXSz^=TlDF<F8n!gqD^n=_Yd7)a{@88wkxG1{??;o!?Sx%=J>I$e0tx9pWm
-J@sr;v~~2b!lvtlxwJWQ_Jw#YRMfTO_05jvHMsH<8xX2=CuNHr7q$mE;DrN|*!B?PsVO;h;krX6R)$nnX&vD;C^9(+6&3c+(^38k
-bOK;vAy~At`uBC`{*p&IcinA=-^|8zNy%Log2wh$9me}-{=NmNUKpvLU=eY*v%~u1Sz>C^v>&t2_vx*z^SB^Aaf2)Q{E0}h({+m9
-!$}=ADQ7Orzg($l(*pL!P2WuYzF4eS;_24USNd$K*RxE@_AM9xKA64DHo(tgh86pk#nyW5O3CkQH=I=5tDCo7D#k?ne#<A;_xT39
-4$bLbdXydl<lL-s`o7A~jL{L+70;osfnu*%-<7$9>tVCmy7&EVe655<>(=&|U8h>^woDJ6q%B%Sg2L%m1QeDrm~4`;rd?kyaJL*R
-d+jd_Gz4B9zwTp{dLmj}nEgI*n*q(lOhrhjtt#dm44X<3<k`@~2q1s67oM?D6aj>5Q(*a@@{hq<f5rMf&ec*BAG3Ab_V-sCyV<NA
-cVYj&)la#Z+5#6W?cH5nJse%YT$iUu6mg0B3pp#RO*e;+=WFL`@7DR?6)G(f(tTa4?Otzd4?9%TFmQcIalfaSNQyUR1fcQuj16JI
-JFVA-KXqY!UyI7sI(Tavyy{Epf@m4GJ6BYXQ}}@8x~sYgpCXGc^(C=IqqBE4azhd>J49+Oes|1W?f<oR-f>Y}-T$B6+1?wwuuE^!
-I|5P#>4=D;A|iHC#EOa)>>BL7i@o<QVy`i3?A_RVO!TqWpU5D0XJ?*oevfW2@x1@YE6$yrU1mP_%(>^@dk!(u^fnjp9Mw~LIBwsv
-S|ct$(HvVg?Pj2~`xAA;Fi!c%L71O#x3KG|2mB*;CgmOD=}#vYua4`Vk{T;6cNd2I`Lb5yW7TE8L@;y2pI2^qM7!5FE&qDX;aaIC
-YK@uTb7OL%+MLf7l+V(cYPn_mE<SfyE}w~4DE*6h|Nn{@GTEybov3G+h823y)xiM8emw&V7X5L4rj(i2c~fV`X@_V1yv&KE2iS*z
-25IwWtmyY3-g(pJ{qN_-#OsKKF1M#%GuOn~-7AQCzF_~N14$klV!*hGZLR#nX7=v%g|5vv9k1zaLTry5H9>5#D`@M8ghlq|nI@qo
-#7cokmkG;$ZlT)aSi(6q)Y_U@5HoVjtkem8Zl*m>n>e7UoQUv;*f0(?xL4rLwM}8TbIZG!bM}d}PP@Cdb1jJw6S2hzi<7;lz82Zn
-s%yzB_iau~iqphLS`2b$m4{TY$1~T>eH=c7*@j*Ich31`Rqv)I9wM9af6gk3w6o<(dF7g~;cO}pG1=v-Z%l+dCW}}I#>KxVo%z27
-$8V3!nzNWXZB|5VQy%q)EJ3kf&+nH+sutG2_sbo2;YeQFV<(F{ODa5%YpWSIIoa#i4Lq{tgL7f)2j`seavO&&kNJ?*_HLwIY}%8-
-w-0RCWLn|djJ|YhynP8)&wNO?WapXNv=zsPFKcbZc~YbQE}OayA5L}02_MP7|Bi5$*~^culg8S%l=29dh3|Y&yt+%%w1`WMH@D>x
-GmH)Lmz|y#kRx|K7V2ZlEmzs}6XV<4Tt3`4PPkl1_%?HXn?B`@`<=L%Pu&SA-am5nn)dRDrH!+Q*`MyFXAZ1y>{v@;TmIWN?^zsH
--Bw_RmB*{*RQFd&ML4f~V$N44<Cdk}Esxc(Sj>v(Bdc<C`2Xl`^t10;CyCk{Vl_3P@!KV!*smwKf3FR@Q>^b!fA!|@`MbA%9h>bc
-BpyWM>*JPYzM8gkR~5hZuI={lV*_)-EQOp_3zyGfMqaCTc6*Om*H*<SiI`+$>(r)~`n|Yt@$_NL^W&U21#x^-%eHN0jMDlpmmCk|
-y{n-mx`KVNzqXmn<VHuP3Rc(cDI;uKMz+JqKW8=%&2niMR>O_hC;YxoYrbQ{z~oJx@FE@Y<nxyw992Kv`9i}1S>A$jk@P(@vXl35
-xwuV94Qct2dTrI74G%U<jr7)*8}fHIGKZ!`TWKtWpQlQ(jMnvi)FwiXkn#Bg^{T04pNsE)*0NH}Vt-kr&O#E+ef`9zCM&Mgj`}KR
--uH*<b;jdVoo64eAN|kx=7rX2Z;HHRW1Iy<KoScGeKq+~(8N9)-_I7+=iRaGVx=N{lE7mc=PQ;i^LN}I?$608idD#njq}HSS~n2b
-c>22SOEWKgT|-1nbz&)9LrizEx4M|rOU=Bz-CjssC;vpox`UzJmQ7=<S?^(HPOOAH7BI+R{0+|h)@f-YwH$Hzt7Y#mX^j>Lvaf|V
-u3u9{_%=bp!`1WlncPa~a+^g&g6j5o`yzGE);_~!iNq1ctE`rN2FKgDtJLMAh?dTo-5qVT0<p0C$JKAIwiI)Dc=;9~Or|SSe8s4g
-#X<JOecO#c(VK5}lTkPAybwe;2mr-?J<Ts4eSKiXA8#Kfnw93(^4@xCkWGb;>GUM>%#Ei{#XmQgF#Ph|RRU2RBAkacKBG8pb*pWD
-;+>eTwM&|u2_WWYv5{>S@!m8%+kW}E$IWZ4ed;YBj&Is<Hv75X(PHnHxy>8=lu=RdZN!?=VN1`<d$VrXhvFVyW`u`ayT7XXt#QfO
-)9ZErc?jWzW04K|q=huKf03L}RBTJQE$?qlo3)KCRh}E197h<y$UZ?W>f0721%+{lMYr7_$kYh|?pm>$RsJ6F6x+I6iiCWeTmA|$
-aZ+-4cv-yh^F?Ji2eILLIf%Y(%%l}(9*-v4&h0|8Vi=ayd<%9Q=rA>{sFut7s}C;Mzh1q6e~C^+_>zMTV(oWcQ7>f2kNn-`zH2XW
-fH@Iaxq|;Hj+uOX(7|VW_QksnQoE^$X)H&(32h#CO(|YjtXs0>acw_2alFItN3ytnZLXZ2IYD*YN=(cKVR`8_X6H}XA98P{!+35q
-G4+X=zPs4Fbj3;c%U<TU**3(imT%#;$%A^XJ;`|@nr}mRUmH4ZDa!X8(6&ztH)mz}Y5QJ{O@HFn+0{~K#x0llg$`q686vfm#}Skd
-4RSe2EIGT(H81aDu_7rU_wv~0-?dlhQLp!pX}tE>1CR#Yh(z~X)o1-UC*O6;cdkm=FtXc>fx3##Wdm^5ht<p66CN}(>r)cqXzyMf
-BV3gs4_{p@8dwr_toZjGS*`9}aAOc6F8zQvxv-$t)ivE;f4DWVID|!b<Ba8(>-9T2)SDNt+P<c-PC)b>?%QXtT234OaLX?N*Z1e(
-<qkFW=;rLu*s=9Lw)=^RO_CDBW{!PVSL}v)y7XXkT?nz1W~I&a&4a>Cn|b@X35b!yh?_0*IcjS=sZc^B-NFYx)0nDoE}My$pYq7v
-gwJGEE)P(#*l4Cu4ign3Zah2Bz3{vP%@u$4fHdevWYVRzAJ;^$dDl16_xJi&9~93wvn1wjF!vb)Tx*}Jom)TYrxJfRWp;Edu`dqm
-<auM=>PD^aPvSXP*pFK3?V}=e5}0ms>2X}#vjDuyqt+P9(v-MV`~cVcwja7r_U81h_44=HV&a`%v;VzK9}e6zz5BY+(dH&Lg!Ha2
-c|Pgx!#L)Q*TdwUs}TcROCQ@PzqU`_dle+xtCZ!(ted2nAM;kUS8Gg^6`Lj;i)xGOaOHe9i&GvP>NrRdq!E8kL{Z*TR34T>RMyr4
-y%cg>hF($&;~D+^_vd-jG^Kw8zukzaOHz+KnycCv@3V5}`uY2Ihj%xxm=C?Jn`ftbR^S=i;ha>JEpGL!CXWcickeu<XV~Sal0zxQ
-o)2$zEb(F!lT5jJ>`4Q=+`TlLT~z8YMQ+X@47xl1()aLhIir6c9wc1QsF{GUrFDEKG^i2ANMRjT7as1yB~Gq!DSl_Q;CT+Ii7S1S
-Zp2rPp10%C?WOJQ-R%6Vg+#8<b;H?hXI-|owBiW(L|XIQ>Dy++TZr+pilgP<vAb8gB}Oc1{`{XNmK;86%XxeTx}KN8`kT_@CQN&+
-rfHg*2Y$N|VS7h*@A39!<LwI%{x<$t`;VRD)FR@BFR2mUt>eWOr+dEcEPK%@BW{9+j_`UmX0cr7k6UJzHO6e)o7tUu+NlV;RJcI1
-uG;gVCT!=<nNvi98pQe>EOV@Ha&i6(tBiB2E#}^0S`l9^3!l^d_#?N*cW3Ar0clpmI8-^~)I86}s}i*hMg=Rx#6m*J%Yp7LH*#7x
-W}B$Q%<{`Nn^M3X*~vwr;FQ(F_<SflrKl5EC;eQ@qTEK0=peEXqn2E5QMNm^@_<l4vh06TM(7-KEnOP)`TihGBNE|p<-py?1D~t!
-Y=87}^!yFGVr?oWl0JmH{%P4WB;e_d^}9TqTK#8HG)7FT?#LC-Z4-4hY?fb7`%o+2e1D7()r+<BZY8{*zIE0v|5ppzgf`(;WZ{h8
-lC`qsfrq!<n+G3UQcFmz{B>PaZ$hm)F^<PyrPjf8HiStZ>sA!hfjRiXI7VP~6ArOC*MDv5vQu^0Rskjq0gs5Ll(ad0xxR%LgT=)v
->dhTp(AC6Aie?7wEw@#(kVOBOl^ILVu;ZAXW&gX(JhpM(HM;6`j;0_?BVxVe7wM>>HPa`UZhi4EYID@@qu4^?K`+an-tAD~{mkUB
-Aiqhe?d`**8p3P~N=_~4;TK_3!)3VH^%C2+0y)u5h7_M{H@{aQ`{J0`(ZbB8E;`~{hIBkC_kELk@TGOu*zA;=72%u=(VnE+z8hGw
-IoG?XF)<OWD0LUVjku^iwZIIwQ1XaU6o&&M6YP$snqz7vqhe$n-6(p4sSi_vq%p5Ej~&S22@tW0gSfa56)%q=(sR>AB+LGHxfRP3
-F41}IA0cg`G0BiNR{F<96uazQ7P<UE)IN2aY87d+qTAhlhbQ|v<+My|<2h=t=6*VdSn&1gg(AE#>&4w>0Y@`d?^=2ynpnDmz3I|-
-R?4i6_eObV&U$~YuR=wPEYHl^+07znMeSBE!x(;cwx)z=T^+9#jdi(xN+)WP;lRa+Od_#8xgu{xu6Z+Wj4kF6k&|7^cg^YHm&BKT
-HtOZyR_}cKP=B$Kjd<s+!>XAoI1I#Hx3!S7adgZoFIzo>8g?A3lJvNa&s)(oB}3T8m|P!x-1X9^09iAv^nCWqh&LswYQ!WdHf(v&
-ke}_b#ZT@Y@-9eE80_E3gm@WqOGnIi$289h9))BD_e{@Blo6uJY;k&~>)sa57ak3YAC}$F8LP;9v$<Q?;5Ting+9n?%#({HL@<U|
-8Z`Ll7CzT=*>VqCA(IHKbhS8g;>rqN2d$%!!Kx@9daWi$-p0a8jRqEXyL44r@<nV!w0Tk;Q>vHgON+^Hy_8)ta&p`%T9Tf#n>N|`
-O9<N-6UFHji}60GNqw-i#RHae`~Bf2BUb8S^A8-FxckG--y9>Z)=gLx`zqbRlF-|dW$Sz2*wKAi;F6X{<9&9sT}+9F&QakjuAIov
-IO{u0+04t$Rzxf&ORJyLGT*x20ITEL?iv=GO~m=_#ko00;->W*t-!@5qKdV-*z*<j<j18pJgJ!RC4u>A=f!QE+?Wy;vbbwtaF{DY
-$UxViL^<QUvdW@JH99U^@81}QL$>8rlLdX#TH3UU)gf$SOl+Qo$Vyy(9zJiETfrbR|D)&QxWuRtOFeNRtj_UTPjB;gZ74l*>c~`y
-f>@d;Y}0+jYo(jgv*gCHB~y0?aOH##lkPt2>B7ZrY*@ZW&Zk-^mBhwAEV+hsa_*^H4IjSU-qwN5s7R4(y_i$*a(EZ4z~R%ogIBTE
-J~e$@NzzI$fdng?gC!2G-(uB`WiDl+C5WVrBsO9k&7q5_?1Z>}{W$@S;rbH7|BK@PM!fIx>6&(dE{)0dMR~m5q1Kn3T8H$PUjN;5
-L7Yj2C}e(&N5@tyWZm48)?K6=+;qAdMnqQnT)cKz`$RGSRB1QPFz)1<k_y8u{E)FPYv!u;rB@whL}~au9?^ZmHJ4hvD&423-zzu4
-Uif8$be|EIrq)<cGBwkQ$M`fdCDb>>amwkEd|yskne{KfbJdj<O-%V>7COXSR9hgEF!fRkaFk;G1DKecdw{|CJ~VH0kS=V4Z3bN$
-lj1)%H5~oeVa@ZUi%!{3&~58nLsPM?$|HK)idT>JuCJGUtXooA(c`{8Lc*lR=RKYBtKZKSQL*0qGc#LPH(?T{_3EJQ{3pv2u5}Zw
-Y3r*hON3s2DevfGUgH?UT$H{+?&hK|4)oGfvOIQ3!_*LKArdjU7wplrdAyT|!9wI2(xz#s8H1}gxXTQXv-tYLk#a}}Fh1)$z4Lfy
-+TL~ubZJalHs4*mZuX^(cM?x_GCwyfH^x~-Oow6{0>{@l@IkqB?8-lqb|>7K+{l&4qlc}3{hy|TSaID)O&T|-Q-e@PWyMlNMUhK-
-dW81z&atf{>|~rT*`-_euctgVs=fnLp*2%ftX0Oam`9Tmm2!J$TeSdjM+SOw9Xy?NBE8JeQa3LL6`QH&mw4Gq87!8bawHgA{{Y7R
-UUyADqu>9L0lG9MzN@RHjI&KS)Yj_GmT{fyhq`E`gad=c4E=NBh{$GJ1CRG~y}x!qdZ2Yh2AVb(yKSs3)p&$NMui7@*qK&j2f-$L
-^qV?!;?TTiNr8?UQDvRP=_}_9$xigr@>l|qfcr(b)4M0T%NY`-Ld-*y8DsTnL~A1B>&Fn~8kLx>A3fJ7g*YkOx`6qAR(Sbd#)pG~
-Xq%itm&WAzo5CE2K4uqJ7In#p4|227$OJ?X9@{rmF=85XMzZ3@*2z6HV|;8)goKLUHQCt2Rm_%~Sy)=?G)f7-;v;p$evvV?!UH`W
-Elec5N{btr93SrMsFiUsoXuu^QDIz=lbMLg;_<m`#Ln9***H(Y<LDV^oFfo$NhVxSR?AM`JLfPBCY2c9sph%8Xq%LvOJm|cr_WTz
-`XSl%q5|CQEi`g5|4Y?Q?!)wj0Z;eL8JwGu5aQ*aQ;I88+;U+f4-F6F2t;DBSXfr;j`)Z()5OBc%0jDAN`*XjrG+)Ov$ZrU>l=*E
-6)q}{+vrr{Pj3~R#X^0Svf89&hnV`o78cT3%F(YrT7KF;C$e2@1#J@#bZJa>+?%x{zkaxPHEXR}At~1{p)9MT>V4z7Hc1TkceA%N
-RZ70pU&IzByL|FoJ{Rrca6TFCFCQ_%c%sjx>-by_3$L`WLa9_DDz5{H#!aN+Pqv#VU5AW1%j%9Ynfms*{1C}v8`gsP2Nj2rCDS&s
-K$k}K=WFe36j;qdqmYUOJZ_nMzsTnL>B5XCe^)z8GZV#U#eUItlD$gE!OQE*F;T-UVBi(q07pg3;&3@g*ZA^!=NKL<TMS^BxEf<n
-c_oHxWBx&tIs5Htn_x=HsIY~NoVA|~Jf~dnl{&iAJlMs`OeHU?)JRB{XtR@7l#XWT+h{h@4bTV2#BrQ_?6W7rq*&7RV-)hjYRN!-
-RYR{n&PoxlT<;`NwsO;ba%lKvjVxSGo-!VbT9{13Zct&785HVfP%dKpL9E<FNVi%=1O_R26$YLpHg}bX|GAPQlibS1X>2jPl>a(W
-kZ!e#&}z$UHl@8)@o72(hBH9iUyT*q!zw}~V$lhhPuCg1oPP@-4PTXwVcE0-W`Q*~CXj}&s$kMj;(+3fd*|U6R1sjytL)ChEdYKn
-l5Q@o-?-)EmO(D&8QV`z@{(41nRk4`V{X+=zI8eG;AXdGR)Wfv88Z$a+L^A2P|R&vdrh!{Q~9n~eCjMSa?7U0KCS1v$`F6GZui9V
-MY8@=6shh)WVupGU`m1bm8Hcrl?Yk(am)1LfLh&Fs@%}UsKN;^ej4855Lb+t#{uis%x$zg7)=v2<UvW_dSMErD=Q^CWbIVQ>hI&t
-t(V#$X;-YCuM9vI)M{r2Dk?9yV3?xv)T?fle`<o{%m12vxj3)lRQxYkl$z)39eDVgDb*=!7JEFQY{1s(K(b#=PyUplZVnTZ+TRID
-kTvuWAc~yd<b5sO@^&n*%{fVvIU+=Cj1w6}4t?y_tnYVMV25sP4|vma^KA9XX)n^pvIWRPi+EQM`C(>r{$*2lRH4U@=VTvFK0o0;
-M}o-1dafw!;?K47<I!X&0|R$OX#5u2YLF8Lih?I9;)V#2DTZN;opZh0xF8FjGH>_W#<51~AGW|>Tul>HUV2TVKVr=*yIku-^ECV~
-|Jonr&;9a)AE^~zqT_YAUq(W@FP{0AEoXm4^SvVO=lwE}ay)f)y5uPJK<gn)r+hv2o1}G|v~#cdv0(4W;LThqqU_ub3tH7&V$F#>
-JLBxYXbxg3Hypc~FeY`~rDwxN9#Kk>Co5;m#hO*SPj?Wf1>lHc9eX`${PY)Hon3d;GUW6glg7nut<%$KNGy8w^ye|`Nq>myI;)W%
-BYnEKW^w-891-%+t!o{Nt!0*Ci>&c;Wo_TEdzDsL`N4V#0bY{=kyYaECO3uNmEy%7#w>3rt5nz^MTkY^`dZt@CY2q4XIZI#rl9f)
-`2XZ7ZXS@{a8`B7@zlLvZl+NWv;tu|<?GoUv*On&4r_l=F6<T*;^>2#*5yqfb2{=PT-rqr?5pw8Ahz?E*}}jFc^R>5Uf(PT<0EpN
-U3z@-R;&IG=BzqrgUAYN+BP9QaazP`^Py1!<n+#WQ+G&P91?Nd)QE3$d2IhJ47Y<N4W-=5gIfoC&k;<kUDF&{?|p09nbW^woz<19
-#9l==Y?hhnP^nF<(XJNT@@+(wKW17-R*I9b^6xyA{@O}h`FfkKsw=AemoH0O`44%e^MbJ}mHt0gHTrElZ@~*{55@yu=SY3ckud)H
-dM0dYm$~_A>SDK!J}o%yctYg)ZQ6Tqh);>j$Gb;W8=HrS5EqzvscFuV{Do)N^cXNyD@C*&n!k8luxQ7`X$>Mgcu4m-RMhHZNwKA(
-!zi5$QTIlUb@tQ=_rsI?g^2Ut&L^}5|FP#NdnIDP?azth^Z9WB5~LqguY2@#XZva@q#Il-x_HOSM9!@|lG^&(J)Dn>In11OPdP{j
-mT$xBAis$l#zM*{;wH?>CDjZrvNigv172=>)*os_oi^+B=qqyS4~2tbzn<+4-VXn1$+^YxeII93cNL<KvhZ2jndQs&J_z1-V;YOe
-LmZ8ERug_N+&kB1Oq03ZA~a7=dPeQ!hwF2;HA-aQ9OMIIz3<*zvDwz^Qm_C$-Ot}<yZ_p5>uuTS$*02|)0mSy(=pWbfA{Cy==9Zd
-#OQLs1vMJYvf1c{M*YTb3ftA&U4&S}3$KSHo)I8dvK)Ge9gFnS_V)3(rn1>VV9KoYpTwX3?k_)>h1{L5x3}TC+goN)r_I`w6-eW^
-TYzG}o{{c%e?76WYr{+C8S_)BYxIJ~Lv0=`9=t-++b&+U$qG#glJwzBu+a3L-Ok+~+t{Mp#vUs+ub&)KP-->&Ck^`4UYvEQ_qO`3
-R_fjk=<K8J>3ZwNza=HjcR<_|tl!+<ANsa1JLiFJPoDC4*O?1$o8v`@dT-t9q3yJ`hADDd*SBMj9G)XbzB_5*Gt4;<-2oRA*@&a8
-{Jz>Mg(WgIr{S^%mD=Vokz`xUZyMU|&|>22Sn9XMtHC&p-!2Blem#v=Cj`1B{FWZDj;BgUQ1Fn4>iufoVAIkMv%MVWdFT0y5m#jl
-wxHWW+~?#Jmr-4<5LX#%ax(wUr2Z?4a!)j<#z!8TXIjU16X!Qj&&_cVBYwn~vGWcWzItKP*F}Q#oNG@{cX`G=7gj@p^pE%smeZI1
-yw*yCoTw0w7#5R~CPIGn>rShOy=q{~s{HOl7oFQ@njldp#~7ix4Xg66;i_>i;?glV7@A9$X|ySf;3lJNtf{Y^da(youQML0yGK^L
-Qp&yQdp>>ZNHrhb)ri|Vv+6!`e|u{FFS8_kBs`DJ_FMI8(H5JD*FHYC7Nb#glY*1W(x1$1($`PH;Uaw@rDXZT+1+x+j<Do$QQvuU
-o6(08dev?$;vh%sF1y&_q{TQ#DH0mN>UfoK854&HF{B@ay18};ncf{S%h-gZ-hqn}Z4j5iE82tWVacyNMJbeGB4Opfxs0++pqSo>
-^zRrcHppD+CZ%plZeN||LojXr4R}+-xn#?<n0j4~e_U`URE|FEB?SjgE-M^2Z_J|Hg>x)W&vQ&v*Td1-H~zyBcWJ9bAH#{)zsB5m
-Ug>(VPFGWOYvI+)W}PxLrLz^IwCHtG7cF=;@cqJi*`DaDJoMHr_PgW9?aa~jZ``SIkL-q<c0~8&x842RchYYb=uWThqGYiuT8Rt|
-{lqdhrb1$sVm6b>KsqY3e7nWpe&>1Bx80*L+fj$<(x5}w<{OZ>-O;7Z&AB!6ch7p&*hYqyg_u%roLQ|1`|KC4i9`LJQAau>ukAiO
-@$Q-nFDChGQLj7w8UNtv7L7OaR=S%brWM;W<W<R%`7Wb-3hhvrXXe|dsWm)%Ce&3(k(1XYD<`;JT5>#?hxCt`@;*V^V$R!W(bvs|
-;bLZFT?`p&bPL1;Y`zY0hZ%hSCsp$*Um4{ET`IqiRYjRXJ5JI3M&q^T^@23$M&xLi>SHj+e9;Zh(DUbm^tQ8is(sNjb=s8f2Wt3;
-a|Ilv$z?~-^)z;=%gCB-GW9Y;a4$u_%EAls-4k1(;Xq8dXX8=v4J<3VjuOd3fi>8%#ddmTVgL8&ND<33zmho2=S)^@E+W7wZ&Ddf
-wT49~kk?1@#F}ym%Swl=P>jMIa3-6L^a3ZApe)`}d3{lN{rAclr7B9IIDJx78=5bR6G9qvBT{X^fTb(8thu&6d~#GxXBBFABDbz!
-q)dAC$AgF|Te7R6ahv4>$GquNXW+Zs+`L-W==-@K`_SBlrK9^k?pWOxJ>E(E+f&maHZ?Okn4uP|qx)q3>T?-wTGT}1=a^NSBGdmY
-J+(}LzTii%x6cTd=>lX(NJbagL&6g<CCC_dkU%BD%l182#$hC^vJ4iLS}rT8t|#&;@)!1IxAmZD+V}_f?M5X0x?kHak6P{67UJ>X
-ls5wnJU-<;OA2ZyYnQ!$<kFs8)F+wy%LKO_z3w+%cc@`KCNlqnjd{+fr+pXm$N1tzCJ#BzyfoxMvZLqDX8Q$5NCk7!$(JAf>2Y|L
-rx>yR6SoYE*dG<17K9_+MtGrtCuYwTn;=HLm)g{m&1GXqhq3a+Mf#hJm||Rir8@qdWQ6W?v7HG`lSwZ4?M7rlyYW4HxD9M~{k%`~
-Oa}$3juqE8`fRKjZm}>oBOu-lecQ4x4y)xbCi6hnG)b@(I#zWmez&njgtlM8;{+XQ=liqs>~(!-2cL-#M8CnZzGdD%ua_&jD-_5>
-E*#rmX3|Nbv6Ca}?3^Av0+&j04r1pU4&`ViIE#rm=K@P1&eq#kC%{Q|orQfLn*UIEo-PggF>es25vi-{Jma)x+x4Nn60poL20CLT
-y;OVVpX=`juS&anuMk74*)FVI^J7+yW9;SBk=YE?p8Ms_F5EO0^Y`CBosGIHy>3^#ki&1@|CGPI82JWCLfCz=nOTDfXAJ35Hv6n_
-D;swv9}U{4?{lr?#1OF2wEk|XmY7&CgAu01#H3WA5^~m-?<I*#Gw0oOS+g3dL6}D5Wi#8pgMx+?bh^!2asyMMR=97GuT`^^R)WS|
-A9J|X&@n8o;nnzg`UYmhT?26|)E%<8GdI1k)wM-KgEL&vp~1w>`{(`k`nF<7B2R*R#rspwZdz~3P+6FvE0x(VhdvGBYNek%@5)n4
-9+@!h_)HeMpo_<}|1@CLv*Pw;p>~G8D}#NXsY3hlkJ5SV(*+<*BQp8Pf2O20x^!*8+PT6NHF&6i)BE+Y+}Ehb^j=MzM-7vr{(PfB
-8y1ESX|nxctF-14)Sthq+hcbA#M{}t!I(X|oWRvS`<KUWCoOO2ZHBJgbn$+Y9p{l|#uuP7UhQRexoJG6n1z~TX<-zrY{LjDlVH9;
-NHW_(K7%AA#`iiLyxJ<0uIU`4O*AH!qfIt=K3-#<arBv`Yp4jl*{y8M`oACLnlrIxaF>x5e8iqM?>%Pu%vH=~L7|JgsL*vacyZJI
-k!R9fr?he6q6@t|@2~4Pwxw5e4GSd~xz1%fH$H>!V8h1Iku5gIR$ko<`{aisCfU)tx&&wI+i*V~&LJ)2#W{@c#9jYCsXy9<uIVg<
-ZH&q7xs1&bt4$QlEv8+AbxPDxunV+%*x^?(W<BC#mq>S1m5flQZjL&SGmjq1W9-nVi0i_*2GjZTUt|S43fM^h>A&-cU!+Mlrnypp
-tOdq46@L_laM&uLUM@NOxL6=J;pkg%CRd|ikfz>ErQ{<R(_nV~yOq!HMYPGz*MTmL$)!FCNlv~WOT&8qo}A4Uq0yPl8cUKoj69Du
-vn)9;vOrh#IZqXY9=LgbknUxOQi}#3Qum#(n|1Qe;W!(O7@glr+Ly7l(}MQ4xPXHuE>CPJ-k&05a`<}lkv1#cSy)-$Ks9g6W0vjb
-(>Lk@{2!bV`dTg8WaooHm&Rn6N86{(<%dt&hTVPFPNx^2-zdKKXIuY0gSWm>TnS{Maht8bWZll$+3$JUt~w$Cy2jw9Xu9K!=%{HS
-Y7rmxLk4<TY!W2LI`Wx%`4*>Ydgj+MVUR-RMS0#FoIy(J@A~N^vX_e+uDJaNZJleil-6sX0lG9MYll4iwdUjJvi)bBmesdLw{Bpq
-UVHVrvBYuFFYVi`t0hK#o2x>h?nQ_{cYk4&DY{$>YiedX@^;*z_MURCUI7a$kC5S}=GDwa`Wc`<__>68s@bHu(7>o_B7?-a_FTi-
-Efkyb{y}p&f8^8t*zKT8V=`p2^{>~PzfpB(E^i-fj>cNB(`TP~2OPG4p=^Dvf3OO5RdPnUm}QI@H#n!Zr-p-i%pDu%hP+(YJ=#{n
-)?2!huU(yP!BWTt`lfAyC(lAB=a8Pg+*T_z@WM^`6ng$g&sK)aqHRh8T^bXAdyg5(w!K8VM`VRNs!%@#i*dex?DcuoQ0;-ib={Px
-r~hQ%0!z!Fn&APi7IJh<ifP9$n%pO|rn5$<Uvz6#QKr8J=kU4u4tQM~rcfdz=WS$4rF;V)MZ*1;Ngf+UzmBXL=+c<nnB=l}B5&)^
-7ID6I8ZjDc$MX7m?7r8Mw|{*51aAu|YK<HI)=<sUSXk)Pav?h1iZMbHVnRIaOeG|7r$l*KN?8mRsbGMsij8wPEVAY~dd2L@p*Zvp
-*Svpo+9o;Z(wJmwu1D-HXdLPNxjLPmu)6hlR{Q?)0WA^(oy-*i)EaAZ-6a@LR93l8FAjsT%xtX9H3~6Wx$d(!Zfz<n8`P2tx~N4g
-jA>9s0B7KaMd)z+-)84K&82OE>UBotUO=NM8KJJ$rV5GROLaP8q&n^XtWK%nUJe!}QUSVo4;$jI;bCPpyU5kKSOSTpyo95^9%WJy
-kHS!wmjk01no^YLV*J}QzdD|_2@*FMm6OkkV_iRq`g3(UeKWkjG&kO_n&qe7AmnlMypk}pGJl;^xvtzAb2xf6zbZTvE}N<j5*z=4
-s~SzSp>2Yd#75=9-2@wzSU}Wj)VtZo8~WIqmRBw%nR5#f`%BF(k~L-;Rs{Rp7ij9#{lHJxOA6|%8d~SrO8FcXRXxR~P8ykzN7Wm|
-Y}!g*v}NjkV2e)8Pmpf4itzN7aX<SahWc|=d@=u|Mh+9+zF$o^c<oh$iJFVkxEM+vn@aH54^unWxLCkVtRl)*uG3Yoqw5SX#`+dO
-8osK6#e(W}RRg5qt16&+U6tK=xCK=N*zzj7^Kc6Q0000000000000000002sZ>Ol=t(tC(wZer5f)%7K!JaFv!cSp=+xs~RNjnVU
-@7~MF8(AaBltY@*s)^rrJD1XmOWrp8oaa$DEWnaH1J-ol{^Ltb$a#@_T<&+ln@c)1Vc_#f3F+A3hp{SBrV^hiCZx^$Z@oxAGFhts
-Z!`T%@bo@z#3{SzrTf)E)YBuT<4(|gF{BXv25jn>)uj8o2F-`#TJmJLr|81_rk7Hh4HuJl32ttZyvBRFiJt{|E^+;`w4eh^=Ss;R
-*guIGYd^w|yh&|mwCGH{n~Zdkdyb17+K5Se(?297q+63#sK~c%(h2krsl$SJ`YT0WsTBH)5$kaEFKwpZtpC%EsQD%_-CELYUf4Y(
-h~`5uZT=0A9d0&ftG3Yg=K=xQ-oEJ2XIW;>k=pYE$q67<-0&5)JFsn;PDqlgi)QPT6NTAs9MT7du5P%q?@miG>GWM$vOfog@=3P(
-$kl2LcO~i7a{5+SLn&!-(7x){7Nl;}p@o>Q|3RG<TmQ#!1*8fuq~H2?%}fudzxXW8YA3&34b6vO+WZ?Z;%J|y1>5Q+%@t|LcK+-M
-*H;g3o(<`!6_JzY+c|Ae2v@sUk_~rip9L)g{OU?cy2I8^wL9S>u_UPvv*_Gog_lS`y1JlW*Se<UUbB3ZrGR|mysQjz9WH+j`Q0OD
-lln57B=V|~(Wqe#Cuz*KBnW&MBXX$tx_661ZVX!`pZoxJ&gtCo%KW~oS{h_(o1R^NmRG%%?gH{h+Fs*sdF@`0oRt|XzPH@^KjBjH
->BoG3QV$l99i;2E&YiO%EAh{cxyj@$U5-8)E$KX#f<^YLIEEQ?zYAUj9?PQXZ>0|*4Z0Cg)a>0k^z9PwxCjCHKF4VneHgjDt8;5R
-a=xp)L&Z(IY#z}<MSeFg*VW3byC+6RUK-v{;Ih!Ai78pMb0dd`r(2N+yhlpSXLyo(U_f7IM<wZ)#7fB{U6S)@_^f{x)1VZ<cXH>u
-=G1hhX<Bg&{B|QU^h~0PY5#k|a2cPx?`+}54>^q$dq;6aJkldrSa-{QX5A;IVzRbNN2pw$$4j{6M2HU@rvGx!*&xwMGhef@%M9{l
-%@It(eaT-L?dl~KlX|5ES4_&<g$Wqsq(nIOot6SP_~r&(8uWlR;I|tQl}9s;YG%^M92bKE$VpjmTGe=-HouF4?0wwYx@`Qgr3+#W
-GM!y;DtOwpeqAZ~k=+n?=#<)?Y^Sjij|bNe@gSdkFuAQSQ%3$V5|x6S5?aZ@$!P#^=09eb_gFfeu6o@}4-lpi3A(sd8|$*wX&r+{
--VL7Ha>{_VvyxL3YO>kRTf>NW+s%Vb4k%&~Q$q)qW~n4(XJ}~2(FN7JkS74J!=;v8%*@EapR)=ldpTL(juIA+OVV>$ja}wHHn4G{
-&O$n`J=O$-X+(0Pc0X!l-=veo%^+@;F|>DDyFVWB8YswKkA08VEibY>;|+$NS=${xWPPkHAxp1SaOayrR<`8RLs?xLJFv;FduuzU
-T*M}y`{}#zf3Co(oc3<J=zf0@AB1T{HZg({hcf+U4bqT3Xe_(7$zJ~pc({v<JoaQwn)<MN(_dW44mNh7&KgB_&H4uRe{;C%cBEWN
-ew6cFac^@mIY}UHhcOLO=CaBnsf>S-<gppQHKJ=824Ndxa(;`QV;k4q{=?J;A>r3D=l-#OoR11nkv)jSBMa}XpZ?NXPBzA87zefO
-Eo{ul$2)o)T^6Qhk(Vm0NfGnq<S8l4jK^Uz$gdXGzb-rOvRzJeO@|<CV^lkzxO20h)xDj8)yVUaSbOQ>yUo|7jmuz@-JS-l_}RSR
->5&YwJvUo^#xBK)B_V%cX`-fquYyMojf+BXF54hoD2GpB=2-u_?6|A=3c9B1pi5&?z2k_21_S<3smu)Q{E1XS@X0%Nx)2RnZw*$Q
-QQdFr<u4;QJexIG9BnSa$b;2Hp{>SBN;dPDmx+kQFi2m-<x%SU-=_J5hqTGglR%foMCSf7c~3$q7Q!@`hvm2}ROb!n_7s?qCG65c
-9MX80L?b7g=*7E|E`+Ou21a?MgEdDaU>Rth&7+tV<uWPq3I6+13`Vb@{hJ1WE{%!L<HiBelS=nQi44jgu1*Tsq!>JEgoa0URb00o
-usYe%p1~*kHnRRLXI7VS4Kj3@`bk9;InOO5RB3aWR9PASeIBl4EbV)04d~LCsO=Ap+WV3}C{S)7H1}l>#8))pJbQzJD`PZa!@9-W
-@|k26H?4WNjf=!E$^Q~h1|K)fVk8t%N%;pEz{z}Rn^HiR#)SRngG~=alj}Ok3<i$X<cVWNo{Q_*8Wc+mSs)A!b~O_i80jgqI)qsW
-4ReoX*|As@Z*nG&>h=DEWJ><|3~iG==+c<%dc67gi=tF7t;oP3S>q@?AYIs^y4GO%<fJCJskugGsMv^vKszPRFs$gSW-}-p76w%W
-@<-8pVIuu20CZ_g3VMWG>mBQ+lkp5RzxGCt-+pQsV52aYt=jLy;fqCl!`fV0TXUt5W9Xb{#Vm}v!VBYv^=%eUp>2XX7{>J~`$;;4
-*sCRc!=f!erLW74cDJAqah8^iv&#x$kgq0?iuLQ<5s0~z#+!OU*blO%uwFE66V$;lDqZFl_*y80T#7<+#dGWX*=ov)HIlXMF2*q?
-Rc$Vu%VFabP7H@dX}o{v6|<eJXq#Xqu~AvMC)iZNBNuD@%+3TSGntS_A!3uVtOS%5yKw3X893C0F~D2`_n>O1+t^(A$qG{`wV|y-
-RMr~|^(w&WBurhU4sxwiFc8XJR1uCYVm3|nA}1M9%FCdI1rq*xg28LABIHUAUA-;^mqi^|fh;TE0v#BRDuTzSb+vi4b?xA3eFH>r
-3#tg5-cP|n+Qx(px1fsnFQZG4yioxM5%}S(4cr0%00000000000000000000000000000000000008(Q+0H(?y8iKM0*ZC?)p~^X
-%hPcvRvUNSRp4t%wdcV))XS1871WShA$*E&$ZH{{I67WKu}9aDVz0Wu@E81pcK062OsC5f7m*6WG$Omyl4tK?tf&P1;Hf#=-GM?_
-m`iZXVIMYyT(vh3d5bANAYPX(rYK=?%2r3Q4KAO@H9Tm;H2gY>GUfju&8vEs&=oH_p$1_Zk=!f4)(vbfpfb)&?=te5dGaY_v}!~3
-4k|u{wnHEH)lntRl5AG+C{Ew%PN8JXUPQ5zg(?NzKRb6z<Fi}oe*b=`US~}F3U}8I@5`myB51KKNwnRD>O&90S{#s5nN-L2P3);2
-q-VYrRj)G9QN2Z&97=uv+jewaSX+;-X$n-YGbRs?>{aGlN~w0*KM9at<58OPl2Ik`24!E$@V4*8pc(++9u`!){1t4f&c^yNHY_In
->_FFa0(NW~lhQ$j;e&iA2UDkCn#E7mQ6*ui9*2kNs6JBAEz*?A{?}%SsO-Fi#bEy1T$aB~FE2S=(_YY}F{z&Yd|gf`<=C%HK&oy&
-i^`neG`ZcHMU^GwnuS_P^~wm9FsKf*+0;1}e~3FDe33TUxdwD;Os;x7`FN4it;VKb-(NRXOVu03k8_QcQZ-mfSsbdqU?HbWc+U8d
-ljauxN*iQq2f8#SS?#I~y~?F>+OhcMXMVy=sqFKb&Q=z3Di`FD9fPX$9L5*o)CT<r)_l??+CP3F=+c->ZU1P~8Z(?KZj*9kZ>%ey
-%50Afc3}#rVhhEN)DZ_Jo2J^u4@}$Rv`vYiOJl;9@``$yQ~DUe-M8NMXHvymT57DhIF*W<S<`sv45)TNCSfsclP&1dm?Y0)o=?(H
-TIW;V{l>ZTsDxR{R#G0v{58~?hYW#++^J66B!#<UOa_nd)74!@srf?j;WTSXProHYz@e0}xr7Cp|BE~tP1^+3>x_!WlC8mJ)D>F<
-AF{nvlryxxOcu4a#XKA|{}=fXLE8j%FpP>QD&11dq4ei-di!ZbR4d6aEt5$dWu&Q62bo|gh_j$=g4<<O3a7eCxzxsaNe!)-x=BnI
-WTdN72M^H@p&0H#)est|;?h)dN!E$D)FS547q5dm`d8@<)$6JV3mZON@gjRMhsJJ$zxfRafI&_bA(qmXHIi}YdIMPVZ-5!x#VUfs
-r8PHPC?RcBe;#f@6@lYWy{>A2>UC8GRIjTlz?}zvIBNs90000000000000000000000000000000000000000000000000000000
-0001hDx&cE=17{_$7%aiH0co^wWCRklPaRlqd;@`hfXvi#c5N8_5)oSlU7Z(TG42}c5(+UwN_od`P3hArAfiaqdxtIPBaqIl=jbG
-3A!{UGw<3-Y3_aanh2T?9kQc&0cdHCv*1P>;5U`FDGu(AF*%gmm(JXVJu#tiVLGd5J|bd*LI0~X9zfe<4R^<wJn!^`Pov0!7&eW4
-uEC?xHVef4m+4|h+a!UzV@y1rjiF0T{9(V8M%tE4NOSqsgbkr>f;t#R#i=NTW;}`syU<n3gescffK?&1O;An5s7yWVN@rDAp+Xv0
-g-3TaaBcoNb~+4hW0g?5m4+^;QeaIJs)R7ix8RKk?m^Yy=q;r4%|m5$LsIbOzX4sL+(i|kG^H)SXh9d9fp_n>zz-}(6~PzM4w%Fc
-c{C;(xVu#Zi%om$Ibev4i2!av74csp?GQ0DuC;+%P(?uXx+=3aa0`GR&Dy{%0000000000000000000000000000000000000000
-00000000000000000000000000000000000007_zrp091ru(${TOmLCH(<XvZ4)GmHYySo?G3h|l{O?Z{swTxa1W{mfrM7`CSY!i
-Nk^z&S4D96v_@MD=G>TggGs3(aC&RQ1<e~1HQe4R0xEe`nO6z7po;h}mAv5HYgC|m-S^lX;1(G54GXsb00000000000000000000
-00000000000000000000000000000000000000000000000000000000000000000000000000000000;0FMTzyd!SP!JOU00000
-0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
-0000000000_<tTJInM""")),
+c-riJ2Urx#x^1WF$&q20Aq-*2Ip>^%M9CmoKtMzV6)>QJihvRn5X7vYU?wOkMvNc=W(=4!X2tv_8TQ%u?!IrIeeV0-<Nx$yx~jUm
+XL{A@^;i8>HKWIoV_&3YHiL(|{9xtV#~xpHMr@p36@SxLW_ZJacVQ1cot%Hwwv185;0)Ys<h*w&Dl?MU4^Ev*VHJ(>3i6rd(|FAh
+F<-f+{d1%;1-COywkPSt44eZ=u_M*2=hIOehhAR}c2kyR_rT5Qf}A;q8p$~^$qMO@_t;Alu3nrlK@Wed&wcxrTKSj6shbbi+DKq$
+`t2w_^t|xF&aW@K7cM-Ul)J(}663iVgct8hJN;(iPKjsKmV#UpDpocGui26A7aDlFhP~yy?h<t->bSoAa+hQ9?bXzRZ`kqCCPeJe
+w%b0_t|}d9zENZQVv#Hh8osoTJb_HOwZpQ(($y4)yXL?7&P`^&?Wsp+a_N#lb@x`6^s){`?tV){h~Q3K8t9MPx#*JzSptA$aC?~{
+tz|x3h;Yu*CgZu`7gI?hv?1z_Yj0c&6N7oG)V*x0vjYyeIOB`qfgC9)Jo5ljuaE6`Wu{=qptu{PNd@nktoaqvx*NAAnx6dL^GbcL
+E$Bl40T2WL{y&l3e6w??EuOqZ4MzY`fP#Sll!yTU6a#ZsR;cUq3qyRvK>&b2APj;i3~hZw6nugp7=i%)AAVi@YygBYf@%fF{A58A
+{|EtvCP)>O0R)8+K_S5j{3KA6EGi9(J^+GBA^!FFpCLq4780E*Dl0fobOmvF;aB?k=MN@06B1tp`uW90MSoNQiBo?R0D+(P^-D#+
+d=}jKFSj5(7ySMeAaPB~E$Vp<gGD<Ms#v-evoD<Noxhw~P|{sxBY|I6PuHn966AgKL%Z=dYT^_5p2H7n?_|kQ;lbXz*9i_)-rl;K
+WbW?^jN=aKzx!;jgd%U+#*-9Xz7$FmraidN(}9C@>ei2yAi{eh)=1nkaXJ}ws9N$++}XsA(|0YoIK*?M)q7qq5YWzz>F&Iuqqu&f
+uLK@E78ttYKJVGyGC5v9Z|uY;_v~b_@S-r4y|y$cE%a;s_%B60N4+_Cc#q`9T~SPF!zSQl^Hs;k0c;W!6%<?@9``2CXyMvUgZFMK
+7)*Qd8$%!aEk`T!WAcCuCId>J+-R2?bl>7eMhw^87{ZyR?tcE-ups%%?(uV}Qjp={C-1Ax+&^9IOSgtdwnv{aWe!nwcgD-fK>L^K
+_vU*yG!E&aq$pdnMWE(4V}D7&bJc~YtV9Ev4F3MzQ>IT=^&oitUE@qo)p$cUju{;~V<|Um=$5#Z<*Agl$RVxR+xUFtEKAF4_GsN9
+t<!!4`Z+59sbDeuCjufu@Bve5SM9B7@5sXafSd5C@k?x}T{VCQe>_!C3<wBlcY=Ulz%vrceu19|{~+|QrT%n2_yawEDhdL>z1YtJ
+;4j$ymz(*+Aqb3op&wuBH+S);^5FmWN}{S3mfM)jT{XR?9Vor^t(U!?b-$Rof6vz%1r~BWVTO@J&cKJc+kNz_*W9Q%xW9Nw!UmEh
+fUCNuZ+4{Z{q*h5cYX4T0X^2#gLCDkf>hvE`DNqUNmVK-Zzz>q^;Gq%ELTHR9YAwitxiZBFuAPnH>Cd<zpTKfkT@Bj0uRgx_}Bfa
+eS5aC9Y36t2nKyXZ4iAg<yahZwB9J_=+@gI!v{$C*)RiiYyV_&k$wB&AyXN{tPGnO7<~}kYN&E{M$KK%nrFf9FK?zSgy@h<9ygd3
+5aVnW7qocNDo7tdvu%n^wX3D;&ev(LAe3OJpznQ?Hpy>aTV#7=ZxMB13^>i<`Ayt|6#OBpH6#l1VV=YVF7|Bivh|Pw7WRe?+RHFp
+x>WAtC}>^4p2CxF-^_{f#=;*y>FGu+TUsL{jbLBa-`^?iRgT3OY(5<D<W;sYSUuOF`8i96;b<^t11FhYZgY4~s`_cW3!5}9ziqRP
+JK(16#*CM9?LAl4@81=K6O!n6i18nrzjhY-{@!?f_)pLDbvQ2)8R=nPkOhHJ`)ih2P<~));dzay+t;3`U?+5f1Mr=jr<O~Zf%r`S
+5WmWb^BeK_*0aZ(Sx<?fV?&=DI>D7gx21kARm|Hgzal}Y)z5r`|2iq8tlZ2Tk7JW}OsafwX8U8m>K)~>r!J4HiC<F2l0;fx*525;
+ydp-sa?9hU&hvLppV(w)i6_(;HkD5edNI_he*E}>+eOJT$LhIK=!rw$i0&qD$FJzMIxFA4b<yi!Ckp=A^B0K?#V6I3sugEXLM4&I
+sxqjGOw(<{KGPJ&@*x#zZ~LS%RMJaK)$p)tao2A9!-i6(7u4l&Jwr**kz-B7t12}X`IG#pq`4uUmvnm1gAKFtrruSP#b7HMCP%M(
+lJN<BIop?lR|_e(xLR;c4wXPPWZ|*%pDMSx&U)9sCyauZdK9A39^Fw9Y{!M)-#U~5Ue+2jorPa5zirQQ!~Pr%oECVsJlCgQm)yDb
+@~XEttZ20upTL$t$)YnfA14L5Q#tt@UeIFWR24%tDw%Lh?grMd*l?#R{DUmTw4@}#dVY<`l>9Tf#a;QTF(SC<5l6B7SM6J5{43ch
+_oKZmuv>W%E)iil3-8`ivMMGrK?&XZE1#mrtPH;k<}9$p1(&Upg1Vy$LM17_3Ot9N4GH@%(>fB~ef@fG<$B$>xO#OCZnNq_{IrZ|
+GwANRI9uDjHwNrGkHp(k2`AG^)6Sa*uw<|83e0yK?7!y4-L1{R`8>IBO<~vc{c%&GGU2CE_bZsQJS9lFmv5*<Y<lLVRgxR&dzYM;
+d(lh*f4hz7Jl3XsCP^AQ(<OBGw7O6ZrD^TG%`yqj=N3JRTHBg+@wFq5<eJ^Sb?&k})!HR$HNA)0Vq|Dbqyd%ltaUA~RBp$r!|p01
+JBh;JqN2sVp%b+~bw$gP<uHNLJxA&uo-kg)@KVNi_N&{6_soosGkX;)OP*T5y=QiO4r{7Hh!VcO=fHyS>(hAd;}wV|C+8is7^-Jy
+D-(~Vw_DxvI~=D&x^BysX`HfIiN5dZS)EJj4kRPo#})f1oS;psJiO47(1t8Ii#%ryDScTy1AgXIZI;pVeEo6ypP*f~sgdx-cNXE#
+j|+};VvP8jUxAKd`L9}Br))`2xm~HwrEcB*Ik)tK7V{QFkSsK{aM+8y)2~b_>rU?X3@HlxV7Y3R^6JQ*lx}l*LVJ?&9CxFKU(c_g
+SAD$LocjiE+f$QdO(&!q%|^n~b;n38_4T^AXS`|dln8W%rWCIG!Q9DQW95w|YL$tVbv|`0xOI{}o#1ijWJF?&)W&-^bFO+lG%J-K
+v)fRHkX13rsJ*c++`g!4ng6l52)@*dO`PCL?ygdEir&RK<M(LQ`z^ip@`U*xOB^HW@0GWoVoTZLJ+}wSP%2zW>b`ZpjD6=nBu@Bz
+(_N8d=XSiNtwrL>42Q1gQJuju6eDAs3%HYq$FAB(aT@eeAd=5EeqQpebk+K6S~vW;#Q0Kp<=g^%Nyo<HW4T0$+o>z2IEKb~p)Lye
+Q|`{yM$b1tm@=MCT)ldQ+1F%0Wi@rIB0Q0UEY6uirkyyk@E)*5TN|!ZI($LdoyO=1?0qZCMGGy*ok<|QRhTtaIhv-UsDh)C5e!Ny
+Te6VdoEV1t(?e+;*X*ksZ24zt1LW5eup>Ul_EBl`mu-@D$cERu69$pAOYW_$QJLvSPP3LiHSolf!02He)jg{=w$!IgAYY#&|8_%j
+n9>P%Ut=<Ex#UDsnY~&Yj~kV#`1aphI=8-k){<ChDsn%QbMWnnq?LHPFG*w1C?`KLwi&ii#iPShb1d!RKd$XH^UiuXss6)@)zwMT
+RJ6nX%@(=*moJ}m&j)WW`fzBYtcNxkch|CNp3lSZbKz$rS5HKo?)FUMF){lKx7F{rb23_PGOxjAnu%ewAr&|1pYu*>DNK}Wo>=C%
+56RV(z#VaVIeTT8gw_4Rh&2_`ll1Ahi!s!U*2cEW@{ano$`f@ZaK_uCFjKYfMRL>|*3Z;nV2dl>VP>^`?Y_0%%+`p8RaWFqJrkZ=
+{AS4_DJCW^^=YPk(6#<=1{OH1wSi>3(~>OaGzJ?cIl3=Cj@cq%gu$PUoTutprX4E@#@wH>EOa$N5$~gGmw4_GM0C}(Dn8^7L}u`c
+{bbnMbbSSsfn@+FEbt(ETwN;1V?fP6L%YW?=%Y;mX9PkoX~-T?&I3WvD3<@KZTXbb?}L<%n*n`Za3p8b@jZI(d#5~-qhmo(oAb0@
+ODcV7qZ7l-?#WU-GNIv;PY4x;0ms&J*LU~z+kD7uq;3zAy#49v83hUr2SBm6jdxW?RQW3J)q8d&Yu>?g3$@+I{1c8o-PLCPvfi5R
+E4OgxG?j-g+BgOZKxIeeha-#DWZxw3-fEt`lDfbR4}*Zb6Zc#9R`na)n&Jpeol+NRDhz=2n_io14`0Z-+3!=!z8UC-fFRKQk(#u{
+{DaqIrPQwX8Sy0k*Xf>@;UV3$eJiR+Q+({Lz)wlVAbQjCZMHO?-FfIe0S^MZLtUg*t{hD7H|9hJfiRG3|9bZ8^W_{QTM5fWpq3i1
+i|!X5r7v7_7=s7PlMgy%y;iayC_1A^#zVip)0H>7CLmJqq3o%1ODxW=o(<tj3knr`UPETukYD%IYOS%mBxnh9R5E%hY_a9j$+m0l
+Se7ant_6opgeejP7(@}Fa1SguIlhm(=jorN4Up5h%C~P9X$0z4k2N2e&{apF{Fkk+=~jAbdBsM>Ia|7q?ri<M$a}%$*&*8$nJ{vo
+RZ2m*FY&fCZ;hh@{lP+#(co%bVx}Ao{!-U8yl8>(x_!x?abe>Qqb^aHbgaER4t{0u#-o3eqt1?VDf5foHt_7bl@EtXl3>4})Dt0N
+29RKAV`o+V!n4`?CEOJWu<O~rTcz)sw|qWx0d$8~Zmh;6$Wh?IC2pTzQYOcrcw=j~;JWck`|+woRQGKLPq93Q!-!QqfSaQ<eTo_d
+lb~_-Zjvm^Bq*i?m$fCnSdE6EsGU09Q!^W$amz9*jXuqUg1K?|LbJrQV~clQw9rjGqQ=BTKAX32c5UY4dLVjuvO5u1uEySRcG2|B
+!+Plw${Zwr*R_sM{g(Hupy>&CLZJ5TONRnF3yw@w<w0no22lIx<+jFoL{gr{U{c3CSvN-=#QBN)^s(ofCQDP}w7x!>N(ojYoOSRC
+a%)#7yU$|FsW>vE4RClmn;-$fSOg1z5G?RnA9aU*s)=?<{j;<IQfXKpUw_O9k1GVn8TmQVN1^<e?bSfnzPllg=BIn-^9))pG+uiB
+vFec18V?p8xm_^NBGkZNHK2)bf7m`R%-JQK3~gUv!Ne|8^;#?W&8=bGf|d4XUns3B)R$jIpT?tMo*84dN|(&2u3j^x>0Ipafb!Zm
+4slu(Os;3l2DzQ*(v;n0?=~8fA(JM(nQ9Eoq+Yk;i8stH?+8fmJ2v;t!lBeW0|wUW%o2P|@r^StsSNLS;#0YGC8iR%WY6s<^RHM?
+Xv02jajRpNZZTnDq43&X+er{m`NYB8o1wDIiG{zuZQUJcd-c;XmBqEgvo4xQV~^UOpX*mx(>b9Qk84@v&%_f=6mL8FNqa0`)~}4!
+l}G1m-B$3CAzoe}_bxSoO4?3tP<{U}ueWiRlsXT+`(^QAW`C?gctj$ZvZruX&GgIdZMm8})cJH@*eewf(3YTNTECcJO;VAfVJYp!
+isyBY(ou8k8sZoQ7yL|yH7v`JGDO)R0mp<00D=P$Ks2Od%67|dxq4%S4oP5xmaEHM)sfW7HWSjw&k;8Y<-ct2uh|5r#w;#r2>h0O
+dQSaj|IhRezwQMZEDW-7Qxc_0{(R~aYlEfd@>}yibmhIBeJ4|ef%#%Z$(p%@DrHY~DSfKYF;#YRSz^DdA_?=#f>yqvydvQBnO&`q
+D=!%?aynbj_blO+b>90<OJQ%#N{bn~S~p|pZ9}ggkAz|PB-g!=m#AG}{&Y-HAiZ(dy+{=brot!6`1(#~r7LGjXmfRBQ_oFQrJ~)Z
+7DawYD-1aqw_WL31j8a+kA_{+v<YoF?$7e6GJXgslr7=0Fn-e4+EoLbYNkKldTV#Cy%h!PHQ`};__2fUXI%Q+LD;}yV{A-|hUkti
+dX?An?1_$e!hrz#Nh0s|yjs<P0s;r&xnJ?=i?i#G+pTGgA#98x-i&^mxd&qlN<jUny8b5PXSwqvVcgBsX!+?Cmr)K5nKVacwM>L`
+2M86s-MJQ?i+6?w##z`vdU&=Mk1hq#F&r`m4`8quzLJ8$?_)Ryn82dsPrf5`NCI-JR-g5!k0fHo&%liQ9N|$Y|7GJI28veVm)gem
+4Q2+^L|s_#cPD24OdeJ+=BK9rAgbfb#km7>_r<!+Oqj|(^?4&3BqCsVeh@>wWf=SNIb863UWUOidEF&b5{!UFX;rh{p1zoEMlYBj
+;M{5I-J!(>_;tNCno_QHapzF?YMs3H<*&ZQnQ0;z1T5hZ6z)jlj0+q#=Gknc9+UFK@l%`E&U_b`cxu&==^Ia$u}TspDI^%WaK$at
+>Xg#b0)_|4Z5_3h38A1Gc?ulVFoRQDk~1}bGRcSvz-K*fE`GHCYxi}{Hs;0@Hs8m%oq21}s3E*PRB^|Js7Z7fW;v-Bnoj?wPFl<5
+F%<D&l+Bp3$T26+=q$On0VE*H{AcX-+PH7Wn4o4I04&8L?KtC=^HrK1NC54O-NB6}sjO8-Y;bmXnsdg6V+C~-Y@~G`Yl-#_87t%v
+*FDml;0#Jy$FaFAKpJ8y;RrZ@fRYfwc)d`^|A4q{^Wl>wgEb>`NCL=m$Bi{3GWYq$-}tJdF6>`7yk;GACHT$b*&E*+9*~w*Wt~^6
+Y&@B*jYoir#O)~PaI@^<eA?rJ>DVA})6tsoroOURL_&2B_S@`(eOAV|ZRG1J3_eyIx^>!(fq_0&EeN!|z&tV(=pcocFq7@ETs>&R
+#6Y&t1C9Mo?THIuCmWrE%4IR#Z(LXy=*YHdkwa_49+qF)nyRxc!so=(Fur1uSbf2JIH>7CF=F0w^o`cgWKTsDCa7mSl}_AE80TA8
+=Ww$2-9i=-x(?ra8`I`~98b$rn+dbL3^B+pQdhh=`Eu*bgYP#zl0LwqLq%7P9eudsW0=OCWV0#pju_P6GYEG<cY{IMf&2^Sc`R`C
+rnxh89z0iUb}c#LM8dA{dEP$n;WhPxdimZg_<?p&yvj`jiGa@<Tuj*K4nUi*;oPSQ6ynm!<besXvktpz!t38tZL)bhZwBp=(>SUc
+87qhQ)8%0@1|-VBf+!dO&!=Hf`2UxI`t>gpo?V{kG7>@GnrX0L#0=n@&uE|I-?qCF>?iYV{5hmS3;l|teS>J5tL}Jqp{@i9ru5&C
+bYv9kortpu$Y|_-9y;*~t(!1am5fYlv1lf(TI6<jZtJnaD;AY==3nd`^j5$l9!HKEG^UtcTAmTO>3w`UrYG&uS$|nPG7j^4DCl#N
+;*|x@jV9*ZJi5)PFM>-%K4+P1X018<K{gYgv?g_N>sr;Z>O@py%*Or)*TZJ`TggTo^3+Z|nlDd-OJ5`xPMGn@Ox?rTY?bbvYJXEA
+I=s2{YJZaz($(-R|H;mkn-wGx)F$lX!OZNTFdk0IrPAAxh<n!setg@$P{MECJ=0CKN>WHhh|f(z*4kS2zDdMnGYS@0Pg)rI>T5=|
+j26L&fiabexpVM>%!e;DcbJVSmeXX%m0zW}`)fh?uJ>&dG^)(LtxsVAO{IZ-?!^>8PkDUs>_~T-KEzhQMya#d5Dh>{Y!Y9%qX2{=
+LS~1c5qS7(jbu&ROofpMdf1J5Z^R5hn>PyCzil?xVz<rptK2kexv4_+dkdq==k0SIdtv!5EXcbt5bBZyK5pH4M{O6a+M;GJD+18x
+vGGXBxnjF}C7J<ajRqcGt<;F?QE$noDAKUdN0p}Xc23+k+`TuY7k9s-f8Jcll;fwbY8h<jJ}M2K6Sk&0fq5bQ5k-^3#3D<pX4KZ+
+^{<|~A*CSPdvLS4ngIn5o%UKK>+o*j%fR|JnLdl=+z3<-g>x}ya&qLm=Jc*yYyc4xm%HG|&^X#qfpl)(qmrcUM@nvMvXx=f_F8yq
+qRYjeXIm8Z_TA$_RLDgNk)Sz|0y62mydWh8j8+W2Rqa2QGUF~aRy_;G!EX;OmtOw1AY$OqRXcSYIEhVevd&bmOyQ2hkzqI2wK|<A
+vd5Nr%zzLxePBU;<^sZEeKoMhL2sfOM+ec7B5@*M86r$Y$asVUVPF6Q!6*g-g;9p!?}f)}-)(g?Me;~lA)f0`j+g;t(?%itx9xH#
+b8KIa<n|p&;~te)>-qb-w-+hRO_1Sh&$CX1ImdRatMH4{HkrFRU?q&rdGPtYF%bZwHagrkH+{Z3tzBZealZBmqv3%m^}1LHkViM$
+jL!@kd<;Efel?94KdmmKUK`8z*IKhD7kGBBkIAyyb6Kxv4N?2LD!-l=#$dvc_r)5wvt_H_?x~*DS33rVfP+>8Pd7ZH`7b@b^}e4?
+qGF078v@Yzv140~m6R`i-g|8xR^h-57=>KwnOL>NHud$uMb-Hi_uBG6aClL7Ah|sCMbqiko$GclkRU*Vf#dVL6AcQcU(al{*}+4>
+lgrz^?uU@&PH;$-@s3z1QGzx#>hcu(yXTXLTq)r0w;j*oTZ-sk9$6-0aU1+;evtutB2D)oJSbRY1#di7PafldCq=R}@v<O+1hP;T
+m4HV<2mx^j5fX$)^8aDPB1Y`7jwDD3ln=)+`6Gr5n0nvt89A2V9d;D5f7><(6mazjN^edaODZ-SGtW5w+63qGy_p&`7`iu<J2-i1
+VKGsA{GLy#ucwgLIN@n`666S=0mXSBUT#CS$AhQ^XNoL$4o$R)+UqQZ0~5T<<4#`ch^;V9Y4H!gcQtmF{XRi@<cHxVhs|u=d&wTL
+(>mKXBEu_!B?+JkXR7b9S1F;l2x^?w!7iH@$=mW!SZ65e!V$fYl}8)7Y`gHFwwZHTWayb`BX6bRL$CHmLg+r_7!PLy9LD7Q#tDug
+lnb+)dY0mV6Z7O4pj!KwD}JYJUF6m)omVo;(IR2Iu$Rh=?=@r$Jq#Z>tYksK=&#wE=9GThGB_`8Yc@>^DY|%5eXU&;vD0ODhb4v(
+vPy3DtA{DCG}rCdl7ehj#HxDOL2g(TFC0N<slGghL1Y4`EWmTc(MbHa1m7bf$dXW;FaVuIKn1=k0H6pWir9vr-|~D9DEl_hYDCrk
+s5C2P<c^pyWE8T0+X9a!r=E+B=<G{X2#k44-c!ySa6j0DrxIYO>2SFY^D^_`Y^%hwIG+}$V5mEPHzX^GgTE5Jr4iRVT>P7?Eol)`
+hl(dM6lu~_9C$|mxy@GFIcYcSKAihfyYlqSCQw?Ij03Ay<tY+MK9n@gYF3(l<;dK{-#7#b6ux|JQAxeYt>jmB$M!L~)CFsE4Dlpz
+e*u#7`qH-CvkopRu0&<~C{ef=)Q&imdDM7c=3LY1TkB>%Xi&#eKpeX=V1G^4j=eg$mos&~!jd?QEx73Z!ei9CmY=6pSZ(vB<6s?h
+HM8W#1>T3wXkCQPqQK3(uj@W<rAs|Y+PN3Pq3G#keQjF%x@&I?jq`l5fZw3Dq;(is${QVL$3lj7l~KJA7|+H^%VIV<rZ7|q2o8&2
+@RQ{Xh*S&+^Eus!EP=rY9aISn78Gh4tZ1Twpl9-TG!H-lLEJFe5u1ZP%+?yYBWBg83;XwNlD@~frIZBI^=!Sl7*hY%>Rv~st-%vy
+`7}d+?EQJYe^UOem2aG%4LT}@hP6%G{n?DfKPmlAZ?qk1vnxE(>)rnMYmz4CsO{1bbgq4%uuIFH8ck0)Ak`dXTrZy&vd#bnz@~os
+paW^?xzr{H^$nT#2&yGt6)6y~GUWMb%h$tG@6SG9?7DVN)aJ!u5Ddz+Y{fVAE$zFvpB!*;dAE9mCI<$}+a=2VcUQ~Xw;i~j*c@#>
+o`eCxuB%1bIl6QE_Fp|-M7+O{1p<|Cu5IdzuPF#BQ@m5k_Amy4=k7kAGqkvOrH}8@JaL^#2TkbnHw_Ih)=cZ@T7&qbn1O^E=wY@b
+=xriXAtMX=F(}fzO)ye88m!O2CJ<Tf_Sysr0;6QCp;v^Slq4VD5R4?~a#=W>fX5*P7J+~u0ymX_LxdBF05Q$~oWnDMjjcF$VbRDD
+z#Eq=WR852+bClHzTq~XtQ&k_<h>X_J2}kP^#gTrLy|7VMTv|6B*`0Ucb7O?<@JAQe`>e5_0)<5-rkFRrSW`*n!?ZzaA9U$@p@>Z
+p8_9MXpzY<V_~3(A>xz5<7-b=o8?e%xwlH3ZL!QV;HNw2lC+1`F3LcR`V35CO_nV0*Y#!KAt!5EkE6Dm?)I7`r-+!9C)~Su$}rNj
+WMKWvHqU2D6EDx&X_MDt79&9c-;uU);vW#Vy=*4s)fGJie3h|C<xZ!)x#x698h1|AE+l12=;Dz_Uf;ZLDJjpWK34N;rc^vh0@@)z
+cE9o>->EKby_l)<3^BM+4ZF$r5=xY<ayfI>vzVaDtVZb-Z|OWKS%7T|VGDdLTwODi7)-urAql5OMVF{)NMP}N;zpCI)s2}H0wln<
+h6$aHg<%1m^FLsO9{>zS%<mxhU-R*csGg3UBdhlPUJHJs+Z9F;`}eJA3-2Ux&oK8Jx|{Q&Ol^2ghdid-z!AhCpj*_|=36hnG#oTe
+DBE^+V^-N3#QXGI90h}nv&Bxj<@M2J$DZue^ULdR;z$R82?zlLHA|hGxg&c4KC4oLX47(S@PYiQg@R6uHD#S@;C`#u_$g-UH?gWU
+AB>H-G#FV)$J}3<H}H(6aU<ZI=fT}ipHV?PH2?aNlux%`zL@lt)1q|0ud|OwMPQG$g_QCQQSmcBd;zCx$82}yD-4UXI>tUKU*Kfd
+oITefJXjKVXzI=U33J95Pk9tABdIm<G>V|#%oH)N_WL=lD_t;#kYa%WUg1<V*4hw)c!)CWX-<YCbGIAl4@RoW(y#=&6ck-zua@Ls
+AVC!Pqc}&WWIt0DlYpRn;!X@Ql9CYP+mOw~;Y6g)#Gzu{j{DB*e`SPde&?D40V6k!vR!Jw(e2bx#QuF#pZZZFr{C>)dy8`Gy)@VO
+ln=M8bBm&QI1mUOs4;u<d0BmEUA^@3Pnv2U^}lqHuDeS>z#9DHuPcwcY<P|*$X}`)U|G&dxK?LQhJb@91p{-;I|G>o*T&x^QaZ-h
+_)K@iLjZNA<;nKt6#Y|9t)~K9y9<Y`-m6Lhz|G#ciGKav=iWDcd$4qDiT%~wI6Ml?8z$n?)dIt=$uSHMmAv1%C`1|rGKuo=&Sp>3
+Pso}>v!{L0Fy*6yE^+#6TIPX`)VBxRN{*6NQ7O>bcX1TXir6{>WL-1Uk8Fp)RFblV!#(4vhcx76G;$?bz-!q(4I#y$Om{W{Ln>5M
+`-q)Fp+PQ>L&X9Z0?sI|!nRadmC4sB00LGxE|=G$6R`rEgUh+vG?GBR@P9WQGEq$KfZ&7Z$AteoYFj~7FF|GG#<3)5(Qj%Rof-0P
+ush*N+a4tQ9SYhYUl+c7@nt>VoIQ0kNr4YL>-^Eao?DO3IzjmdhxK;ewci{+M#olFk^nkA<ltLAUHzb*SX8|FV8Wi=(P*2xG#v%k
+O=v}j6nA-dH~BVcXg;r~pOOTSBv9~t=kt(F3S}-=*DviGxAW~{PrW6EcmlZT>Ez=6yHhsZk4Uq+AF~5j<cY{2@Y>w2IrJ=!-`=b&
+Fdkg_(F4cELlL+^?`xB<Sfgd*S`3O<4^?3bSaZ+gftKIx%#x^~gbwAi1@Z{yN#eo2@QX{=CQKS<V6i-#O#@dQVLk3#O6E>*f>Drb
+2w+}s#2L0S29gwcRK5$!K#mtbX0uWZ4H+bXJjc9})sHqaqEZFI1pv)Mto11j6csYMwGNpIi{%T6CYJ63@&4=7`@d|fvyg+o>1}t4
+vH8tOqhU4w23w=(9D%MKyE;4xH#<6Nu6t(lI{f1;@zVSUdwV%@c-=fdMP%Q%yUSw=`@OOWg=Ob#5Ck+YiS$q}_d4$HOOQ;M(z$zl
+TC~hMEd&Cy6Kp2!J7h95F~YtIFjLzyJYaNH28V!!J~tL?g}k`h%T;uVG#{!gS(xk%1EA!DhA;b1RVl1WHj1g4G{Ae(Y(YVQnx_)h
+)bwvRDSM;bXL`EV`f5vp(8CYuW5$+`oBv|=@TxT_vRQQq2KEj<M9{H0IM`>$L)Uk{Rx?F_86h|+GDF`njbjVbSYuSl;8u@{O-I&s
+<WPfI1OTPeA)rq0-lRNarYxI+gAfqw1fNL57fQ*CRr$>*axp`Rf)l}<T1-|XV#PQoDiLts@r}j8;172H{c;2U8%sGhUi&wyeF0DQ
+Hz$pT)%+XmwKciY$Zy(3$<j}B&BKc(b-lfmw}FGQ@dzOCc&TdYv$38hj>qr<zMRt;{#-w40jML50rW!Q;|K9yKjkQIw%<HP_QhQj
+;vkmCfPtrXwhd=^bxky3&K)WlldKyi^=_;g2?H3)E!=lrs{ez!TwY<-6)QV~N(xaHgx*~qrY$dxOwGw!^2NpF^tQ)}93~bx7~SQ<
+tX{T6kNGHs{K1Pm)0s#D?zqzr7=81(wDh`4u-lbcyZtm_q{Sh_E#unwGk%g?;aJC*1b_~x-cESfMl>02oDobUfkYl29Z+r@aCo)u
+c`Q{8&&MtSb!@h7sZ#ToGr$Yg36#II%*Iw(A4e0S94c`!RMEnaMeZq}t)`ApATiKYVKVq#zL0*x@BgsNyuZc$%WqEI${wB3{STUb
+2s>M0e*eLhTi>mjXo#P2>$c_0B=1BC5CS!wW_~%hvUy@!+t`M-MI2`5<khd1JW%JmcEgg8RcHg}#iU#5Up!wQ(t;1{N@!GoU}#@B
+dHxq*e!gMIwe{&IRHpkwkwKO?5Rze;cl9VJU#mJ+K{IVGJ!yzLC5^>G*hvc`NOW*btj>d|&&T%Mdn=`k;a4I%DdF|n!s;867ss=0
+SK5zVhy~yojX1Y}h;MxXv+`;}_IEVst6+iK?CEcP2gi8en+X#rAV-gfA`yNA;f}mm3A*JtI$wt1Xwco4wr;&`*Eo3$CWVh`0F!lf
+=Er(?5kZ=U3Vcr}j#7Y|56Te5swI~)3zq%f=LpQg$Y5YtOyDx#hnoJo(tSjWI&vZNH<cug9o6mspl#puW!mxuO4{9wPj(HRt`n6Y
+ICu3MISv5?w!R4ZJU5H8Mv6_#{=BnmqkNv<<qz(b5(uz0+@-G~zJ{35P*D2baA)J^7r3eBnp6b9k1bD#j2NVQ<gA$T=vuq=N^*+~
+iSMj7;bXnJs<x=O+O&c@PVGHvl<lWYL?MObaQ2xgIYrX_R^u@xz0_uXdol{#k50HXysYF*Mvc|J%%Bg%R7*_|Dza9~d8xZJzMW=X
+CB+Q!b-_}gPuA9XiBe|D2Vb2s<I*7ln*^_XWLOY3%_Lf16VXQakj7wk+MNneLfxnwJy_&*8teI5Iif0BpqR_YjkRQID+2;H7yKZm
+(z@~x@%xfRx-#%jMu+h~mka{`w#u+edSmjNEDze~(9=I?HC{QL7Y7_BELrZph5lym;_QmOfIjNNMnLFeYTv{iJGOv<>*EtPt6#6Y
+yv1pP$`T7K3YtntkLzbUe4a#{R<QUJFmulJ^;(Hq7zAVmdq+I?jBO}B6D$ds%-4D1A9Iq7;sD9xt~C;XQDEn>)jso&-hR4i#s)1I
+0m1rDmlG7%`aMg@2JT)A2#uLEkq@i)>%yAMo`-IEFA@CIjw`!ALskwCSe{uGv3r(hh8YzPEl@<2m1RMg?RDZNGj1RvR8J}y0tf&G
+4_X;!R=bUp^)s0cQK<qUg4|m<x$|;VTsodjflvW?>p$EaKRt#lOAs9bwd3am&}0PjIfOu)JBA?(LErhDA^YpvbH5BR{e4gpu2ryq
+lXW|HRJZ?ww)JG;>{?lbwli|Og>828(S`*CW`v3o2@e2;48;v699lZ|rN1jUXSB(LEVrn#+DVcP0`q4tL=vQer^Yb6=T*$i_BHr;
+LspB*00Ad@@`iI$A7&5S&0TZn*py`Mx`y?7I1Jd)JJ!PS8`2)=c9C4UCSdsit4H#DE<1K3-9z%JVcTPQS_+n&n>C+ftqcINDUl}{
+no81#d?$Xm6JR#oO$R1HQo1iSX&(zMhqF44YjIduG93?9T#LO(zI)9md#ARH8p4+#2r|~?0A=Ok?eo+ul|hnFpOiPHKiwUw;KG5(
+B2RRj<Tg7QH|h^A-(n!;MgV`Xxs)3M{p525BK%}@+%GG`{e4hI9FF;&YBw_<1?E3!w6-G;_UNrwQ|LBd^dKdol{5a%_VbR;bUxFa
+pOu4eu7o6AjRv;uOKZza=r~X8U!e+PA?c#1Xbr-dkN%2zHe4C?EdiI!vgSy`80e}(ZuFP%-hjpM$*Ogm4^KQCQi8GN>-p{k;Oz6{
+&I$W$sZUK-%=K3dE%oEefAD2l>E1&8F7p0@j|X4f_nBu3$>0Gst0LCi{v+?NESrlXF?s6xTm}epUq8Im9~u|b_0D{*g*1poP#i=t
+Xb$qcW8W0ILzT)V@$m_O`YW#`5z|&}CZqCL5F-Hfdqq9xj#>axfFM+eRBMAXO9&_z{Lbaw3urhF@}1@Z22Kj|lh36vztBARZ^itS
+ZQp*U+S@s!!2Ad8WqZrAn+i~7-4O$W4F(W?-I(&`$dZY86a-G}e;e*^5O(BCjcc2d$`&c`de{lichY18Dx0R}`O&!a)S?`<X>#xS
+7glW5$mwHa5y)%2^*QeNk0;iio3;2$E9FJXj=&tM1ONnIIF)*FuXE^Ye0h9zjx|XZt79Vt0jRUW;it)8ovK%K-EuXr?a$VeL`cxG
+V||~bmED%<$v<^p=uIO?(uo)-EF%a|t@Z8bfy0>g1S|@HAgt!|pf`vzQA^pw0R)J`u-!sK4M@=nj55Wb6p<8(d-d8*GERel#X}<a
+-gi`p<-f<U-vO)~D@!7vKiFKFM1X%{n*hT<(GCAwRrbC5$G@xZC}|X!|DdfqRTCuL(kr<oX{GIiygFOVK0Un&cFszCQd@(+d!{38
+(fgT`?H0dJwoxBS4(8_6dI1m^b!o%Y5EGLZjo%i}f=t}QOYeVlsI%kKV6gq1s*NuW9N!P)B;DQYc2=!FI9HK?0=-STfog&MM6T`2
+9oK`p$NLi@HX8*(WO{Lz9+8>8*VF<Rxq!jJ+6){FPu<zP#LOvRa-6xvPSlb{1_(G5a;_ka9eZ+oPj!JTTZ#h+mdk*GQ$wrOCoC8%
+hiWoGMA+}Qt#+_3!9Ye*i;Rdu9RZ2PF>+FJ>L`qgCo4HH*-9$Vk3)c^%ma|0GpiK=<QMw=_4B{Eb3FZI>hCHX!i)m*AGFOg8Z`^1
+-FJ;`wJM7lSUK*Mr9%14cD}@bfD>sGbp79RGW!$O&ADq~zJ30Rd)|eRJre|Yq{e01h9{q;&%Oj@HObf&WyLNuwq^jpGdlNd>Dn3o
+uZLgfYj{dmPBHZf(8s~xY^x_n7rz}gwaY)g_t1j#;hEAXNW_Ct+RNNxqNk}q2Sa<Ffl5RTMJg7Au9D&}-5&En0kdsdxj9(^Km`k{
+$0(0Ydz|Dq?|luI3es@Gh0ZrxO1T6uq~_sCL^?*q;@urO0a7UthCvgol`i;#fhqJ*94tZp;dat|i4c<r{qRD`022@Y#4{5M|Kgy+
+zpm~K{aZnQc%uIAvUEmW*ngDg$>GaygFEGID{NKQN6B;;#JgR<Uok-m5I{NOT3Eg8YOU@q$%`wvR@a8&jKj}nP^Dn#shwxN_w%5P
+_=8uUXm-9D+~1Bn%axIYfl^n0cxg=C)s%{wy~bvbf~Lwy@)W56<b}|575Bs@F{*Bk>70Loo~?q1Arz@EnYw1}{yUmHMD6QSb1IR*
+AfX7*bJTg-`0Xo~YhOpatjIW2xWj<U&R~4dpcglNk`au;SRoM0>7>wo9yJq{K@cZis(nau(yT4x*(iv|h(R7+v11$!2N96(*xepZ
+#KOP0qj>(&FFlVi?hk!3|6Hfx?M0Hm%Q`gLRryca1kczdmpmO8^e*m}QQp_(z_i|xk=fx+fnh*CU5nHRO5OJ&B;4`Lj(i|-#Yk>>
+tqcJNRM_uycTayV$xW6IH`oJfSb0x9=mb-6fL%lBJk+ka(PP_7<E7FMp)@Xz#Gs(S(~2rJ>F#O9YU!L#Q+LMxL`@RHC+5Y<N{R_&
+6YBBTd+gfWuml7n7|~BVe`cBzWbta;9wU}23xb7!4A9-`W4ZmEw~Vze4HU1|-XEtjeH+=qT@4F;A0L$qU%(veE{}lX-gW?(t{mYm
+!`DJTB2}VX*!<!@16Kq`zwqiG4*top{_R%?zsnkps`*E4NTvG3lDg}&zSh1v@+k22p|%T>SuabR_+$<(2A5I4&Pe&7pFM~4ZOnsn
+pVMSf-Eu<|1HO8@WPTXu#p0!QTLy0IouSYX__WlO31YxK^oS6Hbg!pzZ6A#?k7{fWlE;98wT#~1Wmk8eJ$2&Zw*c+zs<O!*Dr5mj
+<xO61Nb*Z@-g)<CYmP0y0%5$?M(UPAw=?LMle5fGIvp#*-DLC1Z<0^zJh4(TR2UL<Gj5?WFXyT<RJf$?dlmqUGf4~u4O#5ZeK6t(
+s#?+*@TV|Q)0RShU57w$1pbQh{|wCoTPVMU_PJ49{*!j}>cPNC)l4pSnuSSt-Eh*=JmrhaqD<L*t#B$b-hMka6$;aj?2M9wFd7p&
+txiog;!Bmbv?~qP&6~-kk9p4Cu6pEqdyB@I3A*^gF1tJKxixsO(Dm&akKt_@wz7g)MFb*XO^EGd?@obNd7$d{?)JK}6uu7$*gsC_
+ckK)TY-7`+J#-|5TOomfbNTaR$a8W|st?~2CE!HpylAJ9JTE)agn?2>-~CFH%=uG&co2<F{DGc=bY~8RNhkb-w1WhmMgMhuB$5>4
+4=y7A=nriEpVHEkr~md!S4MI9Pg+_9%Ph2QwViv(=X|;2(@j5|sLcwp;7RZmv-Qs8<%f1v!e@Kl+g2fSNE_Tgw$Ap`W*|VRLF?hQ
+4^rql5jiE5%S-b!<9sYtS$uSEDxCgO&)wTuU-C_N!~9qW4N1Ik7pwk&DT!{}XZsdM7*erP^71l#nDR5SBX|$%(=DlVRXu%mSsE&$
+RmoHH9B7idW~N%Q6bKfJmMnc#&BEG1i3$nyj~Kl=)|Oh*d^wK$5vyfup~eKU1nf_KR%ZZs0_InE305ii<?xS3|2Z48__x=M8pY*5
+X}&mc=rB_@2eTv91RZE!F*`B9USEk#;lt?gy!DKMtXaoRj>O<QvTZRJ8VkmI7|2mE;MU7Fq334UFiA=Vwhqotc4h_|@=|0z(7XcF
+6Y|R{D@yXS5`&zLRi$YnnhvbkxW0N}W|W(uJO#v2XcQ7optrZISv)D&ibsLSOi4*95hDV@f&?dZGD2r_*mOaMib#~$${`fCjI;zv
+FxvWkHWGs)!=~Z@82-_7&XHx25eP<pVqB7lKp5l~c)@%h_}3=z$D{vTv~JI&-)8BI;_{y~irZ<GZ4a_E-gIwUHY+V`jE#|oB1eKO
+2)jL>blyO}Sh_RcTk+$iJ+<@FLS0QYxl9rYE$OChOtMiTgG45WE2qGfWwRI*0*V0ZbckwZ_D;@@Hs%JJiZa4_1Xq!__w;nJH`7s-
+Vc-!E=1Y7bOualDOf?jkcnHA~2n1A&R2w}dNdkc4NyHyX{2CY-SdfB6eoi)pF(e96z~Rsju}&fraf1HEpQEQF;W6|F!TyKc<^FgC
+{KrV2RQcO1#wafTN#iI}pW5BsRy;M%-^JQUTSY-y0AJyZi9)~aFS7MMoNrmRczSZk7&{X!o{Xe$p4|G&bNvhz=s1v%RU(B<CKB;j
+;fxD!Hbi5~aOLD=Icy0ApUuUfCCSJuD#%H*=oEpH;46GY2va2`E{8=GCc!ZLeeMO9O&2U`fM8I}&yi0W9svX?$S<(~d_u>dF!Jjv
+kT5Ew?Oz~{`IlqiqLI-52+IFxR&Bq{8jYU+M{QZz;GJa?{2fenRF!1dk_@T{z5@LDe6YT^qj*|;u!jSmwRytUKoTxzaU|YWMT#n5
+SOi8fsK5|m#JMUFz~D(_3WY47WN|$LD3T~NGKGjIU`0v-6cI6%N+#iPf+XQ4zhWfvsTzX_+4v`a16Y2;5TyJHSJAG%e*iF_;s0fe
+P~^YZGW37UazaPZ_djDRs;{TG7^?F5mQLjh1uRYgUlIPkJuFM{buiIYQ{u|-S({4cHwTP>&A~8z83tc7Kw=oepx6L93P1uj=Ktdp
+u$avSIKv2&1f={c1W_EHxZ&^NE#EUx5qAp#{1dvO-F3l#={)}z$OAw2w*J{L{*}i6ZyE3Tpz_<S(f;{=)J(M!4HTs40=~rwa0-h6
+EXW$1;Ham{mF9E5khO7QGUvlsQ<B2x@b6HCesZ*6EjuAU3){jks+wOw5HAn?k%jpegGBqZ{}H9opK%HPKQ|oj!yLu@|BO|Y>#@iL
+5#J&rIq@A`llA3Tbg~fbzqAHn+!lc^K1Kj0AQCRnpTI2w@}EwD{=~|n)c-Gj`Fc6c$aCz<=~|}KqVH_cv^`>au-cd*7`6Zs<lBy_
+*AXV%DXN)rZ;`H1v|^kRQTXnQ&1OWLIHKMcUp_Cg>Qe}()m9QK{J9Pl-5-ito6ie!Tlk6!@2fDR3u^*a*o4EK0aL%;xGB3~Zt@&0
+s;E;T$t23$*lbK|?%4;fzA36?(Tnw4E#+&}pf)gj-|>$LilQq5YM{rG1$Q4cF?K8Za)}}jYt7l{8JD`xZGXBjR2nZz3ZmKOo%OPN
+VXQ5K6Q#WInyJ<oyE`a`f)h1jrOA4G7oO_naxo$xD4sqecV<i_5ig#4S>nSjJZ*r83d<TVCg{3}CyYHhYDP@rh=x_tzREZAM5h?C
+_S=z!#TyPevV^ybSt*4R{AHL4FB&HyxEEzX-!&N$s0G1m-nS}yw#p)%Rf>P+mYgStap9JdBS5=PI(B3#avmj-zihR(xxA>e#RG;{
+D@)J2->RyzoTWk$!E9b5YnNQIM(M=7wa4#2H<-^e;i94+{N4L{%-H>JqOS(+Sh{-wI>(EO6Fncb;3Gj@q`d1@+YPgqTRqm45)Vnt
+zpQe-+a#m<^Rjf6h>2bl@yJE{l5aKlq1-R}Q8|4qRgSpuji|$u3eQLThD5Foh@gmT?#?BC+idyrhK%-1MLBW7X|7v8jlDfVBN~@W
+#*30#70&cOmu$d{C#YjY_qyXqPV)-4TaQnpWD&-#@-_Q{;;P)8#M;%#t?d9Sv53VI>4ED0;^<hVg{WvTi2Qla+V$e}L<HD&omb6K
+60MB#s@LF7JV}WE=-n#5JYg@%yqAY%h5IZ<1i26dqcuicjsWeGgbhkV(2l5}V7X|4AfCUP*%i=LJsJP!hjQimp~MYABZak+6QoBw
++5WDTzWrdHSLCVf{Z{j)hFnGQhHNW!tY~lzbKWGf>+^cQy;~&~6E4yhn&bgwksp#Pb^drm%WjsM7G!9|J?H|-i-pjcF<Bifx7JBi
+!y(&#U%5DdAUeTyEt9s$UEyq-O!AJ`5vYQ=xTR%L-nQp2oBFTK^mdsdm@_6w)xLPfG4{)>m!5s^_DZUX7j(F;OFMb(hWyjP(3)~o
+d>dDzYj$0L?{-iU^z=bdv49Z$*aI<o-kzr^G*O|%l8%?|Lq&TgIEh2G3+!^cSL{D$qa+4-%tn>>%dB6d5=AJtY>;ErNc$^`#!FJ$
+<##{XBLXte<TA~5iydBgCCF^EyfsVsDv6!_HeOQLG*Qzqp74c-ov26>v@leSBxqQ$kVQb@%k2kw%NCHewT~Rp8-cg;%JjdU;Eg0S
+4*zZ~iqX~4|GGW+lGrnMbI*&xckf&Fe%w;J8lQ!bL=Wc8-iXX;FP0p>ruyMBV^i8v30GrO1e=L#C(kZzI}@khwtELQ+qGpTl`O)K
+88VG{6fc|OyXa&acJ?v@HPL(mz|b^J&RF`|hnX=)T=tzPpoxpWJL@PZF@Ifj)@)+j17}@v?aOl4=KH`=lQps4s+-s}5j($Cu;)fu
+%iZ|Io;=<{JZQaja_PHy5?@bkYVYGQMHubhwj_`{>uHyHr5j1~GTAY$=efH|<7TE2TRhAX;>WC6Vf|<vUGxgswf|1da&nrVyhw(P
+zdZ+2n3gL`6kd0sPyd{Pxte$(FcVijYnrc15d!@c8C<PH6QY<ZgIZCAceIxt&Jw<Z9B}f&%B2utKne~NBL9!O8p*uaq2RH=dL#vN
+?A6wJwj<8Kr^g|q&ez{HEgkKXFD#c{C_KEzDea;A@FNGNl9)4(PI|OBw@{Uhac*06tbM`^r$$8y5wgbRb>cM(9-_}LHqMwF@wmcE
+6DQIM91q!vQ_~Z4>$18|G{3k%SBfG+Y+qN_iNFlJW6O(+%T${Eb#Nj*f0l48e(st2!-t2QZ|T;^(?qpj_PXcTa``ASc6XTMWHXWo
+-+KnEQnbFFoBRQ@X1^v=gkB>;=H8cyDf5p^t9GP{5PtF6u8sLQa=wZKW@26SYHGuU$2!N0I>$(eLbsW17iRQimJPZ|i+qsSIj+ph
+=5NMuMDvduAGAF?k`gX0f;q)!XXyc+qR3m&b8;FOLnH}5Pn%Qxjw@0}x;HEXiNZ$A@L|gde><!Uo*+no3Bu4>P}EueM-ac$Q};fr
+x)eW>P&qYre(8wJy>snv+|1Fq@4s%n(O<q*cQ@p94kjq<c=gTCM#oFA{IMV_eBb6M#$c4{<5|_qTLv31C-~?PL|9$2S+O!Bs!!VT
+h0|Tk`@V`;Ns<WLF)qNk+`d<Kb<^K|*k(;NQ^JZ}g8?U2=Eho+yK9d>epQ#uB8&XXp2D&K(v)z0)yyTUjoj45!{rK_o%C9R`)f<W
+kxMhUR1v<j=ATx%uUPEa_1Pv`ha@VviQd&FA9pXN9n4juix6(JzXn4zYt1_`Nk>Gzz_<w$#~qrr^PVrCm4!uG?wEDTD9feFiT!Kz
+#oNhCeZzGKqQjR4Z#sGrE<@D*!cR|0ttAq$!e3<b!NCoK;vkVV`k!6BL{Kg#hR8_^uVn;siFlE^CJ3EiRJ6PtG!i5?yw92#FXb>2
+Z|k0$^wn`h=4N<|g8OgVl2Dy<SFh~&qPw?H0?eCPYoUi1OB>+A%tgyo&I6VCL4!6i8XwBtRZyI$HQdwEU%J76hpo5i`&c*D0v<>a
+_i`!RUXW9TS+1*H`UX7`Zz~6jBj+$Pnz(9_`sQZQrdFFdKZ={1r01B{omi<Z7fg5JU{F!*c^IbC?3(NW`-@CvkRlc&IG}E=`u?>S
+t!WVm4i&YqoCk`B&zgE=e7z#vI!lmLc)Dg=!@-uX8?CY8UTlA5cinkh%T+RT@kIKP2VGeW*7I)wVo#XmKV4NRKiyM24#Oc!*;E<H
+b3`}(cw$U$QU^{H5zDv`sc&o#3BkD9gOx1B68=(p97LHQWMv8tAPMi64|ri?2f^PHaQQNWXOG5mN8)YGuDzSMBcAB4I11UnZ4+}D
+t7f@x^0CMWu7K51n?+k$-=}_WI=1q&l-Kx6Yu5C4oNi9O^d+1u?n>yWJFoQo&V$=$H6*0p?>+--)5T*TWth`mMyeHt`2|q_+x6|v
+crlAzCGLLSwD0-Ro(`U=J;Q_{?k=9{R`>1Pu==hPG|-UlOBL6C<GDrytj%?@+@RqW$`S|W6#y8kfP%<321iat%ZkGQRaT+9F7+kd
+Ez7Bq7I*I`QCp$?539D3CL4>C3y{r>cg~f5yppCM-ro7yfY#%%##M`>@S<pN1v}mTbr<S%6-5mZzWIcKl9o_Kz9J;!v>={hfDwKV
+&ISo?4v{7ryf?&PG(`>wmI?x*Rt)otVZ>PfFV#j7g<*D`HsU6AQyO+Rj=XyvV{{qxzi;EmgsI8Ydr6YFHD0clRSuRZvZIK}d8^vq
+O6}Y8r+mCLbKCHQ#(BkQ8sfQ)H)qq_Uw^!bd-Y}Cq0A?qui`lb5sGK^n#DPB<}aJnl=W)kN@YKJtmqBxHB<BD+<nqt;_J)+JIO>@
+aq-H9-Zw(_53RZ$<=JGH&LfBvPcd7cw`oJpu?Jf}RZrCr$!Fk+-IO(@8;;dI8fUmxohrHwO~~ko^t<7gPh2u=$f9<zfDpE9S=Z`<
+HMiARqBq268me@@Ufs_#kSuB!!%xeY!#Oc`xbmU`sVc+s7OIwyC5klpl5vH8&$794BJcZh;B*zs0+=Aoa@A6%k#t4wB1?jRf+F~1
+`L7f}h<@QK0Q!saI<)t=J!a;J3$3{MI2;{$1(xHZ{WE{xrjP$@5&G!DPBTNOJ#m6vp}fBgO)Mu`Ke?o(25hx?<$mDJvNc0XCkD!j
+M~%J)SZ+8Z*=golJ9Bo?MeZzpY4HG1u9ub08(v7^yHy5GuI>TWlHzr#4%fb^m{b+FVcnrd4lT*z`v}rxNu^}o42`t-lA(R`EM&!)
+AAHlP(*ayBJpp7f#!8dK_+GW^^~v6~45W20S6%E@d^@s&;T*s?w&QjRoi4iRt4=D*ee@ls>geiYMNQWg)3Yu%qbpe(6?g6Ues!ez
+-Yxpb0z@j^RmE~^*XA&1yl7w&+a6&uZt5JmXb!%qjS*E%PFHjfJf;*vMMeGdbQBL_Kp`-(5G>wV{l~ohzaqM)uej!X-F!rsl-%7F
+HnOkkJla3=_bp7VYq-J6GUnFtBeow-5i`@r<G#ngHR~^{_wJIjuk#?EIT|Z*qMrAC32+xJ%E?~E=S5m}Ent7rgmu*Ki|$CIooM}Z
+e!y;3t)yvX^CHgoG4D+d!GYc>Hms|b8yj?LWWF!saE!NGuVAxmf~n4(mXDI(=O1j}Kjp@PgY*bs&Xtv}h<J!R<=e32d7lSgLL^>D
+eplww9tX@b^zH;+{!#;r$4&dpFHx;`SWgQdql1W$N0B<m1C$mrm@Ja0rtP1**z5OIz6wG`*L!jJlD~20(Rhw1`(4N;Lz=0%s)$fq
+RV}12EGk8qXGfDDfOuF)>5?dl0HTE|u!3(X3eEcO{PF`Irfc&!BesrfK|$&xH=AXnF6`g8hR`dSEpYLI{vE4Uy^Jqrt|-v|KF85(
+NWsQt&6Ssj3w82!cIdwMjg%7$>4EN2$5)%$qxP@eGI(iz`3)Zlu@rC24n~um7<EzM+iaIbKXI4*K265MHhg0nT=F?{c08BmB_*!M
+HG0r`#Ra|8kFiU82GUvL(b-#?`4OqT&aqna-X8K&7kiopvILwet7@9+{yp2J$fAO>z?Kzv%&A!~S^ulO^Nx!m+5UFV^yHjiV1^-s
+<cxqsK{6tusECMJ6fvS=1hX!>=A1C+oJGuWU3JabHD}$`YmTo-BQ-tU_qXrWS={wJf9z-J>Iv3->-4EpRp&Ge<CM=Fg!u_~3cHTF
+&p&KuQa&)A{&Zr|s<{3ssj=d6cVWn%FKabE>M!#pf|(=!ynNFm+P%J6`Nwk()k-xnRhyR|>`YEHwcv9F<*RgN8ZIAamT!^e@|k#r
+(ks)l{QoGD$zI9mM7_c^tk8pIT{Q|6`}GVgSop`e8B%6m=Z&2iryQR3^Rghe9$+5=8l=sezP#W4c;}6q_Pw7I6R#yUy4;#_)j}O-
+cefzw`TTtg_a}L%i3#IIwzcvPn_0Wk7q~Xxc&w(k32}~i)OfLOXV8`r2@CBlGEG8Fh@AqFF5{Q}(n7V{v4nGSsI@h*A!g+0nW^LZ
++(>(zHeo<hIT7Ixv0)r+aJRsnYn#Gw=avsK=j`KYopyC?=UNgWCSr>bx)Z&pycXHls%yzB_iau|iqpi0TMTk%m4{TY$1~Q>c^p23
+*@if`Hv89=y_=eNh-}LLoLLlUXUmoH$~9lZ*-Ri}vdf<$CPH4>7RArEalhn7r;bGa-`pCRHG2_t+N_A!rabBwS%PA}o<|o&sutFd
+`sEHge>ku0(G$g;B^92>)m4leoa}XL2Oi%1!MU*Y{j<(EaSUKt%!jPDcOva#)1C~zwSWCavkKql=ZiPT*_UATEQWMTcAl|SQ*nLx
+($-d-CpG%-w5i+h!4!9#@R9ucZx3ggzx>!bX^d@4DUWbj_|6B!tGYBzi@4Z$Q(GRf!q^~x>8Ys!IdbQtp+08Za+OUxKCZpZr9*w=
+gv*3P+LYP9Pn-P4{dU}pr|yIl?;XB!RdZ>?lEzuY>Q8sG)BD#ocC00_E&pztb}tI6ZYway%HvhDtNW{@BAi#gFy||iaX-yw%LDOJ
+7VFE#a^%#||LAV?v+r6biP{@tH8r8}+a;jbuP3>Gul2i9tnW;F_2$sIJ2!tDlkF-beu&7|$1Kf#)otgjEPm}>+wH-}1{FcVkW;3@
+WwV))SL>bG)??<?l`%>pCK=f}wduuvFV0^$bqMqPI6F>3Tp!i4ZCe?mw7$zl$NhQlYG{a|U|;O7Y34Gi(cvkARdsvH2-}vC?J)As
+8O=kpT-t@za3jtMzwgtU@7ORfd1EKMNK5?k`O6NBs-NzBzTto@Z$Y_8`W_tF$@`dG+@_?4wERlFwx*s94>U}T^wyLc@^{xWho(ha
+sdd87OQl#w>-s*XCPI#o@%aVys;Ok3e04_obU-O)u^AOnb{2X(?yDVZbyi%d9re4Me%~Le*BOtKb)J2=cH}?fnipE9y(#jNjdm7P
+BwGszeKqM~(1bo4-p>-%=iRpLVx=N{lE9;C=gXEY^S9p{?$608idD$U*D$eTKCK%FY&?D4_NG}BzOEr6mO8PNt|4YS*;`yp>ZN90
++GZ~#-Y5Tf#@Yj+-Ih*etX}6~Zb9sXJQ^^_Vcd1jyw+)HBQ+JfA@}^6)@Z&U`)YXO`ZZOAZxbXuR6TF6$<2hWw^&3ZsBVw9FH(1J
+=`&oGNL*pO%4*qXaJ-GX%CvmMwsg+y?r5VCh=m*?t)i)=n9D2M#9r1e)0Qc|VphuHAV-E6-*f^Qz3E0bn(B2s&Ii#=0zk1}PxDJh
+UhiN2$J+;q=B2r{ytkYjWK-c|Iz5Rzef{ZE@h=U=55F{Lr9f1N2<KsqPb-dD-E5nmcsr(R?UE*^1BmrmY-F2-yf+Qcv|o1iar0Vh
+o_Y(2>l@df$$sv4q}cmqZu15|WmKFw9<jP~*pkz8->e<>p}2>aIpHDK?ystTb8K?<w0hlt8A3SWSY(4fX(3JRUnD0K726VS%ln&C
+XKrOnm1hSh#}NiFvQJQp`nE+$L17$X({1<rGSh?rca7MTRsJ0D6x+I6iiCWeTmA?!aZ+-4II|)rs0`;IHk^&x^KTn7X~mh#qlvb2
+yU^?yhHW+9g6;b|Oi3%M<?{Z@{Y&+)Rqx+lq7@Oo<e&ps`yH1}7qH_;K61I|+DjZ@K}1$A<G+bxCLJ4e;MwlI@vehR-BiRfmZRPH
+Hjlfe6fY>&F5djOwx681-r>>VEUsUh%co|HR~@qwTM|!_y!0Bg^2hHBxx2z)95<R+`ozrMUFco9{Dk`@FN<4j8)8+<xA5wuK|R-;
+;5-q{vmv~%^&K}C<$Dfj+oy$_v$FiQy|2ckKXL2qYN<8nmP`D6htaYOk*So&5tL62aydyXIlIg?FCSyEA}JyF^4KQxZ_?GHUhf~%
+c<r(KAq~0_iSD_w&$_WrzH685SedeZWVh)9wH1fU2H>m@tCqSa+;3*yrzFJD-n}|TxGF;)yt+^{uq5he@uTfot?r(8V-VK3^aI}H
+{QO#1R(F5>;pT+m5EkK$GnQSd*YC(sZ(h7=+v>*JifmWhx6fX+oI3o$=3fJ@?aRT-9ct|1jai|wW9olw_Y)JFC?%%N9Q&@W*ma9^
+>4E0j5MnFM3Y%%028Ek7^Y(QU5Hp7nH(KU%Os(ytLJ6<@JK+PLsm)Y4m(9e>Z+Yl$!e_E7w+E<LY&4}mhlvUiH=dp6o`2qf<{f|W
+fHdevWa7m&A6G}Oe%CkB_fh>T_lxJ5TM}zGnEUhruC>qB&aI#HQ;ENuGCMk!I2VU?^1QxwRioDTCh{C~_M?_~`=|(=1g4u@d>j||
+ECBEFur<cAG$Y<Bet_#e+Yj9*d2{;Kdikifn0Thw?0<LThy8cW?!0bvq`8R=A-!vhpHIB=AdWfx^)PwoYQ)6W(#JN+ukDlfUIoea
+DrNaK>n3RyN4*v8P1PpKibE5QMYY9sxN<(5RbHnH>o`aeq!xcZ-CRCWR34T>RMyr4y%cg>2I{smjA!)s-J9!8)0F-Z{B|Q^T9SJB
+;T+Y5c%KzJ*3H|yE4;f!#d_#1?OZ$6vjWf94risRY;mh+HF-oBzI*4%J;N?Vl^jed_Iz-&V~H1=SUJkgV^18|<<7-f?4nYK$#M$@
+VbI<2m%fL7&-wY$@F3y*M$H6-Ev@4_zCn#JMhfeYY2l$RT;k>$7vpzS3!dwcnz+J8=|+6y&vUmwytSmgy_=n%wNO|-_SOz(x1D*(
++R}<6;B(8T8oAT9PLJ1#@v{1(<)5*uSGpxeY-#@dpC*<ZK5EN(d<MFomk8Jx-+@k;`r4GHX-XdW?M8&{9ofCd+n0^EEjaM|xTEbq
+c8)U@5gop`MtHZ57h0U^`MR_0MW>9o@g7>j>)DXSa-BDJsd?6D^Q~`Yb?RxSBJ5J(eD&ID&xe|@ojYev771z)`*X0&F}}&g`7f+8
+&aTqUxyiI5K3o<)yZf<+ZjJ9u*D?aqtcZE2a{9@+o{v{1Y8s3RR)~p>gp!v7-CeHdv~J8cQHh!5Z`*8g0e5647lndTmY(bLrSO!Z
+PF$_@b1{r^8$F_fNGC=uxm;IvI<@kGP(ZTme^W;2919Iy8uWSoAWS0?;c<EYoyP;8o8I2`@a50**6)n9saQz*5bpY?WzUd+r`Ol*
+^lWPNpM}vFv8=j1S3IXp)RnNAem(6&t$g$SF+x-?*37+`@P68snLGVo&2JOhgj<n?Gk$Z{ikABy+;VRod|+`cA+ht<bz!~nwd%w;
+9($Eq2h-XRCVh-sQBViw;PYb{fz?eo#Nk~3HK|Ka)@54-m@ou9BAQat=G3M7Ixhx`Tb9t`^KD1wcQtX6vXM-oz2&y1EGA;ft;|_^
+h8@TBEc@SO=CKWPuhP|ScQgZG8WHQoze-09t(iXFY|D!WQJbP3jbaOlA9`v2v~C9r?`0;31^G=(ZEqhgRTE}gP;zp955EYT8ZN`l
+ua(%o708KUGNkxKyLr6|*%wB~{w&OF>Y^n+Wk|;(a^E+p2VPodjmb`_SrN|35baL7<-49Gn|-aDDJCX@6{YUtw-FaKC+C~vIwg;&
+V{s@TGQsXxss(1sWK_(IqZ>u9H}hdikTm9X=CT7hJOLtBaS#_5qT=N-M0#$zh-BISF1KP?!bLi-{UfAJG$t9+#!COVh+>yLOCy)v
+kJ@Y6rdmastmt-k-r>o9PB|^p+IWuIqrR8UA>8&?FBIX0SugH13pkRoYUh&U(G@9|-*o9aGiBz6yQ91_XTCq%SD_+imZxX#=%&kA
+Uc1%HFovI<tr;O&SI4VGV_dGC)QXy9IB+o{lSph&uE<-FYthUbV~aUN<YecvowIxRCGn-7je7Z~)jQWd)L*P*Bi?!Iuxe%s4g+!5
+ZFO=sj?P)-WxHok!;WKBk{;Lbc`Lf6WC+_BlWT*Ixn3L<AZvz|p38n2@uoyojaVebhAj&k@{2vT=*gXf-UaCigZ&$s5D#N+>4<sm
+nEF}4!;q}tp6Qv1GD1|DEl$mF-P6MP{KG-<!?GJXV-<OCHgyXd{HATS(EC}9d2+FY2*&VAg9iW7!sl8pTkc^iWD<duuDZj=FE96X
+&^QViEOy1_pPC$b8=aLY8d%)r(p7267qJo1=1H|osa~cp4JO0&Qg+Em8N3)(v?V=f7j3fhmk_owCW=$b7vX(Ullow3iv}#?_WQ$4
+M(otZ=IuW?Vb_NpzdJ@;shhAc_EoxrC84*)OV{<jzP<a>z{M?(#QW@GyO<FTouk5+Up}6namIJ1vYD5gt%%r6mR3KfWxjR40anK}
+-PJ5Mn~3w<i*s`h$4%|`vjP{Jh${BxV$YY?lOL1X@T6kKmu#V@oENoqa$`!+Jud@;!(16c2D%3&${FXCRTf2RE^^s=e`6dD*_KyL
+7W9p4XwxQEhp>$?v3V9ED{=W{_}rat1%u4}kDQC+R@6&LJ$^o{&aqlgZ}E4oFFkzn@Dz!H*qSJ8(|yEirJK^T<oeOYQ+5Y%<%AED
+?mqMBf<<j?SiXnPrRtPQ;$R<^Tthl3_vFon58iHT>%gw4K8IN^;uO3b-UTag`1I`HRqVA-O&?p5w8Bdu!OGTPiHqwtTXkbuNSSB}
+B55OujTmR5Sr%1xLR`Q8oB$_Rk;eav;{Qgx@9^oGc7iUA$+m@gyxyVKmz-LM^p{?H<T*diq(T%jKgPqO%NMY2>`v=0QVwo9%?%?W
+D}63pJ*0V}n0K<Y8)q1IQcX#P;TC?#*qb$D<+{=<4%4I5{4eE(!qpdByei$RsNX9$!Cv^~fOMY`7pK&iUos`riO2XfGbPkF#BuVe
+l6+qdkBvAXD=#l^V#XJvI~%cuwFNQ>Q!ljuM=937fQiYu2N;a+L-RHV=)yMGCeWoZDgI+)!=E2JtbV>^;Ys`P+O3^ys4MnWc|>nr
+{_5eLb@j53c1ubtdfeAXNSM_4yr+|Y^ZP{?73<AEJ)?DX6DDC=uMFD8f3h^;YB$m9w!SLPmvTei(MP?;GKRS*eS_RBL|+`}B`0Nh
+?2v}3A=W}9VsbawqiOSaClP~%$TOr((@=8;S8sBc86aoz^@StlkS<_+)_2<TcxT$tb`W%FOj<VIRlIiA#SOO;Pjs?4J2N-NSyfT`
+ZGGUl8v8#emyB8QN7Al@+mjl(5_$Bnb+7-^bPy}9`>2Uy2X$%?>Zq*Pil``ZNl%Z^Jl-*;b%dRa^Cb^@>;CnWM@Q9nU@A1`ips*!
+F%KsuD&_Xhwx&plMQora*TK_SE7D6KEp_v9P_dbMeu<Z@l)+-@DMx~_^)F!T@AcI5Gy3x%8K6sJ;=8I^%2?Z!gKe#DZywvZeyEE^
+N;oiB%+Nn4jEHQuCGc2J*L!OQqz778WT0ttq1%SqQng1&WK?*dhn-nPb`WfmN53gECJfDMmK5lyCbEr{F>S@{A=!yu8Xij^5`3w+
+h)wIB>@H_WlnOBqQD%(Qrx~q@jISR<l&e)@wtn<ntrX&<Z0iDp^y`L&1-_G>9~4B}<P5qrCePm#<~Z~*zp$dHOGbQ<n~hrbrKIQH
+p^6bxnbVUM*SAdSnHl3_Yf@2D@m-S*O<cunxw+2LQma-<_!TdyBle4osTCgR>8LZ2@G32CWO97CucJoB#c(#evd&OkkdwKH$>Q<3
+Xc<v^B^&1ncpN<gjdKJ7F3E&{x`LC|kT^_(MJ2{}s(EfN+9oCF(wO+q?lXn4Zb){$r~r3+omwvDf2rEZeUQE&;OXw!gL5+yLcAQb
+N^ymXTP|qiq2^&6fk-U=T<fUfCC*F}ot2eNqgG0VJa(mpwXn0bG%p()jL#J=Dz4jTRpL)i6`aLFeU?wo&*w`_{a_1=O)kpCLiZRD
+xBYV>+qIU{Ht|50#$@~5ncMU0hkIB1T%4|4zl5@^j+pKp+qFqzxWAjdrI}J9<W{T)El76x<hgt<+Qs2~GTdKYVuJBRpG(*Axf~W=
+X<>y@sYJvte?2lWm5M*vZYIWH=*3dXo*E1$Q{O(9Um{s-!zwe(e@<jumQ35k0$m!_pRcu}QD8NlS|Jq)c-%7iev!?!Q-v8({;qbG
+<|c~Iiv6PPBzu*RgMTUFRVhya1FskcxL)l!4wr)rjW3UPj^VYk%>agpt1$+ZS7Nv~<{z|}v(KKk36`Xc3R~F7S@YSzbIJu@siTX{
+gI%o5Rr0dZq=aONHaj_=F!>C98_h<B0s6z072YLZ`|OD@DYkSme~h2JmJHNaHT3G^tQ7Ie^-dCHD>v;YhlXF)$insHDdVxIg~>D=
+1{D^WL7{F2<tD}-#L7*8bgNZFV33kmVc<z(b61J@<&|^Etz4YO7Q;jNuM-97R;vh&rp#tj+FKQ$W-wql1H}E+SV13F5h4+bPQZM+
+!2ss`TL5YJs%#F+rWG&?thq6PG<;RXe<^nkiZ^c0Ll;yLV9Tql=b;OLAB?0MOX@dnIjLoki$%t^6BE6pm0sp;pYWKQb(3#i$~~~j
+t(ldea%aZ$LkD-Ht0NS1TGn12tl(5WD;AwR!;IX#agk5!Ij%CqU#;6c@m!It|71m~yAau~loFUyAbw@3o2n8a+dgiZT^LZS+X|H%
+x*1hC{>4wjTO8zy5%V};?dmy=b_Jtpf`;5L>02*MfedA(WV@`L3fcXAthx0P8zk+D)$<hr$c9?Yj6g-@8_pl5sJ!)xTjf7BLGtB)
+&A+@kui{qxFIbeC=j!c$@Vgn+EvpxKJfUpB)@nhrUrkT`<e_d36O!8B4oQ$T^bjD5oY&-iE$y;)EU!&DNs~AtGz0kYj3S3VcB|L*
+yCbkekG2QA>A7i^>58c@(#Nm`$d4BBt|0QmjOP4HX6~p$j~&a&K9qcJ{5_5Yk%#phQP_oFYUjtJ$xsFc?u=0TEwWW3Hx3j9Pf)}S
+5g<zp!x%f}c(-vuHaunC>bI3+jnqGEfxoztCa8St)s6m$wWu6&tq;ys^S}JHFUp_$<qJPFReXt#*WrGd32DE0=3kDS{T0pkiny2e
+>p;r+)Rk$HBh(YE2e6#-_0(^Y)^XyFJr+lUy(5D+aixf|b34p$Rdca5C-ThnGXtYJh^btE^h(0$)U_9%4I6n_DMfx+Ia@APuiSO2
+gE%b!M-=PW>tW-kziR93ykjauZtpR1Y}}SQJ)MTcqVJymJcd2-4^drbQ{>A?pDwCdoc}gQg#75%wT{NtGEcEZ_V~H7wyoc_QX{N<
+VZDR^uZe-kE^&908$$0&@nR2RmNk@BDr}G<L|3`L*0!-p<pAJWR_dQAsC)<ffASPJ4M=Y|vpVH`>h7;M(x@j|fv}wN_3VmS{@Y}S
+HNPqsbPEb`^g&JQvZjwY9r+P1?IH*ERePxs+j-P{LE!zojM&w$Zxn>_5xLGPJvM2JRsZ|5SDv*&WQ8?tn~<J3HDZ;;&?o_Nd*?f;
++odfIia2hjh;MUgO#jUcw*w^&rQFJkTLyd27EG;O(*oJ=eRJyRQ@>%IO)FK2y^3zwEHl%gQkz(#oh`QJ+lVT^%+!vo6enTjzw>1J
+Yb$Z(<87L%uBh@aUzVow4|%2Yg0U-={y$bV`h6U4{tIdk#sgpLNd2B8VgB{?jNjNUbJNq*MQ$B^T5#I&gvjr=anFGvJ|!+6?;KHW
+XdWU$TwvzKra6oA7o1t$W57_26w!8Q{-UwLqU{r=Hi+=xA;afjQL7Ur#g>W=qqH(a-5WU8*;B^f3s3SFBF=w1pU@Wk$DX6?m52ei
+KP!&U=f?#|ka1AG?vYcS?W?JfVQ{tR!fh`TIk)mkYU`_aaXvEVFn88I<sbuCz7?;7d?#)g3n`<Bn=mW4R5Q59(de%Zc)9Ifcd!w4
++N{?<UzSt9C>#{~^=xbKcKA<=&n}AZ`#7Vzs}TJu3!kN(Ubb}4{ouXVr?Qwl#L;MHHU3fIo;fz7o6PYRp?P}JGioP4SeLW4Q6dB9
+ATJo>edq4-O}1Vag9YgAe*QMw{MU3_XUj%!J{9hm#+>Mxj-jsqyFcedr>~kVMz;gbuhD3x%?39#>Njp<*v{VWBE%Y=e?27ev;cW0
+%b^$9vB)@WZy%4VE1MkzX3R?eN&M;G{pAa@kly)vdmFC3wRt9W+N_OPfi!-*4ix+KjC8;A+wl!u8(y@?n3qyrtrs*NYIA?l;N|Mx
+cJZo>R%l9)qz|Wqg=Tl{cI^7t#uhy`_E@oL-K3a;Qmf%VsnK8U#Tl1+Z>#TYW!l>TU47I(U1#0+_oSqG4v2e#^_%nPfo}`*vmWU2
+<jIeBo<8rkDPDxA_vYOmnoetKm?5`yeLLpxq1kfevy&D)!<+-r6L3M1jX286&#SFcSRzYvYA#z)scjAuNw&rOrlH*qEhfB<rG8qx
+8jREU?P5^u*VAZKLZDm1@96<+d8&j21rPaAy<g28Y*zYVmY3sP?>v7o;;M|s=673w`<$5UGODW;;wocJPUPR7*nfFZ?(qiI_{h)Z
+nbz^$gn122=j1qu5kF$|n7M}vU%jyD>mor$&ef-<x;*2a4XYtR#z%Yy%V|q~S!1O}Zd8az42wxg6Cq#vb*ELsUNx{~Retut3(oB`
+O^~RQV~o(khE@5m;hN%H#HC|!Ff^Ag(`ZW=!A(ZlSW~}u>V+Oqz0P=~?iyL`aw+$Q@456XBTf0}sYcw^nN|0h``eTAew``dBjI^$
+mfy-(3pd+Lxcc$AwHS?}n-rW_n*L-)lfHfm4i^~<DJ9Du%<7giW`re=i~7!++WdSdp;zt3A`Wu3?$Qe#PUyxuN|DeAR>!M^%a|}k
+h#})3)XlX+$h7W=S;odE^$uK^XoI*6UeO+04@-XKElQyj6A3H-<}%6-fns_y(!XP-*dTL>o0PgKxqWq-7s0amH{eYT=aS7+W9oG|
+_Hq90P&xWzFD}@BVrk*nxuX~6E|{%DJ<rimT@OWPU;htB+@-A+{TYtG{w?O7^9t7sb-J3NM+>i9GVhe3E}f+qr9s~(b>aMH1K%&G
+m+gr@%0qA7WWPIh%+3Pc|HhpX_t0**Sx59te%oEoeJB2|Lr;2j7bS~T(Mn`$=qHx3F%=T46tkI31~O2Y<;N}l_MYce-+GtEY)2iU
+OM?z!n{PnkHb<8>H|EsL-!=19V;dP-7GiR}vF5cR?6Y6ECJyy?Mjh#lytaGs#5=3cznJK+LA~zuXZ!=FS~T9oTj6ejm{x4}kXI#(
+=ehjcQ)q{}JTu-tO|9YCGoh|Rirl<5SvlVA;^Je$JY;;#koO7N8gtG@gFbG~4;M2d>te`Mqgx;*VDq(zJIvtoKdG8m`N$|Q=u-K4
+tSZVB+Htb_cN(ufuNS02HzG&ER3C#m77MR?hMqeYq<5UXQ|$|$sZ%F+-(SN=oGaiUO)lGmuBEX{T}IYylc|>(f_pLgRTf^5@1EES
+4F_Vv-5ZXGuVY!!b(BaR3ar8Q&9>7r3;VxEXNp*!#pT3dKBu#4a}fbfev`^@sx>S^fjmBvC)AWnSXNqOhhh}&fHT=_WE42D1ZDA-
+%J&zQ*MF~EQL3UOiqj@WwW0a2I3c7#HzL&r3|O*!^XjYX!Y4)5bXK8;CvwYjM#{ujf839lyg9oX8n;<CaP*r#bq2o6&CRQ2jXs|X
+vJcK#Q2KM<#~rKNqSrf_{{GZ#h)vCm4(6x@>*zj-zv^s8n-(>Z_&H|PrpW9+OHM8opbz+;*V$);%d`P9BqXDa>>=R^m=a_TJ4m3C
+;AQ8YE8{Q{R#^s%N-dX_RM!)E75NK$vfFylG;R0;{B|P}e$B6KmxrykZw>Ldf6|+Q1|FaCo+SmfleNp<H*!f&F6xua`E|V8_Fngz
+u07bW9uryr!A3u4)YH6+`D0vhB9n()XI>n#KiSc9N3(qbB&32lY30j~{PZ|H%TtV4{|TE1M(m3UPYc44VIw@>z!S6QicJus-pka?
+lg(vg$bhl(#6|jtjF@6vf2TVBon(aWbfKLIO_ND3`0Ykye!Fo!d$<j3ckP@{^b7|Ds*dH?Hu!9)8LnH9n-LK2hCXfC7lzex7@fI4
+YpNvJ3Z1Ju6~EiiB0|$I;c<c%we$VidG^}Avw}~@2cn-~S>G~muh+}v-4zPtM=l)GUuM!tqPCMG>g=2zJOY<WaSmeV8xG}YBshzS
+IOhUOA<ou2S0}(pcAbTNADaJAc#bX&`cZEXrV**D>OB3Fdh4~Jy%Mm@Fb29}B)wRB#-Ho%1+PrIbGHyftJyB7UGrmBj$`bl)REZ?
+)Smn0&MMqE2J`pdH;s+DE4^-2JD<aE-v6Y(y%_lfNkZ5?vAKDJ2xkl#QZ{?7a4Q>kCLayjr|)&G<-`!M(X{?<sg{^nFM|=L!NjCg
+p%QY|mhUBrOEc$PbXl_+nu0Km$jfH7eFp^%E9i8KwfH)wM6Gb&B44X!E35>KyFTV{tD$pPT+OTT%e3{(hC2u1R;W9qyFDkpu+`Ot
+LxVG1(5b<MP5b8l{`!_;NFq;ye8l^c&u&<6%uwmf(VfcdmqVWhaW&FUo_FP~B@a!Qc6=ra-O$Bj+JBm`>REC7vQRri-<83>&s3rP
+_($lx_GtnTrV*L+<Uf<s8eP0PV9gxi@)|r;!0G+^Snh4qV_L5!&ZCA&QGdSCp!EyFhcwytpjBFP3F^;Z(e5@scl_-v-eAlg-A>?Y
+pZ)9Ow-c8&^fpI#Zn}6s$&T|#Gv^D?6|eR(yWBJ$Q_Mn5va~RYRd!$ml}RvPAS9V>A)i4K661TF4qj=MN!N51(k2=c%b!iwdp=%m
+k#XdirE91N?d(=I=KbG~a?P1gGq}r09Url$&3lhtHe)4oX;A2*E-G|i4PM-|f8^<O*U4?1xadYN&wFb-j%n!?T|=kjBJXp_&W+FD
+JJ_&sbY_dqwv|^m$3FSth)H&|t}emZ`ZnB;hjU09d2tToJ8{?lPwM~dLf3Q#!Zya_)*QyBh*c&E=4P|5!CEEiDA)zsJ?QY87_%Pn
+u}h>os!B$vQ#VJg$LWU;<S}+=RK#^bT!U%+c`vep9R+M;{Pf>(*e}wg8`DB5K=uM-8;d^*LpW@eP%oDpeoQQon{f0kIFqYZFi1=9
+W>WGMjA^hs|J};xQ4wvj^R=K$V{)-iLXwm3$I`IgkCL;wA~ZUaSz~chhmq&7W|k%AL^^awpYs$!=>8k`25Dc0C^cyCA$9L@yO}3$
+ABwY4i_!J1q`etiI?Zoyiwiht;_}3n;(aMXCWo)L9%-|}orRT+4OH{CJZ9N>K7FGu!2iJ+p|94WO?EyQbZJb6d9;1nTz=?;ZP=Z6
+?X-IF`3>T`f424CJ$TC-#pOU28n@Z<Yu2rt9sQoC?W`jbpnD8%h^9GCkB*ueVk+XJe#k&C-9|xjtRtVPmv3>3x@UeZ69y?{UX<s}
+!5O5a{;r>HB73>G;f~vX(9yY8OK83J>7YwvvS!GG-)cU7F57p;X=#0H^ymiG>a|y|>x&&1{@T9H+FD}Nx49w|YF~u-bN3ZSnW5XY
+u%_l_BX7kWZ0{-O>J_lC@(3AjW>L*Tq@Mx$gP%*drzxAX78)2;O=OTb*Pd%wyM^LV-alw9=Z}2aFS`wNX-tMpvi|K_^EayQ%w_F^
+EznpCcIwPC?|?)0FO;pX_77H}u1d~G7xRn}V+ZHd_Ed9FkGW&R+>n=RyGPqf*m_%c@-?f{bu5Kkpl{m7d-8NzIfwMy%WXA6125c+
+Pod|3^lD|uOxmV2(4{f)xA&NyY}-q;YeZJKqYCv?uo&liM_->)4b|))T-QyBdiqcH&bPD-su>>Os*|I0QcN>$;iNv9HJ#N${i0hd
+i!%MyIET;Gcfjk~FohB!Id3CVD&-saC=%|!O!C+;`h8^8K$phk`b3vS6L?#Owutk!Q;X49JC@hiW7pl5ynW-^CwS|ms5Nf*dqY#6
+TBp;R%7y51E5-;-hzaquGn0_Sof73`DP=KOq=EsiDmKpHu*jO{=oPaohvL#dT=V|TX`AGrOJkC$z80~opmC)4=jwEN!s^!JS?znv
+2DC^Fbh1zgP;0Eob(df~QCa0Wy*LcUGPkj|P%Fe}<+{(_xV4$AY*I@q=wd2jVN8Q60yqOVEJBCl|28|{X%1}@RIf8CcLN$t&Ion2
+Hd9ChU#im)Gu5g0W_C&q_j1sgNCoKOJ#2`-nunFu>>^j^VhJRY@)C~vdXz~;JPJcyUJi_6YD!U}i}7#M{Hl1`CP>_5R8BlAj&=Pc
+>d)2b^v&?T(%g8zYL=fygOJD3^Gd?Z%lvgx<+^ff%;D(O{HpLwxNNFANNoHEu4**ZhPDZI5*wBCcM@z=VgXUBQLnR)HT1DHE3aHi
+GUqxG`%BF(k~L-;Rs{Pz7HI0!{lLGjmlV`jHMGvLmGU_(s(Ok|ozyZRk7_iC*|e3sXv@_7z!sgFpCH|872)YE<9_x<4E5)#_+tJ^
+jT|OCeZQJ;@Y<^g6H_iu<6<azY%0NHKTPdh<D!F3tRl*GuG3YoqZ<q`$NCmP8osK6#e(W}RRg5qt16&+U6u7bbU_sXw!F%E9=ZSk
+0000000000000000002~c8dDltm(#BBV4dQSV1}x?76}!{3I5*t)HWibiyG1&fT26ku`$MIHV=5n)ofZvnj2(<YU9nc^-Ac0xZcZ
+U`+?^JGR(_oEN#rrGDqVxujbY20o9Jkggqi5UV0(D)E_YLORU<){FEdlcoB9o9n*?Pw(YMT(XN^vd=V#dU?cb>~We8h7_XTfQ=oq
+nsk5Hp!slILtYH`6rF$H^kPc0;bQVB!A(t)S9?!0@zasl64xzF3);VAj+Fd@eG{3n_9OhrhtzgNi%!S8$w+T<*Kwgk8!_o@`iG>1
+bZgQM75UbUT7mv0)36|({!Y<XDuw=L#5!F4w>H;r*8l28)O?eeZY^mJFYFo;MDrq8Hvb054mF#-MN??|OM!rFZ(nrivotg3aP4`4
+<OC4Qulowy?ccgoD<sL)MZIP6@xp934(SC$S2f(xcZa2zbo<UM*`EVL`6OF?_)0Z~yOQ*1IdwCvp_H^aXm53E9cdVKXd&k7zffz%
+*8ehG0ja_Z>AU`2E7Jq&FFHfB+sQ9iP4gmHHva~UIMSzS!Pa_7b3|&goj-Hj_0@wLXF@t^MC9c8c24UR!c{JoWW$}>XMW27zq(SA
+?yxme?2h|LEJ^Cabe(%F_Yw(6?=I-qwXPX?)GQliDIniCH!Fi&hs$40e)h=Oq_NB<iM*<0G-{Z`2^zC42?8I+h#V}w=H23;8^cz~
+C;tFDW_Rv*d0yX@Ee$fYP0Ox7)2rSJcLDh&ZLe}Szjm)j&dQ7x-(6<?pKvMp_M^T(nGP0_9i(fu&Yra)EAh{cxyj@sU5-9#4e36X
+f<^YLIEEQ?zYAUj9?hZ|Z>0|)4Z0Cg)a>0k^zCBrxCjBcpW`$OKaAYg)w#7DIp0;@!Q!S}HjQYZB0rm#X=`QH-5sMPZw>D!a9QBe
+#EdN3Ig!J|)2+x8-ovF9(>=)}Frcrqqmpz@Vx{Df-jefa`mBE!)1VZ<chd7+b85QMG%ddhe!CGFdOA_Xw11Q^T*fD#J6o{fLr!DG
+o>5#8kMt8PsJnR|v+ff!F<INCBUCQW<0V{jBE<U+(|*0{Y>;TBnXmbnr3QJjW(y|bzT}ULcJ&gANuyH76_c`dVFCs@DG`o+r=<W6
+ytz)720fq+`0YkS<<U&7nvwJ|$Hkxka#GftRyCfd&Fi8ddmlHqEFCv&$^2M@OlRkv3Z8bYUsp>0$*zk#bV_Ycw$s>%$AjyKc#v;C
+klfanDI<RwiAq6E39aPd<TL;{^B*(Kdn}zsSG{hA2ME)M1YOvoiFMiHw3fjmp9aruIe9?anaL>%Q?l94Tg`}g+s%Vb4k%&~Q$h!p
+W~n4(XJ}~2k@?lTkQV^3L#38o%+1NcpEC+4dpTL(juIA+OVV>$ja}wHHn4HM&H_5GJ=O$-X+(0Pc0Ful-=veo%^+@;F|>DDyFVWC
+8YswKkA08VEibS<;|->tS=$^wWPPkHAxp1SaOWFAR<`8ZLs?xLJFv;FduuzUT*M~d`{}drf3Co(oc3-z>ArsvAB1T{HZp<|hcf+U
+4pNgnXe_(7$sYgnc({v<JojWxobsT1(_dZ54mNha&T2(=&H4uRe^a>XR-{}?{we3V;@%cwa*{yY4r3am%w?5DQW^gu$z#)hZ$#HL
+48k_X<lJUE$2P9J{D+wugoIzqocqWAaV{!AMfM;P4==d8ZrV$0IoTMWW*pG8*V&kpuXpq~vNX(;Mc%5gIz`Nvlb570a~_AuAU|4I
+|GMnBOLscaH64VojZy7<;*L#%R(E#<RwJ)RV(q1i?lfPUHa3Gzc6%DI;%D)Kr$sWz_S}5gX}c6BmW2F*C5h?=z6u^WG%gCkxom@U
+p&UMinPdIyvg5AgE9jc4gD#Cp^^PM78VvYDr7}0L^T$&K!6$CpX+zXxy){^VT6M3jm%ohM@NDK_akPa5BTrTng|=!dDcQ_pUM3<I
+!ytVTmq)4Zf1BnL9?&K`PXb*U6Pf$V<lPCSSP0W#9hT#^z%*|-x2M2_EMb=p;*iF}Bx*U?L@(NzbUs`qG%(659IQDa0n0%1Y#zm`
+D3?i*Pw?NDVla9+?Z0UN=+c<@JZ>BiJ+X9ml*pj`;i{yNjf%meMyPpYSH*S9eybB5?HPQsZzJp9az=F-*C0cenV(cdk@H+9p-P*}
+q{_<p@AGgaV`!gKt3j8>#MJ)as68+Fg97CSLUUhwUwm0D&a*ctxH4KDHmqB`EuTqNanqWI+PFvzll(9CWbkprEJi{Rm6U&w37pKA
+wkZX4X-wFE-rsm%G^wtW%wXbJO`bSL<hiJxtwFKGkom&kU{`a2fsvj(vqP9pXqbC6%Z|mOc#<=DRFC%`BvbM)r)it)L6^p4=i^Ps
+UKFKzX+#DN$!bU8e(8c1)inm&Cnq++%`DV1L&ZiU1llQihG9itQ#OObVPQ~3Ab%9i7bem_0zj9>q@YL0)!wmgS{ctk^J}j6`2DAb
+0X7PQ)vA3y9KKk@H>}O2v9(YNIfl-OM$E#fE4(m%Sl?#RWZEXEgJE2+vY(_wh`p(VZ&<YDr}VYC(e6455oc-GIJ>M62Kn6tQn7xW
+I|4D6(s)yE2>U_y6xNHTZGt)&My1P~0$-g%$fYPGS3IY_pRKyASR+~6?qVEcQq|_dxg0i5;lyxQl*apq-Z9(Bina-M5*w8jyMxUn
+JaVzd&+JHWGM5Q?6e2b$%Su35u?wfJkby%@7y~RM&<9mR-NqKePga;psSRxvqO#Fos8<0_Ct>O;b&zYFf`L%(qKa^I5wmHk7dgp@
+QeFlvERgWm6AWH^6(Lu0=<0PTxGd_x3S?RN7HGk6R1rKrt*gzWt!oFr);B-|T~I~f^nMBs(l#b+=z=QZzsxQ{@<s(5MBs<BHqZqC
+00000000000000000000000000000000000008hqvW<OYRsCbt1Qh$|tMv%&m#5`W>^APYv%uGk>db?6sFx*GDyShhL--V*kk>*?
+adn)U;*72%#aVTM;WzjPo$fuDnNF7}E+Q3#X+(CKN}j!ov7!?2{ihaecLxe#VJ^WjhkV!+a@E{8=q;vrfp~4Un4*NmNn0(&F}Qpl
+*YKhZ)9~Xc%9Q_uG_UGiLRY-#xG4zJh~!@Wt!`j*0hMuHa)*)E%#%+cqm}EccTn*uv>p1mua+utmSmHHM{)ZWcM2tA_9BXtEL17z
+{@J-(8lTxh_x<-l^*UqXSGcQocwa8n5kcM7B+)h-su$f4Yq4KWWl|m6H?gPsAwBc0s795Emg*_O<WTDS-*%$w{F-`nO_QN|oiVw8
+c#ksQQc88w{z-uJDv#2fmy9ZjHz@m3hPQn$2Gs-r_s~(D@>j5_1{>?gIIx)XivwNLaX7JQOiBk8h7a<goJ^g1X&ygCOO=GBdK@06
+rFuz0w@5Q8`(K+SqO$W67K8b3b6Nf}y}aafO?yC>#-w`o^R+pllyko}0jb(~EGlz;!{k<L7FCvzt2$F9)gvQR!l1g$W>e=_{2_Wi
+_yTRRb2aGFm|XFA^6>(tTa8V-wy$oghH5m78|xY?rE0K}vN%*@K_{n7c+U8dljauxMjK>m2f8#SS?#I~y~3q(+Oha$r+>oCsO<CV
+&Q>}(l?(FFjzLv=4&w`PYJ>g*Yd&cs?LU42=+c->Y5#EJYIB?_Zj*9&Ppm7S%50Abc3}#rVhhEN)DZ_Jo2J^u4@}!*v`vYiOJl;9
+@``#{Q2H3b-M8HGXHvymTB@zNIF*W<S<`sv45)TNCSeh6lP&1dm?Y0+o=Z|wTIZAA{l>cUsDxR{R#INa{MFQ&hYW#++^$aBB!%8F
+CWFWI>FO?{)O?}%P?|NRr{9tx;84ogLc#*g|3x1DOxpz2>x_!W;w{1E)D>F<AF{nvlq<BpOcu4a#XKA|{}=fXLE8j%FpP>QD&11d
+q4ei-di!ZaR6EHq4U<V7Wu&Q62bo|gh||$FL3bII!YQs&F12x9Ttg$KZW7Z48R@Fj!H;N&Pz-%gHH5~gxHOeqlC>f(wTL<N#p|F)
+|0=zqdR-Nvv*FVfFR~YNXzVulo8N!{nB-IuVkvD|BN>NoG=Me#2AD%HRuLR7t-0Ys32CGH^UwuV1dc=Xx~c)H*Hslzy{@VNcOLlR
+tPOMl000000000000000000000000000000000000000000000000000000000010MB%kfku<fB)Ap)p(jz`>N0SyORYaXff#&iL
+ooGag)20gT2f8#St(t7HqS1Wq<PKbFt-5;isbAtslY)^)eftlcXe6X5?LU77=+c<XxML@!>HF~25i~D4Xh-t^(9m3GK}Q?lH-)w-
+4tmF!9L()YXKurun9#T|omDh15i!A_|5X|fplz~--Z3W6J3ZmkD6$}iO=F*H@MyHn0&)Lky4cY+NuYO(iN~|ibg79y?32<++mZ=s
+F29<vA+$|U2g9g16{XP3M=@a+x@wtFMe`f5GK97Xs)-ntDTiF?tO_esNaL#T=-v%no4<~o7K3iA5^A?n(*;!utZ71(5Qg~{yb(bk
+R1J>aLOS0(R7N)?1#kWv&=tyER1r!u+VYD!y66l%d%p#KU^%J?zL0jpB!<YNF;PSBRuL>VZP#<a5E&BzbU_vIUn1=gF*B~Ufi9>b
+pn6@ESsUmA;77AI&;<Yh000000000000000000000000000000000000000000000000000000000000000000000000000{J^xB
+MB8+aHh(MRNB;)w^QLWrWYI=NqN43!9j&w>nejJ(D~3L(8Uzwr&6|L^F(w_MdR-O4;nNyzF_?2>;teLHioofu4Hq<TOiZDBs|cv%
+Rb^f!bU_vIUn+UQv)8CV^}6qII6xN|^$81I00000000000000000000000000000000000000000000000000000000000000000
+000000000000000000000000000000000000Pq6<MPPv+4Je2S00000000000000000000000000000000000000000000000000
+000000000000000000000000000000000000000000000000000000000000000000Q^5dyEDZ""")),
     ),
     (
         decoded(57, """
-c-q^4;Q#!VQ~u>#i#`;muKKk()W<6PszF5j;~5`j`}b_}{JW$2Jy%z<u?Np(|B9~aRsjzA>3=R5b2tCE@IBsRmcQ+;6)eIJ^HR=#
-PT5hJzkbI*=R$!QrR4!OZybAWe~QeW@#gR~3)bHol7v4lo1kLRasTe^<q;QlE2^K@jHx~Cw0tF#d+47%Ip6Ni{N#KpBQRvKy@K}<
-!)<4;>=ek$5mem2T~R50tyBVo5xXQi4=XD(6Vn2l`&Bxhn^^oLYhNANX6KjruF2?qc3aXlb)~7MKJo`{ulW6JDjT131J{N-Q)~N}
-tM#I{)G0>>x|WB}a<bGE6ldmPWMg7tWMpJO1xHT3uVVfrZ544%-)iRN-A7*vc=ZPV2=jO?6wp>a+2OgY(?ju+3!7?JN4?xvl3{8g
-Cd<Lc#LmFXfNl^vSZ&!_I47F%TKl?p&Z5OZ4*C2q+}?f@N|?-3*3&sn%aTK!k&BrH<Rk{tz{8|jFK_&MTX9j@ZgC-Jbd=RJ1$zNW
-4xnKq8-)tQ4~VsJ*)Yp8@G-Cv;X&d73-ydb1pp`prk4"""),
+c-q^4;Q#!VQ=#PoOI}sRulcn(+{-5Tx<ORp(>X6@diQPeWZYH$o~te1*h}bgXkAxztH=-e_Ah5Nxx2qz_#E#sC)|493I^WCB`KG`
+XY460-n@;;zL;l5X}OQh8^@m8pCYqoyg7W$g7x=?B;k+CCa73++`oH!dBla?is~0MV`@)3Enmsx9{Oib&bPZWKRTbv2n<<lui$;e
+aNF4{I|cG`1QqvhS5!)0E0w@t#39Mf!^+Cc#I(TXewEJWCKf-*+E+)m+4*I@YchJD-IjDsU1_SRkNkn#D}Fzl%Ess1z_sDd)Y?Ag
+YQ5+!b;^-}uI1sgoGdj3#hG~+*_fCZ85tQ+!I4w%tC&AYTSZ*cx0-o*_tBREUcJFT!aQCJ1+<k<c6cu9^iaIy!lv5QQ7`wEWSClr
+$#U>9u`@6;pc{k^R$I0f&WUEc*1qnYvuJUULq7itx3}Mf5+?JM^>j|tvg8nF<YHz4If;QZ@GxoC%NxJmR$NrJTU^K)9c495!CpX;
+185k@Mxg@n17a;)Hq5dNd<<+vc#wF&LOr8U0RWeqrIY"""),
         decoded(57, """
-c-o}8WmsfimgOBl0D-%^I|T0T?(XicnYdfxkhr^R;x37kK;n|PlZm^%|C*kjp6aRU>6&+ajptb>?!No%yMFgv<FWY{xB{K6>0jpF
-Q85T7)a^HmD))wtogOHXpcoq1IuZV069L_C8~Cfr$Bz$J3&^nIW_il&_a--inA4T<pRYQcWT47<nCbH4sdYK|z~Q#Y7Hwp+658l|
-gWDe$Cg&r{c|N(4eCH$6YM6z1`n|*++Q0Kjai6Fd*Cugbc!mzdnxtz<bt3x$^0>xN7PKl$kHHqu)`>jQh4MBL^{|i)2g*DGi;)|U
-IHkhfsP-qI*>n{AOO=Aad<L*XU**ylMb3y*FJEahjUE<I!J4WoZdC994Cyr$??!jR_=*Do!9AGp%9#FKUpM)&#<7_e8&8|stx&fS
-A09fmCLUJ$GcBDpipSXK&u3E6JGG5p?H|&8f!nAk#>XO457`<0M;-PphmvnT!~Cvv=)ahL-^WBlofzb04&b&<@(#B5Q=KV@6nhJi
-<EBkd{PDErvEWRw4`~oK<hX2$1;kJkL-Wm~M1RFS^7e?bAi=304gA>duRyU@L7mm-#2jY8bEjR2J~}<V+llok!3eH7KT1jvyN`DD
-d4`@NU`y@D4U>VZ4jHuZ_padjX|9EepE*wZN1s58UbDkWCFUf~Ny>Cj<&_~46q^BRAdM>6-eQpu0UV85iO@bp+i=vQY$1Q{nQTq=
-y1Mg=NqBMiBh%)OT$EmTN$h2<O*qrM*K}|5R$jzKl4ADRJ$vVrBid9*hdm!e+%WC@YEXXEZMS%56h`9Ht^$q%v@35NshEg3_chFx
-DEDdPVVn^m^2o9*G^7feih$T*XIIXJjnyD4J<sFGp_yc62`In;ZpG7Xh-jAB4c{<?pC@)GzQAh|2?^EALASRL5zLn8=S>32>+4B`
-Kg`2j5=ET1ct|<6v@vB8zj+HB3N16Gni<yW_a?sh{{rt+Z?;3GyzEMxHx_?}iGzy=f8d3CT%*a?EV+6clBzLvfMb}L42%q~>iv*E
-cs&TEe=-__ypK?f`#$_8rV>@O`x1BxZgD<V`b(P4y~tU}v=>|oP4Oj|@eo3|Fl>Ey=?Q*&Daesg8ExZ811aB_+!=i~c>%xpg@1Ci
-za2!Z;QSPbU^9ku(~x8zoW0plW=TiM-y$JV?<d_RCH--c-tW_VK?Md4jm+t&3Fhm1h*_gZ@U@JJXCU(m?r<n{HPg>jOtaz(R9in@
-IzVu4uV_1hff!xOGI_PygFxe#LF^WmP%FTNiux3LMR&q%0l-CMR{dgVSsJ%tmL-9NC$U@lAwWwBIu_tTU@r>7bl28?$In#$Y-My&
-F2luOt)XOtw`uo!(;--f2n*-LIQKjCGro9I)&$KH2mA{GRRo|oW8`>C;~0g7Wvj1zD}OwrfV9FV5G9|KbRVZp#s{@4vOw&aKV{<_
-l!6cdS@Vqu@l`V46RaZ61bI3H=ee7seJ8fBz4~&DI3j)PfHhK&IB)xbP0o(ht3}Kzk`4~tXOyS(DR5~B64^#=Cc$|?*i-3;Pashc
-8Dsf4`vS_xIhy@tsN9S??|jf&#ztiwpdg+dM?AbYkmxaw){G0k*=8^dUhl&OGp(+nf++%{^bFCmcCDFk=}3=OWMKcQLmw>4j}IK~
-KvdF-by5oBi-ODkqb)QU0Mm~-86VA;my#GF1m9k4W#Q=}<R33OVdweQuZQ)P<tC4jNxQgPZF_^Qo;?M(1Hz78s9XLS606hOX+hj2
-oz*qx!VR-NQKUhP5jKS^%1IIh02Kq0Ky?*VZDm;0shnnY%+9(5n%gG1T;9}UF5^rS`T?w+kT1UG8ZGU@Ki_}F-UN8mG{2zY*CMIl
-wtq?kqc@I2JA9~!uQojGH5`|_WYla2T?Xy|m6g-KfFy#(Z0iGcL;%u(H~sz1f$Jqpv!<+hQ*!cWsOS0&1Lq>@A5fHkR@0F2qxoIU
-%xs~znKS6T$tw_E&dngD*T2u`S=$iE4F5P@c>!$~kor7^ZJRjw65OO4JC4nwico&!AMt=!yp3@S5aX7Y6-uI|&DCxvqc?d-zcr@O
-c5eQh0g-BBJz@tZeS*oU_D+^js+VRfLJ=*I@PlSGb&Ea6VNofDt%*9)F`30BZ6{4E_{cAwg!R_YAuSM@hy5T(yi7?br>tmzg4)l}
-W2uIiZHIVKHbLyMwy!&EjvQVnaZh>GNcj|;gR5?M2|up8IkAgjNy(>)Tu%6)<15T40tGe^&)7z-zy)lZ^!sfoTi5q#U%IR~qa=M?
-NSKha7?+Fi2yu^=4Qu2_&Q5{z;ix(E&ZJKx2ysX{mEh}HqZB4hr<INcSKCR`IVpZ=$r8-`j_?-1pf`cFUC5V2MRcEa>7Nbi&)BW$
-=+n;UFD?iI=t+mF_Z=P2GWPWu`V>5EiQmc;Az_?49F`MU*cnx)7#YoUJ&4$3W1#tEY_48T5bsSE&7%y#iVzMcDvXmxTF4;asnC^%
-wSCw}CTvMNZ+!&9T1%)Lk8wz`_g(1VHuQH3Z;>3UjCmUi^UxX@-}KH7Z+hmAMSak@BhR~*3#=?K9MKMYpm|P^qw((4B*(p=evNWQ
-6Hy%&?%#DEs~EotT7lB2Ae9-zr3Dl)`dd#w2nR+9ShQcRL<UB7IDRPrJ+K_L16)RFk~1;{#eI2_+4-Z_;A_t&--n$gMeW|NPG}(G
-C6kUl;wc8$Zet;S%$VO2JnmmWqNep(;L$7yj3!949C7zOjA9uC+(yyPa?9du;h5q2=!oAOMK))k8W=kp=%^4#bMu`4u;#A-5A(Ox
-sewdau=l@@6Pa9gkqt51d5cRZaf}<o?(?F4R8X>i1`Q3Em_CT0I(uwuY|jF=W%?Zm@;|g6a8v-pQ94ug^$#`zGGjsJEXy_hiRxPy
-k0v!;FEXU4*+W)BQAbEHO;!{X@M71xH&OS5Nz%yI?u~Ot!^%41dKKI`c7aDAID*8AHhCW9zP5T;;|p(;bQzIL+C;#XGCvl34+yZ^
-+@^`c-4F!w{&*o(X_sa>oK+xuP<AtWkxtNAt6lye24QHHI!qkJxtB4+9#u#K`U)nwynIzG{LP0C5(qzURUp=wR1_%Oip=h#Ue;=F
-sZ!L#%RCNCZG6KKCImDv8-UN0Q)c_4jPut_9)Das=>RPm&Hx}63TdAGh9TpL&xhW3E<9J|Jt7^CM^V!A+aw!hXDP!ZG!8*q@-`n`
-G-txjIDuQ)7Z2(dQ8K5DCQyMWqd8ocmt)!=;w=kxK>(($i-pAF^p7qdT$!!r{RW9?_IFen)y?FM-Z)XI1s#HX((7?IoS;~{XKM!#
-i_q*7Ym{0owt_mM&amGrph9G}U^ZPrT9{kfcc8WbbR1~w9m}26FuNc6LSg*FqXGA#&sPMuU@KD0g>QK|RAqz8HSRbnWp#*;7K-8I
-)Bx-J10Ww!qP#&!<G{?xB6fhG0&eS@Wep7Fj=cErmR2V4NF+ZVOYE8-O;{%JSW&{Yk;MrN6zJbjX-6rCwE+vDJb=L)P#>eHEAq8%
-0;dt9yaF0iXOj|MCBYuD-PT#eKk6LpqY`b&G9t&DfXjQYQ%61`j9@?zNToe7IAM{Y?}3x&3oYrT6wME+(a8Arc4HFXCusGR6|swi
-!Gg<#NNJO(<P;1Y1sUbQ<1e56S5Kd9rsXkv8iW%~5^`3&Q=^2_%p7Ta5?QtY5N%t|4;S`b`E4Y|3CkJ_GMA*ZvC`Gq&JWZLm^LPz
-(%i5DxU*4*XDs;*q#*siau=RiX=RmRv!C`5gf+%{!W9l@s<v6>OU;xj={&EK$ud{YQL#S)*tCJ&1uWe;?FO^pV^UI7P%4-_-`ZZd
-Zx3-ctQ~b<*;~2mWIUrm1*MOB%t^onby=ANwI9`4S_DuKnZIR2`g7|FaTe3_t;^3`k0l6m*>0sTs(XEt&{yAv@CQ4v*cx+|Uz)v~
-B^|>#a#VTftUnQi2*eEtWWj0Er+S=SAaT|--ttSlw3EI`a5pY^>@F9UFj=8NQ5JCdl`rh0$M-hLgLI9xbRo7Ds3Tx(GRq=evzpLO
-DcO&Tf-z;XRiom8$<cq=k_e)u<BPCwt4?}pKA){<k`RElR^E}3XaJcc99jE$6l`1UaC1kwWK{R{U4rqAolh51^>L0>H1M6ylDp%l
-TT3zG!Mc1?-oBF1b%om_V|cisCM3j%vg_;LpW574&}S4r+hB^F8@u>xgoF(xMtf`&>&2wTbm}hN(B*g<Gx4C3!k|OKLqG$d01$xx
-p-_&1M3q+W5HB7mvbJPdSCQ4X^U%=~7Nx}-6nfTg-)xjOab&i)XP^g<-`>)=ztezu9vSrnpMnMpCv8pn)*>FUl0?UB60Z`*b|k&g
-1OS9UL?ARIB*b3}T>f0&SRv~a{@&j5sQ{x#^wAY1FyAXnwc$l!H;(5X+LUeTI(EQGa|<J01HN3fR99%hn^5qf4>If%v(>_c@sS8F
-ECDVxXSz&GvL_JcL;FI@T8M@Q5epIlFsPs=#Hg>C%2lXsZ2WqRmdjR)LIAs1Mc$ShpLKV5XIg+`wWbZNYr06vce{r&()7q?eRx{-
-?fbW1G6>OPhc@<6SYy*#6rIkmkH)YpILwCZep{Jw>?(*%5WkG=v_?N2oZnEL)HM?dVS2@<Y;v)t$LWv;FFs0%C9^}Th3VH;-;z3`
-+WY_w;!X)|r5%&$7br&$QX3X^j<KXGGuXDwE0yQ`wiW}!D^l!i_=s=#Rc^ER0b#CIUr-$WM5s(GpB{x~364IFwTK2k3nmG*9o%p<
-YGlIq7Vp$8Iy2PKl%UW)B!FiPYwrWKTz;59(POHI(3^<rrEz!rpN!OD$DB9rU`de-Gl{mhaEP}nlS-))Pbl40y$sCT@+zFqjmNQU
-p2kD>5Q9~2P{WI4QPO%WC)NA|TrfVu)i`OEwZ_w_C^HfEp97gq&3BP0F?e{=W7vP_Bz|==ZYrZ16*S=YFqPH1!fwbnY<2lj_p1*(
-_O}L0*yC+j@v|+`9qcxY!6T(QuZnRNuXt;ql=<*wM#qfe!ba1dqM|Y|qgcmQg49on!%|yAHMR7%y2Mc_zn_ravbh|NAwMrWcsP_2
-H#%9t=s47LwJ%GHpp9%DQHD6Pg;R>1%&7~M6*gEsU3Idv^Yk|+=wt<hq&te$8KO@k+Z|Eyt+>}AS;|euQ7REE=ja>WSXE+~jnxxx
-VDF+GMdwuoo*e^Cw%<)@7<|Y5Esc_m&oCqQ!NUBvm=9^x8Yxzb?h>uZxhVwRRh8t%{RxYAiWI;r%#Yl>LC;phwF#s7y0%xz+sxp!
-+1PgMZQr`5w_%9~OJH@jaw^TkqahhLVjnnWui^w%sMo=M8huE612<xyYr?TA`g2t%s9^4`vHC|~rc-IjoAZ<e(hwz*xbY0EMHuvl
-@HX6Am2l>l{Y67_q_F$Ti+j}4mz0`GjJfv&o~>^NvRm$7+kcu^B&_J?zZ?q1sG*tPaZ@OtmKwZe*V_hcX<+Oiuc2PNqf$XG-9peg
-lPh0ARL7)lb+CMe#ku-E9N?iW<UA+JKETL@kD4#kpif;LqsVSBaonl)V^kMDW!BL@#vurO?yQs}A%GSOHb>KfOr58@gyj*F=o>@N
-!A#in!W{?SAqFS&&wj*;Di?oJP|Hun%MCrma5RCYm5cJEJ$N(~Bo?v0Sb^Ox$L|nQxebvi?H77X%2sQWXB5xAhVbXaCQ4%>jkf7>
-(^Sj!ecT7*%#xcMjuJc!RT~LpZBb4v=;Z#}2Xw9?=f+Dr{BFvj+m$yzdoxctqd(JF4NggoH$r?Dh-lB|0aV(?XI$=_6d_VR_oR4u
-5-j&s&cPRQRl2Ea=2^$!$qjhZ3@TMDBG)4MTcZ8yWtHp(pq>1j=3JfnXhB@*Og-RB2%$a(ZOzJ8i_(<^E<J6;UP)md4UHwyQ&A&C
-QilEbjayY}tcWN^s_CTO#v-YUD{xz!g3VQ6+jx@x#WVLI76(Z9oRwYbKctba?zSu`SoOhj&&fq`d;H}Pi7=8h?YrDF^)6Xt8ouvx
-R2kq0`hp^y4YQ(5q}S(9TLph&mU0bo1FY>VY?-a`x~Z5t3L%Rhh=Pood5SM2`<B0ZMkqvA!j>mD@x4nRqcupP4l!y@HPn;AerMdh
-*;oFFmIu1Yszg&xR}NxQ6+sMg(8BH_L?tcV#?@F0?|m~|WMOv{uzrj>%xcTsuEO8dTRHLcJK@J!OuwYW!9;c%O+|-F?4>o0A3Mzg
-w%Q|P6DCf~qsZ?hMboqr)BAerwDpj<v-^l0pS$IW1o-S1EeFh{QoA}oDET4k-w88vp0%`fNNxSGR{r{pDjD}3)2cUd<tQdEk+4g3
-MMXeBLM4ZAoWj0ly|IB89gII@kEkoK)|qU%y&t8OVE!QjlY)54gE$a2)Ofc*$klnjp0=}hSOu@n@b!CAu;hjZ5a?->KwxQ@$WuyL
-C4ulqnD-Vre=$)*Gcbr|Bk&NX!82xruxv<Q+&UiH)M?u@L|E#8nv3#5npsXP{*x%dk)B9Qh_)G`Nuz~ILMA`UW5PXj4X4;(u_>Y+
-sG7}Zd2YYltSB{Q4o>2CKUHvJFKTnGc<k!hiFrr&E5#Iq;-~AXK3OK|!P77|O`0`AHhbfZ`oP^a2mX!)rWZ5q&V_*C+?|T{5-EJW
-j!ItHyD%7qnx4Sk9(`=hG<ET2`+ZhyZwXS}W@C|$*U61n`;}#j&l?>m*alFUk$;|U#GK$6YA2HIV@Ev2*<fQU56|tY!_@e&{Jtw$
-WwiRm_)p><;|>LUIXrNZOW~OeKod7I%|5B>D1J|qa$3OM`C0>}cIk0oz9Undg1GXY9wf$R8_@1WS_O_t9dg(0Fb(eKjnG5tnRk;Q
-h|<BY2Hcl6sz>v`y$U$2z}=?@QoOyF5&YoS_w&WEj23IOi1>_wKTY2V+(?_>clc_6X0m%*k@M{#{)gVBMLe|~HFvJs;@9Wi`F!pz
-bw^V*tpeuata#7!Wv+HN<t)kN6-deQTI3E-f>dSJBoFew90-Z3k_J=QDtcX;*}>h8s#CaPWbA}`quAenhE?uVf`kB|1+5BJSE?R*
-ioSNf#*$U;dq*6=yscuZA9JDEkfW~eUO-5hTc(}Z?<HX17kVOIHE_SkJQUjJks~$oh~$Q-5482)Uozaw)%s>JzL*8T$+&Yo70IO~
-Ad`0!tfs>|y^YvC<Cw*m#ZUL1-`<qni7H!Si@X8Xw+Dsl87~L<F`+h8z0-2g)?h}Yom&W8do6)37l4U(0VCY+yBsb8nHnaq4T8q^
-Bk>O7fwVh4Ddc{lT=#s_IHi6z*c8fY*N`4}oD6AQ9O1L{vy)6`QJrzKzSeg%WW&685{%Hr>nhN<7Dl*KOJ=l}=1CiM4K<><2Ui<>
-IGXF;w>7XpaVU9BE%z?DMn1oTlTl&P4lk$OXMJl6)_P+V83MI!-d5jbsU&Qs1(70a|4T1rX@mQF_C`IV9aEh`A}0n!a(Zkk3m)89
-84TN5nZ6l3fgmaT(X(s6+!9yG6}Z8-+5W<Yjj&T#9#|@1Rc;cTmB0;rvg<?BO5rsx3KDL`GIwsgj^7HR&u4EYPLTXuT?P#I@jg>0
-c9g<Vj`~tV!CkNWj9C>Z2{V}&&X!nLI}7T)bokFh%M<o3%@0CPGWIn1G<4o+J`}w!8O6xTg$NGao!WrIxAQX!mh;;nS6=`z5uG>h
-Ukh>R=#km?pQh?hrQ?Pnr&^H|;*nohnd*3vgv&R0$S4hol`uF4?}MR_p<-Ml7~!!FXj!a^TBkh=T-)C!-;cgtiHQ`BeK$Y}_YPpt
-wL6@NB6fAE-FDAOF}OG?!^jJ1zU-|<)jm0>SRGjte`=+xAyt$%61g$H<c1APMJgB*OIsDhbLl0cyEbb(ZN9`HTx|+0-e5syX%*tK
-qH`a<*YNARYb&rmK~s_Z(522B9P>R+@&icolI{e+9ki{!q7hxa%oziczUQ~o5>>Nt3Z#Pa^jxTSxq=;nq`TzyhBY%wRohl+6bx!L
-GcD2oBnPa+2L^@XW^t!nOp~#PY?Y2%&tvzB7`DdCBC=kxmk!J4t8;uw30g1<#2eVj{MN@}F(+i1*GNTaVixKUPYpJT)?DYojx>=$
-Picq69OgO0Clxx#^bfx|gq)HT6RUyELTn70D9XrS&X7dn?2D4A1|_OWnSrkQ!OICrxlx9S8b6;eKDY$=K5ybsm*(1PfllklEGHhC
-FQdfjp9PYMf4?0kiV8uupgPug28}qdj`r%*!t+fUkLR}}8<`hbk|R0%9v`QJTTT~VG-LVoNxl|a2}l7zfq;R4{C7<FKa`*J-F^2t
-cY;+kUKrX{Wu&t1`_G#J`L{?Nql1e*^lL2TFH3dB6BQe*S7-iqB&<v%g!d5EwR`Tz%q9|~9MGhY=s-9qASA>;SU~W*Vti`1?jgY^
--%>{hvX`8ppG7|?rt{IjfK8qFNRP^U8Vp#&_?IPeY|o8|n#NFA$2<q6+NXfx747z0oftLP20~3DYAh5aXjll~-(LbO=aXGvp)@)y
-KgY6I4vn}$H;uuy@pBM+(E}jkK$=-FPYStn^W*jCAY*z^dx4+7F);Zxsyr1q6anYq4_%e!Zq3i287aZdh=B)<41k4z`j0CJe%EhW
-d$<_`J;uv-C%B39ld55rSbB%Oxy64q4YE3!P*3L!(b}=3eWa!>c-596yD(x<ef*NdcgMxA*@S_b5&aXzzW!@zt-GicCJhuOBpl@b
-D$q)_?Nxuvh2VGi&lNhbBQSKP^;YW*23HzbTeX1<6i_D&h%zG+6W_U08s}*lb;M!#!_5>%k1(D^3hPpg{o;bCf_F-9%1zL*ms(_P
-(0CvSp^>1Wp&<Wuhow|eWm^~O<ErV98q1QC!Xgzm)%}NFKHo+37=$^ot2PR*EOeBr&YK?inFt7)174M_NYwe>AQJT*gYazUsp{`^
-5%a6OHRY|EI$%&$G7yzP)Cg!GSZGKnfFR=)ET&o-dXH5~-VcdPR%$rdJZ^u^)$ObhtQZ~&=v1W&;0Xb>KnCYa^0#@_Jc3xf!qD+K
-_-`!|BDf}{hU&XH{Daqs;xkqW2hpVx$y)1>&KMjR*vN2jP!{`XM#u0W@~92<emnP7ce^7bsbeGWVI`?-jsZN!BzTI>&0?H^UepZ$
-$%ftnbvaXSoL+4R45Do65ihe3_4+or5GJNvG+9bRhi<f{r?1NTe8@Re(j>&#2&Kq_IzL-bri?yQXNbWSW~$w11`w7Qzp-4v(PEo%
-_%uFt_VIo8{}`d!lp*oHaA?uL&z(>;=pz)D?!Yi;-yk5{7l!6!7(hIa<Y66_Vb$G-F)|#cUllZGrS%5A0YJ5Sgx$HiaFvY?0jy^C
-%V$opG%nV0Kdmh|U81rncNP3Tw@=a*szITk1OgABkHQ8Qg^ldjsQ4}ACSTHUXlY(;MTWN4a&8-!wpQDk%F8$OLsYm;WB)uvjuFvy
-rEW8&aH`5Zo4o4m!cm*)mka-vDUn=)3?*qJZqKYicHg{{P)9$kI2@Kv<Cf2&9vB4jZbenex5DX+`Sct2$-O0CWZn>Ce~q?qdl$|O
-f3wYruN!E^Eswqq@QaC*a?#ZxbkVcQ)otUzi}p`W*b?|;a$-Amm?N_ldk^bsZqEF>k(9}QZfbNsLZAj;0c#c9@kk|ru*vi)fjHU}
-ZZDV2B0|*1-IX{lbH>1+!g17zA_1cufZ*=s)x#VrU=Zh^bH`ii&6DG+QOYB^X&_kUk}637fHfFQU`jFxYf0Xd`$;#WbvRf0K!)no
-NK=gmR&S@>!?AnHMCI77X@h&rs3kSWbO0@Q2BRKcV#$XsbWN=c$8jj<i&R{N@M6Q(XYsB6!X&x5PR<a0VEZ#3warQU2fp#;1bmR{
-E;^FAaZ)V`B7}D2odF(QE-z&v`m9X)?2BRS+N#x_8<P?l_WktpU_B+XT&5h}Jc<>=a;FiAsJo)M4dbXQ?&Zz0@js{*0@hvmHEP$|
-Ojp?!SwC)PJ+uib>X(o!rVhcK=+1S39&H-<`q{>{3|A;91*lwGsNr??lck;j{6$;Oai7E<VAsIK8tK9wj}tS_1@e2$qN&xo3zr3-
-Na$dePcw~bDYZUdSNAXKln}sJaO4GwE?YZliDke)p4eC`Auw*@_|pg9r)BDPc4%sSk^GaLig*xOS%J|@{>-wIf-h^$vB$3)qdsxQ
-(8VA{QazWz$(4&tXbCA{SxVyOo4zJ|fmT%u!|)<B6f~*nGBUX%RER^^Y9JUJ);J(0M+`!6o9%7VwxXv;!cMJTLNZ-Fay8R+6{ZZ@
-^!zd763V!}B1%td`}T=AG(@Z%T3l$W;EbKP@)-TrW~wt{n#q&V&*42D37s(I+fni5Udm<ME@5T<*i!xFHSAbKc#bPR@)}WxYadZe
-eLCVk5X60q5ZB5Lp9hns$`le{M*kaWy+;FjRAurbSZ1w9XfB17vBdvT{F0dJN<FMz5$qU|?EwP&un<azZtM1U6jCwzd?7;sWO474
-`<itB#ZvY)vGfL;z|1mW9D43+Swe{A?iSkRj>Gm^nCTjB8rGw6fBvS-lg0K8vyH!vTuN9d0lp{u(5v$L!=6<;N;O5swS;PzMfS^&
--pMZ;6^C^3QbJXL%Zezmv*-D%smq{>l{rJHv54tF-NuczflPz(F5<~x7qxk&XuDO`dNELs&SgA%$b{(FlHiP7)sE^xMOQUg9G5K%
-zV=ffw1RM5p4NvRo-?A-=WKi5!n_u3v|17$omQ?S9-oIegFjxuwInfMsyF)XO?a%Wl#j6r{-9!kSEj}<oddBs&Vn>z>b!o<VT;N-
-M^o8tqrxk=<x5hL+(eZr5MSL~Qj2|kPn!W0<uZruP68`efxUXzb7VqE0@o=Og`+NCWX|XK;;w82V!QcV^;r-r@QPS{TN@yQzX!a0
-B}LZFBDh05o_aJ_Na6QE3uJ*<WP$Jq%+*7w2yPZqG%jV8ofls;{gSdtx_Lijks<aJo$~UCeUvC0(~bQ6ruWb`XR;X{yG}AQGIbS}
-EaUvAq9;AFJ)>;=uFJ>hT+x8Rt@7gyV`pyS_z&}<$8e)!zd65Bv}#K7siUaomR(#4dHC<BMb*APrCm;by<vME?YXzFu&<vv-LyKu
-hatZaOwWYidelTQR+#&SyKl@s|Hus9#ue{r<wz*+9|qr6O8Lrbh+&(_jBR)YOs#Lp%rGWJD}IRtYLmTcJi_1VPnHWT49Z?A;mHXO
-e>8_q%aONVc@AsXTcc#q0%{mHtT^aT*!0TIQ;--YDH2y5Zx^e1OY22)3l%Sa364y8({NDj7xhliwqYxj8^T|Y|886IgRHKG34FN#
-a*=!`;?c}QW_h=xtGmizW7DFXRa@344IH<SbhJdc8?{RFW-s+OMJBPs{W3f==lC6(G%G5`N~96_&)wbNJS~yjF#Vq^)~u3~&(XBI
-yow|{3s<<MlBp%1;9n90$2fa3e@=@Oi~E9Tki>SKI-5WuSU3l_8Y|ZoY`J0Ly<0o6S4;M79&PwokKbt@0lT8n3|}XDHlc_>J}O*9
-%sW+n!%V4>!Fhd@>@)s&J;Ip=CB_S)(;*T0ZyMdCLfd>D&!_DxwXU00KhojknIEM{#AVVmUVnPm%vEgryD!7V@SMNNvK-WWUFV3T
-Mot!KT#~y$IiSb=wq4%v83}Sjn01i(ZT4(m(eE00%=5U#Pre-MnQJJIu2GH4rZXA}5)tp3F!&xS{7I1TtW8Wq^+K?$*0flm`e7qp
-7oRMjXvkh6PR__#bd-((ud8KWV|?63!t?k&Lu*_YdP@FVmwAz{*M0^q{KZ41?Vi3t`5U8U3D<*JF`2VL^WK9O6Prx3@=Cj)F==Z+
-$-Go0<yeLlqQ9!E6GZs_@*gzr+h<$Ywhysq`!i<iQlavIy7alcm0O!qx)sYWr0qmvHSe4b&ySyVr}w*SD!)H}IPqceeruP)jxS2y
-Om6Wpj>)R~J)N?CawVyv3Nz6E5;w5p>?=#*Lrcyr+f3cmNn3sAPXy|~53^AALF;tndaers6mGkONRazrwNL))zHQ4q1ewMb6_3|L
-@MN6r;Tje9+IIvdZZB;dnO9O_J8)m8qcI(Dxirr%gEflarR6=KNWz8o-UH`fV*Pd#W!{|SJW|HhUn-VMRJ@Gjmuo|{3Bt$f!Ve#l
-VUy~xx;Rf(N2y2*=iqaZdz&brvk<b+u4wqt*ic(D*l;98F~xRJe5{m<_Q|9Ip#z_HeX&r5ZJ_Yw*@_}N>INCku1CyJDR*LwL}^G+
-kYQjTq5df;{Jos$G{O6kVd)7@t(SXfh`QXh0toWXSt4Ydk5%e~o9r1Fs9t<z;h($-zO~D+r@{&Y@&4ij$p4nP-PECWRaY96W13hS
-FxxmP`8N2)q63ay9vrmfoEm!7J4^Y-%V<w+n#f-fqUjLe6c(jN#{q*6g$RU(`Y%}LZ(^R0W9N{)s)k{n`Q6%=RLFfBkqYyu7ERDA
-5P8KSoCT~P7(86x#j%jW&_teh0A4~Jnq*B8*}<`)U?YM+kU+pc_docme_&Et*?&{3`8aVSNlAfC>dNWS_7yT}w7Zu+!b*E3;!veZ
-Y&^(ZlbzV>VF<UJBbQAeg$I~LB1KGy1&;^`1Ndk4zr%8ER~y~-xBe>Ky`(RSQGAe3-`ALt#VM~&T2Zh|e+){>)2iKQp?jJ{QhDtx
-P<E<7`c@jC>fb}YAY{NsL5hG50S5p={G&U-9E}V}LrOA)PF=u9oD#230RYvthx9jpxV(ac^D;k4q)X|bWa=*NMY>tAY})lGs-Ak@
-C4V<N7%_C#BeVOY!~jOb2OvShK>kHJ|H*$OeZSCRn@RGV4d>Ij)LX7qQO6k1N`UYpb6GHphg*oTfmEO^X=Yx9@7ATVcKmG?!s*Ei
-$9v5Lb?_v+P5GC~0xxbUL~00hAP5TTKT&4;uQ5pRq~7R_7-mH_ys#a^0#{=-J*FCZ3n}b=mq;qA)5Ng*OOytlp<IdICujRAXLZgE
-2Tpf1dkRLr#gOA@ln|@+(pJb^KzvvP7~tQvPC!o`j<_Mv7Kl5|>jS-WEF<)7Lvy1j(w^oXgY!LIyM+*sm0bDtXGY<01lOj#WJSp-
-Z|h^6xZ7CBI&CIF1<g<%gfHWVQ7VcehzbD}4hH%^wpM=S!sU^bP7d2H_aU-Px7VBvQJ6yKZvo2b7g--QT3fJ^US)fz@;HGw{)I5y
-_Oa+4YM^F2P}RZjkef=RJ$_vmoTDL5UhW*SfZ>G1frgFrAB`!FY!(xgcIK!uQrOT^Q)Onvs_fKoo&Z)mCM?C6F4J$O3gtL@SYClq
-fXsf1A!EqpSI>j0nqDP~=dhe<jV(eWi!df`2a`aVAa;QX@-gM{Nih%+q5el>mM;7veeL`qBe$P|OG@RHpo~#r38$u&*^|hg37&<C
-9NG_2WQb0^YOzO}5|m6O{iO7Lb>m`01L-k)_5(L>5X7XSV)~W7h-RJf(*ag9{XU@s6*D0k8Z<lrx=M|zR8!7eH7%m0y+>wU$*AY3
-z=2*+?lMAKV!XIByD<zFa}DvA<8DxF+_I5U0LWv1E8j1HmOuOMYhNgS3{NB{*)yIQY5^+NRw)^LiLI0rWe$fpEgl{$a^w5gXM-7E
-U5jM$MfE=!c+qBvqHhxG+tY6hG*F<kBy54-$XamJOr~$CD0O{RCK?o}mtPRMj93PUnSi7u(I4L67hZTX@FzglO?|U-USgP;|186n
-q$v*-RTJ?sSI7RX!N}?LwXN5ucGk5j#LyG2n@Hy)SH?;UIhO6GfjFLkH&2YTOKG7c)j$$hx*W>QgIM4e73;|CAQnQxU!>8Q{+hPb
-GH30M93T_E-@KSWC$1Z#B)s?xj3V98C7Ms=uK->>Ji}6%={EHPCBG1@;2P6KF|w;F=hEXMxTlc~DnJqApRLLMG7iYV86dI|^jEQu
-$O+*->%-vVR)DL0mlSO84x7rWeLQpbEG8It#}m88+85<KBRod%3R~M*rh*WbG-SM{t=9F|D}3%6V1ZivdK9%VmtU6<>+>W#5@Jt}
-CVs73fke`>Ka5XaNH2|t-5@Y8CP6mDSKX(pFh&~>ZACtb+h~4^$CT-uS<B&1aDtQ-ySFsaT7uSp<X9G%=`UqB+Eo|av7KeJVVc_D
-o_nystYGM}R+_YE@N4mO0`Y5qSRDCQ=g{1;$WZmv1><2uwtb2V-|tb8h~kz~p~L~}soQDsPnELWL(*#@-qTadnvk-{uIwW@Rru>{
-8&UIAtn&~-N|E$x2gmx&?K5r}Ik}W%F`?);SA$`BUvU)6e7&M9csv}&n0(3=?9Q7?7tktg6bGzbY$txfei7@`@K5szQF+5E?AK27
-=qqbOLq&JOcTmABEqDTM_r}J?&A%+qPA3+mOz9E{mClA*G?T^+C0)&`LV)~k7@pV;IzMTrW_>g)M_}wuTyhw6JS}X(F1CK!z4%$3
-UmO6TjX|I>z#g7qO;_Jh(RiD`Kw0>Sdv)92x4Hb-oefpY!W_N*ey!3%`6)wZ3B}Iu#rv+Z5pD;e4?_m{dt%@&IxT7RZCrB(i{tk>
-f=G^1m=_c;dHw_5JYZ{A%A$%G@Vg|olVI1?ZI>_?J!8~A3Z8Bhgz11<#^dc)|6`9|ZR}U^rw}A}g5VmeS*{BJsX?&=ln?FdDOOg-
-7s;_x_6TeB+cENpYh=f-#b4idzLMoN#z6A6h)lE0Fk$1`J*Ll(o!mK12<|t!u>5#OX(?dWDPSwOz`paM?c{;r3(RnQ*R!M3#3+cf
-UpYQy&3MOa)s~?i35!R^4;|5V$oCIbKyMRI)TZ&O*5xc$sKvBC-y!1Yiff!)(!XEtYMhPB)Ja)6T(XgVBP%f@z^~j(Q_);b3ZXmB
-Fm{Y?#pBC1C2&?JHl<nlJXV+7KghJZ<(5(0@1p7>{oG;7*u^BVFVnbYeO04(b#N~9-GQ63O!D1OQY)K%W4&A&c#K##Ta7`AbeLm0
-6o%mZ*aRh)$SVz8AYh05blFs!g(JyPmsy!;+Yqe0NAc~Ah3*b^y{_^R3ZA)wo=*{%Hx6iAm_lKu)Xpn{W3Lvx)EI6lNoT9-VWG;J
-4-Su~s72dJtqx_V_9gV_&-_!ACHAY67w*t*_B+(<V3fmUZ=arAXQjn99FFGC{K#x3im++60j~PR8tZwqkVb{L5iRKlSAF*Uaw9=C
-gmAuKhTVOI%FjP0)Uu8sM5L^|L0TrB8%Y48a(F+fD{uTXyf2xAx*7w&zD}!0Z!jIH@FP_FRkdv0Iug)Ly9?(vliZS#VHI}JIxaP!
-yBE%E7Osr-$fsrvsRvyff{OS(lx#UAca*O7%g!!ie-6*QSl*v#Kt34GT6LTucs=*rD+?DF`k5C7$+qjMVo)Tv`_4{PY+A+>U}n^P
-jbg&9+xmn<$2R8p>r}9ht&*0HZi1QO-JaN0k2kXTz~#5N?#a8EbTN}$l@0hoUrz&89zv^=0Fih7S8^^Ani70v@ssGf*3YGjF%%VY
-^d{L~foB(?4A8%<{EOkZJ=;A@?AO<T@XJ^OB>sXwdq|OPslBKp-WEv8BqKW$#26^LUA4{{j4+|K(QB&Ln^rMTOMc0lO=MiyF&f(>
-WvVY2Xpsnc$DZlhv72dE)Ym-}WT%H89AO@KX3?;F)`&Ac)+mWs-dqbqruNUKiN()nCfW(3-Hu0_^0GZkjY_Z{4qR@3uORb=<4X)_
-ty^i+vZp49F}^D~@}tMPVB8bzNG}_q()+EICGKDXp76k^-W)9{5oPYvf?6HgsLQP(3%#QAcB6Su(EGkcN!vTfRu#IFLURU5C+qT=
-^{-&e)~3K--po7DKfvL~KT;6=MNe{KmM;oscweff1Qn{{PJGIhao_Vh7vjzC{Y4l2d4^+(A#u~NqA=j?<hJSs^t}E1tHzDtdQfZ?
-AGg_dnHu{iody38eEidrZ|7ZTE~^j)=uMCt?8c9M86SLGXYrC<-SpHn8@ySHM~kF4im}f<-i`Zdmv)?FSP(h2&5N44(GtqwymsHE
-;BT)?l%6^jy|IqELuF|OA|&a;vTRlbSZaQB+?crV@IWBse=p4cC+%4E^m4Thsz@?-UD>S6|I}!h7FDV^$)RWwHPP9W`^+IkMudR`
-4-E|o3HVq2ANq$roz3QaoSSuxD*85d@Rd>TAO$aTv9skJ1!rt`@f`8(i<z^~5F(*K!2+QEC4X8xsUbVr*O?k-p=FMC9V7g6Z=Ej&
-MNaC;`f036Sz>jaA<KGFj$um7%!s%E1jv7UBJz)gxMT;r*y0dQpW;C{{xuD@Sk-WvV}3*z(E8_Biye^{@yuwMZ)aY9dA=K)C>$vy
-3J?bBzgr%7dos>(W8<1TK}yBFrtED*aWROsd8ZjxbC!L<q6>2o6+Z%GM9bA@)SJOVE?sCwSd4#r;s4)o*C3U^dYKTkIv&|N+z@@W
-_=;_wI${L*UH4gjbBkRc`UiSp4vP;ipOd9cllI-VurCBZ5*{Mle+^OpQ{)=LcT)L-Bee{aI=kuVQ(4ldZbo*#hZ<-7ls+&{C9`b)
-*M&*>&|zNV2|Ia9lAJ1)kg8bZ=>MKo|H~e{m*rt?Ht%Nr9gIV*n|JNa3t&n%JV>Gs?bg!MsNU468rW$kQp&U~qIe%lR=@WgD0e)C
-b|nVmqoD!+8ASa%r<pAzJxY`c`&Zq(q*IC&ai~U{I5-}A?LJd>zw}O)PNz;RPeO)Jo8bnm;lMAp<)5(!3l&H}=h2H(;o`y|0bu_3
-lc>K}v$j(4gmmpGebq~ND6H)nb(YEJ?{O@wybzDCL@ai5w(buVBuXLKb@sh~$n$@<x2r|<Ae2Ep^+WyQG2tL52Vnr<{#j!tlc%R4
-jb9vEurad~o(0J)MIuW6A{Grr{^L=fR_EhndMl>`#_*-yN~AXRe`)#Cx)(N3GH_t=5@$=uCmAEf4n`sXAVK}Z#%#0qEo2BN#d{&E
-0Ld?E&KzF2?~Ekxm1WafY-(d4`~N8za%V5@LmQIqqd8<qw-r)>+L==6FinA=36fLqRvtH05W}K|zyN}P{}}-Rn1)qIFQo#~O(Ak*
-{%%YLAHY7rBl_91f`BU_!!5c6;oNsNwn519u-HSl5`-(#&5^I%->JLs3(#BFePLXCT$L%k-So)0pa`K6p`n3)_x51Sf(v^KOLLmQ
->9@(IyLaqL;^ObzCEZf!7=;{M5}gIw%>I2dAFjPpkL7_UD0bcDRa?zt?VU#4z5>Z6t9h#(e`}ud<XRtYc@PaWI_%$VD=$S$M>GFV
-=~LF0lM+9K!Yo_KmTr<SQuP~O2!Gq-wlIay*6vnf+#?Uf20^Es#Q5zXy^bt|uZdYvf)4q^s5Sr@!!@wR6;L@kR%krX1aJtjQ2)NI
-s->iuJlcg08$M9DH!2SJ;W>V*#=g8#!R+_`;aa?P6SWpPW~34bo7Tl?|Ai<<hmX!Qy{2F6iUBk;V$=|sRLn+{`Lv{%XxJD$@+F2$
-35xnJfQA06G5>N8kg4U`D0d4~V>i!5Do7rqi$_iuOaa7<TklOuMbQq*&wOmGHPoqM@C&@B2bF%9%f#%p$azk0X~bk9`sKboye^UX
-jY=ZP#?@!DU#_<DJ3w$F;r`oD@U`3<L`i%gv9vAonUt;klwyW}q<<9bJ(uR=ues;ReQ1SG?dr|J%JX~)RYPl-ykYu%jWJ$F(hTC<
-ld88`KfXsVrmJ@0BYZW1-%^ndTlUm489@P=0u>1XDpDw+Ee6011(&@wldPOHM`SPOB?sA8fVR%^IjauV+sH@@_$I|BzDC3=E&+c5
-&%NP@<HVFWomP;!@Nw`oT({J2da8pFIHBd*d2t?M;7)r+RWe9qhs=tJF=ndA!h*<UyTOU?u6n106eOu^=c_Tc<A&I~3PT8HqOtTS
-(p=y@Z$0*F#D9z<H$yHHv=iVpVZG8cCeVsj6dI&MCtH5Hzp5Hq-C%)%g~+DB95)7j@Fv1bq<q1&(yrBttoMx4Xz|zmD$DY0Px{ov
-Z+}aS18>T_|I1=vli?F*Ss87a^6<R#nVDTSd|1*g-xpL*$=(Zs&Ns@Cukvl29oL}+<qM}Yg)A>U^#YyGxzQrl{g!wdK4e3CUO(%`
-Wk9sfiJpy{nc~d-R#cncM$PnG?|^#=C899hQ(*evd9-7o(f}Vtx+bBY<x`Mqm+zr8ZspO<Bw*E_2dqjN_-^opSl>vzm8>7faY7qa
-Q<w34F}}vzGP_j?a;$R*FmYpRm5G-|k{Qr2Ne_Xc%AX|8Zk?rRM!1GqAT&vgvZR}7Q_rDQU;8isY5aBTL0|Nj?XX%;2%KUaN7r?I
-l8D(?ghTn=fBI#9&P)}}0#}TpNr&VNPEVDTUdf3FY(Cp|@BRqboQpZdy+qIlu5U;_c5p`GF^?d)hbhy__{Tgn89UjCDFA2W;KKC?
-#~b;(O%=8KeC&(Iyd;`l-$v`ErcrzR0a{^;aR5v^UX_V&)mBqngvs9bi0UDWrG@c&Z6R56NP;gD^ruyWR$fpiEF#x;uLAP?9nsv+
-J<6Jkm9PYbc}x)+R>FO(7?YU7D>da5@0Ubm^)2>Kvd4+Dq1z_>)oRBKdMgClqs5;I;u@d*lkTGm_UVtSs9G|cv@~QhPXJ7GhH23U
-w~m4=U%JQe4s#ujc~t`hVD$`Zl5V`NG3-jlaTZV?MvP(Bk?V{z(en~1Nm{S=ix4-*IXv^0zHgA+@5(_vbG2i;H!3k?MID+Xz38*k
-FRXbFpnUG65{@z!afN%>+6G%~SUQap^B2{K6459?ljf6sZw)6QVrzN<pYJ+oDBm~ErpzisLj(-zD;%D;uycFvT`Wf!EJgnQ4E#nd
-XBavsNuo73TU}-1`G@Wit>!cabKChnmgSz&SM_zih-*X<W%vNVjf`~{Te&H2-K;O$E~<l@e3p&;IHM_dN4FqT=&5aZ%aj*Sy>!{g
-HT$|w-!1)RCE;AwoLT4%N)%4pTXPa6XB)+U<`Yb#ePY8ao>4885nU~qM`L6FPeaJulQ)d|u2czBdStpcWN$HrD##reryzywak`TP
-UAB;qZ;yt<Llpj0uEJ-UXoK6EkL4B1<6wEMPrnp1Y3R>Uinn8;el;+zRy!{AB(*`(r#VK$XjWUV;8L>#8(EOU;2-@sb9!6cf=CCP
-{UP0yR%sGeO*9ZSqSc-KsQkkexUMWV!5~b#&Bxhut0Y*r;>&J%^Q1p^<Jw!KsZPk#%U)4!lbQQky!-XT+(HT|j|1u>y=LCwC<g3C
-P~YKjOmG*8HVBtB#2OSP@;36B#I~r36kA1tMYAjp8rqeSs~st*Eim|CHGG(|19zsFfTpWP#;+2kk#c~<#Dhl31TfYZxvwkbr3dn&
-fWK~fUY2m&_CRnWITwmrE-!pxbtK7-!$6J=WZuenr1~gqb?#bG!-BE8O$+>U;g9)D@`VX{>8W16T$lbw<u@+}z@AqLLruLjNia?+
-+!jD=1%37t*+{sFL=9%uA15_MEQJLkHX>!)bH?eTz?dG{Va@&IXd<_>WtS;I+{X}6v6X76UmEb^*vF)Bc<+Swm>!5+uy{ZONN9+E
-J<9)|c`*D8nU7nfp@}L_H#)`b4PO_M00R22A0Yn!d*ACjp)Y>(JBdzn=u1Ox1nX{2zI+wc0Mfyu!NL67WAFc2_NnEvC{$=kl_yPd
-*s9AsnKaXbsckf$$`DnM$x#sDp`Zc(&(#^p66orNQ5rxU7O1m+NO@<<6+U9q-n0m9*uio_XTd~60{*L*^S?9)%|E0wiAJF70P)NJ
-y`W6XcAUW4h6R70Z~ldpDiKQv9~&J89`Luw@h{6?EL4Kz5lGxuPSiD%@@Mx4Y;wT&>MEZesvuotCrgPgEHzSM9MIpg@W0HMhT@x|
-;Hgv7Y7Xv^<eqvE{RHyC$4~O6Yt2~|&lz%@+Rs-=PSkY72xtJ%-;(yf;vaZydRkegfAtL#zD=8*oe77<$yp%UU*hw+<)2iJ;Mil}
-pLtg3RC+!tG;D}}4FLg@d&!M^Tt1q5EmL?2?YJFMR&v31s;AEGr#B*|R6G1dPOSV`dY>3Z=+&6;iJ?#+|N96C5Ro@j5Os*0^x@Tp
-lp*YwlvOe|P@NYl{=yGC&h)JmhqeNpmAeC$V89WQ)Ps|T8Wsx@4hZ$%Yn=HUF0oBorz;Mm9n%ZtMW6JWKp#{v!<(XM0Y}UZ8-7u)
-Y2AcVlx-f_+p;{UkWT=NObCJWe?O=DoBS$7(r<+}V)uCusI|gJaBDLMe57TJBi^e!+MVyRzcO{+<m06T<@_P5b;0(^rrzY!=f|T4
-U_gWZ?*Pk-hT}@OGutd6VhBAZ@BCVRCo!Jx^ez~SLq4T7*tQjmD+#w&mq=59AD9h*xX?cFp<xb}Vqk+NfJT4;{?`BtwU`MH!F6)G
-99DE<snw{63eB|DnBSmwM6@&KOsm;5pIz`tLaws>xR76f-leG9FpTOo0J%>=S{RuMhz1J-{a=in)k*57tTVH{ch$&<5f2Q(9f*M`
-#&1I7^<l?<l$eE0b2LAF`z=N(dz^0RfM8OLVeZTT!PdV4Mv!w>B4UHU1Hr@oQ~Yj|_P8a0407Raj<D*X!2$PQGSa~_26uE$yC%QP
-9mjufT8w3kT=f?~h&gMv^8BN)t~IhhaI(ObXU$!%$0Z6)0fzzy{Kxp6!xx|X&1dg}fk`J>C_v8W$u$)eWd;Ds_Gz`i{CPw&_tJ#;
-^A={r7Qf`dKiHhmFhGQ)Ed-y9DP$%419WAqr-sG~i;VyRLHwU1Cjz5a(kTngk)aNs|IPq?$n(AU_g>9n6)K$xL{7OZ3@x3Tf$A#G
-H}k7ub%|RecWfw_@Y35GHfyP<dkry86(#Kib81mYQpCT;@n8S`?{=*RMTG{fP4G;{6&m6btsePhI3l+ue)kWE?~ynYsnj^^rret(
-`hxo~x#7}!NIXCqeK;cd5n><N!!tR$^|7R|-45<WXK4)>W<(4`Xb=GSzl|JAZmdZ;lcPT$BV<MK-WRP>j@OmFZO$=RE!J54vy#h?
-KQetJ%&(!$-gz|K03?n0f6`X?fGO~OEQl?<sMj@Lz*#-CNX*Wj);L0NL@4kGfBVw+f7<KX#cWHi*lVUcDc*eh^gUJEt70tSPC7%Q
-dw4etq2L#kX&+P?um+;wT9t?N<~idt)x-7q?oc!w8uML#Pty4c#8)V}!-(*&2H(8dRH5ilQIMcOfPWj9%2o24UFFj=%JT*<%L@VK
-EuPY*6G`wLtf>{XS|krJ;je1p=hi|Ete3Mb)!*W7{-EF~gvTj_;M4ReT=!duEXyZq_sv`AwFv;}VFLB6;CNARQU7|F{1p@+q~7Vl
-eG3=lA=)S1tq*m+YS}$6V_+k-Ulp_+p2-4=`n`>=K~aHgCDfB)0D&01d+ew6OBCzA6=tW2t;Uj7!mDqTfn<lWqLAs_)@+tuNj}8#
-2o&fDND#0P!bW_FC!97HzsUPg7?0)0KD^(V+?EBh%e^e<q3a{0%Wr8USDZ+P3${qo2L5p9-YCcg=A(7K6(QfuBOk7XS;**cFNzPG
-%zpGY0Ng7FCp8yCg^VD<80e@#-U(Cel`mx$jdjj1+Oh>($o>7iehl9`g@Z*>UecRIVUC<)@%!Lej;lu&2kO`)@!Ll+?U6Z|kLMz`
-|G#R^JgSLv4da<4WZx4KAS_u(2*?@&1QN1A!X9J^i$W}`EP|jcMJy<r;(}VKC@71lpeTw0F1VsqlnPw63ZkXZTCuiTQL9&lUiIGF
-+8%paE9p6X|C+y^dCu>7zwdiz&Y21Re9ieBN>GOVn9FSMg;UG%tSiH<<yK^ilH?4Gj6io3S6A+dKP2dcl&)jKA1x0&H`){TVsMKv
-^Nf)BpcQGK0F{F)*Unkc=Hk5NGv}KZ^gmxJZeN=-f3&L0HF`0k9bknW9G|(Y4v9syZ@i0m;vH2uKR7?LuFyQlZvQo$0>Tb_G?cK5
-OPmmYUwY+h{=@c>ud8~~zKd&~ojiEI%|nnf^{`wJSJ%Y5&{jr!HtOf|r26*w06)LLB+)kR$MdeU(zg4f@>iYXT6}GwEZVkW)$nJ&
-!^Ktt*Vd7sQ}uz&{GvHw`FA%>CYH`quUNXx@rMoO%Ss&FF5P;}Ol1zHa@xltDNZ|YZO#xD8r5fm>l~8^ddU$(xb>PUc`$k4E8df~
-IB4HUab>{ul*+1tk5D*^s|bkU$sfY6=Rd5w7E|z9VEgsHf!$qcxe?nzB?aRzo<Pi_c<zfI-(CnR-L!drXn|DJ9YCDFd%?)9L%cnO
-W7itaJwMkJZJB%fxMfZ4<$<wlIAmYTnW^q(TQO%-fF*x}?+Q0&OfyH;cq?Sv(V~HY3E!Vw{1P>1ovj*@{I9fCM5Vy8F8uq((?haw
-KUOCu4PD%m=k{=Q<?++*2Od0~P0KvJeQ(KwFLQ6j9B>$tHyU4I-lSA+V#PKk`Afjy-W#(<;uFIhm@!E4TCrhr-N=^1$sQyBcE?Qg
-;ty>UZXt72drCC>?(f(?|KhhL@fg>I33seDd6z0Y8d}Z2lbjwK3)Bb=lFvQvH<I#HyDsmlUBj@rzr<?qG12(wu?X+DeI4rw^E?Y}
-^@pNMuU5hn@E`4IUU=uC)o%W=r;{az-FGHy@{WFkahw;cX2$|$BY7(jrf5ywGK|enBIZ7gFwD6|JAdfl2}JFV^zX(@cQ9iK+n(2i
-(GMTF0WZAt;F;QsoH*PvyxXgnbjNrSQd!rvu7Mq7aH;<!%70*ex@O=mc0eqyy0|4GyMJNAWPaau?@<h~ekEZ%{fooxj;Ag?Y3!~^
-NqvgmGATwGL2&>a1bzQm{<kIV-*nqAjKRj>p|3uJnAW1~WVs`3aLODfYcnhX3<pi4KDuvs&d0>)A%<Z+OUb5Eq3B;79q&~Lqt#y|
-O3|FS=&{TeAl!s$@YiPTw-qb`U#r+{;B;(n=GwBZM)O3nwIP-OyqdM&J6t{Tc|5tbD|_q4doN7ONKeZ`<^!%&3JHP&-f7l;TS58q
-yO|l~fifos^RUeZX}WPxNt%HQZ$gG+KziW!VgsQUsXv*}jBPk&gPS?ab<?@-J9KDUl$#pNBVu3n{rj*1vx6H!WMt1g8#Sv;S>?IL
-X(!wJURa+{t0wTV6g(99*V%yS@hJ%f)Qz^A*NHAJJn_M<ho%+Er5{%9zXVz0$#aF8;E-t0|Nas1t_2temD=L=doZEKIn8MM+kIgb
-OIxe=5z<*x2PGS=Jw-?k8ixV@B{qOTXu3wBntRY{k>qyBwmow#_gaTw5n5QL)g0@^#r1Hl6Wv-*AESo^y)zrYz%Sc_SPVxWt9AL8
-qQ<t!dDK3Mj16SptExOS<iI<%o|nb7w}Tp^QK;AB*gLof^nFr;nV})cjG)^~qA~iOa9?-c6fAs3F(eM3YvqD+`#wFo5Ua8wvf%_Y
-<RzPTcy&PWOz}e{+fY}#>$QBJvcjaB!bDa()yA&!S$>#3lQ}n~t8PlLZZTyRhs6U?(QxF;WPv~Fo-B_K!iK2b6z<h#!h3^JE#UA3
-rF}or{CJ~B;;hvn+ixYSpWLS&O_C&0oGg(h2+V6Xf66_{Jys2bOGz1EX4xu}B3xTY=Lw_6*_x{d!k?|DTLTvu#$qQM!HMLn^3*h_
-H;2ZClF)jHKh^a_H|<Q2e}J*SYdqboBU^9=Q|Q$gyYy^Sbi3*VQp+YwuAGgH8QkudapXGklLT%goyUb3ppd9nUH=E}2`;k(;l5t*
-C^K%FCpEbzcJ_mBy#=|D{vM@w76-V4PEtg)MV*=%19!zvcDr>31jHfSxOg)d?vInjJB0_L6#j5uk<`_ogp1pCHoSPM6>BK^;Mq=^
-nbjgveMo(%PbTakk*=K5ax03?nrFw6{LM_wLHcOe>tugdAIA?><D|Y2wS%daViR6ss2uDF*?Ko-1{|{E#XL5Ny8A~-OP9jfLj7ZV
-dDzx&JNem@#Elw3B*~V8pd-*|0RFpdu=YU#L{~qUhlJxvkHJ98a~VtTR|mItVYC)*y@SRvVp&Ir<(>U_GyRNy{~?hRk!<*UYfzhO
-gcdAi=`)~2H1u_{Z_&rt2KrN+e6b2QatM;I4x~CZ&lPsw%T;g7QI<-g`!=|K65?MIQw%L}igcZ~h6sM{D!KY0E%oC=xcmsy07Et#
-LPH@?AlO^nW32uCXbwIEk&LWjd0E2Koe}AsQIXfL1$mZPtgKNb?N=^45F|>*c0Un+R4DdQMF88XRfQL+tP3riDwQM*>Bzzw!>}kY
-9Q@m4(N?~`hBn^%E>gI!iH(n?-Hd#5qlV7##ozAb@gup%H%qijvE7|cR6FOJ=V^z_nN(Q8h-$>r1pC--V!5`7rwzl%Obi(S2?cw-
-pS_`v=6U(hExio*a;U<JF9b&-jid5Ry?gdVRNq<*7+WL{t>k%nX+~?2R7mV#S>lasj0vZt2@n23Zhy288d})|%Jb*=lDJG54T1bM
-8x&XRZNgR3ZDe4%C0m6RT4_-5qD+fLBX!!=J{1#!tht$rWE0B2$+DDKWF3)gAM=+fg$t5r!kX6!vbrZ}$2QDZ<t9->9ZYd_JuK>t
-u19ecDpQt+sih1ivSYc!yvZ!J3MZ&Z5;cuiBy_eABqTvszk&v(H(!-U&K53M2f29JFg?m8l%M}d+sm+=_=-EUNK?tw_+i`(X~rNT
-^3|jFD>fjcxm;ytreJWSXraBKLQiNdv;f8N_2%r*hV*>-VdB05Rya5G{C<5QP2711RWwf&8!!6mfXVt;3kT@OmklN+%}7UM$2Iwt
-dP$z9G6KUyj{-*^UhN1VBwMCpn#kEK8Qw{tFC~b%45g{Hd5Rgfcza07aIZFIvrlk}Af>0=INT<veYO3L3_CAD%6MtyzF8;~qq@lo
-)tkauR(qG*u+k*Y#ZjqeMaR(e&`2;0gk(uoY`UCdDkJlq@p6iQZ!QD^AuQEgBCo#2f5~WzO!E=GFxNe+GbAKi99bWlc08WM09Ont
-H=LB18M{@arQ%B3+0vn#)H69=WlUcsN<gC+g763sk||M{8^|o^G6P#7N=oPRX&z9axeo!I5RLciSmR$gT*6XltQ+&)GuBg<FOvi=
-A~k-hFhKJ*?}hhvqJ!OKX;xbvSx@L0pgN+j2jnaVV%<$e7>1!92*D6}u&M4AMp7dyAzW%U!-XQj$Z1@e*ib(&l$w5eNkGFn4TxtR
-e<aH`GREP+iWyFxwmth$0eo3SM);j|!a^Tw5vk+29qrQ`v+Nzi#D;ucrmd?SY6$`9uyiaAp8iLjpT{;37|@aWOI-lamG#%t2B0JB
-{~ZPZ5THACKv(X8pXp4uI`Atn!1VhD-pqE|kppkEr4Eq)0)Cp^zo`zI?pXgH=r6GXy0NZ<Sbw8FjbMPc?q$=Z54`1i`d90lH`2*Y
-_NF>WcLx+m=ju9S1L)K}@Hep0b*#WYvS~oNR{uvYD4mo4JKg^W_=so@""").reshape(34, -1),
+c-o}8V|ZoXw(Y%Q+p0J#wko!5+qP}nNyT<5wko!hip`46``_=m=bpRI*$4Z+?dy7;HrMQ<k3QRPj_Dt>`T!N9vpaR+XdmK(a7;P+
+u&!`v=-lRlBncix4pl9};;qN2-nfOoE`Ra*a<`0#AZ(DOO808;5QsTZ7U6T%>mUVH!bi`Poj|6}#?BgS4QtW}oEK3?<?-t41uDGv
+YZnHTaq}E3t!U6D<LUO1SZUt;AR~GrWL;fALgwk*7HJV}CNc;gb4e2zI-XUkD>$My0WpqZR?L$%32Q(A{9IRNW}OS(0iaaycfs2}
+KyM|YVDAwLd~HWwBfB>rL_l4EI|caeYM~}0mF~o`eWla}ZVzwp&8eTP>RQt(?e-$FqJjx(!78&&gIC6uFz@IpQhQYyXX0KHJ3r>|
+8~Ys?a^D5OcHS%#X=a<GW%UqZ@#`DR9^2CrWtgLE^-UNuh~x-<{0h-!SW<~mv;`MJ>xUS~ZQZ<`Z#c(Z7Ge>vZ<<(J%)->?4k3y~
+l9A)?#Ts2CRZg(`qYWNndDtwG6PbsP2=icKcaQMJKp5Yfke~0*@QZS%iqs>=G*q{cOL^^4Z1Bqz9+gnBDIuBA(#~tbds-ng_B(hF
+lwj$Ov1>K{v~4J@fcwp)!FBvP>>dNmBYo;Q+3o8f_jA;K^RwQ>*kyykbv?3#fW(aaYJI+ax&_gqd?YQqd3H4FJmFOgNsDZEl0##w
+Pf~s)9xj>nAtN78fv$`ilxYTI&ID3hTU97e6hTpBjKbPN+UFX}UK%49sge#GT*~}+L5&Rk49)<D1R{X?7a@RX6e;}K;zC}3w3PR$
+7n>^)qf)E<gAF+>SUX6f2_?Gg_M`J2nU6p}R}G?naq=h}YjJ$c(<vkIiCbpl!TYxl2#pr3gQojyrR@|~)1QQN?5FJ+LjEr#QKE#`
+Uil4V=#}ssiI!+ngHqgG&lnA7+st_j$p*-@sxeJU$|BzB9s?SPuvJ3xluv$OE8qQxYFN2!;tUb$$L4rP0}SglNbn|QPbUrusxH`k
+UBVat6;fVaOf58Wz{rfcfWv^lzrj89_TVu4Rf%uyYK3aYe1PE}KhUynECu+w!%_*0B5^gHxvz2DG0z*lTha-yTF<&xJ|()uVk38B
+o5yQ+7Ok|yhie9S=hbrTowfi6Ksm>`y1)G_K!G3V(`F~E-3Cv)eacE11Q$De0)Zn)s}wFSGA^T;r&F6chp`2Vl0EA~-n%Vjqi>m!
+HAn@|T3$6oVm0ASc94wq12c*(RVkuTBRU2g3VG)Qy6^dzVZH8{r_UhV9|>9GaXYv$WXrXz!$r`2C|BaolWG<hoiKKQnlheT+>9U@
+Dx&0?5$FiY(}0z_I>5yFA*i@bdoApes<Cj~ekok3t&@ECYUjLlr@lUch*JO=xpij5y%#!vmOoFto=DQ2DP(Vj!+fv0(H`oTLOP1H
+!LV;xkJr)FdeHc(aDW-lpR!RE!sNJF_^)W0q;P8qu?tc(+O#G8-;43tAC-);7H=wjbr~8F^#&3|L>a<$=AON90s%)1{Idxr$57pj
+2ks?}j}F^)KXMFW|Gbka9oE=ja*Hb}oVhj{Ax<}V=f0BaGlLV=BwxGiml$;AY*JMw&3PKNWM(V)I<z7O$=}zDZ}+Mr`SXv6QX(Hb
+Ec^Qtt|}zx$G>qx-@RqSvR64*<X_H|EGgl?4Q94@1T)==sX4OTQfwdVlSss3XyMyqIO|cYY*tfOpp9f82U~WHCw_FHDQM?RZsYgK
+d+cDZ_Vr~TT7-W=DR0;WDBRcaU*!h?w+GQTa<bPM=b6jWnH`8K;wSqKtY22!B6aCHmUk@+h0uSfdf<l-^?jpmP>l%_#gmzB*&o84
+HRt~0cg2}rVGvD7<nUA<5WpCaZ>^X!bM+<TaI$)$d}V)a;DJ@wT#gPUjU|SyAl;b|RZ8Bhmv)Lr{H?akbbor@p6N1ZZ0z^|*%~3u
+uf7N`q}WlL<Y)t`PUm_wnsb}8dZyTd9~ybqXZ9JJ$N{;ih>&omrf<~dS>UfS5eYnRk1%5Ya<|4&<HJgvQs4{KC**tW#p;)!7Voz5
+$^h|oP$HG}%}Hwi?lZu3?rk$}&mm;CVVT{``gZS5#R#$zqi|f_<`A(1*ooj2eo_}s=is57m7Au<s+)0O1lBRAjEdBOnNh;#*-y~2
+(vTXHkx|9sG+iv1Zk#0TQ`I`rWjngGDLWhBBYnYHg^awENAbseT-qo6xN}IU0_2C=%r2HY^cl2yxbW90XCGHN1jtyn!(AcO8+fR1
+A4_nq%6I0|+RQDPuxb#py<6}o>Q}dv7vxz`tEnQf$7%Z#W)X$kLZ*@5T}i0v*Qph_c`MYZn2gY+C>u*G*41OTZOjG$0Of({z<A(3
+q{Gheim<jna5W%bekL0FS$svD@}gW5D}v9X+0aM8Z6!6t<UN@`>^g8RTFz{)N@q61x4)%HUKiz8M|;_xVt(s8<p`7llqye|{af!B
+VNv?FJRH`PhX=qQVVs|z{~!TSzENVHXR?zJ%;0a)hYrRMUu-8XudY(9s|hT=++`Zzp>Pkk8%Oo^_PM>{Z5Kh8uTap?ipHW)ZsX^x
+Hg?G22z<9OAH^<@*<oxl=;Nf>mOiet@6o8X&~U+W*N(Q7xHcHMVpt83VHoK$u$Yt1TSiB#A}IIy@Rw9Gm^z#wV`ghasdU+HHyIV6
+tJ~XKV)~JmK8r<-k7p3Ey&}U<CDVtr{RFg+|5`b&$XHcS(1-v|q|ZFr5shj@*GbF6l^ewIf2|rAK*jGGI6M#vFW&;V>zZ`nKfqWg
+e^;^0&vWcHmWQSH|JDk-x?94vRxozyGS?#lt2q%T6)`#XFd#C34iIoSx%M}Qkw@BYvseT?1LCh{jCg)u0M6^;?*%N9^`9i#=+BjP
+eq9GgK2}nGM;iw3vUc|&!Y8;>Va#1340^<%+FmojE013NwLo@@<qp5Su#=#UWz%Yp#J}RNj>N$qkWfE)UGLAZo=Tc%kwL@~?U`Q3
+lfU|<&kdcBqTh=x@GK5xU;I4tl{y;4VtYpxlQ#kMYU%83wxO7bue1i0j3_!9?G%Vuzz}fkRpA;db{X{v$hUClBU)9_XclMSKL5hb
+*wK*~H@(7oCyE$Q=m=)On>CR0=P>FE7>VcLbg84c>L^Uw?u-xs$J0*fpv8h?u16BT@)$aRBWq;L!s5)RlP^zp^vaR{5<x2RmS@m+
+)=#&#eVR!*5g=(}q}jG_$5!#c#(t|ykMKCKfKIk&csA%G)fdNZOHj`9X_L}k*qGK6*HoBvo2$d#qmZThT*laobeVu(zH%XfGP~z3
+$hTwZ5IH9^a2RD&s1MNCX%pSSlIK8DoY)`rD9_`?vo|NmV5Br2aSS$wc9@k%DjIF8)c;z3KKn=?`KBX0Q^#qbtVpba7!JW*9fy|@
+4t*?@k@qO2&Pgc`cRwM2;B%bb1TllP5|5;>&hWMWn^OlMP(1StL_*rXAC0-!U@Kc;GRSZOztw-r1MCPv0ZlC07<vcq;hQ%JA7kt$
+NWWRd5O%gjL3$zs^W7DyTZs~amyz=npQ})&SMQE@Qp{HwZMqV6u=@<^g`xWK_-DGYLDlL590(ha*U@k-BJhx;<C!caW~IK4laSkt
+dmA?tWM&2fh&m9=QyiGjd7&YH%HNdQ?rg7~MDq~UNi;Dv=-pY);@i)R;#D=Ob6lBk^JCpLGOUwvj!$Z=9(%9dZObQRM93-Vtea!`
+NN{>h>dSv!_x0`9UG?RIhpQ8TL;B(c4$J%*8{1JBdV(trG|3}-7YFcswF${KFrHe9K>GIu{JNsWR^gOTIM}HVzy>cjLgSy}Z%vQL
+*SpTJkbhb)8j{|zh<O@8Ni#9ICUe$*8tpr1t$V~a*q*^*tY4@bG=lZfRHSN>?!XdwhU!Dc6CsM7lKaz2J6yFLlN_Dl0#_9d%&UX@
+E4uLa3e#p-NXTFVw*5)hldT0TJZKjDIoxmiux0EUs#*ivG+@Q~I{<+6y5RfgjH_;$d4Z*u7Kr>qqj<fJ#572(txx0gd~-U)-{hdQ
+%7Xy`Bk&g{lqnX_ZEXqpSQ?A*+g}ab?$E0Ov}vnU>G77UWZ3xtZ~3o`2nkMTmM^SAqJ%5^!GP!btC?T;X2hfem@2q-=Sf|0Q!OQE
+ag3T=lkVQ45VZw6L!&s@!3KoijwILDhhJKqS5c>Bye!a#F7zFIRf0kW6CzzUinO9qqB=B}?x=EH_31c~i6BuyVL>1OU;q%n|EFL!
+zeI%=_aHY;FyhuENk@UTkBi`uQwF)EJ0xnR=4K1|O)QC>ooR@HlaG&7j$t4p=QFJq?@Pcy!GxtD*YB`rj6}gvi-eo_(Opq@6dnLR
+I6OE6C@9EZ7r0(nUtc9|7Z`49^2|r=7JPO@^v`q4QmA{A*^T9VgfL*5x{2<$Q{6_7Q-&#5EYady^uXtR>H`h&q&Hn0*FP4(hQh<5
+U`v;XN^%8*{8GD8H|GNa;W0qr00Xj${IohM$?S#d`UW2-C_h+gk?^3FD@j^^#AZDlJsRa>o2{!sXc{gOaoz7D4gY*$GCe*oX&P?c
+l7Nd8I<~Zqz!;rUBkgc_f7XYh$D-F`_1VsfWmSNu1#IbCYW?y&x_G3xsBR?SMt6=+*<@$Rj8P{HTz(c8PGN?S57MeGzbAA;F`a?x
+$C~EfNjWCg$ybORpwKC5A7ji=pf&%wAX}b&Wg$e5C{J>*?IpJ6SFz3L0|9xv_>O4&7@{=(`+O%j<9pZBP?Ln;8(*|w)6pGMqk0B(
+XW>r$staQ?br}lqHJo-?tLiOS+ilqff(~6hn9)jDFOIz_<Z`4MC-SOp2UUP_gkGexnM1NshFDDT+obSY{A10G4Wstmz;ZbM&Q%!1
+AP%p}5m{2622y06&6JFjrxhWXj|@B6y8Kuc7j+uUHLMktxYjZRIw}=+P7v9iR7j42{$LUQ3cuQSJ6$QY8?yE$*EWZ_pU3TpdA&O5
+E+8wa<J;bdA4KFc9N_v6Ji0o*D%5?x*wT{_u2lyz=cm7RGlP=FiJ%tWGDrs*Pugr9B&;LTh6_{eo%(QW6%!bkf)7Dk!I{L8*0;z>
+e=|@J=1p%uQ3+?-uNWWNP#0d@3t0rC7ueNxMIAOs^~Yem4}>^d=7#vKF4wqcbTNlp4-hk(BmPhen>|jf4X}_bs@3~8H#AT$7kADS
+WLk(bmj!^O>>e^)M$9;01v${J>$9yaLRPU^N%qPfYyoUCb0!by&0x!1sncOt*5Uhd8EUPDyvy#PM8ug$)dbnOh#$V8@FAh+T|ERj
+2R%)a*~xgQD`Umd=6ar0!Mwdc#~hl2Q`{UsUMi8=Q{$rYxgFsoF#4zK$Q7ZFhu@47%5HLhEKlmG%+mjvaY7ooa60aGbj;mcZLtRf
+URA%$QY0-uFCRP>ov0{DO<q4j`!OH`33(G6CYmou{O?>9OsBPH8&%sj-LeB2E!GycAw_(;#8K&!TS~=|+gH#!{OWp<=24-@4@+kr
+Td{nJdKmDo)7Zsf$%hEK-}ukUdd5Z}r<taezbKndo3Mjf&nz0r=vuo|5;_r5LJQ$tPD8PB>2oW8?%SdBd1IlV=+YA6L_f3P4D59*
+-Rb*%AFQ2FWxH192MsWGIz;wrg;Fj5eOi={f^C@()0A_uYhMMYbiiGgDiQFT)7k0($(?3Ucm#P2lm#l!H|;eDwLSAYj2PL%jEcCN
+sR&jqJSWp3?k5nORhm3sEnPH&JXap-UI27iM<SUok95ix+5lvJyz|d5fKCDxWm8~W#kUBZQMDX3Lk{kerxM)vxTEW9i;NbJ6ih~{
+8<C>-uSNdJ<uM>iZRI!nbJVN&1kDaGjLch?>3!lg?C;f6lDP(7O)sZs*R1UnC{s`%c^?%i<HdyVW5%gdAuK!n&$aJPlk2R~ia@WB
+ah&tEuE5_X?Z2G@6W=Myeh(4ss#OqVX`c=-AYOZHvytrBpuR-QyT!!;ej1-scKY$Wo4W6Gg{O!4612%(rA6N!n&dr&0jGD~<HFvs
+5X+coeYr>qWogPFO1)k!Epj1M`J6`-LUC?JgQo~4E`eBGWHb#z)$yHLXxCXeLQe@3LHw^yw&PB?E#ytb#af0;?yg~zYawco5Aob5
+sxM+G-xl;HAvi~W-4JaO7UWG7?QfoDGxyW0f@c<<Z`;(tLJs2f&cl?F<(Cwk;*+HCHY69i9~8T_1U>jicf)I>VoC~ml@WlIH<imb
+FH(SnX~C$OVJY5z@}?Qg7nohRL>`|knN><Hx80AZcs;-;SiIO1=Xz51G%aRLTIy(!4ty9=0a<y>+v7^9d|bL<7bf3^ljs;gm~-TS
+H_w^Nz^;usbVyaav*vRZA<83truY3!H)%om-qFuwii#{AWO}a55`<5!I{jclx1*WXhjVYP4bNKY1Xzz!ZFS_2iGIstr?CfG3jA;}
+Gp__RX&vX0^NLb!@bR}W$H#)_AQ6}r1cr&TBcSbcbBh}-Yw~fn5NZ)!uX7(PoH5z$iF(g<jHmVa!Z4^<O}C!8*fsX_>{__CPg!aF
+7KsgFWX7QFHz(L_#|%<DI3#Y9h|>*JdTcak{kx-*&opV9is>4#x87?5t5eOuBLnA$BG=F(UU+|Oh-`AUO}MRh6FCvLpLpJob|u$i
+5}Lvg*KdjY+^||&sakoEP*!xP+FKXIQ#1L=zR%^+cj77;B|jLVEw;4}FunpA!@yFgDyt9qk+EQ@8Sleeu(9}mt0nqw42hr4bmp-L
+XTMn6Y!26}YVSJZZJ3L)t=l*Qws%t$6DQ=6KflKu<^KxPA;S<<t0Ugq`t@{;Cc$;Y@l&hYaZpnyL%-?1pBXqwpXVuY=N$y->U6!A
+b$|7aGRZo8Ufci}bd7){qA-T4C8{o;R)Mwrj9A2>%@??dJ_6Or{QmCOgu#=!mK)Yv2}y=rBJLt8;Y2uhGc^y`>~&VSdrCyKc%~ii
++Cs&FgMyhV*j;EkdJ(Br-n+&_O@Q7g80k-@`)G*&i#)m71sW;+7Q-0_P+6Ho*1BZ9BV)_ke_`8y-q99LGVJd>1pKZ~G`=p0W8W*j
+or^V-gbL25sCRVY5H$%7ZiG3jBHC(Tdu`nnTaVa3>6C!;R57QMcOpn-G)Po4VeCsue??L#3)^dij1b9yj=O@`HV%kteKWrQC2oC_
+t9~@Joc`miSr!6{`s32@hwz2k6fb!v|H0u3)AiTsj?ZYR%T3SOw&>8PxFf@mI2mh<enC)&S20oqlq~a@MMe!Ti}yXww;iyUl<=OP
+M6@p7V<Abv0$D*P&5e%+2ki8xjIe>pJLnEI?BDR%FAliBAccmH<XXpJLvEb{eF)+rJPe?b1);GLRD7-#r)sShr-e-R6Ch{)AWw<T
+jIq%&>B_i4buzcm=w+i`Kv5R=O|M9l-Kt(B@R6yzK6+)|KkkpE)RVRnNtvyYt?R5&#Vcl~7;Jgq*_ej49!`F2dupB1fJ$U?zoBr#
+*^@Si3FU0w?k}AhLByPv(wZ*J>Q$5Ywea|ZwF;@xn6>uMKU~Zq+kP^{_+hc8>Qm?RW6V{HY7B{oI$!H%H6XG#n_YZ<1%CRBLAw%5
+YG4`-+DFoVzRK94aF!0DU>qFDh6sW6lF|&$1x8@+ZD0ieJu>rgFzF5Fw-Tgl?a|(R-eX92R81>ku5sqma4CqUW;)*WhlQ_VWq;JS
+L~8U~nmq9N@%@HbtiCOnEod(cmw@AZ`NJ{M8*A(7)tw?|^5+3si~?=|IZgoqEnR!SHtYo!v-mxF2%Grml{VHrMoU6@q~R(=y&)O1
+EAMGO725t9Jj&Ho3|-i1TJ2`)3|50U?c|NM69PZwz~0hR)v9k0`brxbDLq!a)jp69xex=77))fUYoWi@><b@Lor*cM=WaC_8LNaA
+I{`<C%U2h^6VAcT>tPBLdX4$_&H7a@NFc2`iqH6nf6LqQDlv!v9aN@QS8=avh|b~ZD-zLOC&PF?4-7uF)Sol*!v1h52MFJO&+aE=
+Q%T4mD`+z`mFn;D`UmO9!SFO=A3ll<-G&U{YN-m9q+>63LP)bW^u2*3Po9XNUxjHy062Xdmj1f!#FRHP_}ORBd)0jrF@-#=hS=0d
++$&CN50iI}z1_O&u8lXjK3z4+pe~UV0lr3+x2_%!wv#u~D7T>l!iW^VWn*VORM9y*$SAHSlP%1|v>~1l^l+28!d<i)mXPIkiU^^)
+SDvJAe?CqU1o<GEkZr471BPsvMtU@AV7Vsr$MTwz^o$ElNf2!Qf-fqVm300kBZe(c=^9Kqa8dvg2qXyTzhc6FP+sD&^WN)^aVEhy
+eh5c}p^Dn!g}Z*~k8lmW!>fJNTMYS_<=Ue0@(re&b6+b$COSg=M-cOxediN;0}&!t2qI8aa2POfP>_Fc0p4NRxRfr<BRo&<5?dSM
+x17O+!Wq)3JQPO2rbb-2OT{A)4N5oeZJ7kqbtA00AsEUw*G8`9#jj{pz3pBjN(rhSUzLCY0|@~F3IzP`Zvl$!#mc`x92JV2bwwx#
+D6G>3)VbAv4PYsJ0%RPD)AQzvA$Dwjy&oTDObw_na&tHMC%s3MrGO8H!MONBRHizcbJM7Xi*V4Q;Xoh)pg_R>?G6GzwSWG8x*LUl
+j+5?+cM|9$Qo<-Ubr1P)ic2#LFgqPrPG<{J+cl+prl8D!SC=5Z(xXv)j!EQtVCPo-iH4jJxqxI{msV2aEGUK!1Vaaf0sTJ(T8*^4
+>1(>;9ftKP*MJ&=q%y2CTd&u-QNh@*@uwjLJEeh_7#bfR=16Xsr=-;ohU5-4k{LNhdle|CP1g5`4ImHPEx9W*K*d~clC(hK1i^<u
+fPer4{o4wQDI!a@EY`(VQ6V&xCMAZ1%WNw94!(IkgmvqL*s&-!@UAYlmnhB~9{CvX@EQZ&<;@6{xjsM>v~2@$Ea%DV9yH<eD&1A3
+&3?8+A}eIT%R^JZp+G}HfPw*dX>Xv=l~Pf=&64wGL^7EuV4!k2eb|2QWCdYFagsu$$d!Yi;#2Tsu)QTU&nxEQMdK6%kIlh0H;D*f
+8<glO@8xh0+`<b_o5deSmWU*&uY=m7v7%uj!a#$W9Hi=<zy`@6*Vp>&K2|;K4iTn|4Sj|br!d?4a-I<4%GfmuvH81E)B{B7d-9c~
+4BfGM)j`n+vdMqB83B~*TVaCe=zgF`lIz-Zqx^hHm)GJ(${`mg{Duivf;gzL(1<*t>qU_+1e2eo^qA>~SEB#Ua0Nq&VaVdq@Z8zQ
+<?Z+N3%Dss<Z)@;sQr{XuB_XOFD%i4uG6-GM|{W!!9hC!e-ZJW@s~KW#v!Dh&M&GpUK1utcc^y&bd5Ga=MQa&iaL8gdc()x=e98v
+juvrCW~MBT(K)31lHQ)}6BGrC;0TD`kcVJrVS`J2x|SQj?`ATS?<qJyiZ5&a!R@V#+lJ-s)t0)_(sjKErSC>DmroJn-zd8i4(U=j
+l%?MEK{Suy$jvkhIPZk=6?Q=UN!tn9GAdwQkIqD7QI86aehH@W%I8rJ_JDEjhLwxAplFYJby^R}JZ0Qv9aCZ__&d72aOH%9+5Cv8
+?Qg*<34aQU^-7gDx7NpXRQ4-!ACp554fl^-mhzC<bm~3HkeqaXhtSveP=2pw1$ysXw9F=m=TS&A>@)U4ak4{=)4vH|PUNO2aTTzs
+(X@#ThAzlI({l3>ANLZQPzpu>t$lRb*>q&p%~N&gamq_Md%P`vhI3a6!={Fs+5YK+h067|ny_TO?OPMtgFOZkfkmLB5eWX!Zl~eX
+Y+yN7wRk$xLPzbL!-^Bl!L|o>>B@6)AfLR^*cvpHp6+kVyuM}o8(r@GDr^t{QZ8&1S09|P%oV*tgndHroL(2n-Cc>0NvZ(Qmc|vx
+vNI*=ZbhMUKiWO>@Hy`*fV$#C*-9u|jPER%8vJ=gDoD{Or^uA1g}@gK_JoTje!G3^*S#@CIS8)X-pT@sT~CDi<^pHTL9kad*QiTR
+?m_)ee901W#NuDD@auF3G;5J%TM6V%6$TO^B`kDBzC_GdKO3rY4l4$v;D#@%JSfvRW4Qd^TVVcl*TO=Jp1yBJP5&7#d%vATY8#1H
+oNcuK!8#+{j+fj{49Lgb1D_~wr1%!wPqsOWk+`k+Lt!wc4<UzY8HsqLPIE#TCqV=;ctfY%f&ULe0Il2SX-BH0R>Q0{JlMg&j<?W#
+zWZ+%Y%JWVhI@tVRlD-rgK$>Jz7t<om?(EkS)lH(sHAnr$@G|;j&cwO#_S(AT&JRuh*=`V)4!7^Gq<PR)vSF{gzmCqFM*Wnhy*JQ
+CBz{T;CAvFpz-Z@_U71wu2#EGveXJ+C$`1heab&%tUL1xNKasjGfKCadbBp(gX>%jhp+$;Ec)LXyYLZ&`H7L)LBh|0YBSmcQ1MmT
+;aKLd*^$XO-7Z-N+N(%}6(4#81|Po43BPt@T|=Pifv}kw0ySUNbozca^-=|#NyxO6$x7ERshjUfDU=3qGn&eZDDizt`pnvE!qAox
+3@jx~NtOA^Q>@&yKehTWa%0hi3RVeKbR9w}x|4Zi8e)oga)5DM{$)a+SlMR%n3biC3h#T${79<(p?lGhsb4A1a9hNQWM*k})uA}i
+u9n#!QV3(9;X|`gE`}36ZybhHC+0UnPrQG8Q%-UDe+2Ns_*W*{S|5m5Jp%wdwm<!@szd7>N|qCBa&a>VsEseaLVY4v&1u~N`(gt<
+pzUw&<I%v^Muf$M^3g^&w&AY%9mpErhhRe+nO!vf{An?8#Y?DV=)g47(W?a%#=+h`He`t`zQ@MLFAxm})*L*dnWb7g57SBtZSFVM
+?t`e>k%{wW(YOcr5VF9Y4G%n4fw2%3ZmCHqtSbeu7xU>k0c~mDy;0}|NrX30T8o@0;`T)k0kcNAz5-5-CkO{0S~D;DUL5$g9aKyX
+qjUP{Cv^gwXStYGhjv<xMeCVv;|>uTxo(zXVTM!}$ap1i=z8W&xyZ*+`=WjMJnV+3g3exQ>EZ5d8FR5jTN?o)*0|JD@{j{CSEhEx
+qrWW(Tq?-aiGlAd%qRsj7{0YX(}P4rUY$)~-4K>nMPq)X-!kM|Pf~H(qVj9KgX*%)<;W2pMd|Qa12~ToMxhHAK?pRz-Gc`kK%S&E
+XO|LXJvZso3h4(TL~;>7d=7F=rrfL&A^m}DwfgNK!6jAJ7Z{r3ib$z@p7OgylMm@&4C~3IfXyGOT*y>a$gM|Wy3s^LlTxbZ2I^%+
+-KEEPM<sc9w*5yMSCs0wZqKln9JNWU{sk*8&U5o!<RH}9l3gQOqrlW!si63ur+q7jewKN@++uKJzcRlj*uvmu$4x4E7FUQ=+36s*
+!*b>Cx>(~Xq4*5uW>oSprN-8g#pn{LY9u9}+{6)17n!QPjA*Q;#{||}LTd+ewrSFyw}<=Tg{5=2$i>Y1q*$?c_@IA)<09r8W}5vR
+nkf?W5k&9c{RJYKdU`v45X5l(o^(Iou^)>n*BB<&lWN+af_XcR8{sldV7D&EG3?{zMc^3<7zr2p=9sig<9UWt*N_{2azgeSwW7<@
+(@rh!dw%LakC~)G`KnyxMi~W}{D|duEj_}rMmpcwWUr^oVvJ7frdoEP#P@rB`K)nUYdv}tmzFjsEsrw<KZWD!g6(PgGw0Qxy@A>7
+{j>IhEp3+hHy?b8jbbv+^g3F+JGP8K_vzE*&AB$x{OKh}a7Su3O}U4LP4u}@$N5WJrQ$LVle7nnH%Pb?CYK&mlfO|8^r#*>2To4@
+Swdj0q9*gXJ8a+|Iipn?8@iCGwUYLas5Re+mbcR4?|EOie3ga!sL3nmA4{QkC<?hOcEeq92c+ppzw?g>U<<gQDDWXPbq*fe6Gq&V
+?~}s3(@j)jx&8aCK3q}Aho#M4-yep-1okJZm0!>V`%h`)gM(c8+Cd%@v<yBBW6++I#zX~h5!IM2Ybal;J?t>jUXv6=Q@(!6PC;$-
+LCaXY>9p)Jgv`dCP_nW^|9YU#q+UIe#4Cq$yalI2iS@HEm9t9YRcUoJjXEUZ{wA2HAea9cuzRiGYZd2_qP6204+7YusWjPZXY7b&
+!zy&LG59W1<wNIjL1nTeiECz%TdjOsDZSf|+D%L3SXJ4(%a)SM-bhA`>&#tM#cj1`;J3pfHSM{kUDs9|W>%o3HHi{>|I#n25ojH%
+l*tcsO~#HT&uk9F^H;j2!Yu>R{HYN%rmUA>#u61o7urSgFq1DlAQtn7@PFO&#z5w`0K=7LE(~w49iTbC9Wp{D+l|r_1QH@4LPCOq
+{imex_p+l>WjqKENsqT{x!y;C*W{?-fs?k+5+G)Ku2ja~WXV87cH<%r^>oK;Zj)e1f#L_p`HK@k|3~IllSk^6ovC29sY0#b+4>Pl
+_knLF?Jz9Ti~-B`DZw{Avt%FNX{{*?6S&KRRBin1LL#)NSRrx2;K3ol{tMRmo9O3bSy&}+svzm7|FrZb7I55$r9eI_MdJ1Fgx@gm
+XMvaF4IHiSVVQ`bsUptXfM0_h8DvcoSivwOVZuX0gMtJ8bN|CM?L&i-ioUxV)#vd$Q8H3YB1blt)-=$Fk**%<Ff;Ylup@;^p|JpC
+RhDmVPlMQHtUs7}k~zV%2*tkPW5B|LLIVD?`afVewkeJ5_?oAQcP(oRq7@zHQTH}vWU)yr6P4%hQJ+93=Bm|fG*P`wASk?d<jdQY
+BQ%%zDf)JkEb{3vlM=z9g1`X4LH^MS&_^NyQV|k$AyO7`;U|Ubk^$h#>Vw*wGY;>Jfw`HUBI#lpNST^T`{7O|44YQnvWjP}4@tvD
+heNvdTEteKax{$axBvuDNYKA1=im7cr5_ZS?9ho`Fk^XMh<*GpD{LR-T=nB$qAv|(aB&LK*Aer#B+AS!_ujsiSC6~Tf;&5XWBsfi
+rwE*2u_%kF$amuqgQoyN1&0O$`*)PtwlxYWoY)h&5k)V{j1#h}oA0Qvq(xUvZ6b!*=MYX#ewGmOc#TxgIru~5&*}Mr!g;NI{h{3h
+a9>8xy9jIyg$!h^PTUNU9UK=54ifzDTF0-u7E4$c+!7pn>bnQT?ui6n^M>k1VYoH$5smFLUA+k(hlxb~eIcXZR~Y-Iv}k$p+4q*`
+SYfBppmoYjymH`RE{HenmtG2zEHpVBG7Kcdziq9&ipA?=GmRYPJ&q$pi!Qf03xW`tjz2tPQ*V+UN|ct2a#|H_!SZ8x!njxbFgquL
+56J$iZQzPFK1Uqn0&Q{Ynv6Lr!X#z(L5pa12&^cW2>;fY!iYvu0jcM<3PT0;P1Th~`b_e6^%wDsN+<XwXj7%yjpV_s$4@J(kTRgz
+FHyuaKe&~1!78WLh~rpIr(2>6QHaCzzqK(Ef*HVfGUDZ-OXCuu!NY?={jD)e7PpArJ7y%L4wA8n$lc=Q(aKF>l+-f26Ie1CXCcD}
+4}xTAB2#XftPv)8MN^18<%ZWbu7*?)p0j7auyY5Y=@b+U)2Iu9>$IMS7>(2i_%`J9_$Vk4umFfkCGrwgDPzUdu%@<diFG->?&AU*
+YF?@9Fm;i!qK@o_5GeHDaGSP!0nxE5dUAfyE(hCrKJipM*^g<x!MIVJ;cUdOI7Z0%$QautB(TMnVq#=DtiqHyxKM}<pJ}f;)83jU
+NhC{3ml-%wM(_e3!W%nNA2dKv=<`Gjo=ZeE7$BX&dkRubZ<T=xY07mpJi9()-#0oiBErZ|cg8m^I73EHkgU7fMu#5>!A8EbG~42a
+T;yawzn!qR9p38>o!;D-yLq-StyLiepK{!V+aEg8RGLaL?!NWMa{9e`qNQF-2rMi46F^aCk^Vl80o$cu9-8gPfQ<*<26v>tr!W1S
+HFrYv5ewdHT#ls{(T<kmUwQ=#C)w7)olE5|gSoo{gCsLkYwQCRi~Y8Sr%xTh$RRDAO^Jo%k_;S_2mOY9wj#Bu@0X6%hik*>r)(9H
+7s+$hhsen)i&hFMA>7g#{wuHi>fF((7=PRaN9Y=5Ta4=(=M=&|Xmw{F1(i!&o%o5aPRC!o<i4+!A9OtBHg@25L1R>^=PP%Goiz)J
++_ph6K3v;QGahXovm!q6Al)!6H{}G+uLX1CS(ZR_6S8&m9{p<^x=h>TJiH&AYse)*XFDBD`G_T7YUMGJk=PDDdu#mbPtvp&6k|Ia
+^WK&<_@(_j2h%$hm`Bie-<n%|ZCH?&w#QGk24iLctX)23DFe(f&>n&X*^@P7(W81(_rFMa^%2(R*cS_!>f;qqE;HaPNS|UA!M-E9
+7TLDjP00uQxC;EauR4?GZXsSTc$?AFJ){&I37f?&3;bRyE&Wi!z*HfM1Xl$w)d8Gc3E}cvztK|rXjq7O6l&%XB%9Kt7p;oSmuMj!
+f!MAZMPhBn>(i#R7xzUV`3Nnq?#VlSv1aqbDi^nOyrl;zEAA9N>FA@%e|`6QNbnUcEiWA#j<inoMsKAZ^C!HI$S79397M1&T=-d6
+KmiVVAtUKE$MeO8uko5i0;RE*qlHHB#%^oOmtY|dK{{Arui}|lREsCHaFBELM<%RTiO>j56J9YX0_v%?+JF%}+4dk<4*gL$=gYN2
+#hD-yH94sq_`=JpLo|Gu4>S#xTZ@2azaW!^J}W!aERyn@_>~O~w^32Icb#s#WW;h*WgBdb;H1&yl(9gmdV^~E-Ab~W%aTQy(Zc&n
+b|burij#&haByON5XTM;vxT?=<cA)^diM7UPZWl!TQ$Bv^rUftq6zGQ*C)X$Wv1^+6L`AK#p!HYi<=9ODIoT(9!VS=rO1uY;nf)`
+v*(z*uim^!%BbRAf-?=kkANdAc*K2w>v6CBb2)g*pVbd9)Yv(uCv1u%A=xSfKy)hT4eXzQNp@5UUR5Y6xOrpd-XikZy`NgK^Pmb_
+zqGs@Fu0Z*9+eP(@mjQ96LRm6-N|aw7yUuHn~(6#J+k1|#@=|$aO5zpw%38beLn*rW61)|cX)$}Kj|59@z`k7fb$YR#l97Vv0g;N
+)@s=l?Z7^@BrFb62osK3`uQ#>z-VCO{XWt^o~@D*RDMw=VxfxVtBwC!hpC0AyrB%s11kBp37I3mS}CiT=HH&t&xAKEn_MZG_<pLR
+yo{JYS9C<<S|CrKfzaN>nk?v6OjggwO0`e#Gn>(^kgI3gIPY<lb~Y4c{o1llN})gSOQv!Zn$B@`<7257MuYmz)P|9Qzgx)ns7zNU
+I+@-Hn#VQ^Gfu0^s8l-h9dr})P5iP<eEaoBfY1eL^2g%>s4{y$0)vGu^Wzu@$d2;<Y?WB~k+gQV43}#4!p~rZ8d9?ogq^}IFrdP;
+>irIuJYpp2Tk8Zj+%7yZ|L3891+G~F=IBqij|DQJ^vi-b<L|s6{7fPT(VIO&GOR*telko5H?v2Tvu%$j#))kgJiA$WeCFb8{QDJJ
+Z@;Cn+cuEA?^F=RD@660rjn<KTo9U3evw-o;_gh`uS?HoX?QaW;!JK;BUu&OtoKQxEl6&hF!%16*BtO_1rCosGzJGuq<7fM#toQ!
+!A{Ds@ebd3<+B|%oPb<j4%AGZaLZ!H{~*|IC7K&Owe)<TYf1b}<si730pUb8hsLmcr3aD4x4AA&Ly|z!*^eF7%zke86|5+{y&fT8
+ji*Lm34S{Eu>_6w6wiNV^5b}(R<yF9rnMi$nXmL*c&~;IIezO6*WhA$sw0dA+;kXC^1RQbJ+0P3hG&5Z;H|)8r>2|q?M+OuD;=)F
+cY6&|S`@V~1UEw0-~0HgT2nk~{?4qJQT#Xhv%nFn*RuJy#vrgRcAhhZWh8j_H87Bl>nG@eC`tDQY{xpUKzJn12Im*Ts_$VN<1EoS
++X`y^YjXVWI+?fW@>o=OPWJn11JClxC6IW^l5?{JOD{B(Yzwe)7nP@-Cx%RG>u#guZn_Vl+OgR3yeu;L0;P+0)|^3P(J93p#_2dZ
+(Z$dCmx7xbU%7oSzApO=ap+YOW?Wa0u;C`Qr?cCaFHmlq)d-e8`q4&bZxInHpDMoS9q!~#0_+gqFPfi={>YxtRd4T*e?UL9c`pYx
+ztfSqYLxdx+iDJ$rs@a~rt?cOo8@CD`A~77W5dFNgM<Fh!u-F}u32{vd&_`=D1GOR#p?WmO8u0eT={7ZX_KIV#-@}PD<3fd8Uic?
+1SlxrpY?z08}vM%&H1`8>Ku{vZfNH!rPxIXTw!Nn&OHvy*y-dv<~k5EW&q+NApJ|A`6s+7al{6#B;Tj2>G@Vz+cflWFWfa^bPDa1
+leANr<g$cnJAziU#B4+4=;`6H0dS!I_(bF%3x3%OYN^R4lsef3e=IE(sz_0HigkWS6VP(G)nrBB_HBBk)Vm`$uPo1rSrCQ@6bT#>
+?0;GwSZiXoF@62&2VOGS{h!%8@WMhMzvu0ynT#0@cnhzL1r&Vn5aCVNUXkwx3fMIvXra*l<%R$Mz+Ht%1mkU-*X(3y`)EV(-6Rdu
+IAur=bXfCMdUKma8)62vAcw&No6FAB;-~t<4!<`DHv$ek%zq70|63#~{10Mz14A`5WEy+v>62OFXHI%n-bX6uePkYxcEz*IzPAO5
+c@QCPWAVGW%c5)w6`+b3B&dI7RmlHtX?GtbIhh)byO{n2Vo_-3-nxGW&?V^}CQ=7?scETHZE95Z@3s-hWm*=JehwxnKf3mp*`7f-
+eq+Q%K>`2IAnIQ^&1f<4S)_#DxAN{SolK~ZRWZ`Q#`eT*@0G0Ut!JWSDrJ0S0yK!i2;1*B7VJ`M-Z@JkU%m)LF10W@HZ~*z0P_Dn
+iTZmrs>>CPi`Se{SH6V?Ls_0vWEpr3$1*T|2YG%cV6d9Abbcx)lnctPweGnj$@|mRrWDZ)R|@vh2e!p&z)C^_jRt`E&l)p{Bs~>j
+?CQvbnVzBGJV0VO9A0$mn_w{FrAu9Et%sfAy_5zcnm5IE0)?UPThnFBen@|D|DnlStR+5|Xp|TWBLW@(0qh?(W~;S#0gYb?&Kq$#
+wDgkd^wE{`?oiTxX*Q+FraI<{?`8g=GfPn~%AjN~@Q5bel1~9_cT%C<Fc}0GAf?<TKc*`qgh2s<1`ZAW?-3Ayu3L%lR>C9xGf0Zq
+*NIN&3%r;2n0od+-|vP`cbjUF|HmgY^8jdBNc53YG29K&=1>~PFhwVBK5EOlH>6{?qdb|rlNJd(7(N6%1O)isy*(H;VaMFYP@TfF
+`(v=_>>j<Eu=MB0vStZHluQmbp~fO*X5WF42m5}B%S!(X7>nl0nx*QA`fdYuZ@%bHvw5>!Uvti~q#6$nX=oq>D%9U?D>qqFTO(i3
+^htBm36UAT5Yrao<-4S-6zzsL{6E&%O?08NHG36kkBI%z0T9WjQ9io}??a2BzlF@mppUpi$Tt8PzpA11%fWIq%uqNX@L=Ge!2Wex
+Rf&nwxwP>e)qf#zY?L2z!?FHRjDCA3hdk)HWM8^>5;W&Kp(W=DnbO2++kzLO!bPQ<`mJ5$hz4$?N2?+*A)5^^;khiEpxY2Q91}$>
+2S)K1z(V}hn18wZNz|}!lsWk;u^9hA$WI!jibG82O$J1bneR`CMNke%Pk(LvuCG-@<L3EH4=DLEmWbMKl5(BeR*A}j_xbVh^uA2&
+Ga`y08C#dla=q5VZ3DuAfc-B+!P|6y04d>#(A2WjV?wgRGua3ZLHjt+eJ<6*S9RZ&<H!t`!qJ_TiSzXuteR3cX~S^%H(i{js3FLO
+D|t_~c3ihsRA<d1AapIB+f<ecQ|in#2~Gx)6d3^yESxXCH44B129v!#og|+)hi@(ACI#A?kFvqwomC6zuBWF4{vpOB{F~srhzRTz
+EXTSnmK|N<RBC?K;@9EJuiE7{!!r#u{|Pn6j_Zpc9cRjOvf=>(OGG9#v{6GX1_n3|s|{9MXT=9Ogg_B_OK+9YT_^aSHAs9$dJ0pQ
+BGpB%^X3zupE%F4WJXA3d=}hX28=gqy0~glGQ0y+sKhHT54Tl=Yn${?kRUmv7~}e2U!3u<qRBDnX6n@%5%sQ-%FW&yX%dVt*2K>Z
+T$T?+*zkr7hufz8Thv}`<t0>Q3WIY_7Y3FYFhL1-JTXY_;=Sj1ou6bOX;SU19oIocl}o1-dGues^}OwGIWc_ZgQhsD9>jeoJ}Y%o
+qR=#UNe;D}xdQY<CcyosL49r8H?ZBPLILRZF(B<jHt-i>v5&I~WryHo>D-s%#d`>`WqC+5A%oV!A+vHez71>!Vjpp!gw@kDerSVA
+>I#k*QbL#uPe48=(-NI17Y(v@u6TJUz7Ywn#5g5r-8tX+gO3nhGhHV?tmZf6DA_jlk`n~Qw*hQ~GNFQP-vZfHThyjk29-#cp(&@3
+JSv`LQCCsVvy?o~!W5x=p4K^Z)zrB5rG@-%3}$YwLol~!{Ia;k1K%r<4{%=0l`F-)38M%UkeIjRDm6x4t30kGM^z<ZV}fTz5?g(S
+)h5!3Ky=(n8`tsCc#hsLmc`P$mEDctTeaXx*V)PbP|wl93YQ71V4yJcTr#@=EGvFgNTFx#A3=@;$&Xr<r1j1LhrrGY8S#|(-t!ly
+w@9t&OhmG`Wzrs=1#rs^_+&AzqVY5yT;dx%+)jahYq1d$o*hjbrIKAE8`lr(GyIR|Q*6)0G1L-Uyf2^4<BJp5@a+@-cc&w<-VijU
+7YpOfM8?x?mG9Gqx-BLI;nM}Aa$>2FymsH%^sk9t-+gpR<RjqrMzOp(HFABP`VjUvr7c;0p%H)A2L^;SImy4pd|S5hn*AgfKD`xN
+;|?rloT7}$)!kX(AP@!iqI<_iai>m`@3+_hT2zIJ)o`Fo0M@p?_dV1dNtkUn$t0)gvS1e3t~q@R1xLrpJuu&bIE)EoD<(Q07XAG$
+e2_?H4oXcaahx&93x6_`FJiP-W!%Z=rf+G~Y#^-+9r?pwZr$PBv-}*=wKO07G^z12fNcOp-yc7>xHBKd4L861KHX~J-JTnI&zs|p
+k_4tp<#vYWypzyAB@kFo=PSky+C{8%Gp$Fxz`+I7ik+^XF^5*Y4g`u<@u{bnM#)<1&Vmt{j*{<LZCqQp$uK$A$Efu3j;tn-8e*jq
+G1h+B(V#4^U*Pvs#u?`a5I=(f4LM7ewhlijMR02yZ)$RHNL*A66Pqels85eA9Hg$B#AnK>#JAqz^!=iGs&?diXdMUYHq++9lWl7u
+DMGSER(W!Rle0Yg*E2=no!1>+B5&!5DpDP{iqv}})n)m^2&cK*eyoaDNeEq$$!AFzGAvIshvbDQGx#ohlt0~Lj4J!kLsRH|qnEH9
+$iNR%Kj~`?{{B|_Ri2nc?LPLIzJF$FoL0~*fmg#jd;}W37f>n<k$E765unWgBobrYJf3O(o%|!+T+DQ;jFek=)->Cb9`aJ%@qi=R
+ycBi?pHq0kt7T?0f^*AbYO`V+M{Wva%K-c#WQ4Z83oLSOfkrMfSo6)2-vB;WWCoAv+=t3DzK8g#6ZdphI&WezMUV?Zl^^N!K3&hC
+X_*3h{`QY27@H(PzmFUonIa%;KPc1Q^}x&?v|_wtwJz0tf`_ZkikCfR>}-mBEP$-rbFfNmO9gfe^MnWn=M(=C-36W<3I`kx6awU*
+kMjR94~Cv2a&ZXM|0K`Vj7)a=z|{oB1A+MK2ax~&-jCXLs7uX0r;({Py{U)|jGCJhZ)t)m;8d_EFp&T9*!zE$bxN5e5;;m@#pzEe
+OvM$>OyJZ&N-NN_6kY+51PLA%3<B`~T%DmTp3W{vxqjqdJhkRe$)9vT_>Y;@H%)@;cQNcx8PHJ>!2emy`9GS2;2zYNK*7_r0on5X
+%r8~59K$oWV8A`#ntvlAPr%^A#YBaK1^g{?{L}Ik3Kk)J2LIMuM$kE(e7QFRmE<>ERq4@99-xV6XDZT(p+xiz3;J(a_@8D>UExhZ
+#>q3oDpro6r0zOs>T$%wuLY8yx2m%WuG1t~HC{Ieb`(_K;7|b2e@oi`jKBYh;aNqg_DwS=Y^yp83mq1Nojp&auZY*W>17IQVDt(2
+<vbHa3N;rw3MR-uhk$^I{iKF{b`Mpprb(RmHtcpWGpRr;#WQ>7vpWGp@?GviJ0@-nEl-*uY9%_{Z(vBE|8oQc2uSP72-<{Cczjm}
+mB8;4m6X%hQJm*1is6PDqiZg~qAW*c;%JA$>$e3Za$y5fKw*HwfP?+d8fQL-U1*ci?uHd%*YHYy$s_&F-vgPE=0nynpEYWi8Mp9<
+VePnGgk>)A$BHy`0T&M=B0dPhe}7K*H~Ewcq~G&xL?3)Vq)-bT!mi2e_YjxR5BscYZ?k{MPNVC%%fm?y$hjo0almxTrr6}t=Ek7_
+pg}<Y_W=7H1<MhCceas7Ko??E+Wx)lL1Zl5?vpnfi)2!5pmjSMTNLJZZ2~YK*FPHoa;1Li0i+KVqhW@?gMfns|E~cSY$+2Kg#Gk>
+C8Y4wRINc48G>%RA+KKPm|%C#o>H}YK0Du2M5?0fq=1`;+M%#ZH-!A%53yH9oF9=K90dvz;=dR<YZDYNS?5OkpNipOLoR5%yCD6O
+w9R~Dbs;C0a`gO$IjWw`e}u>+Ptr|o;0%h;jO}SanEN&u;iT;42$(@|pkbl@Q~Yifce%#{4RGLS3^VHnVlnnz(^A3G2DW!hIVQc$
+ox~0QT#BX*U-RXGi#l&KbG?*VR~tI$KV4+bHRmYPVi$xUg+YP=|Ht^9!xi_V*<=5UhE5}i&reG4#W4js!UzB^*{jwBdHIZB?4}BG
+`4OVW9JlPkJ<u3m-%o&`&Ig-~&Sxe$1AU{frG&x+g$V}@4e}pHP8eE`s9hF{Eln*h_k#}VpzCMRpZ)5kN@OYnkeo6}NJ=Uv9mO@Q
+X5*V*$|CoA&X{13p(Xcs%;sVdk19fJ3Ucc4#uS2}#PENO<G=p>-|bo#(sC6_i@@oO8x;5#N-dJ>P<Rei+^!jr;c%?+6bdXBLyk>C
+ZQcXOAEDw}2%O+RZ5RUSp>H0NN9R&h>!XPwd+i)c_Tnm#^zdl#5YPbd|7+x!a$rnI8601J4G|Z{xnH%2+1^(4wAx2uG?`;?&x)=*
+&t!Ut7~g^!eR8Te0SFs#FH={!z>{Hn8Q`0~Bi~lXFlKdABGB8rnq%?75Fo+A{q0NN|81{n6}2O}YOR`XCwtfIIh>;IRz4d4AfBPp
+^=mH#E`JNmuoo;9yc#6`R*{qF?lr@U{OR^$Z!i)Dh5jM0JMm%_Bn?dJC@eHhr`erZ5sV5M2>}cm@Gk>XzEXO#vutWweqQHoWzo;L
+$yMBNJQ22?DW$wdjqnLF^j#_R!kn+3>3X)QsyX)V5(!5pG*%`Em!enZw$DUhMLI#fciu#+l?R*}(qGFA<~tHL@?Q^=zk&jY*e5k(
+@8T6nkosv?%TuklQg-*-D5IXzRyk$6YZ8yFc29$2K!pGAVv30n08bRoBj(HcHIjMnD!twKc0=(R{!KHPKk<>IAZR*=IkTx-qQ^IB
+I8szN1P~|?em$;)Q#OmMEs|a&+7s!qFZWM6=M|ouGB*=yh`KQGvU{NDsvXg<{B6S2{y(gmcQR7`d8i#9g@||ah)2IeOe8comW2CH
+XTSRD0nQZz6RJxge0rdasHn(b-^UFxSE5Tz8fxv|)Ftz`5&QZ%eP~8H1Of$;-_jceAW!U~aeHAIjw^?j`fHiRaN9=Etq|DgPv-tt
+HD?~x#JPs?O!hq?fdohbSx88bH4q4Uh$QR*3=lwwvPwV@5Ks_BR?)iP1{4rMKygJ8aY0dW!=iHQg5XjSZPj9_qSanSd)0eyYkTZz
+t)%Dl{cHYu<~hIT{l4#=IcKJ9c-oa!XLEFe)2&DBr+d$RT~1(MzR^~0Mm8<cq~jzyG+URNbvxn?iuQv`SF;gM$^*~b?v0-qtar#f
+A!a>lLs`W`J-}-#)S2xL_I2k(H~Vxi7rE}O$euG&)#Vty5ZM8ks5<WlmDMA0sE+DU#B=Ycg7j$%G8z_}1X;CT#Y-V3!OsR0wwaP1
+JCBuKxhs6S_txF2zSPmU%~8o$AMN%OX<k1qw~KAuA~@GpMtwQ#@B6Iw-u-@?{6$8|R`EZa5l5zO@<Ze=KgHwT)AuTFUbgH;f57!(
+GdstfUj?3OQ8M#O)T+FP8(t(9r6|e^o9xD`P0E+pIt<)-&epI7HLQ*iHPL3<XkDhmLPld2q|r7757&g;#8s$1ckw5jzi;tl=S<jz
+k&@MZw>0b5<mN(=rUM9we)p5en|Y7xuEiBzRPDTc>B`oFDOthWCJGAgym*YJMYE;zf4rOdytJ|^Susx{KIV!_-!bp*!!Fa-+y{fr
+CmwgVN4hQ=>o(l5c3@z5m<+z!cJ$eSW-~8twV#QgZ01I9`picAu<8dhYY!D(?0*&nwh7im^tcPR#Kc|Ox==L}8`J&j3G8G<QUs>e
+IB{a#sZ#r~jh(wX9WK9|2zwZOtgWr$-j!u9B6=9ti1p-t=yhUqD?4G&f+!c3^~3A4hl|Qp!NNr%@!?cZ{;7%P%2dBQr@~?1oPd5^
+YMq698q(R#Sku*1wBu>_{`F(*$T?3)5vy+ICmbo(`^m5F&RKD9!MXM?dx^ILK~t{%yZ+!drs-$~G=bB|Ki3NRmKb^NjOq1$FS*=M
+JrXzjMS?WG@@i#n{H+6um9#PTnV8HN%I&fZ<FijcDs3njPEXw2F>&aGT~0qJy2Yg;R(LpRPJeY@`PS%BqdL==WJWze+w3?cyz!aq
+nwl%N{8YH1curhX<<La|zP)BRD5tC<<^c8hfm7%&=s%^6tbs_Tb<M~Wnd#{Lt3TFjCs|r`5I>#}61w(c&z&PMsK>Zpx!w=LmcBzX
+YA?NVK^sEx00IR4^jZG5<=+4KJ-;v}2TOpy{S0DKOLr^V6={K&<%rCUaYQfzG>Q6{3)g3?(TN^n8Z@wF90~=B`PI?!Nrg0A@l~Qb
+h8q_>lCd37F<AP4ZPxx!!NUpl(jEGuBW)QKWnE1siDYvF91(asYkzXMF!EUfc~@8Vrs}Z?qcYNuWy(2#BSn`4K?5H(Yk#PqLXXjm
+^re9k5tDV$qS8H$9$b>DFDEd_2rLK&{v<XKT9IP?c<4ywaSMD<q~qsjdLGcAd!n2aV7?CSP2YbC8!%^D6NrrJoo%6Dm&vL;SBbWA
+yvM>Wh}8<B5T{FkqW(G?FfBegVG*U;vTn8W`MF1DZhK<1QdT&>s{JBlu_xaV%D|&Ap#S|N;A0D*2bWsn+o!Ui^qf|V^}P#WD+_nk
+>?WqMU+;ITHurQ!aWQx-_%E>m^h44@rSe((&GOvtDVulB6115saY!{h!)%6mesKdrEuxvj^sq1#=%d*H`hM9{b&3&~BlQknN^32P
+>~C8qk#T{Xv8r_khHUu9*YdM?)>cqD2916<j(voCK+h*-8Y@JpVFuq@9F5iUMEJV$U&B>XiXm}?d1el1r|;6D3vhA^9S(wsfxKb!
+5w8w(J(K;=8Vkw_SJ?LNl9w@hbXlkxQGM)kpYns8Al9tpu8ptlR_E(Ra@l+k1%p7nNf!8%?#UkU!8oPDN$Of-EFK$-+74DF$gKNO
+Cf!X_6C+nBTfWvPo_|j{oaC0ID-xg>NbEZ{f66_{HC6$r+)3$RR@rh!5q^)d^Qd9d^w5F5suyc%=D-(Bx{Jud?x<$KBPA8;&82dn
+Bn%Asr@CIpNgV|851{)y#?y@VW!s&^7I-zq7M_lZ?vNivsX1h~%co;w23!2n4_!m8PvAw+_&kU{8ijt_^?%@==rBDH;p>HnGUlav
+QZ&7>(;t89Z8s0n-z)RZ;sOsaNz(8=QOAQ~5RSN4Jx-kg0dYtt9>Exn|Knr{B2^$->W}bsc6Zb-;o-NPRu#YAg)?xT`C=>8*es9K
+plk^7$$&r6p~+sWc`J)fn`Fn4{EdxFKzbPXyJUY?A1@41;N5*83L7J}u7#?^KsLBfxoI?J3IeiuVm60F+40P6dzX}Ms(9A1G;C9k
+mB;C0I@O_e5hP14l7_@!0L1UI!C40f=s5bpr@C=HX)##n(s|6n?`x**>cXl`o%#mpF)osQ`vec#3C4Qq{r*GFA|0~9%T2+19K+RM
+ceWlAs)K>POZEf$Sj#|vU6C(N>O@wego;3lZR;#?=h!?&bB?UkE&4*G<9elkZA>w=L=@pTdzB9OrK8)xd}_*?1Na5uMgayK4upzE
+qCxNvxW}6N`%!Ith|UtSob4q*q}e0WI-?@4T@CguGySYqp42W|vNzaSgX?+jvarC#M;;C|*T@UbQ`lc@=T^zx!cews9375BgAw50
+CW|ri^);~Y)^l)2_%bYf1XfcPm>4#8s`9^W;|n8r-F0s2LR?R$h+<`b^DOn?QWgci=$8DJfPwqLYP?*%g|807N*D%AfP{v>+t1$9
+$MC&;XaX;Np$AlICKQ7sQ1qx=Bk$gw;Wc0919Vf(&}V#4uh84|C<-KYuq^RLHkQFH*+Kw6@~}Q!01a8U1(fU0^(FCGa4Hh@Yc^<}
+%$vcJ(JUlj4*^Gx6Ptyi5k(oMdAByIcU_RPAgJ1#DJTwc={H#dH`A;`ZY?AJ5}7zt69jKvZI{*aih87S%5o<+1=Pj}PlMsm?{z(z
+E0r6ury2<)aAzyFE8LsRR><*owMouf?ypSf+)i{O*>&|xsZd($fJel1apr2s`AY_AQ4S%(1y9v|Ou_ga-cVlXI##G3*2#cM2kD^R
+K6<}p145a2$c>GqOs+ddY;7QgiOt2Ppg19H#^z{c@9_M@-HX^NUdY*YJqM~w=K*xlZ0Fc`=R12DYhz7qpldGakH0b|9ge*px?mkF
+$<s(eWHMm72qg0DjsQY&BytwRgTs~(M0R@aL>C@YW@K)XVvH+pQ6^vSQ^(Z#OiQ*)?p;b(Sq68ku-=?*<z<_EzcgZZBpS`E*<yz7
+({Pv6kMbHnW8^y6%3x+REER@9f#Dz&+g;9~d2o#+WT8F5L)T7dA_f8>Z22r5enYMQ;@jILp$iEG^IYe4DwWwT5e*@!-SH$QuyRON
+dCbk2?zA#B1z*y^aUZ%#IhpNM#`5z-+fj85Km;TR#d4FI7)bauiN2*H+MOm8Ql>)1TpuDPA&TI)Z<YVL>!mDdsCn}O*Yvfz<x5-x
+^N3BSr21%nZ5y($6CLa#Nfm5(YCaA%K<|sb7Lc<9h;=n`!7>eDASBaS%AvaQ3?+tB#0Uw~TugSwdQf>17el>VB{i+5Fre{FD9Dr>
+-!<1FBF463nT1GZb!HDHKq#r06E<2QF7UB%Cht3HNjaIr%x<|sY|Im6S~z-u1rU%HOUvTm$$!-Od29oL0WGP&(FFi)S${We09vyC
+-(dg%0oqdswB;W7na*UZ1HS?TOuld6{cI;4Iq+UvY61B#;3wJr`|6;{j`jb6{t_#o9qU?%^*8F12nP7zUN%|!zz41;f3?1UBdzRY
+@2i8fcR+!(uC7HkfL7fDe*+tB#|r!-n+Bw9^?&q&(mMIS)BS${8sJ|w""").reshape(34, -1),
         symmetric(34, decoded(57, """
-c-ri}cT^NlyEWQz@(cqEnSmkaoTFp~5hUk~AUO(%D5!u02_k|@5(B7Y5Cu^IMNAk-iXsXKq6ng(s2KQ0{k`G5=iKi-=Umra_YXE}
-L3MX^b@!~U&E8KvRg+Ts@reJV&4nkOc|I2$rg=dCg2DfQjJp#T?={>SV3pw-)>6V@Pym4d7)CH4h=TwCKp3${wp}uk&`(vw000aD
-AOvBU2OtClF)#oF${n{ZrZ>crn7f$g0SL2w2xL}Z7Jk-E(%(DmN`xVh*%rv$1HeCj!vOTFRzRy0>E{vV$;_62{sEw0TR(p}62PC^
-KQ9LSuJjYk^O$Ww;P0x;i~V)%XW<{`{-Zwdw|&rGt%HA60e)|QzpoDcYWR1p--p4!-xUP@OLGYLy8`t0rhaZf|M6n~XaxM*WBv2R
-|8Z~7Ki%$sI{2@9|4|wI4-fgTC;lgZ|FJy?_}7mK`q#Suyz#e-fq<YvNT;v&o!9B;jV-(B;9H`B#?zG{s_VO5nwaLk&HD|wS^9bM
-J*RDcWNWBoUpv&(pL*-?rDv|T%FYGcq6tWXGTVYH`?Q70sq<zdRPG;YwR~+mIE4IEa>(;6^L%+4Jow$^HM*ADj;1u8oSeGFM)v2a
-u#UPAxJ{;sJ`*U%iv9YcY12JBdPIDfil#=cv83yh@eKvg$vJ(Rr7Rl`KL6D>@H%TyRE<S;${>TH9()`!dOPc{n9EDU+-mPQs_4zw
-{7NX}@yT|>y*V=P4_b8hJqFhivFxQ?>a)viPhMDEaNf83%k+i!Cp_Zzc0C7pU>>WwFJ&&<mc6c)WW8$kKRL^0JcSN<xFZA+bN;r0
-DyLm?r4cHRhvQ@V!e|Gt7&AmbW5KL*qSZ!ckQ<$&HDY{~`PSzzbnV0thu6i*E9n}C^Q?F1FmJ!xF;pB~Y$OL^bMoax7oHj0S$TaN
->+qg=$^(_Kv7A5;w#$(D8n@?v*|GXYx+VIuyB0>z6%b8{wQh@#)gjS^KGz|2{OrjV3C$mr5^sE{>;;i;)umnr*rwXt<q*=22Z0%n
-jb$o(s~H?#g<VQrE<YBY6sz`RTG|=m{Su;%61ST2i>wUhBpzaLRbFlmI^LwZTh~n!x88tQ<ItNIxBmF2MS@$d5O2*wZ<FOU6Fz%r
-lL`4o_3<2&_~Xd-av6c|_wP9*dh8JnvE_J?Z2x?-@3xD2qVtzAA5RWM_zI?7yC>IHU?`tiJ!`IPDfsA&dNHT4b;zPQDf!X3NSc~=
-&|W;(zkPYJ;Q#G4hyLn||MK?!+gAU(_#Za}LjTV#K>zF3!9R6-|MLe0|I4G`zr8;6XYUvKZ+}3|X$E`Gq!~zCH{R^ExN7@-Wk>If
-l9L8}!7tmiX|KdOA~FBgliTa0F`JHGjQo&dFcH3OM5c4ymKYB~7nue1c03o{e9vM~fz((W5p$~~KD9Wsh4cKb1e1IAIg0brBGLfH
-#)mC;#sw|!h~jDQO1|pzAog97QN}w}k-~~NG6j$cRpasT*i)8(+Y{q?CRNQC+$s0|1n+f!DFZ14J`xf?DarbI?0n^k<!te^&a%8T
->jT~VU-tx3iICI7n)7uSnRnSPNA|=_Uk&*n^UU*fKKUqz0Ep;J7k!H>7)&|8s7f>#gYGzfB%PtrZ3Pe<5MS5CW6c_VSbe?aXb$i6
-y|SyU!8XyxAPPo#^50B}+_pcmA2T!_m}Ne++Ex?1Q51ky0ns9LucRto<&~HEenlZiOY#pi3Q@q(p2GU?ZN<huM{l$R7|x35A8>Bp
-K*o&ObAEE43^wAL^HB#*oIF!#hg;7JH+?=~wTV@W>P8_RbDZgVbbi&Jhj1rPcUbkR;Ww;%PCioHyhYMS9BZSbnrUWi^hx{fLlHlF
-J5r1&`P9r*;~C%WyXsCF3fT6OLS)H2V@EwmGvn7|@7n%|e-$CkQWtXP0qelts~j7Q*$0ATS=6k$jLn{B_+9C)>)9g9IxNpGWEr)2
-iNE<ws2q*nNbso*bdFcK8K}z6w`W<;s_8>jS&9m`UCK~}c=Dd{C?l@#hd+2+rMVo|V>CEg3`-WeY^KkDi}s;Ls!6^MxcJpqn`e-a
-vQ3&BElt$nbTXjvy=KG>Q$4UCu!c4KNgVQ@Z#OS@=Q~r^y|dl#>p2D6&Zmo)gvYaRliv+K-Q?m1L{wki^cjrS6xGNtGsd2Ec_u`;
-WO<V@wDLOiQ(ucek??Ss&=IzIh1zXj^W#qYk@YS@23(Qw`&ZVATWas9av+g!3eJA|$ofo5^nh%@u8YonhYHiE2Fc%M3=FSsWWzS9
-pL97Sr`=iQ@a!1w_UY430~7pJ5&jqA9Dt3ys5gD<Q2iJ2ysZ_F+Gh^l*flSVmjAe$`t|UFD;F+9|EL<OnZ|j|VffC+<a(v5yR>hH
-b9ItSmVB7r?$+ycPdi3YRcM>h!K#XpPR?Cq@kbZUY1qQ3J(lAh2wS6-_IM?Ko$`@Xm8eB}kqQkR$Osc0KJ-fT1K{hG^2R_#Jjhoy
-(@KJb;!68R-xqyX;II?eJ8SNYw{_50VyEIEP0W$+;obZjzIF0O#oCm1JWLx>Kp@a=WUoMb<S4(r-b=g1pewEQ*5O<jpk#SUD*tiM
-t3COab+UA1;oc!dB1Bj5coHuenn=Y>)jUM^Jie_%gFp83_3}s%ZJyT|PHOEDx@p6SCBFz1aJRVRs1{y(puXXqH3Qqwo|9?!aX>|T
-FM4dE$4`JLq-No5`AV#je40v}vy&zYDm&~`xKVZC^NonoFkzPJ*iAXMWxZeP%qBJ~QBI|c9GpFoZpst7U7Tb19d_Q`Ex2;RLWjB|
-v4uzbQH?;FBwu&9R|wmd3(BUnjc+@6axcdV3#Ks!K$4ms^-klI63R-iCP{{YScr3f1;qbK+mtPU8z+mfga2C@v4%DLm)M|nw8-Fz
-feihSrAu75^EX{;dL!ui`1ww^(v8Z7RSr~qb1^L9gz6?{xSbB!tnmFv&4C6+V2_a8v(?Gf+kW0sIEmHmonx{F<=u#N@F#lr_tlES
-WupDg7GI`1bKkpj5iH{Tc4e!K3aE6^EyjJHh~AV)D8aR2cS${HmGoj@g+Z>z8*@%y9vMEVYk9iXKmNR-0or~Q8@b*hUX-Zms~=f~
-6?Q}JZ_gPUtjqY`Hp;lNt@(y~P?7|xw$<XP4a0Qn_l3uH6H2m~>Yb_hVM{?xmt7Jh`MK+jTIYN;k2TLd^HzKNDOP0<@8I%v%@}c_
-+3b%C!F<m9yWWb21_}_VFN7D23xzO#!g$9{mv2)y`KOAsm8&&RX<m!t+g-o6%Z?v!Tk^Wu$Y=MCc$UR!=TF>3{%bBL_i1zCgx|ke
-{I0s}FTXL?V_EH?mPspJQHqMXo4?r2D-ts%3Z5Q)aNUURd<Vu65ebJWgq74V{R76}_1pP*ez-sY2!0S*|I#jdG<|n@_2Qe{>%I~Y
-$hBB8y`ukaiox4zb>rdoiy~Bz?A^(p=GKpTNqDor<tf}q!D1O+XQK({qfJ(3D27uS0;re1GiX;PA-Kc%<%=vYPGZnCh0<W{{Q8Wn
->?tittQz@3k>-Qc=(b>oU>-KSsaspR*Tt#uJ_SYmsT<^rs>OS*g27yzyIVEH@4au#<xnM>0cp=aSm)ZaaF25v-l)e)%i<qYZ8~rg
-N1`1w$qqS>APJ=BHJc$@{C#s_MZ6oG8<ik|2ziaA*6?Rhp$Q6UlAkLqWSg`<T@t+#%Ig@s&G-7AAmJ%3lTCdZ{P10x^XSMX`{VEK
-vNbryufA!r)=2sCl+{X&=l0`saDpJ^A>;Lxj^u{|gQ>5D?~+@uyWHKXN40LtA*&yJHDgOB@Qx%$-4Ih#e^F2-Jf+)vGU3$Jh1|#5
-wK9|IzWFfl3A>A%TPmHc_35>#FZZM_M%7C3KicDZDj`ogLXvnz_Y{w9W$hTEb|<s?5NLI3WncPT30lr+okS_h;i$}nGS``Re4BRm
-r;Qd?M-EzPC<{+y$uW<K_MNAd`O=?G4cP~ew2ZVIkJ%jLr^?P9CQZH_N8~vEJWI0o^XbFeH{2EYGF#1dy#3i0QL=8yw?ZA|^KTQ*
-xpr>I4sUI&_&oIf(neuCNg`OA=+$A|dOgLX=ipmGph>iJiwPG&QRL`I_<-%!axtswq#FYseY>qJg*egR9l|`1Mz327oAa)J`r5N8
-HiT0EkNMCqaW6nzVCTh_&lk>_+b>vg5eVQ_>17pDbJ-dD6W))zPL*PlU<@=n8$Br2b)$gY$~tml?!LVO1Y5MdTSss^Dw8;<x;>P9
-j*kXvr;C=SCDnw)rzjNOabHis8l4QXt5-~@Epj%=yCNh2CkkqFgEcyjwugABTT_Vs-S$t&bct;_DrMXvn5%xIuCIDW3@gd&Ni1yH
-1`l6mroc9k5Qb36SH#8_9VmscRF%+ar4_m&>`2P?n8fgFyhMD)5meFJi2w(?v7D<F!}w<=w^_0j>1k|c7|}UI1;}_3isAUTFCDtp
-@7C}?!6Hka<GjvvDoRV_Q_j2T-5ia}|5O;#*QET0H=<ZmfrR}wEpze1oX00jH7AR>A$;W8qt^nDGJImA;*33#^3>_LbS`N=?eZD%
-iz!N+mrZL_{Gw7za$f|8bY&8<yp-8-+sn8G70ZBdzusy8S<Az&ir*i6eZ@LyJ`Nv=)ZoVUZ$D%9tW4rEfy=V|-qWoVbK7c)&N=qC
-a7F4me*Cg7@r+Eo)IME&p1IA9ChFsnpy+Oz^{%tYW_%>x>g{T(w!Bl%cb0@jv44p7-Cha<d`Eqg_34E4tnwED++i09RM{!lv7Q{&
-?7lNA*$&R@c!~Mpfm6ArbDrfVd1sX_ej1AKRB%m`wwK|>_NEQ_Y*+TbXLdI6gvt8Su(>m~*Q7aRsCa?<{xLi@h70pYNbBVd&)bNu
-I^W=-vSLK9*_NI6bbsl1#O%8}K82&`%wYv~3@X0_^*XrNyx!_JqJWq_+*GQ^O~gaW>-EG)H_QDD><rveb}CQzYynZY&FXC^y!vhD
-R<)z+qUoH0@<Jf^xw(FMAxp_}(}2%PNNmY2JO%Jg3Xi5O?7C&fld}5RR9pc<cLmqOcS|G8sxKv{t0dxSfOmO(Rc^~ShXgN;8H^Hw
-O}gOz368zc)u(OX3~+*+mGXGgSvQl18$?Axf&q)P&S2cOuv`j-3NF%r5N0ZQODqrscj<ZaxJ;985Ca0(8f>?&U)rES0wlj4Q>>H{
-=RwLHlFkJdvk?J>$cK5RIO#x9ZykE97*(1_k&I)bp$HB}@M~IX4SyE>fO#j|Vo=}30MqIcr&|Fn1s}Zqih_EskB<fDe4~>vfYeG#
-e_;8+JKrV4EW}jqxZTy5_;4biri-3%KT^dV0FegU2?dc;*VN1gj~LpNaHMtLO*O`i(zZb=W<*^WMn3O5?+mSodC5I@NDDYD+5-r2
-CO_aYYA7nvG{j(F!D!z8@>EyPS1Y|TZBHyN+1woV)?t8`_If%Y2+X(S^`X7THJaC=8VuUlX|;3F;Z+{>#OX86L=-vlP-Ia1Al}Cz
-X^c26_o^wsgn_!=*>Erx3nFG67txVo@K8AMTUYJn6_E!Ww7oB@ANp`2;LWNi#;UYy%w%TKQJE1hRhh+4_Cl#?6cD}`akNtU`t9vQ
-6UWKtR(n=2l~_#Q_F;Bd$7$~+!u{?0S#-}w6vBx$sUF^XS*$o{QtWhC_WsoKS6!;+AJjlO`;VksOM=i7)5hBJPaz&p@0w*ZTqu=_
-*OFLB0RM~PkS2dwxB7#xrbSQe$MVWZf=K!USM4lQ*T*9l%xIHpb8?<o3Sb~_WvTCu5?JexJW_Ew0Sf`BKG3}Ehi(;G*;|`9yIB)M
-0d~DCD2eX5obQ))<fDch2aHC3``XrWFqU}Uge{9iBLLr2YE=r_E|-(z^$nSH=qYpQM8PF}*N1+pd>~kFU6om2((Bx(!;c4g)l4$o
-j7CgS`6zI(vGUHa2f^?LB4)tP3XLL65ryG4W8n3Sa3YraVGzn(3e|==SuI5(q<P)_IEhMZydoHs14D*j2>m&Tz805S!yiUgj%?!H
-jUUMB_vk%B_ZDEI9njt{?>nEh7~p9QoAVe%KzT`HgS|OpzP;DuWyqwq_++Ac_O{Pzw->@g<b!$)NwDu*?{jbbdF*<OiyqCnZcgTh
-RZt6$4aJmOs*jE<kiZi8^uw9%rJWR?&GACi7fE?RGduf&toB8IK{{2*(AN!pT-Hz0a4`in=9}(mq!*ZMy17?e>)wuCgC=Bz{X{|v
-@{sG^i?bJx9BVmyn7?YrgXA73v%M?EG_d_)DDReSU2y0|?)a2PdRv}fs|tClRCM8`H5+`&RLAj_%v*c7wq`kK_*CnyI!H~v!|aO@
-2Xg(^?aq>2OBqr5bsH==e|YQXiftCM@3vyWG$An!(q1fAWk}|A+1rn7A1UtRDeTweLI#h?2n~tuiC0Cx*X0%OBggW5E=e(_pzCl{
-Yndh1#ph=vu&-NNJFu*^2ShoL*PP+%vl-oH2ZM@bZgE7YXxva#BA_X@bo{m@%c8J&JqvT?Bi1VG2`o?|&P4P4(G+_{vm5U^7#CRS
-JP^u#<#sRhUhcX>CD34dxfeqr0FwqI;m?aK5}eCB=jH=!U=%iq&LuY<QF}A25Uur4K>&iTmWBoAeNOW4lWu5pq7i|!GF45-BZw?^
-@t!`yScKOnUj(pGk*RsFtU!VVf(G_pdKD42FPobK2`{!f5pbI0tB^SXAN*)QaPeJO87zWiti$jezx~<)VtHa6PQU%mP72CO{@|e*
-O=mwW<4LC~6V>s;cnl{SK!Fhi!hpXsbg;l0OReFLV$gOWP=A(O=9QMm{XJ<|jwKnt#Kv*+iz}wsyIng<os3~U{c75rJG$+2?h#6R
-N{@H&vrCl))rWbm1bp&s8d}ef<+FLDw;>^XG>n+bLWrc*zx2(6qzWrS3)HIIPHNH6&&8{QqK}E|47`5qenV8yaG*)On(=%t=zHO8
-of!vCI(byETjeX8R^-mr<c<rQ@}r>DDZ8@q-B(8~`EUcpSBh|ALE6a$`mZKuoxOSv+VePDj1ureF8uhg2Nw0%9@~&vWuPh}vgYAT
-*G4nQ!K`}Lnt^RUq(GR@@*Hz{)1M7*J;QzK;*P`3kIywZ^ANPcyq$#oh6kNkhON8Eu~DkmwkkdT)^0$@T`Pi5*9}=W-5>Q@`LyVE
-yFaCbx)Nx{PB@W1b1wVJTV++%%#0mvJUwBP+&qyY+^Et!^Ighgrw*7auDe&}sPMyQT%JXih|^Il&iOjvsat(osHo#~JZWPi1Es=v
-GvGtjO!tetr}z85&t*Q1(5Hf!9IZ3k7mSuB@CAVnYux9#g*Y+57NL-Ux^*TeEzizoyC>h?LcoG=-h@eu+>A2*zH~np{$MQ%L(_iO
-Bn)=y=LWx>>R)tW5TWZO45KJzsfMymqn1$&GE#y0=pnF$5Gk7ffv!r#h`2s#VBi<`Tb)cHbHl~6JICe@EZLsbHb6-#&-NZXI<_$4
-%_aaIIWOk0A!ge}RfJ;4ue9Jye`LZ7RA6zB_c#P`lS+sbH$@&LoDLQz#)jqK0ueF>#sdI~puZ9*e}ZF8OReG0BJ}+`i}%^7+Gk35
-Q{O&do!%SryvE3Zlbr9xP*W%AakC&rtcNr=y#Go&KQT1^erj=X?rK%c(K^fTfXB-*>kUdYY%DcQ(Itjk+w+_FVE!WSoW)R+EZJmC
-`qXTbv9<&iRexr?zN*XTocrM+@W7Ey4Un^BMa6q!L?v9(TAUpd6CtJ^^rrFFA$MX!|D7*qR_KjO<DZPaa5|c*vJ(ut)JEs{s2{4u
-&4l@rCId}edRaZu4UbVz8D8vARK}Bd_ucF5wF`C)4Y2R|zM<vx(yn<iWi=Y!i#2bLSW>)s>-3S#`=TF7g6|rPG>ZHT8C*E<J?Zjt
-$IXuKEk6CEFPp)EGRL}ELr9WLXz^XOoqx+Og(uf27nj5LW_-goPqPqMk<7X5hj7If>Q+mqr#l`l2-o~5KCQ!w!D^|S)+#HOml!9;
-7+KSHLL$f336t?qJmqn9O}8o`bHlKDOJtou+V~a-hDTRUK65VgE0VC%O0sTl*=lSg2!dMEm+y!1+_4qF2xd$?jCd77!vj$<bvt4Z
--LQ2RW|CFWhYq4x<oO#H8|9dY#45%E`Q&G&!bC`~4BsWg;AGh+)ZW47$4y2!zz;T6!`(+$>N9#Fc`U}qz-j!#soD863LRb`2c+RI
-#MqSC6*d@TEeGHmp6Z;ut@LinPL9q2ge80oZkymF<#FKg3U3XMGlGJfHHcuKzgY0`idau}wB5{$VrwWWi=Ii~L&bRrv~|)bO2s2w
-l%L7qSPTF#?cU$m2fx;<*6?R>CRFWt-}$kFg)EaTuecgW+mp5KOxcKA^XBw{p=GKNh#=Hs*B{4~CueZ|sEHoo_EkNc(r?wiBJ+7S
-caWkE1_vu7zf1Jy{-QNHG<xtc>9FYdh=?+{Qhc={xOiCxg8_Zkcb=WIOtp{j8#I+Z@G<ByPNrye@`#y-`x_GoM%=A*qW9!>3t7oN
-&5SU2>*m*jRP1;AlH=^O@mM6&|KNf3A3l$L*j2)2c}3uLZ1H5;agOwz`aTeX9xwS)*Yjh$`d30Yzu7bMv%3}Fh?8@_oZQ5Q1GO39
-C=cRfOXRawTX&^}V)%`V)9toP5*9)ptW;bbuRG^Y{>ZgH{YHYyX}x!&S2|qjFc9n@_j$CSc58){A2hF9>^S(g(%XDL3kK19u9I+A
-h(|$s5*>NJRST#*yn5I}5`^~3uYYKtyW!=9XKE*H1kAhS9Es^%B!H{8q4m3I@fN>JE+@N>uR~BpJ82XlPF;HY&ADxL+m;*1ZX>&M
-o&G!&Q1FJ=YX>=D3w-=)9=_BmeLVw@h>eYk+^<br-P5LelufrlOaPCpX2z7wZ8~?7YeyL>Wok$uBillPyceFnZ%~yCK9?ZL05L~+
-cr(-cy>(S=-j8aqvH%ARBEFFyWS*(Lt?tW@!I@5KoIe#z*hinkNm8JS#_Zf`w$OFe;SdG0zDOxcO`W$mO&&nDCr(p7DV67JVgp*0
-<1gwcS;&cDqQ*0IQ96Unn&YUzhL9<+8iNHvPz);ph9D6AIeFtB3EHgiTDMxmA4T)tXz7Xj_2V%E*7u8c=7*bX%$l)rDt!aoI^Vwt
-Tks*EjNi2@Tl41Yo0i>Y<|@2yeB88b*A`{P7Y_EOMQ4lSp{{7M){c#qG9z!lu-$)+dH-!@*duUxLfm@g4QCWT7Vys&xI^D-_PXwK
-@@D@&52%DoLfbC-&eOY3Lc%35U}ej@*Cy_H8U6=XygTKS&pl;~>ktH&lV3)ZijV*ev4LsU;NjG`Pbz6oCBpaL4l**meK36YP_{Z2
->F3Da$uPcpckjoACg~Ss<FC+{3<*b()Fx>bps+1K?_R5=>{PA2ZcQgvCb?cBF%0NT*CN2dJ&yxi>aTr>Rnh%^+&@;`mrhf2RXZuc
-2HHO=q$gOB3ik{*^FMY4o4=HgO}YfD5m5a*AGCsB7sqR<Z@qUQ;ZY=d4!p9H!3q`BL}qt57u9S2m~CcY_C74@x@ICnKnw9tpHo!U
-cfJC=6R5ysc#y3zQ|v4cH>{k!>8;WhDr_deeMy%r&Oty0bVktK{XOq<&7Q=XX$y-ZY*<A8&gGEGdLl1yaQI7qOc@W1hfWH;p6?M_
-)LNZYJpNAJl8wpH2Wkjksn>h8IW{#cunXcruSfe2QdDqv$mc~lLkT2|wTV=3%{U00GcP8{pl}0!&B?owN-M7%%?YgFuxy%Va_$SC
-W3GZ26rQ7dmJ~$9lxvd_@{evuI0-e?6o9SoT~757APKQi@@zLL3nDlcj1EJPiU$#ti$ui0AcRMLPL_lJqlH_`ms-Og#@@yzyAkyl
-QPCdXCv)neWn-gH*Y7>qQs82l#QMz3jDrLQJPUT(owdSu6_;1*{b+bQ*ZqzFpAXlw#*{x`dpxAch~KC>16@Hsqz-;fzQ5&#1}JmP
-<MYhOjI_atdSg*MLbg~se7dInr9iw3=HcdNwR3(ZceE=Ku1M+T`3h3ucSaiTb^3WyTo&>N#Ko_~g3WS=2PKs<Z@zF=prG|TUbb~T
-`;^NkQ@5oqNJH02;M#sWoP)=)?c(gn`YQ~<^exhRU1Q2};GEPZ&cFeo)X6PRY*fj(eT$#7pSdKuaHyL+fYLI|<qyWOHxIZ43(;WJ
-JqoeK$n~XVTWW6z!{N5+&FWmgy~;8q?Bo}q?p*&;gl^>2!pg8cPeAn~3&x0p4felv^82#9G{)2^0!<y>vxHOmLBaE5F}FANO3k+~
--3s4cQ!S-eUUC%PK*5sWMyZF=;%AMw6_iEs4IgQ|I~75~ponxw=7do3Y{?3jLR8=l|3~_AAO!OI)}FU|mJu^xr%;Ivp^f6$VL)~Y
-%6jXODLE#ZF8&Gvyb&C<=fUwQ4ln5-&hu{AgEOE640{?x%JqhRG-=_(T;dLZs8E*hwT!}z{9@+?f~*Nr0NSXN(K#=y^Rz;RPn<{v
-mY4L?QCgivUa}G!7GoB_xLo1?m?l{%hJ$^V3Tp3C>nv3DI3NQpabKTk4GMz;pMb@vO39J|DpnQ&xml?oh@&DP3B>>)hAFbaU$b(d
-|1=-#-)kvot>3NTe*#gri#V?Pw~ZW}mnnYyh{?MLZ3V=O#6q!`J0#f|SRw+)SH!5+i@?pdChlYyqC2>574zL2{K4vItgR5>08{Wt
-T!Fd7({=e|zHHs8l=~cpA9q^$Z0Jlh&3`=ZLd4*q<4Yld70O;yuxa$l5#QdIDMI(G&mT<hC+w5Ovtr=#PZ?E9*kgl%L-_RBHiWe8
-ZHsMZ?k81^q@Vr$tLCXG{`GrK+vtK7T4~!bw?1E|w2MjznA2!jjDZDB_C$U83-LZ|<|aGGrE(i+)k2}L4n~NG$G)%6#J4G4Q&=^*
-iSbjfV_Qvi+7%WpMMlu#5WxCQp#x8e7iB+307pUQ$i(OC1FRSVxOD8E;jGG%N9Iw_l5#%rQ=eDEHyzc10XXvUoSdz`!Fcl>?-u8l
-V`#I=%Nw#}7}DlZZK=7XmK~Jl{%Y~8cxT+s9xW0G8Z<Z$EUQk92Yx>r{Uktk3A4?ThycPL_v#EsHJsjgt+8=D&OmO8PXL6@W*iNd
-=KgfdhhtHZv$+@Wg-Jj@#s4;M+1sWZ&u!%Q4V^HPa+)WH`UH>iSV4w*s*&op5E~#qnIIC*rI{epyWfu;D+Hjio*VmoT%(Re);W<7
-lmdLdTdUV=e7CnFVFMe0LC2?UUs!nI!*?hir2)u>-2qxtIxVO7au|?+^fLuwvLqiP2`*k-V@U26m?p=KCliimD+=OC>^KnBRiogs
-7%T*EvLhf2!2k~XYoP$>zfwi`HL0|QKMOGR#i2gW%ADnXWA<!MIVCrHao>f2*SBLrmjV<@g(v`EuZ#$Jh_=PNy|{ADnoX6Y=OfmI
-bv;4xNV*~a*n|v0*cT60?nh-eLya!O_vY4n8;XoizuhJ}At|(SzyJ$D>nz`?-_!|EJ|KWhR0oc<4}Dd4pj_TM`k`i0fd&C$32r%6
-L*g49rFbfy_$`yLg{$EW18+1-dYuR`c(dY+)_HSoQ+sifo}J(QV)LMQ(o(*JsE82{0DPENx83>U!tDk7bK3-mIX_)&)h1hP85#{B
-W1t;U^s~FUqgY3E%2c^uhrUU$ev-C-m0>CX0$)qsa#(IZx$kkHhUJNo>HSU1-N)>1`><hwosx9R_d!^`b)#-9UWST+R%d*x$4v!b
-NMs~x`BdEg^HrK#THc((`%t9RTP?V7fZNd{BJmzI4TDdnPR)DWZDMTqHs{1bc_azPXXo=v=_dKlt9j<>8g<-)7}$Z{`Dx#h%bukS
-BcFrMx%A{VA!H!IyQs=47>$h3SM=H0@nt8M2!O^>lgblq-tK&Q8C<T__E*JG0m)+mMX2VEl|Z%GqD`E14iF7}_--Q9rvCD)q?~>H
-To?jiHYAs57cBSm;{@+FkOaZ6goY0Gb)4nXiQAioqTumsJ=H&a_Omz~C+eW!c!{Ol?44L~HC+-9ym<foaGMS{gNsJM7q-@08xa9E
-JO*=oy$K&D0ODZCfR7jdOFr@93E)owMSzi?Zw~@O|5+Nbuf?U-@MjSn!*(%V<ukumRfgtg5xNjd>mBlZ!^8y%<DA-2OC=Ht%qz6+
-KkxEU@$%zSVy|#dk8RfMDHJDMHyUd@BXG!w3kTkdzC6#l`MOKDA#18;L7b5?+S$JIvKx;h_UJ)LE(8p3?a;iND$$f%kT(7C!i~L$
-y4R^ys#&i-HQj1X#RFYI1F^S$+-G}wV;A~d(2G_Tmvr-_`+@ZPS2P$X;t>~GQalF;ect{i(I4Q3j0$m#lNN6hce*mosPS}r|AV93
-WoKqANRe|3k6CXtbmP>TFKde6V9h=L77nrvr5AhdtL(xQKBHEia*O8hx8@{5%h&y7^6yWI-fNRO(xEbamn%N#YG9I_02X=u@UcZ@
-xVXRpy0s&Jp^=6ARF;yN0u2xCY!qp>VKwK_1$GpTSVbS-vnLppWWm8pvt`IzE8(H%Yz^bhwioMny);8OQRE|ANKM6w$<Pqbk8U4Q
-^81Qnr4a(S-N<#0s`}=vm}I3y>XS$dZDmdf)5#|oQv7m>Fwv)EXp|+K#mz<n4k;0XYA&aY$~P%{$0>;`;ZgX@SD8IT!q;;%7oQ7_
-(L|^Sl;^bj8gA6Gte3vvT#M3Rkgk|?)lIX^{kt!4Z3}=0IvwI(Xy)|9PiYh@szL}fD$tSok$+mAWQuS?ad*o#8vBFIK`I|iu)Vu^
-pQW8BJDz}tWu3&e7=i>CMPN=bDi;Y40Wd^h!Ql}m`G5#>_b+1lOGf=yvI$+&Qfv6LP<Z&_)Jnm}h}6Jr2iEv3?Z9b0uf~a<jg#@3
-d!tDJ34~7CpWTi6Cz@yEzuT1_vE$v7vxVyy6{NpDTX5cqqYyE$iXbEUhRcd4<LY=(&`|uyRB4m9+>@_`f&;AL+%OJY#XM*)=%l_X
-7!}}tKyQ)T6e{R$Xte#up+-)C3M1qT*7IgWtZK{UQnPNM!NHgJL-!qKU$m1~;A7fFZ55xb%7_*w`0F*1QhCRYqwF+}Bo@MJBFK)w
-bC&k=-VuJ7H^!_!Keo=i3^}Jo8!Osk!if^VH!t1aSgfy%9rtgJ;pl_kc5Iz)D_Q0uP+-Igvpd(*so?akmp6Gf0KM<#oNjmAGX)?l
-RB9;mHZbK~k$lECirCJm;pcGOeh&f!L&?bv<xAgROxrabemQfaN#oNxAAT_y0`taMD6c|eO+Iho`cd~dNKj7f6v~1E2O~QJE1kHe
-7avydFNHU53}ji)WE$c#>eQ7f$C~EZ-4t9&i^d_84+W=hy%);~sUMA3mzeA&ad2vZc(`dNpPa(GM~BO&ojp22KspV8+*aXY2zEVS
-J=Bn-?2ph;z(wQn<bkB~yT_d_X-*h|cxVj1y%c-j#b}dN{}xM82*c4lm|s))?lKS|YsAh9aA2Zh0VLfkfDd4R*ouoGk-Y3CQlcQ!
-8>StmGia;=EX*gx$f%+i5}t%Y5J+YN01W(d01w9erJF$L-$#|!wA32@Fe0O__Px&8HM9kDQd&O!l4?rvicY#*mqO7}->nn}5*7qB
-_9e?N(#0&DDz|Lo*;{w*_PBbcqEq>0*`<KhXgc%tZS-Xc%BV^^Cc=SsdSUhJpjNx(R_9x}8Z^4P7yyElhJF0%2F3SzD%1D6E<4zw
-vKwi|&_VI`)5%mK2wYkg-&5S&%M}spWI$E&=zMAJe4wv*>yc1vWdMTcS*q{DP2Ug>@jCm6cyhjQW|559FDO5AjE4dN=#C`iUe?;{
-Tkoe$e3`R*#n<yFG<zy6Km!56@5XH`Z$Do0QZg_oQr?;w>sLFWuZGDHWdVT2xm9&+K-4#rZ+*O0^H;-$w|w>)*eQ#LApRVN&*zCl
-L!8HJAC<U<-j)w#GcnY}BR~@Qr2?b%@~TgmFw7MmFpzpr@)(&LfKocLNEFO%z;(CDsSC2UwR@B~EdT=a>d3|*mYEohe3`de*uLC%
-yHaoh5P~<`FTHZSC~SO(K4fYLL!8PG33Ac{Lo%<w%gawLa?X1%MaQ!N$h>*Gv6F7GY}jD~*8DD68dK4>=9NX@VvZ)42c$`!dMt#;
-LQVHih~Agf5bvB=RO4~wL=e-E$oGri<?mRP$N0<BiD2>%zOIeFSbma&EEgXR(;1ErP>S6|<P@X8WN2oyP<n_kE1ANy>?l`Ch@uD%
-#A9Fp3RIS0BmPW(0s#pc8S{G)OfnAr%}po-{@YQywe_Xe@Q3mKCfE0>(>pklM80h4S2+|+k+iMiv>JGh5Ete42nwJGaMZ;4hIyA|
-Ui0{_r#(gs4l~^oUTh_hpR?4t$_)}E7+5b8>)twJG<+?t{MFGFk?SI{{E90Kv(l7s2~QR(0L@E}EPVQEr20-+X{;iPP_+5StD})P
-eFLsO33(I)1V*V|#$Drk^U|?@^}zV6J*!*<_9vS}D$QcJ*&#6Sz%U`_z5mYb%W?Xru<nYNWRlp$!3~cz)d*NX5t&d@O8wzvnXhSd
-LS;<w#-ue3OLYjKbHb2?ta+)!$ME)u%D5GVlJN<db~TPc_jS@_9I%&%VPL4cF%bU5U0&C7`a^B5?!`hrab}lfKa;rS<h7vg934ye
-bYTt3a&0ip4Pi$>^#$DnM-!Ltomz+F1t@Q4)tm1&R$;oTdX|?C&pEs{M62*0x#u}(Coycz#|6R`-`zD;rArTFbdzi-Jz+S|To8)~
-!kt7Og<SMjF~L6_rY*a&$+Hka_)<@nuw#eG;~!q?f?vyJsSF4Po?YD<HGh60H#@iD)n<nlG7Ahzd%13luBe~6lr1cwrt3_=K=M5F
-fR<UeaFIQHa(hT3D42)c)Beos>4i&Se4=u!B;--!QlgD-_i+tQURDYTuEs3j4(4vuB!Uza!rXrt61q;EkIIxuAmHJsAj?C;B0mX9
-N|>FBXYOOt5i13Y`Q`6`pMQTly#EGEv9FEst>MoiKP*ePS^}5Ob;Y~D^GEY;8<o;X^6ikaJ72f3tS5q42)uj4<AHvN-V~Y^sMD1F
-0I@NSe<G!PK3(45*b;(qFjT(v3%d#F5rDupEGP0e*e$hlcH6w!DWpah5n~5XAfQ2zf%u4Ms3@dq^Be2Fx)So_l+IVd-KN`lutWfS
-AkccV^6KK;lSAbd?Jth4ywI&X+?Du5n<_~IF+gzS?D{>?gEkoB%^AW_WgL0v)7A6`d?^$R1w=l*zq%fZ8x56}Tt4=#`fy)jT-<5Q
-8EqjVghGO|(VLGX<h!g|D>PKB)66|)nekFzLL5R7aJDs7EMqVtq@ANKld#<Bq!NOie}rXaKI^BR6Gl%I_*f5m>~KO<e8sJB;=Yk=
-I1B)azEyka{@@;_ZO1C%gtf9|Fe0u@K@jJrUE9AV%ZRn=24|+XTVLgs4yCZ+p!D62j4bD>XpVdJQb!-PTeAy^A{fLK8=qGk)R4N7
-byBC9&#!_-2nPY`CV*t*lX-QZNwQKgxMn+^9RT7|X7|^Z9G-@2(b#?0_LyLB&^gx+rLUz=J3X7G-q@VPB?!Z=s^P5}dEXm@o?VlN
-v|ti+mD|UiMZ7Bhq?-Xi<ix;5#e1@)1e^?v87wFch07bL976mu0z3qe>EaktD8kOhPQw0NdmBMf3?7I5m7ECzFarM$KK&ZRgZ^56
-_P@_8Yxz=Z_`{f|M6Ay;%hNboq88?Jq5Gl80X{{A-u4aQ%_jHwlwk}6*k_n6aP;bL`gSzY^>leug1oKHS-q5w1S$KEw(BS;0PG8j
-o@Ftd+g4(z?ymcIF1Vjiz^*Qwg=<tiiRXtP=&|S3pi%z9wu=Uo#?z@HdXv@!nXMM(<E|W=K>`FA!drJ`8J;S$Ry{_I{s>#}eOR6A
-C-0_R;1vQv&@@XU-~<<)Ht-xheYW<PRYbup!j@flOFI%C1at+W{1;tXZ{KjaFapfZbBwbHKHBj-Sc@NqpyMsVx737X_6O+c?JQa0
-R2Z!MQc-e2SdeK^C4`$>9!7B%&d&2S4A^CIOOiG}wT*<S5Mc9}PcrEE&F6+{UWX-8PVfAJZJ80$fKl+PYBgt2cBrTC;hj*E+S?z2
-QSpIzE*N|vAQ8GZ<fDv|=S=k7h~`{AZma}|1;cs<qEjSSu6ACUwla~)71b4BBLg6PG)?NY@%PUaHy=H6R2eALr&3`cU{~AQB*(FE
-vSRhd&r$G6X&eD4fVNU7(}~psZxq8{_gShi)!Cwv;{){e&hQ#8lU8R16%qkL3L6c@Z%H<IYie0>A-n*r__XPq$nqI+tOSD(LGWPe
-A?RzHwLFODB;z0uS^U`SqRU0VV1MO{*SqKnvZ2iXEI+A9SBS=RwZFgMfJVf?e`S*YO+fux>;J!xwKWme@Q0BoQxp)j!(O%Q!84%V
-Ra3!ThPdT*(?pi3pO(1}z{<2AYIa`>pAom+iwYyZ059lbduiW#FzF&EUt7uQvv4vkVXQz-GH#$DRXz(-T&B9)^_!*X``2}2=E;v$
-GytYpYOcdehNfwr@iR^{?><TzD`_iZ;lKP`uOtYiGuwZlyhG_-m1AN`LQ9p&arTXM<d1!(k!Q~`v{4EGF|OHnvo$xasJ-?QJ2N49
-ie0Ye=5|k<Dw!X~0P)2D>x*#vx@#xi(06q;iOyxXQ!bWjve57lIGWos5N@Z^MH!Kv>b`m^ukhPuP0J)*kOD$7*_#&c%E+ISm$r~8
-zka?T*`uYuM32cXK%9eq%9){3S7@^i_u!S$15ew4-VNNG5OR7pV)6NKX0h?5WPhyVLZ>_f)D^%GAY!5fbt;bb00b&E*{R<B+sR@$
-5`aXUhIO7>UsmjhZIIMjz8Wva#l!rdvISge@=|3F4kq$F<O?;qRmM(4fdhQopV`T?KREN2V_ak-0veKGct=0c_BLxD`#_lc4J{Kl
-IwuDDzCm30mj3+P98Di#Wg%Wp6!yN?hLtw76)Ey#!|;$`JP;7q-b<Xz302{Rm`ns9Mf;w1#JOpUQDOLJz^Sj&-&|RUlZgDHAg1@_
-qY-hxoE;#^#fHcI_I3dEXX!VM{1+_s-%(U+aj7-@VbpDvQ=(PH9|8sk6~^KZsbBc)#K*bO`{BjO{TmE0I0S&4Td3sfNJ*)5*Nbib
-$4*Uh#g(dT_S3SR*ra3*p(q5Z<Z;gq;xEnHm>+2lPbMu@f1WUyw7pI9om7-(nj(Pp2eRYMgSs!rC42U8_)u><ofN#6%C^U-D3XnW
-10acQ58gfIdtp9PQBo)FoWi*xqUuRramv9;;XxSi;uTM^Ua&b6ORznGc7Jp_Tq}GpwaY?@f@NO0IN^fHrDJ|$Y>2ssTu1G(`0Ll5
--cRp_@XYSj=1^a+f(lPx)U_Yaz2EHr__|j}nx7pRg@F~Ts@cwg+O0S<0}~FN=!n3l?@o?LOOhan!+O`gf}+iv?IZK0zF`(7LtD6v
-Jy^+DP<Y{6+KwYOnG?H}58gO;z4sZ7#7ReCxPEY&%^=u4qx2TSjW1LSe^Nl=he04)_C=Y~<?4ODyN`4k54eolM-!Mzt&VqVmgt7L
-pwp`ovDl))ySBPaE5{)rbgSZ;==&X<cWN^O*h3&*1k%y4$q}sYEZqFwvSkmJMVf>KgAP2_8425H)}57UB!nlCu@LICzDJK?Ywl^N
-%8uYr1o0b9+{DVSBrC<wg8ZEPo9RgeIk|W_*na6GfE|M&QphCyFR27TSj^9#-_-OozX17*l77a`{~{&me@8dCwXo9~{w(+dp_8K?
-wrzJ8b-N@#jEoK``Ks#Z$if?C6wEmUf9Ae?QN?E+|9XmQNO!o?xr5iVw;|$L>D_|8_5r#CNt9`zriA-lykkcn9N*ug7;pCc?7UCd
--S|zHgQ_RCkeQ|k^sTsX{)2?Tz;~_%y47nBCEB-^a_qKk@IfUtkZIe-bGHdHieKe3l2R;^&HJCA*87vY>U=y6P;LN%o@D05#U&b*
-HU{c8vb|q=>ElzZ7sKA5#7$;iS=_FWeBcODaHZgBo`aA(hoGkB@x%|lMlcQlh{82OhcQE}IWA+3;rJw;4x_|G;JBnTf<SxE9n@Oq
->xN#-t<~+kvO86O-36}-Co($>>Z>2F5Cu=H-zr&fiz!g}O~;P1aEc;0$TMfQ;dq<bqb=9W?ow{$6m^braS%xW<Vs8jJNfQC@!e>D
-UBG~RQY%n{NQ8h(dyi2^!`6j(3fAj5Tb=5WO_M;eKvi<VrQBUqZ0;$3DLvb!R4Wm75Iz*;q3~KLNo1vL#nb1g7N<On1;144mC;8=
-CDUB_HtK4T5Ox@G7?y~LQ!8%>fLW#a*dV4AA5;=z?7O{FnU%=KPWbs{aWFaZMv9>@9wgv@X{0SZ+s(vi=uZy%NjKZf#JKU8zkD4a
-#?2H`&|ic^{F{&hetrAh|4XdpOReD#BapJxe)FQxp@fNU3G?`ztF46^37?dg&m?j2#?hz*ro<NwoD^G7U#`>Dtv9kSX!m`u+!VQO
-T`W<+Asf#^W?D9(Gq`tO^i-?U?gVZ88WQ(DI3oXp`{c8&4;zC;2?PjYmA$!MW3fXo@8Qw&qZhwOwHhznH-#$7dt?P@5CW9ks6Te?
-CZCRqOzYK`+3Sw50KB>e#FwfHL;wqb&#kyGkLt|i96T;#mSnM7?1lOE;R$DfKjr7x)B$6iQrpA_r<@KmF7;qsw;_FZ<hC`rX>kEC
-U<SvLUX8WZALM%z=;t>cBB0)s!!fAA#R7u*cM4Rea!g}He26h=1D~!+wD=crZs5n^parkGw`0S@-Pzdo>E=6TSYuu`IyaFB!cH$M
-A~1>i8Jt!8br&~H?zr#{Akh#QsF2E!XnKBm->Hq~v!w&gh}X)q*a#S)Z*R2xi2Tt^ZVuhMb6<p<Z{XEQ2tsJF+32S}@nt0bW$|Rp
-MqNWX6$7z7OK?5Shk0#gC;wa-Rp2JGLy+U_a>ScUC+@LNh3NxCP87faj!j;$s>@_&thF!^OTaQEk6P0wYHLxTg$y?q{H2Me-;{25
-)RE?)qQEaEIvBiBS&W+n2mcNPt(O&|vEcreN+8Ha{(Bi9WBy(Q{!#khhL6_rrPlC=A^TlZ)mSC&UWkc&AtCNT<y1scxAi%jeF}N_
-coi5A17Nr8mY%ad^XI<Y3OfP^rBtkREXTzd_+nBw78<}LrX_rOIy)x4r@zWT+P&Fbvtj6U-$?w?1>@^l7mQW#OoOGUuqp9e5I60#
-;0p)wowCOw0E|LFY0!ofHh5MP1o<f}Qs)L`_@8ZtcKh$LQ;@9+2}whxcL?$RoQv^r=NtQGiu4e`A6<iWRF|@cF59qw?Kjl;IT{td
-zmz;ym;K{gUBvac#FmpY64I&aPZ}8v90au_oe6tn>zi1fznfliTVv@eQG?+e=}x6!Ag|+!Iu&n@-_G2TOgC$Cp|ux0$>suturP=Q
-|Ij7R@td0J#PjBzom2WYVdn<1Vjv*Zglog2{o<vT8DZsZ>;3bb_bYgzL;$#+nAutJ;=&iLSP>K7uoa$+<LlK>6x`-ypCyn%s^656
-l_{(vtby1A95C4EAz1nK!l@6|PgX8q_PSzN7z7mLpQH)1Ih!8lmOB;^DnldTaX9cwqp0n<7r|172G*)#1OSVGu&C~n&u5$w9$5)t
-4gvr&)zQ>SPY^%E%FRV1<9=o}0e#_8ID||h6MhfY0rEtq5hS2E`1iNsVlYfH`+KMf#QdBt{MT|TzX$XF2cf6`E7s=mt>F*jmiU?M
-krb^3(MJ=5>ki!4&tY5tZVpI%Dj49(rcQ&Hwu;i<g}uf3<8G}!W?A5=Tz<#rrjT_i+x+{-FveUE768UBAD2!OxzceUiWpQWdTbkp
->(Gb7*P)?Rx*HhWOoJt{a@8<z^ZOf*^p+*7W3{eme-5j7wd%XfWg@`zQb1Xm>Z^}twc*>jvda&7HDd^Ft`=GRPdSY!cxLw!j7y9%
-_QRLle?8vFu2)m6yigfVDR^lw%FFCdWFhR2@Xe=5aH(AP0ifyl*z#7M0|&1gvoHk{CBjU)V1WMd-DDO2-uxZkCU#J5Ralfnm>hCj
-ZS_MefBmzrxetDq%x~|oUbYjIMF9!~MWfwIIwOq+6p`YA;YANR!r`jTz%c!jT5H!ct{ZAZ-737KNWivj%BI95VFUx<oV^b7C%rcm
-O0a7?w3+++9xojR8w8!n`bge<x#;}rc_r^LbBlO!vIvBOT2+Ck#uXvTtG(76I1J@w5QGJWd^&7xWvep#d<yMAHW3;TM3{7TKG;a0
-!J;Nqj6h<c{!9ahq^To?GPNO^JQxIv`?b7yS1RpPfF9##4C;5{0O^>QzToeyr(cxgt|P#KL;s%RB*2dQC!O@q<^OE}YHf^f4gcRD
-A?N(JnPh+A-Lm<v<LPl5y;nKCva@SC4pKToh&)WG1ArfJN6U3KwVm*KzGZbG&hQ<pEOqWB|IK~-a}iMtlPmZ`A5F}ilZvIDK76~m
-;T;V&@lLeqL>qMalX+P2AgGG&9-?lv^t9+5f1XrxKIq<ojM<@g{0Brxf>;m+5_6AqZWgol>f=xMc;Ldy)|8arz8W>Z#PM?m3J|^}
-@8;c$=?~wX6kL6GZAti9wWD%Qr*)?w2Oa<)bbWQme4`YzZ)ZA;@<C$kNv#oAW{n)VaTvg?IqiF8QxEPCc(jUF(8c?`K9>}SBg{>L
-py#?qMf;i#eQ~aBbleBWT`$mheyN#EVBSla4K)6MFP(N${p{E^lUrR;vH}h9coc-FXLs=(mpRp5axFYj<=na=NT&d+#C*10Uxx~7
-Qv%p})H`F}01e*SGRmARDA-#sRh-@O9lJs^Y#VJBLL^y9R1h3ot`Gj^`wcmz-+j(T5y7*;00uZw<3vxk)p>BBz{P+Ihr|Ai9EF9o
-vx0krL#(ufS$~ocvsd5H6Lj8WwN6op_G^%ixktjtKu1+ffR%zGzXg!4s+<51m5BLUWJ#8Xn@B>DzlkJHBH<q!00I6-8ThB-AIP{Q
-uaVFi{w&A?O?ls3x#FXX_3mB{!tQSccn-TRccnNtT3!{!FuOD``RU55?zeqfulf$3tcspKmlyr~j*453myWfd0?Z16;LJwN9-?4+
-rk>FD<gZ(o(s$K8e$nwNCIJcdRwXdS((7~5XR7yn39Ized0FD>^YYDYgW+3IVww6d%9JlqhZI{z;9>1oM|>7u9`fbmAVPWbp7*vk
-x>9IA|Lu-!&@=mJC-q3Lk6o`%hkvj0jcO}sf2kFTX*LZ@TrC-0=_whiU-y?@ICck<;`K^9NQW-QG;bWH8L<h8;xe0O-hbjA>)CGf
-Rz^J?&w&tO@ZrIO2k@oHF#Rs=M>QjmW2N(=7+nuyY8J~&+$ZjSukkBjOwsRool<`PHpb0XmZ=AEV^LbFw_RVi+}E#A->1^|NEy|`
-(GaMjg9_^5$`#wzo1NHXalzdbC2^q`=mVcEktJk7s7=aU%FoP(K_=o*6e^%%XeMn#8!tt1Fto(!n4d8q(9PqK!(GEy2LwPqejY0J
-m#%4|cguV!)uLfo*jNbguU#GV?<E`PI1HAA#r)=!??*NYvj7l^`5hbwfK5VdAcXufa=$eV0{*j=gF)b*S6Tu8S<$R%sWtrnT1&Ot
-^0He?w=Hox%MYkFUN8Z<%^f;h(TMAt%x#D;(=a?=Y_vW7x+d{V>(>iuZn>B1Z{Q;3PhPpS`CC9D6~O_(`Pd4lIcnul*ApYF4^1l)
-eA4%<7UvE$R<26Pu){C_u)Ice(;j9WORo(V@9@=os43wzwYXXSDLVmTwr?rPvW4<K%_HSW`VwVq=xRVlOZtx^ulrks@Ju_o|Fv7{
-%o4R|v$I#@zMLOX{A@eUCLP+Rww}(kZvMgty{kXUwW^uuYmLkAD{~Yo5Uc6fMWQm<Pr7B{jzr9k5wBg=d9YTrkMGR&*p3%J(;ESe
-qN}!!qw^#;9Y2llq1!~KReDCXWB(6(ZvocEwzdtAPux8Lg1ftGaW7s9Erq%OE%ibv)Lkeobyr&IMyb0|FNM0hyZs573DCXIIq&yh
-`#tiW+}YQ@nzd#olaO`idG7UyTFD<B)z2gdIqx0T>r8geF1uR+Q?jG=O;!G5_T8O9N4D0-2Thp2E;9Km%^*dOB|~u#Imt)i^g+h2
-D=(z`q&isW8Nna}0;&C=-G{fXI-oMG$}(|O#-yoU7mD=mGrrzs>j%oj?&cf{m7$KV1eV@UR-_(lD$8|N;2@^4i|m68*X<gd>Sn-!
-0gX2YuotZ86YH$<+F*d-okiW+ImrdMCYeQzV0#(2wIe6xk%ZQaHctTXe=l4>*N;z!zj}{vgD?DZrSHZm-nS~^hOJw@Y=8Tpo{KL$
-wRtS+ZfB&jB7gzO_xO|JGhZmNx6dC}Z8@9n@NE;fVoO=zg9X9Pu<94Og8OxTk8j;$9(~!etWuwSxKE?^hXZBcxC5tCcmfIpT|I2H
-t$G%<(%hcf<I3!bwTHGnxV`et_*;50h{|*Tw%yzP)A>^9%B8_YOBWp-e}CijkLQBdce>U$nt>s}x|L36Hd{ThK6MC+avJq!^7`b8
-zSGAB4HhYB2$WuOoC|r3yVhjN^eH*HXTs|AyP#W;nI(Xu;NIBp7wi@alHT5Ga@5O;kTCW=@0MDhs9N)2X5+FwPc~)l8=1kiK3?he
-b6seHFw@jl<=)N;s&TNr;o`<!RCd4Oe0}P|&O&{2oP$8ygQT5bl({4=O?=~oewj4gj45YPsR(5GW7+;=ADHbX-d!*{t<29Bz?cYt
-0;U}I+6><I@DHX&9lcxyINBVfbZgn=TN{TN$Y6IHTNxVxnw9L;2ba!v2$0M54J2H`ZUU+nyQEl9_#!?_ol(~emn<8I!Q?c1ZJH4~
-j7nota6}t=iQ|lBshs2=Du%X9s@uG@F{PmYEmKNYt5b)+8h5V_OsRaf@LH4`Wla9fF<VA$8EHH<b!_K7u(zeTlnH{sAjP%*S2nf_
-YA{&PV{(_fN8Uaw_A#q*8!%(`H6JsP$|Y=~?cJLK9XUQ+RM=_cx&Wz{Yy1^pVLhMkl`O}pAh<j*&!Kn6NhY-qr&YBtJB)v4y<Q$@
-G(2bcC<UN09h`Q@?a7@SGxgr2In#$<{J3sJ-AeIW%DcueS3MO6=FH<p_8IZ*Y!>TAZil1s`~B`cPdazu^Jrr#69%yhWoFl?VcP=h
-)(v`W{czg!x>x(KCygirK%n}9rVf{XxJTX3>f=@J_TpqZW9P-LSO>Xkbq;+$d```jy~FnbtdS}5x_->8iGFNj5f6fv{5W(%Ipsug
-Zy9&^FxfDNOkXb;6#yu>$}+z2DD%{oZc{#a9hxE%dx<#|6hpw(<0SefRf2W>cn!M^SVlq#3aCsLXux_sw)8u4>GJ+SGYVbM9HyjN
-zJANc?wWgSdz=#;ps7Q=)vNVP{EYnFtJ}K?F_rU1NJ`}yHS?34Wz=R(N;9-!cA}G<fwrQTL<fCM>^M1~&%hzD73EOc+Drd5YS8uL
-)8Q}1u9K!kA+hJ21xsva{uom5J)x)VjK@JuRvw8H6oovNx`&aa_riO~ec?^Jm9rv;^4C^Q@$T&Ur6}*n=wn;td>jC$_Sx?d(a&aj
-ddDZGtLB*Z+*?;OzTw==vf@Cd2?ap_HY0M^ugn6m<DGfvVN*|+^KVY9DU9FZjJESsaTwrg`+E4DG*(9O!gF8I8K>%N7hJ4h^je@;
-s*o`t=!5LI=cUC>ea{ExehGPT>;yG>@wyr5)xIt?41-Rsv6>rEe|y&3dBfS26MpuW4A>+K?=UJ!t@*zi8Cvh5JnKU>=sUXBP!YN}
-qYMvmr&-Vd=xjRQ);Q+s<oENco?349pgwNLu#s~ZbQD-GdEErLNB8eIf1q&sq$jyyI7^DDmK}6<6g0Ec?qy^816Z;rD_cTk({K<{
-8ItnUUfu#hY>szHWCt@TfKb(95a2s(<dAbkOA2C~qAUz(FpM;t7Y{9#jygWgT;J17kAp*m<2JRdaS?}Ssg$Zi#0lr^&I*X8l#AFj
-R7))&MJC~LT6=905r^4kr;fuy+c<R?+Gg(#`e$(iUq?bZ{I!Utb}y`cvDEC#-QKj%YY(5J1wJoJu8=M(^~~N@YOV5|fDef$>v}aB
-8*TYAWYMl(RTocl=d5+v{P=p$Vv7r*EE)n_pY_FnmKJPNUUjg1_qLm+8{WC@w%9IO*q3hysf;mj|K2<x_dxWen@_jTcb$>`?j_~g
-Qc=RGzK_$)WGau+P5<4i*}En)J9p``j`M9=#l&ZRr!TGPT36~$r^Db$sr|uaC8PIkt@$F^cl^f93;Qq5-&{JNhQ$YAkatonQw;XJ
-y2l6qK61$U659C{^A~X>{syYG`uLVdKW1=$Y0|n<pg&a-JRo*NikK;*vO$3V&`6Y%n|tQb<2#4O8`*NKI@pQTWhyafME^5O_L{wF
-`myEguJU9fKT|6lpurFVJh5IU!n#G@Hwd0JEJeb#U^CPL7XZaj#=L~5&bc{qVj&91*c@0xKC4&y-S?c{dGb&>i$!PQ#3tN#6v_#m
-Fw|58p){Oy<yaBUql>I%Fo+RlFjcTE>u)cm03g!hzZKX^o2zEFcxrOG#*k_uGO(>a{#zY`f1WL+V<{c}S~#-;qa?Y*49&ndZyvmm
-eq6@tW##eF=w!~M&lVY8JQa)FY`pirG%(E@SzqO*pe;(Yepx*__|6L7BIcc`9pxwto>(x6<~r!~<tXbVB^&DkPbSZx+}$Od38LGm
-V$}i%dfW%RXO8)`#(eH&&y(FQxJ=z-e`8`c2lCx$z^8)157XJXU$Q>GkA*hR5o6+Ov)tx1lqH(WZ9RA@b7^kMPuD9WZ!%6h5B;Qc
-ZMwGTo-gajAg`!)00uz6%=f#NY(NJNb#$4UfmLw|QHfX{A_Vnm0I-ecYd0g!=+d_CSMh;%)I}dhh!n;=fQn&&X`fg3%9y`w{Ol(@
-`)RRYxw}BZWkImYE#sJN6{RTm?{L~Q#4BJyh$D<~F;GPf;6cva+&#B<Y+pT`S>or*La7+q?6~Yk+TDl-R;>umcJURlL4+`03NC{E
-tLnN3Te!-&g#M($leH613~|u6m2owmTJzwTv*m_jbG0S~X(jD(a=xLELq%FGcdmhuNo$k6B4kpLHVP0`Q;S>+_+KRd==S(@_=}Mn
-b@XQEepW$3h2*>0{h$Y3nd4GN?>X_RqEz0{$66gQHShSyej-+SWXY1sADcQqK9ywoI(qB1x=Zn^fvw?IGz8kYnfWZ-p<v*I+Sy-c
-OUL}^xunCdEoM_PGcWis7^>fQ=&C0xH)ddY&y^mtuX;u0ms?2&A{p!<meT?lDpSk{>g7E&FSXYv$C#?+rFVVV&Qs&gIz@#Hr3h88
-p6^(inBaS=K|$}}wP!XPq_}0~b{s6=S}9al9upp?*f6C}!M!@`p<`zUqj-)<kp(JdflL^PrB<b^x#-UimmaKvz2lnn0{!F=1BVb8
-oZ)^}G&sm*+4q&{f+_S^%v~u25p`1(puu%!D%(9RJg<(&$g?sLD^Nt^M9s^7^+>TMw#(SJeZo0(8I?jX%7cA5P1d4I=X<1qpnysv
-_uB@)72E;0=Vmf72HwIgw4;(G9Xs-A7)sG<;DEuLv`mSbBU=gGX_+z>fV7Ti0u(G2t--CmHWhawZImbQx0Wv8zlf!D@lrbc#kghF
-e#`!$Yx3rIoZfMC-mt+%bB1gkw|hfVR*lK-%{C$$1SwY)fIcqr1gNV~Vf4_FF^3kTN94?G_kDv-8HO2hVbHuFWOn+d!XpzeuDW{Y
-?A5Ie(~g#pb6OT>d3lYHsxmnOr^QxxIXLLl*hAA-OzM#@wCOz7zM{jk_@%h7SY?VuY|1#<qrPx|?@6)tyu@Sxn-)?ff7jl~-Vvfe
-Q0m#-%el4DgGErlqTLA=`Lj&V{a|t2A%sr_fX-Jlce&<COvYUP*^7mnte32g6PXBAEP!A@>Q2*iub|qmrdby!ZGX%2>E-|lS*SWf
-5;9DTOTI;S_nIn^z;}$Y++{Q>18i<Am(uB@$VZS69Q|Q==P)O8K;0IzdF_9f`Mft7)#ZA(@%9$B&8-VG7J=7&%9@^gy%x$9)+}lZ
-jevW4td_1~@XR@MsKpEGF^{qqpc`|@xJ=EV>rjf4L&rd%b<lu5hk>>s83l)iwWS>z_M6fK{hMr^>GJq=_>0k#Iw><a%p=G?z{1bO
-&&1cp*ULZ3yM17<MdyC)2<B2@;7E>A4l=l)A!<+e7Kd8LMx^vj8QHxCNnB`^ug}3CeWksnpHq}qT0l-{&#3NkX$ir}?(N{D8rtCi
-)lvfN%sm~#U6VXAJ+fR9Y~1yks7uK5?TZur{TVV94|&;zIVZWM+b0_a)AacIzD1=6hIu>WbEpad2m|5H?OjqW<M^%|%+J4Y=G1ux
-%AuJ;OawzJGc3s^*&>o=Vao25I&EfgnsbMVre<QCf~q(GOfe0G^j!@Hbzd;51E*jAB9>B0L(t|LCLxe8$ZkyjqOQ)?(+0#l@<m)o
-UFk%%<^}CsrxwhM=B8G4u?$7%0u&+470;Ok6|VSz%6Mut3i5D_lz9rKTgpby@MT6b5w&(rGL5m(l!*@dVO$EWwV*v?jJauuh|!!)
-r~Lz%SosT?WOYmesu8HIDFrYg2x)68K@jxYCf@I?^)LELQUBo)I%7+R|0irL^tMzO3H3x$zEH>)^W;1|ky4>BQn*ES9S|*}AkcAp
-CI`eR5DjCn7$T;UYazF_v~;#i9<*%lFl#0bGU*bIoUfD`8XB7$+88<**ytOXD2!0c4#N_}FbD`)3a){~P|wg%&sbu}l41;0Xqu1^
-CNz<#0~O?4BayMpNME7P6GL<^&B7%##X(?d3qVX90t`haQWKd%!eG%r6M2ANq!%Lgmojj51}<PKHW5p?I4od0nMZnh^Oa710G$DV
-YA!MsNtrMtlX*Hs*_rY@ysY>z4b?bgQU-(@82Y<}>9cM9o%#A8Od<FMWEfclx%hJs{{Sn%fC6eAGb5`I7cZC_>8a1wqoL})nHq$+
-xWS4TC$3a=ORbb_7u+D;nx@aEQCmA+hH)0KA%{k7(}%?rGGS7wZ5hRcPNn{)Dyas3Tifuz>slB7!y|OYmJa_<nD4I7VN+QYCWVDD
-C^Vc#r7@{&Dw9r^8alcfsMba{j{)K^f<ZVy1*sU7LFF+d905;Y;TE6b!od)T0@E=T&Y|%b0v4CY<uSQbE|bl~M0Q?ADq{(uqbv%W
-!c)z2=qx&g3ZfWIVqvC4_&A0D7z^c6xHuPQ<1`ckaa1TYHRi)29;ov80E~+Za4yP*aR5R&Yy-J5AL8k&%n=nOKokKkz*qo=VoZ_H
-NFoEdaxn%q=i&ksF2Vv4Dpeqs8Sq$KshrLLL5;kOFd>k|kVqAB8lbO`0QBbQ0gd3yW=f?pAw)A4vuQLGA@|AHOu1CbLAWM-oJD~V
-EzQWKVmdA|=72l|ZY6e$sSL3R9ptGSZMJ;Y44EMX;R0>tBqJQ<LBA<XsuAEfkqH98-*hJRmfpXmg`%r3rNdv00udd@Fc?KpSoHv#
-t9xKb^Mk>WNEirYMs3dIP^}Y0^*|xjp(sjKKe$p;Q$DI%EeN76T8pAMiepqvbv+6~!6+C=7pv?U5LQjAPr_jwrl^iXRK5xfGr3$Q
-L{qtDs#8^-7)AX6F|{9q&=~3>o^%yu!2pV2sA>kn)V70)-B>IR22$zGMiGdj6c`6l)juFAg~_B-5eiG4Lei}5ASkG^M=+Q{Wzlhv
-!C(Oz`cjurQgH{4vZyQ^f!V6Fv>c&2frhcD3>2VoXb9fI6cCNVqR~}^%b@^xtI#9WC=EbaOa#PR(*%VEQrHX-#-TRZayW+$sQZ|=
-23vLh?+TN8<Troq4+H<c0o=MhJ{|sIFu0h?cT!6n&1g<fB><y1or;2N1S0(*%{CGUArOM7|3_i)cq(H_Jq$IELWs&4f>gw$I$QOC
-Fa|@lyqc$*XEjEHI?)w^Fp7%DV72B8t43k<D>hp$AOOQE4um00^%PRyT=Vt7=JqBkV!~DAfoX&xb>Un!=c(N)m9>XqD)z$(#z9oC
-sGdMnyh~B>kcwI%ZKYf_=^`q^#8eDRQJqCDdG%XS6Rzs=C<+5eE5ij=OXeViqaf63!(TP3VqF#as`GqXu?(zwPq>QJ+t3e)s9j5>
-t(>G{t+so2%?cCzI|=;<IY|mZ%y)jEVTJyhNsqk$G!T7(KE7snp4qbVQ{w+T=`XQdaAmim3*&Fm89XZJsovlINX~2){T&V$>JoJR
-(@;06U5UV?6W<p85%{LxPijyNny~WMW{=zHrfkhmd_Rlokyhu62LJlZKW*w**f4o<U*o{qOFN_Vn40LIM+&noy?gI@v+32xnNsT@
-H$XHgv(u|A@_gW-_s@6rKTg^9rf20d6z)b`%9=YHBIPPGt@#ep$Ixad_HOSsf7XKr+6fDG_OuB*-IO@0acHsvlD3aoT#NL`yGmb6
-`#SXJ+2SN7hgh`l?&m#L+GS^4NL#$O^MkZb9Zwrr160jV_4+EPWBDCqqp$zy?<*rLPWI>mNYu&GDm*wfYeU89cfSsax%Yk^8Gc&e
-iZeAb&=O@z6YE2e?L|;psVpq+g6OF@QGL0&+v=#S*jme%$}wTgImXUZjwV*=_Ak+n8}UzzBoyX?i@}H-r!>FklI`yR$1Qt*jS-0r
-+bdxf(oA6)wR5L^&Mn(KdTussz(JbxS%CYGqnT@7mmi22Iv=D{p=PydLCwH5*OS-OzX}fqRF0&2DA_geY~@!w_=bs`_|4e3z-rl?
-wb7%p*)&akgIV>SdtN6)KIQ~B#(ek|x?o9P2}@(V%rzJ`%RJl$*XUVT+{Oc?dK}G}^Bb3TaHnZ#mS$3GCDNFHR-aRN6peb>-$G*o
-mbmkp-}eGJMSVmdQ_a{4b%ZJdYWDRYouQ<|UyhVG_Qssxu%!9Rvy%=k_4xVj{NqQDT%K(RG{kYu7w*;8rF}PN1T7wWwa<pteKPKy
-xxaSG<+Q~i9Fi;S`&QLkw^Qb>vELcx5;3;gO}XCxX0VV4pqdM0T#A32C6bx?HZ2>p^Vx>`@sn67UUGm+_%KiNE?s*#=bIjgzqGxx
-iMn)ALama`gfxp27#HRXO>7M13ZK+b<+0mnmh=cZN-!93+_PU@kK|W&H$&$|c*hR6yF)PqNm2RanGrvVBdhi}8oPU7X$JOPnS4_7
-R@NLEs(3Jb_{6u>6<ojD<}OSIp;b@bcQ`I};;mClvA{W5R$cY=Xc{U3TpQEPN5tP<XWnmd;UGO{As5%IY0-yY?K<wW-!f3rBf?4`
-XVEm&JB6M<!uC-q{Qc!%D=w3)<NI{gmBkjD#s(P}v=>q+6wRS=&pS+1ru3b2biO?mMKuI-efE6ww24`7-^7VwSYv2m<K3NmxY`1P
-O=%ii5NI?LI_z|tFx-O;Yd+`4Cl_QqQ|$7P5TE-L?xz8P<JyZgL<9Iw050Nw#)QLZNjX?BP)39{#Z*eXT&S8)r-=VrL0BR=hx#xz
-CwB~WMw_Q6izUss<B8Lo^*41<3xL*a*S4(%qk|5A9riuQ__-m;&S11fM8Dc==VGVn`y#x@6$5Ng7U9|a9OY-w7%imqtZK?Uv!o|J
-C8uWxuL<5#eVndY+x!91?O1lNvo;r(t;6)du3oj%%Pl>HI1|&X<mqqkx%pST=#-XtxZ+OF*i^yw_!AJorxDAP+M9Eh8^4%#SpW1O
-@8LqL$+hF%+1i!e&T5AX)l1;o@0QQoFy+#KLW(t}mXexJU2pNYV@&CT;@hUfywlfwi-faiFb&hpEi6e-cN=RR?s_X>?DG*>@x6>7
-m3P*BL!tBTtgmtBR=yvSwIL}xf1*7LB&6u0wWH_F7jd7+s^-19n6=bbOlEsL7$f_<?V+-t*|e-#6*D9C7=(XkFm}g8r+IqJ)URXS
-tqm|{VVd<lev8NLW%oXMgj7YPh3jz%`{mt@v=^}s5!V(l1{x??#HQU8Ff=aw6@S(aOAB=_P4k%TJj(;0JWR(KDp?3l5a^loCfhez
-*I+)XvA2M|-Uh>;cjV;bstYv_%;G#W{josLjVy#9VO^eMdWbI}bf95oW1cfIs6?E=)JK!z*%q+oQbRbG=g_#CiMc>PsJiEd3O=Ve
-O3hD+I38qc1UDtv?889}5Y{N=AfT&ppu_(%^dD|3m%aFvf5+M?a(~ss((2U<8@vyUgbcX|(OBeSZRhN@y^d_SU3Om7@O|E%$i5#2
-jXAK04st0Pmu}vLbfrz%oCk3e`pr03ar<!X_`q!*-W&#%pdqimm&b)>WQapEoesKnW$siOtX5`YR3=r!L!DN9z12x}?7(S|BDy{@
-Iy}g?q$iKgq+`u1h<eVZ^M@lg6?^OUl{40tPdIgQyc}cFG?QKXde+t_F)l5*>7X1oP;u<lW=oJt)yzHrv1ntDY3@DVreU^v1)X~w
-2%;jG##D*B8oF!d_v&h&f@gQ1HMxP25`eH+ip*~@0*7z98*z7-Ucl|Az4WMnh5@!Jinm{1Tkda@Hz(7~Eys>Qm}S_prMu;~hJ8J^
-SpeKAw-gZjTRBnP@s6XsK8<vn=#lBcBLWRp&2DrEIov&G-ht^QW)h0#M_{~c%NSd|;onjzPR?wahBZVpo-lu$c$ANH<_HO@Up78`
-v+|g8y}%eHj8IxPi#IbT)&y`E#73h3?BQ=09?9lW30rE#)Gm$wE)EFcS&ypVjhagp6MSsZqeGtvl@-(sx@fn=nAiY?pc;@vSVdqc
-Oz29W0w&%uozT#bf82^)2Oa(zoXkefeeNi<T=O7o^NQ>dUmHf}*ICwFS<6?~({BC>S~YCCH4?jB*>|O&bZ+;;3u`O}tWKXeHx?zk
-N?xcpoadXhA+2I!QjcL<T&DH7y)t|LA{!cvXf9wHo3kn;;M92+tNw>ZbQxWS9Q@F*!IcJ~8WuEuy=+pxuyNzfx^dKuq|%WCr=*_=
-VM2uS6CL5cFl+lbrQNiZPkf?$C9EPiMgS6%?Pt6iqD-!N{P?42{hhLLqu6j)3E5cg=DxxqS$)#oseWB5_RWi_4bL-GZ~CdHCTCxA
->f*SkuG7kbbL)yrjmDTV2r>$rG-v01oa+_-VcL(kTZRmDV-jn#%zjmmyN8wzz3X{-)fW8)4kBWa)_(1OtZ*x3|Gi{c=-8q_K1DNZ
-N1uQG?cym}?`|)CwAfybYp(KjaaGrV%e4ww_rB?Yd}6sLVlT{}3qDTkGi<7%jIgDqcNOkAwkxVjh?zTsraA1=jsTanr-P^is6vg%
-1>`?W+uqMqMz;VdnwzhFxOY}HErZS^JaM0-L)(>H)ipI#awG}85yv7(57@NUYZ9AESV29Pql-xYe3CyJK;#FyNl=;QPbj3qwB|!q
-zg*21fHh>N<0u{e85o>XGjn$qH>!P)lKrzD8Yy>P&whVvz^$S2d>Zi;43a%|4BB$1NO8sQXmC`!X_c0npJs6kGi~X_Uf1T}@+UtA
-jx=3<=OmqOzU<2z*^%NarxFclgd-4f9-O{*2-W1>kt^XfiLb`ZnzYQVsgn_dn6_RI$qH|-_%?EBtaM9FMr8YpOoLuFEP@`&l`hW{
-mW6ZbviIL9$S4fCP0=51$0J_3-(179(hj5cb<YM|>X|*Zt;!nV$-{`>{MQ{PraWDq-)YX2jr%&D$TY8X77><?_sT~bJPOkb8p8LE
-xuQ2Pf4IMZV3!dwBM%0|t~~k6Vy55CE|hsrQbNYDu-;hxEGoI4^|-<4d$-;J0>V7{`YnrX09sYuH!BD_HPc!~@X?2LO-n>lhd$M2
-anW(!9D-?PFF3ODO1hDSiNUZ@dSXm-s7qDWxT_EQ2u|2pInk(^1CNcH&AtWNJ_+r|<PkPZubJ^@qu(WAA`5j^w0eYhtmwhW$_eQx
-li-^7Yr?{w)VnIkt;vhsg6h0{_=LO&tdH5-J&{S4VgQ#@7!ydAv0svddk}w)!M-NASo3cOF%#A7!SN}G#yP|ZdV+P9ln(zqd?~+m
->Ga9tbB5;dU4JcsE6XNrdR(eFw93_lK`hY6egipc9oq$j4oUi?*T-u@RO}B=<jaBn_EI8gf6TfI_yX~JW$#;!x1Xh$9tQe;n=)uw
-iaDR6`7R6Q`niv<3!2DYP8q=bvAI|Bhz(uOW!MV{VW#QkFxs{`HZw}E)~+t9v(tZWO06I0EF-p@4tvW_T{hpNHz64_s`9Fee6XI~
-*H=c!Lev@4<iqc+UZ@{%O|WD9DN6jsayLD?hKmHp>jtjwysO?Yc(knDHf2{<j<19`Ew)paeLc=57w!MC8;+qkEgEbsqiIgEdo;LD
-Pg+!J=#wDvhilJ+oq2T4O}?lea%`z2{&GOC`g31XI?IKG)f0VqlS9cP&*evKABG<_FsEs@_<+Y3j<8M7O0sdg>%wRnn_wC?*U)x&
-&4|OB6&qm%L~H@X_TF<bWf{w89m^jiwkLrx9G@E5+A>)MCIkt#c9&VL-lvq0cZ5iuS(WlWcJ=I3e>TY#QJ+W8yWL5uAb02sJA%uP
-Kq#Gf8gOrXwnZP3!a__c%K$rK7ouc<mjgzGIXT&hxTr>s<MSw(=GJkNoycGgP{&U?{1bJlNpIX|Ev<gF<x9iD5nH~ESm04nwtmqt
-junTc(RY9f+Bh@6k=y$$uSt&ob|%A~-M?u5BC~XBV;)_T5W5Kq%<a57^xC45tM6vcmfL>mUp-sDor#=H(X3<-kKILUKelf-@>=Y^
-cfGxLKJo8TZ09295fXU$yh7fJGdC|41SiFAUOMPk<0EFawJD#t_<H+qyft$kGb+}9jtx7wY{#ogQ$KwXU87Q`wEKAT_-fk3sc(3*
-7w2Dk7M!kc!X?slcMOT-Cr=uzUpG~hVEo~B5zB$kr)s9Ux4Ti+Wkl4j=dr7M{yeeI9hA_Bdx@(aK5_QQtZhxR?YbV1h*O89Yu>|m
-lfrXjW_6x_{L_zf#$qEHAsYkBy1k)4Sdh2>q2nXpAt;*+b1F0ZvDf`pcjL#i8BAww!KKq*3m)t58GtWQWCJ3Ser{bp$o)3h&qg0q
-LR4b$FB*UGg<p>aQ=Cvb8JxBDfZ@YKpA3DB5ke~mC_T1DJx~^i`Q$(-ZuZsRXO%YHCi9`leR)z8@eY8@+=h}R97BR;CR?XD`v5G>
-6HlIrKm==yP%+M;;2PzNsx8z2lku%Oa?;^nfb+ZNj7@pu^6FkU>)9jU-GYrrg`M8&|IJcQ9YU$Gb&7ALbn^#XZG74G^s9Y0=zlU%
-c3=#WVT2O^WV+Y<3Xkx@yY{4R{<>pH<Idf)U)FZvp@bq0m~@=k@Mc9gUUlZ`Ht)lQBg3CF+Jzef5E0h%JiQ>%mQj5F`--TgG2H&w
-A1OXgkx<Et=Py5eI(J&1VY|P6QhqdB*m+ZZHxGntSuo3M{KWcAU)+qcM(nkSp6+FN$czsWa$4AM`K0QcN@e-w2vaogsN?WB2CCV@
-2O8G|WG;B4c=+R;-%9kT{ZnTHa-o}EEb%DceMfL}bl`^4<WZdk4B}&w_;T+*F`KsU#|__s+_xSU6f&~2aqfsYSX>giehFHXBjFI9
-P^SZV?W}sqpG>yXuXQq~5j3UnIW&Go>F})0R|f|P*@UR=QyxC@yX&txH!Ph*R7`UppGxPiObD+t+X1TE>uH?ZMNZ!vUEiz<#wkPu
-$Mp`&(yzPCO_87k-#I2+-!pFea4W)u1;%!->KL)nP(VC=taP+7X-BwlKoXTL;K&He$^b&BI6;wgb?~X?6hxbbqa!CB{*|clGy{|0
-hXGrEyqH(A)BMRM{KB_id7tOmlM)NywrX`q=J=myyp9h^dOxY_oxTmdnW4W<bu=cWqu}x_$c(%)tIUo0xk*>er)`V3xW8*=jEqkF
-rXRbN82>S~ozMHbE4Z6Ne(D{J*->yg%$P<jbou)T$K$p~P7aWY(>7mv&$)Oe{a{Zca=n*!8e4FSYuZ1?JEk1G{wOiLNiWNhO=wU4
-o}0#Jbh+{{u{P*>@uwp5BaI`q+ia^3T(4g?K{l{xLf@OGn6>AfJGpZS^{Ilt;K;_)zw{r{K93x?fB%V5mSQ4;!0SeXr<K>+=)m^%
-c5c)3lij$4VRExigx9|Pqn5f=+&dn(vd~0Cs7el@)1~hvYagDf)|+;<oh_RXmeQ$^MWf}uDbOd+<xvVQaWFe^N?+yDbF#yo5`v_3
-BIfmc(bn{;N%T+p&sj2(k~R+)&lz9Jx$m3?(g;qvI@tSidO_qmV<lPZE`hEn#pVr~Bp`R)Ja#lzL`arc5gUcT>)jhCbC6)dnFVT>
-2ReedoCtgm_myx!l&0Yyg;-rjLSu8$DKHtAfoKz&bq<~m|4J;i$O`&8dt%||V+OB!Rk{w~I*g0Sn{MAJK+Gfx92x8>A2%qWf2yG}
-i?&h_&S6Ykwxo2_{#0u|AuRdLiF2F(C8~Yl!c=)IR6RnRYtrfa8b1>jA#9yc^v=B$XZmxj*^EywBg>vu1^BL?ly1Z)Xs}0}myyMS
-9qqeQJ~jR1EXm0q8+kv`kx#5O&zR`%mjDh{XfS(f`BNkIQS%M`tw}}9-6P=keB<alyoJ|2N?xooN%)cME+mvB{UehWtp+kp#Eo~R
->={sER+Vo-p0;yeb#l4ih`5`(1_2GVg1aG(T;kQDZ003VMr;Uncn=S)JW$j@PeABT!})OaanX)FJC=Wg3>G_@FbDyv*LqtDyTM^~
-L;dj^L)`>SA|mV13A3EWej7SxW`fR69I`sO=e1B-7QCo&ll&YiASvKSRhQcC-1a|SD&r9fVYG0~Jse8-&XwH-`eZrII$2N$>0J29
-2s%kZZ@s<@_kT6N$dd5Pfg!wGpD(tzawnrCHeA@&DMn6_5G1y&eLGV*g$zFMGnBEY5D|SKVbW9vnTCp}sJ0qIOX7}>q;&XK!Y-zg
-vB1r&OE<SJ$;<BuR&4vQPco4v@aAwZBKmt_Y`DL}hl9nl&s)^)WeVJ#i#)Q=4)ik@GKu98Qz+uEf2_B>)Q+FKMXw>(^me#(q0Ed$
-CtN!I=OfiK{I~m*TAh{moHnAzano7S6tS2}7!&EwzVBK(%eVdb_TMgD;yur3XLi=mnMbN(OM9HNu8JvpQo;)9u<rZ5h3`1sr3yOX
-)WF**?1WB>XUfMQM&@}7a<1{6*lc32y(Is%Y*<#~>Ha5PH|C8w$<JU&C`5E+-Q7In@mY0=J=3Ef=9n!3O>jEF8BSjo?%DIGrvDJ7
-_p=ESCy+_xrvM32R}VZ|C@<jIfBFoF=^#p&Bv&g84GUJ(kNYs-0!7NwF6XS^GhK!}y?*kD_~bC5whs8#xRl9`)mJBu?A_j#N!lsJ
-A3JX=ADT$XeW4WMgw3*vRkC4LUxAlvDuc9Woi?~O?zRk6xapHU7sjkT=5YLaNv09Gms-5F>+rN>M>&r;AS}|s$yCY1iP&=^eW8HO
-z=$vfHiJr0e^Skd;z&zNEUhJ_<0c*cT`-V`j5#qc$}Q_Sqx-<e2L{J??h{iq+SwD=ritd+j7;}?Y#^J|KSl7YKbCg0aZbpl`F>)I
-%!pVP)^|d6p+{+4Znk)lsF?HN`^Di$L~?CGfh!wd4r>}RaP$#yVqv4b$BmxDlYEn@G;$S;3+GlQ`wcq!vHi`?dN+Bp1-mgrQ<z-D
-{+Yk#EL)U&qv_1DM&H7<9l#C+Y&LnS?Yq}sJ8n&iEb9;&c5Lo|&kol17)spskAsu0Iw$*{6L#-0xSdZ!;a~xuyrBnMLd4v;CbffS
-tu~`Jyz#K7l5h6q$<OyMkD1od@WI^t*9|dxJi-M7yk0!lpVIx67#hA(3FV1NGZ8QxF#`=NVt%cTdS0n-j}iGafTb->=C?fJME=+>
-bA;M`x`)`CW%rT?m6XAK-RR_gp6{MfY26<4_ipWN%R>ogjylNCL@|W@ri;4ly5^N0ZjK-5#V8#xlGr!^fH}2$b77g6i#5qoO=En-
-C{HG068><c1s_IeDn{45yvoM}nv0BTOeRgMW6eFltvE?XO*;JB!D5Z9)7+}F&fAUW7gcyJs2Z9xvvHE)6*qG_x#C98Ub=C{^KDM{
-y?1PcU%E^;`1ICwfUv+tOvDNRvIo~*e*BU>{c8S|<eOtIFZ1sA^2XSK`lNINFg`c&O`8nm8-ZI^v~3F`H_q)66z<6(Jr}HS&;9th
-y>}We>SVCyTuFKKw!QN#^(cgz^7`vYsB;pd-`ERll8sAyReze99U){9<k9E;01qtiRC@8`ecfjprM$nj+D=I$cIu56bkE;YYaR)?
-KYKX1a(B<%5bbFNHY-C0U++9=sZ--r<3V;KY~@tq)r@__+1IYY@Vv5ddq2)AvlI|{dB7CUo3W=rXzkoD4};!IJ(y(Ygqd?h*@MPC
-oSpb_n_(>^A!|%km&Wv~8hGm3fFHGb!6=Q``71g=d-*!(!G>g`V{8#AFAd^+2s(e&b`Lk+4kvA?W4j*Xd3(N?n~X+Dwl2GAc-wMb
-7^v^06^kxOHs`u>Q7+k~lesY`(2xru6v9={3N(_a3;z*Y1BMbti{u0_TDNx4?i=bPC>{PC(bUI%y=z8whzoZ}fLPd+({970g#+eB
-hHzP=a8e$;#na@vna!?M{qn>&QrzlmR~`XsQcd~9?me)-%b}~CJ|qTux3m8ADchs2U+1S&9++6t$m)`BrXO7L{VJnd{H(XZiFin3
-vG@4o9wIXJ1L$R@I92<=3c<II#%OyFu1|kz<l>@s7n^7IiOe6qI~{y+{gU)Ue#2=efRbW8DUq53?0EPjxXZpu&}Gq==TKwlTti=1
-Hd$)n%<M$HDO>B?&#K#En>6p&$vizFS!ZF~%|rX{wAULG_weB3OEqJ%luRNS2(U|Ab8d6LuT|Fz1NHC)Vk;`C`7{(gJhsZsyIaNj
->yPzU!8~Fk5s>#*obTs;$>aS3v%Wlkl#HOXOiF0dv*-4G|6}P1iik`u**>9?f(-7vEV%z2FPN+;HQjsecq}h!<An}Am?T47HkGHI
-ZU16U7}J*gJDt1O|Lx&X9i2rmmpCYC|Dx=8M`Mn<frN%Jqk~iq9upx8p!?{{SPZRK2T0U?k+n(_6=_vfrWHx)Y$+Z7{ZLvf4w>Dd
-c1@r3R{_2DzGS%{n#MiR-HSrgrjVZbwe@mt{Flz9pm5C1)3L=humrWXMJW*JFXWr+4HlL*QoGL;Y`gG0UvxsLeD7zD;p7!;J8WFD
-*Y#uV$_r;_HwH93IxD)>TfhYg*8>>2^2CvnNwe=5xK9eqs(NrM0`s@UDCEgQ6QVrq&-y<8)m}1r#>$b0R`ulZKqBV@aJ(9Fb8C*{
-oa(ZD(*^=5epDj_BTrlg3>FP~lf2w~_nT1t7cj!XwN*uy@(r9$dH2h34oDby;_f~HQ~PNYS3o1)SKJPrR1{Fve`^=6R#NiYLR-3Z
-<u2#1+h%hL0<1|p5HP|vtSSI6MRq!r={ZiwA<I;5M&j!qTpQG<N2iJa8;tC;u-*Hvv)_Y@c0)K<-58`%^A))FX@%FgHS_ZQ^~sMs
-B_r049vYV5XU%32L&JK-ahcYJCSo>7ICPz17N0I;vneR?mPIsxj;Wiel71Wxs*7JiEnEb(s_&_*V4%Z)3<_#)Nc$fuuRCEMa=v^W
-<EP=r1CF)@1yqi<wD;s&L1$TRE~!iNdd)ml9x%+N*V2WC6P0|@%m7TUnSL3--{id^=-}eq3!!FjA5v(jA4nrtMDa|)W9u-ftsZaH
-yo<LdKpSty)FN_iExC2dEK$(w5oaHcVGVsJJ(_hW!zdDEl9l2@{KpO1>;8x{WD!r`Uh^v0X&+yoG#-E>UZQJFMG0$f7YmMLmoD!<
-){Vg+S7o>H?-W>jhn!WnC%u;B4mR><;$)q=8CX_`-`7il6(#z%8wVta^tBc2ChVi_W<2R}>4^8kjj8>H@L441Ip$-*bKl|fMqZiM
-u-4szMr5e~Md62UiVja)V&XC4N`jC<dQtWxs{LiL5tp3&W(u0KN}5M&CvF&NvHM|@m3w+;ZGkuAE*GBykz>8-hBo?y&JApQ{5EfK
-A0>mu;gf+`Pr5D{=3tBhRGcjHw`hcuC6lI(ZX)i{$(qen_YNd&Bn}HfT3JWhdN(@9PKW<6u)cqL(Pe+knxokGHN$ocy+5#FMBbbd
-S4WK0NPtbEo<$DbX09x;tJ!`3`I(Flz4s2H4D;t``^*hKaB9xl{io+&nGst6&ab>~v??O&EKN?PfB<o$I(3}gd!=%;+gR?fak#Bn
-LVx=>OiL$^Qx_*(3hn+igfE*u<k}O{T+VZ;5+ULn0ZYcw8%`;)aYx5oeNlJsYpCJ$cqWr{p-yZpUhmSl#ptEa_Z@!kQ@y5yh)J&w
-*j)T%m(j_m?qgj;I$ob!*i&er^>;QV8dvr?c=lGxAz-6vA}|%vl2JO%V&k+x<j0ByZ{Pqux-&+y(X01^&5l?UPygb$Yx{@!7>9iC
-<DRcrH@SK_G|(w@!V6=vC>D_8Z0S~Y;6`0NtqaseYs?6w9ek}Ao6(v$DbJMr5qMX&ePYptnvVVgm`SEKPKl0KJwG8tDTF~{TN3b^
-F)`RrU#g}@;>^+B?lLjG*{#+b;wlzWNvXW~<tVCWEo_9hegZ&kC`-2vboh71tId-q$iG@pDxU26*4ZxBHGBf{(VE`@VQRm+79rPN
-H;<XRZ)mEO!IY-#oqaF3OC1Y^Y^^Ktu>3MOIX}efEVy?{K<QRdV8Z=EsTWLYG{B2r375X@y3;FrzwPwQ<vtl-rgmEdYcoWEnqRpM
-H!`P`1-$E+c;rm=-DyTrUx17p0-k-1kM=2f8?<~5Z^TAHIHt(a=W9>h<`9w6n>BgKqiRX&+|$`RuJU;#PXM2D-JV^&za(K1Gi!KQ
-_@a=$khTMpqgC;YL+5VJop-({zi7`Ci5<DO22}NYe!BrOooN<7V0~Q7R0@~07whbIy>TyfUg>)N>&4yq))4916(60ue&8K*x?zm(
-@nON_z8z3<qu1@9koAJ)>xae249M60;?p?cp}A%6xL6w*NE%bJ1AY>HFJpHjC7VLpbg51O`nWM)%3^4{TSf9vF_lZDp<11Z%0n0^
--b!AAXfO)3Vxs2OSgiynT^UUs{zEZ-#EY|Dt5Lits{7(d?`QGjp<jn?c(!A-xCdvw2LFue)_>xK)5ZHH&9+E8kbh|0;`S6R9RSY{
--=?-tv~Xb3d+{5;&9Lzr8g<Rnq~!`Zci<si1WP}ySvcs`x2&Nv3op=yDM)o(<#Q%4Kptd&TeWw$ooS8h+R?xKF$tAao`9w=W4w*7
-XH=$!o*LA(`rTO@3~%vP?kKwr-R+<5_j<E6m$}Mu!bJ;;cFoGS50c+03EEN_o3YH#KD;7AL7Hd4+>;kO)zgp7(qnZV7#J87BW98;
-W!n3DK=#JSsF%p{_T$~m^tF;wpKFGbY<l!vyyQ|<!K8CsDk<<lu@kLpUd%t@Tf_~E3nGPW;A7s96EU1VkAt{|CMH~x9vMri(!RXB
-5Cjo&SmYkxYeAkOKTXWVP&!5wPXRh93bG7jFoeQna1>CGZK$V?4rwWxZlq6bF4>}`9x4_3tv{dc>#f882~2wFTlmxgSa*xc{JF{c
-)u3VgH!Gx_Elpe60jxYX^lbM1H`!l;BQG3_*)y<vw*lclG8|!TkAgEzmj~4^zuouQT83?Xzv}HXglxTIIA0sWOf{=t4%y6>Q#W)o
-sNTJ(bjo|KnJ+^6Qb5>-PbF(R#L2=tG<@qQcYU?+*$fF=yB7DM*(-KmdUnj}!Rmf5I<E6u3<#N8qu|Np?FK)q2Aa*7yYiG^^uSI?
-FB~K9YELc&G<zfRDQxd=9npl`=b4cKl0Z1aX!0w|XSjLlqlR3;`0)&~@+PpU(Pl((yF9lKIJ?84)Wb4uj!6IQE}xcpTGKZ&BDXm(
-<F(ZA2v7ZRZ;XC%<o=;Hs8B(ECO3S{rmsQ`7LN<Cz+fhYcwv!V*7gs@BYd6tbPy&vGj!VZyne2ZA|Be(1@wGIo}I0LhodbV)Y;0C
-$HiMWo3Y@s@iv`h*eXtK(=V$nP3a6N9sW}R&xC2yvjVCr7CueSn~1yDv^y9X=$k=l@%ZjkM;&5xQtZh%F#sNUX9mcrI0Cth5OK8!
-RNd<}_Grz9kqp;Co%Bq{OkJzY>SPiKYxl=O`&eg=uio|fl2=u?u6^3Ct6OI{4ijp5Xxgm4XL&}0Y01xEtAb9e#&g1kT2RT@Ou&4=
-+0LWB1Upk-cpdXIKy7Bql2PsC_Qxle4qR~e>o{S=@${i}!*duGT5gma)vGPg!w)CY`#!#L=@&E^Ws{UMf6JMv1sFSe<W=q<1LNdW
-8?Ab7jJX7am2){8&R3s*QJ&$Yb>TKYT{Xp`ll`o2i9?G!II-kfv8VI6l=ojaG+}!`ZvzfQ*5sP+A7kD##Ku}-CznuRGDJ1cqoPX!
-2hryW=@hcjAFw1p2cYt)Y)u_>&4Jxe4g;p6INZ`1RAs(VU=(WY!eQ$EIjyB8xNVC*oj|U`{}G5rzblx(diy5xyspWkT{dM`hKHeZ
-vt!s=?FVq`&vN*@?cLndHPi2Wa~*xOjCY1z+l$xI2I{?R6xRR9=U!CXkNb|?JyO`&`;ob~2~W!xcda&`rk{Ih(J+3$mBEbl-9;~{
-$ztt39dIkzrT*aQWwf9`<H?Wqi_(Aim2<Vu8Sv5KV8eoU=Sz$HJQ$BWHnLvlIf}LXs9@Wl2sj|ycGF|Xy%(vK#@SJ9COOxmNPl>F
-`OZ-TPs}K}CXiOS8zH2a)PAVd5%FEU^7HrQqt8S{ETPlMD>~cMIgh!+pSIG#CKqvcab}b6q3?&BJD;dnh-aNYQ=*VE$lbW*`!-Y-
-yPMrkbB9qLgGPR8fobLj%!k>Ld<KS6$#8Fg#`$(HJ6<LP0koyX=!e@K<Mkx!bfgx>$&A;RQm{7B0;&PLE$vY8-}__fSV@Qfo4A<R
-1nODea&3>emDU@wiVC6wDEZN5<}D2~*U!W@<J40|eH)kOFZyz6N8d}i(k~GnEsLW5BmKnt2j_Pu%#U2<o!QR6|3*LlSt?)K;x_(N
-yD855)06vKCr`W{646Dp@m9Vqs3kGKm4`j9a#C0CJkY<sOX#R6t7jXAw%nfsRCz4%(*--@wUPVhSbj_Ew~C>sCAb?i636y@cFhP7
-o;F**c8;`mGK)%*XU4ZvTWn5P(3h;+vu@1e=|jdUanb`)tU36Ae*MF%%-RpVuPrb^{k3*o@e=;U(EAB>UF(m}OgD#_Vv?(OtsVRF
-{BBCj!ag}p`Up%V(^R~(>2V3n0byx&<}3<CX8i&38AC&ots_m%xJ<Z(ea3bSmip-#aad}#o_r6!Tz82ci|k~ffs0ViV4!W9`N`<?
-wgUj|x97h#|I@j6I{cr(lMd1&?}iILcS;Be{dU5Zn%Lxcz{frWW@*3V+2`*4`0hEn`0D$<o*xs2^%{Suka;nWCe;424_R?+YK%*E
-zfji7yadBfb@SH-whQxzDdhZ8gY3$nAlZU5<B`YlH)k$y`057ebAXo9uPhb4aYM4cEpnm3hH(Z5E@E=+3bUNOic=H&<YAULJl45V
->^pngV1(ST2WIAte*W~!ijHNb8~YoLr4-3|c3LAveyZ<S&+{R3FOG`pAQCN#O*3VXcYN$<Wk-3x?r-+ayBXo;A7aQ8k}r4l*3taL
-{Ns}n$_y0dW)eC;HnsF_Oi8ZJnXo7opep!W3?ge*t~)r@YsuOo0fR$hQ?!|lK$-EH4dqHH2Gg-tQqsB&6U~$Wh{3HDqsbP=FrsdM
-+KOXL5EKHSHvXIH+7S3V3+Z@BhyMzUUE5dOJ74cbr&(K;zDU_Sb5Uc5l|7uNQV^{}*L7yZsqfp{J$G$#F5lP`n`&o#adgHl8miT)
-f4yHDk>q}9g!IykA6MdKpM1}Ze#5utYQsWrKCd3Am)Em)csJYoc07lU=c6(W6)o3~`6V+CIU$C=e3_XUvUS77X;#B67}}_T+dEFK
-@b_AB7T%OFVYu7w)7LL{)z_YzvhvW14?UiooceRw`EPFa2z4M$n`Kf}`-QgKF!6hJ`e{@5UOqCBt+sNV|NQhpNqep&t$zeorb!^a
-x>A4!_H@5@z3#azt6iAk#s;WVjCA2f{#a{sx@XC(gg^-kRF|+M7-DyXad6_8c0qDs8=~=d@EGP3AQ!9k?-p{gFLLvhiYZu|z6LJd
-Qt|K3n?&>nckT}ZItNdO{~Cz<UEP**#k&a|(e3%rElaO}<MNYiD)d|ct#G?!r{`^K^tJD6cK9flKogaE(v|LSZ4yDPi{j^CwI??>
-VdbXx-y1S{&_cRw#`;0HNE@m!Zcprwz2k0sPZMyKb#&KT?EZ#vkIreigV`pF(_{+Dgp<}2O2F#C_A5J<;uO-@_!2nh0zB>LwC<I+
-lo@;KjJnNtu+}cvY+H|@n)rFw#&&zut!ik@L=!_xaz71Npjba{<hiDNml>d`Fvr6N1Nhods>w?NqW5hZDw`{_b+QsuL4<VR;v$&4
-tD+e9eE}0aITP1r>H-m~*~)jUM5Tx$Wzt&}HwmZQG|6(IVFDVxRrW4$#kNZT46t!3(%O;BYX>3>l+rr4S4B1$4QU&2sVU{#cBHvq
-&+jtSZ#1Q2Egk-kV$<cM_ba!sy4LoqIJ13fcB7%vz@z^tK`W2U^;CAiy|DYgzzsc@#KwMDPTl{S$u@M5Y7_k~%=Hbsdv&^z5j(Mc
-U%l%_LD8iKeR!bO<NNxuL-+cDuMP(sy4`Ne-K5fu*2(_PfVMJ>SK5$3fBqed4vR+($y@HyXF+OZsF~If>*#WG>-%fhZ`j^&oV0oU
-y#o${ID}2E&wb-^hu$blyBfju-Es1b0o{f#AxppkE+-1l2A{N{dYVkV-`;}3=2H;zC6_)i`f642{zT&5-fk?EPQ$btZv2V68<%?-
-%oyNh0E3j42uk4br=BB_KK(r`s3-!r5`dEDN!#~xwP8}#1(;jhIAv&WCtDW%H!rQHgDsn(9%;=dwrnQ+dtlQaM|6!jb@(rab8W9~
-yI=G<5w|mOXUX{oqB$4Nb1d&}$GBRLEIQl(Ior`^*BsLi2fD8jBSTCp_O7#_$+fZNy`6V==d5XecL=K&@7sz)*i-hGrzKW^mT0O1
-@Ap=WH7Gp%bDy=JqTPa>@i%++*XGv%w~_^EKUulnc#`WaqtftRYvbBm7;BRN`N6L*m`9EmE$5EtS$D?Xw=0FBgvn5Z=i9(#cW2fA
-+C3m=zYi-@sq(NGqz(A~oapAYdR(x#c&yCNTn`6OZNi)RuZv5Hhdr?0=AmaI=b+7vQ8Z`OkG9(W`pM}iP+!Pb_p#H`39J6i&a25h
-5u4XaeNy4|!p05;TpAZ|>yR~eG-Kjy3~w8;WI;z+81`GRCBj619|Hb3q6^W~;lCJVO;f&I*}G@OmdYJ74=-st0qLjhzuLfdM77~g
-kH$)c=Fw5b-8W5mcF@6KOr7ba@4t4$QMCE8WfhBe)ZV!8^OoqYxc=d^SQpBuYb>Ews|IGTTz91Q#;!Y6d!j-U7uyby%*+l6G}SJ<
-HFewTS0CzK%rm@!7de+Hw@U=}D2trkdUElmxP<mS9PJ7Z0kd{0U~?LsEc6X5T<z~vJU_=ZHnG$BX+8=OlLZ1KgLxTN?j2^U&s_W{
-Gr}6CGE@c=c}I)Sj5d6ibmWnBlmi3C@m5aRIO&y94L6W52a(DXYn2iQoUXicK^SPOKtQsYss{H@nfh8AsCy>2v6`&BER{I=yWnkM
-_*-~^8k(Ws0sg}Q9d!7w!EukR-Et$-g5m=s+l9wRbxs>RY~{&@(^=Y#Uf_bKj0;!@+$@6vV>)*lKXTVWT3F|(xk8Mzw(P<@Q^Rso
-`sDV@@7X^+$5G#D^#1c5TKpf^1i!3^+{Em}$Ur&Eqy55#1C6~H2HF@U@2uc1VQIdua<=7wku`m-?4mGG2$EzIm>ZaEX93v6&z!Q*
-f!D!H#8S&RWFgNaQv*>z?<EsQP<(pnNmbN>YU8(!WJb}&D@LU|Cv}HJVjOHK;tiN5j$J;`E3s2YK1V=@fmVBI6PEQg&C889qOqAR
-F_vodlJ(0Au}0}k6mIkJ73TUnfH+f|2uQ%&89*5*@;kL4>c&~W4gSdx@W&AyOX=`mjIC26oJ}nBOl2lgW0|pmsfDGhdt8USWCN}E
-a@-Wg=%A3IU>i%U%$z)Z6H`adT0X&9Te(FlGL%^=?M+-P-E5p~EY0{-qrgsS3hlZwkeDfK4D6M*3S%Av(X)#Qb^sI*+1ng2li4Wj
-WR_eBh#R^EMw`(Lr8r6<*Qt%%PHaZyaD=V_?YwcGJ%gf_fJlB6njkcVL11uz3D?*jL}@Md5?~Bs#-`zc9xP)Ua|Vbbtvn{w%re^7
-9<sC3<3kAA+EufP@v>mM*z!dvh_vysJWWOJ)(kNQwpO21ka$?(5*&uwjslj5M4jmP8?~s%fIl+Q|HPEiL5Kfh9P~95aycv(i@~C^
-=o|)*BM?bVE$xl8%1}p+YQ4b-j?pP>x_~1U>l<781V_7b$mLC?F_>%)m(LUNBs?*f&!hl+rJXSuo((V<EEb!~;j?*kHiF_Tsj-5G
-(P1*`Q#Hw9bD3<6f*?YPp*|DfVJ!l+YK}u^Kro%5CpY8)Od$ZaghaC0bQ%C~xQ22Crn)s0Y_%~)qk^zNXe<?>JQ0o3CV2!zMPd^X
-n<*3`6r@ceiAZA1r}M>pfP%E89b+CvB<8~SZ^HmC5wkHIfq(l{#Vovy!$=(bCu6{$4C$bQ4y}<QV^b(7j$#Ogs(@h>j7nv2`9iI&
-V~xS;svii5z^Zu)PN%V00=a>akfa$1g;mB6M#ZTVs_H*n#Wo;~BVuYBCSeFgHBZ5COkIf$!B}hthH5=96;r6DQPolhA%sTf&=Hu@
-vZsYmQ3|3iKdGWO1`7cxcq`jOJp}>?PGd7@AVx!4D@JOG9iuYXGz_ECz~45_a2k_EfmC-3LTyxU)i@Ia=;}hkZ4DtN6NQ*m^bhtC
-3NtAP`Um5ONrC@32ta=-LFr5>9d!8nFlVTH6ho>9sB&9WfMFPcF`P>F9{_knhY@u&wCXSzK@d#6{Mlrv0jN4peFX&8Jk&jnL6kxx
-rKRT6)bm8#BLu7Hs>STloD4S)fGQ%y5m3E7NH$*5+?x6@)ytwPOR5#E5K}OWsaa1&46Qh%xoNoSR#8Ot|F#NI^Msle(LW@WpsH~Q
-QnAr*Hj`QlgHiYo0Rb?G{K+Wrr-K0WXYmBOy*nLr_y^#s+mdV0y!%A_8-lefo6;uFUd>5rHdDE77~Fc4JW+EgmGz~)K&x4e9i+NC
-+)|RQ%~bOo2()f#LWWRk$Pj4FA1zZV{!`7gUh$e4^(i0#{UJ^pY;M%9J_G!d@s`j8Etf#eL<#;0$3TA;1P=XK$vNnMW=ZLwgAQ$d
-pTCi4(NaDe`IChOYAECHt}yWLOoM;BstEY^=l<>#_@@(p!>ejO0sNm{2n7G8Z}zA61pW`lbkISEe+2j+E*<dy2c76vr4Bmi@K-^{
-Bs%DzgAO|Apo0!N=%9lRI_RLo{|JQ}0sk$dAKF93?7yKWY~W|iW3nPw3;tFZhS{)Aha`U|+;xx-{`c+x)%_9vZ{gFWAe)}=#%B&c
-zs$;=?mfmf$fCD73vKoF*?#^;uTw)B`NL|sn``dvu3q~o&5+SL0BLK|{qmUjLmyY{R?Z2}x{*8Fj)S%S`g!%~Bzkh|r=y!~$Iy`|
-wX+ekP59FK{XC0B2lBhe@E$eQen?f)+sr=mX*YvDr`!5B8?MZH-(H{IM(y8px$^n=(j12_qSKA(inb@ZZEmoSflg)TMpMEKX>F#K
-Rj;x<cAF}b?#>f4+FWqZmf9c3uTE~T_prdx))Sed$1lteoL@ee&1n<wu#lQ^`Kz#pz7yPL+1Rc(37+6I0}=wQml~clr^8{`7oxUS
-1MfV-61LG~Q0uMKxwbUNND966?nJ~STbTjU`kvT32Qis#Zf1=G*1CVOD2U%Wn011j(rU7j-s;Z0T75j?mQ%E)2!U2HCpzfxPsfoD
-^94Wdj7H@5&P|@VbWM@-<8FFwS;YM0^YvQ-LrV=qd|iO;Q(?BhF{RA`f)%j&5F4j$m5(cyU3@pl&yj+)`7%#g+3<1j)>VG{HykU>
-P5J-YyYGM~uDx&IQ+Kvkc3D_@2SKWc3Wx<n6l@X1j$&`vdyT#K7Q15X-PnzqXzaaTqcN7)TTHAmFPM9u%h{d5=ic|;CyDuf{Nvut
-nKL`P?ELn3&YU?XPpKn^Odh)9*|%Yp7pL0~c-q)s6GW3ggd1#r7t<R?ygSnBiLxcFB?mz!tnB*Ls{Ie@T#0%{`P%)0`uFKS=2Vxr
-FMm{5qts-zCI_ZRK686CxIb;S8)u<DUZLT@8y20J=gAAwCHd?z|6d!ZSi5l<J6Fc++!d6fk&!?A2d&*Z1uH|y;7C0VJi6tz-dRQj
-#<z#=mh7x1gJmnz1tD4>K1HvRLl|dba6Oegn^hJa?Xfc~ktzCuZ9BRY{iMePsfxU(SY45KVlMKlBxf9B6M_@`u5#<Hn3J_6PHpRV
-BS-dzKYRAF)t!8_%y_qI(~&7%ZZsG^XzE_4DQndA3$FU2U)zdzZ|unaxmk^#S10Gk|83$>laZVZ=~cP4k4`<>bKyeYo26&ftrejn
-gV^iWIfhQUK26FF<u8^U73{<ll}8)pX)`9(3<#guq07k9MmaGE%ergEW48O8Tb3DHM#Y&0;u@a5*Y&fUW9~DKM=y)A$cZ8^Va#%>
--4h?@mPtkhQ8Hns>Eggci^uKtwvw^r_=T9{g^A1Dla&hM44AyRhw@L}r>zX}nZ<W`)kV>{1}7&zsA2JU-?S*}N<OVqi>vo*A2&I%
-t##;=<3U<-ErwdEPc*WkJLP3>_9gyO;om3fioTvxrnzVZxwlZ{MOZac^uflWZwVI#{J}iXr>Mi4>~;QO^4h3Rv+A_WG}qu%#I^P4
-aNmZHx;<L;d5^`PR63n%G6e_7h_vN8KW|KIH``||j+L9arTX$w2`2JN9@{_HH@#Z!Gr{$lVea3SmUkf|L+8fF?*IIyp-jf`@?YJ%
-P}PHMxHY&_E%N-<#-DD=YQ67JBTq8TyZ?62$R{OBuPoumxYi8R5N)(sDGM9ruRPQ4>-JyfdFhGJ*XUfeoXKlb7tBkm5~?n`5GVC%
-Id#dE>la6l?{6~_RTf-g5}WI`jEsy>660X2pU%k|zB+V*-bg%geC4oj`B+Yf;fd9$xYnm8kJ&<-h+Oi?3ft6#3XH7iXWp%K@>o|3
-v0K>QH^bCI(Ko1%-xErlBX6v#B}U)#Zp5cWtH>p1iv9<ZCHMo2JeK-k<C3i|3$B+?JW4&?e%U!U4|2Ao5fdl*&S`&ON4W5$$FTLg
-e_7hzRZmO}Fe+TWf8QXFF@ukfb<UspYI(9N+0uDFblBKZLr3k1s?b-v^W@*E*!4WQ8Qb1%+F?e^!?Imn?jCR9ts^eIg|lu?|MZk*
-ms9rfm@?U6IwD3qsL;tay6vDhZx<fFI>_Hdq(74*J0_;L&$~HF-770bN915<o_;&ku>4il!ab9H%tWRA;|^4>Y3|&6Ta_{zqDu0R
-`X~D&-X5H9v+zYL^#AtNqSiaTLlemyYg@%N^t`0~I%gu;i5<V}-ZV=UUQsl3^&TaQi;=s~MR%-Mcg})VWcO9f#ZMRd5WQUA)Cf)_
-eov~ntBD?GR~4%$Qmo*Lz6M+L86d<c_(MCEH}!h$N1ld5CBNb??da9w`-I9WqPK%;Q1Pjf%`Xv{*!q0se(!pYyqn;sBoYw6fjOQT
-bt7hn_WQzm*sapaQmzUj3?1wFj4j{(Z%0#4EN+_|JUZQ~CW73jY~?y>3wlq_9JRRrpqCZ>$?Rr!dQQkJH!pdO%R8MvZ|`9sVnp>V
-4flOJ*Tw2%9*~$^QbR<rwGX4Jj&$n~cKq_x0d6Lu+DUoF&p%EbA?SOSiBb{4XkFzw9(8x`IM{N6#fj(ya+RI?v1Z#tdjezSMf;$s
-)|vNR*ME||L~ADE(Y8)6H=XVm7|#<sha7mg_riIDg=igatNhFGpeh2<Hhet3$EluHqGj0i&ghB}L}oU+PPCJ$=q}M7CRx!we3MEj
-8kY)ZohkY-HjPXQ{v<loDVI0y&AT!_pJi2lT4K>YMO&Gk>|+@hd979R#8%5Y92~_3H86UVk5rRQww8R%o!z4*bc$_zpsBm3CMbvu
-VpQzaguR*$In&y7P2AZuwvU+%8Pwo*4K!&R7kc$CpHg#DP}zcm7rpdu_kKS7#!O$`kKdUsYb~xaVj9cM4Xp3_o^29-y|b6Os!~N%
-G+(bB;(hB~+q?BHt30@(_r9ppX4m#3dt6(v-c*-Y6MbmsYP4(-wt4srp7kbfx=~JpEVtDQ);j0d^~ss{y<Qn#CyDVT8&FfP)NEL?
-YFl1I?A+qWn=f0<^&xxU7j!Cl+&e`@d}5nxA6?tTgZPvd4z5<wLsN81xk#IfqG;3GVk}7Lio6@S@IR|6zmH4A^u}189sWGpWoEt&
-HvMvR^}Y^`r#AVKF{TOv`2}85uS>P0fGS^k$9EsQ?wH#JH<R6O@7;<A6DGQy^jWj2&aGQH3~RQ#0xE>e__ECW3A5H^&%P8RWOH`M
-pBoU;cG0A%-mL;xdG*nF+bu)j9_Ht{yTReSIj$7~hyQb~_1~0^$a^tj&!*7Lt(`q0IP&&eX2}*ax^`k(a!ohujN}>pJV#i$cuB@j
-JtGojM29q$n|9x+tBq>%rO85`$B(BB?YDLv<q{_oh<BfNc*wc>jctsM+&y^alr+<0H-;s4-r6Sb*A3au<Qx2gS=DZBcOw2!xtg>R
-DS^bPm6UrLZ0e#vA5NTFAez>4h9~avvE;Pt2utv1weBa=%E?)0DlPkThh~KDywX$4Mv%9_smgg5m!1rKZt`L+gPeT#?OYmVA@8O=
-%V9hQX0~qinx|(?i@fr=n-e*s<*;sdnml^()spY4t(v(twN6Dfd84kv%UX}l#XVhdwrlCdPIvv>$X+q`0Zo-1{A#T0@k5vB)(v%P
-qUu-IL%%zbbG!czr|957KN-<`{_~=)$p_2*lHGb|yY@OQ5k&g@ZQ0aG>s}aFCIkkOmDa3Z@^<E$(px@nZCB;paEot=K|^0x@+K=x
-8K2)bb>o?`Zc1YJ)0M6^yZ^4Sf*jt}H0ohSe80YA+U5KCLbW<BgovYGM8;6GRa<mZg4RG&N{)z91!qz;DhYP8IpAg;d?cJGjypA^
-mwxun;WK)DcdhI3>F!SC1i1-I*!CCtKV-6%*CK8|sP=4QvJ2V$ZA_cc@@Q(!oh_EuYHxP&Z<wqjJGN}*MzhTOpS?=;9YV?8UI}&=
-i0UtAjC%R@#`e+E+3z+y>DAbYT#W9#F(#>|c}?d>YbI6;jR{o9ieAn?oSwa~!iDxLw%?pGx~rM&)Bo|D&&G>&_s*|<s!Hh+WHtXY
-$5SgO-2QU;;m#I4@oMQ!KCizpzs>-Ux&dUB6TVI3PjCM5Wo=(IQNgvvNp>C;>uuH&?<sP?*ou*?b32|0Y0W(<2Ibau4kY47oM-3O
-UN)_!=tthEWssk;putvTQ=p$#%@WJkXf-@JXF6}Ur~?{x@R69a-#8{^(UbZIw(OkI+4-xCd!B&;aeY$Vz2c_aZemLMdH5o$F;0H3
-MW~U?r4n}!4)s<AH^2OC^n(0oYNWv~%yoXY%iDYEi?cDca{X(Mb1$bL2P%x(xhs3dri^9kS9KfFTP-$n>6Jy_bvg5CcErn=MX~P!
-Gt^`^QoHKk4{Cc(`Qx&!l}@^Nk|CjTwP9}2U-w(y<!~+gYPOysb6)ibzY#P$!i{{jx_4e34PJI>(TtK-@+1RFzFX96Oqq!r)Jo#L
-8%ue-Gd7#nJeBOmY93PYeyI^tOm0L#`epHh+#b;}l(Oiqr>iv#3N;ytdwg}geD!+r&)})i*e&I!;>iUhD2Ith@$H6>!-JczPM!E>
-`-C1(nj9+?cdf)Fh1zb|_4HHYZ=LyiP0uRho~-|FgwJi8{ng;oAYxsu^lt*=v%@>Oo80Oe>=rASB+J@9AgZccR?qKtHt+A}EGK{D
-51dR-3OA)Zc;Mc<t+mrX7ts2R;hP8Z*^F27H+R~7z{_1pR-GPj>+9(wo@VWr4Q^)?$cnoMB=>33<eo?Lkzj*BR%>*$OSAkcZ-du`
-8|<1z&QteKpW<70=CIP_FiWcP(FzCL{CZD4<VjA*_4Hblsr90&`DL}lOY|LgCQw$*FG)xAEj>|&yUD%u<juRXazQK82#TURssu{L
-^2A+3`u&X0wB5X^`2NCQLF-SSn4EJ08f@m-1AC9IEx)^mUQJ%p``+C8yi1Vr-n)0_1dn@rrpyc^TQ^kfx~5Gs^;bjMZD>%r@<h*w
-QY`tbO78fJy}O>*oVA9h-AY@tM@Nooq`q$Hed0=q?_Rt-V6?4EOR?*oX1+a<)LOpZHp=>D*c~^!A>M;jAp_PiFXy+|uzGP7B{|Uh
-mnm2DeQ!N^@b=-V3U(c3p24lMPPZGi@akMIS0ewSF3q_9uA{DF`k4nbk?>HqPwK>myiTvxy#|>ym2s}+vwn_36YD~JXqn!}H^zps
-lr!;k-<dBe$LR{%ZHl62lUmkdC`gKkT*_)Je2S2WLIQ6;^(liG1%DAo+HGFnrsMN_KmV*v8eHDbR}~#hK4(k$4&BmvHFfORo9xjg
-t<je3&arxO8e+dq^==LM+m1EKX|qzMdRUek&16gD6Mn5xAzzxmCMkNzw>Lv8kt2>Mr)7y-ch-pBWxiYP?6_m@HZl_%aktHja;wZL
-*S+p<dS+<JWNP+?4lgc^`ebYi`J8o$Hu71z=Xsxv7#|<qVB7VtW8BF8`r1d2pKn*c+^Fw*?9!0k@zJ)vA#?AJe)Nmdt_e5Lb!;`o
-wdb{KnO%rj82)ng7bhBI+N>IR(cQ<+TVFff*Ih0n9=l#zt+KaGqaY(vl9yGZ;8>!8=B$?Uc9W>eIo7V9$^O5QS;5CDT(f*y!_QaL
-J1TVeG0km5%1Td4L4N(;zAAaPO8;JE%Y4i2p5wj!nAL7z5>>8k_UdiVxnECLx)$DdeAn{!&;2%jFlvt9hD*&f0Y0TODr5+HGMDmQ
-_?h$AhYQ9Zy8o1Q4-I6<T<UuDzQ@mePB+M9Y?VEf1~Qk*U%dImsV(mwR)`(YO{*rm(_Ee%&&-`3KWf3H{7k#S4=1jaKd|SLXXeE6
-?L&y++|-f<r@XyCp*E)XHyer5a9KC2eB)ZaHGIP;q7k=q$apgy>g=T@ha$}3^=7q`+HQGcvx-;C<#r3#uyUT~?52?CIC5~)`^?E<
-feCzh;V<HDt-7w?#xxJPud2Can$Kqen_J55rtZ0IoY-^x9aWoBHzPA|jdac)Z;_KbTnuV;V#=zs!&_5B>m7O%=@e$S5N4mKALm|n
-DR)s;Yh8T3)hlQ<+2ym~v2cJ@)@zpfu65lqnI-LJV$Z*K^x>L0M{m`g{Lp2HkAi&V6kWTfeWrG7@iJ;Qqt=jRRqFb7a=Y58!Lj{2
-*OPNNP}7E=IUYH#%O^_rwz1@>3&C=;#nNG|vyFU&mUt6iCvF@)shicP5lqDSZ5qC?UzjIL3moyO<qwGURm-UNOWXWYoWEYd+OIKT
-P&zEsPVo#@U<deT*UqRNUzfcaezRf3lB4y1?lbK|34go(YhLl?Jk@jhhpVp#l`?!{3$0g5O*RQ@bmUv~PB^(Kq}4+I6UVB4uC(iT
-QoNngW?S!>lh%Y)++Jl;Xd+LJq%32|w5|P-YEY;4r-yHR7GT$0%syKxJ>aXqWv&`}ZbkJ76B$(emq*{IwqWP@oB6Mr&sGsja#0)l
-t#0AGeYWYytd+)in#`CUZuS}3zuk<r5m7Eq#PwhH;1!FZ_pGFH8kLqf%SCSInhr=TV>L1~aSD5Cw<{CnYLfHh@T3;8p{~Z?hTs={
-LdHd}l-Vzbp;z(_i}CQRW9Eb~1%Fxc_z6_~_?9($4hZkz(P%JNLPguP_)NFld?uackM?=Kz%^}&>rRd(hYV3Yt6lYAH8~;e+SaJH
-X{#*9k8BiCJ#Vf#cB^T#vw}twHF}7@%&x_!Ua9V!dthnBKGBgaQp_g1$*E@c8>^6wbiMraaixAa@dDA$LkZKecOGNgRbM)<;+bqe
-vNh=X{hgH6Z@ODT`$X2$=!sbLL)xe+=g0Jka4Ki@WQcR^ob%?yQdZ_|v?`Run`9sE@U>`_dWC`vDSIP5X-**s<jhZ$4@dvjj<f4Z
-;#kLRjALWYaSL)O_zP=MyZY2+%POUo?LN18?fC;9E$FQ#!vu9X*4ljCh{PFrk!>T^>}zG+;;bNdXgO`o<sMHfo>kJV8>U!uJWJUP
-RoGY2tMRC&hcdpp%gh>4IbW+JTYPU993NGFGBqK5(XOLhuB+WRh$o}(UhRCoRBde|{qZv6?2fG7va{WdK^aaZgZ%=NLdn>8YGmij
-Z$=ps>(^3JJ}UCb!~wf>cS`0pchaeNas<KKBZr)Ow(@sj3P%DIt+HFuD>ux&pmAn58lYFR2oG&R=(Jn)E7C(RIIbb4mpeA@D4xa&
->;T0YT`pwerEyz^QC-?L{3-3lnWmf%Pj)M<UNx=NiA3}L)YYvn4V?IL2_2&(d&k#xn(8xuf}dB_bED&HXFVLqk*z3-Ik`J--`n+i
-*_z7bONVEbl#|tMLl!>ka%@NN-DiiVcpYl2Ca+}kM7Gb|iG#X)Kj>lGAx>dr8rC;@_x07$oof#(-_JipWgrgQPImK~H75hK&4NlQ
-l;jy#8Ss_S)48&Dh@l`x5v|vQVX5JvE<Q$W;r+s*FO^x=-DERp1p6>!)m!u`!F~i8<)l;Er&k5uZ?oUXvLcBS!W6(irH@Tu`u0^;
-Z~StBlm0vxv@y|4-YcU<#kRFQzB2s9^N=R@n+K2D(aMV)mQCG=ICwH9Ro>y?v-Np#>wi6}v+H<@`a!wx#`vg;9S%8{%|GYO3uLI-
-lXx#Nl-+gPE5Z9@LRzkoJou7rwv!Rpx2!qxcDbvjw1u3JAU8DAYtOKnkG^*{cx#-=xriHW4SR9(*z+>M8ks>x4xQiv=B|5|9?Q~7
-UPi8;K6L)WtOTu$V|lVsOWkXb<fNb&)_%G5B&(`$>393EqT<9CV#W&W0ROtPH;-sHwr|_K<*Kb6SFTu{GVBwh+OCr%;$iP)*7kdQ
-9roLtH{!Nogr||*p~t6#_8q_fYWd)5nU6w_WHS|MGUG^UUpvQd?$49vCLOxtK52TU-Hp2Fn6JG;dUPD&aoIY&VFf0T3=hkm#NRyC
-W01#$xRh+I+CbhPY~;k&RpstcdDpi&vlJOTO$lFZIbNPl_jKnA(iI{-TygDK6H9qdccsj}3+QMkzi4-xM(*&SZcwPrMJv)^vsnwb
-I&9X;MQ+oH-MT}R0{Eb<58k!V`8+f~^>D2=c$-c5=9HWq&q$5&>(=_{3e(%>y{=XJA}8fqEe*L|3gz;&gra6Z<FM$PT>@<*SL|@L
-d+tPk)Bld^u9YsWg}%P?lWo<^WK+ofBt4`}=8>iyzqCx3TYQvckbK=HZR+b`727ATbfr9%cB>;)*kGJ)4Ih#pVYVpL4Dl>3<ud2B
-@cHxvUzJQ{H)fK0tllxAatVf&bM|3p@4%D@j*@W>cipN)$_x9x9m0%)cFeB|BfHo}ioq-e0RM)R{M!?Tbm*SjqvhaUbC#cebmNNz
-yY|awm9=bK!&(D6FU!Bnrw{BD(9G^)ZPmHMkls@U&+a?4x?kMnUF#xsWXD$XuC4pG=vFzwQeoP{?g1rao@8-uk9y7hovXLsI3md<
-K~1X#qPT8D3*C0m_Lj~`rOj%AoF1Gq$oq`hmMY5%v6>1eF(HD$zzLh9ZOz=AEv!R>Y*SD`D}$3o#yVs&A#IdKi=1=(m;{4aA=33t
-nU%a)=;0BM0RCfceUY0`Iy^G8WO#V#*ecbVw{D)SBQNTM3YppL;~N?smzL4K=e%VLJGqciDkMBCwp4t4LiyMj7a_Pxb|nSbFBKda
-784N>V$(VWRjU|A8x`auawVcdLOj$$Xt`S9Mi-Nue8`px4szz5;wq)PF##&M+-}k&GwqgGB}J_-!Sag2P*n7^JS$X9qFq8+M$X!Y
-jH>axX9+nab10w$?_d?}IDV<%G}MepCRLa;iEX7sH==O|@Nc<PE7;xaY&09pMvKMO(>E-vgx#XDSqh$2%Z(amCwI?)h`6e0DS_lo
-I+NaFa<#Zw-K|!moU!@@JCoO=liu0rVzg*fl-k+XrssL`fjeitRcDfMYO|-ep3$;)^IJM=3=Cy*^>LF428y;@?zW(5>FnlfrZjri
-VT=*$;_j=L8MHj((2eckqfwaDBB>OmRyipJu{Cv_6apvq@d=!0=s`RJ_|IwTV^k^S3Zd|yQlZuuoScm06EMLA5rE}6L8eq_H72vo
-+uNOd7)6lF6$+J7tyC+NGL};tjDkbCTq!6xj+JS2Dvl$cohv9*$OM{_EA?u=aF8YW%!-2NX-1{i7vw%N`?*SZp5Zha9mmKW#sW|b
-uhnR2PQg0%25B`KN~WMix`{Njpb+goD%>nOK0tgch7th$=Y(kG1<`|J-{Ux5RuFLn;xaWA#s-FF3X5e0#Tu<v&DphjxWcLhIF6xM
-nVdYpZ{-DtFE|V<lW`P71e@Oq3toid3o;Y?5W&8m>W$$GXBTi7fK*UK7aWnN7?DJWE;w6`W<^R03JOv-v6SikcF|xYzL{bXjsX7K
-OtQjfHvR|0Ff2#T#`N3caWwT?@%vCEBUhs=EGYcP{PwU1&5|8H|0pl4Q+P|ve!>y@{RtG7F|5PPZh!A?Dkx$c8&ZESVrbFig?@iN
-VxyKAh7ldk^gir~#~rE7_yz&|x5@3Nq5VzKbipCwFbpHn8$<ukPLeP9Z<hUAMUo}|>UIG5{d~B|LW^DexS9dr{|Lej0000000000
-0000000000000000002|AG<In@28jde)Zxc_n0<Pe<3}Dmp%ktQC93rU@FwVmisNfK5pJLv19ITYTTIbs=F#29_$-mZiZptxb9wK
-7liw6DQ^}Wz9HL(?`-n7+y@hzrI?#~sT>~+jEmzR`*pqCvB%|97rA3`WXTb;N<V#8=|Clm<FTm*+tweCdsS~+MUfY#GK@{XHQYTB
-?<`X0@!g@}C+DP^<c?29kN&!o>}`ar%yI6PO&QkIY^}oaF~y&69W#1yjun)Xmar<v-J_nBqZ}{NX4z)PCz7Ul$sKmQt9E#$Iu6tA
-dDw4I+5NZO3E){M__NylbBldfDryH#Y3-@{A<<Q2qRJub+)oZ@T>W@j=!8*K^&%I2<95rGjn1mp4av^cid?aja@1$+w%BU1k5x8C
-WKt)a|LURD%VvjErQ{-4($mrDo#ee&8Z2VJpYwjI8CHEjm`v=4m$~b|I3QRl_FQyK+srGz8nLVP;r{WdPGS>JJ->3$St+u8RKPm1
-Njxiet0Xd)UcyBe$6b%5DIB(?xjLMKP2sS*pZz}eKL7|z@R7*)X37!O-Nfvl?u2-kDl3Rw?~|`zJM*~Vk_~k>`+viT1&bKhah}(z
-->4JkmEg&XT;lClbst=ALd&@DEElE7lrMXm)C-xLxJ=c<LnIHQ7Mf;f4p=O!8>$qUyZ2Ss&zkgGz1c-CQt@1ax7`!{%L}|?QJE>S
-R&KmmB#v;GWh-(h!SOw;Y2cdXO*>ZLk8k%-Iqt4&K27Zyyp)5Z9Nz>VZg5<J#^BHzqGb%4J@6NGW38*~$)HXPw}p+!Si_k_zWVK+
-t=Qi^w{H6MkVOru$mNd7$(bzq!Ph_ZnDx`f4nb;>Skh~_&~!gl=WWVDKfOqCkG9_N>mq+z-lM!$=2)7%@783OeRbXhTSeAoc{KO!
-)x45z>uVK`(QoEhzjh;fc#1XCD&{BOHVjdS<bAbvGX^$HWaiI3rrkN5-Z4G#d!g>hICikG=`DgBV;XJs*Es$K1g+!CF+7%K2l$83
-gX5CdANAXtadzalA+elDE~Of|Y*9v|nOnR5(B(*wGv^p9HlJ&i@4h^7{u}KaU$HRMaE^7r!l%r%jOOtgkvP;aEp^!R?YpcGg2Vz*
--uaOe{o?kvYoHT}MCHSSLaB4j{k=s}xKEb*uU%1PkXr3n&Dw&ip|ON<j?rPAY{n$5pmz*kxw}rUYA6zp&d-{j;^`RL=a-6bb8H~S
-8g&lMG|DLB9X>Oe<810koZzqPT-j0sZ!fiEIqhFBbP%*6-8d`qo$A=yY?_+KMx=!+MZ(O&<n(v9sh`_yt>qgc*1+Oh=jo&Nhn<m4
-HW(Zim!e7x9pr4A{4Ca1UM@IRcHSH8!?sC(sCN;WsGMzawtT`*Od~<0`^mTDq31ik<9$WC!sdFu8XLEU)i_qF6PYotTmtPFzPzq}
-d&yg*@B7s9TB$n67Gg#@cW1{Yn!A(Iv728hI4+ANvQQQ>DfsK^wqw$n$1j$xyfS*SB3381e9EOcpZiVt<mQrrk*5_bFA~O%rac-v
-?p;zNO`@+x5V@R^jXz$WS1GMyr%a1j@A=~!^0r5NY<ZmKtP-iL>3cR`zHaDve_rIqwQ1_eueK{U1?ok5jQW*}yKVj@O(~Kcc0GH1
-=B+3<kvDtbSkMlZQ#zi<;k<4c*&=6OC%S~Ehht3fGV9e!hplQk@7Vq<T;|VVK6k_<fPWg-ra}F_b4?NDrazb&=}U`5k+%=WZ(7vm
-$juX<T^Z-26bWNl`a8XMC?n0G^FCLqMFI`C$S-w)ke0VAAXX$xp)Oqg!gcB1mmPmp7)2`IJ9m$NJ0Q!YCM^<focP)^e`&vhaS>?{
-jUQF}?cgc>Xvh2f)UxzCUhc2FMJkP4nJoA;5UJ9nq+D+Day&hgis2NF-RFf<!;5r?Q8WS&z`ragV9nd$gIPysts1dnuth6!5AJp6
-G4pig@2`p~@!8x`29XwB1(z=)v&MXLr*3jgg4j*M6MII~sK00*UG=)zB9gy!yrf?@{k1$OK1(5YJb2Axe(Ni&_;QT9r$~#h+o_2D
-chX0WP>FPepYK}cQlks&ONa!Eu*GwK=o*$P(&Afqb6T<=@8(!#R$7dciWcc=ayIa+V{A9RZ~2OJH#vSf=x_q~fWG;)VlrbNt$Xuy
-R|U#Vq(hlnGl<Gbb9owD=?oL-sTPS+8DrwM)P6j_j-PKg+8`2!e!1%N^<$=H+u5P9oXAc7p9XK7r)oN)`Ek}+q;jcUrPN>i9P6Da
-6B%py@cx(A(xz@q^b(0+mrGYK^Jw*_{vrYF-7gEKWmobuI93`lxKg60RpHn_RxZxfs+2o6EUgxWf@K}zkwVV0j;|}W4apV2hiLY=
-xV;L<i&=XiXibn=?1#Nu^UY`0+&-)Ov44Z67O`I3YNz(S%?!+(@VLz~(dEl4EU)J=HL!QR)y5E!aSYV+xz-Zbs<{k*VpNF4$RE1T
-Zu?nVw;LtJ#%ES(S7L2mVB>XS4apiId+WLQ#g!Ae>3DIpM&V|1H9DTF)lJRn<x0m;EN2z0z&ajFPV=-#?BQsJ!dL=;|BSA>W<6f)
-e31N0=PFZ&T2vwzQo5k>T$?oBx#QrH+e39CQE2x1m3do|hPyx6>0f~r>EqrRwMiMJNjrMkrg0LvQsYkgI47@}*wxmE7ilhbdAh<+
-_ULk#iLN41s%Fxo0|B4LbLB)TURhdtY;!k_(&AWDW=y9*50(}j6T2=Ueud3W$2*Y$1&vCEc07BP*!=*zH4FjZ|4R+OI~~5ydUR%&
-+Un+R<3*B^@YquUyOKWLSTEv{o4-n=#dqdS-~Jhw_9R?x*_AVi+-*Chot{4Bu#h^pVg**D#kXvH#H;+XFTW`p>MAl$VRO6IYYhu$
-b*k$l(rGnKSe}#Jrc4Q=-m&7v#E9(BFr!wa*WI^<Pl&<5bB=vN9)UW&OePW!3pb1PDiv%M%Rd?PHUa#{Bn6hQu(a`){VN}tlh?sh
-tev7S?XvISt`VJD?oHeoDz;we#a#8$h&tyEc=?9N#2Rh2SF}$rwY1K}#?~?lk>igUoxZ4wOGc=sugI8hDn4cdlQ&Cm^a&P;kMHhu
-I$qLf(ik0|&ZXMjNDP!Q8kyi2Tq;FSoSYSlFRYxWIgvn1aTF`InPMr4Rh|LhKjq&1cIOt9f2gv&Nj@836MF=A&-~-pt>1L)+P~9?
-(&0`bm+CJol$LGt%R5<WHvB}a#n<X}VD#CLc_n%ttY{Uve)oKp{p$J7ZX?RL28vYfd47J03Z3eDs5!l3;jsFib?f_D8Cqm8l~YQ#
-pNAl$DaR;P&(}*KFYLB<9OtA|h^IkHiR=hD6TpAnp<@Qq*;5zYDs33*dQK&l&Fm{Zbhjyo>zKebt!v^%#-6)eJG*t#FSVYG-@hQ<
-D01CSsr|gn=-v%(#|T*pkrv-k;qsiY!NX-fu4a+ZSPvKLtK@qtZCa(s^C|MM^^t-_rDj>jm)#U+G{{wAH!Uf%mRE9|*v&Ow$%<~L
-BsSv?9l(EIXrGjuJHOt3?zTEaf3%cH-w#zI_p|xuzVoj=@6zVfOtAq~-+y^x+un)w^`pPq=;<PoTzoNcbRyGb)ucp!gQv(<-QUY^
-=Bh4=vQD(%I9!_w&HucqrJPO4v7F;e=Vt}Rc^C@kED@;~>tSYSMl6hYSXh=8ZIu-cu0q@a_+zOcOlVLytxiVM+<pVQrYc3IKv@|S
-RV5`Schro1N49m-i}Vg<W@cok*NSrUsM0Wr5*fFhT(xwxLZ4i<tU{+%I987e7QE|J4AdD^oXE^^s=#{jZf+W-AeOh(k2Cwq6$-I#
-ZORnD3lhyYPNrbRn`%<qanlaq_w%lEe4vk)myd5qSX^wlv&bG9Y9|+WpOEmxl<chP{vx@FpO25PpSP!hxA+D-iCpF$9&XM$TIcKG
-#IhojYPy)@3TuFiQq71w(MHMCwg4wqPcb6#lX4F*PzFXcm7?^Fv7j9&+9ETG4`=$V0Vk14A;SXrz2rr@7&Kb7R;xFft<FY~fk(cK
-T&`9d49+(1Kz|RB2`hCPomQ{asbqA)ULv`cR;4NIlve50GFBuh(Z~f#rqwAZUMv;}j9jmkF*4C8Avb6^PIQDo!C^U`7cZe?ywpem
-j35B`<B4=q2{OL$pCDH%l_GPe7-)uLd0r4yYMnu^5}B{Eptekq$yl0^$wk5(U!bsmTPEYhautp*d^A_!#c%a9G|S03T0Gvcyqu$0
-@lYgZrJHFS{_X&O9%ebmGQVM2juV;WPF~m$dS6@^s$?P)Oa4Pa2x3KAe19)1C=`t~OkuN(E@<wFwyFy2F|1TWjA12<*y1|E>3?xM
-0Q`OwEKR@9a0>s2W<=r$`}gbjeK9LKK^y&>!v8P!JT3M2NJ7)%ap>=b(kCfhMoSi9i~zt#g8SgbOp`$YS3dy!pF+$50000000000
-00000000000000000000000000000000000004kLt?%3SU0XpYZjYF|ot4E-zbN2Sgd(^xQBj+|ZIrOPf<+Kt=81{d_&u6^WN|5@
-OniqK)yHpN^}ME=LSi+S1|{?F9w~2@I6M`7zU_!gQpcvQTuTUa<|PUrgm+QNCBE))y@RBd09_NVm8kUE$cq=O6<=zLN)Ueu^Z)+Z
-!`fN^AFwTJWY?<$-*u^`mrGnPUeOCT?TC46vvLwU_*PpnG{?tVa$%`TZZnL@D!J4d+}pOLrcUbER4KN<3oG@zJ8gA><Y8aEwMiYb
-$2yfn$%uG~MX(~A#LvMX{;Mw@a}kgL{vC;nyYdqn$gWaOw8TX;IVk4s?X0eKc&RjePPZSvkq-=0Nd=ROkxv_c@2Qh2{=~aVnG6Ll
-QR*G1mD!{g^K?1eiBU+LRn=Vs8Hu=QtQsn@#sp{6NgPfokz`4{D@-R3@E@}<|N7LEU3O(9@iK`$UZ33=)PA*pl&e&}Q*PJp9ur>s
-o20@}C!df~%`#OIZ6@l6YxE^|FR9kqC!dbcDO3_w*9O$dVI;Dj$R<HP62U^_VUS3sScM>QIF`ZE>;S(Hb+7bi>(4Cgtky{_VKpl)
->s8O7^f<LtnAv|sIp`@JFOy1#uAJH4Hcw`iN{C{wUp%phQ%F?a6tdYhNh&F7k~f31O2mnQLD9TKb1+P6V8xH9<9YFqL1Hsv6u^I<
-yKK5AFIzE<l}cu)wBGwuH}Z?ktW+4=U4L`$6+)0g>XMZ`cb#~?ltOCRb8ANU=00vx?M>^&3M)L+5>+D_c_+#wj%)MRnkCLit(9uM
-^1MVWWe|=4elI2JdwrSS^o!;3GO5n*XE}SCX}48MH%RRu>$PrA)FHD)DoR}wer>RR9wXJFtR0?`+c#1w40P|HRF;;yB`0%IF=mM<
-#W6BQB9~$df(|2*8qr9P0RCWds9&4hf3dcdi$N+*M0swzS${*<Sc_DP@51<LtD|FD%A{_$xh(0`-HQ*E%9hx?^A*xvq<XE7W>hp9
-wGv&|6|E+Yl{hVvz)Rg#<0UgAL@0nio?-6{IhiMa{V7<g?}yqb-_i8i#y-^~7i*vSP1;aZUVpvRo%X}y>P8vb>68-359#0;ZT6Sy
-1P}3ba#pG&!iv$Pl(Q0@_6mWM3Pv2F6u_T|rgw`2Yj+PfMd_rXRAry2X8FxGq`OIVEaks$nsfXx9U|3lWu39PMUan|RR8#@%4Pjn
-TB=c(5G<oPMk1GzGc?Uey(~>5<^X&Q_%koQSoX!{c@21}RLSu5=^GmBt4V^?;PK6UYH*1yE32i3N=ABD&oJrCf<zchPo@n9j+Gh#
-pfeO!lo(Sf=OiN$hcT1@ABVJEtx}RJXQU<Cq^@_5YH9UzdUeY!A=OSwEf-`}`IIzCMKL#-&DVowr0xNFdRrAV&qy5IqM|s-vF9`^
-nMqO7C1}?H{HaW+5$x{j=I-rb6(lZRqpO=&Kxj-vfYjJZ535<rD-0%yF-VkNV0AhLOG^~<dM#f#)JkFmCMT0liX`t#0>H;3(c7R_
-s#F@STI#V~r9!3B>YXf38i{bBRw@Oa;^l%wpebmUae|DI>?h(2YD@NK7gtu;_e3FK0{F<eY6PwTFXN>q9^hHFpjc2S<WeJ(3KYa3
-R;nkc@Zl1MEvB1@EhY{X)21snNCCjdLd6%x0h%c!zQ=FH1))l+f2eQ=x|o<zY~cr^O|fP8`vH9X{%3@vWP^<UM=@^g1HkV952yhE
-00000000000000000000000000000000000000000000000000000000000000000002<R%Bf88dsI~6Q-XiN**#NV$C_lte65=9
-?^jyO7qhr%H^xOM?rT|Bt0-=1()Kd8n9@PTEo&N9OqpJ~h?gwE5~=`yJcozhn;1?N7i8w-4))X(cZgc^+=~lh)S!XIF5R9KTHL{H
-`r>}IrQ;37(uhR>AB8~y%`14Si@R<!zx1i9;)>a!b)TB@;?kk2oJVoT*UO8`|2eLhm!@e19DtABm|Ff@)NFCN)T~RKx3ai)SC8~^
-+Tx;xv#%f&Q!FTpOXV20xYP$h3gF`x{p7(w|KfrOl@qnIl&-iPxUwp9ap8ic)m$;<3Wh7TGJ+JqU)znXIf;SAc7C_$UB8^7m<}LH
-XRy$+V#*CHTTCZWVFwbT4FE`LTqVF}Ru{L2duX7SsklI*WfVejEkZd*7Z(K?27d(rkQV5sRVjqxI=|(5omO33E+x<mS6q~0S+van
-;NPZK$~dmr-g8>U%XsbsO}1k5q2lkvA%FouafE_2h%Ww)K2r#N*Z}bRVE<P!2IG<d;P-;?0{{R30000000000000000000000000
-0000000000000000000000000000000000000000000000000000000004h7kNSRS4<~#`@UK{NlKsFQzw#g0!SsQ0uJ~dae*^$1
-MsWCtf>5mNLvaLg1_1thw7L(ZI+X51VGKbE0RD@3p7~INjX@X!fZxxDLlBK11poj500000000000000000000000000000000000
-000000000000000000000000000000000000000000000000000000000000000000018+1|I<c0000000000000000000000000
-000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000006+B*8c-e
-^%xr""")),
+c-ri}c|4U}-!^`Zd*0i|HrwWTo@X+LWS+@frp!~Mh$v((DpMnsnM715P11x!N+?MwLMkfnuIsv<=YHPL{kxz0d4JdM{rvuL?2m2j
+wb!}Ud2Z)A_HnHBT}#T__0!&O99t*u6!~9vp5=uB00aO4`u+Ut39Pz1)A6Y8?l6li??X*#3=Re%2n108140-C0|JmhTuJm5L(xsC
+@;C&65r9zz0x=39Fw7_jgGyKLc4Ra}Q@~%f!T=)=gc$XLzuSO-B)zmJZX^)=-6HtsgHg$^G6>|~>P!NDgHilfc?5u<KQchTh4iaV
+0Q&P(fj^SJ>j8gfLciMhm4bd<2?YLC=+`UY&uad<;NL&sf8_l6KBETc_w%o#pg&vtk0bxL!~U~A2>2&}{%P)C2SI-x`^V8B^q(z2
+z<+50{Hx)ANd03g|4<P8Cno{?>%70N`oGlk$7TL`q2NEB4)oX6ga1+3dRP2C-@u0-a!L1gB=f@`nG7|@SBF^K7WZo5n)~ez8FG4c
+F(2}nv|mkCR>-_j)cY{?c5%mZCo3hVe0G6dP>d37$&Gc|!t`vb*;6VvpkB+>v4>62PdSe~&-8((K%EDle4<9jDz+rG?#$HGT^iY+
+tI|5MH6T{Hi9Q`5%Zgol)nxt1fgTYbuB@e*Yb4?JY~1WHbY@PEW+}shgWG?22i~LxMb=p4qznp>RDw@Ih6{843c1`g%)QH3k11>u
+uz4$ZaP-V&gR~s!Pem3z{ZD~SL@aaJRkhg_+Ouh^HkSj*UuN1qo!%Cg-u)8bg1NTVt(H5-u6SK9&3fDHf9f5J(Q9;Qn+HM=w%~4i
+eAZ=;Txo>L$ndV1dtt1HuNw1<Kt@7Y7e%TK&m*_H#%e_AC-be_+q(B)h))coWtFszL%Gcyu2^(DxHfn+^0<K<fX&I56`7wfvbXa3
+{G!u)`Z*U=%EELOExIgC=4njG|F(Pmy;MuoRS!*!t{Whd5@XvQAE!;B3x2Ib>Udd`Ep|08D<<AvJb4R5zE_ud>0_H}b5}x036BB}
+jv7f<-a0G5;Z@kJ*zNjr{#l92^-N29L!!^F$m9566JFuf!JNb+0vso=HV2(*QrV~Du7TUEPpon5&D*v4%$G%id#)h&`T1K-mN!g!
+93X3B^6lzVImYp)kc0|pzV(Owj)~h+g+lDuUL`xcwDFDY&=vb|74!MbK)5eG{l){?_Iv}m1J&=$l`Q$6oYyE}7qSjnG$-wOIw72{
+>K(KX&+)H%&TnA<<-5>->F@unTm1K(<X;tp{>PO;e?#N{Hv#^4=LP+<GY9`gb^o6L`nTJ=R%E#Ee44(5byMGM%Wk_L-xF@lC_8Jy
+ZGPD%O=;qri1@O5BmJACFk8wyLRV7sCc|QfrMot5k96mEmYvt=#B+en4=e`dNsULtWA2v5XO!%0V!yOE&iH{tj=~2SVHp5p>q9*>
+<BC*ViR5bQ-q-E(C}tta@Zf@q@ZrihG6j&{smkT&ky5b>mm2L|vtQK&+#~zxH17?6X?;lqE)9vF5@-JM;?l{}E7@Y{UFCUc)&)Jh
+YpDTLBIG<=(^`j0FXXr$OO2ks9<nSw?pc*jKF-DmBD&K@zQ-00rd(Q7A?m*X?zt=xs%dmPJ_HBE*EexnGlv~j+iW?O!#(|={5o^6
+ZIls+f|2gLx0A!;GD8QjgD(R!Ee3(M+8`@o09;=eDOU4Js^V5!eWT}B9D2Mozo1c&0*>7%s{7t{)Y$jfown_Uvm&~M&K;X6=nDt-
+FCJ6D#vF4#YClh(sX1(qGv|hzzMi()%B)Uxrw~s$&2&G#1p0Fk?&aw`QMtb9JJusRA1P_xF5x4FwN+HfG&L~%qH}*(*w4Y96fHtN
+JM*UTyl=wZx-$lRc8^IRGGwk7$K6RY6E|b-+x?7x8!knz3%U1*c_8gNo0$>oK#&}hs#Uj<>C1zD*Lv!D17w(=$Z-o=M%pa#HlN=q
+OQSaud};$+;+5|NsIYRSuISn{EmxJND04cd3{{FHr%Xi}a{M^DyzM&8^{B2ugOkM*iNmfo^bg;oe5ets60<ux)_k?N1_>$AQru`+
+q9)DRkVc;sh<i%ih6RBQY~b(2vB3FG^9m21^YuM@FK=JFC~w#EeDR9NR2FXPhyIsa9Grlt+S@xmgHam7>Urfx*bDCCf|M(kcLau3
+XLo+-Z}BG*hMy8T!>v}CdhBa{-oJdz#8uFcBLe>PcB{hn+WRVONW}ZX3tzslJeLwFkO|z|;nIKPa5_~#`TLB%!SyXH*haN8u1Dmw
+x~m+=PvH8_RXIPJ<gE(#Z;Nw;ws51~^uVFIHPO7l%BPoS3U2THAcR)@yuW|#=)4;T?x5ar4OBgy{f6U{d!Li*6|3&kz8lQdNi13N
+V0wEl-Q@Fh6ezCRdC9P-s&b@@eJ@$;X@@yG_Hb0{mWgc$OQV(6#7W*drDLh8k&E<VWg0qgAXH$uct&_>-N!q5Zj+j5u#a-qRtX}8
+Q2Kc6Q}GW)HhaFbcjhj5J4Zc5Rw^FSK#%_nz0R|Ft(zw*+OG7<lZ-(HhJUdiN#na5F~;kl`^J7T=t^s&br=T*C|`LknLpb5HZ|X}
+PKJ)mKRBX5gy_oKp2bV-Or+vo*9@bnqkY;mc<C|EEiQ4Q{mVLoDa};DK3jGy`Bea)hs6~q)v(%v`i2E-0c^wNoJ_~h1Ik)y=!wbe
+etcv>RSR#+x1x>Yb5!D-y%dpO$?<^v?W(q~x5LXqg_x>iw&vKC-&(6PowQM;oXrp}cy~I(gllJl7~7Kt><16`;FFUU+AO;hTe!5I
+*6^iE@bpA@g|KXIQ!=7$`FNEp_iDTlf4aZ`NK(~hx!3qw5oPA7CP{<>Scv^lCB*wy%Y<bICr$=o1^<oj`VDO0--nsz@nXGa`m*%H
+R&H@UF5h*i2OB}R(U*JN%eE*PR5?=c&Bst-XILlkfO~a_o&1kuH3dyV0k;HY$JeLU`~18mapLO<JuhVR%X?t!;4k!^AM2Gz%S9f$
+SggJ7%KhZQMX-qT+ncTYoKK~jZZY9IB63H3S1GO)yI1l-tAv*TRtV%6-I9Cm+VGPzdY0#E{o^kg=wmNm$3|?nh!-Jh`0GWS#R|G3
+4-;};4Avd|(LN?{Ew=HtM^KVDskYT@%$DCI@W=d^{iLEyrb^d-{1Z!l4cEQmB!#(KjanCdG)^?njeDzp{1T&_%00MpQzKf8Xgd3|
+J($PkQ1?f%odJAA>MNmnqr-w2KOwwRx9i%g+dQv|G!@UOSE=^K@}}19?{VNE*p<yT8~W@^h-X@ycKO0d<h|i~=71IlPH1uN6QKOr
+Pu?=x`?J~;Eu%|(vQkVK5A(@=+``c>M8I=nk8T>$UGBj+A|mei8pBL#nEnZ4@OqbdxqiC-8W>p?-TcNrdo*KTMfKwQ+?&4Q5XiN7
+a(Y#7;k5vFtJUq{gbq;_kjcA?HQoI&>Lu#U`jPAK777+C;B_I2a4E|8`wYe4wK^Z_rRM_Lmy7f7HhS|a%Zr^DbVI%@SS!E&U{>~P
+O$n?jxvf~^(f+9RV8>uC7QBgjdxlrX>#%-#1^n6D<PMdR)azg{2m8KOb+HGZ8gtoHh^9dL%Vq0a2PV!5PJ`R^SScC&qpGb1XK*Ci
+3DfM5O9--yG+AQ<+2J3W3n}2;>71xI2}H;nEVY5Z7nK^Ypa%J+{QM!)j^|4v*LHF{1;_f{Obrrxt!Zf8ug;6!qq)2o+2U|&{vmUN
+Q~dh-CTsP*-<~mBs&e&@UW9k?Q-%d*uXQF5(+AULh3=DEZ@S(O)TLUt=aAKk-p<(33EU&ek+((F)Ls{si@edfb!OMu*KN6@S{J0J
+HhuRI!0*~u(%f>&%|?%2yZ=q<{>AWGN#3WaZfAGpNrg)guj!rTvOQVz0#Uw~S$zbwI=gxx<Gwg8=bUz;B;{yiW_-Ep%mUBWJ&)7J
+4p&DETB$1uO=ih5-V^C>rB(RSpT8b*2p(w}ZaEcg6Xd7D${8v}?u#X|pL&@kaqH{3qX}mB`M$lYW;xY1zFmZ@Q}(?`N3rEYe2Z(h
+`JvED4JW<~E_PZ85=aukT12l-qt+WK+j@&W@&ipGW!sH82nr&{o`ycQ4Ja4edT#ff$Da36w{8()!vyaZ;(9uE(^|-!d-L;I&!(6V
+c0N32`JwoO9b$ZYuC#n@yJ+q(Z^c0%fY+r~lugWKW*km?k9MCe!zRHP=-s=hLDBA;g{)TA5tAPuI><w?Mf>6=g8Oml#6gvWo#cx=
+G*Bx;q#`}3CL}&Z{_s7I%>=CBnIQXmg<ZA9F2;G+1o_}Zel1S0M*C?(h?j;nh3Mbo@Qh3skIhyt=M=<T_ak+$=^isUP25akV#(GY
+esdrNwuJ;Sgp)kQEcB=VNrb7Yluj!v*AZqzQWK&R!)|aB@dry$B~ND(9PG|~u~ro0pPAfl$yBVXZX;kwXA|Kg<4Gun?Z3V0;EjH_
+f&U4XnfjeRXix7)Srd7c^6q#yN8$3n9S-SlQhLuFUZN#W!hWBY?pU7N_60r5#w2C{AG`5%miOsFpP0xvqisofYIIx%hZK)i#f)f2
+vLgFcqZ(zu$o-|cuYyCaWfBf~DY4=b$~pO!%E2)IThspUERVV={CKqXmU+s20zMX@&WU}TaNcyhLi`$m!?NPR^FWHZ-Fb@kMb?jS
+<^D~)_!S-Ed6{^r13LITbKBcZ)X|Zks2-a2-V4d5JS6Vw1T_^~?$<B(l!ivLF30;Ol)(Vcao=P;Iw2#gbaFdqXa|8R^V;o2Z;ncK
+|M}HyN0&|9#Qe~JSGh)Wo)uNx?-V<}4265jyQNDxNONOvWeoWyD*D|wsZKa!WL6sX{(^0<B%2Hqf$x!jG?%Tx{D)(t&2k2pY(>^x
+ZgWwYF(SRT6|LJ`ryY-*{B$QIvmd!oqCi72a!b%HM_1dKK)(@r$YgkHnJy<04=HWd6(#jm`03m0yQl0?n(o~WqHw#_$DQ!{_dS8C
+$2UdM*|*CHg5cNY`jz=CWy`GtKC2;7r73s{;F}Z{MVsGy*NiI#{Awa5521U5>*4!l;ilDBk~5SO@ifr8BEBlO<-6l9FZCIWB7#k7
+^Z16wv~~Au>AL{zAp1!<yvaLv<6$!q5s;wIB&9tV7aN*Op-{m^`cJ~lN$ye$1i^K@Y@U#A@(mJz0G0;3z|Bi$>Lfs7?S#TfNii;@
+!ZGP$KnV*GkdGM7Gr>s(h<Iz$V??P^Tnc0y3k^kZAcEh}QXBYt@fa}gVp$C8@7Qi~uGIPNj+Vk@Z@=Q8-kTFIc4&X+Ct(1|)s)8p
+6-D>HON3d7D&KRzuRghadPhw+eb?hCWe)&E8tf+Jh0oqlGaWi+U|Y(T-gAGy5pIkY3n`ltbzm4-J#fhdS{3t>d+C_I<ETh4AjqEl
+h|92{xKzUcgMs;@I3HJ}xw*exy(QiL%;JjeohRPf0^pT2PiF*yd6vAEJ9=HCxGk!|pe<cidlntv=21_dJMTh7kz>QcLt2ONK8{H*
+h|{ufoAOHqP`7(#MKM?qG3~sJJ}m){gb}}Y*Ir!}e$+`zds98^$Buw^&PMXDOSwf)WfmWo9`RC<Ui{)9xIdi&!W|LEPf6aon>aXi
+lF|b70G(y#Z|?f?gMiZ;?<K;+ghNa^7sC(3i8cGTdFy5|<De<A>aauEX{|kOXFooy1#`2@(rp-)?U_kqZN-<6ZO`wUW(&AdPAc3;
+Vj=;&uS!Ci{AJwhi{4I)oIZr*mX-jKj7M%-StcH%BW<R%Ddmr{o>&T?FK1<`=YbNK>yJHEc0COX0;nF)yy61~3a+NrCcd-Nz)*m_
+ZwgDJdavgDWgYvhF3kp`5#QI^TZ&@HmyB7mNHhZUUAb1du>EQUIbP3zL5H5wS56mR(Q_O2Q{e)^dh4ppLgQO5{o1^E;FhX!rn}*Y
+@qQi(9BibtC-hM;Y(~Tk_}QS*gx5qNxZMbtoe@dIQkMsz%uhSDV0LCp;czK#4?lLIA`7=L24%yLAs9k`&B(KEkkAJHUS#FSB;Mb$
+Ojf&3zajWw9yZ(!rF~oK8gJ3Z(;93F1c-pjlDe6Lxxj~xUe7lnQ(9tEi5}UpUse0&!$RbOdJRah??>;8@BO(PdX0}hopZBE=7p6}
+i*05ll)EZVPsx+OQn`$ynI5HGWFMPYLF#l;UeN5G{vfLZ5#Nw56*9DD*3V%*nvRbytTEsEKs}?-c<Y@sG0g|N_YNA95!TbYQs80E
+2d^%496Ql+;V5s_?nlYJ&ZcRrMl|s9a2VJ2xNdmo7S8yTr@Gr;-lz(Bu2|gm#+n5^Yog=SC;ia@uB}-KdUCe)ZXKj5*J=9AkPW%n
+*VkRTcPT3}zs}5p{inBHuBeTmLyr{`rU{O2l=P<d$Pg{+4<#N?d|G^uyJ$e26CSLT790{ujaNZ`)a8{NAjfchElo9|pqsEvHZsdB
+pC&Fy;ND%jbOpy!Qz*<1&$5T9y*t=rRuohseU~j<S^cJhA^}aYqvK<jEQ>?qbuG-5j#(>jCNM#XIAe`V$5R{>Om8oC3bZlPxgeDD
+THh_`lk82$lRq2muHM2>2*8y7NZ8B67Q0+3y5>IYu!T|BI4YOicue*E6Zt63VR=3Xx?UC<ocA@!zhA1M-I+!NE=X53oeC#1*~feO
+2w@R!pL}7!R$02{laf3M<_#K1yYe<XG&7r%4GAl;I=$l@+nS&`0U!KyfPZlzv=kObGB#njPW8<?LQK!B!{~hr_L5Lm^71x~C_3{|
+X-_&;iKvDb!eiK}00l-62=hnq4}ktVGvyoDz`u_{hxq`#cjR)fj69AXNl#>%lJQF{Y<Ir7U`o6%YelM&G0f-QPMdQ^wSUPyPPv@Y
+>m59P<z!*?QLbw{zW6o`ZRSOJY@h0y?FxGyO3Gy-M9}Kr_~t>9hbwm$s#dw5(WIeYOV$TPMoF7CdHvk?fhe!;NRxa!<N1=`x9vim
+DH~2|-xz<7${Mp~#Gdu!&bF=jk<j{U`|^o>*T*b*a04aRim{@>TFHfaZ>Qe5c=Z-JaJg8F5%5E<y!g;Z7IoMgb|LSSfU1KLHN(^0
+TTCHG)9QED0@%w(6bK))JYTxLf1Hg5p65K<vHNKA(~C_mTm;Q9Ul$?2CxgyRgVx>Tm`Ifyfr_KwFYD29H;%y7^@BDSA3gW}_I1hQ
+?m%)G(^{Yj4Sza)=3@4>k4h>knFn{bbM=N!adJfnbE1m#7JC%Os|qdT_3u|WD*W($DNB_mVYL-Xa@Gbsb*j$^7I&VDCz&@2pi~%d
+3M^O6^t{S@{;>bYT;}s|Jt~07(LA3pZ@4sxFANy2@%X?g$c_QF3x@2d+hlyk^1{1JkK{Ys30Uy``%o$2JCQ~|mLA5y%hn<=H0^go
+Tz`*VZt%y~j~879h|tYa0mDcI$%gW+W0sKuWTX=Fc^lt$LWD^EGF^p;5q5dnAb?*uWOXKm%n6sg+w)?sV9D-+mOe^Q9#1Pe{$hT_
+n}rW7xg_dn79HE6f>7*v73W>(PmQ^ON-S<P)iH#VR7#|{D{v{|w6Qo*7AzYFh%n(`B7>O_6afB=aNL;V+rZz9ol6TApK|tVoiF1~
+`}l}?IxXa7jiDnuIp0e_RgI*}$%GtbKB8gvX^qx8IXLm@_2S~(^{VLOb(TK>_ct%B%@k?a7;313Yc!{(=bG4H{v!9B#ZZ$J+4zOj
+*>_DwTB1}`ZQO2iRk!a&_oKsL!LcrNkiB$O*?V$CIZVP@j1?0bE~*wZ*VuQ&gV^x+-na9s^v0!$FNR;(olI0%3HsftWAAyGmaD}~
+g?N*u0*qa6F?+&hqo}7eH+CrU;Ap)2zReC=g?onvSW|zPwVYep`$1Gim4^3X&QBFfiZ^eaK9>1V<THtXp}|<a*v~+K0|zdWu6^yi
+)A^&t=P~J<4LDHlRQJvRk{}aWeAaD0e&CTJP-+#AmLvDy`h;1(q2gKK%=g(NaOHMtpr!Nk-NW-jH9t$vX)|N6nyRKX^77?n#tAV7
+HmrL=kxG3*3IU9#j8@n5s1P#Eo~X4%)bXWHY=>ZYZ1v2z%VED_aVyOv>*kg~BV&FL)SSNhFqG?_9UqQAYjQaJZ3qnyL`K%_jz)As
+H?>VCtDwV<A}I3my{oNKba-Nwz$3ZjaT6gTq+5>dmKI=VIv{wtlf{pdAv?ik+o~r$$5-nQ-h$+?7$1G-iMF%vKAe~D^a9x+O@Bdw
+t(o1SgF)7^0KVb5_L)A#h1d47bT%M#*XQ8&Np?~J8y+wJ(cqLoP;j$45e)Db4L(&F<H?F%Hua*|8HmWC=Xdd-Vq7HJCMgu9;t@6q
+2x4F?1^^j$?=SYjZ}h4S{Jl88Q}t#4r58nqsZ$r<ax{<<k~QzWwiUDH&glntma0G?f}x(cIT}}ye1PLeP1FddugcMs$5xkDrN8du
+4pPv>;9&XWg+x!zZ(5^+V@0E+qaqU{!b;$3$@R+Mk`-wT2K3q7bz#mj%^|{X&_t@>bI>SGx_JHdG1F}x?+qas@wC#8O3mpJvXXnA
+8ENj?!>b7?JM8l%$JuM)u}G$WQGwa=mlw+^r7V`$_-12DrqWNbW$e-Ofe`dm>6iN69|>w}gfKqSaq|oN6yA%GbHAP0%7O#61VT}6
+#MzF>W39aDS_{SCI|sXapKB5pLLPmq?3t*$=uiI4u{q;*obox{g|Ta$Zgdz3c9Q+_yr3qaLdqZfsD0FN=));5vur8~>P~3yx-ZBj
+FExdZd<xVAP99x9x=jLv(qzq^*yn7X?s%bg+Kz6~CFe*==Oh9gw;Ec1n3QbyyW)DL=hP+yRj`*r5&Y{bAHTb_ug7k`jU*e|U+nVd
+qJaFjy=EO{g)H##>v{O&&Ka8p@QCP(G2w@`>FcTOD#uxL3WfRb$a-dU`P|lvXE=73qmm{D1TqpE668Jq{8NL9MDWF35&|IR7#DYD
+#$#_CW!q0<>dZ_~fqwXRrbn6QYx~rEc`-PXDfLTdg9!)db2teKRN0uFTTR=!sX7dzU^W*kW~r)im!!)9NJ8Q?<%?oP&Q>bWsubU$
+t!N=Diiw=a)IsS2Wab<vc@~6BfmH>V5Cp|AlVAt}Q3U*l^%ns1e>;T-ZS=bh{7=xlFG_0iVf{q(W9vu7d-B7Kw`9%OI+wi%?p}Jl
+2wU(VptRqOYk_$m>YG>GXXYxsZhqdnV&5KV#S;eJN{`AG!$aLsWX;`MEM-PMd}Dbyi~00@=E=5zl}Rz{)%Wa?yjZ|Lo9`Yy&1AOz
+YqE`h|2C+ULtM)~>fZDF&qBh)G2qFTg;`_wyaWD4tG-=w$rqmsOlTAMSCZd^mkE;qb<u%omf+$2abJ|vpNoeb>I*V7=_?A`H<Yc0
+MIN(d@8vVTen0K=e1p_0ve6p!?Vz}m@ct$#Cg^axpYHuuOPSZT4mvemSn1??@x)M|D?^h22j3VCaIL?w9HXrB<CK4lnlGKE>ZW=|
+oCS0kIm{Qol~}ZIxQXYPE7Y`FK0fIdq=v`n^(|`#&mN1{R117iu<L0AdJ(?1M}QeBtPMYO#ra5``uc1WKf3=(MOUwp3?6eBKmL-U
+yt(Tw;Ju3qOoav688O7p%9DoG3wOMg+jk0?@^N0#A&apQU_R{;bl>CNPr1g=VobG!#1IxNB6sg<$mx0_H&FEC+vDhRE))-)5uE+d
+E4ZM!{!Zc4f}AA_gQE*-2y4`vx3t){Hq5i~<3X>dhl(i5xO?PFBAh!3B#gDO<gJ<s5V&YwLXbw`2JV_O_ahWn-#VESn87D9X`acs
+uY69p@ncYUj_z4n7#>}rMTW>fdz|1T)I@_1wtjGR|2967APXhWZmR-6f@8vH3-D9%AcAs`h!_xr@CXcn|NG*ujd-aI{LR=`-()+Y
+_9`;U^T*4ax+s~LsB`scXIctfEt8nXy-e9i;EwTN=d`R<o*rC&t@qO>2^<eE@9<f^dFX}GGPZY{6dCawQxiZ}(WU)EYsn9{zfuRK
+Pi*@-GcqHkf4bgC1dos{mX4mQ>3Bm=aK#MUjMvWj8Q;^Y+;vS-C(oas3NIRJe$pP`N_L&k9}p9}76V?CJvu0%n0e=wi#!Fb-~Fb&
+Yy4|2k96Jkx*&BOXMvlC>~W6UP9#XMBAc%X2xRP#N^^@Y&w+FHH?ao{2=1TS{>)Z|j61OSCHsYIqAQ!4@gpexpt)R83~Td%d$1r4
+R@o;XU4q>Fv|>lS6(Zo+XL6@H-zQB;nuMKN1?pP{mLoL7Cl|gA+jDO}H%Ube*qIUkzB4~o<fJer&fyF$N?pP!|D+Ikv6w!~n^JQf
+%YC7VwdbVt%FB)+o5?sL(kMA1C3e9mwy->s=gG0g`>(@E7!;A}%$yV~c~`p1CLbAa+yAMaEC_+TzO|RE#t%jh*vp^9hS0`vtS}(+
+8p`^(EmPu!NQT&31n@?1Q0k*oui3n$g4i#)V~b`$aTxa0kC45!^Rsaa59SKz4u}e63Een&cnh!SCB7hQf+T=8Y9H+SAf)}gQkh4L
+NCj4w^fFLdokd=<A`2E{8o#(w=|4)7I4O#QeU}RB?^Ek6RCL)OeN8c6pD1;T02^@^7NaC7Lk6f=83g2Hrh*`jihv}PVel{vk^O71
+9Qv;-W&cerwSf)%k09dSf#Z1GXXxm>%;dw17%x0(FC=yli$&k;mS7dY5)nAQGFqix7;f&H>_4~(-OX{ggy+HFPi7}0E%_aeFa?jq
+6`G5WZ_20859z#4dB|q)d5@KkSy!S-{^*1&5rc<LErkSBDtW&~Orlng`QCbyBG_+zsVL(y;eZUD83R{*$*5YwofrxjB4)g6M@X?B
+TkN`Wzo@7uQLrR<P2=oqp3VEt+3J9mng^mWcfa1GTow`MGpEt87=1IE^y#{aS7QCx%&qoLOBJ@zx`q7VIv61$+YWpm7mZc8A-`^X
+2jiz!$FjcPd2eWxBpE?Vb^<o{4m)y{dQlFs`Lh*f4o`l)Ilzn|fJ>DR3};oAJ+qE&D=X&}t@;9lSRK<s03_nsoUEOm{zUUV?-rMq
+3ba}I&21Sn3~6yIUt~C{L%|vDGxO&~yJPp>&>}*ReuK-viptbPz>f=2&vwXs!o*q<5kTm3n)Z{(hI4yvG&WAe>C3+6;RB%y2aktI
+aek@rVOvySZ@vTg!XzM{;@`(z{;?^?GnV|Rp$leEPV>}IKmTzqE66}sB|^;(Vgbaab_s`ZXzY@{b;yquD+r)5o?H5T+#-)f)H#z7
+lmdLcSF3x==>DzFU8XDm2Az0i_sYTxAGTZJI1NBd_wCSpt=)1ijYFRVWSq|zl_B{UigR$|8bc0khiS5$crxKswgNw%#EJt^9aRb*
+i@`zwJ1YXh5Deh3zc&Pc{+TMmZ%CyL{JjA8zdF+Ic`|3^kr6H1Q&!R4LCkl4$82Bp&ZQmlWr7p{a8N=7w~4ezf9P1dXw9NR()AJT
+#=4!RY)iT=H)=|TAndD0s}Ccyo1g~QClBT}dv6k+nEn_m@=8MRYk@u%f;L$$sNK=tu2jf}ysQowxjeL{W>2{qIJR6fB~OC@(Ouhe
+ss_a@og}#`pZTqju!q;f8V25Ll=eCkVDL`mdCgXH4ig74)80Kl{9^K;c+yh7xQMVJ7XU1OP_y0hqpfe=;bJWR6ZS71ty*M@?L%Wb
+$QWq1B;SQp&Pe7l?Q#{)*`4oqSwBlZv@T%6AcnQFkL;ESRR=}`)GbesOdo1m={aTJ=f{Et_K4HBEC%Cv^`CoCy$$69w_NbL@Y0ly
+fPzmWSI)*Ax>TjHz2*H`ybncEt<{192e_9W7un@m+c-4(s_LWngJ%9jFAGMu&LfFCjbF+yqZ{YHtmgPYSFhvb$H0#Ct}p3JuBl50
+4SkAUa_Gu#Maa-D@8T+}U^F6JPr+wT=eIo^!T=gaO{z$=UD)&dD!5Xs<*$OH0#YaVicyW-s{yL-inp@U*+6vX@WSLy+xn|-lX4F5
+vSA2->5y!qeX#8F&y(EWK@tSN6&xz+@4UdH9ha7lqTs0;z12T`4ly~NBI=^xM5(3hyL&MrsyZYtc=6$-C+*st0vt2~{%~u(wILB;
+!DBF|HXHM>10W8D^m(}PzvUA*p73jz6^H;MzwRCc{3omHSvR!Q2L4_|#j<q7D}UwnI(tz4t1w-Vsr4TDL&Id7xKU2+n57~K1wP2P
+9=hcES>f7fmFQdC^Ak22y@$mJHw|C3pXWPb$bkd<qpp5nx4G%oW5~Q;qcF};3GQm!bJd;0346Rqf&&4=T01rF@0V!GDNLXK+;%(d
+NY5tKld9J1&rJf&sd%6}Xdve9kB7|9Z|_B4@_W&$;*##1@hHf6cuidZMYhH5EIm56F8DR!eWE|W2^k*737oNbpSZ`3VMdLnFAqFA
+mLM}TV?m0Tn;&Jq-Oz(mZN91{jDs~&{Vbg18p=9)A1d#~9UiBiJnJ6C=5NbRgjR0(%j7?t5_!-rd8|`;`aVZ|(Di^MSw1W>`()Jo
+RH!Jukk7`Er^vwE{Z*!ti2^GD+|wZ3Y|CuUrUUFQ9<ho#m6{riN-*KzrP&Jj!&bq;3FhXPO}3Zo_Dq|=Y#8`6OGr)S>8YI|o}b;9
+Q}X+ZW26uQm|*BOM^$-$K~&<T`2J^M7FtT|5T=WVKcwW%5@E7m(ZDcED2tPY1RYT%2Gv|m8Ix;L@{Us!Q^cd_w>9ZhB4O>~Ovg*X
+7c@aC0_8dHyMY_CEWbsccd12bFi2NOy6&z~?(xGHxUn6;16_`BuQYOc<6o<nC@4V)GRoJv|1<Bj9LWS>hvM#6s5d?iHV3IZFv0G=
+%>he$5mr0_56d`<X$tTYU=)GbMX4MlJOscHfeD94e(e*5pub0=fd2;>^&9AhmfFDI3;B^(r&kL<hwl%}c4Cgt(h8W?^=h2#HJ^&t
+NQ)u?BoI1dcVQpupJ;v{e|~R9c*4T73x_u^%1f<{e{k82qYyE$GQUvNZP(Rp0zDH)gNEWqUY9j_%RXN_%s;>^#tGxVb<Cs7g<VW<
+3&!|3AJJQ+x9;TkFfdH`d8CmYpuz~b&H95W39H<4wam0faB%R=!<`3?vM$=o$@4JmqL#8xpdzA$30}J)Tqft#d7PETmc&e$CBm!-
+JZI_f(Ko^m^WKQr=V#!|n~;l|v=_zOjoDEG`2LOid-KgFV<!BYquKi5kDY<j?WHRm1PY8;q5E<?oeR(HeRGG)47jy0=iJx%zyv_B
+P?@3hhrs0dBeDn9$YOh=h9{8vY)?ExL+ndws95^(YTCZ(=$o0_P3m7Z`S6M|`fJ`xDtRU(+UUy;&L8#9f(7KnsxVXxP!!P>aMGD$
+dU3e=P#L^sO90bmJPH%XsjsiScB*N9w~vA=ZBajh@}S`K-A|%9A@yVNYT{G3NNntyARcbo!y_-h@bqZKw9B^65RlGrXzuH92?V<p
+SPwNMDfuHb6mV4^ohnFb-#6iWMPt$c#6vIOJ4-PST@ANdJ>G690wHY8gSj<_7p?-~GKQ?o02?MU20${rcJM#~Ahxn2B!ZjOSW*N;
+DNy=Rx&V!dkBI=m7-<z0L&B3#hGJr30RRk)fB+-=Pu&DU|NRWzhL+mE->s!0ulLX9>>b*Uo{^NxxT2C$vZ|dS+bv(b)PFa{k%R>S
+^#jRri*!*-my`anTxoSZeN$?g3eFW*WtIZhqv(v=x6zj==-|2ZN?~@i%L}Vl2emq`w7T5QRj1L_L;(<_G#ubn(?9x<`(#F%+gC?B
+RAvjU1S%4{d@h+v1c56nVyVZPZgGakIO|gtw{^WScPZ#E2|TvbS_yz4dX~zkP?I^r5pEYBVNdo~E=&^9S^RP{C%7mOfbLFGyv0&`
+Gw@;h<hMEdw>-U1cV@p1^;btg@P|<w(}&MjycG5Ii<JU1WBlqT^;9uAB1{aU_<mg#yCd?u@%Mgi%MaH>pKSl?Gq6Vn4?(=S0={3S
+iU-+F){K<7hTN46VKy>UC%`}w^^Lqh>s8PvR0!q>+cB{Jfy4<iCjg~f$t04|yX&s0CROdywl(_{*~|ev`1aVAAf}mU^?d1%n%Mr_
+g}o^_J_x~^9+Fx;RUAICTMsfZfFX7zhy*$7f+5*A7Yg!|i(T?QNz(Bw0P?~7vXQe+iA?BGedhdb85%>;w&qoa<06mmsR&G$I6Eqc
+$3jgHPm4U3P#5c(TvX+9V@D8^kcdwUKjiLNRYd#C@e{%1pFG`Le6hSFM;Q(t9HuJ_ze6!*E0JB40+XQ`8^MeaA!ag#%=j2NQbH7j
+aUdRp0#JaGI17=%OAM_fP9y)C$YV$&G7kNNo6tWc6!<TwYGZ$?4gAgcbcf?d)w$hlNh05NJXSsuOp&mwVz(N2i4YfMQ~CK&1UPQ&
+a@)MyGOuZ3&+}fxdB>TamtHKTke`d>#gk^@BpBE%9plkDV>o;xw&LyaRpFb$F?<TE0;XjtVd9=lR1kVEH8THY%|K;dNbyB^7NOYY
+=iB2EI6ZxiesMVz0|Z2>T*dYB%)N1Xyk0QzHg%nY!1`>f@JZ8XPF4sED0o81{p7bNVI@xQEY?HeigXgI7-%-Crb@s93dp3AV%kq<
+%X|&P)5<USZ%<j%uvEt#baoiBkg+Ip`5bmR{AAp!fTGc9>C38YgC3it$T%R4TVRuc)|LSH3ui@L@44mLT%C@?JYtM4$$BAi$LZeS
+>$y5xkm{mZ47GPC!vm(lklKPy!STeE2WK}Sc{>ymn04oSjFcI!s-8OSG{Nq@IZ}n^`2B4|4idvwyqpkX@xwzyMXIdeU=PWb(i@5c
+&H1rJAk10#X;6o^vN8Vo6WWR!iyRXXgs=2w2|0BdkN)&h<6o<gp$b4SFmXLF{KKWm-0a-Sw>FL~WF{Dr@^XufDzBfpk}V{zs^dh!
+L2_L59WC$N!-P|LWK&7PD42&$y*%#qyzNRTkBBTY33=MMlxXYUb4s0^o0&p_t1+K&MY&rvh#&=pFb{`Ac5YJRp#m@l1hzTJ%W%=K
+zc%d!B!yV1_+PvFf&eoGi-CXB(XZcsZ1VaSOZ|&mYGaOX1AjAeL$h?M#c>%NSG@~7e>NxEDwjo&`$Ed^t!-!8Oa!qIc>ngcM|vT;
+uQBO?+D+My5L=`8XOc>nGUWV?EFl;NLluGFSdB?f*Ac{)>2$t@{nBOj9^3bO1XbyRqO1T4>}cQ@Kzu~hRpisPc#U-4UI}@2R(p+q
+pGg82mI#55_*(Cr>{)#O>_|oB<yR+GU+L5x?M{5AMU`L&F+gy{yUqKehHNn=HV1{ElX2vsFV{03@uW~N6cG9H>AD#dJGN6sV&%m5
+>f-*yxVUqe^IC#L1ce0OMcN$SmG8Q4E#FY7t8wUr<-s?4;$jerfbTBt7dto@9&(wrE|av<<*Xcn{qO|K%(&JsH%=RjD)6!#_Dpht
+ReVIZVnuzznXxDU3x8C7<MHSLrhWH1;k31qWiTS9L_rXj<~@nuQ)I+0X$NJcci8lBNr#Y`v0%nNCxI-NswlPx^^(V*Ubbcx6v1E+
+H*9=fNl?T7EzDEe%{+dUOoBKFQZoi5BA$Iv0h%OEDg@Ug;8_76F6CWred*Cxa4i~h;6|!3h5%jkST38DI_Eq-O}%ZC#K8~4ZYn!l
+59a-73>v>72Wi3-=sKs52a{M;{26zBfXI%4i%U|oCHb87jRcsmI25jEpt1?_O7n3MK!%GGkVFwy7FG)O*WTL*iem6M?C;=A5P%WJ
+0|Ne>#QTTMvj0tN#7k}9Z^j2o_~tCrJoV#cs$o8DJ;TBUJPPu6E}Mll8$aMtf-w-_aL{y~^_KqDwc`nH=PDw1$=PXN&`s&wCF$_l
+ZW9FsfCE8M@0bkc;z|wGJak6qf*%tKS=EHHaE%IQ@VpQNje1@W8sjc%zpPJbJhxw1cgmU|9cWQ8;l^eI5+J|;4&0k%c(%e?<peeA
+Gi<@Lygv7sypPt#%@2a0NtWu4GaP)hftTpH3$-V#!VB*bw(rGT+LQ1gpu-pGx9HZ|ciXjX1bFv>ZJde!X~N53O<ov+PPGW$RTGjv
+v_n^SPw7{7`N5OlDofjh_!$;eT(J4#a5($nck?_A1NNDm5+s}Fb`gwz4p@KT5f46jd%{r7yF?<ndhaUk;#(mN1Ou%pSF;CY@AULN
+x(8}f{rEE=G9duZ0fVpT5+VC{uE;2DdmH&6qA7=$11ACDpwQlds1%9S>s?o-t&F8}MRfRB$N)$mO_!WC`th~$&eNw($^(b>s8kr(
+vA6wWlGBSYvO@KiuaWQ>DI5VPgaRp)>BQ=R_X=UN{g%ocAiQYk^Z@PK6Ly}%xYb2onM8n)!;J=FcO@FUH8ia_5N-fgc;0kTc%?=R
+D=xr;Ab4>95ooR5S^>nflW`D;EPifw)!`suu!LXn;`OdN{46Md{2F!wbOdQc1o(rJXhaPBr=!Ece+`jC{}W!>SjV@4zZr?r#XBN*
+JE)XD9AB?@(~$R&CT^c?n#?ls(=^uxm>Kp%)qd^pI5GA?R4C;Y*rtQMMf={1$q+s>V<n@<#LlpUF?>16xPgW=xlE*_TxFlzPfL?e
+vvn`blSh@+0U`i4*Wo30rmLU#H%d3}IZk>}+Fs7Yd-bJmX%I?h)c;6nx8lNCr-YPUEmel6Shv)XKR+;uxNt#03#9;%z)go9=H`Y~
+)mbmm^OF*1S!HYPBzWRf$h<HHh%W(HUWGc;-8lW8zPGzcWbU8`rK3!PiH3*3vD}LTq4vt%lo6@dJ=f3X9sX{kVVR@@Qb0)h(AH1)
+rR6TlNm)o&+`LqnyshPNsjfJP1>&6ak}nLFx`Wm_97A2t3&+~lZ*1mZ1L1SC;fpVyWR@6RN%qG&&3DNOfI55(i9<|~V15<L`Vd(^
+rA}k=8rVe<V^}*l{2Z+P()y}GXH0{H=F0VWQ4TJ~2bIm|Mw62)A1F%V8Rpq(e7BsHhyn#X3FG#1tdGurWSbD)f`A5O7~cJuXxGQw
+&pHt5aa+^aoz9Mdewc{~-PQZ>F-OBkNJ)^J9fiFgv}2_V?1YQ`STI~97!T}-yL^i{m$Oru8^RJm04YB3yfe;SOOy&Tv=IRHpY%6Z
+5@aX-_H_Wm`|{9;xZlnWkl<j!<Nok=02Tiq<n+ttL4UH;|6oze#<<i5{$|t#$|};T;*S7Bg9<O=kEpeMb>?B;;yv6kb;wK~gF^tw
+rHRT^9U&o^?smD||HRoTj<_;q8$V6ES6da$Aryr`<s8m;gZL{8wid^l!;(o$)n6y|r|kM@zEcWv3{wO!|3r4be^meNq(pBjn-8_m
+`3(Pq{Vb`5#SttN8~};OK3W*%ePuCISz0INlES_!tl~*tb<V*`<3Skk;ucG>nYTM1L$EuI_I!3eS}XKmf47Aqg<-?Ml3i^^S1SEp
+ups8!WIJn5#NWK>{Aqe0glF`)cE`GU6;x=tL&sqv_hGaD=uNMXbU%AC3InTKt7f|fY6Eem`o?V9QQ-m47tV}GNsu6j&1Ubxf+N<}
+_ThO_Yv{sc$VE<LPsUk7LJQy1cOSFOoZP2Wbo=7XTjMkmI~|4L`k^<>n}XaAl=i_Kgd(-j(E=h5Lw{z=yefCTT7AHG-?46^0oO5y
+C;}A%>bL{5M9k)b&aI2bV2cOu+v#9%5SzH*-O3vxOS{?c)n@Ks4S~23NL$r5hrhn-u+1mSmQ*a06bTCk6^v?+gl;kI$;vbo#FNNa
+2zB1vt1Dn<?rEUHir`QL@f%Cr%FL@MBgxBz{962*=}83HIk?$a@V|5tz>2{TDP$5J^Ly9`!eV|s{-CB`@de1A-1KYQ{7;sG{?F(J
+x3Nrb1Ai}g1E4cwUUu#GKk0NyERT#0DSE4DYs<h}q~*=o_<zN|tf}C$POY7#8q%Hab?xCcxz!LpUUt7Q&0&WQNdjdUsMkV|UA<$*
+9-hkXRfsozdEtXk$o=@OSA(i2x05*-rp>pq?b5P1ec&g@Jl*R3HbwUDEfv_<Shz@06=c}9iQHIzfunEp1d>uLlFc7KL#+=bch~uN
+>Z6<h1U<{li;GP(C~FMRX=M4d^v1`hL^qnXL6MuxXj#nuFs0x)Qh2TKd7h)72OGbJ#;L?*UqcuN07Q{m!4k|6bB^na#+~>iu1>?m
+MBtQ!6oNo$Ek#<JeBIF-xwSf7*Y@q#+tlV&=}cyYK|R%@CxoFhW&z>_eJD4P$8`J{l}#ANf}XkW8cwyFKHYx9^giWoPI1>52OE(=
+Yi^_iP&e<xQ6EeDTl7to(^`QVBnk*zNjpIu3*8jr$zQMSVs*AxCS4rG0#(U{S914KvAJh?rFHF^_FD<Fg7A^ZZSwC0_X@9;uX_3%
+*JPK2vB0;Jy5;ndF^P0Ho-I0>B!m@490$e2<5VjecEHS1JS-5yiVrFZ3LNO$qr^;PVI{x}W`W5Ow^Iy+@E`&ITO)1nO)wRup}#oj
+7v02~igMyH0Qg5FrYI*vNI`#UB;sE}iUIilHOHVEy=nu0F9Ik_m+y249@#b3BVit&bG`Mj`mQfZE9a9qxZ`M45&!{W0aK#$YG3QL
+b?OWq3NQP9Qfi8b-4sLQbIiswkr|dv@H}SWo36^a^!}hNYe8|Jg2VHdJ*LJ3hZ}=M2m}aXlDV^4eesHJ{_ycjV;$clTaD)Ln?RKn
+y)t|>2mwlO*Ppm?mq$lgy7l^->`lj*0B${f;u{rtB7g<JmsXrtpKHI(DLN%>nq;wF;)VIX{EWTOpYm&Ns=!G5m|eo7v(85auJmHu
+Vv+uPvat>Bnj8QOn8LB7nHR0~MLh2V{QSm4_|%$mI0n@@m_Sgkzfk#gj!Cqz4>2}<=*xBS7XLzaGhQ4Hn)j~zFg`qd{SdC>P0Irl
+oG}+O9|ws9A<om4;h03dgX~qjbsbx$cDF46BpSm<l}qJCG*4VRSY_FINIcMl)LWj(j7Nd~v?#d|x#O9fY&!Snz6rYA#;TDJgwSHU
+#ZPVW+erMIlBwt|ItFwq24WfC<#vt-Giz!u_fiR!=O(j4kkh-B@b_0vKVW?wss|9+Q2+-xHF?1*u2Wqx)<Q%q0n3m)s!d<0t;O3d
+q&czRZ%s7)zAWBJTZ)T{{^8Jyg10D%ax&rm9A?@qBS>Sy{S`{U&qDr>G(g7uM-uqY)c@)5(Z(F#2L5Kq{LoM_QjU8NVkB2Yh<kMM
+b$C*b^+nqQ@_G1pWf%_wV2{l9-U~h-F0S4UI|c`(RIYZe#6|1*V)k!2tPhhQ0D68dJ36EH@mYOIk7iGehN0R1k@(~DMmIIvjFj;V
+gQXz9HSuB)2d$d_m7~}mnG@jvMt(<GklATlJTnS{yc8zMi$l^p<2KMf|Gkd#GF2fV>8R9hL2kx(JutlIy+ad4atPp!s=+#`NjgAR
+ZCTeI8>s)9jS4$dMtM=61AMOwzZsX<a%M(cYQNgEMgajF1hphx2p_TYO{~b@M=$MDU%F0I=W~hhpi(e^*GUDP%J(PwGIuA_O`BY4
+mkXa|a{&BU7(|19YE#~GnVRbC;>th&UTJO0!2@Jr2+I8?9A-}siIrJqgjck0_Rn)UB=3b10pMmrR`-e5?W<bRB1S%8-?$H)G*iQ1
+plD}@EWU%J`mG1EGKI8-)DZ`O4F(&x@t<6~e0JIT*=idm%?-mOKtMs>DVh+Ai^)+=*%RSArD+sA4hLRq6tQc56)b6>Z>=Iq0I&!M
+i|9Q2dfo-$k`WhTBQOLJL&C212Ju47oE(2eHT8!{;t(>4O!z%n2LN(Jh7ly7m_HV?02mB|%zg)H{$?P|FH!Z^f4_zP+-4K_*O5^F
+9ya!u+Q8q8yJF|FM^ZHBMMfrvHWfV7%VF8PFb5<)<KN-NqDBK4wu<z)8+(`i=lvQzbcOG^Y<}n0rjSj_vHp)=V2n5*EC9T?dP*u?
+_}Z0%C}Pk_krS~Pjw8#5XLs(b(lHa@WEd>*)$0a%HjB4MbXO#*V>GX6eGRXCyY9QfVa$i%AfUWl<?Uya+Ry}!?202^%@~5an?)Ay
+b9O^2p3(LA;}Ro{{RpKGXD8}eb!$qL=1+!E3g0-0a5K6USrGdp%=#P!E|cvk0Gdv{SPA4RD7tCH#1KrBa1*J50s7~KsVd&I{N3Lt
+cT??@nG}Ul6zo%5Uy9+aAMc)9_Pb)<x7&Kfo?iw9C=e8d=~>o!+OUZ%a`f@=Cr>_@-Bptx#X^AUrS5UIyQ)N;D!hd7j@Vcw6JnAO
+f&p;O-X%P{7Y&8t9omYmIezZ**5PLc!Sh+4$u?cZ?dz8my<eD{#fy=JAsp1I^7FY-Wr))HEo(D21375~VS*vAPCGl9s?2_$!}cJH
+FpUTz3_80MY{=JOQ4=gmATd#Yg@Hp-)RDu|wILc@7zB&^y}fw%e%jd`x&pt(p#BIPAf52i<NqV-={MDQX!EiCF8YT$;$y}AgHHO#
+^#ADq)W#g&2LA70SI(vHGs*r!`=s+-Co*ETc(1d2<z&}%7EwAwh+GV*1FSFOj#p@JZ9n5Rv3-3$&R~IAhC26#_s)Ssxrhjc!4<qa
+pH9wQl#HfUAMa~ySfIhi-ifwdXoL3SWG-eb2&$m_hNxS%c$(juc$rjlDd<7L!FNLoyamD}ek=$BNx8?mY{aa+`*}0AJ#uAcX-dk!
+ydL>siS5@46d-JS-kk>>>B9?W_}3S1d=?t7c2dgevhLz%!vo->?lq^(ImPG$doo~@2NGpXY7M{k&d`YyhXG8RGk%<E>ct%ak5_T?
+yLx}p<B()?f;mYL^itRG$bqIKUtDS%oescpHw)EYUTG#180S)M2fcjAo6dS#_566RQD0Y-G`(>b0RsWl^Lu$tNuRx3dLt}R`QoNx
+NV^cLhzG&F-v^6o_HAdrq1qiix8CTbDWk|n!9cg_B}=kfeqdK=2JK_bf`|k&feM0yEA_$OeZM1T^?EMaDj;|knDH%ey2hEFY^VLG
+pwLyH1Bd&)?`3G{Wo9rfIK)a*gc<oA1`gcT<#*X?vq|C4m;uILPTWvmTSb(QnS%bAp`#+p$3-P#{u)`5;o>BdP~<Oh#7-pq=L>)U
+|7RNbhveU|Lmhd8gf{T^f;`Za_uY*nKI*9MgR4Q<L#+VUQMZ-u6qiQJ>mnFNmj))jTzlK|v0rn#zvN6+)bz!?sF(MY-E+LOt@-6)
+hHe06wrKPc`S)k(3MC}31ukXmts8yS`8IkNveR3IfJ1=Ui&E#SQ&&Sz`Dwo?b@O@izEA(j-AK_)Js4%k7pPN`<zPUG*32=V`8P*=
+dDw_h-UrVIfsJky+OMzO5i?zr&kmALb^BR$`?Y!Zx!kU{f)15gkw^$&Q0lftperNgpvu~zvbGcVFezSdwSu(iq73uKW^y1VK2b#4
+X6Dlu&KJE2h99NXGVp8&5eA137Zu{mkSFx}w4c=i0c@*X9ilwC5JR(Ac5<G1@Uzyxfd3WWeeWv8#rH8Dw$d;R;Kn00Rr=g!TOR6F
+svS`7f2xG);%Ep|d4&nm!<NgpnVFoiGH-V`#Spo1D7egHM`Q|_7i^dGkn}UP6(AFFSQILxVra(gLtCyyvhit((J{ZqfI#<cPaW?Y
+ye;4Zd3d>~*x$OQiQXgqtxS`KVPat-z`wIP=|4)%=r|0PgvI>90zZyz5n=)$6odY0;<gI1fDrQA$o-*d5bz)4GGP$-$0fr5W$U^P
+EwzFFUu&t$4&1D^QteA@F0unEjcvvtr@3QSD;j=ttGO)^MgidEVx!%;_ce(ZTEDlYyXRi5zm1EKJ9F)d&G#LNR0IbAmtrcN=cp$K
+yGISJmYY_^=~54@7Ul{XPp(VKvNC!&z%+~Kq(8~3%%}|$>-5zf))04my=Wu%oRt7E>bI0&+D=(a_e^<~u|#<>bbZIcmW-drW*@f*
+;u&`G(5(CZw@XaLHZER`2XcN!^0MqcmvrQS>Sj8_y7>zgc~!5-wyGNIX->%<D0dPp6s_spOQJH^PpW0%o<#KS5wE@0d7x&LkMGRQ
+n9f(f!W$v=BiC)6#y*hTwf)q8?2HweR_-19U+ldFSXArUKE8TpP4^5lba!{RgmfbUD%c{Tn1~>V-I6wTpxBCt-Gv?4iQQel8D^~k
+-20sKegA9!&pF>YbF;5~$@{LFVcvV5=YF4XAEr?9Cv+Wb;0K@g3>kPPvsZ)F9iQo$;abKV2+Fv-)Bo_+=4k&Z3)Y1te5L6mYO$m!
+1w@VuFeG)P@vEwHsUFETCfa%kL<b>!Fw}5p>#F_k7WO4+6j;inDefEQF=%qL<JJ$<seMg2RJ^SkFHrj+K{M&-jgl+}O$sPy9K|2S
+#$RvUu8~R3Ivf~KdUF7K;fg_#4sx#zCWDt2_X)C>2`FvJENue;Hd1a!M^4P6U>%I4PQUyG^3&herPL&(#$UY0x84i>xzcOn4A0vY
+QDfGuUbZjJzyFf+&n;U;eXaEo1OkR9+~-e^PJ5+;y?NeRv*k>R?YB+b@+~EP4;KbF!18bCa_-j!{l4{$eEfCGvPy0Cp+PMkANH4k
+llGrV<O!${bmfr#wsrGpm8Ld$zsnU<8xL-KcxUCC$+xv45V`39Y`fp^)8RtMirRqu+QmmEKiD+;<Jo}qnOAeVGB5;Kx6=OfCi7N{
+lLw)2`|)q4uTLn?nLW{eq)3;BKq=#n@gSE;S8o_GJ;$BcJ!N&uJ<!?T*bJbc;GW2D=dBhA;@{rBVW*WIDq-w>-Y2O!R=(!Jv>VGB
+pKMCoTbRnVI9BQWb6s!@Kh4NW?%vMxtGBVf<>16yQhLAQ{MqD%Jw-B8DjNp2`)TxeQQ{b18~er{{W5K~F;m9EaRf5^xqR=jkF4Nn
+cNdi<m3mnNC`;kS8F5@1Q+eA%J{akDcXtv{(6)H)+siK9-ZVx>3cFZZN!f^U(|`4WB^9>5GMToHgiF{>K+O`zL{lnX#Ao4z;RHCQ
+TS5#br_F0qj#y(jjY*{-ssM2cg@IB#IC40KwofYByuckzDd_(%Q%b$Zr^a86dsl`hRz6#FHQb3hA@^3<mhoGP3}z-x?6Dj6Ff-9$
+${o59npcNj-WcS6U1w3h>Amh9e*3J@)41Mw*qn;1p2i}%OL&8}XHOz@_-KJJFSBT!uZFu*>}6n4GoSCCB%|OUSnHQ<JFxpy!`+W&
+)x?z?qI_q)T<)h|(6eB?CLlK*>>HwXXU&M1b$?pb?1Bp)*NtsjDSk_R*V4sFOU{8k=W|1H#(qDO&bpb^?MU=K@B7c=&z}D{!2oB%
+Aa=gQ=qjztHovBIBU&vU&6?fxYA^Pr1!VvT)I6l6+vOiF;SbUWxtBV>IFZ8Gd7(GfO(tKRqu&)&*3Z~euoqwzCCZuxGt;MfvkgQ%
+2wM7c{|TMxC&muY;EgHND6r|~?S^1{0E1SUN9P@3p4`%B#wYiKGelx{F^h^~2)KHpSj(WAzdo0HeU~m%Pb5~lal_VYu{FLU7ccGe
+Go{i6bga#G;d(EhxU2f;_9%NgKvRTxE12SR^sL;5)p5>3Ozyl9l2U1E{epN0DXtL43DVh65o<4FpdIKX)>gYMc3h<-X)`E_xpslP
+v%U0Bi?yWu!z0wjmKy&n>^NqW9~gPoK~QTo@5iVi-(&h)&1v<&VeT3`MKh1b!T<;{^H_8rc_6%Ly<%S2X#U#DX&ybCzT{^go^W)F
+j86f;nS=JZh7Pivlal_#XhoGt|2<9hldqkfTT<x9G^8R3z-EN)`jwU^w!b?cJ!ItOc;U_QHF?on9MB*)IfnsGR<8^0Cb3cqmz@2I
+&N<oKxbQ+bW57bqT1_bff<8!(xLsJ%l5@^4>r3E^qsQ^Ci`LCasq=EAVHk9Bjd@Mz**o*z&M#nBPWd@hGHjDHq}%v-`BlL;MM2Fj
++Gjj*otz1cdYU17QcEa-E;Lgb0G&zYTN^}Nnf`u$%~P|ju6Sz@!&1g!&{1H$_;m~D8a^z2e!ghV^ryW-s7$FMS_wQ;49zXJe%X@p
+5SHvt?=GRUX%rBW8<LvI13mft@E)E;p=m}^09GW)0g%_2qETn_mkx=r4>#4JwPmQt@yN7x{IOXk3QdYbAtNehmb5J9@XT~II5<L5
+$=wwQO;;vj(@+()fK;i3%jxK~NktrHr=2<u3+?38VQ8nlJLsRq4ga{ll$xc~_+KH6(m${6MXm9dy94phYY&~J`8_X5DA!n4?ACo-
+v4z}o0zSl^Xd2LBpuhD?!Qx#5YA&4OR;_j1+<Lu#q3QWx1`PqO&-<c7OAfFotv*oNu<e%7hIdX4rrSk}a`@Je+!zD*?a2nR_J?1*
+`E>gNr#UI_UQ(~tiegUYv?d!%<sPN8_PbXV4bxdYdJS5~`8KP3>ND?C7uWP|Dt4jMVeo{8&4K0PO80K9|03CYtmW4EeHUsr7Z0mv
+@j)2moe*nij&QrO+nw^gXw<oJv~w#KEapgjwB&2G^|s4kR=`k=_%+4AP+Sr)EOKn3m?_2CARv6GFYK9>b^2lJ-Gh_$tvKf0ti_5l
+l^8U3`03hxMz33bZa&>mlBnlpY(@oe1cZSnmg_`VpRNyd0_KfLlyHsN3`h~P1VvCLyg+7D-W)e=2nJ|y*od+o)9RJp58P(=m_Ay@
+V$fL>f_}cEP|x5gqm4umO2#w+04vmCLcWC*2HX5I<(O5;5E~6SHzH(o69C8u+Nx%@dulRzn<CZDOCZ>}oeKo~i)<-1390ed!hz!#
+F3B3BXAHf0`|yRv$7QSm=B^+0PxPGj*)-XmCufmcE%)CS`z3q8>#Lo$X^UemUe-+rxWB?HpLus?cNq!;#}`kdIgL1VIoxvTxQ$JI
+ClcmR@9h%K1<`G|7(xK3-vhv7ZW*w~wEB|UiGJrDXKu2&IW>a=d2Q6;;~?<Es3Pl2_s{Plq0LodOnh~obJewySQD9*D^G4NRVV&*
+x>R(Namr!zCtar-R~O&+VjUjg9v%e9&AeYGP0r)$(BY%)9A~CtHJm(DB9;XTL2ViUY~y)b&ra6AxUK&c%5ZCZ@yD?uO#>c)V;EqR
+^Xfqf^OvQ!&6H<9O&2bA5lFZ!MLkN8W3*M6ptE<U-R9A5K8phE5tN5Qa;FPAz`mEY`_7K-s|%RpyuDbcqF|hY5E|g%Tj6q23e0ry
+7AmfxB#j{#z@arweFIFLq+Esmq+GX8)=oV>##Y-(%5B%cfwJaOJ+X;GlWH%6IZ4LX6UuF?4$GaZBV-cA#t8_SIMT^#!C|BmKm3;K
+@=xOq^&X!Ze=)MckKF1p*xX+zlYBFN;Qz2Ub5hcT-N#>*7t5{<vQPv}RUa!FEMldE6)mm$v8hMv$#}EZUAJCux){A0*cxn3L!j-O
+>CZxJhvZM$UGcR-qwGijrQLpQF`ki@cHWc0kbl2JSKL^=Bl1i8t#qxp;vSw`YAzX$q_Rht&GJ>4VxG_dkI}u827a=Os9Iip&x`Fa
+GwO_ec;HB?Sbq0hyW-ebuT$4F@ow(BE7%~_IW4RENCDSeQ-0;LkSN)P>4S#cZ!#M_u_6Ga^fb&jMa2w|2?LRMb>i9!KKu}k1NE>+
+)D0~^Um3)pKnM)ZaXlj(>F>Dg`^pr-40<HyqALUuMN<^un)BRbj%!kv-g~(8-eyJ;83wkwP2l{@SC2K<ME08ac0dS+F2$+DCfUP%
+Jz6Y<7tZ%jf*?K(CnA@Ck#7Ze!R=XTOpHOHsn~*cM6$GdcRme6sVWT|(5XsJlPLJDgSMTVCS|o1RcYrLO%?<~9p!I1&4EZK<q7<)
+7CHDY%KBBuOR4b}<F<L+mVKkwWG_gcojxIZ%;@~8QClZ9Y`BqLZ`iQeQbdCw?NviSPe)k{*jq2J>*(ULgG<oEGG>O$-VrDDLiM;X
+Xfh<QB4tzFk*OC~T{(E>%GPVMj+9QaUlwI{X^oH~H#z)fMb`B=F!JQ2gR@sm>z6CE>@m@%yxX(rT8ft#g~8BGsVDlK&D%S0TBHpx
+HUYq91ul@ii_^EUgQyUc(42LtS7Z1{5#+nLA;vU!p2684ERG9=@Z}Crk1J^nPQ4|DWtV;qVBv=AC99)EhC(?DAQ+Ie-8jX~zwxV4
+`h{uR-|{^B*g`@U3M*VPy_l%P+jJNAnGy+nS3liJO2ZkTLdb^_Gd>DE__6-sAD3l?*qH(#14h~$r|%k`?+wTIy5489jj2^z>jI@k
+;CY|2wqKLmLQR=vTeJb0a<aSMYK>J4o(YEzwd>ve=2O=KbOVmEmJ`V(>rkpLhpq@HX!n^gZ4LwNL^7Hj8rGS1XxMK`6ZCIVi$GoX
+T#dgN1Mz8T0bN}Et$a+qjJ=J$EWO-)!ad^r1}r}NYex_lhk?UA^<^M~3+kh`bPsW`MPz7VPGV8tdL(v{d9F4GgS2&R%)ITx-I9HJ
+2KNu|8<iXrkl+#o$Jf&i`6}YJtxeo)L!9DVySb)0##p*&Gf~ID<=dCU`uH%UavpNG?&1*doMM}x7eLeEYkTDv?;qn~o6Es91t1KB
+IK(+7n?>`TIGDFj-rSk<b#zCk2{922$<45M#{`ow+|-Djo-}K2VX{NFsYb?P3Kf-e0GMbL1Zg?xjp(~@d^gVEq4_Lb84Xc}X$OKr
+KkKsG#l0OYW(|wB<BGVDqSA?c%?pB^X64m{^OCEx%!6PCAA<?=#cke@awp30%4obR3i2oz>6{IjW3Ev)+nW{6f)y#dq%UKjKV!13
+b{8&{)=|)&Rc2xoC}JqG>Dmd!(A-bRY%iSB1|K04Lf}qCotO}Wbhecs=(nm*(C@7EFZxLR<2*jKv8BfU3LEo0%ry0dS|X`XB;<>E
+GM<)5S5s48(>W|_SXWId0-dm7azF|d!ZA9FA!6!sO=VVQW)5ZvBbMzMW5J|=OuB?4<LgTG^bJf5EcI-4EVcCwHT6-mZewD^FbD`)
+np_=;zLvh8mVrc%rGe2<p-D_k7onj<5vU;J>Wd6C^tCj#d18pprI|VgC)x^(tN@5ffgnARp@xA}L&9LuKtq|YcbGdO_R(Na6dAaH
+k=Rh8!K1(ew!KN1n+IRl-W#AZ6hs6<1`;U~L8MYQ+i+_mo~ye#AEu$ojV=v3MAg#saqObaw(@b{YlASAuw+2GzKNfMFB|stF#~id
+5JvV)(KicpbceZNZrW@u8mj1<sYIZI10svG<4L7-Y6oT8k)jiALDS|l@Q#j`UX&@U$D!d+N0HkIGGyX-=hiHSbR7RpRiaSf-_|z#
+@4D87|L_R4v8BfU3N=pJ95&9PGARs{p-@q98WU&ZOgddd&(28)hrtXU1EjzR22ubV#4((K^B5A2fG03@j!tysU<gEo=@^T`rg0ep
+7MI86F}XOG$!20AYj=IQv4qf37L`rm$<O1_S#&B6q8L?TYOITJDHsA^ER;*-QFs(Kg@!^P1r-X74EV5!2g*G@0OL{wR4&GbDFB3W
+*g7%;KE%_;U`0+XL={l@7!$xyj42Z8OQaxICdMG8NkiqrEC|7Ifmo`;V{tWPbOs12)n|kSK`e$uLsLcrv^6CFQ{e^@E1%7hN;O0v
+ZYbg4I0lo%!)D1eG&l&?kWXPzVO7WgAd^ZMRG}do;=)J=UJ>IAu|6H-DSW{8_nINqqas|Ovz(+)L3z+`3X^;UfIC}85CHzBGby(8
+{w*yObw55e{$dOf&?y)Oqlm%}LBY1_9&#Y^9|lJvVIYt(MHzkw%D(~;0EJKlMNwSw!__b{;-m7_f*>%AAt**cDHx7Xs8lLK#i$sF
+i#3=q2+ODC*GH)^1*Xb>5V@}c!%Qxh3DM-PS=*_K34{t_3O@#+(G*2I>2k_~0mX?FL~hk6YzGvhu~;1Wb?Hi@2t}##DHH%v2&dAS
+bR40ws6_lWMb4`T1W;iH&Z1L527?8V9vP~bpr9<AML}S;{4AtB*A2o^CXI;!a;Ao<9eNYsR2GdcCtMB{pmYd5qRQ<c0AsRXh}zK_
+qS8Prn*qWUs8hBag+m7veat(8O_RT@-(#8NBft4;e;5G%Z7X7`_xRNKi@{)H3QGcNOH75@;%`6#FiN50D9DzZEy^XK_&!&V6@);D
+91ucf2zZM6v5E`8a(e(#s44Ov5SE`U|A8<DL$SOR*H=tHZAL@eMdXGMRnB9uf|lf`Dz>jcW$=&u2C$q1VF-f&g%|_32{NFPCqWdY
+pz`Y~tr?{4uF7^Na%&HhuXdP1FpJ_u#W{$acd2q7l2a=w+#qe;c@a4+V{(R-p9ObV`SO=0=V1VnGj#{gM1FmRWDY`#yLX5Okl$54
+iYUsZbac^B`5Pb~RNkrmB8bAZL^{h!a+-zUKPXJ_?<52R|7Ys-Y6>F0^ZoS7wbx90?D408=nJ(eYYMWBmz|pt{pU%4v895`4Vt|e
+e~ZrG@%~S>{<hzEdb8;7yjwzb#pC~LXc`|hPGFeHw}OB8y&3!y_pe7|R{q-TdMCw*t^A4~Y+6@jelCCHuh0BbMs|7ErZ34c@N2xd
+GhB<Q3~qj`X}o3Nz};^)z4|y;YT@q;h^D1wzDg(02OfF+eAoQrq}4!rdM-oLMW0Jub9Y0SOm3#NJwZwtZI0%i?R^%^dw7j@+?1U$
+YsyY%T?(pnXwrS-x0fwxMEYf4p|7QV9sTo6VLX#V@W;Cc*{!<P8L8)!m+a~BFgdgPDIE&{SAJEmuYtOk-bFTg`Aqn}GSu`$zg~a@
+Ru;Q`cyiu`@>B1A9Tao#|2$l9O5j9cDmiAUZsHBr2Y;&zphl%`USTgpi$ZC8j_PeqI4iQz?4@p57iN`#1I|&#D&6@d+Ho`bX}*NY
+TzDY>kx{5^uX)_|cYxiNJ-^CCV!b$Bn1!@CeyNSsvp#2)Y@Se^0qby(wtN=gL2Fm$n%AZKLq{(F={VG;HZ80lzUF$un&wv_0f1sx
+Qa+U6<aeg>t2KPnP)2-bY+Pu*tZHr7@fmEIQs$c1?6&)L0_15zaAU-WZ@~+f=15pd<E2_>%si72OG4kmqBia?*5WA7T+mY6&4s3P
+PHBdX<|3sDX#P2oM^&nqLrs+?;5Zjv+v{E^qbiQ@V=5S1Q;}@QfZBXLNNp&o@s}epioLOCK$rLh%QNB+)VltBcdqsEW5;J3{PZXk
+<p=K7*4muSss2kQUKzAu^`O-Irys1HaVdF8Acy1%o1B_viy+;sH8wlL9YZJ9IqR<XxfLMf0jTl<sTZT)ri-LTUN@GF*!gV3gXn3j
+M0Xj06F$t-?2A_)RejR}DKD+=Zo+F9$297)nUHdE0+YIUK~r0Txxyz+xGZuT&5RyOM+pW4j=2qP>X-1!`d0A#P>;w0>$_AvkQ9|q
+oF4n5Fsx>`oq>xhmaJpbo5?3_Cf)jjqctBE6ij_vSI+gmW8%nU5Qfn7y@#TbrrthTi}_WhoA=h%qARHcaJrsiGB*0&I+MXm@<wPm
+2)RV;xah;LpzeEZwhWi_3pE$WSTrT|&Y<UxwR&6(e}6gBoWmsR_&!~Ad5P(!iT*k|aYBVx+%_2XyxUaW#GI-l3v6%{RgPV+SYVPo
+HT~_IC^1azGGdcm9Qrv~0V9oQibyH>NQ<%1cBk`{0#`Pye4krSEKGf-xyw~Tyzeu(pN9EOiW4h|2Jo2zT%dRx5Dupq^}vwfQX;e|
+qEh1Sh%4WneEw@q!V>9ua1c{@a`#{dv~7C2Skm@5ZWMZ({-!8u0npm)+Rn9L)KKHE!`_FfKR3i%>r5~W9o%^JY~(C$FND`xKFktj
+5uVM@@!mQuU4_*CH8;{uFYQm6(X)Ry_bDD4+7!BSZS#k94PsfpPTyQuvJTS%d%HKzE;Vx#Qka->CC`3)-`S`9MP_pBq4K-^Ba;Nz
+qmM%XpGH-#XnY{&3^#fS?U44V5gr9X^XZL~UD&FX9b~@45qB3j4ZiL9wu^49ZywbGQ%Ff|r>-|`?H*D5u<(x27>|@S-@@Q@8cf5K
+bBo5Mq&QEs2ywa{Gx7P@^ymTl5R57*EO`Fi_4O{?%J-wvH^gV;PPJiygcN<Gal-rsBJLAu_53#%(rdlMWVXk{GU?}Sk8}qc&q|+H
+J~vE@L8#(76L(CtpRdJC`dapGt*-$KQ?BpHTU_rfyZ_NOuqHe?M2kz<FYj(9zlgLAy}FPwTt}CMD+gzQ!BHWv`15v{nJRK=+QzKr
+o9+MPYBWhtmxWLW0zI8_!|F}?RhW+|?JZ!Bhfcxs?wnkT{6cL5^Ei);ek{~-CW9IztV>l!2l*002O48s_MDN56LA7FA5V*Bo5IRV
+jpAIYqH&cI)qroXqUVMjo+mlF%C8b}G{{y8Zn|Kb4+k+oSSj&=|IQMb8vhy4ezdJr`r=paT?_NDeKn7Y>sBwi=CQvB(&HjTW04Du
+Ju=n~IK1Ib$vM%r@AG$u<$M@Xwtq1l<WiL`-Td<@x|StX52L0Go^!VR&Y{N1e%o9<I1HSiA@`h1lY&!I#ldOz2b_B|ck1e_*3H0h
+Ca&b6%oSg6XG)LmKLt`n*NeJ__<N1(&!aQxSlbH1&sz5QaM-eZPt)E~#`@AJCr?b4VN9BGvUiSKV{<&?;=)_Dx?_fG9(}dh3~bw(
+lg~Z>v3O&@SuXwFCSz7wLwfYv?~fxGVZK}m-Zl4oU7hEUXZN1na0bI90AaD@o7`sj6>Pc}dT)%D@13Uuv~WPl09!Q+w_jgd>SLK*
+m1gYR)0#n;W!TZ$2F=@JzMkDI0PdEW35flzp5c8d-N(CsDsrCcn&!&GmCJZlMT>3Vp}sxm@1H%+SVC2P2~3u5DYMcl_?ASqcVN?$
+tRb57g!$w6<6NW%M@UfpvdJNvb&onU3k*=g2&MHgeKU7zy)TDBY$W<r6uez@ID>~1w$zH5y;^)6Z4tt=9$(HIUyX|iJ~r*wZBVG(
+3Tgvg)F3e+Hb5b$9^?>K5f}^;x)P`f6R(&~ihKXK6}uX0{53d{ft>x^U1+xEVVBJ-GRA(rHX*mktp4&^zM`IX+egs++NRq@*qzFp
+m4f2xzIo@@m=0T=GPODq1&E}M^UZqmz0x-%mrsrFH)f0DtbTV^W-M52NrMsP1&ktlt_t)$dCt*%=)tkQCX^rtK3v=2M1xQz3mUv$
+HZ51!vhh~aBs?{~xM=u{l+%Gsh;V+ohPo_D-#$s#de+J(p5a~+Rz4gd0Ex-CIj=_PCe*jKeiW_0TQX@p8}2P3<0EhF%^Q_ID8&W$
+?p3~benewPwh^in)Pd<47wvo5?QY6kIpplR!eae0BL+c6U8Ys-d_dv4hkTgz<L#DF!=0JL+AOhI)$iWH+R^viF0I<4z0g)fEYilW
+LyzWdrS7|*APt_F@5iSqhpp)g&b?hSBmLc-C6AZb$SBIId|gu0+xJqVrnGNPiXWd??y=Ylljnkuvj&ZssV60DsoA}SyN~V)?-gk5
+!k{S+yST&GaqTI8d>AfNid;bMqvY*_jihu_kg9z6x<`BF)zMPvOu`fQj6b+tmn*-fl1dK8qc@{i1nB{r*1At)<AfE|e>u9C^v|dH
+puR+YptA&(D*uE+9HzA$N>%J-DCBD;*{L~7jeiD4_N<@Vkj@Q{>o;!Syhr-FJFjQFzdh{s=x9ET_z3z-TkZU}+|Ad#?0qC4JZM&>
++2*I|9KAFvI<eQaIiU2(kKsi|%kQ3`(@mCrc_Tesc==?k4vlaGLeGJ-*N(ys-yOajQXl(j(!6QQoNr|6Gl*%6^^i30){1XMwUHWI
+>QlqwQqyz>Sh5IuDAjd*9<wZj)0DCA?vT{Hz&lj!3D!K~&V#G<&S-QSzqfA&;MmOUw{2DWST`O<eCNOJJ~i>_^4!d-85{R@Kb~e%
+=^!F39gmfdH@N1d47nDvr|h!U@Z16)0l_X~BZ?0AMy@>Z%XF^ytzOjm_8NqYV`{On?pb(3GpqHQ{`WoueFcPh^z~ahTL(0+d0;%m
+|KwZ?DZxh{*4<bt(y$#=XB^cv%7a5NO~t~)D=(+$n;Pnj8LuT)cJBlnYtkoOc{E6H+}hlphAR&|I;nzv8?<^7JebKNY?uLaqtA4G
+7mtZdVL~tD9nF7OR5>LDWfENTeodDyPnw<DigvXb!F~Lj+&%fk;lTQcJ$+-DWK}(IIh8SmWEq>KJt?llpJSw#Aw{hGx2>3oD)->{
+R7B|<QV4p2)s~bR|2%vty?yc2iDOlxd-9!rErlyfrfq61);ze%$&f)T&{pr^oV9jAzQLp7KWPnepAsJV!wvbef2fTHk+fg7?mT6o
+_`UAH+bwsVB^n(9a=y(Nu`JPqPgQ=F1=ZdzlbigfvX@hbF@J0xkT7;b@3W~k0z#O%acc~1Tb1RU;wz1-^P8--pBv%L!yTl=meU~*
+*~v>LyS1hyVEQ%gHDM3evva(pge-*5nI$W@zj~3j?^VH$$tS7N7fPMA=t?dU9BUfBy2q|&y?_bQpl!OnSv|cZ#A%V4z4rDylaRmf
+M*|!|wO>5aLP}GfWc_&Lp#HS*q~It1;t$uJ2RiWR%7=VWH|l7uB>Ix?fabGb6MM*ngw@ma&?eh)kKL9Zwt5tDM8|}t+~NaT&mU$R
+osncvtgj2Z(%1yku(^6x1@&VOZPwffYeK{pK;*#P7ZR7T^w+U`Kw^6mDC2n6OV^f2%P}EHu(gZSeDz*k*<?G2<e628?;}@NB>AvO
+t_c4;Vg8*=4NY=~KCe5t{4j*liC=y1PtGtML{eCwVPy$mP3%I98|H3{5n)dD)*>#dl;ik3DyDpN3dv4nFbAmSCpG?wy418cF7s;Z
+UTyhuZPC~*-^MO<EiYNWcnrs!!&2%yKsjxav3Jq-LCfnCqQ9L^wP6p<U$EFX#lnC`S0==6g8Z_2tPZ}qc-)nDb1P(4UxwCIXa^a}
+*i_|8c6DvYU;8mGsOW0s-gg5%c0TdxRcP%f;}H^g>HIw2iqp3)4he{l+*~{2SIc8&hJ_KIxcGXTZ@e{Ct&H;ZpCh{*ShnL;rIEL`
+h^|zr6N5h9I<}fNb><sh#gg2M&jM1k4Y@>`?v7Dm{Df&EwVP&&Vhldq$!FQ}`M7ebZ_v$>USq>|J&#=7|L5_&E}(=)JWEtv!PJVP
+^ldjPta~2|jgkO#!oB)#n0K~pUXKOGKK(drAl9c5vN5o%&l~!~h1vTa***3eg|f-0rV_m$dt7e!HE6A1Fdb9{mri{h(yG0C7-gwu
+1|TBo=k}!o+;1bjEww>i2qzZ*;>j0Yc=ua4!ycuP!C7nf>peR7Nzc;&A+&OU+HY(4L){@_J~<FfG5+e~xe6!DJRt3n$YptaIPnUA
+w5)66mU8q6nwf5q?BEHol)t#~3<V-sX@rU?EGk8*eBr7>4XPM?H94vAFTlB7RTC2*JHEQ#$D*R>-EG)le3w&OeZHA#DMBcfwoc*g
+#6CWNlcg8ihJGbygZ3vw-ENE#QjBl{fHar-Um>CHl-~XE&0lvcZQ0pS@v^ZO4<$2o4ZF|1_GU#0rRMaNZ61g6ib9?<f<g=chzRR>
+o-!oXic$FB`-<?|2=379k2OEekl^ISbC(}Fl{IV7n1-*PbUzv|>anT0k1Im9ESTp$d1~{fFV6buWA~VLo$YRR(3lSqa$1)H*|fTz
+mAa*uLXFVuBX$K*3{<&=545cDO<VXz^U;rY-Yd}~HcuUN$c1inVVrAe!(G9x34R-j6UO%tFo?HF;>CUN#CX=;A2+>*bKkm}Qpw29
+mg=!pSX4Z^ekq#YQ^FxUq0If+LFNNwPo`UIH`<%f2%6ILJUDqyaY6d#D<l1dY(mubEDb68?)0nbrkTA6$CS_Usd&N4n2;vp9iXDU
+p3=EpZ2!H*>CLJD3YCc9xZZ79%5~@JL<vgpon6fJ-IKN#m=h)}FtKk<_t1@c0^-+JT{}y|Ai{+M;&HZsBPA>=9SFfG1Vz#n!Kcbo
+5LFtEnw-@5SEAm{7)*HI1=#xI#r$zQO`dF`od5PK`}2GoQepv|SFH|AoBZ>%`>|2+@2B;?n{#a-Gx*oZ?gpfE6i~VanUh^&p0+VJ
+EB=bftZmVz4|dIskkX0o^rN?9qdz7EdA`55g1ag3r`Cap9YZd4F`y9(UG_fI?wHl#6T>vb$(t{}=Uh0Qa-hFHx!#L2Cl0yIH5wY>
+5m5?We;gZfLo3~mO=wR(Zkr~j_PYEiw$cB3;ir6)!!1RsZMN0>uQxB7A|0MTCFj;jX5%@BOcySpK9%zq9^QEBm-Zvt=b}mb_8lK@
+CMF^X+;3iUGk1U6)i18u+Ig0Cf-{#eOl}Pdb>F*he64f&{bNxp^9)6Vs$?5HTjRZC?W2=*TC=VMS+NOWDFug2Tg>*(fIhh`57*=p
+2eV^m<mlF(l^)8B@z<aeF|X(Hx2DugqkqzV&XSUpw7EcBHMyAcz#$o=5u9{oq{pR{Az|wbbjeb9F?7vhZ2pL80&>^Qbw^8isAQ=*
+u~7)TZrC`Tg9H%HEYP^z&km%>h$#0EF9`=kX-fXl6f5dTC~Yn}6(-{{5LH66+QC!fUx`}NbpNjvQ}aF_)p<3b(rFmic2Y$4Y@1A9
+F_S28q_ewp(ukO$NqV~Jw3UJo4rA)FrN!g-C0XzZVadBH%6Y+;@VLB1NwP?&Zmc-VF!TEwZ$lO#Y#rAem~}DA=;uV^IiFsJl{~BQ
+^;$nIMW0X5V814Jeba?I;`&lQ-T28_+B0`z*n?O*KC#x^BD#LR2yn1Gor;;IPxaYHOg0R)AQdqeSKm7e47%RsExPVH?!_v@m>&r)
+LPAN>K0IylY9P%}+;Vru?qTDMYjRD=({}EyODOdo8+B{f2;f?y;9j5|m$+NF<@|W+*bM=;@8Qvv`}4bL2?+hEfDhLl6Ybc&WBE5o
+XNjF5gAkwwthb`Fui37?)_m;dXlDVFh{!s4+_-1U;0-;}(m)4$4q2Vt?P{<z9bVkBNp=<$kQDHvrdMNMZrqQTy3q)gFj}}KuD0X&
+4wZcc+GIJ-CaHfnjcWMGSUO2UZ{5EX_`F(>Z$^0Lz$o7B&llp%UC1bj4d=IIM#!iVg2a}^1sTbxWblEvo|J_{MD&4#Ns}97N-Dxp
+RjN;W!n2yB)c9AzI--)X(Al_GALm{P%kK(SZ2PcRGL<Iq;BYV^`g>7ih>z`u1BDgmOdIzw1uhQxt{G>Bdz%QE#PW#96Y<x#YAr9e
+=4Wlux|U^hCq!eB)R;vlTsr>e!*z3fwtE(vpON*SHMZX|qj?&MVlhq_6DiNW@2Z{W6*oEV+r^8#=cz%)XY?F+q$*b1@2o{lM9GtJ
+tiW#TzVBW1j?-5|lTJ7_@OCOYCUePLSs9{llD)9!RlYr&P3*Og%RMC>liqS_=<(Mr*<~mAsSF8~h^}n9mu)aPy(zYTO4mm{jhBLk
+6gt5f_Foq5-u<|K=qO!}XHz8hAd|>X0b;_h?0>vSHiT#M=`$dvgD7E=Tq)Pn8?vH#(uZN^sTwTRa!wC8-D}j->n9G2PmB?&>VR*J
+N}O(2cV%kPz&Ix+X{Qu^?6IwMbSyRNg|3i7*esh^<2KC85x6@gF-VKneuGm>gPEVEvo_gtp=|9@+hf<qrRkG<sfAm67bGXx$#}#8
+UBYbbjdXbwBKBNgTPR>NFd|HW&A_ROcdG4B3esNQN@Yo@xk-(G7YyeiWyj}-JEtFG^c~*1e`IuzK@s^A9NZ|XG|_C!q7?5|9qF{8
+iGpWCvE*AVRe_rpc#APIBVt*XoGEpAuEkMV8REsFLe7Wp7YYuGWU6XQmp8r~b7R!-35UU{c`Y`sH~SaFdnMpBaurMp;Z`Pik2vx%
+?p6=2TRiE)229TgCKs_!+OMi*i?eRtIK8aJD{pN#u-gzen>^L(-RrO2x5kH+bPMisw0hWQTMHWuB_8|7foWG961>g|`}P|d<asS`
+q<~L8(8Dc(Vs5oz<H&idjqz)5Ty1dj#lAf8`N5^KS>5#>R_DIH7NNx>Trj}>#dGZ$eP4;8f|a^ZwwN>%0ll$v&@TDRuXW+iE46Jf
+BA*5@v!Y48mxmtDo%p3nsM@D{guPjIKVihU5;(`1PVVP<?H-@pr<K2F>p&|WN;q@)2ya8pQS3LpFfLg{@6qPy;qHv$VMWBo0RU7r
+?#Y6s?v55DOWi2*6r((;h)MXvVWxZ-p~)Ftd3(8!3A7a%Rhmr7R>#U`fID!Knwr%3w}a^#X=ZiJ8Heo#3-Zg|7S@dJIk#n+-eqSK
+GJ_46P*J;a&hu^dHUoETgkL(&*7@|-X_#<`qnL;l0HhDEzWn$lWA>HY%L%v2E-mvI{PO0+;o78h128_{;2Yi0lWhcUo71)}3foxS
+%Rj`8LwYV)-tGs{)dP3xEzZ<gb9P*5*KK>|n`u!AHRbi!BB)0^WAMcDYZ45K2h@F<n-MBx5#%xG!7x|M?_^5h^u2v6^b_CTUTv*Q
+BX;Ty7WU2E-Dna9xjcI`va+FnR-o#%A(krxM_%tSt=7I}rojm7u~ssixSN5eIOFP77@l7;Y0t;`C1wITamoz0TahP0Xl?bENB-|M
+T$yC&gt=9sj1iL_Rm6VWrq>8b$o>d*#Sw#RhM&AT>_?+k07@fv{_^+JUcUB!xFJFRC|g9zOCvZR{Lfvn+Rcr&rjWMO(Os>S?A>2X
+3@4x@TbJC@yJI%L3#e_c5{oWMHfK3;Q7+k~lew{{pB@)NsD!JY?x!zN6#gT&2J|G1cF74~bZqUQ+BZ~7P-^@;;>IAC^-igEfsWi!
+zGC5xo<SR?EgDuG7RY6h!bxes7B|D|#+JKQ4bB$dOmuE;TzMF%Pcq^YyZ6ApUI(vaeu(w+2(tL}DZ{mCaF3@m9vYg_2-ymFGyA~O
+?^hUoqUXI0h@}L!6nacf=qDmmKY#(onkO3{nj@606ENDI1M5?s>N`5JNP5^SGI{jwRKSJxOH&Sd7toFa;|jGjh}0Zl$D=0!z4lgu
+j*GuMhgyQG^}L+eWT}PI6|q_~wl>GjYuaKJKmXT>Y%L*KXJOK<gM07BX_ZAiI?#HtzARmrNhAXS*2!zmZXW!#=6ar=7G<H>949rO
+Yx$3ku5$M1Q@;LstM)3GM{FblvVofC2D@BzeZSB+hv$Qm5tL@}F*meqxH<2C)E=jb$mEjkQ!1&*$ed*XL+`r7WKF5r9@Uev?C_1}
+yY*v|3~|XwmUJfWMO7E375R5MdtvC?L*u(Uh+r;pQ2f5d8PRqI926mVd2UyKxr4_<$O7n|+ENxn<<$WaMPFo<(u5-&s>*aADYY%7
+#=jqm8^wVY-5S>nN_piwV9!gI%fVUP<9*$!G*t@e>0etfWkrAKQ49*pZk>uOtcNA2g%wJLNPi*ML~Eq5xCQT9E!cMcd9LWVuI_tp
+6O2M$!K&NFHG7;sHm*E>rlQ67+T$~#+XDq$kZ?VKqLs%FkDFF;SI1?VUwX~M+o70`6-Fgb9vu_zYIDZ3^;eu^`ka+T2Uqpy@jxQy
+1F*Xicx!7<yQ;d9y|ab`iQc$Af{`aK14fEQyh&JY((oo&`vr_}D5|O=wR|1>lOBUp9eiVkAHTO(z*M~(h2_xL_vLqjr{(+B4Bgs`
+tCEzwx6o?0uH5DDbz22zh_3}{2Lk%ohE+qri(#1u)7&NrIb@m2%}8|f!>c0(^~)^xwZzCi3)?;JIe0(3U_FX+#hF1GHD7`IpH{d}
+S~EY_N1J@h6H_C->A_uMye-%)Vra~OC@#}N&rr+;35Tu+%;M99Y&I1oUb2V=&@n|bRnm{6fT*J6U^^E<9qN0kD;TKpe+EP9Z)yxZ
+SlV>lCh%P8I>t}EkNfSch77?us?u=NZ~LENIXfoRW)GNqveb8s<$&5ndQ)}zq?rL2T{ZeLjK9faga3ggS?7a|-#((!P;Zb%u86|9
+f>w(z8dh4oRr4?0nF4LR714;uRJG*R>86YPUynWWsEjrGoyL*$gQ@yqD3dG;7w9u-)E<||oKcH;0+;$%0rq?O+NALS9CjC7y^$ZY
+_D-STa7OX+z7w4p402WWnfy)@i?i*y>dv&+lB|*XK1@}k&N*0mp!e5{e&yq|tu_ve5otr@%#^*f2F8<q7Y}<p+L$zW6rV+Mo?R{$
+Q2mZFzv%M(YinIhX&AA_^Ft2Z5*?bl)X;V8<rpD@^rCFW*7-;yLoeEU&lR*~m9&jEPTf#s+VJRxxl2k9Re?8yUKgGMVG}**dY0OR
+&JApAeVe^xkS>G8;gf+`PkJvMV{3o{IE5_pw|K0*8Iz`nZX%x1-h$19q4s`P92SCfu#QyqZq$yQ8vn<@`u^=juYD0~j$o75jM*{z
+!SHKiv#Z8A*<qwc0&EiX&$sO}cjY+i`i2M3Pp5tuxMu`)j1NcEXKv*FlT~Z?omy~tPUH}9LFIM*RiWu;XfiSd1c(}+*}Y=mO5F+0
+6S-q1QLKz(hT247DmrORS`u?HxbN3MzI67et51xwIL|e75hA`3Fk>9KX`dJwb)@Xdi>CWugY{-dGnu3db$nytddHS6`Y%1d@9=(~
+<US)%OnP;|=E5ht^iMo>ndlVQ{d#p?f1!@b-`N;zP&w$pncIm6fsID7z)VC%MkzGYjkElaA1fBVfqk{;4j9QsuilR|K5SYz=ZoF0
+?H?9k9P+hKdcI=a^t$EXaQomXFAT_{SU^t)Gv}K9H=CMiy`WwyV@9CS&C8sz8Lf}f;2Du$0`E$;Pt8AH-`z(5Gs)D(8C^qHFNg`$
+6~Z9dl)-(@)Bta74Fx?CXHM{Nk&5YUZng3dC$SJGrSi7hQRTn2vk|4^F96huvefH9jelpn+B|)V?5ioY{K>9wJ**?0LZ%=eE%@CK
+rs|_>8hG7lbJ@(jqm#^aX57fwnRDJn!!A$AR=E<7N-u%aa|7MafO}^67H<{##XQK<a3_;u0pP{2n2X<b-5rpz&uVtsa?jK+Gy5!t
+RT&~c{jaQRH`8X6_`d5Nd-!zSy;=GiUH}<61U&m1-PLp4TmR)%ys;YvA(&=QZNBQ%ZMLC_16k9TKCY7_RiDb(afQz#c>?&H<^1f*
+gQYQxndt>xLKX++K&lQ*cIJh14xYVLJ^x&OZvO5W5^HjA4XEk={LVGVXs&Veu=P<9GpStCUTm`2^~R;xVWrc#uNN9}Eg;ghD?C!Y
+e)wGzx?Y6Wu`vPUz8x^`=72jtA&Z5}*N=&i>X7&S;@L9gk%`&Bs7OmGNE%bp{oWF7cLNuFT{e}p>5}YywJ8RC4HiSy-71WSig7MZ
+LsdEx&O;a|rGvZ#(O?wnz(mSQ%<WX9E~BZ&|4~dH`{IoIYLt>6-gilu$Fu0k(656x-GUhH?!g)Nkw3%x44r!ZRN>xf6{gAia}Q2h
+5=T|h0r33L9Xu}9)P_kPz;F3B$I^Xt_*FN<_AB(f3y<n0sQt8N(TG>y(nrtDJ5L*<Nvh*=pEF@0@-XAusyz+XM)gi>C;alkBsi%&
+0XM#sdFWqHtxO6&Iih#nyEB#;rQKV(tJ`OEgHMY0>&+Hi<|?}>7fh+DH7nabLUwnY|CY+g)Mef_A?2Z(q<IEZpSY0OOg}nLi`8Se
+pPzq(m`Spf(ZKJ%85_gGUn0xnCOaEzt0bjCSM{b@_RCqa^kU7BX=k}ODeyp%Q!VOWEI90y&+QWBPYT<>$LvwZBRGRv{keLEhFp>!
+8MU}Z4lg?pL4+I@xyScfkgb`UEaqY;9V3dT0GXOY(siUTgu-NS6fh)1PfHOU(q185UmK@_U<X48$D!Y<r>j5SYWzoF+Doszr?$Yl
++c@**CW}`i#_->)(CA@i)ZUq3<=N3^G9J9i_!1Cy{%FMR;eGoI3;B_12djD%oW5~sMDy}HInUNIteOYcZJ#4#YaONVRUyo{ar1J>
+vO<P$=%Z8Du()`}d#<q;Li$obmkpoBt?d>i4e566TX&h$t3}V|NZ6{ixEIY>(QxtEQS*nZ2fygP&U*<UWU7pUC)2m<{Hz&nJg0i)
+Nx_8SnaBVNMn2W<EGlUHM&y|n=VK9i19`wRCIcja5QhHrS7y&BCP|O4WeFxvW{{OPflV!zV+(__oj*|6-3}%llB#k<hHiKKw9L(d
+zL62O&6XLhqK3zmq!0JYv<t)bjkZLEn&f+O)6;nNDpY65BwteuW>Se8i?q_We<&R5<-n(dFv*$0v#w_kcCr)k(Dp8%=Tft+tpq$p
+V`%b5J<QE`TuR4gGp1ZNrBi1awwzNt^~>r^Q))v>jsL5F=fbqv>Ap4Pi=HNDPo=oj2OS9W^Gc<*dwh56!VfYsHFu{T9|jlQoda^p
+4?~V)MO@VZHTMThJW{`*h~YFMQ_HAq=33qKOhZ3dwLca-$RcfW-LB6U-D~>v9u&8(X`S9AOsL|aS@Uwv@bpL05}v{4Lo!!Q=5!ft
+ij%RKfXT2kJ;r|taKK-<ANAHjE$2!TP}Su2))TeE7vB3iNf>%8Wpq<PPll<A8zo1y8i#064#m=QT5n$b1x-iUB;_pFa(d<vjNP^9
+3U`E#K|+$HN<BBg9DTc#ayc8$)t!4$n(D4{5;s3xHN!O1W?rAz(S_aYSu&N_(_>QN`!5`tFxJ~chXau{xfb|DnDh^{w9vGcNpP49
+QO$NO?-j#Aw7Eh$6(XgurMW!;oR71qZIw-x2lhcZ4495m;P%d-a`TM}qfkc|4ug<Rze8~67JX`gT#f$_h$g%nvS9W0O(xmB6DBxr
+%BT$Kf>viluvOX*U_X>)`+3{D>QnWz?|yTdaHNEHn%y{n2dHeR_tNp$(8Hex;8q{^9=>-tuZPED6Awe4iZAY&Z$3po`_lB<<bCEk
+bJq72y~Gp5s(m`(c7kK`fm6$9{(c72AMX>T{O~U2s+=?6qv?Tb3*Vh9&i8g@Ja*m4dYx@2R`H`I+vd3Me(APbuA}b1NUAi*2xl|N
+xqkWD1*N4s#}7X~XWUhRMvaR;LW)Uoqs<SC?`f5udmx)|Iy7`ColaiS!LrGr>@I)SN*&8A#KqBpO}>Vl4?XXG!m&WNCLg9mQ-eY7
+#x38wp|a4$_)fA5jPe*X@?G;wHql`|$_V2#Fcc@ly#X5M+x?7asSpHESk+DR!=3KYT9USQW2zUO7Oky8#X3a`$OkB$X$PnL-f>;c
+N^1OP;zH~VP|M=BQyk)4+^omSAJWyAn%mXbq`jN?`nlL<3Vu>Qr)7EW;x89><Xp_s_!8>cz9^bM(vQD?c&;I4LD(vfv>>0M8@>5w
+aK5U=ZS={Y84mkW5{6nNOuZf$+Do+YcCJ->`#SHHhg`34l2-5BKeV}5@c0?4EA)cfpU)PmJR1AyytTpFuzgi#-;xKfVrZ!d?&h4>
+iT$5l)dz&9jMuNN(rBE{!b$Q>{dRJT<#AK`(sjGnm9@?uHBpyBdO(_M4m_k^|L`iU@x#EY3k^{pm0ef3lz$=kK}=Kc=3{eHOkk#%
+<mz2(C%!z_K#f>5sHeR)0^?+wibn=LDuy|%OR}{Iiwcohe}HVx=)eSvFe76w6K-dpiQNM<ytVW>EQMN6z6LL@i$se>cCt{yQ7B_D
+&`!<#q;z`c0f6?~@4q$wQ@eO-{Kw!)H;u#Z3Iv}sV*-P}9k;?`Z`kekv<ZY+st<X_+511fyG<y(@;=AyW6YQVlMm)GFJ#k%s&DpD
+D~`^LaLgDS%vzZpqxY$4!CJqdE<P}ooUhf%sPy-jE<8OMX^p-$cloui&VV)tXg~dOt>}$2lKyS6BMsJz(%F9jlc`piS;Z<&edLoz
+>Ee(`hf1+m#kP?MxnU2?&7Sc5>6aDVON=%S)t^Ysm+`DsMvClY&P2C!fz=nrhj$Z+7Dpx<F~}!AdZe<uY;fN<d*<H?b@mC=;|a;z
+UAcWEH#Ya!w3redO%r1Y9Uz-pdbA`a)b*UQI0?Wt`CJSlYgVp1Fw=eM+I#_nLt|4_nT<e+!I}-Fx*8Zv$2v$!>o!a^)&)Qe?x+||
+H#L9}Mc3309Ak)}5CC=Z-{jYZz~5O&%|mMZS774W9Pz+htrwZ|w$#2z+%tD^OShH%9A;7xl|$EiZs^JH+k>7v-Eb(~cq1~&+Tg;3
+)Y~*vrBnZUzcw`9<>FY4i*tTlj+TD%Iz8bH--fFS3%&KcZn#!<|HgtoRu8Osw%yN#r|D_7Uq9lP)Fkk@82a*MZd%~h4Hssa7nm|s
+g3z5ECsz2lFFgZqikVX2+;Hmph2Gk#a}!q{T=Ajblan)lE<5+l*#^Of(^Od|HH}|r4SKQP>rze`xeV}>imX(X>wFfZjELWTIez_P
+urgT!@fDQ<l(3<DzZ-DhaarS{RA)AT;~43}75!Lid8+@oc`<$x7N{s;Nial1s6jw%S&+X>*okO-Y+c8A`pU!#{kxr9Z1SDGG{jV_
+Q(pr|4-N6}&YMK^2Y2od18N6PjsF^m2VdFN^RmYcbZnpJqqo#v1}EjlTb64%0xIEl=}xyh*o3R!*X;1rT?$Rr)zVn$^42mIRJkbL
+w&uIDvSL<ldjI`e8V_1Tm(E!~f+A9dDoolP`D4$dJ07zHoMqizw3fKMVce&4+Ml4pa7nUMlRD*u#guVionPF_?!^=;X>5G)t2z(Q
+Ix?$o<!#;6-A(#^7T8*-7Ho!<tABm;{HqiDJnmC7I%2A!o*B8H1}xNEKdI>Kja<h$ppmert0e~TRiRYVm-=?yyKS_zT54r)F2+HG
+bl{>wnGH4Jj0awTp_YtEQDy1^p{v=t?^v<AB8~==-l4cj2=$g>x+4t}(C8hqcY(`Ry?kMSO~H|lj$C#SfG|*M$J|~y*<duJbHJst
+lyB#ewthXo%TT}3l$y2F_z%UVOY!elZejIq99({S`^=0MJzX8wq2mP|JTk|V8NT<sJop7}=)W{F^22g`-)kmY&sIZ~=y$%_tINGB
+v-S1av2i(C*Y*9o7V8Y+fhv#h>&tF^n}@$T<a_W=(3X4g#TzXWd>jB(Wf=G5QGP!ByQbZij31S~+;Pytq{?7pl_A#M@z&P&SFhi+
+x@k9U^ZNVyZ3R&Xn_QoJCuNPkS(1Dul<T$Q#2X#DC0|08fCC(l=bZ^SVTrpL&U_GO%3$-U2zkreC;DH_%ikZ5-80ach0<x5YQv2`
+wV`FXyUv_p?m93?ZI7S?T0iw4iwqj-YKo%>+(7_Jn6D8x*vXQKgPl@#b%O`mTe0ZBd1?J^t=J63NJl=gVl(021DpOhqHfHo#(yy!
+8VB@gcroaB)XvzQ<IX)4Rh>V_F}t@N<ElKet|2<eneLvus*FDD@4H5fj4~?Uv(A(zQ^l4KbZF?ySrd0}6l(zQ+lqtOQ}&mq<IDjS
+(bV`o7^pc>C-2bDy%ye@K?`?A-|9b9m0ttgP7oyjWMz3!;+<~m7l#a38x?12ph^Pd2fRLS5;j@1oIAFE(`g&8-c+hCOok#n-v%zb
+H?R3u!?2$FJXvYFau16^+JNuRif&zPrU>>FPLz6^Xi)%EmGEZr>%!8)F%NCFxoR28IA~jA6y;gX6U?{2esU@t)E4p;ee6_p!fJlA
+^GX6w#O8HSpX7MGsHK|@m&T=ZcF0<~8#5_vjM6z`$&`+=FzmNrON5F3J_P)6L>;23#(yzNZp`?0dC%?@TPk<VJ+$=3aY#FP-<4}@
+J5&|!^mw9%(4=d4Vc$(to*l5&DQhyi`2E+8D5@%7wxoQ?j>enkf8G||6E{Da73oMFf0ZRvY1Kf*%5{euZ|=HVvpYOEc8S$6$=r-U
+KO@z$Thp|?dG*18g*?5RlzfL0-R%;A4ay>Cx1LzCDJmwepPhByL15laP1uA+CkuT8i&p#C7cS`O6d9X&ZkDH}h{*y0lEK{dD))@B
+(q=AsoEB;U;|#gML_X1y(-ZXG#UFlb5pK(XDU=RQ*(8n2<FDOBy4Z^3o>+&JIN(&}-Sa{}D@_C>o2e@C;G~h4g^r?Uawn_F+}%u<
+g8nXeo9g`*UZ8+-=y!nsa6k<;{%df|b!(rjuw?&ezp$W?=<puNBgd>faqU#PDx()T?<VB}rUGX(f4_(xnUjll9iVmT5ne6CNNdZw
+i(68cti(ZCgLC^2P3dW;Z9ie(xo)c6eZVQkJ3TZjHX}C7PsVbMTeN7nfjdJ-6{F;l9?+{xvX_&LZ8of^KF8cT90P?QNj832ehJp5
+fMxXD8H;Rr-P}big^WWM@{Bjq5%~^WI(017bAXnHoLW#-{I<SSziZ)&@hJ}ReIb#U0=5_N225fnE+6h5o7tVu5zt|v!(Q5yWjRLK
+S<(75HnTm(Qh@=|!P$WpD4mJIo!-8@EH7J-!c-*!67X;UPzH+pPA!O{an^5xe=-F8aYW5hYWx>t>&#FGLsKmysiB5})Ii6`)Xd2x
+s#|t~j!JwvW&~q&P)OBe8%WHJ?cKa$lZxgopW>jZ+@c}UlbY$;7&@9cTRK>p8S`;{zszJ!)w<G=7;9SU*yvhm8t@p1mUTpcEuaaJ
+z0Cn*simg1)Ql?uDSFO+U5#ma8WfaDu2V~ywb&TvaD-02K^_#I4TGwXfJlB68X`1J9lroyL#}}hh|=2aCBOj042(kjTv-N|CJc~*
+bnuu^W3#SaHjuTo79T>;j;@+{gu5x*(TXoZL8Oz9<z^&uv0#WX5C%KBUJ_Sxii83~oksyPM50J^{Eb=^W56F7>3?EMsiDSyF%Ed?
+3Ar2=i^X8kS#%DA#}SA$jLdBGRmxCzj(okr2nC~4*>nL%L#%CJ<{8k{g+nfHoW@|XIb1$Z#FOyETt1Tu@O7;X$nb1{!C<l2Tn?Yj
+qq7l|!qPC%<Y9D}jQW&Ma@brZ8>1qKP@<>J1bA4xKrNr+&>0X+XK2avcmPuffbAiXY&M++035EKOcRqo8VYt$uxU653xoz5B9teh
+Q9C7%fT&1pC}J~(LWGKRN+c0U4ES`um=92q&a`8|ql&~_nDW~&K#_>q7zKfUdsoFQN+*YrIQUP-fIk^hLk%@LB2mhwQc((uAs8wL
+hEXvbXK?vKm91le!HTLM2#CP)c`AiYW3dD>9ep85GY|^PjUNoB;8a}xA4SeKAdMqpsv0I?2vt5$#VDAf5*vcC*bEF+d0=v;kWZuX
+r4B*}jn1JXFtvS83&Bw;q9{Kpr#A)*0jZP@wufR01P}_1&7gr84e6*DDI|6bXRv7)hSR{`Hq9tBCW{KmpB98VsowH&CI-+Ig@ijB
+LQEzKF>&+{_7Ms*sR;T9<A+Iw|2POhe=0$#O(`|h`1>$nD0&n_@*hy{w#Wg)Fal!~oa{dU@Q4m0ifCy0VK9Oqm}2>}$xs7OexBkA
+2(0{3^fU%hDvgwu+D?NIh>UxLU^!j2n?1^t;kE%#PJ|Q$RBR8DjhB><rZ`M~TU2gIb)Xeu3WhNS>&c0s1BbLV4VOPEipc-pSs`kh
+P_QEUhollzJ`O>0Hu}wGQfOf?3jZM>00xmi83q1y5P<$Ho<O~Kr-mB;09-{|awXb!pNM}$uxe#fJLTCcI7z`~a@P%mJC2ekDla9s
+zEl_JFsrnK<X4B=OR{yEYMTRrjx9~d5K1K(0v-9IeM-)M@|lh+UOA&U1q7f!#A$<VjoKAwfPXUH9-5%y5~z(R!9U>`=+A<{p+74*
+2mQ}1DK*qkqqFbxHxez{%V#5hvamoUW&GV02L7FC@NZWY0ssEo-<<;gbmDJ#Rc$AL|I-VB;NSGk{`8r^|KXS#YN+v#0RO|K1O9)Y
+6ZNW8Lk%_lDyW%64K>tILk%_5P(uwh)KEhWHPrYYA#Wq#vt_~~8>o=|H}r%J{M7kOR@iF6-wMMp9+P=c@^`{rM|e{H-V>neKf-?&
+K3(*;?Eh|ZTEV$x<}P%PGAn=6fhH`p!^da)xtjw{j%wkLspoF4zu!=|_EWMRqhkQl*7ygd5zz-fu4vG$3Q512Rbb7*I)41z2W5($
+-2Q3jY}Gxu2*rEoGdqPZt>4EpUA#ZHZv^l0jm8g2y7W%7&pd<X(5w2af3xB8y!Ub1^iFF3rc0I2Cl~j$?Ik+ZlA_u9MCZ-dY$BkO
+8ChMaA$qh<Q_JdBnH{}@OEns@#f(lD9I>VG$FVEZui3boQqYbQX%i+d%Jo}NI+D%l6z{MIPrUS1*iYLY?zC*I)*A*)v7ZA8fsRX!
+5?|Hr5bOov9o4|QkFl6-G%3_^E4A8+W*0`Kcif!_on|G~K{`GYd*=uyv(v+@vBf&}FBbXpI|j2(kx@HLR?<5>nR|z~N8EmjsuUs6
+A?8F4HU8;1{9%FM$K45t?Ecy5b8FY+JGA!E>dYc0C!Vk0;ul=37wF{(Y@Z3UeGI6b4iKz>O-5PTZ>wxAUv}Z$2yZ(o*6G9i|Ju9n
+fGDoLZ{V|2w^w#qSb7IRs)!1R1w<5V5yXySZ`gZ{z4sQoV(i`6jhbley<ej-me^ZNtT8W`d!NhMox$hc_ueOo`F{N4-prXZJG<=s
+_IJ*lIcNOROF#G8^m*c*HQ#i}&CFBk$RU%5?s)cXSmnj(_5+?a_SXc-$RENDHouGM4I|ziY4t?eQl=#bK_;y1`qira59(ZrdPe!$
+{et@U=|ARFm$xr}R9B<aWVI#-rbj+=do;Me%xpK#LVdhK!+|#}Iy1+S7o<z_*<=2{Hc&Bk<1%)xjM=#>C`H4QKl}%+-8%&<L&)Gr
+Jq|p&<+a|KCj#T!Lw8GdR+GW9mFa>IEfAlgSIHr?GcmZHN}kOqi;ni#8J0*FeZjUJU5b9vV}evg-cziu$U89?`BjqBj<E^B34T|(
+byv*ES`w$W^}CV7zv0fFy=-+SA1yQ9t=e>CN|zfAh7X#$*J;Wcb^U^?zUbGs;@ulNvVU$?qvzGh`SE|7IMie$CqsHwZtbH}kM>-+
+(D!EPS#@hgsK_Ap`gM+>ldeybvO~FxWk&@&aYW_OMtRzdNi_q)XLjf^vb0f748pSRn(>(FKIfKY#+FfWW`Vedr|)(BEa#Z}jN{SE
+qAYTv$V(WroND*P$GK&aQ9+bUm}$B=@X+FMd%dk>EIEE5CV64vGWTSqf;a;@Z|<S|llNs-n)uA(yS(b6=v;%96Cc#D_`7dflyxPa
+)~UtT`?ZgooY>Yn^vUrcEx8s$E!8I)zUWSQ*_(Zdzf}15iMpb%=agwKT0!nD6nPOwO&5KzvFKaEMFD>>5A-SOuqJz*f0(>B>eH+`
+Ei=tESQT+?Jv!XC;iGPkR(;-M@h6o|r<zQ`0X&hmT<7MEiS1_lti`c%Gq+S<J}SXPUddzo=lZ5s%Y7!eJ~Pby+tTtbWMt^v_}KlQ
+zciG|7+(IXdl#yDkPWv6cdA96-`e=oO<Aq?9ctuBrg`_@?iu-{Wa*V9{Akyjff}NXHY;Ueqx_X;+I`*r%RDbV5&9aPtCll)ZR&z~
+X;nhiMHk|vJ}sv%xpMvD=<)q+Mxx4sOLSs$-IkG&5lUhlZ1vMQS;JR{PS6{PCyuWi_AMXF3Nak9Iu+ac)Z{T+WF{h)e6qqeHK78{
+7yZn;wN4)EY9V$D+xupiS}6Jk_3?W`iF4$PRkg(Ed(Mscv}7uB$(f@6fn*8(z#@;OKG?WqtILAxB@~ZRPq$xo&dr0IEosEWNxpO1
+AJ`EtJn1oP{qA3uws+MNQv-|&m+#*<$Yadl<71ukXTDmV>`JzDo(~;1w$#v3JEAJ|)$Tm`w<>l$Pj1Gxcbj&Y(eg0AtIOTvExdKa
+rMGa_?dhMM((H1|J|0shJ4{E!hzAuq*+#b=^yclt<5vgyn~3yha%9KE^!9l-N2z;d#ps9}?99_|ry7>O%38Q*vX7alw13=z>NU-s
+dvB{!MnhCd9#a2gpTygP^KBNcXoddYzFO3Jr*~)~nPY9MxJEWFX}`{yNOoe!FS|F*QiW3#4PCuQ@o_P77g^CA>(!mJpcUDD6?5^^
+g+4?t*EcnS6N%rGD(-5c$JtfID2fy-*rKn&6nzE=F$(_Bj^$0gUi*=!;ZVu1xJx^FwfH`vvWn>Kpc+(ss$}v@1SYmVU%B7Ao+Ixj
+_$i45#BX4ZXGYzK*`fWuupV}+w6c_|f(S#$dOl;yxBuJG)Dw%_CI^pBx2lOC_bF4kPTGRr(=$gc?my^dMSn88nVp^!GRw_NUgPpk
+=g-@F7>F2AeM`fA-_CWh`j`hKCYRI@5p3<lsH!8~I)oj+JavGZiKuo`p7HaKQ%4B;o@Js`L@-)cd5%Zj-8&ApoM3SxI)PmIb3fK>
+duUH!th{I+G}SuuzU%r=vX^MhL_FHo>E))={Q~1TV&{+p5BFX;Z?F)p!)=v+86H$cAlinH$M-nZ(@L}qyWSaHF@ng<M%RgUG8Nq=
++QY;b?ZY>zgrae&aMqck4`a)aNx`2)hdSl*#=Uu0#^<xF>Q757+NWsC>&ZTrago<rHBW4{yu-m!Y)}KENBKxK*<@?U#oXCFYC@;j
+wg;NJduoD$$RI|=UQO7m>5wz6P1nSoO=J6*$&f(}Zr4DQwsE0X|MDp{Ck2%)IC#-Z?{@F!!*9&=)&2OL*|OH+$`jLAZf;<G*Y|9b
+@avtu%vF^tqN4eF?GW!<@7mt2cUk4Z7QOdHoi@9+AKByDg7v1loSNuEJ6EG+i?GeZXK;)+anp@*8f3YxUa;0V$F5J#yzlkO_&Q0n
+FWG>adZlK=l2zMs8e-=bN8WtdYOW921HYhC$>ZKBD&iB{T>I$SCLYA6v~X~>iXNJxTgpY+Togr{-WFp)LRaM7$c6t|Rr!5fBBnRS
+^6c>E(JnLdZLsN=qpSCIXgsyakF+sW5Xdj^l6qaLB?VOZ$~(UM*mcL;F1VTOetYj$JeV-i?WE6|RdsIN%Apyv-4#$FWX6|e=1-Wl
+E_?Q+7$KXrJO12&khY5^P4#XSxXP=K#@lWg0{1XK&)p3U=go1g5IFpwbFKfTbVS~Z5qma;Zf@=D5y6tT-!e<Kn9;Qp-I8s(S!X2A
+=;t}Y%Ee1Ee(D*K$P*pXRBqaRr>-`t$(JSzc^*HWGPK{?b(BjSFA(oO@9>aw^&8u09l3k(%qeN6$8I!3?7X#2-me?7oyj-&1-+`>
++U`XBp>j28B~k*3Q!6R=G}zQde?FX8wLmnj<upg!<73Ea*AbTB&uZOIrj?Vk&Qx0V=?={Z-+85{mW?29fm4<9E-pP8_}t{hSOz)y
+?%TOE%0k{vdzM3c49slZ>NO{uH7)YW=Wb5qjF!W?-D&dZ#aBzdueNID*3>!`)#Q!33NLFtIv4kJ#o4Z<7dzecb0d4j+y^vOcJQmQ
+uE!5uqFXoAsfnszT@U^4M9%I0JDj3}1O0fS_x$HYU6T)%`z5>e&UWo}S|W(_`P;Iolh(a3u1p9FBrC01zvS)AHKn(F-rBCpyWtk!
+5`%`muH;Qtm@+=UZ|cS~W!;p-?x!nVZFc`%V+A?9t7+83jQD<i$+XM&^Mz`4TnG_Izle;XWL9m_O$l0qj8d{hlqxurqESh(o6P|?
+>)<2dM6v9tA-(jocMhM?>$_`Rk56}ZA}7dASi-cw(ElNwt-Ka-`$4s58<Sng?r&q-gqBBBYwm2Zv{rkwi+{sp9oeyEGdG%L-v8`X
+s_zhre|sg^T_CEzoH6R<+Z)?QPiMZ{@T6B`Cvq{m^TwE@n&vf~AFY{KEi@)j!56)pe>gpRVTB9rS8TsIWpr0F*{A>GIiHOe>+YRj
+`&5<ECCF<2XO5><PPqN$^241idg9g6n|xk>VSb$f9(4oADkprK#-HB&<ICE<YNCQ`i<8VeD%RVqCEioyfUy-L8RvE!5z?A_R1C_k
+>l{eLk2ufHt-WkoP0^3MQ_CPfWkG|j$fiI)t(qa0uhD8aa?W(lZczs`>fj?WXTNbw%AzOr4{X^vqqFl@8TUK`1>*Xox_iY<x!uH+
+^z-mVR%4v}UW-s8nM)<^9vtee3T}S++vo-P(bPzTU6||qY?rt9)E8%CYUTRZ9_L<8K@L<HwR2bYj7=HK)UWC`l5Mrv$fZ{neb?p8
+r`ZuNV;04}3(QcH-AL`Ke?O@0IpvSbwpKdn;z@>t%GHLsMStCId6&br?5o*&hRk`@Bm73t><BmV)#~1Pbu@U{rA0GJTFH|PDEV$t
+voU2RZcr<U_iilZ@y^(6TJu!08>@Lp#rvg3Ofk6;0qK{;4|01%$56_myPmGrFeubyB<}Im@$%K{$v=aqMq{^>pNb<Fkf0nU9>upC
+J`N9VzB+Z{o9z>NJZW;QRNS=^mlSHdVb{}7jlXr~>oq;AjC->FyAeLOZT44#OM{4YwbH){jL#15=x%bWYp`3aU=p9TeLz%Ix2&Gu
+?QGuP&sk3X$R9YFo)m6MdGNr!cUx<xe=eZ)8^bpb<}(?u=5Ow_`+%3blB_yC;MUjEM?B5i&kt^A6v&FZ2PF4t(&U~;^pRkLKvrvX
+v`e%6DsO|=g&XXeMb1<APoLsjcjmCt<S<LB^3e(h-28e^J>*GF$o2GEl&STis`+KL#7p!YcP5ap=9i=+`j(z3!`<Xwdh+I7S-GI)
+HG-n(jw*rT8IHJXD0@HSv&?SZRD6Houb}m(PfX4^0Sz{D%z?c}*OuSiL$4;U>3wf*ecmO=c<<f2bArdcJyT`|lC2vmc3smZnfj|C
+?KU*1TzR5rL@9=RRwZ}*#ok@dYtCB3({81$*`p&zHBw)<^geN=#CI=V9x&S0rKQ+)Pt)I?NNO$LZyRNOGwhC=-4O3Vs*nNe=$G?b
+Y*@Xxijo}Y{mYaq`o6cGJb3$XRRz0_GSA>vS*P2LT6lG?mn)HfQI}?1f7emhG5yQ~8IkZ%womHBhP+O%)x8FpG?j6#<+FZ{LKEvk
+d}x{8$2Z1?F_bg$bl;gTD#z&x+HH!WXOmjiVkk(8h+N8QEPRTPh(ZEqKlLe%7zKY3N7`*(-=^d9dq4lIO&VO@&sP;4Og?8z`3~LE
+dNp<I*qiLpC9Tnx?9Q=zavEa4P4#XK`P+^)$!W7vrg~VG8qH)&<P&bKQ6XQNza}Yq$hS8`E0H6PD5qtKTX)uo-eta9?(Dc@?lv+L
+8*#VIi*l>XD%ZX4Z+d2E$z*Ewh7K<-jrwG43;CRNi8k_Cy61VHjTj#v-C*1GuVdWE{`%TSkDqT>zuc(rdhF7W-SN@3z9Dn(j(+ru
+(yj?N&~<Dz#kJ?PYnfe$SQ!3t^%o}^WZJA6dC}d+&RbtQ-Pc{t6OUaltybCFrcsa)Dap&KQLqfrKyy~hIlD<z<t$^@&t(7K$gJRF
+6|Px6t>Nb@>Kzq2{FvspA!Vf}r69llZ(o%>Tcv-mvSq$ychB+Oe#~k&Fo`PHHhcB9=j^YiD_slkJHBgq`{#ZeKNvN~Z^NZ#ngE~D
+85J@FJ()}SF8s`S?861)58Z#txQ7PPWG;2Rdf($`K9@DfrEQfxlm;@F%3r+s#HlUs9#)7Q&`ql*yVG2r9nZ|29zSZqrTk30!4D^{
+ls~ZNl4s_`^6f*2;oQ`c1*g2dKcP0J_ct4f({Ncgt9;{HzBPQqD54R!bI5qJEY#UcOAbYt!|BaxC$-)3#%2|#mdouHu3_XH$J$LH
+&$8s;ruUhX!vYid^1@%l-CA{Bzl~`ga$i+*%QT<Q0yejl+fChb+c>f3_&cgLrEW%M-WutgJ>DWGceohT>co^)XNR|@hSoduCekU)
+ZXwJ*Q9sVT>{9L`Uu#`_z11sZYO>2`!DHb7qpa5~^<C?_Wim_J&BUI6@94udbB^AsJNco@5FZ8k$|<^bP5Vsk*y3f>Y+9`$%c|7%
+?c{c~Q-fpscdjSraG<6QKXW{CT$fLj?rmeqQ5S;cW{ai6T4x)%2rcm@zE0dYdQvy5Q6rd$^V>9hVZSg>MkcVtr<Ok;)>q9_@0Ygu
+r#OGTg0Wv?!k~0msGZ_ytiTTN&#s+OJH9S^HT-77h$Tns|J-NVg%bXD{nwo0%XzBjvLCL#9#qQki7m8VDK*(7tkIEc(L3SfrjS+(
+{ZAaL`nl4s<4N&$N}FxHXHHrZR&jfkNuh}xIg+xBA=9?@N2)=c+Mgc2@mYXfb20mDsq}!a{+79F=(!cuBTQsa@n0T&quPR<<8S7_
+YCc;<EXhS}=(oCs^Y+=MBePZ-<7H&V^l-D!$o}nStc{3raU!n&vInnN483P1mD8xS#91zKJJ)nTVi~KEmJz40r*^wCQLZLAM-ESF
+5gY1i{A~z+(I;eF^h(}-ISjp$b6AXrV;nOlgemyTlE+V=>c_XN*>ga6506HJ*%B(5U5n3j%gtxfS?*|`=L=lZmbmU@8FI)F)w9}F
+4@Q#{(yncdYMZw5IeuiLi0XNB&9Pfeo1GOjnyAr3{CT?;pL(UbbMAqq75hX-wn#CX>?Wt0*>9|ZAL)Ae>ElZMa^eM|pNA5rW$!%3
+w5z^!Ud1!neq?LV_4_+1tKW3Dg!YN7r_mF!=!djXRnCv;6X8_O>PZvl+BxUViKPthZL}(s#G7Ou?(nr}m3oDO3@LjfJ!Pyy5XhOI
+C?8h#TRYCKD~V+sx6zJ`Ima!?rQk2DMeXWSmo2N5TDJS#=C$V!c(kCmnhX=v<ydR;bt4jI<VCiPShKH{b&Iot+@a;PHJ5ult$0=`
+Yuzx#n&Vl@Zm7b(ie8OJH9eH^)m?hlh|2j|CE4P8yWse!@{_3v;fr=1WpiEa#z8z8efMhT^QCHQ8|jai8E1E7^_HFOZVbwBDjDn-
+m=sFJ##19ZUw$*nkXXN#lJZfJPbLo7rMpuyuep;>#gQWj-X1yR+_ROx3tc!8plFrdie9;4?gfoAyU_r>nnieM3qq&es$Y>FdckoG
+F}>WeaYu17tiTRXtkLB{CSDr1Wf;|^ZNs0^UYu#l`fy~o(&|;yTAfHV-%nlL>e9f8FPF$-lw|Mtx=vGl=1=hRs(Nm8eC@1<16i^a
+MbRgB$L)K&UeB+oT)uR8R!KQo-8N+5vo6PW1mAsjc#7Ad#%l6PHcw>w%$+!>%lCsGwjJUWMy6qXqjz6l9o@P1u=4%<LsSOhu<iJp
+->f+qpludZQlTWzxXOU9jGoSwy+aHIF^Xut9t=wj4|VY|Y76fd7JaGAvhF6EK_l3Q8LQr+R|)nb$S5bB(muT^@P3>9MurhdoDik}
+{waNI0^PT-vU=l}3!L=l*`SSyX7XMcH7d5P?eUf2FP?`qx!*i^)Q(nO<gje&M#RCBF{$zn2cNCai(CKeQJr1KQ`8U2eK*EORqSxc
+xorM9Z%!aX&7Q=2iJ{D{+g=IYClk_gjpV_XY_pw=xV~l0k+;iTHKi@&j0Cx%nO=K_)qM25v%y>AOwL8zXlvMuo5!A)3D)oio*X*C
+2FzXeEIpQyDLI~8KYi%@hgk_)o@F?)QA^!xkmRJGXvTiI^(3pRaOrpZu%cqc7h=W=>;V6|vp0`uH@0uvyydE`9apYcoigkbquQ>M
+B;sN3W!Cn4dmZ-MoHydOVT7lV+@Z&(gZ3T2|7!W*YMGBhj%3pnWn{*Y)V_9(-`t-k%}qLV$9>ZDOuHL((J^0ph4kn+!sD`ac*6>G
+AQ>K(J&C`0s>dLY32`aeTD5_^KiJ5LsjJG}qw=nAb7m+qc$yNv+H$<SEZx(cD@a#}^l-(sV@)jOJ>8YOeHYNtPJYquHjUijLEWHG
+n~PSY!Dh1-ZgtqKm5bb_6T5YXC<X9ATOYh@q4RlYe(K>`ZSXdm@XaYXIi8Uk<JYbA(G{k*&3j#|_C-$0wOSf-y%fsjX$eKmfW~3b
+H@gJdMy}Z5YWLiU{-*yO*Ig@JS_^%B=O^2$naQS*`$^f5Hkn77cKp&ZU2gGFl0ouyo3yE~hgEE!ywa8ORNAeMP+@~{x;1=AeuUYg
+P}9V-xRlGB*TU!16MR*?%5Kag^;o@QMCB4RBWLZy&fbA35iG^C4tL$EM9K^Mz8%7hLgtuX6-IWkjTDVp3IP5MDfzc24C&B4w@1st
+z2+=G{piLQ33lz5%_?izxQ4X`bY7N!mrEbmDWI9%#oDTKhatVE44&P0Xm!81$-CA?>d20*=3QI&Z_%xCf~CT=h1~;6@SbFGZjXA+
+{hh0~-#8-4B|$Ay3q*0<h89`dLEBq8CzUp<1#)_D${_DEW?L$s6=F3NPGUj?fq@e?N86gYIa?Tq2HB>dfK~=43(q)YG9hi0MvI(v
+{FnrTSs~K(O_`OPSm@ypj{yE-ZheuPP&zy^v}AaA>DVgOo40PBtRpY#g9_ek_VEpkj!VmE-*euwg`Hf;C>0VO7F#MlKB0VUjEfLl
+CA*S>?3W6T42y|~2(f9Mf~r*vlNlA{BXT98LP9*$LTI^K;YJseoP5ZZ3J!ASoZ>2_yU_tEx!i8jB(uydu}X?sUxMKjg`ueEX?a$t
+nj~`xWoS8LA2O=ObDkyS6z@<#3EsgfndA7Sg40mbBAHZS(j>N(65WW#9l*ckQmtTjv$N4`FdHovS5M!tuo8BQ%4R7zMlCmLoSob~
+10v$8rlkauH|b1zi^<jEW_7n(jdI%R6YNZ0k4}1Lql?j^QBi7VUz?ue$OrD6^;VsUXVqp;Z#}JL?B=(0));8Y<m%(b3kFJNx7=+(
+)6&_^*Gy^jjKdfs#>L%N&l|KH?a+<w;iFNQ)FP=ArB*p91+g`CofHBq_VEd<Xy`#a0{G8q>SI(X<qDzjpHiXL7@VAp<P$K#1rdPZ
+Sb<k6v>KDy=I!lHK8zyB<qCyLsaC2LN}gfW2BY9mE>{W)mSuR2PQ|k1vvUQ73SN*=a;09)6%Mi_pIK3GoQzhf^#!>PZ$DQF$I+}t
+qho2g!&m@{=Cm5Ej8!m>y+K-yhT;`6k!~W5Oi+k+9~EvE9UmaR6+;OC{&PaK@`C8WGVif0#}`B#fw)Xfg|UH_(S^l)L9s@wRkL=j
+9=5P*0hXmHhL@8E_^rI)@CAoqc%G$bBG~*^Snwh&SCE<5hY05VRBtp_IJ<zu0HlH<S-}xGiWW(9WCdr-${3N7f`WpSO)O=4zg;vK
+iEpMDgd>3eHWOd?%*OwqX_{fl*_eKNJWfXaR{TCx@#Jchg$0HG=-(dpkTGP3&p*lw>lEG+v!8H8_WlG4%V@@7X1Bk0Hx(4ojt!~5
+7tu1&<VE)We8fgA(KIbOoaueo6OTJmoAC_-_-~WjPec2gqUnM|#Gz?gqBlnNKRZdj;J;b+Zxu<F{Hxmm;P><4CW}n$;>Xnt0RKl2
+ZU6uP0000000000000000000000000;Q!c#F?m0|y!WdYE4jzCk@^eiA)NFfWEJ^hUjkF1{<Yk1@%3@@rimSMcT?lWd{^C7;qYMJ
+_;NE01IKmu8oMCecT0J*;P4IEK741BzvVud*eu1|)Jx^~U|?Jv_t>xN<&Hfrr@F`;iz7>pm{t1evq}dlSsaf|HQ2WPc-*Uc+bW8@
+FqL6!`mN#aiFjv`GLP>L4L><2)g*U(GJ5pao%pvAuDs*iEt@i|so7eE<70|H-#TXWVjU|eCoN%Aj=M)aD@QqAq|LI;j!z^_^O8I4
+cvtQ4N_8Bj+w-vBptAdKyA!~(Q1EB9`R5k<u2j?xoYLA;^+Teo$V8Px*14Y?(75{Xw9pBos_I29`o`^+DI1+tts9b^s};FoDdnio
+m~FAuVjrt)w8*4RHviQ_tC!6VsY=O3uB4}<(>uv~uQXW1en02^R5PslfG}R{hnK$Vzc?URDfV1+Oxw&Wz8bNs_Tm2VsZL@OPd&eK
+&{-+6eN@0Yu}M5DcdH~amtMj}7sp+Xr70Y?rMWtsgH7SEx}W_%_CEj!OYo7%_-4ux)!oGGpYDWsmntiWT<?>wUpw=-;gSt?Hv4}=
+iv^1q*KwZLs^6#+=at~eiCp6CS9Kp;ZbHkr@GKXl$doU8o74-Lo48EX!$TwwqZXQGXAW4**9}#Q%-#E{>t{{+t={aS7pZuz!Q1YM
+{^bSEv8c=xzLgti7KtP5Wqw5tB{;r^H4R+Tyk(9RxZ~SBRF1prnom<Z1~28{D91O!g&Q1~pfNbKhGaaAW)J*D-B|0&KN-|%;kK|5
+8EaUR$XCDJvlaWh=hjW19<r!G6}j9oIXROhKlu8G9<zSh*da(Q5=(jw7n<&;>by-^=%*Jc?$OpeeqH2G%X^g9@{Xm+`)*Bk*;nUH
+uvKJTmPd2nUd=1nw!T*382x6B^=mhxho@LGtzv%iZNm_SNZwa#H*H|TL}vcnW7?g=>K)S)zZdGBv||Sglini8F{a6^{u;->fS`4J
+Ihw<=>;V4|dT?Cw`lEh(GtQ3uHYAo6$)!{ymo3U@G;?d$AG#a~a%LT4#pZLZ^4*sw&VQqw<0}@18qTo}SooBlmeD+3BNB%irlk&>
+zI~VVL6BG=$~!-DqF>zJb`5kQk*IulP$+e-xxcqa3iru!|FtWs3{tBdt65vHH8hqm)-gJ)<7Z6L3VO%zmAmWos)i!r==`kdDV~m@
+eSWD3H^&BItWoFCOrwlE=kS^Fj<cyFae}|Db7e~nyuH+t<+Ojj&_U3ObmOeZcdBD+vuSD`6Ok6K6bUm6lhfbbrhaa-wU%#)SObe|
+ou`l5A9jYHY%n-3E=83XI>^~J`B|*3yj*as?7TPFhiQ}kQ12o#Q90A%Z25$r=thD__mgkQL(g}7$N7qMh0XPRH8ySyqj9WMCo*GP
+xdfSG`0~2??ImxKzVB1ZYo+QOTZkFu+?^epXzor*$8LV5;J7T7$U<4jq~Ncs+m1<R9=}+&^2+GRiddc4@+p_*eC{{llbcHhMxItM
+oJbfun)YbyxOYj7G>N_%LF95uHvV{hUZu2-oiZ(Az2}c_$lD(6vE^}^vr440rtjH&`MROw{W*~v*QTi>zuK<c6sQ;JG3r+??zZ`t
+G^I#(*!Ar3nYW_cMBeOyV?jF@R_S;ihx58+WQ&}Ao#+yt9*!}^%dA%`9k#0FoMZd5aG5`c`P>nc0RCxQn+Em!&NW4poBm*Cq_0dQ
+ioAU|e$%2hM{b_@?8-PFrAQdd(%<R5Lm6ofo%gv?EfQ$hMSiIZgtWX}0kI-k3U%S?7p_b9zU=s;!YESt-no0++W}cFHDw~<#)+#v
+^OyE3Xcv(N(fCod-wvMAPv&@^pIVk)$IJbdw@9UtE0YDE1|n6Ol$6U&UXG_{Qqio!vHQGmYIu<jF-nF21n@5l3Rv?t_+Zx2S*u2@
+7;Mps+=F}FdCWXr`TMJ)N_;lAltH9LSHb1W$gDBn+^L%!lOT4J@Wh@GHR><gC#!nhY!S&{I$qMRoBmoJ6rZJ#J085|F~9W{R(v_e
+-BYB+*X>k9|2yd;N2o+P!q0atbE(mV^(91tMcCrGKXeUC6>0G;yg4n|k8^XZGAk{{NhK5MYH~JkjALv!zHj-8bT>JEI_Pi$_<+9o
+wPG@3AFX@ybXNt+O{7DaS~G~sNppD`Tj>lP=&2ToQW<07w$y$+zmA`8H<>{s4E=J|=j+FG&9<{cV_A`#{67ueI8W7dMDyc}vq<Gq
+yGp6Q_&L@)lNT9l`SAXi*V3kLO!N|oV3$i*FY{>ir~V=V?A<R5re#<1GdNZnF}PBqr&ZzDKUOZz)vA;`HY}|cg@R!m;*mnmFpjS)
+whhS@z=vq|xVXIv$ctHfA!tpIS?q_sTl39l*4#d;`>}t6rWUbY+-j%xz0C~Fobb5KGSTJBD=e?)F*UGvz17ALk#P*v^SRa%*Q&V;
+e_~XK#K<4I&u;r!Telk}#l~k=X;)%xUSQ*OVhza}A$#k&_{EhIx#@Uuv_|1(ay2@htJO`-=;cbsP%LK@jKDY^OD^MNBC&^+(G<oK
+0Q_fk)ivw!V&{Y8UpiNrI@F>PxscKYmFL=|@y;Cwm)stz6Ny5z*RRamk~G}?$xi<Yj7T5%&ZtewC{5bY%QlUZ$dwv*(#JV@&BU&@
+Mx01<vCGpHe*B}$T_(DUM5&rdj}8QU8qby!sd!~+>9Nh-G)jwOQJFEF0zDX+;F#ET3Gpjzb~@gP3@B(+(lW=hSBc#Zuv^0r0RF$!
+@VnFD`>aQ2cB!py?lw*&DG84~6|gJm(~b2a9=Z9eL|S}j-t_ICacNJ&<(6GplgQn+Q`+h2Qw|HMb1PP0L|S~y#z(x$Kl}2VvZ1ab
+;}kZxYrWR6a8{?fJ|dk~(}d+Y*=@>{FzOvEUQCS04h=JEMS9(RYxsm13>@p&C*%>R)APJYJS^NS)~i&oRV@Fc(c1*@ACnYVzQWSR
+U-qwjWKLcOPqB82zO>7}gS$p_YPmOYXQ<eEp%-)2OC#!>JK*IT!izQ9YOiRYUTSHbiH)sg6e7nTGdg`y6_<=qO<$2Q-&B0e20Cw+
+-slr75+C2)>2$oL(WEgtKAlUoyO9{k(;8lI3@()-C|1sh#TQ1-$ykv<OR*FqwwYomiB+Bf;6LTw{C4LSlz*tQyh%PAU=w=;chCIe
+*R9`l?ApK6h|=LsBA4nfE0mUP^UFI~YBu~tti{*rbzt<_ka;C~9;|2;xqkP2mHq1Z&Tb>hxCV+;?s<NGi3*+SdZ<~wW8tv+o^|W{
+T4|ZcU@E7SY(Ecymr;&Us-CZxLSEQy?KsX!sSr<tloHtyawdTPx<khdrn9Fmx>edR)b*T7ESuR^dgyLb4%;z-ZCcmFiHtpWxpsEz
+q+e=18NYu)yiw%3ol^UGnbEx)+>Q~l6e2CYqr&AmVS|VBKCWhw(O3@`>#O8@D{We($nz=ku=SCGMWtpK$Cup{XEexFVmB=*vzAk`
+tk}&pPRWRFrzAGx4jsUMUud6{n>)YWe(tt9M1QoDNZ$`tBlolU=f3l=J@3-y)J(AfRo{PkV%y${_4T8_+UV&bl3aW-adaZxW!0oa
+e}kvURo&mqZ|15lin2~J!Ev}Y6`KEfQ%gCUl4V%Om(I@$jPo!Q&RHT-G1kLO%V@DM;$dMJnP{u5aBvmk4!|Ev1z|#ix@mPXn&$Q!
+*fmutG6l-Ypr|S-Ik}@|>^ripn_i@MC^Iu7JH1wvn@5#~NtDRA?c}PZqZRt(s$~^At-`T-RIuP(r(&SapkhU4j#CBJi+6L=C<U>+
+rGA{*SFTWqb!$_m08Wr-zOlT55pSwVZO2VJfZxx%&hddhUS2-FAz^W`;m#s^WT>57+<ijA6H~IYs{4!NCVoCXzJA`G2F~Ie>?CrT
+dw94x>ts4#4=08ZnN-uoBv)7iT$E~B<cT(lSK9)d7(GRc#81jSz(5&j(Nv1k)5d~!plFNCC_bF&w+5U<DuoOS;P;Xj>0;1m)mp9I
+Xtp{VMFt-E(sH?4Z7?|7yaW9`L?*1%X>?k>R;S`+1$&9)T3VH+uv1#4SM!WWQlgOy6tC4OC{8RE2((<U<!N3tO2`cwmK7Z#P;gk5
+<HSoSo|76WfDr@$e>{;+DuL$;{|R!XQYkWbia|!R495wAO06^KRU-3M7S!eio@Zn<FBb`OT!F&=ZJy`Eaut><d^A_!#BcS}GKQ72
+GVyrBaB`Mn#6yvsk#453_`3uAd6?xaL;r?hSXN|`J9%M4=zVcvsNzK?mi&i;5X6YI`2Jp2P$(K}=)z{1tf09k+Nvt7M>A3lF`AJq
+Vv6esm;H;|0pRzeU}UoQ8BXE<$Y_x`!u<XEeP7IoPS7U%P2v9+d!Cm1dnA#`#N*K43#Cs|x=bcngfRjD9|`t@7qg5E3b^_K;Qth2
+4gdfE000000000000000000000000000000000000000000000{AqpPzVF%!LUDV<-0iF^cKSsDpCS~&j){ue^lhVr-4!f?_%cs)
+yvFa*>?4ay8F}#?W>g=)ebw`tZVHLjTpE<jzk8&-S>o_i^!c_UDoGuix^gWc(3z7cd=TD6C71ZR$Mp`9S^{)UxK^UlYa=IKuvUDj
+Eh<6$CCvZ(YY%H{0erx=tdU)>4t&?8nqDq(y?8}0+_WR+t<B0x?BH8%#n2odZ^?zFD!I)tCadI9XK-)ZmYO=LV^gJ={w|Ev@9wnK
+36h6>_0}eJ%pU7h5+x(zB^JSoa1uWUgZQt$c+5pW0{C|%F7C=rXuw~koMaLg(d3|*x3{yp*5Rbm@HyRn_(nc3OeGaeE=E3W{Jp16
+s`wM{DrGVhoJ6U2oR+sqE#~QRwiB(8IIF6=2GSC7(^xfBVvPybrjt0FQX<KccvqNC9^gM_VgB{0C%f#*O5%8lJzk&P8PtBYf0V0K
+zEf`3?j93f`<tY~P$!>|Qq3||5^W~xhikG+?p{)@vrj%9p;M?Ns;&*FlS4~nKaov>d?bQ}#={_yOfd>U;&2R&rP%>~AL?G|&(@z=
+*jcTUTEc2pTGp$cLFsX7sW7wuh;q<VSv)V54qZ93y=@+El}d<WuU|Z|h*d~b-W0OgHAyNdYLYjDwMxW^fkDxnL~}4qYhc8WsN*>C
+k3nKHVidrCpF2O@ljB!RW2BN9Dy{ea)Q#L?Gb0tocGutBdxa3Bkh)~~=dKgamr_VAdv47L-`vMds=aBwSYd^STB2%1Bkx3B;<z?{
+ty$uX)LN<5E5}L1QX1h1;P+CZzSo!OO}|(k&r5ZFKg-$EOuMa8x<P6OzSp`vQHRVHsVH?#__e|Md9+lEvUYe%Zr@0$Fwnh&QdwH+
+mK^V-qRkRfilup4B9~$cf(|W_8p)6z0sO(_P`@_0|6*+^7lTxsi1OTav;Kyzu@<Qo--YqhR!7IQ<fU%6xh(0`-HQvA%9fbC^A*xv
+q<XE7W>hp9wGv&|6|E+gkvJ`rz)9Uz<0La9L@0nio?-6{IhiMa{V7<g?}yqb-_i8i#y-^~7i*vSP1;aZUVpvRo%X}y>P8vb>68-3
+59#0;ZT6Sy1P}3ba#pG&!iv$Plrs{Y_6mWO3PvoV6u_T|rgw`2Yj+PfMd_rXRAry2X8FxGq`OIVEaks$nsfZHEJUi`$~t3niy$8_
+ss8a*mCO1uGO0#gLNG65X^C7)PRnGp)XU0bh&ccs1MbX=FP43=d0qofDpfLkefoyR`f8FOHF$h;pBijp%gSo0p^}l_)iX>wvmg-$
+)01Te1ItK_0MHo<D@u&1l(UkNh{YI6fR97ku2w0@l{3;3ZBo~}N42#2Ila2&mXK;ErIrh_s(ebCq@tJ`Z}at#(NgySJ-w|88AnST
+-J+sc$+71$MlzG4q)X7Q1Nc*!P$Ssg)y>`8!zxHzyhc|yuYk~)hybavl^#~JmQxr^5@V1ky};;n3PvVT%;~jU;ZQ4y5tuA5ofJvl
+mjr;1N20eutyHNrTD8<;yGn&hrPVuGoHP>QLakH^9L326i9l1(EMo<pmh30u3TjLCXBSsi*!M&sVFLKbxoQNq0LODu6Ay3<Q&21@
+6mqGNNd*dG5F^zSRQPZS%@os3#1s>UifPjo8>9f>W1->-<A97VB)-RQ#RZ{Cs(+|(2U#&Oqu9a^Mw?>G@b?4w`2EiaN67}6>>tIr
+wGRNl13aJx000000000000000000000000000000000000000000000000000000000000000000000$DJ!Sa#qUv3g-;3o1!wn6
+eI0A!i}_kL-QTaYmMdm)(QdShP~6wDu2xap(xmNqrkK(}#Vu<ZR!o^*x`>l3!4j$fe>{hW-<udt6&GaY<PP@K6nBVP^W2LIV$`64
+#V*~R6k6QDZTjMVwWZ??#mEqg06q$X0-9IwR2O&MW`5~YRmB#wL+d^@<;A5#RauYXj<1&&m;bYDF)uBXA>aUf^v2Zk-=b!U%cW*r
+V!f5cwYz$xm(vy(Eu4J?p_pPpSzIbdGsUGo2vPtazvw3q2KpBlM5vsoouzce?ZB2*nTrb-j7-fIQ?8)dVk;v^0sOVy*qW0VSZwEa
+i{ACiDT?U;qI3p}j4!6#z%a#h5*2nJA=&_dq{dYOY-V+Fd$@-NdYOs~BwAV_6xSk@v$Eo%AWh@1007bg-Lxu&P+aG?T(8rri_4`1
+8O;_Kr5FZnGXVIv>6JXo7TbF+<2jyVKhR_=HXkbfP8<Rl02D_kNP}d>-_fTFp${7Xejm*LD#l=35&-;O5Pkpv000000000000000
+000000000000000000000000000000000000000000000000000000000000000000002sPv%kI5AETE4+;JiYfdsB*yC6313Q>L
+P|g-#EW;lG0E!VD{-Gcg%YP`2AkF~5e~(u8fmDameJG3}NCCiq5y#OVYOv7=Ljdsm`EUr5AxHrL0000000000000000000000000
+0000000000000000000000000000000000000000000000000000000000000000000000000000002M$BD*A000000000000000
+0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+00000@Tc|v0IG`{ss""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
 DEGREES = max(max(len(logs), basis.shape[1]) for logs, basis, _ in TABLES)
 
 # Half-widths of strips about their variables, at an end and between: how many terms a part of a range needs.
-STRIP_VARIANCE, STRIP_ANGLE = (0.34, 0.41), (0.3, 0.44)
+STRIP_VARIANCE, STRIP_ANGLE = (0.34, 0.41), (0.29, 0.44)
 
 
 def pair(q1, q2, c, rho, sin_theta):
@@ -1932,11 +2034,12 @@ def pair(q1, q2, c, rho, sin_theta):
     with np.errstate(all="ignore"):
         if np.all(known):
             return pair_by_tables(q1, q2, rho, sin_theta)
+        if not np.any(known):
+            return pair_beyond(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
-        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
@@ -1957,8 +2060,7 @@ def diagonal(q):
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn(q[~known])
-            values[:, ~known] = moments(q[~known])[2:]
+            values[:, ~known] = diagonal_beyond(q[~known])
         return values
 ROUNDING = 8e-15  # by which a kernel may err
 GAUSS = (  # nodes and weights on [0, 1]
@@ -2020,25 +2122,25 @@ def _halves(a):
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[0], q1, q2, c).astype(dtype)
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[1], q1, q2, c).astype(dtype)
 
 
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[0].astype(dtype)
+    return _of_pair(diagonal(q)[0], q, q, q).astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[1].astype(dtype)
+    return _of_pair(diagonal(q)[1], q, q, q).astype(dtype)
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
@@ -2504,6 +2606,13 @@ def _start(w2, b2, end1, end2, k, gap):
     return sigma, *_angle(sigma, end1, end2, k, gap)
 
 
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
+
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""
     arrays = [a if isinstance(a, (int, float)) else np.asarray(a) for a in arrays]
@@ -2542,7 +2651,18 @@ def s_atanh(x, whole):
     return copysign(powers * HALF_LN2 + (t + t * z * p), x)
 TILE = 512, 1024  # rows and columns of a tile
 STRIP, CLOSE_STRIP = 524288, 524288  # all of it goes through the layers at a time
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True, "fastmath": {"contract"}}
+
+
+def _cached():
+    """Whether Numba has a folder in which it can keep what it compiles."""
+    try:
+        njit(cache=True)(_cached)
+    except RuntimeError:
+        return False
+    return True
+
+# Of functions that are called from Python.
+COMPILED = {"nogil": True, "error_model": "numpy", "cache": _cached(), "fastmath": {"contract"}}
 ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosine
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache
 

@@ -9,7 +9,7 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 1.4e-14 and K' by 1.1e-14 at worst
+Certificate, as sampled when the tables were made: K off by 1.4e-14 and K' by 1.0e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
 6 points: 6.6e-19.
 
@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "4841faa0027758b5"
+SOURCE = "0df8964df69a6129"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
@@ -113,7 +113,7 @@ def between(*breaks):
     return np.sort(np.clip(np.nan_to_num(np.concatenate([ends, *breaks], -1)), -FAR, FAR), -1)
 REACH = (-9, -3, -1, 0, 1, 3, 9)
 SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, -64.0, -128.0, -256.0, -512.0, -1024.0, -2048.0, -4096.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0))
-PART = 4  # pairs that are summed at a time
+PART = 2  # pairs that are summed at a time
 
 
 def weighed(weights, x):
@@ -141,7 +141,10 @@ def double_sums(q1, q2, rho, sin_theta):
     places = knots()
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
-    nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
+    # The scales of phi(v) as its mean at u shows them, but for those that the spread of v wipes out.
+    seen = np.where(np.abs(SCALES) >= root2 * sin_theta, SCALES / root2 / rho, FAR)
+    layers = (centre + reach * turn for reach in REACH)
+    nodes, weights = panels(between(places / root1, SCALES / root1, seen, *layers))
     outer = weights * weighed(weights, root1 * nodes)
     heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
     nodes, outer = nodes[:, heard], outer[..., heard]
@@ -166,32 +169,118 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
         results[:, part] = double_sums(*(a[part] for a in (q1, q2, rho, sin_theta)))
     results[:, zero] = [one * two for one, two in zip(moments(q1[zero])[:2], moments(q2[zero])[:2])]
     return results
-WORTH = 1024  # pairs that are worth a look at their box
-SUMS = 4  # of a box, for a pair of the array, at most
+POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 268435456.0  # variances between which polar coordinates were found to be as good as sums
+DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+VALUES = 2**16  # of phi that are computed at a time
+
+
+def pair_one_by_one(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by quadrature, of those at one angle together."""
+    results = np.empty((2, len(q1)))
+    small, large = np.minimum(q1, q2), np.maximum(q1, q2)
+    polar = (small >= POLAR_LOW) & (large <= POLAR_HIGH)
+    rest = np.flatnonzero(~polar)
+    if len(rest):
+        results[:, rest] = pair_by_quadrature(*(a[rest] for a in (q1, q2, rho, sin_theta)))
+    flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
+    places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
+    at = np.flatnonzero(polar)
+    at = at[np.lexsort((q1[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
+        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
+        step = max(1, len(group) if many else DENSE // 4)
+        for part in (group[k : k + step] for k in range(0, len(group), step)):
+            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
+            place = places[part[0]]
+            where = where.reshape(2, -1)
+            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    return results
+
+
+def at_angle(variances, rho, sin_theta):
+    """(K, K') of all pairs of variances at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
+    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+    theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
+    for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
+        if half == 0:
+            continue
+        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // len(variances))
+        for part in (slice(k, k + step) for k in range(0, len(t), step)):
+            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
+            for matrix, a, b in zip(total, left, right):
+                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
+    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+
+
+def _of_both_signs(u, sign):
+    """(phi, phi') at u > 0 and at -u, beside each other; the other way round for sign = -1."""
+    sides = [np.broadcast_arrays(*piece(x), x)[:2] for piece, x in ((PIECES[-1], u), (PIECES[0], -u))]
+    values = [np.concatenate(both[::sign], -1) for both in zip(*sides)]
+    return [np.where(np.abs(v) < 1e-150, 0, v) for v in values]  # numbers that take processors long
+
+
+def polar_nodes(high):
+    """Nodes t in [0, 1] of half a sector, their radii and weights, for variances up to 2**high.
+
+    Steps in log r from where phi turns on, and the double exponential rule in the angle.
+    """
+    log_root = max(high, 0) * np.log(2) / 2
+    near, nearest = max(3.5, log_root), -21 - log_root
+    s = np.arange(round((nearest / 2 - near) * 10), round(2.921 * 10) + 1) / 10
+    shrunk = np.exp(np.minimum(-s - near, 700))
+    s, shrunk = (each[s - shrunk >= nearest] for each in (s, shrunk))
+    grown = 0.125 * np.exp(s - shrunk)
+    r = np.log1p(grown) / 0.125
+    radial = grown / (1 + grown) * (1 + shrunk) / (0.125 * 10) * r * np.exp(-r * r / 2)
+    step = np.ceil(24 * max(1, np.hypot(1, log_root / np.pi) / 1.5) + 0)
+    y = np.arange(-round(3.4 * step), 1) / step
+    bent = np.pi / 2 * np.sinh(y)
+    angular = np.pi / 2 * np.cosh(y) / np.cosh(bent) ** 2 / step
+    angular[-1] /= 2  # the middle
+    weights = np.outer(angular, radial)
+    heard = weights > 1e-23 / max(2.0**high, 1)
+    t = 2 / (1 + np.exp(-2 * bent))
+    return tuple(np.broadcast_to(a, heard.shape)[heard] for a in (t[:, None], r, weights))
+WORTH = 128  # pairs that are worth a look at their box
+SUMS = 1  # of a box, for a pair of the array, at most
+ANGLES = 16  # that have all their pairs at once, as the two of inputs in one dimension
+EDGE = 2.0  # of the angle as the tables have it, up to which a kernel is smooth
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
-COUNTS = 12, 24, 48
+COUNTS = 12, 24, 32, 48
 REST = 2e-14  # where its series end
-CHECKED, CHECK = 24, 3e-13  # places of a box at which they are compared with sums, and how far they may be off
+CHECKED, CHECK = 32, 6e-14  # places of a box at which they are compared, and how far they may be off
 KNOWN = {}  # terms of boxes, and their series
 
 
-def pair_by_sums(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays; where they are many, by series between fewer sums."""
+def pair_by_boxes(q1, q2, rho, sin_theta):
+    """(K, K') of arrays that broadcast; where they are many, by series between fewer values."""
+    shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
     angle = layered(rho, sin_theta)
-    apart = (q1 > 0) & (q2 > 0) & (np.abs(angle) < 0.8)
-    if np.count_nonzero(apart) < WORTH:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    logs = [np.log(q[apart]) for q in (q1, q2)]
-    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
+    apart = np.broadcast_to((q1 > 0) & (q2 > 0) & (np.abs(angle) < EDGE), shape)
+    series = _box(apart, shape, q1, q2, angle) if np.count_nonzero(apart) >= WORTH else None
+    if series is None:
+        return pair_one_by_one(*_taken(slice(None), shape, q1, q2, rho, sin_theta)).reshape(2, *shape)
+    box, own, terms = series
+    values = np.array(_between(box, own, terms, *np.atleast_1d(q1, q2, angle))).reshape(2, -1)
+    rest = np.flatnonzero(~apart)
+    if len(rest):
+        values[:, rest] = pair_one_by_one(*_taken(rest, shape, q1, q2, rho, sin_theta))
+    return values.reshape(2, *shape)
+
+
+def _box(apart, shape, q1, q2, angle):
+    """A box around the pairs that are apart, and its series; None where each is computed as soon."""
+    if len(np.unique(angle)) <= ANGLES:
+        return None
+    logs = [np.log(q[q > 0]) for q in np.atleast_1d(q1, q2)]
+    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(np.broadcast_to(angle, shape)[apart], GRID[1])
     n, m = _known(_terms, *box)
-    few = 0 < n * n * m < 2 * SUMS * len(logs[0])
-    series = few and _known(_series, *box, n, m)
-    if not series:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    values = np.empty((2, len(q1)))
-    values[:, apart] = _between(box, *series, *logs, angle[apart])
-    values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
-    return values
+    if not 0 < n * m / 2 < SUMS * np.count_nonzero(apart):
+        return None
+    series = _known(_series, *box, n, m)
+    return series and (box, *series)
 
 
 def _outwards(x, steps):
@@ -201,8 +290,8 @@ def _outwards(x, steps):
 def _known(function, *arguments):
     if len(KNOWN) > 100:
         KNOWN.clear()
-    value = KNOWN.get((function, arguments))
-    if value is None:
+    value = KNOWN.get((function, arguments), False)
+    if value is False:
         value = function(*arguments)
         KNOWN[function, arguments] = value
     return value
@@ -218,17 +307,24 @@ def _terms(low, high, start, stop):
 
 
 def _length(low, high, function):
+    hoped = 0
     for count in COUNTS:
+        if count < hoped:
+            continue
         nodes, matrix = _nodes(count, low, high)
         sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
         length = 2 + np.flatnonzero(~(sizes <= REST)).max(initial=0)  # they may be no numbers
         if length < count:
             return length
+        with np.errstate(all="ignore"):  # as if they went on falling as they do
+            hoped = 0.9 * count * np.log(REST) / np.log(sizes[-2:].max())
+        if not 0 < hoped < COUNTS[-1]:
+            return 0
     return 0
 
 
 def _series(low, high, start, stop, n, m):
-    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; False where sums say otherwise."""
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; None where values say otherwise."""
     (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
     i, j = np.triu_indices(n)
     values = np.empty((2, n, n, m))
@@ -239,8 +335,8 @@ def _series(low, high, start, stop, n, m):
     some = np.random.default_rng(0).random((3, CHECKED))
     logs1, logs2, angles = (a + (b - a) * u for (a, b), u in zip(((low, high), (low, high), (start, stop)), some))
     sizes = np.sqrt(_own(logs1)) * np.sqrt(_own(logs2))
-    found = _between((low, high, start, stop), own, values, logs1, logs2, angles) / sizes
-    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else False
+    found = _between((low, high, start, stop), own, values, np.exp(logs1), np.exp(logs2), angles) / sizes
+    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else None
 
 
 def _nodes(count, low, high):
@@ -249,7 +345,8 @@ def _nodes(count, low, high):
 
 
 def _own(logs):
-    return np.array(moments(np.exp(logs))[2:])
+    variances, places = np.unique(np.exp(logs), return_inverse=True)
+    return np.array(diagonal(variances))[:, places.reshape(np.shape(logs))]
 
 
 def _normal(logs1, logs2, angles):
@@ -257,25 +354,39 @@ def _normal(logs1, logs2, angles):
     s = np.tanh(angles * (LOG_LAYER / 2)) / NARROW
     cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
     points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
-    values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
+    values = pair_one_by_one(*map(np.ravel, points)).reshape(2, *points[0].shape)
     sizes = [np.sqrt(one) * np.sqrt(two) for one, two in zip(_own(logs1), _own(logs2))]
     return np.array([k / size for k, size in zip(values, sizes)])
 
 
-def _between(box, own, series, logs1, logs2, angle):
-    """The series at points of their box."""
-    (low, high, start, stop), (_, count, n, _) = box, series.shape
-    angle = (angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9)
-    places = [(logs - (low + high) / 2) / max((high - low) / 2, 1e-9) for logs in (logs1, logs2)]
-    results = np.empty((2, len(angle)))
-    for part in (slice(k, k + FLAT) for k in range(0, len(angle), FLAT)):
-        one, two = (polynomials(place[part], n) for place in places)
-        both = (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        for k in (0, 1):
-            terms = series[k].reshape(count, -1) @ both
-            size = np.exp((one + two) @ own[:, k] / 2)
-            results[k, part] = clenshaw(terms.__getitem__, count, angle[part]) * size
-    return results
+def _between(box, own, series, q1, q2, angle):
+    """The series at pairs of their box, in the shape of all."""
+    (low, high, start, stop), (_, _, n, _) = box, series.shape
+    angle = np.clip((angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9), -1, 1)
+    middle, reach = (low + high) / 2, max((high - low) / 2, 1e-9)
+    one, two = (polynomials((np.log(np.maximum(q, TINY)) - middle) / reach, n) for q in (q1, q2))
+    sizes = [[np.exp(place @ own[:, k] / 2)[..., None] for place in (one, two)] for k in (0, 1)]
+    return [summed(series[k], one * size1, two * size2, angle) for k, (size1, size2) in enumerate(sizes)]
+
+
+def pair_beyond(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays without a table."""
+    warn(np.maximum(q1, q2))
+    return pair_by_boxes(q1, q2, rho, sin_theta)
+
+
+def diagonal_beyond(q):
+    """The same of the diagonal."""
+    warn(q)
+    return moments(q)[2:]
+
+
+def warn(q):
+    """For variances of which some have no table."""
+    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
+    require_resolved(q, message)
+    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
@@ -311,6 +422,30 @@ def clenshaw(term, count, x):
         after += scratch
         after, value = value, after
     return term(0) + x * value - after
+
+
+def summed(series, place1, place2, angle):
+    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
+    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
+        return one_by_one(series, place1, place2, angle)
+    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    if len(right) == 1:  # variances of one side are all equal
+        return clenshaw(lambda n: left[n].T, len(series), angle) * right
+    term = np.empty(angle.shape)
+    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
+
+
+def one_by_one(series, place1, place2, angle):
+    """The same for pairs that are no matrix."""
+    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
+    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
+    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
+    table = series.reshape(len(series), -1)
+    for start in range(0, len(result), FLAT):
+        one, two = (p[start : start + FLAT] for p in flat)
+        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
+        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
+    return result
 MANY = 16384  # pairs for which a polynomial is worth its while
 ALIKE = 1e-6  # by how much variances on a sphere may differ
 
@@ -410,30 +545,6 @@ def nearby(low, high, strip, count):
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
-def summed(series, place1, place2, angle):
-    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
-    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
-        return one_by_one(series, place1, place2, angle)
-    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-    if len(right) == 1:  # variances of one side are all equal
-        return clenshaw(lambda n: left[n].T, len(series), angle) * right
-    term = np.empty(angle.shape)
-    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
-
-
-def one_by_one(series, place1, place2, angle):
-    """The same for pairs that are no matrix."""
-    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
-    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
-    table = series.reshape(len(series), -1)
-    for start in range(0, len(result), FLAT):
-        one, two = (p[start : start + FLAT] for p in flat)
-        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result
-
-
 def decoded(bits, text):
     """Multiples of 2**-bits, that are integers without sign, their bytes in the order of significance."""
     parts = np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), np.uint8).reshape(8, -1)
@@ -453,1034 +564,1026 @@ def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
-
-def warn(q):
-    """For variances of which some have no table."""
-    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
-    require_resolved(q, message)
-    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
-
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
     (
         decoded(57, """
-c-s5VU_bwW!u<aW4#eMA=&%29Ab<OY0{{I!!LP48dEBpI!LM(y|Nf5`;p{sYuIKz<HUD69us%Y0{*n*RuQvqDUtlwTyNQcO_^xBJ
-p1Q^>7a4V_K3D&icl^b}ZP``9-w)3@Gr#8+x6-G19}6BcZP(mWAbVR(ox>?>#^n@^X>xCDJynH-nAsSZ85kIW=pWZ44(_>Hr44NP
-(TmpHt8V^sUc4)MYle5@MV{xbTMnKTJ@KGDqRAmSG3g_3sF)Nl8yh1N13Gx##Nhf$_Vr)A{>){S|3Vg(US96M=G9l>)jz|W4ixyF
-{3aR0A<xOl%7m#E38Zm5*suI_R@{H<zA$Sq`BF30*CJYGMn#Nj>^v;Yc(o#d%+x&|T5J=&Ry{buaz)ghPl%m`nURr!L=d)lOTh|B
-6;@6LCI<2WuMjH(<p2O@B!8*"""),
+c-s5VU>|=#VgLUH590SL^yh!LkiUONh5vpR@5e`;+@3Gt@n2tH|NS2?!r6EHxL)()ul@^@jr{@g)0e!te>}sZe}YZ_ag$xgWIc6_
+S1vN@Qhl!eE${e?hugBNg1;Z0b7p?eEpDYxb3Yb5X4<Z~r$F|Wm^z1J){M(38q?(7*m|l82{E%VFf%YP{^Od&!97>2w1F)@deNGD
+)y-edi+4qD&G2r#$n)HF%fYjvCmys%G&v+ECVk`$6_es+V`F4uKmpI27+hb;zW%G%pSi5^U&x};%gg=Oy!tA<`e&Hafdb!?-y~x=
+<T*K6nb7nhfi!Lh`<0*0iu-Tf7iR4xUuvfMT13mtsEARGori@Pw>~70nYzbAi*2IUss|@nu87+639+*<Gcq!e0>U<LDOe$?!ph0O
+#6TwC6=G$e5C8y%&Vb_"""),
         decoded(57, """
-c-p0SWn7i%`t|O;>DY8_x;v!VbVv)*jdV(PN=PFp-5@C`-6bW0AYh;%DJUV5Qm?1pGc#xA%=tU()AQw8zjdwqey+Fycy82J($%C-
-A1t&Eq<iv3<A;lrZ8#Ah-|4?wFTnA3xiyar5n7VeJ>kxXs(d{jXyJETh6wT|=dHFX;MjCisbDE3wm<6Fq(nf2{T&8#X>j|Mt%|p7
-HcKGAt|fwB`)f3_zi${bmz|il>Hdw>31&Zq+7KBh#c9*P57am*NDFgRY~QZ_M16pIAXR`Rb<cEir}S=4H#VQcMI##q$@hk=!>}{<
-Vo^(k;v8_B$B;}qgTO$qx8+9n+_RR>^3gq7=~y0k;io4A%+Co=Y!2=959RAF>vMUW%+y>W=VLLBWUbpDFw0D^Y9!M4bt*X<$)wfz
-k`_LmU<q-bE8FJ@?M2mDq@eB4i$i&&Mi(coQX~qick-KkeGn(mfJvUUfpb#&3YMZ`bG-4E$)g^~0^|1ubm_KnlzdjXZL1bf=ygFs
-x-_6SCUaED5=oeV-piLKHnccZZI;)^@!C&i+n_qZ@UTm>aMYQ)shGz0Lg*Xkjpj*Zvyo#=ShAK|sl{|5pbd>zkDq=G-+pR6QrsmP
-tSm7V$;iIcZR<E#$K2P;{+8*)=V^SiEm?_JaXET70B7Ogp@Mx+_<4o!w?%Xv8jV&4IP;tsypF1iQ{%N3msY;LvyZDV5|-JU<GM%C
-wxTJjcH^?#KI--}+sM64+XadF5(W_1CYFVD%G?0m>$`OAJdIxvT9`=-e}6}U07;~4$@H|vbG<99;JpOnJL5%(yH1BFu%E|mFsx>a
-ziWL{ZNm`D#`{xfM8(vmFREa~cfvg-XG#fQ>s#QOha)L4f7$%WGNZu6Hjy11vu~D;wu$2d|7L4Kp^(1x5|VyMePod|i^?u+B3T;G
-7uAbb7g@5H0zh3C_U#Hs3cmV=7ST%+(xr9c$|rdvYJY1}MpvwEiWXsBg&Pml6#;)-v7fTtP`iH3P*iB@zZ^@e1+dOCcDwGwr!`+n
-(GrR|4Z(HOuL-&=FMUO7x~s8;<=D5B<AvH$3=91l(zZoLqo;aRt7<V-KRsfff>&5CJzbxxw1=+K<#n$^3D);*mPsEoEPS~&YcqOa
-2`yE#Iq~5pC4P&4p304Tnbr8DftTv5qSz`vibeXJh`kbmws3j5qBX|zMBm*VZ)pTDJu(s(;p92dM)lQA&kG!rX}0%uRH}Jo=8B0v
-z`IhpC6Bo0WVtoPIN2}f8x`D`m8W+Pjb2<{LjcfIZu?pb<@8~I7|m=mQnrmQR3-0o_-DlHKy%14dV-=*hHE#4d}E`I!@Z7^I-}lD
-c#%}8z|H)+Zm(hgbwq;Zl3kdEbu#Ixe07}xfa%&e_C;vqJqjC@TRwS-k1mG$H6CZJz1BzB>ZjOE%e-403B?bODg3k_woI1E%d%vg
-0OXxk>eX4UPcCR&>{)jsBD*VRPeM0aTnpD(q#sP<|6X$R#VT;!S-PBv!Lbcq;VOWAfn@x&zg+J=lOBp18I>hUY1_lY4~y}=<aG^3
-9U3(_WQ(2NzVyO1ulC5cY!#zX@b$2|43g8eb0#r=l^KseJ|as>iblDaBbwyumq{lklrj)~e0AUU`zVt|p4(RLsBQD~$Gy_wvLgB_
-+9o9suPF~xid;n987sfDDtwWVQ9q^cm9cld6uRD~Kb>N5(wbJ60x(G~Se`EDVesR0+d4j#S*^mAKNq*>eey;cQLv}#Es<lebY&Yz
-w%RKl*~#dOM)&S5@$3onGA=Ij@+{!2mhfr`qdMx-V>G+^;Mcgh9uKiV*<)C)9v_Ec1CJ#Xa%h`M7Y0q>7i3Bm2BGB_d*3vBuX}rw
-?`6_w77FvA7b<!2KbueR`elqnhY_(L9|)E-Z(nWtkGqBmkf9CjIA5k<_351(bdONYeeN0&PdG6@nL@eg=!40mm$irr@ce>C3#CKd
-@M%#jA1m(o!dKFf?;@_|1F3}uTy~ek3b{(d=9OM@Q<Q~zn+7jj?!UFXH&GR|N|7<`vqtj<T)I<-ce?SSt?Of6JsaC`h8#^NFhEfp
-hYWxL0s#SW4q_WbpO0QD7-A9*<lj;Z=xTi1>{J`#eHNQGE!q^38*`jE%Gi%{QU2Nb4CHx(^x8bi@`btx3l=^A3IqY*wF*3vhkI$@
-8u<b7Wo$Nqca&RoO{(Z4i|rkS^;pg>Q`KCwa&qLw<BL_z*{pmxjKV7l7ndhU-d}*828ykzM?Eh{0>AMQs)|Q5pk0Ivt>AjurFmBh
-eQN-5q7&u`={Yb9x`nOvY`oGe>9c$Ak-joti|vafoNXc3Fer+-#Pfz~m>0G@VKS+8Y};Ibk8usu&}Bp~+L%?_os(2`x9oJh%4ufw
-X@6gn{_76XG2olHdq(e?n&M@sTZ!5jCPK&@==g~{x!}FrpH93nVN!Vro}<YZRcggsq8L_OM|TdX`?+g+jBbCgk$p&(pQOI6ZNgPE
-bL5TPElU4(Ut({SN+{ukn2x<jJ7gM?`sLlJIfpKCK*-4%l{wk+966-v&?jo~jb{wSA30Y#BAXkG5mf!AM(*x#>q#dAj2q22CHQnu
-`qBL-p_cIxtULl5$>C}HC;~iws$5Gg&{>siCQ+mE>0`sJtE}Vu<`S88Jrvlx;47|)kB`EI+#J7^6O?`>P3vKrN;h+JSASAm6Xf|h
-`n`5xE{V#$_VbHJrWwVZeHOG-P=8#m_(v8iixpvng-^oHyE@8Ptqj*L;X{}28O;hbmED5A(YZ+XJf@BeIg}E2Dz5g~nh)WwY?oqo
-kIkhK5DXqA8wNlA4mn;hR5UPrvic?zj(F8c-_3s>@2lU2tvwSV_sq`((|sqV_&ZllVADhFl;en+Q;c1)aeEDNA2Mp+nCfZaLbIWU
-bjH`Qq#tPI=E4P8KATSC2<<QJOyeAWIA%WJ)TRC6?ZQgCQiu`yuy*+t4*X84&*7!fASvBsno5x1ann3nyDH<_tw3c6zS3ToccXGC
-7E;5~M^L96Wgq=IQ@}*TmVF_lS9{5Zb+tIk0?{6JTg^Qk6z}i|G$D`ljTEaqm8ce$a<z?H%ou#|*0i20V)P*dCRG%~(nZC3Q|$|@
-5;8vP-2J8z6Md1>)4=uUnEMYmqWZq4X)hTy?$f<Vlr@PS$R60-FusL!q~5LXdv#<uE!iF_<QICcC}MU&Q*{4{X#e=V8hClBcXCAt
-jmuJxZ~#=tgown<5}5PwnEF*cgVmxY#YeeKKjaf`2X$hBp5~2X(Hqk{jYbCoC$FQOII#po<cUX%NrbZ*$;$iEgOnj&67=j@&8o4G
-f_alG;?B3y*3LQIxn-X7?>nIWtwjNZN?@0CSt5!XYM<n@1*_p~O}9I1q1?c3gHNMYvRli5y2lG^j~=okm*>hDMkM$vPVjUDH45YJ
-^Ouk5J3pd=xb8|0nq{rNNr-L6rmFI8e6>=UV~EusUTB_t%ro4bEPHXUHZ6$wM6L)T)3u5FzMUvA%<ol<1hP-TszgW2I~7CYR(s#-
-8Q%tKVwbdEr(W+#P@c2Gg0r^3N5mtbHtyG6K&fH2ki3^d?2A#qGfL4oGnrO<46~ydVnqflU++=6>JP<}qX=0y;*^Kd>*xJ*F1>lF
-X=NJpp^$NttVQL<9ET<nF7AwI`oYPw68)F1d%`A?TonNp*vl`RBUMCmw2Dj`%nVmpW8X?`aQoXw`pHL(_ZMc@Bqcv>Gp2s-6sRrY
-x{9m(^2_<Y_%rKy6F=#?))^7eYV27rHC$fA<HtS6t3~fvoYw?pQPFYuE+)xy#?z?FjfXO37InPAhBw(bfq^(*7TiTVq}!v-WN($n
-JexSYldM=8x2qzGxxy|}s7N;n_-GHZ*zT7v8y+DNt22)>{Tz4Fnw{3KgX(66ibr<8bid#7F}7~fvDF7B^Z_=p1{)`lg%4)!=|srU
-jL(EeaI@;HQl5bw5AVIt8E3rM*xdwb_?o(0B*b6@01N;E{tfoiy91i08S(qneHPw28_Yc~*4+1pPb%tdl?ATO6_}Xn=!ILhz~kls
-<{L(gWCTzc0Q8G+z-d)7b;s4y#6t%9nHnR<U9+M~-QvP^`uv-xER-?MUQgE7Ixgf<n6vW9G<RE=3yA~?aWTM<|F3~qo!qv>zOF*D
-PdpL8oq6wulasm2?oht`<XWcqLgSn8exu?~J_Dy?vFa!S+4O;-7w&xgFeDHL0{)$1-QJA)Wmvb}MjR%bJ*Or4_%i9RM=Tnn2SF;{
-C|<Qy_<r@7ea5hg2k28s%)RqWqW}!gX^;v&2`2P!?FSII@#uOnbOuxg^?V+ECM`x#zpK;6>qjGAc9KcXUL!Q680k*58LfQl*%=q2
-c{3_~0POI|Yu{Lg3x^1Z00Lctq?|{bF4ZL3qfKwBro3CL!_qnW&Rw%`d4S9qzps~dsk~VXgrg1d@n`~AXXl<F-a+_Rs~!|I;L8JP
-pfI(?JJuu#g5uV)gC82VGGmfrDW<)9r{7zRjW(ZdNKiFTgo%#NKXIJ)^>g_2^pkDam_H!ZS090C$}mc6LWmK7ORm|r&qg3em#FBj
-mAfvNsE0?c{9Kxv);k>6H(T~~q%x+XSh&)wNwUh$frVODd_<N*+@UpHYyj>nL^>9$&>gI^vD_~;ALHh#YZev&$s)B3q}f&_QqEmt
-AKL|-3fsveULD*IQ`4-fI)C<gr$7YIOpK?yefS9I^VPOHg3#*qTo_^2k?AWt=jS=@u7Jhd*qO*EW2rZ79(-ySu+%n7sg1?Oq`H|l
-#0n1AbMN+HEs%IBr4{OK))3AuTUxiyM?UvuF)3vPx+eXQUAh*Iyw6gDsDl>VnD^bC-+ro2T2>TcmFV@_R~ZM=)mcg>PbUs;o=>^C
-(sXq*4v%#A)-`0!vy2E_Y!*|{I_M;4wpe|n4!7g9iMgyiN+6%~6s3Hj4|d>p4so8udE3RkC?2p`3%ir@g!VfB(o_WlnhIu3nB3<s
-A@SgE0tWU;zV(sk70#x+9UbJh^L*qgV33DS2x#CN0q8Y4w8s%<_`p<guvbA2)O-Mopm_5P5^nDa@ZYDPhT;^Oc<?H*ZN=wO;EvYE
-q@Si9;CP(n<v5+i7`NGp_~Ta`y=0~FYc?wrd^AvZsXfpe>oT4_oi4C?RRaOG*WQlna)yWcPd_4$^iY(v=(t6j-+Yso62E~Bb6MZc
-jlHw*orPfM>#aaiX9E#hkJ~zo=h<)cXh+|^i-Qk$Z+|}czCCwbUADsu_=wUoLH9`_x$ivIM>fq(!tB<{%(BW4t(Q^v-~q<%s&he@
-r~U`vB>oVJPZ;EiYMa&HKj@&E7QtNa8Eb81W!H<`tYM-~g)S|pvpDKX_TC3x-ZEbU<KUn7do&CO9F|PK!N!lCirFbyi=SMpB6_jM
-?Z<;fqSW2)kYdF?UBstotsj{Q%Lkp{+ugoWc~Haq+H2~|qZ9bF!KABot0srXP`no>NywOj^MG*x)|iZKzw-0}j{@g5;(H=2k*`ve
-MC|c;$JRnE2mW!g(-V`ra_Y0ALssIsPNcGD&bNmZmZI<$#KWb;niB0}NKymz6!V<3gx+<<xK6aOhc134uxfK$Ypq|)6IP&8eAmyt
-`zA_+@g>WJ@9m;dwdszDcF%{z4=73EI|K<EXa}p54mO;}tBi9o52R<~^`>gOvPIYK4K5pa8WmPO*6WK;6b_iuNqP^->-kuzq{)ul
-hTEOlu(g~-Ijopk1e4QvPBPhnii=H%=T%!#5Z3Tv-S%;!>+I~PX4yi&tO!|T$P=EM2M(+Gicb^E70K(B?ktQnFgC1KGfwg`PmwR+
-wKz~_GpCr4a$&X&!V^8nTOSE2QYjj-k|SZiE!w}p$5Je;++LS0Dqe}MT`vwV02O&Z%*nVq;@((<fGu=PA(4xf7y|?NM+E$Odk%rg
-spKm+_ni9d;#|!&GzMRhRn*58NXQz1`j!&<RO1#AYFMNQ7zFq`6syuz$Y7nZAJq!{{$-+)$53LnX(oL!gJuHjs-A~c;&xEI?q!mU
-y^$a>$&cm(`fYsJC<iLfAyqEZeu!Z{^HI;^!8A|zs3!sOkUCp6*NIPhfzuk=JxH~yV|Eh|3Wfmz{hC5^no*?5-bZ-IbFxf}fMGb*
-KKskpZuZ>t@CwD57db=9&k6l>*hm?M`!SW#HmsCL=&wZtS;_I!1wz>#td~vKzQ~<r&2D-7^@G$7$WR%#o$;WB1LGk(Xb*#cvdecb
-nz&6;6;28M`{MIYkeo>eA`+G#xLP>v*wXoWPZLoNpFg%eE?j*#2^89z87LyMW%(%6?;TYpe4#O}1|ilXBgcWkfd3Q`p}Dlq(at(r
-cee07Mk5o$P_;|@!Ygc$XG^k5SoPZSK35{sUaoxE(biO~_RYLG#@D+(5`vgS0Qe7vA1eGVtF+Q{VH#0n_eb9a6ur#9ojoYc5SuC!
-m~AKdDxiNZYn;-=Owm+47!jGBn>`$F!@O+M4n$)j5zrrL0N1m*W#7+lUZaN@&z7WJaBRI{Ahdlk+j!c$?kV|!tm%?fpVs?tT~4$w
-k#dYt3DHTi16XoSb!a{sI2ITI;q%efzZh3ll85g5??4!{;Zq{j(_2j?$F)Wo2Uc`aYAmTQ%KDpxbdToYyB#LhVzvdX3wKM(DGmGq
-v{*1|?fBJmsQyJdALm63AjqSkR+|cVW_g`hF7mZV(uM|tCUaDN76{~9T1;be4_$5BwSSZ3;ioymA#mFw8b`(A*}5~Yi_?uWzYR05
-egp6+e{{d;?KXR_E_Q<3jnlpJ+4cz_#Wnik!qLrL4~WQS^s%x>8-~`h5l!IL%ML1qShH(wLG(yrfp@l8c(2Sb;24)Ij=3@$2n<k5
-)j6*AFCV&lSFnp_fs}Ukp=co_BVXcW<gJNGb@i*Du}4a3{pVD~;}y@ZK6I^ZFhpq?Ykgt3e~Yc2__aO2LpUffodgbYnM<SaUTE%i
--0M!Gr)T4fmuPYGaGy?nMXOXX(y>?Tdxu{6-pVR#W~z%4rfx15pRVsH)gDJd3hQNx={i?4PRHX9civ8)OTdW)`VFGwcNRj!Xa_U2
-`Vl&K;zom!SiD=I_V?K`)l;ZgBDTVlPFe7b?N5&C`%zM#o5H-1YJ3O&jix545^5B0!lAb8MVdF~yzDiLov2feu31%5q6aaTs{4<=
-dJQ?BKE<C15ZSs=4sQNPvp1(H9%7ansdM18+?rY;XBOWqez3_v%k`khk+WW4ec|eXFDv2frQ4~T6L#uuGjBT4XB!brGmv!$qJWU}
-Wg>R^b|>HjTDkDzOCr|u1<B=%W~zO1<b&aa>HFJeu^$_3*02%pSN3gN_a?qC5M=5pl5?GHy2HDl0pK;*)!b{bcxeyfqI|DizS>)U
-Q7ZMyB{(UoPoe6>PGp^8*?&&lPQ?s4$zO5x#0)!q9%xtao+D`~{<*M%12f}H#kZslH^r@0;t`53t-1-=#RaTM(EQ8(?$su?wuFXM
-lYs%l+MQd#dqrSpq`c!uv)j^Xp4&=JLr2D#q;1wfy-#s?fV%69*%)5#nEmKy-MOgn;MvT5>&fU_<_)#CBDs^ck6leXHodKQoWS#+
-4sr`AET!Vy#Ava@w1r7Xp#P<4{{lStJ89uk&KE^%W#GF?)XBkU{mOCj=WaLHvGG9AKPLzP9!>-t${zY0@G~$??(#dil?`N!mD$+`
-Vg@3au`r<^(0`5ZBMlWEp$`Uh@d-SnvOAb54k(^to7i1E7R~+87p+Z)f?@sFJVuqA8*;a15Ucj-LaCr-CjYPE=C!yd^`E(Aj|916
-1nvX5;J6UTABu?Xnw<%MS<O^ge}SFU|8{10fWuFb{wo?k&Utf{V&mbebD9VnIVR>GH88^Y>w|dmO^-ohBj(#@uMjSB(E^PF*e#U7
-YTrU+sS&!bJ*f2^ahZYGAn@<?uf5atW3-*t5WC!$ORUBMWnkv`V_p)D_PfmyK>d3>Y8#$!(-@){gQ%JCFkv9je~37H!Ed!CtHRnQ
-fz!B*^DeH7F+_Lj%#d{MWi$DBO^)Q`&=a2bB~5xQhRR4v5XKKLe~tWH;&*18`e_>+wgg<&GM4MQ2DUzEh7_T|I{(0}0iF<}U7j4O
-SXEUQ6wnNt8i9a-ekCE4GA9AznhGv!AFMkid@!oPvE{@HARCVyUC+}UeyKF@&NLMPQ#NU&Dg_XGsPPaIf`7Hav85^c>p)nq!IC?+
-$B#ycnR9`O<@_C~VqqUsVs;Vp-x50rUk?sajQ?0U5jvjFapfVzkbf;-KY$$QENNT{&Zm?DLeeBMMjuuxITy54kpN&b;wJ0QBP~xo
--5vOKCY<MFeM+-bn+m5@#89}{pnq+Eh_hIA(<gUaVlxUhXsrm9&Tvd0XwrO9!c^IdmY)`s!l)`z-Frk|!iV|k0jlOWXe_4OC<TWH
-gad~BjQ|K17JyAUN-a>#&uEbdbGInX&DzpZ-t_L8wdn}#Q{2zXD|pxWG`nNC^7BI?5u3y&2AZ=keksCC#PGkhaWJqXu&$i0udnF=
-D-zORDUM;1ms+HCw@g(r-&;ljDaSE}EP62bvTI!~CH>VES;ccaFS)|_BXL$27&8_WlLSy9`cyPf>QOGUG3FjR=R@~wRAHf@!uxhy
-Le}1$R1Wn;=O}ePI<FYg3oXuz9aWDb)IlYwlqtl++nka?UKF6_<LtRX?)udINSp+3DEKWAg+{y&cj|e+EPpK)I{gO2#(dVho1E-=
-pj8>!j~TYIUp{Y!^h#)CB)r@6(H{l~IX!sHe^Ev1D|8<?^B!a*0oAEjymLQ4aRs{=BWuqdM>{x47p{$?denOV8T^IP3o|ZX4MxSP
-wA1(Mp4Rq&H*K?0dT|G?Lu-9+=r*}rwGU(EIG%t0Vw%*fYAJ1OAc!0~-;PD>v^_Y+XlrFo3qqeo@hPeZwdFC7+-TkgboN;|;7dmC
-tE(m+!KShA9zD8|xi>o(e@5^Xcx*AiPrccA{sEt}IVRS=Un&GQHzkkdLrJWWsy#jzX(odZfDXGth(o7CTEv~o_BdwL^#-ElWpUgm
-Y~tbyxq_L2yz~vn7((kWY0EVvhjj8v;{=wzJ!(>-cyagS=FZ6O0Bp%;<?f18Q++9mTqMR*ip}gjNEyK9^1J<bCo{-jsPRt3bQv8~
-9DDK<WPtB=A~liF{vp6OpKV0z&5I-(M_zWgfnwqtr1un^8a5>q<M*q?A481vW_4};2L$EQ6<1M4D_k1bFQ>yl2Q1*R=XL7`x;2Q)
-t@N1{iARncj9CBvJ^mCIijqCseD&4d-EC#}DTrSy$Psk|B*91!?0?I{`{U_i$JBsh4fbIAtV<yY;^~m_#xpHRYC<ds<bR;RA0p)^
-afO+U&3`*&9H_b^czr<^b@kSufJ_KN0QmC;#<=r#nUd>`urSb3BCLoaWeF}8^u>5Njv}y`LyUkB4h8**2%6;0st3BHXVRBtb*86M
-cuxg58YpNZ%D%JcJ9^TwAaH>H)l0AzF~f{-Kzm+i^!r6O1=_5aTz+Cv?4@=ERF9@B#8ZiQ5P0DKW&|h83Z;2uilEJeMXSPO?bSzq
-HufH##aC5tC<qP4!TaV~C`ybU*XoZ%)TrMq$~1cY?xw|Kux6JqHW7e(eEsvPdS$%LiGJj+xvw~l3nn83>yIvGz7v}ju|+@cPWY#`
-U{-DLusEY{dYkZkTj&iG#*75d<KdH`N)=HuBpmj;qrkE>gS^c#SPaQ@Ze`4m(crQvXtfP#XbQXz*wDaSsxrd6G`OSlkw^nZ0YU)(
-lVL#22VLJ`7GBQy+K9ZFe`v&yzSN*Ku)Q}ia~^%7Y-HXwpGWnb&o;(ifQ<kL`X5%F>gwRPu6(i}i~6=W;0O(-A}U~JkKP{k=UE7x
-H<``l*8cY4Ewr5wt5hM6P#8)Gg8kabnDtJZ0Kc(--WU3ntXiOI4%Y=Ex7VTUf%e<-Hy^twLso9ChL*K8Sn|AR1?U>k(qLhNe|Z@C
-6fcad<w-U>D608uvg-BpD^{nBx>qKOwQNJ@_#9M}4qCTjRciu<Yv<lqFOs1h2$`Tbpns=f-HY3f<CgL8V}xJI3Xo!rxp-r3Khvjc
-PHddLRK}<LX#~>xuDa<rEtN>PFj3f<St~ahNdiaw{V;xz6wE2vWguzQy7p|-4o5E+YUxthOrs#Rm|p8%`XqJfqD<vFE+}D@J{mB_
-oSAF7_>-2#8%hLZkiRkfm?oe~xm*m$JUJ%JDq+su7w>Y$F`QVnG#?-!w)@8Ds8?piDyc9k>R0PnKepenNWJstjtB$Ba1ur+9vFlL
-1Ek=B^psc*(!Hc=P_&7gE-#BtZ_6YU)Ta7&^$DXt1oSIi6vwP}jm|-4DM3fPG)^$|_+G|gfip@93&8*Yh#(yXCDGN#3j|+>JaTaQ
-TO=v#H#{?%Y<bJcje@BiCJk@a?g{c?v1IedfTBDSQW`#|Um+NH`(8;JaE2KGE-k<H(VUZ->WNG6Q`AmhrRVS#sXXI9tRE1U8K#+}
-%^hyb%Hn$}n)!zNd5FWXHcZO^9Tj|V-=e<p73Iv0YZMt24grDyKMDHzk$N*`1_U+`3;_N_JP8_;x>5uufRYs#8~T6j9e+oM)%>JJ
-`B-u=?F|SK00#I!W&*seAkh%&qgKeU%4x_zO@ILd{ofeO>Q5;QQgO85ttZXOcQ84C|I^y>ZzxROl?)l`nQd;*jTWKI;uoVO#Qn$9
-`u_%*k~R@Z0sB}g(G{egbzgEa{Y?PskIUVEK)4{2f0!<%_H!^kU>%LHW?tsB<zynq!UF$qJ(NGOjPBN~EsdS8d8n7@sAOZ}PN|L)
-o*;<$Z-3aIGjQI^QMB`P*<hc2+6%fJ++7l)noa`9W0$8VBZMRV{8q90=iC%2ro#i~SbNLhGLVZ4FZ5HYB;<z*s3Vv_cwp$C_`rDg
-p%G7zyQyqFfz@uPW}-lmGFIm%5v}etwksVE89vUR90r|3ss(YFDWDotRH#2peKM;+V>?zhI4Df~o0p3z{S7EN5c9ts28~sMJ>1C`
-LodS~dcfm3ODGGncd33<rV_mQY(p>;OM{da9}DA;TPT%rj5CIn2fdS?Xg^hiQNR7ZDDnl99j?h&JP$=d@g@UxSu&;{qr^YoyZ!?d
-dJ*m<xBS`BF;K>#aA77k&8X;S{8AvQIZ3NhC!vuCwM;HBVO&zozrA<;4g;B1hzEm$myEEZhJ}RRl6<FeGPRGUW|2IZDUG}f;ah30
-J+6C_qMS%_2=?#IGbF11UR=T+s+1mb_~}5h!)!aD0|*tA5R1=`zrAeJOWe=yILAE{r4D34;KN|x-(D$VB`<Gbb|-yo3rkXMUkk$a
-Q;S(HZY5Zm2uHWMPN}x1rw*_Y%>0zniiLw34<7>m%{q>hbN5D5-!VlPm=oD5F+3(Pp)U0!jrWjK#mj8%W;H@m9lmpBm(Ut;H!!3U
-0#kyqe|;8&XeTd40uw7zC3|WqZ!l}I6WzCK)4nP764APOTWn1LQ!%YXWB|v)!x5%vY-JK!0&Gn1FRm26xUHueRM&<@)aHhW8QM_9
-tdl2)KgntW^R<`m5S*fhlR)-FT^cba%XTT4sj4JF&IBa{Abw1^fA4=_z+c2)Cjk9a;r~Sm{%Zt3Vt>rIe~saX1khiT@Ph;R^JxJ8
-9{yK+_@@NmUy%U#OF8@_@~3?O{!#+)r!Dx01OO2D7YKgdhku;HzeN1Jhd*y5@K+2!BjT@1__q$gUzPAPB7nao0Q~%|{z)T&zy12d
-9R42>8<J8""").reshape(23, -1),
+c-p0UWmpvY_VqNw5JPu&H_|EH-Q6kOBB^vKB`sY7(j_e^oq|D0N{NI@yx#b~_ndq0iR)RP=F48s+H3FG`?u#A0Ja}1NTrFmJ#n^W
+A}fG99v;9=vgd}sXV&4?C_p>+zNv@+JtjM~W6T|ovTANH$i`olALrX*{;Ik<?2F|G)eq)e{$;rkPj%TXvlDLL=$MOjt*>#yfz&aQ
+Mz(CCikxy*68hd(rhfPN6*1Y0CMmp$YdqabxOzAPKmzmz6iADLMI`at8{qAG(8rI6<-6A9c~$y4pCgJNY3~C*jU=h`8C%O>R{_+5
+NoQ7dC+JQ)axzu*0ddOFiM@>O<=dj&lxSS;ZYT(&*=?`#^886YDQKyg?Dldx)OxA?0BrPGwOF!63LxVaw}a|t;hv`0xe&K?Zl3}H
+;Ew@nQ0gS9dMqd<mMx-ZareHIkT<7R$R=mWJ_8(*lgdCCxin-O5QS~ZGX-PKm-C#7@w-8Q7uw>jl+z}S9|`>pvO@_aKHPQ}hek&U
+Y`z})Xngoq)-`!EEgP0)zWvS3Yo|2kX&2Uf5fl4C&*zP_&`4Pz4rTWzNCMi{xh$R%q?@V?(z9w|LFA^+6pFWPY~jzSoS8#tI+u6N
+T@Y)0`<bFD!-Vc^`5UW9^ze(KPe#2uCbq0gzD=Bb*I|dz39OQ}Qd8#n-Q7u&tHtKGRCTQSN;2!L<B2pIrWQ`LcT?dhLNo7ZU-xL1
+eFl|K<8b1CiyV5Gb-dB6BK0(sl~<+ZGR`kL<W`*#>2ORX5i%iY5QOXbiBZU*nY;v^N*hvd@XC<uaNZsvys|r}%4v|=q)Q-rCQ0ME
+P4?c0z+L!5@;h~ZtWW?T`u?y)cTQaap}C2{?sYc+-L=2*LB&y}G(B1u#Y5-PMtzVPcmA<mhptlRLqRL4TAiC(yOP9iER;!$jYY~3
+a{*3dszy(K5|(?oI=4FyXHX;E_L0@xZqtL+{uDi#6fl{MdRjeJw}ln2uF)m)S$j@LkHge{otNg)0pYPisD%chDm{{O$-OTr3BZ;l
+pG@(E*ewh2-OZu3iZV6pjV+ES@`&K+tF9W>MI0h(W*$imj=0d%Ono6T{cb_RB#BARBn5Oh)<!oHFg0ec9t{BI6U9bouBVnYeQLg)
+uGy4e)M;!WT>XOUyk$Y|xpa9lpw_-PoUcga7FpgjjMd{F>fqL5zvu>V2ZtOP_<x96hCTNPHYr>=@bt%>%!=I)4kv;#Ca=yi^|e`F
+DY(T?4VAVe-?gk}jOrxR7p#>qzx|*f*`om$xIN`kK(=sAt>gNMhM&F^jRbd$TFsjx;`4p7!tE<QVQSNtLxxn&kCzxVW{+iPA^u}*
+J??-WtmLV|ZcbX>RVu6_q-e5xE!cl<arZd7J!~7`v_@@IW2r9l#ZvjojJY<P7#!csG0#`FiDV@*ZS(J69A2F&pi*)0PdYliK^x|}
+P`|JUz2M}+nt9i;<dE%C8fd!xX$S47(&i$i{WGIxdAZL#YSHobs=hg05lS^9%414%%5KV}+M+4Ra_z-^q&*<CJO8x>kvUR_0_kR=
+V(+u|ZQ$gzpysP7It?l{Bp3O78(v$@D_zd{*2WLLFvFdcQC)(vrTx@vYAS)YsWzj$;EB5SrN4Ou(@y>O3^Q?NeuAkd0g`el60uIy
+;DPezieuHRY%j~=Kd3HM9axM>4CD(?QkuI(@^ew$lW;3*`P3uh_M?!KD788Z35!Nsvg9VKnIZUBYO~tWhQTQ)it$IH=2}<aB~<MJ
+lre`VNK$#E`G?6CbWuU7ogwviRo|)nKbXJfDiAQnVwx=@aCc(Q4YZRYtuuS>p@U~Ina*~1b^rLa{nfl5S5?_3D*5Ck3k%69_th1@
+pvC;i<l@b8LJ8j~KuAb(^sL)<CS6>}jLbV~_eO^f2{;{FtD48cQ9PsD050GC2t1=j3zxA@_f@VQ3#Ma1&ZMHUr#%Xe`}P^QQw2xe
+iB#xOe)pGgb+x=J@RiG*RM<bFO@tP(7l$p#Pjirzg!q^SFJ2!nTSksm-rpd}nDX7Ecmpmzs6}3GO|*8d<<>DXpJ&{q=l}-FieL}{
+P(dIdAl6Z23vd5yM%EC4-Iu2&7uZ?9+~idAz~^i9lPRHw@SN!Lgkic~^sBOc>#tz1JA}994=pED1sTz>05Bj3fKn^VDSCeN1XL~4
+EA|0{iRUfJUd;;?i7%FWhca8SY#kOVxl&5W5jUk*8|rge`7ju<X9N<H=e|r3Hyt?)Ro#$wO_=POXX;GmnqttR0wth<X|z?*Lq<fa
+7wt&vfiGd#xml<hLVskW#5VK7Bk8l0Jo5|VkpzN0PQwRqa)wHOhC5C^B+{+}<YI$0g>DZV3&1e#Wv2=uO=VRcX}N)tz0>D0$ISt6
+vI`&2&mf*(wJ8)7md0Wf-`>=~9@37)Nq&l`Pm38EP7)vKdYXYySe5C}t=wP64y(%)P<OH}oIIi**QvWv?ZoKXiR()quF-ttD0GE3
+i;;92?r=P}jHjIt86J^P%XB^pK|J&BdFs%ikeuUl{6;Ni&0MWp8&53Iwmgio-(4}JqV`LqXfU83o_=PxOB~2XlL8~YFc&?kPq&$R
+s2G^tLy_U~GDISC9VR#g?c`W5;q>!<JVh8-@_0D0qn9z$UokXJ*tU$8S$0TiU~`sdUER&wWTKJ#iYdxwk=9BnIBDuSI=VDRc+oEC
+*l^SRgz_~&DSz?PXjrIqk(*4;N-CMHsT?KZWw<CFN9;3qUjakno4TbjK+eQ?F4S`u$BL2sU`Z}9GqS#z&(4~TP>>g@L3E5z0MTm)
+c?`T=v(|E+ct;sIWnED%#v5hRoiPV;WMJDPnNtpHeeB^$!<WZ3{@BZRlx&hZI2v8ATT3F0hGPAWMY_Hp#vPJ(H}38Q!8teTXqhsK
+;$87>E`EG3-b=4Bdqjw?Ik%PN_nu_DCNakI71Y*<$3n5jNkxNc0)|xI9!f?74{aaa(@osXA1%_NH0&CDjUpH=fksuEB1b(orA+BB
+sAcQWmzF@~XZ%QPyV+qKf1+D^3Cgp2#=qH8W407_GRQe$KzsM<Qkb@sBEAb0R9Ol<fZ3#ex3u(X;h1H>B5=Ft>DPnvy$b)F#fJ9P
+ZSYP83*F{hn#+_z+xVoc3$?UbCXUv80o#|7>UR=xdR2o&C-)vZ7BK<u)KZgk1mr}Dhwz_Fmg5w-5)QW$WkDLX@|-^`WwtBe*1y@^
+(QIpsRw4?+DSD#6W1h#V3s`(~9Myy6OGp2BaNXjnHnu4i=Y!r9ZdEAhZd!c%8YbnsrXhnKm6QAz>#3(^$W-rs>m3XV?)>30)qx6v
+@V@gL8jM>=h6$lsb!D$rCyTrduVmuHHmQm#PSo^UeX|#~x*s1bre|^0cF5X_O_^EVu@I|rZ6rqh<~0}&59-&mv3imCOpnC9F=Y<^
+&C#LA$~<!LD?7BBN;<~fhQ#WsW+q*jzUFB0hKTI&g2jjbqI=~Hk9L?>V@l`x2b;+|)QMMO-l4+bQtuVn)N6)AnR&wuz8at@t8Y@i
+-o0BHxF0_^UyE7`>$!d1QkISCEY#Yp6BvDfg>A%<&wiJXftXp`A>(eY`=Gw}RwZxl))(WGirL+!E){daUC`2P{Zk#}YSDcGX?Mo<
+qvx*?DRSD!*sq5NzG>T=*Co8)Qx=NI<&eJRK8<pRY!Op(Ys7PcL{V1HfN5<egi|KdNL4)YaVz71{ujtT{Ywk-#TZIH{ie1C{*MK3
+gF>9%H&{P_Xi>*L+Hda}NWjR+mAS-WSr&A1)sMmN&Sq28)9QZX6vnkXuCLqgyQ68crxnU@TxVglBmaeUu@`fkgnPjH8K(q{xu8=g
+@JXJn8uPrt_*&}p{8_t@{y>kJ=>6pTIjk@E=v6CJ_VgJ@H953FBe=_AFEX}tGFCTD&^WG{!VTYHggi#aS7T<wv+zaKT#h|BoADj<
+3~o}MmCrS>=j4jq&-luPj{Xu`1xsCrod6#U2Y>-Uz`ww9>CvZdnh|$Q-ecjTy~WTqvFU#N>Y}{PPJ#F4yDU9@Esa3)E_l=&z;MTi
+jtCnH1Au-J4!EpLB5%KGO!z`eGgEEkbZGYMTBoq!BTb&tB_nB+i}&-7o9$OJl!#fGBnppah5|f3986R&<o|2HS0%P9a;Pa6>lTRz
+aAZc_adtL$JsilB8Q;tlS*(8()@xL_<J)&R60J&!EuGpoFyYS41H%QvK)}CKd~`4)pALO#zZHu>VaaYzI=@c*(k1)|wF^!tQZG`u
+TkvjU&>`cMq9<tQK~&`TOrt=!*Az$*ivSG@`CBHjTj{qeA=AJTsOQAPuad&pb%$Cloc<IdB^Mba%+>spa^Y^cJC78!UwvhVH*G&m
+?*ln(dmkG~aiZe^Pyj&JATj4bmm4*)wn%d&`IP0YT7>rJD~{@=%R}s}@hIJ_OPTEwFzQ`n1QuBU%fjpkd=bdDUYnfTj4cDDf&f*P
+O^r#TIi(zB`zO2hl2gJW3FhMm$5(A%wGN~1bK*Ai-)HJusdJxo^>umIcw$pD=Yo|KY<~g0$3Dhr3;+e9AtlN_k!+|UeCYHeUaasp
+tF4&ort@L2HU>WrdO_4H=u29xq;J0d5E9bgu-0&o;38G_0i6V1az6D4!iSQHmSgJFpFzB<#Z{0YFp5m3&fr_qRrDO1uAeGer9}MJ
+d7i}~-~MDZ{saGU+TCiNw)FD8;KH|@gMqIMwRm;H`vO+xmSk-s+(ItYOoR^2DPLM^#27<QGE8li&mzh(6yIH+HJs>Ts0=HUdDBUW
+f7(Y2s|jy%I!Qkseq1zVN0tznL-an*+*YKQ`;<X?`FrV3CEF6!sgGZxXGz2dP~`PHvj_^8O3_l^U_p~Uj9X`d<SAuM$e=9FC*_f?
+SKo8Kk1ADNkus9@m&(~2L{6i>ZXmQVmd9AN)#UCKym~%fw!oj1U0D8wmY7iYnZ(FbX@Ro6wraiS+}g%gex_UZKE^yO{o>;C9lN-~
+!k=Z3NiBmxUV6+s%|Sm!m$u>CdxW@4^KKqDj|E-=8Yt%}esfwv2K{ntvGMLe1&D-fE4}ItguGQVv9HT<T2pD$Ph$qDY*N}I`a<`b
+gE#oKi3&DRlgZ;PiRkP>$F&s{J?HvW_Q88sjBGAf%Z0944UFiQyfZIzeMh;?f(nW*Qc@rKL|rG_+#=Fxb7VP@x{xeJ!D$b}6vfXC
+S|CM&VX-LtQ@^-1Il74ZMIKqBhUEtk+Hac%-(yh%Nkz1M`42f|%gVTC6=1E{<)R*ORkR*OdLv+!s){7BTX}lBHf+pH<nA2lqUWTj
+K9VPW37C+w8%j?&Z4ns<GQ3bug!ad%GI;lXE<ZFkoahE0ucTB<66N5&K%_C9@3)*8p2xY|NGq(qDU<9pI<Q|gxNq#3<$EJYnrg)E
+Wr(cnj}%_o=2H7{Wz3%<1TD--4fw$?YtgTjli!2dh0i+F0LEw*qGvMAlX%iR<RfMzx|u}hed+g;nsry#2zyT&tR`SsG+fmDkemu(
+Zj#4gHx8N%LDBRSelAJ@3Gu_HY8fI2*Xh#g%!36c@7{M|K0c3V+UTRjuJ5mXJBX`ju<fO|YRpK51whVy5fBKe42s{j{v5q1Lt6Jn
+jKhO=rBR}IQ;b3V8i7~AsYTEkKZBa(Atx*u02NuQ;>qVWeNJJ16A-R}Y1F^yvY}Dq!FBW8t;Fc0F0=IMlW+E3yLhhYsWRW}yA5|x
+UgKWe(+`S}HECZ^Q(@D+o&%s2Td>JC66eSb%)EW|jl0T$^t%kYcCmqe_XOL^Dyla)rARi5D-Ej}AZzmF3TS$xif){nVUl<e+3ZM~
+#gJ@5$c||3M@jG`Zb|2tBa<^?BF2UN`_TRc){4>4a=Kl2$+$#254~Bv0c6CzFlXbc@W_#HUOVWBYyvwIJ}N5kw+MLjjvRxMQi#`;
+j+}e!WAB-(srAnhmDfe*i%J`SdOpPWD965qtDq6WVG!Vdq1ceD#0}OS85wQ@zne~w_Z&#bGR>qZq*ae++R*c~O4z$!r*oYs<zU2z
+Pw->;fc`x`beNSg*D>X8ro#a3LS}kbY5x;1_lM5|;~=$mD)+{A^n#|;G`nzBZq8XuK$I|42<X=o>Qi)r4Gz8n1771L8rZb2QXH~A
+oxEhpNewHPo0-TSP<V~wugy$I`>GeAAYscyiVOX<i2GJ|d8mV+%#S~oOw~-}%ra#)FQ2>@KL8mjV7AeHZe~SIV*wqZVv~0I9X-Nt
+6;nnb1^@l<`6mdzN(RB>S0CTAa6Yi3_Vby-BYpL~)b6}sV`Ut~zdO_S49|{nO{&-DVTr(%+NcTyUyq0w0|o{DQ$)D>hmWjnOhdI_
+7r#ZRWuh7?cWPXDhxT*sidEiGzO{^DPoO`_ktsRbos8C0%AKcMI`9?cL;JCNelYw{;eTDJo|*$we@GNFvJ&`gCQmo3Uy3FwMJg!U
+L2NFlXD)M;#ME5QR3sQ4@iaH<Re~-3s%<M!91RZ+1^;M@k5Ad9-py@ZOAgXqu1Yy$+6KU2B98eiLn*6Wqw;;Z)8$*<?J-NP7rIvj
+(sa=Yu?bQGm@*E}rFp2~XfPBIx38wb&5*pTG~mql1W1$%8ImsO-5D(fRw||3xYBEA@TCrQv^R5W-z=kSbeLL7SQQPwbuG!FvGhYy
+W5I|uW7odIw7+K1(Vh7pMsOCCJ^Q|kXKa|hZ_yhc=OjR_a!(mQ_`#mcDvPs*hx%;afyvH#T99arnU0sT52n2C;Cn+72VIiW>Sn5P
+A`K35+o!@rgutnmPRl4eJ?9bK2!u`#Y<K_T#bbR%Hr2=!%cLr-^_5~90ZW@l>(sZQ(Ox2HJTr$|lPLuA0SEO<HQmiA#<wJSJ*I0|
+xQe|yJNbA}HWQn?Z#=%yY2x+Mr<dH9{jP4z9aXdfY1r0bz32=+ruGvcKpZZ3b>KE0-2GlF-0_O?G2v$l%RBDxYD&nz%vL!m-wx$m
+blUWHB5ccEN6Y(gd^#+Ws{87l+#XldMf&#OwbEPM+nU4sr(}7U4}*gmCZ4=fKKaNy7l=vVihdn@A}TgZ5JPv>$dIS-6-PzmOBw(5
+{Cg=UV>ct+lZ<gS?ghT=ak&O_{6?r<#-Y+mn8O$4xF(iXC3VyZolali-0_`jJ#(u0T%r{*-x=%L$1DzyUAgM;Ys8rb+h0tl@Z`=5
+t=1+x2F<^Wqz%~(4Lk~&Bqc$nz*Uj*hKGLg0|l|g*+l^dE#s`Y#rIUhE}!~|T)KJ6*pA^;kx#oQ6}sd@TYZ?4dZXLA672vh;2hOR
+TP@Dynv=!(SW}asjZpbW#x%hja5}WQX>UYwiiva}eEoq5Dmh&K`7r&ou9oaRJoN?fo9!*+XTxHFIHG7e%KDJbc_c3(t=6etr2P0?
+=`+1lQv%N+)o1Ci1#2<IQ8X_<w%0-Mm9UHjW@$*cJsf4_<gqbb4Wbq2>0;aSo>rQjX}a}O#Gv<5uC5X=BW!cSb<wAA^;j>3mvA*B
+Yja?fmRP{zp-=K2#s$3h>1zDzb{`tON$=9B@6=lJ7|o2djG)P!v2>WH;C(O7fpd~*NZz2L=g_dCx}Pw?tZ&33n<nkK?PJC13|`pz
+oKrwzDIV)4Oobk*DL_B~{hgux3vgl`JP8wbxq7x)0``z6PYRaMuNWnM?RJL+9SMT|F+m{k%UIwS=`X&Yd1&d!4|$y3O8PQJO6(ni
+5J9*MXb30>^t<srgdqY$G{JyQZr(I9`_D6lfrXRIV~20gg>v5aJkq45grWUz9>el3FLHKg;2RF9{3)PS`hXJ=^BT;Hx_u7mGd_+e
+-WVV|3MK^dn<5@{&d!8QSJ7A0U7;uTF3-H`WA&G#Ig!AMb=lq^*-G1Rc_PS6j6nR>0>fFj{TxTU?b(lS#Gw0i4(@vQ5pR7TdNXOT
+%IO1Xa=6ZtC%L{8CIb*11paUP>*(_1xrDvO0L$G^*J$<m3c$?KQZ544Hjk!opnfE$%9hvi6WWJ#_sQvz2p9<TA0oa^@L26iD>Ai;
+V$`o<ti*QGJ<yr_YDhRg-9$WEoh>##@SO8qQG;Hyp#m-`2=#}TzeZjT{)!o!{*x_MJ8bqUDa(&K26ny@w8{KIwE;o9eVh-B4mq>Q
+qLr0hDS>9_<Zw6y^eYJ=q}lP1dnw?Ow*J~noX5jzth>%k0HV=|;g7jGucqbuR!mdiFa?u(vSI+frwS(y4)|9W9P<;o0Bs1<Em-Wp
+?mT@6pCJdBP{z}qA`-fm9CZj^I8A8BS?cd68Fi0ohHHDh#*~5JL;mmh`T^X&j-vVx!Fi<OK*(d!jN!BjIp>1rDgpp(M#SXf>j=wB
+FLy^CtudDcY2V_f$_)imio%qb=%D|*0O4PwRZXAUxJGB>Z&6#}DttvZd!j+PCy%Ol_(*n&PaL)KnbKhzbrCn(&J(KY^ZO%FWyZ<q
+oM224<ZlE(umB%y+(}}IcwttZP>`)jVP@KnicH?SeZjsvpjYN7=V|_GOViV~!P5OSd?CApMq0A7W4~k}CR|kb4=2IE;-H!mvf<H=
+BxXF63P(W{>#U?_8o?#nqV;Zf?_x>PcH$M6jV`|UbSExx1w>vqf#bvfEc!}<%Nj}zgkoU>D#hDHJhba-m|RFt)FW0#S|3%UvE5lJ
+McW5-UImJ%z``73EofbQwr-U1z?ZgmTRfuyAW_R@2`?Qspb$Mk&P<#q$F}KQV1$Z|ZZ)LY_?V+Z)yuA5_p@>g#HA9$KmVn@GSyx>
+7MG~r5yr}??3mstPce7%$rX1K6d3`KOnh1Wq2=iUx2jJK&4#*5N)$LdkKxHCj_l-DcIo!-PI3oYD$p2of=}jdLxD?|Q*_ac!KQOl
+mfYaTwsQr*@-u}d>lWSAfoRp^(m`e#pB0&JTcU&eoP~Yj1=uEaZ6XgEj*YSRik5l<C=}isJ0Z4~F0h9+UvUM-N>`f!rm$ted_Ei!
+&@<iB)D1sYO^$3A3s-iSeK9i?nYvwW+2&c5+<f*iZ|{Vf2L64F%$CS-%;j6=6eOi_5>*)>Pu+a@yLGW7-pGfy6Dj$9JN<*_Rd3oy
+4ij$Wn#{|eKfsZyP5(~%JvW>ygjd#y)}##S5|m%*X3NL!ytfbs2uYrWc?O5FQeP&;REkf38{&_zdoF+@B_l!n!N9^BEYVJRdlL~t
+b{OQ>^VK%eonAH=i2E)xkn+6%;smh8#e!lWm+%JHXOdb4ofL}t->1ZHLzqyhswVF}oV0QMo)DcCCI#%5ufsnEEU?t;w&gwbCd5@M
+b!J^O-HDYB?O$JyKg5-sSl1qRU6s$v){+<!{3Y4DcrO8BU|bOF&*kB>cKNn_vd^g+y+3u<wSWNLIAFXrs3As<g9d^82@0$MLLP#9
+Ftd?`(=T*=mDkuySJV%0mJRZW_#xPUKVD#T2g|FZ>~91FfKH;J&q$I#pa|dpWV{+n64b;hjE#c=1^s~tilptz$2x>xC9g|rO)tff
+jl8TcNT|X~zA@@Mc~LXMF@V48C0GNWc19quEw|&*ySHw#R8Obb{e>U06x-*MrB9WMq~LMFk>KAmf{k&V)I1`Y&vwkBMRvUAW{roL
+rHk|JT;&@Q9D`BtvAG5%De8~5`YjRFs!Go?jh0rFEK0%ZodW210FKd*`x~kiakdxw5r^h}A{4F&ItbctHD;bOvlYHYFV{iXPHQle
+Cis;IonLCJz(Q-t9ZJ+0QO?p=7XuZFLPWSIu>blLSe2xeu{{S1<I;b(GUh>j;kwOdwFi085Of>3rH1%WX@tBsu+d(_Q-hI!;K2W6
+=o9vpsB1S1E2CR7B5vXt81knnHfRZI>rTjAkhoAVGVff-CHuy07Zt$EjEw>P4=XQqw6R*&cPxk=p1$pKf(Db}<ukB6+Itnixfrxy
+GMmGpdHQ}C+J=KxESrlX0L1~pe(hw`#}3;-|B=A%3H=Ht4Nw*9y+tFpr4W`NhdmjkQdb4Yy3$5SN$U$s&WRSFjsX<~8Up;wV(61h
+7+K2@Y`2qC@l-#p)6*~Cm^6C1K31r17c$T7sHpI{Wj9*6I&h$7{$2H3A_+$vdML&(zMt0Jm~9wt8EI?b{>ke=l1+wZTbsw3zMb>J
+qb$WzzGaQ!xHcYYrk^zxBT??)hhCbsa7f@1prHKS${!^8^YZrTc+@JLM|MxnN3NHiQ$Jxceh8^W^V;y%C#p>qpe@#Pp%7H+qXZ-7
+&F(!GdEWX$Kn_WWf&hd5_L_jo=de-{7Ru3~RS9w&PkzWBf!|})R?9@(+8-H-M$H)KD<@*&<E|XS?bwMULe0L8xIj!8!U(v~2>@_(
+2p|dVn<Bq3D91ywgOxDqt=~Z2ne?5Y#IcOXS9Ov~n|_T(u=3Qys)g?BNqqPQ>m8d5lgabKv)V{fMN%?aFhBsyvX0E<9pxSoV%0d7
+adE_EleVv+_2|K6x3Q@(s?VE1-j(O~nrG`xKmlj2c7rK_Rmtz*%-o<}(*Qg(0>Ed!L|is(LPWB4qVIl)zu42)TzJc!TyGcL6rQc^
+w#+={Dk7;9>dbm4XGHd_X3d1PM|=~79C|=bM89iVCUr|m1Vw=WL4cnG&B9Qf83QdG9S8;he<Geh0zqCOh!IH2gozIQA9u&!(QdUc
+u2wdZ6ijsof(L*B{>My!y0W4#LVQ&UXgAmlY00rsVW9tw!L06*#2^Jj6Q$*%Nx=re3j9-N$G;#u?jiPIpli0NE$5LS=~EtIDjZBG
+^v@SWs;E^^jMpKWOlTcf&$=fmiAD)P`P<{}KOm5w$@7Xjxn@5Y3-D0_Zq2aDX2(WPjD`mOb32qLp@dp%){es7&pgCiXjrU1;h<RC
+8OaC2hrs{LCTEMxmb3SA-C~(->;~xuzbty7oJs)5Ws#vF!a;%maaS<~WGe|4QX_%c);?00w8SC;i@l_Z@p&P<s&IM`5)AzVALu;N
+j5zPRn@ZPVTOEd|C-6Q~K<n7Xqtcl|zemkUgoW`3#h`XfvA_>C1ymt~_<KWD$Dih_?L|um-wzcz^>#I-xdSBzB7UzJ6jt#LD9(PU
+dKnJT&zxSfIMN^o*Q)dq#o+D1Ext@NH9{&ZG}PZ-p=8EUE~r+XG|qZLy=37=y$;7hxD)jDm?kGkPdPr31_M=TBKjXsiGTjy^&cS7
+3wI~b3Sg0lg3=9y3D7gEKYTREBMu^)7qcpM<{x@oL+=U`z$8S#p`ic9K&0`&lUCMSO2A3YLe&3*Oowq2xv#qVGZ`XN3K>_NWl8oU
+_DC@yHe6x|`hR=R5GV(DvkQ1ClX~98N(B;q$+GAF3?YN!pmF>2w3Tdoi}>50XS;_`ssb6|STGp)-&+b_-rGlj#aSQS!je$a&jP3I
+(qfjKLmpNl!1~f$yI9l9OB+}ZW@sd}Vq_&pVnI;;?HtFw>*gatZfgoRFvqi#r!B=cAuskPjPty!jLd9#$z+5}cDCZeBC65nW?)Fh
+4<-ep{kj%763*Uo*e2G5@{Z)<K47LoXR0r^rahCYg+jFpcIfH=`a&wvhya#_v?2P3=n4c>*ysrGFIoyq#Li0@Mc0l|$o7tanS_y`
+X(vZEccSGOV#!OpA4Xiwjw5}pCXF&G&3wa`sVpx_LI=V5+kZ#?KE3|q9{!*4*9kyBHTZuqg8v%9kJuk?+`q=~LjvfpN%+A5{P{G1
+e-HmFKKxSx@UKV!{G}ZJ5&6?T0Dma~_|q2rLjnK@{0js>@54W;@P8tH-ou|a68I~IpAqrbCHzYV;IB&f84<vLCjk6>SO27uz<>Yr
+n>qYH4HtV~""").reshape(23, -1),
         symmetric(23, decoded(57, """
-c-riJ1z1$;+V*sJ!3;xpcXzjRx0IA1t%9J4pdbp0A|eVFDu}IMf?^>mm>>uSA&Lzq`p+7e(Y@X0d?)rf|M|W%_jMtxm$la5dhYkB
-_j#WM0txVY<W;K>=f>>amNpW-vc^sHYOA7`FcJp3WH{HO&1%2>{*bWtFZP3O#S}OQ1Q97(H?P*Gb)w#Y7&`P|dzm5y4gu|6cVK^+
-afjFr%lR@9$qxx+5D0u)NzJLF)F-|>y-Z|})1h85B)C(trMfxO^Tk5>BTn$x{TURvTipd)&jZg>4~)fZJlVfV4K3=aI49HfTjt@*
-I^D%L)X2|lmO7?hI$3p1UkEO&iV5kr+Gtd>{Z&j%mxK`V(<_H)ZI-9K>Z(a4vbf&&=6Xn%{>SgFLIF2*+|uUNs~YVwp~ERR1N6sL
-&2&ct9Xi}nsE>n=7Wu}vz4S8KSX}HVcRJWIPv<N`J?UxWeCvq=<-)^CqS`3D{O_I-c;*}OccYM*?~vaPLw+;x;|Tm?i1P&j|2oJ!
-A2M?cf&Bh<;9o!Or^~^={d*xl-yaP5`Bd;vp9toi2<Dyt<6H>$w=;)B5|~T#8+TTmS$4{6IC_oCRBn+D9tCO8l~QdvlJQPI!e_*7
-;lpziaaME$h*})|1%f|1DWCq$<<n+;i*_#x5|aFa0u?sW`}n4@YoXlDh+-@S3aKoobU8ooa?f<x=+GYaflY>jur-Pyce}b*ymkB{
-UqiUVz=G_(Kh`HNY`<bd>7I<jTOna3#$jN3wsu~R3_^apC>5gU=XT8SeNAr3YX>hf6*^g{vcvDnxx~flSD!%80VbCpHVaKS=<RWL
-g>8(@T_&+KbydOvrm&agT6be(ulS%P$VV%1XYEz|KGJ2rzcZMxdJ<89AU@VGHr@l3UKuB~JTM+IoOp)BVkL+sn8T+Ri{K4K;6yn1
-@0@Cof8spwpZgJi@2&q9*3IDf7QY+U6{LmR?`FO_9^!4)wU;H&fJ64W?|pRX+mpKJHNjs4cgdf&VQ*)kVZ|l6*y6gg#$lmyHqtvw
-!RkiR2(Y)+>!r6zi<GR3sP&&^O~=DQ2oOZ_h&(p>wExuu=Fhzu1?6ZsI2$A%Qny7<>VBB(b(Eu_HW<43+K$`7g&qO(S!uba_A3z}
-Yu1P!h19r*l)u`$5H2JHbxbZCo3npu$A$-MblO1ZEOnAyUjcR8{oDe!IcR!=nnG5d!~6t{Gm6Um5+UZ&9C0&{6bde!h<_WKd+bm+
-hGnhMU`;ezUKWU0vw0}|UKm}OzPNG6o5^R^_}z{-Qx8~>x-Jy=DN&&C09|BO78Nfd0!6~Xc(B0E{2ppgE#1B6AI+rg&EL4%ZJEKo
-yd9w+6!=N{74_(x56PzGhgvUxCo1{1h*`p*cZi52jCu6pxVNo2TUNSHoqh(xLl&899%KzEgsYcNf8H@6?_Q;ZfSj?py0WV`PA~iZ
-JHr*8&5KQuV9m5G*26+B*;Q-Mw6RUn>QpfJ)0twq=0~?`ogOr!hKy)1)xbL+Fc5_GW=wriY%?0IT6X1I6+)<2&uJeMZ44SUS9@uK
-Z*w_xa*ZmOTIVZf_T=E>ZN{C3Uf_;l{fckHnsWnn7!3QPry!c2hWgI9pl)55G6i239y6j1ZxK6?mLZ}`J|1iX6)JbeyG@>$3zMQ1
-YUO)dpx&*lq!JHGN<$TqNHiEs`|~FC{~4@VLyMzUUYgSBCkZ8`&0GGigtkfo0W)~B1EHouU9Bj7V9{5qZGU6abFv8d(%pQ83w}il
-Y~APeV@s}P*BuUm!zF|^N9~Wg#<uLZrFS6g`4Nme1!j_+{JJ9#{9Y}zC|8LT)@#m$PIX*fyl!Irz$$aa{G40ENp!f&M9Z<cK?#P%
-HOAZ5JM3qm#GWGBAes4Lhv#IL2$>o}KVP{XDwjiVDs7}IDr3n9%6Iw_bkABjz3C3}fWDmDblp!xVI=OXx+s0@@U)FP-Vk>2t`laC
-$l6k`N7>;+7L>iGq>f*b3s=*jh-WZTo>`W-VFy9&;Ap%g{j^u`dS4rq>*d-S25Ebfyfj=@5sk!hSONwy1U&f#^}@%K6@;|%<rES(
-O-Fn#O$cCJwZp+S>bVT|(e+o>)t!h>G`z9sREW@7JQ^P7CS$(Tu+y2Qka=D*HENT1ge3I%^xCzm*KwZAqxbAwbm<57&X+-aC|y10
-*q}$s`^Q`K%`SAP9~411K0731x=H0+_7#ud^+^kl%A@;bgAy{s%E@Y^otJz)^G#5`p7W+8>PJjp3HR)KX3QinsX7;}(=)6XXmn6@
-sSo_I@8q+@&d5_{r$ww~h4Q<I;?I!5Wo^)Bu2@J)dAZ4hfUBkBc9a<3yE2uXT8RdFw0>>ccJu|Swcfa)`g2Zk(O5}(^g0MWA;1!8
-{h*<yf<YRNPgRjZI7*9Rk#sB)3WtIPHs=qKA=`Mr=i)cZtu@QPzlnaFn6>Zn3nw=0zPVqCPltgW+^f}lm$Yhaw(*`^TcpW#knNRS
-nWi4K3TL*`8E^6SXBDxO;t^N<Xc?!%D~d-Hkg*ciJ}MA$y=+q-j%U0y$+WDz*}waFmnqh$Kk>}|krNJbKFW9d<aggO$6sFHb1*LU
-!C-Ja7JIwTSB<s`)<biCTx0lL_|U?(<`8sz?V;@pLXE=?thlitR-GC1va|E(je+7_)TA#y_}VW|Ze>R}RT*!cwx^z$N_nHG+|;wk
-#E5pL@BEgl-&qP3-URk@`7<OV8-x_29=31Ggt(VEGIh;Cv$$M3@xXl#gbW*TVI>%WL9v9PU?>E};|Tg6cMSi}0%v9}J}?ovz#jf7
-^42FU8^?o6Pj|5}d#Vxx#l9_h>SDAi{_dXUo{P-FLUp0-_jVmh+zmQp#8^vNn3tNl`;w$7k>uweHnr(aK`S;Z6_ckM<NeZ;uybdo
-baTG%<vFjXAIZcN3>ex{H@}cXjaNkor@~K<Eed#*WKDliy0}C{;TY1&JIL{+_tO~Cp_q2hD~HFO+l~zl>?zk5!S%5=zgl=jRO3bT
-Fg%PX)pz4;3&fS}>s&y0q*q&N7I~gn5w$Z(-;^%*(qH68xN-hisV8Bi48BEYJn+So1Y=xUajm=8Aqx|fO4X=yA0m>BKah2&VlAEy
-Kh<~8Q3Qcd*cgI^L$bwa5D*Ii10lF!AXLDUUvT(njU4LeW0S%K_Vc9EJugd6r$4RGL3tW~I#>nX6u0Qbr0@aom-<~NJLwrjjjzYr
-0)z^$zU|#wAJGh}?Vc72qTZ8EqsGjcJm2H%_W14U-V?QDPONX2NVkfp4yM$@LP+0>il5?w=+TGv-FkU=3$f!y3&O^Bp->!kL1w7K
-v_?upTmRO>wKe;##FmP0*&*5+^8N*8*J;h^IAVdtc!y;{tMTMoXRy3IbImr{$v5qGweimsB`vAfWCzdQTz)h-D{P?~z5!G<TJ-f}
-uvH(MrZBZ-knog@W9y*~eb}<WO7*-M2Im{P*xtll7!N(R*%7th0RsN|!mwEy51RkXULFbc)gz%GG#m^9g8^;`Qeb9&frjs!=C+~I
-O*SwuRKxp|?<2eP8rzjfl8nq6GQ7bRY?ODta}o2D_m=5Pu9D58SuF-@A5dxQ@}@CgFeAsCwm34w_bxXoew;sYd%oWDK>MbKe62*9
-uw00AQ?ufS@8WWuFBe5_HH=__#v*qwaDIA_E*x|7@pt4_dr{*YjN00CoBGJ+MYsB=?#`zuJ9ivDvnD7;CP~Y$Th^TU?(nC0$*?mv
-XGiODhb_q-K21fBzS&(_w<^TV8ehNbtYnl*h?m{non$KFZoi}33CI><Nfp>_t<9!lubEF!P)yZv$?>;vQ!fZ8RKtxrM`{THlzLS8
-8qA6f@g_MgFvY_ISGtMdp}tZy1dN8_@C3pE2qy4je}QaK=#t>35A4IZeyv(P<D-@&t@v$f7>#v@ZO5(X^K<hglaMw2#l!D<#gnMl
-U?=)<(=__NHxs$b?ss3<+Iu{fJhuQOIk`rE@1xsVS%<Aw$4F>7u#uaKs%yfMORwA^?O=M9oHVr-D)#t%<jclyJCdzfr&s74&x;_g
-4J*?qjj*+kj=U~Wws%U2mG>m!<jwYU%((6+3(GV^{Ih!#=O~XzuU#w0cEeS%D-A!UlE$Cj$b+Q2f$(*&%@&#(#T9(CTEYY!Klo_U
-wNVP3Y$=4u{Z^mg-XCDTlL);64RE?CU2<9+YLvd63~~rnLA*|T7gOraz&!Na7$QxDR)r}Gp`j`)90GzvaY^!P;#B|+%F^%H@4S1x
-?;-L?Wb5@cJ{GVb8@2>yrNIUlkLPX4^F?SO<qFjY*C-s%(iQq78em6s=q|ouf!sXLd%K|tZBR%kj35MNtPZdaF=a(huWEEPjnX6R
-B1+9ManI=YZfPY%p1e7YF~+88QLGrxS?wQnrUKTbtj&W{^EbMYWCmQBj|-R8DA!raAU@|>>+fwHV=8Qo^d6rFNBVCL8uPtrtz5b9
-dX)|fu6XCOORM1$^im7VX9(h6@gdk1%Y?Q}&w3rO&<zpa`8Qm&#fj4B^03xJ)jbm})4Irei*VR$3xXCHqswj0*I@F4*@RB1f>3Wc
-VU&}Jp|lVht|3ar!od^_0tP_<%7m*lFalcqf-Rp+4()g+?a}8wjKrTFl{{vp=}N;RJYU_K4u?3!8EzOFTmDek)%Gfbg+o@YGC*Qt
-9D?53XJ_8efsQtM_c0+aBo{fHQp##6%RO7@>M-w;>pmpnR{qz+uN2N52=|wKzp1w&*hK+(Pz9ZMf0rl1ioU<n>o!OSf>8Z(>)`UI
-XZL(#D@DDteWwocH;Q_FY|g2JM>9utzKxh5WMb%58dCO#Hw!M(%H&8sxnnB#cdj;)X;-88BL<#+z7V;wVxLOXax=;%QGNfl$&%lL
-<lXRV_8kb9rdrUG9Eqc-5x5Uh+ee&yrEN^fSc)x-%6Pa<8bQDyI@~BAI2_ExfC0=dru=uCmcNSiR=IbuD)ZALrJhD@dUB0ypwKy>
-jYTiSwJtwc`M}N<jrX<NzW&M`25gQBq1;h)`M0=Ktq;kP3c2B%ZLbH*g+s7cTtBtskKb~5@22zY!rFJHAwJl#PSNwmZ8^4|OqYI%
--tFR~V!$A=GO0S%&;^9%q<~6RPkt)KGknt}OR1N#UqhR4^yi1esQKeBahe~OqkH@Gq^_~Og)tR@)H^2ora!(AR?EpDU2Ax@qhafV
-oX2Rp$G&XHi5|Jp60LYTgB4E`J>8YRA>yEktFfEVt9w;t9r{)AnoKIa;w3&v!vsP`cHfG>d{`3-L!72Sf+XP}h)9|N2>}9`GB6x&
-V4>idC`XVy`AY~pzIK~S0eO1)J<CTGCT3RD`sc2jB9X$q)OD|yu-`3O-(Ez7pIrYW|6Iid+KLyR4?N0lJicC`@7#9wHMq4eGhRyN
-zJJ-nPicE0w~H@Ow$wNl9?cNnT;`H*nPN#s>b~_N9nKNH-^l2aHZ?k_12!gGCbvTNe~!<Qb1cdi+I(%Q;p_Nz$HmatJaN^YsgFsM
-TjwGl&)qt7q>2^l`E`x`>1lm;9jff>c`}QtRLhg{G!p}xoog4d;-7E4^-R*{{k!jmR_wm@1L^x$dd>BwL8(}((upl-y;cJ#bny$)
-!QBpvWKiIfH!iQ=<17RRbslJsmM20%mlkLUqhKIyHpepoVUZk_0%T8Scmfm9;uq|1eTQ^)np5UxWdGh6HSszYu4(&7Q4~ru@CJ9E
-FaCgvBQ5l{pBhUHzM5##=5bUCQ?*1q>D^th$@JWD%0snAsnMkc#H5j7Y;<1Iz-PxRW~<MhmVWwu=Z9i2tG_#}TJKbf5Mx)4mWDxM
-a}M$N>F2M5+jk5M;c8`smszL2wzoM|K)?p|=SFUpwAw8m%@j#0zWA_T)5j%BLI3c>gT$^{OAWc{=)6Q0+cR&E{?)y9W{0yr(8OXU
-ER%YAuH7_t%#tR|$;?*o6Ip#oA%_C{I;H7y)NjQx2VscVn?omyF3eXU!E8OEPAt|JK||g4<`_%k;oybFawJZGBTK=+ARsiLPkv-#
-@q+xxFHqe_D3-FH99&O5qhev(R#Nm#VHA^rK5)a>V@~K;oOg2f?$917Qh0I?W1K}85pIh-yyq%7yvf3!MNk1#Byv<Fr0VuxzE|<V
-WO|>>QU_#yc(<Q=P&LEGoK&|dCTQNc&$bfr^&7-8HWsCf&hNQ(ZPl_(*&o)a#LIO-39D;P<70$ki<2MrN9jtRO*B*|iND!)Ci?Th
-QfoEZt35uCOt)HmQ@poZ_KG!Qr#`;TuOEarsBF0r1U?f2h6<kvSU#Y5RF(M6gcWORBKrAAuoA{<S5WzexRiK3VN_#pi-wT5mJ|UY
-R;sKcElET}Z6p{XoNr*V5CH>&L9oC-AUG8KGYwFJxcC>ekA29%ryx=tU!-k@Xn~I248kPZN-%vCKCdT+Jve3GADWgoXl83i&RArq
-7hMqX6!TPcD{B44*f2(6yU*z+hH!}X)6<XE_Qv$Nqdo6$7?L@qWsALX<-=f#<-;9Bt%3ul1CGf|GJBj>rD(E!5HcpR!7m{+8LLiF
-c!{YtmAz9yPg<VcVJ7Sj4(d)!I`u*$KSg_@Wvl2}2m)SysyNbQ{iE$GM!Q#wEc{URDQ>Dh*=t+KadYt}G0c_|68f80**a<y9j@8A
-e(&3mB%{P47+t$3nMxB!2@_D1J(DY<#4#8QOzKp*IRcD?g6rML2q?#M6~;hj!eHR*cZ)hmfj;>Kor_o9O*KBg<-pmI6ltN}9Xn+1
->y6<k{tKTGUpS<Thz0n~6K>rz+<gyfFDbeHrb5g2ZnI+f0;LqQJy978(c%f{Oib3c%-x5y7yHg1IkPF-(I);bG;v4Hd#2OQcQ<<z
-wyyJ$5OM3IrkN|MnO+Q4uaHdAUN>G5_enHt_m{U1uf^{B3^%!IycMA&bwJb9(_(1->C8J_HuI&|7-!v%U-b5I2nMQK>*=SdI8sEw
-J*L(un`W1xl*s|@HjfW|^H5zD3d7@rJY+`AGo_ANgHfmpjok|qKQ9(V!eG^LOC`4H(!mhO3XOyIQWyvre8NqU!0|{xN)#j@cN7#X
-2y^}xe0*I#9q}UZ?WP88b+eFFn-}Cia%A1dblz>48t$}&P)AlZ%XQ^Hb-rxo*e&E&=rPyfTOF&E6%yH%nt8EN>gYn{CqWo%<=VRS
-W&xj=2+gB@J_Hko^PieJ5L^AHmL{5X-(QXKheuc+v#EY(7W6=P^k^OdZMK9)bhKc*MsAS(_QlRy$Ti`as+8x3BhPl`<yNh84UfK0
-noE+7mJ8NzeP8%oV${H?6p6m1WD<44Z*r;ESicPc-F4YJ`|Lc?cOOfYP~gQ|GSb1@UN&2cLP1`6XY{Wh^HRk_LEy=Qje+`fG#IpF
-N01>KAV{FGC<(>kg#-l&P-K=Tza<JqV0V7O>MIQm*(-~3GuNDGSd)qQTGg3%37=@vs(k*{>$R|*G4u$~;V$CBZ9}0l_wp{=9QmU9
-$wjhBF<iVf!RK5+<F$japG)1+Zfd6=4vLbr8jy5yADlSj8Qhqn(7QtWNnot2)RA*vcC01&#aY*lM9Q`8lmZQ(a3O?#zHYiOc^>Fh
-b;db^`z5aX;S&qMyLY~iO|WF%3BnB7ynU}iFhjPFByX^8Tc5rEe!Lb$EJ5)Mfhuwp61BpPg;4XX%`x_QESGAdMuOe&8PKZVVxp~0
-$AXFF67LaWs!SprY%d{&kr5&zp&)gz2%UuC@I;tO<a~pGNEkR^Z4iIN6Cr`!`31*r9(HA>FKbsnv$2xWv~S+Zo)d`EMU*UuIhnm7
-;_H<O;R!Cw${%iAiA`jQYfpCzAGt<$II<%ex8(Z8v%|R?l!Wrutu+gnck64JbbqFXl!$tI@38Q@<9AlazselHcUA69*O9t5e7)F;
-z;S!`!tM6Y3|)?0u2f22>(Fq-%M+yLbiS+ee8HiwXKm#_rmva5Epoofrd<k6G%W{G_p*ti)GYX$<?LRRmINiB)aA4Vyk&lcDM*Tj
-DSCcDGid9#Qf&%}fS_M{bx5l#41vVMq34g<e9jYvp*hZ}J)wf5R-hbzWTQR}0<7ME=rHh1b{@iYN+94r&=i8a{jZ1>u`s$CX=yCs
-9L)HheNJ<+IT%!}tF3ohzT=#RMw=b^bj{H{62q{v5T9L%8rMk=L@QZa?_0V%`&ivdtS|6m$J?wW7tZai51B~)w6cfkkou&wbKS*+
-<?V6Htcfb<NvVs?=3iRWGriEc-*#^p4}Ful=T@d&lPp2OBjIkc$5I=EV*T5q@eT78sUH;dT9DxbWZDWN*R5m(?R|&XyrZ{mB;_g&
-2VpU&R-flDB^$P-ww6ny5s367(UCH;#~O@9KoD5!^_2d-O>RmUj!Rm6u(lyUn}Xo{xN%3gz7Pf|8;>w#<A6jOM3jI41H|}i)zW`K
-pFsbcd7|>t+<Nq>*@}aY2Ubc2=zf+Ww5od_aekC}6SMn95l%YQU;NwUP47h8#s*t<6}-v1wtkriYCy;E>u2k%B7Al(ammT^yPmG!
-OFbf^eaQdWMs!mCgDA<MG4d^iunn#1<0IPennNGfSc=4BHfYL_@e1C-A9HSW+H?tl&s=}PcvDgNxm$$vSaX+w5^_ZZe7Tfly2MI-
-re=gb7IepAcj0))oBOu9vAU8-NWxPc{T{^n+&P-+csNAgx(43AUqL~WV`@N!AY3O*M3qJ21i9=!Dos&@f`WlSY=Vpk8Ay<TBt<9~
-E;Xn)1eYOj=wG%aIDvoi3$l=q^i1pWOT~sCN#9LWlF9?qTy}%3yj73yUK0L(c+TSK$K`p68{Rxj>g(7XqtJdhc~lPCYSMVnwuVrj
-vu;FwCke5@L!SD0a}f^ib;_yJjj81qZxQl-t@_=GD;JJ7ea5|c6{9Un?}%GHe&ssu)rUfz!#Q%QGRA1j^LJgxwm5XQv>dYwkW``&
-2Bjv-yY}PnyftWJgP3IKMQeABwqRek2}KzpA{IO~s+j6w_}1DOi^fC2WApW;#zLK;P>!hqsgNHg`OrWZ6vqSU%MK7lAW?u55-g2`
-!Vv&ZFkr-tD*}hjl&wL*kiW<iK|R~A7}4lnlL09nJGnpYQtCqd#hcQVO%iJi3dCNFgxT7Lc4Qv1KI3mKBH?Wz{VfDL{AE34zgug@
-0@c9%TO~Cf1g4=-#P6V(*1IPuC$>wCkKRMYYocl53l}wq%t<>1%R}7PH-89w6puz@qN3LHyDbzm4s0f?NBg5mWT$hQi5YW_XJQK2
-?qqQy28P*qZoiVyR9{*X!-9Z-!-KV&{jS&5onbptC>$?irEt3Iu12ywQy2n<g58+)m1qk|Q51yZerzp<8p=xGpn&TE)>9NGAwa;7
-N|IzwYy-F>G}KID{>Qc}Fi60YzXRwZoyU*_Xvyp8`nU2!^<UOqM09srCDG1zm%qF%*Ouw!X0v@$%KN34<gRAibTZK)4%^OqVC7_g
-(lvN(rAN0I)Fywdva`8!7jj}lL`cg1fpRt-j(SV&p1TL~NO{SVtum!=4mMhgapDd9$2Eaw)@J1zL$pv4HW*>ul-|NvF|Rx8X%ti(
-iiSfr_Y6!7n!ID?7#JdH2naYLBj@4q_o24>7zP3X0x3*Hw;S53pr|Myu(jDCZX*FDqA|c~48xKE!{TNv3k{6MVh~)jg2AFuFs^tp
-GXXFN1QRUv{X=MAy<3NEzx#T%-Ia{moeRwRx30UdygfXbcE-gyw?o4j^V+YXhg!6)^b6MW<jLkjxvSo<yzSqpjo2l1PYL^-KHw<2
-PGRb4iStX1?nA3e78{MkVUS=;@7A*)^-cC~zEC}=-QZ$rKt;8#nByn5nrh%9o7G{1XCqOd`o6)D)48T3yV!Ls1e#+BD(o#vR@}Ls
-Stl+`0dwrep_@So*Bn>V*hDB`MIMyxWo9Ep&@iCx477QA9)byjK!LnFC=$yA6bQFkUI+{W@r(<IqhV&$2xL})%x>8HtIh^N;Gg^g
-*9kd|{vylikI9*(3v1Z-gs%CfX%Y0pMXsnXT4eSHH@tPlckQoNy_7v)>88|<pNM-^Iq%Kw6Q2@#Yx>Yf*)V&9xq&|SI^tU=#piD{
-CyBkgR4f7mkF3typr}XIlo>sL1XrLcEJT4X`_Qy4xn|^1#r^bcmQ*+j3_0J)vc7*c>(NoE6jdaQqX1kPZQhy^vigY{NHl`uKlIL<
-SEVcED-Xp0!7S+9X=RkTI2bb{ak-D$!f-S<^9}-OP>~oO1CU4<Pohu=Z+q<DrA0^rp8Nt>jyV%ux;#8=eYud{;*#*HLgK|d2i)ey
-%y`X9)-JK3RnjRIUy$>zTdrLox-MX2c*WdL<3iHk>Lm8~z1St`gkeI<Ki^E0ZqZ9oz4&oJBz4hJIV8mGJ|e?^Q$InTviw8Iaxpv#
-iP))wyClcFaT`o0+ndnf92%TyKWpW<SfYAtXNVL5%n>uiS_3{m!Q@n!C;<ZHNJa0RY=`?%4+f5-7&w9s8gbuaLqI}imi=ApOptKs
-Yzcrq0t(~t1PbNt^8R`I_1^=8z|8!DcRm+YBt)F=>^dLCST|mL()pCx&Zt<DyRP!S5ran8YRm20d`9~Z6spgOJtXv&^$=O7+L%X6
-KNudczwzwhJ|7AK6!m?}jgRX*6b;g(O>C@*DY6)F`skA-_ESfXT75v5ip7c}pb%)3;q#oW?U(P>zmOCYry@8?VP))fGN~Ggj}0{v
-MFRq-?#-PeQ?@<XjE&?HWBQcS<>M&^bU2Kw58?+-$Ey>0xzjT-$~b-|RS7+_yZ(0*|L^uiW-cHL{McXcHFJ2tIA7zyC}Q&7u6<hq
-3DRz5LNOxZYK&d>A#ob7oN{h}#>s{n?1Zs{8gTpq4Z>Z+oXSXuy>&=S`nPp<OqlGIr&cI?h183$>d(AMi#g#Xg@&CB4s4L}+p7`L
-GqU>Z92Sx@!B5|`gD?Bi>9l*d8k~fKb7ZNbcICoi+3P|w>XI}JF!ggpPGos#J6Xt5QCy9%NRj5}Z!Jke%(@map_XC<UbZX5oQ>v7
-j`^pSv<mdeulOJf8LHj#q?wX;U~01T&{Emgc1>5k#KM!pCPV%E;p~;omyyY&5%|WDunJAjc^?Y~=%Gz6*Wn|(;?K2|1gbOO!Pid@
-f65<i-pAVaj27OVX2irm)3w*#x;OOX!-+K;Uu5gj0YQf*pr3xphjf2Tm4(BRK-f`&Z~YKuRVagH(69h+K%4f$$E{G3;tbqOwsf>z
-TufDpfu5xXT~<?yj^q`aX-QF0e8oY7L;gfJLQq%mE57;L_6C`$+|F1&@rl$F+fx<!j!<OA+<8bCvFVkgT3GE~!}p8A%=f$Bc#)v8
-)%J>u%UkiGr6E(@l~`AQCrvRTLeect%H0(gm~-b$3iWihoh$_j5pM{t@Gm+t_krib0!JAVAjKQFC8BrrOFpl*W+Nal!2P&jcJ`~~
-L2nT-8jawFt4AI%iqv5^5_Z-TMJ$j&(#Y7^&=$lZFo108thne@43sZ9G~&+`qM+{aSI8S)9b;)rXT0dzB{unfd?);=#CCs0npgny
-yx6zT?=A*ZhOYiz{8@HXxY9|y_VJmeE5#2z2_8~qBobNj(rhvY-WU~euVt<+q5Rs7!=+J{@(e5j{Ic^2HI8H`KE5x*Nr{dI1TEw6
-J<5l6xnPbG89p=VWwYEr?V77e<Ak|05_f)4?jnJNA`!DYeOFr1K}ZyWM+Yhxje$dX>H>p-^Wz#20t^xG<X@XVL3OB;?;a`bQV8=I
-`(Bh-gWMjj%f{1tTHju3F3{LB(x2PDez@)!r7l=qI0zp1@iSX`NEfWK#g+yqQScmLwYb?`4DUE6spS{$YpX58z@wlLX@5imBe}FV
-+1Er~h=2fuyT^L&mfFHd8$}`9tbWMcyCug<n~ml8tTPcxO`4M;83BUK=F~wB(gY5LpghkN2ZH^GYB*udPbo7f<j*t@g1#2NBDOs9
-K<eP}jJpTl7Dq0*Y<{mSP*;MCxe$5s!-x|_|HR5Bi9222!k<+J>xvQU8!iuQ>`slYMs4v|B7)#Z6dVR-or>#f8cz@-$|%Z9u{dS|
-3IRWrL`OhWOilF^#c2d2SBeicq;2fYw4@mXo=#A8bTU?A5mEf<Yi}USz;RhKb1Y3mg88k?IBo+34Ea%^$Qg(Hi$o}hcYej=>j(4B
->UrL+Yv|Q%FdnW?an=;$7!zW6if`ewEDbzKFZXE-^k|N!HitcfnrSjDm)$Czh2H8yK!GV|PD7d%S%J5+jHoa?g+|0<ILZSI>ctf6
-A&D$DlSV?rXLP^<QJkoRs1OCqPlJ)9B-vCv>W7yhB|^de<dA|WXxPsLfPw#_sQz3L!Ua6}1&+h>BoeJ-Thv;D30>8x9)=1mBFC6q
-d{AC@S1kKU_{2(`=LeUCnkxgY$g(*rCNk*P%A;%)Sp-f@0wl-4DvPFf#+r!ZKnNt@OhAEo{y5KC6oJ5EacI7?VMKxA@B|zZ!8aFh
-Jc&yyJ{O2MGy?LIG=Arug8yBLUr=xVEBf3!Z1X;Eu!HyPTpH!9uOvnVd=7AT*|+uj!<z#|$4{+G_qSA+5(e0VFHjsgusp&}Q<8z_
-s|9d#w!4-n2?++nIQ}TtOh6LMq)1RO3;{>Lc+Q3h8U#nc;rwIHSqLNo4*iK3fED|h3^4HjAJK^Z@$i3jozjy!jb#eYPHtQjF~>|@
-j!h+E0BJ!KHV3J~hR)QjND6S!SC$awxE*i^`1PSxaUP~>lEM`154Di(X(%g10%!vU^PCASQ6iFa%pn2a*&x6`5b$rD3J@6f+W|lo
-LH>Uz5P?4VAMw88dvj5uzk{Kgtf(*<&tVDIa7?z=uF8t_b28OYl4Q|{SQOxPK$1MnwdBO;BrFo~LoMjbvM4xi;_Szh6e4hw9zPoq
-B$Qi|3i&IR1Ooog@Bsw=$*-_f&Ga<Wlow~yDFhB1;IoTp^S$g%^)wVD*+Ntj7R_@z0FrRH1o#*~R#R9MEXP;<?L)-Dp}#LshW+oE
-jsl+ifsS3JD=W&Nkgyme90BE(Yk)N6B-l(knS{pyteAB>Ky*$#!{H3zMf`YZ9OVLo{7y5#VUXX`LeNO@e>HkrY7}>z_X<hSy_%Zx
-T9Ysvr8?aI_Q^<Zf5B8zBt!|pi#s-?y-(O=WZa}`>}nvXGdt}vFMhry9q#2g-|WEMgK{$~GlaF8FD6Sq_Cj|1u5+Vt9l-g?4|Gw4
-{>7B2z!hv1aF(CM@SYt_)g2Ha9T_A*s~y4fgUw^bL^PoY?q<D$K+9~jQ-VdL5O>9|x?gg7lke?i1$ZFilJK@Xw8<(vR|WXQi_x{+
-tMk9e0iC2%g4Wk)?6JiHb<}ywNq7|s=l^s~MskTYmh%@!zG@XCaabOyrwl9=&A|cXEMy4ezuZmzAMqJg9doCgU|?`4^l21ELSoiD
-m^rL6qtD-TaO*Q2@2ho&LNoNaeEP)e@G{*e#(0}D4-NQCf=sz(-`?(9ijSt7?k^6TwKN&2QdYJOyW+cj8JbEn*FLS=cirH&4CUp#
-R?tjiaIw^E&lR1w>?l#<NUo6NSTzYpLm>9^HbS@@Y#XMHS}Q*|rKQJJSAoXn46T^yNHTZ7o=pDbYL_;nC^&HH#*!Vc{Ey&70Hu{&
--SAZ|2?8wUy;U2Yix&Y5#-^++PZ+QcTz5{C3Y-<F#9dLOqJaaLVB_fj1lM^R&xKAj`}p5(x@#B?BM@fH@biLoEKy^Gv)`5@THP7l
-1T1&7#LRzZPmoneR_UfEJu2ce#)iHx@`xEDRce3O6%Rv+8SZ?c6FeF*hwP76r;ie6wmIltpQ?TT_UpyDO==o5E5OGdkG6k^?cc2D
-m@~5q%$}dquCuJa`YcF=%QqY1d)l>Oe?1z6TZy>M<#562aI%OCcL63<d}{0aPi8n8@CO$>DYdlP;0gmc^D=94?UXVFkUvGL_=y1y
-IQ#8Hi2)8E?A``3JaBJ0Ic^Cp3iSv30R{LKJ4IH?FpKxgfTYTgSsm+3pw3v6q)KKOJ#mB8h5B3T`nq)kX4b}@Y`<`4XzHHv{-QOc
-tf$g5eL`Aoj+ZAtI^?}>bjh9wc_R0bR~CmKS+C=wS(TP(<cH;6yAIdtys+Za=?gbyGRa)GcTwWUrpPZ%<To4C6uCM_-_e_?c%;1j
-DFVs8wL_EtLj1D5*RAZqz%59Vj6GxZg>rNXKn<OJ)si81TWz@%10Tq#5WS}h7!=T;pSmteom;2kVVJVeid$%Xz5EJ```afnY6xIJ
-7saig#6ch+!9MiA0h5;*_M_!l@yokU>_Mogzfi(*AKLCmg^uCr$0v@JWXyl=)}STLbwlqnbIzg-oGreY=eMw?LT5PDBpFfd@%&CK
-p=ZOgx>5?)mpOhc(Qf^@Gln}`n}YHsxjsvba<w>N>#mnQ>FudX+>>5+cF?jZDt-1XBs$j;(N!JSP`)qR%8qvg8o7deFNmvzS2Yc5
-&zOqknf)h=)h2J)b613X<VFJKy7d}zrC+mRB3P29P6EiGYlB&uZo_4V!Q<#ICK)(Ey+vG|YbP0MC@gR@BzA@&0*d@?$m?GnT&Bs&
-CQOwaV7ETY3ng)d58u-kCo|~1IPybPc+l4MZ<$;{zS#48U)R;cF@sNyo^`H1C(SJsGP#3nRO)(Bc=xEHX>YAI*CU-PyJh>8g5C$o
-3nPTCsd1^-Ke)y3(7mz~&1-w)6$rq{wGwQ^^Bt4Q+Yi>baYg^V$*g7R;+-AFK5{fbmI|X<2J~o4pTRj8;E&pW^_Fa<m*1Ev8PGmq
-u|uVEs0>XKaHXtPyrW05EtedLqIID2!d!MB+bs#ITzUvGXb7$Xfq)RRDnt-}{XLLho6PjP9guX<RF+PL6BTkLxU-*a@;>$b7V)aI
-3qogIdR>RzxFXP4DP2E_-f<0)wDWd?Ot&R>%Wk~St7-ISwTOv(*S0#U>yiN}cpGSVZHm*`QZlt$*vOm+oVI#{Z1UA)t%*>I-aTJ#
-#Im!^m}u!Z_;Oo9jwS;T>#1w57ri?NZ=M|S!vVz5Kuh4fN8?1km{9>{3>H5zyIa(U(;)*_4^5TV72ca`&9!RI^$OcBG}5`cCH0nd
-I!&I-j)B;D6cE=_UF}GoDZOVAAphIaIsXwTxanw?YBe1muFyXIBu(q%CRq%?leAj9;Wqeo6;Q+45c}e~G&^BHQp4X?l@;o&|CG7Z
-XDe-Vfe8&5+{{89$&0am#IP_GlTq>I>LZ!Wn+-)}^#e<D6A46r3gC|1w{8A}M}DV1#H+40;@%B!GW~h6baArMtvg|OAQpLS@I|G>
-#K&b0)QAq8ki9)j^<(Bi^Jlsw;0`T;N0QouA6lAXfunEzdH41b^9V$M8`#0!>`*UpC_qRb$iN+YEVp*iOKiImfon0_&1RGzNEy!!
-xk2bZ>{KAYU&00TqO_j5i>Qh|MCY`|qP&x`K%-1hqy7LJBxW;*_*lyB^x~<oU@G8J6o^=ydlB(=(?!E^RZH#uFz!3j){tN4gsiGz
-w~Ljxc*#0303p7zh8*;@(Q{Gv-XR`pCIk$Dohc1%`_cDRD5R<oZqtB7x$srbT0TUdUOKMI;L=c~YZ;Cdd>^w>6A!R$vnh6K?yE5d
-NDTwr;bhyo=OsI))j7^5=cu^<GUh<k5fV4=q1Lz?WLqf4b(rI07f#x<xmqz#B*c)&t%{DcW#GBKvM_082l{NnSYUkqMx;EgKuV>A
-NPMWSeTaE;8Kj^%<8(M39loYdHj=;GmP#JTDt4g(lByap8v3X%yLKqwWKogdlpI&OyBB|i)LM`k9XGvckQ4eOKtj)SO1Hnu5yose
--g}W{$1RJ_#V$lVxh!1k@Zop`nQKSNk?Ipk<{Qvw9UxNNs3lniHmAC?c<zM-6re&MRFquNYxX@m(UZZ|0f(*1Ae-;#8_uj$XYXCy
-C%f!|5%+&#b)-~FJVcdSbuZCR4|k+<wIa;dl||-Ov^a~<W|p96NN#@|5F8@l$=`$Qz}^D`BV`-D^hKVMSZ<+eK9f;E7oB1%k5an_
-RIj{sXcTjYa%bbvvn#dUOE2GUluv5XZp@b8ZnN_9-nC)w?QL(vkE^<*Z6a~oSryEy4Yod&CYg39!BvdK4KR*AJh|Lx%d{PPd)#Xn
-1enu0;uRXlDR%3oi>Pd_ysib@4!j;zsk94cz&(!33wpWI__5**B`k1w-gVWMhgn)9!CY5aZ0wSZ;_DD2GH`0(a>HyT2PQWd-ps)0
-(5T$(h`0onjNob(BpyD)jM*Kff@Ori6AqGjt|rHW%`-yocPM_Drz->I&fRT;;I9fhJj9Qj#@WWfJgrGMVAP>vk?himu4e6cL*rbO
-nKgGh>h3A{=JZu<=p6i&beoJTSNE^J`#Q79zwua=$4+0G5)l}3mw&S1?b|5I;jH1SL0m~MtAAYp@d>q6eLXOj0NhDATyN*wtDO!C
-`o45-z3jCHhL1-It|gZU+;z`f&-2e)Ow>$R00-LLoI*|ns8G575DAlU9tS0Hiye-AG!=nCxXQy#5jneH1*Gf+%=jnJa4r%fd-p4%
-(x%ca{VjRfzF=UdFR19$T1!j1X{6$we*YsIE>^bS05g9i^2<SK=i=+Dcbt13ENYR&1jKz5R9+yz(t>)N*yk?yJdzDuZeJs&)mvCo
-xynyrzs42{a4oqbO0F)a`f}&Uvfve>fEdq-zwepuTF-F3@?nV>AnhgX4}Is@Z}PN7tzrU~Sc*J2wc%ycTWc9^5cVVsn|t~Tn*t&L
-RQ642s9PJW4&#<nFMD)iw<j6F<;2+wQ8L7tus2SPhMe(K8E8Sjf`1CR34=bj_8sfqqp@;Nhv+TclgcdMVGrrKn8)~8j%eA#jx%0p
-ZH?9g%>2HmgXree^z%=3;S6nPLWKliqk0q5BX+4+ud&xMCY>%k#oeV>0}hh?{NTcIeGk>O=L(g9Mx4t`vny_tM06;!ZznF70WK7B
-u-voWXxi|j-|{GNV4y@kvst$5+A-9ys046H@AnHX>;&4yC>c2LYto*L(%0|ojv{ckabz^6tnA2Dq;hLk?42&<8i}H~9_ocGOG(1a
-%B8gwdA9tP!rKG{gZ!1oCj$IMv}wJpHdQZ>X`Y+r@?>L5VNoaw2q{N;p4?-c{a~>A>itXOs?}N-=zwKN9o_fcHM70)>-YT^_jUJW
-Ndi8v-5&9ly5+*XnQkc?b~I|M05kYj$g(QvgJ|U|igVm5jM>2IP*Sq@zGzQ(%_Vd>D`6&Z;h3b=8XwZfjl&&|D@njrrJllAqq3fu
-y_If6K+w0Zhy>i5e7c}Onh40X<Y?G?DcxiZE{8xG3;K~}8q(Z=8pKv*$cvI^bOuU7h>V^o#|EmnXLx~{{r;QMDFOa=Tq639;N;(b
-J<{>`e6mGd)?G*L3Ytn`jGf^{q?3tR-<HO&FZ;I10=Ws6!kfd(wr5EO=E4!Z_M>?eKw{k|nko#Oj)wL%n%oR?NC5--WH_%c*ROI>
-kR3g)y|5nyNNxS3ew+*XhL!BSORHZ|fvp)Y+IKxGEsE}$&~pn^0X{S-<QU5+*$uTMM2-pYM31Rz<YEU$6Q#NN*wCoYXzu_#9ft-;
-a62$(n*s=h;s!s(?Z#BdY+=788v>rKx`ly$v_0XqFc66RA42-opduYdUE>9FZ)voM1$QW}WCIWW{6n~Vn5X6N4!XPlnYgi&5~hHp
-p0=#%ohMlzdmd)B_%+g*t_3{($IB{37n{bAlJnobjxY#R0Tld$@~PbO;H*RCF#6=Po7R9As(|QGG5bPzK(aZt3}XqDpw{`E(CxxW
-O4S`=!x_NB->tLT=Z{9Vk1w(yp#c4oouManxbbEz0nD`?p70f6Ul*$5XZm_3Yhv<k8Hky{1-sN;6hE6Y^O7L*oDd3smxrLZ<evni
-w&B#xOW2mp&m8&#3QyD>kCX-4lWp8TDYx>{Iq!Vc;MyMVM;?8yz)Qk!g_981f(OJFS!tH<YgxR^9_T333{AO|bKg+uV`u8<{4c@Y
-Kw|v+JxJTrWjiE-d@mT^+OI<83|aQHh>gjdi9UIIU5P$|%n{u3p43%eJHEAp!d6nDK%QL!(m3^K5bIK;!sHgxnzQZ>K2{Gim!4@~
-ATkt+)3uSM%(N3IL^Ca=g=hDu6HO&qnAujJ5-coo*1F)3{H7=ZJ@U_?_*mq#l<Wd|=su`b*s-cGTpw4hKS^{~6%Y5cQchg-M)PB4
-{7W{KBOXH2jotOxxe@LwPEbv1*4#z|TZIz?n)1I2J^My$o(Im0B&t$55)Y%*fWNs_KA-acT%w_4gyNiL%&x{coeweV2)!C2PX*S4
-w?|uF{ysqZh?XWQpa8>g`O;Zt!(xyDSQ5`|rH619J@GmZPb72SqXY`LI<|)m1=>jizZ`B=AYzfo83L#<P;lhzHbVpq!P`cP;P3hn
-xF!E2_Kg)$EULPWUixrKv(;tjnwPgZu;|e*dx6^M()npXzirL3!8ul0Wk5u!mSvP^P?IrlV^q<I-i7h`c|hbbK0Uc`uv}vLHrA6E
-PhV;aX#J=XB4S{mN;t-bMlu3p0hgzm5$FEtRm_diNl_On2H4MaDR=5=a||rRCJ+q50)jLgJed$77VRd6Kyp`V;BZQGinTTt1m&^;
-T99I5#tD9BWIo@(nvUhA%WQ-Q{91kDkELJ%IsP<QhVJlfklL)gTdY7K=c(|1D={RH;oNHwwafNMtwXj4_WLo<?{mdL@*MWG?mg4q
-RiPNU)xr67Q0dyknv$HsM(xA3ufR5zwPBldjTvASAn`TNz3)r=2F9&?N67{|8U)N4I;O2Bf4rpp(31)i1dBV*#}}V!Y65#(VTf!f
-7~sX4H+usJIB_8cZbnPIUTBWf6DE;o4ayw4B^^gY&bk^lR5T66tBgm{Q2f1vXas+8PoPEqG!V;z-wY_DGIP`phcAqCPmh~)02-hL
-EuSY5((<ORj0wgJrk#5Iuo#5_gYe{w&ZhhK1|=o0{qWf|@1z0+1qP)K)16uePhPrxN#+s>2ZsWs*eWg_15uOV)j~B(!nDZ<V6KOE
-8npMcFK}_SQ6|jnq}rf1Bx3NAL?D47+_eJGWd1jOA{|78&2ID1bz{jR88FDKH!7-zW^yPuD||GIzeqEa7lHiplYl3G9!g!BjMYe^
-Q|FSFvra1wwKJF416D#QRXuxj&Dh4a3IFI4H8mP|r6eZ+Rg0)jIvEdjc;&x3w#skCA|0Ur^EoYLTG9Cyq?p~}07YO2Actm3mx<Nh
-vg_zgXO-2(h+L^>4zr%5q#mORi&1e<?s|Shy@J$|^^PdOqH#sb5GG#_fnve4K@7;~@mwSsg5ueaxhN_G%{L}A2pY^^q(T3*TqEGd
-zXHolg)605>^6C8_gX0a9`Y$sk;V~pXMO15`|G19wJw`wG}*V3)xG49V9>oy{`B{S6ZKUhj?MIAFl{*kCoEYiTzOvY40vI#*j%ds
-)QqH3YSebmLqcMe_NWoa+#Y?Pi36bax&A{aG6FN(TYi!04lv12pT^H^kfVGG>{%QmHLDO(*EzEw2!4%-3loa`5#av(^KarA0Z;xF
-(C9hyC0xA{6iyszap(<=q-kUD9DiUi?}(6X(s9$_$+6f6s+VrL39~qMhdAMt&}RRFrHHG1<grT~PQh|SwI&T@9|OCBJ*I933J{u+
-QjXSOm&1Ky-{Q53*x7~J4@Wazd@|^eKq0}<8DhAZvKHD)$x`^+?`}w-tTh-&zNFFaIzm5nO44Ec+%^gR^VTv!xzWEG3RP-3Qb%;x
--Y`J1O0O--nR3LyICfyuG0`J>4Xz>aH{XoEH8I__n213^Kws`(NYmVgO)icMdvG#U3kwB$Vu>!B@-W`Yc1!jPJ?JDnliVl{-8i5>
-9q{REk_={cC$hnGPQ!)R)e1mzc7_O9A^s2>2o2BoK(%|sgv3ZcnpsdKB!4;rN&S2PLJ0K6zY|R;<f#um?_9M%r|rFOAJurumI|2t
-p?0y)53RrZA76^72sv=yDoY&b{JXQ^3S6|!vn)lC=pAMwO8^=ifzG=>E?FwJ^W!nI&J;cRjQIK#u;C9<+nJjkMA5Tzy%S3FU)mim
-f#AED!bWqp7$A@+{t~Xqaw!BJ`=fG|jU!=yTHhuAd>~l({rAEulalv#{E|LuA>4MT1WH<_59G-}$atxcbDi%$loxMEyAgP8Fia9K
-2Mg<OT-}qAE{VFX!c>+On%S6>KwP>-+IsWgtsTkM(z8>3!{XRy_Nv2G0sMu15Zr3M;?+!Jj>6#yI8F3Wuq>L_#E*l$?kq3@{=?N^
-fPXac1A^b54+NR`e=j_5X-ij~gLulw&^smGDeUl(=N2xmEDPPKXtcu`b|q(8Wt_IwhFdQ1VC^=Obvn0o<O>uaWXf#IEJKx(6DIbW
-VUeE3a*Ww2-!mNUwWci9T}uSdTVhdMwrg#yg%t5eGl0FNAv!`F`tf6x05vic@>Am+A{hE}8=c=A2wakXFHWbN+IP^!&8+WhN!oV&
-&Tt(Tw;dza&+{+_S9i)YsI%%YX<L9Q4X6YVKfeD`J^8i5b~jNN0)?DepA~z0YiYACR$f&>jE0-dqsKt3nWmQdiXtR_`!#tjXB!<U
-D*A`LaJ5!v6MlaGni>=6{rF=50|x(Gp7@&sL0I$eg?;n7WAwTkv98JOruWMN^~7f+3yHWN<hb<1?$Yg}-oxtxb-3?z1sMhw>l-iq
-w8>wU3g^%DZoj$bLnT2(8kLBhr4C4ag(93O%AyhYbsr!$MM8o}#{AT$Pf9|Fi2B)-2;mXG(GqY07ye^Vjmq%ezxI?+rTRead?yVt
-3Wh7$-9sMwF8Md~k2<|=%$lPmM&{}Pqt{}El#@Ag)R;IJe|ldPZJet`gThfLB){9*dRt)-2I!sgqu(nTP9Wk?KY1S@BJoG>M=r3)
--!AJ47J2`30L=(^uDr)#y1gQCj=mg|gqe|~LHVPouXP^yo^4sarX2Gz!=6_`Uym;fGL;v`BY(*EZjqM;6AJ-DVLx7I;vkI&LxHA!
-KRgQH4SjIf&!R^lf78Ve*i-Xcr$a!K{~TnQefI}ntj-Fy(~$$Zxx#0XV7^=2nd5D>c~P!L%3^c^dWJoZw`KU6DT`5YKTrH93k6}o
-V1R$}CZx$opo8B}ZGk~>5ab7sW;{_S<hQ#ces?I~$$t>e$Bfrz1v?lhOERf=G|*y;D;?a)P5Frdj>hV;Y&wx+K4ykv9rYAMIjlka
-tOwM@s941BOa#}-`K{jx{k<dl`$GXQ{*$4^OmNf(dODJD084mNI@{aUNK;XY%>df=!Fj{#QcMaSV9n2Zfv;_T0_xXo-U1T*ug2GW
-O^zlZ;?PJq>?b>*D<{rkP)R`BKKPGeI?x~#_B(TdLBM`lzlRD|^#6|`)rdjF&XDA1@e7j)I1CDjm>~~;VeYqNngQ$&NFmsj`F{;M
-EDVn%zflqZMSdCn4QYOOpMt0Oe;-1)8R7p<*Z@U-9ftgoo)FOFzX3pE<PRkM2h<VZzZru5Qv&=g5O@~?{4EgBM1a2q-f!=$D9eZL
-+m`7=|EcuHA&~eQtsc1j%`@Sj-X4*ZN?SzQtKlxzE`{V1jJ@b=_@(uteJFP#{{{=vWv`<ru6;6K^4EORuP%{q`g)uI;TJ5vSq#xH
-^fx5(Pw}e~TBDbhj^W)#RqSHZ&NMk*C4%Rn-iVKq*x4iPo8Id!c&|2wE&e7=nzf+2y^MIT99&Jo&+1E2*zB1I!Tk7#(6uyh$Khi6
-b6YG`)qkq}nd3Zd^}Jep8(IP``olC`N@c5u?JPrnh0}jLXAd{2Dt!%_MLz<~AA7V`k|9QizfuSDsiRO461XXhnDL`@0PGTld1NG^
-%9q)|d!^>x*?1!FguSbJ?M0)Zy!T9QvgvsSW%157#Am1QrEZ@h#^n8?(FMt)wls<7jPrJf3Hb330=asVNj*7AE73*Mn)!nfCm<%x
-XQK2hkK*lce7S)}pQY>?xQ=ZNG7v}cPwjg$sl{s8vg@rooKK2q^>=%BW``MtllZJqx-0THH_2L2hW{Za4*OAR9;?A{yi?9y>uKI;
-=Eg5+OgC#wSxlwzWV`6z+Cgswj{^atECULU2H%N>1Rk9Xjj_BN;PL!-%n97}e-3lxoG2M!OGtrSl)W;BFMRcj^~w+Kn3#FK__`X)
-o3)_z@Rrn;rGXZ5%>`us+hku>zw^7ORJ49LS)9MjgZ!94zN5p4SSrJ}GP&JjX3bV|8g!oF02Su0Kc>;0=?3MAHG%0dNm(dH<q@N-
-b6X6=ga6*zMb-`|3o?&pFWgjhNW3eR*wz@{X|^aL?;H|@cY>gr_MgP{FY;{{Vb6DDo@i~(pz?*kVOdn2X9>R0MLeTZhi@tz=E)$`
-OM+CJzU<WGJ17>FQll?lZr2<5sKlp0n3QsK{NSg%E~+^GjJBugjp=Sb>4W0QOupbWjIq34k<QZ!u6q*=PSN}^Je9FZ>B@784TUH5
-3lEOV>X3O?FWX4`!3{kn5T6_f><?on&?0{pHfmC%b%#Pb&XtedDw5^TeyO}~H5&=9HQ^hhy=}?7$L&-WC;Nd3)*q#1>GCbg^<Gcs
-Ro{Eb$HScoJOMRaR&{tkvcLi#!Z!y)9(ag|>8fr$A)Y{wr5<}g>!U^Dc)W-?HC42lWkchsC9m~EDO0+9&9&=IbchL`8t5Zv9D#Q$
-HE|H197wnznEUeq4VyDpSLyC>gUUmR4>DMu@UsuZTD87*__m|e;b8!c_vFhRrn=>HmIhaz*N)^D&cCo%On;XF?UZ*4r13%%%VWo*
->}_5;+_Vtp4J}<JnqFvjd?=2<Gh@`8cJYAN&&CWMFShFx92CjZAo8eS-s!!rUkS}SbUtA-M;gmhK7Li^1b(rty#!xxfe3<r1^)tU
-4Yw%Rj!0Cw(6N_oYk=ZCV!zHE*b^3S$DRAWv?bDbk?Vah)kgc<){G_Ex~9TB=~g3-Xk*sc2Q9WRr}Iu6$%1b9ShIT6GMK;H@8z8m
-Rb;vKVhKJi?$L^GKTn(|hUF0f+?GLGuol5DdNLdGX(+enht2cjhC;+~yrWk^dQ?6mOz1d%9sdvZ2nuZfJb1Kw^t9ApaMKHaQwsD7
-m>qr>^optFX}7rAptu%7=RI%j%DVg4jTW%hoidk4^Ylpyee?syM6ZJVR)N2@@3g~;>S9VoeYFtZZIEoVQ7T)qsT&98(Sr8Ud4JoW
-vjN{cY<se&GG=c&-$`npv~P=4q4N$UcNrK9^OGxbhEx)t5oFSjH=h3V?o+`M)t?3f_py^Y2cq&3im*j1LHr3?xcLy;KX}43^!Zt1
-96!$7h1g}a>S2J`o#rqz{v8rSLy}B$KilUs68K}i9h$=i+EH^|Jcv9|B`k5%y&Bq`Q_9x}BK1eEgTXeNXuJ<i!L{pwwG<?H$0XSR
-Gf66rXQ!5AVL^C)=^Pk~hVU7I1VQ<nfc|hx1T^{6a0Z_E&G1E<?_llnT{fxw49H0I30MVX(HSMU?twRWo}|77W<M*k-B(?5zUv^9
-C(UEopzzym2co{kZ;;`Qd7jaQc9$O>r+2Y=*M3$FQav=EJyjydQ$$BUo_Vs$$_B#sp1-w9g}#!QeP<t#nwzg}E)Rk5m|^K@{L?-U
-OZ<<t9tbPwfATLzML=uO;zg^nZ#V~;Z!;6)i6M%$=uX|<G@Os~x}fD2JpF!hFZoP;6`OTi*Knm8Pnz+MyCVn#4p+CYuao5^V1h*~
-4@U>~44fgT@m!wK)><#c?tzmLB4}PX^Ke9czg>bfl6R-BSdvwQ2MNaOSRp167|JB^<?a_EM*p$AEiQ!Q8z|8KYwynEW4ii3fZy5g
-+?hLjX0lE8O!iGAghWJ>5D~;KVhKU))E1>$q=ZtX*4U{k`m~;^HL57BD)msbT1%C*RjO4>i<V#W$V|>XGkyK~`#q0J<n#VZP9}-h
-obQ}-?z#7VE-OQwJX)z90n(ht(MhHorHd*QN<~%kzzes>b`QGKYw_9TleGr><ni&fh^b57*f(;@w6mEe`>~NMHPbfl^sCY9E?sc9
-7ez&%{f9oDlNi?YkjkD{pn1;o`kjSc`X&0?`+9@h<>d-pTVLKjVEq1N$F`|%?vBatnSnOmz4|cMTj|Ei9Rr7vl~*6m5dTD-JQAf*
-ep$UrW2PtV&se@?kJ|n&59~3`SX^+GOIh^Ojt!pn?M!vKDL?h>H2*H|nTvw#pZaO{laJ-OU3%%t{jv;uF9vrG%^zyG-ZM(xz&@!o
-u-Tq^u=ln?ui>ix^w_ES%VGlD^$PnkL$@R<Em|RV)JaIYM2V<6gDpuZsa}OJQu0D7ELb14qa|Z~KQUXU745o~dw`F&e|W#?xLR>_
-)bBB(iQPh5_Ol-b9d7e$s!v?2acR*#j^)}<%cxGjyI{xS7U#3PUiC6owRP#7I{3ZySIP=KlvU5;V@mIr4;?hizYQm{@6$g&tYe0{
-vrg@}pstx&k>g>g9uZ{eJ|-gO#MeaJg~+hvRy@k&QM>s0_j`k$o_n-M+MxaH1wH3D=XSI-dGF@yulA3=wl>CG)h9)7ANuX%ZFdU~
-6?Pq$Y2QJg{*RUICZz?xwneOnlT_7NUf#N5^UR^EJv^266Z+n>`Bzq!8ySmZRk39F>{n&1S>|YX;T3n4PEj3{<f~SZlZ#Stce3D~
-A=JsE_FQtw>WdK)ozLhQ--Vv3XaB@LICsDBe9q>+`(IfyXk)&i>Qg<niR$*9H~Jj?YOC!vqkX^Z(~3*hV_6elP70UGtDdILy!-oM
-x9?XpjExgJ`uTIkjpmITB`^|49lW9mj|o%AWz~0^+WdGqak;Klryyq(#h<5KpiUk&4_)Rv1sRL73)U~+7(XDHtE!W9k9<GX)$$L9
-EfWWv99<PD&s?0E!#_AUC30P#u00|}RgGt!85eqV%o1OdPU)CZezAqU-tbbO#h`I?VgHD-7nByGrn=|5x8bzBlDOwsuTsj$>vdVF
-j69Ji7bE}Vv9U!p&rviVo3&x_y;n{t0_<n^7Ii<|Cur8i4LeJJ>FSeizhL0y&{>H?RTJmkeqJ49RaJG>aLcz5r!76D86v6JUIc?y
-j~o{NX+0$?cdQ~dJ@w_w1~JjVY#$`9%s8m-aketMjTk1xB4IV4G#;P5rR?3r2`OEVk6C!|hiHZUbZoQx6CSh_sZVeGV(qLJ1~>L$
->)Tq5X)+fPFtlr+h_@dD2YkrO<y_JB=DO;ReD}ICuV-0(6%mz{*fwE=7b7CZgupztOmL*avefND=$;y5`#QH?USmSO>+_c8%7J91
-q-x|iQ2)Z3Uw_`SGj&B=c3)mmb*Or=$^6@QV&>%f#aUUgeTFEWvTNe*U-ynqG*%B4FHi4W?}PqfYGSc5I^msMcPaU&H>PWZrJxcE
-FDJsqMKwpiNmnB4egB<Jo6@V{ONm;0zusH?OxID@$Ny{7Y3YyMJnW;u%)Z0s>@5)IFm49cv5uTQCj8k(LwYw0A|m?c@pI-4O0jZ8
-Pp?^ASkEY^lU|X$aNk44(0M56pPJ&qcOA|L|JHKxy5^mCbq{k~Xw+%hh4_l4u`_1d>MzakuxELGrTZ;&Y@4M?N(J#yiZvg{cjKaB
-g3Ls`>t$o3j0S-QmKZM5vl6VlpibgFIpNHrL{3hPHGN>*63Z^-!L#wZ1~>9{Tncj2`@~lz3lxXHjM&sG#$-Q~%}B`iZnn8=Fej2$
-M`V>3txb~Z%?2`LX_A|pua{9p9<F!>RE9s2f7(+kjO|0jbPbkc?ce{C@*6#WT2Ywnc#12-lzw<=;fyzK_r0;aprO?f-g$h)5_WZu
-I15YOecX0)=K#4}sU%}iGIVmDR|-;=lv<uj&*51rQyP~Q)!_BXq6<?#%KmBN*xUqvV|8lh^3r$w)@R(<G`?MZU%eyqbzji?&*#Q^
-@q)n4Rb3*DGLcjegA&AvWO6}hA0v^|c{)z{Iyk<mxuU*26n=8))9o9Fdg;090idKT<=zKnqdKL8d+RyJsko!1`AtIIHNyDLRuN`S
-!U*#X401-8;>XZ&(u|AHB@8Du*UF?%XY{Fz=QCBttT}qlf9IT0`7IiR`3Tb2dZtELjcQ@&D-+}<Scg2EWF*e#aGhiOP#3j_r?jAH
-bbzN(;|O(pxDf5oEFmJm)1(zNM^sjmoEis+@x}oUvv|_n92;qM6J|YDYGm_quZ)0H$jD|BksRv4I>-27=i`YpEYZYs&hdPndS2z6
-+V`-UsNdi!+Yx2*q^ale@6M;gw^R?K9;s%j*hNSemKk+{Mdh;dWfB)Lekh5$i<61|EXNOT4iHm`%Vrb_;K&33000000002szijB&
-^||Emid>~|UzTlMa721!pr7y-njza4l<Zj^rW3U04T^2ZN+p6zPNLu5I%ADd@Up2((!%BlF0l9L@Y(z*^2hoe=w;)HuP@BcRT96W
-wXcEr@iaMc@jm%exO(zYSigTrk-Fs(Eh`r^AK$>s*6+R*tq{EHyKT0^ciZ<AhJde(pIebwsu%3*7U!IElhhZyEb{K!@vNR~@r~%Q
-NK8Csfq8z5M<98|VAVTvmiTsVAbHM7ry#zCE3hB6OOYuL(wn|Mb%OAoiR}%~Wp}EG{?bP<OeC+JQuNt{Wud}uIog(e_CyrfZA|M;
-CEq4kHRQ_-YX@+XrQ{7f1zG7yR<bVGJBxU-Tw4zECjXMbOcs??io4SPMr(_{R?jfsIx;^}@V;MvZN$x#trgGZs>#+fXZL*mCi`_`
-E!ntZw(qh&qq4Q+=+Px1FL1*wHCYw+daQZ6jW2mR>GrVl<$AI%8a6NTCjS@hWES$ueiK7}C1sFn@i&?|uz2IP^0a=NBgr|Q*&1~D
-<$a^IqlbEueQhlI`O35W%n}3HSn<Ufts%b5Ot#(1n9dC@3=oV4`*J>7XCg<PWu+e3zGPhtlZ2VbQb?A{$Zsn}D2>Oa{j4Fm^L9>m
--`0z~8JM}bU}4#fL)})q@2Ma<WRt9-Ls0(NDZXTHmNAXDZTIRONVYB5@&1{PvrT0Fz@?4fq%wkOEHA&XCrAF&OC$AKvb3yjf|Za=
-Ff*b~{#NxTzxmmLDL!I%F?le-{P^vh7AYm$TCu@oN6x;<e6i=|OkX$h4$l*>=igc~H%LVmRI9R8rq~w^WTzi&5I%a9iX3!GOJ@XF
-$^Xl!XdeZ+1o2i0?j%J{&SSJHd)=OrLu^Q|1o9A+`Qn#=tDjkqj2&wvJ8sKd+p)FBpW2`zdu%P6wX#qb#|e6F*=0j<c_jIV0(LKN
-X$U8O+e(eblO+#m)GAIv{$`H4qY$O>_^{fw^S-;1kQTCC5IV7K-_`cwJNIVKjUZB=nT|u7cpdCo5?_y8eg4?J&o=*!4YSC$&ieS!
-)=!0~iKb`g9nSuv>xsVpp}DU_A|ghyQ0iIAQgly^VQKu<xK$;&XF6vH78n<k#x?G8>v-axY!xxgbPJfZ=iCcp!sFFM?>^OYkEU3@
-Po^W<79H-HG|AUfLHz957L8Lpq-0sx(%pE$lEb8z2)10L2+FB3zW?F<Ei2nH55}GsEKa#CZ<Sx((e322R%A&`9vs}zIAv3}PGlfO
-;~N82ql}h#a+zuAHfxdELy)7@cArwD5p3IWDvfXxgqH|zaA#y9#Iw~Dr`}om%kBH^bXTv3apd;fYv%YC^ZnJQvMfaR<dkO3v1xwW
-Dz%V@Mtb&(k!^XNEU20KP$q^GOe*dk4O!t0rb#R-7IeOn%I!mC)Es9c;(hvEDHfF#G$99x*h3vZzZ0(d*GI)1vF_OQYom0(z9F5W
-B*c1jz_d<&KEYZ+hUf0&SXL?6W@F++241+~Z{(>wHZkUz8f*OP7mNMZFY$I)`D=-0YnRh*=Jl`clQtuF*5y|7fYFW3W-pEy7$z)}
-9m^DPf}x@Hl`NJKjvkq;Sa`CCsr*`)$A;mg#=84U`nPOO+Y_=z5^|&M-l@JD6An$^*j+_#p$18_JI-X?#Y!@GZPcOsr<-U+f*N>n
-TAG%cL{ilv;cFQBYn<t=!SW6!bXAXgY5(4)f>h3Mj`0~j{F6ol^m1Zt`M@+}*hrpJFywK`q~(SNA$sAI5uF*Xqb8AX4P6EpE@~0e
-i~dJPceti}E?!F>UF`Kgo%iA86-PRF5V_*ahLWQv+88Pyw?=Ni7s)Jc!nFva^mA8Jb>gm~>jc9`Ei(O%Tl~g1rSozE1$!Aii_9|$
-rc{h?WG1)IY&))viPMUN_YiJL<ycM_#l?s;yn?C|UV%EP#l)|*zMp++YTHP&VBcO;*mG0FfoC#<bmW%C_*2EHR(f3M9>j{JR922u
-CZ}&)mOEuEVcw}l?hTvq(~1G<;qJU3%=PV=o`>i3X=-!h$nO1T|73q1Jubu;D?|I}giojR9OpP4)JZKeO}TAEtM~vnULp9rCv2JA
-D<js=q!whrwu`gs=+IZj!Z~kyh@GQSkdslXX@2aG5ag~?DTFh}jCRRU{uUi47o2giSv1aRY|d$q7%HAT*M@|+>s73bniiS_d%0<y
-n)NEVb7-Fo(HM2W;ChBX%0Ws;Z+Yn}vmWVYr*iuD9D_2c1L7>KOyV5Srgn~ie7F`xwqxC7=3I8ZOoC`fApCLM>#Fm`C<!1T#}EDr
-tU>_*000000000000000007`WF;zR@X0XbsdBqiDq|E8QocAt`PgBs1Th5Pnr<2sSB^4;B3tPTw>P}q}^(ikCHUv`_!w93)aqZOO
-w6*E#lmktju2wpAYlQ4Yx~rM&$ig*hy7AtUz9Dp*Z4Jj!O*cl+F&0rK>LsiMg;7%#of@(;@;M9LCGRbmcilUd9wv6E^0LFJL4fhQ
-H!@5~wN-2$NZ<XX3^!1JM69Ii0)<gy6@*_4>1*_+hInS_#EE>DraaYgO`F|4-&{pCuAh_CkE4nrc7fhVy-aSDQ)S_FFA&P4=KA^k
-{P*X#50z1URKEW6e@Hvh879ll=IY{kswO7J+9GvSn~ya{MEz{MlwR4e4C<uT`1;tv_3ZK(dWJbU_x2*y2$t%(bIsjXl+d%o`JAAp
-T6*abE2GyjGL=)z76MRej|nU0-km?NiH2&<UD-`>a;PuWx|@AV&seDfSn-*Pj#Fa1EHcJvQHtEHTFg3ql<tM}u5|j*zAoE#zVRkU
-O%?TjbL*I@pw==;nISTkT55Q4PKVD5ltpd!Y4(Q;3i1N!L)0<7@2+`1%SL_XuLescK0Nh2f<UENMo%dQ=Sc-O3e{?TyX)I+DrQyG
-#9><KJEvS>VW}5i@s>)Jbas-S-VkG4J=+3hQmdW0_n<x3+d{7<c3P5NS{x{m3w!rOSpXxVM+)A>Ey^;yu}>Jj&+z&S)6DeoPUCOZ
-obMMXr-qK7yLmYe6dI}X^G~E0J)SVPzlmDfE<{HU0LQx@9h2-yO*_oEdIsm3P%+5PdGbyAWOh!3nWG1Q%r%860Xk~hVUoR6&Y67*
-2H81JKIO^uV6&Q@V3@htu|5VRT|HKf+<9*dPu;2uuJ-mbsN_zoj%I-tt<ou>k5{;OMjv)n>w-a1T2>};I$*KtIE8bxqukY_95Kh#
-1+gZD)J4b^uW%LZh$nv5S!Sig)ny-YL_30D9qW3l137*mJX%4HAN&P4S^)q600000000000000000000000000QmnoojB3ey*eI#
-dKayYJX{1Nos>EM0w3ol#2VCUAH`gB(W#8MQKpNIEg0#d(NpK#Cc|w(PncQ%{2|OahL1VdGKY6ApEbP3xlt`bQ9SwPZ%VB1A|-1$
-Gf?8({RV%zi~JMJD0RTx-cwXc=jIpI`xu-{LZX(r%2PtH!IN+7hXd3u7NR|7YdPmAHrCZ@RDw6L4tS$iGp&n{e^^(Gi(AxH7%A#1
-_YJ{n7wgcOae5cygc9#pUG-D0QQ@La(mY&DJB$pYNnJJA#<@yV@=?1;0L4<I?uyk*U4=*Uh;{^$nRS^lE=Te>2$rUjKgsdKTLXkY
-d9nq{1cU<z-U0vs000000000000000000000000000000000000Qf(eFLT+v!ey%h?^j)wsBsx}qDROykS1tcHp`KV0;B{bW*GS2
-SzNDAFztW<=X!#{v;)F{137;17hvE3000000000000000000000000000000000000000000000008*w5EKi41p+_;0000000000
-00000000000000000000000000000000000000000001>uK6EvT>6v""")),
+c-riJ2Ut|gmUZWxBQ#CUIp-ib=bVFpND?F?DhMJdsDOfkAR;QFAc}~h7{Dxwf(cAuKoE0AOn;w-ZuNTS&71e`yqSMqFTW4^6m?Fw
+XRovOs;XVPK_CJCh};@kQbg3Q&8ZI~R#tn6o<F4EAp{45$5rCpdo1@jw1!0Ve0CUhD`G%FAh7Vt^5}Z+gU=gv$zk_zZ(E~6M8H5z
+<@?)Ko17HiZV@jTk$eYF;as&xQPJT-v2W}^`f8CD=Y4m?k>E?p2dnmGcs|LLKi~|DZAm2~+#1f=d+vRfymxF~P1l`jRgAE^l6!{h
+myGrc+5^P{s+6Zz%bb$Vc5Uc4qQe;)=#b$#8}v6dzM2=)FU~}MdTtk^E#hgfy6U4cO<ebLYa^&%cj|kWP{4q;OIlomhT(2ACYXFB
+SbtL8ROexU<2jcE`u)HI%Y9=`JoPcDE?I7;a5%s!Px}}`Gx1S$qV@B=70fYZ2~7lE_Rnt>eD*g44EzLxxxYYQ{@=mB9{$|Q`3d~v
+{(#IjLjL3}z>uGsfmaa7Pj54G*3aku`Zs<%<i`h@X#s<0PyFqJ^1DGG+|S4P{nLfOv+o80jmmty5W8!8S@)7-eve|-IlRj%)WRa+
+I}N0@y4tf}8bx@Gdn~zo;zf)t9SSC|h@6I#4!xI4{pK{i$-unFmyCoYJtM-H`Z^!qwDd2Qxg1$Yph6+*DyaRgPy1cc95&kaL`;cL
+zz}?`V$k)ztA%eIzQ}JPU8mu|4!%?MNtr!;*3`@IqVU!TXo+Dsn4Yegdszmq*eFT?EBd>28hxl;y!xfB7ny;0ze07J@5K}G*&62`
+LC`@)r|<1!J-5?qc6WzX&d<#gUzW5gaW9MMWx3Yf#LzoFcqwvZ1^%d`ir)u@^!GOgNvcN>%i-kv8YU(!Q0byLspWyO;D_-?i7cT+
+k$7{&*Bmy%Pz-^Gga5{31^Ex!Ab;~={Bs8VhmC&?z<*aC$lrPPk!tTNm*pgddaq_Y?+Ea>=xY{IWFWx1+;)$i1>LWYS{wW+aEHQC
+D|RCT11>IELMYmD%y@2)f{jd52~@*S1_Ac8e4T$Czev%#h}JMIXZ$1#gaUyi_AB6`kNI3^Gk@yESYCmFgBF2ggSOV`i4TRj_9GpP
+wIQ%g7q?vvE%XjpAd<SYdyfJhymqbF0Z5&DNX6^sY&cU0=8#-C>9S|pxvD#Bb$URUY%QYga6a{k`|%W!IiRmqstTET_DS(LCnSye
+B|^-pZSIvoQV68*Ma-M|xd--zVOUlgO;#kc{51j4wY8%mHzVjOjGW!u-b_8S!Z$l!N!dGxc&VpoScwFM2k2qaGid}7F&GjK!VAL8
+Z%~`Cb@56*kU?wC->}9dUw?Prwr~g%GM0KyBWCfZM6>dat_$BuN`VK(ETFLKM8pELc~nl^>+YP*D_y3JO+tyFMRT<F3Xdp7Xq12Z
+wBwb$TcsilcFgMhs{Y|P-K?AM3=2H>E;d7g)l=(i9y6V@H?GCd#;c`ODUk1<jupwZJs8;RaC<Lm)QApM4ZQIY14h`?Vj7BK+At{P
+)qUS85zJe94$Z=76Uexw>I-8+k5ha18Z|Jv!B^D$Vf%x6(>_B_(CNqe6<^1-<_7E0>2{q*Kw6(hZXR_-T|M>Q6mn5$!jL+)MXW6~
+Q$&w)FvJ=nRN;bm`*3J3LXujjxy;KF^>$??jkHfv2BwHYp}}C<-|tKQZBSB9kE2zdozl5YVlGIXU+{JfWt9XRYV@W7uAxF*t0KNP
+`wP|f&hFNyL@~(O8+r04{Z}otb&I==E9uMH+7S$gOE7CATO%)uSf0M7yEpvlezY3}W|p4(@?0+Dty)O&5=Bz@Eprj*)ai3M>z_}y
+t(v2dmwk0Ck%4l4-nD;jP=aCcCgW{Yj(g}xu}AP8NP1pahjV%f)6@tyeX&1OdNF-Z>29i`GLEvhVuvqY@3@8Io55fY=!>X5{XT4k
+vDo99VvLE7uhwpOBiNZ64ro{Q+EVZPnPDU5l$LJEgXiSJ)wIdt8H~gy7A5Yu``>#Z^GK5Pqu#;meJzkKXX`gHNZVWGWf01W7!(!*
+=mCa+C%<8f(BTw$rdFPUd_wiNh^dnJK-L9YEVNqRX>^FLzjABCq1Xlb{fm!;Fpm>3@K`r#^L(T8&Qyi;Q<4j#Y9zuXp$EUNUaNKq
+=fOH~!^T;U-qxHbgZNmo#^u0>chb9uoAr%PozZ9)LAN|<mockWIi7XiGk9HM<^cuF9oe9SjIau_8gctMU(Y;aq_1bp2dRb$(^o<R
+yPp`dDR~=C#ApwWDFqttS6$|d81?z^B>rOL5wl}#YguOAC6f3PRPgE^@Do=YB&odI_;%oh(n%}we4pzwRejp=`g*iG+SEqODf2Qf
+>}bOYhuCPW6eD^)gpd$ufwa1_v$ldx9E(j-mO?m4i{empED8pP@pPjAzamw3_sxMb-z@5@^S{4|eh{D8a_*U<2z1EYztr!vo-M+w
++iQok+Lm<V<|Vc$lYWrxh3)C4o|_boZlTlP5$sPWVkyOAt_JgD>{gst+OL3$5%2q`Kv?2!zwquv#&eT&%gW1lc0TJjMH}5oIM(|3
+ke!^5%C%wn?bpo-=N9_3$Hv^b9~g_p-MHneN-c#A&|L1<8a@-+m)+AAiixXhZ%hd_4&PgNX<>|p(7fjt`#P`OE!sg@@Wlte`O~AT
+S#upX7}tNbryY8m{8~wQ&)^~xL+Y{NGj->`3(KzcCWt+i>n0jm!zAfj!Mis<m-I46rIhV6jay15?!D=OkP(HSS_Oe)P%IW00)fDI
+Ljv?aE)4(Af?#GYaqng1LOaB#$ZMaptQ^{v9_<uH@7@p}B=KeGBPXL(u|rLJ2TuzZ7HSAJ-rTV-e#iHALwXr`(UR1Ro#&)Xi6lS2
+@b@*>mmk4qEyU#MM*BSXBy8W2F4Ml$=dA0?Z}+9=Ex%`EL#=xziF&dzf|&w8Hjy3hGSQlGyELa%MBxC^(j&<6h4-UqV*9)v&-3k*
+PQ9HYcbm%%*tlWVrdQd0Vj52)$Kc^4nc*wP4})Dqe4Upw9GEq8G>SYA7DsMR(l?_iJogv55^j<=QR;<%yc$)fIqCQGy#!-YTB*#<
+tKHHVskC9-`4%FQLTJyrUcQz<hj$O}a}a^U6*h+A;E*f{8W_YvKtTv#WD0@`c=8(#9@r#{Jn+D*FvVuROq%y;$!}?oDzuTFX4CCe
+;Ody{XK$H%p<lK(9qFTIkTkw@_67>AxbXT`ef`{4=;pz1LP6A<(rL74m-nXzeBJNATQhvHZnY!p+d1O3Vyc}9wNnV`b4F=8E{Go8
+zWeI){dI)Xmk%SXY;u@!w1pX=c3(A;cJ$n?@7P?k$3k?Oc<naPTOseBV74FC{2E6om@|3Wvf!}E$8smIyuHxcdb#&+dTi_Bo+(LK
+P%p}k9=}p>ASg2|+m*2Ed(C+9myf}gw?ya)?>CR&A5rikdZ_k~o2x8TPnx0ez9CEOO*~lySVye`vega({_@nYO_~5on6y`bgMIZ#
+NH7ft1;e-lMWi6i{01HGH+y?WORKG+UZ|#bN8U#E>$UVM5+&*Bo5=8;E)b*KQ+<nA-ClKH&$>#rjb|U$Uwe;AU!VI8{TcoE(4Nf>
+BH_CV42$mPja^O9eHLin+LWuAKogP=mD$s#H1%CVw(t3(s4Yej!k~%BrWA)q?R25&EBC)6>+Qvi7h_b*(yX>d?p<{4&W9WEWM!vw
+`;V0c&67^l^c#>hW4-P86eksS%<A|=!;&#enuqV6q6c4XFIKJ$b+^KA-El%PN;$;a`o?w&4RQUBgX<x19ZOOXdQG#&So9U^5fY5q
+cu;EcHQdw-3<_6wqq#~g#e-5hmHVI;Y=}46VWBAj5xB~ojR*Tm(cn-93JOMm0e=D$=-A(&SQxS-sP!XzKlYARot|l@1yL(*iz-@e
+eTVIYB|UlR63GR~&9{pu-VTc|pk0I=x{dutrMJ9!zI55p;HfRQ4#kk?7JQfbP^RDf;F@;Uev7ry;+pnsWNmTvrm*Caz8l1CEU(gT
+GaF{H*L2614c{7*ESX0ObPnc*lgc92sFz0A+C@k8i<j;CpeUUCFyY9Ro;1u8?J0AMR0G13q30)vBczuuRTE8cHQY+0k150_5BhV#
+sqP?r!z<HlQ^VNhQ<h6vpabpq-@CR*f|D$S;JIHL;@$2An(rV&&qIS9FH4skm4F$gHc~+Lp^ETVY44*;+!&a99vecWX^4&CDne+e
+3JV7Z<4|D0pMV7Z<j+u+cEf(hjs9ErP#uw7{cC+Kp+VMcar8?4N+*w}JxPfow9s<7>V0Jj2eS=?K8Xg{Q0xYaFPI{0W4yN+8dFD^
+%rJrwguW)gI@nZr-q)2au4a)2gdHSFH)HpV+unz}2vJ8be?uE%Q?)48%%`lLDZP&Y>yyiJQM9}bZbX^euFMB3@-`_qSV+UCmssoW
+>Y5OiuaEMcoR2{H*9J^@U9nQBZ0X;qBaBeI@yWT%C=au24*C-WakF?I?7U@cZ-)C;Z3y#<h;QO$Cv9<}45mE1tG#;g#o=$d$eW9>
+*uI59sV10m+c{;JykHT0pJZW(m#h%V(b!O$i9x7|(Kr;LU=SQ%0^>LnE>AE5TKtB(PsaNi-%5Mj@)|=Dj*d%pT4=h^2yo9=*S>{A
+oMTO@M#q<rGTm%1Fj!br)hYuNI@%`awS89l&Bd_sX0O}AkY|$Fc1IL553OF(TkK*t|D1CR5^**6bLT6C<89%7QtvhnHw8H<AluZi
+2{(6mLM`d7mA=;?I$*f!=d10@ADw9aCZZJi*5<7S$loOTRi{h$zRrvZoo|ng;WE+mjp|Z%Mpu@fp{<d{`z#$-xw&Jtp-hh|*%x*9
+(Wg_98!Psx%w29ut`^hxUz;TLJxJc2u(qWwT!uP_k?cSmM~xwUk=i~Il=G)16pf|WOl11qEi!N-2657z0)itT!f0Rx1q`g&Km=s?
+TmHmy=@3q3L0Y8bqo|sP7bym^eRs8Sm>lfEg8h}ZZC#OgAKS)t=Wj3|uFAx62hoDB^Ha5^k|pJrhS%C$3X%<nVEbIB4=<U#X7|or
+^U2AwcV?kJ*oli`r%ZZsY(JUhf1cOm<e+T8Ah9y2+BMK*!oCFoRjk3hg=o+4>T?!S&t<=awPNW{_lGm`CZFRpKP^Y!x}__1k?qCA
+lm}98nC$*G^^~QyIEQ$#X>wcBmfJa_7@PaPY{;Rja!*RNVwgg#SgOdeOL>)H?Ite9?u?g18`hlB-w><Cq*5!M<AXKKU=-BAwYanU
+wV_b>Q8FZ03ITzLr0G!*Ado2?%~2#+DEQxeIP;$(;NaSNrvmcV<wF+t%T3HIs0~kDs-qCBTeS7Bma^YwukT$!gm<rhly|J+Bz46z
+&wHM$uROR^uIt=;{3W<+I6Y2EWyo*!-RXtR;A=%EDYdnZD>~D~H?4NcwM?<3p!HsR5%=dXZ|-4Sk~TH!)&iT5Es_s|_e>{b%i0y?
+32nOgcITI;jgC3cm^=y9EAOY`Kh)1fJ&33u?Wh(G_4u~d{^(Z&cWtuls~G7;8`R1d<Y~qS?scxqV#Ph(c=d^t_1m}K4J|}&t-G7n
+y3%{DHw{L^G87MOM(cLzL!mj(i2HWhFOosRjtrh#*X+bZfX=t|&Ql;kL1$AmgiuhBrU(|!;R%vM7AT)6Faa%o!>+^cP_B-yYupU&
+-kG4Dzl=es+uT<YgHrXqzyl|Xr%<uPY;XGyPZEMJ#2fc`9FRnB$dOEVcLQSlHDZ!{SG7fIeA#l+g0Y9VdASSjO*@`9U32WH^dr!Y
+=_0W3?Sb%Wy(7s&^zDnaGz=2ja)<|yJ$)6_+j#dLu1;Dg-zN2ygH?9{78`tLNp!7@Ws^j-FgvmM^u61fKF*Qy`W>VDNS8KSYRG<#
+$xReyd*n6io!@0+){!+u6Px$kGI4O=;$>rpOc}gudY1aI$eMPA#boH0_gc=KeuW3@gdk$C_Z?kvW`PP3YU3GoFh^em19NL$Y$8K|
+gL91JNSpzVEEx@jK+s%&!siKIFn{tJly~EcBpu$5tfw7Qnq$*bS~RIJj>$l^51M$ohEBwKB@OHh9+V`6B@Qy43KJd+^+t8<x&R4l
+o#V&CszAu%i&Z3~wzi%fs+cnV+9JKo4w)M^=%*f3&9pKnZLOIX95d;=rBq_wda?8kMadHj2CrRQwQN)R$8{>PvX{VwHMK_x^O*CC
+7mVJSrzdkX!9blP@p{YA=udZ-S*cQA?((^BR&V}Y@m7=cd29N11457gZ4kkr>hP5y@QDxzROo0x!CmG3YNT(*tQcDpvFVOrMWp%m
+;PT4Yq!?WxRLk&T4IytWDLh=PL|I!}l8AxXiZj?G3=~WjB49Y98!Q?M<+zex;|@wNF8&R@6CW}N$%qt(r>UF3TA<D=!I%Uaakh{A
+=XJ!e+uineLNk_(nA+Ho(-#@(Mi)dpL_QR&hp#&|e=cK1ukW!v451M1v11R)hogtxF&;yeqtZvTZLsGrOpPX4+-<~bF5hc**D;wz
+W>3;KDjGMAe4h}h^h*d$!fKI~USO(C<*yac7c9>_Z6@Rf2^vUD?0%||m!$oot6ua32!SZ?E{Zf-cYoW8@qsdS_EgEIxc6I<z3M{`
+%@MypU#RPlxPHwl8wVYdeV?rhXs9w#MoAcNbbd&3Ax#3wB%mm}Kdgup$6?S=sUzj)2rv=`+3HT_F5(EGXEJlRZsZT10x9q(zu{8$
+%9{&~57g~F@i<wAIo!BSdPr{qPxfClNqT0VCL$8x7bA3d*Vwh2P&+B9iYp3-LDx)+<(4ZYnKnnJFTzO0qcbpB_31m?b(Z=jjvcGX
+aI}iO0ZnMkdCPL#@$Sm4g!=V9;%xUmYU&(iHM29J8fB6R+UqAPVyDHznm)h2cX9siX@tpn<9dXm<X&wvPxF!WN7JwOTQ86<GfBT1
+x9IhQ5HwV8v!|by(&J(x?jfyK#WZs@QkfjkYxSu8tA|>CD2zl1@|GJn&yYM|1x6xI?H<gIpI$76g28HI^Cjwa>0l6eh59~wDGUSx
+I^-^o2NKg%$VkBMC>Z45-BbL1`0}FS+uUafZ>pQL)lEZ+YZvC;cVOK_pTFMpeyq;|LV3KZU9K<pk@Gndhe08~LXQZ$uUlCq!XZ)p
+Dd}f+i+5%#J`BQItJF2DGYyz#A+!$o`{GUPPfqVS1F!dczbxK(;O1&%03yPw)4JxZY0z!v_<=kE#%w8#<Y>-ziK>$Q{@K=x=^Fn;
+RnnuXW3n-K>Be=g;q!(_;Y688*<k&ycZJU+9ve88qA+I_jiV0wzt8s?zimZ8UpnWNbv#D&-BhU(5|XneJq@zud7G6e0_2l-RR2<^
+w;BNs0>9te5~NQ@LqOXagG|^21Q--(B1(jFRI3;n2?U#2p8QG_iXiU%hVt`GO_?i;mSmJ2+F6!?`MmLB?s<H?akt8;7q7|?+oS0b
+-}hglWY<3kl^V)BXWj8dZQ4n4k4m^iNxbigz}<cOVx~*o(=O|zbp%IAS=^O!bQ^tf%rkIzlKia|I*$V9yGrdp@uhJs$uHKb;c=8)
+&kiZj<3mn_(CJGi*-7)izpTkPVQ{m=br1Y`3Z$v&ZFIb)@bzHKi1nLy%6KzW??iHyRqy)jJwtKYV6g<HV|bcKA0)EKhJ{jduUl;F
+J1U!Etww|n_}<lOs592qrsE*Q3ek6PF*Ozm4z`n!#7HxVoN%KF5n+%p2u{4A5zzooNSvP>o*@3rpD+b+=QkW0>~LkJ<@c%{-LQ__
+x;tj&z#+uZVsfUPOZsq#_<9vWc!G0&#l4Lyu?vJHv_B6pIjpfi&=`%)=|6q^@zP2qX70MRrhze6KbJ_~PFIr@(MY{DCiM2ujWw|^
+)1TZtFZ;T`eQPgatJsRbNjs0i2Ky(54xMK!Rnpel?d<UK0I4~gymayO^7b#sZ55`{$`)*yw?L_8hkPqd%Z@m(>}AoyO!%ASBEu*x
+adJS3)6qGIuEYv6up|w$@@bo9(3Wo{+7uEVPVal!u6ZdO0mma?Cp)dC^F*O21cxVta#aEp3Wq>87|_5FjxGVwp<pm~5oab38uDjO
+LNIUtJ7PuW7@m)`FqUu*W`MGKwQ|hCpc*|Ly<-YzPH1TK*pQEJI?yaR1}zQqX^PkAC*2XN60W~#>F(@nc`cz~xj#G3x{OvFF|;-G
+MauN5L6-f(N2~kRor^0t9=F_@q=NY%b-K-b`mlP27kbIJomJ05UT5sOnr_=Bi<kF^zmejRYhh4qa7`?3=K>YVM+Mz3WY}FYb%miz
+JsD1YcSdY}=QV37x$^x%STypm@3R+DO<NWoE|bBa5NRDzkuq|f&Bh`iFf`>-@}1`0?n)RA7mC~Kb_QybIZ+2(y)8^%2m??d!ibIK
+rVEJT5nO7(|3(z~5Bv%A-<c;WFU+kc9+|D!cmM86$pGC?QuxE_-us>Jr(Z@lT`t1OrT9yHJ6H2o?D*u!;l_g3nU~frW25eA8-Ds^
+l~qJYUy5Jab#nW|b<NcMvfBIno@_)f$h{LK88lA0CLdPWr8+*Qji}u>Rc0YPA5*0+O~%W6hkjgqrO*135ah&_hxFGKRnr4((tXVx
+28yT^5wPV_QfU&a^x2vb`Z&<_IZcI6PQSisqZgwqi2x@))Ycz>uV3n}p+SN}^sP3*@3bn&Ytpe0P~mr6A5?@BYdAw)_Arg6Ai|L!
+AP}1%EkeNnp+%BS!EzJn$=F$*!2V;R-~{^QH)JBgsp(d0&lVd^ksu~Y3(5mhotwT}c&i=SnHT<U%q8dR{qo%SsyFu%Z=I=~r_kGx
+JRuA1GHhwLt;KI$vVKgyk%UO`RG>ZByb6c#?sn*NXKDJynTNhzt8wGS#Z#Sorm?SIMe4}XPsXmEywHz(^{G&M{}LHh854}f$!o3?
+b#{GShdXQnB$dd-5vdpDms;^RUmKiagM=xtGuG}Jy}`cj&y{4DL>%nHgi?y9(Hm=H9EJb~Pb@Hym<Vx#!SNiED^czx`O-ifHv<OW
+$_y5TBar|rLZwkq1XqG!AP6`Vh%|60j2mm9kpI~1f_%2$@mOuJECW(Jailf%?80pP=_@jotrBJW%S4}!h1uAIp2}#q?)JA95%)Hi
+{v3)O`??O?>V7yQMKz$cUP|LmKpF}|{Qf<%>-rJ$!A8j^V?(G|EeuUOJ9}@aOX?ADF8rpx`90`^STq_F6}9%ZTehfi;9jyuv_G0i
+ay+3KpYD1n1GAj%MiwWcp_uC9dz6Ge+)8Vun-dTSM5tz)-=&6zqijbC1qy?$WTv`o-%Yg_W`ZD4u$yqhI`kY#HUa{MK<W#jhH?^E
+C@>`g)>RTGBDnJ+N|F@R%mN>cGYSU(vP0@`cn1Mb{^Xt%Y2OFOLrY$L+xkXfbnBOOrx62v77Hk+1}k1%Q|L+ea<gjOl=LqDtlY(n
+%g!b`q{p@~w=L}Kx?MxpR(cMKLap;AsxI#B-+_8jH8(W5^=^d-1CDw_8;sZmd7!fN(H5DKx9!c=5+D&OeyS|c%-XD6eUut1!iK;t
+TGI|QR>TZsK8%8iLeU6t-Qc~aca7f)=NK3vX$UAJB4hErL+`?E_0bFj0t8Zc5!GvCtAeB=(HxUmZ<DZ=KoBw9u)?rpz;HM;H?q)R
+7%X}wxL~jt)XcIC1__-Z223zl@(*DL>)m=>?~PZhZO*6HZC_}5XLIF{;<m6P>QNV`oYNZ4m{<N4gOru^rJu1L-ACFAWzT!O^0t4Y
+HfED}?E};Q*j@+Ga{2cUOP!vpU){H|WU<j$92yC>@aj78QQx?2)5#4ZIy;>#^{JS{E1dmASJU-<WV23N;n_$eXzQ(!vEw;rB-^-3
+VFVfsgH+hfDOqu?KVz#nlLF;LkoHSKv3(A!scaII<269HS2qi1!bLDJIGCe7s=vk{grOYW3Rpf8C(Q8>P;O*lLZCoYnb|wZ+jq(N
+HM=1a0{&0M20@@teuKkHS@qjR7GI~5GfEfLvWJ*`zNuPxgK+jmjYW&hUSr4V3%+ZAzTmCw`BHD;mdQhLZ>nNmUp@FK;a2T1`j80J
+&LBL{cj!#a;SUlEHky+}-<~UC!@!T%<W(x^QMBYH&a`6-)P#j7@cfUhTas%ZjaCe$Zn31oQ4sLSK9=>+g{=DrBp0Y5VI0%DFnYZ;
+#bxzlHBcPy0tOAo%-^Ud<*NWi!+<bx;+P7`Tmp=q2^n%zIzn*FY%ow`AThjkJTwZ*vnUh-{zqa4Nx+le|MQE@S(wu0;SuZBF?DlF
+!ZxlTp2@YtZrYt5t9jPKd4A|dnPl^6cufDCvJ|m(K^wx#Bc>;Xq`qtwZ}xw-UCIF?3|;r>a=gqD-6Yl1AMdhLvh!t;5VxD~jDYIf
+Sb1{6$I|7Z1SAr%T?cnoR`~K&D4k+wOyh`3P<QWf3x^!>nu#4Dk_6y!r&y`O7bKW;hl}DNfUWi3$)9#R;6cZ6hNK)r2aUNkTj7!5
+nPq>M24f@~GLxtX(&xxi9#5b!@ZTds{ss_&F!LK;`<zx56>+-0<5U!5{bX^s(^0eSQS*uJdMdjf8??AoTQt`DjNjh7LftiHpU@lD
+J;YYE-MRGCePMxnb|3E;_N5@c&4p|p{J73j$sj|<#L9}4B!>Z~O+H#;|Dm(fatc!_8Y2OR!JtuwPZn?KJvX%FnUt6W6~Qs#%9wr%
+p$3JI2{95w1IDNBTIwpZx-rR=jp7pH`w_=;hms8#aPAQ(;oh-04H7T&?ASaN9Iti&ND1?EUI6&VcKd$_WPy(TeSIh6@ja6~jlE;=
+_cyoit_vW@xUFGEv&B{E+wDT)HC{O`?uR_17^<`5C)(BF_=T$Y>qd*Kq9FFxVTaScuD4;rWY0gGgS1yzc=~0-(bsA74th$WVMl@j
+nk4<2)guPRR-bScMsd`^(JQv_WuN;TnwnJML>w^9rK5KKWRC15ri_Lp6$AK>#UckYJ#-w+<)}!m{j-#4egRgJ#2HZvf<%W{h~jy(
+T_JNs(0t2@p#REyBJd}_<FhPyq^|B^8!2z^hYzLg`LeHVTQ7KvhAs$y7wUfpF0!)iEHa7s2(jUDSh<ep{Hf*l7$L1rm*HdE<BoTg
+252zgq5a1mPvws9ZDF-c(n1E(3|Sn1qEmHk=-#8L!(|(vW$H2jR)of*AAQM#4Sq<GgCpQTyjYDtJQZcRLIzEzad`u(-i4U7L`sV@
+aR@F0#(TuY)T9`g*-SIKoQ4z)#Y;BR;=JaE6$%3K7s?1hUcsN}6JOg~!DcGg(hHt{BDTg1Y>awKC^BU=?qkBMUplCTZ{B6}ZqeL1
+t?rkfB`7!8oOg11EisxO{$a2R>+J8KB}zm{x<yL5x#9wHt{zRI9?P<kBO@W=O(EreMf)Red)zH>lpz9Uzf4#vdR@Qd(`p+L1ehx!
+PMID5YO&8t1dKr=xjLicHoZt4iX-7>2eF7WF(j3Yh0jijvG8;%7S7WgOe*?Er4ls!uT-9byvN_6Y<PBDSX(;%S^o}+4<9CXz#mF9
+`YTbz{8^{OzD>V98BiIr`g_r|!njbSgH-K<WBH{LZTCY)RO#_VVR;!53I^U1HFxN6gblu;|4K(`q=f?D4PIP)K#L<8Nldn+IV#e*
+K}E*?dz3Hj+;UeX3LM1U03n;{KD~3U77Yf5%}7tDXBEy82q+RrBmzF$N((v&g+k40RS*?|!65kaA3whaAs~O{U_`)^-?0mIMuT#r
+qx6z|nAiB%!uVQLW4NvefjZFj`fOW)#;(VAmiDfH+;D)>7_7kzg2#URBqBAc2T|E<OGA*z1T-9W#Leb(#F-OPntmZZHaap)0>>Lj
+`oWv%NhL)|KF0Dw1g^Jewwha4R~Tuf$i&WW_|Di>m*b@^g5{{xnT<2GsSb){I0(WUy4cGQAYdqz=Rr8b9$<!K_6Q37k@yUPg28`b
+co5XJ_#M&Z>1_)~4yN8{e^(r}_?+3z)q%Pa6!fWi-BXVpDf$OX+QhG4`Wil28LTTx+Pd@Hy^VtlqpOj1eu_j89EC){z^v|s{yk6P
+MM*MB3R1#k9FpS=9!X*5f>q4S^pwPCcqG?b+|!V@b~MwHV&D+7QdHH!(MX9!`k^u$4CELX7>G9|29l;CftfPi-;qF30e<J7UxWTq
+cOn??{0Z(|*_(I5!1G2!)39cf@mNEOv!)msjUb05`4m3M)F6=bmOh#XIgsP2&0)`oW~#KX(@v#}E4(#?FklE2#(CJ=<b?ySW*O1I
+crulU!@vP=a2s8yiy{k)2vdn@#7t0GD2fvm7iE&Mycu*5NkUSDibwu%3sNFv?9bKFW|n$?gagPgwgUgRnGi1E$#1Y3ixH2vis@48
+4kq;1q<9+2vxpc3^xU0_t=Gh|9!5N0sr_`{vS3SPHitd=t}9+-F#5_l(L)%|8KMA7a3GaM-*(J56~}@Q94!INcX8St<Xelu5jX-4
+gF?*44I>H|M<C!(KU4)APa<GYuphpFNcdTE0O}O{KVm0AzWwjG;eN(8Z@S7BKCpdRq?5iPCr)7CP{`G_pV#S+Z3+~d>|USdZ>cUR
+1h5BRs5sVEFxQq7JqUbx3Er3KrY*(^9~>zG<-{D|cE+1Z5@BFC91f_98Br>N2El;_FkebQ5J))mXJvtc|ExIx2l7ii`Ip&A^v|3B
+t@D&d8q}A`J~^^s@myCk4LLRqk4ACEp<spDU^Uq2vHHS9KRbOzaUlwpV?@ZS_EmA7W~!1*A{NfKXqKmeoDesBK={>8wK%+iawP<B
+-3>%Qa0Kcvq5=f|ljC0;$p4V17x<Ik@vZ{2w>ZJy)=*WJBOW*`K|ldxzwfGBnI7ZkXr`ki#iEh0NCe<25<TW<%8D{b+~~o(ZThmp
+WGw2}^?D|LMuq%jX&}E0JX>y;cjNy+1PJ)o*z!MR7=b?d9ahTe9;TY|;w%P*BNh;VFy*eLc-x!lX(&jFGO0u?nlr57F1>2WusPk(
+$e*JJh(*BxBIK95h(r9A=kfnh;)j4IzXP{QPmW`J5{C>ws|ih6aS<k+OyVk0K6~gyJf|D%SKWXGX!D1GDIEG+%n+0V`2QNiUA2na
+PI`sJ>t0Anex*s6l^ym&-#!`X?J4+>7zt5AAZCqRmHIBe+Q_(7)!4;AQfKzD%Q!QARXW_uVS(A+8~fyDhA4zG&1dgRriLL+zU$m*
+TmiTs>9#J4a3_Zn6}W<p0($vLj5Tj-tvL;0>c}7go^1<W5IiSFOhglk;BM9{2(-vTJI0$wGPx^$HFqSxR{LJdFTev6rtxpeLt8Dg
+mZ$*lcqV%D!0Noua(K?`<e>Gn8qGFXPA7KmauQyJ!uda4l#yI&h2?zW$d`x3fHmhxJ!K@Phbs=qTOmUr|K>9FKgBevdfxSNf`LJM
+=%Xl%gv4xkFtcA}Mqg09ul|XS_k{*S<_vw#9X<3ae2wlyW4!em4-NRt{I+t}?p*^{74Ls-9m)xt)fDL|QkFLMJK_d>8JbEn=RRuK
+-EVMBhVo+mVGy3%B9@ZnxuWl?EhS1E$u*K3t2X{X2*hsw1_+mfJ!7<SE9KkWT6)|;RG{%3hSt2Vk!0?EJ(;|7HO@UoQE;H^hLUYB
+{X1|XfEP=u+4)5-5dtjcy-^#Rix&Z0S#@TnCk$8zZa5)I1$qT4A-SmxXy8DQ4EdkJW&VZ}q0ifV{I9j%Fbszg2r~iVX~8;{s0qT!
+udYLDAbo&<<+hfX`EMT#vJA;At$sMDB0e)QLf;+PVa7<2+7ou(!%$*|JD=$Uj}}b3-NBl)apKH22i^V;o8P_pa%OI;ng*Ini_Qn*
+y&q%lY|?XB%(WSay<l;#PX3*m;~*6-->ix6Xcx!)^=J@oCgK+7{RKzE$s*3&1(+1^5B2Xpnc--_2QGM6YGGOB0s}bnBJ+LO2W1Li
+e~MJ`LjxSp`_1zb0~|ouT|33_z_sP%xYNQY6!<Tn&iy}$?IJ5>gp2pcfTYShEjw?;Q)i+{Vx@2xJ)z3-)Yhx(ZVl)L%&d()Y&>;+
+^utZ#Jw<CtnUADr>VzD&K3JY~zukM?_|oPGc_R0gR~CnNtk-eY+?bkR<cH;+yAF5QDZAp+(NkAsGRWMym+XY8*2vGT<kwYdid>(g
+@8B)0*iqj52!Z5Y+P>948=t?c-_nko!$x|~Xr9<wC`YFN)X>>oBN=kzunm`D;Ju40L~rT>0R=STr>=`qCjcz)Fig(2!~h-o%g?j8
+e|;#Uh5#CLQQSmH97M1W{qMs2a}2xj^31s91BaRsD(cUau-u#0bidFcJni7~&XV*6Pu+HENpp4SknrN;XagtnZ*%gxSRX=XIMpf{
+QRDISdJJK(D!-wW!qqYdI}>czpEzc?{cvkgo+MYZ%u}urC)DqFF__kyqQvd=s_!%{i=uMNu8TzHMk2bZ!&=Js?0R;b0}QaG?<sMW
+@Qtlw+B2bIdB&Y1#cJ;_+i`PHeB>Sn%yk<!<XXRW#q(fEnmP#}hpshdS(-JM9R?4gFA0-@4(eUv>fAWVP(@*Ziy^TPh`^Kl{m8wu
+I(UsHD~s@<WH0;hliW}e*ZA<}o>-X?@0`ew8^eR@*S`_w8uD55)7_UY?4LLC$mmJm>J!r3B|MYs$QGqb&kAoGP&6Ihtj$%Vb7kuq
+&le2ePRfp8UR2{!@6Je_U;E89huX>p<rN4(%f%9G#M5o>l^gffx^Yeaz16I1S<d#;#y)a1z?KT*S_brJ3!f2J4Dg}$T(~M*>E$<J
+N(Q`7Sj=dtE0v*10?w4xigWNtvf+{=L9_vMQi#hAWUmE5l}isMgNEQb5Xfu}0z@zX`!7MhEJ@h!T0r6%Q&~D0PE=ST!F~GKCht<-
+)roIRJ;glkJnS;&#x;S)O6jfd(c3N}61QKAml?3Y0ncxo&&#jqX|;&wH!s#ZsOypeD|j1dcvZ*h)RlZ_5;B@Y1iG!Rl1;jhr1d<M
+qIc7mJ7U@1V@$Mg7<sWJez7J4Fl+ZkmowgdBUg?*_QL_h&_GMzyvJijKATYiW{ea+G`mrB3#UT{&K~_x-cWdRt`#?`Ic-&FJk>(y
+`j(WdR%tYOE<5hV%%_03N_DjZdFHFKSOmd7o__=dR~*bzEWd__EA&o2Ox2pImc;-(N!@Ha)&p-;0qracu`6y!wG{#^HTG@QnnIm*
+pE8#D)YHZnn$Up8O)OML?mVme40BU485LiyKa$zB$xu{QKd^L30)gmH0p!S#P1`3t@;mh&UUjt*_iA{PuhTiw#Ysw6uZQ7*vB(31
+&nhJ*KF+RCBRbF_t1(P<Dr4WAC%VACVNh3KM`CaAJquGTaP;j??#*4qTmli`26m*09qJ_x1qkT_xqICX%gtT%5^Gc<a3f}~*^Ki8
+DdV|AZV-BAo=Cu!zZ0j_i&6*YE}|;>5S>z6igJ(0a`*SQ=-*|7#H?M352S35=6nbXrUH_pK*apSvxqm<XACD*Ewt~15dq(`mi%gQ
+$f{a)uUL7Pm#iZLFyc!q$Ua|dJ!f_AZQ`M3OrQzuMA_N12R)=hA#Dr+D%OA!<ib}y>G~LbblIdTgG)n|OZhlb@DOH$Cb#C%CR1$v
+l9v+<kQz`*4RoYu-P4k7U)4F{lXFyj=Nx8lR0oMW@1eH431m|!#udzQG1>3!*j%reD-vQz<Yq-j+A#23tt>=>LuY3K1+#zu1tdSJ
+KuRTtNPMi>d=K;b97sWNMszqH7`v!XHj+QrlS00mS?o*$EVc2m(dd-AY}sg@$)X~^4{}`VHswq~Hk*?fr>}U^AcyoxfQ6puls3Ly
+EQF~$IDCd>ivyaLV6zbq&k1d||9G&1%#9=ENcHE5bE?qC?IBX!QA?5v%(bSkc<!l%6mG(OQBuXQ+4rmjPX^Zq?6+J4*>qjs5Xp@h
+S-Wy>$>yIj;{GozJ4&_0LsYqiq$Tdq!yV{cuL$#XVUf8h+D;<0nH*dil3O1K1cwNC@?Sw#;PBqNkJnUvz7^RmvD{pB&diJgx~N-N
+d7L_MSM~fG`xY^GDEDa`eR6)Y_p)=>TI3U3wOg_zpn!G#yth})y|(2|_(4_Y)M^qp@2Ft@=3uMtRLRu#co#7icYtx=-jU@-bzg1S
+jj^v_5a5~C5wFlVNU>e_wTQ~*+UsJ#wZQ(MN~Ik*1MYEbZqSRB#t#%PD`A1dlP;_3?qzB{4(3W_v5B)XimyV9$UxV?<%U^G_QKr3
+@FoUEheqYjj)+TO$q24zLE_;v%z(`%RSLe2>Awbh$y^tcgTZssLxxT(ex9!@1Li)vTSmZN6t;PYcO1pp#KJtSNI0O?zG9K=vgeoD
+wBrnom!Qn7xR0Z5bHO*qFKVMF;4h_nWL&tufAx)58Lj>;of|#2`_hz%K$E-t!>TuLqA2?_$1VhMEuFvhRRP2&)JFBy-MIwdO3LAS
++uvO1vscjfrE~LTFYaXccqHSxmJorfHqZ4u`LxSK&4dMTpx4bY<WPVLm8*wHnDmo4C<y_$jLs=j5!lQ|K{rL@Y^nn=WiMdHKY^Vm
+A~CWzz91^CE8WuGkn?v313P^|Mcri<7If1{#pXNy9aU#4yKq35?}+@oPui)tfAzK#PlH9x6NLeD9{`mX$geb~9wgp!mwOt?22QuD
+71J6ntgT$-r?5w(4k!=~BA<?uYgk-!uJ3Vv@Cs4Dj3>n34Sv0}p5b!-<5Dre+Dm)y`MTOwd)lB@2?M8Ch}`b3deQpEN`^ZKdzgt`
+a`ZEs0wMrZ_D$Z|P!^*Og94YzzkjI7lZ@bU;`pg38RE>aH&%^?oKdO_^z6bFOu&|Z2utEee6H^99B9^9*?d~`s_qeG7I3pi^_=I-
+^RsxYWd}RRc&1e!tp|kp-H%4lZ7FFdAL+sw+R*q42_QxdC!|H}P_bHTr)5k!TG-77*6eD*L9)}gPaV|vP%S%As0{4F$~VobxLgu(
+T9JJ%VYv)&BGcZYdA-qB!zsVzQQ|;DiF`(z?4^sHs4-Cq;FRI-r<~dGv@=mMaNy6R<_*&Q*PEgUFu>;NEy*iSFHxj&b5`se&n__%
+MR67CsZ0w=!pzF0l@xilt_6jcemA@2L*QKgi|EmMQDdrJAk#KC)%oFu<ies*6fmTGJoxY?<M>B|)fa}&PO8>uouUJgA!U5`cbAOb
+$}ivdoY_5aD^n8Cytd8aT@A~HhBMrftG2ahs{l{%)sXy+(A&|<=M`PuDva5{>QG{m_wHy<cg>}AIZGj7;KT_@%e6kFsSRVN9afTn
+vr0XMutsYJ=k2O=<8BSRc3vdl=KDtr3#5sFT}uvxy_3>S(%^Ckq_OZ0(o92|JD>)!RT=W4<QboVl3<e2Gv(K4B=oFaMZtOXECdAk
+hj5nY{}?C#?n}q%2Pc!v8!~S=a97Y&3g_7xo<TaAnBA&t`SRk{7Fl3!f~D|!e|}@8WZ)7wV%Tmxm%Cka;81IYf#ZSDTP-G6!t9g5
+fIk__yS2oxa#4^iJ+`;-4!3CD`uF;=&gjdQvNzAJen|zg-JbRCcv4yvJ@{PDEl>q`)5MTYmQj)$YH5g^Fu)T%VO1k%TR561&7F@8
+jhaS#2jJ;AG(duDfs3~&fKW4ubj7{KRLJc1Fbg&WJX_EL#!s2!r_Kpz@{b|yLQs*8gRb$yxmPv1#DY&Nu4Dr@{^UKldzh!i*fzSm
+|FPJKBNC>7r5<&y9iA__HRdGDGUpZ2iLM3Q{RjD#qB*AXNJ)8bUPTxLssIlDcKL@TC&8KR<uLmDCs(Wh6{>(3R5ANZxJ|O|&c|2)
+DX0xThjcIDB&8bK*>DE1@OSli<AU+X-pNJgBoyFZveNaW_P1P#A%MBj!xO$D>`S&fekMyQNfVQ2!<ebB1;Q?K7sb!cnR!W&c_M_u
+uj(jBF8L?H*u1m*%2{mJrYH7y0tyc`9E_9&_Wp0!^ImS{*%RJ*s==EFz3+S6asj?1{AxG}aWVL=*dj~K^4(oI`F21>nKo$h*~LSK
+N>hC);|o3qdjk{W-)};C9_4S72=YB;e07fsmD6M~*d;b0b1dq}wRI)>2r|cT%Lh|deL4ND7ZkRV3I*obB_J&y?vG%di&TWU+y3UT
+Zj3xo51S*6;<^Ws(NLVOwJc?(oIoL3*g{%pCPM*4G?irWw*E-4u*liyg5$jaK?Q!~pF?qH<dfvA0(t0esAX8^#xUG1u3LYY;I1kj
+?rEu<u;{hsR7TtjHkD%@LhI$G#;hd~?kf&aO={O(Lz6jPCLy3T?+f$EH(J|#aBd_~mCCVr7_Aok&8_n32mk334ILvCr<*am2IqJ(
+#O!qFg%EivupZnPZFTPZUD6a<ny7#R0>inp$Ax$1fDFKrcy65vgp=r@SGjm1nfpCTpnwY#&1@(UGgF&j?63k6i=5phrouqMdHcr@
+Fa&QW8G>I>Ngzx9N$j2|qL^>Ibl~jAZq38aqZhrr=KzZycVtgdTb%no-PP||n?K@enYjiSQL1GcB^cDE&)*PL^jPoI<bqsa<T3g6
+efCJX#Mf(BPhuQ>nGN9eqe_T~yLUGV&9kPFjKEkx^3*V5-9NpYcX|B1s52D<)LT2d<in%3d9V=cKrjdk7}9X$NPL7?w3`?L$z7>|
+!zt0pR@&H^?>zxQ3zALDID_9An=df1qGNf}W!6jrKUbglV<}ibj=u~Rq1$|SN^MeZ5-U(x{77hzr5F;J;oM~qwZo=kvwfBa_FJdt
+_qpOAc@BFH?>g3dsX{Tb-rng|P-)qIO-W8;i}wD_FTvIpo5QMgjTvASVB%}O`>oHtRg9~74w5@<X%H}{sZ(1|{$NRY`@;$o1dIEe
+Pv&&Dw1T}YF+?^LsLTgi`+8RZ0VmF6;AXtUtL!;AJs}c#HlVoDE$BEJa#m_sQ_(aOFEbuRL-BHWLFgZ~Py}A&F9UH+@awzEsEoyG
+`@^$i-P2;<+e0`pA!zx0iIA?>4QqtKn32@(SNDoh7%&J=KI3G%XID^SQrX98)7&EpKzY`bF}ma7kt1iXos~ID!oi_HDz=KV$K9y+
+;Wf<KrD57+1n{hf_ZjpK_AYdGu~sI`?4+tv8x=8lK_ZaA5bjz5=zZQdeIgx1gu!QosID7J9?5_~X4R;u8d{h`xmn|*S^PzsnRyY&
+Z?6PA`Rh>X+-j^w8vk%2aXIUl(rB;nQad0@D5a=pjjx^9(DU3sx<pNl23{%28Gx!q)Fd8>gWA9JUmdg2Z^a@V6zADJp`}bKI@yI3
+v&{)m1U89rXr^?ISmQ0bj^27)SzV0CwR*-F>tS+ACsjy{ii2|3^LK7lkXpLl0R@817F1&hk^4iSSn%v124wVLE|LsE@#4o^6cvKz
+2NN0u{bLgm`Y)|(A;9m*Hx;UsX0dzZt=u<5@i&o=h>A3hq5HOm?jKqoMcM4UNk)@>HA&q|4haU`toEnBD}26nqliNry%VM_N8k)g
+mI+m!R67RFULrQvG5|GWspML<ruj%nj8d~2fy}MZ2YS92)H~OI6h%g0W>)q=i%hqHNq+h?{@eyR%BR4N#R*cg4k2Zo6AOai=ZH89
+Ly<oQxIe%C#d8RF^4|fC!DFAp)hj{a#K&C@!=aHhZ48k6F_PQCv`IW@I`)1d=C<nDt8PLpPTV0r_lobad&W}4Ro?g5p$?}2-$Ai9
+6=XLLb{^ZQZUzcq&RA)&*2pFMA!Fa-GDYm{LhZ)`>CZkHoR&Z#!Lysd+)P>7c2cqw{`R}e5-2MT29j@Sw7U)y@uRk<4&$c-5d7z&
+pMrFw|86L3R9h_7p<8y@0L3c3xM=YQ2Mml82dX<oJM?zCgv4EWJ^9AObVm*mgMxrQ51mTY+=5LijtskfBt;7gMR2r;X#RT-<9fDR
+l3(aPN1>U?jpEP^clEypeEO0ogPE;sVeobF&Qmd~6@bav86sqc_(QBAG(2B{Y7dGr#Yp@^5LH6*rz4Qm&j%ocz;FC3(TYNLe;j=4
+qCK6uYsfCDrQ3!Ig#FQ8vFUqO-~A6RLsW$99kR?62P*$=-+3M`+T*z<S&`@+W-UvA0NY7Vx<4pcCboU5)2uI9k3M6*TMF3l+bO-m
+o9so=v(I`Tl;*!|AY9@{DK#M@*E$0Pl3ySLWU^cefye&HTxH`(*q_#S$v+<m7JmP=u*{(3zL`9$kIIJIjFv!2`TD>-83-9C6>_5Q
+-N*9cs?^JY7e~S*fpCz$_40-0^fXCSzlyN3EOTaKPCRj0owU`ak*nL1tfXfj`Kp|lCw8i18w2<Y`yjaG0>uj%#vF&kGjOVCd$24T
+0^`q>?s8{=5kCrMfEZw4gFFAD{&FCgiT~Ha^QyM=#uE@v85w$?#9M`JKJwhe#g%J9w<{WLvx1#p{8eR=R%Xpj7r0%v#blk%H68f^
+1qhjfpINgvR5|k8#7;9T($iRuG5g35j)i-zU6bOjC4%QIu_)&6D2p+dBK{}_u&XpghlvFJ7_|hbk)e<uHR(Y_F!ZM*&@Tr9N%F77
+(d6#k`<&g(Zha|9ZNzU6*J0rRQ)B%+_hWDk-JU^x8~2m81gLV0`idXib9O8Fl|rMNC=7u@&aBUhJ-WKAO&2S#svt(g&Ca9GgIEch
+TIef^kWf4yAg|?Qts_N6|A-eZR_biR&!x50gt@gJ`NtSA_~-P*Uk(Jrntv_q+SYZ_8!pGVB=wpOtqIf<pRp_?VkpRA*~g~R#&Pel
+b%8o;0x-*I7+9=tyzEo8zbX~Zf7Y+~MV<_m1QBUeB6gNKAoUfBaA8pvjlj?Q0I?|&62fH6Pv6TYCBY=3ehwu}JmMEG0T*!Le+_C-
+>E3(Fx|x;gcQ-F^)DWX!xRz}i_0V_DyR3h}@l8vntCkp<>j#Wpi4{_gEOu2B#=-cH_XW|Gxmq+R9EC!{d68kgjSvWf$6<K90aPfQ
+K*XVbQXe29msdZ17A*4DWnIA{@Bbb^(*vF=H`{;htw?aymlGyoW-Mt?en09<g9m<aOQx?WCw$DX=Vj2BgZV+G@<Mpz5BuII^3o8-
+LcmZMlwXX^UK$UE!r`!=6a@y1K)_)?n;!9lSF`>D`m5*=(Byv)vdq5wgU{4t2HWb$v8i~}Y$YV$I(Om8p3S*YE=I~?bOL&YJrA~|
+`<f|>QE@*%_)+ExLO{R(|D-0Q$w;7D@XrO<;2_8k9?d9G=pPES{jpw~fG7WZaB|+{=FDJw17%5JDjp3~*y36TcceNmA;7^{U6xHJ
+a>B<<bBu$Yf+&YIh@bs{niv&}_(O=`ikx3{C-jd(^pA%EUi@!{l5o6(zLF%1M#7=F)%s?PmE~<?q^T&yW{~k1Zg`lHr&7WcJiwZt
+{Q}?H`~=kR+q?xN`2QMT@-#V~gop#`^ZgVDbmhcZ3@QnaK_TEjn(0I=3IY2=xBzNM|B(bx!HWL>F{BtVfWn_}t_b~MTp==0=@E&T
+ArF6H?pHF+0QM)O5bVnQzXlx^hDVZLoCH9T-<p3R%@6e{xQqYy!NkoN{}09nDDrzV<j?$sfF}PA047HM#L|C49RdEG0TYA`0samM
+Xd=Mh0|8A0_<P{}=K6{?dC=WkGJNPirT*9l5?`U!0~=pI5&G%dBN9_+i%7dP+{JpOkbHu%7ab2jyI%Ab%ALr+z```ye)RK;pA3Zg
+Yrbh0mddw&IY@x;6Bb|RK=cd!4T=0NejAx<^)k~iyvwMHooU^kD#y!2@N6HBn3BZK9%*0kUT;3TZ4?B{`6f-8o!V>iGU9#7@oEZw
+)?bRkW_uz8&&NN6OUnYc?Jt%;QD>p5{!{LctJ7D@r#0GJ&=PRbAED`N3R^vF`x@jIIQ_?c_HdKhsINgYzk~SkrR4X^BpG6K_)B##
+pE?Q^A%WFl#PlDj17PPU%zYyXRld#czEf&z%EA+Q9d@l6wiAtp^1ddv+IsK_l*Q|9h|fyqTiq^MOqlnF7H1@n+R`MR80YN{6Y%37
+1aft?$yRcdR)VvpmGBQn9D<m%9gEVlIDogs@$Cj0f0Df8Za?;LkbyXg-}TnR_gbu-bvxd;!}+9$R)4!|dsdiHIEl{+r5hp-mLys!
+%JARh(0)Hk?E^I!j@RYH#lg1iW^VkH#x%2@<QyuEXWK<L%SOBrJPrhmvkWLa8hj@j5_ohnG{*8SfaldP5Y(OiXW=U6NJ$4<Knmod
+?36Kl<Ex+9s(kypiJ9lKFRQV<rxvsx-j&j|EYMu8t$@t`GUyjIZ~e|F6|Emj66Y`TAgAKV*L4^X%VhXbX34;WS(~Mt2Avl;K!r=z
+cWMk|xIuYljTiQKPstXe@`$mfZ_7N02QP?#7FpS&%*i~OJ#$mlA@R;sVq0N&-E2@qULO*K*Flg?`%j|(vwY7P*wbwphYq);Q~AcP
+%8zRBEWsB#i>LSL@I!_Dd>Mp#Nswym=k1z&fnr`MHU8p7qu$*qB|Zhhq?DuMMn2teR>kq3XgiwTgl^*z9~94K@&!j>jOAMu={&FC
+vMa%$o92(<xr|jx=buunDLkv6x_wYqhs--We*^IcH}sT1d~zVLKZ2dWi~LpCph=C^9SuEwqI}|Nku3k|m&*NCyMgdZ6TTtZ+lI`$
+-HvNwWj_jo^~Y(My8MXJKkVtW>iaPHV7L>3XP}+uRPEnAUTBUF;fI4!4?IM~bk%?!lV{M*l+N3<TeL_Vj~Da0KNPKIS<`rK$!q;+
+@&{eM=i2c)I>dxe4Ri+@N8nvbO&r802NEtA%>DI%hPlqwRk|^@Q{|q-M;R>7_*r{nEDyi3|F*5v{$2o$cjwFPKMcs}EDNqYsU68r
+oPTDgnD#au+9&TANaGDnEIJQH*;&7^zhW-LYg(2snpS9ba5R>{3uDy9z2X5e)5Z)QFB)|U_KD<b5P4LX)91bJjuM)8=yb^1RT|54
+K7JeL5ctWqb`pHQ1tJLQ75q1#KHR*Z5s{#B>hvzQjRF5V?EU(-VGo(VnRL4KxhH|f8@UdFsn*)x>eH8M>zWGjtXqTV(8jE_3(7H{
+L+5pToC&R(s$D&95zOE1_u_hqDze-vM}kj_o3!F<PZQ>gVR=LV_oUMnmLd2_PiCV&JIn3(!{!CCqaorr-qFh-Ju06OCUhJ>kN*dI
+1PQi(9XxtH2D`SNa?=ZcT?*6+m~DO=^io*M(>ABZpm;Nc&b!~*l?_AvMhjW%y64EFdHy7sKK>D7qF2Fwqrl(Vchr7GO);fnYYmex
+8zft-mDVh+9>9Tlw4l9k+S4=QWWWy(TOKx7&fAs77fHSE?Rp|r=)6P89R|ii{K*wLLn?{S2r>!I=gE&(g7k*J4hHTMM|Ac^<slSd
+i&ld84`|`0cC>%+bI;JH$Bl9Papn%h4$D>d0>rMjg_-fMkPsS@Xu4$DE{_q<ZyP?XIcA_8HP_jL$TL;^Qa9ZTp#zIc`5r-JYezpA
+Y+X&`y=gM8R}ZYEAi+B($p)B7QgOUEwKNk8!t+z-z*sbd&j=*w#}}MJf5;L6P5v?*gC~45e3t4vvU&Lq>lFSB$m8fkunNkeV@hz{
+y|3{+OMMH>dQxPwyQbvirG3IYYj$RV!msu0jrtZ>CBtj;Jf;gBDBnLxzr^O9JFOa|+P;AOp+t`7hz?90d$`Kd8p2o4-wsQKzLc2#
+&OTsjZh`h3c?g8Z3=2==pZ0lJ;D1c(fv|%5C;!c;2sm7nvuIV;Wv8GyTg=3GW{6@fy56uW73br$E@-(q&%YnpMLxE5Bb#+i*Knm8
+&zf-$1|kS|?JqR0Z;<6pzyym}?2ir{ynBqG#*;kbhc|mE4%|HwA%f-&XYM^#-(wpujpSYFQVhv5!h;0kRjd$`2n-b_@$K#xB1Zp_
+cPq|B@&gnI1^<8T-FbXWSN{j_JNunGb7#*?w#lB!zKMj8h-eZbg4jhYA&8yYqEw5NP^#1#J5@!W)>E}c6{S_B9*S0LsgkxzwQ6b6
+@@pQM$+>5yuU~(^=TV7#-v8y8BwlmAIp^Fn_k1qu<k3p?2$1G9j!rV&C|y*cP%5gL2VS^6wtLW>UW?BzpR6_5Cy$S>MND1t#=enL
+rk%|+*{_XcshPHUr(ca;cj<z=y(lXB>_7DJoW!uEhg9~w0?l)t*Y7Os(l629-q#!4E-zQ;+WPYL0ps^CJGM=Ab9YRB&kVHj?$wvM
+-by!C?ie_Xti1YiMvk1EN31l;FRNE+%=D!F8OyiqQQP0;fjy=fiwmxDDT{vEvBA^6ovAK2<)@yV=HKN#b5W4}uYTJ7<YRemmtMMZ
+zbwPvi@}{k^M@L)_l%M^uum!tY__K!?7gkfYq+XkJ$7pTvX}sOy~4iC&@G8di&lsobrRApQ6j3&U`tX;h{vo;$s4J#V13k%mW=iN
+#B7~bwCh^#0Y2LP$NNpk)rza5evc7N>=xRxpZzlEaGPIKed1b;ON;JtEZ6?AjOz5e3wA7SaX!oIRWD;zTbItMgWp?!rL53HS@k?V
+ru2UK&_T2O+i)WLKK=8<I%cRl>(q`L>YAAqIUa`U5kZ#jV<KWsd`-kDM201|;!!4#+QrYm-y8Jw+@n3x2JL4r=sCw{ZbwU#_in!a
+YX9hKYh%n+eNy!Hq2E5<cDL|QVb^h)_8s);|5({>Qd;n9Tf~YuNmZTY<*h3=&m6ki!&7PhK;L^d|H{g8BV%!_DwYhN{i=*L%Nz|a
+yyC9XDXN2#eAOy)a#0FSCkxIDp-vvP=aNfSUyP9Gd`8dsF7!-2`(NyXbN36+=WOn~|CJ?!Hs%|u{;H=oQQf}tMxUc!ZMD5-wC|UF
+T5-vGENkM+N#Rm?)zj3OcYi<Z_Wg>6v2kKYKYy;c(Y$e^1V-YhgI6@+F<}b1topR6&5xH8x9eJU3UWqK{CUa+>f}-L&}F_;kg+Jc
+VEyuq@dJ{%sya#c$oErSE&pKHGI7Ak(N&T1%*ClW{DXs2BG>il+9Og_)p+KaaiK@YEb%qzl#VIo7hBlt4KD>+3>rrl_KzrgL1{5+
+s(ZeB8&1nBi8IG~l~P6?BxI#B@`F6N82KlUjV-Eqj-vV4tPP9ry>dzsVE=S)QTM}rf@WRZu(R}+u0HAZ8wOquos~FLHF4hU=hZ=0
+RaI9Fw|pCM+R{^+A(D#iMKEaf$YJrH)>E=_$0}meQ(wMp5EBi|_CeyxjDzYPXDhSYh+#r35>^9B<MG*B%HB<!kka+|n1u&_h*sD?
+j%{{-!h@C~_34dYtew@u;Kn{|eOs$BP39s3hIS1U@%C%rfDd`OoGaSiTvy$Z?_O8t^(?EeBBHVq+a`?gVnoE45SXWy39eLFmO3tk
+?x``huXF3=H74Y{K5uER97tA5sz#0j^)IaX_2)f1Q&+@g_vIB;m#P<=%)fmnW=^hOoRt;ZXNck{yC&}bb?@jzWA#w+^7PL2KIk8&
+CKel`6W+;nmy*AFW4cCI3M#Sib|TzdRCDy3bS1Lh_utvHDZLuLl&H1$>%GO#bRBhl{J%Dxmj2ky!#)bk>^p4E-U4wB<7QwT>&V$-
+!k=w4q<6C*BBE~|KWE;c6e~yc^qR$m^^Af#=@rQf_dQe$ori+{sVN?O*WrBdZ!H(EYu<TR_b|teMxB;jh_6^0J7c!3{?ZH&dzR-{
+y5BO#wpp5_R1goPSo3jwH!dnB$V|k$UN$z$Xb@;%iQytWE5XVO>LlKi6V5D3<mA*?(+9>avFuVFJR84ja3gQWtspnOPkdFfKymoX
+h)um>O!iCJjD&peW}CYPb0TSVL{@px+9avoY#>9HCb_x!dKp#Z<%(xOW%wict39>C*gix|*I+r;{{25GztQuj6@|%;r?@gq>4%pV
+&UoW?-y6#d8d@FUoySKkVORHvv#{jp<F=bS2gv10B^iT~p_B8xQjoHw)bdn%4$o4V(zvat2Cq*RU6}Gw_D>tf<|g<Xt5Z9dm%ih-
+KI6uw@$KsS>K&P{`-0woJ~!5j7X)^$>Jn*`iKK!UlpszdlM6!o7>S(D({akz!Szke74_wz@RLiQZr?c6OV3pg03~H9_dX~a)hQ+1
+ThBQ@iaT1G-z3ysBaH8C6=CKij4<E8AZLUreheKa&A13%!f;Y^txWoKMxV-fK2v4Pnxp6Zcg`7=-=aa7k05=mXKIAis1}C4GC^*F
+b;!d>M&kS#u5)Z3>Z11Wlom9N4)8Q;9HEX67or`SB}4>xnzVxEh{|e`Q{w<J-Z<c47EhX+V<W9@!mP(ijch*dl@X8%8QE+il0zL>
+7ZEDh`FPR{OEmGEb3C7?o>w`i_C2g7>L<9$c0`#xY3h0WyYuPrE!D%QN2*yWb`jErWky|KQMv4VnZ!kmA4;O`;$)&f%kjgT1H@F~
+vKd7JxH16%000000002^FB|%GeJ(k?B3CKgmt|WQ9FZOw=qEfvGi3XMl0D1Abb{8rL9q>4sYGzgN%Y%WXRI*_UN&_}TG$-H4fY-#
+KARs!ep|l-y=*-3^@aJlO5$g<_B9aSo+c-5-Y35ccTYYF>-P^SQnx&!W#xkA;~RL{`rWsp6@qttx6O9=Zu_3X5b%}pb1M={^@4rf
+;+%7ClKO&|Mc!RIp4F2rz7ahZiHWByFwbxC2qZr-SoMyaCH^@#ko?R^ry%|bcVItimm*Uhq&Izi>IC7LiR}%~Wp}EG{?bP<OeC+J
+QuNt{Wud}uIog(e_CyrfZA|M;CEq4kHRQ_-YX@+XrQ`vgf~@o;D_IxpokcuZt}O?7lfTJeCW}fc#i{ha(b}S~)icbuj?9k~yzkdv
+8*wvbYsGW9YO?jr**%}X$$s5fOE&J9?YpecsBA4cdUQ$13*0bEO;*Ld9&4U%<4b;=bbDC&ay?lW4VxEvlmCl$G7EWUzlkBgk}}A(
+_#4d}SiEstd0M~Ck>niDYz?~n^1jj9(L+7SzBU&9eC1hwW{H7ptoY)L)(~H2CfjahOy>p{1_(xjeK{YkGm)dtvQm$1U$QQSNy1EI
+DI`l}<UcD#D2>Oa{j4Fm^L9>m-`0yf49whIu(0gLp>8YQ_f!xavPo9aAt?Xs6koD8%b3R7wtMvsB-<A3c>het*(Nf7;L^r#QW?QC
+mX}}HlOw<DrIC6qSz1;%!AeLbm>E$gf2;bF-~8;r6d$p>n7o)^e*AV$i<FXWt=M3)BWK@azSwhfrmq`$!t=!I`L~wL4N{Q>)v9cj
+DfUGJ+35!xgpXdOA_tw)(is6(^8Yd_+DAbyLA+IhlcdPWd5l(NuiH~{hz;qLKwg3}U;Gkq^)u^{v15&7$8DKwJGS=tQyWxdkF901
+Ru<~wI6==XyKE>fk0gIl!0zQO4dLWZTdC1_vg8GgTE!{IpUhDw3Q-!5535}}@4G7rX(8JMp%dHoU2QMEb8q(C2qN{F={U5B*TJqO
+@%6~n=a1d{Z1dmPFpF&Ktd9?E{ZxpWXnJ<u;p{)Up6Kfzn)^y5B4QK^rJkiMMfcPgmd0<5TUC;KrgMg1fpIZuT;ndcjwkNPRuRKY
+w}4rD&b=@uJYG%o?o&PYXo}_gWICd4(czv+lYBiD#P^<U(Ky9JN|uE!-HjJ4IZS$qV9P~{pqv`x`ybxlva&7nVC;Fp;*{I+R{7-}
+-A*oRMV7?m!NCoUQ#N($L<UkczA;cW%4mrvmzkDsvlgj61UXu5_bEjh!L}Wz(g-&}c!}VEJ0lYzo~@=h_0G~?Zr^XGyLvs0Be&mP
+Gsm}>@2@_UWg)sJr!;GhP4nAUsfD~W(z9QTY|HaxLCw^MGBKQBQgQca$O;dbCb6to(D_O#w-1$3bDWKc_vv?~SX5Tfgd8Md4|V+f
+PPpn{9~E=Nx?|U`jne)4hIERO5bMza(>nS21ZxEup1YG{S*2i`jfoQ(c;SY>k*D(5#F%Gltnsg3EcRc&#M@ovuO*tTT~521*T1??
++Kk*;ms`yPMmIK_y*OfEn6ONCEK|e@hKANxvRFnqdStR<;fF;`<=4VIHVh{<*4<yyzh!gUo{%+?kQ;6HPW9cGaA^9*?kaK%HAtG>
+aVG07R+7PMqYmXi-9#%A)WD0=(zMhhlByO7U&GK}<CESREbm}KSM|7;_U~;fNaYOY7@y(8KWQ{TFDKTP4@^UbjpR86Ltd9mT5f0%
+q8CmX(V5{oY7z<8&}D$(q82f|=znx{hil5`;<e<}#a{o@c^_V0aioI>kt@z@C^>qfjiK^!YvlHOk<8*IT#GPDKX)}%C+;e`PB47b
+BGd1<#czC5Ixi<su$R%Z$ULK9O2zm_W^((?w&U8EIIT!{hHy(N$8y3bE=Hu`6;z$@3e-t0CVs8;{p?dy+eVrN`}U&3o|_^LJd+uu
+BeyihpDIqZ(&Iw+AXY4;vT~#{Iel<h?v$~Fd8Zb+H*CgFD+Z*8yYqrD*SBYS9-h;usm+ZeyZ4{{ll^t{xDaEk4DF*6KAqBYoa1y*
+C$-2l<+c&6;se}xh2ZZ!Vaw!R8L@sQwIBnwU7S@%hrTiv&UxEI>>QPXoQzsc^J9mEAa|WgA)Gm8v`dcix9B*z;1d^{MdO^t=A8D3
+q2kGNZAgf_Ud76&X`xB5mz&n9S+9~ihxW-3jZp^-u4nk89HeygmY2RV>yd7DDyM(XF({KdAkM<dB+dbCYUc>Zhig$}JJwBR&SmGz
+B#3qd!XMYYt~y_gk^mBN{NS&^Dii<!0000000000000000090IQ?&zb2CJN!S6neh%AC&Symx7Qnu2cJa(=u!ousxcsX#&9*z#3V
+cj}g?PkEWJA(*-uMi`}zd#4_!txZ>_9BArvx6-LwBV;eqUCm@i7Oqj#jrW%H4WZj?YdDT-x-o)|v4}EJFJUDpjGC(G)R3K#&spd$
+d2hkI>)x^SFtJ0GmmN+G0*v3ikzq=ztzz>)`t+AF+(7*jv68L}6h@6z5PmJBuhE+t;+drrC-PmI@>It)ZFcv3a~0LNeoj(9jw*`S
+1$ra(GPzMsm4(w;Ae2eX_4E1p@6T@^Dx><SeEsMDkanaqOqQL^)y4BvO-zinMe3+FA8U+=`rddcy|Q5$)Jd)J^|6EN+2t|x40Ces
+?M12)EY)-8n!B$kp=XElIYCXe^wJ|%Mz3RJDyNt&1fbL&6IRT<JAYsk4b_~xvYX=MP+zKbH~W^Ju~G%F;xiQ;r^I+!WQ^0I6uDcq
+n05Ln-3#em>GY$0UAFCf<4um5D(e5{)-hE<t!0ujLu4$q)bQe*E}s=Bi`wkd><<?d<OR}~sAGEHUGsdFjryCv8Z4Fg@YM4N0+nVN
+J*60&ClwqNs@3{-*SFhL%&Mq~!?e(MPPxLuQZK&ZEtM+i>?A$CA;!3Rwgt+hRy%X=L3^&Zg<ehUv?RT>I8Y)N_U?(Y07gWQ6ugTg
+$}+sMPZ++>@cIkW%=Gn6<8RiS?-wYihK`@Rc{vXh8maU1Pox+<o-nt+iCWq&L`M$*$GaaLlk7=NJIuIx2IrbkG04t&@=f|=c20zu
+qX&S@HH9ewI%?WslD$;UnSBZd**Q-><;nD5vzne@n7P@pJ_aRSJywm}d2b9)-Kq<&_VzQV<W8%OW`P#1(kY>jSGagaA9hvif<aMQ
+Rwi+}V6o~rg>$r{+|{ETF~`&eu_lGoMaUMfa24%{Cw|shW~Ic{Z69((JAz;x>w2pLIes9#T0xE<`~|pL0RR91000000000000000
+0000000000`2RVbIMLNv9S=Xfi`GUSE`pLy%A9|Ik8=}Z4QjQIVlKMqR7Tt=(?!P?jC9fHsdH|V;aJcUX4XG{2y>3%W6rhA;hoE8
+4X<%-REtm)Prmt^66?E2$r{cKlsI?4!C&qo{{%Bi9Wb}|6qVAs`Gxg92IrEHsAaD5ln`w2<Qx0p0JV#SXph-i&N+&Wb+sCm;7zOp
+-ssg#>*CKptgFSv5p@+tin_{uL$KP#I&@~7-o-ef#QRlO{gi7|xTupf4;Rx8Bg1G?R}Hptt`e1e)GiW0u@tGhV)as2;n6&z9f4$K
+U1p5SkvtB9rK#jka{Tbt0O3!bY=JTX;lP2n0000000000000000000000000000000000000000{*UI%TsE(8*{Z<%RaYfyTt=Pf
+5i$*=2^yEpa^#`_DM5)D2L5*z*Xt8ZJ0QTho?tNTfN<bIjvxF57&rg`000000000000000000000000000000000000000000000
+0RB1z#ll~K08jt`00000000000000000000000000000000000000000000000000005|K{s+bu{=E""")),
     ),
     (
         decoded(57, """
-c-pJ~KR-agdF8Z}*SqUVrt->Mn3?{sOYn@CY4Q`D=z}Wxx=cRhmT6i`e=X@(cN3U?e$M&Uv~%XNOLS`Q1-M4*y?P!KB0J-L=QExy
-uXmKZn^AYx$L#J|$Mer`8)v`RpS~?*>27YNo0BrFE}vaznNj-p+us<`Cm(EPmTqEl;uGa!Wo2OGdCXw>dZVf_&+>VTyK-7%TPlk6
-#WQUij(nCbS&}|8V13=j6`oo~Y0KU`c+hNO%_`2!&cwvXfB;H!j0O1Q<{SA*?^d(@ueZN$*HbBDhm^Z34EC@%6&Ptrd57wXiZXLB
-Ffm{UZJEzLrY8oQX)}sde)P!S?H$N@Aau4$qmrr+CkG=l10w?gFuyHHH&5S4w@-h{v%@jw%6z=cEQEC-f#nTya)msytQ<^C3}gXT
-4rT_5006~Ub#("""),
+c-pJ~KR<-Seff-(_xsC=rgF-hnVZSb!hc21Hu-^3_*s>FT_&G$%Q&s2|CV*DIta}^KIe2}+&Od6H9C!t0(^t@UOkTqk)3hB^BK>U
+*E>qy&8R!;V|MqP<N4>ejk90uPu~`@bT_xs%}JS7m(Q-V%qac)?Qe|elMgmCOE)n&@riP=vNAC8JZ7+by;0SeXZgIvT{*3>EfvN3
+;+eJ$M?OoJEJ>dku)c2N3QsMgv}JD|JZLttW)){<XJTSxKmesV#sYkD^NswZcdOa{*V|vW>#3BnL(1J1276eX3XHU*yhC+GMVUDm
+m>95ww#;WA(-VWuv>C-JKYHZv_73Dc5IS3>QAt&ZlY^0&fsug#nBSJ9o2PH2+owO}+2I&-Wj<bJ7Q(ua!14w;xk4UURt_d62C@Jv
+2Qvdj007fSban"""),
         decoded(57, """
-c-qB!WmsHUx^)R|Rk%}Fa0~A4?ry=YaDoL14#C~sg9dj3BtUQp5<EcA1d^b^Zud;zxjoj?)BQcqw|-UqSnFA@?EUV2&e>=PUTW$h
-!)vqO`3OsiCo<6Bq{S>S{b1H2_)X+YQAI0^Iz`MWOHEgMudNVDpI^BVC)xavnk}%lK5)J39NZ7!%ec&?B&-6EbR;>X-cVf}OIc#E
-SUw4Ka4buGLWuG78V^S)fmiUni$#&om`;y)A(pWhspwjC5=QSc?;R|jIu#jJ%E9<V-wzdY$h`|5c-93$`0?0{V!w)vTkpJDEZQRX
-r3aZ`bj+>&^9J=b5sE3Qh`N~|L1`LKfNi0;YmnF!9wqbOoP#vt8$4<=Urlo(-_6QeSb5G7L#JHzkcrCDK66C!*2AWz<KtGe##hz0
-64VPhXc!yKu)e|vF&H2?h(3WOYNIyL__{v#7_lh(soNHd<fv3@wYLIWR!6sOpY(dp+9V#kn$7Du=Q9}*hn{f2EW`tvz;4zTbi#1j
-P;p}VQ4}ABqbp(U`AlWy6T$|1$hxlv8`9nV&@}-Dmu+J3fny9Lr<HdCo1>jjeQ9c0@v`4vEtrxLVBX$mW_7x`_(qszxnhpYxU8rg
-<cJtGKDd4OEde6W%%;2iHD4>vT>aAE2gO{TI%YV?xh+Vw1~PrSQMp-oHQlckbOYGz0{hl<4>q-T&*&9uzId!ITl798R;lO^4gYAE
-22=yr$?aa;INV{TbiHK%0s68HeaKky4pI-sqvZHr(6=d`E0&^uv9;J?eid13)t`mV>l`PNdqujKtxn^OOB3>rC$g7S0Z+0%iA8YF
-mMvYZkT)Syf5W^G#V$Ct;KZCGaX3=mFV|9UDdJ7pM=Tb4po9A$V(L;*B$;No3oes8T#97`UUoLZ-h!hI<X9xqU~djODcFEOf;KKW
-8pIz8+7pprTL}AA3QFQmDkg{Bqit*-EDZvObdo+=(D7iq<@(SkF!eevAze%4nCpq&+QOnP7aty`PCAf_DFF~O(vkg9OZYeG1X7#e
-xzCrmn{PZy^>fBb8S>s#%QmJA?#vtbKjlB5LGT+y8D`L5<S68tP6UWkQr_M-BuuRVPF>^-C=>BJG>^4~Fq3(CPOz|O!h3BRvr19u
-!R%+n8u(Tu$9n-J-_@G+?9w4i7=*->E)PKk^?KUj!KWh|E>Lm6!=)$+#?<wFb3z41Y<5sk<?#XXyWn9iev&t9Ve@44JmTd)`i{Lz
-1N90|Z5fD$Db4#i%*}@%2)%<&8(iz#O67|mG(3ZeOD=E6(+b}5FCH{3)lSuP?kMOa`$dv3rSCOX<zAk)4%V=o(0<tnIt>y_$O!T}
-6*oUMJb`RZN2w8}E?v89&+eQzhSeqYVN;i<90AJDC3q`qAE=$~q!QZer^g<<9({`1kV7e<7l(<l=dd@4U!_M~)w2&Zh-Va(?t9KS
-mL?`R!lB&OVu@eMUIL0Y26^}eN8yG0W1q*xxN{tD#oBfT&2IPT)nE?=LWBvM(87>?LfD>qL&*s{WpKE{e8?GWaEaPrj44x}>Ztjw
-<hi_$e}y7gKaz;P@c0t#Hni}{mfq?T(zj9IJ(r-Hcsd(mGo{wBS>s}6Cl4Nc+@H8dW7>PxvO7I4A+t~GsPc-EgR9ojZtnQG(a45<
-rT=zR8jO~(KrAR|3jL)LiuxhByP8=ow0&`^hJVK~M?IL(1)nx%Dv9kPhvqS5l-}4hMOU-hzJH>o5s~ppziMPAWnanW#)H`932b}{
-FHwDNg&iU{Ee?S|pz2K-679kseEYYSP3)C1_(rn*)<TA(FOT~Y9}AQ&3W&q#Z(SZ^@SX5KJoG(G)vp$|Z|+|fC_w6o3S&3C8|+jH
-V8KfXjYI_UMO;J9UZWpqpB>$G>v06tRV&Hw-sn^Di65$68M7nzZ9L3DApKB3hD}$OF)`%k#F3Le_l8>-IL4}a(FBhcRSJm&VbIdb
-rojJ0+wtBb=nWCdgMMldj@?|`z)Bwk=5i7wXE`F=y|fv5S)zm6ATD-7+K@SB3(O6BNE(9PNgai?O0f5W8)U*3GljQz+z8uOwo;?j
-N@rHS9o35k6=bwUnl-qVH}pfq7E!j&#6e~cSBa7ATES;`_NOCceU?i$GX?%aete$aId|$QY=kI8GZqBJa?$p@WA}pkHi8~#)O-@1
-08v{T8#bq+KH|e0rG=~Bmtj`}VqE3QEBLe{u^pmK7@-XrQ_XNfei&acp#V`v+tP5wh@Kd%&xJ3P2D{&fVMKf5q#Q5vxU%43+dQ)^
-$R>C{C6a@dUTDUt1boaM>}cb+y&2}sa_(|Ftf!3;>BJN{rIxU<A=WoWpV1EplL~W8h=fL+MJ2KaF+ji9Uv6G)LC#`0w?pl_yIxq=
-#V+sb2_C08Pigu%pL-8{8lO7xEU0JOs5uT+(8tv+$jEL$QuGiwG4im;poM3lAzBbqK#`FF;N<lbo@%;*3Bk?IQw?q5)cnEM8t2AL
-{^744BS_H*mCwVkJ`NBF9SP~#jBj1Yu6%0@F(7;dzyyOq03ZNR4GP3FYPyF?jQ1c&%|2JxZ8_k)k=O4T<D#cbO0r&y<js{}^BI_M
->f2BiCo=S}#<u)u-i;xKhm8(K1c01I3#;JggKGPN((Q-btA1f*aKWZhKAR&7e+nT~k#}`eEoEhoBiq^@T;yLVW2(;#+i}S?Yx{^0
-kpa*^2<|kdC{_J#O|p$D^noLYvg2fLn;jimQQdE9JrG*RT^=b`tnoYJ+5u>3#&R@J^7;6r?FMpZ6~E9MW07N`w01SLShq7AuzC1s
-y^Ss|%X}b8AdKvZMFhc?t}6}-Cf^&Kd!uixK6<S$mWr8;?6S1p#E62m)-5QhrO%1`wbZz8w=|Zx$;x?g`>8qdlo*>ZwJej0<T(=9
-K&*F_7t;HEH0X^ss<EiiR7{`(n7?*&B7PlwE1a&4{g&lym$5+uo1pff%KD{%jDmrKb0Gi}NS@B}<;n$r+C<g)K!t~#ind(0Rfz}%
-D@%vfu0pOoLd)9yr53}`yNZ_l*lWD<@Nv>l*7$|hY}Gn-OAd9;@KT;Jtm$}on+0(zPY}-yZvxa1r-`leY5CEv1x_<L%Qv5nM1oK0
-V(8tMA*L;Wfqv8c&y9N(6QIpoQ-Y>cETOE8ciNd3mwxN?-f5zF19hDd)`Qf*8RWsZgnrxXVK1IpIJX)yx-=bZsPx0vYXok+r)M#V
--V!G=!j2+Z;kI*y$&`B0uU<2L?PW4u_xiHt511z+ytB6r?tM||29v<6T1nu|hn5DN5iI?HL{!c{dfDA1aI{s;6|NapqgLS(YwO?g
-#=Qq)09W5^195BqQ(=d~dYkyFIztLA&BupZ@$a?`@2=7DqHYKiyoI!Hd?g+EHiwJWKAdEQVaFeI@N_JloW<ug>VWd^*ZCj)7~*-@
-ckq#u-&D=AJ<zmXLnRPVW*kb$aC>-(9@}LnPiP{M+h$sx--}M6>)Tqg%38Xfy(dozkoM0g`NVNO?C27N4$h+Jpt^zDuA1`i6N+yY
->5<Z0?gv@-Fu!*iID^kzn0%X69*va$N{U69%y9j{$diEHa8P*DGE|N$8MVECM@!CGtlfTZn>E|f;A<nP&?(Z?tLs8ERt6;`o@AR%
-TEr{dICYdrX4T%NM5Ln~dnEl-3mIQ@Qs7okM%dN>BH{a(ch-DqBE#gB!IxBCxIY~fDjh9Ldh!7q=w(V1uS@5?9boi&uDv63P^?F-
-ukJ}Ybv|lXRl?S7&WEanH!&vF6i+n1NCZqKy4A?(@b;Mdi9vW2!|0Cmn%P+Ts0<&AYgx(X&>g}<E_gHECSjQ`Ml?d*G(*jIXag6}
-Y-A0&X`yQQU+)mvG*g8`uPCMAWHEwd%kHk@5htip0wWkSPm77!ODPP;?6j|I1m@Fuq>?MwSp~SaE7H&JrCX@SQc(Bm?}EQ|^!Nu5
-4bWwwm>ALHBDwSKvK*XL$0j~DRe^BI=NGgRAELQYoMx3&YhVJ0Qti2%=tpDQ_2$3TOqecn+7vxZ-sE#_HV<~c_It~Y8~)*9v77w)
-!V>iJTN*(~jFH<%WMyfyS$L>4y-Q3L$XMpH_viW^^}#kYq0W{}(M4Q=7E2X{QP;Ezu=@9>q#o3UWOc%lwC#+l6kybW=>2f18%ch>
-uJgSN77Be%nS}bnGj$0|G)zjP*Y9zx3-j}<5!chgi}S7C3ArTAMN1|63eO<c&99c~;y9XB55H{j;H9_A0JY8lI=h#JDec?@OO%Td
-Mbjr6R8@36&`G!!971<`#Z_uWDU&TVtUs_)WS-?9gGUK;TU^d;@a7J*Orr#Zp9bfz1oP-`z(<Z<n1SO|&H25rwY8qU7x5dz5jJ@#
-qQIh3kXv%?Cq(g%LGe5CzLTruYes_GU~rS~5m&q3n&<#$(%zyqImB>pDgQPwNK@;>rimDPT1yfMcFNK>a;H=k4hbXu16BLp*hmr(
-$%|~=Sd+Zr{Aa{3$Y}R6oY({0<FlKH2aHb%ZFAU)-UsC#tPz#8PP72`7S3r$<MQo{*h#pCn$tP5m)nf<8@gX}az_eAcQn1MtIl0a
-@G?jnC$ltI9`G8)l$l(hMSViTB0GVT6K|YcvFGzzW<N`ZtbXgn0eI~g*8?Wt!YI7#tLtUx@LGi5Z0v+2X2hJTqV}7Sxm}}CvSQY9
-=a&(qo0+NW;9t*|Mbbp|pCTMAsz6$c7^*h<FG7HM6f3!hv$8f@wRq3CCS(i|sS(i;{yLq0!Ej9R+2^!pb%z#BQk5Ld7;O|UX%*l%
--Y6coEcU&N3z3t%1Hoc-eOA1z=-2?HUoroJE*$|b#KIHZ*SK@U=JkfTQB=!udrItrqFTu9dDf2G2@v<YGE^c_;gxH8GY};bDgx-&
-3ftGnqDmR}okWS`MX^_zo&D1<KJAS^QWhF-e*TO<Zp-mtft|)U)0r@1pBtH96NZn8fcPs5en$HkYbh3<1H?8J`_L#Dj6c;|gh@jp
-Z~8{-@W)n9RdTM>MfwE4oGN$2vhDlq$AU<>Kt$mG3IxD+m8PS2%n^NRM}&318uIf96#Jee5p^wyj9c(vW;*uZv?zs79SN}an73iO
-db4jrWwCKl!Qj7ISOG3hq%I^}HRwNv)J(^R4y@y`aqbip80{PEjIT;$pLDU934UCS7-2q$<9J@PDls{|YR%7xh6O<Q*+Myco(i81
-AF#|#Er^1<F1NbzdZM7-WPGw#UJcFNkK~7u)WuWLV=*Q>Y0b9?=KEk*lkc<cwdev!P^6zq7=p>8&t+^MD6Zg>#I0FUI8d8!mRhLx
-ws2ZQoZR`l*6H(}n*rqZBlDZMB!h?}OSe*(fjPO3W<M_vDH<Bkj)DGcX)S??Uf=KIla-s4O4R`Z8iY>M+sxOneeye7jYz7B9FtKk
-SKW+&AqJ>6HvSotbN`#ZPi&z+M2sL^Y2S4MT*f&woZVgW`E(3Cn2A0A7vbXN9y2}icXvW7xdfc{5#D4XUa^_(?8!ytL^D(zs!WQ2
-GWZ+x45&l=0)c#50+X;z(RJ%$JZ%m@m_Ns$XMS2U5SfXWu~hg~%oB;o5vM!_cgOGbMVe_EVkbXXsraX$u^qX^`KI?AMY9SwByY#6
-3>=S``-Lu%O9!+LR&I$ud7(g-)1Erl`1kS}Hl3tNczr5UtmKi)F|W!S9AtfDt$xcsDA82r0Hz?5nqBffWR5+L1gi02v6XD*s<{ZJ
-TQ>qJ-rf*>t5;&wQj!MUU+Stx-pMHN27oQ(Io`SF&c&#|{amwgN8+8*=Rj0-aDBK#Jp>jA;289Mj>cn*o<QGFI*546+}7_SJt2{!
-u9Pyfx~1K6!aLQ*T{0!Oe>E*)xDZW*vtTZDOw;}&TMTz3fZB9nfswA+;Vm*y6T00U99LfEErmVcj2gnRp5<E4v8S#j!AKf_*r)7J
-6ZT5>QtOTI^(VdB>A(XLQ#y5~(j4-ny<{JOeR53hH}+L#X&;D916RA7zV9%+f{i(Rns@@~4_k0VFfhTb@Nl#X4=#b2GH42qI><>J
-jUAiZm1Q4P)jNL8z7!FX;W4~ad^;E!YM?7KD5mrlLuS}j>R|!sdfgLWr(m>RWkxu0r3(9sI4imPVv#l0N3^>A{-e<0ZMOiG4wu$*
-q$apM4CO~-lQC-lKJwI;3z~jTONsNmw(hGZ^v`XEb&EpZ9LcXg!xN#fJ{5np3Dm~c_>eesNsE2$!ymOrpkr!zrSlAjXP-{V^gQ`<
-;VeVxabgb<A&M8XDV!gdA?I7v?WW=g9}WMbn+xKF8q)08j3+tbX`I(;J8i@U{KNJvUG9Xa6fwgCPKZOkcQ1>e<EQ9E@cfXI=tfGn
-XM9;-M|4W1+sZyn56(<;hG=5a`gb}Tz;wbdY>@^?>04Z~sKkM<KCgLqVn(*66t3}3ld2!P^**Sq_vUU~y)Wclk;-q>z1Zc;GG&7o
-r_uZIEF->Q4~`QcS(<y%{Q=!5A|jzYI@R(8Ip!rN8I8w4&CB49MA~>kCNJ~}+M<*DiBr9+lAO#>kwNEU&j{QEDJo44?41O4->i9e
-VO1g=$x3Q7TpX4;`(_U$Onm%o5hLmSb{EQNI&^=KcB#2Ep5BfpOmKF7`T2w)J^IA-9fw-Wc|nv<sHM{2vpW+UBf=#aMc1t3nBx?!
-wWdzF=?pOp0fjY<=egU;I3G0;lEM*6$@A_)ad{J1i?oB$R2Cmi8b1uP_!#=SVr-VsN01!sB&5?dXuV^W{eV^pAHbWvAvzMDx$Cv0
-mJCr#yY86}p++>QZMI<2K-g<VE6OPtKSrkuz3GYREO_Dg*}xFH{o_{>DcVg~17P_vFoz|w{YY{Um;S9Ple49lf%<bozuv{S`V?#|
-Ws6iL-jDjbVxNZzvWAKjQ1x*6y*=QqE~yk(RFbn~c>bW#Obhrr5~X;*v1~P(!%_mEQC5I-?b3WwG?=r)W64V<Ob89=c^u*7EI~v8
-LI)xM|6w})0zG8mYQR@dor|@P{efb(IphK_Y(NYLI}SJV@uo~h7<lNQpYB_Le+LP1L)Q#e!n&j2;PV%8rR{vB&!(={!9;2<m5GEn
-(ky=55MnUe&tvsp!f58YM%!^@!g<>04WFSDrfJ_depP{csd>|YW&bBh4m2(@T<F-C2*>~s;9vMBD{<?`=uz3ZKSWbGcsZMu+^dR?
-wRs~R{!`}rs1h{1s=oITGm?XG!6+cmKl82m0*MO(!)Yi&U*^)rHKBdDjuBpa;~`hboIMn!rA?>j*`;X)M#rIsLNO4Lfd3c+YN(GU
-Po$w|ZP&xFOsdhywk?yCLdD|V`E<0A|F}XX>V8Im+KjpoH3$cWfCE7O2Z0hPxXfGU+2ArZssYNA9EXTi!6>pEJ{0Aryqfk1#08rE
-0-pVLlFoXr`~Vaf78Dif?`kOC>WS?#RG@&u-3Fi7hc+s4cpP@tc6fi$%i$1RCMKGWPJn(#cZz5~oqg^{NrXy<2mvDfUnPgbv3wpA
-l^VZ2=&l&!R}FR=Xp2XP=Ml~S9E;TUig4>3rK)>@J0p%wIa>Pa03rw`AV$YRL<Id}f#rU&_2va;hxQSLH^+W2UmGpr;q|C#@$83g
-(hrtrTP?2JShI{LJBsnkI7&(Sc(0N8X~Beu=pcl@)bW_^vdoyM!it?Zf$zxqq|VDiXR9D1@vvbjS~OHJ-%!65Qym%^Hfg*)MSNdT
-XZs~>zS;qq6b}U*{Bsg!DzOE!?w}u~nfcZU-_)ctSapk*S*e%CQb%Q>O0-z!)o(_5HfD{6*sSpm>qMn<lu6>~W=RXt0dWwJL7*hY
-Rm8QVVy!ij(aMeLEjWFkH81CV1U~`NAy>=E*D9K6V#_2=$P)6rWM11bMT+cxD@K{((WR{?GBG9+lArcV-yV6(cPH0P5*Gz^KThxC
-sRc~G$kFg=Zxm9ar48si_PF8S-(tto9b`N023Ds!F94-32|ZVIwfJEu9dXF-S*GK8bCFflcg$G2J!t*F2NUq`4)cVj41$(Py2YH|
-^4S|7LK=;6zDySM6O=5GUBu%Joo;Xd-^ql3eui(A^2nEL?EuEBy3}mnEsuo_jk12Y5ai^29YyU~Ps$%=@6+AX%0^3p+k{WqI8`nB
-gmH?72R<NYg2al-Pn`pyfL+j}yO@kUD6GgJn}qt`kn&jUX778@R^wo6RU2V>X18S*f~%z2(2GK`wG26|L`RbNpNe{VAWsJM6edv8
-8%l|Nd+Dqa>Sjg-FbKlZ8eU4KF4B)Lj&M|-?PX8XK!b3lEBn(anUmO(B!oZkiFKeF%kHHe>|TehU6YUx7oIYp_+H!??j3OxidfqO
--Acl%hxjn`Usz*@rfC#p5j>LQ9Y<lNW({{5&!d5?GJJf;pn>}#G;itd4c&>-2@4inavNm=hGy?Dr`w$7tv2Sxae3&f6l0>Me?da1
-UGx0f{YcMVVV+Xz@VNgA)pd{~WK+FacWQ{9&31d+UL8fgC691UQ3=~Ku6z`p9I@kk=_1S3H=pY1rbrT7Nm?0UmiXPEIZr9NY>(JE
-d~j+d!^wzlKg}CW@xgar_NkJ;2yJs7T8~#x36o6tr^_|*;eh7>yb+{sWg*jHH2itP-KR6@?`SaBn)BqxwHdp6OKXSBcip5ZX4Y~V
-F?#(cU1b@b^SgCspm3!N8CkP?a%FzdfAd53R5vE**`-_Mh)i4hm0v!xXj=O~Ts{}ciZ0N2(QRy46XaoHKwSPQvS@f?xcj-M*@nSm
-qodR}H_udND>(%o8ea(Qw!*>7q9LO1Xu8eW6Yjlrr|bKn%&qT62i!4*iU-dEpLseLs!)clFrfro4vlsywMN|>qFrwfU)GFFYemH?
-Eo8kN13Sf2cEu%v`;3v9wj`VJ>p3URlf<tM@&j7J)p3eK3Z%yCgHaP!m+9nW2WWdhx+GA?ib)b7gHGVYxX7Y=mjp!<ejA4XKg;0M
-Mgh8C8GX0gtTorH@yn#%;gaUeNz%KyA|8`LiK5)W#03rcSCg_CZ3Xt0qV8AU{m$u33e?4AIc+RO1}^rV;-8Q%ysF`tw^&Xay4J(K
-0LIzSi*B78Nzy_vf7wue6SB=VYd3&oVyX|{jllQUwmLR83vD61R8Zu9Hx>U5eZJF5(q{9_U>QRD{u>PaR6=vj^uqi`Zzd`fR3PX-
-(Hl4In%;Bd`n?htsxF;TByJEbj8qu=k{MuGgUbR!1N;X8;*XFMGEjFSLL@uCMv=)47mOV$EG1J{GRY~uK*WuL4*JayhBwRt8Oz?S
-nfZua9%;vkYT5?(gTR2=#f@rvI-yBj4gyrf-$;VsmvC}dyYdI`Gacg}lp<5Dx!6Wqf#WK==@bjp`g>yDX~eWYP3M0nK;oY9yky`<
-y)jMt9j-hV==B!yuI(MRrHwTUmF1ie-q49aA2ur@>c4T|bIRWd|9(d?KJc(2VD>0Pa@8me@7m3O<Qz08UFgALBU(Ac)vU^dg983n
-0twb}VK`|tPJA^lsr4y$L`R+!Gj(uobQbyIRHZePl7Jax)nci5)#7of5Rm>khBRE`gG5i(AN&^V${?C7!u`{BYY~_#&dcP*+tdS=
-)}Cx>ijtvsES14^6ii6}6a&UG0s3}l+xN=)Y`@8s`FAbEJwf=qmI(^q!huxU3%p29Q8Xhm2m!W4Juw01lmtID<FDz(@|*O-CI$8^
-7H|FLI$rNQ8Chi5KQZ7`-!oWwIL0L0JxeGrM=$id_5h-7a?&Ot(g09?6~hRNDO0_X#8+lB`Gt85HxiXkL+0=7h+`g47Q)xymnDOw
-xHlV5f?j?ckm4%jkgmn@7pKBP`CBhl$0+cF#Lxl=7GAVcT^nU=>l@Kvo9(!nKi#eP+z1g58f2pi>drH}`sh&zVlN&d*KGi}A&`Q8
-Nn_&=0w#2(+m%a9O(2pe2iCG<lqXY54otpbgVu^uFBdN1$~fi$_jpFCdHgl4<-nnb1i_%khJ_Rr`DY8}mRvQ902mv2X}VbrYX<x|
-^W_U7-#Ki)`%18!OIYWAQEz-Rij!uvmO{g7SSWl%39oy}jZF+m8xbFb2xJ*<-QB^d8na8&+0}TQHeASKyCs$KYAdGUmZkM_1)hV|
-^j*<-q})tT=*m^*Bx?&(=EWYa&KC1^v@#_=62TfWLx7rbRZjd?mc>1;RRy8=x#&xoYkhLj?*mrM%PJf&M_QIjy&4w8v7T&{Z6enP
->5nn33M4^ftlJ;~v>+E9hWuytjZrC6k1i2-sFSfxl{L}T@28M-TQ4~vlQ2`NF6SX!VY9{Rauh9B34_!rj0{2Z?hdZ~x#SGQh97zf
-Ij&hXUFcXw#p-^peBcijee|VXVZ3<+*>*M*Da!(OLf@P)U)_Heu-f^^FR+}}X#Yt@3->uNCd(IO&gU=nqhZ&5<e+HWKZM8_&6ixR
-GxFJ-Jlu;O^J#@GpGHEwO-kLmrU9NMxQN}L=?n0)b%5ptNZd|Xx(4|2dZDwnp^rT470rPy#ZlIZQ7o!z`&M3KyFitNfmYvZn-e)S
-d-7+#Jh3mluEV-m4mh&?b_dKOs(4AFv;e&UrU@Cb9VN&9s=EFbW1^PthWfMeUq?xC7erFvw$wrHwcEaz#XaskTW<%<d(|6{{wS?r
-&sXom?63P64agQy=@h&hK$ZsF?odBW;`!)05in3y!=n!OpHRAQHw5fnl%kgDH&qo}FI-xz`^M#U0sRN|c)C;XXT7fhwa>;mMiASd
-eY^NvW6S7pFi(nVFVbIu?Z7!){5>#Ej_U4IwsHS8HA|-gAMRa82%Y<9{8PD;Q0oMrX=yb8EX}OWRdVkMEDp2^O!DWyeu|ykC_$A}
-<s8LW-LSdNQ@j<2ZlW2MGy-@<&W^Oe4?o|~2BmW6iTS4<_X8$8UMA#pEQSv$`(Ku+qwOPv4p<ZpC=Rm}%XuaT*70*bOs#*e=I5_K
-q(JcT0q3}NUA{M3VXt0=lh<qv-|OCD2|;vM_b+>(+-49;M6{o_>EDm!)zjM3CwQ-Hw=^g0B+2nnkU+ryf=(?(yH2O`$PpT*M6ap5
-V<id0MMeDm3WWjwaNh%LG8R%?Q>gIUns6~ETo@wCe;$s1ML&BC<Fl=KceYQpst%LS_Euz2xsuTsLFj<rm4XjieEPj9b30&42b9S3
-PE@mNWz^B{NkWVebOi8!j^VBSrwfEfnkW!hv#L(Hew?XSR1@o&Vxxoy5e4#pj-i%R@aDctucYTR#JH*0_PyH(j$5P7Ybe79n<Q)o
-F#3NO@NG`4u@Fq4k$+&!fDbd3;d?Vt7ZZ2(@~Aq6FO2qzG&pDozf}k3N5sLC?tI4)bBE2NnzOc0(6&Hn^zjKi?3KOcMFhSVA|?1Y
-VxX1xz2K_4`Nlv_qEEzs=ZaJ?FveHB>$-wE3?*|bTm|>ovQVL-g8q#Fy5sBhPU*)8-<ePiX*>DR#tqZoqhRhpW?tl1ik$2NJ{cO*
-VCZ5J{&ai(S1};(#wtCk7$C^a+tGxuc+V=s17&88nZqX-wXJ={i&jhb^o!S5y|sx+5mEj{8bMs$t>TXpp5Zh>PJDQkCWJ9v0bNIC
-4V3A@{$3T)L-bx>hQFuTl1<`?U_uf9>8uC*i2aTzovXAmV@_gtZW<8rI4tH+oJyOdlZ8KoYFH3$I*xZ6QHftwuuMe^iU<0~BLev1
-e0T|?97(YOfax*p=49}J==F>)G!p&XY(ypEefd^MrI-{7{UX~*6-oj&6WTvCqkBxFIt67LJJ~LQcZNK*i{z-aiEouVJGS!sJn#7C
-;l90u^CzS;D=WCz)1T)&xLMG#fWJEIGUnRA#!0_w6A}E7do)zJCPF<h{!w1t%%|7cyYKAN6S4;Tq8p-mEfbMP<qWg=Fk}mKa%7ah
-6_SMcc6FtLp-jr^q>y*VLc-6B6kVmcU3lpdc%snoX3Y`hmdzB$R!vd#2~r2O#jBmHB&A2>C}_aHu1GP;<bd|pv`CjBnZs9UuZ}D)
-)l)>0XCzU15DI2@)~;HQ^DiHG#fxokZ&0cYkKCIWmb`k=BoXlt{&Lz(@MMr>OZGu4w@dUfPr-Q;8pKJ`)NuA0UgQr}i$3j*Z+lm#
-4?X8H`Qlwh)S=!zZF`txEc??ni4+$J2?#(Uf2ZWXp%ku(lq=(;8zFej5TC|^t38xFL)H|4d;e&NTH4N*o?PxgWfzxnfMa~IyX*=}
-DU!+9ACm=$1<1$tuP=FVeE)`Pg4%^m$@>km=vdyvCR_|@pankjQAOi@f$J1a-4oQnCr<OR?<taM_M53c!IyL?RypLz0NP3tk#ELq
-)whEMRRtAB$H5vMtI-q2J*X!`&T(Yxt&>#}F0_z#O;SyPPoQU1tZFrLr^U+xB(YC*NLr-<kKRyzzR07oDAkUSX;uwF{zRDH5SC5M
-C2tI^x~l7x-<W<oU6zC6NBtB6mB@U?2ziYTa5PuWs}v}<8S@5U`H`Kg9?RzVNjX5z#u9u#t)n4)?nj$*UAun>&iuMi)|lku%m4Zw
-omSCzXX)?)%a46^7==3WD||EYhZg|iB;9wueTSc-&8SW<TyyF6zC82%+v>S_!Dx(1aZmE@2Z{IoT|3`GL~!#fckF8Br4PSfl;pBY
-M`xDT#scVz>-=EGHZ%u88`G29l-qcVjCW#L+HdfI*fS|Zhq*Iefl9Q~6t`#JAx5oN(lblcOJvE7u{kqeS@|}xpH5GLc(5^$K_I|?
-Go1bx-xc0x#$v(H5J7*04RCx?U1kKxB^5-*`aNUeAA!Bu4BBt65?3}A!o&w4{<jg}!9^IbuT!m_g89OT>2Q#de(!MnWv}y`t;PqA
-y2YMX>({_3xWEtug#W?;SbNRsvCt4-8Vz)o!Dp6S?GX+(=)Z_TwWH7=yv)q!)ge@4kpVS9)(}9A`uk4^5)CP+6Le_WROYM^R>+7e
-*q|sbMk*vs0K)IGAe3JKjK~ibf1TJAtm2#9Ct?v36NDp*j*p7?djz;svZ*3{FxSbLT@|%!S0)|`lo%w3S=BjkiGe>|;Qx~Vdt?rq
-Wj6T9t9tNGQ9WHbR=wHlY}Jp6VrC#l3=9+y__r-E1!hWU#Rvu)aXc8B_zFNNq!3?WmIGg2A%=6YJwm|-ApPb;2zswHWuZ6;$pUQN
-g>|9x2xkpk%iwX56e=FyaBpHsR1!2~#NTKo8s{WE#^=U-KAKUyW^^&WW?zl0VOOlt!<kg~itQA-%p{~>jDP!f06=9EXG-8}g%c`6
-)xZb_f%JEU03#}{_)O6f4OXlRp2`L&tf<&12>+%G6z0*^$WAUmdpM)Hdk%W4T%H?g&~y)PRnk=sFyL*=98m}*9~A@#_^*#BWQO4m
-$mZ@OrjA&FVo2}gIT<ljYRCM@EVyG0q8oTMRET5~O<Bc26v*g^;D6pzNOXeXc$!|!a!*NB18K!_TBrs!qQzPPj1xd^3>aNWjv8gJ
-OEH2WDJ>xy2JoL&1CjbOS4tTVVIEf@SsV5sR=y)UbD>j0UG;T#MoyeeL8Qp9AD9Sdq@Ku<vH<W9kimc7Nd!th?#%qI3Y2hp+NaFy
-NlbX}rli++<#FU4<dbZ81<s=>tTn71X7gp90!49&AV?^HUw0C|oQDTDv!fQ4r9QT$Hn+Z36pk}SfFE;}7#cqMrA!t}WXFqe9gU0B
-Z-7i*NlqMc04C^fkLLjZTqze1VVIR6Sl<lQSP$gMfl|#+ez~f-bVdw^6jG4R!P%2gmAAi`lT+Gc__ApOnJ}Pe2!DIkgCpkXA%$yV
-j;m-*CU1kT;=mvpkPaz>`Foy=7ir6%h4oL7^YJXR8ix5omTfx`;B;(Mn7BW!Ch%VzU<=v0E1>9DQVUzN^I0*=8&G*L(Z5wzC!Uq4
-ONe~Mlh);cr%Ot0MJ1?<*vW&mspYIsEeIe-Mo0R~2Lw=lOE)#3vK2e4r6{$fAcF%XM-UBhO*!W@vA#+n_h(1pG9Z3C4<qGl{wE_2
-Bj1HO<!GQPF%|w_$_Rk)n7L}9OIit1m?}bzl<|$^xYT96h)h13_)wK&*}=Ak$h0M=(U6}#a&9rRvJt#az5`YXX^4=}gK)tp04z=;
-7kzvI3n_@MCP+gUL01{kju|bD9)J0j;?7q*4Dn24Ndz%Cm3E08LpVC^#-a|{Bdf~if)*ftOd>4sADT`7cPIq|{v7_`Z2dn2KXvgR
-7Xbb&0090ef&cFYfIs06Tlkp@{4+89Yyj}*3;=$S_`?POf7$@>PaF7y7J$F-e-`*deBl2p1Asqn;7?fq{(TYu82@hu0Ds27ALt|C
--}3=~xDSE9UQYi#?^pl-F#nGg5%^EP{+xk7mP6og<nVt0z%3o|""").reshape(28, -1),
+c-qB!WmKGLwsi>w1%(vuP=&h$cXxNEaCdhJ3GRUa!Gk-&H4s7q1PB@;I6*@a2m}juyJz~&?XjMo?r*Jc|El`2_u5CE=bZPgTAj{a
+8W^FYYIl9NM46UKVWM^ifmdw0VEsh=v&^}wicu^gTgEO=%~<>6lSf$WCDrRGify-<1rn=EgV*aGB_#mvoa1B!Wfh32v&<>|n)>jw
+m?JKSqgjxTYkQ_WjKt>_7om{BFL~K3s3~U1VnV$X%i0B~I}w~GXLMOgLr8nwIwt2zvb#Dwg5eE0H90H(7=t08?A{2p2e@Re`_(u(
+c0~=|6k)}wEB5#M6hF#bjgb~T9thP}#dHDSSq;LArN);ug}@?RQ3EfaTyv9d5vBf>nf-ffCf6J-)^3eDdV{knxnFTUW<4yMNxXVC
+VLpb3_|eVPww|?mTY|dn1+1lTw|<z2t^$Eb84aa@&Lx{*Es}J?sZWEUw5M}GpEPjLFysZ9TO3T6+JHipdHutH7zqKT7+}g%DpE>{
+EUKg!_W5Y=$%DJbTes*499Nd2gcR)%xjb><GLZIl{HZr({12_x5Us)+1PVuAme6DK*hv4QH23NtK-kLa+*2#vYFKH<<$SD^nc^!R
+Gu;ZQM2E|@$d7<XJsyo|ikc@!Qj1HkPe!V_ggVhbdNXmIg_<hkRSOq4mjJx1-~*A1&1-yM-|uKS5bPC`RrvYy0l33X*;k5gjpQHS
+@}uu-MkOr=WlHRQpp(jadHLS&Xg4OER!(^&63)}iBfT2A%9G9(C)RA<YyXxlH!p4XYehva7qLCr`9S1$M4lPtS?-`voL9a9od3NA
+T(fRcFhVPxZ9sYyuLRNMbO^uIBAV8osv{Hc^JVw5$=PQ}tTwnFQru_uacK{qe`;{?T-1S<a^nu4<I%)w-T62<TxqSTQ=6HYme$iV
+<}5PT3PGzyhT!PjsUOD4t7$IEYcjmiku#;szij)Clp2*6-@=&cYs}!xWr`%2-@jhY<rbG-l~B)Vy1nIAT1QQLMbWNGDNl<{2|y=A
+d<Rdff}H`0DX!93Ik&O9*GLlS=M_~8nS@Op!i?-u9%WP*^I^0h)nejn(j`1=nL+2YTKfpARqk#?%W4cjJU4Lc3azHWv`-}Fv-0(b
+xP!%W69U6yyx6dGW+5y8kMjd$H%5Khp8h;jv{H^umt^bahlr*oS-?_N&UbZnaM@D)GCm0Fd+V7x2|MeJ`5Vu*`QXlpdGVB1iVymF
+qfLH;QlBSAa-F2o5z^+(2;ZcfCfY-uHM~wLWqzeI=;v#2+T*9by@?K;^llt)-YQ;ADA5N<6Wdd~dK;%O*jWyWlmE&Lcs&vaM-4C!
+G^wqzh_5}SO?!tZ*BY^E?wy%jDq$=gK0mO<z@><}WGY|}4Kv*@G<K;W9#?0V-pOtb3_%;<E~&e1mKq4$N2SHDd1)h<n?6MCuBLUY
+S?v=hlNr=~33#^?91vUPTtp$(4O5Oc3LGTUi8BtIuuZaJ-sk9!Y)p%jDn_NLHFfF(N|wB0BHzLhJ86quYkb9;AX6O1mrILz>YL^b
+j95h{?CF{)?^Dz{<#`#|(iG_3*`apQiI)~$<SK1o#sQJ`8kFn~_pMdB@Icz3l?dNH)2>z%^e*6SA;II~RsE-)p$s17)H_Ppp5K#>
+`42{<%RGgfMi`o^q`2`g7LyLhnl*b77{xV*(oL()QBkPXN9M2?JyU7xxZzhQ;usb<V{udf#=FRgIyZUl!zkNwujg*cq;ou4w5vPC
+p1G8{hlm_@^3GK+E6QT}W?@(>5{)CDw#&<6Coe2lB_m4E;!K-1&S__!T5goky}UDH$@RtV#}Q@E+opqJM<1U-E3Z0F{{hGIbnGd|
++;{du;osr-`Id>AF%LetlrBaHe-)DIdJv?PH5?PqS=QF?TYr9=r5<@387XBeB{it5zlOjXKwaM!45n*&A`s#Ow0(fuvDL;XB+ig#
+(6R(bxBHkw>`+V~sB=x&tWw!lR6nT~o3N8sN~-s=Sjj7>{Jd-D?G7Wcmz5{#?R2#ivk8Ch8~o<jw|Z}QHfCtcqwjb-p-NJ3g>h2I
+USJ&dH@P)Y`bc4{MoLAV8IcO71Dc^q+<a}QcUGXOG(a;Us&$D+?mihD-Gu&L$7STLHAf7OE7f=34|bQ;6Kcb5V!HfIXI7+Ak+f+^
+X;WQm_oCvr4)DkxZ<Z)`N;ybl=bSaeh1ur<S`Loq&FfX57j{Par3ZFp3ezY(;m)nmvj)F2PiQ1FD$;Yr7w<g_nX%PXC-+cp+r;RA
+R?gu&#{*E5x+84&s-{dKh|rrts*6@U#Mf9^t}igB-dE08cbvwd>avNp7&S%Oy*zU6#lP-kc0j*Nwaufi)#<cGdNAJQbzjeE$R(fD
+xvw|LzA^dzu94{HY>z43Adi#4q3wyO1Ha-XuGRX_Q7XoShQ&FLn$cB#MGnk-ZE_gg^ROT`<TP*$3;;ND<$*vg)6k^oTF;@5zIayA
+^Jh9I=4_$&TX@mr=*24M-Oo3MNW}KVj2tG`PZbxBp4>GdWdz`W!5{z-0H_5;5Sg{!z-1=-(d1^MwGG?%?p!Jx_mA^4BQi4Wm*WHr
+WVnKcCfx>BHKoZ+Lu>JEH>`TGrHJrhU<d%@Hda#Oe)3#vS46&RUtlRDhRR*ErCi8ipC*(>3@Y)e5!qf*!5i1vdF!d%qJg75Gvdgn
+*rp#OK}H3@0)c(#Eub}nUM)(^>dX-%5XDKVkv13S4yfOc20yfRDlZ1L>SYlR0_R%>`iTNvXpyk6oa0czoazCy87>Vrw4=AF)uD^&
+6L(Oc&QNSg*&`rnCQ)>E0u+c`JgfawJo(n*EEH>Lk$%un_90FlhWFB13mXRhQm?p-jy^Bmw@T}w-I{pf3U8y;$@|7XhL!ob1*K_J
+^!A_t6N%1c7MjuHnb>)?b4wA|rPLT@uweK5_bCS;44wzZ*gZ_&m*JT<keh+CyIy7Ss&Fwrg&rWSHH{zn!nFhJjkkIxrnNMc3Qj3`
+J?ruXUlmf^Y*uUao`-W*h&d#+*Q@=mz&(dX<H@)F+%Veb`d$ljxg5FJqnq=R!mq#MJXcN*OTMer-7ZPAR*i4W&(a%^vyFDc5M=j)
+M}v$n<^#;`3lBP`J!IPXwfU(<ylD22{&>22qi?%Jm@s%@?2)C*xUfy`ARi`sLM@8v{^YmbD>jU_!KxYrgRgVB7_3wqKl7cGqYo7o
+-b|;YK9Q80{V-4ZR}Hrox%t#%n{D|Rx!k?Y4*b5QHjL;*d!<;?FU}!1Ie>lhTQg$+LZC-&e*trI)08be?1MaMfHs+I^B%OkF!p{9
+@8Dt|(VDIayU9eCq&yOnzP9)JImi5yG#9~7;>aGIqG|Ew>Y3hFx**9^Wfrupm4;}VC)-HT&q+zR2J!n?!U6{_M`?}p%WsVXNi7D4
+WyAEiHa}?=9K0}XIO$m=@<K`o1lb#cP2xe_Y_ms!Yg2m!PReocb@k~Fb?V=PYnZOy*DMq0d85VbM={I18>J!wGxM;$P73k6Pr+`k
+94w>Z_KvenN%L9o-S9ek%@=2VBQ?=sli6Hlk5#Jb;?RA~YolcG;ZWOpi>u&lOOD`gj^{echk*=qORHjr6~S6IJh+Q!%fp!rcf+j*
+J~ip%=GHjc4g*EMLA{4XWywlcj6wq}N=X)XHFoYq8GcHQUXoJg&Q4f8y&tToZg%?Bg|r4YbvBk{t$tcmK+wM<dR#wRO!v7=MRB&=
+&Ei@7MNwP3q(AN!sy<No#QszS_ASq~at5o%F7z2mlIe5Dr7w%E-5-AJDQ|fi_2%sJ$TlSQ-8_DszU-HfudiaQ5fP-R-`Gu}b@s|Z
+s8-a_m%ur5((W#0O0aS*Wc!l`$gGj~ral0vG({{)+!J&+g}ZxwB$N%d=Df*KmG(WtmpR2DDiWt)Mau2@VMwe*ipK??Zt3fs7fyTk
+CLOBL0DOy|p)X(4<-wj>oC%?xZSXWhaF7N&))>a1hj<678j|)YzMg*9DSO(L6YDL)V(PK8bl&QZc%?$%Ym5c(N$;3PD*Si!W^OL@
+55H<F(6g)2DRtOp*=Ot}BTk~FYSKDKrN4vYUgfV+I6k+=c`*LzQbGP}=O?O<`p?ND`!*i>Wl=l`aT4@CrC3WbUimOMcvi_{|K)Ws
+6)vSjJ7b)%;MBP}aI#>;Bfx+8gpa0kj4``U^vXp3X6~iQhe(n<X5wI;yxLDMNnR9H9Zkr4YF4$T5e)1n1jd#OQpMwJ#f;{NVPG?J
+CUELLI6l3ce^$>XYst(XtvDq%1{9j<V2d|iaVHe>O)SI%5jq;YI(T;@Og!1Rzgy8SGnZ#97`XoCOGBv2*qnJSWu(X${`R+GL<>^;
+X}3P-;D@7?2KtkbBKus0cK}g47U^DqUr^NN<1^1pkD26$wB$cz<Of?e0b8z03u<x!h`rloYOC-RlbtP%&u*4VUtsjf;jxfK|C<l@
+B==*<!+Py|dWRWSkK0P7pOEronO@kmF0KtX>hItl(X&&{(>TsFu4HRB{0OM<C(cY<Rt!trFIj;;1n!qJG!~f|1~oOweaI&uZSBf7
+uKAIr?zELwXa0z(_}py}dk#I)Z>#Pe>vQbT8)7zUdeKT7{$%ciGrSwsGr1u4FZ>6Q=zI5Bb?QyNd}Xy&xUX%tG_r^A6g*A11W4{|
+c=r1(JhQR2Mro46P$+E!;*0r;IQsa(L$tlO8h9P0EH$fxr+0ycG>ZkFW)&UQ8;HXACKXH}bPyQYU#HVA7)gBm{Y!RO<0qR|xoVy^
+>`t0G1{L?qK&bB(hx6073vsWvhN7ez2kZnnVfX;_UoroJUIP(6NXdcWGr~D?t0vQec;x$(9W`!INj;3NLVMSbX?Q-@6_{j_;)@r|
+C=dc26Akohg^w2)l4?0OJ!I+BrOD^HJ%iIp+dC7C>S7aZ(P6?V>#lnX-1O$T9;7+D{20Qzw8S`QkY8B{G26vneqiG_MD9?v3y-Iz
+70wEjVAGK)oW9ii^kcohCbK~9^x>qiq9%Xyd&f7Actz0(fe_&T3WU3FsZA$rT0w#uM#T-knF<SvJPtm{AnRR_n6MGR$#v}~Xji*G
+wJ*ZmZ`FzK70A5?SHvg81cU!-VG;OtGHW62yxEu+uYNl9?$8Pm*PYGcVzXV7&50$MM+dzeDAA3j*b(-<6rSk%C7IXLOZLL7Sa<-m
+pDk2!7itI@2m&j-wIXTw8w+ZmTuc@>SxmfcP}aio38DC5E_WIr`B{q1NnYm#n$<4Y%i?&}rvWB{4oCl~gm-ZSjQPx+BcxP=G6ZzX
+N`~r-P+6r~FN>#jq^UiR^$zd$Uk*V#_fbERGfZMX+xnE#npjaA=ne`BP-0;LoLHES-!G?dFdKz@L@i!s*JuwBBOzU=%SVH>J5)DL
+x`}kv`Ie(Po<<KthnaEo2}n-ZJqKPq-QkQ5B4Gs>$^|Zwz!_&O$<}v~Z}Q*-3>HqjpLolchHZ_JuK?o9X%ze((f+htp^1;Y`BF;?
+X{H$2bvWhFDr{d6<dM3h%n>N3L<>s_w;VMs=Mq$(s)!UCR1HmuCIV%6h1+?uybRPM2BL!`t&^`_<j93f3vXhvkRk@aZO?j|8ZFOh
+k|w#vzP&7uG0k{`_%8NYGG#`ZxAA<IG1`>+OPuV5Ux2~B^+r&YWLN9E_`*cKdbMZOL)g5`Rgt<35Sc<NytfOcc6v`oE^6M9h50DK
+*g)Rs7vFGtVidoy^=cPAj)SmXhZT)*b87qNaoPdNDGfAhyo$z)o`_}~ye#TzNZEWo^|@7W9B(-s+x!vqz5Bbb`A#a;-;AU?8rs4`
+T$O{m-e8>B?}*3nm$}^LuIUgzS-l!QE@-sfmiVcNfiVV8msfAZc&mr-dsCZq^N(NAe_I4!N8elb<zhY&iSwZ3V6@g%?d9#2vlYrV
+G927@4tI!i3LgNpSo)@i7$Tz;P~c@eVLg6s3Vob{A*pCpMJ019&B|~lqoij`W7|&a37%u3KdiIFGjfaN^F;Q4gvh^rS$^oc!Xd*e
+f$cDt__5pTR0|jp{3vDWs2m|U5;_<j?m#amwK<6Bh)is8y1q25q1e_<Zr?gMiSKlb<UO<<G(|lTwR&2$J1~(TCK|ykGfvpX<9X9h
+lZ~`Cwnb0-cE7=8ksq6h^UUsb&RiqXF<a$&lE?mN@Jpo{b-V6oNy8-%tXchzgv-IlwDzy@EnhH0&#cHIyJDg_*+i!W+C(%yIJdWM
+ebEi~&flQEVy1bWOcB^L)*Dic9FQ;3V7WQcti}ZnMei4Fvy`lhh2EkGj6HiBOGisbKz(%=-ke2E-|<Ejy^s7@Q}URVbX5Up8sF6`
+HfB>^S&Az2);JKnQ(L;%l>nD~ZR(|~B|01iax5^TnP2xGX;zy9d|6;Tt__!E$ev^V5d*a_dGIx5F<pLmeBx+KfKp+V);XAmw;1vA
+A&fgQH<;)fTfN)vIdco$9R;u1<V*(*W+PA4IF+lo%X`u!kKTlAmd?F0EvLHIGMC8`$Wj1fQn$q8B9#8dOpDf_v#Fq9lX~eVx?2v3
+I3bR>)Ac-SgQug&FJ6+q-;;eSs-0PKWkV;~@!+eyw+-32Zo$n>zA9<+M;yenEZ!M9t0VX3x@I4Pf@9)C=tD}30W@v}kc2D=&K-rW
+r1ot=$dP=R?`b6+@|rqy8`n<$O~Khpe|qQVIxr8LH}cjrA~q5D$id*2>Ptgw$c9x(=)j?7x6X{tJ>xOcfkwBlu(VoXN&7G7oxA0>
+TW&?SH?H5a+JaL_QlHJ$mOaccTfUXRVoF$g>Fu_1Icpk;BNpy36`p>yczM9-k=_#^T6mXUv#M&Ln@eQz;SgRbVJ+4-p~_E2=`Q78
+@+Y5Syc?;!)SYYKHq?*;qcH)EOBEkjF+fPlmRCj%zLTrBY#p{S&R34s*EMd(iO)S)eQ!6G&rt@TS69L7-J;)CHJNiF;wa1{O^XTd
+=Z$sqkRhW1!GLJMf0$0czz9RU7Vyo_;B<LoFha^PpIRiz0mQPm>2f)rYRP7XO#}n|^t=W5caV`b^~&KSZQPHFI!Q_??-D8xn>t?s
+lWBQYr;`%MbA<5Yk%O^*9;^QnW-}M{`mUps9@AzogiPgdEC-H+HAQaZ<}JhDhgxU2(0eNI!SHd=FaRLHzwl30<~@krud#Xa2}@(I
+ZZ<FTsU{3}?Na)Fe(}TrGEK+7=6Hadl^RS4hJrx<%(oYcATN%%Pfrt5SHO_ciuK_lQGEG@uTly7qv3cxeI_HnUR@LzMnDILV?)q^
+{}=;iOpvZXoT*<!@9l^}mf7e>M>aW?s<%5Q(+Osw6DqlwyE)-nGumQwAOc!60szK82$adWE4=iWjjG^64j~TmU1FC+<Eiq6py~mF
+y3T0i#k!#)euGZ39!6fm04Oak925QTYAD^|hwnLDtODilbf4UXKT+fH{nXRY9r)EKpGWdNIoWhV8vGdM7Ta|=8y$im!=!@X0nz`j
+k|XzVgLuix&0p^IRgDX4M!5}jrlO?^NEUrbM(=DPT|a@=^eyn`q;RPx$e-`wiGoSUVYm<o=obqdH*Y&GlW@BA_h|xocApA$GC)3E
+j9EUO{m@7G!S-am-RmRnEbGChYU+CewG3mTXXwHVU{VMSg!Y#@er7tWFej_B<0elN+V?nU^tU!xFV0E-)ch_%GDft>)VKpj8y<J>
+wfV;>@|&tg$FJG*wXPVHL{J#`=OoNj<BQ~7!`J26g;q#k)IVgg>yxao(<x6zCgfqtwA&UouEqN`=Z(cUEDMep#6RSzkR>q8lNV<K
+5}-jr;0)F!$WnT#?h3_N^-ArA8*_w%;GLUz5n|{bf7`)fHT^7^U4|a+Tj-o@apxD>2g<vh*yXC9&K>=rWO(T4A^NpJ{fbs2hvzNQ
+-wPXWzTTuGMJ@N#7{ql}3K8hp&&@oa`jX#V5T`Kh<U8#~G-Z1%+{m3$`7P;b@*|+#$>{T3qcQ9y5EacO2iE3rIzRCKc=)FKCc@;7
+q<J<f_0G2n;kN65UQ@uy^SY<3kC$l=lkqx_-mziyDujFqfm>!1TilHAQ*()q*D2MivXbMZ^Rez@s!JS22;VKgB=QPSZ0@h*7P^4P
+qBGuGER^$M|A?b%(dnZ@hQJhIYmxD3j2w9uU{gIWk(V<hP%4IA*wLj4hhRlYlMvv>`O~bnx(Q~2)j9fJei%5}i=%O|XOFW8Ou6Ul
+_d4w9;KdP|XoBDV`@I>DshPc=HwN@}F$4M2tU>{IHfs86S_KV3I8Efq>bYSH03`r8?9lIVd%>>samst<Ee5ePK*WbsO~NE4>t+G+
+rs7cIB+=DEb*$^Xm!4IN7TLonE?RR*N`eh$H~cX};;U}eAMv$Iz0Hy_#Jfu|OFrw!3~m$ksBQs!_NQpEsmv~(y1_7dfktd~W*f}=
+_>?2~FPdYkADo)o<;Jv^jQpSoqoz1&CQv+6YiMnwpP_XPASG|Nd=4Akf1JEFoZl~oW@1T@5^KPcfql}p%wcRH%z}nFp1LI~L05n!
+$;<WmYJ2@+=(^ju+s5qP;+xk`P4weLW<B_E9<=3il+pn0>anjx%zJR@98&UW-a4&#){nc07z&l4Z^}{$kyQ5Gz*tmmsFZ_tj2Z;a
+ttG}{1=zNir~(!X``So<)B&D|WK~PZM`df-?JLC!?6R$cb{O~BBg1o3((GpS6H3tIPb|3wAWYK_3}5xSsT76!^ger{o+iN!%|;xJ
+_~yZTu0tD5K8@=9K&>n0P{@Oz&GK((3ClLhi~>PT)sa39Lgxs@$D3E|qNF<68D6*>CSwEoW^g~C;0dHN^b8Ast*kGif5;!jfamNk
+I+Y?;Oz0IoWcMYAQi9Y#)?_M4z4MyP1cz8#gqtEaTw9A&@ZjsUR!u3JR#iv9{0C+!4Y<>ibzA3CKW$1S3VveEi$Ubv<r8zhJ#@;2
+uhL&f!nY$v7hqaxy(>0uMDD3LuI`D7EGAmL*|@<kF&ZI0!`;sNy89QA6-4Ox9{eA*tIXBds%G%?jtx88&g4oLJi=N{4k#B|>UrjE
+-e(VA7~!7+QyiEj*H6r38Srp^xln!+ifs<dmw-%i<cDK3@XdvzfrG<B=UqW09OK_j#lOQq@U)sdYMvdeK<YeriEW%kYNh+Ir07W?
+8xo2M1pO!alQpN-H#`L)Ez)AO<uj_}&5|W?D&t>s!)@ycIY3x|{~$oVfp<U!>Ptt9;}+H_wYcP?<%WyPDKwV7z9YXt#t(&oelvuT
+Ra69P#j9mhkkr|}eu|{7W7HrB3}|?}TI<Xt_S%q#1QYTbNf7;dpW4f*@;30hf%y-F#8gKCzS(-jgofcmngu%J9jU-<a)zI#^S=|I
+@X3iT8~V{?PXF+lP?-<(Y@K||@fzRO!JY$YJ10god>}G_&k4c&Hx7ahg?rqOuW2TRZWl#RjCW<1%(96tyhBG%K+ok%d^sE>tB3j8
+G}#EC;D05MW}kA8Ae-JzsJ@QQ7_liiYW<k4`_5`lX)r-ec5^uem_<=587ZihN{B>5|K}L83C;J?{WyOJ+i<Ic=<`T-54-FoXf+Ay
+GT&Zh?QwMUKa!^@8-B%69o0y~hW<}6V817UeeCHxu5Nl1@_KRpRXcfqB(b1vn#$3AAX0xp5Zx`FepCT1+>xw5G29A4@>4VZn*LaM
+jd{eP*qOuTWyoCjvrX&Kw=BB{CU>-VOcrlH<B)EBPphnim4saQ0<qTaFl0dJ0nlH?Fv?-c)?_C0jUA=DFpup`p|L$|^~#Ank@t0p
+`?C94*>g(5%T?>hx{V<@z7ih!2Ha3-Brf!Cy;Pg1A`Ftk3MW}e>OfwY<$N?YqsK>WdRql-RegDaCms2m3mMs0h&tc!Edg;q9;P;I
+26&-Sf__QklOH5(Ft)43GaOwYx+D+od)IhBw)T8l<>pleyE{e&?lNAi<G${`VU)U`zh$@Yx%5+@ne;nwP-0^IY{ANwul_B7mXo^t
+A*!A;$32?;EQu_5jzH+98m#1buV=U9X=)qPO*cVLrD^G2jQgk>QQtdnE-7?<2r&o(<QVDL+9aqRcg!}}(&5b>DdBfqm&<yxmiXj~
+v*T>ZJs+?2Sk-K_(#lBe!b{<6-Ws-i(hi})I{QU}I)WITWEq1cT+6KbQR;f0^);bwC5iNR$vVYzBTC7mK|A*M>UU^d8MtbU8aN=6
+{rS*MV(%OIkBJ>B<Wbb@n;=oFC@&+9#{qT?$=NgXrx1Q*CccG+9=gHR1jwlKoE?9h)e70?{eno`W}&<q-OyLjC}$FuBW%;%cW3KO
+RvzTZtyMv_eR{<(DV0vCzP}gW?YhN?KvA?m=OesYD->hku9O$&fgi>b%uNZSk012}KV(&+){XQTB2Pogy+97?Wr5uHU+RCOp6*I0
+fCsQU^BWAx)>W{%CQ9OkbVx*UG~Uy%XxSCB)%M$az=u1!eYM~z%?azJOFamB3hd?*S5{`wY@<?Z6AZC``AU>`s8yBKtQ_CKT(2<4
+G=8L8m^JzCmCgOR_ri6#$Z^xhpp)Y#%#~P$ISntw0g$^E=B3xPAHAflI4x(OUC{5^qK?XAa*S;Dr*`pV;HR4x6}ASnz1n_)x~X`r
+{(R|pS<l9d=`edIbVJPmq_B52(RH-N&6ncual0~y{T_a`XRwNn_Vr9cY^SfD>~dr2rHQ?l^2-{<@49D8NP6@B@MHX*DtNM1`c(-)
+_uIm<I+pIH)`;qx%0yi@Y4k*W$*3?zI8U}h8N+(2;YsXD@(lM+b>S%OaWo)D(PB80>ZrZ9hTfwJ76g2Bdn&;2PAQHA&~5WF+n&KJ
+R_x`MmBrl(MW%N(HPN$g6ScEdOvmGiuMUf?P(r<6w%s7r5g5Z{tjLB{DBwh*Qyx=>G@qZcQiUzD%t(*WBn|bLCM^GfOBsTi?q+dx
+roa_4`*Lpjhl(<>qgBg8+ZNZ<L$_Up&{?H}8^bGHF+9Vi-Lrl;KMD^4!TRZ%{{6^YI&3(!CTek9*PV2dr6z`=gMj}9olcHng~@=?
+6@E{RSyz42PL`Gs6Y~2NO2R|kgZJ>MI4B7%;o>jr?@PH6(n6sBc{u(RgWQR%Ve9igT-yzrF0aFO78Nl0GO<`eFu?Ch!3RAd<EIbi
+Ho*uNXxvE;Ch9^RbL==nj1>=t2L8`6yma0^MPt;3;?cHg8dMsmSo+7ea(-8RBI8R&gYlnZXrL6myy-P6>p#3}-ul?_jrS;l_Y;F>
+aF!1a8Tc$<*nb%Coo<}TcsM|_(1^sLAa<nb8<eD{g%5XSe51-&R%cau0xY!OsslSCdDLqkq0g~%pW4QBXC2|7k0Rv>pAX#cwK&_J
+#uEEO5a8d4fk8R=l&|LUh=rQMm`wQE3%z(~T<GzZ*COT!oXWdo3Ec0<fyBfF{Tl(8>$8;}d0w<*HcV579$~Br(}!=MIGcDgNk!EX
+2fKi6Q*(N3Lmbkdo}T|z3>aI<YK&DwBn5?=x_BIcv+C{<3NxSC?@zMo+XqXRE|u>XKVDf1)F-EeK>tM=L4183(!6P51g&@nL4s<N
+;y7M_-hEUv;$c*%e^tUTv;WtT<7`K&*F+LHaL7OHdcY0*S7Z<Q%ByqcWJczu0kORI5<f{J^(lHdgzq9pM6sq*1V2L5gf&GgG^F4}
+pnqHuz^5l8@31S;Rht1gz9ZglCLhS2%^1StU?-?ijo3Gp>vyZA<e<!NxejWeY4~hd|Imy+iBGg?5S`pqTO@%w%5<KxWA+xoH9p+<
+>Te1IQ`<%ccG6C)DQ6ZJ3Gt`D%=z+jz;J=TT6S3r9B3yfzv+{a{7_;Xu3na)8=BZq)<y+A^#~mJzHLp_>|A<D)}&`4!C1*MTSSXt
+1Ea=({;iM{>{m;R-7FPyb_XSbn>I2b{**9{wl48^XTSrM<`>JZ&?_!W0!J-XNo(|OI-8cwybLu)YA6=)uP0Ipks03AksaqbtnjHN
+yJg?@O#6XE=8P<+09x_v=JI*R=c2P)LFvbiSC`OQ(|w;-mUsS7v1B1cXn)x@)BIQzxiW*WDxK1UtR4`&h>5sE(c1j|i+gD(SS#W1
+X=>-IMq~I1pT$971zERt-?ZbW40A;@du~bsbaWs9o%)qp*s9unU5o++H^W%b3zpPu4nqCm%o(cIaKanLVLEvyM`miJJ&i3w+995a
+w|(X3xN33iW}!IjKwLl(L0EHn(&y_J{FC&aTxx+YF(h9V0@mE6(TCdIXErpn-xPaI(KlFQhFiPMCofQE)bF;@?YO@)q*>xtqyiYI
+%O#GEI%s{27Sj?{c{PEi)4P%|ZrO)%_}ndpa<y~3M%t4Bw?~IcS9BW`hG5aIpF1phFGil^Z%Eay0AL!SKf26AT0J&=klLad3Ed?r
+>x?fX6x1*vsy}M%QQ4k)K2cgo5JBgIi!GBK!U-M5K65nFde|aT=r-vGzzaiO8J|jI`e+1D?GDC9?JSTJZ4DE?cHO?XjVb!_E~zUa
+(vNcjNXRG?x3KgL28&ke?*R*?Upc&pg}DOYzPbwpz>V9x_7ZLo@)YcVk!Q^}*W1UDF{`PX*}XZuGr^FG`V9gX2+zYKEII5|u?=og
+-ANkw!{k_uYyfk4M}}72b<@2USO8WHH$$<+-g_xwypS%@opH|+n&|*)M>AO4j2H8<`9t)jul)Xf<v6NXmV4~ckCcDd1WdmM3E*R6
+fIxu%W;p#Xj#b{|Cgaj#K|p_m4RE!ttuO-=P>N#U{+_Y$kHBAR1MPOzNUK|l;Sd8L|7`?B?h-8c7g=@zV4-{DOavI{zjrwPa@YCI
+))E89ypvCAjqBZM_`rB*X#a%+u>P_euh_6qHa&cnC1{pfi;(~y^k2lF*<E6CzXBE1@(Hf<mIX6S(G)<3`TI8nndS$WlT29pNGr}*
+I}FGoJ}91#6^V`mK>J-5#EOc6u|-kR&(d3?G=d)uNZ2GMMiNNEh%q6*M}YsqBV=3<&I%Q~m#Til;^b|y8jI`*r#25EIq;_k`2Qrp
+9hc8#`v`2^(gfZtZDOj#Z9+YJq`8qUg#xi+V?#mU-?qROkt?H@C>mwPb8Bi5ECQ#IgS6mO0_)Bp_xZROq4)sw-+T$d?4PYJmLelt
+j4!ybB6bq%p+jgJH6if;DG+==kX#m%0t*B38?8j|kzvFdZ7vj~8!w1rN(@GQGqa~X=S&#MMc$}((HOE*P=c}l?XLp>q(h1&Nw6J3
+i~_Qm6$}CyZ;1g$HN1$~5@ed~I2ZiXO`x2Z_)xTeQwAEV1bYlOPoT3qtCdeaEK8}-n=*2`U$7?QJRcbTvVD&1E<y;2M*#fSD+-nA
+eHRQX9|}uX+z2W3SIT!-u{9dTL#S-{lT8wu1$8vY6w@s^r9d<oFbMdc?-UAyD0d=Ve|Dt+O3ercsr+{2bDadK4gl*UkRO|tsVrX$
+@znD%nkgj%DHb;HpH2grc9<7J!B<?sOH9#$JCajq-^ohskkn9ng`4#bL9Qrz+_w*Gq%(5Xij*7xA~X!}-**y;T96OBu$KzLU6~<(
+ojZe#=+%_`vY;}7vWs$tgP_Ps0*$?ny~}KoLI6;bkPHtU3ix#=5i9xn^0T|@;o2JG+v@Wh>%|jzV26jW*GORz!_E})IO4jK?i=Ww
+W*q@?1!eCLPy=v4e|tR-01(P~`ij%qnSzZ`nC3<xKOShUF!lM8?z`{g?sz3MlymOf8JOxHzgkfv9CCuW^nq;Ha4fXH{nSGs<?1U(
+XkkUDYEPx?0Ml?`kqm!`S3w)<cOqS?ul)Vq;1soxz<W;9d%<|`9edE+nYfTRgg>1o@LwF@i#htJKn-l^#O=9-?AVn}kiKlpFV(fl
+XJs1G;#vf<dtHbODe3HxqK1$j0rWLJ4`ZY#fEoja{+B-xz=dtSwSek&+?=+Obhe@_E(o4Tdh+_pJJaOG8YTQ+T*WJZ#9abxh}oiT
+Gaj>$g+}!Rpe8wz_@^?W0|0meC@+0%SzA#WOI5g;I*FMQpSGeunZ<@h5V8{2iFRX{%0PA+3mV4g(T=ir5WUE}2Gxq`NKi0?2+^Pb
++&gBT#>B$ba(G61U>yTALv@HVJ61Le(fcQ=o8O3GGI<!XXi{!;24#-Su`q^}xB65}_BGL>Heg{KQatb<noa+=l!5_&4u5dA{-1%L
+y7-R^0Dl$$0RNQ0|91nxpYVq*{7eP@nHYXH0QhqT0KZ85VFQ3aZ2<VE4g5h1z+d=33;ZEI@c)$oz#lj8rz`;fzKDN}|2G4GKV#qz
+^bzpy`G7y%hrnMSr~jV!tM7l9|Hq05{HITU&cGkbA@DbH_&;x_;ZO""").reshape(28, -1),
         symmetric(28, decoded(57, """
-c-ri}2Uru`wmv>Hne-k)AhghX@4ZX!AiWorDu{p-5d{=b5Cjzz5md0C(i9O;Q3O#$L9igGU`4Sv6cqm<@%zsAopSHF=RWs$JpYIF
-@MLE8o=HOTzWZHkuQfXpkY7{wd#hK=>Jy4Hu71-ld^qglcU*&pg^^IB^Hf3Z?q=kb!R0{;?o`i5Cp7$<25(#Pp#a($$FtDs;7{1I
-_vu+Qyt#p~8O8a45(NtlPO!EEHy_>rZ#v2)bfo}bXFp?)A{qdtzw-tsUAVQ~nyO|`(GrhsM5q=jVqx$=U^nHvv-#}tnDRHh>rd>Y
-oUarkfnev(aJk6)-@4kg2P}u~{BT$ju7E*6SHQQ8wiTzeG^~VIXBVY-G|;dBK$9?_>y{7RQ7dkeE*bHQGlD_jsps>7?VC;Ru#7L?
-(6G9s%m)A;mm-IrbsImjA-+E?GTF(C1B2`K-Je%^Y5jEhQ9XFT0gZAJIz*F_7o#PvIB9j;O&HGdb&^=Uc}GC#nL`iigbBNzR?wrb
-bkiKa$Q;nawd=&)`%)6Bqdp94(J~5GpS-J6cJT89Hy$e!DEh+C8m7F3(6(qv^ex-IN8UW*xeq%+^GPNG#eQ$!^fo#0wE5iK+@(an
-x^qK>I#K;#s34_4P5>#6M`1t|0r<xT1OGdN{^7wtVc>t$3PS&brvU%a^Zi$^^{>B8@W1JY{+rJPJgzhUJy-eS!TUEKlou&S`J25^
-F~)wW@o3SeqT(I)HsMU4Reu7ldN-Dt7EWC{dudf7;K+{z`}j8~)f64m-h#JpICYyKH}cgf;>Ef+2?FBr=AxpKS)+=#UtaqU?hjw<
-KbIvIl^}|R8$aJljnC~L>2mY;-y4@m2~xjT7A=W|!xeBVZK?-SYaYlQy&23b%9Tyb5+i_9Uq-6eyjn7O*y6>pqx<LQ;>fEMaEPej
-iHNxa`tgcSdV4aHyj|N)N|GU~uEQ->wW=W#UKg2<6RR|~m=KWO+V1TE<F9tF33$n;efbNIA}`eT-Rq8Cyzys`&L69koC>{(nB#=;
-QOaX)-?z}%eXN~?5F)S4v~hYT!oK5G3tA)qg&x^qY6}Fn#pqVH5pV)vsMGGuZZ|}W7Vjl9H2U@M+nV_lfwz{+97ynnfXubY!=ip?
-NkZ_hmKDrp>3L>F01k&&ex`d<S6CUmv2xpH{q1#l!j#&M+p|ilh~hUR>kEh^8-%HpG=gN|fhBC9GC)xTi~=CUzs3~^ShW8`Q*xNj
-o9+&`F=)Hrkdi*UvNBOpxXZ-*Q@IiefiHjCdpq~U?U5BBQU)?X_t$;?DlqE7=fuQ-m*WCv+x1#g{3K&Ym7PA-0eNb5+chJE(2&DS
-J(<2_nblSamD0mP=^1mtbwY%{Fb0wQ)X{XM_?pXj-t|2;>*eQ08dMeHm^kom|A*w^ADN#E%A8)63p%iliyik7M?<s~^fYT;lFPWX
-Nf)?E=R}a*Rv|p}?T+??$Ys07c-zlO@@hYs+7zXRLu^s@8h+W*_GG7Tq}>B$skAY1DjaHmuy2W_@SK|3!8CVZQ;anZ$(VT2w%b>C
-w%D68J=jkdWPnFEf9k#{c{N8qc#ZxR9v1|P#Nu_IiI8z0A}1xiL-PXjn`<gxwH_@CzN3EB5QCzRS~lExHg*%6ooYcu?4t}-U!VH^
-K5zp+Kiq7`vNAzEI)KcCG0NJPvN~>@pT)`oaed2o+^e)GLl7?P3wV3|2CqCQO<CHgmxUzU|KhGs76+A$dEF2=TrrXXLXsc~z%4)?
-1uPQc*E7cVGQD9b!_`k+V_!}!%OM>!j=l9nR4yx35)U67sKh2}$`^>FB>2CyyJ1#6<3Y_k)8|Y_L!x5|W+k&#tCu2DYmOz(CXV#K
-&V{XQ1To;U7uKlJ2@f;fM%;mK;6AOv+`!%ALF`NJY)V9IuugB?mM7BalabIhwBdZbi3k#+;kPakR)3qmxg^$8$73>lKz4Ku4-Ooc
-H%)%NM3P53F<kE3T<|7Erj;BDfpV$p)+svUkaSafE>y=Oa`q&H2wl{UsEsFfswEA}EGdtSpR+PRAw~=k0(+u@wqiTN+zW}J&nQ%A
-{_S=C={ur~cK;}27>BV0QJBpep1v)si)+2JCcOG8g$6i)Ct_bUT`CPKiTu=}fkm!9f9RG~!JymmH7@a%1bEf-^T=o0H4+T=#Pach
-)knX1C_f|w)A^HOOr;(D%EK$Gp{tN2U>6>KH>2(axDmizFns;=n{gE&4Up(X0@93l0O!$2ucl!{0GBnevJHgs*tda1gLcS^!mu<B
-1K=PC{y%d~7VUp!B}MD)@*H=3?CO(v6I8f-cW3rv*Dr{p7T&@b5Pki0Q@*jsIHZ->i-`N`cS`>l$vs$1nhypI&J-X1T;A)wwjy|W
-f!6vaFPq%vhP)sW8oD03LH<sJX3z2rxu*}-uLNr3Yc2gG1z}Lft}3NON&d?zRg>2_9asF`F5eXvgT;V7Vp)9O$1}5Wg`F|5j(!c@
-XF^O80V#-hiYJMA8aX@)d1O?5IJ73ChJc4u3YtGCyq7z)T&$xzXy>NcbCOyx!c8P#IO<v1_30%a{5H*`qHbcy(4C40NA0sB(sj<g
-Q3x9tWf=iT*>ZIJBaBt3vdD37%3vph0`y8e^%;qp5?vNNn|JrDG7dg+$#N#w6`3kAbI^XdH5TC#WK&ml>#^I>Ep00p{7_B=OKGOb
-;8^L9L;?b>xTd}8PV;>zz8ND95k|IE(`VnWlFWc`IMY>EKl^@JLy!cvRZr<&Jn9k-<J3Ray$*jXAOI=TceE}u#$b90>TyC8C@aTB
-2m^<U(@~HB1_fath%FrW|Kb}%F4E}VWFz^z$ZyOKiQ`-<-aX!_FCZn#hHqTW4Og}j<lKOI#pUCK4(KVQB^8A|sO?FTTlWkIfzf~i
-)lNjUs&mcd=NpF)5Ro&?M>RaLxhNI{j`{X=`&S2t$%)set=+r*%}k-ffY?d^4Rq}BzCR-&TKqht6sDhuvU)+datkF6K;JXqW~Ane
-gk5GXgIU_2rCYbrs{jJPB&(4p*8u@v_>#PwYZX52JqKt22(&G|-elWKD=Jf?Nlh)}llx7849q>56gK1|z5CkHfbT!Nc22_xL{cNZ
-epJ$Bh1jMDr)mv->S2;WvWTl&Y8m12+49i0t#F?z0p5B~+uq!=?x_ubpNmJl9S$Z+Jspz}(?i^|4w+oe#{};Sl2%Ndy~a-nZdY9e
-V}fhm`9$;8j4eG`ix&e`+glGA9_X`CH(UebfJ_0xYX_GVp>%QRcvbS-sujMg12Gr^u8s8Z;T=hSs9hwPki12kfa>jR+~F@vf_D&B
-MKK6)e1V7%3Ko&XU?2=zR3PZT;lrZ++w7V6y55)hDpgroVUAx)4n*V66;pk0w}Z;OFerKd@#cc{1?@QJt)i))dCp8CO+a#gkAxTq
-5~>(0x;>`ats4&P4?ne4_}Hhy3hen!SS&E}zV&%`T-}+9FFhk$>)#C{KAlTJYDs|z$GzSeyM(WNOpsiUF@1?K{bI*|^#FkYoHE~a
-UvZwn_qOJJRebdY+2dU=6ty9^r=(tIh0lqmn1-*>a-WRGOuC<7seoC%*D6=_bC`1)=g~jpa*e{QEf7c^9z*S-)8a#?mYnOyf8E17
-DNF^&94N0sfa$rLLt5M4+)EtL!6Unelg_NmQid3w-`uK$3+xE+Bi}9>(EB*!YF<o%VvL9YbZIbaC<NbdN;rUZ&MX0mR_@f!%L`V#
-iZOm!M-hj1PzJ{4N}neogdLL**r<V*YcRmovxmF|M4`7jRTIZ6Ev55(ahS6FyBX?2vVHRWaCPm0RTGBQ>THTA4w_$cQYOHbRYJaN
-=p-06+$O+wyo%_uC=4KrV)KOk_cL-wF8W}<ph@Rye@fi9vGyC?(X}YyfD#(qRARxO>tc^X0&Xu2=U$N;JPCV~E+RyUywNHuGw054
-s^!CjMPJ?>y_Bls_T>7A6w07`IwfC_I*`3m1&OdJIG&PzdgHwz&oJDx>(3@HBdsk?pB5&9)3=o?rv~Tw6Z!_)%Yq5YeVx79EA%li
-`Qk_atA+Bnua<TNXNsPnccQ`}ei}69<2t=zmBXocudwyRuSQg_xd=xja^=A3kzM2v((vWUZaLS>wnk(LUeKuN2Eb}@N`IDZy=U{+
-uM)!+L}ZBQ)!0?#{Y<H(Y2@?$ktglR$eZV1KFT>udV$;KnS5tgysQA6n(?TdhvZ>gd1v;;UEkFhOg|kd*oD^cQW)FLdyH2MT<@D+
-UVngLRpcP+y#|GAi90TMZO_ct{O+Z~EKuy!fMor$yBl$3-Z<RQZUfb*6E>Eestj0<F>F_03LQ}<p-L*Z@>f4LW^34!HG-|WnG_Pt
-d?=Mh6NljdJ5U^jfrtzaM^FnfJM>%NzNjm|qN(X#pFf_!_o5#=<C@p9(RNI!^d{Z}!HeUAK+R=WO+t=t4Z1Hg`kr;jac;AYfta<K
-;4uR{^6Hwx(!J#Ah>DaupEhb#Y_Bh!OE9_pNR5j4){y98?R748(m{BIt4YVwASsi{J*Uiw2$6Q29UT*};fXZfwCmc@!5G7bPNIr*
-7`tQ5w?-pG!eB&l{1?bHr<HN2%$tA;ICk^H)azGLE`HYi-9~~vThndjn4sP$%e2=5m>1Ui`h5AxQy=i7ONnT`=h7pwlrt*vj?wG4
-=6fxF<H(Cdl+{`2pJVz}syPm2V^tEhn8;_?R@+?`!P@k8!ffyCn$-l%^!#w!%Ig@(3p5*L!!{vFXus9=DUTDm_p<Ya?E_NLSgGQB
-)A>K{m>=18)?ZW{8hyVjdD8L{S>bD`7ZzRrb?CC&_1D3MC)oUm=qWWh(PMY^h&%<A8f`7t<@H!m9S0BRS`R%0G6*CnVc4<962%r0
-uXScpbO-}vyW){-h6qwY5CV{hKPkq)7_Tha|EW!Mdvqj0F-GDh1^AtQ0%!dAc1Kni;pLXHBMkRSz5Lx0BXZ<dg6(r{(|WrjWc<AF
-qf`rC#66GY_dQm=Uv9<3?`gir=UDnZ!L~<&>db@GuVhsfC$Y@eC@K#=c%C{maQM1ku8{>FQn`_egh;3CKM+)^9h5J^;YYfRZ-r7Y
-BKuDi(O7<!0?q=<a^gJWCGX$gpe+LL=v6{yU3>o2l-NCILG<BiAU|48MvKi%)0$Np-@S7n4kOPWuCdp$XCmJqi!L-2>=(b3H>34z
->*?pQOPI)r&?243=X$3<B&T+awIKE+k<lGS#);*71`1kraWC3DFGxzlo3wpaEa%<6E#^>lU~+IKh7e1`kHdBjn=Z+;Y+f$R_BD^z
-em`xHy+V}ovA`FH!;?G<s<H?@uE=9byol}hLY@o$kb<MCWl5;)mWW8a%;jrzRU8~08)mfM$2}P)K}}=J!<z6!5eVKdCqoPXKn!rM
-yTgQsts#$ADv;R>(GtY6AMr>wQ4qf;=g^Bj*e_@U@?U$4Khy@N>KYyh*SzDCWG1u!%v`MwFB1e?yjmFAcfB?yR^@6WU27TZe%EkP
-%s$b}hl%b^_ilMo)n+We#?tUm>S3)9P4AjsJ@W}-qFbci$LXhiqCZZRakV%|&W}#G?p~-6$%i&l#a}*^4fa>YIPTl#aYfxqRz2>x
-jVS7PcD|#v+IE4VY4i6->YNVv3PJDF=(yf}LSEiinc6e<q3)aZ3<t2l_4X{J=pE0;@-i76Zb4Nm)s&XFp7--(qIH)@XB@n6>gDke
-ich}v!QuV{9`uFKI5h#S)weG8YhQ9~2|KSKfp~L0BRkZ+v|F@jEaTxe-z*&A)ao~~5(cT;J>bx0$#}M|)bLL-I+ZmiVtL;@Tj__z
-YB7v<-kTe`d_<tEPL=_yoi%UQP8$#RL*z>kkt%XZ4WnuYAJt*yF|e1`<#%DbzYjzq2+(wkAdl4ZBsl>9&fnavhOHMwqX74{woBH_
-AVKK#{@czhGzff()Z$@pjF?0=N61L_0|EpWx$+C!Ei=2NM!0Rr@)p;}m+~dnUf^lj+;VWN&<~9U*6+-A0B&MfA`Vkh6gX-*ODU-2
-oL-Yxf*?9E_1hLz-dzPLy*DLdx2m3WbzZMv<g+Q7g+5pL=$K+bRek!`teoE1kW1?;rg@cG0>sd>I_pM1?cC*_Eax?!n3)`m3)SC<
-%3<JM93EI=yLz|fcklaauK>EVTeF#6cG9T9R_!aPUfWN|*$_t({K7V~N;OvUVI?n&@A<e&Rc%UkIlcD5r_EY(kxaCFx%1?t=-idQ
-DV@HRbJ1akHN=o33F7)Yp1~sW(z(*q^hEo$SnL<d;5}S`V}se$Y=`RVRdh+{w4`AC-kOu!3nA0hedd7}T<X)!ovUNCS070-9;guJ
-1*6{vjJ3!JTSUqx1&R_-IwQSzkLO)DF&?BUhD1oQPLE;9rNne^A`bf6@c_TpB=Wl}0|A3I)K89bcq1wd@R&WjK6c%NEg)W-gO;Rd
-v3GLU?OiHNL;&>>a=d5+pd^Szf*>9ZE^_5px5Ryd6CWE^DuzK$xhAt+s~$Y8k$Dvs0xGa|C4Dp?XWSxjqvI0W?YF2$j?^}kC^_=l
-)`v)-#lCmF#_w3)xKt^1BJgvnFPb-2;n|z)L>9KYtx`8N+$o`Hc3+3iS&QDpj%+CwYn>pr@Zrnen!W1uptT=!4~&g$^v$R|d&@=^
-)iB-@bgvP2p6~S>|A0*M(fd0jUuQB1ad!h<ItIdhcdF+ZxIBORmH9?$sWAGA&4&8Zq?yf6RX0rUBAQOxM;ZvD88!(wO>ZT&9};!B
-y<zRkXKIOftnb%H4%Y6HSK57XTIG9-g0N!X7s@03u%#^rH&N3K4`(3!VO(6x;~1Z>kJbf^S#1v5NMJyBX1?{cR*(0_Q+U1!GLgu(
-2h>Me&o6mBc=Oqh218A4B+X)nIPtU?6CpGplQj9{)mkQNZ$1SL9X>X^Qwp?AUoH%TV{iJ$K7_ISm`EU@Hv0Ph8hc(Om@s+sa)KNW
-5`1toTSpj=05=&)kl758qGH*Sg5~f8{Ac17#3E?_P1Y=t_Cfd%3NdRv8slO4p@p&B##x)Vo*lBFf$oR7?ZsL#$S?EPGqh{s^Ol)Q
-g}A;ugHB>%^&%$9I`FqP)x5e>DYK@xAYKl&WWZTxISU&mVsk89BVzKI%a8<0?nJ%Qy7K<fiX{^0(=}GA@-iNnq;1d0ho4tOM}!`k
-EzYD73h&PkXywp*ZaLml*jQMf{qf?suD&?R`uN#4UMa;6mYw2b_v0b_-+A7d@uH<e??f8C%oa(OKRR1-(b}q(?1x8RczvdR#n9lB
-yH-x0-`ux-DhCULRx{_8Jy1`~p`Ue$I=TA6GIt28x#qkTF-zk?f==!EY<xJ80c7U(ML%{(@i`Zg9guEK0Z>QxW^~Byn-G2d-p+9g
-41!sykE_JqeZ6jrtrt;%fSl)ITW0fct#{pSAPL}+%#r<XmXzvz*r@^`6!E1kGg?j2=~7tW*%G6*yNAw%2xGzTg~I0tvNf1!aBO?W
-CL<{#5^Pv+AhW;^_9Ht=0of01t|0%+72<#KjiDDM=ig*nZ!K`4yJgCGHV9Gcmjq=wjpuzXIlF`<Mg+mnHndbn$^P=aywKeW>WiW>
-UGt3_M+Na(!pJMKpAbYRtalM#@i|_Rj6*LU-`TZf`k4hEy0!m`+Y-YDa|KF`WuEDcwrkb7JJQ9%h}cWXIc|5Z$=?!tibPdN2q!AZ
-#LduYqVS$wmaELy8NL!t58vacBUYG*uhTXsU|2(Z);F1Jf;L2Nm7hO2Yo{6_poT~8u_##EKfC?n`DL@)&fX?P=5#Q4!Lvud2cS~l
-pU*XR+IMulTmM573|e5aK2E~UkB_YBcEhtzUP+w_9U<V8Uy&M*AeH>oriTY$G<@U7#!m!?#>>keEE#G##SZ1ioeyl<LzLUL%+AuB
-W(Y%_O9ur!w&hxHHUQNSR3M6_@<uNbL)aC3#R`J&HWTh=JebShU7<k+R=;nH`4DpWe1Z%S5swqFLzZUiu&@Y^7<-*C4H>q8Km<K8
-F)~|EWT;Fcmdy<wEEd6L2^xXmxL<#QI(ku8enC6HXPBQ-c}>Z@+eG!q%R3C?&qeXuXm%_L5(KKlACg(~<JXG`yn7o=g|5OMy|oG6
-Y4S>F<Ws`CgcV=!Y&TKXWM<$SUn<VO-vyB^CGbcb`Ca6S5K0}!+`9ZhnafM>Z@>wGLIGZIqsBY$0`HI@#4f>@<Hy`<0+x<xolylb
-o;g()m(?^0f8nWA9@yUEoPQhZh{r+sxshr`0cZVGS0+_Z@_LRWE2HJn;3?+qPEYTEElpZ1?=s6XN1nzBlMqUU>RY2GL%mq;E`dkC
-X>O48#lz0l^$+W-97m1Zll6P^##fQ(ptfx46{aX|*L}lhDx)St_DIAy(|g84w1|<@6QslRu_c1$yzytGx_RDZ<uzv1Q5X=s=fY#v
-&m&o0GkZP-A&?gu+$XIcI3M3v-fYf*Zm8bswJX;CUXiLqMNYx8QF$AIFf}neLc4R8F^J_6BV!SF;p9LeBAXRpbCnf=EguNbQ;5J;
-5D*~293lC;rI6S~uKa>lg1f9=9MF(=8_IEBw+>7i${hEf9}#lH5CGuq34Rt|Rj>Hun`<7$Uo24Go+}9S>a1pU1W=~f@QEQV7jyjf
-LHA*~C0qC(ikGiGo@opK{Mo`zC2yCWF4Kv@w1lbiuUV#B_w+21hUnA;0?Zi}V(~MH4n<YMc-wV9BDea$2$`82=|g5>pFdYXm>aVt
-KeRg5e>cDbxz|^(ymLfJ`TbI<A6UBX#S^CQ`5C}$;okd2hsnkzNTvE7{rKdKyYc{3%BSP^V`U)W78PNXVJMs-Bq<KK2a0Ri10b<f
-O7G&th8<VZ2$;P-#6u08oqfl*tl$g!(Cy4bd{2o<U2#CD{Yqa*P@;?&6L~`?p856i%+~yX)(yA~7>p(FX91gQ6iJeU&PjV=@Y~m+
->-Lc;My~2{>U7NeaRJjP<%w@hVKE}|1|V|8+^tBOipL@<z5DzPv-lx20<?SDe8oxtVzc7z#}&$?g{=H)eSX{mL4*jXg$;^R)$&)2
-S*!>9742oh6jN@b>)!m%4pD#ckE_p|?z~v$DVv#wK>^Jq|J_EJ+J_ms=)(pGDjo>D+b6Q`+67+$=*Zb=9aQs`dqE7Lrz(%1I5uim
-*LmJewh@7gmF#KFGHEf>n}ya6tJ&_m@!r$(?3Y6r3~p7!-TD_}%Zoo4e_P}En3>WtJfmkX0Ul7Od1o%_eCKAd=D16szsfm-IqNV%
-B#tm=d3=M6;k4g})EWcQ@o^8u<0RZ@ku_<m<OI`NMq<yKGXk>@tIbuRfFEU9j-Ju6r+80Azhi!zDnCRc<i}X<DF9pcBHsO2zoK0=
-*hUtmf$ieOi|)u%-15aYB6_cpAR7Occiyx!bB$*CROj{S{dn|bWvfcMb>iIKu?UY{4$=@Qy6r^N{KEqd4tZuuyy%Z|H{apUjqUde
-!3&U3{EQXtFYHL3SvU}j7+;3Dps7CZz|WQpW48-kfyIUt7zAF-m!0*NT;NFENQ^oI!{$W1t`GrcZ$(I`g$)Mga0OcA$}evk^!&T}
-L7!ImwXV`wX~t`2oGsCHCVo}2qC5mmv809g-cAgzdlxuv(>43RQC-oY0M}ktDTy<Du)XB0K*zrOVbivAiaQ3dIUZeiY1Owx2=cpU
-3}dDyQwyf<`^D@(=cQW?3sL-o^-;Q+*ogj3&2beER;6ETbJISv2fx(dv@j9#{r0O8UEJfXy=o<|@1nFn`F!s=Cx)fPIVfI!|2&lC
-yMFIz*wB}#_SR5+l#^XiTUpA65I0R8H6vm!1l#oSQ@qzzD(@9JJ!tABF`%$%Yn8sbCW_d(WxM#h_JV`a)0=|&W$uRa6V$L}?<V%|
-nLo18W~#_O^&Ax~xa?f@_fUr;&Em8by7qc1h~d6~E52JhzJFyNE2WCk34SqKuXt~n$9x$_IbpHL;nMC%>dfvWu~!;+6zsHW+0#10
-)3gF@90bNFV%}<Axe+Q(fPmH$`VVKb^!eG$(0qt1wh<?>6@*acB1^}yiQy*C;3x_|fx{KlB3J%XEM~do-i|hhp)GUS7jt61pl%Y<
-sa?-sYqk*x(4PHfRSdc6O`qdq$v0Wf1pSt~88_|@%3f6`8JygfDel_GS9ttLhP3C7TSn`WHGL~DW?JGVH%?|BFYL71I@)n;s_oS2
-^jrZEp#y*@{RlF0{>j%IhKgrvP3`JtjCf**y~1HVEPUh1CY>!Apd6uwneUX`xLQd=EZqRVhX3KMJ*6dz0opiV>(Ztm@*&CvAzEhL
-0fmaxeK%WkD#u#*u<qfOBz?@0*Uv8EL&G*~R1R_Hd$P7AZ5N5;wrs+$%QdjTgZTu^eMU{{6~GLo-0~^7O&slARc+_wZ%EWa)YyPU
-)2{1zR$OztcC`#75{K``%CCAVR~s3NZQ0KQqh_+6upFNVnKxGYFB1pAua8Yzb=1xcoIB^mhlGMkMn5tFJ6~sMGGK@oTX$mB%VL`a
-4dFMJzLDpmNM}n1rai++k$-_3$##kYqy-U?=Wc+7NA?E(dp_7=9m}t1_VcmVVBt?)r8Za22zre^*mha}S;PBdhtQfZ-2bXJ<69xJ
-T&?EmXX$b1$wPtjk?Z4i&TcWJP(LiQQ^_ish_~3;ec8FU8aTa4)+A#CPMp5^;R}<VWv4IA)0M2!G5)Vt2c3KwEfQ{rYp9hzrg(XL
-2O^4?!0bL#b#a^U_t9JxGIo1L%ky1r<S6=51G%A`U3adnwco^|qE{uqJg64_X#bba^1kAwdau?oh?*Gft99-nTh8+hJ}fBT{Cwr6
-+n>h)N~REV&ev-4i$`zQ`zQ8h_dZq1!u(pF&bQ`|dm68fA8x>&`?^FEwGT%+KaZ%dP?NKIyYZ@_B22uQsd2I1y1P)%DO^-_-WUbm
-RNdeB+KzC<w0~*Eb|WlMU#u50x6?T%bj!8X(j@5E_>Q-`EX|*s$~6(jf~U+n+}|LV#aYSIFp$i5v74ZwzAQi6zuM~Pijfp$5ZGi`
-$xETr7Ipv(iG<^@gMdMC_<{P#66k*zzc0r2|1MKM>{M$s&uEF6IgM(jPZ*yZcel(|Qj`hAl7MKc?P`p0>cQ7#YaMrw?K%1?lQ3DU
-^8UdAQA$#3&Wcj6A_d3y(8VtwEgTpVUc+|~X?QD)nX<7$P{1vlVdsXAD~Hs(svf5FmmQ3w(`&xR2}mU$D$d`xj`Ccsc9THg+c6bE
-LHu6-^v6;eEAk7TP?@|v_MaO)R-eWRBeg$>H&*N!U#}dN<@xww`J1KyH5{Js`brGeK+)c%tSeB}8?_Yie1KmUY!peD3r$G#9Bd|4
-mz$hQ?KmfiyLfq1W6GXYSss~3pKf0H<UyD)dmJ~gsG9EPd(?4K*it|@jt<9Mvc7?>?KxxMQ-3$+s3!v^%a@1_elsSR@7iCIuEvYt
-aVwl_GRRLHq6O<qlTd3>-WyiDTy_*ICBcJ591hvDyJ2|<l1&B_<Qkj)>AVgShhtOVoCzX?g@6~xz)Vpif}ERD^mxz!X9xRFcuI@+
-MgEHB9KOU{)hlUV?V#wrJ?r@1h<tshv}=jUL;?*7w}fHO>c>vUx=JM{XHFP?ck7?(G^=pTTPKdHovD&e9TkILAgLt=pHM3qN1jG3
--*;J;hZgy<&i3%o&Wht0m$ZA4(Np2AfzOejeJGI5y}HJzo>Ng_PlZh%-+Zv-xwWQesS=FP+Sr^nbux-rbuU=_n`8F5`B~4GV+7=-
-bXH19l=8~r+(ZIRh!K9yTIG>BGTYX>;1#Su`;jnlw|Vsjh8)uxP4eC(IH!H{$W6^}FShBwH#E^JwZOcn!G64cOH1>_0eat^St@g<
-1itlthjhx_Gl_Vg%dcMTDhQUuC`Q^84%plOSWm3@f%jJz!jzrvx08GyAJ@lL2SEukddjfo2dm=VD0#aejY5Dgz3$VUpuA9yq9d?K
-1WQNjWJ+z52^oN4$YSRFyXVWLunT;+&5K>H!^`obc($6c@Ej#rB0)xSU`|GJk}2Gj%0IBhI^$o_%5~!ABA=Gebn(0)eRRpOI*2*!
-tK;dI#4iJZ`8g^<1s`sfD)dbToZ9{@c~72<fT>c+JwOLl=#mHYd~LYxzUs5~*|cbz>r?z^Pvsgm0Qi)R*LEvRPwEoS%-DzRe&edT
-Y)i(ENN*|N-SD?rg21Tl<_DJok0_@%Im+q5f#Lvs=BS83@_B6drQJnk?`=+FWh!j8SgK&`g|TD76JtL_>=XNGt>#tcE7w=JQ@kYB
-5_&}r(sI|YukOpV6Ro>f5sfTt8hMmA_s#jVd-)-&_8YU2`&IaI-z_Dak)7La7I)T3-eyA3UI{-TetlU(>o(i;e7(u%AWlSxFcR|d
-)bXzR60o$#Xe*0O!bBas-||)6%6CxNGK~ge5f~lGuk{~3?Z1B0mWR!V_?AK6vPKd9Omz|jf@hWr=4<Kgw-sJcisunp)~Edxs0(~h
-vppZ7#fM)YLwBTsFp<L%1J+NH{DmvvKa>gdB3FJvtG8)jtU4FsR&n1-;n}poc3Q&2e&4w@f_fkkc-sXxJs&z#J6abSoN+Cq9z%RF
-+%}Q_0fFT$FW$=JRZtTarLLRYbP%OrH=6ckuwlQ35kkBcJt1~u-Cl}u)WmBEnf3PmZ36NA5(Hw-wyP_*y$;|Fe53m4$n!LR6ZfVb
-FkA!z@%m+Nt$QrfB@gAq>8B+UsSRP8ZP@*V)O93trMgD@$b`}Qz89XT^^U2+$kW$DCH1z-Qqd_yvHQV!zONJI#FqMfZlhq{6R&@r
-i}ghXR_{P75I@k=g;xr+bbw=n^s9{dRX8f~jgL~Medi4;mowP(Il+}!6y}0~v5ELD_$_&--0oo$Dh$t7RM$|S)LhwhftIFDfWTEl
-0%tE;?I{%8<H%w&qOWKDOu6j0Bf+Y43<RuxA=%x(H%w1(ffXw@)ocwiV24?3?3ZTy7>MyKlz9PO25fH)xxflBUQRK~LizoF&y~gd
-B7a4D_-f5eM3v3ZTeF*e8)<!_j*VYs!NAgBnOX#*@=n~>A0NecXwPeS8423@W@}q$*W4W;KU#_~Emt~UbzpGV)!18G^qYb5DG`~n
-FOTO9SUhgA%QtKrEqkcZp>lobmKNAyZ=<X3In)5u@f&13I`p17zp2dj($rS@$0x>Sh9c%kt(0LaAHC5$TX|<+N9}D6bG2uV1vu#2
-rQBJ2AHt9KEH8S6?l}{V^VkAoB{YQ}WGZ$qyB=8a?$d)a#Rr<rqnOykb2m`JMTzz)1_4XR9@>HLEm8Q(;{-ekzxnWPyd#T$mE8$d
-9Ae$hV%vULHRJe*sE^9KFa;#g)UN5c@h%;%%d8k%Z_7jjJ6fV_H?^G4w$DuSl&7O0hosJ<6f1Ms(O!+s2q2IeyPmj-rl~AKVRL0d
-yzHekkAxtn`0;|M6N-<Q%Hf4Sok%8QIh4Q>IrS{;Jv^Gb1(3gy<i7y@V&49jj90GhRD8QT^2%46qmN7qbt2W}@{*eGm3_a(uL62#
->en_n<+zz^%_p}v9@=SIB2RqW5IVwBBAD?xR;;y{)_G_tp9#L(GRfP=`$PO*RRJ}8=vZylzM`O#*I(o*ZXYgQKV$JJOjPu9i<Tn1
--Ze2PVJhou`OqFLY5&xTr#G|7CN|pd^wze&tTjBp!%ySJ<vw$7=dqB3Dzw*5o2RB8T3mRRW8av>+-%Q!>+z5TMfY`}2Gfh4T{tqp
-<lBpuixH2PM}PyNG3zF-uh<~haOrlcWmmhK5Ug^<H(#4i=rWjcdH<wZWvC$?wRHQ#t&B9ww!RUYHM|zqVr0a*D_aM{i*KCu?mddq
-kmAE46g)o)?k?>aO<WEO@sm(c^(WlL@=Bqrng}wH?K)jN{gqh4isplH7!(9COh>%S)d>jX0xMpuK4B#QgNTLdl}<Nt%t9Fpn+(!y
-apLR%FaZ8!$3Gzqi}hf?qMZnE^7{TZ@5!qDi7uL}8P$S28ZPq2G)&>|(1@tym;Ik?W<`$_B1>-OCIY*wYF?DoEvH!3%f<OCt$cl}
-YYh**S0wbrgHG3?h}PJ<Pwa}9ieR-&cXdgI?i}i`;i)7zY>7CgK(>4e%iX$Lvocb6mN{_hb$-+N$w0F{hpRt$gM@GCB@Ik=)$!kh
-leQQ7o)N-rQ!_&w@U+%_`7*}85|aD2tx900+*;~PTc`uZ7pEBXCEt6!vSO>T*CVC+bSDpKN|x>o`Tf1wcHeNr&tj9ltB7k0;E3-j
-9iH8d=4#*9ophZs5fz}L-X&1Lmk9&(7n1T9+xW3;-^kHB_KRRk-nEQi*-!==i$=U@PK{C`N1RGOXn<ds$8wFzaT2+6d?HvJwLpWH
-H^*-FAlB+o5eo~hbPZl(6x)d4pat{~id4EuQ#e&CK$W-rf{(UfiVPgg-TQ6(PpyTASoFbuK^vvV?!e_=Zw=8jf9EClbq<$wlxLh3
-YH~He6a%>D@RrJtNaLPG&kJErJb1jkt^c9{EjQPal_?^Izb0SZ>s9E}vvhZ5if&KwVc(UaZ!8U8lKa<4V_rHZ=4sM%<RpW8WBkC&
-lXr|g)z9(_SvTD<{Yq*)r6fEl<5u`Fa7T(Ot1tiXW#0IYdb`~Gh<;7StvyI_nixkO$&nYz>92e(liP0?ZZR(TLEgSjT7bV*T9Orz
-@Z*R7)MM4G%e9w?wgi5H)m8BRQI`-mApyg^OEn7nr63Z<@HQg0Qw@`KHOJ?2zfz<Gj6z+o4cEF>*i$pz+w6bHi3TAN2d_P+i4l1=
-xVR0*E0Wj)f4U(u=347zvC&*J!G$T_n#w0N4i5*nxXDr$O1YMZk`8y|`>60O-1ZA7<sHrO*AyXf2vV2juPaL77OeQ|iqn2lL!ACQ
-S5QB9;D3TFi}CxfXjQ~y*VA`jM!OI@KEBoFcUt-}b_z|i_H@=|(d52ABNjWv6vuCtYLh#**Txy9I;dPzDn1w4EXCaB6-D<L>_2As
-_Hj`_{MH*pdFF{nJQ0DHBNSe1r*-lSG03-XdPo%mZAW(^g}XILZJMm5UTe!QMjL)G*u8x3TtmTt)s0F%zGCuT#~-&yd`I@4KZN$`
-7n`FfD@zi1s~t2wlvEy`3OU#O!n97d*vPC@2Za)`#0lT-3Mi-y%=rAYVDqadVPXJk*BV=LvYrK@0C&Uus`c~r_EZG?W$nzZ>K~H0
-6>(8J_GU-Okpbx2ilW1)ov}0Taz(>e=!;+=kWX=R^@nMdumpK;Q&}1c0I0eW@dWxe0WAYLzJ;k?mAcLO5k53kSs@N1T6&KZkXRCe
-WKP_Eu2zCBBtXM)xS~Md=cjS2RsaS+<>wyo`_9k0uYXcku#39#3)=0(H}5aFzH44`;Kk<A^JY8mq_z%q9u9nWb~yz<{AO~s)ArJ5
-A{FN}U&ow1(>_zF^w8wn_P3X`dh9jr48GeBu7BdG#DnHHxNx(Q@5D+&4ZMs+=a-ZDr1N7xtPZA?DUBrVqr8Z6<=<~huqe&gtGe{z
-)u0V((i8>HLN`Rb#CuD9MD1i$#Us^`l~3;pDQSke8tt!G<q}T8XuZWn`8=SF8G;RI8yZznc_smByucySt;k$cnF;6WMmwRh9Tc@C
-Vnom`x!+`JNOMbD8bc&w2g68)i3X3`>lGjxpX8aQNy^9Zim`}DpfW8sx$w-hicJldSQMd!k>5P>Y-rHtlRSKWc-lfj5m5Gd7j?nY
-vsfM^;uofNd)&^XuRXnljN$|+!09bJZuyHsNN$+E=TW2_8bWdN@3AUG5Qe#_crpn6+yfx^=jwPrYgztDt}OE5SG0XUrqf?n$uey^
-O5YcUf4<{fP{<#4Tx)fOF$=~E`uPq%nf6nWO{w_QB-8k$)je(V0Uf%}Hk}V|GOx~jk}BC9m#2G2G5Te?=guqkpRHp8kYBSfxqF)`
-USsc-#2_<EVq$xj4Tk#BRG52)>(Y*XlYcTa<+Wk_&Ptk3_&whQO9ov*{b+DV{h`yH(*;L%CI2wx3E4xVi=wFM#`lh4WdkPCA3S;q
-R%v$GpqXU!$Lx6W+BIJKJLilw?w*}GAb{k-Bd2x|YyDGh3`CE;e~fx*$5_C*`lm;YO6Cn`fKC#BhAxC=D*-{h#5|;GBJ8_Ntrs7-
-fN{+ED95rNV-n{Ql!zR7U#v$RZDm}`F&E&(CxCKh1!B0+S%Q;$hk(M_kuqOJI*J>n4{r}p<3oeoDwQCOh4omtd=SJVe*-(>Uqk(3
-?c}d$N<Ch}d8F*6V-s%9$o;SOh?4nN=2@3@q^Z!ck%bboXQLCStf}(V$Kxosi*x|%t7f-)PMnfYJl|aH)uQqJ$VRn_wPOMYUl)F6
-+C+K;NDB^|mX9%!)5jg!PTU~fR2{zWb>pdK9v_Bi9ZfrW97<Y7Dlc?O+b2y}cG>g?U5<tdc-UI^qVybA;JUQBcGZEEhTj$R02qh1
-KujJub@oBC-`q@khE`{sC3`?eM4!BTV`tpEf>&W``vZcD9E?fq#uBCcz2$`-h5aX+&;>4Tq69XSMGwoZjt;h{U?wcH@mJ+vn1%Wl
-7%{%xGHXOl$45^LzkvQ=-iu8)Bw?1biQK}HDgZR{4CSYWF*j8fAaE9dWTd(fGz^r4f2Q1h`Q-JLMcInP`RHVHlzwJW7CuKYp5Gb5
-^IHmqGeP{X;COLuieJ&ZKgi{_UoEi>><|`@S9aU6dEaGYP=6rLNS25K%~sx;=-&G7nQ`)?>2-%MUV4!(Ib&LndbLeQ;(6R_@*AJE
-SFA$pa{ObbF14whcodTo&m=Lgd8VS5?lc$a8RjAP4)ZGE*9*Df)RFKWv{PSkn)CAu*N06q*C;-wwUvr4g~@QF$7)7kN~tQ1|4`oe
-Ll5Z?aYr&Q2=F;h8fi9DJNZv`d)<siNU2Kl6Cm)kRP2kWdc)w_l%+LEdKh_r1_}a|w%^aP9$OP}vVSZ{LYyH)U`HN4v+qOA4BtFg
-%6BADgeVJlS1Aec(um(yG$-Sbd{hpwQC|fRMI$>TF;ps%lT8;w?t5OZ!-J!dxFPwW5A8N0AU8+CKJ0RqK;Q_!Md`8_G#>jK8PHfP
-`e)(<!2Xs(`90zIKZW>We&tuRb>2!_(v%!4pIzxnye&}@;m;Gle551BT9Jo<kiR~U`qJP|{%~T)_m@~ZAA%o->1)67YqPT|#tfFe
-ymIBiG6B4sK~rdo-ToEtUNj}kNTO2}b)7FiM;MQH`$C%TG$TAyOa&<f(15SP?WR?PnMv<;X}%@m6Nj!~+>|JS0P^6&-YrGx5@kf+
-!<Le149PWoG(IF6yxcR8+brF5mTwI<NWpb8l?O+_z`z3}Qr>u=TJVgSaOzG2VI%>Afgsl5${c2OIP*toO^^aF3bhbMcifNpP9=`+
-*`I14140X>y}%|VNtKgT`wHx|NiZiT0_d1mRaBLEnDXO5F1&YaudML1WpP6f_NTL}BG^fq&i2Q+m=AST;N?_6a=4<%kNYio0s!3I
-pM?11-oNy%EUr!QE1IsQH!G+$Z_{V7lXhLGi4D(Zdy2E2ETowfBpf48;JY50xEp&wIV^lFK&yREb}D^(ufWHc*@fF|u{yGQ-IVCN
-oF{z`7~3)K1*e=$q=^K>55yP+kXK&%!F{aD$BHd2hyY$P8V8`NUW%>>oYMNV&&VHP7NY5(=mLooQCPrOWTH&@fkL>F?$;CrPewRF
-8G%89U`v2-N9LNIRr!sX2FMUW4J>*gPUhWTn<ZQO<xMY{;4Y)Z#B&lI4cY!z%;bNFN*XC>NKx^eI``=D7<YMFeHjHc1wJZ*Q|g-<
-X%*>2lU7z0Vqm!Ux;v)%Aw*@>MFa>aE~<l20upL0K{EO$>iES}#YKMexd1>_On4zP|MN(M&b<qmV}IEF`(^h3BU_v^{uM37e2}m`
-Uz*|7)|UPt?0P_z&oWzG6(K$X8V33EZq<JmzgG6xSoF=e+9~R?{f{qisql7HXVD)QXobw*z1ZBDhiz9eueN_(xGGiCOn{Goi2AW^
-B(&NDajijmPqq3TF>?(-nC+Cnz)|l3XT9}FrNF()-8c2rKz^JEKte!>&xcDMh^*`fN~RvIH<Dw3;xG+>L7<ubz<C!bSKvdNryUw6
-jHM#kp)+vFAcd5y1>IY<j6~zbQ?UrPM*>CSV=VDs@-rnxuy`_&votWU+>V0YwN+OZLKDeoF1)G4x(XXLJdC5@eoo*Xu6EYv0Z=3y
-?kCdSjhQfli2dEO5=21+9PTgEz4$+PTEIfb@5vGj>MwZ{_<v27#a!gCXihuyw;-c$XjWmP4Q)Ks-DFI~WSI;qj!hK^5NH&>dH-nW
->JRBG%rSvpo?T|)_WF9_!ZiGR-O@zQS<!e<#&{R?2Ih$HGBs5NIv)lNuP!}iTy-%mX>$Z{O16sOjSwPoR*HkJ20usMJU1xESE|3&
-$d$#1#sCBW1wybK@hh659cQ#*sk?z7AB-Sy7L6AdkT-O;(_0nh=_D-)VbCC_0#Vx|R9Q7-g_p0YGJ$|Va6P9LELrd6-a)$B3<~s{
-yCmhZY-y;Gp$LPm7)Y*56tOhi%v6HOj_P5E3+ymU3t2%T0{CsR7qF0L(bxeH_!}QsbTnJJe#buhL-~t)1^n)e{q6o=B<5fHR)~x9
-V85Vc=a^<0C8&oAIU#hYQo?+qRDL1_i$N|>C6lq{t6JwpPxaB#C?0WLtP|OkDKE&+OTeQJ2?V|QRv9lna9H13it2#0#LH9ZWHwd6
-;P1!_1^yrJg~VV)bWyqsKY4}VI5?P*oolJ+ye&*cakLVzFd2(n__YxTs4A2YtF6;Fz@sFD1^MuJ09<GV6jj^XUF~rIQ$$FFM1f%L
-@}*rDL%o<7im-qvjgCV7j0aW(N|2EPeByKlZlSb<gBV#Jh>yWy@N<InpYZ0Tv-tVQoT#1)XC6^LekvaQmx*2WAqn?~#5$G4Rj%Jc
-ZWR3gCdgi_GyWA#k)TMDqsr4{31XlCiiX1z&^ROt!KMlb#GEbeuIa67-j*F{V?-0A;YF|lSQ?(KIf$aGwf)Uqhsrkvc}pmxr~*g<
-Bn62<vM<`#)6&^owJSDO+W^N)0qGC{;sWeM+o_uUDH&F_0>TK0i01k^Y!tTD9A1~};VC1HMxoJYECR{>;pd|{TLJ?#l&LrfgTbLt
-Kga5#&`<*n0V0e-5m3LoM&YJ9EE*aC<4}KbigYD-2@r_G{J}S3kl2JpqW>~U#eQ}6Ya$VUX<#4z%q{+Q{D-sI5dM>Q1%m$;t}NQW
-%cNj52Esxlm;w?3Jcx#oFqbF`!zdF6iiv2d8fvL2vqZ3D7)?On5F8?5kW5}>Wqo}uEom7VAArRma3I^CVxyeFBc-URuWcZw$|r)x
-!w3{dJlG~FucW78psdLfC$eP%@w+#psH0}2qAe-K;K3|J*uP;@-B?vuMn-^_fCm5I1*z)F%L((7aY#;7@Uu}~k;Nu5W+5y1`-!50
-JR~f{Ng@7)D_E`%^*hK32nhI-SH%wb|L9DykN(&TfYARVt}OaszoLOy1QtR8Z2TjE1y~~>4&phGFjG(w5yGQk43SKs5{L*i#6E3-
-ND!zaAxS5KFpf;76KQBXz*ZEP`?FM1{B$%sTqg36s5m@VB)Ct<!$v9|ODFLVh$ze-FoyuJXex=$_WZcs&(AL$gQ1Y9L<%1FGtTB-
-Kq1k{WC9+8{G$UzBaw*&H0qBE08ohRD^Y)1*paXxn9v_Fwcu+0>C^bD!++cFV=v}VenrC~&<NDRC=Wmj5drweu}MiuLQ-JC!DkbJ
-Ehk720sKZJDH#zVo`sMDWDC(BI{=mlKMxVjZa{G^`O6dX@lY1RiG^oE!GCaO$OPO%tj&I!Ken>p7@M{Wjfg*v?CeMzv7l^!;ssl!
-IBw$~+h7D@K_LH#eH2GA|4a?&ZyJ6HuE2}&$}ebm1RIm^pFEA<O^}a|PA3zwXw<@Z3;qH30F#$NBNOqQ9_UXT<E7Dvcr4qq|LaT0
-WD)^`;{0~ipZpv=0fT`#0ra0d95g$S;H(Msr?<uxnFZGf__H&#Aa;L-5l8?2)B^oAHK3o)<{uh<4P9BRGyWxY1zh;K!Ua73EiUkA
-EDnQ3BiRG~UyZi_7K_87fA;+OwsH0)=)Zdj8jV3MDA-@W&O$T|gMZVEWXIglUt<?QETk3x20bA3|1(4_^5IuBzW<^R%?@MOzRUtV
-{~C=5@E`X4-tjjuU+}TOzaGlj7eJimzaaqlcWD7ae}kmI$CdwV0PZs>vEKTPx}Aa(K6Y*faj7s`81viz7{<DFYOcRfHy&#qKUx3m
-V&Cp0F)X)}_IPX^UNJ6eRB~V_j+z&^ZuxJQ<@AW(;CngRUX${A^0Y~Q*m40hw?kK<WJDYtz_;npMZ43_3jBnAwkvEm23t|rOy3`m
-K09C-&%kg$z1my6T>`f*<y@^coiT6|Lvl|(S^v1cO`Nem-k2^n#Kdz?9l>K?R{9#)9baWJ=7!~ZmHu)c=VFCzT8;^?@D<|*hZ?U=
-kA-wU5iG5HB1z=5Z0+(9+3Ip=tMPj`5@#Y~rg1Ie`h~4?t?ojctnxGvd@ot{K;dRV&RT1);rngYMB`Ki%tDyA1wMGL{bZdaaRFzy
-v_#(Vr>Wo;I?gACI~0p8{NNz4vpm>KnsdLNN39P7w{T{O9E0=ENZ>dxf#IMOS{xsKeUrN@i;kqoj<pQ;4m%k6cx2z-Np<Jv!dT_?
-+GUv71EKsVi<KdVGzobhHp$|-^B;Z0x9@^j6XcqMEl<9Tj_5TH>QT9ftX_Sv3)4MzXCgQDYUHY;gkB>Gx0qqL?32#sSaJIu1!J2r
-{kK2r^KdU{Riz$89dPj>ys_1iHW+iJqBzahheib+S4X<y6z_D#Bv=S=$$}HbhVGL9_=?Lrrg53P+|>fJruRPbDd|2^5$s{;D39Vy
-R}f38p_h#|W==!rn|O&F4>|Z!?y=7i;c1swifSS`j536-#WyO(t?xSkkT|D!ylu!c5MsoI%W~5X!o%sOHNUZJ<glD>$-w$5P#B3P
-bKc8Vue;2>qHf&j!b1nT02dOIGfdWdvYY~uoN7AC1P?=iGr+3pTcbEld1M;r$;1$xm%xCFT=@?%UcSeeUD@02yF9OzGdZ6x_15a+
-3rk)uT#sE9?U<-3Zl$EGyi445?t91C-O>auSNP0)wsy_$eIoF7z~k(dmgEzAb%<Q(GmEuqlEkMhR<8dzj-Gz3dP9Z6?Re(@?jCA$
-eQVG6-D<&~R_!<Au4V?zM4Bgt@^rR07wtb*uv%K3mwWmkeYjx2x$lm&gkeO{h47z+a|hz;H{U;TVWqA2-jW;oV%&_@{f~Og()mVc
-SzP7rZ4|E9P+Y4g4mTM$OGn5ED#9H4T+?Vhgj^*tkh*<4K;VE{;JUL*vgH!DTo-AGb4sGZrthWmvE@s}xh%X4+s(F&``x1wI4|_b
-_x8*%6=}sqxkm?Z$X5a4<vbO#z+sZL6htj_oLb?5#PV^P1Dtp*Ax<Mt36jcbf+az&^kD!HSft5+kfp43$-degrrGwzTI8hlmQ_!a
-vySWjRDz3v$Nk1EgOA$#NPB|ftLyq*{gpA?NoHB-*zWo0k~gLA2tiG-^ODeuqU4`5?hlsSE-y*E+je1ts++ncHA4TVS41h@ZODv>
-3>nmUs(;iuU`~X_^^tAfT7N7Fb7rjGw2Nliv&sX@ffm4;nCCMT+z2j9ig;O2A}Pe3gZG`^btACw%ERVayPN*&aNL=ROxli}X?0?I
-nC*RU2+~}4T7Wmiux_$*Z?njOT!?!^+jxmC)xzD!dMv?J9KrcF;_f-zYx%*t8{;O%_52F%?_SP4)RK3NO5hwXxv<&RwY-hbjLVMR
-*x{}K0V;ydt?Vd^K9!4f1UT>afL4XsG|1)6W;Z6U5m#>fcVwf;oW>o}qFk+#!g5K1{dqs@A_o6cY$#m$QeB9BQ&FQwBgrx+r`T@y
-UTG2+_B~lalP@-18*f+JE!z~MW#F%P2G8|XfWhi3m;vFToFKoXhn-ucB=uN^FqaYseMjZO+ztdHmmRxsCm3YB$5OeMygX4@C30=u
-tN2;V@9pZ@{Ei52uG3TEPBBq+Te@-O7qe2Ibb<i)^a&C8!iG)dr8ZIJIlX*qU<~Kv&Nl~(6_n9K?S(HLry)r$(hk?mi+q0@tNnc>
-=u9>e$2oCh{rb6e4PyGpYZ;zmT%H{xoyQBe9=~lI?jg>l#=zM_->b}#*88vg<i`HFcXvZXJWEAQxa24t=yrFn^MO%39C-Jc<C>n^
-3EF_1caD9)y1aiB!zIq<zSs9Pbs$d1#Ajq8nZ#+f%Cr#Ts@hW4Pv??>;R+`b0v9J&{-aE|VqEup$N5TysPfiRxTr)I=(C6XPw@yI
-E6w-TQ1bAz$y<H<*dCS8!#3tW%ZQ#BKP>t%f~g)${#>p9gRGd#pl~q*d>X#BPZuY>z2fs)GlO--ecrAxmlH8N(=*TS+ciHfIp%sE
-Wt>Y9;9jssBQ6m&r`Y&WYTe6qHYOPmmle(tmz)69(IX~)&O@^dx)hfdeeFu4R?G|{Cd(mwv>40f1*@vU7S!A{Oh?}7@Rj8HW%qX5
-mooypKOCk-gi3Ikp@8o%8r4Nx8eG3Z=lWEFqpp(7$h&t7<xRLuUwZ7s#L488bpV!2j!UtR`hp`hWURR)aIO%#X*n`T;C4>xcz$iM
-)a3qqdbd_MFZ&r7&2A6$;^&4<wz2$tT#=>=qqtl_qJOS%xTq-qVOC<E{IL3%q>PEcUD`=%_|_QOiefUJ`)wYT&={T0FPTn@`n0XA
-?y}?6G7k-Y?r7Mk*|U}zUKx8|n@4bcu2k2l=};o~*0BGtz4HKzBFp-Ib#=};5SyHH4gwMd$w^ei1ZG7=P(f5g%n37!5mbzbIma>Q
-oDc)%G3TrwbVFBHce~%aJNxdtGjo2k&$DuGRnfrt-*e8rx9;g~QQiZUemgy9z=o7a&o>1%-c8|CY0a$R-@Pi1mgY=J@4m-&?^u>H
-g8D7mE_UTqmjy(p(ROR8T^((ev58)MY~1Oi)(&Sc+?4Z?m28&c;)#+P!o1y{o^RJoePG+!Ub(4at7qNg1cM!n?d$Wq4>wno{X?#P
-9aJ>!&@soLG`*AhN@Xk<vc)sj)1xM<%%`O?xBoW$`^f>wjb-zRETQ5@t~3?(wlC`D?bJ%?^rU5b&mW@SKEqY2;|JrTQR$r4?qo%0
-=Yh=Xf($83ap&1RIUbo}s^arF$$D^`<|5i5h9sp#^axEFp*DqGAeBEGo9Mi-{ie$&>|AoGoX$6>6YP*9_R2&TNj-A$>ZYYG<V7vF
-wsxy?mfn9pGhe10qrab;WY)!{)yTSCdvA6u$dC^v^fp(%nG+Uc9+CTSM)!&pB@v$wd3)!S=`j?yn22Ir36_Z*Yp30xe%kEXljNkd
-^zf?(O{q0?r<q&FoLpoPa#W-Y^R`WiAM8w@UYD`vM&h%5Jw27<beZd`)z_k*&F0MhoY%EdIbDmme)zgWxWt9x-J;XzljbbNg?arV
-pH&<0Su=&aBCaJ>p^Q&~w!7D)*Dd<Gk<L>}L;Q5xQmFy)L5yppQXA!msA~p)79P96RbKG@_>Z#eBV!|*)sfY6W1A@{P4c+=ywwwO
-FM(1YWp34xsDaX_{UDo(3Cg($Pcns~bf1jo<!aE#pB0uBZS6R-`nJ86_nB-PyD&De{%$3Wt^D&=gdDvce|3B6)bX<d8Px`q-&2zo
-*eO;Jki~=NpS{%oUVLa-YEq8Vw&Pyyt8JB|cbg7DZ#%v)+V*&$OX+hKJ(NA(L$SVq%y8?l(fjGp@}eDe?asRxu6-cqDlA>RXXW6U
-cH{3P#Vt5t^rU-U5KUp(Zk#?F?5Ei+=k`1s@-Xg#B~Nkj?HP+h{dcXZA4{_S!am}xJlDgnuJ(Qof9}$d<NKHOYN>p;^jX0y6YhgV
-W`^AnwpgUNcS=xk`-IyS*DqzdwN?gBtF9X+hkV}DWx_SCNMXsl2VHqRjW@c;-$N;mmL}|*Mi<A&iIwWua5;4slHQA_oKmM>Y%`L_
-Gf;ZX#K<uzR8;9&kBl`EG_B1!8dI8f+%YIknF$IR%Ab_SCAXKR(&c&M<_)}4yY4l*DcHM>OH-QuF<?>Y_{p&a^Z`>d0}od{kM)-A
-@mA*j51q2Zf{MFXpK-o0<y)uikF#Bm`*IXHt9Xmut79)N&a$@ql98Lrm4|<F<ST9ojrZ)G_dc*w&o_rpCUa_EOpIhG?9n5rwbbgx
-`<~Yg%$#3mnG&pp3Ttv)z0lurP$pHByCc13&GrD6;^O+mP(hJ%o21i~k4kbT1}NvLyKLaivVZpSRQs>%FVYQ^w<8Bj2Sx9l)O*$a
-EXQcFVydcs!zj+Wi!Xv->D^>0rSUe~d(;k#<s-(KdMd?Jb^$$}+x}<gNS;z0D^ps15`|yOWGj8<B-`>=(}EoJl~Ljs;u+65OuAAZ
--p8Ltn>D!(`XC=c(^&;A4V$LYRRuo&)x)WP|8qV)KCooB&$6wt?|1&5<TN6pvhVe|hRPHbsXtTPuTS{bl*Nm}FGmOeUUS9c?mJ(B
-;&0!hMe+I#Ke-|7!)K+bj$7J&`1B@FxfpqB;iN@|yU%0`R_=S-VfpzZjH+mkBD>8zyte;uv+};LedZBP8G~LnwUsE$#>gzz|4M&q
-zF(M4mFT5^c@#@w*(mGX_nX-xwoj?>-)r(<otN_IZ{%CYRIr|mtvH={?&4cBf#M16Ocupg>_cZ+Mz^prkD@57{_|;m3b`b_ztOts
-S7=IQ%<1pXWHQ5VxX-6~Ds%POW2(;6N)B<qhf|c=D3qlfTqUfZl*CYa3x|g<$4tJoB2}vVg$x?QZu#z!r9e5Wy<yMp<dI%9rR~2T
-wKK&;Ihlr>%5)Vs?PBoKV>RtK;7~v-e{znW+<IXA$WfgWbLEjXaRY)qA5w}eo94l)IqT-%I$nF;HP`dg`UBth7i8P*k5I0?r1xmO
-@pRs|VKc{myHU`|{^_W+BVhtX&;4V?%P7TZ8RyrV&#+oG+rF>NUZOB_#%<x6!58W(%7Z?azquPVG&`QD2usi#%MVUo{ow8I$MW=M
-Szb79BUB3D+nx!RU-xu))#|)|_0HWkT*X6zCp|5UOLoisdVSmN0)7xxVe+0)xz3+9FKTm77CT@MqRcdy-&WfbrDYk}R@)-nlxrQ_
-={AwO%|8y1`-IYzYmq0Wxt!%)|Gr_AOH;yK-4}g1sGp0;RKD`J<1%y39gBIP;d13v-h=WxL6sY0dCG9AyiLvXY-i=zfvoyIG{jID
-5+VhWru-%^VkT;uAx7v;bHosX{b?C}ow)zuqSxJ00$b1Ax^h9HZ&IP5T)9UHS$KMI5@}t^3Kut|OF>-x!;@)cdmNQJQ(oRmitpbx
-zw3AU(!HcXUS^k`9d}ZW{O&W(kGR?=_FP!<s`krYUA1`S)=C+wzuYja){8x^ef^Go(O)}VFgh+$rV$UxPo^C28@=aZsOhQSk_WZ5
-rz;F|QitBhpXa|@B>z5jGR=%;uN=RBoZYmgHpapC#8-V{w_-Y1p$n@$u@zsw43%!&RD617)9#c>z2ffFub=4Q^wd1Uh@ntMXo%IP
-n*#&e#_!;el}Whu)5XWfR%Ep+zuuHge2%Z5wd2ga@*b|r(IQ#gYkvL4%iZ;qlhgI}L5Z&l{PmO(*^~EI`bC;H3FmN!2vad#sf$o!
-akDbSbV`#pn*SdbRQ|NcYwMTYZC`&WWP9Go=MH^q!m3Tes7(hkwXGn9U6Op*l((m70V!N+CGjUaS}Mm$*_9m=T37|n7?vNsj{VV$
-5o*Y>RrdV$x#k7s?#7>6OJA(&_VA&Htdzu4ShUv)ughi&I3ve)A9`W&(=#S5td)B`B(I0kek>p7mmKdywpsesiLRVmHCyT%KR$Er
-MX~XjWhOS#rY)7vCJcBsYun*>gHHyPt-jwhM?19iSm3LQ`j)P=j>(Z;%G(|8MrEX49y@-=Yu*r&a@)(7qK@+T<X+d$z4l-!GY-f5
-FP}bqnV)-gOe>`cv(ujKIpY|6slbe<_ze^le%NhZ(YK{sIXzK8sCRP?Fcm0s`*1nSQY>mZnaWZ?<5HXSfHKL=PJ~E8|JeC$z<&=*
-5^dg`imvS!`<C_b)wZ2{v#s5)QJY5DZ%(<EgU_veJhI~KaT>GLC{pdUbh`4bwo5es+EJt233I5YEj;Oo*)8HxBV`mHv#<V&gA+2{
-@x$V-_PLeQEM5zh7Cmo&_p1Egj<spmVyxf&J7%jpTalGZdVR+CxEcBCT>k3dBPC{S$5<%i`=zse=6e;FCZ509zI;!u2}79+Tnu}A
-@!-3T29F+<KP?DKASj-EVoc{L+eb0d=Sove^vFWR?E&XYdQZ3Sd;9#&x>9?ktEuKk2`ui$bh~n9dKaaEU!@w<jnXp@DJ`~@DDJxA
-o;a%4ONqCSIaA@>hA*w!^)Xf|6(|qL?X!025mO4Arc6QV7zq{#p-Bu~yjbMs_n-I-)eBA#aQ%g7x$3@0^}bN&Ov1G;i4*#X?}c$&
-#41e?nev!6FlpMHwPwt77hiPcmY44>yX2u<Ks0h5TkyytE#%&d+q*8f1{zc5&5|mI;_r(}cIE8bcy#h4@wD&g?s(^g8OoP0?_HQ6
-nlr>POYqclNN!&C-at3y4f;24jm>)|&=36dVpsQtZLK|d%0r>vzdM@Vs(Mz}l-q1sFsrjNHECn&Q{9_&G<E-hofP3`l5*+)%aVb^
-1|MB+Jy37gj}vW`TNQm)yvxhp*>2Q;<mkMi$`u=juTfo2Z;&1vE*fZKr1%~a`ksH$Z&+ENi=G)vF>$pamN5HR4%rc5E5%WkRUc6^
-&I2VXV>Y*yg45mf=}nq&c|F=$()=#?6o0wuAVf2^>bOJdzjn$r@ZX5pZx2rQ+m~_4^2dH;>oEDtj!yFii}jSoz$W#5eJ^csmE-g6
-g?gighEF}Y`fQw7VG-hkz0hvqt~)YLS;^~@9#gAE-5IZ(zbemJxBK3n;ohffgBP9YHu~(f>j5Up4ef=Qt7o4badqngJ8s)=X)_*X
-2^BZEPgwpoe2D#|h`?;AWSQ5fj>>7K<-HzMJQ>BjDU<ovmdtoZHda_&&)wI$XNz}_UDH3}JY~^rf?_`mg?vB%H_vTL(N2%7#Ki`R
-%_HCA5|)+5=03?@Y3nC5SA6CX?j<YTwgf+^IAW&9P~7<NUXPX6`fWTt#ezUnOnf~XTeH-3;M@NCWaV2?X8jyCxmWq?k(8!xu|M{3
-vK_nW%#P%9ojt{jCRJqm>9d<=ybuF!^PCrG<*x+ea<RR+b^IsK!?NjuBlCncD;*_0D9SBa{j1Nquo8x$Pe|LQ8Zbn>bz!GoOx9B*
-GlOD^UJo&Lz4<Mn?b`G1o8rxGa)Rv@gD*-cI;eMw)>3~@4(kW^;IMDSV?~P0*pjE;fp}49GIw0&j=nK*k{O{!is9F^^u?0$ttrJp
-rN?)9j6Ofh+E8J0t#&fI7Im}y-QfAepEFEXUP2YS<iqaI+xdQG?f2r?$h9+;_Oeq<U%hcLTlhiVe_C~Z!c-fUxxz#2y|S4XZI$oi
-zc;IpL{#h?7#s1Hv!QbKnb=p!Lgjf2mo_{qEh81XEcb5O-?@I~0knn7sZ=|r(z7z!-DaQ3^pi9xV%w_&S;0o!CQa<>8f+qHp5|(4
-Dxx=QMZ{=MR}j@dKr4TK{7=uhV&cy_&7#X&?l5OK^fGPpgQy&uk@mzPhN}k`x3;^|%htZf9l^@-bsOAm6p3y5THg(e(R+IrT3BD2
-{-D+Jd{WAIp5kT0%2DMOX10#^_Wu5vPJA`;H-~FR7K*j&-lI#m97ys$*7f)9v3CWJnD=@M6pIl1wrr=Y9cz<af_xd)_PO4G*9?Uk
-1?4+U*PgOZn!D`U;WNo|d4396yznB#Rh%Bf?J;E6jT5V*^c1_qCWS2=`RrU!%WYMAx7;_ND_-4v{NvMylnr0>Z~U+t?yNk^#Pk_$
-!}*yfQ$K7?kShlRo9QODzCMFjweuD!r!#H}uAMgMAJxJ@IYW)~$Q<YF=wT>qau3xsk+q(nSrbfS5l=PECE%)#+eK(teUE>!dI9j?
-NZ|I$_uKa8j6U#?wy5_;r`wzPveAP{$~3*aw^`NnbKJ<S<3FVIN;0`5ezPMwi>er7FG!62pV~it9Tt?g<Q@Cmgkja6iKdE|LiVIB
-9PFL6a?ilh#FRZdDq0L|w}qs5tFW6{`ipftC9hYQUnt#Yx9e8k3Vnqm%8L7WX=YYHg2ODUlB`b8ljj90#{4g{H?K&G&Fg%9j__95
-d%+AcS22w}tGA`4+xDA!l!4cMoq~)MTgoOMJy1Ac>V_htR(;--M6;ANI=Vc$`tW64Pgg-<s;x2u>aqS>*t6kpDJE_ndP=`xn=~*r
-73s{fl=77s#%)X6b(iBPEFMjn{P#mmN9&^uYLk2LU*yVbtTd&xdtVu`@!&4y?~$T*=!)7IC!mnO5Zt0_8|#@9lg6|Wls@i#;GIJ&
-^QZUqlor6)cWrS<#e2V3Q^_Wb%y)YWUGmy<#fmZ7rb-sMJ^BdA-P@Qs;>3(@-1R9H6l$YsgywQ4-VbPdbP2CUoIdxW&y3w2m64M5
-Q)EDghx-q(4GrjXN6(aA8)Bvi{D-8tm{Zr^yD}>G-Mm^i3T3CSLKWfOed4!>Ll&+^%!oS&ijrLw8*iM=EqC|JJ?eERYGZ<ZNPDp&
-x??zA-5@4rjf=5PGxo5QDO>{K{1|uPtp|m>c3aCN$_%69Q_&8g)v9*Wd1Pe`9HcmLSF-u(C!u08S?MdrCnj<&2Ds3gHIQx}HZ@E_
-ZJzLrU65$PR-LGpYQ?9hw9qu!*W^sVuKtRgOtj-Wo-p)Uk(=;dSTSg@i@kaE=NRRv>TWPMe`iUDEw1s$o^DujD<>;#{pC!q!X~!N
-zt(YTcP7%ymOq!d;n@51!xNdt3L|avdZysHP3t==d$TKhIW6I>zxT;eF?V+3gWpzy(S%Ng`xEcSUF~cZlsiQ6Z4M1t@}T32qRTaV
-oE==MpSB6`5jB1b$?j3JR}Y9?9y3@jd;BIXLaNw2xdbiV>28~HGb$ys;G2l9uZZsaCtP@aZ7X$9b(gX8jA?X5IJKF0fqbJXVbnQl
-sy?cWiQ+G~S=E|c2^|~6MwMDv+v>!U%}LACO;}AHphxWF=#71xCCwTr4BnFCW5jHp;M$TGV9Hg^aRr+5X)0L==-BCqBozG0Uy-`b
-k6)0EyR@UOOyfuTr~441Z@qB!lPUV%6nguwuJfOA$LH4bVa8tw4))bXpPdw`GkcS8_%39mgqi&oxnja(dRp0`mCCIw-QFIWHMq;o
-9ueK04EzhZt~W+b6Et>E4fx!fb#xjlseSg&6-dHMmY!wfqpsVAusjN#XUvthU!C%5vV_RwHHLtv4R1Xjel0xM;VI$dm&HBod5V2r
-k5fGyjqX$%y`QpR($&s90=3aB=S-Qnv);P+{sby%bPKNXwDsAR&O_yM&cr;Nm~P5a`h`(9S9JT)zkEnHXIYaLEF+H+qS|!yFlnCJ
-V#Tw)65KHjP|ZV~&4sEn+5;U-MNHKKys3z#n(so?{)q)<pq0NAMPbz8Kdvy0xB8}^u?vvz7{7eP%jho3)rRn66Bey??5($QN%HFh
-kGVaA9-rYwpX4_h&Y95JhhInBh|6$$T6wVc5b7sBxZB0G@uu!eo_0UUE3{1~AG^(bZWp!xMVgOwqw%jD6eaQ}Rds%3esK9r>9=vI
-9oVGC7vT?YAUsOjT2Akoaeiux`qcccWJ05DR>d6;8);P4zGBeB(5%8@D}f?S{=UA_X;yfW)$;j|{kn&lDGx#MeAw$1d5HTKlVI~!
-wqj+j#e6Z~M{OSOw2QNak#dVNVsAmaT^&(GlNfTFHu12T#QFQ=L@~En4aSEa2C`YK=F@tSck%i}8kVXXBaH{TH!Fce!Tybq)C2+x
-kbg}|f37Q%KW<~u`$YN8{<T}Zx$A!Jo+vX`jLpVZ&<<NCEZTT!+xCe)4i=VvdG0#L_l!ql<g_LH!8^wn%lbrpSx~mfU7k*;`f6TE
-<}}>o_F|T2Ur$Re!I9FPn(;1}5;aS%m~)*u99_5kXvzGjo!dvu(6=U&x|vWKk5hg%ddbK6XXVJt6{#lG!f~l)ro_hK`0=2*{kGX&
-xUn@i&<$b8tdy@^+Ia6D{h@ATT;~@(M^hytWr}|CtxfG#uPm<(PrWI8mU08ii(2DjW1X*h_OT|>n&x%)nZKmhcb*l&La0qq(vD|$
-@-}1`Q5%n$Q+nCL{eA7Y1l2L3hX=Wd$yl!L(fFntc9tW&we|Nxu;BF7y6-k;Jx>n5dw%=-E3OywUrx57DKZSfh2*=>o>qLyiZKvO
-=&_}Diq9I;9%12)Q^NyHwoRICH-F2w5uy1*%~uzl8eZ%}aBN(luef=4^i9Ej?|rAEH<x`Lb|`%(!Cq0U=9GV?MfsL8&LOM*m%X`m
-UG$iSiYc`?M&IQxhg0Sab?G<TKBr%xfTmat$q5<jTyv-Yh`K0y>-||gl&Ki{NA^EAlyT*@b%(7_M*1>{$`Rin^u&cJnd<`{Pib#R
-BQ_nnp7=VL?0j-^KSxpX`MCTIAtP6e&hs^<HA|uGs)<ALT3T^c1p!9(9~5RMR2?RW<b*p&m{=m>C~MwfuME4?!~(wLuMe5`>P6X@
-7JbIwFOlkHEg_al6Hc_YXDIy2yqCQx&j#N9?#Mc0BCc3cdiMyi_HAF5q+u}MP(0{uDzlo{ZS4NL7K!E~geHTAG111oB=cS#nD0<I
-Px7-aMDFFswJwtdQ5q|1ATAH)k6Uvgum2n8{EbO2uMGxrsEXOB5yR(39JNTeIHzsNs}<(`to4YBEjEiKS#4AMaBXN^rH+vS7IdY-
-PoE(zUO#O7n&DC6P&-Le?aej01E<}){&}FWudTc}4^N*ed7CsZ*3!b9*L092V)bLpwt+kYGoi}*=Nuh}2;?GcOUg6`(@@007Tf81
-A`T6!C?(|3u*F4empy3Z?}7Lc`FkG{|M@^h;@T&Dr}iHbzA2}rRQVozP7r+plX5TaIe$&csGO3KHT&B4eja5)Xo!X`WO=RF+;vL3
-`NNlXdiHK$hoQ16b8AB5#^G{#V)@(q^N6xb>%R^VnPzZZ$zoDtRCTdBlJU)ALy1H3&PW^m@vS)K%Gw;8R~_3Fn&w1tyjtaa#6l=%
-(-kQ(eRS2*9#qds=Q}<S>2m~4uZEm#y`+j8e|r4;7^{YGtH}XuMIM`PtN1$9%YeaPH0j_vqjLSXIT4No3ZuCy$o$P;S0(w=8cRht
-8TOYA?Zfyeg{+#m>JTNNkgzWi84X)bX>?YN6&2J|c(sB#pq0NonTh>of3L2+M%@(?kzEl%s2`ux!b+q(%)u_s$Ma_AoNm!V$;b7V
-?@)&I&N@3HMnXqWWb=}38CjOw;vRD@MueTSeB)Wr)s3l`c}>jPUR?67uskuD747T1+Q68@B`BtyhE}A9Jb4q5N0bfmPRyhDh$xEV
-eUX@sb|#+}UNbRDG@8q4O{UY7=V`Tc>$<0Z%V{mCbBz+YECNYs-($`k>v~6SInFlGj87pp<<k%H_(<R&r+8N>2SJ;Bf+;V)i&M0p
-p@@hyn{-N=W2-<DJu0?p=n&S@ym3ZYW$3{c^2RAKmEFrZ6m<<yAw&5)bKQPAbIpN=<+4)48LvuL=Vv9jS~mtIjV5xh{yO=GXy>e}
-URHtEH>Mcec{#DTmA$MnV(Aw?VS2X5W4mD^-BSwAoIIG(*T#&iShue*jjFlva#BsWZQqdT?M3b!I#pS2&9B#Q`-;v)Oz!DAjLPBI
-BVw}hxR~wBvu_2Q?=ya+7oX}*)NdZHyWjWtntf<W7D?(zHK3B4?Ae7g;K_n997{8X9=rL}2V}sPs&cujgdq{oD9u0D>g9I6OsY`C
-z>*KAKoXfJV$!k6U6jNYF&Szp2wTKrQq;;fHGZWg7TgywAN+SCoq3p2ZaO3?qi6Jh;Lg6G4pxSIc5{#-uku42W9_V_c-4~5#LnrP
-(bmIB#%WyZJ5rW3wx*}$Q2ocuhc-)Fr-qtavYCokTLv!rIyt93>x!(FIi1r&O5;$PhI+};W&TdPjZV0ZGjU@O5pL6|*T@!|uu8)n
-k)v9=nW1zZLT|Fcm|6O(Qw!U8yOSHdigFilV^CDlKEG=~5L-+kP*v$dhao+KBgFa*$rq*hI;3}Kw1F`RAySAc`;IX-X~^oySOa3(
-@Hxmtwb@=$W92Ee)C2z&g8Krr@^@omcR?3cJh7$J)ymS|$Wo%u<1i>qA^NevB}|`PJG-^8u%IXN+L#5|TA2uWiZ`83T6cT;aDJya
-zEJ|FohVq}Ov+}F6h_#K`2JvSF3B~B5sP@E(neEMTGi((qo?VG+B1XL&RhW%LCH-gWldOUlc>ja6WQtucnF!)T$RtMEn8?UwKNq<
-hz+4nvysvyCQ?%iu|AcqmLeEQ<dzac1`}0lGq#i%u^Z1&!8T_}jX4d%RWB&VRi^Qn(Nl>iP6H??0#MP4?o79(S|G+$8Arflap(+e
-g>C%t@#_mFcTNwoFs1V3Y%{JtkIPgJ=Tr8LTaec`&BK#upwBjC=+W6!vht0|i3^Jc_6!Q=T5wr<sId7k_y$UHb0QKA97r5K%B4`S
-Bq6VLTXQ!uk3nKGC{%1dDc#1KB_tAQObU&FMMXY5F@jQ<6gp9@c%OtwATcQnl6nnJ0<ocmtUgnPFd7?hQ4|AT{JF818>&&C4J-s`
-#*mBf2wVaeVH25T8U<J5%-=lFwuOVIjisC~M3_t}o5G+p6%!A&4RZE%wzrWQl6W*4i$o`qn^NdN7jJh5Cj&Ev5T(%w6s&lwm#2fP
-u@zT>(uj?fomE!o;BI0o)T1(x#=IOW4`pg6HefP|4MtBOVuQQHkj)|!5F$a{#yO4o6^d(WNW+ya>Q17eL8GK0s!`}lv+fm01;Ahv
-NoZqb=!X9YB$TKqe5SHD3W3>>E$}&PHieE*NF*|`*~m!@5{Jp-ad>n#s+d<*87h&*<nY)628Tp%+(d{OKZD)S%;ZuSjc>oJ*KuYE
-m^>PjL{>yYs*Z+6I+H?1@l|+vjOH@XYENirB58U6?G^-uSuEg>&^YinR`EoX1<!HzMdwiIjUpg5sHDNbiP+u`gvx9@s1YR*DGhlC
-QN1i}<L>sRV$vks<Iu+3nB3rhH0yg38}e<13h_gFQzPEu8{3H5wGFlFeG*YrbIC)i0o(@g&w!!`iV$>L4U<M!)Tl)ets?6TDy?bB
-PE%ntvNGr=Xev(`y=gTg%2t9dL)KNanxNgNqY2U31b=Se4?y^pP#Ue9Leg2HxiJPKlSn#-?#3Pxk*KR3`NfkOJ%FxHpz|5v34s4r
-pVOEi6LcA^BCpZiLqK)5Bfq*qcPn@S00000000000000000000Xe6Xyh+*Q;N1rR6-sqH+A|b2KpMO}N=^XTV*Mm#-cUpxQ#E8^7
-KgE0zz9uBjB3dVQw2M~n;U$c8sqI&G`;yg9!vvvP$CyuVFP{6hYs<V_xlt0e&8G*VL~RPcuYA)dXNXYkeYfqlQI#I&N5>5sZm0Iz
-&ydBH8*4_svW{`)VU7C}cdtIybydkQf$F6q<aPjKpS^+K1PAP`x$6(VJRNS$aOSF7=JZaJu-_+Rry#s(!MK_osi*pMLjDt4cQLj3
-%i?Vz5r(SQz_+hS5~#YC+lf_gfLk+EKQ>*p&<ER|{`4GaDcDB75h^NNFm}yi=Ebo#Ol*HNX(D;&*N9ysM1-nw!%|Z8)GXO2C46l?
-@fmr=mxS!yV@(;DC6o+Y6*kbg`f1&s%K;;7=-9^XgDbC8Uf2?|=7-(4ZI&$T23yH#d&#t}t3x)<4Pat>x_#?MQEwY`@NDVhAi_RU
-X<pW{_;~i_DVZ$n({vto$gKBu(tJZ>)k{Ulquv#dw%*U|N2IBqcqmVPc>>?p05jVsXQCdudC4$^jp)gvZ=}<)BSHp73B0gPxs>X=
-G@fdey3E-h+k?K4#Z|4-Sz^s}1hn#(VPf8$eLrkZw4TxW)`6_tL4!@y%>G8v)T-iw!>C<qz=rE+4-pm9O2-%X#+8UiwGfT#H}PY-
-x!NnwHMI}+Z5{dLz#@KJ+I)Srr}-xLx|%k4&g?<?KYO^Uoip2eCMl(A`?YW33%|>G*nSKBg8sSf+V*?)Ham%~8uyWzUABxK^RR7n
-woDJZ)OXJZdSTiRpDZF(b)nx7@4WMGY;E*0BOR#MGSYZ|u$uGv`ep5a<e6;j=L$Rj=n2gc+b?LiG3+G5R$ae#dV_LQI<Q<s=BT7V
-v%=ozAYcjsiTs5)Z<M&vuWtDSpVzxyt?kk_(NN9o^X0{3PE11k__oW7`*_Ymj*Z$#=JfJ{+Ing3`LnmE#WOh!Ohs=G_S<#x=Z+pN
-a#rnha3Eot2wplkZrz4X%i}FJ-sN(z8(Ob!TVqTm$L^`{jUr=y#WRs3x)L#T6WWd~!FE;@U9}gu7~GNtbR=LVPdl@^^C3|m7i$@2
-qdmKvXt8?Z>`*>-*>>qiLCJ`*Y6lx6c#Nd45!+$fuz1BncM(~tTa1FUh;Eo)DV#ooz*c>a1s3L5mlYjzV07$(AeFxmOYeAZ>hh-N
-pdl?<=w0hv-j=84Ji2-=JenT2x6LJ=YQc*Q<s=4n+ZZe2pqzt~%R4^FnDf@y8M7HgwrSe!En5uDy3u}{c9+D#Zn;#HzoN)8y7<S>
-6YN&l=#0Ew_Qu=)o3xw%!X5+(X6zgf$--Rg;tL0oGu32qJYjz>61g!v%~lT+P~E#@tS~~K@zH9+xK}8)@V8x7%)^v1^moD8&{@Vd
-nB?!jiFshOnSyC!e6Pq@whQJVeygvWNM@-%6uH391nZ12=3;(KKvj!fp?bkzl2tRW-*WJMT3O>V?rZl5Uy)4hbxvNdikfblk0qUR
->)mR5@fdHlvor*S*>9G4owxKesPaxH$$6M{EZ}t**2P=uvER=!d2lQR)5PJ-alSzzEqy2@tENk2*bU>1-mT`>M3HMg7Yra{#&<TG
-6zR8nUPWk?lM(i6MR)gIQ*(mGRE+K@z%HG2N^CN=?8og<B1{;EC(SE9-D$e54R+?5ZTWedwx*kDm^3yzpWM@y>x`LyR0f|io`Q+P
-iQGCuj;gx#qeW`pmM$h^Qxrt9`mt1CSARv^j+$3kJUH-k#bTCc&5pk52xbe&i1wAqlRLajvkA8rdQb6dDa3SiS#Op&`VC=e$&mq5
-ZJFuVOcL_w_BW!u@8eak9lG~C;jNF|GN(=FN5e|aCDa@%**}_zMJ$Yt#zreD(S5~fQg3r?%)ctx9ro64<ch9^1wt&@p0RPqqJn9?
-Dtt%kV`p))Z(7I2TpT~u&jy<@8{YkS5FtfxE0cv~K<gQ1bBkFnnC)8xh0(ZE)f~t0_GQc%HE}o=c#=ifZ^Tf>L$R5?#uuwFtso$k
-zdDQP<xeSkwJ{>b2V>@`G<O5F*W;GfJ-APNA5_-c{9RDD18aM$O@wU<&wKO!eBp(hx<{4o(JVP;xRYfqpF1urup1DV_t0&&7&G&C
-;|{ykQ(e2}=M<Ml*kQwc)zbqxh954*J{p?6P{dSSp0n*)X>f~*SC#7v%(17B+S@hl<(2Rc{S&RR#Om-}_xRv1Yq(pum@w8apwg@-
-93{CDRffNue>Hi*vw1{J8s>+Wc*aMWVtxhf5<=yuiK9F$f}*C53>H`Itqzge=?rQyCGb}TUCrq<x!l>w<p{}wxqC#0P|dG&<c*ob
-+wyFM+1mBDldQ;7O|dh`S6-`l`nlKWf#Zjd5qqCotTt)<zUud9vwON$=UwW(=U!)LY{DzKJZV@T($$zw9YPcKO4%xtd%Y(*H{GS;
-a?)7GY)352Tjc3x+a_8b^N!!w68pa9Pxg#6Tp+Attr9U+joaumnDZ{N^(iixFy=m9ec10t(HaEH#aG&A4efB=M=c>w+u`LMV6PTd
-UAuXpm`=yU@utSnNbN-qKU)Tt5g{D9+FMdY$m0L<e0{hv_59QkeJ_@+eAj#4_I^^eW5#<JESh&<G&=UdJzm8o)P0&gLuF;m>2_Zq
-A1x}o{*~{1WZy_9tVfu5XHOTe%V&<pI!w_!ZNO1I?p<)DN6QwQ@65P_6sLJ&qL@@P)U&4TUIV=o@nelyD)Sp}(Q^5MyD2-5T8-7i
-l=$%c%(Ztv7jski_Sh8LtTN-5`8!T$?NN)SmYg`yGv?q}zBQ%{|G4X$LT9J4Flk)ra@Y5mT!3XApGJO<cUC*ckk%teh`Bl>)PRfm
-LxiW6&Lg;!eZZ{#lI%(Qw(@iLC$14sjXrJYGem5tw$i>N+}m(*WX!CNlTxaV1|J-6fvq5tl2_(`o|ew_J-FL+-R|{rtcP3^-*V{6
-_Xc^-&&_M+>WL-y*E(GuH}bfQ+&M8!QYz%AM(f%&7wazeE<9N8H7L{wb3^wJbP9VpxzB_sQ>h$FLmak^AK}0I1@*^a7B(xl*W%mK
-aYtm`{OmEm5^%f3?up&|DFiGrl27Yrlh5&yW8Q$VX|h%C5H<0PmJN$DR9oa39%n96TMDuiGt_=P3^<Yf@5Sa*^)HWJA{QARKGkhR
-U}+RdZE@az_Gzz^HQPMn-^CQye?$`uX)3chIKnG$2`TYbF=c{fXf$e#xrwF1z!*ly<0B6DeYR*&F3MJEqHfIYJJo|PUyPYRcw%ON
-S@pQ_mS3JeI_!6`&ttAy`17>q>JE`h?nO&-*Q!kg$9Ks*ZDF-=jsJFgOh6+Jct7nwYq0+*JuEw#;Kb=7_G}UFf*J9VjP_e7eUgMs
-)zg+otn3hPBEo#dh*kln615NEVJu`&uqW^t>ZiWpPJjcc{Pl6(v`;oUP3Z4FZSMmKc}kgD4H%@?{+H27he+2;R~F<h;x37xVto$#
-%t|+Y^JXOHzxg!ziLqM9zxU9dZL`npT~oiMi@9_G4~ygbIV5(u*Kg>)`BAsz6bUw1zYt~=ze!#7WysgjQGD!!*}kB3imET7_bTac
-M#GLsH|z7zVt>y<ho3=M5+k2xDGu@%JGTwSw9?|j6>8|<7VTtQ?B_Wb(TU+{Aj5QBQ5S=91axe8=w^gascP<mimRfAG}qSwdHgMr
-ow|7T-J{H#JLm14x#vBb<e|3I{HTjr#gfEfx0bKC+H3pxx=d@VOL}j1&XXP7O7S4uogqRh4O_Th7=CGpN4!}6z-;d4B#tlkxJ@4(
--+t8B==X`PqwdaR(J{|9@=APIL~w?2MM4l6i<pMLe?7aaMaAm!;h%Fb>)sNc(XD98NAb4c7?J8*Moy6joRyb)x0Z@j7e2UsCF#^&
-GFeJdO=tHyKi)D!pF*anT-|SJbG*6gXGgD&l+)A?Ww2zE)qh#|>II;czZoqF?eb?#6_%Wwv(D6s7`B_tQ=12?Xn(%IYTS2z?$DHt
-Z329)u`&A2k;o^5(|B8cAmwJK`TnU`TH>76Ce~-QkYXkh#w~tB7piWl9#m;SxvCd4z-Uduc5f^T_-N4j=7@pOJ%3O?<y2uy8~L5v
-2`i>`>Toxl7Hp=n%ga3sJWCyG4!zQ6h*go<-ueeI&mYW6x8RXgE~4Y(Ia&3GQ#dHLMwnUhnK0Oit9F{uSJ}8w^(|}2q*zm)`c`Xm
-^#bV)sXhsJmMDnj@5KqTSzX1WmffRJ3wK@nIJHMUijAb#qMZf%_fKd$(<SKD#$emm9ayTqC&7nHE*<Sj@;NXuU~2auJ$=>KZ2Me)
-ik$(sKsq{W{1s$6S!K~fdoea-O>*ztrMC0Rt2+g%8-j0bY2Ci=?98jxb4RnCRR$RTn_$dgTISw_9iDuiDv$TeZqu=4Re!ye9T7yO
-i_C(znLqBmnry?zRzF@a2N!*x8)-troJOGk%hEQs>ihm5j%(+j$50bMJ4Zv7T7H5UveoCh5E^b~7-ot8Zu4O7wQV01xcT20Y|v(F
-8`&|M2{!DGo$~2W=AAb?+rQrVeN649t$}(f!@2ifo>AaT{%tNfxK>>I@)}i@umrE@u)T+9!z5Al1DmZ|`r4?Bzkk93f=f)S=+4&V
-MXxekRI;1Y@9cmVEgm0@q#@J1QPrm2l4{#EvopR{u3a%hMpxNrT|rg*^(_{al>3-r$GY8^^J>6AkL++qE;b3UmTzn99$+U`d&Qt<
-0>!~pkF7Q-PB)QBSu`~@h{Q~_LWGTHJmL=EB|)W+zcXRA`O5-6x0pHhZr3TjpOuMEu&|UN+seM~%;n|XerA_M7Nyj$ox)Ms;=b^y
-{q0@$RMS(+*WT>4XM~q(xj$_;{n@xNv1cFbIrpZv=Dtwn5{@tN4ZV?VBszAZ+xLxe7OExoHD6XaE_)L)Gz+1WI*C+4*d_Y_kMfpp
-#;t5;<49LUczs&G`8@4Jkd$l7$JRX_m~EZ1Zj6-AXJd0?+v}g54`47D>VDxv8xw>?QS%L*>?!!<oleA`(XMd-9jN1Pjo|BLn-8%Q
-xf|a-I@~SkMpb7YEJi8&y13%-(s?&eg>8#Iz07^@UYW{{7DYIAs=xCnHTH3JNy^<imb=OykovA}clUh;Z}h6dyrJoqk*fXa=L4c9
-n9tZ6n%k~cYV9OtH@80|-<9vl^{woJdPuFXcS*iaU0J>O@q)IS(^yot%HTbxA<-pmL=%ijbZjkhP^V;%h?U_YM6Ebf3t7AEoy?f(
-C-QdO+s{FSJNbH`t3FLVA3+Ql_`ND*PzRu5eb0&G`P3=GF?qsT;wzS^ohkN;ZI8n>TYoRQRdEuLN_Gz$Jy%qs>KeaxV|&A)Yk2wh
-ukJ|m@0JxQXzr@2zP5hm<B#qZk;y$)mNCf^RU&P{aeZC=kP@+vxu_q)P|XI&qz}Vte5ddxt*kNTV$qge8sn|Y-EH%>hgmir+TQGK
-YHB(%1}^R3&Ld$exK%bGd{maNp?a3S#jZzJKXY6W&W@dYt@-NvQV?GoAyYl%LWJs-(h-d%6!0s5b1Z+m&)nZ(%Zn_(HHXgh4_KMf
-Sc#@NI(k0a=f%*JEVAE?LZ{X2Q&dAM)ouHKEO0iA@yv@3EL>3dz`{oLwqZ;w=3JYz(_Z@5SPhZpdlQi64(imLx|G+`ipXYH$2(hN
-Cs98<mN}-^30g#WYbzfXRb|Qp4()C~dSVGn;vwZ=Q&;EAHt(xyk60M+)zXgrwcAT&0)4)EmcDn54N<~ns++zONx){|3UTsSObTvl
-i>Xl{M59~?XytDW?<dRIr}pU3_`^vzH~+kp=_SKf)cc1_Y%8u1<y(zT`Ou|(-<VlZoaXG~`DG7gkS%vo*+a&Ph{HtzOiuIoY;&nN
-{+45l{G&xfylrGALY1A*zEfCbma)t9@l{q^6BZj=cX`~m$H$ISP4o+>6h1b}JLQe&o#gE{Q4eKPvA`&`r;~TsbWawUs-^-n_t+Vc
-5+a$Trh|l;$;Nb)s9sen&6I=S%S>?zng_pYd<oOS07mkhie=@?7MvRP)cWSmdF@-t`4rXgdB4MuPwv7onQ5c%tnRe5{$?*{Ve@Dn
-<{cmMW9NHrctm>7iX(pZJYsWb-&qoRD5g`da?7(G*~V-ZR<F6;(So&Ogu-N^OCr&ff*s#5?&91?F_lm2O0!4RUMXBK*dT-@=)!ek
-lhh2@xHHMJozPKA#hI~FqS)T3u`(Oh7ALVY;ZSfts;w!PhPQnlU9;#8Xao2q0|pk3&zh65yi<9n!HKOr<x;iXP({b~>HR+a!q2wC
-@cLzCWhpTxoaWK|Y^w{S_v!Zt)g$K3DF_JWb5uF=j^a7yT@u6u+hN`!V-^Wp3LIyVp5*zH-ycOuh6oD_Xxb*U`sUlu3}MO%9JRMY
-V!p=r_a{pXh#d7es?C5Xrm>jB#--$O9CI#-$-reEmMkKjLB=KSL^@L=|ImoQ@VkWp0MC-vCar9Iz1&(l1Xwv4=?j=x#(;c|K4{v8
-Ba~-Q@+>ohg1n5eb-R0Rxm=W%K`IjWu@A77im^i_@~z4IHfRAclj*{yQPnD|(d6;8fwXj%EtP=M)!vPYX7%Qz8dysRG`hO2_TVR4
-SjkB&3NC3#u(7hBa*6nw=2lh=zM=-G+Rw!h5Htd=Mz2HE2&yzo??B82{F)flj$+O<7V61FQZAoCS6_Z;TOK{Y&0j{Qn=)L4wlX~-
-Q?+gvUmP55&zBmqT{w0;8JmXfv1%3PE42{wZ7JqNKCZ-6pn)StY>FC_IphYr#vF(XLuP>JF<A@(NxhVmo(z$&ne4{564eb@#9?xY
-_}B{JGPxwGhL!WkRLyPjG!!Zm0)GIx5D^e~Bo38Hrz`3Zsu@(2U6{4Iv5}C%V$y|lUPHes%!#)1v$QZ`3TaF}l}DkIFopTqTAFiZ
-L^g}WB2W<A=+8GqI5Z*+#c2W&7!!GoRX>UNqMsx_N+gjQ(jfeP#fHmJjWz_;ZbDG9R&6&Fv;zDQxCjlQ5~u_UkxV3N)EZ<NaAaH&
-o5dhfNn|RCLd1l`*5`?N91fX*QX1|=)nXf-Sis>?SO}Gf5^-Cm1RMd4jWz^eC_dB?&^SbzA{xS(E|)|jXxA5|p*m`gq6A%LPe4E!
-z`qkpW3h8o@n(ir5khi9FNH)QHzer91`}5o5{1yv(eOV4xiNK6_Y)KnxuLzWX0+zhC?smb_)pZdSrU~<(QZYE6qKl)KIm#gbd@#)
-VF3Sb(56vZSKV8MUr-coRt)9@T$i$VvsU$W#a9IFs_e)wn}2b!&PLsJa6uQqe}aExXAOfm`iq&NUv~U@DhVta_zUak7loUD5%&Cl
-v;qJC000000000000000000000000000000000000002|>+FBmBA;hfe(gf0MC+JXn+Gos#vjx78Ac7}X`DMlX=!oho4LPjNGpLx
-j}LQbOQYJEY3(#S)+eHcb(I6V8fdhy5iTjKbi5&_<C~A?f9O#xj$`5u$U!zt+!foeqsAlJE=(A7P~(1nh{<Mu2JYsipQUbm+_54v
-c0_S-Wp6Gx3UL>>GVuo>;@%C1>IHu@x|}-YRYZGb?BGX>5L58xy1Ss2Z~EOfg_eQALJb2KwK{Tk=Ev(V2Ij~#&g$?eS@Zk3u$i5@
-nNje@^ggMOVYc<)enTeyh6y%#gSNKG3BaHCjJWu99n{8GPl!Ldz?htU*e{ucGjOE$%j4f|MEKX1zGXjm=HriywvL=b#s7r4`u2E>
-KS^WZZgEC&ABu_V1g-qd(0d=+fmh`*$S-wc2v5Vaw4XV)>w)zv7HwUU!P4lmU+i5pyR=n+p1-k%iiTY+4G*y3QY!=+j$**MoBem}
-t&4TXALNXzu*zy>HqA)L)9@?ev(eVPI3nKOyN(=m*G#IRiyrf92en|~FEq+z48=PI#L|pxfmdG3-6#Wh7smmw03yB{<ng!W?RB3K
->!M^|_LW|f^E3{_Z09uJ*fNgR&s9z_(s<dF<I-V9J;!aC`BIdQf1urul27e|)9cwT8VBCEt$w@iz&O;H%EjL>-fCa3(--vP33y|l
-;W%^S?=fNxSvY-Iu-Pkuf%hvD#`E2Jaqz-8#H5l;@XDx~uo=OB*eY{7y!qSG@Zw;gC`bip!eX^=^uBKA-jH2w{WQjKB=E()kQ<Xn
-2~OPJCe%>G$ESVGYk2oB_e%97;w>m@0m*mLsuJH8Yz<9JI6k6JI{kZCnuaKxUU+;f@tvn9#j7GCf&9^ym8Kz!VSTn;?%suu*Tn!Y
-h67WM7y9Pai+2+6AG)l+qlPq`3|aU~*i`&aL)1Ru0r=ZumvboDziZi{)1B|hc^bwrch{34&n9`clbX~8;nQTKHsHcE@y%P6Z3j9C
-@S}HP;pRCr&(b^0>rTU)c|0kfQ*2U2urR>C{N2X;!G-U4Z{{%Z=N7Iy{k4jGGEIt?#gUnPKjh1d@Qs_#XN@?4(r~v^<<|C&cxBk@
-vDkRGL1qv&l&*Pr52ypc^zeJ(sdtOA-mVy!8OYY~E3>}TeM=em`p4A^WyxZ^d0JoNRlGd(WNfH;9v`1C&s!S2esVv9;;ud>_)+<F
-x@fL*naR>pHr}e)1#`FU?>DlQ9Cu1IQZ)Oj>$$_O`uL}BeNRkf+#%ynR?lj6#9!Y{!)3gY(3$vL+}#5q;H5!jY91;CQ5NuPzw&fj
-``*`1nogdY(_M37I4`Gb+1lX~x1y<)Lk#dXyV%e7y8At+-O0mK&GEUq@Ob#OA3uH?_o?FJlY3!hhtYjH?kRD$#*1Qr_weEecAGnh
-@B%nybKhms%a;uNG~0}j5kC&_eDF4%HT!f&8zO!NOE9x9kA}}SMw-Yp&I2{3;9Va=1-AnHk|*|ND_nQm6l{+VVi;(I=g!d-<lFo!
-OSzuUdYI5~c4z73r>}2+^X!P!B@zbit{cO6gab%*{B*uOUK3|bmyXJo_gp-eiNB$O8geUVeZ@@?UUQ3PyLV{WIm-_}LvV1Od&$NG
-CL8xT#XGK5TJRBElz4l)mo*h1H~KrXHKyjcOwAAs{0i_(c1~hB&RsBK;m>nvg(QuW&Oh%qt~*|F!l$&eU8WeXm09Pf>aP#KpXa}x
-VTqT-<~}!<?3np6A?qXouZbtWKaB72;`6tB6Z~)=e6@VZ(3_W@xZ;&M@o2&Q%6A2pcv+;cjoW|7#|U4-gIl_{g$E1&;Wzqt@!5Dc
-;wj*e@ao}cRQ}MaiUWQHP>Zv^4;8-MrAO|%?B@!ZhN)brOz31irXa)aN2EO$-#6)^lkxDGx5Yzhw{WPqn<8a%jbjo*q|5=fcuizj
-_vcjK*gI+p4{z1|{kl$ZDSSRD2A_8)fBD%3T^nM}#+i3r|Al=_ym@#PUh+WfIb6JCnZ|Su37>yanIsZE#v&1+(g*NA=8<Lf=8T&k
-1`czR4GPf6SKN@qk@Z`i7a094MfLHwt-7{j<{FDZ@w1E{8{;zy+II61lpC|QkNxP5@2D}biywcsSG%Mk_(x6H==ZHW+sVaBhP#~d
-Jg0AjlNArY#<=ZVWq&H7;U9jRD&|m8{D+rIwI;PtlmLzb_}7W*^I;h)Y-zgR!^pT)5x%cu^{X!DmJb-}ar>FE2tTJZ;Wo1R%e^4(
-isH7j@Ik)wt=p4V&Kb?w+IO4~XPJ9_ZjY9`T-ixync><GpCxpiO|76%=r{+}qrSrXg|i`*h;wMOTT$cP$@n&e)iIDy*9e$`B`nQ=
-ibK-OMj$%@{s}5;Yb__udoy!DM(1`t`S|GQiS6lOOkw3UZsGFCGj!ZgzM_y%mi5Y7v?#eO*dAx4HCYAIF09E(n49cjhI?G!*Jg_*
-a|yq<X5&}SDQ;UL3u$cvXb3K5>$J!8_qGWlmPP_`COOeasF8vv#F<K{8uQ(z61wJIPzD**Q6dBY{)b$@9qb&lh*-ln+p*X{V@2fQ
-eP0=W=aWa9mT&W);*RT!@u+vOxbPkQ=o~)|zuzz-&GzJP*B(E}8)7WR%>ti%bvMy3B+M~fpMsm)Dm{AZy_g>=6XC6We?a>HN1;qZ
-13Ah1Y%yJ9kEejfr&BcSo=2l-`W1>+l@LfzfPVt+nsU3I^F<f(GdEAPq2YIY<c)eiGOmC9+k3MsW=!<JDMHrUFmh8jLVroQC)*A;
-TbnmKe9Py`D5D{46FOC06Zxr3y2;^sDnWpsQWI~FoX)qFa>#fEBn>eQwjrS!8nB3SBNIsYNdv@_LDVXyK+--l9+Uz6Ay)m&(ko<C
-++8_+u)iGxAKY+4kMvsK-Q3UcU3lpzW4?Ny{<u&3hs?N0G0iF>BRCa(db#Le?w1|<(atD-EpYWspKrZs7IAbUK5wu<d<D!jAq&N?
-q}U44HU<LCY@CuJ7n3#93=@gQN=oAt0|~0F0smeOJNNSG=ie`+eG4zEMtjA@HZOwDmW)_MTG+SW09PBb`Wm<E&54taNOwi&b}+X>
-2<nzPb@WB6L-JmZbUqLNv@4Fs(QXU^D$_`@PcXZ&P^unPV+p;Rl)#Z_Mq3EN7t*y#*$Nm`&3FsZZh=f5_+z9Rm{}Ox8rd6|iG?f*
-es~u9TF`85Wvy5dwvLuOmioYKEi$(f$CBa<oeWt_+>mW#$%#dx={9sC5uaQ$V~9~i3lf5AY$PE@(#_cjg`yEyG0g-7nr5_xh)@Pm
-t8y&^)h=eM-2#3E_+wZI=mHjx%i%HER4Nf~V7^>?Di>iA3>ii|J`1;2?#`4@X=Fp1F@sOTFLp>-WV#+%pUBZHVM}63$x;H7glN3i
-A|Z=O464?WxtPqL5wt=pI$dK&zd{5g_&Wms`|t^LB8@~PQz#^o=2*;?vn6yog-B+SnGOBw?tr7mVlfC*2AN6H$i6vjHbSS8Xj%r$
-Auz}!iuRT(28l!_pxT9SNje%4U2O;vfr_`l|2_?IJ&8ah5K&aSE+?D9qR`0=M%$2$YY2%=VKnFqArVoMhMQ<;ry^t&)v8xZrV<)7
-p~I@licCUhdZEkWq2w*_e*;lb7n-26IyBOt5>#0zU2_JOKvH&~T2r$qu|avdDm(w88PVOUyAf0Y{NF+N0~h^5VZUns)ov`Xe*gdg
-000000000000000000000000000000000000000000000000000000000000;NQ&N?Zsb4d~u@bI^u?9Dd9ccks;JR+#Dern;bbg
-Sf8xj(|wHT?u&A&c1OitvQa2q`>5v^Zfo00w2u8mE_Od`p#7Bo=e=oKkMMBgYPE&4w2lbnY8@Fzgug%VKj)D&+j_#cP3COv6U-4)
-^ik&zZn07wTIry_KKs=gnGQ)@89E>%*Oj8Ji93d;dg^nuZy47rxjjky?AwY9Lb3KCRsIGX?Mv+lWUaOk?R&Xe7lBrQe}ZktQVR<S
-Oh<|iyD7VI(#|%roJ!H|$~DSyw{UXQQF*-g_slizxomAsaAyWiZb#JqHtXlKAxX3?dvuToRa*j`KI<q;Ao10{oy^v{mjKcL{s=Fx
-K60&)Y?Lu|^euUOBGht9vJ0xMh{)E~jKhQJ+6IYS_}yARzl)9`yW^`})-0K}Ro6_mY(vym#m?CGEbVi4*X#Lc7lN{<YJUy}s`Uw=
-(g*N|kRKn~|J9pndzOwtcf=us*n8J2oVnUg!fpFZf;%glsvQuuUg>B)nqsJJ(Ul+a%x9w7J}UR2{ZEOuDtg4w{k2^PQKG|P5GmTi
-fYNHfznj!AD?Egq#*bs@sFv|#Msnn}SEfS++M~WN@A1U@4tgfq*4(D8SL(p$M4EO2($&-Fvo%3$bU#{UZxN{d9cG0Q3ECNk5nV@?
-LDunefmDEhH>Hcc<qs`>%(2u_SKw5sM0T%ZO_GWBbl2;oz^pB|TG8oRJ>`!EFp>2E+M0M>&#4*i%h38RZ{p@#@U>mnl0-wQc7|ah
-&@uH!A%Rwa|9vt}eA?#bx3ryruH9#9D>^uQ?hJ3C_KfmGgBLC-4BJ@kRK~ex`07_bjkH}taDKb`5J#5Q4IOu6yK=S5aOOH2F|^}C
-6Q+)-H<}KeLvjNAyD2i#J2mcG&9HPG*42kZblz4leNBLNq*Z;m{4K@4zXf0Grsdnoobv$*+7n){V|-fsi?vrm$bqKD9IYz0h}4Kl
-*Z#hAx{j$gA_xQc570TcXx)#@@m;N?+GBGUqemk=zb}zb&<>pD+wY?s;F@Lfv?MW3ujPjjE2d2A7Eb4MDT7VcikG^(69~HM(>B&%
-(|QO=m%{+50RIVCp_j%UT03Ttgr%J!vqUGCES7H@;$)*`$+y2gtUcRBPft(lF5;@I>>d^*0#&o4?$%g4KB8UIZHl8INk<SR*Oi6n
-OydFIKSJ*W^K|z_UuP4t_UioGoWlj)dEMF$K($t1?oMbsJ0hzSo2gamyi=uJrnf0aJG(aNW@N+Bk!^@<I1C+H;V^ZDRuFCh|7W<e
-O$8QWxsXTGUXkFomV0|L{46ZwS`$)+E&POGQX3gbOJV-vRt!rjUE2Xfk}QY}lD4f|(C9>>u7q7jBSIuV5l`U%2oa6WqO)mCigtF5
-(3mVTLrjpd*;*4}Y?LlW3}_s(mhDnSh(5|fba)CqgsCgoA~gCY?Pe<cZGitSXe1(;L?RP)S#g6P8XBo6ouuUsm?!~l=pbqbZYYt0
-(sb=gB%@TFAruusbp=)^?A`+YyC5}qfX4rH#WqAL+8~mKPVLBtNG1|c6x9(D5gV`8Sp}M)Qxgggq%(?w>d?S{6@*_`ZEm#gMhy`N
-y2_#}T6HLlK=^er>3^;r00000000000000000000000000000000000000000000000000000000000000000000000000000000
-00000;15z9&Nlj0xxcW>Jw55V&r7HD?7`Mu_$>0LvF;ijM*g~=mBZ2bAeqjm==`W~q&x7RK-{xmI_DRC3EiBcD7qC9ICqptw~5jY
-$#iS)xhYZS9es3PE=52qz<(77ZoME9eo?HcUqvSmq3$lapCw<njmx{c>ehrHk*3@H1-fhEkl>F4{8ur<w>zQBFU<1jm>o+9x)ov8
-!X}oW)5fQmwr1<R#fHGw>7y8k&TkK;ZGrzXu20)s5UP7*N4jT8r}sd0_I+}i>MhcF(`<r>r_)bK38+p{Km|hJ&q1Pp*TMP%-S+B{
-Yd92<>C}o_YYTUpPM721My2U|9E+~o5uuQ70DlVP<`O$2itZq6fR9^fCS9i@LQ`8ac{-Eo01k(!TPq~piUh3ye-1cAE{#joJ>rY3
-^q6KclCC~Iz6}S}sUkbdFX}p@zYqmT1^9D7CK1U*l5TsYqBJ_fChO{?(Fhz=cl~D0KUwe=0R9{_)_*4Gb}Ndkn~0EfS2Ra|F{%5j
-c7z0C0shqdBLgO&$UmsF{)>AF;6VTY0000000000000000000000000000000000000000000000000000000000000000000000
-000000000000000000000000000000;6KObe^AJrFZ^YnC+Sx`j9+!2@XH4N)R1YcU-o^|`=xz5{8B6QUv)rjPvFlD$|U|$5N2}9
-FAbkU08IdYF9_sc2VorUFRP!U1ds&q_fyM1a605)^^oBA1_1vvA%R-~000000000000000000000000000000000000000000000
-00000000000000000000000000000000000000000000000000000000000000000000000DwOV`VaaD@aq8p000000000000000
+c-ri}2V4|gwy#}PopYeOp@AmnoO2ch$vH{}1q37rN)Q8}1VIo)KqQD@07XF&1r-B`B1$qKC}0G|98fXb4m#sIGv}N+^PO{F=YIV4
+M;CinRd>_tskPQ#yLO9Bhc$0`x@0E2an;teD}Yx1!$B9nBid915(Yow`f6*=u9ojt210ygoe2&T$22_-UAtkyhXv55?YrP7gWu!M
++@o!x;w+4f%&E?MmB}dR+PLTr=+?s_*r>g1-1+2hU}qm~mjVU=rM}Vw6VKn=VMS55Cu>WsY=Nn5Q$iuZy@40VUmYz!H$|1c?8!K`
+lX|X7oD70zb}g5WxcB9JyH3C5;O*}YR-uYm1auXA)v~nwgtn%o(CVy$M3-hN1^{T%#x$LZft%`utujSJelf;y0C?;%bA3mi>1~$D
+<sr=_m(=(n@Pj+z`jbm0Q#OP*Cq*7~((z#6-aYresLonFUeTlv@3X@o9fTXGk_zIq#PH)5H=J1TO+I##tMf|yf=}<CXkcM09+p#A
+Ub#TE|0uiH5PwQHX5wQ}psvOZq&77rKk4`#-I4<zCY<<|m_jSh53gm)Ef(G$Erq&md*zWAU1G~*M`#|=RG`rB)yv+a4wQD^@w_fo
++O_gcVHzZjeZfNHY<WSH1ObT#kwoA>7998=6!g#R1pc!-fdBQb|E=@>-HQbO?kMPAdfVW?@;bm4RbW0#rKj%Rt*O$jDv|z+rd3T)
+AFExC>rmjamUYLGW;1)<gO<ISrDplFm(E{`PXHVR5x{xj4a(JpjamhSrOn4jvGOCI9KxQii<QK~9_AMm6n`|{`Re0~Wdn7=>y~}m
+ARZYfhJhdXa5FU~tAD7=#mB!oCXO7WF;=ot0)q@z#ICZb=})emP;9yp$SlZ`OWYue2d6)e)U18Bc<R8Sr-z#Azs*OH;uW#5$iT^v
+`MpN5Di3<P(-Xa%+mB0;;7ht1k6YHO1x<QhWIjx&(%x!{M|f$uvyJijuC;!%{5qFE^C{7x_OG6|_2bPxxSjbPuk4WTML-`Wj*pQa
+dilJ9?vCSZB!yww+s%$V-wCrl{k#<=;)h0!lv>yVfo(B*mF;-6Fc|ExJN=vstW}$S$sC1xG5o6bTcY3#%jFJ4_$I&fbxAkGe9z#8
+;bpDi%;l+@7Zre5EJo#t!7V+O5-_l8d!9jY0|q~>T6*KNvKp-L<;ccd0&xk<LRtofU*v|tZ=x_jF&G>PK(K#}73lvmME^gNvfWJX
+^K+rr`t6fP*Q5@ws!EVxoj3J(U#3h%5X#>5+{!w3V<bF8T3<F`a^r`2;W0O+lMohmIm++jDgCxJz7kR7%1-YZzijpWJ2XOsF_7K+
+MiOoD@+I3ORf`V@uS=T;uH(a&v9PeDhxTTxB-UQW@vZM(vQch+q*+ZdhKU95^u0|Q{+|9JyTsvnnUJ06VadbZQYeTTPD`<(lbyz;
+OuN8%{bK<(+k|n@m)klM5zBXt(NCR~qU$`G-V&*fg>6-HAD%th{%EI9gw2GCbjp|n1s-g>uV=9(YhF{mKE?IhmPjisf-(8DZI_S1
+=Rz;?vw=PulL0p6y+3zR=4z%=;97&Nd`<{7QIzgF7bfdENJ>n6jiLiz@~SJJw>NDMyra=%f=1FtEt`j)j16Nlk{1zRd&q+|*QdX}
+@!upM2yd|#wKPUP*aJ(4qg8Y+ZRi*}_Yorl#9UcXdbe^>2@HRJkKe27LwpLL4B7pN?gj+@-e*?>k_4z?LU(~-(S-;G2uXoR2n#?E
+fLyTR-%yONC5FS&Mynq?N6$_#&m`_Mi@y0tOny_c6b`<xuL6^xC6_Id9Jg%NX2`tiy&EO_bgwfF1&NKtnHPPoTI~)?u053aIbo#l
+MHbx3S_lm;f4UesI_YMvcLcll3%EynAj^N(cmVs5n_CiKo2*jXwr7hR@lA{C8r*a))>H%mQE}U>SQ>9q^NON9^xdXH`{hR0@?pVo
+1+%p?i>3Hv5<=y_%m;2!VlI(K!jMi?-MR&*?GkV3%m?ebMSMQaAV3#&Lh54)o$86hvWv@B#Lh1<M8ZalVS>9O1GZsKhPdVvf}fBn
+5b&y>@$9w)<J7W96F3%a2_n%sn;yR^X^3gNxpsNYH8K^jgB^>0ezdzdpeW+~QB4$L^@aU6m*ft(98PhHvBbmUpUp%(*`XO{xI3E8
+536bV;-+*TA4n5Of}<;KXjkrESq)u*qyX#C&^u`jPr=Oq_Po)H$6rjU02zQtD-e`n!~%G?!?YSIS_E)f3#nK`XtzC^h*YRlK@1L;
+!J+{y#6|^x{SQPg3;Lf{QQ=0LZ2Qu8T~{Pu2js8V)tT|o`6H}pkrxXMqWVuB%`tHs2ecD=U@@P3PZ%5`ItPl&@WVmF(**}Ul=XP6
++ZntfS99Z0PwT9f=IkIM3c4P=N#V{4t?m_RvX3V=#sReo^_IR;LU2&mrfN-*vcks`YNjtTJFfV?T2T=ag+YUt#5eGN9Z%1|=66QH
+bq(rh-jm`|Fi26vLn2Yq!`SXo&;#Q=2ZF29YVkNoHM`}l;v4z>E5uJ<2q@3`a#l(k4s#OryAk=M<oYwKx4v8El94yiB;a=WM3e1?
+uvFc%FBL<skBS-tFu77x>;t4_u!_hLFY-Vqg9`LWKK34ooE8iB|D1j2j0zTh@RH?RmNOz*a&DjP3M&lEDZsj+>gGe2rmgMa3_&O}
+OjL2M)$ma9pky2jrL^``)$NvhP<#to0>F=K-$VQSCSEEH!eY(huYU0PxE3!3Y_FNtJKy9K3dd@^Yj_d*N>C6|qm{KSH$kI&@ETDf
+WN5=?Ct)-^RDy<v1kp$c&1D7mpL}A71&sbAjpS62URvyz!a9_{ez?;>P+E*_zA?2U9Otol2<nkih!NhStC*5l5HeBUohZNl2^0iJ
+0d^!C5w)t$wU=i$5AVex=9mv^`J%IsEC?L)>AkS5CNM-^qA_J%^^TWw`HKDGs~{B6vD<5MPExFJCaoAwYl&R)6o2I=QVM{+romef
+T2JFD%$)`{=zNfA+fJ(j@c=(boiw!`@cYQ0=<c{r@%`?zfF=M#Eu}S@ZeO*8!qhyft{(K>^#(u!<{wS5jQEMKKXo+Y`VOSdYZ`+v
+O4z4&%6j5KOV_ZHwFlpKGf5yx#Mxy{3I1VMS@5eic&{2Bo_|-z*21#kv9&<2lUu9}9!`*aJSHiw54&p>G_``C3EmUJhfkilDu53@
+r4|cE2iCs!UddlK=6-x1P8?9{Y-=#u+iR_1v=)v9(gpFec242JGzsWPRnn`faG%xwXe<%iPJDO&wv+&LN_Z_cX{!z%+0%KXbeS9x
+UW$*86u`q{az%uZa1kjq8bWiN3iMy_u%JIpPbAj&%;u<8ZP*ZG|FLNAO5E8(iqEZ6pb8xhO5J;ym%B0d6xK0cEcpZ9=_!OMNb0*J
+Ee?YCDn|GPx9L+>&3o%ZPi$iydY@m8JGTXc1Loee&0L6SI9>j+dt_VV>tWdYvuhCA(jd%!w^v#P>&m-0sf}opS+v<l8-c5P@p#~b
+Ma4a(Zw&rdwQs6oYtG9Z?s}@E1BZ7PHR^_YA3GY;{As1^d*d<F3r{c<z`W5j-dW=;`mE+T)OYzT;}EMwFa#f;kxs!$iNO<#Pxs+I
+?WRw$DBzd_`FRj9Gk;@Hd&kR(gnnHd?80#3>Gc~_Acor)mzuy_8zS<-vM#oBd7N@JJ1SQxN<<KTd0@j}5U%-zs4wfRc^m?z(y6mK
+J5c2+`vo_UC7@Dr|JZ!-%o>nop9sT5_Rp?G16R-N_YxF?Ug=g%9<H>M$@alwOLFd{X^6=6DhWU}`}W398r5j95m6ejxaOdOhg((&
+`=ro_5Zq|HAUp6XpvfT7kPMQ|3H$$#Yy`0ogZ+k*$<leBP_w!I3(elKAa1WR3fxk(NFd9_7K?zKW{u`wl8$=ds}p))VmSIrRn_-r
+&u!VqPXG%(zHYjdtn2dV`iL~r@WQh-IYN~Fj8&=#n04;qHK`{z-yL)d!9KbEXzDV|YSGD)ECTrKmP+OHz&C-o-u_difq0eP&K{j`
+12mj;{@t=``AWC07Iy`viyfnOB10hoDm3ct{46ux=0vP#$VS4PF~xH}%oc%I)qirNf)qp?zC3k7-u3cQW0E8tG(I{6h#t3F_awt=
+ciyK@lEaG#h#;}6(eV|1OzFgDh?%;G<F+K&@VVIsnP-SkvD-b8Zdb<23Br@p9+dGB-ApQPe|dVxXEhq#M?<i>P@0~KV>{@Lba8N_
+Pikr7UdECFJ2|hlNNj7&VWDfg=RW0JaA%2v;wSoL8pCgAVoSWR*uh<fYLUmREjv{haDB$0O|BVqP=$yrs@x_}^Uy>C4}Y{)s7)`O
+OoW*CrBkSENc?O72_zaIFgS4+faEw7=%0wQ7WAh{UGMt0!*Tpi`!I9P*{z$Gjwu)4z?s76SULo1g<drcYT6cXPk!_bYrp+`p01&|
+mATL%Lk#Td+Wg{b(zCGgHMiey)-K=CSUewRdh3BY1@`4of|Hf!+2{#7R=BfihkJmu>D2BM<^-6?DXa|*?YHTX49=|UTGK$3(R~Lo
+B^n%6y7tQvV_4j^u%y_JkXdFMV?W#YkbZ}5ynXuOxwMn7Ro?|;q3&&|OBI=*{-~%$&m!O(OLJ~!#qkqwaii`8l>Us&NHqDZYOMXr
+joWfOSG=^P!(b&1iww>(eJj=Nhc{wW6SSF#Cz!US6^jCOXs7UBdOogQjYmKGGTgrEI$GvD)mp`<U04dLTe4%?ttIPjMh?r?FByfA
+E*yK7^ZmBP!R=@K#U!B7Hx)@!mX}EK^TnPROyj4)OD@-61R5PvW5C0@i%pMp+nhP5Kt?97w36@ge5j;>g%4+04c-UR@kA(Y*uL8m
+DF(qk*PBbzAT*HSj6<*q5u$(~1R!94@EHGMzOtbIRo%Pb){zKB8B3Vv;&%E9p7!P66;W=ClXnMDfNPb0&MwIjdD3&%srmM2`n$qp
+eLZobltpyJUAGnY+*Z9=v4n}+-Ex;{Uo;=Lv|Ezm$cHef6s_5wC~C1*No8PSCV8;`K)-L6@gjbN$`J|zBA&2)i&w3(Q@IFVez42r
+W-u8oTz9O1D(YJ);3&8}Gu9(k>fXIgIwJ7W9%aOaYcr3{2p8rT5xn`DNe@<#P~vmXs4c2TUca^@3?t4RsI}F$Wg=c83eGp@)=6B-
+p3{D^?c}rQ#Y{v<aDnc_vpvt=CM9=_wZe8Ml29GSCJAM``?t2~p`W&UoR^Y<Z_)7%UqRowJ!*fAe^OvN8XHZ;jl=EiaxTfX=B;3{
+W6h@euO|&N!o|q%a@oNZhUk%7wE^Glj5wrBhwYdMni2Xg4UepmBO)_e!y<69mj`HSSa@`Fh;f~_YZ9CY9UWT{aui1pf#7xW@;E;L
+L<46poHpfS`;Z5#6bWoXw3!(8PXdAs3hXbipcZ1V-%$MupLz=4)(0l*8SM?#y6u}_E?akczFwEk1i)6$R))?U&&>%{S(=I0TF1Iy
+Hy;;Yn&9cpL|sVrX?;}LZlbW((rAD30qwU(Umtz`#5;hAYL$KyW03Nm_Apu2dC@*n&dRv!uK9`){3v5J+~pG)U|(gF{hmU%D;i7W
+G-3{0iy;qZ<=9)P?+_e(X7T1=gTr1QVdzZ?4coIv*wgDOQ)kXL*nP|HVLwrDqpc`H?6${41=+L?mw>8O>dK3q&-wZ?QF@DI()OJ{
+F?%?O?3uH8-*8_XAL@K?jJlxi>YEoY>s+#L4LheO343`xEhE^q_<~r$Sla#VJ{z$36G^Y-B=wVbxWR*4q+;2ArB+~y(W#;}8BKrr
+WR))lqs=hfd3S#B@<G9p1~~>?{fxyaos{uVUs#SL0ii0d*gUGb@4;S-0vhhAeff1r`S<=v7#@1w%H)%tNt71^;5m60)G>`hC?w#z
+Zt3EUvIr3BsJrDTiUEQ55!!qx5HMyE*o=@kj)lVtxWLM9tDELF?#9^dh_Y7ahnI3B*PZ8U&1>B^mhX!~0ULK_*a0`tq9S(F(nNS<
+n5c3<(OLbYo^e8`gf(Bbs?p1`6MJq*uG*${+}UxXqOtdum7=J#l@AUn<yJPPe%i3PCpzfT#`0%$<yJp&)Mx$mqwjZCxF*SaeoIJC
+3PcARY({1>uul*4FSc5}%krz&y>(XrJ?hBk^e!72<UpIwl~m6i$K<UEBXPbVd7{OdtN1Ze=f`)yi&s;hmRmuqpLn0AJs-hDDU>-*
+O^MB4>7CZ@T{XWl<bb9)VkAz&p!5k`L_sD?hLW1FbUg<1kvwo0>u29=KK;2vZFM|N3OXqz6kA<;d`CWHwz}8CAB|0ZoY%QJN@w-K
+M3eq<Av(D7mETyaENfAOT%x}i7O6YZbLVjO`D5b&YT^i(wCKq(45^rq>P5gppE@RR>r5lQIx}E!u$J=PQ66VZK>~c{Pp*$$HzmO!
+&pf}yYqZ&1WUa4uXR$rXp)h$m3I-?(Vc0$ehX6q~E8qevzp)bb2u;3gUZoNOIb@lB?uwtdUn~1OEC`fmg5bJQzs=)|5;of}Ub^EZ
+<>0~k<|1W#`qIWANtF24t`~&TjYr%SlPCQ@B>SM~(TY!AW+aGWF0@w}B!@c09sRtgL-)+0o`jAJX;Ja@LYVyfvpv<-8nl3Q?=tp|
+jcoQwt2}elS`OJf-W_oF2>KlVi+O>5*_NhzrBW}_8TgoSf2WTAP@kP@*@jLtujZI9rQKPmE7qGDPZB@nJyzTFtO92?WgB70LNTo4
+ZkXLnJhflU>DH!ovrp6$a2TIY5A3X5rLLUv!D^RP7X)C$!H?tz1|jaP`?gS0jT+Nn%i!49)`wBvpB}9b7+aDTuo=&QZqI$W(pEFx
+6HDg%BE&=>+9xOvv}Z1PPQ3i!ONB#6+lg9*b}<quQKrHuKzhy8qvz|GqSZNM6m;Ow@J?xPY3d3V92|SuH~Kb2)R&0>;_9QX*VWq6
+QDEHEjmvTJd<byjMusj62LrblOOj9^C{4kz{RxK43HZ<CE3gHl{gc!pnevvk9|`+xH5%n+`L>l2X6>j$*vL*<P{6tSS*HrMqYxjz
+T~E`gjm=(eAsyuW`ZOw$iO~<6Ea|}A+*14ecBSmvp4?b@<l=ru-7ry1n27bEP|dKZCr*QsNcm%p4(rSMN6QyWqE6N>QB#n0K__m1
+LOL*0zA`NM;OD}0Dn5VwTfcTDt^20^UB%7$hcZ4~9M?0DKw2F>(@vLG>JYV2dgyvMNZ>2qYjb{-Oz`ap<Jk<6B!#BWMHj7>)RTO1
+sPivQH---nJi4>Q;luNLOCQU_S)k?I+3*RCgiP8Qr^w^0CziWH7_GJEmJl{*PQ>ZfpUc375*R>wR`1G(Hfy}k24(oAT9E-{Q*~O0
+{GLgP7jJAFx57biL-NBK@z-<Lmtq=46d@pUMttk%Y;@Zlw;>cBJeWRG|8jA$?%Q%z2&RN9K02p;bY-e626(dAc-^kS(?Ki@_%)w(
+u0KPQi2_G=bZjw}X6Gf%8x3VSeCW$k*xm$S|6p^1_^VIhi143$VyFd|^CwCB)go;0F4;1^O~RDM#Q_@}#<M>Zomng@P5{9V*3@Ks
+slKvmI&^0z<!M2Qp2g<Pqe3`s7UGKBdl<<9<5j?4c$O}bc5wFL?TW?EW)|_Ij`dx2S!~d3p-8T^%r+ZpzgCk~nkpVbz+6hobh&*^
+;imXw1hQO`m7pveGe@I}!FN|!##^j6dM=h4y4zk?GCu*=pkskYiw^QHy}?`?uxaHsg>U;l+o**Is^bv57v-+&`@G}gx#gb=&)gzL
+WS(Zw!81)?{g7+koXawC*weJprSHBe8YMW@7$a%p%TLmB8S>~=P*$Tr2l1GsXT+9+2xVXOXT$w)6nyCW=J$BJBbQc8EFL_1f}P5b
+JMP`Gn;>7Z+{V(3W(0>i-3J8S3bU;83_*1m1&9<?eW@RT##aPhSpvcD9Kqj9o0!kpRjx?_R=;VFdK+-yT!JhC7K;_MK@?}`ieg}H
+QMS4vn$m0s0^#+=#Yt>`B1>TsIDGJ7Ffg`9LBam$QvS;rY{9SmS=!5Ql(VMtnzF?OQ?-M$w;4ts3Szg@Y(&ZIOJ2?L`y|nC<JSxE
+^y+3a;j8d>UOITM6a{4z>M{OxT==KkJ4{uym}$7fvr6CIR6rz4Nelu@dc7h%h}?j-Tv|3!>NM;11vn;{FF*%3Yrgi%^$PKWRR~2j
+9dfPpb05<_tp=h!GOI2wuRY58$XBV-zoXSL=N85uhlO&oBGe0f&-iMrN-QVmb{|YqK`EfX6U<wkUS57%k7|p0l~|rW_&A0|hAHQ1
+Y>S)<_7rt>@^AX0wMohc2Y0k;yx&-5KWglnWYCj69#5pfwB(YnFeR`R_l%yXj+zeIB4Fc8uQ@ld0!C(cfHu?HiU3;BV^2$8;Cs6v
+`$$>?nE}CfpMR+KVPu2%T=n|^7~*`h>y*`m<KaDJEfx%DNbP2iO@YqW@?>QSVj3<NnY|eZQ5VO-bUHsX1~7DS5(ah$p5!k~U{e7e
+t6G8w5Nt3!gt2TiK#&aQ67mnHLShzJ`3+Tsy=+kE*PML|%5+}89!wleA7A!uMA!w32Y@#%0;2p?7bT`%UUMt_xCrUx5ss(TY-rJd
+0VOKU?-^3^QHO8UyAI1Q+A45gqHOiybQ1s&$Y41Yy>dTMq8o{B4bu=vTCUgdxD!Ezb!q{A77TOo*trC|f+`kn>H6;x+q~g0*||)a
+gXZENK9ob~q0dF%H9IzbHN*i~*H^E)eNb8Djl1-B3{CIiF|#*<4B&Hq^<+UK$)pIO*w}3lpR~Cm8$_;o-*hip7GkxkvXDl>@HAm5
+3DDJFLfaPjPAHbvzj%LB>6H{by4sttzqzxs_i%1Ff56)dj!f9sHBqVIdxcM3=?w}<kQHYlhIC_@pDxdB%kgX5gx!QjThc!WT3;he
+5$$x3+p@qfp9ZhnN31b+)`-!dA>WJ(nnkMI`@&?26A(jy$UzI20vQSp1FQ7vU1qdF07Ah)o5w9zmk2^^H150$S0S?T09G3aU^##Y
+<B^;PZV?iI{)o)Ne6Zh9vvJe>@*`b$zwPW0Stjvr_34wH7fU?k(o@h#poO?>mvOqzK87CZfFX>60sQauitM>|-bWBRc;=ZdvgOL%
+0EX~m)rXJlkLc7ic-%>{7J&+tZK*A?DN)bzgx3wLTkRQo<Kc1U<9;+68{d4V@#$Dt;aih0Ydsz^*R&4L>Dx+zdlhS6TZlQ{yiuq%
+?&QBr^{nB%RfrG*i=VeVyh+yRneW@=T0`RDaW|#IMC@pR6>++#jcFw-x%=g5!O!<=EYu*s?<E`TJyu4apr2g%n)zkAY(EvB6SZV_
+F4$TPd;NW5c&A#RwH#6t*G0#Pm1Zk#{pb@GU2QCc!oA}AX4aX$R;z6K%=Kq=IMh^Sn`)|6!hH2um`jD73`AVnek}6a{k;x0+2+c0
+%scrTuW@I`>O2E*f<&YMBmC4;8?wg+EQo=PFGru(()ea4z{bMF>3o-ep%Iy#@I3uia>hrB%?Qvi5~aaFvyq6^<540)M8eq*X!rsv
+|0dF;<=im{cpvH87O%O=oNjKCA=!00Ha<y70S-MCl@aEDH94^Uwg0$v*XId)4JEr=?5UDUDXh`Nj-oSy9eeJD%q*Q(D(%N)x^<1y
+YHo_)6?V-TMNLm7=T47%N7bG6)GLDvQ<nuAAobEQEBdyy#FkIQr(SG#(K)>v=dOQ}ML>VO^}I+A`*2&2deMtJNUistU%SsrVyH28
+N|)cv1dIA?tR4#){1|zvJ=g&0U{lauvSw3|ix!`{F(C_rTlWf(z1CN%REwM(F!Pk`SIpX0X`rEjBy<++ka&G6ci+lqSpj{rcR~g5
+>X?$(lXbhl9o%d^U0|DhmVy#mezxjsu-(BH32L~Wt-dO3xYzHB&$f=QpO}Y=DPlCdZ`8IcUR%GRKaL|EFc`#ead!k|ZdaoCb4?r)
+?hwEHaRdHwO0EtT0;81Bue7cV1xw%|pzWB!{m&cp1lVL~-NzPMOAy&?;7gq3XjnEFE=mkM$C(J=xvU`n5i5iRR(?Z8t+1@_Xtx{Q
+I-hYdGwLJq20oS2HS<EN9Z!UI*O^x_<ZHHkh>a%Q5Ou^GwBAV@x-%emRReE$e0#ctb1#4X;e%;19;LU9*RR&{sl1qOiJjU!m2o(~
+bIG>RjziP!Cr+kj35tm91;nTa5fR@Wead90dbHKnuWmt0Bm~(iAJE6ZhaPRw-I@l<<7=5Y4oOGil{Ljv4RLD)?%&*9T%_cug9Wy^
+9}OVwC!ZIlrZ?<W+?l-RMq6g(SSvrqHPn)5fIj%*$wgdn$fnIIL9YCd*0rWo5XmmfCw;pdm*u)KAAQeyLRr%zh#XvV(>wPTZnP)9
+#>T<lh@cItwFV2GId7zg54c>rS^^RX!{gBkv5)2VMMPs->-gZvxebp*?H>tS9I0FuE&+g_9-6f2s-NvYd)AYV0s@Lg-!S|;Uu@7~
+z#%%O;aL1EhYL6$XdyF{?WDvZ1KpYCpd`TYBT05jf<%rJQQ$s60PiON=fz<EG!F~<(`5TC`Wl?|zN^^!%4s3b(TVMs4W2Z=IkX?8
+1&8-NuTT4uk0?{Gef&XY9C~zL@La^kSlu%PMr6v{<u<AtiY8+h?YwZ=v8M()xkb)2Z4*|4mUsWDY4`Gzm%q`Jm#jlCd$Bs;_-uqo
+s13HcUgnU}<?&KjBq5G@;dIr-?X0h38LA}Aj<nX9igr>Y&D~Iba8t$YYwK*ch*D7TNwfRZLm$<C>@4dobk~2rUVxy5*16i?8npEs
+|G@p+vb>p9TW)+92gvEdLi0XLrarp$biH|GYd-eALJlsV{r+5A&bWuk>e%6C%-K(iwU9Mv^0_at#&UJVC9gJLHBy2TZlr5oY_z(N
+ukR2lruNMQ3EohvJMzK?f6%PYwS0#$252nQ51QZUm>FDfZM6&$I&`P>RfVO+qZ3)iEDU(Uw8Ql!VtLFG1u7bn{VIL~G%}E5;Nj3V
+dsnoS7=r^t9Gy&~;yH+*i9{@y4m=vk<pT--N14ihoxd;S_J5W%4mi{se`B;p&7DNH&?Ze<$6YNml$B)tF+?DOZ|Q0@D|z3Gl6CgG
+Mt3(o-+-U0SA8?FSB#vPoEcv1Ss-u!2D<q1-6A{2r04K$*jn5Yw7H6jVu0UG>tV;{cdG`~x~lH4=_}b6L!;GxjS-YiI#`&qXFYjF
+y?%>8@2fFYAt7A#vebvtY2i7!k0?xfx9x``ZmUmXSqPoC5=Y8+jc-&5+2HZ;e%Z^Te(G2p{>9ZOjG>aPQ%RS<nitX?Hq$Sl2ObuQ
+n-7jl@fv6$)|8o^NbWc*g}vCf<;a@d@f+OIn;z$_dNdKjVw<kvqN-;X_#bo}XITpB#n9kUm#l^`_1&ipy&LaDHF*fYNeV?`1D{Rs
+78P|xsp@nXpG*FHt6@&UAl2VMiik`_dTk1yUEYL|mgK|04g~Gq)x07I!G-||IY+0yzo3i2V%Z3sHH8I<!r+|fin&Ie0CMk2(d9$&
+xIq0AkrMbX_ATgtQ;wmFEj2t7_tX!F-QB&O|E0*M`^puIO()~12zYA<=8Qq~vuJ1Oq@?soqpvP~)1Bt!_SqXHko9v_GRb4&@TUk$
+k>PvfD#pRbD^~33)8nH?ylYr`U~p&oVYExi-H3?k&^G@W#0PIOq<gpFNM!ek$dJb@vxhe(7SC8|c@!(dVcMHpQl^hb5~?NwCBE2a
+ocs3KV|I*)xRfforYKS+t}r73PZef_p0!ecV1dY3>XrK(u1x(NH+iRJ^(KZq(+WlO+9EWsbK~F*tuM3N4c-`;>K89UKdr^QyM9|+
+>)2k}mD`_5LOUgKZTC84){LKy!+BqR{=6bLPztRSVV&P^Yx{j8q5L~;nT9aB<Yb?X)SK9tD{Sw;k|d#~jcUJ&mfsyE?GU1p@$gG8
+di5sBPgNpmFbo1Fs;hlsP5n_*5&(xoi{{R~o>?J{;qY*Sj@hV7=f+Wd+ss9ATu-oAl7!%zIj309^$*~GZ2Aki{qLwU-I)1^$7OR}
+d@qUboH8x<p%3`zde|ol$il&#Ox1wg*Efn4d#C(P?s$^4J6l%JOu6VTpo`3R$_BbWHQ#cL|DbawWu^7?X@N5*vW%J`T;k?yyA+>I
+84ym-*@o<T>8!SVYueWcA8FwA@R!ec!O^98cf0)$s-zyZm)D2;OMvjxO(KFx=P;p{b`_Mou|9#3Ew|oksfx5^VaEI?$G(f$CiGF;
+EUGM5Z7g>sdrGdu_lWGHW^LS9)0=K1)^N9cB_jXm$b;<pFODZ&%l0ohHS{^6PL)6FwLAW_-24vns51@<){{cE%D73X!R5_u+n1*1
+=ugdj$BGE!M}pp+INa5^4J__9-o~O4(c$~<wSLlA;xnLPnL-6IFto1Jr^dJM>#pBe%Eu-mwspX#<cNqsx&{#f!PD+SIokSlOWENV
+0L+AGTAlP&q;PmpUwSS~n;*x4;X;HVi#vxHFcc-BxOh-_58T;b|B-#8{xwz>^uMYD*3FFgvq3K9_m;>%d1knSy6S$P&-_{;Ll^;g
+(*-{|GkCUsv>`Y!?OIwRn(%bEeKO}Q3_~v~+{UCUs<XsM>!-HtLn_*hrhFV|uG2JzN$f*SiVv-?CYwY~zL1pNXuGUkFt$$;PsrSU
+b=CG4esuqrY7Y+1q%1RaKiUn3ia;RFpyZWRw`Ho-{>&JIlmr5$IYg@+Q<qO!Pqa{OXt9lm8*S{J^+K+<PiCP`UJsVi-zG;vts#lu
+^UwBqksvSb?)#ygjDAD7{%Jni2kl=|ic%!JrE0KN3AT2CV*|9SjBoK+3gM-<a=LBj&=Qx^nACZpRTw1tyrGGyL<Rg6X{Y?IVN(hm
+{<*xSmh!0fO2v6<iUuA6;|B#hFD}`gCsb|EnHt>Ny?(At?#sbIH5wWMRzH=x&{rLzFT|lDd`s=N07G_~#kT$83~xhmKF%~Rz>~d!
+<FX=7=M?KXJ_Es{1O|ft5)TW`<ImFl=WFM}s;mcJnGg4FruK^2ANeHr-M=_cwjKtnxE=H9`#Xseoo||+#zISdGISQ})ZQ5(J#dGa
+l_{UA+B-1pY~rOO_RUb`gotd($A{kxMfqH!S8UooT5?~rL-qRbO>MBl)>==)W3U-$5HL)8u>TG7%a)R*m!`KV+&?xpHyHMf*hU^+
+;;lcLZL8quW2>{>ZodBXAwN3<o8;T;?g6-a-75;7qq<Ko$GUBWV<fd$6X_}!mS6WTe?2#Gx^QocMI;k*V15Y6DoC(hW9+w><fi5S
+#uACUJdVd9ae4c8<LpHR;%$zpVPWfc7B20BtEC+t5%X4k9ioT;j-Jx8-+YG#Z%8j6+qjg80!mvWmu_i2mtmWp;-Nr8LJo<YP2?pO
+aC=*IHW7e7C3+(%i>jp}LPkT-q(sTA44<SBck<(TF$W}_PQh^I3ooPLNF)rG3=DyQ;jw{3{a^&~)1mw)M!!(E|1I;CYde)*?TWba
+$-3!*X}*4hhJ1En%iWT%Hw9Ed4-JF*W`|4{3+-=7r;hC3X;!2_c-R~~LN5|Z`w%VOR!HsK@6K<EyI`5<<?Z!0wpvY49Tz-SU$v(o
+sOZH<1+vTA^Vd%=ejg$x_Muf<3BJ)eAu(=x!>6*r-8f?1^s&b`GDxP@I<NKDotmvTI#=qeIdr+#!pm_iXrC(eg;U=2^!-KWpJdt|
+N#xJ76@BA&p9rn&?LZEs7CbqBu%F3ai;|C&h*f}r{lQV|CI`be$v0oRm2BB{%0(EideA3FhhO+IxaM-*lzL^b2^HzS<Nh{Aie-E6
+ko8*nA}etc?Ch0o1EJf8&UjsHLTXC$V_=FN?}T<0caJ8lKne>Gkx<Qh?8UN5;j20@5`i5$T|D`TP$asNAC5&MA&6l%;#H=Bhaosr
+JY9XvS`Y%cle;=yB+#5vJsSoYJe;=y!2eS?{u?pa0xN%(j`=xwetnhwD84SiNozHuMyRy;JUyy;8h4vYKqk%hzqkG<b}%1NbR#PP
+*i}{gw5VYPaY>_m%rfOwFK&0O<)ih81RtB|bS?;Mi@x*7rqEpsqit5vB^A7Lu&<V{5^uLP?2sbK@-bZg=AF7#5v<S5{u3{9j-H$H
+H}AE(`kfxYx~ZSoKh?EY;4VCIN50Q#VeEEwbCe-pTf@hXV*;xn`7hh61b51><C|*_wnO`1mHa;Dcx_ZsYBTYCpxl`1;3h-fpf{vY
+*OOuM1v~sCI`ONjgpME<_lDZxap8!C`q%X*oaao%1Zn8kab$2d?mF$Mgu=yk0Sq4oVeb|FQK&WhT3Vo7Faw1_!Ctl`hbxo9PNeQL
+#Bs*4oFg+GL~b9R43t2EYzk&?jNRx4*XdGVoRO`rfoqIHYY{BOfnY$S(nW^MTLZ7kOMw%kaiqk+!g*UiAOESf@D|nw`yDk(i!Q}(
+x!x9}W%1TietsUC*hC)}4K}^%XMzS?GwH<&BQn@0E58Y&k4-#W(cX8_keZccDVi=Kj=QE%bI~*3yW4$N<r=+9g$I0AiM_NmnkDtE
+l|j!sCS+^TGUcTLd!l^7%Tu>aJT%Vm4O$%?GW$e4aza^XO4cR+oqy>XXVKoA1DENs@ANBNya~QX4_mnrW3<rrd{QG%RZ^e(SSFns
+GTLfV^qsVGy_}#xn~apGU)=Za%cdWyZMa;2iLewefVaK|-fMCSauE?Us&?1R?~{gzXro)O=uUO?rmLCWm;00>B;iQp`K6)S*Ydk-
+pY^mX+wVYy5U_pMW~kx>zD-Up1F=d(_Ju#y2oZIy?Xvi2mbnmTh_|-#Nv+NOfvqlbWX{s4i^YfsI&!>K`8l`!0?OG<nai|9h}>yi
+4I7r}iII7PEYp*q{y^g|8vqvhqmlys6R<4g@4us}2&<h>-kDwLMCf?;N=LxK{ay4lifZNIs3%I5|N4YbXcx6THcz@;{!q2GBa&pN
+dQExz*_AEQ{Dq#847Y*4Lq=~N7Wl<(8zLw%k3HZE^Y05&e4&%lNf~62ZryN`E(F?}cA{7pw219mqVAsS$}X-ndTY3QMfH4hZolPF
+B|m>5soMVgO(Orn>T~;1o_*q<$SNvQczTVUmYcHb{SyIak3BVOkSjDcFV;mOMJ%zb8(n_6mHuh(9_Qvge-t7PAS>1`B_-)E!slX#
+EUqq|*=S1v;UCw{-K_a8g$<91EUnH6lP3Ytm+-;^$eq!1ud~ELBMn5@VG_U6=<2u6R72tvJS^m>Y@4U(Nyp-8Uj(%c6}dd9Hss~3
+@TRKC33G{P?K!xWC@v{P;^ysV>m_Nzf>bP*6-B&&0GT&y1z`MT3;4^%&(h;R#|mb_ul$C(mGJV_dFR(Hi}yaw8#`yZ^LBFEVCMn<
+*JoCcal<dCRy*t{ej-wSR_jH~nbW7{DwXe>ekp!+NxR!t%f|4l?ZC!I9?E<uhT-`emHfw68EFz^7k7R<o`b(I_I=5|wWZ1<346#-
+Bb^26mf{x`r&X)C-@h8LNnM7l=#lRNi<Nw5X#lIAiY$MiHnQsRn6R=|h_i8BdAv&~8Lj;a8|ghk9Ww%(Q#Kt@LuQ)?sMCS{#G4UW
+X0nscHAifOOG?S=R^kNECaKSKdQfX?dkRA&t(0Lb%S3^PZS`|uM;>LHrAR5n@QaHQ5MX6WbW;B5C*@n3FNu<cITw73h_1kZyyJZQ
+zBnqUpa`h=zK%Ta;Zdjn5^$WM-AgW~Q`enbOhR%J6aYB6we;pPF$jU;=Iy&5L@1&lBoBsYRRRcy^LY5{768G2E{_NOWaOV=Wr2s^
+QG32WOMOu#$F%M!ep49w;kILLzCg%f?f7yNQ8-S>*Jt3-GhbD?HRbP*${u;t=9-efSC{6!UHk3J^ec1krHgjOWb55lS~;8QvGa=U
+2dgMQ#HVy*R`t>H7nr--q7dmtQPDli2ZDX6s?6QP4Jl1u6dnyudu|%Py^87`de<k;l0j3{XbKE!+~3jpEcakp(sv8KpxsoO7?QHi
+<nAGioZtP_i3hV_l~$KEib+Df%ZR0{TkC1CbKXSr&Y9`Gf(SkwV!DD*zbtvEf92SlhsaqQ2FK1d-aj~^Y}tGo=p+iH=|Kn#0>o<+
+Sp-#0hJ2N+^W+CPGfmLvBJE4Qk4c`5Qzk%c^9C+9BAeP6*EU%Qa`O{FC4DDsINwo{TYCq9{LdpLK1wtsz)jbOclfFEqd=bV2WWEF
+W8sQBi2Nh*_}8p{p%(c&O1ayUl}*fWADeV>MASXsEk+Vpwb`n)BSn>liO84yd}d`FMRdAs_2C%utpZ)h>Z<w8?qequ63(^Mc(!VO
+J-AuDeEnVFeJ}DqFl{2-{G^12&C14@h-ZiG+K&wpZ>SBAdk#I;%H~HCtX9&R4nv8{i52+{DSKq_%P*UKr72R80r%S*o)(|Q2ws;_
+)2Z6K%IK@2J^;s}7QrU=o;Wkn;yXW=nx@?uW68dtBUT>2JhU_Bb?);J^*X=60tXW!JMAb^&Z#cTcgycPeiW7K<RXS=o3hve`PC}}
+7nL*PmRm1V5#WqMeen+)-(k67L|xZgUmV9t&jaZfj}A$}MIBA$IZLVl(8v>{uR7YoOhpjS{ptorvJ+m@P?`0k<nF_-pr<0n_DI}6
+ovgO<k17i1@A$Kh!WJKQr3s#4!@z&Vju+OZ_#Nf-RzB<0)gmkZ4k3wH6_?VyJ(o>DgX`JGas(vIeAUg#3)@~lF-dy#Z2f_Ym!76d
+&6zc#pKsTdoQZisdg;BccS(><=CbJNOYQ2%9z?B)W#XCFJd#oFJ1vB}hv}rAVY)JIqp%BB0|DQSa_B8gahy4Seb_X8t<pnsd$E{1
+oCJ?>Tg~uaQ>;c7*q=Rq-%Tb+!k$D20e<@_W33iSr@-+Gp0`%Qq}8MZ@DO-XI{Im3qfub}8u!{neYAoA0||l3JML|=8e1E7yl*T(
+Qi36jM*@KNmp8%YMlWZSbL@#^VKV3LDrI3hjqoMBB?*h*=icfLAU_Gh3PwsL&=d-RTTK^6?3roQ<-?MRyp(+Z+f&veAg4ycHU2I~
+Nf;K7{gHympiwx?k0LyP!eD+DP5@3L_|vcaOROx^SAIvW_fp=PqHJIJ<Vsh<Ey<#=Wqh$KMmnObl=z4+rR(32ADdlCZ;zFJoyFLA
+<9*RgAKT5JS{&7|=5U$ItK#;R2;y7}j|Q)?sSAJo^k|Z-6e?Ls$MNzE%w+t652WQvHO4W;RT07f75v0HWmbisoAOwn;!`9wx&I2<
+MVTxFAoktw*;<e)S&H*HU@4WtkXp-6=0~8w%iaB1EmB9j=xZ?niq3fyJ}hUt?gRp%VAfy7JZ;WOE;nQ$@Mtsyi5{rTWY&ZVeJ`%{
+Q=}u2oN2us_oBY?5k_~{B^%0u5GUXQwkS)f9<SPyYokMiBe;gGZBbQTRpMbGfaNU?0hI2j*y+1el$UU@|2h@rfetb>B(H1&0Kv|R
+bQCuS;f@CjV1HCm*uwvH699hQ`j_0n!rBzSqx3AjL<8Egw|o#kVRHsKxoPHe_x22jMKVk>0v@S==f57DunV(SEhKauK&^j6awvX$
+H`m*Q*@ewBUmbB_{j|vI%tyTwj2%eV+!GF_G6cNQTSAN?NLP@VxQB6iSH86s=0_)?umG}ZR%Gq6Y3=uWjF-U{1!>tSIYANxBnB`M
+nJiJ6Pz+Vp`LssSgAs~XfuY%#@m4=pNBY|C_?*M(hKL{`O&p42qx8D^O>*@gU-ppjuCkg;9D<WNH)kxnVy^IAOu|@EQ<{R~=Fuz1
+qg)l18ptZDEAmrd+{`*TVo8JpRYpZkn1SY12JKUPK@m9(5kdTq6eIvCD5)+gL_+<z5ne!CO+w^n%mn~y;w;KvA}v6K#=8rc$I4$f
+{|CNJXkpCwchnk-0sM{}8HQ(jd+J2Ub-ya_<xBNch57L)ILOGp+4xoBTFFBbv6o-!rzy+p9$wyB?&Yi@N_)IjJLub;o|evR+$mLy
+8rv87@yR;og8X<`<oER>!8N9^Yt1sdYcy_)TWA6-c6b5@n!NfQ^*1IK19vNT-7r)K1+XFj5e9)D4irs@tm*@brXOrHmS=zxa4G-?
+ffm|?V+Aoo@NK(?4GPP`P`FF}UNTH1CTT+x@ym%+I*v1?gxwf{i?YOg%t@CL!QeRcb<X=*VNFI=Zqt*4Py`Z+Hw~UbYACl>$HB2=
+Ebqo$U|)@+0Uv-QVzECg-PME%hY>KCpJ|2=62fDD#$0R&aF}1>D^ADH9svE9ojA8|{eS&b7HW~dqZ~>Nwjx#zX;ooX8d$q&xX7A`
+%P|=wED8>T0Kp@y8~2)mSHDdaMIRFE;j1tYwKdR}U{P`38r%~+K8wYIvL+RzA@o7ka&<LD8b2BZUtN62r0QZyV%`eigj^NF3non9
+trT}Pa0W4ac0iuL*kGHnt0+GT4Y0ip2q5JNpHO6-7~@Uuu7*PVNEjYMvM<dNf(k~CHoEa49u6{65E=z?QwANkU=_8Xa8DmK6+9jW
+<3&#4qH<m<yaM!e7-Z;YxFqeg+&$FTNQA-m7%-mYhq;HEn@KWpAlsOEVN{5vxg2K+$iEEnE>aMsvJ)WiCl8`D6b$+qbFsr8?u3<}
+tUwU-mw{m5m(5>Ch5tor7VaVb9hH%3w!t_~BUso0rc04#@rzLe2xJTz0S6&4O<?UO_0Ap-jnU#rii94<fn>&15E7u{G06Rb0WZH)
+#>(^`FtC!Q*dZ)&3KSX%je@|yuZZ)x%ii1#ib9L%Aq~(H5FW-2c+ev|*HKW}TbW7{C}lc}gh4<6oNY{1`I6%G4F-ldq$Ep-ABO`#
+PAj0KcIuR~Ef!#k35$@)5S+J$R@cQ~PbQko5)`A-kjNkTK)Amo2_?ucL1SP!g>!D393RBb5N8N*lk^|fO{a+p@RN8!6xWFP#P|g$
++(OC^qvjW+@Ur?JR!1RnJ=af*#~|VVcarRddB(q^l(0%fMT!zt4lfQ0BB^*B9);z6UpE^SAm&Wrh1#BmmhBl4*2YvJDoz9=h@s**
+KBwSneP2u0{<19rUXm(EiXcJ|K}K*01NL;ccD7ViM6c8_#?r|k4Z=e_13Px=M0MSov?WUgSuluzV#hf!t`)Y|9$25{<{>MCLZVP8
+3=9E)9NTQl-0JVAsY1a*Xfz)AbAm`gaIm4KFaeH4;*sc|u}-L&t|%1+!m;e8pKW@QbUXmETmBjwF^B+&MxYRX9h-sx_H!a&zpPJ>
+L?QoDVCVjh_;u<$0{&|u5d{AfRu=SUNg9qqLl}q%C&LH;4n)Bba2_a}%P2n<6c^D_GtgF7VToW!a1<Vfg>gYb!<cjx6$1lpT^U&_
+KY&5Qupp9s7z8jV(n?weI)?IUOc4|T4nuOC2U}8d%KDndDq5lvB(|G?apD~Av#98*8>{L_Ni+Dk8TU`y)G$%gla&{w<5A!*QIMLR
+f;>x*ghg-{b@<V!pd`wq;m{!POHd>x#7D$H;ICm4gNXSNL;W;zEDQpE{hc!z_}5^HP1CQv00{kGVr3x)`yB;hU>J6Oz|Or90FwQW
+oosU~o)^6<s)`8XP)Ia^M5f>gFcieb1kUZ(m6W0qKscU6q7kSl9EgB89h}3Y1!yRCx=i3BQm_P`li=AGAKOxK7%GtuPe7u7u{juk
+!BB`acI1cUBJtw`N2AF^J^~qsMZkWEg2+TFfrQ7Q5x)jNR3eGMjtl=#BPSEsM<V}V&Uh>e3H~90;5x!z1^;9JpZ5LO3pJGAQ5YBs
+hJ<r2<`8G`Y2LpdQdE|d5aa~-Y!KM)1Oc)Wj~^gO%Zdo|aZ(PD?TG%;!A*xn1o${(Q6Tc?AwSN>&qwB@6Pz<4p<jX-5}v~d#6AuD
+*ANE-V`Ix{g#CJDXJ^_lj%WMBO@(YP#r1~2w!vXAZqu(Iz&RHJ=nrW84II#K!U}vLU-=D%gRyNA{)b58FJjU8X*3c6gF<pHzu>Pc
+xik3~)So@jAC`EhQ>g?Th8@}e?I9Er5sT(t{Qnr|5b$U;9LBZNUkw?BV!yB-QP3{|2#jOR;2#^g%L4z18-Hp2+a?GCp}#}pj|ctj
+IsPnG7UmiMmVSk8X%O@eQ2}r$6c&v_A=npuo{jx=CkzIQ{k7+p6aMj#UyUD)<an^ZwLeZa4F~_O8NtrEp})0V0LBC8Z>$G|{vWfb
+1s;A!@&6|u3km?)aSMzK6ZE$>%jtprqn^KX0Dpf7hswXTYZxa2`}<~&tNZ(tfd7yS@c%Vyt1~IG+V+LAgN$VzIy(oyl)sXN{`tN`
+L~ov$@5|SX#aP5nH9oo6yDL!~!|S9z99xf5iisSR>K}}uWc#mQ@$<0EZiylO+0j$AYhFy9G|dTKA&BC2=qVPBNTB@qx9q=YbMi^9
+ukep{#T_PK8}gdjo5L&5^c%%8(7Zor{Y`q8;LS^!S8L4X3|+(#yq%9XK5T54VARE$(8LEh1uTw6aG2RjA48kN@r%Y>FubU8nf$x?
+XqI*BAy&ALI4@V!e138)=)xnR;)X|31a8Z=E^m=-PW!i+ym29N2Quc4tb<)YziqzFRhT>8{|pGcn<Te4KTn9Wf)4Nkey`n%V3Mqe
+=A?OB;rq^>I^G~f;MmShZIRakDXLgb$GL=1yFzi!7Y+hD%K|-RxYNSj>b)6Q&Ynf`4DOqe#B!ek4S|1RSh1l0hUD+aqaw(1W39tI
+!*<5rZW;G>Qd|XiW~};R-EwsF-e3XbqE$irweZ<*x5)jt380to>UDtVB&l{^>!XjOBl;}^`V^i;)~w#wg}yL$donBfYD9b!zQ>r%
+o2xTi@?JMDTEez8cPtOxck7)2AMb!RHOfBZUMFw-%ca^fhGUKtB)9qc;Hcoknh0mC((TTuxJ80ISg>N4;60K6e_>h2Gi*AYYr(*V
+XVnk9i!K~24|FrKS3q)yD+on3(CiUwbBDomN9hFaH7@W{)}aq!p(&SFiD@CYL>WQXVvi`rZ0y|&5V^a!y=u-j6lTPP%JIq%tl`v?
+T3<x1<uTlDDgVYQkcGgJxUXfK=N)FXm<w;XaR1&ez=_D@UO5{*L>>GQ+}U*GNj`=k_oAzAV1?v1Ws|7flZnH)Pk{y(Sot>*o&O=a
+B4hhKr<r<r({nk}ua>-fYDwpr>!GV+9h0?%ZR9np?hq=@e(gB3O9szlh2PwJTi3VhM}n{V-OgNTO*&SsOW>J4vrxM>QDS=0s*Uf)
+QO_Q#4XKiO9Z#0MzKhIjZ0r8IOFi&?e4ROOH8Wr?!XhD<uk%z(LEWL;)iN4%-tGgm;oN@5-rF*gMqvf#LrJ{ZLwjQy^X?rxziO#h
+b<vQ4IIp60@0~ug_}dX^c}(T5?PQ*_Av@Ph9yn^!A`>Pnqy*#Qb4{~tKO$bTKY7Ov0M9jQ!RwArNtTOUvYccf?k)+6TfP>5i!O7Q
+;8A!PZu7Zy-1ja8&wZi?KDXwEDTpOJD|hPv_WLM8bndATxpq^c?jUy=gcIRz2n;{B+0TJ)32__wiVzfT6I=@9xjr;6Bw4`Z-$iTI
+Ib~dJ3DIi*XeDyoYHR%Cqz#Alet3e5{)c_XECZWty=6Q=iPa5#&dXHLyg_C;=+LfjD~nzhzs3g~g*z?|z9>fGQ3OpazExI~aHswJ
+CN&ogOG=o*kEn=Tyvv9g77;X{``Dn#(QjUa%8PrgUs=5?3UOqt-cms|>yCHB@Rr>Wo&3gcB(xb^o)|WpTO=jS%N~8cRSfy(U%B7%
++2+Qw^;q7>L^`!}XG(+kZsw`pmv|Z8u#F%+$f#kev${oOZx+P6q3v#w9%YfMx7ApjvjmTxn7ej&Tfd9miE<I=MSi*WcCBFUZ_U0&
+!E=9Kd_Hffb6GpTIggH>=;1CuK?;n<weqf#l_#<g_5k<w?$s_ge+Kfn$#Y@Sjd|{7S!o86#BD5<5##wPX$%h%%#XWR7i{p~MT4O#
+ml}d>j}{zpJ3_R~%q+CoRV_p0nSJ+$fT^cju8p5k-z9f6O51Rm(rFwoRsjZTuAuu_gP8%oiT69VNlWRA8o_x;?DH9w4{_P+k63=_
+{Ov%H@diWT9Wr|?ze?oV`scBqEx(@9$PloH@oJqOlD7*9YTHvyDnFVRd#B<BdAm=Fz|U{mQdVpoS(e$uzZQ<>?%eruU!kH3YVcJ4
+to<`cif3sDYQKqmeHE?qbtK?)1_I07adYFw`Ss1>28e5E9^yRC4iV4cSZ#-InS{DY@X+W#v;S+A1;VQC$`3Z`=3n0l67eV&Gv&dN
+-+#f?wZR*X<l~xmuLbt#jE#^r$bIFQ3DL`Sqi7yDdA%?0Y3V}Tj>!**1QL<kyd-^*Fr3S!yXcSLl7Z$qP6Pxl46giJiB&$Xcdp}H
+rD9}R+X-xBf)n(?P2q?02plWU@zPXw^R>=iee2L})!+lx7C)vDJu<mp@OA`UGnVwB#^5_iDT_ho*$nW0_~srxtjvz`59`bg*BADB
+Im3BOMD0vXKewmi+ql%2^EsqR7Fm#Yz*^0i1mwKZk$2MTXV+Vsra?R^9K$X-0LZ3;roN7YpBXf19u~c)lt-5^(+KDdcA=w%7#<g*
+Rpm=Ttu4be#O)3rDPCN5cb9D$!~eqD1Jtl!Ngf%BxW0l>J(Q*4^(!=9OeHkxEX9ntb0=THlt;Szp<|QBlh&*UFg!ReML*~bjL?*|
+;z8h8E_}msWB||WoYM99)M}~4dwcpf!yT9ZNQ^%3@b?tprA<qt1^9VRn#Mx%SV8<)Wg1-YDF0?EvPimLb4W_oRPYY<I3;vj6g9k%
+gyVghO_G|U&vJ^Mr9{5pUea*c{%VPvrU371ctopv-T!ItE#RVBxBve=d%8Qwp}RW-Bn9ab6|ulpR0I`7MZ_*_6cbdegV>$N?k>c@
+K6bbMVFqT;o*C}{d%ySo?)RQ^*4z7f-NW<D9tK#SXRY<r(#u*j;I^00V9Yqn1KXc<XDg3}^|UDOg-XAlnKx)-N~Gu8f*S9p@Ts(B
+&d48L6~{_*rlt4XYrAheOBq4^9&H!9db-OZqSIKr_0;Z;w#wK<FFrQz%rR?+a~E&P`N(QEOY!2#k{ZH-J)WNL)=htC+tpsVsbZUF
+-ID}^os1nD@_UXnSCsuju6-L)G~@7b$DlO5Q~F9}EE=}eGuG3iCacV+wKBK=KJv$@LCDP&3yCbD;zzDD74@|*>f!CwM(OmVW&181
+rr$ZsRjT7B<C9V8yteLSMQ7K+%<6&+DNFI>xxG0anPTNB4JTPIZqr;u2gH!1l!zXoNh8#zunVN}XJa#+7k0pO<)mH9E|=5!26cj+
+a>QPl=pv~{FJ0Tb+=aZP^|rQdb<WZUFJ|Y<lw<Ud(^Jg4xwIKww|n2M&IK9rp@hEX%9A-^G3F7uk7o6(SXC17<*>JRPMID<@ra2i
+#+6{1$gy_X^ZA#}?!8G)N=pyFcF2@kQ+I~BZQQ9P79qz($}n&HwD_UU^qF-T>ux4K-{0F)IZl_kzFvDh`uSYW+%I|EE0xo=i0j91
+JB7<!DBi8Qj6G$}QoJy4K;-jk<Gt&qkypjFrYe;2InZ{`y7amw-!{>CN@<9nZC@@mAU=$7jZ|u*{4jOh&@aN{7rDw8{5bKmEc@vA
+$Yyn9_1@HOT1t~V?!9R9l-x(4)JK_HbtGz_^l3lIW@3VJF2a*cp(x#_@*+gg$e$RN6>a?lv-<XZR`#1}8@o6*u>M{pjjjCiR)ie8
+6Mt<->hy_o0vXi?ls{6F7TGCQ5Rj!q7oNL3@P2$~S!z;_)Akcy9jk4Xqj$SbLGL=hG}``TuuJI+7Cn?b(L;Id%q+J~o4lV5FE83z
+*WrST;rfSiuENsAdsh#w=`itbQrx1GMo)X@1<@3i?Z)Z1(SC;AN^b9SA&=rNTJjVxzB6lSsQ>OY_2Ws_U)e{UmG^qs)zv=8;m=<l
+a^k>>KCP8!OP?3aG2uQ;WM<eMWs60MXQu@fcTBibapQ8PTU%w|wC09ka>$p>-6mb<iWHW-XUNqzGk9Z*{5_Q7Xl=s2Wprs`oLH%j
+jaO24Bk6s3$|-gFrFNrvJOicIOpF|tLPeFX_2_sb0jm5JIvP`&cHA*2&4-a7L-~{Pq~y->RJuHG!h*qfYkzx#ZVvWt=hBp>e+pPq
+I&o@j0e#T)%)ld6FJirAd%cx;|0AdDu%O~@)@PkBPW#?v$CGT=6TTcp&MMw&_xkwDOLMI4zGmd6a^>Nl9r=n!LgPLA=6wk4();a^
+Q^}m#my;tI3VZYjYAdyR`Jwj>12gA0S*8SQp~9LR*Dm&V9Fj>D<?c+cS+^sArFe0DVyK|Vxn0tk%Eu)+lLM6V)ZI4n=GZ@fb-LrX
+4VUN!%EysIr9-0kP3gPlL6&1QSus^rzi|xbw@WXBU+djsDW&l)+k4DTi<P4$n0hM3Q+5$Ok=yZC*GQgH9II2>d=`aY&txlo<`moV
+*E50~^_5ZLSK?XEc}%)eAKoXPMVmFb4*C!uLDO9Ytqq%|(h+X+-6BNL%Ab_aPYy2I<FjI0?1x={Bsq<WsO*1ZzM(QjMe5HM59k;E
+EoJGF@GH^5f7D#{xcA;yp!nPOYE`^p<1cOq`^Y(Is^iuUA3whhR4zuIUOZ)q;hwYEg4O%qby|7hD5ENxqsVSEkE|c~`<%QV>z{js
+Q^uiJOl>6!voSJ@^}jlhn(r58Qzd%kUmnF$ST@Rf|KnEns2$TP{P&qW{LM@G?r-JW##OMMj;}bAc>dBmGlAkAI+!epuh@^yv5anI
+V;)6OSpAnX{1kFY_&}rIW?rQ!l`(IiKa<G}zv;e^=Bdop=Z>qoKr1=S{Si)4YNJq=a%hdPeo7KU=`9={y&5<5@~Tv+@)t5>9J}@V
+$Cd)+toFvedy+?c(Ui9TVa%=+6Xj$Yayrvh+_a0qOOMsG<A6f}t^CP3acbMaiKEAKP0W=?+QbbC_IyMsvTT|MtLFT+@b-z?3$D4I
+pEn%*aiAdE?m&cc?Ipce+f8TkzK@ta{`<{>F80sHq#X?tD0&_oFJ3_@PRqEk!F-n0nz{D<W%d$<nKSMP*A2Z`S5Y4HrTp!^sNvc1
+Ohs6N-duTT>e`3z{y3heH^=hg2^*nO0N?jcy7H#C!|OH|{Hu5EvEeG-BzVfR!nkC&+;2Cw-zne+Q57cd8I|k&dCQV^_hqqz_9Dtm
+gZX`}JyBYgk!`g-!cDo>!JTOnxySs|Ah}N{O}Q3%a)!$}-i;p{$G9{l+|~WjS3?H4m`vv@e>*O-=iRkf5E?F5PUSr;zZ+D!DVC=U
+r^?&ayvTM|jvdIFAHzcol_4Qg5NX<6Cdy3IG((Kgo92ii2K&=8_6G65qa|;8qy)B|y>0cPMBk)BL%DK~60-Qr&?M4tDXU!EkZuKW
+@sCcWmF;y@?o4@gJ1Kr(`~2=d=*#z!hIpA>etyD9Ir6*Dx-jZmzu5C($!j{Ue0|O0wOboysQzl>h*~f9gpTz)_eX#0a?$97NSQ`F
+B0rsWqJQ+>OQEKxe@`CL-kz>7%qgAvo_LY}eu@0Y^r<v6n!R%T{&{Zm*4h{c-;>|;i9L$xT!k*I_QqCx{W@H_X>;+J*-g7sru2!s
+Tfbqlhto6j2qT6<8KEIopKlEgY#+aqLsll?*3Xun7+;aqq5MWuGVvw8e$LLb_se^^Do2ZCai4|to38ZKQ%+9T*9RrOF7Ve=Mr2Pv
+TpbW;+9aGKogz%dbfqprjm6E%5Ys75+GzfNSWx-XBCoAqaj#?j<&YhDqhC1muL-L*32VBI25DbG3cD=%xH)fc(IQf~)Joz{cC=KE
+ld`KjC$+K)oHZgp`Zx9`Ge)Q($5z?%`<I%RlzW?gZ7Y4brpKd49<ovrPhrtstGuq5E#izG-*foIrO(cqw6a$2^^m+7PW!oXf?smH
+57}n<Hz&GsZq;nLZ~Vl}`Ip4TXIGfmNSn4)KA$w``JC-X-VZ$$RJQg((;V&a(&K@zE9zUj(mE$cdMO`wxEGa?dS(2?oo{%<NXl(5
+UyC}+<CFW`IRD0jrOY@SAG~_@=v991wQ+5fCd^KIzW1zS?BxP8p5ix9RQPd^c}4%$a^>_y0ioW_Ilxq)%<aSFEK9LSdBG22DWGww
+O?p6?<Yp&AB&j3<8u_!cEYare>FC-4vF}))UT@#UH`~_pI<;w({qB@&IrRMMC!;IQouDz>j3L!tPp2zSwOyw9*Nz$EPMAkMW8q0p
+%x)Er8Y!drnEmxv9h{JvjvtqHx6iGdVev+&wCDu~dRFECe!N|WR^$C1+%;R<)rzcK((5;|*R9Cc=kwPFA1yI!Kh8oK-!Gr*v(T%!
+H1Wc%j^%r6O&H2t;8NJTONZWfHhBEF{8>Rz0zvW4C&zW2wqpz<eZDl+M2{>~JRWeNr0-1o{&z0isw=fux|(W!l)&O%OpmK)XLeH>
+_%*6Q-55RdkkVpXiQ=iN?uldiypnkPm@^g5ZRGN*-JfEmQi1Y<+<xnqA2p@0Y04C&j*(!25Sql$&5K2DK5xQjs18#>!1WiR^_mAB
+)%!!8GYQwbB~BV3z8}VI6{|EsWZDzj;G`Mz)|)ZUUwYY{TVB4e?6QY)0nx~Le8FRjw2=ER@9e(l8fZ*eFh{B!ihnFA*`2e0)3K>j
+#4~=Nd*YoJXDAO}-oH3WG;f$=mf)G^u-v@teSvPu2lQ{<9-sGIpda}8<?fz~+gp3`l*h_Hyg!!Srg~2Ilsjx$FsrLFHECz+Q{9(!
+EcL*_T@>LLl5*+)>$1Tkh8|mKJy>t|&y($yTNQm)z0b?u)nUw_<mkNN$`u=jZ&BUOY?K}!DH?2Jr1&0_`d@fCU_@D<i=G)vF>$pq
+mN55t4%rc5E5%WkRUc6^!2=~KV>Y+df-^nz=}nq&c{A2o(tI?0n!j9i5uzDeb=@KLe|O6?@ZX5p?+?!m*q?FP^5+3$+X(rq&Q1%4
+iuIJnz$W#7b3biqmE(&Yg?eL#hfhDX_FSA;VG-g(eb64^t~)bMTgmH_o=~gC+?}YLzbeo9ZO{F^BfZbm1}{0=W9+%>Hv&wQ8`=vq
+*UmjR>e{wNcHH*g(`G%&5-J{WpS1E__%Qn^5rNrK$qKJAot4u}EBidGcsho8OD6NLEt&P6Y^<=l-g~b1%ogt%ziwc}1<I1S1jT+B
+3i(0)@1EP2qg@_biHi*sn@4`cC9Eio9r84LwXL7bT=AJlxtFYV+Zz0|;;5M(L-F9F`@L3QAF%1nGz$VvG4b_$e9dyx!S4p@la&XW
+%mz4YcCYf+BPmVY;y~<?WIJ}#ogK;NyLyTlO{&QB(`Pr$cp(N{)r}0GmA?>-E5-Ka*72V`kH}^UjxG?^tag<2qA0gy4Xi%r!b%u{
+J|%6RZom-nehWMOa;lypnHdsO^k$f`>#gqz?bly$-yCmtixX_G7<^Gm(ILIlwAT82b67vQhemua9xqa4#+E$&PQ*(>llc=eclM8o
+lgtV=QVhSQr7xG2Z%Zi-Dm}5=W9)@F)`kk3YqN{ly{L!f9|kWb|C(jG`ZB86B_H-+!LARpYkw5SMy{W=ypNq?`s%HV+2W7#fitS}
+6Q<j+%oQGD-_<R=Xsdi5|9x47B%)&H!1#!FoQ;)p&&Iw^7Ao&sxV-UkX&I^5Wu<r1{>}}v52CGHPN&*2m7bN+;ST$3rk|uq5!+uM
+%nCN*Hfdsa_h1u2^E6j$QxUycD<Vd7x`L?w1GMtz$N$W{t0w-eGc3Bi^-gn!Lm$(2KZ(kr8R<wIX1I1}aa+5qeQfP}-4(1Z|81kY
+jUurvU+=qdDSCh3VhiibGat5DnNLcY$Wt6PtQ=ErVP@-if8QTp=)~8fe|NZUWT9BQ?mM=0>%k=N<K6%08GBFgn0ddiK(Pq1f9np)
+`tdf|CCJwi?O*5(dc#ntQBc0ibp2`jr1>kZA32*mpXaBL#Y-<jT*aAj++M?W-#ocCN>8y%Y)aVT(a+BZwccK}Z|egCy5i{Olb@eI
+rfmGGfAgo+NN42*Kc>%V8!ya0mHKg8f?PQm*vvGs_4OILrh~UgIh}D!aQ%$Iz^GOR${A{;SLOs~M-M|`lY6M9iLCVm&6;2ui+HMO
+E&*3{-7Z2St5wATt^8#O+)?>q`+=OX2OrUv^xfoiXA568b|^`irkD3MtD1S98@X-b$CN%vCYQx;cSdJX6=Up0iLw7P`)6;$g7TKV
+XP=)mqWTNbRB<R|Z`$Ia-bt(X4lYeh*}Jo%)!+_WNs3d2J<QTy{<cf<W|jHH(*1V3Z|AMjS2&`qxL=oNX9XlU%&{uT>hdCaL7-yH
+|2lWes<ha=t~cfhZ<l=#%p!9Y)7W$RT3Wj8xTQxKe8bl%$VjoJZ0fOtg@dMVEHY}-?`=smOIf3%+tX{0Ue)z>6%?k}Dl?#78?J{v
+ANh`A;^v{J^c%KGgHuzHt}II_UzuUtv9$f|N*sm7qbZaB0jTL%eUw3Mau5DXTzQR^rj&N?D<d{u+@<_IQgjwC0EPUO;1*TeSkIoE
+G_IYX^hw`??;YBhKYO63v;fBb>q|o_KKQ+!PBvj=zTa2qlGl+dR*ca$RkFw((ML({-p0&PCujBGZb+%1P#aAnG?z2^K|uRs%Xl^7
+^!b;3X6@;$jFhaOA%i+SI&hF}Xh5GocDD5TFf&EqKP<(?oVwxu)iJs67u32@D7$<WstEV)7r#{;vUn|GM%*=6l<cb5c;jqtxo1G`
+F|Wf>n-c6pI*Jw19mDb3MlmsKLX35qv4^Eh;SvZJ#<>e`KP=q6$66*)W*D8HiFOLD)^wQ3BP(m*AjOHhlg-aO4Hc8gN?$QCF_CLA
+$c5Idfpq(@>0uIT^Mr5gqC^w6>PEFxD?UY~g{H~ACT9Y6^;hInq8;Dyq@mZU+=LIpiXlT??9Hpc#3)BqcZ2!)yGlB3b&Ws%Y~!-q
+Iay&Fu4Hl*HnDZ#_0H3KGLb&E{Q1m{$3LVWnang+7-_pVvjs0~+TLB=mtEP%X&G<B{m+hyxwD%e{k9Q|CUq%1koX|(T3556++m7u
+b9mUYhn-gyU8&jY?BG)UtX+VQsPS7!_Kcakc2Mlfn4xmnlecLRQpM)UWoYp(ciWU(Q7M@P-$itNMReys>EfH~+o(gTyNzF9OrtBp
+sV&5d<eOCqW6o1k^-*O^6o1jps@CLc==dNus?@^zHYb;DNm`k1!fNsWy<(?EZ|dhPY1Tkt@YWn3BWCji*VeoMQ?6=`E6|)zQ^`U=
+$1Y1Gq2O2kiqv&|@{)AIr2}<!8b8uM-G>l;`=zU&OwsqY(A$4)o&U7EKDS?tF#bw#u&*}y;-pBO*_(wUcO#=E%<Ol_RTC!D)5;F5
+RBmPI@$T@Pq1|rvis<QN;9tmfy*YY@ps|B$z~|noqtjSP9kX|>LK0rF^eh|S>V|Cy%cIbF)_iHlwJEQsN{CEeV+eT0@b;6D*TaJy
+o)J!cUE0f@r`YH9B-O*w=x(*qhiQwZT<gjsP#ev1-n7ZP>aB|(Orny;w&E&_2h6o}9xk7EHs;afbW@hnFO0dhs>jcP<->Y7%bK)c
+8F`El)vmLLN%PbeE1vC@;Erj4Y98urE^ID_js!ZGikPYecvBGzyMa{gKe50JwDOmtD2zJt=T(OBHsAEKb^-F86IYIU72Qp_+7Nzx
+(vtO#ef3r^OMY|k3AcC9le4_&Q~XB5IU73n$eW0paT#vUDi75jM*YNx_PDq<KGbvBv!17Tg|_MB<9C=Z?4l05O!KjBH2(ENqD20r
+s;-aC53QUn{XQYJ6Pwg{5dO$U!sE1U<@DYe7pAwWPtEU6CN$b+RoscN(MDArD~3D@%_=Om5-8H-9~&y2=7c9%tz7uTuV<K<@)8u!
+M}1zChq-Sx2{vzID^})O%$I|H*5>ifxHwxFDYqyi_7=1|)e%KBi6OUXXCs?QT)1CO6my%^V0`#dAe+TvG$-fp<MoL&ELAr~8ZUHj
+RsxBF{Wn5V69_Co{xvE6^;?nrNjr<aC(CaQtlj3#{q5JD$ueWb*lc_i?X+#ul1-Pl@0i@{P+{rU7q0Vs&w4aQPFuqtzIS}NqF>b4
+MP*Ce<>`c~Z|0?BPQycPFXwpn_q5~^94S4i8SjHBQFG*qIoH`E(ce}cD_Iz|YsaWr`qpGp4--n`b;_^DF8j3boE&+zD%GS~I3d-{
+RB_wxlOgj5Y`495b6akp8^VxTDUV&+cpn)1v2Ju+*O$G=QY9i~ihk;yP3<<XEU%5vyeWK^as$fCTI1v6ov(TJvnJ7+=5_a*zoOT7
+ofE-As7+DQ&gXaYHf9)6iOmHJ>Ix6^x8o8B&F8X?3~>{av0UAw@uZtd2y{5L_4h)s=*+dcA2#PaPmR2HVaJE7u9xy(O|haWG7Q1R
+<a^JbRea8hF%V4ZwY6`G&pOjyVd0Ha!-Gt=Pnm1CaO?L`q4~qj*A|@~S?oh_Y+RtPxOH#rEx`fr{b!=Llzka-IDHqvUQw*(w11{W
+`PMSdVXJ{xyt#JW^q7W<DYZC8|CO&sQWgw%88FvAXF#BUrdSQh2^sHPb9dmVx+r_=16e$jsTlf44?I7darKUMr)^J1`!a~i5#J#6
+<i%;38v>q8>u5-8x-OKE_$HX_d}`_dM^W?rxcrSFqgRd1^EIY5OQHRm$;0wmTX9td0Y(oT5@sh<T_%X+ggZ!>SR&#mYu;h647+e;
+4#1ZF>X3P_UzUw))o<d15~*I+GGeJT;bdEThQhBbc-5EkeDIwgj;ymL;)-RZ_l^>4-}Prn8V2)?#Y5huGOLL_#viz6k!U_jXfk93
+6K&i}vf$Ohg$|VqB){rH<X(PU>oQpoh1F=kE)N$@Sa&gR;9KYXO-U|q3<h(kirJ`9Bj-mPvq-o!uYJkuRptY%^@xfsHcKU0?Nj@4
+ZD`%4j*$Ttbfv-1oFy&ZFk<4mkx}AMyT(dtio5G_2hX^F<I7-UUt4)|9-cm3@-AsXtfhrHujwL7#Omj`?Spv+W<r(q&pS2&5y(Z@
+mXsL`rlE*~Ew<D3L>wAcXi&(ZVT+5{E_=|*-vjYu@{fKb{)@qk#Pv`6Pailed~;4~sq!3qP7r+(lX5@q1%F-2n4FT)HTygEeGz3s
+Xo!X`W_hjJ(tTQog(H`DdH#NIr{S_Hb8AB5#^G{#V)?rV3y8AI8@>$^nPzZZ$zoDtRCTF3lJVVQV~IoZu1FjGiETLM6h#WMWzF%;
+p=nMO$7@y2M=gYMHeHbt)5lgV??v^Ta-s7>kv>PzbTs5t+htYU_%jnf#8@?iTTKpN8}h__d&RfmUIq*Xqe%xh7?m5o&x>#*P#Dcs
+K^AWLwkFA+)>taK$*{j}>=?#JDP+~eRi`Kkg@k>H$Y|JdN~5!Ctf-)#!mAa`0j>Py$xIwD_eXW@b?WYzi0q08LjA;?R#qbAWe#?6
+KAyL_=JbdbN<MA4a+flqZ`Qd{F%mk0B3qVi&&aae9`}TEDI)B=<y+5!?ru!Q%xhxSj^dK{h2@FKtY}~7wFbr<E<rKvG`u1`<muap
+JfduvcVZsJM?_Iv?~BBAwln#%__~QvqS1U#TQZ%dyicpOTlc*KThC}soo|%LWf4e9`yO}pc=x+<%L%rLW_${<DW86r$43H(IK{h4
+ISAV16HIyW-JGKR3`Inw*`!m_9NPq%=uxp%Lx-@|=8ZGLDnk#pkT*_=sq9|Pp{Q$s3K`1ZnH%;qnd=TdDwmZS&U#(CHa{!D)w(e#
+X*7}h^*6{rMZ4x)^Rf!Ou_?vi?yJegZR}-@5zBz^Ni(xOp4g2T?VeI__SB(_{x)V@#kzfkX;jV4S5s=jZTpAJ>?m^Q(5cFDYkqxx
+-(Pe#Vrp;K5mXMx9ubq3*Tw8unSDFpLcfWlz4%mjqJHym-SdIRx9r2yvPe=#ssWYUWX~>~K~EQr<5-$8^w`a}J|Kg>R+Y<LB@Bsx
+Mrr=J)~>YkWm1JA29|s{1(L`-5tEKh?xG~Nh{;e(LD(V|lcH9>sqrf{vEYkTfhYN!k<L6qDK{M!mC-wTP;gh@PzNhRKD#+ckyrU4
+j<I%D)4Xa)XJhB}&uH)AB;z!$^&Krs8eh}fa=88z<|CWsZBs+dE!j-P(U!qWzD>>P$hs=4WzOWZlF~SorlDT4e1*T$9;1`46HMF~
+M1<RP>ou~~CaltMXXKdHZe}Q**I0T)@x5c_=&wyJZ0GGxZtyC!=K3D8ijMi+1A^FM3W2Ih7dj2=9ULLnZ%Do<syZNjL!%9hNeGdG
+)#!{dHfhM})r)qTHhc~;QEj%D)L3~+E%m^Eh2Xvbt^D1X+*8nv6;Es}b+xjzH?oxI^EeDjQ;2>%a2eBQ_pTnTEG+2Bymn?mwpJ!W
+p5mm_DeE539xdz=$2UsgbPxsWn@QO$lEMi45I-Es%_X@8F=7#KRN82YN~`*Eb?gkiP<v(&+nFn%A}G1(rmRVeZ4&jkZX#QK0S_UQ
+nyd0TwPy>hrIw~b39%vcX*N=t#6)UpA=anT)lvi_iQH0R$Y7#sZN`=oBQ{%6Q(9H-&6v|5T=jBtTxA-M89kMV;xvGQA^;U_=+1Oo
+ss&<9m2m_-7KhHjR@f$<n7E-}YS;823sWjj&Nk!f^SDgqa6WDSghhG%(>y$h2KsDMh8~?wB`Z%%PF`FzxOY%E*MiH^Lxs(k!8cHn
+n-h^};6UQ=Q7(moB?)<L+nc+Qc?=ShL7`&vN$ED;EFqCdV^U}YEGqKhi4l~-q|k|K#rq^g0*Ogskkm_Z5{L~gWc8UUgwfc5i=r6#
+;?Ir6+%yWbfl>e!hFpY4;1ak9o5&>7D7YGD{^o(UtsFdUEaiM5!emm}6b7ZKn0Tmdkh8C|y^Yk6#G}zzBs!7YltKr(c)L3|8JIDI
+D2+y-V8vU#JRMw(t+*1DMr^F?tg=D}cN1Ho9+iPK=H;kLTBdel116K$VDxI0KoN-{n?)udM1s1Fa~kt26xY;{hAUgtokT+eijziT
+Ekw=Yg}C1iNCm)P6G<qEKt>w=5lAReQTR+{ZxjNvAzR>c*lY?Np^!*qVzZHx7$gpp$K&wmY*aC?sxnj}i^<`!1q=>}-nfYnGkylU
+p_$30Fd9$4s~I7WC1CPsOcGfU4XHXB8tF_58O7D$MR*JrRXNqH_6`kABux*X-GZPniv|2EG!Fb|V?2Z^{^9J4&Y{v9ML=p$NrQnC
+vArJ%mDzYvBT6Dt8uAXJdRf}W-R(`qq)E89LmP8ra)bZTtnW!|$hQ?L#1H9Bjd+W1Y$Ix_ps`7-4MjDVJhU3XZ2<oas8S(1t%gaX
+D{9mtnkCj7oCKBDv}C8LFdA7I^b<6dr;OgTnh|9yL6;%xDq2m@Zq(6)=xl;NH}Ee&Xh|rI)=eSlEYaK;gON!j9Yc3x4~a<B)sD3A
+PK_Qw*C){V9^eUp|5l&Vm>}z{vaZN$boUTisLS5c1G-zm3jhEB00000000000000006-%l1;Y#zhd=&O@$6=oq!bBReg6F8hD_(6
+FS{RJuD{zR#2`kb*7-T+tMCmWaSqWsv9n#YdJivQv`g)PvOAZpei<eR)jGy~es}5o_uX3;+|G@XsBJzy7$s^~_+$0kemTR0YUkZ{
+*hW=)To@ZSWTc(iv7cc}D>v1Qer+A&%)=TFB<@*zy!)Dx5dzhrBIHg0W52zD-y{d@)ZC3nU!RS%W;k<IE%W-ON!TBfv0D({wqjh%
+j?`0qIwAilt*4mU{AKa>kO)K7G4LJhk_4)*m3Cs)32<wM>c^(57W!b@)1RKBtp(f3H$z2*i^i{8%Dgn*hKcQuCQT;q`WCT!l!#C@
+VMI!bo|+~5q=c`pCq5^y`kIivXS^u`vxJhtYr+N_S3j%UdnI6$4ISIKeQ5R7%8OfL*8Q~mzTJ|AJzy(2V=tM}eQn65`2kF9Pq%OV
+80sB^PM)oO97NbhD$UDU5g*UqGA)yZeVVQ#4x9D8L0V{NtU6SLJnmcZc-w=_0YsYW9S`TpuT0|m8enGo^la24H!m5cuu;8v^i6a+
+c16hGD1jHYDVI`xkH%B2QkOaVV|&mSv$(2tI!mmXj(}GFGEC09yZ@){$+olF-aeR>J7lPdn%UnhnqF00a0InW4cK@C?IogOTIu}q
+{)7_om{y_*115h;H&;9ITvPjS|F+Rz4=&-yr7hG~dpF<YKG)KQ&YL?V|5q<pwR>j!&L*W)?YRCueDM!C58H2{UobGYL;C^G-(@G!
+RpUM~yW7^W;~uq-&X(z6FZJE~kzSbg(<h5aRlU$}n0MZVx3)I=n2`?FYaMBPAXv@$eEYh7Q1Wax_H%_@c>I*+i0v0N+!S^SVXI!h
+erAJmR64L+LguKXK(oTma}Y3vfJFX6Trf)9<X5+HlFysnuh(~LpJ=FN_WAPSaVMvs{d_y*#eF(&A;(5-By(nYL2bP>_rkf`)Z*D3
+2BxBShX(9E^=oIZRyk{SIXI9oO$09=8u#1AE-T|LHr?ZLum{?%ZC_(dCCBcq@Qos4e#JA9Bf1(fd^6gCEx~qH6kW3yxES1)1#~80
+CQm!Nw(DV0KNo8mW~05koouys)7(%#_Ocz)PlA$B<JB%UNbnd<UnjQ1v|;g@h3+P@RF4=1XA#{nzfw4J7J;q$9*Zo@u`Vk*=D_IK
+8-i5+LM*@Qy}8@l-b049YNdC*Yk7N~n)B%Hx%gOm+`e{~eX0d7H<pta*kj|Yh(mG?O)c;IG-KX7V`t1}5ZUG#ceZXdH0we8ea1Z!
+2YcjlQU0nT%jn{tzfQ8-V52kgZpB+~|L@Ws{)>ANB$%;tJS2;At&1-nOwLr3#fgLixk%)u@HAUJOh9$-kF&xE{U%1M3FCgD*uvj-
+MKKRk#_&G`=R)Tg+hCG^@HXb5(H07(jfs6CW7#g4hxom|ZZesr`cUKoKNGAo!kCNsF#%OAc7^H%e@WKNzH!^Z_gQ6)%Y<(|BYZ_N
+wd0(;J{2`Rwj577@7A}?j^c6NYIkV}3bWs?@Va2>XHeyxPLlI5>sZ9=G@_fg)Z>7kW%AHi3Z{u8nG<}2LR$M!O4iJj$gl?{7`<Q1
+uZbepd?^@2#*FV=HYw6?&w`53DkmfCXhl!=-P3b|##M~%EWlnm=d{>leA&-CV?>xRj!aole5T7xTN~`oHQVwFHtkKf&@gFiaz3@U
+J=YmC|ELT;Wg-O=hZDJNgdA0M>qm>!zAar$#-=EUWc6#Qz^?v^xE(XEuy}az*Q%u~&zhb6(-F)TkWn2glc#oim1YxeE%ct|*IJ0_
+=!)JPar9fl@{*&2rrR>pv6&>~@tyBPdH*MC-Z=E^ebQSWdt_d_u8&8QoKL7ZUUFb86N^|FosErFRigWg)1=<!*qDD!vM21F-RM=_
+3k!r;vOR0l&Lssi`c(Li*2nJRWZ$xmi@7v$x}Oa;V>Ytqiy%UZ-Zmx+%YZg8%;p!fTrk_W2nwTdr>i-RksZsJF>2y)Ebt_Yu-}NG
+jE7<~dyNOHFs&dUmA^Vm=;hBSdbKek#z$l3=`?o(wc~Ni>mEKJeh4b-YyLi{$HDb|)h5C=hv&WhaG~&GPTk|m4``MgGu)}N)-N0v
+7uXF7%zNZESB#nY`w2(f>Zz{X^K*(zBkZu@zUtY*9K(;7VjmCBUMym&UY@i4d1-K~ir1AJ3e2&0AG5D}+N-PK9|tB{V~N#~d+zbU
+U)OQBaxr0SSVW~+PdY|&C8`X6CI4FTqUQ^Um^93fEc1+yGR6D~+AW02Q4>dbSOi5)9T_aH+Nlna+U*Q#F(vR<1zpSOGPT^<$>k`?
+g1Ki@hEUC~bmonl$J_dRmD&0Ycap5g(@n8E$X8#lc=n~w*ufJ=juU&IU#d1~{GsZP=W~0zR_9&ryZ3%qXKcbNxjbn^Khm|BE}cRX
+_DR_)lY6r_Iyc>=;!4tZ$81L|%v<8=X4@`W9`l~x-xB-2=1=!dFkB?8W33S}RgK%}vzQAmv-K%1m@wu)S$o9qX3;tX%f(mQXASRk
+!AC72PuuC`9bm5(R$ae!u$WHA#PPPq(Mateho3D2%ZLyTUG0<<5wiHdJl`H|O1&_BRR2q5tKausuw#H!?V9mk21^zk9E*;Bc%N6X
+8Fimw&rn$zbEe(5C&!A)ZhYfAAKgFN3F{Fi-rd{H>&n?<u@2Mp&KPi1Z}&d9(xY{&Eq7;KMvBusF;Pq@8tz%sexHHf$@uZcES339
+v}nC@(Y=&i$E?QdVM=^-VfOlaUy8XYe0yw)ZBCi-tNfj3vi7P)Q_D^s>>YDxJl`5qhJW0R&7pHsS(r4gcDv_$TrR+}j?bfi#5=3q
+V@T^2B*a`D5^BK3{2{_qOXm^X%|2jOe@XVHeP8{h=Tp~+XGWhl_8TTPR9k6Z7Vd4hG%{vR=P4;w$AS+{w7^ynNy)48zsyMI`X1V2
+`rDoja;%436W@CH>JJ8aFU~LM;OdDb_t(2znK1f<jNCObOj0W3s7CABb(iWc^({P9?=>XU2y;UZ4t5E9HMQTQC{w8%OG6yCPaNgH
+=Oy*$5f(Npx6k7H@(D*}J^bu3zY=h##O|rxhiL>XF_O<1V3W`Bkz?L~v3aUh-w-wNjFpXuGgMpT85w6TQd<hL6f@L*Jq);!{qMz=
+)Ag^8T_zV99y#4(RA6ZoNo{f7f9@HtQ#IQ?<KM>=*MCA23~4H}IW)>EZy71^b}?m=WoR^Njk$^C!oV0t=M$rj^nbo&NG{4&X`*i2
+p1ajUuUv|mM0jdufLZl~iI!iVJwD=hsoxW>TKMy<_u5X8%kD=@a@VU(1;=;GJY!+Cc%A<adrUy14thTuIA^H;X+11En&iakCiZL<
+?}8ce(Tt8;DgBa!Ox3%sj9A?%-b94?icxI>OeJa`!oyg|pkVL7XQ<!$hPwd{r1ICtdGmhR)HI>L`;2`LCFE&kYBgYxJ_lY!Cmkl;
+C|zBUyM((ef{OJy>^Cdj^xd10od5Ro)ThR3A^*O^d$-R$yKi0n)^6s~MLaByAK;MK?f!t_`xi#tmQy6yVEs~<QT#S_&DUYy#zyh6
+4`%z4(j}_Ch~B4UpcxIjBHgUtBZ~vQ3mtw1VM&a9hNU>jU+mmI7}H9ti&v?kLtAx_aj~E0d_)(9r-2O9bwyna$`R19;h~2SLZzy?
+3o5RP8q!=}2jua$M0Wbpx%ZDVZ|z#JZ}#2~Y?6oCQuE_(W);g4N8Dby>RO*26YDaqu`cQTxj9dFax29{Y<GnSsWfciesTEaVIJ{f
+`9rh$Uy?Y!*xPOX_~g#x{ziXHb{%tXHj9pVw$WGP!y<w+j4Kj?$XLWQ^23|C-7PBCmXG|BgIV|1@QfZs(>{r}2git1-!gKVJm8$X
+)Vr-zq<Z1QJ6DrV?<13?6xDQgp9>Q$GxRBBiptgfo;J^$tA2O%+DJJ~{Za-?Hd+0bg|A)!TKSvNn$RJC)^uUXsd>MdIuXP6ka=qJ
+U=<xN6j)98!OtC@vZ-BwuQfJC-#r@nbZ8oH>rbTI><r&O6-!H;)7r)QtQAtsM8deGZ|OqSBh^DH4Jg<2Vg?zlE7;+UWdWZI+TI#9
+IJ);w>gSv)Y-uCEYX@P)j4qw-h0}t~RCal#mw{)gW6j~$`V6ruGTT@GFy_U>Iq4QWvdTqteljns{zwW3#nuQjOTG|>I&sx*6Z$5b
+5URdq4Ve;a%2VHJZLVG*y&=^n;qDRzvHZO_X*Q?3c+86X6l&q_>z}6g%15!0^m??j;J|@N?Pt3Lz1|dT`=%31)%P^`NXg}6y-7X?
+CkIUL8KkGL8k=oj=ufjV;1)>7W=*_`%p|KUdUzkk#;hssUAxtGU43nrK=nZI?X7J))}5Put$O}gwzJ9r!+#fyJ3`Ccm$1{5&r{{`
+e%b9hx2_tfx4JWesC1E8@GkS`{nt}%_}J>lOXkp`AM+y{>lHLV8|eS4w4JT`zW+xPIymSt)CADM(U7H<pCE>8^|>yDhMO6NS>nIj
+JeYfJ`-cT?{x^pjwA<EBcARE{4ZGu~eLkFd_wBBZZ+86{SG##zpq|Qb?thSH6gZQApHB|171zGHPE{o=!K*s$=q1`XMO6LJX4}^O
+HY(#Em~fEb5)&)ByKQCB>kJo_?4}GjH|S-nC&wab$P8~(wW+tH+IHRCjBl0eSIv^qRW@2zP}Olmt0g7nK4#dpZa3$>9yHh^JKT|r
+O#-av+ZwwE*h$rn81zn{IGF0O)h5O1CNe3Drltmwn5kBXu<?#Z+y%TOsPyr7CagApMZlL<v&Y}-KCSQbGVw_kmNH~p+1H)Dva-jo
+?2^c$l=}74I4WD*A3lAcz02NedP@2FTYdJ9@=`7Lr|qFXpD-@=+{3-+-`3VV5UO0liDkZ_H?xgI$8Yxdu_?|%wZy*e>l()uZ$pM>
+A(T=lktztgY#-oJ-umr?)g5dc>8c2?U)#4|W}FO?a&7t8y2nGaZPR`mC*||m*xcBT`sWt{7z~EGU-;P01R+t>d_xy|3O;$K6Y+Pn
+Yg|AF>iAnD_;$tSW9($^ruUDJ^hml{)zt@!QOdq8tvIrL!L8F_+oR8{aNoC2rm~|Y5sqEz?><hAeNtVLa<7i%uJQ+@{%bqj`;fsK
+yQVO2c)DezYJd8LfT&64v$loicBqwFJ4xBi?T^U!<a={{E4!f{QY-8%$&cx)tCv1m)P74Ei^^6Ryypxgx}=?Gk}-*ntwj#$lI#(&
+I$VUP6^Cji>#(DX8B_g6-p>05IEZjJUk`TGr>W;7hyeq?SA`7f090(~J$WLZI!!n(PgqNQ%`&w!#g5qaI#RRkkD}WZrx2-R&xo<}
+MJ1}PiR(9YG#tK;m;d0}&NTlXS&@R~uBz(m8)iTG<Zcm}+-r3ilPpms(iR-oH`R|Q5&M}-1|SU8Y=BJqD6GbJ8gI(#8e=XNZP}$U
+-nrb{zF<d~W#gso&EBS_rZZ#k@=oqN5~hONWs}0kWceDZXX#t*dUf|R#}(o1+{M?Luf8t@@wE{$)k7{ss9q@@(O5zOzw$T7^7jYK
+1D&?M%<@}z`0T)d)hUgYXquy=7ju1H4o}G<``s*bTFX97HMCMacHrkCXTuoJyy(EfMTHM7Y*eQWW7;t1+nk&6%D={Hm^9y;fHZed
+r{~nAyqQr%HoG>_*&4fv`qA;saeYqGBEs8R`LL)eQyz49Psg#7OIQ*QDF>UnI&ZdRe^p1s!ho-qb{wePQ7RMY^VPHTed}z95-wBS
+^qoioHVapXlgDCGa8p}MjRGMW<w8I!e`|QZSk6AR$A-rrNxHS=*X2wv8MdN6Fl2IjafK+~YHZ5KZXNr_%!%SOXCE)Fcrb%(xl_s>
+F;+z!DGFe6n#X6G%f<1x9b4reD;nl)BQp`I?0oLs!YZ?j-KI~jvD%xk*x0(ulm5Lvb)IgbUqGesu~FVBZ&cqTZ@0;MD4U7}Myb7>
+yu)UCvdC056_~ll&We-}$s{!$B+O1WrlUmls#0mD90Xrxic8SE_+8^mm=*>wlIK;dC||MY^oVEHw{|V)*hbE$sD{r6orZmO7mmwJ
+8+&(cm*w@h`Zx=lNAoc6_>iBwK5)Y$(tB4N^|R*@n?w7qlF-93UHX(;p7Y2yX0xz*%^i*vtRE*7CKFu}iKZ0n`i2RY=0}RDd|G#!
+J*sx3aM4hM5SE}D*NIJ1GhpMcB+Cv$M=2F&#!iW1d!xq6Y*<^I#Lk36!TqSVrd%4{_IY&8qC21sphX4^E}WP(FJonw@-9OY+jz>Q
+YP+F|j_=p|W9G$Q?S<j>E6U1JVoW&Aqxrcu7su|`?-i;?%$rvb5X|SOa^{`I^US*?hzYhMyhX+=61EgL!6H4$^A~?0ijoWw78cO7
+PiXVqcYqnfloL2=r$b`C#Sio+OALq{^*E~CpeUxXn8e1V<Z&ExE{Vy&WgeC+BAr3TCGJEzQzQS-h`{i>g#iH1vbH8|Y<#`kS~~<-
+IT`5-m{`Vue2G3}+KwZXXHfDiGlPP>jInjQ`);{hl$Jp%68EzYu$79jOC|EH$^3R`0Wp*5!lqHxDyz}t@wCCTbe1iZfYQ~@Mn$vw
+a#9VfB?KB>-Bx??6D_RdBo+miG$hzqSx~t|d`)vJD+XUt161wjVh9Kt0av5fA!-Cwnx%Ij<^ozK2DPJ@GmV9MGLe+aXVBG`AKI5k
+4|4ODk?E!k7on|8PsmiQ+r<|LN89tIhHMv(9Z$xlVSB9F#Q91s#C%(dIgyVmF%@Xw$Pt^O#$*n;!LBg};=+&_AbLy|gFsR*C8Z}r
+By1+T@l>L^0gE_HE)gGFAzUVxMAfiz9+|4SO`e8AWkTRzKrTcC1RjY)Wzy-2I)rKl6=fG@?QU!&q_CKDA)VLIuL^Ub?ffh)jF>_i
+lTYPQ=p;;Gezun8Tp5wgBC!Y*1ULHg4G|8FNJDX&Km^7_USriyBEIM+iH{OVq=qyIzhAN8WvE6Qf@(J*C|Rqv8wy$h{uQ_g4WSaK
+1PYN%Bx=+eWEpT|ToIeaAW}(WDv3hGgv8e8iFq6jnSoLoo<!AR8=hFe;Zax!m535?Tc!jY0ga6|1YjsW)Dh4)M4BQR!kI3YL?dX|
+7p0*(YL21=U1m=}KpDWl6G~&Tb5wCML#qfOxuKUrqL3RBbYg>vs|$%jXy|D8AA#JMI;i^z3W?m%-dHnQ^W7*UYQy+X)U;U=l}OQU
+MTiuXsGUCOYD09DHUwb+|8CHxQCe5sTZLax6mC`w<^)`qvUsyr^>xKp1nsKqNQ=!ayjW+W?mD=j3*bM&KeDriK^$#iW~jxEmZy@y
+qJh7#j#?<(+(Ov%|DzQE0000000000000000000000000000000000000000;D677_pS1IR^`_(W=gcKiM4t7>QMY~eV-B3V4lXk
+GnCdAXTO{K+lI6eX!Q6nhqpGWot@S}vtvUdT3A;(xVwQy`#RyWvP#FBayq{GME=KK#o{<7?t&a-<K*4313GKGMf=4GLk?*?&kr%#
+;?KZ6y!?yQjgPxlWY*3o4zBFYMMoj-1+Gl|1&Fw_;ZVKcZ$`J%r@e}3uZ<o2Xc1xx-dy(-wDC>9*RIeqFj%Nz;G#B1&&~dH<K^HS
+nZ{im9wqDkI3G5<OAj*&-k3fl6*A1W9Xeph#6K{}CU3~Lb~yp~`<@XOzwSfY`RWPrR~HzQvyb>ClW+!(^nG>Whm8n-Z0URU3uiw5
+%4qAzc~tyQn5%D(xA;>u7VZ&e6!)Q+xK7Z@-weGEp`CbD9z*<6H-+#tJWI#f<GUZ+uxiP+Wf?4uF8ih4MRQBr1nBu2Yp7_%wbJka
+3of-npy4P6oxe43=f1jFcl<@p$SSL>HfA%7gggzuB0d*w&5I-A?Y;ZxA@|Ir8oKDUuy#l*7XF1snT+9hr+`?RkuC7bYrO|$;GW_*
+;1xi`cY{3s*1WsnGwQb}+1LH0*X2Bo%P>1QEi|@_qYZGCQ;akYn{r$_&8p|PtuSAX((!L-_p{`4hv4*jwu{DvH*Ra+{dRByYE0$g
+ADC#hzt5SA`tbz3vCndxz3Gn_v4$+1J}%ng6~Vy!l}Qu%Zhbg-VH{>sNhWw@R887~;6H4YxgFm8ZE1LMFi;ev0yJT<);D^8kMnQI
+uC{&}V>lA{a(~Fpsbd5u?`#)pDB{zz{^m8j2Uq%}dJ^##6t#%tJ7rCYZ!5NjCMKO2)i0g?BP>lr6izQazL)qe(39d-k&!_DWXnp^
+kj038+pqNO#>eYokQc*&DaQ+a%i5*82>1_OHqcQ+8cv2R{7cwW{7*yFzTpA*+hUh<IN85@+2J!?@5^}_#xQ^P(_zo2cy^GQ)CJ+w
+WTZCW;tcVv+m-DHI|%TjcVgj|d9%;aJ1yu*!<%_LDW6kpQbn*Zz#sl@=l$^Fk9)UrnD~1O*PQuQMLv}##mnO8?EW9~Wk&eMEf=yz
+okVH4$Ek8_dq=!7?Dbe|yxSl%h#E@Qyu1h00bqLgqww_mC0XxQ4bBW?YxtEpU+cc741V+T+QqVDG2T3_uk$Ki9ez4K)I5)m&zBc0
+58g0!fI)G09~1nj{3cyA-?_|Wc_|xj)$D@#+YbyF-A0bPB^oK3d(HLy5m$ZuyKnnIOl909<8M~aYID?I-%Z11yp_<I_*~rG10mq0
+L1k)QDg;p$(6V27w!LHD>!(boPS5G7IWe4<)4go{$jRH#)XHH7c$;17=X=BbzSExMk*VhRTwQn~{QA$Izl{4;@$t#Mu(H$Gex3K0
+I9uaIG01yl@k6^UokVy69JhJkGUe4P27a1tR>-KI2YEhto6eehrn3zZKZ7Nh-JeIpXB(qUWE%H@8dLDD521ov0b1m#z1b?)JvIe9
+;)56l8sWKfGzIy-@al4|=ks1BG@RX8dim+=+uu4jDs`EJfqUxa2p-`eQXM~&Z;#i+S<~fXvgN&(&S&BusGx@2&e>3LON7_llDY1k
+T6fLz!_N>LTHs!?DS^qxeNOSt>y;LK1Q#XV+2LhP#m9~Q&TNgTIWAK(1OvYUw8*Y0EXVnaMlJqzKCO_Xant#iJ;rq>Do*;8cD2hC
+<Fzv9!gT!&;ScisH!v*mlGxJk*0P<mKP6<HBH%Ug^p8jJonC(Vo^OI5?t`zDFB^XA@>5s5QYRlPcu@Jiz!EQu^!0HE4*MA4OL%Zg
+_qFn1;XnK)A1^)|??yZY91>nV9F58!T2*ntuK;Rs){o)Bcf0k--B<itCDSmKi<Jpotj85(*!_&O=i>XOTyioVIs1-ySnXC0757l2
+Y`$?!LWq<($QG}O4C{fM>YMw<Oyl9LdZ1tTX)c8?ro`a$?&Pn(x}obstl2p8t{b?xpNTgQufoe7h&_jkmn_qm&LQFRFDjEn!pB%7
+B2@YS{>MDFtlpAw>*L@NZn7Z(8u^MFk~q44>x%-TU!|x%{;@UJcg|jCF(iJD@e^ZwMnT(QK8kX4&W`b)-0>YX26pii&-Lk$Gz|Y%
+lQ#K%FVA*zv6A6lPI-~jKf=k1hhJmde!g-b718hyzfTu)s3`u!%cWYAS|~~YM*;lriR$-p1uJZMy5FP7xKt6ouXFY5Zs%7H8t!rD
+xv>a8r!?sfvi9r!AnvN-_H*z-zVq!nQ&-O$%h}d{f)Hn!`+V+<mAhQsMQ54e+K-$gbe~JDpit;I2i2>-!uzGOA(e=8Xmi_8<K4;l
+HiXqVkWbeLn1UrN&47wS(#%F6I|2R)Dr;*kr!06odr(H#4!!yK=;*2KnGsB3<#lf1%E+^H+)%!%kWZHN$y%}`xh&WoXQee+1v4(L
+%So7@>|us`yZ&#?mQ3Xm{%Fg_ubxxfwni4x+6B-MT+G&GujwD{6GSYH1mbLRqLEM|1y6`Gl~6V2yG<o@&Ap%uGOD9Q2mt&Kxp61h
+Ic5p5hHtiWse#6d$fF0oGXAcok2kN}?mx{P*B9ea?_hE92l~l5egb~KVMLnkso$?Zd6+lMSd5zmKK1%uqF+duW4JyAH@8)K?DhvS
+KU5~dTl;~4jscEBnT7^(lJ(hQy2c()0gX?mXxKfEM$z;u6s;;Dke&el1l)DycD)yhF6L)$nQTMD@A$|Y^I>${!1{Oh=T^*`?158+
+tgm6@<{pHBl5$VB9d5QZZ*KV3FO^Y7!`LQts=6lfQ<-#=BlT2*06(QB-Vr&IZ!P7J@d`*9W*TfmLNzpC5$8rGknocRh$n-nRZM}T
+eP=u<1NfI%^D9fQkWq1O^~|CEb_{%Q!wEgwXG2eOKg0LorDKfw>V5hXJ|7r1>k`E@tB8!?RP_1Pl0&&)cj`wwqxiMJwYPk}_oZ3H
+(TVuH!2<CWFw=xA6u**UD@5BF2sE>CN{U=e)=V=@BpNFzjZ+LHsI~_DdpY9V$7g{5fRK)@ysR4S6&KsQ3_e#fY7J>|{{e$sZOH0t
++^)AKPdO^x9i7|B+zKJ6Tk7<&m#hxU`#941Jp8*|bv%LgU=UE5Mv8rs*@J~r^{5(4=slzajzlxsLJ+=?u2srbz@TczTZncGWb(kj
+Myi3Cg|V%Xy@8on$fDqfXR)sZ&DK`dh81D!Xvt%#56spgb1QKyDbCQzkj2Ce*+!O}SR|TmLnjjP$u%>E7)7)oA*jYi5@ICXoQ+T@
+8i5tlOhBM%Mq7voWe~M0*D_G;Vz$~X;8%cu4GRHXz~XT^JSLk;CE^XtmupYuB20oI!-&Uc;nvFCnG!0EY)CU^@M-wP4k?RF*CXo_
+IhrMGNh~Q@N??)@jdLv$vY5o6YAu<I$qX7nE3~51HFoqXL_mVSBk=zoK7mf8k*H(}g+$UEi@9>Pgifar$xJe{p<mq{aP(L#27$^T
+Gf5iRH;2te=u{F-%YZoq2AM?B-g3ntk;nv8yAUo(M<b%E4Iv^>@fP@hPeWW!A`l5g6xFWF$)>O<baI2yHe}-(LSj=G4f;YzM3kiA
+CK}qQ2pL7S>eZ5|ga%FMuxhd*lhB!7=(2byc?<mCKvdL)Cg`jVjWnnPRTfIuoPi~flpUzn)GSJDP@b;J&Mh<}x?6QOf+~RjI|%>6
+i&{`vOYJS~#sd2X0000000000000000000000000000000000000000000000000000000000000002~&FtGz{B_h<Cz`G+ZdjHQ
+-m{$<LhZ}V5wfw#(Njb9$=W?V$C>WAB&TY3RO}-gh0?XJdVcA)zP&{2+E3(C&m#uf?=tX$H%;p;JlwciZQ(4fD?+(iSH=<H?+^UX
+c`VJgp7edQIa~V%bHo&V-1VbdtW<|qI_Yo7e!WhnLlReq56Z}OrD$v7uHot4`W)>CCiF?}NYcLhw&J2ttbIw9zX3=4rFI0eR$GYn
+vs|qgfmVQjg6+ps3kwNMM~V)+DZ6>f&Ni}~O407hHOg_faB|d9dA#qB%yk{PY;8?&X9rI0K-B&=8|JkmNwh6{Y>)?4TLN9a=qO7d
+@zs8u%+`9A0MY>d6<%F?>{=n&BxCC6TlVB+sO7X|7gSpjk!`IRM~2e14HCKdhqZowHyuNE=hwTfSu$;_u9<4tj;O7QU9lfn+V|{k
+(DTtQ1Z7Xv{u~Tc>k~kw58z)yeq#8**Ke!sSvm&YQHKp;@876!=4v|$w;i(y?yPL8c0km2wWIl1ilMeeSANVhpN(q!sN6^Pza-kK
+=oLfv*LER9i4KQBq-YBRN~;0?Zc@Ll@(^~JIDw&~TE@>=$&uGzn+_LfkNUp6CzBsI=$U9+bG!Clse@k-Y1#=$cTb-$)&#B5{aBT~
+MWFU~m=i`MXlEEkbRAg+S;x->QUU(mlrHs_KeG5a&r(NSfzzcD+5OHnNhaFUU2l>Cv$o!DL#J!?ls_KCL^cFyYvN5kr)H!tL+iV|
+jaz8J*LGdY5)G-^8HR~K$J85z1X=<9-;;6j^L97C<sAfc?LJdm(V>y^XL$>?XOt%!ymU!n*v4w7GR`$4*S`K`r0o)d^E=dsII^@J
+=)5!Am8)HbGuPROp&b{RFm+75(RAn>k`v(HO_7n_=?UL!Mx^Vou6`t<^Y((7>jJbRt?DD??<n>IE%;gwt=vK8TnI?ep744T<I~n(
+ti2LK4m369XjQRAq()4-_V=aJbxgexK^VY)fUdbkzx~Xd*xgF1JvMhUdOXVW$1?dO?Z9cF{eH?pu308eOA-_GT7L|&V#>50;dD)x
+GT3CTc&Vp5fuO5CZDS2Ktv4a*au^^L;6DK?^z!(_>&Fd|u(UH|mgv;7rSk2=oNTl#`OddTwdcC&>FH@bMO<@@-OGYRplWv1-5zhp
+N3?6YO>;CP=?J3ay0Q?RX*>Y@N9dbip6;IL>uf^SUY&oJbELpKuSfeqsMhMsy-DroMr3tiGqp;ccd4|?^fu*aXV)e@jBGeMvJH_9
+hoM6&9Hy?&3c@Ym{|r~QslY-k7xHM@D-ztca&J$DpM`~7YeLGfm7g$7Y9k|QDa>EohG9viYde5Qk_C}L(zbOA8l6bgm9Xn*M2G|^
+;tBj8A)?V)bT*Ai(ax?B8k0q4hzT+_TWcbWjnc)40gXe}vR$eO(MMT`4o{(nFm(l6ght<_-AskQ4e;LujYK4qNMxceD{c@(Ln9TX
+leF9c6D6Px9YpQG4JA@gnyy`mWR$8igrXv-uD}X~-CMwa7o-Lc(D+YRY(u1?4I*ji)Q)_JWFi4YQ5_)>vGLV9t3VTUYC_?GbVgB7
+9UAzrg3xl+=0@vo)DVH7t1P;rRfoa|gqDj*|8wmC000000000000000000000000000000000000000000000000000000000000
+0000000000000000000000000|02cVY@?RS{e@lW?Mc^tUpl3CFShQ&XOX{*b=T-H^4I-dIUJpDB-8mWIzK90=??rS5ceLC&S{}9
+p@&lxMYkdX=Z_KTHc{GPnQra9FeU1IqMz=UOA*it@L$Ej+b@ZP7K$|usOaJ$)ZIn*v*hcxad}Ty-I@?2(sY}@KzB_X68v$1|0-tr
+_9S#`!7PuB+qsOOTM=fhY+?yIZG4((Tei+eYzTavK8k_p{Ps}V7WgmY#*8fmp}I$Qq-U0NW-nA{-)E=k-Xfh3%_WF<I{lQCfa(+l
+R3HTY93=X8AF40VZLc1=hQkq=POZ4LwQ#5DbU7YwRGQAWW6^axA{5dM;7@_vTw-TL(H(>h@^K5zr0Y~fXlh#~PiImcz~K;eYlWm+
+k)Rde&jE+XrE#gcM|_c$9@9)l($%NOx8a~VRb)qLp{_I9f+#>Lz@Gy$iAW}rblWQxrO^>KSyv~GM&O{j>o;@$$%3~4@aLeh{xd<h
+TTx`)M1-WfqB+{aq;5;?2noaj{Hggz224Pae^6(=g=Y!iK>z>%00000000000000000000000000000000000000000000000000
+0000000000000000000000000000000000000000000000002sKgXAUP{^DwY_ZRi)KU+lr4AH+*}$I~GL6+@-*>$h?c1S6t<YQQ
+fZCqGpBt1(Y*7$qa!QMaPa%LNfWH?6a?3#&hudQHbCdv*0RDbz`3Fvi+)@t-es2KqKNAwT6#xJL0000000000000000000000000
+00000000000000000000000000000000000000000000000000000000000000000000000000000000000000002^S3&<l9|3+n
 0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
-000000000000000fM4+c0FwNm)&""")),
+000000000000000000000000000000007Ve{~rZ4rE3""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -1496,11 +1599,12 @@ def pair(q1, q2, c, rho, sin_theta):
     with np.errstate(all="ignore"):
         if np.all(known):
             return pair_by_tables(q1, q2, rho, sin_theta)
+        if not np.any(known):
+            return pair_beyond(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
-        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
@@ -1521,8 +1625,7 @@ def diagonal(q):
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn(q[~known])
-            values[:, ~known] = moments(q[~known])[2:]
+            values[:, ~known] = diagonal_beyond(q[~known])
         return values
 ROUNDING = 8e-15  # by which a kernel may err
 GAUSS = (  # nodes and weights on [0, 1]
@@ -1584,25 +1687,25 @@ def _halves(a):
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[0], q1, q2, c).astype(dtype)
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[1], q1, q2, c).astype(dtype)
 
 
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[0].astype(dtype)
+    return _of_pair(diagonal(q)[0], q, q, q).astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[1].astype(dtype)
+    return _of_pair(diagonal(q)[1], q, q, q).astype(dtype)
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
@@ -2069,6 +2172,13 @@ def _start(w2, b2, end1, end2, k, gap):
     return sigma, *_angle(sigma, end1, end2, k, gap)
 
 
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
+
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""
     arrays = [a if isinstance(a, (int, float)) else np.asarray(a) for a in arrays]
@@ -2107,7 +2217,18 @@ def s_atanh(x, whole):
     return copysign(powers * HALF_LN2 + (t + t * z * p), x)
 TILE = 512, 1024  # rows and columns of a tile
 STRIP, CLOSE_STRIP = 524288, 524288  # all of it goes through the layers at a time
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True, "fastmath": {"contract"}}
+
+
+def _cached():
+    """Whether Numba has a folder in which it can keep what it compiles."""
+    try:
+        njit(cache=True)(_cached)
+    except RuntimeError:
+        return False
+    return True
+
+# Of functions that are called from Python.
+COMPILED = {"nogil": True, "error_model": "numpy", "cache": _cached(), "fastmath": {"contract"}}
 ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosine
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache
 

@@ -9,9 +9,9 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 7.9e-15 and K' by 1.1e-14 at worst
+Certificate, as sampled when the tables were made: K off by 7.3e-15 and K' by 1.2e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
-6 points: 3.5e-19.
+6 points: 3.7e-19.
 
 From layer to layer a pair of inputs carries Sigma, Theta, the cosine and sine of its angle and, where they are
 small, 1 - cos of Sigma and of Theta. Where q1*q2 = 0 the angle is taken to be pi/2. float32 is computed in float64
@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "201613eb1ca9edd6"
+SOURCE = "ffefd799ee4abb5a"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
@@ -124,7 +124,7 @@ def between(*breaks):
     return np.sort(np.clip(np.nan_to_num(np.concatenate([ends, *breaks], -1)), -FAR, FAR), -1)
 REACH = (-9, -3, -1, 0, 1, 3, 9)
 SCALES = np.array((-1.0, -2.0, -4.0, -8.0, -16.0, -32.0, -64.0, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0))
-PART = 15  # pairs that are summed at a time
+PART = 7  # pairs that are summed at a time
 
 
 def weighed(weights, x):
@@ -152,7 +152,10 @@ def double_sums(q1, q2, rho, sin_theta):
     places = knots()
     turn = sin_theta / np.abs(rho)
     centre = places / root2 / rho
-    nodes, weights = panels(between(places / root1, SCALES / root1, *(centre + reach * turn for reach in REACH)))
+    # The scales of phi(v) as its mean at u shows them, but for those that the spread of v wipes out.
+    seen = np.where(np.abs(SCALES) >= root2 * sin_theta, SCALES / root2 / rho, FAR)
+    layers = (centre + reach * turn for reach in REACH)
+    nodes, weights = panels(between(places / root1, SCALES / root1, seen, *layers))
     outer = weights * weighed(weights, root1 * nodes)
     heard = np.any(np.abs(outer) > 1e-22 * np.max(np.abs(outer), -1, keepdims=True), (0, 1))
     nodes, outer = nodes[:, heard], outer[..., heard]
@@ -177,32 +180,118 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
         results[:, part] = double_sums(*(a[part] for a in (q1, q2, rho, sin_theta)))
     results[:, zero] = [one * two for one, two in zip(moments(q1[zero])[:2], moments(q2[zero])[:2])]
     return results
-WORTH = 1024  # pairs that are worth a look at their box
-SUMS = 4  # of a box, for a pair of the array, at most
+POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 1.2089258196146292e+24  # variances between which polar coordinates were found to be as good as sums
+DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+VALUES = 2**16  # of phi that are computed at a time
+
+
+def pair_one_by_one(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays by quadrature, of those at one angle together."""
+    results = np.empty((2, len(q1)))
+    small, large = np.minimum(q1, q2), np.maximum(q1, q2)
+    polar = (small >= POLAR_LOW) & (large <= POLAR_HIGH)
+    rest = np.flatnonzero(~polar)
+    if len(rest):
+        results[:, rest] = pair_by_quadrature(*(a[rest] for a in (q1, q2, rho, sin_theta)))
+    flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
+    places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
+    at = np.flatnonzero(polar)
+    at = at[np.lexsort((q1[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
+        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
+        step = max(1, len(group) if many else DENSE // 4)
+        for part in (group[k : k + step] for k in range(0, len(group), step)):
+            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
+            place = places[part[0]]
+            where = where.reshape(2, -1)
+            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    return results
+
+
+def at_angle(variances, rho, sin_theta):
+    """(K, K') of all pairs of variances at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
+    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+    theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
+    for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
+        if half == 0:
+            continue
+        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // len(variances))
+        for part in (slice(k, k + step) for k in range(0, len(t), step)):
+            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
+            for matrix, a, b in zip(total, left, right):
+                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
+    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+
+
+def _of_both_signs(u, sign):
+    """(phi, phi') at u > 0 and at -u, beside each other; the other way round for sign = -1."""
+    sides = [np.broadcast_arrays(*piece(x), x)[:2] for piece, x in ((PIECES[-1], u), (PIECES[0], -u))]
+    values = [np.concatenate(both[::sign], -1) for both in zip(*sides)]
+    return [np.where(np.abs(v) < 1e-150, 0, v) for v in values]  # numbers that take processors long
+
+
+def polar_nodes(high):
+    """Nodes t in [0, 1] of half a sector, their radii and weights, for variances up to 2**high.
+
+    Steps in log r from where phi turns on, and the double exponential rule in the angle.
+    """
+    log_root = max(high, 0) * np.log(2) / 2
+    near, nearest = max(3.5, log_root), -21 - log_root
+    s = np.arange(round((nearest / 2 - near) * 10), round(2.921 * 10) + 1) / 10
+    shrunk = np.exp(np.minimum(-s - near, 700))
+    s, shrunk = (each[s - shrunk >= nearest] for each in (s, shrunk))
+    grown = 0.125 * np.exp(s - shrunk)
+    r = np.log1p(grown) / 0.125
+    radial = grown / (1 + grown) * (1 + shrunk) / (0.125 * 10) * r * np.exp(-r * r / 2)
+    step = np.ceil(24 * max(1, np.hypot(1, log_root / np.pi) / 1.5) + 0)
+    y = np.arange(-round(3.4 * step), 1) / step
+    bent = np.pi / 2 * np.sinh(y)
+    angular = np.pi / 2 * np.cosh(y) / np.cosh(bent) ** 2 / step
+    angular[-1] /= 2  # the middle
+    weights = np.outer(angular, radial)
+    heard = weights > 1e-23 / max(2.0**high, 1)
+    t = 2 / (1 + np.exp(-2 * bent))
+    return tuple(np.broadcast_to(a, heard.shape)[heard] for a in (t[:, None], r, weights))
+WORTH = 128  # pairs that are worth a look at their box
+SUMS = 1  # of a box, for a pair of the array, at most
+ANGLES = 16  # that have all their pairs at once, as the two of inputs in one dimension
+EDGE = 2.0  # of the angle as the tables have it, up to which a kernel is smooth
 GRID = 4, 16  # places of its ends in a unit of log q, and of the angle: tiles of the same rows share it
-COUNTS = 12, 24, 48
+COUNTS = 12, 24, 32, 48
 REST = 2e-14  # where its series end
-CHECKED, CHECK = 24, 3e-13  # places of a box at which they are compared with sums, and how far they may be off
+CHECKED, CHECK = 32, 6e-14  # places of a box at which they are compared, and how far they may be off
 KNOWN = {}  # terms of boxes, and their series
 
 
-def pair_by_sums(q1, q2, rho, sin_theta):
-    """(K, K') of flat arrays; where they are many, by series between fewer sums."""
+def pair_by_boxes(q1, q2, rho, sin_theta):
+    """(K, K') of arrays that broadcast; where they are many, by series between fewer values."""
+    shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
     angle = layered(rho, sin_theta)
-    apart = (q1 > 0) & (q2 > 0) & (np.abs(angle) < 0.8)
-    if np.count_nonzero(apart) < WORTH:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    logs = [np.log(q[apart]) for q in (q1, q2)]
-    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(angle[apart], GRID[1])
+    apart = np.broadcast_to((q1 > 0) & (q2 > 0) & (np.abs(angle) < EDGE), shape)
+    series = _box(apart, shape, q1, q2, angle) if np.count_nonzero(apart) >= WORTH else None
+    if series is None:
+        return pair_one_by_one(*_taken(slice(None), shape, q1, q2, rho, sin_theta)).reshape(2, *shape)
+    box, own, terms = series
+    values = np.array(_between(box, own, terms, *np.atleast_1d(q1, q2, angle))).reshape(2, -1)
+    rest = np.flatnonzero(~apart)
+    if len(rest):
+        values[:, rest] = pair_one_by_one(*_taken(rest, shape, q1, q2, rho, sin_theta))
+    return values.reshape(2, *shape)
+
+
+def _box(apart, shape, q1, q2, angle):
+    """A box around the pairs that are apart, and its series; None where each is computed as soon."""
+    if len(np.unique(angle)) <= ANGLES:
+        return None
+    logs = [np.log(q[q > 0]) for q in np.atleast_1d(q1, q2)]
+    box = *_outwards(np.concatenate(logs), GRID[0]), *_outwards(np.broadcast_to(angle, shape)[apart], GRID[1])
     n, m = _known(_terms, *box)
-    few = 0 < n * n * m < 2 * SUMS * len(logs[0])
-    series = few and _known(_series, *box, n, m)
-    if not series:
-        return pair_by_quadrature(q1, q2, rho, sin_theta)
-    values = np.empty((2, len(q1)))
-    values[:, apart] = _between(box, *series, *logs, angle[apart])
-    values[:, ~apart] = pair_by_quadrature(*(a[~apart] for a in (q1, q2, rho, sin_theta)))
-    return values
+    if not 0 < n * m / 2 < SUMS * np.count_nonzero(apart):
+        return None
+    series = _known(_series, *box, n, m)
+    return series and (box, *series)
 
 
 def _outwards(x, steps):
@@ -212,8 +301,8 @@ def _outwards(x, steps):
 def _known(function, *arguments):
     if len(KNOWN) > 100:
         KNOWN.clear()
-    value = KNOWN.get((function, arguments))
-    if value is None:
+    value = KNOWN.get((function, arguments), False)
+    if value is False:
         value = function(*arguments)
         KNOWN[function, arguments] = value
     return value
@@ -229,17 +318,24 @@ def _terms(low, high, start, stop):
 
 
 def _length(low, high, function):
+    hoped = 0
     for count in COUNTS:
+        if count < hoped:
+            continue
         nodes, matrix = _nodes(count, low, high)
         sizes = np.abs(matrix @ function(nodes[:, None])).max((0, 2))
         length = 2 + np.flatnonzero(~(sizes <= REST)).max(initial=0)  # they may be no numbers
         if length < count:
             return length
+        with np.errstate(all="ignore"):  # as if they went on falling as they do
+            hoped = 0.9 * count * np.log(REST) / np.log(sizes[-2:].max())
+        if not 0 < hoped < COUNTS[-1]:
+            return 0
     return 0
 
 
 def _series(low, high, start, stop, n, m):
-    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; False where sums say otherwise."""
+    """Those of log K(q, q) and of K/sqrt(K11 K22), and of the same of K'; None where values say otherwise."""
     (logs, to_logs), (angles, to_angles) = _nodes(n, low, high), _nodes(m, start, stop)
     i, j = np.triu_indices(n)
     values = np.empty((2, n, n, m))
@@ -250,8 +346,8 @@ def _series(low, high, start, stop, n, m):
     some = np.random.default_rng(0).random((3, CHECKED))
     logs1, logs2, angles = (a + (b - a) * u for (a, b), u in zip(((low, high), (low, high), (start, stop)), some))
     sizes = np.sqrt(_own(logs1)) * np.sqrt(_own(logs2))
-    found = _between((low, high, start, stop), own, values, logs1, logs2, angles) / sizes
-    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else False
+    found = _between((low, high, start, stop), own, values, np.exp(logs1), np.exp(logs2), angles) / sizes
+    return (own, values) if np.all(np.abs(found - _normal(logs1, logs2, angles)) <= CHECK) else None
 
 
 def _nodes(count, low, high):
@@ -260,7 +356,8 @@ def _nodes(count, low, high):
 
 
 def _own(logs):
-    return np.array(moments(np.exp(logs))[2:])
+    variances, places = np.unique(np.exp(logs), return_inverse=True)
+    return np.array(diagonal(variances))[:, places.reshape(np.shape(logs))]
 
 
 def _normal(logs1, logs2, angles):
@@ -268,25 +365,39 @@ def _normal(logs1, logs2, angles):
     s = np.tanh(angles * (LOG_LAYER / 2)) / NARROW
     cos, sin = 2 * s / (1 + s * s), (1 - s * s) / (1 + s * s)
     points = np.broadcast_arrays(np.exp(logs1), np.exp(logs2), cos, sin)
-    values = pair_by_quadrature(*map(np.ravel, points)).reshape(2, *points[0].shape)
+    values = pair_one_by_one(*map(np.ravel, points)).reshape(2, *points[0].shape)
     sizes = [np.sqrt(one) * np.sqrt(two) for one, two in zip(_own(logs1), _own(logs2))]
     return np.array([k / size for k, size in zip(values, sizes)])
 
 
-def _between(box, own, series, logs1, logs2, angle):
-    """The series at points of their box."""
-    (low, high, start, stop), (_, count, n, _) = box, series.shape
-    angle = (angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9)
-    places = [(logs - (low + high) / 2) / max((high - low) / 2, 1e-9) for logs in (logs1, logs2)]
-    results = np.empty((2, len(angle)))
-    for part in (slice(k, k + FLAT) for k in range(0, len(angle), FLAT)):
-        one, two = (polynomials(place[part], n) for place in places)
-        both = (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        for k in (0, 1):
-            terms = series[k].reshape(count, -1) @ both
-            size = np.exp((one + two) @ own[:, k] / 2)
-            results[k, part] = clenshaw(terms.__getitem__, count, angle[part]) * size
-    return results
+def _between(box, own, series, q1, q2, angle):
+    """The series at pairs of their box, in the shape of all."""
+    (low, high, start, stop), (_, _, n, _) = box, series.shape
+    angle = np.clip((angle - (start + stop) / 2) / max((stop - start) / 2, 1e-9), -1, 1)
+    middle, reach = (low + high) / 2, max((high - low) / 2, 1e-9)
+    one, two = (polynomials((np.log(np.maximum(q, TINY)) - middle) / reach, n) for q in (q1, q2))
+    sizes = [[np.exp(place @ own[:, k] / 2)[..., None] for place in (one, two)] for k in (0, 1)]
+    return [summed(series[k], one * size1, two * size2, angle) for k, (size1, size2) in enumerate(sizes)]
+
+
+def pair_beyond(q1, q2, rho, sin_theta):
+    """(K, K') of flat arrays without a table."""
+    warn(np.maximum(q1, q2))
+    return pair_by_boxes(q1, q2, rho, sin_theta)
+
+
+def diagonal_beyond(q):
+    """The same of the diagonal."""
+    warn(q)
+    return moments(q)[2:]
+
+
+def warn(q):
+    """For variances of which some have no table."""
+    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
+    require_resolved(q, message)
+    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
+    warnings.warn(message, RuntimeWarning, stacklevel=5)
 LAYER = 0.022355091700494795  # of the angle: tan(theta/2) = tau runs over log((tau + LAYER)/(1 + LAYER*tau))
 LOG_LAYER, NARROW = -3.8007011672918667, (1 - LAYER) / (1 + LAYER)
 FAINT = 5e-16  # coefficients beside the largest, in the noise of rounding
@@ -322,6 +433,30 @@ def clenshaw(term, count, x):
         after += scratch
         after, value = value, after
     return term(0) + x * value - after
+
+
+def summed(series, place1, place2, angle):
+    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
+    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
+        return one_by_one(series, place1, place2, angle)
+    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
+    if len(right) == 1:  # variances of one side are all equal
+        return clenshaw(lambda n: left[n].T, len(series), angle) * right
+    term = np.empty(angle.shape)
+    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
+
+
+def one_by_one(series, place1, place2, angle):
+    """The same for pairs that are no matrix."""
+    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
+    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
+    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
+    table = series.reshape(len(series), -1)
+    for start in range(0, len(result), FLAT):
+        one, two = (p[start : start + FLAT] for p in flat)
+        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
+        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
+    return result
 MANY = 16384  # pairs for which a polynomial is worth its while
 ALIKE = 1e-6  # by how much variances on a sphere may differ
 
@@ -421,30 +556,6 @@ def nearby(low, high, strip, count):
     return middle, reach, matrix @ polynomials(middle + reach * nodes, count)
 
 
-def summed(series, place1, place2, angle):
-    """The sum over n of T_n(angle) * place1 . series[n] . place2, in the shape of all three."""
-    if angle.ndim != 2 or place1.shape[:2] != (len(angle), 1) or place2.shape[:2] != (1, angle.shape[1]):
-        return one_by_one(series, place1, place2, angle)
-    left, right = np.tensordot(series, place1[:, 0], (1, 1)), np.ascontiguousarray(place2[0].T)
-    if len(right) == 1:  # variances of one side are all equal
-        return clenshaw(lambda n: left[n].T, len(series), angle) * right
-    term = np.empty(angle.shape)
-    return clenshaw(lambda n: np.matmul(left[n].T, right, out=term), len(series), angle)
-
-
-def one_by_one(series, place1, place2, angle):
-    """The same for pairs that are no matrix."""
-    shape = np.broadcast_shapes(place1.shape[:-1], place2.shape[:-1], angle.shape)
-    flat = [np.broadcast_to(p, (*shape, p.shape[-1])).reshape(-1, p.shape[-1]) for p in (place1, place2)]
-    angle, result = np.broadcast_to(angle, shape).ravel(), np.empty(int(np.prod(shape)))
-    table = series.reshape(len(series), -1)
-    for start in range(0, len(result), FLAT):
-        one, two = (p[start : start + FLAT] for p in flat)
-        terms = table @ (one[:, :, None] * two[:, None, :]).reshape(len(one), -1).T
-        result[start : start + FLAT] = clenshaw(terms.__getitem__, len(terms), angle[start : start + FLAT])
-    return result
-
-
 def decoded(bits, text):
     """Multiples of 2**-bits, that are integers without sign, their bytes in the order of significance."""
     parts = np.frombuffer(zlib.decompress(base64.b85decode("".join(text.split()))), np.uint8).reshape(8, -1)
@@ -464,1737 +575,1727 @@ def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
-
-def warn(q):
-    """For variances of which some have no table."""
-    message = f"a variance is outside [{LOW:g}, {HIGH:g}], the range of tables of {NAME}: "
-    require_resolved(q, message)
-    message += "integrals are summed, slowly; simplefilter('error') makes this an error"
-    warnings.warn(message, RuntimeWarning, stacklevel=4)
-
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
     (
         decoded(57, """
-c-pIHSRgNdK;gW6!UukNg9+>94GR9-2RN*sKmWjn_WT1E>d)_ZlKlL@n~xWF$aIFseJG#&WQ%aJOwV+E6Pe}V951&2Pw-HFZgJ%F
-egU86|20XoZv1QOJ^iJX_le^9P(96L`&p%7H<+Iot?4VScyh6K{k3A|Wc^oD`sOrRXw<*0QY(1A=JoZ$?DZ+Co6aU)oTA$PWksHc
-fxIXWCmRbB10&<yy&rxWolCwLX&TK{Zk?yNux*aiv9BMTj5hT=f3@!VL<v?N*NI=GovST8Kdex?zP;TbmWi<}*HlkJn2UpjnTe4B
-6&z3PUVb8Zve%`f3%6>oUDGt_1?wI)Zm~7%Hz}&DiOUUtpeSP-|2;2fu7QiFEEf+8D-#nVx*5n|)`Z8(|2n5vtetZ5%Yo!YAOA%^
-dsdSp&hW+DM5|idkXx9QgNc~|p9!ddtDBks%?*3S_PeTV#-|r}`bns;2{5uVFp*#eGT`Oquws*7<z{AKVj|B3RKTIgKve($I69Wg"""),
+c-pIHSRgNdKw-ap0t3IiLBoD|g@pI<0Rj8x&p&XWJpaIr{^KW}B!55f=Hta3Hl5*dAIc{`*(2<&(lXsxM`eAuz=Pxe6C9M^YdpDq
+UcjaKe@)V?8~@sRPk(9UeWG+eR8KS6epYGN4dy3CYx;^So?Pr*f327~S^w3PzB!E+8uf3h)C!)jd40Vwdwq)Prn89`r>M4nS&`>q
+ATP?p$;QIOz{ogv?}wj8=aMf*nnrV#Tjwb*Y?~u>?CS?7qfI@}U#+`7QG%7nb>bIk=V}Yj4=a?eZ*Mn<WnwJLHPw?4=Hg&sW@2PO
+1;<mnm!C+U>~-nr!mZkC*ECIf!MaC{TWrnxO^PaO;&Q_uD9YHzf6vRAYv3X(%f-XO%EZKoZU!=#HQ}-Hzs~6uYp0z2av*up$A8h!
+p4H@tGkh^O(W(|V<Q8V-U}9##X96nV>SpGDbHiS-{jMsT@#zJgeiABd0*veoOeC0r40w4ttk@)2xtUp*n8-5$6>umrP!#|G8O@ep"""),
         decoded(57, """
-c-pObWmsHmvULmHG&JrO+&#EUAi>?;-GjRZ2m~j%26qS$ECGTCf&_PWCy)TazMQ#tzB@B_=FB;Bv!3q#bpKhqs#bN?+HaHPp#aI)
-@2~GDVQgjiSM8{4rO9W{NVhzXk2m=5Z|SP$!_Us78Kvq+PxE4Aj^CXHlN)#7E_#9SGX`F-s9NUES-&;W8%s<72GhU03z`+9bDG)Z
-lR(sFb<O@ke<p?eS+DVmi}+!={HYPZl1h$zbyO)4^Z?JHCbJO`YS}T5I@u}Lezf(2;QVoQp4R#J=ZV+N1QlnKx^ivvM7MxWXLNMy
-3pHYGf*({Bu_D9}YPT8wMEM%<_-DaOvB(>5KM$}GHE4)<cK{yT=UDb2Iml2(j#rTR6^%~qxUhftyQRTgn)dn4A?wXU!q{nEP=_c%
-P`H!0@iUD~G@jWb|7z-P(ffP+q6@c@e4=fY7tHiD9gONjqI^NZOG2Nk%Dy_ES;#9I+1%?&y}ZhyBUDtq+W}=zI6&!H`8&q|<XS5;
-?5l`MhLe2JFOUbkO{lU;MK`#1W%yaG@6O5kdN9v3{30%{oaCZ3W6=8qK1_U{#nr0Bslb0#o9;<U@a^orONR<?3_Csbsv=J;FGxM`
-fj*CKXJxf^>*V$BKyC%k<gS$<a^#d<vv$+nPS&#7#<8u-TMRHanoqVrN!Qe<&#fTwkHe|0%H+BJbu7##ykmsPlZe~E-T2bHG2`Tp
-z!~;DEwUCq^|lCP<#{Qsa9A!nJ-z;mQGGP=JyJXgRGt(S3Hop<7i3f11(Msfx?@>lUxb`dGHC)h|29IxCsjLHmXQ9=+|JGpa)6Q+
-Mxl|ea%9{~KN79D?XXvEYqf^a8WNGkFI*c!9-p7iA|>&CGzbtQlX*VofZ3SgCwjBZ=r9!J=9@q8l{=%y@zw5;fpQX0s#RQ|Qy~7F
-vKU<rIy?DE?i>nf(#mw&D=o9z9&By^K$#*K&qq9_tJX>FP?wv*_<*JIDk7q8&>8nNZMDtItl}jmo;TdfUnL%=hU4f2l?@nsv3KT1
-oFfK`i6x;&05C$Ow8DB~3cM&`Qb^N@7T`$bVg?J2O&8I(v@@r+M)k1gMmEUub1R*bsCyXf_@2(X&bc?n$y;`H*IA)_uY&R-Pk&ZU
-3cp5yJdf<8q*S^lb3_-GYeg;qX7L_(tYUlPb2D_jZGEn>YA6-HtCr2&%;u0)tMD{Ftk)u*v>^NIo4#U+FY@`WVJie=qswtdmqrg)
-e6s|3Qs|-avpcC<V;pzx^Y_mvdfy;_T(d1-&a^<e-GQgD($NISpH(at(q+?@BcfLVzA03K@LvkZ1xa*;Pd`f&1k^acBrBakcUlqM
-H(pHwKy%~rFj6~a#0ueY)}8x15<%7O2^aEWzGjj?h#z=_s2&L{f3WDxbAq$l%c#sxCTwjk#!)*%G}pN^AEWGT3QBVo4ydy$$Ft{+
-DT#tBaDo6GqC*&~5^-!{^i*5ZSc<MOS%rE94Y!3-F^q39&pU}eBu$s@4aKi+?cF=#e&ajV;KO>JMT34DuNy}XmUfs>zO1<vH9}uG
-VHR60WR*DSSjC_s<E%~V$V@$qHDN>RQJiX#2gvo~jr+F|`hB12_+frWTbavAwCUl_s!P*DDK476&rE1YZs1HNW=AoGoq?erWK3>M
-evxW~&JH_O_EqX&kN3CgU~i}&wa~tI$Gz&RaKRqL(%F;UcVFqEy^-Ux^yX}zUFi^V^zfSDd-fxg=G<-bB<lpjH6|@pRNsnCD%Xf?
-l+1Z`cV)%f=u)h++ljZ+cvvZy{oa?CG0)??V?QdQX)%pl*vWprg(~(Ukb!i$ZjIF>^>S?ZU1Oix!K%5AWCS_*5F?tIK877&eHtWI
-i@@~oU|1>yGgf1>GG@1N(%GCm$VDU|ccNgW$2kfn{eE}DC_>j_96wca7~z6xTv_-0Tw`Qidl;!<oc&rqH;=6_ZHE99sGRKN)Um?W
-`FS*w`~rWN)03tX;EC=!7LR`}7NtAkz-~`AXRG|G1sk9X6y##fM_uqpH4MMHr_y-nbb|G)uHJhQ-0Uu3%(zusA&fO)<mHp^5{Qxa
-NtJFqEU@=1N80nE%NtXZN%;)`&W*zIXxOIgRUbN@1mG|H5ZWwR_~GrJ9ZEQ0)f*9s2UAZHv`I|%L^HaO3TMaPjg~N;qtoag9UTpH
-T5LCW78~lQk?W@qnpMhG&*PCwQf7bAd#>J!ZWO|tQ}Hrn@%jd*nCuFc@z_81AUBTJ{S1)EPGBFwC+Bu4Bvuf%5#u~q0h<kL1}Fo9
-=y~Hr*%oTaB@qmB(e+Ow@kI%orP<Eg_eZ4^N>BOqP@Z3j*L31o6$lW==rrPDUR<N4l<9o+@i|Fm>fEu8j<#O7+(nFD4Qvw4tsx^b
-Qi`-Lyjn$nu(Ke(70V)90pz(M)+8@}2DVKG@z<jU_(0C%r(>!xrZHUjQbrN&8Bo8{@fft?u}M0eN?Gr44y+V8r&cPHZ4xN6lh>{`
-cjBMe?Re6Pksr|u@36&>;l)|06HMg-D;YNw)D~~`y7R6Ej=nez<7(J4ePsSj-bpW5gWD?YI-sV^#?HnPe+hk0)^~NHmn9k@MV1>#
-)=_!YY&`4ru*3GVy)g>d&M~fLQm51xC7Sx@@i4QE88%r%lK9Za{T1+va|Ad_WMt2?`xMoncFi@lCA9Bz$12sR<?YO`<g$V~0YQGV
-$|&gQRhK{e#1Rp@#1p<+${PnT*4{B1Sgm}4I_VWsw}x`Mmf`uz-Ca@5!j4+9Remzbj!UtB2J@(+OPs?4vnR>-{UrmcZ&2SHVp-Fv
-{bQAwd7jkcyY(zGSF7l?c6+#pLZ|=ReDwLy3<-_kl8(_LvlccLJSt>#1Vj)B0PIxiw+#5&_2WFS92paspONHt;PyQ(Qn@5asjah!
-q)RBbvBt5IU!n91{X{?Zoa1wgbYXeYnK9e_Q}lV@W+DgCt+xvoCmtRWG6Dh+)YdnbNa&|Xf+CZ9VPNL_ofkFQ*V=n2CY-qj^c|*=
-14h8}htDwM7({fvV^2ZZv7<Xe_7?n#5fbf1qTPgFs)(n|8+2Lepu|FjjgAE4nO-#*(Y^B{I^LX_YPI-)N4Wet7`88*7;*PxkJq)d
-{qa_`nE5FCC(>eoh~P*T<4v%Vc0WnU<bz4vTFzW9)2G?YnHX+dR8I#%E;_P)RBpcfLJgJom9|4uw~C*tPOZ-4IfClBzXgN|iE+%7
-)1D!-7q-S_PBSOmyzN_<`M4dL>odJ>ZNE%m`1o4p_><>5Yv~yUE7HROl`#BMb_6Uf_8}mKkBBJm{(T%<H<z;yKUSrv%cNg*KzB1n
-im!u!%z@X!Dd|pbOjobFf7WBP4C<Jth*=l%tVp%#qIIN?ajArbR{fmwkvbvm>q9-j*uhVk*(R~w0=O@QiawKxF5cNSM4zaI<i$)s
-Y{}z~%6JDUICq?Pt+*fMY?yO!aC>(ZzOzTbiI~;#qkRp|Yt?>}Skn;$BtC(y-CaBDiKRSMc^S{N74%{)S@^^0kB0*`Zq!McbHY5M
-$QvW7w@5qY1cxKzA9lan!Nq*ps2;oEEt*PAkOFvjxW-++V3;D>bFbu>TQNq4mNw$}UZdep!mPGOk7bBAGNK!AvHQEnQFfDDaajYY
-5gLYwvTRdU2cooHMM;HdN+Vrjw>1_A_d+`~M;)^p<|dreo%C}>-gYGoJsFY>Z=8adwsR=1yAb-v?HUg_CPP)c682TU6n&*a-Hi}b
-a+7Qyd0yt<zs=pmj?<wYWnkm<?wvyD{r12X;wMH5yM1(WCkN?g&Kt5>?-xx6N8P08J_rjN7s$t)H<S@+vEiFS45s5^mr>~x_F*FQ
-z4l^ANy>whJ?c{$uI%YY`@*Ga3hT#Oe$GGA;Kg_z-v+Upx?=0zHK@`XjV=4JA9{Sen5FMNqtrRLU)!&k+*7LD2rs{g8W|5kAo6Mz
-Bn4{t;fxd}j#qMbwDolwDQi7VgeP?b<13mb0+?iFvk^e#%jX$TCfZi~c+nd|7S28XPsLn#6DLA?HdWOsjc!)oCbHs1!Z-3?3i$bQ
-R*Hu)a0R_qN4xr(+cNG|*zCG5B`;$nU0hNh&@zhpiQe#AnvcsM!qe3OS)=R>?c_a^Oj(*JO$^P!b4a`0SJ6mvpXX@h%3iK75ptWb
-@zFkZk$)sX$Rd6%Gx^%@s%BKEYuaVCcRZbcnk49|Q*Ya51~o`EI`jJ;jzwa=)g*OVii@oZD@R)xGl9(gjQm}HzR)7`J1e-56Uw-0
-?aEW-s+pYd&y|<7nN|47;}<QcOm_@QkO)+i7j?@_-bdKP{0*HdZa^A}xqY*0+l#D3b+6{qk|<pW=0*|KT&ap;ww)v!iE0;?P@&Qt
-!NRzul}PQjr1Yp#vFKe9<w<S^BDU%GVEZvTha$=+df)NS>N>tx3A}21=HTSmyaVCQ7Z`D$irxWh$%jKTXR_M)u>twxRbwJ9h^qF<
-r`bD-44qGT+92~s^9gHrRZW9PI_7Z2(sWB}UZkdv=N~a?{VnjZwOBh{_0+kNw&s^sY@HWd&nsLr9+6;9=Q^ug-wl_ZCk_>^O{!K2
-BlPhTFF6W?%Sbt^{RkGW&@7N7%R;!Yy<m6~C-#&jB2#%dn$e*w^hC%1dP#|GZmsu_c%3IZ-u6Bc&)ubB5Ka<5GCGNJR5-*mS#q~J
-AjdO~s})9rAWm9w;u)sQv^$jXbZvD4VrYShtyXf7Ib7_a9-&*qbGAlzE{TEgGWZ~MnO*0)yW)f2`V<Mgv*PqBRkh(8(P4#OHb8b~
-m*F+q^M?js#$nicRg@y>#~TIXIT^PT>MHxA-Zj#+ip=XvSxz5#Ez{m-H#HZ<x;N2gMARSSfHwkn&D6!CNg1byZ<xj`3SM#^6=1zd
-XswoA)Ocp4VhN+x-m;05cL~k@cph1FxYMC#rR%#%@`yU88Ig^G(aCsUHDg2in$@iZ>P9*;lU{iOHfXaIbKZ~VmP9+`<YYlV(J8UM
-p7bG*uHiiFesb&8zG>OXM+;=B?r0QS6yU9Mt0-5qR9|?>c>3dMgEYKDA*Y0sQ_6Y>kQIKU1g(-!+eOoDWB+1&2cO|vQpwM$F5gm5
-RnUyJp(!SgP>M*SFZTS_#NiAO2B{BF;)V0aeD82fNY53};hzo&s9iPDWz)Vr*e<!tKZiyx>B3UTQv|U3l@F@~KGbOA+j0UiWx!2K
--jV0{+gP**ygHs7I8;Ihq-(<E!IWiraDd}t%QYAx-z4X!Xl=H76fs8v9t}lb;o?61@=&VTYhTSpJ_y9@JY>S3jhydG);AL9rp3sM
-HpROTP_OGyFmng2v3&6mL~0IUHy=R{4#W|`%JTF@>M8M+X;rGf1x7#X=N5-Qhlj0-?sg13yr<~m(8ajl32HB5h}X+Hc5Fc<K$uoG
-&Q0evkk{z=QhIMVjI4Y$>?AH8<06p(dyttHW<Zk0GL76p9+yo(o+JFQigCgH@v*?{z_BxuOhZQ-53AGE-dUm7bg_ZaNT+W+(r%Wq
-<|*qUfhh_T6dMc!f&oCl-(i#Pc?+r%qr)zV?TEsq#flch(Q0aD^%;PR98R)H6)xM9R!(kdN;Jvo{CW-IM`e+Zn*Qyri#!)OJ{mF<
-0R;MczKUnES3c9nqX<nI(4uGx|0l1YU(I5L>r~m7u03Y#_%+{E0@W}>UbOng<k&^`?U$Q=wxphL5h;sS5T+u+fFnY{f6Mr>O{p|C
-%T_J^dpxJQsCNOVSx~HDU#yz`lihB?W2DmqPNgRKr2~X319Mf<do+&%)nn~A+eWIF8jq6v#CS*uP>><N#rWTp@j+jw95pK~$M<*}
-EA~00o9XJSvWkETgyz+r$o`v1sL}FD#F5Ap<D=iB^!QTOnq}}r%w~g_NDo{)TvRe>#4t$^Q4k<N@K3&<FFA?l3;VQa8uK)|Zigx*
-tBG$%CCPC7QdH*^qv%jlX4h0mpFMv2;GR5~5ovPGE{&Vq6d-S-NSA#Ne*SLlN^68h6PpqV^QRsAOMFMjJ1tK=R<v}lx5kjrKgW0K
-TRbb%3T1NDP9V2>Z}^;iLpl6`n&;YVcY%R)f8?XcW|>*tZ0)xPwY%k+)}}EvRdYast$;8h0R)B%2Cvw+`@qxo%?8}R?c_J@8$MC@
-d${zKon7abC$3>#j6XaKXw_$t5kEfj=}^3S^$rp4w&h`9fci2E%%*b&d5?+Gw;|?5>?esuOu)hph=!Nr_3aro<=ZpluE>8U8aUFx
-(BL>TnXQLL_%cVdK}-yALixF}Er)&Pth^9aPag6=;pEBj(Xk#15<A+C)%j1`9rE*=N(!TML%9jfPfBYwv{_T~6wqN;1zdy;uHuBY
-pFU*r^&mtF?IA~7wY`Sn*^x$8V<}+pXS}C6;*v@5VSle0h`#^&<q!&Q`jdj9=bzoUJmK`z9_-I0w%*1ydw1QW1it&sZ6sWmKd_US
-{LbXuxl2S!{&VR7O?Sg;$YJkV>aZJ_o_purgzDrcI(R|}T8v5H=xzqe5`iqnbDgEiDU8o+M71Hd3Kd<CNCHo<0|$k_z}#3#KEWpr
-jLcEimY?^C9@<2H-|Sg;XcNF+nzr5Jv0OfhY&pjl5$0xrdltM7jIFcBcQS`MXWs2C3gD3YQ5ntqVmlJE@s0ZA#kpP}nRi!M+<MEu
-VRaszR;;_)tATOKjbW-bNX1IDJ)#CWKGm~dlm%GX<He5hgWv1nfeV|p52Jh)X0_M9lI~g_JeIZ0E<QF>jNjBp<CnkL$$h*|)u72}
-GGwmc+VY;Tk#z#|M3PnjSI>^dD2lg0D_(1Zvl;E^LyK(>gnJG^GVZ0H^C@f4Yc!KS4-wd}?5E^-bek}_?XUWNn0}qI@_eqtVu#4Z
-MwaV9iO($*`Lshgd_#`5veibZPWsf(hneY-OuG!b7{_dkOSV$n`}1ie74E%)qK2ZGw_8Tyf}2@5&ojIG8$X)_D52(a$Zu4Sr&lOi
--uB|XOuDjuuW*X9cXPwCy|HwOE*liX(q2CKGG^gf<xGJfuQw`xlT>pZDSo7yRK$Q|gwq?eO<cK&swJavM7s6qiNVlCA`dS^EWQZ7
-<=AUEQazW)FAlnzyzBXi5~j>qjFDMluhYRV3aS@Ap7iE$AW1-CQ2iVW`Ks9)@iBVd&K^yXbIyHbz@6S(mJy%z>oR+U?>?5cTz8Kn
-2lG?+?w^V9(BI=9c5KS_V=me-A(v^Vd4luJW9$MwRbs!6?sn(#_H7kFWNKViBxtP+L|u}fsZK_+6I2k!LX`1vpQnptHD#3h<^bC<
-K9l;ZkuNlg$3{}bHTZ6qD6%ud)w^Z<a4_Uka=`(MU2bpScV4(kQq&K@{T6F2oROEOj(s+aP30P!_2|UhhQpC7iNg`+hHX%G*Vsp`
-y!n0#WkSbM1a&##Phy+p=EM;wHAmXw#>yBjP3XYa$ITCVkAAq%AfwhZc~RoB31DI~>B(QLDO>t@B-90x;}iI|t}@J>)D0rA<1y@b
-J|7Xg`gTjR36n|^cuW1o7{Yw4*vB=7_xgb`gfmD(yZxEcVit=eSt$EDk?eWq8`t9u5=CBCoH^|qP<j`ZvKrx7yTl#hDyST+ZoidR
--W5TD#Dy;Sp>Ex4cl%8zlzfjTmUs%!=&A4N6|~f2vdJatL4P+AWTrbLefEV)>dfx=CiD|Y9z&L#a}BA=nMJW17oInb#;%|JxOZi}
-nH-+<9WQ-JNFDs>6~Zg2ay*O^E+?gpI}rNb5jt&_=7%jy2L@^fqp{kE9q^l$E{Dg|V(lgtHYjj{hpqT}^`U){TosF(J*GRviI`?l
-^Cupw-_KX>%1}gJY*G8=KdC^8cI#BbumRTLJQ8yvh*%lpjDFR7_dJZuw7C2oA45?NxD%^IgrGTc<Q0*b_w|cd+SfI17KXlUoFA;)
->3gqV5{=^opQo*Mu_aJ^6n}ZS;<Rs4r>RR&oMXKpmvECM`Nh`7Op~}9KTHoRSimOBKsKIl__EmUlu_@ac$Yi|ZT(HS<gB{OWw+&*
-Loxmt=BcyPstv*q5d*{i=~(uwD>K_gEZ0M)RZkvSe$944QXDcd3GRn9YdgRq#fb3Odv@ht8v>e?cF?Ka55J+oMc&um+fkD9H=f+$
-Yv`UBM^t*!V?#XwoIpGv5&+>J_x|7G3)xJKr2oEIUN;wE#yo0s>!8<OM7O^e9mnIyHPd%aXS%HRsYB>JPFieqI9Nz91Tg6L_*giv
-5}Hy}WQCXAcz3TyQ8Odh1|RnCGcltG%M<Ap7i3Gh2j7Bl3zGy2lAk>#BSS-jLc#xkOaCui<KOFszY~AB-aWLcBlL}*mPIz_%(dRx
-cvHS~v%+I;eQ7ePYv<&ze^<ngR^p}3M@NK-@)sxZPZ<*-X~51W1Cz_|6RqdpP~mJK?lfX8aGrk?HzW9dA~9Ex%!*X;g{Rb+npkU|
-O0}$1Rh^0+6$|oD+|zGJwOk&mmfDs)ojU}n;X2ExD6N~vK72^u+&c!mMC<LsRX*G!4<guC4S0=~{UhN?>f~n!8+I;i0w^5xPh<fX
-Ge6QvvM#sb3>>rxp>ejP2yqpE{Hji$&)YH>yD%g;&-wG`6~q46-u-<kBlsm)|Kv$rz1e4B9SUj;wEva0)|2j=s=e$VgqwvqlQ`5p
-;oXl2hEd&bHN*-_+{3BHA9kT@r~;p-#BqB(_YwDL4r>z~2I?t9kfKlpVE70~{}7@tty7A_TkFPNQ75kTQB4;?f>g*|lDpTP$N3H8
-ouRnD{HOwF;JcyMub(%e;B}nwjU5LE_sNE%cENPuw20_nC=m2FgqS6#p_G<N#<kr7r$l3faSiibuFBzGjePi<0L4j%>`M`D1$wDR
-Vz-U0+x5|#g`FW}Q&9G_xhKJ)9jrQNbYM&X6!1TUFIuYv>+&0hm!#}g%v<)!rU0fHOHOJum=ZY?*!x2)gl1!i@nnT!rz^qD(v#Fr
-FTZz3)!_zoFgi9W4OFS9kuaiQLLngVPpY3q1kzp4i4g{U?0BItc4CtXcQkXsXBH)fBW5BrnBj+3IN(#OiC5;XH}5l#tJsuaC%99`
-Vn0$9A5Xur*O=r{V6LGTMy5c)$3XxCQNZ{BUO!>fS5t!xjTjO%ds*Gbjc3^INAvgN?R<72@s@qa5ncKU%8wt3@NazQcBA)H@UL1#
-G_1A{n3jX>#$M8hW+^R~@C$N5Q1OUyA@t0ckEi=0NF}msFM*!iHu1(UZ_ApV`6TOx)QgwC|MCHehAD^1*`!@MEO%Tb=kt{xbzfEd
-M_DQvSp#AtSWBERcc+XnQm{S_{xdRvehpGpWk*v?)3=wl+3EhT^nbby{31iWnP*nwky_vSjPI!;%bgv%Ql$kMYb>i*1a#2pi68IS
-*G^#(m2=@No3o6+&@St}^c!c^;>uS}?6uor`A{L&46yV84%kVkxhfOh<iedfH|__usY<@#M`VJ!LQsrfPxA}kMf;9Q8>c$ADlj47
-Of*Viq7YBMf73of^Xa+jl*-*?xWH+DvfrG*1btaLyC2$VU`pOKqnwVkccJV<d;b~}R~>xwS|T9y3T->v!(<r(UDgQP#yChqiFMtq
-aKCECDqGbU$nZEss>hqp=X!oUb}>AFhxYUelIxe4eJ*%xKANRtxz#VW)9D~xL_(AI2Gr(WQ&`EWliEX;G)tAP^TS{<YRhs-+`m2*
-{X1LXoo<Ld57U8_xT(DS;cEjELT>beGM>dm3{qnQj?y<ZIl`AjAD?<hj)onv40MAw6~!fLv2rN+_UjiGCk2+PaXNCpFb8nZ1;Ap>
->n`}tHK1#>_}HQIb-n3yW~T8}u=ik^$W$NJa4P=sD@;9Z5+N>Xa%ueClIwT!{Uv$$R*AA{*XFAGZy$FE&BnL#dUaS?<R1+O5UJWT
-;qxV=>(t}t>69&C?>O1{@9Zg#%z>X=Rd3y=U~@GOHp*%mr3~qG7H9K6Q|GYfErFC5DhuD$eqdgFTtRRi(P;mAxQ%~&WPU=e#T|NA
-@(IoKDx~nfyks6M)FGNB;oc0r*!5xR4e;e6!@)90|I!#riX2SQwpAQpf=%uk#XFx=khMtH%!OxoBqS>x6}i;$9LJ)bF-j~a+Kr?f
-Z^pCjJq~^7m|`E;L9S!lp4lr(<yO>Kb?#Hpb3-%tFTOhib46}no!Jn5GjWYNH$<2Q_Agmb&<ws&v==mvxL3Y*>b<5;#xo|P{0Pn`
-HvtgM_1{4om)&@v>3ToB1Hukj*f4z{Cd$SV0}LM;58!cOz*}n1e(0O>(ka{+yKIl80@U@pZ#88$@z)&s)AWuL);5NG{eq-yMzalG
-E!58zY#zwuavps~TEHQZ;maK@n|VJc!Kd*2m2pIo;u2eERE^)lO83MwkcV4^VjwD2+q>BD<mfVc_FFR5r5`UjT(%ZIZ0ReWkR#l_
-d0mW=;)E5kl}K2(coV*lC^D!jv^tnndytnof%>pK3v%D)7(I=1yD}YmbD<O^1G#)=7YtaTbaFMzis0gpGjsMh8Q*jDbWrPSA9CX4
-kC3sL$fEl|)MQPmZ*(68@w8d|+7o73x4ulpsa<`nRGZZ+m!&9Xw38TOti;BGLx2beK>(oN-~4|I#F88QpdJQc+;+eFY`2$FFMuiP
-2##ThM&XKeoU$a3P~krx_<?_zu5yuIAhYt2@}R>9hERI*A!3ZP&VmDElEqP>&j(Dj5T_;n%MrpKWMr+iBK5MF5x1%D)*9`ugU(-(
-(_FtGJ*^S-eTkv{)w<ZGm_+#JgD)cR4>1aoF@&CtqE37Yv~xzsR-(ox&ODNMCCz6(NX;QiPmfcFq{`HTCkn*@{2@Xd*RL;go+?mS
-mxbP22d3XO@|+qSUY}K(6_S(wAnPC-GSKcc!J#2Ggg*iy0l@!`kf3#(W14Qy6QfU);~YVOCfMz(&az`oEmqtoM7m~kcYIpsDt#fE
-AG?ZMNWxGwC>R0&|Bldl<Cy5ddwdM73OVAbhDk#>txL=oYG!o=;k|pP1swDNQ3q{C@9gov@>C;Yqe0OiNWa@T-(rU`q)|zQ`_>Mx
-F5A{B&DOfg38y6xf;CaWil&*TzPx_dyZmu+HP$M_{VY5vaOh71`mgDbBNc~88c`$+6Af~soazCV5q>JUcpnOPYk=$DY>&=zKn7(Z
-yQYXLHZg{{C+ZUDcpxMM2<Ts_@|J8<?GSe48%$!`^dkKl#JAS8T>R;~Nk`o@&WnIO@W97{NGm8^Sb+>G(ArhOn$Zr490W%|_!oY0
-AE@rTP$j&>yMPW%h%F62>QJ+&Bau$NXltyDo7@(IYKc3VI1Z&m3p+(bka;{=6^^iEBF2Is0sd(T4+Jz1+H}2F2a1NOw>x7CAA>vX
-MQQ>Ekbba#)Qx3}(}+hloN&8WqYA5@h{$iI9isbr4_!+(N+LAWpDy_yI|r%%8DYGVP<hiD|FRD#f%S?JveuWe%*^Ag2{h^L(vld9
-%<geH2{iCfJcgc2U+A_3ytYm9Nu?4+A_1ZPoqPHXPU34C_m7{bn9^}FeORnP{g%;{CS4EuA*wUYK3JT><3EsA(uQ6M!+B|Ce(Ia}
-1f6>RJY?J8J#hixDdZ6d6^!_k5cC%x`|}EPJn_6F^4uLAgQ~eoZ6sG`&Bxg*xS@2WIcSX<eG<IlXX4(<F{B;ntc@I;e~4-g%MPvQ
-Af&8R=<&?we@cXh0zp880>NMa1PFy8BC0*LVm_lNQz#gZ84sb{@Hp|$u^c!Um-eo*?n&NFot%BM5-(vD+{h3hLgp*YUE3maYun|}
-H|VR%GyX|JgOme~2&AJ!h7y7R*qC56THWAKtvbLiK~ykLu9|9_VON6Am3MYKf9w)}e4Js*q#c&ia`6+ido}-~j8f;gn$X8370KJ`
-h9v!DgPxgAcpM_+FfAG$5+XxYWOg+2Il()+$aH(YkLW0nl+0ts4*%E9)<RS-Yz~4ybZhGBFdSEG%LGUg5Nsb>56|Npx%BmNS~#1I
-8eq%lt+Ghlt|239w5O51iG1oIr9J|8W_<nVQ1aC?Kr)uq6?e8mPNp>O=Ix<beMj-2L+fTtdg9UDvyIHXBe}f@G(&A)2H}$2=N<!A
-%hrlfg;hoSL?2~%o^(8_PH*FFUg!ikXSHt<ElE<jq)m#PKfLQzsX>Wu(1)RZw1ZX^?QE{w__xz(*JnG>Ml#O|Wqp+HcflI7xBKc>
-Jfxn%!qy(EV!4HL$UDeNhXa-vq6WU7OoFtx-?l$2hNoYCsL~M%zq$&L?b`bmq8kr#tTKDKl$}nOU5hyvSBMTW!{m61<hb+ty+(Gy
-$4ZJL-i)iUryqPM-gU9;2-SpFA_M*Oxk>RbHmv63LaZ#($G;%>FU3o-h>x+#T+2T>D5^Ou5EFib2fJDzmoF1HjnAlujdzX$_cp3#
-mF+bNiH)(KSXs2sWJJ&$$4VX2fHY5@UxKV`H5okJbmeGTMO9Q;-kl)v2~=n{H<Yr523~sP7Od@M7!Dk8RCUWpHDIcS^x8pK5()4c
-U*cv|9|xS$DcZ?B-R#3`&xgeWt}pZhg1LP@kQB`HbRz@LI}^wQ2WCj%H?X1<?dG{i-jwH5BUK^_osRR1Z3v&M=}G6FCNaPAsaP`>
-sXy$D5uZ_dGhjqRbcnXAu^0yMxl)nuy!028wzd3jAeWpTBgwm9*tC4DVuF+NwzZ)Cvz+};qyCr;{Sxa5QwuE(|K9tKnTI1jS}lwl
-VYx^rj)a=nbnX%_xu*~p`3sNKIsq)6Hg6JdZN4*94KyO?&y5B6kI_ft7*qeQXXkTk{Z;n(Yd&Ud<lnXd_>cRDzXRWsz8HJ;mdwQ#
-P2Bgkg@b`q`5OEr*l_5-9^k)+Bf9=acHC)q2%4uhUsQs?-n@R)MWn`NEL1osNC@CR%lJ9hLx24KlMj={I-ZAH^+#5fOSyuiG>Xc4
-Gfoy1ED#j%rz&ajHr!c*!kOa>d&ro&Z$4;BtYt6-reB)2Z;xZD%}s#+b1VFbLb4~mL65MuQ0vABq7=!|<FR0TPYz5;Xuz6IH3N6^
-vCunGQ(_~*{;1k%sg`zYe#w9^QN@O@mQ{gx+5N1wHO+ysdx$^A<J<CaGwIpz;YgrANQX91pEvLwyU2&w>+}idtx38Ve7<a#%BGGJ
-(qlPeh<pI2a)Qw#qd>rah!7P`MUhfu1Xio}%?~)PbzBw*5YVW8hPA=E;dCRB5?2{TJ}+(vr2@l2;6G476zr87e?ZFnQ22H5ed;&h
-g;u1n^$!xd2hVxC^y=mKiSN+F&^RAOGD;}wzdIiL2{<DV>H+M(PMjO-A7rq_^VxGv_iHj@b)$Fa<-UFII?D^T=oYc&&x8oVaS);Z
-t`VU#ch#T<$!!0^!wY`I&Nmg`5wM1eI~2cqx5B{yI<7t;a}XoTUOG5fK8lBl2n8AZ`)zYEMC|IG#6$Rwo*zfUO{Oj2TQ-y6_{TVE
-Gg+kpL`sBtTW-azCF(~Qb6^@fFdY;XjPQFAPG~aml11vJtv8ceb4R_fL~~iO{BESBisEV(G#NfeugX_UB7|{3P0*|*I;>@cMGO4h
-8m=ug%X|>6M42!mYuh0Vq&w(wQz*0oNZ1eHbxE*nUhMXj)AzVgeV(#|cL9=A68YIk&`=QmWrUib({r}rqy4GHI;#MK*3xf&?-23>
-JebYBPxx#m2XE!rhASG@W!r0V2$Oh1G8{DC0ELloAkcr&*g%&~?V7ivi6rY7pO364r-IWwB!&-wBlC+}MpTPA0!M&gZoI0GL%A+Z
-p^j;(5{A|e{EzSvVW5A01{x6Kc2m{;>9o=!q$r9A+n_)<CW|5=(ImCui^7tNh56dkO?8ad5-;2}t&&9+ZyBPGaVF_Bh$(*i^Yg#V
-*k9j&xfohXCdT^sTd$e=t>1ue#X0~M3tLxX-{e>Zp42XQCCO=Z*sJgCOD|yynjMXt?lXUK0z#4bTp`R*OduG500aPkn-4!-*<U*7
-TUY^G3=_7P6=sl{{Ht%ak0sG8zu@T2j(S$ArEay0&~03KwUiSIGm#;s<yB)wCV3Eio=otI^p&TlgyJCs5kNnE^3Uc0{Tz)D1i)?1
-suycrXhXX#J?0+M>BBnjuJG5;L%oG-FIu{^iH`2Y557CSVgButa~QLhKk5eSt@uqrbzv1e;Zig}C=-+l06|B>fdQykun{o<Um4kx
-(!@9_zmjRU8t=K*>B#C14_rMWdBsg#!y+*n=qvAK(R86%7<%atFlGQUA88SH6n8K}ReLbjsHShA*1>*6&0r@c!VE*h;zR?`8hV_?
-^00*$P|;tlbQf)JYrR|6t8<uZiR513NU&`i?3H<<vpk(aI)E*n?K2qfl2D|F>z7J@GA23AD!J7dURzgb$^YiFie%P}+%&*dku*y}
-(5J_P@B{cwT~psiPjuoc(GvT2pyUz^M|XHS{i+}ZR0H%5ZrFb2f$fI7E}3k^lphyLVin6V%CWF0$4)v-U136u95xr(3GhF|x5zb0
-m+!W1c{txU_sBfpK~wO57dh~bg~zEtg1CI;#5KC}Y=m#N1|le4M>F+3PZq+$N8N2rBqN#rd^OWmuICH38=rPZj`&o<X(=8v1_lxY
-@_*U=|AXpryls#&j0B4G`$zqM5Rb%FUia6v`SVL4lLCJm;Qu#Hc)zH(T6KO11y<Z+9%^)K5bQtpC%*v!EiOniW0cOqbTX_AMGub#
-7a0Wz0sN<h1ZmQgb64`Qj(ER+!M7TyU;^Pl#YTZZ|IAs;-_9qny-i8tErX_8_s8(i2yNC+W-2O}tO&S>KL^I2rv&P16qk%GaiDRw
-v?6yh%)#qKEu?9<5J(_DH}#*dB9KnB&ELR75(x_Dwo704e|qLV0Ci?!p@!oEkU-!+9Unet6X#d1EF%G>Mu+|CyHu!oS#>jo7XdFR
-CN>BO_-8u@?U_k0qLX>woU6r`w7?x?Z;B3M(mfx2JGd|!AsQm=53K&b1%^OGRK5k6i_(h$)o))TrM4zhLGvPN8y3mS%Z5S>{JFLM
-jH|_zeZ7<_uppPB%PNUZ#;Zva0nz<Jp|8y=+Uh8)gTje~4~HQF|F9@9N)>Bg0C3VZ(GfdhNDvwA83QgB-pfd9)Cv8!=;kc6)G!<%
-4E#q$fzc@W*b3?KB@U`0IF)!8>B}@jF^svgu?(1bz4KFOtuZ->FtPryC@^YO-(YUa1QOCik3bW2rI)f_*+mH;Ewp&v3*!{1Bg%&A
-c-&AzWEdjok7SI@Y?f1LPaTxPBQw<V=tM>s-N!~DOrMbHdn(wNUG+uVTb5vaF=|{w5Gn}r??r)8Du-n`BDy;9C)2nQ1~)vPL=q-s
-M8&WauIh8L2)@4+{=#poNWzWqTY&#w5+nw*vWXfd`&N0;5ikLE1p_%59422U&K^Z0KFz{%mC1-ZVySC{B>*FaBO`+TT^B-0p81#N
-$niz_klQ3%(f8krwXiT4VVkl&uk;~~QoZ6Zv9&&L*D8P+(a}*LVgKcq_d6+rP$|U?%tT;HDx_)xqG_a|WN-6mi=PQgLpM}E=^8pk
->1vDP`I4~I+DK?aIM8rWp}#v|f1@)r6GN2I!Qrxo5~MkD9bra)0TBj2i^tUIZ4**LzrZtd4gJ0=(MfM5PRR}=L_~)E>sbTFV$%&z
-b;i^Rddlyrtfp#MgA&M)WOC^rVaGB$V1FWqDW%VBO;2adF7^J!6GyNxJ|PYi4uAmvdBzCXoEAA9g<_JKK9F!%#0(+qb=fDJXY&0$
-#&3CF%;Vj?LdV6QDlg_F0A{-8gRL2uX^{xP$p7_x`VWjhzk)HCb>f>U^(i7_sSV<&6w(RUKfa+k<#G*KMELBiH7LC@iH8m=n^5HQ
-nwVy5W;J<=&jukvfg^(dQYs+ex0(H0q+lrUXHh|Lil=Vb1<pvuk#cPQ`phnd+H%&-B(`L36a|94$po)#GN9DbaQ#&R@$*($q${VO
-NPHtC4m314;?Mby0RV!K5kMdW7yyC-fTDo`zZSoq5BN*@K*0a4(SMHLyz+mzr2jb|@V_X3VSs;)68H;(1OE2~@C)<(Ytp|=j=z5T
-HPr+DjWEAN-d`W!FVy(2di*L;fWTkegnv&6_yvUj|MCk&{%b)0Bl7=U-oFd*7bgt(WeNZ74-oik3IFfe{^NuI{yM(@bBMq{a*O|r
-?@u(%{{w_TnSc""").reshape(26, -1),
+c-pO*by!vVw)a=D)}p&(k<#7LjdX)ZN_U8KH;8mMf)dglN-B-CbV^D}2_o?7x%b?=&wcmVXYX?y&wA#w{`$-@#&^sy#&1qU$#)nw
+*EjGr847O=?!_4PN_q0RJng2}+2=LR?-07z%aKQ?($rEdqi5Ms+9!>teiTMM=*zA*q^aF$3mTR$CvD3gnN8(poWhN+uEQ_Ibv-6$
+SyX}gEIwHfu20Hn!-gGa0yMzYS8~SRY?*aQmIst$F0N7YX_>8fL|b;PL(g|>^{Lh_aPBx8^9{ewj?E-AlD$5k(vz!Or8s5?1jLEO
+@2|AI0yJV;-D6siIk|PR60Sy1!zg+A076oyx&fLKnbJFraBuz+!sTw(!WFq-r6%5nYI1qN*dCg2WgpIdU^FX|;An|-@Qfi}TwIks
+KHp$FDuzM3c<aoYkiINNRS<3KY26E^f`Tb&+?9)OrwQ*iYM#0tBaU<|pK%APWk~dk2Fb|k4cydgIqXp%mkRAn<P1<d^MC`fI>p%$
+RVINE#lvu{In2y-@};#}Td{-AWBd`clOZodTi2tiLxzX8cnIcx$q?j?K@q!Vz}EqV5=G)MSEK}@S?x*NZ>EN4<(L|~owz2HfdF{b
+UAi+CBBZ>0bka`V4Yk<Pw*R2(cIsMN;k%$9!dBXE#FZt<GJHwG+%@UtaVK~2BIvEMc<m$8aLS>+Ov`QK56RId)#FS+C7wVvN`OgI
+z#V0Eao#onQa4l208q4PC4f1Y--Z*WbjEX^4l}K(=4N+kie}R=*RHajt6||<eDw7@fVbltW|KKh%g??SvOMi{!ic~!Hd!@RGYMet
+<WXf1n1Bs<2Hxa2OLNdqufxX`(L0+Hkb8?VQeIqOa;g9e1U{P5@Aob}8A<+dRA4fdflyobm_eIZyTIEAn1<n<@s?C+vWty&AhPn~
+tHi{P#Y3#B7W-WuJRT!?`DkNnS6hWA{#wcvPwHuHBJ;?b65R;by(~%nCwXb}p(3aAzSzcN%U;^v1ls*<?@!kRIs@`uRs$LGJB_WL
+<RK{4;*N~r@=aE0>F}AovaR-A#%A}v3;>bQ3SFh^oaqZThh&oxyDfvJ87`E8w&07WqnW-i^u|HVYoH27MaC1(=ED5X8-W6W&H%AI
+upED&8p4UWKQgI}K__qzNrxvxs6w7Y_qDiI0u@fI)`}0c=-1@%xl^WCmuKAqb&RyWxH694i;Xj$1Mw6qp!dC9B0G+KtpWjo07|>2
+h|#<JF@{m6>S~73w}aVVX4=G~Z3@Gs<2+!8V;#o!)z52QROY~F719EdYdvaSFx^eY`!YAUj!CpXCTOy$dhn?_4lue3zq_o?&(AOI
+Xk)2*NU0XkksLqYC)OXB)K^7YuZxayAyr|c&|Rwdy}D3h)+EeoOC^sOKrxQ)so*0N-ubd+a0D#!I`53Hb@Xf-ZJ}kd*z9Ybn5ywg
+ym+;BAG;XGsvBb4*AqSz(zr;vLMP1hyiS&cN+@D=?ClU`<fh-UNyfPS#TpU?G~u=TIpddt5;MIa6|}wVv!Tn=DXSjuDqYPZ1m+6=
+YW}6LCvFEU(0OS^7ZBg^1T4^5oVBPxG4$YY-L8Qm*GltF0Y_w9M*tNX&wJx852xF{xP%Wg)s%Ah%5`Ej;PJzs4DHY-a!ALk0mMrv
+JF2F?>&OS92C$cOrg>P^!z*OgSYnoplY8-Zg&a#}Wccc(s={+I2WIU<*7PAXf}InLy-`^AavyG{Wtz;HSe0D+$OpLaz>YdPI_~O(
+$npXFRy_g6t793e^d;75eLcyy{LENt(mjS7iH~^8?@tNF)wYK1vY`!}8bpGT7}S}cjYT09;t*zikVPMEDlujfMl5!g#s@}LuL54R
+lg1&^`@g{hN5$@D0nEmn2K_hOc8|9TIE~o$NuToF7GpESG`SG0&qzUW+LZIV3$FTVp3vr(dQD^ar}&C7@TZPpCSTC+z@0GfI*ifu
+6veSVcd!dJ6|6dYj6TDX$E>qVjmJGT8HP>zCN>vjjTv}QRUW(SaYfrmCoBSV9~69J{w`_4k(&r*F8MlZ)%>E^bJz?EE2x^|65uR<
+S`v^K;moq*oW32GAFtJsr?dm<ivkoyHAIoAaT+U_`_u)u2S<&=O^{V`o{_8>8%92Za;(_}^<Iil@DF=bUM8{Rw8bl~(61bQrOy)^
+3l(=3@CeA08U={=k9II{2&c`6(^lcGEPgmR0<B_9H`Tkn3`(E9sl0^Cc>$VI^rv1=)^F%ECbj_XcGy|GY24VK^7u{)gt`fc0|5EQ
+cc^`ckmksBa~|C|0gmP>{(LO^nMt139+8G#CUx|0J0|FLF=#oO8((|spIa~&kV`}G3*f!qb#Vf!M=4JO1Uwwd6^9l{5mpF<>dK0k
+v#{r7=S&1<9_cV;Jm%;srPkN9egMyAg*dg?ryk$WUkGz^UuLn2vm*@?8REN*FJ>d51vy?SX0tOC$J-%@Q03%jD63^s0r`5JCi&vC
+Lq|b~VyFq6RNxuARcB{>-rdxWVNV^JqlaCGuc%;Dy0f8>IzIOHfiU}5KJgdbXfnHY3S`{TcB@sMK2@C_SYvY1w4>_Mak_EF2+UE!
+K<9Mx>M6pbI7g;<@nThGhIHNSbGOc+jw)BlQU`k~-$u{5$bDLTp{-;d*N7~1gQjt#!M4^F$Y?%uvR*MB<SSZb+LW~>fD)@YAFf8Z
+Bj>T_F#|v5*bC098V6jis45WQeag!nE1t$LH^J#xff+Pekd%95wBm@xCcG1Gd6;C!t<pDxeb~`0!R3zqF3IQ3S4MQ7z}`7nY16Si
+m-_R0zO=)e^=!lwt7mKN_Nb!Doqn|inDfDzQrbbq9iuPJTG-VIXizXAFc1g;>{RWu^grqTb{bHIf(<IjOmf?EyNHWaD@jsq>ntMc
+7S3y^ax526E*WQ-?8BXNbhXG3QKFa`v;BOGIS<@O<Rba*<-)^FK!A(_fdD~my>p4gzA9v>@_A=QW<Fo}(Vlr*c`rQ=XQ>2Vz;$xL
+5CT86k1V)`5#5a(DQG)(^am(j_fN2bpLvn#HWHSo5U2_Sel2%UWu?KxM1k|oteOt%0laZfH<zZ`EZYbu7E%IXyD}LuSJGPo-sSH(
+x1(eYM|j^+<v~RR-)AzMd#h>nQB_RennZmnSk7VUn#rAy<|jaLv=e6LAnQXF5SjEGePI$1J-&M-5fF%YHl0T{a&0M`iS$wR>5EB2
+&?6tmYo3R_w{f$d#(i?1NBGnS*wWDGr<~<U5F74^m6c?OeX*wce6~<ppmYR#WpKN)>Xk}z$JQZ>O0%{WOJAE<^Wy#KIn-gWH@rFt
+xvoyzM(C_tX(4g|pZ}z)wkjLN(Q;8aUuT|Ms+(w?VewA<kQj>#3#SId9mZnIso1_)C)GK0nRx}2MtZH7L5pavEiNF4^JBYz*Vn<a
+YXGPDB7>AC7VqjHb+(qwfX;#h9kc#&wd<EaAu&E{_Wrq^d4%e=+iM+-W0bqo-43d0MrvGaQtRC^er;81_Pug0@q1g_<NimFUW?^k
+MbI9YugdL~m5;NVmqxLL>gij8-x%D(7_*>Q3jfMF1gYmI_un#$A?6xkoDem5^idaY&D^2MEriN8(_((#kYPDbphd~>n&NTHlC5B9
+gAqr{?!5=1q|ctzh*D>3lB)+W4%j1wKjN4cuU-KpfQ|R&Hzqs`8~Em>pL@;g^0!<%08QyoiH$>;hASBNqxS`4*BhzpVx6{FeJ%r$
+kToH1mJ$Pn#?qIX$eR~9oH_hcV&zBGV#fD}cDrs<m+II@hLkNCT(4VnQkyw*xDGbiypS8Lq)Co-jp8a)c}e%y-X8A3<{FrcL)4$Q
+>p$q{n#u~S-^DvETo561*~vmqIxrhvFto#Tqwes7QyW+L)(!eRXH?dSUIKn|XQtW-1m&y{@t)c<tZ&wMid|ZkX;w`TNkBR(M?$4+
+Xt^k5r9-u;8`@*sQiAFf3Qf#8eTvZQ?#bo|Q2U4EJlazYM;c#fm{_xj2|*YSk)Le#C>~dk)ifP*)^cXHDta`ZOTo1FnRxwKKQOz$
+o4m<)dvBxaLN<{^M5{s;%2wown!-CPs_PxW5ZWf@*AuC(^U(H_xyXE~SL=fB*)t=P+>&8K%AMdX+r%#h+WbRcXudOe(#xN;_G@9)
+SD1TpcQp;N+k099f87=II5tu^-!nB#dOOr|nL)QCP^P+k-Zp{M*!$KmJb8H6U$-CJCnL+RmhIr|-dd_tYH8duAaBRGC(v}B6%$d0
+E}JV5z<+BNHd-xl1KzfO@?cCiv%I=~v5icwIoeA}=nziuy%PAT1n_7f%*j9AznzS_o-N2K<S4rm<qIK*(CA}(n5(d**0o7+U`oxI
+)=*bm#hMx8_%ecx;zmpFM6z?hSD{D?gf+;Xd_GLV@m3`IoLLN>)Z-Sr?pnU<EN{_$em(%(bW899Gt{$)y9z>&sa=D8hj}<@{KsBs
+%}<PEB#*wqvLeMspVv4}L|^3#-l`J}d^A#q2m>(`%_-nrYxmF5F}>$f^5wq@ul+`jG8%+LuNB){&)|-0zqfJ!2wG0E#1NM%zvr$5
+xxs*Rij1eNMUs{}l<74lX_J#Wr@~)9bcuZL(NXvwXZ*EhE@ZmSWWKVp0L`|PJLF`vY^3i_CYEn*GvK;5{q<UKr<}&UE(e+i-ebdU
+k5(RUe$2l9<Y(^SI+HmOAadwtSK+C_)<lr9Um$vzP{mc-tmBlo)H(OA_Yno~@KvpWzd4pb#sh!yE$NDmfT1t&iW07XmCTgZ;IGvJ
+Fp7|n0I#DL5#=!Ag0lAml{|y*)kb;9g(8U@wmW5Mq^lO*?Glie7S+A_o-H|is^`NpSzBJ6qp+lGUH?3{vfVKKp+CTdW7f-NysI-Q
+C2-HnVI9rb<PO{@;>GCRrkefWjYFCZGx>qEw8i<Re@)NyJ5qCr)L_ePJZQ4S89kaBQQoPU7X{YP#9&Bc*FE{!oC1%0?Tbv-{SFu$
+$t`<EU{n>Xz7dD&CAYiuWK!L3tmNndtHfspdR0OHpsneRjzziUT<tm$UR1U!IAU@bi;S%YnK~P_zrxHWQEfF9@5?U9_krM*%>&PJ
+@9`MdkZKjdZ(C;^S<Ia>blpa8uZTkxIx?Yo<uO>R2d{a7b4+P4F^l5&*$CI0QvT7Fry&8DS}hS)^@ny*+EWpb<nB~5;xFGZObDNl
+Tfka%d?Yj;P&?SB$d(z7wUkmbG{k-zc#Ic9&OKQ!@BK*4t@uQH^aBYqby}vl&gT_BYGhOhP$K2@^335gE^@CP3r|&zy^@&Ev!opZ
+{`{7Rp{-;JLR^OE<6PaaOPm^ZH^v5Vd!i!1OHfUK!bg@(^W1VEY5aLbJjO-p;Ef)h8U~OQipA7rf#ffD`(2=5Ln@}%4U3zGPIpAS
+Fi8Hf*tJtd0JYDYP|`b9HU1*+cfwc~#Ft<ka{(TCoX3&dC=&_^D09SbSFz4`yEyO9_8&SUKdA3$<70E0-u+VK`SF#Z@rO>Ic;uaI
+6P;tWMWV-O%urk~90&#g0smkd^sX)Fs!R?$WVRoazgn#5A~{-3&#cM<cqmcHHfX{Xn$pWCEgzFiaXY81A^Fl+6rg9E*SaY2P!eLG
+Kp`N|Kk{D7DqMPhJRF5IWkO#*qw<rCfu5MfiqvRuEM2+J*a_-1mIF1hgTq>Vp6A*<>-}8zc-WG5(nYlNnX(8C2^K003H)1PSDR`{
+Y_^?d{6##smY7!|s98w7{<C-`!+_mRAt&<j9=B?f($XH}($HLk;ugcbP~%W9&bEOjN}D{%SDcTG2n_}4r;q=Qj1N4ScGP)oIkC&%
+@cJ{Cd^1B`MfOXeGO<Oa2eRJ=GWs)RRnkZls)^C_=tlx+Yt0V`M9pS{SSa?Mw7aNh(TQV|!O$Q`KeG5YQ<QR<-@S*bvq-1+bYHz>
+HL-3?8iD7Nra7k+MUS33v!+2V$5C_Vkvx<U@%Wlc4mYXMPsv7wKI<0f+^}}_aFkXTml_%Szt%Az-~e^EN#1QqPxpFz0vTs4@}1se
+wPLMER&Ui*2IEd6N1|1w$ZwQ<hc^4mjEIx*E}`uTi<*xmM-cV9#ev$Ik6L=Bz*q+%0aS7T92o>(ap(@C@cW=P>3+PBQ~OEI!`<l)
+%g^}aJEb*mH0OE7(xUk~9|tD^>RM!{`L~D_D6QpgfVCTPW+{|LZ4LB>h_C&eArdQq4T2Dca1uO2tE6f_x2~<VMO4pH9f)oA8ey5S
+?K<?d9_NQLx;DaO)z1rPL|bI0+_p3=jujwBFQ%}QB-x0u;W}_D^`3gyeyb~9E(1*#d~t+0q4{acRC4}7e|qrE<XDBwzJFxyok@V{
+=2pu#9n%Ee>xzlTmtIdD2D^ESP=tKE1Y@~`M_}AFc8Js21p%S}=8y7uT`hIS%K%Jyu1uO?sVlI=pk~a7mrQ@7`%AIyIFz6&O5Gz#
+DYnJ+=3WD&2*pkj*#?tfx&VY%=|L*S*0MkO(%oDr*smfTiDqYUofH!)_OZlCva!8@QMbbuy>0=~lb%34J}4etd(=CJdhfaLJww>;
+`kiVJ<#Fd-Qxm*Z-9Lo+cF5<tNWM=zsV$>|GS)t;P(jErO2g5-r|`ZglQaLvR;Kn%ME5+y*;}SPd_)pzKXwW=T{?9$rS<&}f|g>G
+OT<A<r@RIWB1)GrJ@bkfDCME2bXnvjM#jgLQ9&1~D={Sk`j}nqP8{|;>Kj?mF5IHgRt46290L*kORUt@OP$EfPppmYpE+C{>dOu|
+hv~paQlw1Zn*___o5*N~aLDE8^V?^2qTDa`)hSy=C}my>7c4YBUB#S-<*7USO?7#4`t=lI@^F_Mz-+YNqMOc~FTa7MGP4e5cQD)K
+n5r0`D*=hjE0Xo2@%$eLb}KWBzX-x@#!{qq`ND#CUPX7fgu(YsO76~@!wge|-1OPieOY%fp13vC%O=1jS9!#akJ3=U04JF7g?g=a
+kk<@V%<PA|CfMEG^z8UI3akhA!0Zz}wihBJO76pBmG+9w`Pb43bhfw+D0Bqr7II`8r{G823QXkBtAUQ#Ym2p!D4sJ>(`%*0QV4P3
+3uq|u#6bHxe=<Jx%T)PrnU5Ml2lX3~VQ(Xwgy8YxH>Rc>p%DyZJ0HSa<wyJLh4K(xXpb%NUw*!)X~o<6dQ7ES72PC+q(=*j(6$@s
+rC!H_khARkIJk#>$x}troE=*pLZ2cmPxyt&I4Q5XJn;)R@sM|=Dxd4}Y2yK+M!HB;&r&wfYbkNGjmkr-Vp@{V-5N;u0oy@@DB<x-
+4H`{8ziAtL!<qCsL96UrpNUUvoH&%Fo2`pak{S2uvThi8>oY6NQG_~i(r%*a7_BtsJ7?o!;x?a-8z@azl6k8-j*YR2x3*Q2q1kNW
+iS4s#R`+CVrs>uT7=FYKls#e5iJiuo8FZB0ddg87f0Y?_Ynva3$!H0%We)j#t3;OFi_dD;g%F|r?yp=*o=Gxrz2&~b7GS_@0nx@6
+<~|Sj)a89DIc6)#mrYVcWcuk*+l-{tRX-*ZlQwMp?IYimmoqn=ZyGpIR5!%>WP^^<1*krL(*jG7w%{k_dok@4XxR=n)hQV~ytSL%
+?(;SkRNQ{$TK<snT-f0=4%2c^nC5-W3(Y$@(>!cp_r`L1Ay%F6r-YB%cZd2Nu2RrBKabiXghoF!+?`j*_-P9mx=ZxdnDArRKrl&t
+xOZz%I3%#C>D=^cm-Jr~ppnbsax0BX)D9t8`@Kw{kYgfC=^JNW8sKySmUSVq3}g}%d0kJ^f5)SxwPn4+-XrerOAaTaD)upA4q6^f
+Wv|?v|8ljZ=+JeVr;g?M>Kc&+5kEEyk$#)GWj&efdcgRpltC2M(?@oH7meGTBQ$_HUP~vLYLmO|?zL2qH|1*pzPW?Y%T@wFq^BH~
+?Zl*}y}FE$&wFXUY31h<H#^z5a=phVGVJfd>3ms7=Q~7dqOa9wRRidsUOjCZwHM4L@g6WnlL3j#iv&lV8Jst(loLF8_bH=uaB4J}
+N-84HMASOs(aM%q#OG0Qkr-B1P5Z_WLK})lAgJB#B=Gw;;+j>{w}6s-6KMjDcRNZcMt~;OZA{vy`{x*_qHn5i?WidQ8;-scYU>}F
+M3j3l;6gnB+&}^#G63>_=l(z1IAW$s+V8Vjeh&|E<~(|H>!9auM30{*Jr`%>+T%v2FZyiuX+xOroOIdg@o<pg5HRSEc&yx)2~DZ$
+3L?vH{5w~p=vfi$gLj{Av#_Iy%Muw>78FW&2Wvt2MM?JylVxQP2n-A;6#PF^`v0>l!dw0DMv1$toqeksVxRbr3Ml5>dDh#XUX(3e
+uke{$e>EM|w{!9{xOvHeQS7NDKu>~=_P0&qcZrEe>A+6O{;B0RiPrNkXz)J4wi|F3xKGa|%!n?Iq~;2f*^pn4^OZQ$lIqUWXq1*{
+XwfjB;~@Rc_Vm-zESHBW<+h}c=k`IG_|6a1RoBg9@7`u?>>dK5Fy43LtL^Vn1`>VN@K3?W`IaD=HZ|;E!@+|~1Vsh?jx69;EaVT9
+tjlb;0|sq^>6|U8f}com#?%-Hcv%MF76k|8I}Z=981==z|NL3b81*aI;7BsA&TLrpAr&na#{U<!u4K=3#cs|w;*Fx*DLmSD;XUL;
+AJCtE*A_1-ei}|Qakm3qL%%;fEs6im<1_3t-F|hVLw_BWC~`FVeK;Wm`Tw}+bI&Q&q1L+Ly_gfv`lybJ5K$V^P0~}(8~2lIrW+#(
+Kc!J6?tsRjloZz{G=laof@6n4LA?s$=-tQ<QSZSp!B8ORH$d#-;}B{~6_e^7!6T9};@JB6ZdbMN6JsyIM!>72eU7CFw-=An4#dAV
+v~JZs+bHS`Mohyv(&r=tLps>>G3deA04M<TKe({gO5xi4hLI&X`(?A{&xlEYS;mr+);(;=tV!&hVHRTZG2{fqOR+C2K}~WKv~m|0
+-O)7!zMafYjVk@+YMNwBXgE+LAmpbEKis6hniVAsc-!o!HnwM(jP~@QD*=lfEgbp^+F(u=TJA(nr7KpFyV88bH>&QGiJs;|@eG&B
+Sa>Y!%E4@oSB15LK@5!q6$b-^1VV-r!1;ZJP-Es7vQhzx97h>%_J%eHeU=W-CSPg=gl3xz-}8H8WUk9g%PKm1CgP*&Ddk-^k7kx(
+?6>d$*c<eXUbI?!y+}ra8x4R9MMkIO!sePAiKmmysz6^$5in}eHTzmnsH;7!<M&A?y&$gg4wpZPCdcU&Rc6vBIuG<I3!3AUg5Kj(
+c10d~YKFQ<bD^q-8t94lQGwC`X{Coy4Xxlb_gfFfE|HW))ZA4G*j`F9Qeu$i(JUk6XeXmphR`fmu&`VW(GBx%<SXTDUkfJ{>f-ds
+IrD;htcqZ522RL1u=u8vIvWaybvkboo4(I7b+%Uz_9v9t)#1V-w;Y+Zg%<nkW%0)%DR10s1*DPqIU{xsjpSARB&@tj^a}8EZX1c_
+OpDX!Y?%gON<HA`V{IBPA1SSfcjhP_flE;F>LQud+SB$~l0UkR5=SmOn(k`v?hY>tePyIHmfrV!h?C#C-Xw{thDgm@(oG*50B;;B
+OF7Bywp$RzFj39oIkYq-ay%B7!GLVW5A~z$63Xs|I4D9$aX$KbI=@yW`JQg1eZBjQDxf)6Vc)yR1GV~%?M2vnWn1lbFkDSOiQ2kv
+DXxKdZw+XkLvdJ4q+y4hTnx!8J)IDIM=0^Zh?>s-gG_`$*WnYr3{kgQtogMnL4P**iAcdpW={1*;uKNbXiHW127B_!MCCm?LVviP
+aTUHXaAZlye=NE|&Tv2+GXYB1*1#Pt|7}l_SJ9xQYH4eu_o{}1N8`?-e4WSTvN}SXYa#u8KgL%ix(mvu%(WlnywfBd>$923;uqu6
+>Rc9@=}mABZK=5nrjAzt_NtP=$DidKzmzhqoq$W7vFzgy?LHsTpr{-B32;j%R<rG|JoC8C;nlmqc!8S%MygUuzqxR1=P1pNnFpv+
+UCM!lzMXX$J5vl=yqp`Q#q)j<6tY&}GMW?<YQ|(6g?hG}t|}uU>?%ua(>-dPAD5qAF_!VX@b+EiYr|5W=sA8BlJ!77g{!vlq&%9o
+_%mC3A6~9a_-IsSS5g<6=l9E;nCGg-?Yu|tmif4^{cVA(U%OFg2Z&W_59)EL&{$tYHNz1c5%yIXG%Mys=t`gSgbI@=ZADD6K!pL2
+z?NN;kS6xTI#I@avoU-N_J~iMq&%O1$d5E0udpxm?`P3iGw@zln|g3?(8U@^M-p=!y?OOQc;Iw|QgGm9$?7F9Mxz9UuEKFq@QGT^
+Zo#{OgZFn+S7%6Rp}nNzr6${z(|ESSZ$|@%Jz0^u%lBqt5mIjryGS_sTa~K~7xc1g8WO3Kw>6=5WYrd3dJ{qQ#V@5ThSZV_ZVC=w
+=1Y*Kuj57L7I*ZpIoa$AzeV<UN6@6)eUL$;V9!Odp=43+e<mSg)80>`$^1$;y>3UCkEE`A$TvN305AHzODifPgKK)M?IOaI0QR(q
+kbQ*Hp|$d0*6pSvsF7gt<Xxy`&H6G8w_fF;YIXK|#cUOE<L$&?6IFIrJR%q>2nhiC<H`S9gB4#B2EJny!Eg7y&2fvG4g;oYK^#M2
+#^EY8+zMpm=%_yq{J=krD_<16pH;q3z1QIlhm>5ujTqyuvETxkW^=tZ5CA4xNZcd++be`WNo1?GqVTktk+7-j(H-rnfzDr2(p`m7
+99N0?L}BTjSiiD)MJ58r2g87WiYSC&4EZvOJ~<Fz=ZuM~N{dUHbs!ZZFJL}M%O%FZfLDX8!TgRu42lQ%Q$V~YCsDaF%2d{+A-C26
+88;1l$Hx0tU&_sjC@H=nIuJvKdYz_tbfiY8<RD}K_+J5uS|_+Z((ig;_3Ch)LX_!(+)f@YJ62WW#0|jco6VmR-gB-n5T^UKqq2!C
+0>yxWkpSR75c<&sHfGSS0As6iu0)zq(hy$j63dyUSq)M6`(5-xE(ZVTy*A@Ud%_dGN*FE%6axwQ4=d+9b_7cvokFB{ZU6FX+giEV
+T6Y=oM=3~<4mw!nan`X9zwgzKU|d|4wfaaOD<2vv^v44F&v7V`Dnn!qXi`RrhI!FWbpXo<U-dkKw?#Wu!1Z(6gD<%t!&1?m$1ru9
+=SKKPT2hz<AY=#<=%1-li`dZIhadO^k=ZtdWn6&-)|!@I4P2OZ)O^GX^WO#ccNIojLFq#aAD{!RpD0^1*&$PcP$7_ivM+uHYWXZw
+h-~vOU;-0jOTrI2G%ae#<de_Z8p`9Qw#1>j5{{;hL#fY1oFXC+?vkq_5thuPI7rBV-%a7(eVx5FeXrI2mqV3Xov}rn;7)tds(^mv
+Zya6vvFvf$@hC=<Znv5=p_P*n1<m({=zrWp-;$l01OxrYmi&J!2f0s{I9^q_tZ7|f*&CF=cFBaa)|<J^!so05G=1N#BQ+M8^Umcc
+z|dXg5PBwmrr+Y9Vw>odMk9ty215Va_Vinzlf;_#EvJ;aDLpsy+r=uhubJKH^7Wu=QN3x-!B?q#egkQ*+Av?k@T09PPka(2Flpw`
+g13y{lDq)OK*_-vpr63MEo6T?Avhj+To66o93My0cq;oTwLE_z&PKr#t1Hz(W6Wqo=&KMb|5nZ;+Wzi}=i}4gV_JjrLTfpR=*pCO
++;jOPh>6i)Krjdl1Vg|8C=3qQl(AwyLKG|Ke@L7Tq1t?M7?f%^v_Glj*Wfzzd^>S|CVnAL(k8fzB3vFfSedf2UHR0y!>w~N{2|ZS
+w1^rR0|68VL4kongNy{i0Rryn2L@_Z01i<-T*Px!tSbEblLL{1-OF*>_W3KGDAkWY=jQo1B7Y7Ju+uoLk_bylrc8*B06Y`9T{2oN
+j`c<*SD-;Bg^G|cDm+9c0aMOP;i$Y@c}2TwR9kL24*7Trt^brLa@9%CrB8%G4Ay5Mcf=U}_7w8Ch}>2lU7>jL3xY+<sHTiT3Inq2
+6)7Xs7T<#}R<eFQ^kt@e3Duc7<KCTVHREkp)gUiTI6K7!dgn1$;WxcS_Pgl#7dlo>m5o_8yqltj<Pi_=t}^W~@0mLSEBP%}0hMdJ
+ST`d4ZGF?$Cn8@lw`6@%0In~_2|`k}7sW>cL%W-%_gS6j=zBDR3)G1jHrmTx#%afnIu=RoPxl3wLjtqMa6P*~Upif=uFH1d<>B?-
+U~UnPQDUbF3ACu3!$l~tZ8C)z=5Ax&EtvcLlZ$U|uMs`LV^2C7=<8GO56BmI6PX-?ZKGK$WCKxW>{oFi+fP|=+`|k6I-9~w5xf|~
+5#$QD1{U9Xs_9p24{3le$n7b$sM(ZoxY-zAMZ6Tm4_-gVM|7zr<jqS{EjL-WmS@ymNis8Ha8!S4Ja}#Aawq7yS2puy@!Sup=cI8^
+W6Tm;QQNh$M%ctUQ3@RLgfJ1kmxWIZ4e1Q&fCDdQF2!d0I;fA@(|MzKA3DH3#7FXYr8?iR_x6$z=sYk+l=(^w)<xLfe;cM|kuJ2g
+Og@^jgwe<G++t-20>}=ze8BRYI9vDuSX~Y)zm*0S_P|D8xEoU}f&6tNi`#~ca$Sq+N99dYT809J!~i7BvoOitU4u-FMZolNjna8p
+{=6}3O%V=MUlpw#aC4ts)2c?zk1LCS;Hi1=$Z@N)_l+jL1VPpw{FYjt$q;xleR)ur`Jm>(vz62^vgW{y+{|#{7U86+XuD#XO)}K_
+o1!*GSKjy0r4nQAX*Kt8_}aY4yz~UVplf50Kz~duz`t$1bdJyK8sBXXx7J<eOr!{~;G+DT2H-!xNBn~cNcKLr*J{aHY|+7gV_P&B
+KvSSCNQR3F{pSt*kL-ZHkKB$o{RX0QY%{JN2=?OlrF}_ZV#Z2?hlUIR|5f5}p1Z-s?SMD4#X5nzTV)rU`d7umq;#tCIx}uoG#t=x
+PnUnfENa7@wW*xB#yNt=w0sIc)8Z|Isc?gm^w0KqkM($o2!Bk4zmQ0d#21(m))tyQSb@}{xsUiPnBGtVQxocOKBk$0djwb+9BHX>
+k>P(<?esKDyEWfrK&Y5X{fT8o06|V4TXj`)K<qB;+eCa@0e%((J0U7E=uhG>`s?!hFK}OalX@OYa(_3?5J#Oa-J!9m;YNCAIb(#f
+hf3oFXFx$i0{<x>I)=Imwde<U^`moN;DqjBX#n89cBL%NC$>*c*HWo*<<XS$5=KxOFzSzq@UL-bxGUFwfYdi3s8>O^Y3IN*-AEDZ
+Z)Eg$9`kk?mCNyy7tq9zIByjMH5C0{y&n5vs7yepJFxF6ac-<{kkOXFd-q9(Z<8^b8-v4p-tTXo%<_XRdPJ=Svyg;P@nFz@Rfy1;
+n@Ui<bdF!q{+S@G^Tq262+q)}4wVzHR#Y&6o~KvX9K^)Bn*k0|isoY`K|=xmaoL;=kv@5v#7Er7Ac&{!_MpxGJcn6mqAQNpOhL6D
+Mh%&_<yF~Sq9w<g1Jl`o>7nRg$RBw)sl&{Vh<ud3-b`W58y#ke;j&_RVXUix_QWi3DtwMXL*NyeFxDO|QM0bth^{ftJ>VbaaBZRa
+!CSF%v`J$`+ct3k{oXq_<svJ9lzl%zw-oEf*-md6!#fw6;b}Y6Za|WHq98jN1{&m_dZ+_BK4l*{_&mK>W94tyT5|5&2r2M)XEFCW
+60n&X{I1A8^16Oqp}i`XIEgPf(?R<MPy`td3Hnb88|c!hS5-TjNVbkOd|*XA9hB}aJ+cS<Fu%BIOtYAK{{RrgOHk1{oafRU;+UQ$
+Wn}FjNKOR%@!0*YfBw&(URU%C9G6=J6-ATa85HV2&!$R9FimS1S6OzkFkh41)W%Ga40F@9P8MDI&iL#Qe~Mn4l<Mcl&!67`e?o!(
+n@b~0>BLxXKkL=UK5N&I8;K5p#lptr*tsHWzhw1-XOg0Br-SCsp4<|y(Bu7)<2{xECol||{|Ss4h7E@NQ03>RMc|JX0fPLzo`)84
+JZHfZwZsb4RE|Bh<C4O(`9S>W<A_J8M#k1#F~(2dyjzP21evHH*?AS%F$r$OBOep}!@U(*DNu1xKwtne;O9;T_|Y06P{8-xRZsTX
+u-Y~&I_yo}Tl6`>L($`eJ(H0uHw074MC<5OnfvbBkcg4q&$n|vUtjgTHDj_sD+?)S^_0a%f>0yh1EE1M$p9z>0#rZR#0fK3dVz}c
+n>{+aLbY9+GBZBMsaD*3)Y(L2RakNj$+oh78ntr|7E*UKpPbrmSoaQDdk7mpX5qaJdR)W$0>zq!jTm27TSSgRhCzxDKxg2x`4s(9
+VUnK=do4jyi_Q5J&4z%)dpsxlRr0;pxxD2LCUUWTelUZxsDgCF2=!}>ZqV?{#L&Xr$&TUvX^>c$4PiCAfeRgi&_fvDDv#!cdUn59
+|GljH!*?7^OB>}U68q=n!zAb%p;77tj?Wp0itVwUZB4LKO>o)jZ}W4B_qYg1#}I_XsVNugh&fDQK38__24^s+_7ehPWq~RKZc2Vp
+bgZedj?Inp6K2nwnrd6`_9No>OvTXK-~pkji|&1))5s!e_rCdseyqKV&Pp-3S~b!hMtdb(r$4fe=0&*%L}tk}QammpV8OydMnd{e
+X8-?M<pjYNNDWQ~MgHSg{eRNPCDc>;YTEn+rBEn<KO6Xe#zgHC^U|y=2&Te`<K&~o#0A0s?fvAZK``P1buvfkEgnyWmZCi(pu<N&
+10n(b-9&<P=*oD@1=v1#y$KUo4Nx{k;zGwoLxTR5cQL>1PhfkS;>7QaI&M8(;UN)vYy)QM>ey@$eAthM@z;?+eeGApV@q5Z+%2sr
+os4s+HDVU>bUY9;q#u*|uV)cRFV^N~=q`;6Mdh{2Sof3p^0Xi7%*;xQiVr{rf&a39gxpQsCp_84_f;DlK3CqPLCs4mo2fjB_$jb)
+LCC<rS~(c9rte`+=Dl-IEXLCVwo$yOI!q{by$$S8MKFjlVDLXN`hRO!_amYUEWkX}o{Z?epS4q~tFn}J&Z4*Ak^KDZXr#a&Q|qs6
+wb%+NOKJBP6jSxtq%jfvI&=|8`r}jvdi-LojtURaxRD7_;V|Hz76neNZtVjAPCZF<#ElpdLcx$_#K$3sinK<bG^oWiXT3)Y#{<H_
+e^wMYovOF3@FRi5K@EsgvDZt32hC6{6P_F#Ll%Cog4BD~*jyyoIDc9cIIV_H5HEEC8O6SPfGMVGl)?#z7!gv-Jp!+V2`cmtYDQWF
+yij5kI1Kb>B1T~`%PqI34NT>GF!YZ6=z$2Pw~cbB0WtGM8rXzGBdo2KHHc807M~b|4nq3ZqQI%uLbDxVPn-mk>D-8e>RqRhMTnWu
+u`ER@dYvqSZoi9+3)-rX@j`w&_^%~FW;83EtYWrrRTBFECc=HqNQpp&E7eGFMAJ!pWM#d~V#5Dmsc(#PA5Myj0t5Z4Duj~B`jzA=
+3PgKT+9X>s^xcZLureCsK4y0<_a=?jxa2amwLWdvErc7>(^Dbi{_V;8gOEY!)DnhfqHtAp3eEds=@cP|+WdR3WJTnmpEL&ajhv$O
+^&|*<$XKgwr1X%uF!0f#f7oDu;*8A1VGkbS@mNENG8}mhu%C^Ch=XL~u^+x~6IR7MBQSdsa<L=TNpB@V%>g8ap+Nt6uL0w*>xZW~
+W9tUW2tHBM)G(?-3t&t({puHC$2!_?f24>lXTW03KyS?<_a;oz0W3mDj0Z&pAOU|rVhAp`MQ%r-xOA2`H2euHO9XdaQG(}-QvW-X
+TK=$kf}0pje8TCnSKLH^tS1E!Yep7&WFj!i@0?G8Kkop>VtE+fSZ+WS5ldqfPp6bl#NJs*cg*7!vIrh>)*X^to*}}3mrg1Pcu!5U
+HnAGZ6S6^miVXQVNPql5KVSd;{0jyBT+7g?<va?CU7*&98tlO)tnOxylx+ra{n$g;x|BPg5oAW@AQ5ws=zhT!nSH~Iy{_YCL!|&_
+faCv=_(!VXKY2eq{dqzMLm*(lueD##1O8GT=w~K>8S>|%{BI8F-{%4U3;7Ej{JWRHU*H_@zb}Aa81LVM{$+Cf{ok+29`HB9{1SP8
+y@S6{<G<_it3&|;e{m81BM|Tlfd6y(1tS05q5l>6KbQ9(9Q?%r1AbY+zkL9KzZUqPNBe&}1n}4K{$m$`f94kd9`7#{&Hn=nDRgW""").reshape(26, -1),
         symmetric(26, decoded(57, """
-c-pMI1yq&YyY~Ck>R<(nMZ==IyQHN%Bn1QnNfD$3#6n7xQbI&fKrs*y5iCLl5l}2pK|)b5P*f1CvoPO1zVDo~_kRC#495^1!||-&
-y5@CX_dVyM97kQpC&iYTZx-?POGRZF{?$jdA|HP+*W<u`aBqAt)KS$iVX}UP<8&h3vZA4RZ>I=ubH;ieTY~D^TWiEZ0+f>QexoG!
-pgaaTgdw_d`US`7ch}B-AN>54=@;7&lfaFt>y@eYJ5lgK!VRx<9H|STek3z+#Au;3!eZ0jb!&?hxb==pJb!yYke9N7`^4mJL2d8l
-FB}ag4<9n`a@6D{KVCTY`J!Z3QUAz9LaFQELpAW`jhV}$wQrFp*#lowG8-8p6rI(CGi8($*!(rJCwuQ)UW>1)c^7R=Dhg}$j+WTN
-tAcb!1ve*Uyp43qxfx^3%Queuu4<cnOlBl6Yy%gU!HJ2FS46}b>VqVd@Cl7+quXB9E#L9QqPG%H?<<ZxzAa4-#vVM~^wwe*HwRc)
-zI~mg%qvlzN!y8~4na<)nxN*r2r_5vV-7loa#I69L27suj0a!<0EEtc(Ql|yH=ph-HT&SAYTzp4!QWS<Y(YR%xgO4J!U|=F3T(Oh
-Qs*!}xkmJpycNpDtmL~2u9h=x@x$@NY}H3Mu9tUZk+1onSsuaVhr(ZMJ*@lq`0(o1nNN~2JYxF-NJ~1Nd+~$!Zv`r62n1?<JAsaT
-Dj^KKFW=E5S-(@TgmU4F5Pq|G$NigoEmSj<6P#_VJK{tIiAkHENht~9v}XEls9-i12dqAQc1}m6aNApbz6XYJp*LG4A4qVPicP*)
-c9d5hv^gzfQ&B*@v72<D`_c6xw8u-TiuKX)_eGzF*Qam_Qq%o&4|qLp&^(wY_1Y)^uU}q~S{NGIX}38<&)R40l*l*Uuo<q7%ElZ}
-Usq}auXRV^ezjP@>}8~2hpi^}Az#wjo%1x;dmHz&#Olu&8$Wq;P+#JVhF~#S35QQ-$@y)d2-v5^5FtW=D*^!?1T2;VK*IpoAl|$@
-|90!0(deCK7vq#?1P13q_-hPIDR9CwW!*VhA3f!n{7dgYe6}et<J{IL=8J}A#Xs|<L*$Ri<$GuLI<4V6l6g*=iNT@A2@eR;IrPM4
-&lH&y-^I4_J)Y*9@kr+##v)oh9^fMJZabAEp<<t7u?OJ1`x4{6YHsM_qY#qooKNI?Z@>=`9?<Z9_zv%9aV6-URdV7{-aeWMt@u{Y
-oIl68eWQ$}Cwm+Zs;2T_&EsD#QjM=ndRW|?8@ZljZBBIA^1g}hmiLjTw4im*c`?>Rt<o~NYv-@%3hGEy4hTx{&XyD!N`9xE<P01T
-^W|rJ*wlads?lhEhW{Z86h5KiyU+=hH5LW23?-sn%-o^_ztq_IW(L;D=}v{#H9PTRI;bm6WwhlT^PwP3jW{uT-Qt@v$toR%$<(0;
-m>cXnA4VhJI3i0z(eBH^Fr<cMs~3bJ0NQG!-AhDJr~EqKguYhDwJ1A*vho_+lq5iW$T5gL)j=$~!!nfdZ;05kE=Jexa9f53W_VWp
-e#jtsGeL$pDA+z^@?lVnksqps>6T1^#N4_*g&$2@@Gvxz8V^r2l;sDlGGBaYZ|qYXuD^f#N;dbt{_SmrTC_ddFBi3HnoE4Rva$VI
-Em`*!ju1Jap`l{3L|5jOULE^m^6Rv1X*7O-m^t=@%Hw~qLZc=zacmKXqpkCHpFa1lOKBLZF16iW7*N89?|1ZQd~`S_J!j%ZSEd^s
->N~~p!RNrM=aGT8PUcHU0!0T=2dw=zNMqeyU{IQst)OL1Sv^#9z4-P?WjM%`_O6w6WH__C1c&&$6nY%!>z0WcV_*jp#ym>CUMjT`
-q=rqF<~hq(K}6iS#|8q|J*YS+OipK=H3mRupSaJ7MSxti76u0GS47JJK>*191p&3(1=p2}cO5?{>=04!cC-hZ<#z6YkU$y=W(XhH
-oMOWAPH{i+)PFK;>!pB(`eoY<bjtJ1SxkFY>73;e8^S|z->@vSqywQ8#Gh~063!0RjgvDj+WPX^P*46b9kXyMWv3lq&QTb(P;~k@
-ihw)h@;zx|BZ+Kc{E(CLAo<du#MJ}E9M1;7!~>ex+ou;<B6eAyb2;`(E{)rK)(#hkAKY=4yAWB}soU0e>fJ<*k|GcE2yDjVr{8yo
-(+Wi9A6l{`2nsjG?@v1{Ubwuuu2jb9F&9msdhz4EfNhCwA3;U5I+JEQcJ|(=ucCIoevmYt0c>(_Y}~uEE7R331fUYyIdoi(#Ce<%
-f3uSe#~YdRs&dTrZb?-{Jj~3;#O)6nSpgiE9q(Tl)MTV^<Fhjq1Zmbn7|sWz3(*E-6yPq&<3<57mO%^(1ai<p1i+vG2n1Hvlc|Sa
-K2H?pUM@3I*kAG~(<^a=v0IgI9U7<pB0G1hxzn2}l?mZjwAGRHYYXmTF2_+c6Yn*>QWr|r0ysuHDdk9J%Qxmtn*;)xo43gI<@-rz
-A9rH@_s)7lp7r|r8xXRRTG^fOOMzBRB@0wpj=GXy5hg%Ic6`8!5H2t^Be^`H!;CVnG0$=k5W$50Fj0ZG=59RGXKC*(RLJXiP<~u=
-GlgD>s2I28mil>X4h=L&j?)?<-rN1A$s&E%!67Rw2)0c;9TbVH)SqfNbzJ?L6M!vje%mqFLbxzlJ2tUQ662@!8+5IHuDPYN!;mg1
-0K9r`+hnHF))7?`wp#?9^l8egQpNOo+Lj5n^gQpRq;3ds&5n>HS86GOc*6rb33U9f;3(ayA#(#XXnf#aA2Co6i@DM>HOPwsV6GF}
-?QsACIItCsC{X|qAR=t>{=h4?DfVNiyw9f-4`=s9tg$T53|mk9B<qLJFn9geb)KLx?i`EQd~>no5bjKTm1s*!7K140IGyAsc=lL&
-%jbP=6G_es9%mLZ)p+o&LSG8U_P=Ql_jgS_v%dsJCB^PHW}u&Xy(QlN7Oe76)(=z6Gh-Wg>Z`gmuxClXT`WsL>7ClrjgLg(`L8Bo
-3|Kh7v<|~IvhneX0)=OeB@h`y<dRut>~lPpc3bG9nK|tlb}J{g#_6)Fh~?sik6DQs?xE)sSsY>as__>!T?Cb#_{>)0^)bYCF#;z}
-oq%Pq7vHSylqAEu<x9(n(PuvRd{MEKqNA>~CmmkAi2bDG8f6ZnZ*zW24XgH)$<p)}fv<<^jV?MAj*FN<WUAH8_0RL&<~K0Gvo=Xa
-GXjE!0R7zt==NnJ79OnrvVkee0byTDxCkOJlt!SSL72*RTo49+uLE+Til1_>iye^=-ZGi3lGieHJLjOUAOV5Vky{pLwC)vU*LfLT
-5O;WVSmLytr<oxGpSbhk7FhS3g2(08*Yea36~ylxi*i;YU~%J6g!gb{V}GyRRRSOXfQJi0LYPP*_g2FXU}V{H@zRYo>#>Tl8I}+M
-S*=4G)wb<5F8&_U?7DEiE!R|)0QY6PzKBZg4RLLgc;y#tNS7htflbwJAK&<TAB;`(*)andzL7-%b05p{4o=yK>ulb5jDx&Ro&%m}
-?O#}Jf8*>tZ4teyM_-IKbn)Fg;*hz@)pcA9K9Cz_EX9=fHEz5CUn&i|B}~-Wr=IG2M)PX%ePA0E+QWJ$<<fh#jLRWMg0O>SU*UJM
-dMY2sO^{>6>6~g>Qdfqd?ab;JiokYJ4Bny|!f$4wAcU1}k)Q;EV4Sl67ZHSccsSUh0YtHN3xdD#W{;;-Y1~bGAhlQ)%XuVDY<9e+
-MpFZ1n@1UR*0$bDXaBW@?8MYlW?OT)PIj&}ai)V!3FpA1y=z-^R$KIL+teD@B_uN<AdZ0}9Qy4>9;@8Uywb8;pO|>5UE~?nngH*S
-5H~8zlzWorv3PfO(^zMlbSpO=n0&iI$tixYUo6~h^9;G<%)3AlesbreS?`7u_HTXK&qcJU)@bc9mm>}<b{yYxke9Q(=Tt?Jf2La)
-2BJ<w_w^lwMeR#Fi&3Q#<{-FpDr-c+ICidLxE*`G*_n*%?=B4tl0T?7QCCg%mE-~v_g84Br!`Z8D;*!KAz-WS3dD!J6_*ck-lM{V
-66zA)-CtvpyJ%(y;*3KEJN)j42@I|m1R|&HFN%1IFfAck)d|TUF;6>Q96~%|$)ROK0daCeWtjvt1aI|*#8C)B6GmeI2tl*WVWqPD
-#QS7q?{ua|`GbqRH!v?eV(dkvB?3l*8T=5G9A;wvrrLrlW$;sr8*ay8hs$60Oi4Kca0NO@$v9ccY&81(hQUew<AEjU*T!Zbyd%#?
-ul%T};)69qnNI3kdof#CGAt}0a?(1NsUlf08F=VnM%yVF37)+|Xt0|pa0JSIlXzA3mHnF1EW^2SJOwGAy;M#qjyd1G`Ci|>tzMsL
-oD_7-h9jqvqNKBYHw}FTTR0p6F0|(*)i-B38I#LFBHxs4mAyGo`|EeI)-}Gp=H%mc;QdZ%G%2iHmdmQWJ9qV^jyb&!0S-{xXoFJc
-f})k*Acf9CPlVs(KJ43_b1+Q$A_E(GF{wgdu|iAbqKE*|V(#vcB3P`Yr-la&Eh}{5HmYQa;W1EJg_eM&4jM$MMF4(fl5A^Lix1})
-f)PlRDnf%nfQrE)APBFR?jP|2F4+wylU43-cDCdYMp3mu9%@kJ&Qn23H~<~Cx0z5hA~Lzg9)IDE-5$vcFNpi(<i%j$i-Mubb2mWl
-C{^#Z3Hc$%Hw-af$#Mh1^e>Ai`3`m`4|X4HeYO4C6|FN?ToOpG|8Af&!enrtRY;|}yp?j@j1*3S7<B*{b>2OI?x{`7UhTR`CR<5f
-7%D1BepFIj^?l0x$+^!nS)t+uI80dkLF7o)!E7_HSdS}fl7+cAQ6%+*^}AxU^M=2+v-H)fcfe#Q`UF6}mDVAZSN@&k!ov+Kum9>Z
-v0%8#G3~uWu{|E+p2U~@{X*cGlT(@^1QNPeEaXeRE>)yT3++fmf3@_tNY&L}L#o*z1iYUyYk9orB`IhMQWJy90yJDbj2L)KoO+zg
-Ky3sMg55CX^Ckvn*D_CCs)R5EgM54(02TmAD43nZP%CKv;+;%#zc;pe)u}H=&1+x3>gx+&#qhZ7k>tfdcMtS9AG`7*;=%22^J)G>
-*Eb_WeP?1dX()PL*8a2{@WbgO%ClwjZ1cGR)z=0B6j0z+1*@Oup=*l_?n1@ao<)N$On@{I)(&Q_9)6LfLa=laNyoCBtk)^=kimlB
-@RpC4O7i`+9JW99>7w6NVv)g)jjL=k3&xcxX33jJr<9HqxTE1B<=j>0Jkf4T2O^wzh?Q~+5O8xd!n^7`QZ@|gnuFpl<9LKDCHc+k
-)>9K0t~gRA#TCy-*xae5aQeGZ6#vVQ75Xv4ATR0dmbiUMYsQ#|L(ZbX%9u0apEx;P;|#CpNN~7r6&7+`@ZR60Xi0#?cMKfV-8-~?
-zbpx#q64hGLb0-j0Q6%k*`VD+Vr*@0^Rc#PN+B@VOcxixu(`%S7#s{i!pMp(pjV(mfAAhl!nH-9a2LXpx+PBaZ|)V5oqS>{5=y0l
-$-_b$6waVn1-8<;_YX~$ji+DeZJLH9(Af}a{Ae@lu)9jX-X_oL@N=ua(~hGB5!xQJy?Zxjb=m3qRtL&gE^g<)DXhy0`1Wgz<kmvo
-J9b=7@@gQodpo9ip>eG#peiXjS?lQ0q)^|l{5KiW`v_G2nj5c9hsa;s=E4$ePICFQ$An0V?s>ZJylbe+8WqEc%>7}U`X~@_%Ul&t
-ML)ft_jv7=9;!Ycu;D`(V7Yit%04%)gkMb^LB%ZG?9scR?0m&)`c}LQf^vCOfp+LA%f=1_)};tSB4s9X&P%4n`}$w6;)cmFtyU(C
-Hzx#9MgYyrMd{3=k#08)P7F5mtqXB<<7^B+3UxHrq1wz|j0R$gAUg?VQFaiM6r#~Es1=_@*pLDA53GO5{#YYX_g|?d%x)*k3Z0}4
-(;d{Cq9d|yQ&0eqxRjxG?A>C@jbP19xE6h_4~tTByEO4=aMwJ~U2Ud>!Ye;iN_SAsz!|OWIZPOU?|W>fRU#Z>uS!OiUt4o72J6eL
-X2<IQh6M7}r`%(kZE-LCgmdZlaYqJ-!Vb0{>N1-#x)LIAT-dASx=fcM4!7kM;9X#~@r&N&gbapN*T<b)BvRoAl@!1-cF{U;@lr6~
-D-#j`5#rWPX`))PB9%1#9pu-Fa3Y_>FSUF<rtjYFD}AWYy-^UIzBU!E4<B$R^x=2sWij#lJCE4+`iab}-`KWow*(>E#q0`j?5M){
-t<@4ZEUV{ek#FlFsi#?olkn0hca+!tyR{z-U|jh}1TK9humBjiEca!@8c}Vw)u!RS0YNklfYuRdSUkIZkYxX!tz34?2K*oE8of}{
-oa@Q{;dgJ(Ubo%1%be+(aEot;3Lbsp%&m2xRF&J?sZv2D*7qnkfwLRYs$Nu%Sh-k_Vjyz7x@He&)9q1S(Yd~EoClQz7IPi+((i1m
-9KO0%uk}?ncZTnX37rZDh&ov}GpFjy@Z54e{hwq5gtVz7%g9pRZ(W|6HU`eCKD>*yy`UmSgqK1)Qm$0mRUTUBJ~1V>HZmxLj9gvS
-XYq;i?ts^%^fN<@jgS}?gmXo#+IPKJj5Dn=ygB72M}uZGa$r>D-MOnZ{CkW0U2yP5M?C@TdC3#PX(B<%2PA=s&3Bmg7nLbMwk(XJ
-5d?(JEI56WvfUTG#sx=uE82Bt0Vw?JFUyC=$P};AkDNE9#_=HN0Pm0AckMRTr6c%ManZCuPhk`cxe8LH31s$DAlx8sMZ9F>M-oGz
-|LO}r)&}5Z_E377lk*Gr;OO`AM?M03cI_$B!Xd!6+1anyA(sWmX*2CWxqH5$1J`%nO5r7emY411i}lv)*Bp%y+nU?0n^sUwiQ>lq
-55BD3f7#=<V!d}H*43Dq@b$c(7bgx}BA!VkwRjDCt$FtK{<HbIqc1iJ5<reErGAYIv#V8(5`$5<qA#u|S>b>KDsRk&Zr$JD=<zw*
-&1dmcFh7iKkmw$8h!ofK3*UZT_V^g!i$Haq93nG#2Y+cVp<wNZm@*zh%TevzB8?iC^X^A(Z4Z?Z!Vcv}94Viju{3{?can6P2id*x
->K-UoRJ8Sqb3cy|rOsoia*m4Mma%V>B?+zet>~?|ZBmU&Is)U-%^-z$(*+knG#1DiJ}BWoYGDJwpy_e>Fsdk#%#H?u?6z;EOCzlO
-z%FMvEV4q9ZNLAgdYeSf?Y-KDeI*#yW#Qi`S!6xOW4|U$hX;@368kKcpT}7%=R7Dr{US0}A{C!_twe?oH!2(5TK{~#b>!#4b!`<^
-yP|!&ZmMc=pz>cjmhmh2MrFTF@6KB&wz5;U;<iIUr+flbe1n5a*DCF?PW`Z|@nfM$4jwx_b=b`QfL^E8^V|2=8<jk|@^TvvtH&MC
-B4nF<_}(c>?NIMbVF!Z+YVFm^_}IE%*R7*n%Mr_Zrb2}TmHIN<Na;tLzvaFzB4ovrAv?^2V;QNWCptI!^geTy%c6N@FqC;oVV$$M
-`J;X;0!79$`R<!<72LL4UpYiFP~uHC<Mi~?=nwM*7)6d)imoZ_qb3@}aDk`?1^kzI?RTo$aiTENQJa^Y&TZl$La@D;Rt%X(0E0l>
-07xXWD;or}(IRYfApA6i|C=`etn4FojA(+YlWARE4rBTI+PWg)W4r(f0@pfoyfK+<E^8kxn7{knFQ)bc;YKD#428U+IZ|x*ja*vg
-W?y4%I;{xp8&Jk`p&)Vj<&tj(z^*G^f+o>{ns}B&8CC*DtQZFjfKB5nzWMIn9$&vK`JA*+1JIfsByH<h-GoQ0WA)#9Uf;FNKn#sv
-A|1|Y-|yAur2%niZnw&f^CM&JouAo8#N-XlCL2`jka4H#k`SL{yQOm5{<TzKO!{guQAY&WYxQYoU{1uvo3{d7p9P+Q;f&fNzH~)p
-(-#bs!nlhZ$H~n_SSFvSr(C?G+$s?Dk!}}`Dzq4F-`pZaB-}EJfWbA<5$#ke4y-VGhrX&~zTF>z5L@O&Uk(FP1_?nz<0A}2@OU;=
-gv6krSIicHP(QqYjrjjY_Q%?_uZG?U26U}He#Cr(>p?EAVUD*SMx`x5T%-Ti>Ojp8Ry#!pKMJBl3-(JTAM}gq#&ZKX&$^=D&Pv4H
-Y)YUkiZ5MCR3>uoLer>H>3G`_|M6=I{6z-?f|v{^i<DH5oX)>}yT7B;JE!`~a^5HRuN&4nt0I8bPx@v)Evd{{-(A&~*>Z8uz&@%Z
-KsulOKG>$~#i#M0yUX|aPj+SDknHpELrO&&H=v1tkdjWv9&Q36G$XPj<-Os7$xXn`-Sd3z!nhN&kC$9{G+)g#$v189Cu3=$9aY<}
-M+KfI6sFtz=ZQg^A_FS+eGgqNENmvqz|dMNAB8#NqamJswj2;Zsnii)uVi;ZZ7l~Hdvj7x@$<H)TWC}Oz3llo?liB06dDCuh>_)4
-Fcu5IQZQSoD-jp@1@))t0?_{rZ=~=@T9v(yXaB~oltT&KcM?WcQI-w}vCSHBu@W%c=Sa2~`@~=0D`&lR%TYN^PZ*87%e8P6EUda{
-O#HUiYs=-%`C|)wIuIHWX?d{i=FUTc)P=dWHqGe^U-vYbW6;QX!PSl?tF31mALQ(FG^JNpknlWcXrb=0%7S+M65sH(ZyVZ|i|-jR
-KrlzGX6BJOyKeN1tQA@o_V>=?L$$ia1jU{{pfT0pDd7ApR|h7eF3`H-4m$3bw-FKtD~EPQbD%S%M?UDQ8##H48=ZT+Ctn6<`nBZA
-GvB98O)v7l9Twyu@0IduVuf3cC>y-UG3Ue_z2dihSfJlVxN<!R;eoOm(KhshL?o5H<MZ`DX*nj;dPos5urH&{KpV|RW#<D8f(}^-
-!>())8AU|@Y#zX$Zp+p#^#7*b)rI=sG+%w4e_~`Wek|xifbX>0?tLOU+*r_~?o7THw!Rc0>O@}vH<H><ZuAAq%oxbb;hb7}`~FA9
-Cw%Ws$Qdu4>~EX#P^SY@p?ifEeCEHdwvjwzz(0ccSbY@n-~$8R?HV#&P%Nk}`m&|I{6kq?`!;<XV8BY|Iowuv@kET7@=Xz&E7zyZ
-$=Hfgol#}~Z>-f#p4{TnJn?IcP(*PRSC(~MVFCS_iSsMMgt;vzwkGD{=$h9KitQr6_FHEApNitJT=3gW(zP73wp0#-k3}lDaieF|
-t88|R#=Lf4Am|{B4}o{2lap?ejn73uJP4fkb+PdZncfkVpFo6BBm3<&w~EDI-G}1_QFmk&2i0oUYs<n|z<$t6$W0E#frF5+RU{&X
-jTwYc7<MIt{$GLq*Y*BlH<u=)ta{$StH-)-6~Esd6&9HjLjj=&hctHZ-7OZ(4o-Jj+kD48hjC-mI=nana`s%`rM&NQn`}K`)CorU
-g_<|=;8_st^O}-Zjq@DY80B++BIK#KlW-`V9T~Bxb1J*`T+|Td;{Rlox4ou!6cK_^aO+{&U0aUKnwN_5R9EpPTV^@KsJ`Rx+@|L$
-icZ3D<u_g)_OlWZgWI2oKd!?P*2Qf<x(;mKfffXzD8(M9=->lFaC)byP&M`p1Hw#PIa@m(n-9kaD}9|36{U@s2FJP-HeD3E2@6O%
-a{!TdIGcU>eFO$3g$Ah@VjU}vPd{&0^GJ|1yGX^v>-G&8Syy`6WANyE$5J=|8dHyp1R^wXh6#}y#3L}Eh9l7-{K`m-^VeVjKz<?o
-|03NzGVJf>Rkg%fJZfw%7`Ia|#ohVA@;*}#QE9rOX)#w7-_(EEq{v1BH(jxLx<2+0p0JHYuUxX@pN8Z6235#s<(!6%??`PTqjsYG
-?+R^>w&N66QV7!>duCipC##A8ci!F0^$7bCo2BHRY@5(=BGX=lDu(ELUf8y^-o)l$+S~{G*J;-quRP#|$iWYMj5_t_4!j!vUc~P@
-WHP4%2R?WtK7biXAJ)4rwO**yL<mn%jcLWl?e6QH_I@@Rh>_zG=i2w|?d_IUi_31_X34K)i%HD%-r6t7w}KZ&_K#^e6%w8+k#BPY
-+S&G?mxwppIt5cCj7B`7q0Kt#JZN;}!_v~oB5IYE5{QC&9&&9ZmT+)$5n)(&vlc&zMOeuPTw<Is3biuGMUdY!1@Ql0y;9L>cbwK9
-AUeGi3$#OpbWY`~2+e8|+26<lx*#;9ZwfSBO!o5IuIywxNL<&*gkf;w^YE~1-o70&v?;xg2(HkA54u)#_O_wT7u>Yqj2M>+FN9tc
-30>puwc%vje~O@7dz-TYLv32<yMDH*nWKmryBhT9mu>qj^6q%avv;jhk0wq{8-;TrhqQC@cgOLVtZ5s|6v%rk5#>ulYpBTeU;o_8
-HHKXE;$^5hGBHT0G^yX}cATox{nxJIpQ^UWks8&A3irnRM-5Z6-tz^U02pPJ=#5_Oms%9sw^t0waT4rtlk}2fQk`lYEN=*d`CKy_
-uB6G4o>m+Jp}-(9`cqE&7Ws54CkR_>IH@^_0uUWU1F8rojY2@Jgj*pD8jb#u5HKr8l>be-0R8RU^!c8zW+oT$0*^yaDuwu;+J`i;
-s62qc<VT_<`o4x-7q^KPwm*~DwdD-fT+9GU(|e<B5oz3Ew~ZW(={-5a!aG_~gk=CNX_x+W&-p%;c(O}$%xz}o_GO|dH@qb^L;@dU
-54*RUOpEAmDoEisJ47aIcs|8!CTfVH`8V&ms1$3QwU$qW{>bCHR3YQahc}iUyXT+Gr05UecrHGRF-;KjYvWsL*&O+*+1d>UR{77m
-4$Pa3zkGQt(zvpHR0aQH<G7kL@9R%h6Q3>C$cQnx-?iu@1|9ZQF}e^_V!|eMx-B!06>l5J6GC)lgDMc!a@>1DF0@FMM1x@Dkh00B
-+f!X3CI^C;Z>n_`5K}`iC=jAxq?rJA<!A?>V+ia@wqm)M-&p@UcpWvdo1b`}OFQ&pUqpmfLQz$4A7Wt!5CG88r?oXq@TSA|ZIuxH
-Tnk4#dIZiw@dF6Od}4EN(P?&9#?}4##<Pvaa7qJ21E8IFy>(rm-!vV5_>5<fm9>U%Sx1N)LWbiMhKx=LJz3PYwmEU3+P#GwsskW%
-d)zE;m)MZ_b1Lk<KS9sJmhu9~M2d){gGJz_q4T|c#`t6M)Pr<LRv}$@vvBdljhLdA6Fk9w0D^K17zofUtt-FD(|<zAzMUjM;R^1(
-UT;bA3?w)UZi}_yMyV-Jm|E1>)qiirLRV1`@xZ~<iKOVsN7u=I76b&6K_~n8+!5KZTSS$LM!RmK8)mM;vbd#S3~<#(o5Y8sfe>4(
-Xc~r1`A6^~;@N$}51@Z%<^PREllD75tM7Cp>*3CA@e-T)Yz@ELLGpJAG^D~^siWn|sI3_-SFaXh@JaNke@D_+5ov<&8PV~KQ6}SF
-(K6|}(_O|XeG`{;01KB$J3ICQUlqFaPSeT8%`A!V)}l#-PIwtHcD}z~PbOnmgN^KCDXsgP+^0!63+(aKPz+DtW5RRR1#gcVKK|zV
-u<Fuu-ltGS$M4#{*jiR$5PGXNXBE`BkIvcd_-+6{3KNTD00REhp?4TAYTxUtRv#=0JH`C~(fQ-gv^L5=c$Ei=y$6j<u+STg?=wnL
-<+bgp=S6~H5Hs-kW_RQ4P?WQTCYBq7@xld1=9V_nDkZoO6!3L6*e_LWy(R^Zh2Q{Z8$*5+onr+f9!I7iFudZpX!Ngm``-=?KbEjd
-+F703<krAczp5s?wWsIJJRKfsq1jcjp@**BsU5Ydel;UJF<?#oj_u-;K^PnW9I772c^|Q$D#X3?+H=jOE-^7Ao6dd&@BOQCrl%7I
-puXZ|o4Y<`_gl6TNGPDsp<ppT;i=C3EiqO`e5WXP%5)qFV2amB+NFWg<6C8)h~6lzUo?tTrlA~i6lV`=J@jeMCOYI+^UPNzNs-=)
-H>~BUdAU?3(XzjzYL_Arjr52Kp7-2;c4{$@-z~jN$qYsXbzJOIC?lS1zo$gI_nwD9{F;|7vAFuEtH#}Rxm-jXChLXf-Fo%IOuzE=
-p)eNtw#XN<#ZJUXQ4yv<aLvP7Czb{P;t4ne>DLnANAPUBWowlMppai;C4eyW6D<5cpbLP(`Y()3muwa5qgxtmFRM;xTCTb?2J2J6
-^%j>^vaRmc?djslh&7FdW3q^9)nKtWmITO2zwK5q$P6yCyF{ZN=|<kFN>(zlTh3f?o>DzHJnTIH)TXxvQg&~58D<f;^@(l_&4KA(
-Zolu?S|{|JpsKY-lk@NZ*GBUZdtF_hfR?Cr_kx?v50S(~_=_|(cN^x^h0Hf);;*Q8Jd@(q&B#5_6Q%KZ>+rLKg2TI&<nbW=g`dbv
-iynu8tccaOwr<v-($17JqfEuJ;xn$f>)+Ul1xOm{Dn<Uvmz$c8GPlyHXyo+ck9{8N37U8ZwxOaRAAE;}<gQpJbx9Hif~e-_3X+8=
-3gngTA16T);DgZEmAN=K2>vK!D|1{J{GWL4?^V)2mL*$d=IsBd><LzPu<G{ptx>n6a0mctuRj9t__mBC>~NCy{iOV@<fVmvI*q{Y
-Yi^twK$+NHm|LACMYIlL@=6I=3X=ek&r`VlcCSYw->wB`miw%)386}Z0}Y;HCh1Ih<Y{y9_0`KLjZK}b;5XogbI4!5VfN0I+&jO_
-|H?=*#*mpn1p3$W9r5&j^`c_(rqJOFx5_#gJmkx_5<HLe-n~z*W2v`(IL|~dz*hR9!Mynx-n&CaUw3<#8`DrK+P9>pX8P-aW$U!F
-<wOj@OpM?6PV2)@;-OZw4LA^DkuDyHZ+@e&E?r!P6NUPOy22BG*j+}DMq%qT<X%3zWuzi(vxUG$wzx6BB+72+An+$n1cClXTz{=A
-b8kohpG?oR9>X8C-s081<TnMupWg9eaGfP+4CkQ&Tk&hNHE3IL?3cxIp|!sHoZKoYW?5lp&ISqg$NHD7qilbW_mxLvJ(|{3j7l=F
-JAP3J71g!y4K5&=`09Km(_Xf|8hE?^29OrrVlZvZyj0j~sHsC9vo(=y+8o{_C1dX1Td2Zwaj@2a!+&fmXT9`-z|l~?@vLV|51J_=
-*)kmvl~(M5som+#Daq87MIhKAwMhHKMOW5Nd5M7Q$@jGJSgO!W(xQH~fJC-qXR{^-jVF8J6t*ZmR8n5@V+c?XaEH6*tueCHCCMlb
-n7!fE>V=%RsmkI6%1SKAKjG}BCxsz!u$2lN6ULEO24X7%FeU)~kDT`ZTv?~$&&k<(>s`V>$|<1U^&@6=>?$;aZ~!=Nca-5drPy)S
-bm}-El=Q$}X~gUX$PGYVdKLXcb&(f{2k!K~RClSuDTcIi@Iug~J|2lm;ad|iad8m|eoEF+elF^20Hp4F`(^uukDEuF?2Zozg|%g6
-SR)KH>E4{{YCaAzs1aA2>oy&CHEO*OcB>ZlW54W_&w3O2hJa_M1xzJDOi#cQBiYuq?(KPZ?Z{Lv4H5{huT=LH&T;lR(?@?ikoQ^~
-MI4~KZbAuOI^mshCUq+>6^$JlitJS=6LK{XJ0R;p!lO54*gQXELedt|kU_KCv3`EhbGrqNVFr%9`JqjsRo2|7m3qS#=p|bU0s56}
-$vEKmJOKp3{|(-grgOW)I@k4^vG{dVhK080E@v!<v;1~Y@dq29%wL^!ae0`Yjgx(=(I7NiHgf-+tsJAe+3oZF!eU;Jxb<lY2E&RU
-T5Q6N9w=}GqBz%^IHpuK&K!8dz5iaIf!5PdZ4IVdO5<VwIj!f>`Js$Q4kCR%xo5YM#UJd!-sk;%@F`f7Sn1a&`ts(&O(DMRUu|zo
-s0?ZW4;#a?)%SYtl_1dW@EC=EVqkaeSWZ1`KX6Kd8-%JcegVfSg{vyQZ6NRjc8d|H(euZt!%5qs<<9V%XUnsrY~o1(Zn{j`c)eAL
-fk#jv-9^++^!8bI4jDl<MzAc;fKI1UXhdYC5mTC?Fj;&68d>pM4K5V;<II<h6-NJI3jXiZTkqT^xq1(e^Xhv8HjOWi^gh3xu+Lcm
-%YFu)Cy(L03%vZmVC_u0Q|0WN_f;y{OacaSh$4**lH3Up;i<79SL7i~<<rvyDh3K0Gwga_tNmD7>r*r!{hmw5{v%nR1nKY%=Sz^D
-N_L-g<y)=ybYLA_VHE^w@tZa)Y}F7td3v4HrEBl96`Ccu2!o5xe(z4PvTkuZ#N6KbVLVBW2tF5xuC_WiS+?L^S8{$inypNT7>G=7
-=nA~VDID8tl9(fiA}LN;N_!tWpL@)KSN(PvgatlaJVy+c);gkQ8zsrj31cXJbzxrsCmSk*PJ$4iFMO$7T$D+`uf#1dcR>-)2}3{q
-)(fV<zekM}5dE7I^1s6yojKm$c6f)I@0xcXSABe<*S7xZvy|O0j-m0<%*U3<lOP{Bdi+DkHD>OKZ>M%;=pN@_sD+wYJjmv-eIwU+
-%lpyoYdslc6KNYh>iK48UUPhF=1#7@?Axja=GnP(%`|O-H2=9*+ZrCMyX>g5Jl#F`b+YRC7DdW%k@~rl#g(=DJU852WKq1|dgudE
-XyI)(6F$Ou53U{cYKTz{V#t!Q^WVaCuR<KF%*-%3g$I)LNdPoXdv^8~A#FRK<zX3_8}gE9N-^!(z{r!!lJOVR)&p`74!p}H%246F
-R+uBZ8pTew(D6luO4bH94J?YZ(siBpXS#CJ(6}Em1+E>{0Dt)HiUF82k$)I22>iQcs&y<HIT`L?ps^IEtFAu2Jo)l$7MY3%p>l~w
-sYC8zYe&EIkSSYVR(rk4zm8L2qQQ|HddIjgG*(U>*~wRQXrrH0Nur?`2@BQ`G#Xz`SFq?;wXf4d06%&C$5O&HSl}U5{G{FU@4cTJ
-^1n2EJ{$|FSWsY`R!7<MtmH;&V6)TCnO(m8L0AymiS0aSC_r@Xxaa?MNbAb}K2Z?wo1nbr)bPvt+t%wMx4Ahp*&;(v1%=hSY~y=E
-&-QH=!!rPEh3t*05P?r`E$mb`30u)HDCNoL!b>IU>OvG1F)R*7j?dQ9-W(HF1c}&{yELsIMGCb=@YtW08a|XKLH|Aa+NVJM1C{ib
-@BfnXxeX)7WkWnd-(Sa{x@~ZcvQ(VkYIA%YCojht-$OQM%*i{f(ie@>1}C<KDqjwAOwe5=m8e9$Y-+AEfBg}MHoV7^c{{A8G{lD`
-(gq$;K8<_QYIB;iG4h*z=&aMjhC^5>KlRz~J?~uxcI6D`?%!Wjxl7c!OpxnJaG|Mj`ek0b6V97nSUkP>J`;ncV=_K7QfF61$2chj
-m}1K09;#94(q+yGN4$FK-iW2{E^%ck;bEAkjJGE{CMxxAxeG8?rb)wN?p1uV+#xkd1)S2jxL^W;B))^JoApd=l?h^$6&r2Rb2#dV
-5*PY$JO%)o!vKs>*-gX`o%##&a)78`?E;PT*Ko1_R=hysgKovc4^O(%scK{!n$|YQu$!i%u6Pa*K((Lv_-_2>Y@05#_vArwJ(;f@
-!kq$AXn=OnxzIoNf%}`DNMqrimL~CZS~#Bw1jt5Hg)o-NoLXah^T)X|={Lo&>Ieo&cU2PX%=>^hxIzq@$s8s>j!RP}VQ<BWJYBQ8
-(|>v@x38iwt5!gnjsi2%F-FG(bjxk5!eeE;_TjU{V8Y3ibA#Zs?~|p45|p6JATL`-s!Ak7R+5>$@Qp9AtU-IW)h3^^?CHWT+ykxs
-!UgG62)&^(A*cwSooYzspc2@|`T67PJ!TI4Xfg_BCobrL^`$5x5%((%+&2*;6MjS0qM)$9;o#8VADj5!1+*KvYFESO{5A&!*royZ
->JtTxqt2XTEF`gjRLSUCoxFmk_?ox&pN<IT=_)0dKi(+r20mnltMF~wWVv_tdqa6eu4L)%yL<R*^)R6=O;#2UU%lhoExsCOe^n#;
-fseH$FCRh0R)9oldM|c|<ri?tYGknEt_4YS=fR`(mv`?$9GInQ<MIO2Z7RG}@cwZf7b6UJvzhJ%9@Gi$E3)cnPN#Amrn?T;**kpt
-BrN0$;UGlsz(i;cZl_?=J))wgxf-4T-ff@g4sTtbK|JHajX@y@i0&~fAAV$!g(YKfE3*7H<hRa+Mxr1;&TfDVp8_%#`aPxD=*a<~
-fBP*D1pU!0^sm+124pTDh>(F!1*DaPYEH2}@0eAO4<w?|;G00N-9s<qAEnzhd$lxPk&un&SD4|UlAzw0G0j(MS>y5r8MThpU8`(*
-+RssWaFC&MPGsYas*?K8?^4niU&u&yJVB@+koBQDSDtV*F6S(K()7zKOG}AJel#W?k8zgW0&O^gkK7v^7awq74?h6gEVPz?qs1K;
-Zz4E4TX5I#@Bnzq*fQFjZXgk=xLR{Zp#lnoAPK6P{t&CXW_r8yZF5g^c9&a_xl{SuZZPJHFh*Ml#dg<mvyV-C=xKVYSUeUBf#3t4
-FPYh<>MIv(S2&iuP_&hx|0bFl>c;w`*flKlpNNZq|2CLq@D^#%MM9ZEW;OZF+l)&^<~p<jyVWyjw0a1peKmO47VunG&2f|Ny$w>^
-n~s)SD9T<|I`+N!gNpZPy3Xs<Pr@#}$mo?88<rN3<7uF~9~5^3(g3$@I#S7O+e_Wd2OGcs;6xn$WcWmZtmbOT*j0g$c_7}bWz)%=
-^BXs&>>hy4D1y_8-!-{tX?-u(U3(lR6wX=vUdqR-K$DAz3w`pSluJAF>xDwn7+7W^z!q1O?E$g+{QTtkF=KfYi^+kYzndGzK7Ga|
-)}e-#23ES)x&5s!j+X;Hgs`ZUb{4>GTf`f)@a%T?=O8PTUxWkxeHN)jX8uLW!2X@t{A=+7Y4!$#nt@BYy-l1gceurPzkQt=_7-BY
-lb^f0-@g4P%scOA@3)I!N(!~uc}1A&VA!&zA3echKH<B&kOiUL0%Hx0Hmy;?qruw_UTq&O_v`Gz;5okp+a5wy06LrqSS$HPqxg#4
-o|#Der;4U0PN_F}NFZA8dd>A01bS#tneyVqxbT;v6d?qEYA*B~uVz9<$AE-{)=|kr;_QDlC|#h|Ol}j&%R8rqU@eVfKeJDZ$r8b{
-fv+}c>j4Twlx?+Y-n>?IW+SF|R1r?jl^6CDB?d3));G|xc+8LXHmTut^0FvM{N<&SdL(1EiTuKM@)qOI-vB}wEd1MN@&DF(fpU45
-sD<{e!eb3{QPJ_E%5#x^G0M)Fh5#eyBUZheXX3N20oThT_~sYw9m`pAh6e$SWqpO^!;C)3;?noV2VC%u5s0}AXFOTvSkEehHYd-;
-s7lA}8JTAtTVy5_{ki!S174peNNb<la;X0$3>7Yayxs+oQA;Wl)@Pw{M;FhGt#9O(mI^#gF$`lw;f8xJhwq7v^0cexPPl0i31H(`
-<rDEo!rgR_oVDu=CAhILC^t}BUz!&unbWnn2Eh{15bTTUcNj@H?k{h^qO5FlD8`rL>qb0ANaEK!I^$l3CuB(!%&(#CCTlGMNc@c~
-Run@2ku2L;{-$2&->O%lC)wQedpA~4YW+seCEM4U4H6C7iez^7&PrWUIDYcM$C-h*{gcKrlYEQMB~pbb2z1dcWTLIJr#r6qU>a33
-0_Dz)HV|c(;}4F@mfe9vx};VnUxbON%|b_kEfYXGpElXgJm{PnUc3HK2ia6v5tL`QMG?GrAk3{x^%t&utN6rqtVF<o7r>=k$rzj;
->X!*|E7?!wP4HDgqriM9_THAJr&;r{x|VcqZX%o3eg03yPb-wOryW#1STK<Y!Sy=5vzIFZI4KJ7%J~8Wy}07}wfX}|6T<vF!LfI`
-SWc4W{|(W%BT0ge|GoFkv8oi*?;n(Ds6TMve{Bw++h}7ocb?GMr7NdW_<f~rev4nLMdZeE;9apJ+@E*PavKzFH||?JIbyE@C6*ke
-O7OU^*)+FTA@~JD=o(Ln+3izX?`Mvx63Kk%&r++b{naJp9G?z6v{_bgHc=1P!wG%E;Opu_=r5GlBrMNMrV-u*-xs9gicxqgot<gH
-d^^$i>1CT+E4jom#539@Ve_%!oF@}EEH_1RC=0P|Rq>GR?)wi7YWpiflywmL%6xWRZbfOWu8J?&y_>{BQ0&eB9gB{-b@!}xGY<;?
-!(K&are3}!IVyp;pMk4anCdRh4}-t5z~0RS1_J-4x0-_t|JnWcf6w$EYpqZCdU4`CdJ{(*KciGi&+WpanN)Ku8UiHy$K{iN-JLeL
-)4Xf5qimDgh-=R=2q++2+UGcZ|GV1Fp69am+87_m|GI7`id~(%Ty$kV=AOB6_wtzAPyp?!^(rwnUI3-pUumI|RraEKrZV4RwMq5y
-n--if+(vEEzVhgNm08EW?NoY;VK9mWBNRpX>{b_a_{WbEN{uLKaTYuH<3=})RXfQYA~>rkQ9u-XTR}YP*QL8R3LV*4&7&cRUAa4V
-%XLENMhtzw1PVlclrq<Np^sa4D~sTNeN0|BK_W;5{Ozjiwpl2n|G0ot5I6M4Zw1ldpZNm(ugyX4w2GpdYJ-Zz<EzJPd`4>%leg_@
-IIXPAjqc%jn#g;bxh~P|>DL;Wv4?u^H^FP>Q?)tXVx})Noi_S->ceFNPJXM9ud8lsX*3W5jgmsG0+lHKs6sy6Ott3ctfX!W28Nc`
-?M&A<+jG(2@#-d4twbvlx>Fuc`99u+dzN)P;#Otr#j$2tlVnwh2>PZrIKUs}YgLlULJehDWD1^bt2aXEc@wn~4=v6S5jwOo?^@n#
-lG1+pgR<8V0a;#X<&IY@M~B7YQKK4raqgej>h`?xwqgcJp{c(DSKt~fN*E+SzvheTnpE=NmI2}Z2T1TAhWoGS0)l%dC=zp?!7Un&
-_jaAt?z%oYJ1rqeW$%y}tZR}$dC^57k#7uB31cZId3p6{6+8rbaX+?p3vVu8Cmq@U8Fw`z*P=2~m>ps)d;%ZrA@=lonJ(GB?2msn
-*2YbxgNU%x>+2b5-Zjy64Wk#09`A}s)Mr5G_YXDvdSbDtqzVOJtyeM!{h1H~+%YA4n<>uNA8kyEuO@KgDeMp+vJLBzeoqK7PsPep
-f8LkdJ072Pd6#bk)<uubvm$3e|J#Ct@aL{I6dZf|uVk#Ln4<}(iy#s6`*Ri^dLW39{zx=`HGuu&v1j>dxIc=e5dM>RuY2!%n|`Y4
-2~)K)q4pE6!}tLy?N!)eLpt@l+k;4P9rL%mJFkYgH&LH;t>=1S&pfE4aOjhDjT;xX(S)$s__oJfcI2#%YS3Ci?iWQ1RC~*~T{7nd
-Cw21QED&#NW)NsVO&)*uH3cu>N6DK6Wnv2m5m+4wh|pL<4ronIE<AVawTp!EXrY?|yI&nhx$XK1iL-0X^>2u_M9^$oh5X|~{k*3O
-_maN)Ns!P#f_|D~A)0qbS`;r;Q4m6{q|>h0<17aBSes7*M*U!t@mjmxUWLX){~9w={i#?8gZ<rxQD|h~Zw13*P=7)Gdqeo=I{VK1
-Y({IYuH;d-;B1EjmmYdbc|`oU&t4Lj6VDy7jlc3T{1%dQbT+eJo+XIm0La(l>Yg+&v#!ayuQf;V@2ha?s%o=f2y$$pc4yv6HhATF
-jeBo78vXU9GKfdOt2%lv-KA6VDNV_5Z0?7N+bhV>Ak;R@;gkJdQCs$jD_$4Csfy_dvdJ0jyrTLzcKE)-N2Xb{0u@HFL%_ZF{+08@
-y5f^0eO~ULQ6KYYp7kOlb0!E7#n7-TI7~7)Zkstxa!anv3s(L>qYr9-rY1uA4J%4|B3cUf`z#&UnhkRPt!4%yq`xCbj(;}A{~E9N
-`%3za42h&&sqSar<{Hh_+m1{wb6YB7Ia}yXaR%Z%5f_KQQNx$RzuX$rp4il#N>yBNm&p*_6!f68ys1~Q%`R!rA>HhTH6($38fP!O
-<rEn`!yATsoo1x(m!B0POu*Gw=2lCu*V|m^y}_g}Poex0Kb3((_n#ox+_u;tu2bRiDayA8Bg-N|=+)QCfmKsnn2C_Wv}|r}c;$>%
-L*Z#{|60YP+wOwm;Lk4g6PLiDTAmO=M-xGW@B@suXtIF@l);ig;eHOlQ(L{Aw6IJx@{2Dk7+C4p;6L0j;9sJcf8Gp1{*&Sbwjx1|
-7952M5;d>q+HTNOR{3Q1L~^f8mAok)cNe$3_mWpyu=cprnZv7c=A9xD3xG{;4ZrU$Ugnm3GJjM(Syl+L;^g9Dca@y-<yV!YuRA7p
-3+@z6)BXHqT8FrDJ&W3LHUa~24@6!&UVZqSQ$Ctb0Fkh6G;vFdgF2+aJH1;Ihi5QQ5F{>w3;#Z<G?nbJkT0sujsR@A9S_%fRCYeI
-Kxmf*!2F4asK)1+Sk%zaiUEi)YK3^iWR?IoV5Uu>{7PGzFZ-N}WvKA)>vs95hj>x=4>}JKVa(qWCd>!_RV;{r|G}o%W6j|4qw|_!
-)Pr>u*Pq$XZ<!PndLJjwg%GX=7>zZxdM4DY-e=64aMs#Zv92)CK@%s~yW^<V`kYxCduFrP^chQ6*4`R(f-20Vpq<bzkiEbBP1zXM
-4vj4xSuL$901+SVlp05WVMbjwIw$)Sl4!c4ywVvFm0P#3<pZOKE*mj+yVy&kY3wpq>AdrGDp7swx0*AO4xH2<S2^fBbUQ=bV_%C<
-aSHKg;eQVD?y2U+Hc9G1q@Vl!b!VHClCH1<35Wg3WK=Oim4k{!|8@YWF#L)z|5^b0A2;^#|Kte%N7Z|o6rjASTbep?&SsLyAz!>V
-A!n^4---n8t?GFhIN^8mOw>u6o3ZNegfwq7>akl==;5k^or&qT+rLbnyeo3;%P0J5DhkKWL!Uog-o4bu`4s(*FHWXLPeZ6(n}fXt
->+=IzEAvOa@?IZeP^3QWPZ#>}!pCRZ=gi8b9Jx7;^&P@$7zoc6+R(;RX<2@kHv|Bf6uKP##}xzSp{|Ds-d}jvNUM@4KX?A=#K&S>
-TuL)%IEdiS8(>#8`{!|Vc|k1UmqJhJbbeyUqp-hets^?iW3hjTLW0zPlrU)o`xglIKgw5Qe?@#qo>YF@jfpOY@e9;EzFM6SJ6|*g
-N@zcEOzuv`$%)n&*{SOJ<+1Vj_oN3nE|hm!^i=A0+uh%2m?zHKE~)rj=~b3QGDZY#G;WyW&^NWE7AN{h``A-EGKGeqRz>F7OS@jU
-5l}iXDbyEtzflX%{+NkljL9M23;u&`7reDxaUyv3E{BS8<U*SI=kMq)(k-ZbKl%eekiW+<G(YHcIxjnK{QT%OIo9%4(h<UXbQ1dK
-u6|gnsvRXrX8z%MWx-Pe!2Wu-WJRq3Am$(c4*-e#pDIQDGcEi_g9A|EWai0Ldr9r#)~nAPZnXG|-U$^`;ad4NubuMWk{wV6e{;Dp
-vuVEwt?kw72xYb$0S;dt+c$^~Cw;V#3cvHe%%jE0Zj}IF3x*iiO1C|B`@)goV|@EbSvyo{Y)J-ktV-)h-+dEP_;y1Gp-aL=WaXXw
-0@}9SLzZnOeMJY5Rz#EC^|5!%NCA9wrnitOdN$Ntg3j^d0l)YjnOWygs<j39DX5>5fm!nUudhR&877EeFh7e@)+iP(Jz<Atm&c#j
-KEJaWl%<gW^ay!}2>kfJM3qDV^j`)P>_1+bg8!rHbyfNPSQF{8{YZM)S#S`OT+9_i#k})pV3CZFS}jt*Y(Vox!twID@p#!YA#EBj
-l&Cl!mBXisgtv*OG!-Z8Y2LT?+14AgzC;4NwxB^e9#_z+ckWO<jg$M*F=rBtfuS+wOS6^a#lsPdRU0`0ja6|g-w|{xSF+@zr}XZ&
-g(s5f5^^})N+sV*<yBM}%MIa94VPs*!4I{8udiO>G#Vnuk{LMk&z&!BbRuTo1~m;9{M$7j&DR0ZXexsJ&GX51bxn4M@h2S+tl6RW
-uQItA|0Ul3XVb!ed2Mj@xbyRx{w_<!h5JI9M=_ft%`tpG4y&C<rlU4I0NNrBn{9KOjctEYLevqau%l7&+?7;jSVnKi^wCS)fo?kl
-MX5gyRpy2jHO#86eccc?bsl#i_L{1_D94H=k4=25dYh|kFm>L#BRG{T%VeVjz9~L0aV?*#t5R8u%H)wE|Jaq?Iw8hVBJX{(#8Me7
-i1_1E>z_^z-;3<=RwEM#zus|DP4l(;p!0%Pn+5)wDZG1p{x0WgeYPlmiLa%qC{_*qHyyO-D4=kEvw}Je{ST4;^^pI#JM0p$Gl@NX
-<wfU^{b^2o4i{5Bj+<8Ozzd_=3S7*{+b=%}+pU(%S~XZaPGKdlJ+F(U1UPOz3nce_u^YN9P;DQ!X4!5e+m?aG3O4K<yZLx1=-nju
-1=sEH$-w`Iz3&caD$D+V$;(Uc327ws-h1!82-2GfB25HA5Kxe&qKFMUDu@bV?+vj4iVYj~t|<1d*!z#<1@fZK{&si9+1c;T{YMj$
-mwV4W{hsr=K1_74(#W%V{%-vzpUK+uySpD;?<Bcsh)=vy2h1KYG+>XX@x&ahBD6Ln=~$SWzjrgucnG@lZZ?sLf;B<PqBE{*H{D+t
-$|vHbe(T3OrNvs7C;TzwKGd3z+f_A!CB&5y$7})HL~Nw`h^S;n2N9_-MJhr!09e#7^BiU_m`*lW@3ZPjJc(PhCs#$=QWr%PC(M9u
-rI*(>YiU+~ofndL+p@r9cnn^VLF)B%F58IA^`_uGc3WSf`c`iZRb*2oTvaQ2(pvj?y+K#~?Dr*$TT6)sJaK`X%4z!A%3GL4snm0^
-YZTo1bgDSeN?vrsgt-xQcp!;CGD<~(B3V@d>M#Rh)LAZRNCw$>_-Opj%^i0?^u{^L6ilBpW&A`j!N_s7C7p+rrfG{%s!!diY8;@?
-5mVbc-cX$a^oI+TC~X`@rUSH45Q2<2^e;1Q_uXp9Q;T$)DYM89iGv>=emfrTR2pol0AN>tE#`c)m{h;had+X#lKi!eTbF3Gl~@6k
-wL?z4r~x)vyLs*j$|%VkxNLNomjwrfTlPwi7Vi6a+uMOlmhoqrO*S-_C=G+LXFdy$f@habtxkRCm9N2PiT9|m^l6Q91|edVpUQ+t
-mVhjw1LoB^AAw7Cx>;_7*u|2p^x`*XyIS>(5G$Sp1xV7c5U+);n3U^6?ic>Y&vqD^aS&b8O=*BC0kKSFMH-TDJP1kNU#A;@SBCS|
-gM};2?+y*Qsh{R8BJy|`Ni6_SHG0PSw;esjzMI<LW46Vh4NXZzaqStft34+-&3E+0hzERoz%I&+O^}>*1B0(@SK7)cnTWrIavZA_
-I{>Rd!S()O;k`6B^v!~JkA0_`^KdG?R1z<(NAc<2FIUV;!gkrHoAQZ731@vBS{~xL0;O*h<VGe)dCI%X6Ej~?OCSzAq$CkoM!gtS
-H_QY>={wx1u?S0XAW|r(zJx)jS2&(YmIYv83?4FgU_nTR#iD<iX^XQSo*dRO_r1xU^jm7%GTXF7ir!{ADs(hR?#O)X##jh`I!WBE
-`m|}~n3>zM2l;D*#F5$cdwb5$j!59l3RM^wI_yk}f=EO|VQxM-;iOUaOn>ua{EM>cm4m4&5~UFwNV%G~H|J0&@j%=j$X*po6gTK=
-`aOz`!x<)2-f}gt;E)KCrDtJVFA@el$RrzEk|dByVwX0jXmQ#ueQgl~)t8ZZe<o|rS3_%ET7QZrX>^(npN8-ThItS;L<H4@WHPd`
-nuf+8$@|Nw3(Pk;d*$5jI=@YxjOZzLdK@%?ByA!fbFRPm(33UOWt`dNi3zq8rho`a*gARXD3)8yfoX}I3vAd7ZAGzC6n|lhVP;iI
-THXqU4a}Xf7;Rkw5i914!qy&K-s2}4gX|*We5j;euS~qO(sE(MO@;g8wq_Y)cztH<Fe~9z**v@rN>!7DmM$7!KYL<0k3|v3g;J7i
-wfP1ObGKF{V5M6CY-sdV*QKEG{T+QiG!ra@lNmF8HVKDN2Y4*fg#EFuuDstHaz3YundjSlHb{qdSiK`HXSN-U#^`lont(_b>!Aj7
-W9Fb#KBoAoy&E`HMN3D3g}@ue?0wy;)n?P_dMj?eCB=J!L@E)Dns~nFLnGhXEaJpj_py3m4gf=ff3hHa&48N*r)^hU?QANb33zD9
-9yu-Jek<+H`FdfB9i&LZ!18Ic)6B`S{LMf<RY>kz^x1@lqb*r<CSAsUgUsuWR^xd*YCnzCZR|v3BEo&O)FqOT>Qw<GAkWaq0P4>n
-ufDNMfafmjPt67>4M&jz1;q4eqQf|#{r%`MsjEZ4ST_qbDnyc&xIEAW$W87~6=$9~q0K@wsYDc9OSJWn<5#<&BOkOkPEEF@&^dTe
-^1gqMv)O)|4)6d@q_0hp<QBwnzW2QAk?grDF-~gO-k1WG)$tbVm}xqt`UE1oU(=4#c62kL^$LQFcq+`K@!kRfTim|`Pu4xe49g><
-WppwIxi|o!0N6APQXQavAw}iJ0K@SUuid>+d*DI(;*s<=_E2qaZE;@=8pv<@?5%dNabVi~8@A^aX1xolj{``IUInLTy_1W#Ke?td
-NV75=tfA@X5dm@H+sCJA#+ES{^{#8=1F?X%Du|c#f@K4d&y`0!a3Dp*#`-XEG)Wd0P%xW$@&-RKAuB)^BKOhKwP{qli|!Z;9zf~O
-$DaG@5ue}!;&3wIRz*1`L|||vS)4%Rir661u@&-gSR_5E^7adoqb~Z_nYI}tXU%5^FrNhRu_PgtEG~YP{`65l|3hzfEp~}A#;Ggw
-83dq@e;Qq?2bw%_gDeLp@u+AVuFtQT3wDS5uf01>&%?_~jS3Q^%s%{sO_n|oI3^XsGuimQmAPd4_|#U01G=g#97dX$0cflJtGqxv
-AsHnpR)7NpfTzqSgCIhh*NRjf4R9oqOdE4FMQ9QZfvX_I6Ok!L07sNl2dH02QMqx@X!rgR2F1}6-$l((=Du9wNmSus0I_;pQs0GX
-^($GRk`;Vyn%S5Q6klr`T3memu$;1K_wncNUQ@gGtePClq;SQoh6eQ87bG_2HAfxlnw4cwqBF5DN$%*cA;#8?(5@3{ij{-dZRma5
-p%{gFSLdZ-qbI;aeY9LPc}R{i-daQhv6#LD_tiwcfr&bRMhLeJonv4Kp|J>tBvMIoT|5*LR<79uhn7<Zm_LcSz_Pqa`#=>aU6l%A
-NH}pxM&B>1Po<t86YZv{FThi&R3f&2`>o!bql1Gg$V?q$3IUY4IQkKx9J>oSz9OzFUkqg{W%lZi4fOy?(cB6T;0XOpX)0P$<>_I9
-W7Emle%mrKw$4Wv;?r;_SsNLPh@(=awKmc*ghv$e0SrPLLv%VQrwnMY?~Y6>$f<)rN%aErR}No$uHdA~%(hSJ!0fUpBQ%8qYsV7v
-!qLptBU(wvBisjScV<CKDtNTmCdApZuVzj#BTiS2j12ZPr(nof38t!>Uy~p9ibK_jdx1_GWQYJi1~|KcHIdS~X?`@G%4XyHx*M|%
-1d~fb^>KU!8q~i-p^<wXmC!soQKq7R6b(F!%SM8>0)`Zb#ls@)6AHv(<<bRMEGQR$VdcxkP=6MA<B}R;0TSAbio>9=$fgY-({5~%
-tpT6Sp+F!cL5h(6EjT3|4K1}HKnxBZi&!^tUTvvns<jpyOGh&Mo`NuMBALij?B!fczs##(0-cnU`S@PdEhB`!v9CH0Pn4+5zNg{|
-Xb6(e7@E=m5)~~k{5Xu<>s}QkuU_S~!JkE4V3yU@A(gLRx;|~c2fXohHC6<%cz7yzhZ1U^cLR(3Hlv7Z7L0Twk{FN#nznt2|D)!)
-8!LhYDmq$f!d|xlW+VN?MQ_6QQtV<!Xe%q=`dLy<b9h^RRH(lR03wt_J)!!bvw;906J@agu*xb$jR6vH5W+|q5>R-uIH;2mNQnsG
-Ngxs+2#v<bmxiIfD^~#jEM@!M_|$bkAB_PN#Ko>CIR;qIwJ{d5hy(&&d}52>g~=<eK&&qpi^db=6`Y&59mh<-BK6vRNVeKYJ6$CL
-4n+`0$g=0N(3*S_l?-8!{wSTNMkhfMFF{t6gzYtJ^4umMqA-vg!O`N6ASno<zT;5Te}=r9>|a#W@?GBgg{9`@YpDt7m_C)Z^eVl|
-;)^J~qV37M@Bmv)9EJ!}qUba>>zescFI@(K!Jttfl$7=hIO|j99t9M%E!a%5OgTLN*l>NbwvGlLCALO=G-xji8mgi|=@op$4h4(M
-8AOa6#erV63qtZ)0Tu*+SUK58{ZNYgo$>k)F)v^d8_n(|L~l&{{S5qwd=7;O_8N)r_<C!QA_i0=g1w9-*U^j;sqjhSPDgQblk9yR
-MK-0^$YUTmdqPApiI`rcD)(fFMC*+PzUz|)<*Mo=UKfN$$-7oRkQe=*qUU$x^r?Y1#WyA<PFFXwv1TwRGT&S^NwmfO$Th4@XnL-m
-mJ$cshjtRYCwtony16Qc*y{%OI>LSKdk5N2cW*QX&*Tzt2<0#=+b<)G$zV{?$iC-TdtGB18IO|lxU`r8B7~CHQ8+QJ<XMr7L4AiS
-_!lAOk7MCoJp%C4I&4jlOu&M@j@0*@5TZ#%p(WYB@774Bkg;Se2+FsQGpGcK0LVWELgU1EjNgec7K`~I8}K9Pu;~A<E=B!C$h)(v
-E}9p)Lu(J6#TO9q2;V&JliI8t-_Udg4HHWii$((bBre~3Q=}CrWcCK7Ac!z-Nsx#hqk}@>h*+fdG_+7P*T&%`^`0^k>kBzNJOs*f
-A%j2xzYnOyWo6$<zPwrcOOKloEX>cPi;9NC_1iycF->N#?vvDVe&<X=SO|oEV0OItF+cE|M0@_=-S_uG{X<3sQNVx8Sc0d__)s4@
-JrW|4Ngy(FvU|<oRq6|bYw$D$0g;H81^DWVLiP9nMQVg()G)=6AzcPqV#E-HV{_>OCI$rMLjyKNlDGeEC;F2+|4_^^=>Hz_E+qa2
-FA#b;?5D9gvo}IQ|3q1%(Go-TJxhXU)K6%H`l)*S=M4UT4|Rb|+VG}ae;p4!bgy?Q$BZ}D^V%nSRtyBOM0vKJ<gLRZi>n+_^3gjF
-gwSlf#E2mYfFnXA9O`@PPrzcaKkmdom*)QO(G9>Vzkd)f{`@aE%x{<$)KB>ojruR*wm*6>Vpc|2YA}>p68=IG$NkW_SZ5U%t={-u
-o~<3#7{p$u;RmXT3&jaPDh&*TOdTQ|f}iXJ`v2NaFqD65MZeiThxr$U^M9Cmfw#0kZ2=8WC;mu>Xa`*-nusAbS#q2vq~SsI&%Axq
-PmMYX{WC^I{omu%pN&{1@UL<&3ix~cv!kF~ok_xjxF3mGswd9HQ1L&oH3bj;)L}#YCh5`tvl^rF^8n)+bl`NTGHTK(<ESk!=1)i!
-O3t~?dCz;iV9oTpTHs|y&vVB`f&fQ445t{ikmJ?zs{HYe!ylnn#lx));G+EVr#se{9*-ggnzS$<Z8jAcz{R)3X%-Et4@L)3W@&ey
-uS+43B=2%F*WKKpp|0Qk#<m%2k^tvt?*aRsVV;pMPk8cTx9WT~$(ECMYc0dqXP-Z}a`)?v@XRJGHgL+B8%jAB;7?VN6zUFrZg}as
-{o0vZvfQ;L$;&ZM3`J(~AAPKXlyPF!#M(Hv<?^CuqCmE!-0E#XW{AbOG0{|<c$*;&aJYh7tg6HSt5iQ*HPJy+a-d!8vy-RIAdBA~
-MITFr6II&?+OU_ZkAX|KXt3`4X$|&@-7Z%&jHg_9^<<j)?1YE=*ItK&@LBolBTDmE&kA_sd-A}fEkhexb4}5XWN|nVxw+hT#c0pT
-UENRPc;ioG?GUL-+~52s$*bGnvYzkSxW+pnJ4PdfMixIvTMa`hQ;kiae91}^wR*fzkklhQKH0?2zo0+f=u~rF+seuMc(EgLoOzQl
-NtgNb^Yl)_?1?0b_^B<QXpvfE*C9LRqs;^aNx%A}(b2mSgFo5_pk|e8N)o>}c0W9~)QlX{(Xp6I6@QC(&GnMU{t7Q$j)*4qr5BC>
-?_X-(y`Y*PIn*>!QI1a^>#C?H+0_K$zM&hxu)QREH|1Ibdl6X?FP5)!_Q7RJ?h--Egl3y^#Z4i=BZ{TuU%(b(NEm<*pF+buFW-r;
-`+-;EUVj=fcI>2&*G`h-mS{cE<-mP1t2?j)#p?Cc)pkYRTNU1urT~htL{H?iEXEm)ZJLg*M~{nnU8OB;AvZCp{ra)q^=h3JCggsl
-wUVLKLS~r1+TkC6n%7cwqN*t0LBb5cQeo2i5hZqt>9-$kc|o$KgW`!@+LdUcxT<SurCvoxTozeUI8xIzXS!R;xVX8m#z%-CiB@7J
-RUaAnx!5$}P^vmh;vbG~Xp3%VdJb-^Bd{e4v?#tZ#CFCKO*=iNgo4%fV{+GJ3QS9|66QYhcI^EC`-K|n5-;e5PS%98>dp!hX}hl3
-&D*M>EYV&bQyy^)2@=^1bE?4LC5HPDS_k%EO|WplO9y_Nd+99iO?t01g2-`<gri9d4O2liYm#JBBHDb*JvcQ@@AIvltR7m%xP}d&
-N#?e4mEgwB2YY=EV7hd_Y-=B>JrM4U=DQcK(AeR<bojER>kQ-0tS68qn{24A{y0aQ{OJ}Y{MFL5a0pI5;Mw(8gG*|M?|!fTW?Y*#
-e7fL8I#w{tde*lF-KZ443Q4kx;A6?RHJ}0MGruhIP=V*{wb#1r2{e!9cE!~hCplsFXdJR@$l&HK3uQC9gq4a<@BhHkD?fIJMv}aq
-+@wt!TDl0D0UwTRqwTt|B3&_8C?SlKDm{8nvZ9*gQKNT1v!k2QC6m;+>#rj<ORXM?L^z~$!AYS@$kKoe^A9Y3M2E-0vrG9YL<??1
-y)cb)YCTa6He5tbIcd|z^Hba(uQ;*OeGzGf4I5Ubi+c*Y=%*RxJ{s#=>XlHw3~l&#XPvf*FkiEQKX}~)<`|1&T?V|lPnHK#N7Sqm
-5zMnZTXc;eI5)I>QRwxAFU$5~lV*=%m|4Nb@{{|_Sa4{!r$fA}kCGKZGUFXZjHZgT<&pDt><bmbq0H3N_B&(uEw`wOO2okCfc3mX
-Y0>9*rX5P^aGkriUtNcFSeS>?AULGiu&upAr;L@3Q<6N?@&>@3<%?E;8`^q~eYJ7&S0+j3fImB;4XX=(E1P6vMS<U5p+RH8lOz&g
-2>|-iEC1+JADvL_VRvxUhf2+vpJxqdnCq%#!iCA}?%%>FT>7yq?{Lq?ySkc-rf2ft2MwL!lk91r)^ss@`PImM2YCrxc;_}89+si8
-ao(4GYGclwp`6C5!_UbcNY_hNYkJzW+G_2RVpS8kR?OaD{He7D1Lg!DD6p?)M@UQz@GNdu^{c_Lrj<nl;{ELDFjK_e;kI-%4x3^!
-2_VCVAXAk;x2YS1?5*aF5|^y?4qw4~jT!IQ3%)dvU;v_HtH>kS?&>p_7Q>`ie~9cOa9&X0pe*@(CDm*1EnavyQ}Sw`o9a5Qo-IrA
-;?>#}6?_f&hvskh)MLX%?!$OoB0O_4R@zwKSNsM31MWRB5Nzz(+T(H~{odE;EwdI6bYL*xik9=H7W3K|SBoxbYF!Q(xPykKNsAPw
-Ww#C-Hts_4hQp7yCV%q^0i<6DI3K#W#p68j-n+Cmk1{)BDb+Kdw~xKJX7$$kA=4ak^vHVfYzX?v7nf9%;??%fUw+F_6`pw`xx!R<
-VXw`I1yhtK;$Q<(oQyHCbt8|wzLL*Xh5LE#zS*wx==r7XzH2Seu!N+MT%9*9QojhPMZ&qfhjrlIyR9hmFd|R#bLGJ!uQHFXQ((fi
-(qKX+BSh1YPm)Yg)6(eLS&$8Dty@sAfs-^}<;NS$g7**b=W(S7Tzr(YtEjI=_#edqR+};=r&jr}EeqNnC3U3CUXcR8@&-I8pFWY5
-ms{EB{*iMrqj*CGMFHNev~OXzKZ2v3sk<k4JjpMtBk<uzO&x*Wt$1O_yuH_7biTR?DU;!8Y$>ct(-<AJ-6Q959cMCL>X+QCxaX(T
-x%q91kb5J<k|*&ofSCMIGX~p?f9JBZ&fN<`k}TKw)O=;pMPXOfs^I}rHJ4wzB{PHAe*Sfw84B*Owlk^K+tv6f)66#(2FPGuULL<t
-+4tlIEKfod%^)a9BR9q_57w9Ce6;Vav~Z;eBp)_f6!Tn}rU~C_cd2FlJT4h#*}0=>B57qeoeM}iJ~97Fj%sz3k84_f%#A(OgYLV(
-zf&bRNyfwS6fpQ>@PYWzc_m}ibM3Z0)p&rngy|(*uRJ?qLG%6VTF#?QrV>#Y5j+``ordUo;L*U%Yc1dBv5bwFu&aVQ5&bzd85l;r
-*T&s<HB<;224NX#^m}0V-YiEKrKS-SSdA?oJoS1|<=Wa$c~=NH76tZGsH{n<u4(5sB_>)s!u+FvA`aMkc~T?;qu>aak1T&joi7q9
-^Uir<Ig*c@RR}OYiC<@?qlA)(R{gqJdfy(AJ@7EPmdiK4n<{lgMY#OOtz|+M$p(-(FTj_s9B&32Cg3e6bruO0O>+!ES~AdI^YPC_
-uNNQQd%R@#?8-<x)we+lpuw(gedlCRcP3E;`HhPb9@<^a9!Uf}*c@1d4c?4Qu(cd8X!!gcZAE8JkHO$!j``SVY{>Gxu%JOXaWY>w
-7>9#7<*;L-=9!)(<?zW@&tJdDBg5RFnpK)N?EdEKi{Fom<cpMHt-kxH^|3eUHfQJf3uaMaoDm?#iBr8Rs%uW+s3Ltnyd;lpb@<hh
-AA<+Jr<lXP@lnTUMsD(HMp~y1Y}yE;0<dd8Fk6%hVGZ6o>VfB27rY}!DET~IrQODisH+3(gMdRqrKKV~EJ2fI1{kSBFg%H+kVSy?
-2f*sxM^Ktt`4_SR-x|i)V`5)-_KZAa*0r)oA>GbU8uIR`*t>UZS>U<*$=?d{!^tCb!zpCR{ylErKc+@MD=+$aZArdXmu@H#HUwL0
-z9xzcTG6^+=#-s?h2C`dK?`?VEQum*zqtC=+-{+fp$fe1U(7en{0L&Vd`JfvN$LhLr;Z<Qz~0sM=s^Qi+Ag$!%b{=K-G)BaTeNJb
-mKsZyD*4zagC*6N>Gvup3S2R;7wwU^_qZ~7i)VwUIn0m^B|GQZk9)ug2k4Tgth%K?5>-1_#DNc|842%8Y;AP$upfPNOk{pAMFFN-
-Zl;ztlMJ)0jV7Kfg`%e7P?&!s<<g=g`1J9?nRxFvi3S_KtjmpwBT3<X%#QM*JHGKn9*cVPy_4rX(qT$<?0j3F&X@XWJ|}hSYJj>g
-JA_o2-KkffTvJ&6x+l)4o>o_Loh?lkealN<9I=v#zu0y~7~ihPfM*GfyS2J;#?>dQEZyCU!*K9#o*sK<oaL*CT{y2fC@(6k;`Bf4
-8x|Giezzx+?w}7p@!(6=>$!LCq_tz0yThz7?Bexn&(_lLi@C{s$s3)w=H;Z>(>>g*IFjEZ<6nOsF*@8*6{fZhk^i{Y2NuFnEo$e7
-bD9PO*kjyktYScrc5U?X6JDzCWmQN25_#KEae(nd@8|QKrp0(|oHMxy!bvNR#x!gk&$_(&=KDwkC}h{3><W~0|E!(EG{1a!>HF-~
-j?<kx6ID3Ug7f_@6VIund|Q?O5J!w*&oEPk-`=RMWTn^2IrwJfH}}0mBk6EVc<Wf~=u6EF^=4)fC7ZRSKo(j%hNet(-8l08z%!Rr
-Y+w$Wto`=M4Q+SU<OhdTP*hk@Tk-<+p~OZPPMRO=IruAgB#)d|fnOMlQILG?L5C>I*d+LvAsuGdMxCoEjpztXDe7sfbHVFlmOQCf
-;3`_kQf5mzR?pM`AWI7{*d$_qFb4ix_f|}s@NnlvR$Eczu~j~;1~mZ5j0Oj7z@5)-E;@#RI~2Q)zd3B-s1{(zfo;{>_U!A=U&P<1
-c5m_rOH@JyESSFPeD_pd$9=W&u`kk3a13=Ru&PFTf8Bp?O6u|#=f1B0tZpT({_iRJ>QrVw_=uV3mYwEC9GJZRtywDiW%G`wd_EoO
-?F%nAY!7pRVc6TRP947bXgD2o@6aVZ(-Y4=wqy@A<Ve1_Bl5Hpd+Aq>p;rtHnPpijShS@;Kh&DTgIzv*QX<ngMOhQ}+d^Mgue)ny
-h=VuhX-0uY5X6MpGeLm_QPD6_MUqo5ILP|<a(#u_>X?#*`-EdEw<6bnJ8d?%&;s^1fgJ<B=93G`vyLoXbfVL@igjrQ4L)hinOia7
-*<7yfM1_0Z#rk_5CP)Rxy@28Q{KVPX16u@lvxaQ(Q-pV02hC%8@0)HmqTs;>D?_3_JW+3JXJg@Hes{appwvLn7jE%u+*H%_p((ij
--JWB~;|yRQp!>95aS=0V`Qi21R65K{xeG?kjegKxnX<@SA7<9d6I&|x+{sEtM`Q33#+#?|Ceb2wNTDeY?&`jwsG`@p&PojjJFAqM
-h14KjJVWZqnhiGxNm3>2j^_~3(wbN**k9p=`uEb@`{zA=l~LhvvZb*je33@yx4mI~r|-&_tuqQRb$$n`hIzhB=XI__OV4qQPu<`4
-Na;e)xS@tiW)_W@*H@`S!R))|f1q;27bQFG&3gHL=pW@)4Lywmm8v&yG<dn(RltIO_rThdF}aV8u)7o|P4Uzf!Wv@-F{Q9MRO8)?
-afOqnDZ@UL1F$>k3vWeQzFRCPgc*A3R>pKwp4C#DI~v2_a4)oYd9XwC+J(yYAiSwLS;kQlm6g;jb>JR^n-&bb+nP#M9=y4y1Ukxt
-Ot}=;L1?6M^w3;s8Kw#a3-#e5V==!Mi2ClPtr4x=!^6&G#N}?}GN)z>2ukptzTwm;Y1a`-C=*`Wop{cARjlFx&#grD?6BD>F8N~>
-S{JWud!Q+@g8g3G9F1V5b1A-=2Rvr*X5{JXz@T^L4`=x+J%3Rdv0z3(j4z}HpLXuK&N=(8ar1r8-3eQg!|8O%M~9zXUG24G!-<LK
-a;T;rpk%$CtI?PT)QDPrt3qvQZff`hwK>Wj7bjJR%)-JE{G}OtMn+FaReE74fFxV6f^q$6R(VH&IS8|BXB&6GCOc!CbaOjq=f_gS
-C7O~~8UYM_jMNVV2uw7-uWCScZ{xpvM6*l}y~xK;uy>D<PIc|em#kQ81*xU7JwPoPb3AoW*flVr@l)vCdSlq?0v7YSS~X}Z=Pev*
-<NYwYGhI)5JUolIW&1j#umwxvpS|QAo@*e5wkvyc`LxIRaFrHND>-biAzS+N>5<2;bqBZv*<FeD_j8BY<aFc4yR{`tV+OA9n`Y+3
-hBKD|?(9<b``X$wb~vfetdZQkrD}g=fwzU1C7dY8)_QN=a-XqO<f2KHyrJRS;jk$m-+<GAYwc%h3$jfQpp4NlgkkICUS3rtP+&5$
-b$g>S3>KC_Gy!oq_`A<k2Aq0c+_j#A_caM#j(IA;>J_U>Tb%<VFKk9_s2){1({N&o`v$XkKMqW=^=Ger8Z<E6dC$Oo3rEDyzG}dS
-&GGFHZJ(MVoe5!Gz?Q3r%Rp)7ZDk96OzpCHjR_vd^31oQJmBAroaJ<DxuAnRVj8gL?0i?I<fA9{W_@{XO5y4<)r3<xB8gZZKr8NW
-n=<dj8DR~H2#1YP#k$LNtF0iD1Q8P@F}EYVUd@}e{Ln)47%UunjhVZ@YFrsNnjnQfOGRxe<XE67QnzSE3Ee?Nf}~tZRb`UNed15S
-$cmG}-wkP&&YL#8H1_1(30yDQ$=DlnFN;7a_j*<OUKp$CIfhCkyj%FTO<^#Z0RN>K;(>($>W|i~4!CBv;DsrM0M9JiVCg8|h55zz
-jZV4whPnd^@XF{p5rhc`R9#DpC{etLSRt%QLWX?~o%N+CnIFwvq7zPoU1uM6<!7-+m5o8qrbbRM93^oNuGuqw{q@>Cw)!Y3?&I{#
-lEkS>OS5~-gNU&Gt1259$4vZ$nXG64o3i|gL)h)MJ<e7nIAFn=#H00%E%8h^%EPPc0%$Z*+KxpKBbi~Obx25Xhu?o_J8{ik-nE2A
-x2y|qHXkC+-Z>(LtOPsTtQ*ALo3cC4*wksP8}yErc!M9vkxV^WE!m!;N;F)XVX)%r9`hFzOPXXx=@Z7KY3AJ+MbWLe`Ym;=sVPje
-Yv_5;yMm9FI1%5hDr+jm@Feffj?sN&)3mF*rn1^LjAROX!;s&&udW6Q4==1I;%3lj5<h>R1<n4>*A{oDESf$GUa!OFn5~ZMA#m4}
-R0^EZd5pcbx_h>>+8VMV><yx7fPknP9HdBu*_Bt~9B5C+qomz~4NNRq(0?_M5ti7e8hUAsKs@~Y<elJ8TDJnXVak#ZDoNb|*Lfyh
-G^rz<`OIp@=`q(D862xbk8G{d#k$gPE@?Ey=}OwI%vOyj)`fJ+0+BQhxu`e&vQ0_I>LDMGcXpXxRAa$xpj?`H-eIvtZC<Cxx5-ZC
-#xRqxYCPuPGZ<CFhOZC2t!4y+YK?f)7=nE$w3uM!JH|>}Y$<lJ{1?u8IwBJNjmjfRg*o!<QRONvuO)N*-1T9wXqTr8zFG|4zG{Mw
-2#%74$(H89f^t1&Dr^`=JF}JX1P+A=lhlVsrHN}@`}5%-()0QQD-G7&pAi@q)h4LF{$+Q`kU?4|cW4~=`E*>JQ`fNL*aIn+^rC{K
-&wO=TIGAakKJ}Ag#%0tp>hO6Ww3V-E04Epjtr(`bT0@g_qQq)=$it;*H@MQgS>wIsD)mE2>!`ERb@Z#Or1ojSpv&<G!?e!TwvJe}
-lcXqF=;z4~bM^_=;+!htbA?JM2}gUj6g8LLw;J7K<w?TAta*VrJ5253D(6>AL-;TN%%&ttzV`lk<wk~Z3=DW03?_urO(Y<ylC&L%
-YNR4TOP9P{$cE5(e4iRngfNIE!#}j8FpNWSvA;>bmb_+L>++Ln32mx<mz3>!_c8A6%+B_ng)#LLDjqy^$4Ju!JKr-tgiX0fESwQS
-+}|)d5+mjJ0WRSaO)u@pe)IBOYSyGj7z)hoPPU8goJ`8#A6e(AP?Ks#gDt1Z<9h2aXbp>17EQ0K(YEmF0!L{!g4>s5=o!>m2cuzg
-=QFX5IuQ~%Qp1SSlp&BavS5r^wWjg@<&Y_y-s@0&oa%PG{W8HE1$%>0x2Nn!>C*Kf2AsJtW@rfTSO71r;0hq3#MSaBSyk6Bs*QP<
-o;JU^fw-nJM62#jkZQ?xT>}MJ_qLuo@v<HDscVJLp1LQ>%?TwL<}hnKyj;Uw_r+)v$mT>VHJRFEYrtyYR`3i?>uk}~9^()mb==PB
-X!vCLj=`4Or9&58Bw$fhCU{LHro^^=ZMnc$n{wsm!Y-O-NHHHL@t<txm>%dfy6!Wi{jhy02v=9199h1hD6Qq#cpWNVngF=Hprk7)
-O-BROMA3)IlK-&gbn?(#z<>wBmb2?6W|5^KmMC>3fWy&xR2r?nD%rjFf9U>V7zo+L^~cirT=d3OJ6nwE0-n8Stch|sJ;0DC?QV`A
-^q8ueer4a8%(=&PZ;m@z!h=((K)C1SC8<{(HqRBRpt@dC{T1MpDxmuq_i&DvYUiEIwDL{#AuL6B`k5nun|EJ&J+u2_l~kXq$%12(
-9gJxax0o4k)^~qF&sNihS(=@SQr{|!*_F3}5#+26tJQ<b&R6nhR)5e8frwHG9)h_V?cDk}pfKG~5l&IAbngvK{52Ac=`1)o+7UH?
-X^1D2$<kQN#e|C`iCYV#nx6s50O$eIuj?kj9UL>WRCQYBpzSm6F>4B@)u!WA;k``T7exyM6EhwyK5&XqHN|ofBUsW432+-O9UL<E
-6+@@JC7*e6?GP(h_`u|0^8{m~?($&g(=P;O^Y7KF!dG)$dHg=DvHVzO;Dzn<@lji7YzdJZbbxp9MHvC)ipu9c_UZsm%r?x<s0-Vd
-u1RQasNdzTgOz-+?a;n$Z%1B^rzBZ3q{lHHKByBmZ&w*+o0zd+OEz@c3d&spU0XqX)wm?iP{RqWnDl;F&dhl(V)Twa-lR%AcvOEi
--7jn5UVSC=)$^mt`AW<yb}a=5W{R}?kPmz(#i#okZAys8v^j>jJ+R9HaqxyaX(Y2~iaE=iZRZy&+s=;dONqwV?wa-K>2vI|xP>(l
-n++8h@PmdAE}e)Lusbi%p5t03^VQ*ZHTm`}oQl&tJNx-G2TwfAgnGue-p}%Mx>)tDtsK&acX`0#xq06_O)&*5PM=3kctwAcZ#~Ow
-8_fU>tJ<Tggkn>&9#IWXg_SEWdqRR*Zxn)+=1CR@D}iWCKSd!DvN`M**1Mf6oi^m^kqt(UH_&Gjov&VPHVehUN?@4sn9cQ$4visY
-yKN3^1s5_;G1Vk=)Eev;00lj5n-P9w=;d_tv~h}ji9V@W*6H9<%uT>%jc#dDzD=c(BzkZi>;30NPnN5!c{%cSt=(`PNRovKBVIR5
-CT((3u4-!|ltGdjC}5}drA~fGy0u_6t$}AC_4$LdE}mn({`%b11Sic3ntd!<z4Y>Nz9o;3BS>hId=aE?QWRi&RXD6(@opS0nL_B-
-sby|B61qSA1#qZHcE$fX`eN!c>mQaVPbq#qxFhV%hf$iSzUw!Sh;FCRTAqe<Ut8OHW9srS0t817!1Qi6hUqm=pTWnPRJ9gX>7%6=
-l>{$5=qNgTRC}v;vFn!!sv->hpgkWQLoSKle)BGGjTbG&NxAo+Hq;VfN%+9DN3XWA<G`taWot;c0Zr;Y;e1iJDj!bn-hQ^@^tb@U
-PjdzIz9M(UcWHKolf0t}1q>Q|lsVRNxz$`#h(aQQ@TQ=qI^Zbc15#;>poQfi5ITWA|F<ua_+{iR`a+B^N+~kiZ=@|yth2kIWSmZf
-ck^bO&9}sh6AOpoGUsols#=Co`3e%ody4IOzRY3flzmq`zB$GCX`Vu{B<|6iVW+ou?%zJu_3+oX4{y#~Oos9FQw}^hB-|J3e>U*y
-i!CHGLyROfRo3C>Gwznt+7b0t`&QbR!g(!ox1I-FjLSx^{iSBc6qv)-tp743coLMDKakjG`NuY5+6TQXHf3=D5-izMI%@+ksw4uo
-FLN+r=16B0PKH9zEIu=nB^8+j)SpwZ9PUu;xV5yieDCEQndMJ?BlJmq#~+HPS4JEbjkM6-@^FvwEAQcSjI>2-cCu&o3*Lqq!C`UB
-T*G5@P%xVTrrS?W5iWXST$np__=fd7HR-(@&GoGLAK0u9=+ieGphP_d*mIh+eYPn-aR@*isB<8mss?kGOZ4o`C-Hu7PN<~{R8cTT
-7i_)}om&#5Jy;vWNws9QQ|hyc@d<QG5sD0x>=e!wEOhUUIv^<xzq!W^q#~4Uww3^eh|B0Wxx(aMM_)2I>SH&-)4;?0*5i<iFCTvt
-a&fSL`Hf}2KdbBYbls)+*n3ITG4;+YoCHbp-P-L(J;&x|9DLYgrg*A!eh>jAVTSzu8Bcck53@;nagr2a@Gegel;lrd-keL(eH&*K
-y3XzX6I==!&H}y}+dOt+-r>cqOV4^uVjIHg^up7tM(14KF;T@Jp1{Y$RWUlwsWYI<>$J42h&ZW4&&^o2Y1k}36DqzBH{uIsv4BRx
-$nd*w=($qy2za6xF73CQyun|`y;nzOJ{;^dJcNqt*@J3MDD{B)I@o%2xMh*qHW}u(p5Lk{ZP<b#N`b;0(=WzX3@BcDsz}K?iKA*s
-kfOPNd)N64^K@o+$*P{M%1R+DCcK3Cnfc+1fw`u|8O?5Xcq0Iof%RiQ7Jd}AC=zrJtGP3HaI|~Oas2vy%jgW1F+(7_^b!v<uLkUS
-wWW|q1?+1P!!=q(WI}8@g^88Iz$`7<zc>eEp!y4Fa_$8)C<ufS7Yq>za)`#FziSHlMPrwJOYXH6^pYT>+~qR}!ACz`@gu^&o!T6e
-xM`W1jrOoPtu^UfB4&#sP12M4b&=ik@oR$B8P_-YEwTy=ibsQz(uyYQI=_aL!&D>PlaVS^b($q437N7pmz@{w4NBP?YCrmTp|KWR
-05>)%d0x%5JB^q}?cw&CRGMUkNo~f1ce6c$V#$U)aS$PXbJC#YwqB(L+86<~Pi?KF<+vQNW~tNAecfLR1*ctA$p}anl}rj6*{R58
-$!ps`t3PCcN1(B2srlJK)0_h8@YM`=Vjrx<8jnJq<DlrK!B?Fw(~}iD*mNm3EH*EGKIM>ZjP7+cTJ!vo>MW_nxs@_VV|d%<D;seS
-@88IZ#z-?}&76ZBLfh55i?4S%Kh_n{;hcQS@KFnWMu&nyv+nCEb8+zEOID8UAji~Y1}WLoLAd@DnD2IQRuJUJL@}`aDVRjo*#!|+
-1QfPU)h1lJs;{bymo<hz)g|d6E^!95cuXX}5-@*KFV50Pjfi!xLLcocySyl;()&XlZLk0iZpu2RY#n=`VRX;f<_m>|j)yt7-HDQ1
-wI|!i`^d!X`u9Dio+eIO#Mx>vB7mA!^bX%MR(14Sv$rUGObp||`QD>EQ<ZsL*w!19KPo&Jg4cyBV|ITS^kMhjS11=gwT#7sU_HC`
-0jli7<j+&fAc6uYmEXB3HrwW-)pRkqzI-H5Vz;qpj1!J1gXl~%HPl6s5!ZhBMp21Kx+#EiMEnkR>(`N&c$m`Y6CcgpMfOT&WVJ>q
-v!rMIfPUH?dzE%FgC4lWj#)e--T*JXYD;J5)#9>)gRZ=qHjI>cBOPQ&x%x=OM~(Q+x1OG}7j9;w>>1MHw@SnJ%n6%=$3Ln$J9Lr>
-#F8@QmNofvP2be}$5+|m=+b+tUeN0lKJr4eVpswiT6$D>#7*PwprNWvF{-kZ4tG0_kU4&a1XMqGx6{G&0YL-=h~(64EgrH5-+(0F
-?Fjzni$8X(<T|8osr{<)fLs>4)!4NnYq*{oys#u&^4qJ=c(=|BbWWjPD9mQ1Mo}ddzMtsSgu|WV8}`)J7T;fBan#Qd&X(qdpB*)y
-b)8|pbXYqz!`_hwm!t`u7p)$srhC3}gcXo&pumQ+1c&oj>Gd`HXtb@a85jxy*0WR3Y+}sXO5*ux0))OS)=O~g?o~Nl2D$&Z1~@YL
-{)iE7Sgb7Cx;jT0jYlB>jd&__9Fjvh|DkR?-F0m>BllTtpR2QMmuPduSUj_jd(W+IJTY~#1Fyg^Z*|t**BApxdg+OO`tFaJ<M&@o
-WDZSzk>gIr^%bSnHV67>;LT`DNCb|Rh#}>kfspQVZ7jDQ_u9t5Toa<e?^Z1|u&^ldiI_&V(1&o+szdiE{YHj`XpE`?3Ev0yunaTe
-4Nu7#4a%Z|_BD)<%s@0kx9*HA^A%DN{FxgMk&xHZfH=9(Odj>@7gAny(rwAS&0oMCWuv&oo7ULqBv3f;Of2%^m$RDA1dYGy^ffYm
-aN$=qJFX<Sawo5u!uLeCrRu4#8183sjA{<MvRn7^u2c*=v%op9VaMoA@gx!KcMj`bre-#5L>a04)H+oj1p}YX*nKvLnqqaS6dbB&
-tpG`#roc<%w_ig$TcOmkKwoytD)Uxs1Vex&$d14ok1seArpf|k4(q*1Mj!?WWT-;G%DJ{A)IY%F`-LO4;nbRy9k(vKE$Mo7F5}X0
-5us1TnYW<t+$B9ZtVZ+*I=u6$9giaQ;eA%kT*TXtsp4%Lx_^t82C2_)9Q*1iFDZA_v>~@lG+z3X$Wlw>kTz~fRT1IY7`r=zL2lp8
-DcyqA4oggpJ07c1#Hh2<QhBxuv!LZb3YCcMub9hU7Ns!9M~jM>^B~Xr8~v$N#1(;c=qXeN8Nr3qX$%I^`%=WA<-_1VDJagL6b%i1
-@~G}vxN7!>rp}iwA`K~OK*j9YS?gBT-hcXK$epU9ypQ40Xs$%wp71ZFJsVGo9#ec)(=XT~#fk-=5<NX{`_8c}-bdB?aa_>=XBu1D
-d|(^?Adgpgr)^dH837X~bxswkaz?$^y&IxWHX|tXAwnHlGDw(ni$hW*$u6v97aI#a**FSHCeI_nd(!nV6vPeg;lbLyAv=PCsyKPF
-eTU5Przzs-CXKPdpP7eAiKshwSLgevprpk>!2Q-KTcej{q^$BfZEW+n+6^K}g|Vi6sYuk`ZcCXLpfk=~0o!*8ZPXzj-4ol{qw{KX
-25$EU`tDkP#)+TEF8UNO%QP!Ukw}mxU~y$C^L9W9Mn`RlxV~}@V9JvLUn6o`mAMGWm_zg5>f1OHNC<6Nf**Pj;^Pn$n>N8-frAWg
-T@|Tv`jsK?9{g#<&VNk0g}oWI{pO7{p9}+*L!C&(fKPbe5A$<Gc^nzMPyemUqw=D?j=tI?i8a<T`w&zcsHVLGoAShIdko$fPm*xo
-<(kh8S%(*H((nGfd$O^Rfrm9}v1jGI1#3T7s%f2WuoTxQOWxh*XmR-L;j%+rE-XA5l9JcH`O*Em=lDVvBulx}Kb?5dg^NdCO7&1_
-jUxd>Lh`EU@NjY{M?5U>ml&Nc!<!%8zI{9HQO~>$p0@h@{!p^0637|7X64<AFxKpxj3`T}uU^o1l6Iv_eE7k-bnQ(MTC{!;lXb;Z
-`$w-YM+cd`+M4f#?Sn@?KAu&bnCm}bl8utFsJ}DeHrKZ5Wrt~Hi4`5wU%0W|%Axg@MFE3|xc5L+eW@`;3xh$p1qy}n3)F>3cC0T!
-@$g8;7OjYu1F=E<X}-dDhe2D*iX!F)EWW#Z!JPTg0T;||$Q<~b<ef?4Zm8qi^O)9q-9in!!)3}AFos){M^ER*X$0<p#-tctDn^UT
-hFyfnY$0U|Mo($Kh^#PLk3^8(I!Ra#p87KJv1xg#eY_>mXOApwozA~3u{>Ymg2nZf(*l!^WVZ!uLF<5cnW0~L;PV0-Dg_BW)pLEE
-Aw~}RP=QT?<a`4v=C1)ep}6F}W$xzG!J)?=p2_C&IQ0JLQI88vTg-VzyPRG5S)^yEj_-4b%P<y;lit*Yj4$(ww@@VYFXQ0a=lSC<
-7Ihq%6cOrSfbX+Kxw~c_eNf$^d%zFJV)vKF&E6bj6v(xk?4Zez33*4t(>AX}OBEylr{4A?4HOH9EU;Z-#0k)+A;n)UfJc@?H{p;m
-a%lzZe+WO~bY`fz-7Zo|@PJ(@dYau&4%nbr@OleY7!$Il=j;Q^PpW#|7aSUoGK9|tGP4g23-K!so!~ojl=i|U#uz3XPI)L4CY`ZS
-Ty?JC*}MoXsPFtWztdG`YDl|QbOAw6tM6K7;EsPr^lV+X_15|{8Ng}#$a_zZmDAO*2&Z7%-bG0U5E;pvmlninVIgF%1CtENw?5$i
-B5)i|)53Q6l#LR83`$FLhwwx~Klj>)e7U4MqPf;){+^jAGMn9ZRsc+HY?yI&{IgjBUCzcLhAcL+N#FFue1wN;+)Jj4y0E{*Xt&Fe
-=_*%+L7{d`kkp@b0WCoF$)Pn#Y&J#4y_pq;+jm5g6>$i^zwWLB4<oM4lu>W<K1)Sa5UFZu>O7Pj_&oQ!t0|!W5P2ID8_#Et-|z{z
-&Ix+y>XbUtpsz?-Gjq<DbtH@>8@FuqkTDO?DGVj})cd{4AyqZE>Q?i2bEoK-glR$2o*KUUdiR#GLks;aV!bSs`j_V&6PC50!QZkm
-PDE1ZC!Fgw=S|pxRb%KJs!Z(7S7~QuM{qfK1T7~|h;~wzKW&^C=c0thA-R?IJ-`?A7Xkb^@7dMe!>b*4S7d0W37|2uPza}Jm);cD
-T#K;{55$YH^!fz0*>AI1v5iC1%CSZYG@>lkAJsHy>j^t<T0<p-r_=k5|F}gD0>d9H_f*uRixJNIE(Ocp(4K|&a2DT$(Lb5nda3p?
-_7DSkun>}~PQ%E9i0{lWL9^uo1s;(m$ISrkJMcU7e~8@s(XH77lLgNy>!-#=lK@RS5kY#SW&YBeLkeiJzwluDbX#ihL{9}e?AxDk
-RXQ9{v1PdL`5Wox7%e_t>aop#UQ9as9@pX%B2W}6^o!%9C!w(y%P+ZmIx3<G{T-uqxltWzI>CMb9+BEc?H^)bYoS0wp3Yo4X{M=w
-hLF^1x76XtpWqO`H(h@fkkq(vN>5^eYjX+#z8wN_|NM!MrfE(`t??{P9h?|izwa*zTy{8#SrQcFs)R?vOrPOvX0!xoDf{>m0W7}X
-I(e4bYvR%)jWKKzMrNR{2-BbYlKJWwq(}M*8%fepClHXt)U#m`KzSrIPb(EHQO+@70XTVdD%|(bEB_&Kw=JEM5FInH==K`hmh(ae
-L6M1*N+MxJ%!Et92Y3a?dW69ybVpqV4#qus4UMUDz26BIoPO!4OAud)0)N5i)2Zyr1F4Zl`%yRwxqp3+TUHgSUKnr1Q)eNrLiz9l
-s?ory>p@8JZVqKq1wtA!gaC4f3lu2wSJK2Pa%u9w)!6Uh>HaD>UYCL{j?u9YL>Z!SM50`s>%opE^K3N-G4T+M)yqyY=CB2r(?*~-
-sA;J(K_mq4z6{bXe|sfJq=^@UANPG;B@9zF(%3)<_E&?7M_7qdp&k_{z9(Atgkp?6NMqvV0KVA*;&)CLpulHgK{;DSM$5nc%RtlL
-I5<@FEql+fz}>SFKJu9;60tA*nR$ZZvPVx<YpmA?BR4~c&m~K5`dE+<ExPT}DAbP5(^Vvj3;W>3Tb|5$>f=<ud|^5SAa44@?edFj
-$nn#JSiK%bKhg0NW~w4c<v>XCW~$=QB&uBM3vjfcknr*eFI@_mAP-pk18&`41u5|G*f4t<hp5XIdku1v@{Szgqr}$5U;!*aPBw49
-XWJMQ1yUGvq8tc)U}M=}p(YDOVnRsV?rElY4<nWW9fLtyb0sS^2QCr7%iZ7MfK|sr;)FBe=ZGZedpm_85+Ql<$Ntby{THFHseAFc
-Rbd)?XPn%(aRQTq!9aZyY!`ej`74bVyr^olnxQHYPr^%iZ`h^HMl&$xe1e8GmyVYe7hJ0bf>bKK1N?2VXvC#50f&WqFWTvHQ3NbP
-fUz@J&P)g+&b7%X;X)#zFgW>SmoguV{SI@L4q+jAcKrba^smCbOw1AymVja5f4CxUzLuF9jl>k+tc;PHeZ&|VhheV{;qdaYkg~sn
-Awhuzf_OQ0^H3zHFmXh@Jjy?j!xWLRD0!(CLM-UJ+!i3a#Ysjx5RyMv|Bqb>^#2{aIQMyJ`MEc2;$tJ+NqA6Z6mFc!h?&+7jo-Cr
-$6Q4P0t)KWv6YS&8bWe=2~Xvdk&--l<=y$@W+inEB{@)k^2NzXBSahuT248P_oZs|vaUQAYM=?dd@oO4TJL^+M_?=({BHsOuYcu7
-?d48MP$@rUPdb;5gCtR`yy(^067X0d4F!Hj2(qe>gC<K91M>4KR4fgL#(d{Gp$P;E^qoHokU{ZPIp4=yKU6IJ2$_%it5SOx-TY3O
-ie3gwUtd=Zi?m6G)urwf=Z^-Vkx_o)D*^l2dKC6SgrONgLPI1h((DAfC%a9EAk!H%Io>KrcD1mgl5p~O0=Q@r*y1beQ1a0M7WF-;
-aL`W_E9$=mL)dhunm9Y~6Tog29I-bP0)Mm;zKRftreJ@tCm0%~H(Ue1Upx&5;^e|Xsk(%)KRBll8v3Ed>?edo{r5mLPr0;u-wJU0
-wsIDm&5%=ROO4Z>KcbE%YU=1|;&BKI&w86<$P?Fqp&&Umpf4~GI_vaWJe(YTt&Eiv1vu!t4OC`gi9aY%;!n02{I3R5KJG*Zf6gOR
-@CV%p4^>JpU4D}OM~Sa${?X=0MBv9?K>c`u$Zy?40{k`d2mj8{YFO%fsL(CS8BZX{2S*PBN%8kfno8+R7E{hJz00%aQV8NSfV|n^
-5?N#=CK~+Ctn)Zj3I+WBS`Zomgnl3|^pjk{e>YNl-7MU1ECBmktV9#%0)O^55RLxn1xi0RM5urErknrfaU|Dz;b1#ueI-!ttXr&=
-C-yAQu#a}Y;R$#--pjF8Bw@iHsY3?w5EcJ}#Um22IP4E3#$kSP?GXC^9C>Zseyec<{H?X((7z$GKWEeb>3bOVQD=JVD^eAxKirhY
--a2xCxuU)h?B#1Yx>*V+KQ(&d5cek+G+;2_#~;!h7wUgtCoU<W{#E-7{(UdVKRr&pa#LlKu|(_-^n4X!q0S{MP<~)*9vS;nqbJrT
-;Lq+^`st-M{~LQWfbuVY<!|Qw=f{wdN;Co%#Qdlovov{h5=8v5)bPjrwv6n5lU{x-!2V5xUpNfRsW{9}gHdw^2?wEn!qyP_Zyx<;
-hbQ`P8vMe+=3;+-6)V8Si4$VzpIv_WH`)H#q5L<ke&rziCdw315?G=BcFcayp#DvQUpX+pSqY0l{mrJod;IP8{?hT=wQhfVY=6K2
-|0cmN9jJf#4}Xt8fVzK=zsFyGKqmCfl^2J_m8sXNJ)9iFAonZdflu>qeCvs+UfejEQ)o$)VW&LWy9`6$w(P6X9rF*mkj$}rQLv-#
->I=>$Ujr2pBH`}LP7;{dIFqiNQ6tEj;Eq=o)tXnFJ$gro@c%-mY&&poez1ENUS<-O9<aH%YpVM_6?VUqLo&hR9ENJB%8p+BOP7t}
-E>I@*f6E67DlgMUI7r;t^@zSroI|oPzW<L+`cxSVmocK1h9X<VziFfH&Dj*wtT}tPP5nMf#waz}Zvx*Q8IO%#QbEfJ*xj&#7lZ0=
-BvZ=D+wQmldyRLds$FO+n@sZ6%ncFAXO)8M(I8gVTQT|Nv8b#8&gaj*Xx35cub0RRjP@(Ixb&kU#e^lpZfIV5Cu_^I=v;SF|E_%)
-GUc<W_BkSf*-zfV8wS*<1lkM0{@p6}(DA$&Qy?pdt$drTa2{>Z|72EUK$W=+P-A=jZj!7yeIP{x-QOpcD6T@5{+}fyFXrDP@0{>g
-H*c1Ip&TDmZZJDt6@i{KZtUHL)%)7^#3)TkeS>VonS6^nxTMRo!eg#FPYJQDHMa(r&sIL0;d$@@5_g4(H@KxXhfF?IAi~L*B>M|4
-)_=jqE642+I2f*NCFa%Ykp4Eh?CXa<b1zIcp2mY@l`Ob18RN&!G!)3@bo}~7l{6}m-2cWd|G-0j*0NblA41OqW#!x3Tq4zFKe18?
-(OYVOlWh_O^?SMZ&4tQfPhk1`52tGdc5gyivXZWHlai=iEEmlwPdiNWrix_p8heoZ@#Uk0$ET*&Y+J&T&6!g4=Ea8cyc>s0?g*uq
-e~1Ua@Wiw7hRer~S5$zqR^Pg7isx28o<OSB5y`L{3MdOVze|f+HU&`xF*J5wg=^_R98X5fY|||ErD;QTWxVz7<(Yz5O|A?I&eCG<
-l92=%<O6LPy^Jbr_QWhyWywglmd}tSUPOorj^E!Z`$#{WWU2D>!~o2Th8KP4w{R{kVXWog?DMPr&P@3F$rXWO)jhTln05D>@b-Rd
-UnN9!)L{WO%JJCUmuBmpSs{e!n`nH&&2L}kvEI8OdNi(9lx(Ol8&(sNMw98@V!yo>cAU;j>IhJ$t5%frTDa7SC|NbpX06U$Z5uWs
-isO&3S&eBi(~}YA%ygGaIw)Bo+_=_8YuSzirH~RsHbWIAf;o}xv%f#}`m9O+b5CT#r_Dp$@-~{%5V0CjZGbxM(YRrq9Q9H?0FtdG
-clGi|Q2ZTgZO#pM4x+H(3fZT<Hrn~+P$PF+L>0s4y#dRHEvQmSwq~(qexTv=dl{)VJ5~%ZpvZo6+lCR<&t^Dl(G_H0SNFenv}{o)
-4q-#T4XJ<Qub+gMox&cRx9iv^FOE#ltX8W!X@ZlPx<{yuRHDqZZPHRjWCLtTh(1Lm{MqmKT8G|fCpzW6uh;%m<F?337ojuPJV<cS
-YaeoB*8#t|s~t(Q-!fZ$qbt4xJ8$|u+o#Tm-c#FMv}P;UK;DaHYe$659XX=>q)zya@kUxsR0K?3^7TR4C%PSnLU`Fi!?g?B4zKlX
-T!7fj*1;3a9;<5E&}GD_ST)xvccu=aLL+{qfrWuT0)V6}L`_FXk$oUTkBXPU9{~gugi!ftq~SsqV*P&dnnraVDjHN(YpgeLE#QK*
-j}4Qe;wP<HODj?HIk#B@krl3*I#@Y;l}bVPjK$}Oh=kjksZ{5^r%yrN!>Y^>6MH(S$kDUp*j@GsRfOu<<ssmo9=LS5ivfaLbOaMD
-xTw=JGY}+?DV-9h=m?1rMmOt5!JsL60-=oO3Y58?Aq<Gv{|2=<q{|2|BX?wttp!5rQ7R~+Y>Fb}DlmU&pf!Iq>p*9y`C68V?#N96
-7z8ukcg_A#Zs)N#ZX8z?uY;IP{nyzW{gXc?A9&`&Wf5gt{K7nN?%I+yCi-(+A*_s&+qx$mLXC6w7^Oo)a7h@ssddG^djGQn5Ipj9
-Rn#7}E#zB90-17n@^bY48<(ClWez#;`gwt$@9x<MAUNYYY84C?N48U7nUN4gsCq-b00AHaut9`p4d9UVh<|J*D{-%;j>`5&r-E#k
-PgB%nBbc=3!6T2j$;_nu7=O2+%82RQ%f0ue%RT?q$!~)=T8J-19p-2ile}k4CHe7W5HLW}36+fD-IK>F4begv7gPE@m$uA9lf%8}
-GWu@Rbo9Skb7ztQM|Sh)hbA>|w%H6c0vyM3b`pJ|0~3<@A(k!;p9>sNGIsW~Tr^4-f#5xyrAi|qf+-9Vk>iKr<3DaFtQk(;GvMN&
-(87u{NehuM2>7Xu<!9WkY&cQZz4Nsl;y~W-<;AC)T@0I_32ip(AzA?&Cmq3^{J2%uy2?Nav9b-k{Z}~3qEqF3CPLqxq`XQrca9o3
-EuAQP(?0R@)nV%zhm7aRz8*dJ@>kt63QCAuQeq>NM<t-VMKX45*IdT6gh(>McGgF+$OsA!z>twmivl@{;(r|^-vsiC2H@GZSKui8
-oudZGBJ?`TE8Bh1)_1LvinELR!Q;eE&yJfW4M)$UJQ56bLKg9)InHeyzB~N7fA%nBt6%*+^2@>Rjo$7)kHF#pBFr2vMHF|P+2e_k
-ZAFAZ+?Bn9KX<6mWS&y&niIJydLk9XvNz}XK6WzJM$5>;+wRx2la5eSp*e0U$_Qbh2$)2~;!q&6y$kc}@>*}ewW{$uT_}OHF_wc&
-6cAGoaYn`FH=hx1)fsT~gce1{JWa6)4R^IGmFI!oyV!^rXNUI9abu?D&Ld`B;3AN1rVd}#I+FNt&(4K;h&AaKuJ`;fb!~yS1Hu7N
-_tf+;Ds3|vgK!h}^PI<@Ep#O#$no;TgzeKu0|FUY+(ZrnJ`2I%Uo-$55(~;vj58<uA%c9?@Yj)dq0eW<8>M%_5h+Y1S3`vF0@x^S
-bA9J=_>e{@!z@k<F;x@Ym@8cu=Z}i*E=u4aoPofy8x~g$eP?Bk9V$WyBH@W9KVZPswA&PGgvzjS{wf->o4SZjVaUw(iV@%9z*U1<
-X@D$-81GSaVsXAU5?9MEf_)}*Egq8X!If(swJbfvj|w&L8VGz}fJ{JP5oY2~I|92hAoJVjZBrWG2^24&M972p@>ydwM|!{TyE00N
-$b}G)f{S(^8DHzuuqV;&CK}=Y0}~^=1cqBrR9^63XNn*scw(GgI279*I>=T*_V_{36E@UsU#Z<X6DQ;8{OjM8v8%L(X{sT7{@Cju
-1{wP!>#|MX90;(=)r4ej&QuQ`K)@l;i_$I81SD6=sfIr>=RKuv-sEKRjho9Zx6t)ek#i8`J*gg2&n{8QbUNsYL8$-4cU#{WG*s%^
-b~<<=kp)pI<k90eb9O^zBe96Stem(@_>Vh}M(s*eM!0L3(ud=H>Oa}7Wg(cb{cPeVkBuYMmC!PdwrHAoqG})-LWmEar^}u{Mgy^m
-EGr*H6FkCs<Y9>r60=u~FN^*U9D!}Q@A?1QJMVxfuCMRU?C$K8?Y#iYQl)n(f&z*tC=vlXcElRHF~;6S>|G<47?Wsh#1b_cOYG5T
-Y>Ap`jWL?U#Mq*~lIMLMX71d5AMzT00Xd&PcXna+?3r`VE$4goU&?&6_PZY%jrO|D^6nwwhk^T>ElAwHM>BbAn47fxc}g3#xLaQB
-l@ZLxXMYOfWfXBE=0$z-`OS6l9mfpic|^U1#+24!d;I8Q+3vhqztb^EvU}a5fc9?X=3Q`U%ZiMv@^@^;@}Fn?UB`ZDt#mDaXbX+p
-mE!a%pF|KvQ%$6V;-x(rr%?Yz{x9t*?woSt>cIhnpH12Djwk8KR~Ytx=W2LX+Wyv^Rv9z%ZM@ra)^=O?$8TR>Tz-P7Yvq05dh5Oi
-3cLD!@KKD_i|1=wejcB*`h%kH`*||FJpWj5$7uuq+`PV<p0_S_F0T#s7U46F<{iSUwc}KyrT@2a;eY>NZ-gs`u^zlm6oEl{tyRG@
-@ADK`A}Brjmo~ln{(fpk;nMGqz1e^8tyk7Nc_USm{DnOmtT&$yG>?s0nZ;ZBEQso_otqQg^>EX}55ly()O}h|(O1jPUQkcnonR^d
-K0n8vI6c;~`Plh=qj(}3dz+?hIra3`uOFzr%Z(EGMbWmb9|yIMl9Y$lth;`<`qy*v+fJNc(x#UO$tuf#gDx!$GMZmwz|xe!qOyO-
-x<tg4VN>7w^x>dizMgs8Y2(MIdmpaSGu!G~117FfX3BXf>*a0Vd|B_lX~z7^jzp3-TYsm=FHKH<T>IMEAyIs7VrE{`=|yDf@e{rH
-8qg*FgIaP8A3pTc@`Q;F_}|_hbfxzz4&H6(J7y==@z?Y1Gd(@VJ<!2hJSIZu=cxh1OSb<KQ>+5pwA$aSA8dS9yyn<z`#j}YiM%UJ
-o6@H-X1!(k!prX-oXfja#W!R9-qNIgJwdf|zzAN7Gxxw@OIpy}O>Dclk-R8-Z`q|EY_V-KFVHRR<p$Vo8gt8;9F?>;NK?K9c+WO&
---R&^Wu9uDZg*H-P>@r?@t&(|wzeK7sf_m%S~(*rSe-Q>MT!5GrBl!Ra`2s`A75chhJPS6@C#s*-iW^Prf!I2=oEdLpM~d7+cuvX
-m2~^Jh4BsZOj_QzNZ;9dZ;btC>BO%rd~M<<7ru_}m-VLFk)Y)b<z1dMi~sq_$f!J)_tvh)brQ2%XQh#sr+6Le?38&5p6+p3Z8TC7
-e~Bi{Qr41%caL-xIUrZ?`1+k=Z63AU^NZw8N4b+%C*;xi`aaziztbf>MwiaZahAu8bw`i-9IF58Tbb=*pY<@7e<^FTPOq2F+I;GC
-^wsWkxzX-8Pu*+Kw=~0AWb`bL12^`D8JoTHLrH!dFI#)mQ1Xdix>Y6Ror-l^5En_aEWf17n4KXNG`l1^nkivgD@7dk-#XEyUiR&`
-=ZECB`0(LxK6X3*o+j^Ib}j9TTTMQzs~D8PS8f|#I&4bjq+!&%f$s<Kk5R@ue>;}spBf$IUYEZ~^=zB_^+$hjLr>Ct@xr-pt{Oi%
-_*!&bBk!C4yva*v(FW^fytG++a|WkU@-<P3H=CsBNjZO8A)ZB2S!oqfhWcsxg9c}}49%ZB{p_JOURE9NyDAbo#7_P(Zor9;Cw-p~
-Tz-R-GIn_UqD#8hriG+L?Nk1Nr|}yVk9)SyxR?~x%259O_K$Hy8Xoki6Su;H7iR5gBPVRU+_JmOleZvgcAKYj(kiK(7ddAfPVv(4
-q*I^sO)D8CEP2*4h`t2-ziXQON1&t0C+qGr3(gjOwV34ZWD@T*98{kh{v>&ZG&O|e>*soX)%J*eLD;tR1`7zjMEUu1bLUULbbfVI
-W+1<j>WthqF}1HA8rIF5pZC9dFf!3RHmZR|&C5NUZ?-bKk&KQf<w;~Xx|wA{z0>GgGLujjj8Y@PfvzHlyFzcAk)JH=P2OML-PCt?
-eO_~tr8}c`EF9ilJ=t?v!XK-68}5y_eNs5LPiV|o>8@Ult>u%Wi;W`IUd?=?@4N$bz1>OPD&r<+t(iOeC-(~E{d}$NW{r$cc?6m$
-UYxBzwRy5ZRn}X${NuIvF^rZJEO;weU!;!K2W{3Wt0Ko|n=ZQ+|NEXJeVTOsu-M68Fe4Tm`f_#i)WqrO<D(+I`2%;mE@N+wj(eKW
-ipcZeKXq=CEl*#gV!nG+pyZ!Ad300P=uCRSE~6jEvq|rR>K#tCN05v^dF_z1DL>=+43_^8bxbijB*L=hc7X;~sLWAIfjs|J<z)Sp
-<tP2#-P_h{?%~$U)&w-<rRMglIXSa_o1VLA!1C{>ZZMU5@AbaRTM~;4N4B~5`rblb*Gb3k>BBmnXj@8Vw%~N-PxCsze5+#pnd7Y@
-J$UQg5urQcUQePK9mP{4*qAvxouh>vXaYI~FhUJWVzOB;T(BkdXr%&KMZ8zmT03*#vAI)oztlAe5ww@Rx#Z!;O|Qj_X07kGwDP^T
-jdaicr6Y;JdNO}^{wJDP62EB>XdS+)J;~SGt-qqvmNn-Srdr(jCp5mFH@&2NqE)Hp&jz|RC1Vm)!n*ow)}}+2XA|ONLP1}`BtudK
-SrzeK`RS2Q&NXl0vt-DUy^XU2^yOFnD6$q$-LZXUVDSW|q(@l!)A!@R59S>Hq`u4?onvXrn{RwYoZhwFym!}iRU%)9|M;+xry91Z
-(=k)4<~<w9gZAYsg7p;3Yp_Bjdz;hMh=NgQum>t|FhnjxhAv4}EfE>8v$pPftK1$ZcLiI01o5j&-(8zZ_s#Ztr!c0mK<jxOdEthw
-j;W<yVbt(<0av`yLP`w|X^@#g^B?aiuN03mWMtOyR`d4@4g~f~ONx{b96w(Tz4vC0N-xZ#;+^g!V!Y-?v>1<KtEd8MsrzofT=(O>
-N|L_u+%jIGE%%eNZsYEB=(l1SrCzYnM-^0_vR-R>+iS{*p{W78k2Q3+m48v6E4@cQdB8o}LU`$UY3PuLr#~!>vRR`^{wOwj>sBw)
-te^!y+}rsYr(Q1f-f*XyMT*0cji^Ltm6b=nYrNZQ+Gn#ytr#6engk~TGm>vk$<6zqfx5peh!afb(ql)O+e{jyq}4P(-PFtC581XZ
-8Lo)n_&NWcaX&AgxU#j(D&ZU92gjbT`Y4oyKxXI6(t{C7PFSquAFM&ePXZNaqM(viQS;uPJF`cV6}uLm2)TW?&S(>FOY6AC>ZZT#
-7OMHa*-XzcWBJ~|&(i{1ob1rf?X^F%TGN{H6rr!9_HT|MhXzcOm>8Z5(j_;KtWAkj*#)BAB`KK!1}!3abgm$nRUpO;a>`M84u_Wd
--x7nWV&3V=SxZ}$ZtBo6vlhn+=0+v{3%*=)PU5*R*P`cdgA+3*?#%U;hj+0NoItv``^jSWgZWST>Fxa9bwo+e)>L*(qE_J2gu1Bx
-ckR`TP|fR7yH%VPDZ;n;$|!V(Yea=5>8h$etxXPV=hJ6!wsS_xL}f>J-qKR(!N~j~$EUOXqPtlyr0|B9`*k+{c~m>GaMdMALlbWz
-_Ivj5m0Rw9PWF)sv_2OXZAy^(23lza-v%c0g^TW5nNWD|y_^Io>Z;xj8LG);V9>m)%9c2e?9=%5p-D$}l?K>2VPBYzOHRDEc$Y?&
-6=S9ZEqOjav+2r|b^Fq+Qn|nsP5qCo96WDoGaDz+Hf{9to)tfm9y;NM%+9%id5I=uohv)KH_IUA)!Ia-m`!R?EooJ?@8PUv5p&us
-TA2_d)dkeG@&>omPc~edzV^Mtj|Ugz7sn}iExx|XO8mllH{)@Mdl0W!fau<tE?D2d^Zi%kYQDb>{DkD1a8{Fqe<+by*kjy8n+8b<
-den)Qq3Ve?n@ABsTV)dk5!XH%khN-NyDqJaYFg+fDTXe+BO4XJ?(3l?1Vc%|s!2!Uez+54poAf?kJp>_-J2Umm`R#%k-`&Sb(pQ@
-6hfQad{t}o)FClc>z1TKr6r#SW7K+9Il41hWd%~g_Psmk+la%drw@gf277CHgPTG<`ToQW=Pq7YI=yQ%e|5Pb*6*%=SG)hUw~GtB
-OuS}m#OPil+wHplUhjB@<6EtLlU%PBGEOZ#c(BOSI9;bi2CY~>KatMAUN5qpy81{Vbm{5{O-~7k3Sw!bz2vKR*4I<o8rIfoIN|x%
-+c!!+n=^d4RfVjhShQW0?K3^?8d6}$?CiqW95smyS%VwOq$&mCg>tor0yUkS71`22R+rFAoLqBp{LDC36aCx!eSCB*Z*aRiAgJGk
-ndeC5(7VlRnR&TZH&2gMX9k94HLhd-@8)Cwl{p+<6Ft48LyDhp>tOxKlU@y32`yYp7|8fJSqAw<EoO^op;oCBd9R}S6hdn@No)>x
-z0HVrJ|G;ua=l5~+ajkC;j-M}b@Lmf)Kwu#D=}hX9bJgKN`>_EiE<Bhgm9=3Wqd7yk)cPEIJr_J8ZH$VmnlWTp~~9(OOFW`CM{JZ
-#Exp8Y-9LO@YUss`nFl8w`-11tD{r!rgH;58w51lJ<Z$4sTa(1J%aX|FI|lCwFvXI6Mqb~M=*p`7zi>odZi52pkpwuN{jb(=<4IW
-#nEr5l*+P0E~raP2oKPcq?Q%6II*T!0vuirQIE9P6sO9_%H+t5)q^o;&7z)3HWNvUq)-^COq7LTM5?QidFRk=hPWM>6y=u^>7x~B
-7C&)>tzGCjzi(0RW_~oUqL*kn>qElUAz7`}3J)7}dvJd8YXj^?l`xomJG#E!At#aHDD-)3K?6ov?*P$rFB2aRlT{n*65Hk`&=e(=
-i*LEE$?$y8F3Ts7Z#>?M(W$g*QEqQ>Xc<;QqGdK(l4is$DimB<xd!qoh3Th4;>7N&jd`~OJsUN&!@jo`IBf<_aNEZxta$6ADeaTe
-;({y!vBO~v3mAEr8$~n1Wo~ERf|Pm*Dh?6&?v>)B)XUJhfvs$wEixUZ2M9(>sTzqWc}#OFD?-9JggaZda)P-~SNlB6V#JRzr)J8Y
-Wb}3BuSR>K78U%e)Bmw<#qPNp3Do58Ugr#dze8SAjfxYdKpWHM*UsIuZMm1bSta;Rt5(!z2(v=e@rsEEb2#1Q6f)#Rm33<q&%AK*
-bQM$quSVv*6Qm^Z?Ko6_Wx|*X?qwYYF}l8GM;0(|m*F39T#t&EPd906-7s=?ZdkBCEvJz7Yu7iZ-p+5Itx+ii8}!7%X6_Wp$;7^9
-G^w@X_B9p_i&0XfrPceXuOJ7exZ1;(yJ$x9+^wHm7UQR+6uWRG!JnC_846!sr)9$$2AIuyQOm@DR!2uS3kk3F+^vOKTfV<qN@C7w
-kPItl#6Jp$?O#(vnqQo&=PJ!{nf}OKH?<*%n(C%57;<n}g44h$#FOG5mUT$-Gg%FSPTFMz>uCwj_@q>ZRkFwSuc;vl;cMOhc2gUW
-My)s-PRH9dEJcYY#ouKFyX&~W)_R1NHVRu~^L`K)O7=Cl4^})hwW&;+ceX2^5AB%5ztGF5Vq}=L9`^rnx)YS_h0LJ9#VQfMP~~4k
-yV%FVHLM)#)-o8|DoiTasxr|TDg4k*n95o;;oKU2kc#60c|c`Swta)Y!b+j{(hH*k6I3Qrnd_!DV4W8Rn%Yz<Bs8_DOu&dhH4YA7
-0ssI200000000000001hmx2Jd@FSOw&6u)ge`iD{!LxWyNkqzsd+K;ZV<Gglt_5w*7kuH#2p5ary>se~2KlQ45t#=%zt<>3R1nDs
--hAlSX9ovrIpJH^EW8!@qfuDr^2hp9MQ##7@k~&op+N@0o8DqLiQufElNRp7Fyz0Z_5J?m9UG^dep+X;2Ce=-n-QGbXyRb|^<*!h
-^3u+=>$-CvCY-G!6x1T7zA_=C?VtLN8k^v|#BbJ>yw~gvMj)j_WS{x9Z)}XaQLvt`^jy%?YS#%2HNtzA-6j;1p0mHZStIx#y=0lf
-jqM^*B{-Yt5Edy?|0!cPuUB$JdB80u;Tl@mzh-spv=yv><hcao7~ibLy?mbD2+B7g#Zxgp-;Fvt;kyi^z3-BYLHB(hMsdRGttLI)
-_YB^u6;`=6{kd>vX^22gjp(<sxSd>BrM<LSeY;NZze^RAP!rXGl+DQzdEft(_j<i?bo>|N{=C0gi4<iLj$!1ZB_7kdNEk#e<BhHN
-9)&D#_o)-HV@rM3H<}Ui?8sM<&HLQ8AWKUL-)w)hreF(N_N^YA6xtgphRxH;tVqRO^Fcl~;k|aTsDv^Hc1jrO<o}YCx_bV@(gx<+
-D|fe!LMnT*78NVn+Xhd#ohp3Jh(2?^_@(J!kNb@&;R87<GCeJ%!{ZQ@(Ah6M-t+E)KK&6P48wsjNp4N7LYMZ6@0k-W7e<kdA4CMI
-g=JbBdit}%Q?L>pQpiOjr@sHKEyYPYkG(p`^vmyaoJu72KHNN(?0H3bwXFg9>8D4hE!U2|6JtkCPj;QZLB5k{gsN*a`S@-v;sX{D
-ZLx-2>0c6$6lu>ZCLind!q1OzdNIg7f99Wz6mhhYAcwj1q^OU@zrx^y7YbMOE8XyJSK;VP5H0F;%q^blydD{WbSa4JxP!a#FlUyL
-6MmrCya`R_WKWKyg>Ucv?$MH|8&wM7d7z%(mUawiAr(3y?Yx*pDTQxLIc`%R<GycW6D1svj5IntRgoQV$FvQW^K<Jr8YsG@){}MK
-CvyWH*l1*E`?bR-1%2k&YooQ6XS-)Eif`eI3JE<OctHBaNi*{1R`+7V$A%-vGuK_dIWQa%@ozcafF9yJ;n1pue@&`D$~>!zc6zhC
-$f;ylSC4=r45|c`6HsvPmGJ!T5s2Nx-aFW5-kzV9+K~@5;hGP<J*RmlqC;^0M1!Gu3C$2~w}|5xwi#7w;d8$!)-OmU6FR1j(4Yrl
-SrUo*1XERo%`QG%ezJWhiM_KGy`$rk3$HvqHRO??M_w7LPux)tnBiL={nioJ$u3K77Bk4NaoeN&%2i>(h(G<=_*Kag4pAhF&wpF)
-h2)1}EhuFALPQx^MC6x4pQNf{-ni3+{jN3dw4+GvL<ZaL#_ZI~UHdH>Q&%IraQVruPM2cjNr?*K>q92oc#9hJqh2i>#QI9!3hZVH
-ri2P*BgO>y1j-m;+(~k@E^Ejtu$+68D2&Qgh`e0YJuJJ=oYgro{f`bNQC;RA+wb(*y?1saMA+&1vspB@d3#-yoJE3c$lU#Ywu>V)
-h$Cg`UY!xq$b`6Hw=pe0sN;oLsadUfhXiR!VRd5(QA-sDO$@54s-z<Bmi_y{n{FAatjI0TxaZgu*r=`f%Lrup&@^tq(T^UyelHPG
-ywYs_EV<V$bsQ2M((VR5IPXUzvzDzV`uCF1QsMs$vZZU#1|K$G2F<FhRJD;uZvXnZZ0=P>Sh5QB-kX<q`9`aYX2qi?thcT-2CStQ
-#UgG-G(Eoa@V70)?8wWiNvgxLJO&A=Q-{`{qA(!2AgN^4ERv@%5|KO<LrSX4xmmNe+pRILt{CiFphn~yPmT1QX&W?ScVw_e=y<p8
-P24%5u*nfhDSW+t!G}vbOK3Ml+U42l%+NX}7MZ2CP-G9$qEZHF9-e4d5W=WMh5re=s4~3DT3a6JX08{gtldJSg%u>*(Ldy*?>R3t
-Wgj_V+&dAU>J!oG%;enJ&VG6h`7sEYy~*sMVR|IYjt`7Wu#<?!j*TQpk${&}G)3UZYIAPZKk>oJ9dA0in>lx6GF$&b*Jm?BzHqZ-
-A@d4DA8X{Aw?pInkRbbh{3p>neyPRK!Z4$qFfV7INsh$S6<O|W6le~YZd1{y3XD=N8n-mnry{IL&wT^lK07KghC>ICz}21V8;iYW
-Dv|t)h)}3?{tLaF=<6Ae#&=UMb)Ygk!-ovbdW}^ff8N^`pcMrIt4t=EZ%M=@`SR*><~y#mbYhD?68y}uI%Fj<ZneAT$NBnS^P`Zw
-ez0=;X9?s4!X252&fVSQSYMSlix{m>zqSLr*-?qJTPz#Qq2a|(p%jHtoJ42!DF~S{NI6zHWKnHai(aXHY-wT6t+)^;I&ue}{o(kZ
-0|S)kWa{RjKOfYJb)cD5>j|uP8iy>|5?$m*T0)6}s<;k}6q~miRf~o^=s9of;QQaCMWSNGk-6Rlvl{y7TkDaHhN6MF@2jO6MvFLB
-{fUbX$2A~P#qOx0lR3F6v^VHRy@Ew^FoGgE@f~8;6047S2b}16N!EXOphk&4aci&k?{@uIw9bY;i!&y*W)A21P^ee;S=asdIL?eZ
-;POQ(tyzV-TuZeKqeDkx#5*L_*t*1pq_np4^Llb``Ad)yIyiG+@}JjZtmz~tG~|!{PNdFg)=i^89{5ZBu6)ciLVNxYGu)fkN|2+;
-Yr30KEEOlgM1txqACo!cm7PP5=6aY!O{D&~Sp4Ma<XXN8)E!ek+J1aiq9?knLS%JF+Y;%oLiHm1PLZ%;$;fc46gNOsD6Cc^^RDi5
-JK1sVLF;4Q6tcN``X2e(&na6M)@P721AG503VEPX(nzZWVy5l&QbUpsod(SJQ7b)Us4*o5x+ZA$WlUS2wy8&yK`)Af3oi8NJR;l8
-OM<SSB+vg`(y5kR<b3)1#r=H)MB?(>3OHIW+C9*iD6ywXDrVkl^b^#*-=X2+<1qtvdm<ZJMC}h}9?IYL`|K1gvN@UDzxdv{kOYYY
-2@j!JC+0b#lxX<OqT~cCnt469F3!9!TaoCA_wp>wW89Qt*$j_wQ@s*`^cK<h?p^Dvsfjj&$P#-3Q|nrtA`9gtYbf!0EUA)-*T7#s
-35hcke$p?SG_2bKJDQpPqHa8ROwiY9@dmW3T5pwcR%jxP+P%}w(0+~pwBH)>lU6QXl_88ZLw%Zl@}At!rluLum4`k2SesFy7RA`<
-(r%5sHEPiZy82ih8k6Yl-o7e~d7o!$nAz@2XJ4jAklDfgnAOXO#@@c~88UP3uelMTN49=fP3}A`&nFaZ8AMQ1wl=YPiW0nqX58wx
-vSw(>B=^Z7wMrVZa55;uNOG*45t(7XJk-a)vZ4<}T4*&Zn*0&UvU3Vz@0I-jH&&=djLZCveBY<2c0+Wtf>>+(F1K5)Aqzdx?XOR6
-xHSm1dY}hZiJOPIhwDrtuWW0;Y0XhmvL?81>x5baO-V72Z*4P2$YdC$s19<Yj-$k@16DOjQR1~&DNA82DI;pc&^GeJ*}r!v$?^^o
-$;S4-p1mz|b<_4n4#{s@jFURd8l7m>wXjRPn^G;xW~0@(*)J)n5#F2G)j;4CP_0~9&m@dnhsqd+l8WP`qO3z0CVa|paX?Dc2pqi^
-4JgeGGTG4f%S3DEoc#4|!(x@_a*TH)sgh&G;)ucF9vYevnbM7w)PThW7ld0_7Yz{<e?9$}YbJ>lE9OthTr>cw!P@D``!;WG9c)&L
-+po#HC#`D}?k4UkIL%K+$tdxVr#EXDO#2!&RfDzC?vHlWyN`0U_R5j?b~h4`oD(rD;6%${vx25Y7TfAvm=|i*h&zTiFqE}n6x)(6
-YhQzTSz3d&(q6Cgx0~9ya(5CW=R^b!>lA2G$T5@Rt&<uDnw1#&WG9DjVkMDbN4%Qsyu=tgG_|QjiZ_KCIP9eOXgzOZnOlp@tfBCh
-Cu?;38a%$rzx@#iu@xsZ$HY?DNpZf1mc_a?4bh>(OoXO3mAd9oR-TJ}+=EpA)fWU(fft}IJn5B*TIa%f34`24Ul4HKisJ^xs!ZgJ
-%ceFGnB~4ON-#lXB9%f@n@R-I-b%%Fd<EzI2Y|E}sK&toOaK4?000000000000000000000000000000006*C$Iyk3lNvVnro>`<
-E3T$L^)*VwH2|rFsp)#mvFj!7U)EKNPrLuNLu1#AUcK)tXGHJyRf=WMD6wV~U46_u=Ezd-R4K0a;oGH8K5OjdE^c)&=F;M@pg?i+
-h)o{rTN#uhYm8st&ZHMvEij0(i2iblPA>X)a<S5cMs#ep${qqgu%d89pL%A@l{X$!p=aEsVpkb%@4X|G6npjl)pW2#tOGo<w#KRu
-egEAmQmjMofzjl`RM1qTdXRQ!V!yRwPf<6IjP#*sjGWu#P5pXE#leJV|GTFR<3?Me35nPs1`bm;N8;SDS|9K}x_$kj&myH5G2Mu4
-OL#L+sW=+e$;b<m(PFRO+$c}ViLH^CL19W08)-2mUo1x3kF3^Glbe4CPD-J0UK87_Z-Egfp0$xo2xTy@Z*Lh!Nijc@0yEwb7M$c!
-1$!-3Bl9K=`Re}njpP{nPA<JZb)FN`{%GaHW201<0QmlJKbjM}-`lYoOn)_s#mP;+bfq4JEe}YuDO~0-@yG?a9p~0#Z*^l>%%Ad>
-gv&9S$MqQ&(*Z;$#r)})Pq*{!jB!IHT8v6B@pRO#BC}K})+MUfV^<<ciyck2yN(PaI8T}t81ph@jVMY=o|OD<28pYRpMPOlgcj#d
-+pi2|DU5NB2e{#!I#4MgaN2w|AT$s}-;9m^ExhCy`$i5+ey2Sxo>~!$zs#`8F=JcjY^MSfO9G`hy(6k-6x7K#AMX%{t%}cD-Xcnh
-6EtkKtdk0-vC}h@!Sw+$W8**#5#;&kNnS=)0IqO*ch^vlS4m9VaQB%VgB$XeS`;|#4KM5@tA<E%T-FbZ@Wno<zjpQamEj`f)%FdP
-xG)*$O=9|g5Grivuo_ZqJHIITvqeTsK1FQ4GW=N*gUJw<CA#_JqQFsFD#2uU8oCAx9!+W2&|<<qzLyi!COPgxabysSGY)5>a8Z`6
-$&x%n)Q>kUCUD+s{^YbDEyuXts&KuQ#st|_X6%2Us2Xfu`vyNwft@XNcgPf2w|>QH!#?jMhkd)8sKG2bniw%mftwUxh_T!?;nr3k
-o2(>GTkcgWKFCUHu=kF;Y?R5di~Zpm+(yiELO2yx-&=~!GhAwc*9c~P`d(5lw(ZPpXY(~4xTXkNnO=&UR-_thaQ_b%Y)#}y{0z!O
-yJ%}`kzp4M2<(ns4HrXNG_m=*7$weJ^u+qTZE}qB&6IH12i`{w-itDgqFfk&b+!7cbm8tU`n1+)^KMZ1wDZJm?GPm&u1(hCyf;&d
-AM*4pcrQx)P*<_hrG}*3#d-{Ac8NLEeMYzr+ce4TY%3q73}ZBZ7qZDL1y)CK#=83YE=PPRIAw*o;G1S;u|w6M!Vm+ETVXV~&`p*}
-AUvS7w*KvpfDtQBkEvcte80N&5oQiMys<9q3(kwlrW9a<N+dE>BgeblD;5sla8L$Tt1u%$-McceIA|9!)6a$Tf?)OEAOVb3nJCn*
-4s_^TwR(jFq2k!VSd|Io^2jm+dF($B9KZyXiNxgs4RpQxCxQc*pfZ7`HkBJ3zyv_`4Gv%e000000000000000000000000000000
-000000000000000000000001ZsTpv0W;DJkzG)8)zTo&~bG%So9ejJ{8r`>I{C!uFIeScMyi!SsQHlMC4zFK=7v!iRrQ$cH1nBWr
-Z2D6+-toTj#lP;r|4=nr6LDauE5VG{UFq>MQv63ic|**>S*0$5V{*q3{Drx8ydm{qbrJC!T*cl<@Vysj$=nbZQd{-5aQG`ZYWxQn
-P&N^<#pX&2%H--J<llU~CX@E-$1cRW$G9_i?+tdLiwGS7#HfFF<#a3oUi!iu-`JmXap`>*vo<pc2CgWR`nkFy1Mhutek)97@K=<b
-U1SJKuv&%rEE=4&5*fM8+l2@!72_f(%fV_DCdvXfs6>+6>0IQiW85IWePKurY*2}KhOjP{wCbv5Fy_4|L!bjtWuh^;>WS$=OTc?y
-l-jVzP?^x2EBmUUv%-sG1shf-Qp#mJVle!R15IrzcUl4Mh$|ClYE#MX`?oIu6$jE@;3bR=000000000000000000000000000000
-0000000000000000000000000000000000000000008jP(R_-lD?hjr=mXiwit}xNt1BRX_z$4ayK+Vk@X{AY4eH*N38Qiq1We$)
-FU|mHYEzj|E}J*2U~GGFq96oRCQ_Hdfd=n=aiEuDrQ*6R2#k6E0MN^^lHJ$U1sL=G0U!iaHMa&T4uk*zLI3~&000000000000000
-000000000000000000000000000000000000000000000000000000000000000000000000000|AQ1v090F`sSN-C0000000000
-00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000!2bbT
-b1L5""")),
+c-pkQ2UJtt+OECU%1ZAEp+gA0_b$EnUZfWRL8>TSss(9+G^GeCBB-b!hzM9HHV_mWih`hsiYSUAilTq8z3+FvbN=(~{q8e|!y&;z
+k}LPT=lwkES%{Jko?DP<d;QHK$>CFJ)%Jh`_3AN?KA34!6`^%)<9E&+Y<_ICVUF68!mzAqZY#Pdj8Du7=CQ@A_}z3BSsy5$jPoBS
+x(63BP$3MFjWaXUlM9#Hzu)+>!sWlYIX00S*?2|zfdA2w_hPO%#iOXkQ0gLufhNQ-Gl@&Bg(3cX<hgYk#h<^e6y&9B;B9(xLqOYW
+`762k_<>rpK1U5+(xZ>ZzIIFYl?^?dO00CgF{TO*54`LZZF~biE*M@(%{j#orf8cIPF2&IFr{l{j$a!&=Z8C3w-9YYEDP`OjuGF*
+s|xo<hqNT^oR4(O8{BBf!#{}yRPDAjN{tmogfSR;N1lAVz+#<j3K3JlC!R_l&zfsozU_-aWe`r5lt&%SN|!}o_ML2fYq5iy43<`J
+U1uphC&DvrJN2bUh=WU2P~&bSiDUC4G967BPzR8ZDglYW0U!WC-}ijgXlhh4c+tDpV$oT}z**j1aPXjl1s+A@fAoAKMkFVUC#8Q@
+rxusgDDqLx3hiRPZ$%m1z>&H1@knyM(!+r()qT07%U&p!d&vIUh!<%GbjFX3nRmQgmWbsM-5p3=((x?D4c)&HpqRr9)C8JPQPYw_
+z<hO9tHiOL%xX&aS0*N2r03rCA`7)_l|*|>o8AO5K|*r;Gf723toF;n>&mFOGJo@vt*>>2OEcc;^4&E^*l_KP#Hct&wdmxFWk)%c
+8+OeSwlyW>fgR+%{SU8{q1@*vO1AY+-j#hB3rpt^q-OdR?D2khQoW`~;*F6XR==_~W%q{A9_zUEYixY|rkN`|QL~KR+Lk<M%^JxK
+yp}zs6{?#-)7KG#J+^AxwZ6nN+dpu)-rl%}C3>vI$Y|<em9BV;y3k&dA{Lj)lJ(y}<FikXB|yXyR~Q04@E8mcLLmUKS)}dj!rQdF
+k7Kr*bZ=I8$#-Kul>e}v2?d$>TxHF?oR^-`%aU^+K76q$G3CfQCF+ZTW+lGxWkRIIl&ZqnA}3GUp`6oF3^W=wfgL4E<x^8yJu;+I
+eV00`cX^t{<KW)g^d*#9!gmIVH|s>QxUzk|#V&y3&MUOL{`|=KN1;U5d7qf~zJNb0G_3AD_73Z3dNKH}RccZ_?;y>XR(|v9d?2M`
+_c-J8<08j>DrtNelZ02FX!;kQcvxJYAH9-nZANfO{&0%_ruU&~O7Obpyl88JW<|Bs<+B&H__ZbX4-1O(&h9DImxQP%=mA3_K75=X
+HVt3AY%;NXXW)Kw6gF`mAaqQ{-Mn-YrvlzCc7Dl$UvlDX8w2Cubh}3LvYp5gZREw)D%$e44`Copl`u7X&ElI9*(wu>&e5g_nCb04
+8&0DP9Fid-DfeU%2uK<8L%k3HWmst3#e4(XgZk$p-pb`!RUJjz`HXE$WD*{cZ(y2waQjABhEjpe(OcHVuCc4@&QV3)pVPP(IzoxZ
+OW<$vpSx-NVMLfw8m5l!mq>v`UHU$S9nSdZVPGgZ8Ifcl!wXvFy!h62YEW_X=)IBNJnr2?ncbzDv|Vdne%3tPTItW7hZ)jt&%dX5
+7{>wMxm8XP>(4!ZO~>(wT(FicjlvHQawaBe+yVP))DI^lO)O!tv|w-dXB`WDiuW;U(p&9?07bOe9;dY}4-dp<=1&du<+;&;!Q+%g
+pS^R>V}foTFBX>o%Bm21Z2ZEcv1^@SNK!aYUc-uPHPUdo?A8foIM|rJa7MW9L2h3q4jJH7>almQUpjh%fw_@9;Zd=2zS2sN8u_HM
+&{^&vM8KXIGZ47qLB&GhvfAq`(Euv1=^hOQ0|h8eGy=2-*`g&w5P*Q#e*q1=CD)Y7cO2a(<Pg>5T7MOj>vm?8DUgl?xdiuaPBmru
+rg$8C8u%nU<9y($Bg?iM=#=O2xm=FS%6ZE=Yr>eAZ+I?B!U122z@2T=6v_)(6DMa_p7HAPt*gaHv`r((wC#3$`Sl=jac}ccBpzGq
+@;!OuDI&?(XpDnnANkx(@k@Kl$<Ic<CIA|kk&{a-VcVRq1>_=$FOybZv?9b1qqm)9yCO?^*K~HCcsF%eQGo|~2)1Fd&))Zm(Mp6D
+#w=NqMEQZox1TvIbzg{Ytdw?n#K|FW=+no$fmunNi=YBZjf-YGar(}LkG%G7y%1?EC$P!ArKNC3f9_h_^#F~~MbUDui}ySw{(1)y
+PB1j%RUyw0Zb?&uJxt9e#O(JOS^?x9$9vr)8jMtKOkTFUAjO)A<`^Y*#^{ldfV%{b8wEsL1~VuCNT!1@fJOok+j-gR>D0Y%U#5x+
+&+RjoE3f>N=aur1u~UU70EJb1k(ZZY=J4jA>J#Q`nt2Sp|D(I8%TXlF*n90Y@$L#g0LRfyOg)s-{*7zcCJ{^G<t=l4_5O*o?^=A(
+_ugX$eCu^}H^3x$)vDVO=YuTUDnC-?$c+^tqFewS-u3|_jPK^wjO6r)2{+8X%ypWKhXoUd!bJq%nY!`JoTk0EP$sS8LHcvjP2~o}
+qGR2X+K(+*lhsimDNb_)e{biTR*TFX`)*lbK(J%#=}qRQ{kl(^Pc*4rb^<Y_t?znov}3!UG)zn_6Gi!HLwfxdFEmqndi6OZ1%bKe
+c5P+~XD`OoM`W{*$xGATwF<^pGg6))VZiftYTAZC_q<36(tb?^5NEJ=JC=^y84|tb;4KRs7&O{@caRVyh(TYx`t$}b5=3w|ZMDS$
+FyO#eG_1%*3=rT|XINdLn>N1>lk@r1G&Wlt<!)J>9loCMNyZ<hq3;9)_aCJ(ZXb(`8~oIM0N;{uP^2w2mq8G8oJn>QJbfhd^w(my
+sbuGm?kyj4RCx#;%&(;rd*-^rgWS?u_EaE{$(#2WF;LT9ZwdFlg(y9c^+%WUytEBEv7#mg?E0eHC7LU!u%P;RV38oSuwp36KnN9A
+Hlm9=BPJ(nO5~q8RzM^)fm3>!QS5XyeT2DaYC(I3$>6{ocDmrkvRdk1%uUL64?CN{B8T5Sggvj}BB<oRXKIeqMUw(H3LZPrgpkIZ
+d*jzDK|<`5tE|FrY<}<iMae>f19h=0>ENgH=p_Z0C{q|YLSISUaL7X{M>CKGUkTG0UvemYB5Vwis8-k4KQDG$*uVvzwn;X8DIjP7
+(C0TmBNq%=II!;P1}+gYgn2FQ#t$Q)bSwo0BB%%m01?3NRVmF<_>_N5^pLnv%2d8`Vf(F-{C)mHco>0-+OqUg`)*lYqqosnF}v{t
+;wNQ2O$`{hr0ru{5V~jNJubevRH#~8lCXUu+F2Ek!A?Sv-uI*0h6ijf;raN7JzQWS%mpQJXBd0{qpH7@eI8i59-|PSZ3*LHb8XuA
+8ruQGvhSg7&L6uv3rtk-h`}7!7tyH$>s>p==lnwq=+bx`w5iT*>9vp7zRgKq+g?HjZ)A|b{9;v6&9se}cKpU8WYRi0GGeOZ=AxPX
+!083r63XzZt|;x+`Gp0-Ei>gy>o^&FAUD!Tl1tvlu;m(jt|H<F6R*8nJ=N!w`sK2_z*ZW#OL#%TdEjy-!#+=pu#II~<A1zvsu;_S
+mu19hH@ALPQ$j#nx$0sm0$WAUIEw=iE}n&iU{<C@q9O=_ajr~G0*K(@A;WC6NVaZ4@HgJPiPVGYcalaWm#Q|=55$SiP98q2p$@Xm
+qY650d(2C7&*hK#$*CtyGYUA5_xc&T(!timGhlL&U%R%2`9RjDj<`Oi^aBA2G$PVr$nL=-#ev)lr+4ZSlFoMtKciaX5xd0246AZv
+CyP9n?#ynS=<Ss1;Kl(@-fmEIin}>165$g6l2p<1E=ZW4)ceHr+J++z^FCc?B0E(MYv!BD67DPXH0IUta8zGCQBxL>vo;(JQD>mL
+diFvh_LaTm$VzcD5ZwMWXH3p$^L)+yF3j0BXA*X(uVP)W+&-PD#yYC61SgQRr$$XZqm>+7>vZ3hfIfIfFme67sC<Y^ff6^E*pR$%
+*WF~-Co@|JXB2v)$Nyfqz>W2SK-7%=Ibly>9!rShV3WjpQExkLEKE3LN!GMso2~4vsvJBDLS%SDVn`UK38Byc1f$sI07Jj=J{v8X
+$?>Qjy}&(ydFdHzFDxY<_%MXQ4?!v6#%6EoEI3ndES`47Zad&`VP)4-Nk;%tg9=tON|7`jkM0b+@kIA%PzCC>ktvASw%bRix?V)#
+zWYdylS<Y#bOuYBg#m<*TNiLCOO#HntG%Dyc|uy8r$_(=_Hzjwf(l+IUzVG*Ut5`LG+&LQz?HM-t0`q0JNx7B4&Kf1`b^`Xz_A++
+ok)t2&h_7P>&y2JvLnQa@;tBdx}DB=vK%b@O~F>ln~dCZY=>~rskfJ%eBAcF+b)G7hF8flth)LOEYJ7M>+}ea!8L|q3Ktd?E&Xni
+IfRi@5rbR@efsihBBalAqQlN7?bB1-r=fD5C5X3}zjI3gEY;Le#eoKvHQI3-m2*XLXehl#Q@~mq1tL`=0skrqHbB*c2wo-vhD4~s
+Gz17x(HIy65v!*AN4$VbUi0x3#e4CtmSiT1rU~*;gQK>e2$shJsIa0oeAxrx>9r2nuG==dB)VS^cFW3%BK*$@hAGVtfZQ>vUVe$i
+p+`5|;+m7;214jxmyYx8>)&#-Z(sY|)~gpaTdX+6;evpjKyRe+&0@>Y{c3VnN{!DYvEqd2z3{m6&LQNLBbj;TuA8Lu6y=1VvWldK
+6$cLhPt6{m`SLP1OsoWpj_le8*Bz+IGxgf+anUVBh?5gZRErPYzEP|2{z?~1SG{f<f&|4J`%b)>-X~d5{hjE-!;Mf1{pLIM(O{Ef
+`a6emdmP$5nJ*3MT6gNiv?hx{KwcAF|9Q6#jdef+>4Haou?jR#)zNb&)rScI?_Zj>KU(sV5Hta)Nx@Zt>aHG!3>-R6BhF>GA(98i
+Y<TMPCKkcw<GF?^E(9S!9zHUFVP^&;0)PPID%!vBPA9wHoiNuw@zt=+|IMqx!9Z3lkIOCzUNm%P?^Wl9i!Y)_M^@ft1Q1-`jNTe-
+*{nfB(hGC<r00VlP9~9Omd*0a=7&{Y>j_Xmftxj~A)YbU(^9zZnw6_ddVT0XDFQ+(gv<Q?i(Dmwm6K>DhUH|vPLYQMmV`vKFP^X5
+9jNKF^^s2>{f;7w1omvyx6LVitV}UYi64Kec&Nl3g(y=h&~Nubx_sUn>AX#}l3M_eoqs8`y}>he!wp?CP|Rr(2b07lR=jUa8zT@k
+hpHqw6Zr7)JsNT+zZ*vLzgn!;jTHj<iEmTli<8{Pxeu;yM?(8!Pl+$l>2C4*Jz8QE*L0?!+oIRrenl$+D7I~Q-<qOZ>-WeIajDvX
+-$ja*H3Xm@S;++F-V$YNGt0-?o=Xyi0Ndzd0%$hZSO|?pLXZ%=iWLR?mvtl=+Zl<(c1I-liya@1za}j6<gtlx7?ld9+-HW$w;)-&
+ZDn`eu6<H9nc01<bp|1h%7ciL^=+&J?n=XJHhI=XoYDVIJBkv7X}e5|isE<nS?hS!1<BPcZRNc#xP}Ap9a4W#&;WUD-FhL}s~O+r
+?U?R`!gi*DD#X++8i(tX!+clxuQQ}}<Ei|I2j)($m%o(d!V+vtcKMWVOd!Two!;H)wn2HVvO#3do^TFbBnZ3Z7$nkA)AtG=`E9vM
+)#U>=e2DmNwRBg~z96oGS5*y0#x4$C(dkxlzGyW)oFEM&T^`mT?XOhlqleZtqzQn+RVHs;mW|7bhu;`*!K966EKN9H9}_?s0aPz1
+#g>N;`rXty(3r5dE`;%ov$6b0Wc_A`I#YX58i+1~>_nAB*g;H!Nu#0JTmcYfLtX_7{rL0u^)UM0oJ!*CR+0?!1a*||pw=22nL9#Z
+A8kpWvsI70TS^@W(cFw{*VX*6BssrB1BU{4Eb!dX;t`jh^FyWe2j>sBXl~8tLI8++9`UsOFj@3f<=FCTYmTK5U1@W6ybffD!z(`3
+o|$&#*XT{omER{F86XmKqpP;hbk^uXsK8Mnul6g_eR5drmN~$?#4`4a&V|HmhE?C<c1|L(^n-HhcdJc{)<H|>L-^*5i2#I;^PAR0
+wdY1DY6LjQ`3ZBtUn0(({&qyyy~|hXK&ksFK~$!HDts(r*d0HJ+gX^)!0hQgWH;c)nhlLTo4H+#kmq7{;rr3Ua*uCVh~dzzD~;to
+XFidxv}(}_ubc|TdELKT`Xd0eEB^z5^Iz~R00CT({kmbTh!)#w({bK_APNgW>j*Rqj$J-TV8K<!?2--mZ|gF>RKtw(@t(1FZ`-fh
+?cQO=<)3(yZ<{g>)zorx9VmIw?d{VF0R`6gXg7h=8&N7=RPtuo%^u}I)MQ<K0i$(foL6LiupjF|C4%Lg`@D2}J8MTT`{{Jd<#A{G
+J}{<J5rHC3mTg?qO_exq*{egJWCEEQRH9{6CGWRB4^3-5XZ;WFHrsY9ixLo@!+KIL*4pl?UFSaaRNOBrIFtlm(jT-~qTe3&dLs4A
+0Byq*#UKy`!j|W^zgUVhI%shHshcbfdZnHRqxRpKzjT<tsC>u;i`eM2h97fQqDd%SI5=gm1TYmp!tHQgnfyIp7ADXM0?bp3_A3&0
+#nJB0IMQ3u{!@$JOTGrm^5Zem<@&l&3ntV!9vBtqz4(1cuF)Dgj7t*}Ne}WALLwknL8=s<gaHvSH@IpF00~}AV$jdH@V}^c1Mn*E
+R%W`B^9%Rj=nry-7J*$mc9m&jVIXUEb_H|G<)h<_nf5x_yS`z=SGM0w<t2iaJ$7>CI_q^0AC3~sDC}R8UQ$Pi=0^jgU;Xx6@EB2O
+@`}W{8gV7Aob~tOz=EF%ElI?7uTgK;XDj!fEi~4@*eHkx$y+M@Pknr8p;S)@LEelxx1MN)1@<bxF}-!;ZkVITmpnJ0r4u3i2u!nh
+|FC_esD^*U*0VB4Cjeg<YV0MmX0Z+dQeMmut;pCa9(;Sf_O5dE!!Bpt58d1vCe6g$*&T79diJHI*^9#C#FISm&W)D}z)hl}XD+x5
+^9m6gJ(g?V(y*C3i#J=5kg6-?^WqLk^-5U?7>jBHDZHCHT?A1WApib8@qlp)8vp^C9F+^FiV#TbXb>d92dq|U_|-4i#~Bs_uaZPS
+(0^BNtMHkkOP!cG!SFuwz#fS*>v<mgwc*-4IJl57XtDe}&RQw|ep&O2sLkSOxTMP!(tOx)nV61a&(~W=eH{+!tg+e=<J)&#MU#vy
+e&txjFYg<j|0b)y@MF1^ost!|9TGa>6R7MP5>gSUu**8_gZ`<dQsaCaX6ESuQ~SMIJsQtP?yWbhczE$u78aw!9oWva+j8*s2};AQ
+YcETC7%Wh;NHhE6nZ0Y=E_A6oVpz|VsgR)JVD4E`W_{bYg4bpE+yoM2hrWMwXBzRb_Q0Ud7tU%K6t5JHydWW@eHyz^@6W<hq%Bi!
+zh2qLWtaZSK9Un9)@uEjBdZzt{v82E5hItQ>r1ZFw&-qTK&a6Y{`0){+g0p1kZ7ss_+_UvoA?M2!rn_Wmc%1~h9PbMBoJVB09#E8
+FxwpP;1ALM^oIY%AVl&GH8NtbDo!SiMR}ad-~AfPgpTk6L>TmQCciO$(pJ?qUi$9#OaIu0Cj3ASS`-P-(HtqZyB~DxyE@cco6IOc
+yN8u9oJdGaVY%X)9<bwrw}5d>kOq$BP=ygkz*daCdcdYhC7<2y-X1GoKl>avQw2~OeMAlG%{mE>%s1=4^}MnpOHUYu`%FBL-?i8K
+x{o@<sj=0nATE%Ev3GuE8?~|M)@+Ji%{FOwsxA@sNwHh5vK#WF0uxe~$_d)SK#|qbj&=Ew=dRxjbbS`of<R<9*7;BsluTYQkn)o*
+vgG6OWoT|eQ4g6!Nht#ewMe%ON0pdQoR2##fhXKFih?2c=%{WQ4F}a2zC&HoHrpBiL$EE^IbX7#34;j3VF{6X!Z;iP0l`ED1;Z9E
+2t&vpUcg5Dzj584Yg^%AdM_B*XMXgMX_(tSPR{$}w;#r(EJ5t4fQ-5zjSp7aMQ(l+K!ug;kxbd=AKQ=P2J)Zv#k`#r-!#~kKv@#|
+d_GBuz`X-Sqe^Dt>>mV7UXtT0+ZPzj#c;AnO#?}p{97{v9Gw;%n=Z(DAKSC;zUFCV0gP_)H?tWDWzNw4gPl3;=XMS6rb+<BGkNbr
+toxrYPX^yvzQ=#OFBc2volUr<P_8xrJq--4=yklxO@x^*g|}|`V6gYeCgA$c1wMBnY}4$+Wmg`JxdkrLb=!L>7+P5Gfo)f!gU;eh
+GwlNkMWIbmf%}Sq4HitMnK&ng+OhvpgbOwr<Sn+NfB>adOEgr;_PB~a1%bZ)L`UIE*7Oz{6+nIRd=z(*S6&i@1T92Kax4S}10W<3
+Y^AP7T=*B%Uo{%^zr!0N^dSA9y|(Aj#=f-u3H`SdALvs)?`5*h8g{V~Fxc%#vYJ@pYq}<Dow21}R%0y!1-~n>a1<;)c+LpF;_tQP
+Lhr(nk9^t?3Kni3%^KcbD@a>>+u5lx)4j5*)eMb-&kCA58k<|sw%pGzbTpyY)evz!DClG3Bjrz8iOc-=FMr$6wOoGJkO6}Es)t`a
+G$jx*S0DH>mxThn3;B>8Zn43en)j$bZT1v!epaB3AR)VHeepF;+ZJq?V&MK;+hfS6Y^kyLdTNGF-eQJl9_=cY#+rPqoP6dxeY)jE
+@wWqlWKxl&SDSFS<(RVW^E^{Jrv9Sewo$=hYi4aI1Y&{edeO7U`&$sH5C|9Re$sSIZ19jIpb@@|PCYFYAC;XC)bZLRCYpV+K_n!B
+jhpQPAo$a5SI@QolX}fdb-!uMtt>n?v==`b@*&W7Ms??IVQp><=+W3x?1ed22@}>tcYzy;UB@^2f>ovr_~n88271??2S&$y?oG)W
+eLg<a`O-s;4vB{qF+ch&tXNn}w&?LcK>1iL3VZN@f$w(QGWn=fdZ_&CmSfc)sv5hpbg_UQD~0DkXT$kpv8GDbg>5cgnK2{bYAUtI
+l>%3U&09UW#iV!=)*2!SV#=;8n}(7S`ZHtaIsBBFEeGas?70c|Hx3G2!ob#>rhBGEuozBwK9_ho-?TG>thZREjGZ)^Iizp1Z9Mk1
+`$xPs%=i#=TY5{<AknZR3gktg3Rgb0T)=bm#_UeO!>9*)9W>KL5-%6yxFFPRDY+Y}hu3S#ATWUa4KJpfERu|c;Bb8+fx^bjwp{kH
+4?zD%p#OC(p6ln-fRt3u>UmwUY0&5Qzpcz7aiS?8G+L{^jqgsWU|vX;vwz!d_g##EP3v%CFvxNB$_}O77dmB{z8m#|(f(m(r+9EI
+2;uXZQdo!fd=MMsdv7XqTFgZ#jLwdX7~~n{9lOq{i8A;<*%WR)d~F<NB9MrV12Q|d)V(yV6yd2m$eUuh(;0yrJo?UU=Iy@n<A}KG
+fma9ot%OApU5~{cHJ}OW;<nbW``)$<B?v&#3RfMYgZHu!nY|{=I!p@#LO;FG-Z;6r7?BX7xbjp)g!aHVc#}(U>p9Wu2muLKG7xo}
+qt%DcS8!-b=q3$=Z)C;u>lJNp9Sf0WC)wCUo$EtJHnkoO7%cMkkyJ83<I>?If-p^tVNBozaWDc<#S-ZdZnY)G@vE@_z`qdw|B>#0
+ct60+>)>aO@^M2`flb?WQr(?Lmv@_huxjf?4U74M39UmHP0DQ~u`@OCGsia9;_z84`u@*${4<Ee;hT!2)3Q$YO-3Z+2*~ZIfIH0i
+7(2SSf_%8{#51ExI!Q$sxc%;Kfk*h)O*skyDYl6{O*!_;R8d&hvpXx}n2B{w`uqp`*XdVIT^!|wNFk#>hCMoO_s-q_UdHcw%XnTJ
+5j6TxYzQ-!eqZN`<a%bMF%ySZiS59~XAfSR@qRWQgqGzL<J|ph{?_RZiwkbvrYUnW<wUN`fumpGZzV4b?H|#w%0wJz5?|a&q>Dq1
+H_M9+MkrOxXv{MjjMGx*MIxgfR8&Nk(++4TKp61q7-t%xg3QfHKp@t{Yw{CW_|<&CDawIBB3B!^F#IbXK;Zvfz2Y(Hx1Id<5}aO%
+uCs+hd!H67GiNmj5CDBdm8=gPd<vQ@ZSnTos^nyQgRt%t7XpFU_&g%~vbS%KG<AASPb6np$%i#oboREPEtFih;E0@*2rq$NlrS&z
+UbEp~+kdK{Y*(kVBB#nT=6BsZ6H`ZFRrUveRkteZi}1pc%4hF7Bp*(lm@$mtglo0(i+9HJnyl@d$Pp-95RdjHqSTdThpv7d;GBdn
+dGRuo9J$bNr4(`4@>ZOR{Jqz%VxJCX$r4Yg;uY>q1dJP`<-X?&F$T~|O3|@iUFX~7ySCQck>$YK<DYO;9+l`*=@s?@F_<rhUxq7a
+QnE72)`KW0ScKy#og+m)i$;e~*6L2GP9gwA2T_0u%t52ze}r2m8ihjrNC;>I^i#0^1G)hH?flHyt1G6)=Wv1#Hyl?C4LGqIZe>w<
+0D&iq1WVLCb=f{H6AjEz4xw*L3(ibb4@%d0qh%3g)MJ-P3`So&{*r}rw4w+}1DaAUL+hUNeX8^T!pvhwxN^2G6GXTXThc<sak2LB
++HT_+Vckt7sr=@(B>aZwPr2F%YNAN~_+94|Hyh>p@d?u(dR&n#<-G9zt)<7#g~zW_b+2Q2&OMDaNf7bt=KI_pA2ruz?S=&p2F$t*
+y)&MC_3B8J(f+P+W!#I6k5ycFUw=9{^~GYXv?zo7-D$1l-~+zO#@(?M#%xk2J9CPJ6YT<c*W=e>kjN4d4X46mG8@WONmLL8?^iaN
+aDA#H#7#jU%r-SR3y7-1Xe0<x&{A9gX7$nzKu6=*No*A>`Zv1&30`{*O#EZdGwHQ2c1J~NB$gcv8H6oN0XzUY`gC-J3to5FnpF#O
+oM|U_p&lS|k^BHmF`0_LR(3LRrIXS3W#HLHBSdO5L<6AhIGuHUU*5DHd@#ea#L8dGx2(<NhT!{g^0y36Feg81+uAgB*SWWo!n6T+
+ewUlYNQE_tFTcj_`(xBB(o#+Uo=O##a4=tY?$+6BgGRU`a@2ivNJc(WD2`b+wh>*{-oz8+55P#rz~KO$ipJ{eJVQ;2_FY5)3TMc`
+)h0`#XAs_5Fe~1M8>y=N#Mt7n-LdZ-80ZobBJACl_9P{G>d{rApE&^mN}{&-`rcuMWiwT2NTh2fhkmXBT9``$Mgf;>w1|9I8VIqq
+ilU*}lz#*-0*+lb`~dntJ=K0Jnw0<9SzV`r+_CJ;M6q~2TZ8X*klY<S4X$xl>}h{IZfi>0wWblR_eo?rpeK1nSc>S|A~Kmh&c(P}
+{+V>e=?>$BuCdEHfQ3z>ot}7sI~caSpy_1eW}1wDYtbr7$G?o6I6E|?BeipTvyIFnNzHqk+-Hbb3(V29Ff{MFhxq5LZf}nPp8zvm
+gv#fc!cQ9%oxW@NVj5Vb!Ke%^+CivyHwV4j@!c@)F#=a64d8JnYTscPw87VxtUg%cv&H-Yk%gl(8nJStbA_Pjd(hAj1HDxPW)&r?
+k94J-6%Ijy=;4*?eJw9XVqC;D(OeLW6DqBHyBtfc6=SeHVC7}7U#iLmO)?e@!hy~<2K-1mc@-lLOQOJRJ7jZ0q2OOf*}sHW&?Wt}
+_6VsXD9!&sn{B|!1yfIlhngt%k7~Y3*Xq@Z)<0&>8J--t_Sm+qVo!pxSOBQ4o5Xq_vY^Vx&w1~<Y}1&O6q-k8zXb0x{rs8f#9{Dy
+*|N<YpQ?N9Tk%9BFz8USRGc`ibvGr}%8>5_<#v^}BOXlkdXU~dTyZ2_=CQ~?<*_BhC?y)wAzxv3pT+~<t~`Q6K^@P+!DLC|Td`(8
+-uk)ERpM=XdJgVTAfVu@qJo_sdrv=G3gUOmtWq>ZAcK3(Uze*Q9PhfTNW1%<2Txcj$`@NQuXk0yv#x-XfJNuN(74^CevsR*Ds%&k
+Mtoc1U!P*nGE$U>$sm0AL8GIv8USGl7zAQSQ-B}FvF(<vRThARf6>H)KL;27XP)q9fg!pt3{5^;D;$eCebVlN%5;vk{_P2bE(Kg~
+aX~rH>Q3XX9^RdsOkxnRxdhcZuv`K|1Z1V&_ABb;1XtUhr%?~}!*5k2_H$vjv~)W^Q`vWa)N2T6$m|HB?A+>dk44BD6xkS-kKp)n
+>wQl~Bl9_4MRTnN$AMwaXtM_nIy!!V?a}M*hP0X05=Dji%QQ4{^z#}+7g}?07u9;6Npi2rF4%h|M(t7B{b&0G@9$KU!-4b{{;WCk
+s}94tk>)ou;?=3NmTK-8W6|7%?91-D0~r{AsGg-%9-wrgwXL2jgHA=EPCi<^?iotZ#M*;o3<~tY^_oj=-{hz+Ny302)wH8@ix63k
+xXLn4lqkRlp)jj`ac&Sqt{!BoeOv_iFLC{~s)i<VWe%D;2Ry8rMC;r*IC3Q;`lcj1IYV0O4}IhDZJ$Wo<|ys+N$Fd~D+}FB8XiIv
+53~#;jcvQ<Epj9X*1=r7l1xh>A_Vez3U!TK^GM>~y6DPspY=7xA5<r!z!O}_+D|<SwHf?_$D|b}o*u8^*W*UylfHgK7rm{#clIm)
+oS{Ul0aqdc7+TMF$kXf9^O`5unFqRWR`oD=NEdD<de#lxzC&tcsdaof%LSu>3~KGoqIa8l@7yw6+38(vL_;cT-H@1mIdlwIwoX4?
+O+e#KMfm(~cZ_`!3$vnaz=9Bqcy3Q(>ub57EO9A13iSzjfj9BsS}6f48G?b(dxe}3L}Sa7eVm;_VAxOb^HMs5TTNd-u)?d6_g}|*
+asCYv;FG>Oqr(V9g<8z+PI*%j^ywWh8rxfeLUYuX*os|#)qu1WLw#MUX8QT+a&RlBn&yVLoDSw6-V|7|j<R*MaD_*BJ&M*^j!f3G
+J9<tCj_LdO4N*cg_SIe?&|Y=S4Zqzp@I52CU2n#k>wIa4frd6|!q!-#H9oveLek9rTB$P6xf>07#DIwmj$_h`f^}hhlljlMJSZlx
+MEgu&bVivcx?#IFhXj{~3=AP0(#o`top%-4E+-y%CFQOb4nt+mCVkSa6A;gH>}}IPqi`e-oZJ@0F-4`%{tN*M3~qDRxG_$YI42oH
+fl&xh^_Y+&7fo55K*qB}SMf0yzcmsV0%f&}a6|}8BEjr1#{M@K0R2l&``_2D6A5QzZM}8Q;~wUf((d>Za(i}^nnG-gowTcGcs^C=
+Ic+k1gb+p?wO4##IskG5ke5!)(9OoE^MpNj23~2n9K<Swc93}?==>m$_<o_AQyb&sBNP1<t)u;2)KmdT&3EKgSNCGvn4{g%VP<$|
+ZnibdKoRfGyPES+M8H$nh61;lxJ%JtOiYF*W^qt<+IPLNTyx;FlL96ZAo^<HV?)_9{_b6ccWg*hPIV#(uHUcb!_0H`X&IzH8ZLY-
+h9nGA-n3x^&o_Bzx1?q8Qc;*&BazqTtC+6FqI+dLh&a^7Y?~MRO-R}-H7O(sLJaYXc4P|}!koC(tGk;-Yi+ntKWYXD=(eTcp<l_C
+gav;06TpAV8-U{`^E<<P*A1Dn__dTqnVAL4*~<|u|7}#vzEh7EE<JH^8OzMY$-Y%@X3kbUxcAOho>AB4_T^q_Ij>iIXokGreT5J0
+HW7xS^5h^S$9iMO)cq~9d){#Gxf`UXIUS~@$>o-M>OjD}=8Ndv>lxz?LW4d9r!z<rqq{Koc)!#<h02m@{7;Fzy8iJxlW*&a?TEP2
+O$}h|R79Ryk!O)Ok#?I$f5Q?dddIfqv;+3TC&alys1EHPaI{wFV9mD(JWo)+D4rU#aD+CRoE0P8!f%!*M}rVaC%(h27l<3LbSN@#
+FcPG@h}etXYF|r{5?F21Ru$@UaL~wX?XDi;iqm9nVSWIKK(c|Tb0WbX*L+u7xG3<qBY^*&dQUocN|^8BaW=m@Y~Aww(6#3yiMyTU
+G3;mMdHe`b*v%^l+-RK5a@s%p=KVqCJT5#Ma)>5Q3=!S&5aFqz0cTV#djIrEEENrfPZ;#QZ_s)qt+5mXNxkRPwqGRa5+QBA`$gjT
+Y0175u6*V?)5GiN^7;U%$#2popP?pn;^aEX^OxV{$+wAf;%_WD`@cIboO6@cA$DZ@hsk7F0{EO6Q)k&RRrS%kvEuA<3|pBHAqajJ
+)*sZ(A+&kWI4M^UNmO`hCGB<OY{3x+UbT^M2m^dL-+>R2(mbSU8!f@jfk0FI8za5|j@C3z4iY;R3`Q(hiHmX*ut>HCKn076SUL>;
+3|?Lc65@BOkplj?@C*NGE&NMv5tB1H)Olc=o3H1)j|Lwf>vXQa^elDfiz6sp4A&z|_;IigBIfb?^_RH{j($6_BYVwJGM8$Ysl{j>
++4hZ0%aHfOk;_-JNybt(eAKgT&b(&0j+`Bg>v<z8dS-bA^KCROycGYLxvb^~K^L90muLEKtUNh*bc+Jzewo^t<K?xDMV=e3FS01!
+Z#{GYNt95Q&6F>*X!LTuS97dNFhhofTKE>R<}ygpH#J4)m+no`B?8bS?OFQ>A$>ca<pF8w0XYd2rJOc1H1_y{L|nJ(dO#M!f_E6A
+oXQ-ROY>#SkuVZ~jxNd93WvF>p;06Zo6p$*ZZ|F}5{LTHKe&2W4I&Z|@DHOk<AMKXxFGP)mWAe#82EUEgP!{5cpY`M$>k@nPUn)S
+I1s89f0%a5J=|~n>lGq7<5iv4o6;+Ic`g+AU_j>xclW9NPwRK^m(_0cm#j!K5G7*3!+6zGb2Bw8j?3Ct=%IkWobDq@AsRwpj4F2A
+?l~~<wYm6f^OpmgAyo?s0;}0m^*nb=3oWS4Y5U6^zWl)$5Yvn4-De<(cj>w9w{lDK;+{bf5a*kywD#oa+_4esbx~Pv&Rh@zKs^nP
+XmZZtdrZ&qKP8G|0GJxNYX`yvKE1WDQ`sbJMMEPMrd}{VSE#A6D9WN3ECN0{dyM+}C{q!_qtWby(6PuW(Pm-MKaZ}6ks>jU-z;~_
+Q~ww)@h`srp7jD}Has{g6Y3H6{tE8+E#1qM&*jA(Hb>WS@RD16Yi(N1NZYJ3KN)7+n92%Mx)AJ`xJF+xNs)TN#7ukP$|H(4VwWe^
+NciE(P#>0XCwNGy1^c+ex|x0|>YIJotkYO?Ek@E`Z4SKp-eqWe-u;3-d&>6j5OJ;&<h&SCYGRamk;k^ldD9Dv>2vRM&?q`O`wJuO
+r9pJ8lYF2Fx=MCTl}eYYa!#!CzS8(cG;L>vD@zfFK=4%YUdi7Wopz_%1(>hWpyAMWYgVi>C7)0Mr*uwE1Rh2uEr2#{I>xq2cu~r#
+jkfAI9Ckv9ua0`G&e3SxX9rmt`$zqt7Qp18K&vLa3X?`e{XvQOr{V?DNBb2Hj2(BSQ&ox9RLv~M@arZIU2$X(Kz22~e>Zu3wsQ^l
+z=?fgI?^j-p<V$=6hJ%YTpCa?>i*_Rq@mE&_Exb>S_Gdk1jxitnP^KT4vq1`;z`aN`gKu^8jOWAT@?j;3qN3WFA&0C=G-Seic41_
+Vs6F>Pp>uY34HdnV6dh%w_ZSrjs&wa(S}F(bt-IZA~s8V?Z)K_Bk;#l&)k4!fG3ru;*{VEATJw%iXu^8ILXvrXyEH+<_&wc)ux=V
+y3&vNco($xj}W9&A=HMJgpe{^UYY@wOvST}^ULDv0yBF)BoXx^z>Zp<i^1b@(9bM;&qRbsK>jiWO$rk88x9r){;`RFFQ5$+s9uVg
+_m2+@w9oi{?^u$cQFO~0#>XuzAWbZ$LA$V|HR15Q!_pza!ZnJCW{);XxPfC_5z2fUH(3_F0!~)f6i8I=yt9k1K?fby-fCqrHusJ{
+TihILe@Q)R)W=$amk+OOD?p^Qeh|6G@((<3_25R&9Sgk3_I>rodUh5d?71pcC*=fYI+b~;;Ju^TE`~TptLd8aJjf>Qi!y2`4yS5u
+uC-c>)3^C_i5SQi!a}gl-l+|Fxb1?icS#DKW~w+mc&F=0UwB7YHlf9Z8;yiv5Ou|@>i$EETnq_~T@75{Zu$o~Q%PjR&z?cHPbm=%
+Vu7C}??x{Qfc!049_X(=F7%JpdlAZ8-Ww?mod`^?+@SfC^<~?vT0#&3g#z9LdF{OQD&b+KL#y}cQy0Z$68Pm`@=%G;VC;m}oNDf*
+Txo8jV_l!V&DE|mR30p3;G7?IYT#f+)7OR6txGSYC3+siR1nDhP*)&_uaD1bM;tf#HfL!m9>tGBC*aV|GF!l~I$TsyNL)hT-h6%l
+Ve_%0`WrR=h*&G$(b<CgFb^Mqqf9KLOgVJL!xYRlc9hDq>ncc`s;W04+<$l`Q)<M_(~N>fmgMYEUfBW0eicG%F_G*nJ8AZ@EuWsQ
+qk_R<Fc1ii@_fzBH&usFKLc#V3q?CIj^9LcHn<A^X)~^6{bdgDUyl24g3jSDQ>P1uaWPE~?{>*FsuZ5@Q4i`@%cjwev)yS$Z>%%u
+xsHm{rZsm%CAYTLS6e8^oKrmVz3qdt_v0+BHzyy5pMQ~kO-A&-gn&FxGu?fknA`V^?`~Pzk|}K4ON$pk7`^`JM7aM+e^QR5>T1c@
+Q3I2BAl}?%lPCFSV`I~H4kJt{f-_0qwK!?%gRj<Iei$JX#ZmrV(#xwvgOh*_n;NZTXy>kUml7wyDq}vjxT0<MiZtymPFa{Rl0&k%
+h!E<#nf}J7PdP<<R54P(>W-h^d)nFYLXZa&gIsk30GqXhHWbDpFh4iBa2Owp0{_;jCXpNYCoC{9f6bQvWAOr8?e%VG1btp}t(D{S
+9WGJcZ!1sldo#J%$<N*0fA^jyv)+4odu^k*q?qk?UXdo+XcRa{uWw>;J?6W!m;++mf;Jl%Zd$91LxCf9UY$#pd$jW~SdOnDwzbF_
+K$`;w8zkn`%P-0n%!cDW)wDi#O1sWO1W`Iy4qthJ=hzTZrL;6PDfF!@l?mgT=EKhLY9{RL85S4Ute2=2!=VttnF0-FGMkBB-udl#
+Ybka)3HY=dFB3eP`5KZl_R<(4Y^zoE=CN!rePD811?J$u0SG`r?B=;O$C~LF9QsFjo80_*%V$vt{|o379g-mih4_W^_zliK-vO9t
+%<snm+&{Hmpjyr)`eRpy&_wfmOmyP7(tMPEjFNMX0mRs~h*9h3nfkIuk1=<E(DtIMXE|5aXdj@ytSi5KfH5dhUh%<juM5sG5;l|O
+NFYcbxvH<%>EyW-RqM1hJLj}xyYy3q0B(MTz}IK7Qd%7;`-fg3pwi{VD}4|N`B{0&`ZV;|$=NeI?Tzf`&n2EFXoe9iKj1z<@oCy9
+N4s>U$xV|$1W!%ue=Pop*-!V#_giNm&W%BUvcnBc6-99p`F%@kVGIEUA$*a;_G5`h1LX8rl+}X?iuIv<+lWIm#edzSGwEe;OqN8(
+{2H^{WUWDf@V~{mSrkP6zAg!{o#n683;k2|ieF7JGx^?+5tLjXOJBBqt<fyrtffFgvpqBIv;5KHql+(x=ZB|^q$l~7o{Oh3*<0$I
+Tj*40@74aeftn1eMkLam8>J`0j*1@~mo58)Zml7m;pU4pHL>~FQ)0~pz`fJ0_AejwPLKMpuk9h3C@Fw)?6N4D_cnySd9JDJ;<uVl
+oJT4I^mqYmrj@kb*&D+$p>7p>sJw~3$|xjQ3~j!f()KiWVe=YGIyX0gP3s>2r?RK}l=5aAR6JM+0s%rC(;j$vu_lm%B9B<Tz5qcl
+E_i&a`#{uy(9n-)YwvWfiX_eV8=`Mdk{Ac}cMr@Atx87yCaFY2{(*z|$L0XKji0LHE@YnmeDQc1pReTgZwY>y1a1r&=Zbm2{blDY
+w@%qM!|O}OAJ{8HNfq@}aUS=zo92t;LtZe1F7Z~Fj-1H2mou(HAn~ETNa|Y$sENxsJslpiS(bM;R*TTVGQXj5jg6u7=gRJh%L@|e
+_%|W<1nJmvB+g2Edqyz-cGMkuReZ;OPBAp0MXMrwVN*E$c+!UD)+n+PlMJI2YHfGkeW2SgR1>PC4bzG2QXsgXrlL_t*`MUzPh`QX
+b?tWyGG^$`X{|OMB<{x{B{Dlb_m=3W2(q))>ettVsB6XfVCa_~i{c5Kh~JkV0CNfv{^PT_f6nx8E5IirOpI`s-b(J|<E)U>aqE8g
+GR+Lb{xBtmCgqZWoxL{LW*+~%XzP?tg5OyN9tlK9`5dM1nQw^q=*TIuG1yzYvTi$qeLDBKtdU+UXdSqHaop`zAnlU1zNjiMfYcb;
+Z=sx9_59H6{$dMr)4HSAEjSQ}Zt7{Riw`>wnDy-5N~O0Ogdm9s6h%QUufrJ`zPLE0cnT>c#$u;1?D(dMLyj`FcxPor3W#QJD}YDs
+igaHr^U%gR9(6$sJ5xb7T_=UE#nShPBSHAbQRbQ`^f6<nk}&Sq+vG(giiNPC-_3+|S?0>fKNjm0!Ug{R4j_m^{4ol|KQ;%QlgbLJ
+D$UB`k1idx_8o6XO3B*Qd{Rk?8*`OsI*E6LYh9Ad({J_C6Jt8>HzC$8q-l}gqG!5WPZ}<scz;osgWoE2MSmdelpYf_Ob)XOQltdH
+CH&ZzbsArCllv_gXj);vD_z%g*LmFs=B=y-@eVj_yBv=4eX<q%EcZy%jr|?xCfa0-Q&b=V=$qE;0DhEjR8Fo6GmvJHC^)vQ4usN+
+o-~S&S)3uj^wr`DTrM(B>%RCw$?K4S3@@}g&as)?YyPR;@UXoY_s_AqU9Y_?xq>Az)L$h+&{_<N$$o}kexRm7BO?E#TA1t4yx3~>
+`xn!HOcxL;nxcr$dxo^DJKo#guGM#Ce0D}$g38_@u^886f$FkzOyLzyV{s!%CpkH_7-bv;dT~Fpc8h4MUMC$n`~`a{vcO`0lo0!6
+TlfWy?jl^h=4-rc`)Vj*ZnBe`N=Lv#POq<Ir+U{%H#Co*GkmloGD(*ULcJeT^}o6qjY_JK_tl(}-si^!!N6@3lDDbitV8{&<b*mr
+H;%#%0m4}rkF0w_uvr>Lj{0+6u4pnL=i+wXW{istl?T1rAkh7`XwO{fTT8)$(2rpIbmQR!<T;S=C(f4E-WNcSenaFhwgAw7x?!jJ
+$bVS^1^=JKd&PVA+sqTKQ(P+h6B?Iz9VYimY8hhg8_=oW-A1Ftw9Ve~Zoj;KZ7cOz-+Im$_FVfE<!e7#A9mx!oH8cF8IE|o%Zr-T
+RtfeK<bF~1k!o)lw?nE^;E8ten~#JMjchy(I8?~re_7s(`Dn`~LFvsU_(+VlID|h{K?>|h*|NLi$ZHpIrSVcXc@h#aoI2wA2@!AG
+Q4r7^WeKC$wh9F#g!y|tEh!?d_=~ek+EsSxj-^PRt?ALcR0Tl@xvIy$%}0bep+{PL;)tKcZT1`OZhK`K7dut_c$?G!DjLL~e=Czh
+BmV6s6BGvZSHk`0hVb`w`knXb?2dvp67_Du`L=t{k9kUZME;m(uZYV};Ev4V-+uv~2PGVxP3@Ow@nY;k(%0kCu5>Tcz9$Xe>JJs)
+Q|4HsqQyc$kYhWwKj(Ie-Yd6D+(p$Wc;%H6h=ajP+B$Cil~3i<+EU)w+=~>mmzSnN$Sm}M<3nCCDaB$6R|K#s;yV0na(de@syx~>
+de?4|%QQxwia@e$_3rzC{qOJ%<;RJ-yxc#dKKkK;@bjHHFM|OQG;OuN2pDHmZkahf;g(qK7py*@ejV(7rYcPQ4J%q|Dp~^f=kAA$
+Jcy3^bDHU~NPm@Q<i8ii{}`|D`~CERZ1LnBY3}XwyA0=#**<u(%x$TJ;b^Bj#p#LhM4r39LJMDx_<D0fYid(}8dd3|yL7h5rr^=u
+s<r`zPP^p%+BJF2Yl#B8)lYZ7<q#fk<B34OPB+x`FU}1W!efu^FQ}7RuM=0|wZV9>P`>&+Kb3(*4K?9yMl8a_wQ5{GMf+Yw%dm(L
+Y~EiD=}$8-Q=z5ldEDHH)&79G{B*;xzhZsX9Z(GXS*3pB6xiR$8!G5%EC}O&lv~~+TXfZ+Y?d?<`%{!@XS^IWF<dD4*QRHM0PKqG
+Z&P=ezs)?O|2{(c9~Cc<0SBM5AeSbJAAbGz>@|9-zE958DDKtqU~h`Youw`Bz2p=ZZ9LES=JP7Iyi*`x0I>C~!S|h|%iI!A-W^s;
+kzqns9Go2NLY+gd`jVp56~`@o0@)(zYrcG)(I%{pXHk1jM`9tap~%Ze>kgc8Dn`-qAROM0A|$ultApyiGdne~I0l2Qe=%Wf#P<n>
+=@gHT#Ufhl2*7sQqY;`9t2=W`m^&;0uAi_7s(c>F<;~3<Xn=tHai3oElN>=Vz*LJuLHztL8gtj3_DWO#gn(ki7*-ViW3V2=Ow3;*
+72^MUDe>1S_a7*VJ=WehTECzXPTkkI@9K>G!j>n3%=d9(oG|`Upy5PohiBqp^J0CT#M9Qc3XP>f4jNd&YuoBI*XPgL*mJjt%(Pg#
+vWgCw;Z+cv@>+>q0(pCCUR94{>`<7>QFAF30f;cRU2+ojl`H15(HWU(NWAs7(rRTyQ0my~#|K4^Trgzpbh4L1(b&h>e&_A4)9~u)
+-x^ya95`0bR}i4{(Czeb4}C4d#3+QHDtiv{798Tjv`T10#Gj+#uY1orD(DKy6S0_|OvV+XRLN9!-TO<8lHs`jQYDa)f72=M?~(=o
+qv}0J3{=wZm!eLcv6<qg$dwnx=lePGty<Py{mZX{ru?tBM4zx8+^qIaKx5#P4!f#^#`O2~CS}@g{W^8xw(#YzpK#_>B$l0rzARtZ
+`MHy08o9uqAbnUzoz<m9W=rx|abU;(;&JbyH?<6k<cB?(%+-NT=!@-huKmk-GV|p1JwnQ82*<YjTN_WL=lWd?3k1-qbXnZ$064%^
++c%cr^@Vq>lnRmZbLXE-dL+VND86hV6TqJnV3#z8-{I(Tf*AZSy`IqOSz^c`F~4c8BRI>W(SQ0jkRa`EB9%g*{{n*fkMdRDQ<D%{
+C|TS&Fx7AWxSLwY*PtD0=Ziu^iCs-cWN&95pX%5sJ6*T1JTV#fo;Zr-KzdijJWbnbyYm|rGwH15l7=gg(zhg$(84IgNrPmE!Re$%
+tjI&HBhz*y8VyG3M-|#jxprR*s2HAP4#wR(rHNxxOPXLjx#imxc(b$HThkRQj6<-Gv9f&G(AMF1ch)S?EvS4y>H|QK|ElAL-61D4
+dBuNs2@dC5%UeoE3hB^^sGnPWtU*;fMv%mX_|5a;qK6vWUy;9cNe%=tf13^?a{pbh$iJcf4|{L5lc^_X!+F)Qj7u~2*V+R_Zik5~
+bFPN*%O?W1<ONnCzPVhR-MmML);VV$sYGU*6xo-@_6@AfL7yn0Al?OB;L+rOS7(Zo(S*1Ty6ur$U3K@5@a-YyZd0bQ9}Xhxr}t#;
+9K@8o-4KfJ6L%3_Wl%!P+Ih?JtjYDVy>JJt!Or;Xt^1$^QU7wFgj=LF%uJF_{_&>2`W|{26i8~Y1^6jHjTV?Ct^f9B!!v_KVYVQD
+@XQ@Y!xc>qC?fPLVtrY#z9~Z?fxnYOVJ)5y``4U}q6qL;X91v~|N0F90OCKYURUMsk2K&u+ePA7PiYN0rJOUCihdWsz`)s|4VuKj
+*}%4Qgd<grlL;~{p`Ge46scGq<pU?mgtm#Lwv{F9YTNDiEMs8Smw-q3l{8BwU`smIbnHJy<KRAj#F>adBcKVT^RxR&OZ%fZ^*3?=
+>bh~OpAmGkK%!#NQ#$+X$Hx+x;<DHuH;xujc@>n$cdh46i;!7$f**I6zrJ*yZgiWpnZ&@Ne(roR!={bJVXEq^pT8_@_14{m1|S+m
+g)zTtuE$r^HQ5!$AHCwOf0Wa|7dPYYf(8DgZHE7{TFfV%pC2CTvsCzaS4guS9Uo<e<|D4Y6z2ys(Hlmg&d391nXa>&yB=2%w1p__
+XjDGmo5mHMeJ%9a;d9(UZrcP!s6Q?VzP_)ZZhG+YN?647S#0;_%PRIFWcJbWWn${v!M6p<y3=Q^dqUDkGF)twz&C~G6|U898xAP@
+A#->nNk4XFzjmmRB<q7uu4o#A1rdJ0)IFIJQHUt;Rwd!_zwU8TN%ysVul0ggiv|AbDZG2sd7Eyo%NE5i@wFc)-=vEAQ$_&oI`Syo
+Us*xzZ*4L5Goyh2SMIPwz|MH{fr~GCZ`q%sWAiz=)Z(~l<qo_EWM_$sDQWA4$Kg9wb_wa<D4(RTQvA-Y!B7GnGfo33gJ11NE(-pC
+?0siIQ`y$`NzOUxJs}Apq4(Z<Z&C#5O$2EQf*>j=Rjh~&J1U3@V($$RDT)ny?-hGj?ASh%6Ud1&?>qO-b?(gf&i*rFNZIGvYp=G~
+dUoxA^r)`DE7JoMa0KNolW!isem14^4sUPxL~vuW4-4C^G;*w8epvt6r&PD1qvO$yQ)E|7MmKIl`_Jv47|`f#I(ejaAyx;LbSzBI
+ZQ4pVjmMn2pG{(65KS;-$yv7zn;$I>RU{FlV%BwUT(Oq*315iP!&=i-udWdy2Db+s^9r_!*huvzYRnnE2{Q448VwCE4*SbIhuMo}
+QVcixta%ns<`*=MR@Jf6!_dSDGoVBH_4TdVT4moB1Sj9K$}=4nLr`LhE8ecyiY)Y}5j-1hFHwCfwudTmXcDQa5<P3Fdc4u__KG<l
+i<h>HBN_6=b@Qrc80*XKK#NnU=VR9?cqlR?g&ZkMZkn<-V-E$96-Pv=Do`a)m4`XZgjq|im(`|#9D=0i3%GZC*ZnS@pP333!bw8`
+lV?haM$T)k7<?SE1VAB1{e>q@oeT8ftKK}`Sc3}mYTGi54gr+u0BsBog(x2L%S_ut_e#q2LcIp+9EwA7+~dRVClH*+1zRZqxV7Jk
+xZf?O)a-WJn|Go(cYW>lWty$U)&PBd;)z$4z$P1a@5TWc#hC+Ej0y9$<YMqE-sscAeV^`l7qonZ;%xJ&MivsKVOVhXi|{CTe%XwQ
+p&z_+H5J+7HOen~Ua68n3SaG~Ix&(hph$4Qy*ckAa9NaLJ~~3|Vo9F#3dY60QZqfok}qKa5|7|`ZFuVB(XN!<&HwbpPGd7JR@OCL
+KMYVOq8?L4iH?>_K8%JJ{$;uWcw@9sBUrfF;(lVtEyH2`L?k{Rf<dtcD<3m!<NNl`BHt|sK45mlV2w=3BysH-u%~V0=rrFkmm(et
+90B_%a}JRx(RhQd?o{5+EuM_;z&aIZ$M(l5Q1RUYv-m-pJN9<oV2}N08glTed{AQlJC&X{eZ6W{6uQS+!%UGtlI+}XiIYOS>ad2!
+LGBcy)JyGm%L`f{)Dnop4k-!(tEiW`OH)lDYLCgUv<yvgB2lTmwk*^u0?(qz>{l3*PedWdhS36x!~8PS7H2gqC9Hk^N7KFO9ctS%
+TeU?>{mgY$8Ca0gp83?BxfuL>lDJp>dHw3Kvv*_<^w$ANBeH9nIxozPNKlv?rZ6Bh_3RJ@k%*3gZa+KWtXcBHU|T8vRY}F_K{Qo~
+(g+TuUdw43c`%H4AZ{=0poSw6x>bgj-;>xlym8{RJ8p*7TryGegju+jOT^fR!$~GqR7h%Xu8u5RI;_D^N5sVRxKAI?X3hU<Y@<i-
+Rj0{ghUp0CsAN~F2T6g15=0@5f<b9mIu`AJ;eHvqz(Uh=SI;+A`)%=J#+2FVbFoA+h#XH*xHn#X>dcz$I^OK+lmt5}OF#l8Vx6*l
+6x%)Kz>K8R6*e5Ej*?g@if6vfD6@P>TFxr&M&|BVNJo#@jbr!g`7NFJoTtw;V(lVgeQ4xvuT1>vxJkl@+X{~+?8q{K_&sLqFgxK*
+$wIshMoo*1l|D3~X71z&9)~K93#IsMxBZSA>S?1!#Pyi`O?7^n`cy2T_e{r!VFJT=nX)zDkO?TX2{^P8_|N7b<^A4}3nR-}Ilc|&
+f^-;1G}_Zf&b6o0nccoqJrL<?lV~_UW*%1M(-1%P4+EyFYU>JcFnH61v#&#~!h9B8Z`JMh<ajTTMC<l?CSU0MRHtZT9(nS-M}dBr
+J;0RkpDYSr*Z;Qu8T-2HXX^9l0zOu<M$RjE-^X=if4wln9#*15h$^(*ZSL$e@neu8O-Si+M$aYG9&H*yXE7+fIj(^g)$NOjd_JvL
+XKL8mDU(Sk*T71jNP$rTssIvEe+4LV{XM@BUK1170IxkZpBoG@YOcx(R1lK-?!aL@u<zrTu|wB}Km*+@)oCypMhXfa=>e2_kLQZB
+&YaX`V_7s32H9!bk2rm^4?6Nmcgu_<J1T=qz)0L-|4tY4{kH8;8$o2CLzd(g#BqMV1ver&^Hidp)p6Z11+woaSZ-jY>691}Nt|9y
+J4(mN-GtFCs4{p|S;^yl6a^e{{|<tTN0=F&M?vlQ?kzz8P_7t<4#|aMzYtNm(cfso<m>k@RvmbhUY$j6<s|C#(-HT@U@^J%U;3#Z
+tQ(NF@P_?Gg*hLBYT^Jgvs=OG+wA5M98Rw*8=yTc9IT{k>yrR+;@ih(=d5jGA&uMD$OmEp9W{_3Q5xAm<V%&|j~poBv9UfZJYAB-
+1r*F@pS-D<oH!yt52o~B=~h3g%~gMl1s~`RY^3sa{+nlfq6;KGU+<Z-8pbIx9K@4}y-@>+r_6>>ju#;05nxoL3((~47c6JYu)of<
+%^xvmA;+KfEJzVYQKC}Btp?H`JL>0u=-r;Bu2CigO;trE5$KVhI@gK;rqA4AtGE;%4U5P3<W1&-9pV1#@6XWl@Um8?fj!D{*eBa8
+10ZlrDvrRC38j0ck55%u1fZ{`fbVr^>1+MVy&*d#3Pw__fCLBtUqwKM(0xzqMQY9l1TtBsjk#LN7z!Sh6c>uA#ZVu?ljPI^<`*I=
+Hx3#%?jLSg6g~Mv)J#?W>t$XfRXzlW)#HkqTTqK%@gmi%kZaS;$8Mtf+TpQ;Zu}olqHbwC{_?|H>Yc_lQ)5|Fo><hdfI-`$r23qO
+sDroXW;u`<EF1#KJ%e?m*y`cBOO-VYbR_0StQ{PSFqjY3UMe>F0s`EF<(jF3N1EVmmFXa^mqF!PlA@uBCV+)x!e~q58W`iSIF#>7
+qROjNaX~5C_rhc4)B*G-=?0)SXUaZM6;4;9fgpt-X*K9E7t?7M#zwnq83^!HDvgBeEzq`pcb)+bETwRCOlf!!+dEZ*h)}Nm#gYEX
+e03!@5!<8rD!OWG0J4&$6&~mosUD#;6Rjxs@-!i^85CTvLpvh2+D8v3VBj%OFT89Lo<=2L&>c{N`6ML)ATbis55f#OB&Q7MI0!<M
+gkWLdPf`azIA*Jdtv{c4Qgv?YXU*?(N}`O#T?P_CD7MJYW33(DLOveu8KiS63szPoV8vD}&Vh3+bD}wErfO7Fu$KiDqTnRKr@LRh
+AMUDS`N{hM&YBdMDD4tGw~0NO+OlOq44%f}kb1fsvke7Pi$e_w0tGtUyF$T{O-{-f9-SmpQNR#Q0-MjqpsVkVs4$1u9csyp6$T{0
+a_Isb49Ue`ki0thv(N<wC)dUTWUM)@I{<<~w2Wlh7bM#mDss3~9E6iFMf89$BpnMcw<W?X9v+7xt0gU{8mBeXMwgAJqlJBMURXa8
+g~Su$FsL1_3I#eVs|fG}Jlvay0SruhHTZZU5r^8?1R@s3$!82L=m3Q(2RHx|KsjYV0Dq{zlh+1+8oYC?ZwxMb``Yb!+k@}#{oG8H
+K%CV7ewawCdf5Ri@!N_eu3a?3okV7K8{BUE+XnkTX_&vcG)PfJM_XOk?KU7{WRS4rU3e4Keqg4qiUPh@B-OQswdO{J_BR1Qlyayc
+RvdIOR0PN*Su6mou})TJLL>r=+Sf)z41r9NV`o$*0eFi1-p7KFJbsWof|x%`+5Rv--#TD`g#ZQdfe2Pk05<Y$O@wR`kw^eBa$-Go
+wKa(I<>9)`vAi?s-p`(EE?`rz1cVj^8IksS%0xVdB(6D-eLoYcrAVfcaUjZM0Svx6gWRn(Q5FEebO%^Jc&UPJhZl!Mn=&l6hayDg
+*Z!B}Reo%9dR1Db==$C-Y-nzdmb!oe^{BL(Ym9QsucGwQ)~6pM0_?Q#5D7t|@C+{Nx<#V59*e|c(y4Hd*;&NhIAs1&Ktb1n&7#PZ
+!^^JP8(VdBHN@3mGA!GQgA!GFGz<<#tx&MYf+>!?(MF1c1wfp<VPeAo1k1@I<|kwIgSh^egcmT6jTZM9kgz{(A3u^Jmr4S0;v#M=
+x}|n|kP-x{le$&r56>u4RV4Gsq;8{w7Is}FvG(r9NDcuKhDE}4D^<B~hRIYs?nkW&{^X@nVJueuNbDzgvHvA${c)T*J;1i;=H#TA
+8pbxZET;GvND7TwvS^#bk?T0y(2P-f+R9v958Fxb-s~Oe3=1_b8G|QuJHkCGr5)?1*AxvAn0yi*r5sYT{W8K>OqRqL^*(j1gPsYU
+g2&3Ogf>e+>V{6<V-;g1zw{El`=jB)0)NF(abKU<_hFtENFhq3>qkil(V}6nlI$N=?oU_>m4c&)%VXv6VbZ$41_S&+v<PGIAm&G<
++8rrCKWWXMaTD)@{{_vzi0}ftZ&gS0BX?=<Wv~T`L;_Bx_ToOP&l%|(ny#Q}V$ESoh!2pz<@VbWX$=ZlWE=n?DN1S56&5jKbTJqL
+5k}i9BTF?4oo)vVCkK^*kjp2)Vs{k15=5%FU0Mzsu?z6S0>hZU4u1d3xE{fV`d0lktoZ5sVCK<cbqAc160IMcAGq62!9NMR1jL_q
+FC<Qq{iN@~pZ7{1K!Sf0Y`e!Y0(I7>n$Ve%Fo{foP_hU#t{b#QW07zjfzDMVk_fT@Ut>wAz9JwsLMZf2APTI<#7c}9N+vlxhJXcu
+ki7okP{n!sA8;b!aK8iHKQCkO$4BL2(r?HDQEXEB`Wp-1EslLvUP$cJPagrXm_9JV^tru%AGONg2VEeOKCEH1zpke~w%fau6ULhx
+`E66ZN(X>AqC~8F;h54-mrarD|B@cRf-sgtkQg!aU+^TDjK}<F{fRiSq+);E^}lQ1|9x}=u*&bZ6ZgLnN#Y?)-x7rBQ%<p%zmc^4
+rw223b%d2BQ-zJL$U+WS4vmj-QFYbsj^E|Q+DV<+9XfzNp(ZXA$N#J}Aldnn+^c;MQ2bHerN7>ws{Gay{bpSogaQ5;zjM5&2kHpu
+1P1A6ofhq=r%V?yB^C?)Cn22xLVbDrm_Cg<2HO`&73TjxN$qPyFo1tmdjApL-#_vuX|Tuyun(O%PG5;b#nA{q0ZJu+eL8HI-+;c)
+2=@Poxhwn9-((g8I1{RZnR41BYTK)Y6Nd^VXFKP87Cc?FZf12A@H(UOrPC5YfD;3uQ;b^7^=^JM>FKV+UGSTtVK#<HQT~N9?Hk7(
+k0J+}HnW~=H4_*j#kZsxmbGe+#spF4=yY7D9zrHdUgc$OxV=eJ!=U4xT?5WE0hIV04}g6ypcj-Y6Q8|mR9mPnS#nCF_6kBx_J#AS
+8{ck5W;SuDq4UW3q15vM{xns|0ej+0qsuoO*3aIS<)I^~?iu^cNMs)0<zpSBBB_65Z!T!QvgCy*kRvI#dY_jSVmW?nGz~9aW>^y(
+rr;i{CNaRO6))CIcGQv_)ff5f=Ibyi;+ID;3TQ~8Y6npVG0O%JQo2P)bRX0gymgJPS2azhU3~LwhQ-{3$NSgcfQ3jEz}h3q3)jvG
+c;|caz?5x?wJoE~uuc?lI1#yZlJBZ9UQ=&%Jdfi~IFYqWq$Wx3<~~bV+xDLQa?j><{SvZcG(+eV@fYc+L*x>**aYg=tTa)J*DD1{
+J;KwI^@_O{4JH_$Zpdj}J=K69c0`V|ZWE{Iv7UdKd5So9GMOs=*5=RjNNtMS;9U!`<^rOmId#gI=siinT@C@5Ig_*`wG=lSAD>@t
+PKjx6U&@oT0Fth|UH05x>aE8W(Z#;>;^E-K%MFc-Du|LpO;c5s`1ArdC4I@NCJ6T>ZvM*gmaN^h>$RLE6eS65$$5w15@ip`M$3ff
+n(@R<A;1%=mE^yG9n6#nfFhC|CG>UcipPOB<KKQBUQjTl>-tGb+%oNFdR(N<d2KsRpj5Guw${F|-*$zM<Y|BsvZE&}vMt9O7u3(h
+)?mlSye-#}^4FP~R(<QLal2M+4TU@`vr#sZTF4BGH@p1fPxG70Pm~wtI!c5AST0Q7IK0?iDgEw~ZLi2S3{X6=%X^YcmDb!^UZ!8#
+9+yRtl<Qa4&ztE!WPIHGHxnX6NSie)x#GxxFGXevhlXmfCH~=<+Scecme-)VY9dGSfR;s92iwhBre&|sk|0>&Fn08YEP+`uP9ofA
+-xoX#a9FIVA@PD<>5iCqPQyh(vfFNGb?~=qsz|h#=d>qWBcfz)hB=o)l9D;#5LOp)?@e(?z{>!BTY4Gnep~cAHG?Q|%!H%Ki;aeY
+>NaG_qC~X%PV(ed)_=^kakhSJ72_7xpDvl(>NSF!w;wh69Dr`=ecjPELT3Qd8LjA1v`TYVzvaVLEZ<-hcXlI@B3Wc34UMNGbts?j
+P{ZFWPYZ{UQ!xUk=2~!Z)v(5o8t=xp>L5umZ}PFcIW}{?*Xl(LQB);Mo+9{I%3V#kfBNjNOFUJPIeRzRlstnM(A}@Px!@%S8J=~6
+_Y5A?aLZD~oFNgVqBHwHvGpe%yGJKW{ynu`hnzTW2|Noq9N9tNb8%I=(rBRs7-uy`^xhODb;(zaX?$VNFlR_6sd?XDS8A48Je8z9
+v#xmQ$tpz}kU{^0#gAzBJa}%o;t-N0ueL^*#y!1}q>dOa5_b}L%jOHyJf5yPvD;$_d6q2)QKm~f^KUWEFfDvEH#XNOV|<x9$nVZM
+V;f<yZj<7m4HH>oEsOM+$l^X*8Auymxkf~^$nt8|GnN)EuUry(BjM|cCS3B|QA~4d#8`gzm>mlyc6d3)yZI<v6D2d=RmiL_O<Nhc
+VAsA-Ari_=KjW}FcHc_N@~9*TF$e6I?aE8Od@yTQ)<Ejq`}tM3+k}OAIuArbnoT>}+I36V>3C(yms;HfICFfl3Xo)@b{_j?>+G+B
+(CHA)4R6KiA)m@7+gekRmse@h*~lbGL}Ul_9!>sF1bx_qB2W8+qdt{s&Hgf{f9-rXZBrfsuZMp#Gk<y4t(?Q1oA2vsEt#3gN4_X=
+mQRY8p?dwL?3LFd_Z{RX@Q{_;bT~CbbMu0)`_#vtKTAD>(?Gr_djLZ}MZNxc{aWkw%Zk)Ykq#XP!wIL?8}^?Ud?3%Ef)gPzF~Ezs
+Jr!>T#hR5B_K){-KwL&l{5@WCdtK@@(<uN2IRu%m@}*V7Fr=x1KT2G();)X$8#QNr;4J!DOGcX1j;*1L;CN`vUS5PivGEW^T=$;m
+s3LiP8O^)t4nI7cCHdDrceM>XeLJ?~A8*#LDpk}(erVxNFMSSD<etjsk&u~FaMFI+p5ia?e~{i21Hih@?VYYS(;s|`-Zp3H07oVh
+IXJvvX1So1d9CoWmiCo^0lVl}I)r@fjO>;HspBseZ94pPd&+n35J38YfD55Zn>{a(9(+h^^(?VBk)odYvaR6Ky0zPD2G4LDsZY^I
+W<xYcxwNc;9IxKAaOE8%HDu;>lu|R{#U|U~i>9ee#v=x#C<QXLbEk~Bv09O*hScHRf45Wj$;-<-eb-xJksXpoc5~UXMB@^y9*N}g
+9#?}+_ggR)VI;of=OzV@xW+oZL4k$TN`ncR%n&UnMY3dyT2{u_&w(67Yu$l^4V?){Z@3?S5F1%Pz@N{PGH@wkq}6~u#l`<q9ALdA
+W9rayAC6UC>yza6A#+y^0g(L$Jeo9fGCOB<S)E50_fkgDrVOeAvRY~1!|ry0V_ayBQ`?{A=2sIHk*}IQ9NVaLao2*T8?R2ixecpO
+kZEkoFHh4P6SUKF<kM>IRD#qmxn26ePx;i=_d|rdn;}+wiH`xq<c^v($aca9*WJ|~-Vj;xxF)9;s)#NLZ<VhZ79dq~xmDXTGe~V0
+-o}|@kb(w#(<=Qvb)PfMePfaSRo0c2@rzY_Pj15TC7@^p!9kj%W9)MfeL3Do=fP@AH>yDLX5%F>FIDJT$gOsln>Q}tQ4o=xKZY)n
+R(3OZfVATi`d4yPYomPJ(sE;N?yVU3(BtF1a=}Ro0ohLhgSvtb#E;1-9;-3he#djoM+7SbFX2X&xe<#R9^TM)8Dlz~gn>lJWH9!c
+q8oun1GlcX`k2EuF=ipI3jRd&m(Ua-mG+>Ox9?i05HSqG67rajz_6w)Cs*bA;Z#J8tsFG{Mo`)Ms?RxBiFh^@@l$B*DQa$M=eHy!
+**GEcqktjx-+pCEBok6_LbCKLKhPG6gev^=UO2AgE$0*hEKU+OnCmKIBwMRy!yNtZPbi)QiUb<h?|!#ct4T@-zm|LR#4NHcAaP!R
+ueV0_V{#Ax?>K9)$;j5UfQZtPfnNUE-xIxFdi>z&vc|b(k@jlugBHPq+}wN4$)fH}p$c;AmLxp3zm`3M1bT9~$QCwyHzL8#s{g=Y
+3wN~^o;@=bA|MjeRcB(v_Pw~MRwZewqF%6=$yNOFVW%Xmvz^H*;Zv_&xN(UuEgDzL8kdv$aO;hwA4f$hic}D--gwmJ*t>MwbMyQK
+b7%<92oU4Ut=JQFYhM1SLIXbXNS-^Y32P&}f(Lx0S|GpCrE5HEbjlfK+9_Scv=K)I;MRX)HLK(!8oXuHBd-Eif)iILc|Sq5&DNZx
+r;F%=fI~v%<st&IgQm<5FxG$(P7^C3n~3NSfZe^0pft7eFJuM2*N%07V&9(X9C66}*6KoqbbBLd$h)_+si~kO@chG+?|Hf5l;L{e
+RElK%p0@2DTWOG$6aBKPI9L0YUMLAM1luaVC5a4MuzFt^)ZIq;{TRp>EpD`27De89Y3-f)9YSLxRb<(}T5Or!1>&}SN(Y$98it6Z
+PMBcG*>mg3<63xJo6r&|hrUB_PkgGsWJRL3I$Mn<dD~~hWfjoO2W685ZV=){d*(D9Q=x40s`au!1hTex_k4%(kGSCgL-H+a?ih@~
+R?Qc25i%%d!pCAeTRj5eM;{#<nHx-1Ku{Z<sjb7JAR=q4MW9HjsA+f%^lzkGnw15gyB?j5@AodraMRZfqhsR8((Zfnql)l7-}pk$
+C7lNSQWiYXWl44HLOY*RuMN_CPU=-x0@Yu432BJ9)2=<cuCVrPXPj{jy}I%Shb3LWob;s;t679gtyhKdZTd`PmhkvHYwKoRd$z{P
+!=oq+kNoDDg0thT-bC!dd(Xpo(-0MB@M&LaRFud4&P;}*0rHIpU$fuNzjrUK4Y$$*5rx!CH?F@}PbVzpr6@{XICW>i$TSCrr@J**
+@_Q7*+b_e%gj=a0XzP*`pLYAeLL{oi?EZ9K%aDk8jN46A4T;jOjc$1&NcFv}>gZpBw+#~qm^|+Ha-s8#81K#VrWV3I3`t{aH&0++
+S$q3qq#+!#XK!{XM!J4BE@4_<KfU&Sac9?=Q@fK?xzbYl{jQVGs}A|TCigL(6vLTiu7<q4Swq=czlD47-RkciO^J~VBqqFbEOyN0
+hT0l)^N8ZDI@0{6_O8SslifCtcsStfWmQ{5f~M-ce|A&HgFW@pAyo`Q<-~5z2{eF{>Rh>Leu(GbuhO18VnHckaV(@D`Pid&QI?5m
+@G&C>BCd71*M`(#Bed9v-fVHndwa}^FZBxCM2p!f9I3?Wn;8NWDd8E1OzI8Bz<=xBiWw6h@4m!tEsQ+2#;3)w5+Iw?k)RE@_r={+
+*C=q8(yim~4qG~@2N-b?TlKyz`^L*x@egSoTl~Rd)ldN&!B<1kV<^A<q56c_SLr9XMtW34Rb%^o+y7wN(3P*wf7|#)!&=(c&{_D+
+xx``65p%C?yDf~l2)zC+S*ivl3yu%@awfE&FY>ryds&MN!`^>$Zud37BI%$9hc4@zop{mJoSkUIm3(kl<QZqq@^4%t?--;5$ZDKm
+$+kR$P#Z2Earqp`Ni5$XDq4u&7W%eg!#!&wJhC{?Gx9WpU=|{t2?}JGhDAUXNlv|xAnV`D_2p-4K*b3UiN{p$L~i_k#(aLhCE{-a
+yZV32rQ}V@I<kDpiBrDi?8~$0$VubK`KA3|%;)J%R(Q}+WU%*ff^_3}<T1Too;X)^V4L86*5GY^O2}&KV)?9o`(~OC&wI4V+K6O;
+Othbki-~ZmVn>_yz@dSlFVf;yx23ZFQ+;sFhrP#A#v39&K*t&VqC!^k%EKG8X$(Y`MlTvQKl)Ky*^ng`28ghho!C~k_g+>CHX0&G
+1aE=ryCln@gY(V!NLTkwB~|^F4c6+?PB?1iVp@<MfhqN5&4*clB&m}1AaF@oX-zB*?5*&^{CjEc{R^JH$tZO^*<9BizC`oX_olF(
+(|46CHW_(PwcmmARIk_R{8JmS(sNvs(+_t%QNGwYKGA5|?84y-dMb6O(7p%$2g-(jRkqjJs-KIOYO6`swVibXlq<GwHhjI(O~6Ke
+_rUs-F{7Uv<Mt>`ndYS@L^Q@O(vbXyP|Xjo#^+C&p@R5OjzDAbSN^KBT=!T|hzRub?aY~GeCy@5_cT+Ha4)oIWw2wz`o$^^AhM_<
+vrM8Ut0-$&=^{M{w=J0j_jP4zd}MJ?3v^Wmn(?TJgHT7~>SK8@q7+rBIJk!w83+AQBI^5Fwnwyd3=2D(5jT1>k2O78KvYK7^c}ZS
+S*My<Or7}F{=`f6n<7<DWNyW3=Themam_7IXj!_t^^umy8u5GWMrsBtpC96zdBAfPe^!oxE)`*4cs$2n`Q@v!h()skVtiqB3E4KV
+_XhXehq|o~y&4m?rGzsWlD7^!x3<E2*`^bd&yS>;d4iJX^;(OC9?>GI46O5Yq`9eK6V>ObcwU-P5i$pdMDUkq?Hv(4aj5buBLOT~
+f>q2L&$A}A2UviJxSnd|_1|J|f|o9C``p}EDvJam%cU8>G=QXjAV6ec2|b5jkgT%%-#nsOp^shS<0oj^Yph#Q_4+kC)<!{Usq7BW
+ipL%wIxy@ym{9jQ^nQ&AVs!z_1-Du>>8lqk9%0+>arCKleFQLI4r$xY4aQ-Mmc_q#%|ATfP)hb*^6ttR&kNzI&7gKl*dQa0^xJ1f
+9>3lZ;2LCqHQL|L0}+!mb(`;36)%q&u*z?SxibgJTn2b>#&JGYRh_lROMPa|l#XrX`^)nBS$bO`iGpnHj~2}jnaf44S~STEn!fFh
+TXG4tcul0%ezuMv+w1_w1dC7@woL7oRW%|Nfsv!v9hHf%5|W515p_8DhtE{{pMF_%Ya^H7YZ|-~dM?1}7pX~GodY8;ZpCb>7&UIT
+(d1^2P3G}_Tm-O<=dOPqI3V0*?|^-ahsV#oW~hjm<GbxTK9z;K6T@x++pZlh0i~I@)y<5tRVx<MC3qgovDl9BM1D7Nj`N+Bf_BdE
+8Nl9i3*A_fx1MOq`uft0%F|=13#V~Kl5KqetF+5~+JX~jg_UFy5;jH^>8;eOu!c<&L@bQN+>Y>mvtZ83LyIk9a7gSmcK-hI@g=-y
+qLlh<C}vAO*9uFOx<#{!8IB?{ER|B48jC{d+5S`r>OEuy|1hOlI)BEnaj_@wPvm*iPsZMye?<gJrPsU6_hNyT*H{{f_+jz;R)s+n
+BJ!68m=ER$Xgt}lHsHGXqE}`R5t&)E;qp<wi*t(}8lQIe4fOyNkSAk|j37=tpyoENkQ&9Gj1wZ7Bqa4q=$x;GDT>j&WxC;X#C7)Z
+P<au1RK*1Js;}b)BT*9X;JUpNHr}Y(YiEFw@(az(EKZuPyga+pB8Y_8zw(j+ajc}z&{QQu#FXVu9?WU8>vXXuBLNG}G#+bUVntvf
+Q651<55Qtc(snFjw_kwiDZGGDBKyY=Z6~j5;$KgwbI-c?ZtEe^+}*>6P?Qm8n|+hixF!44S=(yO4Ff;WlWr;oawSubR!?!Ds*#M=
+XBe)!w%6hn)ru~eQToL3X<9iqM^W`kuYDg{U}lD3b{)Im<*neO#m=O6Yf9?JL43)pb7S<L*w*jqs4T0n3nQB$-Z1Pp{+pZO;=_w;
+NcdTFgb{k5CEelPw`LFLEV=<3d0xjaG25Ls!r-21L#aqg=PB;`+K#y{>gy;<h&PC-1OlQe@vssJ5m$b(OP~XTfRR?U*RpUFLGRT-
+#yC=sYUsuqi~XYt7d0mOlQ*owZ<@C3lWKBDzzx2sH(lyTXTGqWb!P1KIwsdT$unDf+)_PhIF~$z>U=frPG*bdQ=5DSb&*IKhg{O1
+dBwIkWbNRt<EL(!T~cQwVxTfE^Md12%c`7Hp5LcBTbLk1!mjk3N6287rw-c~cvsz+E_v(lcXc7S$3n}A*1lt{#l@Cl7t4R~oae(M
+vEONYlGLe*Ja<&3T-$ruJU<Tugc;WL`J!)@gLbZ&s4GIEWMPVxMX+F!z6uR73}ak4Dg+{zN<tv@q0{K%JIH(U;UL=c`VUqbY<M^;
+Ff6K7P;=vJWAWgD+NSsDT;%&1_-f}{smE~#hFCEQ^OC<PYS<ycOvB9SpOrGMU{=tEEdb%|idu$9a^b<MRHe0=THF)G*26*`FUPtg
+eM1eJAFbAC97^6mo0G0<P;M=?Pm2a#i9Z;oeZHz?_?q2hCCP(+nfiF-KEZmtb7}l&p)y7y(O%7k4dWhKkEyrzBI6LzyhxfGrhaLS
+%bVpPib#9MmSk$K&i)0HjE#^O81OP2L=0z`GC?Wz8J<fsR%MfVYLXXoU@U>qqXv{<8OPDTeLGO!BaBORb-2yAp0aL7%gU2!39V|N
+G+Vs)Ls#7U*{9k%7su30EPeFY1Cpi-c7J4k3Y&I`ls_wkw7+&tBqWvh{;uJZ%`WfCe)syr(5xv>ASxp5&UQ=golMS9JhH({p>n7>
+9kHCMPit(xVl^$-Sk}L-z}g{C7dT3*4&1pcL*KC4CK!vDJD<s|w8^l@i55nZrVN3RBl5<YS7@2+UkRHb>AiNPr$gP3w_PDxU=VLG
+>h84t7(Ipo%tSI5CQMBM0S6GI6<h%%462P2`gPUrAJWqnHq?^Vm4#?m-wRSJ-l=D(fau<q(<ffHVLsnl<+Hc?nMy-KafSsV8jr73
+@-}=m-U4#C(aQB^w%MA98n_cYi`z0+G`-U#lusMKdnOh+S-xku?e4h5C6|aeOt~pROPM9HZQq(NGS?5edVBFLx>iV$B3|M@+08RM
+aLV|G&)~Mh4&y+Cc<AJaNt+7OnvYG;r721i0CyJ^-%3u?)x^|O4G>szA6K49NgNFr@<GIM-g*r!u`<Guq>cn|I9i`Zr}tJRdvyOF
+wzn7tMl)^wXK_9sy?M><X5;FB7q99nqa4rlHzG-!$l?b+rKzP~-FG%~{&BtA<4+dzkyI)W?sa9^&})uc=L=Oaw_ely6{K}kdQb6>
+=XtB0x|f+YX$xa8TM3zd=5XNl{ny?v?7vzk*9_HSBeBUY=8T9ttc-UXJHBG)s_P&k%^8Z(*e;COle38#<f4J7)q^T7S951qe9{Vm
+dzeZGL)W5RTAl{vryD6DDazFz-JyxUW`YTWjU-3gqx!Rq2owrM8jHD_@^EBHYXPG9nJ`9na8CYp-30i9V`q<3n~^zi=d1^;%Dfp>
+>3B6{Ez|Zz(F4Jxj3-MEoF<k}vs%Ioh9ruNS9|&3;Q4Qux^2z5tdr{pTe~3#CXX8?nizLX3U)d3N?^Y5L6sU+qGql>{g_ra=~!mq
+#hr`^QQPPo2}q8*z=!z4i~ve$*-IY>4FE5>%<ELt#huI7B{bC5?D5b=_-<Mc?c4Ew#FcnzvJF#u9OLPOIbr*LjZwC#IUBKLi8EGF
+?+X|@3V1T246@Y;LTeVICol&x7r251TyGFYlX&o$-fB9`uflij)yy|9kEY}*v##1V=N*_W(&_2Q^PLi(?rXdyAs%XV3UPmAp9SKP
+1$Wj=VbhgHu5htiSfpY%H?}7w8e_L-&gbVZaVz2$S4M0#QeYxqG;Gkg$yfpB)J6JBeDhRA4dhiVMTcf?=^4Jg!$P{F7XcAMeUm#M
+=Xg0^D*w<r2{u4hx&PAnIp4j^pgcCW$0H}cVZ6(=nPa|#Ziq!x?NK#ikr_pwq)wnA%9WozF+sgM3c*S9Buj&pK`e@(fQ;_3`-Syx
+=f}+$eC^04W2c+gb4f1Ot~Hp4;t?f~sxo$Kjgw<tNJ*pZf$iX8)@hcy1V`;begSaM^VV76M-s23TcnLwQk3YE$`z*^U5j`LxU4bF
+^(uF1bh1PbZeV}>vgFxH)pf5&+^w=7rVC55Fkz${Mk(Yi&MM`tt;7;oQUe9-*13F2F(lnau$ErSH<bGP!C9Biv)_JuX=aL-W(Cc=
+3fC^ba$M1huZSl~ut~WDGPWoQaNQ~#QLhAdE{{Sb_UhCUcRU%}oBjg0G_<%9ejUD0O=ivGVwGt{ZwIx9z56su3)6G`<`L1|RC@FC
+kdEu?TW(HY8AgPW=mD77;m$O>?&UM+SiPF|;&KD5^j3o4#Rr{4hmY!P?^opZb)uRGLcVBkms7}P(fjZHCbh(imgA+;dr${%j<6zr
+VmV;f+S+rGRKSXL<hy_tZJ%(VC|peuN$%c#vFptE0Hx3K1&p2|ccl+$_W4u#Mdb^abmS<rz-p!Sd^4CzCV|MJV5U3bsZ>dqhvet9
+aa<zmfVap0?TI9Q8N7vGN%4h43eEQ$>j;#p?Jp{uq?3@<yxnU1J?YZq{8W7A!tFFQt1z0Pf<*A1<2qliaGX7D-&N1=&M|&kr!j1a
+do(Zg%+6E$cTRUZ{O$eY+q0Kas1o5Ba^TS+;l5D6bAi`hZ6li-L6X!|NxPrV_&d()hu4(vTWxEG<h3l^J0I~N*UjGh$C;Z@5eZwj
+@$2B=DR5Hm08)?TFQ|js2EHybV{-vAva_e1stSPA$V6OE=3w~j5iS_Ktl6tUd}by~Dzb=w5_v|rW0BMLai=CVUD=g6>A7!&0lDY+
+L+Q-wh{K{0mO9%W?=^YTZx{oTwrI^w@ydS1-!v;YEN+Ecc#JLv5i`JS=gDcpCC^OqM<)*3w2`k)Km@6whQ06;hy4kA=B6W@q_2Q@
+PE&TyHB(F)4A2JX9*C!@Ba-DBJ$LI#g5SFn>O%!;7(}A;w%&{$T^yt{NC(7AwPd#Q&=-^A6Bt$^3<ZJgG~Nx&_vnr~db$?Bd&CW(
+p_Fa5wg7{Q%NTgM0_0zZFNG4-)j{+!^t8D1H009jr(HrG9@$`i1)PuP^t_*MxEvq*AelC{#)XZSFll~Rzw@Y9!RU;Gk2}qkPLEp{
+M8rshA$NbqvpxQ)w#lzfk|PX1<miKv{K@Ov^Qn68<BUT$xIcV`AA&`)fbR+#3MS_qUfQz!oc9!t5t2^NKeJ}c$Sb=hs~W}=6$waH
+jIPVjS@4w&+S=A6ymUv;&seb~b&j7Yt(Q0AE3{NVCquoC0&r8`l}13d&ByTQ@*rY=PaXarAJ;}?J|5&fEQE&d+>2>Q80QK1wCr^1
+@=7AJZ8I$Hyu4F7u67$lk`jeErC*9K?O(L~bfL0MGFQ!tC}ng1{^8UM==to9;x(PyRg^>6EaVXuX6A-31?HO-Wi+_k6N~|54{R*x
+%I^|3D-rb$t9vl{NVI#*X~M>RD;P}Gv4dd-5edl5y=!q7)R)5|Rj{W;3}0s*kqL7cR2EKp&)V|h{YyuJOj-Bb$OpkpDyk9G6(XV8
+r?F@P)L%)_xyPY-^z~-!vLNHpD`yddkAA-DM?!vkXhTfWmKEx@I;rzoD${u+XqysU(v$jaiT%q7>w-0yH@5gKu?`E0$AXg5ih7%B
+zuF;(X~uddBUNb{bSqdAGG%A3xFBi@8qyT%Fy?r^i8fLISCE{tpmN5&I_ODTxPulA;Ym+!H5t^%@eGQk81cnHg!siN16SI4kIU16
+1hgKtwVFQC^@t5yLrk=Zz_eI!#!Zca;?`5mq{=mja@g|P_Rs1MS>zdLB3f>7Zr}{(fNDYo(}UE*y}HgbU-vjDx^4JP_m<ho(p?;e
+R2r6A6uq2wNH0e3hC01r;Rp@3)Z*M3GEj3^>(;BA@sA(g%!-Dj8M6lN!FHkD+Py_LZn-?w6EKjReDknTi+#p~f<bd0>Z$PX$io+}
+E@-F3RA&Y$J1{_`{uEf~esE3@?8m||ducV5lGx`KMOYItxE@uTaQT{nnu^#YOL2RyN7hGO;tXi>S!j8cBb5A=rfqqoX2ga!p-*;~
+Tv;-*tly_<`XB)k+?1S}w!Pp$?U>GjhKu?6PKUX7JxG#VwHL>@-;v4LH6J_8yiA?7Npsba{!Ml5=v}^Nt*aS#=5AByN($p5`QD>^
+GqnY`a4k2db}2j>OwdCrV;VmV{M6X=2IHzoD`E3tM9;2&gemzn^~>}Un5Y0s_wW26wmTML)%74esYe`(?KgLhb;grq6rE{iMtT?u
+svFEVibg`?rU1%;C|`v43*jXlrq=nyNAvbjyi=H2Em10L=@~y@kao{OwT;4L1a7lu70rq_BuKB?(%pTnsN~?lt8Zqck~43ngG{MZ
+A1Uq9jNf|a`FRK7Ru0C2DJ_00Gy2GyxHWjflge|6Q%qsDR4BKt%bjobuEsyU+#b)6-c$98QLWI$57CZc3+PzsQQZ-D&HDor)ma$0
+m(uut`w<G)&xnZWCGU1VnBG5#h$4}ko~_MClS3Jj<+~lh-~7jacC6+(4&7GuP4f|@BzBvLTWQuXeRbr)lI<w(uf5>kIXl2*2;*XY
+HhX9kO;X|enL$f9d}>1N-m0ZV4;NV;^>ae9r8(i}MlEFDU|K9sZKGv4IMI=kG@;9qwFA`kE|d+o2C@wmI7pV@a1J}Yrg9&hzTGVY
+q7o53JN@hy=A7+hzMmFA?8#!i1`8V3jN~yXy~j1ck*N=d4|m7mWYN~Oc`8@}21RqsS7qSQ63YEAb>r!6XssNv&wA&4-4%O8TO$ex
+tRCq-zqang^repcJfoboSxs*tLs)w0iGO-ySLTHMmy%eCLtl;bpx}Fo(yAH)eKZN?^krls*ILwbAJPC=@1+ioSA&0RYiOYbQ;}E8
+7aLky7WzcYpjaBfcxlz4N0dPw(^526O@U14;Xz*k4S&a1b`e{#9)#M~F+(x~u_)cTJF>)ANJGiz=y;fnzMcle%Y|n0<PyISdC^Jt
+Wec``1v^!Y<Cbn&XRDh)<svh&%!yygu0I<z;hOWe$oN6|-_-4SlHkgNvTmB97q)e%zQ(Fyex}E07Kkgmy@`LdH1+Hv=fIj>W46ST
+MTp;-+Ob02Jau>pdD7_(YJ4h$oX*&PF^rmKeR&+1sBfbHOP!{`%M*59$GTW!G;lyqcFQ{RPHY5IfJ5DxQg?jO*)TOWD05gJOfd!_
+)P?SVDp8JK8X*5qoP57<gw~#3x4Qk#758Pg-ki_4JWNFFQE?W{*n9WM&kn1TJcADJzGly-N_}{rHM5uS_e16U9f|w5d25n;{KkSe
+&-uxtN6i>~$5ivRKba!6M2>0Wmz5V1UyQZCHwfhQ+?>)OSnIgV%%uIPI+a7{xnahd<I2iwJ}`tv!u3|n<*tZQnCGKSL(O@h*Tc>J
+G#V@esTw<t#-yO6a3-C}M0;OK_#ZeV|D>QecS<yz`0Ppbi*U8<P4%Z<H;Xg@M7~Pr&du7ey6WNcuY>QE7v^+@M`L-C{q{`pa@vat
+<mj<Q=d}ESJ%?DckyE1Q7wkSbmBjm~**uLa?C(P7NShDr!XM@E^Y68;X*(-m;ib;0Lixy1ANB5s7*NcK3OzTl9$7X}IPwmctVEVw
+Sjj0e5qNR%RE%st4-fB5*N3R68{ET#bs!R&J4FpI58DqsRDYTxj;_}%2>!x4OisewyT3NqM-|g^i^Ic~Y1^Y$WDHs3ea6K0X@xsX
+mTtz%w&fyGTbmtqL4fXf3k6&cT~^c~AH5ShIb(7vbqDP92YT*Wf5DBP%qjdFFvlz_NQp$0CSdU;stb0(3C2h5Ncf&|4q)1|{@)@-
+x2W(?RAz@3zBjOSB9c+svY3!~306d3<}qWUg8~;F+`1{z<n$|3-aYu!z|MV2zJt3Rwe$APG@lGZwqvzO#6(VbKc@OQVLXov+Gp_I
+^~t2dCMRDVvcwu|n|}(b3RKtGg&XqBd1nm4gg}-^-<8TQwONN3Z!zfj(m2&b$Rr>dwaBaN!J_qF%G9;b)LId7(oMh5$@1{I!zG7q
+xv~kAo;z(F8lF77e_m0@hGi+2n&*=*x$+1E6g-cW*EtbEG$pU9E*~$)a>U00e~EF*by&mWyLa!#J?UJq$;-|_u{V?~ECWW4S-1Lr
+X&8I%$c!i}xTjvwcZyD#Ykc^@>U5ng5!&=#hL;URG>0c|uS5r#zuBJajO(FCK0bk6ku=(W;uKqD6H#wx!d;$S`RjJGvSMon)LXc*
+)7r7+jb$E_gt{Y1O=GzURU3j(Zh=C6{2~n@S{!SNF?@pDt!qm16m*zB%~$y0Flc*8VZ{7^rT14Znzt}I;G%^sg^Qe%d@xOFgxkNr
+jA?n$A=I=#T%ux$aA!t&cAnZigUCBjmmI?%3Tg8=h>H-JEu>C^^p*FEC<<fr$wVp1D{&=w`s?JUW|M|G#9IM9_Q=xC`NHdBs|&@h
+IDAhzEim;+c5A>ktS(598T#c1zAUn(QPI>>oj1lCL2?v;3LLULpCt|YYtT+8EqiD+dh5_Zp~oMe&F1mBjNa%`p9jxa%6&n<l3n&i
+q;I4_=y8ZkAj_r6@2W#4lz7KmDv^61<KX(2x#KStwjY@i5$b73=&?nk_sl-}sG?c#fFGXC=`D|&yEVu-kY_*DQHv?t<n0O1TfLL4
+R52)06aAgZniw`7U0}P+m>Xa~M{j@i06s;I-Gobl<kAYb{}O-1naofN`#t31;Qo7t=xcR6J79}pBhQ<+%7mCTbL2j7(n&S%hk`>B
+Fh<DPKxX!#)DXX-(22gYN9inHW&*L0aLQ95Kl!Y!(wg&mFBU{-!#(G(xu@K8r-!s@N9PgswR^5*2JZQ1M9<Z8-)Lh%m+^A7jd<|<
+*d&HJ4&@Z=Xj+nN2vg9qd3jNsHV#JjI<P3PeCq?@FG9!RJR@wEPsu1@S5R7-2TULld!^SQ<m+X<;SE)`3-`{(P&k~PvjSjhUG1!M
+6JE>-xaDFZV#;D8+w?8ZEQWik#l2>!Y6yEvj2c~!%v8N53<|Ypf#lw-3up;yObx9}=5VMo>CG%P+PN!|qJ&5J{nhs!`H;9aQ-<Ew
+eO5|pAX?SZHTW1gj$hsnS5v_MC3x$S>MmqY*z_5=!3}!t<~($SVNa2=R_45~8_19q2ft#>;IWUeLzv3QsrN_KLu%^o6)hGY=1<c#
+4bz6DJvE9R8$Fr}67&5nW4$evdmpb~Ojy>UT7Rp$I1yQ)7dW@;E?aPUYsNCTG}*SdSfi7b9l_%gP*_f#811Ygf7&=X&Q%$UM@uW6
+_``_<{1+kox!`rHqmy4X{=Ue_TnoTLvQP-GWS?Fi*H8u7g$EMETzWklw!v?!d6BJS{ptc^1v*KV>W``)xc!7ZFRiu=CNLPi#((^h
+M}gswR(dIEF|bhY-VkJOYRe*cx`=PW=$*`6{h<yq4lomaun;m@gD%Hy2>`n@OtBofK!H!9%Skgp|B<@(zXbPwY)kfl6v0dC#_4g<
+WI)SaM3f$BS-kGYB?r_yTzs^1rX4MKvX=q_@$FBzDIX3f-8Rhk!p(FGNL!I0_1G4^EFz!#h;Q}@5hw{2dbi`0XQ8o|CSCUMa#F$)
+dpky}M@O}*>jwJ)1XOApvwyImouvX9eL8dbq`8&?7Dl7hW~IxOKfxj4exghKYe;WgIJGk=&#hqyk=^ZJp?S2iC%VkioR8WN*jl=H
+ELO%spTOgUlUc<<L2k+fG|lu`MXikH0Bsc?UlM>L^jascaSmGe^hgtkLq^d~UKOUl^ra|jKxmKjGcJ;>t3f29!PK{96G3?<G%ssa
+97)bGU;}u0b}Iaj)GPlbxLcRcONfpcP<VHpUGoJYlc>bPOLro1Rm{Z8!3X$x$2x_<rVJ-NCLZBEc?*xNc6)dV%scbiOOHsS;iV_C
+#-C4TmmL@yX}lkUr&4;K?`iXze6@=ctoa&jShmSOy@D$>@f!Lt8s4p;ESf+_M~4u==wSi{sytPCtP+oomD2^dAL;4-Dm-47gD#EL
+wG>1dVeurAT%GH|_Gb(1v<9*WFr5u!QQFH6V9gkg-K4Iq#sWc<x4AEayvN@`85U^~uo$TK{i<P5`3Mt3A=q0DDjs3Q&iVQ@y!f7I
+**6qH4j`RHkh`vdBc@ZA7d{0=HV%}tWfZLZzk$CB#ox_?iK6e>ds71&=OlC~vM^*)Pxv$Y1l4t~zM6J{_a|d_BUq6~k>2#NC?Q&O
+*R@Wl6P=@{L=qSFArEhLa^!O#=bDv^(_sL0(;t41UtH}-KP{Nu?P2tSPN1@eDuFaEjD|N;4UZ+$<WgUNlO>f*kWYB&Q7J@u-o>AI
+>;5WCfrksi9Ozt<9!Kmo$W5wW<ZvHljvj;qa74MidG{m7*03;;%4Cqxb%sD-UCAJ!78^rm!RQM>W|$E?joAte2tr$PWovau9tj|T
+XouDjr-6gT31`&Lk;w3mb_ybqVEOHj`>CJ$FM_X`N74B;VVX^|PVU=0kwt|dxMv632VYP5M&}1FDIcS5q(&l;2~ychy}Z?U7G$AF
+)U@F-2(sdW>lHwdYFWPke>)r&BZD&Fu(0Wpy&exkL|^@bo5glv!4O%FiQbh=#z1)aWS5E}4)+7+Dg(yB^5Xgv3Fu!%dRfpi5snD4
+3BV8Zy}&|kb9FkICB9i1lAC?RSUQ*KpaJ6v^0APLzoQXRfeeBKIdSt;BC4|Rq#y1~B5_$F3JxQ`tA#Kd{vo#oK+w;0>L4tCuKuUp
+&G;`5ew@dGwA|4*ZR2AjJjeu4W)yCo&4`)N22a?tch`I+1tJFS(XnMt7i&XCcLPsTq@Z{5)YbPFQW}&sG?gK=a-dwAnmk;@rDElj
+!vtTNX1D0dOQ9x~*e&<+@X{&ZkD3*S1^+JO|21#?Xx-8&2`c5M?8V?Q@USF`mEU^Rc0>YBNbkl$9tet>kc*{A6a)JGsx%xOkG?Dr
+G3`Vm75>4W1t=g1{OPuzpV@zZrp(9uRngwVu((&Es-M9&Fwj%Sp>2{;#W)YDOP672WR#!yO2A&R9))`pVPp=Fu`pTgLZv{D6!(b{
+6b6$nCtG<bZkE<GGG6|!8dohMr&|}x<HQ!nVn0BIhx<^hn7<2$u-R^Padw~&!fsVOsXG(`f3_07N-&6};(oFx5S`i`u7N*3JRJ|>
+u|Hq_3CguQNfR;HpD$GD1IWM6r7OU+%WL<o0%z`+#O83Aaw=`PN!rUNv@s+tU41PA9%bR#??)Q(#Wi3USWXQX2n>ZTy4@BJFNd$S
+iL#Oa5C5=$Dl8o7Ck0CCW0}FfHIedhX9n1}jL^WJbR#m<sNJ~qk^aYsuWJ6;=18`{&%c1dVt<EH?Q{H%*u}MLm-`;dcaL%*5Q*}^
+(c?gJ{KMk<aSRrlC1;pE<k;}2L@aWP73u>#5}TsT!h%1Tbv~CyrGh`+#zH58@K5l<edG%M-c0S)bMU|M0Jz^0B{~k%cLEi}V*9*6
+sc%Ds`Mo#Y{GG><(Kd?**{c{RgK}rxVy!&6b7h7@v?HECB*@9$NE;<Gu8&(iC?El*5q`3GBoa<sqW8nw@lYSv4q^YlgV)aew;DIV
+-+ER&_BZxy-(vcI`W}XTwAuX(lxPaHpKeOyY#-6zLdie~cFVOKZdL+npGHp{;`Vi^4fJFDA<c1N{tv9gWo692YM;S>?gjbX<MbPM
+H4X(w`ne|SO^BrikD@@u{Fv+EQ*eD6J+U?c`?_bT&r5CoZ>&*&>c9Mve}wn<kHI69=|tR*S1pQ1mKL8uhWilfpYz)?*#CiEek{WM
+gTXHxh88qD)Mqei!6f5hY#(9`WB-xS-#fgp|6uS72Zx92`zls|hZiTruzg*A`44Qrcc}b>)vp}H-(;C0Ndha(KaSZS8MJ>O_>}|t
+%}Q7Z^N*PR;qi~#`%A}f*Sh`VvHb@I_zwiXbYTAFKm0TP1L*!U{uzJy0h=<mmR(AXE77P@e>^pYN$FL_1D@yJ{N5Q;v9xXsH{XgR
+<4$?fv;t!6Sn<vHp2a6USmxNh%G*_a?G<;6uc4|4m2h|ABnwP!UC39@suN{RaL3CEt1L>-9la++`G29)b{u%HFxcZ3L1q$`AF#c&
+XS&A&RZg#yLpCMg9TPRxWJj<5<5rB~Em9%(e#!?9npC2La*%j)Yfycgc*hhILhm2z4QMhNE)!HM4OR9O|E7(4FmFptgVx+e+nRmU
+j8W>c-vqutF)4^%R!Sck&{(^QAA{*_Bva1H+3B<icb$K>yiI5)n@q~J%uNv~=ahqMupmy>TQT+Zv8b&6E*H+dYS2~gt(V9NjP}dB
+w7g4+YRZ;zH#982m$mIh^k@%q@2Y(oJnf5_&Uq4%)eG;SP5moX104il?`jo!>Uv#@$&(etmc36=xPZ0n{bqJuK)HpCP-ACJBU#p*
+K7gu;?d=mw5?3Kh|DP>`7y9?$ofrP*_U%busmI4oGMt;PhGI_|UvR&6?Y`E%G0M}1zC$<SOua)JRD8>;)N{TDUm3Nmm3IbBnyYdy
+!|UK9H17(FV0cG;9))r`PlT5VN%mKKtpB3TSC8AHcre^ri!CZNV1peD*~brk;a!|*GJ_AxDp~MjGbR+wHWJ9@bo|C8)ifH3()+?5
+|G-0jHnLgF9L&f8W#!vDTq8APKe1XF)mv(amn{+%^GBuk-NmwCFJR@zPiLwG_U}U3vXZVzro~Zv*sfaBp0}IjOc%-aYwSTv*Xt(<
+Pft&;+_8);n=`fW-K$NLa&8_jz9*Dk{vjTU`6pgXs=adjcxfppYxS+Zu5^Cw(~0B?U6G8tA&<Iv>xZ<c71K~f5Q(u1O5Mf{!1HBb
+W}9VkF3(8RlgZYH*Jtx$wRkcrI4jGhWh00($_M%iMhQ*U><KMaW6PjhugH`oUPP!0jz8Wi`@|reY^D1AM1Sa2?W-R4TO^m3P+&DE
+`@&kkvlG94c0;jPbrj?SbM9Xk-raBGtBk6SIxN6NIUT$I+I+(cYt&}?E}D>c`}@}g?2qoK9*t|I#hXgaQ!7K#=rY|~<kw_r&pmZn
+14Zg|&6;{a8$Wb1MpjL<Rr}PQ)=isH#qr12t%aJ+^<}`Eo#}d67b7c#8{blABU^D`9IVWg%}|wv5>9mc>>p3PzNk0&(ixfXdFx>J
+oXuu*RIEl)@2^3BGCuVbS7V$$0Lz|b^xBnA;P`vAs*yK6xTwO0s}!HMs%V$jiN+pws49l7O#v%X7nQ4~*swV=KhWsqgN&iJyH@o#
+q{@DC$EM*GFJ`%DGZbVW*YJOEv}DOCJj#ZCA6)a!-yoSFJB2;CV9&A7-dvfUS*u=t(iAT<bx$yxX(X9x+oG+8$_ChxQGJSN`m;ao
+wI<$dBRP-$Sflf~(tU}w9!h7fdz9d+-!}N>o&$dK*E*49zh%Dm=B@a4+=7`8?4G-zdQa{4&>O7X0{O2RY@ARwcf{~XCw0SbPB7MX
+rlDx^Qf>^)KGETn2oq!v8m^PydU(BW-6GUtwhWqV{!~rdmLUVDbj^I{(X(|?6&mrY4J{4*Q3NC<A?mt9s_YFJ`ZR)!{s<sqV3f+o
+q74_i5bKY_YZi6tP~pJxDii$y>j77^eXN}l6+dO&dU~<C&-tyIsH|}L^g$}&YgF?(W-UEWLM7bRO{cjuojDEnOD#7?P3-x=LMN}{
+WA`~H)KIEtkEcNK%z))9T@6vvqAQqa$-|tPoq>WpX56$mB_~*fGP+qe^9D}S7YJoCm#4z>3Sq*e-WO;^A-9YPGPolv?JQBd9;1pO
+$)+emKLzw34YU@HVIMdZYO$VesyAXw0E808hi=)QCfR#7#f|5w5p+?rsrfc{vwuog%7GU?JT^(T#IGy@=dUkbXKFCd4aUik+|e=R
+5N5oK=O|q|N=m{g^)0LR)%c(5kCKt+Yohk5Z=>8X7RZ#tv)5zx-@N>iC3DDuw=eVjd>iMYh~P}_sh2X@T-i#2CB{M!rRt3o1t<a;
+fCHjDYXFa~NBqxbvXYv#bX9jgIUQuTa)y!?2PLGPkDhqOO=TtL#`wD@s-ULxVDy7`w>)y+ocunJtBv|V)M2i65xL*2>102?i~<Ho
+KB1a1tYhi~<-yu0<6_2m;M$sbXll4OLx%5WEhqnLmG`D7aAh}teyUgR$1$IUMUmrJ%}r)3c4WaaKg7zl_Dh~4MkdZ)R!c_dp%}b}
+vDN5gR4@gh899C`KK{=Qg>}Oyd;4D+7@A*tHhD3c27xfWZqixztD8<#ckF&^k2;X|dwuEoR#&5j7ed>u`lwdGx+zESC%d-m*_0b9
+qn>ONfB#jkis<wtMHWimous}=vT%tSFe9BLd(k23%eB-Eb%Q7HWgm|obmg1gSp{X(Eh(`PDx(rG{X{ZxY|~o7vx3R8jqPH9VN*~D
+_J=6wrbU4qqJ&>Z$v2U*sup<h{S7#ZaPO!gx(L16>grBktj&Gv<f81NUh+7x)3fWgY3<RoL!Jl{ozX=+X-@O&hBb!Y@Xt;~xBAsQ
+pu8UR(fEDi1r!$t5Ml0kIil#+*}YznY$+lP<E}Oh`qHjSmw8ID>rRYT)fcIv9(!w!?^9<J9jpu%{!YL8-3*kX3LWXLs)E`qQ~`^G
+dN>S-ZtsGAU0&-QxLz%Ow<|S}KGtfWsRC*WBJQZz+=jEl?YjMsp3tVsgr`0>q4vH`naTpNV-E)v<LuJ8J$~%;(F;gf7kMaVo9V;W
+w2UBi?cKdN2lY$_`5V1HO<$ka&k^MSXn1M)7>{c;9gA`k_VZmPoXdBkpx}6YV&cx3V*r5+7I%@OK#`3S@UNNx9?b>iB<7iu{SZ+;
+YxwKnUF`Ek>E^im;P4?VWj7;~?*iB=?Qr|xdH9fKDAPPn8#Pr^y_l=FE-f4t+fkUnML7e3B{wav8Tro1EJzfgHX`wvmSRBvYiW0>
+HYk;0>+(%BxRJJmL1oI!_Nw9E<G?ioTj+o+hM3@4eqw2^4w_fXK7w;LbUgu<t-;mno>gpp)Q<`^37RN=Uw}fy;814bPdfs;+CTIA
+mmSmUJ_wX9VnpbJ_epaKv_|xM<#%<IGKmMHC<T`^9+^<(Q@c0G{Wccm{{xdFZwZXHpD4TNzrhRzBzR)HeK;K35jxOLLH6|nqbF{v
+-nm+*Wj0<W)44aktKimXr)sIAeE!%Qp9Y%vqwBKG-W>?A9<2q-+??s2e1M2Yu@|LVVTov|lv53VV$OS7^@6D>l$*C#Txn+LtD)y0
+%6V2XxQ0`#oaubf4MM5^qz~KQ8P=BR*`0FqMl%ayR4HS|bLTa}B_nXCzO0dPmkC|Fk4EiDQbD<E(74AFd}==1uV<r#u<cyZXV1+e
+G?cM2iMFhte4>27|7-8O1ERRTzCW|Ovokx}djXcEO7Btx1r$(FBm#Eqh&6Vj#@<EjT_ctlV=ve>8cXcaXl#j^YK<|P#KhR5zLMvC
+9%k;`eIN1~egQe3KX-Ov_UxH+&n@SBL=@-ov0D5M^9Fl!zD4io1}<R?Cwa6;S&FOKTdFTB`WLpqw%krVbT#AY+V6g-Khoo#jB^ih
+KlD4)cwYRj{pyL^LtMmV&r`~Xg`IP2E)QcqzVK53C!>fNHYehf&+n{{Z8vHV$0O>@Hzc(P+3!Q2%yQ+-`W^NOqJ8V1`n7Q>Gw-~s
++m@x@kbY=2l>IzoAJ`9xYouwoLtAk8-Xw=t*(8D}oNOdT6esObJNWu9(tl}BanGdNH;(ij@N&||58X+3uEMbIhc`kqQx3Igzrv7_
+XXV_Uqo&LJKYsiA%F@$JZ42iEw_5Z%T+qp9%STZb500;G`+02k$}NT8_jYGEdH%`3c2oNOxphNl9cNwYVs1<7eZp%D%{hcwWB1wm
+i~n!q!vFrk-VK!xk-2d?QTPYwG!{9>ysuJV5wG;<U)uEQ_50ar1&hBw`Cgv^ci-CJ;EYra^X7M}x50GI-!wXEc_wG+Ge4q_W_EUD
+r(=zdJr2=uQuiqVg<mbXa9K5ZU!1w@`}`bz`rK&q){~bGj^K!B9B7oX?d*%Yziv@^mKi1di^3h5KlX1EAu0>2nGbyK_Nn9Gww<`N
+sAYFIQl=>T4LUZ}OK5J5fsCej7M1)v)+NHO51IV_r%(F-^7Zt44l6f4J>0oM$Ly$W@f*KJks;-ztk-sY^JSe!#%Xh}+2cvhZ2iNo
+zcf7aam|}+2S#wUiJ3W#rWTUPr%re0YCsqJ_HV|fK6&D!;Rq8Q_Pw_&;Chd@?3~-swabdH<*Vb`XKGrMtG}JIcuWM*uTleslWhMb
+rdSEKX*IuDwrqM?wC3bH2i>Ka@tiA6%aRvSCY^cd{A;U@%;wyx{F~7}@2iu)9;e*XcNizdnSJ<}IVE8BW?Adm;hZS@aLLsltkJD9
+F4N6yWd_)19Cg=`7?E%wKwY*3_|Q7$;N?-N5_c6xw>u;^AiyDFInUKiYb!USSi<=UEv$j$t<LI^qQrm8(#hw4Ir3q`k8jC}hi(z;
+xdpHZ??zsKPdiXFXp%0)$IS7k9b3<iNVxag{Mgi7qlWV>()P4C5M}#WJpL;)SDX0x<*y@qXTGPh$7wi2dB^9CV}E`=JR(=dd21)b
+dXdScgTlbcQ#_7#a7f&FPxqM2mTIw)yF?RWE^W!exktK^9FWU@cI*DhmQS1Q|3!4aoz%gp6LM>C>!9|!&$;5RBTMFFJIdn5`V%L-
+j@JG4{fySpFS{DbzLceL`@tnMww^r~d7}$mX0-c`vk&X_DoM8#8r;j`!0iJehQ=TMP@EUT$=05xiazm4vna)!Q?V}dV!~;ej9b!W
+$VwOUnq3m@OcXz@6(bJ&Z=L8;E&2A_O9OM7?tJo_m(9k#r-=ua+)Vl6Zo|)N%lpT1mD`4v44ITMVF<O#f1Mxq7-g*Ex04CJ$&nGR
+wYi&AFL$`!din=D=nTyjFP#0}im?*|Z${QOaK8D^n?1B<O`uM~Nt-oyrm;!|R}+<ZuVIpolybKfVr57wE3PEUP(Mw5T<^lRL3tCW
+UO3v)!=mMUS9x69=!rkZ^gaFYgzw`5%WiN&`fj&hv<VMeHWd}CyvjcCB6gGfS+_RnR}vzc>&w31p;7j5{o|gsVwSma!mKT2__$5i
+nst%5a~32`E_1XFS}B%tBImSYNgisBbm}X<X)dAoCC?fL(U*|@@0uq65$H(r`T9r9ybFb2EhM=+nZ$>w{p+$rpC?WeCkK&S{alZ)
+S{=8|3)zuYZyv#wD8F=Z_S~sgFRhHo@aHyCotCpEs^*QOLppnM^ZvJwgvXmkN7OT`IJt-8z2+ttlF@RcJc)FBXOo1lcN$qkV&v<B
+Q7R-j(3RwHSMcrg(lZ4;$VW@N7<=uj%V|!scu&Oc`9r&?Cb}<)`(p)X!@a?dPYP!D42~Kt-rK!_rEGF^rGD7j8yWBRnsd0erz^=>
+W!&tjF@1NR#P0r_pRf6Y%;8~5H-96=iL-SlH%ZhhOM45KeZ1yDhS89`1#h{`8>yr9LYuWpD#`KLMoVtS{=WZs&xRd#7CE>JX2iUs
+U#@JD96vQ}Y(%&xci?W_arB*$F)!kp6S;2Or_N=f`Nca_)OSzw72H!NPw!~!pHIu*Yw%$?HtBIhwcDX`3y^RpuWhq8=cT`z!Ezs>
+c1Z@ih+o#++Fvi@D|6J4BhP<jIaz;w=^39@2U>Z|KGtH%8oyLdYHqucojv2XsX3ebF8zM;Mq`=x-s-iq8L_Znc*}=_4-{~^PTGG@
+8`AD{s}eG!DXT4en%Dc}S>zkepK2cN##!$U3*H?wIDuxg6i1C<Q^w3RmgaY$@oVqL@HH%ni6$L?!IsdWl?r4f@m@&_&GddJXHU-g
+Qrj?y*IxF{q9-3Wx*0W6W?9wD!u8&k;{Asf4=4QVNPJznpJ-@~|E8Y5W$21FBv)^@?y~mV)?A94Y<A_I(D;7N)Z#Yr7KMsC8|d7K
+jEYn8>*}*)RxPqT8y6$t3;Gg936d&EDv9?>&kcWmu}M>}MFSTdXprTnE4%VXp`~c@?p@RUi^eg<T|>&Az90K-nRV=wx)M`lwz&~!
+zVQ`tZtpJBfxWks@mwALQ$vQIO>JJQU4}-*c{URJAIy^n>L?kf!3vS+X-ZQe3P!<!Zm7V)K&b>7x<r+=M5OPYn%Y~<bGn|{8))(3
+#jlRN_HHgYIMd_9f~W>Ot>^XR<=fU;#%4OXLCxI-T=s5LF*P8lUPe02eY_{VRWw4Mo>9wF#oaGB?B6>jAzVbT+<Z0o;d|Li9Y2qX
+b-0p<@tPRWVmwM#Nfl5_T=)6pxSr}>obZkNwy`2jnV(#68FRmF?`2CU)x1q!%7C(z^=7ks9+QR*O7`1#GS$^u_C>v}_Za#7G5c~G
+;i2QCp#z_s+gTD}wM3HKQEcS)?H;5_PV;`a5AxIwos{prp$?S{DGp0Cpc0*xRv!6*;X(H)pUoJtY-9v!<edmiPrNfJCwEIdRUb(J
+%bU)nMGrT%oX}rEt7vYzsguMWwQgTDR3651bN>BfeqK6$c?*d}#5KYX_WfV=lq(3H%+C46N5T{=zgWpPP>qV8_{-5mK`E}J=6y7K
+de?@__Rc>Ybnii}kw(sz)+x2cMR(67Sp9wD>Fyzhvb}+yr}#HL)3&wCJAY=jpw(q5LN9yG-|PdA_MIX!G8`AAi|-s?n-s3J@kG0e
+lQR7D8btEwVt$}Zju<n*Aw}gm>>BESOAIQDd8a03E^c13xox|Q8mx>rH!Aj>_vM<4BKP?@W*v7MoR~I#PmZTFw4;?^dD6vQ&J?*G
+$$Q>gXXEy+BZ|AVpt7RkH9VIlRE2H6YolWLYF<}cuV6Ju5x&)1LZLHU11c;@S620DO=3uEubu<49Mh7<E84komX=D6gy$97Kb`3l
++1YYAi8H)Bs<r9Q6Pob_E3S%Cjhu<t?^#2aZ+q}L*;CBZ`dnDJIZo{DZ=vN}8yHQOuefR?eBr&-*>PgjRXyzzRFg~3pm|rNEpZ&)
+v%%m&3CH)A_*q$gUzm1_POo0LS1rkmGEuyiJfEN6e0|dTgDDoVlxK=YzQ>mjm@~PtmE~!h*8h3`vL8t|Eq_C1&ustPcq6jTl@-}T
+#vta^SOuq;jVeJcX=SzVvCJi5vsx}#9v3Cn`qj2@2Dju-HeQ{&cJ;Am1M>5VVicSfU*BcMe_?r${;b$FfKx0$bm>6nZ>Z<K?k%Z`
+>u>!&A=!qk#VFz)N+jlY9W&mlMpA;VwIU^`dZN`TP(;vF+C)LX&5!zKu9)7sV{?Ow=DSIfzGIK@`bC4i-82MmD9K+j;dsms_XG44
+KLqylc+a+PYigK@q`4L;IQ>=InJQM!x5=HiH3oMr5<@jE2})F2@>MWKt!I&<JCl`GASLABs{Y@G9ZNoUG_)kpQ^OhD<f@5}#&5iM
+<?`aGof`Y9$_%k#U)=|qL+^Z0l<#5WG+QG^b|2n)@1xZ{Vi}fewKffNJeo>a760JD0%L<TtpXXeqJ4Y>I{!MIz;>#tBZbhhlRY>s
+$uA;6MkDPd-@d=0j>4K+Q=?}2=U?yLF8*xR(4iJ3vW{ZbbW*g*aJQ*Ro*}cc3Zk=BBr;?TNR^0{a>NUzDmOW5I;l)xOFdatLN9S<
+&6Tm!V`S>c-`4f?(#kl4+k?IVy)RF{NGb+BXi~$($+bGWyRA6iFC?=;E!%%LAN#M&;n<qUsl{!ReE3@j8_t~ZNR^3b{#rsm#>XLJ
+kYChnG7A=J6$*j(%BxNxw0g71YIoIH4QS^B!rnc{lcYV(QW_C1%NbfbuU=AZC6crf!^YRr2DvJgNI#zl*I;`PiwaT3)*u)OdNhfZ
+Dg>h8VqtNaLJ%A(t-Zf=8+UoaVr5+Ph&G8<hWiBHSQ@Wum3eNL`qY$KS~+Jr*U!D4U*mmKJiQz`-aOYW;E?I+l?ZP$KVLij#~@o6
+Lx}l-AVaNFNKg$r2IH!<a9@Y6I^J6p`L0r-C_UtYy2Q9pKOISGWP%namL#*E-NP>EkrtigP#R<sDKcYqWAqx6pl6cRNYVl+6h<r&
+WMLSQ>MCU3S#-;RF2^TC_#}mUX?U8&&+Q>==ey7CRoJ7k56!9QC7R9HNm$z^sx%t@VS~<(FHL->ug#$32a|6{*45diBr+TYzltqr
+z$on<Ab9R2!sB6*Dq~$@$Lu(oqQp|+E!Q^cUk%!&`2_Nf$9gbYrA8&l?ag)#BNLHmnT>{|8DWbGIa^w;fxJp#`l*mOvHL1x-faOd
+M+|Cv@cnrXtDfcE_Nj5p-v4M)n}n2@05ebQa7b!CBMot(XokPc?dX-CR3}c!A_Cvtle`o<2|72hmd>*Uro;3A!DuN}ArU3FDK4c&
+NEnB3m6fiXU@p|wyvni|;bY9In9?U1eVzHM(Vn111-I(-f2>=+d#*wPHF^8iJ3`mB&26MsviuZiQ_9?$Is11k^>8&QdEaTpvYHHG
+k_$RsF<~KghpUuAhP;T<Zf(Mu7fzn8oGRc|$h`Lh6ePYKhw`sX7<0k3w8J1q*SGY@0_N=!`~!~bQSs*KCT*`BLe9(y3G}6<6w-d}
+)<)$Ad2O=PN;z+Xo;cFjl_FV*(ANw`l}6aU#;lfMloV-k)qd*B$>B-P_OPW+n$f&+Yl6h-`jTSo!j%YrW~O>5e0iLc3`zAfnRJ4d
+iGIybjBFefTH}>l^Ru=*UzM1|oYNo~nUoR!C@i*rO*LtLaj}lGG{<TBBX!=?h9Ih|n>u0Oks)yoJu4SZiho$rHo?be(epZKmlCL>
+ML6S=VhL8s9^1dBnka;?b^Y5-Z9p2e{A@fIYg5Z8N;oP0E<Mmy%l@_2gY;_Rx5noDAWoF*t8pK!SZHcfku>RGQ@k45F^PYHhe63m
+Fl#-s|HtW0P_pMUjRF^|KzxD~e+}(I9}88>q*%9>z}Qx9lEGFLiPk{jhjzkP+NufX*6@RrA2-MYDw5Le8~hcS7<w<gHcBu-MIx3s
+Z)yY9d2OJnO@%^2Q=5tej0jZW-~c87000000000000000004L+@N)@0e)Z(ENox*uKx7i!i)IyvB@KJ1ibXUQg5T+s-||xa7w!yy
+v3S+}v+vf+Tj`I;JkWXFN9ZF0NQU?3qrbj9(oe(k-@0c0-S8g`{5qFEHk>VV5%G#=0_qP6(DUB(KEsN5XAK=Re;<Y+{~fLGb)UCu
+kaX@vt%+*1`u{?DU{3w<18lbvJ^0E?d)BV+!tRW_P>V09MNEEcTu`e&b?wwv-gk-Jsx4mK_+5r4r9)($|Fu_il&gWap09A9*T`bi
+@(eZ1bB4{z7n7cKsEbL>`ybsU8T^gyLQ=^)n`q}3DN_F_V>hW&d|YwZB`WSFTG_v5W%QI~GT-ovamX>g84J66y|^8ar$>sXqP)Hv
+abnze=}3FuMd|$?c|VC@`PEwuySeTkuwBEia&7c;!Ss?Ko|+obdwEf7DZfg4apSr+E$@Gq$SJ-isvRktlOpoI|0(bFc=yEEFUI`&
+XsZG#$|USV$ft|krgRiBh+M|I+aEp+TH5+k2V%!&y3B9X!{*qKuOgZAxpiKqhT^~3_H<4DHni+pH6S6l2T}~1tC3icin}KLy{!Cu
+?Pyl=We#i<KhjD6B`I~)+$SaVO!t=WYY~A|_GB(7lDDxA7<Vt3|C|v$XMOQYqXBM@8c_TPaz=PsN>JNpK}x=}Uw*cK)x4g45Frfx
+;ZX@L4J~|^_K5A49V+EVkxg5|{8juit&QD$W&BgHA}vzLMIxuZ|E(>>342by-QW1j@3R~VB=$bpI-2ZuU2&t89{K5~My4#)jJzLZ
+Lrzb2n!8cDhp3OLYc%}$K@DPy3=wUy1YPe_9E%ib&nY6G>2&<h4|8}h$UT4Nn}`%~G#4R<xpbtUkHx>jfFqX+mh~>#xT+I>bS8+V
+b=u_=&34=h4@0^Xgtyzx-hPrj!@%-C(0I<chO@FJhSU7FcUg6!c=9HtoPQpu+qWg{{F;jSPDnehWKs(L8<S31<;b}2-M~ok$0Gxc
+4o{V22i!hoqxsV8y7l`BZmGpYt>>8>zsFV@8QOkr`$>M!S+<&Jt>uL-84F^YdZR)@FZvx8e{sfyyt(<q=+M!j$nnhe*Y5NSMMV6Y
+jn$)vI8WO(D*j&+%aJnA%A%d#I5&JU8Pdtk?>K`hL1p{pKYS}RuS*zW_mI^`dd}JZ(_$O)frf08LHA}g$v|`nE}gD7C^xP#qU{!T
+>hcbQQpJDnH%I#fC?$Ny)Dmj+Agqi;qCUY?R$;R%PnMo((_UojU_tNb)Wm}8FU}5p%IlF=%F5ICReh&<*G0c|*e$Z-qB}(l@@w34
+>#}@BNFd@*e>Qkqw1`C%$zt<9ka{5bVMtR7nZ6Ja1{osq%c4(GWifBexq{v|o3!6usB$2KZ5KmU^0iLA7mTW{=3lt>d~f@!QPPBX
+Isf&6<8HrC_5V?);tyiIMDP1|HV0CCg|cCz{Ji`n3_tE9*jtn~WaU}TH9`<ZrAkCzuJRt1J!s185TEu(Tce;Z^N(Hkd+s|hvpyp1
+^y=9x9NnaiHbN>xf^5+2Lq66k!_<f)WoqA^7FOSgxM1f|&9>C?K&;fbMyy?gw4|`O$Ou786$VWVDyyobJm#+Ld;dEw=_@SAEl+!B
+-|Sz%mFdecWctu3rtgW59uIyPk0@TLw||z{{jMqoi4G|b0v=!Tp^;h3_S1d3i)b<be+F37)M$ebt2cvYRTiqs$RoEId@+lCTON|A
+M7{UUwY}bvs=^tu=n3oX%ME^O=>^e<n-Psp?K$>svk)8dvT}m*m?W1$Lh9r}btlR7NG?b!WGWewr!XRcJQPEUs>-=plcw|CQEx9B
+;GM5R<QvZp_nvO;KW$%lpqlS^cOQ=5Gp?ZFaZ15|y>9-_#T`Vn3nK0E@?1u6Eu##Xr8bpk4b-4g1}SdtXjc%zph1QI37eoYywX}*
+8t!7M<FBaMRG@_wAlcm~=#2M84>V;TK5op1VV~;a(dx{^oSBZ^Iu`jc2#KxX%t0YKB+QQWkBPI9h{leUBuIgPmsl`GV96?TZq_&c
+@$%j8*}IrnS7b6<_j0F~(}TWnF=rz43VlyY_?i!bV|<VxyDs*V$lbrxU}%1r(Ttmu-OngRV(PL?*OqcLhfA|6X;cM9Ar*{U>Z(%_
+*09^bz8_o|5g)~(1Bn01_H_+K9@7;_{zZhzRa)Qq9uD;N^rvGxs}|c)nVq2n2W7q^QzC!f)9R-Y1OkghBA9Q9geCdXs&nQ$rle$i
+(?8;TOwn3oB`{{CtNX`!x?l4mki33?V%KMJ<T%0=nTXEb*YIR7rKb!rTF>6C`gOLU5@&a1vOpFMFFtaGAdKQ9I;&1W$h7{7(Taf!
+YRWX|m6|6P7i8a!338w#ci@E|PW{=>Pk~OR?i~H|agAs@npw3NC-Y2UktJKAqtrl)C_zva)`5{i^H!m1(V)lO=8PWj=$n*qRIE5W
+$1{IMs+X>X4%uiZ?3c4nB~~*U#Ifp*UvMm@9*HV;M--mP&QYShK{x5-GBgJxD3TT4A!aSH>X^6h>26mgeTMq073dSU_C}x1w@yZC
+t?08jZ9)s?Sgsd^dUenBU4D;YO{fDdU7*yMl&H%!Q%Nv7bR<T+LsW&WOI%J!X*D;u8~eVm2pORRGx{a|c`M42MzVZE{@D9;^0daC
+)pF#4zuNoy$4q^+=MOQ>wMmUQDVn^dxhRBEaUx74sM_)|83W(iGw?)?n^Dk2>W?c$&tFWe;VnnqG3ldSr)I>vqsuBpX4{l);l4^#
+FS6GpkxVEV8EO&Z2B>m{)hcA(l|Anz+HXE?anh4QHdoI*B;WZtY5V-T402}Rz@LRdkCh4<X_Y`sw+=4RCuq@Wz+5kt!cBr2Q>3S>
+gJxg)lnp7HyGH1Bf;c$ua@P*SvRphw==w?G+|NbrYuE(Nm#16U$J<XJF25t6rKN)11GSM7da9^==B+|MLG4FvQx~3!>buV!+0Y_t
+?wo!!Z^!R5lQhWYWMZG9hZlq5L?R?S1ZSR}V~<dv;WLwx5;DQe>y>qJ=6%zOL{G2IH8+WJQ3z!-+`dirhzrn}1>?JCjjtxhTlE4<
+?DtQuZE*-Jl%1%igzK@SQX*UffAb_H&X4;^w`9VQ&hu<&X8Mb&!GKW#U#G<C(XMJel!h6>@ic1p_IHAN+x^gfYs60)sc=<>FjNoq
+Y5MtUsgG4fGlDBmy86hh2DwTQW2cHc*Y{Mb1Rv<+WwEP`g138mD>3GMm8oH7yKkI*nXUmQJNsj1cLN%Gd#%=IWItMSJ4lCY{jQkU
+VM?x7FxoPRpeAi^XmJ-Lc=JuT)o(@h(2_~)nN4aGG-lzXf0%(}Wl~09hC|X|FTG4A_&~UsR>=gDKSEJ@PC@9sqW}NK3RQ?P8Q+oX
+yb5ckqMH@OTEllaoofu7?~ZPNeRA8SUa-XtJ+MmLIoc&uYZQ28D?LtYjuMmA!F^lA)gWj}jCp)(npi?2!6-$wl^V1xC0re_s7Q(u
+uEmOF6vmPgqFM}X!*|a7y=`%(XMjL9w$H7s9T_VdwK1?re%o}6*ltp51*@(F9b;V-DnT|Islv^ENl~@%-i%Iq0<VB-VM}`^Vca@c
+!Z4Ir7$@bW9l|i-Q-X^FVxn4L@3Ek7Nlt*#ind=SS~zCqZD<t|tw5J!JnM@UtV}457#QlNrWt`LU1Xwau(;raP_xWQLj?I>Pe10G
+Q6$ES`BM@n4M3`~c6#E$ty^0JniRtJYtk+W>syAp2)hbS@sUsxN;u@{Olk(xzD7k=W39ADBc1i`qnxe1vLwFUjR+*?1Pt*z-7L@~
+r)h!3wmatM23yp^j^Xw6rEM66wxmnj*I-^2S7WWT!L|N&QyXXQPJ-l|0RJKF{f%-dW>UO;LIZ!30wbU7VDU|?L=x<XSDl@g7-fT|
+HWf(G=3qUGofMy_<7p^$Yk`^76yEY=wQgU7$6N8YKLR1P{3K@^WfXQ&oad&IVcnXB=umFPLsOdyU2`Zc&&59O0m}dC3j(RYYfu}W
+^om5Kb>h5)Uh1ST2sm%~aRFmhBvQs{QyUS?a$g$-n4lsNi=nAa1p;Yrh2lKEg7f|ZK-vpb;otx!0000000000000000000000000
+00000000000N{;d(EMi!sZBg7q1fKC8)+}R4I*I;KypEHnhta9dXejwwN=8??!WC;+jN3gA9+g|!F#<GLK!qls2N399rKPlzSuKa
+jO%^)LCN#a8hE%0TOEwLx-cZbU)Vfiv)hK|dWFCmV>h%m>I7Ev51`C~znr9%3jUo`s5GG#9Gk7QhrkanD_GXEjtO(+-Dgzrc~`N}
+RfgJn><%V{UVUgK9Vim&01vOJw#WtFf1i>R>d?DkG`TPpG*ze`r1kmeZ!OqU)J?*}y(k(Z=QeS3@2+BDFd^Ff?rz1n(Y8oJBs7Sg
+#gxsFI5(`)2fR=0+Hmx<a4|+qH!RB>+SpwzjE1$+a|0x_(5tuB&lR&mYs9Bhn9{`h8cfNT45RHwR%xlptv>`NBvCl8iEi90-+&X(
++C;_$Gnm(RH4CA{n4d|G8Se-)PV%Uny_Twwc@qYH_2~QhQjC2kmfV^=$AM{owEW4*5lTz|TsPE*W`*weL9`mvUyYLC<R;&^QjdaW
+hs9YGE^`=v{Ib-BbL-J}J2NuOpYjxiN->(pbr~6^1Bh0P`O|NnZs!N-V+M&d7?ob)#fZIyCb2@OOH`-p-guH0I+|o(EeS?&o;1lZ
+=4HrgQIwQ8A#qhYiK~jAdwEHi2Io(^t`Cw?7~`DsbHO>azd}UdwE3z*XdsAQ>6?6;dPp($4Ih&DVH;XFwIUXNnQoC{#<mVw4ml>4
+_=|CRM^yDFsFQ9z)iwrO6`#4ZX@nRjXxMy7dnHa|r&}<C>jPxM#(`=g$n(+j-1JO8T;cY<PQh+(lbE>S>NPV8H{>lg%W>Kp9@t4%
+HId@DrW+FGjeSyo?d0n%!9~a$ZR#m-Vbb4|#Pt6ll-SN;)uh;VZeikQ3k;Ziir9L6=*t8KlOZgLck#tVffKY?gvs#KbTt+{n$$Yg
+Y{Wjk*Wy%0Degj1cz_IN9M(wTqO7bsOY#g<J=?sHz<ICflXE__6ytg;LUkG%6J%GIu>XOgs<C-(8+}+gcDB^TE|Fv1`YnqU`@EAZ
+_U%%l8nfs`eAo~<Zc=<X%KX5HTU&i*w2(M$xwkF&AS<fI-aF=+K_bO2_J^u*8!@j4VwG5ZZ!tE{aH<7fEtv7?>VzC@+nJe;CTrYq
+O%XH_oftQ*NH$dC{vS@*9?z2a8I+NB($>~2!7dmO*d4oSE{3#Ve3SK23Y@v<@pXGxr5NX%E@H6{yq5~R7i9`XIWd6D+3KspiMu=L
+(^{>~yHW1d+8wvGLlo~^o2bKiZ-y8@<mqJKy(qDRoW(|`8j?~c>oK6&CFE$AX`xzd(<GM*&Ak*7jM03Z$R^7uusVt(+S%84I^v7L
+Da*}e?-Yv+J5=>A2-4HI6-K=i-DHUf!UIYR%isP87_t0xo$R5&_p93wW@53!o6L!Q!Fe&+lpJhOfrKZkrFge{%go{%4objk<z_gj
+dsif8JMAQ9`Z#f35Ul<i#DTFY61mFRfex*+R<DpClph-yt0JMC9$97}kNpRN1DK#95jkC;fv$J|L~sBTR3y;UrecEwm;k7{!2wJF
+000000000000000000000000000000000000000000000000000001QG<_dTkHlBSH|na!7aZSdf)|Rbg>TPXt@~DtedJ6sXTMQ}
+S1JiID6k*V;`K}Lf*jSPRQ&cNKONqRjeg3)JKk5`_}A_DAF5hwBK8Y*CYUkUnI11A#(xBqH-sFSQQ{;xCbkR0Uzlyf8&U^W7ZAJA
+S?mo5-+O%)%?@%RwN+;ui@%bs!he7PWfKA0tj@HcjLtqn{>|5`Gbz7*>_n`4lq-Yx-ase1h|m#0i0XG|PA4P4OJAE)oBFU$F0FGi
+Ycr8x;PNt|x3en}@ZQ(ww}M0le?`&3Nrs>RtCgG2BEd;3kl{N#ors`PQBH!g6s%TmBFtce3M8?$)=9oP$_4V<*M?-l1{H{Vkj%-F
+R&A98#=O^MAanq#NYqAWJu%&A5qR(GQWN$VDiWG?W?vO_R(O3ZV8e<;OgU{w42FMwps7v8PAi}taYX`6Z7SG(|Mmr-{6N|Zyn(R+
+0000000000000000000000000000000000000000000000000000000000000000000000007=NnoM$b<p*a1eIPqoe!lf{b_L`Q
+{{iGWXU^ybUi$i|K;63{VU*5-fDyd+_2~;uZ7LGVY4c_!jBT$^1cZQ!MC>#;(BQqV5A<@ZP@J~~fidqN0D3uAu=_f@0At=i0EB?b
+=GH*@fe-*d2mk;80000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+0002se-MKSfGP_#wE+MC00000000000000000000000000000000000000000000000000000000000000000000000000000000
+0000000000000000000000000_&-nAFgy""")),
     ),
     (
         decoded(57, """
-c-q^4V7309D?QQ6rM9uF`mI?$e@C4;XUh%Ks~sV>C)p<0-@Vl^d%wt~MA3>FM?XI@kPdX)Rr;3e$K+0)KIiItMf$rfEbNVgIF#8l
-L~4`gyi3gP@Ll&|o3*MU<1EdX^K)84Y-<-bE;d-{#<Trv&Fhe!TdONBElf|J?#nE`ey)ytnx~#n)gPw(G|}{kyK@)!RH%!#R@#_K
+c-q^)VYT|6OFhxcB{ngudaYQ!a9@=*XTuf4n{5$}r&%Ug-@Z~ecfZ($MA4EdM?XI@lMi;;Q}~|k$JB1FKF7)%dHTDptnAH$IFvcl
+B<hprd`Qgh@Ll&|o3*MU<1EdX^K)84Y-<-bE;d-{#<Trv&Fhe!TdONBElf|J?#nE`ey)ytnx~#n)gPw(G|}{kyK@)!RH%!#R@#_K
 i}P@?vM@152u9s_^XK)-ZDxfEY{H>G59aO*=6q@**<r`_ZM#;y&$QD*3-7BqU-a7AIqzsF$A#QJOXbw2+1Ad|vOGMjtV~Rdj0{M?
 ;LFFL?|P5DPp65^+Z1B(-Ee7t_NA)hqUsALA1O@#y<*3nYp3r7Z=Zd{HC#@OSCEyRi5b-ZRItP#Ipl7BmfM#qr%&=J(z7|=T|86u
-CVC;`1QYXW2}5oXRu23Ipn}XtPa0Mq+urh$S?a%w*}AeYEp<LY7IsEv2BM8X2FW)$T^SUZ_?g(zgMlo-%s^ED0A9I~>i"""),
+CVC;`1QYXW2}5oXRu23Ipn}XtPa0Mq+urh$S?a%w*}AeYEp<LY7IsEv2BM8X2FW)$T^SUZ_?g(zgMlo-%s^ED0P>!ZzW"""),
         decoded(57, """
-c-qyvWmpyJy7xN@7<9v+ySux)ySr2A5|ETeQb0mFL{d7G5b5p)0YO4qO5!-zdiU9Du03nb?R#D4JlFUzzVN&LcRbG>gSDPS^ds$C
-ratX*iUi1$E`_JPe7oJ5WWb&nt?!xqDm#$JUU1{>GgdXWUO{_3DmJ$IOKxu+ckI5{hrMw=L?%cKpFo~X`zlAd(dNcWt+18nLRPOY
-O~o~On9rjqsE0cETFN&W^~0*MSy!7Zme+&lODk_u+><Z7k$lJHpN&K}sOazpRXE16s%fyu<w`dq97@AonZDgD(-1L+f4<D_49+t{
-FZ0E|?A;orsLZ2IS_p-h?QD!N)Q|@YrAM6Oe!OU)I&c4OChL6WfM)wWMD~fB)pDzfL-J&<0Jk>w=eT=Jt*4_yGZ>xeZS#yr>QM1K
-HZ>G=VK$}%cIkM#;dwVIc;;AC>f?oI9M#B%=1B{)?PP3HV@!sq(Ilr;)sUHNS(X;=>}P6<lvH8m1$te?#xfs4?rS>R%_^I{O`YuI
-;)4$l^5U*`-?XVC+Z0l92#~j*yx7M|o118Emlw;rx6J*tXEUzOagC*JQQ1yxlptC&Q!RS6vftfZ>(m(6@GkMtgoE<277@;2{SJS}
-T6NIcx_PsUU0I^*yR(=Y1`mZBfLV+C7Xq;u@724N<L6Y^F&P8Qqu-5adkbH1mtjw24}7H`HZU^1Wf+5eVUY6%k%h6Uv%vBD`s1i|
-J{*yCn9X6V<Foa(%g-e=-0J5#y;L;ZeYQn7AQU0Kmr%I4p<%~5y!UEf%FK6oBnRdQSH0ahC*n*+#%=3jGRZ7Puq=-3-wp5qD%IEJ
-MJ0*{cSa@3<#t?=FSF6D%cq_>@T-pGa$Hdpki{L|2@F{#$A21xq^J<h!Ja2tSg6uFaH(gbtKF16NcODk^NYh(PBvpk&hvK8R2<2Z
-*<XoatOL&1jmOZ-*3aeCn!}Y7+EjI?cS5R+C-_==MEU%*$+0}#3W7r#UXeP^yo`>NE`LxfiJ-D``J(;i1N$pX7Di9LE~mp)n_j1=
-qr9MpV}#rX@v%17&ZFvw^-eRYkL}|jY%%PE28bDpAHB@ykEKd)F%Ic;m<UBLyB>%4GDWwtzGG<aV7o_2(Ydd(nR^Q3Nl9i!+!qh`
-F(+GY?jSQ03ql`45bv~BV>|E9JM$SQe+3sZ%&AiOy_ffTF2Zq_LofUABU`?r;S-)(U&Tw8DLhv$0^`;N!vMcJ-<ZpzgNu`opY&by
-%JpDW2<LorWI<*Lg0EH0*X<sf#>Y3!@+H6MHN|_+hp|9s<&`A3)%{q)&!b{n28Vl@nSkZ<rBlL&iey&Y8v~dda+RW0$Oy;XcIP+{
-HsVY2jLTuOprD5}7hK8Be(^1~YGT*^GY>3j^&_g9nyRE3%T>&m`d1Za4D&ZL*c$8g*7zz!<G~zFMT>K7-Ps~LX%!2hhb`J4D_NhV
-pp1z>XaORRjxWW6)PkB|qWXZE9kU>ejNJr|fK1H0T;=Y$?>D5zJ7aqn4}GAhQ2hLZR;X{1#GyBnO|~s0$zqf?1a5l#BJC^7?ymkY
-U8fy8x|3^4$EjI|*n?PZPk)L1x-PmHe+^Qp6IR8b7r4JYrOBd#n}AQaJHDx~VsR{RlqblXSitGfdQBjrEaWH^sglk7nhW2iY;=lk
-wdr{5N;zn_-E2%hVa+T(sAK$`9-tmM)}-D{*JLnV)bUb8P*MPQtNDFG(*b3yN>r%-&{Cqt-QZ?j5x*lUex_$7I6zWJ(&Z)^dD#B#
-2X3~0vq0BEI+zdw%q*zm(uJ)cs?3-C_5mFQ<G_sVuph?9<=vl6p%YME%aq5?{ZZ=18GEXKexZjN^|L(dOB(wdq?5|kfe&pl9;5I1
--&FVjq|~g1I*v!U)XDS2^IWgYm0f(Ya&ztT0@gZSK~bv72$S7?W?T<=9{Ce8OEJY5>$61~4->7KvKSN)B8ae-e_nVmd(xfGSY;tt
-AO~2xn(LeATDl@z`eKJpCKeQwZgyl0Rab9L88ges3-$?WZXa)1aRkkZpbNk4@KVT|#z#G8b{MiY@AB`>U@}tPg0p)CKPq1ZUr6Hn
-mL%hHyh*%=tkXJZl{}%NMqNB{{mXbpQ8imaM<lx|`x=>ku(4QB+|A|pwTs2CwL8p*ePYMiCOhi(MRrX{GfojN3b0=U^Hi+@bej!c
-8Oq&WMm4#@f&zxgQ0On^#`&tveb`Ff(EG?UhRFf=E^3LL{z0Y9o~U{Q1;b_tuJjqjxvBQw8OmUeYe&PJn;8f1V)eFVwS1pj_JmTA
--`cse!TOj3u-EhGhLc^?w@x7D>+9xu%J%X*Y8_U)SLEaPVgu_})qIi7r#tUf*|!7r@Bkx9K>_P8jNUd&F%Sd3O1m{Q%dv9LHNdKM
-J^Rwwu9mJGxthmZI!D;d6W4O)U2=mu$n=Wky3O?!nLLAnOxfwpT;QVe2>h2o(^<e}yi+E=W_PcSPT!IyC2rQWZwI3FR7zFYW)K49
-`+-9(a{Tab9_$`cJvLlX4Rz3iqZ)DY^~5jEx6o3x%k~ma^9+RC!bJ6ihlS>vlpL5nGbWwmVqYu)o^AAytGiUo^%h#YnpzCc9Xs2i
-Fc@aWp9>SyDyy@apE}Y{2?Myu^|N)D?VG7_c^1Y6V{A4}HPN|_vq$cvHs3zP_DaHx<njVUmKZLO_PrLnW4OFn<xPW=+JdA!_-RkA
-OI4cyVx3C{<oE?&_)^RGxG~m{gU74M6ZOZ{-}m)YKj=+w8H*>TB-qgh3tY0zL(@If$OY%dbYm=CL?%fiW1YoGYEi^;_7&!#w0K3D
-bfSS@!~o#8HFMd{eAet)=iyq;PY_CR$Pyy;%$kadhSkZ%)cEknlFij0f(U%Y`_P5NZ{^0i*?YY7l(A6nJfA+EP?LX&8E4QPt&Sv$
--s30Q(eH1+S;t%$SRXl-4OSDTQ;JG5i+vz_2x|(mC*N{qmzUGS-t-AR4kYV{5;ymu6Sj{RqEl!7<grD+C6Gdi^p)}a<9NG7e=>#T
-**aah+LhJ1Tv&fwa}+idW6HiFLGG9*s8fACFHbxwk$PwI=*VaNiaW2S&PDCGCiEeprmV|jmr|Mt-O5zEg9<jx>y^j;`YAP79?$*!
-o`q4epIY(ab<sI$M)0OSL3qN6pcNBOI%ka^y3S|hpek<%1e@N3Kp3a=NIque;}Q1plAh4&PPkFOI$1;)^SoSHc~WvzbU1hr7ziAT
-x)imm_zcLB1C@L2sbYl~y>ze?no!(jT}C~(tdvx<UZ{>tG)>t0aMVI>^`%HhWXog+iCRe*5k)YSJN3RwXyC!borx104-p9h0RjuU
-*SkJd8NA1uf##ZN0^VCtP%8}yklMu~=LbG%E%!Xrq3rK1i1BP#grOnxSR*GPvVI~EdL@c^e|?^#VIhwmD+&($TxF}uOpT2JMSutp
-1TFN&H5#%tEHU%YV~Bn`Yu+t4DRWDW=Vfj5&$iJasnNJs*xuW$mrqwCa%2!Jgrb7yp1wwRT`P}ro^ml;kc1xVZlya(vy$Q<Bf(Xi
-Y~%)Kz;`sx=AFd|c9*7^yHkp$?2=x?SpDTPB$7~s1wUP`NO@1f+pWCH^(*<r7WU!rY&XvX=&6*JA~8r8Qc`&msYagWEzd(sf{a)o
-!T(CKmgW6%r@z<o0G#^M<A!gkY|Kn<Rwm9)FdqCP-%&juDdZz%n7ZEZ%Xh{k*@<~A5V$9RLb~TV2I~VW=ypeYJeY<PCx(`c!c@R>
-r&hiGVk(w4OOgVH#p3ZTk%#9mm9JjlC0jLO8qhC=9hDJ~p}meHj9wP%S}3tzp6Ck}MXDrsh_oxW6Z$Yr9G$UC(vCJ`@O=j;+US8+
-N1N8#?k_RHDbsg3vja*&_a^YYj|yWeP{FC#+%8%@bi9<lUbqJr30;1;3qDtCBLp}S490M4zT)5R&l0zN$Gp@|lI4S$(4;*fE?4o{
-;AncP`@@673=y*=uxRi|$clkqd0snr->Fg$MfYC3Xn!x!hm*F)XtY~IFYRtn@}jl?f7vWRgHrpY&+UhmuUlZx;d;z=I;BD1sqv!m
-yh7nOMI~r%mJD09-pJp-p3>%XAR8hl8uN;XwVw<4={%|T%Lvv=Le#%)enq<>g~abF&Lx*xPvG$CC8fgAYtg|b&l6g&O(X=Yvo#AT
-*1+9~rOkj^w6i=1l6cty_93)ExlzPR*06@O9R9~SAl7T~h_r@r1JcVW`^8fv7nBppYug?SBtL1CCtP+VPoX;Inhzd5vIeoH`*Jhf
-a8qsRE+fbx-I~#p6>OSpC}Z7=ud?~-E>PYzPddJ&tq7k@<@WC#sYHMAuHNuSYxr?~XgP;-3T}a=`36Zf^J(tX6+v;y;040-XhhD1
-se&&LefHm1-JioX5lMU~%W&%{Q9g<<s+jFs_nH}ECbfMH<KNDPKQm_LFc7eRP^QzeGjMFEM?vI`|2CcJoaxiV5&>>%%D7DYa$$ZT
-t4a;;2CGeR6fQcrV~8zjj(&uFV@h|hLqAk;bs|1&g4aP!P9dYh60-9-pnw_&_X^Ff-Q@5{XHxyWB3f_zY1v!mjr64FDFm<2(eZ+?
-b)ru_zWAIbKJJ8faV(?DbJoBl(MNyfew`%~t(vg?<k@EM{l56yCiw_g6%^7k;L>X3+x^MNv%t8OOqQ*2#52oxpYc#og+xQ)8{f^H
-t5;<dZ?{Ay`xB<eHU!2MbF;toYUI?^t_+dQ^?T`L0W10l1*0p|wpBDVY!Fzys7Wy=D~)64yBT|fJPlAERn5Sy8v{x)Ixoe>F^Yw;
-rH5y&Jj9M^F`MHD<=GEgyt7w(B6EXWOFP0CZV0x<=E`FTZ6Pbc9vD_6$HMQ*Qp89sEuqhwufB@oprqHrK276YUmk8K)A-6P1e4a!
-`w(Sa>SXI4{YW)ujFfC@hmaeds`kb6yciA!Mywkyf=a0^7gss3%T>$A1!UC^vyFI#*V}i|ol+**xtjj*r`jC-H`%?<Ke9{>a%>vf
-)=5mht@(Tg$$8En?zp>!gNEpD_6g;M|DXc-`c8cB8zQD>^>~RWJ{jL4i6^7<9h>|=yN@8Xk<Zu%Pn)w=A1vCPbG?%yD1bH&OC8LT
-)p8W#zK3Pq;(CPN9iLp$fYL{yb7`MEm5ig)A~5pgKT_|}_e}CFySX2dMx9IyTI!<JmUhWsCpCsRd*x{s&F*I8FB~AHa@9i93?x=N
-idj=rOi`AAF0qY$12e;DE%n<if|<>lLl$dvGNj^uNv2%g0}V?xG@AjtRh3T_tOnf=1dZ^;YcBc{#6T28YNfh|N_T@|vApu>lP9Y;
-&BrB(%@kQ;@*l}*=4%H)dSiRo5)&g(Ki@pKJ>nHw4k^5$ZvjN|*xnw<TRE2D!qP9HH<wT5^$>xjz*j^Xc<Yx+D$-Yd!o|lxyMET-
-lTMqCSH1z%kFpRa5*MW=>-!{y1%uc`7NHhLGrGKaHwE&Iw_Sq<xx|suE>fwHJY=~!TgSV+DQQphl_-Y9z#r$+GFFq+th1wZLy6v^
-CvM@?Tsh>^UwkY*trKn`$}>wB8?QBibN1@DXUM;nL6<N?U1HJcsC&l+=k!|BEL>B|d=a|qLmjhrFA{%O(t7CDr=~<R;r{x90!R-F
->*I_ds%yoMwkXER`AXDlP@o4HhY90!Bhi#jv7F9+D>QiAo^k5SA6uRxCy{m!dm`&oPi1=+!=?NFSuao8(*p`{b;0NrMJnFv4#|mz
-<QDVUHSr;ZN-Ya}@wjQ>WK&~=UK`&8)zoAsZLISV`qR*9mF)QzcRv<suV4mTD||X&iI6f~_ATLMm;e5Xg5M_;rO<=;g|tWlt80t%
-iID9_ZiH&zY|A>PW?IF?9=?YgH6DNSo2L(#WXIALc3e-x74ge5#@mGJe|^Q+x|(NZC^ctF<zCXMupV)wAf=bh>V7x&B6ud|I6E=+
-oz`TAyHD)`qQljWmkOVzOJ>Vl@cp+q2o1&lX4L?ndJl8-_O06L^h0x9&W^bD%oDw*Z^w03ZhekCw@un$@4i$rXK5jIk8y*7o+8uB
-gxYSl?45IAtSfEQ#$2c=N55KD*<F|zZq=2_I`^{XGXA(^ea*3srC*{!Oq=>VzeH(rePujy>cx_@d$WDC$7kBjehXdPfr!w`g38i(
->e3s}jr4=31C~2{<<OyHtpOzh%&4e06l5P`*#vEP8YOrY$C(B~#CA|rPoIL`>6z&EqDx6#EnnevS@-7Y$<vZ!q9MS8e{?{AUmZI?
-n9XNrMcMaK<i#A$`&R;=J(7?I01IbKn2%H#r-({0K{dh-*l&WOPQO=_hIgp+xxFZ)Q4FCJz#u?C219_LU-Q`EStHKubz8s0XyQ}f
-2)oo?Qw4J*>)WRDuIQ0A6)-M!p?rPG{WPp$yuh+O8dV*gn2&+a@G)AEj{-LZJ~|Qt1PuCDi6aRP3o^HnW|>=&P2WYN3tF}99!-5V
-;C)lN^6vPe__Qp{^rJm`I~`xes(Kw+1xn>%!z}C6H^c2hJ0(_19CSo@$gga!Lsza)d;gaI0&5Os=$eQ7y#oNWz%=%D=`7wAlQZf#
-0{*#zL2IpB)G-sfRE5|V>HIv=CSB1Ip@m!*B|b_*bQE|v5a_>&c8+AI10f5g>t3XXQylThcm*5D8NoPohhBY5X@uaJNkmk~XNFZA
-@1;FGFFYI92d%+tb>rWgyvH*9Y!!GJ2=I`RAU}xz#q&bqAJrIQoTv`-AAB_@WW+L}jhT`{_Y8_@f?Il8o^-9?7yBjH<UnOHlVq8&
-G<ypcRo^H*i?HD8=#DDG$wg0vi-Yuo_#-a=&?rp+!_91rB5lkoZ7XElKwkaEuOq!;b-(~h_E;W&U(3trElWCnf%itfCnGkVGct6|
-o_T<Bi0%yS1@o<GCK)m@1pz)53KHBu!vb748VJ7=ErPngM$zgur%jEbcXQ9U)SF8F$`|*o-E!`90#1sx-Fzs(rLADSPPi`k?a<+9
-AFWS%cK3wSQOx5yj}&ow7!ni=1b_e_5E$DFRk1;~xm~pPcmuZSfH6mvdH;AqL`t~epr+DO4A(f8mkc~bfTvZhTj+d@**l!ovhU5*
-yU0KnBmk{{j39S+lo+F_&J3eMMS({G0z9@yD`2S=S-tlwrmBQl7WrWr<qJjWm}0?Uvvca1vsj6nFL+vV{DbAIqp#pY#>}3M-jEc=
-KZ^i+17{@pzHi0R2f0f<p_0bOMZ!h|<LbR_k&FlvOrx|F=SfY=>|~~WWGl7M&Ms(KgNuJt6f|{G3ODWRQ2mk5mDnQlN)=Tdo3zaM
-t<B<w(3idUIBs*-?>FX?SaooCaY(^pQlv>QxM>t~A;}5!Cq2#8?_=z__Dq?aNXW|0ww*?1bXhLxsdh-+4wx%4nqw(dsFD;~;A`PG
-hmGWtHr0xmkOP6AYP>0ObS?t0DYl?|7&8x&W0AtAYQDY+d<_<8oE8IUrFAhqMCpXCkt!u4r>zVDEJ2t9I2)hFBOD^^v&A&gPT2&%
-8WubwPOn04R5P)N%6vra<v9UIh3HC7QRr_b*a9u>5=0uUtEXP~i?ZL9IHmB@7iSKVfG~h|CGSj)zEyrwyqJ;>geNX#&CVk6(Goak
-D}$(CM{jiEEztSzKO?Wh!{bH1=S@JHMFnv2jH$gXr(`}IDPb9K<aI}qQ5?{CGK7w3G<SnkzR!Wt#}d|T9T-P@b}h_DHg8NvWE2x6
-CGrwE+mBn0x+;u!Y_>^?4*qlMN;JzIbFfjoWi@estP6b!kz`Amy>`xULd{?mcA$4D>vl+U0^4xpE~Du%(dk`FgI_d_E~Q3Ky5!i<
-u=ML^prn*pJOa+JF10zh+R~dtx_M+gVvXCRbd1*z{`qf9KQ|qGlQ-Y>d!=Dwgt^?Qvp^tDTROrnZDy4!xj^KL!uSz_rolUuG31Ey
-3B`f<{m$hOTHx|f19`Dkv-Fm-Ot%i{F)l}sMNo04cJXF8l&zK+%ePU0<5dQp!rW?$Uft`o!I;7TI!<1|^v)ED+eh!cMyR=)uK#<a
-8WP$MP^}oRj!kKS4RBNQ0A+~#irf3<5qBz$qV&s<juskCo(u85x0y#2l}F-M+ELL{wQnCAY;-5#+k~K{6@7{qLx`DZ&=4={m9HF;
-cSalEjG#o|+Ah`WSyxCT7mIvNMI|_ZPIP`;YQO)1m+U6^)7KCFDph2-Tmy+w{Kr-I=o6_9tE6H#4Vh)Gr(rk~l|hIyZpuLsxbHI5
-U?$CH<yzWr46ri_VuI+dUret6L8LhZM&8I;lUi0VBYgg<s=#4B0!s4kIv&?Pc15X#0D=9HUe50wujw)XP11hdTnl(N5*Q@q8KT+E
-ZzD6uANviNhsb`eq;6ACd%EZGNtl-8L_zjKxaVqUXenr>-UC_K?f$EkdCz;5`hijzQN)nISy(us)rUA-#E=TIQdHE)iWXX)T#-d`
-se*5hR<CE2!=!i#`Ny#~<TJ7iHw-?iUKcwOx{#OGD1MVOzjZM0U){%<pGRNYd2qm67iQO{(oN^+1LY8}Mt^qH;pinA#kSi1?n|^v
-{+1HyLOmba2Dv+eBp7BqQ#qL9T@@RQ2<}O1eL8tkmoh2GC*oxABDSow=-#w-G7S5wcMU!zMn^5;MRwV8GH$}^XR7`58mGE_ruSNw
-a3g^#QkPcYW{V975`wVYh<W`su5~G_x7<Fe?-hh{E(6ZUJwJ45+@uL_kp{Y_kFA_zhqxl~=cMg8JV?Q+Lr2JCt;Y%))I~PUfrz8}
-58U*~jGH&`I@-(pCgH#=lQxyy^5@2Z6E1W;j4E>7v0;dqO^sib**3^x-g(QVFmvv!n)SlgYH89qMA}DaC!amrddYk)(X;91&HG>x
-;2loZcq;x#B9i4Z2lh8Jd_%HWA><EQlpntJZY%A^17C(L2SI}J-*Jdx8PwD~Dccp4zQ&c>ln>=%T9QV?4|FeaCzgPOn28I0?m*{Q
-xrEdF)Ve4!Z>>1vla;y6@`*A|H>*?we>|%OW2QR`HEj104y|cLX?LJ@#ny6%foI<3g_Cn!l6}(UIXb#Jl~*I%cgD<n&BwFI9lX6d
-Ne9aGMmPEXTY<2tGWF=`ui=i)i67LRQBYqbPE?F`bWx=FAO&*D^XIf|)sShr&%Zw^p%_darV6&LmC<1)0K4$HM<YaksjyRK`OytP
-f1?BX^)XoN&~*3Ujc7Ki8y#%d>bi(@9OJK0gRrH3@h|uLocbIFuiz)+1eFY+6vQAxKmq^1mG-xfDrtxgM~|2GyVu>{OyW=jA@bX-
-o|XK4J$3||x~sF*E4E|1rZ)Zopq3<41vV;t3}l2~O6~6wUn&~+Oa{1RUMCU97OE;rtB*pVI<cE-9r>9gc%MZx#{{AxLy}u*3}0F4
-i?LC{Fp;5fkU!w*AGs>R%zTHDfY<oA+&_w57b|!|>I#kjYAxrQ>@dWBY1e@@;^fs%5F{K|6_o~x0fzwo1A$ZA96&m0f$elZg=EyL
-hnO(HH2oVvkEqZ$GldCcjT;#4Z`M8wZMsMlrnr&T&{~r+VxYl6e&2)cZ`W6Y;09b4D4J!B`;udVnXLS*Un}4yz+-4uyEw9RUI9N=
-KH*-(ZYuN=??9&(D;ATY!NY)u`yGYayw$As%_fHWlmj%zoWA>#ys7c_55;ngYGo0REIj5FiI2tmQnVLc3NeQo;O{5bvJk$BIIvRV
-BO!u7zriagWp!a1dV4G+BhRX~^zjvew8YT4y47m(*{8XZZ<ZW6uUgB6L)wnuWaL3zZ<On}=0{K@3{VA#@Uh{M0RPkQ0A1NqB}~HB
-{MW@_5mag?!O5XP@18$0wq__W-M$!SINA;Aj+$jfL0=iQ^8>yxTk#Fmls{%^rxnA%hQI+p|IYg^r{WM~elnNMU~Jkof=yFUJ@<}z
-|C7<{S&h<BNvk<7E0xzFLYKV063%0~Sd&>bgnh|ZCQR!L(->;#1PJi|?#9|MfWyS)TUH!X9Ew+348e^%5N*}zFTzM8y0k0>wTgX$
-{j{5OA<`%U?0xQ4CXu83>cO1GGJUT<IUIwnP^q9u;9t3MMfu6-XU|Z*>j0lr2j@&r^L==P;p-OJz#*m%S-@u0S@UgadiQJTZ9*eM
-6}JbHF1Xo~R{Ba~kD_rf@oPg(d@=|!0Q}!P#EYmzH5#asKyULR1u1sJW(Z)JzL_%C{KY0~S5Evznv~A$6C4XyRdxk_)-Un`iRp&S
-eL7059iY+ejLK$kBbEpT4m`q-PWPXN%Q;qCD)Ab`TG*+j2!}jQwhT+#;9$sjX;0hLBsquTTtdE^czxR_fs^qmuo%-C)$vZG)}#u0
-Fw8j1J(UV)N^_K~&V`SUf&}`dfd)c?5S91L<keeo>&JDMLnXgn2dI0vpIFN`M+2A<!NL5Mv6@s5tK=s0+v$S<$`d>hfA)bB^xkQK
-@$kph#!4R^wK@??JFxPhAR;3CFdT%#*BljFF4(B!HutzUuNCvd5|ILjpF&pA;|*j>o`LaRVd~afsa+4t)>b9*nY*!<?``xZQi7a3
-C`>33MTBF=ZCM7Q_)x0&Sx}%D02l){D?=T%9IuigO@5UFXj*B|NZr@oa$g;fKHWZArEegEv0j1dyihUV+i7}?CStYw^kdH3upxz~
-yYC&@1zTfk?e&qMX4VBH@O0W7Uiw0seecJehgV<MJ*Xj6U^k%eU8(6bxJ#n2zm^`{*Na9Rd207k+)|fLRnJC4&WZd8Z00-SUbAOp
-+S6TBdG6;bK^v;<T$(4MtjtkZ+aaVgr}J#Z1y|Lt)ZOJRD&Z4?6-8~UYf>r-8dlhGZj+62PgB?_5e0{~JjoL6J*S?@2eSxtmMISW
-T*36lDj(%Wn@+xMl2nRVXol#^P**M~nA}5ymR(?z<T5R-Yl}q=0^sALW%3$|C<|;<tW%({)_QG==<`pr&--zSPu|TBSlBk25LXuV
-Ubw7Rec^;zvHHGPqKA}Pie{v6eo)!Qf@1|^B_IYwmhBPGYkj|z?)3-{8bwIouZWKCdO_Ni<m9wblOE35)E{tg?NMGTc>D6C4Hd>C
-h@w(d9Gv0Z))eTN4!cRe(hhBa)#F|~(#41OIk&&JfoD;$JPKIEcyj4*YlH^MK0Y;BG;t%4k??k)DGh1vZx#}jvO1SVr@E5;ig_Ty
-LDNs;DPzJYn=}@F;XE_%7ZjcR$huYOLY>!^I_Kc?!DR%Qw~guCBtP{4doXxABiO0h^75XJ_7Scej{vdhJ4%gqpmu@&)rD}pNPDeh
-=oKV;s2qG64y!(0X`&Razp{KH%~|?M5kWb@FMg8jDUj=uiH8_Q%GKu@6t8-N{_t|JO5s_%ZdoK_#`MiVNmEgW0i33Q-B-o?&aBgY
-<>05q0tiA)g4vkDeF~Y@_RpZt@RO%2cQBZ)EDucFtALM8mQ<3EeTH;6XC~Yn&VY{tQr@|>vKX|OKHeWHu2Q7k)U+d<2*sTapOtWZ
-EFy#nve;!Y)WQ2gtuSh9k(N0id^8hceg|XwJQMY*2(pch8&$`65_eyU;V8X|BNOsL$Nm~h>A<)hI_9JLJf;BvpPO$L?6GpA%iKm^
-#{K4HuqpnI_hI-Qp=X{}^Xh`Nb_TbJ5g$m@XECFrC;qGB4KD6^ksr2b&vbfrz~eEBA}-FtduMCI0dOTH)nb2iVL*unf23R2MLCb^
-rua+od<APteBY14npG<}wx7<v5i_gzFmV8wUWNDb-NtE*iZQn?n{PatGiiFVrI_^YL;SjCs?$ZkWfI%be)k8V)8$q&L_v~$Gb7E?
-Z;B#Ib$iM(8(49)+)q_>JArDF=QfF92_ywcygQ`_<@q&?rf|iB_ms{iwl4OFCX-GsUE-$HOxW0n(0^O7{K;u*Qa$gYG+c;W;G8lu
-su!-5Mv}#@>8i<@ARhzhfGL2efFD%{@Rx}QlM<uEuRhEY3|*p<buQ%62GL6s8-&Kd)TpWuThZj;2>?*wj~?x>0(CdJMMFn<IaXsr
-t21V;-rY=iG^dQBBn{WSa!q)fDJKNOL4f-Y^i}#UJW&%kSglONs_P7~&@&P9(hKXOdA5HDp6#x;g{Q|dK_UE6X#cYR^y6ZS6t9Vg
--RlFbrJ!(u9aUT0lDlQ`euw2)_`U(Iksa1gSxC^}K!1%V4MGjf4zi1vm?m(HBfMQ%%#Wk;8ABd{^An2d#NUThFUhnOzHU^Zg+U;{
->}&p1Uu9<c<QvJ9HPjpQ;fdT%uO3BQWm=n*J~&~t>7H>&M^$f@kYsJ&y#pr|7y<aF#9kem1bL;lJ%iAOd-q^z=Xo`vCZox#0qg|c
-NpSGVeu;QKfuiWgF;)^3Ss7{+6u_U@?fu@2LaWeL>i9!HWQq7K8A<zK5t>Ys789z0(iSFrA`uZX)O)ebmfax04HXL;9*O{h{E^0T
-@|SOH3ni~AYP_VWjovpon(i*WuxQHqt~fbwot%wnC=k)N$;BtxMb}-#@`#ZN0Rjd8(aexG(L+rzB%u3RU*FL>N8nQ<o%&VkCp2BX
-s5Mr+M@IEsms1#NR<MM+%dojLqZ$!YDg-Dz@b^1%_4N=Vm6=ysM|%#o1f=!!cw2eGPgPzW`cPG-dQa)$hs=MkT#NXwM5nK$q)BMd
-sljH9hKvLU`la>zEo9v~0Co7*sFPRjc;{+6m+TX@{LwS~Oj}K~W#>ZTT6;Uo*hnj`^d3Q_tic4*hQlWX&XIf|Bvc3#4g~%UN18Pi
-A`%wA(Jb(P+0O9QKo~n7nQKAimaOd2@}q9>^iqYG{nN-O8!O<u_WQ^p*u!j-<y<`r5fT^^gbey+bNX*Qo=k8Ay~Y*jROY~ksax~i
-1Cj8^dH}PpLYseOGjgbpP@u)mebK_X0uPJ_g5>SGj$}5vh5Q|X1qp-(MEaj^&wAD@9rCBEiXGbA%cdR?T;b*;M9y&rIP3ivRly)y
-uhlKJ+sv9)d(Yqsa~s>zlj5fyx*qQzb0hNcU;vQeq5nS5rA$$|C*(^wX2#Udi-(S!)~POFTFhMdR~G=Pl>8$?Z_7yA)F(cg#~y+*
-48L%_x-{n{j!;A+*v9SfV891M5#it=|2i(|yRzQNwiC!|W8zPrdwFA0=S7<}m$q1)Hs({|L8ZRs3$33ugvsV-j!?yQje8udy^eLA
-fW~#U2~BOIdc)%(gAqaS0LcI8c!2=%9Hm!TGC9VH_S$*rD`VCZ$Vt-^T(=w}_w>(Ikk}}*397!)9-F)_-;i#@S|fW9dUQ~Fpnb*T
-lCh81ui8aS2SoWH4h0DKF?IfObI9U#W~|C><FWlbE~@*BrrP|E5UWK+=CbF!in8X6bl6m^n<I_JnIcE;?IH-5KRRq3RLOl{x7&pY
-w>`av=yItd;KP1AW(e?bs6P@20pZIE3-{7d4&B?`$bdj3i<h_W@ALwL3WEdf#^^n8`4ViVpeGg40h#9~0qf1vz5=A#8AoK29q0K?
-rh4nLVcHh@nleBj2nP|4fDVXD0%0vg)G0RKLYkN+l<BEbHNy)(o0N9YHl%85`$U>+^KCz-0X;zA^T#z877EqE={vomF;#wo>t_a(
-pIqv5ca?O`m`H`x`3%r#jYW}YIKWS-tpn5Z<FFmX!QEk`*g(P+%H9NQvb}60!h)`A23YzBG?fC`?yo{kGP|6-Lf9dWlHRCykk|TR
-yE4xZp0SgDY3YXHU`VjtB>4f)X+dk5T@)}B{u8DG_*EM?Xh6!yHU$UbyB-2Q=)-(t&wV~iSWm%OnV}|VsdRAHU)H$Ts8^MV)~~a2
-Hd(9uGQfzfDRFFPV0fxqJdS=u5jgrC9{e$L)0rUePTS>F)CL<5nH7Wg#M9gswB&g_U`hz7v#N&U#2XU31giR4h-9^@JdPgjOtFnt
-%3rlMHyIsv0wX;^YdT{ZMQ^<@2HX;VM0LnU!SqQ<S7KmmU&{?EKCTpOvpyaB#L{DJ+ULyxuWf@PLDze%Qu$Hw5Mx72B_wjhGSn}Z
-gJ4J+wI=4F+Qxwt!Ovgc{vt}22N0DWb4WYWuxCrocK9GaviW3laW8zGFuQyC<c#38q0nopf~4+8n1@LtzGz2yzH<{wV)PlxjEXJ|
-Pg4Z2OFDY4ZDoW^pOVW?RwW#^$N_w+vcnvSI=sfk;~AQA*QFMlz?>t>R_n3pyY}VRnd_rG;JVtE?FFgVbnWi!YJ7GuZ0;e!-L$!*
-`126+f;KCxjI_tpi;|XpGa$CE%MDPXu>t#Q%{`Ys+a{PK0xkspN1_A%gAVA|CxYbLwc`eMAMGn|7WXADAs8+I84M2u|6QWC_Gx*D
-+ZP_~wpN>or(9C{!Olbkh+sIt-z3sxEDa%EQS^h>1sX92AE`Kr^>tU$@FAdsAi%!^TzVBKW5D;0sry;B8=-%=0a6=ZWV6(WnkptS
-81Zk2?6FsW3{lus9f3uFbCla&DD~W?F@lxO=AT<rF(9D-c+medq6$0d=Gpf$HHEgsC+M+}SHx})kve5M-c;*V=WepR7<fP^0Q4X5
-B!&hmO>xuvH+w15l#_F_A5h#}w0#ew=4<bY2^@`mgvp5EezkD;lOsuTW1Ej`vd1+?q}QcE(}5??>aOgYjyw1K4Sj7I(h;2l3Jn?(
-!e36Hg*jcQPu>H&S5-J?jzmfP`QZD@oN&`C`00&HkZbOF<8w=5Isgg?{1@E_O(px#rDjy|f)LJhqONgm!Py-~!BKuHqB>pN(&3HE
-sYy92CQ6Np288@2g+#X|<zp}Kp4qcj;GoAW6;64moASk|za!n?S;$hvFQeJYRdoE0r%Qy72Kg(o#$@nYVL>9lPX6q=tic(kOdQki
-FT>}Sij1GLqwSA#cIgRqNu<YV5>y8f!$HA+n&YTVR>W0&X^ps3-bwAU1)7{uy(sH0`}qa~WqK$6{o5KC5h+I0HZ9MHqZw)O5&krJ
-ATLDxN7)Jo`oxqs>PYBTPP}!g`Jx&ZPYqY7j4)H?<qZ{{4ke_kj&1fmvn8PaQEC4;cR<8}2P+@MG`CC#JCe07w6f-GSQVQdyUjRp
-DPKs<FPH5kZj(8phvAkEp!2qh@Q|VW39-)bjh|?J@^a7C@W{=1E|sl}DuKu9nveo_+WcL~6P0|E_Ki8$*OT9aa?NT&dcg9icu=@M
-@FOnQ+Y9k=&Vo)qej(j5SCX!#I{Y3?m;maqx!a++n1lq}hplXZcqJs?q-J!n74(;qa!^7L6!?37JivH#*++<p{RPP>--ko75a{_?
-l!_ALCHBOQUA6cbv|3!ZvnfjL<RA!(N5d>H(EvteMoEYP2md?C(?YHp)s7h#Z;C?(=l;y!ajCv^#Kt2K>kXt1HMc)VjQ1IAKSMFx
-crq-@^wE^xhA2#0&yJT62Kk*(?|o?v>k&%2MwIY-EC0>HMpb;)F$K!J8_pv)!xcX_wd4q-1S$C4zaZsj%z(CVd~&bH8p(C1WCvpa
-f9uJ02NLmF+Q;FwJ(gAK!<JyB)^iP)OJkF`rl2Zxb{*H8Qxn!00~<=!Vy@ckws(D&D%V-hMWCG~lPADMhWnqyy&k$#XcqWnHFJek
-nKhlriFVb?A%HtGCybi?+wrHC;<-4r9ULIS9M^oI-zm+b8QJH#8&tT8r|-D6z@%U#(7(+MoYD&<jItYblVi9K`))ptPiW(C@7wZu
-KcW>aYo#@OHb@6s8@VRxcc-4=?Um$kS)*4yf@MynDDyZ=hw{@9BO(2G9YOyX;Qzr@K?E8v8?7OIqM~=Srtp3*(0CJ1v%#uSZe)8R
-Sf$x-x6*(kVigy#;S-?&`Rr#`wp@OC(}TS&9K9`2r>KWS4f&BfV8|~>&@b!lIU2kYX>zmTdEHDNP3dkPg*Mbq!uKBgcAg;Ry`<xH
-tGo(((dTMfoFss#<Umu|WJ^ycU%`zUE1s{qcL~+@oV3W~C_uy?{VwE3yupA@ugvqAMFKs&^$QXC8yvZ1tRh=d`04c?8hZL0mzCfW
-=bo=|OZ+FjcQ&IR7tQZFY3_h6&0&Ka&v7#FG7(=wNNgCmp%6?cJPsKG2mzqwt(pAr(t*`FPWP>VYcan@Z$S+55dX)PS~5&SbPZ2y
-w!NIgF6`JT#Zh=joMx$q!@-)@DgAx~sn>S`9Iw%X{xF&%N(5to7y%tTFA+fCo<!^LE}rAd_i1g}>kyoo2Z{pc>D}#H^CbPihrB($
-d&>{`)VqFXiX_B07ugT~;Lf*9Th9;8?#2ULB=52^G|JQGu5>~(S;DAc2rS>Va0pS65g=gT-)@0^y?<HYJVnrhCxb@<gMS8*&{8UN
-p|>uENeW2#WAq07Z<)xwks%QlV~~3j9cgqj5c2<4B?8KmTuU_MJBeI)Qcr#|3NY&5Y^?sPe&|TKGZnp1_>Pi*xyckk&OwTV4uJpr
-L@@0K(cZkV!2tWRRu=UPuL!U>E-pF*;Xi7E{<R))y3TUL?41&Ks64KSm(&<)?b&3(q{xT}f3N2S$$t~reqTIWA%}@=<m+Z2>lGb}
-CWlLa1wjP<t(+8S6`SReq_ORtqzD(+GV^<6-I2s*hQx@4f((ND8wzpt;_C=-!Qs}C)-obe@T~&DWFD97UP`2FAe<jVE$~0}Bf5}Z
-sF}8W@mKZpHzNQZv8NJMmEn8Sw6XMj49NH(L@?+-BVvdL<e6ZVvfyH8+c?;=QV_pSa<ep+Aa(NdM3=;ZVZi<9%KsBTVn{~U#-Ifk
-D`*a23Ae{&_|cG3;#ODrqVEY;Fe-Cnk%Lg-Apb$AQTaUbo)LOJ;dn!-DAew!%SIE)RLhMNN}0wlQsKp_1*OGAMh5=%$RM*=#0FEV
-M3IP;Xu|Jt#xL21W(FC5YoE$8q&buCW;YPWp@(21z(M|Eh9lDJhllbD`zguU$mYQr^UVe`;<C0Hq<}Hq#R3hT8uBO{37JWeFaZdl
-zx4PZ(&~i8$TI}!kwmaCR2jm3;ftx_cIvEBsV{Cx_hcp!`mADOh{=nBhYE-ASLP)stzK-l4b~H1kh?3dja4oDBl#8EZyOfpPDV}e
-hO{v@k9+GW1E{&^knq8XkUt+~5gDzDd(*K3i}+kqNz)CWEAj{!jA~(bNZ<k@U&A$hh~oIO1zdkAIxYYK6#D0rECQu=%DWOl?Lupw
-EH&9ephj&mq*m=2+eh`I0~n>jb1gLy96LnO1Uq^~1S*Vwg!&Hy1Hs`m3iOvCb1(;(nq!+78t|Ge>jx_VRU?CQxPsxh<OC-cy;!kZ
-O-iuzS&1oum_G*iKe~iqOcpI4e`QotTRe4ZEHhO|GyptUrFf(qFBpSFeDR~X?PLQw-RIJ?)O!jT!?WRFpo4zAWxs1Q1e?PwF3Sbk
-G)zSFsenu%n(h-#z9(PQ{6yx^WK>!>bS2?rp;;%ka9s7l?Fg<s3@i{BJmPOJPycBzk9}T8F272SCvKECEZjoYTQrk~=^;@P8J`-Y
-Zq1paBuv)Q6=djoe#qS|YOIRIiHM5=|GT*Z#^SKb8+va|_cEKtHH+0H4lB+KzX_9Uxu2+#j9Z173bW133&pKLOF8@-KyXpaO^-|j
-juZt6@pty*Kqx+kw#O44sDhIyrHulSoe+a3B4?}}pc2tLl`>wDlJfM9>aB`qF-+l0k0Hf<rcE+Xmy(hc0TYDqTbmUiJQkg_g|jvu
-x0x)GmIhE$4M#^-UR11@RtIC$Vdo2`3uQckX+t5GgTj~$yxD9eJbaCgyapmW3JwZ9^nY3ngu|qfFm*N{V>DKSQ_#bb(}wCwqIn?T
-<oHwe6Gq0~nupj(Esg2y*-~nV(ARJ1fyr}1-@rd+V537K03$=d5Fp@Rei#7*e)9Rh00jPAAP5NjnM5GqmyJ2_=c)XK1q6V8qS^nL
-MSilxpGO4#WQoB4`T%~O&A|Wj4>A9Y&Cd(V{{@LZH8B4z5%~XUiT`B&|3D(}C#B7QKNUacHvbp)Ctm4)u^IRiB?5nr$bYvP_;YOj
-i4uXoD%3yorTzE3{9h;bPXqq?%l|qsz~3x{fAkms54uP7eg""").reshape(29, -1),
+c-qyuWmpwz+V{PBEppM_jdX)_cXxM#lyrxHNQWRGDJ9(@EfUh8G=fM83Md`I<IFsB-1p2qd-k4v`y9vnUTb~e3%}!k#&yQE*4lFK
+mKAQOhjd;r$6SRBDMs{5ejCf82M#3a-sK6(e*<`Wz{lF=tsBfdLcjE?TiWO?2ev%ev0r}>S!}ZjB}@#P#a_z#tj)0b%7dLr{#|bp
+N2h`uDbMhiGA@2@W0a{9ai46Au012up&k{yKwO_EmVP9JryIPFc@ApUOz&^dbD&Qt^UWY?SqMm!^EadIOQJlve(bI=Q!@m8IxnrG
+TIWCl%2{wbaOh;Evn+@|HQje+*>jyel4--R)hc@b`okji-UIoJfP$}S2o01Ng;GV;ZXba%xw;Bs1{2^LchqBBtGu;Oa~f-tB%Ysk
+4FK!4;(mTENgP-Y+2?UlUHFc(<-C_!lL<#XA(Q$uA9@~(-3TA3dC_N01ftz^e{!_p&QV2|QJfDW8X2YASkqidJ<QZ87ox4Z$F@93
+m~63L5GIb4NVe!Hi@41J?!Q?2s@jA;S=mw3URdRM5=c78WG>5a95EQ`<=LrEe%sVeTk62)f!Ps!J=oCWp@Ta6-b^pky7vQk|6xeS
+oqIkqH2;p1DmkC9A$j-74*EhXPniW4{Jp|=p5whZCHTIX*cxuZEtJXW_>{nh(NJxGa+Xe7+hi=9P(y;HGQA<G+3B9wd2+0L;Xy}z
+k-Wj7dFb6*j70(dT};)&XwKplr+qWD2GC>rVh-3yLx*Qt$%=r#scVVD^Y$igT1r}k;n25F_&v^f3db(`u*~Jxt$7(xqz!)|wG*Hm
+J2ZtCwhjo3J(?6pwjDLZyf%>_G7XfFP<*p26TSTLp_45$qdOw)_`rfxIzip6?xm#ff!?xgO|s|??}u{|vf9wFjZD(IPR4I1QXGU7
+JL`wL<z-W0$;ruhwd%X;$@*(f<=?O8d3TBEP1{I{-_I-26r)`14m=mqX!AZ~?H{9koZ+>*&i5$nq4guhl`;RGr7GQ&4<S#&9fk+^
+Oyt`rhhNnu6W&pZ38-7R&r=?TX%M$g=IN=!eF7H9^9|Zsr^yZ;?2N1Jl|F;3TLBtB@4ekt^fiipjbFDqo<4Tocyt?@W_5HfP!QK(
+OMq@&F7Wn7y;a^V^v=>+qE4&!kQb|oatIJTmDCe3oUcq-&Y&rjtboMDzEJqahE$1)6Cgi{3rxWn%&lhAAzKCIEu+nx71uv#;t9pr
+3|^C%-z~0HAnXyhHy5Y)%x%G$lr+>vWZILm!P-8}7Z)PHED_(W-DB1{ZhF?uA1+VPY1S=Dh<DZMPjh?4a(F+HuM(%wdpF7#yiHbn
+3qZWi73k!RA@Zf{5jS^}>_0r3TIlJy;bf9m@3e{KK$3*y*)R4&PBFf}P&;3fsQPwz$X(PyZ2bt2eV=D6ZohVE<JtL?Q)H>zk6^FN
+HhFoGP=^@vUG+nE-+c2Pb;@+2-8zdMH|=Bv__;WO9SwV*p@sG<okH)A#an`9>BJz7Q7<aGsuMO>r{qve?z#ra;x7(sJbAE&E7$kU
+6JdI?BKZnzIaoR7=;xE>Yi^+z<w|w#1xcY2>tx7lJ--VNVUmkb`@pKKU=+Eh`bqYftctJbg!k92o;fmj;_r}jH+S_$lwdpjsO3Aw
+9H=hqch-PoDV$G5hoZUH=1;2k*t_>a*24(%UneV+3A`qwgEvn;EO6D2_v_?a)k}SI84>3uuG{iCf1>#kb!=PSRe_1w_B*ToigN++
+=~E`ikCQddNnp@n*|7ZDI<iMR$?fnAV4{)CaA&?*r{P=M2I2o2h*+6I`VurnmZ6HBt!YL`B}^7+Aj!sda92pW#Qnsa8n5-XdcCyY
+P`Mk~FC^75{s6!OE%I~9FQy6r5(ZPbjAelw9I@-=wY3Hs@6_RtUaf1&{{H$%VVnE4ucv6tc4(QhNUPQSDF*?@_1zF^zN#;l@p2A$
+_77aj*44w#aXZU!HF%bLTk{Vo^X1Wc7<CGWn8L8{%oURH2$3zkVqCVjI!lkf4&?seBE}@BebZ^fm~^n&gOa7ORbiw=e0R^_9jaZ}
+{5Q;nLXo@j(4+L$?01=F2AOM|VN@DnChkl`ck+{wXoz0O8V4396|Gy-l8~wIfeef4=^V~6p~zmfs)N<A@2l8TYjlyWAv3H?28W;~
+f<n3rjP;lWLWZfklOx6gcS>^$0RamEHv#ob?Q($1O_Z;?n+6r>T~0DOcqn+TZQ4G%YJ;uhV1;@MVqzCbt2W3sL#IAo7DZJnBKSfQ
+^gi(fjx%3%Y=ZNoF4hbEN`HmQ7jJkyjI%c@EKFcB#*oK-JyzblR)W)b=vaeHd^R1O<`W;D%1DyDdkr~;0lN023*x+=s|2?zso!^d
+*#E?!k>qff5-ZWz<WN{+et(L}?Yuk`Nl7_bOD^!Cj?;b1%q?lp!reTynh1Sboz0Aua%910hVgWwKPji&>_OxzClv-M_sLc5P>^~a
+KXwp>fX%32zRHvR^?Y4U<(}MSYmsD1&Vm97z%aWC`lOpca!pWy;9(LEr@MYquuF%byv@oC%40Pu$2;NPh)2F{W{c(>2Ndq=9(&G-
+D$HVZxF^?bcZhSAUh_`{qojhA#TWMa$%j4pgtcqokWjiXiyhzh_J=PlUYx@r?i2FjsC&tm{&=}*Dbjia8IKrF489UKy%_e|T838R
+<-u**z?=fTcSiz*4unhP=7NyP1&t)QdvdKsL0H()UeBC92S=673e~zZvQ=Z<H`97Jz8H<%=K}ss4v#m`Sw>IOnJ(-!7i(z*1qGdb
+ENVjKI;zLQx{5N)CUSvjf1znDPNmidi*Y{4d`&rNZQjMgEK364H;u9tF(q-{qe&z&G$c*ukaTBq<GC;SHa63_gOlVAz3N<KfDM&N
+IJK0Iebh{TL3$u_5fGUaPx}5S$9b$#zK+%$DSpRsJ>SErW3nsZe(rWX*_s9LLW)bcH`G3Xtm`w*)?{;V+&nxZ<k)|jbl&efaU<H9
+HR{vO{e;TcBF6@<n|xe;@mglU_-g&md_8<}ory^TD{D#u3yyp38zbTu&)?aO)W1kxs*Q2Kus?S8%sM1&4-(T{U5YN?GQ*QhW5O*V
+m^is*W0o4GQ#z}7ae|Q<_Q`-aD(TyOYZkst?mB;@?iN~TjgKSTb}%WJh+Ag75WD)pIOkO9KtydXbi%(;4#mx)AYV>_f(io(g@M38
+;AHH%n0?h2AV(hb(tA%0C*1g%qm}Tq(r5M+j1#MBDGi&&+L&asq|Mid?NrvgFLXsWO?Ob~ltoa`@2B&o-_{6^+?jf^aN`o7ph6%(
+U{U|azK=DAT{v@y0t+o*w<R^5@~9A{eFAD>a6re)hsQcJ!-GX}4_lUqFwyvI&{9#@KN1V)iDBPfo;=sIR6srvg9L5W*r~D7;$k5X
+5Fz5=rGdm2Lyo2;RslvV(bJRm&*f(2p6Lk!?5zR0HhN_Bns<s@dmByinQA0X%=e4o7|_L_3QV{4moYB0Zsto8h$H>YEGJoZ3S2Za
+Xw~;mxuF?%uiF>$zsCynlx10aGl-?`k>B7m`>SP0C!mW7f4W$c_ML`1t`-z~m#_1L_wOI?<oUwfm7b=^jL?L?s6KqGM*TEEfrF6@
+6SYWIs!^y>r2V4H$6{mxtdVqB{p07|VvTSxwF`yu!q&Z)G{Qt-SDM87y2B~0woG~H&-!3kk*GPei89*9<I@aQ-?y2ul^0J;U6{DY
+5hpI)1|4;nc*WjYy)G+ikGf>QBb7=UX`IiDAM>!Blvbd<2AzB!a5;T2Oxb(%(r}pelQ!$U3SRr%XPIG2gWt(=-!{PKuiEmyZhx?H
+jf6L;6Wcm%W4jA}dDHl2z@7P0jyJQE5NzIgD=;(WQ6E+4810%f7UZx~(A59IK|hVV7-45fkCUDQ=;7kwP4q!9kVgbfDx$;}th&V;
+qj4LFZ|JyK^D;UJa)D|HfnQ2S<2GKACLP#VN{T`kbtX9Ke+)}>Jzl(`k55?nVK3f!D=o3A1SAdTYYrt8)_@XhVQpG{x+2d*;#-vA
+%1Y<_fVe%wo)paI<=L_@at2DgAHWx=i>~<MJa(95j-3UWjIad1(mJ9-y@@?@9C?Dz0ZP<>Yo+eyoa+}Ol@6AQr{?++%Zotr(wibl
+%VD9dmaCiJwtjg09Dhvvu1sQyp87Bo77Oc-yzj3Udq|S7e={rhV-qwUY}sxS%aYCX=*i5;8SrrAN!ESa4XkFBf%Is@1f<&5hWWPH
+nfL8%Om^$bTbwwmqB#db#yZ>|7)Bm@<WZi^-)mz{1>Si3I)Cl-*<(m8hDtMuBfl`xglvGfn~F)M!(>9<&?3=T$Ec2qi@VI9Hm=N<
+^{Xpw$+Gxc!qg*@SEQ6|c=Rc+r0+Y2r;+^dyUWKnJZ0)MD;VAO`@%ZHR+YHWf79XR%+EwrN9b^N0``bXrB!s`f_*YqUOoHpq+3hh
+{nZseindyh-?OM&sMniJ%4ozp(6k;<bz@GwWXG*N-qQ5@I-UI9u9cQ*yV0$VmJlj)mPm-^u-&SB>=T(N+CEmOkWyU|^Tc3B#PCgX
+E`lcRVf3LzT%pNA8y|ZZ`Y}#RoFa*+x9kzH;_&`l+(9r|1@63L*H`{I^IR<A+LM4u)Z=33K03^$Q#8V((H842W0y=zMoXN+5%>`^
+H}ypP4iZgY&{$YJYV&0bMuEa=IrRy_(4sr4(K2(*xQ$lL#|J)+79!^f^|yT4xukwe2d0RpRb_7Z=ajMZBhE3&4%h7^b1Tnvu3vm;
+H<V$Yy0SP_p8rtT9pNp6rj+q9^VWU%Va0YJ=C?MI%)Sl0LZ4`Wi<)=I3Lj3%Q&n}37S9_dm)#sszmKD1ZnD)Fts^MS_{WOwN9$ff
+&q~5*;~sPZUWu(BduhqX{ZA$a1O;?(;L~oMgy{`mgi$CBX&Tk<P37|pGV!J*@1{kW-l|~2QeJ1PMddR%jn6%W%|9)>6-~9-1%)NK
+r(fTuT<$+*ekle{-)Kui_g3KBmJ}xck${yVB^Z?Ay}|XMg8r;LA|ySCxvW#f^sB>dnw}p;De^0|t_1j<J0B$KvvP{f%OWhF6^drX
+;Xxd3*814u>&chl>~&MB_$~%r)^&R?s&vyvXHRU>vMOiQ?kcVboX(*uTRd5B!{x>RRhQQ}+69w2Nv&5(P7exN$Ved9Tp^coD;e2e
+x){;<vC}@j#3H@t;{G)JGX?wjagV#_7|<^oPCRukW@5r3$3)Wgs;Trxt1bV9PVLnMEC1d#CQ!@TeIFhHvu*G5ay6_0E^U!VElsHg
++1aPrxG5HkuaW2-WCi#4yJj-lRJq_jDHlr5;H)(!>eWkazA1j*8D$Y$$POX-0vfOYDqCDo!iPBpAKC#78DZdv50;`IR7_~^3ozSe
+HHLEF5XIqa(#Pw4$A*iC`!cj?uCWez&69raLG;1eb07y@<l;CTL1&H|_^W#%`5$Lo`CAr^ZhNvaj0|c>>eqj`-je8gmFuH$#dA<R
+JGEAlz!{98zPW{6V-Z|skwlF3l7=DFwgT*G-JUb?Tpc$11+`YXsWY2&^68MKcr-if!)kErT)lN$3n#loYF0RWwHUlPl*{(7M|i))
+Ue`ZKZW)lQ^orB6o}w*zPG1Os<Ah+;Cp=>CROsXIdq;5v;+O&X@<qm@)K;iSb)iV|g0LKI(aY)PvyGo&xPI|&m<?91b2#z1mSvb>
+Fz2l$<Pa*B`_AZX=ZSpWpx`4|FIp36!Ma}~0yf!tWtNIPo1D3AnkUH6cTrYx`G|j{sOuQ*lBVl<QueEh_4#AbSK5re@R=P(U$V(Z
+OZVU4)L(y6vk9P=ZZk?@4)&ba`6@SsLd;$6(8FS7dh9seQdvqT6FH<DRT_SU9kX81a?YV0cg<ST_YQx8#s)R9%1-v<MvCu~ldZsp
+e9swoPaN<m+7zt!WaHtrIcbnc*Vd~ehY4e5;>2{?`hl|kIFL7;l!&3g!m=DmD7up4gE(1r9y5GQAX7(>-TW-6H0(R{`QqLdj;@ka
+%yZy2piv;CPA!@+TkvCE4=KsB!g!o$6SmAV_8&9n2S<gUH=~Z!9@M9l7AKByioc@~%%LY2Zb37zlQQMDJ)pE#s2N-)QkRnO4vxEi
+nGzJrUoypoVzndi5;1zDJ)%sE9UEIoP5I^t$9-GA7D;}kDVC9N@f~!v?;)TreN(+bq_p(K$^}86&0vAP0s|E`CL9L-IROFw;n@2V
+*>1Tg$#qLpm2kQ2UkGh^rJ#)f7LQr5T~+VRl9pnF>O>rID??+yUsshy^{5VcWE9gYh0_RO5yR2I5FqFud7Loz=wk=Hj@>vdLb@vv
+xB5%kFs@VsyG;I7eTvqid&_<3U!U=YL^e+qS#>_f__?$RFbfzxz<lAW$V*L#M1@1Zp#Ls$JjroU_9n(Wdo!l>T2!W}L&x5AcFT~z
+vTU{M=&a;>d8FAJ2V^IsK-CA0M#?Jm>VxJv_SsXT?P7anb{ae+3JmfOHa8+ws?@vd1<!Ei(MK=&c)J||phcF+hUMb~cWmz1qi9&7
+qG3n9N9+*`Qo2ffSEjH)tW{5}RCqDpO<9131c?rVf<XU8w0EM!7ztl2Tlc0onB_`HB`DfR%?iU~Jn$Z3c}fC)KZAnd^vI}&t6S#b
+!?TAi>u+tqYmHOatv-`k{&tG|%)|s}sF0t;zw^9N1t&B|?@iZ62ENUk7dB=a*TqgtV|;|bHpMUdUXgOC<o{$R)bxwWQa1StNm=eD
+aconI%p82t-N_R}mYau(79S546%74*Tx5ue39_3XQ#2Qpbrv&kpsk(>=*WDq*=GW#dah1&*9+Y9k)xP8BdC-g$a<2%6BD`Sz&cDj
+&UlQO&URz=i~@~}nwS6w9rdqX1Oh<oCU2u}B`VO}%Te_DtmreMX<Q%VT<O0{J`zkgZnc>^o`y=ZcbJU@y1gp?&?HtDS~vV<a*!@C
+BX@Ad{d<gCt6Q=JGa)J}5DWkV!7vE!Lp1pYxwcNp;o}XeO*g~}br!&VMo>YtXurNTK#ag3fr|q2j)G9DUbn#hE9UTcR_Cq<NB<-<
+Yv6rQg9D2C#X(}6h6WcI9Rh(01Ax7@C#p!Y%AWN>7YsBBlFUov^Q&enGBLR#!#*vTJzpS<+{qSd&w3Cc+Z1*Ri<mWzox33^^$ZTZ
+@VuTD6*}H}Oc)v<97rpQj{&5_gyQJeH}OAol}pEXC_-AC-Z+M*q#D3`+Q+J3TSz8#-D<K8Og*iLH=i11Hy1ES0-6#TBI(l&24oi2
+#Kt!}m}A}o>RYzFNR94GBM_v7GBhbUDrODruB;Eu-@Lo4?gZ*Omn`2;IKua#I-315<4#8IepubU?^kXWU;1^*iYA(t;)G&x^Ewox
+cKbMrSQxRjQtbTPGUS3z)9t`oNMrL(tjCEOu-{k!n4ZFNRUJKrNJZrUJ~WRCEoi^worA2fP^4VLg?Fnyy%TCivqK1d%ddEAtVv{P
+{hplVmA~2^QC4MN(mKDtZ3n%ZNI1W_a{`=1%s(!{{}>Oi2X{M9*~6QXMpu??=u*dX=$>%wj5y7?D(g~;a&S0y8Qiwx%{lp)=a|1L
+7GqOsc~ybDzVa6=r?FOPfzgFct4%T<Z2s%6UHnKHk54ktj7V>$6C3K4M<1&J;LeLwm#|l{!DFlBYqX;@jIS&()Xn1!qunZmA~{Tt
+%UEJ6lF7bbSXDRhzH3x}k&lv7yHw?qz=#xk!)5r`CKrdHh$L4%^lSF?;%C>c!vSNuA<z0V0IYC=b$Sy0;^laE>RaOa$p-~Rhk1yN
+(n>}3qg)P{hHK`i`!t+JFT=b|*rqu##l=d-z8*2XsVO$Zt(Z+(Ii;hZONWFB%<{eH!A6*P$}~G%)sw50glIZ0>zzMME+(50b39Fa
+t^aM~$)N?j6K8P?hl*f`G9c+VEVwb(GP%mLNAIZVeP#kqHMc@*_6L5qF8b5=Lfl<ajwM1&HmQE(Jq1fuBiux(gH|zPSsn#r?`!-=
+BN8>F&nMT$6hm);avp=#maFp*2gwWHzOY@S*P?NWrFgwm%%IQ2a)QCUa6+=~6~9LnELC<HwaUazizC{eHCn_&L|bNjyXMdjEao6>
+%Pf6r?u8;?xPg&6n%{4T#_|OoO26J<?Er`7gWN@4^R8Z}#J}-4n5kA6Bz`^@*qNltKKz|${0yJ$h50gAo1}z|qw<Pu{PN&|jwd49
+sa)CiUGo+FGBJ-q1K|N)PZG`0-Z!letJ;&`l*c8;DC6$u&!|Ld&$E?@mCPyOygTL>9ijAgBMfe1<*w<3(%z3F(7h9d`mkMIQZBC7
+7FQCNS)t#F)AWf_9>_6L53+q0`BCd=#&vmekNK5Bvj2A>7x>a`Ef0l*pVOTD)5e<Hyq6PMC@;Cz8(bN*k?TfEUv$rQ#YLvXyv`3{
+*o+2(TUFsgz6<`NMfUdZ*O3?#_m{dNQ4C);JfN0DA7s1#C7nt*43lO<Cz#?e(YZNgtj!K2tsyOC<7dW70}(}fKS*{WXZztxCJ25e
+;jvVpM0>7p+vd=E@lEGrS|^;CxM86oFG1sIV1tf48ZdsdFXNY7+%<_@Yx`D=d$H$*)zxt-DFRrW_t9|vL@~?tT=$`dPa0Qiq{Wb*
+(>o=OF#rw$?DAUxUx;&3JmswiWLDOFUy(JNoV7N}FV#-#o^F&Yz-wGZQhF!)dhXPh=HuHRy8<eexK#&RJ70>TQq@zG!oL^1pG>|R
+oqO~2&B9*7+fZR=`~0oqL!2K4DgN~C`EFP*`rZy?BtDj#+`gB=Yoff`oZBBtxUs*UNWqoz4N3s}{OFD*uv?Xk99A%8!kPC>0Vgq*
+$z6bo<bZA6b#9-Mv5R!7Qn2Gvb9KBhfI#MbAyoB3QFz{gtcnkr{>mvt__-fHzuQ(*m%SL9^%QZtBJQyeKIS_d-L!y9b1+w1zf^vq
+zp>7NUf(nQ4IM1OGD!_8t^MH9H}hu=Bfv;u@rbWWN0uqvQKsG**oQR?68Gk{AE_@`v0C#io0JZE32p1<eT%b;D)K)&vtuXk7&2(_
+s-`E$bQ>_e3#-I%!c0Wat>Egh4PF{GPXwEFMNvQXMGfXw5PaUgSx2emxzK%BO8qu<j5f@!URIZt80;qC`569qx5{3H?dLRr_!kq<
+KOV!S9xYEV{^&O2#)-F`+I?p+PLqOF>JX0f-N2XrTj_~JFhze^XM|J`&3!CVIQm~Z?Y|+aQH1Mq4S4HxRrH^l#$yCS6t>wPRtpXd
+*b{5%eVD6VwVV8GW*Zm;YELm!<e(+QLW4uWpx@T`Ovz+mCdecEGKK6(v6_;M#smVP`{a{)PhmDW!IoI|q)=>3cxnf|QJ%GdI0p?8
+HW~s7`8Pa+Lw6-2bH6cE;3XkGFCji^A3Jzj`T|q%V(s}Q<w3Z^@@Gf(=x=#Dp^zwiH4J(L78DNtHv(sQxqyr^Lfe`Cim4bEcX5$`
+cTAP{y<#IO-xnuQwrpT^R<3Oce{z#7PV=CsW3ZvPhlL4+{I&-@8`eLBLPy*dsoUgChEn6gSgieRDiraPU|3qUZcc2y7r-~w0lZ7N
+t;OCFJxDt75^-sI0xTHxHx%md*RngbnHm|;jL@5K`|V5drzbevmB_cKmq)u=dMzlC9Z3wO=`6VwV~;k&ZfDkV;HRRF>~w^vC?L?k
+;1!jzyRnQm90|)Ru&Xb>$s?AL96iyn{*Ze7alZ7_itBk^$4im$SBFqp1yEn5N+Zw0IJ%@Eh7c(sE({g$KMfDklPgokCg~`wDESIk
+t)Bs>Muc@Gx|-N97nyCJO)(#S4)2ehV@F4>PT2bcGt5{0BD55a*g6@+v2Y<!0O+52*Yc{4p%&lfbMKj$^^N1w7uC*pvF?8~u9(v-
+n~<`e=do6;2p2x*_mgy))Wey{sUsOmy)b22XP(7ULlVPb|Ln&4NPy$?c>_D186I_>Hgj0Z4n#-o-L44gxE=#rQN7ZT@G$)+#&8*Q
+A<iMs8nc)QL5(nO6WO7PkB&!RYYbWh8u%aFxT+E`vE?1Ee;MSP?&y;3ZLtr7ja|0Mg^aOu%K<*cp0r(;J?(!fy-i|lq~dW$-UogE
+y`8Db#H)A;L{?#>ML-Eg1AzaFhjJF1tj+*;5*%t>q@loR-i*9kVQ!;-VxGRq+50^HJY7b2&KKXxO_ftokbPG{DCwy&>yVCeXE%6a
+C#$Lr+JY;J#Dn}a8~B$A8VHbgs<TlSHjTA(P|pw#cge7d%vk5Tm-Wnsw!2e&0rf!%&F9q1i$+<z%=Mr$q!p&q#r<0I3h0+{?gjpt
+G>9eR*CaI|0^+~i>YqpeG!#W;*HliU6}x^?V<SrB@a&<ocj%#`OlRB;BOXemczL`IE#L#8-r`pJ%njA?&ryuMd5?H}N@Oz1qgGvG
+$gkOzO5Bx+3;SpG06`E8Ji*T7XPt`mropqm(`D1FgA**KOhK%b)!uW5X8e6?<Mgbrj#X!^EL&eop-!KTr}mrLynhkq8z5`MgVdDI
+pH$*+vS%SL#E?c{!2lF2xa>>~wDKaNG8m05_JDcyZFRRowXSZ63}IbiBHK`i4e4mC>2Pl;<>8`zuQ~dVT1oRB@U2YD9Hfu&Y_7Gs
+0ORUZjh{`-KnUBDkjFAWYh-9U<p)M|#!yE#DsRM*$gY$cl`m_zO7FH<qU>yvvywdH;&z(ZjWvU(cg=^YA72A2c#Nt(OI6YB<Ls)<
+jV4R4Me|!iPIgne9D(-S^G45U(YUVCJ^hCjMhB*7L?02J;-8=q2{L&k;Ym8DnBl#{|5B&Wav*i`{%-4VJ|aufm~l9do$?|gO~gX1
+HkMl4{UsDhv1tJHrwK9`A~H6vvsmK&04+nY=A^>~^E($AYG{0kjs5TdqNm_O42zsG_u4n8SvZvJ7Z~rE6zpOq%iUjtJPs;d!_3IA
+?Cc6K$qU}wm04FAjZ@+sgE~@>EGNA=6TfNREyk>UD;3*vruHVvo#xrgo}M|MUExjk_fr`h3n^vq)?V7OW3>l@P`uF2_^f06-wPqV
+1XRq;Jf7P{(6=KSYFkpXHT3Aeg*5tgybW(Ol;_`#K9@)^F#D=F(|W^_?NKWO@22x?Bv54T`_xKfsBx~Au@Qn^MR>&!7AoD;ak#8W
+);#3p{tZSIyJ%7H%&xYj(MMw(fivbAI7#xXq-&hC*3o*k5}R(9xoGUQh0B|v66n-h)3Ohc>%Lsbx0>@O91EQzavrEbrpwdJGqC4p
+9<pNZ_S3=xSr1DO!@b&@9&y5Lppr;~>?pn?Dv{O)TNHPS2T<Fm<T=V{Q^;H`^_{l_@4Hr!pC7bhHTbX^;tKXDG^(}6U;C?zQ&BnA
+tK7&Qbt`d3O$EFkP>iP;wTr=eW!aQ{xSA^8zoS{Vt1wct(yf2l?((v45e4gePt}Bbzi<xz18#<<mz-lQ{oP@9jO!L`_mfoi#0_E3
+m>4ydaM;*Gm~XM3RKZ*uq8&AfJOF023|H~bPk5hwGv*I@uW>g2ns0FSTE1NHW%WzCANO0%h!kXLncurw(Vae-yd1%xF><`9e(_B8
+KtWrFSGfHJ<0KrTH+cQ^Wu(_C52yvFhd=I98}_}9wcWO7<>jHM?;4c$=p!)E5cOR7)js3fz-^dtjv_E2e~`N1qos~)H#S=N!)jNF
+i&RH)*W!!;@0X?8kmj4qTo<OdUVsKIKSO!N=m`-~FYPG+rm;hQqm0I*5+<P0n&eE)rv10pFuj|oOZ>(8?9w>X_u6qETffLFe^##E
+GWrzaN96<{TJ?X8<6Y}WrI$_k4K;;-r|iqi!n%8A(2}>eG%lugZVo7>GtO>(5@vKPxVR{Ye|li~ozvQ?cG5><v>3C<J!@{<BvLJd
+Du-LwSND9HY7(FerUqgFes&$eA11<QBqzx7Ue6Jao?}q<F6J|YGRcq`M#K@R)7GGLV9LXY0SMq<OXVLsdY^d3A}08`KEy@TX3bf5
+T}^wnrA?rxj5X%DCpBct3lrhNq5pxtYQMz*b)hdGs*`aVd&4dDO~t+SBZuf8?H_>W`kU-vOgN_KBtIMNANHR?{F4_-mt<p}O~E$O
+2xxFm%_gtZ=kf&qgO@mjenIXrJvJe1<d{&<ALGe@FoJVK?Gq&55j(|`+^jAY#?$&vqK!lSg=2dO_aU{*vagCOT2vW`AP@lH_w8=2
+&d!{vluBE}xI&Ii=l6OKDB-Ix*rp9ZMKIqDOhI~T26Kd^>W6L}xoN?0;O`O#b?K87lwa)`Ml|1ghRL`rsFSuD&s>b)Ch^aJ!@lj8
+N)!?+iM^R*Cr6i)r9(#t{Epo|-R9KV#dgw1uZJPaWDS($oo`=Y%C>5=U>GWIVsj>wlA<AemR{L$8U}e_;NZd#a1i9*X?#ibtkSMn
+>Y}R7TZYcKyVc3;^Kyn|YtFUO%z{m7F1C?S^w1|B0jWO5{ugYn_h{h|1o+?W3{R&A=!i#!^ePMtoNS&8eQaUWxJdtqsiz;i#!ldB
++|+kIi}lo+D5>#0a{j4tov0Zt903FV_C&6+9&W7qK2Q5_&(V&UqKS!Mvp^(7HSfTewmRKsR-Z6@;ktS)`dXRMKv`Lf#IRSB!vqrz
+6$<*x==ZOXjq3o6u^Z!Fe)*%Fi|u^Mk96{fj|j8vv@lm(iplC7?5&=}So35K+*i(dn?%uk5K!b2BLG6hfFPhC@V{`Rd22BWNlB$v
+QQ)&q=C6h#xCv-Hi>f!2<*qBP{or@YRpJgIF|oGRz^=~Qm={EMbFEhMO>Cs7U~CW?=r1p)|HR|V21he#UVy&Ke(`1L*Xp_>6&YU-
+V)ave6;R!V7U3%#Y`JsyV(~<gkBAS9>f^qSYCf@vb`57k1z`eF|7Y!4&zWOH`*=~c!;pX8Iv|QK(sqc#J;e;Q+0UpB12K4i*i^sC
+uIq4k7*=IrYghKIB*aV4tNQ^jiU1!L01bxt=Y1}1mew<=P|_(ou4zFcV*Gof+9I~)`?J8>B0!CDV06SyImIiD={FWn4nSE(yF7X4
+7W||!N=V{uf*vm>0x$vv3jK$5$-tfchg>I#oDMeOyHjspY`TKS=51x|R^M9+=m-$fCq=>^kDDXp3ZISBKIxtE{IXj9#C;kO-}6dj
+b{oS7Mt}xF0m1-(E#ZHKN<3H2&y~wFOSID}%K9*2JBdh}o#DRW9=l~oQbl2-&L^okqdPLLsQ4(?iL*ut6mdDM*wZ=Ycg@-(99Hcm
+V}v4ph8Y0@fFKaa&kct%L2u5s+Bp^J>vdW?QZnD{a{#ZC;#<s}_AD(}w$i+(X5I8y=RIrU_^o{$-e$kkr@aQP*W6B<grctlPk(6f
+Y9g?S;7}+K3c~;b&;an=51jY6epHcGeU1u>0+~ENX}&P?dt4On8$3+qiByR*odA8TjSnb1Kk}UI9B|}jPs+HVmhC>vXtq+BHI3G{
+(NU5{!vcd*py=c<T4D%C8G+k)3i4#(D~sm#n9>8H;>ndDGIv$F*u`$(0xM|wQ43C{@NoXL4?Vh5@*|+>yUHKzeK%_9XZ;DY-3xMx
+djMTF8V;x=ow`0u9SjcRiXEkK2|1f1WzBEM$v=zKm>UbAVVa#yeZv#!pZQwh+<Z<5q41o4jOMv~E6IHk)pyQ$UQX;C+IWQT@Iy>Q
+>s@VyOG*UCM<mAdlB7Xf?W6};c50%266lPyhtfa9vB{1~3^hkyhe)Kc^ldb_ve$`rs81f1!lIh5?~ThZZRw|FUPguNJa)D0XD@vf
+HRRP0Q#W#`J{$}xh?fPvqwvJs(X=;Q&sA8P&2{f#9<jSgpph|O5_6XvF6X?xCx7a55BRi6)WG+mGK$Old`^d&h5@&!mM9z$l2PRj
+C_ZCNuDx`KyJ|lkvJwOwu2VGfjHUSrV7_b~g@0~kwunh0QMI&Qyq|(QAUI)tK(Ot^nvuUdY!&xzHb$<CJy<1@oFO$)ZE++#zk2yI
+>UXP0Rfeove2&t{^>3O04`ww%rBZ6e(~cRIj(qrgo!Mo3nfmE!@B5?o^|<=!Y9Lwy;y$EgDlp1Y;+5HK_s-TnXYke$<2;$Ab{@j$
+Zh~)MJ7GvYMr!ru?(r3%(69ULr8Mo%SoVh1_&tt2EGw&x)f_<GedioiAboh^d0iH>Cs*p5^dN87H{X2b&8Ck8%w<1CaBGUz;-z1c
+Q~4))85!spb9VD^?}gWFfRarNIV-gG+=lF0iKO885EvNrAIt;)e4@!uFP%1UhZypF*gTiLg^BP1XkZu+{AY<eI^SQ0d+hS*yy~!>
+4&jkD2y-DNMgc<sf09U_wLFS)K|Ksw7iz(N>#FK3KGa`LF91h^AizHZT+R!YH5BM#>3@{#K@u2ci26z(rcHWWT@9NIjPfT$4mfB$
+fGB=e8z+heKUaB`p*(Q&^d4CGcp=e-mKl!xS<wG8qADlFr{n8#b;Vc70mvsY7i1oHF}mftKD6sKCmwSASOh=>0Q4X5Bu7W8&G0ja
+KMm46RY}dyy+ikK)A2iqU8w(2LhNMXD?&*I{f7sK-#Jp`S9XPHrh7c|r22iD^gRR$?4BxqnfUXGl}z<dQ4bj%(djW!;eR-R7U%U4
+z6E!j-ZfF&&m~I}PTqE(KaVoIfW6x|2f62;v?N-QF#^y*;6La_L^|c`K6T@&3=*i>bYsifqKhXHHP_4UqH6C-+IxKPxwUBK#Kq_^
+FoBRiq>%K+^yOp*!6OIuDm-M|a`CK}hM7Q|Mi<2f-(rpuVLAO~zLL{5fgUL#CghLA8k^aFl?|2ZGIh&+MUy*Hg)DA3P*%Vr9gXn$
+j!q!n@%cl9TQU<~>wOIn+0Rz?yE%^0YE4!n@U#Vg)+eP?u1JeJb`X8tZNJcPq+I`7;PAF4R&<&%oo)Lgvd8xr2;sk*Jdh00zzL4x
+ks)!FjYe|D)o(s}bONz0OW%!FX^pYd78HyWLq?M_)h0g;J+dQa0-yu`eeQtBg1@Z37T4M|d)t$$eWsl=Z_BRK`oQD8Gmpxd^ukK{
+PVzRT6EYINYy`>QA<9RI{yW4*qe_3Vrqq>z&9U*TlYCk`Sv6v>4{O4TyiXT?lm@64ns#o?yI0Iyhvu8tg%5xgFbELPf8$4do`y4t
+Dej_Pe?eira(D8+)<(hsY$73yF$<3a3vo$F=<Cf~p#)`Azmztl_$u<5lstk2gaH1QAHQI^o)3{=<L;t57y5E36$2k`iP6$vJ;R;e
+v9FalM$}5^^|r>UfBO=O!>4IpkZedqYfeLg1%>@a^0ZTF#dc!HCz#<;LOmY^IxRPqjoW$!<5WT#G4h8)#rYo*?Pn=Pnao7yn7Pgd
+Y={xb=-cy?5J7$;)O))fkpsdhmnf3{4GO20wrUb{PH70%&ry8x?|BmDXP2FTG$2L)+YAc9ds&Efu8*EgIOF-AG@M|pe|cp*fusUf
+4)Fx99>^&V;Yza8>AOeCKjo0Tq^2!)ai7wfR~ONo1RF`$V}G#y+}XD!{Ze;5AI|WOQh^vB4f;Qe_}&2HcSH{4=tK4@y9#?IsWZa|
+Z^t0s?B|hmoTo=0J4)u`)pziK@OhqvV*l^-58lfq=55g6D}C?e)do|5Q9=K-H*m`=lC#KvYMh?LzuWilaSUL1f`9v}kpB&4@v3%a
+^QPfbu(h#!ia~$+F~MF*9=8p$+Jz{4HeH3!RVG4^o(u)`|C$Z_>j$8U0y0@O-N5`n!{lT`{jgK0<tm=;Bb#=qsm-_hHJZZ?ON~UL
+wh4hBy<;^&TYiq^OBF|#{aCw#k9Y3ZD;c6t|J)mZKeuBr<Y!I$xzf%v5R}Q$*;Y+yWb$aqzUEcxLhUB*@;Q9qilTIodicqrq{Lb{
+PF;<c<nB>YsI6?Wd7!JG?8j<T-cN>*gc>_BdUQ&ZpF9W(4E&d*?0uO1eRiHe&uHl@uj&o1;u=A|HP!9g{c&zGzEh9okV@C#-I#TW
+v++yw!M=}9piXiap!;>~0A~t%F2z$w9-P&co&$`54nc*}Kv7Wu+CG}eSE-ha7O~1DG9Ec9_H((3_?<N6i%)q#505>3UGdkO7v7=x
+EQt;w0nQAS*@37y@q<(!Bbl-eZV7_sch~#?RZ=LDL<A&ajI4M7p*u?b6G+OvS+X;GNsPy*#BvgCMfnZ!sbJDzQ&nu0dxN3{9X~o!
+L|q({wo`5SUD?W8MB5x1UVjeR#9+_4h@i}j3+C6j7cZ6L&B!Txt&K;5fd+?wfq!}g`p5T|Megr#eHbMS6%76rL=r3Mh{eIiI2LIj
+$<Ngr^uJ}I4aS5=TTVi5O?73ElpwVKtx7n0K)w|w+7HQm7{x<DN@_61pB$|I-amAuJy~94C|;u{VSi$YrsASNMFL=do(N`mEjCy%
+`8LR*yn{_6%R3q@fsc=b!2hEm=)d<PZudD}A_wQ>9a^sovSoGVdIt_UFa;V4{Ljt2Aca$*?e3DfDtT;NV?Pf=Iq%02nDY3<I1m)z
+pUO$04)HlYDSErX8R{qrZF7HDo1PR7bJTk{=x8A5pHPUepU_B*500{lv5^&(hII&qQF@(odMi_KfbifjDDXe^BU0Eu!dyq8<g3O>
+<v4&(JVdglI%@A7!xJU}W;8+&3K;aC5wRqK3QTdz*zj?4Z5{2{smZ!iJgiJ4DV+TuBBgMMu%JJu^8dt-SW=Jc<1oWY6tzZhL^|WL
+{OKuZ@M~-Qkb5Fk_f&Xss6ZG{$bS%O3<0l#M<fpexGHIsgggE9IOt<o>UmKkXr2m+R(Z2)BN(vJ(13qDGH7g;Pr~R_W64EJwP1VP
+3Cng7*`X$<owGSc^v4SQoQ4v3Ob~216!Hf%9EHgsDnd}iUs>K(t^jHxFc)?YpS{B{4UFw69&F^?TtMwa!b*XP4S<9GQ1L-w(2a~!
+U=GqJk7i@8F@o+2#MSUR_tvO3m9%F*WF;5gQnfY0=0_*MfWrUCzJy@Vf0Ap96W|B(bmzCVu7|lQtlFJ!Se`f=x5A7V;%pxbHqivp
+@i3wif>9v9zsjQAvo0CT#0h>O;GRyAX^2==fMeZLkNklOE+X|aS~GwsO+8w~50qx)0T3e)zrV@CX>`)MO7H6w+wkS6%M}AP>q{W@
+>W?_yXdHeaqA^U=Ru{#yM-fZ1XHtUGV*NGL|28lXJZ|IQKuJnR3xJsguBnkBzxj$mm@-f;ChR#+7?el;{`8VJJ8p+*DUJa<84VB{
+^0&VIn*|V?P1`q61;fmaK*I*dTn+LV0DfDebf}VWKMs}b?B{UX%K>!0&1Yh3dMIQ9<G{m0f_~Pr-!vM6%Vi#)<A!DyDJm8sBpZyW
+7oa5&u&eGbI*%!<+RmjX1(ieOe6xe{G=+7--T9c=AVe^ffBks+H+%UU3VQMdRi8h^kM$vnvXt`?%cf_!OO`?-qyuT#a6eZTp=|F9
+HF7^W;O!SPQN!Uz!AFPvX6}G-xU36CyKNYs<<h(7u)D?M#G4bgVpFaRlU7sms<P5zzcTkm_h{Bui97||UlRAwrxb-!prfLI{`HLk
+A_%#3yaIF)iq2v*wu+?o!psj*xSrSps!@E>X%duZXukiTZBW%JAyV8OFrvQ8woL=-(a=!9u|e>E^|Atl;V{Zry66z_n#-YTYXY^@
+@pR=B#KcP&bg?EJc6PDdXcCCcnu~cH6(?n3=5y6Bc)hNICJHAy9y%29KdlBrvFRnvT?{E%Ow^%D`q&D(2t6rGFF1Z)Ak8poO#F>S
+xUKZkr0%{QjixA5(<gl})$@o-*aKz`CRAcD8Uzdh{%tn>zwQJ4;`9Fi2>i7`5D@q)i9dY_0sw)(PUT-%Kmh0$n*Fzk|5}N^jtKn4
+5`lmJ0)Cy%fB(7RZ?XAxVflX`@s|eXza#?xKP?de`2UGS;4ey>|0)%~<~IKw`wOr1f3q3*3nc=7jmUqt8Te~#{)H0%dsqO!w9@`_
+UjDBW`<DU#@sIy?V1WO!5&paX_&;n#+d%""").reshape(29, -1),
         symmetric(29, decoded(57, """
-c-o}9WmuJMyZt-6=VVU0ySqE3yHgsZK}x!$l`a861Oy31NeL-Yx&%c+6cI@glvHx_JnMbmwf_59d;eFQAMVfdxPQkO=NQ+0&6q$1
-TnW4@!q6|}mV|?MWP(9EztG6C&x|?^1VkOqmmj-hIu}D9uj1o4R*hwa3g!$+$kKmcBH>>9@qF)Q;ZknvTi5JedLgGzHG@pljVk3i
-BGc>|WabJfo6}j0A3atcMA}6IGbzkD*i0DDer7+Lu<#!iTNb|rs(AKf0N-^fr4as5n3=PJljHbGJXjgGNsKuPrJf{Oa~II-vU*VG
-J$`ayA+Vy;{isdlXfEk_Fv|jE4BdeJVTa-AY(H`MNQtZq#V=h6Uio-F{M|y{oAd&2=B#tmgUPb#J9%y-hkf$A@GcRIqW*An^3$-e
-1uo3Dk=oC!c+K_&s=XErmPb*eA|=u_wLL|7XlUeicFj-{cFe`RlqIgp2KH;rV9!r{GDAZCn(upO{Cz3Lv-cpp)xUrM6ss^7hr(A4
-r+#&b1$k2%YnoET_Zhy$FVYpC&H#FxrsE?f3m<@m;8v=QR3Yv14lmA64oC`89isT4x#C+$1B@fpZEZ&Tpz$x1!c(`N+cvUm@Sd>W
-KFoxqAS4GoY0K@HDAgJOG*qn0X{3OAa7L6o5{8F>s^&(0kHPP2*}RlgZa;mNcd{Ugpi^>ZxGg^YM`Fo)@j<JZqzrFX8%tu04QyNf
-jl??7?YuADtz1Os6ZOZtM~C*8wJS+;9BkKxVi#>;C8l{El<2WC!4FcKam>1uN&6qjQ{x^UyF0uj>=+W(;Y~f$q?S@LRfVIMX`g1C
-ddoc${3JxlkDaewTjQDyyU!B#piJr)jq^cJ?l?m-%<z|5idU#sYw8`mh2ux?zW&mrgMdCoD1R2eW&ZQsNKLo#6^gVt=%0xX{B++r
-+qnt(XDy(oKG_@-x|<C&TqXD$MYuBOVr<M~+q6+Bq(d<Dz=XZXOi}+RLi^91m(&)|4xiBo?ID9t+Tg66$pFRAzn1zxbUI&(s50`u
-YVe!|D~@fbqWGTc@H?Ty9+~|4tnf0UPF~_JNgmc~dT2M~vMSNTYUU}av?2Msr5#cFUZ7mjdwiDplv+WRuE;l+2_p;qaMjo&E<fYB
-pKZ@EH)S?RG(CHsJtk7no_m^T%;Ltr?_|dq$Vq^P2XjqU^3o3~#p0fS(jxts%!y4))^=u;xzCTr$dRjK(}=MQQ22uJ9!94pYh!?e
-$32pSM_)jP!Rpn>AcXksJq1D^gL2i-Vx&x8q6Y2GB1R|r@#etuRI(}oWp<eVnC1P6k2!I?f)==lw{HhUTW}wnf4H*j>k+4lN9B@1
-C3_!ViZ+$6^emM%J+hpt`!gj3_>$N5&{2!M?neee=uvOkI$egt!==!&JjO9{>n%?yinC1WX42*FJm3t~P!=Zg5w7>&eLm963?JQ1
-mQND@-b`M3yzFktPLtTV<sn=)@LDOqSRl;iqD>|xZqpg}V%MYhz1MPZB;)ZL4pBO14I}55Ow>ChrV%$HxVsu{B~2;O4i%CBnMT$d
-Evu!thyH&~T4SgAn>)dD5q(U@tsO|SQT~|?;C1|$&qzt!%3yiDWDD!f6IcA|a<1yYo9{_AyOVF}MOi1B1Q`gqj4#I@GH!efO*$w3
-rblP=PQ&DR3!M(5yiR)~nd3;I(6jrXW$!zUJtT@T-g{p@?71}g^D&J)F~^|*1CumjF#gLfd$U0cqH6ftNNt<aCkyeM18V9lkb+yZ
-Z<=QrYxSwpJ(rAFD55;`AmC;qR)iK3K@5Umn0QI|7B7offjI2NQagE??ysrOj@yj(o)jj;ccB8FwZBP@-@%xKQzRB&L0#{#k9pW<
-^U(<7ELN62j}1t)r(tw`cvcBUlBtG5nx-{49S-R1t%&BqKo{`!+idf?J&6tsSTC&Tca|9p;`zd&12%w|#F&p_wN5(mUTuWF&I3wL
-3BVJg9GFE+saY?Iy*2@IQ(#!Nhd`2sMBfzdXZ{qkq2WV(ke8g(XWXrs!7xgP&?YR{=&`Bqe0*Y&L0{>mUVek>CO6#aY0M8>q840&
-%`%AjAi;`pPhT1Npio12Fg-N@S)BiZM+fNWblVM_Bcx*XOQkxwKH7u_6-?_|FTs!%ccfOM8V3EbWA_0pUnac<LW}LhI7kWrsQW<_
-ZOV;`3ZtG7gKu>qx+H3*+o2mM_;;3cq+Q@kMU7d|1GQ?^TdKy~PXh{^47b|9#B$_srB2pCq8WMUAR&aZa#o7tP8jX#b6)!I_Vw!X
-v_QrjZt^a?WKGwH*m!A_`qs8cyS%>)(5afbpT>d+3#PSqRVD#a%#GY82J)E5QbU|bNgy0RC=vi9G+wVM@rpaErFVCT9r^}>4F9Hl
-PkvK)IuU}y<h*$-YU32(o)!a{dB&tbxcf5lrskshl1M8r;3LfeB%LUx)Az1&b<=B#?p7AM2I3w+b1691PY{_p`&M!bp9!pJt%+K+
-USK+N{gA*y3G08Auv@od_5N$j_e?SQr(fUZ&S9#z6CptK+b+&52`1n^>S;Ip3(BiPDc)`h%K-{?Km2J3p5oc@eKXaoEAp$~pEa41
-4ysR#Zs@+)z^<fhv<3#-NR_O4ECxVm`V22?#gE2YQs+ri0_TE}k5=u)?MCFKDjC8GEPbNgTy+p0wd~@ENR$_ptZszh;}9qiGx{AG
-UrV@QKao>ZP_L)0Vk#fnD06Heb&q-L@=+E#?ToO)Pk%{FN#xeNmbJLS*`>eSG+VkI#6(<LWT7<){qQvmr1UX}qTbDftLSbsjg23L
-uqVkql2i8ZcGFPR?oXnmVF6!$_AjSMeKWHFJ}aumHO&yaM%a;BH+%`Po4H^Orm)4{5XQfQ(^HhX`wc|Dq{bVS*=U$@qaZ7s_Ba$h
-2Qd`@hXp_(Fc1g`SPeUVi_a%oSiL78?uvN&v)5wihkK0>RHpDf1G4LB)dP9|8c)ZSNF<HG{>rr<oM|0G*RZAH5@6z(CSlrONyeo1
-QyaU;R?w2sa(!#E&~zFAvBj?FGd|UIu}`&ru1<kFlNRNq5*+%*$puQ~%@niwc7uh+N-hCBMud31qyIs;+7X7BZW-hI<6S##P<}8m
-d1TE0Nib_qiJ1h}LEgvHXLEOB|7dHR)iV2)bWz~FL_Dls)1&seq#a8=n+KHM_01DulOeP>Oo!5H>@qujDhMxTJ==EE-qPAb2p=t@
-`FV&)UNM!@yEf%bl^(}q0h+1f{c2Ro8EZX|d})9X!Ba2*@EY_heoJ$WL*;kE`{N*Zv71QaY@F}6-@2Wf3_JM-86HCvE}wn@Y|8Gb
-$KE|wi@skiu(P|G0OH^EzpYyv2eROMY?+v7BeQ5pox9?8k7!`1NOdR~=sDb2PQ=oUa~HV}OYveOXTTQgl;zkqPCiOw0`o75spBZ;
-3*}*=bGi<JMz^W)-^_wfeX=nC51icd3MRmGd=di-(g4AOgHj?8Fbos`0s$D;sZ|_2cF3gW<3q_YdIcI?1DDGCcXo#3b(tUlIuWl;
-byRhMb)R0s%g9F^Wop3<A1FZ0v@n_qlc`rT1Gn@Ae@Lh0u!Yk`Tl)%H(QZ_{;Dj?4E?e>@<;(SzNmpums<_vh@wauG(0A~Y?LOlv
-7qD;qwtcYn>88)^Tb4<ZmQlsRwq!KFz%2J{KCV|X3WO+ck+4govD&hFsp29@>u^8U)$^hJ_kLUqxX9jnecWXyi9jQD`e~?*{L6?w
-1Y~}Un(r!OF=nN2b!0y;GCC8Manw$&asDBqmzxny*vIO`L=vP1#CnzWK9%&J3xwEHor8td{QgMF)0!Gc#51tAPjT}+@)j0vwFxzD
-N_=$h_sRYkG1f*i=&pV}h_lNMfL7n)^`Pm$9TxlM*ZfrdqKj{Mo*E&=sYGX#M3R+|@5(lEov5fJKOn@90&p|$>^UR8E=Mh!ES2?4
-^d^xq#Jejf;GJ(KN41y^Aq(Nw?=2hQgz&=qxn=U)nd7EGQ=jUfq-UCAD3JN<!gn>fsgN}J)_hI?s6NVsgc2l%AP2w*KqwFj0s;Ym
-;zt8EN;bzk*;0`G9R!iib(&u-lw2C_FbQ3L(9s}eRAaf{!!rx_CmeD=;Ieg(uWuWc`wtbuF`;kddu>~SBZV)^;OndNfR~bf{8(Xp
-FDV-chpTZ^AjD2JQ4PFa5t}oXd@zUg9eG9sg%x<q+_`fS^hzP$^w$sK*6se<LQy-!Ivn6bT9UYIATTz<<c52#_Tc1ZM~<*_n+i}o
-)OOjfV#@Wyl9l!j1AktDGILc(6oJH^V$1fm+1*juOpXC3!5Q}38>(WAGh{`JWODDLOmp(<E`@7YUmksDAa!;g7J{Y1muVH+lUtb+
-s)=^q1MPg&qlX+fn<%2_+x1e!Jzac6YQ9iKzmdPVqy-bjtgz=;)YGg~s5&LS47M+W9iXFrh*t1@ADN}9X|6D>R~|*hm2<P<uNi_4
-R@d*RL3AjnW8oWaiw&Fp_p_v0O5%x_?&r)@^!7*6lFeOG;zVa#9RsHfw>lgd5jw#@=Wa0)`BEWp#I3G2ly>9<7ol9P$mnyz4GM7V
-`M6PU5j${hyd{~L6?ILCOc0JBMuU-H6c_@8fUZOa$oN2DLv5L)2(QghqF>i6l)h7Y{zbJu&Mzegipr=@P|E*kWhB&)8OV4R^e#EN
-(bHK&x_F>M8e9jySV$p7ZJhRnQG<5`3i9n6KJaMuCBC7=?(g)`3eIH-2PoP$V)-IS)We@LJ^Z)?Vn;{VP&cyQG^8g?$Hz)|oyUd;
-(djDKRidC!^`jMwR0%#b(up@b@QDXqH=lZ%r!d6tL$1s~=O<+X!A1A1s{A$e*Dc5wCXy=i1zHj|<`GH!LiAeyMol$uuS_tsllwj?
-kE;ArTOQq&k8i`jFzy%;Sh*%AWn~p5EJ4#riRX-c1~1b96z?3UN-`ymIVi$OC)vxn_Y)ytZ-H=^*cM*vC^BFi!|p(`1<8Kay4Q);
-a1Na!=LKcc6BL>+XOmTC@+s{4CqtH|Iagr7?XxmDi&Z{nxk2(Oa?+RU-wy)!E24<{g3+q5VQ0?Oy$}lB7cBPb#D{^VLcS+tKfL%t
-(Yp0zd0vdrb$Se4n~wQ@=ZUHxIYjzx(mYs8lOA<%@BK1=JOIWHA`WF`08+{lU8VXfTnGRV0ssN7GzI|V#5xGueH$quZ)k9gD+|Gb
-5{-UzSe|&lje8G6Qj|LQa%|t6`T!XVUTeA_NjHWhgn>1pd25tm$f*uA|Gp>Z_tHx(w5>ZQg>xZ0o1z15mI^huN`N{%J&CmxX}_kq
-I&oSnCJP0{1s91Rnw5e-vz?K)9Sw)A>v;_^m)$+*x8$F{g?kpmK~<FJ5<tg&?8R7o7^5(v3Fvu~%0Nj*fVg7gd4Bwclh!`|?NpH`
-X*Z_B#y));8x~|pYdzeW*i(JhQ2ywfSRSQWnrpN{@(L^Y+FncRbMO$`T+%Dz<hvzY!vnOMjtt#}!thY%I7LyBbgP1fv=<sL&TF5z
-B#^~c{w}9Uwqw*Zv}(A`-6LJ8l{h|-$x+eJC?=Bi^8l!lA79ptBWFOo;hYc5JZF~G_Hh!pX%8@fC1#tuM;L^P)G!nCP~0f}L^k$q
-Jb}I+!2-d{Ib1A8W=PMuhnjML8*D~g@=4kbbhEetQM&a7H|@TNedol#SlPnuFK<D(5vu#2)f)2aX&`w0SglG44mfXuthfRW4yB+(
-;2;n%419$P_%|>BKqWM4-bwCeV?Vs3bSP=``C+Es1GA}S?&&aJ5Zpg*O?2n($(PdA^G|}J?9Hx~<EsX%T{4$`T##5=)la!|iKC5w
-qWY^-4U`<xKV6)c$(_~^p_IYvrE*pbcJ~P#rB?CDLAHT9Ga5hI^Ehy;`8~_+Ff2In*9Qv&J|fyYZevFjF|QIvlzH99{U;u=WV88F
-EtpO`IO6>W?nNNQwt%@e&sSSVg`3eP1vgI$Jq%Zjg**VC-YoN1Kc7(=u$GFRL_>Lw=Gjvzna8)+btIJ=Al2GCK};ya{H|74N?_VU
-ksDuav-$2n-wAph<u4#F4})Fz5^>$o;V?+3z1cI>sxT%Zjdag^$XDOUIFpoN#tO6Foa6&O>J1NlUpIqUlzNr%TB6`4?)2lZYQ}|$
-1aRUNw=fMQWzW<mRSaBYyI5qQ|GOc|`-$FT!)C>I?pv1WGUQ$HT|;xH3|oS6vYD^|wHmJo1tr!-HY9V7eH!LVg6^Ib0qDM!6Q<({
-E@nas$loR`cn4$Q!|c0EnOy83bD$W86M>=u!eK}N^2!Z?z`q`UBa2YRxAt-GEWs=9tUlFlA7opeWIQ1f^(yCH&_ae0K|Y=Dihlr+
--ZPq!wvSoOxYNW)5UhHjdY#%$+<aP7KDo0xIhN`|FJ5d6w|if`V*b3x2JfwFMmO-?8YY|iqcO_g%RbRI$S(2KL0lTO-7LMd^-B42
-jMr5B$bQl$LF?Vy$i~^*+<fAbA47h^gRn^7-Np6tIqqcrat=--w$kv^&hC#?jDh10+_UkMho~oa^-n6On*H6ER(+dSbO#a^o~u1S
-cZOP!HE^4_-ZUghS0R}~e_3rrYq$uZK4Lk24~}*O9+u>Gwp3iYAY*8;jp@js#bRgI9ust7$ervuQ8_AV7bal~%DG+dyw86gF_Hn4
-Xzht80!Qv@yvh#qTb!WLS@H*SA`($8Z#o`?FEj-=!N)B1iAe7i)ScsmpNv+Y8<<j%cls%9O{cY52=@>>NP&2_7n-1ocLVbDLbyPX
-t!L|99rqR9UN8~8>Dv`(FVPDy5P^T@vEfR|#k_++cQl6B$cE^J5rTpis_F(Ls8T$J3Qd3tf`D)k7<0wzuO$Wm{f&&qUOzoWLx!`U
-cHgM<gM;d_k6mC)tKKW}o6?-{pjsx7@<G;R-ct#z;TmU&jM?K7wc}!$=UqJ1zvg~+Qw%GWlBt}o<>{<7QCq+?j8)`9^o8&vwO@Ci
-1RpuQa^S)j_|~acB9;2fog3jo#8X;=@5jU3unKifZzco^I2C<X_!~@npp+b{M7Q}4YwCl7ES*4`N4X6ADXLFy7(mss<WM$Ua%*3!
-=6wh;F=s8ud+ky}G?G90=v?Y^OquEllw~11nty;F2k~gp$(ST*d}xNC`NTUb(ImB)c?LRgnBbYR>E$${G>JI?nAaY@Cxn2Kj|e6t
-2s+}FxqN6%hKdzl*`N?H_?O-%>(6~7ZqeMZ5ske`tF!04JkPgS{0@B=TD_<Zp?yX;6>?mBu)7xJN?oMxj){mIO+V(k@Uo-eto%$v
-y3lauH%F{I&*@VqSq`u_kr<k9^>FJFBZYD30IKUZBZsVSNe}~T284uXr^?4Z(Id3&NyCKlrq$R{zypg3s>o|BAOT)l6|4{vErWpJ
-;20qCufPHM2daP0?PdwDtTGE8vh7>@PA1+|mDwWIP4eeY8YZ8LldKDm>ygG+y!nIyaGoSaOpGT-WYe&dhGaM0p})Px=q!$Uo0rtt
-+nW}f8Spz_eteF5h|$K0R$55jhdyyUeXuR|e5*~s_PdnGS*==(w>oQdP`9qvVb+l5asdnZ=}3{&!|heq*XvT$H>16)ugO!)Y=}$o
-5Jwm2SM+xl5B*Fhp(r@+6OX9jQ_=Ec%XcA@r;~;E;6qp_PbI()jwd*$Y*yrf_g#g{b`bBVXn%*Zr2H`EKXFa(P)!u8&cg6sg@oq%
-7)M*Krh|s>2K4^!KN}nip;UUrhzRZ`<ti<aS1xx_<-P`J!#e|?ZEs7^DiR7l2m9RVD?*bt-<NLe)_M2p=p);sQQPBN07>!E?@DD>
-Xw4VpcTs+9^kQa^QchY^xAev(6?0Ws;l0Kw;HR(%I$G{)Jcu~U0NxMBRqh%^e`xVso2wNS_$BkchtjaB9&Q&$)~xv7q^NnA3gm^$
-I=>tc8O|=^!)}hkj%ou*m~oUa0Wtsp1%{!ae|2Zz|H+J)@9Xmr4%!mY22JCR+H1*{U%$s{2N+@>g_FRc4~=U#&whlY$je*xJiPHJ
-_Btj_mX3*gN7xGq;T*qwvbC*G4iZ9zHW9uQ?tOoBPL@k4%MOC&oCW7jT(e~ca3uU1wUT*L4PpJcK3-*rM;N#lki0MZX|P)p{7!x_
-Xdf}FpIho*Ob5(-$5?v6t{Z^3CcJuJx#+1;XXX<EHbmF$z0zLn<7%aj*EDDIm&iL{kMeQBQYKW$SyPSGW<QJ!l`JebW;XDdXNEz0
-;%>!E0od8N#43J|2=NwVQRV7^{rweP5c`CX(BssBpcjD8^F5xFKmF$=E3>{5))#ct#Z3SBJho(hZ}rQAC!m$wU*u#$KvI$mM4fq7
-Y)i#xAXU`p+!EE&XNkd+OPve5g2jL8&iYqk1c~2f%E$r*i*=WAcW%Ku&?D^fY_->ab#y%PAcpc;Jp_h(HeWPg5fB;}zry+LntHAF
-I~X!}SdD~Er2KseIw_>&t4bd42t6lCB;GlcPl}nH7?UnYh9+Q$K(r_*7z_l%K)`?b;lJi&ePlK8g=q`}W3TT(Yv~4~_zlXukrut-
-e0LaBBd)uvwG`fGQ)PbX)r2jR(qO`cKTFFcw<5)RiS6?Fj0!t=PmY!>UmujIq5JdvTEa6;7$xfU!iMCX*^E44^U8RIACzIM&UJUw
-_IW;nLAmt)%H}b7`)95BV_XYrt7c1hAwdCvCd{4htC8;dfqy``3U=yF=aZ9tQ7NG~44Ig`qNcQLY5?{EL~1*M%$?e}DOe^3rQ^d$
-P8!zTjV)TEa0~4xCG25&VelEBHLSS^QR-X0&^hyUGZJTtuZb9_K+xCb(uqNSFPVpB`{ZnnB(B8ECkMF(Kl1}6-PvD}H$L}gP+*=A
-G~08&TjKELr-C>MPn32(#?jJxL$wHULQ%sT539H?$NJ^;g}=wMb@%#vNeB&qCPX+TW^niv<>-f1iMYms@-ZaYF*-5+^=A6c3@LH8
-J*bgzy&~Os@<I%1(2J>xT(7leJLf}}P}WmfS~8PHs)4h)+5EtFC{6IhH6D^!90!OBEX7U@gkT|1EDCm|EzngH0|NfvQ&<p*3SA!u
-3w$Q*E_X{B(QD*rW#B9t;}A+@7)t-;>55{XZ>yXm6TH{$JX4%Kjf_7~*>TCsV`V^nkC6<Wx{o;n)|M}4k=FSKEl;(T&*iz%N5%+4
-l9=TOZ%W$NC*kH1x5VGIA8CQUQWJ<gXCwO2Wpd)2`41Uvj}jzT)HqbHqg;^R9N+vnMNCut@hjIk%o$;^2mR!+<sf3cpSfWoQ*hK{
-4zZ<I(=z_-ZhZL2i4XVWdj0bVFvDF7^cwe1boe&bCggJr6+``;<wWFCvQ;`@DyN6vV^Q**B$JSckKhaZ)b%8{iNT)zI{l+JSn|Rb
-KHhs8s=4-rstXgeGqj8r52y|k;m(Rr=KK7uDe0o7kqf4xc>jRE99p>$5Z*mivvVJCWR-l=UH||}VS|WF)zmYMJ)2l`SRBo#Uo=i8
-2naaaD@>YA{*M17lCI2vQF%xF^XIj5f-On}gZk`n@-}iIB{G+wfp}5*4PR(I%Xb%v?{s)pjiD4lGQf56u%Z|g0RzQzpfL~#1O|d%
-^)TQ+Gvfa_?H=BDk-*<O-;|%f_k6Zltw9ILdcx>OtUp1<hYH`5%e)vgr8)XTw&_Z~e%(LbE1gZ}#}{ObJca7m<3`UPex>2}CEQCV
-Z*0%WS`d22Q}_L839Kxdv!pBK25e??%dCEGt)G7qNk%#+{3J&v&;E(d)ynmDzkAlMy8V*gg6E>DZ}&|gFkTbTxODwhw*UI&0a*O7
-4i~-?s?n7}IhDM<D`2>(fzXHFqIZA%Q#qXuzw1fuK2B=zRqR2Xw=^Zu7K7W~%${H878%h+`Hm&ueq`9A6w$cH=-HpE$r^l~p{gn0
-f+ncn68<b|8gxA3{G`ul9=ZPGsr3ont0TRoc$tR#ES1E6#E8aH&7!R-$w*?0K6|1SIHgpIycE4AR>o}?u=1|{GO#pI8sPeAXm>GI
-;)RDS5=Vs*%OALSO5}>*j*O<oD;QC}kvQBBvK5JR<AC=62ruL=N#!6q`>ciXj@#rr>g=7Q8B@lDtFALYQ+sA;$VIY3u1#P@uu@Qi
-aiR=VFaQpKfZ~x?ksb^LLcqYk{qR3w_Ew1fmJ!tlg9qi#K(2Qjhfk3wbu0H;ms4#)G$`{y*vm)mgL@<^-@djD5Y;`!K9Dy49lLT(
-n4Th;#7EnjoJdJus<=5~DI9;!r$FUQTl-d;mZZh!F(*!aI+*V6S})kn*~TEz>F#EO<_$H1gT(`{?Z9nsea?#+Z0=;LY#NVO;%`Mb
-%d3r5(?y{o#oE!FyI0FkA@Ng7lGL~uW~`7cu2YxOk;1$rO{EHDD?#nE9;Qn>))*`w(41tKs8SzIg8R+h$I(&6MDf}~QKgQ5#isj-
-A!1{k)ArSE0Xay@Y*MyY{erh_N%-gx2JvPVBnoyS6owV!B&F9!y}C7jbS_&nBGp$%#y&HzZ@xHr@Mv48$Lb4NtU&JxI<)Hj_-Whk
-h7&`72^|4WkhPU_>u=d788}cdQ@5HKmB6dKFM)Rip5?Jo10+LPvt2Rc;oEiEP*m#70M>Pl<BKSfy&;r%v@_#;QCA-D2ui~KoIJc$
-n4p2?g?znv?dk^tNP(zW9(E83000H^LNOpH00cz++ffJTKM@%~z9CGzkJ&Cx*!?4$DDv*)X%7tEvMX?I*uKJr(^9^R9yB@0c^bk%
-z9sg)hgnM4ajdPx%S+mY#LZNTA(wkA+aCPXimH2;^%QZahzWG29dJe?9AWOw<ijd!MK2;al=lwBKkBIk<JWyU$%1(vO_*0nb01oM
-cp>w9P`c9X@J<D^pq}pqC^$TWgHBb=x@x!1S;~LjUf%E|{{bi76-H7tqr?%GS+>9(KD~=*W!g~P<raIw&)H3HeZVKDUQYSTw;}mV
-tl3EJ<?rd85qplJk8Kbs0o=Z$wZNDyIzZP`K`MJLwTHn4C6xO})|Mw2U+5mr6YzqYN%%vdDSy&e2SW;0U{dJotonrQD)7SZPw@%l
-RG{!lz9}$+Q%&Z={&gL>D0&PX(UhpC{mu)|sR(}_G%KRL<*oI>ahHgFBQUrbi-e!|v=86alBC!z$#jFgyw<j`_neKQ7sMh?LRLyT
-MnU!Jd9LC$VgX1*CXo^YlOP2K%?e?KVWDt1Tnq`tA;16#fCLEqD{@?6`y1DP=8J&P%IkMChO_vrXBdKBq)N%i@ubS#w+Q_vdoE83
-!8;=LMwm>vK3^1mmxjFGo8BcBTlY=jz?6{yPup&%yVAMe_sy6U9Ac%At?L6_bT5%8)M0^Z2?3!_Lp{&786;~HH()K!U=lY`l|2S!
-<PcRYRk_10jk?#806MiLjVij>bW>ta5Q+gD!RA<^ymEITk0!1<k`^(zl`T@sh){kUDSZlRSEkRrqnd4ZQ$`un?%tLNXS~+(NWAKP
-7E4G`S4XMefqMqVE||GspWu59YPh+&?zR#Br@(M~hed*z(S)U|?Jb^~`%x8joS%P24#0?NucqO+K(S39tTXm<aI7j3@P%vmUGU4k
-w;5&=!-Ez<ekZ38nOB8rlchm;JHwqdO@UOocA(vzk0>ss8>oTFt~Y^LDDR`$bfveW8^7nloibbm1X|#gwNiW3FP~hSK2zX$Lb-RU
-1&Pb9K_4R}pDuI5MY;mShEoLek&as^QJf4&0mUlFv0}-Ip;wSdNnl9OUx5Py2Y~;A1^Q26{o4d{M=~FW!v;Q5zSiWo=UJ6tmdD&3
-zZ-W_Lg$B1+KS^;dvM2=!9TMl8h6`ynTzRl&?ToGTT~y@1NO_dIt~})61n#~Yx&%D@MHb2uAWIn;7o>L9`~pbCyww^6j-1hAn`Ig
-f%c*EdH~Ft$GY2Jjdk>rL0rEHm#Po2O$wWRd%NkvgQ-7$C22dJrYyyWJa1?|hqYCb$p5Zn8s{52r?){*lDva)zCKb#b8Mu~gC=jl
-1YxWKNzXWa{2Q}^zRuSb|L7Qhk)Z}|X6UM@_<Z){SvJ(&x{*)CFJ>4<cxz*fosV=V0UiNJvZv!vyV>%jN<=J4ri7q7jt?ke#%?=n
-uF<2{KhjzDgbv%={Y1Fm4*Nc&2O2CI{iyCwtM~bPi~qCPcxiB@Ox^Q)B*ym5<uM;K2XNS5(dyeP3H<awTaS&fK|tiKA)otSLIos@
-8qKL`D(m~nreY=}tCz{HV+EcSL0cI8<?*U`5<AHRIw2f23Pg-RVo0E95DWl>;BY_y^e-<&K>kfyAkhCeGL<IMc|iJhhtQg#wi+q1
-?kly30Pg)e!ZvUpPApTY;%u6=YC)c@l}Hku+S<8#NSvtIJac#Db@E<qtFkc!+P7Ew*Udkl8z)KV1lmjVf1b$b<4@iy>OL)c%yQI6
-@=@pRb*>=Y=IlS3Qmbr?nq)UFZ(FqkPsl78-j>6nXf6bm*Fu8>h^e(DgS0<x1f+oCIqr%dzSd?6GVQD{=h|enemL-*T321`nKhQi
-3MEmo%*W;^Vuw8uXfLl6Ka)%OJjTQQW_K&`QkRuX1t=yf9C|Cb*`tZCSW&lRMc9c^R!6dcEmf91R6j9qleB`S{*Nuogth1`vhojL
-qY#H2Ta2>fjeM4cnz{K|w*c<ArK5#73p4F`cJz#&`S>N>Xa|Bzp)XjMSbX#OJ0_uRqJ{ipaYvSLKDcfI-#BO~FhM1DSkqA(aO>Qe
-QnUJpu!r5#H}aIw`&5$eyC6W)L}O{>abhtG`zr=&1T`L?|DKu&B?3nQ;2;qDm9~(7MMIJ+aFD-_eZheLA6EYuH=B-EpSw9M0|#Xf
-`RErW%onjUo(TuKf^*xF_>*1w-ROy}snmqNW|m6Udc%_ggvMmHW!0%Am8iS(MP~gVEfCtb?@-{2PA#=yY+~mzAk!p@5@t_>mLNva
-(lK;DG#VyWtKD`n@78+Az@M&@?-riEE_5IbW2=k1-;gPPTi(=uo`y)5;c-#%f#~b~!+zg#Y^SCXj-}U>I2rN1ZaGS_cuFc#f_n9o
-7>(gI9-BI2q}pnvxP3T#(97M(8VcvVUihYn^YS+Ejq;^#`sx8f|E36K$r43I%8<7wzPy{<NMu&&-0ID{Quf=Mvad0cbcz0@aZX)^
-Op|<Ob$2k=aw@{$9(28<-nV|Mg!rD<@a8O~su7KFY~E;3<Ve6#IzoCzRJh4h3}5=`n3e{bK0Kb+fcwJ714d)5Y8CQt%*%rVsOXZO
-yok;_l)eAnc9+&2JX2@+R&Cp+#T;b~pw&gt42g?V@t_eDV0ChwFbao+Uxf`C5C8%Cn-mrd2K@~S3<UmPkujihs11|$Eb03orgl-j
-<o&5XVkILdngi-($gwV`H{E(etL@07etQg#wl;R11m9^^HkW^=M@RqNIqpH7axWX(8%K-KeitZ;IyNl1hklg?PR-(^-3+B)wbxgp
--sAvimrP6M(xut12x}8>Z^fjhZ=x8>ye7`~Jyp=O#B4#eU`8Qs-KXmwg_FV67(-Tr#N+j5A~it@UnvSEjn3LKrkz1EDJsln9Oj~5
-i!~`X4NKG{lKwQCEKHB}t%iskw^=}VEX@!-Y4jem{A_E*6B@DchovO@(wa0e_drgYYwr^!q&AFjs|u+l;bZscfH=QgFG=%^db_}y
--Vo>?=@QZ=E$7(s>8#f><z;%4>aR@xz@-HdiVXT(*BG<jo-1^;1&qm&#0=0)Njva)*on(WmTl2tay~s&18}5295Wuzj_@L9yQCcC
-;T9O6V!szHPV&cUk_3xALISB67zmLShcw(kH6R*@fQ~Zi!tfws@Rgn<aOf+E{dI(hMgjjV9|HgHA_ItVmQm*yE%>N!FyRI#n>_#)
-tJyzT$4BjGq9iFCs68j_haCo98l>P!>lkQ8JCE_^dVMb|o&@v0Y-~p_<wx`<^O%;8855we+p!e*m{G@lZTdKu=Mx3U?r$+7^>g}F
-LLoG6Hx3X*(}WD-?mej=bU*KU25<V(!es^Bf6trF9WRCtvqtef2K7e?=59Yu5<AudZ5}A~k7Whg3Q>$`{4ugPAx^6TTgr=pJ63+n
--liWQ@s^DA+rP{Z?B!o?mF-ujP8+daN)b$`;@Xe?0`1(`ZtL5$x_3f-SR+9V+3{LT);&jO-(FhGBim3#C;3C4KK8ec>$j=Tt-h9#
-_=Q22nU|uOG&-}rA$46yu=S^Dcwi|l#SdzMO(xLwh18ZqJL#{>vgj$$%i~h67lcDCj0O|Ify!d0YbVP~=KWW0lG6}R%*g{*5m}Y#
-*Q*?~X2kR*?20UMEb7woC^CBB7h*albu1Av4hTUg0>E%0Fc@~l1_1$HIpJTVVE-ibUmyn1>h;wZJb5CxPC|0_Gd$eFo~cmM28jz#
-O0N_Gf!C;8pRj6`-pA~VT^Im`?4M@QE>JD*1sfQ_-&RVNmTvq(A=fP-d(khMheTwpU-us5*mA<d(#xaUZ%j#WHo>!-Zh6*2KOA_9
-3RiXe!is|NLKorRe`X?kQ8%Rblnv`My5njbbBS`qA`=8P;CWxOsU!l3e&$!<H?I?`2UDBG6;4lV0(Y~%etgAh;2HT;IfQ(shH{9y
-<umu!r8#1y<BvhakB%|k<S<?d1$JC)Vj)c+<P#`pl!Dh{(u*Nkj&ADF=Kk**u27)ThY6y2P|iJ+iuNSegR}l$kBk_tRExYgS6O_C
--9Kq8+C}e_K35tPes*4o5o3TX8jy*-zdkJdJ2h$@w<S$FZ6>HRB0`<{I-vp1?wyJFU0%p7fSQ_3^qlY=rDjMEXJ&zsFu*iXEOdNC
-91{ZcEI<-{JOl+tDMi4H2t;tQD@H)DFn}Bk1%j_|!7<RkjySIL1&92@55fNhWJgfIjUd{GJ>+liUH|%7I~vf=-us+=<sNOpXGOFu
-RL{XsF*lD#fW9A2Tar@yC$zMc7TGWM$&+$y=5x1FvToCH#5+UBm`leDk#vX8-<iRD0pyYl_o<>WRnsn?zxRLX{c3ZFuCq2}4!Y^b
-@5+*kPZ!_F)GTZYsRmIcejP8h3E#C7;;rN7)9b$pmh9WENFq<{>cLFj1K;l~Cpjo_%X?M4HsX`uR9Y07+u@)k!>w^mz;g0wqK_C&
-_`_}yHA@2H=W~@p6%L%U;yo^Rg6g5T99x`<B+sx4ik%6xY^G=tYjAX1O^i{B#y&BJpPr8*JLs{BHUE@P89P{`epLB00gDy={N_xy
-W#kWP-q<|Uiq`=Geqr_^X!0rHMdY`M+;XmjLij;9yUvEvH&e+scV6YZS7v-#-ai<ZY)FfKM=q)&NKfs9cc-O^P<B&9l2OAY@~G(*
--C)EFSQs41tck*-s39OY5C~)@LjWMKf6Il?f9VPc_^;2h@yp*Ue`teZ_MQ!XYa2y7LSwbkx>K_b4$Y;=@AaI%r&OBci{nz+Y`M>`
-%*i3Opzf(C;-4MF_O4WFd29FWpz!ruuZpi};)gv<`Xx$)u;O7<a(cSO&U23~hA&Kcbh@{P!l&Uy)>6-iJcJ$#zEkt|CDXsQmoVsN
-mcP=dNl_3<dCgkjS#f+dZY@GatPUUD7PYB4B76x@@5vH;9)H@a0$LAW&j@_M_(!}Kon@=goUb-QZTj+EX~jE}D66BrQ}?;Em7N=&
-QWG!f63=$@r0%UB2IR$9D6o*5HUPHI)R!El$|D^^IJxOGpIx_{wq<e+FGPQIiHC(0@|f;a9Bwv~vDM`Na)BK$wFfL5ZBK#ULsH4r
-Uj{fHSQNp|h*TxMap%MnY_fy+ISoDY2j9dBn|BFuQR^WT_u2bVz0s702xVwT$7~vF884YGI}iuOD}GWEvg8L5lV7bXkhBC3k_-id
-K%iHEh>#%YUl|^BB`M%P`WFcF-#|9(qh#VB*TKpbP$^&J^X-yD;vNTobE{}Ra}5~XN;>s^W4uf2TPBH%*mHVP$6tY~=HGf~m%^ar
-gdj8%WOnU{QnzglNso$QGN4&%{*~ARVkM2t-Lo!@<Cp5~mIWR@?U8XzVb%jr)F=vr#M}gu5D8CkJ58RS4(BPtie>=kKI>{6;EF>{
-L+UstGPA&McP+r9C3Qd*C*C@3vQ84_*5%<p=gwM6EH7P9&`bZ-7kP5{<+Bmlwp=Oi9!r^_;QQ1fk8<5X7J%Is*?aT;OT$IDBR$ra
-!HflB?$)>md?Kl1nOcG^!4tp;FPmtMLn0LXl*onq+Fl5e;QnL7WzLu^F4T|Y0|R2O{NcwlI&E%vKI#U<i9si+yh8g0P|`RHe3KQ+
-+vcAQI^=PbIVvR276xhI!xrz#X-{&%q^21e$cPDztVq@%#d{(c0XPm0kCM8^MxbH>0C875j7UhKVDME)ylP#fP{b9gzeyng|D6@~
-uPG=CVVUmuG0HXb>+7akTT^6~NxReA9Qj23H5_VK3l_~m9$_UZ^>FQ@SS-rgq1LV8D|)x{Arsksh9Q`{V8eO%PV?ZQuF8<{2-=n2
-MTnYCf<lc#67D22nZ!5@7YzMSb>mv%^7P!Jua`pTXybC3K$??_Xml>g<zQ&Kv0<R%jThk*1n;y*IubW%lSx_F@Y}=ltRS1WdN;J(
-sHw-O+3uQ^4hBrsJfIjTj{Z^1lf}!9t<h3?*PbR-{n{xj39hkC!=g9W@KSBTiAHGYl9~7wR(Oy0ho){~XdyYTN^&>rcv-YjBaf1p
-{ZJlFNG>r}NA1Jr%=bId=hX<-;*}n~kI(Si?URJ2So}qY(>T*)?1ZZ*SEcr+hoYK!4siOTYBx*EB$g+~bO&T)Tc8DzKO9m9V#Mlo
-eR7HKhn;V62m+}Q<Wu*UP!#4S1X5z6E92wM@Mk0?B>^JAS5?^;$&3QRpuoTO79$Y$&%+Jaf5#60eRzw$G#%J$vt_n@^W*1g;{BQ`
-^b(_AV)n9eP@S0R#*t-K4D$?G<bh^+kVwCrV~0CE4cAv~*=z<iK5_$|qLh3-7c4*iRaV#B=Utzq=Zqvr8VuZ?6n3XyK9E1D4xIZ@
-xq8h*>1onfyfMEZ$>YM9ViM9OvRn)LKLmi=dH5IOq3T=mPvP*0OpC8;(czbs6Y*(S+@Qh;0wt&#z|A8WEzVs<<r-k3@%-_%1jmgV
-k<%0ji1&)xu7H@%sZqKia@NdwA<Ct87bEmhx=vJ^z(Un<$j2KmlvAgxs8yge%GW<7H4$j_JRA8#qi#R)QqD6*IcdrzRE*@h7qqu4
-*5EP&=qpK8^|KM3;(n0YKHE^gd}R+o{wP(14rHcT2+7>!<0#Ky3tSthj_(I3t9y`qRu%w)DWZ}Q?&(y_!p3lI93Bo<O#Jwvkb;AS
-7=VXDASUXhRHOjRRd~Nj6wE*v{NL^%Ub!I{_|GH{{GTB^efO%nzkg%V`atQEg&0E=F=}NN2c*cww#Hi!S<UP_j(r05Djy~PFwv5*
-^kaN~hx_MuVRCR0V`b;B<Bitb0nn>%abnBmUmD`x9}*`!C_maUwtuZc{d}z`hYcB@(y&RR<>%Y-lG+Nn8BCp6o|dmGfEFys%hPD>
-<>Z=7@9UA>UVX>9hP}vAdDoK^7FAx<ie<HFi6WkVLv*2D_&tl}K@b0eR_mexDJ#!;AGuw90H>kvac*XdLMVd=ox%Oom^(Sm)60H>
-r0Z>oTokj1_nx&4nL=%%JcyKC><Hmj2FXzdHB@&Ti%Sih`jh)I?172Zr0k{9rjPmksYJ9vh*PEOBEp!Ton&(PS#*=AkWvG1Vi%I0
-RI`W*|BXJC_YqYzxERf=q^lY?De1(gQKVu3f-vI8>oO$6>}X7A1c5{l1Xz=XD~6n$m;r*k%IrWk0ieKDE=2r&a|6TzM*g#N0g?YY
-KLi2)N5<&-!p=Zb-z@P7+hm1yE$rpR(y**~Wb>~ZNhw4K2s>SYd?kx@TYA|-rBGDleU&Uyflr(o%(BFU!>CnD1pRMPs)R3w5@Ul1
-D^r5{gW?u5UP-Wiy)7r=)E)djE2-CZ`D`tVH^`f|-?}yvdvjVTcrK4L&9qavqfvg;_(bOQ(@G5$X*Stb8<kN{qh_L>CtF2p0dbv~
-T~AYuOaT@K-;S?oQD=yq7c_(@7&PZS8tAAbkeeqzDP!{xPF$R-pt#dCY%O(cwZTf4P?e!b9T=i9jvtMUX=>K(8VE=Pf5WGVoL4S&
-mdSz-)c8!WJXWfdb^=VNKQ_%&g`uUe$nNm;?09yCN39H86HG2*DnRUgx-eZYviXMs&nt3@sVZO=wN+3k2@P8cKI9MV$@`ic6mtA9
-0Em2WqULchcPNGyb>)R1FM#*7xd{n53=X^!l9wt3jX{H;z`s7CAg*c{1o&^U5DNJhpZ`|q`1heT1AN~;67Wn@8j`mxFqg1h2M6Az
-cy=%YxCJ9?jjFknyD&K4hVnTYGLw7H(bLrN1`}-K)`-{-j_;xRMaYyM3}j#n+Gu#ANIc)B*r@y|Wg~Z)>3|aeqaNFESn?r&w=$si
-KuM_+iBsZKM^?0{`ToS#iQ3y$-&c1{-k^E)zSRXJ4lj4g<SY1@uzH8M-sd7Ajh{AB{V1-I#wf5M<W1fwm^zb&qAo{p!DJp4rF5OP
-mN~^hXM=h?YiG@UDeK!vn0cfl9X6rl;_ZeL(L1TQ*7KkV@)VI5iT;dvPA!j%KXk7#zMtJcQ7#SZK@U=86rR<~8wKPIx4$>(uwZ#o
-QOG=GYtXm&9aW$bYn3DOAmaWtNfXG~w;%irObiO)Z}e~sq5zGr@?2jN1vGRB+&n}G02+h2wSmO&!)YJ{#8toIajNCvyP|~wLasRF
-n33Xfz<(4iARh6rZz%{6;NMmDKSCzH|GCUfmMv$%ZNu(&Rk22>LTYosn%E6Wwpun2T}GRYsv2hY)KIZ$ZWOE0p`Jz#Jp=IoZkho5
-T50?Ckr|%ipF`(lsx-cAK3Vwwf!kcoi4|L6^U$Ocg_&!AtNvOS|54fMnLF3+pWhE9h)915YpL(iXep+J#sm)kSbT0XMjASG3CFc}
-I1fML3!nSlqTGZG@iSNqeyDT$QkHs>sVhN=_zNpXoL{3`k*}xvLN%6_ig=)Pd$ZkJE7A7Z5n12^{;K1lr>3&VHHAW8GL=r?R=ZO9
-6pR?J!!emp<6@SX30HXise2@+L~4DkmDPR#K|Y7e;_<e0B(}Mh-|->?HtxvBEhnP+$nx{EKVjqI{43l{9CW5VH(j~7vTcl(X%$H1
-319?6nuK{wGev!!Ej<oK0RX73(}W*LW%Kc3;b0&X*w1LEp~TFBLSBgn2ns_|!$Hu0+-IZy>y!id&jt1`Q2#SxfLof8)4)55RuPQP
-7bR8Mw_Z+}(CRLV=cI4FlS4>rDwod@L~vv;Ztq(>Qr+1u^xWEfVs^L^8-fi5jW3f|gop}1`I2TcAl!{^I4d)~|H<6S2ROqC5Egt#
->yCIFx7J)~dAMUmH~({`y}KEGD^SG!`khcx%TPcRwgHFucz9`FIbS-*wZIdSa8OwsW0;V()v~T_5b@}eGlfk?QXws(C*LF3yeY@Z
-qyQ%A)PnIkUlBsUADzGYW7fv0Ty(E%t{mq&3uLv~#&o>;(a~0Zk|PAs>%8-wNTIro$%11<be%&c=iq5qz#TPEleR)kJiWY_!U{nG
-_SnIfS#Q<hqZ~2yJ<cAo&7c#`$&8j?T@fa-P;E}Cnz1={eqSQJ4;XrgJ{*B1@(76+OgUv>=OcjNq*p?E_5tVbO@_vzuDbD6;TmC<
-WuV1CLBPK=ygG&h`j;#I&5R8I|JMtL1OB(ek~-;e8|-%N^(Rf~r2!r?gMwL0Ky#$Ez{3j*7%u&E`zSn5>pih+fdaFyNO-;A0}f1U
-x_CnawgDkv;|8k#uuBYim93N?{Fs=APtQ22gfA4L%2}|or#y~Ly!nRS=HZ=+qZ{zg8iI-YVz@Xv?_X}^%;C}(T|L!Iv>(lRJ*H?T
-nr~3#O7Nj7O%880lGEpTarmE!MKrhDxd4D3)r|+;%cyM}9TPx-<Z}}4-XUzr0%(oN-npEDKL~mJv9Dj#`WO3`V>NY9e_N8-VO(82
-^P}`Y1|zA-nWPRoVG=34Z>n>{gL=BOwwVZLYzG}yiWKxkcsDe-AgAK~aRso5TiKZGes0gLePFSI-_!4iJA#r-Nc^3SA2%w^DDHUW
-KSR@_32;zhxa*|v&A@D3K`tm50tZOBli-b+KrA>k>Mt~#EZKM%4*AzVRIc8u6dC9$&Huytpit1i_7>#dH`xDdl>zQyrmKQ}Hz*jm
-PlOt#tKy^1JS-<N9}-YCdR)Zj8YxXTj2w%~lh%GW+`aR#{Ykc=h(@=!Y@80u2h}Y%Cbqctc*<W-uVFhB7B)D{B?}&EWJt4(1kA{x
-wVHlDxI_tjWTxHgBWvAibk7!|73lsEbN|LsvwHVevfcq($Ky}FQFh<wH02m{<sB!yP+;U)(0o>GvF)rtywBd~7zdp0f=wrw!%hAr
--H-JYY+drsV<sgtKm48xv#)Ne1^Wi&LE7s=CGVJy<&`YessWC!Go5=nc&|^RcdotXP6<z}BdD`0GBM~Y<rO^>ZEB@^JMi?mFX5hL
-z%tXU@53>D32%D~gqR&#h$H9MAC6wK6JIZ5QFm7yF%8o2`RHf<KSMS|`UoVR5)OfRyL?+{`38iOQC@8>C=lRw0ALd(zd{84`zn+f
-WdIzB1pdPd)es2Gzg{vP^B?el{<kXAs`{-z<{U5sGx=@!JFAa_$9<T#7TrLN^p8dmJu!WAGYfH)_WJbk>u$8cw5`uB+9lJofMf{3
-STKCCm9Xr;8KFtFHX74x<;M4smX<`6@fi~3;r=LaGfZ%I{lsY}#C5NJofX&eLoK~j7tY%j$UPs)QvtW%&`!&jZ8eZQ7BF~nPQo1h
-d*HT-Dg;tVR`UDH6JY{9waDP&ml3k{{@)~!dz$yRGBL%`6J@{JZaaIOl5_3K>0=j-#2!5iW5PYq_$I<F20sWi8&D4s%#PHhdbsr7
-J0hNlp3;}J7;mV_LT<nDCQ{m%`1GY$v^@*_I=*4GQQm{pJcJ2w$dS#{2qR$Who(C}`z%!_6ss~$>q~Qhk&q!wefQ=fOP>;eR0;)0
-fkE`7aoSe%Mos`yIPqVX40~R`j<GX9B4A+1Um*h>9;QirRlk6LXLlZc5a>TFt^ZKLfd5-$GB3enFX0{<`Tp%=0j66(-spVZ>ge#!
-SA<?!kc;X2^1J%SXF`&<3^1QQaIw!BKKTi`6kNOI31mvlOY5cFo2H55RsTs^B#n?D1lluYZXmBiI8HEIovv#fUcn!KO7V%gwhPC;
-99Jxjb0zM1cDkPmeminQZQ<C)?uUoYc-d*xhjuVIFBzdL4hrLYRX|Qg{fF<~+E7Xhz)_KW=(c@XOch19-hflBZSl2$Tj43yX)xMz
-FR6L@-O&sdQl-L>x4kJmLS@r_lEM#ly4^*nh_#SM!Up-LG}vU5Yoa%h(x`>IQpzVrd87qxN;b++RXV{JCoZcu{C=}$u1QFpDzMVi
-Ad1_@m7u>!wh269tRQhb0f7p?gEfTb;vM*b)L;<ussS6q88QU!t1<$vn%7^J7uq75V8sUjgZ?^)0suS;RAs@ie<G3O`wv?S^dA=3
-|C$)!P{;5EVVKz?kE|_SRd${=oBl<o<#R{s*+w89DE|I|puq|a;Om3Iv7T&(3_rtHD&@0>dsBj3Acrk=xcxn%+MatUqqI3g;8iV*
-x7_hYC<_h#&Jkcf@|LTh&MLd<D*g?}3lB0vLG9%YoT&L9*Om`H<UmXV{Mmi!oL7<*{||Lv9T(N!?z?8zbaye-(B0jQv>+fUNQ;Cb
-QX+~8Dxx4FDk_Q%1}dm1C|D>83W`k_D7K(t-dSrv@O}3^pL6cn``mliAA8H1l}~=3`mN*3>q|bB2wuLYe)pT!emgoYUEAA~v2*rw
-i|ptGz^J_9WJTPicTWf8lrN=yzv|O=^Vo$W8AeqeOP6acYGCMXTeQ2oE8~Opoho*l(MAX9)SI}V7uC(*uf79aT|G5bs5(WM8+e83
-!ER>D6m>GgHV%3UNrKKh8gqa4>&q@Xf8(fvOMs^UK*~R`Y|ckTu28<z@1!H3vXID*LRa4Pj$e(p0`M3HS{xGVHydYMJJevLi3i2e
-6#$se>`PrGlBJF1;|&9o6@=vRBvcfOjQMQ?>60cQ{@ZpDC@)OCvt60L`Di;u!EJSo54ZH#!aI*&%51%8C!l7j@A#bVxIJ(9LgA=d
-wg!;n8CF~LRJy~gP)|nA?4I(#NPWs`w{ymUMn%TNjUR^YZUbIKNO6X@@^y9|BYPxy&8xdtblxMoI%eB#+r%`0V(-T&%30mlU3|ow
-v-PHsI@L;*CS$ZP9n0=l4PEMLaaMa%-5cJ4v)XIj5ofO-sF1Syc}^Xi*?-B*H{KebvBQqGzPEl=koRzihfx9L*;eY#=cX0(yBk+O
-dJwmT7qjEsf{qyqIp)&+SnBeNzA`!{H2&U~uRHJ2EVDkvw5eWgO0*OaFud10eO`4n45bF5HFQMwzC<<&XYQkYd*3h2t-_^P6d6w!
-`=@x8RCU^eZz{TYP;BnRM30z(*tQZ+r4Yp!0%FXz9Z}{2kTnk9J^erw^>^A(8Nrx{yJ(X_u>U^GTERv>=goU+vwEk)BdfBU`7Q&i
-uB|>a<xT!wBYF+J@@_#yIUVo(CTsfBV>hZ+0;|0Dp1txue6AwRDflPRgpsc8SFTPs{`?^G`o47QnLp0?crjcThaD81h&@gHUUNeJ
-O3+W^6dQBGVtpKox~Sty&nB&ssvX)dpEF*6{4}*^5g6%PYD}2d@CY&E<h`7%9<>zN?YX&!>jGrfHk=VrWqX#zGx_tWSC`~eW_Xo`
-Jnu|wl%0R4G45x@$;^AsvOu5kOLyTf4cC}l9o;A94}BhJ7bW?eV|@ZYJVeB6QAsCDWugiO!U-u~L|Vx=;;AOuBrGjsne3kC^;>U~
-PTyu5gLoMdBH_hjZ4SUqRepZfPhA{P;Skjs^Gg|Vj;T713K+QE+Wg>N*AX?Wkqi|IjFAAxSbzp(s06fx3uhIj_&6+PED43-U{Sy8
-l_2VGbY;Mifw<Pkb5x6hy3`uF2WoHKYgXD|%j&bjSf)z@jaO%@PJ6x6*S#Za{{^ksq~{C1n`|mVZd-B95;)1KQ`4-(ubwJ&%?p0B
-th$}_V(skwD6Jx8VC3S0jkD$TmI-1K%c^@+Y8FqID}SVu(#%I`^~%3Uy(DP46}pXSsXowD;Tk(|<-wq%da};(CXM^fZwD2(Ms>1K
-eKhSwv^(*A3WLvX+v{>4_8h4Rm|BrK;{%QT%|tOuRX%*=C*ic~!r8aZcKgT9v-eF5;u`4m|Lm=sHFLq^f!Vfd&jQ<<yk&%R1pE9v
-jr(?U8{}hxz2!n(39=v(99F7X#`B4nv#6*efP7gp4GWt6C?@qD>M(nfivUm<lo*Oz?h+PvKY5(3AvTIoHz;uU(aLjOn{=_`C_P&#
-s=@+?9#0gi?Qz2reruBj5}fGcz=FWvxZUdg$eD4Ys`=ZL1=)|yRXi-b8rpL21PK>y*yx}c{ek(@H|tzktx`z`AL#@nURcvC^K7$1
-c6e&wjR?E?%U$lNn-#ZB=?(0n4EdQ?yy31D&5X7PF|@A>OG|P?*L@iR)~CwEagNzMeD=gbTjA-F%uUU#w)?>r)|8WrlPj4=rE^GM
-R?LocqQ6+wU^#?wvbpDV>PK$n$c_&7;pz6XzdNJLcKS9yKDCfs`eZa9!@zCR<tdM-GeKTLLB7(S)m~@z?XD{#=>_9tnc4#nH`jt@
-=WENRg_*YBv|l${i%G^%I)5z0<wzTW9fwZ2Tq?JbK~cbS$@Mep`pntyVsueSp-Kc02gb4SD&)dE<hOY&BOV(<5k~EGCq+_&83+QE
-0zx^cw=KZMALV!&W=wxxwZ7Rvql%5Bgiow33M>R-T#IOA1ah(i`x`-is@$~up@hUkM^||TD%(6RT-@ijT(F1ADmM_)QPs<Lc5is)
-Si)z|Y$Dt|6TSP#YrWyyL^Tg3A)cnAfAEk_>mj!_1!wD5#|DSjIW)T7XepNypx<qN+d5iVdTLJbwyoOdelD$DmZKCosNA^-<$J8_
-;Gvh1>H-`4PY13P13Cro3oFYInezM-!R%+u0Xc9gAu_m<UrFKn<(NKlb^Uz2CMM$;eT`4?XrOaSXYh(eK!j&3=VhY$X_2cIwiQzv
-RhE6@TpY=i0&p6ukIQXM>{(gATUv+uF?6Omz$IX&smb>qq`&Rb(3MTOsis0Dh{GlFc9|=YdJpb2Zn~R|CQt|n4ASrb^G^OVhlcnd
-eMtopF;wtKQQIL;Q$aAshb{Tj7&00{K5mRF*JJ=w6>-2eM#)kG8EI$?eXMg$ILR7<sJ~OozKjIi5g@N*QL;~e)U285^fHzIu)0D0
-!%%9pDZ+oMw&&B;hqYGxd}y#buXhhKmLlf@y7R7X@W&OW55IiP-XE5^#xW$Jbi>2si(gw(f_6u_7yt_cZ`@uvcj=AHM~RLJXSXdL
-u&&>Bbl0t#6utb^x}uCZs&Xx{DUY>Nn@*>S&~ByD!>>sdt%Mhd1Yg<Ny@|WhZvdCvaWXQYBk^g+HCoLKWuF}0AhNEtYQAT1eevT(
-c2-tW@767PI!8I}Dstb=>w7SL==p1O5lBWWDTJaFc&uoNzWGQ*i;1$V90E0>zNh=*O&4nRw8f8_X0bGQbP)6j6LhT#k($3tt>L~p
-fiJd;h{FechBn_?w3@lnn?ge4#3+y-gFP2@<(h*%8;JxVMT)6ete9eM#ekBC5NGI1vb9W!xN)N=P}ZUR<{zMrpX9$Vh`*C%qX_!T
-x*2kXQ+y3r&w&TW&n|txZN!T)FGO=T4%4{eAhT7cFJgOz!iOpH#u;aHT`jNJXchV2BH}X^<gM{)SYlgnHsWy`g4yybCHqp^#ko(>
-NIbjvRmyy>QOw@wp}ZfVH-}s<&A;vXN$E_8f*ts{q>AV!?{!w{TD05G1jIG#1}B%Q1Ki4bo3B&Kvu~;Dw{N#e+OccowYss>K4bX@
-%`Z)FZ#}ANASyM-o6H_Mpqu7GQ;^O5azFLQ=H74TZlBRQ`+CsJn8&9h5l!=UHUa0Zpj;FDiv}3lCh}Mk7V$nHDc5WJx-*X|O3pJ4
-1Oy15H*zhVGZu5#G;~&Cl#p0RtyCZNP01z2tz4@}BTG2q{(0?=gIim<XcShWI(aVYjo<Xq$Z-Z#xvKgj#g`lV(>0ok#QgSOAObsq
-64A)N6MnRuYX7-W;aF%)nl_iZJh!15J=}xaXApMYZR=sFd2Kn?9CH1m)Tsy8A6OJd8{BG^g=su!vWFI=ZPwOOV=by~C@8a<bwd7L
-=(`Omji{CB@_YRiT_R-W7%d5Dh?~FMe~S_B)6q>90Vq!unS@N~&B{JBQp=sQV9#Qv^tbHPIR$gqUi?JKU)-{!WA(Jad9R0JrSi5L
-$EjbVDl>sY*k{N)FRlcGpU>}Er_(q6VR7`^PhOr(A<5yTRCMW@Hze+&?6t`Ah-)?&O%@_CtM@~YuxDNUlwk6L?T5m#XdDR`&Yk7c
-?Ylo&l}&KjS87DTVA04E!`)jry|*;|i?vtz@^L6Mh^*@st$e-ed<)9UOoj*-j8CkTwnIE)>hQRPF-EK{p-vMZ7{oCq%~6UWqR6;$
-Teu2=A%PRT!J;PM$E1J$4Itl=u{UG+&vTKx*DaJ5=_TghnqhG8S?`a5`8{?r;7116&FtN^D?iTMQ(3UyZhvUJ!ZM9rPd;wQH^WRh
-fHK!YmnI>ngkH?GBxm2emxHy%+_`hz3Arn5+xnfSX1yc}G)@+_m^qsA7GHg95W(Y%<_cK1(Y6|-xX6WJ=&UBnQ6qA7@=<MH!yrMw
-th3c(+6BXi7fVjr;w@@(<uPt%c%|G6+gAPDd34e1i}(8+*(#x-cte0dSzxAf+FT{3_xz5#-<LgZ-4g?#Xdtj&XT9syW=!=9vf%Z|
-K{`@^0a3_1PxrGvzc^N%9~07+#KMrpArhivebVQnq1a>I-(oFDBsh7o%IK@1lyvghKyztH)CE*FmMH1@&oYx4?~~_e-BQwXllpB5
-*D_<Ls85(ej)w*bJ<*_no#ekTf2UmpI`|cyrk3a+-fpEgU;3QyTmIDjcJeXr{Iq)a_fogKf4-k8V;&}tahkvPE$8Wrt!-_`UTfGz
-2i!C*1S<;-q)Zb9i@$&m!?(8ko0gR;owM?w^_z>P(ECq#paMPgqEIR_2f-DuDt9|g?@DZ?7WUU=wJ6mV7MOQ_`u_8!Y#OTeRSM59
-G;U?&u*$mQXV+}WeW6*n<nH`<lX(x8;RMD*3hOEA)jdR;+e@ly1F^v9;^jF!CQ3t}uld||`K{$=drKatn#9lc6wz_m8$}P3TH{V^
-KVt9aAiRMPDUlEW*!aEuw(4TF6L#y?r>rC?@rXzSvb__yyKnc0k4>37b$MK<U;^B<x>)RM`^hfV3_-!drcYb*P1mZ9Fl_)m1}YRS
-4=wXG5_5b^X%_EsG6Ye-y8-O<2<QnN0#TDq;NR-Y>enQ-o=m*9yDn1!^;(c0c=K4p)ji%fYf&u*eC#ug=mb>ywy)EIr<6Z_@`bMO
-`NO*{RyXd?jWA?rmff+iR`$E5_sIX-F!{EcRr{0g+G+_O$j%J9u8hLsUsm+#4>=_(WPaL89Ty7pKgn(M0gh~VUDJ_2z5A&8ua1(r
-$L{4M+CM|2+aP3@%I<mB&G@l-_vS;(zt7&|Z?FD#m$8bFVeYt+5@dIN!<pE1g2s#6+HSAIfkY6DNamQE?RpjTb0%i-rtGOH0b&G!
-0X7s_rR|MNTAvcokaHAchQo{938HycyVS6PbX8)?`WO{OJXFv}E}qhV!(h7hY^z>CiGhXbx$s8)^?tmYJBdamNC;eDn}2@aOe2s$
-9ODDQnz}Wbj3$g*!mGckIk*XwafuI1GK@IlB=~{)TUoa4AaU;wdTX;?-SVuN*T|tiKs&jfEknO9P4B`u+ol(^6{WA5-)tiHafb2=
-!_>A7tN5gs%{sEo72oE~(ECcWI5wb2ENwx^J?h=ODq&jaq8sdz6`zY~@~3T;hO5^<)2p1J7wqgd)xG1vC{s4&!a)D2T27ojCvUr6
-zS0G<ue#2vYgnmVG&X$a!Fb?@FiYQ7{=&LO{hW|T&;5gOWZMdz14I3Rmc>TPM=v$)-qv!PPt~NM9^Go&<hEnQ@C%&+EqnF`z!PLq
-@rckv&o*v-=Fl{4bySho)&Md<5VIq&?jU+=_NwDb#blQv3jzj>K?2{yx>cXP9`vs;%<z>)Lgo`Fh)_|(?M+mft|!7ua`Bz@*>Aq`
-T!ehWm;>SwgeW;W2R*Jyy83!F=7gJ)$I~XcGBWC)QZit7(ehtCKgpY$KXhoc6(lQ$M5%=@-)`+sH;lj%-n$*w?)wm}^x7_dZ9rY0
-sN!&}mePiKKckLNnDP%JfEulZQxCu2{t3UbCM4d+c}WU*!eI)XyXCV#Du27zT7~oe-&5;<{Rme7bhY{+!_tH~_tWXj#7(yhk1Q-U
-b9*`()W18TeqXFH9karjpj6rPGWvda`}2?KnR{RCn1*v8knvYGr+>DecVzyXb)3~xmF)A4Kuxk3maVwsSt3|<{L2Nc$U5OQ2M>$_
-28BSJ`Y7D<*)nYgrnNhyHiSU~p=|83YRnYsVY@YtRU@|g0C>1-rm%Smvfr#Rfl(MEhm!<NEhnODE@(asj8{O8nY!@Er0reWiE`L+
-Yxlw@-q2Tz1dcPnuq)1*K4JeH99WYKBNa0VXCVJpmX&o95-Z*qJ>Iot2IfbddO_p-j#anbKU{jyB<>aePU<wP0>#p>)1s$?ug-Mj
-oOVAC_&k{MD>b-IKi)s|e1U@-C-&AS4FT#>-jS5U_Wku1@q_o>^pAwJ(e(B=RgDT869b$FnJ*5@b#dwO*jUHHlA(udYo&8DJ@@-9
-S{;sETYYx;2#=)d@$~wow;l670(eE&<-)`xCz7RSWHW_`*K4C+y-7OJT|fQ3nrbrQB+}Pgh$f+pOrOs^t?g0Y&@S8^cEyotp-M!6
-D3?ar<nn!v7fNmkktc(BQUoYto9s3f<ItH5+{8bx)sSZ4q53eQH(#Y|sY8TflOu&og5gD19rDCCYp_-eOCw5vLu?v#w(4R<0(u;8
-wAbF7seqn9^@2iG3^)-yYvX}QT88-Nv~22V;@-UKCz+StTD_5al?Og4TcqrCf0b9MjFk}BavE3tmH(^x-7b8k(Yt$>Y<@JcN@WU|
-Msp32$nqJRDxI6${5WTN&fDy|?Aa|pE27jwT9-~JN&V`rq>_QzEAMNi!60Sp8^ov&e`V_l7)|6auNUksU3>YA|Ifwz@co<I6OQ%B
-o6(RCN>8^8H6K`TRD)1hVZWBXxvNx%MZsVegv;AAWpNf2*R|}*-=(cZhDt$}O?_VTb!NWF5N%t}Qj0ldKGGDN*j^nkuQ`8nBtWo^
-+;)4XtPB~>TI|xdiM{C8dl41uIb9@;fmP`0`gnIM<0GHGXW>Ou2}N}i1jBU&P31&3YmC4+nfBLSC*>Hw>nS;X&TUp=c^T)C)4kas
-74tiNn2(zjNdt7uq`czanqmZ&++1A#e#O^_QKh0$+vbeM8M5?|QfKSqA#rU~9ojl_YwbX8mto3@_d$S0CXTj$+567^;Y$DS!FM8B
-jwpBC2^_Vz^LkB){n^$K^l@FA<KEA@iru=D7fa4Qv>lR(GI_8jYG>OcQ~6OrTVgc5#p3+*=KQ>hQ+x&)7vy)B65D&n#@d5~w?d_r
-?=5K(fY-O4QCah#R&K+HGg^g;)nE9Uy5dBdC4b-im+0sFWL75-I8-#kxa5F)>Hxtqs?=trV83z#4@1NO04;4A_*nC!BP}-eBWSLG
-ghQsBhorY}!efR{hGjCW1SnWXmgml0w6i(1{|MJy1BHV1q{>n!zBXjFqK*hZmNPu0?KUUZOp}WlpVRXwSmP?oLHurN8_?J0A}6e#
-K4-Er{k@9y=hpAjviFg@_bC}g{ygShN9lpIZ>Mlekrqk}HrAWb2e69suafD)jU6LMP2J0?CZ9oks<XU0#iYfn$fW&xP8)xHyIMu0
-A3L_y{m>k|2xOoHEkF9Fe|f3W6f8a84BRn#`lnpirjvASI=0+()x~plJMLXDHzz;)K6EBh@p^cctU4V$pSfTg2VweRWBI<ERg16Q
-EDxzhGw?`+AD;JK-FzF)Xw$QI=MDUwYvsvMci`632~K4fL`BD0w{q&2F7zg1pj^X6gNu*V-7>!V&cEiaG7|*ha0u)!cE5c>1$Sj%
-k(V7(V&tBf^~Ih()F_(jH;s;#DA5(&b5Fgj%IvK;z?d4D+?R{4VOp}0<0j6$)l*ANFyXK4mZ>X{COUpus^m#!G14DRihrv!)6H9n
--tM@^>XW6-<s+SgL53e3pZPzP-4mL+?x@GWqE`cf!!rX<&s?mz5o?|{1*^B+bbUbBA&UE|XKdZQ2E?{vnH)+~_75%kA$+al+%La&
-=C@2;%G9c)WK|6r*8tf`+FjOG2NG$QSEnl&aC@BN-XhGlJkBiRhMV+d0-`lhDZ6wXXrTIr`~!PvH<f<w8{S*i8yj^+@vumVhQ+LT
-y|8@gm6z;t!AY~eQ}gPN<3)4?h)nWrSbk-@)5a|?&=+f0Y-I__P~+0;FLlb7ux0fJy4NVi$`VO1bzQH0?rneDJ4N?_rUQe5hjpay
-_SEN=ozxH;A1;<6v06^`);U=#lf6lpF;@m0-N9V6E&zchjK{~@x8%ftn29`;_Ywq_Fp<}wLKpwN;r=-_liqWGx3`OEZc30I^2%V2
-*Lh9TTAhqQK8FVoaQXM&T*ZyF7m=t*%>z}QAAfl#IQAYiRM7zF<f7)JP4>I9+T1aH>J&EV@ZN`b6-Q?d84sfM^o4cLr`D7qXJBNL
-XF7_ar{3vCg(`Dt7~)C8kJ|Q6y1%l~9!K`E7G`dHn=8=9(=gohk+bb9k6dg;GiuC__Wx3`b5<pzLExsM)yi$VpKKmpu&?A0%g|_v
-JPVpjXbz9I;Ga*I<}9hcmN}yu6oOE<wD-f3HmN-qQ`SUjgwNNILc#M2#cAllhc4$`uBod=;aHMP#<$WDS=X5^3F=E_#Sk7QZoP~B
-*C54&RV)T^tR5C&n{sj2B0iBY?uh~mYr{mS34e7{!wQM}?b!eeG<H&!gMj|0lngjzoaXyt!%Dy*kc1W_+;8@-8E_zceHDK02jFRz
-O^lmnyP>7>UP0)L!^v@vhBYtS@n>wCc@MdM_MOW*DI~!i|Ft51_KKI!?ll)SJk}$}(u6*?%ty8k$D@O$uUXl*!|>aVzPpt&rcKM_
-jFF6y8wU-mz7A-v@;s~t_&f|cV;H|%#frv8AR3XMTn&thJe40CA9)+6Ju}$CfJVXrdSyX@@Ac^~i586yEYBFALJi4i91^);8Q8uz
-p~EyU_VyJOe5^7RguH!iyQ%bkP4v<mJdU9gog(o;cMT4IlS@ggj0m#fvG5Wg=V;L|KWG<W|4b&EhLAwMDlGAyMRgvEM;z~rs?pCV
-s6fi%eh;ejZLGj4q9+=sik0;UljhMiCfmh7(u#jG%PwA4m!%Ak{@PL-dPg~|%|$P3RUFb#n+K9X1gMgka7{Dzd*GGX{kQga_sX=Q
-ZW6)*^)NgP3g=H<&5#G%kO6mQ=0%o2PuXf+Xh>9`qi_gh@co+1e&e2kV_sp3iQaG1S2+%rE6dBG@aS66mCGBQ?v&T_<lQ;ug#({~
-=m3%w7LA^MFZsP`dU#;B?w<XT%j{Hl`=F(vg`DoJc*EXhXL6bPph7iR{<M;=I<#0kkQVqc{9p{ApOQ_>xX%q$$HT&2vC`+b>s*&E
-0`4}$kI0dv)lZj&F6p>@Mjch)t|`Pz`15ITKQ3qQ%_sIYY@q~w06nOObH6`U@DOsxa}{@Q^Xd^(`3%H3jQ>(C<wK!Pu*}XGGdU6?
-F)@=s2O9XtSXO94tI76#dS!Khg70VZVy%w-v-ZcF(UE7ZR_DmH2!Q7sgMT(rmE|w8mnc71ifUR);VDa_rz)A~uRE`t@p({P#68N)
-e{WpvkIw62#A_DVkY#^{*c2I4=jJpgH8a<^^~Z*11ZHVY!^u;?v%Bi)*thQnUeShbOTQ&Qa5LDJLsljbFbs`leM)Y3@0%KVtQ|Bh
-(`t!A$f1Zx#Iemir8B(;_Y`+-n7V|1*i=dZ4Y`lgw7th(mkoGS8TnJoP1WSlIH=YA{>lS`=?1Dp_w+W}$q2?^#Iq&`fzjSsH_{mD
-Na|Rv@yg2Mj-TH8TG<g<$T7>dFZJ+`*@kWc^6$#zBJxT(KLyG};MJ(;uS}m*1`FcI5hm;+Ai_^Bi(&scz<7Vg$byW7<kb2QX`j4`
-1Z|9_tucYgrXn!nw_Cbu?+jVl8OgpbR%hj3<*{t$BuFW$%b<v80I@$BU8h~4<9SAr7*Ae%uQ3*3r+}uAptin9)`FZD^oP?=BKD@u
-HQB{_LW%TO!Ld*%RPKyS#Cp|msqY($&iZRCvt6nzr9~$Y0MwN9td;YTiJ=br8rf<^2W6(1kV#Np;-DP=a1G!S$h#XgbVV&#AI-*M
-AYUWRI`Z~l$-*v!bNF~&Sy?PB;PeYYqEUJ>)5AMMO_>KusP?QqucsP!_=ttJF`7HZvP-K|(v7#trZ|v<XuO0DX-U&ctQMM6r7?u@
-`qw${c`7^^1bW<gS<Ge1@{toPLn<+_-~`Jkgvrq}8u^d0%qqXmdPci)=H`t>a|{P=RpJjV(ehIkHp<zkp@^bALvv4Aq#br0dVsLz
-wcqr0{ocr>M%rY0p*c3%=*`x<KCXz%PIy;y?F^~(lm40)?GDC<ctX>w*!v|%1DhQd5@mMdw>put8>0zIbP5q+u%hq*e+w1kseUg#
-`^4OR7r4fb0y-H0r;vPSTSvWW&ADtM13n&*4shfU@hA}Zc%H5_Gd~0K@oen(N7n8pAcFvc2;i8WM*aE{K~~1kHcKM|9E$)uoZ(Hp
-w1qaeK5b-L8=~oG35<x^>-CVfgc$5WW8*Pn)R!?C3=5p^f>NYm$BqK}6Sd}hBNf<Us5eG<ZfXcgS&00duL9;!RAmu_3FD{DM-wO6
-JS+wH$8h~0o3H9D6MbDRJzrg%w4sxs6p}0@g~t$Z@Yh9*j=AVlP^z1^s*_w6B)PI_+J+oFor*?@<;h!i_R+Ue3mgx>9zLn48x&$e
-6moC~G!%!HJ?0DEOgpHy$eyg&;;1$!U0PXPh{S^cLdZBLn_fU@b#hHnTU|UIw2}o_6tQ;#jxt{1=V&cAizvHNVXiV&o+m>?prOX-
-mZH(4(xOM`)xh+4ZCM2@4%Vl;)30FU(2jHTmM1GJC}C*u;xxcPTGtGg$*N)}g0Uiz4oYV43~=P*w~frE8-h|;(wMhdDcyx%5zSQ9
-#8JnN0(z*cqR~bgXbRk64<{Msql}c1RP=8Tg*6jmXqbsrrdSjzVp36z_(zfh^UoPZ&5f}L)o1JKnh)C1<Qq`WD=~uF*pwxS3Opem
-*%DC9URCzf%s=`^GPqrHPr)sPt8K%VowW=YVCg_(@`Z2q5ylP|73?#%=zWVk#|w=&q{>o&-D>HM9k)0`T^lG(<YuAFer}Kzn?w=Y
-+GxcnhlK{$emDm1M9II1)QwfdOEXbo@8mHQ#yr$qE&a}nR-@rIS5;bpiG;cZ4RdA<$L0JC`o0(&mSQ9jkwDn5ch?>+V`@@o@?sJU
-NOBk~7DgHgs2IZ=ZXQX&GIVK>Fh*+89MCt{iz=@|#}LL_<5N~=*mI0DNn|2&e5NwZ5n-T7CDBm7v%W+PT_%w}2_c%Zi7ectRyR5W
-#7we<;AAWLH`iPK*i4u@JT{ZXQeulCj|`Uvq6icW0x~}0`}4d-Y&?SK=*ma%4D=Of2s)RH#Npt8N0p@J9=)JO%PBe~T$-q;E=R(P
-T^vjStBB0JBzpa7cWnHUXdR@cDUZk$i?jGGvU0=aDjKAmmTz(f4D5990u~01g<j8}5cJGz{+<daod9n&l%g20it)JkTG5Ry)0@h)
-+%vsdd>v`X0>V;$&*A(UMtF$_(!fLt$3aOZxqy8ocBKWzx^~()CL17(<=7V#C|gHql9Z&eV&^!<59#?ya{5LbEE|s-*P%HgT{9Yu
-M*znyC7@|VVQ{e+%<l;Z7KbUm(}cyNLrd{Za0UlX9;8M5b1XYKye?lJ@nA5E+dEYBQQ39J-I2TQ%I2m*G!=&|+#!8!c3*~Ttln99
-xpgi;=Bd(Bn}j$6k_;6j@5Kh?S6!$}c&QUlKO2b+u1v;B>&OB$Jow8tI#8qE+uA`NoXfOHTQUQ!Dq<j@rDeiAfugu+Q$8JV){o1d
-XN%V2gCr6J+D76VTX#Q<CHgPV3s+?tNaJV}Bt+kRjFc!3(TwseH>!-GBASkutZCh_?XgbsvZYoSWqlEnij_zTuvfUHWVQiYTZ@Yn
-1HCc!EOsPHnX1un3=;6WOH|#$QU$@{5|I-7537(8fyE^O*a^B*C|nAFn*`jYXaIgPc1PhclNp2hWAqvP=L{o`z`_#<SUimYfH*Qq
-9NU9vD3t);o~%d}3oA-WmW04_xC}f(?BoE1L<5;1O-{|gM<7ts*J1!<Iu(n;pd=|%fr^2tA=1lE6|H2hBg9bo)N$1`Hq~NU`Eyt%
-&MG*DP(Y9<ruYYSyj+x)nyZT@NnV+UB9jp)3`|W0&rtp}7ZJxmosMBK0IZnm(33@KPIYC=+G^k!0tOO4rrdzN2hGA>fh^>UoiPd=
-Bbt_@6jhUtq|k66`u9M&hB2SYqatuP#JC+a<`acv1YXSjaUS7?WXQTs_%14%08LX&BshMbEMd|=2RQ!R47HF25xzDKJq_N2=kn$0
-*1^fMbn#q16~Lhpk=GFJ>sm2u6@t&?b7!JLHny|`(bV<j05SoUT=xjYRcYvv3(McOD9n^0?O;O2u^1>Z2!Ak2Bz%2NTT#4bp%sgv
-ZK+S7QlWK$03-qP{G|P=(zE~#qOysJ5}HNBND#}jeUVNllTBzs6LTFtlEVPd66OTs%6DsliZ<pdG%TBmz+ogp;n0vu&@i_W;fZWI
-8iN_rl`DJ)M<Y2DokKywVmGEfBpjDR1R#GmPE@i$iUW!bB``sAJ`0N`Ogco&G6Vq&P0{||NO&X)HJLA{KNh?M|Azo0Ku3$QwAjyJ
-#Ucn|pwh&|j3|JjV#N3fL86EaJeDA4hQ!IizvBQjk-<?Q;~8v@_+4;f6EeR3Bc8$Ia*?t!Yz&3V5#vkJZ`I`TIRu_68O@OuQ;0}J
-BgL>AK8cCLYw{@4A}&Cpi=$b{V8PcS$!TB|L`;ywBq6b4t2jn7O|D3RhLhr8L1=Dr>>2=93Bi+QA&KJqp~3Ojpvf|jbP5P!Cv*(J
-(6}@dUK~gLW-P#^A&EHX`V({~;-Ga^CTLIimmVBw)l206P`zdHhCbU@yQyULY8#`9#Be(vlC7Yl#|LmE0#f|aKO-?hbMM5JH>uZ;
-uQnsdSWXK!1gLDfn70Tmj~OZ1`Ii!~ibl?6+R|j4P)Go<cu-928MEi7r=%jyZEP*%$RL%^$6|02O-N6h6`*8lXRO8p$UHIjz+%UU
-7U!eS@imYkVmW*s4JBp{QetGa@K){u1W~|e;l(x_Ic|!0-bMh8E2QI)IEe6L#EM`DWd(F320zIoLFxk##9jx9n(T#0M3h()Cn*&P
-k3oVc<RrRd;DMFNY9w}Dlbsjh&-E_<r|hCwol)WkN5JrGY-SYkuP6u&DIW@imQ<a1M=`B2Vi$-*VIhKyV@wG}uy_&yK_QEyUIJc>
-swPyEK*FQ(beuTs#G{}Ali&9ufG9c<BvDBS5Ql-8AUOdfvH%)YEDHoQMD+2)=_E2uY`E|k05!1_z=<&qg$SS~tRf_n6g(0qcG1X5
-8iEE1Vy6X8W{B7bqTuhkO|Sq3Y3d|Kp#No|4&?uoTK&tm#U$F@(bmFhb)l2KhDZ$IDJ&iZiGU;!fq0>d#<S%#_gu{m3viIb<Jk%t
-QsO8;EbT}nLsnJSz$927AakSzY#I*0lVPfgsim%CV5n~Za)r`DDh|MqNDxcm_cJuqQQ@#<_$)FKg(r$t5;gWAHC-hxT7f49sbT@Z
-N>mI!frAr>$SAQ^;4#PvMgmxo0D&ezb&<)UqCq55pe0{XleI;BrdVA-<R5kmg~t5h0iZ>1Kmhp%G6yFuSTx3>KNSi2e}`iLc`Vq6
-pY~tn1|#V|f%9sJe|-S}q77EeT6mIY^81TP4uVKDM(hDW6!?c~ifs=HTEibA*<>ptCaKtVg77Jm&k$QV0F4s^H4rsf1#oB#gl#b(
-e39{k5m==7t_axNO=JS0J*Ynh%*6l`@=AY#atP7>@%sPz_y08({p;qkQbQyyB@kFy$cdo>4uL>p#bQ3jfmv)6ia@5j1{-Ori0Bw3
-j>e)$>>NUD+vrRVPmL=ks#vteK1qV{p|_;7I9xUlMIe&M(AtBOq6RjX!yt-d3B3456URe8Fi1!mG({rj&1B{fK|D0fibDU%dL)%7
-<}C*NQ&d<O6#9>^R*v!F-}K|(<Zn!ckpC}o=-)QtfAr(;Rp|ceH&_rM^8Ur^LlO*mM(972e}udyRDT*f2RYd<fZ*6Ef5I@a7lI(o
-pArv!u=g)GF}4r!Z_N0Y0}=o3hyLwa|IRYR|067$Wyc~@NJOGgNESl{NNiE4aR&qFLCXnZaIz{qCW8to3|bt^j?ol_#u4y%21(2|
-G)7{!#)TV)7f0tr@tKlt_DMV-h&>esiY36w$HU$qE$MwnApg)23}i?DLM$*CgoMG9H$3Ek|Meqn|E@lN%@8C4`2S=xDIy4G1JmxF
-Ecp5Mxg~S!T2a7-c<$KaXUD3w)0p}%@bS}F_8Z9Mp2Ut{N6GMl;XudkVdCLOgsD@@n%)iOb{HflC@x7su%I@T+Z(acYMXcm*GU^k
-Et*-d{rwy=$zGi%j!JWM0`|*j-6Pe+qCDgK_Rr~VIT0j;nk()%ElC(KnY(gir&hS-My*=cI{*vnepw&>Y_V(;u)ykmZupjF!}Umi
-XCWE@UMuKsP9Iv3E6Cf7U=4;Z)l`H!no_Ea?>j#5dM}eJ^_inns)UC?qR+M7_;Vj0O~J&fY@9*&Re@6M?TnW%HsaNe<VK|x$mr-m
-B{P@Th*LSfsF-w7d>V%YMbP#>RmvHuUMrMF^!)IU2!~W{G<~1(bv}2!y$~vgmF;*m>^{)6$4tn87Iv1mYWqlB0SHk<NKV5;x)Egz
-8xmZhGnfKg5hVz45C(hNJIf)TM}RU~x!uRvY#8&%Q|GYYuFF;~58k1RMoVnqUwkDnJLZOHe>+a`W>3IR4x($@H?Q)Q81=g@Oz5e#
-oo_3?K4#$gV2{PDT^Fae4|)!Exa=^XKo{90xA=$JHe|9exB9v4viMibXY8O5SsZi^`wL5kgC1i-uC~1moS*Y+#`W*h{AJ<F;p1vx
-`a<cUXD+z&aYafkDWnP=*mnVMIA4NYL*E9a-LUL_QD)0?Rl>uMzGmthr1QDHElE)x)-~T0X^W;Rki@%RH;=f=yjMK`Q3V}eml1PN
-fP<8zB5}i-HOC*7FRG(EM7z#WQ6h`qfj^J`qax|_fdf0^Z+P2BGofcsA9{jzC>XJ^y)5wQRm4!m<QaK&Nh^Cw#rN`>L~uF}T3hA5
-LDhh-sPRkRF)T_T4itgPg(YbpyWaI@=j70!xxm?d7}d^SIIm<D6ED7M`jF|V!omFtifD*s^O%lndhJ6HaC2PlvZrRMw`O7?mf4??
-x>V=Jh8nf@)_&8KqCm4!_v9Nj;6jd%nkw9VIh6nx=2&p9@?Sqb$3PUBE@Z~k`weMRxq4I~ea>-rC36DY?0PM`TPC7eCh+vt@(+(r
-uGE}!xm$s6%0NQDo%i$Y`u0O6h-y)MveiFxwdF#`b4DB@B*cOHmn$E0=ReG1bzp{V<XP$QX?6kP00ICCpQzls(v(axR4cgJO*y@6
-#|~<!21ER;MrC#vSH8EqxyEu|%=}<2_PL!*GV}^Ur!_HiHb41ZyId|~)m>|+OdB1h`0mPE=Um2blIfh|G(Ev=jf|-xeDLm0p+<Um
-m_hg6lSZG>2}nA$Q}%A+-BleY!BhOuo3qjKaE@?9<ID-~{r0sykB2^1Rw~f!OKkK^_5NAtO^#;=BY3b(Vw76@zTcLLHMY>xgTIOC
-L0Z!>*m@P!kgQ0Ba5m=EQsRPs{YCOz9F)-f+MDEuO9woN5PN}HNc85Euh6omP-SQRwSEH`BAoWr?>w!z0T1yQaB;jUD+Bx4biL)0
-My@ARIasMoK)5S`^jBIIw<hA;0c`B@w{M-y?}l2>>+IaOLGav*jfD>W^kmE3a7@I<G<{Cctw>&(&DQOnujHAqgWojsyX@Hma@Kvs
-f$RJy$G<jn&-rQMV2UhD)GHl*Q{l0=-dp-JiWGOgJqnOyg32R1FLTqAX1nQ_oc^R}IJ(t=FUfKx9$aboaoe(EyXndG_Dk&cBKS&V
-i2M1ojkh4x7~6AyJ+09?@W#iM2n*wtdmCq%bx&Jj8Zx+!e77?K4-YqZUHX1^03{kc^TIAJ($HTYF6I{^-&<^)cX{=e46~01zVq-9
-v4w9cD<kJVYnh%mFDl=K42iX2TR_iGxu~-%99a6w9O$4Qt1+y%SI=Hxoyv4#L2D2!7A?!GHvO5oBT_(va`>qNcHs&2$U$8m7P`}2
-Kg*IINjsNe;r#y0x=+fn^B5ZN+r8WAm1X1!!c$M-1>E@}0_?D-elBw)!`dTjVhY;{APPl;|Id{Kvgp6UJ&wn!?7kC@^HXXs&-cG!
-hwf0^JQCXr(&6LY_bDV5E+v?BJ>5gE|BxH<t=9S1OG7yvL`?7Jfol&f-?8}6-Q+T^B9-|o4^Ux9!GaWgq5s_$>BjdLS6%J0+8E~<
-k_1f0!T90R_I*DMltxJ@M=r(pDXEtFx~I|^P}IkFdJxQBoq7CISF6c`*=0%b3J5av(2LkwZj`Q1iI%SdeA%|D7*%<=MZVH4{@d_u
-RDR43+B%DEL=83rdbyRUd5h0jMcfpXUo5)aC5NFw+`XW5<8|>+i6HLgtpZs~Z6<V8M~p6hw&?ioy>2MLT}Xz=cRggruBUS9OSn~i
-#!Sfe0w3mP<EOrj@z<E|$As7VXzLgyEz2s+HKItv!_O?&=1+4H`%Jw_uo3&RE;mS3P9BTHLf30Kh#pi}Kelqq@?s08FUcTOW(U%=
-&b`r+EOLNMvapkMqmb1B2261bMY00{{_g>5_AA2ucYdBurd0|No-;fSTo3vjlkkDYf|c=zy<MxomE*WE-Za;5_Q{8<)Sv8ecafCZ
-gDhWWH@%&{qU>1Yix#VIwc4lkFViXTeV&~k`nKA=sa>=6l>e`&;ko{zTS^RAy)UhNyZKviXU@y}1|1(4`oHGN2o$gowX*_;iM<A$
-$D*fv*7MJN(Q`M54Ce$R`kQ@6<jZDFQ8{dK%*;D~0g(z(Yrm%R=lkvt%%*<$VpUlDsL~3SNBoLcYxH$xTNJjxu$L=4ECsiJrp>dj
-IYg1JGp$YNl6EwJ8%u3Z==a^6gY!{xJ&AlN&xB;=`hmMj(_`8*&z_K5X-0>%#$t2$hS59Si8lK!WT?=NeDullG>1UPOh+pG!H@l%
-9|;5Nh7)3`Fk?bLgw364!eq(8ilt(rZ|hKDfWSk4*e^`=OSQ$o;pRK`T3=tbB#q5YRieP<Yab39elLJWlGOPyl5EjmvMssO&HR1B
-r|Zd03tkrevOKHwu!<37B`?9$#415bgp<F)m&!M{1@Ue-KP;F#U6qR>LbrA((eM;uz73buCf*h<b7Sp9C&cPXx|-xP6LinLzH<dF
-?fG=minpE$zr6GbH0ar6ZJ%VJD_1qKGlB*y19f(l&Lo0x-^QZM^ZAxL8#03KQ0#OrmShQV0z9P4&$7CRGA%}%>nzvbI5r?pwLrj4
-6+3PpSKapY@zu~}Dx(}%XEc`y>7Lg5)?Hq~>spuM5#N?m>?N&IT+Nk(eHDT)b-G_J>&PiW9u+v*F&HK?UaPXM_uy(}3QSeEph^ve
-*F)boRV=Wez#ph8&Kzy=)A1NAtwGY^Zh~SPfzC*7l68(F5q2A*2i7`EvLEtsl5RNR@i(_4Wn#y&{r6{uFP+s81;CnhD>-z-PZcig
-P_l_1+#Mwxso^^lXfT8A5nLD`06e6mraD$x{Y#b^n47Ru(l0dV_uQUI&@c4sUlE%4GuB2jXTS4hZE&1+_OZ^(?AlfBAY(M5-QbkI
-5)5N<_qnaM(#{V``iffGKl(GQrALQl!H0jkJbf>}K&!Lt#%vNdwtF47Ey3JD9v&j!HRV`;*_6YB)z^}hXDR>E-|vw@BSOzrw5&EP
-xcq%V=acQ1@xxE57MHN-u(^M?^z(o^qxpODsqcZ$OEW9%kPy#)u339Ddy~lf*3~_q{ci;A(V#(^f2{XP|F@VL&fySzl1re82wu3d
-=$PVzjqg_M3%D$7SX@V^K##$m5`Vb8-{m@wS7{fnNrm+JnP-;;!+N=61lgO!B|&=<J3A{5tO)&5UCYD39U)4iQj{lIG0rL}SePx{
-ti0SM?&_@+IheHZ8!DX72Kj3v;dcCmRPE%a>vSc~=&a+xHra3{%mBsf#;e#Yn7l5!BxyWs2gO0LWT6Q>@;^|ov8{GmY#L=GX#kTq
-`sU!?WOb<_ji^LVg2eb`eb_wxncsUA{xT_<`BS&}uAU>%WRURibHwe~cgM2&#D^fC(~sA5UN(=9_DCdx@M)V?T7*1sPX2nt%HLiP
-Ue=xD#Z`qh6R6y#m|cCc>;3l8=Yj8g9>sd<2^p~YD*bFt+~#o0%50BQ9X)EtsE-*A7Trkmg8Hgbuw{dK`suuii_-~267-JCzJ{hN
-_TN6+5xDUc^E};=01rH`xR4Wd;Pi%5@6-D1T!V-*@Wa^S*e|C!m)?$cIsKW+1L15Bc1OvH%?*_WbtBJ06{)b>VCNSe4hzXD@eVQv
-C@?{<G^c$sOO+12eMt)gvxv1iD)V*1gFe0#4mKu3PeM)Ca`#7qlBN3&Rt^?W)?S?ncZLB6p8jg&%V}}oP^BqGUoqWX0x)=sth~5P
-Sf%g+23x`+6k%Mi#(mg-z%!}W55iNvgpd|FcBT|5n9A2}IXbfUvoagL{5MglCZQ+gThXw;D{tL9)>ohVcI<2(9=hQL!O(V(Lz)3`
-@|^gnuEj!EjQksaHoU4y743l9%F3&rc6Ux3ta)c#6%c8fO`<_hv48`#RN0b&hpLxkH)AV2%%lpW;2(D1Yn|^uSiZY$<Rj^37g)9@
-*9JDSPeaz+X}BL(c2q3{`PigjOP(wPV#LZ~?^v6i4SRBQGt$2va}VUvp)gXag`IKr>&2!vGyZYSkz@jln^h4JXI`LkMZI#%67BHP
-(9$>n>G}^&O__qUkt5zmn*fJPmoyN>gS+Ne9Q^u=DQR6K>ZUFCJpR4C-ERpNCLw;M$=uMelY}F95lr#+p4(4)ff_&sfJa`=@MihX
-cv>rkg<aNe**zE$H%a2$w;g)twTs1ry$wynk*R`%r5>bE@mNW&2Q${v`fusBztXY=Pb1r!U!Oha=hwMoD7!1-VXk@itg)f0!nGO)
-_6UqFGv78X`Et1s``)oVJH#FZ-|xz8t8ZW8A7<`oeQZkUk^81nT$HCSi6&C8{xf(p=IwcBWwm$S_N)w39cw8hEb=8&Z~-^l8hU<R
-KDg@0XD|f}H>9DV_mAm$H77@y<9qoQ=oxu>rH(EI3Dbe$Div&E?C|`@X|$uv)6;uR8SsSIv>M^+wOKKaDy=UM5jjY#1l&9V-XQKK
-eVpUQ2m|E+DwhBoqWWmc0H@}1+9}V2(`h(Zir>tp_g}wRXnrHCqY*=fV}YDcqx;<Sr^klvrtl=)3c*jQ<<nj=Mju3ru&`F0S{@-~
-S)9CGohwOsdJrG@RdqJ%hD-b_YYx&lDNM&oqFC3xwV3m^`4eH$M~i0ZPM2rHHn5DqVsItRbOJOAlyv-H##!~B$(k|bmEYGM|H1aX
-dG1n%QskWN3i(DIRBHf!-K(PM&v>zZo%~06u`4WZzgYVAOT|7fA`K#ti9r#$0lZ=L<jCO$#LXqeD%MjsxS-&US+D1u^4fRrKRa#P
-<e(q2F~8CLs|ybgJ)50VdFxLr>uxh%M(Mp_nYjv<###u79$!yt?3iPW(i@rEEBoYhxptNjh7Or0a$cvg7{(49Z&Wj_-|fd|p~%q9
-hx5)pbxh6-=y$44imz`+V_{7(l;NO|EkT&vAeH^Yp>rkqlTyVE<dKmC*$9i$vPaJF*}#Sx$N7YtkJF#tXfm;YgD@cd-T}Ww9ecIc
-IfQIr!c5#WOSM=olaN0roTdcpg7q^5HOK(iJWCk~E!hp^wt4;dVCZoQErEieUldPW*Fj`RP*0;yXt?G@iZpz`A$u?g)Riz^4-InB
-L|Ea7P#-u_Qav3jUi@du2Vm%chvAF4A9&{<Z+*09s9QO4`o%@ETuG8N^2D_!P-Z`ct4~dlmSZJb%MP91z?P)H<|@-4uSkDTyR+Em
-0EnTloS8;XV@k&Gr_pR1Gf9O#DZP0e6zBTwELAyW$<$WHj_bXlGS`zpsSNjBEo#g1T5tgDhD6%+-g{*7R5cfs`>yB9=}<K!>XdX@
-8|UhhRzVH8n2kqo^#CO!$Sc~vAK|0sg_+*aU!s3Xksu*^O<!QQs^@5H!jq4S^@0HsEOwnLujZfHHg7uuX?mVdAi-?>w&m!w?+!7C
-!{=eONN6~$eO(wdRJZWV6U7td@)Fv1xN~YibIg|YD-0#yIL*?)5))QAG(Vk!hM$=?XW&w}nS*SEBu}V;>Rd<NdOnB&6MxqXm19$9
->u@C&&<Mrn3-EB*f?xt@w1iG5aJ){0`ma<Au+z|wE{2C~A_om!o{g{F(?EG;rNEMxbWGPMns4!#SL0)wdC^qiNaHit9MHQ&4o+zT
-`7Xl?JqK%_*)-lULuktN875d}$kO0IFmsmscK`ia0;L}9@6Ni$WwHvc8e|Z9c&Sr%k^ODR2M*^M0hebp+Ts?g3E-s6E#=P@H{R?x
-c1~Yqr_1t1TM_m&I4z<wtxz^t7<g&ztDE}6tnEp`1WDMEpLMEgPMoa!)8kQg-O{I-uxVPfTM&lW{_O_m_^rC*tM%k@(9ZLN<|pad
-#a1TS58pJq^I$|@=di)+&c>Y7ScAE!4FcFTZ(p(SynJc-j5ksklrp>$rjBelDecsHCHHqE6nw~4YtN54sR-FJfy7<)UvPSErJLZj
-K+=V!*rP}bq+Lfy0wn3HM$~kgB?^X*Gqq4eApobr09mm?z)BjoFu?fojsK<E+^<o)MQ!#%_lh4YmN{OS*H!hl(qlCdBLSxyi;pkZ
-t&)oDy|bzQ?W*-v^3BQxMi|ME*7xkBg)4X$m{g4y?|=tSmZfwly5S^9)n}8IRJNSa>&Kdlz>z-l>x!G*F_Kw41D5o<2ityK$1M4&
-yOF$kM`9tL2us|mr;qXNs%v7p{Y59ezzfyMR21wM%ZXE}Qsw!loNu(PsXnRBz|dfV+#5Ztd|&a_T_56sL+VdOARA7#4=fD5a4&u%
-Zt4vYW8N7Q0>*jQ&IN4LKa@b25_^67`>{^au;I2N30*m_8ylr-I1-q>?$CU|z${$fa-)tt2#-=U?mDRBq2yn7Yz~zGqpEVx(H3Lb
-?%heHl4(QIK->B0dh1lYh44kKJhPU*OPy=Qg>^JHP#HAPk)gn=ZHCcU0MtYT9mhjKb#quFCc07nODs!7Y4hJ%?g)LaWy-G%<GKc=
-ePn|XhBR0V473Wrsvx{NQXl+GLpJc<UULx4H(S7lCACfT1CNe<(rI?0khwuPny3Ed>4R`SeA<a?H>Zo*6|Gtq&OU4%cJ2N7&Z=mA
-Sj#ZEpN9uDl0Q62=$`ie=8XmJ$%~|5Tvzq2#kaAgCRWwnzjp5k7#~~Ch27%DH;YT&H1uy+ov?Aw(R)rnt0EP8y>*<zZ`J-*`y<uA
-K6oi;bJnFnVzl(@ixRoEFI$!eRNVdL972bgvDxdziu#iZZhM?vwR^&O&{t-Gb9;5sMThk)eG1!Rl;q$Qj!u*bC_ML%;6Ao7g9KMe
-R$Y=Q`<Q?6(M)$o3H1JPeR^niVzHnnO)?{qdq~l+Hpa3`pa5%r!op69TC~sxfHT1k_LfMF2*ZFSjLspWP&i4SJ_-x3f%=~Y8-Fpy
-89nV#wA0(PvkQZ6qAPn}zL(w<G(Tvp;ZpjEo}F2yqTr)ET|Ti|`s8TK%i(yO#Qq9;BTNck?C2<Z*`EzmZXJk!=FgQRo`K`}7xmxE
-IkkP+=4UZqJ<mI~{2CeuD^tymxa&t&F<(9j;M_L(>G7aGR0<3KK)m3z{CoKtYach}#kG9%TTlf9P9h|2SH^z0Pij5Cg?QqH!43=$
-j(YkwUeC5aGlW4sf2tAqfQABL=hEt8eL!92IpU$Q)QCG~tlh&lr+8GWcyJMBW~bp+vZM$v%}Z{QVmf@U?tS^oSQ4sv9&i{98k(oH
-K_Oe8fQESR9d$1g7g;{{S4}+<){46gx>JF#r1X4-8cZMU6Rcogo55)_7_bbd8pk^`ovmb<aGo_LT80UbX*l?CnF1Wt#VS#)i5bKH
-Lzd0y{%ZWyt?AJ#EXF9$c}LBakf0-1jjaT5C-a8;jXLr-Y&9zT_j%1}3kd9bc7Nz-s3`)f33?btixRofv1?;m14<u*PwG>$16)<%
-g&SzLt2ciJ!$wXK^G<)%y?eud_WlG46Jmj;alOmck8!0hqLSZzul`)_IyIjQ1N6r;1Vz(6?kxPp=}5P|){dp+sn8*z+(+F^*^K$&
-C<Ev)&!lIaBdX9KIM;YL%6-R4d^qYZC*&Ez&6WxW-j7ers2p*6KF8<VU|@rn6dkS}bSjoGDk(?XK7KoMBQ}Zvmr?rezwTB^JvqyK
-c}1+Q6f7LgFGS`xme*st11N!#0Yl*^L8;41tK{3%=?s`fhZ17WY_R)qvcy>q_8U#HXI^gc2(Yjvz)0!1qK++xBOo&2>nVX!3@nZy
-$t_@zSmbzz1Nh$_u;3P7Xo|SzcH>J_mdwIo9nCd&jJMcnj;YJ?+0px|)b4YiYx>0nn{0C0vwwTe^06sLwEJFW<i+Qgeg>4TS$|jf
-wY2N%iLq+G=7&3#v+gHU`uBb?1vN7sswf#qVPSXh!y~xBKi;(*za`stRds6IvN%8j0X+jV{G>O9UO%!aNb^MbLhds*T#E$Os2;;n
-=TL>Qr_R2+x=iLK3lB@QZrI1-Pab;SYtv}jMOO`=!kBn>Bz-ti4;b><oJGZd@ke4{`^C7+_x8E^<wzhe=t(&R4WIsfd(8zIy%Zzb
-h4uT>5pXwsR!_mwJhzZqlE%;h7Mwy<__C4UkEiG>ANJ6OcgW86cPMbpHqxIDz;NX5Qp7zj!#<WF4dbyJ&JOByB!ewsxGsS~K?9&<
-a)XUPp~kC}*oj`G|3lsd>V<69HI-iZg|Q1nYNpT40q(4!O#{$y3Hu1~$+idOft0}O7DWwnw`$Xo`?vKo8C(ePRJj!z&K=&_W94TU
-?d;;4s<eO8Ob(q1VfmCR(QW}B!mn*UC>4>QGMYU9@JtSY0I?wW@|mW$xL;|r_eb7la#rTG%_MPgkRZm{9mC;Pv@QMhG)Jp?;V+j{
-(@9VR79eGnU*0m@UDbO&WSA&ewvvZ|JpyZW)|H2m8YezX5ml5D_LWIiaNgBn7hUj9+HxxYNC+<}P9T{jJD0v<2KCF*^ZTRkrOPP8
-SVJRp->B{D&SL3j2P#8Ja2bo%Rd(>g7Yt+R$0OEk=tHM~)0KxOzjY-Gh4G0T*zPKAoq|%&4B`Z<ap7UyLyr-D*3L`@hXKdKm-X-r
-It_!9d<Ia72oj;*K-i05;f1sQt|=y&g;@+c=T^;>M|XUzALd&+-FR=_Z9|a!xbWP~VudXSM{6v1oe6W?nUwSOK%a+<q$5WEknXt~
-n2-m}?FI`Cs`}PgO!MZ+Ns2u;J2zQ>AqOx<ds5ib*DbA{)0jxa!Y{%(qjm@^P&P>W5Y4W-wBvbWwVI^ynw4~0ZmY5H_03#MzrFVY
-cbY3O;qbL?q&lHz*T;|LYTx4KeC?egFIm<++1=4Qrn15Nl;QCO(R~z=Bq3>opS?su-`@V%`h(I0ti5DW2dUyf{GnTeemmA^9*kaw
-h3j?;MXdKy3U*few`lwb6v27vY3QEYWPE$hcUhNOW%zTMSF}RtdkM=ora#M&h9`FSVNUE0;i$8t1@bU5b`7A~1_KnFJQB_xCL$P2
-7Bm?Mn+HAu{^0l6#~dd$R{r-{cCi0PVujq(3X@7d)-QS8U)h?-M`tf<OGbUZRmItU{QjcK-1*VcBlojQruJpon#2OIaajbIZxHnM
-%=)hK<A1UD-f>Z6-@a&dSLd9YrfHg-bIwt+h~zAilL)9FA|Pf&f{37k2?etlQBV{N7!b@NsF)MxoWr9FscM+H=kxBpzcVxEz1ja+
-CDm1H?G^W0-!<XlzKc#+wM@4lB9s=m)nMwGXKVknCe%Mtx#G&P(B5BjKqxPz@_J`ZnOtMa8%>6yZgYR$>B`l7Xa_gVw%I!SSy`yz
--u|@KuPXY_q7<QRbExYS@EXT>6|-aV`Nh|Mnw=Iw-pZKRi%Q=pKF3;m8F#+fG=*6}*{!P7z2Dc_l8)`@=UbrrNj!?=q9-fOM&`RZ
-#U#iea9sdEk-SD;m>+%FVsi4CRcqBbY>57`ftzuO(XEr0m$@vWKpWt?q1M8$#*JcyT)q;d`D$(HrDAa*h!c~b5|=OPsh}7ukHSE8
-1VEx02Tw!|3ls>oOQDAAdjFFhf*%*GU6Pugu4>kk?b7dm{{U{2n_;~XYbY-3J*c+OYb$u{V9&tP@+@%7&cjce>;yx&KZM)On57pj
-`O{@q<=<5QkggT2t4<t3VBo8VbTHmU&3<_J#H^H49d?eFRW*iihXT?bcNiYoVqM|V<Z*M`zL-TTWM!ZY*wcLv;4PhYeeb#XyKgdg
-r!SMmLgCHn2lKd-YL>0^*|V6nia0qzjRn0}(BoI36a0N#9gn~1F*rjG;!-77AK#E4GpD;yVV=ud>y}kY42WeG?;;8LD;C{ngNh&H
-yhM=y9^gDC%i`>pXpYJ~+*=Z)fq{^ecZn}tHyC{_bv1{w5x3KUYYA)7ai!w}M38M)Kf4@HpO40K<R}ot4(gZ+nxQZl!jd4p<E?<j
-V<nL@L>?MZD%?W<N6T2-yTTqfbW#V-wjK#7=<~5jcRTmi_fQ}a+T(o@x0k==rCGOJ$t}(x>jr(C`T26qQXX`Yb$o$KoNk5=@yqdW
-?#=l1S^}Bps4RIXq%}{&PckzE^PXS4uxaCuIWHBl+f%imv&E!kQ`Xv+ucwK=uI?8Z->fsp8>b1K%YHoaaqTweo`$Xm{DYe|tE3dK
-R)-D_FA--Sulv-S&wN<n*}b+VhGY!=_q>V=Terv88^kQ>v3)oFIR=2v%lesn*B)7F^R?7;bDkhWZKyomfvfq=Y(lw0Sk#H``>qU#
-j>MI_^mp9lOjL7BXKfm)ve@6-GyZ^x7lyK{$7w-s`1RTMj%>(k%;aG-K`0&Kd`7>{i>$0j0ZC9}+7o|UJ%ENI{ys4Y!P1FnxZaWg
-p#GDic}5fx_{dd!%2)rsyJx~3z2uKgMXI|=Kio->8Ux1gc&)&%vc;Y4nX`|?+*ws&r8#{ag#<aSJ7u2-uc~RDe_=MQykXUZ3k$z{
-pF<C2T@&a2+Of38z2ec5Mzb)M%uBKVLm3j3xsmy#yUp!QO^WCN;r4Rnr!wXZ?4dc!>Y@102P=>FuZZ$=FnT^wIe<)qe1Hk%-(OSu
-=PhZs2zvJ-?K6o;f<kG}a_SE-XX&f5?+OoX9!x63L(yF(S1|A;=>A<B!NLa~t4@Px3F$NUxspl_-5_0Tl5yC-P7Ea;o-N+9k)(1e
-dwg&11x;s2&(ECmIlkJnnWp=RGMmVda3r~LuUbfaF$!ZtmqSamj;vXMAxP0C14KL&ZCPq7(gA=pT+FXRC!$br3n32tZ$sB<y*_!}
-b{p>9y;DBCTIpc&4lTOL?(CHlLd6u@R6VbM-hYjLai4Qrvte6_%en;z&uZ!e5~0_RPM!4PuCm<`PF1YR^6strL``)~S**n5)_X_P
-)|0-aqtO0e3f7(ay8q2HIVM(OgLA*m36Ui$MlF=p-tscjVOjYeIuklgeK|$Lx2NUZkI)r2tnOa5{jp;f9jf4@(+Mu3J{7jvQjawT
-x3|YTilOszX76JwOkBD3)SZj^Pi)hV7>ZcC0?bm<lpG#i2&yywZhBxSd|1(4ncH4@5&LlYhVWmrWgs_zoVS@Fw=XD#lx^`sqz`ST
-$@U58vp>H?STX@q3<MU3_qs%CS*hSprh`<dkYHA>MYyFH%fevLP;h0bil(svxUrK&MS}>|7#8*4RuR6eDCcT1H+Guqwqmn%8|MQl
-4gnF$9>SsYS9RWo`kjm3E&uuE(k8oYK3luYWUo%M#6!CZJO4*<<$eD}QAZ;^g}(Y*MORYfEy)n+&T5|xobu+B=cxtfE2+QU%=nf{
-G@wBiIC1IO_<a++o4j*kZNJWr4^g(W80wiA7yC`XA740aM`{x%ZCmWha6cN9g7BYS(l%km^4=d6Eg(fGgWJc2T+h5ybKVrB_%vL6
-ai-_~LH-<ls^lqM(H{3EXQh#K&^w6NwuKo(slpx)+uf&6-<3`L6-%pG3sqABe#A~rs%p!2lX>jMxdN#AZmaLDz=;uxSv2`^95sjy
-%)^ahYo4tt1;YU#mr!eixqyeF5b?lJZ)dC$mViUL1@KUR3GknsJMrhMx-f0(&pk$O#+vSG;l}$fZVBJ<v7c%ygtksxy3M5taRN$|
-M*8^GuW+k+ZaIkCW*I=~o5x@A;*%%)U$kwFz^GrlT+{TUrp{Lm((1pI#R~kps6EMd-al`u*tI^Zx+9qbZTYYypU<|Bu|>%poASq_
-CpJ0<^ob#_od?`V^)|{<JN515uAtq|i#!voA@^g_t<Xo;=HqnizK@-h*g0X)3_{sYc6S5TaEb8V-Ul_s#Fny?GEhWN#cBVgtQ5LF
-rOnpPC)>yfQmw)kA8~ribekI=Z^vwklZQO|iE-)gTdH0K(e?GY?o6nXfq1+|@wRcd)m#n%!+=h)tR8)9Bgva#<OkgoNXxB2N0aGn
-5*q)T8J6~g8x#-sazaRr=)a)pV&U1vfp3oO+qFOz?d{Cl*?#h}8$BkKF@z1jIb9exyJbaGWodlDuNP~(zHG{T-y+~aK5$e~@^xmz
-64FD=I9;<XUV2@D(Mfm;ga|cbQcvs#qp*woi0f&^o?mCaV~ppMAr8#)^cg??!T#$@?=8ql_Ux%~)X|oOaunl^RvR_Psj)sdx-Ixr
-{h^sWM#z%<ijVH&Hz~8TH}yMN*Y|EcCic>R3U!%hSN7*V(>-!$|H1(N4i1I^;eX}TE-e&J*<-(cvD4<;dMT>VdBna;r)5IA@_Me9
-eh@!m8$$~Jc0M7>-DcHZlxC2zs{&+z>)kh0${As^SsVtJ3}K5Es!nhKWB@rd0mMO~BqtPtSQ3N*2k}FPM*@%#8IaU-p#F+hr@i*`
-@AFnqT0J9Ud56>6?gdQKAmv$TJu;Mz-pI*`)m-YDx&7_ai38OK)@SQa)3x*B(<KU^CQ4yTWYN?^8R3?*n*+iW>J^R2!F;IN%g?TQ
-3$u64{=_l$&F|VQvU;^G=jcJvsJ$!N!(?*nq!VM#6)Xn{+c#5aMl8vnB(Zb~EY)0nSKJJJyOUY(esT($4VCPUoA~5&{SU*5XDgR$
-?!?U1RfcK?<@N3^+2`oHElkM&aG=}cxi(Y{#8OSV_)DHOi}5Z2Rh^qE3)K~cu2l1oTek^xn7TgNU0nqwxpu_acy8`^Ba+T~bJn2T
-Na!1ClgrCL?_dR}b5KJQY_~ORB?j^UDvAgW#qW0?F62`NZPze6^2AI~$}f~dgMUqD)5ZKl0-ITD-*%4qad)=+*D(<fr_R)KQ5rhl
-x)QMD^_9i9yq?sD#a`~Ecg(pJu2^mjLRhT@Tb5X;b|hcm_RS5p-WAevG0JC_5(+99BIguk#tU|r_*m|l_}+GBHfs7I9jFExcwqCz
-<K2GCw%vPn`!8E{Ve7tI?f^8lfoX0!p7Pb8^lSRQuZk7)iT6$dXo>r<O%=#blWU1T<C=rtGT{yFoEkK;?@O1DiB?TJ7PC8Hm*L&b
-23}CCSoG-fn%JW^pS857de;$>xikqMcM<OH7LEV$I`EXGgO(cxiV<qimX8;Jig6`kIT20(rLw;(^e?bilVfU<h<FSH$TDNkYGXQ<
-2tpnE5^Ch63dzz~5eC>19aL!WFM@;Kutd927mx0m`~V0IFb>=wOgOUc;W{~}QUh4~YG#2lHKgXzBkhD05rotqQNcf*HR+I<EmX>g
-dQq6?>aBHrX=2Ut(4774b8RV*aK1DO3s~5%Ip(eY<eYJ_+(~<87nFf?iG5iA-R0c3ub#xrwT?HR#vCoVc~>lgpq~~u-CaU`(RM(y
-%V->G-IH?c0Uk7x>NCslRi+z(H!%HaR<twbNZ?SX)C6tt>*UfH^tkao?v~G|T8x7#W|*Pkxp@!mPP;Am^~6-kR2I^BeE$pWudmHI
-ls4VPPE{TY74PRSdnZe9{y-E8)Z}plDE@cr@XR&87^X!)6Y)cb#d71e<k%=vBrT{z^k1Ezt1bc09p;9-3LYm_5JkfNMICBoQ)fOg
-<QLqLIr{ZF*%5s5bXKGBS2aEfN)}!WDpIo>>yw(*M|AjBO#g~ajjr?8V?nlle$l4QnZ?Ha73pr{i0r_=MVH!5^%&4wmma?uqw@03
--0#!cpZSmVnHas3<SYyM#oR$lbPqrOB4bu;my@B*g}3X|MO4XGlZ}kB8(&~}^;=`lePq4PZ^oKKh4DAz6?b}sE*j@jzX2cT*SGAX
-HspTzRBq#+-(6jUCf^LbUDYu~o+dGsW8)lxZ(mhfxIiJ@MO%}pC>gO1R5ug?N^0}A_z=AbL>?PLbF7G*ZP}lssbr!gA`sC~+R?ao
-e0H`PgGwey4&5c&Vp6xI9#zsWI^6Y+<#Nc<UD!<K2p-}7s!rWkHcYd*Dhou<vI<Y43V<0`zOGcQp{2`0Z__LD<+So;+?=aDm!9AI
-b*JvmMvXFY|B%Nxi$<k%?>v0Euz%L9#vNlcl(8Agl{(P=yn1Ek&Cc%!7f)^Xv;RD9XK5$ly{9%bem*NHbju|}RM+D)a`(QJdn@M|
-kO9c;4&E|@wtjW=45OFZcR3e7?j$_4f^rvAq7{S9HhFK;Z6hS)ZCyy46Ty)D_vS(;%`*E9q}3)y<yH*lEEJS$Z-0iizSeqY8+ldv
-Qdu#c3l-umnP{}4ia+atOz~J8n?#13zihhl!*Qg_!elNRLmcW@sF<fcCDy<~%z=R;(#|Cd<r!pTL_xPT9w!Z3MMdGHF$}PORUhbQ
-&(m$Mxd)eQwW4-unZ(R^n<hV7E1frlxa&*EQSyJVxsubQT&QdMeBm)l*NkJjBxr!^6`u<O-;X9Xgr9e~bLPlPgPf^W^{RL%lR%p8
-+PUCZF|l1-%=ETlR?m4*YK(_WRzZGV!OhPa$0KbTYx`G5`_)|ANW)329H;D6)tT8kZW{+))4m1rcX%J=N_u>Oo%P38Ptaq|h|Y+x
-ud4_Vqa9EZfAub&v30^-gP#vVZI;cjMtce9lEm%j_Z7H80oE&TQ7T%UOd>(~#A!3Cm%6Eh(Uo~JJP;s48Qij<yY1WM1Qhn5cYz){
-a$bMoGCz+@Aq*<M-!|#w#x!|~baU@aRon;<0~|SG^Dpb%b?rXCJf-RWe%q|Z89Cm&t9wsQueb+l6QMHKBb-1%Z!Kx6UZ(KD1p|h;
-oH%98rU@KbD0lZpM`Rrt9Cq=9<3Q%yN#|B*z8x^eKxfbF^7k>@+iMF1O5f#uTazkHx2sG<Lq(V_NpE8gE}o*Mag>pIgz(&Y?wd(t
-pfKmNY2~i>IYAS1_NUqBPOkN?jn?Ez$a4lv%KP<X=L3sPrwv<n^&c#@p-IHmRbVnrNeOGQW{Sshm$4+08fnmx1NL&aQ0gMB)h(2B
-RqUt)0CJNUSGZWy%apGiA2nqfIE3w-@c47C<+E}?PJv4N?Xm}4QQLA_6+^`nhDk4)*J#Z`VGumVVhatFbfdh=$Pt^EzldW%#S*Ve
-Z26Z7&%-eZhPi>-%9k#cGxUefkbn&L3FoeCi%SK3gc~=Ski>22SQ$^7p>o*P_9OXLLhdIPdqAyud9~3~+a`4*26T4sP;{#D-kxgF
-nTwH4dG<Cx?-jd+b07m)DE5kAAKL7F>zP;Bt@$Nd*Y4tspt#Ir!gX=;kER&%isqZDr!Vb^Dbj(;bp{SinNmOv{NkMbgH2v$mEuQ(
-62QL95|OU&PUGEg#YA5ro-BZ5&+&TQ494p1k=GJT#B7SB!fKGdck&AT>weXCs^Kw%!O4&ooY(ekBf2#kOTl9?LkHTxB>9}$APoWr
-gLr$T-s((gQfaF3MmUAMk@&&jU&S(o`viy8N8^qQ4Ik~E7V`eiBBi(kE0isvfECC-<ZR!4o4hOF;`XRr`S?onjBCnK;bNlX%~S4s
-PPCZr?c>nO*uZzy&O5wZw%45m<%rG{d@|(ry?&|UT(6Ks-n1h}tH475ecq8W<&~_h)(r~#14Zj(%r9+{cQPePJcoCAuXNwl+$&gE
-ZFRndoRNE0E{!O0+&Amj`aGEQlE*BGzaT<Sv-cMYB<g5!wG!!lrtQlE^M#i3A?7#|RPAP6A>!QLrvGi$aw86riyx}jIZ=1PCf%Hm
-&Qu|jD8COK(bH0U9a@T9C;$Qbn+v<Y>c)mT@o-3>H4A5D&X683p=QP;OY?<A9l=4&U!@pp(mwL{<Qnc=yRi%v`rxIlN^aI>vqUi#
-Vp)A7MIhetnrfs+pOX1-vaVGEcj`HF!cZaRyya)s?pVJ|uX=uS+b->&d+&wb)FePB00Mq-tNcQ4m>?wKz|5Nzzb6%@*>s3DR((m@
-$DW3449z?LS-%`7Kz*4*gG$%V)T<X+Js2=nf8A)DO1&7j2GEDPl6<y&+VaW$;*))aS(>tue2O-kB(Wz?=50<*s6J6_+_#xalLr7i
-RE2Y8QgN6E7`%|iH(&x}aHy`cOdd==@J?p%FHxxBtnD|F=EROtrZO4_BY>Q{HmQooC1VkP!hIbTFFjuZkOk2rRN>H%{`I!Zf;i!T
-7vW09xkX2Ul>7yiYBJd9**LeM+S5nZxS#etAE$N>v(DAhO8Bm!<BIW@<wHJ3(?i><lh?V1clMb?E1xnDIXuf)Sr0Xo1IrhG@-4g7
-&D}Mb5*-nIb&6cp+%Zwmsi0QC;k7wBr&jHDF;V5b$=iNoK;Km)F%NxPHYuONg}Fz4ixqUH9}hNJq%4ql`Jd5#_FnQR195b?wucNy
-iy}rzoC-hOE9wqzLiBx|Q@sXiWEL6<euLNP_}-gv#TJaQ7J<L(fPhkx*Q{H0Z#CStc;N7qf?aLB9~MUIsR)VS@Okmco^^AGbQTd2
-oRSbSNX1GCk|Ldek(MhWID$*yU&XR(TR&u+xgOAJm2yh+;ln;PY|D<fcPDU$IySa#E;u-m^d|4F!euVbO?Zv7v~PX076;mjeUs~)
-NGF%q@{XoHBooi7?EF%CN0$lN@>6#o^4;bUst&ta&Gy47YkPd?qpLs<jQKuEZrL##!7lkstBNHCU48UO5!7hBar5SK<5M~zyLbB^
-`+RC2#zTt)_2tp0&)hy)vp7>PetC|u3>PHPp&H<+Qy(T=c$`7d-&ZdtNPwRq6XiDJQqH!OtzYUyL<VXYsCMnirl)wPm&sxb7Cz4J
-5H2I}tIg>|B*^l}KC;DyE$v;9le}a{<O;`#@gwR1@P8A!%j5ggpRBSDTEDE#^R7>c$NK=+IUA0|H4pVs2n=mB3$=CA4aS|=+6kU`
-AuC%Lz9vy0Iw3mh@6u#}JK=7wcIwIT4XAaoj7h?5H7NTLx|OduugPfb@wud?i?w6-s<~g*F<?oG=}xT+dal2+sKSHw(159GnX=s%
-n}Cu8X56lb?fNxiH-_Ck@qu0Kw@z1Gkt@k)TmyEbEK>{qGH<mD#mzWb7cUvjhyrGKcJYDSGmS6wlUdes97%iY;L{I$+7t0?Lvhq}
-bryp<%phva^PF&lj}uu;GHKYU!*qzBy(}^U2zVHzaR42V=`e)&_j^Ue+0jN69h%TaqDPVbCOn>j4d<0?(p(fAqZf|rpS>bv$1>ff
-$9&}>BV3EmdbzMQr;*W~Isafl;>O+A+;?lZ3}sFGoZ1TyU9~tGv|6U`>(1q8s_Y-=cn&pxZgd`#xlqTvJg_uz^T)fq!ub~S&1q11
-CT?c4a7C)6&ZB)!Rq9?<Hl?aOF?8bVXLV^^k4ba%mD(PrM{cTEUPy%UzX4k=Em)*Ge=Ar-)?OgNlEXq&TtD~q^LNL0w!bW}avg33
-2Y`zwbbo~8PE#f7kPwX*{HyZ`HR^!6kcJ3_%0`8S@k}+Q6w!HBs(O6s3jjfZ%NW5G42?WOuBam&j=v11?EBIHJwo%QE}yn-oxGkc
-8Ed_K?<Jnrae#uxXv2KG+-)Z=wsC*N%tOy-oJq7(Qj5%kIvie+PxG&x!{^d=fBDt0Yg@qB%`MvxO@&4>I~M5qaZ2-RlFILGy74SH
-Ydax??ktiVdo<a6*|IQ>{`y|fTekzdo=>yIB=Ln3N8z|!;jCs)RlfY&uo$BXGRBe01|<<vR_afiebYGZ@l72jzvPIrtRbw?rll(u
-+cMUceVE_o!X}V@E3B>!6PjX|PY9fB#0SyC89%2(Cxf1vQ++k)Na8lV{aUuGi3T5ofXW3g(vX$mNxK&ukj5V2#$#F75so~5B+LFX
-nUlXZPQgS;)%N4`Vttw8YD+!v%5TR9V4>nRV0udbHg@(|)Zxwyk0tgUJ8h_K)wPtN(@Or^Ympy1F0)pKd_F$LK5fF-dS_cP2O^4T
-U}Kq2_pt!Q8^VmDPm}%Dx)|sV)scA}JZ;{Zp1Z0qX(=ysFJt;-Rgess1lF6aEAM~);c^A<HkD^a*T&Nb(6%k8b?V)`c3z@$Q}}*G
-H5}xZNji~j`lj341Qg+)xZ>Hc<F*$yvA4M8acZc5gupmctTvV92QKm?V3BH!jMvw)%jO8tAi{!_f@#HifHeB^{uCqph*Z5QWn`t)
-X#B>%ie=h)av#P<^9f6M&p1;R-{~r?S=KCju0f3|iI!qQuF1@2En0tzcKv3{z*FyW%35qIeNS0QYDB@c&iOmHO!m{6PJo76puz0*
-7R?D}OKuIkGw;e?e|(V}F5^jEcOmAQNJbn6NTQe-=XoiowT`^k3p=wb^Lat!HY1LJDe>la9-kI_k{c28!TyuBXNXyn8eLKmhyu8N
-c-4#ZZ8X+vb>3i&6H_olUU$xtG~XYI_usF1qhKUUNB_=H)Vcx;kwwo^I|h>oHv-*Wta}5qwt~l?;$eb2nG51dZGUI9hL(#{hAjpo
-J@Yg}1&bOXWkf9aUjfzrWh@I@pKhCc$`4n6-A~ho8`jP;bDPh$8gdGOQ;+9Op}a8oq}f<zZ=h<cFem$i$|RMc@#TblJKArD$lvI=
-SwjrI`$DiyPfdqJh4$gn3o-<A-~8?e!96lDLY-^(EHqd&C_5mh)-q%9mfF1sA6+`1$;ofl)WZ$sDE4&DGa&iz73^u6#rB`4O`zb0
--XMm(;`GW_XX3T;KFeFmNcu-1$^-+{-P>+j(gyr>Wr%R%FDGR;raL-t9rHJ2%uqCS_dtl1YZ{*`HJ(cIefPd=EHPDz%6iyFWf`Wl
-;%n#eSR+&)nK3e1PXPZO_rpY>V@R?)c4wyMn`jxID{BvKvoU=-|CSI!ic5BybLs88kJ{18`jvDS(@xuOZrFcywUL@cE~bCExG%G5
-^H%VfX8EkJ>oTZ&YHME+6eJ~9Ch;@+?KPa<U%N5xW@FKq+nB?lULu~P|I%$5K3Tqns9Ci7xc-ceUPh=MgN&9~qABiEpIh0~l@~h(
-{|vu5mMLHkmD)bC{@7l$`(yW8%LAn`LJAE##IkNyuR-my&A2K4fyy8rKRkjqAT{P>42GsB1`!BvaQ>Oo*y(g5Hh^Rc31{LX37T@C
-lxmx%hvo}F>GEp~i#yU-4Yl|E4H>FY3thKop<kq9zS;Ddak|lSwlz4@Oca<yP$EFW@gI)pm6sl0i#S$iy5G>DgcW5cRvj8C<>;K&
-x9R4dlO|`ZCYh4-3zE2MDEd%i;`^Q4+q2{9-&Q{Q!POJiRPIA*lOYr+pmj@n|4aQ7i`>;SN|b}6l0_<%Au7320mXt6_LrDVU(<PI
-B;N3t2;#U;*EDYzQ7<zNFXvDw!xX*$-S4OzYxyGc+4?vvtOLJm&*__~8o+k~r6wMIQQhvX-({vN4Z7}rm+s1Tr%R8PK;^1?iAK!t
-Hnmd#NAOH$R3L`_n{3%`+R7h$#<!j->ep3zcQG(_-lcsD^rlzY;Ut>>&i?%Y+xo&C?(AA4o1jztYP{wqlYZ`0ssuy&#QbRmeHl^b
-Cf+&Leg8z8QWG&Orp}%&>0`P6;Yzz_bk2?`iYlewa<^73Pg2*UGbCYFvHBZ)>}u@O#m<duY`;dWP_~eq2}`7`YG%UbUtL<Ks!Ol&
-Hpwb8h9(RHhCcheuBhftTajk74U}aK`+Te0A8AB3dfPazBXj8R9G3gwp%nyI>jWB}j4)%R%Xeaxsx5&ml`d3h>~$K;B#@-!<XW^A
-5k-(zd@7hxr<Oxa?tepuYSel#PH$87lBG3uswLY>#;dq_n&3EWU<gVCSl2jP&37yP>bwp|y$cFCrAbT`RWxI0>Ke(*^tqc+jd6K#
-^lj!QWkYiTm4X@Cm3i;Z>^3ykQ+^!!E6Uxrf)=hMLmfgr-(o@t=-k_=_-O2fQw~+hOdTS1h$^uUi56GCV^wFww)O-VYcht<>t$!+
-?%b0(8}HoDn4rXfr68g=x9%aa_Nwh%CI<!Y@3Xku_^bPhCo<SlypXTeU-yVQ9;8ZLn^UZ9pCRH(yYv=b*_srRG>c{ni6gSW0FF5F
-d<FM6v23ni&DAUGoz;Es)LB1o#qXcBHU)JPa4;cAYG}t9IUcA>OLv-=Z=olOaS#4<^J*=a9YdF32EJH4Jzsg{!%05_P}|HVWIa}0
-@mOeUfs^#5P21A;*{*%r-k#)8-7go$Zko;3N7JFPr#1trzIf~8BBwp8FjeGv%9d2tQ2Wk#^+`L@iW#W~rax9rH87?Vf8zrktDth6
-G?>Ng&vs4*RB+g8?MSG*RObKurjCau4S-F|hU#k`Z?4E%ipWwR)I?I3o|!p?OOTR^Ifl{WxO|edoP-Bq`GgS-Dm2z;srrXtddF%k
-9OGi;<lv39baT}~$teoSxIsr@NC9~ta-p-`k}mnV7F49twe8GgNNn71Kp2^YcO2uVKDeya6JRwfObsu`MB#sb6lT2r6ZxHM^##+l
-+3B_M93^?o?_7~lv%R$uxoB>OZ&wM+%!V!?{C2Ao^Na%LES<Vnb(U7*7>peH_k>Kq{$kD(1-0;183krs6##bA{ofr-E1bV%sf?Kh
-2GL#{^^JkEOJwYL6e$~&NxFxctR*iiozZPe->&AwVM>?HH)}f5*drn>XAWniwW5z=;ok-6U9sNRcbcd2bSu@=Ql&My3#^Juyb2ZR
-aumtlT{*pIQL*({%!QMkA|vgYviBMDUO9+N`4ZTzC%VAOJW6DIQovJg@UF>I`>->N2qLPazp>`_!g5qBR-aBbGL4~5*6^mvP$A@W
-z*ogmQ^uxHxn*wHLDZxPWF^vX75rt(?8=+LT6r1ydL`jl$qdsWdTb*&4UEfDU*J989Vf=Yb26u1%7}a&WtDGE7vqpBr{kveG`}1T
-x=`9}FrS`gO;IF~rCAon(9|O^Fw)M2y0#2$WZWghjVi#wq5lya19TadVxdr0UJ2xj6l6dGol1~29S+e(6f8$0a`nOt1O^TkbfQqe
-kW3{XdUKj#)ZEo|x#Q+cvLKk~3$PND_1~YEQBpNoW5+3a?AnzY3XYb1A`ASTXQ&86P5-R7de3xJpr-;^j)5osb{%L{1FcJsMQIfH
-5jE85M8fc+UJVd#j|pFu!m`oAF^KSKmS5}q{H8=%A4QT30SnWvKXH?RV-Q(}kCGal9ubkFp{Wcoq?1i~fR8SVKVn{HpaGo^j+iV=
-lfjNGb3<d${|G1l@awbrJn$J4GtJ<YSHU+P<#H0vUW_IaC2wSv6>h@q*x7j0Rs6bW<)eW`r}5b~ST0jyd5N`vi>I<cm|QSH5TdeZ
-TcOxkoj`<;cly2!%zu-$zL2;<CT)4?c&suDPaLX*z7oEAzv9aawg%N3(#7&d9NO^A(YXa_?^Ez;tM-QAOw8FNI6N-2e6@P+`l@iU
-nGuD898l$@Ggr-aL7Qn|sYJv8mCR3+=b9@4ROv$!BLh=)Jd-3n=oB#J5d<U<FD)l{$ybdK93}=oQjoBtNcVS183#Y;>5<742AV*j
-Q6!UEFo;H{s?l&LB140Z<;cpB03wBe#{53)1&C}lb0>Ejft9f$$mY?pXe?YIrf2JDCUA;ki<~^f7+E<c0H==}^a<*dl`O~GF~!O}
-kW7NdFQZLkA`K!eP=>k;5}Se$FCmo`Z@_l6#&HK}jDxe~RxX~3J~nto0Z1SqDfASfp9WQfiK9plT(p!mQ^a#|7-@buaAoBI@`$mF
-A_b6w8Ce)W0Y@gNFyKGK{isS`@V=vUXWN1o%sIC5QPXl$9LYj19t|Bg^^BW)$8qs1%4M2pHM#2a%@Z?ajMS+Z2%7Vntb1}se6H@Y
-O&dzAL49{;5tBE_0?D6Qj`dV|8nAii+)xE&8)pL=nfiP3BH+k5m6UK}vNmYpZY>9L=^*~MAv!!>aA7w`(ZSc4PM2i>Fg2BOZinf*
-x|rcuvQ#uO2(x}S$<<Da#NkVTHDJ1iSeVPAcpTgag(jv6I7A$Ngfl3jqe+C3$H-^`Y2@S*fQTLCBBK5w9wQMXW3d=47LNuc6B37}
-eGGpKjydSifjA}wg(nYgT@Z^w#(QA#biSNegqM+FV)2qGWr%TR%gPC8GTJn}K#2tsDMTb=F2~1H^tl{GF^$NeV9;1tpfM~BUAm?i
-&-guparjwUh72tcz?Uat$#^N069t|+PF_qVQzh6~@b4O8R0Jpn1;9!V^OHyO*yzESLE3kaXJY6>^Vkrr$G~Am%m4)NBWD6iLr(p@
-im`Bv?DdZJgY6}LbH}Kml=RJvR463!?=L*9s~<XNeV3m4mx^$vvCqWFF#;A(GF5Z%V?%OER;^pRN6E(BbBq#^CQ{&l<llRFK}E&9
-G-Ic6_Ii8*UtT~#<A-%-X~6_@rHSUUSe96h1>%XY#}cNC3JhQpWRztoXc7_WNWkjE8qnm#as;eoVgQnN51@!dJQ9wCm-fpIxpEAU
-KpHt3ZgA5`hM<m+5GoNwV@IL{fRe2JXg!GfXBe+h3nMA699*De8j|Ewr9T7>W!2F5K@MUh9<Vfh&}bZyLZzWdWC8|_O!k4Yu4F11
-Ph=BNL^^4ZHi(e}s3a`Nq2Q=AA{vJSrAUjx(YYX#j>AZp03rzu29LxXRG(DII6x^HGjMDanMMGm<_t<smQi#n28$axzK4b;5J6Dt
-k&-hs5`e>uN;u(04*|rEK4<=?OvieZF*7RAf4qO=3Oi*UhRovgSwwI+K)EbnDw{e5y#6rF-H=I_*U(aCV#&WnM#ad++11sb%NHvu
-u<&S-WTN8l>3mjp4%S9;0%Z}O3J@q1JhI2_EOg|EnzD2(mO>>-23idhT$_(kQYWJZV+=eBl$zCuW@rmQG7VyxloZIR69=~i4#F9d
-I%mPtB;qq79}f(=z8K6XfD}nh`5)%VjZPV&{;31ZP`}3+4vixleRGI)5{eJ)+>ygW2Y0lDl$cRN-Uexe#e$$@2&aTL(tBRg<4(Y#
-u#zo3LRX<tIO3oY!$9>iQV+usB_OnDiFJ}DDFH>0j1(M|Oov1lHBz7k17P%s0fUfCV^Qco459nu{IY-Ocr35=W}2!hO3Gu$h?r!|
-pm`w?5lTc;aa68QDKX7VSwI2F3^sGnC;YwJ>0E(GUS5qtq|)d_33rfAZyBMSET2xK52{BLS~7bTCYVsbp`n=+Jcz<zvC@R(P(Uhc
-Q2*j^m=W{f&{!5lG6oVH$ucra;xdi82vE@y)Rj@vg84IU{4oiS`m^2qKXFOT>HOmdNUWcPYJd2C$SMvE14NI+Qb7Nn28c$Fl4+D=
-A}u(2DC5xB+0pZxAwFP+<~)uRo*^?hdPv}(Xb&{%kFEvke+tKzx$#*HI-Ra4PnDotN@fHiwm^4KhY`p$9RnE#b<iT=2n0j|aYQnO
-N*#;>2DKvwJ%V#2GDR|-6E{3r9Qk+(dC=X)kN*D>orXhWB?t59(dULJNwqzCbR{l^Aejk0T6iRm;U5T%{uAn>{$~o%e?|&X|Lf~0
-)F1Evude^L9e=zmxrF*7>Irla^(UP8vnK%mU(tELmy?)8z~gYZL8lDL*NoWxoIxEn=u5D<WW2<kMuSpSWRe?LEVSFfQLc&P1_lxX
-^eCE1t^-g`f3!n@{w+#>INt#OR7^nBpD-BwGyeSlSfKu0|CA-7Vn9hf5)Oy{;}#`C(l8i{VnN8!m)_V==nYB6AGSMm2lZztguk!<
-FEr`@hVK1;fAQb-@A}&pRU%y|)StNOz;OHTP&(pIMdQD6KmK>F|GWNO|6g9i^$q`(FO2$EIR0J#uK$aL{#SthUH`8C=Jl_T{k#5M
-|E_=6s8!K@+$H$>E90GMGy5~jucC_hQZ=+jO%)a~7cvNYE_s$eJpJ_Zc73E1wQ9SCX_Pu=jWxLW9TVrFEfkT5@6Fed{q^`(&Zd)Q
-55iRLlT`R{k4Vt6-tnll*Q*7u;;whn<8AoE1)<(=Pn^ASx>OUt`ay<DwykJ5{roIkm-*B;9ed(kf}RZn{`K|lZuEdMSL%&QXAA>Y
-?jebb0~dBq=jeY?VZ!g(=9oIRvU)}-y-=Pse2ua*_?REF6{Wy})7)1g1~%-uT_9q>{#b|4v@H3}c}US6{;OIyPm=>T24vW*Tp%FB
-RpKRCM^#Y6eICFj4I>g<U7SFq!<8elNC_+M|7=R&xivqJo?Eu&tM7tcXDqiq^^^bXNrh{nw_Ja|@n-S+=?y-&_%(@@Mh8rZ@bUk;
-y{nBXw=c0NVLle$oa&pVfZ!3{-#6EcV2ce_?#g*3thAvb6@zuIbFU;nXv~j_-IhsoR!1-zl)tQ<`E(9=%VX97#v^?${8f%tM#ayr
-J?gq#8BCT(x}7IpPj%Cy8H6wy;cg`M@KY$;FYk4o5aEq&HC2G$bLy++yw&f&yFQ)5r4oK$du!g*vnj5RNf5Ay8B&(U{ccg!?k1Vy
-H?&-C%>G_3v?0M*!aeDablmw=n7&SBl@@F)j0F<%;ix?gGrR{w#?B<dpmR5AVz_bM0zh^STwVhH@3<C>SKAJPzvQ^pueQBPK42Lz
-K3{-<4kmvn(wOGky*P4XiA)6L2>ZMe1?CHXpR=g4#atDy8mnWJi)*D&;Ah(IS31Q%JMolKi6|Pk?v9fIefWvg597kBiW}Ongt5=L
-6IEs5Mg`)j)~BuIm=o?BzEB+;)VaftI(7S3%KasIyE<C0EH*{HXzOaH+rE*z8e5$2^EmL;#IsLN>^SeXyRpLzsmi~+S>yXkFpRC2
-OBima0a`QN6TBJ^{!);G<zM3&x-2=w)0_z(oEDG$#Lr$li3p3)ufm)ZeH9AKBiiSg9FPQ){h;bs0v`U^7gR?y{Ew+<Cj8&z0k|+0
-sYCzYk}`Mi^|J&zf-MIa^Mq%M=Nj$}Wh31JKMX5g<!CNDQhd0U{`8!Mow|%v^Qy7zk8_g?gt;Mw$98|`Ye=O?EbRLCeV)4X#V!Ah
-tp{F$bY$z~=Iq*;nTyx*NcnowGKNTi@7Nrk6Uhh*RR(cJsum;?yfKcS+US$AL&bXTyv=UvC|GCzXdvHYCeC@G@@*H74HG&4dFW@E
-LcdQsL?ar!aX-vB^~(Oh2Eic|n*hJZf}dA%ukPUMlW@aQaoW7J%FUOHLa@X>v5aP1wd5o9u3JsloLDA+<p}sW=6sR{3BH|TvRDae
-8oVf@PKIxp;*lFPB%2HVpZV?QB2N4eC2W3=e~sBr%}}lXBF98}bR4(jmE7~P#QeOp?aO1m)&L<FF?5gCENNS-`m=S#?OWqs9yH_A
-VKo3m-THpfa^|<@l8ls?PPJS%3H~eVpl`gqjIw0)Ez4FZrf^vBzNc^UV!9dZ`Zg_mb-I;31vUvA`6VuAz9+26E5=+Tv*BMj<s(px
-@qF^^wAZ@vNCS)3^Y^ni-5cw@!`&PYlgPz0)c^i|<B!i!eE84pWj=YScOAOoLWH-cd`!r`1$AcL6j(Ia^<&qZPT&w>M(>T$J0X@w
-8UvE`ZJN=@u4~NY86Y^C0u2m;#e*hFvFHD~)~<HkB>AMRk1H=ZE%>#(MKlXdVIeoO3UFncg7%(R6uI@x!i{m$B2Y-PY3$2m>l8Z5
-<|tcQ*GzBdQj=;@WiFW^zSt}bygj-0$JvY^6k@V^7oOnk6KDU(3|Oc3%YsILx7S{)#YfF6v?<Q#oJx$<5H6ev)%uXOD7$ZZfBhN?
-qO_)TD4V$0hrHP+woqWfI_GWU4=?lFf#+u<umqUU_q}3fj6KwJMO_IwQy)W5%AdK@lL{ikbh>-n&EJ($SV*!}MQ_Lb+62U~1DDR9
-HI0`;d<NHh=hI~nFp*AoGcmGl17sM;w&7xtVsfdn^8dq_Se6nd?)sXOalZ4ghO(d93w1vNyv2cKEdlilb{ihs_-mKP@vakXI|N7v
-*7%fnnb%172EN~6PCKWXvXV@JUtVXX^~ddR8gxltx6jo*lfk6G59Gyht}Qb0dP&cJx}nzF41`(p6!XTxz~$U(RKk?rc^n%2HQTR#
-IJ9tua|92c8RdqC`S5mH<fK4!ej2TRkpcsDZqjozL++}J@XA}T$P-pA{m>Yy6^*sGLMrG=&P>^x@Tu9!hyYX7qulr5gHMi34E#!h
-mxo%-Y&eKwH0oZMR*oUUA9I@ALs3J-r=FpYMbxA|NJVb_M}-WC?R-CGyoYC&N%y**rNZ-mOgE{<IL{oc^0Ch!<!ip=D6#pBOBM_S
-4(~$2oE?cXdczJ)Nu*W34ROXGx1vzD&T__fcT}+M#E36zbCCAOuqyNEOF1)51pXUAO#>walJZI9iwJxqTDPIj*K*$PdEb&{R-En;
-c=X}66R&n~WvTFGG1qx9E9gT0j4WBCff`7Cd@_=4W4`LP3lkxYnNMqA1EYb8B_iq6&NQ{F1@%QJE<#D&+4FBanHxaD!c1&<68!!9
-R65c;;rwgD>+uSRrKf~@+R7muRF;)x;t-QXk?K_h!T)Q~l3E9@y6W3S;=cF$E;Q+!vpiSZn2z+Lde;djhQBZQA(k&~4RTz)-k(E-
-f3ju?J0_Lmyn9{y<j`5MjXE+&$aW>$HXTFI)&q8v>o$CFG(f|f;FDp~`&m1z0xH)Q-r{9&sqmK&SH8Oh^1kizH*)fHF+%*ksbk2V
-b5A{4OSl^8!Jxta-SYe~LbbuCu*zo+9Jm`7nBP^gb9V@9&*Wfjq^@X#iYDshGo|stc;p35+?f`fM^o4e$nKw3+tzsJZKM=P=2q8V
-`UYi8WCK4v68Tk81M#P?)bKn2#K$mKz_XC&5lGT1@IP94-0;XvXF!Ry)2SoEv1d!5Nj9A+Rr-GaY(+)Amv)GabH<hAHQKUL{l%xl
-8ut9~{Ss2*73*z!BoW0$`XmROb8M#GUhr1-{ezP0i99|Ec55{pTWj8FugLZ|or{SbkD|e{uzvB@sRd<ecMsj4%o4K@@0VR%{$kFH
-`8Bui?B!z-J?eGUJh{(o<>bvl<55V1ieoo*h0i&eA``kSLLt6OSla6G1tAm`(sj0SQ)1@*^V0)~ICyV7%CamG{+vQagsMB8nu&8z
-L8zh2_7=Ny;HV0a<H^ae5V=AVi6aCH{O>|AxYYJazHq@g-RmjEK-jUP_L?jrvN_cDKP%q}9@LxlqimdInQo~-2HF3VPw9mkm9n>&
-thA`6POk<S$PP<CxA6P<6~cn+H<*c?hv*m>6bE?rtGh08`hzU_zC#^k1|M;-SiILyn`bOqQeJnd6U30<FTebLz_B{pY{d^so1#<^
-{~7Q83uBAAKP&q+kdWre!lx^eAAKZ^jnGk-!kayF>cJ6~nkT4?wB8oEES&AU+^_(Js6pGHO68~5XUQW(cQ#lnj}Os6{0od)jJ!LQ
-3_sdIQH<fC;D2)QP$T8<e_>HllJ%eE9mZV{Sf0{fdat!-M?SZJkS*O-HA6fjuMvy;dhbbD8D*}Qj|vXiIZu~6_y?L=N1Qoy>=G{}
-6E9UEeXP<xenrv1zEy+|kx}n)4CJfX`8fpNqdnE;ElPW)M&l5|vU|-pU2S}rbe0_TXbb^{Ck2S#g*V;}G@82wib9!qm^la1o6+14
-3wl3xU{n!HdAhYcC;P&o@jBK71oG|hSA!s-_Tn3kI3%Jve|Xoo_N^bM6F``nA5^ow8a1rdkgq7;B}@_rP|5Ix#YQ+Gfsf2HaKr#)
-9O6I@s%;SImH|=!ZHFZHnBSjVJzwi0OuJ{NkQ6?rOI|9+s4QQAs;uGm$*)RzmsJ?;X)iV9r2lZ2px@<`souhwd(MA*YC}h?`;65W
-H!f}5tMlvhSW=2tBnlxlHulgSqQjoDX(#uS!~EqCmMyHj7E*CynqtbWphwf_NFzDki$}(Xecm6x&~7ISiGe!SFZ>vi4+_6DtJ)#I
-J82CmWo%X->6s1%`N=KUQ$6G3RF~(W5n>xN_Gp?oWsOlqBmoqZ<X|r>79-y6H-c?;x{H_yzl<djC!$OFQXCYHEQKtAMxp+iW|^>y
-rY&1OKS_Am=l^nRVoP$676rkPe7N7(>$!qM1oqt1m~r*%c$&&cPSa#UL7Z*ng@Jw}qR-Z-vw8wV%jL88Xq`isoe?aT+h`Lo6N~sP
--L>xK)%6|%-K-~V4Xy&j6(_IQc&26#cX#*LSS=?p0rn)Hx^-HTW#3+4g#-es2omsQ?j)U)hO#}LXYH|g*hVF->ykUR`eghoZK;Z|
-@*K2V9cmGCiBzY=iEm8ni0))#O+;hWe{u?4q#aF!bKAhL1!-6@Mu>ctx&e<sLLqh*q@yLB8?Y;g{wt<BN-_oqVwOyf*^VtH>`~on
--otj)VIa1QEjW2^Ix2g|<z1x)sS2jsePj_6o@nvGW#X8$mLi<&al*UR)^tQVbvxbe?znQ_Ui0ORHHEXSRS_#!c-{(kQ2yAlGtJLc
-kH$-xa@6d6@9-V^oy%@38Kx;BnI-vI8~iL9rYyd3JRNV2h{+eT$HL@AL2ix8_Gl!ws{Z!)hsW~TvBAcO9|tsc#!c4T@&1FE0z$@T
-Q<EBtZW`?)QsE!kvyqz<(x#`6g+JqS3XZR=#U#VJ(?Je}CgBm&$s+(#O^pEdufmNBT=t;ohl*Ltv>tr9_sW@Vd;t#0NvuCI|Gw$=
-*Fv6B7_PS_ufzvr!XJ=ysleSoD}7!SW^wWN4Y`g09saXGErSH6){O0OIqeOTMOXn65f#nsuS#E|HP*_mNq-zp7KBxu^NmDY`};{t
-wPM@6G&t}SSzy!b^n}%SYJadQ+KD6tH0P<xti#_G3GeHj){>EY#gt<QLQa^Wb*^R!5SFDIZVlT>vGV0=A?mhZ=4_j{U$nA8B>Z=E
-kE&DE0TmE@zcFYTRWwBkT3rK0lFVsG(6L5#AO2-cpYgxWVEu~p361P$`oSlD#*70Hw-vZ|z58Hu9k>tWKiS?wWz$}ej%=l$ItLe5
-rMx(LX4j9v8((Wt97L98ah^Pxun{=gM~bR>w~&E@Gl{^>JvT1iD4DiB&!_D>i7JEmfOG597k*aGaT>Uq{lZ^>03}v6nHqN_HY`&i
-+X7N(%+AGA+Gn-Nv>(bDPeyih^v{&G2Y245t2W?}#9H$wu6MZKz3X#i5p=&VC0b$ols*$IkYxLebyc7))e%pJ9V|r?WfXxR1=>iJ
-j1xg4-WfC!N{VHFRZYf5f8Bnyf%+O*ff-;pwPRzUo|Fx}NL@B@P?k<E4kL!IdGK~krc|tPcE!9v=k4oG(q7e>?f4RvLPl5}-Z87M
-E$#;PS*MJ3=E|{XB>J&^HrMO%)W~z2T5_IO_|lM{s<ciBJboe`@Lp1U+eii3u;1RZcWx}rs!vw4JSva;LU)&O$)N({*L_quLj)k$
-eTqQY%=XSLvsxw+CNN7=K4RZ+%;MQZnB%dl#_F#22n5xTz&Xcv9M*uyL?cg|jv=F|(wa|R(&s4M#`8CwO8@e^vC&OFjOti1>#JuX
-QKm{o%E{-}H}3j)8#G4Q%^Kk4P5SPJ=u9AQl3~Q5;4%9AnG52|<eClXQb40mcMvNQZ#k_yIL-E;*k7s#vnkV|b<)AM^QVv9BchU#
-NE)cGIJdHOmj&&@{)ZhZY6xA-JbP^J<^XXbQRh4i@*Mfe2E6F;`G;2YELTD(7ntqboO<a~4^PDi$$q@^9G@zR**iNx5eW~03r-sV
-8?~`iL~BekK^dUvXf6!a4xkA*%Ak9JgjzTNda6|F>F=p^+I|AZTPc`f^`^7r;=``PG$nl!qQ``QR#rT9&Ds^cLa~wlcATS-f$Xtw
-eMt&3#jg(OtH`Z6BoHbfE_i9x>p1)QTHiW~F3I)<XsIDmmh02J^?dt!r_zu&j#IVu2(aPEbkyG>_b%UE0UI)Jo&pKZ5`Fm?(y*a(
-qUXW232CYnSdlh74=5*0?e;f3G{8q<+vzn<3p|zt@wecO5OwCZvNSWEp&zU)he%$+iG*t=@+^6&W30$;`tn2uTB`p?#tM%Gq_GUp
-#8F+ue^YfD_rj_9!JHlO_V@MonRT9G(`2P^t-~GPFOuPi`#+S|WpgSrKz%-vNA<%^Ot6`Z8%Q;nwP8^x(}0K^0Mykpk1Z_A>01&l
-Qc_XY5FvW5{Yd*GqQSbL4~I1{niwTSY*4c2S{P*|C7av5Oha%;HgNI{>ot)^atkz$=5RESxBiAt`S>>VS*m;WIt9e-@pe5tmM+GR
-N%7`UVPRR+t<jWaEE+3RK%7Cl<X}x30+Yvu5$S;S`f@l13JW3te<}nV1gL|+nT%?v`ny0TSOPqt+A!PlaN0CYXKP}no)rhN$(~Q2
-CGV7NO)SgKnAm$5Qxz)4z{!A1r+OZbx&Je*ZF?y8#KZu71_1Ny(uu0l^ET77BcF(_ugX=SU}0fe$erl$j&`hp?zbcQ3mJukR0sXD
-UhSS#ebphrg^k7{BLzg4xxK{b%i)-x9#@<Yvyvy@RqJ)_25uFYWXpibxMOWdXWNG=9MPOYg})(V>w!zBOJ&FcCKkR%7|@R!t4Kl<
-k+6!d86YD8lSG8d6{L;C3t@vJamW6yP6c$Y*kmA+JgwPPJ=V3#O>+uIYTo3x*w3W<&lAkhDc#?8>tBDOj1V7)>N(-)p}M)X>C=ug
-rtuvbbi`xiM80Fku~TiFnNyZ;IHC(8=M{J4vMcYn*%9^-wsX5dBI18$hkF@o_*7*bQ5#p3z(L-Crq~mBI5wm0Nn*nuG7Wx?b^e;L
-fr$&1)h^I2(C}7y%---*u2dU^*I|)iUc7j7nCuVI01=2>BX4ApWEf}+3CUpv<0T>nNF^}Pgi*K!e}D@4o22Zx_I~b@lBtvRSGAT$
-8km{xWGWy5eR+m>8}pZWdF96tHGR!l1Op2+%rold!UIXW-8ZMDTv@D{qhO$l=yt)Y7pSYhHk&=XeEFfr?ochn%}UB>NK(|KoUuD<
-5a&eFM|ME=US*f1mCS&p$0pv?4nlPE^D0*{iuo$%o%P-aiUOFGjn1~0*G%5ymN4GQfC$^(3nr9{OsCn-crpVI)7K-{kK^iUL_$fW
-1LcDBEtO=bC@C%^=@MCl5omri1`7PIK-T}Zm5r)VJM+4g5PBfFVaEFQY)uhjlYoJ)iR`(-c@`-hl@nag&#<wiBg){6<JMnSQmd;M
-pV@SG`Byaso>ZRQd86&87kAgHWN$bmTq%^QOsG_f`8MOUOUc^Qa&dCD)UNGS>AO;NsNqi49q%pUHIWQMkn5GL${|&=gx|OL8IWPi
-^ORPVcQ$E1o2c%LXTm~U=0_6+(F_N*9RoRW$U4B&U<wD#qZF7~kAeV)p@7n(*cIeQ4{;%4fq&+z_BwVmKaeK#^?aO??@ga8Wdb6C
-7Js0(w+-xirXtD)%gxKb9ToFvuv`QlXk@?s?rz%_7rW(q(q0ul3BDzsk(qS-b>Vo?p=plq#<<Iqaflnv-4|m-s8{U2)H3CcHVfu~
-D3D_j=Ih!YJh{AIPlW?V!eYwwu$~XX3tK1kk$f@mn=uZOy!c6>y3sP~6eg_64UMtt>t*Qz;h>I#nO?qZpurAJV@M!KhOa3ETA52=
-Nu=oDXbWJ_BhtDc8Te-?!qKbwbhzH7OJ^A;ZUlOA4z7q#A|R){K(&h@HLP?=M^ZRFOg7@p9u^%@6+fT9teY46ps?v6plR1R4Mdz4
-z|n2Ro9``)3g$Iz=}q&LmqH6o(RNwYw)I8xhs45AI~zsBGGev|C;iB_f0#paFet(!Y0k~7YKTrffpbA-qKYa~>|`{j>0WGKkSr6;
-W#M7=*rz0RJCmrADgq>$`ttpN42p=yprmk-b|>ReAb^o(!%#ij2qdo2Jo=}=kTq{qom=Z;sA*fZGblf7w^wB_9eHyj`nB?L$LPU*
-a|{!w-0HBcP(buKR=zGu);js&Ji%j2-N*bn0wkibS`@$blcDKuBby~%aUovH2uz-KW=mqQi1*`j_?mM@n-UPqIKv)W*HFMxoxp75
-m3j+cb1K`utL(c)Mbd31Z7iJ&7h0T?ckc3YPMOVC!qSoPN9SFaXNf9>WRNIza=%7n*$jJm{D@f~oqn-=4hAKS1s6+~898$p;Eslh
-!~8?UjI{89?5cSbkBF5Ya7N4R&&zU=14$rxkF)oAnLDpH9B^E}8rR^UA~n)s-R%huILDP2%9}lX=LaMyN_kgDquM+ldtZC{sg={@
-=@2W0Qq+5uoOkQ0riOzqW6*6EBV}VpAF8%*O`<D>W=)S&*Tllqn<~q^`^%<4PLa-5MN{EpA=Q+is^qK){Gh5NBH*MKX5JKND`JM`
-FAe{u#~7Lk12YmKgT`0Fj{?Br5pkm^gZrm~T478~icS>i3fXH6?rjVMm-=go5L<SmzP~4H??cCs3%(Zz7W*%cF_t=g{8FH>fpxko
-^zNY_OFjA`bty<L*Ur%7X2P+z`)Zw))K)fna$$Pue$qL8{f;l|#C-iaPz5E1vmCiD<Vl8!QOB=LNsq91BEl|XzRB!9lk-%k##kJV
-Pliul4zIw!vOY7_LWf2KFz}9;DsQjn%2giRS5g7g*2VD{I+r{`&Gms;E(t$Eh!`ByC|G;|`wwjq&oM8td5C#}`Lc)=KHG4mvmYRZ
-2CvYuka#U~k+EAa=d9tGN%dGnECA&y`v+sTi<c!#I4)M7-$_PF@`2LJT=kaX<Lfilep_N+Yaovpz`E7-b0`emWrvzBj4=oyB4?j>
-FYNSMvgjS-vAU@tkBjVhC&o0gUHefCA5A2YLD*ZVUF{c~Tfi2g08px2hyU*DVi^g(yELiCzV+sVqa-F*jxcI`9DoP^V5|PA-IDLc
-nmzW$QzJf@zj;9*_UfY#agg1$qLCD@E>H7*>zTjt;s+JIbR`n(o-IGM`{hx~?20>qyDo1rXo?Xb4Fy*ja|yRBu{{P|IEDVEqZ4s(
-`f+`j)8t2ScV7l|D(T*L4`IP28mHS%xSe^oAo+k@hN2#h2ba+}_K=rGx7pgOsc4|E2ylAR*d0N?5~g9O6lnz)iubk4lHhYn6T7gp
-z?ce*#8WSdqEgW#btRoTI?MZy?IM@$dGe$Ki0STnwqSCR(b-NEU+PPW0?Fn))269eme1#~Gp7>ur8e-R4|guhH&@2DeAsm{eDQcw
-B#{7gADI(BXWRB0Iu$3uu`}faNbQWf4}WK1(M(j+XO0?0UTV<C(mbmAtJ?RWvu88;Of-Uh-!Rqc*p4#ig@zK?LB!=#+Uux54L0F{
-BV<9KEGyQb5=Lf{IzbCL`pA(;fR#j{j$Cxy|Cko!Jo^k&!Bdieck0=W-I3oCr%u#BPS=k$q)ZXr=<ND9-}!9Wg@*;l#>>F>;_7VM
-5)@2B`2CG@tA8+mxbxv}u0P*#V)dMMF`<Hx6h}al6=8DhB9g=MSxcVYIDIq%=b*=cHKS{-5aoV*1tYoHPKCh4z*08w=;p;0Y@1b%
-d@OBHiidgT_|3MaJBO`-$4KY>Y&>5&qLhgvhCu_ku{<G*FtU(F#F85+iU1&o9nG_UY9tM)Hhg(#Q}e}PrQMi${R(!Owo)bezyvir
-`$v0u2D{$OO=HbGpTR`3e1KqLde0j|WYZ17H|JV+k&@IjBk|X&;(`Ng?I5yChqsOffRujEe1V(L{-}Vl{a(B`8K5C$gsZ)Smd`^!
-<}IO$DR?X*%xS$#e-vGPV#i@Y7|6qyt8W6O0viIIFydP>-o3G=;zmvq1|DtKM}edKcV{9V{Rdly{)dKPe^}S7tSs8{BQaloG~N8w
-F(z(%nhBz=nAcvd&ZEdg+rIRC{z5qUeMbTw4vmT`x9oM?cCJp%0sZye_|pb)AY6Qdt8TeGcYk+6>AJGda@U>5(cy|3A@y?Cds@X0
-tjg@g`W!MFKGu4Ycq;8$#9>qj-bPUZ%stE;XOZWaIpLF>!~%l!7{<eKCI@0CGRP7yRq7~TXq1S<j~e%Em!^+FjbfuO9zELqz+(Rl
-?(-kHNUD{ePdwhzt#NO!I6l*jVn~&G_m*a6)~v<49pg)8)OIf7gvlUTK47D&qi_;fc5dBbM&tycJPPR|1@1LfE1Jh-=9jPRAq6Y4
-k?A^s_5Hfn^+ApU9#1CN2qX!U;Tx~JIj`n!-Bw}k&c;g57^sLC$j0&T#u^x`v}#jyEDSbx7t%+H!nw?7Ga1S#O5dgG@<)eU_F~d#
-eo+4BplQVW&C5I?N4FL=b)H@K|Fn1BfmIaSAKzYY?>9H~-t^w7fg~g(5CViGv>*sbk*0v4h%`Z(0t!+rAP9&&L{Ka=;US9USrI`I
-Y$%8zqCONw<#%s*4>Pl~JpK9e_XwO1f3ch0yE`*y&Y78=^F8KNCcjA8E|##pN5XA6rn3u<XDJz-cNkw9#s)5SF>mCKTD^SXsGi*J
-9j9`tZhIj-{Ni}-mAL~KJNo=^tL4<JL0eknrkD)>F76I@-!-}_Fea(jtE;b%v#RvPwmx~l3-<RC2Rdig+RUZ~0rrOT)%!Zc*Tw~C
-xna*0X3t@xov{LqWNz;~log{G?EBABlgr9sS-31d9+%wV*+x@kqdgl3_UzH4gJo!WhC4sTWVSSzr|GfVlsR?FoA)nVHrCy{Fx(f}
-U?TCJb~`>?aOgz0*yW2V%z=jU<kX{mryhvUKXc~A?jQGwj#Gcz_ek~59$pvz6=V688qS0@)L~iJe~G`(bX)DDD6`nmbcRNKTF!2p
-AIGRjN7gYslAB*hi>Uc@T;8XgVz9WvF(Q%SuwJk&CE~MB0@r9Vc#HPCo_<^TwrF1F<}*u=Nq0|}pK7>hNe|s}{==GW6=(a6ey%ya
-+xD5Mv-_e-?2Tdfo~gR4_~UbtL%x0MmF^4UofpIW8D-h0o7NUtst(@WzHhFdvtD#V&zm}Y{YLi}UpI!`Y0C~JRR4FuJU!~r%A>QE
-#>}9i)rPU!hhw+rHtlo^XE7t=DDK^Uy{}~`6%F1Gh8Hn{h*gi|H{e=vl$jN9PbJWerphucof1-Fl4DGX2`<iMlc@$198^XZyF00>
-wsU$_z9TMRqf8BE`BP^<d0_LTHfvJjD>FEw+HlI@@y9!*zTwP2bRS<+rn(Fb%CL3SkKUR?UAy1fBqj2<0d{EC&%bcn<b_M?6*7@Q
-?*qm`kBfb6E)EIkk}DtejF(-QCfqz}gzUzxrJ%jhf(^?k)~Bf<QByLPZIzuc|4{t-iPM%!dxSjZrKG89oAlrIw@&>2X!e|^UQ4ho
-ziVWC;0Nn%U4KiAa;SXbusv_DIk)hwxTQxHI9p`U7k8c7cOKnb!Nhj0-EyGDn86#ki{<@HU3SgtQ}^#*Tb!98TN+GU^t~tc%fQ}A
-5jlxwxnb;<vUSIjDmEvs!F+wa@nv;&Wkm{@&cw}JvV+0bOl-2O2?mW?&&4*L@WaJN+bveJO*GmK9Ipi5uEE<_k_5&PmK3YRg_{Js
-!ZuijqAa<U-Mbg49izC22%bTtMLSmHh;63QJ!&F+u~t@YaKkiDx7!Q4m8f|MoLy|#UG<&aExT)Cha`g+ZSU3YN#?qEU!;VNtR|Ot
-j7as%ScjJ$mgh0y<Eu2Ik7Kcp(QoAOQ5erQnvQYj-NQCaoi=qz^7v*|cfYu}yWJ5kUo4*O>t;FD`qyq4aR1;hx;s|I$L89Ue><AR
-ub({iZ1-8O?w*hx=u;D`_~eT-;m<$X>(eef&R41h{adOw6Z2ckFW(+E%D*71rhC2^rZ)6C!n{L2s&$<LvQLm3hIgO5KdxzOi!lrp
-&ZH(Anz0raCT~hLHQKGXkT7Lvpg4JPWW&&nSfD~-Op+Lc3n>^;9J-TDw6T<^n(d6yEK#C>NZ{~}sQCCOD#pP`CIS8WD8}#Q+)dTk
-1UF|@nTAtJZYDY}-XALmeUpGhhH=fZloTo|j5P?ztuomhB`KUj1%-o-G$YC<Iyr2-CA%#S%{-G+)OLeTR?viDji$z^>l4Q%*zDHu
-4>Hr7In`y^PTC+{4D)OAAK2$CoA$M1h^2DQlwOI9+j236Uc2j^{VzUT+o7%~jt(UGctyI{r9Qu9#SQsIH)Y7SM8AoZ8Z?9Z`b5Rt
-+DVE|@N*Z$aWD4I>D|UU65@kZCN=Dtsh<7H>@hY<6;ZF%*6uT~vWS_6!z9Vty3nqwP%K9^VmMl0*`OsbG(p!Wq;AS^f<%QDG*H1Y
-ik1u(i<vbBJ)FRyJ-^Xx;6;yYuo@XrK*9l)QJoIeCb0^KYAqVw9@@#vCLUGDq&$*cF<C+j&B%k9JhGJ$acyqK#3&r@q$H8yala%A
-1kr^?Q)T6EuADS>%uTnvGcTO6#zcEfY=fzx)s~jEH%x!1-Pu;WyGip5pD6w&h*?_I<C<<28DYuME<v@LMdr7%uI^HvAL+>T%8c2f
-AQKd&nGPW*fl)11fkCt{Ee3y{#cVYR92(vQlH)jw%3>8s1<a~U;|D2Tra2a`43;G+EBzk*vdfi_f2xQ09&Ei(2ul?HV0j_f&O<YT
-_&1p$>0Daj+2Co+G<lkpWLDxS4wKa36qOAIfIKe2s0xC>i5!jn0;|vxr-|oTG1ygTM3{K(VkONs=J4aDSKH=iXJ_SHQ*2>4gUKK@
-6gBP0y8UVS#q&nRNW8=AGK=(Yf|%j{_{4a>SF)MaV2m#|ESNwb+H2umMuFx<R7W<-tx^tquq%}?^-_f~cw{c5?1+}H(PpDWL}>Mb
-QOcZFPBXN`MUw^0t}y8TbWTTbETn?PYIFcE_=VuXkQ$aovoEx%E~Eyi6*gmek{V!exWt6ivosIMkq(Ard$rHW=%@lU+KzE`_ei(X
->2xJUN({vbd_!GXDvpwkHkYqeu2rB!MUfhITdK)owVDl#SZ@T#0M=|asS+g%Y)IV^4I31Jmg={!Vp|k~U1e|>e?h+qshW`Xw6=Cc
-o@R)ub$_r)UUkqq5?1uT?2;x;wbBe(4T~Y(t-fZ7LUN>oSDqpuiFWZuMGj&MeQi%;Qkd3Yj3LUZ&m9s2<TxaN4vvL`gf^pUv`~eR
-3TLoqWHhxV@GM=w=uK-@?P-pr>=^1t2{plzlcIn@0hcAw7Ct0$%Sjhz2+;;D)$4C^YJK`}Osy;we6aO_1W5~!Ar2ZSJ&{0))|CVN
-14jYi^28)w7)rCG2#mep(|L~3(FoMD0Z<79fCe$#zZR`76(2JUloJ5_?*WxS0Qjo`BLe^c000000000000000000000H6^OxvHC^
-ia9#!wdjMdHdQ6`!<-eztPlUAec<PpKRL3hw#bBRIo|f-#LoMBryT59F7>VzkyBsHs{5jabTt0>uP4XYke&YGptLE2N3453dLiXP
-7FU}*Qk}H>(Qj53deN<4b-UhsF!Owj$%p1oyymTMKQ1XZS~=u*k9^&JRmng<x-<I0(}{}$GJ3h79t>^$Xn3ejT<Jy^d~2i(bc1$<
-WI*oXqL4eFo3#JJrQ><e-!`KYyS8-gOVPvkMY+(j?|0&sRv$`s!=A)354+509)~Vv`<WizNo~q*?xV_R28Q(?{IIM4?2>}xH+!&;
-vrY-eD+Yg4H8$4iMz^UnS=;)Rl7W0osZB<1Ri!Q)@k{bpdnS6L&-*^L?dFH*7#TVG?#D})uPG_FBTrK?!P9qemKoVYed^2B*ZI(o
-GZSCSibKmeFEd+04qQXqkUiEBG?Kzm#!|NbWn`x;uk1SL_9o`?UR!pwbD$a2J~>t~xXVwQX0}TB;n}`TP%9g^x8#lUeR{>7>$~qd
-BbsNeZq7?9^1JkE((cQtZO|OcC#!E~Q?_Im-7?Z=Meg?e>iLIuJzRWud9sR><dff3w(a%AbqTR1<UTvjy_~})B_#+*8SdWq%v>SY
-iP}bw>&$Nol!X4;%#6MURCMS2?oT&I_fJg;WEqh=)tJ%$`)K6Xh5s)rYxn-HlT|(UpQ^cg@3CGY+F4MawCeWK=9m1lK97$TR3rKr
-ea=kSB}~}+$VNvop6P4m{c#I^6u)yWPcx|KnV0&UGPRgQ_fLsIUze&2Tis%2O^5EH8~x;K{1;;u4jF&5;z566bj)k(H{74cp{XBw
-Kf1_wgEt)A>-$Z3b)^qWDppZ4ghI1#QXdpW7|}<{vB~I<ny_>(*dF=+w~sw*Tc3U-dGpB@K1HseSQV`@**szWipjlGrZ2m$O?Uw9
-n;fr<Zu`o!rQhy6rCQ8rIZqpYP1w<|9-1|KUo#Kd_TDQUF}+Kh?Pn4)TxbJm|IgIo=4ZD}WGtvVjV|eZ%h9o7loRz@&yH_>_u(_)
-B5K1i&&1_yH%VyDo#UI{_0(ZG31%(oGCTn-2jehzG}<S#5fa)l2Kzze&i}11a-V7=_WbqNTmJcEY4%CRq@b_1@Aa)`7k=M1uCExl
-)*zvc@QsRfGcxKn#-E>;Y{R0KpTC>Cl^Gj5Yg}{~Ci%7W^@vmN)IEGn7s`fS(z5^F$QJ+jqPJ{C?P2_572BpS>z^*7&b=`9j)Pqb
-7#G^kr>)2@9u`BRKUv9&T?Ndf+U?EoOIYj7vZ46{DU(5BFsowzJ7$HkXyW6~KUn<MHQwj*=kk<{K2%OwyIy_2s+{}i=zhuJJlf`_
-y|=yd>rYgiEoj}$Pm9Q@M-Q)jF71i@^uH@9ZnRJfKfK5N@>0W)znOTnYMxSFf6FX=+o=HCfpLfP<J=BQzDvX&>;dYN11s8QInWlC
-UU*-5Wk=LWQX6hBT@xFL7H?edhmx&mHLkSBThM+mnU~QnR>BlT{##Y{Mz3#+-`{(9?l-CarpY|^7*+nQ{gVb9|KZ0Gt5pY<QhCNR
-2ao4GzI){tB{l>0$?<>}-x`_JXU-#~#UkpksWHd?{_eqbvkO})SlUG6Gao%B(ZPpMFmGD1_Q*R2gW){-<I|o!u=(tb;b_1}Wjq^K
-D@9?V5_8)2tZ?HUeoC%YK_9?wQgNf=E|V(4QS;Z#*mUBA@7?>#+^tzGdwf+>!#^Ks_Df<-m&#5)w5O+*{cYm$6~`Z|b?q^xV!itA
-5;bzc<k@$yRg?iev$yP<^yVi_Z`09O=8e;QLHYI<2QRbO(I=Rd{KSki+|*bvTIM-3Z#>;kO~E{+H+ALpPbOnY@k?J_*|Rx~#wmtj
-iAmV_Lx@mR)XEqM&+>hle5M;;Rkg|N{ro9&i+74;7Rx{RLD#tNdOq~k$2<0Ph%#X#jn8&2KJd%BI}esy{AMh1RPNL-XXc$q9oa*|
-90t|9=1p<#XJ-dmZ0M+z+PH65=H`ywx<nYz0?+$;UDL|ZbzUR-=kJ>D-8!fsfkOXy^0>f+!Hfkh+9nUi`P|rx-C;GEu&y?m;<0d9
-z*UGZmk+DEubbMMsf*(tcyDWo%Zfd9d|+m^eZd{yc0Kuy!G>jp-DBLa<+Sy~-A}ejRvlO(l}ENEJ~qsGKF4EM(XipABhj6Yv7K(r
-;%#V&?MQ7`_RWfnijZU}(#NJ9S+XXkvm~R!1JeA6s7`lu<xsmgP}%9aCJERuA%%`^YH*<@<(J$x3H84+E%11Bf%(<TrOHk=O+PvB
-+sAKY&+T7CF<552Jul0>`bRx<Ao0F&u?(ixuyVaU>cOmckIo;NYQXgLtoNM0xB2F~rY|a>F>lk)C}-UK)%AwT1O=@c-_y3uv)esW
-Vz8jMdi409un(o7Nmy>TyIT$6zq-L~LJL_sv)2&kQ_z>#J|@E?V3Bb1cwWF_SxM3u)#bWf;nSZ6-r0A5uZ>%BMm^xOV@dD+>1lPX
-W&EjezhoRM^I}_b*S;7VSkd&eb53ypC!nu?<m0!u*WSKx|Kd0o=CYny+);cbIW>BT0TXcB$?mJFTNp?C1=N4^auj(2``IciHneoJ
-&dr`^h(iB(Ye##O*UO`RE7z$A4hHSI-89c*@gGmobR*gMc*EF9&e`*y`k>~(7v;_HJ<cm{Ti5yFYx}2Hx=kHvY_R`$#jMx%b$f36
-uixaEv6ua+^yS#B5jNMr_yA^Q^H!~y_TzD(N0wwlf9dc&KiN9=<L`>aE=Zl6^y5dfJI7<8!2=8L{YT3VVRp3M*ENaG;_=}_N`g-n
-v9VgXBID`w1-j8}RsFP0;)zaO7t|hhOe+ZR*pRd0*|CGae>f+ud5aD?RxDnRR|+f6O`9~BTF&^fi1GC!b={5+-gm0?01FmnG~4^~
-)Ca~SjO!F*K`%MEe%skG%cm?)cA|#9<kPre^K%wN+fXxkrLICrW0GamAK6^7yvizQH14x;9NyfFp^U5O12m#^(4~97UgucuKeTuK
-6YU}_m@lhcc5K`BlALb`FZd-g91Ggk3|QQIyR2+K?e!V4K=aAkk*`J;^lvsLDcpcIZ+H2smB0S_TKn6b*xlN-+*v(L{({ZLy0EoV
-L`HH<FnCcT=sa;@W{f!;8^RCBQW%-R@^y!+lz^uJte5<5w0y<%+I)A>DA$>(bzNf^>`grL?zwMP;Ts=poxCZB!W`BMC+6&bXQO${
-#2%6r3qRb_r?Ktb(@wuo%b|-o)Tu5rZeCM$OnP0w<RIRd+d1{aai6tqfh{}bJQ9^+YL*u5L?<Hp_RVw%W=Tb-6D5l%F)X(3VWtTw
-l^S!6QD3iWa^hXb=n2!#^&C&R(N;@!N{%aRb>sMw*pZW6$=F0tw+OCZ|Mt^bEodUdV)OOt&Y$c#^hD=@&Kzb;&*X*gNpIe={fHbH
-?Er^uU)Wjxdda<J4_Y_({QX?fRu7jTqJ#Xoug$IYvb2m=Py5_R10MHLX&#ZrkD0i}oV9WI%={lq-BWMhbZlvi*MvRzCvm+pN4LDM
-c9FS7o*U~l-Dwrs#trL!$?4vQ!D5E}g++%~-T3RAZe7ALy@+Xj_O$Hu)W=6!Wtz|vAB}v}*QqO8O*zrHv@DD9imK7YqG4d)INqYr
-95#}Y_zS~fbV6Rx?%?Md^>*X?m(A<!TD*Vx*Yny6oEg&!D8A|7&TUlGpbpI|jN#b4#M=))Sg?4?<gwQ`SL3j0snx;@8w+-ndPb~_
-u;TIQYS(7!&dFUf4d^7ZGxP0_N54>381F=dXiZ0(<ksdJWffg~QIdjzVDJvu)S=rUXte#TMp08|64#hhX!h&6Wa;qgamnoamOBj;
-wpMw4+v|6ZAGE<YCQ0<-qvFx`{iFu^GqnrvZ*9SbrBgmzH06x}Nvr%fao8;HqY;M^iVmmTkm<)(Q|w2sDF|eG%x-L1@v)X|GT2~9
-BB4E3qS;=bCk=fhi>ghhN(on7o|&}=zaC{D^;KQ=t9j*F*nAb$>#m$h?@dpi_`zMTjij*wz>Fpf=y^q7TJ0xpbz)N%i&s<+xhd<L
-)i>p~644IrqZxN3%wEvUJXwiAE#&+cQ{Fk)JkA!*qjP`V7EJ8yHXDOI9#Zm43nOS&WN;tVKo<PBj*&2pLCEIVh^(wd<n1@v&-GmR
-_|O+x$6!+r)E7H<)%-f9&)Y8!99Lk(EU>*NZJIlAqyN_H+#b9cj4<Dt{83qTVr&!^&ph<*vAUmjM+6dB%$KD-lHECpw{kKjJK?Qq
-;WmXLKGaqUC5~k^=0nVmM*ZG|wvC4MRmr=jf4y<kiwW~LwfAA3pv%vJ`Td5;&kRV5T$*n{Uw+UNHw|Ll*Wa8pc4veaZOApokAL{#
-xf}ZNLj!hn!J3(P!%d5CeI?qNpeo2UOW*k0uz|gzI9fri@56RAB}rBqAAMXO9_!ZTe)bu(Vmp+=YwL_{)Kzw`_t%X>Cxn$ON}CiD
-g=hF{JAdcvb(?&j^*GkDg@7$_PMF!@7VbI69a-jh4(l`RYizTt!tS4^@^(ya<>!PU#XW?6s#)dGU}kOchQzdpVC0VtdiNx8PN%la
-Ws5=3nh(bk%!j?=lF{71d)0?cAFTbdf1gLD8`9CZj2bgz1vh5t<W4s(-Xhlts9XAE_N3~>qjML%{9~sw6&*GG9Mf%0X2+9Fh2Bmd
-!(lU4=a)Se$Wcu)Ix_!zQg-hqvR9$8I%|7-Ja3gX8akOOFG?C8#qnBU5Q<}eUmo_xLlb#ivl4%rtA#%*jlmY4siN$_n89~Ro!aD8
-b2h9uIh_3C{T)|5nVlRVV2fGQT}^5VXM7w!$3rpLxU5%vN_@Beg?0%~njY4zx_cfi;$jq3*^Qz?X{2{31FkmrFSm77q<1?0{QBB&
-e{OaDR_RQ)L0%`?BwN+}<D<{TZMQ{F8@@R^0kw;l>93a`dM0sPGqFXERYp#IRkY{>;mccxI+Pe5U8(xCjdiL?Ep!+d0i9frC>frU
-79$8O76jhY(j8@HH1kV-uSyew2$q<h{Yt~jWqW-Nix_TZ>?$rZ>hq~d*}1X)2-@$!ho9BAj;R()YpEnk#=r9E$PZt6ZC**MB+a*e
-W0tpRJFrL$*LaxLeWpZH_*_YlJ5szBN!ztW3IZX7AbwbQ<yG06`#Y7zB~nX<T>ItAHyFIA1J6iE4*$N^KyO<%<W)yH`ZaaZ`PC<1
-EABac;Pf7p5B&(Epl9O#uCexOqZC<2;}1c(>4(xBvrP&a4)Qhi@uVDwB5Oo;+@%~P350qO1#Ml3EPbW<EfNOGZj=nXASpB_;vJA^
-6&0`DDcUK~h{X|<KfP(Z&5_JoRTjT2MG7x##wCdn65hz8Dl+(7V<fiD6(rqQX!6=Pjp?*?_>7FU)T2pyJY<8q@~q7INsCvu?$~tS
-#$MO;Zx>-e!}a|1<@}(fE5BL4;mK*aZZq=w?MqU=nr4~Y+ntl|HlfiQ{bWJj#0S-kSf1n2>P)X(Ftc@-MbbzuJ}@Iskxklq$S^x(
-M(ed)G)s|&TUSN+!BY|!gr-Bwet6LY?T(jJkyaR*!}Z-%yUU@_c3#j1);3x4L<PrWij0?`;)~?%oR!z;_C+#IyO|(}>GsOBL>QMz
-q^ZNJB<b!CQ%~>OylwNQw+iCY<2~3UYR(O-{_&$VdcdgGT}o4F^sBg;Go}r1=S|6BEp7*P+31=SA-SE^=}>9RWyRU@TBj%`?Nng1
-q6A){HPi4^EUS=~O4Q#yH+2OX9uo}S>P3whlCDumA24WNAypiW1xg`}ZINTN@mz4!B^ia_SsuTLkxily9Pw&?$s`C0Cul=H(LnQr
-Dq{uq>QzbDZXZ}x*|B3~-+;kxGqGr)1(I4<^&dIzkz%_)CQLx*n3^<enjLF1ctloKu*<R&-JCJXD9W0ZDko+0dYF(zAodszpG)Mm
-<1fl3vV`b^Vz{eVSc(2mDuJ|~;26t=gaAn=gGR~n97|gE2p*?dLbMk=%#p$eI<(HLbz2-mUA2=R)b6n<{^*#Pm^3>pN+MQh4zo8p
-F+IB?z#GjbOor6u@wluCqXrLi*kw+efn$v#t(~S-8D25aglRuPRRo5xjHU48Mn%*wgKXsg$v*W&0_$5lqazAef1IR}MUjn}Axi$}
-82;5!@Lh9kCS&lQL!lVWs-eQm28+!ZV+&~lV$*-JqR1h&VS*xAeF)Bz<o$x~isebdOTj?|aa2V<3ik9DImthAT;B~{B~u!IfH;>Z
-@H`(3$qBM!JRQ>emdtWUEfBLnHY6@c?x5;bIEiz#A(JGp;?v}DFi6q>R{$274M}G*9MLE)=zZ5u;cLE;))fh)bVUN|J2bEx;A%tU
-Xj<1`=nEzTDuDp-XZStejDhz7fWKnI3jhEB00000000000000000000000000000000000000000002+hp>N|n&UWC?&qw8ZA&dj
-MNillP5CDpwfX>Kn-4j$-tx?S@!D;<Et>Z~<eQ$PYBN9#9{b&}*b+is;Ij|r7}8bkBUthWwKQrEw`aor+M84c44QPRRE!{LUs{_1
-OPg2lvfaitY1yu)y5EtyFv6p<gaT{nEZjK6W0ADGrIo*(X?vhpG!eue+AZ(Uzj?fYkg$2(wG+9dFv7m<0UyL0lC;G}jh&q!n+b>W
-Et2-HZ;7*NGY&@*6e>*G2jCh{m3^1@@{$R+#jKE<DB2>XvyX0@G1VT|$)l~9oV=&U)T|m6?$BPgjCBo67-S^uieIU`Tdc+sO3d_A
-i%5>w-s-WEL8V$Np_=-P@!CHwOAutu!B|C`HPu10jo8ZGbL|=CIZVZwIf7C6BO`vcO1Uhdi=*;f-t~()BWbVoqdh<AVwDIfwyEP2
-2Sy5nj*gm=Vzv?_45)q)vPj6|H#y%)FiE3{*Z!$W_`}96Id^uz*(E~^0Vdi=c(tAPmU((R!qNmn@Ave1ac^0YtANlN7qqtw8)lC%
-YtKAEHD8b^5L(B%?}sO+YE6WiQx^~kb{y|=@Y)JiDUp<f?n=`;xO4sZ9vjBB&t*y3qOO}!x9qtE5u!-2!06-q-#nVaiG+I|UNIrQ
-xlHKKs0T)b#o8II-=H4xe9My30XFNNW+!AF5o~6jR5^q@(^p&?tVQ&!{z=Yi#Yza*sP}hoN-wI3b18%i*FO2n=Q$pupJ1GyjVzoZ
-I|(8Z)a+k6-A3669pH$y*)c9zTRB<jW-GzT+6=T-u90H7-zh56xKq!ZKGI=yV9QyzL}<0tU}w|q{k=T}a!#tc=e#Y<gmz6CPgkwW
-w-TaEYErZDFHjPp-5(5ClN^LwMK+TRgc_z4lBu#+N2=QKnf|6*Ct979N;tW$^$UTb?jDZdl_>M%^rY2cCKI7R_vA%Z4Yrd!##<9-
-8w25ly5!j=l42xOjbh<>ZS61&Ps$Q~b)>`)y7X0Ec_%4?<hZHg820#e#dZgw^P@(0eB_5AZqYzE740}sJb;o3cCh7}jWv;Gf-Oww
-Fi;}-#r_t%Oz2=;G|Bf~C275PEO>Ip`=`vo*Cn+5nhq1}*A%H7NeS_%S#9S$VPQ;!^54;8eb+*xnQ&1{K09A!740P%R@EvI#<LQ~
-upA+;?IjWjUhynw<}6AsjfoLRp<maH9Y?L07j0EZW47vi(|(gkC}!&B=?>!>1EHj;uA@CeeImhVliElgGr=MRCt2EnzlzhL7CGL@
-XYb535sM&W(SowK+XRRKR)+0thZb23!O;Y*Y*LBfG7xUrE=Khz3PG<WlBNWjC&)4~#Qf?kbrtio(ezorc}f$O6n-4Ob8B98!4%3)
-D7DkQ?%dUPJ|z;W`lGwwl{~SedFF3yo;V9>NR^t#@eCo7VM3EwSA+E5A0V9X5owCd4|)vJ$@J2u;oWJOR4?C^b?zmHNgUz2w<>E>
->>_dgNn&}KBTPQB0(qK(rvRJ}+I+Upx20#8MCxp$hsyUBR+TzgLdk7f*6rzKw|NypIls0n(Nrsv0zk9SUNw`PQ;FS5tTHP{Oc;4p
-cZ_B++QCsSGpW2NmQ8S&{2qansdi`zmv3ielJr1fwK?9vko2lz>YE1PZnBO!L5f_$?8lUzccu=lDwIi$x%nzXAf;xgi&UOd%B2&B
-<Y>~WSV!|#m&IlzG=g=R9wWsOtjs6q<PZln3T+fkn}R`iaHvGIGRkNY7%RgP>LuC7Tbwje;m8(mbA;Aww0BgzH2a6-C}>FWsbO64
-u3<d_d%8=c5TkDMv9Oc9ml}<PDl<Hl-}L(CB1>2nvsd33C&>)KHb=V62BNl))kv-z7HWv#EQDa^6ZBeSFVBiB9a=5co;8~|R^f?V
-6lXLuGI5}16eY5ElE7*GZo2MzYT=xz{R<p~l@Ds<^5^!xw|;oQN@(mOtJC>Fydo32t|&)pEKiZ<ZPWY=Lu?!zO|~Z%I!1yczYr_x
-6ivOX0a1!f5IBlBm<x@jM3$^?8k*rCyHq{JC8!}STids6-XtT&N}74{w<xdfQPm<!Cg=pG$9YA?qLMxtu~TNNOe}A!O(ge#0ywSz
-OEc7Qg7q?-WOcESL@q<VNLLFBO8WOQqB7FsaXT$4Df*UOzL?lRgo7bW<k~ETU^gca$Hgos3dB0#C7mHN4;|xw(flqooT7CFcA;*5
-HyP0eMV4hzAQdwsDF&0-s8X!fW<)U*`x8I62(6gtgnF#rai}uj%Ee*ixsa-+&ajB%c|jmr;00B6T>;HMH~|Gl23*0&Jab7^&3d6u
-@~J<jD+~ZvE$n|B!_u$-0swz*Knx}X0000000000000000000000000000000000000000000000000000000000000000000012
-I>uX)WZje9Q=8I)j!@~)?0~G37_c)f=p-|X)XRsj>g3(jk-NC6bEVBaXZU-ZUfEaO-!odT^i6i7o`OU&qj%<Yy|T`x^s17`RV{>I
-j}onV8Pcg-I!xkptSmdsqSx5-WI^ZGJbD>B73vR(VO`Z$cKXQ1_CCELX!e=cqF4HIbBA8R_2{B!1<_8uyXgr#Lb^x|qGB-WHd>R(
-soMp4RaNhtTTcp*(sPWELHZA{{mjiJW<4ojOMa6~9rY?IyLYzUWqGt&=OUTWizlGYem4vw^ZG(ms>tb;rBPt@t`k^YtAU#N^Nc+F
-w*|V@vTw>syI#atU681E%I4&C`b<t&+8gTfcSF<MB|>ISZ(tPc<2ZfIF$fy|N}hjp!$7ZI4>$eiwTXHIZ6%FY^=gdLwKCAc`aiL=
-OWL4rT)<sIKm;n_ujHw9Wtl#`n0(x|9n(1-gRv@RM(31~(d!vOzVW{rYX0x+7WmV&D-L&<^=3HY1JPl64oeBf^11_N2=W2oHzLCn
-Nq4+#G#FJ$rw8O|-5?(nhXJ4=28Cl;y#SBncwR4Jywq?RJQe^nbV=MLhReY-3~1B>z@HrvgS7y_Ukn%-00000000000000000000
-000000000000000000000000000000000000000000000000000000000000000000001&KpA|AlO`yi%aA!c*-O+Xr+?0@e~N`-
-1%L*`q+G(1n(-h72mpT?)p!ZdW8uNb0N_u<ahEU`4g{hB;Lk%}$|r%p0ssI20000000000000000000000000000000000000000
-00000000000000000000000000000000000000000000000000000000000000000fXf#air|U@bfp0R00000000000000000000
-0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
-0Lc6g6cO@Y""")),
+c-o}8WmuH$+x0!&GtAK4-Q6kOozfr;Qqm=j0+IrPND6`|DIq1&DJT*mh)OAfl1jc@*FWz2ed2we`+nAk+2-SH=Wq74)_$BvOo%#V
+3G`)@p<l`^F$d4c1ihDnLZhobv+6Vu5bhRVcKnX{`&jyT6(7g(YAicgID1$^mi8S3fpdMgVee+a$DGzl*Q{N75vPw&hM1@uua#vB
+y=PY=F;z<2n8{>Z@mPBpZWj&ApfcxTGh@8?ne}YaB5+7zMf4JQ&9mnoaJEM&jc`n1X3h#ujpHkJ<7C_+G3F?cs7<uy%%|68^`g$L
+sC8WoeB9}N)TVOuKIwTd%OZ6Q&7l2ZhvDhm0CD(ev9t@tuC4^Xd?Fw2P64+!JzxL4ZBF_viY(er9@pfMkKPxa#exyk^9N@?jSE`f
+qI{dF1I&twwl5IvHDItJiW(Iuk*cljDau1bBe%0_hLW;lEaD|Ec2zdAU1tV+e&mxG7V*`b>7MoXr5MZDgYj1Hg8?X3K`su3PZ|zG
+>QamHrc~B6C8+PSe9Ozy6(27EdYq;c!zPRKzyfG1)n=-Yc3FoP`$q>P1*r~Ee9+>9V59-Yk><80vwhISCraVzfakW2>>9i$?6(io
+A$JjygPycyc1)CN4FEbScI7luz<nqqN*)QrLm;i23sHyA_w_tp3M#j2>hsQ)L=kifu1s;FGk+vjZVZ;U7>P^pXLhh9#@HZs<ohKy
+_-^NZ>TTg70N*tJ**!S4zpVL^G|$0yT_9%J9#(9c>p_X0EEk-Y*@|P;rA*p?Pktw^^w8bmCDD!{VFTXO^N!R~N~WrC>@w}+tW$59
+M}nV}DES}fYuDDf=E5GZggq>k*rjnk2+EmYNQN2zQoHLDtks&Dg12(~0N&SMnQ{=&r3mHE<TuZK{v%S;ZQ=_>S{(Gx<a<H7@0{)2
+guJsB&{N+Wj!Er}1{$7X+>Jt9sdEuFrouLDOa|!?4BazfFSJn9J&Mx)lk$?<;@ROd8lgSpt+O^bYiBa(+VZcJfp?wGmm;c+{I423
+7r=_+o9ZaO=Q{jO=&*8=Kg$YTnRT)fcSv%vUNeKgLN2S4J*;M*lFAyAPp|BV()R-83g6-HnNO?aSLup;b(=J@zz<c8mvh}Tp8whQ
+9OEamNuuuAQ~#JqLG%67WMdXL&V464#z0O2H2fCVR5>sGh*B)>`A03%56PU^v}8?ZMwuc(G)|6O9h*jsWq`vM4filQJ(-(>96auk
+Bs}_jI&{{rMu#B8Z*t@aeGE#K!%LA;y~!H1JIffI=!)<C&r``N1(ew#{^OPpCO>A!@$y^Xq9)%AiMC)qH1E2y?CTJxN=D_7K_$B%
+Uy3)Bed$>#Z7R2%t~-7!0{E2M_Q+9-z3zJ^L8!d9bb~I<;n7Oyqg>{3a_ev2QWPf{)Xk);-+93IR6|*qC`Y+wzWaQjn;khyO_om*
+|K3bqdA#aw$xf5l`OQPPbnvxOUXeh=bwHcc-GnV?+>2e0?ss0R!IAXG{T!lnE*eJ8T}-q)B&K0EB6z!+Z6!@9(GC@oK$%A78!c-k
+xJUkfPFiDU_?tVybP;__$E_W3voYS;P2hF>r)8uh?#obFy<`jf%@bGr+G>vaaQ{})lV4MBXvJA4oA?<BIgBqS9x-ly2u(UA{;Ef3
+@>av-c?+Emqr6UgBbno9fl&Pe(5iPzV-Ja9jQ8HB_j@i){(LOMwdOd~#o!c;1dRXkrM=mZ1yMD8CQ{p`q;@f$b5Kp41(JV@w!e9n
+u|}6F-E+l=g(Au`7Xof3Vnt}d5yTJ(hJ}~-=MuP(6^O%LtiB{q)BZKR<h)I9?@3{TPepQh*Zd|sehXs~yeqNv3htW1KJH<k#YZEI
+H(Og>9v_rwPs8Z?@U0Pyq|*(Bv`wF2bU2{1w<4N{0$sq@Z?i4vb|pG6U_G#+-&tlci06w-4%h%<5>q~kwL0m<`!x~zIu9v1B>=TV
+*)WTk5{q6Gdrbnwn{Pz5hd`2sM0*PlFn^5srr|?;kei&{XWXfIk70}sp-ot{(PLBJS*W$RM_=isUU7rUn;Y)%H0Fmjp#_s*vkGE9
+NU&hsGgL-CEYK1jN>2?y7UjL*(YbVVy6pze7Pw~iORYM&KH7u_6-?_|FTs!*cck`2H4OS=$L<|i{*m-L2raf9;~*&jpneUaXj5%e
+R2cJw=zXmV(Irtc-45PF!N0R)AngKQDr(Jv9;sEU2B;cyKMlC=WVqe_IhG^uTk2FDB$|<j4iZ8rEn}rP?u5~<J?E$YZd<RuKnrBd
+<|gmLOICHgi;b5>sejuRX_xnx0XkJv571Z;VS%*vuF3=;#r)`PVla=1JT=6Llmx;7gdzbzLZjuAVz0Qf8hUq!*x|1r$jEQX_vAN)
+XA&VeOlE(DsEt#AXIczo_8Ef$;ZA$xP0c0s6_FNRzz3QmNIFqWr|%u*>ZaEe-K{Ki4a7Zu=2CF1pCB@I;f>@sd<M9p{Yli4^&-=W
+`?~}dO4!h=gx$Iwt9PGczGsNZKmGJ3XC70%od^M<-*j<iN-zNrQBS+!pD|t)O7V8nSPoFQ`{AA;c$#O&w|}}<SLD}#KWj2215}?F
+-OzouiT!eSvo$c-Myhz-V<`Ya(`R^DBYrf|lD<HCH*h`}S-xg3Za1nZRml*RZ|M{5=Bk76s$myLM54T)Bz2<%ABP};n6dBB_!`0u
+`^ntG{CYiY6?6H}Mww#+sr$^|F3U5KX=j8Te)>ydN+P%B^~~i>&My7criGI2ASU9HLJO@a==;xMAf*pM6!mT<T!nX<Y3%$cggr^_
+lbo`Lx0;5kc77Bk4GZ}6b71wZ)Mqmb;IqPNT+=MEYm^<Sb;G9+yV(oYU<zC84PpFSI6Xy)yWe2+OKQAPsg0T`Hwv=GX^%tEa}ZMi
+a998o0s{enfVGf6Z}7Q9i);4<#9a|jfA(4o|8RdI1eGax$Ao_QwCa(pf0ei6S|pN2VE@atADn3&Lf5cm;u2tdOp`EeusCB<`>Bmx
+WGiUJXtlmIS!gB=fcVC#=rcCmb+J#eajs5*JChaVq!Jwd%E<*v<;@VYS--(TV<ndW9w$P){;B_7xY`i{n`s&6`{P|RqgQb-Idx>r
+`%y4+Pl=fX)<NFK(`R#MbN}eu1gmA%E9t_(`-yl+y{22ub4eSPdNvOzy=#B1u+cEu8>T~PF@BkqIvs?Uu$^nWX>V!kA%u^X(Oe!T
+l2=Tn^sc$vU!})ZEkHAUykCvFd%;={BwraMMDXPg0z8KNie_l8aa{YI@a{MWUgRd$I2Y&p^|x;47Q;@S!99;*3YU++05+xhs<C&D
+)uJCf7TDQcO91ij`bX>5#DOgM9$O|R+Q}?gQs=C?-6t9xE>s;(26~P(mJzXZ<J?6a!0vjnkuzY6bV{?W8>h<Cn85tYBC0sbg#vk)
+=)A5&pwVq={8zK!Q=cph&;zINyn+cZ6Q9Ds0yjYL;GmQU6bu6efItAo4Qdq!j~z0Zh4@f%jNW~XuE9&?{gj=NcwHt4fKJ3`OC42{
+Z`G%h@G`Qzqf{-p;XMVUnHEM<VKV)Cb}(39@P~9-CR-$Jw6(9G742q4Gbfy}VAYa0DOawyRJu~rQ^mc;jK8hhguauXZ1)*YnSg!c
+*X@J#k2ig8-?B`Sw2Ueewk4za1!lQ#^I@ZsQ6NNln}l5=jn$UbOBEMMT8G=&P|t(%-~WCw=puXn^>LS-Bm#}p8K9vw@-HQNACU1O
+YN4x?#h9JG)tUXg(BMp1%27N0iSrK;y_|c|gng_|Oe8^SP^?#3?_=@6xj=|L)j3#L&F_z-JgupLL_7m)`!qLCxwo)*t4*kJLt=T(
+@00y;VziBB&>j7H5NDSi0ImLw*Mnx@c35oRuZ8LQB^TfDTs6X7r(&Hk5=mA<o-5nvb!=gAUO<Q+1>k1x*>gsGUA9^lNh<4^=uIMJ
+h<8^|z+2x8j%qO-LMFm(z*{!L3E_qJbIagKndhcKQ=aOeq-UFBD3Ey@!gn;esgN{zwtP+is6NVsgc2l%AP2w*KqwFj0s;Ym2c?5H
+$~K2PSyHgW9Tbtyb(&u-lw2C_2q|5D(9sBWRAZUnqcaQlS`N7%aM`-Y*S8HT{D%wRn9zRtUfY)7Na4#;_{Q1-;H6{$KUNUmOUeeq
+;hs1u5MrmBs0Lqu5t}!bd^nHw9eqXwhvj?Aq@<h#y;8_C{q=*mb$g(uK-3Pg0SEYy7ALM62#k(0x#3=`Jv_PDkuB=nrUDcXwOzHV
+n09@?YNfryz@MA1#9S2;MIdpc_-6as?9P~U2FIY2;4J&?O=U60S+c?<GP!qArrCLQm%>k2UmkpCAa!;g5rU<{S7{a6lUtb+s)=^q
+0quO$qlX>0nkXXZ+x6~>d%F0DJo!Ww-7kM}Ned>5`NE!UQBSj4q3V?QGT6Qpc7%@lAzH!reRPiMN%LdVdgU=pTp2eT{+c1^U~S_;
+8cc_RIu^d^w%oAg{~%MUr8tp@=|T2vS?@q3E!q4fB~Ey*)iH3|@LPvHBTOe4=-e$vB3~i|j=0s;hSH9l<RVna6&fui+@Ju*o=+I{
+7P158Ct8x3Sy9)N$ONw{2O5k7qrea#1aviIfP3$W*f8Hr?h3EZQlei!SuA<0^8Ax(eca8v*-+HI`UIuC4^~D(4H<!qXF+e1qZ>V)
+HKdCME2P17;ETn(q?paqzA$R=jzE5%eZzYmt-i#5O6>klAFbegrf`6wZ6j77f<!(1Dbu45D<D>MgbigQ>rF#?!c2Uugx7g|co3bg
+f?XvF3ROS)Vv#DrhekT_h6mPq&~@`^rnw74{NClr40nE1CJ<b7&#KB^Q-A&j`NTx1GGC-6VPhVZBwmbOAJ}|S&D$#z4DIB8K+2;m
+|J0U8_sfSj;hz|HjEGpdrlw?N6(uY|Gf9c(jC}^}X#k414phY%62}}A;iOZnWt{to5U{sExJzscuXPj|Fpgn&Fxi4+KXb$DL}w(M
+PLUHp*;I!@^JQ-_%S=6mU0*R|X_|Kh2HZX?m9tpmbCw$+uOcUXx$*rVaK9pos4p0;3LA0eT-ytw(0##TuTFdzXe#7;LiWRpFBGj?
+Uz+R12;HE^(6#BA?{}W4`jJDV-z3d}wKVB5_YdB!3dRFq>>%P$Rt6xYED-|~euWDG073wN1=*FdV;w|ozK#}?H#9iLm4;wJiAFy<
+EKj^A<KDrL6lD&+9NRai-$TZO*Bj1A(v2YrVPK7D-Y3ck<a7s`f8U++d&#91*4CY!%DI4@P0;~2M}?YSBS0OVp2S*;v|rO)n>?)%
+lZAqA2Nwt-nw5f=+0IDYjz+?^^t^_dOYfZXTk?Ong?kpmK~tFR5<tg&?8R7g7^5(%3FzrhWuPP@KwOF9d4Bwclh!=`?eI8P(r#Rb
+jeX`eHY~)D+IpllxvToDp{)F?ST3bmnrpN{@)uU}^}UwX=ip(s`J`9G$#;smMh0m$9T~a{gyEsiao0pe(yj6v(q3r1IIpR7Ng#_Y
+|6N9tY{#f+Xw`I^yGOcGD{*2lgQKFUQA{Lr=K!dZ7hl?pBWFPLbIt{3oHNU6`#1^Qv<Da<;<L=%BMd@Co-h;hP~0f_NH+d;B7uGY
+!2-d{IbAG8W=hYyhnsSMpWBSO<dL);=w@;QqIB!?Z`yql`_74f@#PzCfAt%L8=<<ttk#fMPX)p2$7)qda3Hx8WW^P5a3}>O0tbPB
+Vc;uVz`ub304kwT3r=!=jRWwGlHsJW=Z6`356z~Vx!;8Og5dsf>!Le%PCk{aoqrS*Wp8$^npiVf>yf$i<ATJ}s(#FwPaJFf6E#qs
+YM|th{_*0xRPMBv2&D|(D3-HguzNu0D6xu94zdl@nbrEyp38w-%j;QfhY^7jf4#Rb;3J~W<u-Oi5%VfxM42~y+<)Q`D>hp%)q?57
+gCpL*=UxJmZ3~!t^L(;(RJs{$l7I6g&%^MGv5*JgW8W%&_48SUeru`dDKwntXn{SIl6hi#Lq}Y-0aC5K6U2lv%zN45N(oGRBy!`k
+Z5H2y=Q}~Kqx=Qr<zcYvULvlWIvfT`H8*>vTNTDdq>=6!kND~v8E2F3nX$s`x2AZ2<-OtI@9JhTOH!}y4M^nQ#GQT^QN4FzA_1Iy
+#Vt%jN!c^KMHK@V*)9@UeEr=J<z1`y*sxjgt@}62bQ$ul_@3eUQ-*JXakA;K0JSGx5eiDIjciEfT>CW4rv&XiYXZ>yTXvX^C%A|S
+DIkBFu;?9(g^#fBGG%bFgUo?q7)}I=1_*~C0mv&i1Oos1_#0V-GQOpcduIh+nY8v)yM2Uhb&BzXNYty0dr=D+Mg;kIzAOG7M10?9
+R@y#l<6cS=BSE;TQ1v>so4EOmrhH;&b#g4#g<ibaIPS*-^@@e_9vi&3t{GkbcUzcj>i5Q|Krj15+aSBdS9@`3)OK_9lD1#UR%3jo
+<45<Cwg_5pCnFo@ZgcaAPkjja2@k>|eRr2P%I3L~^~*Tejo3=UPdmFmP%#EhIB?I!PaUFa@93YDQ8oL!udMktf6*OGSbVPb{M;F8
+LDs-+;(F7NBwdAM8vSXl5v}1Og!+Kx^gTG*7I;*g)7esS>4J=*#WtoRgO-Y%U3*N>1tCdUb)s@q)GkcI7L@b5-nq+v${EQ3O0@Pw
+WPzi1G+t$e`7KS-=&bmIIT4Admi~^1;fqbdP4IDZeIoMv`E{2#;o7n4b3IcE@=iac&6%`z3*jDO2PqKm_F@xM@lHUlUI-Tm^6lA1
+S4WY;n+qnQ{=Qv-m&JMk1|slJJT_c+b1-iq@Ewg|HnL%QVT7Qdg{ry%391B-p+Xa&{2(A41jYaXe}@<V^fxjZTmAIA8Zw;uHTy;-
+?;TWEee42bTJ>I$-<0Nr2h}ivln*j5bDv6J4c9q~Wy~HIs~s1~Jn!P6{x$!zn_@(%giPghJy&PFiP{3DVXPt-qA!FWt@*rL8+_#S
+%7F`??^~;0iBuXWb8dtS5l?FfzMF_}!z$D{^}i9wzgh;q@HUwCKq)y?iEi^9KB*51vUCD%9py0a-&L)>VE|RjltbBc$*q5`TJRyn
+#GJJp@3l(_(MbQ~qjRaxHfE|PP?m=6X#W9z7{a4Pr(%+%@uBww%_rYli6*JVEHKc4!vxQiO)qB<B}vQy!0h($Js|{?d{i(YLC_JW
+%H>0AGF+ta$_9go!FPF|Y&`dk2&TDVCmMT`R%g$7b%AfG=q>sVxOzz&Li>#5RLF7Z;qH2rD|Ml|J0>D>Ed7}4!pn|=vvQe+e7@n#
+Z=P6rfzzi>vJ7BvA~C$s>fzQUMhfH50aVv-MGjlvk{|{?859zpn=TvwNRQCACk+$Iol#>)0S~MusUokjfCPAH)v!WHv<w1<gJS^5
+zX}Hg_zzV7Qe3ly*S%6R9<uFQhfXHmR8?6b)lKr}wGC5GMM*Y<C-g{TEBZfT0Gua@5t9?iQCT$Xq#;>NN%XhZ8J)#ZZ*mhldwbL3
+GXhTX<R|92hZ$|0Xr+bZedyySGKSh>&%d<^SbvuiIjd2N@m6Pz4(itTI?No_T+L@8KOHS}dbGXf`g%i(`ew9u^)-2l*-ddN9^&YH
+{fdFkqT!$EBoq&h`@|!j@Tq9|vE;ds$<xWgd+;GFl&2El!sAKKX`3(dzz43vr8|hXRJ6atS?>NY=09;w?@&z^tIovmUX_IA`WSm#
+uBL;A?*{b#?mrtG3!qeb#E1y)CgmzEu~#lBsdAqKwBenB&$hQEXcY<hOTj)VeT8V!<_FS^-8yey9erRcAG1Ba1&|ak`L0xIh1Psg
+b_eChMlWUtDdD6wbxUttQ88DA72I!}27U~Sprhr!#)F8n4B&l#T;;A&_=gtHwY64JfnPE2dn663>fv^AWX+8KO^TX>sX$)1Z1Bqg
+k>TtjKJ4Zw?3gx?j2TA>6CeWsP+%Au3IYMI{P6$9jF|89^AHZ&V$lXo<Bq4-k}W@fkJSz^#FmGXz@d+fYqrjQgxr;vx9WLxqdfLH
+CQX)xiF-%b3kl(zxUBuQtxpaTLWMRFJ{9bJFFz;Cp_F9@!LrYSb0)9ZG6OggevMg4^*@HO?rls|8R8KJ?)fC|N`D&scoO_pekkY{
+Vpcz=#J`9RnDLge<bYi_0C7!t?Z9%$Q=`tzCj@MWt=)U2z0}9mN*%9h&gL(Xd%zy$<3dE4@L0~8YP=@vQDmrOL75@5fzJXn4BiuW
+D`pzN&c-EH@q1K=H$RgqOAqYttLTE*CxnC^-x&;g0a#w>@ud9eyC7Ma`I)e>sHZMwdg}GqlKGw0FAuJOR&sxllSu(-NiGm|##xaq
+6{CSvVWV?PR7;;Z22U<^DeMXq|EW9YUx^VUev=_13luEUUB#u`f_I=t+2z@4uK()jDEA<S@>x9sMtU}1G+<E>8W_LA`Ryn5TJ0$q
+GI-b%39U%^2NHBrNXec`9`6Xf8<a@Ab10t_GdnRRU62e-zz~6GQBW`#2!?@x|MtUw>uhUuEwI@%hJmryx4*SylTrKzb?#`3-bkJ&
+45}5^-PKwG@3W~gzw~OtmP%<b;liJ#<&ayD;=ROn`FzHN9lWQ;idU}>$vmO^^ZZ)EGffyJ>h<ELWXjyVTw(LdScM;yVQbE{chdHG
+K7c_v^#01`F}eF^t$E{I^J;5mD|jJ60e~jVo$s@e?#6+CK$!}5I;FezWM5QDAPz$&Ca<U|Et?vEy#Nv0P9k%rHg5`+ib3gkFp^V-
+b*Zt1>lALG1EhpKEH4Z`>$8qE7a>Z0qZc}FzF|h<Oz|}l0~HAR+*~p_#P22ZsC1v4&5^{Fc=hBU$KYpPprkwdEAqzY{tODtlY(Y@
+&UcC(KK)b>C*g_G&cirbT5qZrLQW{Ec;jIe*X3A0oxbq*c(&nQe?JMK0nmg9-;Eg>IYl}8VO1iov7memNp_4*jDPjNNtq=j&awwJ
+5?!xIH=eo>gBtW=sv<XPtl7@_(8ZMXRF;;^q~U7dEN(VGa0;afp7@D}Bo@yBq5?~?Qv)Gb2o#Ni0Ra%u)g}f6{Ey1Zk3@xTOn?QJ
+3A<mqC5`AcvbFBvEE?kwN@N&H|J8RDMLu8GI7cUWuiJUvb@nteeotk`C9jB;0rfpbGIZ)b<_uV0y_`c@=N+^>)mA;1=SCkHqYO!6
+Rv-2iw{J`#EhBD;zimI#0)3_?U_Iv|2GFH);+%P<47NuJl3&y~RIj64kn4{9-%k-U6o356bPh8|S?obSd2Bg|SRZ6;n#klI^_W9!
+>D9E1m)(sI%boaewbvV;M}QgbSfJOrf1<;;iEKiaW2orr-<yv|t|VKf1E#Zk_&t^+-%2tGiTMb=z)xRKa+@6L*{?G^>c^57yzuef
+(@@QFBvf6Ppq-(mw0KZ;m<V@fe6qmu*QTV4CyiV%6~zY!{AJMc#enec=_fl607q8IH|+%gpu21kk?AM(OykccmmHSH^5~b0lL-O>
+&h`pZW>df8KZ>L)GhkHS694>p?VMnX62YLB9ZudvE~Z815Ht`kD!<|jtmpXdAn~0J&#Ez$B1i_fPA*mygCby{cn&lM0)fCl@T)!S
+$`XP9<A`19rHA(&B=GmnSLNsLJfCe<YtTV5YZ?7W^(V;$P~m%W85cvQG)Ko|Tdw3=*Zt$Y(%E!=d_u;^Q>czt)O-H$D+zxf;a)Oz
+V|!lKg3vpWy6;a*U}e#qBmGilz-BhT%IfFVy8M$!GSWHeCpkQM?oV`%R*tv(owIh;?U(cxJb<dc-Tpveye6P=<@&2E|BcH7u=rse
+E_^3cqw5~!bn?!wfZ>(~LLYvM*8TBM<#amyt|zto1gXJiv4?fu(v(Es7~J+|5Bxg6kr7>#?O5{dM~0QBh{ioe&;49W*5LCDRlWN)
+Xq<YI@MlTWprf4gqduc~<i?Mu)+cnYj`UXIWf~r^R1*IYBN|UNi?*gDBZ)0s_CzbNOQ{rkDSAzQnXp~N%Dei@z|ufzfa|BB-9=c5
+7ap=m92G_^cktpVkt>2bGMW~zU_{w3akw93D-!9(0Ur1fUcg<P%0YCttcCJU*x)<r?46<+SH^^^ZZOxYJu@`qAo)VBO<+c_Qc#0&
+qI6U+01kkF;*nRC9t;FR!2c*6|MQRm-UzYZGNO8K@UX%e$n}=v@G0`7?#unw)l^#$70P@F_Ojf4XpiK}*UxQ(M0HQG52cNN$9}mc
+Oiz(a;-hU%PNbwSRn#1@5{|#*Q=oFDt$8C&OVZ-=m=mWy6HIq!vlndVY-5n<bZ4tU^M)G1!Q!FUcHp+RKIg?OHfK6jHjT$C@wXzJ
+<<;hz>5@>PV$E3g9l8E$h4_yxNm3IcnDGL(xK3S8M=JB;yDC*ETM25PjWAu>@y1~JfaWB-M3wqz65Mb0K8}tm7K+y%iYj&dUu?Q-
+4H26YoVKrS3&=t4E+l1n)h~L>7Ke`wV^Do_08y|LAup^5Cn>!#=GCqFqjS}o5vjR0I=;-jvGwAluzXvn$LbSVtU&JxI<)HD#A(~_
+h7&`72^|4WkhPU_>u=fGdw5VVQ@5HKmB6dqPk|`{&vMzQ0g|DtS+1Cg@a;NnC@OV!5bL_m@mZ9}-VjPW)_L!INmm|F4kclKP9EMW
+Owd5{LO$KRcJ%`Rq(D?W4?Bni0Dyvdp(qd(00N@^an$iYkJyzI8^W~vneA>1yMJI4Mc$b@eFcNJ><XM4wtwNmX(``951E`~KMi3Z
+|0edXhgnM4alEbA%S+aU#LZZXA&2{0mOb>T6;<~x>nY+;5fkW4JLrr?IKteU$wySy3tvQVDDNGLf6!A4#&7s^k_GdWPnuUr^B!8h
+e<AaGNV?MPFr@-|zn<>}C^$TggHBb=x@x!1S;~LGUf%E|?;$7N6-H7xtHcqOQM$+-KC_ExW!hBT<rb^u=j^7pKH!s6FQfeB+mL)F
+)@&sA^7qWns69vFhc<|W0B+yjT43B39iZ!}AeA+r+QZ<263Qu;w&e-N7r2M>1iav85`JG`%AfSv!H|L#m=yXtvp!+F3cPsqF+PEu
+3KTxYHw|WRdXllYe_cl|iXKBpm=^W4-+AFV9pTS|W<|8Oys<hs?h>(Y1O_)_k?`}L_K`bUk`%ke8E&vH#kR%0=WG<cAQo{FvJ%p9
+3aZ!7a}=);3qT?=h?E$Z1Sv3RRtPH$3xy-$VsI!90R}(-BtYO_mE#KA-?)JPD`cUS*YDgL$>g)1We9qaDkUSwlPdSXBJ`{5xjZQZ
+?}*eJXENbhz9{%E4SBaWvr8<p;d_?@Q%V9n?YN!pO6UH-_uib~Fe`;@T_5P8dxb=y4hvjQ2ncl=?s>M&AX$^R32Si%lemeh>@g@K
+hpB3)${cQK)V-Dj(5bCxRMEwzn-Y71Pz>M*HpgP+FLxGmY2vCQX%R!;vP5ba5z3DvrB6Za%Jdm2s#$h7Wt1`P?rn*1MwOOw@u~-z
+EFpzm9VLDT?)NZu!OZ#l1m9~=!>zRqx6SZB`G(s&EE2?wCM;cTZ}8OI<yF+T{rvA`1B|Hlo-`chE4Jx_b;e%~jaMZCK5>n_4Sw18
+=APN)$dFl(-^nRN=2c$WL`fjt&Twa4Qy^8Y9cY*G0mY?s12s6+)gOcf^H$EKE4>-p{Jj9~l;I*E&;qZlmD{6!`Q+I2nF1#g%Dhu8
+NL+Re`sgY7bXglN(iI>!oFbqFI&PsvaWWtU6ssV|iX|t80$~7B5*QM6RX9KxH~{<?EYSZF);|=?9m#wc4jcSH`C60To@Y&hSsrs|
+>`vTCF`XYi>01J)+QSrEhQN%LXxwe*RW7F2L6@9%Y*Bqo57{r<>Ns4GE9Bm9t>tqzz>oDmyLu)SfHN3Ic-*5#ojAfvP+)<2ki^TZ
+1lmWA8v!tD9@}nzHP(?!266o+T&n(sZBp3Wo7+tn9!vxAUy{DX)0E!zq0Aj#$YyPoB=Wx_na0^q=kzA1Hpx2}=j$W&aGs6ydC=4i
+m>`T*An6&WkAGuk(C3A^q8}X-FYc*<n;E()DwfV_pJhSatsD7N{9=Y+gf}+E*o8=kV&D;gBx@!PwVNeRszk(+WJ(B1aePP-Gk)7y
+bDbW&@qx~=Cv?Q#?kCFqcG&k}J<w3$*avlgTD|4(E&k8u;-$frGIh`IlNj4Km&JU@7{n3%idNtLlE6>@v-Q{r8v;b$8uoecDO5nh
+sL`C7rmB8`Y&vFAvU-*5I#%FWA+&|jUmmZDC$W=EpcBGTqaegEB!&cv2EhP85FQ5vK>zYW1mqv11p@u=k*PJ2E&$TEJA~E^wbe+8
+bziAP1n};s2;0DYII&D6igRh!s`<ILRw7AsYU}5!A#tK+3(TFB*U5XetxCrcXy0DxUpJ4J8>dL<1lo)Bf1b$b<4@iw>OL)e%yQ62
+@<Hd$b*>=Y=Bz)OQfq9Cnq)UFqpjM3CuHUfZ^~d%G#C8J>!HB`#MIi7LE0ZS1JXe89CySIUu!c3nReEfacwbLKN|c_sjIH_%o<B$
+g_3x@%Ex9eVuL*qXfLZ2Ka;z=JkG<}zxyrmQkRuP1t=yf9C|Cb*`tZCNKv==i?9=;td3+pTdFL3sD5JZ7HI`d{U2MFNo&ztWM%Kc
+Mj;N_wiso{8+j~?Pv#fq+yZzLR*n|qEX=eQ*wM3o<`b86V;u-CxxQdsV)3npw@gCYM2mUH;*Kogd~n?azA4a3V1iogh^C`9;MTb_
+rDpXHVGp~fee#shd@9LzT@WB?qOmmcII)O@{S^Z>f*Oy{dq>TL5`m)ta1e+chJ+yhs)i(2;2?h;`+@=gAFTc<x9c6Rmb*DD1BYY}
+`RErX&6lvVo(TuKg7e#w_>*7syU~;1rc)F8n^`K^>kUti5E@fimQ|;gRHE+A7a8?Kv_NRzp+mkeI<>@txrv>}fJ~DpN|-$jT8tP&
+OUKat&}f)kt9IMPyj|}h1An|uzFTnms=$FXjIA#2K~si&w7j|f0u7Na!{frD1JT#}hXcN4*iKC&980e;aWdk2-D;F%(UerA1ohe}
+F&e{bJU)HKNcF9e;`ZU(K`(bBYbc!edO?37_vLM1zw)JS`q}|P|E36K@e0MgyQAKo__A(tBau0!bF2Q@6876$vad0cbcy~YaZX)^
+OjCSjb$2n>vMa*i9(289-T}W=LVVAk@Mf>vQ6n1V*t*f4$dQ1fbcFPbs&JF37{2t=F)ax+eRRB_0r!PZ1dPR6)hOiMSda$>P|>B-
+zKG5}lzs5dc9+&2JXdG=Ms3HY#T;b~pw&gt42z3X@t_eDV0ChwFbao+UzH6S5C8%Cn-mrd2K@~S4E*1fj{gt?Dx20YY0r|r4`ON;
+<x4)0`Xg2{a<Vy~UWOd&a(dIPH@Mo4OzOAC&_ruv*YDtzW@U5vw|aE+Th4J0>y&%h*!mqU!UtTSDC*d-<R1Dp8aOqJlXf$de$8HA
+je3g%pj|v8nM0Rm`$brrc>7ySYWfz6vD9nweBV<AO-sxcR0C!d;?{k-;ZZPks~Tg-YLIxm(M+T!NZ~6*!KBt%Q_8e6WF|$0*}9Fn
+7|>!(%1Of#HHoA@%_0laV|}9`BFAYK5FSf2Oiy}yk6C`MwW5|rY~oP~$-cBEP0W3e)A#jvi4szqMz}SF)Z*~*`*c8@Uyhfg`Mr9(
+z$d*S&_B|}q)l3mv1K!vuVu<g^`_Kcnf!rE3&Io`^trAvX1+OB=x7U=lp~25q??v@;PbE(myay{Mu*A%_(%=Fk^X4hcp@vpi=6F}
+a)^gpV33OaezZ8rAFC-6EcOTqq+(zoL{=Qqa0AtVXdnVQ#;A+HgNVUb^CW>oUyayb@4?Whf1(2Z{|^~JjI)$FuW-><eUk|{G}Y_@
+uvp9b!8$Q!M-wGUVMpygX+PpH_|hN+Pg=)7GuC;GH`nWHuc!^?ec9NKUdf9XO6D;w8#g9_!fwY>;A6%d_qFNcT%J$nBfG!Gh}6&P
+R|$pCxZOBF6wVOt5qIxN{h<4K$1`}#mliH7=>B`bbpCiLe1tWM?=k3glwi*G<0Oe=J<!&H(!lt=KwBY-QH?)F7H7n1RbWebF>uG1
+-?F#q2T8moBmMR-?+NzuZ?wt|s8gqnTCdy{OsL}8kNynp+}v*K+p@ZULVfr|f*P{pv6QTPj?TKhvXo1<sfteWhdzDmZyh&aQ=e0<
+crWo2gDx{KMKfu1dV53ahLB+EPt)+g5?YEM)B;;fpzDk2Er)i}pI2qk)1a5fC0uQULoJL36TyMXVzz51(@W;vXKuo2h$rUcA*+b2
+%FOFE4q7u}#$t9w7C9DmX?YYGJ@6AT9g{kih!_WiAQS;$I1v~OyJCZY0I!_zFH*37k@`O%2GHvD)fYUe72F^pIr|wNZeh<<AZ>%h
+g(sy~3W31u)UCCwS|txK`(hUcKq335nY4>kOMAfvM({V4k|iaZe^AH`OUPdIOXgt_S?kxm2iew~@UYa1==K}a5}Zx&tfpI@_0abR
+o}$84-M)~*V7$;p`1hX~$X?V9={;q``g`4RPn>gzvc)131U2BfpR=eW0<b^xs_<LaiPeLtP2%!qCbxjQnV&zrVm0uLeySWoKKF!j
+n7U<|`}4{?vC{E}AmZ|4j5j%gS3-du7n@i>6A1YT3L2x}wV3i^NS33UF5lY!{e&wNsPul4XaSUcAElx_#r5!P;8(d3qm^o*7v~y_
+FR|-KjU~J2os#EDL&DF_D=}gWkR>BBv3J*pgny?-ZQ#C1lg^k4DvgRzXS_~mfU|pMAbyt>a0{TO=Mp_9ea5I6(!&{9U?dDMO%w|q
+9}&l-06hzk#1Icb!BI*PFe4%Yoa~Ab5G)KJ2Sb6-D_n34^zS1M000j8XF~-4A0Rt|0&WD+KI$QVbN~A1W$oL5cJ|)q>|gHF=PxUw
+WubZwhKf14JVNvXaN6R#HGe{jTWQe)Vjn#z$7h$jm6COvjw9Y0I>uZ&-V;f8SpLoo<_jQ~WOzUojj5V(S^hrosrR$ZA-c}ioH^*G
+AHOS04nAFcGefhWDWn=emH2t0#3p>#PKdXTUqElb4=mZYU6Dkd*wurXx(|NPSw?bD?3VlL!TP9If>TLhbWVqZmJGMXH37@1r-?pd
+G~tiBMbs<_jLYXL1u7gEXT|$m?gZ6CaXGd)6-k~E6%;!YXw^*7BG%yOwwef|6pejiHa{aDMOM&b6>I)!pHg<PM*W!bG69PfUG6`V
+Z5jQ8S}-;bwc>SvfM1xs2%36IcoF$^GN+6ysQ`Y^&91Yl^wm^yFy(djJ5|P~WdlQT$%eG(x8$NKg7nlrcz0Tw2xT`#BpEeaBA1$8
+(G5n-fQ7-~%$g`1iW&lf1A#zhva9@p{i7E`|2<bg!2h{cjbHx$@`pAkX7Ab1*S0aVBQ#bktvfaI;MiP>{C>~rJ4&S~zBn$Gt(FIZ
+%A6chi|U?=V*Xh{Y;Q}XR=@4O84|vJ>(zs6n)ne9lL3ihA*^^9m7Jb#k@Ngxi;)Xc9-Z#(;qVz~p|w;!k%!P@!MAGOzGV8>_7aBN
+%<{f8YEtA!QeLwbcvci&ja!e96RX2Vw?%DfjtXA_)O#`opU0o}s(?1aH|_<#VE!ZCi_WxFXwFj`r8a%}wxr^%NtD&m-l_Zhv$Y*p
+PpQe5bcts>dQ$f{4g+#yEEHJCO`ij{&s0|&rpqE7LpZtVG@o6!oUvtc4KF}1xWvQ43V2L+Dh{`r$=IIc{c?dFue1j&9&Jy9-$7Ez
+)n5iU9#|B@&Iqa!U%9j62{u_F{G5iKc|-lN!scB<T-169#eMbxRBtq;Awmh-(J`0CTFOhN%L>Fn@roange>_%#N=0T1(KHFfs>(N
+5D4@N5D^jt{p*b-=xU^Z|J=Vop#K805nm+}2e}Sbwt!0cLZ7ea91{0A_?ufr^O&E2v8|-j?=~m8w7#a3xQIQcCw2T4xMu#fhjt|l
+N=^tuGePFok0^E9){*q67$yUnmF8cGJs?)n$ecavk_3LK-fmgo;nN-&$GgmW;K?V7!XPm>fh0siEpDgD^W)(HMOfi1;M`|JjRRb9
+sHsmK$3$ip^!1Jfc&xY%sN%$1r%l#P!rZz#^5@)HONr&B3krJazxE<m4!?RfD%+ML<=tZ`GaUSYTBQ8GJH!I8`yy*^!GC3>5O<`<
+`ZAa?U(DSa_mEE{bv#2$uqAjB7~y3Tt#L?%f}aw(a4YVG5DD%-HeBV5$>c))NIozi_R1T1Jgd{@hUcShK%5wKlFBQzUjQYIGr``h
+Sl%}OEYKm3qufyed6qCp3m>s`M^1Z+112@Y$UsI+)X0it4N|->f)Rk@;P42kYitB6CIAq3#lwh%6b=SomBg#9ixi3i1O9Q11M%<Z
+0{vH}EWb2_Wv1iD7}xBt&s%D3O_7-<?M`p9<rDSSai|e3STqNDgq5V!qxBCWu_$YY8n=ee=-tjoOk@ujhGFi44d>xI%>#$JD#OO3
+Xjgg{A!<4a3N;EzxRc0K65|M5F!X)ZjcbXkGxO!2FNM(2#$_^rG$$9)=p2&Eq0n?=!$8FwFT$w^-f87J5;tg*Nm<zN+aq(VAe%RO
+H?-WSsmH0=?wFMf1x!DANHJIx{iBE{lb0R)L`&&ydzw`BYp3iaxW+aOi{5<0OSMHO8lja-X5v>^;XT?Pn!1Uh1?2oHiQTLdrO`%>
+JW68r!?`peImB2!wf9@I-&3N`A0t?czVzsQc!u9@pCUBH;x9U!CYYvUCtXFkDz!g864lIgfYTpUyIEQ$vD6;Z9gvZI11*aD;gB*A
+BUZ2LlSzCx;(Uuk7)XsEpT5t8qA)ihkP;I?U?AR1e@0SL5+D+MwJQ4}nNdI(6!=$eF#=)#LInE{Q2!NVyoH~d4(zqrGTOfS@pCot
+eohtY!sr*9y=)v(CuVRuvdoNOo+S%E&@2lQ8IW`AaHpr?`m8ORMW@C`ZopG`H;>N+%a4DR*)_ks>yz}Hk>p5&j@y&M?)1}p^4jXa
+`5%>QDjrHtlg8r>`2|TH7sM2ikT#L!SkV6=0Nl>QKN$~K-;#fN^{>pZ_`Dt+epxvgpN7Q^DU2def~o=BJd)Ak+*MSr0VW#HA74vw
++`JJvLy>@Zr>N};i0PajqZ=k?%~%kjTxoYPLLa2-M70SlR*i&wxbZ?cb*7411xllQ{bN!SfmYA6kv}x*cBPkct})6<Q!b%mG{-%^
+y<PDME+c@xl2p|&3(+a=2dU|^4fV@Y_7LQcQbp)MW}AhO%uPOy@(i}X^}(9>0f4f)2g$Os01!+Om5gvtr(za1hHK;SaPYOn5AO>o
+I9P}Qcqjy9qE1Rh3cy^I_p3&6g$WM%+x@QG5DffRlL!7+K>deK-@fV|7}#90K2Z8-Ax0NPjQTQ%15)ImTjDK<tY`O~$3Fslm5-8t
+m}p5@1~9%$;r{tum>gWlSl;>Tc(XNU5cH~B9B;Y$OGDiIeezTX`3F13_D@x)pRX0=uptxE8a8Rv{CwZMq_#tD22&@NrRC`gpat`D
+b2VCfIk~3N`+8)z*WR+OV=ppQ-u5JgMU@q{Vp(lkqKFsziO$puzGu=r?BQS3YF#oQW#u{VBe$y$;576(&dF#|2xah~GkB01lak#$
+v+5^Ey3v-%MKO1H|5@9xDbyy)gGklIju38TkQ`<3get|csKnsLP;%crdthQUDSJt@>0^F>Dj{tU;#BFnh%n}7Cz)JcCfyV&ti%AE
+*oCAg)hwjKf2B|5EvJeG7omBTbX60kB%Sy)3RMh15Jvn&-95=LI~o%jK_CHw0Bcfl#gLN|GeD46ogK&`1QdV*!B<t|3KNJ0jQrQm
+1w{Va1wnxSO1J;FTwmB3XzH6K*0N1iXxG4AUaXABnnyPOx{-932mxZJ%a^ZYv2IH*U8)p{ihQ7wNh<J>Q-fKSm~a@iW{IHxO-hyU
+$xvc^2w`PPP=8p|WX3BA)~~naM4Y;V-(@EC+OD3hXYvMl(+*kJWMFU3C<QO(5~rDV3U@Thj~SoHynb4#p(4#D+iIgS=4sSS)KmMd
+a6KTdBfaZss*x$c!r<%iH67}EV(0k{Aqob~x#hzhl>~D0<l0g;58=e6=?aRJrV(qYW2;S8x`e8GiqwH&8WZ@5*qEkf-LAoaMDSO9
+n#g(ON@uAo_&|-%1j}QkN@*v+boyh<OjQ_K0*mYpPtS^HS14~~;F@G|5mNzTAJB#AdXX(W5_n#bT|`v@v#6<pLP==Y?&8D#z-r&s
+-k^}<hXFw3Lz7P`g1JL6w5TgD1bG3xXUt7V$YF5c)gXB(L(mvB2nzh`@&@8+4TAvx;eJ=W{$Khpm5%=qtr_6^_K|>Rn$obmWxlzD
+?FKmT4#l&BS->qAS!>jjOSub!^KB@fqaic7_dGpK9d9tfHg27W{owdMYCwcc>EYl#Y<?RJZw!g&o4YnDe@fWMUFJIA1i+ZbHXN3`
+58$l~s5wwl>O|s{IMtCAZEC(hv2~*McGVBmU6VIyUcGB|0g1!QoHF?Ge<rM@5ZC)$B&6}vMyemhRnZs)HiY!&o`R_}XejEk1s6>g
+P*F<PX=|A88t80NPh{?_yRT$^9SyULbY#FL6kojAbRv2y71w$mG)bN!@*>fnG1sZ(anbwkb;fsd`zOjJVLj*}s(S@z_3}mmxg+iG
+OggMsYAXtuhiwh|mcFC%Rbs8OWgbR6xF%@=Is5v9pMi-%A-rD?#~=#O_$<%$IZ;4EhrrE4gaDv1m|L4j3_qL(LO@*YS3FKNJbYKQ
+Fu=dAL}i<i;&I@AE?Pi5;@|I5V4!~o7wErdjN<#trEaopnf-2?HovQiG(r_pn*-LxZcuX6uz_gqwb`hvVdhQ^6`SVAuo|7}Y2?r|
+5D(y{8KA$Fwr?MK&r^IkbY7-P<I`5{;`jI5=4wu?*vB@HOe#^h`Sv&JuXXVsl&zk*bM5~5{YZj{{HL&%`W~H@Vp?cS(8!Oa=QiV{
+q0^UeTziM}$TPn1`QI(dO~?>GgQeg{I;SsXsi&B_5|oHPv2w)uHM$l0da5s0V`-^K2V1wd+P$?BZJ!;H1wQ1jJRW{(DvMlKC;%o?
+=>&djS1Ox^5#x0@rt)Z9%rY|I3a>wQk7gH3ZH%|F+7BYg=W&@l-j<HUHrMhxnloV&j(pq-BAVrv%g_FVO^EY<;b!8XGwr$Q%Egss
+W3)=EKq5~7BN);o%ww7<>g#OjaWD!1Ky`yA{6H#;j~5FE1EIhHMmr59W+oK!YIuO4FeEh`1cm&=@~DA-7y5q&81TQ-IsTJwX-3Wf
+QxvTt7@sdms<LmsoHn7=T@ueu|Mpf6A+4!gHct@2k-fORZ&9wgvz_PpZL8Mo@Jnn6HWW0rN?s8nDqQ<1&1O)z8{KeGYWm=#xs?xa
+mJ=W>_?FfkQ4zP^Txof@V@0>{^GkboGddtp#Ql0oD5+&AAPU=rLwz{Bw69z!nde&M2}wApEQ&EqNc+~Zp=}URe#v>4O-527EutsS
+BiOtt+sY&#Ch63Q@jCw^gn*Zyzxrd=#;II*ziYk>=Q;;ux7o&Yy!z46R(6st1kvkE`A(!z-Nt0WF)F&jA(MUZv@0M*4b-Hq5ED-?
+FQ)K?AOU;q;LEJH=I}v|nEF0v57}1G3Fp+kmS0^FCbCd%PO2xP^X&Y-M0)R0^bmb00!!o(5-)i7l!2X(0D_ZV0eJQv=kHC1#-b2_
+zZR}xW?2SW3={<XyThwvIG|7<=pQk~27v$jfx`j+w_-`1^0*ClyY~8{ru51n51B#!oH?L5(puorg#`?ke!6`Wo~QMW*fn2)*;gdI
+Uhp9YrZru>p#j@~;InZ9)xZBm40)BKlo$M%n1)Z!II5U06r#$R|7A~U0-JcVpWfzCO2yF)__Bsz;=ULz&d&RnTN!h>^hH-sH52Uz
+b6$^Wn#mV8C~_qDFqI~Uw;IXmbG<nH&%`2{TkTu`K#%IigYH$-Hja)7pg^*mgu8zT8@2#jW3qNGr{NDn9)IW?(6s)={^?jv9W>CE
+WOf`^7tdUt9>`!MH8q>mVJA!?h4)EyZg^Nvm)15L;f(E|!%C5YJ_+xJ2Ips2<R4c63%Qkz$sXkN+}Z~hDfm784oeY~WJ2OoI)2=!
+G^0rI%6o>UM-$+nf^gR<f4{&iT|q7=7y<`KxRc<GnLsQ!H0m!jTP#_47!HX7{(bl)MFzTR^PqnO7!(TncWy!cBf<WAQ3kk=nW+l;
+-JoFLJ{fA5u8xm7^RS%Ectk)w(c>aE*SOns!^p9)EMfh3!=02z?X_8kA{yP^vT-^r?^VCKF|oz9$5Z}#dJWs5u(-)#E}8#G<DN9z
+=&e~fv_{j<hnFaU56rZCePpfMjqX`Ov;y5fVjkQ$YF6+5Ox8PS>v;UpH_Gn&yrvw3uDtW47Yd9#3tGsGEwY^xi1*nW8|Q%2U9jl{
+bGXUBr2DaP7h9LS^O#A=%n!fk!tATtYQerqd64$HK*>9%WA#g>YSkb|*O|_J9lY1av6O4?xbH?L))Ca%6`2_Hm2wN8i8i&;y%~J^
++?R0QGGLWy&iB!{zJ#~E1wzaYEyR(%|A(WO?8Mj0Sk&DWM@)k>d_K0!|7X~SNFRa3Q^FxIZ<nu&Enk6fGRmvuf&u|<2LLuvaugVH
+_5F&B8D#(*i3I-B3)K(^%)cKp9`m2@fc|f%OsDF%{<w3%EX?G$;qS~o4j%Ur+8Sg7Ez&<4K~!tne=`$tl=k}c@#}81!HlifF4`r-
+GoNG_z?eUB@hxH1e=9<hYJDuG*~*RYBRwsNDC09E%EP@pXe&%`cjLrqC&YEHeuEX)@<T1XL>JE67RbF2$x{Kh-_%aalWjGSJQgsh
+Jttv~{ylixL=^(5BrE>?saBXkPc1UE^l6x4W8gOl<i6&E%?wOY^knI;w%g8Lr{r9_a{AaMBeC*_VNAG(8ec`Y#oz~lW`pV>f;o}8
+RF78Pc}K(((Np@87U2ywS;*}-`@^M;iBDg8MccE$uj3om8s*){%|jRfha6cvjW8lC{qRiZvd>C&LXj%tjJ_lX7zr7~)OT+!vGgec
+NTpD46c|KL8mDcwVB`cOg%kgEOTOpz>lix&BmxG8{8cir;bEG@R~s4d@9xgS4+8zC&;tJVw&wq(WL|>DU&7rq^8DM!15CdGd86}q
+tE0m^UlDp`K`y56%I@eNp9x9cGC+NN&&9r|U;7hsDY$;i6Uda9o7PLYH$xN0tNxR;P#PgY2y|r1*hF53aGYSib-J!|cm;p>Da9w|
++AbXXaze2r&Xu_5+39{N_|2%3+TyW|-473)iPF=k_w8VEUNVxdI4F$oRX#Zx^&h_b>%(_j0FH{}!?*2AW2&gS^#+}4Y>Tc1+zP*2
+od%;l^^#hk-yOThLaI~{@}~DLk5K81pQP|3olbWVDq=0<k+4DDDGfH+<eI1xQW~{*M@sp`D3>(9P02<Xs!AvL;>2a`hTm`2jCBdA
+Qw4T<8bndsgc9@@$u@yUj1?q_Cm>MaDOf{z7T$puKn(^VuQp&qIKw@G2dd1VtIg{#%L{FhPq5(ot5*Eo+dcACWx=q2A(7<!PpJj^
+PXYFSO$>0TWB7tF#O#qv){(9%yTF=7|Dx0Kxg+&lBM=W1fA>hx;0q1l^TVO>o-BrYeul49%H|IDrUkh`4&OB4_V<ZudhXvHqs<)#
+uW4bt<&HN)S!nPnM}URMTdsmSYpkYg_<oKy4>Cf2&E*Z8sQDk)miIpY4|8uF5Y^iC4eyyf-CYbdba!_nEl7tTNQjh3i-8Fuq9PzF
+CN>xts3<5{C?W`o4Pv0!fQq8Nv-hCleV^}npE&3F-u=%xZf16@-?i5It-6MTARWfmRhh3jXUaXc?8Lf{>jW>~Q^)<Mwcm<~%h2{V
+rR_+5Zjl?402ozPovezx^zP|^jPj+7@vA;<T}Lk*&NABWv1FOn!Ul%kmW8`|y0bo5-`>u?W>n!Io!W&9eo@mre)S#b>guVfLe(k3
+bl~NKLfp)jigdEWD+WD<BthqGjXB>R>&q@Z-*H62CBRbvAm#5{HW#3xmMdO)?4%>0vXICdMXtQ-H-0qU48Y?UXmLoa-)x+9?O=nE
+CLV;MD}?!sfz*{ES=vNC-Y_s(K}i0Ygo<X7F~4je9rbq_#>%49+gp|S8;`V86x@nyeYj;u=ih$xQfA9VI{`gMecPuD$E^!SE)<Qa
+<!S(Vp5b*RPo-~|73s;yncY<$7(J0v>~_vL(5S?iSn*-#&KBTBq!j1lX1>mjqhyanuetSiOU`@c*38^;%Qi6`pxFB{O7e>PdrA*`
+b2fJgsZ*^~X);C&GqCK(s$m7L7H73L)W6~FKdZgk9dY*h{wgVp@8{IP8ILcS`Nmu0v$omM*7luP8SFh0>S0t!dA6Cl<GE=S^-e|c
+!~1cYc+uO=&ATyOA<ta;F_yaQqOXjO35~z!<?GJ7G|QZiGuu?JG$mS!2pHb$9X_wR8-`K?(Hc4;dtV}#gfsWizP0xU=4R0nEQ*Y!
+i~UnPN2(_M{#O-UJcva>NsP$ph%GDdR0>hdAs}G3Y>PG*fDCX#aoqht6!llyP#MAa9e2?tg<$_<#DG>rBcJo;J+)cA)8V02d0wW=
+z{+dI2dBI#xMM`GrB~l6jI5;No!{gHJw4jFeFd=6d)L`3?;}zbX-*;Ei6)E;ZNEx&y78y`+1K}GSkL%&&c}=4x+wgB=y>dD>UiyO
+`76QSjniz*af|eEEb77=S9&*St=qm$`{i@S>*0@6dl!OHzGcRQxeX5y(@);b%js21k=>e~f2ck{W_80E5mmN#X*`pkNxix#uR6=C
+JoI^IVxw&4?Z&w8RVTCWI?Dq6!p}WLKQvrt=IiJ_F@NB5U%Mp9=N#)J_~8K}UW-aNStb)*I1oWd`7F{(?ue(GXp^wCtfjKMo7Zl>
+MLK<pZ4BaNNQi_NkF+@ecaHM&vwrI0fC`7G$;vEa#5tzwI4WS^c5Cwkdt65~utqXe3_S0}F&3Z!87cuSLE)^T6d#AhOoU$;4i@#R
+UWrEijjjwhJP_CVC{48_xLd8^_CVduyUi-=ZCU+R7|RT4pz+FV)oHJH_`2W7+Sj5LoAi9%xXFeRV9U~L*1$<ty_$A4zIdw8bwS9R
+r8OO-7prF%L~E5O1EUw`Rm_&xTPm2DSYFesQoATfuCh-jrJ0Y?>XUzwd`Zx9Gi(dfQhlIllWXk2mHUH^>d89Cnl$b?za3QE9No!6
+_0zN$(r(B1D-1rnWv|P9(0jNxU}{zB^ba)lR};l(Rr$!#?}XE?^Jm{Y+v6WU*WNcVm~Eib_r34ftQqqj4a~MxdlJ~*<SiqlBiQHX
+YTUD%(;z=H#9J=Rl^_cu!H-I{OL;!=a#mIK1duOFreQ&|Z>6NZ!#B*H<RbtS1|_EAmOF)|Jx?CxYKV;@)C~$8dbr|T_Xb_;PnMpm
+6kTP3L;u7;ZMPei@JpL4kl^n=4lD@#jmOQ0!<^|I+nc{mnV0*>QpLl<tD!CbcCc{a`U(fl*bmI_zB%X0>y*~r;3J)Y#0#sMWu9$T
+$c;!1?3iJ9;&QiV>SodADSd(6lp#O!syE!#q8Tw3p@#PL;ps_k==#q?z}i%qIL=X<2hW~ZXe&HloV}r$)pjq$!j^J!adI{Dh;$z5
+^YYnIPV^TG8!U$~PBwSFPJPX<9^H0>eJIF&_P8^;e1~uIqf_(AWlzQevJBidT%PifIs@b-6c#A$F7`UJcUOH0NiPH^%hVotw6P8}
+J6~5mE!?!d%YMylEhZU5>HIbymnUTe-Z*&5<x-`M42lAtOFl8ZzTcevE>0Jd6sAN1abO%5uR<<bfc!d_WyE7cEW)V0{-j81FbhGT
+Qa~sN^|l4L_^lF8!%XPUtJXK`X;iV1l;FhLq`*QTkP|@B$dfy7kbkEyOO=~;FN~0Q@W@K9KxLapMT`2~mI-!KSycu?I;v*bj-K_e
+9M|#LGnxopXJU4Jd#yKei>T(IB*fG7^bZ`=X+7w+s_^W|;@FUgdWS~Wj+RO}0s7s>x2<E<Wv9|gw`|rv_kCI2(mbW8LFLYcDBq*q
+2M)fBQWx0Rf82ki6woPrUsPR=$d>0H4`DxJ4#<I1aZw@F{Avo{FVFO$tLx~o+L>8L>8pH7#{!*GIzyH(1R^|RIWH5{Pm5f&u&t=F
+=<?i-b8#e73cxv4b4+e?V(*F*yQFof!(lVb0WJYEO-;V<0R3&ZhOTT%mzoNdAP$$vTV<|H*SmkavEoiHnm{2SFi6Aw%-aRe92(+-
+^(7TZ#8BZwMQw)#nhJu6gzlz-X$%<+As;uPN!MfmQx$Q*_A|mYkdelqe*z*a1b^p$C;ji=aC{yOxGg|l$)V()9@ea#;q)?<|DdKp
+{liddj48r@s<!9T;zL@?$L|>w=lAVq#!}>5KzH8N_5QfhjFFeG+55t?S2>2pm92k}eDO<5Qt+;57d>EJV8^W$bCz^wKTLE?IJ;%h
+fc1$jM|R$<P0=eztuM(+Q<ZCpO?jl9+H^Wqgmx>F9(hfwY9+itB>KwE?n~U6(E(g?$H~ZqjmD=R(`Yp_lznn&y~w)Gs`;+L^+k^s
++F4miy<4;JX_|8SRpj2T>$@@i=*(5R2qdGG6iiVHK3cL^-*Pmv#Y9<F4nU2n@9w$S<wDJ!w&-EgES3h34uU@6g07XJQkgr|8t$o+
+_+q<=ICQ{gXyeU=#mp7n6cQRIW`X>f*mKcWt~uDVkw_3yq?xsg6jRKt7<i;aY3Pe{wM>b)pGHrhtV8*QAE1t(<i9Y8zZ0@C1pQ_G
+bh)A_z6Px4!2M%q3*K)T^<vBo)trsPG%i2DY}M(H+*+mZVT!zQ#u;5#>nk=|#r`*m_^f#gR(Ulnwk<px`KS%SZ26Irdnx_moabmH
+o?ZGXC6j9ux952n?^{^ckjtgaTdp6K&V(x1fsfX0Cwj<xot3&4<MurP(PrJ?<g$G~xB7(5mnoIGH&ykoZna6;wsZ8gy0Ob%WBL2d
+FHLW4KB8(MDl;dV%pTgWo904Okj?*mFZJ8TzOUzQozXh`deF<5$EPC^O>=iN0q3ruoD=*@`Wf0L@>miU@jf6a-)rldGY_lQwK5F^
+1c;wEaxI;+7I9ZKbZ*5cL7oPIQ10uWl23|Tv09NvmLTH(Y4x@Pn_IbP6jq`-`7Y{>U-i+y0NC!T>W}<QEnH)$NX##52qLh*St1(w
+chZlR#`f<O3P;0crfYMl%kmp)&?9$odkw<RyKO!sHK#4lnnOO(mpb*p+WiZ|X@i^1axjetOm@>kwJq9OYOO^z4Ta@avyRK(4STmf
+r4h9vLw=9HqD!Pqn$hCWhPcdS{+o<&ACGLX2tazO$RuP-Z&dc75n67a1$!4UrN8E;rWMXveeoluU{TBB8^zNC=e{0_m0GaXI8OZ<
+RhbDK#6CmbesLuP{B(Zz8lC>22c<D@KYDpGg(QcUQZZ$#-;uZrb5|qJBd*zCG+BtmoW2ji!rnC}ri75^Z9N!)MdL`oNd7FZ9^ZY*
+s%(PG-ZCQ!28%{EjPz{c^xf3-FV$Y@%g3S6AhNzswBq&3^DQVJGZ`XWFh0IQ+72<u)ZuYS6F{t9N1Y}>Fo+W%r76uMqR2RK0;QD*
+3<><LTG&Zb>5~W4|K}v%lCdXi+4pl%yVlH?7U?Ax+?;N3;91|dfy`bz8E}}vbu)W+?aH?^cU9)Cwc8gKudq~O=ab>}1!kBj`%&gv
+=&~f_l#q-0mgIR|ck{5enA^9nJ0W+5Z&|zT)U20efyT+A7Bfdv-lD5-4I+7b(HsHm7HF?Qii?^bj?HPJ95Eu-Bp=cCH4GL!mUXpS
+M7v-Z`C{=YTf9YGzC6aw46l@bVav+zJB}=TeeqtuBU>db3~z`aQ0AHGoHkd9?mNHj&iK+tt-EI;P&5!&tFzYiYBQ$h1zGTV^Z*?x
+z<?Ok?Wg-#pI#iTDVQ1Bmc+u4#UT=+Yi-h}BVpL1-d|%aNF+FUvC`;^p_Fv;*+6q?Nz?^YH?C9C^PgoV^RrK$pL0`5&rRx=C0xyn
+oudBR6mmQ?Na$a3o%9E>Vf;JoB5;FW<!Ne(4(9Drdh@y8`JUx>-LEGf@y<^>;r>>t)BF4TsWRr_@+hawJ#RTrUu?eIcJ#G|T}(ii
+X%SdmY#?QtC|L9vd=Rm@-QTplQt6zP2ko)BXbS!DaSv3Whh8*FMdkpw{8jZXr=ae{R%+4X`kWS}x}rk!&X42YU&^MV>RzSr{KDc^
+M2)DdId*o{ru-M0MT_rb#+%H&zZ54h9#U9KQLpJG+T2>ay)F<7j4fK0$77;2^!b|4ZI|6#cD8T*qg0dl*`6Xg0ozgXAgML(_||$y
+KL=q4LZn1O0AS;I`z_T)YRB!?tW8=$QsUvooUXkSxV?ARhvBB|9lByAg6vk8)x}a@+mCjsW(W!vHhtQfZ@O3B2-gPC7>Ob&S{`2N
+Ya~W|LX{Tnb}|G}KPe($r$<2l)*%oz*#!QrzU;)Rq}G#(*LKxsE1+Hr3Ie;1HeB63wW|)*V!+2f(}+z#Wo-E}Eo4ghqbHx~3ZFi_
+tFr32Hz(4Np;>;%!dltyn%+bIu@UkuHLLa~<JxKoAIQ!Ox~`1Eq90cDpa-0F%VoaXN*xml3_r?M_yG0mU)SC!2<kba{^Q2_IY;m2
+CE7njWY{2Nm&opZ*TeX>ao2`}%f@H#_P1AmyVF=j$S`+YK?$}yzy3_@8bRa5Ep5GPa3B!`Ba=DiW;<U6f1iO_v>|tDN`RO_V1SAe
+tMokyNo!LA8uE@{%rJPdJ3%zh>W~^yklvn{vUaA5A|5K}BNt71++h%;J=>}eP@-XBdCu=Ras4sg)ty8m6C?sIv@JNldxjB6AWq;w
+uqJPgA)^UDE#Z|PH5}Y;mT`#>kicI~3rCzpKTv-wWLpjp_iUrLHrv%N%b9VF9QF;g6ZLKy`f(|!8{=%9QP@_JQJC3mA~!r;dAVU~
++xnG!(#vKYS?2O@nbY;Y&@7G)C=$zB5ONRuHm*#V7Phd1y>9uZQkwi}Tcwejwa@gbr|X3{yG?b!aes^{n{r{`@u@?cID5{5t$GDY
+7s$TqIxDYXrSj3(h?)blfN#PaeOvjKHI4dtp%0(?hv3MzRXY2J9tT>M8Z8^U)U<O;%Pl@tlZJYDvu%Uhw&f!)bPBcX+3NvMkVVBK
+A`U*Q*!;|)X<Bh~iPq)-GC&Z+5m<i!y*YQ~F{M(nONj*mgT^3%@$eqir>_V7s|>SzrI8r1ssM$NDr&er2`WJbBD5s9x_K=3%@>}F
+nAA@=ARa-8lB08e@pxT*JsR`3o07-Vej^5uQU8>Z0lP|;{pkHp-q`%%hDO`+WW~^EwTNX~t^MhSkyyfew`1D<A7&`Mwwtv&puS&J
+c_>y(Y5m;q(T6Ea`3I56TCMq0553>|5x=4~G~UN~aSC|cVG5nQ>61UIV5`?^`Bwk&)Du6xg{XhLTJwNmX~InXcse_A!%f4(^GnS<
+2F8LP?}|LJH`bVrS?)|ws&0B2b0?zx`EW+|o}q2ia1I1A{>p}oPxf;UXTDj(DW0liUtk1k62-J^`EAd2f|bWUU(kxG7hZGlz$jo)
+2*jyj;qFhC>C-W-J)w1>3>pY!W0%%orce(#ta_vxx!DJhC`D286y#&G#so&uOgWq+XgYU1ruKs7gTQzNh|)u6BBPS3Z)qpWVSie?
+A)k0dUoFzFtcGECoHhNo{c~_&O)`vB%pZ~T-+7eZBqUb7F?zIf({#+YdiBD_%o{6jzJIXffJxjd{_WIhR)vaX;ipAU2j85zk$2kt
+Jm7PG%8%5Ldi{9+u;xMsH%{!$j~W8hr3Hsm4%t6GVG%!g&rSbuXd6v$U(@z6VPj&D^C0uZA-QfYJsunDShQ~F!Rk8c{9Mm{ehZ5u
+u&Zm%jvVHZR6U+vzx4J-<}g51bX_J)JbXM^Iy{#tM7&-d^Xg5~@tzYw@6}Y35hszp-a<49ZDjg<&S`Cr6Q|mRyTY$HGA&f`2oUAc
+D4Sfl*YU!-n?mHt5S|p&mJ1}iO~p8LCIemA=XDy=EIgDQMD!J?bT4s;RBUpja7i$|=&nZ||7r==X<=zZ32}%|r_NSgq)0&j<QwgE
+cV{S|f3tc)ktznn{4|q*HXfLyWr%-H%chPc?paXtB>U1^i#JlQ7JyI67b-j5Tjf(GV<iMOoyOIC;r?iTw-aA&^6u^>n{Q35GMPfA
+(HsLLvTFK<YUd_5KhBxn^ENv#d-f>IiY&8`)}<5HrGD{NQOUyWk@vCEppkO*4dT>CzOeNKj3)Bu*Yoz2t-gH5|NA0-#DNX&2}gV7
+&1fhGg{PZ_n)lB;qCqICvR_T#*j=W>qF^xdBIIqEvN(&X>soe|@6uNz!=xa~rarg%I<vrJh_<D7iA7quk2D1*wpYh0YtMI$1_{=X
++ivZUl_A4fi=Fy5u^0XNE}~*RgGAC8*ydeb8}DvmeE8#d4qil+NK`jLFjBv=sglTMO$Zn#Y=7-@QjS6X$@g;lo!hL$>*Xg#PIqU6
+)ZdU5;3h@V039<aulTp77=guI3o73){}MT-R5E7UoYgp8mOfhMY<(;=u8pcgSx0QG8_4fAOgsKQ7*NZ_(e^EU-}!i?+J8LcPGn2H
+a`)}PF?$EE*M!*bZ4JT0YuX(5e9~3y(WSgteD;CukW946!&T8c+8&z9e-gAM#?o6X&IdIYET}rgXOMBhes?IbeLXhT9wfXKD!p>g
+x+Vd5ee)TWRrl-U){i=)Rj63~`LC(VkEdJm_h!CCKi?};oIv1E(Fo&p``uFq2$s=hHlv06loNOuqS)im(x-usG>08&v9ZITxdIXn
+nerZx-oA;LIdU>Qn_(qD!8)=mf6l@k&0&uZbImnSC|Ky*Ep_7SLW>o3MEHrE;X!TJw0tv7F6L)%lt<wzS6L3?S5w=7zBU*6+v@3a
+CM(n5t5|;=$j3e{dmg%bpOR7J&t>j$lpaX`dJ4A$X{E$qW4#&u0IRg%Dw!^<=o&?8>Rwhg`2^xqo#oXjMlD_?Chgbr+W2eR)heU>
+*s-nd2h;E(kcJYR`}R2K^GlVcAgN3<aNF4F?{eK6PSUmM*h<%x7thsiyL-vpocwHj=uDL2^@to<bvk%Hd)^if!t_N&<=(uNi>`K6
+hSs1NVm|JN=e<`q--0vR@a)}r1Apf_c``*Tjm@VMoXRhVN{+E^=ABqF-<ybmat)UaE<RFs%lhJ*+2*b?14P5>0rr%--#V^>yRx^$
+%MOqjxhH1*v8N9<il+KaqoXCsj4Qh5o_bl8+govf2{kggCl^!8v}7ZHnmF@TPc1b8`scI?V7F9Vf%J>x11weYB%~(&;XgN<`JX>@
+7py>Ub=+<B(bDGf;m*Ne!w-(n{GZD14oh8g#A9ILtAW6g8NsJ#EYhsNnx{{}>TNY$8xVew;=bw`TX&BEv8_}lj}o2xO^bdIU*|aI
+^N$?`EmM~;wYE}nwhtNC0=Y@L-PTt76KR)=GZYNCz0PrO5oVhnWtVd!O!~6{(W>Z_ow^P*P<?&D{@t`LrSE%3_LTR<Mqg1pBogy)
+%&OP(E0<h($*vTfH0eJz_rx*0h>ie}Nxlusu55Lx*z^K@v2OWhmXHiJF1`L-uY3txeqw*mD#ch?qQptLUi;M7{<d$5?p;j>1_cl6
+NdK*=&n-Ktp*B8TEYu$=KIL@6IxlBMvNs7soG^q(wlNp32|z%DDiaB+O?fjx%&+M^z<V(QOZbfj6}tGZ1NYCVne^^^yS!aQb5er!
+kXHtCyv}Qy*6Cyg@;N+!fGfE7<|=Nqy@W(fY983`IsC&r!Ljdvv5E#jCzmuQZLr^!)8>vDP^Yj-hxR<ct2jDy$aoN~rz@;~KDD+S
+IUOUL9O)>EnR>ei6{gIkVTdOUhqdjW^n78XJr3_>&ClNQHeaBPr(w7mqi5S!)L(2xGiuF`JpQ3#=d4OagFu&})ru{<o@^YMw|CuP
+mZ8yNc@{L6&>RtC!9SlN%UN7=Eqi(mD1`TV@_w+cO=|bWlvU9h5t$lND0p6>G#x$oz~#KlHFec!97~eP_*yn9>pEjfg8C9!K0%@x
+CtU2m1S=-2WHE>n^{`0Wl#4s(^NGJ83oNP&7omRpt8NV|B<`1I11!+kNm&j88u+Ie<3YppX)o5V02~5IXhFigX7Abo2f~+E5$C=E
+o@TkkxM}w5TB`3BhD|?|9QSZU^RgX(`j#1Yk!xq)zO0i%65RG*E#l`cfBEcgb5X-1J#s8f=wr)#XzOq+HaKY2ivDeeU$^z&sg^Nq
+S}JFZWQ=wkFx)==RCA^0AvM6~LGT&<_+2ViG&Ta!i2UekU{vC%{K)w5+c@nRAr=NS5)P?X9vt{ypZ=0)(RknTi~%alkc`G5k@J><
+?Rye#m@bIDbwvdqqf7-MZ(rALD!oq=y`+Q3F?6C+B=+cz!J)5mDT&pQ!8SY=UP9y?EgCX|cM|r^V6tg|gg<P@67O2nEI{#yKRcuL
+>t_{KA!TvD237his&LBa-;Glx%6f!JHcx{*xnmpk_Zq{=$HmL)vXqgrADimJZYzhkx#;Drj6)h~^FT6)09CRRu4%@O2VR-|_~yQz
+KABcj7a=@Q55vQuaQ@U{hCJAY47fdGK~&}Ql+D&fhC~HA3Wq?3-K))hY}{LT)N8t8qW9a3m5zgz%JQ-(BDzj=<#L77?aC88d3TO^
+(ZDAlCV(V`MWci6C%-q%hzRV_-Muersh#RBAG9<ewmP?$zhUpRGr3H?U!@)*e_Bab9oj4&NDmy2I4~2?Psyca-Q$L-<Ke|#wZi9^
+>l~ME0`3;WkI0dv)lZj4EWUC1j5?~&T~mmc;PY|OV_e>zt|#_3Y@vjG0KKS3bH*PjcnG;aa}{@P@lGJ7@)?MqobdAwDIW^;H)M9s
+7{;W1I!H{+B+`Kf{;{}hg$b=T*Z1kw;s6ETPv)gsH}=iiH}i~+JgZopBhw-Po>zo?Z=x#7Ut}*<ey$XKu7JW*mPSuiGSOdiUODU2
+pt^{Agjw+3xW*s7pqmk|S!hF+{T^ynVoaTr*PPVMT;=v8HX<uHM{^oZo&uiTd4i68`)=SBZRnQtTk?H3gDrVPWdZ@i&{*29<aXzt
+sgcL(LDO=rmS}_=iikuU-Pl_;!+UUdX~+7hi|L0<r4-PR`#4S8bM$rjfX8+te`=+vnmif@wYuLc+CP|KpgMF{ufk47FhL`pH8}{3
+_RQ)?XQ(5o6Sc-GD^56meCumvM`R%<EZg4HL*Hf_x(UeO&)UjD@(MXWCCYCW->B%XOrKN+3+BiXe%nPrgr8g%!~S!O@!s^&d07dw
+Q%{6S`z)wR(8g%m8WWgoDguK7kV{tXnJz0kJ=NF6>a6^$1uUDi1Sv&z8L_$mh<!2WdhIG5&ohd|c=GDIjj;$j1vG^O*_kNTyu26m
+2SFzhd(!8a>|{NmMER@WSSS=Ke|k1zt!jkScty!se~qQK1<F!dbOHfDPRYnwk%>$UbJ*L+Rx3Fm<6=T4LBcv9$3IjH_yqFqL=Rn2
+3(-Y$u^7nLNV5*VJ+N+mx4}7lysoS)7GB`=3&El>dNR|)J4;QO2TG*&tbIXm4erok3vFXGcLK6Y#VHxaTVzx0NJ2DTB8T*(Y3r=!
+n^UDRKZ%3uIq$hDJQ>8V=_0c^Oj$naH)Kd91{VAc8HF%8dPe_ab`h{DsJD)4SI*v8QIcjjaI+eJaIu!3vanIkMh!(2?H-zQ$|C)c
+>(G6KHLtzP*LA#+OO3M0_Cj-Pw9y-_cMdO)%T0J!d+ju#?4$mw7wrzlhIm5LtJnwYjs!M4%qPn1!f$pW=QhR=l;{*9!eDvPef}mY
+##8-nM(*)BdoOT}9R+kU08SzK&bE$z)tYzNL<W2`AU(~ILxfr^hR@TLW)x&$hR?>1KeTo?0T~1kL;y$iG)}BtC&<YHu2~ux;8+CM
+;f!n)q|djxIa0y2Hbm1WyiW8Uj|a5H#1Ib}8;_ab2Qp@Z;enYhC`B3;JwZ15616hDkqTTf)teAJH#L-`EJXgwR{?1hRape#x9GI_
+XyPQBho$@xjQw+v`Krz`(bv_|^VP*k8#)<EA<0rwcnkpt|GJ3L(JA^Al<LOKnk1)rNv>>~wjl>kr=p>y<}Ew>$Xls-j)z{4oK(~e
+4z(Z(c{l_dwUj^N3*JmSptjJStk~kHmX;x{tS&_2K>#6SoRiHcB(yrYrl=K{27y+x0E;5_PQVeyD}0*PGPB6?D^=zyQ{{OwGz1!I
+jBY6zJ0dN5h%QD1#cIncU~#ZW?*v`J$e|t6^p+(nDkx!S@a8nY0b2KTmdVOeCxWpekq#w$#fJfoeC(EyS&$(pg(XdRn-$XC_~kK7
+RZSdq;!{8`b!9BtNCQnlp(lvL;!Kp0GLnk^<)QFqLJSS_+j}u6RK%pB81auJ2j-tMjG7g(KUANssc){cqscd*o>yZ8b+IXn6BT$u
+JhCOAl)bY2yP1E?w^VSe=I+9q3Rl}kE<0-(Fu<~b#^eiM?IVrtE-Kh(ZPNQX{TweW-jFIw0d}cnINrF)8R}k7Y9coaW%hA{t=J@r
+*w)4<&UBb>aP6C8;0~1hizwY#MZ7c<CH77pL*dMW%{9{R%xJZ0ZgW(n6`-BCkVwP4StD_I--E{&VZ&351R@d$`}Ll>L*-0O@(kY0
+1Ot*B28)HooPe5X*x}}p6e35LMiV4kDFdQ3&^O<UDz8Gv;C{BorxfSdbBr`eWFm3`F(BO$VW3GR(NMp#zC;aOCXqggA)2#^EZn44
+H#!5vOm0w|Y$gBZddnY&2~&s1X0ljHY%%4L;nF}9fr3Fm#z%aAp0|jNM-Uxd`3RnYz5)$F=aP{a931edlGNN|=GAIB#iT??5tY^D
+NO-Y}gC$@UnY|#1ezMpd8^1V42c>DsBQnLyS-c{1@+0J`PDwc}+vp4!*y-Q}EDRb8y`DcI_?cJc?kXpp0B<#vqL{FX`MCI6F^w%j
+P32nd+1@O^jx=Ne;Z=Uu;rwbw#5xb8fr%83gOW^g0ejckm8~?^wbRBi*#Kc8$3Cx6**aR2q$G_c;h@)ogVD?+IejA@7B-a=T>&Cp
+Ga8LY0DoFaK+}rC5PMF{uL%eihlxT@qKI^8E56^z;K0d)w1|HWvXdig3gi*@2XnZ6LnXt?uG{X6-f>qpHx;6(IAqZ_>1(t5vs`0!
+&dSTJaRIVVm6h2f#2Jues33U{Hn?E>h5Ce-dhztLQP_~`WSq2)EI`A9KWt+HH6DB0I_QIQm^SH)r=wLx3<R{bOt>dd66ZT*WWS?+
+T)|v>v=$#Eks#7G8sFHu>p?8hf7yZvRi=S7jz&U4^4-fwiSiIlugr0y$`~r5>3GSW)(u-8=_D^*VuexG7a^%w$w~qC2sf>pZNS#n
+;v&UFZvvjhjzlR_H5!gV0-(WVNtNHiQU$@`5|I-7537(8fyE^O*xz!eP`DHTH;K4Q(E$8p?vBD^CIf@|WAqvP=L{o`z`_#<SUimY
+fH*Qq9NUA?N|M~3tVk6vR+N-H34!Hs8F&PSBsMM*4P=5eIW+?xfj~`Pivf`7R4fXEl1M<HVqj{B^s-Y$E1ByEF=Rd!iNnF0*cqE@
+F|GVLEF)(X978A|NEB17BI<a#Xbm-27fq79G7m*2BTyLlS_+<F{An&Cj)6KI!(sr~38_bEPIYC=+N$9g0tOO4q1=GI2hGA>fh^>U
+oiPfW5So^wG*y$2q|k66`qx0YhB2SYqawtPaROMtm`@av5qL5Bzg(A)3=(jYc1Wb63D7jf?*zxMFaK2{@t>m~#yZHAk-j!|y$#-j
+=L+QM)*;EWbn#p%Du6>HqOKv_*R*0*D}<aW;LbpWR<yJPQ`Gh405SoUT>lWoRcYvz3oqERFx-?O?O;O2u^1>Z34b_7Bz$>JTVA?q
+z7>n1ZK+S9QlWi;03-qP{G|QLvh)BAqN<6B5}HNBNEpkry-`jlXPeN3CgwVPB!>Z@u`oCxxXN8xprVbr3JuF<B5)EQ0f&ZEf`+-3
+2v20w(U5VIq;~lZjz)4QI){RUm)(T=kZ@cM5x`;*ztn&%km7)1LkawrIiH0^6X1{hJcUOPu+S9kuY-g~qEM5OK>e}dCHTKY7y&vO
+FJ6!+6jr<hK@3!y_&p;Epr{z}OCd-Uv4O`D#9&CA9Q=12fF?3H3S>Nk%@Mx~4zlYLb^_1fak)r&88(K*<%s#^Z`I`TIRu_68O@Ou
+ONdBBBQYq6xS2S-CXXU5;sO*p8AL$_3%(XfP6MMLVuBnd35gY3#R-vVazzR>oD>HOLUWT7*8sRm2#z!hNrbWZ`5H7?29izzLF^=(
+hM{q3D7-k1`Ym%V4N1g7*Z(bdA`aSD<+n5la1Rb*a_IF3F#lk^<&Oh>w!dz}y5eFRqpHLRI}VbqprgkJa3lg!Y}Lo3FhX<h#1&oC
+>&J@C2r`z_A`AgCn=Zx{q2)0>CAZ*G0#@0`*-TTKj1vk802U95g*|<CW=2Xf(%i<@LPQ3sd_ER4p&se!vjUV%?Tpm~0GTJ|9#|}_
+4M-r)N1x+sAVb7*_&gc}4n*a|U(mu^xeE|P0iT5z+i>Jh2gUO?0%%+z9f!n0f}appBts}Gpd&H(NgfGO9|S?{b&#mZUWi0QA^*UG
+gvTI36mpW>F#yz+I9ZKQe@tTnh(Aps@_z|2u{xum-9%t|hLn_o5dX@8(2(+>K*$^Yen+vaF=7{pLt!C-Oj19wM6h@g0YM>)qh11D
+tbM=#Mj+wQcsfoTcH&XcfXT0W5kM532$HBI1c<|+CUg?I3y}rTsN%IiKub`Re4b7s)9?@y01EYsK>#>0$DxRM`){iVU4eo}LfaAj
+{xY;5JwfcWz{!A!jiBUr-F`!W62JUpN&)fxKWyLsmRkMGvB@mP-O<*<s<_BWUqeJj;wUU01&M%YGXn8K7ma7jY3{z78y?^whsSdj
+G^E5)00BaoA*-%yU=pGakU7!<HVucslO<9`BGq*a4D}5_u25P?#Q_)s=~vWXXsDyYVaxDYWF!ht6ssg^;)m39mAGgHo|vR!Nkr@<
+a5y-Dh>Q|z1*8POR|QriK%fawKm6pSqCq55pe<ifleGoH6-51s27rPJn}6Z~Ii^1l5d-!wYV^NGF#h9%JTV^yKkdJ+8<eE~1g^^>
+kpE@}#InJH2oyZYGx`0+A_qYv8Y5noAPW3LHN{>N1?}Mvi3~AGYsDfJ+fESv%H(f|tsH>HiHRCGSxdy!2vQuV;)0kwIF3b%?}|YD
+!M5Qu|6<a_MiKQdAA?W)@%sPz@BiN*`q#r{g@#C4N+7VZk`q$}90CFTIKoev&0?ca1Tx(<#7I*`M8_a;G!{i-=MZ8OL}zk%YFx2U
+#Y<c4lOT>S5e%Kh;j(!s0+B)%!-JR<HL$rH22mVK;Bk;HOhSRpAR%dx)`+p03=R>*L&K~n^q<fp$wV=>kR_YER9F}c`j20&{ON)I
+RX_f1{Y|LQ|HU``KY|(YKYEZ~yU_jB-{6G^iTB@LA6lT0Uqr&f`eVsMOc4C_9pq%c0PSfFf8~#FK>KJ&z5x8G6MuySeC}T}5AYe}
+zdZZD`5`0%3H)D_3i1Dlmd&zbktrl1Q79yfsRFcYQBY<{@_c#(u_RGASrs0WL4_0sEskY>{w^dMN5JD5Br$AgjKpmH6cr9Hj?Re)
+P_pJHV?ZF_u^1?p04IMQ_Wo!|?>hpf_rK}5ID7#AVp(7?h@Wif_kjohV)-Edx;*@EC;tt^|5p(D_Z(vhK{y+jcIRZ__qWe2nVVOO
+0xraJCmuI9R;``J)PI4GpT@FZPp<SN-uQ8Z3~v|?+}JfjJoJz-b!vIjyTSY$2FVGEi&GFRsM>U^0xPYyfp=hyv~l#p8HHQlr;$na
+>NIgwnx_-6Pe$u5sWukn8Q;Gzt*7O9un=mlxYx8eVZdb0iqRcf5tbENb*{Go7S#Q+HsaYL*(P9~)xG?PP0faDk^as?GyuF-(A}6Z
+G%sJUU?YMx7_mfCkt7y*%68*>j`zLZ%j8Ra;^>qq;h{{1&$YhzbHfj(U}9A&rqg{@pcH#M<K>GAyxQUX==4Gv9UZ7-=JFbGD$f@+
+GeZ=g&LKe&w7t)E<*Zb%<w~P^es~DL(Crnb@3X#Sa@X1mp>kOHwud9`15LZlgbZk7XL+l(Vd8Q?h$2GkG$OPIQO>X-!4*1#DZmv`
+f&d3aBTxHgITY{+P(~}i=NOv}a~^qW8Vl~aY~}Lc6S`=$#0LJwuLS1K>=5m1$0>I827Kory0?7ws$79lzvIG$o?6@amg4K92A=nK
+Tg=*daccXZ=im*OZ3YzRA{*oveN)?lOcv(XJeOS>|BCsH9ULl)gYIE}Vev@tBTVSkwzq+qc|WFKAD`wg3lAqessV!LOAkGB!JUsQ
+QEEvcRq4RK3wXo%9O4@GHaNY*vgbv)Ezea64?p^<sc(?Z=lVA#MSED+epRF`oT@+)pMKpu>MHYI@%*p~I=((@<^cf?Qj)5~^{ZAL
+dsw-!p6(Finx>*e7QX|3F8^Cq(&_#Ccf@yi+s81WXU`aVf_5kzwXwY{@aa>;P{raIeRWAIcS_ZGWo;rD#Dn%$xo5C_z*p4xx&J5@
+B@hRSK=u4}>BHUc9_Qxe(V*Ydnca_3?filBN@g+f;;Uv1nVu>d+^3+3h9H~EbX?VEABupM5|F?2shR4{8CVE1`!iCP>fP8-6W^Y?
+uewqcXjba3e4_?j$njBAg}X1O65uu>7M!bub7+&4o`EPaozI+k!f!~M%GIL^>1oH@mCOlnv+K3o9+}8ynZVOmD?dCuxk5ATa*qPv
+l!1i)cHYmo`|CHEV5&vw$yWdDV$1oC=ZrXTM_J&$Wy(k0`44hfH!veM@~n*bbh`j?0096+PgL$+X-Xy;suf=Cp`2d2Z5uUAgCTxa
+qjI~8E8g36t+L!ZGc!bseQpPn484NTY1PcMjZenwmdRzUykqT@ZKJ~!-(7ig+GYF(na(t)paip3vZjjghj(=fH8LW?4SM#RH2Q>2
+K+>U;vUd{ith{j&JjD;|nvIr+bA+QBXO4UCv#;ZMJn*ryQh{b)Vq<2gKc0o&;COa0k_WFzj8bd=_${eeV+%b!xRB#PT6JTv^(v|%
+S&<6yY|N`A#CebP7s_*SP(t%dUy>g#1Mnb1@B*`t=#42~plwf~%Ffzrj}2sqaN1M9^R(i69E368;&@e72KKWVddnn@Tu-QSuu_>w
+`WZ-nrDbueBG2u|#w~mM*2(-%nDyMw&b{je&%M}K=))hMY`PPHi5yPX=LFx3;+5NM-s<^Eo(VhZ4Kv1N&+eDA?k5gh=RZ02rI~xq
+PZI}AWND&a+1Q&Zk3}cEr9Yuaap&8k0ZAsPGOF`3HzR4bn~urpkBWw4n;rP@ubcph2UZvkZ&`YD7d`oe{bIX42)+{BSY0sNcoR~M
+u{Hn4(^{?lZ+vWt@M64jw_>_k&$Pv+p@VD4cRC~SBxnJ9T^heLfD#R!d0`h9W$3RD7xRmd?=33kUM}90Wj4HjoQsEqEqqg59X01!
+OVEP3(FHDKXjvP!1@wNGi$1&Dfu*m^fj;!D7{hvd_3Q=Ksca_}v<JZ=(b5Gqrr)!-MG0t74nI}EE;_CrHK@zOLU+33XSwcM(vGEA
+IKMxm{-bj2T!sexcJFq0<rsN_@YGX8AvaS*fc^N?PvwqeSbJnmOmUJLI*JDWmn%u>p#RFNIv(9_H%>UlPpP|{>EB_8zM;5rG`0_<
+!=HQKuaH!<gkaMBbT|FPhy2j5b<RIt8p`1yVR}CgTzzoawnYc;B$sm)smvb>02PK5ypTdJJbt%Hy7B$Rl~=p1D&jmtlYk%`%mO}c
+-TU1@X^fO|_)>hol4_Z+dn%m)MSXmy`yuS&>|-ChTTSlIE>DVAK#-w_UdYyRqjY~vw0srd%eGa;sLI1z4pqCwe;t{PDww&Aw#H%$
+QG?BZUT#I|f<<SnBD+MD7fWt+%VB5`x)+o>UY8E76U24hER?m>W<pnW#OUH@i;nHu<Aws<g=9#4*F&f8d@85Dn7h5-m<icl;KQ6;
+{M5HI{WUWEnDAa7Z8ye9OLNNdjVRLa@H5M``D0pQzo|C~He#RG<Oi$D$zyR?=z1*&(1QwVCw6XGR%+q&IT?h?>_EEKxi?ypO%9Mr
+7Iu<u6tX(NknD*{k(@w)|KIc{_Z8vZJ3mh+)9nh8p3^<{Ul0B?GvNb`1uNrWd%ISFE61@S-ZbBD_Q?k;)t~HkcY!yv1A;AI<~F?z
+T3&uM>P3sy*E;Rf`j_bx_&(3h4}C3mZ)(?UJ>~x+dSs5j=%x|_R_{wI-fsLF(wX=2p23ab`TnoDG6DrGB<-BQ5n`V~=h2ucpY;5*
+U-aGyCc`<w$j8mTqw?jmrl=e;IcnxzFpo%uq_t1e`O`i3`({%=e6}hoeOPS;uSfjySF7}OWm^=szOa`oKO_aWf2Pm1uRTbSt~aeq
+=$3XgfE!C~kL&k$rQv*(Tu&lj$}^!gbAA6ErJ$MZ*=LW-tuUiQT4S*>V*S|do<y5{7BW=mL;?Ebd749@W40p|ZW-Rk`Ia!SW+Wk&
+3Ih}NA$-mZ6DCUzRxA}0eOrer0|XxWhyDCizf@aE!QmZywXZK*lE&tyDpBC_wGW34zZbwGNz$koN#67?VN33GGk>4(@p^L8yq6_E
+EYB)E*v^Qyl9w=J;&wqwq?5nF=ju1N1o3WNALh*oQsttE(5)TTX?Th-Uq{x}CEgM)bz|*7C&cPXx|-xP6LinLzI_EP?fG=W^0%G}
+KfLq_H0ar6ZJ*?zt5-I$vw{b!19f(m%^-qs-^Rl1^97bW8nS|KQ|xpuuFDbN1b9f7pXGEDWm=3j)?2RaI65FtwLrj4729qdQ{D3A
+(bce}Dq|d1XEc`y>7Lfw)}3A<Yg(7!5nq>4>?PBfT+J1O{Z)d`^}3%g>&PiW9u+uwV=!D~yjo>V-+^Lf3M^H(;A#zp*F)nQs^(cx
+;M!hk_E?Lbj>lkGEs_p*6O`HrbVl=&tn(a+u-g#bx7Jyl`+$#=bi)acy}1=76FV_+dv8|6l35MW0IXRzlf%}3SK-1AC71ZY-BE%_
+E#H|yg8{ZjaAAS~@Q{+4>O^JrFCjB9H({q_Txihmy)}cNU*z|Ad0682SR2Wl{f?J)A#vKdM>{XG>sGddjIqdegH!rSFpbII>sD-~
+T@ak~1-0by*!S?3ULBSNAO6$jpgsITt<Lg}*(7dk&l+x9g1Lh{JVd^8%F)N=Qw|N*TuWA-rTjyGpGOvr2t8NH(z@`F%J+qxPqtph
+k38AFXdR0VoBMZ5J`Jcdn#Y?@jR!t2%dWCRLYRGDwfacz29fv8tGhq>cLeX&ph22{wC~E}uQO{oheGj5E`cT@c;m{Fql)({-Ywr7
+a9P-}sGd%N9)mq4{!sg4m+L%UwOxcJ71HNtp4}D<>t&9SWN#9e1f5Cj?5x_qJnVB#9S;NLUI3*rDaw<ana(OHSQwTb)`I-S?&_@+
+Iasvu>#Lm42K#Fx;jX&*RPE%aYjh>f=&a*`HrWU!41nTw<CSa{EM6B~k~AK+gW{lAve5({`5&m)#8EdbHk~q>G=Nz!_U6EzWOb<_
+jp#&Ag2edceApQD%<sJlf2ovA=G0BT#c2Xf1_=*8N8Gl(w=HXqe+c$D{b*I^W%KwLk3=E}e{I7Gi_rVd$zKjz`P&O3%6pQ$xT>&b
+0@Yg-b8Aj^zu!9cJn((*!&px}Ap<sFWuL5xTO4j$neBF}r$=ua^D)E0OE=2A@Wl2quw}h^#_0uB7lQ~y67-Hszl3EdKE8GKMqtG&
+=6Sj!0Umf>ejzV<|LOIo-lzB5xdszu;D@otv0qMeF1r=ua{3dM2NL0|^0sxyH#Srk){j05Q>4OfgI!Q`C_FT0op-P~K!F8%r8)hh
+S*mo{txH-Gh*-tZ*{>7s_w%K2urV2W5@x!ZyDtiqY~6RDda#hP`sxh0GYr`O^hYCKPKyJFDor!>6*Jr=1cSHG%8Sc{RSGX)uq6<o
+2tW1erw{uNFq3+HKO*IGC~2W%XG)2JseJvWBcpphDYN0re-)K!5_(g<mW=qj^47d#eet<x$Ij*9p&MQh3~lu|s2LC^&xw!jUL<tI
+$iMMt!@HVnr|nl;QGM0Z?)LEmweO6#2Sl0Xl4#IV%;Nwp+il6f1Jz5i8?jX$W>SSx@E>;FZO!x_tlZT$I!x;72FrKn+rUQlY3Qok
+4fo>8kEn$rADI+xS|H1SfLKxL9c#0rVRxQxR>qg3?twfy6h=z5u(Pgyx!BZZ#y_SxnoNLsvnnF;%nMY$s84Qbq8(lu+8PHSUH`_Z
+Emx2>a>V;+6X0;^k_Li!U}t94fiFLplGa6{Zu&CMW8>}Zev7fN2=OaS=7fcxBpk+zV2QW)-g?pp)B-91Jo0jeH_Lze(>f_E?6P*r
+?#76?NfPJ2<={K7oh%;gZD<;fOcfkjQWv7)v62)JW@04j-_mA(rDgM;MzuA+K6}p3uXEc_Zg=E^eDj`J6GK%+t2OrT78qS-zHM6k
+`En8Vy<>ZBs67h4-<4ZdUq8n`$llia$duA6_f@5|WP!RQnn=O=Pv=dayZfD$)t<RqbFxfztfi3fl3zCk7tqz#(EH=^ft80pfhk~w
+Aq@?^|IFT3X?emt-^({a&#2QYbaW|5SPl$VsSp!mhv(l;qa9_Qp59~1fG5PJ)e4JO=gf3eX?=N+$U$Ny<mMsp25~28IL(a_4$1*k
+F5D)ncp`=}z^T2Qe#-Me5Df>f;y1JDkFR$XnRkTWXvC1=SRn7?*j_jNpxE$T6rN-&`;e#9%4shdWA|f3SXir0EsK=0EKT03&Xpwj
+J&5=Hws$t_Mo9cCD-CI!6s}_>QLO9UTFkjy{E6_=M~i0Z2FbHw8(2<YF}RXuIsqC5N;-ZpKcV{1WXTxv%J1urePjD}ox7B!6qUAB
+p}^<{)f#|b_o^u9886nalmBo*>~hOnFP6OhT(#GWNP`4qVo*YE06VOn96r>5=vrK=Vm)=e3kvR-^?J^!tb6zVlhc+B4*H=L1&!uk
+TzGis+3cJuTfbXb_n7gr%I=QH%u%p3)<Qt?_;ONXTbeOSZ*)$d?32@#+BrrTI%J;63p$O(G<M)vqnhc7U4DEPiVWR+WWm{|j>*{p
+kDY3g;!m`rv9P8X%5YG~mS9YNu*$xXusM?aNtxn$^5|%SY@|h5`9o*;+rau-$4o-kql~8=O(qs_5C&x2-S4;X#vbi84x#IrFo+vw
+sg}xR6AIEIXiBgySU*EhgAIU<vy_q0mfb*po7cAwh90NT5-J$>S@G0$9YmId^)%{)MQC26NW=FVvIm1fT?z1dXpoC0!U{)(%chc{
+i-}zJf2LRfh7EWazL@iYcmC1lhr5S*loNw4E|ld;lB7|`uQh=(`zTy}YKpWRE7@9h==6HFB>go<nf_>b#{Ie-r9S&X41L9nbb2~d
+GKN2mX4{xeD(X$?TX2Kod}1q0RZdwlwUxE)dS95#^(0U#%YA2y+R_CrH~@A-BJC62yJZ%rYA&qwUCWo#p=wCfDe1B{&ebKoiW+b+
+7mwcT0ZK-Ym$#1}=A-6@n|A0g)<304kchpuKd?vDbF4Mt$?zh*5P$?PyH1r?nWwhQ-HJe(p63%tFpOU}9ho-nF!NBvT&xxe4TrU_
+i-L#h=bw3^c)U_xBHJ78oLbNvvuW*eL&<NP=4fDv2`e3%pH4x;&&*33xD;XLAR8&k6KbG3*HAZ~4`#r^-#K07=+xOdT!{rVLh<<m
+JRG(lm;f3rkrV1yxexVU$wgzQp&wq12;V>s9=bdmU$?t~^2$nqB`@iiu2nSO<T1C_$2R+-slwsLXRdjm_c}Q^r3n<cjLi2Otb1nD
+c-su2Dc5h9V3{RLg9E|rS?*i?_h|`~dbP)$b&bnq6<jsQAoTE3r|hC0w;}I4oM!}Fp3P{BTcjp{lQK7zKUH<S*>?1tzRC`lWeYbW
+>}haXL}gl$Y=|)M(&|@T`Xj8ZNg)JD*iw*lYI|Cotozer(RMx3r<t&6TDVIPj@bIOgLCX={jp*_c^q`|{Gj<sdTyzeN$!I;&F(yy
+(bqey_qtt?ml|s@2en=RyXLLS=bx7^tDOEu3WHLHcf!<>jUc6;TC3##j)a0ga@E>%I4>0;TP~2etH&3do?GcAc+Hb^VJY@1(gJDM
+5t0B&`l=B%gJy|>>EjG76j2DkX)r)mY!I-L#w`pmv2EagtrGWR%x+<uz0ket+w!H37v^?ve_QQQOvFgYX+`O=dAn3nk$tx}oOru(
+?RNQQ<w7HjWJqf~H);NI-UTLA<HbAR{*$FC-HL8F2~+jipe2<nXY~4!=0b3^-~77bMt6*47SDhsz2^RwAJ;L9zw1_zH*QNT;uGN&
+xAN&De7owZnLYlZlV0G3nq(>pc8it7Dce)!`KO#a+E&$^RA*plut4sP9a6rhc=L`AasNT}ry`IIr`iYRhh4ZEUxAz2A!5uugF?VO
+@7lS53jKo#gekGtx4xg~Bn=;FJDkv+_qwrBx|SoM*=r7F0tRLg`j!<s_8{E%-?;ODj)#(e`O!2g0cKT|o?|V>vOT+!$|Tc<q=B~c
+L3(RcyoK;Ztvqv<yi1*9#f5b=KTsJo(2=3QyKRQkSOC;S1bvQ&g6ih5M*QwI{x3n6h|=c2v)mT;UdxnU9nN(PP9J82k%lyQ85n34
+eNjPp-AKLvJssJ=dwb16kZCrL4X@NT(KkFg_DQGN@gnAW;n)K8&rk11@Zql=zt$BbYFD&soj?1Kb@;XS=R3E@=)+ou$^SGmpppFH
+NkY%G_gx+H+>;kd!Mtw!*B0N#mfBcVd;hvUqhNe&B^P#!6>k=;d(-fEeQ`p??jv`dfL28+^m=PJMPF<Dt@cH!f4Tos(B`a5gO<^f
+FE7@~wSC^SETHPn59d%i48}&U7t2qaRB+qv?5f=x!GnHf7C5&@7hQ5l&(f!;ZKjeOyu;D)ash?sJ`C<<8#737m1N~5neyR+iw|eG
+J4&ecx9dS+xrwEM-gL=~ME*fV!@8N4-2w$z^AqNGQq*FEHUOLncCfcZazq#gyu#=lG75#0^y#Cp@E)j$|9(mCV$8IIF-~vO&(06-
+LRa^_d@sErI5T*n;ZpjEo}F2?qF`8_E}vK<eR8bj<w!hEVt)mFktRhiw%sUs`8XG--aHWh%%3YsJOjrHF6zIRb87p%#m^#BeSvpu
+<ux=8R;Jo*an}#8WWIb7z`14e-Q)g=Fexnj2jT^%W#g5rtbN>=7gzJmZ$cFeIEj$7RT=x?9;x;GCgSlI2HP+^IO^%IxSnf&W(b3N
+{!}CIJ`DxJ&ZX7GdcV5NbHoE<sZn>#M7xJ=Ug?-t>EJ@lj84PNWTND~c*#vtOo#EBzL!6YC83(<euuH(p}9)y6>{|nXb6LG)ZJ`c
+ROOr>wI?L4Rd*V6rvhI{83hbASU%dvSs}hQgVUxn;5D3T9Pi9@wvuJSdDfXRGE9I>!@-Zs6yTsPR*7o;o-zDyLYCI^#rTU`)5BL-
+jL`z;ZM9cIgAZRdwi3Xd%<Jzp>d1H4YE(bo>y_3P5ZL|f-q4XSQv_5K^e~JOC30h8SI=w>D0>7xIgyeZ;HnDk?GMmwi#L7(!$(gM
+7n~l}z0=`8dtU;D2|=J~e8T1Ga9r7o=;U|fHJ>V7r!MBg1pU!;LCLh?9YsGlH!^ImwPR@uROry6+)Ld^*@*e(C<Ev)&t&ABBdX9K
+I@fq7+I`zed<5zaC-fP@&6WxW-j9w?uO4-Jp62s)FtEW(iVjx~Iu+M3swqd>hQFTah>e!a!}Q;K-J_Cva+dkBs#skqcyTnp5SiOp
+UZ2?$Knau#7z)P-O5Ijk>%LA6V!#j`Oqh9Qz1@eC>zw6aztI$X=H(`j01I0J%#@BP>ezBP0wNQ>o)Rd<z~Ts!+yVxPMgHtm0RP7W
+7TnScO_A5!IzC6|$jl$n(Oh-gc$1yxgt{!79kX}4+CA=bO~1GhlMPP0_ifEvHnEW!+I<f*>f-ZD-vi24t-T}sQr3O-_(aWK^TX}x
+S@#mE{rf(cf|^+mRFn*)u&_J$<`GipAMaX;-;`^+vL-cdX&fM-fS!R_e$pGlt{>hIta-e0KKB_Lu0;Z?RFC4QX;fkCsk85{E|uwG
+;o%jn8$Mk6(L>LBbvjME<f;Kw7!#k4qK`!B0Yg3;bEx>w{z%CHAma|-+vn=%!-2fuCzTX5{PppzwHIXcQjBO9*6zzdzyt0%y@g8_
+xP{h{G=}!G;1r_5=L&*9o}#aO$U_@GAv@dOq0lwgNIw&R>ByZWh`U^deJn#7=3^bs4(fCygDnAEm%yN)0Z=lM!$!cvp9slB?k~*#
+o7e^Fg>KX}m0t0gu@gjUX3WV0Zm*(E1JG~@`!Mmzmiv`~l)&p2B@J^nYtxbYwmfDsxDesl?p9<tXJkjOm7igZvx{%4(!LEdICLh&
+<x{T2xCMNOxVG_tRAhq6SaRl}860T3RveyQKGXCT_alAwzNlMF&WZ(XGe}%`+wwTOqd461wk1EF=4sW;|KV~fhy*ok0a8{4l`SJZ
++xyOkjt~V)SMV^fM_?7_TzL?sas0y+QB@gXZ@FX#=bbm~VhZ0$TTbO44&^1q2_&;*=Q5U0r+!{?eqYSp3>jsZYiNY+9kYGiSt|W(
+e{~oME@RQU%MV=mjA1MpK5Wf~e&`f%y7J)U*Y0GYFg}q3+g+v2Q&8&J!JH5^E<B8T@Dak#+L_7VFyMIjvL2p6r(tktn9C~>K_b)}
+2zwDM@^`QQ|9px`W_}LC&bd`H<>74~>jwpvP95*fdu%4gOXr{KDplBYV64`1=b3QF9Z7j#_V;_pNV;V759*%lz=Ym!Za0{3u)Tkk
+#WZi8oTS*()w#j?GdX}U)|<i(TC=1ktuc{^g<phoM(rS2sBDn_A%?yE(zfS~HENQ^YgW=Nxy{DD*Ee!4{r21q++nW3gu~bR(VB$b
+ox{VGYG32hzVuCzhkrE|NOpJho>|@Ceai6IyqJE9NRp7W!Ovc-pl@$~bnO9Y0@hx#se@E$ApYRZLBDOQG!Miq#lm&F`6AYPDFr*L
+eVa7C1&ZLj^fYwuEi%46Z(P=;P8t5W%qv=<^gV=S6&cU6q%qKY?Zq7570OX(#|Y$MX6zb3wG9C%IC&(TJxoL}m@Kj3lcc-&(02Pj
+H3^OUty2GU$PPUImRKeCw92H~kM%=d_eZWK^5NOb+LBS9uiN8nhsR%RH+O!x<nX=RbyNFuY)xVT*tjeN%-0M0dS{KRe2eHj+G&qg
+PIC#s!)by4!`^$xMUj2`qSalUb8ecZX>!gvN68|Rvq(-Npn`~im=Osgf(j-S%wj~r1O^NUW)W1(33JZj(FIgB%-r*N_uk)`ne*Q4
+|E!Ygs<rltd#&%f-C*jOXKVkfCe%Mtx#H^a(4OCOKqxPz@@8jFnOtMaTTO<dZu70YGnK3P&<<{zZL@Xu^RiIGy?tqizp3ayk5YuT
+&7scIz#AOnb<B>*7ZzXtWp+jcc`IXLFDZSe_#AKPVch+0(-dX_Ww)wQ_x@OCOFF)zk8gqQBk?Gbi=M1B8<`*K6q6u>z;yutMe-VX
+VSe;wi^<7nSFKg&up#=#25!bBMjxKMyv$`01=;{N47C=1Gj0?s<nomu%~xwnFBOXmL7bQbmAHIWPX)zTc@ze!BLEW3ICvszSfD_t
+T?#c^*ZZIB5d5@Y?UK~|bXBwNY?nU&2M2JQ+zjiDSc7p{&q1|?UR%NA2fO>1mS=%ub{=`wWG5KJ{UO|G#w@*L$)7H>D*u-H$8@b|
+U3KCh95P=$q@D3TYWAZeCugOcZnty1qN+iI_CP?|lXk<STdXTwnmlf8+ZVHFg{%y;0lT~I1H7fvZtOijfA=ls?(}7{SSY+X^Kc$_
+Qq8iJK6@6kRuLyBsIj0I3wrW8bb`N+tK*5c-3DjLL0qcj>XV!DW9D=fD$H|vXWg<&i2<?9;(a6`f5oB)Y*6u2oR<jl-vgY-WLcd1
+8qHC;k9$XgG%yg7@;>pU>jtB5rLN{sHsVe?a6MryI<9nlfC#ef>gSf@>GRQejvNJo*g+jvK{FHvLRb={cf1v_c&sFHhR8!BN`+hK
+|7g)_TW8plh7M}~xx+_83VMBP(%sI#^F0(ug!XuE#GU2ucxl!xS96Oq$htwFW`4O+vy=y&WSv;x5~rJ?L;QLooO>&Ny_P`c1u9D(
+3Te&L@RQ68!MqojE^gZRbIvP8?DkYG=xi}**_5@m<?CspZ>#%6#<%JW^2TXG=dz!Uep<WDxx1nBA^+f}%_=FytJR@{!^_0kC+a@;
+<TD>tcy_I=i6I$7|2?nb;@0i)^#(CZx^3T2e}Ms@^RhnX-nB=U+I%ZD-JB=LP{Tp4n*&$#yV-<tg|MiTT@PFt5FLptcj@oA$C;?+
+n9kZXSY@%lr+fSX5ibm7SC7+z-0&N-?;qWe)tJe{Xo65W#QCg#oflbIkphyS#<ZvYwt4^!M;tma3Bl5dNEtstx?1)>TV|Z=BUkY`
+U;W4K?g@AGl0P*SsqQBIbSFV-3>d@X9R_}vE$(Q`oP9Lr?y3qa&FSkXB*<~yDf=RLRZa8!i?eCv4XY+xT=>KLJbEzenmG6Oj-@s3
+6_1xRnuW1sUWxr5$&jGTjm&4=ZEkOCQbZ34ca|$ZlQC~#56)Ru55<2uSb3svMU<z5(Tj=70c0BF157CY@rKejZ%La)(EFEZUr0m}
+6iR!RQ-6XvOJA4$P<UkXa8el_itaMGg8r{T5AN9r7C!V?bq0jsOEdSml1dKUBwcEfaoE333?&|(FW$3}q;fiYd{6F0O=n2Y&z$om
+zS^^yru&&Po5+xGB)M^~T1b2`3S&c;Lrb)dtXY8}NYN$(L_8F2S!yfN0f01I%&$TxqEK)PArAa+L)STcWAeJ~Hr#uAr+j?9(!u0C
+T6Bxu(IY2>iYd0Kdfxc5|2qBBKIhhE!`2d)bqfxj)6@qfLa!g4I_c#-WxJ!Cs#ulfU0d~un(CUe5TIVYcSLPH>3cc~?f<o4-RW=p
+-#(XPVkI^>_uHHhS+Zi(LRsxCuQDB$mG7Z5q0`h?Q#5?LTi*W+U2)Uu-Zk5wJ7&?L3Qjtm;3Dc(VVf=WSYvQ!d%U9<IxlDTJh8&W
+m0M5Uxv1~tHvNdfh_y4oEG13J;qk?wI^!Rv2L{836<w9NZIzd>kCtx;|2<m<as$YDn;CNZf>KD?7B5Bm&}N!!pMXC1>uZE16EMX<
+xTkop%cPc-3jSm|NQDXsX60IhTZ*wP3<eDaSC*=18XJHcJ4sYDh+vIjQU7iA#><Lwt`&1*r@3w`HcPj0K9J%N5TWcL987;z=WVFp
+x#<1!UvDpOvfJjfwbM-Y+B8c%w5zc5e->9h@Lv>lEYefxtG`urHAUW%43X}f_PM|*Z%=!kUT~q3`upvS@2Nxs8f1YJm!6B?H^IBf
+J15rm+wAxdWjl+(o{4d>-v#{fh0}JVHgVFn#jXtZqd_SM|LG;I6ILwm`B~8dQiL+NeO$=(%sV~jZ9$4p!=;yJyB{3n&(Wt!p3)iZ
+aes1F8d(RugLr*gm@$+p?DnwTedf$P*~H(mw3@Y0H6`Fj?BJxTwrn?<$8MY}fU57d`rZzl7@?R&lOM-XgV?}4(kQm(*{V`78~}0&
+wKkXwcqj@H4-6tn#42G4IHW%Y5A~M-|H-)%f4-^<)29B~WAt{c>8=)Ty#L~s@ExD}sJ23A>%^toT%HgophRh;k6-;7x2pTLgSd5;
+0hGRZ@(nLOb*k@W>(&U2`t>U{O+RbueB~gm{##kBz`uvulYIBXi>8WQ>$9rclR40q4@>g-V*3PJl-#~4e>{3(qjNy781mYAz|B-|
+qb#-4-(T$t+Wn%)Gr<~iKPKG{eSCdBPRH)Y*hz^U69&v6l>KCPHDC>w2=DKGSW`@FDLW+tMFdrxw%^K1q3csxZS8!rjf^1GDs1r)
+r?*VEx%uf%%%(Vb$fKVam;Rxp>U9uZU!UvFgen<`Cu$V$7<XCC<q$9o=oHK9@%L7eyctG*z&(Mq+zNCwna(Dm@k7k8v>(`@c(|7n
+Lh(fZ1tt9p&n*sodwk!n1+r*wXWq`XQ&-&RF{z9}Z1~OT!noNjE21h(;|qSjT-*6|Q|5;j0T1$lql%JmFdLST9%07mnr-pY>kN!e
+!c!nbs2P*GV>cLuUE)XFNGtaIHuF7WJf944V3w!P`0)?--&lHoK~Az~ca5Wtwk(vR7<a7Ns5wrJ_0iF7!RP9a&EzpcmgHA_bf3IU
+nVr3<&&j&JXX|mXmj+a*%RINTFZa3b(YyN>2Jm-qFboL)E3bBGp>WC``}K>RHs8@pQH9PU_FX<B6VjR2eWUcF_%YiUQuufB2~qAg
+tM;NagN$7jAOl?QzM)di2%F8~Ft}t0TdYuZf&(A}$e{@!4iY6fp%BE9APhK&A38h|Ak_}f2BrD*-`Lo+*M9y3-s(xKXJjmIcY4>g
+fN2_}JPWNyhSJd+IXSVKOI<U!zk4>Zzxu%XZ2f7vc3ynCL;=)9DQt->ntCWB+;VnvK$t?kqA@v`4^?~l*;Q|0_N>{TIHtb&eXB)Q
+kGAC;Jt!KrcSU=cOg=p6<e2jX%R$2S%@mpuOY$d4ES&;NHCNviw?g0TWY)W%nu2CSCA;G$KK)Yv({SRs%H^6nF>`g5p_)N?y?aac
+Ir?r36Y@VE=<;}>4OIiNRFf|KmS@dkyiY(?=cdX+bw!~o)jZ_ZZ2}#pu8($CS3yax9d$OIn>*f!q_f_fH6S+<`i9!%^71b@SOMxB
+)Zhf$Z4FzAfjoeUB7%eQ`@KgC`IG_MHO!7YF%y*X3+2$@U(+{pDgThbX4cww9b<mpo9+H>OvIz9Gxc1Q29LL{1}u4Vb@6Slr}bg6
+S9<8}b8d$#mRp0+%%FlTODt5|lP_|6=LTEv3Te3%<ugkO1r-dDbBZ$K1-napEcZ<OV7oILHT{qdR09n>wE61se!pew?mfHxm#w<E
+b>D4w02<rCG&dbj`DRf1Eq&iN#R~ew`=<c3#C_PN3goBBwZxxw&B1S(@RoL74I0_^wbRE$tELT$*`2V<@ZM$vFDO<ldVFO~?6F(V
+TiQ~+>j=qQnuL$L2={i2#{Ya1c-qoI%MAm?2sLQSCksHuxDv6P2q%D2**_He7TBxFF*Qj<JO%<Un6YQIF&#?;p^kkCHF8pgWNEAj
+1MG-CC^YyN!9j0WqTQ&AM|Vzs2!sY02ks9h99{Qlog7rD0jzyJvp|^|QuFw+cEXAXLh8?`;9t&~bjZvWDrH2yEX;HD);h5?v1WN_
+&i=N!wiHM>Um1l3EbP-9^G<(q&bV0aq&>3>%0RlrKCJ)Ya{l`_Ph#d;$6L>0j+NZHCl*1_Pm7!GEup?_J)qfXG!C`yX*u=)4}xg;
+!t#5a=|<r7Pk)vb?Tk4ZIM^vQK^y!wxikhnZhW`9<%_8n<DiNeW~g{>-Xps+ZVP@tHB~Z|g)|=D|6<#l>$47}O?R<VmB&KG`}xb>
+%MzSF5`_Xac^m<X|J~X>bImV>X%Wyw{NQ1++_)_{Hp&!93+f>KS10JIQ?Urk<W=xE>85P#U(}ISHg)DxLw><snPcB>kR8FN&t^3m
+e^cX=pk(2tpdvN9u|BC;y+nua#q@93)aW{YJr-o^=NE0-oLOw#SCQ^Ej>rz|U39t4RF46@b?J#qF)FX_&iyg1?YaM0pNY{sNzSs6
+U(6k_MECLYFEM7tb~+i_Tzt1aT|||9HQC50yYVH4SHCs({3q6%{AR2<R2Y9NUU8>K=%R5h^&9YUe!a_1X+!RZPvtiLh27OPX!5Pl
+J5}vd<Y^L9IX2EA_|7$@g$oqYU9>fsijooQKy^bQprkf$ix1J8K;*F@G{=g_*_M4tno1^0A_5T&r5%lX#%E`%F{osM<j`HREhcqY
+>QN>AqQhP9ST2Vwl`I69%n>}o{Z)OruWguSb5$0Io@W)FLKOfru6|poT0={hh2Ew|=Ia^dE4Vq=x-Y-D|NCy;-HjS$;=VzTaTbkA
+>DqbZOkv-wS&ci!XeeVdlq+?h{dw)`%v&8l4lbVB=4bz9+|JSt!Us=nX#9LuQs|b;hN#XbY2>bbDfd^-Gav(y+a0`R25tT7=ov<@
+w(oK-e$qjBWCi6erbH_Sn{D#mrrSzL$lJP*HYb81`R~nzPMT%*8%V27jLNMT%vmTX*WUIVZGHXl-EHJm<x6G7crH|kw`8KxiYorB
+hcd-uacmM9a{jXE%8$m8DhrdjYz%R*W1(W6_LNuy3o!=<jz~M7ER<)Ekr4%5)_9yWY!wxSLytgi`HQ6Ni|3ivH{63uwpvj;wM=4W
+yi1dxt(DFjMBMcy<S6++++4|NQZCdreX;O3rE|t{T@p0F^{UUs{vXE@8^SL*+&z2rl|jx_t9n&Dlt~~>ckNhkyqMS~E@pb$FstW0
+EH%bMCaWMnui(}fjT4bJjkSF%qy1{GZ=^x<D>-GatIp2WaogDchW0&>zr*_&SJLAP?5sbrdV(HvMs!AmeO*O}80~<P_^bEujI9&y
+8T@(}YO`#HHQGx+mn3e#e5k+`3b0;zi&D|*WD*I=Cr+DDz0^%5jIPX+;eh}V%HWm--D}$}C!nwgybJW;k@NbCSNM5k3SmI;4cVkq
+8`I<|(#^dyRdFLc3~=O#&A$u=#I@_f@|30r`)#utXXJSAuI@QCz2ZKoO@zu^k8%P9J+-8%dYQt97Y!KZa^jRVn<j8%q1@eD9g%fp
+aM-1jj{TYMCY@iQ`L5p>1D!py%Rj_yZ>ud3DE*N4J)Bf&x?N==8Y;qcNqQG^aPbs1jbn_|ql6dMbKg!H1BE$XOe=SN$O)R5vp>x~
+cXF+FZL}s&LY}i=Qr_>UJ0DtXI%C+ftM6d34NW4ht^$*3N=jIZHB&s6yNo4~)JT#B@4ehDl)6Z3bqnQO6+0>cfZQa;RW8=_3gsKe
+M@^Xq4q`heJo%Dq`MeyEQ=k%uT=sygYFo~zVyJk+FzH3}8m(C<41&j4Y@vaYZj@IUIbsv@7jX=zSmJe=E&nRvMK~tGFgH+J`SRs*
+hW_9g5|H6O;r!KYajAfhaN|Z3lDIV;E8}T1SPpx*?P$K0ko%d%?pJGGUTyTuwn^QH0iE4D6rHZTzo%Ms_EKb1p1sYl`^9eI9LN9`
+ioGJ(hc<iPe(n`^dwz-5^?NuYC@wRZa6{buvnhtWqWPBUnag`(igciIo&G~prW8;EzdC3CWRsU!rTEdH1h6l&M5ODx(|GqgG0|6u
+Ckr6ibG%VEgRy#h<n;s-F`FW(uo|H6-Mm8oy5F@OYIw{*a5AU`=e2&{h(4T+rQorc!2@kzl6+2WkOl#1?H@47-s((gQfaF3MmUAM
+k@&&jU&S(o2Ly-J$Kp;14Il5G7V_clBBi(kE0isvfECC-<ZRz{hrBD`()Orb`S?onjO)r#;bNlX%~KwDPPCZr?c;Emv4QWZop)rp
+Y>zt$$`PF{_-x4See+7ixn3cOylF>{R)L2A`n;oM$}3r0ts4~f2a49om|xx`?_^4pcn<ILUhBTExnHob+Ui0JIV1O+TpCg0xNp|4
+^?5ky6^~gGe^G><X74W)NYv5dY9-Q#Oxsrn<_j(5L(Fj`sM^iCLd3bVP5=9><whJL7e839bF%KDO}aTBovA`5QHBm3(bH0U99oK8
+C;$OF#D(48bYnxEcsL}`nuW76XGjm2P%~qarTN05j^H5XuTqRPX`lFeat(K`-B^YSefY{&B{yrcS)v#Vv8=w4A`owRLp9Q)Psw~V
+S=TCoJN3LdVXzQ$-tx0+cdXx~S3SSEb(i+9z4t?JX%e6l00F=Fu>3-9m>?wKz|30|zo!+Z*>s3DR=r8u$Df6449&anMZX*;Kz*G<
+gG$%V)~gp;J?uADf7583O1%`f2GEDPl6<y&-tyV~($jr~S(>tue2O-kB(Wz?=WR|+s6JV2+`E}elLr7iRE2YOQgN6E7`%|iH(&x}
+aImhkOdd==@Lp!%FHxxBtnGJ_=EU|=rZO4_BY>R0KB<bwC1VkP!hIbTFFjuZkOk2rR3RRR{#zieEQk{hcoD8voL_V_NXcJNsV0Ms
+o{e)GtUY~vo%?y;i*ah_G3#6{t%UCz+OHaaT|VezG(EDtHhG<Ect@{EwDM^Kk;C(hmGw|VIk0^3XWz2hUEE!hDbW$Z*QUs2%^ed3
+oeF9N99f&Ab9&Wo7ZX*^+q~^J`}JK#67$fzWs~x0T$p>*_gFzk`iWqZMalw+m;VLrXYVDCG7v|HYkSCWv?yYf#HsMZy{7KqCPY8b
+Io)HRMrNU*;5T@kj_>^mS8c%<YY{k92LzOoyk_05d#B;9#RG?@6zpp4`M5AzPen)shtG>ob+4O4q_c>K;FN@rK`K^CkQC_zjI>-4
+!4X^n|0<SU-}*7*?2UlKRw<`7A3f?-!?x^rcW(k`uw!G}=7NJ0NpJJ+DO};=+=SOTOMBNhYjL2h*gLt-iF9gtE$>+BBQo)v%FeH)
+cXgSNEkAwl5#Mbdq3VdM)oeeUvbM*^Ub+hOz?dJC<dz+`5$uxBw5nKQ(Ai6m6hV!~8#iw*H$JTsvU|7x@h_+MVLY@*P+uN>`poT<
+HH$O#;+N+b%Wy#w9jXDII`vV)#U~jA{eAUf0tq+NTI@FCa?ZAuhriZ|hz!&)4&d5TP0#R7uad<WEPR~bE?h?9SDVv`NRZ``eRPWp
+TiUxICwa+^$Q6ze<44p3;QuD5xF-*$KV4-Vw0>Eu=RKbij}HN^b2c1}YaZ;Q5E$BM7HaFJ8;m=-wF5l)QdYJwd`+T0bV78@-=)a{
+chcQl?ex<V8&K<F8Iy$BYEbqgbSqzRUX#(<6LU#TmukoERdc_hW5ALW)16)y^g@4SQH2NVkpWZHGG)6jHUT9G%($Hq+x2V4ZVbD3
+@*}(2Z=J5XB3F{pxDM<{S*8~Jb>3<hikoq=E?zR45e3Zf?BoNvXB%JYC$p^OIFk0(fu|q%yeH!MhT^E{>MRCzm_gK-7dhbupC+=H
+WYVxxhiMl-e^q1z5b!WaV?R0|(_s+tZ)iot+0jN69h%U{BS=U3oA7t~H(XG%Npn$fj9xgdZ}y6i9m{l^p750ijc_eK>(#=;IgO0A
+%=rfc5;yL??!H^YWiV^n>(o|w=$gf`pw%+H-*zrPTV?-H$8)gxbEET^%!NAU<$<M%n?K#-70$PqZ%%{CGjTJUg)34mbsq0?s#5o=
+vME*NiJ=o;KdZ~@x=os+uhw=mJ#tgU@<Jk%{|(r3dBGyx`CGvvvi1TAmK+wM;`+I7Uc5iCv+Y%ZmFsXTH~?Hasrxe|cbY0uhlFUn
+;NKljsZj^ig)~GcR5mIsjAyDbrHIb6Qq|*2UjPUST*e5lU})qKaz!2KaQtPUWIvV$=n<MXb^5e!>)>^7$yn><dq44vjsp}lMjPhi
+<?c9fv5os9W*&Mm<7}dxl3HXQ)Zy@&e1?DhJU*AU`|Iz9UE2c2Zf@CrXeu<4*|9*+k5igolT?0x)6M6>S=$LAbZ3#|*rUnj>z0La
+^f&i|-nkvv^<tVWCW$YUI0`4^3THKYs`BOEg~b?EkTH%_HYkaZvQmH9?3>1Mk8f%>`7KA3WesADHZ5JT*p{)j?Bo1a7dC-3q_8?S
+OlXQ-J|S?j5g$YkXZ)NFoeFwpPW9EGBZ=Gew(HrhCK`MMTNemkq#-NAlXfpSAdNl3jmNUEBOH1BNS6I&GADn1oPvpxs_m!g#riTQ
+)RubSmEVmIz(U1s!1R>9ZS3rGs3RR29!u=ociK=}t7|EPr<MG7*CRi+Utz5b`Ep{6ecFVv_0G0p4n!2wz{WD4uHylUH-#BRpC|jR
+burK#tRwR}c*gv2dhV*;q@}#jy^QITRY5Xj5?F7yu6*$2r^{8m+f<$zT^mm$K-;#U)~RRn+Ifl2P2u|$)o_qsCh0`B>78zG6HtVI
+>WXK>j@w?;#Gc}oC#j(V5(48)vD#FYAGpYqfJLe?GTvOzE}J7ng9r;!3Z@n70n+Ht`%{eYBU1IMl#!KEqwyR6Dwb*I$$cCf%_l73
+J?BhSe6OptW?8fB`35zrBwC6Ixh^xGwP^iq+KpQ+{m;C|DQmH<^gU%IsSyR&I_DqUGTF~(I{+GPfd;e3TQnz_ExFbI-n=t={fR|x
+xQwTDU4@wIA{lWQAc<mTT;Qdg(K`A;FYN5D%ohcb+l)8@ro@}yd16}ZDQ-l}NBhs(o*`yQYII3OAPV66;Z-lqx6xRy)p3(GPE5fJ
+dfhoo(tLj=KKQWat%8v(9X*txsC5MxB8%>&b_^yFZUnlsSobDoZ3T}(#lr-5G8e>^+74y32A7LdhAjpoJ@Yg}1&bOXWkf89`Y$q6
+e;Lcd)~DMhpZ3Gm-|*A4;fA%b%-rU)tp=S!;PjJuQz$PDK5I6X*&C?ZD$L3Ls4_`qaC|vo-;TCBA@VodZ`BZk@4Xak(^JzSQK5af
+^r8&G+&91LVQ{xhj8NzLeG3g14ayG4skO{lyrp*U!N->`WODMGHT7_VIf^|U^9)G-dj)%%X0iR}X%i^8!8eFuuQ;>v_1So>yf5;W
+GLrsLh%&(db@#Sgmb89<T^S;r_{&Mzjp>RGT*n-Oj2Vok?i~oRa!uoNrN&cfe(2hFoh7D9QCSb$s4T;jR(x$d9&3c^BQr)O>j~iB
+<9?V3bPP#$$M4S6d>bv}b9L>(Z8oOQ=HC`VNO8$db1uJ|_enc?S)Y>bV%iz|%?<mntu|7V$i?)pm-b~gZQcqV*DRkEc0&erUv2Gc
+f`X*P$|Qb9pS_0DhwC@T-D)fva|d%I)Jw#Z^k2G7!zatP5H*WdpU|Jt-opshW027jOEkrO>I*BIy7FSj;9udl#xe!W!BX4D)}Pvn
+c7N)6XL+DBMo6Jy2U*s|>M^KYwi!3YKTsLO<A+Dk2BgNEiowwI#2^CU4bDG%20NW@#0HRTA>nL%BtcUSlu~We^w4|(C|!PyVR1(q
+tHJiZzac|4YN6})EcA<X%r~1pGfp>p&b9_;nu!8)5K06{IPudFz4G#t>k-H6O!pf)l(3@g#Hvt90O07H*1PG}o>L}gttOe0^b3->
+YAE_(W8#OM+&i=5>fcp9{>jx7)>Q68X_FxoDB$px^uAa6Cl|S^XOt)hM<t6?D1%gTr2>itCG4*;o4%#<%1FH7F%iUZpRa4)DWYCs
+99hnxP=+b`;D_HaIo9$;=Ck#2SXc-C(4NyfQ#F9^1WHXj`l`C!TffsxR~mHP{T|(w?M{~-ErH5a_Y#em-)(BA0FL09%&0&N{WsaN
+-L#cI_l!S$x~NZA>HVd^*m;-tEzp}@Wrve!{=5742W;yNceuN2jckHW@$2!Ln@sw+Q>hXR>67!P74&9Aou7F3c-MoItx8SAu$Ve~
+x}=Zg#>cB|p3ylwrYNeEe$U-nwLD2(lg^NYS;gva@v*D1&lWp3uCe_VwL;lKawaU1vZ|R0n}2s|ovtpu&f6rb%m4?CmZ8r+udAxL
+(^jO}Yy)Lk!#>~Yw#OQgjovnn>&P5BJhR{dcxVN|)jENOCnL;Q>GFeErD{tcOQj1H8hf0^G6^IpIk_IKMMM##6`u-b)T!lQll$M0
+p&GRwj?>#zy<}-koodOplJP2To+daB8yJKV0oFCnR`cCTzc#PkQSYKcPH7TTMHS5$oDoa%GJWA@RAXFT9DRqmN!id`K&1?g(93&&
+cDJFip7N8>-%;+i6|`_A83}-%q{GjI5YVx=QStHEi>Do`l9@V0>L68O9}z9C{lKcuh&|jLV64d)KChRZiMxAW=3KmUA7g?N1D1k_
+p4_@e#M*1NbD10zyuZ)k?%=QOE1t+;OYuU!R)5`N>UfYUb!|?uwta?(EA7%-cx7u+NYX5tEhLV}0s}bW$nzE4-^8-Hel^#wu6I`V
+y<2Df;xK;ythFhqTY!TJK~h6I&dBjVU0S-+ynG8iQH*===Udlm!R#2i1T*mE;_3OyD<4hz6@c1iHX-YY>WU{qTML||FKybE)-QH#
+%l39Bhw6U4ICj%)wmzB;jXkyLPxZxHCl@*GS%s-0&r`OfvIg6CE~ro1kygw|Juv-=a;kwboj8OKbi9JfanfKGv%lCm8BoDttF<Gc
+?sA#`i(5J#nlu15F&nC{d%V3WYbhd2flw1koqA^G6fQwZD&`nQkK^)5(sB|Wgyj=PG^o&6qowK}g5Vviv2cuwm6L-v*3!*Y2PLN{
+B;y7gg+T@6eaMB*c1ybK=UPyaO4qhClOeHjLx3<c3-3C{Pknert2@AIR+t)Ij)}q#eH3QA{Zsj!YxM=wwb|*l@f;<2%uue#sM+4y
+h+H(c-M6!ZWoAPc5Qg09#5|+GIZLPRRh^}kI0hq!9-5E|*k8(ds-PCWDx<)Rs{+7oy8ruwX@&EbER`|Sz#!UdqrNe4Zi$Q?k0ND*
+GD-JQleOe!r8By%>D$$uI85oX`DRT=8hb>f<;>xXv{v*{Ed09wqbt_?`cCsyo^GX@TB@`rcY#%LiC3W_U5+BzyDO&`Eh@Gii@A8J
+Lu8~qQ}zL4-fIVuDPID+^;8#FnMa9?PYQU(4c;|*YA<$%5kW+i^f%VrSy+yW#p=_^My4^;$r|2N87f**S_b&4SZd1H6e_pO4LgXM
+G=Z!{8dAYux6H1*6|9w)k*`-0juqiZL)6(uaOxkIrM|#>zB^8ggXd&Uy_^yGCdw+`oG!*8RZb^N>uG*D8g!ww+h9ID&6=V}B1^L@
+jG?JVU|^)33w3Q7+Q_&|h#OUagG2u#I0oo4EX6{hth^G)7b(bq1Ui)<X*wLFjVM@-M&#;+83+s<Ea*g`fFYSmKKSM|!>GBd>vG4<
+nPfpQ(HCGPDC<L?m{C$SS!2g(dhFVj8VZh<d?E`R$}?1ip{9S)TfJvGD$rAbEXTkThg=6*RsZ3o$D=d~{D>OrbRuE+QLp<6cgBRT
+N@3Y(;TS~tG|TVs{QRawSsz7`3;_$%t}k(ufnyL^hL4gOogNX9qoJt`Fr<@Bd4P{Di$7vsW}pF`5002DOq0QmEOSF+(EkW0|Hzwj
+`8@DB6En@=wO7G+9_30B&R&cr6D4nCl@)HnZQt2=%vJoRXyxPnMQ8BYHdroGVtI+RfQzTHK$u)GK@g&{Xj`G!Se-zGkav2&_s@Tu
+wZ4$JK_+c^>3FO%3r`%ZguWWSdcWeUi?#;U8`8z{MjYDk%+a|8X&+MXX{+{z;7rWfBse@Sw0ymK?)s{5vY8Quf*ergr88H}c0rqI
+VW~vK0F}&7l;@f&0aWQj5+egsbv%<KJ?IoL<q-rV5HBq!c*$3d5F923KT?peqe%C6Nf`$};OUXc6b70=p;080S}=%4r>fC#C?Z3H
+kLAe9kpLovfW{0R_5wt<nz@s^jljxS5oGh|STq){5Yw}DG!r;Qu|-ZEVvMXD6M)l44*CT3$x4>v?U-U^9!Ms^<CoE<F_8ul7AQkq
+28m5Uh?kJciZ@_8TI09_G{(W%aw`{4MIRfyq5vcikQ91~&`*P^!NgId2QFI5nknMBIE*wu9JsRb0C~h%Mv($Y!Hg^npnxM2R2cA|
+;eJ%5FZj@YcxUT^m&`e~@=?=rQyj@cE*=dXH+7Gjd)IOCYswXxXf?U&%&n6%WsKCR7zmp4x~zM0MtrXBvP~OGtU-NuXAzS(zyisi
+S&sEoc^0sF=iE>QWgBM$8kssYc@c2roK8x(IawRDaJQBNxpWXeWQdN87hK%UQFQP%rqg8^08CA#oI7E<t}bRcmMj&G42`SbO>(u<
+B60W<U=5hAAr|JcC>{qlLZOLi0uB*}AK?s&=x7pQ<S{auKpHu@1R!EZxrnHLh{s3-$yh7~i^Zcsti;|z?>+o2IOc#u2jZ9%6rL=Z
+Xoba~;ZMin>3lh{2rnbU#Ns7W$`IqsmX#CGWVC5`ff5TOQiw>#T#k>Y=yN%WVj7V_!Jx6QKx0@Mx^zu3o-s6narjwUh72tcz?Uat
+$#^N069t|+PF_qVQzh6~@b4O8R0Jpn1;9!VqLoMU*yw?nLE3kaXJY7s^Vkrr$G~AQBXk`e9Qkix)Ia|=#aK8-_C|Z#!L|~=xntB&
+O8RC-DijiV=nK#2>W9u*->IkmwIZBp>@zWPjDW?HOw}Ct*pQr(RqNL7QL=IO9HT^}i4-^>d1x;$sHm8iX6!W1UXM@U%L^!I{IJd}
+Etp`gG|^lZ%M#16Ks*ulSi*EsfdNc{jIt~RO(G&430R$21Dc#zj)0X+3_$Yk0ThvlN5YZt(tf!iSB?P^U<YZa4hkfaZ~!<$La0O#
+jU9;+07|m<qxB%_pJBX4EsUhNa$tdyX-K2T5}~228X7;qL5#!$mZlFHjU!U1G!%(UzzmKRMW&09sboBnO+XRpqygF>Mh>8oupozm
+qe>?C;Xo<UVsLaW$fV;i5+;C1LW990F$dHqRWc4xipC5a8%3rOK-`Gom^>7nioxPWj_;wN2}BT-dZgqGjRfE@qY_Ry?5GRa(dW$n
+l=)?kGiF8w`j7W-Tw$lo!;o2gK8pwr2PjtrOl4E2fHxnfxf?R+@)}yoOe}dwWK@i7oLyc0xqPvr0t=5O4LE<p)A_9I9ITDx1j-^l
+6(CS3cw~>;S?I_SHD&2oEQLyv473_1xHcc7q)tW+#29!KC^f4Q&CnKrWE#XWDJhUsCk|{29E39@b<TpPNyKMFJ{}lweKD9(04b81
+@;}Uz8=W%zr<krkEY#3A!%;&xhi(qCPD1gaF`ZKPPy>>OlaLZKYRKCFjj&h{lnmjN&_;UCOM2W1I22a0rAO#0Gzv!?Fk%>}UPkI+
+IHClE7A>(((j+CI2$GS4qmt>6=%Pjn)Ib1?#-K-i8U~9(|6vH-AEs#iQ^#R>tvAzDRZ&tNJ4VDLV+PC%iHJ}lnu?=xg-VHOX37Ez
+NM^8^13ux<Zl`kvB6)c=3Xw{q6D8b1I=y9ta<Y6nkxrG2)s)O$g$X7UaA;^IMKTT&i<KrMhXPVr1Ns+-!;F{*hsLrfk};6rNS2XV
+5|?SzMSzNypstLP7R;Y<<Bv&r)SvC<|A|X#PUjy#Kw|wQRQuzwHmI8fniPi~iKT!Zng$5Dr6Zdj(UOUgqvaJEI}43(9A$x_fq>{y
+Z-p5&gQGMa>QA%>8udrl;(yG@xn*vA7K2WwE6P(PD3_8Mfru^89nfI}GEK)ohCv;$NH_ukkw6@gOrcT-qJRPIh(V9w9EnVkOy|T6
+PZmc$o<bgQxACL@zeK0u&{)aAJbLuGAxcthj~-o#iy;in`W|Vb0Pv6EgZ>lhqyA?K(0@h>QUB}fDAXVC|F5nO*^WP6mRv&p5%mPR
+i24&w{Mi$L|F7u0q2(kd;qf>eZonyn@--uNKW9LP4fqmlE*URzr_rEP6`AA)77OimaFlBzxq*Si06mIklIsAJ(;w{+poc{159b@;
+pNa{H`V$6&f5xBx9}CpK>z}ejR17GoN5bLIf83%(NE!xWQ7i~K`XlCUqXr{z;E&rKx`X;N6vCnF{|im}zoC2o-(UQ9{k#75MU_Yw
+3iT(hIxyV+JD866Q_=XZ+>igA>;JBQ*Z-H-aDBsn<qM<!6^?(`zw7^Eq5l=2f7ie3zj^&DWdE*z*T3uEHELCKop1@h@!EK2+RVO;
+@@uFfzElmZQB#FQ%*71Cp39!)kIp>%vRxnPM6KFxVH%~*Sz`@ue$T{tXbVN;;d}FSWPd-oowMnb*~2iE2P73f+#?dStY<uG?Tu=|
+>$n>o^mrToa6zc|yOZaxo+;JDuYQ=Jl5Hy*PCq{n*JVEQO~;;mpP*;MfPa0xyBj^A%$0hx(iy{mm3v6y;=qL+(>eNIRhaO5wmPPc
+t*o9=N-vZr4PT?|3_kA1Jd9Fc!D;TR5&awX+$j(-V1KOLXIhs0<~*e64*yN9i>Jwf8v`<IRxS{b;VSWxtYa#u;XV&wlZFuqt}ad>
+(&5SxS)_y&_kT7e@cf!z$IdTX^UZg`uCta~pZUpu@ub4F&|7Z2*m$e>!}JE9+x(iuN}~g&MELlB-QLwkmD`utlrW!&Z%y@0Q$X+t
+AMBfJMzF;OD|hC+7FOC&k&3}O*SS}dA2#Mk#cs<aI;$fX4a#5F&U`ipyzMdT0OPSf7yc?oE2HA)*B^IYsSGB|Bi+suZ=|~E(F{VE
+jBqy+d-y4o?N|1?PKfZv9yV2g-*f8g=DgJ(ez-oH!le?1uDvsF>fRLB%OnWc!we})<NmOyYIBoJ@f%z&H)sDS7ut|uEaC3-$2#tO
+DokIevPug!7RCYz`FPBph8f<2A!BC}VbHl-G%?&bZvh}X2QDuG|94yq#_Med!QXP+>et&|Cm*m37@sddKnIgQ7HLfL?OGhUu|y_<
+a+G~Ri30P5zt34z*<!AWSB=#%%EcX~P~d0U?pHd^KR5BTQi&)Ux9+Z!0e$$1)Q{uBs)`$0v4pWNxD!=n;YJ1G>BG+smt#)4Z}>`e
+a8TzCKkD?I-zg84<n3xde08xY@<m%$JKgb(+|}6P{D8-SuO^;*c5=rBx805HW=K{3mCYJIR)S${y<Ea@I}LC+(>=kf@!)R-IavNR
+o}<f>Lp;ry@Bw)7*w6gz#gmAz82v8HNzqrKz&xUTnaKf3Fxd~Pek0)FpM6PnM8p4>ie|$9O&)*?W05-a|1BwV_g+6spd;9FfH6;a
+u6VBD-cUBuE%4K@;&qPZvZKXEYU$6;TiB_~NHwn-%l<q+xj>j3Qh0p#559&}ip0XMZ{L@xOJCmh-+1`IE0B(Co!p#VJ2P|fS{^Ci
+PFcnf3Gf}8BXc4dVWG+(&PdgQM1nWQiPIZ>Qg*0V&z-l~O&ta6?4J$fTg=2cFIB$p;;~^O=f4R3B2(!1S%+vugE#KS8K+;{AJ`x`
+gklrm_gL`jYVNfie0>sbSSrq#msYv?a#0AD*k_i}jBA#Bq~3L_>6(+v1h5<dzs6ih(jdXNQ%n{sAx(pqWYo#<EmJ&lgN9^t!T&SA
+{d~m9pQ41#AMkH5+o>6<^<U+fNRN)=mb{YtUY3|&m$!X=qIWnz$VCj@<26fK*Q)+HyyDL7ajy=V@#(M{0HSXHxMVr=dvi%fN=%1Z
+E}I1Zm37c}US397vig=~s}xf>EO_73H+eDL40e5=7QQ;&%ANw7gpK?Xm$N?-R^%09E|J;rFP!!fD8_g`eSXGk-FT#dMeD_f*_-Z<
+_1@ubj)zI);u-4yV88LF=O{k>=k_w6z0^AoU3DSC+fzO!WZ!~1Gj9qk8tnS9YtAHah%lq~#^{|C%Oi~e$@(_UXk^zl=JE^>98G}+
+2EpP%6Q$Vme_d-=J8qJE($*)Hmz@^;Ufv>_g{H8On^^_8vQ0sIPcDkwdUoN)xM>k6q}ep~)$w%-?PYV6Ev;*&H*~5=HK{U}%n)B{
+76#s#T>JA}Mi2@ySv?C+a`uU{e`W@(Q~PZ}Bf#5huhrsX<`vo$=krb_#%c%`&W37zOk0%QJH4-d4FyqJQ`(hHT<k;MZWLQ6uwb3@
+uJNard2auUa}ihqOy~z*F*C*<YPzbfgq*35p(o|f-04XLkzqPrJ#FUiODQZQ*{Y(q<3Vi#V%UMp7tWc+%OO64>-`JqG6<MRhr5{=
+*|q^P3}oAIu}CqwR9X4|VN5Jb2@`jI%gMOVaYRGePwl0;9|7Ltz_ONr`USfUk8k|F%i~1n$<`eLqyuYw%KOagr2G9p?lPyHS4~+-
+rob<+Gt>Ih_O}hXq;K2j>YmMDQs4*j;yBkAnRvaT=Rey}>um<Yta*lc>tNt=el;p#O3yqF4gQ+#*FGLvxWYMthtG_1L&JP{H!X5f
+AUZ#d*0)H30XsM8xtSsN)J1sZEm-6UtCoIj4AqLp+FKzNbR}n}>`nOG>|{iMsp?Vg`{?0kM<xb-CBdshhs|s_h+;JAT9{UjA;KSX
+hTKh2L&T?^p^rt>q&`SRZv97v42bRcFlM}mXO>CVy6&aI3w}&Dsm3_Z9IW#3FQ4RVzUC;g`HagJ3<M7EV!@mpi8Fe_4oyj<Rlf^y
+#vr$%P`A%<#&)$=u<pi)uV{0S_Q$X)^XW@DGff2k8$nG2B?OZ4Y2?cYd?Z@8q0ZNG-q5^n$ucWW_Xs@pXxquxJGin`__CPmyqFbq
+F@HvuEYd&?q&_(n$+j_Hb;pH?kjBjCa9{(Yfr=#}>C}!iwQB|SMJO&pN!{7=Z$6zHK*GXIY<L>{<HuAw(mdh(d%~OX3W%krgnQb`
+Askeem1W`(lSPs0RRqERYtfQg2d=s5+ePAj^!Y9{>6o)TSKFA5^rL#$2`7esDETRtFFhROxO%-mhYJ5>%@TG@D#v;Ey0*!ovtk={
+WRQ^UYPM}UhM=tn>?YT3_~>YWhBv`y!=?|jc31^et}VRH%ivPsFCngce;MR`-{o)Q<mqCB_<K{wkUi&~e!7-$Ez*NQga5nbh2w;3
+gU?}=&mA~$H!d*0vtsA&5Z0c_!P-b&(FPSw)T!r6<Ad?Y3!1nyEjW*-uoaNqKdrX4@$S1wDUi&quD|sS%9zLoes(nSo1zBdPhYL!
+c>suyVXlB@A<rX_q*dU5wDP#&v71i65^JYZdxT^6mOztiI#a6j{lU44ih3{Y5F6)=tI2D$Wu^Ly&xAGX`RV&Lq{J)M+w^E6ii`9~
+_B-d;Oue(<o$QB)B{vdzd=%`~YB(OQd9S@9+v7|wCU!iE2Ft?w#apKql%?G}^k6be%tE|hc5(U3IWOne+_}4#k45yT*ERFxUbB^x
+HwTSJAq^^yUDOpm=Vgja=&}ff_%2~-tH&3FP*_OU*~(3cnGY^Z4<zE?z4189vPAf63K<cqu5@Z9&OrsChA!J%?9PFsDnO1WC&NPI
+3QZ)A5G?S&3&G%W>udSK1?P2dq!a^T$B)@-vWUp$P}~2!d?$ENZ`RMUah7Ger2-jb|5HAv7iv_>-dVEJqMACr8ekwhEdBh#9~V{#
+3vS$GCUzX6V_;Am;Q8;ay2$Adv*ddZwUZfq#KB_m-aKobv1mzo-Q^AtLxR8j%7=c(>TI(WKPjz>Qbqh{z56bXE$aHB?AJg-nkx&R
+tw?_Si8MAsM_meU_U!40M_Fo~pfb{WTja8Ew)1ks0u-VKZG$S6pWT=xj}YD2V68kpL<8|JFlsUK?o=}TXa_|xhKGXx$;CsBltcf*
+qNF72Kg&CeyCASUrLXk<;qD#z+yX+jbX(O7@r=AiEbiO=r)6c7xn4dhIArHMTkhZ=XlfmC_R#Umyp&A5RE6~MO8fW~Mg99$5k5vn
+eZVo0uV&}x5PXkySDUve?U@>lLkP?6G2e8p@lnz_a@6B71Q?zaApQ{EeBa+_?iMHtW#VDx97u0Qb3ZQV`P7b4MJ(l+!{s^I7Y~is
+u_hppZ%4iv1PQel-*m(w5!HnwyS}$={WP5b!qohzn(fu7VXcOIMfomak~n}$hA%8O!U+j{WS)T|1|Z`Q2Xa7dgGjdwi283kB)QN0
+@$}k-S{Gs3eLIDu@Hw6GQaMIt`2tjB4YyZ*Rm%IU!e~!>sVOIYM>++4E~icP7S7yr;rlZiI%3^ttiH5yY2#j<-)F{>QoJHj2&u8L
+hxQO1_LNOKwVxd3FNd&fVdeFZij&h6Q*H-6o<>I+$?;x1GCu6f{`iG<J6T8!)V_Y<r;vP5__bNp4*A_lYe*?$vwBI-btuSBZn=@_
+86T&*JP(Z!+nBLO)5Ixjj4C1tpr9lNdvUQC@ov8pY_ro{#6<XIEQvS~UCNi@pm1a<WC=71_184Zgk3Ui+4ALS!mD2YS6dTXl7qA;
+2#(~V{l;D|6dWS3=by!lt6#^{R7P@|CKC$cY%4GJ_Zbm=wnm-P6CheHpS?%xJi6?xV7c5zn}C^E#AoTMbvLiB_Yml2J#B4p6(FuS
+dBw)FHG8<byT-<9If)6dC;7~+!;&of?jkEB5Ku*sfG2Y&>6|i@?e;upkHy0_DrsG(-0{_?;$Le^RfLu2pxx?Fi<nEKIwekiXIe*e
+B^zrZ8ms=ZQ|Kb?Xd;~327WI{!-_FN<g?Tbcmxs(v9ll@E$Q5VT|x9;G1XC$F*p#jWOB@QY%yVv>Q?h^wyO>Uv1M$*sr%DW**mW6
+Dm6$|Fx~DWi<t04i;pf7$E39s;bcz`-mkW%Bhsnc;dXDw)d%*PuWqg>oNcX&Sh>OrR=9)m$B&<FexZ6SUdoiCX6Ji{@6hj9c1OuD
+O%cf~$<Ny0XVEZa@y!$IcymNdzM4G|CNBzdYgD#JBe7NW_a{F+me-CAHb(q7ps^!vvgVEtAI%gHGCrT0)L3-OXdjUZ|InU|+?<eB
+J$)?v8DCOxd}S>r8P=T+aws$jkC;v#0g!5H1h9V<Zd~B9hebbC%vz>(<IBBQ&TQoia7a#K{n7akOt-%g@|41GJvDhHJ|GkRfTYU>
+?*3Wn^Qth5i+^m$bp+_}p9N|eBrvsRY>&%nYnUv;3Xq7XXl7qk`WmgVR(4JL<8ZPdtm>R^CgR#YOj@cH+v=skfv3m<n`WmctiD_O
+lU311Bq5+V&s1g|`JqVoQ17&sjN~h(96u0p(hRM0ElYr~EZuNx*iMR-FINjuw*@n2+r0a#l?@`{zpHyxovIF~fZ+R$LCdJ3DN@kt
+8Yq%vPCJ5*HM0BgFKhaY|9uwgSENs9WIxvrKKUzV9Dum3!2KIt2b=4_eJKCQ_7*Ce_JVX|EB(?rxVS3i<*~E7eg@wBR*T{wvNVhH
+^y!3+z_DIZRL%Q^3>=(E1a9rQdFf`!wC#C5tv^Uq8N>&iTc5u0i*k-r|F!Iw{sIIjv8u_`xIM99nF`q!kV0d2E}qght5v4$P|kQV
+vZJGarL;c0`ypMm0f!{knm=>B!~O2xm?Mjz`+Y6Z3frgjg<yds+h?q+0(Gg5cslH0DVivw2m~q6Myh0-2paLuppj5gEc>f!GB*0_
+_Nn#P*T@RY0K=*68w>TMZ0IHGvWWw-bZT)JF?`L#cWW}GVvTbv<^?)$Uw4Z3y3TCJ*QgXS!s_t$S-q`sH?hw<WUMn+jzuHUkL~lh
+UQeb*p5N4x^P<9+hWu2ebwc2YlktG}lHxl?D#(WY{(-%7V`)}>vYO>FdE^(mI*m&X6&SzirOFv10Kx841j=T%cW;~3GLbNWS(@?*
+`<7!C&nChgk6krZceO_#sD=d2Ilkkt21F(rdD?Ug8BLYeeDab$N9i`6zv)!^x8Kc;Zt`JN$BJ3sJQImBRVq?WKDWMc*QYz6G0JXM
+KQC|64>v?-0(p}RBMt?R(dW-x5LYJGY)F>^8hy5dSdn<!Y2CqTwg<)jQazYWnGT019c;aD=J<UgDjA8Sf%=N`D-Z9opk3Vms9i-3
+p^KSkx6QpAAWkIen1?~0BR|=I7d<}z(2DNmN(kiwvz?n$FMsalsTd*IkN2MAQ$;a*X9p-E;URF*X#-%RHkOKLjY%db0~8(2g~8eZ
+Gyz8$a4(Qh3kN_?l}bJRJ+)5TPvUqh1v9MPc9dLt)Om!aq)$Thm=Ms)il?qwyP`)ZHqzgYa}+X=J@&mfNkOLg^&x!~xiyCbLIuPH
+FRgkLXFp%-dwbDk+1>yxHAKpCeVVskXj|`88uHe0s<s{hHXNCb`dj4Q=esLlL*~s>Ai-Ipub)C1Hgrt%Jh(O?O_c&G(uNlS<%FqS
+{)UJ8`ABR#y~b&Q$C4oa7Q7Ln&fHd(X2vu0gO%kF$xAqyaNR_nB`<Z175QCXp2$E;_5a9N;jw@;mI0bLs*Ct<s!roxJUu^{vm@UA
+f&M<Tj?-+KtQ4+wxZ{UKG8}Q=$MU*tPDKW&&qwm8ez=JVHj{DvsRpw)EDB{B5Rn6bx_ajEg=IOtOQJ<eD#{unM9;MyZF@{KSQqs1
+hz3RzqlAbJO7?sUqpYN4bDNiG2oA{xPQGcqCelc5fyS{Mjt279-|;D*-laZIb+2BhfVe&0u1Chw#rQEP-aINSEQ`7{nzD>VV}%Nc
+Gia9_tZ74F^0+V}9k5<s4#z-YK?LAWg@A(qbr3j{Q4Ljp7sv!lfCp3?W?LRfo2Kb(P0ZA@;vhEJ^V##{owA1$%d#^j_8h@fg^Dq7
+GT`#*?k8g&{7P%x9*R9VF+iUIz&yKrva0lg&GhWZr=lCHa#bi;SeO=aCpx^R9dDrf?TG$LMj;{9LI14RyC+p&a|m!@qp`?H0nrt1
+4>9^mIOdnfRVT!(<jHr|dR@PXTLmWBGGH?9SR2yO`mqW}G^bGEZ^+ns;PRPL8M1(hg|89%_2b4WlF&pXtm111$Vk8>5utJgX(RDM
+*x*RqvA?TR0o@}u>CYrjYj#zSb**yKoWhZsH~BsG3+cg&1T%C>*Z1A}H=ZgZ#0R3fPda+2Za&=fdB<7P_;w9C;xTd}-?QV`sW#5c
+Da$t;)di9Bio0^zm3Q6j2zv<Ixm_R;@jtV}y^J+{s<Mu%jVnsvAa6iZ><&B<o6-6-v0)FH20zC-e@$5b#D&Ug7wHygc&j{NZ}=rw
+s*S?yu*fhkUcNm-_6KQz2t=-tH?l}F3^ay><gkMA5)lKW5*TR0DBOZSK!yBGQg%XnKlf?L)XDm*4wpw7n3?WmDj)%Ud4_l!^S60<
+<);ueea%?}0}C|FGwSBT14+BxH>agsU96d-V4#ZVcERhHsB6DBn?1U6<&nqkP%XsGO3G+RQq-iJwL4}I=S0#+c0l%CWtXLu%z&lG
+C*INyLUi+sDpxUz`8wyl_1=ey0+^MJ&bC+9Oy1*`Fy6_42;1I^CX`D|r`gVUG6N6O*CW@D<LYWeLP@0q<%0Arm1L+WDJ~@G5?O>1
+Xnr&X3jD7?*8jGZjjB;Q`{pnq^gwdMjP-5Vnj*v|0sWm5*>i*QEK=GlC%9giVPi>0l)+iYt-r6PR#z`RyXoHYZ)yrWsXV*$M%&LX
+@2yqI-f&2`QYclKP^lF2ea0D=lC`Pj;^b_pUE8D5d$s6L!`-U8-do0NA{mAt*Q;BVL#k#8e{AtHAj6jD8LcYsT+)6vQQaBOgoU`w
+k0uJD84hSW26Ez%b%3YA6b_h2DKN8c1py920i{Q=E69%?;zGm%|IAhGb^KO-AWi1mg*YYOTRvCI1VjWa{y<MpE7<v5MU)Meo0oq-
+Cg#y#xd=Sa$bR#~-L^F@cFT{Xy()YXd`mndGwH;e!ttU*(;VNAahE6K5I3B=FUE*auh@6FWy)P`7R&=tAjcxi*R?Nra(SPg3I~pa
+#gyq`-5-S)w@&IM`C{NVV;m%T@smPzqh-`7Ojwf}8e`Sh%hCnH0UZZ3y?j}JgB_a2kU)?OUsDLQGMB)TNYTO37QmoKq;)|u@Xt_$
+qgV5paJ|cy&oNHk4D{q2ToIo{Ku&pqY8OLlSm~1Xq;PteY{c6=EIOhpe!X~AH!t>KVbeiC)2?G0h&U~PquYwNKUx+Q%xl=vljbQe
+g%+Bk?Xs$M>&xbkiG`tdHj0R4#B2{v`k8J2D2L`?P=rU)oSRqG5S_XM=Yq^c6;-6z$!Jc~{n*|hStgpx!o%#bPf6@@CQ&6-1V}XX
+^~V7j6cLX>N#P>xPR64^03*$Y!Fsk4NL-_N^iP2yYu>0jx7No{)3$17P=45MugYLL^5#bL>*eE)(}R2G7$#1+-ELc<far6qd|i~R
+b@HQmf+v=`Pxx~LNJL|`D1Pl{L(|<xHcL9=LcEj_m^|&wmc(EY@8_5BHRp{sB_Nh@hCQ~fp@5}2f!W9_^%lV9RJLtb*$<0~q&rO7
+SUMLjv^X#C-0A0>GMlZ0r6c2yF1Rkw5>*PxAW`b%evQVm8TRt{5wk!#{9^eW3`!acE|xAca^^6=9Ss$S`G<%ZY2icJRr4qw5i399
+jF#J9kmVu=l0fnvXYUI#ci(I{;JAJ@uE9Y?YNW%uI};pmjw>&gH+%Zd4@gp!@~)0WwR%4BzW(g<VNR2$L#z}^QO`AU-tB9e8V<UQ
+0k>U@l#LyGq}sMMiLMlyH9b;Y6AM#ssx0%~Z<_)+MLJs*O@)tzR8xYglCvW41FDjUfRkRFc}t+Jh#8!}H2j+$V`wG}%t(X`8ea)N
+3QdVe#Eqg1?w<;3g)uQHI$5MEWUn!}zcCD4>aQh2Y}w8FzV58Oj~qiT`d;c^?7uw5SnBlgYk|TB)|t-Gdxw55_2`Y%r69RnJ42IO
+3CG{<t94dVTiNKzh3TdHS?A1+yS}WG^Y!aM6_gmxa^$*@CmAM2owzzBJ;L6J2)m5=CbN4@E>N8sV{te>89seEvI76w`s`E-9U2k9
+z&m29yuF?)S9xGxNd-__7sq4hT=EDt*9&5~B>V^=VsKESVDSO$KeR<W$GpVm5#}l8>mpY8Y{Qk#et;Ajyh8gz;`Pi$#%{r!bB1Rp
+)ngH{0F<ljACB2BUY0Q7gjjuk2N@~J2THGS)mw^Btj}2ceTjXofjnXW>sHs#p)hop9csEb#vp`<oPFNAxYKLNqW6p^>ZXP~F0$jD
+7}LmhZO1TtG?7FGVQ-~&wO?><0b7UyK&f&a{`+r>WhD6S(xe{y&YKU8l9*gM!l?0a03Q5<t@@{SOMVb*cH0|IjreH(_9cPXqmMqs
+L3Y=QMpC@GJk9%^Xa2@ZA64|yl}NCAw*2(&SH~=~EA9sFy0XQfDMo}e6kKD>CET{eb{ll!6#ANuO~k?J$Ms=OlOM<3dll57r2D`<
+gawyqoM}DjcJ}>(<O6mYih4L6Tt?&AO<o$^YHP2iqJhF9!0Ab2cLe=Tn1-QJq!nB!-q$Wmg3l>U?81%$V=6EbPrWFLN=1*<m2~Rp
+Ebl+Ii(Iz*>C<)~rmOS$g2_cj=Q>b)sV^xCB%AY0o2F)2zL>+#oJ!P}+Q5%L-n}B<Tp8c;ao45r#p6wpL;}!tbWZ%7ZQF0^RGb3G
+&Xf}%wKMKM{GEYCGf_=nIBFDmsX-r0^Qh{tYd?g}p3USl(Fpc^!&Ix|JIb6F8cJXX5tmPCucHDr*n|g;kOhIVtXPLi7@0}x04?O`
+BS#_uRuY9ea?x@BV_J~&>@!RS&qxB^>E}CkM}AM7I#B~TT|eHCGDUQ=qw~{z=W}Hj9~B%QF9Y9;tFvuQP%sVQ_chL~{>l95&WFFb
+{zCi7)pOd!gbG4Z905&MgvqgsNDj+qEqQkH%&`cZgB}CcjIOmpl>40(jO1oJ6#^3jOIiQpTbEX_ZB{w*v9tjx9_E?jciWn-9JU4?
+Bc1oN@qFcoQYMZV1`XiG@`NnH$U+(sOKzkn0)QNLG|&F2ku;#%@b!^R%~yw&c4OxCDcEJ&N|odT6V&YNAMfQE?0P#ljWzQ^1{2Bh
+0fLF?-ERqzO*aMKoon4iN>bB|#NVol3l6ZggUBxJ-Z~lpQu;mfC2m67;{wL^`|;jnfQFP2uJ#UEJ`eqbw}dLD;IW7>r}ZrTS#<5G
+9ft*BAP--zz6F#DYzTD1h;PYw|JIs{8#zfBc)VR71&;FHor!q#A8Z-=9~y@JVO_VfvS`hZ#C-kPbnAEfn7Hj}CWyLXUVpthk0KLo
+`^xjhOX1`X?Fo1|G%Bjxve$9j`8qWR^tbop&ltpkaPbYUy5-8;{ap#A>&m{!-Eba9hbwA?)GM7IXca%PDzg{sbI5G?SnFxx>9p$+
+M^GVn8$}5)_b_vuMV@2kgimr33kcF<7>~r69EhFBAWOVdsiS<MQ6dgMYTUD3nmz_KijBT_^l0}3i~TdW&wu11saAeD`D9C%#{IqG
+_)Is7Ayw+#Tbh|!vli>Nk1v@~+p&lfCWB=8fQ_n-!bxD+`E`pKkrRaSD5Q%NxZhN*XdaW9U%s-N6s*Wbrt1LK59;332RZh8Je^=8
+kR(ioZ@lT^yq>#tTZOed8!J6ypdz9_8^^;NYhbX_s!h?cFxcE(NFON*=QE?tWGJI3eUGZkA02Ypi%FyTLHVD9rV;NqFY}}v-CESt
+ac<ocE~&8n|7q{M1FI;uKfb-*-fwQ|z3IJ>1PFm71QG}VLK0dK1f)n)Ku|=QAWZ=UDHad}L>?k27Mk!7#qz9(pa?b;L=aIQilXwn
+H@t_L*;$_c{P}wX&WFF)&F<ZunKS3i%+C2zwu>cf?~!m@j_K@z<5@~Z=N-nEhOvQ*UCbLzMy+1Ha8yrj_l{FJRkytm9)58=_sZOX
+iyeJ_xYcrM)}So~O;SvTe;0R$yYCuZ6&RD$>($lQ$5~bSVq2d);0618i36Q8Yi(vzg8+NO`RaWg;%nmqwA`@g3bW_1(au<bMl!c|
+9?FVQ4EFtJ8<We*VOh8=J|36c;n_x0WurYC2lnjIql0B=d4@YL#$>iMn5XHn+mtzV%bWKvTsGF-yC~cj*<d2^o_0GvTyW?_x7g*2
+D$Id~^W@Z{eWxCX&pUJG#qJ;XiH=i$+xJNI&K_PD{uN{Sl^V{3HPm5Q*nf$?&vaYuq$so4&~%1IeOk_Ln;*xhNJrK&Jd&GVM2o2T
+bX?x2oMN!J!Z9L|;jmt?EhXZ!PXgCyGI)#jyPkeq`L=jo=H@d?k4bk=n4fC6Xh{#<a{j}bZ53zxjef2<z1#Mgsk8f{O6-kc_nxV`
+tK{Qzkwd<H>y_>c<DD17{2680r<>LmTdEG;-M()VKWDw@hMqTd`1+0RFTQRJyVI5(N~r$tf_Zw>p_NBxEsdE$MXL>CwGYQ`Z_>2W
+Eu6)SjH9@B`}Mw-p;R<@KNw!j2qIQJlHY)9#ZhKfz&({fH<~KTv~)^HiAjzzB__BymrbS`OmI*cUF`0ps@l%!Re6rMfQ>RWnB`BM
+{p5kolUlDyjjzn$jB3LvhsPi9l=_A<@6dgGO_}O4G$_MXRX=)b4t4E*Yko@PZv*Vmte=13w#f^Z)+=NpgWd;>gB}<A+FTqG&?Q$s
+>KQM)Fip65(g@j&TT5YkqXiq5QLIl>L!zc+F54<QVg8}y^Ao2nmG%gE%u7jA)z<01?Qfm<{n6|>Pra64TYlHb_`na=+q(Xi80Ap;
+#9@2hUUP2YTX9Q|EN~WN&=+@|+IJq^T*1V4t=)2<#+bnyxQpfeOkH-(>QndcUt5xyAzK<uT=cys_RGNDNf9}TX1QVPma=unk}5VQ
+uEBhLz42vrb!9~gn9jt_T(X0~*Gz1(tO*8<TF=Ecp76uPN82q{vrRPG4IHlo->$*iSds+B5tbCI#D$v#yTUeDhN3J@D!X?tR69m-
+5fMCtNQ-u?$PrslrF+yw_+qWB+~9_3o^H1nb}LnL6F9rru)FFzyIXeG#12UYFWTO#-IL69@xDk29a&8-?--Hlm$42nJuKH_!pB!>
+Mjyvw9i!jK<D)R1Z8RO@&bx<gm^y9hlH~Ets_uSqad*2TT)tR5+t<x<to5(mFyQ{dUvzh@ijQq#Q~vE}7QcS-)U(}Zy}ElscA!s9
+tm2a|&V)bzXs=JZ>^NVk7WQwU+Dy!EEx&ww*eL&kteWn5Vwl>{>j?7>{ixP;3dlY|ZW!Ku^8UD{tt`ecR5+8GY-q+>T$sEm)zoOW
+;zGidp@HJ$#gPp|H)4Sbg)vED5H6%(L~-a&HqpjXqH4A?MzchT0wRIKJEG#_qo^1MBbfyB>!TRImvc8&V-wt*Rb?7ZDY=>G+<1Si
+9P~{B5*fxd%TiLPs4&(bAh*h7bCjfT3KbL%I?{|NpXlVU@s{kiI5hK2PEp$pI$1#zhBcZRqpnXJmteD7!#~JObLLc+WjkqubTQ1Y
+&3j;<vuxVejv<!HIa7KiGH%Po7<%olclN*daBYXW;y5~x<l`0TVwd{-mK8VT72lL0+Y<dIR%*};?&}j3b89ClI>FCf5XZgPKc{ya
+>qv+XR+-eWXQq1gE3?PgC{;wgR$IHzz{(<K8V-{rYwJS0szR|G)rjF}fn|f1z|aI;qma5O!wC`<TF^iR$0%AdSS)7N81!%ghxYtN
+vw;^qvcYO(L;(p0R7Q0=RGY*q9ICZwbbDwgFPnH&A(Qe*cEw}~Ei@w!X7b2ZM#Qzb855&$xRa7ZhR6MqC=f&!8cmgzzqxYK*fBTV
+^3J?)#u^jtHL(q*hE`iz)ZQ@tp>}6m^6vcR89q_`O%St9RgY`BRb+%EN4o^oY8IK_%DTEsd0wQWiC1RK76qB0Xp`v>auOKTVig!f
+`_f|Y=UU8Glfa?jT_8D*v#2aqkyOB}$~1nE;$@m+@ycLXlCsk8(J#AP3Hhgbi0{GH3x%*m;SZJ<g6%vsBZz;K8IsPW6`l>A#!Qo^
+SxIIkp5ib`9Zpf%U;xPD5{#-K2%N~#*e|dOEpeK7o)v>#g+_#l*DhAlY-0{TZhEzCUUqg?&NU?#hBKH9QbSSGj;!0CmRB-wRE)$s
+ye_jy|0akT?vGE5_j@IqSq;YcV#9(71fsnb-enYMUPN_dqueUxum`(R2~#gs7=uUVLduS4`5J9DN<@TKFBqlFY2`FSOI$Qr!0ZZx
+{!iz01jj-uSgb||@Pc0m9t^2rX*Byno9aSpfLdWQmM5tJ28T;bNIgsQkR0h?NVZq|oQ#etP^0Y_S9gzeJDpBfQl!LCoWM8Km8Ie+
+*=Te5S~jr?l&C0D!){A8S*%vGff4JC02#oV%_dc%WPuH-JECEOBG6L(_El_)La?h04&yKAHz8FM(w^4Vj>yvtQMK+5Hp#0FT1Uc)
+{+C_Sq^VY#A**3A#JknkEKx{~bnwbk1SHWe-l)hyY@x61X-o>!8jLYSS@pR?Vt^cn1kk~;aFEbuRE-v@5K`d`_Kb|C)&!oV>leLg
+&8j`kk(3=n{V1U(SaMPnFeu=%B-+A<L~c3h!VDqWprv~KO-`*(AC9S&g@O;ZK9C@30W!ov1EnVtNYT1-fPdg909>A!#0x`dmK1@p
+7koO;F*+K7dNu$mfdJ4ThWpo|)urNNhJkVdfd4(95(of)HDF`_000000000000000000000000qA|h9Hb5t=$N4*w(@YSZOgnpQ_
+;+XZ}f3y$${PHJ9R@D}pkS)jCUYyu@fA5ro9m}QOwIXuri&=GF6i7$okN<jdj1Af8FAhqZGI+$g=c5-=E@W{v|B>pX-H(2=vdD{W
+{i@sb-h-LvV@y6Yf8sT7efx1~xzWlYzkB5C_Nz(<`q7=y51vk36p+!&1@&NP>qo;wb>d1ly5L(QWuP0hD<lJQ7Z-)x0o|ni7cL#o
+d;Yc=o!GT)*1i-yd|#9cE&F~aZfW_UWH;<d9P_ZtjOKCZQnsJz;hogF?B+hIjAme1|G^Kt`p+&cJbtqW`#9^AaJ*vhH&tU}oo;lS
+O8(kbuapktW7^nc<W^PcvJt-|kF{r_H~PHqQ`>HSh>nqwqwjvaborXnay#-g6%#yt2WOd)J=CYZY;~Ov{Wvr6wX8U_oO3g?CFH<0
+v<=x~9YG^09AzwJ`(H+O%JRytgKp0^m-pJTqn!iIp!UhJiosoe+BCCe!Vk~(%}1?l+}_eR&iCmRd#>-k>x^igwYoVkt;p-rE5F^B
+Q(L1smQPmS&Zcb1F1}@?&x+jb`PK6e?RvQ6?($?6Daj|lt8ClriR%(#O~`$AoO?NkO-f1-kTTr8@0qzm6DMjLJ+3pqDNqvnYcn(Y
+8c@-l@4G+U9Nj-PC6HxA?o?w&|L>!bUl;zrtgPMpyG~a1+<&U(?!Cu)iD+j*ebTbqOPgQv&-y$*R#1)TWAr&QVV5vr?;{%>C3vQ<
+nfJ#n_)+}MxjfCFqGw*}bIMdOiSC~ggT5|R7q+@!W=)6gq8t6>Yy1~u77iJIv*JO2Vsy-F>o?q=%b}?sdOy0zcY`+^-Rt{Jcy*-@
+ODa}TI)p;AZ&Du=M;OsZ%CX7lkD9P_F4!LV|F@4lYg?UuBYE@50-qvRP^^kpnQWf0e#PY8Dbtr-*E&3a_DzmgMz?+C**4$qJf&L9
+XgN<CeoffXuO6B;dtWmT+V<XSGh%v|*4xh{WVp}<(EgvPCC$%no5)yDcN$&V`<A0)#V9B0wVoZ{>h8m5!bQ}EW1fl2*=~~1oIA%i
+z3ZvNauUp1)Ma=AS`Nlx?r5}6W+NoDV+{6#$esUNU*ta3TI~7juebd3$u`+18Iyv(+P>Gfo?ZBT+qk}B;97%(Ho`Y5*3HPM+Zca-
+Ua}2~T7Ld+?p9`O?5uIoVVLCC($^zSy;Jw_HC-qhdP$4^dm{_}@kMXhirT~Y$11i>U)DceM4fw4>>UTY7BViholjelS28SyMt`!B
+6}t+UNwwRX;g_)1nPo%s2T~@3#9&s%{CCU>W6{LNpMS9At!uo`=gs9Q8GWdnvUa`tepNa5(b4^q!+EsLO?z*9=hvU8I9u4NnV%Ms
+Q;!~A`CQr)dFg*wQru{v7JYb+`{kvEA%8RRXw^KWy#AJ1`nFRcwgcl1=f_PtEcq@Gd$0$nPY$eTo8>@TSbEWY<&_;#CrNF%z0I1~
+NVIt4dOwtGMXPb8J>G)$gUP&%cCiwsDDvN`vNw8tTk`(i!*jn$^*2rCvB#+LZ|$En;P?+ej##Zau$0O(o;i3t=keVuzbLgCuuqN$
+y!h70q&{;VX;UJi4x1Wt?C<X$TsOO@g@UC`G(PjuV-g*F2nF+|6>E>Yb1)drqdz|F*#n!;-WZMsj8w+6akWwuCMq$fZO;lf-r=V-
+u`1{T*i9;KRNQ4!ML25Sni-o;obbJSUzxiVi)D|mYHIlBBh7wEtm#tO$%ppz)Uv-#Jig-iW3{e5##F3V-(9LkE|@&~4z`Lipl9}$
+eUsk&gz0TM8q2(KnlCKh{^H<e7CZU`vyz{fafX{3>qW~vXXcHk`>83Ir}U<-y#C2#EGd4QS6B9IPNQ*(VOU}kHvSMI6cx2HM#8gv
+UnZaF##dEsGJ8LN%3SbHiOgd8CqL*K_g&A2zWR8_o(@qaY^3qo&cz3QS$F5ba*N-LC5~z`^~;&LCsIfDkT8cq^{#nSocr0?ffgG&
+Dy25=+m*SwW4A652DHF)zh2k0a&(>7i2nJz=6kmeDomizKb|};FkvubL5nv3!8o5Ad$BvLCKJ}xMpHZ%E(^E{@#XSib@z2sTQPNU
++yn1zEp=J3r;ZQIthO(><J+z$-!a&*tgw5G8@8Obez^O|*2$^^OQiD1w#3JVInU>K>?#^IymTbG^D(y5jaj@6EwLS`?aIDckx>zn
+EJga*v?EK_#B`QqRCqv|9}(5*j;<VP7Y8akU6-GL4HHu6=%xl2YEpj5ZIe*{E7JmxM;Dl1y<Dp7WYhGM^S*ujM)utPMHGW&#@q9<
++^c`oLkAM?8yCx9Y7Hyb+oK-LdiUu3k*NkuPtSVK>3f@RzH9oTLK^cn{fu(P&0k$_s7z4Ms_{K-+dRA7Go=O#daFl|4+{HG8k&UV
+cDuXf5dNzh+$OY;r89dCaXtloiS1)DOac}OH;?B9ES8ldjZs~$+Z8_jY2clG_xIYkC1=zFK0B85?w_8P*ILG(8uv@au`(~VHFxcc
+v4Is$KRf3X2XF%V`bR!~dwcEe3->RMb73y)nZ+H&SCUhsml!Ysx1H?1s=9@7v|m8|M=wXQC$OKb!eT>9H|yN&iH0cjkGFQTM|r(G
+>bIIW6~V!vUALR&c`W|pDVlC1J0EWtJIOhF{!<^+9QdNV8NSDP<!$RaKYVTf^h&p>BaIFAAFr78+P-ejZU6O~Tr>8vKec%|Hfw~<
+H84JaS=qc*Yo`5pT<DP{nb2Q4e9up|j{W$%VzCQSCnx>*(d^FgSZMIT!h8SGqC=P+t@m~L(OEn`d`L;~sUkL33s+=3oxVUfnyspz
+woW|Jsq2E;!;Wc%0UjH2Ry;d)@b?er#5FJIkYmN-^?0SI;@q@JgQ?|=ABz}YKT_B2_~3n~S`DyZQAV@9FHe17Ov1QMF&6Zalk2yg
+9kYDO@?<A!=u1A08#X^@L9`7ulUM30lr$z;M*We^70auvf=1&$8^__z%^1qKiatOiN(bF$@7L=b%l(J;u79Fkgaz|uwaboe+g_UU
+?cfE!M22HQ+nNE3dvBMO?WesyBNk{rSv&I8$in{3rX+<M(B|zfU$yerUteo~yA!)xyB0gEhsj^CO|UL(?G%xb91{#))Cf9HT$mYS
+4#$S@1F{rGX0UwS;VLEIX#ndbzZ)%IF}*h5T|CNlW@=s67zTS2&%Ar?n^pA22U{m^%Aqia^}>lc``_7U9y76rWW~Y{xAbXjd-t@{
+FVu4AVh(kx%Z!`XR2`FE7ce=9H|BOu{czl8Z40nvr<_NkQcTU#qMhhOMBl!d4#6y`=yalF5haGj);-KLA*E7dt}*KCRrx30b&Q@c
+?Of0ClpAfeRHx*)qLw#~FO3~J*_Dh<1a*tx`t@%=t>uDzAr_mjS9kto&!Hze4|L`*V|pexd{27w7VSsm$Y=*RZ2Q8_^4Cl5HG9yy
+x##cainn^W1Q8wN&wXufwU?!3w0hb%i8SDGAC=}2Y5bUpYs^_2htJIWv5kA`?VFA*jq#eW2md6lSLWyz_th>k7v#FJPSc%Mk!{?t
+?w6eIeHbie*k4q9c-4)+&gs@A9Mg-K)@M(PPEUP&q-CZFJ@L`VM}3{TvelFmjZ4e27_X=rT`U>~_Ko8$3e907DT%)@97ZSP1?>)g
+u2F9{zJJ-g&aTD#mw!F4t-zTvt$>o74({AWMGflEyuuic%}c!f@Pmbmr%WDueRDMqo0eKFys)uwM;p(Gl@V4vK3(nFOx-!TYo-C6
+WOio0{qg7*%8KHhs1U8`XnvF0Jfp0li!Vx2Fc1vh0h>B>I|PlkpVcU8>P+Gqa|+FVU6(8!UOg_Eecy7Yfx^}*uWx((&hdjb_{JoO
+UVKzM`o5pkK!2uo;r*>F*syfUXN#u1F(7G`|0WKb<$W~bP(tzHlp8Yr*lLRX$Tfw5Opn=(Eh|3OqICuv3`r!k=Sno&>+__ck7QA`
+=~OA<ipw*z_Tbl}?4!P_%YHStJPVtzqI%txGwHqQ=@UP=>$Q<IHUOBBzkr@s{H4`?;#Ma%WwCfg^^lvgzFB=!la?adp?x&tj)d6@
+nwcjn5vYZn|6<BJ2b;&)!g+M=uiJu&o!w?*u*XA6erZtz&58`}qZ-J9|JE@QrZEWF92=396-3^Cll@%Jg^v$?p;Zhv^+0{Gb63r;
+WBR=P;=pl*M$7`+d(x)46F2&Az0U2yo52Y4t;rviRVT(qVe!mE?;flBX?H{*fyI1T+9TPWlXxp9W3m(8ngX{e6!D?9QY3LKt1%y9
+b~NhuCbVrdtglMmJ^kyAqh3syzp1?s^8{Uf4$SX2OnzoSTIA9^1N!oVp15fc>%RWxq_I0Ayl6wNF@F5R56|7uj~^PaqYKu|#2ao}
+eCsRG&IDCKu37rV--ZqB6~)mCYJDHJt0_&g()j4(`tVq{Hutm7pcUJp6kc0rY@@ESd%eGI96BMabWz%*m?%8MU)%XRU$5Kb`>e;Y
+76k&f#5rMRhg-Pk9Cu`y<2kI)w6C$vt_r(<p32)Xxs{(2hLrRW`l)7>LxY*MB^wgcB7%`WHt5}x#5tYXGM6m|L2Eu7OE4eyic3aw
+|L#>EHhr-6%l>^HnQll&<1%W@j1}CNrIS0|xOj_PC!lWWli8E16OYba^zx6L%2agJ^m9zNHJKexHWhk1eGG@qSe;+?SRh9=$>_-Z
+?@8Ic^JT9>V|CW{_ITbZYczB+RbG@dK8oYD!XOmK{=PiyjfZ@BT(eStnybJcmBwHT&s1@CV9emVq)x4Kt2rCin;cI5@&1mhp3F{;
+5U|B8>aP5nq8T5D&+$+UHZJQGpAz4#f013nlctAttL~mli?|pCRd%DOP#WnS%7ClQ{mX4#73rOhKfk{A+n-yWzg0TZZIIWAHp!NC
+|M=*0aocUt(}r)(PC)JAW%}#ohn`6s*Gw$PvC7D)uZkCaAbff2P=^x3qbpUPwzf_+sYMP0BcPM(5v9X((qaUG#e%?lTDYUkjAnkx
+?^S6+5Wy1DvtMa=xooe`VG+a4j9tZLMtwdtDZ5FmKZ5o<@Zo3mtz)XiHnmg|CF5WDbmWJxyf(MAWs>GwzcI^Ow;fn4hHE@bt3Fer
+DSWOZ$Q>zOi=^$^A_ajELJ&VJyz;8-&HbIq;u5JPL$3Yu<r@rM)PZLtB!_=rYoNC+8}h0n9sQa*>HO-Gua)$iK5%*u%7=c0QP?wa
+f7e+1wNZ*Jqw$BJ-1I}69J5Ud84mI__3@+}hazi4cHC_^N)ib5APU;L5Lx<4^IIegl-(#9ctKKVPQ*JP(JCrlyHm7Nq7jQDD1Um>
+c$*`cx2i0DS&9^1){ILMBP6_$M^$9-O^lJ)I#-Z%W0A>g<20tz*5NZU+ER}u>G6;a>dLb+>n8=TY~8WxzKy-E>)$TIfQIXN>C5>+
+OILoge#4W~nz+r#>$fjW`D&VFa&LD|p4)^*Z}gLexf35$Gh%s;N2@cva>2}2VHQavwfMk{Ttzl%>mkGJkQuGla?vbB8g5+`;RjDi
+To9TLE&Jg`6SO;CQbk%}Xb#tRQ|&H?Lfd&k8(7<9$rBYElPNM@hKetew{uorquUqBIPGSFAg0?Z(-L7^CXuENuacy@KTJKnYxB0v
+o8BsnOON+plc+g2top}~*60DFT6JlYN~2%J&73i9csp-O4r_5cu**i*qzK9FtWJkYV=gPsmfI>tF=?j)n-wSU3ay!jr(#)!v{a)0
+?zyQe(D0aG@K!Hs#E^82Li&I~`wFSzXe>|)X>5xeqmAc+qb|uP1kdvLMT~3`h2V%+^GhZ{P&h#w@`(nTCsY|Luvf22!gl+>s>+TX
+EBgivcAJSs3oVe;s;d9UagUVP{V`zzI>(gXtZ8<v&EOGPS-~#LPIPm|D5EHAR;rwo&Ff)85`oxbID9UV*N(p^m&g*L4~pTgVqqov
+KdA)LdV*st7ZL&_oeUZ!%X2Jg*&}$IW(m<=@GwUTAL!6Jv({~K40Y8`eo(u|rud^{Vq((ltSE_Cp*hUn=*0BwiU4mkn=lztm&fC>
+DvTOD%wd-~Z3d1tinMl`R%Lj_Koh3@1XU3j!ZMb^lN%LLzYMaG|0ny@6A7$u?Tn5nT>Wv9N)|;nW`-#Fqht72N5OZ^v6+m)e-4FW
+G^>URFB>d2XN)bR35ZSq$%-O})P@O)Wc499Pm=cwx+|6^2`>c)5yVjy`6$@aU*shJ$Z>r)bd^kL`~l)zqQLWfFeE3)j`4Iz?^`m<
+A+<ov0@;wbAi0C8SK%bi(S}Ttyoyhg$H5>;16%=EWHuz7$#6uYxS;o4KZURPMp{=SkkS<itnbjkZh)%|k)vr{gP|{&45$PGz@Opw
+d@}~#2LS$x5ibA$000000000000000000000000000000000000000000000z#qc?X=;w+RJotC61FY17!^HXUo_>PXw>QhjBP&T
+#Cpp!_r+_s<rXyWf5<mIN!4b67(Dj7VX>uzyufE4%rT^^+DEYD4QgT39&XQs`?WWz3>Y-&RH+z2(!R7d1C}<g;AOjwYtph^Pj$Z|
+bzy`@WeEk=!dbL&h{qyncS|dOJJa?+iD)8-J+xcip?~vu10iAax@#wLNnwP2*#ka^Hza9`jT$>UK{gW(=UF7}U*8gE)n*)yBq&sv
+v=6{Fo+|q;_vIxMZi`tV=PTMGrn8T3n=#cM*U6);n4H|F$JDGE74Fbpwv2TROc-P&?22Ehyj!Bi5=zYUQ$ZxhYj5>f>7X`RE1{bD
+jPcq(E=v$(&B0hjn>E!zvyIrw-gE64<~dBonK^<{_#-2Jwn|M{LKjEny1eTbb4Jo$>qmQj(#0wfQfyPlCk~7h2pt_YCB<wdNElH4
+B4m+}$8U0;lVFlY6R-VKmGFm+TXOE~fU`@67y?YRk??9e?=AE6c7&w~gx>Gz^WxsJBv&D!H7;mx88*xwVb-2`f@;1XQy{dCbKeh7
+PSu(SHK#5h66`qM<>0jytWqK=3Eh>ZcW~$W@jW(-Yu|(=WsACQM%}XK7DR|5!2+X??|<`X3MUfod3eQy_~tU9KcgNP5f*D_w0?tn
+#PcmnN(b1idzzh)bwse4c~a#N?o3~CX|NX2v-&4Fs}(CDT%+FKy(zu8CeEc0E?oQMFQ4aljDCV~em1gbitHqaNKmtX>2w=qBXocx
+)@H}JWNqbSrJJn;Cu=j%TDeAw<$kBANaIdDbNWb!(Sa>z-4dbIQiGjMxA*t<6v#QL>Yno!m<jEgGM=tlmuDqJnbf3a<6od8Lc2d0
+uqHVOw~A~g83;8@DI`;6uZ~o;<1_tDw@$P=DV1<?U8@%Y#oav|!7EYb$>~X}!%QYZf$qtTtQu@5d5pIv&Nc?Z33bV{`I2HJRE=Wc
+d2Q`53{T1ueRZV75W4hLUU?@eg5<cVk{I^*btQHOq4T3gcYNfBA#Tw?I2G+UP%?m$33jmMn~gP*W`ZqD=rB+s`NjSgyG-a{T{Ow}
+UL|S0cPw~v#`~wt!Ph0U{hAIF?AH{l97zfBr&(?1JYiu>g!13fV|~{mqnU6~3qCtfWfkou8CKOQ5yrC;$FLkBuk9rg2ww3lXyz<V
+ZW9wDkV3z%8#|6#F)!MxlE!S+d8Yj)kx<Ok&C?ymH3mXSQ(Z@UhWbQ;(I&N)JZ6GL2u`xJ0e=;zLoIf^lgHkfX(ARu#-asfZ?_H*
+1FQ_&*$xF+48hR^t!z@M;4%<y*)B%)C<;NZC6cBDnkUFIGQ|AqEOiz0v(fZfzj;bNOA0>@-?=rnx^N0*CzRUhUU%;5JD(B>RsGT3
+?@FFn(meAwHcy;|G^9#R<9LP;$uOZwtgAu#?+*~p_lPt_<^??l>12AFrs3UbnN%;|m38hVhe;gay0<E8Q|uyf{z+nanIlX-vI2RU
+f~NqS4_be=&$p##m_+Jqq=(A)7FD%zvV@Y`w5;3H%Wm^3gmQjuS)!>{Bn5zGp}lG*Ij2&)l~`p~j+ij=s_q!gVzh&!TxL>vQ7oI_
+F!?<KDO2sx6fV!s$Rz23qH1%zfg$Nt#nd+q!rf#YbAlAPgxQZNJ?~5%T2&;I8guhihCoWqP#38@r<6-44$0A^Rk4odtuBkrNN5D>
+GCf9$BUqVF(8(bVY82Winl=T4?%+^~Xl0bqBrsNnCDco@kGD8!qQa3a-sT9c*J$skcxm<z$x+ad;#0%8l3l}k1om{7NFheu=3`+e
+doMK_2~}ozDzEAF%|({5EM~91F;0>hf^Cj;n+-&5AFGjEH!Rc;!C45w&L`-#$X=cmSvs^@tUYTsaje1<yC}|RW@O?(&nQY{?<9fK
+`rUNh_0+;SQ~MV>2rD1d$mP%NeQ*8nfR)hLM^>lvfp|qGbX`%7)L5P(&D*B=8HU(6IGSuvEOd+nM}8qz)G3;JSp%XJnILc!aWEGe
+O^Ga7-!wGCL3XKnic3&KTDG=t(L6sR#!8xb@)wj>_oym}k_kG&>2Y3Bv8bd^M(mW?Dih1wY7@ylpa4$m|I!R~oM62SCs|!AB$3OI
+FVfY*f|CBdjHrzCc-&5lN{YT^moFwZ5aD156S+2vA=u3c#Bnjpi2|_>cu8l-%tOccUo^i<4X0>bfnBJZ-%UoeL6K!y6iCI)NQ%K^
+HmVe>wHZ+i#s0+4EkY|MI-wq`cO0q=xN>nAc`l@?sWU9%cwP{Q7I;BbT~|Q!4^BXVkpWjQGS6I6RkL2GlYHur=?VkDRSWwc$FMXk
+fB?Xs8xVsD0RR910000000000000000000000000000000000000000000000000000000000000002Mm5%Y2Bw6=l_td7epd(Z|
+G&>;cBnIqE3p&ZnBK7j&t2%i%b>uFt>Rf4a&l&z6r&sn>_xFs}D}9sQsHY&2%;=qYU9YUODZQ#Ba#af<*rP<NUWRn42^}VJI#!k)
+X3=Zxxw4@1YaYFfoeK4b#IUYvD?5E;V|$-o5j6YEYtbuxxw%8H;Cgh?vw~=+-re+s9U)z$22n8>bsMe8<kangysD~q&aEc}Na;C7
+$RPa(*nZ~bQnQ{Euq7`)Q%Aju%I=-5cUdlN*11S#^x_Gqv)>KF$h^J~l`3+2WoZ;xz3T*4*J_|<{yZZO|80S8wd|X6(ykXVRu?Af
+ow7N3oj#M(mG*|Z{N2zrcZrah(;FBC`#4Tta}0upzmn%)-7wIr*TYT!d2OQJKwC-URlORcbgc}uu>Mc%?2<O98y9ew5D<Y1_$zs8
+U0J42FD4&%ZO3#@$6&0AnbA3AWb}GQkZ=62hMNC7y9NF<?MlKOX1y7X_&{`+p2JdtvAphp8G?KO_>IUgMbaHF8x2NP(&+(tS~tiC
+#bE$wh(Y04RxiNgIG)#w7%w$k29E^*4P6p<iQ#ha3<Daq0Ptr=#9%D|@D~F{1^@s600000000000000000000000000000000000
+0000000000000000000000000000000000000000000000002MB~S)m;-m@6=Q3o@PWBS@$?2an>z`twSOK5`F)5d@q-H!w0Rq6E
+Mm1i-^H_K=G649~aNH%#g#&?T0QmFJm-0#AuK)l5000000000000000000000000000000000000000000000000000000000000
+0000000000000000000000000000000000000000000000O0b4g(A4309|PS0000000000000000000000000000000000000000
+00000000000000000000000000000000000000000000000000000000000000000000000000000000001)o18Pw53;""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -2210,11 +2311,12 @@ def pair(q1, q2, c, rho, sin_theta):
     with np.errstate(all="ignore"):
         if np.all(known):
             return pair_by_tables(q1, q2, rho, sin_theta)
+        if not np.any(known):
+            return pair_beyond(q1, q2, rho, sin_theta)
         shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
         values = np.empty((2, int(np.prod(shape))))
-        warn(np.maximum(q1, q2)[~known])
         known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_by_sums, ~known)):
+        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
             at = np.flatnonzero(where)
             if len(at):
                 values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
@@ -2235,8 +2337,7 @@ def diagonal(q):
             at, matrix = of_variances(q[known])
             values[:, known] = [np.exp(at @ (matrix[:, : len(logs)] @ logs)) for logs, *_ in TABLES]
         if not np.all(known):
-            warn(q[~known])
-            values[:, ~known] = moments(q[~known])[2:]
+            values[:, ~known] = diagonal_beyond(q[~known])
         return values
 ROUNDING = 8e-15  # by which a kernel may err
 GAUSS = (  # nodes and weights on [0, 1]
@@ -2298,25 +2399,25 @@ def _halves(a):
 def kernel(q1, q2, c):
     """K(q1, q2, c) = E[phi(u) phi(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[0].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[0], q1, q2, c).astype(dtype)
 
 
 def kernel_dot(q1, q2, c):
     """K'(q1, q2, c) = E[phi'(u) phi'(v)]."""
     q1, q2, c, dtype = _doubles(q1, q2, c)
-    return pair(q1, q2, c, *polar(q1, q2, c))[1].astype(dtype)
+    return _of_pair(pair(q1, q2, c, *polar(q1, q2, c))[1], q1, q2, c).astype(dtype)
 
 
 def kernel_diag(q):
     """K(q, q, q) = E[phi(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[0].astype(dtype)
+    return _of_pair(diagonal(q)[0], q, q, q).astype(dtype)
 
 
 def kernel_dot_diag(q):
     """K'(q, q, q) = E[phi'(u)**2]."""
     q, dtype = _doubles(q)
-    return diagonal(q)[1].astype(dtype)
+    return _of_pair(diagonal(q)[1], q, q, q).astype(dtype)
 
 # What is known of a row at each layer, rows of a table: its kernels, their roots and inverse roots; K and K' before
 # the layer's weights; the roots of the shares of these and of the bias in Sigma, of Sigma and the rest in Theta.
@@ -2782,6 +2883,13 @@ def _start(w2, b2, end1, end2, k, gap):
     return sigma, *_angle(sigma, end1, end2, k, gap)
 
 
+def _of_pair(k, q1, q2, c):
+    """k, or NaN where no pair has these variances and this covariance, which may be rounded."""
+    with np.errstate(invalid="ignore"):
+        most = np.sqrt(q1) * np.sqrt(q2)
+    return np.where(np.abs(c) <= most * (1 + 1e-6) + TINY, k, np.nan)[()]
+
+
 def _doubles(*arrays):
     """The arrays in double precision, in which all is computed, and the type of the result."""
     arrays = [a if isinstance(a, (int, float)) else np.asarray(a) for a in arrays]
@@ -2820,7 +2928,18 @@ def s_atanh(x, whole):
     return copysign(powers * HALF_LN2 + (t + t * z * p), x)
 TILE = 512, 1024  # rows and columns of a tile
 STRIP, CLOSE_STRIP = 524288, 524288  # all of it goes through the layers at a time
-COMPILED = {"nogil": True, "error_model": "numpy", "cache": True, "fastmath": {"contract"}}
+
+
+def _cached():
+    """Whether Numba has a folder in which it can keep what it compiles."""
+    try:
+        njit(cache=True)(_cached)
+    except RuntimeError:
+        return False
+    return True
+
+# Of functions that are called from Python.
+COMPILED = {"nogil": True, "error_model": "numpy", "cache": _cached(), "fastmath": {"contract"}}
 ROUNDED = 1e-7  # by which an angle near pi may be off that is known by its cosine
 ROWS = 4  # whose coefficients are made at a time, to stay in the cache
 

@@ -29,14 +29,14 @@ def test_with_its_parts_a_program_means_what_it_meant(
 ) -> None:
     program = lowered(derive(name)).apart
     assert program is not None
-    reduced, parts = by_rows(program, frozenset({"a", "weight"}))
-    values = {"q1": mpmath.mpf(2), "q2": mpmath.mpf("0.7"), "c": mpmath.mpf("0.5"), "a": mpmath.mpf("1.3")}
+    reduced, parts = by_rows(program, frozenset({"phi_a", "weight"}))
+    values = {"q1": mpmath.mpf(2), "q2": mpmath.mpf("0.7"), "c": mpmath.mpf("0.5"), "phi_a": mpmath.mpf("1.3")}
     values["weight"] = mpmath.mpf("2.1")
     values["rho"] = values["c"] / mpmath.sqrt(values["q1"] * values["q2"])
     for n, part in enumerate(parts, 1):
         for i in (1, 2):
             one = Program(("q",), (), (part,))
-            (values[f"part{n}_{i}"],) = run(one, {"q": values[f"q{i}"], "a": values["a"]}, mpmath.mp)
+            (values[f"part{n}_{i}"],) = run(one, {"q": values[f"q{i}"], "phi_a": values["phi_a"]}, mpmath.mp)
     for got, right in zip(run(reduced, values, mpmath.mp), run(program, values, mpmath.mp), strict=True):
         assert abs(got - right) <= 1e-14 * abs(right)
 

@@ -16,7 +16,7 @@ Function = Callable[[Any], Any]
 
 SCOPE: dict[str, Any] = {"np": np}
 exec(LAYERED[LAYERED.index("def polynomials(") : LAYERED.index("def clenshaw(")], SCOPE)
-exec(TEXT[TEXT.index("def nearby(") : TEXT.index("def summed(")], SCOPE)
+exec(TEXT[TEXT.index("def nearby(") : TEXT.index("def decoded(")], SCOPE)
 COUNT = 90
 SHAPES: dict[str, Function] = {
     "entire": lambda x: np.cos(40 * x),
