@@ -285,7 +285,7 @@ def _dual(name, order, given$parameters):
     count = result.shape[0]
 $evaluated    # NaN where no pair has these variances and this covariance, which may be rounded.
     most = xp.sqrt(given[0]) * xp.sqrt(given[-2 if len(given) == 3 else 0])
-    allowed = most * (1 + 1e-6) + np.finfo(np.float64).tiny
+    allowed = most * (1 + 1e-6) + 2.2250738585072014e-308
     result = xp.where(xp.abs(given[-1]) <= allowed, result, xp.full_like(result, xp.nan))
     return xp.astype(xp.reshape(result, shape), dtype)
 

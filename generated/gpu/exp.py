@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "12bebba3c34ebf32"
+SOURCE = "23db3817cd8a6a20"
 
 def _named(function):
     """`function` by the names that phi has for its parameters; in this module they begin with phi_."""
@@ -654,7 +654,7 @@ def _dual(name, order, given, phi_a):
     _run(name, count, *given, result, count, order, float(phi_a))
     # NaN where no pair has these variances and this covariance, which may be rounded.
     most = xp.sqrt(given[0]) * xp.sqrt(given[-2 if len(given) == 3 else 0])
-    allowed = most * (1 + 1e-6) + np.finfo(np.float64).tiny
+    allowed = most * (1 + 1e-6) + 2.2250738585072014e-308
     result = xp.where(xp.abs(given[-1]) <= allowed, result, xp.full_like(result, xp.nan))
     return xp.astype(xp.reshape(result, shape), dtype)
 

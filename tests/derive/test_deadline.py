@@ -199,7 +199,7 @@ def test_an_interrupted_derivation_does_not_spoil_the_next() -> None:
 
 
 def test_the_driver_takes_a_limit() -> None:
-    with pytest.raises(DerivationTimeout, match=r"0\.1 s"):
+    with pytest.raises(DerivationTimeout, match="the derivation took longer than 0"):
         derivation("elu", {}, timeout=0.1, fallback=False)
     assert derive_dual("x", timeout=None).status == "closed-form"
     with pytest.raises(DeriveError, match="timeout=0 "):
