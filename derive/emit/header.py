@@ -16,6 +16,7 @@ from mehler.derive.errors import EmitError
 
 WIDTH = 108
 
+# Of the standard library what a module may need.
 STANDARD = ("base64", "functools", "warnings", "zlib")
 
 

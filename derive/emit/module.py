@@ -51,8 +51,6 @@ CLOSE_TABLES = 1e-3
 
 NORMAL = frozenset({"scaled_phi", "scaled_phi2"})
 
-# Of the standard library what a module may need.
-
 # The smallest sine at which p = (k - r*h)/sin_theta is taken, 0/0 at 0.
 LEAST = "1e-18"
 
