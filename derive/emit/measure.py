@@ -67,7 +67,7 @@ def budgeted(proved: ProvedDual, kind: str, least: int, build: Callable[[int], s
 
 
 def measured(proved: ProvedDual, source: str) -> Measurement:
-    """The errors of the module `source` at the points of this file that it does not refuse."""
+    """The errors of the module `source` at the points of this file; it may refuse those over its SUMMABLE."""
     scope: dict[str, Any] = {}
     exec(compile(source, "the module", "exec"), scope)
     given = proved.activation.defaults
@@ -96,8 +96,10 @@ def measured(proved: ProvedDual, source: str) -> Measurement:
         try:
             with np.errstate(all="ignore"):
                 computed = [scope[name](*map(_array, at), **floats)[0] for name, at in calls]
-        except ValueError:  # beyond the variances that the module sums, and it says so
-            continue
+        except ValueError:
+            if max(point[:2]) <= scope.get("SUMMABLE", math.inf):
+                raise
+            continue  # beyond the variances that the module sums, and it says so
         worst = max(worst, *map(error, computed, cycle(values), cycle(units)))
         count += 1
     if not count:

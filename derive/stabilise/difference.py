@@ -3,8 +3,8 @@
 For a difference d = x' − x of every leaf that moves, the rules of finite differences give that of the whole:
 
     (fg)' − fg = (f' − f) g' + f (g' − g),        √f' − √f = (f' − f)/(√f' + √f),
-    e^f' − e^f = e^f expm1(f' − f)
-               = −e^f' expm1(f − f') for f' ≥ f,  1/f' − 1/f = −(f' − f)/(f f'),
+    e^f' − e^f = e^f expm1(f' − f)  for f' ≤ f,    1/f' − 1/f = −(f' − f)/(f f'),
+               = −e^f' expm1(f − f') for f' ≥ f,
     atan2(y', x') − atan2(y, x) = atan2((y' − y) x − y (x' − x), x x' + y y').
 
 All of its digits are right where those of the leaves' differences are. The deficit √(K11 K22) − K, which is
@@ -118,7 +118,13 @@ def _rule(expr: sp.Expr, after: list[sp.Expr], gaps: list[sp.Expr]) -> sp.Expr:
 
 
 def _exponential(expr: sp.Expr, after: sp.Expr, gap: sp.Expr) -> sp.Expr:
-    return -after * expm1(-gap) if gap.is_nonnegative else expr * expm1(gap)
+    """e^f' − e^f by the larger of the two, so that expm1 never overflows."""
+    if gap.is_nonnegative:
+        return -after * expm1(-gap)
+    if gap.is_nonpositive or not isinstance(expr, sp.exp):
+        return expr * expm1(gap)
+    size = sp.Abs(gap)
+    return -sp.sign(gap) * sp.exp(expr.exp + (gap + size) / 2) * expm1(-size)
 
 
 def _product(factors: list[sp.Expr], after: list[sp.Expr], gaps: list[sp.Expr]) -> sp.Expr:

@@ -20,6 +20,8 @@ from mehler.numeric.precision.oracle import Oracle
 IDENTITY = """
 import numpy as np
 
+SUMMABLE = {summable}
+
 def kernel(q1, q2, c):
     {guard}
     return c * (1 + {error})
@@ -39,15 +41,15 @@ def unproved(text: str) -> ProvedDual:
     return ProvedDual(integrate(activation(text), "almost-everywhere"), Proof(()))
 
 
-def stated(text: str, error: str, guard: str = "") -> int:
+def stated(text: str, error: str, guard: str = "", summable: str = "np.inf") -> int:
     """The budget of a module for φ(x) = x with an error in K."""
     asked = []
 
     def build(budget: int) -> str:
         asked.append(budget)
-        return IDENTITY.format(error=error, guard=guard)
+        return IDENTITY.format(error=error, guard=guard, summable=summable)
 
-    budgeted(unproved(text), f"test {error} {guard}", BUDGETS[0], build)
+    budgeted(unproved(text), f"test {error} {guard} {summable}", BUDGETS[0], build)
     return asked[-1]
 
 
@@ -71,11 +73,16 @@ def test_what_keeps_no_budget_is_not_made(error: str) -> None:
         stated("x", error)
 
 
-def test_points_that_a_module_refuses_do_not_count() -> None:
+def test_points_that_a_module_may_refuse_do_not_count() -> None:
     refused = "if max(q1[0], q2[0]) > 1e6: raise ValueError"
-    assert stated("x", "np.where(np.maximum(q1, q2) > 1e6, 1e-3, 0)", refused) == 4
+    assert stated("x", "np.where(np.maximum(q1, q2) > 1e6, 1e-3, 0)", refused, "1e6") == 4
     with pytest.raises(NoCode, match="refuses every point"):
-        stated("x", "0", "raise ValueError")
+        stated("x", "0", "raise ValueError", "0")
+
+
+def test_another_value_error_of_a_module_is_not_taken_for_a_refusal() -> None:
+    with pytest.raises(ValueError, match="of its own"):
+        stated("x", "0", "if max(q1[0], q2[0]) > 1e6: raise ValueError('of its own')", "1e9")
 
 
 @pytest.mark.slow
