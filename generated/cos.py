@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "416e058c9c0cc6ec"
+SOURCE = "2be1e5b6e1ac3cb5"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -127,50 +127,57 @@ def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2):
     )
     product1 = 2.0 * norm
     product2 = -product1
-    exponential2 = np.exp(product2)
+    sum1 = 0.5 * np.exp(product2) + 0.5
+    sum2 = 0.5 * q1 - 0.5 * q2
     root1 = np.sqrt(q1)
-    sum1 = q1 - q2
     root2 = np.sqrt(q2)
-    product3 = 2.0 / (root1 + root2)
-    expm11 = np.expm1(-(product3 * root1 * sum1))
-    expm12 = np.expm1(product3 * root2 * sum1)
-    product4 = 0.5 * exponential2
-    sum2 = product4 + 0.5
-    sum3 = 0.5 * q1 - 0.5 * q2
     base3 = SQRT_2_OVER_2 * root1 + SQRT_2_OVER_2 * root2
-    product5 = -(sum3 * sum3 / (base3 * base3))
-    expm13 = np.expm1(product5)
-    product6 = expm13 * sum2
+    product3 = -(sum2 * sum2 / (base3 * base3))
+    expm11 = np.expm1(product3)
+    product4 = expm11 * sum1
     base4 = SQRT_2_OVER_2 * root1 + SQRT_2_OVER_2 * root2
-    product7 = -(sum3 * sum3 / (base4 * base4))
-    expm14 = np.expm1(product7)
-    exponential3 = np.exp(-(2.0 * c))
+    product5 = -(sum2 * sum2 / (base4 * base4))
+    expm12 = np.expm1(product5)
+    exponential2 = np.exp(-(2.0 * c))
     oneminuscos1 = one_minus_cos(rho, sin_theta)
-    expm15 = np.expm1(-(oneminuscos1 * product1))
-    exponential4 = np.exp(product5)
-    product8 = 0.5 * exponential3
-    expm16 = np.expm1(-(oneminuscos1 * norm))
-    product9 = expm12 * product4
+    expm13 = np.expm1(-(oneminuscos1 * product1))
+    exponential3 = np.exp(product3)
+    product6 = 0.5 * exponential2
+    expm14 = np.expm1(-(oneminuscos1 * norm))
+    sum3 = q1 - q2
+    sign1 = np.sign(sum3)
+    abs1 = np.abs(sum3)
+    power1 = 1.0 / (root1 + root2)
+    product7 = power1 * root1
+    expm15 = np.expm1(-(2.0 * abs1 * product7))
+    exponential4 = np.exp(abs1 * power1 * root1 - product1 - product7 * sum3)
+    product8 = -sum3
+    sign2 = np.sign(product8)
+    product9 = power1 * root2
+    expm16 = np.expm1(-(2.0 * abs1 * product9))
+    exponential5 = np.exp(abs1 * power1 * root2 - product1 - product8 * product9)
+    product10 = expm16 * exponential5 * sign2
+    product11 = 0.5 * product10
     expm17 = np.expm1(-(2.0 * q1))
     expm18 = np.expm1(-(2.0 * q2))
-    product10 = 0.25 * exponential2
-    exponential5 = np.exp(product7)
+    product12 = expm15 * exponential4 * sign1
+    exponential6 = np.exp(product5)
     base5 = np.sqrt(k1) + np.sqrt(k2)
-    base6 = 0.5 * expm11 * exponential2 + expm14 * sum2 - product6 - product9
+    base6 = expm12 * sum1 + 0.5 * expm15 * exponential4 * sign1 - product11 - product4
     base7 = np.sqrt(d1) + np.sqrt(d2)
     base8 = (
-        0.5 * expm13 * expm17 + exponential5 * product9 - expm11 * exponential4 * product4 - 0.5 * expm14 *
-        expm18
+        0.5 * expm11 * expm17 + exponential6 * product11 - 0.5 * expm12 * expm18 - 0.5 * exponential3 *
+        product12
     )
     fall = (
-        0.25 * expm11 * exponential2 + 0.25 * expm12 * exponential2 + 0.5 * expm15 * exponential3 * exponential4
-        - 0.5 * expm14 * sum2 - expm16 * exponential4 * (product8 + 0.5) - 0.5 * product6 - 0.5 / base5 * base6
-        / base5 * base6
+        0.5 * expm13 * exponential2 * exponential3 + 0.25 * expm15 * exponential4 * sign1 + 0.25 * expm16 *
+        exponential5 * sign2 - 0.5 * expm12 * sum1 - expm14 * exponential3 * (product6 + 0.5) - 0.5 * product4 -
+        0.5 / base5 * base6 / base5 * base6
     )
     fall_dot = (
-        0.25 * expm13 * expm17 + 0.25 * expm14 * expm18 + 0.5 * expm16 * exponential4 * np.expm1(product2) -
-        expm11 * exponential4 * product10 - expm12 * exponential5 * product10 - expm15 * product8 * exponential1
-        - 0.5 / base7 * base8 / base7 * base8
+        0.25 * expm11 * expm17 + 0.25 * expm12 * expm18 + 0.5 * expm14 * exponential3 * np.expm1(product2) -
+        expm13 * product6 * exponential1 - 0.25 * exponential3 * product12 - 0.25 * exponential6 * product10 -
+        0.5 / base7 * base8 / base7 * base8
     )
     return fall, fall_dot
 

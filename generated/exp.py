@@ -41,7 +41,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "b0f51d5014062af9"
+SOURCE = "0d422397071305a5"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -117,23 +117,38 @@ def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2, phi_a=1.0):
     exponential1 = exp_sum((c, phi_a, phi_a,), (0.5 * q1, phi_a, phi_a,), (0.5 * q2, phi_a, phi_a,))
     power1 = phi_a * phi_a
     product1 = power1 * norm
-    product2 = exponential1 * np.expm1(product1 * one_minus_cos(rho, sin_theta))
-    product3 = 0.5 * power1
-    exponential2 = np.exp(product1 + product3 * q1 + product3 * q2)
+    expm11 = np.expm1(product1 * one_minus_cos(rho, sin_theta))
     sum1 = q1 - q2
-    root1 = np.sqrt(q1)
-    root2 = np.sqrt(q2)
-    product4 = power1 / (root1 + root2)
-    product5 = exponential2 * np.expm1(product3 * sum1 + product4 * root1 * sum1)
-    product6 = -sum1
-    product7 = exponential2 * np.expm1(product3 * product6 + product4 * product6 * root2)
-    base1 = product5 - product7
+    product2 = -sum1
+    product3 = 0.5 * power1
+    product4 = product2 * product3
+    root1 = np.sqrt(q2)
+    root2 = np.sqrt(q1)
+    power2 = 1.0 / (root1 + root2)
+    product5 = power2 * root1
+    product6 = power1 * product5
+    product7 = product3 * sum1
+    abs1 = np.abs(product6 * sum1 + product7)
+    product8 = 0.25 * power1
+    sum2 = product1 + product3 * q1 + product3 * q2
+    product9 = (
+        np.exp(0.5 * abs1 + product2 * product8 + product4 * product5 + sum2) * np.expm1(-abs1) *
+        np.sign(product2 * product6 + product4)
+    )
+    product10 = power2 * root2
+    sum3 = power1 * product10 * sum1 + product7
+    abs2 = np.abs(sum3)
+    product11 = (
+        np.exp(0.5 * abs2 + product10 * product7 + product8 * sum1 + sum2) * np.expm1(-abs2) * np.sign(sum3)
+    )
+    base1 = product9 - product11
     base2 = np.sqrt(k1) + np.sqrt(k2)
     base3 = np.sqrt(d1) + np.sqrt(d2)
-    base4 = power1 * product5 - power1 * product7
-    fall = product2 + 0.5 * product5 + 0.5 * product7 - 0.5 / base2 * base1 / base2 * base1
+    base4 = power1 * product9 - power1 * product11
+    fall = expm11 * exponential1 - 0.5 * product11 - 0.5 * product9 - 0.5 / base2 * base1 / base2 * base1
     fall_dot = (
-        power1 * product2 + product3 * product5 + product3 * product7 - 0.5 / base3 * base4 / base3 * base4
+        expm11 * power1 * exponential1 - product11 * product3 - product3 * product9 - 0.5 / base3 * base4 /
+        base3 * base4
     )
     return fall, fall_dot
 

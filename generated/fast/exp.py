@@ -46,7 +46,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "41989bd1fdba025d"
+SOURCE = "cdac4400f96f6742"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -429,6 +429,11 @@ def s_choose(yes, a, b):
 
 
 @njit(**SCALAR)
+def s_sign(x):
+    return 1.0 if x > 0 else (-1.0 if x < 0 else x)
+
+
+@njit(**SCALAR)
 def s_power_of_2(k):
     """2**k for an integer -1023 < k < 1024."""
     bits = np.float64(k + SHIFT).view(np.int64)
@@ -574,23 +579,38 @@ def s_falls(
     )
     power1 = phi_a * phi_a
     product1 = power1 * norm
-    product2 = exponential1 * s_expm1(product1 * s_versine(rho, gap))
-    product3 = 0.5 * power1
-    exponential2 = s_exp(product1 + product3 * q1 + product3 * q2)
+    expm11 = s_expm1(product1 * s_versine(rho, gap))
     sum1 = q1 - q2
-    root1 = root_q1
-    root2 = root_q2
-    product4 = power1 / (root1 + root2)
-    product5 = exponential2 * s_expm1(product3 * sum1 + product4 * root1 * sum1)
-    product6 = -sum1
-    product7 = exponential2 * s_expm1(product3 * product6 + product4 * product6 * root2)
-    base1 = product5 - product7
+    product2 = -sum1
+    product3 = 0.5 * power1
+    product4 = product2 * product3
+    root1 = root_q2
+    root2 = root_q1
+    power2 = 1.0 / (root1 + root2)
+    product5 = power2 * root1
+    product6 = power1 * product5
+    product7 = product3 * sum1
+    abs1 = fabs(product6 * sum1 + product7)
+    product8 = 0.25 * power1
+    sum2 = product1 + product3 * q1 + product3 * q2
+    product9 = (
+        s_exp(0.5 * abs1 + product2 * product8 + product4 * product5 + sum2) * s_expm1(-abs1) * s_sign(product2
+        * product6 + product4)
+    )
+    product10 = power2 * root2
+    sum3 = power1 * product10 * sum1 + product7
+    abs2 = fabs(sum3)
+    product11 = (
+        s_exp(0.5 * abs2 + product10 * product7 + product8 * sum1 + sum2) * s_expm1(-abs2) * s_sign(sum3)
+    )
+    base1 = product9 - product11
     base2 = root_k1 + root_k2
     base3 = sqrt(d1) + sqrt(d2)
-    base4 = power1 * product5 - power1 * product7
-    fall = product2 + 0.5 * product5 + 0.5 * product7 - 0.5 / base2 * base1 / base2 * base1
+    base4 = power1 * product9 - power1 * product11
+    fall = expm11 * exponential1 - 0.5 * product11 - 0.5 * product9 - 0.5 / base2 * base1 / base2 * base1
     fall_dot = (
-        power1 * product2 + product3 * product5 + product3 * product7 - 0.5 / base3 * base4 / base3 * base4
+        expm11 * power1 * exponential1 - product11 * product3 - product3 * product9 - 0.5 / base3 * base4 /
+        base3 * base4
     )
     return fall, fall_dot
 

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "b22517877bf9bc11"
+SOURCE = "81715cf1b716b30b"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -560,32 +560,38 @@ def s_falls(
     expm16 = s_expm1(-(oneminuscos1 * norm))
     exponential3 = s_exp(product3)
     sum2 = q1 - q2
-    product6 = 2.0 / (root1 + root2)
-    expm17 = s_expm1(-(product6 * root1 * sum2))
-    exponential4 = s_exp(product5)
-    product7 = 0.25 * exponential4
+    power1 = 1.0 / (root1 + root2)
+    product6 = power1 * root1
+    abs1 = fabs(sum2)
+    exponential4 = s_exp(abs1 * power1 * root1 - product1 - product6 * sum2)
+    expm17 = s_expm1(-(2.0 * abs1 * product6))
+    sign1 = s_sign(sum2)
+    product7 = expm17 * exponential4 * sign1
     exponential5 = s_exp(product4)
-    expm18 = s_expm1(product6 * root2 * sum2)
-    product8 = 0.5 * exponential4
-    product9 = expm18 * product8
-    sum3 = product8 + 0.5
-    product10 = expm13 * sum3
+    product8 = -sum2
+    product9 = power1 * root2
+    exponential6 = s_exp(abs1 * power1 * root2 - product1 - product8 * product9)
+    expm18 = s_expm1(-(2.0 * abs1 * product9))
+    sign2 = s_sign(product8)
+    product10 = expm18 * exponential6 * sign2
+    product11 = 0.5 * product10
+    sum3 = 0.5 * s_exp(product5) + 0.5
+    product12 = expm13 * sum3
     base5 = root_k1 + root_k2
     base6 = (
-        0.5 * expm12 * expm13 + exponential5 * product9 - 0.5 * expm14 * expm15 - expm17 * exponential3 *
-        product8
+        0.5 * expm12 * expm13 + exponential5 * product11 - 0.5 * expm14 * expm15 - 0.5 * exponential3 * product7
     )
     base7 = sqrt(d1) + sqrt(d2)
-    base8 = expm15 * sum3 + 0.5 * expm17 * exponential4 - product10 - product9
+    base8 = expm15 * sum3 + 0.5 * expm17 * exponential4 * sign1 - product11 - product12
     fall = (
         0.25 * expm12 * expm13 + 0.25 * expm14 * expm15 + 0.5 * expm16 * exponential3 * s_expm1(product5) -
-        expm11 * product2 * exponential1 - expm17 * exponential3 * product7 - expm18 * exponential5 * product7 -
+        expm11 * product2 * exponential1 - 0.25 * exponential3 * product7 - 0.25 * exponential5 * product10 -
         0.5 / base5 * base6 / base5 * base6
     )
     fall_dot = (
-        0.5 * expm11 * exponential2 * exponential3 + 0.25 * expm17 * exponential4 + 0.25 * expm18 * exponential4
-        - 0.5 * expm15 * sum3 - expm16 * exponential3 * (product2 + 0.5) - 0.5 * product10 - 0.5 / base7 * base8
-        / base7 * base8
+        0.5 * expm11 * exponential2 * exponential3 + 0.25 * expm17 * exponential4 * sign1 + 0.25 * expm18 *
+        exponential6 * sign2 - 0.5 * expm15 * sum3 - expm16 * exponential3 * (product2 + 0.5) - 0.5 * product12
+        - 0.5 / base7 * base8 / base7 * base8
     )
     return fall, fall_dot
 

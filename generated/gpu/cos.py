@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "340f5c3d75c4aadf"
+SOURCE = "acd694a94e0c201c"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -401,51 +401,60 @@ __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_
         s_exactly(-__dmul_rn(0.5, q2))));
     double product1 = __dmul_rn(2.0, norm);
     double product2 = -product1;
-    double exponential2 = s_exp(product2);
+    double sum1 = __dadd_rn(__dmul_rn(0.5, s_exp(product2)), 0.5);
+    double sum2 = __dsub_rn(__dmul_rn(0.5, q1), __dmul_rn(0.5, q2));
     double root1 = root_q1;
-    double sum1 = __dsub_rn(q1, q2);
     double root2 = root_q2;
-    double product3 = 2.0 / __dadd_rn(root1, root2);
-    double expm11 = s_expm1(-__dmul_rn(__dmul_rn(product3, root1), sum1));
-    double expm12 = s_expm1(__dmul_rn(__dmul_rn(product3, root2), sum1));
-    double product4 = __dmul_rn(0.5, exponential2);
-    double sum2 = __dadd_rn(product4, 0.5);
-    double sum3 = __dsub_rn(__dmul_rn(0.5, q1), __dmul_rn(0.5, q2));
     double base3 = __dadd_rn(__dmul_rn(SQRT_2_OVER_2, root1), __dmul_rn(SQRT_2_OVER_2, root2));
-    double product5 = -(__dmul_rn(sum3, sum3) / __dmul_rn(base3, base3));
-    double expm13 = s_expm1(product5);
-    double product6 = __dmul_rn(expm13, sum2);
+    double product3 = -(__dmul_rn(sum2, sum2) / __dmul_rn(base3, base3));
+    double expm11 = s_expm1(product3);
+    double product4 = __dmul_rn(expm11, sum1);
     double base4 = __dadd_rn(__dmul_rn(SQRT_2_OVER_2, root1), __dmul_rn(SQRT_2_OVER_2, root2));
-    double product7 = -(__dmul_rn(sum3, sum3) / __dmul_rn(base4, base4));
-    double expm14 = s_expm1(product7);
-    double exponential3 = s_exp(-__dmul_rn(2.0, c));
+    double product5 = -(__dmul_rn(sum2, sum2) / __dmul_rn(base4, base4));
+    double expm12 = s_expm1(product5);
+    double exponential2 = s_exp(-__dmul_rn(2.0, c));
     double oneminuscos1 = s_versine(rho, gap);
-    double expm15 = s_expm1(-__dmul_rn(oneminuscos1, product1));
-    double exponential4 = s_exp(product5);
-    double product8 = __dmul_rn(0.5, exponential3);
-    double expm16 = s_expm1(-__dmul_rn(oneminuscos1, norm));
-    double product9 = __dmul_rn(expm12, product4);
+    double expm13 = s_expm1(-__dmul_rn(oneminuscos1, product1));
+    double exponential3 = s_exp(product3);
+    double product6 = __dmul_rn(0.5, exponential2);
+    double expm14 = s_expm1(-__dmul_rn(oneminuscos1, norm));
+    double sum3 = __dsub_rn(q1, q2);
+    double sign1 = s_sign(sum3);
+    double abs1 = fabs(sum3);
+    double power1 = 1.0 / __dadd_rn(root1, root2);
+    double product7 = __dmul_rn(power1, root1);
+    double expm15 = s_expm1(-__dmul_rn(__dmul_rn(2.0, abs1), product7));
+    double exponential4 = s_exp(__dsub_rn(__dsub_rn(__dmul_rn(__dmul_rn(abs1, power1), root1), product1),
+        __dmul_rn(product7, sum3)));
+    double product8 = -sum3;
+    double sign2 = s_sign(product8);
+    double product9 = __dmul_rn(power1, root2);
+    double expm16 = s_expm1(-__dmul_rn(__dmul_rn(2.0, abs1), product9));
+    double exponential5 = s_exp(__dsub_rn(__dsub_rn(__dmul_rn(__dmul_rn(abs1, power1), root2), product1),
+        __dmul_rn(product8, product9)));
+    double product10 = __dmul_rn(__dmul_rn(expm16, exponential5), sign2);
+    double product11 = __dmul_rn(0.5, product10);
     double expm17 = s_expm1(-__dmul_rn(2.0, q1));
     double expm18 = s_expm1(-__dmul_rn(2.0, q2));
-    double product10 = __dmul_rn(0.25, exponential2);
-    double exponential5 = s_exp(product7);
+    double product12 = __dmul_rn(__dmul_rn(expm15, exponential4), sign1);
+    double exponential6 = s_exp(product5);
     double base5 = __dadd_rn(root_k1, root_k2);
-    double base6 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm11), exponential2),
-        __dmul_rn(expm14, sum2)), product6), product9);
+    double base6 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(expm12, sum1), __dmul_rn(__dmul_rn(__dmul_rn(0.5,
+        expm15), exponential4), sign1)), product11), product4);
     double base7 = __dadd_rn(sqrt(d1), sqrt(d2));
-    double base8 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm13), expm17),
-        __dmul_rn(exponential5, product9)), __dmul_rn(__dmul_rn(expm11, exponential4), product4)),
-        __dmul_rn(__dmul_rn(0.5, expm14), expm18));
-    double fall = __dsub_rn(__dsub_rn(__dsub_rn(__dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.25,
-        expm11), exponential2), __dmul_rn(__dmul_rn(0.25, expm12), exponential2)),
-        __dmul_rn(__dmul_rn(__dmul_rn(0.5, expm15), exponential3), exponential4)), __dmul_rn(__dmul_rn(0.5,
-        expm14), sum2)), __dmul_rn(__dmul_rn(expm16, exponential4), __dadd_rn(product8, 0.5))), __dmul_rn(0.5,
-        product6)), __dmul_rn(__dmul_rn(0.5 / base5, base6) / base5, base6));
+    double base8 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm11), expm17),
+        __dmul_rn(exponential6, product11)), __dmul_rn(__dmul_rn(0.5, expm12), expm18)),
+        __dmul_rn(__dmul_rn(0.5, exponential3), product12));
+    double fall = __dsub_rn(__dsub_rn(__dsub_rn(__dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(__dmul_rn(
+        0.5, expm13), exponential2), exponential3), __dmul_rn(__dmul_rn(__dmul_rn(0.25, expm15), exponential4),
+        sign1)), __dmul_rn(__dmul_rn(__dmul_rn(0.25, expm16), exponential5), sign2)), __dmul_rn(__dmul_rn(0.5,
+        expm12), sum1)), __dmul_rn(__dmul_rn(expm14, exponential3), __dadd_rn(product6, 0.5))), __dmul_rn(0.5,
+        product4)), __dmul_rn(__dmul_rn(0.5 / base5, base6) / base5, base6));
     double fall_dot = __dsub_rn(__dsub_rn(__dsub_rn(__dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.25,
-        expm13), expm17), __dmul_rn(__dmul_rn(0.25, expm14), expm18)), __dmul_rn(__dmul_rn(__dmul_rn(0.5,
-        expm16), exponential4), s_expm1(product2))), __dmul_rn(__dmul_rn(expm11, exponential4), product10)),
-        __dmul_rn(__dmul_rn(expm12, exponential5), product10)), __dmul_rn(__dmul_rn(expm15, product8),
-        exponential1)), __dmul_rn(__dmul_rn(0.5 / base7, base8) / base7, base8));
+        expm11), expm17), __dmul_rn(__dmul_rn(0.25, expm12), expm18)), __dmul_rn(__dmul_rn(__dmul_rn(0.5,
+        expm14), exponential3), s_expm1(product2))), __dmul_rn(__dmul_rn(expm13, product6), exponential1)),
+        __dmul_rn(__dmul_rn(0.25, exponential3), product12)), __dmul_rn(__dmul_rn(0.25, exponential6),
+        product10)), __dmul_rn(__dmul_rn(0.5 / base7, base8) / base7, base8));
     return s_2{fall, fall_dot};
 }
 

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "23db3817cd8a6a20"
+SOURCE = "fc8603daec35940d"
 
 def _named(function):
     """`function` by the names that phi has for its parameters; in this module they begin with phi_."""
@@ -388,6 +388,11 @@ __device__ inline double s_expm1(double x)
     return 2.0 * ((half * s_tail(r)) + (half - 0.5));
 }
 
+__device__ inline double s_sign(double x)
+{
+    return (x > 0.0) ? 1.0 : ((x < 0.0) ? -1.0 : x);
+}
+
 // sqrt(k1 k2) - K and sqrt(d1 d2) - K' of one pair.
 __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_q2, double c, double rho,
     double sin_theta, double gap, double k1, double root_k1, double k2, double root_k2, double d1, double
@@ -399,27 +404,37 @@ __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_
         s_times(s_times(s_exactly(__dmul_rn(0.5, q2)), phi_a), phi_a)));
     double power1 = __dmul_rn(phi_a, phi_a);
     double product1 = __dmul_rn(power1, norm);
-    double product2 = __dmul_rn(exponential1, s_expm1(__dmul_rn(product1, s_versine(rho, gap))));
-    double product3 = __dmul_rn(0.5, power1);
-    double exponential2 = s_exp(__dadd_rn(__dadd_rn(product1, __dmul_rn(product3, q1)), __dmul_rn(product3,
-        q2)));
+    double expm11 = s_expm1(__dmul_rn(product1, s_versine(rho, gap)));
     double sum1 = __dsub_rn(q1, q2);
-    double root1 = root_q1;
-    double root2 = root_q2;
-    double product4 = power1 / __dadd_rn(root1, root2);
-    double product5 = __dmul_rn(exponential2, s_expm1(__dadd_rn(__dmul_rn(product3, sum1),
-        __dmul_rn(__dmul_rn(product4, root1), sum1))));
-    double product6 = -sum1;
-    double product7 = __dmul_rn(exponential2, s_expm1(__dadd_rn(__dmul_rn(product3, product6),
-        __dmul_rn(__dmul_rn(product4, product6), root2))));
-    double base1 = __dsub_rn(product5, product7);
+    double product2 = -sum1;
+    double product3 = __dmul_rn(0.5, power1);
+    double product4 = __dmul_rn(product2, product3);
+    double root1 = root_q2;
+    double root2 = root_q1;
+    double power2 = 1.0 / __dadd_rn(root1, root2);
+    double product5 = __dmul_rn(power2, root1);
+    double product6 = __dmul_rn(power1, product5);
+    double product7 = __dmul_rn(product3, sum1);
+    double abs1 = fabs(__dadd_rn(__dmul_rn(product6, sum1), product7));
+    double product8 = __dmul_rn(0.25, power1);
+    double sum2 = __dadd_rn(__dadd_rn(product1, __dmul_rn(product3, q1)), __dmul_rn(product3, q2));
+    double product9 = __dmul_rn(__dmul_rn(s_exp(__dadd_rn(__dadd_rn(__dadd_rn(__dmul_rn(0.5, abs1),
+        __dmul_rn(product2, product8)), __dmul_rn(product4, product5)), sum2)), s_expm1(-abs1)),
+        s_sign(__dadd_rn(__dmul_rn(product2, product6), product4)));
+    double product10 = __dmul_rn(power2, root2);
+    double sum3 = __dadd_rn(__dmul_rn(__dmul_rn(power1, product10), sum1), product7);
+    double abs2 = fabs(sum3);
+    double product11 = __dmul_rn(__dmul_rn(s_exp(__dadd_rn(__dadd_rn(__dadd_rn(__dmul_rn(0.5, abs2),
+        __dmul_rn(product10, product7)), __dmul_rn(product8, sum1)), sum2)), s_expm1(-abs2)), s_sign(sum3));
+    double base1 = __dsub_rn(product9, product11);
     double base2 = __dadd_rn(root_k1, root_k2);
     double base3 = __dadd_rn(sqrt(d1), sqrt(d2));
-    double base4 = __dsub_rn(__dmul_rn(power1, product5), __dmul_rn(power1, product7));
-    double fall = __dsub_rn(__dadd_rn(__dadd_rn(product2, __dmul_rn(0.5, product5)), __dmul_rn(0.5, product7)),
-        __dmul_rn(__dmul_rn(0.5 / base2, base1) / base2, base1));
-    double fall_dot = __dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(power1, product2), __dmul_rn(product3,
-        product5)), __dmul_rn(product3, product7)), __dmul_rn(__dmul_rn(0.5 / base3, base4) / base3, base4));
+    double base4 = __dsub_rn(__dmul_rn(power1, product9), __dmul_rn(power1, product11));
+    double fall = __dsub_rn(__dsub_rn(__dsub_rn(__dmul_rn(expm11, exponential1), __dmul_rn(0.5, product11)),
+        __dmul_rn(0.5, product9)), __dmul_rn(__dmul_rn(0.5 / base2, base1) / base2, base1));
+    double fall_dot = __dsub_rn(__dsub_rn(__dsub_rn(__dmul_rn(__dmul_rn(expm11, power1), exponential1),
+        __dmul_rn(product11, product3)), __dmul_rn(product3, product9)), __dmul_rn(__dmul_rn(0.5 / base3,
+        base4) / base3, base4));
     return s_2{fall, fall_dot};
 }
 

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "dff69c9f58dcc5ad"
+SOURCE = "252fd0f74e985662"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -419,33 +419,42 @@ __device__ inline s_2 s_falls(double q1, double root_q1, double q2, double root_
     double expm16 = s_expm1(-__dmul_rn(oneminuscos1, norm));
     double exponential3 = s_exp(product3);
     double sum2 = __dsub_rn(q1, q2);
-    double product6 = 2.0 / __dadd_rn(root1, root2);
-    double expm17 = s_expm1(-__dmul_rn(__dmul_rn(product6, root1), sum2));
-    double exponential4 = s_exp(product5);
-    double product7 = __dmul_rn(0.25, exponential4);
+    double power1 = 1.0 / __dadd_rn(root1, root2);
+    double product6 = __dmul_rn(power1, root1);
+    double abs1 = fabs(sum2);
+    double exponential4 = s_exp(__dsub_rn(__dsub_rn(__dmul_rn(__dmul_rn(abs1, power1), root1), product1),
+        __dmul_rn(product6, sum2)));
+    double expm17 = s_expm1(-__dmul_rn(__dmul_rn(2.0, abs1), product6));
+    double sign1 = s_sign(sum2);
+    double product7 = __dmul_rn(__dmul_rn(expm17, exponential4), sign1);
     double exponential5 = s_exp(product4);
-    double expm18 = s_expm1(__dmul_rn(__dmul_rn(product6, root2), sum2));
-    double product8 = __dmul_rn(0.5, exponential4);
-    double product9 = __dmul_rn(expm18, product8);
-    double sum3 = __dadd_rn(product8, 0.5);
-    double product10 = __dmul_rn(expm13, sum3);
+    double product8 = -sum2;
+    double product9 = __dmul_rn(power1, root2);
+    double exponential6 = s_exp(__dsub_rn(__dsub_rn(__dmul_rn(__dmul_rn(abs1, power1), root2), product1),
+        __dmul_rn(product8, product9)));
+    double expm18 = s_expm1(-__dmul_rn(__dmul_rn(2.0, abs1), product9));
+    double sign2 = s_sign(product8);
+    double product10 = __dmul_rn(__dmul_rn(expm18, exponential6), sign2);
+    double product11 = __dmul_rn(0.5, product10);
+    double sum3 = __dadd_rn(__dmul_rn(0.5, s_exp(product5)), 0.5);
+    double product12 = __dmul_rn(expm13, sum3);
     double base5 = __dadd_rn(root_k1, root_k2);
     double base6 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.5, expm12), expm13),
-        __dmul_rn(exponential5, product9)), __dmul_rn(__dmul_rn(0.5, expm14), expm15)),
-        __dmul_rn(__dmul_rn(expm17, exponential3), product8));
+        __dmul_rn(exponential5, product11)), __dmul_rn(__dmul_rn(0.5, expm14), expm15)),
+        __dmul_rn(__dmul_rn(0.5, exponential3), product7));
     double base7 = __dadd_rn(sqrt(d1), sqrt(d2));
-    double base8 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(expm15, sum3), __dmul_rn(__dmul_rn(0.5, expm17),
-        exponential4)), product10), product9);
+    double base8 = __dsub_rn(__dsub_rn(__dadd_rn(__dmul_rn(expm15, sum3), __dmul_rn(__dmul_rn(__dmul_rn(0.5,
+        expm17), exponential4), sign1)), product11), product12);
     double fall = __dsub_rn(__dsub_rn(__dsub_rn(__dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(0.25,
         expm12), expm13), __dmul_rn(__dmul_rn(0.25, expm14), expm15)), __dmul_rn(__dmul_rn(__dmul_rn(0.5,
         expm16), exponential3), s_expm1(product5))), __dmul_rn(__dmul_rn(expm11, product2), exponential1)),
-        __dmul_rn(__dmul_rn(expm17, exponential3), product7)), __dmul_rn(__dmul_rn(expm18, exponential5),
-        product7)), __dmul_rn(__dmul_rn(0.5 / base5, base6) / base5, base6));
+        __dmul_rn(__dmul_rn(0.25, exponential3), product7)), __dmul_rn(__dmul_rn(0.25, exponential5),
+        product10)), __dmul_rn(__dmul_rn(0.5 / base5, base6) / base5, base6));
     double fall_dot = __dsub_rn(__dsub_rn(__dsub_rn(__dsub_rn(__dadd_rn(__dadd_rn(__dmul_rn(__dmul_rn(__dmul_rn(
-        0.5, expm11), exponential2), exponential3), __dmul_rn(__dmul_rn(0.25, expm17), exponential4)),
-        __dmul_rn(__dmul_rn(0.25, expm18), exponential4)), __dmul_rn(__dmul_rn(0.5, expm15), sum3)),
-        __dmul_rn(__dmul_rn(expm16, exponential3), __dadd_rn(product2, 0.5))), __dmul_rn(0.5, product10)),
-        __dmul_rn(__dmul_rn(0.5 / base7, base8) / base7, base8));
+        0.5, expm11), exponential2), exponential3), __dmul_rn(__dmul_rn(__dmul_rn(0.25, expm17), exponential4),
+        sign1)), __dmul_rn(__dmul_rn(__dmul_rn(0.25, expm18), exponential6), sign2)), __dmul_rn(__dmul_rn(0.5,
+        expm15), sum3)), __dmul_rn(__dmul_rn(expm16, exponential3), __dadd_rn(product2, 0.5))), __dmul_rn(0.5,
+        product12)), __dmul_rn(__dmul_rn(0.5 / base7, base8) / base7, base8));
     return s_2{fall, fall_dot};
 }
 

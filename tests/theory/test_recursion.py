@@ -219,3 +219,16 @@ def test_the_recursion_in_symbols_has_the_same_values(name: str) -> None:
         for found, expected in ((layer.sigma12, sigma), (layer.theta12, theta)):
             # The symbols hold the slope 1/10 that 0.1 stands for, the formulas above its float.
             assert float(abs(mpf(str(found.evalf(DIGITS, subs=at))) - expected)) < 1e-15
+
+
+@pytest.mark.parametrize(("name", "diagonal", "between"), [("cos", 0.5, 1.0), ("sin", 0.5, 0.0)])
+def test_large_rows_decorrelate_in_a_periodic_activation(name: str, diagonal: float, between: float) -> None:
+    """E[cos u cos v] = e^(−(q1+q2)/2) cosh c, with sinh for sin: from q = 1e5 on 1/2 on the diagonal, 0 elsewhere."""
+    X = 1e3 * np.random.default_rng(5).standard_normal((6, 4))
+    q, same = (X**2).sum(axis=1) / 4, np.eye(6)
+    one, two = (mehler.network(name, depth=depth) for depth in (1, 2))
+    np.testing.assert_allclose(one.nngp(X), diagonal * same, rtol=1e-14)
+    np.testing.assert_allclose(one.ntk(X), np.diag(diagonal + q / 2), rtol=1e-14)
+    # The second layer has q = 1/2 and, between two rows, c = 0.
+    ends, apart = (1 + np.exp(-1)) / 2 if name == "cos" else (1 - np.exp(-1)) / 2, np.exp(-0.5) * between
+    np.testing.assert_allclose(two.nngp(X), np.where(same, ends, apart), rtol=1e-14)
