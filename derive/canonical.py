@@ -73,8 +73,8 @@ def smallest(forms: list[sp.Expr]) -> sp.Expr:
 
 
 def steadiest(forms: list[sp.Expr]) -> sp.Expr:
-    """The form with the fewest subtractions, which is where digits are lost; then the smallest."""
-    return min(forms, key=lambda e: (_subtractions(e), sp.count_ops(e), forms.index(e)))
+    """A real form, as code needs; then the fewest subtractions, which lose digits; then the smallest form."""
+    return min(forms, key=lambda e: (e.has(sp.I), _subtractions(e), sp.count_ops(e), forms.index(e)))
 
 
 def _subtractions(expr: sp.Expr) -> int:

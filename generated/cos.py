@@ -39,7 +39,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "2be1e5b6e1ac3cb5"
+SOURCE = "654d667a7c7a38e7"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -67,7 +67,9 @@ def _exponent(terms):
         part = total - high
         low = low + ((high - (total - part)) + (product - part)) + error
         high = total
-    return high, low
+    # Where the products cancel, low is no longer small beside high, and 1 + low no longer exp(low).
+    total = high + low
+    return total, low - (total - high)
 
 
 def exp_gap(near, *terms):

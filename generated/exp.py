@@ -41,7 +41,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "0d422397071305a5"
+SOURCE = "2b296e2b5d8e3efe"
 
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
@@ -78,7 +78,9 @@ def _exponent(terms):
         part = total - high
         low = low + ((high - (total - part)) + (product - part)) + error
         high = total
-    return high, low
+    # Where the products cancel, low is no longer small beside high, and 1 + low no longer exp(low).
+    total = high + low
+    return total, low - (total - high)
 
 
 def exp_sum(*terms):

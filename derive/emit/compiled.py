@@ -266,16 +266,25 @@ def s_plus(one, other):
 
 
 @njit(**SCALAR)
+def s_rounded(number):
+    """(high, low) with the same sum and high the float nearest to it: where sums cancel, low is not small."""
+    total = number[0] + number[1]
+    return total, number[1] - (total - number[0])
+
+
+@njit(**SCALAR)
 def s_exp_sum(exponent):
     """exp of (high, low): the error of its argument, which exp multiplies by the argument, is added back."""
-    return s_exp(exponent[0]) * (1 + exponent[1])
+    high, low = s_rounded(exponent)
+    return s_exp(high) * (1 + low)
 
 
 @njit(**SCALAR)
 def s_exp_gap(near, exponent):
     """exp of a sum that cancels; `near` is the sum in a form that keeps its digits where it is small."""
     small = near > -2
-    return s_exp(s_choose(small, near, exponent[0])) * (1 + s_choose(small, 0.0, exponent[1]))
+    high, low = s_rounded(exponent)
+    return s_exp(s_choose(small, near, high)) * (1 + s_choose(small, 0.0, low))
 
 
 @njit(**SCALAR)

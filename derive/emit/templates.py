@@ -158,7 +158,9 @@ def _exponent(terms):
         part = total - high
         low = low + ((high - (total - part)) + (product - part)) + error
         high = total
-    return high, low
+    # Where the products cancel, low is no longer small beside high, and 1 + low no longer exp(low).
+    total = high + low
+    return total, low - (total - high)
 
 '''
 

@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "72551cf482efdb55"
+SOURCE = "e0cb8cbaab9a5d69"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -452,10 +452,18 @@ def s_plus(one, other):
 
 
 @njit(**SCALAR)
+def s_rounded(number):
+    """(high, low) with the same sum and high the float nearest to it: where sums cancel, low is not small."""
+    total = number[0] + number[1]
+    return total, number[1] - (total - number[0])
+
+
+@njit(**SCALAR)
 def s_exp_gap(near, exponent):
     """exp of a sum that cancels; `near` is the sum in a form that keeps its digits where it is small."""
     small = near > -2
-    return s_exp(s_choose(small, near, exponent[0])) * (1 + s_choose(small, 0.0, exponent[1]))
+    high, low = s_rounded(exponent)
+    return s_exp(s_choose(small, near, high)) * (1 + s_choose(small, 0.0, low))
 
 
 @njit(**CONTRACTED)

@@ -46,7 +46,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "cdac4400f96f6742"
+SOURCE = "7aa1999b7bf50096"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -75,7 +75,9 @@ def _exponent(terms):
         part = total - high
         low = low + ((high - (total - part)) + (product - part)) + error
         high = total
-    return high, low
+    # Where the products cancel, low is no longer small beside high, and 1 + low no longer exp(low).
+    total = high + low
+    return total, low - (total - high)
 
 
 def exp_sum(*terms):
@@ -501,9 +503,17 @@ def s_plus(one, other):
 
 
 @njit(**SCALAR)
+def s_rounded(number):
+    """(high, low) with the same sum and high the float nearest to it: where sums cancel, low is not small."""
+    total = number[0] + number[1]
+    return total, number[1] - (total - number[0])
+
+
+@njit(**SCALAR)
 def s_exp_sum(exponent):
     """exp of (high, low): the error of its argument, which exp multiplies by the argument, is added back."""
-    return s_exp(exponent[0]) * (1 + exponent[1])
+    high, low = s_rounded(exponent)
+    return s_exp(high) * (1 + low)
 
 
 @njit(**CONTRACTED)

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "acd694a94e0c201c"
+SOURCE = "4138bc19f5492486"
 
 CODE = r"""
 struct s_table {  // numbers by two or three indices, of which the last runs fastest
@@ -220,11 +220,21 @@ __device__ inline s_2 s_plus(s_2 one, s_2 other)
         __dsub_rn(other._0, part))), other._1)};
 }
 
+// (high, low) with the same sum and high the float nearest to it: where sums cancel, low is not small.
+__device__ inline s_2 s_rounded(s_2 number)
+{
+    double total = __dadd_rn(number._0, number._1);
+    return s_2{total, __dsub_rn(number._1, __dsub_rn(total, number._0))};
+}
+
 // exp of a sum that cancels; `near` is the sum in a form that keeps its digits where it is small.
 __device__ inline double s_exp_gap(double near, s_2 exponent)
 {
     bool small = near > -2.0;
-    return __dmul_rn(s_exp(small ? near : exponent._0), __dadd_rn(1.0, small ? 0.0 : exponent._1));
+    s_2 values_1 = s_rounded(exponent);
+    double high = values_1._0;
+    double low = values_1._1;
+    return __dmul_rn(s_exp(small ? near : high), __dadd_rn(1.0, small ? 0.0 : low));
 }
 
 __device__ inline double s_sign(double x)

@@ -49,7 +49,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "fc8603daec35940d"
+SOURCE = "b3ce1e7b53c2c064"
 
 def _named(function):
     """`function` by the names that phi has for its parameters; in this module they begin with phi_."""
@@ -125,6 +125,13 @@ __device__ inline s_2 s_times(s_2 number, double factor)
         b1), product), __dmul_rn(a1, b2)), __dmul_rn(a2, b1)), __dmul_rn(a2, b2)))};
 }
 
+// (high, low) with the same sum and high the float nearest to it: where sums cancel, low is not small.
+__device__ inline s_2 s_rounded(s_2 number)
+{
+    double total = __dadd_rn(number._0, number._1);
+    return s_2{total, __dsub_rn(number._1, __dsub_rn(total, number._0))};
+}
+
 // exp r - 1 for |r| <= ln(2)/2, its polynomial right to 8.6e-19.
 __device__ inline double s_tail(double r)
 {
@@ -158,7 +165,10 @@ __device__ inline double s_exp(double x)
 // exp of (high, low): the error of its argument, which exp multiplies by the argument, is added back.
 __device__ inline double s_exp_sum(s_2 exponent)
 {
-    return __dmul_rn(s_exp(exponent._0), __dadd_rn(1.0, exponent._1));
+    s_2 values_1 = s_rounded(exponent);
+    double high = values_1._0;
+    double low = values_1._1;
+    return __dmul_rn(s_exp(high), __dadd_rn(1.0, low));
 }
 
 // (K, K') of an input with itself: q1 = q2 = c = q.

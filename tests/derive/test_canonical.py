@@ -119,6 +119,13 @@ def test_conjugate_pairs_are_real_parts(text: str, integrated: Callable[..., Dua
         assert not outside_parts(formula).has(sp.I)
 
 
+@pytest.mark.parametrize("text", ["sin(x/3 + 1/7)*exp(-x**2/7)", "cos(x + 1)*(x + 2)"])
+def test_a_phase_leaves_a_real_formula_for_code(text: str, integrated: Callable[..., Dual]) -> None:
+    dual = integrated(text)
+    for formula in (dual.kernel, dual.kernel_dot):
+        assert not canonical(formula, with_delta=True).has(sp.I)
+
+
 def test_a_conjugate_pair_is_twice_a_real_part() -> None:
     z = Phi(q1 + sp.I * c)
     assert canonical(z + z.subs(sp.I, -sp.I)) == 2 * sp.re(z)

@@ -223,7 +223,7 @@ def test_the_recursion_in_symbols_has_the_same_values(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "diagonal", "between"), [("cos", 0.5, 1.0), ("sin", 0.5, 0.0)])
 def test_large_rows_decorrelate_in_a_periodic_activation(name: str, diagonal: float, between: float) -> None:
-    """E[cos u cos v] = e^(−(q1+q2)/2) cosh c, with sinh for sin: from q = 1e5 on 1/2 on the diagonal, 0 elsewhere."""
+    """E[cos u cos v] = e^(−(q1+q2)/2) cosh c, with sinh for sin: at large q, 1/2 or 0."""
     X = 1e3 * np.random.default_rng(5).standard_normal((6, 4))
     q, same = (X**2).sum(axis=1) / 4, np.eye(6)
     one, two = (mehler.network(name, depth=depth) for depth in (1, 2))

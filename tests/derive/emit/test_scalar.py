@@ -170,6 +170,19 @@ def test_the_operations_mean_what_they_mean_of_arrays(node: Node) -> None:
     assert one == pytest.approx(other, rel=1e-15)
 
 
+@pytest.mark.parametrize("apart", [0.0, 1e-3, 3.5])
+@pytest.mark.parametrize("name", ["exp_sum", "exp_gap"])
+def test_an_exponent_whose_products_cancel(name: str, apart: float) -> None:
+    """At 1e12 a product is rounded by 1e-5, which is not small beside what is left of the sum."""
+    a, b, c = 1e12, 1e12 + apart, 0.1
+    terms = apply("factors", A, C), apply("factors", apply("neg", B), C)
+    near = (number(-5.0),) if name == "exp_gap" else ()
+    with MP.workdps(60):
+        exact = MP.exp(MP.mpf(a) * MP.mpf(c) - MP.mpf(b) * MP.mpf(c))
+    for value in both(apply(name, *near, *terms), a=a, b=b, c=c):
+        assert value == pytest.approx(float(exact), rel=4e-16)
+
+
 @pytest.mark.parametrize("h", [-40.0, -3.0, -0.2, 0.0, 0.4, 2.0, 6.0])
 @pytest.mark.parametrize("r", [-0.999, -0.5, 0.0, 0.7, 1 - 1e-6])
 def test_quadrants(h: float, r: float) -> None:
