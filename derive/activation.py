@@ -92,7 +92,7 @@ NUMBERED = re.compile(r"(inverse|sine|cosine|secant|exponential)\d+|constant_\w+
 
 # Seconds of the processor that an activation may take to be parsed and cut: where its size does not tell, as where
 # SymPy asks whether nested roots are real.
-READING = 1.5
+READING = 1.2
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ GUARD = 40  # bits beyond the precision, in which functions are evaluated before
 
 WHOLE = (fninf, finf)
 
+# Beyond ±2^FAR the argument of a function counts as infinite: the exponential of a number has as many digits.
+FAR = 64
+POSITIVE, NEGATIVE = mpf_shift(fone, FAR), mpf_neg(mpf_shift(fone, FAR))
+
 Operation = Callable[..., Any]
 
 
@@ -56,6 +60,15 @@ class Precision:
         ends = [function(self.points.make_mpf(end)) for end in value._mpi_]
         low, high = (end._mpf_ for end in (ends if rising else ends[::-1]))
         return self.make((self._widened(low, -1), self._widened(high, 1)))
+
+    def within_reach(self, value: Any) -> Any:
+        """An interval around `value`, whose ends are infinite or no further than 2^FAR from 0."""
+        low, high = value._mpi_
+        if mpf_gt(high, POSITIVE):
+            low, high = low if mpf_lt(low, POSITIVE) else POSITIVE, finf
+        if mpf_lt(low, NEGATIVE):
+            low, high = fninf, high if mpf_gt(high, NEGATIVE) else NEGATIVE
+        return self.make((low, high))
 
     def _widened(self, end: Any, side: int) -> Any:
         if end in (finf, fninf, fzero):
@@ -155,7 +168,7 @@ def _compiled(expr: sp.Expr, p: Precision) -> Callable[[Any], Any]:
         if function is None:
             raise OutsideClass(f"cannot bound {e.func.__name__}, which a switch in the activation needs")
         inner = place(e.args[0])
-        return lambda box: function(p, inner(box))
+        return lambda box: function(p, p.within_reach(inner(box)))
 
     return place(expr)
 
@@ -174,7 +187,7 @@ def _power(e: sp.Expr, place: Callable[[sp.Expr], Any], p: Precision) -> Callabl
         return lambda box: base(box) ** n
     if not e.exp.is_Rational:
         exponent = place(e.exp)
-        return lambda box: p.intervals.exp(exponent(box) * p.intervals.log(base(box)))
+        return lambda box: p.intervals.exp(p.within_reach(exponent(box) * p.intervals.log(base(box))))
     above, below = int(e.exp.p), int(e.exp.q)
 
     def value(box: Any) -> Any:

@@ -21,11 +21,28 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot$signatur
     c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
     fall, fall_dot = falls(q1, q2, $folded, sin_theta, k1, k2, d1, d2$keywords)
     k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
-    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
-$signs    if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta)$keywords)
-    return k, k_dot, gap, gap_dot
+$lost$signs$again    return k, k_dot, gap, gap_dot
 '''
+
+# A kernel that has lost digits as the difference of larger numbers is computed again.
+LOST = """\
+    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
+"""
+
+AGAIN = """\
+    if len(lost):
+        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta)$keywords)
+"""
+
+# Where rows and columns take a matrix product, a pair that is taken out of its matrix costs as much as CROWD in it.
+CROWD = 16
+
+TOGETHER = f"""\
+    elif {CROWD} * np.count_nonzero(near) > near.size:
+        parallel = [np.where(near, one, other) for one, other in ((cos, 1.0), (sin_theta, 0.0))]
+        closer = _near(q1, q2, sigma, *parallel, *arrays[5:])
+        k, k_dot, gap, gap_dot = [np.where(near, one, other) for one, other in zip(closer, _far(*arrays))]
+"""
 
 PRICE = '''
 ROUNDING = $rounding  # by which a kernel may err
@@ -45,7 +62,7 @@ def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2$signature):
     The first by Price's integral of K' from parallel inputs, where their outputs are parallel too.
     """
     angle, norm, slopes = np.arctan2(sin_theta, rho), np.sqrt(q1) * np.sqrt(q2), 0.0
-    for node, weight in GAUSS:
+    for node, weight in GAUSS if np.any(angle) else ():
         cos, sin = np.cos(node * angle), np.sin(node * angle)
         slopes = slopes + weight * sin * pair(q1, q2, norm * cos, cos, sin$keywords)[1]
     k, d = pair(q1, q2, c, rho, sin_theta$keywords)
@@ -61,8 +78,11 @@ $body
 '''
 
 
-def close_pairs(parity: int, parallel: bool, signature: str, keywords: str) -> dict[str, str]:
-    """What NETWORK says of close pairs, also at an angle near π where K(−c) = ±K(c), K′(−c) = ∓K′(c)."""
+def close_pairs(parity: int, parallel: bool, matrices: bool, signature: str, keywords: str) -> dict[str, str]:
+    """What NETWORK says of close pairs, also at an angle near π where K(−c) = ±K(c), K′(−c) = ∓K′(c).
+
+    `matrices`: whether pairs of all rows and columns take less time than as many others.
+    """
     near = "np.abs(cos) > 1 - CLOSE" if parity else "cos > 1 - CLOSE"
     folded, signs = "c, cos", ""
     if not parallel:
@@ -74,9 +94,14 @@ def close_pairs(parity: int, parallel: bool, signature: str, keywords: str) -> d
             signs += "    gap_dot = np.where(cos < 0, 2 - gap_dot, gap_dot)\n"
         folded = "np.abs(c), np.abs(cos)"
     text = Template(("" if parallel else ALIKE) + CLOSE_PAIRS).substitute(
-        folded=folded, signs=signs, signature=signature, keywords=keywords
+        folded=folded,
+        signs=signs,
+        signature=signature,
+        keywords=keywords,
+        lost="" if matrices else LOST,
+        again="" if matrices else Template(AGAIN).substitute(keywords=keywords),
     )
-    return {"near": near, "close_pairs": text.rstrip() + "\n"}
+    return {"near": near, "close_pairs": text.rstrip() + "\n", "crowd": TOGETHER if matrices else ""}
 
 
 ALIKE = '''def _alike(v1, v2):

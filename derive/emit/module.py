@@ -186,6 +186,7 @@ def tables_source(dual: ProvedDual | NumericDual, name: str, pair: Tables | None
         rounding=8e-15,
         lowest=CLOSE_TABLES - 1,
         highest=1 - CLOSE_TABLES,
+        matrices=pair is not None,
         first=by_angle.FIRST,
     )
     return _assembled(dual, name, code, formulas, evidence, budget_rows(BUDGETS[-1]))
@@ -236,7 +237,7 @@ def _assembled(
             first=code.first,
             guard=code.guard,
             slope=code.slope or f"diagonal(q{keywords})",
-            **close_pairs(code.parity, code.parallel, signature, keywords),
+            **close_pairs(code.parity, code.parallel, code.matrices, signature, keywords),
         )
         .strip(),
         falls=Template(DIFFERENCE if code.falls else PRICE)
@@ -273,6 +274,8 @@ class _Code:
     rounding: float = 4e-15
     # What is done with pairs of rows before they are taken through the layers.
     first: str = ""
+    # Whether pairs of all rows and columns take less time than as many others.
+    matrices: bool = False
     # What is done before anything about rows is computed.
     guard: str = ""
     # (K, K') of a row at each layer.

@@ -133,7 +133,7 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays$keywords)
-    else:
+$crowd    else:
         k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays$keywords)]
         at = np.flatnonzero(near)
         closer = _near(*_taken(at, near.shape, *arrays)$keywords) if len(at) else ()

@@ -21,7 +21,7 @@ NEEDED = 2.0**-14, 2.0**10
 
 _TEXT = '''
 POLAR_LOW, POLAR_HIGH = $low, $high  # variances between which polar coordinates were found to be as good as sums
-DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+DENSE = 64  # as many entries of a matrix are computed for a pair that is asked for, at most
 VALUES = 2**16  # of phi that are computed at a time
 
 
@@ -36,33 +36,37 @@ def pair_one_by_one(q1, q2, rho, sin_theta):
     flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
     places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
     at = np.flatnonzero(polar)
-    at = at[np.lexsort((q1[at], places[at]))]
-    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
-        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
-        step = max(1, len(group) if many else DENSE // 4)
-        for part in (group[k : k + step] for k in range(0, len(group), step)):
-            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
-            place = places[part[0]]
-            where = where.reshape(2, -1)
-            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    at = at[np.lexsort((large[at], small[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))) if len(at) else ():
+        (one, i), (two, j) = (np.unique(q[group], return_inverse=True) for q in (small, large))
+        place = places[group[0]]
+        if len(one) * len(two) <= DENSE * len(group):
+            results[:, group] = at_angle(one, two, place.real, place.imag)[:, i, j]
+            continue
+        for part in np.split(np.arange(len(group)), range(DENSE, len(group), DENSE)):
+            (rows, m), (columns, n) = (np.unique(each[part], return_inverse=True) for each in (i, j))
+            results[:, group[part]] = at_angle(one[rows], two[columns], place.real, place.imag)[:, m, n]
     return results
 
 
-def at_angle(variances, rho, sin_theta):
-    """(K, K') of all pairs of variances at one angle."""
-    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
-    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+def at_angle(rows, columns, rho, sin_theta):
+    """(K, K') of all pairs of a variance of `rows` and one of `columns`, at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(rows.max(), columns.max(), 1)))))
+    ends, total = [np.sqrt(q)[:, None] for q in (rows, columns)], np.zeros((2, len(rows), len(columns)))
     theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
     for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
         if half == 0:
             continue
-        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
-        step = max(1, VALUES // len(variances))
+        near, far = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // (len(rows) + len(columns)))
         for part in (slice(k, k + step) for k in range(0, len(t), step)):
-            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
-            for matrix, a, b in zip(total, left, right):
-                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
-    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+            twice = half * np.tile(weights[part], 2)
+            # The sector is halved, and either input may be the one in front.
+            for one, two in ((near, far), (far, near)):
+                left, right = _of_both_signs(ends[0] * one[part], 1), _of_both_signs(ends[1] * two[part], sign)
+                for matrix, a, b in zip(total, left, right):
+                    matrix += (a * twice) @ b.T
+    return total / (2 * np.pi)
 
 
 def _of_both_signs(u, sign):
@@ -131,7 +135,7 @@ def _reach(dual: ProvedDual | NumericDual, source: str) -> tuple[float, float]:
     with np.errstate(all="ignore"):
         for q in map(float, TRIED[summable >= TRIED]):
             exact = np.ravel(scope["moments"](np.array([q])))[2:]
-            found = np.ravel(scope["at_angle"](np.array([q]), 1.0, 0.0))
+            found = np.ravel(scope["at_angle"](*2 * [np.array([q])], 1.0, 0.0))
             good.append(bool(np.all(np.abs(found - exact) <= ALLOWED * exact)))
     one = int(np.flatnonzero(TRIED == 1)[0])
     if one >= len(good) or not good[one]:

@@ -117,8 +117,21 @@ def symmetric(rank, values):
 OUTSIDE = '''
 def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
+    q = np.asarray(q)
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
+
+def among(q1, q2, shape):
+    """(flat indices, q1, q2) of the pairs of which the tables have both variances.
+
+    A column and a row stay such: of them the tables take matrix products.
+    """
+    one, two = inside(q1), inside(q2)
+    if one.shape == (*shape[:1], 1) and two.shape == (1, *shape[1:]):
+        i, j = np.flatnonzero(one), np.flatnonzero(two)
+        return i[:, None] * shape[1] + j, q1[i], q2[:, j]
+    at = np.flatnonzero(np.broadcast_to(one & two, shape))
+    return at, *_taken(at, shape, q1, q2)
 
 '''
 
@@ -185,19 +198,19 @@ STRIP_VARIANCE, STRIP_ANGLE = $strips
 
 WITHIN = {
     "pair": """\
-    known = inside(q1) & inside(q2)
     with np.errstate(all="ignore"):
-        if np.all(known):
+        if np.all(inside(q1)) and np.all(inside(q2)):
             return pair_by_tables(q1, q2, rho, sin_theta)
-        if not np.any(known):
-            return pair_beyond(q1, q2, rho, sin_theta)
-        shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
-        values = np.empty((2, int(np.prod(shape))))
-        known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
-            at = np.flatnonzero(where)
-            if len(at):
-                values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
+        shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
+        rho, sin_theta = (np.broadcast_to(a, shape).ravel() for a in (rho, sin_theta))
+        values = np.empty((2, rho.size))
+        known, one, two = among(q1, q2, shape)
+        if known.size:
+            values[:, known] = pair_by_tables(one, two, rho[known], sin_theta[known])
+        others = np.ones(rho.size, bool)
+        others[known] = False
+        others = np.flatnonzero(others)
+        values[:, others] = pair_beyond(*_taken(others, shape, q1, q2), rho[others], sin_theta[others])
         return values.reshape(2, *shape)""",
     "diagonal": """\
     known, values = inside(q), np.empty((2, *np.shape(q)))

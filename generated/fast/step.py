@@ -45,7 +45,7 @@ BUDGETS = {
     "float64": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
     "float32": {"kernel": 4, "kernel_dot": 4, "kernel_diag": 4, "kernel_dot_diag": 4},
 }
-SOURCE = "32c38753837d4cc8"
+SOURCE = "e7b324ac045004f4"
 CLOSE = 0.1  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.9, 0.9  # cosines of angles that are apart from 0 and pi
 STRIP, CLOSE_STRIP = 131072, 16384  # pairs of a tile that go through the layers at a time: all apart, or some close
@@ -248,7 +248,7 @@ def _row_angles(X, Z, rows, columns, within):
             k = X @ Z.T
         gap = _gap(k, rows, columns)
         near = gap < CLOSE
-        if np.count_nonzero(near) > 4 * sum(k.shape):
+        if X.shape[1] > 1 and np.count_nonzero(near) > 4 * sum(k.shape):
             _clusters(X, Z, one, k, gap, near)
     if within:
         near, gap[np.tril_indices(len(gap))] = np.triu(near, 1), 1
@@ -261,7 +261,7 @@ def _gap(k, end1, end2):
 
 def _is_cluster(X, Z, k1, k2):
     """Whether there are many pairs, and all rows so near to the first that their angles are all refined."""
-    if len(X) * len(Z) <= 4 * (len(X) + len(Z)):
+    if len(X) * len(Z) <= 4 * (len(X) + len(Z)) or X.shape[1] == 1:
         return False
     origin, square = X[0], k1[0, 0]
     at = np.linspace(0, len(Z) - 1, 8).astype(int)  # a few rows first, since most tiles are no cluster
@@ -352,7 +352,7 @@ def _one_by_one(X, Z, k1, k2, k, gap, near):
         rest -= _product_error(factor, x, part)
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        square[same[i, j] | (z == -x).all(axis=1) | (len(x) == 1)] = 0  # numbers have no angle but 0 and pi
         gap[i, j] = square / (1 + np.sqrt(1 - square))
     return same
 

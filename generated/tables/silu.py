@@ -9,7 +9,7 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 1.6e-14 and K' by 8.7e-15 at worst
+Certificate, as sampled when the tables were made: K off by 1.6e-14 and K' by 8.6e-15 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
 6 points: 2.7e-19.
 
@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "1832bf73fa2a245b"
+SOURCE = "e8ea7c47c3c926e2"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -197,7 +197,7 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
 
 
 POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 1.2089258196146292e+24  # variances between which polar coordinates were found to be as good as sums
-DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+DENSE = 64  # as many entries of a matrix are computed for a pair that is asked for, at most
 VALUES = 2**16  # of phi that are computed at a time
 
 
@@ -212,33 +212,37 @@ def pair_one_by_one(q1, q2, rho, sin_theta):
     flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
     places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
     at = np.flatnonzero(polar)
-    at = at[np.lexsort((q1[at], places[at]))]
-    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
-        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
-        step = max(1, len(group) if many else DENSE // 4)
-        for part in (group[k : k + step] for k in range(0, len(group), step)):
-            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
-            place = places[part[0]]
-            where = where.reshape(2, -1)
-            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    at = at[np.lexsort((large[at], small[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))) if len(at) else ():
+        (one, i), (two, j) = (np.unique(q[group], return_inverse=True) for q in (small, large))
+        place = places[group[0]]
+        if len(one) * len(two) <= DENSE * len(group):
+            results[:, group] = at_angle(one, two, place.real, place.imag)[:, i, j]
+            continue
+        for part in np.split(np.arange(len(group)), range(DENSE, len(group), DENSE)):
+            (rows, m), (columns, n) = (np.unique(each[part], return_inverse=True) for each in (i, j))
+            results[:, group[part]] = at_angle(one[rows], two[columns], place.real, place.imag)[:, m, n]
     return results
 
 
-def at_angle(variances, rho, sin_theta):
-    """(K, K') of all pairs of variances at one angle."""
-    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
-    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+def at_angle(rows, columns, rho, sin_theta):
+    """(K, K') of all pairs of a variance of `rows` and one of `columns`, at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(rows.max(), columns.max(), 1)))))
+    ends, total = [np.sqrt(q)[:, None] for q in (rows, columns)], np.zeros((2, len(rows), len(columns)))
     theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
     for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
         if half == 0:
             continue
-        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
-        step = max(1, VALUES // len(variances))
+        near, far = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // (len(rows) + len(columns)))
         for part in (slice(k, k + step) for k in range(0, len(t), step)):
-            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
-            for matrix, a, b in zip(total, left, right):
-                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
-    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+            twice = half * np.tile(weights[part], 2)
+            # The sector is halved, and either input may be the one in front.
+            for one, two in ((near, far), (far, near)):
+                left, right = _of_both_signs(ends[0] * one[part], 1), _of_both_signs(ends[1] * two[part], sign)
+                for matrix, a, b in zip(total, left, right):
+                    matrix += (a * twice) @ b.T
+    return total / (2 * np.pi)
 
 
 def _of_both_signs(u, sign):
@@ -607,8 +611,21 @@ def symmetric(rank, values):
 
 def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
+    q = np.asarray(q)
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
+
+def among(q1, q2, shape):
+    """(flat indices, q1, q2) of the pairs of which the tables have both variances.
+
+    A column and a row stay such: of them the tables take matrix products.
+    """
+    one, two = inside(q1), inside(q2)
+    if one.shape == (*shape[:1], 1) and two.shape == (1, *shape[1:]):
+        i, j = np.flatnonzero(one), np.flatnonzero(two)
+        return i[:, None] * shape[1] + j, q1[i], q2[:, j]
+    at = np.flatnonzero(np.broadcast_to(one & two, shape))
+    return at, *_taken(at, shape, q1, q2)
 
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
@@ -622,358 +639,358 @@ w)a$$73Ah%VPRxqzyen7V!Rr^YyQ_YehOzycQdIhsoZFLSjcZpR!rE^*#?m-7(N>t?+mzd>8@Lvs2-~b
 =yo18Qah2m+MU~B>8JcNCf1tb&twxs)p_~Z*_fFKn}Z5Cg#Vi|`CZB7-Lzfp_Dr#Ycw1Q+b{<An1||jyz@v|5`I_pIJbX-SK!X?=
 r~^0@8E60ia$J+j"""),
         decoded(57, """
-c-qaGbySq?_V*{4VTPKaha9@Q1?g^-?rx=#l14xp0YT{ykVZhdBqgL%BorkjBo&08&pGEk>pZ{roTrZOTJK)>ANOCM_1$}4``UZo
-cP>C9F@1V6o>X9d1AnbwDo{G&9+_vG1!?f=@>}nN@mA7sJBJy+7Aajw2$U+ojp=hBk&e$p8kHbL@6;t)d#7<z_LxWT+^eS8!eXT2
-H7=b9AUC*H#H8AD1cZN<H|;4VW95iYd4HsR7p0}GJfeY}`Q;J5VBB&t&?}-uyy``;bN8Nq=(Wm7N%qTAX~x|_%Oj`BhAkP9Ma1y5
-if|Nak|tv{Z-1jnsnOHY_tM$A{`S#m`jtyMesS?x3&A&WZl#b0#*8?@EdYV8q{rpHWmnMJn2J`a;JZ&66ynQe!OvZ&ubl@yoWEN!
-(H?g9yHQZ7BP~KgRuD}za%b9raS(rd*=hd8Xaz@jpvmPsPNN`VTM{<0zUd)Gb-+{hbV?+n{On8mCmZB0RCB49&kRL;X{DtIqQYfV
-f)|2}axz`V%WQ&cR#z>k(A6R|Ou54e+qRi0d=(98{9aXc@fD|;nfGFJ^LO*e_zUtz?eA~XlNyx`Jdshu+2~w1P`@F;$C|huv*we~
-)#_O#vvN1DAT~M0Y6Z1|Ht$4eNljPpv(NxsomE(D8VN%lv1*C~%1#!9N?+$AUo{)MsX2}Xxn*|Fw*bBGWl-pElx5Tow_tq)Kf0WI
-5V!X_aYU(*-|wCI+ZPiY!b#k&E7xde08*73owsS3`F+IXqp+%x)CQs^hEDOJMusbI&@sjJcrk_Z`E($6?`&Y>r>ccDkAx;^*C7|d
-y58k*pv!bh<88`YWuCkHxn5@gC7Ld+5R3T%b73AWnKAR?bDNpD?adCchT}a;3X9tw&h{dDwcQCMB>~@fg01zC`*lVyG~cbh>ihbE
-;HIXnQUqLc)g<|W)Naz{3yQYcse`C2K!^j4l*Q69ckqgq#eUS($og2rKErYOFmF8xeK1Dxu&PegZF*CHO6^-O4&LP1poiddqX60>
-rq5FbSpJoeSu=KBSW;&q@@hbcF)Grh)ODXGL<-r3lIR*uOvDJ8Z)_wKInLx<8Igk1x4D4&9`3cN4vcSpo*4E>?e-}f-@tA=*JWIs
-{T#p(VQ5@NRQQ$KKd8r8<GV}oASX6@Z>RL_nQyw}$_hHT^IPS7(!8c?gI2U6CfU6`R$*4Pm$px!y$+1_HfA5wUoKDaKO_-hzPlL%
-hwPH)mz;9B-e}QU$kzSDL<6of`j(*;7Z`2HqF57>c#RUS9+Mn%4e>n=34yu>v((IwdAb1{T<4^+gc=*Ck7H958T2|&Dxx9rZlXQc
-E8FC_H#W!N{JZgFm`Ur%SMB@m#`bg1m>W6j44Abx7PJ~mYJ58PJ3C#k0lP#8o7ISGUqHC|&Z@`-KiRlJuuo%ImA7Os&v9D(71Ohn
-U6IfuKD+N|6pdH@XAGS{UgMAhJB<<o2am~&ZsWGjRr|4V*%e<viA9Y?o>pGN06I9>2ic{nX^vbaB%SiweAakI-SVN(R%DVMQ||Vu
-v)K6UiF_#oGRM+a#-VSDC?y*VClAnF@mUdC(@<<abl!DHe<wq!q*Bv3V3lT5Dyb&Q#}9!%K*ACw`)Q_So#{AOB*ijB7-qzDkbLhf
-^<Ke0cts0jQuMb3R`llvfS(V|QjJ<a=m^OVCQa<2*O1lHrm0RJtf^Cru68}RmNXX@7M|D2OLD8KmOQqg8SAWosRit(pT|&SX7L@w
-wnlVpN3j!_&0yA-G4~MFY)NC&f6LodPqtjzU?tv2E*%K%U)dyG0$i*x^z3^H|2X8=2zx^Pi_K^ezErd;a|oc3dqrfNWq&M{nkaMX
-U^<30Gltr<eFMgl%RflxN87=(o%A_Ae->-@#$Fsxq;EmXvn=bPeHhEeVv~78UWWeaL0(>$ubUK&Y;KeTUR6`H4`NItPm8&8Gu47#
-HpWXTxUs5~2JZeyj+GI5EOtU0f%TZB;CcF%0>{d9g2f}~j*Zoa8VaQedJ9Z$t@>aKDdF=Zm_<m}CKrc=re<qRv_W1pX6{N2OA5DZ
-L`@xY-H1}!0I}Sre&~8Z|Fce-<9XI*^>m;f-{`;s;8sAp*ogq4Ge*=Z8WnB-23DRpFKm8JgBgvoxF530f@>9w&b`-E>Xx@3oC~lx
-FNsQR>P;`dpd5c4yf|$&p{S~{pL~n-oCr030#0;6LOC-A9fSmEMV}Jj%>}*lM&P7U*xy$JWF)LwOz<!|J-qL$)U-A$kigMvM4@QS
-EXKDL*zwuAeK0ccK8~PjN(R9ccV;1&%Ke+EaC3keHy4rwf(3*CfB+!2xPN@BxK|rV{H7NhZH=ZtoS`ILKWyOZle!l^Gx)Mu?er-G
-ipcj$Z0a$lP*)kb@aEG1rnl8$#688B&TXvI>v}~LJmFY30Tdu?5CjMU_@c+REZDf-7?b#>WlkPyj=9Iup9!pt6?h~9*YVid2Osjh
-i*;XyyK}6U&^(BCtQApXuWTTjsP%*v8#?D1LU*6Js!C_v=|&qtS%63&98~dspTDfTH@?9u!YaFEe1r5uzT6VsClc?qPa!@K8%@fv
-JBjl$HsU1{LUzV?hCU{*hp}#Ozel?-g>}4h@n>X5epIk0&n52Fnjy4?P-5eQZ$8m|BtJjY?Ijctqws;A@$QFuqTTBWLrWtt)x?)2
-GQcU2uTC4YrmZjGspx&rIB(7(q@ok}KIN!)TZqAwe)ayN_-Em<07B{&CUSZ=B0Btb7{oZ1R`VswEuqh(g%ok+F35fzmJu_hG1<=&
-rlaONB0!(tZKyS2ZWXBz=y<Ta%SvYR<cnX-32PczaMhZuOO#k_7dj!WeYi_{CaMsZi%Ma9^vd_zq$;UD(vCQ-U^wY)XUeWM*eru&
-|JGZ~$!gDVjp)a`Wl1*-X$@0er8|$jR33I_9n6uJlRmUzdU~Wa^4?s5rL?F-FE}oAo~I-X<HB~iaLc%myfC*V?r6ZnT!}C&%j~Ls
-wv#T4F~9A;+I&p5ohHM%1}6UNl+&X4G)MmsoKfT2s=m8k%ChLkuB?K9LBs0%pLkzCIWGp$;j?AWoFnR2?-Udp2GMpHOX#2{k}TWS
-dzwg|4eL8QAF(G*CL#bj_;;a_`z;+j-vH2QEzI`-W6^@td^8--f6%u2-1F%|dCphI5F%!|9)?4k!;0p+?(9NIvoksl_b{Bs-0l(I
-t5B_02}*SA;%TU#*E%ce$dX}Btrn6jzqCkYZ&8k0s~Z5L7^t2%S$rZUQfrhh(!^aanr&&6#qFmF&=JG-hN5t?xHlCpC-)qI<P(9;
-h;a;=DTXa2lI%RaZD08hHHU90D6h=2cHffRsN|zveAXSz-7uZuRiumPUSgq{3E8A77E}WxVa(rJF;q@6Et`hw-pcAOw8(!XlO76E
-?_k4~+;R^hNG^EI+R3*_O^OyaKFCx_Z)<_jXE)(s0oYc&aHgs~l`LXCWS9f<LxWojBVSUk2fNb`PQAG}jW)vK&G2s9jRPgTDl@oF
-sjd0e{G#E_M~9%DBr|3sCMTMcR)?cUYeN<h;X01AC$lORGire293fM4SAXFv-m#BWo@Yz|hTUE^O;_!}8BWSdNdFAUO!d)bG6_k)
-YSPV>4@>2Q6r6oh!S@ydbSKyNU%h-To>gD}Vz^dCM9riqT!HcM2%B6_?`3JEz#*HG)Nu34orB$ZkVRBjWZV^H<#G+w=}nG$eC!8`
-Hks{)-PX1G<2~ouk;0Yz$G2nl`kT$dhID2?+X}e;=}w3T4PQ@Kd@fSU52#XTyB1R8RH(yDYVRg9=q}sVD$`DDG;FM(1W8#-kMl<u
-s05LfmRh-hty?U|4AW|%ItJgcWVK``!YdOLT0LW1+Asq)=)-NOQ$bV|<V)fyv!G*P-l-$n-iBQl-9zH?FT6cv!DkvpA}?|w!#9B`
-j|hr#A@>oFOo=ioDDz|9BrI<^v(u?QGEopPxG$0Xz^1EJVMi6Tt<gIq(Rw33>_w!Lb)`L_pTUoyKVzF_P?shq{~qaN+V>b=m#?)1
-pN~xHVsZQS2Y6Yv#OXk6NV4d3RUqzsaLpHzMTwkCKYI&Wzqp~0J}A|@aDiCVf|t0#DJ2Ur=wM;QoLlcW!_#+kffSc`we>!Hh*+n)
-JY+}VIWdvZ(rzlL;Z%2J^OBK+V&<_k(ZbaZR@3;yeV$jGFT3Z4HwDie%5Le?&oPQY!19<=gymRSHi<UMTvu~m1Z>WW&(B=nerzjN
-CqX0=$y7EDWbV*3-T+w32<J)rYQz;XDtJd=BplP+qXsS#J%35@u_o>=@5PiDMPz=i<et_W7WzGFlv=lpk!b)^#8Q{@q(QmjVmDNs
-7tAvo703-0<zAv~i^}uPGB_&Wwu1Sw<%=h$eM-iERL&B3^J0NxFROsqXkqCS`Hl4l+2`E89>Y0;9Z)?CCI}J(69fVR0l&68^c<s4
-g`zS-G86})dY~F>VZn$ulynK~)9SXJ%Ee*PxW}B@8-$(cwraI#egTtnA#2i@*LFRUx9MpKap4e*AD!jbO!}&Qe)XLm3boo5V(P#s
-hrwscmPkdK$Hz^=N_So-oamb0dLPs<xl*IxOh+tQ_2xruYP~V1ZHp7PN+^dAiUb!11%rR3lNCR7rv^f+hfumst|lx1xQZ!fs3~p5
-KP!0?Z!htMF!89;qd5O<fT}Y@11A?-%TsY#N8D=A?x62Er%jNs02MJF4D(k^<K)pc7Ecc~ph&g~9qCimEWv~+d3`7mgrvWqU9^P!
-#JdT)uDaN@8L3reWNIJh<nH>I(1^7={#5_styDmSv>+`p5(Wcf{9yi_DqIvV;=;X9%VuX*LwJeR&tsNWvUd~}TkBmi*Hlg(6U=AD
-+^qP4C5gb5mLb2AkxT#1T*_&?iU<C{1Amb{y~qRwF*;I0_zx!F?^Gbsr?_UaR?LUPhKRr+-Mu`G^k6{W(gCsj^M_Nt01`58uLLUE
-N8fQKlj<Vktx-9Kj0}!S!ngP$J@3148hLGch31M#GE!1tVnMJVKp-X<&xQ)|GOrG7)-I^}xm@Q4sv#xJX9&V0qTBj0k%qFK{YxA*
-Ur(|}eg9KdNAb6vR*lD*mkpFV(}B}k)0Rcscy*Nv&cl-SqAX-2bnJvkC@w${__#PfoBeYrYA27G?sg-K4M(^^v6u)3GHE@+GwnUb
-al3rP$Ig)I#a1l%QF2^&(bno(oSK8+8{Lo1M~o&)dLDcXH}9SD<B5>5($ewV6q{K@mlUeNfw?K(@)9J9cb?VgHF}-xfA8SK9aLW5
-NF4_8=}k%|=aBW$HL<VV!MdN*VCFnUX6QLgOgFhO#%AGa$Xw?uSCA5v1EL*F7*?^pU5sV<DcW{>*VMUHH4p;1KeZo3rp_!JGisLg
-rNF29Rr?Xws-KY306{qUgZUQ>-PY>k%hhDa?&J*I9awpHfP|LLo8Gl(O|+@i%48+@iH;@i4VbL<xF;qTUu=#U-#Rv>!ucv_&wqDR
-Yr3s{;LU?%bCb!&>z5BC=qu#PnkR8P5YMzdj5ZbYH3a*+glzLi2Ya%cgegv-g;`%)zsjE<-PhI)_TW;5qG2w=NByA}fG5(Q-XBBC
-hkd3!X!P$^ebtJG#aWeqw0wtaVTmGea0=|u8lF>VI60ZZB*3SU%PS&_pKqcs^EZM84s#B~axdtK;;3Gbt%eLS%kj-~yS{L=k~MU5
-8jsJQiieDBk;hf@lliZEpVFj^qUt83j_DDslvWkm`3DK+j@?0nxvf?1cP|Zd<=-4QdLrp8=yp|x63yIZQVh?7KF4b;v+@%Ho;Y^h
-9yIP@JWaOnbR~l@DCW<8Cjrg?nJHChQe<IUL3$Xk#aA~<POGrLu#^zB^N!S4@>)c((|kX?O49Ln?K^*{S5yABdR{k*dq2r{$Ea;6
-j@~KrWJ&)aT-U<9wZYqM8slTH4WR2{-oGeGthvIVRx%+!_xnm3r6jLe!g;mhP5PI$b;=})xmuldnvW()v-6Uz<-TKo)84|p-6`Pf
-<cr79$h{$yR)=DLW_l^#-O9y*H}QTCoLgG)C3YUsaesEJH(~R8CPfsbpX>V$0qY?7&g>euPbC2w`Bl<_qY`ct^)rB7;2WV6ekRtg
-%?;D!LK`JN9~&pHPhZCb=G;VLP5FD4V~gs&<JqJ>-Bf0EU}?W}`FvK%e{&#ppqg*}B_mt9<jY3xz{4Ts_pdNe@D}>1obt_>QE`Ny
-`B)t^IDCSi#8@@tOD@w>Au;>>lR@DyH=aeVRV&AIhewUaqb%_paB{`Nz0aK=jY0_35;7%t0>-}TSH;p*3S_YQyBv@i%pVx}^g5Y3
-Fp3y0?KD5$tgtc4XR{sZ)fMU~3&+T?_le&xGOK4qb9l@&TfH+;OhoWB)`=h9Vb*X3(ZS;w#mmFIBGVrNIPp-tB%Mq{#tGXw&d|jH
-kb|R6;OAXP;gqf35Oxo);XslNKJF{5oej&6?POcI#pKpr!rYVucu-6b81TP4%dbtYIFJu=@Sa|+CGJ&XL~Fit^<IIvF&?#0$5#1{
-Oni!v&@2lb_x0nhJ~=ZI4k!@-4#4<r<UW^0Jh{iZ+monvz07FgkBoy1iOPo>6MSQY6*H>D>Omtz+?!1yX5Z+!u)V|BByg#~xBw^s
-^c&PSLeIO8#y2)}hL*kTqD9hSclx&*pFG|T%k4H5b(yfAwj}JGn|QKc&Kfq$pc6wa149Gxev1ix_`G&WN#b+arv(#*inANGEFnhJ
-ZtV6dB_;fMvbbjKo)geCi870h6E@-E>nv5t3{oX19RLA@0{;V(!K$0p5Nwe1&QA%&AcPP@DTSxxt>|S(Y&g^hNMK-LYHp`K5ApH}
-kSFrz_K9{%a1$#g(SR@l@PU}Xf19M~{IbycsL5j*r#J<l95>I1JL`{dS6`^^4#h}`zRK==h|sd5ek5^KdBAccc))AC-QAd`)<~rX
-V*wBVVgHWV@dEXnHB+9eOOfjGFumf?>Fs^ja6#=2#wi0{yRIC@EfoZwnR2G4F)8((WcY%P`^I}1y7k@=hdC|>hzRg+m}g=!hht)R
-g&~vU#01)hOX){u0310Luum-k(-B{H8V>MI%eO;Z*qtksM`dWOL7$f3_c*?pm5x<KCln8q1o+Eo`ql8`W1GJJ;I;JNk$-@kUfTIF
-=Z(Bz!ENIlOC}*__WJh2+E<3Sp-+}oi9U~8jFh@&PN3u0I{4wF+xyJ>-rh_?*hClz;1A~CuwclKc8y|v|Ael~XYoKJaq_rg6aiG7
-sWz;NfR4}UPjDI%9e$4TXs^`S-A~-w37332!kS&ckuxKBzUC2bH9E4N94I1zVgZwYu!zAB00>HqO$EJr;gizI^gZdxI?hF~&m{SS
-8;JfY(Ta|!SV>%-eVcF0&<15;&nmo^+)Wun@#?fUqIo>{lBW0`aZf(*D-(x&0GV_kY*=vYn5hV8-Hg;N*_FY)v>T^u3Wz<T??Q+C
-;+#WU=XK%U-qf|#n$DQ-or?lDVvK;TuOpx{Zv*X!Y{kl%^R_-j+6B)m!VE@tsS5eQp4`l6Lsx~Tt1o$(m@zVh^Z?zcz*l3npLdj`
-T^$DOS+%O(SxwogJYGuAaT7(tzAp1@;spf*ixZBzu*R19WCet2xH?xDk$$`{ZaSR!q4l+;F73&-^Tqt-DwcZ=Otc2`^GNTmW+UER
-_Ixw=qD^lxD_{~+P3BC)M0_m_B!8B)!jOKwXEdgr$9pgz|21p&%gG{PnMjP78g!W;mL0y312)qR#G_k$W{q!uSFPdD$FXKhWW9@(
--jHI@3B?)fCVvCy{yB!3`P?VT(amk4pvzvbz59Z|Ti*LE@trmX@u@l$Baf4A7C*wf1PaFWzByF}{Ys0Lwhz3AFxA-ZetXE(+z!vD
-Gxw&&(v8P`6MUu~f3Fro(}z2aUn%kNHc&lJEeQI?;%rx!SxSF>I{D0G(OhCFk!;_@wPs0HTl>+RWb3zbn+sZ?JKF#LbIgd3(asWr
-61@D)52KS`+8cXIpSd>gMYImR!i~q3eU`t&verRA1F?=36SG#$(>EXW8_DLozWKC8KS%GOV#FuE7eT<uONJhbdJ@OiOW9*;FZWI(
-Zd8x%7oCT5KXPwic@^d|nEhnZGhPSFntkt>p-vA)$?RKx>%#_hjCRVBs6p`uP)|Z*j{q5R@A|5!Vvg0S!uu(~hqVUV28YF!urZz9
-_#`D6og<2=8#t;vJ)SDQIk7rib1R4NXB#pp9R{odx<{firD+`#Bl41XHVujgV)F6N=S?Wcw7vRwH6IjY@#6~LxJ#!-fB3jKJUXAS
-5H%DRddXSx)@{U}hP+*AGbiq@%M5wx_ASqWo2J6dZV3#saBAT1-Pr$^SyySw3so!SB%s-A^q81p4kff-n(J!mi2=RIOURW8(AYRo
-2pIS$h`oxwALS=3mKknm*wkB<3DFcSB)xwZ+EL-X3O_&`QM-_FAqilZ82@Iu`VZz;NiAX6Mw6%<bR^83aj)6R&RW>0s92er1%M6~
-?Z0~<@5aSRhQxtDK!4Ep<L7ay_YO@nSMLgwVGC~-tuBh=U-rooTfQF|mDg^_z<-DI43gtzKq4WSz(2%%^j(d|^01*@MThYVX<s~l
-GI(87x89Ca)}4a#qSvp>-)&3WAm_1x2qys%1O^2EJ`)jTfRz#H{vbxV-eaONL{4ZXr)l7fG&230FuNOHK#EI}m8GiNXjhAaEI%;`
-6#o0nTYH!oPaG5RbjQ)~)_hsQ>m-3BqI->=9gzv|<QUc-$jZl<U(+)hcueejYKxGgU~mw|Z|5kvc(}SP-BA}q%~vyxZhAn`Fe<U<
-c?#!<Koj1GNNykJmzmCI!HtdP{VJWpp3WllC>%J(Z!(E^vct`J*2!iAD|e+<48CA8$C`Rhsu`PLvwY6Ayw77xMXH_sb?Afoo9Z|f
-_cV(*J|1Fx_>a@{AE8%~6l;$k$>Ugj&?e@utE=}|b${KQM5s>tAlX!Q7N%Fz9Ai++E;$HJ3odp%QNDT2*+3(OKtZv<|4HbL7b2T+
-E?)zSByzf{y(%=1Fbn)!cTdsL3Ek6}?>YP}w6hlFs-K;i*sp@Q(KeO4E~bLZpxYo?5biI7%D;h9WQTzsJXvC{DG(#PpnKj=z@LSm
-L|>hXCr~KF1?MZnqS;Sg$&NV@mFk`PguZ-__c&7|Xzr`HH6b$u|8F0_!9N1<<N487fj<fh1c)@q{q9Dg*ZYY7-Pc|_udP{XdVBj4
-M@$bO`{=j3;IFKoSknyZCoHruyA3Gs7{-_t6?}<{M|E7r-{#{%z#tGf3<r!22EhPOAT|v9$L_vLciadLqtkgd`<{tPI$z}5x9={l
-NA&`aLAo)n@<Z^nI_pE0Gr2}qjDgjKCM)}oin3-cJLK?{28C5KF>GE+6dePS1jxk81px}N(9=*tqSwz7NEJQq@w;zB*0yUR@e*#U
-laJm_8z7#Q6WNb_3}~h!2yd$3SqoOO<xa}N6Y{5?P;kSi2M!7<f<GthZJdPq>xOzxoXj;z?nU!m@G-6{`|HJwO4Ei)YX&t*-!mx_
-qQ9Jt`m~^dkKQw%kqIi-xh-%{ypf7B54#r0vRrmWD>@^ykvf*_3K1eH98uC1&G)*u(RfSAs=?Kv&*~KEFN-$6?<p#LntN%~AU{@{
-TTLwsG2H<x_)Pk(SIQHF_;FoJs&*6QxLFa)xqqk*FmWlaQX?9<ydri@S>NY4v4h>pldu|96u4%vx6>vqe&=&DCHJ*t0}x4iC>Idv
-B7L$L>Q&lwC33$cA1&-74#oa9crk}|Zkc(z@y%zgj?($LE|p$@49?@|C<7VITN~VFVkx~@pLagPub)7*Mfc6;T7?7Io8FYZCZE{>
-p~sEf)4;>KD*>Kw{Vy#QSulCWdE#T1+Z``tM%l?&1oXwX188)2UO=bxxgK(a+0fjd64264(b@n56x3>Q@Fyz!xI*|9l|O%u+cLa*
-`D#X687G!h1W62sVSqt@rVsquj%HhCOdz^KrC68gE(nCuT>^HDA0svZ4EU=^M)Tv?1j^fJGCB1jUp;Y#cCkwWO&k;$_LrIRW}eZ#
-n}=?DFOEnKh!c1d=1a2X1yebh39$ZL3;d^H!c)u}>A(V?h7o2s!oqO5IOIgqcot+^P?`b>#{hx;v{D9*WO(l5jnJ#AR#m=|NT;x3
-JSRV<EA>w<ENByQGAztLousTqsrMs9g%BRvh0^a+`u;N~Pw{dyvdJaNDljDQ-SOyQ*kFu5#cXTZ1~gP|8^5(5Z15w>HF2vB7;>>Q
-EK~}}Xg(=n)(wDhfDoWxR<=KC{QBWEh|sH!$Knx(UtZ$fVmQ<JFfe&1YO8z!)UVJX^S0EBl@In~75c-uUrMffcrhpcD)?2vWZ@g%
-xsW@BahstDXUA$JJse!gC*Nw7fjT<8C=>+i_ZI7aSib!NRh-tn`6OKcao?>vRPII8T=d05$MI+5{5P(g%J6R!)uk&TA{e+(xHurl
-A7J`Zh-8)qjVY_ODriXrKbhU*s#A<R_|kj%9IN<tMBBEvARUb7s>RT%5~N6g`Z1^dZbZ%Qe;!6>CNokb55+Jm+UEsCCofiud0`WN
-AUIDBdAAi;TS#iUR;qJ=ebFjt0;GpyL%_eyR939G3O{%r5zbw@Xie@t*!KoQH=a&fJPs0iTs06+$Lq!T!N|e8H%I@iKv8;xH902$
-35I}v!}%K+&;0T;qL95NkBMK{U%Z)X^ec*ZD3u4($>l6;4|iQJ>TAotg|NZ_a~FK!qi3Dhl;*}I0>S|QQ7C7AtZ)lM=xZ+*+mGoa
-aPwhDRJc5TQQ*?|rcE=K@l)!%WFFPa+oyhtT7Y?%s%3^ad?I^#8X`<gF!-Mk;J?1m)4uk9Z5-<tO#2Z{QhLKa9G?@0Vb<2@1%8~>
-saQqN(8u~%#2N6~{xq0XB<YxnlF&utLc$-D4NeNh06;)c&=0jgR^eZY6$%D}Kp-lvCoyvQDZRMs4JP4aVqK@}Hn!sBBo%}JuT_3Y
-rRM%Svw8TV#7e92jP6{q7lTfG`P}R^=}~H;ngBQyABUD02LPsofDjl!Vk88GfZ>n{_t&=Xu5EmNF|}Md_%hn7v0GzB%vozs^pzOi
-H)Fgn1uwEAY$DyAmJ8C<4(L*tAT0?u_^Ag}@e`$QS`lG{Q%F*B+EMW8sgZIrqiNL0q)74vC-Qjgp5CE;?(a2fPYel>XKm__C_JtA
-ZSMu9s*pb=rl52azbh0ZF9uiLpI82Z`_49K`P>g$EE;V0xPHF*sT$-kY;8x4;f@^h+ZKXv2hT}3kVq^D1PJ=eec;ztJ&xRh>R_W`
-*#A|#`q$Y^OL?MvJtLh;6_W}J4h4b!Ya(u&ynVIwA^>&Q!33WNlK_T+@n3q6N$Qy@yMw^yoaMqUQV|rvAjgD3fd7qB3|$#d<#PQa
-*6&(6Uksb*Zt)RPgK&Pt^e-y~G52yzb{-TH5!T1L1t*tQU|TZKP=WEl7=JZSKt8vrTfDx>>8USr-|b<#&@DZ@VT)i#Vc`KFz`w)<
-GDn73&oMT&acKm|GPd1xWz#&mZDj)IMIdoOP{3aaD3g0W9rwF@asHZ@WJbLHM!q?%jhi?jatwSR5;znB`11j!b4|K!XRHr)iHNe1
-hH@6BzCy*YK^mlDsc*94pg>rEK1nq8DeC-L5T3DpgVnqp8WIG^2^z)WPH!CLPoP3fNesmS{>gw+S;m|4`l~(=5F%}N6uf6_jn=zy
-)>;~O0V1nYmRH1N!A4?(e+2Z8GbxN?EXl*9M4w8sS1~@!w87#FW6S1|H?Wja`;mW$3l|$31O@$3pMQAzBh!6gkLPJDeut+BK#6<p
-v~bJ0F!W~sWXzKa*iGbtmz5t#iJF1}jKKIY{r#cTlV}7v0Gv!Hf~e$T{1MT@9gdefitA2_6^uM;w?Z0T1Ax_rQaV5`Vgx<_2Kpn@
-ACZEW9hR{rp1rJ|8d04R^&U&G*NWWot`wJSqW*mzJ1Xhwh+aZ>IT}GI87>qK`29hRK<bVSftESgQkvb1RLrwM$eZs>!!^QLs1=h$
-X#3bYdSXVNW$uYc5Va@=HU$J56ZCtR6TY~kEt!%PuHG$XQ>J^Qke*WI8MP{!TgYRvTNdiBD^7>@OoC_HTk0;(II?79C@>EAZ{zfT
-rXp`TIMB-4QQXo;I@3zI=`z?JC3w=Ys=(PS#kK@e)O}mA#qiv3M>LFK#>??Z0@1iwI6ul0{EJfHKU($Q>3>^@e{9EqpKkw8kiegf
-{QD<?p9uUVp1+jsPh|f6@BPn~`O}#|;6MHUxlG_sW&T6v&vPC4E7yTPF+=~yb>L5y`OiDx|3lY-|FTN_th@vNS1tVvrNIAH@;?m;
-{MQQo=}h3ytMh*i=pVKJ0nH*hWd""").reshape(20, -1),
+c-qaGWmJ@n*7qlvVaOSJ$f3I%Y3UNAOS(Iyqy!`+rKKBb1O#c64oMLN2>}U7Nd@8YKIgn=o%?yux$F3@_3kwv=F@Ne_ukjO_J7ah
+0q!KE&rHRU@Xu}Ht@cX=N{8Pk^=vmI30_%R@IIVqBMGyyd+XOKr2`3pQU<s&?gbKR`$SVK2Pt@`EYjFIOx$COd4iF5-SW7o6rpf~
+Ln{o(3$7P7uJs%R;hpEtc#7V(u!k#uJl1kXYG^5q-oeWH@&r#Hb}0$y6<#J@^E}wGXWu{cMtQU>=f#;c!|tH@vBOl;_HE(!@R1p1
+p-AKub;e5m!DfqMv!}W5m7`^&=J8niwM#l)Y3X?@{x@+h#gHb3j97tf0KSf-$JK#(chKs%vPO!)hfjCN#g{6ApSe)oI1YL^ez#zx
+IqK<mBd1hDn1zHa!&|6j&$R#(Aij=@vx3X9D)z8I<EsxGhCxKu#H^xyGs6sOfTwKf6bJ^n*%x$~n`ADO?^3Qx41|4Yq^0m9!)_}F
+&j%UiX1PvOSOwRute8=vYK5s8^G4!#th17NtC~{zylNWas?M^q?#Jj9?B<j573PoGKG>lnF{~KKyse78*|n~(CL+PhlCTrA>J#7H
+=2>%l**U-PaZ<9yGIAMZ+6C8;nyEctrUtk=Dl=O(6NEfrQ5OePoX!iD4;3I@y)<%DwI2_1%j%kI1$y7lAlKWh$fzG_#oPctxq257
+yFZjLs#wJ5_rY}G`6RngzPfAI4czAtpofB&&zYuwAJ*RxQ8Sd<fY-&)Dn#GOaODX)A-|a@C3n1-3FPXX4Q&2YGr#H)-y-cg>>|+6
+yA%d=nMrQeq_|t*xqFc3c5tW&=spb5pGcR~LzsyTm}a9nO|EV2bc;5f9Ga7xX?i%?3hUPQ#1oeVeB%zb)I}UL7(Q43u=1+!>l(h8
+y0v0BhWd(eQiRlQ;?;BV_SwE}S0`k?+lrLi`XR~{u3-j_9GTf2XgH!hs~q8ZPD~e!Ryv}hU8Bix51?GX;Kk09G#eBRzAy}+DQ4W8
+*2na(hRm9<>A(`Z5)jt|f((%%dUloyfI72~l|$8HIoIW@e89mb2{&4n(8jP723@-gs4sfIQ)OUkYkP9YBc;cuVqz1k{X&P~{p?-<
+cesI31!2)wF8`p{Mt8ouln-)Xp{_{)@Y;~B;Dm$Vn_5<u7V2_SQ|}N(zIQkJOLSZ))fdi1&|W(xTL+hgtXCf=xgzlencR1x2+-GQ
+i%Kpy-9<Y!=F<(f7%9NDy4SgPV#1;<*=^?*(U)PUvgN$moBa1;Zf2}E>b`DhrfY!mPv~GmZdgy{px|ScK&hHOB|BObz94pc>6eQd
+_G1*eG6EFV?qA~#t)5Osc=k=-6@f?BG~}lv;Y`#cU55$qWl7frpStpV>ikW~$T`HOf>DZ@`(0Z*_BhXKTJCqji~Kfaa$Bu@K5wu;
+yQAep`jFf&CZi35a?U+_uQM`G^1bhc6}2o?8wLpy6j2L_bzN>NW-zll5+QYx8*rlA+KuU!FzWMUF(%}DJ+~X3H-l9jYLd9lt0?m9
+(SZ7BkSpEcjMfqH)Q*-l<P0#dYrB~72w_N|*+rpF{f+6+j14A*JX`_zA~aHb#y1Zl=T>~Vx{3iXlo46@N$8s9F7o`H6s=ga(3~%i
+fU<U)JD=1WoZ_e~1$CiZyXntNrs1#L;dvWtr&ht)=@eK8jV&tN+_u4q%fayJ8_A0aF{v$OSJMjscWrHouk0n$ckJ+-cenA^11Hf`
+53vTEf|BGgbww(TW7I!fs#lE)E9o3bD2Ng?7+qH~3<^z1N_pwIv)6h`!I|_>rZ>%|wF*((R#kSj<6(7&pC#3iA%`QD!iLnxWvwy7
+p#+199US#lxoxiD%=hx7cHcyOEm8Sm<9p2B4tr|Id3`EhTNT;9E{T7#HrCjElfQBpQU^1ei1OhQDpVx)T?y;5om=tB8_+*=+sl)U
+#ZI>rV}7znMEoG3so$n!&AoW06^)tcoIKGkeQ-Ay<d!2v9Ep@vObDoZZJ80vw&m;Ud$E#Vhsbc52v6@SD%Osrrnk*gn?S;SWU|o`
+nin`Nyy==%^=<o}(xOGnAPBG3)91;nznKYeFh!Lt9IL&2(eMt<e%HsW?(<pfIcfz?l7UP>9EJ$zOBqL~3I%sjXPl%6FOMf&91f1d
+TYb@7#r2-vZl=3+0-J17|J1BSx4pBnWg&hEwpmZJyoRl7P8C3(;^V#x`rr-6P9e8_pbE%{Uoo5HW^jmp;H%iOI?Er=-fKv%V96xP
+yB*lMXW23MDDVNcfJ$-({xnxs5t!2b+dZL|0VZ6W2x15(5CQ-KfLP-Gac$yW?Zk0gUaT~A>in?=lC=G>fv=ej&wbwF$z*rXCF3g~
+J}R=R#oU9s-j)q}c^1I9Q2UVRbt$@IJIl<vZZSD`7^WD29E1ge06_p>)Wo(KE9V;{V&BxPsU!7q_s4YS{LABo9tps8TsF4BXzmY>
+-Ip-j+1JacBckl<g;m+An@A_?J)xxrj`;@A-4a(7=?teHlp&NEhyY@Msy-g@RrK`6HF<?w<g`v~lB^ZTF4BG?_FnxI;sdc#r+Da;
+Fn8NZylhg?#>i=SBWe91%O=-Hl>6et&JQmB3~Y!Ed0VnPqF#-+1eOpAEIhDSrp^<&x#1o!!GIX~H97|8wMN3-n@Iz6Lons!mqk**
+8IZR@3%#zrFaGJR2cEIs9K{F)2k--mG4J*e{b{}0gC}t%VUGa>RLhKHbZ&&ScpWf^(PJ9*7f84GKI2vr__ezL+s(s_nCUxH{mc)w
+ReeYK=?Z!bG$u_g9?1vVA1>{(kXmJa@ryZSNhJ-gS(R~#6n)%{icjqr>6U&QS%kw$DL*lG?R#Tfli2sjhA6dgB=P+7v`t&ENe1!3
+-39ciTF<aMQE5CCi6RCx2Fb6|9Y<d%jX1Il=E})RA6YRzJ=PfgXe!TKUR<Ud92+{vUG@;|()vTuwoxHjQC@58@qmY^BEiEPlk1Mz
+F4}B{g7ychb1^wK>hu?P(D8<n&x+$x?fpZr$BgQ0`kcL#WKe0YECPT*gW3n5c!n}BN<p-EtT}Hl;EgLzg(U_-G@V8gI;hDc^Y-=E
+EyN`wdXA3AY>86|aDX<RGgR`RwUhfB06L?A{t;kwt1zVig@NloXkB~Z`E<TA_p5yfA(QND`Xj5Os+Z30?1G82GupQI(HzI!yor3O
+RBDxj6YRUWn;Pdd&Wk&<Z!@LT3QAU9nWeC`D#flg41kgJl+RksJ`oYBHcJ<)<E$6Ywl>S)^iv0Di(+}Blj3A^ZOLCv?b`v#CIcPe
+6KJ=m>9-Y#a`JU|eC5{ajuyx%u1&Ic7l=iwd1>C4^aOJ?&185L>%e;!nW^7~Y*Cg9sDcqNrf+R%%BNZ8EyE29w{_mP%6&rK9u8FP
+WXG1;b`8c)DjH_);(3okqJ)hPvy?O1TcLD0FL5vdtjk{5({-LoW-%TzOo0UtgWC!py`WeRcBdPh8oxS=GQ{M`^y~c?a`B`i&;Imj
+Yr}P6ec8~AX~gGv7mmC1W*o;ay_Zu~2d%^Ii?~zZEX(V?zYRP|6E*R4a%KYwOs&`ZT+)L`PWoBoT$SCHMaU}f`<ErS6`64s+%|0)
+$<C`2zjVr8d178mynSsB5aG6)Te2}>sDIuc8ZPfeu;Re9_Qguz)81M{o1`%1O+ZfR?0EFqYw~wqWsii@zEEvCRag-?uC3tlOvpZ{
+$7D~p)!}o44XaKMuExY9<HUEWS~rfZs<*s`^HOH7ce#@je;G=~VM1>pvjIPjh3QRqwrEogm48u-{$RbBuu*L)2%C#Y)8&dz3yv(v
+@h)PxQeRNy$`;=X*mq7odv?#|!um3p)sW{J2ba0&nNzYH7Q_9$VdD^j)(}#k2Cz(Ji2+ajkPr9Dz-0y6RFcS2<KX_}jo3t~^MW{P
+gLSkJ!<Fr3{9tLVFla5(-Er%SlnwW-WFYyNqg>FAx3-@odOCJr9(Cl`=?G<&69Ma3Qfj~FT^8O8KrtKi{#rW|@|*iSU3vTbB|N6t
++(YtHNp%q$$qLj$>A;bF=H8A4CE!h+$j(E`y#9J4jFge&LQ;VAMUTP|550%i+>zc&<@ws?5;su|^q!&GeM+_`IyQl@Qo@{bAxAxM
+H&emYr@0qYaLN?EFO>)@Q0|qfN9CX^l((EIVQ3@g6=zrB$$ViYU_V_E>qf)f-Hnb+%Xd9r<V|N5bcuTOlF30mK>N+9^~7GDvL^0A
+-^UD2*=xD{0Hq}=jn_}GQlc2VUK2g0&C>j8Q=L54c>iMgiPRmI)VN0l;d<WXWDkt?8YQFj=blOD+>EV;*v&)_KEzlQ3ZNGYRv6m;
+oWCg&)W-$A#kEM&9+~f*t$$p|WdZYJEf7yi{gj0Fq>?#M>~fxcKf92~aDMR<naFxX&IOmR$4IU~CsY@W5rRNN2Z4Y<z^}uJj(zN@
+U}Q!}hQc6J7gT2{BoO|Ff;OIQM$NiQsq|qK&IyOsCP5dfy;e1fkKg!0(2^u($mX@ACLIj{4h976$7cC8ldk4~Pwn$-a@G1}BC5bh
+yTKAAbA$qQ+DVI$qSH|PsgCL0k3mgS%XRXOv_!XR-mKN9G#YVOw>oeshq4PIiE&_1F!)zGS@1$X*Fk7>;fgm&wFHF#S5c)5RmJVN
+lCn2(wh~_m5{|1qN(&YOR2(69u=B7qJQbF-#VrPH4*Q;QSOp33Qxf6A(0|1=N*Zft_ViE%3g;-(k~~$(7Kopg(}NO1i2DmWZk3Up
+dbdE=Ro-`RJ<_N#yk{Hh;O?46V93%Fccyo_AQccUEkHwrfWg3MKbU`~3Kho*yKv3dv)Y){5nN&RbDN}=?H@-zuJ<l`*HTFq6U=MD
+^ipAsIT7ELhQ6Shfm6@vUGiCnvIpKkgun2<?xT2lQCboLj2}$E->E>tPq8ma+t8y&4B&yoI{W!|(t`ngi-$yV&!VS$0mP(SUh$MP
+PrhSMB{qb|St4@{80hU4h3@h`@_gXJVd%Bx6`Ch3$v{DljtRkp0D<UWTq{cWi~I(#Nr!;SUZu7OvMKqY&oG2rSf_0xftsR`?Mo~b
+@9QLw#{Q=)_Tmd&7R@JFS4|Y3X98z5X3UFsa2u-U9Y-W>Z!wb+)3OmDpf~^lU|MNG4%=QR@^d~Dt!6W`6?>R|si-g-B5^(3Gxa0d
+NrzncMpsDf`!-CB<D}T0;_a2ySXDcLH#!?Hj~R>=bv=0L#qOW+;R=(o(9m*=iN1Z0Dl1aP0Oloo%SjL`IF;1tHhY~PeDCDN8B|)|
+Oc??3>P|@}<&yT%wy>=_VLr%hGI5+HHSioEqMe!_XEk#*U~2G{Eldu|1<?$~k0@JfmSUQJin89>z314b5(t4jm_7(1Rbvv088gZL
+Qs`6rs^ge*#ZORi06&Z@V(vM8kEPngQY|T>Cn*ExGpw>FKte<NP48-yI_jRq@>DfAQ`;Oz1SX?3;fc=4`#9HxcO8pD{$d5R@4q{y
+G1J~L@FpV3)Of1-=0$`AU6pLb%PE{rc!`#W;g-DK9fAICLF<CC!Phx0Lgc5=qU^72U*#^2A86?WdvGd4Q7{*w<NnY~K&JGkk0+4I
+5uX_kYCY$guNrZ%Sc}RH^A9*?7D#+Mhrmvak$3V<r>D~}d^~E|{9@9$xfZ$#e?wT{2*<!<u6f;CII5SV%OOL|a(wT&T%X%n$QXFo
+PsU|X#6!lmNMmbxk^bx6XVfVpq|c|Nj_D9A<mQ!H1z+M#?0SL*^V(|Moxkhn$-OzU_dw8^)9$JaCtCP@jJR_cx)XkHnunkAdzI_k
+JI@SWFn<lQ5A$F>rdCbg{f5LG28djUQaB3&0MVAP3GSthfy4CcbJjxQmmK4bbyV7M+=O3Ow{p#W+*>c61c107!b}6zU-<O9vI6$|
+;}O<N3lw@fZvwsf&7gP+m+!BaQ0b|VwrZel2?b8o8>a7bh$hp6{*A?C3psbi{gum6)iX%p`pL2UPM{`buIrp1@1~3jhWLcV#~}@U
+Fk!e~9aUvTpqnM1xsr(bmD=zj>w&Lq>8#{S(lSaF!fl>sx687U3g{cA!P&Doi6xEC(<|&vTP?d2^C(N4V(P{`WEPiwTw0%9IPO#4
+cL<G{THWUcDZ8YdxURn<@*?Za_ZdH@rzp3-B(GM|d#LvM>j_KJWt!bn*=(`|&FH(`8Fc(_V9w=-pwzD053nu2g*n8kld{c!A8^Tf
+<@iEtTY{EJFKrBq_IV*k_sv}^{xP?A-&36}Mu^<eP{~s@xe$r{SjsU1v^KCUhS4zO{mHt>;}^-nT6Pl|PnmJH<k?ZoGN)qgO4Qp+
+*n9&KJskuRtzk2zS#!B8tj{6QL@(}}%qw(n60KMzO1->4k57*1*t)U#toblBU1tktg;>%RbT&oIcvK}X?;=^P(9C@rFeJ2->j-^6
+0J5{!4&2*?6ir*}4r9H>F&Id+!ozum`FYcPql0uiuawNvONfgC9~X)a0t5c{X8Co<mIm@d4nNYVw#L3n2yZKJtlcjZH^QY7?A)&W
+d^;{#P;i!+mg^?1yHD1Hm>o(8zyP5AHu8YeERM`$-7Pb+LpLi*XoF#pK0)c|&Lr<RLDgFoBDJ8=VXm!~5R-3ooLJruStW2N!8iaY
+0Q4KwH-gW4jwd!ZwTG9yY@&qIVNU%!&6#Pt5A%BN-Ex_<oiQiqeK(nTP|5OemR>uC>NX4o#QiNMH2PWnqN2oJ#iw~=`KogfYvvF`
+DmOM;<+3uqd>I@QHqS|DszilZ=P9dD=}oqZWCn>MlokL7LV^E*NpI1^VgT09{otpFq!)yXA{E1u^OtpV!Z+<210>Ke(bacSo`raM
+1;`QlbNNI$#Jh=>65oL^0Puk5z<=AMnSzSY#>lA?YKK^PpIkT3aHsVrI4jRpc86o6ZoSIsiiT_0P(6{ju0CWw7C7WF+UaRdRc)r!
+g)sy0fv|ta?0k-V#*!t+*{wi%b(CIp<goC-HB3NjlVMt)$EG`%VOtrFYoe5;ZbU-ml!P&_?Y{XDhHAS%%x;Rq4k85n8|Jxa%+a_g
+Zc)h81QEX0(PH|s2>@GG8SGP!&v?w+lZp*=YW;SE19Q4YdQ^wj>-T90e2?XQyWF{=;DF?Y5(9sEnto+|e5}(CB8H>~kNpE=byF`+
+I7IS;1$K;b%^3w9*%~{J>R%b)gk~<O5bjNwjh4G+O`_sfJNYn3b`F>hyuBF(u?W%Nz#q)NVZo3e>l(@OF_X62=l!8@!qiFC7#yhb
+w$`8~96Iq%Z<51+@Mtg6qoZ1T_aI^WbC~4QQI?!S_T0Au7pop&7Gt9aNrA!=NM<lG2$Kj50f3-HSd`G~=RV0@jNcP8*Rd~yeWu7F
+MBx23x2ifLA4}qJA6R{3f;K4$dDh^*;A+Vjj#Hx%iQ@L)O`PU^!Zj7)S0N5r0~vS1t(dWGm?-gS+zi#s*_6P&G@ECu^6-7a?}A5s
+;vB=<7Y$+F-c<Fq>W=6i9g71uV+?_9L*dZ33xPI-)}ob6`P*xcY=Y+$VESXbltp}CPc9~ufvfz}l@~mWOlTQ`x_};J;H&Zaz0Zo$
+u66^qEE+W*ET(Og(-zZn-EJXZUzfPIaD#$@rSZqznB$9mGW<f+oL$Qd2tS_ZVs@u~C_OEyD_hc?0#Se2s-@S5#u|eK`6SLOIq(lx
+ufOSk(V{h*<u{J0C3U1`B)Sm-l9nVc)2H9;8;)z`@f^;@ea)Hua{8X2LO4cL6|#i?m<?k-7i^*xh)esv#1hZeS+(iN$G&byWTTsf
+&VX#l0m=E;O;!Zpz8}NPbm5)g;O0JG*lnlR(Q}FCt>E*X*rAO<VyaQu(EYTB$&bJhPu{4>H@8NwUtz(_I^260s>bSk8O7P!ji}<%
+a-oB&q#=eLohhbzwtVOBfsSLmkeXMzR!`PV1kdR1ohs29${e((oLViLDbHsjckX&MFNzuIrq7G_eJeKwGlFeUp-v50k3K{?N(d?G
+1>Zp_<d%9_dPv|}71&^qw6w1`-s7p_rFE!~mhP&oeVy3yNwa=ZNyJPhJ5WUaoEWX@o<x<rjiLGSOA*Dwdm>^x%c|gE+o<e{fM+6@
+f?G6pPEA3J2I)klmKVd4(nM@n?sXsuIUsC{CtajttGN=1EKeDx_LZnBu6DU$B~A}gg%GLqP+UrD$;F2I1`Vh*6%Gd6$f8R4>e*1z
+rtvXdqXdX~u3>#&yuF9_9I}^7GY5vYr%2aBW8CC6NWaY1OL*lrNeU<2CiMuLN+sXhA&<Jx)DS$snhy)3GJWJJCU4bpYN-nvywDR_
+tL7+Ma2xffChJh#%8hk)c}rHlbJue~?4A&lTRgoC1{Lu4-q`<FSk|b^3Dzp+#-rHkbQu|AjwG~RnCfWgiUPgK%E*-PQCQee2pIS$
+h`kEF8*-CoOZ1u<R*e=Fg4D(Hi61|Nc2;?>U>w4asa!}o5%@54w10D4{fF?Yrjjsdr%q4`Iu_!}xc}0^#!|?zxKxRX8Gs7D)$e>L
+=f=rFiok|IKz}gzlV`Ch_mA#ntvCyjVhL>(ue=w>yXuo6GXFR_Ca2Yuf%gI786?X?k3c}sfq#hk<hv@j`B77cvNppPlD;^;B=Gtz
+okklH8FzAu%U-{3f46OM{oFKtVGevk2n-1ReI`6oA2Z{Tdqj*<qsL@*h^*k-+?IiJl1J&^gxK781Cm`5EzDKi#=2YWWcY}Pp%}l<
+yt|K%mT8}Wt22SZXe*E*xJl$sB)s43+4(5`gDm}Ogp6E_=?xu&zQ^Q&r<O1o5{3an`|Tbjm5$W5r`zkGsrss?(#{Mh7(^z#ewNHJ
+%HM)JDxBBH@#Sq-NpN$sX}@xpkf)<C9TFP@?Khc(+&N*U-0P&Xfz`WG%lco?nI7NsoKiJ1#$w*fGk?HsO-Z7a^L2Pl?M-d0vU{po
+EH5_^9>$NS=|4iRACa%7J(0sUThk)qYiMZnSaBbEnMj~U6OnXJW)`Mf_cBJmo=tKPoEltef2t&Q!_h=71xG?L!T(99$aCSXSeLJX
+#S*#QwO&=~$LNLrZM$cvsQ8{4^pEWRW?I?rWot{$jcr%JTqvvRU6*?TOCU`U4G8BKqw;T{<T(#P5t)ljb%mk?m$c9N@%ggx66tDF
+aQTY_IWc%EFsTocmUCiGZ%Oq|e?nb-#7)Z*4tn=h+>(F^g7>!{z`;KX@Z<AiuL6Gz76|Z2KkvI6xo+<hz7Jn}ZM?Q;spxEN%k0rT
+fNW#moWWmNKCz_gH%^*qp!eugI2pv46c>JpjYD=`#cA?#!(k8z1`HdF1qQ(YP#_iz>&NZBLVMB-en_ibGW(H{Qo2C++qds7uE&l1
+X&{{#SGi$~)CS8V=5yI*7PNtt`4$V?4FwsK*3V=Z%T4ktCZbq86i8Zn1Tm12hZ6!6WTvC0fJCjI$CD^{+~;%OfvoP-J;IIGR3jU6
+P8}ecl@&gCoCbJFiyzif#l0G=Xw8+FjVtI+H7W0gM+Y1fPyp}6?{A)l`s;*xPM*GNk=&2sz2s$BSMt}58Iz_7l~xaGk-l$SAxL-i
+HuBT_9X!;&>09ZbN^MR4`{K=%6!}>72<D}VYnoecZ*QiIC%HldiHk-RwQd!7-QR4vt7y^WYS(9RhVYj`nLhBmC3Kc|W!NM)UY}n}
+B?~e643_hm@>{Es!w>Q2yb)LFCd_rQAeMFCsC!`KQc|NzG<x-&$Tel-kmJ-Eb~jJLVqBj8hQZca3t9TXTP&quRJQFBhVxy+E7C*a
+>_d=uc@u!&rz(>|)LRma3x0L}hRmk-&Gzbn-)1MNX_YRnnU4fXT5N=tx{~}SCNrVvj?C4spK!pL7>Y8xCiAsI!GiDbNu-`Nm4t>2
+@1w(C&)vaHHgJz|u9lI(#ZyI3^(agRDJ0VJQB*t{ednJTf8rEdQD$f{kRp+xeSc_)g%+_vQn?o^k%gOzObwZQUaO$Aw->u@aQ))d
+TP-E*$0WiCA`BQB81!fMz^~(Yw)L$sL`Se3^D5m14p(%>XG8m8u>oMfUqv#Qo;;4H&_t2Sstx<<iqm(9Ug4`_Bf+r0%#<_njOyJw
+a@&7?OngWb&l5jamOUqs!oh@(`R7*PKLZ^j*|eD!%>QWwZh|c&gdrP?m`t3=hU^GPlOr(DK%hUZl>SZ<Mqb)x=ygq-3UApXhli!O
+4t|W+YM)$~QO0DXnCO4HN!jnEK8_L=LAYt=%fC<S`M*7Vikp{_LncvCg(iXLj!Or_0;ByYW_!yHps9MtXu)={$&WD4*sV5T*u}=6
+NHHMe<!Kp{P5_J@1PA?cvi;HE(+i`9hhBH4iH9G3d4YSE{#<))V9F_SyK)}XFW-54q1=mw7xv>6`oq0nOlpX}d?)uR_*KAE(Hq})
+Ax=fHTcPpiC#uA+**TL=ztt-NwY7PWNC@Wd9oGMd0^51YSdII0i8=tHzPk;`yvxXUQJ2y76D1RTBG(QTc$$O_>5A}hdQKz`HVE<u
+nEvF#S>-|FN~&%08WO>ov-_M43bBV@das^gmTHE#?|2K)!nm(n4J@ib3i!w$KJ9laYVu%j1eKM<K%O)l!=zxF9}t!FzE;!=i(n1^
+A}Qp<c5HnS$-UKb?L(}~HUVQG9R?Nz{M$?=g{teY!)M`PT;=aA$-D>q-k|Bk(MpTQLPAe!2I6RWycpID?Yw()^%nSx)59&vH~<JR
+1oRupi=dVG6=XyrdX3YFp4(o&dDrY$93Cx|57W-$DC!7vT`%ryFSrZ0zy@;_e&MBKnNyeM!XX600RK@aN5NyER{GE(FBj{LbYcwC
+5qo5q9A0tY;`f#<6PJlIDrZuU+NGT{KLriIoJ-9TeJmcKEgdx>IyxBqPYCc|ztGVP`41UA_6w%jKoOUV*oNV8z|c(Eo4vqk*<A`X
+bo6~JX~K?xA=|TH7U9GbN(us(JC_pv=&TqdP&5Dp1O@$2`{NY;WmutLFbD*q<jjnbElBRgS#L59BNgpFTeq?nuOzM_0C=tNNh-eV
+cbd(|8zWL&iDPi*e0(|Rz+1q@R+k>BdP^OE0mZ|nA;JcLDIg#?8juJ9LBe6!q(c4m9lI-=d(Wqrss~?0c{TUkSr&8D*uV8k6!)7E
+?s4JsoN%j0?hZ?Zsj7#x$&8TJco9CT0TsLiX)y~zv@mi>3Jx1`9$hsO4ki?}DybB4zQAMwk4>f%Rk^>{s2wp{h&;>7zKEi;2H%d?
+z*H5oEFy9WcX4N-U^!8k%E6rc5zYsjprs3cXsJlBO?t!J%crW)!_bePRq35%nHO8}za2g!W=9|}ArK(wFYke0N9_b+8>)?kf?@qv
+>*`;<nTFD2<$6Xsr3yMFCI%D)`mc#N?Q*uY((eICXFFp&ZghMY8rpxEJvxbJip*y?7RM|nR<W{xFd7*;3<CUbl%na}_Ef6WJ7)Q=
+q5Z|6h4wBl0Tl@QM@|2-QV>%w`&8FqDIr1QW4GX>@+vHIdTPoaeh2NZ_6f-AHhq`JHz_^kdESS8bQjviXc22T8xj*200I6bCXne-
+h~+zmmUhlN0Wu8jVy>*}$C?(#7(8$U4hRbPD+OhAFQDc6P$14%_kz@r$KTL5x2<^#J4BYA7etH!g#iA1L1|qRHEoRaz%JpDR?<+8
+qLf$27*<G=)MF|!7HlL4^UpVl+BR8@FB`%=exSdS|CyQ?4sw7-vb)n6Mf&3_6HyRBv4MZGpp@ou_jvqOBKQSKI_w4R8(E@sMb6vG
+V=qCZ4N7tf=*(CMEbxzl{&6O`QH(j+L#bO&CE02iqO+_pc^|UoaLehNOR4_oKg5NTl@)@7{+Q1{?EXk~B5ZLzjl`X}ivbikHxBc6
+9g9N6`ln(tt6*Y?LoW+IkRla1IT()i!~OlC))U_evI966lLt}C#`wddggWi7J}ay{C{!_UtKJQ18Ug@o4WzVzoJ4Ru01Wg;+#jL5
+mkp+oIj*gYt}0=JBGo=~u-CHe(ykPzOoHA6ZW~JJ+VEZicUfuyC@BsU1MvGs4PVO13SYw%Y%a~_MI!3iB<Rh1e#bT3QLqi2Sa9dW
+GHUXz9P_(O;UKD8>{#RwEOgNCy`1pG?X5`_EpT-2GTmdmPXc*euJl&5hWakzMD(tin(MN|ku9UZxz@ItizBuSDJc?+4gQ;*{?Al|
+n4KMsj1Bo+J%l5Tl$#E{^>Mr>EsHV+tGVblf3liy8<r@pyJmRPIC`8cuOtwKgNglPJi)&x1^#1I|DFD~gZRgF4EX8s{{#vA*~q{D
+B=8e~ztr=WvHgk6zyEvxvt|BtCJ^|~{C_SJ_*0qxkoogc2mUH`;7{z(|4AMAlV$$%9q|8Q>cD?FC4N@lf&Xikeuh%u{~Gz9h6MiW
+g#L6U@aN6>zZUe5#{U3pCoj|""").reshape(20, -1),
         symmetric(20, decoded(57, """
-c-riJbzIZm_y4+!ZEOQZcXxL;NJ}Fjs7Qx`3Zj6DC?X0dAt)wbV4`Axt%wSkC<Znv28hLv*Vxzqf1mH?^N!EwJs;kG*zPOFJ<ogM
-o_o%@d;Fv<FG}?dtC^R6)a+aDyZlDIY>dj9kG&D<W~J)&ma5BIJa){amjp{Yoxim<k~x%=S6#lJWJ$0K4w!DPqzex3i(aYM)u)Hu
--mLZ3eTK$dnp2(Nyp!q}-^@2+?TD*ROJ{-i9hAo~ihbMgt8PZ?Sg98%APM*@dF@9XPsc!yiXmGzx~+uFMfb~OYa(v#>rXSUDOx*2
-2LJjhc{*+H3D+>>)@_#}J+lnpw0rMchh_#yz}zSW-(pT7X6r16AJe`ry_TVxfH<TlQ6rZoNi**Y&%a-_1YU-PK_M_G7y<!<;99Qt
-K{Kv0z(^z<0S3W9V92nG{Z$AQ1O|;>217tl1i0K2_y~i5!JyGUASeh99(@`F0gZNmK~M-30vf#;3K@NB^dblXVcj{}U?AA&eXJj1
-b&PgHfChYIeTM))Gx{d>{iA<@*8=YXZUFuT*1I4e*k}jqXIS?EJ-~a_RKqbpF7#(efY*dK^xZiee?SfG5^DJ1;+{)OuB|FsTuJ*9
-wU~xvNFEC6bq<^{^YlI&uU*%z1Ys|sLB}eQYnC<F`#9WtJc9uBe)=v`GgXFJyE(HCqCtl-TxVhkH@@x`MjTC>hejBwEc#*py`ZSx
-@GC_Oe32;2Y)iRzDec%12oh%~eEE53VTp#eIw)@a%&pifI^+f{{`~EAIkVwk!!jTlBCwRud>Ne7Sq-&7y4XI*ogIpvl7W)hUz9&!
-g;eSa>fu%}FPW!v$g}BG4Yl3(<5g2&bAa(dSrmh+?8p$RL}Vi&?2(VsXp^go0f&e{Hv}?W5Fj6jLq-mzI5%*=K*oB&EHEZq1+!l`
-r9oJ4hD^E)ne=9!*RWs3y8VIgUFgC}<9myQ*Cp=XGv{3AK@rTW)5Wg!N*6M}e^ju5&JVFe$wCGU2q6cxwS77-7kxOh-fjs5o;#Rt
-=dM_|b)QKp{bM6q1agI5vraN~mBkOQ1FM?L!SJjFyTUHtkTmqxdRwX@2ik_EWt%ECW!pR$>c*jhL3<5WK@3I1YZq!mZSSP55dJz>
-ts+_+E4bsN=Un(qgHxe!(Ukt3qzgAz$Ox|sQVTmE^sWLST6#a~alMVi)$5NQ>*@>SM_2SNhdw0TG8Pl^3Bg7?Py|WPq0K+$OEE){
-YG5`!M`vlSkx<T?9&OId2L7t1S<)v^3zUTc{WBY8u5Z`SMK{IS2=Tig7#+dxq6**ztDTLql&z5ii#lE}PNh{13!)RST82X#^p`ij
-quD2aejOnXmgu1$Ng2*BDiV7k4vW1?L9TjZi96c5RPTOWlikI9P3UX&)lrL<cR?!{8(V1-IF}0dImyb3M$?lMA6cPB=-pSSpDC2)
-yi8r9?wTF9&qjSx6H^by?tOX`Hp^Y^jjE~O5^%Ofx2ZfV59jP?IQ`70Vhg6~k88_I_L-2X4L8b_&4K4{eG#ESCp-h&pusZg1TY*k
-3V}iWi!Ju@dRBrw)BE)cJ5A?J4Bmlvm_DC`NfGoPicweDfw+689Cp>cxg0#yl5j}A1%>(qYr1lCIPbJlN_W|VYdg0N*`r^zDK<aE
-R1s#p8I|x~m=s0q+{TViw^SsoS`tj-U+%wcicBtizaUJm@7}SaqP}ETZG6e>X_cuiB3;Gj{WZ0w;X1tTqd$&Bfr5@)-Q+}WT-ab<
-Q?*yKcHY7n0<T}xwuV|}z0Vl%5PajX0$=j!%X4TdF>kG*zs8BKAOqp|8>K{Ux@c(;mhGFqKjMHJEUa?tl>t40qRYuBW!x5Rc}0Yi
-85&N)LttQ#q$cjl{coCZUIfgq55?`%MDq?@da!2_CI=w@P>dP{FgN9gPt|0)Dg;;(=UvhbP=YNRI@=QWepT&j?JN4qkDWqNtp#3Q
-BD;X@lV|S@6t&;>#AVnLYm>M!p**e_Tn9ci<8+?6A#tyfp#KQf6+gdKl}wU%$9L7QjuZ&O<dqzQpU7~bmirW}Xk66sstB(i6F{D;
-wd;}m+PurB37H-g>74=L5%o`}%Nz+L-u&R%`9w!vV?dHJ^1dM{@O{hz36$k}o$%}D&`OXcb<OdRID4F7*!F=SI?1})DnJXGbuvy6
-o+wR&(os-21iYe6ecq*0-t%}7I9r-hDY_EIJMh}*nUgT_{)a*Ya=m<4WpjN*=M$GSsqPo}7xqac)EZ1>r{Tx`<PG#C`ZUP3guSNN
-E8C)VvyzV}=sqm?GA+U6kRo;!`Tkn*rf@I%+%Pk3P@yjRWbAec%}mo$&Ce#cEl#N7F>BQ=JK__H<89v$Z_y*%Yx$nqm9awffKo!X
-2BG=Hz7DZjuix*o#VDe88hVw4SzL|?6-8iC)BC9d;o3)5f*|z^lLj%57A;3ZYwLDdG<9nSLr#`$6R|%Bp`5oY%yzN?S>V)n2&2pv
-YfHd&7-$3r4yd0U^J$Ckxd`g=A`nknyvf0Qg1**fs7@k<>^~KwMta<Q>RKD?Fcfx!)V954TU{Zb1Vy>WTO;QA1;<I2cTk5M7hs_8
-irYF%pUeneW`06pOY-qN5V#cdA>c>(3#B!t=UciC#p0m5zBBxt&M=4GRvni2*@^+xp~!)X<$m=G%U^o;34kPr7>CG$rO>rv9h#D0
-$px~@m0O;7h<qSf!BlHqK1pou^-6BmARJIFb2TlrPDR+@W-O9llW^)=Ycdk4koW2c{;hye`KOZRuR0#!Gqp*rUkMn;h@}qd2oF6P
-7KKH^0E>3CZ7qpjFPVH^n0J(n%}QS9#3l?p?<#E)Daij+jKJ+4z1L=3Bi?pdL#!MGAAGk<7CN--?G{b%j+1wVvyCpNG~BrFNhlOK
-+avRB0p;T|okL;%+hQCr+r<kspPe79r~Npz;cjV_9qu$E|Lqz(f_Jy_%J1f#-h}q~xd_+8<<5;?4@(V16IZDnLFL6^V-iuD`VuKy
-YdV*`a98vPHw1++mWpqaDR`r+`QS|w8KqEqr(?)0^n4n***}{WIIKBCP-x!36_i=4g(FyI<%7U?(}dAw;;uz0)}YxaMG6^<gTXl~
-6QFqrrF;;xvc>X_a(Lb)sb>6yflC*oCy@gAPsQlGkXUFWwOAspJj81qdBeh>-HK>m)jgMlD5t#Q6we0f>;8bRjAO`28E)yzg}NNj
-i)}b?_{?-~>OgVY$l(KbDl@3({O&w(3!yrq3DYC|&v;3dC*HDlm`!tr-Fo}vL4c2yk>nkpD516bZyNen<=JiT>dEpEYOT6?uD0f|
-fN(<9OfucZOgaO#YO98>4Hf-qt0nl`wmTF&_1e3ybiGvv%0yt5=`uoBg<S&R_hG^oXSzI5jq|NVC=$e42m0u0Qwk3Uflv@Id#&*_
-eAd1Z_Ywr}C|50(s<|+s2lToIHi;Cle=0_X35q6N_G;GI?J1-?_nU=|n&IK*mupNuR##BmT|c~iwi{$OUzp&r5f`^fST!m?|H2Dv
-OkSoiCc!zsH{-fLR&n^a$Nh^1G+gKYE=LW;t;^}vi%BKRQ3R*dyW8=)`4`J8G~JIu(HqokX?so?ir82_ti{6XKD8Ak2J~9Io_#|R
-wO%a$^U&Al@*&rJAPXYs`_hJkT>~|V*cMH4wd}pwWw1Wsj;7-LbPJk~dt(Vn#+*doxnC6y#`HN#;lLny0s;(zvljC}(-f$`N$s?r
-pnP6Df7TK-(TscC0{+R$@gLbVmS|ino^6|*x=7$@hIHbM{^v?COjM&{Lx5!nbmtk>+GQ~|J~PlQVtxhtf;(3;tS>C9`grS#57O)M
-boV*EalJdQJiXW4b}bNn<fcKJB?hWsm}IkG!8j1Vgz#Pd@UmR@%*T|4Z8J%yw`r}0Pdjw+>$iUI^@JYP{wp0<;?35sFkemY7Z1&P
-7qeVM)IVC(bA>gnP_O&OhK=|D@%Ps&nFVw_^XV}9;B{u~EY!T(2z5IgM&SLDLK89+RAEKO!oUnH6at2gn+Wq}R&N?cN=z`?oIYgN
-DNZ!wto%Uy(h3)BTvV7Cx1D7CH2KD}LfqCg4V>%(e~BvD9qAVZKbG8rgc=hwMch4BY*=#awoH0kv*(@*uKmIEV_EVx<Rg~urx#t;
-8QLupDD=GF{wwZNypMyWTcIv=t`IGM@e2xkw#~Au_YQjI2|uV*K3=qtk=Bt-_6?A_bN2heO<SB?6`*B?BFMN-AMe!;Ay?k$<DD0W
-1!iU%$~-TksB7u&&S+l6T!P*E&fwDC0Gx~v{G9g}e<2jiix8$LfB*-|lTc6y9syywW!SBbPL5BzHBtFo3D}!WojC9T1-`+^SH8V9
-;d~+f3e6<%c5zY1lf7uf0_00%VaOvb;_&f<_HTzGwg}^&eBX9PBd@cjwEQsr(pPLG8I45!Fiw}qz3f~&j0|3P7KOZN=J)wP#nRMS
-@W(@Y4QS|{=c_s_Dvsi2biawiIum5~o15pgRo`~|YNPH7=?I*r6@Oudg%&707PX*2@X?2S`rH8UAOiLD*`kyO722ZSa+`MR*y!s{
-7Y`Dtx6FE%mnDh7eSWmO+=hvS%+57t;NTEFGJ2GSP!oM?&1s53#G4b9k3zLv`6QD-M}TiI$~?Fv!Fl5bPx<)x?3eFm&YJx}AAR8T
-;xd_dc!I`ddG}L22anIrW32n3_N7n!>N2r+J=dP?Gku>xP7%2l^csIp%v*lx+G!0fD@dO&+qo2p%uhI$<R7lMw3cc*{VrDF(Du8!
-d(X+cFPH3`fANUVf>=59%Rt8+;)aBN*EA&J$m6Ykr^VDUGKRhhn)`27+G><OGjb&Qrl6Y3Q6in-;1Y>CS*);Y`!scUi~<&NeD{5C
-c?t@A%7BT5!@z<_7-WhbIsQOQ`cC-7PDd@l=1C^O2^8O8v}NRJ>HCc6XJ`8^Ynz{GXl*JHK?l{u4(#eayiV=z{pU`v--pe&6ApTI
-?(yuDSJ8$BwUMv8_d6QU{60DbW-<lV?2YuCcKEfqobbZqP5zI6WT@YX2p~@<q9k0F<lL05YbwUX&$LHK3NBw^p7Svk5xVDTo|cqg
-O3mjl&kip7A@^1UN)z*NUvw%roKbRXop{Wq{%i#N#y*&ptVX_p=atI!I#@XE(}3MlOHmwjUbnL{d333&Lx;m4;4u&M<o0oY>IOyS
-iC6MOOME6lc@WAs7|FY+-Wek95l%gQ_i}^9oSb2Z1;m*4_VD1{8|2jXuCvk9Syl1X(A<@<^>25V8OsbqUM$so)0GR&d$1$r&GB%f
-Ij-l<qD@AYplKEBW6Fc+OAT-I+&E;OPVp=Downk=%O`z^@)NU8QsVxW`E!DfAVeGocQKf2Le^d}Q*6Bzs<01YUiZ2RyX^DPT$9{l
-p(V~Mp|_uCT+s#5bZcLwp8giCN`iu~pRP8RA|qjbegqtnYazgXhLLN-y@uvV%18N2{ABfW4#GDWVNBC%Fn9VcFx{oox9_PC3rUwE
-HM@qS>Yq1yn4MyF=!AM-1k+u9=H2r7JGW<P?QNd3PnT$aSYOgKW9RWy!UK7e16DhHMb8?FA4!GyeA!;Bdb0D!zIfOik+M?wx2oz*
-N`r>d4Wd+~`?cqGS{=enzpVEx@PkV4_rdF$Ka?b|Zrr?++I%Q?MZfr?!G64^LP<<u%+fX6)|(N*2m3wcz|j^=Jgi>amdXS?2_O;H
-HW&zvV{P<6!9TH?Pm&JkG)-EchS!x%RzE>}0}-h1O=w<gaKOh)U*5eLzG-<|RKOT~qiy6V4SywRTcBT>#<8G~oy9PH2XE?#P}0b?
-sQRFT?Sm<^5uL88pT#^#CGP7VzWLE&5QnIZJ@WF5M3dTE+ns{Xk39ihv}k$p((`S_x?WIpg*@fKah1M)t8_1k+j<Ft)~64i8(NSo
-Xrg4iELSS(vbW#NVts-8Rv>|4AIym!@6XYyWax=$(ztm_A_6F=^i>iK*dT?F_3&_D{!`JwZY2ouGhT3<L2fudN%@rPK_{ypMgGC4
-0?i!J3NXB203B(Li}bVe-y=?JE{{occ3TFA6uo#LBDGfPkhk2+OZvGb1`ChfJAaiv`vT~kH&dLHW0^klR8-Y*pCew^OB0y3!>}7#
-)(xvSC<I>chzD!QdkopVc+fqoQD~jY={MR=-Tv=G;J#9t$?of_2p31LcP?&MnuW%}v}AKWrID<)uh$n?lOau{4|KJ2URF#zLKt&a
-pF}~7TGwvJ+=wjS&J1xH0$>|D0><T|N$sA-?Z&`K7tS|@LHWfyH?<8XrJub5zPut`%k%h&bO!B_k`=`8<Fl<wZ%w5#9VIG$nBU0n
-*$myWVC1u<;XW@xHQJ(W3_7+PR6ip$iLfSQ+Cvf}>bf!J6Rcu`sy%vx#J9Q=VUZ)>KGB=W6*pu`=AOP7-mc$+wsH2UO3d1{Sh3N{
-<?uoYY00R9?$Aus#aGr)^2n_>8c(w6#7Gqi>{FgrUPy*8eUy80>s)Z!P{74g>=;bL07Rb6#It<cBsdtt*|nasBbJ#Kp){%Q(ux`g
-zj)`SwqrxyXN0pwAD><8o~LM*T8PF9lU5y)Dfpg~qWt9a(QG=oSd3&T8@7#l)n%}6no238fstfqATAlKAtAmxyU=I*I(oY+6B4Gm
-TR--2P}BTJw?1RzwPw7N7r`qc#KHBhmA8~V7bH@WQWk^u>~636e&ngLnRMs5dK^6_8=1M(i3pvMC0<hvo*7^-M1UJ5GTwJ#1R$f_
-^GUeSRhSHLL~D$O2pljFbj49D211TWxu1G(!Vt0;%A~#!c_$FRc;}|J#b*n3`cl7id%c#DRx{J{7L`hc#!rJccQ5XbYj|*3y}!nT
-c})tFC3ak)Rq#H1V+nEaLzH*Va~x?&|ISA<W=<1#IEY+6q`6e#J;czt^@}hxd`2Vl#(=xoyZ-RP_LHK`7Pqf$dmBf&4PW}<>^w<9
-<~zJ9g?e*OqgUgzOtOiOG7b7>y+T~+%XGBZsO1)Yas=Yw$cp+n7QKHS1q&=jJM%@ztd%O0iexbm3JjhS3c_iLJ6!Z9D<6u2B#2+U
-b5onn!-R&QnRrP(qAFqG?HwN5Q)W_LXIWkQbnjhXT3h_L*^9DM>EE>+5~&3mN!Ai+_9#7^1rhvA&M~R?jG)A3<j!sC-3h~0UAW5D
-L0H!Dh4=7jmz19q6eTHQ(wp|)mD*8xIZb1!J#*UY>L-x0>^+L#x40mY`};1Kx>KvHw>dG02+Ojg_x3egpulJtSVgbOi=ssaNT|Qc
-)PsotbdG(91d?Sdh_V?7{x1yYoIU3ACM%x}{Ui|ow#>Mjd)C^wP1_LzJGCs~(zm_ISf)5_?iWP#P>?NN<y6fI54938>#r39kkSX+
--5*<ByWziU3&zP1Qd1hfvvP}=@%Ff=s~bd%RlTPTC`MLowRKr!^ilhg1Ng@W&!gQ+US^Gb9*xpU6r!k`d#GW)Wm%`QJ{2@#mRb^V
-Zic9w`l#Z$xMWTF#t~sGc+_$$DL9p5As_%qBC!K55<)EX<0dPFU>Vy?1e<~W1s7Or2JM;*p|cX4k1^WWly=EZ__iqoX}B*@-=<k*
-nJrdn;hn^V(;102Qp6uKKdgpdsuz0=o#$nC%vnbYdHzZ0E!|9SDMuv(<>NSbpN!zfvSP2biYkUnv>t)GE;(E{V9~Xr#F#YFa(D3A
-_f@mpzlhxyC*ra{50yBjnjUsMqsA0~y}X7Hndzj1$B_t7$Yrvxoo%rtYXitq)}%j>fPs&K5J8I|;#g)}6o~+5p@N71-z!hM_CUAE
-eQk*_KE~*6y~xK|*e@>E>T%beplSq9pd-=4)8fkxJNK=EQ|^gAi0h?o_&`G*i#Qh_Emz%hecOm0sO(WWV$mhZ=AGKzJ1rNqmj|xg
-DnyBk6->YQoGdzTY4xJJvy_NG>K?v*BjdM1%^bbS01EfHQdW7xEe--JR>Wf9x@3Jlw9#TEECdb%N1ZBvC!wlG00i7@18j&31qv7l
-j6`oLl(i1>7J!bq6kz`bsm;GCNl)%8-3jJnjNELC^=Bqs3bttN34yMQyM80qgBB|u7pm{D;ZRwXY03s`*ABsp+K7iB@5TUEs*!ln
-#mbF>!z;y29o``Y21lIjWc34-UZkslzS=?tmDfMpqi;E{)4@s<_jvX)2}ji*mVxKv{L~4cuVvN86fRskrRy$(fx<E<xLWTALLwkI
-08F>rVmp)&9suBNtFMS683u?nKPgoK7)z?Dli9)z{BMx@OGm^M<&)>i#}I)Q>LGI;WYJ(EPv+^z>>2W3fm0D|-C7f{FG@8sKfmp}
-Y;3?ffp|UV-tU>u0)1@<f~?meJ}aB~$>5N=Tf66{orW??4i&6)kj9uS(4Ny-jXAKiak(o)go<oAaO!a{b@wgMaZNcfJY<9Nf-~ae
-{7sU=f=CEh7t#9l!K!cw3{W?=-wbJsu^840Xs2fZiG*e8{8dCUVNCf`@thFfe`7=szlTj(`<Tn{Ge#|aN`(P4%WuFmN16xZh2PY;
-q6ta4ExO4|Gx~hP)ZYkqq3`V%mfk-rfz~3Is1p)=D=eaGnVOVP!1P6ql6R^_F3X#Gs|Ct4(Az@aY&|d-1-reMY-0^VBdjYN90b5m
--x@bd5%C!4V_fQB=ZJ)(76db@V^W%)Tn`(LCb42g^iCMeSW1Jk<XP65B0>0=7hw$*4j+?kaE{aG-;r31_XSfVB8<q-7!5C-kyaXf
-E9oXK#WrWtGr!r9Sa^hszRtZ&w9IX1C0Bnr7yoBW(hHi;*CF$F^RreOV;$UP`GW{TLWw^jZxHU>Jsm0j%!YwSorS?Kpwh7o*&CX`
-E(8elxu&F)x0#Smz-CDl0uD<G{)o=Ku85Mx0+|7(7RQgcEt*DW5j|N=^K7)pm{<#Xp3H=eiL^8!2xL6b;NRyX=)?U}ptMEtGe%{u
-a>kpe=a7+(5A|AaWPBD3q=CM@mGk#{qNDwKr$GI(UD%R)+Mr^u7KK9<M><1Be4PgRg+m0OxMRM{bF&}JU=F-hXw)X6p!)ENV>kAI
-w&RIA4_gXAAa{)xMO=`L*|s)E0zPV0A1WG23CDjFCgT9!IeUb;B2!(HIyU2Nb%X5~W0sp(vYQZlb>krn{UhtmHyR#O`hGz98KW+f
-%FjJQ<dzR17Oojv^83#^(P4*ZJyo>f(uzYfj0Q^gmE72CfL^|3Vc_Tfm0-n{&M%m~=Uf@!yW1`WMGDR=)*Y;xm8pP(Lh9E?!1p{f
-+<d)kC|!#T1xdw6o$uXeOZpKk1o#T5W?S;3IvXV6NB|eXlU}6>7$%XmY;m0DA|o#_w!3YvrOpNpq(y=K5x<SsA-O4iS0Vh2(R1m0
-q4)1;>$+tv?;eQSsk20%3V-rII6mLONpbzlLfj_%+eS;(2`fvl3#*#+x4hqW$H8BAsgWQe<f0v388u9##!El-6-C3qcb!-DUSR6r
-PhD8yBsprM9hlu)8C_l>T53T9SmcyXAoC<TNdm-@WE;#+zV|}lF)YQ?^4J_n!;MXKBcd>#J?TXVoZ0^$aY6n2sgVlZ{0tGu|J~;7
->KV0-@ykMX*$w6&@s=YZ{8pWK{u!)mB~ENte^qw)oWC6QMDGbKV&nRw8~3MMPiyp&C&6z-96^u<oXQMijSBRsC@`ofrp^}S6>8uV
-=BP-+Kp}UUG;8tO&#d>A#{<T|PEf+YgJN4cjOB1!gL#~9fQF5^uOH{Afzik@W>JP<QEav$p#KmbrF%_PKD+rEBhuB1^c6a51*era
-#GNX?7pqOjL8tpa?a|-gSt<6J5^@X*USK4Id3k71Eh^~YstW64Y6l{;gt4$&9X~ED*}23~&3U)C46y!xLI1WCd$vPcP+5*K`W;-?
-q47z<Jjhv{fdPDOZ|j6&VqKL;V?3dfn&c#jVQ(%Z*^9zpurZ~>gdyN;^#ezM|A;<n?48PXI(&`MF0;p=y^{6Y=kD_~jk`17RDy(r
-?X5?*<I<sR_R&<wugnrhSu*lL&heTc*hx`s+THSS1JO|vfdVflL3XKa64?{3E(pjhlEqcky#7=<7+C-d>>$+lh_8^Q$;%0kIdCA6
-U}bFuI(keqAa!)*sc<&&_2tM=c0fHy07zhE8*yNc7Wt2~N$KXPx3A@EjFL{hZxSxcmt;6@mN=ShB_%MbS#p#Qzse`AD*d))c_XIW
-Ly3k(82GeYKTdaCuyRSPo3<zk1BaAN7Ym(Xfxc7}sLjLyQ{OMs6L%uRf(}8V5J0Z4<?~`^2AnK_AKUU-qK_goC^$B6Km~=VSdIu2
-ri@E95C+EO8pt2oN64_4+Gobs7-4U%HPc*E^*NK-zB<fAnlie;g!m}f+g#Sh%SE5FxxL&|jgCh_^V2Rpi=+wbnwx3M3X{-q82GBt
-{EFIjiz4mSm_$~XTUldeR*0!20Stjc0ahrBcT^yP*nojRR$_2C8Uu&2BYIF+^tdR)V#Ys$;D6e&cI5WdK5@RrsLfHPE3VPF|6qQE
-gSsf0MZ_R=8CT_`mstw;tK%G$=>!xMl3jBzNgI!(F+~_uJQDB&#2|ER9qo+OW$0{1v2=AXQI#MgA)v9Pr>&lhAO^w)Y?Mqy1Ox`<
-L|Z|j2n3YFCkW{H$DfB|{YUNfw5feKzQ#y&PwRQf3nfWDRvOX_fI&v-tJ>HF%8-3_uyBr>t~8AR1hiGR&C+LLAZRRMbpErlv9v*g
-5>nz!h5!yV#wbh~Nf8<m4dXC^gpdGWEO2}UBoq_`<~j@@U@%vdK_+C+|H)QUI<*hY*BI>#Zn?26#8y{HoKD6f$NVv5*=etKFN^iD
-(UE16u`Jk525K?!aL}mHg@BDgA`Hghi3B_r1!pq~mPjI?QR5JSh&UAQZVwX5%OMkEO#jl2gPjgj`@npSk?Nu=;pWN`!W0q?iD0KI
-2L33I^EB617=;bb;+oNAlnNb>04ja}^M4Ey$f&r20}_kPC<qiB&elC+-$%jYp$!c3Um_Gy^jE_OCK;wGMkQh~NH~l`U|h0;rmPra
-47RaOrBREF70ot|0RpI{0)RTch=Br8id^m(2akREzeT6%KM7snYj+(eYo#&`j~+F?cnF-UC&?h=C%{G-x5#*g4Pn)}8SjBigaHEn
--^^aA$O{V_(_=2JR1klZXy{;y8~wkxC*Ji$)tqinyHF*qb3z(9`k!4=Nzzih<68adF=73D8X%&N&hI`N_ibHWxR+Td1wfTPbK{8K
-A?Z%hO@Tz<yL;k=#5tcY>kFEZSOG8vhJ~6|AH<_r8((uzyOKlhyijG8?ih&8P%ahUfCSu;J%;ykYo#RsYD9rU+XYF0WAfaMlnyLl
-&3YVL9S-cgyp8t(o?JUaVDuRi(kMRwZyh6fl<~#$$KO0t;iadyzV7fY?FkgtY@3`JFZNHJb+@XT1a>fvCSxLp1-mu`vz&gL9-|+;
-uoOS^><sMjArUMvv=wJ<9Ie`>LGHCwc^R^_=ozD18(O~}QnD5*AhL`MH^uhUp0x$NkKlH!>HF;@&g*34v5kIkRtDN3s7Z`wwbs5=
-*2Pfyy90*?Qxt@NOQ%jXH|2Q0MFVhLlNp>o%~%hZ%&Y2Z(X;S?k@->RGQk)+`me1hQqx0^UdmoZ!j1k3F#`b8#f*MLkEiV%mc07e
-HPLs1ae7<L+x{A1!ob5%O)jSMkKK_;>ZR=T>tFHxw0c}_i@!7p7-!j&Wu4*Zb<X!z_eFW70JH(gGj(gSYRO(d9$|CDSc8=fv3X_j
-{BW~>oqhyMXuS8e)3-dZH6>U;gXN}u{XBoorfw}={4x~q2BsX;IqG>+VW1H36Z!DeSsvC;ZUTG&@{tkWayBhl1yBzJ%dUd=&J=)t
-IVtOYTr&jT-P4y<E)R4$P?eCV(Yr#)I)KRXQvzlO4q$YygxXiJ^t|-O)e}OSjMKk5oSqo$1TTj1i->37QnS@p(-;!&w?~dInZ^1?
-6Wn9-%zBqUAH>)trYAE20P3AP);}#mtgVfKtysl!wHvCfUT5az61nJT_e=)MbPW^jRrV!;67+VFf#G-gXCE8RY3%%1A`TG0GcSDi
-z`IpSk3;}=fve1eRfe=SDgmqT`JVT@%nMYQ0Efi8W8Z!}rUNYe>~2v9*GU4MTN8Emv1Hx7Wf&QNT?Dk{kYkqC)LfAI(C?Q-d@LsD
-8cz@C6~BqvM_@nSWMQ9+#y8y(Q;N(>j7Me}DYAl*Wu-sE<{Y#e#upY_xnE$>)OOGFxT0^$$0IK!W@R%0VK-u!qq1D?=waWM?s_^f
-Mc23%8rVL3Ur{?$Aq9{wE=NL?v0S_&w_O65=x(!?U&}IPHtkaYh+TTiKy2~Hb#KH0uGo9oB)U^$fimz^>phQfb!Qszgxt-$%fwmU
-W4yG34GB<DC!r#00RFa$AmG2kAXpXACK6Zf-IaT5E{IO(tPTrMm!EiBj|bmaLEa1Fu>!)+f(inHt9H}P5CDsy9}FsA^rc>}&~bfY
-?JEk9PEB@U<Ae1{Qb#r_%nTy~kXY`y=I%<b^D-8FW6uBxDfYCmrKJwGv^-!2D_uk7$wz~PoXDXpCt=_X`}LXk=5M|h>PrPKS}!<P
-{k`^^ARTxT5kO3pDKG~EuWdO0m4+(@lnv<H&Zb2fEIC;&dqm#|fJ5hk6BrP0A!0b-D-i~n>O+nV3Ko){R05<ihG9P`_2Y&t-(b|I
-bmy)dN&z4KB6o|VxF&0^B~}XW-@inm$WLJo^0G5a+3fRAoiCrA`&gA>R^!Q%3i~vcLgsowjN8Rb?OCLHf5W!JyQ9iKw=Rmc?uf+R
-YTvM9*KJS+OBs9iEqvbwc5=SLO1rtx;=Y5BeDM~`mU^)2n9Rs2acO`<&h9x}Gc!;c;F9e%hxIGXfOqM>@t%zb^ikq`Eeb1ent}wd
-LqWk)WfUXp6t42(#4K!|^4(dJOoBc9lZ9<i^OdMY-1<0NMN;)4*^6Z}j2QIxp%uP;)i9(UihL^tOz%e)O^*YU%nlaoDZbt-4$$XW
-QNr98+tk!uFMl{E22hvrAWmUHHx!f{_echKB)uWLmkQOAv%xC@1aobEJl_nnMgNl?z(<dZKvDhvhXgbLb<?lCU!ag#qY8XBDD9hb
-(OMO-*JO*N7%B1q+a&L+c4zTwh9#Zl|0khY==^k{FD<dh>R8Z3=GtO)YWF0QU<v=E>$J-rS}CrUHeE7FI8s%?fMt6--MVuI{%uG0
-FzQW!RFVRqGPW7KZws)FO{p~)(3~X(Xp6>yp3fP6esC$3*l3o*33=Ns7r0OErsk^|GQcB<=Z~55VtwHz`tktr{qKJ#eojuv(G&qp
-<*WDZ<EIzzFQWkkLDivawo@;4g8&q!&wsXusp9|uQK{JTevu$>_rq*ENeUn^Me%5s2L}2tR+9#2`!%*IO}wr#TsCde6C3$wrT*}E
-DWP`%0?W^`k==%P8`juej*qAvDf{$Lb=vvq^GaFad&!>;9<}a%m$_%hXQw=t*D8S$xhMJP`P~D^=n59yOmb?Z1ikc}_b41^Z6&W6
-Ubggv-Iube>vZ69W$jVP*AlddTp>U>X$YRsX)x*E&8o>pZeRDY=wO~7z<p1K>a%M1f`AA=Es<4z`eJ~nh0}3ZmI;SMg8t7e1NV^X
-m5U~&R2lBhpB&eDlz%*4>Gz&Boq_vczo|Sq?)g5H3eb!g4v91u`)F<cL!le?MI8_dW|6TWA7v_tNu2|AZ3+M}Q<kPa%UAa|qn#Q!
-t^#y0FSXy5J^ENOHRGZd@W@)n4>H$w7r7})XacHa$-KCLh1QQNLTv!9%CNq3trje?Rv)kq7C&Auxar1jb>isf9Am4BHBs`wqRi>5
-4vvHeUX`dt8nxa=uL`4~|L4A$y6S*n`6T62Hmo+;=jFpc-mU2u+k*?AIyUyIf`=4gqAVJ0dHQnpR=d_0UaMBUIOHu1Ea96$!v~|m
-^1DiU_MEk)0HSSoWZk+hXq_cu_dW|EAloh;39c(TG`+Ixl`9T-WT^BqL|Im_aE>zt5NLYZ;)9WuxtcgZ6yO`MwuzM8@r@P&m>bUd
-^OEse^`eB)&({-Q=~1PGfEU*H#nM2m&9VYj>evF5F=i$FJhhjz+v2#JFu4TCK<tgl>PMb`FgoluXU}KP1((k*Q{Le+BaUUDenz@y
-)Sg+(@HR^;uR^K;6L^lC%F#ix@SW5eSECMDfI_}YME2UbTWpTmHRF>EAbaMEmlY#4`e~UDGZk2xrJ(1vTUUUA;R|;F_&VZ7h4n(N
-gYy1>VHZ1a73Cb8cwImcu;n7Fi=7?a6anV>5&UVj2owd(0*@;`;z*X+7Anuq)*-UPr2mzyQ(Tx+G`R!_y~Sy=`r#k54)nEu;VLsF
-AxeX!XQ6fmh5$^!_~oh<F<PLs?`mzg>;-^=YM@!kD&H<NX6-Sz>o^Y;2K4x*)M0}0E<4ey=c<_EfcPr095$mE-P#=*$5aLQ$eb3F
-zI5}tn_-_|#L=&9%c`;;HMni|@&w!zS)bJdzoCDWD*~|@Hwwb;7cvE@fJj`NtF&GY#o8}3Z_pD$u`tmU8MEWq#`eE<2|%Wq&YjF8
+c-riJbzD^4_V;ubGsDaPLw9#~H%Ln(A*e`)f(oL5iYOuqC?O~&U|^zRfUSrMm?#D|Dh7zf%Nb^v0etW8-Y4#T#*h0SIQs<b_1!D>
++H0-7$4|=gqEz3oih1cr^}hAK%Wu@n$Ed9N*c+j0QLbKZsl2SkYsXA_NwBoj`CDrvnL|l=)#dw1mIS-tfa&H+y5R7>=#_e1eR|mK
+&025WXK2i&In@cyJE@NG&3q%)j=1WybQXBuL3s?L*tZS8>SnZ#m3n~!l7PRG*M8LTbPV*U7_w!f+e*k>biYitCgRq<{xtKNqO~(*
+@UO3ur_=VHa1BFl-F7L`Gs^%@yZ63zXl8%}%#Bj;E#?$rw$5_+G41QpYZ<Buh(mf3HF9Z^H1odj{QFf);Ont4C=3DxK_DOyT+8)7
+XvS3r7>R@<z#te13>kK@zdCvs41$11uRu@)xZD%?6$Sx=L8CuFP!Jpp9lZkqjdp-RPzZGNLl7_&GWyo&&C&0&o*Zp35Nz~0Fa&rV
+xE}3>01fz+bq!(lfH=>O{scY?d<%F0_!n5;f`DM79jrgYdJgCTzN@Ahj`?w+KSKh%CcL5V&f)k2YG{{G!v`1lTv~E%Rng)~+L!3X
+G$cdvP*AUP;Eb84_t|*ux^5u|dkGCXR*77*thwID;ojpJ1gQ7ZcbS^0GR)e|nRO5iI*j2u6GOQ1b+<6$Xxcn9!boM&5Bu*0MfHYX
+DPrJ@L|JBA%C$>r$BsadI78vf&qE7KG_=)0aqDMp#a_`NH(>GSZ?DUl4gVUJ0m%@7rG)0o;H1uKs0Gr+_CfCKQ1p}xl+6C3`~fSZ
+Qddw9w}N@eJe@<HO{Z$8?Y<wcngW{xj1S797*u6PhEOFU8wp{Le3V9;TvZG>L<G7akm-T|`9K^pawx@lfO`QM>jAUCm~a=&{@|1b
+VSO1g={982mw7(J{uJx+2flZq3oDK9EfQXrxPQ-_bDal8Ft1J*yVfgR$o&3M!2&uz#1173889G(9MsnK>AYO@;mmrwB@lS-V7{HZ
+V&T?(CaLs~jc5_b6?)A&$<$RAKfDgCYAy%Evli?MyL>~^&|B+msfrwE8<v)Bs@Rlm^I)hOhYAMmHCP2P6b-Lks13EfleR+m>s+;p
+XmPCIj+35q;WG_Rg~CNs`gf8p+*lzaye>#B?10d_3WR9s{iw(FHWF8_KYFaIFOVNy(YqY_kaWvfOvon$8|^?5BteHZ|Cleu3`MGe
++4LNprMX5zId6KjIWrshshVa<pFk~876$asY?!&eT|*b$6lWvE?|xu(1iOnWfETQGHp)`AMt)e-@p^G8t!h{hoq*Lc9NM72yzw2)
+KKb+O2zjtX5B*5WaDGvd*b8x3>{SYK)f-FP(blDU_v@PMF6L`OU#qW<TC}_iTEW=ZN|V63RJhMcR#r5co}Bo|3N=FSzC!&>p)}`Z
+>JoL=?6`e4>XVw7dN6kH)1$Ci?s9KbO$C>Lvn{$!<zaa^XGg>7XFe5MFjaqCTVArygj8*~QLbzbJb&wp2n{;n8Q2C5mQg2w;h0ef
+4C-HOv6t7g66BfQuV2_{I&Wg|4!pzk`6Nt=p#M;ey2=j3-8<#5tM1L^;Gvd;L-H*s)F)Wem7BwPr<GE=%N|_Yxpl}M{i;o|`5~r?
+Fyjpj3jQKYQN+$|?D%v`MZ&5j!8HEm{@bR=<iht0!sPny9Xl%OOLo=9m&~44nd&0aReauGQ)?Qo!|Oi!<46=J=*ZPgPUOag4dyjf
+do^q4Eu10n`bBMPsAbmsi~$e9Hx4WCC7-@Lho%zq)*AY2oahQN5PrW=O5~=CmKI^zzUliT4!FU>Dz{!4&=V-SoQzV&ZPAujL^zqD
+;Uqi+1_nuL;;!8PrU~ao!2J49+&)b-@4%%8dnRFW0P+vTs8IlOQ-1hVO{S|tfF*I>CEWle*s`IsEphKx)xOrgqObheDJ0ce;N>N<
+3+O(1_TE5I`)yBLhApu+i5nBj<BGv`;8QbB=b0N4_ZkWMk5FCl^IKKPBzbpySN-Zpfgns?$uane3>Rv-Pr-`DMIEn-@cJ<U<hfeA
+9?7rGyL_6E=|Pd+84w;(|8%;{kwD_j51yS*bmTP#Bq<~B8<GOw$1IRQS+3U!zkUv_1X)to91n@J#~Frg9|)q8tgEd8w4hlh;{@S}
+(ljU?1%*SvE85iOT{`7Gj~9Wnr74x7D`C6?uZ^BL2@~&sC`2IF%Xd{a*GF_daY>Wvet~~spF~2f!Bln{e(X=)KwqLygIr74Yl^+H
+Em}7#`G|t<!-6l<5=;&$VpoyxuN7|!_oB}YGt&kY>Y`7^ZkN!^G%eNqY;xP;geo4hR^75AKA||?_Wke{J;J?~@2OoGD?|?{C1h(5
+nosQO5S#V-{VrRKB6_ExS4o(~<%m#G1Qs>DpE?k(ePksFQok^15c6o!ax}EIZkI(<w{|e(WZ5<m`*RS=dCS6VCmWCjPJM?k%51T=
+1YC!KMquE8`q?p`w)mclpe`>0@ubC@9Ly)^Yi)+=BvQ!!Q!#3!$IYj%wXqIEVK+!^+grBP6#`07lzY52VxC`coMd?ib;xl62KuhJ
+t+VvWjNoPFClt0MAI}4UOF<t3ew4pZT4Q>?rRz{E4!Y|*!{6x)bLef=VR@ge7*HLG9H?0CSHH0QrFWkINOFjAh%8tNT`Sh1DG8Qb
+AiG?-<#~t52a**`wbtd6#O7YF<Yo=R0o5{B(?aW1gbi-SBKb85r@pl&BasSuua4l~3J8^dDrx?z;{iTXo7DQ1fN_ji>Y$GB(4%2d
+SR@RvXh+-DlIZo4$>)W6N6FZ%<aJJL!oc&c(k79D{7=OQ-0snPZN@d?ZI?B~%0ckKce`YvL(AT7(e&;(c~>~w=yFQKjr*R2LXopQ
+GT#<ZJ}%Qa6z0Dz#sRZkyg>8W`N4YHk3$>omR8x}PBZe~uCXI{cPp>_Zr<rlXrG^pa6Me^-1zmd)Ic<GmD&+hUK}<i5w)o=k+QX>
+bJ+`bMSpNZPzYnG_%@k>H@cb+-XxJx3Z-{ChRj0Gr;(fevuT0Dnll82<_%mynYCItf@M}d2z)n97+ogrT9jf9nvGJVkg+%zoU<|k
+nuk!z2Qe#KEbl0X=UtL&#!ncybTN7oDUknEjLr**g+@|~CDO`6yw;I7EDYMMi1t<8b4iGD$}3LsY>>Y05BSPBhMbh)mcCr5%K^RE
+h69JsO!uY^6sL_GK5(ZpgL=;I&I7j)sw0{(J;MKtmsEM;Eo+C_G-ueYw@)4f_*fZ9-tmbNTC4x2p?_7L-S)1YEFYoPs+;F(YYqzt
+CsfTO({0S8Gf=CxYUtWf(Vw<jg1>FML%~z8z57bnTXmpJ1Xh_YBXm{RB>;XOCTwx0%M;Z&-&%wsL9BJ4kFGYQ@Nf_a1p%|y8c)M#
+?Hh3~LGX@p)ncid3ln-kuWMkFNCEq&Vq}=0Xwqe`W}V%hLb`LmS?H)49&UcQ#^hsl1;yR<!`o-OL3Z<n2_749ahrryqw@1Fys*aP
+WeQ^wob!7#uKQyZhmU*QzgR%Sb?)zS)KJ{IoL;?{RI(gJa7w+q9j}{zvAjal{TLLzLCu!7=aiv{jpf5yEWGYhTTx;_uf^-xHxyCp
+#qvK7eSIz;a?J;_AcDRxZ8+F9P?Lyl(Ii*P-kV(p>l5y1D$Y;0p!v8rmXKu3N%WojRpDSvpQ98G43Z}xz#upn!e%8+f%==&PU{KE
+=f(49EkP5_xW_HvpR64JkxgTX#<k+vw%MtR1fFI{C*J6Pt^~tGH7Yg)ScX7%o>8q`7GvWx1KlF#SFkU*b2Y>I!m_H5x32ggy)I98
+pVJ%HyYtG^d(Cav0?|iq8njtrpbCabHv1Kf1My1;-{lW4%XQCuOj+1AlXQBU)@t~)Ll?h(>-Szy=uz#z(s3o;Z0!p3)%1Sx(5!bc
+%SA-}qeVSeSknsix^HaQhz}5df4!1fK*uwm4x<lVXU5J#&8v-2x5Hrs-Y+RMAwxkGR&*>3%)mk+VA!~cFmGn{reUPS1f$LALw23w
+L^ICH55zC6aKXk!g^6+7Nybl;Z#*l+ZB5g_$u97hsFK~0eo^pa$t_5zF)>rb-DAauCC6^dq_;JD?z!OFA51@%C2vDMV(ET*(Pf>X
+-6DZP&-?Aa;y%UuI9R$B>O$uV(ef9+pulI_EW3K|pl6=&gG%M&MGF~e9ob~x0I54?zaQMR#mQ9xT4pGMjO+CAUhNQa<&8exd2v`^
+W~QOc^CF76mhSG1=2grk*uC!zF6|A#$q2#Ed4KU2LczQUVTu9>aG*R11%==d5SCkp-RkJ%__SLSmCu!cz1h@>10PV}8;pGA+glUP
+7vitbO!96Q7j-<@i$*L!zC;#=JklZ#A3tdSb|_+tF#gH+ZD%y{I%`VH57RGw#YU3RNYoGGbcx){&b7nH;B{wF$eU(<pAS?lO`QdQ
+Jhaz<hTeI;s>7n<C~ijgn>eg9L3Y2nd0t!fZMUyB>aLKEz-e0X7iL&!fx=@^3kn1ueaNTJ4FC@!P*0yNN_kMBE$S_|X}6AzzV3AK
+Adz~@tao`?k_g=AN6X7?m`KR%Tw?|f4$&i{M_C9p(YMx|rWi!LIZ^p2RLhl5G6{49_y(iQgG&;eH*WBhkB`rO`EKT{*&p=L2Tm_8
+lZl5XXk3<eKh<;a`0PB!x*uv^`oym;6MNTl?b$xl_X*?_k!wM(@%O~M<(ICV*3hzo^!c)#OOeR@gkwqm;fhOZsixEKVigW;zpK0V
+oV@#T$<Fx~kN7Nzl|#P_blf3sNa%M>Ln4km-s*Q+OdTU*=$oLq|7NAFM(HynN1|^Es<|8`(g_YOk*Jf!3cI#XQ-{YWU?InM-}jcM
+pundLm{>RrEQo|brs$F555%PJgiq{r)Dmo-WD=Y}@eM{>MxK_w&xn3@w(qjG`I&~+rV<f!P)+Q>uI|I@)b8GY?)3V7*nB(Tpl9bE
+&rW$2ZD>#%`MP_*qXEtDqf=leQ((>BNY819Uz^JbFFfAl|M*9S`kjaX@^m6f!evR$P3gL(Vodx@dxWIm@)hPeA5#&bd!FWLNeQOZ
+eE#z6;G!RLZ$+RqF%S1er*gv?CAZdz$874)M!;|EgIURH<QsTisa&svh0{I_*e$gb#X;wFJ1dh%m#R8+I1B<F^FU8-ANQwjP*k3H
+Cr`A*XA+bLp?rgpyo>6cA>tn4)YEq_H(1Qc8HQLujA?HV58k~&PHpcx8%>>66<-a_T?t$Nc6XVv%rNA|Qq4DAxzM}^J5t^p4>y|Q
+dhRURWMm1NR<S;&Jea=J@J7##L+0rezhd8ME8e?&(uXKNG3z8H?r)htC+G-5#Bp#JgSjST?G-b{)?1+p`yl3ZudA@jJ|E3B$t@OI
+;=B@i`-#RCT@X#T_EqZXZ_%nGDERv6YGWxf66WVez#+L70_<lPxi;KuXr82el)uDJRzK$;e1j3jG_3}6r|$yOT{?aHo(i#$bSYA^
+Ye=g8d83EfDQ1UGsP{!M-Q{QAEuX)0dzRMT<~jRxiS~!}B~3GS9#17akT*GCwZm8RtfBakREW=)?X{{WJAdqphs_ZwD}{fns@|kD
+XeiwvN>#dFdv2%IA<Xp4dd~tssPujxysr5}N%HE(%{!^hhjLf+i$5Cd$7?E-#017HU9)Yy84-N2-%}18ZNbFD>cwrTOu&->5@BtF
+fzUYCMh_JH6Px)Y>3~ktr1fcdUD;&y6T~+Vf$H9b=CuX~e7yAK-J9W?mbXO(jKMeBMxN5}SCX~``lV?c3kum;4AXb;rj7_Dja-YW
+4?5UBm@*sD>8ko!%!5?ozW(8xA1wxPh}zgAFV9FcslBz`Dfs-@6VOGAmKQHQ-&U;a1w~iLQyv^w>Fc*j_ma4+mmp|;`rx^t1<8UY
+O2*4_rJ^o-`^_xY7r1W)5*YTuoapiX9IZ-*o|q<$o2MiqfPzY2CDDKlQV3ZO4+rKy6%FiGf)GFB1;-iWhVzq@Pq`j+viecvAB-x{
+%n_{s!wUw`k><EaKRf?D;>70im_%o{WpGH*iw7c7Yo!i(%e}m$pIc(E@YuccSLw4afX;a{#Ys7q=`&A7RUP*^;&r_=foVGoyP;*>
+uzG_+;02F(u$H{Xkll+1-Lo2n)~TF+qwUn~|2_onE2Ww2zOIUJapZdE;&!E3XdFySHs@0s$y)n*eStL@(nR_|S3Bor#l$0oF=zEj
+6vU`??RLzK$nx#X5T_vkwxJ_nTt1rA?rGd^44ic1d{Y>dU%Ycu+i+6)*(>17E7G+*kDo|q&>ksSK@2}W+p6@|R4UU^qT+}7jr^X?
+&>ag#K3f{@^Ac2}E!xJQW6MGHGeVOHYeJ?yBr&3{8)H7fDmJLvqc=!=t2+@EIr8ljy_sBbL#AZz>5Jj*`aNhHXP>IXtWAp*8?9Up
+FO-m$j4J33%|u;%Wep{d+<K$&B%4l*RH48=<!R-GWC+toxhJ>I1*Z)KTs*~&!88m&<k?I-%ePH}gCU$<>nS^8nQ0M9llm^LsDbc{
+cW!DsHspOqI9v4b*|qL@ie{;WXsj@4)ghUJ?>Q;TPfj1rrjv`sNS3l;+o)Gv2K%O|ltLO9Np=R}lEE4h;;XX@eYUTox4SYSVVb-3
+V-E*4&3|<3Gd5mp#yfctydpvzT<=<WOWAWlA|)whF=)^3_Nwnko+_J3cb==q(POfanM<9B&>30cHPzsm0ro-!xKSeGeHTUmGRi%l
+gbQ7T$pA;R#%PGZ0Rur-9K~WF<d~HEsrM!fA&a3*>I;!~0`ZG?ZfaY6wos=p^-H(cYbj|pGd*unsZ?nEG<b9O;{LdX2bb0RYdo0O
+q%c`x#}!%y@548i5C=a*dG|cWk(TuDd^BU`G;xQ6$mK(tOBLQj44qrQ2t&hXG%{}txSPG}4=-##DcWpt``Wg*ag^Ker611DlN4mW
+!>dxLH}^DpH9pHEoA@Zxpl{YI#Ff5GM~jVGZqX-4AP$bKsE=dO`{z-xz+$vBUxdtBsWPcZ76YNc;3=UXoR+x5MSrsLp(sd#_{BRn
+wdp)eXb75#m((Mw5*FUx;juksCgpXO)wNIe-u0!m#ebW<C_9z@UCSYnTA-0+Es<uA(!*I0!O!FzlX}kxN^C~%+@{{0FkIDzt85*F
+WgTC551)2P`8h#Rk|HL(Y42UB9hH~UG?v;kr@gLz0x8ShqxgM`3lh1%?}Dj2waR*%6N8AbEIWE{U$X@YjD~?#^s2llT4aEP`m0Pm
+m<T}U*oR0US+;^Gn}Oi}!f?*nV?J-P^4ZW&0`YIljJvsKt$o|H9Wk&|%Mvbq+nbDKiqqzPK|~J)+2U1B)vWMPD-pB)S}_1AeX!mA
+vDLL3{=2qdoD3l~rQtg(w}=^UkBhpxL9|%ad)k0vWYtz%mqkV&wJ$k<e|+#f+O6be*4XFKD6K>xin_Un8s=M;bvo-)K_h0VB@yRl
+h{~ytDxQl=)|77?5ypZ?Ew_?_Q#lp_0)QkEJK!QA#8N+QvO)-!vCTxV8R%bdfwgAPuE`KOE5Z2~qn%A@m+XXZn?jI=`x5nSnpKwB
+VwD!&NnALck!T}D{4w*xYWSskvDeUfUS`Lfb)=BzpM>7h&GeRXR5DOLj)V8f2yQGZ_FAi`Vz@->5xDD;!-WGDT`NkANh2+H2cLak
+HOu{r*llqlF8lLPiBqcSVaGFSOaa)-YY35<PC9rTi2#LMCi~ji7F)75fGlNA`U43V_$UYwv<M=OWyVF32yhlEc=-Rl^0aFYber7Q
+mI&ixjNaCZe4K^-;&QDXckKzPM(_kW5<NUEzU;7b-zqrep6G+PUfPBaG~}^}bMet~)jij@jp%{O9+e{&U6O3xsolNPazT4};L5E+
+l(<;I^o!5QqVtwkFS<KRiTI=L;oCPdek;_>(VGmQaGxt>l{ehtAh2RZEC#Mi*4INDEmp!p;4pC1sq%Lcs(J)Kz|A(mhPY6mfPuhB
+^rk{t>mY9d=$K0Z_HU5d{Hv1m<i66KU_Qpk&9+#7X40i#i`JeH=(@P;H)1_#vEp%|`VJcol~tLhY_N9i5WJ|3cnI=t3~;3yi5Fe0
++$cD_Qry(x9a3O$#Mw?(KS1e4x(ev4Eo4x6{j)v#mh(CttVD5-XD^d*RQ+KYcs|ZgodEh;R((w2!lhHX?lKrCEQ5lp^?o2E0)hj;
+bh|CKLkZyl0N%FxiYSs{fJpO`QWb!)q?$UJE!@EW2C2VvL`+dWd9Hj65on<vGUq`S4JPtro_@@pA^#OP6~Wf6H39pgR3r2A+rG=j
+2CNf^*K_Xup7|`$*LEPtdL81kvYDR@4w<{Pdw$w!D6`~H!Ab{djL8D+Ii1y*14|p1yD~(m$d&`A9`{mr-vS-iloP{4HYhJRBTmlW
+Bq=P2gn)GstzRFk3WvY|bz}R@khU0$VXc66dKQpKSeDLTMI;l(ls^^E3Gw|mM)dG|*p#)8xePyJ)Y7L^7%;Q^2269Lc|czHO^qv>
+kd)h^o4hom&o@l{jc^zG-hN@}{j(BiEpmxEA;Gu8BD$8TNeKl^U*srxr&{E)ys5WZpgaS;E%eRS1A|ep+k442)*v*(y28Oh0Q~f=
+akCT=kAXhMr4DwENH}UiFrzvqrRmA_u;FMDD^^7Bgu#rZG$>1+WvwX^gpYX<)==T_G1&&^IDP&diN$zdFhwH5i2RJv@X{G+rNOt7
+ZsJmGb2dHmn;nUTN4V(g+{;AE+;&!S^_O$;f5s%ep!s|qGJiKeYo#&P!EKg5h#(}C_#^TL;m+ODk>by67<klK82kb%9ovw-p$Y6l
+fIy#XN=kW~3F!oEmP8@ou%zIR=-lgyC}}K^8DMI0{D|A4X>=CRlhriOMvIJzwV>z8OxT!6OA~@X#uE+xeLjLd+&=|MTNFQIROTvY
+yoq`a8R_^?uk}X8XTd-k=-XR4f3GJx+OKyC)GynGExD%+D)wqoI8<?@Gi1cqX`o*?L;#9A=DR#M`@sz6z*~hzZ6XS)53e|OV-ILM
+p1AX{r2qtS*Jx411=*NwYjY&vqgM5yqLGwv{6}Fj4&a@$N0=)z)itSOGu~D=*p4w~xrrsa39(l<9>UN+vfg~7;W4G}2b7;N>N2VP
++#^J8`4D2^nz1Fn|Ev=oc8JzfMH?=yI5fj(pmbl!jlBlw<y#g8e(qlhR$S@)g4uh{l>xrH?NU&r;LKv(!KzuA3OFdFetiUd&qKq_
+*UN^|wa8GARD9I=-hH;DAHhO^uYhW{B|oaOK@yGxa1lJ|Rhocd5?RX@$9XO?@&aSK+vZy8Y~Vmz6xbi}+jt$4o6>g`!p|5zm%bNz
+|DLw4Th{XKfvBB2OZ2JmCl7?<^BtTN*S{>pZL+^@v{aq2vh=#Js!4y#`)zj|{AHIK2_ix++ToQ^!$fMl^iy9^Gz@&#c~$QPrVjqp
+g%wVcqc+-s*}av~<rSi(7BqlGPWc2fPok3~KrBhN!TjWVF9aULQamk>&5<<R*i<(n3gg+6UWCAz{r?dc)W4q^snE^O5P|&PZO*Qq
+QQH{5EM%A6VEz$rIU>Su)rsey!MaxB#CG*pWrxrC%VAISp1>kDu0OhQf4cRwMlX31{6@qP1Zlvj%rMrdK%a^NgNkD6Y*AjJ22Np)
+iZl!qa;HhN7Qg+>dS7`wU<~X8B@8?$wxz>Z4!1R!$N2_m*qHnJagG`ojT~bZWe66<W*Y+f5AjjD*Hq=Ro3Ak<U9Cu8p|e(ST6sg<
+sq%ZV+H@Rry8qK2{r#PlVxK7?$DrT^MnagEhX&Q6f*!7_us)`CAVNzR3%k|v<I<9yOB~glcYDhK>;D(@Z%eUfJG2Fr<rt&a;JOZt
+PYUKi&gu*d;B$LhClnLwsze&&36<0&CrJ!@b0NuI6b6HhDIF#Z0cWcpI0F1f^igB)RJPOMYm9c8JqGQStlvI&pQmZuo%yB`BqVHa
+J-Qv24sElKraFFQmN?3ikq>f?*95^%ifYsDmWLaNj+zJ*csU8OOKp?Lo^W+RKxUCFuBztsr^>;|0$5-Np}t3ag)~iGPI%0L1BnDH
+Yb(&vW10b}qbpB^vx%=SM~1Qk>OlffFlSc?0_JFu|45sZZl3!1TE508>D2os;j(;5hT~?5qsdlM0;8HGNBQupeA24YZ(Ei(V#+;~
+Xjp`SPs{b=bjJlNm&Cehi;^&KNZE9;&>0r!OGSa&OdK%v{W3jqCo(MP5F`o#<oa4ZFLq|Y$pZMXEuSU&C^CbBWAg@7P?(D4h%jNw
+xKsmSU|g<&{Gok>42!9KW_*ni_SRZ6%{5h@GnwtH!%U<pqYF%kkAl6;Wo^7%^f{Z`%RSZTcoZ~0?NVPPO<335Oj}l%goeYwSB2(R
+)UI0;X|Kj4vclZT8Y{CxOeINR2owsiLRq|{0ujUp3<R<ggTv7nIFudHgTkW6MHv<|{woOnryXlYZcptK=WC4G9A&!V8jbr8=0`ZF
+i;`JH3{sbIRZe=DrEtGG&Ow<@KtUndHTROV@kkm|gh9n40Y5+tLdVw8&RAWB&Sn%#R|gYS2{IA_8e4kW>d6RVAZ)-!$wWjzU{Fr9
+6%>j<KskJZfR6wA^Kh*HsJ)&xwGYSF7>Vv_Jui8oB+180Lz)3F$S8eP8@oUmvd<0{&T-R~rV)UEw(7Q7`b-Q2jU|lEe^xe@Hb_uH
+N}S0Mz@f$%g()K`LL;JK97d235&(<^j<0}(f{qm`7!zX<FqkXKAQQ6Z|75Evo!W=yYm9aVx7=73VymkpPA6lLWBwSj?6g<Am&N+n
+=*Tk3SQcz21GSiVIB3-9Lcqo#5e8%ML;@a*g0mR~OC%A{sBwruL>!8Dw+9L3<&cRnrhn<i!A^&%ePF)ENOjSbaC2n|VG0R{M6lBp
+1Ammqd75i0jKYRzan0y5N`;O`02M!g`9B5;WK>+i0g1(C6a)$mXX~D^>rwD{Xaj@%mk31^{napnNrtJ4QHfX#5)R`K7?<pzDJ#Yp
+gKex+Y1ATPMYD}#fB<T#0HBU9VxT~jB9}YH!DHY4Z_#P`PeK>?+Fb|ATB%IKqeqP|9s=j;NixXz39wPdEi#^ALs)fg#(N+WVSs@D
+H?vnN^1{N#^q5O46~rGU8akNbM*r{aiFZ9wHK!ZYE>ubDoRCJ2{%4m|lC%`>xK_V<Ojtjk28igR^Sh76eOp%-?qwEA0Z^sS+&H3l
+NV-#WQy>wzc2B&JIOp?aeL*u4D*&dzuu#+LgLo8c<7@6|S8~Xm7pkn%9Rsl$%BA8Pkbpa~$M9Zmt+WI{jVN$vyC4a0OrE=u(t!o6
+S&w6@!-1WbxA8u}n`>tXjJ{(+8s!Jzt79aOGQN2J_?u@cy!7<e*B#!aJ%PfSZId(O#r~<Y?p9Tkzz)XIWK86+VAqCVmeX(3WAuX;
+mg0w=oq;_*B!UHow&JXfqgC59$i0>-FGH3VJ!5ohL+jT=O4dRJM3#}^rr4g^v$ml35!{Y7eZQT=d7X?rw$TsH%0N2=HHp!z*4mfK
+x)~~eci_-qih>Yu>(r^{rX26LXaJ6DGK15n8S4R)c~xC4dKMlqGCvAkCKy9U|FsoGYI^9=TiMG<xX~XWW&mKin9*O+<7qpGC9i&V
+P4t~$oZeRRw!cQ0F!1nGlZ)y6V|QeddMP{o`d55Etsa-#;xA1C###1cS!XzUo%6lbeNkR10Bu0>Ox>ESTC&%VN7x)O)?j5rY+hMB
+KiuqJrys!*8t;AW^eqo;O$ipzV7X~uKhIyYsas1IzYGO@fhh-dj(Xly7$^k%iF|nKED!4^Hvv8X`N)WGIh&TO0;mUqWmmy_X9_^S
+oRoDxt{DQ~?&-@amj}8Ws7grG=u@F&9YAFHDFL$s2QWHULhY+qdR}_t>ItDu#_3-jPEQPWf)~U1MZ`03soCnQX$%SX+at%9%wqkc
+3GT6ZX1&Xw4`S>R)03G10QJrt>z@`O*4D<rR;*&V+6~oKuQT&<iClEFdnSWrx`v7ND*KW^33|K8!0@~LvyTnuG<JS05eJChnHRo$
+;N2>vM<M{bz*XkKDnnWum4H?Fe9wDc<^?KDfJ5Tlv2Q;f(*YKKcDJa5>m-5Bt%*AOShDWkGK>tsE&|$e$T3T6YA#59==Vz^J{A*n
+ji(3nir+--Be0)uvaruZ<C|`YDMjWb#v`+g6j{N@veKVna}L@K;|q(e+%K?bYP;uoT+uh><B=B<v$C0hup2SVQCTi`^ssMBcRd}L
+qHA0W4QwC2uc#fWkOD{-mm?v{ST0_X+b#i2bhlZ{uVooCoAxOH#4f#MAh!79x;NqgSM0rP65Xk>KpA+e^`1w#x-$)UL+<9?W#TOF
+F<#oih6JdnlTZ;g0DoIW5b$4N5Uh%56NxML?#jJ27eps?R)+<s%TIi)$AfRIAn%3oSOMW@K?MQ9RlDhC2!KV<4+fPl`ckh~=(s+y
+_7w$4rzX3w@xl5esUsT|W`>agNG$hUb9bfJc^Qkov1b5;6nk3O(ozRoS{^Wim9C-k<fB1CPUKLQlQ8gw{rb#%^EY1$^`!zgtrwiD
+{$Be{kPf_w2q31)6qtj7&o-R@O2ZWc$_DgpXVan#mYgh?J)&;}z@c-&2@Ht05HTEZNrXYB`jBITf`z0fl>ljsVc1Vf{kS2^HyHIP
+-MK4=Qox75$lW3-uF0BfiIu|p_b*W>@>7_DyzI<UHv9Zj=gVj3K2~Lz)p)X`!aj|qkhxwE<90DqdlsqQ->~iQ?x^z5t&3u<J0h{S
++BfXjbsLnyQpTQr3*Wbaot&?*(rzxaxbGk&U%bV#r5>z0CNpwMTpHkzvwIHL%nXzUxMX|HVf{)o;9I(Hyl3M9eUvy~i^2+=rXT_A
+P*Ctx8O6vtg{!<cF$>$Le0SC)lVA`3WMLcBd?jiTw>}P6kyL$1_F~x#BL=;FXoYWIH4LeTBHu~@)BBM{)8oJ-vxCKYim&&I1N3=T
+lrZ<jHZ^tE%OB2(0n}wYh*Mb54Fx5~J(2-lNpA@6r9!pjZ19Qz!Cadk&o{$t(f_0e@X_NUP*lJFAps3Q-Slhk7bs-br~<zml=jWJ
+Xsrs^YqCXBj1+l*ZIbs@yR&#T!;;SO|C7)xbbh+fmzLOLbu4Hib8WFYwR@6Du!Miob=qYQtrS;Fn=Y9o9I2{cz_PuaZrwQp|F$E0
+81*JVDoFuQ8QTorw*^?orqmh?XwDJ?v_<1U&*uz3Ke&`iY&1*ZguLyR3*0AnQ}fjf8Q>Mf^T*72vA%E<eR+WR{`bEVKPM;TXo>))
+^3{9y@zaa<m(hTNpz6>y+o_kjK>!NV=Re!S)NufSs8sBEzeo^x`eC-6Bn1$dqIfjR0|WgRt4V{i{Tf@9Cf?T=E}J&#jg9=XQh#{7
+lu)~Wf#qk}$ZkWt4QuQ!$4AtTlzn=rI_>=Qd8MrIz2r{^k6L%X%iOc$vr`_+Yn4EW+>?Ct{O$o{bOnoUCOI`yf?j&gdlZhdwvyKj
+FI#%T?n_zKbvkgnvi7LtYYAFJt`H!cGz3rRG??`7X4PaPx3BwHbTH2k;JznA^;xxhK|q9`mdGkUeKA1P!s$3H%Y;KBLH}o#fqO{x
+%0-h>stkAMPmb$6%0C{j^n1^m&cJ=J-&CF)_k15p1!zVLheVo-eY7_Jq0kNcq7DcJv&h(xk1`d+q|Sl5HU)r~DN9qI<*WOf(M}B<
+R{=Vhm)h^j9(^pCnsHGJcxA2Q2bpWTi`*0?GyzqzWL{jrLhHvBp*8?lWmw<2RtuI`s}EQQiyyBS+;n5NI&t*(9Am4BHBs`wqRi>5
+4vvHeK9#6N8nxa=?+T-#|L4A$y6S*n`6T62Hmo+;=jFpc-mU2u+k*?AIyUyIf`=4gqAVJ0dHQnpR=d_0UaMBUIOHu1Ea96$!v~|m
+^1DiU_MEk)0HSSoWZk+hXq_cu_dW|EAloh;39c(TG`+Ixl`9T-WvKKrL|Im_aE>zt5NLYZ;)9WuxtcgZ6yO`MwuzM8@r@P&m>bUd
+^OEse^`eB)->)aW(xXZV0UxaIi=}~Bn`H&6)UgF9W6VnUd1^0bx5aTcVR8wOf!G_9)sH;?V074R&YsVn3of5sro6*tMjXpP{fu<a
+s6Dfm;cb>yUWHTxCh#0Nm7{}X;XA1{u0|cQ0EK*)i0rj<x7ZxBYsM!TK=#ZRFDpi9^wTmQW-72WOF_?Tx2^yK!x!!V@O8wE3hRYj
+2j%?%!!CB<D#|%F@w$K@V9P~T7dtz;DFV#%Bly#55hx0n1s+#?#E~qsEmWSJtwUsoN&hQZr?@buXmSY<dW+L!^}|1A9q4QS!c}HU
+LX-wc&qD1C3;~#c@yk^!VzfYM-__b~*$V&#)j+e7RlZ$l%-Uma*Kr;y4CwJqslx>0U3Q{Z&s8zS0r6F0Ic!ETy0tqrj;RXpkvT0U
+ed*?PH^V-`h@+Qn%c`;;HMni|@&w!zS)bJdzoCDWD*~|@Hwwb;7cvE@fJj`NtF&GY#o8}3Z_pD$u`tmU8MEWq#`eE<2|%Wq&YjF8
 YrmC(`NcaowawqHBO=wXv)=Ce_f$2+VpcSMV8{x;)dSjfrr_%@=i15ui$q;iu>GEWeq`(E@#fMZ0F9FDb3G|@sbP->LzAU|j&||S
 HAfs4sq4c!-GF)Cv-<1JJ2cT(j)Nh9tXqa#dRMh*!?ZTAAfQ;xkE@@1Bw-^9taIXzM=ohlL%@Me&Vs8~Lgg?lWZGsZ5XSgM7B`ld
 _;1B;-1BgsQUWA~V#~)HFlXA@!_ci-8#{B&JkDShSZSM&P4^GoB;PBu{h>7fZHx-w_>M?fvTnD)4}0(ZPUr<JYdqN|;8O#oUzv<r
-Xr&JD(X?2T!<8>94bCAO-~yxH2MJv_Phhd#?+qM*FhSdcF(*GC(q<IO!$)<?HqW<xXSbLT$>>o@IwaX=yh{<!vI_QEHfo5Bg{;-d
-3$giz4(FsB{2L>x5+_b60V1R$&c_>>{+IF#d*4+NW?El=d=9dn3jFUo?>@hzv)#)n;#uIUS&7<!+&Po{C02Kv^1f@1Ep)0TK(R1~
-u4W&%6yH3x`xesxQZ97L9(Wp!J&S7_aR*#V3!98znYy^unUumQqi^Vg!rsMyic)iyLXJNEx^L6c;Szl;i+4_a`L;e<p0%$8x}6X%
-jT_^hAR!c+Z;=1Vq*q1MOeq0kxsbreyOx_52!WRr+CGQRm|gWH=rk+rKX>`9)Tpf2$CKROy?oXy1EidFEn0A+e(fn0g^P=1E9t=A
-OtEQPZspy(ON~*src^+-e7NfPLv7l-?^$OBZ2^^2^L(S{!g#-}Nm-%*=X`kZ!RoZmOGi2d;KC4CtaZyy84`<kmc2Y*BriIqdXB~l
-F~;_=L1gmyp6Guv=@Azf*G#^@Z3w}~7-8)e&n`am87WHnkh=c1wLCzMnYoP#SqD-zTIx)%P`8Ey5@tT^Wu237_B7_(?d@0HfxVli
-yE0^G-JH*@C*CnM03MJJI4m^{W7;K9;!Xu*U1!G`5ah|--mQM3fT%jKeJ;dvFwz;rs!Kq)KyfWtB8_3$$On%nrqOY%BS=8ukw_#b
-5@$Rz?LU%B<*qW0lly3a{Jj64*E6fLP;AqpOb;!|$A-Qlz%n8v|InjhT<Zd?mcbyd%Np3P$nk<K*dsL3R&vT-$IXHOxDl9-?q6*X
-yC5TZHN^rxN`lgNn>#4I&1WL*eOQSCdLQ2|$bIu>5lE8?yp+_D<xJM}m!q%@=a6K()5-=CNEXNFM4;5^urcNlk;8F<K+u0IyM0xU
-?35B9SylWTM>EG||6slA-nbW<UQWV_6)<37(iLg{)#z5T6ufzpb@~!CpiKmNEGwFB2)FFNsy6Z*Eil@XNWq5`*Dcy48Y+&G1*Cm&
-m&)qe@`f`h-)+eN>%rv0=2vD8;+$}-;OV*`X}yE1;;A?m<&_Fr=a}NiNEYdiSd$=ljtdSm9^Hq8{GluZxcKWSxuW(Cd<+o?t^6UW
-=uu*Unu<cmm2=C40R!QFiqWe%`)BsdTKG7L>SGCLlcCJ&_u;GNIWMh|L_U)SGHW_Ael*aRhh(UV-PT0{Y17{NnNJI#i&wSR=@S7Q
-G{f!BTsRT9z!3unSVSf-^o#Maa4MW7bp-I3CI>it%qBo@88r;q!bna4%(cA!5Jq(oN>g0gos#^FkuSD<V=HOzyM2~tY#El$Vt_8#
-TJY&`?@^V9=evT=r=M`fjLv5j*pWx6HSXI_x132@rvWGm;fu(xj;&8*doz}4qW}-Vo;5d*m)#0*(RPz(Ww7mrs(qnp%u-Pyv1ptd
-71NH=F%cX~-)*9L$!nt7{(@Lh`SIn7G<-bl;18<#y17YHlus33XJNOtT|eW~Ts$E3Npkq&S)w37n5U&X2uq$0$~}WMYoAfo1@@HE
-;mSeFopwQV3q<0~<N$|2{lmc3m7&?WTjYGDuq=lSaoQQmQQz|wcp4g@{hs|-iG<FTf|RkG!>uo7ePx0e#4#m9TdF{%Z~}A8#R%i(
-0qejY(EsT;{TJ=##~o81oXyW>9SHOy|MjXyi>wQ{xVVm|G}eklT*;)^@A?W_)8W>SLYj17PibJN@!t2>X2F%aqK|{Az#238)a|}w
-OnKwv*Cs44Dd^G2F~#T~Y45fOjzvX#x<;e!im#y|S^MuG@s5Ly7DyOsY>uywC5ViJ0G5T0&wLm+(C`n2>OQobS^~t3ufsas-ozaB
-+3s)B{*GXM{E9rwqx?Zs7g{K)BigR_J>gLR2q0^`_+>Gl{+t<w-&2k-Sp^`pE-jfS;@%q_b69OGtxZze)5fg(pk|K5STt_$mG9OE
-W@QS&#)3tMJ5TC6fgtS2(Ze)l5|V?41cMvuhW*p7fNr5F#dSbG_&Piq8(wk^o17&JIV3i#vs!@_Xp?>5%8h}xwsR5`SGTlKJV4ea
-;ghXVq{Gw9msYKnVeRoDR&Q4qaz1i%eZI_?!}INVe|i+SZI{2;m`1UWREnD26UboKj|gpDe9;2QIp!kgm^uu}A)F!_Jx)W+pU&1<
-I5agpI+L$O-JJ!_BR&*$$*2do^@<5nEQ^Q?YSQYrwGva@j68z&AhY%+PPSExxh$@B{054VU<vp3mXVKdZ)+HigfPcepFSJH2a1hc
-rt8zkgnwLZ?24vECY;&?Qm4<&*BG~}FQ&+I6^{&0IbOt{#>mikYNWzqzQ(9dXrIIdDFd*_=Hv7CI|;Gowh`mZw|1Ea7TM0RTlbg>
-0J6O3mewtTeSyVp!BQI`RvuwWf4AuE`G)2j%&22}g;st{@}mhuNt`(L-8DN*#mh#Pz{bePHQYvG9HS^}5!krm5r%N1<Dq{VqetJS
-Dj!+C#%SO6D76pkAI0sCO1(Bqoy;QdSH_7?4%tU!W=?-P6tBbzLjiBpmUH=}K)t=zM@fKnlWIPrXZkUP-Tv}~F@~^cxF=qy3Z;<P
-iEq1Z*q~*l1=+jXAPo^U8OnH;sD_LH*NY&)6GHOmQxn!-ocfA9zQ$;K(_OX21syxP4cn4Tm{=BhPZmjk6?k_9*K!h7Xw78#qh%x{
-c48x!=FD+X7aF_CN+8l({BBvW7M+bkrtPZ|cQGgu#okEhOjL#t1#leUC5fa`u;b#5M!|4rJLWI7x_WO-?K9<TjApO8u?=3=?fRlB
-%2bjx=6;FTX13V;%DIsl&kEh-1z6ffA)OQomp3xekrN_}?YC(sR#z^Y<D$vrRGX|XPjXfw!ys(O8z{zD2nI(XIH3nr5DJYL2Lp}f
-Q9OvhwDyf_{nS1YzQ)KG@<g=H>QPOSyN(2zEv0J6MoTk0{J!i-b5f#>6~K9@mamN@2r-2yc(z+wLe0*>ViYnWl8u6^y}le!SDYiQ
-w8aQeFgL#%2ZqA9p&~Gz&;K%l<Uen>4W{<-cNTV@ns(}wvRF3*d7wzan3M`ui>p)asmt&)mZP(GsizlNi6Gz@9FT)Ob`ymxE-5BN
-#-lhc0x3yhGM0xW7(~F*9@j4jFqkI~4$Qki{c9I5TUPzV&&t;r4enpiILAR-R)m7*C=$?#eu=h~v)ql9#W*>mpiMRsqox524u^5l
-b}>jik-&uv1R@e~Xao;SV39Ch;!k3hzi&}#VmY;suM3HRZmR6@(2`=X(yckvR(YHoXr(F36eM5}Y)G6WSX=>tjPn8<0!JXYkc~15
-E7_E1?oKqL|7$D#+rL~E_8qW?9G!$kA$X|$BgPCUZh*%i;T)@2YE12LMb{`_unK<gbWBRSo|NJHUn7$%9`uW~s5DstERw|!<5W!1
-U{VNd*w~#U<YdJT9J~nTg<;~i|J~dzL;PwOsp|;<bv-7~SC=*_`6j}Kgz}BJu!a0;7zqlYpp)wkFfd~*1P1+0=JDU!#KFHBMi}hW
-Tplb8G8r~L8aLrrg9rrs$!;ec!p~Fjms3YSJzR{x1v>PX!{}#zX8soFznnVy1=~Y|Uc~bk42Psak2i|!z1|kpNS)6SCi88CRxsFm
-B3=F`o1c{u^#?qNY`H;7g^T&a^o(7woFL2&y;-(KU(|4H*dMiBy$gYRA=#H7$sDy?1t+jC+C9fm!#E=7tI6uuoMqZqV=||9(b}0*
-cDBG^1bdstnaFnAK>q&|%zw7`^o6w(BSP<Yi|S00>YDtsFbw{h9$IdE&;G>5$EqCan$R|-`((Y-&0gTbAwzVO=2>Fiql!)_XXCLw
-Jk<P(zF&<q=N7Yb8Nx25-)J0<Y;uB&;K;okj{jsMeebsdOFH{v^$DLKCZ~|MOKR9R4fb2!WLL<sk$K>)#fE0T5!+E_$^LcpzeubK
-nj^Rxt1|IYnxKUDq?`BfkCfkg;``pYD`vicbQ*<n!jjupJljHHn8(uY`w6l~RxpdXyFFXW0XC0a{26qJq<pUFlX991nSIL^%rxlR
-#BF8lg7=_0@k82>;1pr@{c$@EiZ34`vtju*^WpV#oI}N}s|4-D*<1Fu$LrPEfSeMSVtaRERS_KL0Oyd9|Nn?)2`bJCnN$KqZxM2G
-Xw3osk@AhQN6IaegPnH}F+!Zs$9=lNxW0@RD`xH7$%(JnbzWKZwUF6OcqE-o*n}-JBYY1nFfSHhV{)LoS~f4bJX3`IeQ)%a=1-eX
-)7fv(&-4?1yH=L{O|nigbgXXAXsg$khDx!4@l?~~u$R7v2K%>=SmeJj2qrbt-NWTMlTxaBesoWc>*Sx}I-tE**EI)U$d|R057y#{
-CB3Tlr05-8S8g2B5@Zv+H_dh=>%P@RybXs<@}JIjv^3bAt|Y*IDog*NRQ$_@cAQfpK2@JY83YJX*<U}j>NdR><J9!tm|XIro)gvd
-K=iORnf<x4DO8V*gN+oHO=>LrsKkFOHo!78{pREnAdPFbO%AQ$qf@KSHlBXlH(R^RzVfyPr*E3X`-VL^4=yI?+i^lFwtYOEE|8MA
-PScIE)Tm$9<FX>8zuk_bi|1{a=eYufn9JFHidn1b@bcvXj%o%!R24I!kl63**<4Zz=9KQpD(Tsw&3<h9IZYZ{=~zpk*)k0W{}0YT
-nw`NcpIiduPKMrO^}|Ppk)Ay~GxpfPN9p5|8d@Bifqu4ov%NoV7@}CsU=Qt(7F?k3#LyLZGL22Au=P&M(0AJ3=Fr%;6#clBa%D-!
-N{*~M`DRYjvxl9cY~m;T+>u;rsmlJA8TCa+P=r0VokMIC6xg%DFj^18Mnqo##W5NGlkB%pajm?`Ok&$yIQdaNIt#le=Tfaec`jZ`
-@)?#>>UkSXWKoE?THU5bC`ZTZ$rml09uakO8HRK6&7m&6z01s6F2gt-9e9B^sKAdfJo}OR7avPQFYggxE1G9%%5KB91U5#xUEYnN
-Mr@iR-Rh@t?8RDBVLV%+F)-s5+y4{&ek^YHloBA@B`o-O@g9RnS4oTUZ5%Yvwc<#vlXaf+YD&5kg2L8t?4!jiF3)`FrR#YqlOww%
-=-w;uHZLt+%~8fm8yn|072p2CDQr_)<v7?ma8#X5-yf@Qj(9e3Rw?@QTgrg~?4am{ZH}sBHeQ-ySWc`B0``YYFG*L2DJ4LV?xK9W
-c)#}0P-LgxJB|LOM`@hZXniitWYEMU;yv9~h&}ID!O90V2(In=V8pTX@|C+oDH^wZjXBHQDvg6zP8#Y(at!9<w+EWu+>k=E^}hMj
-g|J3Bb+$-5pS3U7nZy=q_KxBLST-;iIP8z4_42eU$qiFVfV2zp^Hye`F?Qt1`fE>C7_779tj*_0V>@CRrz<rdJjl@q?qw}%&)=yN
-hiW)hL{F?=Tw^h6`a2A}<Jgn0kWB2$6Y}gwO1|k>x;Q83vjvr%fb#-@PzalK{2Kh_WH_h3(vSc$>>r2y*_oa`@Nr5Bkj>}#*>~(p
-S}c6)G4|ZxM^zf0O{eSedv@uX>}}m|tSQMR+10J7nQhU<3D+5->^XW>Ov+7$27MDN!@i|gk8lHHeQSWgW}IDD6b^aBE3+!U0Vo?;
-D$chdv+et7nUV-BCny&o1RJ-ic@9JPgU;&PPQ)oCKr;DyE7Ny9Bl2tKu2O-B^f(TSobX!Pm-9hHrUHW_vAKZqL=bo6h}jP41J06F
-O1G%!6gqb0LOFH^*@tcv;dC%solS0maIld8-i>n}N3lpZiXu&7v(EAbV&L&;bwxa892gw*&tlYdL2F70kPjvN>^ny38@Zagwm)*0
-N_6A6OTqSvTN^4GWY^cX$gpL^{>8nB)q7=YcApYqs~hi6E``EpEyB-n%A{21)yUyby~0bd{WawRM^#)Z%?NB%(jS^o2xt!LIEia>
-&pa~1Ajk1QLBW4g*7+z;EdjF9nxFmNg5a9O+d~2N(}fU%9Oqo3`;WvAIC(!EX?<-rh0W<_-sQGh>e&!f*=+Jbe@1`EhjQ8ZQf#W4
-I#%LteYm6!XJc0DdDb9OOOYc$rGh%ZsPRDDdsrrZ90N(hUzrJV{oB+MAnW-0kg6RwEWA#y^C!&And^^WYnA|N3+_Y4)l}p9UJ_eU
-Db>V>DKU&<n-|j95Imf9{>G1%D<upGwgzdAN!#mtal0}n;3oQTocA;$h2w*rr?_1KJbsYdVR<AszYT@s`bhu$rnbqosU<*;@pVXm
-$W4zB{den2#gOv?I2jouPjj_ITQU}vc=ZXh1=lUBC6#kA%Z|j9V>qs7>T|~(Vip;6JbTt&3&xwBX__a^*}Nz-l+qStf;kK0&rAmm
-#JIoBOOtEKfnYp`hy8iozVp@85+EIX9TFf}owm3oN6DtQ-a>~{BdsjO;mIk3OM=tW^HtarKeX)I^4CVe?(VZi*mUlX*_zek2XPk#
-b3E1_RyoEnGZ9WwsJUvPD3mk~OELj3&NU6lQfRJ!6vd-@{=9Clg-$I2QpVQ-4M}D%cB2u`^!=?$F$DHV3=Z_wDDBX1&GMFzVXxRv
-RxS|F+oB!epvpN-d>vIk`)<g6z3~%7uO*lWez6n~;Mf8xu5PYi*m!)uy%7k<P2>gPc|QNO1q|mLm|6nFjIToie6Foqp||$YkzMoZ
-1UOC@P1Uunw?2BfA6y_Kz^0#pXuwlCB>O=+gvh4)d8y_Sv8Y4Jcn%85`XrlDJ8q4sSL9w#ELXogv4cb4Jf;CpgcbZRr676r)Dj@l
-{0tE&SC=YvBypB2Y2QjFM;TlV!iJ@PJnYeLYXN4{Z`#V3TzmCuyLbUO8_3;TUtip~u7I5;4`{Iy%cxE|#Bq)CdRC4liCZCOnF*F>
-`v=Xt74+90X5||>Rr&byHAebF7T4!LBo~I!VwfCrXnM~kY{VYJxl7(#qS$<}wsX$e1ZL7DZyIMq-RaVd)tGPLqT@>&L=8kmRDv+h
-D*HsNm5E$E;Hbo#dWQY`M)cWus!N;9*BJG+y9^J0P)zXKVMpgkEyeV6mn+GsguE?!99qV2MAR`*ZD|G+4gnOH71u@AS<uD>RYpvu
-B9g?-)=h<o3*orrk`~7BunYR{QxKoOPkr}7zQzbDlb_X*B<65DT$RLeXYOI%$<!&m+wgdnJeED)wtHK3GZsZ!Npp%5fbPVYzby4p
-AddUjbdCjzfsx$QM0+%jfa3BIk$~i(9rEwP=y}G}K1067=#j|Rk*oUzc19V9aJC0P@7tf}<hjg$nr$x3A@bIQ88~etEomypnFI2w
-S)c5t&fxOR+E6Vj6vB1oD57CVo`nx$LZTw<@54yvCnZ3H`5L4CZIz(`oy+`m#Yp3tWye*m+JiDD=iAAWIEJ+DVLgzbFoQh4R|^ue
-w=+->!gKk?PD2C-<<b8%1c>*5Sn!0?V*kb%`Qe|G0KxJ#MqhVr65kqat->U6PqAK9{n_Hi>M%1oK@6u48z>4v0Xf*?e1Z{|5TW9E
-GOZ-&1SIcL5eJ)Suuc5(_l@X6?$kd1&ce1r80EWbNzw=?ZvID5<Lk00I}Hgc7QyLTq(X#1fgEgZEjBy>2V@0v6%KY{Y8>K!w6?$X
-lM*2Ooi~wtzt}>SLE;=$KGx2~*=tDANf<8I7z?7nygAsw+(htZ1&^8mlhUsLSBY}Feo_L2zcUXG^w@|2DZaeaei@`K31nu&xnyRt
-q}~K^1%Xb?je|n|85zC?{9OX%C(V1NIAJWsm&fC!#2^Bh**u+i_!Mz5CF}YhGFex_e>IHc)d>jLBo5G|j4>9NSGn+wxUl@?varcC
-#FP|Y8X69razH%aj7apCOM63Mrs{UgWX9qvrTfbj1pz^Svf_t<e`jI;lN$J!%fkNU)X^`PwEQ~@`*-`@ez)K4cl+Ibx8Ln|``v!G
--)*ejw89^ojR{z_S(NJl-%*hcW4sy(6X3=v<-Iudsd>9CPk@rRf>!kc7>?U<Q#MR0mS?@?DtCMX&zaOYvsW^?3ueI<GWYjdJ-AP~
-aPt9hkUzAD+ia`yWO6=lh*#3&ckq#eMMKtCt03)ykQ0w1Qfd2<izW}h>hq*ekbJJW?LH8};|fEpS0+Tb@_;Z<z2$r-m#!fEa`}g{
--208;+vK=(alY!n&8S+az>T1=<i<c@{#b5RN-5*><aq0L5I>)VE$^rLK%n3VU5E#eHgLeT#|J=L$Xq_s>1owVGYJ*s+3c^xwu-MM
-a&OVhDLInN!z%JKL%SGUX36stQRZgvF1&%|X0y+d<4zC(E{=b2_n^AXV9L>M$M5m8@A%D$=iV~|Y!<8X6ojlhQ|;KJ;Vwt!c3IWb
-KBA`^qPc_DfBc<_C-a2X9x9)2qQY~-2g-x_JeQX%UgH6j>aW1Vk_0YZ;6J^u)6^=xYVteutND2=Q*T<_>-h(v9XdRH?=Ph4r4&+K
-c_fBtL6^x&nitRf{1NeExuYY`Ew^KK7S!{Udbq!{dpVDUDJ0L6<noajn#^SwG*9TkpBF*TZIvu0_dV3)XWy~gx{Em<e<XP@&^*+o
-E>2!7O9<hy8TMOveo=I^ByoqDZcLiKBZ!Al&KQ;{qC~ilgk7nx!*ZwZ-NkTGt~!$t;vV$|Lcsn?HStnm+LRI?vIYF?J6@&oOlo;Y
-av+t5I*=WnkwT((oOnXbp1<q7w)>1B&)&@R+99<Si+LoIb;^aag*+hUyM-F?<TlL@k$`bohe<$ie~>q{;Lp?YMBCI7AeQF*Y<oW|
+Xr&JD(X?2T!<8>94bCAO-~yx9gM_Y|C$QM=_XdtYn4s;!n3JCmX)_At;iI}`o9ElUvs+AvWb~*c9g^%b-ld3VSp|D78#P46Le}c!
+h1h&UhjY>m{*4h;i4&)k01?s==i`k`|4aFWz3-|BGp(;bJ_lJ(1^)M)cb{L<+3w{O@htGwtVC@<?wm>f605sSdEYh17CKcEpjeng
+SF?{>if^9UeT!)TDHl3r4?K;=p2f9|xC1Vwg-yn<OkLdSOiJOD(J%BtVejHUMX5PUAxB?--M4A!aEU&a#XG0Id|Mwa&)Qc4-A)LX
+#*J}LkPwQ^H^~2F(yJnBrj!7&Tu9*KUCYf2guqJ*ZJ)zu%&z(pbea|RpS%24YE;(i<4NxCUOwxU0aDJo7A?3@zxI@h!o@|hm2_Zl
+rr0ztxAN}YrN$^*Qz{@^K3sMDp*HQ^_pGymwt&j1dA`weVZ7hgq%2W@b3Q!yV0BvOr6ZjJaA626*1Bb<42i`%%U+%@k{2CQJx61O
+7-M_bAToJ;PxL>T^oWa#YbHP6HiY0~jIef#XBVIOj1;AONL_#1S{@+B%-qI=tOKbUEp?_>s9VDU2{Rw|vd&33dm8iY_V%mpz}`*M
+T^Ta8ZqDb{6Ym%r01wCq9G04fG3^p4ai;>ZuCwC|2=e4^?^ZuiKvW&rJ{RIS80m~*)g>TYptu$+k;brW<b%f()95(X5hS4SNF<UI
+i8CIV_8-Zma#tD0$$hjye%}Aj>zUPAD7I-)riYf~V?$pNU>OmTf9TOLu5|%c%U}@KWex0C<aj|A>=7DiD>-Ga<7Pns+z8A^_pdgH
+U67HynqmPTB|+)C%^j59<};D@KCDCmy^n7f<i2^c2&72`K1%Ayawco~%TZW{b4aq?X=MWmB#UEoB2emd*ckJO$l*9aAm~4q-M*?v
+c1j75tSWwvqnYEff3V(lZ`=z_FDGHe3K+03>58=fYIG}E3f{cQI(-Qm&?W*smK9Amgj@DsRU3JZ78vbGq~Jq}>lSSi4HZYp0@6OX
+OJ#L!dBd5M@3v%s^<Z*g^D8q4aZWf^@N`{}wBEs0@l+g(@=67*b4+n$B#U%MtVs|&#|4KOkM2W4{!o?yT>SNvTv2-mK86T{R{oGw
+^eC}FO+_K(%DH92fPrv7#pu<X{WE)JEqt6r^|1uB$xvqX`|wrsoR`)}BA-bEnKd05KN{%ELo!swZtEg}v}tes%%=s=#jD!u^oalt
+n&I|mE}RHl;D~_(EFzN^`o;KII2F#4Is$l1lLH(+W)q;dj2eb)VI(I2=2~8V2&1|Pr714$PDy^o$QN6_v6Zy<-9F1RwhT*WF+dk=
+E%<b}_o&Ll^Ibvb(@!{KM(48%?8u|k8u#s|Th1h{(*P8O@I~ZT$JQsZy&222QGkbF&zhUZ%Weg@XuHX?GT3%Q)xOX)W~r!<STxR!
+ifKpbm<W!g?>14r<TcT3e?hFM{P=Q38a^I&@CVg=-Q1)p%BPC2v#?v+uAlK~E*=p2BsqNXEKv|3%+t~xge6Z0<(|Qswa=*P0((m7
+aOI%oPP-tw1tM`~a)3ji{$b$i%FyiGEpon6SeC<vIPDDOsPFj-JPi%de$W1^L_+6ELCRRp;no+kzA`}!;+T@5EmfdWIDt9lVuW$?
+fOX&x=>K$_{)=|=<BlmW&gN&c4g`9U|9VxUMb-seTwKRf8f!%&u4Gc|cYOt|>2T{uAx%24r!+9sc<=jbv*5~I(Z|75V2zo4>UQ5T
+ro3_TYZI226!d81m}2ygw0Bzs$D*P=U87NV#n;e~to?V8c*ns;3nUCRHpkb;5=6#90LwzhXFiM@X!r+1bst(zEdgT2*I}J*Z(@%6
+Z1*>5e@C!Benp<;QT`yR3oR7Y5pCD|p71CD1duge{IZx&f6k1;?<q%^tO5{PmzK;Eaqo?eIjlC8)+Q<KX=B!XP%}qjEE>1>%6IDn
+voeKXW5J@sohS93KoEB1=wX^N3CTf2g24@S!~SVkK)2A8;yR!od>tN*4KKNdP0o^q91@$=S*^edw8=hj<;Fl;+c^n}t6N$q9w2Lz
+@X6LF(&1_5ORLt(u=e;6tGBBQIUl*XK3`_c;raHwKRpWEw##2^OrzLGDn-ri31qPAM})R6zG#8u9CML#OdW>g5Ka+|9;YGZPiN~a
+9GV&)oypgt?#=?|5g&@WWYh!Pdc_1OmPJGcHEH$RT8SxcMjk<XkXd^ZC)=vUTozY5egnlwu!MVi%gD#Kw>1n$LYQN#PoE9p1I0!z
+)Ai|N!auGyc16=76HaXcsnh4?YmD2~7gOZ9ibsa0953QeV`OMNHBw<QUt?4!v`^xKlmXad^YQunorG9(+lX=ITf58yi)`oEt$R!b
+09jsiOY0WFzQAI)V5yA|D~~XxzgzV7d_(gMX4EmgLMuNe`O$=-Bu*T=cFhh`@v@O6urV@n4Y!dP$0*8L1U9aCgdyDMc<7(T=+U>S
+%14&3G1|91O6|k?M{&EOQm@TYC$q@=m2u*eL-rAwnbV&R#VfJGP{13t<y<}~P;amGQ4(N1q?*s@nSM-Rx4%4Lj3F!<?ui$wLMbG6
+;@hqpHfULCLH6!8NJB(ThBBTdsv#r5^&$xHgpmCC)P(gHr+y-juQA%*bXRS0LC4N+!?q+7CYD9slSR^B1>POOwVXs1S~FSxXc-BK
+o!H2wIdfdpg~lGT5{UE`zgrfpMQ5XsY5S_gT?~puu{RPr6O|!E0USqoNg}Bf?6`QNQ83)uj`>TiuHIWy`%L*7quHx&Y=hTzyS}K3
+GL<BaxnCl-nJqTIa&BbCvqCp{0hYE=NGFBD<&8{q<b()g`)%5Z)s@TUxM(st)h6r9lbn^vFbLc628uBjg27P;PUry@ghC_6!9b&V
+6c6Grt$pKKKebPUuQBq4JQ3})dQ_9-t|LKaOQ{;N(bCKgzb|{zoRnx|1#lj!<!d7eLQEkFp6!;FP_uKe7=?_8WTW6}uP+DG73WAR
+Z7~8A%+0UHfuS&Ns0fVb_kS5d@}IZc22=a^I}1BcO*{2TS*)9ZJW!-yOiBf-#nmbI)MfY?%hB1p)YFTsL=bQc4#>eCdx%07mlP8s
+<53(Jfs~{$8Oy^G3?g7@kLwo%7|fFg2j*R%{<VvjEvtUwXXR^*2KO&$oa3M^D?-6@6ba}=zeL;0S?<QlVw{{&&?Xy+QPThhhr>8&
+yBH*%NZ>*S0uhNgG=hgEut*p$@h36M-?ykVv7Fk+*M-DDH&ym{Xh|_x>DC--t31vPw9=Gi3KB2~HY83GEUth+#(4n_fg=!H$VM53
+m2Ap0cPE<B|FxC=?O!en`wrMcj!wd&5IofW5n~1vH^5_%aE?_hHKumBqHB~dSOq_LIwqxEPs;H9uaU_W5BkMgRGO>+7Rlm=aVn;0
+FewB!Z0t@Fa<XCv4qgQF!Z7jbe>Zo_5WgBm>Ush|U5^R$)uoL}zKO6Qp?o7QY$3lIMuI{p=;XQs49pk{fkA(hdHlCFaqzE(5e7Ro
+mj?@jOook*#!dLuAOgXDvfBxV@bgss<<!wn4;SNafe!uUF#4IFnZE`4FQ<-v!S>Lg7xDZB!y#$V<BcMFueU`tQs;Ao$$T536%6*C
+NSFV~=4Yiu{Q(amTW*k2;bQ(UJ!2OvCkV4cZ<ejm7d0Fk_D5}3??T{SNcQbVGDq!J!3pe}cF!@?FpdcNYO?w@XPNfZn9QkNw00(y
+oh>jJ!QQ5ECbHc&kpKS#^PlZKePQjyh|v4pqB@hLx+ecD41>R>hn5@Pvp=!%u_}kUCbUiIK3VT{vlqB<$PgW+d6t;>sG<|f*?4RZ
+4>iA{?^ol@dBp5ohOkTNHyXzyo1EYxIC3wC<3HI*-}|k=lFq(aeZnV*$tmRRk{b3+gZ-5^*%fkZWFB~Hv7y;-#CDWfvi~~zUnEuq
+%@JIURhf7zO;Eyn(!+cBN6PO#@qO>y6*FHzI*md(Vae?)o^7Ep%wuWy{RG(~E11RH-JY%G0Gr1y{tP-qQa;!8Njc4h%zk7GW*YQu
+;<hq&!Fy1h_#tgbaEdVd`M4bi#g`9}*|2<@`SAKV&Y|MgRf2Zn>@9oS<MrxnKu(EEvAw&ostAsAfOAO5|9?cY1Qln6Oez7Qw+J~o
+wB`W+Ncl$DBjuLK!OlB~7$HvR<38PBTwlhE6|;8k<iuC(I<KtyTFC4sJd(~PY{HhA5x$2Om=_DMF*(p(Et?lzo+-k<-W&a;`P1gp
+boLkYGyR0$u9an9N!BTbj@9iMZT0%nP$@Pro@$yL_R{yzVE-*77Wpp>f=SJE_i%a6q?D?jAKjDVI{Bx#4ruSyb<M#S@?|aMgS9wf
+Nw2CsDSAiOl^e&j1la`dO|u=zx^Hz6Z^L1e{HL=WEe&?3D+#dQ%F=%*75{Rf9p{vYPt_+;1_44;_T`6G-KO_qoSNPnlS^LIbE29a
+h#s~kvwyE_3e{udU?YWPlN!rDD)HZn4X_MNzd5-CNaLDqlS6Cx=+vsSji=xC&DJinue`0n>6<3;zF|+!gNq6JcASukZ68mk3#25j
+({$r3HR_l3xU2~2Z@1&<;&~h9d9FYq=5ltQV%DlUynMNUqng1FRmDswB=+}uHkXuwIi)+YN_uu^vtOHjPLsw~I@S_swoJpp|AX_7
+W@j+VCzk-Zlc6_R{qWIYq-PJ$j6F8+QTn)~h8D+Wpr7sDZ10a7hA37u*h4#{1sCW$F?0o<Ok>k2Y`xPm^quy%IW+boML%w(Tv^hw
+k|XO*zM0eX>|v)UoA}8-cO;ius<N*#qrT_}im>OlbBK+C0(&+XM(bhNi0BKTI40wNlKmDcu9Y{LNo<=7C%?)^XJPl`T&fi)&&5kg
+KErZKJ#T}FED8}<tJ~BF<>+`l`J#o>Bcg6D!*EW%In<@McbQqsWf-TU126Cf75EW`XTNg);$vy(<vjvyMe{68*=^XCz{W_o%ezt3
+h)r{(Tm3YSy;y51jAu(U24=is`+uU}kHzhtQUYYVgascj-eVByDrqskje`cdRvf8yvd(i}O-YwRP}mxdeYAMR<(V(NbUiO+a%7hT
+-FxNT=B34}Im%dRW8?g$;@e+1g>7o990xlGj;gci`(yRZ5zhwBDn*}uOF2-09TdH=%~6%i#!FKS%Zar?!2XcwCF$xgr347lU6hX(
+@7Eq0itN;Tr_sOkD2=lkt<R;I44Rlkyr<g=vFH6NSoy#P!L?l<j5wBFzH)acMdP-wF=v@urE&1eNkhFzj=_BV_CV8{8&YVt-Zy``
+5Y{NC&K7Csv-agWlh{Jd-ceit%LWDmhy9VXUY>R(xnW8Pkaj_S-pcGV#*RE$f9=T%gLSr?wfP)rY)4GvbfxBl2RRzSy{tv;`8##u
+Pz}e5=!x}<Yb-`he}`dr9DDK=l8JqJLZ1Cf$u}KK7v}_hwxF^Ta9$t~3SqO3UxUA#4CmBW8WKQ;{l{T{cBZEfe4J7OWb-+G_8q&D
+77O2cj6FB_QI&>g)9HHro?W^odt3J#Yf7?7c6DoNW?OV|!gYoydyZZelX8=xLEps6upjBwBiz7P-x?sW8E4lOg+m_k%B;$70Ln&|
+it}yAZ2Nv%rX&K(3CcwX!N#p>p2HCSptJh66LCrjkW9Yb%Jf~&i2T~Qt5hH&J&wa7C%o47<$Ms4sleb!Y%ZWY5yTxiVzvYNfU{(k
+(k&`Fg^pdhP>$U}_Msa^I30{uXOmkX9Bd?jcjKJLQ7qDpqDYh2th0Q97<fEdT@jBN2L=cIvlw+<(3(;L<U<KR`;JliMy{r=?T_50
+65TlNQn0<^)`p4(+4c1;GHe;Ke{nBj^<LSU-KRv@>c;z%OQG;ti|})tGAY%0HFEe<ukaFVe@(f-Q5Ba;GXfix^oJ%C0-D1*PU70!
+Gmnfg$Z<SSQ1G9Wbw0{dOMtAj=4ZdRAh;&+_E3QRbRmQw$2phi{v+`NPTo&PT3?$@VRQPKce$;WdNu@AHk*9VpV1%kp<H&p6q~B1
+j+MAuA1<lG*_hROo;8TnQsf9wsh|!pYCI749+rt8$3T+sS7w4-|2DM*$U440q-w_v3$N4b{0TF2=K3Spnk9hRg8PthHPyJjm&BG-
+N;UCeN(`ge=7lsi1P^DOzwx8xN(n=PtwEY&()RjZ+^)<CxQRX-=RJ)`;rL+ZDQ;H)k00cASRTpEZ$sg@KGHwGscmv?Y6*~Id>s-X
+a?>M3|K0jhG32}ePDaMa(_AglmW)LuUVXxB!F9`ON#$J3vLi9&7>?_i`rL7cm_-I1&z`l{g7Ic&n&wG!HZRHyrL+Z^V9vt$Gt)r>
+G45~k(&SolAQ;c#VSiq??|e121V{&8hXhDgr!8*DQL^c+x6t9#NGnTmcyh|%lHm08d=>V@4=ww){IyZAyZdYrHl6!pwr2JCLEJ^b
+9FMh!RgN*tOoWpZYOY!+3MGxhl1#vhb4>%X6q@TFMe(SfKd;+sp;JqMl<{>yLz3Bx-Dt!!eSfP`41qlog9CjvN;~vhv%Do_*emvv
+l?%l4wrEE<sB%sdUq{u?z8i91Z~O$&YY8TTUn~U#IJSU_tD7qrHXh$^Zv?_|6L~>+p5Oo40)}%AOf3Oo#@8VMKG)W*&|CZH$gX*H
+0vsodrs~?(TOU2#4=#`qVAIb)G~g*6lKmhZLS$3@yi{|ESkxh9JO_njeUeS79k<5RD{`+VmaAW$*uf!i9@Bs)!V3PEQjolQY6%c&
+eufB?t4ozSk~qtiv~MMoqYSPFVZ+it9`@+BwE(l}H*IB1uDyD-UAzFC4dm{vuP<&~SHMn_2ejCUWmG2};<!e6JuAnO#I2CC%mmA`
+{e$M+3i@jgv+|9cs(k$U8YBH7i|g|rk_*FVF-(p*G`(jNHe!$A+$HZVQEWa~+d1cK0yF87H;uEQ?sRF!YRtEA(eb4Xq6VTODnS@$
+m3<=C%0#Xna8%+=J;VNeBl>JS)um15YmEBZU4{ogC?@#ru%mONmSXz3%a!C*Lf#fV4lUz1BI+2Zwlo6@hX4x9itD25ENJ6`DkG*+
+5lP}^>!w1)g>YPQNeg3m*aiLfDTvSCr+#}OUt<K7$<OLY5_32nu1ey#Gxsp>Wa^aOZFoFO9?KqY+r6#28H*yVq&dY2KzCxyUzYkP
+5Xb#%I>!RVz({UtqCFZ%KymqqNI>$?4*B<C^gLr~pCMmk^ho6E$klxUJEIIlINJlD_wCPf@?7RW%{CY25P56D44k%+mNb>)%mI1T
+tWS1RXK?vuZKxI%3gNnP6wxpw&%y^WAyE<b_hF>-lM*1pe2r26w#v|e&SieOVx)1+vg4{&?LnE7^X+6w979_7upUTIm_Z)js|AVK
++ZiYb;kkTcry+ua^5}mW0>pbjEO^3cv43NX{P0gofMEF=qp!O*iEoXzR$-F3r&uql{%mn$b(oo)AcoV24HSi-fE?^`KEa4fh*0r7
+nN|{X0+M&Bh=WZu*d|{5eIvS%JGGC$v#_lYM)~eqk~9K}oBt8i__{30PD6r<MR58SsSqJhAP1XUiw#e}0a?LZg@c`#8i)8Ft?h69
+qyz|m=S}3^FSd|nkT^$`kF|4g_8L-j5{An)#)2p?Zw@vvHxay9!J}rtq_pe*RifOkpOgUM@63Y(JvL%MiZ3s<Uj}JQ0-4!xE}5Au
+sW(AfL7)?J<Dig#Mux8ef0qFHN%Nj5P8dt^<?(naF^E8BHcuxWK1Ezi$-4fBOx9KKUkxL9bpir5i32n#V~hpnRW5uZE-Zh!ENn6j
+F(t*9hK56@91zbpBNF}P(%w**sk$9AnX&jv>Hcy>K|s)-toUKz-&xrIqz3-wvao+Sb@U4+E&tBK{@s4J-|ct%-F~;<?RWd#ez)K4
+cN=Rrt?<WYV**xf7Uep?cT}Xq7_Uac1h{cZc`r_VYTj<k6QCrnpjEv9hU0eJlns-L<ymjJ${pXpb0&4p?3GOJf?2SI%>8?<9^AKF
+xcLA$$RAq7ZMIc;GC7|&#4Bm?H~7fGq9N<6RgiW;$ce`hskHsbMU#hL^?A}KNIuuxb{~k~afKn)D-$AIc|aJb-g3T^OIHwnx%@*}
+?(@d*ZE{??IA3+(W>hUy;6_kba$}${e=N5urIhh`a=djrh@a2GmiJSAAW(3GF2n;!8#v(F;{%{AWG)}+^t9@wnS=`RZ1z`TTgBHB
+xsPb(lpIOsVHNqAp<N6vv*h`SD08!S7v8{fv)O0KaVLlX7so%idr;kGFy&~s<M;U4cl_qWbMKh}Hj7nx3PRSMsdntqaF-)<yR2$z
+AJNkd(cHo7KmJa|lX*gG50%e1QQ>*u1LeVdp4-b6ukip%^;h6wNdgxy@Son-X=;^THTfI*)%?7bsW&a|_56d-4jrDp_ZL$2QVOZA
+JQ72+pvz<>&5LJ#{)qUo+|iNek=rpl3+j1FJ>1{fy_`qF6q4sja{0&%P3AHTnkV$&&x@evwn`S0`yOiYv+vk#-Nl@bKaxBcXddcP
+7bh>4C4}(U4ErrSzbHCdlDI=nHzrNr5yZnNXAH{}Q6k(|!miZUVY$=y?qawoSDi@+agTZfAz*){ns})&ZAu9c*#ds{9j{V(CbhgH
+IgrXj9mo#PNFmWXPCTJz&);=k+kM86XK!YD?U34v#XOS9I_1LILLLzF-9im`a+~IdNWi$P!z3WMe~>q{;Lp?YMBCI7AeQF*Y<oW|
 ZyG9J{iaEUM@p^8yJh1s5Eew`5=>dVq3O+APZGCh+tZjii3lMctJ&P!eIA+15}8RWNjwI2w2}ytyBkX9EuHh%hDsZnOf3O2SCpSI
 f){VDJ-xYjy#dc$UKVm}Gj8jV#oUv1L4;G=wmo04n8&baQPE4C6~~k6AwKtwr8G~pp6-e{;yiU&d<F1aYa4{)-M#*6<<JF>sU<-C
 `8p)PweM`?JbyWP7*CLQ(xzvJpS%==3UkNmj_;+uc&JF{l5<JdqayckJQswe73V@RcrN2uOXvvm2sBk3jE7$!f1eI7jG0;jB%ZHB
-0+ug$lXf_G@TMwH{>({e^N~damw6;EljNRSQ5t>Bgu;v3qY7zR8uv{VIQcLtPZ6~@LO2o+=O8fP|4!fs!)0m-5IkRp1lWCgE-v7=
+0+ug$lXf_G@TMwH{>({e^N~damw6;EljNRSQ5t>Bgu;v3qY7zR8uv>TIQcLtPZ6~@LO2o+=O8fP|4!fs!)0m-5IkRp1lWCgE-v7=
 &`_5rv^jB0ualzi$(0x`Q+)q8Fwdet7|dmx`~Ab!Y7jgZlU`J|GnL0en=K87^Kj08?c^7oc~eV(Ea&TxfUVV(U3uRdO~tuKhJ!lK
 dUPUh&Gi=MPJFLK`B$n2wmhbGSGM0aX&i)$(JL__Wu8M{L3j}`ud4w1-<rw=jZ;g2bnr7opytoCxf^Bm;-Nh5(v4NEjt#E{h;%Lh
 $3fYmsxo3cc3n|NVx>5m2ZW6f9FfO_0MRGLB7*;082MhDs(iHh8Y8nH)2@?#>k<e&i=iKF=T_$xd==$cf%Zh;TJM`dcuw1uXs^f?
@@ -984,24 +1001,24 @@ Jy?pzVLF_~)K?b5@JNvjx$bfVUJrpab)wH20{h=2SOx#21PFt#F-oJDu00>EBgA{IyP3`V^82ZVbe<(s
 8cCATJht<6Di{XmO#%kt2pGf!;~EY7XIM`eKPdsi-<bzG1<9%m;9z(j0$;B4(i9cI@EX!e7$6Co7X&zBQr7i9<)p>zpOgUMZ`-@*
 u$~|mF##e_r>i`jfQIvO31GoZ%2oWQCNIkHxAOT(v+)(eOh}U-Z8K!Z6RR5l=Zs99oBz<{#oS*m3tL<PJ0(|Cg@l?68;pOXh3PMs
 _C_F2)gx5o6xjG^+#<hR+8Y8jRga*j9*@mO<NoD}g8YB7u=#mJznnVyX}y)-S=hhZ-#qJnli+vz-F~;<?RWd#ez)K4cl+Ibx8Ln|
-``v!G-|ct%-F~;<?RWd#ez*T(lO=t->AsjUq0~vr$cb5&*a^E9&teWsPK+QjZ`?|lu=&(#$(ZmKADszb4bi;cFn`}cJ6VHIF_ZgJ
-`8r*vYP;UMWXXv;=9_Y7rR*h60KghWT}qok%fP!LLKCtIN;5PkeE&?HfQssb{ptxNivC)R0=D{2*|@~<^;y`{x2m1IV>mHB^Z&JX
-KcR6|Q5?r-=1np$Gnr&E`Qs$9F-=QSV+`pOEhbijiK(SXw0}erY#XHFpAr#UkU$kNHnAuQQWpjkF-mI|;=(E#(l$oXjRdI>!IC0X
-$f972Lfr)2o_pTHjm<mH?`L@#lDv1`y>BLSf9Kuu#~1thYQ-#=ZhLfRMvPS5v_qEh{BtSsg2(E_FRBy;{13nWUD@=yD*6f2TLOl^
-{qgOketA%@Ol`aJtejd0AHVfjN{np2+*>0CmhR7q8dYRvuc+(wt^9_Mdezvx=`8`R*RCF4EtlQVCf@mLu|%HXy+8F7W!(JL-*&~s
-OOop<MX6IVnRwm4lpmbeEkG`r-V(4<cJS_9>*W;bo?iNHRIcE&^(WhNVr1;0&a61{u0*M*S!#{W%b_9N0%Y9u`?~3w3)l9x%B#HN
-_tmDuNihq?3v=7$y!fQ1LcaBD_vKIV)@Xexc}mAtbEa#weCYW6bd|iNCKt{XdUE1~FTS>Mi!VklXA-iEb!j<q*6QIe`Ha3eu9&V-
--)BR!A0}muerfL*h|8Nx|7d-!{M7MHV_eP~-&x$&>J~6OsekjR=^9lRU+f*v$sN*XPaLRhk~fz<+cqR*s(NyrbGatGaMb9%fEFM{
-(=|Fjv3tj`lZjm&dFf26?Ba1xL!*;M*j?|mVU366$yN&i|5LcZbdBaNo%*y}ei)5?-aaz6UM_z#zS}^ev&yYeNRH^ufIlQ{x<>Oo
-4<2Yq%NkwH%-&a!H5!V$0p3C;q&4aZXaSNmU8BVpJ}6eFWR3b(M{bt?x`}nhlg{m?yfhKc8npzp0I{7sSnhhDKJ84AV`H0TGl_o|
-bk(K0)C*~P^x=ROAhweSPrlKbb+d`5y9*iTxyt40C=+45HuI57VHf-JYDVn2vD_WgAKgRyeA1(li@g<^ebsWZEvw3AXhFXta<R8e
-rOt}x_0!1>E$9uAi@lYk^kwHKEFWg%Zbz|%r^h@}*r5`1>$kmFkis@_)o}^{00000000000001h$ocx`>8<Xj!6R>#yIZ<G-tWHX
--ZE#v4@oj)U`pqwPMNOJ#rgdO_w+Y(?{l|CHgu$%k&W)&&#>&KJXx);j>D#F^wrr5YCG}ryIb9%*=BcU)wz`o%WlfS_w`tp=^9O)
--l@iBe$BfDcp~p!oawOco;*{n$7)U2XuJP|yNbmY?n=5fx?P14ys#cobwCS{GSfBse(tC`fVOj4cak*P35QGuv;eW4!v6E=0X2_W
-Mpd6DLtO_K16qLCP98k}WvhBaR&}Sk*`(|o(H7e+KmznWQlsuHFE^`BZH5+$csgn|YVJ&{g`hX55~YR~izCUX)u^(rM7<km@>NL;
-#guM~T<k5Sr%|lJ^h10Lk&C@~dK$$_O<#%8OJT<Y>fxC_qUfctW2CSVhKmjW00000000000000000000{0oB<dTd2+)Hf91xwuJ>
-*-jp0@;cqp<XJw*ipa&@{H#9xwWdQ!&qOYTUE=E+Wlb*)#mL3pynwJ}%5;q)*Ayf$;cI)bh+I>Uz;^?-7mH-<|9})WxWWJc00000
-0000000000000000001h=<qlNp+^cE0000000000000000000000000000000Pr^nvJNf""")),
+``v!G-|ct%-F~;<?RWd#ez*T(lO=t->AsjUq0~vr$cb5&*a^E9&teWsPK+QjZ`?|lu=&(#$(ZmJADs!8hG^a^%-?s=PS)U4%;dgQ
+zE0Pv+OGF5S#siz`KH`iDSL?%0I)_;m(nKCGVrd5(1fgl(hSWB*Pp2qP*I(*Up=8j(O-*Ez*gTW8<#k~J_~#LR<)CN{$G3d6B<_)
+#c_OQ-X!xflSw9%KTZ-G)3hWt#*j|Y(!^@8F|`zl_K!${ZG%+&QzBvu5~w1^CKg3O>cW5`jnbNhxUh<bw2e`8BS9)eu%t*8vMAW1
+P&Yxh=bpE4WAo1Q`&nLwB=4Pf@0-co-+5c){><C{_+sC-S}_Zz+8*1P5hGQ%?2u)=@O(<V;PE=~iz-C{|HH3;mp8njihjcMmVlve
+e|%@LPaf2(lUuJoC#TlICvHEM5+fV0^wx-h#RqbtMip7vE9yplE5GieUNtsndP_j-^=rph%4K)7@pu1PD3ND)?@v8N88?6Jw_P#u
+lH{67QR<XTCf=|w<p<_;3y{mEw*)Mg9lU4PS~*3!rxw2(kt_I2{i*hx7#V%IGb@g~D^V(HmRhCra%fPu02wp=zHVyz;`P0)@+$B6
+eWmGeQp|#}!t8cAFFvWMkZ=9kefd+oRa#$4p4PF|oaq`Z9XdWYRV8n!$@%kzo}4)03$L%=<cpCjnS?B3U0P0@)q40#KBF&=tEOwT
+?X$s|50kP+zqEJs$K}nXZ=}9fe(Lz9F)rtg?<{Vsbqg4p(7$=abd9QuFZGV)<PPa`Ck|9L$(zfbt?LppRXwrBxm*)oIBN8MKnswf
+=^9-a-@RkV$;7S<zkIe;cJa8kq0vbr?5=m(u*O63WUKjr|0&#Lx<<2?Pk-7iKa9pcZyz3AE0@1%-)$h#S>@I!BuDgCz#oz}U8A|4
+hYqx)WsR<7X6`S@8V$zX0B<1^(i-&yv;aw(uF=Aa9~7%ovPRohhHsVsx`}nhlg{m?yfhKc8npzp0I{7sSn7JPKJ84AW1|~oGl_o|
+bk(K0)C*~P^pSuTAhweSPrccib+d_Qx(gZSxyt40C=+45HuI57VHf-IYDVn2x!fJoAKgRyeA1(li@g<^ebsWZEvw3AXhGi+x!7B#
+QfEc;`sw6`7W9V5#okI%`m*yAmJc&>x1(6X(_<bf>`)21_1j)7NMRee>No`e00000000000000$<b3_})Mj_n;E}h>-7Q@o?{{Bx
+Uzs!Dha?%&KdJLmr%l)B(%k-nd-@x?_qkgm8#+?X$a;70XIOSqo~qVY$6?bo`s&<8wVinBz0K~>OtU+)>fFkPWjE!(Nj=tOx<->{
+cB--IU-NDOp3J)!XF9CAC(l;vv0BqL+V210u41wIyOVB>?o?p}FRVvY9nb=#%yf;upFOG$pzVCtog|HR!XXm@EkJCiu>X9fU(KVI
+5!L6(P}jkQfEFOOlLs$+*{a@<Ro$g-HYqztw8?f0kN~}p)~GwnE6u7?o1w)bo{n0Lnmf~KA?VGiM5&?0;z%-THL9#DQSSztd{q)d
+F{L{q7kf+TX%wq4{Se<m<YI50o<^}!(^q2jQrPi;dU&RfD0(UE7%6Oo;i3Zo00000000000000000000|H8ny9$VHM^$i7hE^W|b
+wvz{$yiT_?d6o~dB66`eKdVoFt?5wGvyn?-m-xCyS<_2HF><jtFCc80GF_v{H3bPw_}X49BG(io@ZEsz#UdH|KOlt-t}p-q00000
+0000000000000000000WIy_E6=#jz(0000000000000000000000000000000Q?O$LJlh""")),
     ),
     (
         decoded(57, """
@@ -1012,457 +1029,457 @@ Gcz(Wpa4G&?z)Rtk3G12DO#dgHo-t)lhW3}J>2K>=S{e>U4UVJWM+EV4Mo{gyvGE>cvRU1SlF1D(9J*r
 f<rj-*qt966#Ab2eh`<Tq|YtN%*nvQfX@h2aQ*qrZN`_UUcXqvsG-B`Z_uP{ASB4a#==Cr5vagypK^_&fw&+qD?1}I1G%Ok0TwEl
 fdT*t-<Yu"""),
         decoded(57, """
-c-qaGby$|`wy(eb=<e?BMq0YNq`Nx>B%}oC7ErpoyOAyt1O+4o1ZgBij&rZG*FJNtJ?C<+?Y^!v-v96GH{yB57|(mZOS9B-@ofDv
-JMc|MW~0p=Z>@9uUAyb$f~ae9V(XyIt#_@WSOSG^C`k(AW4txDHyeef+&it_p^C?9n?l7DPDe`RD}=9T9JuwSUL#Z7XnzR~G6B?5
-J$Z5*h)r3ZgndtBkIwwgS^N1-`*SPr%(6t9?e}d|mWq!TS>nLj-^wMAP#PTsAxf%*{jYd2k7bhSOEV8t=`^G@7xCWY@r)60?#GMe
-sO=61ZLxUzxOD4OxlJA-R8ZgEy`$1=dXej#chvqA*<|8rO##{RfkUpJ!DErNv4c&zp}sRJ4I`V<;!z{}KrdDft{odCfHHRUZWDiH
-JbF)#+;J=X=)>{%msL_k7phe(U;M=`r_i`KZ-?F0RJ~Z_B=cAtDet4h&?%{;u<~-wIlQi!_VBs$CnBvnXU1`n1jH!4(^MtUW`sQK
-xi$tcj%z7QP1prE)OyC>r&UgO`IGhIzO4L)l65^fd*K+BZt1B`3OKJoUbI%6PSA7hQ~ap%c%d;)Jv?cmh}E5F|8^@(xx>8OEitXI
-FQnHqN{(E7hQm}mvgUpf0MUK^@e$1^_ZJ#rV*TbA=j&0)cX}ku=wVdo)aJYT2c8dab>mJokjs!ZjvUVWqdHig3W|wFtZ>gcUOQzv
-o*4xKmMpp;_#D%#=;T4G3~Q|>F2LYI&2)7(tn>vTiifhu{^fit{7Zs(L{8z@ot|&E0yyoOyCdy*aUPV7TK7tua0nNfF+JJ=Q+=~a
-ug{kjnlg36#>onp2DhTe2i^B<n)a6G&`-%#9;Fw}eS7TF!q7U9NVerX-z1zMIAZV7_in_lw{?fsZz?K1v0r8y)mLV9|4S0?KAEr=
-YH+6Xdc^EA#y$5%a4vrB%nV0@sT#s@de3x<>uy10WXy<>NrMWR(9#`2y?U}|nvCY-xj<P1wkhsNu;MNkC$i}rN0Yx!W7hsQNut=G
-Qk@MIneHS~poSDx?f4!sho*n9cr9R!;#sX+3wyk4f}9QiJ2mrkY}yz@%Ba@B?3eV1NxBP>%jTS`puqIaPE@AWl}Wz2;vGRU^VH#h
-FU+#AX6kz-mB*3X{XVOwRpR8XYvcfenHh>T0gl{L_Mo6%idCC&o-eSI9)^^m95W5J$Vf0~B6TIexw$Pz;S23_9Py1P-<zIbhFi+$
-{I+p9=a(nJz4QTEA}EidWrpp0u2wZ|U5{pRT>%)q-zo*TP3|dNXUK!#zNKI1cTQ~^M(34E3yj>2`;}$+-krVNL7A(<oN8fySAS9`
-RSMTs5#s0BdUz0qB7fFg!zAVf_{!qaJ7Uu78;ReWU}_7PX+S|sUkzI0h-lG0*BjxrS>#h%*ZsK0pu55Wh<-w>@qm(Bg72e{I>fCf
-VTx0ze$ZgEdtv<%g3$DYDWkKr-pGRRTaJo#)0fn}yEVNSxpTD%&oo;%+3&?Ee5c8eW-tbB<Dc=>(Ssq+hN*KrXBn0GT@OoMNPX9*
-?>5C13kHc8oU?TyAyjWiWj~9pX52;o<YtIp+tMfAlNGjebaX6sf8=u%zeuqyzLs$`ou#Ih)pDej@^n~H3QN?5Fd$Cu#lQ!58{KQY
-a)(>KS;oW|SIzb8AjRE4j5sCP8PeUvx0jn6Eet!Q0B(Vi3KH8${2A38mmr%}v1hFh1u_hBa$HTXbm=YEf>-z3*cN3E!lU<I@_#Mu
-RoA>Qw#EPITM0GWc%_X|`RZ#Qs~ge)A9g+@SAcQ0X3c;+*u_LxGmBydzlUQrh+oxZL2qqw#FYj;2W(nvRKq_~TP>6&hfpf{gbBlY
-@+*(PD>qbxN{a;t74v)4eB{rP5onV!sO%!|C7o`gZfc}L!w#@}N8pPin?V^SEhS=NJx9bxs-?Nh?-sMfYHE+K;4Zo&gZ}&Jr;9yj
-`#Mx++@x3Cs&%7_b9Htj-}-CbPpI9EvJX7H(t9v#Nn>n{d|u%ztGl?ddCcKZNMQmO-|d~@2zLC|yXoSSOyA;qT*zMY7Vu1h-elP^
-IwyW6&f5x^A}JqJ(>M*Nc%b%yb7hEQOSz7rO^YfJLLjFzVZRa+y2T&wS)!VdkQ{(;`MkEJCaCA=o}5&YJfk-Q=p##?v*=2pxGJeP
-GNE~`mgK14a2nic#>?QjypJ6~XH?^_#@wqoauJFs<+|ral8Iq5@qUXtaBE+R!yyZyt^}|KhnpUWtunJu5ATfYt<Ag>N?srzZlyR5
-x{uk-XecNM=yo${(#gFPc`J-!1C+&@5%ggR!C~D|depR}%fdacj{VS$<SoHa$+>Mwd~Ht;j&M+LF9${LE{9%iX+e8%dXEbY$AjI)
-jG$>#ibebqWK)`9a2aF|Go%0mCxm@+?h&d9CzclxIiOz;(}mfxL6-G0;NB6N3#+5|iw#E#cI4u%kEtHNe@2jrSP&dtNR$yUVw#VS
-|Fy-(H6aGQMh^oaXFAdsCN%j5&pjM>+|c{+iegqqqO!^Hj0Ny6$TpGny3GFxPDQgUuB77afDyq^t(!1CZvo-%ok4&neuL<fkn>p6
-4h?NPTJKW&Ph6I~oEaMuqRS%m1wlDxJtf~tbDZsjVXvH2Sn05^;0PcH5C}leUiyN!;Pmo((B%Mn!5~uPIv0T|Z-w>+MWlSbYm3)k
-09&1@1<l)@-T@(Y2`H{)DWu1a%)Jfw#G=xaLAJnw=j`R~2s`3(!SI1d00;oofs)Q|NjgZT{yfEUf-GNEw8wci^FRWl;N3#<A~eF1
-YB7*0S&#aD;g#9kB!Zh5@-&LbM~@Q7xAiw$s4h-Ada8KEaTDmP&JHZxm;^9n5R6$&wGR1dzt-*f;BsO4R%N4rZp0x;U0yoRYt5vt
-it{ypPmnmez-QF!?3AeRqeii#_YaX`&+9P{o|Qd1=J)o!eF*gQa^Xx(6qY8SgrR|9^ps7bkq8)r=a(wpt9^xh>ZEPd4Gb|jPWbZQ
-qj$5~Qmk|}-?4?3F&^E~p=v+LOy+Q`G!QlWdaXEz^@c??C_}?nv=B?<>h##aiHa9afr*`HTJ#YsNX}3@#yeEjZaC|GmgWsgWu@Et
-U7~+CvZW4=$;L$%_|@8l=ZcJoP^w|zq>5Q_W$ohy<Z5RLSF)r~`?oD<N<@h@)%l~Urlf)x6e`stJT%X?A6ySQyXwziGoR7n^1hmU
-Zi4%<H4iw-mAE|XR_Vs)?u&Foe7OASt9HI;zN2bV$eH*HZtaoA;^Zi+>ueJb>pdeOntIzj6cZ!EyC`B-I?u}ffIIRYiE}EJ;Wi@+
-6^fTyaii_=``WE^7R{Mf-Bd%Kj!u^xW`p%Oc6OrQUn?6Peae%`NKjrjjJBO+t(PL<_JV)i$T!2DVSMqZ45zxO|4p$drPOQxdk(a1
-{CGFw*QZ&GW;&W@Tz>2Hpo~N74bRmPPf+H^-rWdN)zDK77NT&!h5fMikzI@$vnj4cTSZ^&+-lzx7FtidQn)-hL$5xiPh1bd5Q9m&
-rw?r{oCH4J?j?fNr?IkpZGP}o*C=w`+`5(-Y7lQv=XOFEA=pS0I621VH5*oirWD%D98kQ1upo_zwB}hg5+|IdUE;`Sjy5>U7tVG)
-VZJ~L>hdhgZqE!-bX_kAT$6@P8xvl$9ePOFzaYYD(W!dhUp;pEL@RZEa$#yG&tpFQ5-VaUd5}o6d4<COWP^Q>uix-u1&}@{R?o+f
-R598kNt`iaaI!#(h=$Etd`T>6vfC&cnRQty{OJqvSth4Y^xko8r**nrNJFKpUDGtF6ZeSq`}SsLF_{5iM2h#`qq?H}SEoi?Q%?o_
-J<B)jy-{2l)aew`?*$!fUc`B);|{ka#;Y+Ua}Oc+f5%Qr)~umhVla(M03RSZziYanmX|Z8OCV*{<jW7w?Z0RB%-Gw`x*MKPwp5x6
-Fa;CasN|CdbTfRmPx*{w)A6~9wbu0ra_PjKGHXN-;&Pn!nXY|=U3Ui&Yk+wwS{tSmo>Vo&WAVH<(lhpOyqp-G5Nw`)4M-|KMkAm{
-@jblZMfj?;tREs*DXaWmVl*g*i8h=@Y;vol#Q7x=E?!lf;*m979Hn5tbQ0B5Lp{vIGjsX6!qC$eVncbvttp1Kk7rsTTUDLkKV}iK
-E&4Tm>C(UwLv7?Q!F*Nn=mx>&wKyO_D5RatQ6VSMCDRMKkBX~j+W^ua_n9IQdXWBlLh|(+m_zZtGoqYmfoY=|h%8O~`mQ-DZYU8a
-r8CS1Ba#=iF{fs@usz<vS8pbp_WmRC2$tQN!(@wsx^pOT^_Af0gRh{>8@-K~n`uM7ZzqHTvu_v2^FQu0E|p{=QD?MZCD!#uKFWB1
-HdaIxTOX<;IIdMV?PB*d32>15cr(h5#sPD<mY7tjaFqpAKi38l=2Yp8AIEQkh!2V$XN9?vNVrKMXy<@k91%ME0;l@DDCa(OV5*k}
-9Z(z1IVs0Jz45#ByN+@w+Bjluoy@bKF=k)DbF-U#iMTI+c%n6g(oUFK*659gcz{-?n0fP@o94Jir(;O#iP@V={k(f7#mV@*8%|qL
-0vDY_$wumsxwG5i^EpkVXph5@WNG`wL%Mo`!SlkC$0AjBC<*5GPl;BEB6u}N8*Z=O%t)rcj9BU$e-!#Hhu^jz0VL<cb$Vi7=jK+h
-Kth`Jv3hT2zD%`vWK3w|RktE<nCWBhMdH@4h458p{iQU9hzB;Cg!aL+HliT?Sp3u>=iRz|waFC3#P@B2vx{8y*dj*0eU$Xt;kX(>
-cLRqm^&}xZjFlMe4M=W{ZwcO;fgA0k2(8!8xn#ELsv+?L35ea?=7D{_uik7b(A`bzqk1(qn=d_D;hY;UBZYUS<@;VJKpvhwZ^pHo
-w&2REB}eGC=2tdm%5(PaB0Jlsv_>^)8VC(|Li6N1X+Rf-GAa(hz#*e3R&6M``~7>pe75N94H}*BVxtMTo_((uz28^;MB90rq<vY{
-oU@o8SLr60Y1oMIyOk{?7T0n4qX%9Wdayv>RrBPXume=W(sUbznljas5a$CPo#1|UG;10cbz$=|c~s)5pmVR2ROA~v9oh^+Npw;K
-6bKXq`q5B-XF#;4qs*)Hjp~FAwH-djGApg&33(ZeY!?&}ALEnqNu=+E5oA-=d(|M;bfAK~O^NWzi)|F~=qQ;7)C8DF2oT6W5`!1y
--d-w6C%abWWx8|Y-DOa?r23W{h3x`gynvX8WH-TG3BN10Byy`?R_1$b*%w<kF{~X1XU0CN;Zi21L_>qaz`vKtV#D@K-Zx~Dw2<BG
-HR4d++Y0N`Pb(SP7>$~*kfXm%s1hZ2`F-A;4U+rRpxst`zpR?hRTEjdiT32Plno6lHZ~#x^!G?B#LD(nkZkqrh*-p#X|R*6E3%11
-gJTuVy3@3)nUuAR6hJ?U6uGSfX;8x&a?roW()>V#t!zN@lapt@upBu#1}Xv+0{VZ5B559XISv5~fdOguZ#i^3(9}I)@Aa6tc+8<p
-_tKQl6k_ZdV_1h~7K+HysdGG>oQRvq!vOVfPmaAmW4ie9^O4}AA;BTw|59nj!bB)_z|5bzmuXGDczLsV0wZdAA<Q;xpYoc(X{v9U
-MCOge^Vf@kF=WFth9xs8Fn6Nl4*^@lJYWpS@v^fyFEbG~Dgq4rcP1aU#%f%$I~58`wqB_|w{m|;!~CqR_E54eg-cCvu%m2#Ix9Mr
-Y;;}j8>%TCsPD{fu%_f54idrLN2Oe<`K#BiI=pm5m_L{xFz`n_fdIpfXi9|V8j_Ez=~_1L&@>3eV#hv_&n}5A&y2@me4xE}XLvQ)
-!QTFQFeve1Z^_~T`-f)K5}wb(mKr+o=*0vd0K?weywtc@NQh7{1PlN`vT5~L7UvU6I3nY3pQ;ot(FaLW_LMrTrl`4bDdvu2m2vmK
-lIF7PpMRsP4o*7~idPUlutVt5aCTsS<4Y7_e*Bf<=G?}Jj17wzkpzYS!yviD@FF<D!2(yZv$@F}>1mThlEy-W=3Gx+%y-3c?a4p*
-Qj(<9)YA-6?oW}ROcXor4Ey4-kbw!?c*A-p72v??_e8Wi<&!cMLjjd8$O&JI=Z(B9&C%!B$J&$nWM%nc;?T+EN#N-7x3LFhM>cd@
-=+s0}es`+T(Z<O+0-kEM1*>Q%`exv3AKAzBa^ypnkk^%s6rE60J0|u}2?eUxYbw$Mau-oAMD9jFst%=VA_Fn$xnD<SG{e%bn@q4d
-h^x5c#-wSXLAJZu*E^BO)bd&H5c>&+-K)_@SXz5#wgtb9e(y}qxBpHd{*IoUY%>7b9J{t7QW5Z(<YCL<Ug3juN4xf|@d+{GhAQ<X
-EAcT_<E57dPY%rxeN*qp&G~j7<_#QvAl55NH>YY8@zeq4>!c&2a(8c6NvQ=dXA<mKvby-D-OVRFcd1i1*QQmlJMR&~1Xw@Q^;ftb
-yuZ813F3P*Ba||O`{_L3lRADV8LDY=+w^&mfsvM_8<*D==-I3D;6e+k!*?P~_<l=<j;7s<gk+o2u8sSSGgpn2#Pgj#Y^hBNV7>V8
-G#oB#Dd0IWvsivw6I#2(ykE_BB)gF9xk42R3E^jp2Dz<=N;j{GXA_dD1Rm57O=J<~4kwUXw!$JLq)c_lxO7LRqT8G+>fk1&N?L9e
-PS9<g)9LRYo4+w6I!zQ+14~`}<z|eWUPs1ve*SuOdwsgT5?96BkxHiXlvw1(_Vw8JWdMNZR2>N<J0OA*FvP9N{?hWK8>AVyKWlb6
-G_!aNJ3Pq?(akVotv98#G$ST4M^(Fy807M)2j94td=uMeXI;-#vnTz4GDhK#(8Oi;=9No5#+rgHl&y;%-BVCn5C<!pH>gzhYYDK8
-_QU2VM=!UZqvxWG27hj7cAK}qwj)l5>X0d~=7?;ncvvw~Zky;0P0)B~Fu<hVinWvWww(xZ7O_emQcn9~mTe=`t0;RN3}@TXrV&Kz
-oKRLoPV%H9SHcw3(?)LT-X^-cREYGWVCo4u5DX>pdYE;RqO9&5yE`U#r%(@MO~ycLNi&gSj9uCD=u=Dg4Z$#<-t-KB<WY{wXm{9!
-W>q*lMGjTvCFE9D(7)487@$0KoTYBX;sOJMIQtR}W>_5~x+fwfPTszQseOx%T1qi97R`Gp+OE4(_<hZa=2f7!b)jWvDb>`fN+Gh=
-4mahBs04~X?Iy^@aW5l0A1lzb>k@ng*tkF!*<g9j%lHamizNwD)^H~5VXCDqyKx&ra~~Q3^CjX1E$3wc&yn49F2AwGApk@d0>3^d
-5}vil7AsS3RceX1%__@pQO-Sm<Mz#IgHn1tufwfvqxb+*&uMd@NV?mlE^j%|j2q@o()lGc<Ym~j)OTO;pyC3{Js;g7wYXXiIU{@Z
-xV){xWeM<2O|+9MiSzF85pb?w1;Dp^MdBvxVVdoon+_MSOrn)SAqS%YU;q%{AG+V~?UAv2@ZEmS{X*&`|F}V%?V<C%Pk9gfA`ma`
-nNaRnatR3M&ft?SZz!l5Q3ZhtiVlVW|EWd)&bD*dcsP8y^m{U&?D~KvQ`~!4W>Stcozg<I=AT%#;pvJ+5OZEp7?^FoQ0~Fgh0p^q
-fp7r$Ph>jm#uC|RL^F6PoFkdNSf^fg>Ndypx_!@ueL`Twv%GFNlW|(pSM(KI2^IvT^MmmN2|!4|A8Yg<5>aFcasY$Rw_}fvcxZQs
-5?ZoFYMDfanl&LD{K%wU%eb%CY_yCl_B}evcHIp6@r(gX5G*hp_{S<WM$D@GV!nG7*KmtJwyX^-kZ(Xjytj%T{Qmr|{<Jz*v^uvx
-rAaM%HcuS4y8}-#2VE6H{bP-W0{<vM=BmV>{m$vSKKB}=l5D;V4WIhZ3onX2!sKbDXt>R5<v1M4d7L(Hu8dDQmDfm6xG4P$MFvU^
-`;Q^&za=sZs71t4+=U%sJ<RC7|I#ao{)9ES!3T?xGC5RT+<<4|YqjpCYV2kU;dp6Fr?X3Oe5IHVk~oYMh79@LDDihYZkJ_PtcQO)
-pEbC3-ICB@mGr+W3(Ak!5H5YJoKsH5QIEObi1ZXcyPqSnBdo{Xjmye4f!hw@0hIV}%zuIw3cZ4k&o*n>Y{ekZY$XbRq|KTS-`$!q
-nw(hI9Sd@bO1FR3Fs@~vctB$6g>~g)#*T>oNFsvN7|a79gd&3>z<>0;obSwzT7VQJWfN#;{@ID<`^L;AePG%V{)0%YBb0@ya@;4C
-u^-OvO-qSe<Jbf5P_24BHB4ea=}>(*8x$Xm41)dxGcY>oY(-+WXv$frhhqEbj*mp1v!DVO9=W)p_ZA!#Q^(u(t>-7Y-1x|%QiPCr
-KO9T`^Ui+m;d|K;E^~ZFC=M6}0Q(Qufq(me32BNFQ=!Pgva183ldWgOb86hJDj-*Go$;quT&P%29!6}vMl_5=>qNOJSM>?U{QQCv
-GoKcH$j`Mtn%dHXiI#v6fB``MfrNtLKiE*j*fBf_sQv2a3SVU(Ws!hZ*}0YF3Yunh4G%wpBt>Q3a*aM4UUD$GHTa$JhxEq}3Fj5)
-^XJ;9S{*W?de<C-;v<YfBmg#KFe(Z<1Be7hLT?ma_<_AXcnit-O4ff+{un7jB{N9cBd~~wNN<g-ETi1w)~d{OpNxc~XI?zqpgk6i
-MJ@_!x{Zs=LcusDFAOp&AY24oq9c4v0X}38moYz$E1zBXASVjYdu2n1(~-EXO*{1}Ix=|l^u=seUp@9vR7iF$x{t#4IQ>f$=a>EF
-?M^dpU-dRpFWj-YzbqUee<5MP7q$V{W#F-lI^lsuUs5#5EKUOPnFJt?%&Vas^3=j(ee)+G$jD<YL{4Ax$(G?kZ32GUdyJ>%=ir8$
-i!-`wnMo1Kts8a_sRdJ{wjX?r)Ekgt+E>1^jBn*gI7fhaiSkL)Z2%?w&6VA{@{Rb+&9J`qq@ghgb;1|#DET1ilUNm=04im9l;>)9
-^`2%4GG;$bGN?;)-c1*(kCl(eDf$Gp-7>mDfvB8dStV^T)N%@4{*2&Dk7)L=Y!BGK8S9t_GheuMsg#DRE0wN>g_-mF`?@EI?L842
-?ra)f@*we~2O)bZey5gY=rZVpR^QSYbo%ABwYh7`F44_rY-}((=9jI6Nl{oiuO{vm85^YBdqjLhG6YVGA4O+$ExvtGp^OsIZ*wPx
-0~g;4B{pMi9@>w%ec%#0&%x2In*x)0k$V#0S1Pr|gY11z9%W0bQz>3tgpMT)9mw7#z|66qOHWOO7d!MT!+2PGzz*xhc%CcO1on>t
-zi-auSpo-T$H3E1Lt2y75}zw4UlSorE|TL`ZR`lwuv)&}(K6B9JlJHDE(q#YQSslQgXEUev<GC%Zy4*SqZB!PE!<e@)Om-=smsc*
-^0~Zn<4!?LlRfi2a;$MY^AbrvnXkZTiko5pKS@vBsmxVV<fj|czypo+Z|9ofgzL?)7vBkLCm;4eT#=ZS5!GDtY8$_$xjQ5+RydwB
-HtQlz8&KE8x$>VIf55XiLR)xxZ+Ng6QWEsG$WoIPTs--eP5Z2xQDCKK|Dkd9XAbcg4R{M)Cl1%8N5#7|*GUfOqj9#R9c0R!&$?!8
-4EPwxu>WR1{WDuKsw3(EZAQGxqG(YP#sS3D<fXU7@M)7Jl2#^5$q`Z^Vu1d<_x+=FHu#-|uEM9-V@eyI&qv!+jf+?F*Al9$VdP46
-fS=e%(o>+LL*byGXA&BM@V+;BPmeyQl@a8=UcJJYFE1MFS}AKY5i$s~&eP#z!Ni9B_R<adN#+O%(m)fUzD!A!47l&Bj_m27Q=wX0
-c4X=4S}inqj90-!mW&FH3WEML(RVu9tuMQ3wUW6-C`y<P<$gSG=(38a`wjeQ7ndzn4Erv#+5=P~00Q8*Rq|(;EbN_@y_v%j&jVNd
-mxL`IK?Ir@1PjumNP7=`XadqFm5C#rflLelEC>|vbHrAWb1Xa$qpFULI<DuvRT_6PR<}qW>5m*1HDmfZhDVxwz1tEkSkN%g5a2&o
-LqWYLE<uBrZOb}h%#Z7lI*L068^fq5mnlsrR~R?!Q1?l@^ae?%O2r+Ks6og;(7z_;g!MxANFe(IW>pFkckewggD#k?m7EmNn?uy`
-R<G|Yj3`du<%YRfsKIVXWY937;D05w<L0YHUGi0dxMy3SZ1BA2In~slVaR&!NU2d<LHq>%!Q|#K(wv~}XNn}W*Ns?@35XFOf6mO%
-;kT~hwK0CG%-kCy>0IXaSx-<@^qBMM{DqNE#dud|wfDV|FNU$FawzP(tW_{u4?YtT?9Z6lwe__ALJ|c%Atu957Dsre&v*6lFG+QY
-6MVc)QH$AHq1n0xS^$c4$huphpAHm_W(XZ9frte7!&(}q^(p1OD2iyEr|p?;ob`VcF&JMo$~Rgh%tg)9!Od6(k^3gA97=<4CocYU
-6^#&Ovx#+HO~ByCs0;e<YaaXK*=Ox^R@aS_w%`EE2kJ2o4pf62<zk-CTtM7kk;PmqCOu=ayohyY|72|N=0L5ZTgfeIPgAMLm5}ha
-N11=VmS$!pj0x<B-og6J%(fW<*p9kyE{^uN3gfT7n3x!D?V>hwtiI4`T*_4(hY(23w->ENkAxJavrV-MSjmv0!Jsh6j{)UxW8ZI@
-fuLeUkFu?#Dny}_7e>-pS7N7<sZB<=j&Jd>ah=e<>d7=X&phSI&k>T7^O9UJyxLtD=c$^M77B=;@XZ>h@gb!qK!QM_h#)W`6aWVy
-BEXQB{Om|d%n3A_Wb-pVcn1=<Zfl#pwJ;yRH9O(x`0yH;(aMk{9TuF@K6R#YPStGn{9)h|w9KFd{}Auhm(LFUYIwzwAPi(gnCL(x
-LM%iG1-oa-nC4UmFUT7<Aem9gu|Jw}{k~?6@>%8*3SDpoWVv03r*1w(oo?e=zR4vYo1U$`CzkWBb%a+nuepA#rE6IsqdH1k=%H97
-Hg}jP)W&_x*5XTK=@0^~!M^;oE*<`nnkW)EO%3((nI(v%v>{K6F3n<GtWFRK|4PKzhGT$z7|}l`oJwnHLOcbV63ZwUH6}s{!w4z%
-%Z$4H=LczA#ST;^%RB&@gWjtMiLJK+d;H&1yXS4*a}%<hmc@P#(^b4f?8uyg#o*2>ZbC7;d>KM0A5BT}@ry*Z!g!4zor@#q^a_B@
-RQ4{c`xxPcuIrBqQajyW*Ik?$(7*I<PNe}YEnN{^ake}``HZVI?%3#Mzj0>84qCH067uiUESVCE7l>zDOnEDaxoijn0IZtgPos<}
->W{7<k3X6_epnW}Mf#i-@|H<@kw0&yXj_tyQ^@k&TrorB*hd$6uFF(ufx!GOVA)(dvC+YLJ=-9@n@-vFcU-`!a$4e>Y26-s#DWdO
-h9Jv62_y-aySA3?DKknK_PiDZss#fh+J6$y$6*UX6a)|gk%5q(xwihm^wEjAj0=37y*@2<2;!`&sSp#PAi^Nvztp0CXFHc4`ol*$
-R7|bcQq`;E$|soJNie|x$Z!8-0sj^>-!M(KZ+ZfK*)~+*Ru$eU%4^gYYzQOxu}l7&L<>ftEBE%E(7Vwh48)**a286n!zxDVQxFX@
-1Pc6jnCa1@!qe6o0o~+=4z*svh~1+2@NcNeTq8fmS5ySpzk%GY4CF}{j@eeyI**xlp2pJ7pj$?dPw}!uplqZRLqvuB<qSD)lXw@y
-Om4&2)rM>FP+RUEC<dKG_U7eHL!DDgmE?gq5b$4PIy0>~YbT4WZ=MPV49WyDvYvcv=JHn{v`BOtgjIp;pUL470pNed`6hv2M}89d
-SOX4BvA}ol56z6XK2Ui0&yW-a+E2eY=i|Z~Vdo)6LIQ$+mMAE#vg_e4V`$v=(Y-f7-F_mNE&O^+cWsm1fH%-%Oex~i&cYd77n=YD
-3jH~yTMd~;&jLTlQyM-ON?+pNk-C)Vm9MYj3C1_*6IzMPC+U)v+#lSx@B}j<A;UmFaX8D%zUV}6ItIJky^=7)s@#|j5nZ@Gq|g4w
-(YeAqCRJ^FMe+%|_EUN6$0sa8KpYtKUyi0BocEEhQ}&t{j1D6nn=b^t?v=0LkI)REfb%qU3D9k~idZ=8%`H26aY~w-*hpiLf)K!e
-UQm`f7Rer&)RZP(#j*IeL(|$%alFv*9N{eKL$zyCJJ<zv1LG-mrsb0d4>m%(VdX+hR1g&4pB0oc>V`JIiJZ~`yGBZZ7Y&Xa5^pIL
-k{0{H$e@SSi>9V=+6Uq$qYIlxmi?wUwyV{V3wW|*=x9L5A385mG0hXKUzhM9B&d7T!s1|!by&X)J9s;;K&R@IInbtFnHZnA-6GIi
-FhmWrYUx`)GUW{2BQ)YaPCXao(}kFwM2&R`Z~V>N5T=wD`HA``pdxeaDUHTDS-!*Vg+pJVSm@aDXwxQEFrq{BAVOTUgDwg+6zRWz
-?_q{>zLmkJ&B!TTn!kIFn_2=ms#5WBI1zp3yGWso0jj?1z#JRKTK40X&&!g3V^j6gC~Z!q0<Bn>g$DY=`G028a-VBQ9T_dLy@>hd
-D^d0;sMh+s&f&)JfSR^$)G={lQas)m*OsBh?bFM7@avb)R^&3*nq!Y6bW;XkibU9$KNcPEZ*$t;Mic-L45rWyQzEpsJ9&;u?HHjJ
-elQr?#%UW&S5Z?I9OR*ZIX!P8c!d20l?pHUi3|!R)`3AoUu%ziYsHVPSuj^s4^9j~M}vW(Kp+AT4hI9_Fbrak)45HXE5X6~9HJug
-P^|vALkL^5CzK3@#mzHkIoz$!>DKe{N!7aL^}+p)IasnHM}^rL=rN(z`1ZID*IVA26`u$bf=h^iMhPHeC+6kH4=1h8EBG=|4to8R
-JRsbNbi!8fruU*%pD;X7fX4@ExkW1cyQcB7bw$DEvZ1hoFBL`eSO!xvNXDaU<PK|*$%mG=hMqTyiUZY1_F?@CNARsC4lybU0`%v%
-w0~u~3mn&ALqsYB<lj2#uOQ-kh;(#a#J)n4LB&V@*$eAW4Y@PedHQbG=0h621}e#qy%zxb9}*F<%w9^c<dl}7gM%dX5vVZW2!Q{Y
-_b@FLIj&TXYLTxBfrNS%h9E`^Bt!uCf53#W^hw4he#-O3IfsmH<C2GI;j*KkAps%(_S^&J^B<PMVhAm6(69-9$0=~ckS)f{1;$1M
-|GQZNF~^3>PC*RA6+Am(GILJOmc{P*BoEmT@L@3Mzm+8*lW#tea?cC!V#$?COZMjW+?}yReLRK+1s(wa5e)k4OdzdyqO`jO!=VZ9
-!}v_zTvFpYQfmsHMKcL)Bx)QOGVre_iOMlmQaT-5BWqhIDneG2&dn~L?^SYD@p}?`SuAEGbR^JU4Jf&Fyry^{XB;>9pi6K!brGGI
-Y3pUMxEsb@nLr3FCldq@2LEdTB{hlBV+v>2h*X!h!H6;tu+ox8W*3yu%e%@ZlYjmgO@V}f0Py3`|NIjYk$!{;>0<?Td!&3cqDhE(
-y5R+vGiH=zJY^au>#<P3f`U4L2?rSs0Q=d|oIpLu49!iIGXP>>9gQb~{Xu6|=uts1Z^yoJ8b+m^d*=YuPmGEij)w|C0RGhZ#8vPy
-16%4+J2Kgd<L4Q}irC7`4;K{<g5*n8fe|9Ad>rsd{b%^%Y)B*sh;RV-Ukk;Nb~A?=KEib1khbGel4uj<0ntD4SXP^dnDCiPsbWM$
-G_}DQQ{3>CiHV2-sL+2MP;5yTD|BsBh=rt>F(e4anBK@0`S4cFH(!Efg#?SNNZuRYk{EqTpz@)FJct$>5fupi7Xif*cece>u|zUf
-W^h8()v#lxn9mUVs9M3`uFx+WOa~;~!eFrj2C_KD<$#TO2pM3QNMP8XUU-<Ijt&$uHu&25gf@(ZGGr0_3{MW+?Wn1hF^wsS;h0K@
-THyRiFAESHXT;&56*?yc5-tP*`X|56Fof(J8AR-86ilF2{1R3a`dsl)#5YU2rDDTS6z)X9mugygaeH7HN@KayjB!jqWeO1#Vr(cf
-2=Yg*4qedNiJixmL(~GrK%UDS$(fqZ-x<>wSfR5`t}cR#^#u(pRe`l4rp(F-g9-oQnLz@M5;rz290U1>^M4yBet%Jb0l(b-SCGJ8
-jRXOIG4r=~BmnT2Qh%cXe>L+zupq!MWd2rFz+dk=;D5pO{~Lf`D)T?{^y`_w-t}K46Zm_Xz+c7uFPXmz`FGH-Wd8nq{-TTnerZ5~
-|Co0m;QvSF->c|93jp|QUH=t%2mUkjCuRO0!2rQW""").reshape(23, -1),
+c-qaGby(Hww(n<8n3D$Sm~=>&NF$B3q;z+8$OP%`6s1#;MnWW|TM!f!q@_V5MC7{8zGt7i_C9NE*FK)-x#Rc$=lPC!-!aDfyWV10
+=sb=3c$OP9)t=L6b0tvgoOspddNwESnws3wXLIRYdsiX}r5j3_#_C7B>^8MhY|6LU;vIVTP<>UT6y<cF{Omp169xx9z42E_)K~4@
+V6+LKmhQoW!yrQ1$`rzDa(mpHZ=AJbzqZ9%dFNClGi<zVrL(;2H_x5`*8Wy0eSp>Ia2ukmM%MF00RK=fmAO3UlNytz?7ey7sRI6C
+Ql6bei9GeK0rVQXr;p1^ooctSeT=8{msfA-^qR8soeK`y9wJRfAJ!C6FYY<y`y2R)Ef4RlGWB<VrqeXCDK8x|vJXOYaPw~3C<9ao
+W44-ZRVCtf<|!Puzz^OXet%poLw>4O&AuBTaW;;_%X2y4uCC_At{`2&?nrwb6NXDmCqqz>cf##;!M07pS2!AJ^<r}5#;K45t#^i+
+6waiGhdu8~FWzA-%G88Qh+DmL<ZVXPL`ML1&yB}b->@ECj7^_9MrT@jYES`Ao+9V1?@lD?xpv?Epz1f*n4l4!GFrmnPQG)A3R7t}
+Z*xn|DDDpF@{CrXk(}f<m5i*po(Dj5V?P)&4DszUiBjk{$2ngNNx#vfyonn|hf8n1rN8HS=TbM}SQA-+SUGSw>4|P<e|TF$JVJzT
+#__@_$MLgK5MaTg146<*v4l&5USe5pF>$#L&bpVV!by-hCxW^oj|`|3e1B`<HZi$VIN=M=*K2`1cFiv%?F5K~D~7DQWKFn5OU&5r
++kol5S!LE2%8HDex)BnUB+Z@GUMJ?kJ9kWzD)ZEa74nbLOJ=_L`8;Q7=}o3ybDnJyO}ag3@6r8c(5|axlhJ=XIy1RPZUWm^ZfR#X
+<;IS>s26r{j_k*X=_uB1_jz!VL`&^*uxmc|WLHt%Qkdy-9y&RA*ubbsm0D!sinLxM)iXoxp5IK6yaDGpUnKbM7B3IdbcVYrK&SE1
+&IV<&#CPR78#-#;F+`B23|;NW^5*hFCLVXbYjAL1?Rg~E(&VA*1e!ZPc;q@<lC6SOFvhZj0+eR55dOiOX9*OPx%vW|t>yig;7sY}
+ZEExMfxz7kc~~?3wX&*TBwvru(&xcg+l4tH_yJntdLmCFF%MO%FhR3r+ahuRKJH>p?aepU;E0NX07o)D1UNOd<ty$mO~zARhzU%0
+p_#wYMHjS<es+3tjP7I!xF?R(kCq*tVmZ*;I>@U%K+`Ot6B!Aaqb4P366b`}x9?6o<dku_`}N&RgQ6;952J2%g<G>HPqvV+pAn3;
+u+P>V*GrdSXsL*f^Q}tlha#0unrc}ky)PZ}TwQQk&|JP<iCjxA6VJD3^zpiEC9cmfxJz)=gcZKr6kFC@T4K~&<hYIvq|~@g$A3rQ
+y|^aWy(@8ySG2Cza4mLzO&=~gIby=*B&R#@?jzAbmpRw5uiBh#q6_+-8u~Jfs~J`MnuaE6IZnc2lz+?M#`tK&YmU?YAfvid6rki{
+(eZ`_Aa@KXEMBoG=L)0}hF)YJ#1;6(JtCi@!?0g1rs1ByHSbHqy==?XWvZp8&TZ4HOCzBRn6$0Q+eUfn;;Q&IvKH7xfYSGFb7oC+
+pW-F0T4kL+$V|iVXk7_9`1Vkw;eb$rZA9ivl%y}QBz>@2aIVKWb?>+NC7-T?Jhi1n7oSPn2uY#MA4fCE)g^KFMaJ9_N!FWCG<bIn
+*#sXZ_>2^P22)g%?3X>-${J&<x6Zu089!t6T{laJ5}>+Cx=`!exmDPZrC<>08&zY9!h>LBxtQFwnG5ZzHOA%YndH7#_Ponjy6Aca
+)|<@CZ%O}_V}&yMX0u_bkrQY|S2ggI!i=b$``lkrvWf}u;`K}!#6~TtUS7uXa~|MKUILw%NYfD6uAU?V5L)WQEjM+=?UV-$S{%@a
+)gREaezO#NY&2i0@*dgW#nXGpvK;>S>!J&Kz^F1mn7}?ES9PUew9It~jn{YJDD$ZJ+-D9Ij9QjFA7#N9NQ~@UI8eZonQ*z)Wg2Qi
+@$Ez_ubr)s-K5oe?ZfNO0RMtcoAOGvisk%DsjI#+@_LLM6gw(nkuZ!V?sMMZ&KZQrgA$clhT`h%<RUpZ;2|XRO)_=z;W;zGkvx24
+GBOza@{z8>DL;71vQL#KvDE!rhkSx+;wA}EZtg1<p`|lexnW83OmT`s`BK&MSiAr(?)(8zIob!nA~BB&2H+)yl@bAKB-F~o_)Srp
+Y9#rlBF`-r^GAKC7AJQb0uVjp6RCZ*_Q^h^#vCsK9u~LKiZ(_?^5+vTHwBZh-yBN2qH*M3dQ<C?caGdFD?>9|sMYAUbapFn2dCnO
+mMxj6cX1umESn}BP`orOmKRwh&nmlI796zG*J+DdZKPrG`Z$1?W@rF}aWd=`qH{xbSZv%-mlC9D6y?kET){JmsO9-@`FNvq#-TO`
+4y2O#7(&--MF7*zfjs{6w9dROz#CQ@*Ofv)0T#B#`vb-+FB?>tu$WrpMGpll0v-@OZI-_wefP50h_t`fO_W)nh-~Z1AkdSfLHt3;
+NxW&hrnViUcRBMqucZJ_){2z)q8M`#I?t@L>|1%Bvz;jHiIXY^69EAn0|WsA0l2vfyTo%&k1zUM_MoRMVkNFK5!i}WIJ;P4m9rgd
+0s%sV8f?#TyzQACFya@0lFF7MdR$1p4Y(%(-90&^1ra=NJAYHu@dhu91c(4Y0HAiP%v+XJebgGUX_lkZg=*rR&eJ)2Qg}sg=2GXO
+5telGL2Rjd^w)Dw%x1<g+$4|_SYjVM${^o9POV|PIO*uA5tk;6;x0Kmu=C-Q!jK@?O$oI+<ij4V%agvv;>xwEMj_pZeagCmO#WB*
+QaYZVEC+akByoj4VPE8?MTZ|WN*uhsgNQ$=$KQ*pxPN%d+xPMg(8J4xCp}qImXsET1BNlvHVs8$;PsuHsd_JU7Yk}owbD1R#1T1>
+D1MLGdeoX`rF-uUXJ`fM!4(s>_Jf>MZpSJEakDQMcV`Hu*wxTkn!e&C1e)i^hXzh`0&o;QVX|q-2LiN$p>~{isJz|4qqmRleZ{J(
+a{G9d9PkopsY7J4a{37TWck$dy_}dxx?#|ms#$4Ot=}B-nX{BDbxNrH>*u)2<jFP93WwB8scz$;RG$s<Gem6&U-UV<>Q54~eP+5L
+@MJ93<i>}V0^ksD^5V2xm7AcuFXAi3{^I%<?LyB&N41oY&yv}E+JlXysnJ#!x#k|$+eRV`^|l3ACPs!=(G(nvo=<xMzteO|ozSrl
+v>I8cq8@7{47DZhXtyv~H0M~or0e%|bUNcU>#HZSvlIXRO2zPCy+AH2NoCP6#&(+Hg$yO17yQdgp&8*MYxeyLqGwG#Q>EgxGJOHp
++&CK~iEb3Hjvuj_>D>Fw>;I7%l(lcY;<+^F3Cj7<wG~077J977P9E+*w-fd@vV&D~I?Z)qtz_5Et#+!o*n0Gd(%I25PW3T!^2cC2
+afp;l&d|o2BeeHwHwm~t^(OmCv+${|QRGJp>)M-8gG75Kw<EHM+l>rCW5b+Y(_z&(%Aw6S11sKR%*o;-mOZNn6GSt#%N$wFar&kO
+!a2`J&E}{;9iAn*Z8_+>t{=;SmStfR#$*?q`yMj(+2jPzb*kU?JR3fKpp`y5HaEUm;4zzdMi8-3+edz{`8~G*$cAvQP`@F236$L@
+StrDrQqkWjNs>8ea5PJYK#*`0UXaV0ZZ(NVK02!sUEihnoWmm$vwc|m!aCC~q@haQu4#hGiEq&QZJXUq3AtWiM4I>Z{koFE$HxZT
+;~@fpp5=><et2HYs*Fl$U?Cg(j98xx;(^xWM0K`QzJ6rScfyoZ%^Ic!7Sn_z@E*eXP17m8qJl9~5*5e2>%#E-o@)-ztnH0QR|B&t
+7V=}E7FV>6TBXzv+ZcDPlh<&ZIyRo)taI9jesvbem^8Za&~ZQQ6GQ6=hyE(&jc)eQ7%iA`SW0z2zeP+}q*r{yNCgEvDcC&o0+3R9
+goFH2wr@?j=f{LEDmRtfcW6P3JeP>DV^#kS9i5tqO{(E0{Mc*eGH(b;IH1_XjsIdUBT5jod0(csApEF>+*Ap%`iQY<;Y26oV|~Z<
+$2=-d2tW3*onPIT`t9TDywTH}1($~VDXr>MR5qjud9Ow96RasxBZ}YPkz<VDp~i~LxJ%1l2m07lPS^V<69f|H`@eL-rHo+*@0Nx7
+lm>D?+wl+5!N*Xhz3+aW9?}lLFw2b+b*<}~+uDnA8cg62`4ofYbmZZ3TJ5j5kiyCti1*m8jdMBU16OKTMzsC-#n%bJs>PL2&pWqw
+2MVwB3;-Y1`4T$%qZo+1W!5$oJ6d|8T)0uJ`7sadg*bEMUoWaZDpg4~y4z!^zo%(t+<4$!>LENhv+w<-U{Bj6_3XRst=REGHTpau
++?Vt7x>jGATFI&}g)L;h9rV76{D7y6K(JWbB#?`=p&6c?IzIJ-&>$W>+1*ZFsvsi0JLMSZ>x=`7$KeN>V@n~^1fOy1CMH^SFyPX*
+z{710{DKCu=vCWZWPfYKJQZ%izq+xh`uR(jtlCAfxZY|EMERERF5c^Uc++x8G-M2$hmp+K6ot|Js=Pn?ofr-uV`*`$8S>L0Sq|w=
+q*ZwN=1dB%&a*Z<CCbwd7O$N14m;eM;IqU=3SC7>hIYSp#x)yipS*3Bx4mJkw@3n7Dj7<Lom#2B;Ea2$q-ULB6GqijC)<~=L0*B;
+Wi>CeXkc2X?A^<jtpviajUEE%JNeQz7)0|I^)-w|_uu=b235UVnQ;@=kkb#SD}I2}-qk$EqfB!Lt}i&i5c>U&0M{@--(X?$+(O0%
+efBr^N6Pv4aXFr4jf!7Cy+a)~reQnGK*c3!enq2sB<F0F>*^TXdjH<ncuGdu0qA}EzE?qU!rDG@JwYRa+bR{iT9Vlduk~F}hIxoo
+Lm+og!{a%+&a-xw9?0o=E3VErs;HpW%KO4zr+Tm;-zD?Z&9FUevhqwDrJ4%0qY&pkex2YRE*xtH7Y$MK3Po&+arBATQ9AM~lMZ7R
+nKUjH1{MSg0{v*HzcV1t!=al?%#9jk4Yln)#&Yjl!jlTJSUFEo5g!s$3Mpl;MKR>lK6a@?teHSX1*=lwRi_(Rk}=V8!t|v02n-11
+ABn+p3a`(UWm8?N3Ub`}h_A9xF6q9NMqyjP>}-g6NNy9{mF)Z7=gE8;XH|tBYxbqqO)Sg%!8!5wYj{;CXmN1hF!1kXvfFS*Df)(t
+Q5AEUy~6CTd;Qe<c>R5rHeTbsC&-v@qiW=-9sZwIr_l=Q4ce`>*NbYIyfu;Kt2hrn$=EP(5E5cyK!1<4!mMgr0?9v{9+ZgqY#Quj
+>xwjyYH+M(_~<m@Y9?bXCj-!rrb4#1Bl<M0A$vXB?9IYroE5#&>rS49q6#!Lc-R<F2<ZPIie-3Q<v9eh1O;Z;zvk9$$I<YFz13sm
+<u`}2UCYu&DaF~d#&Psd&XrJS(&u?NIZ-sxgaPVbA02vs!guk%B}hqvgMdT8|E1E5osCRp@8+%a?Hp^G`LnO9M=<iHY*Eeu`?Oc2
+PUGDZlyXy2v9IQX;;08E4a+9eVD99p?*i8b_`!IP!$oIvft%!n*cdSI-<g7hno9|(?sQn}xq9XLd@4O<4YSj>+Wo1zD3_YxU`P4F
+Ob%Q+`Ix%=DY|hTsPE)f@IC2mA_VEx2jzUa+4EPfIs#1O_&=B+Fz`n_fdIqy7+Q>2O=-VpOwU)Za5Tvz;)mC1rWYg@Cr1+S-Z7rO
+F+3k@=W2V^hfcoJRW`rJ^{yGajQ^9UrKV0IZYk+Iz<{^50R0UD1SS*=0RsS#Tt+?i`Prm0?#RT;hpNR3%xGEK&T@yPG<7%LyZIvo
+6?{EUWO*%nW~X#Dz!?W3iAv&ob{HL+&JJ8tzT^?+hhI=%zt|X2a}rQsQo=A`c$8;&UZh7v1mG$zPB*y&J#ETJs(6UVjO$VMY)1m`
+wxaNES&DK~XEQ{lCryerS>o_T*sjN17CvlcisMQq(1FAMfp~A)x(Xdj5uGl`iA0NkN>QHS;8VPx_Lx3(MWKWwbZl`9I28Ljey`%d
+hG`9#o;=$BN-ZYFI5khmQ@yrm2?tBx41D1u@5ih_({BlRRn>@k12wf{;|i5hqI<QhD%-1Y8l5e6H3(93C|?%qjmymcGB|ZFEc2qt
+gpiw}nlE8kmJy1!-O9b#j6~8aK6-=MLptF840n*drE_xQ_P3$$FH))PzoR7IFw;=4211+Tmp8?p27aQHdcMD1ES%|R*S0n?Dq-AE
+t+8MwIm}_a@YvwNz8R)(`t^vp;O3oz-u-tJdL^0Wbd6%3I>17mOe8knOVw%__29)E(oIVa7vGGl*~A#<dQCHJCMElmP7(ZT>uB8o
+rR%=yt1o$I!Kq1+w8<N5CxPo4B%#z;rm3wHpV0<JT9$6SUgw~wCnv$h7Iga;Vr(S-3x<xSFXzdqS7lx6)-C40)-Y2|b^G#WH>88^
+r9`F>aazk?pCedB^RpUp+hpGa)~-i!h*%vfRA7;jY?(F4uS?zi`if#YDWzISxW;Sr5m~`N5{+dGEJ8}gROw*mE$@yBQKI*E!Y3ar
+($PzIHVBMvj=sCt*%P)@s*27AOqu2Ae>966Gp;KnKOH09#a<uDsE~M(i_!@v6}`0WXa4pc0N_2+fJ0?piQxottyWyRRQDTqzfg)^
+rCGh)GWz0a+bgam+IrO%(4JZp37Nn1^{7b4=V4r@`oqEL{p=xo=^~Q!CNenjJC0PY7D-#<TANDJO_c~5mYO@v(L6QfPkK|OUI%5~
+h8<LBy{fZ4pr6|IVU=Awp0>RT+hD{u5|2a7BrkTez6|YO4I4EPku%g)S@}K<;4=@n-q{XRzTM-yD6LyO0k3KnPYChC9SYClEs}E&
+lqucpdA!EyVwP4unevX(a%aSvdsWgw69f7_U7b7H?qRS(pNcL^zfQ_v-8IRS9=XntwdL!(nQzb8j(XlzOLEI_)nnBO`Hu0>AA|j$
+rHHNvnla4D`t?|$?|m-s0Jrx%l2inq<rR1O(A%VUNRd3kMxG8TCoBpS@nNv$k3BScx?6d+2NV^a(s_;m1;?L#>>47vRF--CkdyYb
+nv;tDP-5#*Va;nLe|+T?EV8y`+H#+8&5wON8(qiB#=sX9JW5HSo_2(h#+?Xd_^vK$=RVenP2x9+wpJ0LJnbjEkH}Pcm2A=u0^P_0
+B+|&m(t|XXci7<hswP@T-TMrY33&blO59;AAp7bNYYMpk9t*nP0j^VAW$<*SL{Pu`3d_XPuCX>}c~e{EieihR49@68wav=<xzAQQ
+SHZ|$BcWiecu@-cwI;^NmC|`@-~c$&qY4n*I;V6K^)Su#&d-DkS*9?`V9|ha05AXu@DJVZ_jcddJ@{%T?|Lr%?AC}ug6+QZwNGUy
+*F2CoAxb2FIJFE!bY-xvD-a5LhN+4{2gL=$fdAB@e`gzcoc!Fry!xFv54L<jV`=W4?2~B+_nb09v}PYzwG!(}L{RXYqYTVevsF5Y
+bs@|Ed>|YE{u7xFTk+&JnlUV1N+$@j?2q(|PA|>zy)NJK5+0En@h^TfoXk3|=`Q&~s0>2`nfzh5fTSP<@W&echeRxS(mX(4>_+^-
+0YBp=dD8P-v065<{^olS?psJIuf-d$mTk0*EOtEFE4JJWdWekyY!Cu49Qem7H3!YA{o}rSmDcb{`dQWn6)83#Ft4p*`o70r)gM30
+7k`%Dlh&jjGhHBg<7GSX-8@`12>p*W8VdZQ1evQ*eDXhG>iE=UkWRV!I5d3xT^GD0{s5o98P#xE(89exnCF)<Ypy~<HD1t2T0Acs
+g(U~2f&Ir2_1_X%detKmP*-6G1b4DtUhj5E<38XBZtx*srA-ahkTl>Q{qjtARV{w?IoU}0^B2x8rHNG%J_tz|6$}aa-6-*QJ8Y9@
+nXiX`JDE1PbX}9u;gAlvsz4V;tcaHTspM5sbJyeVG$J07<o0k!wug1vyYX7NCh^%}2tz6U#{4H}vB(qX$aJ%o%~~7=!&<WF2gXOU
+;ah8yMq{HNb%)VT(V6y94I^6i$$ONhUIgbpW?Y!K_oX7JjKTa6GAI%Z0sf=!m4ct`=!K|2GB!bW=AWDxzOPK4F$ZNFkO)T-9AM3j
+SKfF~760z@wP`s;O9EHW6}DBEr>039C=;p==Y*1gks#<lFoR-JKEIcmE*W<g=|pWj-1LzuaK5d?OH3nq*Lw|)jj!Wv``UAzDL*l?
+q#Pq8(Vxij*2#+=zJY7`L0)qbRwxk|3jq5M*MWcgfJqs5rN%>%!SYMJp<^wdDQ499T2w)<d^#f!t$48s9^8podxdG3fb#<DYo(e`
+IR2+>TKqyr+<t%8`WSjk4>m?pG5|gR`2z_B!+)@$nDN8JQc(M)PfvYSd{o2&TjXcnFFs{x*3k6uCr!DlB2cN>Z6iPfrm+UUF@Bfn
+cZY0NiMep5ZM?-HE4pjh5uF%e459&WBEi^LxGW$_7$vh&c=0=~`rtK$^SOLLpW-2AglZ02)+4BdoLq02x+1I6;?k<ZbcdRfyK`1D
++@LKUhg~6>V4{_m*FwoSt{@CDBqUl3Two&eLxK0X!sX156Dp_Y-YJL!^q$x-5w$08XfuvKiHQszI?kSY)Ll>5A03igi|eDbF~a;9
+%lUDSd7IOu+ZVl+^iy|2zTLS!<Sr#UiIWYuE{m9b$cY#%{utFHH#Z6(WfOur-dqahR-_jl?w&mqM`8^>CwKZ%NWBP0w+i`dZ?hho
+pMV>_o}MsW$d8HBu6^YKQCYA>YWu^Nsl11?OuH-JFOpa}lFg9fpJA=2+P}np_~ycTUG++O;;LU)cl^FF6nos8@F49Vbyc$Jh9Huz
+BF1z1W$li31(L9rF%9%mYt~H{rcY3a$s_&%d)YGPsS<f5>7r`Je5mC(jJf7z;S~Pjd%6=$^>-jjalQ!VHy<7{DNH}7D7q`5h}~ar
+5LQs*|2~w}Io5z)qDCd|N;%@prUq9Dhs^palUcVHLra^tru-DobjsQm|HZ6z)?-a_j3iOvudgfQ18Y?2pTFq9!u8`APWnzD<NXxm
+0;ppfeAq)@R^3orp71?H)a}eE2h%WIbWS~l`d*smNwm3mOpyv^21xxt5gf4Uke`)E>#>1PS-<Vt1g<CL`2Lpca~;9=`|Z}!FFGuZ
+#FlyW5yTy6p6%YFLAnPer#l~nic*)_SORDc(?YS@gIK<>kvKK!QRK_LiO%hQYow0L^hqot>e`J9iUtbQuLfWSY(X#1dTG{A$MdZT
+w#;{|S3cicxj#IRmh|eo0Lqc`2I6T@B4rv@-H0#c!us{TjCs<Ca$xW&7oOc0(J)iF9Evn;={~h4g_Lv7ozagp6>?qQEYe^*jq7@}
+gN@Ro<52^*faQ%g)+K_UY{~EUuiCIu7O0EqA=4}mj<l#nj<txNWmRM31psp*>RrX$xju+ROU7x!pA)|z;yv?t`X<A5j2n7?gfnFm
+Nt^dc*Nl^e1P=-OZ}!tavjw9%@^;W_#FIy;=gOi)fP|WY%;#}}+SJKZRjD!xWOSH#pg-?@|7b57{6B{-!N<Ac${S*5W9;chB%j@?
+CDTyH%a>^fKd_NzM&aT@;h>*qk{N=Czc+bL48=0a-R8SkI>(!>EE(>2U(sqJVi0Cspd-kRPYC<%r5p5<%t1;-Zxg1zTv@anxciHa
+{PDh1v3hH6Wcl%OEi`yoK*>X%nhuT)g8nqocOu5EJGXkN>gIEiXi+At>yd)~vug5}Q}Bl!ytZ_4Tw6EQg|W#27=Yha$)91ebG@+a
+${CP~4SFB2AZl?RBGklkyC^f7s%zheAuw}Hg(A`!$i@O7fItC1M{E&0At3fJs%~GY<BjdA*1VFlx<q_nK5&@77uVfBFxcel-I{E{
+j)RAT0spxgLU&=gp!?2R7j-0V`qd-aOWXSz!{}%iX-&u8v#!`-?@)E<^-+zNOFAOxK}aCzUla4fx}e*Xkeyz$YNgSuw;uTDQ#Na5
+CnenG5Dns`iz^Ew)bX4AFc%AT*jGw99DFGFUkPph`o*Fy^}I;Zvo%OQc-HfTZoJPh<YWF|xlwCT;wZ`9*y<r-=C<u8R0__kMgl)l
+3Jl1fGqZGVSyv0#7(Z0G*%cz~T;cXf@3y%3A<x6vQzM_JBONcEd0!j(;u(9Ygu=edTLp7=lCU9Qf5yzMt!E4nkt*s8F&TI;KPWJ9
+vZYUQMx{%U<l}9MUCP-4&DAZ^0-!P>AKi-mb)Yy5{kT9WOa$N$YiWSdr(EE)B%)=Ov2&tvI^cdpUt-CS;82MuFFk)dA8Q3f;hVfl
+C<BR|q~yaT95SrcCXQKkA%h>IF6h6ndBP8$KWS%jxUL+v1_xRSYs3lfsi7Se;$kOHA?{D8<1X%|M6p?(#=CQ^8yigRskgsWc8lJ=
+r(EJnM)upI%s*dClhabhq;}+QVBKbB8!UmG2QR;#9&Ga#C!X(`m>8~YVK;LxW$QF9<lh~Ekjl)ql`O{$h7@OVj<*O|$x-3JpfJdf
+0p)LF-*1|Mpi)eainWw#Op&x~BUyrTiDT*XCZkKo*TjT3oN&JA$u&4nKIART6H!p`lAbd>-<liYuO5>X2}~UIeKf-0Lq$)DfIy*`
+ATTBr00&`Wz>o|6c9do2q?%3gg<0>sgD6@yw9Q^ynD^c=JK}DC_X^2sWk{I`3r=er|EzjK*K8GgC+GoA4tg#i#Cz#+)V_a>fFuIW
+LQRg33q+6+U_ww_o@K-L#@Yoy-mqTjtSauE;k1jlHOsV7ISW`!!A~KJZMyt*vmqKxD;J7QE`@~5oNb-)JXbA)0%`@#^~29Q7L~G|
+WoV1sk%%PZ3loRhxDVS}Y=;*0VAARB$xrJtknP`-z(6rpGko}L4xy@O%+qE}w;YkGzl9_|6E(Kw>f;zd`satyX)laQrV-K-7zJa;
+MJO{GA>wx@HSIqMXYiIf(CKwuwQQfJwm+sLSRlaRU@DpUq;bV`&5Z3IevbCm_=Me&y^L4J->unq_PNyn%NJkaxrjI~FS-jMY^ZxK
+2FULeU~-V%J9X^hB7S1OZd#VkqZ3Q-yz4-Dium@$?#}D%BEs01Hf_22=!@tXQU@)$?z`CJyoZ#C8Y;y+g5@BCq5B8!J#Jx%43O81
+PT2`dk2MK5iQDNy*Im6qA5nz7l*ysnL=oxxyx}>{9I;N@-+SWhd^abhg3O>bE+ah)^n&D1TpzPNr)$0D8vrhz*cmZ;++X1?Jj9>t
+&4GTszn@HSLv?hhJ}pkI3)${V1!Iz!)q+5^U|>x9b;&{^PBi9i02vSog#664^#`VpOTlYg<m>FUzR-S~Xh~g_f*cDI1_A%27X3Th
+JbTv@KG?2mYQ3DUQLRupdefZ}9}Ix}_D>e@Z$S$UGvvD`MsXKyLxnEY;4j1ljJksjVWdBH$$yh*!76g@-qsm<HB^F!iS7YE!g}Vg
+gqQvh#DIiAf&UIOGiFG1!df%%C5@p&tyeJSOK}qTH|$j2!5`x*HU{k9KyFk8@n?$0Z76G<#7#I)5NKyHE#fAod0Ar6HquI9V#EG&
+h8#C2y-Q&xmtkD$1GU81&##2<qK_iG3JNBm&gtdKia;U=_^&aY*_NHPQ^h{69*YL{$px`;9DQr%4NxMpNOtRkRfFuK6o|<I@W0}G
+lTfhZElS0B18#hYpf_*#&5YOHp*#X6DNBOvC$dijd5H(P_$d$wAoypAw`EngJly3BjaxsscLi$Lj|OvwUkvLmuW}g(1bGZAN33to
+eTM52l43!jKc{r9A;%~x=$#_1VXR2z!mUl2GpR1c`fC1Q5`%7$_mPE^9rDsUeLEJOU^WC22KtG^Sy{2G6SL|V>~i%)%8a0DWjaKB
+?qZ)g_Z#<%_X5K*&uq^r*9mLaE8{;rU>5-r!Jz+gG!5aoj(nB2-8^TsAK_;{hkn(i`1Dr9y$}?fzo|orX`@BV!eM)6(b0=X+T6rO
+7LN*q0sixXvdptc^~j;8HSsEqC%NpO(0)kdg+uHJXV2`fU6$D-EUN1rNvkuh9NQCK34IBx6k(%-U;+QEpj5C|v~QUxD9>?erWJWH
+5Gf!8%IOeVTzi9k9#+{+O(TrLk|slQt45YRrbM<&&m!lD<*9LTfRI0QUhL@vf3SXC(z_7!%OMMky=9I8{R+b1jf5hd>f@V1HuWkL
+Bou8HLEg7R)bXnqzV#q!Cz<Z!Q2cS~c_Hhk5_VEG)@1^TUuXL9WxQyPG}eK4Z`K|&Xnv$Fbhtcq=q{EB9bO!2S|td^bcpH0NQiOJ
+#iEBI{`>cyn{b}jawLpddF2bUSFtzJ%K!(}sy+@!;!(cyC>1==v#WOe;Q@k0e?G;6M~YK6)sKxbW>lZzl!~%5Kz}&@&rC+X6Yb~&
+qXo|FxNp8v6;IH$*57sZR|b03wRNKpDUwqXiHCXD3@t7np3Q<^J&t;>kh9zze;A>g)(g8!PKf_w(E<N9r~Pe20RX{Zly=x%QY*Wo
+SZsQy2=$1)SD~#uw!uu5HI>0=4<-DGS(DobguB>u#HkNtk@y6A1`XXUor*0_JH>o%=d0<#DFC=QP%sn-!~nwKU?3cZN8xce`N85s
+u&d!QRf$PB{;R}Y7+0ewoEpL5;hFa#%%jKo(%tX4X2tSy@9L8&P`V;th0Ph@F{<7;eb{}&ThW?>gqQ$wgA4<Q7D&xSDIi4Rf2_wP
+3(hd2NWa4<S0lGMCu+F<aW}?9z(Yq#I`iaZsYy7!zSL{)lE&??t{V1kik#&ivP9AVs_y-R*Cf--ehjyA>G@*lII)bR<eMKkK`-wS
+QD9?XK!1Kq`&Xtr$9(}d#H7PO{?<`{1(C!<ti9tj{t1p8HVN`)FRVW`<cnbEiK{J}cNxr@*pxr^UI6HSNW>&Cdo0DCS6+b&Moa5s
+(BZ)`0RJ=ZVOpvRyy+g##J(s6k?C0&f>`kom;mtqfC*vmmX1$eFYqNgfedZjpb68u!G(o`07Cxlxd$v5Fd#?35?b1zX%qa0N9ceh
+SK=lwm=F{E?`8>fGd^5?9AX%*<oN<7H{;}NS?XR$d505&1O|itTUi3K`4*C^bY_F+%g$Aw=dNzdTp3H%C*o<Mh)DsMV9;M@0vWxN
+W!)`U_DuxtB<2X@QyJG$S)=&p&7`yu^h7Wu@UJI{&M{qDHj_~E(S}HLguFPDn_Z#clho?cx0Lqs1UC`52+&^*D2;XEJ;@-R1U~Ry
+$L+23d0Yy%wa3AdZg^J}LLrPiY!G4?{I3O+$|O#YEu2d;QbX1TFWNxJN=p&Rbz4fW;5?UFG1d=9iIS8Q@Z-?`{1XzneuN2?pOS_>
+q7a9C3}T*Xc*^UHA1$3oo590zDAJ>(qyb<fLgD~mKRcR}YM{+<+|+miAqLhl#A1Z+bf!h_7X=Hn@2F(pRoS_}=!N=A(DA{Eu^|}1
+pE{p6lzhy<mb&zgY_^gl1;(%v&I<GWd8IwHV!0YHLQGAN8y=}2MIy<Gpv1t01Hk`UD3Pq2In3}rz5}<c9j~%ft2jT1`GLox`Ygmm
+&|F3hFFK;B70#OGMxsJNP65D%{_B7eO1oI$YMVkVq$P|YXc%i|BX8uLOLgBuDfai21k@#p-XxY3xZ^@qccc_SjD(ojK<K{+D1oH2
+Es3fn!dQjH2~$_o?j~wBOX7ptQx<on9?@VXAlVuoyB#oy-7z5#Y|Kx_0>ejuVSjqz;fp&upyX^wwDrksSPkW<BW|%g*mJj|r&qx@
+rlo-6D`RSb3&*@HKyac#hdWldJSfBs2nO^|ex2co*g3L@*)b@YK&@^`S)ufK6QP(>3%cbJ15hl!<lB$cwTKh8!E&_53h7xR`2H#=
+F)Ru~C=vwuqgID2WbMQyV9PCTfn}h`YmVtmFBssAZw!2@vq7UFhDET8Ly)1w@ieZ&$_bB+<TT14iAb4`kP(iD{NeoH#);ow6kxzF
+xBnF+@K+;2z+cS#?HvgK{H4_2Xux01{0}S$@C%v0RTc2pyAJqYaQ*)V;Frq$&piEl=C61CSIGqaUMBEYG5<^EuR{JE^edUaKcBxS
+<A7fpP~bo29SHdUk@@#3`p*IY{#w_6Mc#q`%=}52{|9*T!aM""").reshape(23, -1),
         symmetric(23, decoded(57, """
-c-ri}2|QI@8#cc8ndb@T9P>QS^E}V9WFDh3MlzL9LQyG-GDH(1NrQ+=l#((lG>S@dp(qXXKl`Ak_wAjB@Av<{*Zn+|z0ThIZ2P*_
-b>H_|Yu|f?mD!uM8#Jsv&mHjt0RRADFxKCI9qOd$M!t;j6nRcG5&^>?K@bU|&Aym#+@G(AgTYw4!4UumN1zZYA5N{kMgd>|48>{&
-K!A0Ioa`|Y>tEIhLDm@o7zhGiNgy2Bg1!W5W;L=u1fe6@|3Jn*n)N??;a}Fl0CYjDKOpplAaoG>c<8&JALcKb-N61f;HNG8xN!L5
-#{7>UIDZYm!WY68E)4n<?6GRGzxjTHymfK;w$%nXt~+l2xc;80r6{rdluhR=cdwNP0|+(hDMOC=yKl)fPJhnK;o@(R?mcq1<&;R>
-XO8|5dam%}W+!Ip`#qWDS-CA*DM9O(kwq_U&pG&JF5xcqVwm8wGQ9vtaw*Z?K1sW3sJ_>*Cb8~Im;(h&;!1DyuzhPYxv9|B*Ug#2
-`$*S0jU?{9TmO5(jyP*7BTG~sso3glczOk0c{$Nor&Q27op|RWnAm1St7uz(k5BGK(#EiL>xr@xlE!L$rn=IbLPQ*I&6N+%+?+Zy
-%Dsi*)1i>(wMs*2Am!u1`ddf^WSm|(_6kLXuxIz0>hsgq;+7G9_ccmnePlv5?`|;)f92gFFG@rJf636WKfT$%84UQ(8~As&|N24T
-KYP?){~FdW)_Hu)RL=f|#X)4%z|@yB^xMq(s$5r&-31P!1AEK-KD(^UELB!&uJVcHH6>mPP3nC_Rx-dvNKFpaxbwv;74jnkHrzU~
-i<x)fz3vAM$r<Dk-9SE6zB-SWV@9y$@@qb4&eg47y@?am@xIdWkfnd)m7&wiVSakHyzsTtGMQ6@bKUPsgXt3Y(}>6efy68~n+=7@
-TYm_~i3lK`R>Xgl24CYs+K#&wz)<AyYoqII>;_XfU}BQMiOnq^ZMyrfjTK0saf~$7L_uKmsfRo4VdP!>&Nmubi-eRZHw!)n`F>10
-C`lRJ^R8~4Z+s0rMm2ej*GECgb;>!$PTi>4mkedBbodUV<DhIVN%*`4oSy(Eg8vX?|5L_rM)B7eaC6&CO?s7dTfhO+_2yUAFd33K
-|B`c?c)#2Z9@2TaFBWZ29OlCrUAl}?7kqv8=#12b&9dK)Xv2k=Fo6eNwcmn<0f9`+@|f|*+mOK^JbK_c>d3`9E?4XR4@^SWcLD?O
-zybQ>)EC5^y>mF3<9A}=2*hmI_sGjMt0OOVCVtS>=K%xTkG-_p{hl}R_O2}BEi|NuIj`ZNlDC5b1>%$<e#G2zH2t1}#KHZo&+dw2
-hPS%!_PF1_7py{PV$MEjb-zk?Nh7?sBq*3B-M{aYA5|>M8TnkNXn$<6><Pr-2luF?^36m^kI#|^(V^9_=|e|Pafu1WQ4$Qpu+dfR
-=5(Dj0W!q~jvxSdV2LMxZb7`c8)rXwCUl-ta+8=lb=sN`<kG=`t`}$;j&Y(aOJs0xNAxPy$EvCz6~Q+S)4k|dpJD^w-k&4x8B@L^
-oPj~!8jvLJbeWqF%hV|euX|y3+?5ZEr1{ge3qzCps2Z0|1RSFebD>bR<)8fr#wu<`^*)CwniY$pOlYSzq#jnGZT3uPP2xT;fvzl>
-<GFRz=43}HGWH%^3R|7?Vqki`O3=35!S_GtVjA7LF5Xi}pL%#;qn|FxR)K%}k)(RkaW$#sBwa1(GM*}DQI}L@dgI#(9vwL{pG+x=
-*!4llCMGHxkf^ZpHT~qfrwYi%;O~Dvuf!kxVUyuj2RvT$>1r2ZvV9qmcGAQdaL1F$;9t{||7m+MJk`TdBGu|tklD6zuP(N9XD=SD
-0JtZ*T=JXEy&*Y}uyU(M(N~982c;N<ZJK_wIoZSS%O>_d-<1vDWpKMt3Q2VyU30@tMInsm)1mdRKBgc?rO<v(T%s|%tfkdg^W8^W
-=J*Oz#nD%9R@!+{^R~A0CeCZ7N_@J628`=dsj9mIq5E!FSC_2UBaTQqnom7R8gu_bZNMA5;nOi62;W-s5MgEfh&F55%l07oD|bJs
-h`=vpuA~KatL%yj-gc+2J>Ht>Ja@_CIU-B*aB&Gi!H<#m@;UWuAXN;<c_gr(->;wo=A};RGpfs1;@8?E5~jXOk9hh)MF-ji>({a&
-9H64I;;g~lqFh8K27!S6H9dj<FZ1N=@zM#6J+T{_@OQ!tiag<Co3D<+X?Q)2{4s@P**aC8SFq!mGM8-BT`-O~=ZVOx-B&ZTlTada
-5mdP82t!x{@0zDJRfay*P9S|Kl-&}}XX<E1ByVwQ{eG&eHbOr0?O<8+>(pfw*-)jqCj-*AxzFB;FFL;a*>cWssWr+-AuoxhJ#Uho
-v89pJ<mTIx)Ic5NQ-*HmIz=A_N#LtY<aM1?iHWt&!*QHpULhEj3;L8z`V%4kJZ~#GGb6Vds?`;ta%rf;Bg*G|)R)~c5EOf|N%wlE
-QU2Tbazq0o*)_7JJw;r=;P6P&Q5|;`{FH#w9`krRq?<<?j?6{wY$CL1A(&(GB7_hrG>Q`mLx2EwNl$(=?m#<`!(?Sx!i~hW$uHL?
-+-$^1=Nllcsr842TX^H0zkBGCBX`q*ElJ(BoK3tZ)>K3ud2o_@CNIByQrS+|-G)edzM|IEIF8)(?be&eu0!q3`5x5IeH%s^aC(?E
-5gr~BBx?#LfWAfSs_KS=r-LG%Gusf$Hr-96mo)ZT@q53&vwSkS&m+x0h!<P)>LHqX&_w^pv<gd@xcGhbcA{QtP(LYI?o|urk$7RY
-mmt~euFyKAm&Q39Qap41TTyVh#T{uO3eI`g)5x-8a-@932D-mH+6#5xh{zW|EzW>{`+P|h6I<q!>02V81@^8&X^K>+;t?-ncJK+|
-Xu5pqsz}apbsn^u3KoIELRsMwPky%#rzS6}43r-*s+hgL^PSJZeai*JK_R@>^MFa<iH097sT%{NF_VfO6xsMvqEvh9)X}b?Trux1
--pNKL7K>|Ik=GvS6N~U_#4c}2TP1W|ux-mu7mk#p!~Mb750{jJ#;sa3h}TlWIlX5t`HNq{q^fz#qCQMshI#T(2a<|RZoaczp@VRD
-;!2F=fYanM_ui1dZs%DarCI33@IJEEp5bG;Vx`-qvKfDxdygjf7{9zzM85oUL1u(>VZ-Itb@{jA8)IOi57bT#*cYPu&hartUR;R~
-?>Z4+j|UB+RW~0O8tEg$0pIucZSPupqwjpn>&eQ*QBbc>3|}?}3s#CKNfH!zjd5rT6cI)NVXT~ZDL(lNdZJ*aoSb#7WI`+-eXnab
-A8yV*kzWFCIIBl@EKEPLvMQ@V=;`_Mt<LEeq)DD3;Epz?O2fC(<h33zg;IB(*)D}oEh@FU5P3<yHZ7**@WG_9+i@EBKq>vH>UXMg
-xS3Zyhq&!bhovcWLv-Uo^?ew<+;{T+u}XHvgzi?kJL$}~6+9z)MQ0i!#K@YNl=#%kKP>b%e%)e&6v0jlUpd5EcS3c%*+$(9g(FHz
-?(>(ay?5x&mwSrvo7UNJ&UfM5yYcc~B>jEC#e)XwHiwQdiTbA9w?e>|T%HQpE}oe)?HgaA(m`;mWzBHvcO-N6QxmUvrz<QpE9D_V
-mhvuFUki?NmB*1lB7x;|*bG_9cYe3d*=ZMN-(4CvsxewjFji#bNldpH7nt<vvA4?6dr`Wg<C8|OvOAP%+~XARb<?Q7po_mo|78{J
-{vDk@%N(wff%Cp0R>j)-BhJbZ(N$(wPjwy>1e@M$znv;$KAu;A_fNdOdvZAiE)c_uD~LRRZWveIhvbYCRs-zrQsw(qSKKcM;wf%w
-h*d>pSq9%6l+t62M5(ODWtn5-NE_qgZp#Ej*oWkUa^xMp`3E$mK1|llwaOj_&ozf{`H)_%eQETb3BUZlb%R=GZ^3+nBgqvJA?Yny
-lHq~{#8Eq;*mf@0V2q%owCa$KX68zS=Dv468t$T$o)@V-OakU6f-H^(MO6SK2uCjtmEqz4$A;1Vud$xF{vV;AEE+>~qvZU$IUP2g
-6{p+C5`xDuHtUe}Z8FN{#-~C=InaaBvti^{!!I#`k6Is_(WjWMr%&&#Jy-2cN>H#@%)Wb3Imw2S`|y3da8Zamr`dTKLMP8_(VM#F
-mfDk*q02JKJ+!A6XdVxLB--j8NQ@7?p2{dW`=$r{VYuzKp2Yn<M^W2(){MS86LB-*(W#*RW%c_r_#)HkpGK$C*EDW+-rCX2k*cr;
-wzZdZ7b#R8>L<Oi?TyjiAPj6|eQPmSb_oBMyP27zrlQ*zg18G#Pr@vncOeDMeYbJmuXQ#H14PxmzxeHZho%ta_nEAtN+CG1H(Hy+
-kTGG)$RuDnljU&8&=~mq!0QrEezP^ETpx^P%da_EuFggr<LG-+u==!=BdOiul<1DvswZSxRs=KNI-Tvoz_+CE-(Pk`w(;CizHgdW
-Ur(+T-@S!TEu48-xV{G2f;gcF@SITeHK=_lRLG+}9MbZ1V<IqfzNm^oG?IL@Uo^+X`P4@NM6dsj`V|=zB(+R*wYibqJMY^^HfQHu
-FWm6tq}b#51I>y%vu~ltqex~+twJd=A$Dy+YsX0vQBea<@(*V;WZW>VFue;$Joi&=B;4q^u?hDDcfriKUl%Y#ZmtPb{y-FFye#9w
-MOZv=Zui4zO@<c)7oICpByw)2)a|`3X#-CRSgm91i@{rV+1PT>KuZH|Dgw?+!N6f?IBbz8OYzBX7JRzs%u{ETo#DqmJuRPtKi;S5
-BT^+#5)U`4($(fXhfRnc^nLdFs+s?xS3wNvqf@(tzU6-Xr2E;=)Aq$^fnS+7Czx@d@paPYyS9Z+SZ(7%f}4}QfZ5Oi-Z;?JI!q^1
-#O7AOHO)1=a_?FmBX6egSDzWNvKZj0jpjA>+!3YG#5-wMGRdW;2>A1f%I%%7k>9K*#((dO>=at)8x}3GH4Hwq@}Y8hr4u~kZApX9
-&9vz)mV`~xRPlxey+YYq!JWffjNwlzQ^8RVo83|)YBa)g4#zJS>n5i%uu{$Y%+J(k;a5{oy~T8-o+pBu$M@Bf3UY!5k)kj(46cDj
-fG_~VX2?%=Eaf}D+qEBGl<4-``!}5I^|*JPQ>Wshj&KJCCgHPQ(8Wys=~-*=aO??t`YrzpDuU>|A>Sfdr8~14h%*82wGFkqJ+F&k
-g508Ibj7)*J<io_$j)#t0}~0b@t12DH7N1rM9Ps1Q%{UjN!;-9zRf9fjGg8~_Js|v-&hD4A~#GWVp6x|+&CkEz?%h}3;~YiIh~WT
-Ss7T6Cn&S}qy#nLv-V26Lkwf_jEb+$M_{=<aS6p`w&5q*JthL^2~-`+p4IpWH>V<Az60TrVD0%s-|bai08umBmviX`u4?rax#WLD
-mD+79N2gC5OYJvwlOw?10%C_$NN_mwlBN&}1oWhFC;-5rLH11Sg8h~F1o6Mj6W&#F2gaj5_>bH4{cyS(nCa&p7M$&bH&TtAGB)23
-)CIWJB6Ot(x~KPwZDkr4=e=sy9vxI3$E3ICr1Rf@`X!Ld@b+@>R+y~qAr1P(rMJz`L{0NJlBCx@F;$7D_6DGOVm?@l*)%gpUblDW
-Xg!i7D)6>S?5jy>65%NLv2)}_+1zdZPpAtOoAV@ld!`z@bG{~?Icy?ketn9IaLlpR(iN75-CXSaGD2?cYI5%N2qxMR!><%4;C;rt
-)eK!-XmEZ#2d-iZ_(A4)$NT1KtdjQ0!*?7n(zY<1NF~Sibp+=XhQqK9zRdOxXAv^+HsqSN8U+cvprB16fG`~*2?hcbIQ&-{Eaf}D
-+u&y5ml&=`5@PSprj3h<f9?K`UcStUBe9clMx~1PN~ikeD8+LX1DZzZMn^=td(vhmo^@L~wZ2Fa6zN8oKFTiU&I!a<mizb9+n4Dz
-S34AaKG0DuDzLw1-7C=f4k2DA_De-|UeXbTn2ftaD=>NItc{P2gBGgkhve4X6Ev6R-TB?y`e|9I`s#kc*$?IiUI^p|a0!Bvdg?mL
-`^Acmn@lEgDtwK!72Cr}kK$8JEPCR={if+e9qoQ%+)$7l{pH@Iu4=hH^@{}tY972@)EvC%7%o-8$VNIJ!yr0q*hGs-3-W<)j2Unl
-F#;N)&2P^Q5a2L(3I+#*16VAZAAc$!OZm?4cKzYe{4S06dp=rmr5h$ct*f~!sz#$@3r<=w^}lJ6-WVPCIUT5Uy|&1-Ly*2wsQTR(
-8S85|u91+`<-@%%4$EM;W*>(r#(!vB^|kHMHF=kIOF0a{ur7IZ$;}zd@Ea!6XH0WSJ~C)l(L*x$GdIiD=<O7{W%KAGgHk`!U?kC4
-DlFUlS<=%d&zD=45S5>C4-n{R<d{j7l0hB6)2%^2=3uB+0}52w;fmhc-MY4Xc>l)E?wzS57sCBx=ae{=T76sgtKXlCL<mT%k_?L@
-i!#SUTq1?^efanQf0?pK!XrKc49R6VHY*{{axOz(<W)c<2q>y!pgb6jV@D=`N&)PWp8RHSZFf~YA6WZVCZHf@%C4d5%DecG3*o3n
-A9cr>({D~~Oxw72d9us>uM;PITZm`Zy60`n*5WUCyhdnu+Dc7OK`fi%TvW?><Tk9l#YraX>WkHre5rfrWl5W|Cudga=K`dgofmjy
-Yr8o@y$4|`vZfyi_WoNg1UDZ+aj1@ITj1oz=mrK(O$OD08FJem7C)=4*G(~4zn*5!=Sxw=uRkPKL>Bp?XDmRvBwnjq)LF1@xq*3I
-kOAOMFUtZPd&-l(1#x&Xii&;CnDf7VbuE*C>kKP7lbR~+BS(fmOPn#}RJS3aVb?Q91?});7}&*SN}{rOVMwGw&W4rjKytFglfP&B
-I(IK(t@x6S%dkeg*OKSnZoeAmWY4$5`&!u#*O%XYjV@MSL?pbE*uKiPNV(Oif8W-c^E~!imM=HYyuR6A+nXy9G1+oQhO-WLUL||i
-Eu-am4BP{$Z<^F$6#A6RM}Nz^>T3Je7>=l-itH7&<BuPberNnDd}aEVV#Ad2f{#(PM_bh|Nr@mo-wqbr<yvy1Z3^f0Kq&Fu_SPd-
-Z8bMq1)~7TSEu}K535?6&)SDal$U6>T2$l9nYp!BP-w@G`(%mtL4h|@GNMh#OBrfX;sE8nJXamnMT>$*Mc#X3m@N*c!C~)RipfMW
-hyaR_G#un+Xy|!o^Ou5CJZx#c_|NTA$=XbZLyvJbAKPWy8hxkxb!Z9MAj;LIbqHp0rs6U={^At#&YSYp5=TLzmagq!q<Kc`NaLDv
--(}|r-z&y3l;>(IpEljzbh1D>qq6px$L<HdHheT$2c+~-<##+AyxJP_yL&6$xqG;}SFO#x6CZf&+1B$TDd#BYjFv~eTTdK0&B<LQ
-G9U(DA#>r9H5c{!*R{axvon>qWRR7`Inus~`(HOIU$elk^&vHrrM2VJl$+)fkMT*BJeuZ;g-@2=4cC?hAA6rnjzaTlND|?=m3#B{
-Rrtziq5znxZiK$F1&D?Nej;jSXdFusRE!9CDAIs}Sb)7C^)K*bDL(nlGS0ny)%pZ*zmkbB){LTE$!*Vmx4xRFhV352EAyyO+r|+k
-`VNC<q7?3H@<bQ}z9>{mExyt|s+N_a9GIakjA68ze-L}P5u|tBt*d(}Y95dv`APbwM90B+EQ~KdeSP-?;o0(Hs?uPRFWRA{oaDFp
-6V5@}f4QU3VRP}1Ez4)kB}e);@n15CTHSJjc48k@PX<jYoOPqr#pP0-!^Fgx9)5K{`~}uv1{)?ebfjEp|Nd$1Z3Z!23(TIH$!VC2
-k>|s_&(0P(EA)cXn~VeVwLcs!6!5}w03f-2rII<0izOq@>S`Dc1WP;=FcdhXAtVIb*&x8bfIfa{{Ny(ii_`VfxoC)*$uDc{p4Gg>
-oNRJ&APIwQZ)7*-1>i3T4?9Ze3G4E-9p5f!aP&cPw4Um|r`vL4x9*xsRd2<3kkqeMZEu>;v}s&rXb|;6inu@e+A8JYw7p}ae5Ee&
--ua4V!J*%Vx->KetHfIS#5Pk#wkqu2lO&D{v8<Fkx;@(bPC-WI)1vj<L~-8_SE_t^kF+74Djz#*8Dmv7`6IbF^~EQbFx$)@Xu*q$
-E%8T*MS6Dx`4Kv>jV>QxsbMlL*SX0!?7=ldC)5grD0B`4JRoZ-QwS$X22j9II*CUH!%AyFxS%8egU02>K{%TQ@V}uBOY_CQoANP{
-KHmK{rbBwcQA0-kSCXCxym+{o^!CLL(t(}PsTE1nGq?4HtefB-vY)u$JU{&AUf`zSp}dp*S&|_$4>gY-XHFjg=0@+Xow{K)-o?FD
-#tTm4B`Bx5^=nO+aqX;e+hFWu=YS}NzkGcjZj}&jFoxZGh2nqoebwqqZ@NyKytxzfYQxqXu?l?jrU`eRj<d`Qh^hX77;u#mO?^!v
-nO{m$b{aUMSEhnGv6X1gI>|#1{zwX**t|B%$?-13PSF_wg4-fBHZ{{I0SFQTxS%}Sk8s1%KoBII1}sQaXaEhSOC}>A_=&`MhQPtU
-9-A)B@BD6+ykBDDGuGCmcZHp7@F#kN=4du4dJ6d-L}T@O54r2T`E*@kW2ny&=F2+=wKuqLt{h2RCpJ^)5+~@__~3zX#0@#2z1Njb
-BdfrMIKawuXxH|pjBgg09~tuN4;!bSd0Z~zH!3H(ZE|bB@DslCGlKzvpX9S*^2E|wHE-q&zbO=IbP#q=J>lC$HB-M5*Ltvgz@b9o
-^-Gcj7EjHKVLoqmJeKbs&=wC<Md#UVP9&f3H}+ql!GlJblABJGnoWDO;Y<(~Ct_J^{z8bxWNAnFe#gfcE-DNK04_sF4jc%{2#ym8
-vUvgre|g5`ukd7P-2Qj-)H}VtXQRiullALUtlRFou5yf*AvXXA1-)|m%Fk)(=RG<|9^Y^zzK}R)4Lh@=dd&CiZr?*S{?CrCJLnFq
-+8#)dzbQty?A6A64D{bzz~3O0x@r?<*Ti?d!<L<&C%Q?7QQKzDI=ZhK+VHJzMQ!)9$HrF6QtM6CW25Et0}7@ltGAej^-a-Mtixg{
-IU{L4r%HKN&l+FhPuGKi)si+@LNAXY8oT`o7}7h$1ofg*MyINjCM&pD5j}EX`+k0+8w!mCTH@T^zd|m9;Sm5#huDfV#S)+?n|h=+
-etvLOgM^!x1KdBL3QKzOyJZgL*F>IC_j`L_Lk4L&VXv-2z5bw{bm%Zya}DXSXED~<)n~6_f30wv@MZ^$;i;BPWBq#HaHV@-^&7hy
-&2GJAdUuSM)px!eC>XWcZNDumQ9sXdbJ?kPKOPO14!0(qI-T3j5Oq$Gfqir_dhwq7X3a68AHVrYM}o4T9qsAvIn9k;W;NWw^3O@A
-WXpc%(zfLXpZhDriiq;~Yxg1@L6Nu>qz#hNya3!u`{N9s=2e+8Baj0IRAki$-6eD@W4QqYtTL<-)6GqygDiwA@NHNU5e8x13KFpF
-s1?9t5c8=GVqqHRZ-Ks)@BD@N;=2vWitRZk@Fu2%j`W8;mx({ty;8)%?gfdJZ*Q|33walPeKM?q;`KJkf;zkHWx|-&Ae`y&=8oRQ
-UTlTK);D~Di5ED9b9*kolXAD!*hA6p<<E|setqpheM#Pl`y~ogvHW2><9y%k2ghDbxyCcMmItnT;&fJ#1hXjAW;Pc}^>AditU2tG
-s0v<+I^_8^;nqn$nOe6{J{+kZ$Z%R4V|@thloo-b09QHqan9{O?gHjmR_0>BAmI})kZlkcBmjP}K3l+H1jE8vV76@GP{Yj60COr~
-Pz$aE3I5}QWlQ<a@7A#IflllRRX1j#O2?;+$A>xE1NZugs5x%n?zq$|8Jbn{sa4GBxK*QOc!%`LO04JMbjRZ=o}k!yUxfJStDJra
-r)YzBrIc7bc?Vsw{es7kaE>Z9(4cE<)p9$emGG?sE!)`6H=6|140zrvG~S`AMZV71J9IJT7y!O&Se2dQ(Q(UX>p|PbTp=kO{E!yl
-$>dV($iz^Qf^c}kSm&Fhu&=YW`Qiuy2x=uDLi)HhIwV-S0fI(|3Sd(olgh!82;lLPLpKOi5(sI>@v8_j4mK|dL=<9P1(5K?faD+G
-z*4^R7vhr-{nH&3uLGZ}5{r}D%hm-36ZJ9Smetu|UW|L3JCwhV_67$hiMF}iYU<ByeHi;<jN&4F`NrcY16QAMaYJWhg6cA(5v2A+
-dV<-<i+t`@bBvn<`r&Kj9!OLiY`g%<TW@oXx$e$QoLt*Hh7vX+yHBUv_I_QHEDYPfukP}xskh_4_iyM1W%3j8c^1=wcOTy$yyefU
-O+#T|fqdLY_0OJ~p;ELEERRwb*<oHKC9Y$PM6*<4VD&X|aXU>I4hmBRxI~=gK`iwAHXyJ}oV|n*O8Sw=g<li(&o~VNY>5|tZn24{
-DwSH*qm5+WTYqZqGcfN~nds4#DI96K>0HKricrz!sSub=Db(Dm73rAs;L0{W`0|wOz^R)TNuhzqB+lTRZ$)0rQ2X%8yBJR!>Emp^
-DbMuMnbYrUNJ}vk;-^;*TxoghN8~{beux|v|2``bqfw%CCRAHR3}qM{nOhlgJ$eEz;Y(8&!yq)XbJA)X9K}C11Tax35cFOZFR1lm
-E_@S=gABl6Zu>5g*L7_`3sE4oNWnYKgy4nn?BVo$j3-_IJwFJ)jKBw9a4+28qI|&q8R-AYdba;*_N+g5RPn~%y_42aUoy{kuKMv+
-So23-4mfNWtM=+!ncUO(^(%Tl7ijh-kvi~*lPYhYTKBI=8&<rLm6hF+?MpnG#27syF)TX!jDmMj4A2m)$x8va_&?9okHyJXy`$V~
-P5B;Us%V2ms;|r*3fg`t_v~lR7j!o#4k}viU6;<l$cQ&`<K}Z9i~|k!s$?H69$kYA=5XOev+~!5;L!JPjGU_z_+U5|8(i-qGq;g8
-Gm&^G3_%JI%oAv6c3uPM_{S2ExcT2G3XQ}pstD>|n!{Vli+?u@(Uod0alxJ2<cBpI+<ot!5im-bKEMc2=}69Eo;l!b+{;CGx#zOX
-b7iH7!l%BT-A_hKqs$|>ElZR7xOYtm@&LJLzqRf`XJNRPszVvq3hD8E6d3M%S4E8#LU6~aNUbjpgM96dc-TSbIzpO>KIKYYMBw!=
-t~3lP=99%cm)2f0r5}|i_)!QHtcN>u)|XF~tfDE*3k`E<5^6M$Jw7RKBZ`C~4}pt!OU>fEgb~pAJMe5XShj*224@E%+!q447Kc~^
-Xn(8|_}2hmierDbE1%S4x!aAF{}2h#_{_7Hd+tqsom;910>Sqof-2GdVx(4xE8%iLZzdu6qrRmM;l{LvM8qfYuWE9o1;+2Py)uO?
-E!(BA%T0EkG6{EOeqLjf%EH)CD)5Ew@g%PAXL3>5((Bh6&|n|Os?sF5aQDQ52B~ikT5-TZ@zv<8uBm%ZyS9B!k%GZM(Ba%py~kav
-PWPArG)NMn2P{_9oh`-+^5LMQmUisXv2YP(J~Z2zyePKU*X2RZdjn&8Bl==J7!wZg-}DqqJo()U9);5z`0w52$(6`2Lm%(_vUlU|
-A%8)RSIdz*n74aS#sbu$9o{1O`A_$r)k*o>v0u)gh%>z}X*%GH&w_>A4iF^m7&`GRY}vzfTl&LUiu+Ap0R(W^R5@_2;GWTz3z51T
-h%y@DWH@5VKC1jydHlUC>QU?5m1zhV=Uq<nL4F5jed9JqQ7H1%l+GF$$;3X|q)tF0Ss15P7xw793g^KP*%3q9r1Kju7@dk?!|(OV
-jwC=`a4c4IVd~-v0Z|G9__yQ)SgL>WyHSITM$Lhd2OlL?AFkU5(~at~eUM_n3@RQuZ29qYX5vQgmybms#<_$PjmOEi0)CC480qBq
-*?t?&&=smbnl>8o5Upd^2=6*u8g9|l9EEL&HDDkCUz7X%{2<{9(5ioK857IkBp_~#_pV%n<vW821SC}y1c-33F87F%@ZOsOhAyTG
-Oh`Y@8VSZ1GS-BdixB~6kezRJlFrt669x>$PFJFBayRPY(YX1cko+Wd1RjT+mkf1)LRcIeqx>;U_Ajn{URodfyVdupOFg-A=5#~H
-OE@QbV4M8&s(5Qj>Phcq<r6yF$DEp_)}@#<NtNq9$g~ksu#P#{($`ZH3~UBg?mv)|6lf|=b%{#bx<+Lvh?a1n{bahYp*Rf%ONz0F
-6>$4DJnlc}ufhRhuxPl&`#9S6hm*Y-`UC<87a50ug-Mi+&s>idqzMZ#$PnNsK7VcWK}#x%apBmN#y+2OL~Ce@QsDD*ytZULT@eBR
-pC1x2(icG^kcfHkM36}2A}Nr6<iP(TvP*I7?^cUi^YM1u<%`Yjx1YRvIarso)>U7MN!Y8xXA-cbtn-VE=cb(r7Rc^{(blqDn|B|r
-ZSC&9QkiT;6wx&^)>agw6LJq#*OcxG(L~7Ex;q&viO{idu;N%jf<05fa)rOG3NHx(A`r0Lbp{AE&#(XsF+7ODVOXM|jnrSY)=!rS
-l86Kh1h`4qS}#=siB2WVOGcEt0+NG=hDFS$wQ?YXj{^+_GSG(%$muK;t^=qj7-A7z82sOjPnPoH-|e;Mp*4Q)%bi_ZeFB1l16)is
-WQ4egXnAfdx0HsdYglq#c}>;6q?PvCEcR&Vn>)C9dVARGi4(9)UOql16^}Hsu(h`_Q5HZG1tdfT7*sq82D7m?)si5i`6T7UxG88j
-RFlw5Ll8-oke3tYzyKf|5(NQ}DXk(aKm_3^Bpd>qTUJGu4+}?Qkn@tEEW<#d@L1FWYzzbjk6YXTFhtxR(=e<bLD=tj{)@V>^!(26
-7QWv~QCdPwR8&GzMpi*iT!@>C%<A2lBp8m&#V01KVQ6J*Yo@IvA;4k}gGWGETuMq(jF*Onp$T|A3pWHWzlex1Ka-3?;K>x0GN4%f
-Sx`ubn~H;BX&h7n8o{n($<Iwep@^Iu6ey-(m&YU{&@?ViGKO7I69N~<+9aX?1bm@x0G)#bXGziGk|F{eL?M6D0gn1*sS)x&+Sixj
-lizKlr68R~B~vJ58kLiSgGMH>d;%OaM6!Uu;mI^E9u^G*dAO)V90q~I6G;>*l}08(z5tFwq2O?kKq8V!Bs_)%DGJR}1~?0I5|Kz?
-^>G9m!_tO%&`AU|3uiPA{S#9R2t(tr7|2b`?*eCSq9A2hAOjYMgvz7B{vZSR%eX4|%i31he-uOF5>I|JM?Ml3LKBHWv;M;@01e|~
-@c^ori^kzun3M2042DGsRs#~+2?8I&350|IiA14Tf1szhK?Iy#7Z-q<pavN0WD7VWA!owc0r3-4)($W@bi_}z5pcw>>k%Pg`BnG9
-Kjp)J4Yzd?24`9mRx4MuVt#E7y|)wo!rR@L=TE-)+nd*|cbI>6Em=8VNq>IU&*cA`dEy4tZ9U;!dCK>5h#4?MF?$&6&BX$w`hlX{
-xXanNH`mw2`#mM<;Y`RZr%gmu?e@&Nb>OCd%q7<tnH|Cy*8NEq*ex&?)a1~~l-#xIS_Cf?LA)dfUc6yH;c;%;*os5p+)&ey>_azd
-{H-zUlaWiSc%VRaN0c?^fziy9V%N7vF`->t6&>3Y?Kfpfe)8dib_f-9L*Ks`cJ<^gIuu&&%Ct%92$Wz($v_|Kz7e^QAJzRqkignV
-S$XzB+I34)4C^AD9vrv(VuB>GngjMJk1#l}Eb1LnN*X#uU_}`EzDnyQS-)UP&S`EI3z$9<tdqrZv3?N-tMz|61o@kGU|r}fk)#}*
-0y6*cpgneJ@7D1{kcGyVtd)Aw`?65ztnj*moBIBo5H`<TGhD0AC3Dxky0u+`<GLvOK^M;}&c?+zwpqT9aZZ@>lwxP4&(Cb!#djZI
-Fn5kTuH<0nnLIhni(;ZiXSA=)NlCNgR37IjazCz(xL&Ld#h#m)<OsXT*U@@DPe_p+jBb4Y@{E=2q5D5bY)=sKr9SSMW6^FWb_#r1
-dMe=SkJVZX$Y+t($#Z|)Ysi46hp%jqTFyyBK@`rm8s92q3!N)G8y!rbL1THXWE*H2apD#N>fdW*pruW8%)DGJ*<ZDht22}4pi-rg
-Vqn<hA!^MHdv?|Cx1d`ouHl%1N#1f^iUOZ09~A=b9V%<Tq~7X>?i_TXbR(K1+oiNzS1gq;8g1*tr;Mc6VAxW<C9r4h_tQ=Mk-COy
-VbW}Gaq{byEv0wQ^lu+EZ|7q_afcEPx1DlPikG9_R$$izw>s2y$i$&Kw{cpF&A@LaPolXtWH<P+#SB<U%kkw4y%X<8gSPlZW%k2g
-XIk(>_->B$uerJlhK0^+?R)mgA*4CPj?kI82~~i?YRr^d=A{QsEsKn<WkPW({0N;LD2cJ@f&QP5KmMNGaMId>wapQil~sOcBuMem
-AXA|GrM(lF+caQ0o-wE0-Tat8$_=V-2Ovc?g9KL^6s45v>%NWsD$Je;$<(W8e;#}$nnUb;6XTr@r1C&bHe!<~lXPU|IT<lcLlV@q
-^5lST`VW`@_i3MWD++}4>V|KhRJNohc`8N*u*cdX-Yf98R25_22zoG~==RF9LxBnXDep0<bVw*lhpZxx=AJmPMi|nz2Ah(MWh!d3
-G)S!+(&-<N){>@BtTVmBDCw*`5@JV1eB+qAE~FUs`>>Y0kZ8G<RNx`O+`=yg(N_?~e##gGmuT|0tzx}3=1Y`#T4>_(Rg&pX{Q{P;
-8By@*?XAa`#=~eIf1En|kbyDfhVE*1wrdPc>V0E&^VzNR8dqm_H{TGWmWw@c=AQSnOIlLLd^w@RmCw>MbKFin-gKC&PduC(>a${5
-dR%*}V4n{e@{qIG5lfzcmCv)?)1PM~hLS`e=*5#oDS4e$d)p43;D_ACodo$|FSzU5(gG<cJ}G?tqVK3V{n}>%h#Dma!ZM%DT(K~M
-e3$^wVDcJC0UYE?7+v>%w5hY%q3Jf!Ezf}HA+73P2#3BjpJXfqQNj*EfaZqC?5qjC#Dl+QRcV>>2VO+<4R_mlSU>odoGr@*b*|@K
-3YWv)tdHZKHWrt$8-KW$2_ZEqj}S=nmK+Y-%ztGjxF?(mp?g`v6-^&$XC(C1+_bh&7J$&`Nbft`pCVFkHdOn3MY#}kY<ARPP3*KM
-(_q6f#e5m4#fRE+`K?D`M}b^ln;7&=C;apV-t_?vYI0tu<)O(wy=Nzzo@;#E|KhO(^zp8Ho0{LY33e{ig<>FaJ}@~+{=g?Z6tKG9
-%g&X#j?{q2!O{C6N|74}xuDe0RjDcLvHd6hDX}~dCE8+mxgc?pWw6_^Y`3$te(mpC$95$ppBUVSy^nXkxcI|+__7xPx{c2&1h#ch
-%axHH+}dZ~Tj<1yLh$Q-GCvspqU(eEj|U%-Td#++a~npaz*n5Zuz8f9DW}JSECGlD&n?g;SMHAa^M;j6AIp@6K!2VvO`&&^U)kK0
-ldl(ra2F^TkZaoE{k-r*_<lKPm+UhYPoGM?+EBFYs5m4UjvW)6!y+D`h8prv{K89X9b86L+);sq{M|6W_CvYuN>^zJ<??!)*})+!
-77C66M;gdH%Se!D9DcQDrkMr_T$|lyEfL6<t+3@`3kjWyWGC=!o-DbXziYx(qi2ko%+EbYjYeqC&YU~LNrCQPSnku5T;-(UbD_SG
-a%UU&Iny9YcvbIdsI=Plcr0*k8mP`Np+b71luR@}82{*DrpGykJxYhIG2xXds~$8(`Zu0LXvYR}Le#l-@3QUnts6Ant*0E+=7VC$
-$0C$N0uMyfUq4Y&XYaCHhX#IjBTK}PIXIxRAkUq<*qB~gS*eJHpxqf^U=VUk9#unw0JpFGj^%O6K#4#!@Rim~+&m0t`#ff({PG!I
-G!%Edw87b$sY3cVEo@1lKrAu>XmIFo>U<77U*d6zCx6#oB&@r=|BkPuH1l?Q3L|DMYW@j^>?b|n#d=F>b{vmEKZmv3YRylO37@#s
-KY7tVhi7YlUM*aS-FP+LeABtY*C7uSXc@j;Y_|hc-|x&Q`?CI~8*x=$vkQB-^V*}B+{4A$mWRedJ=p=Ui6z1(Ru*P)yfAeOdko55
-liUA?Yz%DMvlT+n4q9LDbw2Th4+hQQA&5Wl!qq360}hMmK*09DKAT(;G?q?>vX}SgF4bXqBe76abM<?Vo|~8%Br`7(#A!q#w1W#=
-1<Rgw)`nr&(FhI%mvWqc!uI0c4Q>b=kALt4lK?v$iar=hg6^YCd-8eW_U8`dqzBt<o~+qcDhhd{uc}JKRXI^if4WP;i}%uL0#KjK
-eFYD>aUpU|W$wZ04;t6_psqhyp0Ro)O_C$g!|?=9ryNAR$9?i)CUC>FD{h^h&y^rRze#M0`@YrFTKsy}Lv_f{6m~VQ{Tjf%jdw;`
-5?U*?L)gZ~;`N!SNlR-K>!R?XIsBa*&vJ>JWGJ%e>nlCIc`#N0a!DDcm#{Pb_Kr}#vpO@u$HD>*jfVzB*~OuWQ1<S)o=j(lAyfuC
-P6yzKrNQ`r#xR1>H~IaO4(09Ub_f>1hYqgdhfqCtLT}=M;LAJYWWkjOvUEP*Re&Ub8{ePdUTW4=DL+}XJ=)|NJBsN4vTI+22uXb+
--u1~_jaE%4F>YSzo3aOE9WyyCwL9^pHj&jtX&kJOD?4F$FDV8yp#!DLy3BI!2ZUFv$FjPoRUvjZdpGzS`Csuu;LOahtnKsFWxJ0j
-+n{re2~e^g^3Cl0mHPM>1By@)BvHAbEpj#rLdH;pF)DJTyKlobNr)Ve2h4cN=zLHbG=WH`h{7R;#}fGw>_HM9B#Nyhs3kr5rz~_v
-P!F~2#*7e6!%b^qXH>EZ8RAKbsCT)7WJ;s8B5Zl)kyBgEL?QT1W9=Pyc)Jt!Yt>&^8_g*t4E5!pk`DcY?TYsc?G=5GZ?orzp5T3C
-WeX2Z#$ya>t}0nM3qhl1V*GV_wAam_#%JeT<%FO$0cUUeBnfbB-ck}brNBN@)k?b^@&~^V%RbcOAzI$svvv4opS#0{-BOSyY<SXm
-xPIlV9fbsGL6tx%Y$6QU<qNr_!dqk7oM{*dh>+5a0m=emFi5f1z@#Z41|owja-rJv&tk$$_D`8t*0D>qPjYUP>APpImd`%p4`nYo
-jS@dH7AJouWrQ4TeSBM<@kuIlcX?$)hFk4JyC(K>)fXI{-N*qc`L(@1tFiTKBzxxK_Q~}hqe3{`m;YoGYF2E^v*k`h#cLWno(MZX
-kWuE)DOz%|dWIJ|TketRayOGzS$!qf)~Z5Z`Xie`8|}1nDj4Jiph1uQ7CDv2wM+J$_BDmhkYUhfRIzrw3o;YpNzVJ#=~<tUx(p_3
-!?;Od&N-cgfntw{3)$&JP9$_hX#zjj{Is$N2XcOp1O;F6H~)&QJ~1?V=5^@fx;zb2&CsiKlMFFPr;mozuet+XHu|_peQ;=I@D0fT
-%4DA(J19Psp!@Q!FuJqD;M)%c2+dJ?oySB+Yut>~1$WCqZ5>DnPTjwA`O%~XE#L4nK1jwM(vuaX-qpLFGAoV^OwV#VK^@=D%<7yY
-M+#niU0AX_jdc`7K5x^D=y>!<sYEJ-XM?GbuWnXhwy*no=;P$@qhI51Hm4Se@UylqtOtZ!WS`Ik0oL{INlg$w&ZhuCQutLUQdDey
-`oKe+8$Z7~p9_y%cn<w<6+T(AziKe`BXfR;O0&=UFH2vDefU124b7bbxM!-L25hceXF85X<8`*`dC5Wn#LU*V#HsC5hnp*3<?qr+
-(UOIHjK$P#149e%O%X)dV}-F4O(JW@=gH5k#5}iEzbXI}m8_Mhtfrg0M$zIw<{bPmYTrl2p_ZAr_0dB_)l(jfvFH#COCv5{DEoSI
-e;wK>wi*k~)Q=Wje!mZ+8H+7QhW4+!d(bo&m3EP=L}gLq;~KG<2YP~<2q<%Drw!>#GhhS={=Ot>5Qbu}R*)uw3#(MX#j&&{e*9}z
-vJ?IBheXN=h39<FUZ#q_jlP0~?&TdJV~>7MBF{ymq=;uNu`OPlP=pW^c%g$}8NKDa3X%L+aEL*NKuF^JW~9!QvC5aXV*lwUlhC9+
-aP+EN!fWx=OO0a^qjtuk(6Km!xu>zW%r-eT!u?%w5R8M7c3qhEM{B{4$t$uUWonXoP7--Kdc=8U_*rQAJp4jt6RkD-9MzChjCE3i
-innmjF6SC<G>*j+FEim|^~Weo9K--6()d<I=KLzAAL|S_vGc4jp%E5VtPmDgxhxI6{%e*do8{d~9^gwaAsu_C^3H5apgJ@H(p+<2
-)4;k`m4EW2{Uzb2&8_~>G7p!qu2Z80dDUDXMwq!T>ySO<V|L#N@`;nvvU+;4&hz^bD@!Pn$<|IzE?qvfcGzLpj!V*BP}7Ee_{p=9
-aTDvlhbj18fgbfPP_2|%;lqh~^<7RpK$3MW52v4*+x9Qd=giKw7H3hx`*6a?@f2Vkf>Q*}@*@n(!}pC#Pt){R?ga!g+Fq1u^UGo(
-e+a}^&_(EE44V|n!dS|}I(#H$aitS{X=Ta3XUBDX+_%`_vfogIc78V$$zJUQKzII7u<j3=%^RM45y2uwH}8LW7=$MCXNAfsB`x31
-JM?7UCnjLrL1-fI{JrbwIe-f_xli<>L;O8KXk9{RM}NepjnurMh#KZj13hRq7*U~bxz+Zhp^<yX`r=?=R+uo+|Ex@9UrT_$t|j~=
-^h|J_m`UZcF0bV+5ePA870l`fbLg;8DUz=)9M9T+-IkE36T3n<5YP+hf#Lfq-@UouXlP0YK*~8Qz!zMMqc$A5kkqg~1(w2*|A;-+
-yu-D>yXG`A`3qU%(}h^GNpVO|PD)qmmNlKzYkB!3e=p{iXss0#i;6saVD0_Jv~_v-#$*l^N}DP)eo`-xZhlnO`rA=pX!E+hL|-VD
-L|=2bWl2F*3vb(KX2SCbiXG8zuLCsYfFF6<A}97`NV3q~FaO-5cGapY-dwwF#AI0@qlA<1ydOyK5`F_GAXvPa3r1xtJeTMp$>AUl
-<YwuNU}NPaVeHgJ{SI8(h-cvy_eju!N?TYmX-VLOFC;abu*I3+r5WLW(~QRH7rskA?o>Bw3+p4lt+-gg9x3s=ooSjGIb@X6oX2tM
-D-4G+fTq)qIK8@FIji`viRSNhOe;j*3W`~4^MpQ#amsmKZg*FTwEynKV72um?K*Mfy^dP$k1EuA9cu+v(<^i{v00caxQ0*88JSIG
-#Us5(UaM@}<e|(9&k^9}WKr&%j9vMdU_q^yiZKku(u_3|PX>!4_4K7+WGHEAkrIcusKL-U_VOsJD>y}N?1EnrR*=H5y%Edg(XhoA
-bNzfn*OH+8yH-_W>yp-y&?CLQ2|Psn*4;|bh3=_&FFwEpJ926C-ncoJT|WvR2KDH8yRy-9?}iWs)1z?$hKZ$7P_pT~*(yaIK7OaA
-KL7HaRnGlTC=l*^d<BP(b6Dv&SsKY9L6oKcmm)Sj8;D+!D;uemL*tfW(cq@6%iYTX^@$s#E>HjjYZnEJ-2u(1Fym`*0TSd|&T6mn
-s}oHT5<svEC1rDraB1msq31ETq~okei;I<!c6i!ih>GL*8LWa!QR{!o5)&1o8K0_mhu^bPqBoabOg$k0&7KS-eetx(51lo6&LOFP
-HSLG80Wa&Gt0e`Uaw{?FOD=rf&08D&R0<l%5R#BxHn*;Qn5twa?Ap51LxHtpg;0;-)lTP*Z!Yf()`-MYSn5$=QUAe(QRt$EXk8(R
-BeUe=TOF!R^RSV^Azx`N7PK(nfPqPLd&(+`uKavSqfbibtNXVr6X#!Q0kqumyf00{Bj-mz<bFs95x|9dNfJ_c0J)$Uc<`r+EXm1#
-%(8K|9;-ZJcVv0zl-cJ#+CjM&3iZOsP;ZNn@F3E-+dBi<436f~n=lq6_a(*}RIr-UR}<FR%~nr!)}UC8fq{WE)Eerk=`UUUxF^dk
-#4sT6_-$RZOGtw-GRzgxf)EsDk$`jmx5(E$l1VAi&il|P=+!20u~|mU_7tU|(>Nx3xd{4{N~E6jbR3Zv!xoT+QQN1VB_ugv^8&G3
-?-Ns<fL{Q8T3Z)GUM#n!hob(hyha87-RDM^>~~YW?0#1sKD{^6Si8t#hDtEga%SNI#OO=~rz|tNI5Q~s(1e<X4=8~m&tPRKT7SJ~
-?H$<n=caq+)C+}Ka3+kMNPh5S`%R|cNb3RQ#?=UxcofURo?MV=7;4fxug(fy$!GwOjMSICe?KLknTFAjfk9w9JH_79-FxIE%ts2w
-F6+AGfPJ$HR@R*aV%Y_=Do+&LwYDUp7M=`qwQ<uHnP(8oJXPd>{tPH%U_TRI*is7oUohN({Ff`81|{eGJBoDn57mBdB`{fxm=tR!
-`-p0l-+0()?Wf_88p5r>Qh-cvG5^NkFKs-MGCV6Zo|UW1u)@gpM~5DLIUQk~q1!R{8HZPA!e9W;#@G9|UUMo;t9{7S=S4&6VX(L9
-^6-g3g^Dao1ULIhjka8C?~8e<D>?B(Xm(<PqMg9EO{$=n3xUP*#`cs5kg)i$)fN3508U)=A;kdrQ%(Rl<rmMgq$2+X<E!Rr^j#k1
-QMpej)U7l5p>nS{G}?LA==}h2$Ef*n^QlziZZt=#IR{Jdt;id^Pv10L-<1;Oy?=#3Cxd}yiOd&8sg9Xr&s;=w`rawP2{aaWL>;BY
-4m@rDPR*`8=7eUe!@5Li#QRxSx!as8@JKdKj;D@_&qQsOHUcs8tA_3z=P@24lBlSK%tfhu_BktvT}*1xod#m?#grGYUdWH<se$?<
-@m)%R{~H#6NqWHLcAspsiEV7&8{P-&j;TRYWv7;{NI5MwdRc4xTUt_t{VDZ8G#Un&Sj;2_uCkNcI4)9gYn@lQ3dqV*&Qx&Zk~?!%
--5z?jp4UVHP|Q-+`8N2A$+bOcm&F{lxY#|sMCsgvFXnxeYlrOVAbY4|QV9Fq@TB4uGb}J)p8(f0LXW&5he9ks-E5P6g_9GtC>n(q
-;r!^Ix&aqK|DhbHUqoa{PW~Haap4Z$Pnbt9@zP+?`^OapqtS|Z78VHcto1>Wg?E7~*9J&Wr;ZMIKxn(Kx-f^XeREQ9O*XvO`qo-S
-Xr4w{m%L@GoZT)%!+Ln4B7yyU_!9-p?ho`#&CpyjzW{q7Gw{OJYE_N6xR!~dGS_?_vMS>;`86deT$QxoORfT~CPz2OAr{Me)_K(@
-iXea1Y-~#6C18HK7bfMGayHl{ApgrItNFOhU02=Md*iMY^9Sw^wpfWmIVrC{JgnF7vQ>|&6V@+&-^4a!I;)cpj$maq_;0(N2D63+
-%Og!i39P=}d%x#^b~Sd#8`xl$tq6e)-lYUYkVzL8w#lCxMZ~j{*J<m}kMh`ZEs_W?c|MzsM{2@%Gi23-7VG-z{MZB<8VLT>j0Bvm
-DgPg3Zyd~dz&{FDaKnG89gJQQk^i!36xT|jW~RR&XncH_k>k;pG7M-u)`vGJxB0!8e{t8d+xs;7(;a1LEO2jhjZA*|Fmx=CF6ZX&
-q%A>*(v<d|u8aG;>2kj7f~;id^E0*APj1r3+r=jMYjT2!`2mj&O8kCX65S+WMB@BIGk|DtMxp~Zo<YSf_?hh+t;k&b9O$1~hvOCI
-_+t!&UxWt#qhJB;m%2%R^Q}uu_Mb4V{mrS-Yr?{#;uDkChd67CGf7ZCrK6<u90C(^PhP*>cX3~sg&Yr&1+I(7ijau#Ku1*$ys)%5
-A14v&$8KKUE*1(@f|!z`7=t+9$=x0Fgkijj>I(cs_<T_uK!*=0s-Y#zK*CWAYlSe9+S*c70E=A|2_0<-B9eexd}RS3j>nL2e`L8>
-G9La%T7!rGQmP(Y8b|vtTU4!!wu+*Hf|9Dbrn-_O9|w_LDlG*dGlis8^sQaIecde8#F%8Lo{gxuw7jCCoH!2wBv7eD9J^GKxTKVX
-5Cab*a&ke%lh}w!i1JYpSPljk83S7gK6uFhk<QIUL@e-zWh5pyCl36hA_|j-0|OwDKXrlw1EPMZlmz>A<3C(NY03VMl{tuW(>Ym2
-XD}Ib8VQSH!=?+OutX{sw}7amw4^XMjevo0Aya4^oLrnNIsgbXR8j}pl|rRb$#@iiz+f?`1;;?85HWD5S`r$u2qyszBCvQIl)x^&
-;slAqLr)9+6a#4U*D^`iUpU1k%Aag3Nyz_6vlgM?u~-ZSi^Z`F!}1Ai0C)iy0*S`ph-4~_N+v9@2Zchjc7*5vvP&hgcSWPwlmS3?
-ZKQehSS?WXBLw1)fC4%OjzGYFbruNZuiF5EUBB;-hCkf`{&ZuBCjUoGn2biS(1Wuegbcn=b&~*1w!+{DBnqMdashAH{C?~WaPeIf
-aL5*07RN`~jDZ%Xg1`2E5C;2`NCJex{>J8#Wc>fgNRX?TH>kAQB8<rS4i9k!&ITP^Xjrgc(f#uV;1?1t_5c4z3<dv-0K)#11xq0R
-uN!Qs=KqrY1GYqnC0nv3TeAP2RocMr7F5Q#QU0{Kj^DbiCtBgp#`hX8&j|h|%3sO<uicXycb>qH%ZY5fk`(?_!!V9}VbI)FqNn>R
-c3V4+Yp2u!7uv$pQg#wm&RH!}O(WM8?#eDaa|iIc@K~*U<lb>Gu}XCDO%oGGKDoaa!4C;k2`x6Q{+e@mqI2Kv!y=2XGN{^0(s@u^
-(=NQY%k1fkBTeKy*~M+Hm0{`f?jpE_&Cl&s)ebh8g~=d6^jNq!dEq0%4igf2;d(l(XrzT@vufQ&3&XY;3DW$oiVH70UzluO8r1y<
-t<Gm7SsnR8TP#A4K5$%e5u$C9-^bvZ%Aa(sUP~QhEFw$Yt_f0dc57Yh&Xu7o-r`51b0Hdr4~1@eoBbS1|8aQPBbOq1bPVoit$3NP
-Aj@I%+*F&N*qq;6bP7wf5&qfttT{V)y|dGPzP8>Y#=?rHf`75M#;&`rS}MD^%%DX5^$(uKH?)1qtlYf#td3MQoqr+hl86Eqc30+D
-Xu>YlEBKe}eUX`E%SmO8&kDVRGMS4V5qNHk@@RF)&}b=|BN6!)^WsiV@y9iG^<gJF2Amcb69Jqq*x6Ahyn@zE)y3`&T)w9GVP_>}
-72J!sxZ9hw1P9U9^4PVs#g<n`jgrN$T}|U&oa$Sv#P79Udw_rOA}p6BMcY=WEV48-zngGSkg%||>f}C$kj0BoJii*tT)@7m$QxKV
-1Jj1M&<G>J{ygJfvVX=}@lM5e>uwe6lMV6&ki3iiOuPH5q^<9=FBQc?))$G3GyRP`=gkxb1`5x8xgSPfg!}x)jPo{rqk1`Mnao9m
-_k2sT<Lw8|c3<FMMA^62{tIEn>Yxi!i!H|QsvGJBOR18J3yu!k5QldZJ<`Q2V5xE&sXZPiLtNMl?l_(bdM&EW^IgQfDEh*Y5eL@$
-FOq|r^OGGq^aXDN;1}0RF45#)Gfeu3Muk=+0QgIXoIQ?PRCO1_wv1wfH-_B(;JNb(iz|Y}R@ev~xGMR0SwU#M@FLtpBG)mgouXCX
-^>K;C<!1XNdEedYe7B<Pllmg)`&V4`t~7f%X{WNdENR;5Qb^f;PKF77p<&bI@KT^MP;IgATZ3JF<o~a|^Nx$+>iYQX?#%YyU>ij`
-EKQ0O0V#qYMT$mIQ51W{8Y7Bg#}b98*lR-U!C(|MXjD{;(WrSWvBw&Ps3~fUnpbpY_s%Z)ywCe4ws^k(?O|rw&z`gAoO|cq-|dr1
-m5QIQ)X&|*piUDV6*A^lZ|dNJ+U$TZF&P|bgddf2nwb_b@k|dN!R7xi`hIi$>O^b@*1G8eBE6#{H9I>uplCq$nGU^*Ya@K5o>V94
-`^D1l;)mM|ANu3s^QM@XvVFcT<M*xiw+3Aeq<Y)LD=Yrv@c6QBLqq@-6`hCXhwS_@B#$3M9haqFo9mFZYj_h=T%2gHx<6yYya?)`
-F7}k;{fauVshm(2aGDX-i)urB3StEcs<pA*8QG5dJpEGy)Eg>Al$-@DWcr&_9sPRq(x3lxr3-%#t2{?Q6^_TZ2IZtrsCU^|me@7N
-h5A)~<?y6zKWkO5{!`{9J5c$g#UGnLa9SMmk$&8C164t0=Qcg*pII=&FVmCCC;akpxidHJn%qv$CoPMjoo{$b&TDm4x{^#kBz(Hs
-kwrDrqWbadb-YAsX~Gz`%<o75b!cqe>AZmPRO9q<*H#iW`O)1qBAiS!TvKBWPaggzUbP?h2n?S7!^V3_XKN>z%(rq@?fI>APWBhV
-Z6hj7?P-SisBrPa&~?|`ZcH#4+sA$NXXx*PkJWjf=Td3?ICq!Rnad1&`CSclS>KDH_JL0lf(ZlVyKAmznyz*FewRCC=rrf(ti#^>
-2x?XIlbN4SO+7q=a(30Xm7?BdGAiReY9nRZkuNfnnFN!JaR#47saY@~JpL(u>)Z3Tvd(4LLr1=0^=?n<5Sq$Ui7WCluioaR_nfgf
-ma01=+yciH{aGHEraJY0AeB3MSDu*3=)LReF~^eDl&ykUC_LC|Z^7*ynbhyUN*tqf)=0NtSyWZnZ4;e$V7#9&o*H7Gx%*`4u}Q%P
-sm(Zn^Jms=-8$TX{HQ)-!xK}Q*^#-TlJ&h&NG-;H;O2%?LXO_JX@x!q_80$SeeBUI{LaLj!r1M@wSShF=Co>D>IWM`T5oo7;@`cT
-C?y?tc&@`|8J9v_*KLVi9!DK4z2&RiWT)!cwH*~T2{O`lXNX_e`o;I-?*t_&NWXU4+{5jTL#5-@EIDbBmtD4Fx?j1zLQEPSRwWKC
-_`V6-g-ip(eo?O-IB=?%^!vD}%=$!wlAH<bR;LaXvdPDoyl}SAv?M~v0KI~LoE{z$-zPsw?QDd55_r|7HSC)23ipk*b*u~sNQw%<
-sU9Q0|Hj`I*m@mIX6?Vpr;ID|qdr$B*k656bwWT5TKhELZP#&RQAkXC(@woL9anC6`0FjjEHQP_o#ktS7v|X;Hc>;EeaoJn94Tq@
-rHl-WMBTHbr5C%B*`PPiVUPolL;kVFa+Od(Eo>4hxuy{>oAGzgxdyB$e>`AYYFppbliy7Le8aI&s*i1}#t%iz?lj)}_dlJ=yHf|X
-mOb9OvbOd8q%i>neN!l7QM;rzPaX^xY)j8bqh?<}zy0;MM_2bea_RgCYK(e+bimx^lkVN<_LQ1Lom9H{^4=ajxMTdN+*Z8&-r|JB
-aCb5kYNEWhDVp$^WWOSx7vs>>lq6z3B1{c07RfdZd@;T`JRnZ~F_!e&@Zjd-VIyrLoEfJLw$vzg$;7~wx$8d5A2e~MQWK~q3&T*q
-V{@2gzvqrRP?zRQ)tKD7kB&V!wbXxeDwa)^l&tl}z=D(Z-P{W&Xi3w7CB^4gx7u*bE76a%%wEW@<SGsR%Y<aeo$0v2CgE73)|MP!
-*?r&cOJSUlO%86CP4JGvB~*C{4rWQrhZ&2IQ%j-PyaY1EF|Bsi+)PgLm@}9$N<)3~tMS$+Mhw1HcJQh`c~KxnmZNi5x}}EAF6AuF
-WRy5jiC)^J>$dh=9fBv-Yg0L79T+#}@UkKOJ?3=FyiacG!bY&dRuI>U3mnU-r-f60xo^1p^b?-Ii~O$}Tf`VgSIc+=ITf-ic^QxW
-EOf~?{Y)!&<}#>hV7)sNnG|6`>Ug;v7;v-O<SCOR?fzU)J(&|v4Oo1)8t-?Q6e>GDddNuKSOw{vrOke9c2m^*NbNUE429J5+4jGj
-JwE38s6o@G)ojp_w?8WGlB&OI_m#^`ZWuL*w&v8{Lj`+#x(+mu>7#piS;^`AJ5d4w**%}F<M!rDBXLR;xWl*K<B2#`rm(LVu{@Ef
-mP83f=25Q@UB(YieF-@Kx@%(LoHaH!^Akb`Uolb>s%ekM_hwG-)7Q(b`rz6m8JQERk_8^K2eO^K7H|^M6{K$}^X`78^=-BzOLg}<
-71>!-+GUK@wbc*Czn-fi8<ds%LbC%_x%3OboXBS_cE?M-#>J0xk>KPENr-s&kVB4K3AGk;SLt<*Tx=4msOPJAX4MKc!9dSO2T#7_
-KDJ+Eq%msIuU&dYwAsHRnOd5Yw43#0d#8f5{T=RJaGkHGvO8amC*hB~`=|Paj-{UWpUEh0HKW}JElaa;Nf7yK&RMu~<HJ7-tJ-kV
-4P@xqE+3xiH*fgPAO^uFD~CfTY{5@b--c!V&kY~8@jb+C!7yo=<b2GDB6y|)E;!8vh%SMMhi>`;N4{iIJVtcpT=2M=fBAvU3ERP3
-vd292tw-$V3YVatB5F3bI3*(=7|T=~&VvPq_kOeOD&r8Pb2RUs^xizR<V+vur~Q?}7q+J#x+TaiuRL}pkkFCO{%=k#^`F>wYA=I?
-LG~5Aj;kE|?{>tgnK&%veC`#YP-60W=X$nOU}{J(v5bTCs07-t!cL!;O>MJ|o|_iUY@V~?_VtbrytJhGX-4v<lHM6|uhLal_qJ<F
-{-n3B^U<<OALnRG>sAf$CfkDrLp%NPFeSFv9;Q>ef}B)YT((~PpPw_gyGIiQ8BSw<Uems)Dp=^kpf;1wA93DIBoAepR<dLz>YYNF
-W{nD?F^J1Gf7GS|E;>O7q46qNJ?qSk_kuoFAN_OePY1m1WaI?OJ&&7`>b2P5K~)Q$dIdKjdr3)on!;nq#>^wkTp81eO#DyJ4xF=N
-(X?J22N5<l<d1wqKYYoqW&E}Id<iv9&C_0SupO`pXH!$YSpBI9S3edhMW+0*T~}tS<(rGh96JNrgxIm@DFg`=h?$qo{vq@2`=%G}
-tcf8)-}|LGM$U@=TKRk0nPQD-&!y_DJ%cfFg^2t5)k!T29DP1L_26<Kmvs2Xd+Ya&?jCXI!|@`FNA|JVvC1C{772t2Dh`!BTDUDA
-y?)pj1JkrKeO>Q?+vlqpT$A(LUsxevB5lVioP`P{vCxhLT9Q}G`(^kzAA7&loXGE-+O7^2kiXI&j`p~}IFmPXrR>IV|Gp}6(FgO?
-rP}<O@BAJ_aY}=^q{BZ5-HWRZXJ+2$Vas5UW1!`SeI*5LwmEB5rW6qCU79ja5aDRny;+!4Xv}hAm@~$R$gYk|B!P6dC(xw9X23r5
-*M|2(?+H2WI`tVgC`Ir^o@tHY#ftlZqYl_)4{LKRZF`!AbboAcM3~{iSaJHq!nSTg(p8G5CyL#hPbzyqx?$S(g>7Fxx6|UKecf25
-1uYoX_tO<!<Z6{kEeYGO@;%&1%Qk<Owk$6_j`-hOZ?R1s-1XX6j{RIdzx1Pp%U8@V>>Q$})|y?7?KWoNjtfsDyz6WG1S&~qPMtWd
-cwC=2l{zrgsG*h{jU1fY(jfAW4tJHBw2wN5OZ5>6&2)&4h0rN3DNup)*(TS=w{9vDh><w)=S!r>OH3*w(2q($3VD4jzSyT#bW~JK
-TzqV}kDZhnZ1mH(1w^HE>N{+B->eXOG3lbvknrZA{!JvfLZcQ_mj?J79c7qIr&IDxLs(CPfMa8)lM;vs4qxk_6)_OO6P=@0z+fW@
-M9XJ!Q88(p_6h@?>DS2CTpxSAPNz56+3D009@S(v<w=xUdsm}>fS<cTMm?jkwbf`fY8ek>^Z6#FB(+K@<uM4pkZ%@XRERkYu26{j
-na$*jg&ZcLebDflrjaCMV=P*wp|5HM0pZt3x~Ebk6bOVukx0nr5R{v2SnLKdCAmtiQiyq!na}471bptZ?h;W-;_-MK!a^H~%VuFr
-g20)mmstdX)1rXQHmy*65lSqJb*zlPR8s<8G0t)>n;=0{vILA5VoD7vTO5<nUW4M&i>nZ&BvN3Brj^8M$OKH9Jks+kEaj8vohhsc
-cyp0*SxggVM-!Bo5{_!DJ=a{aT%2su(P7YRSR;$vt?$GjVZ0r1Sd>p`USpa=0MwL#zg*x0p#eZZ000000000000000008jP+4TOY
--u<gImQ#=ySO>lcw_4ml*uN7~mDM{OdoNv>9lP)&U5LQ^yf)*fA^TdptZGts%pKVPk#_dng*e^Gpgt;OVac6AAAj*!@==Zy`3iGt
-dWH*rO_U?1K;9^2%n%V`iO9I;<*P-W5ziao*BVC_v|YHFE=MMeWm`RwyKQ@j%`bjHK9Gxf@q+oiVA}a_l8MJ(o&D`$o0RN6sH4k{
-4~iaGFO8MBOA$xjEq053Tr$wfA6*~tc-r)KiJuyH9OPZ^Hk~x6%Yh*DvXySX)p>gIk&Et2ZwSKq$lLGTyC_kFyw07}(gyiV)8ggG
-|6t@HkEXm3iE-qNT8NH+46lVN`6aWB+d2yQ669+wmOCZHI8S~YI+%%gYQoNb=lZrRsA`6~d-b?=xu@-zDSYJio$FU;v3&ASr}zKt
-V#1EDa>R0LvvYJ28l2~+_KVgcuYCv?CX!yhzuX0Rblt=o(U2#&$ooQcyaYUtx(~SH<&WP#*B3`zbR@Un;#u5Nk<uS63?7f-Z6ml5
-ll#jMBR^bvH|%odhf3u3<JV_i$t)?+BPQd;Yi<X(X_1xDL(@83{Im(O#BE<Lo2y0wqXTbHE)p4rDRxNO5UY{IfrDPbOJ+hu<f9Uu
-t>>zBzDnd9jv75*XWMGF`}z4A#It@q)+A1fzOitO8tG5)yeqzOM^nbyBR0qBbAMgFsoV~6y5G`(>&Ggbkwx<^?@#}9tmzPhXDnS5
-(=7{$o60Fq8AxQ@Q5%sJZ$=hUgg6+)$;)NC`}8HNR^1K?yW~P3zy9zIU6W)d!>4UfDiFtIh`pz6>B}A|LaW8Y9{bl<4WH{QMgr<7
-`_a5WxrY+Dw>oI&wZwr+Bu;YA%;NU*LN1v&MVlTVFuzOF3(6Sem|}ZBLTLUYkB98%fqm#No4b>}zbQ|j5OHW&7j)l4?38JniYiN6
-<QJnS$#mK$TUoQN<a9q|sDWh<(<V5Tjw=!&w%iZ>R^JF*iQbzmTf>i&pf~z_AB`!yBOb1};2RZ(bV<G;Dng7d#b#q@j|#Ez3i<Ay
-Ja4Ib@wvL0skVqqvi&^HrLYUiqbuBy+A(=;dd|7vLt$n1NbazowPlb0XT6TOAQxV%ndTE*H#Yz&4MF-lKOVsPAfxOqsk4jD*{hJD
-F26$UC@`n0Wf6KNvSeQ?KqoIiY3r5p*{pTCs?mpA{Io-Y?zUO)T|TSxmf%m8F_cIHQCf@J?QxwFC08KjBjZ{Rr*UUCxfzfPLqopG
-PCMPh7uh*pysGX@WULVxX4i{}Pn0nX^M4h@HFf6*%(pbNk#UedRzcg=fkT|UN{qj0Vk#o~_{@l&fpiAg(_(%>d9Oi=owqfJwNAQu
-SIx%SvuEXqu_B~Ie(&V?9R|d4MRTK?jJ&n3CsG@}{CdtXo17LhvqckhFiFTp>df!)_85U|=klU&`yyc5#_J>HW96i%_x4ttdg!c2
-@`+#3#wYI)b*Xo9{E$jfvry3XmW_99M_;7ITy$+UEiYMgItiIn89L24#?|2=rZ(SOe{;<Aa+L?q{7-~S@><%lknTAxLyb1bm`cT>
-RT|hh`ubS3dbGYiG}b%9V~-GVN{>Hk^3p33&+-f9=8fZ6z?`vuX=g`;6)6y-UH{Gc6`eCaNkitkHWxKJW7K#x=bGQrKA7{Nt&V|=
-SRS3W<p?;)s6}rhWT53l(6EgN$tM`-TD&%LGo~#+(m}GDSlGo0X-?x#?QAn@@=C{w-7S$cF=Mw*{Z)c%6{iKFUt=gf^hX=5Y9B{w
-w&lO4S*xEfKs(Pb2P!&;DH&$DHH;sXA{C(iZX=b_+%Kn#;Xv7WjrfHZZm_vDb;W?aX~+XK?8$?*{PVTJ+r-6*NSbI})0(lFQ{Ic2
-g3N`^eUks}fP#QvU&34$PS~_5uk_b3kUlmox-JkGu#rIcBSa-ep9)|)5rZaVVUa-~g}g>~wC~iG;NC0DzB-qIB#9ASk5^YG-BXQ{
-5lGMK9X6`@q{v4l1sa*zxVwGEVP%RBUxNhHxW|qvUl$ux9LfEU?%r}P>g(Y?QZenbNTjgy{7vPj$%YmhI|K7mRiOsSCo>goHo1-%
-`^V#3-bjyOJXYpf)MDSEd?`{;lJ?lozFwVzF%dOJ!Ma~7-R#kac-Ze1Qa>gweQ=vuYML<UFQIRJb7+4s>z6B6Zd^K0l3_pwq1}((
-QpV+v>&~AagghR+S-WLUIv$-Jr$t7uAN6#0%I+K@VjvG+biR3=jVvCT9eU@uN<_2-;ry)Z&<tWr{Q_{$8^cZiIla1e>6V+_%14bf
-2cc~`51LT6df9|_?nob-+pbNVQ6zJ2f<E+#@z>z?o({AaQ1V@j1~zRf%+*`R<kCE^!}#<_5I~)IV>vk?(&+B);pyJQR)oZfoxO`O
-D6(aIq_+m?Mctj9>}~i=kyL<`1cQy3!IMdOsLzF%P$6N{`U{alLeTSt1ZUA#5#pej^v04CqLs^JGPz75<RFhsBto%Vr7_s))nc=n
-7ABKO#LtE-_;Vp7Q%vwVOeUK{n=NHCa1Mt)vyO8)IK447Ny|c^dGqnG6>vGvVWTQp9Gu{A`N9S*F2vm&Hk(bb8q{*o>92-GLQD%`
-wP)AREf|Akd4@2YDf|{8=M$_K(45a|5L3b%#JEs*KbKyzR7!dwuw*r$wUXCq!~kFaTLTwoG8&Ohdf{kGm90j_mB8EY0{=_$hu=H^
-*#H0l0000000000000000000000000000190uz|^RXXd1Ibo&Yjcf>bM>eB*pW1gU%D35gE&Wvb{OXv|CEMF8>0iu}4q-j_2k_`i
-;P!B{i=BA%uT_z?Ps5>`%71gSIQTv!%ffI{L;q|gY}!jb?P>zz`Bn0X?}H(?zgF5>?6C^UYPPz>xjBO#5^HMR7j2Tzy@xf~$^O96
-LIvx3?R1UBWzJ(277|Fwp%$y@Cbyv9q8HL$(sgoRA>J!R=H}boAu2h<A|iZu_O1_}=Od<j<6iaRR7s#k?r0kv8yG2|-`@Oln^t1F
-DPYAD3(JbI5W2x270?3%hn*X53U`x3e|fy1M$V_3&-YXpJ5;w4((6vpxTBr+H?xR|`R|Voh_VQQmhHUCW%PUN$2fb@EuI;uLPA4a
-NG+lj_6NQ(MBa~<Vd7yTi##5`(am967R#c?!2A=YNLUtKg(|-3W-m6~!TET_bUED=Wf*Kr?<qR)HS}_&ViNCSi}-f*v2nbtJ_B$2
-TKsgE=L|V8#3tGz%lsfYm_06#OE+=@%7$;UXhue;X0-O8n`Y?bHuO6c0tVY+%OG?eZz?GdPNkkK?`OxSdnh_mGw2vMNlFi&YL^>M
-zqPlhG2Ifg(mWjL7j}@kB(Ug3#V?W&(Kie61r|EeuvzHM<!sdt686JO!4|*db)`R_K0SJ<MZa)_eRh_<#A0ih|Bd9<X}0tlF*(zV
-p{56cJxgpMgCn$%D*)->H<;^7N&`yvM+rq1QyDXRa_gIm_4JTv=Q?<Cy{|ppShZx1lOLZ$?@t1JFoHe|_GyqqVL<!ww#G?ia>bm~
-OD!xK(Xo?;&Q1Jih?wrn;Rh8XR=ca|M)k}R9!3{x#AfoDB8yza;9G7{g;DQY#N<0aSA1GFJc2HDgblm@i-3J%kc2(}S<%Z)6VsGI
-Z(3y@@y<9-kDUaAz%mMikUrjK)JM7}#l?oW(v=snCY`$W$?x7$Lr)X&zIsfh6VMwE1y7?TERu&-!(duw3#%RP(2cxByx-2lPOsN0
-EGEymPA;B4-cCw-5-_MF1R>zj$0Y)cE8tkXD^JL_i~>-nf2#>}mI;Ld0neg8!9-%2Tp<(C>yD7e!7<#TqCCqbxaHv$Ov0+lK-qb_
->yCs&5Co1}j!6lE&Eay`bTffJD;}0oInSyP!|FUOYYU{4w;CS%xtJEya*pensX>d&G9((A3WGM|T>$^fqxBe#s%!!8CJ+e#00000
-000000000000000000000000000000000000002MKgHVgW{vGuiRHY*--)qlkHc<!t4*C<?sagq+DeXf7mKVV7?<MKw%gXbL_@7C
-B1;2oEq!xgZulWnXTA3`isd0=TU|V~gUZ^MS?^iLiM`s&#Iq8RX2KS;w}(5Ec6y7gHNXQ_N{xh-AG;McwKlfmN~~-WYk30Df_<x*
-?RaG>*V>$L?VQe9iJ~aP*E*y`wj8S@gR^13`oD|sZhg~NX&n(;{6DwnSy}NgOlW0f;nos3jR?U)n7q|gZ*Lo<wf5okQ60P)R_>Q5
-q}JklB9?VYfg<y7BQ>FkjnulB7=2w0Jge{#FnQJ*uRI0@Mdn|RgI>hvTGt)1Od{f1Ih)O3Hj+DFIQtGD5;TZuF{~R=Hru+yuo_Dp
-kUQQ52)uDIt>;=?5D@^$Ur%;{(h>kE0ssI2000000000000000000000000000000000000000000000000000002~TX=mMHH+Wn
-?_|dAMzz#Lcw<(1V@A+odlzV8Y&0Um*^LTbfC|RDia^|GK9CU*CIA9XH0pc;#Q6YPieUU-%m4rY0000000000000000000000000
-0000000000000000000000000000000000000000006+d1SsPE*MN*4000000000000000000000000000000000000000000000
-0000000000000000000000000000000002+#_>Pyp12q""")),
+c-ri}2RxPU|37};_t|^koMZ33$=-X<Y?%!+n+RnUm7*w8T8K(oQbZJK8BtMbNNEo#rGekM4|<P2-_QPhAOG+F<N2t#udZ`D&g*$S
+uh;8!UDxXlv^IYoovdl+S%1(E009Vs02ub@qvERtHiTs;abeL22!jGaEQB@xYO#7pi83ApArM3$0QO%LLT&t5bO)9FT9DldgujA7
+VZkUFfI#-WAoeXecl|~N5wlk?Kmg$Mh5Nv-fH?oa{Xn=8Kybc7@V5Z`3iwX!9|(8g+yI)rJ1~2{xtqYvAn+65Z(pGKw)qZo_nmtk
+1aW@oTt~3iy3OJ0yJTgn-8Ji07;Sdnbam#^YaT6Ssl~@^yGFfz0?UJON43@tI+bj`D%&{mC9jZ2uuZP_z+me!(bHeJ`a*b$L?5*}
+vnt+h%cV{$WNBxtNOq-)H*YB1^LlFaAiX(U<Y}dTursxS<lvB|d+5&TUZbO_r@w|dP{1^voF-5E*ES#0ciQ>6yHNNa=(*&Oq?T+k
+{873w$(GK{mrz2hbhsKH4`ishkxg_eMQpQ4H_w5omyBrDor~`Z$X`xP35#7tk{^>cQ5P`Rms=Am=5%fP;J}w_A5T2y&1CvsS1j^g
+rm1p!?Z@)dS5Zo+M7=891&S(R>*k0fXC`bUtycQo)hL(ul?_?Dxz#A*CHn>9BqZ>cfPsE~uzwjK@b3rs&-@JN&prR)cLx3Ws_W3G
+nS#S}%RQ(g10R2!WZYsk94>a_-csr)etTP`{}-2Kxs_^aZHJd62$+*Q!qRR$pr{z)Vx-6K)OiUcsgwz!gOaZu*~}_#e5?OKL;4G9
+zg`eOszig&$0;||+O6I9#HrJ(mZx)}uD`2s+G`!ybn(t{H^^V#UH}<AA(!{@_Eh(~icp5sy&N)nS1@UlyUnVy^z}2siK2ptC)J6c
+<e-=Mkj_IMB_N6t**+3yV}Cn?3lf(Bj;w9_XxrW2{;Wg_gJ))=$4Y`@j}L8hfGC><T`r&L*eRk)y;}Ndh5x6VJ<`<2+uk<B`6tyO
+;uoby`g{_RiB&5wb?!k=y<n>0<svp39fstKNn&R#5rRYn3H)E9!T%XBUD1MdhP?c?pU1uTbXy>1%vM>ns^fB{@d4%aYxuwRhu+b7
+zC9k}KzhKBGj2YQ))0Pma{m|U#tiu%`*je)Oi*aZ=hXKV4`&2(F>di=kJh6?A!OX`XXyRs8W<k7edA1G_YVRK@WKNI@98hd`MuLP
+xkI<&kqG2e_>Yw>G^+#8^Haz540)m8D+iz3ZGJ0|dTVpONfr(5Wg%d^Z_n!i!BR=;P9em!8<yvuqEz{g_NRkVn1|~;w|L#{-wGW<
+YGF?fwR>J*EY2akvmz>)rQN;fR2scooIC27PTBVOUGhhe`|jVRlMb#WNqbF7@4<v00VnqDKh7f|oJdVE4#USCzHG^(n<Gf2+9Hrd
+fB-D;<j+{aU$lB^+<R45y|TOH)bZoC#1(E`+}H-8mWT1qRF_m1H(yk*%IO4kHM9!!+Hv9r=H=&vpx1Y&$XlPO-V)8jps(GQCT((?
+elMP@vnQhAx%nXvekh6_z|h$lzNVk9ao$A8DQ+(Vg+5jFC1BuL&9&$oqmZ)sE(w$={aAA5UR7F#_v-dE-m{X}n(}GhtNU&0u2-TG
+?joh}wS_MRJ}0ZLShpqQ-Uoe5qkB*DJ;j`l_jj%K(<j*}32xY*+CVz2F0+`dr!8B_d)P%{ah58h@y!^ot~`}rt^!T!{-9!$5FH0d
+RonTQPxx;=3>07p_r9D}77F>0ZoJNsK+t-!Vlg@0p@K|1YT^QT5-1e#f6|lxYCM1Vsh6u<rro(T_fpDMeO%?H8w9K(;F;>y>_1g>
+S$bggvh|*2UmaiWk!BIrYxz$V7Cd}c@qX**mICBv!<%K&XqxNe$jcsTiebDH`&PaBn1LFR#`-(+h{tcXmD60oe-Ck<>l?TT$5_5r
+WmB{EEnSy2TpeaA{Q88mSobH=hXw`1w_mZTEl<`X4@)~)etewz%<~)VEWy;Bn1lU5_|Z{>4677GUb3aVxV&8H;^1dhF+_9jGFott
++UA(h^*8%3C)u!Er<=V-k(;#l?k*=P`7?`NjMBdb(<JcR2ZH;A{7S1KA5C(<QA3G}p!PPgaE&c`<m2~ix-f1y|F+~vfR4^jvW2!t
+Fvu({5()iJdV=_G=E=!J6=RxP6Ovm9H^U5e`XHXIy*P@b5%o1oMwMI&bPxMn#E<35owL<&!#Lwy$D%IwT+G!;MTt&D(U4}tOfe0j
+d-0-Am6&6f38W8Y@>vlAX3l10N~UxBk7GUcQA)XQZdbOx%5<g3hp9}D49MN$J8><s?9i4cZd?&Ek*a86Z^`pp-=w?ZDp%6eTW^lj
+gLKeOSbANtD!weT&{x@&ojO^PW6`b;lDNXXLolk129z}hV<CaOZ)&*nqShIyH|#_g(b4;cRZlI^biHXPEHSc1ud~aj^mS4d@+@<W
+`^ux2GbDu!_YSA-*YQ*%d=gaIYLRG%_VCQXQFtg_EyPwW1Zz}Dln^S7MRB7bBnaRZ^yC-t2HS&Nrc1+9E~mw;c^;E;tr06*YJj$(
+HS7~@<4<z^?x{~*xrGPFOzXDiYT-W;Ssk^1sE+STQEAn<s=c0<4VnBb@RYkrBK7=_t8X583|?t1^`w94OCCOp*TY0ad3wDk+fXsV
+Jed*~)sxGQEsq*yT|&C78BF6TZ@ghGwB+qgw-0Ojys`tA3*hQr4q@r#CI$y4)LwpC%MkR_%SS!epiQV)ZBq~Dm3m>el^}D&OR4>n
+UJlp8(A|?~ew2kqTHKNqq2gUPKaHxWk|&oSlNkYC7;n^FW0FA9gcK9`W3pKsn^3VN*ME<YHh5zxT1%{E5fS-3VS|7Oo~|d5y$H?y
+UXvHQNEMI3;^3%ofhWIW{Md){YPYL)8COqt=D+jZvtzN4BqU7Keirlr7}4~nr*>mza#*QlLuEGplo<6Jr!_F{VT^=#%{L3ssk<e$
+t*Fua`y^KSG~(UP=PVWJ6z<H-U(B6x;9-9V?!!6d<zv>Znxu}kkzBr$%>j}ZF`4R1<Wb`v&VxR@wA*QACfD9s2k0U^oq5vYxe;`Q
++^tuXI_-TLVzkP<S-$&Y99h2Bfy+FaE58KNJa1_8Jrh!NT3MnvD#BbTyYuY%j@Z(xiH-4)_|T$b0}f@V{(1qH*z*ffl0CJ-4g}CJ
+ZqeGq!jJkW2*Cf{UHd^BU(Br^#l88tI12h@?Su0cVChmZWf_7JzbOuDi6Vnk5Msx~3;xMp&=Vzd)%5(1@-c~0?7g1N0=Q|1R3S;E
+(Ud;JX=l#<rH3}15q^5+Y`betqa4XQ6x`U!Qak&ja!riq3*oFyCpJnGv&t&$o1&VP>T?oW_m!uO-b~UU2Fn<Hs(rgi9{1%{?>=68
+vj=h%h7qQ5kLC`HUh!L{fCLpgQ$kO>!mVuP>l)r+y|NQ$qr|CNdDO(r7QjM3<y)pLS`<GadU2mXL#_H)tF4AN3P+NW*%2sv>fYX4
+U+<|Pui6wOx(*`vHWL+n$OhX(cHcJCwAr_xMKUn!xf%*RXLu{&y7|7GxSa9|odbgFt&Tp({DERkO|<Y!UiSdQHmw~(%2VGK8E7GK
+?us}PL?VC)ki(FLc;{DiO-;DD`fb*{T#M0SLh)jcM&f(S7*N{hN4{zY?#AdzjEx(;D(F(B^NvxVS1peNgxvx(`&v|W`!-%*;^KIL
+3Y_r^wcf2`@W@3iD)zA1#baGnB2dfg4L7soEXRsUhyiJrwtR4-Acf-j@ue$wW6zAK?m%%Tim3zkcW8=zivsSJtl-_<ayEVuD&H!E
+9X#o=hNIP1;Wt@g6v!z_Nw;K!q8vg?AbILW|I*#s(&OW&r`r|wLiMc?nd8~Dy5~mjnhGjzj~&oDc@^{ziK0}m49#xaBoirIN_uQB
+oN$@p5rP$#mQ%l@qn)=DskP(n5=}1&O7Dxz8!RIBDv~0Fg~ZhWG=#v;=a&eGza#hbUxwc4{+Y1PmW^S0(ei%XT#o4{B^fpfgpl`G
++gMaXr<|Il>G2S8Zp?t}bQtyJ!xz}#2kno{cs?>cjvw20s{V)<DMiUax!}$@wNx8Q@%^_+qGcgoT;^xwh+TXyC9dgPTIqhM33JV*
+_R^m;(LINNG<&_>sYzj-nXK}YuX`cDc-<|1$$MK5pf>VGK7M;L>RQypW6S$p8n);0N9FKLjC{_HY+CEOuB(?jOECgm-%B1uiByIA
+$*t~uZM<zc7JQW4zMH2YRPgIyUhasw_<E)=zR77M%-Ur$O4!109rxXO7xQpHT+{cPU;bMRm87)YG?p%n;3`b9wSZ9Z;Vx7Xu$V=G
+KnfBuCmEOpp8SGHGoEqdsj3cVs}+TaD(=2FrOS^?JCm+h9uwdAO8tmjYd|RLweyKyEFx>I&^?z6@{RQe1b%2=csU*|wIx$PJ(77|
+w4n~whOAYY;jLBnH$3%1xQtilVQAZv)oC+d&h9)+AQ?+P+%8e*=6dX-Afh*LLqk9=6-BR*SZ-l#|8B{x0~rNHmv$yUt`mQhw5v@e
+zwjz%EQV~J+98|~A7XcDdCYr~R7}i(lhXY!8nW(~c2K`*zt48Mt&|6&C_d$`$QH<)_f;t?^jc()+6R&-^F<{OZl%S2mn;5Q?GKTq
+p=GDalu6thsSR6iN!udQf|u)>_+yAxJvR1SbkNF>mySU4Q!z-8{b!yh3;xM32svJM;)$!;rig<RPY-@XKH8zRMC_0fNixFxu$~Tg
+J#KaEZT}~)E|>@GeYKn=d*IV%k?%#{CiEx$eC%F4F7>Zi!Ug8;YJ8RUWzfFN39n<iljz~(C}=*oi$4+cunp766|=b()S(?ApzyZs
+5$f7np(7`Utt@Zz)yE2$cyEl+I4>}6S3b_ONEry^7gyN!-bN`yPeSPK3Hgs$;qN%C<oYn=;IjLwRn<<&+}C@~=v>SGoM}Z&m!nIb
+J*&S{;gm@JgG>{|NKF<v!ez5rdUz3?_>9Z>YjeZ+r(B#&>kf;Pr#BInQ_;P<dC+>^NLn%fH*Xrm1sSfC05K3k6N7|601M47fX!hc
+-uV?BGhbC04jcNDkM?@r>*Ug{Ij1Yyg#o3OtP*xJ*LZT$7TOzM>%em@ph;B(TRiAjCa-d9N&|5+_^pnyPLFq|C}xF6oSdE{&u7n5
+4XX<BJS)L80{H$#B(n}J<wm9)X!<x}l11V}zVBO`G0n=iyyLj@%&XUy!p7+2PpR0<bp=;W3LyyQL3JU(!D8oA(l*P2N{fW$me)zr
+Q@-dfv)jiqk;<+9=5hcmx{<VcSA|{Vkt<&BgLzVDx>mg_2vP1%W&8rWBBH?hGyA?fsyzo{CO5e8=m#xr_Y-RlIG|4NwpU;<#;UUV
+jNKK8(3=^Fy=o*Rl66j77!3mYvUn5#;4wcJNB@d{g8Xmh3I8&MUGHPY1K!*A15Ou$^87r*LkgXU#_9>5Oe~UDbkDfgBlKkldM389
+r+$;&#V=cR9uKIEVX`k5W((eX@-2vAbaOFyEnMDyp9atS=GU!H#m$Sj(`2JZ%+wO;y}_v7gmD`Qn>Oa~t1CT)S`TH&iu@f?+w0bz
+7v(CQ+4Sf|#ndgq33O9+Mv=^o-cL>41z*!n>@}6J=={ha9(1m^_5ic-Yj?XokCKmGK`ri#VqvYYg33vPz9%f&&9Sv*24`1s;j1&j
+aoIy%Z`&qtDmq8^-E?ZEWig$}<p+0M4=pN-fN+lftjk?4Vie#_NQcfM3L0!u)Flx?NS8zgA%KcN{+<R4@y@RpSS$Jh%kw}=;_Zo?
+F>$GH-9IpkU7fg7yO<}`4)b5=(rk%VIaNKNWt?MlK(wbfdvfe)kCju$i&PP@Zlu|R!d-lY!GxNsfPS9Ku6k{?4rO0<bsdoq+EEw#
+5_GvqNYqLAR$W`1dO$Hg_s(D-rs$Nd>A^A3QayX0eC%Ce3ps)O?@Mf+R#s@N=o6V5x7htcur!!Q1eDg-)KS|ZvGcIWcq+Hzw<tUD
+ZCs3K{zYj!M;v%xx70S!?xiLUu8?Ou-<sN8tI(%$uGC<Wr$7&_kRU#a&r~w9kt@M6Nv;~UvEp*V0^n;?CQ??Mh(YQIIq(7mB<M-O
+;2;Em!*SB_e-w~~c;{DKx__XgTl3x4kJgNA<26rDAH5^Kh{l62J!;J|_^wTUZFJc8SddERsWP)J5uT+YwQs-5*>qfKC!y(!AKZAp
+PZq<NdK9XhG~T%M>!pY7ii@vUDPRDWP5H}a4_7?P?*WzZ#jLRW6N_dYHz-Fqd95NsZ<F{n+XtUml!nQ(#*$5yVhXL3(%wso{Q2aG
+F{OF;W(2P{aZP4P%c2h5>ek??axhY_1BGhraAmLUuC}{9+`hW2CqI+qM!a{hUYT3D!@q5Z#=Yq%q@dJNnXp8PIO~1r;wWK5UjYFi
+K&~Q+@Q|Mfp?IuErzNG>Zph#_MKur&0m_;fI1a|(Ve^B3qyTO~PkzB0yUmB6-Hv`E7gUn)(e6yk#kWbJjghFvB^pkX$6p^?os$yd
+w#M!5x3Q!Ct>lx@p2h16v;|9sBZN0+FVg~*#0x2|Wv96J--HgfI>~Oj_+t47fy`|@m1%1VK1?n(ES@1<z23wpU*F9g<~snXDVTpE
+I0j@jg|r?(ajTE&SmNZL@fa97wHVe0<;kzVzxzr3Y5lc^$*brV{QeYmLh?TGom8=J`X)l8b5f`DcU~`vTWnx)dW8Yt#i+~&oNiR5
+{#efC%`Dr!<b<W*>sRf0M0{6x`N^zIIbQ_|;%Vv^BQ8xFG6uSo`&h(|$c}!y8D?Y}+Z8b))7Wt^!1)J2Eb!!S!9e%UIh?gXx=AJ8
+NT7Yq^y>{56P+CSH~Mx|&bYt$;b+u*q#2R&PHMw4`<-g-&i&ih)t%vU)Utk_G5PXp|Eb<$$(0}4Zpm?<#+_9y+;YumaWNBjU;4Wi
+?I9X-T=r9-^&QPc+arx1Ekc($DC;C1-Y56Y<W<DdoNv2~Gv1eejIQ6`q1h}ghWc_VRD830`ISo_ao$71sc$!Q9I)!FyV4;NJtO_<
+Sb*K$MYa~xj*(FZ%eC7rYl#P$MW-&HG0q=%D3I@gLa#r`iJw1I$x@e*1gP&68K>!swWtJi)ZI5mg;Gd50(!T2H<e5Uk-%;=9S^%A
+bnL7{@|T=b0<^GR{AYYFkIr-4`v`CQ@v_3DCjW^(U3y9(gmSlSAA~GVRG+6NHh*N^dQ-JrYClBQ*0URkvdC?J)D&^h-{lnXNA(zn
+@@&!4CoMPE)Rm~^RiCQz+A`#C!%vrYM9Cgdd&j%VyYoy*&y8v?zFwZ5Wzoeq6N9Rru0J!Jaf*V?ZF_KIeeHo`T)c<GZc88oWSg38
+81(O7V}R+WCu*+BqHA^+$oZ#jf7PVgVM&bfCAU%KbQ81HTBcL0_@&DqOz<QiKU5Az>d1qSe2=C_V+1s0NC^DWZN)pP{bjY$0Hm%L
+WuRsOVGw}7=pr*L9Pg?b5ecv|kO`dl2Kq}PvEZNliro4)FWW}|&kK3PUE0yK3&mFo-X<R*FT(W<5LEfpXqUzidkh_KpNLVqtIfO8
+F!=dSm8{(tFOR5i%1{f=)e*z6+AYQ<?ym-UdIlRBUPxF3rN~UkU6s1NCkY4gmu4sTyeB?gyo;_pkmiSRY&}Tw%lM3Qlnrom7T#we
+`LWe)+EQk?e~n<XLG+5YBlOxGbUj%NY3Gy&r6H+^Itq%5Grjyy&jbiYU<S^-U)8m?>GF@y(YILS9Br`R)0e_CQwfR!*mng5Vkbmi
+a4n(W!4jSE{W}G{@mv5%xw1^f631Z6h^yuz3^yFrC}B9k4M0X9VTvHZzhHgBLjL3zNF?g{>z*@0PnJ|Pbx&(IGe5MrIgrG_&e!s*
+i-QPFVh@}p^+fggIuC6WF*q=k9;dIq{mHuG`1M;pWooozJxQ7u4{vB0)3R+^YHSewT$;2au6?Q6!|ZLNj|D0hCoU;fHVX;+ey2x6
+OZc!vd%t)F<<UCDEnCy1a3NMT3I{gETHY+l&3#g~ijOSiH-6!eZ|{Li$fv3YPg*Bf9sU5U*_HX?^Wt#3JOC?lPNg+*Ke<frmarf~
+2VCto4rPVOwRZAR@VGsZgGba$g(*B-NJLQnr(6-73>82FgE=HVSqunof)|kn;IDurgy66M@mIL8uwMKtR1b>v@$axT8`KYtzGKvP
+A$3IP`A`Pw&GU`qU7O;vs#8CIxn(F~+k)^?nBaT;Y~Sm<!D~Y96xH=@k`9@?ueJX$b7B`T{rFDw$17H2J-qAXd=NANf@+pWzxG50
+Bmby-vZ=GZBVrfw#j7(2>(!A4&+ywWQUeaWJ+z|vb@y?TH#e8RN?u<mQB90ZAM@nvI>Bs2eCi8|2bU_-G$PBWLeetwpMm}Q6{@Hs
+>&cEU&mxAr1fwWKa%*&qv(q5cPQ?WYg6pF+*R;_o!3Z)EXi}Z(L%QQ>APAC=1C}H@=O~0eh05_(N#t3l6#@OvzUjjH&abH9|C*4L
+8(o*v9aeWHkn9y+sMVt4BkZ>agVVpU*Hiz^M5km*nD2hpi<{-T$)0O#hEroDzLYIa67g>u8WN4VA}_M-lIn5PVdzZKjFs7)%^O<s
+epp~<aurwYGtE9Zd{EBsv4Z%z@%8<pBLZi>+zt+!P}~$>ERoZpeYNo6>oVac2QkmgBYxd<GtCQ$?d1mt9BQOqz938CiS*)l=4hL9
+Rf$(nXA-ywTWpt+My(An4G7fa#iGn8Eyu}iW;b+^ED%Z*vpQw@T$sj$5J1%qr(rCE4x$0TZ4k``XGuT+&xL|G)IiLgaRL7dPZsj_
+zrtJp_^RI3Ua?0TlGoZ^8gyUklq5$z1MCs@DeSAN*ET46SWX>FK9IDNG-V5(*jPL2cXEs0zN3Lp_Q#fc0?RfA5fraVFsyFqU_J!}
+W|Rt@70Ftfj@dl+Lw}#u^~v|$B%|o{lP8_MmJTL=KOI=#{bbnG+BK`eOfx=K!62yg<M@#*^YH#p^uRbgo?1AZ<9oc4clor*1;K1R
+5UiE4*(Ch@AfmA+fPf*rMZBjsJLO(im(gN77lCoZyEbeWB)g+9D4;FT<J~KiD@a5FkS?hmZH6bni+T+xT>_EwYig44v&P5&9UNHD
+lV6cHSW*{tLc{;fu2p%Y&#SlTD>WG0){_f+NYRQUKl0v<ck%Gus@!)<v{Nj@0c&)uEziWD!9P;@9#s3rzD}!K&sG1HiAzJ*i-D36
+tIZDU@>30poHHtqy`6b5Q2C%E_4x7PD@<{hwX)DhH{<7T`K}$UBKZkg9CaqB3ER`3Y@X6i@isro8=^Q$LZw^vyHs9sD}NTK3YC$S
+h#hxVIzysKfuv+<Spfj)to!K;zxGAhN@I{41gi5JR@@=<sNwklBvcdLi0$Sj@vyZ6s3vsc$z%|AR@*@Wj*}n(2$(sKb>4CPYerv)
+cmBe9@tw2j%2x`H5KPT)JM#?nwvc9GU#Z}ryDKEBHgwvLhP;dI91pLd`n*ZCpiixTkus`1fM7bjxv6)q7gz1L{tdryY7@6;QE$sT
+X)k-tZB&CBLWL_QUUdvLlo!?B-J?hoFL`KhTI#=H&*;lf9*NBL2ZQ5AoKLEdK+ByvthO@g8{B!Vk^9`z7D3H1dwssHzFH?Bd&(n>
+A4lp3@|<E4Z1+N4vSLUS;4Y6m%(Zc55U{`@5P%_*Oh|2{*dW+)0*>39Eaf%^@oYH(+A_J+u^7%C0d5rxdTuH~gMWXrY$4wH6=$~(
+=_VXe_h9W*?V89N-p73<c$=T7x>GXm_2wJWVflL|I>en0Sv6`!bjdBN!Flh?aXO^t1BsvYM@k*P$nA%4iZgs$K~2zCa?lswE?k8|
+a2-;I47*2{Ew)EniCrzxwomAKoi3<u$oEdE@g`k;<;&cygXiL_0O;-6Wd#MET~~eAmD@EI2}|P;d$nhLm<*NcxmX%X1c^);z5XUO
+?CX?$i6oK$LE5VkA^m)sT~cHQ1VP5gYG6%2i_XoK6X4Ov-pd3U36>M!&_yH_56<S#NGRm2%~A6@0{$JUun_P31^;Bcf8sjTXV;g*
+X}i{3u80i^AsJvIt!oRyeVBK-H>!Rg=?x7{ljwB2cD^sS{eHspQL3A4%a!4119#u|l147*)#@(B!zi7x?A2zUngzV9r<vCV3?m{H
+hNP;?n;Ib{n|1E-m%RAMAEH}F(PBnaug^L5H@-!#5d(K@KYjlA$Jb;2_pa!z$P*$Hi!CRD28Zw7z81)@Lq}o2U;)1Uh9{0s(y7`=
+2nn2C*=2c1T2jXZ_DF!+%R3|`?X*A~?4}Cwh`B0(c+NHwAs0y`W-jPQ&B+OX{zpttgcf-5XC$N^t5Ip!h%=UdYdg`_Z)n-0Hg-c_
+cIR-*Ro6=1W5k+EK8isFl$~1Zv{pJ74qaF;fLNSS81(U4GdVo?pwvm6%eAO;xr@eMF4;w-J?i6Xy{gFc)|ocwJDZ(hEG)!RefwhD
+8-Fq{YG6F-q2%{z$pnpZ<r85#s^Tc4xTvD)sLt5;2uVM>hByYHRZy5yf5utr^O+zP8U;bV%MwMjUQ9)#LtGR91U+_~qsH|lV@0U&
+ruYnk(_|=7gviOfmtegKf|%LNx(iVNIp<68g7f)S=pW(9|FEC!znVR(>JKPi-nQ+7P0Y94v)7l-d==H2DJp;-8YL`x`Mpx%Nn&!q
+jmc8&8)@V&BI2mpn<qB?f!PmKu58*=&|2U}+MmjLykF{}_|#Jhaj{CUrbu0J2EY*dGTAVisCeid<z7d|_jog98#G#DX~E!%jpvF_
+Ome?qcsO&@u?laybq5|jT7q7kQ4d1gSm=gY!Twz%5x5X;H*O3BfoDU)-@Y+&sa-7qu{{sKeGr|yj<lAEBES-Y5+Yip&@i012G9*i
+AfoZJzflYZg_&0o^gp$Rw-6Wq3QO^&i`)`Jy4EW`&_3hkf9Ir-amMG}tRS`P>G`Y^yIf6s89a;cE_U%=S}m&hxvzK2$m5C_%a!X~
+b7Vekiws5Yrk3rn(c9xHiu7LOP{9)*`+hqG#Qo^5uCqppY&gDB>#M_nz!hgAxX1N0G26tDa<OP-(50{LGz=>Kv*p{x9ld7CGu1}~
+(FhdS%bPdt&#ypL(-!52l|YMlRJ&@pPSHjj1+t|=sClr`EXhX<iG(HO=~}QdkPqT~5AZex@yw@KgXr@GMgG|(-UUDQS6ukKNS^nK
+@!}b=V2w%Mt-MpOOHR9IiXxE$<11-WJ<lK23o}-q55AE{T=U7$N|$(fLQ`txgw$7c`HB*gw*}t0!d6ySWN?d3^N*WEdax!VZL<U*
+$Vevmx!$2v#`lxO=t9|5(FQc|<LKdRDF*JI`0@ezn?2UtNJw%yCco$7y{A3vCo^Oq5P}@*H|Y)cEIrn11~2CVK-_JMfQA#ha3TVD
+*z)wMhgFfHs{9zvDVyiJ9Srn%QL|JqaWH1gRf_>kxxjyMrdZ&~uPA*G!8j{;_YPl?WN8KVaM!nOtGC<<6ybWg7`2ggvlneDNZ+}^
+SG1($$<`A(8DFmNPzWI5&F{*X54aNZq0n2wBIJ#ON1lee3}xH%3{6oyulflhfPH4F!PBMpjItV6>a8NlX-ZL%$WIP2RaXxt-pkU6
+j`dWfAwcds+>~-52j=O<bxz{&RG}rCKkz6Q|8R{a5rtygD!aDqhR&-<J`9QDF=UUsyzvGZbS%gGJ}>RbLiD+b#hM{Xn@@U(Q<1>G
+BqzW^{gYooTVedz0vI0pD79j5!#Yqey4!AOtpRhz?%{n_ACKpyrYw0rEO9@{EwpSbNvR$1Zv-XCN54<^*>HsgsL!;d81a&95+X%6
+pRA0uINuh7Kbv64LIZxL_XGt&!o`^m!+KX1j>$zpTz-FJX(XQiBq9iqQBx8kBcanp`&GoYUK2ESGgo54`f<`&II)Zs5oRGyf`eT^
+V0o&}`a}~Zh(^QIh_fk9(I;YXD2~BO(ln5Sx$glDfJ&Ta2lcl!*+04Sd0~I-uW0DgkQupf;`rI?&yif%f%Qty4ky{l(2x4MRE_Cw
+7<F!wj$3QeB3-37lxribWD~!qt*^H(bS48>wqti;TClkk-7O}2U8LIJa@y*~%SW^Qj3j9&FfHBzD&_S*Gu&4mpvnbe@mQqgyF~hi
+q4C~4Ln48Thk`?Z;Zl|FzjVfm&_soq6xiTLzI<!)#mcBiFz^sOw|uF0#%gFwP>~?V^{}Jr>5CEoxbg%W#s*>-BzpFHKn#UK&9eiA
+hW<s%F8Hy(;uJda<IT?V=UT7adi?77?b8L(?gr9K!ZtMl)1b`CuCKB_>G`WI(LH<OY!w)5w;VXt-qUlTdW{uXRL{&rM_HVQP_(zU
+u3~ejHbUOs%h^~(jDbf&)dx#c99V+Z0fF{v0%W$G5nxfQA##yVSg?gS0b=upZA=}M!Lk@XeI`UE6S1(tO~a$T7ZFH2G{US*#CR&A
+xp`?g#H?eg0I~SlQ4u(M2$(5ELj!Z)12i;*{8>E>@vr(P3vuzUc;&q}(%*BjtDC!T@bb`LH*-xn5e6Bn$cy8Z(KK@pUsH7O=%MYY
+OC5CB?9nu^aP;u@^>WmcBH&p90s<^L5p8T~=U{89Du^WuN{S0IVIzaKHfGvV6fD1tyf`lf!>LJVt|^S7Nh-;Uabw|{h-_mDfh<{7
+1wk@|V2c54a9(*e1%5mdi=C4RRXG+4Ma0kR0~3KE&QCM|fF<F7TZX}NY9an&&wo-E7S8YdiijQ7%Cb@t;^I;=vI>gwlES<^6aog3
+M~3he9svn?4Pz^NdvjeCDIqp{n0!K_k}@*V;sP`*h#|0nLm~JD#l%DfSyU8)NTsrs0XDL*hzKtY58`Ru^jWC@0YP3W8cpWnrog7=
+l-i^qF?0qO6~n202^$wr=iwrw0GLD^3p2P#NQgtJ*)%B<V$Uh_EI^=txBD6OZyoCk{>iUcZ6(a0(<oFbg+}M%=B87Lc-YcLY;&RU
+1PYzOD<mq)CJ&8-!yxbk5}8V)(W&rQhLC79n(ZtQ$s`JyOu(>Bio&p!0X8z3L?W`gAg~w=YR>3nA_f7XusG~b_W=t+7#tqMq0#If
+GYlS&LITiy!B!j|jrdu;l}!ft%-(Ot0)Lldh5oHJBrWjd7dQ!!aTqKXg~DPnY^%;08iZ5dAOeZT;D{tL+ke1g;mT#~1{Aw91_O^}
+a1JOG8qNNTgjIswhhtZ`2?5u=<uuG%8O0_9`woboriMEp5y;<77)S&H`8#W{FMqES?AQNc74JW0w^%8|6YVL>Rjb>vzi$q^y9x2!
+*VBaW4?p<(>sRf!Sbusi`Gw!ef4=J%%Kv4acmSu@9dWHW=JzGk92lgU-%s%6VcV*9NLk^%+sVY&mtvFrpOEzNrWE$1O+p^t;+=nO
+*VTadX7_lxjiOlg=aVk9MQC(Ii(?l{dh@c5mHhCM+Y3tYxyue?UiIro1NTPo!cBwn_dRGy*G6$8!_CY1U^io9j1Bj$$9YF3E^UZm
+!Cl;yojR2r*5pfnULpW@2ov|f+&dS3@#tm->{@QlvrW4mEX9hEga1?SwOCV0OwYJ5k$sV|^yE<XB`Y&5`%O9z9kTywiXyX{gSM*<
+Gr4eVa_v<~8{7+r&IW!etEAb#U`F9_UN#F@OQhI0OW<MuB20Gcf3*wpSFtNL?3!3wp>8Qf@X(5__StV^1!0qgC6!0ZjNEv!Q{<#*
+Z0S{l0B+bePu+9f57(#jo_=|4gA~^#an3;(?+dObyDzV|dKd4S^2u9<Gp#&3v3j$>J%GvDH2kQBixX$^6|&Arh#Q~K>6n(0<@l+5
+t}&E;d?#s@#Oc|!nGamyR|T%OpD7km<~XCP-@Q0tEx-5P44E?%gnn&EJm^%m#Tf;g^Stb*pl>tFwVALUkz*BkKW;N(qTmd3vdm&`
+IvS>Mf%W@!GIsF2A__1eL^_<yYp2-4+YiRBA>r{IDF?3zFksz4E=0qB1;ZC7KUjb&HO9)p;UD(W>N*`bRlDDS9u@er2bD~V7xPn<
+1k40zu;JdK^LI$=FTd}}#SqCcrb~0CfwoJ^6^dn#FZB^JhI8t$9I4I>?v4I&yhSid&nP=wmg7Af{g#<oapy$;hQ}6H1UM(|(4rA`
+pWIZE6lgb<I5oko_jd0!b*wFFoY3Yl@Vn_q98Yq=S$~e00ZZwHega{)lKkoLm7uuX4#cZGOF`JaYoh|{E^dZ!@O^FkPLAwFS-|WF
+o17j~2dM1EJOvjYeRw@t>~S;;_EQo2864+Vf<q6?f4%?lw{Y26I}>MDC@C+m`qo&Ox<r#gg+DKyO~CY;+h*@`r*(Q-9|^{Iz)Sf6
+N?dD&@KVFFj0yw2HwoWFISV0q`qfvSg`9}vl6cp`e5(tqJWyAFTqDjR?_XLkC!u9ThMSfiz3rDX0}1gSUy@@@g)P1O?Dx-VnOSMx
+%27d_T>Hv*N`h^NcjI0Qd$Hgk=fcyy!72S2@32`6SSTt6t)mVU9oZEr3TxY0+wxo&wMA2OSgjm$7~?1#X*1Xtng}#bJE@3**-@R;
+IO?efD@Mb1oE1MTTJGi51XwUL1tnnm3ZpTcgbBDnlfRDYRW{hKF_PI~sf(9M=RENba^Wzd^z)l*kDA|y(?8A}J9(dpHRFXp)q(=|
+c)HBH#)8(9>lk(JuAE_>9KWatcjUxf->1#mG6(&*;g_qPWaJfk9DB58A5WiT1TQ>hCGz!owjGAP>^0(}<a0chVj=4#Pq$2bnUoq#
+6N61JnJ!K(?mE1!bMFyBc-pv?qWI7U;r^zgR0j4>cD{Pvcff+t@kI!xM)|Jryr+{FEREqgOo(qFJyKc-4^Jh`?z=Oc8XR_Ld5rZa
+GGThist4>uz(2HvY$5_v!X8P4*M=yZs0p#agTIBt*?Ee)p0DhC*kkWyGxR;ZK%NI4T+h0d&WFEVmB>3`A}MG8{{A)=Y^leJNTF<B
+>4)KK1usm7^hU5?>z<c#$1sMkFjM;KuG%=H3&Ga7p3}FlKSQj+eDKt>z$y{=wFNQzv~UyNEW_l3$|Z7e%Mx1e`8QrWua_$HbxOed
+;1S1@`Bw!wE>iG0t_Uyo=|4T%@=WvNj^~f0;Q!uycTMY?PT?*WJ=h156adrH6nA|lzz(bX-GU;yODIj499%cXW0ZOE@D!94wk#`y
+v-NQ#AR~bfrbK5vKMyQU@=Q)U4hjCZXIlS0T;HIgvLqfqzU|Sb=jUd8AD;Ii!XM+)YN7SlX;rEyFJ7IK?<{rW#bNX7f40~Y@w|K7
+b7trxYTcy>PHe-B68eUBd}tBlZ^rF4lrIER;F%?+{KB2l0RHeQ*@Jnqu+g8TOi&qJl$W+w6%-r9VY>^J-d1SY==*Hvk%%1%aF>D;
+)lZ(tyi6{0IUos3hST*i?uTMtVMdyYu>ZnOZy#`>DQ~Ps!SmfiL7n>wJvHvKu$8MCY^MeWaX8pH3LZX7;d3FwqOtGg*2z{nEO4Fn
+YqiDTxh&9*k0T@u8VaV(?Ecw>Dd%rO^zh>o#w`~0Ls@Z1ovF$C6Wmnz^9wI}l2N3Z_OL$8FG~Jo<91g%ObMUbt!Hbj*FPE!o}K_|
+b4_Wmo~WdgO!g!_xS!`$&vZcRax^BQCS%!9OH@GPQKU{nFgHw{j=SgWF0D(}e7lOeM@InmAs>lR_X-V(=e!zG(cpAhtV;*Kcu=I`
+DO_CeT~PJ)=NfY=YHE~muxU4~G&BsoriiYi!v=Ra^#jM}oQoENY2YWTmAdvJf-~o_q7)ZT@?&7X<Ap8W&RiYV#|cp@DivmtF+k@e
+cxm(H3Kn?scj0+T?9Cmw{G?@BH?L$c<D=2DD<}mcy+0&wl-F%M6pwiZU9r=iT_6)Z(%k>yTtFe;y8hx*2o+A_#UzV0^*djM4k^)d
+{kl2R4p4iqE4T9Ns;eHPWyP&-oNi}y9%GC4?Jls|I~wNAaez&&kV_KeA<IKMvobk3C{HckfEoD&X#LYb5x9f)x4T^<eu#k;(*)SW
+<NOGX53ND_#B^c9_P;urUcO>9hXF?~@9LXR<M^X+uvc^ON3XtzggGoT&r>AnBof@g4WWkPtUBvJSdKS>pH1&AFy!yVHvHRx<ly&7
+LnGJ}XkQp+PZ$~g9ObU0pCN5{=155!T5mfNxxPXio{he#tB{rz#;^hyZYj^-$z}_|W3uQaBJ^@oRAf!jo{4eI4gq-R4^-tYAI_HM
+O7(I&!q=q$Q}0oqVz?>7DEop(m-jOj*r4B~)+GK|=WQc-DgV9(JkRXxZjJsH#Jiq<QdSz?E3{G6*4FaXiBBJ_Y|!jCMF=Yt?BaS_
+MB=8vo<(0@#qqTR2}1Cclxx<En+$Mpg5#a#c_~XQEfH`&bVZDPB8CJ<?@p^I42~N@V{-g-0D)Xc#{VP03dda)3`pBsyoJ{>M2rwN
+uuKrPYW)%Yu_56Xw<zhtOLyh#ez~IrO8_sSKi9Luyt_v6L)nHn(+-Xo(f@Vx_LX8}jj<&6kvE#{T5w?8y3{XYE7m6d!-UM1)E7D=
+b`!O6pjx5wi1FRDc<h)i94hOvs(6P;FPD$z_e`k6>}>Tt8(<u8!3T*qH^;HB&(v0KIh1aTDKa6#!FuR-^D`G3lAhmIhR^tkE3C*=
+uvHQ<fjx}JV*7jglGjVa<al)3oUf800Ea<i$Q-IT0%mvuNpSYC1|JH|Q4;imp8P`yn-tbZyIh_Wp=)|*k8O%cSL19M$`JRhQj*SS
+v{8l@=j}hX&RiTezgdEVBOiZH$`0*@rsz0s8BusFuPDE6u;+^My`A>TeuvgO2;$jo53KDFA?XB+VckU)YgZ9CYbGIhTA%)^_4E6w
+X?Fz?cu&B|t4q>^c-Cf?Cw@}m-0ARA`;CfwzLF}(8wfBh?`~c9@I{}e<M<XCSQC;*8uv9UowBErVJ$c;lm(521DpNeDQV}mQ627V
+tQ1U0*~TDMAqfaptVl?f3Swb0$fFRmt_T8J;Kn}#pZtT(r$!2IQW#sNE>=xF6%6BSIgOFrKboj`B4d~mVsmJHvB^;y{OR(`hdyj~
+2<sl(#?w%GU}`lNtmGZrmMq6LL`wHgCvI2hKS+b^a8L2GahUmTJHE_YXRBY)IsQcWncKOQj$PvA=V~YU;ky;>pQ!RMU6$Wh-Vv=1
+|InENCjD`jy>saRKL95^c32kH9MUP@e%#LtzC*5Ir*U=kDmPRf%#*@*%X9KSqx6_8_Jv7{(zI(184LR!E1L>(NZgza))gs&JhRKn
+VqA0k-Oz}I`R1R&@*{&&Ctig;I$f-3rWJOPVVWxe>-2%phGn<F^Tr?7XbcQa4!kBC!jbH=gL@<gQ}kZk5yf;}H~c=M1Y7el<Fwb<
+_4dR`nI=!G0Ucdf369;nb^gHzO?rvZ7s3iT2Ut%6D|~A=KVelLygf0+>kJQkdvoi0C$0>FWNdi4BAxvzs$%h)=W$7x;R>lN*q&$2
+MEvyfcNX}0u7dwNJ>tN(q^qr2WnzNttEN?eXq)^9T^L}$->q3GqK5>O;H?M1H<2iDiP_}?FG*g)?CyLX0%~^e0dj5&!U9kJF+dvo
+r~Q#N=3fk6R6ds&|1qosubl$;r|O??+g`ZDa(o;|&|RnRBM&<elj}NDKW+H5ueIi7$!5(AZFzW(vHWz?(8$tv%}SE|!JP?IEfTxq
+v-GFd65i`;UzP&ODmE(cUihn<A7dnErXBsUi+((ogj*&PSH%sI)Q@>FN8>`VY>hbIRQc`dj?)<DgjyWDQvbN@{JZT~tpr?YI^6&C
+ojqnn=<IV86&jlwA0s6uhxCQDkZ|O3g+6E?%Y=xq`TNpjL1=bAlPn3G+ob}|=h7DV@z0@r6XxTLRK^jdX97=OWJ$h>yMTi~%UdEQ
+Uj5!AzH`QDE1$L{wE1wu9>R*?rt3tjxXd$ZB+4V<K_&w>LK^pXV-23%Wq$nCJC2WhfEVq70~ZxiUP)#(H;zg@wl@)nUyC=Kev)v_
+e2r5hBEX$<9%mrRz8ibxK{WU=J+J^)rWToJWU(iY_q#5QI7ws^1JRV%LT@jqrx|feuy0CK^A+vg>{`c*foqNXn2R24I7nr23c#w6
+->*|<fgEzo#2Rwr=8p2viF5KnoZs!Vkb3>+kS(9@+fKPHkW)@R_*U($d1kN%oB?UAyQgJnb4p$C!%>H3(I>6#0q`~txA5*`k4uYd
+c|fcvYkU4)2Y8Oza(Ts)L<Mc@C+ALk|JZMB1$#0DI_c>ZiwC10I&R+BEb9X|C2uEuI4PYt7W*Sy$?pPu)Vox@MlNs(H~Qrd1<4?3
+_ItTM@zlbu-?fChpuk3wO$Fb5DIecw0I^7JG5Fy)OsjqOOe&7k_1V)42;_D?uh0>c$8ieZBvmuS7!)jr6sn>)>Rg!u6m@>z6JlX!
+$-jm}x=TDW?ePV#sUn+x7>N}ucjlBF+8d%bW4kta<f|ACCBAmYi+v!xm_H>_MJ;dpe#Wsk?;a@y>j}aOfoJYs!b}4^=nvb)&p9UD
+6^8dEgkA4n`FS<1crdb#waHK)UJXW88(6KgJ8ER?d41LH5K#mOjP*aQRNLMb6rg8?IErEu;k1Nl&C_n5#ceB*67VjV<wMh$@Gu#&
+pB{q1?jM^O8gpcGC>N3ntHQ&3YCn8=5O9?~HX#&Tl@N1NjFS!mH5b$%F!PT}S(tAAMLf~E#j~TQ?l>#`D@E#aQ-b*iNmx&g%GT&r
+w$$sly%;IkhP@_!${O}X#qJN;_`Wu4UmUSIolA|{sSf8)8iaBz4#?YlKL8A_jqOYIgMCR%hvPLXD!Nv5{c3Ylz6Wq36yxzKNJ{~j
+Db^7?vOQOtZQUJ;&%918TXw;hXN#?bJln`<(ezvIZs&B1zD5v{Y~D<VpbM0qN%oQz@Gu98@^y!C35wDXCv?%cg^)Gon|s7P3bdrr
+=Qc@N5xEg_K@B%FzY@H#BK$AH_&uZPhxDT^4dc%6KFXWwbETY2iT}+!v%IK5<HFWru4CUIJlYUmPTTMN@>0!|^8FTifX_kgP(^Fl
+XFXLcGA_Zb;C=pzr%IH=4<9DGtv7A+k^S#<7ZuGMM!(awQDQf}#I%xHMR`K%1Qc9R1vIula%2B1wbg69RQVBwLcH8;%GJx+SB(mn
+p7K#MfzWKth#VUk*d3*BAOlh0pruVl64AB@!r(dEqpUCBm3eV<^NOgF43;w+v7v~8kigH`W?o1Z1m$1D;W|6F?CUALvKv~!y`=9w
+?L<BJGqt!u2y(*>H$T4n-h#)zA592{M|6^X<>UIdgUHf}$B9BlsTDDBu<5$iIztih{#IK<$@yE$T>D{HAj0)fAlDMt@QUy9bh2ZL
+I9valSFU+_J1($DK1#cg&MU*F!Bu&;JLiKMQj=wxr~s1PMagnYP-_-s(t!{n!&A#ion`)~#WO^Nkeu>J1zf{C+Il>gS({ri@Ydw{
+&B`cy0)5^^#dH01R>1|Y_1}fmRHZoP=h`h1ckNXetrh38jtIf4C%4nSdfS$SO_@I9k~X-QJ)>&K&;HC8rL8#TQEuFqzVlTN|Eahq
+GH@b8L`vReI`+y#nu@)sd;2CYC3eSZkzS*VU9Q)^yS*!o6icGA)uYt1Vcd<m(`^y5Jy04?Vavz&)96mEea1?A{baQPxZ1!jL({k`
+8Ox}8inAq+KC7Iq?cbnE!r(avH`=aw-;*U1P_yTG6lSDEh#+eAw~&${0CS}a00Q_^MHb}b--ZIbo!2t2gpK*Wg_RCP4>nTohQXsS
+D$Lh1G-3t$y~kTa`CP8nimMRYB=@97&#K|HCN8GL+E3Mf>Z(Jt8-s&`>F7w>v5BwUg7}femJ(PHc=YCUoLlHwQB=4)vJELL$|eE#
+j_*;gdZp7c;#{|5&>-83K}bw7<2Pie3?9d`INL=q$JC<qWhW9z{8)~FoPBKf<cpLv_guw_E&88X8brdJ(I<5Du$1{zfcj|K&jW!p
+;9osAx`1Dye%|wrB4T1&l!;E6<s^-0uI<XU3lOjSDI~+i_}t`x!hKU(HX*1S_B=yWW$674-luLsKc1Owoz~bX$~I@p=#liHkquW_
+!jIZ_p;j+Pvc+S!JT%fIcXqHv|BMFPd8J?gKsw4m{@%Te5>_@=Q;u^&(A7ENuHLr&FQ6qd5S*|BGIu$&s^R24$smq%aJc43=^Yy@
+5_;~mpS!Jxju>{XLLcC*rug%FKotx941A%55cod;{H~H0OPvR#rvt8+>FyXj^`)K2Vl(1{L@Q;9xOUa$`;9jKnvPkayh>~Z$n%v5
+Xbkz<$tNwx7pVEPN<)tAMqYWa_rcfWD@}6su1|l#6Es*51n{kXwPRg}^Umy3_gMz~7+5_Fx3!#qcqCY<I^PP(%Q>mhS!CmTt~hHc
+H$eo$2~5!RBZSTmYG~G+W3jmLO2$f%IDgpcf<YmGAkEJqy8-a0oB#;w?`D<-75NW9pq8)EZ*h!Q&32J6kFNClsy8IzZ0AYicejCC
+#;uQ9k7c2@V7Rg@xY&YkO-c4We${AIcSelwjzFO<CKJaNnXk$+*C!7?braL=d#i*X(%IY*caoLZ_2kMATEVG<&KQn5#HPw3-%YtI
++~f`<pg24^l=WD0GG?u;F^HYrHFWC`pUEJJOheB_E-F=1&)81vd{B$&GL%5fhrEEzTzouB4fJn;??MRtpFmQx>}|K3ee$iQb_vC=
+`G;Z;E<&;$#bYjk8OJ3apV!{-hMu<4;h07+1_J@6mXoQ$%j^|azZa{%7VA@`2C}1+6V+Trl&&ImkNe*3XSC1&?6XvMy$Shh+OakJ
+yo8fB4`+mztJDvDwdkXE>~&y(oK(jL5!?@>qskY|almYS0(|c<BkHmO8aZd`R@;IL+}!AS(b#zoA&B{@8wfGXZ_0uGoro;R$$tWt
+O}7aCqI~+P%>!lc9#xk<j#Gx8V}z8<U$r7?=N;fe$8GYHPX}&$!PfR%)-;Vd_4=rAWC7xa&9!J{c%4R7kCM4g!G5!mQ3E1XnaDXG
+KB9!(GS0};3M--r3UM|v1JCWOm(@v1YMVN#^328|%W}_CUQyE`)X8&m$wi>u<Uq2*&*ze#_Gw5J`&j}OXi4KIVt-CAEb8yd+29ro
+`5%V7)}u;KJq;7z)tfUchCGKdt;OM(ls^Cwe#7Xzb+5WJ&Od4U*m@HNdyo$d<K#63Z+aXD^9Kj2qRhmJ?6H31UhgiQTHMCh&_KSO
+7?ESV<`m=#({3JIO8_sLMBoIk6E<NV6>(MCWHElqY&4sM(n4%u$}bX`uj{Kjvj#LW6#l6hDR?_G!QaZ>I9l+5zZJ0HMf_Gb3BW9f
+$bT4`yHClWCnvrl=>h`S;X`p&a!fcMyM%v5QR_R2fZg3sZ*JG@&vBBcvyFSXd-%iG@xg<^3<Zw>XB{a99Hw09?LN2Nm!aSnyTV$I
+F}qTG>F62*f_*|tfEG81oK1Kns|fmMrg}(2B+~4m89+QFH`S4sz=R7Xaj;>vHHAlz3-eR!@cg1&zvVy##psCN3Ruv8S2yX;4}x64
+za82;TC?IJ!y{snQqxz3y6Q->$nZF2pk?$OgHwu*Ub@+LZhN?;0w0NOTsN=4(3KIvPU>6)QCUd=ZW26>J$!uKER|?P2^D1tCTVt%
+dphciLj1}aN`fS~f(dL;T>+H1rnWp2g+L=`EsT}c(UGA6INZEQ=;}z3P(=LCl1Y*TEE)e>l#8Pf5Ww#qTK@Z5C<}SC|1e@sx#_4W
+D=Dd{YiMbxNDFY0u<&Tl04OXGSv3P2H(x&wt3?tl3YKkLaY<Q4Wn~3PJ|ak@(MYp3ZX~5;q(qnmh{Vl9BVuNyLP}hKhQx6(c_>(D
+&iUY{03-%44+%NP8#c%+UT!>ynBQUsu=u#J01EX}C%CX6`gfI*px<Bon@cDy;BTPPQIeOz%?5+XVlwDt9GYV`JrIo}(Rg@;#HD4W
+MS1B&ENmAFmCnV@!_B4xfW%<nQaJE#MH-DpA)o;yTq|jAVxUn;SOkQ@<1jzV>k%;^5=Ve5B+Y9Ah{AIUd;Syy`11E<l5oG{6o)8(
+xLA;o|4rD4Q3*I47K_8-*}$^r1dajt0SJl0VDTghjZUKw=h%ZrW7r*GI)EUAK+M_=gW*sHU<(6c-jeJVxV{n+`I|!lzXpLsB7Q$v
+AW^@+29PKu^!uflKVAWUyjY;g|0+Z&7$n<z2(}4fAm%Ed5#hyF2!TYQVH%+3><!KK<6MCAH8~M5=3D0Tqa4Qku3>ikvv2taPXhdd
+Lj3u1K{Eb71Ts8T%mRX-pLRvf4tSU=2#(Rgxd!kL#{aGHk9YmGWnujP-v;_GKgbvQBMTOc{ND~}q2~Vr{the<VgU<SzykhrsIi6a
+l-9(1Q2*F`TF|DmH%{qK`Mt*Tlfu7<@;A!=-#(Mew?+_$6vS3vNQ-!)X_Ux2mo#^m>g~CRTYm-5vq@%`8-4Dyl)cnp*Zj6mEyI_T
+?#R!bxdZs!_^g*c@Vve!^|1K-lP1RYfA)MQMi>-2EHdA;{9EC^v99em_leCv`}6QRvhL9Cx+|jdU8ato8*ZT#%g<l)EDg_5^c0(a
+g!z{%hie^ev2%+-!kEzrNy>cb`;De#%G~?8ZcQi8ZJS-xV?39(#Y&N9yDHB;?0jyqc_FF$cjEMt)f5fXa~+A5`i$F$q~}evUi!x<
+LQD0tuJtRKJ<NH_(l%&;)WR*=9X&;I)cKG2f%tT&rqO+otG?zxbLlhtTpqZUDPrRBKWoLyb+52`Xi=19`_ndOwv`>jk!(eOjy)Uh
+>-@e2**_m!?-g%p%~vfrKUx!FFR53^&u=p**LXF<H~)mT&v`X#=g;cM)G`F;+%BmYaIU*5*IW~Bp<cm1g?DA<R&7UBHNPm`7?8`G
+ABey+JG583W3Faf*)*9XFdr9pc}qU3vu_ALdi}QZ{AMD6+YLAM*qNZDeN}yacmwA<l*c#KP?sTmNb}uZXQw!dw^t=Z)8|`W9xzUq
+?6{cCJHONyts>~NO6RuV{F|_HNsF_qR-0#OSV<3Yk1%oWYT424j-m5!Lix;c9Ba<@EoHvI+#Oi9q`5|j4E;IcU%)?tc7pTnJEyPh
+HlP?53!(Vu$C*ygH)%URm#@{kMQqNI=2!X~`OcUt-M+oE{_DMP#=N=Dtj;}S>;G84FguSmZ{e-q)9m^Cfs;K=g7a4PJLT||7`S{z
+lgxaJ$=lkq4Z;;P>G=&u`)o-MH<mrn!_L`K?Iud+eWDy`?lR>1p)Am6UTvOjCT&AA=3cpS*Q$Vda?lEYvO||KH`@S&`Tdd$H2LR%
+%^B9L){X*z0NK!!hw$^N?q<}PyW8-!5pO?Oe@1D3N03CIt;nv6(vMt9!x}{A%{?e~37gd=ei*#;UTS{3*>-9Ex7WJf23CI7m^b>4
+z>B^$=J!9?tIcmqns9Cot=z%QG$qV6tT`W10n`L9njiZ%V0RxS%yE9I_<!x4cU%-#*T-jfXSVkS+bGguX;P#JND%}nQZ$N+qS!0e
+7*P;AmMBEUUK3&u2BWA!qoQJrM$Kc1J=Q2hO;KaiyrMI^cXoL`@AJNiQ6JCuzdg(>``L5$oOAEo`@271ZJ4)}L7gT#CS=_0zSO}5
+b=d)7Vlp_=2tO+4v@k7T;+Y;kg3JG3^#A6@wMp1ctZnm!M0#gOYIb&BK=GjLvz_{s)J6D6J*iI8_lsrU#gDWZIsC^Z7fdlRb;kl-
+#_!u6Yzw*;NcFafS6BYa;mH-<#)tqaD!LBO583r&NFG0iIxb7UF4rMz_sC|ZxH#ES^<d_x`4QAXUF@kR1{8N;Q#qkL;0z<G57mbF
+6vPS?RBL0qE3yOic?PBks5exKC^-vQ$n+PfKKAvNWk3JxYB&B~Rz;40DjZL456MZN*x<6MJh6L@3-zn~%He7G0oLk11E<bUcA)Y}
+t3S4U;It&>BYn{f164uh<TgL$pII=|FVmCCC;W<{+*zA;PwAlNla|HN&Nn?J7qmJmT}fsf7Cu|!$fBBQQNslGdR`*6G+`WD=65uJ
+IyAQaOkThQs&V?bdmD+G{OIl)5l*HVuBowxCl7xSuey(W1qRRfVblGjb9EC<=G!@|_x@HkH~S0W_ED9l_B2C$Ot|Dx==$q!Hz%5m
+9pk?GGxYbN$LqZ>aH+I@g1g)4>=lN+{GNuotpBA@`@p9O!GwYG-F4Tq&DS}7zuTQMbeVf>_7U&>1hp#q>8#JEr5>3{IlKDXDpB8Z
+8I|!Kx05pM$QPN(OoB<qID^lk)GU|~9)B0V_3wR0S?@C9kt5%*W{)Rz2u;=L#FcrO*Y5Drd(T`FOVyoGZh=L`e^vyhsZPHiNac>c
+RVQaL`tH7V+_AJRWvgTs3J<l}S8!)%CiVNT7RM-^HPWqE7F8AY*hJ?YoZu&nr-s;P?>$|1d~)z1YBNsYf?4(3wvBWkKdR68@WhlB
+c4V%oVtsEEQj75)y1C($kfS$lTA|N@{l$M<AA9U7zbi4fFm}gC?VqKlIjvfkhM~rgwp(1B`1h_PN=e5Zndk6X#^n&#^;=_C#0g2`
+)~|AtooeRPbyn0SP=}J=9p)FdVabE|yFp0`(yv{%^m4oFP~~_nOHNwk<yY*O?pJTD6qANW)rrFkzHi2MA=AK!U)1Xc51u9_{a!SU
+*^p>Zk~4ul>eZn_Hu)Hn7tR)%mP7~{pjYs>)5}BR`}8NNosDpB0<XrjhF$Yr;r{Wqj#U8xNl_s<)nnuj-1OT*TdzaOtOK|BlyPN#
+)aU91`)d!YPYS3(YrmFz>^hGw4vFb#+Nrm;^Qw)He!Z=jEv7EIyJBtdqC9)UW@-qtfBCahqb2RWl#zjvsC%BY^kP>s8}#Kl3~}Ib
+$UnAPp%MzHg-t>w*EHf~Gydv1*MKz@PX=vIZSR|U>YEv#Z#*7K^|9^M_~D2-T_$+{{-;w#PwJr7@+aF?)wO+)G%lc^e+p$R?vT{(
+>BEtN?dch5)a>i$cfS7i*qYu)FJBl%jZq(r4Vc$*^8K4Vo>7yilgqYT+1INVcbp%U+e%j4Uy_g*?oNh6ZIst`MKeB=>{sOTV;q{B
+l0>XWgsI`hBH5;aFUB{A2gJ$W#?n3;AKrR0Vzh09GvkcGmKwz_ofNn#cl~GiLnh5qY68_{VHoard@i&6_uMfD>(hLx8k2kP@$rYJ
+m-%l=#j>fAlC{AYSa8a|hkM~fEonNqwB*8?HXDz7CHj$;Ig8j;T&2N(xsVLGvz<5EBpgrF+LGfdyYD-EDU1_RXBID?=pBPgsPYmV
+%#xTg2g@`7#xN!nn^!=lIHt|6+FQv<9&?8>#%QQ-ehuFC<fx&y%MV@CCoc}f$Z~Z4YLC>gIc1zBnT%2=D$z^3b>H4`n?vyA25l;b
+tOG^kjw~NG&|_|o%m?JAE^HJlY$b8Mq`<L)dRjQ`mj{M>&pzP^yvYB$sa1?|Y>kXZkW(SMlb7?@&qJ4d)6cYWXD)-92G+YXkx3C2
+q>fk1!9llrOqn`a(&5jAHB&h8)PTizoAE)X$)U0nV~35_jaQJ)S=Qpm7PmxwkJf#&)KEx0pY8a|xfA1Vj2SXxdhJFXdHds%ZmIff
+c3-*7;)YR^XlqaJJ6y1@x9ea7nLc`kmzSQ&zZ)eGklpjSdTw97G!myofjfQsJ)VeDWeWR>5z7;qYDtt(WFGYj(PjML)K`G>ue&D|
+&RuI`vmhaK=v5;%p_=w&LSN>Le*L}NY7VVSl94%~I$7W`XE58zYau5gT|xS$D(~KBTHh8svsCxKQ<0rTm0iYoU3>jd{OfrtvO!t3
+KQudFwab72%!z!~Vt1m<t0;c7iv%ZUNJ7MWh8=d~N~pD%yUT8H<YJRhMFU^OGpkmp31l<_1DjXg#}0^$G)67{wOgNvb_Z4_Q%iG_
+_OPDr=u(h&pwqpJt_$>3cIT_{B>YKF|5U%w@znGFvl%6AW_I|Xby+qp2_k>ZIg55}dh};ubvsVFfeby{6(dvq=8xPJ#31-&<#6bN
+E&NI9+qkU%h2g_?zK6N37$z-~oR2wC1kZH91*fF|(IpV^&`n?9$X85?$EdEHiypV~uROFlX*-ll_L!%?^@#mk;S%&yMD3PVr)A^=
+W0{J>dARV%zHhc)V;rV*j^^K&-k-0QobBiQY@ky3()R2_w*=XhRmaZ;5<2qP|E+0d{*&5I>tm2G$i9Ntd9~xfJ&rgv6NjZ-$h|5Q
+N=#nw+Q60yObrPpmT{0Cl|cJd*y;1CscX^MbMxX^Ept}hxzYKdmzFd?%Shf_+BZY)Rkr%tz7EaFpY)FPK3Z1UlN@bX{pvy9WP7l1
+c$YsOrNs8x%XCUtkdrD)$~TDr^>gM9_h^D3!)e^lYdaQK2Mb*o)MoMpqb|6K<e^N{N|vldy;CUDtWjY!264IOkJ?<oMJEU$H2z7}
+%szYby`YcP$Nn7u(?M@L899M+-{Y2~W*s(kNcF;JUct@CUQ$w#rtlcHDf1{ZSH^TA6aTYwgXivCJiSlnA%u+$`6J&r0AIR$Ie%R~
+UqX#j^R!nTYzM8z+0>LT)^K{_wU0$gktu)d(3RV2`Q{=r*Uo@8A$BZ!3PAz|V&+wIVAult{^^CgYGa7d_kL-Kk+b5zR{frKwnQV^
+d$}fS?@)|fA>zJaO;YOuN1snmKfDsiB^|!${)YWydqy1oaDoWqk$r4-tn$Z##R6f1ibG|OR&FcCZWuAnz%=blU*C7|js<E4*W~<;
+7gq|HNZYX*XQ4t#EVLtmmgJx1{c^m>$KEeBC-OU|_G>}~<gfIHW4#_M$>hyiCA&G&zrTuH^uauRxh}u<JHLlfoU&jp>F^Ii_u;A|
+nVC0x*)ka97-+>2Ur9l`?amsNDFwuOm!-@XL^zstZx$sL8nc`j=8Q2avb!S_NgzG#2{dW28L$uiwc)+Udty$9F8xLfNfCUJXIf);
+sq#VKn1eRiBidb0+mWUr-5(nq5oWkJUYtIuu)Uj*bd}=S$rAULlgr<aZk)D#Y1^OA?XqN9e>awCK?{cU|8!+HxmsmXOTsp;dJlKf
+vdy2RJ<CgvBmVc+TWnJYcfB@NU_VzZDEny9ij@lryN2kgwPx31dyHGO^Wswp@5Z`*flAVu(<V(XDe4!eQU`__HPmvW(L-}v8$|xm
+;jU7X_EG0>sXij1g$~iN5IV&r1uAep+vNKAw#`KXF%l>Ke2El!iAiMy`cVl;A+L`mm-@Adj*5zji;oTWv6E7RjR6|BfT)x%{YQ-K
+pA}*+CS4R765cY@znKJAXw+ir(g1&>qYRVjbV|Ny2<vGOaBS>!QUVdd;cFeVA_gLOqI1*=7;GegX!$HIDkhE7USXg!{TkVp>tnCi
+>GTFWJDpm>qnga-Jc&|k?`rf9@N+lFsAn{`wi>NQE#qNqKHsF2q*f`VJO;rR^34K_3NeSl6$(*5vzdIcki$f@4;o+7G?IjDj76(7
+^i{1OAp9Ch_f(360)bE{5()Vnf^w4$i`^)uBv+|b3Neo|^Z9&%fX{v2T_Q?JJRXljSZE`0*({7n5I7U{GK(N^S`@I^rWJ}WLy3i1
+N~>VdxxN`V%eicV1X0NnFkXr&HL7fJOhS8&ic2rAVwk5dNP#7qRuZc*6EJD=NH4Cilux2}rm!O5%|*&(F-@2qO;BP=II6MsLUYM-
+ak5EAhe5MpO)PS^z7vCl@piyrQ9h-4jcE=6P*Vc_?E)VN4FCcH0000000000000000DxD{=J!wc9aycgoPxZ_I`~Dn)#3)i{+*br
+tl8<<ciE!s*hL@dLImdLwHZGR+uzn@b+h{8?#Kp+v~%Y##_3K4^;01WOYRQ&_=_i!k8-5QSC~`VJ6!N<q8u>=^2R7*hKUeMM8<tD
+UoG;Cc>W;2wm7n&?c%L;IWl1^+vbVfZQDz1e(?kHfn3as7tHSk)6Rd9Og#SDoNtfVq-6I)9bJB6Nc7+aX{^Luia7FKiCgrO(!oyt
+==y*s(`R%@{M5kXAn$sw`Q#zp4hEr@t#bRV-qVwhT=YPCQxMKa-hSV{#fc*1b?)TWHppk19xq4!2O|%8H06azj3Z~%LUjCXcr9AR
+FP&rD-dV_(AYW^V+$kZ(dCHT}p-jY66L$?b-@kQ1bqmzpYl_zAp0Q)5@R8ehZCI1V^2tM;KJc?k2|K&X5zFl@&e6qaa9)@;AX<yO
+_90xDNP7AHN;l-ubu({7L!RIw?+elK3h+GUKIpEOKmOo+e;jeq(cFSd=WtI&%0RR*cs!1`jo?O187M=H{BY^Luq#y`Dv{ey+?aJW
+v$Rx?n2eXMyB*rDMOH=+PwRB)(`LvLxBa<nt{Mr9PP`$xNMsnM+97E}tVR+C4tfQzn28aQk4ts7o~zgUDv@tEYU~1?ZJRmn7Zzv`
+&-(RRn>ac8=Av<Gq(8y)uKLCuOBrvE*c@lf`*p?U3OmH<e#-)G9Itdn7R|f7KjYK!rb7^(vutrpk1Ql^s-`|;AdzubZA4bQ8CggX
+;$RRbua+I|GnTGieJ3dFvI~Ly`olMNPm-MqpT1G4KpdAL_MX1AKYO$Ytrm}Z9oSGka-Opo38-i6$MXZ_9!liinxI|R69+4iILSRb
+n>)Y@xn$B*ZF+#f{4UKeDr1miitYUfq4|$I9<rYY_MyLO?oILjrXqb}#NiR$(0vcFQ>Sk(t}1JlUxJ<_(`CPGRqguHGXs#J29`ZS
+o8VMdR4hVlxgYwixf!?$y*F95mLDfUZ}j;-8dLT}JY0FvH!2S4l6*r{gcx0l&Bo9k6=LHb<h%Rwyk+Vo=j&&s+9EE=_VYNO!Y-(Y
+u5?3c$CP#HIp>29hn3qSxx;?;*1i6p^*Qc>TzI{9x=(QZya1#$1nKYoco6G{jIz6>&M7``uR?~p{7SW>z?`a<N9dWzl6|cJoxA|0
+t$&oyX0O*(k3G`rr=1dXx6KCcirHPa27j`gp+p*pvO3&uuj|w(xdJI48P|I`6`kGeW<V|s4f!fN?MyFUWaoIv>iV;hu|{N=-5@4D
+QN}RL|5Xsz+?^vZ-_pWH#zFd61#Mdg4sr5NV*E`LQyJ0EXJ+(Fq%**tmGBEH`V3L*x}!m?_0lc7Yd6)MJ10ksl_90_`==)CG$4*E
+o)^_@^zHS%k=pR(*K<eM<g}8REt;T1NkTSKXMT^j#|UIQmlu887XjNgULPqRD<?<2x3BW_BWFF5PyC8EJ$;X;PraMthg6E%MS}LX
+ZM^F``yw^wl53mkdC8(PNywzi@ae{Jt`3hdwfWwLTjOR_s62S)e<EC(*V>MSbkAuSYP3PdR4Nv&(!j>i*T>>DWAzQ8vEC6LdxeNo
+di_zGmtL88j$bG@Zyd)0=8pGEJ2xh*Sb-Sr25!->?3(dO8Zy_lrMSgeqsFTx*Zh|D!JH3mbqr+0^7xD`N5DZwEqWUv11%?l#%)AM
+KEXiO;<b^RF@43+PLe&uqHaz|a~gMgSGzG&RykJgX^o_bnR|5VuM%9VIjs==8bit9KiX+k`#DOpE&n~uI{g9x+IfCCSkX01$uP^U
+Vf?5RsQ~qNJE@fBemPwX2g=TC#4o&Xqs`@MD+ldMLmr@EPam%1U#JV-E-pz#(nQ<Zwu~*DiayK~WG-~x)BJA-6$AwP66U&a(xzQS
+mA{UG^s#Bt^?|s6jRe9UAu2KYQ~=Y77&IXZiwpuO<TbLhW0&>>_kLmawRsFANsQ`#qNXP4zG{q&Kzdg1urVzsM?Nks(8$cjJsmTS
+C{uj+8YG~Ko;a#}U2ITsB=<jhdds<}uSfbw#k9{Nk;2aNH<h2J7+PuU49rheg&HKE%u=-5>^f@vA5U(3BRz)kc)4qFtNn-brAR?Z
++G{`OMokLFMAR4s>wm3svqvA|VZT>O{g|}$!EIrwX~LktgueC7q2r;fU#?!gdHG;zh5;Fb_B?i58JAzwlfNJcc|3TlZtL81JUTm0
+i;P}B>h0{5-8DqSKpwv6eDk^*Sv)j5^v!XVh-eAI`FYu)8N`<Q1>l}HhFkt~`*iQtBR9K^j~ZzXLfds6GO>Kk@`)YXkv=xJL%TSm
+NaoxOedrV8ufgp-9cVG2<hvLRY}!<qtGABHrFmY5@#&EufI9QWa%y6v(cRs{)4iFk2#FIrdlzF+Wb61yZw=Cmx;s1B+whqpsQ@Vn
+1{*PhCzJ9}p9?XeLc*r?7b1m(pyvw-&Z4g(#6dCXjU^{UE0@V+a+yTPK^~b%gkrf$W3bb!#bz}vOeT?tpAT8^7eYv;nBa4mOg4u$
+TgqnO91eYE9p`dzdShymmW4v|=Hp>2;BsETMpd#nIKkoag^gNVh`Tv#Hk)8Is^y^5UyX}|m=?ln&#$3dFb2!=3}HA^_$@-tCs;3`
+IiJ-iri3?&aiQ*hA-!a&l=M<y$!b7rC9l(j0lxmX1}@HIG$EVx($SVGTTO~9fw$iU{+Hwrzj*+%0RR9100000000000000000000
+00000006uKCNdkUb=C`W!pg#%*bwlJY)11wz5jTWZ;J_9`l<B!H8EpLcXU+JznG<+!g?PF;L(@B?d4{dIPvITt0HT^hC?@1{N`qH
+@O?;@h2fNj{@F^|w3m9?)da-zKglP)4~O0PT4`&s$0{hR#hOy*mJE7GtgUljyjeo`9@cCZ`vXS{6|5U|Gc*>LIgeLZNFXJLTCAp<
+(u#hIUPyaM*U5o}c>gFeH{YHPQOO||5#hV5Z$t2WA2Hn<_iL7<N&+o%NBiK|z(@i8_LiU9v=P%y0V|(cSXPFG&<zHufF2k)?A&-$
+xR)II%aet*az5RBp|`rkp{9+HUU!0uj&(WE!XhRXygxP|$|3|>ckrr^(eG^-=j=tdcxIpq35{_fwTM>OANa-)`5;<`iARVm@_76v
+H;3t2EQ=lk^G}#6VOew)s`%zxyx4RH=i`+#<aAS%VW=&=r|87j(94yINxX|K;@i>3#__WH4Zh=R@zY(AGwk3nn`nzH^MmA2c2OXg
+ZsZ1(kKAn0jEqvvZ0kWc&D6<l=yxgv47SCVLFhW(R8k(EPCZpIz>ZJ%P;{hb$Z>9xlpa1cE;pTi>u6D9dL(A0c{tK9>?CzbV9|?;
+UnC)-Zx-SUEOew{v(TH%x#}Mz>_?Y_Eq=-C%YHs{X6$f_e&Hzl+-!ZR#nv$Yo5^j{Z0R*(N~RY>O%DQlme@iDM`$5e0Mfy4FgKQ#
+1(Y6$5{fLQGG_JWHnbG$=^@d<b?A}?UwgW-dg)vzKR$=vp9J_|1brCn(<q0+fcE2UjgzY6%DJhRTUj)s<0lWFm-x{zG2NFV4=F~i
+aaYrg>RF{cj4srO&Ehjf7P*MQx7?x%qu#fODR+Oa{Iq;z1YPO~8}Z;50sG_-34H*vvX7f4ra6P&w8}i<opGEVI|&AXWfTY@eZ0-6
+kM>N8iw$w5D=%Wrx^(ZC-?O!bo+jdb^_WU0pf?^0o<>VpBoD2I!L-a4Ry*FI8+nU(zk`RJUawVHOrCL_Ts(ceos{$>U{Fa2LcpVs
+O9U8Kz_EB&o{()B1)xs<Rukwf6AA?ao<)CxiNrFwLMEWs9U+f{W4J{{d7evf%fl;}gjJP+vh#M=9SMgZ2pqQ@lM)1*!{xB)W&(d+
+JS?Sho>w7;)p=Uh7Dy*=H9YnUF)gO$9M^MGqZXHCNHj4O25rW>0RC@})?+lOvIV@GKqLSF000000000000000000000000000000
+00000000000001g7wghnG__kLmh%pOC&uQzj=1ryHg$Hp-^tNxD>>FvEV7nhT!vfQ?pW^<4Yjg}EDf-=^v#92@rO*E_1@1YmWPaO
+b@A{{Dr;Y6y=NUK_G&8=&q_d=30utG9_~)w<t?_>01sFtH4;{S>`~a<+SrCGv9d|5<q1Fw_N``)<JD<gYjeW&^EzuKisBGo>yQ%J
+a;%aJ&W8Q!|6P1{`<wns>xkIu|G7QS%8G|!LMtN+x0b+ZLI@VZ<gKP=NBbbHwGU^E>Ez9@a=%0&wHDtKv8+o96q)}vQWKilNUe*B
+(bv_$vkD&plV`2*%41+qWd7@M(2Mw7>$)SBNkm*LXR{g1CUOT1XWs!tf<`edhIJ##W?PpSR#T}1a>u&>fj2Ft^+JmaA_5@!_mf?q
+v;;tk0000000000000000000000000000000000000000000000000000000004mh6kfk3&Ej|YJDItsNi8)I-jr3|lo7Pp-UXT&
+n~aEXc9Vh^pn~zPA`my34`c*{34nkTO*)?daXx^SA{hS{GXMYp00000000000000000000000000000000000000000000000000
+000000000000000008hV0gAZ)F(Bgy0000000000000000000000000000000000000000000000000000000000000000000000
+000000002Iar_U=qQBk""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -1472,19 +1489,19 @@ STRIP_VARIANCE, STRIP_ANGLE = (0.42, 0.48), (0.37, 0.44)
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
-    known = inside(q1) & inside(q2)
     with np.errstate(all="ignore"):
-        if np.all(known):
+        if np.all(inside(q1)) and np.all(inside(q2)):
             return pair_by_tables(q1, q2, rho, sin_theta)
-        if not np.any(known):
-            return pair_beyond(q1, q2, rho, sin_theta)
-        shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
-        values = np.empty((2, int(np.prod(shape))))
-        known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
-            at = np.flatnonzero(where)
-            if len(at):
-                values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
+        shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
+        rho, sin_theta = (np.broadcast_to(a, shape).ravel() for a in (rho, sin_theta))
+        values = np.empty((2, rho.size))
+        known, one, two = among(q1, q2, shape)
+        if known.size:
+            values[:, known] = pair_by_tables(one, two, rho[known], sin_theta[known])
+        others = np.ones(rho.size, bool)
+        others[known] = False
+        others = np.flatnonzero(others)
+        values[:, others] = pair_beyond(*_taken(others, shape, q1, q2), rho[others], sin_theta[others])
         return values.reshape(2, *shape)
 
 
@@ -1522,7 +1539,7 @@ def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2):
     The first by Price's integral of K' from parallel inputs, where their outputs are parallel too.
     """
     angle, norm, slopes = np.arctan2(sin_theta, rho), np.sqrt(q1) * np.sqrt(q2), 0.0
-    for node, weight in GAUSS:
+    for node, weight in GAUSS if np.any(angle) else ():
         cos, sin = np.cos(node * angle), np.sin(node * angle)
         slopes = slopes + weight * sin * pair(q1, q2, norm * cos, cos, sin)[1]
     k, d = pair(q1, q2, c, rho, sin_theta)
@@ -1704,6 +1721,10 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays)
+    elif 16 * np.count_nonzero(near) > near.size:
+        parallel = [np.where(near, one, other) for one, other in ((cos, 1.0), (sin_theta, 0.0))]
+        closer = _near(q1, q2, sigma, *parallel, *arrays[5:])
+        k, k_dot, gap, gap_dot = [np.where(near, one, other) for one, other in zip(closer, _far(*arrays))]
     else:
         k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
         at = np.flatnonzero(near)
@@ -1784,9 +1805,6 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot):
     c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
     fall, fall_dot = falls(q1, q2, c, cos, sin_theta, k1, k2, d1, d2)
     k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
-    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
-    if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta))
     return k, k_dot, gap, gap_dot
 
 
@@ -1878,7 +1896,7 @@ def _row_angles(X, Z, rows, columns, within):
             k = X @ Z.T
         gap = _gap(k, rows, columns)
         near = gap < CLOSE
-        if np.count_nonzero(near) > 4 * sum(k.shape):
+        if X.shape[1] > 1 and np.count_nonzero(near) > 4 * sum(k.shape):
             _clusters(X, Z, one, k, gap, near)
     if within:
         near, gap[np.tril_indices(len(gap))] = np.triu(near, 1), 1
@@ -1891,7 +1909,7 @@ def _gap(k, end1, end2):
 
 def _is_cluster(X, Z, k1, k2):
     """Whether there are many pairs, and all rows so near to the first that their angles are all refined."""
-    if len(X) * len(Z) <= 4 * (len(X) + len(Z)):
+    if len(X) * len(Z) <= 4 * (len(X) + len(Z)) or X.shape[1] == 1:
         return False
     origin, square = X[0], k1[0, 0]
     at = np.linspace(0, len(Z) - 1, 8).astype(int)  # a few rows first, since most tiles are no cluster
@@ -1982,7 +2000,7 @@ def _one_by_one(X, Z, k1, k2, k, gap, near):
         rest -= _product_error(factor, x, part)
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        square[same[i, j] | (z == -x).all(axis=1) | (len(x) == 1)] = 0  # numbers have no angle but 0 and pi
         gap[i, j] = square / (1 + np.sqrt(1 - square))
     return same
 

@@ -35,7 +35,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "4bd6315c92a4b56c"
+SOURCE = "9677023ee18fc8f5"
 
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
@@ -195,7 +195,7 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
 
 
 POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 16777216.0  # variances between which polar coordinates were found to be as good as sums
-DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+DENSE = 64  # as many entries of a matrix are computed for a pair that is asked for, at most
 VALUES = 2**16  # of phi that are computed at a time
 
 
@@ -210,33 +210,37 @@ def pair_one_by_one(q1, q2, rho, sin_theta):
     flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
     places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
     at = np.flatnonzero(polar)
-    at = at[np.lexsort((q1[at], places[at]))]
-    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
-        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
-        step = max(1, len(group) if many else DENSE // 4)
-        for part in (group[k : k + step] for k in range(0, len(group), step)):
-            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
-            place = places[part[0]]
-            where = where.reshape(2, -1)
-            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    at = at[np.lexsort((large[at], small[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))) if len(at) else ():
+        (one, i), (two, j) = (np.unique(q[group], return_inverse=True) for q in (small, large))
+        place = places[group[0]]
+        if len(one) * len(two) <= DENSE * len(group):
+            results[:, group] = at_angle(one, two, place.real, place.imag)[:, i, j]
+            continue
+        for part in np.split(np.arange(len(group)), range(DENSE, len(group), DENSE)):
+            (rows, m), (columns, n) = (np.unique(each[part], return_inverse=True) for each in (i, j))
+            results[:, group[part]] = at_angle(one[rows], two[columns], place.real, place.imag)[:, m, n]
     return results
 
 
-def at_angle(variances, rho, sin_theta):
-    """(K, K') of all pairs of variances at one angle."""
-    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
-    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+def at_angle(rows, columns, rho, sin_theta):
+    """(K, K') of all pairs of a variance of `rows` and one of `columns`, at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(rows.max(), columns.max(), 1)))))
+    ends, total = [np.sqrt(q)[:, None] for q in (rows, columns)], np.zeros((2, len(rows), len(columns)))
     theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
     for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
         if half == 0:
             continue
-        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
-        step = max(1, VALUES // len(variances))
+        near, far = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // (len(rows) + len(columns)))
         for part in (slice(k, k + step) for k in range(0, len(t), step)):
-            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
-            for matrix, a, b in zip(total, left, right):
-                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
-    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+            twice = half * np.tile(weights[part], 2)
+            # The sector is halved, and either input may be the one in front.
+            for one, two in ((near, far), (far, near)):
+                left, right = _of_both_signs(ends[0] * one[part], 1), _of_both_signs(ends[1] * two[part], sign)
+                for matrix, a, b in zip(total, left, right):
+                    matrix += (a * twice) @ b.T
+    return total / (2 * np.pi)
 
 
 def _of_both_signs(u, sign):
@@ -605,8 +609,21 @@ def symmetric(rank, values):
 
 def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
+    q = np.asarray(q)
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
 
+
+def among(q1, q2, shape):
+    """(flat indices, q1, q2) of the pairs of which the tables have both variances.
+
+    A column and a row stay such: of them the tables take matrix products.
+    """
+    one, two = inside(q1), inside(q2)
+    if one.shape == (*shape[:1], 1) and two.shape == (1, *shape[1:]):
+        i, j = np.flatnonzero(one), np.flatnonzero(two)
+        return i[:, None] * shape[1] + j, q1[i], q2[:, j]
+    at = np.flatnonzero(np.broadcast_to(one & two, shape))
+    return at, *_taken(at, shape, q1, q2)
 
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
@@ -617,64 +634,64 @@ c-pIH*#G&@1b20f&F^hW<dY?C%$I*~fxRK1zJ5l*cKHn(ray4lpZ}quzGa`vOXH>w?dR9_1^=1a#rEjS
 x7*svysXUs&V_Rxc3f~VZsWC`b3fVc`K4QWtT*Is?fwVz?`KJiGqNy1z#$d+LIZtYx2}zScU11@=osA(;;lT!sLaC3$bbwsT-|vh
 >gfL3=K^0lHFHd(w1rt&7_b1%uKxzY7sc{3Sxi|t7#SIGf%x#f<{_+H47gQ50G|*G12F&q8w^z|"""),
         decoded(57, """
-c-qC5c{tR2-^YKmkD0NLC9*G>$i8Nou_n97nr#S0BqZxd${v$t5Js}^vXg^kX(39MDNCfn5m_QmdAiTJ&$&<Moco-f>w2#1dH?;o
--tX_{`hDKt-<MG0+UPUATz4nR{Ke?lOnQN3y2~gb*-(=A$l^8M?trnIkO4u2ONt)}pZKMxuG(y2MP5wX-}|n}<XNsVzaMhiRiG17
-=xd2e>KK;~7k1$@`D;!=ml`~+ANde1#?MCfk_+5E<rYly%;%4td#}N9g=;<4RXAr*+GCbKYrhAc!okWJ(7R8&k%O<9yTQ%1qi$V2
-%(GwKbUaA;=@H}ccczhiq#!2c!55YnX-8ghvfrknO3mqN=j3=sJ>z&}70*erV*}ks#C&T_BZ1j{s+Y~0b;8c!V^0oOD=wzbEj8Ne
-ad8wqPOGuf@r6VmFz^NNon8BUa6sQn;Jwl2o_N>0r1qstSG%RJtGrFAt~;UuP6mC!->*=1Vp{8Tp1tH06lp`4`7GFV)gQ(CK1-FW
-EznQ`yDc|8AcEe+X>E(uATQ(jl<<thDYfHryK3j~=9%8}q--$@W;3t?#Zyfsh+oi+<aP{5e)&>rrjt73nNmu1vSf))5Gr?jUL+iL
-@!X(WMwxN-2^kL$AKlHEmKXS0d}pT<sbtOUSkPYOOI$lZXeeXM&i7ECOY7gpuJxhzAG1o6GV6}%^L3IaBq^rh-59w7QC2!%ql+I7
-5o#@_tY6=AN*9%1wyWS@&1BwoenkTKg#oi=Qgi-nGhKZ~<(X}hLW5hMcE!kp#M;tFyxRGE6QQPn6h{Cf-!ncEA0b6ZsiH8id8VOQ
-&G?m1cDQ+)jSSROf}HQ+eCSdn#}JY#?L3<@8;RfNYdJ_4KFev)s;d|8m)jiW6Fj%s&VFbIpMPuF)2T+8kD4!C>)h3xJRXVkHC*NF
-v)@Sci4xkPc{VLp1|}jn_obmF()9CYT{Gvq%m~t(PBj?dUe7BXn(fKwn+7*I22r!r;bUsl(xB-9MkIjem!_TvN@LARseIP6rK=YF
-1>UQv4}oYpXX_>TdgL;b(Ssa(j?#R>5W0XrKbblCz$-#&F~W`aP8MDmfdoLS4YkFJVjlMURVEJMrPliECHHf)<6Q2Ru-vxax6F9&
-H76bm<A6X$*7jlm?sfXX8p7Rk6%Omv)3~Ne4)P#h17tZb(BWB31F=IeSs%OajC2V(aBrB@mB+*&Le817&fU{qc<Q*mW~tERI=4+c
-jg}7C1URa+tJ&tJ1#rhZPKm~~6T9<NF?Lr`hoU)877eRu@<#Ns;dpB^Ek7$Xg^4~d99~nwl9(*SWrp9$bXu+yUKMC1!L6G^2K?S#
-*5CQus9B6ZWrUas#h26%igmDuEocVm_dI{Dx^JcR1U(&;8{d0$?uvaYJnn~&Jh~&)Jl6qL&YF+&p<;9nHV?y2ZG`vHhX|#M1ylyD
-RaYV>%#8A^U>^;s=u@)8DI;3%SYt5`Z6~iWMhY1BuuX73>#fs{4?7{^7+c6Plv<X_(s$M(J7zcEJT?7C+fm2ZMek;Gpx!oYH1lZF
-u`6urrIp?lmWfJXn9dz<nF0qByWNuQDd}Jcu|2>=f@G0zvg5aDt@MO2QybCxxx~m67+NiENF9cwhdXGyxvNVyDP7qw<upDGjCAlH
-bKTiXQG8Ti9L2D86?9Vb3HC_Fu*qF&I_l2gJ>k)UBI7O0z(xsM_SmCXt5vV&Vi`}Xw#Aa-7$XrQGYbLh*FpG)LvAr-Yy@{yZ_ik`
-1ojJq6=QuV)-I_&$w^8cn)1M+qELaLwU>{VoqOL*^S<oHUHoWt!7zT(%6=7Zu2%&!Xbie7(Q^vMm=7}$*5X=!tQ?|cGnro$up$}6
-(5A5yj}y3|foDUec#SZ*1oqsk<2b^aST~|r`mO?aATGV&%y8r#lKxF=uRw;=5ZeE!G6PpO>-JP>GdVyv_FllKc-#j57VH(V@Kl7P
-`89g8RmbU`!peYzMjwvQadxpzf_SR990n=kQGU%t;Gq)yC=3M#0lz3)s_M*qPDkdZ%MEQbB*L>!{FC?9I?D?a-cQ_84X_Mg@Go3r
-5B}yRu4Iy(`$DhS=+*P1SIxO?y0#)7PgJfWWa*RWIiQe#dG=;6=A?c>#IBLj!i)oDdVlg=Y8X{^VGqJZ-(En!m0k*!V@83%fP|Vy
-JY!o*6up|UZ|r9tN3n4g`?ch5DsCgH-NIpth+4j;s1IQT&J~_Jf#2qVO`{3cC&$Ze1`s*x3LWp?G93KU%0%#YuZYo<Y?m;gS5#rN
-t_zH}<*&Z3Q_<bgQ$>f+vRW1YM2<|2Pq~lNE41;^){lSEoF`J0FK1V|(e1Nb(O_awSZnI<J`l{T89RX29bWci)XWp=LmZ4O%aDSt
->L3@1{klCtpSisXEa^B$>vTryOrN*)OC@TM9|`@S5htgamM~rsS);-l^D^&pmUosgyuAkE!}yG?uy3mPR_}Q~qYKUFl+NbSm3)*i
-`23TXIMs>bGtx8sm}Mn10V2<Ek-~giQODR*YM+KK%NH3AH<(Ymc~fUiUGzlX@pDo1df70_hqkWssk?p`Q<ZJRr^LqG8F~q$R~6#S
-Tp8joaiKqoOzZ@2oS513x-8fSuc?3NeWWw#`5UT)GhFX<lZpDRFP08#d8)^HZr;#~boHzVHko+jXHwe&XYt6qwq?w;F>#cZ%9<&M
-nIb`h(AUNnpJEDoHMQ)8bMBQtK2@r>j!ID5e4!+=oz}(UM9wvpr4AC8$~!HM#W~17T4ri6)FXDEaf$3S-l8;R`guTGwb=U+m2R1;
-B@;hl;}<rnKu*l`Cn|PKJR2O!WhEY}((otOI^g%7z6`^DR9zKEtQnO}#_4IRo<QBDH19OodwsY8L~566Icztu(5^?tq>NNJE=J1u
-?fB*G-$$!PvkVVuYkbrpEIFNsmFGdgfnPWI7hTjypzl_BSN#glGUxvJIK4=9>az8vl!F{_$T#3oUDfCz@^IB$=UFuKR=5s(lKEcy
-g-={(h!|!N<Ud@gt6(~m?P!2sy#iJZQ81YLq9LFK#}s?wsbnw%7V;ZuPnJg&(2>KQk@YDfuP@&3L8j%=&Xt(uN`_vVB;pv5pkLx+
-5)J9ZZC4Y1Tp|o4g19j17BW$<K`w#9A0Ud4w{7`U!Kj}n;to5J_;48IGF6}O^dfh2XKvyn8#R$i;4Y6nWx;t}&rV$hL-)1C$4mF+
-&)0e~@^cZd(gsY^_#aM$1alfZ&=Ys%nRgCkrRQ&r<K=`wHKyCfFniwITZtEr_s3#aG#n+KD7oxO>fG_^m5N(ws2hZMnNYw2uSCbk
-tj`+6DMk?X1>_eQx}UQ(Etj&@jFqfSU)i5PrGyHtRZp>;HpR`*G$V}t*Q|i01GAgO%G?Q7`qu&rJkXI<9)fR@EP7~RTtFSpenoet
-%~&bNayBWOuoe9BgMV=TlOI1GlNmN@)hgG!z-+c?S<1E<;?@omW#l3RFC%u9YWCM5Pv;#@pO@Fu@V;LL%4PB^CJ3<FUfy$F08P8+
-%UW)v+*Dj<3LMg<t<@shO<cx`4(7SVz?d@QhT>Pc(pCJ8Vfvt+44xb9VpS3c^muvAmd+2w*m12Q`Q@fy{?TTX4W+Zvz`^AxfaqKx
-4srE+`P>6Yo+&E1oX6E@f=UnXRtLeiT!}EE-t{@{OF=lmW~p<X?=0y>!NHrJx4*ndvLBVYK~bK`i3y?GH0sSOa{uyZe(9DxaCCgc
-Qb9zP_`1KB=B4Rz^Ps@8bk2DVx8?_l<SswRY}bRrz56K{gxJqBB18O+vdS;;_jkpQpb+417x~|kE$XDvJce1-4@Bh&H)jc4K(PLP
-J%7_EpT3|TzYSdSi*K46au`h`hH9{)f4#kb*AKU<hfJI^2qSxJP6p!wcaz;wae8ME6YvM}px;=j32vrL@a6FKOI2x4^*eA0*NyA8
-oQ%+KNdF6OS87pYxBDa`dBdtY2JUXdu`?BA8DN1UaK!Jrsrk8Vbi2(G<SJyS`&yp7(uY>eN`Y&Sw8(vslt3Urzmjz!VlBZ;G7K`_
-Mws9Ml_Jj2>w$#3ph=$@7QD3wmIeCn;jiFZh4{~0Y)Ns7z)eTJI9pjp+sdMs!)eVO*6n@eNn~IF|4brDJzhnaQ(FeRa6vztrKSPH
-iI$cmrj}5po#Oka%`QF@5k<nkrXwV5D^(xLeFPQ8PtwYy<aZ6uh3|T6_`cgmND$twZ*Of^35&qs01$K~@fyZr)U7X$pXaJJY^ZW6
-UG2ij?xmOFin$<`fDKXZs6z&5B#@W{SN@?*VU8(%HhG{aGJs2WD8W`KXBXc?3|5+fHp(d8*#hj@fS}hf_o+K2WCI1GA`fsxhTq{j
-DuR<w<%+x0+NBDEP?k4}r@77~0v(ubVbBezfI+*SVE^IdXej#|g|W(|@$9p<^~L1lb+7kS1P%o%0pUq5mW<=!YJ$QjSM*JLi=abb
-J(?j`{##CKaj_~nubt8_xiI}!fDS#^@9y4l7*-Ig3Yg4$%)NBPQYas7vT`XrAI4kOd5(Qjyj#W!tj-#KzB2zwd2)=y<;gNqAoQ>(
-+s@gQD0pCnxlsG|q0u_+!;g1Du8ffD1#o%M9NZ8X@HZlvOjOXdGt4Z@Tf-Ou@PFmlDEDO+PbE18#TxOON;4w=x*Y(}VeII$$Z>fv
-Ag$Pf*_lHJ!2GpoQ>NW+>?Z2S&fDvQj~5@ck)+sAkiYQ63?vh+%+pR|92a+crcYwBtSDe!5DfSuN@uWGd!{n>@Pb{|(^mH{uFBYP
-w3##;0{TY~H4t#NL+JVGrMFn0ex_$duvik^CvFu04f^(+u@h@IZUFa857IW?y0{cnMHrZ!P#&~&;${AJc5la^`QfV3H--hfo~Avf
-K_{pYYF(a3HEnH>SOEGTj!YMMeB!#8@udZF7qu`-fK<-oEA#2v$z*OSFFy+QTX<9RH1SQWjqJxj$(36@$0d;(Y;Tvms!S&vRJwe5
-dBMMyIAN7Cq<2}g;8xC+Ks$`!R$ATS!cV)Sp~$`pu=fl~0fmPAT;kWzgxh^isE~p8=il2Tc0Kl+uY9-uN(Lvr)~Ez;()1#Tp#Js#
-1M<l1oh{bBvF|74hH~3Qg9jYkRWm5F@*$FuCv&uhl%f2`Kuiz>P@pji#R=WJQ=;e2m2VmrI#%l8&n)h|^0wB1kJe1Av}=^Sz;=)y
-n115yO}qWfRM6Z#^QR;MLe){4T^RN@=VZUxJD9%P^^huK*u`!yKoe#V@%plzT=~QO{x~6>509wgwv7qlf=~QagmdT03VTWU(TRoh
-`&f1u6b$^MIF@c-lw?GKK>xt85hGd?(qV!S_&=cOV`X{RbtMH3<lmFJxIr?ei#b<937`l4%|VrGPg$icm5*Q$C)ru(ApeyVP5*#9
-i83e3S)XxKr^f<+Uin|d<1_PP`I=;SL!s@0#u)@J9UStPAe(jl4wYGxvn4s=i#1D(G(QIv@mH2iI+PdBguG?5)KL7El*DLv=0i{v
-<j-}-D2DYvyW~(bf)%lIiHv14%VL$qqL6<Yo$j!E^)m{%IbPq&{q9jifmrq?LrENz0rZDsA_Occ19ucW2c=|n#$0+Q{k!r@lCbJ1
-76jy*|0|4JH>&lnhhkBVj{l;%y)=VOiHvI>uf8B7<2Tm=lugCA^oJN|T!CuAnKQoBJ8xN43t47QYiK|@pm6YS-x9(s=|pMGm9wdE
-lNsPcS-~!l$mEIA2XzOmSh(n6zgdFmMa{0(l-c9b$PiMwzTr<!;ox?uc8%cGLyofS2Y|1W|4f3>eA)p8RhMA?*}A7FHdO7)*9NE=
-Q|484@L)3=Fh7zG2L4JyfbZ1zgP`vO!Qk)0K)~0B4d}Z-;Oju3?*qZW_Z<@i{{PAb{ha-smZ0whL7@NhY|!^*gZ>xUpzqH9lj;8e
-pfRgR""").reshape(18, -1),
+c-qC5c{tR2-^YKmGc)!XYu1p7WZ#*wChJ&YQ1&$<TZj;0Y%xVBdv?Z_2nk1OI%O-_3PrM|Bq73c?sM*Q?$bHvKBwopp6hzvf4{Ex
+`}?_mpZE9oC6v3|_MKX8XpAv?F+4JzS!|i<G)zb{l;k_I81L5|G;#w%6GAwp`$yqZ_Ies>iE}G*V%mW|cSXieb65J`%WYSNj!mNC
+Qxw(FP9Fod;nRhy4k4jUp4N|joh?RBNB2^SUBBcNPw~zcj+}X~!4b>7cGX2Vw@=FBl|asZ4?LZNjWeisf8t6mzHa6U5BHY3b?qSU
+epU1F5T&O_j7Jwtqxqvkn3eioSe~0W@|u(VW&yIojJ|$GmUq}Qkyl3H%u#ksu=|jhU%hEG@M^!no3v`3ymk24z~Nej#mt$d+ctXK
+9Hmb(>a2A9AeXod`~ZAs*FHZS(DxR6Z?wK6-nEe0z7!hQEp=IWKE1Z#hz2+fw1=nFi8;_QPZJ9DqdekIs=eM3>WT|Q^S#ee<!%c$
+l)!AtPSHeA>o~#(r2&D*4xLP$)9J+e7TkuCpSoGL&ur9nF$)$VSU$^BO*uqB$TggF=#@1T>bH+CnD#kaU*}?pxs)te<@)@laOAl&
+1FqMqjcd(iJv@9=#~dmi9s{NwI{ok=1Syvgj*>y`+X_;RMTp`iGv%i-FSz*L4<cc2?8dSx0;5(DQT$B&rbHq<WK(7#!5C$*E*%!6
+^02gMV-+RxQqHuPBf7I95fzH(cO*yvUE=r;gVD2IcuN7d-3%dOo}xLi$4f1@!ltHLjGwegFLtQsz;x8S!?XplQ1y^{C_B~g4#Bp8
+8dNLI6``UGRU}hr9@(Y~#ChhzPJ&|v?Uj`2ejus76vSL&OFcn&sxH2hWW_bJFltgjJ2cq66I$?DU>9Fl7<6`(pJ|#?tPkaPhtBMy
+71HXqHTSz_yJ5xb7INLzg9P%9sVA^6#eAQ5_AP&>6u|DS8Ig{2Lybjpv^+v4We$&SWxbLO!fa+k3zQZdq6LVwv!t}6bA-Wy8+VbG
+np}F|re#O#CAnL4%gjcPa`Cx}v&sFaVu8XmmNc%{go-kRD_>&{UKl|KfIc+Umnn#O*zHqIPF<+5)?X{XpLadc>25jeO}l-|Ywx{h
+#K|xY2xMq=CjsDDW9X|R+&xo$YOTNx*IdIv>EmyLEawNGdX~`S+#!^vkJ)#mb2`uU!(dcbJ~N{TC3o67Z%2FXsr}ljrF^r?%%-y&
+O6vSNz(Lin#m-C#;*NKm6isY*?#@?5+r}XeUE(}ZI;f_}7uk!&@zrNr?#eeuh(0eFTvf(IF<XdB4=zY|TCSAD3ARSTty|91{1-0j
+Z|&aJEW@8PLQIF_%Ww6Gb+AXwX@=<cJb$jbZ>2SWnhMEF>Q$MEwQGeZ-rL~S9V*CorKxh(ZOn#?(Vrsy7;*B`g$E4h4`zx5)r73p
+*3gX+jq<Hv8-@j_lQIM8gPIF$Wb~=F6Y)&Zg2p}AF`j3=4cbW&<|6jw64w5!mDwy0ye+RM>=c?^&3tDwY)@YFX+Z_+ZNi4LRho~*
+V%I8ae5x%|6eG}`TRt*Hr%Y_O%eN+_!l2IWK~54;7KJ8T{_EC?1B6%gk*&KGMy9~P$I6EE0XRcn_sB;6$2F5H9XT)LG<F{ib?_Z`
++S<J$KX|Jw2KC|mCdnnHtiLh2#V7o}MFHc1lcxu#%~sY@?3w~DeZ(STZkjBXX*G-c<jfzvk~Znb*Yoz;h&evn|4N*aeVJmItE6R)
+<46$0<U0moOl*-u-K=miJLPZ^D;8X`yE11;QL$n&WAQDKC2P5)YN|qtkQg5`@|NI$uO>{>t9#_#+0V!N=lA5K2X2l^g_H@|MEAzE
+uXQp79`CQz;GTS~r_R^?f->oHsK}et1~RyRdOjRVTKy_E%}@k-95v({zWN-~f1uuHdcx(?wG+%2QV(%Qzt%`-yUb;CV1Gi3di&+0
+-T3nrj$b4Eqe^Oml5hKRgpaa|brQs{ip!$uL_DhEO$2{bgsZ@iU=Z+&t{<g(&E|GwuRC4QMnNJy8^pi(#5Gt3jQI?>UNyilg2BIV
+w|nq6)^X+I>^uRzV#9G~hvUq6NL`;JpN!S4A!Ha*891Pje|h#^U(CI_haj&;WkeVUOZR^DTWT6sa$*m`UAj4knwMG%mt{eMz<`9B
+M-o$8dJKb_u^)Mt*IsN?*={why8!norrqMyq%(3kUO^wi1e_^3V~*eCg-xLd)+a`*NHj$5ntaFmdBy{Kt;~c#_v!>q$#w|?1_fm%
+>xSSY8-d!(I@R4BJyd#xmemLGFO=x3N$K}-dL<-ZZT+NymVA-YLRs6IPu;%D)lDV_CH1C(?zAu#O)?FyJGku0q?v#40pdV(<+Y=*
+4?1*<&JT5aLUwt)i!JFnhZ}T;8cd(JJv^GCL3w=eo<^dqW=8U8b#$FFTf)oyi#a|y!tnMwh%eJKY{`SkvZCIz{zd^UXB1E8)0b~Z
+80>!a7B6tf@*V0Ke8RetoeYs<JeS3CQ$fer^XUErs<KdI@Pff?#*G^~tLmcW500OSVbHq{%lg>Xb@uAE|GBG5B=JeH5qHL3!f>2?
+BGH90DTEufAw0Sj_Q`yD$NS>Jhw%Dak9>~YOC5PzAmND6b89wHFWR%TUn|lu=qb3a5=1&v6=*f`$lIZz?la1uCVY{AUU{ZAn<p77
+iGCTr?egCHDVy&_W}O$afivpN1|~$I!o7=bO<(hes){HM9y!!TMj3c}{S#!s`~?qX@IW_+7|z4E*zWmS;hdF}(Yo}Is4frdCUfK|
+QPoS*u2buI0=4-G7>T%fJXl#vjEzG(SN?Wqm76{udnuF(7qL+GM;vczkL50P*q6Q*FXJ`FYWF7k3Y%q8P5jI4;FyP!6qY+>jOi*U
+IsYyH{QdhV)k~~{{n{EEI)o($bFv&S0uKDT$-n5FMlwUU@<Q!vJnM}6?r{c@+N;afq3H)W;E-=X6<yU!{ggrKOy_A7%jXL^?5Sou
+?Ezo7y`0f3Ajp5X3KyYFC{`uN|CT&P4N=^8^+i+A9UL>+{HbIZBL?ytX-APm7SmHAo>BC(hTfdJ-$R#?KXIm<m?s$?I_`{PqyzmD
+pO9imFK+W8`P~wMmIC5Nt6NCNya71{3x9+tJlVA2R|O+~o`@&HJmtqhq|@ZB<frF&S~~Mm9+T8WYJj`Ec3E?dYkIco%4qtZT70}>
+U+!$ZCzAlTbKC^YG(+IWvGZY^29NZ_U3h05gV`7aS`+y=VNi{!wh{D>56|b6fa4Fzm=z6si2+5Y9Z8)=-`=B%D@_f35O0$#u;6Ra
+(Gly@28jxhgndD|MaJ&u*yiO5Y~4ut>QwCh7&1Nl;A-t8tD7lqdO|bOIB?YpSmJuMUZ%v8Y^5I`T<n30rg{jyO||Hmh~NeqaCR%Y
+({09zxt6a|uM<9pz5Ey$Rygo(<CyfIQL9#!UH}Vm(Xs-&e%`emCd$N32wO&ME7t9=L7vW@ayu)hr{QzI5|qd6Uq%pQv$?qAI0u??
+FO;$Tlzu~DnK`&$cVe|3(Qe{2Qp%I>ngC<YPV7%w>B>|NG=}Meez<nvN;{4!&UK8B&veoM3E7V415!wS5*8Rs%v_c8mfGWd7X!FB
+mn&dHqegb9Ryq|IpJ!)weEP&+Y+9od$hdGuaNgzci;0*b2_)diA~9a>Yo;~tnXc(ZJe$Px050BUgf(04^h$Sp$u6r^>FU_i!3VVJ
+&wgAhNV;((-M%>GU3>l)+apcKsNHVKC0dY)fk&Z`kO_iP6(51TJ1x>LU@xQe0)Ky7{0I^O{&tc7Et%5Ji3yKEHg&F;eBqWH!2kr?
+@7MD;4fE>@=?ReFl6!s`u5^Q_3FmMPHq@`T_wV}QO8t?Ua~fe}hsnLhG{@6yt0K<e2x12QKpyZPsW8D!R|>rx+<d7j<*D8XmvH%X
+*@lw|`VAQvFuzidq`2OXGLkc-HZbyZ8;*EYS6%}P9)Tl%*G<jc%Hhp6OOVS!L)|xWl$8f4g`9M__Rt;KkCGAy1n5_?;k?+LFlK2+
+X&)nW7)`m9GyHNe;Vx+0cbXM%?SWy1{(JaXeCt60uXA_O9U^g4F)vQnR8D-(VUWdX%^cS4eeLPY$O`_Mq>JkDE=8aGY_JU%@+U1d
+(+tP%+(~7=6Rx;bcHfP7?wN=v9sH+sgoI6v>W{J;ppvBViOQpL+XiPYZ2M^VE$kyC2n%bQpEs$(A}}}rgv6%Aqb-JAA0!I!#%aU)
+YnC$A0#0-<y%bl-1F;5u66J|GWPqXrQc~ec_uAxVm@{9c(VC-!xOMxJZ4`62@jcFAiqp{B(h7~A0Xr-Z@&@KU*;r07kT)vz07qW)
+Kip7&;N(}1b$3_|tu_c}eXHQc?Ue#_pf`m<SD=Ch?Rr8F52sy%vcHudsaYDme%j_%8RdAxn;m6=L&1u`g;Xa?rqK&(Lc&NF)D1g}
+5K*x1gdum~Jg2p|7*)o5t70z?rr!$Cqi1Ozo}J=|@-)po;%kpL<Mu4q)7D9OIhhC6#%n*Z=<TaERWbq}X3f$0$b;s6*pS9<>9BkH
+lUH>`m9@q<YVJ~^GwP^147ZwUPFTebQEmz1@-K1lKw!Y%D9U84n!cTJdRfjI#sq->D~HXxFTHp&)ggpzBw#AVMEBS20Dul-d*4Nl
+i+w>EWfm-s96A8{uT7h?ZMVtm$Rk_xm;0V9K5mOTibX>H!V^tPbG9<ea6{WKZud-`K<8Lxf%!l%;EyQ1!D78v4f*h#ZO+qH_dORS
+%qWT|g+)OB2qI}gr#lWlcUzjr_&#KQRth6W(SPAl22h}H&q*Fzy>bQk!Sukyr+Fu*VrrxT(Ojv|(t(fV+u42WLuLo5!*30Xw>?dJ
+Ohe2IBGtM)RWxl#bQl2oAC5vFeSGY)m~rSFrK_MMMlh<1*H8LO{E0N40zLsG?6>gdmMQ1AWRlEAu;fZn&v8jQ4eb1qH`R2!Nx939
+j}QE7iIYEM_3K>}EiTH94YoxKea>iDocp>x98UM38tgNTlt-c<KbQCoH2LNO2jqF$`?K#!DP2$eXKNPLUQ6SoR&Oi9n>D=&BFKNe
+|A2f7d*>Z%Kl1x=+5WtC(J<O6chzfIujI~4MxV&l>Q{ma90M^!5J0iUFcf$2hsJU}ckV*di13jLk3bf2$Cded1OAB?=NjAFk^$HQ
+0>IROqtC?6XQo1C?%6x3f&{9{glz=oCg=D=;sQ+H_40YDG3;EoH=qeKh<X!aCtLM+|6!uA&g$cQaZ+>g1)=^xW#QbJs++x01+gim
+jQbdN7!(Zrqd1mso|9xkf<XVkVVxselQUsL5cof!nIo0?m^DRt4!XZ5b#Z+ZbQepWgd)HI`kR9))t|J=SgIOABTlfh(nJ0$DVq5a
+cLHhVENks$ug-u0{=D+Ph}U=eUDc}Og{BglISnraA3YrMmmt>q)>Z+FCg+{B$USS;1StUyDB`aynRT*WJUi$klcR<du*^!i<j!&k
+iiG^R?r4RGhtEP!l@4J<Y@MRXSYi&F3<gQ}r_t#TyVpL;0=FdTTe;s=F%%@THycXgpp2kD91|gEnMG@q_v||=qch^vJ093oSe}Ye
+N3tRy-~3-;Ji0NhcRdtJb9Dk2)$ODhN#)Wm5BT(jn3%q~7NA&VzlwVa(8OZZVlOYhg2s6^)e_cMZW<a;4k#S_+qZ<UNIGP-=E;((
+U8QOKNGn)C6ooQY@u-2zij|uI_M0V`L6jI*S80dKpg^Lk^bNl{TmZKpZPy6<aL8VUoeTJB@}EgCieEdZm>LQTysmpPi&UU}F`ia%
+ZPJWN4-X@fzyfsiFz`<#1o%#UKM49x5Dfk<3<Ui2umOD+2>dh<==(r0@O{Swf&ag<K|g1IrzPk+K@jNwJR9_V*`WVLHt4&v|77|<
+^BJF&""").reshape(18, -1),
         symmetric(18, decoded(57, """
 c-rlq1zc2H_xI14Zf1sI7+~mT=oIO06r`jj6bul-AXF3;#1;b)6R{KQ00R>{z(P?Jy93+zOb>YP<Mp}s{@(}L-_MPiGXdwv+Iy|N
 _gZ^HP`BZ`srC`uB~uel*3D;5x_MC_gLz=QahcW(vR6hMrhR&-9|bk~Zb{x&cE;*w`#<a^%<z=EKtv}rj(_a8V7Q(;U5Rojf0xxh
@@ -853,324 +870,325 @@ c-s5_|NarN-5dXWTe?zf)!Akyg`KWTxT>Z8g*NSr?Z5Xb@NvVW<dx4vqVo%bKL%um&v^HW$4g`F5ihf}
 >D7)#Tr7;`mzZ>-!nP|XHXmNE-5T`hxRn32W0lPoS=k-Qk7NzlI2jokK%j&pReaViA%^og7fLLyIyQcsyt(ynCJP4_12Y3MNLpwj
 ^zLhg(mLIv1<$zTRs>3Np(=oa{<G%6nsIZMuW0lV=V4)Dzy-9nu5z;D<z!-Hzz^6tnHY!x0Qe?RyZ"""),
         decoded(57, """
-c-p;}cQ~Bu*2bqYW|UD!AHDb9jp#wJwTL#+dk>;SCrV<1=$+_-h#<reqIVJ`Q4(Pz5+y?P@9eYpcTRRYXYW70@BaID-PgLGcRlM_
-Z@7pEOq0{Nvm!I0BSO3|M`AlabYL!8xXcmMOx}5ychH?t(p+`Iv&DhY0E<Bh$C6SE>XTCV)I@iF$kiL53F%Id+H>nE5;|@(6MJ1X
--3u5v+C>`cV<W)AH!-kEZkx9vhR+<+dr@g{HGYOxn#WN2#G+j2$#ceglGsZp7S`T2faQr6r=~oC(WDQ$y>=#B%-M<&W0z5P;J3*a
-oR%Y^g%f>yL`lkczzt*=;iVLK!|jAL%k-yu^#vWss_`omR@)_ePuSyM-Cg+TyZCy#eMD+lCBCvSFTw^-7^KxsIsZ^*o;xyTM~62+
-?3<lWFEhi6F+8|A`+1*7e{QHb4v%$0<Iwo=h=|wRqxM6cHa4~#>Q4Eo6At=w!QOfws~=~!?dv8(cM143F(_96SrH5NhowWuv4ZH6
-)`=M-d4uwed}tXg@Gy=*oBfQ`d11VyD~v~9D+C`=WCw^?_d0xM>|7`>D@8%QlKM7FzUDN;Lpw8WpJ5?g7ZvDpFg{m5U_A>EL5p-v
-B#~uew63nablfK-V#+cu#QW|rvKy^2BUpzq=U@qobrde8-g~J&@L8b^+0Jbfi$ephv}h;T>!kbC1n$Z`9esX2`Y}(F2;O~bp*<|a
-p@Zg@YydWBe9**RO4`<zuef%DeNju#*wgvIjmN%z2<$h{=;whvUN~z!7N(35A$DG7SsF*d29CYxbQu-UDQbPIRtytE>^-Sj@KWMJ
-7@DR3NhSKZOyEV)Z3>aD0bw+4CC<<f?9V8jId*q#_XST5NlmPX^NDvj7IoX=!rO0{ws5Jz+qVciVI!O}P*!T8|N3r!9p&akG#W=t
-|BjANlY^Q?c_6$3*TPMU(#I<6gSpX#n<ACqLnr#=lOLz4#^k-yb|iKeDD>QgrT8ZTwOoG0pl2uA&@8lGEq3Ta{f6ZQWy-FAk$zSw
-cfP`kA#B}zOW$yEd?mi?%<DE~SkSntcOm+lNGNhSLeqvH%d#pOPE$t7Zn3l6s5;nL?7zMIg(uUpAtmb~etq7CrKo=kiP<t(URm1i
-5=l&P*t-?%r7yxPmFCzlq4U8m%S%_MX&L3#HH&5mT#69E;{%t_;SnN_D=rvm?NdxdQWv+ccfM?OIw#8t52{!ZX-^WlNV+<W?gH=+
-;38xI%VcCfPE4@Yr%ABIMMi4~O4ZEiCrcxhw?@Db{JBBV{m%8MWf5tNHw?ENVHbYEGU41}C^r|ey&9q`C>>XQZG+O!8+Rmn|D)iI
-iFA8|*N0RMx@;8Wp(8CUiYO;yGAIxTaE_Fr2VZwiZbhBE`^*}-WW~ruPh$A!envQz-gW|Yx$Sk+?S4`oFaZ#_&aTV7(XyO6pG%o!
-&&Vaxk@8YQP>Hkj4$5%2{>qR{T<`p}Qg5@I0GQ~Md(9rp@CDD4WT_?L8zZ)`QhL2tkN*a1vb^H)ElgSNWjnpV$vAP09W(A)=I(t0
-ABjfrnfbH8rE8xd?6u?ZE6w=v)x+f8B!hvFOP-5l6a!Lk4fED!UL?RtcAXntC}dUK=XO{5ZMIX9ooM98)5NtfJ%Kw-9;=Z=T3+DT
-=+^||-1U;}Cg<Sd8{|7R%{$hK-RwHbgq{pVN91l&9hFN^xlQdXOb|X6yJ{`sEPT?eCkJB_fo%l9JQwmh0c{y1y(0D#9B&_O#Wn=x
-hxS`W{2*>^<taSDdZph#)4<}8Hu>$_`m6MfMr7ma>b<RpV50VMhMXE}TM6Ip`n%l%qqj{%y3EUsy6^CFAL>MeCwr%CT7S?*c2yGd
-5J?S66;ERA52RacUl*L4d>xuRQyOvPYoBtR#l<)#u-~HZ8BTeQd)D)bGR}n5R)zC})5nmhqi)}fE8@w$tniNN%cE6;o+k!vjSAZt
-N?qfK?P6`MwfE{}Vs>`u(V21#c-LmI+1&n`%Gq>tv6z)8c=Wt7_v_LS-wl#&b#(S{e+G+JIc<!5^UnL(QE9(PxsMX2?xU6*Pc{J3
-6}p18lM{DWSI;S(wvxe3n=UJguy74Z7NIs>v13VgM32&2G3F|P7bIa40yBp1{50FP>AF~5NNdAf+wq$Z)x_J<JYqXt&&y5oS|q8N
-&#I>DE(s$=tA<#Ik3!aOF3Lz0<zAoDa+w~GU4|HBa0c|ts3)5NK4~SKozJR=PM64{-Yk-ZA4J(!oC{=XrZ?cR=|uj0O45yshW>Uh
-a<dQ1M-K1tlg;P2=BPY;+)GZW$1q|tzi_%^h$tZm*gq82$UZ%P@xayTQ-U~OCh}#kr`I*n4TATS#kYukjhVP(WY+~YacF=F@eaJA
-wMv7_L*4ext2LjLTjIf*MPXQe>WsAX^PxCgw{e%jMu{Z&&U(f8Vhx2b2L>Ou2Y#tMCw`N05R^LI;`6Ep<z(2X=&zXc_CBk$9<zNu
-d|ooWX3H|8KHP$I9^WONoe;2gNq{FKP)AEgeIVciDN`ng<s=>8{bw*wn0pxAsYC%UT?)Qr?_{@44o*u#>45PfsddqfNHb}=YZ>Rm
-PYwrx0Ke#(+rfRqSN_TpaaEO94|U3pF0^}i_V5bi8NJHb9cn=YA^3k$p!p|)#@PE;n&m90vy`K|Xgcr9%~9CW6-N(Mw>Aa<&@v!6
-2>4Gl!?o2`xW)C}-1MjJe9xg&d^UW!`Ve-o;->0}X?-__O|ub1zyUv1;d^HADd5ItfW@hVYf!D|>&Td;bLaPTGL;I~gD^8!rI_m6
-=);gS1YjUwgmsv@2V5Y7Gt?8>y_={b!rRi7lp$yIJ|Oly#4TQxf4N)8rQ3-L1%N1<tmvBi+|U2;(t;}$wXOZSj((|vVoy*-IsZwX
-A@Svoa<+gYDGU*dAc;rPcJPhWE30q%8r+)OA;PoPSb|jZ=2wC%x~2zIJCT_E#c(%>W?sV!F{91UOnvw2q`b+4jM2S!!eOh$RGyj*
-i>YtI9v&TAEmOLeswzuD=S9(|s7pgDpa}I+ROkm@XS49iY#pFh>&=nog%;WN)K5REAI2+RxaXrPC=+&9{j4sRuM{G^?u$}%o_I3u
-4U=+uyHmW5o<Q`(L|$D<;@;^XZSoeKx+sXi+1yt;qIJXi6MkijX;$Z_G7~!58J<RM6)*WpW*8j@ph`u3yZb)9<V-u_4HxMAaZ~c9
-a*3JEiEU6L=}AQ$zl7*YS&2W{s92Tr+>5jGHvFizx9g4kDB}DF>-|3US(QCif)gCFk^0$h+Ui<Cm-z2Z>2kg4aV-!A4J?=3bxsg|
-CrW$NIctYR>=Hld$GF^rPR0V071a&vc=}~H`L8|V1xx1jTy5BGJ-^cRZVoWJ5w3ArhsWZhL13uT5VwPwNsg>XrK+mDTGeyM=<LTF
-<ff&b6TU>x96k)64hOAqnYvq+M$O>ivlCB=2ZA0tseBx}%m{-b-TOM78F%#VYkD>u$lof|ly9la3G_2{qt6{qk?N7xB|Ub$W6})k
-&f<2=p(z#MsR&@QTyPm}o7Xb0vf>JPC=iTFoxw;D)dnM4tRxM3l$MVTZO&H|H)t<Dg;ui?Yq?*sJ5{J;#jXrR2aBjEoVgZp-$5$6
-etzPVS^Z6|W+XMWYW}5|0>pqO@L2wBO+TEUDkjvtBmxn8LIGF=>h4K5mPZs3mR3GE)SuCupAChv%y@m7r<RGbOY*3VWR<p7x3WF}
-mrH)>%Lb)}%XF%(%rISE1eNP#DLkrO8g3+`bAC3jWy0j~QI2lZ#I8WsiVODhCHY?78&YN(1SGfRRd5xXO%PIYy(p;{rZnt=WKhU&
-P}TK^wT-*`RpoNrO*kW=MAhEmo&LeRR1Ksu3=ReYzeBf5R|IpK7*LA=vzKnBYRd6}<y~>lXDoa+H?J!Y5`SNXc+NXy^=hZtUY>I6
-7bxpsw)IrganqDj4@%ONBbx>F-E`3`jn9-d4?L=PTf}-*vfRgMasZeah#G{fs72pO=+7W#0zrSN;`|E}8qPuSOy*ATR3v!j&Jo?(
-M(Fb8c+z&4oIT@BFKZnM8YmR-6J45*Z7etBBUNf=G=c(z{8uQ54-ZHbk}@pr_|NU^240;|VZ%TWKg}W?i}nq#%-O*Q-z<tK8Kjix
-9zCje8qn5+r#ZKI6t!OPp)PGj+~6aH13{O(UDsHg?3yGG1;*c?9d@&*8Is>M?3tYr-Fq|UYBYyD7CTfla=!&YftTL*bTWuaj56fc
-@qdu>Ovkj76rPQ79mNpYFc6H)>P~%3d~oYQS=v_>Hi4%yjZqtwV|Im<q*}dDi^0>u@~7{`AK)u_IF~xq_*GZ~qU}0MkX0=6ALdtV
-*9(PAJ989Udn0gEi4<)?J;!C<{%pmfRB=%(v=D&Hw>bS9w;oc>Q%sz;K6>@YPmAbF`Sf)2@e3C7s<jdYW3o4opIK`o`E^ccFB0@u
-wajW0xTrp_fYx|q$HpCa-qxO$e6-6udcA+_(ic*$PM7kHRGQpa(V%I-T+>1;q?t2dhO14A^aaCs@4kI|ODg3pLA4)UlI5b;Jd(IK
-13&Jw@3$yJ+?Pc7(*eO$9R>u_-e;FL#E#x}mSw;4v|y0C4Rm5OLIu1?epuS!yCq|mqe$@n=A|1J`Dn4d$qV!pqzrM|IEx+Zuxywc
-o0x55`G8cFdM2aNbf)u#0?dfDm}Pk13XQ<DSbvV#woJ9%or*hdC^>aQ+Is6<4q?MMs;XdO%mzdOGX56%<%F<R2`D}P!NS~zrx|T}
-1~u;vpmL%sO6Eoa{w!?rto9&?5f5k&E3SVwoR0|F|6x!1IZqS7=#~-5dO1hoXEA%jZ1$Cr4>l}ZA&n(Aa)98*?$^hk$3!is(DG95
-EmZLdMm3o%#%AJQ33~<#)u*a)U<%@f&gF8p)gT!^0)-}#FZe_&J&-nDkA@8R+pGGEXc)M18m?;aJ2nn6hkT>0a8#lv{JE2Vr&j(;
-N(4jrrO1Ps=Mw2<J>$ZhR+J=A;2*$xGI}$E%6BSdsO=pM4qov=ka_!-4nPXf@2j9O`@siGfs*i(N0w1;7&9PVy$iMaIHgTb4g&uM
-<!SC0JFF|nnub)RWUW%#egm)Z9|TWk9>Mux1iyCfqQ6(o)?9u!hEkY>^KtnpbuL5t;|{p?=}?s{H-zx}fOT(XEYlWjjj6a`stJk|
-?R6wsXu5IRpv|p_V}vD=^t*t^N&>0_M~<HW(c2e%v>}YU<u{5x#d`#9>X`WCGe_zWBmXsv{3Cg8PY*fNzMR`g|7xF^h$DNx)Nq3R
-;wabN!8l{b-AK(0gZvB^ey$A634WZx;W0fuRV%xE$}%5ID0IVNgR<Cb(tRt)l_Zdb5eWSWMGa@^m%n@}tM69Y@4@bgefe}o&tXAt
-eLY>l`Of07nEd(>H$nzM^pAyvCH)3x0n>=HPEtInTu6iI-t~(|l}!p`Ud&nMlYKW=3m7;#wzDqt6A}SH!ma)B1Rw#Qo3&f%E~W<l
-M}nuE6>k{XB5<>(l_9arn>tHt)U_<uMC72hk%Zh-sU*v&qTTAg4YeFbw4de!BJNw*ZR633j349F{4}1-i8H69$O1C@h#dvaA`1}y
-ZwTrLGik@wH)33q*+V49Xtk0nOmz!shD+K{L)nm_0By=k^BVh!w>NGxF}{he$zzd0?7Yekx#!unJ9X$9dKYG}Sw6s?E%aF$U{*}~
-Rmtt~J@>WMtD{HYLFVzfp?VKYQEc?FP0_hEm@(7pYsn|tdoy6bZBd*N=Bu(Sv=#SIS3&QZD{)4129KoNy!!k>#GUPHeV?iP#!bnY
-590pO+qtU&i8|BLqVXh6S01NdE(h>4yfm-i8->WZ+T~KqqJ%WMI|tY-#{fDRkp~2m%w@~mvTV3LZqAZ7m%q)sgc_FezHlZ^^nc$L
-s<b9<UoX=a2r!suw|lh@D|??xk#i`G*n~*$ASTBHLrNA%D~>+H_%~vd^4zRg_eRup#sS(N>?q#K<Pb1Hpg_QXklhLqEP$xpk${C?
-20#S-Ppp^FJxEg?sSGyIqc>EV1OWj3DJt@5wLs$d9zD(8Xq1Xb1vLW<{AbRT8WPSQ6g)Y@O^>qF@b_Wyv`hf#AEVykEEDd{_mnW>
-H6#G#WcOrkURer4$RDAft_zP=n)epa&?_~6ys3$~yRg3`BMU(MK|s*zutk+R!{8%>j#qsixkEa9>)CJ?S0*yp?_kQA_fa4=vTyWM
-so9G##vm`Ahr4iD>JW26D$s8Ou9JKlhiPsrkfj>g?CrBleC{sN*>Y-TtwA%BfPXcMfVI7B3KZUQsKeL-H{VfO^+76GdXph^-pPs|
-9U4IJeHlH9R<TTVi21bryBWA^4h|5t&P;T()i$26<}*^93<ml4Eb8mti!tK3Wq&+DWGlTAQvE4F_g?z4odi|XGk5zySzZYIU&g^X
-`0E)0!lu;?vI!l<ylAVY<7kt6*oSeC$GF=9nQ3&0Nuj^|?=<RIYT1(qpoqJg)jHPmCS%1M8a$H|iO=ZYi{$YZy*G0ZA|V0%GoPNf
-M+^J$yW`jk1Q)J_Cut!G69+rVY&uoM^nM{fE^=fw#R6%dKg}(vXPMiUQP%>3ij*|51!RT&d^)yOjb0CuMeq?saNdk?8VRCw9tI=`
-0=TxH1Q2{Iet4%E-+hSm$UqY}=4E<hlr(6v$Gh_r2J|GVsVr5ykTZh-wd=q|LydRt5#ct$;%j1Q;oMugQW=~n`|lrb1QoI)4uo9e
-ABp<3QwRdsd^=o}Quedxsc0X>&UeFCCd3BWo?I!QdYbR%V>PDQ%9#kTYwpv%@C7vANQhD`+667jISI8-S>l;LEnd__XKgLh*atoh
-2AIO%RSFvjBvJL$04yh%+P<2sF}iDeM2*VTnVGnpn4Bj^8z^dosiGVv{mSW{G+douINKm-)vZO*A;2KOf0upXlLQM85&{DLS2QS)
-M+I1=Kt%xn|2GsiMD^p@Ry7XF3Wxj`7-4NNld-X_Jg3IN^y}{YgQt7hfL>SRLBeW2LW~6VC#%5El4wWHRoxYw49MOUm*e=ZJAW_k
-l(V;7%oq(1MFcI5TM14|@MjANfXR1u-|{B?RoTjt)h~NU0}ccU@K0tDjYaEbp?rV+n(TPu(*P+qZ8abj!5@DTa;?0D4#v6$N-iD&
-0(~v{SLo}E)MUUv8bu^>(SswVcH^4fz=sq%Va(f-Vy-F(ItcXlrwkYJcsv%v-jJ(MbBBs5SLvmxL(vaT#Aq_e?+y;eX;C;(Oc&oM
-Sds|fza`X&@z$dtj}l{G0Kh=MJ~;wr-K1xaF8}bzO}mTBV{4lct|hzXY#fOt;zGa(eq{`$RSv3e^=8b@0A{D?r}~LoM1Gx7iXAgc
-qUWQ75&^$!IS8eMQ(<c|mHz`Zr&8VrjwAv-N^VSXW-5?k9acUFG4$Wd8JLXUJmpb=l2)NVdx48u3)Jxqi|$)u#ihGG_amWFlnD60
-+7m>~p%Y$Jah)OI9z#$%!JTM_KwIssfW~KHxqDW1ywY4yGVm{71O#Woc;{D#kh$a-sAd~jWU$t#Qt%xci+xVCwuj>Fx#VCJL_aTm
-Kp3r*Ew1veglcL4QOqr}bgXJ4{nc@`p!PB0h03_<VxR^S84~c*LkT3H5;Tq~&N5;QOW?J_i8|eb#0CXhnwyRI_~wXLkvL6Bt4Ts=
-2q7Ra5b#$81OxuM{?ZKi#TWRO*?$xZ0{#sa^p{Zp@NXIe|0?^}(*gdO4)}jl#NROn{;hPtzkG0i%lQAKh`*ceZ?gX%#{UC8O-=C""").reshape(22, -1),
+c-p;}by$?^*2donU>IVCVPI&6?ha{2X#v5FfRv1Mr!>+b-Q9>ZQX(Ko2ug{dqJn@R4T6LyseEUjy}xtZb&mUw@4Ns0UH7%_=UvZw
+)*CD=3{&H{(p8Za(-|UGlq<en5I8s)E>va%ZlUN(<QZ~ek}y&lcWJd|(8c30LXqUCAsup*drf%PQl9o8bwF>7<ep<+vEXsLq3C4Q
+%YI<+Xcu`!2Ok0v^25O@xy)yTFF&+N@5iLUmHFt~sP7TT#un!he161`B7whfVsg#R9GD+(wQbJlAB|hm>bKP2WXh2bd3F(#0KY{s
+YdarOBoyn>Cqh=n4QW8&gyxdq4Yy*_Ow%7|*B5potHv&kn{Aiw-Dit_oj7~h<K5er9Zw}k&PP`k<%gJe6ZxulP)^;In&JwL*wN(i
+7Cp3d?`NW4yaK=2lJn?^^FUspQF1rlmN}WZdn_d6E!U{kaF@Bc1-puELF%}*&ZNJa_6P92toD7ac!FI*UNs!X0YDUE@juNS*gPu?
+KWQ7E(390IUoRjigZUgpt!c1*CAXU$EA6?-t)m{$9a3xwgzUH;yuV^sBr7e6qFPLy$(F4-&2-kNiQ1>1P1nNsxbF{47OhFH&Lho*
+d*<Vq)8ueh7vI?I6A?3JUn%PL*kMr8TVWz$8Nq#nh?^fWS0)AH73;GSn9aq;vmMP3bU8D^ZDDWYGN=fh6o)#Wc)IIEJcuKl+o{;8
+V4qQJ^HpR9g3ppd=8x0zb~Zi4H166IxAcv768Wq*czBXn9J)ll&hi~=ICY)3I|FpB+(O3dT`Sf|Nj<s5!FIHfGBX`>h_y2M>8MQf
+Z9JlqtEbx-mNe+r8Vula@pz=p+@SA%f>8J^Qfo`mws~gh)2qa1%r<uRJ4EB=x(5&(*MPctFt=`|a8J*{HZyj|Fsp{O@SvRp=No#Y
+emBs)o3}o_*LM|X7;5M0u8z^eGjFpcodw4hhjgrZ-XC;*ToB(jT_bY%5n(T-{Sy(Is12b@FSN7Tr_0=pzjapBTyKsUM|#%Bp*x{x
+9kra$S7No`=~wM`pRZ`@M%(2OAzNPws}11h%(2N0xcOveMIofG*U{<>^$4Yr<c5%TV;9LcKdjKLdS6z|T07fSk~ti}h1=<g0D9!d
+ghJFylkyIQU+1~bT=-UppWQf@tb<KTS5ic_Y9iTMg<Xq6wC0j*lZ4LPfVOTTt;BT18Q8_6Vyf%p@T}PLR=t#p<67Jix0<J}A|eEK
+8;0Ga+39&xKY+sp2Wv*8_lH6hG=!CKd=1;WYV2#D+!C03oDZ-E!Nol_@jZCE5S-;$5<g9l&Qzk4zeG!bmcY5FYU6cEPq*YFk&F)l
+UgPOjx^EBA4O*-yiomC>Sb2;sDS`k50_;Mi=pfha;@dDM??1AH&Y3ZA(ve+m%E$~xYj4L;m0Mgl*d8F~h7f{4YiwFv>#g&tQ+bqe
+Rt%iNok_1$1r#`LCtxm*)L$Bwit3+wsnFjd!w(@o<yx`A(|_vbjx$vk_lOXkUA%q0Uz^X1C0<tkI0#pkchOSY=XsPE&XOtFIBPe9
+&|SO{^3~{}&z$i`C|m7V^kPf**z!Sqf1K`MfRf8Q1Zq%n=5qeZ#N!w^*{)rqJxcn#)8y_lpZRtwvWpq{;WT#TrZ#^<i}P|QvAQcH
+GW;!}7+1YShyFK6i5JCAP0P-;*j_eGMIsma;v))2$<E420+|hsY@Ba*B!2mtu$|CJi?$4mRT#GJ4Re{z?*iI0$@+z@#@T0@Ht`L<
+1%U&mAwP*-GjkCdXSp<RBTLuhfF^!srv55jqaI>RMWw&(07Bd`7MNRe%|hIxw?46#fAp3?K+n~3z1{>qt^>`G;CQ#BjcZF<$ev14
+Zeq!yvy$g{t1stTE#4M>)BimD{HwyK4R6Owhd0R)HZg2LbbTX9kCGquZBa()7h0U>ShD>P@ZzY~BU4)}zMlo&S*`i3YS86Gx4ltr
+J5!-&jAXk+Lw#kTuuRm_l6iEZ90%DoA8IkOG{${>aqqT>nHY5RtTOk@{4lQ<*|rLE&d7iT*0r1_LbhdR;mw$g-z08J%E<ABId8|t
+7xBi+LUqr_<JXo>(RQ1OkftrWMI0<d356AG#ZeD@`f!>L3<47^3+4$<p<DOe*`CQ&i?Vc)x_+n(^c}8aOZMCTl<%xjThWhJ5QHa2
+ucnZt(IzcnvHs?M!%v4UsG;t`eXJM7rMa0ngZ$gFGMAVXxOg(gFUpd{8!V{1WKXT;Jc^#jN{f6>%1LP#3NxWG+W`08gzi{3o+E!V
+F0f!#SNC``W`5~{T$T?s=F+=`(8twjVQ1AoubyW-@7Gp{y&a)_Ds+7;lQomYliBEqE^#YOQuri$US+APcv9!Rg@qd@4KMD)=S!;O
+`gS*~iY$S1RYb?pL3d^2!V=Q?^jkfy7c_M$`P?ma3m4|aCfFqklMcBYUU<kZj97A}zYg%6dYch@4^rrg>jchWM7b`lgiI1&;jmY^
+sa&g?FgvB7<(9cSVE2Bgr-e1bu<Wh8Q+WNYbL4D%%6VDK(8~d_H+@JCZ)SR+WNotez7_J&CUuwYo$R*Dz-h=Rt#Phowf0&eY5L8H
+rcv&E6mT#Y_*KS^UotMgzM&`{RaJTQK(p-VOrwu`uUn2HvtJRvLnS~$1o>YSWVA)t7@2XYMaG0GTQR(cx+_Cw5@kVK5<Xnr*60l|
+OM&5F&_B^khc*kLR)>_yms`CBF2kwaIq>=F1K5{EM<o|r+xutuG;;wGIPh~79$$60yuCKOO-{ufd}~GChDOYNvs<8*s+7C#i<`JA
+$ynz|cN0lX2mt|4Sw^V(Aca!Nm$e0V6Js@nd0KnoGG+7@yd%E_I7Tb+&G!o0_u8T{08~+bQOn3ZqhRTk31=#1TjOmV-CPA~PvE>_
+!TtQpq!&BOS-p=Wal}{wGUvE$f3M|B%hOL999ue|LT|3&2~&+)UJER08GJ$SgyQz!1v^63@*5tD>TLvO={Qx#<v;(DIlA{==;m?>
++C{D5UF!7ByGO@n^OR1dN{SK$QzFcmunWVB;1HGDn7}0-JHz1098HjVo8Qxx*;eU})U8#OgXr^TP6e0>%9!0{PqT~Vi$zG+3=ve<
+i3`Kt2swwF6Y6dFI7web=+(tIuG3EPW;c-+XN4ij<{1h{G>-TiM4wqBT2%PZhJr^sBQG(VC37AUnR>_G?{15D^gh{o#gTTz6U^VW
+x*_4GSZZi~V&U6Jeo|4#CoZyBR(b<5Dq3YX`S|O%_U=&)HwUkRFw%lMYXk1}*_C}&0%Ppbp*lI!?R9P73w$Xrv^b~b914ZNgY%_{
+b}>TlMKFgC-&i6^c1X(x6zy+9#v?&-@+v>oaSuqb^BJ@8KqT|~3>$XazG*+4d4Bj}BS1-2nZsaF$MvStBaEZ2W~P)=)ddyl3zcCu
+5rxg{D8t(><KF0rL@Y|aJb?5Q&t>-#pD&b*mgck#ap748n$$I#A5<96`INYqKJC)3ZAwGT8OA-bQMubS{>b>Dk~jJZo2j@ejl@8&
+K?396<271JQQDdtlA7L%OKZ4J+=-LJZggtB(7Kz8nv}+9uvFQpY^cf!kS-Q{Hjh;|?MZqZ9{54I2(cK_RxwHtpm@F{=IB@>h3erl
+A|;thzixJ6o`3SZpYYXutD!i5xfss4D2khT#kH#pzVJ5w^wV82-Zt49O`Gd8MPj~7Z4vU;9wv2-^8)-Zbx}qSVVY&Z0)25&@)Km!
+$7}Glf+ZB+ZqJ1H^;wOPp&s+JugrD>J~>Ubb0duiTDyl+>iUe%A7p4p^(_mv%s64cT$1nQwk~O?N=SA~_Iz^1Ml+P0LOV?Iu>m!k
+0D=JeJ5*`yZf)c4epR^)S97wSV60OA$j-n}eyS=`5eA2VK;NO8w-*I+o9Qv{yx&~#OI4HMg~&Q2KbkOc-`Kb=M@0I46=J#Xk=4sx
+hI{#nZJ!8OhH|dGXg+R!VcUn1aA42DV!oR$YPX}aq>X%zDrSmVu1b`<+ddxzW%*!+po_}kK`{fFq>NyKU#s}`iIEx3j(RAS;Qt~N
+GLdjZyRsfQe=(Z8!#;QK%7*JTO>t@h0^n!*b^*Sz{4y`OLI;B$0U&r|5k-3Ng-k9k(<I@><j$_o)$#MJI4H@_vq;mVW8F3D&Cs1g
+lVVDGNd?-brh3~!4K;Y0UAuE}+ZiwB!e)pUFF70pzToDtg0;15mN?)an`XA&&8DJ{f8VfY_?0+i`k8~?B=T7FKwi%&2*5z*7W%sA
+MZ`zx3+nimWL(m59b`pcpK%^V5S!BzK7FJ0;zR76pgU!0pU<=MKagq+Td#a(Swu;$-cMjMbUIZ2U_tCocO^H+T&FVMc^0p5%dS#n
+6?STAYSCh?NYJ1wSH7)3BpDrxYWM9sE_1uVS|Wmu3d7Ps&+HGQbi9J@qNh;fr)^EIn>^KtKb60H*>e0CYgDyTDt84jeedBl4J4oD
+0nJ&A&a%2;Z44*+<05#4Tl(3UHTO*IY3T>c{G+$~$M#PG%2jBS4$04PUXj;r9yC%jQ4eV0@Sfmkmn45oKi0o*)zO+t86=>*Y9B8X
+zTzCmwc(?_&$i#H2z8nh=1T|s(GM>Zopbx9u`YTv(^Z!H+SQan<`&47L664!aUALGPLE9~!yI|S1wSQU^HO$+y$J}zIQS0HUgxy!
+lXjc-nd$Mj59n8^l>0j6aQ8r$_NXBYc+*MR$->EY_d!+K+%0VZ(zKUFt-C3uIZ<&fx27rbLDG0awUhg(aX`w;thi+5HoSMAhr`I}
+?bgnRZ=rcXLaoLrug70?>Okjqng^sIj`n^xfK?M7<Fi4343FOf)h{u|5+~@J;{_s5&MnWkT)XH|TIF;H+j-yq^9w-~z+%q1k*{y#
+kf_pB5>c<(Ttin*!R|Affiqq$-9GZF@z0r=E(5j|sxB=1N_i5>H4A_0jy2N;YjkT<BS62us=tbwo-?=Msw$sN<1kaeAx(vi0v*vW
+o%{#2@m)|L9PXYA{W9@LJiV-MOo+pbl8gZKC$P4Z_Qa54LZuXym5uI~*St_<{=TU-2nGIQ71V}5x#Lk7aZg!f8RhyFdXm@g1I<3X
+(4eCLLw<*Hw+x6L)D>pGgjOYGFH>3^LRR>`_&?7&g7d)$f9u>smr~8zQl1z=DMZF`ul$rMk3RigCtTxnxJsG}O7wley6Fkiv{{QQ
+Xik_?j6ABNjx3v*cFe+eV>9HK#1u*XUBF`nex<=9n=K%G`;3<+fMK`Xt9UEg*=Ivj-@Sk-RFf3>uUT{>l>64pVe8sglk4f9t+Ha1
+5s&5?PVk>>WI8$-CM>xcshD8UU*MvTl|H%t_cGa?U%q@%D?NXTor)w9^s-*3EOCAAwCU?W=7VJb5&Vo|MzVFvUp<i4alAd?%;tiB
+^<YBVdRBXFEnUto;oXR+?AkCFi4+O(KNb>fx)(<w<5N4$xM*^jfChuT>t{`s&2rCNnX-+ZKk-{Gq-ST}&c4V;L=1q1+6JNt!Tj!i
+wVUbo2D&$n1Wq|BrWsg6lHZ(G21GJ#XwI!r)ncy^Q-Ir_#^j|+#+il{?^ZuqSI%W%_Eft=%oT*+zA{>oxf-SHsd|4>j43He8pwP?
+YQz6Ew2<V+G+`Z47R{K-dW1tfTY$tf8uj=J1Fa&=NNLAuAS*Hu(4f39rMe$`YyB1@!*qB}K30lk=XF6qic8P#ivx$iM3~M-`5;@4
+;Ky@-VF}G=1;=|SPAe-{M~@&wOk<P7_0G8B$nazH;&0a=3`u66OSfoKCLq8qkz_sGXGJN3w&c6oa@xiYWLYhl+~P7*DpQ|B5<VI~
+ra*g+86cSsBLC6bdCT507hg(<#vmFss_vLJ0^&6DO3j=@M^Xl^h0M4NuB#nQ(-h9rfM!<2DRN$@VNTXaF^=5ulVjBLn3UAIoUSB<
+AlN>Z%6}ob)LirOqx4fi_YIwLglyUM`Dhsf13yp85cQ&DoknOr`M2q(d-4W%R;h~>JY53w{Z2H;0F5O})QnUvAtRIk1pEhCE)v7M
+i92ivv3ybhG3Y<Bu7WAh=6rG~ypMB#;5jl90Q{Gz@YZsn_;Csy_1<XMdEp8wdKl!doGDes?Uv+RID!q1vX#3tV9_*;0KuQ5Zo$}b
+r<N22+*l16pcwBIufZdYB7*)Ix^-P>w9=@*keW`R<%6FZE^&5$PD&ae`ICU)<q?xA75bqj-Okrfob!e?dDn8_SO-P~><=*I#6lRD
+6>&(1PR)4-WAJt5zPk&TrV213LW6%FaE<J645qd%he*{k-`i&s|JYlsxoO+NQp3zd2Kmh_0@e1j%Awq3Fb9!^jvk{lDnn>#I{jhh
+{F6mbT4sRo`!f3E%_14=NT$;E6El;It*xQTU0KX6X4~CFH6M{;2pII=v*=0hUW6Wdkk#=xvBkN?fa)!8t(5e6OL27ALnkXAX&xy2
+U&j8q-Pbeug$$}2q+>cuc$m$akHhs-@OPu`J>zQkVWQR~B`5gxf2UE?RNacg8$;UDqTIQb|2$IEy1^wrmh>y#f^a@h@q(eXAQ>6(
+&wSc$&aG_6?~fzTNH~*Qx#MQza8a<6tmadBT>mGE<6;{Y13ZYD;ODs|`7mqSG|brBw^%_9Ux+9g;MKIKYIMC5FWenM4Cl!VrWPko
+=cY%3p@8vz93XH{>>#1KyY~R;oXJeun4jgGS=yk+7VX4G<lPsme15Llo`MMs)UJWvT~>YX6cTLiFSa6@7R<G&C7H>Qw7+m~-M5I1
+<cp9)bd!jC2TA~7_2{%$NZQY)L(|-eoa%)yj*AYl-oI3cevt3zZuU&6jUyJYY<Z$}<^i;L#e^vp?}FdS*a~*MH0@&AdI!{mXK&6?
+TYEq72Mpn}l|niKap*@ifay46`)B<nI(sdb;J!;EL43-KrYCU@3_(n>x^(U%#nlz1ucUgggBY$hty&B%2?PxMcUcwPk1+uwp<vK|
+MSXp^&x5Mu&?o@%-%!{vdiCpObus}99Qt2il54sXnd{q%lgjLjzwORHdAjFy>9mCJ#4Hz(h?2qnViovB;vLAzszib3-Z{HsGVI@V
+=O4wD^mT@l38(5TPePN-r2r=<{HuioVDxyiZ|X;PRl2ft`O_X!mz{(R^cS;;+N5oxNOqupMS3jufw!cihB63E_~)O5LOp-BlcBDG
+l9QXCP)A+%HS=`_Dg@}yMiH4z_|Q`W%P}=K&|Q?~O{Q%LQHS#+v`~USo-$m}`QEb#wuU^pngldDPvMn;b@5NOq|6BD9}W)2VNx_$
+LL1#EP#O#H1qn9d+_X^?VWRZ(01W)wlOtr(ihI~}@uwz7jUG<t&20v_y7Y?Ol~6n}Ckc%3H^u}sioW%2ZVWk@pqwO~R8KLJ(9aVJ
+k<Sd{=y+)fh(X`A9F$Vrwx}&0edCU@?QNbrHe~#L3XY6XhUcLrnk>9fQi6XkXAlIRQBqT(f_l*nwnBU5Rsx%8tkw*v{9K}YMks+K
+B?<gr?FlAj*9@+zxK1CFLhqYSm=JF5W1*4l-S|*6Z_lib=Nu;i0`lt@0mB(_ZUxl=2>V=Jr5s(8OqLoY6z}mB(T}m$tO&ZTIAvfc
+;$N0N5R69BBDpeATq)I?I3fs<j#p};yE>-q+wn|jwlb=^1f<G{KmtEMlpsR1z?HC)Y(0jXF+66;BDN{eNMC<bBg3ce9=T#wWVX-G
+DN8^xL<C?62>4NfAi$67hi1U9zMvmw|4}R$^fy@W52FC+ZyJMsl>PB^z(3Q0{%?x-JI0{Dl@9d72luy(|4)keyXpQW`~PA5Kfa1i
+EC""").reshape(22, -1),
         symmetric(22, decoded(57, """
-c-rh;1y~j9)}EQ&-J9<2Zlt?QN>T|03`7i25KsgQL_x7pF%Sj8?m`q%5feoey92Qi{++Nlp8Nmz+!NRHJMZJ;v*%;>FnsU4YppNV
-n%R=(FYNWJ<<^eJG20Mv<c>wsNC239dwyZ8Q`CifqqQELuJ$(HeMAj|ym$9*Y3hlj_r+gTFYUaqV4;l$pw}y_N54J9+^X@V?V3{Q
-UW^I~?5+Mh>Cn-&<>mMX28#37Y>`8TR%Rd_M^rdmkPKj0%(u3~C7c;(dmTTw%ci8^@c61g>htX>qm?pSACQhaT{sa&p8^J74ascx
-`abXRh9C;HH7rAQ+O*a80{z{o6DFQ`ox0%6{YBr+uq#h4DcgV=iLBQ|jQ*t9?tAHKnlu9c$tcYb=SV^J++RRhs7yp{Qh4LQ#DdyU
-GB^}cn}9$7Xe<Z;C<p;TWB>p-pG5%z01^~5f+FpZ=phLF0EqVwfcW2phQ0uSf-iuBUjv0#fFQvK@PD~7F#P@mSA`%*a4l%?(jvFb
-|FKvTr;T$a$p1PRax7H&`W!u#!yDtbss_FcAMd;2v@&J-({Z<TFI8c0Z|r>>h&Dcw{V<M+u{_O;zUAg$7LGvmIA6Yp%$+BJU;JKr
-;9N|}_tPJXsrx5-<}@hdY;!|9WWPikw$+6vskr7JR>$SIyWf1JFmiiLd1^rCxOp<@gVHoNGHp-UqX+R9+N_C)mzUi-^Ma3iHn}{W
-M*_hqqxLMu7mR-XEF;nmk4RZtPKi9?%XF*sr9fl5<GYNUJ1w)lNywY6#WO4JCTrV~5v@liI4oFxQJ;u7qxJr<VxAlZNSNuX;z30M
-#3u_>u@G?BmWBWUNfhS~NAk$vG6DW(M<f58uKxo7|J5P%pIi<4Prk-|R34D8G)(Im)oT$RI*YP3?1OfL(iSD`C;720qtcK}{Z$8U
--`alOvYr)8LgrYHIjF+gtQ4la8&R=VZryZ_#5$V}bk;7Xn{Q7qGdjg~GTEVkt=az|<3aDiH=hiPeJA;_)+nJzI<#K6F8`f+tld!V
-(cvUE;*uKHMgn`V$wj$Z(^m=uJzC#!t)<2BDxmc3sv;7wnqrFkQo3<QTU4wg4qA0YGGSWHaSO*O9%O`+TcP{KtY?pGoycHS{8S5-
-h3d~t2vBy8L~(ybr3waGbnE(_j7TOL%#~_5Xh1*!R??v?6bL0M;W<4-KnlB>_aEUmy9ELK5=e@O3mY#dJt^<5I~0{i-R-$?%6wVW
-+<7%k=xerP4=#9b+WB?h9KwM}1S6Brg<UkXiBeU|i(I--`{Ru~8uI8qe+)x;d@A<r70aX1T0UjUsN>h?qs)$!5VvNUGUw{}6-lGm
-!B5VFDfMr#e`m1%D8q(=Ts=B34(XmweD%t~%O3#&lfJ2@%v<AE(rl;BFv379njTH=w^w~Wt~-)La0Nc`SdQbNi(jqm2~g6OF}mqi
-yF=cX;Gmr;d7md-I<Q_93ohH3_F7_I3>yiIwOY`5(ue>8vQBbgl4uAp9HWFsLVzlfBY6M~idbd<!2Lz4{zsr=|F?$4Y14Kv>t3G;
-&gnK=+i)eGg~TYS+&DMltXE{-g|iQBt+pAKIwGNUqmc{tyz6y;Al<qxd~C2UF-R8C{3*}q@tlKRtKO%)&)&T$eWMgwqSfw2f!Q4S
-D*ZZ4zd2%*1hW31%+kp9naR8N99!n?poj${T^|M?2x*XOY2AKduObo*Qf=M^1?4?Fs+R3yO9Zbiv!3fr4r6$k+i=J(9|I`oUf=6n
--e*b#jjn$@hW1$0y;&U#`b(IeGLT#x%R&L=DLUKM@8u8<rS30la%XZFzcfyhiQ$k)!y^ABmA|y+*G6}ReQA@8tXsW0(^bk1sqz8q
-LPm5;$=838GH+XUfHJ!!vOCXDTaOBDxO->=?)sLkGj;Sj&sVkgOx!_2=XyB4v^-cZ_i299VclJsPHBpW`X%AVOtkKYnq)g)z2V;z
-N=5)wT7mze(3)?Xh-OVxEC{f3FI77fFYmGca(cCj9u6u!Z5s9>({!Nu%w9)F5+r{%edYdh+L{+Mq^*fy8p~?mPK(Bw0f#g&kfo)J
-M#j5}-Qy%sP^DRDdH;+ZhC~P`Q8ig^W<uo<9$~HOj^O(5jz)bVmvU!Gp3rfK-;guqH@gJ&YcT&}+2#B>14SCPS3u?6nQL3xA6ClY
-ApZrlFUrf!iM2ZCfQJ1HmbG089y#i$okPXfl*#s~kJo%%apiK7gF1L2C|@O7a`LL~8kfXltw44)4ZSNn^_))PUS-$0YbKZnnMjeK
-+l3u(UfEI@*kHz#=N%LTaPux{jmy#1^W3)PS?N3B!Ha(POcq@&c)VERgNGd%q?dRu-EVrJIK{Zz2nPl9&`#}NTRL80jyx8uJrvu8
-*f4O;l8glJT`einj@PE3Kw$F~biflO?%zY7^<t(nmpiw^_B5_n_maSHO*@_!)<H1ygV-%+*O6&FV_?nN`}@k7iHtc;T4V^EQCI#p
-GpB9gnG6~Ic5Ks$vFqJcp(^`rNijxSFK&y43NKQkdS84XU?(@M&;?F0l^8EutP8sR<E)ht19jI-50Kh#JwUl)>)!>MLg1_~H$k0;
-IW^bp3YS>ywM2vGiw_u0JzFlDQROsw#t0JB1m&8<`muLJMDAvdAV3n9kKOS#J6D&y+0QZRi)ib|TD2@<Yx^<~(1ME3QnfA3E}WnZ
-*mz#m>U)b5PtlVc58Sikcz0mm{P0XUPAm`PF484)UAqC5r+L(Gn0%1(D_eWL{!dWbrIY~hQzG&DQh8>&r<)`I6uhdw@$yBnN=&ek
-{PZ$8Ip{irign#>JF+kHljTOWopj|(GPCqm&B1xcj&6;Yeczah^oi?G>v7(JLCbj4(z3o!O3?UV+BsHfiy{Wd#N^K}Ii2Du?`_rw
-EY~1G1=HQty(UNR3teyX#@2^p(Cdi3b0OgL)^0VjF%g8SN;V~|35xatGUZTE+S?OPI-j@(Y|-RI=WJ3kQ{t0+40o{FIX~TSZG0+|
-^Kqq3yKJ)&nWOQyW1hH3a%q0)C4=E=UKWRd_(Nyd&x>KPNlwPKkHK1Jcg%c2I(_#QHJ>1X0ZR4}`W+qCFHJU4Y0qM=t2+EL(GI!9
-pyT>Fz4Z9Y3IU^25|u&_{s`h>{JKrAPDQOP@BCc0Ys{olgetH;)p4s`P>!-U&G}nCE>{)@hMj0nQ?6J+F(_raK7+#X2-fGFFFvrf
-_RNj_oUnuw>tFDq6k}bKqX_NO8#(rU<mj!(3R->RSv!L0Xi)9_*Xdg(N%}`HID{%F#+}OV8mN=z5b5gZ=P4ELCBb2eF+DaTK@-Q(
-cyxGz27wdH1Mw<EUTB9yLjN*gC;ZB>y~-wyk2TK9)4L~KKWjK|Q*XwdRy#B}+CuJ)?A(l2qthL=)G6m8&@~6xWSgA+6HjlNZ0kjB
-mc?#dR3uOE0A^gf`S8>EOXb%eK9<f@duz7`iTy$$v?SGj$r<OL?(<@Nd^igH@XEo-dW~lG8(&)41aA`>G%9E7TB7f>J?GUmGI|4u
-h((FEH4nzIoe=gNtL5?F)RH{e`>vt))y&;VAYj;e`Ma{GQogzzhr+{$zGv-8OiNSaIAc0?(aNkv&SVa?9u^;G+f%qkz9CtU%ro!m
-cm()=&CC4K*8bL!t$C>*PrZ8V>)53gun+gpsalT&P1`ggt*ZC5|AZ8PzUk|s=#QTl#34IOt`&XP=u%2hPIFqX@al8Tb|g76ro68p
-tg+(LT<NR92k2h@s!+nTV^4h!8y(VW-WbE|Ghs4-YJYP{_2uQ!*?E@Z_VmxhBfj|2r=)*PinzR0dh~!61sWALe)~*l+_GbsoC7il
-XnXTAZ!Ir_u)dEdPTXGC-2$EPK(AV0hXsH~tHal=UD2G)=CG{dS}IXBS(5ABKRl0hB;&auy|W?`@o$Uvmu6mV!?)hrXInR2d3@65
-%loYftYT(39@O2HSN!zYsL1b#s0Xt5>^o;W<jFFdgWq2Hs_4Ef>9c20d$6P7&g5{&$ly#cX5^TJw4PZ98%IPwd_c#pyMKOVr>4rb
-tFa%}rg%=>i$HkJCEoWN;heMT#KqmG4fLd-I`i<ip5HHZ-Z<R5D8~>DZpjUlHqNu_R*OwaQbhyLjIOsV+?K{3n3lpZ*hlJfoJU{z
-#_W~jaJ<Jx?WX;c`^pj=dS80&8#{@@;9Bzp5)p&qMeb5;{%j4vcklnZ?I!)o%<o=uHKU_zq$_n^`re(M+vBHOCtA>;B@GkJmuT9V
-)y}7>&1F|DplsDDM0?*(ez}TqKd_Q6ca6??A2&HulAaKwBU@T9t*a1M+qflj+vaXVq;0ub&BB~8E6E9q)_W*SlhOdDX}vrg_hEdC
->No4n6iIU|3bB4el56GFCjEMcN6o%CNR1ITd+NrB&K!-gdnqWO!z|qAP24w&DNkisAfV=_8KITbe#O9;Gh7dz<?z|=I!g!5;XBiE
-tuCF+AqoUy4;Yg9gE3n<9N)eZ1rs<B2s8hi7^8lhsF@dfx=|N+GpjeD=zYZcd?G^n&A7HRN6KAZWqb^gQrVbcH+Q>}Z1l6IsSR;9
-*QeZY#FgmCO<pmp5IrvJA!S6CbINfN?(OH`^$!43{44T|wK4PM4w$ac4Cn#PAT&+}wR65--DTv}nKg?G=4D`@3uQ%U6`3j03mRW9
-w+f|#h=@0k$F=mlMGm{^Y7n?bX1`ql&2;8A`y@0HK#;MH8XwYa<1jc7IELDrgT*NV7|yMCOK(<DBJxD7XY0*C^E4hIDe&+Aj^<gv
-@_3#a``ISZQfAuZS>-3gm$)^vH^?Z+K;KGBdV;&KhYrtPrB(kP8~u=(bcXuw%7M<?kLm~BsY^CrDcpDUptQ7n&Xis3^#i!oZUkB-
-L$R+d3PUucIo$f_RBeV_e4l0Qd<=mEye1Y-n)&R=<V}j+AGd&#(!jc&#|_aPAq$^t?n^x8Kta0S!72C8t=kb57TXG9fq1>b{>$!+
-_}&&ANAvrhMphRr{cMk5az<vK4s5u8Gnzv#ht~49$1gGoJcaHXkY@8o?6NW_zUHyW|9b%p_bY2&qC#s$Vd{$4CGwVUVx`}t5(wrb
-G|HvgA|zzI<NoHxsfVA{=S&DO)=JctoOS&YRrW~I@ed`2h?|Rb6=^a^`)l_O;P4B!UNp*ZKfTN7{v|mu`(Ez!ox4Asx_SJuy+Xl~
-79>;|G5z#uEt#jw<ewF9Taadf-qSFZspjgm`?CZZ7^g`9lOH`<ow9HHj;XiONIC#eY!zec>iz&fLQNM!0*9#K6z6DbRU*WpL~RRt
-a)_K1kDT*aucgh<Jfkin<&5EL-W`kOs~iLV->a95Us>~|mtsuRq>ntC5IwE`Ek=2?<Ah^+Sm+8;uMaV$-Fa=rwQAc18lCH=%vF>M
-dp9FM;z;|dfz_Js)9=+5`!yO8oJ<|dKBvY#or)TnuB;tJA6bT(az$UZUUtAJ4lt(d_}sLt1X8u>I}_s{YkBnPH}|gQ#VnkT>b?Er
-^J=EYXpP^a9e@Ed9p6k&T3}Z0bo^Klga^8ppUJ7pK1b{)qByEdY?*lnvz_V3v))!pAI+7Qf;@I#+|xdcAn|zCJCC697u!)Z0prlW
-v20EIm6<;=nJ_=})YY|Prfb@Kl6PIu7kM0whF0H3ZVKP{Z09Jo7Khw=OHY+2m0p08Jw2kQAwz#`Zlb=PRDR*eM|N0L{Dk1-vFCLU
-dS=ViWcg-UNXwtXqsCcIzD-+u3)p_*WKe*TT<qhSMQojC4eAaXr4BcwC?K|&R!WlUdTb9Kcz1Rjhby<l?eq6qDY=_=sj1Ka=+k#%
-+_S1#c0EQ&j<J3w`7wD<*a}M?O%XKHm_8d7o(*3$TH8s7KVCO;HiG!p-3UaA+wA|%&!c{2YaevS@>pHWwr0PQQ#C1IkNT53)w`*{
-BlUsW6R%fR#w^C2LYC7SwBIC6&XIeO_j>My)(`K_D&k_yPh(ct;ipfrZmylLSEQ=Crn_7D<@QU>lGgdDPOpPL-v+(VH^&zcrvl!X
-^_BUi=HC0v7tS||eo2*+Ky8V^+uI*_tvR#mHoi<6KrD6prmy_Xvpc`^5{eVk$t_uSb(@OL{ihaOM;x616>q8QiQ{?nUA|uQ&(jE4
-?yYMW_vKUguKN2t3Q-_q!ta=o`=w)h!u-^tg)E2D_N9vrE@+mFd>bWq!<gkWfbKz8f}79VY}!imYJD~CbJ*?uKHGHn`1K~s*Gg6I
-^__*xxK<uv{Yc{QmyGLoboQ1!x*_}ZT=Um7?1Q9r5?|+J4xFwb#>UPjW+G_2^6jKUT^9mp`w$}@?nEL{$%UKK?j4)bv)A!kjJX^N
-IB@ED%GpKFlI7<w<+ypsE>+ch3uD&Ir$z*hwzcMjdP~Gho3prPe0!{upRt7uZ${SL#oAhqAHmz$DDWp~0R=%w|8Hsjm!8R)e8`EA
-*;|a+ziY{yh9_;S&+AAZRwlli(_HIjoo}#mgY&DPS-0sPsS^UCqgktKCDw&*`95Lww+hwqPwpt{6HXqV)&KZ=nR0GK;|;GV&lL8K
-kq#NdUN$D{0p)cMppv^*J(&%XkNHiX`ToP$Nv4l-Th>N^z>8j0Pw(huoAy^psm~#x!T6A-iq2?9#@_l8C61g+P<FM=o_fT^W;hOw
-`!wS=9y6Hl#M8XZwwabi?gTXV))UPOJxF|mUEof_@)@UKe#h+lFU|ZHr;?oxd-Tnf`YI|Tj-I=5cK@@?VC2_$-P+n|saT6wq0jGJ
-H`m+v6>BD+^Q7yDcG4>2v4{^TB#Drg3$`7^cg?#^E<|NSPx3yJeSLGu3{?fjrKhpyRm&Wk`d`Nxkv6e+u#xX_rnd#0mq}tP-fmjS
-RAK^e+EkO;O|pywE~V<a$Us2Tp^(}7H!j%FB@-1m!CSjjh3uQ#(S11zT+NSAcY86uyHJtB<uWiMsl7;n!VBNxTR4q;i5DnP1e&J^
-HUIB0|4T=B(vPIae6Sr@viL4$wB3Qv_nR<Nn6oJshNHgTJUW)8>SbhBbAFuzkfFDZhT2oJspQF8lM5-QgQZOiuB^b4be33qdMLl5
-K2ILweEGC_JPNQ!ZB7o*xAIas(2AF?DoE(FS4ZM+r)zIoRJl5#w*&M@7=cB$`{_E#jh!hyX@IuUg@OhiJ>BNL_4c|Qd(SvZaF}<0
-8PbsYKK7=q9CuU2rH_&WDjnvE7_Jt#d;+c;EAW<If%ol({6+vUki!U=$NV1Ve`(Ecnf~tnCf3#Yawj)CuQ4C-qRegSjfv7HO%6u(
-zPlz{XVmuG21<~#SC?NO{8<lqt!4Ep^y_`kW;&XL^w2Qdz&jhEX@STA+Uz%sXtGm0C%7jK1nETB`d+fxDxZ)Ve>N_IjNKRB;PkZW
-N#BH`1s!EY5@cxHOY7&zOIIfZ*<8y}=cv_HX2MZ4qdONp)`)@zfn_x1O)}3|A?745^J+=j^BAt?WbURqKr4)FXG*~EG>@}3CSv#m
-8xSx8!cidbM>YS8FyDUnt5r!)cA)O<;*)JJzRC{_e6~ws>BX3}o=lriayle^3)1z?{JvC+QHltul%AyvUfO@3+GWt9`6aMsJwi=y
-^!U$F>r7Q=jB0)qQy6?{u?*p{dwbH2(MFz=ReN^@raYIDM()p6J8KwmfnIpiao$@^1vJ!Enjcv`^DGeA+-xn6LjspeGQpc>W8STF
-lOiBNplL&wPxU~C7n8&lut9+NK!hiqx4{OWee-go68J-QR~Ir-ur5a;3<h?;XLbFTj_nKZ=~qWHB)2X%CE7=?&fa*_ZR8VIb{R_Y
-WT)ok5dRS$^N;Kg@pLqPo8`SM8A7?ed;n~<x9{JVtA6IaL@XE<xHIwc*Wj?Rt0~#+*<szrN~kfCEWH#H`+<I^`X{qu6fMwbo3uIm
-$(Y7DwfEyk>RRKl5Q`b~(YXozF^4t6kjhc(mP2lBHUmp9d#Te<9Okh*M)|E;<15QVaY;z(U7hXCq9b{PtV;Eu(-C}b+^JOIwpt28
-IAaI?9_BH>GV^XFap#vlKX284!+-5g|JH}!<MZd6Qd}K!gI;UKJg5kG(w(r%cg5jFpX#Jb5Jx{AlIdeTVs|y|?|b1LvKwN3I<pSB
-$<dm)RAz_8MF<saO~BNTbbFm1mmC(vjA~q`9*HAEAvUh6>Lw`L9ItY<P$CI}ylP_dz3FES{fu1cM2=dMX<@stTA+m~o43yL;d7zt
-IV&|bmM7o{#jO@HEHr=db&Um^i4@SxU?PRgBM`sG$iuU@Ty%Tv+MsUIH6hII)<}i>r?ydn%cB&CA4|fYfAts>v`eO9KPG9v@Ad>m
-OD#<cm(dOvP4;>mc%!XVZM%|2(gAd?c%1mK^FiZtW2@@*J$asN3fMe7yBqMYPWM4$D@`U5Sr9T6zw<$sj7dOvg<L9`jX*;7#<z%T
-9*{$2M^fl$4viB}X{Jfg<Q$n~6qnQlHLd$H1`Ir!Ct$-CX*HT)RvwU2pbMS>j^#(9g)_7W@IPYym)?7;i@)i+lse+gX&L9Sle+Cp
-oiVeG*%*@Qyjz>h7oKu(+0pD|aIJskjFGOy>@7|Wb$MjWk(46L(V`2{@-7fA9eu=f@tYoH-#hcZH|+FQ;uvV#XD`?KK9#sTH8R9~
-8d)BJ27C;3rbjU@6h_IX6J(Jn2spfK{>pVSy5txFi?`xZ@IFzh59LmxqIuf&HSUBg2m~~LY5fvtNWh>3)9^Y3ELynYjzSO4&4d5h
--nm~o$Hrgw9hQ3P-bvbiya@?^dxUI-qXGf#<GZ$SnR>xuB~Q)0Mm432s**-CY3-?5<egbpYWoM~x#-=^*N#9@0J;1X?(rVqPNg}a
-5?dYgSXdOO7clRGs(+)*!naYW3}qxI4!<-ybZKGgp?>ugoC1=Y$f_`LY@BB|J{&8B;_*oFrkzH(q8ME3&CNk=#95<ALbA!GNZg<s
-N8pfybR&iqW&T65e(6=(O%4;P5{sPmMmNqNXPNYqD?QbzSOf)mrN5@l)3K}+eB)5%yJBp*lms&G@?_&@t4zNy-#Ih(;&h{AtR#T2
-dFgx4&|iCO)e)5&`j!j=$3Sn^L)S>XHd(YVB}7UAjpuO2?zlX4?44DHAw&fPmYZjMrX?k35yb;7jo{Op9GnZ-f((Sfde6X`0whov
-ts8;Fp`=$%SU*HJ^hf{rUwXx+?whmqEvp*I7thDOn7H;?iI+Bm6J<TWofc)?ux|hMI?LXIo`i^WX?ZlNzpAxUKgQ~%d3F3|Z-W%P
-45#OI1;mk*l!LcBq0h_M(n%POXzwnb)qTq`dBh}Zc^MQhwdGkCp!L|(%9<>V!0}eu4r#1+lQKfHA;BVgu{}W-pn*b_qclMB(C`c*
-ib@*%Gp+J3?dKCz_ug$HUYJ%JTe;hO-*hJp1~>C`?(QR&H|L)tH6(q?SjmY1Bo$B?s6^po$l5%`S+B-UA!&}r$w62EL{0HOt~j@7
-x5N&D6_JWUaERWiV|{dtCMj7_k%__Z)=oXbV%wQEN>nCN!1U-Ex~d$C4xt5FrbtOa+zoXC5laC?-tIbq%tg1={JDDkrN{GkqV>!b
--CN7vua&(vH^xkfjz@9S=2f|s*p+a@eMWFa&?WtFnjD&Ar9*?2&nU~5r&KsM%LZa(Aq<BcZ|&Y_wGab|`3MsX9nEvcH;T>&cj3Y)
-@?@-l=xvd;7)uI;%<=JjI#=N|$ru8J7P6~CK;T8VMqtEt$wPnHAOA~hzBP#GI4#JZ^m==7l#7Ne6~{BVV>W%5qG-Ct6Va=%NZOeo
-jmB^|TQvS{XjH7^7lnm%d$c5o;ZkxSQr2Ac6g>gZ;lu_U33Hkd4C9p)7nBqh%at^jHp@JkF`9xwB85>oT@%7%K;$5&AaBbwIMnr!
-SZR{KjQU?Xw*M{@zjE2SqWt&}Ydsk@0mEm9phj3ZWy2bcVlWbKfMp|i6XonJIXN|yMfgaJ9+ClIc|9~Yay^)dcLo(f5-1>cIW?YO
-46qPb&N06eM^V*5G6FFam8*bwBq+it1{90dz`v{Sf9VyQ-E2cEcLzrkLnRp|8HYyldwms>rJ3(x;Epo~6_6B=Z<fteru!&*BP>8g
-hyn;Kb*c~53DN;10URhCWZ|sP${>{+t_j)1%7AzXA;L5g%dOP|{TH}~t^FXbU}&<k3ewUHDiMc53blu;Cd9~VtB~Z7OiqL)U>OlB
-udI$y0J%-VXiPy;87al-K`byh<W>S$AQ3=`48IthSP&^nE(U;p3j6v?=hFHBSR9E+z~NCSByx}~XUK-ANF`AaL{1zhWZ4lXOUF|{
-0+;5&Fr11egE#;!LLP#90#b}k)Noe~{TzS%Z_nFfehuc0Km;1eAsxZ>%0rG<1;xhVF$nIcY|tztSXe9;!Hvv@SjBLHew26+#(z{m
-F%dz3TMPyMan1iC)*j+9&ig0QYJj64u}B2hf)5q&V{n2tBmxwp8HMCk^BWeQL4Rhn{1-kZeZ^zu<}aA@wB<?XOQq9+6#jjeAK6yn
-oO5vG3G33M#qFc$JnQeP`DOS1Nr8I}VjB+av&Zpn%6DykZ};STa_b(}6ce?13rX_1p{J~THy5nC{B3n6llx6|nO6;G%X3ebBCtnQ
-xaZ7|i)^2}Mn*Ys(*qrD-oO#8#K5UmW92bjy4=IN_8Y5O++52JsdIOooWZ<yl6|^lp&a*{(#@*QZd+rR+##>gwX^*ntx4S9@Bn(3
-r^wr)vg7&){=#*D6o01*zdF#bGFtf^*qE-qc>LOFk^Y^QvkkY!F9@P>d+LPIu32yO9<GSNImse@Px1Hws!gs}9c7hGetoOHW@eBb
-iQBOWscPRhCq@S-?P1#-jo^KEN5<Xw!)rU%AETXF9n5QayC#=O-?}V-T5#2fTapi$KQ?U9_RCszPX$Yj`A^4seLnQEWi3B*=xX=7
-+>cu8?r8G3ymCk4#(3ka+Pr&smpb2xutk~ogH@Mg-%jKe2LYT>cqa<)yW4V<_#07;Dg5<oG|c&LBkXelBDs9g-Wetv0*fLv-QCDM
-_L?7M$%R`U`|K5IYc%5+i`Ub+X@<?CHdco3xqN*=s)Q4d!-1mKTO%zdpSYE4=g}0%<5_xXdtdDQ+(-HID!n{-SNn+EiXh6l%|kt0
-z!&Bc)t4`{HLu%07{Q;e%C2tRRKhCl-YL&JUT08wHf5Y;D^K!3`{~n*_9rx|@(yN3ksKoOWO#I+cc}~yqVvA-DQA~1?|y&|Zx(+y
-nlz4Yz7R0;zm3#}JRoc=yMfh%ao-<g@x_$8*B3}3j9a)l`;d<P8PmcU6BLzs#&UGU(Wtw!pHRufzUL|{4S7jja>kPQ&7P6F4vpEX
-k`T({S)!bob!}z#x5IT>Y-1w#YNc26?tC?Da@-%KOyv===lf0F-ksk2A5Nt6=$TwUMq%`&w{Q0=@f5m3vumEiquGr-&j3tI&oPWz
-TqMgQlz_m@%8p?0=&tf^Yc}NFF7W++kOW`cVKM^71^L9Vng3U~zTuW-v}OM@+|A0TCt9{G;!6v8AYj|e!)I4Z&7AaT{|;paFQF%E
->$Xa~Lt}QKaYlpItw=1F<|8#TuB&`o`(U5s@yuh^R9?ncKGqBqEIG1z!GSrtJYP$9co5-qw{?Wt9wy%c%Y=^iMcqx?p1DDa$02#^
-8t1HFpT^yMt|9D&hOC=cmdW#un)P<1mu`q>@y@iSwY|A*!h4>8TFr&t{7Qd-zX?UK|MY(;`Upb|lgX_L5PjZ4m$&-r{qpuceDC;S
-pwylb42@pZ@3*BedW#Q=+pYC>?w=EtvqMi;%v6t=pu*su=zS%59J}jc599Rmu+~ssG*w%M?=mTz-hCxbv4Y4O9@b9O&aBV~?XXtN
-<(uS>EgrV_rUZ<n)++OqoLqJ(%Gd9pbB!X8$dg}U3r4@{%i#NP<1aOsB@`Q;JpnR;HcNU)^XazJVF)*xduj;XIZ?Rt7=8f$58Np%
-xUc&@Oska%<tt~6Q|FK8sudM>Pg{{>y4uhE=nBL^bsoznDh$ulLi8K%k2au7&nV<2>F)r%XMYVI<u#I>?0rdw#yxEy&ogGk>86OL
-=W84#c?6hO>TZOj*siZKrYi85n(tk_JXg0&YFn!k&%^|c-SxcmQ`V-%3OwGde6n;8ep&3#_u+wVIqvk)YW%pZVbZ?QT7qp0%P3Qs
-X#QVOszDJ<KG9L&Pc>ii6Z?6|0lPA9^Mwjkxa04?JTc+V=4O0M(4r?A-Bd1+mkiaHSkJ4$fLxUoUzzsphH<XjcA2FVSzhEUv1Sfp
-iuY}UIBQENlD8wcL=SOn)yfy~CnOF!vw3`MO;M=2^|-ge%eq&RX9N@v=zR;iyZ+3It(rWoI_(~b4s#orBT#uwx-Ic&O}jncs4r^Q
-C6<iB@EMI!06(h;GDnNdz2yZwN2uWi%oC8X=Knohc-<NI=?wiXC-#0dS<0q{%+ncuV5geD#K!E<=GbNLtiIW*a;G||IsvwIy`^re
-lXMe}?2m$6y<P0PaeTW&W6r}#!C#R?UfRaI<S!eYOx_Y_OMA-jv;TsV?z%>dIj~26>S_}nRreYmINmPCCqAf_=Z6)`eWy)Q%h#OD
-;PIyD+`a#z)-D;oYp}{Sz}(T5;NNb_G?z?EET3iH3TLXo$h$CvX(kw0>;EQdd%AAc7uuh#bX$Lnc|muE8ZRV1_;^C;3)XVI4J)o3
-p8v3)%=6bP+U@R4blo`fMXlX312qW^uB=EcMLGMR;#Ak@Q^D5Byo7+8O*?O*bQ6L%Bm89?cx#t_<P|g(l^w^UqT1x}+y>^|Q&ZbB
-!0a<e<@n~kbmS6Oo!8z`yon#+HN-AgD3;dZN9Rt~MN*r_68LUt>fNW)BnW)EKc~x*1OdF9Fy90o#QocNy<oxIu9;m&C(_>*ebN3%
-k>Z)-kvoo)EtXC{#r&RcIS%ZZV8vxHIeISmWYx#aC2Qp7-ccZ<xdH!XuhxM^eA%(9qi=;6c`>=&{xbe_ZyTy5%5ue-!x-+%QUKkX
-8xN?`<{W1(?^ff*iY`-a#-ys1%ZJg`c!aW=4%I42W(9ijz4e9B5L>;o3B%tzkdpRzR)->+zy57hyGKhx5Y}zbW(Yn3G~|D@<@}ch
-(PiiLEh#4#c<4Op&OW(5%7Q1tJ08&kmjaCoryid-QO|hXdI|3I{=~+cRS!Sp-%_%`-0^U?vEX`ugMMjPm)PWV{T(G2vh{hDwS#?D
-ZQP=6p+6?IBSaqLQhBYdDJ%E%#C^Mu-qh!rf7RFko0x1={OWuY-h-w}oI7#xS+7(QZ&(O~0WJIF^L4cOv+1kjo9V8)X#Skf)7_p5
-f{%a)3ng4rgokp!AK`Vjh8?to$J;-|0Qr0ROKCh)`lvB;laAl4ywB5pTFSP~rHtfCRkdw?^fmVt^oD4Yro8icMDEiNHru(f!{X}t
-s||D8eTir;6IEIDPu)W;?boQ4mhhv7&HMBk%@3O&_g;8uF>kuRAgSNDU_l?~8!W>+UX~ZHGpjVj(I4Vb*|=~SN_|ZrmN$z4q@4y1
-8WIFWpC%ol;)Tme2pr7!A3$bea3kwZPQpRA!mBlpcMzGpAye9t3HG7O{ZgpjBhwDF)T$G?<FyFVMk^0{|A$?zr1nPbG8%V1+oNUr
-wW~)~+#0j}%BEXhd@C|-z5kSe`zKJBdaeZWG<>r<Qm;u<FZXr)XI)uti~j)^Xdz=caZNsrXJRT}9Beh&cQKD2A_8B-F7FC5lB4l8
-A2Vi#nzC^FVs5C?pg~te!}R?Dv@NSg-v7GVyX9QsQ>pjcJoI>6d7YhcgFbmdv0_);jRo^;o)~jux3{77UoFO(U79QJ(|%^%3OQb^
-ChNU?LjBU%NLIE5d#p3}yDOL4hqN#|72;p5`fBLHZFx&J{t%QIb8r)Jkr|Gw*ootjij%|2inHWpc@bGbIMsTNjb*GXU-M;KmbYNC
-u>xEE>FLsZig1*EqCkEyNn8ar7{?=EB7Zk5w3nq;KPg^Lcz+Qn?f7u&0nhPzQc+rF>HASNt9q?+8b=o1<{I1g>$ii?RIMC+eAC-q
->Qs8U91dixZCsjtnNZM@Ri~pli@S%L@iDYA*UH=FoT}dRbON^}SEZx=D)wFd>|Ns&3EW66WsUOqqgHdC=*yvax_vkL`q!+fC1eI)
-#i|d&t9H0Z2^cmuX-Jh8ZbaUdBaIc_x-=f9?+>6?KPOUJKh^CF#v*gYxKWR640y@A3iL8(>)X;wR?~FCtD{qk3^}cJ@86|d?&}$0
-J~QS)!@{+bOgL?gI<a-<>VwoV7i3;$7a*lLD%{m#>sB%@ZARm_u}(}Wu1lEd(VSV{M$3^?QDE}M+tqj7qMw;RC8s!GcvgJ8XW{fx
-hqjS|d|(N3p{`OCRp8Grv;3lEghG#sQW{jcGOYPO0@E)}p_vD+==bT4lWshzO{?P-S?m7z(6vt@$mzhA8!K3^FDE<+;ONVT-J>}#
-4BHy+_w^%T7S3CO(<bY?RjVaOtK)pxjrwmd6}X#uE?%8^UunLl;t21I7Y-1YzUZpRCs(TQk6mSIQ9N#q-b8;ayD_2Sfds#bV|x7C
-#FvEEhIIZtO;Q>k{KS<Z(D{h;yMavMw0vh613S1)2K(>7*Am7Lh)*zV^scsB^2Ifxy-%{Z<g+|C#Ix}|DWwrV`YA)|_Aw``Ep__(
-obi^4-fk^hYJ5vi;mh4Q24^4=XEd#Ur20vOT6N279on2D35MLv6Uw3O^`?q7`o~Ur8yfP`!uGn(FPm3=46|s%2sPd>J+m1}vDH@I
-5pBdDkYB2M@@nORS*H97zJQumM^dRVRlxl7z)C}gaM-rmfHgRRV<87M4^Q0v2jh9?r4yh5ha(wRZ(ZD4WUZ=fz*VVr?whjRPmiVF
-IjhvvWf#4fiNGO%in{lG9|9zI-M#bHn5qcIa$g3!w=>iEWvTQUSAuhWUIK$V&U)$3nv#Miy3BohIDo%>!yzFk_q+f5z38ME5`Xb7
-OK0yFQqz)n7H>)qcocRnW^6-*9DlJL2%MvG+FykroQXg0sfHK&c{laJK^=fc!SwwBB-&|ZH0uYSXn#1PP5xY|>RlVIwO{$<-267D
-5u=VVH(furBzewpu0cK6xm12ZR@ui;;yu5fg9;FL+wSVDzLzUWdhsgGRaR@l*j!s)wd$es#~9B&dY>FOFvwgktDdz@Xug87c50Mn
-@uuQV0y0Hj9f=#%*nHX2z6X!XE7oTUCf!3cN;6I9g6e+2vJ^8aPMDfxMj8AF41I#F{eOVF@7}zjTRW6*IKR3f#Ul1?y#e>-hUhb6
-r$QFDcd8^~>gUWVRr1&1PRlAjvshgE)}zqEOjq4g!H%2xx5zg$#Vz~(HF=dz+%i=LSA~?Nld-dW-!Ay>FhE!1&E(%dNP0FoD-nlh
-Yw_pbu1>reuZDY}q=w^1ZdZ0+r!{LU2;ao8k6ouPMH1Tb&4z4}Fr6G=4SfU<u#NvCm;p`HU;;C)MLy5?y#4Mw$BF9P-Ar-2)n-|p
-tg%ELDIT*<qUd54g)^3N&A6jE@#(@PUD@AfPo7wa<PO-n{Wq6xJ$Sq7+pbOJwrac$F`r7-sb}x@>B^O*+M{?uSf1>NcRdrZ`dCLa
-ju*?1ntwM@g-*1@WBIaO>|xqN(<5R8%Pp4o80w_KnOUYX895lci+qFw`agz??`9i^l~|0WmLEK?Gpn)DONwh{C)(ZK!>&k;w;nmZ
-Fk|G1Tlz8_Qo0LX9PgfMxHlN5pm6pYOP<^HzLgJVxYksSTBJ8BUWd%Hzf^-@^1SK(PhQFRA}KtgNz0HE9(mzGe+0jBC$O~?g!)jf
-Xp$hU1(be<vBn5@&H?u^CRps?qMIQWGqeDQhS%c$EbQwZxl~G0CBdRADRIiZ?i6j_e5%`~Nm-Se)~E;Q@Iygqaz3VbGyr(E#JI)m
->W<UvmKz}Hm>{^pnyaT`qpyd5=ve$bWeFnB{;ru+q_G-sSYqUXX7Uzn0G~AT>D9aOKA_+jIJY9I5$y`lAc1V%c9KSbWJu_@DOMms
-q~H^N=(9*2DA>9GL2N##oonHja?QE`{pr;6Y)dKbyAFZCjWgIQ!xZuq$}+YG=|_3ch#Xe#E!%geYnj(}(n3hq#s$k8u#J3pWAyro
-Meb&6D2fEWfxZW|cOFhK@iZkcL4NeTPBG(Ih`bHN66Ws2?~cS-f^=aWejpMsMNq&&>uro6i6j<_eujr{e;!6z7GIq9(XQ#y0+*>*
-vqmV8c)1V0pAqcBQOFIBiU+aOQGpV4Zn$-!y!`l0#tcHkZG?k2iT~mZFvh<j$>)B^8b}i(Fwlg>TVDB6!epp4UeXx{$rt*uMye<}
-AUFmdQ{+_u>QLsPq%yBw$e^%EVm=&Z`!7MbRr7?cItQM(l(1`3tQ9GIpIXx6V&UJm`X=LI{S6;qNfvLn<zm;D-Vj~w+S<$39ux-u
-1sav1a@+5Z4w+BZhVTMwt(AP5tRIG95s*Tnk33PbA>&D)@EDNSryz+UDW?>OAew-R7b6}H<o+7GkSqA|>RwsMx5L@NMsgG^e=Mc!
--aGALKzJf8VTHLPi-ksU-D|*7fRUdkKYF>|2nrLyr%{5PI^(HhDqS5U2#s>g^pi$DC^iZ;m^Hpf&l(`{GgAelasZ1FDGdW)(4t2$
-*?$YhA$DB6b9P_plpq^5NfK62^h5Q254OArTdEhYWJqP8c*Fx{xV&`=t4+qp8xZLN;(-YpwTrd9sfq~vpiwr+R<p))T>Mais+uvD
-3?W34i!lTU6wNh;#4S2(-v17K1YDv=Mfx}yt4q@f7=$3aj_}f6s3GS}w4^EFDM&u?fNhx})tg~WQ^b;m!~<q1ccvjx0)ZRSsVhqp
-M*~qJLAV-@B)&6}IPA5V5FDoe7v}H~3Tj$vDzXw(A{I3`W~x>n2dPRU<j_ns9wD^a(;!6!Pyx$C;fD;jtO7~~Lq&*I06|M(h>%#>
-2n-$+x8ESF>i<5*07M#<Mke7fD8!KTh%RUaES3ZiAPhL@fpLmB6a^xRHUW498G(ny3WAUjSWwJs1DIjN!{+>FfG&taV=!nG5+PbR
-LK(#du_zD?AVq3_NP(P43=N7labq*oFrK;ffy5hNiT{jX01yI!;0(yb3Wk7W?yF59@sckf1_Fmyf#F7K!+3^%m|TOs_|FI|0P-N-
-%B{c&fx{?6ajU=#JMqUBnCO295dW(AH~51o{r?2;U$nx+!+-$;1`HT5{?Rbna4T`F=R74Dn{*reU>H-l`BGfhUd;E*Y6X+Qq|Fzz
-lt#S?t6!X`<VO&;y?z!*OT@@jI0Bl&e1Kflu=#p{Yid4*k_D3(Ugycr_3J0Cna&pMM!04^&9$$0{cK6W@sysq4L1!Z3V)nEX|Y8y
-zm6aWCu4{`=7KHBz=b!n6$Ec21<qIt>%#zS%;39EU`qc@oYtIi`^x98zRN32Y-&`59XN7@pYzM+6_jNA!;|U4%_I9}YJbr`Thn3U
-w@+0_b7S|yooNzp$D8#T2%nI+`~=LXnTui%std0+V`<Q~ty40!$wHzIZ0u`|QgI!8vA~?NSzo&5vV=dLKfh+rY$@Td?ToyY$P^xg
-<Lw5oGE;Fd&x8yY5BS}9zm68^CVMvKM%CP?Vp$=f^-389F12ZAu1KC?um;mQWGRbw`yn=@S3HpylKQr<#i2#5Q!VnIp^%1p%eto<
-z3Qhfl@nggunan~?rt__uomaWh0`W(v5h7Pk8AKNyH01Zg_KUY)uxrs5|T}iP4uA(e{^oY9$qMGOV(g!DH@jg@5Zyu$tgQ@n>IG7
-e$V$Cl-5PJweL$_Oq)z}@vp%M8>dJ6eIp-P6eszt%vjjxo6?tzR#`jMXdb8{)I3pNDmC6=MvISxP>A#^jCq^DG?l@Llb-Y0@t^Wi
-XhOa+K5r-u%wP(CzCY1xYlzU;1LrS3FcTVkpvOjP@cEI(zzIfw0Ci{YKX*~TyC>B_ho~{wm9Fh)lrFnobC;nlh|?9WV##cJH@)^?
-?eie7S!`i_@Y^}l{FzJ>r>ZPN;lq&j*%@(m?4D&VXd!oR(Xo^Z?I*(rBZgP^roIg+N*|;;(85R#8OsnJT1IN<I1q*RGX0Z=+@Kq0
-N{Hl>!F>M_nB7^L^!0<*op)iD)0GFiGN}B0-`OGr$K3|B4YE8RlS3j#v^6}abPW`ycod}Pe(yF2UX7rVg<iX)#CzRM6I`0(V1{?D
-&22`E>xnR?@cI}TQbGRA^g$ETLI0xibmU;X_Vtt+s6F_Y%=M!WZEXNWUOEKAKK+m2^R7_od5&X7mDn|CX%1HU|5AGJdho1X_e1&)
-$HoaWwP&S_+4E#&zOBKNSTs#=qDvFvf`@)Z%Tg0lArbparArLDN3F-vh0NTfm>$k`Ni7g2hyn;|+SoCthcrJ`L087XPdF3+?hyKA
-F@rwbQciv-Zc{@K&9%dof&LI)>}vRQ7pzpu#_xBYh7<PvmP;?*w5v|snm+CRN^J>24_ls}DP>p@ayZCtWVUdzV>hO;te+)A#DAp=
-C9Z;5%qn!KZq6Hg>D+=7_McjcSs9W-)*gRFDBNqT9b|rs_HucD)}Vc_TWRe)w5&ZLm^fG|0-)iCOgy}e=?|fZiSG}~HFzGd&Z^f&
-YVfsUCt`Q(p4zKPDsR4b1Seo{qm!e5rbi(5?xGU5l;Fg&=8jP}RuC5Yr0578u+Np`s3UXj?&(MhrTVI&J@E0SfFj{|9Z0)gad^=^
-Jq0227<KjN*~Gyr5DY>kZRoX9E0q{S``8#r5$0j`{s_j-NDQOjl)a)pDxFj?n3O&H`nd1$CX-{Mh%x4>>H<5yq0Z31Z^K&u?PNv<
-N^oXRh2~rhpRhR>9x;Sbn0jQkX-<W;mZ$KE0XA=}KJE}r_3;)qe0dQ!?bRji!C!Yd_~uh-xk103deKE`D0whI0W<W*N-Vr5`Okt<
-$D#1@*s0g16&ijx#1?iwepiicXVV&;N9SgmpFs&;=43tjQnQ7-UG4oW_6UaH%*mR%t2`6Fl>+S*LSZhcnzZmh*|N>f)j}pWl(#Ma
-Tybg~jVx%8y|DD~p%MC6p}ijS#I4R4Jy_=p-=$6&dV!R}U<GG@yV(h*>`%f&`+~jEXZO3$g|3I)RT3)dnbGJ^+YL0^_C~suC#njp
-cEzz5Q$8#mbD=`3jz|)msZYH4odo*sF+8g-FZixW(~6w0IJKA)6h%Rcw${V-x_hqbvV<doLf3|K7)|ovY_Z~|3WNrJQ1geSjYZN%
-%@87+mSM^NX$U!c|Dw8jre8`}+mnbfLi2l7-)NI<3=(Di=;qWd{sJ++8`l(0-3aU%cjz=TRls5W6RNv&+s<8a^=j6F(*jtAD?UwD
-t8&vq2wEQOdQrSAd6fQO*^g`YiuP}wf*s8M|ET)50>lpbZDJLHFhn+m0JHR0!2V|ap*wB67PL653*3QV3Od~B#l@~D$K;J8S})7q
-IzZ#Mj?P_6NH|_uy;X9{D>F9##Ln!yj@T~c17|*HpapF0BrKhy{<-vV2?;AO78d5|w7qB}`ry!^>Y_nNj{0Cc378aB*bJ3-1Xg;e
-h?Im-MZxK$e+70;QpjO|>TFlHMxCZCVQR12jkr}l-hEXU_AZu<PgLXESdFANM~`gUrZ}c*w~U@ZzfYu8r<u>$6T1K7Se#%W=3H)F
-x`Z)@mMAB5<4r7wRLi9koCfK<*6qD*ZU}a;$WO%j6%phi&%QQ-jv3NC10%Wx7G~_vf;(&Wo_4zDwElo|rwfW$!sh;`Q>m5r>dzbQ
-Sg_BU#V4g<F<B$+TH&-!pHfdD1-4m!9P)JI(yQO^tT18;cqLYspD?FpMowl4L$;$)586HkEs+ogctBQCe_XjdebBLgNG(+n8M-Z2
-XNb(wFi<e_e+7yU&}6Fijz0c)%JNUObEE|kRGc+9CqnVV{(bVNpbB{$pNCiaW<j|tqqZj-zN2UgIEbtBeHx*oiNQ=!77pT0txn!u
-{5J9`OHxSR=F^=O5^vawgVkTg96-L1Q9=(5)*dJ-V26&Bg};#p(a$jRe;$tIuZt)+>zdr^A9`4Rl#IXt+pfjsRqZ6(_g|X_Z4ME1
-{i@dy1*@CikJzm`F%=R_t9cTA9TN|1JP~6dBQ(lp-##=*UFe`03&;EbA@R_t??_A3pxM4>2ta0-AuHaGFv5u}v>M_?S6$&1*uMtr
-6yKX>;@djM>1Zt6;J^@&Rj;9bAW(6CSwe25RHKSulD@Oq{PFG8H~Kf;Jjjv|sBh5&#?p7^J)t-`qHy)}tsc7~CP&2vK@eK=eC=0T
-u}&aq(7LxaK#mY`X!aFp2jNBLViBST@FeYDHLBYf(%~?>F}3IZ`j%KV;ocT-#T}n1oi?lDoXnp)X<_(Qnn`u>-X&q}k9=mJgA_a>
-Gq0Yj0|G+k5m<xMGPCZ*R+C(H(UieJ+%(ci)eN8x4aTh`EI^7#!kIZl7EM1BJAlLazX&-!22MwNmnT~$H>Vo2g_EPzRU4}wtT6kY
-jCc}YO%W`Zre9wQt|iWT{@B3^j}vHqSFielXIbS01=Qe#dT(Iyh-ey#G?YV{s^KJqqyR&X+*%%_h)v3n#iwZC`I^50Teoff`YxX`
-6TfMUsm$Oz4wX(Zw%I+pJ8Q>5FFPh#FdEz4MAPoC*m~H01cfZz6#>cK3z<|Xr3zpMP5BMI;L#{11{$KzI}jq^MQgzzuy~Q@V0dj9
-nE1a1Djp1PE7|THQ~mU%Nob+PPA84;s4{Mj$~8A<QiUP;iigL&I^zqB&8QTFkesuAXMK}oRgl;rT93H|(<DHoNLHyYiG~o%Hl`ql
-<*vb8|NU@bPb(^(mgsGv!X^%tTP$60ogq6?#Y;((N<j%nRUakjqqY5&G|3d?pkPVy8qN}OXq<>Q*080sA+ePe8XZK4C#wzHNCms{
-{|0b|Hdbaj%92#P$SR4;N=YMWq#9L<Ktv8!c~UY_#A(r_@kGRs;Z`Q7lUZo2Xh^0?q79Y=<AaJoivLbn;y(e>A(o^Rn?WXEP$I)8
-KWSYEOF@y*Sj14tO=Ad6LsP_>02B>PLZZcDakS`@!6zCC_w&yOV-SnS<FIHXLUi0rlt&Se00u%qB4tF-1QdWlaGFGTMS~a!DZUkw
-8{2`f#D99QIf_Ig5uyz9LNFZH7mGLI0gk&yh||nD9$p{>gy1>We}tR=&4M8inj3Y2!)yJ3KU5Wf>xKMd@!Kx=H|vGK5%~WrfWNC5
-1`HT5V8DO@0|pEjFkrxd0RsjM7%*VK_{;HWT<FNvaS!*~;Y4Svi}lmCZ_Dt*4c2z#;$dNv|6R(hB(lir1@i&r?uKTh=y|kNYe#+G
-;3AR`I^)b4iF1J>UwdoRG24SQbgWbYnTb>a(VDL)l1^qz6<Jt8!*l9?7S7GmJ8<r*!wqjwipU-UHTOArmplvF3`in9-J34;)B^gx
-ge}6vH+=Qg@ciYnsG+9mY3SJ3Zd8%0b#;ZvD~c|5kySGyM2H7MU&K*G4yQYc{!jxeau0A}pg#?W{*lZ%juT(B>JmhHdz?e0gQNZv
-nF*q+le)|LV)Cd@G8IHfRrWQz^LXS&NfGA9jjNTssvvr`+LnSx1|nwwm+Yz0qL$;OtiR}CiWOco^#Bd0mi-lAbxSskjoE+Rm?8Q`
-xv$ITeLE+oQfn+H()cA;k#ca(eG&~l)OMO_^3~v*yS&Jkk0#lhG2}$IJFK{OZFiukH+lY=Hd2&ood|!T$YC%^ROVQi?Y{)Q;o)r;
-1G_VpD2ld@3zWlew+;T5D3aI>yb3y*x+c0q+froHT3w=j&0$0%T13%0N{U6=BSg2K-Mi*#>O~eIaMeuN9I<F&0!Ea15D(Y+`|Gjv
-Q9Rvt$DFcfN+Jao0cP60O$EoIM@<V55i_~yN!p8*tSx{@1&__q_G(KJvI-(*IMXYZRZk*`TupV3smn`I*L~+w9g-z-oFPRPwc}Vg
-kMQrn><=NHsgpM>iV{uOwJwg595BARd!ZC<sIf2O=xNKaG$TI|=dW|F6IjtV1}mcZdlvK&lP`!=`~Z-v<ZW0wA`L+awz47#NPs&A
-D;fae#BLCN3jP|DmiX?Hs=T3@HG?YB#aHK1qN~=Y>h)v|m1YA1LmNh18M)@;V0|wRYWDRyHqX{`7a?wAMyqkZWSGeBP!I5Tv_xS=
-VnttWj*&>PK^NQS23Pa_I}mabKcTes!ckfiTcp1!o@sfXPZ(JlOl1!>9<EpKeH?67^;M)4<M!B)lgM+CD@7iLc5=zOc`+#JP|L;2
-<pyL?-(53{Dk^z^f*0Eh2@l==4p6>4{pjt|=L;Ry7U})AQjfPe+cqoOy_FeiEpI(__t*#h;LXNE%;YXGSo+~%AVY5GVbI=V`Tn^)
-UF2P~Ant$)S=9W0(o+#jK+qCbIh>sEcR(UW{_CnLOUsg0X%TZAC{sUX)Q#`EpR9}>8p0j^cBeBd{L%R7@`EM3fr*HdOEVm=P>@58
-e!I#16IaYd$}$7rM|O<Eh|+mChkzBm2@)PA;%`TI>5JNiQPxuovV%mz_^~*h^R*+R$LAB&2FrB=y2qR_D<-}@#*`c?(uPbQA@RgA
-Q&(h<Iw)6m;-W55^eyD&y?T<O7W})RoS4cL5Mr8#-TdEyg|+(<e8->7yDsS|;;U26*G7kVx0rv;(jO|b8$RjnoY0PO5fO+XM_lQb
-ymvyx2nmsJe9g8qEy}t$5&D+)NSfh9=kVATc(mwE;4yGC|F@&6vhkjWSst}?gSE)q%7H>)+XU^TNK`d@XbSD}g&OnNoez#u=tE!k
-TND1;E?b5u5|s7Nmh-Vdi%!{@TREZ#qGNPtBvEY0E`9_v|F_`1&$rZd8&YzbVpK$?(V9Sml8Z+Q25#D_3~~CgKJt3g`)9^lB5`@p
-{FIU!gd|2p;jXcH5=5~&KU0)2RIyxRl=vb1g8KgkvahoA`--G@j4@=1(1#{>=uJwgKIm#j8ZyL&A+winJ8N%=7m3cM=gzK@Qv*fE
-VUrgSBynPcHZ+4E9<LLJh3{}M|6jo6u&b{w*JcIkOA$oqJ6lUItMr&*W<n<p#eGPddjGkm<`j~MZLW9CRMtdcMd#TkNGkwHF%io`
-kT|yxO!a>s)(R1EkscPRY$95O(5LqCngly}bqYyj4liAg;-;WUCL=_6qc}?`VR2%fSwa>$Z2tsucu9T`cIE$l6q8i6)D$Je3dI0`
-Mj(<bNnqm%NRd_yMV2UuCx{Xc$P(BXthk$IqA|mWMZ?|v6T%irp;AeB3{ot-)*&%a03L-AeWL;(fd+{vtXLBO5|HR&)9f6D50^Ns
-@ShOUAR2>4i5H6D${XY`j0DA6Ap{aa4yPGJ4(Ao|1JN+?KO+bL#KkbSun_V`Z;a&5t_^1qf-8pnLxBQ*EEL17{R8*R|9AZM911Mk
-|NnqFh5-Wx3>YwAz<>b*1`HT5V8DO@0|pEjFkrxd0RsjM7%*VKfbkdL3n*JQZya&h?i9B(3;k}JW5ioe9;#N@!V=%X<Q&*PLSH<$
-z@ux`2(g-yK(MtnUaaAmy7;A;;)NpMM6<sGmvmP4Nb5@sO9VOo4!9p5G%Q=>*14=VnG)i(oQ+#Hk1D=nae9UtO8j@6cPEKosgxvs
-74q<x;KBIo5i}w7q<i}C&c=l9^;X0(#TzFWw_bij6@S596zRATTb#zky~ttAdz}%NJV0X(dlxmV^1mM?nkRi91!)XpUb6l0Dr+mW
-ID>3JO*>g%e3$aoFPHZr#Wnv<$$Z#@q>YjnZ;%J!bkhGiRJB#QUc0%9S78HgEUT?mF?AMaIjZ5<#yYH6jTZpF8i`U7|E|P3oSAqF
-Sr-t0hCuk`)c<|t+%Su1`ED}I5#OX1SxT5olf;$U8B%||KwQrc#$TjFiI@B6kZ^*;A0%z0_!$69{7(QY-7Kf-GY`q)p7z_yl(4wF
-Dj2cW%K@XtJe?*bc4FtaXjc?f>|scuVhQ4p2X=V=5*)()1lXsPrRq^<t}O0qmAns5T+|Dii&2EKF#o1y$`li<^WsN=cyX_75JDJM
-x|KORfP<O;8Af%cs=bk~k6DO2;((p4R!^n&qs2<K*|KZCy~Pv6XkI<9#e^<S<bEIeu!xNg=aBz|kfxKmGjC5&7ca+WyRzx__Aeup
-#KhaLu}#fXPkaQnm_}B?4<lNZHmrex1YynpbT~BO^qGo8GfDADHB-4clB=z(iDH&uK7Eg+3tl|7Z`85|(Bj7296fB92O!{x?kB`y
-b$?$69ciNYB;IyV$6ivON)pq&nTM1ag(4oTv5j!VVG_pRhr4xnxc)ODfFiFb%^;w~gEFcS36R7S#j8A#02#bkg&+=Ou*Bi@+z0?%
-HsYTEWfYM}z@iZ1?8qW;Sj4cZFaREhz#)bka_kQ?uW)6*e+I}9@`pk(971s*fcTL@<PS|hw!kZG{}7-7Zk?Fn_87%&`k^Y!Z&h-G
-E%`qc|3aZKq5tmzQw#$J3>YwAz<>b*1`HT5V8DO@0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*1`HT5V89T=vV9H8KPLKq+Sx|^
-Aq^qk*aS7a?U@g5_<5c`v|!+jhMy46&`rP5s(f-l;s?4I>lA*d0x*g3!)dlZTnz<x^G}FxRn*iUnHjJAO5%ssnP<FzunugW9}NZu
-?$v(+u8j0nK>eWGM=q}q{*YrjOL{DM_=(XVVR#cBE*|iYz*MYro8}L#kD9b2|EHb1M~N5+!vLJgBugS8?vG*&Y@x7?h1E80?EyTB
-#a_V5+B;f!4ExM9f}jb{Q+|+UUcMpCy!X@L+p$|uU!QKf^g*hiXW`@d{BlSx_RsV1dNHl@+P#-?8uO}_^Guz_!`&vSY+FA(US3a^
-_t=lg=eIFf`FXl&`mRah+qY#ut@kRbO_luHXF9(mKM!rJt8{ORRTW~|B9g|e>}|HHP==5TG_$&;s+a`{KN<r7000000000000000
-0PvsnxnZ4~?#pymI>5QwJ>^OozpgUFAxM5f+HI4WjzcWOylgR6nN@CDH~Z3skZ*;NJOBUy000000000000000006+Bh}mgyFaQ7m
-000000000000000000000Ke-ST(8C0""")),
+c-rh;1y~j9)}EQ&-J9<2?(S}+Bo#yf0}%rh1QfvnQBZ7D3`9jh#ZE*K6|ofq3p)@S;ok{+<GKHT&pmNHzw<smK6^f955xD)yVm+*
+t(h%p{=z}OT5j!l9J2!)MZUQ}8VLZiZ_h7`bB;cLf0S1DscIkd#=~kD<o$d1N>h)Id0+fh_2SM43KrUE0D8T$deqy4%&i(<+OH~=
+?!~B}z~1W5lMWtPTV9TTXrMTM%@#RiSY-y%$*#ijyksE5V!pLKF7fn0`|E_ccWp}Q4~?%1qCVfAGD<14?IG!y^ZDc9^eJG-mC(!%
+@9*=TYzU@M+rl$cr%hXZKPbS1I$`4R*QpCmKUnnL47>8glClk`5y(1C#Hde-9ex+Dq)8+2pN!HBaZVIu&w~Y&g~~+KCWSYSOf0A!
+ErUZLwFw9WfX0FlfPxSZL<RtW^H~%i03bm@BPh}ii5`N$4}f_80EquhXy^+NDEI<6_%%>?1qc#+0RNXO1H<o6a8(F`1lNKFFD-K0
+{2z-oaoRX%g8Z+8p-01%ug%d@IkYiht7_28i1B_KPAOBSKOJ{l_hJ?Hc6INQAhhw}>__oTjO8h2%q{nTvIqpK*X7cEWbQl({Nnf0
+17~APzMuM7Ol_Lzl~b>bv&{{=Df=bHuzh#L7!|ktL+ZF3504wK6h>^1El&;X95+t}eL$M#PNwZCd;Bore7iLf@$!;;XI{uLuV&XL
+^GF~#W#pd4_<~W-pJhbZ;}I!q%PCQZ{h02ReiUeISHfK*mrl!U9}@CLTk*__d&%1NWJKHH362YvU(hEaPHVkCq?jj%0TO5Wsd!S6
+0I_?4Di#6`+0qaoAc^Aq;Yc1CTqeNZ>}ce_)AfG<;J-SA{*$Xg|H;?5kIF;x<@#woBYQ0(!e&vnhJVnmSK6Y4{UkrObz~ZnslRIf
+?OWT=S=O;aNXQ)P(Fasmo0Y<q8xa+2<<?E-NUXDYe`oD-y7~6>GNY4hXOkTY*qWw?84r68y!m8U>^I4mwMGd&!m;iAHTmz<qaB8F
+j}MJuBQC08Z6vS<nq8HvHT|S8(Bt(tueP>2T>+H7T~R~=R#QxIUrIO5XpfF_!a=JJOD0aMIcDKB#gmMXaxe6_koD}btuq;{N|<V)
+vQYh*2?5H^ktpu3s8qo~i*8-plM%&4gSk@m2Mh=Zz)Cudg#w`@B|N8x2uNX9^Zq0JX15@KUjkzy<HN_xNl(hV=K;m$Q5(HBPMI%@
+nmezi8GY4u?12UEO*_91oJBYiiC|Rn+3*X7HqokTc~MLEX@9()M?)Uj7l2_Xk59#(xomkPM$5NM8FlR1e3aSY65`fOQ|4S9{~~D=
+JEZ$`xKjTHhj#|+k1%W~$kn6r;*lQd#8<Bzy#o*sFzK6W%DgrHB`x;q3?mG*qWSUUeh1a(<GP|a1Xtjbj^;QWyzte^fdGx!GFms?
+sxkD92@cwslJ|MS#r^A5vEZ_eX|E;b#j=sWSgQq{CyWRnAnPm_E{TQ!!_i83Bm}4uIg$s^ponD#0Nh`s>VE`oHhrsKoHlI-bJy$B
+Avs-UYwIs3u#gxfmFs8i&Ui=Voj>!))@qw!sS^@fHww96&%0iahth4^BF2XJ5rbtBEuZp?p3FJmz3P3+`|QR|=^Lfc5^eS`3e4un
+SLyG<^qV6_N+9bF$SjRopPAga=jbvYM@1|c<@P9Ke`vj2YuonodlivjuxiV0C^+xY5w&brTOxRMne|*3ayY}=+=fGT`Dj2n_u5{U
+@;*}{Xmsu4QMBixuFdLLFhIieq=Dq(I2H;hPtn=7elLe`D7C4q*@MYp{NgxGCWb>I4U7DjRQ}SMUmJ5b{7buR)UMU5Gu@=zkt!ds
+u4F`)lziP6Df9Ma`zf<qqq_3^we_gbhI<D$;I3`iI#Wll^ITO&&%_-hbgrk<OUnawa-ZfmAJW~O>71sBs9O?o)I{q+m`S$FmFodL
+VPphAr4<Am46FIJiD=eL#ex7k_hPkU@$w#rFQ-<k=;5H!Q>NiBGEE0sPVaScB0=(J(pNT})z&<(A#F_r(^yvfc3L#d3_PfTfh;X$
+G&0^*G>(%%L6v4<<^3~u7!o0%MAc-unF*Ccc%-$e2ZHOrZ#L)?xs<y|@`R2<{Dzz<zu6_IUxWD<%P!^587R`Qy$mWhX0C1RcvLBe
+g8~-Nz9=s@C)Vnm1?rm^ENlA`JaXg_d&i2eDU%&ipRD=1;_{_2j_Tm~;Cz)B$;qp_YFv|!wgK7IH1zK5)U!HCdzIbhu9;vSY$8R1
+ZWrEs^U9XOz=klUJikdn05|TD*0>&7J<ok>o|V2c9=zax-(=C1f+ve5K6u)bL3)YT(k9dW#VN*JMmQ+2hjy}QZRvQ0Ir3Pr_F&vy
+#D;;hmSiM&|4K=bc7iqq1p=EdqXWB@xPK3Q){B|ST<+WtIncOX-CF{~HSKs_SO>w(528`d{${4}jDa<4AM7h<CNbtXYmp&v#;)?W
+nK|tXPiM&JcVL^3k6rJf3RO958xw1^^}@C|sPF<My7$Eg0(Nr!3SHnNQ;G4i)w-Z7Al_OTF|g~Z>3&kjt%oQ#Y~8ycQwW^(<p!wp
+D5vJCec=*|y_RV3T=9ORsb|V%Gpd{?&#)sw%}}mMoIiU<WK<)|jsQtmKJmcU>|9;)rio+J7tz*_wQ60&*7jo{pam75rD|JSTsc7-
+u<@L#)%R9so}wo??Z0o&@$SIB`4O3NoLC;nU8GCqx^@F9PxGkXF!><mSGM+g{hy%riz$KNrzGOFrSi;lFLy}*D0o$U{pE{dmDms?
+`RQeHa?mvf73<b$JEAZ1ljTOWopj}kGPCqm&B1v`k8DkleczCZ^o_r%*5k4RgO>53rDc7el&JB+v~#S|7DWt@iOHW|aw^43-p8yR
+Sgt{W3Z{Fgdrywp7q;H!jjb=opzk8~&V_(eTf5ZA#zYXRD%q5{COF0$$dp4tX>X5rcXqo4ZqejK=WJ3kQ{t0+EO)TlIX~TSZ9*!O
+^Kqq3hir=xnWOQyqq|)txir7@mcei}FN;G!{Gl`K=f$wtBq!tQ#}KVEJ7&Hhox1mmnop3x044hf{Z5YSmnNI2bYwBtRULYnWRF~8
+aP!(az4U}j3W1|il9WOb0SMwD{JKrAPDZaS@BCc0d-SAIgetH;)oH7JaE`JM&E;D@E>{)@h9B=pQ?6J+F(_raJ%b|f2-fGFFFvrf
+_RNj@oVbJ&>!0_g6k}bLqX`|;8#wlT#Hg)D3)=h=SUZC0Xi)9_*Xdg(Nd`nRID{%F#-Gf;JFrWdL!_INzn4^mw*-eN#`L(1L`@t=
+<1rD58U#)(4<x7%d7&K+3H{4}o$xEi_9~k+KGwJ>Pw$#^?Tq2PO}!a++U(KbC=0navU4-qj85IGrA|2;iLTktCfnrnAAfqoWLqz4
+vn+Pwq9S>MCotpcjYpr(T`a%$=!tZu+FScQNbDC1p><5{mz;3{>Ao+<Cq$sY53d}Zt=DK~zwx7$P4F?HK_hdvt|j_C+jCA`BcnHv
+h**?lTk~)n+Zo|-bG1AkoLZ76`@k*ifttAo2?Pu~FMU_`Qp#7C<4}0$;P<RONoi?n9A`|&E?Swj$c4<I*3;tSYzGS0$k!+9k$L7_
+9ghJ2uX&kY+S=bbyfrWN<H=V~{G9G;1@6N=a<0}RLDM$brB(Hw3Yd@r&^LWO81wP-f_UUjldDDFHSQ`UDyKQGS9tZgW;>D`6<gj{
+5Z+MnX|D8@ko|P;097b)+R>-Jhl~ztwQP)K_L(plKy`q*r26vmnCv{uaeMk_;t^l`=~L3bj)}aqReIEb76lp^K7RX5Xxy@+n4JAG
+2xxoDG9N8(gYdqOC{EnItE&|{?ulNtz#a<#k5@;mTf3qqo6TWa#jRALYO*BPyMK5d=S0SHLwXlQB;wx|?Jv!|+J<kvwa>P0y8PsX
+&6oFE6IsQ~2t25}JFocZ(UDQ#5z!B2?>ltPcFdDywuHRB{8iCo*_h8>!5tw^hC7oZAR~j*A(#=P6VrNT9cZwNdi0QvUH9PJ%1%v{
+ZCBzxtWEKnx)*`)noE4(Z|9P;>iC7mQwDlc&@S_cw_e{bc3wZ!yC}yH4Q|N|k~Yq>?^25!Ge#8+JTto1x^P<>dth1$$6z0>%W)ZX
+`5UuWj>GXD8?_q_-4B!{IP|{s-Zyp<g~7Gvi6kNh#f#jf*!<ZVfbZV_ciT<+m6>l`awX&D-4SlodFgw1dTmdbZk=R7gO=1!G+&}=
+Z&o{>rZ$&dwScl!s}SvTJNe}*#)F_ry4+Pd<9+<(Oi6lTtd4AH!L+-DxY~v-ncFsZ86s`V&1x3rgj-2YShU_#VVaZ%Fiq>_q4*Eu
+TUEbVZ>C6^V^N6p8^*X*UTM~^b9~(5hlA7@;j^c1jO@(O7`vB(0&bc`_`Zq%W-;Zd3=0I*{52!B#&ldZFy;)`LuNUCw!g;GL38-d
+v|Ou8Cv%7bfw=vKWd2~xRu0Fv??k}_4g|u?|0YJO-zIA2g`H~91>Vf+O)PpJxjvtWkbX0+{q*5-*H;-IL#0$UX4uc&?kpSg>}hI!
+yv?;K*PU=BI&za&%qm2W3x7nh%W_FMM#8=Q9J2l)V2Xc5p0PG|zTAG(6`FxPpc#b5$)I-5_uq91d1YqJ;(~b@80dUi5n4rNiu8hp
+*UPQKs30Qp4di(>J#Ud?BV7#w_sBHa7tl;+ZgUueMgj;j)=A?-x@|lL2LeY?dvmZjMF7LO^)BhnDoRA2sP$}p7-*ixBP9j?{om0%
+>sKDnQ{z6{Bw5N#n>?%hM8p#J7WM`i1sUjDX-QAWUF^X_vsY==y~oBpVvadYeRp|(=k3RJ1Mk!&TP_#wyK+EUT0UpWZua^C+-i3M
+t&*YG*B*@_8qyqZeRQriLoR;6vUWL&Kmy(q3n$Hdc6jn8MW2sbKuKv}UC)#Hn46&spKI<*I_gM4dfdS&_s`w6BRV{;4a5QodWHR$
+JQxYRtvHV6_dSiOE?D~60m0;q%s%bk@Zd%ahg=S=<!_H&U=nx=-8Uf3=8xEAWl((0W0C*&0vPUB*1SZ8){4T^6|YO=E#JgRzeyz!
+%t>gJYqdpa=y<25mWHW^p4H_{2sPG9(w3Zc?IKn7@R(yCN(>P<7V9d~WRMP5@9)Rq7i_&?l;Lq|x6y-(a$xrT-03?TKb^dB?1_Uy
+!ID-aR2ez_)F~~Qr_1D@6>nRRW`W*QKb5KG=G^#M0u7AQB!J0}yH}^|+rDG!tu&Gj02Eur+PZl>#M`OqLP+2sHG<+2W35VrIFzVu
+K~D~qlj4zcF6*_l8JcI*Wu#m%e9e1cv3!+d!2f&olJP5RzVu?OiJJ7`XA@$k^}od^k8+xDR1XVXM(Xt;rgXTht+-lkyFjCJ-ITeC
+QsM7r1WFw4ST(R((_{Mm+G76(LxQuZQ`zU#_@`4*Bhr<%qv<2cFjFq;%ht&b7{vp|lpUX&mz6-OHhrgK1L7=?JpJZzw`DO4r=xnm
+X?$MI^jNL&d$a>FV5ZZX$zv9nl{+6h8VuoquH~n5s<O`#`-v!yDwA4g-ob2V`tz)}mC{FZ<)t8x-52+@4<SfAp7qWlsQkrt6ivW5
+^lvO%(|%><k54Ad4?B5f?da*6HlO6(7W73OL!+V9w~?D7Ha^=qQmxf7x6aZ_rMuD_aCV?a_S9$SkIhZe*OSUG9P!v5i%OUfl05dD
+?g6iCnVKxWEDLG*lX%oP%gMKCYi|MDkDmw*RFaE(GP8)S^Q>Ooaii3s`V<Ak7Sl>e(ykuc1N+~d8OPzuJ!$*=y;e#drgzm;XaMx-
+J2C!Q)hzoSBP7RIKa>2JyeE8xC6A^^nrUpGjSA0(uNtN8tivC#o4FW4eCuumBE@a?|K{gWzp}LtzGHcGSM0VH|B{n6DPWI!_b%0Y
+sla3Pf!gD*S60R@#+^i#)9SU~jG3Gx_ag80-1BW8-knjz#hRbOtgy#VpJLroJ72FzRdr2Qm-5T)7h5E)^HZH)2Y<c|dZTZQFCb0@
+d@$=P^G(ft_L(o7Zxr*ADkp*35{q|m*#BB{X4P$cnKXb{>i$h%`I}c)e(6ONC#I8Ivh2z>6`co9Ex3+2CJ`#$va2Va=h1ijdDA~n
+BVf6=u3_AlPvN`j@AD``fs6^iV@B?mj_nEaQ;Qa|98WovE;cx?Su)~nwA^)LmhS+%2VDtnK4-IOE6uy@)ws{$x0`&o>F)9GO_r~f
+s^0523z>1XJkt8H#Gx-4*Y4=-EqQ!h_UqY}uW8taW7bK0os&6ms)iUBH=CG=pzY4Lmkx7V2%PCd*ge{bM52-lH>ce{I;Cf?)3;c2
+ITWz}<nxp>i=HLR&tJ-M^N@Y2s`(biteH=Z2pnx|%?b07NRT#Xan1PlIA?!j3mM*wtcR<$wH!Z!x3N*+PtpPkf{^~-()=$ylQa3C
+Ga<9L7}K<S$(;J`_SNTfqz@?*-_2>Mb+^tpSh>OFRq(9abkEcYfiW?x)wL4q!nS;$u=-nt>iF(Eiu!~T$7c0E`Cg`+8`*H(d&)C~
+y`!Z=N3)lW&U#3B-2<rPu2oNFgXE+B(`UZ_Fm{sZ<J{J@ks$D*SJlfWX4$5uDk=3j1T>fs+Fa2Y<HXooSE9s`a|z16w#7@2xY!KG
+p>dyP{KlgO^PPE`x7jw+vdDvg=H7aed7&qXZ?FqINLW7O6wL3KegCDI|KeP-({Yc!xl&(6W#o~w*UvOP%M3w&P0+2aotBEVcop{i
+&NXwrjbE{5@;Tji4{MKEWjq$~A%!Fn+IrshCh=WMqsjT`jF?G2hqJG3E}5aKz_|D{?wo3wQ*;08cq7s#_6|1kUC#9Oz;iNV*owEC
+S2C5Dz?*i}F&!pZ#(@`8bzNm3p!s0vZ2jx!ZRnCo3Y_4rL#jgd&Fz@J90jiC?bO|0jPEK`q;R<m${5p8q(I??ZwalOM!v)g6et4C
+Q-qrTcbNaBBRuKH(xX4v4lG%G4>QVs|K|tIm?_NJ6br+VUvC^4%To0=GOIba&JoDaTSr6fso7N0z1HM>%Bc`((}K$@uq2%&)?S{<
+uc*(HN4s1)WuAZn98jB+1NE)ERra^xrK<`O`yAAf_}l5)n-*2BPVBu2dM4UoksbcJ&T?aCN>3V~t#qZJfyYm``E0$tZpYr!P7)mE
+Jzj>^r@oK7VJpYoRB`d6<bcXeb43hSi(5Vc*Nhc-%df!u4nuw;02s(&1k7W85A(mY=C@3L_h1w2%6z#Kn_bqJ+r21rUwVC_^a+y#
+QN8c3%I-31e{KUM$~maZuMhdGhrHUldKLQhzGpL?OhS8Tm~G&ljnK3p<N$5<8%7M-Ie`=0lLmryB5nOH+H93iOiefwpFzg%i>P;g
+TGib*p=iO)vLXpGH14JKbL7P<6M}87=BRVj>LxSc2%6EAiymu4L4&|Dn(`)@XRJ_j5|??kG1~JOZsug}raC|?oNRAO!0<GWvo<DT
+_yijeFap9+An->u|BEo+aqp{DNl$i=?(O0e?JvH{4-9;^AH&j%HETPOHlgHHX!;hU+nf1)sTLy@5mG5VOBcL!_&)WnL96DMpqljv
+HN8>eKS!@KRh==i<#B9b$i>AngeM*yW3G=f@|vvLyE`c5xs)`rDO>G~VdQyw;SHyGZ#5Or(B0DfsOp(#fT)%hYk3?JxKxq}-Y^^e
+Zl${v0SN-l8}9m64`g^VNn8ON1ey;-deM0sYyjFfZ+9wzKV)}vB@+efawNiFVE21g*MI5Qz5t(oWfVhl>vB_~L(J;zjW^s!bi1+3
+P?9G)H7|t**nP}D+!X5NWc)VEXIV0Ya)0>{*y`ZWzb{w)^m~aoFg$2y(xtB<;bT`*ve~o4yNs1kqa|5-DJBjB{mymWvtku3&}f^q
+IZb3t!<^a&2_tl^aaf4O4F2fSjQ*IzvNNP|)Vk%Md%MlR(o5dzG!%z<?2eKCtJe6*GErO-#`Lbv_F>VHJVI8bdeZ3#J~tjzs&HE^
+1tFZV1Ah<mm|vNB_mcQ?OP`;!>c1Yac4t7_qwfj%^Gzvkj=90FHDe!E1a@~NuJT)PXwj!#(j|x^9}mj(u^zMUHaGRX@Cj{%Sf5U>
+LvC`iCN7oPVQ~RMg;*0XbtBwgr^hFU2Q#A^)~QF~$WW+_o2t4A$~MQlTrG@9f*|jj*nA)Q8AE>~H#(7{)?`}vZmbq)Van#MvwZkm
+sCw2)jg93AI8t$|g$xVLUwmC-!Db=_G&7h;A@c~t?=kZ5>@62vp1U`wo7|lcZhvcp!h@6BsKBL>3dD~k5zoJRjt<@}Q_+MO)8w~3
+QPEOM)53L>;{}twp8MZuYgOB>q>*$0oy(rbKkR(i@Z8v{dVNox7n=gMOwaBD0;<z}(b!6pNkkTeOvUefm?dKp7*QdYN@gRFkc06p
+;+lu#Fxe3lI+{b{#FLt75;Qp{CK<&gHBn9Lfs6qIkLC&3uvJ=(CYY56q!j3aXMkh*k!axzEdu<HnE$2s-s<9S_${T{y*VZ0GImmz
+y{QXkwlNz+Qk{2ellj7vj;=deoDHt_ubeT$jhMZ~xqeq38FM(L2y>+9e2ly+giA*sHeLLtN7?VryzlipeUvx`+V<JYwSG?}?oEvf
+^_WJMN1y>;1D)y7jPr%j^63OwBnko!Et|h`os2FymcZhzxD>oklIlZwkf>;$cKwVyAqxTl&0ku-2pSSFD8V$m4grf6uDGMngLCuX
+f3|n-m(H;XkbQ@xp1gm8)`T}9;cwf?RyZjT(7t|a3zw-EELQT;+-p=*x~OW*C?>5VHH*A6>vC=Xz&uyId->XtC<-8#zrrKI^V`WZ
+XH-&~qaF*30`&steNYW(kXiUPI+dY}<iz0@M};jdOg-4Io`O?AauZn<CXS8w>cU50rBFN`DL%AQ2sadiYrVNSs0}!46iG-n*%XNz
+bmIsda*%Gs(4x$LNY*dCO1sH%LRC_ci{7Y)8RRUJesZOkIu(ncATRgVw0k*~m4a^^tNd1sO_!2D=3Sa>{A`u!_vJfh#$A|hl#G=G
+5H>IU?i&VZkF7eaa$Vn&LEsqZ&3fn>sn;fp7N&$sDWLHj&e%6EO&xn@m0>7R0fFV_8J})V$yr44L`x(1^d^Vo0=6InA+X*vu%-YB
+6h`YtAaN+^l@rzv(GC64KmM0qvDx*_#rl?2jpU2xV_!^M`>e!Uo56{)p5IQ3wys~-w0)OlZ$VFDWV*CG8r5Ib)~O$B_0qgLVY81x
+3SNfObGrlMNlMBg+nv$pWNhgq3`ey07SHOs<&<nU$y#0p#Y=5@b{Eik;$>w`mPX)st851~*1Jm?q1ljN5xv-fpbOAIp~_JjAbDtb
+1`$Oi4gQ%{`Iq+diK=_=H51QItBtE{G~YMfS%bmNJe}Kk*z(5wv!wblpE6c*A^=GR6b33$_!zo2PjS|(u~SHzqi}K%764IG0*)!p
+Eozk5L9ilHQ3wvvJ9Vs&jMgM2D=IQE7~a~cXLwu((?*HPL<*Q5RYO;mL(w6$K+6;<DTuqFP9S0_fXLfjCy=@5wwgazkH7SI{!WaZ
+xuQo~*@v~VSLeo>DbevLj@rB{w-P%OuY1f0sR+KPA3>8tbF6e&kn(9|+47VMmloL&j4XuVkmIA>8>1F#ATb|df}x{%?)ZAqxsbcK
+aEd$`D<FDXR4vAmLLqZ}JfF^0I88E!0HKBKst^!(5v~y!0QpA?3c#BGzt9#;bea|%KzhBsINDW1mWtz<+|ippOi?sl<Avx|SS0O2
+kVa!ToGlvvHY_?$@{7Vkx&vAg#BeFuA0=z9dXk<9=x|~Kj)XZ)2!`=WiYrPAi{(n1OPggL%@|F=Ad$kToURGsF(7h~Q;@f18XW3+
+NUSu;Uq<~e9ov7GNm#jTT~U5QsI{I9n}Ff7Lr^2EoU&n!Mll$LH^8zHyoqx5mYkd#$|8IeMi0pVu)H3c8?_$H#JhlsAPE!@yPTRp
+Fa}r%Ea#Zti6g1%AQ^!eipo_$JQ5UP6a$JyYvAA2_rLUtO(WaT%EQsg#863wNyed({9a#$WNGGm8hGH$K?NiQ<eOzPmFd2UJ_rj?
+5uyMBOP%UVb%t~RNdN~52U$2Pv@%HLhHFALu`(bYLWnSp#Byu(K>r1<VQW8#%NUxhtb(*OgG$7qkV5U@stK|3+A1VDB$E?i30OwN
+$t$a46hLm1Fd9>kR7Og1dJqc?4!M;87Dxn8BEv5RCl*ACl8XVLpTfTW(z&$002W6g5^#7F3W*$K%LTF_DpE-l1d$WR30Zc+$<px@
+kieyRFbt=n$si6ui;#!lo`4i%6E)mbLqEqK|J(ESm|uf=BM^Z`a!5yTz4DObRY9?_cnpF&DjPJ*2o@HLMQ|gtAyzS*pdTe3gz+C0
+P)tP7-xfoGe_Zpwh_#1!jPw49v>M<jNGuY;wctYq{1}{|4T%87XhtD<)%=FVXV9M+E&qj&Nni2kx%ms`JZ<gne5rIQh{C_`^26II
+TyhSKIBs2fq_|@wooD_1G`}=9O$yp;5LbV2p979}Q+{jnd%Gszms|I!rkJSBTS$`64LfP&x4B^5rEjY<ncQ!x%e<;TQ=WUG6oEaW
+!aZkxd{oEWH8RRUn;z<L^9BxMB?eBm87q&ztIIvS=diJ=)!nV^pgMQg$!W}MXW6Gq7RqtIDcz##;=VPO$(<uHx_YMnqcw^98y-UM
+@)UVnRCZjm<1btXO7VB9@T&v;Dx;O(fsN_vi^s2>78THGIoohs!h&ELx2KL9?Vj~k@6n1_oU<&_?<9{8pxWeG)e%<N<kz?AYGwx8
+leit5n5y=Db5cy8(jK<Wkx1TmcVyg4IJEZW`lGbdt3!A#Z`b59>06ftQVXsaaZB<6^T&oS+I~rE*Hgh#WB${z-k%S?Y+cLG9J<o=
+F88C>x;vUYE-&AaxIW(aiZ<^a-lfiWCTvmW{b1Ea*|!sU#X$fU6yBM_`|h?JCH_WKV+w!$8Vz&)+X(+$fJiQ1w0DNdhM=NIO%Hc6
+kG+=1S#lAUM?ZT<*&59_%Hs8OZkl1s$c>c|doEpDkSgKK<8Yv;?bZm3$;WTy+Iuz!@pzVA+R+y`KlgF|yh?9R-qk)Lw<3sg?(<NO
+7Vw3+MD^thZOv;A5AFClA=%Y!n@U)vT|4D@$LkC#&!mjAY~x8D=s0z1QBz`rD(_%sG|4eCPliYLIoHaFU^?#`pK^BV^6m$?>BHjh
+Mw7<z%@+b@{<o1@p9h4GW!JNMFdj|87GF%cdwqcv!nlQ-vk&SxoHi|-F+ow8XDmlm9ErXs`w5jy?0c@V(vX+bC1)&&-|Q8&`{3xk
+Dv4n{o+ZkeSyxwPe>=2Gi)~EgUaj;>-kq<8%}!0x%2XZ^d%oY$?cM3q^k^cTN6+NC(F&t3zJ1%I#8c=B&Aam)AJ1;!c?MuwdX8cA
+;v!idp#%hGR(2$VM|YJ^dy66Oc7g8?f+hIk4wn%yF32Z_&HTT@wGFo{V=Vih;ciquJ>I%)5no!!{ejzF9y+sHYUZTJO*@nsyo8>t
+t=lT`jt$v`#u@cmx1z9Inh)2^xTf-L?ZbVN$1;yvQ+XL*`B*bdh~$Xs1^egd@_a4b@nNL%y*4|wJxsm@mI)j0hq{-xJ#&K;k3;g-
+H7;2pz736ht|9FC`m7t5m&x;vTJ(0Lmu^U4@y@iSwZFM-!h4>8TFr$%{7Qd7fC)vg|MY(;`Upb|lgVug5PjZ4*SGrW{qhdJeDC;S
+pwxj80*zYL@4uxmW{WS1+pTr>9-otxv%^kR%v6t^pu*su=yN%F9Q*Et9>%HV;ca2OXsWghf7hgNde`N6#R?*Ccvw48JF`L~?54G1
+F5e`7Z1uFgKP7MkwN{y@<m9r8(SH61Txt|~M4tE(S1{^TUk2ZY8-J<6ETP!&><N$&yjjvynoqaA4nw%n+)G2~&WXaE$M6I2f8b7G
+!2{j*;aY7>C|@~ioH~CzSFNbfIBmrk)7AbSM^+#XsPkApUSW8S7OG$WV3Yw}dPX5HNq-06Gy7}ENbeEsWS@&NH125wd0w%0r<x<1
+pRaL}<Pl(Ask;%9V!OS{n5w{IYQ9hL@?70AscmgaJQEW<cK7qrPg$E5EAV);^3Bpc@MUoT--ide=XlUZsqy2s`bqmnX$iJ1ETc?i
+qWOPCsRl(b`9w#7Kh=E6PweL<2kgsy%oi$D;f}rk(rv<@&CU3js6|gQx}jVkFBzsUv7T3h0l6wGp)&2;b>m$3?J`R#vb@MyV$B@H
+6rbA$@z$156mLgxi5}wUs+BJij!PVHVe|Odnxas3>q&3Dw{@>1&j={)*ZUTHZ~f^NTQzxFb#5Gi4tF1zBT#uwx-IcYO@{;Ds4wc!
+C6<iD@EMI&06(h;GDnNdedGl^N2=ik%oC8X=KnpMf881X=`{T<C-#0dS<0q{%+ncuV5eGu#K!Efmbhi_tiIW*a;G||I)S#kdQ06`
+kI_vsaySBV^>(4}`mybf4LOe{g?vR4d1)K-lD}+pHhD{&E$t=4&;AP;bI&bu^!`2iQ&*etsJdVO(CKzDKIvh#JU^^h?l*0cTE6CF
+29GyIm#(G@TDxWVuE8qT0CPuIf`7Xy(_Awxv3!>ODqN@nBk#%(rkP-1t^b>-?YVoSuF&C3rThA$%=5Z4)OaEBfhQA6U$B<zZCG*n
+(ELaJWS+lX(P4jQqT9xqFKX?V8K_BUaAiemEy~#k6{otzoD8u}<|PE&Xx@1PrJESC84)1k$XmPgC$FHXsO&fv9o;U6=Qc3!ot)Z{
+0cM{*BF8uHr6ZQO>Ad!d=1u$nuOW81Lb0?KKRS1|E|S_bmcVyIQ|~>UCPCoS{W)EhBnaT;g!v}$AnxDB>jewu-ko{($VB?vqA%JX
+DN;OhJYvT&vc=NrCz;>#Eysa96RfxlCdbSLyH|b8T(U-P?i~d(nj7$M_HG+!z?U7pGU`^SkvEgu?JpBf^|qs0qb*mQK7`@EECtZL
+v2njDZO$>~@-8)Atmrz`W^}4rxqLWXjYlY}`CzS*WLA(j-&>y_1+mpTn=$;o11V`wX5Ca|^Vh$PYWHYK2*SDz+6=)bfQI~!ww(Xc
+AiD0nwk74n0#BXCUD+qrM_cejc*iql;9`(*;nZXECh8fFTQ9+#-k;cTqw3Lz{98&Em^+>xHWpkDaKJwe>l&AwuD_$?e6~KXvUZ5?
+s*PLJE%ZmH-VBuoxl~?lZ_dg+HF00#ksJCv^RF5gXcL=_N?4t5!h6tEiE}3|KI5HA;tdOdaG-Uce7=r0e>Qz}LJQqZ7tNpZdD`fu
+AovJ)vQWY`MR+Lp`w_9r*6=1R@yYfNu|WQw{!$vxls<0A+@#|_EAR7k-`28ib15UZQdMoAA9K}X1-(ATq&e?g9+CSrgwJ-VylHV|
+{gwK;9ezYKmx-#Zx~CptmJVywN=x`r!{&W@4d#c;kNGUTxR^KHUofWMxL`pa=occxJ6@KTpfjs9)F}YsQQ5F?8A^Rk5SBNK0HmD)
+4j2*yMV}@ers9RmNeCRw_a8uJQb+^qPEO(h_rfbRPj(QQydhKCk_irB%l%WRJ|oihx7Ml?x#P7+(nc#!hk!?S+ejS^+GRBEdbVfl
+^s846ueddO`{hlyy!lpS+WLSgfe((OF7{jw;%WFsb(CJSre5yrgwMLN+?Ig-uFyipa^jkN8qdU3zBtfkvhPA3KSTt+hF{tpY$QkH
+Yd&`L3^irp_Ql*Vr9p$Ph=%F=1884XhkWpLwNLBWq^DBvw|VOExbi+T<2rrvf?~zH@z)p3v*|YG#%^!J>b_cxHM=-h-nZlQx)pM~
+SWVVv`GmTqaZ#*n3-(wS?sr!%bqH-`b}A&iTJ_b?mD}=`Z2TcOGxoqH;vzE~SFsbvBNZoymlbEp%km<!f(WYh92?6xS-$4Wwk&VO
+WMc)k{L|B=`4r(O{dj@=V3N2BYA}vRz(oFTSZFUxt?n*fPI!L-D82dN<U^k0^`fG*%+i}sHLH59avDYy-sT$H_v^QV&s43PeErfp
+Tz9GTaycBxSlh5P`x2p`HEWlS<}B_WZpO#3%3LcS*R!g6)6)sumRyyabyu+O>SpgAr%2#NYAI`!#~-np)2%Ou;_3F?sB2%drk0Qy
+d=;xcjHue-DkWgp*rYyHT3D`ocaAhxc<a)5n7%)NUj3XXY5i39(-@1)72`%ewlUx(?<&yCT&!<PD_Kp`iKvcAEi&Y^?t1?&<x*dd
+o%zhzhxH5BPBP)NHR#0cI$Ia4jyW&$GP?jN#ZlqzR$KRyacMIezKwNeN^xDnOwX3g@^)H|oQeXIH{Pzk=N|LS{3$ub5yP|M<Gl)}
+mpZnO5aa_(kPCH{qNxIZeu?EDBO?@gbhOf-(v@M&{}GseaSqGee_6jzcbs&?32oXgUXit~kB{8?B!ZpyZ@IpL_4-m`cOXY!zU&^&
+dEwZ$2>-7i3A1oM5}Y<!zpYxWIa)W*m0hp<_ELenndiclnGcladnwxaWV~>Mxb($TMRi}U!as47sYUU)HF^{CvF!SUiiZ;XDvs$1
+Z<AgUUK`T+_cTdqd`Pz&L!fiJ^m{=};k0~bI0HMlO$Ph#zt<AR4@gKfZ1AbJU-HE*vZGJ3xa6}uH^j5?J0Yc!FzP8o>h@7*t1Y|q
+^*Q4$6TL<)TWUgUPvOhP9D~yki8GqkKV01%saD<kT8B30aH1hM^MrD6d!4CbjsDS-K8A+8w6MKy^ULN{AH^)%V5i3WrKdL|DYn|m
+J7SFZ1M-Wzx?inaFw2x*!52`|x;duQm?~iYc~GSxLpW?(ZNM5F!Lg8onujOu{)6$n%hCzZfaBqeE4MCeEwWZsHsGq%I`>Uk<I|(*
+cg`p^-?fj~%tYW2K*g^2eIEiPci+47)|jdY#&KT;ySFpb<z=b#8aIMVU0x!CJI;C;z?zbRC%Vpkdnk~<eZw&^IQM(N`@QHfu_XTD
+U6#(?FQn!r2`t`}9`HE)Z0y+jNICvuI}kKS<y3$QK{ykC&Pxq1^z-iOgM&H%kAms@14y#h%4pFKIo|PTM!WpkQq_AlTx-9w`|SL7
+XS<O{nVYU1U6MTK7}ua4=v*qlAgk<S81cS;&jAI9yKQ%MR^Q8&B)tR`mny3@;cTuguUhrU<zuYZ9=%Ua8yI9RmsQW&C$wBfSvxmK
+vv^Z+Cjglu@0&>*)YyF4(!Pg`%PZDr3MSn{HA*v0=z{8gz_JuGDo&W1WJVeM2n>CKt^I$1d+*-7p<6qaZ#cKQKE)#LZJh!4<%a0f
+W2ZtEw|A-}W9sJ2Dpd;5;7-dbKC@U{`qs11!c14)OTnI7Z+DSjW{P|EgRAl?ow#MH46X_(ODAJz`Mq86-En}f#+%81aDen|a#j)!
+&(`A4zg?MlBS8)KLP-tBkK8UdUZb^WD+u4ju#de<Uy3BO<(m!JBw;!^z#94pAYdE+M=%4LsKEqgT#b63@p=2bcTN-4xx1O-8`Wl6
+ov5)y9WEZdPNL{S7KJmGa?7}*Iq~VjC3myG&z?N75Xl{|bp>oL-Fo15)wkW7%5Bwn8)80{tW(c!^u3!aOLai;g0MVUyLUYku=-dh
+G>#X`kDPxmNrg_d#AErgUF>PvL(?N-1j{X!_ZjM>!I@d6G8s7-yNi5;1NuLP3-4wdhnHB4rIsH!r!%Xe!CQ)JWhdI--ovg)O|Tv@
+zA$5i-7S3?4k=v)FOGH1HQXD5Q&2c_l_k&ZdcVqtGu&#bMlRADnV>`F*<Y$b2zlQ0fbLf^en<+BXwov|gvZ`^FaW`?+zD(g1))Ba
+8=53YYXPO7VXQI2opZngj0qMyxaekx#SAULq2aZ-KMVW1Ml6+*R7teBJ0@w${jL;k-h8V2rb$_qn%1a?=!k>CX>z`%cr*ZbwZ^)~
+?(T}$>yjHF>6jq6!J3<wVuPP&K-gIPJY@+Y&;G8NRHU&Qa9m>KiDvQ^YyjUh^Xb)%cwbO(44hpN-GFujXplg*?mJ0#AQ=++ZHg60
+5GnYCANnj(2MTuXe-N7wXy;n^r(CrzKz};<Jlj%=`>sPEXyXj_%5a4|g|dw8!TQmjG$MzU`^)y-xx37JJ82;#YvYRL4cJCJx;|?C
+#3B!~H55ex-$37oIyw&}ns}KKm>@s;UZ<GxEL7eGVhMA15*nj$mLOeNhaZRnOc4}t(0UsqNFs^FqMza6+n<M#mc<vQeY9_Wyufwp
+l`K025-<0`?=ym3I1;(RN$~)dIx<Lt&JDNDmzN*A!I(j)zm0J8A@N_F0mcT@kMVsFx(3q32n;k~@s?M9lyDg;jhA%BLGt;2tdS~;
+4hW8cClq-VfI5_UD5=b=7cwYpl9&&N+5SrqVbwBWtIqyz*AjM3inStz?^8>9TrC3HSKnY<sJrg#C&}XNwp{G?(g&ieU0r+0+LOZI
+zd)lhOm6#wQK9q6+7Mn~t+kR*k@dqdECNzU^x<wL8#0~*3XcJKeF~B&l5$Fc2%-t7croJPK<=->3%P<XukM$Hemj&MVkAew^2buj
+9=+2p1V$v$5?7czu~=vn*S!WV1sM5x@}rjP*-@AXK8+IW)EQ5mQt9d-L1>g?r=KwLMX^z+!L0E;de#7mpP4Ecl>=CeNNE@VgBCr4
+$^Kg~4zc6HoiqDNrv%%mNs_RFq93Xcda&h1*iyX&B||C$#Umat!{x10SZy*|-hfCK5D!e)s9mh(LsdlJ2aU2pwwg7b<Kl-BRMm{J
+WC$UWT#O+=AS6}>NX(+c=Kb%$N5C~^WR$P7vAQ&!fI$et>qu|yg&J}$L`#|yo`U2P57?F&QhgZKG({{~NIYPM@?aVgB@nnFow~6!
+aWoJm5`?SaNa8yqiNju-3Bh6de_;*}p`fOvrXnjrC1O#7W2S2LageGsLJrMD;}JruJq=P+02Q!I6n@BX%POE`FjRzS1rW3ph6st3
+jlkeRar+Izs{Zd|G(e<LX=D-(gF*~RkLZe4z+y=N0m6WT9vG*HLs1~2XcK@(kP&!DtRM&pfd$39Hh>vMJZ#Q?2Izt)GzNo4ArYd5
+Ba~5W5Q_rQ08*s(hZM+(#L%E<6E`+P4da<xA4t3bmiW&I1^^)t2+n{^tY8R8=Dyk#5-<4zVjysM6&P-$HjHQJhsibAi~o$k0w53K
+t=tNn5IBr76t@b@uoHi5fr<Wy0P(Mye}g}m(*I8Y|3xcIJPa5xV8DO@;~x#94Y!iUdd*Xku}QbV4~8*?n=i)S-HZ92S*>6)n6&v~
+meR;K;dP6Xl>7<8w%5;sXh|5E3MW8Qm=BPv8a`hyXid$>FtT70!}}chxqjWGHPhLG-3V9Br@8g@uAeO_IG)loxBiCVMB$IKCoQ%p
+=GPJA;6yC3$6T-_894uDwu0b|q`+xwVSN~YjTwCR2~6p~iBp<0ZeRX<x9`#l6Pp?pVF!*_;qUUYWd$YK;m~BdaP!E%nc83U&(z#B
+@!zK^q`9GM;m$OPx8u$F41`Zee10Nk<jh5J2h@dEo3S)_+tw+W+GHV7`#1KrMXR_CzF1&R*{m;j=dy%9o<F~4&ul5-ukDPwmBbVt
+MBwcQuQF3{FwcYx7Z3Q|c)yMo<t}?B_IlOa=wewRp>;|b1+KMer!PyMX0Qg+I%Fw}8vPL)(kr^<g`~diYjtc@>r{)nZz!ap&T`k&
+jox)rm&ysRW>^LtUUx4WGgymr<HBhZx7fyzgvT}bm3L2Nv4xaQxz(<f&JvPMk4y5U3V(FANe?fSwIypXvlI<W{deQp=H!$ey3HG#
+Rln!^4@&ET``Y&<FQ!c<x(3u>gpJc<{J)V8FN&9ZR%R^h^G)eXMyafwYBUd25o(^OFO{0$IHT29LMTM~WyZWsV4BL{#7WP&?1WEw
+DKsHp8J{<l24ygXKW|F%-Wn=2_Q1Id56y(e9_X==8hn1FF>r#>AHc3N51zZK-`kVws6*5k>`J$e(@K}zu6oGO7R2icSFvO^y_;Tp
+p!RvN_bj%sKKSjNX#q^8iE~w!q3~fy`|N@^Gj`81SG173x9B*^`HmA2gAv24`%~YB7NrkT9b{o7hm2zg4=tlKbR3Dodzt=8LvGNG
+GbKdw$zZ<!2+Zy*9rN{r)}43ZmeZ97yE3@^eczcP1jpS5whyvAACp5OMz+^KtaJ+!rg#*j=YH=p2w9Dwl7(Koq{L_44HI0N(_n^o
+uFY*mtlRN$rttb08B#(1%=AGMbCdo><>`pQc<t*+HBfu-F`4U6AKKagioA3PgnjxS!ROs!(({}~k1VmT*U}uU^#7&wz_pNBy&ebk
+9gmI^W@^t$8NH`_WxlOJcO04~IMKBkao$tEqIIc>sgQ`KQt1+du953;bRjc0D5i&UT~iB$38Daknl^UysUgizRnV1j^cM~VfIEbK
+S<Ijhx0I6~irduCLv!tLWuQNV7rW~}-2*F?vhhtW({RGR-*WNAn-0~9ThpgKSg9=`=wZuqGo=hGLJtMokH{7-b~Iud%KBL{MEqB}
+P~s|>#jHZd>Xtk}Nc4i^4xd_!Ss9W-)}DMtDBN$T9b|rs_Hy|E)}VdgwbI&UXjywg2yw7d1VF<NnRs{`(;q?+6W<@6Yw$d9omH=m
+)ZlByj>qk2oZ72NDsQ=e7$;zGqq9>$re_fL-l7t=l;Fg&mYXB5uOKY+P0<lLVBgEh(TC^S-`9~8O7&HJN6?c^fkndcI*@j);?Sb|
+dJ013G3x3uvx$RMAQ*&7+R$sIRw^-u_OUULBFw|={Sl0vkrYn9A$wVUWICx}Fe!WXwQ=7QOeV)g6JyO))dhBZ!!E;sz71;wwv!nd
+D8ZRM6`FH3e8cCQf6Nd@Vd_!Yra2YXT3*5@2H3o@`j}%3)z?SZ@a0APv{x6k2Y=nAkQ+~><p%wB>IGM&q2$3pg~8DU0AS%g$$u7<
+ZXS#%kDGdRTA|^GgKS~v<9FBCb~dlkd3<)J`Dv8kWlq+UFSb~C*w;SDV%sqUXHM4CUFDVdtrX~}5DIfi)ue^{%a(0+sTMN1p}c+h
+=Zcf#Xk<Zy?D?gK4%+Esh4y-MxBD(*^kAJY{9Sd*&<ms#1}iuN+|5ofWq%SLITY-TIn(4Z7rGXHPf4h#XGWtwZ8y+t-y7v#o}?<U
++7(A%O!=^M^!W;{T||=LOnu^o?<CM~kKq}0dBJy0npfm}#i_*}rzi?qw6z|s*WGhPmn9q#6uQ-)#b}ZTXNwg#RUkC*gPK1iZ7h;D
+YK9Qmv<yrBPebUL2N%@UGyPM-+q)x23(fBpeWOjbu}GBl;~P`A1PH|VZd`K&btAB6+`&`KQ~`%|-Bb^k_MN-q>(s0Trv<VMSA3eR
+R^_gR5VSnp{i1kT@<{!`vL9FP7d363f*s8M|ET)50>lpbZDJLHFhn+m0JHR0z~M&S!8`4{7qmLA3)+ET3Od~R#f7`kPRSeX+Ahi7
++E3%Rj>=t2NIX_qy;X9{D>F9##Lnz{PT0H3`%iz+KnvK~Nmx2Z{d4J)5)xKmEG*2^X?xK|^ueJ+)dhpl9QDC?5-=&Muo)`v2(0u}
+5h)3wih|Qg{|fA$q>#e^)!A<D4LZ$P!qi^(>+!36efp}-?_DgLkfg@9u^MCE967vco8suIMj1VUe!Hbqr<u>$6V~)`EKV>Gb1Anj
+UBZ|{OOg}1@n)7|s^!uN&VzJb?ef_+HxxTq<R^0dib(R1XI~ph#|&wnff3yT3p4g-!Gkq>PY2y=T7Tf#Qw2pVVRQe}snp8*b>|Fs
+EZAqw;*(Opn5>a@wQ$;|PpK!70^2M<4tc6!>6PzyRv57ayb`O+kDF67qb9S2A={DYhwUGOmq-W$JRoaKe|)(-ebBLgNG(+n8M-Z2
+XNb(wFi<e_e+7#7(`2gljym>a%JNUObEE|kRJ=7fCsOf4(?0o=P=!2>&%-Nyv*6s7(c6;^-%&IL9K`SPdm5>uiNQ=!77pT0u1;<&
+ej9a#B`KtD^Qq1Xi8pM;!Rjxg_ak4(D4~Z2YY!C_utP`6!r#b)=x3PuKMzOq*F_ebaZ7Fs2s<P{Qbu5aZP()Rs&<kc`mfG|Hirtj
+e%0&9g4HeW?HW}lrb2>gH7}x{Q_}v8$73yIghtuy+lP9o^EYY6!ZANUNIE$3JJJ$0XtwVg0+1PI$cpzPjBp|gt%i8fRabZg_OHP@
+#rLL}`1a0mIvNW%I5Gre)oG~j4^nI@OU$j5YEThO(s#C)Ke@g7djG~72UrpU^(}hHSo-dq7Zfi?6t14W)nix0=BU^p2tsR~ul;H(
+))^!XTKBek$O$42&AuY-A-u?3EJE}Eo}~S&Ms*uQZ#vFyNbPyBzBNuwxVHsdamRN`r_HK(XY=RIS{S~SW>Q^!c1u_XAfFlNAO(-e
+%qwSi0fC|O2&}<rnOXPas!49TXv$z9ZW?8zY6eh;2IE!|79d3=;mjN&i>9B69l+uIUxb_<1Lq^X%abjWTT+eL!pYI<s*P0-SD1ZI
+Msx>SQv?g9>DQKmYl*X-KXJ6e;{=-D-K)OfSynkg0W~<G-WybG7egbFhH^+#HJoLT6ky1aTg!tKu}K-S_!JF1U-LI$>$a_5-{n(g
+;x~;pl^J};q0&jlHv7l-X6-oOZO<eNMq`c5H0}P1t%n@!C}iQT2uSvR=%hj^RRA++%CGB%j6yLn&=7q-K@b5iS_=k&#fv-#!)wF9
+#Q!Z&@nrZ|$#(6S>aQ<NLJKW+I%)jPD&v;uTyt|KRTz@5cy!FWGoirPj7mWW$vNYH#&3+Q3KBa+>rvMbngoax$tv|D(GX(U#uVhR
++%=f%zaOsbX+_1;l6)*w*u<f7i=_*$F=R)mcq?gADJbEn>Z1gGly-oUCYgd96f7x0!$m?4jT7<48n$#cB(}0bqk{<XWVK-%sbE+B
+-vG|g#>z}bS(1tuStW5@DQP5)RHI4}h{(YzPf8|=I4znqo`@JS+{y%XG7F6r4arnVw84^Kd{7Zc@!ttc{3k#<#FCU^GspxCN@V!t
+FRcq<DJU`;ix?`oX$+xhXo^@9fTE#ENVHfijuw3~_(UV&e*XDj3}W$k92Sj4h>n|y@+bllz(6QSq>KoffC4ZGPLl|)Xb=M-#kWFo
+V>=L*_)iZuN0CS*LX=@%2!`YOV(~^iz;V|Iahf^D!wZCf5Io2Fk8tz9Sug}bbE7VBc&#7shpGZ_y^wz_e%l5AX1x$N0{?#n@OL%C
+fB^#r3>YwAz<>b*1`HT5V8DO@0|pEje>pyl3mdUI{!x=XPIR`qSU+w1whVvVU~NY(9u+nR+@stYLl#-RU_PYW+t7j(J&(3(?a1#N
+TtyN>XPiDQaW+WgYj2Hi&h{h?9V?YUW+Ih9wB{>{q?6fFMHW`j@SOUeg|oBt_Mg4tc-_Z~BC>}-&0|j9MX!Q(1CmHj_ohodwSc}a
+VT&;F4PSjFB7eCoYN%;?8anQ^J5}UrckhPED~c|5kySGyMTiH&Uc^&H4yQYb{!jxeau0A}pg#?W{t?VMP7`0W=@LYGdz@pGqmzEO
+%mmTZN!?|Av3b<)Oa&2AmHo`_JQ=Z3QiS<&<7y?ZD2QIIwzc4~fyf!aMF(n(sO5Mm8z6d^Vucq?JwU^$Wq$=&U6S=<W1G$yGeqAg
+_jUQaZ)fFHYK`SY8o%T!QVz^{K%$|C+D<V|z8ZY<kQe##kueTt3^~#54lC|oZ446iCeL5fMu<|a6B$4hISe6*${Y)`{g<FOBBK35
+P*=thMbXxAL2~%*wjtk=L=wA!SHUMz*Tme^wiMa4wkye@<`AL*Euv^0CB-6bJJIcD_pf@HdXq&6Ts2cRM=V;HfDvUL#KU#|{(3BZ
+oItnTF{kXAl1PC?fSGoGQ^C=gk<$W2#7r*gPJ6MEwFMBV;ITQzL2W5QRzbuJXL`r6>PRG!tEtX0b$u!7y6;@vg=C2wXGoDn?Kl?B
+Bm6rs`$MQ#>f{ZJqD2#St&5{22aK;YE|j7THTGp3Ib|81X5=s8{B_QD0xSAPV?{K7--2#8`MgNQ4*<DJ-iD<k(h!_zD=U(K1bASu
+q5&XI>;~bd;IBbxiQjIi%Ilh0GpHh6d}SUbrfPkvUQgCgX*M7ztlsYOh&3Mv>w9rfv#-~wWwxG&2yq)T+Kl@p!$p3FdSHN)B?>DN
+EBbMBj6{MBy4XH9xSH?ZfzT8938ii4kI<UgBK=MAO3V9v+{nscDtoB$P@Q`3lMu72uOg)wx5tH^K%R|SDe^FMkW1Fhi$zg~S}s&B
+Hz14p?wVOtQON@oyx3kyc<A<bfb!+(M<3TdKj@IQNbk3odcMuswpr2st;|qsdE3c*M?dI?Y&ITZCU=3s(hrY<7;-}ogZ3WF_s`|&
+BJZLFar;%sqUQgTo{Crkf|j_-;pBwB0}`?FUsqLGT9&j)i<sjenYz&<uYYgsUKuwuggf-@PG?rc<MGqw2TOPZ6A>qtW;k7@Acq|N
+c9Z$XFPn>$Wd^>FxH%3ZO6R>C0#@`UNO+itza0^!FKX*YT2C>^4i*XH$KrI()sBc6pHEO5EY}U_9(Bg7nE3W6Q*x+C8#3KaqT4c4
+S7eVmC|7p;f-X_?E#&3BdXl0R{JWu?n93CpVw#8D{NI6vwfhqN#-GW%Cg~;Ot5eR^#)SK{nt#pGA1bpOG3o7`u$$u|BN0Q6xY9p)
+?}SJ@36XGo&9>96%DOla`j+-cn&Cv}@Yoi3wCGLXF>o~hx1*}E;l8I?9<_9XwaDDc{z72e1nn_VsA~4m6xyZpHRf?UA0DC5hraH=
+CgQbywhU1uDC?gs=WBr$ow75xazYVA$LKCdqS%mK{0L_LZ^3)tZ>j4xq~tWms)$UZHG>8v7Y-K;+^|&{;`C!()V1dK&y2N1;_~46
+DJ3-sNsNfX-Qw~jh+=hqrYK>kV!6gB@k96p_5TfIUt#I@6-n<HZO9U#4^6(QHz}q1fSVa<$PgQb&R)LljDsa!Bs!a(JG)9w4HO-R
+O<q8d#EA{s&<uijyiObzzQe)%e*u@mue`ccn-!!lMG&FyOfA8z(sPEH37t3;_aSZS0_K{UQ%EAVxy~(9Srdg7ooAmQtpFg!L@WzI
+;@m<o)&G51D@4Xed0MEliD(f*pE@LH671#GDI}3OymUQ^yMiW}j1b|C;v%Jl#ff=l30dT@{S(OHCHX<vmH+oqOj6NOQ<M-Z6axSn
+K}fPBfsH31MOrZwS)wGKAWA$SOJHNL;%=IW#tb7C4R`ZT2wNnDN+sbjNU`u*hr~bucoatTjS7GS8YH5yVod-@K%$3DvvU+aT;j08
+e?mxuXbc)9UMPkuZ;-<<5)^BN5J(6)oMsR?oL9sTM8m}Yj359I7sJ@XLdYMzF_JsGHk?HWt{CzU1q%4FPz<;B58N~V-|^dXD6nk*
+{{!Y21`HT5V8DO@0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*#$SLhplsQ^al~P}Q`}E4^uKM65pO+luv%dYOMC~DOHjX^zIbkd
+=iOCyVl^d!5Nm6^Si@0u@k=ws3q`<*W`74R>a6UM)|VKT2y*Nl@E{?0ShmQmvsrI4CB$ht6TfU8ReZ<d^b9qW`0qI9K@z`GDM|b)
+<l!&DgYnlRctYw4kM!Z4jS1W9qljgSH%>5ayYz-C{(`$`(lH~pIE_hrk;9nxJ}oYJfW{p5E^1iie?LkzPxw6!))>aTWXGXZ)>de7
+2HAj`cCx<sF6Ap<F6~2#YyO>*`LG8`8znE^AP>Unr2loOYOCCR?d~RCg$=mAthQFg)J2@-==!4@cVWe9ya4#sNR*2BcO};0%*0#B
+x`6mI1i~+;{_i8_x>;oFcavd`_y)DeQo>xCB(BuX(7Iy<;(C5K{sJXhyxhl431>+BLDEKwp8>$c{{*no&2p|j{fI2?X}_&Z36H<0
+f)Q)I6gYD9(`iy-Cw7jDaYIqX9)=VumLUFkV29@~!6DpFfPG3?s-C;dmBn4HlFxyOi+VwGF^W(Y=HIkTnPP%<S^PK%FYdJsLJ7l4
+w=#zZa4_>f!>G<wwKwYZQ44WL9JsU1>Zw!{TC7x?ExYF1TRcIG=GF6BP3Yo8Hu=(rMQn69hx{jmG@aCyd3%DocsV}XmCd)ef3Z^%
+6K}u9HZ@Z{@e$Z!8d(KDjA&Wfum%Pagf;)u;oyW*rz?`oB*iDyOy%ZCuC}r!idlmB^gWiYc=6c2LCYFIiyL!u^sr$bfPf>qpAd)C
+1N<Cyq>18_c-ui82T6S@Nlf!*o>FEMig>WbHo_5yNf?74?$+Vq`p<|!ioBvUgMbzf%BV&pKoU<Buku6!Wbk4Yf;f=D5{K7wBLHyO
+h<^f<QA8pEi$aLABa6Uc5yPs&0C*e%hZt_iu|Leb!j=9086ZQ*9}2~A2*rT_;ztURKQ#T=0<X0FLx2Xjbz+9wV-&aPhpI5YRmlyu
+<o{Is3x&dj{=WxIF$@?mV8DO@0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*1`HT5V8DO@0|pEjFkrxd0YePS_SGx@nCSayXFK(W
+G=v0W6V&jwXTG@M=Xw3mf`Ky{enLD$H~&Vf@`(Y7ALwGNQ~03@z$C^Gr`i5+H5A;<KOw$VQB!|pX1ww%i62^Lp7!~{I<S3zG#D7T
+SN{pPJi<o-^@DC7yS_f~LyqYz>9OSDC&qw;;Z1nBc)&jbQ?V}Xnm@EY{-1X49wlNR3<K~^CRq{*aeowJU<-w9wy@epYY$-UDJ=E^
+R@NTMn^<@Z`^+?gpb5`YevoEfz9G%LABX4L@$mK7uEwuVH*NYLRnU|0{&;%YCl~wYsed^e*LiK<ia3sWS;={#9)|tRI;m`19q!IA
+$IE-{hUD|>7_9s>UDaJ%C-Lo?q8rzHEy{J7{M%<bza&2mO{~gvZx_ol#I!{ujak{-WR;-^As1+7bqiH7GZKC@1^@s60000000000
+0002sKkIVCDmUE~>8x;oQ?<R%l{9``WQKi^{ERf4Ix`*mxDfNa#aL!mxo+I-a~DFs6-M#^000000000000000000000DmH8r@_Gh
+000000000000000000000002|u5UAv#p3""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -1180,19 +1198,19 @@ STRIP_VARIANCE, STRIP_ANGLE = (0.92, 0.98), (0.15, 0.45)
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
-    known = inside(q1) & inside(q2)
     with np.errstate(all="ignore"):
-        if np.all(known):
+        if np.all(inside(q1)) and np.all(inside(q2)):
             return pair_by_tables(q1, q2, rho, sin_theta)
-        if not np.any(known):
-            return pair_beyond(q1, q2, rho, sin_theta)
-        shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
-        values = np.empty((2, int(np.prod(shape))))
-        known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
-            at = np.flatnonzero(where)
-            if len(at):
-                values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
+        shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
+        rho, sin_theta = (np.broadcast_to(a, shape).ravel() for a in (rho, sin_theta))
+        values = np.empty((2, rho.size))
+        known, one, two = among(q1, q2, shape)
+        if known.size:
+            values[:, known] = pair_by_tables(one, two, rho[known], sin_theta[known])
+        others = np.ones(rho.size, bool)
+        others[known] = False
+        others = np.flatnonzero(others)
+        values[:, others] = pair_beyond(*_taken(others, shape, q1, q2), rho[others], sin_theta[others])
         return values.reshape(2, *shape)
 
 
@@ -1230,7 +1248,7 @@ def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2):
     The first by Price's integral of K' from parallel inputs, where their outputs are parallel too.
     """
     angle, norm, slopes = np.arctan2(sin_theta, rho), np.sqrt(q1) * np.sqrt(q2), 0.0
-    for node, weight in GAUSS:
+    for node, weight in GAUSS if np.any(angle) else ():
         cos, sin = np.cos(node * angle), np.sin(node * angle)
         slopes = slopes + weight * sin * pair(q1, q2, norm * cos, cos, sin)[1]
     k, d = pair(q1, q2, c, rho, sin_theta)
@@ -1412,6 +1430,10 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays)
+    elif 16 * np.count_nonzero(near) > near.size:
+        parallel = [np.where(near, one, other) for one, other in ((cos, 1.0), (sin_theta, 0.0))]
+        closer = _near(q1, q2, sigma, *parallel, *arrays[5:])
+        k, k_dot, gap, gap_dot = [np.where(near, one, other) for one, other in zip(closer, _far(*arrays))]
     else:
         k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
         at = np.flatnonzero(near)
@@ -1492,10 +1514,7 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot):
     c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
     fall, fall_dot = falls(q1, q2, np.abs(c), np.abs(cos), sin_theta, k1, k2, d1, d2)
     k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
-    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
     k = np.where(cos < 0, -k, k)
-    if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta))
     return k, k_dot, gap, gap_dot
 
 
@@ -1587,7 +1606,7 @@ def _row_angles(X, Z, rows, columns, within):
             k = X @ Z.T
         gap = _gap(k, rows, columns)
         near = gap < CLOSE
-        if np.count_nonzero(near) > 4 * sum(k.shape):
+        if X.shape[1] > 1 and np.count_nonzero(near) > 4 * sum(k.shape):
             _clusters(X, Z, one, k, gap, near)
     if within:
         near, gap[np.tril_indices(len(gap))] = np.triu(near, 1), 1
@@ -1600,7 +1619,7 @@ def _gap(k, end1, end2):
 
 def _is_cluster(X, Z, k1, k2):
     """Whether there are many pairs, and all rows so near to the first that their angles are all refined."""
-    if len(X) * len(Z) <= 4 * (len(X) + len(Z)):
+    if len(X) * len(Z) <= 4 * (len(X) + len(Z)) or X.shape[1] == 1:
         return False
     origin, square = X[0], k1[0, 0]
     at = np.linspace(0, len(Z) - 1, 8).astype(int)  # a few rows first, since most tiles are no cluster
@@ -1691,7 +1710,7 @@ def _one_by_one(X, Z, k1, k2, k, gap, near):
         rest -= _product_error(factor, x, part)
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        square[same[i, j] | (z == -x).all(axis=1) | (len(x) == 1)] = 0  # numbers have no angle but 0 and pi
         gap[i, j] = square / (1 + np.sqrt(1 - square))
     return same
 

@@ -1,5 +1,6 @@
 """Bounds over intervals, against values at points."""
 
+import time
 from fractions import Fraction
 
 import mpmath
@@ -85,3 +86,21 @@ def test_a_power_and_an_exponential_are_bounded_as_one_function() -> None:
 def test_an_unknown_function_is_refused() -> None:
     with pytest.raises(OutsideClass, match="gamma"):
         Enclosure(sp.gamma(x))(from_rational(1, 1, 60), from_rational(2, 1, 60))
+
+
+@pytest.mark.parametrize(
+    ("expr", "sign"),
+    [
+        (sp.exp(sp.exp(sp.exp(x))) - x, 1),
+        (sp.sinh(-sp.sinh(sp.exp(sp.exp(x)))), -1),
+        (sp.exp(-sp.exp(sp.exp(sp.exp(x)))) - 2, -1),
+        (sp.sin(sp.exp(sp.exp(sp.exp(x)))) - 2, -1),
+        ((1 + x) ** (sp.exp(sp.exp(x))), 1),
+    ],
+    ids=str,
+)
+def test_arguments_beyond_any_number_of_digits(expr: sp.Expr, sign: int) -> None:
+    """Reduced to the period of sine, or to a power of 2, exp(exp(50)) has as many digits as it is large."""
+    start = time.thread_time()
+    assert Enclosure(expr).sign(from_rational(50, 1, 60), from_rational(51, 1, 60)) == sign
+    assert time.thread_time() - start < 2

@@ -237,7 +237,8 @@ def test_without_cupy(monkeypatch: pytest.MonkeyPatch) -> None:
             use()
 
 
-@pytest.mark.parametrize("name", ["elu", pytest.param("selu", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["elu", "selu"])
 def test_sums_that_cancel_are_given_up(on_host: Callable[..., Any], name: str, by_formula: Callable[[str], Any]) -> None:
     """Translated, they are NaN where digits are lost and right elsewhere; without a repair there is no code."""
     from mehler.derive.emit.cupy import cupy_source, emit_cupy
@@ -277,6 +278,7 @@ def test_tables_stand_in_for_what_has_no_code(on_host: Callable[..., Any], by_fo
         assert (np.abs(K - E) <= 1e-13 * np.sqrt(scale(q) * scale(q[::-1]))).all()
 
 
+@pytest.mark.slow
 def test_knots_forbid_code_and_tables() -> None:
     from mehler.derive.pipeline import generate
 

@@ -99,14 +99,15 @@ def test_small_and_certified(name: str, target: str) -> None:
 @pytest.mark.parametrize("target", PLACES)
 @pytest.mark.parametrize("name", ["tanh", "softsign"])
 def test_the_engine_writes_the_same_text_around_the_tables(name: str, target: str) -> None:
-    """Tables differ in last bits from machine to machine, where BLAS sums in another order; the code does not."""
+    """Tables and the measured reach of sums differ between machines, as BLAS sums in another order; the code does not."""
     ours = TABLE_TARGETS[target](derive_dual(name), name, Tables(*RANGE, layers(RANGE[1])[0], NO_TABLE, NO_TABLE))
     theirs = text_of(name, target)
 
     def code(text: str) -> list[str]:
         head, _, rest = text.partition("\nTABLES = [")
         after = rest[rest.index("\ndef pair(") :]
-        return [line for line in (head.split('"""', 2)[2] + after).splitlines() if not line.startswith("SOURCE = ")]
+        lines = (head.split('"""', 2)[2] + after).splitlines()
+        return [line for line in lines if not line.startswith(("SOURCE = ", "POLAR_LOW, POLAR_HIGH = "))]
 
     assert code(ours) == code(theirs)
 

@@ -4,9 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "gram"
 
 
+@pytest.mark.slow
 def test_a_quick_run_writes_its_page(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, str(BENCHMARK), "--quick", "--out", str(tmp_path)], capture_output=True, text=True

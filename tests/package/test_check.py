@@ -31,6 +31,7 @@ def test_networks_are_measured(mehler_command: Command) -> None:
     assert found["passed"] is True
 
 
+@pytest.mark.slow
 def test_every_stage_is_tracked() -> None:
     seen: dict[str, int] = {}
 
@@ -65,6 +66,7 @@ def test_a_damaged_recursion_is_caught(mehler_command: Command, tmp_path: Path, 
     assert "OVER BUDGET" in result.out
 
 
+@pytest.mark.slow
 def test_the_search_adds_its_rows(mehler_command: Command) -> None:
     found = json.loads(mehler_command("check", "sin", "--points", 1, "--search", "--json").out)
     regions = [row["region"] for row in found["rows"]]

@@ -53,7 +53,7 @@ def _begun(folder: Path) -> Iterator[subprocess.Popen[str]]:
     """A run of `mehler gram` that is computing."""
     command = [sys.executable, "-c", SLOW, "gram", "relu", "X.npy", "--out", "K.npy", "--target", "numpy"]
     with subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=_hears_hangups
     ) as process:
         try:
             assert process.stdout is not None
@@ -61,6 +61,11 @@ def _begun(folder: Path) -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.kill()
+
+
+def _hears_hangups() -> None:
+    """As a process does that was not started under nohup, whatever started the tests."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM"])

@@ -9,7 +9,7 @@ theta = arccos(c/sqrt(q1*q2)), K = E[phi(u) phi(v)] and K' = E[phi'(u) phi'(v)].
 No closed form is known: K and K' come from tables for variances in [0.0001, 1000],
 and beyond from integrals, which is slow. Errors are in units of sqrt(K(q1, q1) K(q2, q2)).
 
-Certificate, as sampled when the tables were made: K off by 1.3e-14 and K' by 1.0e-14 at worst
+Certificate, as sampled when the tables were made: K off by 1.4e-14 and K' by 1.0e-14 at worst
 at 1350 fresh points (seed 0), against quadrature in extended precision; that against mpmath at
 6 points: 6.0e-19.
 
@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "a55d8175347dea37"
+SOURCE = "9ea4f9734345ff72"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
@@ -167,7 +167,7 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
     results[:, zero] = [one * two for one, two in zip(moments(q1[zero])[:2], moments(q2[zero])[:2])]
     return results
 POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 16777216.0  # variances between which polar coordinates were found to be as good as sums
-DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+DENSE = 64  # as many entries of a matrix are computed for a pair that is asked for, at most
 VALUES = 2**16  # of phi that are computed at a time
 
 
@@ -182,33 +182,37 @@ def pair_one_by_one(q1, q2, rho, sin_theta):
     flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
     places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
     at = np.flatnonzero(polar)
-    at = at[np.lexsort((q1[at], places[at]))]
-    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
-        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
-        step = max(1, len(group) if many else DENSE // 4)
-        for part in (group[k : k + step] for k in range(0, len(group), step)):
-            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
-            place = places[part[0]]
-            where = where.reshape(2, -1)
-            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    at = at[np.lexsort((large[at], small[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))) if len(at) else ():
+        (one, i), (two, j) = (np.unique(q[group], return_inverse=True) for q in (small, large))
+        place = places[group[0]]
+        if len(one) * len(two) <= DENSE * len(group):
+            results[:, group] = at_angle(one, two, place.real, place.imag)[:, i, j]
+            continue
+        for part in np.split(np.arange(len(group)), range(DENSE, len(group), DENSE)):
+            (rows, m), (columns, n) = (np.unique(each[part], return_inverse=True) for each in (i, j))
+            results[:, group[part]] = at_angle(one[rows], two[columns], place.real, place.imag)[:, m, n]
     return results
 
 
-def at_angle(variances, rho, sin_theta):
-    """(K, K') of all pairs of variances at one angle."""
-    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
-    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+def at_angle(rows, columns, rho, sin_theta):
+    """(K, K') of all pairs of a variance of `rows` and one of `columns`, at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(rows.max(), columns.max(), 1)))))
+    ends, total = [np.sqrt(q)[:, None] for q in (rows, columns)], np.zeros((2, len(rows), len(columns)))
     theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
     for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
         if half == 0:
             continue
-        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
-        step = max(1, VALUES // len(variances))
+        near, far = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // (len(rows) + len(columns)))
         for part in (slice(k, k + step) for k in range(0, len(t), step)):
-            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
-            for matrix, a, b in zip(total, left, right):
-                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
-    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+            twice = half * np.tile(weights[part], 2)
+            # The sector is halved, and either input may be the one in front.
+            for one, two in ((near, far), (far, near)):
+                left, right = _of_both_signs(ends[0] * one[part], 1), _of_both_signs(ends[1] * two[part], sign)
+                for matrix, a, b in zip(total, left, right):
+                    matrix += (a * twice) @ b.T
+    return total / (2 * np.pi)
 
 
 def _of_both_signs(u, sign):
@@ -559,7 +563,21 @@ def symmetric(rank, values):
 
 def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
+    q = np.asarray(q)
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
+
+
+def among(q1, q2, shape):
+    """(flat indices, q1, q2) of the pairs of which the tables have both variances.
+
+    A column and a row stay such: of them the tables take matrix products.
+    """
+    one, two = inside(q1), inside(q2)
+    if one.shape == (*shape[:1], 1) and two.shape == (1, *shape[1:]):
+        i, j = np.flatnonzero(one), np.flatnonzero(two)
+        return i[:, None] * shape[1] + j, q1[i], q2[:, j]
+    at = np.flatnonzero(np.broadcast_to(one & two, shape))
+    return at, *_taken(at, shape, q1, q2)
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
@@ -570,367 +588,367 @@ zgxbuB{RfIGYTk~?tZpSP)LQ@>3r~7h53G8S)Mo9zLN7yH|NdX$COoa!p~BjSAda?fsy0UMV_QX6P<0J
 A>M!N?z4Z4=BTbZzP~(WN7xGwH#H$aW;O;U1_b!MWI@m8l$fg*JLPAdxn0qk7Q8JsSvCC<gOYk$sBea7V2GBO5DPns9wZR=VXlT;
 -_?VOp&t}8Z4{H+7F|#%n2>HKCCSRkz|6qNfFFF*jnZD)W-Phy&bPGLf`$zIj4X_V^dJF&Cc72Q%2FI`q-a6_9uZas3IG6-OmKJ"""),
         decoded(57, """
-c-o~{bzIcz^4{KMiG`&b>F$(<rMugukx)V!q(hNX5Ku{x5K%xvQcAj!1_9|55D-z~=RN0se)rsS&$;)+^Zomod1mH)XXg91Nb=pP
-U9xZpfAyB-eR0&4q&BF7pf{Ml_c0dd>Ybt?b?@7v!mgX2-`$T4{FW!D8W0|JbsJ6>Mh&79z*0ELUM^ZnkdB%PJCDTq9zIQch+}!D
-F8_=wi-*q8i4SjnXr+_OVl;8}M&h%{#F+JI&5g)yZAoyW;JqTc@(FhUfW9oKO0!uq%tcGBhE6MV!uVW7YEb?=MRw1iRP-`l6%;GS
-j-%gL7HK=k^2lrEw75pHK{?n#kC96;hawbvX>F~73qas8HJgqmVA1SAi*ghbB1-zZ>1Va|(NW5V-d%VvcgKy_$yQxgD-MqM*&<UJ
-v+zj#+7T%F?>RZvx`ce`8QsJvyl3)Q+tkA(M$7jSYf%L`g@RV+OHB<PM<1N87UK#aaaz6OoYw>OWjVx?a?CNqu^C|u41jreIKY2h
-k*x4_4*bYoOg60sH#V0__HGIJd3<&rk(}HKHZD#JIbkM*afzJ77<1TOEFb&c3u~6!#$NKd%Ub8&!#0<fBxtZh6uaIojo@0Z<$>D*
-!;`WT^;-Rrlxo==JZ_9lEEh<fbIo0c71chnc#oZ;43f~~Fx_NA6n&1I+~i4cOJaBhgF0nOv7CjXU^%rG-n9b_?kk=UNKy_j(hLrZ
-%0V#0DKokcy0fR}CX2tvB8Ft$>FFnP%Vkl<wT*t?kr*GbZthT5Lyw-lPuBOx9ci5Jon5t~w_ckpeS5mjIoLIg&eW=6y{!D|*VvNY
-tkb-wF_crDtA$M;o|+U|EPZx@rMaGeQqv7*GR8|#8RNfAEa+}yn^|{R*rEuWFqRMnIoYHHrgyu~ZV=O#HPe^DsWn>`b#xF6QkUzs
-nGJUf38B(QHxKY@7&kvM1m4><RtB;l?RQ_ka<`~q7coJ{1eU<r!5=C7+OOv_<Su@rPN2Um2F$p3wS*Nd?;si4o5J+_a5H;VoVwp~
-^azfIpY{TjGQU~*xE&32)jN|N9J!aah0f9N$+gJk=H6*=CU;L?%+TSBss+4(XXl!P$H!L#VJ^ECkK5KGvuWTaOJ2Kvg|Dt)_wTz?
-&232%l5f|R*%cpq=eD%$w~#O7l*KN3VBP5fx+h|QiTtimYw>%#)>Y7R*wxbmGQqloL37zIL)YWiEj~&Fl5*r9-zDW_(A!azU6!qv
-Eh1?80ed=Z42aM-f!+N{T~cW0`-T7;KM21;0PLy!YVwrH^5fiCPZDEy%uLc0N@3-NHx0SrqIJvSB8i73mM<V*lkocG&`$Z9JDh^X
-T_X*Nb8fQ*g4=8yZ8oS=`QUekq<6Q`eV7@dVDm1ZAEuVAC63LgU6fnQ&A1cW{6=H7JlR0UFIN@ru1a%ZVbwpU<-U=|;XEe}#?7XQ
-wqTwr8Y+n&Vrs;8yB@lUC6q4bB)=#^(aTP*PmbkUYq5coT;+y~uw#o~ow^uDCpEOy+slGX9gDg+8xI>?0$%bto|!^h>?r!$%O$yX
-wsjcf`*q6~35Tn$u{Q5%9(^XHDC0Ag<1f-FwI0EyX(u<38z14XJJRJ5TaRjSJ#@p9PuO{3*dXGK+Yp64Gz|)Um$MM6lhZ+_qbjE^
-TPakA@nA>s<yyB+_TjaBOvl6peO#f-Y7d*xad1$SGQ3g$<Xze5;+}nnV)wmmZlKr+HfI4v&j-m)PBtxLd+|hR-&&Ub6@QzUAA6J?
-ht~@1#Vlx%NLp^L0Mn{gNF_$oQ2WI$mC4U71(#j_WKnqEnt{QiJ5uMxP}z=0@m3;s=$Xf}%S+Yd_PvekU$~%}-|hvio$(i>8U^SX
-dq|n;6%@azseJw7wMh`W%yZm6X%DHO%f1A&9&$yB(*00Z#$db&K7#_Vh`Z0Q1IepMb}<Mk2o3@P0jGu^zQL^SeUb{(wm$b3W6t0K
-Cs}ofv8K}rMINS3f13sStvxfD9erG{i4^C>zU;})R>*>h;t|3jV1P<2nB9yHL@uWiEus|V^j077jLLEK>DwoITqohDaefC+zQnBK
-Zd$lt>dC_v>J_5VNTN3j)TP8WzPMcAg7^Zq@)<nIK^pU`kFvJbpZg;`Yl4fXw>})Gzq)$TxwEq;#ap9&IqV+{db^1wEF9tA7k}U<
-VgU^W)bJg3MRa(RNji=_%qW2ENBF|m<K0_^)GzWXZ?czbik_^~*!YG-_$LTQNRCLu+N&)GuId8T=>7K-t1!g-Z6WLT@;Z9p9d|#T
-@(OjcTFetn7Xq#s>E%#x*l>{XMw*{<QwbI(U5#~(8;r~A(3@<SRVJSmwPe0>f3YEBt(Tq*ZAp=Qcc(ZkaOd(Ub?IT7xg|83Bvc1C
-64yR9uX{cTTXvZrswtak;+CHbr2Dj6RPnIGq;Gb#AvH9IW~qI008OrXq9&X8=(328lCyGo^<@b(OIc>Hxu}R|A|PKp>)9;v%k$!E
-fd@jwk^9q?cMSaVKq5njo&{f`_OrFWYGhSOrBhA>YUkx?-WM}8*6fjrCZ>G&{qEanCXJ#u<`HYydbQ_=o?AfCPIt!u)SY=zVPUDK
-atx1bmm^+tO9XNvzcSIqXoN)cuS^%MdM{RM8`Kb1GVie_Kc_PFYhj!t!?z=Hd~hh926ET6hFs^3caTL!racXI@d%<a>D4N{Hk%_5
-OZXwoV}b*haP-qV8$zP5Jc$Y5nmqEVji<%CHvK*b&0EX%SIck}kz8n$A*I9PVD;A5f|7Yt5e>}(uTp)WjNG2J_dZ!16F<RUu^tM+
-x|^1&9cmSEsNcHh=JYYE7c*_dRK+KdXHyeu?AAPd>}zFoM9nEo*R^dNW7&OFzXu>^w|fy(k-x4I#u7~R)eH0G3Z_(Goz$dfI-z4J
-R(}3|&4(-HS_B@Hl`171sPFvcW;NNNsuGiqROV4?4T&Mwrbu`?fPPB(`A08iwmKIVxZf_7pnDH&X2FlP+)ri^Nj$IDWrbBP`%fgA
-Porb0S_9>JQ8onPWfsw=nrx833>ue`*2~db$+=dRAp<YF&>L$vf;+hwU$x{2p%9a-oT?ZF!7v9?n>&6TA)57q!6jD>a9CR=7S@LS
-GpM1o_o~WR%n7Ab6P#@CcDceO-^>oH(hxs#e4=xxUr8!p!Yu7pH(83g=l&!*r1YXj-QCD;!rtN4OK}f=GmV+Y*sc%IVw#Ra+Zl#p
-vZ0*MM8PIa*VC$Fo+ubrZ@-;xAYgFy)9Dz@+r`l&;HGRxxRZJLbhWpnwJT4lv+IiB)TQ_>VydiS{EiaB9iM6(dmwo~Y7$729Sb=3
--MyX0mezfWdiAl|HRoU(Ftust@|^&0uP;XfR^$E_hZF)(fj`AaHV{e1WHO}&s!>}9&t<XF_<I)J7b`dvZp)XPtmGB)+9b_;@3glc
-)oPV66)&JZ45+*O2yi8MF!!i3Kr0b=*f)aGP|ni{Hm6QJo*#|yHUeuyc6})sRYZ@U+RV>;IaHC4(WDWmL?K0x`hu?<_sjEcqKvxt
-eYig5<!ya|GQJNKzVkYI&<Ou*!Rby=>U93c1KYw1>m}ylj+^mB#oQ+;PdM5>)RumklBO(CWzo@9D)YQ;%p5Biuw`+pV0BJ$yT9Vq
-LuG-cm+x5M5}u$<*SL3ET`M6*Ml57)4GRE8rcCjw`~>9KK7G~WdOBI9$fu+?m?~m8#bBgBIPga!{TEg}DEEB@Js*r?b+7pt$cVf*
-_fl7k<jp}>D`!M5E7FJCo1WBdE+&yg_ajwt$l)+B@E3Ho81LgjG7<x^w=~|G)XY@o{Qk-uW}NEes&bl^9lHkeAhgQ!_TcTayDvW)
-p|fu@2!hZcDCnOiM$Pz##)r7Z^qMTcHt1F#jLrgG5-ztrAUfRPZKq2+&%@rBBA2-)M`mrKRS=h>{4jcBYDxka3<&zcetOQ}@Gzr{
-Shh<?mv~Kmox9=MVt?cIs%dS-<H3*PmOm~7X2jBe*=42l{zcqlerXh!M81w10Sy4>$1I_A^OC)P5IC1euT`e7{MI?Z{KGhv-_Z*k
-O-I?D4Juxe4~dl~f$HcDHPiV*#jm$4$%~wipR<GAh_2v5;T+51G8w5F1-fewXqHqwn0X;mat?fcM}l8fyn@D;8IZxyMEx>Xyd0Nf
-f1os?wyb`!ELVc5?3%BE3V^olJ5!S3Na7@P_x@qOP84J3ve1C)l1P(Mw7(Y;?BZ+wCC6^S`@Ur3J{d(uhBf?p9j(dwMZ)?tU;nDK
-3SaQV<hIyux=w@ie$XDzNtwP~U<9|N1e2i2dfk?=NENj6!M)aQE@^QEy(+&it6tMw`XAp^-Ysm`dc{n*aLx|a2qeSzKW{#To!5!j
-g(Q@{n)}SE{W3j!=vKvt8#Vjlq^N#|fdeZi?Q=Qndeo=!*Idu1uN$FSVy1Ns$Ld3mlI&|gEp?`Lvj=@KQHZrivcKWVGJfU<k<Z>>
-5HcuxUR{97*i+lJAk4K=x379(YxpF4eU~%sB&AC(rA-7s_-)$*Y7WkKV{jSmg4_4ls`}n{rheVqA;L6Fk)#vJlsl{DN02GC`+pN-
-(O21*eVX8~C!?9{KwNzCU1Ty~AyD|N7aj6`)5FsxPLGYF-Hxirw4E5+Z5FY2HZjGB!Ig@@SUk}^wpv=stttqg*neLAz-)m>hxg)U
-p{g<N`eB@MNTQyC%$XY~_`>=1_5Cl4CuBYcLPI+_MOmX#Tc1}1m!8Gw%+H0-8IXP+J@+-A4bY$WGEuevqISj7_GE{e^UetMrBh>y
-_vn3J;VVSo7=hc}r&Bu0@htZJK4}662tE#N9PT1b<h)iEH+FhB<lcwb;_%*U<Tiwo+@}7oa%Sj9v+=p|Q#?&2i+QYqtji5b3w18g
-^d5Z2`gna1wnk5_-et8q155uaW_a@?t?ET48#>|pX&l5TeP5+gf;hNQ?)TT8%cU+0>KP75M`CNqP}r`wYIbUNGM`=gv(^Zi;mI1(
-;_a@K2N^Q-@QMn}0R(Z?Va(&AQkwuJe@6!L?+<Cawe3->CA-QSQUXlQez#O<ZXJ87nst1Fnx?S%`GsE6p6*tpSFVOSCz!-}bkVYO
-Q!P}<q}U^w<oh`pVpwi;_?A<ScMU#oyys|uHtFmN-Ya;DIWh`h)AEknM(IJ!Xe8oo5NUzb)l;64?;m`MPOnzk$%GZboA^B6T~gl3
-SHn=Wq|#-O6PtcRzmy~=2;7usO}&eeoqlB|f;I#03VnPmc(=3)>wz`6GfoJChDTQ!&lq#&3APSK*%H#ehl>Q8#H|~$vW0xvm==7K
-2&#GAy<bX!RjU1V_J}~PP_WBi$ki5a{?Nkai$9HhaKA&dnUXm}Oea9_+3;5{ov7D`G?UvSAP&S!Vk+Sx89;cOhQs=1y(x>>#6{LH
-Q%`*%T93(ehe3o^=DTk(>x{2b7<=@CY&vNW+0Ps4Z=%`Bw?W{W$mNMxst?te5<rhMm`uE69hfxl=cpKwB@1`Ozk-7U0fBy#?H+4>
-f$*8lFTUx}0_I|yk+{+^C>ntQmyaCHz;G$2SEPLw^8{sKWWR3ZKjACEeTvs(BrXtq)eTX)bML{T<(sY}D>5a{7MhjE8;Y3Mvq??b
-hEyKZj3}HR1_1wNLAvU>@Vnlo;#@-?9;p1;bqBe@{IX{5>#@;vd3n?)ShmYU5zbWw&$Q+nhU8a3ctFT6rvWiwn)u5SZ(wbcFJ6(G
-L6P;@u)qte=0$d2=g>Cb2d@Z(IPY6M`#t@-?VDtg_*{7SFz~+we5-t>BI{@0RFYl~>;d@Fqcje*Q@sQ_GG{zUXVZ21?O&BF-y&~|
-`ob$H-&hqJj=4e$!v#S8$=~ED2pc#6fkP~9dwEIkTxSsp)cO>_ylCUwC-P!~nKdp=GY-KfzqfCwWW-xF$;U131z>~WLBKy1p@B~<
-K8@ns0e`H~^DVtGQ3@zkytjZT2;a7G1g`Zx!loy=JAC(c2`aTJ=#40~lQmzkmM=d883F+SgMjXolJPm!RV8tCP5WQvhX}{tKB=oo
-toJx>cL+Emv{+*c-T;*zWd`@$Y7t|o5qrP&nIFi!Bw>!r0K!26$ToXwQ#kTB@RV|o!bHn+l+EZ?P>+dSqPjKWr*l<}s)yWG=dU8F
-Rka6p_0K}&h78}(mPdft$;=qZIS`lX*M*9VeF<=Aju|tRTYcSUHT+PGPI`RXGkLhv*;g|ld6c>z6d%f?Co>(tC5bj?PY&YTqKp>&
-Y{gwJl8Iz}Ii%y6kkKQ^INTMGZ40?1HZ=>s%%6T&p2_eY<(o<qA#r*WkAFmAnNWfcm*eY0N4`4WJ1fk1-rZElx^@3ySQde=oLHV2
-5Yo7KJjq0nI@}~FSx)}Nz%ky8_HJ-Of<GIv0dLHqLd>S&5#Ll9jpig|t-p(R1)63^Th;kliuwMdG1r2Q&Go0rWVW>!X_@_A=b6rw
-`II(C+lCO`aj@ZToMXqwInHwb4!w7pgVN(bKHjmd@CHaG-{qKE*+|ZLo6{QneDch-{ZWg68V@^WkzC4PJcs{#ndFBd38%Dx>OlKz
-G|}{01kbo^#i%e4QzwA=w*Qyv<5zi&eXab`h259^j}rt@;}7slJ5_Ac7A9ETZV-55f-LMz*%vkN!yhXTd&{X02^rp18hH7D=Pukr
-<yt?*x0BGAqI%j9t$S`8@e3q@-&!Yc8yDz>z8CLhVLc1EI-@;I-e)pnkWoG_yKS|=UaWT$z*9#ezN{Eklg$lqJu+@&TTV;-oN1*c
-$L?DMRC^if>Q^#FBeN5}Kv(%8yfp&ggnj3ZTuiGjfeF)AFs8-u<G7LNc|5$ol;Jq#R*)hk_C%LTQSI1D>j|{!du^X6ce4RS_`R@r
-d$YWVEX&epYojMMiViz4Zpd1hsZ}CG3}sH2Ij<>VN3%b+!LcGnK`m^uRHn;>zg=J#fU;bWG{jHz{;KW8D}4S)m8du9DZ$sf*1Se&
-(|dj8D4+`WcbA9GtzZKdJr*?{2K%nzE+-!2g8oKrclkpmSSm>Z+0(Oc;ir<Zo1Z1t)IzIu$)A?4tBd7Mwef#j(>)s=q}%6T&smzR
-nn>4ClqBdP#SoCe;o#qEq`v@MbAeTtSp3>j(smTt4dnKMKijeB?GgzAa(o;x81O#~5T$!GDA+qbTirG-W-L+D3RM~K1+K<QOtY{#
-02v`j5ct0tki4Ey*Y<e;-;AZ{llYth4gL}rUalx5rP;}g?HlQ$+!VMtpx>9!-BoN@Bv$+>zBO8otkSjIxmF08;Nz$z+%+y4+G6ez
-LCOmx1VVwo&3{oSDW9^ZM*6@st?5ICJ@6v2(#=@$&K_g!$n8@pA$}^33MMgPLImVD1;kkt+%?+nLWh~Y;IZmEMeU0<cY142#yh09
-+^RA0>gx>0#Y=Hx=76C9(EsF{&KRENfx^SN^L8|EdpqcS#j{^v))-+L@G^jE?QbWkzls-V9U;ob6UHTkK|sHXVD@gjIMKnF$IK&%
-a^jg|&BhekZ!&x6QGmI=tf04qGd@7A!ks8{tu9%cjUMO6DET)51s8?_Obp>!Qzo1GEFFo%om+m~11ppU9j6jg-8aU2kT(7B8E5@e
-+!c3@FaQ@69}M}$DUuZ$$5zYql^v%xm4}~TV#0Egw9Zm*LXdMt@_mD8k+ySzp2AxaNneC_(GNlc#Tm&FIKcnUAdSN{+f?TFw7qII
-V#sX58fDybRBYd_cOn6_<f{0BSWF3)LZQjpfXHgBXpg*uirp4;1&j;+=NUq-E%oC>3NQs|_GoeN8{4idBak0nhoP+8tW}WXy<_E^
-giWwfQ5Nn;?Q;EQwH-qu)>sZ&Gz|LFFoxEwkgnQOr5f$5iM!@LimuF9$e3_CROCFf+@=&{yr@a<AQPD22nqG3m=UOYyIx3Qojk&-
-3nB-Az&|chY7a*Zp@)G+)4}^<LaiI>iWTM*9z9c&p4~9;8vJ?wJjmnjgYmTM#GtQFR#Fvk2hGxJ!p}8j=#a!j2mqr&S8ex~&@zJL
-5}NvaRRgC_Tagk?yKd&G>uFt%2CI2>n8W59q%4dz-|JcGCK=N{JA4bco2wZjVgZr|yxq<^c%V}%3}2-!zRDCnox4HL>QeD$-{WJ>
-b1U*^8k)pB0rE;KA~tmKF0p2}j|_qzpRlGqH?B2Xi^c*xO%@~d9OK0#ELYYH6;gyk#EZ2y%ht1WGfmo!nTB#*?gT2~aZ;d)+Z#rR
-#oOMEoaJSbz#Wv$;xHHvfZJoECmz|%g;sbv=b|D5)wP)SE%bd=*HgHRZd91#1y)?{mA)jx`~D@7mq@w6)6R9e(^s=_Id9gbTKy})
-d{wN@WsYh*H67y&S4HE_+w$a&cU_wjw^?nSQOdQ@>h&n_XzJS4u!>rueEMxO)`#-D^Sf$asb>P7#Q?U17{6jkpSUo%Zfi`&x5ALg
->n7RMIiurciANPoK1>(MT(Zj$1$hd{1NIcAX6a*@=)J9vldt)GzJt2~6%C^y3=aEm5o4aCaF@=jd^tJWt}e|9d!-x^ay*S;gYPv?
-A5t|1sgR!@<@)d^gcN(;W+h_S;C_}M^+>nz03hOKUx<D{AP6M_!T=z^pMaxMKnephH_HO>f_NLE2Kcd2{s{xdxTJciQ9I!}-<(0w
-j_*5DFx(XQi2vP-e+J$+?S$#z_N<|)qN!<)v$r4CRG*?n!RX)WL;s1-FI=YwJC*QkFKj!mH)NDVx9r;F^h+p^ks$v4f#SD)f6NOF
-7?bI_r8*#?fOO<W;^lJUTf7NMV--RYf&Nz#(O>zaNt*>fB?bh*=Z-Ew`pjIWwu%H?!shJ^^7y1s80f!^Gq6l_rtvLfBQ9??<kpxf
-hW%z~ND$dQe(oJ>vq)bq4txUef5`w4UCMsvnKd+0Q96@H&G*Sz>Ya&_S=}OU($VSK0l|DCaX1<b``rXw@q?W3_dJ8WbB>1U!W<kT
-_2M5XCQOx{fgWk4A2P!{%-QJiaKVt@7LZS#i8Yy<Hwj$nMow?UPg||o4A622Y|vFmJPbR;FO0Hb3`KH72tbhE5}@U{6){#{oRV@H
-UR=Wf05ByD6qz)ee^eA}nd@me5TTtGo#-@FqNBh;{Kha1EHBuyO2gPqwNMzy34G*(cB)38c%~TJN99gUSs+dIZ_JAFyukF=aDH@R
-;IH|TN#RO9o$Yzt+ySxMVXcgE2CB7m@$AE4S8|Y5!;BP@0}Osk!JI|$>Ea?JXc+9@|IDsA-5wtH-cna93LZ~;)O^wJ$$TifR@nBa
-C1ozaM7&R?i8<Jk=Z?PfdzTt|MI;3n0sIAjcCz{jsSoZp-)CF@Qp)^{Jn7N_A%chUL6Hq<JXdtHU(>h-vv<`gvrfq8T-EhtWXB@_
-|0{u6E6wr63&+RapRlGEI}+27RbvON_p^bL*a_stKCls%lFZuj#de&CZ=hg6T-Y{<ju%M)`ms#>WFhP35~;mgtSpYk+PrktO*xU?
-ZsL6mh5nGxO()>yzVfW}W~leAPbmg@P2Exz<T_G|EG7tQC=L+vk6||Kir*(gn{V;ZgwapA(mlH1GM$sGWF^DnW7q`a2R&7#)$e7#
-bT_~N>1%P*@olD?Pr#kNGR)*?G%hY2z}KUbyE$?T9+gEs;38vi%z{^`_K5H}zPDD4UgphB!oi~}vs#LM+loaS9;Tn3rbivM@SZWg
-=5(WE<$?mL!k$kkwPftR4H#5IbRXvt3350~NJb`*u5j}KnKN!EWL-QNR0n>xzLhISWK*4Y+KqB%JkZRhB|5sn4zPJFWJz$lepQgF
-Nl0%N`0dWN<p+7!@T8KukmGHdh<?2{xg(c^%r(R$7*n})*nqo9<p@8F6VHRr;r7@iH5mc|`D0z|KS4k8J;s*g$B*5gYsLQr$&Gz$
-46QJhnHq(Fg8sCGs?5j7o%UN+fq48tA|Uin#$YQ#77#hRQ$X1#r^ZG`^v`G3KZ<MZvjCAuEt1XMp0|89Kz8VlMh5)D0@V7$XzZ$9
-AK`{IsPl;4lN4k`p&)-)fI>+HpBahOU0%OD(j?57?|m{=Fdg(C8`&QbAd#EJ+92$edz2(DG2%Sqgfl6I<zu8m;(`9iDG*97V8nKq
-!3@KEvvO$W2?`2lO4M9&g~4PH1PJuM1n|UUDL4jO&QP_ynWnpC)7ooi7EFrwm`9O`f*6hf{f}YF5%fe|I-8CDbF%R*QzBfbxL$3W
-ploV-xPTU%1%v|s_XM(drJ3@FJDX}}BP_O)Z~CxinV>39piG)W1UIknQxf4rVZVMK`UMzW9#~U^Vc`YD92`wyrdy$@T8Eh;(Kl|(
-@B7@aVito@0dawl-;1B#F2M<L(+6RdXoFtm_MKyA`{L|V8&_!PyV<@f`Us&*%0!5d1Nj|3jpZFTgq=5?iv?dD+SjPd3#11b=JSM_
-pWt{X3yD=5>dVux!q5N&;I|S;WgO{2YT(bQ7>UDEAHYk`XYugy8$neV<9k_bo|9;6Mk%*DPy&w<iG+gxvw#$OA-5QnedNS%s99oe
-Ov=<?GkIbZv`VfLThS}I;w?yu?J?gKm*FC(gyH?Tg1;&NnP#9jkGPixt(OvMG90z@&`$gUmlK5|V!I{SkiY4U@ijkt5E#s^1L1(8
-q3~b%CspzB5#@9<!LzX@HS)5csyMnfAto(>dMYJUi#5tO_HZ&iYCadPA#%FHPmLyoA^vR=5-WQ6$kIAk!A-5v_Ug2`xJH!Eg0DPs
-kW?ede%;7rj-uUMvy+jQ?Q^g<ViAGU0)7mVe+c;50$SG1M;U$1o>JvHy{spYH`AVK7hv5rhshMHnYP2x16(PfRExG1dRN#YdIzk5
-W=0djfv_JR5DfZJhQEcsNe6-cYB&FR>H0hLAIu+p{O|DpuKS;Mfxl?sA50+NuL}VF6u{qc5BMAOpLu^>z`xuB|6=Gry9WS)f0_PQ
-<NpQ!FVp{e`hdV+rvJ|i0RFw|0so}|@b}#Rc{=dd^gn3<_#dbDcj*5IFM@E>""").reshape(22, -1),
+c-o~{bzGI{);$I1a1Pzw-QC^Y(nvQ*cO5_kX#oMHr7=LIqy_2j4v`S)5|sM9Gxzu1xpQakoml^`z1QB)^RB(0w_S|OyJ5}LF5*=y
+!$kRgn&b`?J6<0!RsT~9G|||y5mld1L4KF*;}4Ibg1#3@D+fm07u|tUBFR9MJQl<bQn#ySA_U_`{7z$Wekae89;2DXzAL&S&E=rf
+ci=)_9$D{ZGaXOba7!wlNqVp~r~Wx=M^g;k%o|@uSv~Cz08mv0*QmFNA)Pf;>L@kBrwy(J#D`@riSzn~#iKu=*PvKPGo$G?S4CM5
+Gd%H{|5jed)1(+;r$fsomropSacgO*gaE+M>Dr9O6D@F=fu_}1bg=spmqy1bTjS#-P5pb&e)cZ6H!0>lqOXrmxs#*PX>-x>{X1b;
+RG0brmfF}{nOVJfSm?zv7S`z}$+Tt@BAfS1@=JNmuh&|dJWiLKM9UF8aJ2V6aZX#qx>78{$@wPoqcK@XYHGl;I}{MGB}Z8LCLelg
+D<qXshlnX4m3ml7be)h_h$Ah1ZV?x!0iQPJlXs4qnKWRrzWH?K7msX{-m$pla+k6!h_`5~u1r>AhRF1^u8koqHw(cXK@rJ$NjmQX
+;3O(}EF7-1Eetnst!wf<yLIIO!UT`q{4DhF6r^?mHW5|5wDiJlY<p77Yid=Jv~p=vIo@hA4fMN5YV0(g5J+-9C)^l{dOsf~4JFCy
+J?hPyTkOfY4rgz(NS317KvpYJsaChU17Y&MBE9V4F8UsQ2m6+frtHa`;;%$)s4O>UUbKGOVomLt!_CpCVZ5!SPHvd3ueZp*jhRU<
+SY6PnnuXOXE!I?CT2ML{o!9k3=?u^ll_t4E@pwJ0ET6u+Ep3;hn=}v+1UXox1!ZR8El9IL-EXO=)J#JPjNIE`+=5uw4W;#orMO_R
+Q;#Ez2Kwz!v_Xk``iej%xcx!Zi!;+YW<F#52SLR<FtSI)$${nCmeSODRWl=1?br<~?$y<OOrNRMZDMj9k5+161eu%9q{=q0V$5qq
+DHOkAbXv~mzdMW}<Opcf9=A}gndmLBtk#ys`*>hM0vKI6a0Jv?;5DzWXoW#Sp_8cyJ5;ZF&*JWu@JSffHT!+1BS8g;2a84y7g2JK
+Bkr()0P0n0ZNLE6f<+8+H3n<Mkz4NIYsN!{IZV#$?P7d{Kzb0G;r^`3iP51&6{S)zA>ovQEuZo&Fh{Pe!2kAeWQB@}N;2ietTqwX
+0Jf1-c<bRHU9vr{1KvJtFUlG2eP)KrMfCz-!G;}@%y7KPBJbsnEXp`#D^9mqTP;Tx93EDaR}p0+sz+fKBkX{@p7>ZFv6k7$shDf*
+yFHnC#8m=5)b)4?b!4rpyL$899_PI_Y#zB_*g>##12+JBml%7c%7una`%r2mn>uU8@H2m<6j|2(+>}Q_Q|-90TyptSktS`~(4~g{
+5l{Mh{H3PVp0vpWy7J2yDXA5Imlb)-YAI7WspOOtseJrcT`rjr__<iQBg2WmGOJs(tz&LPTyE{mCaJ*!HQ%ht1~NaGI!$dhYB2>H
+nPOCM<*KE1btOry&6Ur+ns5%K)`s>V`IX~!A{n>QdU+AwLM}3O!Ua!BVlGU3rS^n{@<+v1J_N^1A8=XRO5Jw2r66mRI?H-IJRGZ(
+${oMew;UqHB#dScOcRo<j5S&LP{I#BFFw>yYrYg*9+`ZdO#X?=13IF1zOr(AAjEE~ZaG_Zz-D-YZF$bsyQ*Ekvx{xKQYQ?14=orL
+!}3|@NXmzjzc5x7i{%z_Rf}gn;!Cd{D{xHVwrmer#fsrja%gVHhtM-6r>~aZW?E{i%*3W>9zfgo35aS^b7*??q;w2C#Eo=H%IoXi
+zIpz}Fqm1g0x=-rAs&1?kZ9aTBuD(>Fx-VU1bv!IuLLaM?mKFS|0;@E2tojYf<QpPH~ppWsOIte;z&))Yab!{EDmt8d6y7lCM93g
+N&4LP1+f2SvEjn_(?)f;FsH@KzPvoyTvS1HY$yZ_P>KOF8&iUaq?Mut6z)5;>cWai?KhsaX6vw>M|_L(Kg$04U<<Kr>MY+#gj{Kq
+jmCxJ)US}ez_ap0uz^bwN|>tW(Zz<zO+=sMe%Y!BfO*!1l+S%xI#PWldfvUedmzqPr+GUX5CUr5w!khO<31El^%pQj2?x}1o%Td_
+`4EcPPd?5nK|PH0gKj0bw~wga6u!O3T&*s6zC~{37Zw?i$R8;-CV|>nYc?dR4cMd(I83UM$2;r@+lnvj>VtMY{P>NNub0tu8FQ`_
+aQBW*J~4|G3n6Ee$u&DEZ)vh<j7!{bTw#~aOw)oQ(W0OkJ<X%lrmW3=DneW{;*^KG<;bAj+tc*5#~mhSDAD-gT8JowZA@YBa<WC$
+ZBe+oRF0u*Q3{Z9f3IxjahKu1!gy19cs}`B=gbf;k@C5URML~%GD;HGx1Tm%R-)u8N)ES`m2pf5776DTFW|krF25Ue#D^DkI5!rn
+7f=Wi7&-AQ`Fj5_PxC@8w?;gZWI9N*uuwf!NZ&xcPdplr<niUh)@VAlvU-!qO^ZgAiWAQ-K*4VJl0dB3WkG&^@n<sBPpm&hzF`*$
+VufGOQ9Mu!iyB;?E8Fl{t<}`4!+uMDz?f1&YUJNeyGV#(gJYk1BAjvKu5Af%<V>)Wf=6XM3w8DgCN&(;C^cUw;EBOrLV8ZKAh5^x
+KUiVoTyP{Mg6j&2YCb<J-?JL@g{gag@)4~<$idlgvGj@Uo`$Htf5RhII1|;>#`E&AFA6QYS3~^1*%@9o#=7N5*j;zy7b+(jWh^S*
+@oo+ubNl6U@6gq7@f2Fsh3h*ukDdCO=^m4Cb5QpjnZ(%koHXy;;;}nE4}Jc0TP1`ooa*?V)Heo|m+b4f+TByhtxG-1i%B)}bgwjE
+CSTL^a&ZU_$X20FE(^n;iXnTkc&x$upLf>R@#A!@v5q&jB%>c+P~JGobrj#vOH$!IXp4~NeX{;p?9Ck3$8E{wvjg{WhKa)GK~jLl
+BX<j7Fo0o}mgU*RYb>A8BVU8bLwnNWMNH#9rfkEPn2JUe`Q>v)hmT!YeeOJK9Vv3bv86~MQzfzF7VoZqwY7^w)sRw3<Vd*M%y%|=
+T_Q2_$T@(Zis$@;3R6W0Znz0^Zg>sLwJ*<<lMo@vhq#lz{Kha!oq?R`Yys2wre$vn>7!8pdhsA%C(DFbG0fQtLSkFfFz-5TLGiij
+R&mhogQm}st%*r*DOtL<9{A@T8AcM<JC_WnL9nY<55p(KPfLnVrMM^D2ZwX_n57ci$+e{gwF$yek@AjsGBL-K34;SKvsL%kOvgze
+BHPG4CF`qaj>z4y_-%qEe7}*a=uqL=HF7CgM!c~gC)Z^T+bW<D&;8Vm>fk8K7ZlGfOICcxRsgBH=V;R?$SGDpv9Bri=yHF;+xIkF
+GTBva#|m}%%wC_emG3pZ8c_ZQb`JGP9U}WmY;m3v>7NabTvS7I>f~oykda>+-)@~^XME8g=$HGrU3VrQe&IML!P|!ay!W`V{*{wY
+Y@;H@T4K(d(Qjrn{&$&5o>h1uE1s5)D!HW~iX7Q@Whx%8g6uy8qCBkS!=k8cke<8~!;$QF%sNVwLdx)Rs<9j;-wIpnV0ZTf*6S+i
+3EFmv`|zb_J?zdM2EvY}6@VOFj&My;B7E|Ys^)1UrIbR{GXgid*AG~QPziug;147H7dAXd4*hsNQ>QGn@A~RV3QU-Ismeuh=Hu2X
+W<`CHql&OKI)Aslnv5Sk2v<fUf}(<fzo4r;@HrbM#McvQCHGM$qbD`t4p3w<W>qCpmR2|G+S6MG;VM;hhU{EDeEIPXZeA!gF9;We
+0{Ul&abxb0sS&nGoffl;Chgjz@dcoB;_Z$HM2kJ5<J;P91+v}<{)ug7Y{5EO33fZqjY?%eMuLfo3IzRNKf9*3dz@8;C)J~+jkl?~
+#olyxb+CD7!>Hl))8UU(X6Fkq`7yJAPtNNv9^J$}<(9x=6DiVC!6XNu{g@>ru3l1)j)E4Gs5Gi%Keajqnk-F``ky{WQ@5Au`%KD-
+zm)XWFh~{mvx?DjsoaIP8Bv+jSp_rL6^90a0%iFWA(@q~R-(O`O1`G#LC*;hm$u{bKjpnp@(P~%L=6u?Nz$!yLC<$S3jj*M8mbys
+s|rNus_y#fDFG-tF6ol>$C74H_8y%KYTc*p{=_$=ye8115FOwJ2Rr+je9gBR@_8iId`L)~m1PNad`Drpb(6R?$2GVip~Mw3J+mXU
+m#NhxaTt8SabBfs6BNmACPK$+xb^M}zd#L2cWV6mUN#9~S)CgHuNz)-Y`P!oYaf<&YP_PyUb$uls|68a1YEa$L%n_{U=x;D^=k2$
+QS)VH-iY_>CAYdmVFIi{>Y*cZ2hD3~%SNpIsW)sDbB=eg+8@km>rXa@pC;Qj?5}mF_c8~6HI$99g)`T)<r)<GLuB$kQ}gLnRn(SX
+WgV#OnPL~1tJ>B)w-(LL+uCEzI8W=5PU{fB2x;v|C1YXzFbS2^ED4Qgsu`H*PQN(V#gT8C#m~f%taef^iX>F%4EQd@psRGq^DNQs
+KvF%$4zK+DQeY-<C5Zp3A2)1b+r!g2PKSx5!-llXs1whk*EsUvYI>Gd9w8nnZ<?)rX1=yoP?HxieOOVOYP`as#c^}5RM`NrbrPo(
+mZT#qdFcuYxp8{qc<^=QoXGcxZ)CTiEO%Ud=XjlWtvFh1c`;(4mhgDu+Sg<uP<PqWK*jc}GL4z#$vP!t<R}Hyw&iia^doN`8f?@g
+f#B}1i)ymT)HcIjPXrIpnAlYi^cBS5MXjf7HuIxl@e5OV@xzAn_Gg|;NYn7-u7UO%!tee0*-Dz_^q}hCYWIaE>X~gWV~Gh;l1Ur*
+mU2#iaz>w|sKcQc`W&qB?nk`&s?A}-StYxNk~aPQ0@nA4eI=FL8N}!N*AHZuqjxbTwYw5E>P{RzVykC>`iu-_w-0?w8%5F<5;bj1
+6%>0;Ie`J9-)0)$ypA9UmFD+VfOGEhJGikLq!O%;Y&Axx#P4W+O54h`o3|nB8q6C{&cF}a-{U%O>6)y~^*y!?h2lQgD#}*~T9|!r
+dC%-?kK2gQnXB5DE6cD?^pEoynpZa(FpX<#@)BASb7b<h_a{(|$&^~>Ue!W4MUjWH{x;5o?4gVt+!~jZ8X5jmXKL*a9*PvLi``rp
+b=I7S#+;B6X)<XeK7@2#pSAHma5qkZ%f5Pj@_L*21qx8CRUB^Xr<?Q9g&=)lyA;_TkVAc|)sc*?ZFLe0&t*08ZHX+wf6!#NopVJs
+FL@z;RX20o>d~tfUo_EIxH<o_=3?S~Bmo9*NCRQXQ0bF&i9w!tK{wDi$8s6Z_<`l%Myd#?)nAObaNBgiP?|w#`X+ajuCK8aSBK7M
+ms)^A^3t!Iao$e>$sC=UM=1d!{COk&O|&`qHSv5GxIGt2_a&WF0O$~e5DHgr0h5>g?d2kKrJybtG-zlL5a>7A?lC4eFyDou@_Tme
+U^b?C5t^=H!AN;<_1Nh=DuQHgUBY*@kXH(o@Yh!U6D}|x5x<$lcZOgne-@;?_8BhwbkAjMU9!^2RQ>JQXF2&d3&|~-`lKFYv{-0A
+0s#Ikf<#RP|A+pT@&bKd4iuRyM?2}^qN+A_$Czl!!a}lh3#Qu>0oDy!&x|%VeIgnVIuP>9X@Ccq!~43%8Pw3?hhFBYS7v!N%Jba3
+ZI#*2DZB%?<P`}M=4{omJ<xr(bB{0zgAE-675py&-`^H1N%`BhRAx2;`v87aSZYU_>0UftIrAO_3z=Gjwy!Ebc@uTq|H{cL(_9l1
+Ax}eriU2_V$=~KEK@J^(z+q<A{hS1`jtl}p8vB9tt5$vk0?()E8RIh4<6ulO2Z#C!cQ|WixY&ig08FUp5b#fj(8MK_kU@NHhcVgg
+*-B-AlLkr`?k~X!#;|T4gKAtxTJ@#$M(l-FVx`vv*9($4SaOAE_;FJc!e9U}2<T2CmXKdtQyKTJ<?upg1beDA`(0g9qsLjNUEmeA
+=_XUiXV8n&oRB{6b|LCIp@}cY+(7y@5fcP82n`M(-0o{gV=4NKu267_6s*oyG^Sj~dWz?KzgI0`u0Z)t?TG8fvM8)pS#xMl_bN<!
+M8BS*IugW8XiQ7Q0=rdp<SR4q!$c!Lqs>u#@8`at=8x6vpu@E@Ux=8?6U~AYl4vi<J(j_p$+7>QEZCMeGmPd<63u&T&R#8$1800W
+qUD*G)yGRa+7p;(4Y|cLGLE<{n)^_lLp_1zmrfoj^6efv_n7P_Y!NO5%f(}Ru6Mq%>-6Y8y`=DWTLGh}xtM;^LWRaaNb~C13>|U$
+Xp5LwHPKf+`vhZ(hariH0Ze#$oDWW9A8hNNa?MtetIa?*2YWczQ8M%?YPyfb=^s6rbSdfD-g=foWZfVyA$i#EG~b=JoYrA)-4v!h
+1=in-v+w%2$XXrHrSm~{SYisu#X0#Uq6w12bvvn2HI{e%-eD7ZJ#*>O`J|0Ug@ajsl}KD~DxdqZN^EIZ#33WFHpuoac{G&<W-gnx
+5UD)a$N^xo6Y#b6>{UVYPz#%Marf;&dNM!GL<&ZApNehf+yt|mJHk^r^sco5)3PRJM1k^zzoMD|=bd<^p~`fQL_%LX-wzaki)iGB
+9kBtXWT(RP_k!VzU1vF3i2+UT>Aqixv|8vE$n1U|_81kneN=z9f+Nf-{hk%Q@BqG%AzjU<6^5sE%T`q#Ec-Z4j)D7>-UQmp;2_6O
+sL`K22;OdCRfUG{z0YKyOmo|P^7@{M5<8{pjxW<U8npA;!!Y3w5<V>`B3`Z?)&`@>YSWi#HhTCT6-!ggx#XP8D6p8Pw`{}W6Lg6W
+4TdGj9Ny)^6p&vWl+qqUY<=Eojimc>SY>DOXnX0tB&D5-sZOL9!cM2n9Q2?mjkR;C@3(HFoPQjvNT62BAc3>&M9EW?$<A3(?+X+X
+pLm$=k>#pv9T$>Hlzi|?t<v!^a>J71o(ZZ@&RSjTyN)d{9@diQ!0i-|t0p1Ja1W{D`mcTq;oXW?o7z{S!<2{ITls4<HPe||a$=Z0
+1oD`KP$>BKjPw_Ps;@9=;|bqgOWwIp=my_e31B)C46PL5A;Lfdg8}~|08XYyldP?M@y3o(Ic=qiM!3?DA8;c^WR8K!4oC}ugTVhS
+fS6<AyN=@_3}c3tec?q}a*Q=L^a4Q=665pdJ8qeR?8FE((C<s=?J3tU6Dr?NcpoiI_|~P`seunA(bryszh_D;yxqhjl7JJ44MYL{
+Hvf64m`vJ%3PGw-M$1x`E$}Akt*e1t>;Y}VSm-x#K5kN$*K|U7*f7X%3Wzf;d3a~12N!AdoWp$J8`hyvTepwqOoClzyLX+T*Fbj!
+0zJ)@o&^;PfbySwqj~*rg`kKC_QGBDP#-(33v}BRdbKgSAul}?jl-Q})mI5T@5gZR(D@PAs1VSvDp+`!AdGV~=`sIAq#AGjOuadc
+;=AMl?l{0iSBlq1#0dkS^4c9IXY*Z(CKDCfk5Te(0!nW5dFZGka%T;<bs4&nM!UcGvk$G4=yiP)neBC(>VsPiLg$@y(-G_LEJy$w
+3I-VRi(4ecH)T;PIZ$<$-clWLF8=_TpR93}eh&g)ydyI(oDpTc805+SMI`wv{~m5?c#tqH5eyCZ{~aW^yK9|JKS9y2QYQq@!>&_A
+Tw}!y?D-^NqEw0suLwP;v>=vkvDCvcpDa5d>LO*f2GM{K;D6pB_~zOmS`-gmpn9JM3%7yw`X?BC=?xOg+|^PEKGi>2&5GTEIxfh-
+{-jfS(72&%M8ML5g#s59<)>kcQnya9VN05RXLnQBrQk{Q+pLwWX@?Uz)+@6e5?<Pyy38&@o@th_a3A7%o|@LJQhdvlF-C0=5dZ}K
+@gb%6vD9IE=&7|FO_XD6xT(s$HX-)to1O9OMFnp{D~gsu9uHHeG92+h7uoCSvWQ{h%({qcbxBG%9u5pZtJl-e`!&1@Go_Neu}E3Z
+VgE~%NXwq9N%~eskG<YT;XC=0Ha7wW+Pcd|hIccx8OL_t10NQshY6U1WB{!@xkss5FZiJw6y>6H5pxBfsTiGK*B^R(%&#yfDppg+
+;|P>dSQoIOOmL1d4n5Tid3w&6Sz*v%ycul)@HAYF(y>nv7BO4j)R#@;3llEa*sj{j)y^^OG@u(PaE=XBKxZY!D(`F@!xQfKFm_d#
+gAcP)G>(&(X92io8{~NA(wCZ{YhUv557xeuA8)7XuX9Z0FmS6j!3?gx-GBKK8*zD-#DOK><ZbV~&>5gvxluUp(x7w+F#RIa6EHzC
+mz=3=1D40bT{5T4`_Sw-EoHjWGAof_p)eWsEU~TcLR!~tm$(9JH9q75_V7(rh-|UG-3NgDl|wU7&o8LtHYcouE!GxOIiY)*A6%)5
+V;l8(P;nlE9&WVNo6utCm$aEeQ(PI@bfq<z<C?Mdps(&TAcIFYi(x4kKb=0}O`5hUv&k}3`#Zh6yeT4)sPe>-oJVFX34<>UMH3s2
+^q#sq&j{iozAa@CGSzs;Wy@+e9{~hhZA)=eF?msNfT#cv;7`C_Aux@ao}FO@c!ReCQ33qeDE~wN0|bFi`u*Jqt?y2tX#0uoG<kMn
+4A}qn;-7*3T{Cemq%(J9wrqBe<*IdQQ~4RLAQ<<zeCR)M{M==3xLX0;`o_A;u_>!Ex_!?oe^5l05FhsMKPY}X_s7EUz)8tIZ{;Bo
+S-3qr9KC=Q!?Zp)gOLx81NvW0#J%8-CTQc`PYMi#E}q_ibm`fQtmQD-_)R*gWiSX(P(lA~oPi~ya}2x<?y&hV!M{u@%QN455f)4s
+&&|GTX&mLp#)5$f{x2N>;=W*xEw)67l9R~cQ1Q#2Opl$eT+lA_AsC-)7~(C$5r*P|QGd4qH2#ot?!IEw4^Gi2+NgGRQ921v<Pv9J
+T!EfwWS-EYdYCX#p(DVM-xg3rlw)DIxNI1--V2}moG@p;X*EQ_!t<H(wa8=S2}bFCE81{4I|LI1`7Hq&_Fp0=8_UzuzD1PRQ3C*U
+$wOs^Z6+V(gxVMT+K&V%<^-p^^%W?I(O|zZOoOURzL;mo+sw8T>q+x`<U;9Ij>O`arR^M-{$|7gX=$uCE-Ul`Q{6@T;l#jS^Tm=Q
+6nwio3)$HNV|I}5X{Gg)8z>W)N0Bu7@S0It;+Y|8|Fsa-vV=@w0eoCk)PH}O-E{~Z9rgL5s!|p*mGPwQX3&%VL~ygT<4JqkVxXb$
+fMg4Oh#5z$uG55b9hDrM7z_jcg1<0Rn@!-0*x@?14tPOQlvOD4Vu%m(u}pAOQw9f(cHSFumk{QjcZ!VDGWnv~p0v#9nBadkFn7Hz
+p?u}+%xB-i=w?@B4zgijXW>&kR2ef3zc~apqo$=Wwtuyr!r>Y!84~8V4yNRUV}gDx6F)`By|+eS>l!14rnb2(QFBjPpuZRIP@Y(K
+gzugMaQjekL1H`H$9q3budt<8{56r5_$q@Tj0^=02>Hh_8+E}LkfbOweQZeUulUwIy5u&Km9TO>%i|+*ns!M?Sz+U{%8$|w43M}R
+H<!?1w4Dv^_LHP1!o@`(pa8But%B__Z|MD8vLR<ly)y>%w<=Gt&l36@gs3Fz?_m$0(ky7m4eZF3efBWgFUq`s+QxN7`-at(gpmye
+P=l<TQEJQDZwnaJ1bsLyz~f_d6&8(2Ao$424WLVPk}0@(GOU4eVChpRM`-!>$wepJmi|;XmlX5dfgND=l-C%JY+7R{t0wgOehy4K
+QM!?I$;q#L<_<m~Gi;VG%iV;WfnJcYDS1$(qF-6LXI~2J8W9BZSwH!3OGXHTK>nDE{U@l#E+1Iq|9IH_IV=7r@ZAnA<tg|r=*h5P
+D4;(rp(f|)S-0&M^B{C?APx}aPu5^9Ko}Ucuv<bhAg#hgi1W|itbY`DI~M=~Q5yK$dws23RzPNyA4UfJ!va(Wk>oZtZ%z@&CRGl>
+crjjDEG)<$79d;sn#&m9{2`}*AwjbIq~9Y#WiTbmKQ^*IB0!`dm$8Z8tKc+QSY*s;-T`e!$byTO6pjx1Be#GrrG(a^%NSK3>6e>N
+zKmH?I$x>cg5U=eLSP`!{}RCQAXnBt#B83ly?&0;+v<J4jd2J8`cn=$I$}I14D>&SDNAs+sze?W)p3e}w-F8kMOdeygI6j&GlEA0
+$^gOw|Mvzmcx4!IM>rX2=D|#NQttUO<{DzXJx8HaAHlpw!%c#Nfr9$$|3kk3t#hg+G13BBg2%$rf;9RPp006{BM|KtDs$-TW==1J
+N(w{(A-`8Yl}(}p?4B>oJjn`ogWYeDndz&OZ$n(EzTbA|hTs#JHUS+r1{&md_~d4>t}q)PN@r89ces9cdb~h7kWnsA6q9o_4@Ewq
+T76v^az<2K01WV34J0*)@*vO)V3mtP<7f=zq~bDt{Is4|8I^WI%A(Lg@O{<`c6Xo%Itd((0{+hfB-RP@rd9Nn7IsrHlXshuth31B
+cp$4$DT-%KrQm|TA|`Y||4>+xjfeyl{l_Qxs{<fZ5Axv<_EMwpQXoiyV(mV*5xzmNVqxJhdGj_EZM)0+nOvm?g)nPDSWs|Lpufsb
+pycZ-$m(i{Ze>Yu$IF!T_37PdAqf$zXX1Pf7I%saJRFQp+phWRa2#m3$#AhzVgEJ>@#H*wr6}yop+=UtwyG2bh&v?3Av90y#8mL}
+-ZZnBU{P#u+DJ-B4cOV<VGw{)0DcUTe+c+F0<M&+uOjYUTM{KlDk)C@SB@>|9>B6^Q9ehge$EC>2S8IoqI%z&??Y+3U@TY-mmU`z
+`r}pmV;KR1ejLN!!r!EWK!4TEe_p!&4*du7hmZdq{@+di(=PBABm9F21pIXYz@G~EJLv&`gZ?w`uM7BBdf;Cy{pa)mAn-5K|7!ie
+;QwX%UvD1}_{;YHc>%z`cY45oX#o7a^nacX{5AbgMgacD?fo74{{e~$lH&""").reshape(22, -1),
         symmetric(22, decoded(57, """
-c-rh;2V4_twx9Ig0|633@4fdTz4u;3kRnw;5CjCVfFKA8Du^Q38#WLXL{YJUU<WK<SL_8FD*DJkLb&(7x4Z9_-Mi-h+x2F?%uI&)
-&ne&e&N%}BKQZ#y3e@ON&tLA4{rdGy=!3-Rl2|wla!9O3=j5UKTW=H~gQJyIx2BO`06-GYk?y%zpH-cI?D{>?={xZN5`H5&xw6<!
-!E88d^n?jJ_aqyEz`Sg@{xvQ5%kjEPk$DzNV#VO~;m^}M3wJ$Rv{AddK`KKQeb%3VKYe!TslKarO4ZrI_{Kt2Q5kglS6q{Fnl2T7
-`J*QRYyWyv&|~SvDzL=WKF%jK*O{G~bJbWZeB1Wt4N{lVG!Lwz&Fefh?Z@rU!mK<6|GQ__jxG@r?Uij^Www^sZdYg!8^cyit-301
-UwOMcDN1L3{L}N5!Xt97nrv}v7j!n2E)GK|{MH?TAUOZ<w)p-904VtXv40^DzEQ~d7r#E!#1Y^>kckgaDDPyPk5B+I@ht?x`-w?F
-p?oKT^7eoLkl*-8$dv2k{{tXXPYV84a)*WbtMykJ&FQ+ar3c?#O?4B&<4{#AV=qJXau?~zm<&C~>A@AfL|_2!eXlokM-cXNS}63k
-8NErK2!VxlcZlYkIHa<%#x%8Vc#RAWfNpvAWbXX1z&#5(>>EDn?-Rj5B);YM__hxoIg}<-orKj!KrXJ_G{494)^w^a^MQ*L2I?C<
-lvbl;8ItRNhkz0WP!Hmj4T<o6C57`x(CECg*GewY2JY5HSen321eE8#we%mpZa}3L#%3$de9pF4@qwQuS>i<3PV+(u%|3d>_u(qG
-4;0p!yvTuup+cOm{P44cbw&8^p%Y$CcU3^vJ5e!G6gUR{zYsR%9{p2*{;#`3fBSj(M<<5-E5Zx?S9YF!V#93rcznL>a{jPK2UA1m
-#mrD`CJYH**_z*H`l0h>%n}xUWme_Odtow2c-@97(F-+a#LTVdyWbAoBpZuEL+?JdTV~#7wycufzsWqoXf6T<m2BFdR(fLorDqF1
-RJ|IOR05#zFGudPTVDG=*!si!bD<;_LTC{>j_6fR_Ov>ey_G<M-gu+AF{L$F{>g_<v6TR7g+VovXf-^GoF9N!1FrgC$#k(uFiiJ)
-0wreLuRHc2;C^1GoEhMpUAXYkouOSXh@|s-TkLl@Y2_LsT8D-=o!f9smO!ZtVyNy=!4_rc`{ycS_AiwvVPWPOT1cS1ZHOoe0S<#h
-2tTv7XG1+!nU-~$&5G_^HTp6^JZ85o8Va~ZM$g?Eoa<gea9ep8u`{RHluClpKFpry_Hw~mE49Qm&_&Zag4F@Yo@b@|buV5uk}m%K
-_T*rGgboY}J$vhwR!xQ*opq}&@+ww}1Z`{0_nDg`ah7!D2t;v-CK(oPV0NT5V&5R7Doro55P>uq*t#&VtStxEwNH+&3{Vz#4Q9$B
-(&jF^bRB{J^uDqsXB#;rBg@tRx<uU#d+W>EJk`q#qELpv-StI=UA5W>lfZI~vSRU#syOS<MMus(=#<6XNy=<%Pt-!Mh&@c$Duz2z
-oM$eNI6mE%fQ=HS!WalR0t%u3ei{1vf;KJ8^h7zE>7<R`F&cV+wnN@u5f14;*ZA@4qsTeIu}#e_1H^=EyF4h`51j&^75?I;%dY&>
-rnVL?3Z_(u=^bZQZ7Jz#L3BaP=JrP&dO}e8iI(aIGe;A)N?zR=BvCb!guIEk5Hh%O2h8F{>!HJr#Z*MJOi$r((8>^ltQ=PdGZlEx
-kwwY#PFdg1Ys_>XB;wH5Ki-`YR9)F|Z)2DN{EhgLqc>-2FMOWa$0QQ>n5>+0Zm!Uky;|t)k5m)h#zwks)WpfgI0S3yUhkD9<f^B;
-F1Qh=kGc2xVH<iEgE%jLM!vZsLTh<&01*>7ok4>$gpn`=f@7|Qe`e-qd`VSII(BQ3dQ0<bL=2Q<^4Ls~3bB2?Z2t9EE*Cv-H1Cr?
-UM2h_z)S;bR#q#W?PGbyO=I4tlB*I<^OIQ!$E}9TzutI#qWRnXHdP?(-6jV5UfyD*f*lRL-)`PoclciFDjDRQ4FwARAs?zwsXOQ0
-U6ZAb*edhpWSFvY(y;dTsCUDn#5bZ^g<<&yZ{pSb2)X76u~}!jPG0d`-fQ3fQi`0s?}iFh#zlAqxlIqdI%8M1&ceE~xE(t9mJTRp
-*(&6XoALxnQ`fDl;N4?{cNo=-e15xKgs^rO_DFz{0`g?e_GxZJj5uC{PK62KaR@jH4u?P>z|W5O55v<Ii4VWoRBFCsT2wUdv|m^f
-8DVGlu30}i#cD?QIj?8l1)U1p8BDUYiPZTS*w9Z8{XM%6<f*M}9aO|^RrszDZ*@P5SZwuF_C2J3mjSxLZQ+%yrhALut14MOOnh}(
-3m@Zv_7_)>Fft3V2+VCIDiZDo%QoM&xGxz<m#tsB!4_+NeZ=#lyL(dp$j47aMatmX9RJexd~8#8#CbFPR%Ex<gBw}7MR7;;h&eA!
-PPHU=m|eM{K=ip*TsoL?zkZfJs>;wdH+Nxctq4K=JW*s5N>dhLw`5x{)C7m7*HufRiLhsR!Z0{YkpTywNEr8z$NYZx>hB9}YOjb{
-yX@vu`R+2qZMU~=vY{nOBiu0>S&rf%_kH{ZofJQOgq8*kcw_zR4+reAJ~1EnhB2~}GHi~!WQQACu714v{mJbzPTQHwtyDfU^~gAU
-wsQ8(3tja~wPZt>>%@)7-J5-f@nx2pBbR<O%KqqZ!G%U2?`+oC^89&02MnsBMi1}FKi>?zyBhq6Sl?-bd)#E)AR~2q(f7Tor}fAS
-doONlOnBuKw(g=5u@k5Es6A}=CWl}hY}&IH3b0nwzF3%GQ#D&G;`K5yNrdIg$j>*DrO_zh2cf)-h=OYS*}E|zkmd932nfJOln8}T
-5ikG_&dp#yGxLEztZz;CN=bC9d19{jJ<IyWnW$n(jQ%U6jD#OKcF&i2UrWzl@k#6qpC)ofaXBgvCg$IE*YCTm#gp4n0fw|6D+)K1
-<}EQT>(efZEMDb-awZ?HnfK~MSHitpN*OZ-yE`5@lkMZ)h9s;Lwxf2F?C)>V*QP<v?6voqpTB<ypo%VUbi_B7$amk>j;u*7GfeN$
-CfzzD16x(yb8Genk-bX9L}&wKbcRZbX_c88_T|A+=iZSAF4-{z{I>%yRz;rkRwRhQ_E-`k0?fo<00KQAY_m;F0|08zZxAjsMgtF*
-_GOCWps!YGiz1+gQg|c;kAh6hlTkmjwtswp*y7oEZRaIBBgLCTh-&n5g_V-1RZ=llO^X(-xCM8-JODK>K*foBl3mvy?$eFvQMdgl
-S(V;`(e-WeBcM-txm1@lhF8Njs4`z|F@9=B4}CIM!~NpCn%Gm8jiUbRP+IhNr6uRSTlrdcp4BXwem>I<cerHPt-_Nng~&Cw_TRV2
-k^8<mWQ{I6_5j)Pk`X71sc5A{*c-fp<gp@AQt0z09dHFK;)8sH8U(whDZSBYAiYJxg#gg=cZVizUk^3F!9GTG_dd?s7lwm2VRrZK
-xD-l(iq!O>>ow`H9_k?*ISl-$qdEx%Rj1+M5G)MBk@+#ee`XI)sBPe$WlP$<sND89sn93U_4%_oI#YF{8sZ+6-iYvSXzlGP3kXRx
-qFzhBsO~%SsX}L?dhIq5OHsuR7R_W&WcT^ak}2xpH+FBJ^hjhY;b&(G9ZEd~dG%O4dT(LoGn^JWSoF5k=UL}>4Jti6Q<&_BCu}EC
-2m@b;ku5c}bJ=7eq)hjPlZz4?!vnq?Pjkh>*5o0+nSU{HzJYaCCBtQcH7%2|(_&}&Z-&ECn!VDLlroTnEJ@({^Aj5B>^Z8{qR1nA
-FXY_a@FGtfxorpJVfO(eab%a=qIJ_$iHPZ0MyfOnTvvgLgF&e{BpiZ-31of@i!a@^DeIGIdp~-6$r|Cl_90S%A_npHw4O0qvtt!f
-YC78=Z!NX@xdakBd@AyJ{$hE#T^gl#D`p|TiY*d>+&WQjwm|XNnas+vepl<AzKap?W3@)?JqsQ`aVmaMz1Mt`z6g4;m@;J9{W~A#
-#}`Y#TyPu)Ra}K!PF>iGv?m?%yVouTKrh=~%T{nC%0NRUw<tkZuMZ9wWcjjQCafW{FtCID*IXbsjgO9;G(=<s&~J+`Hd|+VO&NzF
-spX7_7d5R?!G<EPY3!hv7|38N0xE_j*h(a{eU=+Rh=_+}r~pV542}WdFbEVn_CJ6ZJ_WEpGxObu^M$Fay&Upd3d@}<j?phEWIlnQ
-kFK<e$ILr_P08VEP*u^it2-@vMR3i?uMJdlp{#8iUy3$;YqB`}!vgBFnYebQyA#VIt+p+%I%fr7iLfw8x6Q7ry2Cg}z+Ge|mM9bQ
-2vRlqQY<rjYDJoBoPj-h_{X(N504L>(>ghlldo%s3w&Vlp>$c-cYlbSPl^%QWpkyBdQg;l(+s^Y9ys;PXqy~y;k2vyUkoV~!uLb&
-bsoNoFEAuLRS+$R^=)D?<?yeIY=&`1b%b!(U8>!4iWyK89CfY3mOjREUzjXzOu&_>V>5UF0f+oF9^5}dKl=>pkiyrt>bBK05(en@
-i%+%8vxhrBE$hLa!xwz1{#2iJE3)mdt6LTB5z5Vv<la<<e|63%Ax8MYo2P*yBQ%9!amktKC0lNPm9~azu>2S+_as@VuTM22+~`_c
-*K>KnT+$`=orl+#hkVKMt6?0G-xew|)T4R*rl@<1l$ZR+iaI|b4`tdTEAxf=ZHzrPzlKwDZ4MWCzgO_6oU`%1rBJT+SJXMe(Q_kd
-hQ_2?$JWDhO5_jKDzFHvN5A&ewC&kT2GGvw=la6w{wx5xci)a_l?G%u(CT);Q4#|Ij(97RkWfI4jvBM=7y<J<%)?<4KPxxOE{>wT
-EHL!hF(UPGri3u?`O=-f9WT=#LRTB5Sd$-0Zu=6T<}^6R$g?A-NlGGB{`08s*PYk%Si2Q>xBIk2n}oOsbtc;tJ@G1GY+3c_dUoxi
-vJ<F{FAUYJ_sx*#bG5&>&qC`;LfNA&FO<z@ig}y8ZY6!ao`U_n=hWw=GlUSS9a6H<1?j=ZPud1*i3BHKl2T$?Cft0ko}x^++cUp0
-{##JVj~Ocf-0h3Q>9v{WIAv=gSWijxt3-xNsW~1Z()93z_yJ#OJj65YL1T~x9Su3Z+fPqq%(QzOh!Mt^7bPRcm>-jQ2p{wCpPBjF
-ho2QRJXsU2ML$(yaK&@x581nPccjw%Cv|a`-enG(hDI9zk%PD9Q+87_o**^N<xchFG%=Ui`=XBBS`x;l)T!L57~WpVwpw})Vizdg
-Zz>gM<(1I%JnOxf!a93ayfn#6NR{Yu()a$^^;`A6-&{OgsVDqx@Z{OXx<~Gh8)Z%zwjpU79|m<S?iBHT|H%V43yvlgU1Xdv$eNdZ
-W9e57L?3W^zU$7X=1*PXwcyRuEKcp~Q#-ZTmx0b%-haZ68tJY~hZU$Qol($K6T!mL<cK&~AtDkYjS?dfQ81_w4nM{@1c!u;nRpm<
-ip&#!=K1{W`ZfE%yFuS2m0i-nS2#u*IFQuY)IE>y#>8GvpJ(}r&hQg%>{wM^Xd;8ASF~081XMp8JvtDw)ZES4hDbHGRR(h9EoODU
-Ew7HBzy6^!7IFLz1(t3(bKb0dh_kJpwMrVe8xq!q9`%hI^7dcwB3+kvL;A0o-<wyZzstOWx$&8aJM#FUkFRQWRKLc)Dx8K*Liu9e
-x_y^9S-MDUPoN{U{$g~x1W?_&8R;rcUS%%2Y4iS1abzX~4VAW08tk2hB4ZIDKJL;5Gysc)CEM>&CBfiuNQ;puxDL%mLLgA?LiaC#
-{+VT-tgH*{UlA^PFGpg{)i@jV?<b^8WeGCzp3!IEn&xMZO^;l*|GfXDUU7f+rq;(|LoP381eb5fa;sRmX+(Mf$vr2mTLx7*GrBM3
-aQ_@X7g`%Op;=O-zx3z=rG$b0?1f*>?h<|$04zUccxlwU@?Cl1(KqYFb!jh#7h;!cYnalM6E!NtR2A<GwC+$d2B@)Hr7R_+R|am>
-Jo?cw7XE-lqWhO#TAc=^410u9N$9@EclFk3Wt=oX!;m$|N?hhQe_0q5W_UN2nq)*A6X{5yOgjd4Ol)%;#mBY*K$6UH?EvI&#p_T%
-v&`o$+O-9KELC3kR&($EnFpWCteSp%HDN(z-AJ&Rim#u+qWk1Hht2pcN4zCNs#bjH(@>Oy-+dgOzl2G8MkXq;@;<6=JcntroclD_
-(dJtHqc+3Xlnev82-5n+6`@vEhhWRsYd?~i(<ky_z2+9e$i`hgM<SF6GO6V?FHtI63{54A?&D=&%rV??n>65be9(WLt0=+Qp0&GE
-_p;AOz$Py^w7}8M>u`#}uAUfqEOdkwVzmiqjkXX*0&8&AIpuziYyu3J-x_1%Bt=I+fB+*qX$B`&V<p4DayS>kBRDD^2`YLhAOIJZ
-A6>-iqc#lZS)DGz&RYPdJezSySmyeZKy`LWWKyf-v;DK?eN8+5pi{y}EjuS@_t7xj2lv*k_NtY*CY=ql2%ihTD5q2+$|Rpe841Y*
-dtjB5lFK88yuXyF)Omz_{!wldBAJsb@8bR`>&9-=v?xFI(G{cv{X3qqTPU{-A6^QViF3l_o49wZSvs>_2Lacg!^EG)KbaG;@GUC@
-a8zf(US60HWvbxd2GwE{VM<%RYoD$&mt>6jaD4_Nw-d1hItBqneJ#epNmv8~x<UkoM~x|X0D(avIWmtP=Nt}!{yIEI{h4EUMYc~d
-mtLupAGQS?dvf#M@PS$_&lT_%MQPUuiN3eCKkXLtPc<wJxACwfyzy%=dV5~{(V5+`vY0Nk{Omp<;kwx$@T=`4_E>Jvr~BQQyYQJV
-&3e62&DYeTwi&K9TLxjTuHKXjJih*hzDMsyop}oFFJdK4)U!!@Qr;_6T|_4)e;6_p6LNAOU^}hj);~FmRsh7Y?Wo>JQQBkryE0)s
-9!0)7Fzw09+dUdYEE@JLFKqky$4)X3I1;irqwQI+4jLE}@FPzmO-N&Y90Z856heWq8U_{$K>mU5X8g?BUjMt5&u~%H4VC+PqFK0k
-%R_@_YR*$l352Y)LVs}!Q=Fa;4=E~!KbtKaR<u7MXO_Iv)@7&rW766kvk?ic9`owVNk$ctyJn_Vn2pFvJ<vgV?(fl!*d4>tC$tdR
-^$HPX{(4nTma|Bm7cC`imbzy6YYG$fUy0F!cQK{x;}Pc_Jkf~g^f#wm_kDFwpw9IahNC}N9#>I>*lf$O(8d9ft5z<ep&zGfThLKZ
-$TVCY(?Hfrlsq;$TdvF$GZUwCR62!bC?SOAm~uU7A#l<T2;q?+g)qqfPUlY@y$vriTJ&Do+%gMy_ojlC(>}?}lF9@0o4qZ8m<rfl
-L*}j8dGQ~ZgvM37G&*OkLZISbe%rbEwAaVPbqC73irFO%QTw)j+Y(K$F!x(mUlbWIK<scVZDj`BS#<mOswm-JeVm-6wS;dVw(H?n
-+~tdhr!Ng6V{W<T$t`}kNs8_^CqkJb3aH#>8ZJGwIsmRJE-HeCZLfEbj<3{|aAuH62*7E{iUkVF;aC)Bb+vpJ!yo|xC7}^xy4ot4
-0w<smV{Uu02v51AQDC4BKq281%tQZI=0$&Ina}!;9)cZFNWU0BBLIm~2M^Cf?YGqNmix3b?&i)*U*UV6MqWw1zB<RyGY3OBAo5V3
-dT&7I{vGD77|{<#iSg-ny=hk$MKUS34dyUsL`NE>8XLXWE&m96amIhGqNSeW2^19ju`}e$gN{!jQkKOpGni^3i0`a#PwaiGENB(7
-(ozT*+D76^o>r2lZK4~Aj6^~*Qibvl$EW*a*l-8}`e;UH=qwL{43tCSdDkFYx(t|A1Nd5s$l#Gs4znV%B;<HJo{WM*CNiC&kblG@
-{-=)H&#$=54zP-@${u`X)QepAmO@W>j#zkf`}!^GkEffe!8BjTZfM5go}YuPzV;L&eoD<L+U2Q7b0%%^>X!Mc?We?Le9mROct4`6
-dakBBTS!zU;?SZS!EwP+$fy(x_1ew45Qs*fb@$w5h>C=!q65a#SQ6s3g0r1n$<?YlRU;e*3jhtRg|D_h|FS$zN(hb^<LXCb)A05L
-X$BlK#-Mgy-{w#z4Tgt|QQ1@LE=)$?Kyh}V;Stzzm5xVaCPW;I7+-(|;Qxf^{?s`+waP~atKZg8MyLCuYF)Qj$R?DHzBfKpQGu>X
-$PzyI-p92mceBhkZSCiY>xC3wh4`Tx3&PsJUWOcHorN3~tH^vWwm$6SHlc-u2G@f=J19c1KYFz*H60J<P@><XPqocgBLZ{Z)sjV{
-lQu3AO3~6FVBqlY=0iq-eM1Ha4G}tgOj&Q8Ze`J6DdcP*iRHNEJ51M)e6}_bAKQQfK;gNYdWOPdMx3L}yVZ0_2p9yURSOTUzJV$o
-;C=#E<HkSyf0_SD5b7BAsBZIIk1yvP0-Wop@^1qV&D~(FY(9kXHF-`78c}md$v;u~K1j!HX;$jqJG47XlxK_06iEt6XGVOk)}m{*
-w)q&|NqyzN)$N6eoGk+nSjE@dGkQc%tX$D|!p_E09tT@-^@M?4RAH_9fsITu9u9+Cmb&w0pnO-!3l|b@Yz_{zJwJh*zUIE02o1wo
-JNLSrn$TuRr=vjcEWx>67e|4O^I4^eB6GuWXu{+KOt1>`FQZ3a9XWi^VxDvDhZy-4Te5S|Z%XvF?N`}e%5_L%g%a^<A5GsCejVtZ
-ALW`pIG8Nb9Ft6147;NeS<qzSr5=nvT3&I>uyEvC9wD?!+GC8ZrwuoY^@l^)&pQk+NC`1$ShyA2rDX2~pT6$V3U&0Dn+7NvA60ly
-DXu?jEsW$SXQX^wn`m>Zi4Ypep*7UYXwzmj3If~!%vP35;o->f%PnN0Auyh24&yQp`~NXd{F&$T8~i{0n03?AaK>>>W3}zF`wqeS
-Mnz~2Vpg_SpQ@dxOqo~wG`%c$Uw<=GeMtX<Oy421E7PtMpiRmqeV=4RMWyd`9eG=+RlM5q@GF=7KU{^7Q2H}}xnLh5+uZy)hvbpy
-F{<Tix@kMF5+2eQ%upk6{I93+I{O}F8hu=9N<(q-pRfOTU$B+1SeJ|dv!SD&o<XN8V&UVd(HDNiN{&4)<9tN3U{EeK@ZU`m`DbSS
-@$v=bkHq)idEyXESYV)IlzdkfZw67?^!7qP=e2!hH!oDz<s5xP*>o!o5HCF(RC}e|<bI|0L3fGHZ#S)A*s}iJO#wUJH<+y!U-NbF
-jGZt7V!z0Edh)%JxhWzoRdQogLZLRDe#8d-1@m>a45W#il~Hpf7H7_0yvSRLisanq!OaRwy4Ly15#XSd_jf$1ag)G|`{=;)wGN_4
-E*sWDlPjyR-~GoUe`ak@qY1gf(d&G&^5&jf@oLtE0c+1k4&>>`AXmctm{Dn+vmZ^or>RCLuFVsbfA0umga>O{_)p7yqpLJ+g9R1X
-8SmOSl4^l>E5*A-8<ZN*kWk~3t><aQDC_nNi4<uh#{_31gqC^jJ&3o!vuHRDUk5c-2<O|XS!%Ngpq_?=J`<VlsVjyZ*V=7n$$lEb
-=n1ydyw#`(?&YeJC;9&UtLv1X*|+ZqQq4U7R_N9VU5d_T`@OFVf>!UbpvmmGweeVG(yP7wS-uA%4y3>CGfI;_6t4d!hv;#Ly8Wur
-*=qG;aoQA^_3C0({I+AK@44*{o!LHJc}!p5s*h;e__oBSCaKAd2}a5MN`{m@=__{`!f|*s$F6s-%(Z`Ki4_+mft!Hgi+Ze_vN#Df
-PG&JyON~W9OfaCME{5ZgEQ%Az{2zq+>JJCMm%n+l)&1B;1GedbZX9Z!E|sO4<sEj})pO_NT{AqH%eL0`-wu{ox7ao1vXIi@s3nhm
-PM)cWw~!*j=~0Y~da1oRRvRAMoJ%ob;^0v2xfIlO8#ANm?szRacyCwW7$XPj@5L#g;A1ngF+yoa+|A20;CMWC+^}nqqA5fg89Olt
-4@A<1C!UEhhzOC;JP(eHhWvr{_@|EEs<yMP?a(qASb|5yB&9<dl=U}z$Pt|Hhz{u{&yv(xZnxs7vezjonH5%IA1q|0@rt^8R|@Zi
-I0w5K%L`**rEE8R=R$bl61xvO60KyZV;l+XomZy{SuNR`YA!i0xDKj8F9L7on2Dh|-2%o2LN2N9@EUX55EEe+R;39UhDISKe06;c
-3WG*)OW#m<G>n&5fr3H*K&|{!XJh#~W@oQk+!In9Zn@k2zUp_K#&8`my!Or1Qj2YY^WqMT-lcg*2^;STQK4a<ZOM1^te!htV=hHZ
-QBItOL&E7tG9-lN1a5CypA}#%BZNahflTz=`VVhTl|`7zP{svU_$lq_?%C6%NeE!Pl#y{~RgfAD$>|>f(pTmxivwVAu9Qolp>P<S
-*Ny<e$2J`LNBZDDHS+;?=kD2dxl2aMZ;s>cye*{dk;alFR8;rqi>(ilyDOGXf6eOXk=h$&z#?wSd-lZ&IAiOu-JXshQOVdb0soZ5
-S}o}zX7A}_q9RVmBgbZ9Diz+w3A3j=Xi3ts<F;C6MsBjVq4e0yeuAt8aZYL?co?@q2;iVdLvx>kF^oBMkjX6wlrJ3j$JW69)K%0C
-H{M#XE!o8Ok&SDw+uU3pY#>3wA|v6^I(zLKyXRJjzN5syT^C_2Nx@vGI$IO}^p@<7U}XY;L~)ce^yB<&=QUa|maG(8n2bSi>@oh5
-E=^5aMM{i>nNa3zIRhO<CI!p&*#ILg84&_v@(xQ0jXegFcN_zsdiNoJ78gIYZ{Jy)n_yAVV5=8-!uDDHY)4Htb&R1W5L@EP)gL#P
-?E~guTXH>hBxqP<`tg-))~shM0yG&|C<G4YWJ0vc>TY&pL2x880f$0@)A7+*aU`8VC*#l)izon%EFwZ9^43xSKuiQIbK+eD6^q~}
-7x`D+d&JMo{F5->E$sz6;RSLx>*jbF%8P=Mnkn+FD6#Oo#sSAq&5J@UR9R!(z%EEiWc+AIaZnM(k4f*i#XbhB@Khi{;Ybt`2?zal
-AV;4Jps<|fa;|E|BXGE}<0q-cf!|J&J+Y+zr_1;+f&H1a{Q~+iveqWEw}(n%Tn!bNG$JUe6e*1o{AM?FcWq{%mAa%5f%7=%%>KSF
-%g0bgn26%JMi;Xj6zSNpr+`EIxCd?`%Bf+4!y!<vM~)bKGR8c%NkZXcPYM71g-=~r`^#><_-~HFeh%h0Em4bwpR7y`n5Heyq!Y0y
-4uinayK|M^o~X%=a5hqvV36>f#{mM}neJ(%z@*~%By@(66b-`(rBCwAA|gQtjn5$;QxH&o-wXnoD%KFlzemn~>U?{*0$^)KptYWo
-B!fc4jHz9aL8BWxij#w!jMZdWLS#G|0X`1tuKMyUI-Zl}#3M?LMaCkh(gx1qA<!w!_<mXE0R7KUus^k(PgF>EHdK}rp^phR0(9Cq
-e|Slxo0*Q16jPXl!;bmz;|nSJvZ54@+UJ*EIspay#Y_tc{}18y|I7SO0`}4|LTLmX2F-E7xN6rzMTR9pClfJfBu5L3b33l};Zrm-
-X562jVkQMy5`PN_7w9=Hb}_pAI^^u7eNx;Rw;aa8`p0SO?-KQM>qWU#d#TBv*{f|x>+Pi)tYD2hd5ByaMTzL#oolD<&UK}NzEQw~
-TnGPv-NPNtR_UTB&IxmG#>pAF2E<V2Gep7ZTetU%(oyMz_<IK9haB8$Gep0+w{L+wm=pOx#YH2H7QZl$#1YC%Pm9-g0i@aToQq4-
-+20Qt?qcIOpW#oiRv9{+Wb4|P86GECgt2pHdKx*ZaZ0J?W@VE(RaQ?##W>!i27+@g3`9_9!_)Q}!#%ZhG54VM`t7SVxg`6xX$o&x
-s9=0swQZZ;9QybKdp73j;WO&=wX`^A8-oe&{^G`g^0tep`23)F2ZeEIUsK;1-L`$>UOmYpa2z;tWi0_&leZxl7QsM)Kk&R}$s$?I
-x7~AAK)~~Okev{iSFiFlw7?5^qg#Fa#`HQvA_-JALk&+Bj50l8oL#X?79Z)2fzdg}_-pTcx}`U$vK@wAh*D{sLEZDS&ET9pr>zhr
-aCo+2gAW@4{2QPGeZ<41kijIoU3JXeSF>2T1JV;qVayq&BB$8<B)vzgWVcxxjmKH;l*dL~-10X4wV3u2FX3?;DRTC`-3x>A>%xOH
-90mst)oz&X?{^^hRnUNt?zr=p;GF4jVWEoZ!nr9ZP{xZaPIl=s5!&TgdC;FCNb30RN`bC@2Y{!btepNBZ@o&#9Gqai$$6A5Z;GRU
-kHN!cI_5%^DJP{1Xi5KQ(4#=$oM2mmPMa#0Gq^;3jtYkJt0i+qu$=$0$JGoHRA+()h?5w8R!MW+uXLwa48Gd2yKH<}6?mn}@ZHQz
-Vy+%>S+oBuS_I_hf$gSnl~rB-@|&caS8EeMQcG^8cyt+Ndr7M(>PKQg0cI_|@^ZtDmXmw86(`X^HE>SS!G(+iwgr_~$bkd?XWy}{
-Bs#nTU*SNiAGEWp){ssw2{eIn*i&~;rQgXs{X-PYldG|aE&j6fup#)++<aWz)X<`V=lnQ1@Z9Sg3gAbJiY3w7V2#b;*kwYXrdcb-
-23<{QBq;4D$UiEz`q?n>;Pc%?)j$chT$w*ULCF#W3gxFWx>vH_+556p7s{Om+6Z8J^4W!~WoE+%%SVI?ZGO}XgE!Roj&?UY6}zX|
-(VM+M7M$nLF)r#VEhqQ+Xg?}d0PXzk^g#VtErqXcIKf0gR#bFk#5eEjdk4$61f{pkixqMn_gq#;lEnG??Z)_(_ZJ`PGy%D6Jy$b`
-xOiL#q<DMeJdLyW6u`$WE>}G@R2ST5MYD7f9nU#dG>J6MI6@2#ULgz#5lH)Q;kNF`=^tfPbx7Cm0Kx2RECUqEg}e4YJ^pRSyDu*5
-6C-Y%wE(NnpPQI2``CZ2^i+dR)#yG$Fk7l9*DY^nOWUiZ>Q~)Ase$+2z9GIwbXlT!a$d2N8c5d*ovhP+A}>wO>~C@aiON{7?G2e1
-aVgeBk-|Bo)x39f>DgLLuQisVHlni@I<z0y*QH0~9R1{ZYQwd~14;zWk-A>(c6blas{`h}SQs^z0{-ShHWVcW67Hx1AD^sY5Kw`L
-|6ee)_gj~AXV;?D+BbJUSdLpD2}-G4=ZvfF3mRzd_mv)q%lKH*IIhvVg9gEGdyaK%vS{jcj?klUZuEV$+|DcCcHL-xUUWy*mdGKb
-&L}QBnt4d>WefDV8%S5-{OQa$ZCh|Je1f&WGrjjIqf3)s98kLK3}#o=cNZ*pUNwzzS(n85+L>IQ_~OH()8k}|;9ov-Gu74r*}kFc
-TkPbC12sq4j@&JpG;mURFECvk3EG-68zBV9IFkUI2ptPZ{!L(9&Uf61YOG#)!v)=Rw(7V9=pOkGEfRj)8?;q9Wah5LSqpr?6v(az
-dp1v(HDp9BNk^~y97yDht$or+4Zag5eSePZFxiR9Q5a2eX-DgKCDoIQ;@tG<oDpn=<UyT2vmVCsO|EzjKkP+!T}kc*h?PfGDV!Z1
-gh%7OXRHY;kmIb@0x{InS9)fvV`M?ozUQUa>&8u#u^HLe#%o)%^D|RW<1@22K4%@M;HS#Rixfcx0j$zyjn5yXCJL`m|G2#F=ft!4
-@IosU`+Lu^OPc+U%+OK>-EsM@<s-_F^yob5jI-LAn|!Do3$8t&{M7p6qEw-jnB5kDI!G$~!}e2~=6t=H{TZp-t4-$Y7S=HQVq~3O
-06KPojwPtQC9fCJs(U`hi_J)8fI_Ws+x2u6agKNqS`?IINq;rTt}ffqWYV~VYH#sQ^!4?if&O@KuvjGndVV}F*DiU(&XH6ZkjJ+*
-w{{wefG+8oMpH#RxVMQa2?KIX!j3Nr!2~k@+c;j4!9F@m_JnSXO3vKDhwgB2UbpwuesYpxl8ow_s&genSuir^wtMD1(aDTa^qMUq
-Uxcxf0=4TV^KDD;QunCRmp`m7Vu0>IUr?iS@CDXvBZ*rYWGu(CN)6s1ZP~Lw)jZ+c_=|URu9}_w@SaYiz=XhyFfOjFE%wm6dR=pT
-En!{4v|i#5B^l7MbO=75+t9Vl5ES8~kN1*S8%c3OG=Nc5oRl&VlyEPCEPnjaki<?fj)idx?F1zMCO(-)PS?*;R(p};@AcJsIuZ&>
-j(EcM14w4X=Bviny#hs)(Vz)H9jj;>2|Ik~Oo2YZ%~uaR{M*{(3j~CVV@hCJw2UoylZQJV8CS(zOxdA-=!yzBX(Oc+ue+b%Z<Ir-
-bp+jr6_$*WAC6nwPX_pa9A>8x7a_h|7e!c*Ih!Zdznnhsg&OY+>i*L9>jyW;F{MeIYgpct?XE6{17{$u)iWRf2IM(~leY^JPUI<e
-0ptHS;+u_{#cq2AODJR=L@vJA;11qN)#>OQzaN&~_80nV-q9O(flB+)9J1+{@<)}RD~mEzX45%479!%Wt=mt!a#Qb#MOCN>SO?cQ
-E2AS|>7MtnU03rdoC6Ksxh;LR<mkCdRPJnH4rk?R^%v%!xqq6)^cLZ4KaK2rJ}268lejyD<2=+UsZ49Csneo>e#88xt7?)v@et7H
-U)G3!q%StU)So}%r7~W02?XnqCNik07^q<R;Ge<+U(&&M?J^RqV;{Su4!)kHD9pKI@2>3FM)>T!b<Mh!dJ09tQ5qZr-g@-h^MUdo
-fgcRz=&7IcB{&w=OnIQ<i<fxU2XU3*yH#MAzV}!Y{LqHG!La6neG%YFz~--hi==gFa=B~~J0?eItIIr27B=0m?yZa}m9xE4Cp_<7
-mZ(*Y80aZ%9U6RX!lGD+fU#W^k}^aMF&?+xRVQE0vK1Q7rMVSnCr%nq6|j+{Otd|taC7tF0_Oj3<T;;<^sGjB+#S8#Zy2I^-U`K$
-Iz26K)XM=}_ujd{+M&+-Wi-yLS$Ob>bQ>ht`=Y$e`d2$##W*x~_{r&7KE_VZl<Y8{iIn8HhjJPa9d(vh@!HlJO*n<KlgQVDM{4`O
-L>)*pSH*Cct|oWqjy7MQc6EipI7DsO<+7{{*7n3(o70>afEk`eS0`vX(m^}Fg8^mYO+>&+03bb!AkCnT$AB4B8VNm4FqMFw$m`+$
-S76`&5l(L&xwp34e|c)lF3paj%oa~9$3PMjE<5bXu=o7Yf8fE|BUg?Kac0fvhtsnUwyADEWlY5725$y4bJ|Noms~6N-KiBD@UgZK
-EQUXK-zt0mC;fc=3}^gS0*8P@Nqz9>cN-=584IrlmsRYNE?l0wXQ)AvsKw%3gm+riT~+e2Im%S9;L`hZXtQS%5<&q3e9<xWJqBQ2
-04F%x=PL?<jk6mjf#JUK5kDEE6A=DSLKhn)R2P+8`}LX7=Qa9AJ|r<YqaU6pA1~V65x(xq#@(+&)!vzN?x)RW52yZx+g9S7Hu@y7
-x^y{X({t>;>|S{kqH?s#TB%!^V*uQSsT#ql=Hbsb_IE|9fg>YNFMZms`Z!A{pDf22m`yF7v&G1M1zQ@8<zz&q*%h8lPNzF*z`-=l
-tiaBwD+v}jP#*x=e(STX#L(lM7UxZq!A~U0St<~@S-K=NuP#Ht{6C4Mi|MeKhml&qS(gDXq*DP!ltTsCdNA*$VL-m-b(AN>4W^*a
-=^4n(t=T5me=jGX#_IDGXN(Fb#!fltk1!IWAdWal>K<97#8K9VMqgRo&bfN!VjOBl8HqFU-B_dM^HvL%{vkV69EYPbbI;y}evh-q
-d5{nsXYI{*gFcE6+LA#A`SmgCI!>2n(Z(nDO|K;|;?(i=1V9GHB;h7ZxEK-74bb5cT!&8J*!{C8+QDXuDZlOPuX~uib7+6XZY1Y!
-rlwtxj5hu@58aVM+k7W$6%jjT{X<X7?|D1RR3hk5YDdi@4<RrEcWGXny+z6q<h2HgrVZ*G1Kh57J+E#r?v$rvmLx%$Gk>qH&Xw(Q
-Li7;YBuE4fZRamP7>Jvz(h5Tff!sMlFU*Zyu1z8!!H~PlU_pW>4M2|bS{f3@KqDs1_e@a&3_8Is2@2uzJelArSef}};T>`|CjVUa
--2%f^mo3$@b+9TNJ_&nF7Y24++UEGx-|o7Do^2E-nZ<v)$KDeVXCV20EJ3Q{pa*BHc8AH9@@vUmuHh&vjY28TvT9+)suOkB#S))V
-7s-&p#$!sC4Lqe=D5a4k<8j*RFXX)0u?-IBA`xKtppSi3#DyxwX`lg4_hn{_(wOLp6_-pVo{iyV%wZ(3yaHG(`WJ7E7T{k2{k_Bq
-?U=qasBwnrG+Kg83xN|`VUw3sL=AsB5}N`&IkdqeLWwaZ%r_V1W<k+u@4owJWUh_zGT~%W2}f22QDb7va~+^8il`zduJ<M8OXeNZ
-cO!KsD_Lj+r>l(;JtZUE5qUdO7(HIklxY;dZ@M274JV9yXiLq|2nrj5oS2!BSh9*R$i!3~P*Q<G(A*d-3_4j&%U4$m6A<|?BSU#+
-`1*r)Pgo{DShq((=2WjDXJ#huG4uW4p0cXm$0%`xLsNq@c}zBk#Emq=Ro1*$l{-5i-%yL=#90o`8i)us2)?B8JPS{RVsT^Ax1=`9
-*3-f5US&m?0@!96IHs-hVYw?c$V3zYrc?o2cL&YM6~{y2&~eJN?(KpRu~@FIK1dQH5qSA>Y%*a|hZFc*IDs?wyU<ZBIequmlb3CX
-!5!$vb3x0%b$4$Ohj|fuXN2mG*yvR*ekYks9Alm(d;W-Xb@`56i35%7Q}Y!#>)>Z$t%1U4Hg&Ck`ig}@0I)G8O=;f;@5yv_$7yM^
-z}PI{cD-WhQ@kD^PC|~W^R3aZdzVU~cvd-BWve<I4dY5~gEktE;Fa-U2$P?Iv5$O(wF3Hn2j-txb=ArG$FA2ZhqY!e-&CxoL>#-J
-FD(%;xr2<l9C>M9oconnU)Gp_DRqSIi`Hw_u(G^du|am43})=s%Ptxg>Z-AQ*{=o|anv&>F*31hoAQUp72%>3^7v%S#ewOw#8-+2
-<;K@GRyewZE2DXm{GxcCHXh1L+|Sh^z$df%`9A~v$^HW3e;2}Ux_&~YE-pPHQYrM=%kRE0g)?1VI@`X$?AY?r^DBCk!tNBX<VD5=
-^zPv0#yw?C-{5H>{f8x~LYxS>BT>1m&4vE?&a~Uph~w%vyhkPsM=>%8qN66fbEoC<DmUVh6eKsbcebenL|+=uGt)zg4hqD{iVasq
-z72rDU&<kH-TyEg@wi?YY!sBAybj*8#i#0?9{8$e)37bgHx9&YUcI)cLa4Gd7))B$?Rb&8>_+*r{8wk>%C!(Ejzi#n^3{%naO~Ba
->6=X^+Ey*jGJA9V%a49%8hj$c25I?*G!MmMc-7Hcm-VuQg|R%ptQjIBhMV-#6qtM)08Ze({V52z3Q>Qt;IY^%s{$!D_R3)sJV%SJ
-RUN!%KIq^x>*|uXSbe)$bm-VLTmi0Of?>5gc^w_t5~hL&i{(Cr*v`~H9Ji?IL6SOY+#Ij-e{eioS*65)!kujgwXvJd*b$+;va3&X
-OC^yw6ff$MLniTcK?1l|VjO5eYQ>*|VjZ~^50xIeG+kr(>`vD%&<2;m<<gxZ{nRg4FK4|Uu@-$9B*w9?n{iLEGmjL=WEe*J8?nb@
-sQwQ_BiC20x4pH<RuVrRTU&)786B0~;VVbr3agLJ>X+#nd~W%Yi~gd(WFrN@jSNTg<;x-YHw1}ve-aYUbm<&#gjQYJG(ERA<yeqB
-m__-c?#}ys%!z_LNLF%=>joPz=gEc!t+rxgU1lPcR3vEQ;nddGAM>f(j@P9+C<$T4rFN}jFXG1P5N!sA%ls&%Yrd5@cG5(5%+{eo
-`P$!%Jryv%uq&q+fAR_i@z_5H-E+&%_C0JFzI>-AV)m6(qj7tC#^Zo(${xKXHVSXzW}S)Bpm9tz<;L-%b#j~9ZP6q;88==&6Fju)
-K6RR(tFZzDKT%En($0JCEEg>nkyl+kD|hBJS#Z5}0yB)oar`;aV(5t$96Udce?vghpMp}&`hKm$?`?hGytO!;ZY4tjt#5zfu0h6j
-lj^l>oYUD<Gd5>B4}^&2tUpsdkf4HvqtVE5Q5<^WohQtYlNATcsmB8>+H74dIZ^J?IVTEdq$x$i@}){>u*oQX9Zp0D=>5x4WXVon
-2-qOm>0dX`vXG;X_bNinU{wG37O!Kw0^g8eDN6%i3KX@i#3;09j>(vW!eA5mjhEtg+mcaa3K5IqrbH}}zz8!YQzbajSTP0}i{J~n
-3G+P`pc5x>-~W2NincxT`3h<d>Ts@)zBC;-F3Vr8WISoT!d%8WyEMp1hK>Vi^V!ru-Wg*eG2YN{oH@UJesVYna%|=f<1%Yag<`O1
-Bwz0v1P+Tv@SAJSW5RzCg3PIZhi|WDv-^hkhy8g$=E^K8Zv3@=fD8PSO`A7xtT@6(olTo~9KIWOF7(o2lldidqpu35mnBC9aM_c_
-0&qAS#^1gWfq+d3vj1XJ5P|=9K!yFu^!A1{A2U@6AtGjic%b)c2=3yBdBN72(hL%IV)WU{FmpxG$yUT1xF`u>VUsEVoQ)&Eww3&3
-{$dmO#iqcC`*%Pn;K|BpCw)b6A<~!*<_1dbuWiVl;bf#D$sps<TnSCERu!k=QBzu&$<naDoNxb@(S`s5rvKC6L5;K4kQSv8Ih~Mr
-vRE<0!BAD2NhjgJY?$#;EeSe-rxhkZ#vp#Fss%>-?*YPmO$lK#9>eKPIH`lJRHek|W20b~H14P{k<$-ps-i~0e`TWuA-BH=vW$c|
-;y#6U01&5>K-yva78;9$!+yy#OyHdTU11;w68Z~K9@FZGUyZ_lgJ!|1>E9Nj_+N-Sh>3?`>aak(|Es_W()^myU$HLm$p7nr_)SR`
-ko?~dfeQawAt3%|#oaX@gyt9CD8Zf<<9m}+Umx4?$8i3uMjyU>iuA{yh$AMKHamEbcwxHxE7x1zGJ|+HF?kEEmB$i`TAQXr0p3V#
-_2;LX_bn0QRmZ#*)w$q%qJWpQQ>BhsCzP$ojR9e-WIex0;wH9~?uRZg;RXgDOAj%L6JLZIX-<@80CRBM>lB7gzO`0>{|kwu+3V8^
-e=M-ACGowtPvKs>W^s#w#k*aY$r7fTxVHmOkuPSOU?<<(PG09=IpDJFrXBAM(LlJ&yV|XRP75%+kdBGSr>|FwMYMPdCi&QU1C_m4
-5_gAI#@bOtER;*u#Va@I2vP3deMh&<hH|T`+*9Nj+%M|v(A;4O0@owurGp5R*+0MslX)385J#!*H$MqawtK(ZeBlD6mp#vE)+`<$
-K>KoJOP&k$wB|e%kLJ(K0Vgrn6U*a7cn$*vfi${#wLCz9w=QcrWKgyh8-vGlkMg=b+@7B92j!l|<Kw#{``L8v*U289!~it+cTFxU
-m{GZBfB(sl$URC=o0q+d!}6-A1tG+L60xuSUf@^fH;!cI#1eRS?MHg$z5dfnMzm^LRCxr}6`xkzfTo~Yt2KDB`DLf5Jxk+N#h)o-
-xI=M~2N%&p)pBL=+>zN$5c(R)Gl5*)47@9UQ@Ze!3Z1*dgZ@6eUI3QM^<daNsx5_kF$NTrHqX3#z#H(=`wS3Vg8<-pP4@-F|FbX-
-Dz(^R=M>o{duoXs&oaX|*~zasyDEP8bcQ{Ndo#b?y(PZ>*s-&)MguZ;#}7l(E^qZr{l3?MCyJ6SuM?<8os^=u9S#86%c2_5y`x6L
-T**Bfu*mzdc{rY{WbS>AKZ16ka-T7Z^zQo_yq8X|G1b%Nu^lcvNjCw><5>_&{MRvWMMgm|Yr)Awi3A-v-c3zMRdxqQ(_eQHG9!h#
-qUc_bU!1%5bo#<wsbub$s!421*QeXPB?&a{P?9`s;r2NWOnXr-lZ#{fGzZEE@kB1udt&qHXKqiUb9d<RRaDMWByrD>7dcoj!?P%f
-Z=@MKXTwTq@~v06$yZ4WnE%%is%DcRd8hlJLGIewHj_*1>vqzXlg0E{ZiXccZfQ(bL+9&$>I?*Iy`LCY-3OqgXbto$tJXV;aEGKS
-kE^T9_6V9u<TA6rR=#xM1vdpA({feUN)!EPyf=!o-1@JZ!QtFr|FkSBT!(ileyeS%Jm&2s2|VjFncORgO8h_YcDeZSXO1gKhV`?T
-KndI%IEx`a>%xjpy#tCbs7x-UA79+<_^7ZwH$qv9C%uK&J%&5mJ*#E4c)7JN=5LQ}bq((qCUN<2P}c3yJy$2f^XN>HdyN(iY4SL9
-mCkX_3*fnu!JDf+*gVI-%0!vM<5-1^<sF5ate+QH_kSI3Czougn}2lW=|gQDljSVy-6}_(S<NtHczhu69IvN8Zc_t=#MPS7wmkJ3
-U$#Nx*0v`zLo#`1%x`zTv&3ZY$aE5fCz0;PyWTP8@&?u`+mwo^&*eFBw#Vk9R9Ot}=4WxH7>VcG>r&yE$pkR;r1K6D@cnz>-kUso
-hVRxVxlsxc**xZtKk(5$L*8Iw>&Kvxx$=GUGSga34W`oHbCJoF-gOt=L{)#VT=A?*j(hA`MwpR$AO83@aqfZF2Ov`OdtS_9a|eR1
-T-yfMNAjXSXo+uo7yyF%_17EnqLZC(RAu?9ao~ag%^wA=d6MY7729r<K46#`vAMTcH|5x9--ov+(qCugT60yceVx=3YgK>ALlucy
-T*F(kUHS3I31#7{iBjAs+P9<AKjplK7Ne!ORW)Ie2;YI|N<Uti4V|#jb=ZT6<T4*F`@zx}2jfOxo*7LeO};YLib9xVp2*j_S|IYj
-Pv!>>I>&U|EU;{D7?neCeKOZ!acqU}gL*UZ@4i^Bk`8-Tj51g&op!l76U~jB6kfAGeO2YcvVhxY?gQde``ka=IuyHu#3eT8T;#_(
-hN(Q0%ixzdTa3IO9m6%*!P*|mI5ICt5G;Wt^V~fEPK3kxWM0rY;Sa)z`5!O!h)A+Z+CM{fQ@M9@^xW#WJomwhS>}&RmAQ_Y^1IER
-#Qe^+wvrmETn=9=2#uP{m|~n~nsSLaK2*|^Hz01yRN_8Iw{3v;=6y5-n)@DD#7f9(rWl5o!-smTC=Z)V-BeS8KqlKIaHesBCRl$w
-B)r@&zLPpfeYtOYsi_Q?tC4%5%Bgo@x0bc{HhFM8{x>J1gti}!zjELd)QB6OTiTX#y&);Y)od$IHO!}=vZQP*EJX?2$bBJlG|dKY
-g5|w<7-P$nGR96W24Q5i2!u&e)kp-siW~xee!oD&|8d%WJN(kZ+UGs6WTlEGG49meTzaNZj`IHC<(}G}Hr(hOo7iKtrKgCP)M(_)
-4XS14ehS#K9vvYeqsnbfw)eo6*G&&=A$SzmVf?N>h+BuilX!Gq`<#oU;(3!iAeBT#!6tn-DxANjn*Xyv=KnZ!Cxr)hTi-R^?I&~k
-i4<2I51m5qe0^WeEN!^0$5?2BK;z9fEG2zkAXjeQ25>{}r#41-i4J&K;!s3x01%zH_fxr-yW(U<*BXRppoc6lSz4#(W+ehcO)7Cy
-3KGf3DhkPeg#xnw9PC#%X|Xu8LGhx)C#e!6u9WtdJkPs7XnNVcv_v`uJwXKQTwe0rK76@R?L2wd#0>0(Q45lufJfi~2=~}1N>0^j
-SxFJz5)SbAK_XQ`7(J<~T@fNAIG^Sg!cBbx{gjZLfcZZM@@`toVl!7iE*kYdC9O!97(Mp5U7~0Gs<R&w41B%CCT@Q7$}b(kc{=B}
-;S8j>9nG2?PASC5i5YM<Cn!4D=Dz8?JRUb$A&=8pfJ0)DlN824A;>8;SX1lg1zi6XXln6YThmNCT~V+CDn;V<p%Sr}wUd}UGHR;W
-swu^okolzH8BH%$wtp>^!%?{cy*yH0Jo?iu8{Fg>Bee4m*DIqZS5|<S>|`nc<ulh|Nca?b5dt3mdT4L7H_>73zp((ae8>cjm|(ss
-fDou8;;>UWrXmuCn~>In9}dlGy#Y-LR74@Ts(p2x+o2|j3S;u5vVIoTk4%w6^W|+{9`d0<_^EcnO<iIUyjkqu;oE0;hsoRZ?;Tye
-d#^EpOOMS`%^X^$@*L!#R<tm;m-wMatKD9@X)0-oV|kWXH@<S)#kGM-lbLw{mH4W{fraLy_T>^o@)T~haZ@$AV3GCTfV;KF5NX#@
-wcR9ih6a(#PfbSdiOVess!1m<dWmv1bK$x3gSyvsFv66{7InJm^9`oEY4i6nluw=GrcC3r>Oi^!U%yK*h=BRURS1~>>yh$(Swn4O
-el$X^#zl&kMI$0|A|S)oZQ4WBB4c6h9E%0(%hy?;0L5S?OXk;k`w|r8nWV|ChJd1)zM=?@zn0oio<6mmAr&d0`ri)aeM#!`4UQZk
-ZU|5p;w3$igX6b+CG6Y_uXK|qa~<zd*D%{nj$&{aU%R@_Mm>N`CGz*tV3S2B8)bnIqv57H?^r>N{l6dn!SvH~wBNuoA1yHgF99Mw
-s-1N6v-j;HPc;Tle2?H1Hu)-&;r#9D?uD>nNc5B{dKv<UK~8C3h{qtNwlfs8wfql2m(?+ow2`ezcB*20t;!bnZhss+ylu9<is+>H
-wtg=2R29ZdnTRK9P+(Bll=5mE1pbS9YXlr7sLK71!{vjm*u5DZ`ZB^qz7BS8+KnG<PWLpBWe_GCn02SyC<^1I%Bvm&1D)Ek5<vdC
-Are&3C+9y8&lNA^co`~)QE>b!+v`GktgE2{lgi%^Da=5M+aQexQQWUgHtg5T3Yh*6gz4yXBY80@9zCT;T~(-+maG_UYC|MdQPM9B
-Hh}-N$rjN3_W(Rig~R(VS|8acvxO-WZIgI|bo{UTA^k@Ay@2_@2j=S0IlTX(1&##mH`*p)5WjAeBk<M!w$Kyd5c<oGDFpOyv`vEl
-Mqd>H@qb&0;C_oxB>dM6k_6H9|1RJVzeVV8c1RN7zY4z{P7~1n-w%O{_On7jyZ{0SAb<b@2q1s}0tg_000R8|K$K&W58o=3oZ5v%
-F8s>r1!uJJQ)c^psPjXy=ENy^vzdrnO>VR)i}nZgqg*Z%`E$0I(Zv_d_;WDN9R8$1=G%U=GX~3d0h=U*_#%rA2)?iQuSk&0_q(uV
-ou+9h8yYb+mbXDNhnAdqfjnif8BnIv_9#sW{$xG;o?Kx+r8?>|-97}t;2%K^kcR;N`q+_khMN4R(fNqy&%lpR=I>!j;p@jMcro=K
-2a`?jyzbZBt<#tyL9Z=Kz0b(q55e)@=+!Qpa@L=8obot4GG30f^rQ11T)kv=R3DE2VVLh>9Iwp(Xeno27ee#xV4N+(pVUPW;nyp0
-L5lXD0vk8yJo=rq>qb)ubsVj{?><ewR*K&UtRC`cJb&(tC_kzFnNdx}!%TjGZdZymF4N$rtL}I~zZkzz-x`XN;n)7QqQd-KQ=t4u
-!vzuMKLz^in9Rzeq?+|4ev%{XXldp5J3SRJe0P0WL2ST^<<HgmUL+5gT<oZ7T&=^;Tk*3h?RF-Xzpidsu8=f8(--su3H;kha6G>n
-r%d5mV9x&>m`ioD3e_@ggvI&q{k@?JYnM5j8JO``Mcv<`KJ@OHksSZiaI>XihKMnlf9Tmq1gS!ZzqyUBZOZN`uN_~sg~{Z<2pKlN
-7YCrG_zePy|8wv@?FjvFhq|6UzjF<!Z2LGj%NMto!B1)TP9vw}6)!0K9KO2de)#1)0zW+lD=TVms`LLw+ks@VGXLof$!rwA-^Rco
-`7=Qff}R<F0k&HyT<p07HT^2aFKDIrFpqrFNk(RPzCr8TM?310DyQ*V?58i-`*&M-@f!dlvctwhiT^-@77sXt{~2<kk6CiQZP?UI
-F9Fwo1x`pi*P3Q5O^j3Ix7Bu7CNBAUx=t`(UHq8KEvu=oUvJ1iSI?*$Nw$51;V+Me9mJNf#F2a>3RZ@qF#bk3=5*W?>rH?Px~2T(
-IIwf4zn}G)3WhSj%caq`(Znh?5F3Z%v;M`O>vOgkx+U<NaHpru_vCa9QG7!O*EER>Bl#7>H8KJ}CH{lQPib`qzy#fF|9W`utEgUa
-bnu4n6#cyLJcX$oBHQ4=;u}md9rer^`iK_g8=E#f+UG(P=5LJP9L&-nOzCx{Yk;0&#{m>(s#ptz{NI2+&DO8IC2x;xbLAIhn<r(x
-W{tOItVQz8)RE+`1r4z)b@^Ry6^S;SJ_gD!^LJFxbnH|iX5yxHB*#Lg6yyRh0S|vY#N!XZS9>qs1=k|;je0y?diMLgBeKy_eDZkr
-)%}eN#nctCe45&^KPVW5pEBv56NZ4IrdHP?e<9--fsp_Eu_r;*aDj)_W+xnhPx2BUb+6Uidtxq&KRTCs)#rtZGK7rfqxJO0&LHyC
-)>e0dDUhk}4kJN-@h&kzFRcFnl)rXQpSQ%zG8l*8W4>(7cfz$~v1&4oZ@z}Au<M44VqyF#`a|MT=0a0F^K=W^FNmc;1(y6j4>|Aa
-KfY#s>~o><D`+n_w{3xHF$*R67so7q{7-v#78_L+$8mhxnYlA_?{t<j(_!g?ol?tEK)Qe;w!pBJr67=rDTss+ktL)-42wYoF%kvD
-7)>gIMSL-!Hb#g>QDY!dgeOhVG%+zoB?KiAqY!Jg@n!D+9DNh#-hMxir|mqP|2<3Z-1EENK9@9uw!>IsBehj=`=UOnIx5!f2<vzr
-D&63l=@~g}Ph)Xzc|KVC?)imhdX`lfIivN*ec|QF0{fwyH%sD!M0mpBq$w&LVsg(z3#^V^z2zPA(?z)>_hQG9OI_C=o1DtMId^IH
-fr+sK`_#U&*e~LcJR#E%l{Tn+9-1{}$Qw5g-a9%O%B^45?r|%>+Bq{F%e?{9c64rqDT-JhE|Bp@UYV=G;}m)6;M7eQw#^xp3fl&z
-|8U^-_0y^ow&1#Bt<`ZEVK^+{QI6dzr?M%0KKksJ6DucICByb9d->_@iyCfASVr#LKEHZUNDkkK=DsV1c7)pR7LF~ATZTOd<>l<1
-)k9*Y{c@-(4*BGY9bgG}s@{i2B#VMF0cTdt-*H*Cc{?6b0+Lw5oomzhxM?VXDZ~5gE?d=PEM|5Gt1k)q)X1xdTKE2YuGHB@Ql_q;
-hL;>Hw=;eJkdQ>zxSWrKqydWm$_6S%Hvj+t000000002oO5OKO*lkZC>vyo^_VLPNIn8HRm&wQLuU)-piLdzkcGQY<b*GXcdqb0W
-WLNx{Z;o$;Oy?(CdMadJKYnKO-7WG2Y}eW+?hlBzw|3MgMAOw?LtG!NRpRr*;!@-BkpID{j?XhScbTF!u>Ize{ewllN{?^tNQxp|
-dGM+@MD01ySSfxfC@W2=^P%#U`+m!Alr#3)MVYo=ZE3cD$#!Qthl(<vZLX^jb3<xcp)7QO`8)r7|FfrYLyIL!^HR^blb@!<YCK`~
-<-VXOb7#ZDNzt^<h>K5)7Zft&^UhD1XHJZJHYHj&PkZ!jYm(dyzP~D3CyJUh(g`s&j0k(=K9J0eJk-;Wy|Jz<BIf7px((SiC1HEx
-G5@)3VX+PGYW0W3Ne$DYSDj$B_57>7Gt#2<qc2Xc@0cMb=_^gqrlenF7}kd5i1rp1vY&H+y?-1^H^h@-#-4Nj%gfO*_Se{W${q<8
-#l_k`%pdZwopYoMokxqWk1rHMx#h*fd*%hjj(=x+L4jW^;ZZ|5l}F*7q3!&#lbvG?al>x?dr$SvGsVfPHA{j@u$|XXK9R~hL*3Uk
-mmjDMiq=DC7r!tmB8vENqcXF53Vj^8b*LT3i?%kF$hFzG`1s;<SnSMJRRokj_j1_UsXlyX*Oam%vCMl`ys~smGAJrPA?{blJU!@C
-)!p}$M*}kM=E&TUDa$X)Iwa&}QFo6U%gZ7GWwD-}PFRM#9KxDc22y#)Y9AfZBp(frg_I;q@k%K;eQ%#IG`lq2)!?D<u96DrBJB)a
-Y!Zcc6;u1ZUoQzsuBU&|Gj(@A{vihd000000000000000004l0vtoLi=HdFXN=?93c~m`1+pa#f9adU+dOsg!`ZC38>#}RLYDp`n
-s%=()Iy=<TA5JCIp<LHprIvI{SPjJq(1T9(^u$=X+S)m~S#2zp*~a}iqvKRhp3GWmL1%6p8dQJR<b17*T-m<Br_T1R8-0dSRBu5c
-L*6~UX{y(Z?wXb&^&GW9Z@I}Ghsrg(wEd$jbsqQATW<1uOU$npd3uQ^z1Bx>xk-CEs7ar%ur!GZtm&>&7t^I?MEsgEvyXR`R6sYB
-4RWwt&-CgOlIR(?BOz&^V%r7)0000000000000000000000000w|Y&RezRBCNJ5gUOfhw5<zpPKcD<dJc6bw=;Cd5-x>iCD-EXjV
-ohSOv{Y>qO&NA<QBqR+~jBWq`000000000000000000000000000000kbg+N8>q-X0{{R3000000000000000000000000000000
-0002~Lw^GHuO=%""")),
+c-riJ1zZ&C`u}WqFD$Vv-Q6A1-5nxGND2sofFPnE2!etNq6l_jfv6ygiUopAs9-C0V4<Rac3_v~ob$W!KXLE5?)P)AXXo9S*<rr(
+#QVI@^9%s|#K>jIQ=>jTf4N;|?CYD5dvj+>VBs*xVUZf`Q-|vZ-pT(M8mp`tm_dR807)!cs^?ODW_8~28~21~?!p5|_&`!pWwEWi
+=}6|-Nn=*dDHZ~OdD(E|YiiJ!6Lps(a?O{<h`{T^o~Lyd?tYfPNvpa+GF=9J&X0gUb8gw`zH7FM)mei0#zGZgX>{6GT$56&4i$do
+qXz+N_j+^SW2q&|u!J?<PNy{1o1UI`%}69{`;O-gl9y984z8vx=sZ2+$L-I8%v^cDyJy#pEfo;%m1$jVx{laxTc{rs%~D9Ix+Z2<
+dAmF@QhP(((+ib?qp~g<EHNu*bQYB^21CgI)*XQ$*#B_1c>V<dDER;Je<2W_QOLv>zdqCC5#T?N$q!H{_hjskPyjOdEd;{-i77y#
+JST#3_kaM9-}p($wCm*k10d5+3jS77hq>CT4Obh@s5&vFhu&RFauvekFjcE!u0VBj@^z(+ho9qg;R>EYFaY<y*9*Ec5c@eb1bW+)
+-Xuqaz(Tt_gtJc`R^GJ1B&BX-tuzjRZhiJ-{=(3Jy^A{R8b0dn7s5cqzvcD#v=1FUoGM+Nh}A+sF0I<Uu*c%oOsbCP17}GL)F)~<
+wMNk*ILGe}0VN2a9>ggb5aIob@)wSx(YfcYmt3X|-mMF_FovD<FVA^v;Wu(apGqx^$x@j8oMor%4L?V+zzMIL;fWHMd+eys!__Qr
+D6BIn-=2n{LY%Jt@U?(-h5PNL6JE}Akw?}$QZbSgI0pWI5H{@|{Y!xUpSweU`+4|hCx-kx!VCR(cAk1-Lv8lDf4<^;;fQ;OsJixx
+*&$k@FeH3cYhItpht8MLOPTmpnUyc^g-RpgbsMXMFV>tDF|%6eb~|LVObiYUz5CR5xmla(@=8|!X0v$1`3M+PqUk_t>B)tcpDp@O
+^=d>y5rD$K9KFwKdF}UL+YhhLg%Vf@p+(>XqE{)&!}5IAHUbGc@J3@(a%+&>lMkIDs{qtW{c0r9a%2uU&mXS}T=Tn{;cOmnkmmUW
+N=(0Bcl?3>{oGDjQ@|;!aPgx%!@FM)Nf-9D*zI)G%rQW;4v%a;zwx*Xfl?XBP}!-BElSt(%TdA{SSDV=#4Io{7e{+p6Hycb90rFF
+er9dYg1WCZDeE+y6V<tT>~*|Y^d1{D6mW@%n!hb5$E||kT6qMqE4$f*N`lco%w6F6a?v_V)r7Us{23iVY5-*Kv(f`Pm#!H~6@Pzw
+YA7#U8wQ1*yY))5Cf$|Jyj2%*4J%24wzcMY&(9V=N4k0xqOeqh3=7jYJz5&Re+W{Qs+&=WKpGEjTO3f<mW}J$FH2VfC`-DAGGq{`
+^Os+~fxv%yU)hqqogAE=X`>Has^*Hl^<`bI$`uAtAl=XQM!rE;tro&Kpj^GISZtFD&gyf~(en>FWpH;AGuqk{G|?+#ju5tq;7%6j
+n#mzf%=95(BL%521_F+NLg>F=hW@^w%?LF)S<Vu5)I#qZ3pq&JDd(pEhxDIs{P^`z#Jr%GgUv02#P}@RTqxQXoeZB7_Tr}V?z}T5
+Hs;RqCRB*Y9VcdODd}lJR6+EX_D3DM0#N$Nmg)zy$Ktn1T-y~WUNxJ9yotCNJhW;j%=|^`;Uf;kR78|?PvJ=5s$l)hY!`b|Wq8lg
+{G<h^t#0QwX1EOzap)T#@6HOWuI#wCDO4Z+M(pUZo3phRKhNkBB@*`<ubOv$zQEOen&=&mRN~*pM7V6yz{y102Wjfu=#?SlsHM3q
+8i>`y-242n4ZWK|T#z>_&rAWKxgyA)hzXd<purh}NEiaaHrIkbGxM{)q$ngFzm>1n()=0`4J8>rHdUZPY+f&4c;l7xC69sT{c<O&
+1fTeuszXi7YNfKgEzY{CFZfh)P26!|5)<LD&0xjXf!8OSzuj+B0YcwxW}xroE>SGl+0gs#=B@Qd?xn1jM$X$<AnzCaq58C%Q|{fh
+nQDk_(r-?MDk&w7Xnl`-HzG`YBdl2%ny3FJPSux?V}=l!bGGZ$RgV?DcI_`E$w~VMl&R9rf-A{wy4W@8yR)<x*OkTY)W)}TKrzc#
+BL{BE5hP4pwylPDj}zWuSTp+h?G7Qry4~2L{)Y0%Q`tLaxDqj9cy&4zCV<Bw;3zm80)YTOJK{c!%*YoTd9%6HZ0C%~DBKy}&_puA
+*7jYqUR1K>tg!Q*&%6pc<##Yd$x_CW7iM8YK0WmF=suXMx~g?Z0k=*5yL_DG{Y+x9<x`pWkpA8J=myutS2LULEqSk^Xz?)N)fr8E
+v_0BSOkUj3G}t^Kr<JHcxF00beAoQGL;zi;e%(eJtl5oGkB@F{iFu<RKM@ruL+i5rO55|WO<Ca=O!3>0-I@;uGINSzkLnV$UmBlo
+N$N1YIv`K<zFu59lzhK_jvlJYz$PbWaciv*LG1!jXfsMf24TB&doR=&ho;w6OQ4CcXSsqfI81>72cSq8=a0wye)sC{3oUA|kZHTj
+meYA|(j#rRw{NzlB}yUOFzT5OV!`*leTN(sK753h1`c{*{pyeS@3lI)5ch^Lx{ESmhP!Nw8(yJyqWS%)9ny|FL|0fUe-_mx<M3HZ
+SvN0s)i2YO2^L*1W=QVd;xmFTv(Om5{G(CkM~5>mB<e(Gv-;NO&kH(WP-RtmSWn)CX5ihmphv{|PHWubCZh&v$=mtg_o<xGB`@y1
+w7oI@m1F4oONzu!oa&?Y&^?>&gS4@!&sr$JIt{yGL4tMFT#@kC%S9v*7B3?{4<t#UQNRyEc^MG})$+A-6@@@nEVLyc0B>O;6hcM7
+05~`|gZ<3R2mG+QHPbUW!L{azneO*YtAVqT#S$33S4e4bUvkXeFAKhwUbyO=&>1#E=&ZsDR4z=!ukEhycNz01w<G-xXg^jKZY<4R
+YEssxRTNRY+8yOYK2o#b)yb~-d$$zRXAO0CJa8i0#l8)WUoU7&?IzjX->j!agPh%G=e;oRz%W1+UeV})Z!D4PzN-~clTv1o)}ckZ
+byym<y1M7q+>Ju}6p0DY2FTbf<z$m8Q&sHCL#0l=qYs?3q6zqK2Vbm?IPaxE5P|KrAcXsyiogH_dQi}MyNEgf)Lz&qSZ0I<9xm(4
+5W_)Vt=1AoKn*1ENC+MUnVcu1er9d|_#m;xqw)H#%eICJH-{0`=oRv-Bv7j*qb-~A^H<)2J6surniZg8#XQI^8;<npg!ib~e3Yn4
+Yr*LFH2D(Hr#+pkOB%zfVH;IMUu`vdYDy1zGGE>8(t?_p(-w`we(O=1^mnBt=f7L}SahD#D4BU7!xnd>WcjVaQ!RzawKjI&x5|?H
+zS(DvEkFJM+47PRD}$+MrG(q*zk=j4BT$m)3&tIAc`V|CT!ShEyS6E<(Qz=XMckPH(DU|$B<|P%)yKg;hIjWq&fOo1gEnFI^zOVI
+LV*g^^r7oD=&&B@VQX0o{Fs9p2?bT7;o%T048oTAaln6O4^N<N@Sa6W>b=OE_BSceCsFlzbJ;pmWs@r69+lpR@M>u7?JDyRPB5fi
+Pr9V$GyAE0XQNu}b|DL4g$^docyC1ag)I`vYGDI=Hd1=TvlQ`jGXxH&oQAx5EEct|Fyk3c6CEUcTk`Xq3%iFDAD%5t^2HN&kSK(~
+FT{wJ8ru0RvH()L`{JqmgvK!cFDFu6u&}kch;L?JjGYFsPAX)$bdZKc5_U$+9KS7aSaP#xs-j{#l8`9@+<1OcJ&iR_rCJzybl=77
+yBlBRiXpe}ggop%Xefs4lFeT~LxqT#nQ5p(!@zaqsW=#vibKL7NElz{$Fbz{UF)(w>9+S{x0kLJ>}ww;6)0d3Z_nr&p*1>IBPD0D
+{P0$iYo3cEu_LD=p64x*lijUedbeT@@~cR`5aia$decP;$IoU|mi4<>?ebZIfFG|lWbIw__=#iji|T!5oArdyOGK0)%kSU$urRJz
+>gA#nFsQ<6<O=HIUZfrAu<yNg5deC{=6aUA15p|pBC%Bwx@JR={}9uM`7(Yjk%@sF>c8#`xoLE4^ppW2-JgD2Y>DZ5o9jwA3`sS6
+RII3JwK6sYab0~Uy+mIcTj5_ZBF<7Iq3tqV2?9hsEL|BuqF`_g0Ea=K(DDBP-0&%Y{h68XMqDUNS>tJ++frEWRB@bsSw7<l1bu9k
+WgKR~h3ks;*8;1GW?b84-YbM_Mt*Ienh9iX-}F+r>06Weksszz?=8f2v)vq-=Bc%9xz*V#0Skn=ews~IUDX}Nc>?YdGoeI@kV}xP
+$&+N7+EFV~U1Ig^&?7&tUw(LE_`K$+(d;}OTU@{c^ADxVyT1EDWWAFO$<A9UrPTr>)tYAMesRaCWkgwLiwUM)%ll$LsSvy$e6RD!
+HGF{q;i<fEL5xomQ&blJy2yG2cT8IVhuy8xJ+GJnMZr<mJ8bCVEcb=V;Kl`9kvcwu2M}<`PvgP;GxW30G7rmtZL4luGb?_OZnxxg
+%K|&N)6=pZ?0I~_m+DXTnYSX^j<~p1;U1w}eMxRjW%yU;4dbH)AG~=QAT&yo9}$z7omR5-_E#w@s5;Y^v1)IkrP_uRQ^G*ky1Je#
+i{_IqtL-|np*;9Yrf&`7sND7tq2V5l8#jgBS|mN?K33HE3b-rL9$A_#)@x(zz4<kanqz&W$m_kld*!@M_bmi+w7#Ow6ONr9O*Jqg
+)jG5unO7orxK^G?STpvur>1T1J~DuIN;}^dM)zX^(0%)N&ZyKU!+}=UgANiH2yoO(iG+j#s&v%2ZO8DL=VAd4lki!oS!PKj?PY<1
+_s&ttkF&)EfzOxk^zD3^_7J+pFxiUyP-6QRe^tk!d4?Vx*-et-DRQ63e7^3wk;~kpu&3R-CCWJ1S)en?w&;mx31jQ(M>n!+^UF@6
+HoY)Vwc0;RywAn%-hOk<tMO%zw!Tm@oh{;J`nr|$^+q!G^WM{+m(3DDq;yEiL=~h3oj7F^peYoTbXihS)FS@obG2k8!rh*Qjd9-s
+OMc8+3E*yD8cD0oFvBTX3BY<vqFyC1oJ-B{5TT}rC&do>NZ}zKsSg?h)#+%+g+0EyLgS|0OJ9UA&b%-gG0yzB%tLsXhyTpX-#+rJ
+pyA2dFiraD68)<lvwz48(cO@W3!l`*UVfJ`ViFRi4@3;zT1eSLNq>UWFq1vqlieh`+|CDe{MOP?7Nt)4PQ}QMN|xoa^AOtrseTj5
+SWD0NrstXOMda7pG2^62o&qXF_ftOi&u!SI`~BvUkxE^`Z$qcfHP$_Hd)z2}+Mo?d+w?H7V@aow&-+jAxH)h%spt~pq<-dttbt`;
+)e(KbnT0O9o|-*%j?;uU&oDo|zfbk_5+4RSdqw|AUuuM#5*=2cqIgzbLsbY1OO++!WCVyvh!jeML`1=$0yz9Q=MWqcHg4i!&}lMH
+_?hSPbL-b0`0fgQmsoaL9be%Pp>I!8V^Q}$z8f8LBW;1jCpyDdu(4xxd7-g1nqJXX?d@OvZ0y)z@G>)3Cu<_r$VLgsku#su{kFV1
+ZsCT9PFTc=I}})&#q0%h_9M=<dekba;|9d73f=1)H|8F==t;UE=Zf@OyRbL6N^iGWh3KYd#%{<Hhd;im*;)M>`>JpTHWB56dF%RJ
+`c!GY$ld@4YW=0CG;yH1bqmr(jJ(=Rc=MJ6pJK_P3^Y{AT5+g%28xVD1be$l70>`I5|(7QSA_(F!yzq(!r(eI3kiWhISbvt0QzT^
+d9soYaA0Ma@V#vDwbx>;)xMvUG?5`l$9Y7Zg=?6dJ3cdF`GE_5mwUzhSesiPiwrxzoE22QG1IkT)#g#DMI^WE&~9l|<?N`w<Rks_
+e4S}+*!X4%q5jfiixlGr`?D5*Ik#KznLn`Nw87;uv&whng~#5k7t^7=7+H*6rloE|Q%X>;5K&RMGuXOQ)d--*Y?HJQms%CDN#oc@
+hZy(+5{d3tdU;JMlrrKTLM5U59^chnubF;I9}Pp+AS-bh-~41?P?*8p7;2&+aa^P$1Tt(H*m1GVb`Tri1^@{%+qDCbzZI`T{me3-
+o4<Q2{CJ9-;H~D~1G5i3mtH;d_8P*X%DT}YQ)M4t{rvmnSo<ybtw+5if~!`3=u=mah2MP~mbX-t^o&eYWafTU*>oP$WHJ9~j)V2}
+`bTXBG0Exrvf-o+ODaMvEf2$1Y|wfnJ+Dvb!v>A5gwajAdya-H5~NegYhI$1w;Gs86y3+myqIUO^EPSF@x+kddKY1WlO1zUr_L4c
+QUA@JaA<*pt>=+s{oOs$a#-jnGuU!7&>Cefhy>Q+tg_2}9asbyu&_1S+EJ2@fB^o6wo(jstj1EBfn{?pgh#MdJQ7s&P=F5(EIvAm
+)JJX{$+bLFgk7)*PI)%#u%PsfCjn}#l8D4siDw7qEclvw;z6glw`x{);GSclIuGuxU*lOTeqAaHW*#;leo0obL|Bx33S}rD9psKx
+N=zybANKlEqFm=5{P{<@b+ANsj-0dGr_6ypCaICWYGW%&2m5zEW3^Cj89clkCLQaD$uoBASi5X?yEX!@H%}CQ2LEJU_~N(BV8B6*
+343{QR-}o%y(?6cMT9AC{jPPU&P;+a?!)!zkKRte66hEN6!o<j2Pa_>5a>!F7#=mQ-~j{%g=EV-dV+H}1p4dn9Q9|8;T73D#aw=+
+Mt<1lfBebKdm{&HH9c0sTNI>R9whkO+VQko#4p95G|bxFg7C(-!SL+`u}5e3#K>T}&~kJ81O)5me!#D>72j*IQIGCBFn{qg9h%h!
+!<w%tMQyWOYPJr+UR}E>8*pO7fS!BrChZ0C?Jr^^jMcJ8dz0VGS6xCUBz+h*5D{>+Cty3RVmCZFhn5G#u<fYc2w~b|`nxhgJRU{9
+HaO$S%iBHbL@XNiEjM(>g~yK45I7RDB)#ofkTx0^7x1G`B8*AnejEgdwh%ypu^I*z3PApe?q>YV+FtLwrT0it<bd*hUExgJf)yb_
+vo#i|BnLoNS)#wVhAPa=g9jHC!=KF+3@thkpFKy;aoh4U{n4rI4q1r!R`&&UW+cN3iQThPDojUZBp+xaJr4Bfgzt%F>JeIqta|zI
+GC$oaM~gY6&Px^&*2`Sd{WJuLdap$2LAymI?cxv@>^;zksI)hyUG{%<i>J=_5QL*YSe#H+fLL$OHrK)dkZYFC!XY1LYMIkfP{<5i
+uBg6@r7(GXa<)QARK!$_&Q|FZnt`|gnr+H;r3Ao9J0O5Zf)v6a|2LgKb@Vo@$T0uCl9@#&?(R)_OUL~Z86}km={I{@0x%V@eFmbp
+Y8S+P5G6FO-mTs_XEg#9_ww7WEoVGGCagbL-c`&hX^7mv?c3HUdWD(q`ud^>|3PAhLusq1|DF8XCss!a_UhqeC9K4K0<c{Vzv8Z3
+Ix=%vAQ^MZC0BOI!_AU(*LmSe6k$O5wy43f!)yHEDq_MyXxNT=d#Sie4RI$1nS=lwm#$nSuM~zwu~%2i=P>l+5l|8uF|MmElPGWk
+8Zqv+Ckb(tI~oNB>HriHKFK`v|72eHXO{WQ@91IJQTen>{xkxRAbIG>0@MKuZ7<nRyJBzdy8IQs_i4n{lpAZZ4Lq_jgo8p4^{Dp-
+weQ~%-5o9b!7w2%&9*o7T7HBm<+lDj(OFRuhABpd?{&&Q!d{&9Tc=>5>u?eU#eVDz{_>#XQ?R5(@ym2kRUyQ8=C>zyK2_$l3K=O$
+1PpC0el=G!(ZeRel|)7&A?Yasc}L>X{4gvy1Oa_Ct21PdJ3$)CCh>wxpbcFb%&Gx=EQF--NGO|GAsG^KA|6jhK_Qcw&QQod;}QQ;
+$L$wZTw(cJMpb1EJu~b@u769R$3I6bKDJ}S)(t1pOjKbSuVXeg<8aT<L)Kh>iV-`l>KNtx)V(=_wq#AqLY4N@V$$B{(_g$F)loTL
+)14(CEFFG0e;_C}C=wZ&Y_3+jMF#>=@3ZQjzZ_8!-&AzaND50ryq0&ewJo_;Ri|Qz!(aiRp|$YUj^|%i#7YXl5#wC_h-ezw5iiAn
+W5yZO%I(_{B1(hdA>&l`)Vc|h5jaqsooRRkc0#4&(U?gQ$08;cU;+5QAi6(wPEM`Tv7zd>HI%WLeyCcPt>!ZEWn=G+4p&s5tKu^S
+554zxY0B9my<JP|dBO$(g;&A8=*EK3_ODkU$C&3J$3!YJ-ivGqJ+)n6aiRW=z|Zyy5bTd$tx64tBiWRw_vq7Y3ss50{CBlv;i$w-
+`2xwB>I4iN{@rZYFraT(AE7QphmR}kZ8I&+8!QBz^d+!tw|u9`hSASf#$w|eZ~!Pge^b{$aNLNqm3g<S4haE+fV67j!PPfVr30K#
+;A-5&hyP#Ze-eZ^gg&a<GT;5n1$%#|I;z~;fWz}QS}B<gV|<LClLALo?UVCPR=y9^c3qa4vhNP<&QhhhBC~}OgVRLAKUZtgHCx-f
+4eq48^4sS6!dTXZfd?$(>g^ak!Y5a)>^o^|Z6Sw)t-N+p-!`(aR_)*>Q8FG5gItlk^JTDncgYK95^j7B4zxW#iJZCizN-)o!(Kc0
+ypj^%W<jT;K<_Nxsa^+1flcsPrGg@J!f|NA)C7#b3iEHHM^6noa>#svQ|*Unxs_Y9ve9o!^t9|&+g#4EPi2M>@v0w9-W7fw>|Pk@
+k~TDyB-9+8L|Ov7qa0DtWbCOHgg#bYam%1^^jj_=q)N(toUNw~H;eT~f?3Zy3@%CvFlbn~CCj;F-$n1f?y(9r^thV_C>R}+e@`i{
+KW8O~WGiQ+Tx^?gbE~lc8p)<L#M5x|7F7xY+yG2hl}qB`$cf7>6h%W|T+bZFVIKDX$2{?8p3iUe`}AYZO$&orCp3&ycgXBN4C@;c
+qS=dB+FX08da^QkLGjbHvYh?>&7x|<dLN|w4x3(`af1MDQZnxQBrPl~b+7B_+e*#iH4aB!IUo4pB7lU_pZUoKc?;O&<jp%QheVH4
+EnCw~+jWibkiKY^DuL~PJ&n`e|0u)o<1!N(ik<&_<H!4gZG<H{WCWNE9r^SuI!yr!pGb|q_#;MQ{BfD!BZ>)wa;Sm-Zj#79GxLvE
+EGmB_cHqtv`yj$1eQm>}yE1rFh~nnA7yUc0?=QP~vAQn%*dxm3Td{yx>5;(NtL4V`E42=}iFbaxX$ixY_3vr&-}%15bdA{BuR~{T
+1rZRte5093_e$m`3$;|qj#CMRT6g*q8}t?})X~(JBC=OT&5&4}8EZ+tmm(F(zRyEj<d=4>_mL&QK`HO=cvRymj+yY$f#>V&g^?UK
+tOTZ3R$;&Uk4OH@+MY%eaDk)OduQg(Kfm(ToQs229*^wFGm(KVgoV*#QrhP}8hg!930GK`D=hck0mcXm(lGa%k@H4JamGe-DzGcg
+rExUH9Pe6+ca737)u$n$MyFaY(27x3?djslQb@K5&O!(*_uO{~Z;ofuaBRK~sjn2wvr)CsViG_-4GDQBG}A*z1UsR%+f0*u)dkU$
+Y^QpuQW2cXRU=RF{rgwfDL=Ds-w~*iapA4Nt&=(w?JaiuUKa$e*=tUd-g#@&@yf(k`}#9|4u&60d);T4Ds?za?@cz*{V;XMHN$h&
+YR6->C@`xv#VYvi$IskzJrFXxeWud5zP?o--n8j$iFZw6ldC8gCG#yAR`Q^)+HC;G;n8fn-nlBr?wtizOqc|20tPSYv9d~HB-8|%
+#aK;MCIK<YfVP?lj!UvIjxY0n5bCQx9Qt1V=FK*@<D2wZCI`E5s0BJyrb?z)=oJ@_T~~I`@(^9Vt+xMmkofu~F3DE}6putMee8Ye
+Y)zcGBoR)JWTe+i?#s5^_}Kb<vau)*4%M1ZLEW%6HH_+x)1-s<b|sE6da(XptUL-nJ|i0^ly=n3tV|t_$73f9yE-X~LZp$glXLI@
+BwcXwnHYzV013_Y;K*pmA83z%>gcUXJM;QZP2<6(ctmt!8l*u<Z;QJu!Re0huujq(3GEfOD~~C8o|cqeX({r-Tt*77ptEn4;68{`
+kgJiLAO=>-a>aKph8Hfi{jf8^QieLtk-)wMbt;fG60Ip_5)*=JuM+qo;AXa|2%6n3V0<9>vdT`+akmXI8Fpb-8k1pY6k^g>*TbMN
+XauM94TVR;xOo*Q81xU+%0G2BmXAYL*7_wq!Np+~d))4;eAjLa(-y&N-ApMp-yX0a_VCzUnpdQt(cWNX8ur=NJO_{J`E%9hQ$!SG
+#b`JroPIQ2Twq?nj;0Nn{zlRQI0O{PK+muL@aA+`xT!Q{LU0A2(w^>_J41?u047Qq8Fy9(s?w0`{t+O3WiB!}00!qsxi}gMhrzk+
+2oOAM!=Znq5B^g#?|*mx-tAYqq$PdlIqb>ZO4<=&Btb$&c8|T-_7J(JV%f~s%#I$(eUbW1;^y3EUo3&MHugL0=m-*(j2##7Pl?Pm
+67C{)9*)M!Vst!md?uz`;bjy*cc#6j1RXnJtEFe<BzYM~jnC{S$yyZas49eqaT<gG_6jsK=P4M+xI+h-+JZoN!f}6W4eU={Mcpv)
+)|_R*BDRliT6e?x=87PFaS9e00guw&XV=(0ze4yOCGPF|a3cu{=3>>knz*O8WOfEA5db8Lt(>7B7iKxF)r2u+Bw2!F41#Ts@t1XI
+s#?mDA|%YDGH1!^Yb%ISupFNaFw~S5A|R&ju%y8FV=#5cG4SbkAM$5$@l*TuowYgf<`oS#x)CRBp4HEF&|p!=8F~V-A+B2UaZA~L
+U>>$5$3t73hDD~GSjA$_dA8DDgMo!Y;Ba;(M5~O>7FQ+&M<Nq&C?q%?ABzz~(iwCz4n4Vu0?^1pLNp?GEd>BXgupT<?nO|s2wrlL
+f7QK5{LI?^NvO}(_JUpT0@<5&^E?gYgh5Ho5c*b>P<TQ8pu?x;{19^$<~TR7ixT4LKN^zlm4)%+(mP?XkHacF<VjFC5`{#<LBAcy
+)*}NbEPJ_}qnhyu9B%yhDXMYcw^L+KE~)?NGX6_oe`amJh<==`x!LsX;gV<<19?#z5tLMlq<RT{iz~XjHY31NO+tXcejK#te&3(z
+Z6Ga3L~&iCOPTfxbnN(3z@~k|12-0C*Ra9i5GcnZM~pui;~v`-q44pig!lf!r!TDiWw&1JH%DPV2lJbks>Z-iRi^mQ(2^6S6R{{Z
+gTS%7^A+EotjP*@GE@;~knrrs0Rr8X=3yu=O2zR==qy7?8ipN8pW>NGM1l?)k3&ALAfUXy83Zz2tRay9jGX<{`Sz{_z_#=ND_uni
+28D<jSGypCh66i`lL8%$RAra~WIP%HJ`QOvdU8xUo}K2zB}$b^#v-TF2F~Fj&}q&1ep%-L{qIn)h@aWROOQ`<GEkBbqK^wU0(9Eg
+e|SlRtEsl4q^KYXhaLCfCl*rlWP~Yfwa+WPbOH+Yi<uS@{$Ii?-^2TdU@aRblt#c|&}<isqjt@erI|u>G7*DDvbDejw-Z_)K20-Y
+Cj9wnW|E&J@wb3rfv)2cXTvM6gU?;wFUgs4%VNx}ew?xTE?%EjFU+CZQ&sNlJ}m=UZ!cAUC3C{bL*!U1h)3n@S~p`)jtdp^jr<?v
+*!%hK8R=-YOcO@2PndHvR@T79Kbo?TAq-C6y1ibMj!DJG-P4~q<j^+jVfxK|eT(G4oX7{t&g!YOxW&07woqPvTD+kPAkCFyUtFs8
+fquwH7YoP!41a>POxI>7Th~U<azDu=jGsHh!_YyMT}m}SGmFfwvU(yc!uBTB5$tneApAlbuC`Yn>8YiQxCOS??^vV3A=#%*LvZ6_
+d86AZZQFI{(I+O@b1_ekoK>T*qs2N|>rZ<3mo^QSw_QTT<psvs%TGxA+WO9@wjG=H=}H`h<G_)t>j=o2+>Jr7a0Uwef#)?#^JOsK
+_RL!e0ng)3c0^!ay~<P91TWx?PW6d_nRNz45~ym18=fp06ZL?xcf~GUa<n%ZMrRx2ue}TD7G9vrwjX{WOr^00buP>`g|qjZu~L}8
+=Gl@3K5PW=Z-Dak5f_((hZ1df*NN`AmdVT+l$u-$6P;Bmbegqa!fUKbX1kT)M4aVLc})1Ft#8v_i)bzN6r8Y;Lg(JwzR)kfAvi?C
+VQ}D3?Z%mYz6XO|1r7@6OgMk>P8s$W7b~kQo}Y{YWxUAzRF{q@LaQ7r2l`V432mR<$<TH00Pqx)RWl#styXKBffKAZ*^jd1OmGzN
+F?iTa$6Ty3VW)HfEomS1d*li16Ks#yZd1Xs2bZeNQ^v4=wPd~!mi=GWgqlHu>Wtq2aS9{PDrqhU6z>#^z}Gl*mrX3I0<TmUK3hZ+
+Mc0fvuRZV;Ed=uOz-Dup^6D->xy@3|YqSU;sU<g)-Mb93Jf)Ns^dc~z05g|eeYtUG%c*_aixX*}8aOXu?@Y!4+XG9?Wx)ZzbMIJ|
+;vJp=uW%sM587E(Ye{F81{g!x?5Vk>(C=iN`5_GE$<>(06n|NE!~lF~Zayw<YG_f%vwxf%aQ^jxJowSPVri5XSYvY}X1M^UY1WCb
+Kvz==2}(N(^3O`Gel`p~_<T1(B|w}dTjqz4SG2%@Liy>e&eg1Uc0MeX#j<CBHUgNQd~Pvwx#`HE@=<|8>mT)k;0^V;qt(qy!R~E#
+@M0~J0q6PijEcHS%gKG-T8~QQK|6mtEkJKhOW~^lN0>0kin6w}*p~f$?_hZrp!Ak`GJ`MRp34YGkl0_p-4wU#{*uF;#vqri=WB)#
+mriJd6z_;wpnmS2Jownf=BTBF=z#mIY?dmb<JrdwCz2)@M~J||D}*5-d};qJ+}0UA^P{Y)4(ak8Aef$uVSqxpc=v&)C%)}`_r-Zb
+LioTrbFljSxv|OekNww6Pd8{+jqNu8v!#l1TyuA|w7puUcFpaRDtPbh8sch%mnVoN<rYh-f^@ym&OFm6^wRk3fhK#9sPqk5UXTUh
+mt%|-DC|R8&3ea{ovX$4T4C90BPw&Tefz=vUAjc}(NCVIG+bXYs7PQRspHvhi+2aTI$*(z#gX$V;BP);K~W+g;SS31iOCuU0p*MM
+KZ1ds@A||$yYts*-Q4qF1#Xc9D5bKUv#z-<YM{B@S9~BQ?QKD0yGHL0=?A^-Io`3^ys6hIT$jSW(f84^yRLrQJ<$BT=#GjFkxfXQ
+VQf~E=waEHEzsw#AYFwEXNtaQ+lqVP9i$1K>AiOuU5fPLpyCxLFuSV0yI|4tsu_$cIwbbjPUP~07aty-nIKyT|MHouiIzIZ_JEF0
+v7-kL)Es3ybGB;Gz)9u3fHW~AXlu%>1rQ+Pq6FAv=$KFPZvx|dp<^Jjv3k{jGrH+q)d_LXJ@OmQ7kt|rxJ@Z|_U<K_i@d=U$gT%_
+x6G6=U_>rWL$CiFKxB`td(ub^x)UmOf1b<;*^$at7)`OM$Le<{){~23UG?bf5p0FTA?-fX9>$8zE_gOSto*w!B)0;@s$(h?_6`ri
+qVQg`)`k|yvR7+?XzH1(J#*DCGN5VS`_l7u<7UeEjBI@4wT<b8*~zGhnb{lfbM{p5Q|04)1yDf%tF@RD^9RYv!YkB2FR%MK@hmQ^
+&{Em%-gE5IX1}AeG?hSiT&`=ys1hVCDwjIzoL0tWZz|h@YYi$rwfdN!B9I)t#~e@tNrivdaeDK-uh+6ZBXxSU$n4!h8%AD?uGjTP
+$1Kve0JXQojUrlg&&N2CSxF2~sO4|FoT(zt6DvXsgOV)arz+9aWfPJ_nvhVftzHQ}KJGNo9}fx=sboMeOyuR-CT-j`nj#JI__pTO
+E(0OZB|Y0{qJRhYHdY~FK(0yHiA5n8U*>-sCo0le$L7eK)QMKko<H=^4Gzxh_MJXJPE<&gR#{thzGOHPMrPl3kK8BP8PN)!bA{xJ
+Ft(DQcHL~YeJNh@9#!hfhc!hE&>iRtY;+2`$ee2^eoLK<WqVdBK^vtkdJd$R#h;&e@s9R2({mr*(`gi#0C*8b#g(<i?z-1*XiTgn
+tdF13OZ=fI4LX+gK^Jlwx|SP&B7E%eKJpqvNp^?^FpP|qR3d^B?n#irPdpkD*h$8*FixQzpXA@fCzFVodYMY9FB1Jczgo>iLP5z9
+i{Eh&DH^`zn$Zo<03jtbXaZ2jE1E__j~qT*phs}^(FG6xwl3)+0paYB9FQ6%Z3Euqk&Z`3RneD{cj_I!stiurNXf<P@5lQYW|L|i
+KsREg1*7DL!?yNQ{@x&mS*gT)#CNNraC0(y^OV|`GY7v=<D5X<U)p}-&_-ENDH8h{Ry1X~sfpmg8AxmOEC_%Bc}`~M?Sh08xr&|7
+_&-KmvthHyZO<Ta`OHJeC6^l9z&oij6P@k*!@|q%Vt>s$dgE?TX+N4rHW^p`s1kH#QM&S6I(x@LMBMfD2S`_M>OL{A3K0V9;2P(o
+cla;c`yRIYS{{Xcp#D48WzUu#J70;)nJdWVtX#GJ;=;4{&oD*3gxK3pBl@1ti?Y}(=0;&V4|R&lGn#7ZG%29pu(0Wxs>Cil1T^|r
+)Z-rMiA*f@=Z$(QPZV7OLE5Cr3~DL{%3nVCm+-)cbm(2Xv^ewl$1cf3ujeQTvhUctt2?(7K09q&yMC3fe34+JI@^G^9y|Yhu>42B
+2LoAp%I7?BwuLoS8m#!@Dc1EtOnKyP6&R-PJ>CRAyzy=jthr!+IJgq9<*RSLlnzZchb3ey%2wKH(vOn_O*XE7E3HChZ?Do0%e|K=
+Y*`}$dJ5Zyhh7^qDds|8Y!`*33{!)RCaibWsh4wX1SWE6ZpGS)ktR|FtR*OuZO<s2+<Z8n`G1UDr}GgW)d=^yV^{hOf;BE!qS#WW
+tLcS$If(1tHy>Cx+<Cu@#-23`4jq+hg9Le9l9S%>YNv|`o8}H*SsjbV*qIp;9cHtU5^VQSRvn_P#`G*+*IJ_ir?7Vt`g-VSZU2|Z
+g9&CT7&g<@<nElY=8M#>u22}8sExawmzTlXo_J}on-c>tgLCNWcnt?SXy<n_prUwVA#f4^NX;QgF{l$UU<Q>&LQfD(C7>tsdN}{(
++xLHlGh0UQt?Tw%k<zkTqoXLJ#RJPWki_^a_Pf*VJbv^ae6a55)e{2jSu^_K%&bFgDmzXa5pg*|Tfoem_R^50*UNo&X~y_}tStnK
+;m_Z<%sTK%FHbMs3BQfNCg5;lA3W;aCW-w<f@{EK72Cv%SLW{>Zjc~qGT9g5m0ERIg?xOT5)~}C^!gmq?9qgTP{06RRCIlhKA0E4
+4$k)Z2t!~K?1qYCIB$H!PX+1tg#U}s!A1(yMJCmLeJ1dEt=`cOiK6V$56_cM6m97UTYq)ap4TC&@66cu(|U`$WB=mqt8k8+yc3yS
+I_$BT*|uNytU3l!K2~L=*sa7i0Inlc^`I29u;-ilyCPJ<k<q7@KkZO?oGFk;mSqpjr54ZIYG}8TC56VaGon&$3r{7b(H+&{V47xT
+KxgFDcyk=64*)IS4Ox~V=m}1Xb7x57Cllo?<cXXtT@spGm%(TLU&OK{bXfGm2u<Le^Pnfvv4A4Xrh;rWl>5@aKTqQZ$^+sGlh<SS
+3>3|&*)H3EFWbMy^7B<Ej50gMPC4X<FchI6j@nD;9L-l`E9=8!uPkq8U%PrK7B#Dk#2)!>q+auRn>kbOu&oM?&C%KU=Wav4$J*iC
+NeH&H_U5~OAH^GO!61YDdK-3~pi41n6O;R<*Wws4>cn~iAPo~G;U-PE2ocW-(BTmrhmP;q{i`V2$r2S&dfVAw_b_YM@PUdwNcP=K
+Nxdi$W%O+Ux+9sk<xb{mB6i&Rhn$hy`*x0rc;Mlbj+#gA0$>L2vfNlZ^W>w*>kZ;f8`anbxLx5!ZrwiIX%B}?34#)P{$5?3Bh%%G
+=pnR;lL&0uE?jvq7&~9N6^0T3xpRPCoFB77i$p+zA$RAYf_M)afSlm9G&q!jMogOT*}?=Ebdp^X6vE+oD#4S#GV`y(EBIV=-ubM%
+1qQ3HSg2-cW0l!_684%b4(PhP-QlaB?G1Zfn@Dyti{DK5eJ3GKK+^pff@H@bclKEAPUEfR*OR(j!cdm#g_7)L)xwI^C+lvABs`_&
+OOwIIV~SVwJ)~MFr4b~f3EJu}X203F9S-Oq5n%YBk9AGRnJUR{paD+zrRNIMMA4HgE*YYD7KW2ChY`ne3t+M6U%WAzkADaB_u?nD
+qWe;zM(HLqXz|i51a@qNMP6DFIr8afOfvM;@J9D=MaH-=-^|a+grZa5efL(+SQqVS%+90|jHnExMn{|F*h85VVFh+v?@RQTj5{Xp
+M(d1MG0_NiR~tooa(bEr@^*wEdZL~w!!U0DOkYtnoG{^`Ei*+UC@ctaa%M(i$|%4flT&p-Q5gn7b7HVC=u|Z=PhBmHPvpOibfwv0
+8xGw)X_53`{a$(L)4dApnVFdT?Ds=^%c^=Gqr?#QO$|=uaoHReGt>xEUi)4}_S~RcLoJRSXE`)yFg!><=(76rOgs^a#f?kf(%MWL
+4|~^pl@+1#V4G>+xR&;Z6)x03V_^iCQUz?=6F4tN3=f4vCn(drw;M*pVmZ3{5J`kY;O5J*$b=~!PT+Cj_|Dw#LPxd4%styqU9lzx
+b)Xy12QCNK-MxhD7liMd6{0h0ty{U|okS9GoO!0qg`-Z@<vVvL3^uY(FO+AmgP()71_++r+_mB9D<%p7z{Z(0p?x2^C*9c{tEt5V
+W3zzkjf!PY@w$K*2|1z8w?)0~T_%a*TIC?+ZEA2dj3c=XT4+3iTgHPSOnnB%Kk^jT^6C2>Sa@>vHAkx-yI(6G(VV+tbFr!-ar}n9
+v_QaQ4>9Vp<)nOYZdYS`nBxMb*b%ZnO1D|v(&9?RMwuDXnDJXLlRqNRRb%tAUllN9t7mp%WJ1?=r4NrQ!h|X0iOH6;y{Pw6A4wXN
+6JOg@;ouymgyu@}i{b@Zcqlh<KS!GYpUUdz{S5FX`}2waT?o7B@(G!;r1YpzrNC!T-}{0T_H=pKT)P6(<15B4tn5(?y;H!H6B-xL
+yF*tR_m(w%gQo`fACaI6up{ISM5VGeXZq(mGj7iyPN?6o9_dgV#ZW(xj+*q&9aqRH55yrUNKR_+ToZAKo)n&IriT^m<%v@j8!iew
+8vuc~l!NcO|6w@lexowTFfcD^J-lbDchx;z@Kwzwp<9~=4#sX-v#zK@pt3XwOj_3Ic#*PvpnQ4WtFyA@ng|rzA#gkOYG-^H_S(&~
+Eyj~=tCnP%zPa(`N52ydJ{e(yw0uLFg<vt<>ga9DdzpfQSgv2z43QSWO?heZqC6V_j_<zxDe%7rQG2oIvB)dS0!bG3>Jei+TZ^t!
+8M<dSWbZxa+S0dJJ=-~S==d~T9<FYTVYWMZ9vj>ms*DGV<vs=5%+@;+n_u-HQH?ZVj@SD=IFY5KT%u3m%(esDSWRbbiBN9Y)u;KT
+5=b118+FMhlX$uy0URqa0W?3g;!i=bw(QD>iVvNet~0#%q-hmsfy>~sX^s)TYFDaPFyD__3BL>!VcXX&xTo0JM+>CW4I=yuSrai-
+zlR|a8>%+g+{(9+z)!^1RwGD;$7FW;$Pzfh>TSK|WtuvVTfX#?pD-}hNC9vq!_hqXa!B3{ej?qUgoLwQ+9w*JRhKu<%&AR29w-N9
+QU0jA^F9xAvLF|dnUw9a(HhKovZg_+Em>IS*+@lYaoR*Uwe|JKJnHrnbt(3W0+<P@UFXn?7+4dm#lUcwAER_Fv=qZmndpwW+Ege{
+`<wBn0>%?|Wf$X5T_Han`{$s0e%ZOchb<#l?(~Guy_#Y;VQ<g6AGAr{tGm=%{!Q$hvytjFwuz<;oG4l^ySd#4O`?-=6Xi2O!>jL8
+XZX4p$usbi)zmL-z2?tx)?^a7)zx!yX3vlT*J~#+%Sa5zn-eX9o@~Lv_2YOq_$2))DAlO%*F5sx#^=pj^D}9d(iG78_80CRV(c)k
+UdO^Yo=Y)hv8VGuut@fXv(<y~%2+rWjhqn0;U`|Xf(%(1F|eF^BEX`>($SO^<}97Fqi}{Ak~Az&s)Ra=jN;YdL<FDSzZ^vtthB{|
+HIkL~b;}%cS^7k;BE&34^^b3H+BPfk4e=H-H1MTBk=siQLwe>Jk4q>FHksdeIc|>)8AYZLu_#VT#8PpLAY&?3f*p+&VUV#1o{*a$
+&tm~PaeVjvug9w>o3o#<qUNEF<ap~z(Qy;9{N-x;lh&)E%bDkv1sY1zaUgBpn;XcxqK(BT8X8V8=eyrm76(C&&)i`gX051D3>J;#
+>3xI1VbKU)bIpECcrSvVIrX3L?NzP!40wGwkQ->G#H8XTUh4-q!#`QKc>%|Z!>!d=w8_WeyHV$2Pi+>NS3)=WD6@N6vQ+?wJt-^z
+hr?mK?F$hI*t8(~FE;rR`2PfyS)WX9Z%p+zRS_2;VkU_PdaniJE^S;8WThd+AYms*pREctQxKkNMa+h?q5u{)r2@d&I09^2$xG%h
+Hi2Jk@}0Q<1O)t_tcr5fQxFp%jq6}epw#aA#;jS6hRPBQG7im=(0D5qF&Z8<t%aEk4g1Ua_HP+&2*79hzYXrxSSxiYVH%O$35hF<
+6|?LORHQ`dBpjFxGcl?uPA71+!X(HT#4lAf-)R3mKv<|DE=a~>*u4p-bg-q0qzHX{6zr1585Jb5`yowN)F}9`Y&1XQ_V+-hp&(n_
+r|}K|VssKnJB-&tW07#!FL{RXowL6y^hH2Ie<8}_S{?DLQTT7r%wIMA+d>%s3vmZA`7lf$=8O0L6xczUUo-kE*7+X!{~Qp%Dam}2
+|M$UH;Xf<*#Q&_gyY_>?!oq<P>=_ZBH#zn7u^fJk<h^S2=E<i>d;EzwYJ7Q%y*r5;rn|ptgT*aVh`XaGccHcNctTNY(@ZG99f_&_
+{B+Cyr6SzwnAgJE7ky3^aFceb)G+G>vJ^NmAdIDq$2SSw<d)+7kVVFvz~E!4VNv4b7h#4PlcgEJJRIjb1))=Kt>xn%Az>_QLu%oV
+MK-l0p7-|2-)q+>ZqYY?w;MB6!c-IccJL|k#av_T)O*{>>+LNDotNLV<-Q>r2$OzSyDh+R5r!MmF&6st^;)rzCRf2E9p9j@ybnv_
+?9j?sH-?CTa>%-L^(Gx5%-Or|*w(pFPIZ-AvMhu1MV&30Gb~Qvc%<BP5WX_|C-`8zAbkLFjOuptli*al_q)v(FH(A03moUn;qn2r
+uRylsI#bVREI@H-{@m<;3Uec&JXVP7Fi;Rk!<*O2{pGpqvKGVoW!tdPcs%DQ&)XyIX=%Pt&S~5~zB_t=Mdy5-<nBTAM{|DH_=>zK
+m2>v@pA3kcqja^n*}FI_w~Cq{Li`sI^V;_XeobEEXjXO%fqU0}q*dPQKeKdHv!+FbOJH5`8HJ5#3aYhQog159ewx~|EKWu2nG%LG
+6dQ3UpB|!`BZKFR%x!|u*GilX;OJ)HUHO~R#iy0&oE;wY_u+N@u^g_4Lhn&+D4dJYr=YaB=H&xkpPSyNkKh;t0MBi@&nNz0g;8Ls
+`Bq!Uh&GwiOJ%v18NS(8ZsobvaU*Ba?MR%P`R(p4u?@$MpMy2(lQ}zn7@l!un@7s`efC^YlxTS!Pd(<S7|H2y0MK3*)d=q!GZf@V
+?m7Q_ug7L#c#e{}_c`t;+MddJ#wb#I?yGZOI=$9JSBuMbnBWxM1SFSdekk$Z$AXpV1wqV3rw%6&v}L(BH4RnS9TY`>-9^ZV5afuW
+TR~oN&b~8gi+87xIb$luF)dx6ZugeN(>Ozka<Iia=Glwd33HfS64R$KSVo8=a+uy5lSe;$dj_4eLywPwQl<ilbB5fAp?YbqMM-!g
+#o#&{mWoqvy~0hsN}A97zmE`A>vV}b-G}sZ*3Gq^T3TPfi?)I+qRVtOC}D6)V=@~$U-wgIAz&MPML6o-A0<g^pkH0R!9j>KBw2Yv
+O?j?+;A|p?nFF<QrHe1R%5#~Pt-4;C;7jAaQJm@8f5Q|G=luGo<&k09+)MFYV?*UKZzn<ETA!)pUVc>K{{wGVh^=_$u##j@KX)mV
+z`22Q7;<wiuKd(HsPKX+%Axe*i@O~k<#*(SD`|42xA2DhNN2l8wTvb=xAw)t9WkvgVf}(64j=YPIz2k)>x8%-opDmHVg9fNmqQn+
+Y^Pj*t}7X|rP`gvb^NQ0l_*?}mC0D{QMjr4dA@c3_u+bK>DIc1$5x#=+}1Hw&a%O^a`c(yECYu72LjjedivuwH9$a2wHa;0Rj+Yn
+8`W=Ze=<8bgL}rjcBeZ_jrWbtBtf_m>1MS19b-OsV1tr%sgT-yt`lc-d?8AO$>3~$784aAaeaFoDjYMF0EV7&-XVOxe-GSxljhFy
++4dwSQa(J3%lwH4-dbnL8;xyz88k9SzHeR;wNh1uDfjnW66Hwm`ipNOt3Oz*d{!mPIrbbQ)KIMte`32B=fE3-5Xpr-FXpf~1A$ks
+Z-?t4xzQiA__w_b0KxhC>wui_ROcHN8J=n!I6px1M?rIe1Uh%+_JPs|3{yiE=N9WEA0O-c@b+Zd>&zT0j;gh*lYC;O;wN#qB0-a5
+cuRIDJsv%&BzP@Bk`qPyc5LRS?Dx=Ov?QmhCNu)!GZ<Cr%Pq5^6E?YwxQik=%!kQ*urR{GIMJ79hBHW0uZ*>%5T=+X^0cnzi~R4C
+`N2a@(cRXIESej}WDy*n%w<FjTjBGd-c;<n50;~(L!T9+^w&wHUTMxib0Q~&*X_<+Q@*&||2CTQfOywF_Y1QM!R{n+h|NA9@v)9!
+A}7jW@Jp->MoyQG;h5|oEq5gxnHwYs5=WA`?j8Uq!r?qJ&+nY@2jS$xkC%IdB$y@bpCNmwoVz)8eobty+fc<Ev&W@M9LG%Q-4+jG
+UgtU+33U|?hp*)Y#>}KmFix{gI7FNnF6qe~6tfXk<UB{Wt%3JueKZ7`^B!2lD#&Y55ezqn5A|3<4mOp#sj3KpOtnj3PviJau>N?6
+d%9hECwZRwa{rD}6KM`tqxV9TQtrZTEpP8_a_4ybZ%#!D>^Ks4_26l!Atye!tS$LQLt?Ot={BxvSV%!-N?My+2opGw`$FVcsx{si
+%YE@M#zs`q2s^bHgptuC5T-~~B@uWkatOTn{d^7o$7%Z=@XL#9pZCC$6f2rUI8%2sso4VAN(X{gcxZW8bE0!BVvph0o+4smqoETg
+sFsoQ$$#qxbhx;*3a2&MzJps|H$AL{;87fh@w?g(Zao4|;?jBja}JV<=T7o~6cQB$oATYLaNe3~-p_oQ|Kre|7#7rRb=PE%uk@KG
+k{oqBd>Xy$^?g~>)RDFxBY{Z*jkXL}Ncg-!uG+F4;Dp>yZwmJm9`v-pp@^ISAUa{+r*cm>g{h3LwFr*@cNt)+v`*L6QV52cQsO2Q
+B$9_!6q5G}`DFh&IG|+QVt#m|!X^7pk|l;5DeW(Lo_l}D<ceKsiBvLrk_g!O+@$$^_;SPA1#+;-8Q2TM79>3$kH7;E&ash{?5Z;|
+5<=W19N_VT1gf|odP-HhAcRP89?dO)oBjs+X(2g2^M4NHTs4=+WUP5yH0E_$N`Wvrdi-&_c+ZB_=RU;i`*?{=-u&iOUpj(vwJ&VP
+=}U4tnl;&<mXDSd(PwW?Qgo=zZSw^=JZ`E&9;dwshr}YMD2#?ekke|grq|E&x&ABA)Z(+QrkQr8qF^OdlEmplC1gHl7cpsc%tWD8
+Ly|Em^NAy~nqDgJ_*yE9qjCg#MTDGK)Tdk4xT!OSYvmoOS3*y%tN_tjNmKyJW3EGy@M-iS_&oge(As2Ytj#<yun4kZ*cgtOWWLFt
+5TGbzze_2)A_9h+l-5HZ4$o;FfF=hhpb#9@zNXIgaFck25qU~kKa1=~Cd;CE^0u!Gd($AiR6F9PFR}37EcT!9?bE$N<!t-+jjh?U
+&xpXG$9kDYHZ4PG9&$)CN|4h_{P3eSt}k6R6g9-KTuZDISGoPtx&Xzg%shZfd{tr3MDtMla;X7%8n;@w=^CBC$oe0^-P+@b)ElVU
+ZW20Ooyg&*COzlmm6mvw#FLjig*lqJ@ce}#og3O1LCRE%I-RtI`ZHa%c>5U2rOb0xqVZUDAkChq-z6AC!2IGW_{{(HNdCUOp|&wE
+3L#tLEXmEH5fVD-pKjwi;~^^FNRTtfV#50Jv=_-kF_@{6`So5t1O+)!(o|PNKtWYcK?uiNOKl)WpWe=pisV!MABWQZM74$bM~@OW
+`l|_Wlb*;yaa+F<cI|^#y2_C`j`x^LsLf^v5jc#eU0r9RE<mOddHZOv$ih>NvOtK?aMPW4EWgJ7KM%hk`WZUfcW}A4rU-$X0Ff5i
+PP+No>voZcDuXM&M{)9-eH6%W-gb5Of>|&mdRi4d4S~ZTr?oG{V-VBZ8S>j&{uiLj^0;y8=(a>#6%n3RWlMT@JPsP!KG#lJcuIU*
+KbLu^2x6v9#1qshFeq$Vc{L6K|3$qu0uJL><^I><%Ar>5zI1mzX+a`S2fH`zMh~{6dFab92vZHry3?!`1aZ^lRhNN*PH$NWAb;Hu
+3Ci!2^WTT(3Kz3I4dg{AI9`?Qd9ggk#Xw$^%G(erR9}+QAdL%Q+^<YF?AOflnf@<?$=FOoIT0!zJ*`JwRfwggj0kOdLnIYp(k~4*
+fd940=F|N506bNh&HFD}A6YB01SykklemL){IB~V{YLpcpZUKB=Ihegy#JyFjyUZ%+9qKTziyPn_tpNk&=q16`pb?f1oUsTO@jYM
+Ull&_e_IIQev42f{MQYV_|f(ME#MHpMd)vKNaEvv3cnpr<J11X559}`vw}}NAAIn^2OoU!!3Q6F@WBTkeEj`Dlocf(xm74Jy$gwK
+*wr(O&T8SO&G!3H7lvcZh|}_BGZ43$Txru5?GNciI$t63=4^>Z6<;#t&A~i-<dZs?XZy{rXe`eKY!(;bi7eV9c)sGjB7QR8@50vg
+8YUquX!!J4-bRURT2jVE^0dKbK#5M<t2izAllky_Qia{L>ZmJpyI=%^cLX&^9tL>pV@J;$Xz-p!`y-w=13z4ew}&Z(ryno>#ngWs
+j5ojYykB#-PJNmLy|yUzIxBlW7{_~~*Eny^-f+rc+T-xZXa&;3m(F`|_0qYKeK_8SVWGQGoD%P&rIc|)0L`<5QI<4sQWr&tSFgbN
+DcXMutX-XQ>333Z7)~S9VXX4L+YGr{NnRtcX4t*)!uhkpyrlMLL^c(Vi1G?_yJCz{nL00Bbtek?MR<k!)^MaWulBbQ7Uboc0_8m#
+&W|wvDbQm@XH*s?)@&g0k{oVJOD(_O=^>Bdx$DadV*FRGc&^6tB6-00Qb$$e8f{+Qil0?!wTohT>*|*02uSfVeNiufz`LCY$MdRj
+$~3O|=KRlrnPfM!P&LC^P>lE9-y6QTZn=}GzA0~2)cvh$!|$FM%JM!9H(M%Z2^o=jhn{^zkSYXto7?EvB=4E_+VT9YqN2PPA<g3T
+;sDe%zkx6De-7TK9;F}YP}8;Jb*=&B?H}i7`r!64cq#4PW$2i+@&$#L!&lecj=Wqz;H5`@RYmPhHQwK7JD5aP;yt|qnT6u@+ZY%m
+Zzc$W-!tPczz$3KOFfsNCSOH(1+DZR=8<<A$<P$fGiY`DSVvuA<qTen{qzOvz#el?UIRcxc38VB@*b$);tq%KK0}W5aZAp#4V#|n
+#pn93z)2~mT9fo;39$;iw%Qgeic7kYrX9pn7eDTD%V_B7)f@26)zj-nlWg8#c+2Bqhp;6~F(l83yrqFKjJFYv867vxdJ~}hZYh5`
+4({6J=WBJgf}zCga;f)iGPaBfz{cWutbg(6`s}R+uJODk-0^AiJy{(C6wlD1wM}AzNM6Noos7Uwi~r#9(^{PYFn%}NzaC!uE2>u>
+8yfJLrk@vIpol63%QV<Cc?J_r#yqlzKca<s#%7F+^*Iv-c^e}*1u@kL(|TR$=%c6EaR7yxF4lY@{|}%~qxEZV$=jpbU3f*=`bk-@
+Y2&R~>ySJ%btL&~K|{<c9bVU4S-cIWhk^3S{2gU99Xnl!MRC(Rl4Bv$3UUD$pNGF5VsQuIYrK~1hHH{}M%|w-JNJFTQJE-79(la`
+>i(w1B5Dd)9!>4g9~gwfPn&el3q?Rt)2nNdzmRbZU&#OS*c-26u*ltVizAM}BY6pry4UIMJ2{`p8=XtJ=KVrh2|~v5(0XQ5XCQfc
+YpXj!6v*^<hmoMac$XNz7uJ6P%3r&sEm-Pl5rjkVFkiOzJK=hgNHrP9Ghahh*mlE(u`u2g{b8|4GlA)zd73%x7sOJad`te{hwS(D
+A73**_Bqpd6||?T>-GTE=*1Gei(}^huf02qjjD>{I6m#n+?ly|I!l@9uynyrsbwi3T|g0AVA#r15Xi(7L_&zj64D@s#UO$hi2`Db
+CKbUVz8Fv&BSfR9F%T)jlO|}Im>8oHf|7_)h_%}IGWUOuzKL^hzn{m`b{@|Eo~3v0`Q5&6pG%rS+hMG+k=m-beNmrO9Tn?#gmpX*
+m2U9O^o$&~r?EJ<JRhum_x!>$J<BSLoYDH@zVPy7f&Ea<n<eo<B0OPm(iD{rF}dfV1y;wd-tvz5>7v|`d$HrlrLOCbO-|+BoVzsp
+z{FUAeQIA>>=$uJo{(vXN*h!@56zk~<c*sL?;V{C<<_rj_qdf`?VOp8<=%j4J36<*6h*8L7s&V{ugulpaf-ZjaO$QD+vbc)g>3`V
+e>m{^`f1e(TX5a6*6O&7FdP=}D93J<Q`r<gAAR=AiItP9l41Llz5Mj{MGdzlEF*VrpI<#FB!_QAbKjLhJ3{Su3&)nmEyEs!@^bdh
+>LD@HemPVXhkSCy4zPqfRqsP1l0`w8fHSM+@3<`6yd4iI0ZA<3&b4WL+%%NHl;Qn#m#u0t7Bjnp)t3Z)YUEW!t$Y7HSL*B{DN|Qa
+!%Gg9+nK(9NJye<T+T;A(g4MOWdjwX8vp<R000000001PrSAJC?6#+n^*dN{`*`KCoaVEu%jDzr*REc)#8>=%J8H$bx>L!Jy`f1w
+vMYYfH^;X^rt_06Jr%OAA3wAC?iP6hwrlMZ_XkAVTRZ9#qUma{A+C?sD)ISYajEfm$p7F}$LE=vyG+p<*nV@#{=uSNrN_5+Bt?;~
+Ja|<cqV^nUtQ5Z#l$EB``B3@FeZOTl${Bm@qD<Sbwlv$nWV<t+Lq(a-HrG{%xgj;JP!>AC{GETk|Jl>Hp~VuVd8y~z$xl;aHJ&j0
+a$iuCxwGNnq-a`a#Kot@3kn(XdFQ9hGbhG9n-Z;?r#<?%HA!v;-(MB26GcrL>4caXMua_bA4q0K9_nex-dNWa5%Y6)-G=O%lCZt;
+nE%|iu-Jxowfe*2q=sqHt4^@mdj8ek8EMh_(HE!Jcgzrz^p&P)Q_?Ro3~NJjM0*Ph+0Qw^-aihd8{$bZW6wGN<>lxY`)h1GWsd}l
+;$rO|<_~$;&N<SB&ZEWG#}|sB-16e#J@bNM$G@|^pujJd@Tj4j%A@ek&~|>=$<DEcxM8>cy{G!-nd0Qtnk7Lc*v@MxpGf7Mq3-LN
+%MVlrMeCuni(i-&5k>sCQJL92g+7klI@FHiMOzz7<l5|8e0*^_EOutADgw%%dpT_FR3E;xYf4#>Smr$|URgRO85EVD5cjKNo*s0n
+>h62WqX8Lrb7bzwl;sy?9TM`gsJq9F<z<n8vRKbfCoDr=4q?qJ1F5`YwU3Tyl8=VRLQ0aQc%>AazPC>pnq8XiYVc5aS4o9*k#>eI
+Hi^Q!im83yua|@**VDh~nYz0l|BwR!000000000000000006+hSuwp$^KgAxr6%C2JgT0hZC9V#4l6A@y`PUVeVJmlb=kFAwWO6(
+)ix_YogHfF52q69P_FB)QcJoetcKzQ=s~A?dSa|xZS5T0tTvX)Y~y~M(Q&FLPi8H(pffiP4XVFua=z9@u54f6Q)m0ujXpyus<)t!
+A@3gFG}UWHcTG!?dXCzlx7_58L*<%X+Wt|NI*<G5EjRhSCFWO)JiSDdUhAW`+@w7n)TGZ>Seiry)^t~?i|JA`B7RMo*~hy|Dxe$6
+202)+XL|JsN%V}{k&rY{v26nY000000000000000000000001hTfL@DzuBv6Bq7OFrkJ|3@-YrqyWUPqJG_ZbaJ`8^T`Qr7?l)Mw
+&J%s-ex`OsXPI|D5|RcgMmGQe000000000000000000000000000000$Uh|C4OHZx0RR91000000000000000000000000000000
+00030p+5mls3#=""")),
     ),
     (
         decoded(57, """
@@ -940,448 +958,448 @@ XK|6|VZhHK?`xAUiudX!ammh2Pn|wj+?H9Cm5rH^kpThTXFqF9xc>F%!Og1ozAn(4l^5pq>-1G_Zoyth
 A%WR@UrWhud_UnwcFE#<Estm1ktj7)d+ZR#A;-kU#Ee4|5)g^md+xQ7z>n=>ej=NMOu6`3S(pgxLIBA#VthF)(hTejObp}zR(56v
 N&o<*Jbpg"""),
         decoded(57, """
-c-qBzWmsHm(rpVg4oyRF=*HdM-Q6L$ySoH}dw>vvCBZegBxtZ8!9%d%4uN2S1PFw_=g#-d%$Ygo%pAGTbL;6J`_Fn;)vDUNs^0Ei
--@j|HY1Gg|^Ah6NI-?Tmet8=Q|FVCS?z%52>MZg=M$V5pQLg*^P2(Pft4>g7$^z@SEhIGFj(p~>U(2!{&0)(3DqW7SpQLmIUCI-A
-CeeQ`kd6}3=zbEqQx|#6FN=B56}>IW4BBRYc}EmObk`zVU6tiBCF+sPiFjzl8BWu=U%tV#Y}Yk-#rtwu2AS}9d*~5J5Or|hMDlpO
-g^C5AvVbO_4In*xH<wB5NOP$8ETqOazGt|*V7-9zL{ZL?JbeDKXNQv(M@=tDqhHQ6GjnilCUMciXfugbA^K-CerPF<n$iIMErSQ2
-o(BOF9RU`jujCry!~*Tq@*FHUvx`QnpcP7Ae0u!JykZTX?ct4NJWk7MSY^ZQGhKLm!e!%?a@Oav4!UQO!ol}TqtW2|oZWymB(kD@
-s@w<k)SbKGacg*p{~SDqP-_0Qv-3-ozy`cI18u>+_gKy-USEqGEg-?hdDFW~jFwBD1c=mto^?RMdVL-87Ql5V_`-;8k2V{<PFW40
-K0dRG!6mk$*<2kUMby0(Eu+qe4k=giT<U7%c=;}IDA1C#72N@0xjyx<2M#}9ht7ZKmYbrz_h$7q+N|d`l8h?{&t5^c$=+>13?V(R
-SRHUjgT^mpsvWg}Kf38HX({Q$v}I9H@R^HCG=D9P%Rg0=4keYf+z4`Mf!!W*R9|3tGj*^<HT~caTftaJ#+Wh^n^uyrx4$03TI$rp
-sJXA`;Rw%{446c#KV>_K1DsyVW+d9Kebl-CSRUN`y|f|h8zZ0jgERZ-p=m%S7VbVd^W6j1#9^FFQ{uG#lWNaYcsRVykTD$5!vwG6
-o0=)NdG&Ci6ko#m8i}BAF)rJbuYBd&<)RnxqbJc~;B*cD#bVn_bebx~1><m`3X26L<hoX1SiQMLzNcrP2b@PsZ=m0?Z$&svCwZx(
-%<?)Z{;^`F|AW+6OU|)uhu+Od9E-Q|6-X(pmr^Sq#_CQiI4w9+WY-)m=_EOgxR%SA8?7@=bXEAgZmj8M6`w?RWffHioEP~A9Y{Fc
-e5uHC8MA%F$mJuRJsPn7<Z?<1`miTH-Imtlavi{SqA9j4%ZX%wbO}Bk@zY*Qqi|rnx@x$F5u!1}x?1kP5|0HakHO>TJ5EimhXqgS
-k!x#$`Kd1!^y0bZPvB{Y(tuBFki#q`37%AP5tNf7|9W8eNYyMDl$_PO*)usTrrjS8Ul6+-1MC5uEiR!J7X51$^rxPIQcB@?X$52X
-4xhzT>$rWLCnvMHCZja%#|$^57)%1V0K7P1F5#Laf>+@+w!{QnYgx(R$a-WqJTH8nsWo`r5ss9vM|jLLq2Ko*cSf)L6to{J>^JTD
-u9t#=9au%<6-8mxv{WC*G|6jpW)TSPUw5qYfJ@@7y+%`;dJ>O7N}^fT8=o9{2BPJJm9(<oxDFEgwUUMLHaI>(lda}J&9W*{RN7Os
-U8AX2B{AZ}Qi?mthg)=KA%R-i6ncE&nw|xxNJTEkcwXY*2^*8(<#po-%&K%N+;!@tIlYY3m&uCg7I9*5)F;J<@rGz=Lv=`tNx^eX
-9{^WtK9OV{b&sWHofKC!Z-94vOKPdR*az(=fxX4DJpQ6!7BivZv=Es8UNUaKQEnX>7upSacYb)>8o_p)QqQ_*`b)T`r&I@?>hM+n
-QkDP{UP})ho)g+??K?N@SK-QQjB<jZUtc<wC)JN0Sq>pxi5Z3JBsJ^0<LJ!p09r5CusA2>dg#_Jg#y2&MujSL<5gdwyO2Ym9+f=b
-i(TZB)P{EBn{H#40;2?ba2cT$b;$5FNwmqy+Ri~EscA!t97AM1U@yEHQC)Xff`TqMNm6oBdcWNiiN#@<Wn@FbD_egv6F4f?x>X>T
-_qtOs&LZ5xMD&E0s~$y5%i)A^FG@=)D!<&)(q%rJqO+#Bx^D&RX!GI$^0_T=pBM^_ld_8&6Hh|7+jAB7sIDvbus~)N=Mw{lsfI1P
-Etal&5tbw;oWrN;Xot3G>05JYFV->{T$^}{Vf}=Ajq5H3BeahXLez+egYUza<R(2NH95h=@MJ0U3TUebr^u$tDPYYaa{Y=kRjz;p
->ETWH<M5e)-u@*{%#XA(R0pP;7ZW>V$Bq|y@r~9#Xf>3_)n-}(D<7Xz;m_6f>vT6nJ16U>OkPI`f1}VNC&hz603fPEaOA^I$Fwi2
-X;E&dPs%a4$xAKx-s3D1>90&4?{C)%22jNM;16#XgE5#8&C=V1b>u>XP)sli00;oMl}1cxcJLL-$F7kiKcKs4$9d(oB-51we{3uv
-KwNh0ofgo0UJ+jPL;UsEPdVbarAdaM=fPB50DLei2w0$b-5Dn8vwnh3mHUNJBw}ww(VrjT$Z_oUltv$0cDh+AjZ}<p%d?AS-Rx{M
-r}@qbHRFJuu8mKC3I_)`voC3n`<$c%{UcO(b`+Ls;1><^RG;X0#{@mTmu{uJ6O^B2{Y**2PRz^y#2M?}YM};ebVgMfdtExU5NKbT
-W4A88GSdq>{c2#omphzI`t#au@pX`;-~g3}UnS5Z_ic8g!SL(5DkJmyaiZ?FG~u*#!4}p#X~_?8HN~je+Pk_VDC>C5$JgX;$QDmR
-M*k*K>$M?z^S9q#;Rrs%5m53umpJE8n?Xg}P${^tZeScYY_Q75Hr%|(C+6nMGa9sA7}X>b8XV<LI<6#9^s-4bq%X;wTaZ}8GF1L8
-<>TSmavou!fm!GCuPRO3%~B?ZR!`Z@TzwJH>=AugFU08J3x6z93{^~|jAmUESzO$<PVVDxX;_B<|9Llen>(Ha0#>{0yO*jbzWvX?
-HKLk<!ts@U^oXxeOrsaLx86<DlLN$cTlz5q)mtXEW|5L?Lmd8V$9StWhE}!DOHQ*$HK{XM7<nSTOgSuRbNT6Mv{pt>M5z*)zjm(j
-mnG=~{!nAdSWe%}#L$(Sfn05FU-ZxLiVu_+;2+VZ+w7jSq3DzaBM6h9HJ1!J7%j}FvWgn!j`SC%#<gc8W3Jlu>KdMa5`M5&H?H}V
-f3J)5RwA10`Fb8O-GPdgFoqHfBab+sGdAg2#{HsZsQ21ywc1;MEM6*0vvWN)l_2%nib8J=sccd5cu9O@cav1?!G?Cl!a05(2(!*K
-%VM;a`_pN=8Fg1~LQ2<S!WyZ#%hL&2roE{2j;ZyU;&MM97nS$JVXb$%-$t@#xm5<&=c?stZ$gfv#;9X9Y;P3`Tj}G1Y1~sLk4HJ@
-tZc)+165I-ES>`F;8ABBab!`XF6Rz=X_hmAlC;Ez@jL@tUh>B<_3@C1!r+Na3&m2Q_`Y5@mEceBwH7Ny1x*c77B#$|$M`;l%{-E^
-yw93hir0RoCs?)$d`~~1-Bs-f7j&yBAr_uQwAX$LTdr<?O43gwea6xFW3t!mhs^tZ^@Ufl-|@XLCTBJjjLICt?dI4bWoqnWeN!ZZ
-9!PjJrMi@ip{|A%SViil?0V@1eSFrRuKJ1to=L;<j%<t;R$zr6W*e}7V(_I1kUrBlAw2Zp+|Ha0Z$L{2TbIFGS^5nv=^}orZ|-cS
-xe=qP)|>CW2M;v$+EE@Q?!0@Z`4DJu-Oa$0w{<Nj23U!NA_QdCc4tD|S<dd^JW!M0{sfYBp<c-qXgfJa!&{uyVzkS&0dc3Ec}ozD
-6Tfi{POwa1Z_94%e<o;Xe;Ej_)gj8fl$R>ojv+5QvUkTgO(rKAB+~rQQ)=1Wy`kJFiqEg{VC!lfo7Gg1l3@iog)ii)JtlPBJ^fl+
-iYBE)e>Q+z)0ercT*{X?Q?dv5!fkPamOp}>|GZjj1~xKuC3p6bv+~7^|1#fJ3x&4egC$MNK$aQ4ACDv8z9RfCr8l?2*x&82t<Apf
-hV(0kv9&(5v|bt4mqjFZ9K2SD2+8q#9v`q}Dw8KlF#OQI_^`^?oN&%6cl>$DTnJ5bV>tg+(=krvoX?3w52ibid43`%PlDO;YoBqE
-=sLq&IfgBc>Dh|oNe@enYDtTM>LPYZ%At-P{Bx$T^{?uQm#-hBRZ#f8Yp$#*ymjxDqARZ4tludj=XhQ9{4MKXIE=K!%8Ov8>`=bH
-N*OPSSJLA;ExFdfIvl)NQ}j;FoBsobF{c$QyyG1OLSpUyBEggJ2|bNZNXs-%I%!;#d!<`v1-!jNUI@Q;IoVuAMKPh@bS=eWV{ee@
-k8sa&wbq1pnjYJE7B?(h0}xJBc2y?$@_}O0DLM-I0NsWX3%OJze)QpEok#Yx&lO*Dmk`Vlt4~GZDe<`qb9a~}U!WM{QDUK^0zrU(
-T4d^y^aGtu4pb8->>k;C>zgc#%Z>g*rNO5X2cg9oIz*l3<eaVs8yKqi#F!8iAQ13#qnhbaOt=@AJqwD+_Pf^R%@Bu9?LlA`yo0%5
-qbx`G?$Omr$HKtq5owgXFg6hY4G8+#0clE00H>SLlRA~iMgldUCnW0PNn}juntF7S0VT$wN=Lbb4)d7eksVRXLm;|7Aqh4F74Q$|
-o!aF_D39e8s=&TBsb<Ouf^X9Yz~w=4_QX1P0ftDXm@)O&9iu3Stj1|LQK?k0t|*iQfc|#}piI1rR?mD-#$b=7lIXRhS9gV)6uZKE
-%!N)v@W)<B4#e)gzQi;9=HTj9u!$!i`28!5DH;{V|Ef3ab-()}9FKa$;=Yp1SDMHjvTUf2cL6p}_{1ZV?;8bL-#O@nt4Wd9-dBNk
-wAtML&&Xs%Y?w(2QP6)1V5a-0IW-FU#HB!8Q6$8&6<<(AWTV>>Rb016joFYDRM&~u{^+x=6(zp1K#VXK17!<71vhhrtTH+|2m{P~
-E3hc_!(}%2{c0G!?>o8E$8=$C$;~7e;7Fh6dw8dn9L%}13{Si|6tUVE`%uK!bq~CqI38pmfyTJxxB*ti^LZrCmMXk<z6I0MkjTkb
-V!)c&BsW(^vg}yKT|{Jn!k4_zUhtXo!DRBbFXPn<u&^vjhmtLpx)%SDd3U=N_s5KnUtc~v3_n{wTbl)<Z=HZb&NTI)i9u~=-5<mN
-oVl#R)(;e&PO{$JVX<F)dBaT0oez{Bu5c;o=q$05=IX)1my3t3)+RC6bA{v?e2cxG>E#3n43K4t)Y=B~OQq2I)el7A*o+TkFr4nw
-50P}n!)H9$68ObQJu!9k$)D*LyieRkJs)MWtD9MusJ@QkJz`4|G40>4(50XX>htU7)u}05-sEH&M~D{!$-0apq{h|hHdJVFO$;c5
-&WF_q$k9BSZj%{&r75XOV)ooaD{#Kkk=J@_CCeMp$VZK+m2Blxhb;q$->9SX8nrMM(I0}INKB(EY}_CR0x<v%d>GGc>oY|tv(o)u
-1j(AHJGN+#&=uS?Su^i3e@ha*3^}n-NWea_WcuEYYshqs`zhF%-t^pzFE>1nq<1k0G3V-I#j1@vo%GGhv{tU2;43;uV~a%riiKfr
-s%qhM2?nYI_ro3-g&R2Cx<K*hsWdA)i1nwfW}cn2^PZ%3{RgbGxDLX^As5=)WUjU{6h(I(xv-6$@lW5;GveEi@Xhm;QFN#0HFEBR
-bi<OvUhRbr7j(Oxrq+KRF<or2MXO5qcJ&#TDFb2pXwNW+jI{a<S|_cF!HG(0-r#0bi_Wkb(=i@rP29^fDx~bFB!cT<p}v9&QN*6Y
-jDPQUz9VE<6GqS(>g2=xuyTT&cQGtj$}r2U^*5Xbe(lNQeHD|OEuwj-Vga>0-vX9JR4x6E8|25hE^R*+kJ;u$1=8^iqD`HTt;w;J
-DU|3_C%r(0sYHDFP8ZdC^+ZMDImQfC)1@PO=afj!Tj5d5;anOris2$(hv=Na`VWO#Ow%<K@=@j?0k@B2N8&8mD_hDP^*&TgM@E<R
-BVP7PIUwJ3Is9lQyHLEvvfe$hQwR=zAMvH~6)z)-nqV`R{%s*wXOEQ!>4lI_Vd9e5nh+IDG(G&*-kvOIM-0YR_iDD+@c_))nYvRV
-NeB~P_Y({xc@J6Sf9r&Gru2gILtbLW)Io-HVUJp#k7nl(73T9wCaTs2U;WyrtLlVt{&LL%MFIH<xcj&zICMj~d>svOa&xDnCM%$+
-!qd=D?v&wRe%f~{<)m|F!r1W?pB~g#BQY%FG)`kVmn#>f558QlJa3t#)OQqs$>ia>cDuQ`3oLRf;0H%M`jVY7rT*E;pqJH|MzCt2
-BH9EmMf+y&8^Mb0mTW_*;N>^PQMdG<+JcQ|Y#tjy=TFnZ5UWtVS4LP{s&ay3YMw!fj}|6RS}88xP76P$=g@t}9z$JNEXqyD)*Pa*
-&-9>K_+ptyYJn>%Y+Z2~uVl=T$cj6)uCRpxURHyJZ;eTffr$zN0e;nLgfdn-b+_~*oWfb~`y8XEXf{Q*T+w=mkB;>3lX#NS;9x+0
-3kv|is;^wJhgRb9;nDG#QP+d^688I{ulSPo;s+G{qBkbPjL50MSO72p_-p79_q~yZZ~U1#25--~rxS{Okk%QEc(R&~A}T@rnP7Rb
-Vw!Xuc5G}281yR#XopR_Oq6A#yl!gzQqrLrrFkJi6+s}q@3`<Nfy`ZxIw#$X@nNwd3mhE_fbt8x5sQfFW{gbwazjxsTWy3dUPI!M
-iG##=aUuJFCN|jXvw8tp&5440BrXRS7X{_t6gZzy=v&ZpdR|1=LQ|hr6js-4SSg3}eMi6M#n&dqdo--o7Z8pZpPa+Zr{*HW#sK|`
-0!x7++m2a;gru%}47B+2_t6vHy|3uqkfc*}k91bZ!{l<`W3m&BLv(*$ZHO~~)1qJlf7Zm2fv<c5-;d?O8&RfuP%vSiL!)Zqs?p0?
-YH}0e#FOtIHf9X@jov()2*)oH73K>9Goxdpg8v>sR#j{3=66d;Epk$&Rax6F1lsR4Z;66Jp08?=+VPxrmkS?#AiAlfZBAk@rmQD(
-l=I`DCPKsb-xS)&deH>-9Ijt5S=^&`Ed3(l%x}h>LV#1JWNcSlQ=6mK!U-Yg_yV4;-N12*&s!j+ZkE%;paNlnz(2tY>TT*pQ>fP3
-Kh6`pJyun*C$5A???J7#dJ6cd`GjL^z!lbe;zItKT6Gn5YQ-xSMkryQu?+7~V59xi!krExN<H^76`nlm;#O0N8&#b?o9mMs*bCC5
-Bx^w}Yw*A;yLVCAIut1JG;L@>xxKHX%_2=^(NvNf2L?iG(l%f>A=Bf3XFT@Z$+j@F+%ZTERV?M{mS9iF!nG)s4@vP_@JG8Y4=Z%k
-+Jgdo;cO^nlhNjvCy#J=!1wU<S%{R<pJXDvfHOtGAcdZXvD|FThlh><gNAV=)@+&f1l^}f-<;6rnTO5=vdkM!M`wCY=%+TH(?=rM
-cNZSfVtCGy-7`?J<s@P#i|$k_uFWI5^d;zqU`M{Z#A=9Cs1mz`uMQ14V`x!t(KZ9$GVWRPnGHU?kPe})qCzNvsX`y+Y8(a#xM1)M
-Go^imXaXH)rz<`dXPdaXe0{>NA?we7;j5ERLij#l^P^C<1oJ(|%^yb7zUQ_6^-JHNk7)}f*ESOsxk$t+$DB;`JLE<yNi&O02i;B+
-aJS{3x%&h6?j0wRt&6-ohhg;GD4V0jL~L=j_=<;7(0t!;{-R+f&9hYanb^PG9CyY;)4umQr0`I-503V}6E~yrhKqp~0|#?1W21|n
-AUS0KMv`uTz0}Y+kb!B7)o1y}e4ZK5IvJ=Z3$pDjPg|upf9AEUX|#59?+FVgVOCFGM%}e7vj9WHgAkfh-CozLh&jw^mC>CAjr`As
-?wagND=Pxe++y|@^g6|@4HaXx#sqY=n8?~5ZiaVUQ)p?+EgLD3-Nu-VRmo^fvEQinZo#RvXG&s!)Yj3TYUyic5xE{{IQ0rhYRlVn
-{s8ckXO1f1jV<h1`5syyn50Pii*LTcQGaCndW9pB3?{}YpA08o6F=G~fzRg?lWDCmX$n1wl$%?Ro)<jYVyla5=lmh+#VU^SK24bg
-k`0ruCLF6l^xX%iywI@K=}eQ)wP)d*v+7*Zb=Wo6?!(<)UQUwozk#+Hw3@|va(7!xHy_InfB#seKhsLYU1^~h^<fGg_mZm1ih#M7
-hXy#A&6%f9!@d6Tg7_iYbwGV5jrWht_a&1d3aPCsUS`~+F-LOWQmBBMvqF8AhSuXU<(}|HqEEG6O^qL*)DAncGi)&1HzAtrG{to@
-oCiA^`iyFyBC;f(pPt<1&902|bLEc9-C8<-+=Y=n?T;IU`YG$}zV&!ZVZ|Ba`Rut7k6*K!O2jwMoPCBN{bZbQLPl(?U;hUGtF3Ka
-Ue^2Xc{N9OF5i1A^R9He7%3-7fr|+O|5q#k@R7Kg#cL{mFlcX(ujTDNF<~HUh=O>JxFi}O5CZ&f_+YFJ<vlR#!s`uQKaQ;O+_<kB
-t6_--ZDL?!JQ9pwEJ6Qf?}-WUdq+PgKu;st8}VK>ur>~DJ;BfisM@C*o3jzXKo9`vx6wm-`NXQUo0&$|k5>#m4=Dt+w<ri^%=Q@^
-QW!Ib6%<g2!Dyi0bRd=X8_vPFME~xqCb)6;*)77X`HNH*yU>ACVqAYAhZvy&E)gaw%5NyBb9%wcIisJtq;rA<tE#JyJ>BXd13~2&
-mCi<I=Xt`g8--12p?E;lU&YrQwx`^fpH^;}tqjN5ZE9;?vpY)?PsSZXMv}eTVPApWg<GAv!jQjRBmUxmutLP0p!cU)lKN+{+^U(^
-U;A?RB#0%=X%~1RU=oS6%MAN#oRnU)dT1~-@GnZhI`j>}{o;kjSI1V#2|n+?k2;a78kRCfGMeYCWC~752>H?LtN`yTT$tD+pg+wJ
-|H`jNUWfwSzumxko&PCHDB4uP0!P%h@XH2Wnk#Ei(S~|gRpEOJ^?;6o{y>C^92y=7{PP3`>CYd3!GdcyXW7zDKNo@TY`vY8u09#w
-a(!-JP~$OVoc&O7dHCz>d8_kn)@w#9JlM~NAYXOy&~yBq*A{QM7*}*JLyeZ0y`^7aFQrJllNBo}4{ft}EjLDUI>ia_MK*2cnXhQ_
-<6!@zfVxVlS*jS(S{+@)Q-?-po!;#qY{=0%qGYz63nYUEYg$0P?`!-K<fa1=t5Fw*I<7|6FdZ~}@c%5q`Y+cfZIU-kkG%q)bbm<0
-Y$yVSPHyBqjKr0tM!HA~ctCct+MJ{0qw<M0T7If2oSlj;f+|^N9E|^~A4_9N2;%#wd*=5ACd$X-w|RPZJ1D4N+4%9@{1Y}=nbKG+
-wX^^-qWV$BV<St}A3eR@A5H;UxVTa%I6x4ADbfVCSwuwKfzwvcoHtL*U|cY=6diDo-G|=SWX*tTmR!@Cl(=$Sb&42O<??qDV-36~
-hwVbx70pS7i4lZKvuAY9Z>@#n+TZT3R7a;XQFNEuCnnhU13Sy)@kqK;d5k7Y3R~@deZ%``>BaiYb5at`VTb8av+jE+x*YRXo^RgE
-b5kYRU*5_DnLfgxaN`Y23xY<x!;KJDpj%J%xFDHD{iu*>-muCx@aSy7JYg!OEko+o>^Vr?M_|ybMvKMS-sGL6Xq_#wA+{Y$!QfPQ
-Te?8Inn>c1Z_wz=h?E_2-(|f8;&p(lkmHT<<xn-@<>yc};4EG&gx;^s^p#)_kDT_KPlrmFiDna=_biKj_6J^Vw!N)aJ!KGoNi*{T
-qA%bgrT$!!d;ai6PGmyOWJfLlND@mVVv{Dp-yw6iEw4B%aNm|)<LMjbrK7Q|)Ftf2`(=}-ajE;r>p5U)j5Fe_EGc|k#3sO4s`jc>
-4lsE^imqMHO84UQt0o4cY~1TLGfXc9J9f*KOuiw$+-@gP?I}6Z$llNN&kB^O=8HL`qgJIsIpH_qwvsD=ftS8=UEE$z>F{DDFzs}d
-DnQ!bmNXU*%hCoDqjZD6o*c{x<lXF**bkjqJ{*&$8(BUPy^QFG?v&mItOM-ysW5JH+5qwdZUw?l%CAWcS9T+=s#_boFPP=ipze8A
-=;1_i<=Q#+@P=aRVKSe2DE5Tkh%Pg3zD>)nVk?e}r)LTkQX-d(6CD?X@;jQqKWqUzfaf;AHFn?CaEd?x6&DBw`~iC((~XA9ct6aA
-H%MyA+4MdM5gID!ce5)?0?1X2T5>SY(#bz8d#hfXirm9P`MvH_a2PA^F`mqNdTU5x_nas_fHzP&VvqtMzYEVA=*io;j=#g$Vn`K4
-xvEeB^BDRR5l2D|LHiv6F!bb%(`DmdVlt<{PzSSn8Tx|Nh!u_u>@+E1|E&iC0D*5OGB)<gD+meZ(3|20+Zq)X=U<LyyXuT1!hvug
-+J6qfjG!9zX~WeH<)^VLCpexGbB-pjkoMw-?(KHbPyW0#Sm^&L0CL<3<*Ejg<N(aCRVt5m3HK?u39Ag`_<oeUB=rdM!n4OEMfvS1
-0AF8jA@egIznjCD-61yH=HBthScbef_ZwpO=Jg4lNZM>?I2?lh8+Zs`E6uo}tZN({`H@Oa)_4VmT^3<?nI|?KbEVcPpDvFk0!FD0
-B|!aE1;IrOoWruGqIao**W3n^s=M_@Z(0-LA&#W?_P6jH@HrOFH)?imbqPqpzfuCg37NpN>NPR77o)sSo|KHSds}4aub;ogM)v8e
-t2~}@ukF}Fmo@<nkPG49qJaM$?`qSw3l*vwZ6C%n6Q?b>BJ5#+N3menL+s<rEvkNKYstwzZK+4Kqbrve#~}dy+Y}JQynwG8@#Qgs
-E2Jrf6ttaci=96^_v8Mu9^uzAw-khZw%Se+jhi3GWDy_{#)OFp{&@;N<~|!CguUf<l^g`c%t7i9*xE}7%*sgZrsM`USAD%Vbc>SW
-pY?j~A8>V^jd}5~VB!G(`4UB?D=ngb_!>E!XL*M=U0oSI9euE#6oz91IoVpYme&7B+h3k(E*Mu<JJNtTo=uKsiAf1T|9cm9f-H2n
-MkuUezI1WP2-Z0lu8mDr`(Z)MV7=GTK177MAF_;c>j6ZcT#Sr;j;2$;mYJr^K!J|&KlkX-J2nv!`c%8&{c3!>Z$B7?@6vehzgh9p
-Bj0%Sc``vwKn~UEASO~tIhrPq8+vSB$}$z)fg=qj1f%{`0b}&1HoO$@yKRz)vzWBlPuqlw1}m$yi|_m<Mq;|QyFbfimF`K&7PUQd
-_CY&5dOEIkm!z(!>%c~Vj|KsVcE*L(%fdToE$&lAkq>z6)PI1eWpHbHCuD^eazw}NL_ybqb9vL}+P=!-659_Gwx5iUa%a-m1VUK>
-fQdqmFDR3fX~ez{`t(IZ?mB4n9^bW)wx4kt08Gtd;YhDD*p44fX1d&$z!o<R`6#`I?>DIoerRDVGb#hZ#t!DyJ{gk7oI@uCbeagn
-F(C&~5nBf-_pr{rY{PlevBf9C{k5Cp%w6wapGFhYW4<=St|@~{Ch;;<0aV5Ml=6xZo)6x9<)YqZ&C*0le>GFjpB;5QR_GT`3Y*5{
-Yzn>fez9iY=TGvuKk?{dMW*SP{ThyOsqqECz2BnweJu!oIPFF=hhe9$D4P}2`>8S`E55{%+oz-?rial~^(EU3U?9O+K#47dh_3dY
-C^Buy@^(Vvs>-n)4krLZ{zwP;rzQEpJQK)CaX{cdgSLrH>dBuiLgmH5L<Rm~ew@{*snsh}Hb(_96c`BQ58`nHgeXO3S~?{Op@H<2
-1So$@0Fcj04mLrd=Uh>KOtLQyCpyj_Xo3Kc;fj|6Q#(b3rgN!^!aE)rW^8-_>hE?yqbtwoNurKN!L=#Yn)N|Gry&Lv7TWJsP_`ix
-Hq1sVL3y8}mH1S!0)_|?Lr{aTf#BbR7b|!Hev}caT^83C?bzYE2-GO^j6@a1gJJ%jF3z8sM-d+im?eOjYg>0?JOzBD7KC?;De&Tw
-0Dk%a{TDn}!ZS9<EU;T~1=d8-Tj96V&k_<deMa**%`q5of9iq%c@<`Tm?L43%o}b6Ki5(9(qQGc`!pn<LX~hu8Y;}h0Ko_TM*$fF
-o~lTsNGa#y$`8zQA7nfdWLAy7CMrN>O!5ncN@0^=K_I~2Tx97y9_zD384HIh$4IJE#CqA{iR$8AsG0S5LeTk|8MQcw$w64a-<l$*
-9UqyK2HOxtDX>(~5u76p_jKqQ<y;xH0!&h@<winfjZs)Jq3FMn04l3QTMT!1psO>pgG1)MDCr_Umco`-Ld~^n<uo22i)L}c==rE|
-VL-HB^Pj>b)(K+eO>E(U5h{byD?>+xZ_u`D0&|iokV=?@oA488$6GN;0w~ciQGa=lL1qx)Mxf`%tl~$e8$_%0sE*{d&QrBfO0roz
-IXH<}e6AhApiLprh=PU~1N#??G>O&&Pq?D5h@h8{k|R?nFUzKlq0kQ|2ggw!Q5r;=B6S#em<@AG$xM-q6+noB_Af0IK%^Gv%_8EZ
-NaL=^=*P;R!~lOYBKc9;6kuYgP^`<!dy|jnA!h0Su0YBUEKWd-2SNY&W%@luUmsp}R~@LWA%UGXpQ&mTsWoayAWs)7Dg*-IN?}fV
-7aZ@P@FU?2B~wtE8%7Dh0sV84Cy@2@5kuJB2N_#H%nTvkJkVlZ*zvONGAh^{C6Af=tt;Pi6y-1L)-ZDCj39PhAPY7W1NHC!=E5Xh
-d}ImDEn%v5WGZ%;+V+g{zUk<Bl;Oc(gH%=do9wzVI%%mH0oBMz^hN7dR96NLYFq*!2Jml-JieHNk1~dV4Yjx(hp;WPk_ovN2UWL%
-BH_GJd$Dg7U*4E8o;j4&f<aLWtC0`1qT^;jBMhK~U_-z^eZ-+cHr^Tlbvq6Y8*w^YVHPI@e+YuQxR8C6%G$UdvF$3;gp2crnVMp@
-V$FitIP^n}S{y))nED<jHV75`r+Uag=C!{D2Y^6;zlH|_{<H%>0e^aXfPV%5|Ct^L{0ng4-+zCe{;$CQhX3>N1OFbwpQr!d0R95~
-pK}2CGx|U2z+a{R$0P7hEB9v|0RC(C{uKQG3H={0AK*V7|FiP_3;iEF;b)2a2R-nQD);B*1ODRa7x4cB^JO&G""").reshape(26, -1),
+c-qBzWmsHm(rpVg?gWQ!+}*Wt3GNW2aT<3E1a}CK0Kt-AK@!}8r;*@JAdo<C3mymo0)cz(eBaERnRCv}k^4Nip8m1_tanwds=ce~
+ZPd!nO`UDMmH~#B7|;3_Ix$qmbsY3$=irg+4qVb%;(@%PAA6!A>hw+hHiWN6RBsZ2bJ!Xj5^qmEbJMG1Rg2-cZbB$m26LF8MS{+i
+$UKvn_Y35rB(zW&A)7Ukhr$ZjyPeS+lI)-j?ur|-7_yrth00f1E|ZcT$-J;|6W%a}j-9eqwnh8S{tLm1Mfux=#~TAFAW`)G9W(gh
+N)sIi5p4lOKr29Q_U3&iIg)8l<!Nx0Z+zDvs$ivn_ee$2iaKoWv1hxJ4o_7#MZI6nG&}qK>P+&Y`H@Bn>q5+Z3t_?%JPp-8=4%!Y
+J_8RDHYO4rR$urs><EEzY;_72o!P=*RMrV$E<Qf|Y+1fc#1(!8kH>3T3Vm63{Zt<spKxA(p_a8@+D`lwE`I-BNi+s@hZhA{zP&B4
+oh<VKJ#pu+d)yKh?EfAbLn=Gh?Ce~D7Fb8{-bh!pX9~v|&FicPiGbV}&zs&_V6|HCB!Q&{bgcjiR%&Z*uK|2}qR&m3wi&ZAYt%FV
+nqxCdSbS2Sv>Ph}WXVv=(ej$Cn2<76&!o<Jo{FKwfj}$X7EDK&)yiae7ZiHBLO3@!q&UfV=gm?x#;oVYEfrr5frGL_gM(Y26ilw~
+V`ab%1BURDxo*@v(a4%N90~VfTZg9=?8x#-hAqeQg-1!Vprvw`-GiJXaNB|pY7307CU@8ArXTF#Dw~SQo6<(&+QLb@dut(_C1x!u
+NdOf`<T46woVuO10y#opu3V|4Cfcli(7X3o3EcR-q%QOutB~b`FAmcK(|}AI{GB}Zn+KeUgLs+la6(`}c!o9t!JA4z?qL;vfvC~w
+8m_T@9r?b5NXGf{7DnS@TDqq6^0jNHi$TDTu0%xN@G{Z!kF6D$47G?!xxH*Um+USC3?|!>wuDNZ*P#eIGLbUsL?OFAiHGVXFSM6h
+T_(jpR>|~#kQ!^nJ1XGVy%vdwc&jw%anWw3LvYIHk%g!sm|z{Lf&ElLC?s22(rvX#)@N;10k2CtrdgGY=+3O7%7D`%|DfFrr>o=g
+OqWr+*UhjfN6Z?Z?3v~jD_LaiPWrJ6>d3Qz7_pr;=)ri(20)2E8TK(=PJ=lzfB#;0PC<&t$<*1b*CQQytwzQwt6nuJiDJs1*oQ))
+%P0>D8h_cYQ>Zpf2aa+wM<YqnFj95VRwkR;3#<ixu00+RUR#Tph~<0PNTv%9L1cVgXwe~PX(Kq&f#y4E=jV0BE9#6wJ+eKI5oWk-
+%%V{gEjVMuGTT3dUwdj38SFAz^b{Ph?`J}_L85Hb=&&m#DaP|I$<*5XFb@(B@`6dL6+&`Ug3jbJxzvV{i%(^Ex55Hl?!afdS59v3
+dV+XddgP4Z(G3WixXIh3G-%DF8A_}X0Y`)#A!@X1k3C&I&yS7(gndUxCKT3tM)jaPAfUf{6KQmPx(XRzW$utUFR`xeO>^lg&wJ7J
+j#PtWp`$tVb~zPVd^<v@v%=;OrX4<snNN;nvvC}m7SQMJpctHc2BK59mFZEkVA!2V?VYJ8;Ko2o^0ur`piu|NHrJrwspK_g3$<O1
+*4T)AEWQFnDxqga1Kebi-weu>fm0P(?{vy;K*y_oh;ZGT*=D)u%>Xb4YV^j!ph@9Jw_(e-R|Y7y@W5t9YG{5M;F7nYpxh_FeH>Yb
+VOemgzB%u%M49Y5Tk|0uQ(;9gDC4SZ{(LohpuHt240Z&)-L46<Gz{-L&I$9%T24-zgp&{Id>yC(v?w*CNQjYi)1<-gBzp!K&$EgV
+@N^t~B{x29Dw{lEjdxBZ@L1+OT23WvT+6lsU__lk9n(B{p)-JJQDXsI38Fh2i4PJWfRv&1i<-`8<9Pym*&2#@)J*gMGJ}ymBMU`<
+fTL=T^1D`4Te7zYY#Ga10PD-m1+uASWg-3I0rHO-9}t}wb>9Z1s1-=2;i{9`GBU09R+i+s($?g9u)=RWFw8`c=5@HTbtG$g`AROV
+vUxq`Cnr#I1yanJ!y5)>4`EL$*yAYXn0k-79Amw;?ZU6vw3@Rk)uD>{2*fQxQm<(BO2ItgBx<5dt4oz4435vIn4cd`K_<v40H|nn
+?lIUo$BX%qR*LS(cJ+LGlj;!pH7~y2#s{N{_OQ}IN95CoXLLmGt9$iOb<xhrh7Tt$qr|__7*JCZKp+4R-5xkHyaSnbvXmC(hMrM|
+#ZO&=5SqgKNM`tH;&5l9S~P$r)`w_tqZo|E25XetAg!SmBPGNJqXB>bfLlq#xOTfxp;GKJMe+ltuWfj*y%yv<A3`6S%7~Dc9(tz*
+bf1=oz4{^DeD*m<8owmT81(Eu9Up)Qj1B@8XkT`OO8TrEVbbNEuu4R153BeK!;n0OZci8taTTT;Wz#67gw{Pf8CER5jN~-lSfi)!
+GBdRbiO}KU0cUpL4*1U~USNJ86rUX-PBrq2Cic`EZy#bKJiPPBT5U5ZKg;H+s+PT!m;aG7&Yh(~EzaolSEbxFkLblfJ90c*HSsSq
+y$GjY_sw<lhjGd6FK-oJ23d*r(Ruj21bXDY&8{~ZY`%GAVp%&zhH6a{PkSWV#CanJe+Si2iJGmxsW~9z9IN`!Ozn2t<Vniv-#}@z
+Jiu)E_S<Vb(WiJKsy?SOr#u=n=oqVa3+`zenZ^woEeUZAHhvV6a`P1!3EC)(YLE}PALULtrYciZ(I6SzlVr&+O0H!UqV$&b@!)Kk
+fVf!Stn=yF-G+@uS+hOsC)^gUzA(b<VM7Hk*hv3#e;i6Ib?jSt?V1LvxVR0y+{fS2aP|QHb8haoHv$PHoc5PD73xR6z0bbaqg#N&
+h*W=cNq?ewhgsm>d^62VeJics)Qc6U*)+aBdkg0p;PGERBv@iFwyu8m;y8;^n?93+RUqPIGG;-S&(A=s<z@7Ev<8`Fv-2x|1&SWv
+4-JmTi;vbavGf&ZAQx*JUwdZ+rTbnO5gjl-vfVmrMbj(24<k*6HNNO~G?|}E<&-qe9quhmjc?6(h`nUrt!I1$O8CK9QNQd{_Pr+3
+Ta|30>+CdOx*Z)SVH7Qvm^xyY$+WR+5&uNP*r3^KxzgKkG(k37r(-2GjX3Snnnr*2Ru%E$@q*Ow)*7YMgH_$~`BS1i5O$4u7Gk8D
+|MPKM8hvMO!o$vw3Col+u9@QsY&(&U+9#K*i%R{xUG7c|J!rYr`!<|4%YV0j<$a|R<5los)F^$-s@=76VGFbFeFpc36NkgRb2bhU
+7XWp1XT%eL1AW9PPb^g=mCFfoJI#6~2+l}uoFLG*?xl1{tT`4OQFwnm6QNQf8sF3HrhfnPl+HqhjFho{@&`?i{5ann@`+S=gds;(
+8A0<GeW9{tv}xvk-OfrRt*~2F5xMvzw7vQubg6<Slj034{D`am_Wgv%f!M^V{8)GDEyV-s@sI1as%Z{k?hBHR$|W)W&QVeUexec2
+AKImjV$VN#WNfA7`yoTarvh0MDe_uM=P)BX6#a0fh+#<f=__WIfD?%Dg8=eT{f>r9D7SkH@N?{UPH86BGafJ~3nyymj$J!uHQGcT
+>jp#5E-A`0lDRRB=gNk>VS#s`)!b=cj9SCEQhTC!+c1zlo7Z(a=PXu1>}f8}WO_yVRTXhnL!pQ#hGROGGFPUD6RCw(O+F`HI!$!T
+kR-;Ss$ft_WG|u8mKj}Lg+#kvPE*ea<;2Co8cTcC$|e4+QB(53J62d+d=7Uz(JaAvPEI2HjS^10jReu-7w_35vAcbyLx%0_L{oCR
+J|j!^3GF$tca!8lNelFzyw=^_&)yPNkMeU;c@{Yk`jy48QsyICsVs9U(deTQJ$ZsM;5`Np9t+RtoD>pq<dconfkjF2AAvsCttj6%
+q0BlSE!tkLRSnE>mu7rS9@|?7%=A%NENrJGn2l;=jMdYeTVSCe+6O*M>bxg4s(1>3Hv`tl<z6X`K9@8o&^LH?gNrVd)sb70K0wN7
+LuvYK#K#ttjVWjHGS2ayf2lWnq|bhp9^pIxOSpuB$LNq15lL`(l@iTZdGE}pHgd1wxnh0$wsJP*=g}|L5%%7dFYRq;UhS)9YS<1b
+DDNzmMD!#YWZ{n6DCb4H^;ae{oLLl!i{?z7DYR8M6@l~jAUk@dY5emQ`JwX6b96WR#oM%+y;Kvdh8d-T78#~^2&wm{li?v928m_6
+$<Vi!-?##|w+DrTeDX?$Q1R|rTGJ2pl=A`lbuSQ#skcPYdyn-}92lReH1oe8nIYGlj3iJMauw%qw@ChqW=cSdgNY6V0sd)`sS9!s
+^wxOL&75$%6!LAZvJmI1y@jg%Ph@sOiqrMTIxMMqU5!?;)QQNkA!tA#;O9m+)1{JdCop>!6p`(BsVkT+O*pv?Aw~%H=YmbLkkGAz
+i=+1WzL5jUC?#=RG5`h;^s@ufR2KkFS0hI?cO&abG=QFvsIM83F(J#E(Md+MSRe1Um&xd{kE$HllQo3{F%3y6a3Sb`e>m^drZ`M{
+sHFS~>}#89p#~%QHoXg6?3d<FtbrC_Nn}cy(w}XbL_rj^j>E`GWbf-s5>fy#|Ly=Go8U+5r@lv{#E)f@n04fqw!|7#I>Wjw#g2oC
+Mqk7GVz-;m35>rvy1Est5r~L>KVvY*pu_rK^#;A}p}vL@&<`W-smh-*L~c@L6Z&`;;0lC|r<i?TEztSS!z5lwd3))75opht&F}w|
+N?yX2ostv{^QQo2Q1Q_DD8dYv0!<Z(V5=4)(Yq3>C@XYn{Vol5V@^;_2SHoPzP>drk(x-1I3Ejb6A=wRd%1!dCN&5P%ziEMQTB(+
+Z0^)jD6{X7;_+jqP`Bhpim%{EpJ&?y$1i!<b7xsHyxLW8T3LJ0q*wHJy`6X-q~8Kf@u~3xtWD?gD4s5qdu@KZ&rDCDsPqzxxRDFK
+_GviFo@2~KLLMl7E=br7{^Gnlk-Xu{dhr}Au7K9AYKNn#BYa?qYP075kpAJUB786G%i@>iSs>>65h(bJwgF*cQ0o`eJ1GEfE~mK7
+0~M#Etf3nm?yo0rI2if!fl7nrE-%_UUf9d=b>R>x#uG19C$ZP^1?L%ki@lfW<pc-}P+*JH*#Ha6K4kQ(?Tf&(9qUVHIo@F%py-H)
+&UkPo2uo9XV(S@FKQ%0vO58#}9pSRCnOTvkyo?e&;7XD(@7*car=bh#@k0sfRTVC-@v@D<lna4WohA{oW138>cNy``jA(;S2Q^5j
+F+3WslUaP_Xz5<WY`ce)<9%nMuJ+bRRx)8wiW=5<v7S#Kx(JYZqlwmS(!^TCya&pVnZ{IJy}IoS!~!@9VLi30&6J?cdgS*!NWn}K
+*`zznRB+W`!@kY_ElKh`_z0n#ka=Lm_Pq_?nC%k(^L<lh^HU3<+^{%`?vFvR_pUzHoVxhaN#Cr^s}<Ww&M<lEn-B$P2;<yT^}^{F
+Sm=&I;a$WuZs12Y1u6$m<T$xOoB(IU95-dh9k_1oJDe|Z?WBnVE{xa7e66KuD(-rUp{tu?pTA?K$G062Sz4>1=}*sT<=lwrhbD)<
+-VPbaN4XxS*6xp(e{8acyh{9bu}{F30X0wAHV&estU_V5GpQRLs;A`jtwlDm463v2<MUR=RefW{QX5fZ;fW|P(^R33Ussxlst1Yg
+-8^_j9&z&JUG$Ut1<)tsDXjRqxVFzXn+25vn$nvFi<W3R`AX20a}PpAOxFzf6jTK-Z8m(NoRBNQk0!AOxPk!0^xLPq7LUKg_O3@(
+z8LL>e&E#C6Zxb(>=vo-D`9M5g_I+CT2^MmG?g!V{?aDw_S@*Zq0wRzL+2<oLh#Hunmu>e`&RvhY;f7<cRCjZMrLw!%g?Mj7ISe~
+X-|tBwf*L&*q$@f-ouyHA4rA`^-KDGb!l;Ei7=767)GA*JfMcxyuc(|_PVv<49dl~PK()ex}px@P5MytgS>lofgz+xmL4<fiA-mj
+Aj)mpvRY958XMVJVxLQ`RZqcy7I#MI7n9*~k$EjR_pq2)ZKwoqhs<)RYy-BZm|^Qf7Whu~k!RfwftuNyRbACqNI2(b*U~-SqU+=d
+lY-oStTL>&YpUx}BEHIXPd&#rQN&p19Ak=%8joCXZ^F1cDOclF^eN4qH`=M*WjFWSLP?Lk7oCSE?>z~!Gr+gG?$_fHrW||7Txm7Y
+!5vD<H0D7wPM#Yh`%Q<pqP&+k65z!B5*4?2DT*@og)|@xjL2_=>*{KJ+50Lcs+wk{v5@l^3tyN;7@7F@hb?3Im`;i><P6vzG>U&+
+6p)?giwa#)StNKdiX^k<Ppv6zVu6-c;Skwi(_>+ygFt{^wJNdnPaXQ}h7nF-97H|H=t+h(iFH?u?!kit!+R8-lni)Skl(@r0K}CS
+uDAoA;_{)<@tIMV{SGn?J0Y)ylD6afRQ#e>CqhlA>A^SvFaY>#=wbKm;ks|anK?#pPx+@4ihXWv((4Hnw2=~bgM>4|N>arPkMOv0
+aUo#PuN<HoI$n{ez(sr6P=E5GT{}wqs|;NPiQEoyJ|%(5-GDylkp*jbu?hzi69<6y3%m)3g!x*G{G-LXqHeD02w#G_!~-)&nX%$R
+?mlf?u-Cq30aewJvU?;x4;UW}?cWqQ9arv|H*k7Z#MH!4n^hEA(`fus@z!^UdD%;-RaWp|P^Tv#3^q3L9zUO+j}#XR^e+l51WIfm
+vq(uPUAI{niInbPCJarLcdx>k)ZHVUmGiLq+_%~6MdM(o{iV7%BPb&pF7Rhf{5J5lPvF#OF0>wPvI`BHct0enDy|Z<jH4<yAx=8^
+-d=tBfZxc~)A2B(B1v(fATT>7E;{({0c5>uX<7Sj1=pdbR9#ZAJ0a1X(!M4O3VybvLuoH?j4Bg9ct>{ilCd#~yO_3?3aRMFLr;c*
+^}i{!Rq$d6?AlxT%7(Z@k1RQna2B@Ue@KE?qiSkjTveT;(Zma(<~adRSFhqZ#plga(l;t<W6^=ILExX@1+})dk`L*Y+dj;ZyggLE
+>p=bz8of<uqtjI&OfMuJV+$^~*_Iab*Vd^iuhA&}gfKx1-N!M$LxYR)Qww+6jVSTl&Q#7w>Ezc?jT=#){_?&@v2Q!bfR?HWy|m7Q
+p!Ckyl9qu$nI~xj^J;B9FIo|4@*mCN{CLD5j0RmJZZj$a;UUw}?@o4wnPtcz4Roo8Pu4}dg6A(K>3k@Pm+ybD@AR<7M6cd0AQI0e
+q-`)+JIP4F69C^KFytUpeUy=T>jj)Cx(`zB3XkRIV&B_C2J{=pQP^;0I*_1_Rlhl5&an@iiey>V9goa(9WhU?J!6i9ac|A1Fk*Sm
+Qr$7SYsX8*QX1W%QCyuzcJ51pg5XA0oa59*D!-CChb|2aIAiJ1uQN6R-?DDo30d@qf0YZSe?<pV1=EG3<ZA5&h`3-046>ztfM^4e
+v(x1tinGmJUCuIuwG{k?zxwLsQ;<#ttbGv6mSMPqT>D`%?R#47U%T*)@G)Z{e0eQVg^xn&<*1XHVY}kUOUle*^M1GE1pE!9r|$m1
+?K_8wR4Wn{r^HxYt7?`QF%j#0O}^5hv<%-@olmqZ<OCK9_sRX+Eb(VOv>m!HgA4cMd!QIo9r)?>S9~mtSa{g)(^os0Ns{^dh$$W!
+;V#tG_oZXo<Mdd)v7F-ov`hpVDu8V}OVgHUPM>-$YMU+}+)3xaCVkSCmtK8g$1chm5gN=`lGW{c5%C_o>h8$a2kpXLLpLqXxs_#+
+XC9FoGxwV1Y>bqnb*IGiRXE97V%CCNPf4|P<>n1E$pA67BbAC((|kX)d$*bC^gmQSf>bu~Z)uq+r&HUksUrs@1l8qD8n1zz*!S1X
+$fgD_E&We?544<>W5xF?F@=-;s}A|2)^v!a;K|H__~BwNzYDSw+q$++SJQLnn^@IS_-<mUW&;w``s`|V(GD@zzgW-dyO7vbG#$k5
+&u~#)8vUqwkQrj9WLd^OEz+@B_$8NjKP{fqiSg~gyBO6suMS9V)m@G11B9QSCA{0FM54leY`UChQedlBiH_Ehxu2ocO=~bH<-C3R
+_~ng<bzuu}?V;#9WwEW#<yz4gUQrjpAvbKKb!tRwYwE9EuH3pF7`A08U5inf4mz?JU9C<58VO4%Z~CeIl=(JiF<2T~)4y!GU|(0g
+eOciYPq8Xt9w_e4$!SC;q3a4xAspR{@6Hs_misI|Es2M1?P7z+8{_%(nTdd3qubqxZ=N|jECYtgcwwZhxH!N54gObKUOzvt_22et
+jP6*x^HzSSWTW_25l(}T4FdmHECBF<yph9eGQU4)yI-j3?G8C<AZM_$beA+7gA@n>{x|%6oK>}LFz0;ps-PcFR#|S`+3HegqEV|9
+*pz?*>laJVzu6Qy2~qdRJ7vP-NbY)q*L9rr1M3-Bh5&VkR8vbX5@HYp0Qzn8fI&XFI^$ZViOu6r#-4jLBD(7|Br_H}ERGLZGY6HG
+(a6CVpx<;LmGK+i?wCyP*6RkSDeB8L%%br`Hj7(q*C{csw~$AQ)Civp8y)R86x2KZD#$xyn7W{MbPHD3)Es@X-bDo>RAg2CGBP_S
+5Q<wbZq7(Z07U;)e9d0l!z;_<m+Kav24n2kbhR(Jo#EsYafguMWbZcOGa#yPy+dCd^0#ZmUmOrx2)hyW{ya-j`!tqcJ@fLcCwE(h
+9B#=tFAza2lgPNpva`%f>&0k*L5u<ZMG4r1ydk+)JYWC%&^kH6XX^Wi6ScZ=32P*)WzMHe(Qz3uKW4p8z<bJH%^YBaKg|&T%5Okj
+h(@?`y^7PE|2ax5+FTidC+S;wvdWa^${AF&s@eIfa0;Or&|c6R2)nC@K>z~(Jb^)mbB8B5P~FBXJI3i}641@{x3hAUM}zCG&m0P>
+JO)g&!&Mds&t^|soUgN*S*;0(e?A2HYD$Nk5^Xjk-te)0(mxL|Szz~;dyTvBP-aL$s;Dfa7169X%5Xf%3-G;d*vPZ|q%Dkx`;P+Z
+ETQLk#fs5_bdgRS7@2h%+Sy%IWJIE6ww{V4gZitQK;2VS{xE9uzKEr$uf}?=CN{)+7)0RzS%M8KRwitdSIrN-0y9wW(y;4_Kp_*W
+dEt@x3iP)wav~m(&8$}ED5a=;a;>JHY6@?&yp!aW0y`eo|J9G9{zWkC`-pqy_jxwj$79!d1~;2%=wOBTv90_gE(Q6LSR9SC04lQD
+5!OQ!E6yKX-KclR03CdMSu{K#h{XKXjCiexjJzGMwU#|^j-17`V0a-qU^lx5v!}s^1>GXKswFA$)8VUQ*oZoxzmpVa;2lL=7t+pX
+UOH^7AasUplT%?E9X!|GHh0w;CcW{Zo75gD(Vic;S!R!iA32r9XmdQ|s@|!sn~IkESetoDNufRHI6Y#4x`U?AGiUAjW=e^lF3I8i
+T0Y1;1&hW_Ff=WQFk%QlLR^_?CDr3A#Vq;<<xI=EC9b}dFMXB?Qx99yWv?xsfi!(Y`Yoz-IGi2KhTxJlcI3vm_8bNMlVPooMA|eY
+5(j*PMk*p6Zc_U$8qAZg0A0n9SEg43m89qUAsWD0f>;QPU#t0R(Jlc+-8Y~2RIw8+#(D2p75nV;y<Tg5TdRJ|B3;2S^BiI*;v%d0
+49-8dSCtbPUp3L53jk8YkxAO7%80bf{n$`a84@+M<<ZP~!?tiRmYueM|G~6m{3tf%Gw|X)urvlqe^i<fIwrvzU;?i>FH-<aoKj%u
+SF+IO@9Zk#F-fL%&1zkS$=mbWv_6qSiAVPvOIp9zCU<{#%#`y)lYccwh%0tp&gi-S<$W8zDL{WspnSFN(@r7!I@kSsx@yI%X{v-G
+sFU!x$3Z^HrevsN9PNtj^Ve=T#pc6{t!G6TbG=&)bv&U^wfKF2mE3Nr%NZZARIn-?CBrc>?j|)5yfGs)v)`i2ee=MwM7+o0`zmj$
+kDf#9QocO0#+_!7EY%s{mLi3bx~0;BC-3R`knUC{mx>n?AB6Thn!rD79ydVXI>0q{$JKa}L<Ail2nPHCn~FhU;IrNfbrB4bopd(8
+M?r>x4*K2fYH$GcU6ZC9>@Sa~-z|EpUz$tYAwc`R?$hv?s%^6#&3bxk!Ew8eR3AX=XpvZyK*;aHa|U_}cB~L>vNjph1<@`kmlJyo
+e2$2tpod`mjsRG?a>kgliO#XvA3fIub9)*4f;GsM4~*=!X^H<^4+H=L-;SrRZkLsllDx-ki0f~ySN=FxF_P`7HwFs>LV+0nIRFci
+O7tgn7n`)7M=zY91gh*g+Ja)bAK#%i+9W^w3o_tf{-*$_@yFF()tMy+V4uCZo3cf^L&Hz{%1BY@$BPO|k5DfH2YgDj-<|@93>D`y
+_l1Pr97pZ<aJkmD4~Iw7m8ALKkh?doj0;3EW;;Wn5X|4eLxfrw#*7tQ<Cv%q?&f5Tm1Egwk)ldHahcd(>KqH{3uwcLX*CH+(0^4y
+a1jgdpu(}_O={pJztM#HR;|gKmV|f+lJd^ZI)Nh*&;03X)s~$;2_^VfN&q-6ANZwmSxV#ih+sy>i&1WGM7rV1>08{}9z)H$k7wMg
++qW_0%s_qAVtDvy;D5)v+O}>HioF_X8ziuhW-PcM?P7sOap2ZM9OBCmuYTz2C@MT@sztYFDpQiiBLV%}6cEHdPoy7l@)*V!-0+YR
+w2^9un?L*h$Gt@Z(z8;xhcJh1jm;tkH$R?<B0wTB8#Xrh=PCS<`*fI;_$|LHydM<v9#R9t)m?yLzl_vvNUn2pH8gm`^bsz-Z_ssb
+m#^c?sFwf-HXiVwFHzJZ)sL9(&LRi%tZoRVD_@39NAIpAh2q&lj@Ccg$QgcM>@CZ*6pbsb9<IY4%cjP#!ls2_{=Ex3LFU_CBb1l0
+D_mUC@9Uk4SH~u6{6LVi*lf4A4Ul2)1TUgpdjK&fK1Rkq!_cc;&P-Edp~1xZpL_J^P1}eFL%OZ7UJaqGx9?2Cwivv3-hA>hpk95w
+KarpzqKNLa8xyIj7R`{yPk3lq!ZCTj9ZwES3P%5_0!EpSZ3StdHyacYUt-c?KW~t#7=2n|{5a${J{;4zf!bHhD%qA*C~AG`?1Qm)
+@MKKqCP`C8-;s-k2m=C;?1&4kRe-iLBJR;eQTKUl*1m&ir1NWgCuD^c@<hjNMiH(6-{(!A>iVil%WQ-vY-9{m@@F#G1`=`t0ON%`
+CukEBY2>~SdJH9lZ`v6Q9^W)kwte9>0+?IGLT|mk5O4Z1Jb9#e64>OXr4(flKD9<?^g{=0kyQ;4I=VZj@!6O<=9F+kM6ZEF8XNMN
+P{Php);+XiJKK29eDq_6cyIOE7<=bb^KmpeGj_8DZe=MHo+QZf3ZO34qncL?^L+5;j1RWKnWcRr_svo>e|E(6P`Ot+DQp^>uOZ~z
+`}wl5pFhRp-h_j*Px1}N+?Oz{3#}6X|4yUU_oe$p1COqCvRO8J3bVLzytCBU*oolt9y^JNEMbv!HAP!2Kmg&Xe~AN?l%Bzc6vm@Z
+HaC;-%U8%YD3k;Y`6C_VpO)lD?3qAKi3bAz8MJL|Qdj<L5xO8AHahSR^W!Z|PA*-Tb0L+b(1<~3e-Mu!AVw=O)6@YcB@ASyB|-aR
+0)Tuz<=~POdcH5pk4g5$<Hf}L15FSBGXCVH%+^K|q3v99S9wT4o*kD6fd0E3(CW-H$w<`mD7ZAoS+?2D=QYNn!@>By3M$lP5)X1Q
+%Fy29X(2xrEhmNrOTp+txIpml!Ali92dAWm=$6K{MkCu@KLWK%JtNU235c<OPZt-?%%h190nCyRTk6`Nu$}-u(2GJ*Qp$q(6o8*T
+K>r2Lm++JenFV$$F2@-!dMo~x{%JyDrq4(ouO$`>{!cydKd-`^;W;u!$%0|l&{I8iFD*`C`_BVP59tyvC_}{ASRh2e|0p19z>~W&
+4`tPI@s;}K_;=G&MA_A&FUbnfS(E(k6UyRJ;6Nb2-&|ywJRTczMVX3+sKvlFX=1(X2qg6hzG_(Xc0e$N8d-IC$f-d%z~7o8=#eRw
+l=p4PqLewxnMh7=jkoof>J?pCbpp&D+9(c(D43#gViRKiMgr)p6Ya3v-GQ#o?2e9^ccSEq{5T4mUW+wWFPAZRd?=d53uP9f$0r72
+{F?tXX0c8XYj1Ld3s#6cTDLqC9g$J%mKm{=Y=LaT1k_BJL^s}=4Gy5iz()V&JqDFggd2&0ANyTDD*Yfv)sz~FX1ymGBeYbr1d31!
+srX!bl78Dlpa~5FITr3O7HJBd2cA$BUkOn!F;yg6h#<$Bt+Ch-Hb>-$fFuJfO@%%bJjjJTs%oJ^#R(uq!}ymL3Lw)6^yZN8Qekjc
+VfEt_PGW(+8HRt5GY6O%D;Mi?3SQ+Cct~0K4;9Gzfu%{v2_Tq1zf8ZQ;_D;G?W#v;XG~(RD`c)7MQMW`94OGqi4K84_#Uz+4c(7-
+RQ{3h1uaulj-QwofCu{LB2S{==_3WRzXvi!KrD<Q-U5Whg2ac5`itmbOSC+8{<p3|&(PFPR&0o=ozsK3^?@9?gjnc*|2LNy?&70B
+YH3BRZclaB9$VLeRmt}eW*%+WeXvogy3$p4%_x(c?2L$dWF+QCn-+9e79M(h5+D}vZ;L#Ul%tOtmXR&Jv^|fw9lNR-wHFT^N?C<;
+PPMJr_mxoIs40OZAt!=GMF*!|2=qzM&4@u9KnuZzfPeak6N=e-YXLOvd3bE4ne4<loM6JiF#6&`?h!g0(^}Yut9%1K-Wzs$n%VMY
+1iNX-yDE)1fF?Qp9c)|>I`~iZkblf;e+>=*fdGFE4+Q*a2Yv$n^!5P%3jY5yJrMX8;K0BC{yhC(f&UHv=i>+dJ%&F||GxqJ1^Ped
+0Ptt@f6{@!O8<{X;Gb6R&pH77*X;c%`2Q37KVCk-e>(nW<@*=<KX}5=688^!;2%})&&vn=#nUg~{|D92G4%""").reshape(26, -1),
         symmetric(26, decoded(57, """
-c-rip2UrwOw&*A4JOe|{Ip>@uBN@pc8I&MFq9O{CL`+B&ksyMC2nY&_f&wa{2!eu$m@uIrs01awnZ|$E-Mjnt26ylK9!EdAyQaFQ
-r|Z|J&N+3uns0x<NwzEIS;^)PPEcj)bZiE_qf?Ct14C@qb{?{hFJIGq1-jL8`gzA-Q*W(wu_Ou11wC311Akkl3dXit@_D0j>W<z_
-5<<fICVJqdmiCYi1=Gi!YANs0AxF1!W1y%VbXPn+ETIqQ>|x^}C0wWILq|Y|b~ZZ)n22*%MQCl(s+8iqZo&bF6?_)sxxIDCJIDO0
-K%fkDvW5)_iu?XSjg&x(quvaR%o52RHN!ybk1hCr+=ry(cX{7R;;{D;M4%#`<TN`C1seDE2Rqz;FG*s%_4b^phk*P+b{#h#q$9rk
-TtM1Dx%i<QYVtu3+_{wsxSsVXbM<nmhqdPM3h=$0uK?MjEJZR8$lhJ@Nt6&IRbHWXh<7-NC?YJ*t+f=Y-MeVmij%K@eN+72N#};U
-vYYp*jSqfnfZ3Pu7qvfpp5`Q$TqDrz!&1QACCS06FM~B8;%HzH3H0{__IE!4f&aD$@^{Mr3-W(E3K$HAK>n%{1oHby{NDxgd&Qq;
-4f)fqkiVz}`44~RKY6x{x?#kT?TVp`UnM?W%)~CyXZYt^^J*p{cJks#r_VQ+Pr8)GeBNaZ&6+uyhMrl#J<}pXeD>b#B;Uclsea$r
-H%?cID9)FAPO@f&$6cjJJ=NRYxkYrx*80{`;?ScmK`T0<pYUl-Y&l9jn0TAxD(J8|^s%5P9ktw<EnI%+A!J<RT2ngDbI6S|9(?E^
-tDwxpmi>F3cdRy)pLFisdz1&;HhE+1$H{whGOaWdnW}`$owAri;wz<OP}bU`qhjI@t+)5`5o^bxN3Oa@-ctZ+VN@q=wUBip$){ja
-5^6=XZ({JfcoM1U$jYEFXLI1AK~-60&<~-;;32<i5%Z>iWG;dZYi!<ywwG@@pFQWq?!?~v+MjfcqnK|qOl2vO>dw1!QvigmC>HlM
-L^Pa#JGcWYu&K0WFP`rX_~1gGVi455RU=ga&tv-WmY@yvpn5%$m4=ss8bC1w5DW_bFVOp|1oA&x?SF$vR<qm{{%m-}X_Mi0tL0Mo
-<G?-Ger_c<F66+(^y*o&un4R{f)?xkEyfL6*;lyx^ht24<G_nLWKltGsOC~)%it@2kyO}{9u-k0UdVYGe%bhyVQsa)VQ?u6=J_iN
-3eqd?qtmI>FxCK`Wa+riKQ2y2n;NmfAEs)jNTJRiR&JJhNzv3wl;DnJLA^C}RkZK0fRrt_TZNwMvBJ9wqwZoXzBdWRe6QgTw0XkQ
-D^bOPw>zodMX!$+WV!4lG$@sAtcW`Isj{e&Rm!J4GDhSWe-oA@P|;^!``*30){`q-h))jmBdX7TX*L%8z}M~bJ{D|S=zR5oS1L!W
-G6dRqFvqSo$m*UiE9_lS)rY@wbUn5|rZ&<*1H-!g9OiDA24x1}2@&~m=WcBi)(gZHf;*%l;Rp8u-%_&MOArBbcxIH3!#0DoJf$u{
-Xc^`>8IXVt42PkBATSX2?_PK)<bPOa{{JXE#5%!ia}!18{kbRC+7*qTtcu>Xl>2VVf;hQLX)sh{vh=8K^>fqKv0NGMZ{HD5WyrA6
-8?lEeuw{?uC8HAcEIuixH(lCNq)&k7Y2EndSbsvlra9-`s(PC`q=JT(p~B<_n*A^Gz36@|Ni6o|nce%G((H~$`Nc<l&8sWB@>=J!
-E3cOF^2;_&KDgKwne6Uy%_GCy)`DJ|KHU!wQ_!ZDG~EKuPZ0O*YZpiQ2N)?xBDivmq>{#3D_y4Uubr5Mm!a@ldYz@(V_~bW<ZhjF
-To#i6jeh0}7Aw9~IwVl-Jet6Y5qR=xQ}g{TZXXIyh&OPe1qS2h3%umUo5~yYbPxxxKByVad?XG%%#Wvz@EkC>w<y-PpU)A}ap3(;
-zaWP_1}Ki>L9XSr0GN<71m|=5?WKAgh7E;UK6g&R7&a7OaOoU@qBLYECjr~L(~5xc<e|aX5HJJ;g8uvTZm{>?m-7cM2Z?1lye|20
-F{YlR*CVnuZC0=0iY5uZH}5rai-2j{;D<4LuLp^9*w2Y}W(K+_c%WISwkJhGv5a!m@3z@OZ!om=z;_xIGEA|X8HudO+P!41I#A|M
-us|j0SR>%dUeil%AwyFmQ&M^cD}>hVs)x9_!1keMvRmXjc?OKr9=ei6dg6BMM`P~0Z%<7(zNQm@_{oz><jNjZE^*k=Bibv@N#QA1
-!SRVF*f|wX!mxU$f<;*LBGe^Y2P-Xe!1Cf?8AG%EoqJ1fDKs`|)xApKzzDR@pyx}%+O8iz<EPWeg&_!Xl@(@sgKrEd<{N3kL)Nwv
-N|q<>_PAeXBhe7o!12Dq7x|xA$l5|*VG_c`>JJ1wmLsqoSHSo|a9^(L*}-J$gA(dqh|JSiV@AIz8Am$kAqs9HhQx~5NY_UY5;h`;
-OW`+7Sur#2aukFXD-K3Nz+jMnq<c5m`|rzYjzaLZBkweV)7g#5SFu86<=Q;6qh}@Xu=*0nOh4>S@zcXa!#wGd3oNN_7bDoQEFe?m
-?YNuahG6R0ZK1C#=aYOJ=#}=iVEBi(UQ=C{MB{BtVwPOAEiUA=V^gv0pqFSZt(qg4&$KC;0uJI(|M(Iq8HAa0^-EhGYBv<m*aM2$
-IUd*I43Yr*zI-;RdiT_3{&u&8O;B~wZD+yQLhVb>6GV?yRqg9NWu*GiOkEQEsG5b4rKT^Lby-~aV$W<QCw9r~>GDOrE@#&9<K_vw
-oA_{|k`oQJuP}WgF%zrBc3KF|%LiwjD*U&J(@m!6WNKok`?quRX&QzFT3U86%=xkgBQ)<WFkX~QcU*Pl<Kq(<FR-(L`Fs;_<RX}c
-O>(fZb@ibP4UM;Jp(IwlemI67;vvN-blk)E38BoJG#2%^P!cM3IwX{h4J!%8N@FNq7}M1u{@n`?-(c^*FD$s4B9wfgrrJGQt%b1r
-Mh5APP%Y|qNeoot6(ZJ-H`$^6#@iZP@5iW*!|&!Au>N?Y`<>-By02P_{JnIVG`Z5-ZJV3fd3{c3yUnFtkCbeCN1->b@qTT7xfbgE
-AQOwm4hl@RvCUi{&CT?2Af`1I&lQVEL6Yh(-Q;&CjwCsfGR}Fu=%2oR6GPzEd?#h_-p!GB)@4`XR77Zxi6S)J{-Dq%?{Z{t=gVgo
-v)hq1oOm}cSN0DQSfjOyxhUP{smr3+2cld9&y^lJs37!M)#^fYFdqvzYe&NoTm@r~^W?bLXf-3{lP?oB&+6k9Ei7!|nj?$EK8FO_
-JV`}@#)fBWeh_#q)6D6xhc(>p_KQ9nM9_5JTP|9FuJN4!!xoVk4HVm{J;iGM$I}D|q$gYxLX%;9m|`{8#{@MV)C)T?Ekgo|B4kCO
-z&7J(Fc=Mn03kpd^!{?G1s{yq>To=#_2kYovE|*w!Ic~Rm&XpXVIj~T61XxK<<0iC2kCoMPxUl!oeMQ1?h`~F7?y{ieTREhZ;6Iq
-_BY9uu4;~YcY+r^^sWN!@^pZ>m>Xw7&Xz8Ft@`G(uRNTiciEYP7?8hgGQ{<1WM{b*-{w~|5_`2x@f&_*W6cq%0CzFR?KW|qdI;Ve
-vr$lY7T*?=X7=Ee#B|}Oyu_{dC0YuD4%`l%<F!ud`I>W05u2KEz~b%KqYL}iG%eHTIuGk&eXnwT_oOXL9U+N9Xa|J&Xk_!t6VEWk
-JTlJXx57OgQD%|83a%zl?_SAJdwDv2`0i};Gg{s`j>r-}8&vn^D^6amNpr1bZ@5{wQ}cx)?t)rKyEQPf7v+mDuF4ec5h8pz85;xQ
-=m_V*?5nz8qJop*K`C=;c5xWuP%C1JY8VQ{gB4DKz=$Xi3<Cb$BO`8D4!=@PKx%LW`%)wXzbx%b=UlMlobArtGbkpCfHu90I&lQ|
-)qacSYLxR=r;in(r{-=*wkqR^c?4c7uEEvzHha`sW|nd^TKKlnRaI=E{@|ULxf3CNS@UH?&BM7LqUF`WqT~ahN2I2}735t-$Lf|l
-4y<0IYWp{167sHabuV3V_vgA|-q>HO_TGV2gqGpWPvYUdH4$C$9Um3d3J&hvgeB)L+NIiwevnqY`Z@oD_JbSx#H%w3y^+rhbmec5
-7Yd`7B*m$3+!`M=y;e#ds#9p$oVU{%a~`Jr7#Wdl+PLT5rvM!;w)6Ayp2o``?LSaCF9+HqE4tndoC2Hf-g)H6Bp<8b>Z{1SiB4JV
-@A2yBO_~v^;+Bp+`(uO%S%Q@xw%K0E2;suSx(t#-+rRPgAhLWH@-dt`DAd!zeb+Ex5=7a^Ru~3??J^=FAs|j76byp@9v|4Sdw;2P
-%#NY6T_?KD56-K+dMI#h>igkA6W$~Q7WBM*YxVhjJ{M2z5BsVs?=LM~v`*(v<kY5SeW-}+_bK@F1vN7Ny6Sb5>VsJ2d=`CbSBW~U
-=)t9-De0jb#Pp@vmDu11H@4stCM30$Q{LREA2<`KwzE8DzfQ4@44X=8{_V2^^M^0QRFC?3-I*!%y5mSFH+8zhabue7EpXB;I7)M_
-bw!uD)o=(_C>2}FKmO$6l7~^MxGL4Y8j<Ds$a8s93BTJ)b5)iL79aoOq>AP3>@I~Xa#{h#d>r2~(PR7{<|Y|#msG!>GwQi%&-Ip|
-Gd+XSCQhHZS$b8z<|xaGi)4t5hiG5~!|L*6XaQgC&4T&yHzEY%(ehb8^t{+G>VZ9L5v}~U2wVtt58=<<YrzUI)X6vZJCl^DIFQ-V
-l$Z8cDD0h6t}+=6x?szXg@VMXNGJ%+AQ%h~jNb@={Yq)Sl{9AKf)~4{7$dGNdX@F#L@GPC1)U!RJ$6I6k}_7tS9#<D!lvxmji;%f
-g}={HJ*XbnUhrNsua%WCxzPS(HvJ{K_lEv!ZYP$dZAG`ZLK25Rj%Wp)jEJ=)pH*dv*5=GovW&v+zWVmV-D~>|mcQ8;7O3?FklIqp
--e`3mN-USq?=$D>AGs2sqr=gEGwgZQ(wPW5r`iigFPtCdW;dZuj#W9pN3cZ)Sq^5t6nq(9<wU$UU{Og(O=#IahpUNwW@#kIu0#~u
-^rdP?)C%mwP(YufGpheyclB+ec4&?x$GOQb9Bjfi#DK*+LE9ho$X~EmM=tf>wjiH!Q<uVydvX!vBRSaQ_Q<H*5HO=6x5j2Feoz#r
-?!~gg6u)ofyjtn<Q~-*|I&pN(BO*&01xiokeRudUFB$@_vYz$kMS>5D=cv<>;7T)LJRB@eMuWjjdZ8PZ!>^Z^%x_N>OFGs%w621d
-H;)J6=tmN@mn_go5ImXwioc@z{u{HcUF7ft-T~jjh!pY;YfdbGR`Ma14#^$w_OnyEMd&B6*}1*`wwysP?ngmOpWJ2**m0%a(%oBG
-aVmW{lzcbGPSe-*M_FnD=aZ~u6^d9vTbKq9_JrbAfz4!HuiJ&%tF^0YR;Q;ODP1sD!4;vH9Y08LiNuV<6~i~Isg4Mj#BVvO;Wo!w
-x!O7CL}^iW=gPCM_MD%9jm`UypO4Gd-h!?z{@@p4zb$=1@!stqh4&OTR{G7hM@M7hPiTw3@exx)yh;r`Q<88qW07=6-h_;I^OLkr
-?8b}taGnw(AigK72~6&Z^J}Eb;GwVAkQd{vpMH+QU}3YInNOx(r_9<ypvX|^YuuX#)yW|46W#n4N97qcV>1Wr1+mb=sX%2GG&oe3
-ok1@r5eWq&nYwp_-d`{NZQTU-VEq71s{7(+ysyK6X{Me!#f)LS@eJn)2i$SFbmfuj^x)%SrQC;tW!n01Ul#Z41!d?xHG;j#pxGlO
-cC_@<Yxq+iyjge`gx;39VN;8cMn(5<Z}}1r-?$d4$bCvkrmme2lzFrA11H%#v&Qwy<5DluVF&PsqU}#fx?n}*<+GWPD|;VmvHF<J
-h)bG^J~+s>-}rH6?dQrVah5(c4^5Qnh-ZP1m`z6ev8OB+NRdqo{f8Z)eWOB-yQg_y^}t!`?nGZoojFgOn@iGldBv#!=@aMaRoJKN
-o2@TBa9<39!)-0@9G|eV8qs*6LW6@3#D^_ncbOz6;p3ekpjTI?F$pt%O(hy^Y+#-0c#n#RvK-$;INUP!dD7RaC!9{4;0w`@%wkj9
-H?hF+CjxU90_BNtvm|iTCQdALEy|3Sj0BtUGmHi>6%7Z28UHuv{Z~l+J}vrltBIEZ{ZHUmUE9=EZeRkFUBswhu)Iv{9;5H?qo9-@
-`ti47aI^#8jNHC|RA<jM#v79KAwPz3AGB9T)L=Bt{w-x#S^7{=>{*UVo%;&SpB6j9_e3sJg*4@zu%8xE3a%7bojPRw>bw*3NpDrX
-@f{vEgL=LLQDV`q`c3Si=egsbIpcPU5t6jE<DDi0Z*gYxJO;7KwZ!r%!X?M<TjI{DDep;$TjtR6w#meiBNe|M?_M@}V7NVw&sdCm
-w<x4E;ndETh{zX~=)}uwl5iG`U-QUp31YK%Yme@uVP7~{C$siz{(T*<FNY9@86=3+<tvnX9gjA>L`&)mf_+ZzS^{^B<as{4M8Jfo
-sT_O9`<m_&EebU#Z^==97yon%H@Z0a_-**dU`-Ze%ae%99!A_mxO|GfHaCM<MMZWdvve|&K`jy>_jjWfzd`S>6v@5Fl9nwWWY!|~
-2f<>Fa!kp1U@SeIXmHR-#E_uf!vT=WlJ|fOCGXRyRd}g$nz$(X+~gHA@w9wv)|-1iS&n8LcUGyFpc^Q{D^=fyMG(RT{MAWM&5x~e
-890PoO2<+2^WuWVUZ+4NcA$<IUf$IVRlRM*2k8kr+S1Jboab7eX|VXNd=J6ltvJ{xdRF9lAAP%L!L65Y)BSvl?0o2j*JpyxJRfsX
-M<#V0vFlp=LPmZ3wvcu>tv&Uk*L2-6(ujc)Jnz8Ts3d9sxGR#rWE9myMJHVDKy$FQIL;t>S!^$h!b_j;F}Zkq+j*6k47E4~6l*u6
-v8W_rpGPeF0z3X7{cLo@8at^z?uZ(~pe|CWUJN-m>@AGlUV0pM)AO*CE<5^;JL@ePRhg3vpD(Z0BNNF;=&PM12pSFt^O3+{C>RW3
-W@r7iGsdzJ@BNkHqkBbuiY78E=b#zI9=t}6$-0L<=F-Q40T((rVxu}qFTaaOycjW&`{uf*I3{_tng%X|y{X5f9$38ZGITU$-+_Cp
-T3R|c`BadrGVKebH{3<hKO|xwCEJYtC@A`(fW!$sLE}tKSsq$mq`g?K+0~7g6|9g3C6lHHPFf=z)u)R+Z(gw0_D(sf3Pu;J#&PlQ
->HD0zE6V2h?t7k*1d?nS2clx>+~F<w+^W2LeI*B+LGf&A>@MaFmqUfkcJZmb)f1tyq>9+Yc7b%9CtfR0U3j($owAKm#izh^y?-|q
-DSuTLe=w6T3t8!Hlpbvd(-Na-DR#7UEf$QrYugu^p?_>?Hpy|x^^h;}k)U{nmm+9i&dG5qvtt(zupas06@w>|;kDZnf(SY!G#t7-
-pRivA1%iT0Ywb8NAQ0GHhy;UxKr|FHZ4CC8$u}E$4!=}-UH4g?R&Rw3cMFW)eG!sx=2aLoT<T^BhdmVJG07~#7rf1EH4=|9@kzKD
-*|$4Q#er~yOQB-HrpAfqVO`JONA3OZ9bYMRkwiF7EQm>5*qd<n=&i(F{Xn*3YOD3%KJ7$U?@5y_+FDY2Ug*Wa7=sn=XSq(%X4FT6
-S!WJfyY@=F#*GY_-k^S58`h@RrufDExXAN0GfCK6b`oQQ7~72rnL<Qn7MzMrzj_w`&U~EGsK#?tEv^^j2G+if-cp#oYB%ji+L36u
-r8J?MW9AG3!C!?pVL6-dXyKO4bt#3L^-lT`s?<3>xrH59g`XXj&$^TBigVEvIXxk<%7I|Tnu)Uzw$MKayKO7nV$a2f3y?V8HQ_j~
-p@zc3BM*j;C}C>#5Mb!TkQYY?2|_p!m~zkjv>pcv0&;J05F;QUAXga%xDXI4hDk00@)v2V)D7MHE2TeMit_|d|81{g{cW)xIm>Py
-^)-H?&g`t<!eq1AQ{+1}WqWnH_LrK&tq+F3(86pF<J)yQGqNkX6v2y}s>1w;;9efv%lgo;o)X}EYFE&3cCAg8F6+~+PYWgZZZ>Xr
-7BduF;-Yq?M}hBH6tzsFV!Pe)XX809{m{*69=je};1pc#aL|jB=q;JULZRhk?`?hc^=1{g@Xf_k=lNx0F_)5qcF(=!4LtW<<~@2@
-<J<TiiY>~yHF6-Ysr`Woyxn&!$e8B|%boMpul0AjdKNF%9*Q+%(XSpb<}GZwiHd1z*(~cz9G<ic@D>&{)4q}Tn!?5QPM}p?#kDQY
-`O*v<7X74SU*Wr#nik|-X$XwAI^*d;d(5?)2L<k1Y?Kp;yKc;d0J+noN+$y3NC=R~xi4{A95@){+g?LH5`$i2AqtaT8itwKfMAmQ
-2fgGCdVi&CGQ2PFBk=xpdiS>uoZOG4IF+6={x2^2AQAH`BlCRaPtR!JvCpLgHD*?JY#VX?R&qrsMp>XW{(blNJ&sZ#^AnKITjh2p
-$br065;F_Jt|@ReCkBqDZGP(``no`&KDm+W_T*@~Mjq>}(}%Q8SdQ6@2)_I3pDn1(Vt%%X&YxAfGVGr`)>ZK2;zw&q$<gp}S+C^O
-o1=b)5whQfuh(VJL{4F`vL!~7mjs%HKQzeJx2OpSC@;j@>~Ma#Q)i_T|FVY7l{PcW(JN$Y@;Zxhtm(*jqz9QAH@GPMfcwDwW`#zP
-%@FqZ>C1kN-&(G2-TJ7^7l}ALLC(tV*E+Pbao&>zQoZ}Qk1O`}tVgpt6<jFZz_ERQ_=JxP4t5QtFlzWJMvnsnX$ivIjWZTt(E6n*
-+*pK(YM6ltD~_RSnSUAd;()vy*k95M->@8hrM&kZ8aVvo{mLH0KwFl%&n3bc8CeHfO*Of|ZcSvIRgYCq;<O{*o(vC#&AHgh(TFfV
-C6-6!ecuW*&ZSO0_`J#7l_IX5=Ts1Lmm|CGSwu%qq4|s1Axr1dV>->8dYgB;%YhcQIX>7@?<Pq%@@}YF;TgGMVQ(!wE`!b<;t}AO
-N#!k!EtiWM8Vro3>N$KjIz4my`sVR@IhmT<Cs(fX35YIx%8oUIKefQ5in6QXFCzkQ^ppxpjCO}t#+Omvvx=#~YOJOskEExc3A@~n
-ofonSxv9buxmT6cTOloaQsB-vkq!|=Zr7Xv52cH*A^3!JwlG{Z{0%i%(4+8{SihYBs<W2Wv1?JZ?1sNO6)F7rYgH<5q^kiR3Fggy
-`948OMSx)$2rB9l1h{Az1jG$XqLCO&2!@2i0NA1cZV`V4?ncbv*UQQQ`Exhh+d<mwkb150rX<%XIp_O!ijGv2muC2?@gl$b`+VK!
-@|{iRwK(S7sF=ZnwEbC&Yp2@W@OKb<++~QbO2V!wM_tr|E3|*^+LQHoOpzLl(|JH+-7E35>Ijb^g<c!kjF5pQ=_wu4on=|@b;Pt$
-_3_ac%D+zF(_2$#_GVUiw3M6{SOIZ<2r`|t{n#plrVN!FziY8?Wz8Lei{ILmkgfv8q#e9enwM*Nn3q)~*GMMmCT!Zz)H%dAf?a$c
-YRqs>BqlIh)8gXS3rZ-GF>9Z<-SPv@tVc(WS~x(e^+*ughytxug@WU+RL?p|<6{w-My-~-WkeM{h7k}kqo$^T3fKz~=On{BpTDk*
-R&)W8NEn!ZFlXyoX($GTfY`4+v!{b$3`{?76UKrd43Q*5fjlz!KN$4gi1+?dIc^_due%s<0(N(+?Ci(ejZfzne!P+o_hyBs-itp$
-n`&HYz=W0C)XR=0s!XJ3S0(S@;veeY9CG!O1GU*2ZyWNx*66*h1-V&<nExVaO9*e)0k7+6vZQNmZ>26}uASgUHCevy3KZVciQTux
-*C6*Kajos1u@E|AKI=+qQ%s9-?Xj@Vill}7mOggOC)KU;8Id6hESmjq4}cDJwwqigrJ$@fAuqmdu-{w@`jn<%uQ)({gRc^^4;R%f
-I(~-ZQsZrY4@u0OT~|6iA5)2C_@kD3X*O&KV!fpEmbo5n(XBg#G~{UIS9kBEJlrEEq0_=6Ovj52pU@QiI#+q25RW0Dj2!gRI(8?}
-9B6PjJa}pL>B5eDWh}!8_`0B4b$bghk^!k%`|EAeWTqi76|G7~GlA9Q!~&14;n(p6|L5r4uzUXpq-JkmUUAk(ALUc8nz*d;_U(2N
-*;Y!>r*R{`d@LyHOLhVsx-VTdK>v2aInXtvbHEHNJ#wPUHkI$QB4z))&ADumn(YHaw}um|Kwrt*)rK`5X0Bx~J$qI?H*rtRvDwXo
-%5r7TT$o7Z-LO61cIn(iolhC&#2sW+tPyx5YU%OysfXe2BJ$MX8fZuYOcebc_1$8nz2W3aS*eZ}DJ6PVJ1UmNJj~!rrG@R`5X^Ds
-dsnS>7c*3!2yS-Ck51%BZre{nTX5dRgM;orH1+IhU2E2FCGxQqC1t!*8GjswjPGu)!eR)evIYE8-e<08Bxt#^!QmP5$vU&_!viO3
-jPM}XNc#S8+TEKIA!0ZX_)2JC{<XDKZ8{PR65dgR&an{0Ga#)%=Gy}qIG}tdX*!w-tSmbg;1&x9ApQ>@z})cKeyO~@I(B)-eyf_H
-_n9@%$lJyjMrTpz-LNMx^uovv<%xw$m3Z^_ex>JX?oFk+^?Altc%a!YWttoJ+PPlS)g^v~NdCB;F}I&UeWrfv`jf)tSS-gOkk|O}
-Y`M%rxqCB#Cxi`hD=1FdCFaUc8aPgl9rS#s-fQ+v>D+E^T)uF48e7*h=NG2Y-P&hG4~1hmZD-829KV!SwEL#+Iyg3?1l?p3tdr|;
-<9p_#2=5(+A+C0J`N>nhs|$-tH>L)&o|h`D7VXB7J(BLtrX-{EMkz=lRoI${xaQf>Gx3=3uEME>#1osapw%AtC8$MkfK}L?FcBQ+
-$jZd-$0JVoo_*S!NN@;w>1fW8GkeWNNC;5N9u5B3Pzy;GG!(p($JWV25`c7*g}yi^o|(X)Ey~W!WdMOViD-aW#$V<F4BoID{?+m(
-?Mc0z{v5|uqlYR-!lb6&pRApg(>=7P3c}d#as4>C6rK@l;?Hf8vFXTgP-pwRWoqzz%hi1Y#%?KHa!psPPTFO?b!x%ha&<GZtDxQ4
-m%KQuAMy0-i^XkYWbm1AKl#{GB0~7(4D9Wmw``S<2l~z^q}w*sWQfv1$_*bOxeK`=!hQX#h1pIn`?!=Hg8L(hcu^-G>&zS0y$Qx=
-Brq%5JC@zg3=3dhf_t9}N{!yNf|kUHY*pE$=Y82avBHK+CPNN&ia7H@LGP1Zsb0O+_x!EgNc*BkCdoeT21CpGp*s}m@M{B+J>Uxe
-+zT{E4Iu(z<mt{nfyc$}{IbGSG<2^fwaT`elZ}TNLhvHoWVM5ksaOV~Z*^kW;CSX5Xul8)jYcv#MZuA9fLHkX0<`}3Kc;s>_x@6$
-cuYrA1rRRdO@~c1x61nrA3u+BD=kD>;dAAd(ltFNPozF3)o&K_j}$M-nu)#<lI1;>hONR0m#9P!=wmBI%;F-Ji704Sf35;=?z2As
-+2j`1ajnR_A^A36`}t!*nmc2`_3v1|B+I*-DNL=N)rk>6_PjJnJ~YrZpIdZYMxdGSvBP0(NM|rw-kdwH@$RR9m}Nc3?`xlXEM|%`
-Xfhlz+$&Dd7%NzInOi=;U$P#TTcr=t?&@`++qSoFSZ@_^kf1opl0Mj6X!#T*1&a)l73D@NAA5OM`9M%LA`Zbr<R&6>t~|Q}-w~>L
-IG#=-;b8J4r7t_{zx5lVkZ3qGBj4$rJTa6Xia@|1ra$b|4r!1ePzIE)=B4HwC@^yb_>3JN4gwG=M1ZXux&O?J3>z_rUmNd@5f?j@
-+ijQGEO$g|=c~~9rJ2KhXq_q~TSDrWj*FNti(NH`yCYmCUN85ME(R^_aL07G$)}Vb6byz4z+6X@tUioaUD_A0>s&35+5FC=ap$M1
-y=LdPHx>2WzmwnD<<Mnh&~K*2v1LnYcuBqz9O1$f#C9~^DD<V?JLzdB^$*hL2B)QYzL{UL*(ZEHeAGTV>7$_RA(fk7n!i6n3yDZ@
-J>=zZ59*i{QlYi_TDImO_-LcAEOkeA2ti)i@aE{6=)+lY0_YKT^A-J-h>@MwOEjQpB(Ih5muS(C$2NcZ6vhETLbGD-i+oXk^PD|j
-oeYA(vg>t4b~Z{iItpMIL|zQ%+$VW0P?id3xM$0LLLECbxG>Dn7hgx5o&W(DfJiV9BB6kAm<TX7!H}Pee>i&wa)aJqDKdhGsv2M&
-Cla`XgV`;=U*CmbUwu&gRY)A}WMvH(xLI)W%@IdOo48GR{^L=#J3bZarqzV>Ju~QaFW~mD&E6V9&UoU}EU`@>zbQFAI_fUH_ulF4
-lo_L$<4XaRk29M&aCVXxZO}DWVkr5oQdjpw8+F?tVMK1P8P&UKYL;y=N7e{v$7?rbV9rwf0^s*_i|OmjFD~4grW~MOnA-+M6<KxP
-x73upw*Op-7v~$xd|fz7N%oA^>DwJej}7;8DK|v%B4KlPVgA<#;hH9rUDZdlI3VDy*UJt*iW-m<*>lK70tW%-)NbPWwi>4$>!iqZ
-$NU3MW-ovp9W?luiuBRQW))>KRY5Z26HuT%pPmvh8UX^aX(#{#5{&C4C&Wrv$Mv`6KSl4xNbxTfeh$kKu8;Kk3$_K{WE}Fg@I58T
-*L~y(wL*7X1$mV<L}TWW7kf_TU-2$Tv^xAE<*nPWmA<zG@!o|*A;WNugiR2Cj0>yw+jpcaaTdNq;!QIr=c2_wKW?}cezLCBc`g^6
-?u@#B0M(rIWYd+W0mwVouD>=k-VL*+vPOL<s4|^BIq`k<vud}JTB!i7ignu{dGlxJ8cz*P>3}JHhovxdIVkk3-gUM!aG$o?LpJPN
-<>^q3C+Yf62Zik(E{4CiGLaX>LT`11hMLVTC@!R2q=-n-Fpx8rO;$A)>PWIIL5Pi^Jtxw)Y_{=p4=2&-43`U}XlP$}xI!8M3_E~q
-o9b>E<FI%%GkDPaWD6a!J`4eJ;Rc~F>yNgB5U8Ikzb!#O7yppnjfmMVmC|>+^&4Ez#J41CFRd9NbvT1OTushUb+*wyvgr#SDkB?x
-?%)!enf51D=2;%s#08$V+?Cv4XWHKJDqb+9$G>TiuY$*0Zqv+BlpyA%;+5_P<D|{IecDmrQjOsea*VFL-L|Z;bj6ZO$JfT&^glJk
-9fhnpki;YiDQ9X6b!AeDkv83)IkpQ}m>ll9cz6#{=*g(egL5A~9eHt(z)r^(N$hxcYxvsz0%b3a7hjZ642OUF3B}#rqYd(`?(Y?X
-WUzQFG~o2-dGvu9(KnWbwnzjH0joxbe6AlHv~7>zhca<{AuX16-FPHJgTipOz+fBav&ygYEx6$j=9D32GVe=W#RwoUGlcM=VyiTj
-ISj#o(p#PdzP<)xYV37P|He7{NA&*v9J7t*+WrS5xYo#A$Vj!IRdl+v&K-2y3L26rhZgwi#hnqqiYf8$J!iLc(QF_4%*#8`QqiON
-Jg;~9oV}TsD{~&{sr5EaNYO6qjBojygC}job!SGuorLkV`-%%+EswalZOVPX(L#(^c80CpPvR=^LCU$Xd)5jc&OI=6qCxbdir>A{
-8Pc-7(}HGuqUR#M1q&tkhuwaDB2N*~s|Mz|U3b7-1p|kl*khTr$lX^lka&_*Z|KN|f<s$4mmCvG%{Q7OPV4xIu`;Op6r;FUQ$0Nz
-ujsGJk7Q^?w!mt22?-Oyt-9hwD1*Q1M7ymV6gxvXHVlN}dU@@FfsHmPa^nH(lK|H-P!gc5o3-k?ih@-1x>c&kj7Y3w#)AEANDcm<
-;cg>C@|Vi1sGCcn1u{8pR^mDD;47vc3QHUdLAG@kTq#Aq25}FzM0so7ts4p2G~t#I;jre&Uz(*Iit*v)#2kNMc4F?`9ym#GQXiv!
-SDb@>4pBAJc`+dlbS3$@bEmv^!<f@fDna&y?w<C+TM3Z|KTVg8Sn`+@=TNv|$+STszM386PQ!{xq)ktZH<1$#mYN#+)GxKaYxJw3
-B$qXh6dMfziZtTcF_6_;5dlv$;Z&e-VPN3l(EU<v#&aKMoh(HNd;|t{S3g}^HX1XC+)0FUld%jiE)Ik}h&*@<1))=cp|FJBL#L{^
-@yrYbrb&=@wn>H+NhSiL4xlT_oG=0bx1OlL17axi_3;Ph8uBN-zpwljAp7UE=SG&!FO`bN`>uB>>!NZ64?Ttn#hhp)hAZ;9^@Xa@
-OLFeqJ927j_Ryo$Kq`E@8=}fwGhi1NG`aetlKacUbe00Wu3Gc#yASRymEZp6tAmx?!?V&*XZ7IJip#>e@6+D)AU7+15jYw}u>R8a
-v;r<#cz3h#p?wbn)udr)YAS?RQz@i9a&RW+p4*6`6gwOZK0ogJxFt!h;pOQXLOY(Dng0Ue?cSMeq*PF{L;mb0ZYmDO@Rht5w<npM
-RCFucCM=AAFbq>rYz4Ut8hI#LP6-BKMq@$Crzhg~AJNbuAfP~0b|i66uC5Ua76fCO3ZUKj#^yXE7!(SiXllVv25bl>y#h28(}V!f
-M1g>4*?KhhkG22A<=wD*f2nv4sx@yq<g<_ma&k#wQQUp@t$GoETeP7d1w0AuJop&jsV~wv@<Watv*eooaA`uZ$^Mx_nnR%5q|J#X
-Bi<A?Z<&3pS6>uv=B24eHcL-%R+JQsVZwwjiRyUBqeMCII3It@@<&mPo^8ugSuAPtMe<hsG(058YD@K=_(tn_=?k@6%6T_qNepvT
-N>_L>16e8#I_#Vd)5T)J44_=D%}=ixN_so{lNGtKXl8m0{jI`Qb0t?3Zb@-GkvTOoL_flr;wi%?BuAmaAWY0WK;E2uJPNFAC>Vg7
-FPVp3o(_zfF&X8dE3k1fl{SE)0y}fq?B@mHTG!41q8J3^pD}JX;=TVa>DCEOW;5I58RZhdgQ*TjxB1c@9QW4~WyLz2VpSVRdf~Y}
-Go@Si<io3N?7N9U<mzo2KhF2OPH5{fIeq5GEwQY}-wU*_=bJ0Cp?5!Lxpcokh>lNPL)VrSTM}642qFdw7piM5ud}|O%Yqe_7FXg{
-qjI59&=Z}eq4yQ;#ojtf+^Qk2g5>}sz#vhZBw9vybua5~VF^(P73jbHWqqbkeiA-Fl%PWy{u#5;x2zU@S2>E1LL<?5IH1Gw!Fu_u
-(qIINgg^lrRKJK{0S$wZP(Q<3f=Wa%7>`8%G+N1E5COFwR{$78qT#<82EPXxm~n>R*Fcc}8ouQJd?a|oo%`pdTJrjq6r1GWwB6C6
-*4pI7-gBt|7D|Gwcoe6OqxxCL{{2fJtuK4@P9jp0<>x#1dus^lY?s`0AgCCT{>XPtwR(l?a#5(EA{!AAPQ==Po)_+9OQ_~>E0$Iv
-L!f8~9HwL?-*l4uEye0O+=&;@P9xHg7$`)q;MDk?9_~~%bt9-Wg-n5>80xL`T3a#P*G}3QrGliO8U7JNHMXR}Y}_O~NNNxY6tv#c
-BaOX8edrn(8sxV=-dos*Q;SSR{(Lfrp=)_GSy|9vhX1xss3sc=0Rn;k*8S57P=+t}8=FwrA9ewd`}ha4f9T%-8ok(!n8UA>{JN7Z
-2WoQaPn|C>FF3e2)W_ODUWAi^ML{{lGIn*BuGXtw4!t(m{-t^7WKoo-i5x%e(y<%wW?%~6eMVdA@1&pc4bj&SW+S8Eb<{^1a$E+(
-iRmdOe!MDJ3Ya-VIJnP7SyJes#SUvhbvQd2ibugwU>I0Kp7222Pm03F!mw|t2qc0za~-^&>OsSixG@4SRxoP)$#T3W0tx3q3Lscv
-sGp4vMuNBz{3uog3h3e)MG(d|h6T+`0b74-0+bKUie*l%@Eb*}SPbe90<jq6pUhX}pC6_CpQUQU?)|00s_v|7p|e@v%GknaleW5&
-qzE?~nSe$>A%Y5|51Q4Ep8mujIX_o7KWj%_ElDAE3KsFn;zW#H8Zk*U*vQsOT~Ano&QR5Gh+|f!aRDWr79gf0#Vf#o7XiR<#NZS?
-6YND&qLGMTBoYLNfEoYF*)!3eAZaKXiUeapNC=ck-2sw2RuYATU_dyA$F!bD;7*amqZqs4AivWmMMg7F#6VE6->}2r7~UHg3H?1w
-5e`Pe;D2l~0ENR~f7k(V7!>*kzEIeoG%FaqLGS-FlFi32z{Sfcz|GIY$HT=zr;!O*44eTkI6&AHWkgXD;gkm{(q%=&#rOr-*@z6V
-J(0R}2?bV7kQPOOOOS`oMkFCojNVs+msgFX2USN(VmTQHfg;vj9Ucw5K3oGL3TA<#7|1|DVCEZXaQaA9gb17lML?KyenA19hf>1`
-qbW!j<J)1sy?O>GgeNmjXuV`z2xL40$vDg(-8q4|4e09MtXJj(W`CFi%&k9J1Pl!g{u8BO$luYu|9y}*=8*iQB1I(N@i+pOz*yk1
-SPUA)Ko`aYjGv2_NFYFPcsMJJ4Z}hrlkf!KQ+^Tw2}4l8>`-<j3yz2b3K{AY3x$IyU^;{iMuA}&y6)#Jwg@m8LI<&eNFWrz-#TFw
-2n&b?!^4n(-up=%D~JYVfC*z#_}hDvC@?&nq1c(w|8~weB$9ECe`X5>ob#W47V`%9^Us9*o6Jn=hS&BhMUY`~BH(c5f2J_HR3^I2
-#s+hOX%IByVnV@aC>nugRQw4x3k(MZL*Wn%3<G0!$?LR(;20Dbj({P-NHBx8-=|<kf*Fb##jsW3pg+_n2nj{N8Kwop-2Ic{gCoFj
-FmSLxDMkdCd8|Ko=nyCr@|UyLz#xA`>tC|`HvzAI*-M?U8<xYb6eyVCi9;aF|4adF()CY7kwgRr3TNU4VbTEwh-7?9h2s!#D1$PF
-!~e4oKncr$pHaj#FaHb|90@^yn4`6SdJP>DO6DBnU=a8(NP>bOe>0g9_&<7T4Dy!%{>_W)Apc7=*hY5xFBKxd4--JhUj>EGj2;`t
-<dX^1I@aKyIKmK6X2c2f6Vu;@P!TW&ypZ*RKj?unoFW+Luc3rOV1L_3LjQwq^Z)IRlvmNrUqH|lnmu*><EXP0Z?-Vz=T$y!aa&+f
-Dg`sN)Tf>q*Bu<~$B6_!n%w1);?$;yG_Tv0WEw4D=}Jcc*TCL0Bu;lkRfH>fK_$AxVl(S{>^jQl(v_a;b{ynrtWu4V2W7p~w{T(d
-nU=2^?8uKTNq&6mg-IVwJXx2jE5!8{9pGYkpzL_`E&Le&H?(yyV#{{msZ)@&MVY->X?yxdyUAp6;GDSAEUxM!cO}92!LmeV0sD5H
-i{L9lO-7I{B<8V24+-d6W^6y2Ys1Ohd`&;*A}gD)IhGB@*y_#+Zgx-W@(^Gi>vj4<U6V`#JDRb6@bx3kC@VhZkkHrF!#6!?%-RC}
-Pi5(FMp2Nx5|;VP?Ws5>cvKh^=u<artACxW4o)xaYcYsXDMs!FDgQViQ{1UW0-8WtitPDXEW}p+QoNwP9x3=E18l&PTZ*3czrD59
-1_>29HA|T+JS&d}VkhdSr+2K@&JJd)zM5q}l-Daq0E!<k1)Hg=@(GxJ5t?y(ac>h5IQrbu$sKFkQc_w~__%^?bm>50`GdANjaSt@
-JnfGi7Q(2^Y-Z3?L-5+;j>oMN`**+86<|^WQd@C4zV>Nu?ZuR9Iv&HUR5aAt4ZBgG*LxW*1n9Vohm9Y<Uwdh07l;A!kglCMjQ$uy
-dz{P)93hrV5!8B>OIR9+36<6GH?hD!!3coQa=eUm3vUPnlu(5W&L9MpN#pjZS@um3=FJ1wYDJQnMLtAnFte5&6wBPC0=+A2!!!67
-%5vS0kuT*pc;Yz%@;^_Tn<QzK$>9N%8Y7+{M}yoWeHZi>;`WX`#>I-Rk5)H}YY-L(=66^nO@1gbvl*@u#sTFr+Bv-+IKQ1Eekxa*
-Dn}kx#sbBf#dye$G1;bWbFmevFr+jYU^-K~vz062DSJe2UA*x%7XqNZtDcjOy|NTJqL>X+Em7nG&?-4KUu%0}_u4bdUEZ-crt$;b
-*EJ_KdrE)v?5u|J0kB@JbG&o@ijvH|AAv|_&>bY#pViQHzta#I$Oatc(NSNX%x$X`%EEw_e+A7gp_e<~$KaS-!7Z83_D15hz|8Zt
-%NuH@O@RSEkDA9#LUjQmU*6_zW%%`s!gIMO8K6jXD+It6%?fY}fp7S<|7r>6rKi2UKYXp%o|DtO`r85b+BBhc>PpmWesES@F6auP
-eQM2}(i+cUSvM*a??E5p_SSeb8VD-dZd*BSCXE1g;8N@gaQfh$ndE!uP0@t>Q+5Ji$$cuG1d}H2Jqi<DmG`dNVSxf#Ibw97K0i{e
-QL7ia7#1tQ22@?VH}4T!fjfuh0-NZBp@68zjcunQ2jjk28|gKkgzx}958_0oOkvBi@e}lWKO|7er!e|lNT?KlCdbxwEpGS3W8!)2
-jq}^J1OQyyUQ&h*v7I^8hQl&9Z7!rwKD{8rqY7c3`8VySn6F`@NC3`+$)KrLZVf=I-ht+%okuZkS5V@&Od&}Kv+!1eI~v0*3gKY^
-ZXI?cd_8ovVKn@!rBHj48W`Nbak3=3aqKDQd3=fo?|L5bw#t?pQG*YApZk&*Ol1RIDoN6Sasma{UHX3VDesprrX{EVxtyr}pQ%0`
-QRlvIKkvh0$*P20?M^@&0gVmn&&ffxAK;s|eh{wBq8Ev!1FgJcs4z;P@Rr%fkNf1B&^w^(5bm?HVvT)WDbkj<*oNf+RGMSb8=50>
-hJ&)Z>vISiP^`VzmxPf=WRCJ~)!)hvsMh@le8azRygYB~X1Gr4@o+cElF#Lq&6f!Pu2?QqXtlc^SzH-NL~#jIiJ~T)9>4%(zFg2*
-8qJka1<rTz?HkGa<#+<~18)1}P<1h2kNm9mEkt0Bm-k+>G~i1$=s4g`A^d~sGB)Iw%J=*IoQq~TMVj;FyY2H{RTSO#q5<|MsH<Yv
-*9LcwG?!Jg`CAKVSKDX!i2!)b<+hS&-nEB=9Xn-VqsJZ`G(`fKeu&Fzh!I_R)_=7I(=uI~!LrWj!8#m|ew?Q$-pT1>RD)$41OOFQ
-*`%HrSN5`)(AboPW)lEN?GY%f-}%9yCHwNCCS)HLuvjqyL7#%(C1oF0k2vnb17M?Rc1Sj1h0Ba=<>e><m>hPN$x{+3t)KnhwNL<B
-k3-U*m=y1QMO9kI^$N>lp6ikU-Tiog*C~I3p|D=MnhKP8<}>!QPlsntk_gQ6Js1o<Y;Pz6xL{I~#P?QIfZ1k@u_gtunN^G^1b|v1
-1qKicgZ=#p2R7uF3X8{kLtCGiGS)<oH_<Kww_2oy*VP#)<;FarT3R;GRRn1_L-=NMaf{P>yr5e&x-p?pC)36ZeGxY~IMiy&0kmH>
-uJeuLY5y|QA4Rt&_CjB!;{i=sm(wt0-XihwlEuxNvNf^tqCj`sZWcA*08fgz-|-0<EK*9qFsqL3x`?OMOGTfvoy(;MhybvNEwI}A
-R6H5fzc;WwQV{4CUhHXo%345uT3IL8#s<K8rdMuT<z}mV2QdRxIFq~Uo9AXr9@iC(4iSM{F5BK8T?kb>sI3ZP^7{1AQ|nKqbH!u;
-SdVs_^hPZcVPH?`-A&f>CO~unRPd#bTbBf!#xWrcGzoxJ21;7*RPdnnsMOCu)CRo&dYL^~ZkAi)EEhU8;LQ;OI_*caf+N<W5tDg=
-k@sK3+$?tJbFMES&n{)G+Y}<zU6&xRq({{&c^6<4%G!?#xdHWLv-7yM3M+zk+s~u<4Cvaln+(wI5=~Low4JBfP|>b|m+{+fvjCAW
-J{Cub$q#u(j+K*?>aH+(z;uS}>$@oUrc1;3edz13A|Whu_iKeY1WZUk=Fp4L+;%>osFqiBx=7C1H}1NwgBq~o!9i(<%PdoIFW-()
-NlYN!C6A8JMcQ9Ep`!-iy4fZ(=WF+_XD2BDuOt)N*(2Vfo7RE7-Lr#mcT$%M5G&HVO_f)h0GxX2g+?|g5n%Q!m*CID76m8*0-%cd
-3G4>8|2Ao-sC>Je|IEeIbi}=1=Zx2*2UOa6dsJa9@|qizRzq&UC43cehcg$>$N?d<W;S8?!LPBB)BIx>LQ;;gYn)O9%7@eW`u&cF
->5VL%>$_>ab$pVK$n?cF**sgAd!l=tbN`s;=>DVxZNSb*)QnFxsWNWhU^9K-;(S*a@bJzy&KS*)?y$@AFb<})Ndlpakw%4<BeBvy
-nzYC|+tq-m#~J)1=_t^#G2)xoFIWLsYg2XQL5gze6%`s9aOUB=-x*7$mDt*zI<;;O@SL6E>v|tSR9WXW^@qLE8@~<}G61Z~QF6t_
-IOX*R1AB=3B6;ZR4yPL7ur&;@Awbt-cz+J;NOG(@si5C-u^}7y{=1~^`eeyMW9+NiBL&7eyA&=Q{2;R)6aX#Q@j9M3ug&h+tbu7y
-TJkKzyjKMJ&gdo1%3>GyuY%of8edPNZy%qR2g>vO4m8!OZhlj}h2OB{92s`d7{dg~c3VeOkmDIeACzDzcNy)wFooIN$k$J&)@}=p
-ADVmc=xjlaDwbK*;Z|Ks<2JRo7KUGhS5s7g*vHj-rwNLqclzHzIqr;dkeK_9?VX~iW_lb>QOlNDhxK8XzdWx*q1%dVF&?lKE+##!
-R#d<rn&uG#=(9b`KjruGbdbb)%#E19Z6Ek<Q5d;yves|g=N_bp0W4RU$7=Kp*7fL0d|ao&x~UBs_K+d2_eqMZm~{sY2ZwCX`|p)U
-dJ_cN9*dCkRX0_pY^xWvg^YearA!#`Vcq-g5(}|nXcpY@qnf1DZveO}^d8bh<*=1=6Q^gN7qb~S51usw${WH3DBRm?SC47mjf{S?
-^*C9W#yryNHSxXMu#s=F)%m1CTYjV(V3>Eup;@-;!6KboIcx1ZT8s*%fsqY0OSZI5^X^)>=;cdU*SLW)Dmsd*(y&Iqh<!nxt_rYP
-ey07a?jzP$&$ad)LIA4u-lCmzRXF?j-8KwA5Cpq7R5?zs;VxC=T#sfD#pst#@EKMjApmPds8bK=jvcP+_vsD?WpeIqDJt-@eZ*H0
-0W!dS2colO=(DebeAHBsi1;~G(a#Hnfo;(HZx+h<vYV-z%T!vV@2<{GM*ev&{Ohd<>N9&a@a8s6ZgqG|NqZXa#Ui^aiex6GSD&8?
-Ia7>eD=;AjujPC5y!t3YVYX-BP0o(jF~e5)v`E%E{jblA3;`{E=TyYr9G^%ipX>Hl69L2J+<^X+gCjyJPE<9#BL+e5^2PB2de)C9
-5w9!sXm@UuMVu#A66oZ+pPw)v%J!j;l^xj`48sF1*a-@;-1-#JMm5-&6UgMOI-6qmXy(=pVPymc(2$q9<uBA_mnS5Nt@~7)8>D>~
-wurMITvxW`KC8W?VVEHg@JnyBsC?zwr$Ykvymb$fw^?9)m~cARLV}6{>;y9@7VNsNWx@S?Nb9#}wKm}Wx5<?TguvC^i!*BtY2g0%
-hdcPD9ZBmNNj$<*u^~u9D3<bao@-9nVjt2+5X)@*CJtI4d-_f-&AzSbV_(!7%W(>TDXY^_@CD^@&N%=0^Vt_-Uf!utpc7BATP^cS
-yYqc_`qd1m?H(`}(3RKqm{KA&tI$`!oAJr;YOY66Kk|hZmI&m#I7^V;9T%ejA&cv;=j3)9r(Gg%<Ka3^1ge#?nk77+Q9tbCeT~Kq
-D9N!OlA<a6qie52A_2_~+Vbh)f<(rT$Spk-06x*uq$?VE`4Z03fTrZfC9uuCO|f7FLLIY@`Q3IHi>wF4)KG@f%z3t$)#TWCNDO9~
-s~k8C{5O^RlUnFTjO^bnx%~O>UyP^GZy1O~7=*b-1{;*KtS8-^{ao+x>Bo+oA3mO6Uv!5;c8d8RfHvKN{BdC4?ZpH4?l!aTdRXd>
-=H+1Kse&d<pMHa#P#M{ES+-1gMbe>x1aRtqP5a{ZjOy#Ib~)3@Ql60%K!deY-+b{MF+SD(ZC7AiwV@#Jm2#!8b8~htuepDC{{%G&
-10oq@^P~6CgA)8Ynzln4%0O6nJNt2YR6wiZa1`G&3XtM?awSUHOkLcdLI<`UXFD4HsM@x-e>dk=ZQ$4NS-+pUrl#U##X(?h=5V6l
-&q0LwY0O8pK*Hk>!?;NV4B&<FHQJ*<sC7aE*|CsyQv*c${RN{N$o}sU#ZO4QGnBt2)GnnN85+ZrlV-2D-a|@!wcJv`n>+dR($U8j
-Uoy|Tek)f76kUz_x5-I`#cgZZ$Nf4oiWU4L@c<G%a#Ny{f+4~5$|Q5Na07ppF)*%s%kpHp*B<%jPA@VlcPiM9DgpX#G&Q1md{^#H
-Pb<;^Y@s|q@Pty`;2|dmdk^eh5nTtlh|PfIpnlZ*6X&6r*cYah1%FP!@4wS{ODe%}yTCR1{Xzyn$39c(aV|a)GuC#|)EvkB(!@i@
-Rb>QyR_S`|z}*5lf^83J@8rQ#fo{TIEbUXkQ4SCi_^Bh&_urdvfY&+wObt|6A43CyB6V0WKVfCV|1A6K*EMd)zfm;j!|v@o@cKT8
-eD?#+MCq-u!w)(UXs2&Z(}=<vPQB-OorU*q>G*6<d8)(0Y`OY)3ze)mpI5_$XNF`X%-T*oh(|NK>zJlbrf10RB4b@TlpYbPUa~eD
-Q(g6y&)qF2x)~74Po|rQ%vl&y0nh90e&yy61%8(%UWn0^J03XZ5hD5H8;HcKWpPeZ^vTa6bS6$Sw;w**e&kDxli)PZqA&18Li?XC
-utn@}teX{wT2Yymss^GTE}TkC+BL|6r!jH<Dn6vV+uOc2nFEJl?qclKEGeZ;bD}eowm~5IF1Lh`gSy1^&fhiT=y`WO{5q9ISAwNj
-e@>IJL!J}!6Iw1D;-`1^+j2t*|NF&=7`->dektsL+qh_3BUkbZ<L!nBK*fGkQ@)t>@*A1|grBZp(f)(8vf~GULFDPA&J>M;Q-pg)
-usntSG+hUnrZAMz+}pnMTyECXzN2uxJBYimaVyVu<_rL!5>#-7Z?V(0tt+30$9%AQ?lfj!zQoEIerm<kPVf2wwzuM<DjdwNI(Ldt
-=x4+8`TMr`uzb~hSmy3+E2rAk$)CK!q<KA$r~%br|EIn4fQuqq{(VpAo}QdDIp-V|B#NRSVnD@!fTE%T22>0vm~+IOb4JC8Ip?gn
-hBaqhbJo?z3{21T%=mxzzJ2%p4fWmK&pPLHHzWP)>N<7Ksfu=bUw$Dbec;eNzC5u;oD(A(TQ5J1=QV%Slt$4e)(T`!+xew#yD5QO
-?FPYj(|!J~7*N*MRy#F^?5UHHwjtj~QMF*%KXPgB5F1Wa_;y}?s68LAQfR1ykXdbNg)F*m^*E^ahr!Xmyg2W&$E#LDrRVZOK5aZw
-_Q6gYkVVF~ce(#&>Dfy~)@y=iQ6DW$KJ&)YNn@0vC}T!O?eyb3-_d`=?fBf*<7O4{H80r0evS4#Z?vyP!uuu<>TTNFYi_Js^J2EO
-t((|@GJ5ygF|A)V8x_z#UZIi6(1o2XI;3~KbNuk}l6U)C7jrew#j<PDrVa@kdhfzRA7(~8(?;_>PK67SUgvNnC9DerhSp?j;sSS{
-M;A9ac9CD^A}mqh8soU@fik*5*{mzJYa3W;gAAVPi^<>CZXVvrTdQs)sbu+M+lVwjYi(Q^37gWG5$$TruUd~(=;Lf*$*&H8S&9{v
-9&nXHWgH?2j6NF-tj76qxHQx2o^JxB;Nr?B87EmoEF7=a2&%fnm)V<E9`Af7<nOe7@lX35Z2VWFoLo#Zkg6x?J91BE#Od;fA4|#|
-+Et`d`Bs{xFfTJ0durzSxBccDGp{^iKI-34yK48-{pN3$c^y7HN|~J4r{DgmHFz5JW=&hSvLd$E-4Ug1r*pph23u(Ka$(epZ=TlY
-+?(~FoNluzho!N-u5%CPb*(#YQz!MTS=&5i8bexA_F&w~nF@EDQjp-S4Zf~m#`hi8wfQS~EiZ-EQ+?C))Rw!~HeoW0s?74T$c=;j
-!q_5CRjl^)#eqFMs91F#qv;c(*%Y*T<6%7srW>hMrHQNlML~e!2Sj*ha_HNS^X=CzJb0j0n@1;eFU(v}Rpm{!y+s$n9}jC&e4lg}
-+TxhQpz{`q+I84N)PGHy$yOg3_xc)BG4RW`Mau<rjY;(1)75Kf3tRl=%GRxf5nO-zNbQc9du6N3!&iPix~zZEuplW%t=7JRt-Kr3
-QDpF&MRTXGJhr{pU{8&SEa|dg)Dvd@^VT+&H#blAwbz){I$c7`n~wBG7nNO5%lvs7L4Vo*VD9nHC7D}j?h>&!GJ9Zioa4ub5j%?=
-aJDv#z^S|BL^roHt$7HhacU6zsrfDGBV2gZL$mJLRtv+`XtgAr*3_$B(_Bdd7e1yFst_keXkc-FL^e-uI-)I=--*_=wC5XX!QM?s
-daQ@`4v&_lIft#jo+GF9S+M2s6pt&r4<E79SY^MVi@I-)U*2d+!?9(rrk=Yrr{-#{Max>i+25pQx8kH-VSy`?Z~s}6>Zc7+_=cYP
-axKfT>;8scRn|@^!A&(+?>Hzsl`{Ky_KK!2EIB<WLI+LIL2&rcG3(V0yLFD+Uh`C{4M$@}zja_g{@cFK!r<3a%d99|jkUZlxg{FE
->X6lwC!JJP>l4MJ?d)A0FMgR5Bu1+Ad7a*5?DMh&CuY@V?{3!hD>gOv7gcZb_dQtJI#kK2mgMTzVU~PdKEp680g+2qh|`ID8=&4F
-kT->yNjF<e?w|d&{o(zp(u=poHEXEkXnIQL<3)=qO1I_>Ki1u0_naLqP93=&rRgbK*}Qd8nrG7snO~aZ_KtFl2yW0<W3KM4K5~n4
-rg-G6P9F;#(?UKVOH&1!5q(Lk$8Wc+%YN8xt@NAsi=#f6qVnJ^qkDKK-D=ox@4<@?hWvSfhcGK2j6E-J4J)WK`_HmdqbfcmIBJq)
-Aia0hSv&Uptaht&wiVXmYqJl1P&Yrhc=mwEgdugE*xKE+*ZljYZ-3*Q72{X6v=LdiGpBH5h@Zc*YAG(V?9dUuji*Y;s4}tF8A2x|
-p-qmhT*%Z7#$*EGj|R>z*xnzK)on8}3&P&Cp1%vZI{NGe%BlM=W(l<`xsC_FZ#=ujxc$vPPri8=-S;ef<kt~7nrPSjelY>vz4HqO
-oj#o(cG7Qbe9x&=+e*vzc}JbwZ3idJpWQn2!Qxl@F==uwS*1TP=F5#Nelw@*TW?RAbtyULOpJt5X#pQz?|HCeOpA7_gI$H~CIrXg
-8k0Gu@kUA7-(mHm_I&iPi&JWMNn%^w`lxHR+}7?T-_b!Eu0Vn~Tkl>Mt{BmTX)UP=&5phHm-zUjX(3!5uWA9<OzI`8V{I5Hw|X7U
-<-mspDmso;3-i@5XATY3MG@Qunp|5tc^YKipi#l?{h<+e92D1~!=$;>X?NZRc6c+R$YSA{s=Y9qPM2o)*ejnA9=8RvIo$KFl%;KI
-9G6#)xNMd?eibCXFPOTx;FMDKb((WzbRV3FAZuzY3tBH(@MN0WW$5Wkrz*Va%B7Wus~tafSTf1Q+G>kMH_FDyh#;vZ!C-OIeS_ki
-dU3CQo{+F>qKYlm7&o7tk0Zw)o8Fz)$9J1EBGOJQoH-I$Z=d^#6&WWxNa#%M`+ZUNk?aa;t8<e*xM-DiJR1C}TlmS<(N>zw9-4-4
-YpnNgO7>t;tMw<|u{AYNgy}@MwN0p|lykKrYpU4#v{xJh9|08mgCptwr>F908|I+7=QbxV>oURl^UXt{+S#yNapYy!?2M_*ljnoW
-op+++CUgm4hF9L(9dz1bn<0xiegz&~`uLQ5OMc0=va9q*AGuhrDmoExuq>DAQ`d5S(nJd(#-Jds$M@DBZxJ!y_hR|Em@TI)EVvp8
-W?vX^EUe4vh1Z6Um^LRokgCa!j0DV`U(#xv!-N6d>b9sQuCj+kEo$xV)T3h;R_h2SR#nE1PP_Om*aH%iLj6RHDm@0*?>MP2)F(($
-J>`H5pFhjdInY9=tKqRkY2#;Az2HU@7W1)^un3u2=@#H<U}O3<W3YPc2j}3zQFC%B$EGel`8=b=sDaXlsnL^bXcKx2Y8LVB1^Y<M
-wde&K>y{v!0!M!O+L$Fm5D$rMAO4W#Q+#7Nx0BCZweFr#m&&QMWH+8?WpipCymj&O(Br-}=MJ-U=V)@jq|NB|c<8!@%W}_+-r09$
-R2WMe(g-|wo8_>Y*CD=ie#;PNkw|OkGFt?4XFP1xatzBGlZ&gS65g!ZW*f@y*4kGg6;{vI?g*CIrB1Ek%i;2?7mDMd30rH&P#Ao?
-TCR1DBqZTfF0PYeQd1s<jbp@cjLu{b9}t{@>AeMmKZ1IHbh3F4^U9`**1kJ)`0k4K0hlW3Kzk3N=9PUjZs4n#=lYL37WrZI>Sgnm
-gsLw-j+de+a=(L<r*uZY`TG@xk2bIxkD_$4lxk-Gzb=0h-n4ysh-b&o0<0D_&XvW{Tqh=LSg~?Y`*CNQi7APredR*!PRMZH*{OTB
-v_3n?EpnVt%G8G3kPd#9ZK-!x%B=^AL{zlON6m~*xwP{wEyqj3qgC&J%sqPO4^DcdLWWfP3CPhSlIHc)mUKiXJ$d6KD_bTJxJ4S;
-*mLOml${P-%pjC&_-B%b3*!CJ*}9}zPU6(85pL8%=`hL=;kLX8Ypso&9%}jbYFy1<v163ymA^wLbiKfuQAbiKsWY=&-#ja`>(UT=
-Ka7)-qwe3xl36JLB-}0?eYvtt`sl^eE;g)XN4MZ;BLoBO${jW(Zs>EF>fxMb<;%r2890%}w;Hbr4;a}!p?;>qn_B4!YYeS_d)lNf
-YvP(UW;-z%)gJ4s?U^TnTSro@L=3E2PZ?L-+Imyua-48o9n&3YB4w3T*J4ZKt12HJ!XMzN*j&ALfUvokL4sGzFrWa6{fP*l!MuIv
--qVi{?rojj*5}pE(P<Hm5~fDIBNyyW-529K&}I7Ls{vhJEKa<+u(_{h7<NA=7C*45(~M0smVQWZIyI=Zvr4-zfbQ+Ot5;$j{9a=5
-*dQ63PpjHNQ+Hc${<p<l9x`K8Vuc-BP-Px_J^Lfed3~@`l*-;3=T)aDJRXluNwsVuagx*7x*!03M7FvO%Y{p2V7feZx#|p>3re9g
-s5%K|BCeG-(;&IGYvtJtgFpiL6Zr#T_-9b>&&1&a=dT~WbneQfGe^o6jqI6P+t*gg(Hf&|Gru}ey~Ty=_d7fbc=~Dg{5}nXEd`Z>
-D-Y~LU+V5HfACM^tM(OiiSw}HXy>HvuNL25diIa0JDTM?dvi3&W3^&ZyqkJ#ZI9s&bup0;XS3;5p6P_cQ_`}SK32FDlh348SF<18
-tO?ED6}3nCs4k--(tv5<i8>;D3WdlStMbO2sG61URGro^C%Ps*8u1xH1=^Y-`aGeetf9t<KtZuTDYfD|rlh5`ZJE}xS#sUTKzCcE
-kX=<KBP4)#)G8yA(lWX8fSiHp8Fj<lEkv4qw6c@I%`@?yiFsXGXVs4PaF$ofPjf=;`UR|k;T;m9qimhodT|Y64e@Rp=<C9fpme;d
-I9(+}U0ON1D5xwh!qH@>uhLITD+eBhE<m^xVzL&oue9KmErtnMX-H)Q)vzR}_Os!-TQ2c~s?|&02m#UCUxTqu&TbB_PHxVwP7XGf
-3W<P&SC6_!SahMrDXd)?{*HkGzW&ZmY8juYvC2KsXh&r*v!+d;n~RfLE#NV#g0A77;#!O_nU~5!%HinDY32An3Jc@8@+2%x5f2)X
-r8bP|%+PE_Mhy~i<Bn8brL;&{z$rYMCc&LSi>3|(ijeZtR{k^^g(OL%kK|8aY=03Vcw&K2AQFm%LO!3%W->5cO#-zS&jyijFe#=K
-DrHiMfXBkM3$cXOG=Y$&VyJm?fsn^y>gKFajucU&DqM`SD=$JQM21+<6?6d&H%z6BSkM$yK2lZohR~86;Zaa3V))8OcvRFl<u_`Y
-1KczxIPe=_f#D1-mH*S$RnW~&Av_@)XCQPGVbR$PHnURKXw}Rqn~5S628B&$V=Rn;5*0Wq9Z#Ift{kgr$3%pfC^(HpWl}J5^7zU&
-ywdI(C6vbzqp}Lx%Ti3FN;T3d)g+%i+}Ym&4$S~6)u2=nr&4lstybuj=8vxJ)^;*A8IdTOIa$p=`ZMU-^!Al)<RTuLq6#z$%}8OI
-HWSU6X)+b2S!se=e@jpb3BxX|+S$~V3(;5S(%MJe8G0kDt^7eTHkDP4rgc3)gTO!K`x|6w<`q^gJagKkAQbbOG<O+LD)5h?{6BR8
-00000000000KhN6v-2whpUTu%avLLYBW!Vl2+siCzNRyecbdL^-p%LXNfQ04jpO$ZUb>pUe#)%{qr#HK`u0-ENX531C6ha-CnZVs
-+m{YRHH@8gf5Vrg4<qIJ)gked<P{Z;h3>1$1N1-C=WuUiT5S*hjye)zG2WZMPp<T%HRR4w;kqV9qOiR2`{OGDn7T7dy~_un88!hz
--Dx4;7I$DjYs}YuyAzwvHc5_@>%P^b{t@Sz33cCQz*CyPOxGpP3+L$0>aFDIE~r9v%LOqC1Py)^>{m=qxIgMr=l;o#w<ZtCvnB+A
-T%Ua+?$W0AsqcFq>Crn|#UO6hOrM(hgSviN;5TG?SfQg{dr<{z-_=R;TbR`-Xp<wGXl_?f*qqH<R){c`hv~QH4Sam=i|5sx>3Ol<
-dZjkl{L0>A@UDyf(%6{p!2Q&f>tDU7QNUFZ%S3x|css<|CtFa7gVq#I&Fy+4MM4}hVu`?WxQi9>3{9EXRlN;k>5d;VS55OrbYG^n
-&p|3r*Tv!bP;?#nRYgX%>Lo(A#194a{;zXS-gcU(r9<P1`(J*o*(9~P(zDjW?TC`N9=kR8;pIa+x7D-IuaJwvj?=aXx7HeJd!@ky
-1(Udm*t?|eTV^e7ChQc`)tf=+w2tkN^^czRPs+S3uoV#U%K0PVZEed@e!X%UGl|uCIR(^ZD;2}r=L!|XffJVP9gRKvIw(~yn;k5!
-NHl|AOG->n)jje4SzBqaf>?RgWnA|fo#(O$a~(Ko@hy=jvD&K6R@-tKM|bdBABGnp<=}x7HlbuoLbLiO1yuXvFcRPObgb=z%R#rg
-X5GHlK&*ea?@pL?`wVs2yCrUqWRxNdCr+v9lJgC3@Gc{LVahX=tG=>4|J9I|cCU6{evdAD$Kw*$2|1Qqx_3(xZ)#C!1C)?ge~#6g
-p!|pigZi*!ga~u)U2XsJ^oS)r+fWFxgm)~%im%@c4ACD}a=zcW?g6(WrG)Hl%bsuVGH)W6ctH$Ywrg0ajsDAhsu+;ImO;pJhnua^
-oiMR6!}~D^vpn3!f)KeiPJ9gp1ssMSk8SR=x<20#AK%2c!5!5DSCQUdl?kP*=Cos5eEQ=+XO}d08llqXO;s@&aTlKsj98!fg~uf>
-)oyz6b?2DOt~=)m9Fq`2r}(J8^7{DM>!1CWqYC2QZ=+lo8vme2*N;Ow(+G*oyHf1?GHA?}!Vo1Pmec{hc`Mq4RV3-Pns#M!@m~RF
-#|j9sj>0a@`n<r+h4_+(#+MfstzZ&z6<xg`w|679x=7cR_hu1-J=e)wMd&<8srOoV`t940?Bz$KqT+hG!?nn<mUjmC?~4Xwgy@jV
->;B~R>azGvzvsPpQyfD0gnGM-m}*h>@?5>5wU4lq%~`}5M`wSSLFroS(s|3n?`>6t`~t?TAKPhO-43^Sn~E6>-NBJJ&bXm>&Zi#v
-5N=H<XGZ!&`@po*6_+|n31OC7kMWT9iByc!H{pytWkKx~!LG!%z(VDqMo-7AViRgTQ5=27&Pgv<cXZp4UTi|IUaNxwRfN<re;${3
+c-ri}2UrwMw(vhW=NTAs&N=5S8OcZn$)E%Y5*1O9Bw|9Mhy)Q7L_knb6jTrqL=Y52#Dob2K_w{ZKhyZ`zPtDC{cdvi`<_2XA9}i`
+x~He>*Qd@ob*hH%;DAZCE9QBr)q5AHD)no02KDwWH7WuOv02}J#5%rwUHK*G?v?5nw}-Cu)=3vhlAv7B<MlA`_n%b3*j8%+Z`AR+
+;~hyNNLc@554_aU9@3#;`s9vU$_I4F@txclC~6no6^{=~=*KyG*my_@*D3nY5zyh?&CUTP;@njcT3fU#r8sYzaKK>&U&MI2w=a9=
+m|qtNl%Y=5upvQlKR&9F5@>PM+kuf;BDrH`7-;>8MgLC+kd*vR@4HDH_FjSrRK(MqW~bpm<KBT_hwcxOB(}TnE|_`<$RB3caq~es
+;>#}tqz#sfAGxI_A2jIBtyIAEykD8CmrFgYHIG+-@6|#D$R1@Wl6gq>{<2S^gdnN%8nr{b!%0LDVR2!-rBJQ!vSBMuzW&W^@xIf}
+4fkcY9#ESY`rZJuFX1n0fAk{FNi4ZWpxK9|fV)$YgH>M!Ye2-&z#tOn9|`Oqz5@dP+akz6DF1KB|LH7XFc<>)yGjtqUoPVRERerc
+{B_lkKOGABn_7^6_j~>)ua;3aj5xYeF?8vh#MI?X>@t0pf1x$6W-?+oFOGEfVsrVFOKHN~9&32!*W+o(*?HUxEh@-o|Lr^Ed)T+t
+ANu<zSQMg)^W|O;tXbi4*C|rZ^b+oD6Wz7FzO|G%{J2xlijEi{d|nq@iBb<Hc5_?@9W{qO5%i>^R_<gAmmhfqnb5e=l+N=4a_gK2
+A3De?C^NC;;C|;_YYpY6oqP8m=fSp3-CF;7x^G^lm1ZJSm5{kx7IQ>=wUi9X0zW=3A^ymEXD=VIb^?0rx_e}w0!Ry^I%TVctP@E-
+1Cx?aE24cDgWt!KNKMC9hlDws10N5m$|{3?3N;1~`&EmWHw7ef5p-B%^Dec$dVA;j3r_5AY~Qzmq!S#)d|P2E%aK%f-rZXQAZ$gk
+xNjk%;ru(n9aw=ar8WEUeD}bI7xNT@pzf_2sS0==(@%E=ZJ>wM>yfN9ycE;`iXnhtQ1E|)-rpsV|J7>$H;804%YET5hR2+?81A%M
+DTO}?+=m_DR&wJ)4^Gakoi_`Mz#AlJu^!xJ+@O`+!riY=f>Ip^U)CXu3UWg=mlIotUi*ur!j|=@h%)g)&a?2V#;*-)tNjgwOIa{4
+URzL*UU8qC&ZLI12Jj?H$9?&Ec`Dk}hz<TIRXarrb^fSwv(zh!rdFZ^cO(nyouR9ueTN04Y^B{Q^g@pn-c=ZNA7k;ONigO|4S%4`
+Q=VRlDh|BeY5h)meY_ycRVSe#scd6K)P>KLMU|{lKIM@yA}9Epuq1(se*4-F?&Y<fT;W1|a-g44{r<~yvEYZkZeI?tVB10$st>(Z
+IcAk1(8hx~alJuS_hMOL@2aXk{I#R&iGwk<kp>zV)}0qH_ro+Ovj|U!$j^KCYn!lMAg&PH5fuqPxEJ`YlHGoS2$;h&qkICk6{O`U
+bp=ApFvrP&1Z-e93<U&%fw2GZ#zP_h%R2M_kHSN&6TC4$S!6ztdwRWH(fH|_=zUAMAEqpb(|eSLLN%sJkLy;yFm4^smEr#W1My6T
+3>&)@dz1oO@pw@(CQ;AglX7;;m2E}(1bCj-t?!QYr}S%@bKbA1x2Z!aXjmC4Om48*|1#gpt~ZjzVqc!Q{VyoZ?s$}6eAKtRy0U9;
+biTOqYALV0YSZL{i(Qk+?wZg%Ho|Q!=%wk?_2?)CZF)u1E#TrL@xXz0aio8Mk%A<GE7wRWX}q=4W%|MTsX2HV3a_Pir&N19Z0)t&
+-3yK@ViKUSFMPpb#aBv)1*)CL5?C<;Pd{&Iez48$W8o?B22QlVP~1X+m)t~Cd83{V;_&r{H6xji#i2*}@zhbCLk4|IV*LmC93dTt
+KHT;Ta@c2p;y4-PT22dq2{}V>K4;%usmEd1P^gs)7Zi+P!vO|YE)Xb6!-jGau>HHO2pCTu8jKAALqH(te@yQtd;fE}c<5@7SeC<^
+l8={T>PdP%BHPpE^ct>dlHmLE-XOOLn6?dl9Jlv+nD`C*CDG2zKpzDUG%MBiq(~^1QI7j{Tg>+cLt791piv<s6ua5c$cn7J%jT+s
+W&Q*URFaN00<P>ev+Nc!JUu!srDw28Xx*uLgqsU&A9^mkMeYvIpmEwGSF%V?+^&OY%meqGsp-ZybmEUbeOifJ-KWYW4m*BKd(}B9
+Jmoq#KJgSgr{ZZCR_{!(2#a2Xx@7B6rDYCSUK}iAXm;?<{?fY&jZIp0uM;>h0`0Ttg_5wgn<vlt=`?a-2!dQ?g_+*qTZ4-EMw;-D
+^__&0l_|S@?l;*;G{g;Xysz+O{^u65w$Rs@gfOxCLjh0Z2y7=6Fn$o+*PD8FFq!(Ggu0g^3pCc4vF}R8kq&x@g4>8;v0^sT%~6De
+jR@jO_-#{G%&fZ{1);@?gOLz0800_Fy_@X)&t)w~A$Z5J_Zq?J?8fBlSfR3VZJxQY^AdPieF<cC0CunV+0mjAo^;7YmQ=UP5$sqN
+kg4)c-0g5fFm=3J=-cYWB;N*lrM)c}{_&mHbmtY(cpH<LWfyIWOF8Y>R4hB_6<SNH<{0J+ZJMTlgE-Vbxk5??W9D7`(pHAs4aGC|
+fns(~#I-nsB*4C}o=>UXKeLs;-EDCTR9$q(c`&w6`^t+1(Gyiw2YSyKseUq3mjpkqW+7y$=}Tr^6&JqTGndJUT{e5Ra#^p_nRVi%
+dBWZ%KAfoJWJB$1OutCX<XW+v7J~EY;W?)Y{~h9VlW97cns~?k`-O!x4Z{L0Ejt+IVp)R`ns*NvFG{96uDSB@@rg_n*xA5*z6&^V
+5lq9TI9S;_`%#95#yho85^G*R9m9|CkYW@%`Y?V%DDx(bB|R>bgo>RG31wr$N`kS{7>XChbajaT@W#V8+54Xh3$CUJC10qi)@Q4=
+81}%(AiWW)McpZhfl9na#M<#DJG9?=SA*;Q6!mH3{d@z~ACGjux6(%URZEfYOQ%VbE4|%zxS3tl=Y+P~T-ozj$+mY4diw_Nx8_&t
+q23QOv1sg&z*HOC>?P9tY(EELMq}whv4|8Tss74ses|(%k|QbOg4fG|nVYvU1a8guQU)K~9C_zl_9RY6g!Y&yLeuRJ3vKZ(M+V<{
+_55;nJF<oo@8;#o{!s#Jv|ceErQ1AxRTTSBlxy&X(jx~IgdVF}U5F0mQvqk~SU7^KVEjp*92Xm{X0&|jRifs3eY~QDg)LljbcxvS
+kU(1?sYuY+@NCTw18-!SIUV(|hTC<&?6*M#&E&n~q6O$0-wQBo5sA@2v7OmhtTu2mO@Kgp$~7r86~>1tR&#wqP~$<pv=h@ZB%mll
+Rul?sD~<+((O?J=0<=l*Z<ku|;fU=HCv#d)?>-k>-bEZ*y)|%k{3sh10{tn0D|1oaYHxd(zEAZ`PxJQqP&48ILFAzkc?jBfq*wK>
+X!uoslU(Vl=BW3lc+tb}E6^^_28m0#aTerk>9RMfZ@>7;!#R3aoH>XA`70*FT%SjGms{~|eN7{=SKAc7<wrKw9Fq!g7jxWc6X&Ui
+;LR}`19fHbZ8K?R4^Bx;7k<V|-2OnKr7-AFcj!E?bxO~-oEwVR)Qm$G@4g*hJg}~5nLdB#s4mv`I@b?R+KSXMk{E<`NQjR{HorRg
+98=6A<2-RU+|v<d7U`?tY6A7{l?=6)r_)F7&ow`%<z3*2Eb+5Jb#1-o<kgxq-&*#Tn}s_yUnt@}sD-pw10#D`zWDN*Owm3e!pGCG
+F(8hPa30Koss|-1I2j(4GN)!IhanENDyFE0p+G!X;Uox*hyuYN;J<ie#7)cLcgiV94X)roiiF_T<pb%Qi<X>oUAg;)#6%I$ruR{&
+j^V!9Z_`|ha{lJ@sUq~u{4L2=WjryDz-z@dwAS8ck6O>nQjSIocN<+-#TM!h-FuZg8RD0<P)5`|n)@+YUL7n-J_LG9Y6@IM-dA+2
+Zn@{c>NTcza4RMu?;2Ov@)dV~u50Fv1GQ=&99TtY8Q%OP9^Si?(G@@NQBken;5%Ee<lH5@R6Eg+(u&u=<bTwDcuSvneO942^0|So
+{4MfgVf3=3IQ6Yt<HM#mO3A}@3N2gnb~|G(!jzvNBa%%U_w{`a(BWdcxFGLoyz<HZBbD=Npgppp^Zno%u<732$Bs?$u?nuej?A09
+Bdh%*ULCzfGeT9|($VK&j1VD9u=3*$+iMviT$oswA#!N@cRn6OmhWOdhEoTHdNy?61_n%mC>z-d!$7b-Mnoh8#7TsLLGZuC2R7~A
+-zpt*<LGSH$u9H53o5T43EY_eadgOpHwl3Sy=dQFeKDWU#Z&v^f$GW!%gdLo)43BlwW(PjD<TJc3O;{DjV`>YdK0DkFjhIAMW5PP
+qE0J%cx8B6diWMGeR*y*Hu&MKZTN&qNp0nnxA*D?&qb>3E{{2=Q*0x{rqY_<eSUD^=%twIF+Z<+v!!1590}#7PWL!&&5*qXPP+w1
+Y0kH<>Qc8G4#NtiVr%&)o?c$|FiI6yrP@~`vOFJqu52mccUx_)%5uTt<6oXuvFy(7RJbOm6=2NA@dFb*&i`?Kis5!i4fr{uUYPdW
+YzaEoGbC-|^o5(HSLIudvaGmBhR8&S21YQfE>DIQ@Xg*Vm>+*DLNFdJpY>DEiw&b5*s~td%72%@g;4hp{?fG`tN=rue*54~k}?$s
+GCQ8~${q`ay?4r0CWAqjZ27TJkT?|y1)&)Pg8_o^n*p%jDeZTY#%)~iVmB0H#I;4QvwoUPW#_h_^Mjx#ZYft%#>@CBk6l98ls&)o
+EcJ`<k9n#G)#JuX-W%q%vN9%@+Mmv)ze4xk(tpG4#In4j=q^`C;>f2_t)SBpv6kfXsw~mkoLNeiQP{oL-+jD)<DkLHcN@b3wf+E7
+TT0nmtvg2&%O&*t&AA3fuLbDna17iIdr`G~F2c^K_R{f77e~0+O{i1jRSxh`Y|&ws!<nxHU&U8B5&H%$Dha6xEeGduHL=evjRe`1
+h+<p5R_%&fg?$_j=y!BR4fJ(YcN4Wka~wG?Onv2G6Sg4+EZqy*`M5{^lD#@|d7#^Ze8x>(3OnJ+MUao=V3XS?qjF2YjEdYIo2mFw
+QJlIT%L-Hcv7PgJrOPt`C?f0B@pX@gENK)dJ(2hQ(WAU*2)N36&YKqrJ}RE0PDg?(&4lrAus9hF1~ch}Zdwk%Ut%)9KT|B}Sntrf
+4qDkd5s0H7OVnPrKqEo$Wcq9Vis}b%&9--v!xMN1eG4N}$h)jLvHV%dM_4)}cfCKzPU#Y%pTcJ6_WIj$2EBX`1ucEr%^I-lTD_&a
+x3c1N`ba4GevX}{uj|jU)CA6_St}|Ov4XZR4Ib<%#q9!H$+}+Mh1zSiYid?!XB;V=Fjm1;p_pAiNpOk8jH4AJx2&m-2$#g~IjZ3{
+CtA7MIp{=bQFiCb^RM?^oP>=p_)lDn%huk8t}XuP7h=C7eNnNmJ4oRJg^iVdyY2Du*!WZ0;%|M#)DW*z1J9Kt+|F1c-IF&V<K6ru
+trNTO;ys*agb0Wq$!Y>q`{Mi>=`wien|0*nc<X0hqA*z49B1a!={G5Jwh$;XRQd+@mLYXAi2GC*zr}HRM$OpFL3=?gv~W65nFS3F
+)n#YU%Sl8+!APd=-K6*Ti+@`e!97?%K$Gge^abzhFld^or%o|rSZ_QddBOqrT&`Su>^d{_q*y8Ukzkp&KHQhZ{boTKdS8uTZ!&1^
+Scx4i{p>pa%tvn)-bJBzWp3EiBBW7KAMPDr;?Y|-LKV5s2+7p7^MNvNSAOIqduP_TetlBvMLOyL{#dm08A%tch`f3}6LM|;BP~`R
+vsrOTQ_+Wq*$x^%$*lcSIW5l8ujZkNQXTay@Da1gXg~3c#R4g^WpUuBBeZ`^$Z_us@9Q2oOWnQbE2*;=iSzSGx-PFd6(IfMJiQ7B
+bbYh+r3W8~L2$V3#djtqt*k~hUaHXG;6w3YOV~XoiAnf)CkW{E^%+dUtY1@!1{)h#r#jxFBBCtEHxUlEjD3;xt?DVK6DRmm^kcKw
+)b=ebaQvyj+{Hk7BHSzq9JPfL3tf*g<0T`(X8a7J0Zc{1!C=P!O?v+sQhz{;{=#bVRlvYg_;uGdb(LF~z+@LODi|y;6T8po$A>5=
+<)?o9-54D0(03!ZAD`6ObB*zaBz?%w5!^@ZwNW(~O><yd8CI4)929$=qf+OALi6XPj_`evD^wv(c_-}W#gu|;1y*N{SiipLgnZgt
+Rd0Nchs~g#?@*Ljw5xs-d+0^(_~*{J-C~3!ZS8ocsldCO**s4`ta2@}e2Q?%@duW;^J>cb65>`kw7hLHapXwFZzsD}OdcBUjN>yF
+<K8O@DNQ)D`xPScr6oG?>bfMH1>@H|I#+_&>fPF-`*_3`4%W%6{g(eg$Ls46gkc5=Vs-TzrLW`hmRD#=eL=9#={?Kfj?p~NM^^}#
+5H*z(?|I+QU7|&y2IVa|%J1W!ZR184C!g$we+t%QLAE@NxawiVO@zy*=xcK`h*eZ%XEIACBN@~p0doIh)Z#bk{hcDYA6e3}?W4?k
+#K9m~%yEus84rx5rxOhh8jTnhw0krNQd#yMw4vmE9<vHBbxso(MPHb@W+tANZ_Rpp-)GCQjFZkP^%8UgMR=v^yRZmCxPZSp>6!V7
+H7)~(kSpmpYJOf^u-Kav$mA~6$-=99nxU%QMtqQ-u;VSw{4aQJ<e3JG@5%QN9NCV8eWqtcUi8todmh|+1vfLmx5UneUVL*d=-i8O
+Cv{{}=P|p^rLSbvr|*ktN7LF<FMG|@ogj@GD8cg%t&d5P4o<it>B~k@JydkU)ebZVTZ`i?l9$Eyswlkl#XghE-8(L-#AK+&DWF)p
+AdN*O2?so4*%#UIhw0~|8`jxL^>N445C(OTO7&vM`4Mkn?9S4Yu-l$TopjmJ_uN_U(x}RuWcWgPwH}#BMnYfjCPC0}IGB$F21CJM
+2s1nD@0~H0&3Nzc6d&Dd^3ybtIXMT-DE8oWdQ4Uy_Jm763kF>1;E0X7LwfZ?MB?SBiQISBeZ?`!W7RZp8SHI6CiT$L1DE0BDF+Vq
+t!ZiL+~!k3uF147lHPI`MgNqDeVlAF_Oqbqs{#@y^c0OVHD!5Zd71WdrDjhTURJO|8k9_$89Z%`a8#cu_Pl+`TH8D2xGET3tQyC~
+zpwvG>YgZ@lY9F-BMBtgG7dz=@`a<@@VQlaef=eeoI&wyYV0oN4Oc^j&GzuAz0(t+v80OF#CC#ooG0HXPhWbz1)Z{kQpKmhb#q`Z
+6)AsR7k@aDFAG`eZIm8u2h$RxXeoBIbS@Q)xog`OnxTJgYc|Po$@P#g@{yo;hL<8}UoXgUDzjsk4zV8l=@o+~lHs*G6M_gjBs3hl
+vXF341qFhFOKa^oFdz`vU5EsOfIu`9Gi?m^x5+n~c@Do-dR-4#omFpzjdTf2+<zI8Z{}4PGg9hi2!}lq<T1%C!WX>DY&8;(GVw{c
+9ofG(O~rw5j7y<n(Wb_U=TTkH{>SYD9~@sRb&^ClPA!T_T-u*-{`lR*Uj0C}6KZSq-#_n0Sno@dE!tjEdQs@*;TVHe?&rBq(Pq@g
+Ls{nzTf6p3yupnQo8F>+S|8D-*QWTz{k+WcEi*~jTXqU#gBah737JMjW)_@@O}~B~|K5Cp(x}FBTrI8_<ObI6MsF+3UbCC=Bkf8w
++*X=U%`tlpf#9#go3NZuc)WPm=BAXw?RqEu2vzF5p4{TD>%z~E%V*t7cE!19ikzL4SmQvjV$H-^2;1l%h23@(ZnNiN!v#p3?3{F5
+&`?8R;gN^KN0l(OdI&J|QOL_<gajcR2u$fSKdZ-qf`Hsx9K;9+2*_220WJi@ieZwAfc#C`Ds@x${!SUlmf}3cGtli-tiL1HBWK0U
+qrS#Z)R~<XT$pS&cZPhgrfk1X=fP5Qxb@-ims*&eVSIbeW=3{Kmm+wP(^Z(C5!@@|`&l0u)>8tU&+G{r$*#4@(q(<N{aK*|-|fbo
+&SHjw%UsmX^eFH>i=vhpRBV@9{#-ogm7lsf&Eq#?3!H+h9S(bO61^pJSSYld?ES5;zum3^7rwom>b$UGEap;j*zSdwyn*L|tGvgr
+YJ8vAN3lgYw?+=;HMKu9fw%jP2O0A`Wx02;`i=f>SI^?5+9R=MEc(@h#=M0sw^1=oEn8)Mi6c{%0p7xbX4<zB-%z;N-V3y<tGKqs
+IbWG&!=j&d94LJMO4EXzD-D6s)@D5&XivEI@}R)|OO0|OaW{>*5FmG&ROw`Z90>sux$rekivtIPeBW=#M`F-xEJR__OT#cT8xTx#
+|4J`;liuGcTMQov{0w|>liu~c11I-$IZmbLod3(qK1jsE>gWPr`LlBxc<c-5K#keeT{}iyzn5GSicuD5jsMW~W1pi`$igJ#%XYcl
+334DWmBh?~up0_o&540yX<Og<h`uRMs84R>>Yf@)*T`eNd-jO73CjtaQNj1${IdnMS<KHj(fPAVS4aGl$2$w2UjAe)DLEECA?uZ#
+dV9>zFhcf+@Xfjmn#dU}R<^`w>WV<K@W%$(`W7_-0p-Pbn_bS2cI&KG;$PLUxzc9mIC_O_P2OZtPBa~xi1Z*+<A#=`A95dB*s9Pd
+vK7J}KXcWu@q5el?b{!h`63ZVC&^ja16oIRH!gURK&tnj^mD~_&v`VfQ^AGe4IDcUhEMv);9xgU3S)+^WAr#Mkd`3K{WxO*2CZM4
+!i`0ksD>Gcu;LiHmid=KFAm7df&DGL@J-9%cghFv;lZOXKdkOE476pL|575Hk&$(%)l`!U?AAoaS@l@;B+fYU?aS~`*qV#29E%9^
+Q(}2s-v7NY<3j56!!KLRT`A(~c}@i}_c^lbo=0@_6q>)B8@6;VJ)zUgske2vyBuh7hvUO-^=^`MBkzW)Ri4pX7WUS{6Ef)RVIBdF
+*;L-b*mAkJ;i14-s-D9SqqDQ!H@8kK$jQ`npI*JmCm_1wDLdW_{@enSD$1^kzlsRJ(NiiYG1?to8DGbE&nu<|tFfAnK9-(&F6{Ck
+c0tH0<hBY+<bG9BZ-unzX@Ps+MLI+fxt;R{Jd{qphTv1u*}`zu@VC@lL65?_Vgq&ps5`Z+j-5-QWw-p*sYu~3->Oo1BV7&nNHA~q
+s}BfDDgq44Ku}SaAizb#ARum75{<;zLNFv82EY~taEtgma5rNPzh71l$zQnL-VV}chtz9LG$pxC%Q-)=Q*@-FyfnktjF<S`KjiDa
+kiXM(QHx{VjfxpMOgoshw0@?|4Sx@@&s~Q2x+Ls|a@1u#xI+7v&V5-=#ucf-IGu+y*8LLCs*dp(Qs}jj%?KH2lAh8D-8q&;Uq?(E
+RUaRHsr=g{KD{+{c7JAtM@z|BfmIOa#~{-w+fS`BXv%QO$@>-uR@dDjxcKc&3F#_eOxocqrFprQM|oLAa*bq?Zo_8$Or1k~BiO|c
+pvDd7MPdT8H7zcGyQG978MF3#+pRq0%zAwMxP=3xT8{*=jVRDsQz$t3TJ^k>G(HxQY1C@TTSipTV;BJuvubJ@sDS+taZWP)&Wksd
+(TXl05(xwI59Vw=FAc?@5D@$I=k|0kjDhKw9l}@;gdvh-D3C`6{|^RzH{-p(RZiLm*y}C@oPyooE<5+ByYbn=;?LLe;ohw9)V}yr
+wCTp>225DFO}*?`qRM1?c2)8&F8<+xts&PxJ5Zag@wOp9YK=bFT9BJ%i1{y*wuSI!9rC)FCQG`}_D<?b=K3jaRFmbK&OqUPcd!T6
+`5NS&Ca$;j84IB^7P79THpR3U*PaNwQ<1co-_p;H`K-EKJ|i+jfkkuR-67DCJMAV{Nhv6+Ey&C78tk{$f<C7y*eec_-{Pyp?88NM
+i%y>7xYF3o?;(k~x98d&&nHx38UDDXUYZRXf><x<yluWmTXg#_Aq_cN`SrcKDUbHaN$9lj2-ERmBd0V4zs*-(D#T+*C?f~Gw2r+A
+GzS_S4i8?Qd$zbMUm43V0=_M(R&{UVMKT~YYk#vtn#?o=rlVEqXeO|loLFGm8h!&`@PCcoO}qDhL2C8~<`rjs@=-qXx{1pw@4#Lc
+ksYN3eHu67>!*UE{$wZ6kq6RMgY@sGoC94$?hKlNrAJS7+NSb-QKTGPu(^;eQnPb#`0hwz73dpzr`m|dqs;Z}<>$|<=O_Er9Gl%d
+s4Um^&4-Cp-VfXNeUHv<)Wwt$PTXNu#TtRfqLv=to_QGVEh0}Jt$~Ilz(mnMP(LhI+Z#@=mX+#wky4`Pw4-8K%)<=6R$AB|4Z)mr
+?z?WSyOg2&RB)?Hesm&7a@#=?+Jf^w9vt-Gk*Q}->w2?(E0K?_C@JH;%EXf>WPDe16&6D%l`Y_(_C9w_BSFiR4GzzcPu7`Z9~nGV
+V}u96M$-?5)9&A%3=zYDz}G?p^KY!DYSWQmknpY=bdH4}o&jkEGT$D^zyakuNz>6xU}f2{0Jm5;0P(*&0dv!9`>pcs`uNpd2d!#`
+KV;TCC-0b89GgR-_rjjS(2JwHlqVOjRN~D)_?2F$>6=b->-UVU@IbR)$uu|awR63pt4sU_k^I@6F@KOieXf4@=F`HJSS-g8kk`b?
+Y`M%rxxU%JQ^E$h6%;4!5_9FJ4IHP(4|~2>?=}0bbYU+yE?+o2jji*!^Gnm{F75N8N5V0jwzKA1j$cbF+I>^^93G!lf^IPh*2(p_
+^&|6fg!eAP5LdhV{N!ohwZ$c+Thl{XFG>~GiuU5j9!Y(3Dak0kF$$7M6}BcKZg_U|Og`beuW)8D@zfS9XsyS68EO$6U=?;ROauoy
+wmP}@$*2>)=YTdR5*$KaKAv;z+<tQr5(3n+PlG=;)IyR44F&J!v2`+$1R&jFp)byfXC^Rci?TCw89*RTA{ro;@t3&)gEuXQf400$
+ds=U&KhJU9=#k2?FsbPer)%frbdM~lf-tuGTt7`MhiAl^_;Z_NY&kX(bf<m6GBtRi<@$j^W4Dw}xu$DYr|q)dIkjN#y1E(JRnYDo
+NM4%Lk9hX&<<gFEGWcA$pM2~Y5h46a2DZEB9b4s-!Txg!>9!3u8KQKMa>FM`?qY6;aR0zsVYZXY0WM{S;DJaYUew9QI`fuwZ-VhT
+3CybYt`+xlBLbLL;NBO4Qe*e6pd~RP+f}ycd0(|otgzvd$&f>xA<lkO(EF@cs#kCIBY!(L(!S`iNwSZ-!SITH=q^P%{KjBp54gfV
+_Y%!fLx_MFeYU$_;7PGNzpOA74c)Ivt+MUnWaD9m5WEPtS?wTXDwaX$JDnIdIG*_mbWjL}MkAS=qTon4z$<)X1KRle@6)@fdw;7?
+JZ7S)0tlChrlTgB+vR;mPF_U0l@_9`@VRo!>6)HXr&6Dg>bHvdM~atZ%|_n}$?~2~!&c#hOH`r<^|6&AW^oZKL=?1hAXkAm_j$kn
+TyhKRgjQtUuzZ`Z{lbYL&E2u!`u8kfljYsb6sFhC>%<5kdtR9&9~tai$St}lBhXCv)Zs8btTPlXZ_b_9c>i-i%!;1lkM%D-7PG|}
+G#QQ<?o}sfj1?@q%q^eaFIkVvt<r~Rcm1YNw{7<=>+K>A5)>y{(np(1EuVv=V39$xqTFcZ6R++o9}22Q#36Wy+(cx~wddF1yFxXO
+#?wh8988|1^mTXr_W@%R5)FrD<U75WCx-Gv5eOK>^rxNL5e*Uq%7D_<ywscn1!j%_pR?n`K>$L92(S$!_dl~D!)DCk_r`l;#Kn%}
+cG+b%%N>*2{W^4EdG=^OTBi!hmXP|j<1*&!QfJN4t_YXOH!D4)%R$S#+%X+)@+swq1%n|1FxRmptB(^^R}KX1xlqevwy-;C!ugqM
+ui3?&O-20=?&aU<bm%lP7%<b~*tRV-yd+-<j&R`#Vmlsh6#7c<z4VNe`bX&tLo?Dm-_5Vs91y-3K4u@C^hr?mh|2A+%|9Nag+wH{
+9`SOx2X#ydsnA+|En9OCe6+FGmb#<6gdneNcyn}3^x>>H0rV)l`KtbE#OUsuB^ppPlGjT3YqaR66I(xj4&#6zp;<8xM82xOeZiiu
+P6okX+4Z_2yBnn%9R)B9A}@z?9+12dC`*Mi+_M!wp^n`eTo`8Pi?1V2Pk;anKqMFlkx)Q5OavI4V92k{f4F)Fa+BWQDKdgbsv2M&
+rxLh?gV`;A+}wj;Uwc^mO-LN>WMvH(xLt7i?J-A3o474`{u5EPyFM4{rqzV>KR4)gFW~mD&E6hD&Uot6EU`l%zbQFAI_f^Xx9{vu
+%B<1s$>o5`Cz;J0I6KM9Ht3pbF_ipPsp|)!jk;}+Fe10ttm^$VHOsb`W9tO8<Bi)gFlQ-#0q_U9#mvo>mzVC&P!7>A&F=uCimbXG
+SZYe%IC!DNi}S5zzAhZ4BzsQlY<EY|6T^dC$_-JxNZ9;+nE%ZoxTc9@XZ0~H4hVSr&9cLfqXs2K_8qa2z(K${wOe?;uf=J{Iw>;U
+G5>(m*^6LD2Ms=^B7Ho%RYloMRglbh2NY<}r>6vrMu0$U8VbOG1mix*39%A3aQ$QZpQ3kjr1-ZAKZoTg*C%@YCEJ4UG7fp$_@0sE
+>pt;>TA@3xgS^TbqA?4|%RQ&_uXz_FS{;3v^3H9<O5a<8*mo&W$S_<ZVGG0`<HD-_?ma0>oQ3a*c+>3Z`DpPkPa5uqpRQ|lp3eoR
+JEI;PLNzBn-E!?&0P^0An{Nz__rk2HtWh5es!ZojPySf@qS~dTRw_WNV%;%B-ueZ)&Qn8EI%G=UWho3@2?{;0ca!ZL+^4Pfhz<L8
+c{)_%X}bQiAz`~mOW_}^Oyote(7PR>p=NW7ii;_iDI!ud4CI_;lU0p{I+83)5MpC!&&l*{TW$Q@!%1{H!{q`g8rl~gt&m0l!ww+Z
+rn<YvI4mB`3?4K;-9|@j3`2lixIrk)#?*EY0`=>~A6w9`&3{PmX2k5bO6mK(`VFq<;#-onm)DJuI-Efst|sTGIy-2e*z|>ul#z|T
+ba08y&iIom^DIwl;sVcF?nxe~Gi~p99WR*D<KHyISHa^gw`KM?N)Yo(@mklz3DVZRKJ6%Qsm91CIYw9BZb#O5x?;(dlj{?0`kx!(
+jziWRNMaI%lykL(x-u!nNSiLt9NR@KOb&NbJiLb}^mI(-;f0T%kG(uhV5j4YBzC>OJ96VefwGsz%dbi(hQq(}l;Ym5u?Bfo_YVp|
+GFUto8gTZ@0{YOb=v&J|TO<O9fK{VIzSIv5*|taULz%d}lom_7X*`;tL18#sV6ctzdF40x7Tj<MbIFi0nGdC|VgwMF8AAA2v0a+V
+9EM;(=`GI!-*^RLYU~Y6|BZ9@AJO}dbIdm9wf!$haIKNKkdbOZtLRK=oja)83L26rhZgwe#hnqqhAHvyy<oR|+3W!O?5lgxQqg1i
+Ja2aUoWGryD{~R)sr4>SNYO6qoNxKt!>4V;b!W%EpN8?Z`-%%+FORsrW7>Vt(L#(^c8;yxPvSc9VakQDK5K=K7akfq(IEO!#qZzi
+3~SlmYeBO;)pHTwhJ_OR!@6Ib%2P!2s)2dB>kgT#VBqjm`z(`|xce&x6Hk-s4ISA~aA*tXvST8t`BrnpSsgzyRt9ySV-%Nas%OUH
+75!EDkqoWK7Few=Az>o8U00k4W$;&>Xt$k%VrMAFhJi3#FRwi?u+bJpZaiRp65u)pN&=J(vsPVKQILw>uu2t~5s3}VSg?N#slop%
++-+t^{#JP%b$dCqKqjZnN<8O1eAU!LVVPqw$hOXcE2YTSAnxI|C~vL%b)!LBCfyPu9M&EAOS7~?F+RMUn3E69PR+mH2PX+m>0{LI
+i*wK~AgX5XTuz7sT}yu9d`DipVccmql^}accVGL^-Gs=)pJz%(EqP3eb12-fWZIArU(GJ^9m9$#q)ktZH<1$#mYN>^JRo(jbL^X;
+B$qXh6dMfziZtTcHJH^~5dlv$;Z&e-VPN2q(1TKK#`B-%oGe8Md;|t{*FRrbF&a0B+)adYld%jiE)Rx1j68e-1))=cp|FJBBWJ3(
+@yrYbrb&=@zDb4^NhSiL4xnqwoG=0bw~?s817axijqwNOE95VF|MKFG0NH;|dv0dw{8p)Wa^PmCvMwrD@W>OGP|T@DVz?roTYsn;
+y(H&e-?1~(b4MPh22$ZW-4IpgngM&bpvl#rl-yq(rLz?1b=I0^-+$P*T;BcNR|hM(k7u=^&g$WrRhPvJKW4n`L2g$3B5*W{VEwi2
+Sp{6Q@cvfeBL^M@s!7Ap)Kmzsrcy|I<j`zRpWCRS6gwOZzBu9gq$NqN;nmq1LOY(Dng0Ue?b@Aeq*PF{OaA;8ZYmDO@Rhumb|#sf
+R&*=eAuNo5Fbq>rYz4Ut8hIpHP6-BKMq@!MXD8zi9@EevAfP~0b~JHcuC5Ua76fCO3ZT9D#^yXE7!(SiXllVv25bl>y#h28(}V!f
+M1g>4*+w+?udn_Kw|CR-{jK6Pq}IIUh|gjk$jK#zMRD)>cj`s_ZPA8;6z~-E&fzEcJNhDxqd(=?G0U#$kCrDDo9v$}q&Wn-P1&4U
+HsVcT^OiZldi`bLR$iKVWV7@nXGKZDI3`T^il~l<JW7-UkMr@jEPou;=-IX+mBo@KUnFnEPs2lkthQC}i*K}EkiJyAt(<o&mc%ee
+rF4atGLWU>prg*|FkLJb%mB*e#=^|Hp`^F7KUt9*i)N<B(BCO+H&=2s;g%G~6PZgRL-Zq@DV{QXLUI%u48p|B1LV!g$D_c?hJpdO
+`I33q<>|nv8Iw^Sx&j*)Q)vSzDzGz$&3@ewt_|%BAc{di{xinyX1w=bC0#nf$!um@JfmC!crexB=r&*4!;}7cqO4elGpuTZNiRKj
+W~OxMo_=(_jeRdMh+Mrx<LAYmHwkS$CTGw6yepRV<VS(_&3to3HuT;XELR>B2+{GW>*(6DVoL%G9YMrE;X-w-<#pDVbXl;%(&9?o
+YE&*X3VP~}Y3KumzSz6RiQ6^ARj?dj1Q;Z0lSIqts_tdoD=Z-jp#uH4zpT&9>CeK4h!S)t!#`s-`nI*AA1cQYQfMR^4+nHuK3FfG
+RT_*ykq{_AgX$OYE1+R866#l2OHhdj2IG-`Sg~X<h=AIND*%ikk?=nZgTDkBm~n=`&hvr%_wXhE*CWB3?%aP~swHo3OR-4~PTLzD
+YOPIP>b;N}V4)<)ibrwkII5p_95}cP()zkj?=&JMS$^TpL2nH~ot=_f4h0n>(jWV-t5&aaT`dYVRAeI}!iiWL(2K&|YzfsIZpG3n
+WC#=ufy0!n<eN@&zoS^)ggf!#*=a-?5(9<k6`Yy4*TbEvrfvk4rjRL66hpn0-e@a^``Sr6qg0R-G{Zk)sK%C5n2no+2T2V=fr2)A
+dZe+Js1IEOLxcR$$9oI=aB7jM$X_#a7`m26la&PxX83O#0BW+a5FilfAKgEl0A=`ce^3gA{nai2av%S)ay{gKN-uUZ=I}cuzwUI)
+p_-ifGZ)Lt3l8rO^|3aP7vZE}QBV%Cj6GeYYxSyELvIYVe{CK<T@>YMBF9g=a^lweS(w5PpRtzud+FzVL-aL-*~ln(9rdw>9GAgJ
+VtR^+AFm3Q0%ood4(_*6mK1tqvCCRe9nMaM;!$uE7zWmmCp;AQlcMmkFzj0@0*PR*Tn8VZdeCqrZj1no6^z=LS&sKaAmKbn0R$@y
+^{dgrNDw!IAH|A50bM+!2*TLMu%MYKU>m=h0OdooVwp=T{6P^b7K8dLfmjUkPv$G~&r>P?cd6R6dw;92sypji=xo)uGPW?<qOGnZ
+DZ<T0CZG{eh@b-Lqh__Er#~@B&d=4&&)QK}OHzoPf<=6`I2B`;Mobb7HnO!+*AteYGgLJk;+U0bTtG>u1&HZL@d_~DMF21yGdM%f
+1bdN`Xe1&Si3GtRV8*|4_Dr-VNE(WUBEeV?5&~sXcZlSUl|&&S7!Z!(F>T}#xKkwYD8^wp$Y1D_BBL27Vjw8kAJ}1V4DSt$g#IN<
+5e`Pe;D6m^01Ah}{$de;;4mokulPb?f6}aA@Fu<g&qy{OzW^66rvNuU4<8Q~2c1SHU@>q8yx;&~SCkP&NrY1#q)3+)5f|eZU}qyT
+!1hGy(j^pFH9=Yw1uj7zIvbIML@|0_4PIU~k{(nYDT(D|oCJ#4aCLYz@cM8Kh$xr^ieexG1%a8rNQ2Wysv<<-G$;bXT=NSG=sc7f
+Mi@;&!Wf?p`{So)a6))8<AOFyHiSUNBan>K{IxqLF!upn{fG6+oM84>bAY+`CyRigp}~Km6b$(Xy7zw$^5z<nzg47&1Uw!`z!Df6
+JQj;VqZsJIn1Jzf@e&CH2o4Wtg|T5+NMsV80KCgjA|PQ13YZ<rj%2|RaX=wMonoPI5Cu$!u)!!WEJN4*TE!LtCPU~TRuBn<0{Gh?
+i~?Z+(O`HO63~0UsAC1upbRi!ObY+_-6RSO4`(QLCiH(?GY*MlT;reFLIKzOr?16)0RH?nA^##Xle+1({Z0{Nn4AbWocW(Aj4qXl
+F0--0oM0LR&A6FRFdB+Rpcxf^fz1NLLBUWs1Ovmsm|gM)?I1V?1%@MFNH7x2pzSY9FeAYX#f)Ous&LR>)h7rEMZg)R1;gC^lj4IT
+z;G~dvOg(C1ekfQKX>R5C=~LytJc6Ee@E-zvixrXUjMWob;5314!={NV1_3SfiV9w1+Yms-VsF-5f~_(i5G-P2NWQZ@h%mPL%^X7
+$`}s+uR;JNECYT<5!1Z<GhA>a1OZ}>*8b^d=$KG4*BA$bz<)y$6a@J<iz$Ksy;)<BzXkB${BRxQ{}K(hnVtSyg$VG&1Q7CfK_N7w
+$A&TaWCFE;HTV~fFa(qtaRU9q^p7D_1dIVMWTW7(^gtO-5e)SAP(mTFf7?ew|DA60|Lu;HSJBL0K+qJLJ$>`jn6njcwlL<`T|R5k
+EwCh&f*D@!SI>;=3Xb;UL;`P3?eR!)YEwj-*X>C%jh3)<r6YiQVDA|cr#q@D!j-(J5?x}km31TGBFg8=wVs=H9OP)MQjL-aWuw%$
+aB=FnmaiG?*w1ZAeta8+Ngqu-S(mFT#PyaO;9_{7>}2#^{5b!2v~@6I+fHECDM;F)%-*cDJ^hp2RI)g5P26b~*Y%Nml3@H`St7H5
+eW%W4@HL?(Bgi%q^W36G1avJkb{@~Q;biW<p`UP(l}*?h%Z6g?b>##%yQg(}2r$p}CVjE4NhX0E&3JwI&123eD?a9s(6_atw>@dh
++5-O1Wa)55QINe7mif)?sW>KhR2UTKQ#Wm^f1a!j%`6{iF^EwqM(zbE|2!m9d`FE0G=a1f+4GH9h^_pUctL$VQt&4R*nlUu96jUT
+y}i{22^BgsN0}--FOLUeC+cTscCFRU4P~poo?}0f*DFT=ik~b8o2jbu37CErnss~Gw}l9teSZ1$uJs)$DXl7eT){TFbfB>OVOyNW
+>*^k!_9qUDVN_-|Gw7Kic>PJolh(<Ddtd1aFsT8ltva1t|2z+RIqjN`$1p1u4d3a4-73)Qy$TlsbX>-x#!o+PyfU*3!~l6nH_jbJ
+e~O_!NoEDk5X+?qYQ4@SEDgkj%4+zVSm2*w1i)uGSw^~xHv|GosKP~O5Q562ap&|L`xXfE;el(lBFW4mAEGpvS<4QJW$sde-W9g#
+8T=DvrS9kG*YaCD@f-p9UuMirlC;X?@Bm7U5l@k0LGF>hi~5Uk`^TT)VnsJbtDD6&2up(tyR4F?K9-o-j8qBZfN~k_oZgR|-!Bk9
+mn%(|BabR$fnv>KJY?6nY*UxH*s4?*Qko1fovD4Nl`G;Idqi$syzvbe0-(ODUXV|`wiG$0m<>}cQRD*9Dmk-IYkO+%`g6-Y-my5Q
+@&i54H77NDN`LpfQw`+<V7*@Fc<<shC7HgTfk<Z19V9o9)zJCijv+FT4LHl=<GwtZJJu?cg#j)98k$=|FL!=`!7=xOTQZ;TkHl+%
+nb&KVH{48{1_OK^H;<cw>H<W*>gH`_`1Op!3%Mv6ph$E(1i%)}3UCX7Z~C<VYzgP3r@ebHa--LtlheHV`yuz*G@%XZO4Mt9a#md}
+=nSHLZq1$6n#f_<Fe()LppS6-Ydjha1Ql&}te!NJMgRwJDRu@peRR)E@;&mlXj1+eI{~odJ{M1cNt1n#!$jBQy{mRvpnz767+b8*
+k5p^a>V+<a#R{+iRhRk}JYp+w7tmZ_6P+*=5cRmV<4ojG+*fNOy~fiJ9>C{8oXV6bY*{gWivHk-1S<IyMqdaCmEzCj*uJ5~?Vfr}
+zKFebai^95fNR?;%J31kb4S{6Smv(HrSz$1mt=TUA<QfPuKf)2Eo=-4z?m==G~LRr0ch2G(44f3D5mWSO8lNFBne>_-c4{vW0*xD
+JS@PY!;XY+gswJ?hJUscYEMxEgBv(bmqa&?KjXZJPx0X0$RplS*>Wpt=uz(rU-F`<Y@kaeNg7a2py0YIKTbd6{rc6k1Qj5c6E*NF
+)yE_1!jGL7eON46m5^&)31}mru|WelIjHtSd^6S$!?juTBC&L!m3IvnMhO(&HT(4GfLs%L7jy%{19n!dv2Q9x+R~QVusncDb4+?m
+b41Q^Q1*6y2|)vjwfE+-F!Gqpao+9v+t~rtdhn2M_*afs7j4}PH)uT>?j~9CrQEXlDgnS1%Y_Q9cK0KTD+7rrE@3KB)P%Ex7=X-I
+i#p3=xiYH2^)9`8EBT-tPhh^mZNCz#E(RQtpVhvN2(0n)!Aq6~e5eK;2Rtc+|6sX{P5G_z<G}#ul37lX=0f>i`@Gi`MGw4afV~Oo
+tl0Cd!QCUxWzB5i?qb^Y_E~-+0A6#stt6Uv{n1dzZdusaiHC<xkpQM2<FXoJL|2~=T(7~j%+zMEY;bzG4#%S(=P8PJa{3h2U>OGi
+K!sH{sVByjy(%U&Hf5pN1OQTd1PbeSe>7;xzPh9dIe-N$R*XQ<=iv8A*+<nQPWtcw*l3y^kxf|TG9z1gISK$Khn;2ev_wkl7ytJy
+6oA%~ko2b}#rt1Vl{Rp_#`1*crer|Z03P6V+Mi%3te38)0%czLto_`xk=fHE0`qzg2SbnA8;SrfnA8;UgB2BEwi#orNdatT6(b4(
+pq5C10mQ;!|9HWHP5G_D;_<=I)+eTnHPPd3w9DY#7HQ!Pbp}egwLqwrmd$e&LE6m{zS~^h=Clzn=n{=?OeoaJv@t_p#!U?kx0-SQ
+?U#+a^H%b#f0^meqPvs(p|8{NfTpa=X&5$dk@$4Q;`VLXnpk;Jpu251iyCx*Cq+Ey_>2q|DJ5W-Rmb;S#?$JhqA%Fa=h6d209eEp
+S?zr)o(}2v4epE-1iFQn`&yr|7Eqs6*2%T80kEFymD^Fd)hgdX%s>^+<nHFy`MHuObwy*tMBtIjw)aODLe&mytHPMPK70Jk`g7@g
+F&O~XqunOGQOiUaI8u6Vll6iL5M2NjeC_AfB>|UlLP!Hm0$`Pak~TUOJZK{-^(zpy3GY8&<_?#e<<>aMg-#E8bHsqo`Vp<*h>d8(
+R9;}@gO@S4iyiu%>kG(p%NZLsg-CVh6$mWparJ86CD^30_TxfsKt0*)K54DOilBA-c{HB`-I#Hc0oq-nDax9*`z#wO+BNVhen&S8
+5DDXBag><)m}lfzIYp`N43h^;XUKv6%Ytt^HGDsWz6mQ5!ZHuPQJ6!(gal*`zZ}bL=L3prc|~W6<eYuuZt6Oy0S6u)l6JVtG9CBo
+-8hxR1kzpd_{4mq{k2m%Y5=ZVZ8CGdb?te6ngZ}jGNGM6<}JEq1K94KU4;8nx>SHzk=`AuyxIid(o-)rvO$Rev){M`e<ijkKoJlC
+Rm?A7H?jSfNjpX5`_=sCE~ciV?gKjKydFQK(l*+o3Tu(q+@Q1;atkiutB5<Axp+<v2$?mr3BwP6i<O+=AHNima)Mpsj3Q7zlFm2a
+cQQ<GbooO6ZR_n5Q+!0GFSf<z`QrRj-J6^T$2G?eCM9SCc1EIRe5y&6aRUdN=|dOi`@(>ScfN7fXkl!ZU7m+=Fr`fr2xW{mDzqGn
+mHyeJMb_D=21Gs1;U7y!fliDQ-@bXt3cy;Msw)ptluNIu(9nQ0Pv7<4STe1|*7nSq4SRs+{4`(ZhX|s|2Cu0<?Umm8b*PX5U{#Kj
+D=x<=Z%hpAAs&e2p>H^xYJ{WKFu;ZY-HhS=HLxSevEihG(7z@SLN@XJS4rK?sglLU*w?kk3XF61C|o-HQD!4309v%;bv$)Zo87Zn
+1Jj<g>{*8Spa}Gx(aW5b#V+pO1iRcczMVyPpInd!%JcjVHPxzaeOtYa->~HZ8Ftth!vx88M@LkU<2gkilwc`$8SRHKh1uN5H_xWm
+yM-o>%s+g5zMw`G%dF~fx2~mehuS*}!>__?DJnqh<9gp&g5ub{fwxeOdt)3V=CR}ZrzxtL9!FEuvSl`4ebnhM&nr>rwklhU2P}ol
+Nsp=(74S!9c!U7@Y|ryg`@K3FB(V{5BPMX$2fkktMsAp_^*au@2Pt9z%T?xy8a;z`Bf1hFcgJAE)CP@s$PhRBBt=%thJ%KKLpJIC
+*UDqPNdj%3Maadf+bYwx)r;CfM!)8F5C(l%_rJfwLaZ2`19$waCMgXV0PYIChjdvvZ1uwA*|`_RYzEFl=Z%2!hHwE2_s-h26WaG9
+qu*{nNfxFt&-7+peE$w?<lAg@KB>@_pQ#2I=F@Rxj_qc!$erz+we}q?MupPA$cCCFTiPA-u3EV0)hk&yxPdY%I*O~(utvX#eNmpS
+3b0y!uKk<tW7gL%v<@6W0IIcb$<DbdoPFYc8-^bUg7pnoPS9((OBFdcq8UUn`ju0BhLuPNz*-UN%p<yEhwH|3y30YCoZBr$1-`bA
+_!=TW26*m3bhZqA_6?Aan+g&Uzm_Wcb%QXlO?v;uLYY``GgWh$PK)&2b7zZ@f1V5fMk|8)&0Y__?WW1CjchAvPvgB@WOq%G%%t@C
+iwhy=ijiyuCdA<Nd~crDpF}9k_6)qu+3_Z3#0sAl$y%rX?YWU5pvCW<iP)dx6A9&W-T8VlV5FQI(4TT}L`cP{s)qN(An1L*I9@={
+`Vl4Kb%h@9&5g2%^TbL5oqX4eQ|80jKJ@XjW4nW4c)$faMIn}3pCQ_)1{-q%nVePUQ|unk-n}KPjKBaI@=BNdrMm3$ge0*IpK5D^
+wD00JarVO-%C_8Rt(P<cGvooj>8%!(Z#)NdNWhVI`yhE+1vZ8WXL2nhs3^crFq2}zZs=MT+^<Pmf6Ud|g!f-2*BTH4*Y_^Xt~aEC
+2R<C_;G1zIZD=I%2usC=APu2d%Buygd0~qKNFPBgv+<iaXo2kMyR|g?x2unTRckEADFCLdPDjC4l*a|*{F5){UW$2nr$T{FJjHIU
+%q#8QkG<*FGoZHnz+6CAUe{wviPWq@U;kmoC&R0`5kdXL7g|^%kniFwL3)2ui~@u#ZoZk9+iRS5g}j4@>m(7VR?2FY@M2c|sE_vz
+8aJRM$A3zSrtpugzX^#1G&^Y9=SPbY89yVp^-uu#L`##dY2@WgI7<VXk{_4AHvcZgf)xmL%st_E+hr`W5fD>D8A>zP*<x0cW8)z)
+m}S1?z+vEjsN7%FLN{Y%|7ywQ&;RgpB8`5_KqSH-%r!FDpqynR>E`^GdWX+Hcjf%_@%;9(D-^O@%m)Fq={DrgLkGH-4)xt{X5I6s
+)Emvq!OT+yO`1OY4m+hXy638FneeKlLjwum)c=O|<((PTH(l*=W|E~mBPoCeYp1^b>N{$DrtABjz_@BdLEt0hO5fz>>|I%R|M=l4
+Y6=EKGRWq~AE1XM_;oaGhc%Reu<%aylk%v5R>hGhzULGm#q;!Pl(Lz+xIu*uY$MKgJp6IBZSTNd&h6U3x8bw?FnvQ!#mS0;z}(H@
+M1Pov2=mjJQ?)?C6OY2UNdyewh4D4oqd=$)LIc^ckPTA<MEc7QjBX<Pe~&1BM&g~J{4Jq&Db2{x7@nLod&P|&QsSHCwgTSVsb^P?
+Ke70ldC~QIxiX;WYSh0^O(`txSkFG`*O5`I;2((xkm!+{7M&6d38q&jnWKdp_^XV8aoxL?r_;Um$-i)VnNhi0!FEgu(06005zP~O
+a(8=Lkq%)C<@tdbN_9g=oE+>uu=_=H9poam0+xgNaqrKZM`B`Mno<`1IRU@_UgKS<1jn5MH{=fr82}yoY^BGA_(aTj+htR89P>jH
+kDOGM5%gK3>#+k*3*;EKJ*52(51tBi6aHdpp979_fRMmf9gTkQ!Gr_6!RZ%jpu)x&8VD4r!-Dw*D;xe-+28+M<EH!zMROsnZ}*`$
+4?yJmA8{s1?~EOO(uqJjeRrBc6xML+y~w*$*mqaQXJ^VY9TsNG)yG??WX1Ws9w|IGEF)pocIsg~n%P~)G<`NbM|Kw(@6@66h*0&C
+wb_{Js=s{xemT+2fKYxq-9%*G!k7wpUhfVnH-{+jyEO4ajIQ1Dz%kDd$sgZ9BwjCzbDE}4eG#EEahmOZ^mym7uQ5)7GdxSazy}E(
+e749IvCFY;P8@1QWmc*hjDECuCNXKx5DT8h#QB@}u<~AS``Tm<9D;d>u~)OCls3(Y&P>_{f#f^g5<(8^5;r=3*No#A-TCkvR2E$e
+mSX+2OvWyGPRuW8xp0VI-q|19O(p!V7b9Zy{t)}+utRPWqHT>_$uEs}8X^D{`$<jta@MQwWd2irx`IUq56{U?90CTBXOixuXcU|w
+^clhO6b90C9blTmP)2j__`!3vSyTI-!p*KA?!w0HJUf{y0DwwR!4<y6PB*r%ei<3}!Roown0@&&D`)tbRZ}~?n}^umiHoXmFuUs9
+X+oi&4bPV!JL1FgRS#g9hqtYsX;&wI_6n2c^*p8qRD=D0?VSf)6WjLhCuJs+-aEbbUKON@q99^H#e#sMq5>9FEGXD}#ol{I#frW6
+u6QiR-u2kK9(^Q`NhXQ^ckesz-oIsi)sJNFnISO0tXX^Qz1NC%dS8AaCVk-0J-$4#Mw}BP8(S|wjOR6f)RaciCe{jMPTTpVZo4Ug
+T<r$Ichi0Tt{70()>b<;hwQ17k+vb<M^Uw4**|h=?+_bKRrq#ZeyBYkuTp5JgOFKmYK1JiZuK~*_lLpJzq~l_vd61dL#5~PLOyLg
+Que`48<0iDw|BY!X6e~WMb>MAXHg$5O+NF+(@A5Lq9|iVM(y<DJm1lO!|nLo*5hUs@ih<F!hVhRJa4qGMZ)_g59)2&+iPyDTJvDG
+wXK`jfHHdb+A*zPHX9YtK3<`b$<T$JEjpxky>tBV@sfA@TNiURpNnPJrcE6ZHuT<whd#`Vc&3f!eVhsxB)!hzN=jH41`Msq*2D$w
+K94SLa_l0%%tctDz%|Bk*8^pAgR)syY}Yoh(gqnk)fbb$t=&AllebpgNK(o2$F>n^e%9K!G7>hWF(ca5mS43VsnEyS!jfMd0J9V;
+Dm~yTg~~WgU0{Lu0#@VvKwO&Xb<a0}QgCtQlZ=zBAr_8TYXnu@;mhnzE01@+6Y_W3zWAs84mSR)QBE$V8A#QW^c}e;Gvajl!;dB9
+4(%#ZseCKVQka(+j6F5;{M&x>jhR;-F(37Bs9m-D>3;J!%e)RB9;Hl9?9*@m)EYdEdb6gjTUim?>+XnBw$nM^eS<ADdbu!a#Wzpu
+bMDQ0P)@hml*7{4Ue~#Y^Sag@x2cnQ)~s!wGL0cEDSI$(<xGV;PAN$6)&^f!Fys3U>)QO4yq1?j>#4qJdTPtvYnw2cMO9{bS>(pS
+eqn48rz%$a`r^PI9#pJ4kJ0oA(QFD@z45S~1k;Vws?x+&|Dqtk@B<>eGdc9_$NBba7aly&s?DR5xff<GsH*a&+TNmz;E#v3DZWoS
+3~h1DVbFPtMD054A?m*-&19>OjC*~JsTla>+oI(Hy2d2>@9FBbw1q8xb7kvR!U(QEeWZ5B%)PSJ<>4#89$nVIXjqVxqgHDl!B*Z4
+=_oSz&7!%}S03BmYp|!rM3!{fFzN|2|9NX0%bS}g``T;FYMm~j<xNL=ql?NesAc{<jiA5me=zs>=aS4VG<S(u8<{<@InMFp!-$>5
+4mevIM&Q(4a-y5tnbtf6(>OJV{nY%H^bsz+>Y-WpY^#OgYP4FCPHXB_uW7ENfeRng2~~&_BQ&tMKO&naHyzQI%I`#LTH5oCv|#Th
+Bt6zcdxuBM(wxIqU(b<K`YhOTc#6lB-G`6ZX{@r}&_&%h$1iU*rQz7JS5wbjnp1PN)}m!C;OuWwvs-b}uCTzB$+!P3N%hl)D11Xt
+eYuw9*mZxyuPSS&l;EbCt9Klfol2Q~JbOjc7nYnJ6rqDA=pZ<J=$Q5DhTS^HZLfJM)rO-nqu)BPAOCINXJPQ`sby9auEtv4m)sJK
+Uv<dp$&*g1s`ZKD(RTK(ju*eo2@)e!`n*nWGWK~{f)lf9vv)V^`W2g+`-`f#`THI$Z5^uQR7-Mo>o7~cE}vnTm4L`4E5zwUz70_C
+56GLs%%qzwCil<&+Wzo<Rq4fB<C-;8ax^`q^YNlZ6{TDAh9B$huzSvq7N?Hfj?(m$t!&=9D9y9!h0HHaa(hQPMg%wLt1(yiRv)=V
+Ia54xR;P~zj%gtukfo^t&4|9F)#JBY)@48JwpRMh`^8ZoOi_98meD=DlWsNaxA)-12Sfh6z(bgoAB;UOZw)J`GyBi7Q==+ABsgl4
+WFWnF)mc0C{H%7XbG8-M;%l=HeNZ<)xp?+~$b=zvo!HvlwAcLmrf+}aoE76&wX_jgw=<`3WQd=?vT7+Vvh2_izKy3!$fz>0*BL@5
+C814@tz5{|4aQ^w;!6W(7i{kj$?CQlnFV2QTF>8wTpfLO1Lf5H7qf)gm0ZVz-#4D!V%+}bpC{iujP83DKJx2`98I)qe!rN2?%w$Y
+gHE5$4?F2MHooUns%@p^`n;pg?Y4sx=Fe^&`e5;^{g^blmaNhr81v;u7QdO(^{uxj&AODFb0$VYskDF(ulGFIF{VYk)xoa9b`yeQ
+agE6w(|DsK?eDPqQF}gm*u^QeyCku#Zhh1>TW)LjlJDrC4ObvRoUM1S3s;P2!nBrDg=WWI`%8TM(X<dQk5{z-Y$o-R)v-1Vlv}+H
+=W^h~0u>#{s)hM#m@|il>Y@nl0!^+hojeUPZ_udV_Wsa_I}VEL&|%Wt>9jj<13SE#QDm|3Ox0ePO{Yt<d+e3Z2#?!>*&OcqSIW{h
+HIB<GM_e|`9lr_^-xo|>TyRP$`#Q}zGP)1WM36N#mIbYsEO;_a?K1TArBfANb>-5^!_|%-J1m*xVr{j>q8nvnWJHiulVGs8>Apen
+PQAESKTk;5HBrTuYK)uD&c~7Ck4^7R>*Kr484+nG7S0?Athdko#EOiQ9VB$7_W8aj`$%>Lwbi-F9$d7_Ivx#v)h+zw>S!xXW)Drn
+w>8%LHzj+psMY!t@7S6eD8h6i+}b8oQ_8toku_CpecCIIfsX)+{lSrR|I<@>v<-96+;f|gmvx!o{Q2ggQ0;73t~m0tYj(y|=E?KH
+<<2|NaTB@(FvBbF?G8HavCWXh9KQmOE`5ATz9qk8TiI3mqmNuHR~4NII9QfT^{Hz)KWU<c5Mxjf*W-KZkGF`J?|ZTQT+EhJ78YEM
+1hX#;I2P9B^ulYyM@*X&9!S+>M@9nX&M#>-&SAoUZgpGK5?9&7q87Dwck0ox3#)a66RRp?N2gu<7VH6uNuhosMwK3e>vx<~80r(G
+sGf2_hR>hn=p1Mv)Yb4<qO|d|s$OuT35)qyNmztTt#k`;G_W!KnlV^C_Jeb9;ix&elw(tuo_wCsV$?wC!_?@>HM9vm1~rTL_JVyR
+=34ZEjde?qO@SjneQnGVA&7^>whw>E@+rQtoZHFgu3C4`s7vKkTCy9@v$8og58k@?dFXN9nsbL)x^pzSU(#lDdpvYq!)3YWM(^yq
+GAfLv4QT`(yv=f0&Fc_fI=^Lzvq+>hbeSyzxicQNYB`4GjmgDTQweWYZL<yKcWdpdkP543Yj*_8>{6%J@a1s%)eFV((1fkEV<-$h
+UM<%;M-q~7Di_yDF{vq!!p1RTI7VkOh!+UX!1UgN!Iz-kADwKT!@RPoqP6eN9KO4veE_CPI?&!jsCi`Hj2rlB=DGgkjzxZ0y?WWa
+C86qzkK?5%irnwu<SCueZ~lHo;iC<##-k{mETx*+|F6s6gg0%U9^%>YvjD3_jdNvjG}npA8dj_v)PCHVW@1X>XkWQdyAv{;cXsNY
+Ev?TEa*G@%lrps;H>87~Wn1dqm2&HWA`um>@=-IRQ!ed%OUv<+@MzWhA9If$`h$}msgNPnegbmzh@^QvwIv<VNl)H5$;y^V1a6Ur
+HufC4K4qr^7c&Uu8h%aka6!C3I$M`C%SoJ?HNuTrC>=%_BHWf2VXd`s(?c!)UX82yD|U?Xyz+PGgsvA@GwMhxC3R+&>zij~c3m1`
+?}u?xa@74BSu!gHfP~wnqc2ysNgus<+Qo*o?C2I8ZG>Q;UAe=i#0`BeQ$3v1tbDn+CIct3_*UaJ;Q=GNC)CeWcvCAqVU3~nZ%>=l
+WldbO#%w1hquOJAwLSAhaO+5_m56~=>nY=kTU&36T#gg2t7Ez&O{A={>RN1Rd{yO#hwuk@DmGW|9UyEjW{}_&GYlwzVt*pSXE1Ny
+x%c$rgL_+NxAl3ob97pSqlBqZ@5lwaQ}@OA4s@CR_-a6x7mE{bE^O|r8HU}@iNz0W>NI21jHMqEoK6jD?X1$S3!r<u?&_6T2fvqC
+JT^$i=F_Tn(A3@5oBwTbmxs(4l~`fN7F3zXUeEr>a$X<o6s5Aa#(C8#3XjL5Q&KIPNSx$!wk`-jACawY!*bzL8JI4QU9LKV=7Lh_
+4606onTTtp%``~v?OJ&@!yu4AenozP7=8`v{h2s?;QaN&m(E?ebmmCeqLDpQYx~+tIa*`1ZRS@8s<*gs{eFjM0Z%{ep5Lcou%)1K
+aOHu0=u6$b<q!U8eAT{!E^!`K9POOc{ng_8OV9o>bw{&&XK#)sd8}4Uig#0wt?e<~p)Mv8;%qj($}^pCcuHCp)5i+8V)B`^>T33*
+n>C@?yQ20eAJt`4L>e$HJW)r4PoWSwV^!Xm6IHYFovPCs=0w+|M<ZS%s6bm&M4u;=lr_{i5hy73C#6<=$CR{`wk^|IHcPG>8R%}S
+6tb(zWP}9pj#_0zQd%Z=9*{FIJ)>@zyM;)zk5+avxOpbtGcm7A>#W-G9?tSg`Dsq5UB7@eFuX%Tbd;?#TQ9CbtRdcQ1ASdM5|oZt
+6{o9Ys7otH7X_8YML3%5^i}$4Y30D9&;<yWLQK{o_LUaAvc)hVD-Ee^pc<A0)xI`dcgrQdQMG!>8zCTi`)e@P$=S`p)yd7-)ycue
+QXvs=@aj?b2#YS%IEA$<!{0G5z}Mf|NiE|uHCDMN8tteIX4bR`baQc1s|CF3YFy!-;#!O_nU~5!%HinDY32An3Jc@8@+2%x5f2)X
+r8bP|%+PE_Mhy~i<Bn8brL;&{z$rYMCc&LSi>3|(ijeZtR(>}cg(OL%m*iJqY=03Vcw&K2AQFm%LO!3%W->5cO#-zS&jyijFe#=K
+DrHiMfXBkM3$cXOG=Y$&VyJm?fsn^y>gKFajucU&DqM`SD=$JQM21+<6?6d&H%z6BSkM$yK2lZohR~86;Zaa3V))2McvRFl<u_`Y
+1KczxIPe=_f#D1-mH%n$D(GgX5T1~YGY~q8u;^?Cn^~!Av})#*%|sCjgTkh>F&4%^i3%K*jweoKSB}-RV<JLK6r9GQGAS52d3<FX
+UTJrY63XL<QCS7;Who|7r5b6KYLd?$?(FXXhh_kkYEY_(Qz<#RRx9*M^GDZqYde{mj7SvCoUG=L{tUV{y?tdHxrm3Rr~-{bGg6qQ
+%|vr%noNahR+^yJ-x8EU!mtagb~bh8LiE+SwDwVVhTh0(D}PXoO=VT1X<ZM{An;H5{svi^d4*LA&z$xs2*tc6&0PkR3jAXz|4&^2
+00000000000PqX&?EK2Wr!w`G+{Q@U2wU7B!ZU!kuj$O=ou+S}ck_98l0?61<M{o9m#*fopK@!#sIX+QzP(g3Qn77h$>a{|Nl8-u
+_N4<+4P$5B-|!{r!$`S)bx8aqc}0a|q5G=x0R1=hIounWR@;NWqmG1FjQ8g6lPmpb4Y_kvxUPwjC@gRM{`iUjrtZvA@A3g?hE0G_
+cUs7|#U0qs8uNAU?!>0EO_C$!x_33Hf5f?FLfyL=@Ra5+({;)7!a2ILdMkOl3#w4vazTs&L4zL!`xTQD?vJ|Exqq_bt;s|3tO-FN
+*Jq!IyR@l&>igbDdi2g#F^HQr)2C+spst@5_zjsJR_LhLUR1%_cXiVI7G^aH+T_S4n%fl=HfQse6(Wq~VfyWP10SFJ;(0Y^dS0xz
+Ua1W>zq0ojyz64WG&ZI?a6fhB`d2S%6mV6<GSOZf-VSm0$y6$F(3--jxm|ChNQgs5ED?APcd;TqLsKSpRd2&sy5on;Rnz<t-J7ZH
+bCAl@b#b^p6kSJtRgqDxdWq02@l8R!|Lfe7x1A<x>CkxM{+C~CHc73n^sKdTJEA16$8HUNc=^!IZS^elE99cE<FqZpt+j^QUTH8v
+!6a@X_AaUWmRU=i2|LAf^=1${tz$c6{iCP-lQJ(0Yz2h8a{fqoTibG!U$30TOk#CjP62h<O2zQ@xk3eT;Dlv+M`O>v4ocO_W(SKa
+63yV(k`mKXbx*v1)>ay<AXZ*=8P~l==eaDxTnA2Cd`sj>thTDN)wZ0*(H;EOhv7v?Id~w2O(@xt(5(KG0;>IS7>VzCI@b2V<)B+#
+vu<B&Al5(IcPGrceTKU1-4eG)GD;DK6Q|U4$@zvic$bmBFy)!bRbN@2|7u7}yH~p}zekt7<8g`WgdEE)-MgiUH?=6V0ZPcLKga4#
+P<}*%L48;<LWDW@uC{-9dc=~RZ776T!aJ5>#n*2JhUgC~Ip6PG_ki1xQbP8&WzV;FnKzM3JRk-x+cm7zM*rqMRSZa9%OGUA!_8Ld
+PMFx3;r$qdSsrd<L5SQMC*B5w0uIBE$2Rv_U7zoWk8k4J;Ew8nt4Qy!%7oHYbK0>jKK*f^vrC#gjZo?HrmC2XxQkB*My${L!s8N`
+YB#<3x^qls*PZhOj!6iiQ+!lkd42rs_0N9GQ3Y}Dw^1$(jepRi>&GFTX@o@PT`Bf`88l`~VTh6tOX>jMycKQ2Dw6bCO}jF=_^*Jo
+V+Dj*M`4#{eO}<^LcGaC<I4++Rxk;<imqOe+q)54U8L*Ed$S0^p6leTB6J?4)O#&F{q}80_VOcAQE@%p;acQa%R7Vn_eFy-LUhRG
+b${}Dby@tT-}7F)DGnigLcLu^OtmO`d9Gg3+DF*Q<}Bijqq9HEpmeQu>AdCP_qHlRegR|FkL@(CZiidEO~nj`?%>E9XWY;`=Tnb-
+2)8DbGb4SXePG(@ic1}(gfPpk$9PElL@LJVn{Y;+vY_^gU{_*WV4-qQqo-q5u?e-FD2_g3=cJdbJG$*iFE*i9uhl_;Dnja*KaWd%
 G*BL$rqBBV8(@EIzgKqP)WO;}E${X^@#6ZpN=r)IrFAhcZy!I~>8_jA*mp1YWhsc@LipU_+YjBu{|vJDbTqNCeq>a%A$aMCOm<OD
 @CemBK9d+1{(T_V=6102xhJ#g>W$;mMI|Svy;k*-TpTMWT;~Rb!;alPnJO(DZ$bFqPp1U$&3!d~U0qkg^KPK>+E{<VsM4wm&l;N5
 JDKt-!oi)UQ|s2CJF8X|=*{aifmG(F*K5O>5{h21R7+fMTWJPcU_h}yIMxRytGakhJblP_gMj+XN<Y{_LTmQSSlMf6(X#;=L5Fgu
 +7Tn5uSKHlj3uM4<s94@eQL9%uJiyhdQniy&cXGLS}&zUwe}@MFyKM^T~S@#Se=*cELU)J2d6X`yeiv?%E!KrbS9Ka+ckd=)^POm
 lGd(7+rk#N)(x!T*{@VcX!Wf7;j3d}+FE!JV!hAk)No~TAx@~(gTDCoU<bWFaQAMGt%6PHb$4b1n%=~wiv{{$h?J)P70^K+KQ{eN
 H&rbhJabs93vWK%439G~JcB~*&W~%sICB4bvDf+O>pfYzu02uxvkqHNcu<z=b)|S<AX9g@OXRi24Nz^7Zksir_YE~qr;YfLjU83p
-<onlo_3h<LJRN<n46@HD9!u$HpYKRqx!#3*dPr}JlC}$^M8s`AdijsT(mCz8?sVO`Whd<#4QbxBh)#(0RXQ)t#*(fg##>MCcWu+T
-21dyB+#jb$NZ5oI`*Nj^mEMuB;jDLc5iV1|ftv;uKz?lUzLcNO&Pll8x;yyK(jN9=eNRrJd}NmJQ0|(($72dt&-UWz#B=)V1K&}L
-#$Iz+wLJdipVmCxEgt!>+4>@xEidPM`Lg;U44vT$D2dL0n3|S(Xp3s71xI(VQ=`{YlU~sKzYWQk6EWt@CxaV%GuFRm;SPjLJ9|)w
-`uv>q{RK2at2OUDvS&2C9-<`TS%ud(e+}H(fle4p`m6Se{jM_NFVn>DdR<SP=)T!BSVX)tkWd-dAhCu%Ehh}sespAe8+CcQb@q{_
+<onlo_3h<Ld^-AG8DyVRJeJbYKHrhJa=i=r^pM^bC2bc-iHO^L^zt8vrE}VG-RZh>%TC%g8q&OL5uFh0t8`wPjU`=0jJKZN@7ktw
+4UCZMxj#;ikgy3a_T@?+E4?FM!&&d@B3!0^12+vSfc)6xeJMYmos)3Gb$9Ter9JG$`ktIb`N%Bcq1-inkH-|Qp6$iaiRbj!2fm{g
+jlJfuYI*$2KdpJXTRie%v-L$XTVBrj@@4fy7&^lhP!gU0Ff}dn&=%ED3y$t!r$(=*CcU8de;bl7Ct}Q*PX;&kW~_hB!W{^gcJ`nU
+_4zsJ`wM7<R%_mQWY1`NJw!>wvkI?o{u;Qm1D!CI^jGZ_`(0(k57Wf&dR<SP=)T!BSVTNCkWd-dAhCu%Ehh}sespAe8+CcQb@q{_
 _n&oEpKZa@?~Im?-5GDWtMkJ;_8B**+@aRQOhcd2q|g4nL*C@hQFVLA@FUWuq^ynWJiYsxC-ttbDC^JU>V|FiIPwDP&%Lg^pNCq?
 3EMt|x_IlO4FR7c{&0{ICQiKb(2g-%t`}TR;Sj?+_D+}kyE|W+J4Z^m0pbg<Pc|C$ah8lwW6u3KN8UdTvm-R9{J6a$sRoa@%B=MX
 HD$!a8B!-m!PlpIQScf1Pz!@jfkazB3)d!7r!@)^)sfE{(tb$dc&UEk_rW{$EW0P=6OR;bKYqw1SxlIxL7jQ+-u~&;-0Jec`>r(w
 gh^E9?`r&J<ClP|f+G`h1%zE}f}Ys?X~lw9UQI8=>K&7|u~$kh2UxW$DMS@S<MgPf2YkLB8hy{3NyME?id%JAa%%5`L;i%8#)~Bf
-hbivF_z*GZrTcp9&h?7WyT%@o49s0DAii^;OvL44ghm+*9M!87qtgr(3zGe5n0fE~w{JNI_NS)@w77gM-c7IGOq*MK!Y7>HCeJU8
+hbivF_z*GZrTcp9&h?7WyT%@o49s0DAl`GJOvL44ghm+*9M!87qtgr(3zGe5n0fE~w{JNI_NS)@w77gM-c7IGOq*MK!Y7>HCeJU8
 Tspb22XTsTiqgLM>V*$->lWAeVnrh&2G`%EHhJz8IJw;&=N7qM#DIN}UC@N(a~_NtD;{5NPnh;L^%tbr?eyT59J#31zp7JuqoUXT
 wQKH8CB%Q`UHv!DS=$DAh7dz5JbuD#S-QKwfN)xFpFHJSgwXheYfK+k?$1YQgj`QGw89L8>A*9{vju7Ae_Bc|S!~*KN$HY2q}S|z
 *8+t^PyiYJYRa0c%O87|qzR5^ZYgyX>Utb|it}qH+MiymyxA&hM@wS<?9YOmVT;{+bZGx*fYnJ4f$s2EYwq>@)^g&`)g_O-!*vN@
-5s&q~iYG5tty||+XAm)ztJ~-1=9`=Y*2!`&rS9}J=ZQI&YNYPvqI}&Cx*qhpp3F7cf=F?MTvvB!HnawdO4!i8?UpB6GW9X9vJ@A-
-L3S7qG1Fi`#xnG8VW9RCA#keobXh0*$Ggu&eVPPP6A0^toIclJayLqdvfci(i<39H7jSfTGv?{F_e@@P+KFxv&&HOAsC94jJ-M<5
+5s&q~iYG5tty||+XAm)ztJ~-1=9`=Y*2!`&rS9}J=ZQI&YNYPvqI}&qx*qhpp3F7cf=F?MTvvB!HnawdO4!i8?UpB6GW9X9vJ@A-
+L3S7qG1Fi`#xnG8VW9RCA#keobXh0*$Ggu&eVPPP6A0^toIclJayLqdvfci(i<39H7jSfTGv?{F_e@@P+KFxv&&HOAsC7^DJ-M<5
 (aed=ElV$?=JX>x=zSH}OI1_ff4055^~p$)PH(hU0UOS2Vr7j=9Z9j%UE$XJ^thtd;<f31VwTQj4c@eq-D3He{&i^-oyZ<#-A-${
 EYp%hY)EWoV_n+ON2b>&wyIsInxl_+Wz^Ic{;0%K$S_bW!_fGG<M0z<<K6A<T+FWPD9MmxeG_Ll77;fu?99w#zUrmUR}`CPIrBF}
 +UV}L=;IaP*!!RNgsAE6uZPVihDPVs<aOHi@kkIm=)HAmxV26awWN<5#;rl-K6br$v$YMe5YbXHdEWk_r=i310#Kd*>NBBh@Afe=
-b>|!jQ>P-8px+{CLVUKflJI+XpW2uqtK(^<pXPhKM{4J+=IfUjIdZLK0)0su#6rZ!QT-r{&oKCappfM7CuPPI$=;#9XFg^w$`Utk
+b>|!jQ>P-8px+{CLVUKflJI+XpW2uqtK(^<pXPhKM{4J+=IfUjIdZLK0)0su#6rZ!QT-r{&oFp_ppfM7CuPPI$=;#9XFg^w$`Utk
 G(n*x6!Gm-Q+0<^-L0l<nX=bzzdDGe)0ix7eDZqX*>kh|@nS!BnP;a989dwbcZS#KVbhmhYqPi0c~m#Cn>?p%cXC`r!xoBxdC|7I
-);52|{e9y`(BDb^?QDg*E3jvb=y7mVYN?mhhVUk$Q}2#eVRjTHo0u-S-J`HZmJDa%g#Db=c)UA~V*0q(>>!C@eGf!VB@f3)AHdxH
-tXMATfhP;o9=A;U#D3iEMFxckGA(_UwFcQf^F!^mg=xMU9&IFE)6;tTW%p?z;Bs!Q`pa?VpCP(Pe~%gyH_hL5WqaFq9ao~PS~^X1
+);52|{e9y`(BDb^?QDg*E3jvb=y7mVYN?mhhVUk$Q}2#eVRjTHo0u-S-J`HZmJDa%g#Db=c)UA~V*0q(>>!C@eGf!VB@f3)FTmXX
+tXMATfhP;o9=A;U#D3iEMFxckGA(_UwFcQf^F!^mg=xMU9&IEZ)6;tTW%p?z;Bs!Q`pa?VpCP(Pe~%gyH_hL5WqaFq9ao~PS~^X1
 IDFvT6k8?tO$!g2T%?N%?AyD@;^l`qjhBZz$aVSTk>`JmSxSvwIXaO-CFTqgZ{AZ4+LfioP$FVh^r^*#?!J5~k;W5=ztTHGjvE-x
 KDE_cLl4%HPa2w`;NAWboZhqa?ESLR^*&qj-DuI51}lhRi~oj8?(xl>V)pNw{a{p`#0mL2t1R>7bh3NSJI<bXf&Z>?Nr2ATaC|Fh
-KXQ>zZI29Z`-vQyu9;I3J-E@yi%|zWT6Mr_I=`Bd6dw7ZUhK@MVzrP+Pu!;F;TLUj=N{gcG~#P~-jF_!l@e-a;Ka7w&IzkwFV_1B
+KXQ>zZI29Z`-vQyu9;I3J-E@yi%|zWT6Mr_I=`Bd6dw7ZUhK@MVzrP+Pu!;F;TLUj=N{gcG~#W1-jF_!l@e-a;Ka7w&IzkwFV_1B
 h}0{@PR2Bt*bTCkvkY^1Dh#WA7!)E0XW^&j<e?RZI0tQu_}JslnWO3rwIgC$$66JRDD8fs;b^BLE9&>@dp_K%S}k+x*UT3j?GtsN
 U+Xi&`-uE>%LgXjI5h7s+%h+%h(5Ts7lT&aoFq;<U0xBS>hm>1VymnEiS&8+cYKW%om5P^Ba@h>?XfQCSeV=gSM&4}Va-lha9hf_
 e0>cXM8N1_i*T3*671*9U@;6c%(HL|Go0te46A)02o2QxOAz*ATjZurOI#0sR=5XrKauH3gm2N~7f$pG&Uk)0rRc%vUTe4e%Br1;
@@ -1391,66 +1409,66 @@ q>w9}XZBCsNG%Vw$8>qO_Z*2_bM$4${+klq?dd{dZEW<UF5~uKHki5&-$EZwZIF?D#>=KgJX=lI@6Jdn
 4>J&417AcSU>MFfAbcTCS`a40QIbMY(Ce>=+gl$uZ;wDn%TL$WkIIO278AQHBUZ&8#)Qg>wTX-CIo%r9#+hHef-7f*O+vt}MdI8i
 HzqU-5fE0+zkBe7yj_wWMIKU=OF?x8F6d;^m_I!lvN4ey)o(9~&EJECx^OL|bX;#kw=lhfIMxEHp%36$lV!`M(CG$l0Mm|vP)T7f
 456T8XFxy3tBNteFzr{QL)Os3qN3uWg6`>!qqHSKboY6zGI=0X6gRZ6eDcbHISqWQ*wxmpMX}l<eb|5%y~d<8^tKcb^BZoCx&88n
-C#E^LF%2`v_w3m*FEAFDv1v?(UPM{#T>~+$1ZATXy|A3TI7|hNLrN>pW2mSca#lqZg=6&g=a{Blq#)ob{PN862@DMk2@VPL^>DP7
+C#E^LF%2`v_w3m*FEAFDv1v?(UPM{#T>~+$1ZATXy|A3TI7|hNLrN>pW2mSca#lqZg=6&e=a{Blq#)ob{PN862@DMk2@VPL^>DP7
 3)%WPsF^NZs2*y8e|ThKM6{2KTEMLC%BQ=!iNix`Mf(O=Tkx60Xv!f#66qD-ZDq~o8s@5%L^*rgNyG?>QVhmXjvi_rhfcvMhLJ2K
 2gi`Aq|5{iMpZs$LzpH@6X=lK`*$Qxq?9S-3b|Y=7V_A*!O&b<3wK~}By0<{m9<JK;xTnWQkEl^sb*WtEtC=wo2lQTz{jju)<PMd
-&7>Lnq}EI;j+m)g?rWH^)`}&>G-j7(C^R8mlaQIzq{(wjp&6&9H)=p=kedFt#G1)sRsPFjGI0i`FOr}!glsW|g;LlUkIm(<m>98Y
-TS8&t2p8iqIocv3gq3A55gy9Lv}HmJXR>&74!z1}FleQ7sF?OMDGzv6m2sn&{=br%9{4TMRHv<mrY{Mi0mo6gW>+mr!%&n?rxAUc
-MP)P!M#HqH7>bKtIhI1H<l0@@MmoiK)Pz##rpvj^G=Wrs?}KS8CYY<MP%SxaQ3b<tA&9=&_>`&&3?{adVy?6Y1u825{}k%~(4!NW
-aYZCTY9Kb?e-$XK000000000000000000000000000000090cCfbGBR?39w5UM!>aP;qCDkIrnK=rF07guF2%<#E^IZi1_ib7kbM
-q?aoCH|cq%c$^(ZYVKa}zV&$PaBmKIwcm^04STQ76OuNiuvHe^yx~ry^W~2YdH?OoG5m6>1-x@{Y{Lx(U%mtfiVag0?pj_?U-qMt
-V~#?@Zg<iaStbRN9R8d{&V2aD^Ma4ty8CrSWHDx;J?@}?rdf{6lab|E&w7X5rGSm-ASVXtR{yo<`1r9$hre_nNe!W#8W6kqb4fiG
-NvMZbo$2i`TqPxKRsHzVg*%}&#ZY$0jlW9m<0PbouFu-+_g9gw*41VwjvF>CLVQUpwhvM`hTU$6q4t@EU7+5dh+7r>cJ~AMVFNCE
-3&<w6+34nHN}6ZC>*QrgE--NBO<weaYj3@eikYPLg@VqL*Tj})Mq;E~0Pj5Qmn|(AA{UbscyU~(?w*ltX(XjO{<VzK#ZyLFJUHSK
->K!K{X?0(}zVo=GCu+zju^VYucFI8-+wc^zJ4u#wl3+oxKPw%rCQZM8v#^P+!Urdb4mt55uiQD|kYkqvIQd@tMwGoMxl~gi2`At7
-<sGMN446@{lrAP6epX!9;`N8P&SaCi&vkzC@#D@)l2V<Nugf1c7myBI<&wX5ynystND>dRbtXMgqA~mQHJ&wWvUeldURUzpfk~1&
+&7>Lnq}EI;j+m)g?rWH^)`}&>G-j7(C^R8mlaQIzq{(wjp&6&9H)=p=kedFt#G1)sRsLl$nK%Q}7fH|<LbjN~LMd#F$L4ZaOpI8y
+Euk=Rgp2W*9BmO1!pbt32oL3A+A<-AGg&-3hhF6~7_`zkR80Gtln1=3%DB-(|6fT>5B!#Bs?%0O)0YI%fa54#v#S=RVJJ$c(}+IJ
+qB0r<qhZ=p48=vS97~~8a_uf{Bb{PAYC<V=)8$-dnn0?+_rbIk6U^0BsFs|zsDfd+5JcZ>d`eXX1{2#!F<07y0+khje+u<~=+Ozx
+xFQlEH4q!{zX}vq00000000000000000000000000000004lM6!1iBuc1p=jFP71IsJJu7M`t!qbePmkLf#mX^0;epH^J4%xia!r
+(n}TnoAf+WJkAayHFqy~-+H`txHpHq+V4g0hP_wk2}zq$*eVNd-f$<<`SM4Hy#IFP7`{2x0^Yeew&4bYFJFQK#fGU0cP+1{FZ)r+
+F-M_cw>xQzERzCB4u4J}XFh!7dBMkR-Tk^EvKX__9(T|`(=12k$;fi7XT8JjQou%ZkQ0M+tN+?_eEis>!(Td(q=ryV4TxR*xuhP8
+B-BHz&h&N|u9A|rs(yUw!ky5XVkkT0#$ToOaT3x(*Jo|^`>RM->uR$T#|;}6A-<#)+XpEe!)`akQ2R{7E>Q1J#H|W`yZeFsumP97
+1!NQ3Y;^N8CC#(nb@H+#7Z^D6CNKKIwYT0!#Y|HBLP6)rYhp_?BQa7gfOnqu%a#@lk&8(Ryg05?chAVSG?G#s|5`@r;wd979vpEA
+^^Oyfw7Rcf-+5fpCu+zju^VYucFI8-+wc^zJ4u#wl3+oxKPw%rCQZM8v#^P+!Urdb4mt55uiQD|kYkqvIQd@tMwGoMxl~gi2`At7
+<sGMN446@{lrAP6epX!9;`N8P&SaCi&vkzC@#D@)l2V<Nugf1c7myBI<&wX5ynysrND>dRbtZkHL}T{pYdmY%Wba0@y{_b+fk~1&
 i1%mZSUA5){o=jhZ*w>-@_OmsdGd=EBZ8arpT;stx)!I!N}pA{i+yP;A)Rq6dB)^{oexYNM8`;n*SdJ<Uac$-E0XQC55HbG^I&fQ
->Cj~!+|CXo$?h~2i{9w%M0zbuSTyh$P7-TYS0{IpS{>9Zl3dvsNv}|?=GWlb`PHv?X2vvQ21v+WEb?Vzro+I$SXN0f=?ao~4zK&`
-<b3aucj9OB8HOi}y7zYIN~&Ezgfq#RU4JsP$C1_x7Yj*p8amg0wD?r9HA$%hIM>I2sO?B<i+z+KzrrRxS)pC1N-vTcGbkvNba_6V
-N;a=xUw=h9)boB=>}}8A-#5kR4wqiJf$w-ZXu#T5t8EyD;(6s?FZIv8ueROI@**W_O`UY+z>aS7J6)2p4G+&2mz?N6@pKP2(!r%1
-@xzHPI@;rghu-#V#J_!yPm-#5%H9b)U($Dzx38n5k!){zJtlcyt$<JdYf@=&tA9b3te<)MS;ro=JhQ#!<R1CyNIPFQm+juOCwm(f
+>Cj~!+|CXo$?h~2i{9w%M0zYtSTyh$P7-TYS0{IpS{>9Zl3dvsNv}|?=GWlb`PHv?X2vvQ21v+WEb?Vzro+I$SXN0f=?ao~4zK&`
+<b3aucj9OB8HOi}y7zYIN~&Ezgfq#RU4JsP$C1_x7Yj*p8amg0wD?r9HA$%hIM>I2sO?B<i+z+KzrrScvO>F1m0lz@W>8Qj>GFI!
+m26(YzW$1IsOSB#*xR1Jzi*1s9WK3c1K;s-(15kAR@*QP#q-L)Uh1EFUv0aa<wZ)=nmXysfgRoEce*5H8y=o5E;-SC;^`i4q=QR2
+;)fGobhO6}554W#h=2PYpCncBl)V#pzNGgiZ(m1ABiY{cdQ9@ZS^=N@V^V2wtA9b3te<)MS;ro=JhQ#!<R1CyNIPFQm+juOCwm(f
 (Lnk<`B>Lx>FD0P*D9`|&hCt=S=N9$>S1yqY1lUN8~*yli7V4ANTSSk_}1XTw)0Zb!0)e(2czqx`H`gBIzDB742v`b8@GFeC70x_
 &Tz9LXFRrNl3WsmL4hQPzaUu+&IDhZ9O~Go(J=C82?_D-I$&hv;f+lj?y_PVN@MGuto-+@JJV2UFls1M?`bJJR_#lfypu}`?dI0{
-(r(E1fjMf-@FIIQyjpE>{h=$V+NaCxjE#SFvnQF=opTOv@>3dSi9<GS5B6Y@zHE>Wk417<cx-YRQ79_<OLC~GbL|Z!?GN@}`N@JD
-@2!XtEUSfeT-0H4U0afP><V69T{xE&G;|u-B+{I>PjN0Us4?D>WEY3b-*0!jV#++6G*oh1ut>e|;mCNBiM-X|f?`FuJ?UA=YdXlz
-mq&6iI`Q4PT+-E?SsYS&B&6~q=`RDrv|p0qkef3{M7;jcZ;Wki@}z`iyMRFVf~>YHdbD&Sg<G#Ksy{ntUe*HFcn--QzA}A>N8<R=
+(r(E1fjMf-@FIIQyjpE>{h=$V+NaCxjE#SFvnQF=opTOv@>3dSi9<GS5B6Y@-fWN$k417<cx-YRQ79_<OLC~GbL|Z!?GN@}`N@JD
+@2!XtEUSfeT-0H4U0afP><V69T{xE&G;|u-B+{I>PjN0Us4?D>WEY3b-*0!jV#++6G*oh1ut>e|;mCNBiM-X|f?`FuJ?XQO*L0Ab
+FOTG4bmF^nxumN(vpA&mNJ!;N(hmc}v|p0qkef3{M7;jcZ;Wki@}z`iyMRFVf~>YHdbD&Sg<G#Ksy{ntUe*HFcn--QzA}A>N8<R=
 @9o1#hHn1D?l<x2VF~%9*1?<i<`sCk+RF?Z8-9#+ceUrT429UQLkmu&7!6PENW&RaBe5EXy+EzM1KY;fFK>JM@rfgCBAFu6E#E$L
 OXE?iBlnN--0LGC39qfIe_*p@-pDpfNE&)>Evp+f^9XhN2nk8O9)It6Av`3<Z458peB1rGFBal7+|c+=n9IKEtVF4XPJsAHxEqZ;
 pp5lplf7DmiyNsGO5pw$q&vQMVFnlbHSRX84n{JuiVcs0UySKoo*_@ZPI8IwQlH%BIp3_qQU!Pz4u+mDe|>6J!lilbqHGMs^|r!V
-IkfyyypU=*m+M$`!|QF`8aOH0(G2k)ad85YJAxdIj+61pFaFv}Axe%R2r(nq0IG}r7Mvg3YV^$D6Ry*`^lQ&2SuE`Qm8@p%Bog~m
-p%;A&)$lTHozQaCUGZ#-g;YbODHjZ~bc<dalx?jr^e9-}a?T#)acapKhB2+TQH}wg!6Fe!bv0Voci>1+(nHi#foqa^8a82kjGW3F
-G5!p;_xFHuxaYO?YidnAa1_l_lB7f%>oqdJ5IOO+Wm0Z!!@$--mhUrV$Zo$f29q>rVDo|#%RaMaA+Ep;U*sEa*tj`7mN5CGn8Rhh
-{G+QCi$>C=^M?>u3WAcNTj8E`<Fttw%_uz`V*DB0-rs{KT|eGM?^jH!{d7Wtn&eGp_7z%Gxb5nkic41rr3P|9ZA8qY&scre^}=w&
-*qGCk`7Oro@lyvf>4u`7EJ<#TO5)h$mwS}E!ZlXFCF{(>H$ozyl9d=P6Vi=FWI~f_b`THyJ=wVA(1jBh_LfcRmgp%Xg%H|pxDY~l
-yDsR}{Z-Ap5d&f0sl}zuaoMuFdyqBFFis_-458)?b!8)b(yM>Ki+UX@U-n`;$yJSLDP~CpWG4YpvK3s^sQ!$SjT*ZJCJo>y{HE-V
-X`0eJrD^?`04F7R)#0SJ(F$kxZY>73Y7(sG7}&@Jfm=XsQumk`TLEbb%OfN!BGuj%qmqgxAekYFA`6_xpp$HBJiBr%h8wvA5+RLg
-WO@-A^Iu5s4dVShX{>gzcW|(`wN!|>I7xN3F<dD}X6x(fYiB7mTs_H`iDeER4z3CrlVm4lQU^!1C7WZEP2Ry)E~8^~3fVr&#1uM4
-F<yN@V<5&&rY#7pSpcfF#o_TQ;c?kGMkfi(fhnibIc$+cB;v3PJxwK@&S#5+d>+mqoj?;Xg&d=rAeAtMEF49QbJH_5<?N^?)jbf?
-JmBUsgTs9TGzjRJma5VTq>(+Bg3%BLisRbi9|m&5=m?JD7-m#*4n=S}gHAX0L2(*JHJzx%%&l33!58pv!Jz6ejyh?I*;c;pX;h<f
-A)4x5+GeV;i(1)Ap_(|Unnp9`6O;=4V`zw(iXhcmtg4t~(n~ZWrf+nLx!1h87d^cEfqxDZRsaA10000000000000000000000000
-00000000000000000000Fk<5%uQ28uCEc{gqS%p9vB!~Nvj561sNzL-Aj_nk%4d6Z<D2BNNG!zXI-tf!KkJ$3!8UHZ;?#s=eEzmt
-662=kT-2yVXuMAxGHU!53`%op5o_(mG`-!8!(TtB^U0cNqS948A0oFCOwTB|dSaZH)MP96(Id2pn6ccDAr7^zOg1LAYG8#KAGm~N
-@(r4p?DrNLp9SjuEwFy>!_2FrG_|CNczg1jt(0if%m7y|9o@BBEH*hKCg@7Pxu}Uwd+h73urm?rQKw=N!}!pC`C=1OZ<%OP(gPD1
-pGX0<{+3v^9I?OAA(U;Jy<)to&mw`yPimslcI6Ltt9Q~(tfVVPuwCqCqSHnRpDuE7<AdEOJ*`dLiI3t$ldRmK3=^$#P0E9Tcz;jW
-oh+NbVeB+xyt?h2TYFu*I|>sExv^};AA#Y4Ch3QYxP2nid2Hjur%QYG^fyTfdnV8}*~HEUNf4oNo0(*CkO~2)BH?(}8lNL{FVoa5
-`F(R^Z2Oni!i|OJE01WKB$V-t&zRMZn`PS=HP%|Yu4OY4ImQPkZ?+JLj2ojYXeLtSm_ApK<p`+abYA~!6SKQ3SSCG}Z@8q`?s9eF
-8;fN};esiH?ea`yD(~#tAj{K4lCNKeCI*>YL@~GqpJ9B35G$66R@s<oa06^FP~}!mIUtUSy&1zYF=%elbNh8pf7=Q(7SvHs&J!fu
-PiCy4uBqzqhMnoghx-r9PEZJqFW<r6L15xeIC7aL{s_yo4kOrJpo*&nJx>Lvm2_d77`+)yE*!3Nf9!RRamP#lfE9{H<7CD$;xCPQ
-cJSj`86SS8hm0pM37L7|G~Bdq62mlcCuBnezDtj`>(6fO^r^kVL`j*UCr&j@8|W5h+##fYjCtVgWotZ~JH!be<4;43!wZZRep19F
-bEm%*&C~&))8U2y{|3wfWotLg=ozOpiPJjBdZEmF_g2u2s@WqwIm*pvb44PCkyVtBTkGLc>Gm2mFXnpkO{Y9Od2Cbla?IpR2Ga|C
-m%QNU_}D0a2eHZEsE5SAwnKiC25!c~vyeEO{D@dNYJ7%ej+;NiGzsF`dzhxHM-V<vH4{vrnM+y=0N=q!s<yCH$%Ska)j2BZR2!w2
-rP6pn$Dmuw-K7$`u}5kpbzpO8CZRVw2FrA<1j5AOcMtqiBsjYgCXSkzJzP-vACD_!F-%_GOfH9qnas7Z*eo{9)Oxa*6muglbCbI;
-Wd{6velLx#fo56|fki>76cj^I<B(OQ&`}gMDgS{`G^It%NRnpGbp?k2_~&S9(o)S9R-kBWE@%se823=M|Co-isAeu>z7f<5{C|M*
+IkfyyypU=*m+M$`!|QF`8aOH0(G2k)ad85YJAxdIj+61p5B}OpAxe%R2r(nq0IG}r7Mvg3YV^$D6Ry*`^lQ&2SuE`Qm8@p%Bog~m
+p%;A&)$lTHozQaCUGZ#-g;YbODHjZ~bc<dalx?jr^e9-}a?T#)acapKhB2+TQH}wg!6Fe!bv0Voci>1+(ub(20@oz-G;G577&(<U
+V*DCx@9zQSaL;S&*VLML;3%4<BuR-j)@x*bA#&nt%cR`ehJmevEZ=9!kllV|3?^yLz~%)fmVIW;LR^6xKFBxTuyJ#EEMf9VF^9{1
+`A1hP7LBA!=MN#S6a*zjx57Q?#%U8Vno)W>#P~J1y}t)fx_-Qi-mjQc`{{%PHOZUI>?^dWaNE^66_>6MN)6<I+K8A(pRxL`>xJQl
+u`#D7^IMGF<EIW}(hWsDS(4lwmBg{h5BDf{g=?&UOV*i%Z-hiZB`YypCZrpU$b=@<>>wWYd$MuKp$jK2>@AzrEzwg(3L&)Ha3O^9
+c3se``>UFHBL>30Q;SQR<FaLU_aJMUVVp`v8A8n)>dHp=q(}dN7xg++KJ3MGlB*igQp}PH$W8*HWGlF+QT-Vu8#Q(dOd7yZ_)Xaz
+(=?@dO4Ir=0ZvNts>4ZbqZQ8X-C7K6)g)NWF|d&d0=IzNr0y{>wgS==mPbfdM5?_jMkN(XKr%xTMHV=XK_}VNcy{Gj3^#HKBtja~
+$n+vK=D(2M8^rs2(pc?a@8Do>YpD=%agyq6W4Ka|%+}Y{*UnOCxO$Q=6U!Vt99$JLCdp39qz;a1OE$+So4kXqTt>&}6taDki79l9
+V!Zl*#z2glOj{6Gvj9|Ui^Jnr!sD`Wj7}1m15-|=bJ!w@NW@_odYVc)ozE5t`8=FKI)Nr&3OPnKK`LPiSvZOq=cZ?B%Gps(s(T=&
+dBDwO28a6wXb{jbEmfrxNF#eL1*0Jh6vws2KMdrA(GeWQG0dps9E#v{2Ayu~gW@!dYC2JinOn06gD>FUf<e_`9CgwZv#osG)2K$}
+LNwLAw9Qmw7qzmLLN#$xHH~J>Cny#8$IuWn6+x=CSXD8}q?c$$OrPi!bB}p*4|;g`1OFT-tN;K20000000000000000000000000
+00000000000000000000V8q5jUSZ5RO1f!}MX@8JVvi%kWdD_2P{oVvK$b~6mCyF-#y81jkywb&bwG`ee%3S5gKgY+#i<F$`220P
+B*sn6xu{W#(0HFXWYqXA7?kGHBG%fAX?nXGhrfPM=aV(lM5U{GK16OOn4VE^^~5+YsmWICqeo~HF=M$QLmX;bnQTmK)xZifK5z-k
+<Q+6I+3zhhJ`2?QTVVa%hnZJLX=+Ik@%H35TPe||nE|d`I=XAMSZs1eOwg5nb5RqW_Sn~5VP_)LqfW&lhVh~O^2H{m-ZIgoqz5K2
+K9K@y{VlO-IbwgKLnzxcd&PKFpG5+ZpVUO9?aCkQR_~;nSV>ooV7u7OM5m1sK3(ME#s|AmdRm*f6CcHiCRw>d875lgnv@3v@&2B$
+J6Se=!`NxYcy-%3xAwYrcN8WTa%0(wKLW!8P0|k)ar;E3^Vr6RPnY)W>2Hz}_DrB{vWcAyk|09kHZ#fOAQb{oMZ)o{H9kk^UZ$yA
+^84n-*!C~2g&PacS02$eNhsqPpE0W+H_Ns$YOJ+(UCU-9a*Pj7-fSTf88=2*&`hMtG5uUYmLs5w(|P@`P0a4DV43t>zTuK$yUW#y
+Z!DG_g$t$(w#ze-sl2mmgDg)INxps=niynq5yjvde1`EALabOOT4iIV!40szK$TlL<$yRQ_GS#r#GtuF&+XSa{cS7ESWrhjIZu#q
+Kbf(Hx~8hb8+N7}AMQUaJ3%2dzI+FN2Z4z@;mBp0_#-USI*ed@fhw*R^gI=uR?>xSV)SM-xp277{jt|M#vL#H16C*+jguM2h`%)I
+*};!%WqkOV9x|T5BxL4+({R(eNet7(osbO?_%1!#u0OlA)2H?d6D4Jao;cMsZJ=A2afgupG3J4{m#y(|?hq$@j6V%A4lgiP_(>6y
+%$@#LG*btFPKO%;{2MR_l&#$`qi3AbBu?uf>xDA!-CIF7s%DS$<R~|v%@v6lMpjWiZmow)rQ2)NyqN3BH=XkE<grcF%Q2HP8B8zm
+UGjpX<71=z9mFPsqaG6f+79_m8n_t`&qCsC@*`s9sPP$=Id1+4(<F#%?_rv*9zpmx)l4vfW-e(h0DK1@soKI)B^R<yROhIqQ*D%9
+mP+FR9fNKycb7`&#vZAa)Pc>VnS|c#7%bDZ5(pEA-#ze8k>Kn~m^f-;_HaSvKOR@eVwgO<nOqJJGns2+u~}@Isr6(rDdt9A<|cPx
+$_)7T{9YPe1I@G`0*iuDDJX`b#v!Xpp`$2jQvL&>XiAHiktEHW>k1A5@XyiIq@|iItU%G$T+kK_G47#i|Co-isAeu>z7f<5{C|M*
 f9s)`@1y+7tpET3000000000000000000000000000000000000000000000000000000000000008{NB+hfTG@nv?n-$N>Y)|2y
 It+6;iCzyCn@b2sQ=w*By-+ikz|FKl_9NiC?0htgW<Gy*^DQ>+W^-nSA%1Lg?G7DKb60xAGk37NxkJq*odxv*-(_Wa{Y~aG6@S@y
-io-J3acAF3x;gFfx5&*MPPaGr3{V&dNEP^pc!owikeW5VBToghP;<iDshI3+?t~}{TXQ~wkcyepG$<AL$K1NzW}T~9_4dm>Bn&av
-lO38VWtwTvKslHhNpcYixU;~2gl2Ia+c=qhi-+VNxG6H{;8rY?SedClgQ!$=x*1Vobnp>?{|t6&8+(Phu|5)O$xQLV&8U>qLPay@
-DhuhDIV($t<lex42p-Piu+6>j5tPGaSTfD2mtjFQSLaIw$-RO9E~us~2+f@8s5Asc&01v?HS227F$(wyz<(2MNf5IFqiO1YnDcMV
-)&!|)2lWE~O(_3k7v<kM31kWY000000000000000000000000000000000000000000000000000000000000000000000000000
-0002MzXG4}y&ew#JNb^C%ol$|Q1i`@H5vF%!LY)<({o4m9o<>e{w?(az<&xl?|Y*2lG49pOlk0I1AYjo^zUgA=TZNyx(WdB--q(u
-_V4H#OfLWc000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
-0000#8sD$41ZBej0000000000000000000000000000000000000000000000000000000000000000000000000000000000000
-00000000000000000000;0NOW0E!tw<^""")),
+io-J3acAF3x;gFfx5&*MPPaGr8K5u_kSg#G@eGZ4AT?`zN1h61q2`3QQ!&}u+zC+@w&r{UAr&*HX;3QgkGXZb%{o`J>g|_%NEl+S
+Cp$D#$~4oSfpRc2lH?*3aA$%42+iU;wsA816c5Qia8qQ?!L3*(u`*MA22rW#bTgvF=-?v&{~7GmHueg0V|^snl9}Rzn^7sJg^Fg*
+RTk1Qb5@oP$-RO95Img2VVis4BPfT<uw<H3FT;XruFjVVl6wRHT~JL~5SlsFQE3Q@nzhO(YSz`DV-)Zafd3}ik|1UUM$^>)Fz4Tz
+tqD@q4(bK|n^6A8F3P`i637$)000000000000000000000000000000000000000000000000000000000000000000000000000
+0001he+53{dp#Wfck&%OnJ@l`pyrz)YclYkf?<Vyr{|9BJG!%`{afk<fd3S9-uFc3C8dAIn9|_a2K*3E>EF{L&ZGWYbrk^MzYpcR
+?cdQgm|g$?000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+0001fG`?S73Ce~60000000000000000000000000000000000000000000000000000000000000000000000000000000000000
+00000000000000000000zz@X#0fVkT?*""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -1462,19 +1480,19 @@ STRIP_VARIANCE, STRIP_ANGLE = (0.56, 0.64), (0.19, 0.45)
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
-    known = inside(q1) & inside(q2)
     with np.errstate(all="ignore"):
-        if np.all(known):
+        if np.all(inside(q1)) and np.all(inside(q2)):
             return pair_by_tables(q1, q2, rho, sin_theta)
-        if not np.any(known):
-            return pair_beyond(q1, q2, rho, sin_theta)
-        shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
-        values = np.empty((2, int(np.prod(shape))))
-        known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
-            at = np.flatnonzero(where)
-            if len(at):
-                values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
+        shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
+        rho, sin_theta = (np.broadcast_to(a, shape).ravel() for a in (rho, sin_theta))
+        values = np.empty((2, rho.size))
+        known, one, two = among(q1, q2, shape)
+        if known.size:
+            values[:, known] = pair_by_tables(one, two, rho[known], sin_theta[known])
+        others = np.ones(rho.size, bool)
+        others[known] = False
+        others = np.flatnonzero(others)
+        values[:, others] = pair_beyond(*_taken(others, shape, q1, q2), rho[others], sin_theta[others])
         return values.reshape(2, *shape)
 
 
@@ -1510,7 +1528,7 @@ def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2):
     The first by Price's integral of K' from parallel inputs, where their outputs are parallel too.
     """
     angle, norm, slopes = np.arctan2(sin_theta, rho), np.sqrt(q1) * np.sqrt(q2), 0.0
-    for node, weight in GAUSS:
+    for node, weight in GAUSS if np.any(angle) else ():
         cos, sin = np.cos(node * angle), np.sin(node * angle)
         slopes = slopes + weight * sin * pair(q1, q2, norm * cos, cos, sin)[1]
     k, d = pair(q1, q2, c, rho, sin_theta)
@@ -1692,6 +1710,10 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays)
+    elif 16 * np.count_nonzero(near) > near.size:
+        parallel = [np.where(near, one, other) for one, other in ((cos, 1.0), (sin_theta, 0.0))]
+        closer = _near(q1, q2, sigma, *parallel, *arrays[5:])
+        k, k_dot, gap, gap_dot = [np.where(near, one, other) for one, other in zip(closer, _far(*arrays))]
     else:
         k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
         at = np.flatnonzero(near)
@@ -1767,10 +1789,7 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot):
     c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
     fall, fall_dot = falls(q1, q2, np.abs(c), np.abs(cos), sin_theta, k1, k2, d1, d2)
     k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
-    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
     k = np.where(cos < 0, -k, k)
-    if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta))
     return k, k_dot, gap, gap_dot
 
 
@@ -1862,7 +1881,7 @@ def _row_angles(X, Z, rows, columns, within):
             k = X @ Z.T
         gap = _gap(k, rows, columns)
         near = gap < CLOSE
-        if np.count_nonzero(near) > 4 * sum(k.shape):
+        if X.shape[1] > 1 and np.count_nonzero(near) > 4 * sum(k.shape):
             _clusters(X, Z, one, k, gap, near)
     if within:
         near, gap[np.tril_indices(len(gap))] = np.triu(near, 1), 1
@@ -1875,7 +1894,7 @@ def _gap(k, end1, end2):
 
 def _is_cluster(X, Z, k1, k2):
     """Whether there are many pairs, and all rows so near to the first that their angles are all refined."""
-    if len(X) * len(Z) <= 4 * (len(X) + len(Z)):
+    if len(X) * len(Z) <= 4 * (len(X) + len(Z)) or X.shape[1] == 1:
         return False
     origin, square = X[0], k1[0, 0]
     at = np.linspace(0, len(Z) - 1, 8).astype(int)  # a few rows first, since most tiles are no cluster
@@ -1966,7 +1985,7 @@ def _one_by_one(X, Z, k1, k2, k, gap, near):
         rest -= _product_error(factor, x, part)
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        square[same[i, j] | (z == -x).all(axis=1) | (len(x) == 1)] = 0  # numbers have no angle but 0 and pi
         gap[i, j] = square / (1 + np.sqrt(1 - square))
     return same
 

@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "d89f1014d9fa8b3b"
+SOURCE = "16189541bd846e6f"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
@@ -185,7 +185,7 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
     results[:, zero] = [one * two for one, two in zip(moments(q1[zero])[:2], moments(q2[zero])[:2])]
     return results
 POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 1.2089258196146292e+24  # variances between which polar coordinates were found to be as good as sums
-DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+DENSE = 64  # as many entries of a matrix are computed for a pair that is asked for, at most
 VALUES = 2**16  # of phi that are computed at a time
 
 
@@ -200,33 +200,37 @@ def pair_one_by_one(q1, q2, rho, sin_theta):
     flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
     places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
     at = np.flatnonzero(polar)
-    at = at[np.lexsort((q1[at], places[at]))]
-    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
-        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
-        step = max(1, len(group) if many else DENSE // 4)
-        for part in (group[k : k + step] for k in range(0, len(group), step)):
-            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
-            place = places[part[0]]
-            where = where.reshape(2, -1)
-            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    at = at[np.lexsort((large[at], small[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))) if len(at) else ():
+        (one, i), (two, j) = (np.unique(q[group], return_inverse=True) for q in (small, large))
+        place = places[group[0]]
+        if len(one) * len(two) <= DENSE * len(group):
+            results[:, group] = at_angle(one, two, place.real, place.imag)[:, i, j]
+            continue
+        for part in np.split(np.arange(len(group)), range(DENSE, len(group), DENSE)):
+            (rows, m), (columns, n) = (np.unique(each[part], return_inverse=True) for each in (i, j))
+            results[:, group[part]] = at_angle(one[rows], two[columns], place.real, place.imag)[:, m, n]
     return results
 
 
-def at_angle(variances, rho, sin_theta):
-    """(K, K') of all pairs of variances at one angle."""
-    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
-    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+def at_angle(rows, columns, rho, sin_theta):
+    """(K, K') of all pairs of a variance of `rows` and one of `columns`, at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(rows.max(), columns.max(), 1)))))
+    ends, total = [np.sqrt(q)[:, None] for q in (rows, columns)], np.zeros((2, len(rows), len(columns)))
     theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
     for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
         if half == 0:
             continue
-        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
-        step = max(1, VALUES // len(variances))
+        near, far = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // (len(rows) + len(columns)))
         for part in (slice(k, k + step) for k in range(0, len(t), step)):
-            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
-            for matrix, a, b in zip(total, left, right):
-                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
-    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+            twice = half * np.tile(weights[part], 2)
+            # The sector is halved, and either input may be the one in front.
+            for one, two in ((near, far), (far, near)):
+                left, right = _of_both_signs(ends[0] * one[part], 1), _of_both_signs(ends[1] * two[part], sign)
+                for matrix, a, b in zip(total, left, right):
+                    matrix += (a * twice) @ b.T
+    return total / (2 * np.pi)
 
 
 def _of_both_signs(u, sign):
@@ -577,7 +581,21 @@ def symmetric(rank, values):
 
 def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
+    q = np.asarray(q)
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
+
+
+def among(q1, q2, shape):
+    """(flat indices, q1, q2) of the pairs of which the tables have both variances.
+
+    A column and a row stay such: of them the tables take matrix products.
+    """
+    one, two = inside(q1), inside(q2)
+    if one.shape == (*shape[:1], 1) and two.shape == (1, *shape[1:]):
+        i, j = np.flatnonzero(one), np.flatnonzero(two)
+        return i[:, None] * shape[1] + j, q1[i], q2[:, j]
+    at = np.flatnonzero(np.broadcast_to(one & two, shape))
+    return at, *_taken(at, shape, q1, q2)
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
@@ -589,188 +607,188 @@ rcE+W>f8P~Evq<^UhKT~-yTEDO~U_}*XIYjNTjS+i#NC3cUHx6ajT9wmlz`l12a%3I*5ICD0$Dr8qO4n
 z~WWa6N@!A=`NJA;uT?IV`9S8j12ltU%XzqBIjPw#QKxZE#DRIk10$vaX%gDBPPqj&A`HdUpEq1-61F4xX(3d3;W)c=X&gPh56W6
 n26Sm1gh5TU$NRim7kN9EbRy&WX#Gy6#xLvHH6^"""),
         decoded(57, """
-c-pO)byyVY7Vf8Km?4Ic98zNFlr9PB2I)}g?p8pgK@p@RhLlc`l2U3E2}MFsKtf6cq$RxWv+ucQpL6y;yYBnUzw?`St#3W=x4yxJ
-V#AGFht+F$h+>;gZsylW5LL9zfI&RXktW{`o%*Mx=uPm#XR9T+8d;SMZ-q7E{N5f?SMd+r;g81c-g6I1hBFz@P^N1*WxjuoyO6g)
-E~tCgt3*6M;W+Sg*Y1|~nabB1In~Y=XAj7(%GC$EC_lP2?pJd@n0v)i`4*vs5Ase}K2z7oWTv*k$QS)f)koAc1u6$`B>Y;es1_Tq
-@AJa;p}O|(o~Y-|_0_ctr;Y}`KK!yyIvUu~g}|@i`g6uH{7hY4kpl7#90#vfN-tqlFJ1oZ${p3zJrl7_5yc-qJ+#ae+mnQmzhGAp
--SNTI{+(MR-kL``*Cp@MNmu`uwGbN;MMm5lAfKbQHn1h61kJOO^!PnMCk>C(agluQ@*!Q|$%br$nzTEcMs>8!;FzHceX%+TbEcI~
-3AN-40$L@VaBFK^7^6)-U<<B`Fh&L3{w$`U+g;*e@hINt(vbyGVeCxpg6KfGsM*Dg_tG3&@|cY5-sd0asM!+q#difi9*H4FtmUjd
-fb-otav?Ul19S2CxtO$hWI$J94sJ&~SZrXyxph!dJ)?Q}`h^)^6LM?U_zlaqV+6e{f=;Up5{4s8y{2{H09BiNbEI`PG1lEvuHQq@
-b-Z1jHK1|7DyyQ(rW`o~d@-G|{vK%w0x9Fh6;b{9>p+zFX>LXA9lDa$r`Nk1R{`OUp-**cspkzz6y;Y5T*lQUaRD%xha#roBr6`1
-U9TOz+w~F~v>eEA)>X(lr1ga`cWhmQJXdonMxbs5uq_`x59ra<@er%StITEUx>McEdG$=uTcnMiE%DovwCJ1_<+3Soxqdqh@7uy_
-2`QM4PwhjOkkl$E)Low7?|Z4Z6&y~C!gF3eU#Au@N_}{*suxpqvn<c6R(}sAjCXdSVu^K%(w|`13?W8DUOwNdTz#9gQ>WTEFNWXp
-H3`$w-|Fg;vp%FgJ<=V+;Q;7ChoDpTkpStXnJpq#zVY2RpD&2noXW|NwMUK}ybRdV^aT^V<<W?Id$0~qel`G6!MV;ck}!r*Q40v*
-sjc}PlanXm)U3?=Ze{p@L#4KBGdxXl--GgEQEJrFoN^*lb|bIy7$vL*5?RGnY~XRDcJS?O`FVMH&$_H;hZx2q`B)tt@zF2MmY>_i
-;DL$NRE*K$Yi!!X%jV(YG>l}?tquj5nMP6lACDsI1>~5{zvmzxj|RTYw~=q}-p1*?;~q>NRkU{K_8eKMB2;!eCe$tw2AP>k#1~R#
-L66KX83DeDXj{bMCXrA06airtUjkei<{HxBBO`LwByu{5x|oJKW1UhaT@M{Rb(I`2usbZ{)+yoRm^*Ec%bN(-mgOG^`=j^=5-$Ra
-c51Rc!>rL=1rUc71l2tf#;#Ip>!<SQ#jdB5BQ5zJ9x<^3Bm?ny-P~qz^uX(vO9L6gQzAWEQ#TfEHQ{%@llAQ4GfXlE=06x<p(El0
-RQ%T8NdzrN#F>2Ib}RQ<<}F4z!bj;Ho*a#mlwSGP!l{>H7~`iD-rP|)?iJ>+oIF=kY1{njA~<%7+f|icpsYx~E?Iv5{Z5%nR{&Pk
-q>+4XB~aJRS`LAI-0YZmM3ivkNnb=#Cp$Ls$uL-PB_<}KAZ?(+XiI-t09f2|C#z>{HqdoyENB+5yV^bcvb54kf}}w{pT2B9@!fSI
-8RH62D-#E)`$?gOG6g*Z1%Lp6GKXxgG<w9HYNJ!*A!$m58~ys)i-a$kHkeOryZrh@o@L*lSmjTnz0@EJ-TFESI1_qdEOF}i9q9w+
-2a$qcz^@V~Ppd=BKv;hQzlMXwzK5S;a=ffT5%$Q8?dP7bOTLd>XI7plebWdd%5!uBrU_1850`A0mnG9Ks(zfJCPnFuUtW4NYdyT+
-tzSINM}9?BactIgm(E6%2~W=iW+t{ayUtYWeV_2+mSbQyI;?p0>d16>c{e$6)%uRx?ZWOplXHusJ(Nfj+X9QdZ7L-j$!m*c6~lNV
-v$++8PKGbq1k_i)@)F5Q%-cGFhM(o1nBC9o)TX;EWqib4Vwzxu^oo7p;=un|dN)pOMp7W4o&=o1N`B#Tku4(G^V}Qx&R%Nfu;5wK
-oXWV7?9`*>liQuVkz1F#)!|GJ)j&Ceqj7!xEMQ)~soS6HncljcW5`jH^~K2)(hU2{+AqxA$($7qV?X<x9366!46E&dhmaY`!iAV`
-2<x~O$<m-v%qwk<{Mii^GOK4a%PDU6{75dn$dAfSW%=;-+|{j_Fe``E6{gLKJKqmi$Qs#-9oA9~i(!kClcX-YpW#uaFut{zbr+Yk
-D%3<Ls8%6eNGzea^ht?WK&It;R#@*^zf2Klo-ak!O)hY&VeFix_sPPeo4l`&?GKn~D`nmWwR})qo-jQ&D3z4ikvd~}@L{14Ywq@T
-MyH-K2>O6R(}KUJTz)nmcNg|SjF~1Z6fN{RyVL<2XE!XQ&K`Kfk>((8ps?{{73%9}Zmkvur(4ea4~H>yoYbRlRghcb<uR+8G_uEc
-9<JYzxANko=;kbyNJf9#A|Q<Yq{E7dV}j$MQjab+f|5qRoXdR1xt5^bIbCCobW5w^=D#ouoTW#bd|wycZNPLY#y@<V#Pu-Kem653
-*L8P*;a0Xx1XDoLATDdkl`RTdJl*YwzpZy}XR1rkapyD?B$PAeiY?YST_qrs({vXw=$Km<^Wp@39(h4>L2%4jWtWL6=CxP_@uQ{O
-=tVxsSPBdK9vYiu+%>pEg>+7*2s`PP7_IyVo~S`gOpyH<bICL1jbV}Dr@#%a%XPQH36#obU#VYfV{FlQTwj%cF{q|eZxw*LNV`1x
-KI}_ntHEoGU^qT$7!v+sbg@+|y9Mi=3~|vHq94YtEl*qT_~fbLLaCo&@c;ziPOJHigJf`Jz_p_y(*<`OrUUx3b@MKjv8EtNJNT`T
-w3P)*Z6o$GNBG@5F1Brd3tgSW+lRY6lCB&6RErw-RF4d{4m@2gFmD29veg(bWrU?1q+bharVZ16C^QTPu{fCNsOz}bOx(VrK~SbZ
--7X8Ks0F)<>Rzh6+2oLBQlYR{%6ns9mPq>osjOqU;_xG|hi^)BF!7_tD3`3Xvf$wtfj$kH>W`wQjpv-`*Nk)XBx=@hR{fR)Y&D(R
-(+?gvMaYD{3AkpUtK!{f_31rFS1+xAs~>L|{~g&>58?V$5O*iygr-rHBv*+TnHh;t8ixqH+5O(zC=@l{C$>!SAUwxipt0JdDzm8l
-C4#ZRb=Lj6OJEoCWF9d=Sz&)S{aHWqQ--y|r^>BcGimL6&*00f9W*LLv@ilN7zp@<5-U?Co;?f;*pe|9@1yW4XL?Tgey5t2#|+}b
-L6qQK=9y$4QfJEhTpmVEUJr``u|WvHpkESp#-{+9!wq^f$(84H&wNe{kAe+27zZ<24T%mpT&T*q4Xxx*cA+y$5;U~INv|Vx<JH6v
-RA3|+0{j^>W0c;|nx2QXo!hypHt&e_IaTTHTb0%zDsHPeP<`H!E3o>i0Sd0#e$4YWl=CTO<y3eMkj*X1NKOKSgFpZPscgv0!Z3xm
-cW#cnM62nV$Vwyv<4Z^O!Ul3!sl~HanzHl+{LT4HgW2bo%@P@?z}@_O6(b^@HT(vItN>ylw4~fiwj*mM=y_F<GEv||G*$Zz&B>IT
-U3W#@AWwG5?GU5zZ)c7cGf>6RC2fBmViN6g5o-CnBh$i?v?&aNlte|n>!ELiu8y0CX7@mcPQ%Dz4%Tg)Uy}E~IlN{vpWgg&{%}v?
-td^Wmw%tIZQfo>{&giXbzCNVs>*lq<LyeH+)0Fzk_Emw8t{O2<QU+*w1%vS^jLw%Dsj_YlVYI}THK@3R4t3uUk1tZUsSTk7RCkU%
-@5Dz3)nymy7O^3?l06HHYtCknaYA3YV~SK;IGc|?5Qu*WQ_i}gxkgm;VzF7@)5uDM9O9JJ`0hZ7s>raN)9srLn~nUasiR#+>d{4a
-*8AsECAn{C=qI9|27Sq_sL+*4?pj!!gy)<j6dxeTZ0cm&Xr3J^wlN=~N8h#asV!z5>RKgW?M~4-5+l5$#a0UXu5{ivsgE=h{M63u
-sYmiE`QPkJ(4a?k!aiWhNwqrQ1g@XtyKbMa-0DdcmtlwH@g-ZW=7I#!J`B~4UokKEJF5;)NJN)mu4F;!$#Qqti0fWI_SJuU!$mgA
-P%nJZI_T(tvTEi|dzq6syPBph;_B`8CENxQ0WoO$5)l-^_~P-7wM*Z<?B=59Pw<;TP8(_Jx9kw+hR?)9oVA#Dy%s-Mn}T&><964Y
-p0XwdaM$k!CA%7jcRD_htQEp#u(GhNI|ql0NOQ2iYfinL)dUG}^B5D>3%Ynu<KyJ(*xG?J9ty{O-Rcr6h8>nQEqqo8V3aw$XlQ9+
-m)mXQWPIXAI@Uo~mv%`7=%|{wMtV)`T-|-e-BQe8uxwV|=C1o!LJvzaZ$N?3nqRT4q#d)9?Aj)Y9J^ne8zoU4R6}tMiBY{VyiIB_
-=Oh&ao51qyDt~)?Dw|@(mhefB&4F6_afr02C(ftTN!5?})#h8C&MAlIv9r&$9)zT!lArh*<0owtt_n;ePq`X$$sAa5$BUH5w??dt
-J8NJR(+{n-O`%Oa@8@3`7`^g8z%RM#nEQQ{r8XxZi*2$zQ-R0Rd{yK)FrzaNPsIg}fmP_V7>SHdiKc6xIDMzdUtIyZuP{CnKB=m=
-XMi<sfP44~i2B95smvCJlZ<0t6z9pWcf4?a*e4LV>3I*Mm}@*b>l77{Sk15VS>G427g)a#uU`4ILZmQlXKcIW`76@<H-WZy^ZIuR
-MLssMDu;OFOFzVYz1b)Yzv{iSyy?OgYE9BHKT$7Qw{DZSG9OB3=eI@QVx&Taf&OD11N^%58_HzZ%HupIuJL%sDqPY!>=?5lK8xKH
-i#0CO)Fcfb5+4Pcf!F}V0O+qX0#+ksn1uEn-+W8!|L!I^BF-5(nSa^WbnuiN6nlFv{PD|8xsMEjzCm2P#3Yb^=GZU9-4&ZuC?ay&
-aGto2%YEOsJgQvfNuqs~FSvnRt)j3cRin6`b^m>P>W89g87T^KDD*!V7o<U?_?rVvO2&fu=<S4+duwUqZw}uISyoY@>1#obCQtf&
-h@OK6-7JY85@`^4fLMS?;4fpD!9u%yj&#37yKa6!W+c;xcPEF)=4~u&=z&&3{&R2lYw>Gr(jCz&cbm&UP2SQ-b&p_YBO!nRLI3Q?
-kpDD&{n<lH-EI2qe!gdyN3xH#-f)Os;d1PT8=pb3t$8G3ExTrgmc?z4(&jwNXT^4n^~f+kY=D2RMJBsgX*<M_`tqkBS+%uGQr>yT
-(oXwKp3QX4(h_Ap@hB`q<_znk{d-w<WUpUMe-CI;RGQ!hIR-@l1A_q|!0NZIFHEm4l-&_{sH3-J?9(=IZY34JB(ua<T@B&)i@2Na
-D2E03iysS9D3FmRe$KDof6|OWhpH(f8BlNt6xvLZoY%9Y)v}`F<Vlv1w|7f(kZpUZ<4uMk`@%}NSF=5wU0T=3ngMFus-|`?z96oX
-kqyd6EF%7f{5lH<jU2#3Fz3rb`_;03bKF|dZL*iLHElO7q^NaKrt#}<56aep6V^8@Tt2*Gxum}QTu+#^dxTRR=>PilfYcIu5KNZo
-J)P;kq4OiPG)0|p7z^a8>PW+_3*0i!eu|14T;tQA7?9AYL+fi&%ykihthpf#C-kh7Yt#^_IZcYlXHUYwrApK2E{6LGZk9p(*c%E(
-sn^f_)jWf4=XRLvZd*6`s)0U|br%$lc`27Zk?_a)8$HI>7-a@6nr4#mp%I?Tk6H(fk8>*rI#uVKU<=uB8@{E%f)`aqM)!FvlS!`{
-Pci`AFii1{Q<bJlYTUQS2w=*vH+aP5zK?<lIsB3F+;_rvsUC8uxO{H=eg#J@3~gm7m6Vc_ml|aXC{z)9AxU}9qxogCZ23jQOuQR4
-^myqR*YJG`cr?94=W0I7>Y3&|G88dJlUt);E}19%(qZrD%PZ4;0NRpq$n8`pT>7Nv&Qr^m6nPOGo~xTT^%=fW^RP~S?5K!SW<KKO
-nP-hm;m^Jgp5MKkG^GXiu`W(u!6zec5ps00B@rccJfxuywUswH_I+b;tG%XCXH*E+n(Hbwv&hgPeAE*IzYt#cWp-%pImoOt$13rD
-`5+y!@wytv(Ko$fYKiMBuMaz3t#vwH=Kv0kL}Ysrr~tTRdUdQI=W~(?vkHn6<X+ZlwjSmM9t(i5UXH<5L;HBzDVhY;+CxcBU}P+!
-D6}WH3AJXsX)p!U1FF?WF5nqXm)jHb+r^kQrM~t~G?S@my<?-Jjn=$4U2kMaox}OH`mS6=7@?!i=XAIF2vr_B5+oE1{H+}Og(ewf
-#(JFHqWB_TPO;dIkk5=x&~>5G&D@<C>5*{A?<0EI1oi|37Y4hiXb-aO)4KXE>g_d37=-6pi9RXD3W0w-PC=mmg^Bk-3`-F3OKP5T
-f0SkCGcnGdHp;cfGn+s%e9(Tr3XYr%l*oTAb^ooa2OBk~UV&~LdB>#ZRIO?PaoP8SV&jsSEZX^u-cc|bv8V(hMF5ll0s#0|W7+#6
-nUGUV=2Ure&FYEKMa*GP)aH19z{=nT$GJ|tU-fN6-7(8LaTQv6B<fdvY)pxs+OKduTp=f96ec0x(eFN^cQf$|e8FEUAo|Kzk!JY#
-_&CovEnP~6nu-AN?`!T)GBXSq?mzqffn~n5!UkU<ig=1`wtP@U9_O2YOzm7~!Ppl=gIP?3L<m<9W>97j3iuzDK+Ow|YI8#J%wD%Z
-)~x~T64#qQWh0nFWJ$i>^dRz=_o`5<dbat&>zla$#CP@UR2ShW(7(+G<mAoQy+>WssCo1TmE)?(IL3I@K1~Srihz4`ebZjetZ{^$
-a1BLyJ#=ioeWbHcU6hs#0sCo5{-<yb$K^IV=`5SkrAe74O<U@i#$3zH^v;X-DLKPiNwT-0p5th4lrrmPlTtBJD8n3?I*b|s``4M2
-GfY&K6c>!hiTNv~3j>)DmzR5bP6>okI1^mjU=->F(xm;8Lr;8VHKVxt*wqufpU+CFl3gG`!axx4Pe#5ybe(vNPXHC_aYzj%boJr_
-UMDidyTN3KZw_-1yr@SNC@>_9ZSdX@&YU`W@R18MX_*ukbb*Nx4J87=KtzD7`NS;4rr}cp_hI5l!CFH(LJ4J}VB@@!#vHMR8k_Gb
-hrVpD<_~>s#U3@j8Ey)ORCLx{o3^>8tH+F`#SmTqFgX@#qCN(lP+gDRE{+`Cxw<pZP~(7CM(yeH2~*TtmnC0|O6jo3+=PyCgjD-c
-P0yOeXsosqh{2gI@&%X80{UmZm@IkS72RmP?<~YoT!#VIg5dj(2KK}<L#=ppXVVCs->nszS*OY+ziuqkF{@>dC_bLGDu$u^*qzpY
-2k<>@_1(t?M=u>ta^vWDal(u#q(v!|0N1yQ#EP%Q7;kPykEiD)M7t52amPjH@?^djpZhvpTJlIknAMl$izh%)zqFUvO)^2@TpK(8
-q0T5IZ19eDriV5M0cE9<iixge_(F}d?5j8-1#IK7nAMBw9nSWBA^yXM(5GCVRA|2d8YG)27fU8BL5dwG+G4x~4V&UJ+a2b#&Ue!+
-z2Zs==jNl5#A`3!sa6pb7QT*@BqO<D<SApjIq{mN`1&m>{bO<bx$31_5#|)IJc1U61plEN`-O-_de>jyS7u^=>=mu;gO`=3BS%3Y
-e*(fw?i&bbaj3;9#RsH9Y@yNU4RRe~nxEf<e?<QKLTkzzq>gW>h<8$76uPJ|oorafCNK-Z(LgBR4;az<VpaH{i?hD<NGy2TAXnyI
-M>14;zQokdorf7s@CT9|jRE7dB*(?b)Uf{g{%Ko#MQ34l)9NCiMr<xX1cV0so()j4RFHmhf2c*2Q#)s8b-=V<0m9E#3pZ_DF8?}8
-M&QR28S+149f0WHZfn^s$SGjTuDdE)PS;|>mnQnL5BJ1y-jwbVt23GvO7x=}zunShn)QgxiP(Y5S15X8l;-k>Gw{yFt$sXp)Ew-{
-6iG5`M<#YcVkq=CPlW&$8ExEYNw=^2*_h*Aw1^nQ;PJB?X2WKi=Zh}MaUpc(FL|`c84-lPb-9rAX`%MwW+x1t)b(=Cm8DMGN;CPh
-ru+8Jb!IL16palq$B$=ZtSGQhG!XV{l~g<x(IQoJkl-XUXXU<ofb~#wEv}>9o@<!6Bz+Zcz*Zq}b1T2dr9wu5k(&75<Me0QRAF9&
-L-mg=A)Vj&^yXe_t}NnHwKm;VzKmHVYTr=#Jn~^atUKwW?>waqkR3w&UzKD_F29THjx*((^?z%UzEHe9$>%*(I91S;3chhQ;4|4|
-b})@64gyMsxR*v6b8?_aK>t1(=YFvrBKdr>Rq&`jy%NA6V+5bZ#g!;C1?gvv2Dg<~dskG#)w;GWTivF7zmFQD)h4Gyz<;dS|4$({
-ZEeK7U@m)2vZ(i5s@h#%3uMT|(N(Hao0v+UYCgO8gCL6fPDfSSpjff(@NXSg3`yw0ByhkF8z9J!>*4*AA#~tiQJ({l*i=Igr29&G
-S=ese+Ic9rW9?{qC+CA(;%?AWVMD)&tPJaK%`;?43i&jmblhNaFd-00N&z5-B*jcet+R^?b$`r$HvuG~8i=)BiF*>2ykaUjmueQ)
-S9ldI0~x%`JwUu@Bjxp_utKG?f}xj{Qk)dthS3Dva8XIoq9v-(GE-dhzIWqPuD!-%@@jH={)&E=_s|e|M@$~xw%g%b|3`nCE8b48
-1r$G`Q;o5$B5Z`I-g?5F-vK{{6a@HlG4@LV$Hr>xu-phz01N>7D*(9i0j5EpIFnNXLq-h!={5Fe9duc@7Sg;Q7%r8zf^kDhp)k;&
-jAcE2?>0f=%rZ9-)*KlbZZb+R@;COe-_W&8h{Zj{;5w=>llM_&7t9Gch=~!9KN0MT!wLo!lo?o=Zok0@vQ2Y)Ee0Mi1?Wet|3QR8
-W{oFGzB)JJ;qt6(#(wiMCZ1LnbAc3!_=A;*<%Y7X31&XSau~42^Y0ZRID(_SS(N~ca6%~Lk2F*yAsuco@?7;wu^k)HSTwrw{M`k{
-MlJ(h3>}OJ0R8>p;EzhcM(b!{?o{W0S60vzTY{Is4epkt@LGU)P^5^TLj8XOxI>e%2Dwbk`yg+24~7EOM{IOupU;E@X87GDIoVMZ
-K!V@t1=c@F${<iNjoI%?W8t-q{1UyHG>Sxizv$5t6+f693WG$!Aph%zWAjW@l#CS+u2n!$U_-Yq@*H_NcWXR&!Y5=4ph=fh7NB8(
-qX7uuZ!%b%<F)yMjg)R!)evM@_l1$Vetst&B#+Syi&G=dzLS8p00^U~kw`fBH~tD@vW+pK4=|yQ=BDVk73LIhc+_)~$C*+;)Kbay
-XoO1SE#pm5X}${#5H#@Dhl}3wwmFHjEuo#=Wz~=Y!8(f?*%J802{I7PS@)jP6<dSd6#r;ubC@9d0udYz{O^X+T@A4SS=*wn8H1vz
-(eI-TSx_88^8FkP-n_SZ9RkfP54y?NhxvRi^9!OdKq4^oKZlE2+s7PcU`MH82T=FWV#r!DZQymdgs^6bD$JL6AmN(X^5!t`9Vyg^
-0IO55kfVMeew^$7_3>lMz<|H2zfbsEk@|D0{Y}D;FaKyP@b4r$@Tbq;vhk1K|GOssQOw^n@lPjz-vsb4p2a^2f7Jx=|C<TGUp4{!
-1>!G4{=)?Dub;)==*7PXe|5BgzeM~s8~;xD9UK1#9SiQh""").reshape(19, -1),
+c-pO)byyVY7Vd{hV1S`>fT6p)k&y0`8l*wGQ$VCekS^)&l9DnAMM^-CkQNXSP*Uo;&%WoLea_kY?7HtW|ITmTZ>{yb-})v$m^I9(
+V^p>N05_)fJfxsb47aLt4g}<Ei!lCv;y5rXL2W!FaJgBUUni}!?J2iqRPgczfwSlWM_Adk?L5b@co@oPjx=4(F?0TTK1tpR5uf%$
+k5bWs_%r{DZ?<<eFO|O5$td@{x=bZBlxYmSqgZx#+NbVnxb&vE;$0juFYNoF1*qP!_nDe{V_$TIYEQ{23YCuEiutr#kgc{@9dSXA
+Alh~xo~Y(6_BV71q>TGdoP7CAFz)Zti#fEBKae|(<U#fJM)1novmC$KC>KI13*Fdp=7?<Vn+xA3j^qiO9a%@kyhuRGlGs*7buT#E
+eQ;?RLUT$6-O2lO-aGJRE65TdPn*98C}63t_iqm>#pm2eXr2dXr43<g-4UO^vyjgFWLvsPMbec?tv1SXcvAlkb%`p1&eOuHlwAB3
+7Nvq-3|eb3RK|S?fPfj}n<9Loc0@F^`%2x+%Hj-!PR($OV&>{sga<2yO&BufC0X`lkr_EJpFgD{XNuPq{l>R^XmtA2?K%;?HQuMh
+6RNG<Hg|tuAu??V+pjk+JO4m4P-Jk$sbg4NHKT3Rie%2)m<a70w{0#viS?46&vBDROg4Y%LZ|?M@8Dm4E!E&2YE&`fei?+*z|q@N
+1Dy7$vM8=@&6Uv`DxoscJtQc_#Flbl53k+1IT$H=@wh7HKGiTe+1(}AB*2n%Fz$7}=)P62fbu35`h&V;VE`D@O`fvpG9!*Ar%^lR
+sCS4tVBH^i*;~RmY`ug1c=EFv!DIEceD`^nETFFsU}JFQ=O&O8b~5HIYX|bn9q(o_7OcT#$lQOC;h%bB+B0*Rq1?m3^sc}@HtcTm
+X4eOSD^mGnS;WkXMU-1;IXb`1dHjBoC0a|{eTZzaqRX<8&6v||V!&Yo_d!YT`c*Oyt;J_TYsjHZ{pI(pMg7;)C-mbNOK0uZ$bt-y
+9WAZFd^8b0uLG(-RLOWLQps!W?RDXI_wWcbJG~m>buya>|9Hw7a$jrJ0l49^Z?=wGK{MfKb=;+NI$@+8aeWhAzt~&9=f63#i61)l
+RU3s)JWXA=4nS3**U51<w)$EO#6YUPZa(V4=)u{B(op4r=t9d4RmP%>zEDSZBdPuU{k|ns-_i-0jFQMWKI>lZX5X8{^;6E!#`&b_
+jQR?|WhghEkXC9ghQWSbPRDttvP979=)8#467)VzC^$EWm$$vIFKmWaaAPn;%i1!jTE-7G6dk=|LlMcKU-PtnO46%&Eo{I((t<E8
+XDNLtkg*JdW3-#w15htIzR^{{(yG~ZUXOOGw(s@k)wfY^tDj5KhSj&60^UDkCbquSW3{PO|Cy2w3;f;h$v!wdRp7~Oh5GAPd;V?i
+t7)6oi*NSo52IPM(D|_U8;K39a9sIN7Eu6V&j^2iFoV)&jjSF!mzE(8lO)AxYP5NHl<!8irVC-h#d;fZ%+j!VX1UzqJmaGI8nL*D
+9xH}bxJ&Bwe;d;;z_0i7??aDu`)4MOWWEIM`dJ;56t3)WWsn;Qr4T62Z@(E_Dqey~_%AYykFxM8XYm61WcTq+h25^*Vv?Li(Y**j
+0rg%AIV)^qfHy7yVZ5}w_rmFm8m(Y<L68{H$aP`bV3on1?m90<N&Ee*7n2|Too6NkJ`QPb_Km(SuXYqeG|3iFS1djFV1+AXR0Zrn
+u@JbP7pW-{Q-k3EFaSg9gvpsg2d_tEd}cZ*O`&LeKv#1W=QV1Z?%bx=r(f_{jy3TnPa36AlQd-S>wCZ@|0^T03x{iLFAxuq00_nS
+Dt7*~Hpm3X>Wk&mbiCT1{V6)v0}Twf!_L@$?hY05E_0sSc%txKEfhD;!386YZ`LYIyh~P^NVB-MIax)5)N^Qkt?VOubj4G*WR{!g
+rn3CxN9S);mcpnZY7~eL4{c(Fs`q?^!?5Sz--jPsvS~Or8&=sz1h4sg;Bv31uiyB}?DP;W*vhm*Z)cN2%7mCOTUXMLGcZ})kn5rO
+qKQR*^D7swtk{x`BXIOt!MVw!ydF)e8xqc^9HqD7EwDXeQt#OF>_~o#Rhg6E^=m|cG8l<SZWP;KCb?gEVt=rcm^&$a*1D)PZ6G~U
+wtjxEhbv-Fs81DEnymuN9UhPEAD{<ua?gbCG}2DFTp@|z?;A^!h$U%`)-_+5x)M6coy6>Tou8htAx2dWK_l21NdiU4@0jRVEAjGx
+apW6KmV%GlHwi7CQLZPuB>EtPUKK><q|h%+T{*k7;bi49Izu%X^RJG=<g&*0Vn#I-L!+5uWyHxV9$C3n$W8C9W<AVL*b-=^;!~-T
+D8dt$Tl=Jd$0OB#ofZ0WYe1@)Ezg^{CWIZ-p&zqo?s>ja7Q!`gW_L_SSuNEV(7qtQ{_fV9Ub(o`f#fAa%ED?PtBK3hoK_=A03?-I
+-Hhi&rR>Lo{D;s55ju*{V0`|GoHBdXSldy4Rc3$d1&ZUm!J_8n8u-^;4)qR{(_JT?>=7gt8~MaLCG0QLm64n36w;>=+1pk!Xm@tv
+UbZrkM+D#ZF>zuyG#QXFD9#~>L^(qXFk$=)KzgepAP2VKV9k<nC#sy44R7{vf|T0$WK#%OO8v^{VM|*YOL)2cV#EEsx52O3@0Thk
+Q#u8_sw&@dC3|#PvVGWd5fX_+6}|sXAYyvgS=7KlZCyfiA~-ju_xOfY;uW5TE35F(l<ghCtWO*vwpyh{#plIz9uLpE5i>mWmc+KW
+x{KNDS-#$+VP$K+B@gR?@S!CB$E-JlQ|No9XX|%YsG=I-H=yrk5bpb}ZFtAiA8yp?Z@ML$@1E|N5}H&qkPzin)0#OWLK!uM=7)0o
+eK-|)M^UL6aNFSb-}&8?04$jC7UdRR33BDr;rOAZf(wS}DT<HW$Dm9=%bN9SeKSNQ+5>Tu$J}fdkLuDc@#<!EkjppCia~h?r-rj+
+PVhp}rzey{U(1b0-ljr>Ke3&&pFN58B5J@QKi(E-LvBz*gpZW~(uDfgcNXIqGLi|n*}g(rhFpqjvx(G`*ld9Yl@QC=Z;1xX>|@*O
+*9prR=0n^EvO?CS*_D!<Q=0an9T6#%rn1#D(=zk?y>1lBCy$*cZ7LRurgRj=#~j;G)$Vw+Wnxq5j9RWA^esdwDWV6;&^U~ui!vo_
+8f)4Wns?A$e&$}frk_sR`-DpF&k=kNU%i20D!t5>v{+!tH@mghs5|F>GPoXrF?CftJisq&2mfMs#Jdt@jrj?YS={v+leWqEqwDn@
+|6aQHd3abAMFV}*mjl?JGSG6Ls`u{BrF9)XgRL`mQz+q5La{&~48Sk+pgQ^8v+Pj6Jt<SseqxVG)N|7LgIY>X6R;NxZoFrOdxBk1
+!!54ovQToOMrb6E35*2-{*rJoJp)i5ZPJ-bs=lIn=5?-r8mPxYJDky>k9)#$hpduA-$Ld`L+2F4C@2FHCc?GjR75bzK-eHK#?P2J
+gY>43^gLFZ#REf?B?nfo3#FI+o04j{C7pH0%FnwW^KQOrf`DrFn>nX~*`6XdE(8_<IUK^YL<lGh2m}BKq=Q};h00Cc4;g!nucB=%
+E%pE-u6*n;bTF5ZTr_K=HA{!r*OdEKAoJ3?$pacPP#+I>)tF#U9giLkBLEKrQd;RD-JLZT@Vus25!XK(pRCJT{e5ys??Yi1@RM&u
+wwU9v@0Si{a}fFQHBDbmJcMSYAi3<ru@3^`l*u%Fq`1W|KL@|%H=H&W&UpbDxd<hUKK^X!^qOek?a6K9rS!JtrISOk%X%Ul=`KCB
+YK<8M8G|Y10$p(X*WKIxCu%`S7s-v)U7Nhi&T7$5k_Rcd_yUKLX`O^x$g=K@AT>nS)yUZSPqg3SO|O!7s*J#Sl@Ctc@5e<2ROS?G
+7c*h9C%G4u)LqVD$MS#Wh%Q!cXKOoMz!F^uRm{4nzJ*)&YPC(*-M~VS2<({9^5Iy4tXRK`&E>l#lcoOnEeG3-lv4&*#z$8(rH|iI
+P``_M8t^5vs!CfTsdr`dJuLS;zT_C2(6T|glj7Nld?(!r{`iMZZk5%n6K#w5m$n!9xng5n<0Teyy3SOdA>^m(@jfb-cI0Du)jV$x
+-cjI>YlSYb5)o*0!?2t`$@bp6+PM27MO2Czn#Y}Fv8fN_#rLAAb@+;W#oJSJa*hyQhdL7mq$kPTXTob3Z}!%0w!R}BrLPmViViqE
+Casyf-&Nr#%B-TUjcItVYb{?48xyS8`X$^yoc2}o0s78BVoqz}^X9>wVEf%<)i4_@Gou%x!7kdg-@Mmmt&D)$v5|Z0%}-h4{dk(c
+`ag2gyZzKDRlJ_ND4UU<dDqn^T!NQ{=AyhSx@(3;x+D@LLv?>TMeT_6+_Gx_a{EvRXwb-Yz0^a^>C|day3tJJJgnpY@e|afToCnc
+Jf}bBdN|lSG&rkOLc{m9zJ<WjT>*wp+wxRvl;NJI8S`GII^Ohcm5MiYD`)1aAB9_P9v*Imf_v9R@4nZI-@?!L#-;-#H0-cNs?hsT
+ri4{+i?!F{>KNEl8r5|4e-4j$S-kS}alr<PG4(k!GH0>-6KBG~TY5v8<;4Z@?4qHsk5Kln4cfS0<}&f+09=|Uvs}gzPCcEG$9iIS
+X}pMeIhd04C5KlKk{1Z3RNY$42)8AzrQY)<{o4<5<9MO+hiTR^4|;@_74BXzXgI7bbn-mY9Y2)*V$oT$-#_0rc%Vd%J@!eBS$y{@
+=TW1MUAZ-lqN7!t>V@gmbfuh-pX&#Qq|%_3n33G`XbD+=${4(IlKI4yGHv?4IR!yNuYO*mO#UI&X<e=GmSs~UF!a;HELYM@#K>Vw
+&h?pfMr=rnB+StBV14%vQ!pCQz4We8xZ$&9-o{cem95Vnb-RHQ84~i3bqw(9(rv1cVycXFe|MYHGe%BG<D`4i67Mo*S0u)$LS3C8
+Y(#V%!vx3#zym;jo#D3`A%)^Ua(MeaZQ$BPd`y%r;(fsl?_0wc%)pp?i($>LcV(7o_`Czyx$qF+f9BXP#L*j*P$VdL(RB6TDF5+%
+|N6LMjXOfqkUOx6NTsT%Jw>ggk@0B0D`la$R!V}H2m<*J28kq)U?^k|rC`KYfWIHVk+_vM{q|&v-@JwlpSm9CVEm-t3->v2*u@+#
+8&?g>4M>lHjq%G^rZLm3TqHOu)ofTAlp4$Q;yTF1wVaB9j-+bD7d-cLy&bp3B-tIc@vyD()BC$>DX!tnOb9F}2JoL18S$N^ZoJGk
+*WRbzAK-p=V=U)P<1LHuO?HPqn9(JKwIdH9(*Dh)$h@SpEN#)f@}tN%BOOBI4;!GL&mxsmqOc#NPk!T5fV9e%kc4O6nWW<p%Ds)M
+O;W7FD-O;|lR3xu-fmu+8T+MA-M|ars<0%MH4zey1qFcsK)~kr-Y=*(Bo+60v$b^AjJ!GruPh|u)}+?BYiq$gKH(439b{MmzM^LW
+#BziL4|WO~kDjz4@q<+qv1#BiFa*+uNXmP$rqRBk<>*eBk#~4keVA!~t@~|;KJ&^(m`9r(j9F6K08Ili>QGThj4O=op=E+_;|Yqq
+C9<Mtp^yQ%@#TIw?lP<xFwNg8zDM|4x~?<COoCh+ek<<t)N#dDVEpH8vpWkP=!I0*pX&$^^o_BpV)#x>3`ndo2SBA!^HjHv^qtC7
+(&V+Kq4Z!w<*}x_BpgysKJxP0?9;QrXdwT%ea8d=(n=63YjH%)5&xs3bL0qtDQ&XgjysP3TJ^1{UYbX8F6IF|tk!bHDOOj$D((UI
+9(Nmm+ef#0s{oe?`wELDJrv8Ii23IG8Z@)k8Ds{m-pah@#>aGDFY6dKI(u9_*rUAY2wlm6S#qxp7rv?~Hhjcso=9M5G(&^of<(nO
+&(z#fP+<?B#DXb8-wwfU^e^+h&gF@S<G3GwNS4JUZ~vw9Ql*fBAJR!vCd03&B=(LbI9Eq}h@T?PreUg`ubEXh>vae&{=w=qmWeDJ
+SRzWg>2nR+28Pn-OE1hxiu`6NlN<5KPWv6e_a2X91kMefNjo~R0Lk^XpaJa(;BW|G!0Mux6`Tx=fNs{`uPbKNq>eznrB6)1%18h`
+oRp&?*ixD}=X`Xp;IP{@yT+D3QYEnA+6q*#SncN>G9pluX@WIWHM>M2IZ40HemjlgfFUkainu@0=~fX2kWy=oi!s(FGdqT{s|9c|
+_4SB<o8+YC>rH?mtRa3&hj~2o%&v-lZYd{xRT+A{I$}mJ`yx<k>Zr+(g^0ol8=&!~JL<~|jgZ>00pg&1Q<ZIDB6^&8nU<+hO?}Ga
+J%#>Gn3yH^=Z7l~l&@}a&QzJU;tZVFx>gf`cUv^Jk7yZY8x8cybJ@PuK9mU$#c|NuNq1=sSLUQbU_(F{zm;RZ(0dxG$rny8k=zll
+XXtIlh~~!MQT4*pO<bL5sj*?;-$%S;;yvW$TN&;pqdd;BOY0qA&^c@o(+kV95Pnj^$`AVSI0XX#7beaPb5snAM_m1iV_BM++t?^)
+*5I+-5S=kN!wcWXTh4)vh7|i>OWl9V@OZoK!o%N%CGU*jimXG0H#X-{Kul}`%B+jq-~%zO0lktxwjh8MfCT{kYAky)5b`@lXU<f%
+)oq>|Fd$C?B6p_;{5FQSS+2C=d}{CMYfqXth$>N1W5a*d$M%fyh1~{w_689StpI}PK)3Ib+Qrz%{}oR?ukaghd5Y1qv$H&-v~&q6
+axyH;e_wNdl8L_G=)mRm0{v2XmE};CFy>R%HuKaPqFC>E?3A9BcBEYiB#_>iUl3;l(*!~Xgk${2Ng$?$r}eo(c_tI>;Lm6PvzS%e
+ryNYWAZf(c5I0<3S&u4}nrFKU9^XZM-(9O(kukvFz<-+$@cG-Xhh@F9@Fo0hGKWp$X{6DnT^c|14Hn1v=UqD$la?`NoGm!1Rq*6e
+*H}-HsxT!XCiJHz`Jc+SKdZDnNT=V8Do@BXZrxKwwmde^Oz&ZMM9LP{fymj1xKHDAz!e#HTNO%hgJ~8CRiWen=)ZbWN%O9zw4`uM
+M#NVkT>t}xd1L*>iwi9NWVZM_ols)cLP>%F@sTIq(&~}y{miQIp3gsuD-)7nVMBpn&`(CbXFI=Z9*PGR>99zQ#P`0;_nUY?6Xybz
+9t{~~!FtsQFO;K+pWNoM7Ra1AO<iV3zBf;Z4IrVV#fRVmpg>$e*3yG4{npV7EZ0%I2)=rK85}W1+(4te(w1D2raH@Or4w(aH%lkp
+HX>y$Z%11L!BstVw`VPHYwOUlQX+9k04Rqdb@+0?Ihj?=eo4gmf#JbmQ=R>gBK%OBTY$I`U6FJ<GP&C<a~Cqn5>)F$Hv7>eT5Yon
+Qv`-$<PI$V2pE|AV!Y<@P<XrJk&^&RNdpp84}={#=-c5*jdTp*_q2{t`P|*0_~=-@=G(`LI%70{Av_evR2favcjijrdjPmj{q%mV
++0jj%h1f9Sfe3cydo1%Z5WKK|1DjQ3C&qAR@BX{=!Uy*pa7@_Zq91c+&517@E|fMEtMD^<5$t*ZR2(L*j`a*aj_1&mH1-F-oc-h(
+M3EX$8M45sqpZ2y))-GLpDoo;y4>MmwqrtEssvNMF&HD6zFqk=POWQ73_yxvprvE<$bBu$xot^}oJh4>)Vf=j?A$&n5QXu?3Wqc7
+wS{AOEj73H+aRtVjdeLaC|#^RT}Y@baZH%SwmcIZx>6RZ7o<xD$zoDMu|a<*$9^F^!Iz&W9x0-jn?0g5y@sS^sfgeZ@SlKi5qbLq
++U@J}72^C-z&4O5{B0sFJc^&+gnvZ7NBmogY6K2%$?y(RUKQO@LY;4$$Hdd|!|*X6fInbF<BLU6YA;)3$Eir*tlnd(#O@@B<WlJ^
+TUSmxe5^l^?D$AfzJ~a;2%!qAudZ*}-eK`&sO_w(Ah3n?F+dQA5BNPBz$A$P-K2qFvq;A-ww_wQS)D>m9~+JQS#+iBM5Gk&k0&zt
+f5tihb6~%-{aayfAu6ZAP`Hw+-IzN~c)36SiT=_pDj`NEd`1ZFk81pON!KYphiATv8N6|m_+_-hV!>#}kdsk|4`%~83o~}II3d~r
+#f*aof&6Ayu%Ho9Mm^?KN7_3^EQwKqB4EAdXVxa8Cc9Uwcama*s7zmTY7o(4;{4X-g6P+PAI5%sr|+n$lY6BoanV_x$&)qPe|V+!
+(fm-}NDq0|JSSyA%nHHBfd1M^s-6mJ5Xjq$u@Raway&d{byIOJX&~QUY<edoX*i_ERK**zS5SPXN=lBF9Pi)b^k-StASXb<x~Jyg
+p6}c`i?7u;R)<nFc3qXeOj<n9v{u>~TUZM1OIY?^BDKU|2IKwLNpi&3KScD!-s1k~J7t`{QnLS^+jFF7rm!^yWNqlTL-;-?kitD5
+3`_#MmPZ(|vA_|)e;<u2pO|jJ0&eLVSY*FWDPWj3oLh}yBho}p@>z@CJ%!De8%kj+y?Zw-?vc(P!6zv-iKsAPKi2I3ry$GDPCPCU
+yPY~=<UG5wX0OKzA@+muO|o*!=xVQ8Zrixy0OH0T2W6Xp7?J(3@7*``5!4_A4DiDS5d7nMn13>Y?>}7JZ;yd@OHBu;{YG+Kz;+t#
+G!odobvk>HyWsNRTfkEReV_2G4D|Q5Il=_F0t#U&4iFIt2Lqdc7=Q;(i2e}ynOTUxZ#n0~I}9AM!5Ev3*eCZBH%!DAlW&Fg7a1X>
+z{5A#2k}-dB|P?us+4=Gs9!RWiV|RUAT<EijtUResBkJYOyoD*9@$(<Jg@Ma)=kVv|ExdYGx7qrHL`rv?xp?r(XBvwMR(UJR@r5E
+qAu4H5q6wZKNGRmYru~o1p@wDjQvs=laqC}tQ?pG04M<XR{$`@V`P&qUM8Cuk`NE_(`)R{I_O1r6j96%j+RSWKsg`;5Ge3Z#<GsC
+XD1(CW`&C&W3H4G2O%j4`#1Kn-_Y$$uvwyfU;|mG@qA<ji75^X9v&w6PXxRCsGMFEX$GrQpU-eO;jXEj1`Q{O82BUB{~$sxv(6nZ
+Tl+XXd;Ozy#!=fkGLBLjNkRa@{DUVEc^pi?#h3Yvl|_#+j_0rllO-_9lTiUc3&Vkc|42av<I`b!W6zaume?}kPDbHZUwt5<ZDH5r
+LQ+9-0g&Gx4xY$()+j9v<o()$YehMAku_K;Oz&Z7GM5>U6Hb8nQ>g!M07q~VtKMT2-4W1}*^Q=9xr~XbV&{^dcaFzZoQ)YyjDht#
+wP5v4kkIp&Powj>*-~`7yP#BOE{*sBk5ANisge&=29CsrL&5*+hGTMnATJ)nD^M>7CuR-aW8ggXaOzV_eZtLe1E5G3SLCIjf#Cx%
+F@BRl?-ZxW9cZ9nZBd7nf$k3_aNhYK8X${Q4~<nJ%DErUY6cL1lVfAUK)>-<5XvUnfZETPJc@&Oz(#<L*S_pU2&WUNZm_w6^XV9w
+;1q3$up~DL4HzHe*N2PR{GKVo$p**P_J(rMAYX%7opdRT;T<86;<E41@urR5w`AWaI#VbgJ_#-ihVkD8r7{dM1EOu<w~c_2<oNSZ
+`t)!Xe%S#Q8c(jfFYWzJ%#ZsBnMb+3Zt(EIkr=oj$bSwOxu%yXRL_=F%@&~Qra_ancB_fYUI-ISA6Zl&YmZ=`+w)}6^ByZw3kRtZ
+(-XmeAb#}q|N8hbWgx)c)!!%ltw{Yj)&3^o$CrN;7US<EJH}6+zh&bezyEhl{Npfx&%{5S{CyJ`f3X+;B>Ytq82{f)0RFNGj9(!B
+BIG|zVEpx7{Eb@ti||)R3*(oFzh>j#3BP0G{{Y;E7H0""").reshape(19, -1),
         symmetric(19, decoded(57, """
 c-rlq1z40@*Y~Hp8762Ly1PSCkd_Vw1QbLhRa8(~QLq3NQ4CB(Kv7XKFffjZE!bcycGovI%rG-}p7-@R--(yw{$1y~4);AH%>4Jd
-*Is+?wf0uB=(aC3j?^(CxpxQZC(}_d*o!N7kDNLA`~u^g^D6z2co{f6nx<0vw0dQ9=IlG0P>ZM-gncZ}VEeq#%k!UI^(i#M!PRXF
-X7nf}Gasbf?%<G-hGdPNJ@c!+Y3iv-!7+$jwPCOBwBjt&51>#B9NVnr@5VHKix`H|y%rOGqP8l_o+_oTt~U8P(x}N2He!mGt(w`=
-C77nXA{?o5srj^{5pye6m}K)FA%YT3_hi(Jy#AIE8ot9~qAH66`(5DBe+bDNeTeSC5n{IxaPfbQ5WNcjkN;kH4-WkwA#oEf_8SGS
-Ao{Nn{hv(mAI#5w*VeBYX-evgs%M@IpG{VS!_u#eJbtsM<5)&-Lqno(DiQ}9lSvyfvNd4ljHP2vESxb60Z*MtJ)t>lPr!q%HzQ+s
-M8y3R+1r*6KjPW;W1bBsBSvrjG~N*Twga^jIh~4HlR9mW)w-`r+a^7dMJbh}kn9c3mMoayg^rxH@!SVj{F-eHZlI5@SNyg8AL@}_
-bN6$e-gx4zdqgL8XWGe`GIbTomvo;qQI)kL9PH|@USY`KYHMs!Q+cCh7%14E0Rr}qfCwnd(Oh}3`^<f(){|T6DW@HXh!d#F@sVew
-ZL~I;@7JUDuHj(c%KEMfEb%VDZP(ru6rC!A)cSO8C3Edl4~?or+oo5tQ3Xf$xeqgsa=cb*{k~lm!+!TdVZY*oD^IO;y7h2*!^iLH
-3W~o@qQAEz#hgiGqEOPc`L>4i)?kL^#vPN4)feDDH(r;ijZZ+itEKIlAJ`Q2sFHP~fzz>CwnZ-GbLhMny75%&yK^674qN3%nOr+G
-NqYK7jx-ewhYe+}pQ}gNzbfCgU@!T-#<oT1T4hXriyr+Js`c62$ZwfpX&3En@w8$`@AfFO3pX*D&p$3TH6|99zff=5tJ(~|lfHL{
-odxO3fx0QZ%air)MdwfVa3u|^_DnukiG99m?}J(o#v<#(_U{#6`c<?z1Tf(lO`1KyC!}3AmeRS$?!}?j#lOIW^S;6&K5$LmtzX9G
-?lWzAmbhfK!jma;YYfXwv^g`#`*!ZbgnCT*%|L5A%_xu*tzk@KqOm9#g7kmZynp78U07Xk;gNRJ12dNgTMuhSVl7NaDUaK}#dun4
-6YHjJyXHz5F+n=^0qwy15pst==;p^ST+<s(PaECQlOkVK&TcU$gmlL;EysU1TE`B1xhXWu(KCiK^3X2NfTc;zA6({7n!-8rG=0j*
-7PM{gRIP<FGfXl($;1am6O~eVd+c<ll8&E#m%WNR!#tO}rD4YQ3dN0Y3odBaciE|r&&!L|TT_j5yIO7gT~(#&yDM5BH?r81hfQ~8
-AUQ-N3IQVyX}izN-5<U$D6nxy*P&4w<BwiS44|#DJD9JsPdn1u?snF=*6ml9E6a`Cy?<=z<Jk^%WBtoVXXVRZxf7b?g5Nj7v#a;v
-h4SeNW#duV1}AK7^Wx@xPFg6pm1FSmT4}16sh`KFawTVKg-mB5Eb!uzXVcXmY**8NIox_w&8Jnen@ed=ZRQNyl{!uNa8Plb`4@Vx
-rJ~)7yaz>ADjB$w_8%Tt>X^$Q6?-0f;qkBUzSyJ#V-pM2P%VaRtRfDDhQp;0zt_(W74np0b}u*FH;u?+Y1jGRoHWjZ_4VHDuq&s|
-j%PmiWDk4vblGCH=(attefG`%kOL1oWA;WNUva5UtXJGvi#3nWn@yhISfudubl|MGXJ0mso@8WoAw%WUTk5*YK3`P4O`p6Rr?hwb
-xX2Sn%r(#}&gO6$JWCnN0}R{fi(TZ8l%&8|ADGoMSW<_wW}?!R$kOKUT@PLyHQB#EnugGGSpMyd3SC=ulf!uzZ0GB#dyNRodK^?p
-P8uW(2@6LcV8|hD_hah47H#eQ@~t$qv^WzRF;ZENa+@{^al>Ns%8a0pW|rzTpI~nD15LTrk57c1oQuY}&r%vDjZMeS?cO%|;fF<f
-27#VDmJY{cA-ADY_u+}JYnd9f&yyJ+@68;xzxnk<nilCwt(SkZ@BSyZ7C+?BtfGlit^KlS@<|%-OKl4lj$Lw&Xs1kg>zut|_rkLI
-)vyv<SsTu5-4XJi?GqBw%Oa_H{<qKJjmeICJ3aI%<&Nq^ESG?WBN33vlYjg|*rD?za80(K*Q~Ad{FdJ`yn!8}YN`)gcJghSEv>1j
-J#gbO>oq%~LSTL<_?vL2Bl{MeZ?EXA{O*llJUVBRuQPk<$M9=*5A*G@xy0pxiBGy5v*u2sy$HnSBLg}+P95&fakw~b4tCe|Tcgh_
-em^Py%5<7EDsic5{BIhxnNRX$UZp5b^uXegC(knX<Zks_&|&{NMt8s2-RxLJlQGh&@{=x)naZIDs!TZ<>WtsX(NiH38CWC+0YeD8
-vZ3woUzi6xf1YdhZmX~J%&z3mPEHBZn{JP2+iLlU!D`q(QJ+x~byE94(ed3EJQy425a!q{?s&OD_0mJv#a_5tr_ISu%F%KA71O?O
-%bxc5*o4jAm-X(v@|HJyz30u@=}}+Tv%XI6z|7*q8uuUD+Rl^Nt8sqWHE!Uu_yW_@XH{b~C=tCkV<)r@H*QHd+U>baVT}#bG$f(C
-@V7@ivWre0`ebetJp6b&Lzc$y3DZNM5bg{-0!Be11cMjqkk+1E-Q(t3wZQn4<JB!?9Mj~ublKbE$m_pNaWIH<P55?<x@XA^^L*V_
-OdhN1wv-iR`0KYt?Yce4Z6_{_e=$aT(t@MxxK#$6DDzjB!k@{UWy;uXn`UJEvBS;i$-`pZxFEv{HSVFX)T3mA=Y%^Y6V$xjM~u0X
-;L@=+Qcm;p&Ym}}2PQD><xpjt?;o@esJfp8lM0WS+w!qDgA(K7GzuxJAVW_26o`exhv)0_2i+E291?~{!3B;)dPr+eJ2z8#?f6<f
-lQB<+?fqnnOrp{81jDkFxX}qSmu&IuN;%iWR=M;!@UyXd8_%nytK<UgJX4`rUD~qETg%(NLM~sL%9bvVTzbX2K=~LUg7IuM8c$2@
-oR;M-JO0F{>U&{i)LPW_w|5gabtEfpLErAkEzOI%^mJ?IY;MigL{$9jO3$Nh(j)deHn^xBZyck%za_iyD^_io9A++gTQ(7foo0W~
-R}Kk3HI7F?!_*mA1OfvWIvw(m*1qv`8*6vxnBW77MjAIyDDo0ZNSc=><;OG{xX&m(dUo2xb8R^GQ$q*!GP{>YO>4^Yzo;D9D}OTj
-+Y{G(3&Mek%_p8eXjQPM8oZa6IY-Y}7civ~%PGH(&6pFS`Ft`lVc~b}Yo6cC9-LhJDMv-N(fUMPYlr!)P~WP9+ci#%EY(q+_ep6c
-N=GVj>FUZu8e=o)iGI^%L+kKJsTA0Kvq|bm_@&{c=F&JsiKz@8g<xa(Hjf;bf58uF?e&$e8ST8W*|DY;R&vFl(y1g(`-W+_zf!`@
-=Lt`KvmJd@<9v_jjp=*Hndw1kt-arL{iI0u&Bm@H-!A^BX<q8P;Qi5!_l&1qT>kAy$;b0StGM;AW;xYek_weyb#0?|Xu?$+>&x~@
-sS8%L9GH>4SYG9(@~Z99%g^skh^dw}Y)MML)%EQyV+8@Ty*1&?_YOEmMTQ-E=J`rvG;CME$NE5d65{3@Z+QwD?#?D+;BW#8{yzsb
-LkTH1;^F(649?l?)oTJMT)(Ag+HV;Til5o9vvu6>V4QNZ<2_1#(XvaapA&1yd%I6Jj@F1Dt~_mg?5Hq~?2Y;t?<Q{3UZv8la^X(#
-G7|pN>jj7Qti?sCY9Hvu+|+tGI_A_a{FK#%=WxvwLhC(_9Mv<ua;2P+|9l(GDaIa#UX>3meH$%&G<6p07u{RcX@)>+DDeVN*;*9D
-+`9dV8cZy*%9BMyqYz{gWbJUtfN^O1oSq6jqod{LCb%0#q1(P)TzI6Hnz&teQ(?!OvrGLl=fAv`YH~s)iCwx7btG(<U8=I*{A{xz
-eH}#~hsf_w=g6zwt2to)#_q`JLc^|XqhXFW3{J3K*)(104n7>w09*XB5qsX^%LudM>FYNB#vI#h=A0S3ey!Eo5f7$as9^OhoVu94
-k6_CqvM-wI%~*72g*_Qwe~prw?5sdUjz`LCGVmA#oQZ@Z;PBs_A>qP?^0@YacW4FqP1>lJ+GFPKD7xiX#jr5Pmwj=(sp})ltIKB+
-Zr+!kQ1{`<XtR<RjZx?q+p_|Fa9$JT{3oVh%GBPOeTve$0y7B6-8{E<$3B}^g_YOOCTeM@GT{ovC9rXUOWPIY56sp6eh_t~8&-6C
-g@WsTp8WPL-*-mqTWKA*pH)dwZ$BN3MNCb0(P-Q_O^tzaZ%S5nXVP&ff*uEl<=Z-%)2Am2{X0`sL)+(!SQQerY<E_s|J;+u@17dB
-eRn&9Y<;zTa@X`+`_l4ebOJXtQ*Fac5<AYz>Y*S0PQ(|T+xol$whMjV>*JAZO_y);co7QPvI*{XZM!x`BxcdxX&Fvj&3$zMpG8H-
-luW?*eWJCFePMR_$du8Ka#a<^=|0xVynQ2T1cep|U*GT`?a(SK7GmLYUOUW2PXUk4dNtYtjYlEjnwcytG-n`BCqUkYh(i2m)xR@;
-KZK?k!ZuITpI=`|z3SGReE*S)`gLd1%ha6CE$f{Q+}XUK?1L1%YfhApQb1t!jr_6)`LFBe-hSfe(YyGd*T#GCTe3FXSyZxof)~>I
-;654dh3#)9de1afv0k{I(`|k~;!IQO;wy`&`x^7FR2T2|&aJbw<E=Zru=U%W@||rlG~~1i_HyfA#ZOYDqg~!iJ~hl3L&l)mSFa+;
-Ll(YA!w84rYi&uwLW&cR@E`47YDoK>P)huxZ7-k7-3tymhrHK9jsAj;RYD!CUq~K%B^tf7Vb1uD_XOF^hpt3EoHF}JYz-O_x$6Yw
-%J4ZBZ+ES?cYL?r#{3w^WMix9;^FT;QD?WD^1H<If9iX7Ox1>_+L>!Zbf@wz>%VMRbF%0B*@eMO#=N2%^D^!RUZ^tXB6pk^e&EYt
-nvy&Y!)!68Pv^()NO-}-!&(#q|C3!Z=1`%vJ6UR<#UoL_qwLV0Q@FBl-l3vhv5Kju^VF{Icc|d8Z6@wEDEypS=&>d>G9`)8{3Ueq
-m*XDqPK4br+Oq$Kp6s<R%(3dn^*-Uy<|hm7R-|f%JDWT)-<=m4<hm`%Kre6aIMzZ`;xks;$B~%<8dH5#((fHo4zMB~(><R=Lx0b|
--(<azm7B$*;nHtOo8xt4Q3Nd9<^1c}`dW~(`m6oy@o2u<p^iiXq&KPG;!*J5@%Pe0+U{>pC{GMeMx1YXbFo4;>H15Go}88Y`ZD*B
-;U7G!3lzR|?eU;F%-p=6dwIf!i^uaw*+J)(OCvJYS#PdAzr>>1NAAk|tHq(g+->F$BJY2F=gtZan#g%m1h+5<ndse}eM&=3>h(dz
-y1l!u9=VifFOM`<<W-MHsk3zCuxNjU!b;|HEDV7{yjNRwiN}GKp$^~IQl>!;UPqONgq$}Oi9*2tgQi2<=P1wA{x-buntX!q1@}lz
-kFcU#%MTHaugZdZPrSQsQT@D=pwb?toA7LrhX*d|Wz+OyZCIxmy!qZq6ZdZ!wzvDrq=Yq5GJ4&)uUjU|Z!+GpiAlX3B){cu_JnbM
-`?At`9^>I8r<>Ipj$JMrDC3nGxQ)68P@eY{rI2JC;{M?sxyfmod}ZO^YE~~c#bfz)Ucb_mL`3rK+muK|K}rr9PDwx=(%R2{6+h1H
--sEUm({EgBvQMtXji?K&ZkGA9r<pdde7w*{<M8sPZ6)nbZ_Eiq-;Uqx(yPS_&>hKM)#PDhyL;Bgk-0o)b$^&#)&BLasNyOF=GMYd
-)|}ZZLZ+PgKHGD%OkEfU#%N7{xgfc5g@-E#kAB^>)_LA0100F(+O-1by^c2J;rV*Czm0R&Awep~xakm4&<{ES(UJdynnQbR74to7
-LE;GKc*DwTv<<;sL^rgXb%B3dksqae^ux5e>F0Wrq>H??rBtz6>o?~YIoL#BY%T~;-Fl;@XZrHv{wiJR)*W8Vm^yTKg@455`PeT`
-czJ37qlWavyS?~KyRRu5ee8P2<-3$M+vH{F7(_mskspyhmW)Qh5Yr;wuT7I>68PfEtWT6<5uvViESE*-8@;ly@c(te88@W0SFd{>
-baVLFWzwoUZ630YV`i=;A7JL{e7IBTWHKo$<o(Q*Fsw?-S!0uTnfGKyJ^h?{YgQIfzfo?j8addba<R8sMC?2>Y0I-${Z@|*uBy|t
-vT;HX?mPG%+B?2kdh0TMHVu<MY4WqKK&?b`6b=b*4YtxkbjNd0d|{OX-H_vD`Z`vBY@8H-49ovOQ8X;NPjfT|@xMBep&jRx<J*kC
-=SL~RqJnDRCv5kv?NAJTJ^!wab*I&swu3BI*v9HOV+F?6c_q6Ul}?-2n32+B{Lq|(<+x$*SEU#DHK}e7Q>D=<A@My(qaJ)$Q;#PF
-zB1p^J7*L#Wm~)=35%R!UBY~kq;04{=7%YxgF163rMh#`d@sK-CNI~Mje%TCey%GM)o1Q5RACa=Pk3(jkoNbZ<?g*!UGmOJt^PXk
-e8s}^Q=5$E=k{jQyFOFucBR}4v3$PKBuGo~Q}UWIqX-DOxz1*dZ$jvKUuFz{|J&hxUMHWa>KL=}*Xg;FH`{*kbQ-(0z?KewfxP$h
-DJf?H)|iDwAU^e`T3qY&WwS{9u;oc~`_^D14JI^dT3zUFq|NM0aB?)zq$2z5T#W+%c@c;99CFy)=uaBMt_){YT|4D~T`)d3#o%IM
-_a5o%>q~+s4}Y=v`|FQKN1}d<Fs*)>S({vt{WND$kqfJ5Nk;G8E|hv>u-iH<ItBCjy!W;H>?-{zilMz44V8SccjgnR4|$$=BHx(b
-@=~so4kWOMP#AOS0&{T)he3q=3L?#sK_~W&nXD;PLcfclVTC!2Kk?~@w$HiRU^a{Jpy!)!@m;IM_gDI=7^)y~+fxW;vUMxwhA%WY
-zCb?A>e`f><>!u`ojkT~liCNkxrS8o8{-XML#<ZsjkvHe5Q#=+dQ*;jy6?$Y%tlBviO9>()o^$2=b1;7A-5j*fmskTHj#}(@$J6K
-Da|98j_q?aNyaXC45rV%ZO|w|JOfAl7hYp%=ZKVJPvuYLn3X@Y*xeRTT{t=!O*b^r8lj;*yTf$<LDi=P`!-S(PJO#zXx6yOq}B72
-(gQO*gJi#&WIkcTp3A$>yNnw}gCUaYwjjS*7-Vh2kP&=c6-(<q3Y8~b31UH+9M4urU#ENx=b)ju1sALR%7fPL+I73__#sW7eOqE+
-h(D0CH?-HvLwlyQ+QTcx`;!uM0y7=ag;J>J+CJpHGi8;m^oBk9`o{XK95#nolf-)0wMO^*DAxvCJQ}@EwK;~zV(%bbdd3WvLckPO
-Oza$2r=GK%K;RET;iv+<rkVS`*~6qE!z2)7qx9B0OZUYs8GDA;+EU?tLVGSZ7CLMLwD1G{S1lklq_u}XpZ(2b)k-zWI0qTKvcLsX
-6;RpugAYsGNLQS2@s?|D<s8yO(lD_*r5ts!pI!2|r5RD+h~qm*5BF@9latnceAt<ZgsoU?u-mpWzA1-}hSW|zU%X-?Bivhuf#F|$
-eLi{F+IT}opHorp*fmy*)GzSfST%y+W2oZ(P@FQf=kF6NpKR!nSGO<Gv^?Eb+9e++kJVcr{7gmT<FXhYA;hEj_zHbOfz4xsQ@ynl
-=5S@hTvW*@*vgtoo10COmy}L2Dm12I5aB5!FP@02VUK3^1&G@Cj6h{Ap0*4bid`B~Cs_s9%J)yeyGO>@$>IA2j<=N&cC2jl9|{tO
-_FNj;CV#@`J!;R7x3|Myzdm=!Lk36j-?aS3<r=jy+PC}+Z<tNiAhOQqU0nU_H@yoNiP~z?1SAaM%DUf>d>)fGVNVc`goNi9KOpM9
-FKTe0BOw3%av0&s9&M5|6$b?|8!{qkn#xREU&rXEW~@rb^($`5qhbV7(J+5V#GyT>z<GFS>aG*vg&Lf(uEl}!Ii^zBQBS8GbgB+h
-@y=WDe)W;#{tAS$Cq8fYcUCgCFJw`f6uzzMC8*g<TKtS1elppdgGa$mlieuI%Wsa;CiN*6-mJz<Q-l+6eckK3%MLI)6jefs8<V(F
-1VKo{WfFve3jU8pEJHiK|GK({$vanB%~`l9w<x6EPnm*|n>q@nclFJt(6MLla>zO6(%A7I-Y&B_TjLBLEseoL88X?ei=Afg$Yi#p
-4^t%bZTF#l5i+i8x;+=)XVFV;sw{C~!IAw5tN5wfNE{y1A3G|;Nd&YYq@m!^!oe%%j};~i?QyM7)|Rl5`_|sK%O@no9f>ty;gMXJ
-Y0?Ms_tK2d>y`Cte3WSz$8ORIr$v*7RoKvAC@5s-vao~=XIkctvE%V=7XfShXbRhr>B4_&-&ePPUO7^Yj6fjzLdjAWE($3O-&rs;
-S{T8jF$1wY@{dV2wCC?<<t&)D`;*aI;}F>q2a~Pk$QXoNLD%Ro_je&z<(_M94AbMcMuMDkq)vp_mH<^Eye}YswNioW78UAdq{Jjb
-wwpPA{`5#29uwa`FR&!bM~8)j3(EC|^C(CdTwv=&1Y%&K1|iC}LHseh#|&wolf83O^KDnuhZQ?HjpJ>V={O`DzHGtQ%U@HPCRL+W
-Mws$j1I3lkUMFL^IZ|Ir&`aLCTFsHw)#1s|`+do99T!_YB_>|rI^3-^I7GBiPE{sWr0hV8z{Kh-|FE?V?fe|6+Eac8g|FZH-IyO~
-p~&Dn5QG=9di}nKO;_yC&k8h_rSe+?aarpOu{zv{OA`2oglB<Nf)tZMCSZ_|g4zs4c@`Cq5xlG{$0UmU2_296t7ZX)_PEyidUy9^
+*Is+?wf0uB=(aC3j?^(CxpxQZr_fO_*o!N7kDNLA{1WY)bB%sTybKH;O;ag-TD>wlbM~E0s0u0uVIRvg*gh}x^89C4eF}|maCMu4
+89hqL%m*pAJ2+&dAz7nm&-|)yntEzda10_>ZP=?jtvJi{11Qu2$2M#EyD^R5B8H)Kuf>F)sIAJfr%I`-t4+R+G-|ShjhNzPt7f)z
+38pEp2uG@1YCi2~#N3J%CfU44h@eE%JsCA4ufJu4hVQVLsLJBNeiu0OA42j*AEJA3gxD<vT>M`nM6bgC<G&Z)gG2vENZf>r{YJqn
+i2iFt|0fgt2lKPvwe@R8nv(jW>X|3QXOq?7u=Fb<kKgR+IF`}d(2(exip0UjWYR{AYz>$>W9gU^3ug>Nz*A>ZPiPL?6YyZ`&Bz!Y
+5ph37_O|82k9fBIm}kSuh|!xrjW<NT?Lh5BPN$;Qq)yvoweG9Zwn>j<QA#B#Bzr@%B?~5ap(AH)JomvBzh)bQ8|b6!6@P92hkB&f
+-2I%VH=cOw9?^;2nRarfOkIWYCEe#tRAuc52fMnfR~Rz5+8SHbRNiPA1`76PfPnoYAOgyAG*=$HbLOE_>&Y$kl+zAG#0ga8_{cNT
+Hd-6a_v=x6*RZf}Wqnr#mUtK7wrg(+icXb5YJEDllDYP&hep+*ZPP2+sDh*W+=rP*IbJKZe%~&OVZVE!uwU`Pm8aG^-FmpZ;p2C8
+1;t+{(cjyVV$LKoQ7Gx!d|N|$YcRud<Bmzj>I?9n8?VdM#wVcM)zWs&4{VBhRLQ#0!0A{m+aj0pIdonO-FT|?-MNo3hpqCXOs*Z8
+Bt3m3N1BR;!-g`~&()*sUzP7#u$TN^W7{HhtuiLRMUQ?9)%t91<hRVQw2St(cv`WecYBoCg`1en=O34v8WW4lU#K_jRc(gfN#DD}
+&VuyiK;4wy<;i;YqVuPFxRQoddnTW&#6DlO_d%@(W0Cb?`}c}3{VG}<0+{fOCe5DU6VfglOX=KW_u^3N;$L9Gd0$}>AGjv()-Pjo
+_n9_5OI)&A;mMS_HHKv-+MF5WeLMGILOrJZW}vm5W)w(@)-a|q(O47=LHa*y-aqrlF03xN@JPGqftkyLt%o%uu@)wzl*et~Vmz(2
+iFMPqU2`Rjm>?bdfOg>h2)V-_bo1jEuIY`Yr;YCDNs%uqXSbLWLb_v_mgB!0tz(D1+!UJS=o!Nqd1#ksz|y4V4=(d3P2rq*nm%P@
+3);4Ls@6i8873K?Wa5LOiAt%wJ$AZNNyksW%U;EuVV=v~(lBFth2qAy1sAmIyX@4*=jFxft*OSjU9GnLuBy`X-4(5m8(Hkh!=^hk
+kQ^csg@6%<wB2Xs?hoG=6xg_<>(D5z@kcKu2GCa79n4qRryXf+cROob>-MY5mE}h6-aj_<@oa~>vHs<wv-0Jy+zCx`!S5U4+12~-
+Liu!svhk>FgA=y4d2#bTCoPoQ$}xC&tu)ok)X!s7xso%rLZ-727I<;Vv+3#&wyWvC9Bw_T=F=+K&84)bHgksUN}Z;BIH<VJ{0qI;
+Qqk^3-h(15l?>cT`wtH+b<Aauiaig#@c7qvUu@EWv5AFhs1`#uRuP9n!{Jhh-|J_G3VF&gyO$g8n?~fZwCntDP8#RI`g(76*p*Xf
+$1|UMvWGo-x@@spblaZSKKo{W$bko)F?*wsueekv)+=tT#hS<G%_h%pEK+!SI&fCpvo9M*PcpK)kfHMFEp^>xpD!xjrcYjuQ`)<I
+T;z!(<{Ib~XLC3Wo~4ZC0fue##V+zkN>X5~56tQrEU80TGf`<uWNCBwt_LrUn(W^nO+)B8EdO>!g|4l-$>F>Uw)6GWy+(v(Jq{`)
+Ck+yYgoPszFyxT7`!V%ii?;TD`BoZQTAYcG7^$pBxlJ2|xM8t*Wkyg)GfVZFPcXOnfu`K*$0x#0&PC(gXDJPn#-?NEc5j>f@WUcK
+gFsInONV2!klRqH`|!lqwM-4#=gEwZ_ht^;-~4(aO^bA;*2}-ycmI=Hiyv}mR?)<%)_z$u`6LbarM3kN$1XWXv{NR$b<W<fdtur9
+YFLS_tPN+j?g;tM_6dpTWs%f8|J&#A#$?C6ogVs>az}L{mP<gxkqF4-$v=J}?9h1<xF*}rYt~kJe#>te-oOq~HPweLJNY)vmey3%
+9=P$C^_m?~AuvA_{7tyik$sEKw^wvle)mQ&9-TAE*O@)_WB4_@hxzu{T;lS;#3x;jS#u}RUIb$EkpZ0@rw(`LI9!}I2fOR~t<mQd
+zn_$UWjak7mAF(j{x=QU%qMv=uTm5zdSLO$lV_QGa<}>|=&*ksqr2biZg#Aq$rx!>`AL_@Oy$r6Ri>N_b;j@H=&2Bi3@j3ZfFXok
++0gd)FU$j;KhHILx7F8qW>@lOC#MAIO}9t1ZMA&FU^Q%?sLv>gI;nl2==kmn9*m812y<)}cf8!7dg-C-VlP~+)8=F+<><KmifLcC
+Wlwv2Y{F*m%X)WSdCQx<-t*?{^r)}vSzo7jU}o`Qjr)&nZRg4C)i}TG8aMD+e1Yldv#K!~l!)G&u@hQ{8@D7J?e<)zu*QaI8j?_6
+_}e2M*+nN0eKI!+9)7%?AxmTUgy|tr2zLe^0iz%hg24-QNNdlo?s0RiT3~$2@#>Z`j%jjSy6o+7<n`aCI2c5_CVV?a-LvF|dA@Ed
+CXZEhTgr+u{Po+ScHJK2wi6e|zZj!EX~9u;+$sZ3l=-Vm;m>5wGG*+xO*1n7*x_dM<YBRHT##Xf8uw6G>QOSmbHbgH32NT%BgWiG
+aOqeZDW~~)XU`kg0~46`a;UP+_Yc|!RNc>lNrlJEZTZ-nL5Xp38ikZqkRd013dF+U!}Im|gKi5h4hh4f-~vY?J*2g#otvq=c6_a#
+$(X0Z_I|QOCei44f?-)o+~|avOSX7+rJQSGt6cgV_}SRKjpx<URdNA#o~h8RE^XQ7t>tZBA(t;rWlNVwF1=!1pnQxF!FaYBji;q{
+PRnwa9e?6e^}R4MYAx#e+q;RII+7K)pl^5NmgYrWdb+i9Hn(PLA}W4%rRUK$=@I)K8(dV6H;z%>-;!PU6{|K(4l|d$Et?3#PP0Gg
+D~E)i8porcVd@Ml0)c@Goep_OYv1^}jkUXTOz;6kBaNFU6nTjyB+W~c@?#ne+-H;?Jv(jUxi%d8siA{<ncd5yrZwgHUsR6ll|LE%
+?TKr?1>wNN<`d5!v?|zB4c^PkoTF!~3z$-g<&<B?X3PoEd_I|&u<*O~HP3Hm4^FQAl%pcsXnmrtwZnW?sBhK5?HVUWmg=a^`=m4z
+r6ZNNbamw+jj<W@M8D~>p>=qqR0{0A*(7x&{L=7Jb7>r+#8d{4La?!Xn@0}Jzu<?o_WDZKjCS7G>{wF^E4gA&=~R-YeZw@|Un$|{
+^MohA*^WM{alXg%#`Hbp%=DnN*4}Trep00SW@FcpZx?^mG%xjC@c!t=d&bi)F8_9<<m36ERowblvz+QKNrlR<y0%d}G~ud^^=12{
+)CDVA4$R12EU$7?dDV95<>&V%#8k@~wj`zB>iYJUv4Viv-kNacdk37OBEt?n^L(W-8n!FoV|}1J32}3dw>$+6cV`nZa5w=4|DS`J
+p@bA0@$h|32Ip+{>NNoruHRBL?YE2v#n0^5**flbFiyGI@g60=XxXLI&xtkUz1^o9M{C3nSDrRLc2pQg_D21ScN4d1uTtq&xp1d=
+843UC^@2lt*5aa6wGZ@SZfd<89dl|Ie#&aXbGT*-q4gd|j_R3Sxl+!^f4+_86k`uVugZs(zKs?>nmP;hi|(!JG((^@lz0KCY%L06
+Zr%Pw4JH;@<;kL<Q3x^#vUa#+z&NyhPEUoN(b4jA6WooW&~4u?E<DmpP28@#sj%bC*`<D&^Iu*|H94V@#4cTkIubU_E>+oYezsYV
+zK)`gL*)0TbL7?T)f_N?V|V0qp<!3H(J;pw1}9jrY?`ig2Oo}TfGvL6h&^xdWrW%B^mQA5V~%Y$bIy!izt(E)hzHXyRIqv$PF+mj
+N3i7)*%wXqW-Pk1!k!GTzeY(-c2*!F$0Ox68F&l=&P2iyaQN@ekZ@r`d0hLzJG6rQCT-M9?J;wA6y0*HVpy2t%f2|?)b)|&)#Wn@
+H}6YNsQd6_v{}iE#whfQ?OB07IIoFv{u5I$WoqxtK1FF=ff)qkZl2q_W1r2d!piGs6SXu{nQ(>T64<!FrR|FH2j*&jKZv^04J*36
+Lcw)EPk#HB?>nRQt+Wo@&#I)Tx1SEiBBmz0Xf$q|rp7?IHzg~(GwC=KL63vO@@*Z>>C+R1{+%hRq3v@<tO|)*wmU1+f9}cScTbJm
+zPp`4w!Ydvxodi^eQ9|!I)NLSskUJzi5=%<_0SK0C*q6FZGBz=+l9XG_3=oyrpvc^ya)wt*#vjHwp|+|60>OUv<xS%=Ds?B&!VDZ
+N+w|ZKG9mozA(FdWXkAAxvC1|bRTPF-o6nvf<g;~uWxvec4(Cq3$buHuN`Kir+`Oiy&7$S#-osM%}f>+nlq566CiIxL?M2(>ff2a
+A41a%VVfuF&#$kfUUlnDzW>NY{kpU1Wol06mi0~t?rdIA_CX5XH7CkPDIl==Mt<3Y{MYq!Z$I(#=v{o!YvaB6Em<4xEGk((!3$}9
+aGwnK!uB^4y=R)LST9`9={CO~ai%GC@s&l?eU157s*87f=hj);@z$MQ*!t~G`OdZ&8gkkMd%5+m;wP!n(JpT$pBiS2A!AVOt5=ca
+Aq(H5VT8l*wYDT-A;k$u_>XokHKct`C?)>UwwF)k?gfXOL*8qlMt?!aDxnV6FC>q>5{+KkFlT(ndxGrdLsudnPMLiqwg!!e+;xI-
+W%wM6x4YKcJHA_QV}6WdvawZl@$h$_sIyy6`Ca1qKlMF3rfNe|?aZ|yx>I?V^<OruIoWgm?80CsV_wmXc^P*DFI1UxkvmQdKk(%+
+O-UYyVYV34r}N`?B)nkaVJ!-Q|H&>HbEweToh-G_;*qG|QFdt0DO_1N?@-aMSjE)Sd1}}9J5=!4HWPOn6n;)E^jMP`nUch4{t`O*
+%W;o)C&KO*ZP|ZAPxjgu=2-RPdY^D;^OJ>kD^fMXolTyY@6HPia^03>pqICI9BUye@foY_<H*bajj28=>GuvP2Uro0>7Gxbp}*(f
+Z?ay<%FW`@aOt<C&G9<2C;}Gla{l#feJw~?{ndW<cr;(_P)8yG(wo$8@hJH3_<QLgZTGh)lqZHKBhI(HxmY2abp0hoPtMAHeVKd6
+@DHBV1qxrf_IS`7W^Ufky*y#V#p8LT?4a|?r4bqHtT)%5Ut-bhBX{Nf)#A`#?l$uWk@vs8b7utyP2{{Of?F7bO!V%~KBb{1_4=S<
+-QHbSk6g;Lmq!{a@~X$9)LA-mShT-FVI^}p7KT6}-m9&;#N$BAP>1hpDbpYaucJysLe86tL?Ph+LDQk_bChRle;ZzSO+LZ*f_tQ<
+M_5s=<%fvIS7pJyC*EDRsD9o_P-&0SO?bA*!vh!fvT6FUHmp+&-hA(*iTk$<+uMC*Qo@=j8NKe@*DaIfHyLl)#H8L1lHYPSd%`%s
+eOc)|kMVGl)6HrP$1ax*l<~?8+(z94D9`(fQb;lmasTj++~hP(zOwLdHLDk!;<0=?uU~0OA|m<rZAv7fASDM4rzD^bY3*mfiXZ28
+Z*sJ(={K%5*(cZHM%0B>H_Lq5(@dLJK3?dfad>&twvzUzH|7MQZ^v(T>DA%|=#FHsYVt6$-92mL$XuSYx<5>=YX5pyRB;sob8F!!
+YtHNyAydwLpY6F>rY?*FW3;BfT#($j!o!t=N55`b>pX9h0gl9X?OK8JUPqhq@O-`6-^MxXkRX*~+;oU2=m#Bv=*a&;&7nQEius<k
+AaR6qykX@v+J@jRq8r-Hy1>7!$d6J!`e9n#^mDyQ(nVg{QmR<3^_%mH9BiU5HWvh_ZoN^{Gky7Sf0eFu>kcnwOdYzr!aw5jeC!t|
+ygW64QA2v--ClgA-Pe?jK6bt1@?FZBZSpd73?iS+$d5=LOGcw$h-ne;*QUub34C#7)+frbh)~x$mdhgajb2$;`2V`#j2qJ0tJggb
+x;cF8GHKPFHV;|HF*Dba4={6eKHRBvGMSVW@_yz@7*-|atg*?v%zHAUo_@}}H7kp#-zc|MjU4Pzx!7ARB6gmcwB^~Weyc|YSJi1+
+**GBx_Z@r>?H%7Ny>*#Bn}*4sH2GOqpjM(e3WtQZ23u(%y5l)0zOc%HZpiU6eI2VmHcpB^hUI^tC>j>sr#Tvf_+OpK(2jG;@omQ6
+^P?1DQ9(8E6Sn)-b|{9vo`2WIy3=Y*+d&p9Y-4qtu>xc3ypr9FN~g_h%t+}merV3Ya@?@@tI`YnnpC%ksnY0_koX>?Q4hYWsmGH7
+Uzu;|oimD=vMpYbghfuVE@8e%(l*o}^TU+UL7lmiQr)>|zL(z^lb7qs#z3wmKi8Fs>N9s2sxXP`Cp<TMNc;QIa`#@VE_vsqR)3v%
+zGC6|sZGZ7b9*!DU7sm+yHf6jSU%rq5~QX0DS6G9Q3QnCTxYY!HzD-AFEfU}|LyQTuanPIb&T2g>-5~on{B^%I*r|0U`vO;K;C=$
+l$0|8Ys|tT5TANeEv|L?vRNd4*zzR0eQU6h1``@JtuAyo(q{H0I5`?<QjvXju110Xyof`44moUY^e2sBSBA5yuAOqgE*PJiVsJ6B
+dyn+>^(DcRhrd|-{q@JABT>Iam{z~ctW7S+ewwqW$c5FjB%}9k7fQV`*lnE_or3v%-uv2pc9nh<#n4`jhDyHJJM)RuhdfU_k#Edz
+c`4UP2NGCBD2zFEfw?$@!yrO_1(D{+pcDJXOx6@Cq2I;Ou)-Y1pZN4c+vi+uFq=hq(DTi=_^#FB`zw7_3{{Z0?I{E^*}4^T!xtJH
+Umzc5b#2Pc@^eSeP99sgN$msNTth1Pjq!%Bp;jyRMqJn!h(seZy(z~%-S=cHW+SATMC9e?YPdW1^UR~kkXsM@z$^$Eo5;qY_;z3A
+l;#mk$M!jzBx4sm2GeKXHfWR}o`IwO3$HP>b41Fqr}C$A%*r2H>~0IFE*zbVrW=}QjnL4Z-C?@_pz70teH$qXr@mb<G;3UC((3t1
+>46!ZL9$;>GM}(v&*k0cUB-=~!4OGxTae!@46-(1$Oyi!ily})g~}7J1hJq@j%O>RuT#E;bI?%Sf{WFD<w5Ir?YiA|{E(*4zAZ5@
+#2?7n8`^8-p*>St?co*U{YeQrftilzLMha9Z6EU9nX*b&dcz)lePexA4x2-)Nn*Y0TBG}Ylxu@69*y3o+8o1Uv3HOzJ!1w-Az%tC
+CU%aiQ_opWAn*sFa8v<a)69L}>|xT7VG;<kQF`m0rTgNRj6K6^ZK?1+p*@!y3mvurTKIwfs}_(N(%QqH&;DkzYNZ-woP&&AS>S@H
+3aD)S!G|Soq$^Iic*`}nat`SsX_(lZQjWUV&o24f(u^o@#PJ=ZhkLfl$w})zKJ3gy!d5Ic*lk-G-;_f~Lux0VFJ7^c5$>(S!0@lW
+KA*g7ZM-3)&#5SP>>8^@>KAx#tQtY^F;sDXC{7vL^Y;msPd4<(tJ{}oTApqz?UIj^$Lg&Qex{=FaajzH5aLmMe1$%tz~-^RsovTN
+bGWi$E~;b{Y-P=)&CRCCOG+mh6&h19i13t=7f;01utzid0z_?mMxe45Pg{lz#V!r0ldJ-4<@+b#-6Lb{<na9h$J@#XJ61OO4+V)s
+doB%alRx3}9<}Gk+uLEUU!ObVA%mm%Z(4ria*f&;?OT3^H_Rq$5LxH*F0Ov|o8E<sL~S)`0uqLBW!-N`K99+puqTK|Lc(*59}sol
+7d1H05s?3WIgIdRk2Xn~ii3if4H=O%O=TvouVZvnGghVJ`V}|jQ85CkXqZ1F;?SN`;5@uEb=QgTLJiJX*Wy6=98)RmsHf8oI#q|M
+c;_v6zxv2=e+5F>6Q8&HJ1ZI67qX~K3g1@s64Y!aEq=xhKbdUK!J}ZO$!?V9<u}J^lll}3Z&qWbDZ&Z3zV7wiWd|4?iYg(+jY(W7
+f*_>fG6}*!1^>q)mZ2Tre_dU}<ejUm<}BQlTNG07r%b`fO&tZ(yZUBR=-9J&IpiF3Y3%q9Z<pDet#O8rmd4<r44LfK#ZI$#WHMXQ
+hbfZzw)@b&2pQKk-JXl@v*;x^RhGE0;K=@jRs2+KBo2@1j~$iaBm!Cx(opbd;oueX#|jgM_PEw3YfIS3eQWRA<r9+Pj>H<U@JKGq
+H0cBRduhh!^~!oRKFTzVV>ju9)1pbkDr{&l6cn;^Sy;k`Gc9w+*zx$bi-0wLG==TRbm70X@2lHCuN<jHMj#M<p=7BG7ljmt?<^P^
+EsWsNn1NUx`Nt$1+Vl6bau&?n{mJO9afs}QgUQx%WDG*CplfuP`@4{<a?dq4hUxKJBSFqNQYXS|OMog7-WQO+TB*Qwiwbo!QeqMz
++szz5e|n@1kBRS}7g&<zqr<|%1?76fc@!iJF0geX0x>XAgAirgApV%$V}`WP$=<oC`L-+S!-}1p#__hwbQ}^6U$)@u<*zACld4fG
+BTV_Nf#S+%uahy|9H}oQ=q2x6t>(z;>hNUf{k~+lj*G3H5)&_Q9qv{d93omMrz#UGQg)z4U}ANaf7n`wc7Bdj?I}Nl!q@NpZp@Fg
+P-O5O2*L|ly?)=rrYrUrX9XI|Qu(ccxU6-CxFXz$OA`2oglB<Nf)tZMCSZ_|g4zs4c@`Cq5xlG{$0UmU2_296t7ZX)_PEyidUy9^
 qx26OQb*`1F#0;bD{)zBM<4h<UYX>kBTK{a-H6TUId_Wv^kgVPTh`0cA@KW8Y`^kQcut`ZaTuW?)5rtO0F7%gVg~-_7W)ltf3Jw%
 c5V}G$J9UzH4YWZz=OeNcT0T<>Rq4VXU^kLuu#%(cKE(jM-2`cixPO~3L6$0hJ?D^el1A|G+NjW{hcUMBr;Nb{prt@W@wLVcZOPp
 oGA#k)skZnasAR(`b>VgHpAaqLzY3r_T>oZt&23{_o}!7H!@s-h=RIGVYi8fA)s~;zKnv4%Z>Q!3R{PEd~eo8SsOD<OP<;1Ci+w|
@@ -896,7 +914,7 @@ pTYTsM+fJV`b-#HprkZdYmkfgXRv>5{9s|H>);37ApxKAmuPRIGuZCo7%VXJzk^pW@?fJ5!T-=2K&QWg
 a3awDZ{c~)4`nkL91QrJzhzwO_=8cS(LnpZg>01{ghhb@vcCsA`VZP8fSLb2DE#2uL51qy1qB5(_@@AyZ2WV8O*Z~Hfb;+W00000
 000000000000000000000000000000000000002s*P;af!!2WwS^f7=!~H>N3ef)VVY1W@O5=ele-B>dA8vuIef}o&eyoxN^<#e%
 +#jtRxck2ea18uE2NqcQKL#-Se-2>w000000000000000000000000000000000000000000000000000000000000h9;mw6#xJL
-0000000000000000000000000000000000000000000000000000000000000000000000epUV-ffdNF""")),
+0000000000000000000000000000000000000000000000000000000000000000000000epUV-;*7|)""")),
     ),
     (
         decoded(57, """
@@ -906,429 +924,429 @@ U#QKV_BPJ<;yk_Ujdwbk<t57}{a+SfIZ5Z-Mkj}$xMLMh6_su?@*ENM6qMrRWMPJAMgb{rBtus3Td*(V
 *nhtB=dyUsxefDtjOF=xSXddb=tcsY1dXC63CM(RNln(+#Z}BTVWXOZ@);SmbVgNXUM5yXMg}55qVEsckagc$4%e2~^4El_OLKEF
 Gcypa9RUnZJ?P%0sm069!pum9b_C!RVr8HT000$0e(w"""),
         decoded(57, """
-c-qC8byVD0wzkWl3N75--Q6{~78cx{puqwGg1bv_2m}ohf&|w<f(F+h!6Cszu<&K>%-q{Ox4ZAm^sM#0|JS>o^PYY7KId0d7n#^}
-mQG9UVOmwSU(;&QC@7e#Iz7g(VBW&-S(cS>K{D<d1SkV;*7W+m6yfe5nw9tS`Ou}9j|B;9A>p?zf#rqfa87Sy8%n=0K=VU_Bud2L
-?J#x{$NARVk|xH%!v%g#%~<MrK;{&3rQqkqvEidateK_{Ir!b)&FoEBtBKPqTxP4V!U((ANh*CaYXX^ZlO!EzsWphU3wG|L^3_;l
-ib>^_<ED`-fg_%zFhmaNu_gaQwvL>*>i6$CF!OX##cnCfB_$aP&38CO>D*T9cPCR*2O(LA)%{j{`e4O_qIT!N<ET^{OvB8s@(7d_
-%fcc?!vH}MuLe<}*H){(Ez(l}1;AQxu=x%=(s$l9$VtW!>9fculjhwFvhf#L%4UB3-h%H)SPQ7cn4fFU`w1pY#|BCmo1wCmo%Ac7
-pfqKiSdi4h=HLaZM^)xhT?L#(uuMiTvNxI3co6n8w<Op{FwrO1%{M3d(^5T@UY|N%WwRx#rNlLJMYx;1oURh}2!6P9U=MF6q+Cr*
-l$0{h;tXnEGX>t^08qH2Nm534)R(#Wuld%$yrg(8>TB>hQ0|+jk-s*1MK`}YIumn@l#_;CjT>yd1)dn3SYSq3JB&4<(M1|nNE>;Q
-v>6H(us2jd;F(_z1YpL~d0&{kPT7hVNXwKS&@PRCR>%FEk2cw$vVvEhm+jK|yBU1-zH6M4v74&9_Q(xJbx^U}&SqmWB6Ef0D2L0s
-R{p#JtKY>+XxdCLEKVcHT2a@iy-|4a-3=pZlEH-#XN#j%9T5{(w@~i)_HkFdx}-?EkvK0CT}&anOuq~<!pyaIp5q2Dkpe&H1+E}J
-trh+x5NX#+j_*OCB`fw7<JiT%AVBj)d9YL#)tb<uFXOnYo92b&65YsL2d=^SxXLGEn-khrz8$T1V|mSK6mzw7Y4UcPzz%`1+Q?SZ
-hi5vmPRB>i=7X8Hk{Xg-iK`{6EmC!!u8DOMZP1(D-q<3=x^Ic3LX$@~Y+>uA3{0cp31mWzDBJi)9#OJWUgAE5xg@EZ@Rk75H&I>v
-!GN_SH_e-R4arO{b5S$SBxAJ9`)ycyb4hFS-Rc_w#6ous3M-p49N|BmBl?<F7}K`mEP;p{zwpw&TO&ry>`01H^2n95Z0)v1(GBjZ
-kwiplHXvl$wS&ip{?W*Cs8QE(cc!XOk*xmxSAQs2kr`1}XQN3Fz@3uHr1CinO=14Vb*d{U@oZJn%NK9LZLDCG==gP6P|^^PH8M$u
-l=Luc%qd>)Lvsg(J*oTaa!emzkqRqI>>yoK<3W4Y3Pm#vCSj-UEVxu%q5WD`=BfjyMvEp^?Ipl%hVf&Zsc6GR_fTSw*m)T%r?O(K
-pus8PE(!BX{cHmpoYa{xxNBvT@dcIV@SB2hjeE&5NwdN46TShE<gPjMZcz<zaAAmo+7S9+17s4kL+Q;iXVtst;`6GQXiw{0JeYbZ
-6|h669!ti>8Wk)#$g|pI)^%hTY8I+Vq|Ja9)Ws$h3=dMBkDD6Dw5CUNElwXDp)+yeGZ*h_4W5r|Nz)V@*zx&T?_9dQc<7Als>4cH
-ZU<i-FOXdEi<i<YkF0H=v;x#+N{&ysNsjNtDe6z%`d(+kC$R7zOK9pDW#C{#PtlE|+S(J_c6S7#?ycrCb%l}?xXjJJn@^*>Hj<n>
-Cqf4l?wEN>B@y1MNKK35_Rfx+>9=>1JD??$E4`;WB+hwfP0+Ti@&*?kFf}Em!kZ;z#k70r7Mye|r6_D>H(nsUHnBVJx~d^HVL85f
-T=+@l`D7GWsUl4X!Jo~>>%?$~MSAkFo-dZoDD;rO%vwW(@9r`wZf>WmtJW+rs4oid&6<>%e%a1vSoiIb0+&>hzCyqA4ZL=eBXTt9
-^=b6pV#z)9il3+K&`PNM=o7)<v%)eQNYIH8Wn!WkoN?7oquSitx24o9RNt<cipuOh&&|F7o)LwWzLV5)_jzWYX~swX_2h`D(2G{-
-i&@RFA<`x1Bzb02M|kOGt5>|>G%CL?%~h4+vt4%rQH_k9NQYFUxp!A{J$Gu09`pbYI4c?)83_agniXSn;#9z`hG%9S7@bFbjCWby
-UF5Zmf56j_9wbyuxdjzzK6UDygkt))=TCP<EWmAAuwE3!38~;y!!W=Q08pmBXXuk-8LkDMSa4(?HC7Z}&y}THbtVd~l#pMXSZJ%1
-Pbm-RvASn3b*t&k=W)*#)ERE$`{$CAVFTQX*d)lvXz>bJ=H^f7dtK5DF&KD{@9CZH*G4B2xk)`lPdc8ob%Z0maelu*l6-pDmE5I0
-jdVq+z(f%w1kHb&VFvdzW@DV_VqaqtE9<5OiVb{3Fml<N0N4EzJu@#|;O9>YZKC(@y|B-j-Rm;PIk`n>X@o8%Oh&T^%ff5R9|IPj
-d1Li>AKpGef}*OiU*A|OaNt!=T=7jmIPOojhNWR)BLl4(5{poEi{d1|eAHQ7X}O7-8sx%E(Ynid$9owTcO4)X=?YpC{h|2^I*hPk
-(XM)M^_BN-;s?)I?~k$!|1r$LPhY?)Kk~`s)U&#sp$l-NSgUvXh&1QC^VC_V9DIP}X!fQ5$GU^FJ-zV2(d#UFRA1DMEgStq(ZI?n
-m96<a?Oprh-P{Gl=0cA9AxSS|<2iju@>WiL!*#}#PP+zwo?Y**zqx89*}A@<8w)m%xtz2@2PW-;yZcPz7BM{EDcKKQTZE%03V&bu
-%>KtRMd1rNj2wL-0`8F0M_nc_Y`N~RDrybk^4+KtHNymGsy!-eYzzs-zWex{%vSdJc-p$(@hiAO7=0OY-{mq9t<28d4RK+TzKD7f
-z1v5NM9Q#EwW?8zuId)uzZVZ=;eGgGs6E&*O;H8fG`p^T*t%C2n_FZO{^%>Oo>x!U`K}M(a{BSHc}kc8dWH9+mu2tTFuYubP*#gu
-=aK81!!Td&@ban5BTL(#{CLd3`dWmCH=}bKGdy4{*&(I1IXy)u28|pb`EVyjweq#sEv7cmq%j1&I`MRXy+mcNRQ!9-ps|D3paV?W
-!_*{yIf_LIQO<GjSo#%M=JQv-imMCzOf5Ut6}tm}9}hs}WYmgH{@rCLPvHmQj{!<%Dl}8{Jf{O_^>3ZOCo1iE4)V!)mO=P#=Z2Y2
-jVtoU<!%7Juw#y1Re^V?AubnmuYB%6AyKnFs{uMfWvrWf;o&eve6II`{qDJb{F|+XyZmko>dU+{+r%+nv%JGhUv4`>B0er<FL_WE
-Bij(E3^W>IM2t36QCo9j3dP>ty3hO0x1(q3r{tFUB3IQ{&YQ^@taFJ*yypkP8@lq{*j5bz1nbNs2jAib%)Dr%_WfeDzUXr)o$!0T
-Hr~20Oin}tj8K+QDJ#ruaPk-!zIN*_&C3iLsWU{l#Rz#ac^HP)xC=E!V*?fTA1lu3dW7i+Q(&yu5m`Ra4MJboxbz{AX=wVK8-pxZ
-j(Q!KdkiwnXIWJr{OYKWRMO$?O`{m|5Lx?{!1Mv~kEqYzFtI}%C%h+T(c({lqM|DC451zP>i%c$vLbYskt&&r^Q+S*+w=KB&ZR+1
-+qmtnn_h3Mr5=MttzZSy?SRt8sCk}??Z$>wO{FjcwOdT<Fzal&)ct&kydAA?Z-y`mbcskc<zKBYZxvDH6aL7Zpi=MZ{3N;ckrwny
-giBdc9XHy9caoL9Fg*`-azaRZ>|~wd=2|w*e02J#AnXlXg?p~O)vcd!QLZ84dt3qLz3d~k4&)a`fmGa|t=fovI5~u|q$g=&_R<ma
-Hz7Vf=53_!-^A2@AraIUP&78yE0k6yun*2oPvYS%6w{vL4C>Guta^&xk%VYE>3FHIEG^X{L)P7Url)P48DyKr1oE>wqjsfk2g{4B
-m*qJNdX@C-()*Lm`tHQ_g!g>(%~jl;4b0J)xad8wB=%d@w|mvB#cG9HH=X60*I+5@4qsyNN@8hkQVPFg=nF9Qd5)zr+|M$WYa~Bn
-m~f@$6}vT2dxx{o?T^9v5*G4w(k#5`Kw|!qX1QeAeo~JU{?VtX|H??8kqirl3<3dwfdA1_Ew6?l+mmisEv4{%b>NINaGmctC0HIN
-LS0z;3|eZDaO7r-P5S{AQXtIZW<o;(g91Q+U#eSx3^<%fE~&dtW7o4(K9DrsGTV_7{BYhkiN#Q&miHT3=X1j+JM*Ob-wuL%9;;<z
-k%53nKrryXF<N_VugJ1D%+O(@PdA>bT3s%{8cqOv*Ce+-YOHyL_9uO>WJz}gk*r7|-x_CWo}Hqlqr))KP+>@5&|h6fYwOZYf^xf~
-MSsM2#2C8>&C7|P3A*9VjBZlD7?M4MP-<QX?>)4_E?<5?9px-%&R^!E#Xx~a{&VL2Oys9Wgi7MJN$VoUtZM;gWJ=bfm|mR`vn6`^
-Acw=cs?z0GLf`v+35U#1l5hG{b2ujqMw8Fl6MI-#5pW(D0T=}c28pO9o}F7)nTg9PPkP#+w^TUsat#V!FbuJhw0x3_?$6XrqCk=n
-G-5Q%#4d{Hd)W&-P`}X<Z5+mo1*t$Nfas9fQkT<*3GZFO*P7WOV;%MeyO$yg($eDzeeYoO!(pc1uo;qBWWoF88&GvrIUNy6*hz8w
-e7TS#fw$0GCM{%QXzMVo_>zyS1ipFXd0O3LP44C+A(r#cQ2iN&LdlQldtc@<lqMF`BBBx1TjiHfBk5?6SI!rS2u6AVL6%p?0{rlm
-A)+;pC+RIG+0+cqQGIn!F`=Djb^GLPwsslM@hr*$<^l8`si>7Y1uth-xjMrA-%f<Ty#bhIyzX@dO?MF*hDG>OCCu(=flhr%M+f+`
-ad5J5aGy9<4aV<6aE=Ax#K{YwoWQX4(8|e09V028&pL{pg0T-wJa5q?rQe#oe5fWAi0YJki=@;1J&o-x{74P_Y%FJa^<-_Zr>c^x
-c9Zp?Hv3K8hE&O_`CedQADOiJqZEWMAt7-lk73V;1ueFn+q|aroK2Qi;dG`d9Uxl}^NDy~AYbLP5xk0iKY!0bvDaa*;WCg^bGr!<
-vu~%%>-k8b$7AHHWP9OIGor0waLSz*nXoqs_2Y)T)oMP*$+pt>gQfJ<T&Rs(J><SWs-lH#CEhrHFx)3wM>#SE{AjIHj<6sLw+gze
-k2Eb?=!dqp+uWwMP@EN*CJJ45g_uNNDv-VH4^iboDR-pFeIy`oHKj!GCE$8Mz%BO0;f{{37Ecag*t0BbZk{(&fzcOJm(0x#0{7KE
-+TENQ5`uO@Y)50dq79iS+Y<Z?{0){cnj*)iT4+i)_K=Qz#9Z-HELB$Wg@D$}I}4TJ#z%xQt-w9vI4vEcIz;j`3g?G}A${f-euu4d
-3Gbg;u&s>Or*7C#Gwpt7Usl@93;X%Rqh)x+FiAT=Kr|Q}`k+pT1akB!!r_X5ot#FR;!6^T#-K71*ALP(=9MPqirUY2+*Zp=7<K#6
--Jvt7!ildJ(stf`z-I5{D{DAAdlO(#;~&S4H<#Y#o>V8ddvSK596UGBikA6f*w6|ZfFdZOJ#tM1JUF-Z!eK5JnVeyi=$6gC!+GF;
-OHWvM5v)KckXW0ZBiQZ5h^YA5Z1-6yd7m}?S+WM#{Q6Q_)cj<@v4)P)QocA}%g%`3S2VNoyk!x{Ys?yhx+k!kv*qI#DVIVk??#>5
-Tk1pYR_b@uJ`EF>S5{K&*1rj^3?!#U-g$>>a#x6w-}_oz>qC>5+yQrB*@S+AbnMQCGN&E8U4#0})N*6|;iodBeWm5er`qkF=%?7p
-)%foRtcDEPv5S}s7`ra{oxU+T@?R6y6UUOP;BCp>$+mkRg}Yl7F-ZyrZHsK72C3WbxviwQad>;L$EM0xHZiPU>6*=T&uhym4R=KM
-av-MhZ)YDCETx+<ooT+KQ7zi4sYx12&7Jp{iC}3~C1ByI|B<u65#Kh@KAm{Lhod`!vk-_+SuJ)&5E`G`Fhx6Zmt1x7I<e<fsX8E<
-$kGXi1%M4g2L8H1|3aNA%gR5DB=D*oXqROzkS&)|4jY;nEgF_zendgFrAK}eY|ZfVh$5qcf6<<QrT!MgKGF7vnj<dHxxR%-)8<+`
-oe%JLft**kv?$F#+`qMbei+1G16KeN17LvP0+9m=ZQb<ff=(jQU^QWu@gU)$rKTs$MW!i&d*eaP?6+zx&M(PjKiw<Z;Lw86e#3)@
-=hF5uYmZRf%T|G7Rbq0Ko{Miw>nAnnTF>)kzZBpkW=+*Ln6deUw2&mbGBco}f&S6MrL}D&2J8yij4e|o5>zm1n9atFe9x{b3jcye
-&uNgh!?gh#SVae)U!dolE}KhHVZp$^&I8KxHpIF0GIhPHysCkD6wuB+{E|3ITI|Qw2SSOJ3<*aHEPLm-N?+WMW{_7@!*GQ)aqxb=
-jea4!Z^qhhE2N(}bUYilB;ZrGDxuS+Ft#G&Px$um%j2M-jU>~I)OSh^s<7pkEAX`>GHQS(00#vApZT2(lFHp*x_A^<PrXl?of>MO
->7t<(^z@E5?wau`{5y(Umd;^I1ASa4IKidh_F?IW*wDF%C_X9*0P?pIX-c$MY8o6#5yz0X4Y7QS)#4$S!LA#vx`p4gKqtW^i=C?`
-ye?rkC9A>Rxa^CenN@46t`uv7LjyraLjJGWYe1}n0i+Zk)y1EXC{M1k;cW_kQt03uzirJ#*Umv<j2URUHB8Snw(*>}$#EuU`<r3D
-tK@+j)RvKw7>)sf06--SpT4bYenfm{=G$|UB22+53n~c<o-|c{_Z=Am9#++xbF#%-vSQf@>(w9cHR!vL?cR--h8Ex@u^QuYqG2Or
-c;kkWl@ok)T2T`yS(U!JVLqG$y$rP8@S7`E+xl$Cmz}1~)Dmgy6x9x&bOnpV>g;rP{?H-U)wu&>;N}Rh;0nAcm#D9P?rlE({nll>
-)qqftDS50_-ev5>&bwKA;+z42${uxog#jNtW(~_RZFUh0Blfv7!{<ULu@RENX%o>270<!A=RfqO8D0T<^k1kW^4C7{@jZyhkf6X?
-K3~oXcF*$ld$fXn*-1OvksuF!)>~H3=df~e+>ntW#!&m@k$E`k<xL}&YqmDHLLdf!&{h;>+?^~Csnm-`DZ5R2hJltXo;kkrx%@N3
-{rv{SwZA%pJN+O{;ZQZ4Qm%jperp7qS`sip*w<LNIv?D3aIzh7xH2J5zZFr^v_|_w#FTj%&WAZP=}_{Bo~lW{l44M5j0%*DLZ0Hx
-j^@hQ-jYDZ@e{VK?<^ZDekzwX337^iCllgmhtJneu!=<AaJ;&+>~F}1e8jZ<I?=pqu;ztO;LeqkxfDM&zQv168Y%5q5xHCIVs?k3
-dZ~iU3l0;avEx)xim*=)amf(YW)JH@np4K=bG5LFu_%g9vvX|*t3;h=F1J#lM+mszs2_R5I~F7*3hY!uVrRt)M`y3buTAN#L@J<j
-)#{_!W=lF2U30AJkrM?cXDxC6FQ*v=g_3uXTGGmpLn{22<i!m<#zW<P+3uz)yr`DDsX;Raj+VS{HDy=hM4Jq#^Ww)UU(GVC!w?kB
-3K`eOIZ+hq>^C+aEZ_4ujkigegf|D#sc+T>Ukw}#ykKcTsx~S_wY_tNNybk_=K!pTf+u*7SIa(p%`4uHw@uG@UFw|pPWkEp{lT>}
-TEC=~0i6aZTeD)x&Mo09Qe8-tLJ<fN#l4)@1N(kb>a8ePM_!D`*$!PM0wo-{y;T~#xGQ(&7E7a+Wq=^9FFe^<8}^w$YUZh4l^;?f
-XjRL$Ri@Y205eW?+{jW+5M1ey)u0c=reas9?}n;z5o7(l`2J3N{*@@S<5z8}iv`vMLlsDGGprVkXa+f95?N@zDAeHJZqEN8Shn7p
-sCZ{lgcxmOe|AbsCYu=QVhDA080xbHQeGI!&*KaDV~|B#M+<YD@R*xZyZ7x+ee_k4*<Wp{OceTmB4A>fmS@5PqJSZwKSJSU8*E6W
-bv0;=+jwku^jR=9)_C!ywls2LaC)VON?)`cj1(Oe1qlNB-AG!qyM@dm2#9=#5Ds?*q+&XnwxfiA7*$#+yyL#WnKXQe8$A&@3=53>
-dmu1Ak7wewn}O`6^|T)t2GdccW2KPe#blztd?65HJ}Y?Gx>>4i0OJ7Q15g0q--<*Ahkn!(Cs>JNsWm~S+v3hyp5nm`N!-%M#F~ds
-^{scN6L^R&Gysu=Vrax*)Zg+5z{@LEz7OGqIBF4O$<STLInATgh)zz|FzS|gv=hLtyVKB*DrfrQOXQ_ViBV8M;D2-=KQ%r@w~_?A
-;$1m*KBK(iGwH=i8sAR3sc&q~@m}qmwHRZ?rqg*~*`SpZB+5>J359@ujlp@nIHbAo04)*SGg;oM-nZ%_7YZNlFh%D!)09qlRa(#P
-SWJfhm$a-#)*cT1E_!iH90<~{mO>`(+pbYZwR3oI?rkObhOxb|e9G3QBxpPcRcyhWG9+QdgMHUyh-EL{p%7~LN#Y!$48#Nc(u0Y`
-+W)ah&N@oU7?;hfV3OzqFaF-_B~Z^JaNzexpIYms_MTE<^K|4MJn#2OlL+5r1<0wwaUnkk_}@%m4!Ub}gxjn<scM{NEN|%4-h(4%
-U0Xd|nTMXnY#4STOFbXiAEFf{XzPCYd?!nqXX2G;ONs~$`p+{1{I4oQ5^vZD61L(f{=uLD8TgtnxcDG|z-;lEKiA_#*+`w8eisKR
-PLnMgs{!OxI(b>zd{Z(N;341xlpBHy0se&qRC?Nb@fG7!@cN}k<$yGT3scxo@>aWxsM7C#NS#3k7{`=wJ4#I(a>0_tOk(KfzZ7Gk
-I_Kw&+Nn;Di-ZIHiIHm_lN$%$#1~`n3MY|gmc8DtSzuJzDDms-%j$R~<`<JPk~7Rq9jJ$7Ld@pTN8qAlGClr9xV8pYJ`qYyN(l!T
-c5Qr9sFai))x%~FnBX6rb8joLrXZ>fOb8hg&9|j|FeRP`YnmR+PvapX%t*%fb+nc0TV}8m)==Jbx(h|O1Z2Xh-%=a5`ADv&vcxP=
-b}vM|*-Hg*xj&CNUI_@|l*^Iuamh*@Emo9k1fAb7SgtudDaJP6R9qBd(-X(mQxON`xOyetrmGF+&_%Ubp{~OOEpt6?V-OZRCTT;q
-MZ*Vo;}X(vQ!W9*lj@3~(|gC1-DWhSw|tJ~F;|xo=`PC#fMV;kWefaZWVOywIs>h8q3(pIiy4iNm@RA0*tR6K8C$S110{CS4;SdD
-;x5Q1zL-E1)1i4X?v5o*Suq6CuJVA0?mqTG^C-PHR-~`6<Y|Gt-@Uuh?H=exaA3i^^*BX>b|572eM2wVMdESG(nT!8-h?D|zOPEk
-Yv17YcdC962;eeQe_0+UzIalWwSmYIo`x-jr(dK#p+048GH7_9y4m0tK~h9>tqyr?m4A`Rf&GDBh3U~p_}XKjD`u}K1OFkO*CJT)
-^g*|$JRllN038n*3I_cXE&dmpb#L79Xh5RC8!9hn{`}I0oe2#Sgar5(Ozwpm7rXUX+|53*x9%J6PuwQw%CnN9{YEGGJ-uE(B<s`l
-(Y$Kwb;5D6g*Lt4=DOrnCdNZS0{?R$^p84Ot+&3%zi7Yn3@0a32`Xjh;ZEQLTB4I7L;tBnlw7p2HM6_t&)oW5-vpd{JG^cxx~|QA
-%Bb#$LIwC|#-6fafa~+azI#?pg0@TJoeht{@%ULQZz)W~`yvB+awzQo9KKM(AIqkN_o;ku9fiqd3*%}k1ZkAweGE#!2-FZQF^OTr
-ksyD(Gbm?#VK(UvOu7bqOgoG_`}(U|iS2!tz^^FMLSce~i<I)<U$@2ot;9&BCM|zFnR^YFs>N-=R7v1_nWY27ZC$tjuIs0n@K9$y
-3T%`=xJm$NnukdH*i&+AEr{yy9Qur|i0(i8kiWHf@*sX%NHbWUshvIt#0$m-BL7~hh&cBF9kp&^rWB5t)3J*+?}=t)mpp2p@JijI
-uMJq$rKvv%kHQoL@bHmfzx`}2r6otDq%M|Oi1xr&7n(p(f8mO&VGHsPh+1{z6=@rgEh%lwb@9WBBj$p`p}%zt2-loG<8{#}*q8W_
-uZp-YFBMn<9XdbI`@X@7mFxa7ua||@s=k&Hq5Z0uK?Y0&g8na%Xk>wqM)500S6VfsU>7Z&Z1%0-!a0E%Thj+&xy0;4ymm#Du`Fio
-Mp+`ZX5PY7#88xf@W|&W;?vKqHU9XB8sqNv&>xf6z_eyS(%q{#sQGl3texG=$eNL;ihP+QkUA<?vI0c}0~`5Q(>J*!ZK7n2bP*+&
-SpkCfSbHl#z<qCnG8UglrBw!M+C7Un<WA}!A&Qt+RH@8?d^=AP6Gy=Z{9<RKi+3s73B_)oaK8XO<f)3%zAiE74B8HgY?pW93&*dJ
-wwsm;w^`w&ZNFT<<~-@3)l;H-L`4mUA^)9&kd!*CWt~b(3XLVtGsU7G<bzE$96~Sz=rQ~Vf5M;Sq4{>kiwDRj{vK;vM~jr0d7?J_
-(!>Re9*FU`8%>sGE+O&2CKr4F<41<$zNsXdI~vVyLf91E_5H}H_UZ>`*5q2|$G6zk$6xJh=8R7sOhqJb3f8mn5#qog(4Y6S=iuXR
-4CzuYf*-Oo=*nsDQn=muZTCpE78V^an}_?3E`|4gG+cQ0BN075F4%GHdEx)!;PbVLZbvqgE-^ir5($u3iS&(Hbi~S*63hNQ1$}at
-`O)#(di!u;-E*UQKdXHY89j{|C6X%Lbkdsc#9@Fa<@^@T_q;$^B&qmW5{Nn!@SL_FbS3y}aGvM6H)#T!a^blSAid{#hUC6#<1#!@
-yw=ByIE%t>5=idW?ob_ocTtDj9P<<{!!E#@k{gB0LExT-5CVgMK!AU(#s9KTj!(SxVBmq^0{`H1&mRhpZ<{sKP9#~Dg&qb6ApILC
-z%J3!=A<$<`!2X9IWaae6!5Q-fOKSn(-|6958aLmMa{sBXy{Nd_+KNjDV#<GlYO%tefEe!Hc*|C6@U#!0s;R859M)53^(dnL)m%E
-pCg(-mr9%ljst}L3$ZE|XFU<0EgH#}lx=)r<MyO5icAHa3<LVlZ;g1V4{Vu%-P`eT<w)=MW^pOj898l9EGjTM1pLo=2&W~Gdu8=t
-jJ-J!cuxE*-KwCZtCP@$jENWp9RT@fGUZE%L{C!(T|QB;2-GJsuIhfJ?!bm(;be-#1I2|QLH_Sdxx(XdTw;WD3T{-o3U{e6;Br=;
-&9z&5R4Gg%44C+UpDq6X@L&syV|4JvE1<*1>NFH}U^fM&c?Da#sR-Mp_);rDDbZ1(pg%4UX5Tn&L?oVZ{6n5fM&ELe0S^n#dz{?1
-7|J{4PHJOr3Th-Q;9vjq`5iHM#7f8q3s~5b*FhNQ_RW!buzM6eusD3>a;+ui!_@4Ng)j**pitoNg3vleDeyg&77s&L$@If$kxB@q
-e=_)nuju(g2BrH()mOCVymGv_lmJY~?@eDSt57w1FD-Tt2@7r3K2B-2YxUP3oN(=#0wkS=NL@Gt-HPK_Ezr2|vEX1R;J5B)<VFEn
-gid<+u2O8zkhxwIQ1wbhij<%bu7Qz&N5lcek&IBoHAX)LW<C%JGAhz<q)MvmgFrVof|?^3%w(L|rPdrR7|$uVCA-D6%=vw8nT@$~
-oD~j>wIYxe$w>&2(1HJ}LWs4z^uZ5JVGs3C9QmkXS<$-}^@jwU*>JV^CQWnHGou^5B{c8D0F+q>0a*ww3I+`P50y%!;c0}7u)<e2
-hv*xyYpKV9%(2Qm36`1FC_d6+%mzz5L*c!ta}<D7T4sUuXsF4cZ~*eJs*F(8(+sX^ODk(lqOA|`V8kxbAzVjwe~rZ#uV9IuRW&al
-s#YjZhd9f{!miU(P(x>j;-VrW{bF+ol-;ce<?OlmZJ8x)P&F+CrL11j1+aHpZ<V;`h*j>gLxPYbNN~r7E#b8J(Ixm!q<oZ^_+V5J
-1o+p_BVfRv)_=g_&rF-YH~gO#f6C+Mk3qmci2?iz1Mp9|{MF#k<pKOV$)Cdb`+EKi2H-!30sQ}k0sIeO0RM*Z7mq(-@gKtg{27e@
-&h*~}0shkH->b1-U;zFD7=OzH`0sA&FOJ>6w<CWJ;~!V_dl>%@G@k`N""").reshape(23, -1),
+c-qC8by$^qy8c(e3Sup~S#%>Q-Hmifmvl+DNJw|Llr#t^A}t-#rKA#43Q7nfB|qoP%sG3{*?XUv*>hdL`~P)cpZESg-{*PWchQ_?
+;W6BETJ8wfs;U2yUXMjh&06!yWAYs4BmA0eMVSC3<E}vrA8@l~)c2!~a0k)7d%aKqU5=eDOk4|%xM~TiEV4jy`Iy+C{lfvxhQ!He
+o&Bp(yyROaTdk!pnTPflZ)<AC(Jlb8W-+S;KP*j*9u%S8yd23R>h@{oe2H33ntR7>z6vXfw2Pae(KojymYFn7)`gZ?gXp_pCr&C~
+Of+U$RGvC+8oLrZ5=sg~<S@MN-8SUt%(Jh3{rVQ}V?Bh}6}nPVlDWuYhf9>fZS~piOj_CyBwJ_oQyURuh|*qhhjY+jbeavWQC3%F
+B>dgIqGD#F2ZADAA4P?pTdn%FNY4Tk0c#;47CXo&zXjJ|CmAD*4<hePn|CuQC!b{BG57EH5ga6EFQgG;&Cy=)7fhUs3z9G~M{pz^
+^(!60UuGUzlGnrLk%g-VH5O7`g<PbNELIQ77g@A~5YDe|$*^fK>3i4B7f1SYQaxy|_nl93Ia1V8<D0o7Jx$B!YD7Ik443yzpdFIv
+)u=*AA&YFT;I;*$n`?XkoF|4nb$myCh3EDK|N7^0>Ksu&gAYM+-#m>2w5h7PZ@b5{u*OO`Y1q}d!6v7=3PU8(X!L4xG9c+@ucb&n
+?jU_53M^!Aq^Lt^aW?P(H-W+D)bx4kR)Ro!mh^yjSwdKYbPhj#ia~W1pFAJKf!wyBY?ox$2Mw+kn&g{<Y82tu;=>L$JJT_la|}m0
+0`|4aoJLf?i<QuvxnOv_MzFP#p7B(Z@Y3KVGa}jGl;I}(K0S+&63v>_(&0&cFyUHJu*OWXpT0h}fL)e<rWi@q+Mws8K{-ay$laiK
+m=EiP-wQ<9sZ$YoP;1GGeZe_2<W34<5zH4V3J>X4D)8zmte4`};@U&?Pd4Ki98apeH?caPZ{y$58k~6CoK8Jo&yX%}w+Yk|2(OQ7
+Gc)|E8)w?kd<W&)6;huRT!@?uSC&GpnI|>-E%coMm%4+C6&k)JPzcQ&oU?_mmoc%7M<h}THDPTNWqCx)&U%S^7v+;@%rVEZG}ii6
+^aHw;8Y~>=my^tI4yQy9%)7(kh44edr26L_UGT*=e#_bF1{`)NAE3F<+>@%8tfC0pCwq}}Jgf`mm1B~14EnxOifD~2^PydPZa}w2
+VHApHsDg+?;yS|MiaT(zyTmR+;okb!tg&cucR%YzR|C68udow3%xrm3Xh6+nNMRTDWd(C#p*dJmgQ3U^0$@U-8{F<8v##vnuEn+e
+J(D6HFO3Jd_Z6FTvlR{F!yN4txTS-#SBEeV-)FxwBTe?wq+IkhVdfSzN<waK^E*Lkv<0_ZFiEtMRr7kZ#jJ`J?~=`_MZ?$86bZ`d
+MLGd1G}CrMp-@otD8+(G<+7-C*8z5WA7!D2#%fogISE&GL!||_$_?{jgLhJ+U-$JSbB9trRdwCc{5t={k!*BWm2Z;5J-g3tNU5IX
+j7>$rm}^L_EahBR8aeW;5UDYgCmGZI{T6`JRg!@lHrWMOC{<BZ61(i<s;wL1i&pJWvC)jr)5x?Q_5Pj$wR2<d&a!*Kmp6Bic1S^D
+zglr~lXNi3<(}N#ZOkWFF|SFJROox?c5~na!@OMPkL2!q9l)T!s!Ic@_nG23Yaum>Oxm=f?HC&4pM~Z#+pTp+Np+*5Eu5Puqq+*S
+rF0E6(dOa}mCUYLesheC4Q`P`4%?BdcGD->UqxfTOv6K}_iIX3qRW<r^7ddKB%}QZPzLi2-J0RtE#|Uh%&VpiEkZ2y=p<P3Ti1$V
+fWaAU=Ar9+u)Tt7*Yk#F5lV=Mi;|CPc4fOe5Bih%XzZd`MnB{)+>oqx1&`VtENVh5x|O0_6`>TBA=OEW2FZRJ#)NA~W0w~p`o<uU
+DXr-im~7O}=&K>AGn(DiR|*7)$!AiU6+F>dLz9IEBwdPGx}<feVHI=F#?NAhLaXNbhb@BW5a;r7xR`}i&z@A6hN*Nz^#e1ZCvDQF
+Z#5@|DVCj+<yp-fk!720UI~J8h}(K}=QT=UyY9rI8ksv$4rv(kgXi--*J?{1i~tWLI~EcX0|W$`m*8>XS0SxN-@J8Tb{_XN*<~9%
+ecV1dLZ~4<M52^>1uE8j=+rv{#SQ2vnCpsMMB22Vo)pImsSwe^aKI1%Q07_B@O#G!0!u=%kf=UdR5W4F`8~JVEI5Ibkbk_`qc$nu
+GG36kx@RwKo7v@uNzWF<8y=IJ9LbsR0Ujkha!gFD1jTF%i-(N8F6l-%Oniqoj7~Re<5NjI6ds~Soq_G05g0F=UoVoU9Pf9fbZO6F
+oTC+4sDp)|1+AIpNPiO!=BX~uH5RdoZhD~Dz_boCx2-8~-9O1Q>&yjt5?Evt^XbM5?}XL8A#0M0M}(eE=uE<NJe#B<qOQ^#uoUKl
+>hamX3dDdS)Hp9Ltrc$(R!^Pt&nX=Cr&z<%QFxd@tHz{agkEvH<mYMKrFSit(X&I`xT#v#d4qgs;qey_<f2?bYob3ipF&4<Y}mAG
+6wbf!T~A%}PW1k$$PAdk9eV#6tn#CPQcgX)+Znou#E7#R)YnOOeteSl);f;}AUU3U7BJng_jUJfM9{=VHY36hYh%k=e_u4HdRAp?
+;j#9v{o!u@qR!@Gp8Gy|FLTogV`$1&-m}Jw%vs&18n++Y_3j2(s8&<1>kGQE;qh6>Nh@~Z(l5HZziHYcLl!ut_+x8}-0F!Y`gG^3
+{f`yuq9+VEdHO=cJfX+;yG%7~xvx=G^+rhfZp38WC^435kIEVcQ(}qVC!$xZR`x`M+IruKs<=a${h0Fy^I1sWy`8@v=EkLX5*-+`
++eeQ<0bQqA)u_i-b&Ki$m;hwsGkh}K5#o@pqylYvyRN?9{;?r0zt}Y5{ujQxUOnL_yS{+4IqyS@)NljrDxdr16@%^BUM|D%)snUa
+%xBHvxaB*1{3`R9()LF;-c0PzMR@r#Uv1-t2Ti0nq_#C@r0T|EQ2`_kcVbnmpL<>5Y6DH1LMLjIjt4kPRX&!9fA1MGaqt{+fJu9p
+nmt~LVOQ3!y!FXj`YBlE!x#VR^HcjQEj!ouc6$N79)PHs=yx^+*JqD-9Y=(xA1Irv(9JUP9uHzYYjysfq`d1fbX(575<}p6VU*?A
+w5ni2?h4=sJL2q76&Qerx|}f7`CfrSqUL?q9_ScWux);fjDRW;aSw8~xTM(Kn$8S87ImM|`NT52PWWW|k#l-d(7QnLoW8}ft0v0k
+Da&i=g?3_8(8_lDg&05LP6+7c{(R`r*zur#JEg`uF%`re8zx0k(?d?&yiQ|uW7Kg2p~Iy#b?0*nwe$@k)Mo}zlw46|#L%by`)GxQ
+M!TT=WWJ{#8_xGbAd2&d`%YKQRomrw1#=N!@)6KAAvo>))|S(cG^58aAkriATfO0!h!h8eazFoqC8hGd_fCGis}hq1Rh7<1V>PGB
+5n-ug5<TGYcl7$oSANrc8#c0z-5wdLQZ)B=FHK>wA?mAr+>G*DbZzzGS4Qqhw4|__Ur5aW+>rfphRv5lC#wkdsQty7|0gl9H+#Xh
+atrokfl8-H6o<aErlWO5poepy2(%LNftv8@r5AP8prWP`r)RUDf`zWzL2Q9_7gAg=JoT2Szr<84Uq<{pw)b^&EzH5Id2|g!n;J0t
+bvvflpLu+!U0L~N$zSpXYeuY?$u&e2<NPo-PdJQ!Jj~7G^1l7Z@5kf{d)wBjT-YF9<1I#0q}DnsR*vlEg;Hm`thCDany2%uk<PC_
+EDxO}Kf6vlIaRv!Pa0*K8>hPXK@{;CJ2Y#5M3ZXoz6J)$viJ+kVfWZkkx^fp^#QTXop+c~{?5-T1fDH~8*B0oZmNxFTuJ85EmO-i
+jb}CF+m9EQb7SYN^iCEz;nY%&tYa3t(kN90I(w2Qa&LH6(@PV5+uyi<Gjc&>AnSBTeMBUeG=c@QUsbkZDLL!2PU(WDE|<>)NK<~y
+DDhm)D{gD5{u+O=I{=5P92WX;#ysNXp2Wf#-Ad`4{mfl1<g{;b|GBX~GbIX!2?7CtfdA2QJ)edVM_@Os9xZ%R8}vpRxXz!02Ft@l
+Xp73ipk<bc2X3}_^dksJp)jwTDIGZs3IG9qscr#E;Aj$+q~1E6UC(mmK=NG6+s@Pw!v()&HY168zHgMTa*P6Z7AQV_+Y9OOR?9_E
+f`Ax6Fz~-I+InrzDRVc>v0>v6Hy)~5oh`x|j{qMp$gh0W*dLSFAN4(zrPvk3u%du`YkEr;c8ryQ4a3Dkz%am|zq*XqH)NOw=Xb}5
+{)qL6HE|JIkQ2cYbR&2(zDfIJSoSLft$8Z^(a;L7az%kQ+F8!xc7?AN6Ez{#&zbi#k)IxsDoNX>ZA&<BT?=ueQnT;J_UewAFEcU*
+JM1^ql&w4!`rhwHGHia7a@nVv$2Dazp7OOLsfUeS2gwT~2E&11kcev1*Awd+b8*=_GoE(XEmcl@+(W{rOvCKtE$`)G`m;2XsWD^(
+jhW4}@QNe*%6ox(>X%xgO{2JRAQcET5F7Hg%;nfH@wF@XLNhmXqSM}B_e?}lT6!|EZxF^f8gBLtk12&s7W}Dl1FDXY(-o0~9hGz}
+R0=r~`v|qNXkn5;+eYcdmwjC&h%BN`(i^-rd72M|*iJq`_1`EKNls&b{5+qjJhiA68KYCXRe1(AmW}~=<$acjWM&i)WP5rja2xq<
+m~_n}Fr(!tmzK#ny076OF7(ychEG)Owsx60gq9T#766PMX^3jw!tyt(+?^2tty2-LmjLsO=e^FLxh@i;@W=p~#J3-{K*xR*;{&&I
+@$s|q2?8B!h7xum_=kc>vXn(oUQqb@qw1L@U1KTU54uX8f^iC_o@ZE+(ygZDhH64V2&eoj4Bh7M=^U-d12u5iMBd8k(b`Z?O*MD@
+CcB|F=Vil&ROzb4$DpD<N@?}`sXBfnBxG5XMm-~oS{yr9k6*6mZL+lqXRy@h0y%<NkHjAb@mGh95mxp42Y3#NJr945l!2sK*iDI;
+e>+}TFTi+oI6<{a`B4^XPP#P;PQCV`6!wABdN)2^t>tH)X)k*{RK{4#jcD5Hq4N7t6C-3R@xpn;=o95S{J;e8qpjgiq$Op9Rq*vQ
+I<tz!erQ{V%~e_p_18kPB%zD0P}7(*MatIxP*q-dr6XPbeF1^<S!LqS4=x4-++v^X?da-h@#c|)hh^dM@V>};7;`#%#@hT`;HK73
+r<+StQpiDs{a`{@<V7ZITjDkY-!lsYU5VoZZLB+&wusKcyNjj4C>18k`GD5*8>>5`FQ`dm+W@;{aT;32&-63iV%;9k-U`9Y2%8@n
+OX&#Iq654i?}ey;!ULQ#_H$uk1Zm7UsS*V68d6k$Q#n+7rB|m*0Xh#1*GGcDqjaLUZ-Tg`yLkq;c-S*=Dxk2Dm2Ghus}ZOr?mTg;
+!khk2O8W{?`Fc{gPj>y=6tT4s?SlpUV-GR-m%Cb(hAVYWzw=91jwO&BX)r0?BYe5yl#F%VP5|F=wo;`FxmuE%UVmOTa$xUko0_R>
+f2MyoF#b4~4t-@${Hf7buQdVinO1qD%XOu^lXS)ayUyq9Anh>s4Eqx;Gl8yKi?_TO)Uu(OQ`|53BDwA{of^t!+^nh2fQh5|X>AJ)
+?d!w&-U*sM9~Czl&B)Aw_0?&n-a_vT)H*xfZ?>JQqw*UOPxgz*!hg2JrV4}klB5NfR9%8t#5|wbKQYXm0d49_1|6Uqt@p6^1>ON)
+tl?c!JSR~(EdUbgd%LKW=RS~<t&vziaBh9E$eE(x872La_iQ3~u_(^;{q<t~1Vi#kP~bO{N0Qsaw(_6p=UZ{j6(7$pMX_|)fMoIn
+;*eKkT*7BerSFQ&`}&2~&9N`Gdyb>c85%FeEh0_6W~*I2FnO92OgYVXB4162uQ!Ij7(|4w6+0(>l#t&zOFwp<Qgie?spn~#Iv|Gh
+o)bPB01t!-{B?u=g<h$w-1%WFL0IcRzandid2cy&zwsrrW#dZuG#p{eh#44S&Ghq%Vj{r5XwSb=e~Zp1((RGD18&dxzQq}{=6XBb
+5#(SH*Es<_y!nUwxAqT)!ME#>ia;^|4DeeZav-6t%N{+@Q4|)eF8p2sNO*YpWgu&@S*qa2$>3(rD>XLfaw^&PH%d16^kA&t@ZjY=
+v-M{05o#!J6F5{Qqk{LGep_BYs>9aGDUkhKh@X@_Ti<BT;TzgQp5n^Ngunv*qlZgd`&ca46|xyup-L*KXx#WV7dPrPr>ZFOGZrJ4
+LHZ8&254Xv8+>w#op-!qAw`3Nfq$I`l(#k1x$P`%y{odOk#!u<!82M;7A-CI<9vif;$5bMBQ?t2xmEeI`@tK`cdFq8!kYMmKi`dh
+A-iuT+O1X6VGf;P182ni>Q<!;+SDdil(!SV8GiN-9^Obc%S;<oZd8S>l)po+B~#J@Gy(V^@c+#36p&Q@r{&Z8@y}>KQRJpQGSGC<
+&<cKd%@=>cd>-)~?v|~)-_pn!{|cPwQg~%pHYPTFA|gtJfCC_ZE0LE;mdh`P#!|&`<ZVOmwW3-)<T5$+VpO+?UM@07aLeN5s|l}5
+*v-mn@HDOX;b>;p+o~(a+2GSburV<IYxWwD>EZy<;^TTmQxcUaH8y-NBLa&YoD;UKSr|HQQJdffnQe_Sa!+jJkiB$#lehiNsK8Zn
+&kbtJj3z_kKp+56DbxFJ>zdO#-&y%TI!TeFqAG$*!$W4w?hJm%gn&m?@6J2f5-wY@?S%L0Pxc!0oyvCaCP+gI36t4P2)MBDFmZec
+9#K{jPdmL+6DVDkKEGt$p8=HzS#S8ym#A%hFyhZm*Jf#nvUQ5?K+d>=MdEaKx?la!rP9;A2ICOq39u0eyr`6TR-5BvG57t-WxLIQ
+M35zAqD|gq;>gaYS$pb)Ne96heR7V296DqV&ogUw5ep~ty*4M}#v->7lEH5m(S0PIhjVj#--mAW9oVD)R9&ZFZJM87Au>~f8ntq=
+k{#ln?dO009roEP`ti<0d1zQ~#WQ|~cSncynVDit^?~;-A`oYnO(@q~ZE%%9EI>zFNtAharck8%ZVbHQDme@XD_1;ga_2+k2d0~w
+4Tx)hZ6;5~Ub^DGY93mykQaGn44YjRFx9cIvvhUdyXoZOIJo7?qI3MMn1-$`CJ-Weho9+W^p+MQ{4wc6HOZ$^Ov+7BL6Xs!vs}5O
++<Dtu5>R}9A=_uKDke%E%B4>Oo#O{(LY?f0_&Z2eF&JMQuI;P@7;#{JVcBj>vg{hJdm<FHbM9;*eVc~J@(BT*w04|`+?90+r$fne
+nf#11CM~SR({y2qhpPtIXf-<v^NM4cRcpP;=NH-Ui_zQ1OT#9gi3^Wh&*+oD_NbsiEAsXccCZdB^+OU;d(q^WU~69mp!Z8)VYmnK
+N%Q$bO*U<LzJs?SY{;kGyx-jdxAjp95~8K|%(8lM=E85=SXXEVc;(s)id{q05s40HpM{vD0{K(5K}1hgxz|y;IkQoe#6=0xYAw8h
+q#h^pI{D0@xMUo$w_`<!Kd-Ps72k17Wcy84vh*J5geOK7zL=Rv91-$kuir?H@^vh|Fe1a!sSq~R=}JRFrt)EY2Kk0@NrZj9>89WR
+&gw-^d!rRGaeZ@Ga~Eo>#cM1Jbbfy-Gn+I<n-4DQy>O+0q6XTN+!%FDye}Q+hg>EQF!g_yh&P~LaRKy97F^xaEs*Vu&W!xhYsX`9
+_>v|JKE45Fp6$GpMNbi*>r&QX55%S6RjKbjQsX8={ak#1r#=5l)Y=KFHnk-JYl4pyDXucDmW=6!xL^|5SblI?@NYNge-JG9?wY9h
+tKvv8`lkNe)Rrs`F~m|RZEZLrY>|Qw2LE||0e=j#Wb0^Yfgcfjd2IK(<Dsv<DkkUCO_iylfcL~KY;*D~gg`hL0{SBqK8~TrG<sKq
+ruYqSyMqscX>le?<=WDiNg)~49x8n?b}$NT1RMhb`rSy{a=V4hBZ*1<hIJgS3n|2OHEqX90I{m{QiO+nL2uHDAa0DLR4^16^Y=ht
+{2pQA^_xMQX3ywHn1(VC(s5Fl31TuapFb0ev3@NyY}+i;Hh|p%5CPx-@NY#TgU>kbi65eTYq>2^rrYw`S)N+ql01HSI;qa^p}zIb
+Tp};&sRkg5L=1}zjQA~&2ZWDH?%afOK^(P+vt<}A;++=Yb)qwKb<BFD9v#H6i|%yngX%YZ38nJV6l8EX2>g!@RL3UA*jAEYSHg40
+S7GRLe$!t3<jL*i%V$l^c|NPJ-dawu<1y$e+-uaz3l`-h#)U#azsBIYSQ^$`RKQBY_DqqtdgfO%%?;-#7^Qx-%`&SSQIp=YI}w{1
+@HsuZiM{8Reix%SE<Oa~SC2v|?$@EwK(n*Icj99u_=35ksdCoVrZjjm7$LT3feuX^^Wfa|7-svJ;7|lLdM|MTxdS8w{L+Jk%{su_
+G;bZAI>Bx8G=w~6&+B$??lP$7J~-(6{r7Fpq&_~R!Q<`B-^=OuO_zw+WCzHpA_*Wr2l(GiU=Dg~3?$p^ylHA&=4>w*)Lw%l-@3MW
+xUvpEjNLGLg(;OY_Gy@2l(@aSJZC3cns@4{XiKUH9rn*V1N^Tl!w_%W2o|=wRq}&L12XWXKyXRn0kQc~SOB+ol5CXjPQQzT6qo6i
+jnx2V8iTwneSsOJ3UD7V0_A}qAi%$nfXa@0Pru;24_QC+s2-5k;l>p<lDyLHBCYnn8CGY~1;(=^UX9bzhn})!vyvOR1uVx}s?PiS
+AYQ365@6s%e`4fY#OB8%H;Kg9yducuS!FM_>lT?+HcI{b`m#HpiuuQ;j^&NA(gxkdFeT&g=p%MfHl3UNEL>klAfE)Kr9dMAMqL}<
+6ssj=$M52CKA5^aH1FPCYE4aAACwq6ELvcTR+trk40|~@RFKX~N|KpE<mYHB)wjarAgpm`)9LyV_B}urthSZbq}^9?HH|HH8Qr}Y
+{o-R9fZIJM=J4HvU@o~_3164&wDA%pxhBxbCDXk%hX*Bi7Mt=*LL7I+@$RaK1M*zGlCCn;hVmJs+pQ4mFu{BI9#^qCmb|8E!*(U3
+d)JfV(kL??0g|KIs^H@v4yilMSjMgVrWSGMXA&9CD+YiPn~W6;;$VQ`#0sUcVgXNAa^OU2sTqlHFHm$-UW=jXiabkjr~KOn18pc1
+@xrPciILw`zNmnGL1%6RmY9(XAhNrcwZ}F>Vz<sFnlX8-RRJgRJ407o_kQMh)x0P>V}%rRO<(tkfF^^%n;PfcA0Ggngm#^wj}k2Q
+#3jX^Z)pKAzd)ru@~Vsm`ZY9;*$|TVC~f5ea69Y^H3+VK&Uhh>`HHAhFr&X)aEo`7C9{qG0clNtgNj|w_Wd(x$%rF1q1O^v=~$uL
+Qyvh562K<Jgn~i;M2r80-nuvKcr;>A6Ao8avVJJH;bg(W1z`aG1(O@0rlsz?Z0_doIom!NeVV#T$(LuR!1|3&@_Tx|zE9bw=c{?%
+-s^<#VherwdYk)<?+zIu90UB%fiT{G#csXzJ>f~mwPyqsrAlxaCofMT7w{f7B_{NrN<`U38&5O0d*Q2Fzw3(!Cq53(Ulw1~=Ragt
+cZAab{+Y3N$LN7;&VJtwyC!k_naR$E$IxWLTPq(aT%Fg&28>it*#9|vp(H<6%!+Q(_*)%?sbq`d>#79lloNan%03I!kuI}{;UO^~
+e|$3Vul(UQ8I3G@2K+2L%sZd-SGAHl`p$q~;L<|jf<sGadGN2>;{R4sl=4fh0797?4VRjwZNW52;A@%XJ)NtD?top__irK|IrCHF
+!T(^D0Ma!NQ}l7B=GR-2HV``W8K0BheDI}ewG329m=n?r(P!yk%meX(@qn1Wm#R*@`+%-mHyKOnt=Qv<(>0%|W=xmIw7wD5dIw(`
+QMF}hKS&P36$J>1Fkrv^+FC|Wg+SAm$SlTq5UC4I!PTF*5@^_h0v<%KI`WCM56G65wdcF|qvFZ9kx1xoZ2=LQb6@#fGzvdSj1;Kq
++*FncEQ9u)74ClDU`OS<Pe1NuW4C%%&#a^Uw1i0pObUYjFOV2afzT%Lb4OQtHH;7!E!|wst&pO5fj72h3gP)=oWp!}#ppOT^A6)|
+5nFQ~VHz?h{2x3Dc#HY<^XpBf@6+O3U+o9r@)?-b4M@6sl>|2*zoqQpG&i<pCas}bArGRB&X=r$i{Rj4{%ZQBl%`LWu2C$(^H~)k
+Sl-%O4+PvlZlL3ccvaeDpl01~b@q9ZJIP5S7nD@0^B~_&lEuW~M1WtMOialxbq9&qRUpq3kRfkPwDv`*!K>iy;HVCHC;kYcDrvhp
+sR)~QT=X4h>la){o%DB=8Sc~2B4L<+=OCe=4R2Ye(UQVqd+eEN*$?u?qZth)9tQLnO(O$uCwpkNzVYG(@{7MlZR=`Lkg-nHN1U0u
+pcsKTf7@uXHS<Zx1~$2o12{i29Y2{#V!30{?IwoL5?<Vl9c!<SIJ2kJvwC0Q)gFGaubVeHQkacQ*%W-n!B2t@gFt`oXF1@*ZXD?{
+FXA7vZ?NyA52o_C-?sfop|!Z=h}%5ccW@^3@kisSXFmq1_hHeFYtNH_Cwm(gDteu{EP7;&U^E8caW%#_TG25pTQti4H8n$Wm*v6X
++Iq)mQA4)TGk>d39<p~e-YApT=w(nm?MfQC5v5t!#{d5Kp)7_}!dr5P8Vry_R~Wwf@JnQ>&Bs8}7;e>~uR0hRuk#)&AM2Jcfc<W_
+h6He?QiLr0AaScrED3_WFD5F9cnFMh2(Y9U#3S^jx}hV1z#t$H;9qO;zwDEfQ>`9MybuE5AAIilLlN?CvuD|fq{y-{!jJ%re**>B
+C0f>;T)|=Ah18@X!^4CE{#6o?u1rV<Q`73c+d+}2IhYv>8wv*hYa}*Bb2=fE-)zUj?lZ{-siWBecwh_=@L%w_GbxGVMjK}&yMS9v
+cX2zPMw||b4}|^;u_~2h2a3Nf9xITPZF*wk7FZNbse(<31O4ZZM!d`yw!*~e<LF&I*89C#T#EgToVFy228;~>|8pL~>4{Wc**!QD
+FZKj-$igzL3QN0Qk+@K@kioG5kbfpq{=_Kkbal{KprU1vKB-Af_fvHT4!EV089pzR0EPkizcb~INWgcA71AxdROu?(rNKeUS$Q_s
+Z+)amWf5V*B?A0x@&AVhM{qo|gCAib10L#?k*EWw87SQ=<er;~uwAMjtuhpijevswxIkF_;(2tU2u%_Ud8?WIDm?}~EV*v*^V?(5
+*LPmgn($E5VxWM3{m<uj#N-htAs-@OX;0MvVPg1Xfys;4qvV0Q<tLYKEwK=;W{)X^OM(N10)H2T-YHs<|Dm*aIJQcbKTeBO;v>eu
+p%?tcIg6QS_l=q_SUG%hd<19!F68&7FOAhBHAXKjP7eu7ZT3DcX^so^=Oa!8_AC!1orWn~ZV9@T#IsvsaTB4CU?||X_A@Hu2U;Xf
+cZpo3IKnWwpA^#cN=1p3!b#S^7{CLv2PIL=P@^?we??Y)5IH6S<2O>J(DT*7wlIcT=rEbfICDy^Ia)HGQ1eK3i)mTh_Pt^?;mLDW
++%M6J#8jdpC&9o5{;vul)AG^>8=Aok@4_AVY2w(iyO;Eb1)MnuwD@Pt^3=0pntUWQZ^8lSY#jkv2t6DJ2L6XiCDrgW#?-MQQn!HU
+8*pl=$Ac_T6`sT^tZLNL^f+%rB*Nf)mko{rkm`Hc;Jb9Rlu#r9^H)_yqUvdmRJEm-wI<ir2Y4{!mFkkLBix^(_!AWGVQ1GY2#Bf`
+$usDD%}3!i+*MS?=7bU;Ffo2{xWsqdtw`kTxo_LDO4=YaEd`~lo-#b(?6%%2b<Y#4-sOY@V@Qw_OpM$^(ig;(5;;-uqj8DA2oMDL
+*Uuwhz@OHCz~awLo4+^wpB8`0<L8e-z(0ur{0jr{Pr3Zn;Lqg&{5#2?!ub31{22_ue+~oq{|f{7AHV?q4dX8!f5PHFh5`6982_E=
+zY7BVrP04vW52)v{0A`pmIv_PJ=9-ZyMOOQ{v5_XKGE-C{6B|s_2&""").reshape(23, -1),
         symmetric(23, decoded(57, """
-c-riJ2|QJ8yZ4^wd9ZEsJZ|$W^E}V<kRn4O5h-(qD1-)5$sC0e8qq){rJ0IKQK?jvqB-AQo2{Ow_nh+%&w0P^JIDX`D|_8*?Y$S*
-|GuXCx~~NSE#l9Zt(!90^VreI(|A2@hu+}}_6Jvqq9CA0FK+q2{`5o<WIFrZ{Nf#6R|5<j1a{ZG+)|gAqI+NEYoy4E*meR14uN>0
-<MxZL%on*<m0+qrISAqbLm>R+#g^9+_Z@UvW1Wlqkxn3jKzniyCt39c<OzAMCF>fqplA@f!tn0Yw)3m}hP+Hkw_s4P{udKj_a{B(
-jB1gc!fRllbCDm;zi8gxx4&I;c%usBQTU7Xg>=ajz1UHI1)c(Oo$!9K^zQLevvBM{B%F1FHPEk@Lgml3_enbOF7LG#of1b;Cq*uE
-a8=^HVxE{&>U>!yI4JjgrGCGJC;l~A=W$x@Y{aPSBOmIXVNeu!LRCj0(PASnzx3b!Q$ax>$lNP17{dM~=Z?U@DCZSq;Yu*)2t0QH
-0fYW<g7a@-Z0;=hPhSO`2hV*T<j=RUFaZAJDaaoV!GC<iuO}gY{zBka0ngtH`yb@zJ%G5sCFHDQ9&h5<+qe5hf+0-p$$0EgwmAj?
-dGTQ)moKj|37vd`Y$tN-GBinq9|Vbhn3vJoARUPDZY%lx1HY1B28M$|QyR`-5ASYkwP{8Bxp&(lc_85HyPK6^z6TOS2^alm90FH@
-V4%wAwdm9p=IXA|P8)-K^@Kp6qm|0ElcniOw*BJr@-7l^aIpBv9et~dp6@^7z0!e31a+_LR$4Bd8ap!R-?APKx2LYkHoX?TudnT>
-zZ67LxxU`m7X5Zh^l}#F>f5i58Xr4ES2p5_QJ`b@_fV=cJhp<0j`s!Md-g^^LUyf<xXN2t{s7^2m(>mUM{#X&Yty~7BPhw2Z@ZAv
-byaCAp-)Cccq7$O3^eo~nrPsEcxpoah4=omfc&#><lf@iurl=xQmCh9QKj43>l@+gncsv&p%A?{XAf)*r=)2__tC{3+#DOuxdOs~
-R@kA6g4N(IIaxcVy>Z9CX3NNcz%G1O$j$-7eWk1YH&?kP^B=>YK^3%5ZM;`*iqzUQ9(e6W@zsF9UO<nuZptx!o#FWD$W_A|5_nL>
-WNFxq{8;-?t3COpirRQ+MC6v7ml3{^v4>wtYlh(A#36NGR(F0%veMOxb%JpBtjpU;;q)!zIl{h*D6M{b5#62Jwx$PfAd#{__Os1{
-rA2Ab4Pd;<A<?{wW4Y0Ai7WDb#w8ohnp8t9FZCJ*caWIU*Ns-xm-5GA>a^l{KiM<Hy-!(aP@flvJ7PCH;iWM(VQ?%6zi4KDgP1-4
-RizbTf%|Q{m-YN`y16<HbrnhgZ<JorUjO2Q4c#{7s*#g;`sl?bcLYqWBG>w4^^z&Q5`pXsF#E%k>QY2-NN0@UInPhp+t0??n;du<
-b<G0}jp%W@)e<T#5j~c4y`~wqb_oyU&iVqCAE(=;nkt)T4~y<vMup24(s|e2JSctB=Zg2vvuO-?`!%7e_eNP)-SElz4qL_HrSJBF
-Uz3e($XHw4RwZ=sTXp(9A+0ZuJA#)BkY=TiLNqJC6uS-TuR+LDJvB(rs^4tVLkqt|UfNvKQt>&X7}h|7WC#|V7*Y`Lm6i<(x)l*j
-e4bX(qSd*Awi!D3Wve*T`3XVSAL(cZ!qbJR1~5w)feeDu{^B|LKLM|bo7G_&sI%kzwiksd7p2E_U!QTrAU@%ALq5OQ+EHXHm#sIE
-*o;YvTP1<GVkr9KdRFT#Ugu2r>WIyegF80Sk)v5@2IP0QLcXupxt^lqOI{Ws4hMDem(*M@k3B<^qOVbZy}V2a^&o8K_$Cq8q3n1A
-C58CCZIZ~xILyT=dy5O^6x*HUD^97PcbzH=+x{hM^2YSqWVay=tc2*pCfFI<Wm;M%J65O=m6NHCuj?fZ3d4>Utj5%*2>BI0+xB69
-l!B0m)oTpZ<hl3A*s%iS!32#ZU*5{V2eid7q9Y2vm2K%kM3emzlI0<7tEe^U%by-77ZDi4%D$Egf*<;-_!>=zU#4h*u^I>hoB#ns
-K|G5*`3<lqvtfsGryG~L_F^vBunbWzYDWA8V7=`gbr%98roePit6$8>HM21HX=U7O6zGQbUVO~z&phX{hnvXIyk<4@PTy5>2S10y
-EOAQj6pt%C3Y$>CyB|GQ?Okw$C*bu&@{Mm&10Qv9H>6JNHx_saIlS|Md(rf%AEx+(;;I4LM`=;ePsr@7x7wy;yL(q^kD{bCmeH+`
-+9g?&hc_Gh#Wpl7rGGs>_BM+6?d%(guJgBzy23p*)J0zBu6Mo|cNt<J{$v}jgMRsr!Mg*VxG`h#7uQ`=DlP^d%?P9Q3lunIBucfc
-qV|7n<Lz-O7UsVcxz#p<xD0W=-kE#}PB+*sfl>hL(Q!~T1_Fc3`Fr3+GxHlFd2L3rcWdxho>DvJdVXt<*a?H|Ith#kO~u`+Rlyzi
-<oxDSNsNo?-v*66D9V|iuMFOBIWTqLH1p9Y)A~(_nISpT%DL6g!x=}`4LWL(*ekAT<V?OjF59B<SX#NfU%S-G>fo%i7fmD1Z2VEc
-%ZcZ~FItiMjk{gxVrv4Uf)sI*?lQzBYai?lqWhgSeD_xRLdm!2xSb@oIQol`jRLZ84Y$u5uM3%33)_LjcPYt5PI)K?z>7)!JKeMb
-G#<!VG<~&@xb{ROc6#Nx>Z*uH>g89VR%Ms=X4i%B!1RK~!k$>h^7GH+`(0f9h2afd@wGLyW)GD1Mea~1RTxC6a+QW4*98$#AU+;2
-7zPKJg8r*K*8f59N&TAS6wOD!dF*xl%2O3<Lp+8AZ>!@Bvny^)=6%m^vpZwlaq&V<#cuukAp*e(BM|G<bw_W83k@7q4x)Zl3<;*2
-HSG!b+@<fn<8;Ypb<^bP;@!baG-2tcz++oAcJqP0eyFfx+z;Vn9M<6vxjnP&bY0px_?s`y8<@g_4b)mWNi}KRyGKhp_Q&&|H0*x)
-iMmb&R~<T%qU|eua3ucIWWC2~N%?bfloIMNA#r$n^$~T}og?2ZBvLHxK9>Z(ep+KJzlIV%XmIJk`n9ovTfONb-jzbz3#v3VXuMrg
-o42)q3_R_@I2|)Pp4M;*nG#v1bjN}Meb6S+6p8~!jGd9>feh&=pkUerG?>7q3MT+w<jJ295W!<<*wm!{ZTBwO*s^_VhaPX*a8r-q
-RYSbWxLu{XZ}jAP1xj@~30Hd{Q{dwFuWJao(?sMAQ@_}K0ULr&9bC?jy!s${<I8OYnu8(oY0{l4#g|v{Z~OX*G!+o5AJRD#d@M8P
-S#BDib%Ch9cF4BPJ9f0BN@v@hjud9<NOwitCEhw#cl#ATW+GUydU>AHdi|%(pW8IrXC`v#0S5)b&G&angI?{q)u$u=`Q^40(>ERE
-S3O)?!%3aK1J4S)N)>%GTn%`{x7*yQlzDM~^EEiNEcy1WRl>Q_$F#v#eMJJ7oq}0%_#c}UZygdW1*05h6E_grm|)!$W$F?s7)#92
-n1J%IrITR1G&mFi1@a=uMKkjo?5IU6hP(#JBDp(sSoRN3-EYyp*~=m{#iJrj8Ui$<2%AM(C&x|43Jco(L}tfdhz`nS+4=7%rHS2t
-AFpykJAj^g$glXtj!$OIN))eimx813&_Wr!v#;6%?~h;;rt4_bPhv_@E<)E>ey^;;x{DrT7+(}k9rSz|Hx36?v9heb^p_1Guc>E-
-Qd_;ltn~Li8NQ9#D=uy&C}_NU{3y#cUGj#3-Y&E=GJaOoI74<~&+T3-3Wef)>j)v<@A%1`E-GZq_4Q}TXfM!<jq(gs=WE9dQ~cda
-QkE#pNc6hbtROOpP^>AnU%(QojHvpK{BGr-gG^|lIXY5sGZwZC8qA78N5E((I2Zv2l2@=rKlV4Q<yrGEySiC5bR*L`;`zq3?q?&>
-bTLHOXl<&o*^o2TvuD{fx{47=v=p=>tTU{QoE;dlc#1sQcWm0jf|X~ZKzuv+wbtcqe%f~16E30S$~&_6@{^5y8fM=##TAxK<0X7w
-?tDtu#HlLJKz4oGIeuq6(#;3wt0RqXGn1{o^rWROCRFOw6w`}D?2L7axgU$RY@gxj!(zoDPfmaehIbA+5sEY6)hx82^M3z?FUjRE
-o6;-PptVxisUgHS`pd`1sKl~uS8Kgs55_7B!Xf@o-419b64eiiGgiG>x9qwB+|mJaKjE&jteUkAfqd*!hL97Ps71po;At>H8WN9y
-LC{bb1O@}rtia!7QJ?${MYzU^dhKc2y=7$wds66x?S@4%E)2+kuy)7A*$>6vg4Vst>pWG|J)pQt3uP@)c<^kuBe9O53)?YWb?oVe
-S_zQn7lY-_t0yP@GcV&FzW6YD)g6bxneFc?BgIM|t{7omy-OvrR6wrp-5#I3UN`ovD7XLCsNtj?#4Yn|X9Ke3{Y%f9ACI+^L@2Ab
-iHD32iGykTR4eoy*TJgxmk;#A-Oo>&$TjWs;}QA1=0M1rue_-r_ZwI;bS@>gm>l@A?XwIa7pnrAjPvRYimSHP74etJ!@3=lmiLIn
-uc{80B-T~Z-Dpd$`HnQL(7@3m&DOUt&_w8wtJVT+&EY9cU`IJ*6y#U01hYts-{4O1`kLhqd2(%f|HGS?zNIS!welJ$;g_PW-^`wR
-a;sM8730Cvvqe45isu6a-8y}%H+^&Hi_YwNH{uK%M;u7>;UO&}uMpKgH*(G4rEv*LX5#wit)yUu9S$KA5dKS`e!I{BM!iV}v!Hvn
-F#~$K6W4I#liuiYW`qcp0t!}JCX~E9<Xg+@?IRsD*l1BfAN(ag?BxxSro<!}<->-jV<zCJ0Whs~dx}V!gu*cEkodl?y$6$O8IQ59
-*L+IGx<F~ow$hPFt^pR`ZNE3Z*+Oc6abA$`pw-4uTV{h&;BmCEE(}W>8EzNMNYR9WvI8?uJ2Ft<#Ot0c5)|yMLc@STbQ}x}f<qT0
-;{O<hkw+sOwy6cKdJ_~s*4JjeJbqwk-EyLT_v$t;UtWEPT9)4Ui7S@RCK0diirO2=2(|McTD~iU;hd}ZUB;(Wv`d7@uYGg4|67<i
-xZ<!|gU@*F*S(6bMc(h=E8Xjyv+6{g%vWT(>H*o9)Ikk!3g7(+(s}Io>FUpqB@*5j+z4%Xmbatd{hUPBlTDh2?JFgZX<TDydzZcb
-=vgIkqX2&zNjem+Q!D-^d%wuNr_0a2gyq0o)WyRbWp8~I^N-%}&1K4XNdZ~)>oJ`VH(MJfw1ot2BtE^X40BTR)x^gvAM(s4kH!*_
-vMrva=rm0_SjPbrW66($eGIY`qQJrC{4^94L`5OkJOM)%dGa4(L*^LsSyVq`pDNF4GyTg<P;5flYfq-`16SXSw$|Z_OV{+yMFiOm
--AR{e(h7$<Lw~I5EMd~k#|(MF__pWC>s4D4G9K*F?Cs+ZsoC1-Upq`5IV8jA*%IpQBJLFSB#}Jq^@*2tQWm*%pPAR={K2Q!#DnsS
-;*0||EePG(jfbMPT9q$#R@f}KOK8IeD+WJ0rLdEycco8fteCB$K;}-1)00#>K4Ml?;#Fo8EAsHM>>n5X^@Ff!-9t|Xt1iEgII3jC
-3{&a%sSSH++t(Nk_Gx;iyIE%Mn+6G5Go>4AdLi9H9I0NmW22#!1Q|KxMbTx@Q81_i5pZ0wWCYuHg(KLG$<H-h*di@{Lrh}Ny&2vm
-Fh^%T^LT7z^=Y&9U^@o!YW!Qw)J`dPa)-J7@%)c`4l(V^426##1C4DMU7E>v3g!Fs@P?IlXU>LD%0~Pxw+SkYY-HIFDYaj@uw#?9
-NRF8>-(-sRy5!*2*rg}#Eq4Hm#^lSLAm-`s_7hTDr)GWL#14ZXwB__4eKIgE+PDn;0te##^tI1pr;WggV6oLlDZ7M8t{xPHRhtx@
-hoVNCccH;*{^8>cVL#6}g!l1FXmR-Jk|H1X4TAcW2L&$2Nu8)p@(R;#Q4%M;)A~|d=_#qAh;#4@9q$X|;US|N<8g;@Z~_u4)+@?@
-gJBRE5fB(~Tw#C`0sk?U!7t`denYuHthM;z^V>}tLkHbnk6dQ1w|Ro(g;g~Z6>chL%!HrpM6BcAX8z-Y3fc?-B8yTtt-XZifi{sx
-(1)HBd{NFq8SFDt?C!W&vc|%BI$3#;?&h-re$4WRDXopCx0)~H%E(o}foUV!qv4GSqrt~<BbOx8EG$uSbzuG_Pq%Nq{>iwr>_j+h
-y<aJL^hWMFPgeZXH#UgOgs}tsyDW6Y-Q0t6X9PN!_iU*OzFYlc$*8zeerd5odh}hbZBKT!KQ|Be=2etVOWS|-(0WKIzc^aabCs8~
-sHF=Hfte~y71$DM3<p8esk_p=sAw=~cZM%Ng{?jOglK?6LPJ1*S0JdxxcK+=9rGeL#Mt)-iPZY=GPO%V3boGJjx{8(b8OAi12d+M
-29&Eu0$q<5F;7BmB<^3!?8gdGb4s3U>MIi%U$-HGc1F#&r03Ckl_P;W&y8;B)3l)`O!cZf+<R1DBvO66>tK4_2Y&JHGwLEY&cK3~
-ZcUKk#haW1iR_k{*1;HBYx<`QKDtu%Y4`+DPg0}3sq%AMMC!ASlU4#3WP{Wo%t&7^&-X713%|rw8oN%(UffgcbrtXG>E@y)mDrcH
-#pi+Z?N=`QAm9t>zAMxC?sT2B<$;TWB)&YWt4)%^gZ&kqS8qyF;734&%-6)SM9~OP*h*Pp910AU5yBy%5D*RpWvdAo82l>@kc;}{
-H`L*FFxK{jyBak=3!VO^VcL<q_AT9n#iOkgzfw+i|L&gd_7iI7UeIrD(%<cs7J2*Ct(`0lpYyANUpTZLa*-8!sU|=gJ(HaimVZY1
-(1#5xWg@;K1T`9o>!xq`L_QPtk3IThX2S#ivrdMp4PPjI<+;SLz$Q;+V}<Wan0H=7&Z`HQT$M9UIP18%&bWqt5Bb9%UcI$Up69~*
-X3MYHBmMct8(h#C$}jI$L9Pj$Ox?FP*d`~L7bnXc-79-1?2NM2qhsM(aIBYW<WqeYR=kD)s=-5ZrGcKOloS@;`hNcgWr`>s1G!R6
-L-1j-FbEDrMxxl!4GG0&2n2+fqsXHF`d=Zoso`<6Pku4pc=Uy4i*8rdy3)QA4hT9{6ZW{9_e%6qFS#|Cv<HRf&Ys>yF>RT+Q*<vX
-DDFs8c&CoSz}u|nblJhC&}$BruTs{1%eBx7gO9iun5eb7I_kc<kg#J*a{=%A72014(R}N+ll(Vyca1&XUDi-Su9_SYH+WQNYg7Je
-1<s<Nr=XC(3+)tEoRpH)LR#~tuD5gL9W&<+H*IUxxb*9rKVF>FR<~`w05YK8$LKD@Dq7-)sD-UtN+!;NP(n=NzTATHOmvnS9}|Zv
-638<>9cX}pp`jatZlyY+VQ?5^pwOLdb=bsk=f!bU2NwJv>j%oB-T4hock-543;J9T<58;1Zz#4*ZsYrL`VGvXgBjPb%XW0ayr?A7
-Ir^N{7q6~qSV{wVgPdCC57;NnXjr(+6ug@e!mGH&>(Tv#v2l~Vn-#njZ!|RfTB!DW5sE&5K0-G$FAMmJwSB%LF8R4W--cjrXTQPf
-vudsDu+5BH8SmXfyi){Xw?=iyY`?NoN@RCIgk(<GaH}p+I$RK~z717>ro4XB%Z<yis1!v^r>FGO<DPvs!$Z}w5OT4<W^bq95U4($
-41&iV$gGvRUS1?YgFwO#S>_fODhop);MD<zS!$vfw)>Hvq9KY!uqCY_LO=in!NWP_rQp9s7RI98`3>V&YMuI5SYKAt@}oqkzslKk
-Zqw)DT+_ArH})&;ar)@2z7L{XRBZ57F55%Az!dVSab;3#!NJKRsWMI5lct_-(F=R2(5pNt`zpcZ6QR}5O7nqg+CjhjI`R7t-`tY!
-$M+7J>>DST6_5>T|27ijv0a|8;Arv-|4)j<hzb5Gg0kv`l5BMSr_tAkHiA)fk;=qF3KP>y8@Hd9AmZ~coR?Q!rl_zr=Vt#>HH22j
-imegHDQA+5@^yG%j-8vALkVQH6eW2K?7nDUM{R<$xFP`wqCu(q<#=U?SO`S#6oDv6<RsB>3_Kd(37vpJ04@pgSDyTd0gHM2-+^Cq
-_Dpx(@S9~~&zbM)Sh0!YI)eO0<ieZ*_vx+go_djOb*x{{WFaz!0@5Y7G2%k2S~1JoD<Gro5;?Mg@@wuZo(^A{9JXece9t57t{yyp
-NwS}@(PNJ<J-YWw6T5>RCso|8E<DYmy>A&b2)7r0o$Im1MdxWAD}Q;mMb^tu<dR*FD9hg()P7Kqf3hz%1*Rr&A=GX7JcZ_p?xVGz
-JEDI+#bwPW42wxdC?u|p-j!mS%}){~q4oxn17BLTTWc}U1Q=b@#Oqv)9Tb9tLcaub7P?}=NGJ?)s=|{8!Tt#b`S7Daz)~;>#r}V;
-;vM`S>WKe9pFsaN^TbbdP`6oERLmZnbL>#FqrJ2HEsL%ssi0LBBHzT74GRvE?pZXcypnZGIIZW@enVINOjVuj#o>T+V#8Vvsr=8&
-{LdUH-}j{UW3idu_|4;^0~anPK53{cRZZ$i9Xs_v`$+yktYbf{V5?Z!3VWSl#Y$vB^}v35JU<UV;qHmdSG(2-?B7~<)Gf7D1sV8~
-_d9vRbQ>XCOsau_q9-14aL8PvVU^_)vkDJ~Umuebdio-nX}Ot?gn+qcm2^N(C}l_rvE!8h17k1o7?v2EEq!-k!9XQpED-Ao_^1gH
-5WuggE=WLd{0jmc{9ig7xJCcuHwfw`2!<Md8cA_Ftn%C(m84x3)f@BDsl!j9X|2ij`qgXk+n+3Zu}_&itt@}YO>0S=8T?|6<*RhR
-T2c9A#CmvDhSer9mA2HU-MzEc<9r_L3oh1-6G#0@u`(AMhy%tsD5*y~+LqZGN)107ra5BWf4oa^DO<+(orkd5u5J+4=`ZUL8dNu#
-C2WL5Ygfc{I7QgsR9I_nsX;(g?>#CieUh)mu*ZTai2`+OZ!$+Gd4eRNau_7Y%*YFoLx!M4aX2t2?AT$t6rP8GWrw<*JbGk277b&I
-)trjNp*Zdc0*iui^auhzr$`|GiPRVC*?z~JBSkyxNZY%>8G#~O@+x~aG}q+mlU=u$*PCgt%si(SLUB3ttaLziVw29R&VWmg?|J5!
-!(~3{G#%4j>e~Q41;02e`dQa~O;eKUijbAtYmH9HNt{f(A6G*=7fM5fq(!N@&P18xuteu3C&#8nOdr1#VyAL4Il&0k@jh*sY3;FV
-q->c<MhG27JAsZAhCjc8+ne@CNfAqcEw%4D&9`e6@fp<>4aUK&V{~ouR8CTSU~sm1IrlzJHihX%!XO|}&`N%LQ9C9U0%r3>U&=}t
-$JvJkG8e}|*=B|<V8Dl+-;DKN>yt&E{Eoy;%2$p*+tR*TuNuC2_S>ls(S6U}zLmal&o&r)@8g}zl4l+b_zcC|9{c+Gl3^a)_Ti24
-!a(eZ<y+ZD$wH?x^H<4#FoFpVQx$_vZAFjW=xA@2L}E<SalQOBmgDj1c#HKNT4Gzu5s(vM_xWndmX|5GmRjq;0<j7N_lvGyEAr^p
-kI!nu)Wswq;47px-8<wQT8ZUbbqF*N<Yt<_rD&?jgL*Zv5Zk-pk)C`mK2#wB7J{-p(ep`PE)}3byeK$Zf-g>`VIX8Q9FTqz6@tgj
-85t-R2cPpQun6d)lku-W?zx~)eeuyP7oN$iKlMTu+hB5^{wOyg`t~O`R_a*ilcztzNIk&=mzaBy)N${^j^TXTKsQP`%)g_}BU?3K
-^-}w3fAeo^U!0JEjY^QS-{HPXgJC#nB_qK~h27uob(CIxICHZ%T?X?0z4|~wOww@Xv27KkRgSzUJSfg&XwTif7VzvkUL+HN2E8pQ
->x;fJVDutTN1XuSn3jrRnclUQnrJWv1n!mN>B|W<l!ri(>{x}7?d+;428D8>7kz7aJ~T(0fIzZzJOngnWJnMYbUyNh&Hn`d9bN`u
-(Leb;-dWG`v{ia7=pb>pC*bflO_TOfMCjS*LWJ;1hS<BnPsZ1Svo59l=$u#`v~^@%WUsuDp^caLs-TAaqT1E?uV)69>6s<b+eY>T
-9llz!b)U!c!b~g}v~~ZH{bIMI-!p?ujx|29a<i7k_<5S9n5``%2kkAgUr&-^z+s)r(CqQuTV(w%e~`zqX#%FpjFTTj)~qDzi_yt!
-1Mx6%ZMkpiTXiW02{0a`?M?pe0%8;_r|j&k$u<-di-dB-pAMw~@y%S83<gGUO$35Vi+?ENN?PQ}Z{U-Rk_sW29(qq+Cs1)#VX#1=
-PJavDB$zC7V&=He$M%+ryfoJf!6v!b3auP#nb;QiwV>xa4!NDq>>Hb;Y!P=eJ!f8tfew!)jXecDPh9oGyIl+huKT!GFn@Z@=;i(_
-anZ*bOc7pm**LATedwT^uD?N7v=|bH06&dfvsygMUFzt-O*1T<EoH)+jJ8u~Nv{brG7c~&yN7PoKS+9{hQ}e{Y$=s5l}qRnM55Uy
-ge@||s0J(u0hv=1m0%c*>ze{3S=a&&{%2&2STr-g$2+vuS{EX3B<49Vy6Ky>kEP#zt={WN{vf0DY{Rl#(hH?htx${lPt_tO(go6X
--a%zErDI>rKZa%-uS(s~?!6i=QZ;i8Z};wq#cY;B$~QCS&@nY6<ngx1v^7@dxwZHEQ7d{i31}>8_&)Qj-~GhMy2neM?WECADCCIA
-=E+lLe10ONVnZ5W7s~Qvf*b5G(M^UFIG`QOzdGq>l{TtlI4Ka&qlV7PGAZ^;j?iz^Y~zD*39*%iTwnqk{I9A2@}eL68*0jyoKW4H
-rP-eK;>5M^-XkAZOy1p*KwPE3+SE6=%=aV4DMU(q1Ue4Bed`XR@(^mxsu27U(5+o&3{}|L{WFnF<m>_JR?n{f>5H4rzY!hSZNF2K
-0Pe95Yb6{xF=ZxXeXh1j4GV)o%i6r|FFzqCXTeM*NDJWD!dCV65i3$lJma73uS|url|km7Rs9Ci&o9R+lYzn^5JD`wMSDD6mL10c
-+;DiibS735K7Zq(pQHE}tVtvTvf!XX{^c^GMSb!+23kNx-OsO;Tc}gr@3ym)*U3ZnX{;48iwSlQ)|Tz6`d$!l{MK%xcYQUo*VR##
-=I$w?7MpG|G<wxHSnIwlbrXR;7-hky4kuP^CtrVRb*x}0LIDrM?fvd_|Ki|*RmKo)N*s&8ma|`mWBQaQe<VII21g>I*}^<?uVhJV
-j^ZJVfx0jWuofo?Gb8ybKB4BKbJ?(-d{stvvW*C4u8xSRQ=V-tz!hTs78~9LZdma`77`+mpRVdZsR0)23VsLe<en)zC;I*audX3d
-%%Z5mcJQX5rNW|hn#D8c+@Pg$GZ8%b_C+$bA2aK<)OIwI;+ie#IJvO;2L7a?1Ro71ia*Hx1HTEyG$x#MS1Eoh%TkO0J>x3zW+JkA
-8Ae9jw9Y{k%a+`Gi2(Pz_dvJW23@I8U{N3Bfz}=FTxFR|p))C*kk;kqW|1!j{K`^1oGck=-KQ&bO#^xQyiGX`HL+k(x%$N1Ql7k^
-IpoPd<6ZE->~AjCJ^qf8DVL!8dpaiN?lo=pm4{8ue7=avH|2YJqW6B>wx~-<1%l4O6?$R9v|HcfmF?8tysWRR*%fb%JRoEsX|zO1
-gn|r#VMH&U9K^7mdwTI+Om$FXpkWES&<0Pe65l^B5NHWh;l;3}2zyy$#HT+Q^(sx90%m(B5RlDYSL=IbCtRoq92x;*&(`Hu=Y_Yc
-z^GL0T)=XYm?T6N<R#39FL5-cC<8Yi)qn&f_;3s4;KRZGLMbou<agXFj~m~=Wu(e_Pt2+C9ENah4Y<rlk^1qCgzm8XjoR`q(!R`*
-f%t2k<b5vUPqwo3sOzk=<kV}D4r{@f0=#4_;><~{eXUFLl#Cs=m1PH;$@7y?Q1n-JuteB4G}=`Zpd~~E6v76cjL2t*i4#edqF5Lw
-67ej9k)G8CsZc<i{hA;Uf&8%8MGS$$pg4&T(9l*(1`LNq&K-fw$S48<$>j!;h(|666psY|h2~+guf^{;lkfx2+=x=Ue6X9Gt3eV9
-c~a=3AxKb{NuE_XWDmQ%XJcylM3TqGPy77U_<jUr*sr<1OaRXBe>F@7fx==j2<VKF=5_;F$Ag;mB~~Wt;=Clb4Qad;xuTL^%|F!N
-N>zxA0hEO%-9uzqT$Hz=46qXdfQfcg@@f}N0qk72Gq%D=iLh0mLIG{V5%x+;84?7F;A#*_0vHa5Ew~{ljt-gw3I_QL#km;o{Ei66
-TxG<BFXb~-Ch!m`i+Xasy_yIGZS6heKzje;$+L-XH0`K!8hu%w+9E`LOxO80s=1#NaBZt~m~b!*0f$2H120(xq()zH2(PdplY&LE
-<=1dqxz&r8BBjU@XA&`RKp{}Ks==kz)mb7`EPPIsvSej#HCcWliYr-F9W^OlwgrLA$1$oBbTpeo+$0DM$&O`yW<<cypPmR5{8#D|
-_##h!!}mj@pR;!kTVM8>-eV2!+Oo`0PJoO?jIOXQ#cyNQYxelQD^MTZx6(>kn2eFqs#WVxRi8SV;jJY?KmdIYAz-&lOOa=@+?9DC
-Xaa%lX&~4#GaBCRqd<fbsZ<I9HKzkMSqgzkbOxP>;pzci1eM84BcPyM0nqu_b`1VAO~xPt>og023>Mf!@k_VEUt1Xdr8Z%)-u`#6
-)Uws{gnBpGGGCwHm*j7*BmzhhI^sFB)rs-+aI&4i#Mzxuj@pt;3I;y1UK=*pR<zd3L{W&$>5IsgDEVe(lCO~*6AOjG*>-``8Di&3
-D|ucF2!X*M*~)}7*^MQL5I6>hLBYAaz=KdYEE)-25Hbd^W4~As+|O&diPnFM)CB+b@c-&1L}W27UjB1`>+Z}bU)v>$V!T8^IuPY_
-TUq?f!%HoDvZ8!#v}O2d1T-A>prIf>#MMkwR+vs)a0yZZ?Q~eeR00Z^`tzQKg{mkI77k*28ZgLwK0}0z0z;rsAku+w(^*hB0tWlJ
-^a4d7pubuWIP?#C0u1>#&FDpa@;7pix$hgd#4dNU)K_Oo2+)aG6p%6pe?DBClMof+>uhDD$r5E!0hYkPK@KL`3Npe>8VU2$TIk4&
-3s4Cd&eR9b+XYbuiBpXV`RQE{F;IX+kY8xQS%CS47eLzekJbeIe??A<{>ksKms{g#sG%q+CcvPQ@i-I$%8|}$CsTbbbtO3|Q9%Zk
-M8F_{?jRsVaX}^zneBuif0^ohJR~gJyuf}HBME~<aEUZOJ|FA;Cw-EC>EZl;S1^k_`5mNe6$v3;Dusw=yAJH|W!{@m5f>8RWAISP
-BmxfbF@UYO5D=YxghsJB0sCdDvt5k2TIFA@865U!D*^p&X@7BZ)&ECWd4T@x^qs55xrMPk2VS}{=gW*mm#Ww7y>P~qa9#0|s6Ke!
-h1=P7s#08H+6XnVcSw)hjo0y>o&HIlHBt)N7%%*M<_jXaVno%o+UMia3u*J8D0~K_eM)Y{-VIOd)#p^rUg2@Xy3B~%7y|<y4ySg0
-pwWNm|6mQa@o*M>i`Q4HTAZ<QqiS-pYpcbtJ=Hw_!j(V-sH_u^Ngc0_L2{C^=hD>A-nJUV11mFb$H5mYx@>{Bq#b(U&}hVDf8A7x
-Eismc1cR#DLd=BOfq8$vE17+`OPI=zz9f+B|IlFY|85uLKSks_zlU{rKas}Ax-sMeN#prC!IAfAvy>|RsT`xWhPxCP@0=HLbm>=>
-B;p<Z+SFQw9WL_=v)f&+?ki}#V<_G%y+N5arzO^{zWpT4Rl9FPSGO~HPK_6o+CTU*yQY@+$3ya5_SBr0@6@_F$3m%ca~S7ar7mv$
-i0P_pUblqK`96I#pDomW`8_9I&f=d5YCEgIR!EP40ZuZ+%C@9a8Non<Mo?d{=oR`dyeRPP0g?0ql_ogQ6lqpQG83r)uv{(Hw}4Ye
-e_;uq2tbECV<bQ-VFK_?Na&(^`!5i1^wSFa<G1U`Z_Rs}o>dA6&;7lk+A!eZXLRlUs{^h4OHib_tqM`T;X#5Mew1t3Z8^ppqcG=j
-oSu%)aZU{b@xJq(9udNF-rl{rteLNGigmwe2%|RlU;#xHiFLuBe?WQmDA~*{%+zTd-n*<9gz7!(LFZ_g@5K^Lo16TW=LHIIV&KTV
-+h)ffE@SY}ILts4zF%oY5K{1f0@O&md_7hKOGNSmH*A%~dYT)s2@FIk((oLutD<568Lmai@&#gnLAl&hHgw>A;{?S44FclVM*{ps
-a(Dt>teX9=uy3GaXsU42Ca=VIon@!id>6oR1Z_cOW>bVWDZkL)1~EJA8j0s91rM2L%q1;kzlZ+M4+oqwqH$afv*rilSCh`aU2XnB
-^JE~2bD=`t@&ntp#$GLv27%WwIF{!<D&WNBjrJ`X%(f&U4h^)V8j&C4T&Zi%?-54<1JBQP5bszwNxRd;fE8xYSWHxZOutNJv@2&N
-XX&82$o9_n<2+12w&gje@*Y3RPl5w#Ay?mve5aBn41`-Ja;h3kJPE+?jTKvqJtzPz9!hvJ82}l>LDn!pJJ~@<oa7H@(T`K_w5U)1
-GXx#GVj+?cmfl%3Q_?Wfy4IV>u_nCxQnWT3e=DjjzU@KV+_h7lv$j86c63bMvf%9fXIIP)_wE<uNH+nc8Rp+pY!e-$sASqG&B?;|
-rul0$PYr*7mmj9JE1-cPk*~D}TjU%j+~Q;3DB*w+g{x5Kn}=i1gng9P!~-+hI&6q0w{tn{=tXzV`mb#m=<%1N!;fFeG66;|zv{50
-OYUuJA{yX;(^%cQ)K}%I!hpYA{C&)+$Jm1ioCqI&R#W6o0m$k7=}rI-haQpR{I*blAL{CJ1VP~D@@9)3$=?V5akLb&@?{v)_ts&n
-f|QcXxw$^M$vFYs^Xloqxet<t<VhVJ67W}zh_~-9ns$4qme;gt{L0%U9Q&a(v%H~bLiWRLncLsfaRvln?7)}sQTvdpoz=V3LM;tB
-#UbPybr6GbkLhL4+Fk5P01eK5KWH(W*;aaCQp%Sz=}$it8l0`)f$w>*&j%bI<Z0>Ic56cGb~497EqP{Q7<S=kgQf^zK-`D4J$_6p
-dXWILGCtaLQ=rI+Lyq*oLJ>PE55SJjASowH2tbdiTridh@I#ts&dSX1(^ym@e<xnNCCADr^bN$^+!J7C>*aAw4g*ZFcl;q;dk?7J
-ncTc3-CMaRWH}WO!MzWw;c{7(`4^EN(-o9FY&n)*E7~TyB~`O1zfgZ-CfkV)Tv+Ps_Sk6hmFf>-;>Xp?X~57b_ZtrkRpPHL^C*v7
-#tV!<`AmGqmUynXYVgvL9~gLa)V#NN{7eCTIGGHns`EEuZ?ncT?lowL0NI(BB-OPJ%v0aJh`>oAzAJ6d?o4wI!y+^eF7@UiPyup8
-h>sVv7;usxBB5A20X#qkp@T|9PKHNabZ)g8J?Bd=c0Tz#F+0uwF%Uw1m}+<WzKKaI@roixNvt^Sv;F$1!EL0Iv@|^gxW|v<Sw4_O
-JdF@#%8vC_*ThRjdC`Hv7G2A!4fpg9kca!~;_ZWZfU&9T?_SzI<bQR)WAtQ(H$N~mWbBzB=lE^PIw@_pCleTPR~LVp^Zuid)4t<t
-sDRj#9d--XNhp;zC&~!{LS2<NN$THc8Mf0I3oyfww=whC)f8tX5<rLJwXa1sRF*>tz(LMS#n)&D7AFED?hMGS*1-Ti%&RC#J8=&0
-E$t0B>;jpS@Eo6+0EN!ygctGmz)a+OQ=dw{R0k|{Inw8a?*=)b_zXlHg>OAKv&O`hbpDK1g7@=fbU=`m>Zh>IHPk5wIYx(te3vap
-QB=K@vfgThYV;CQjtL;^aa6^1_3Vc-8z5C*(nBuZw4ws6u<8}TKH1}X&9Cl(jvW~ox$~&U-M)(MD(5jy;03gTRK?pHu`2~D_Q~mT
-e9hU`TDpJIovkt`93XY^*wY%x=QGvFoXvh?d#)wBeH6lQ9H%>*_4Xc`4B}`Ef_;zwQf&%AhHyVaXBx-#QE?$tIKelO0^=-K!{#a!
-z>E6i??ZOsK>t-?hK`R?gWBdS@9i`sM<Gw3&&lnxBsN@S$>18bUX#$AIUMDYS$@nJT=3+QjoZq0BmxHvTJx?>LZt`GOAdUhtxe+N
-R1GvGj9EqViK~dZ2dUH}(ZFT)gz(#_a<|B*SD%WCVgP-=V~4JNdVb$3Q*mn?0?-7SQ#%?xu06VPX-b77#o47#Pem=gm9R{clRx<=
-n4xgHS#e69vtQ3VxrI1B`Mns}xC6Qyw>h0)V=f4on3k?$K|2~JYvbmj0j0u$8<If~A)FoPxVhkltw<Ib@{izzcha(A8nsuRHldfv
-w<D=nm=o_T+3_Azf99>p_|)tC20QR|Jx;j1O;9Ybcf39;T+BSZe(5t77Pyq`dQ`IVm5W^Sx%@M(`&>9duqTrw-f}nCN&K`;Uc5i2
-5BO@&cts3r59FW*EmMnAS!l4sC(+}r-BR(?fdpV%7idzqI<k6<)qP-RFb_ba7v&Mr{HN2;xv%C0Zt9fWp_!S>{Ap*&0Bzb<tuye)
-;+Mz*S6->N86OsdQvjd#T&WF11P=x7Bg{wx1m#d}2?{yaXbZi#Xz))#_G~<6_e<M%oh*0yeKOf8&WsbVkiHmN+=A5&ueF)IS1@sL
-vQz+wIKoa_JXQ#Ar8|kVP0Ys3?4bh!8|AsqbMDL|D}@%xuA8CRBEa;WcoTK>{GFn`o2eJ`gw{&{R^~(eef85*dya=lgsB{70OFFz
-#uCTB!pCbN%xr0(#w}m2?Z@=N4NZZ?)uMniQ4(>cFjcVyedC-kaESYu*twD!+JaC9E-ov{fJ^nW__07{FFE6wN~|Y@vvu^T#(_0F
-L=G$3<0R;F>yxrP^M$pj`68)Bp8R9jy-L<xR^6n<7pl4Xhu!6S%|4vS<|b+1$AV&aegB(?CZ(4-Wo<0L9d!9(#D8i@`A+GXn})hE
-5-|#ZbI@k=aiy;Z(%PbSRJBJcPYTGLp5Rp)<yZc^rv;hPs(YNXFT-qX*rTwfqDB^+ONvtlq-Jn%?cI=ZG{#3vV~-dh?KMH^8ns3}
-J31ajNdh^ShyyA$E;%|D%U8$&Uv#~|=ti&U$|PGPa51ZiZ@2W8JO&ZSt!-1!F3OV<;v|R-^W&67&>Tw@t|o{>azYw@{QUYgcNu$;
-C;u2O(<W~hUg$}B`~4115_hr163Yp817HQV5k56l-Z1T6t^Lp_F)2XSNfTek@U}}aR#1k$Mp%_I9T*f-+&S33JjS(pNwMoLIeR`p
-!Y7|yv%HYwZEm`ce5VpE1+YS~^tmMRJ@3GE^)q&=6hP8Y`bni1_u7lr#?%`z0V0^@NIyu~pL&<N`ZcF9#mhaTzO)SfOUY3(fYYS5
-l6Av%6J@)E0H9C2UEJ`|9=y^hfDsj+n_zeW46u|3>Q;o}xfS~`6nyRlidz5$UG!Z4DRe!q+f&>+6QQ2_VLEh_anqN^QP69TOg%CZ
-^Zt@3bEx5_#O4<o9Kn@6m~7~Ndns`isa50K;UB}PWHy4_z<tfk)7Wx&3$?*(HyD_(JOd8T_NuhZIF!(WP9<=nn?dhU<c-}?Tdcp}
-%t<I94{GwJpSL6D^ykTNl%WJ5zFij9ZVByI2<8GVHh?sdD>a689_ffSricQrtKk=(@ikC2X(1Fq#g*h}*`rnv5C+J{b}FHK`R8k5
-#8)U`<~N{g;<>vAQHzrP*I>)%xHiGS_DqX{VwKV>i4$7&oTZ%Xu~fpWO5vGHD$<grV-HG~3IiTRLo1^IT45D-v~9JGRKM^$1%OiT
-twB}CLQ=kOB;8f0M2_hIE~iM}xpR+b)lGTNs`ra8Qvw`W5;)ZDzU!*1*&gwzN6vtL_$UM~zL~qvb5f0{<A!Gse1fg-@2_bKIp8Qm
-;9(z6%Jg~YEv+og27yuRPtC4_YuuYG6QgrlHD-U3<Sj52gmbttDw5(MOqg50j`tU#&R6t{@NnDXEbQS})F%HNYJCN=h9$KEy7Zu`
-aWAW-BE?yN=eOIv*do8!i>1C9kEj!<7_;>S8sqV;RB3NdY!Ka%ln_}hs}QSCU|)LVhu-$ea|8E|_Z{z6n=a9!u*YHsC(tuR6%>co
-8isC&6W|)_sd;aHTKeUV>RvfIUYdtJ0^dEXy<R|I?KgB$kQj~q@j1(34OTSBIQ*Cx9muB&z5R~cBA}5YtpEee#f<HV6Ty<ovUpC+
-(v!7aS%II*iMc^_OC<?()EqlRk#r<tF3(Cs%)bC}e=hRmpTvdL#X=jubQV!Dt3|O+>sx0%;D94KdFR@#AA_@B%0KK=mxJ9od>jib
-{mZ|EX7vX09(I!iVfzj~eGdidlBgn}-G_2;=+JXM&kR(1&_G*X9Dc=Vx8YcoZT?dv&t*D9_Isz*`|N7E8oh;x%}5;|D4PaL84Ye9
-W|dd)@AVKAA+jgDzzg#pDaBF>UPu9pViV)(^<Z4{r-Ry5Bpwj+E_cDp;#Oohnv*b7I~?et41&xR(!~atz@YPcd#q4MZv7<cXCdVx
-KmIjfRy)g6^|p?lIKHFfroj&FFHgmQX{jXKtW|L~E&uUV6Af|mvU?L&zzS|{98X5d1}D&^ig#NE)O=UD0^aBOtDy%RFZJ?eoOBc)
-+^&!Tq_dQ&Rd}NzPgtzNi|3k3eSmVcq02p=ch;WLrXp;8g%AS3LVn$o-0@Ij_;<^#NC=uu9MjJS4kF+sS-a^}j@MCvIz(<i9H-AW
-mtRk0<u}=T@#E%duWyyB1qsmRqZhdlK_+b8#0c^uxcf;Fi#vt?D%73Wo_4AG^TvW)3ypoxTi3W=Rstg69Z4}4jBf~Ks-A9;tLOC)
-ycxp779@*xeeA+17k_2w`1W%<j(so%I!jc4p4s2M<?Sq0NYZAHiw#AbJr>$tSz<&vc%kM-u&A@D0S(EHOvhM16xI8hH-RQLi;yAg
-kyjByszD7Iu6jOb1qjefi%`S&YG;9n1YR1=S&LaBqN|Q7AyUb6t#58cfF2`2Z1ci7ngzr0bk3$SfbBFY964`VC=0JZ3ojPc$-j!R
-6rW8zILENcqQ-9-4?2gYcUu5TqW}HYwiV=a(t)?anfDJ8kKy)`+2Sco1BZ1NJICsf>?OZT_9*NEnzQ;#t6!V(T)R<;<U%hL&h{g)
-WgPhGw214YZ*o>2g7f8(SRQt8n)p~T%>Rz7*!38Yk02WG7Y3XyzProc^tM`wf#3moSNI;KOdT(B=7*s<t8|@(iJ^y<=)piRj@s}#
-*{tY@Ld=_&CRr~W7CK));zJ}XJlBBu3o91s@mJwHDvdI`Vm$R}Pd~5DXr+$5Ef1YN%om{9R`w}1Bd}im$1C;qm02RnZ1H^dusxWf
-Zu4Wy9f4JOCa))D<k^zYSynSzmBzHIWfd7@)1d0SZ0;yq(D6+lu#DR#Mg%`96wKBhd?t{GnWtjXDg5?OVK|^ZCR*QFCEA5H;n2b$
-PCKM0InJ&~+aO*F7Rr&jT8BDyw*ZnlZ(IyvM;Ra<u6gOCz!-4u4hs0smmmaUktTmV0=)B%YU(>{W<)FdN+@jqAw261^qs<MmNke?
-q$Z2;ZCO<nULEtJ5ehsFtyJ|mcG&mw_{xNv*hA3|me8;uP%so6rM$&7k@&-^6C(<O06}TZicM5xgM&qjbV95Xjnm`TtmZRJVyW2)
-WT-t6%31N5noNLcTc*m1VZkVlj)=9>VO;@3#Uao+W<1D$PGqV=!1ERR6Eq2J5Ny7mG)P((f>_v<4n_Xlp#DoHZILH`8O)nQWRRI^
-t`G96!=lo<o&~RVWU&9xZDN~OMh2Rk-Q6R+Z)fl7r04rs?1`-G+^Dmp<j6+yr@I*^dqOst;@LLpOhYMF`{<|0bL%{e+!07HP(LPI
-ntapZ-HqpM(I!e#yc`*tn>#!j_Ci9<D55k7M}1g5vfnt)I?jUyHv0hg;*WNE_>l!gV&^4%ltos<5DDDHe})>4N?52Y!qEsn%by89
-+p{f}l>E0qxT^wU>3X@Wfw>%Io-@(TfXeW)Rd^Dkz3bAXU~bRZuZO6vRzp}<Wwv{}qJE~&sgHIsDpRW?{hOeiEL-BBa>AF>=i7zR
-vU%S>W|QU~+`0OCzf8*KWFe8Ic2qKs)9>uzz~SPRQPmNWBs2!j;lYaKj)-WNjVe%X^!m)Yz2}%Q1`3@Qb=tS<7C1OJRR+3afkhw}
->H&Uz4MP69lW<Xs{5N1VPG*hIFvUoyH=EzPJMgr!A)J5&gO0EopkLp}9VbOtPu_CgMhhnjvOUGI!uSm7?%<r7C*bXo-G*QiflaBG
-`PO92O3(W*ShT2g;W?p-7az8TKKP;3N^vA1=C+i!*^VVNMNOuI$k2JS;+3I)-kxM2kLBJAY2_=e6+p6OUeZ^*))|t1Zct4!CjPQ9
-o$%{cWXNJU^nWwXDDPD0%UCb9{Z@AI`_vaTAV&fe*c?~e-9Wv!q<6QHj8wK(#rZ7^6dDQ&`+_ZzDqfvlo>Y@_EK!>T2GZf$XM~pY
-5O;KIH+H`b7M<&r=xeU!vpe<E_42c(<hc#YpwrI}OiiR2MU#>6c|-CBc~Nyjg@+Hv6>=M@1EnZQTG-*<fLS6({@K~WkVX2XoRzdl
-jejSylSZ8%epZgTcGuteNPO<8PD?s4pPM5H(dZ0;?e78=%f{#s`(!B?+dmnqfJwy1JUu?FcYxQ)Oqv7(!j?<3;yugv=pv(Cri(22
-=TaTx?+=A~{dl?Vb%H8!-fT<<zP5bteb$){;!2+4^IU6}5*Ux>8kWZrsZ0_LyO11<C-U<C(x8uz5C4nrfnW4P{+-~-eLO0vwreSE
-(_Y8&Em(4zCJk6)ed4Ql03_FUMf|0v;;W>=$IB!zY`b4*<M_S&^ZTp=o@sa?F$Rtki$X5hJonG@cHdW->cX1u3vFCTii;Z>>)2>5
-#%;=YoYak&YK_#OEHo3pOMP4GBMyhdxtd|3%z+nzK`v+z8wwJK`bh^A{+9y~YLO@ZPDBT{C0;PQHM=Y8gwl&=l9kR<oR+_OfrpX=
-m^S6i&XS{&Z+W(w3UYSn&D@Pm?vHj@b>5wZBI1yoMOgPuiEmCnvZNW=7_s>9^Fp^3@)Yq|>1QfS=W2`h64q;De3pp()B~=GYu(it
-2=Ib2S?jDo2E%?f$dD(1er=ZlM!<iuHSk5d^Y28SM#Zizsgw0Z<$d&|*$O`uUQUNJ{`Kkgtb4m7Z1s!-Yw-Kr<vH>`6p5Olx;D$6
-j!-9q5Qw=oI4`QynkO5SK)j;D48nX_;Twq(EtrH7ON?j!NjM--x)4)EgC$H^=-LMo($tjWC%}K!ylct=k6QZagYcrke`uBS$AiVN
-=HCg`8!*$yQ~C$wI((65GTqe#h#bA&7Axu2$g>5Of!U>UufS84kMnrFnGfzmv4XdE1nLUmAdvZvCa@S}YmAWq3`HPtAFc*^UFaYJ
-#nWi)n3!ut%xFj&FP((>sRu9&CY|uB`C!uUh+nk?9`T2V4FB<o!;3Wex5CC(V$`TV-4M}VzcIj6K>+Cf3hb#0xDqA#q;{q9=Zhtg
-HcA3>?bxpS(jFep39(iYCIcCZIZ;hEC3|X%l3)-75CPAPMO#QypfD5~g;;2yBaQ>3FqmIE^Fh#94D#1DOjr!!*S>wAKOQYI<Nqc~
-RmWU0gKaw#S2!6ei7|-iIYIhtG8gzd+<l-RKEOsxib<Sf&+YQmP!}T=2_^~sv&V0g^AcGBp!*{Px?mVI#Av|dwb(Jzf_We#LG0r{
-^j(6%VSnhd1RVZ)Z_q_%{6B+R%O34bSmA1}t0X1FV4DfpTsVSn-o9~dh>wG*wxR?-6+f>AmRZkVhJyc;ubPwq4bM?GKYQ{q+4coU
-%>L4)k4+>n1oDR}=06|*>2Ptg-v2{T;R&(SR+JLq=b^CO3&cE4K<gb%m#8brN(l4uknw2lu)OHc%N9O?F@M3YpUUCeAHRrWVE#1r
-Cn7BJ;{RRDrYef^(J4e62I$YXU<NcLg!p*rR5AhR?zb>ZC32em{n1+ddclGP`Mqo3Vtn%dHDYz?L{1M!K>9!RJ}(K6!?K6jq<}#e
-hS30(pb+pMCO#bcXM6GMgZUP{(Ek}w=R+en!vAB-UksZe07amXUs(bB<KY4)7D@3x9=tf%pE<&1#N6;79M8W&iA7HQuK*Sf`CINI
-<Zn`95&vtkxJ<H$zXyw9$Rhq8EYf5Ve-9ch_|{1Oc$0SKLkJ80lQgr&ldHrAgnb;7vA=BfFQeSI$-MkLomN5kxqLS=5Gd5&5u@L#
-`}6&I&yrh?Cyt{uXbVFT2Ac@!MK0yUg{MeMAivg%3pukEmUyPWC0Zq!%PrJF?!6f6qA5e+o?ZoCxzvEneS0swU(9P^+3=gK6=VK2
-&N7pGQIn~_{Q80eetx$GVP1hQn%jR2RUeB6Z(OX&b{0u0`?&`O6rolh(5{1SJ%cIN`1!20t)Jj}!-RK(_s@v_d=~V*RJmyAv2Mr;
-@t;quf7r+)#0Xns>-+O@_I2+{d9ae*A-oG0DcUsR4y*Z!Ef6OxU0F5mF$v4P0zXxc4$oaErN1>z8)r&!H6V$PcbwD29>98Gm^$}1
-pPhqpndUCe9b91NqMiNcaOjbu-UK@C(ANFtU#)*SwS{)qPnq}$d@3}RT>A6z^oO0^4~;9Q3T!HlCN0z>?o|9lfA_sgsdFpOf|7x*
-x~du7RZzK4WMRF~4ig23W{Mn_U3i4-b^P$Pi!+Vl3%uC$_-*7Gi@1dX`}glxX-Q*+xq;VqVf?^xC|A9$UZSTf!=(Xqw2;U>p}CEh
-`=uDJIsrl8i-z`J!se>SqN&OCkEg-eD$#rkg5I&z^@32EQMX^t5mh-1_ir29Rb_MI{;*UC?`MStaW6aF+tpp_Y`hk&v7k^kdZs^o
-p^r(h(_JW%b^wz)2lz^E856i8;jvw;Pfy;hTX<Zxlxs8gwuGz@mzNI|hJuZnQC!v4Y9MQBE6HWe`{$T^3is4L>q-Wf5+xWB?n1K&
-n5#w*pvArx{}M1}*_Cze!<)`KIh#$(ptyfV4Yj0+#t1j(55c_GR&Yz9L3~z6#tlzjBTE{Ux)8bIMhxG!p*CiTOMZ5za4-DQuP&yr
-&DdTfl)}|Jd1~QHcKBR4vXRCeIpf$b>HW^dPM9lJ@5fnsw2~79uJosqECb>_rMR^5<+*dLgvLF2FL%0hL2>wNN-dB>mk8&w0}WlI
-$6tht8fT>N?s?Cj7E8&A8!ya$qFo62E#$nj?G?d_R6(vdO5we68B;c_PNQW}46e9$q<KVG=^8(gH^^piJz4)NNs=2->zj=?3vh=X
-DO!=pVJPbe5$=ey<mEma`??M)S2amBC^;Qo;Vr|JcwY8Iefu6N*Ps+di6P>d+<WQE_4457UU@POx6oosl(tYh316(W{;SYh6#hhT
-6Y292g0!-_@q*^awim8)qGN^W&-Qrj6yge!Y#>>){r0IlnBwM5eBABczG~TB9h=<8`}o%hb1Be&-vIL1eeGbvS|RRb0+N`G&n8wP
-YIwMxhIt=1y5UK-ktA32+MPig4l8CXcpB8hgRBI32A2#5Zp%l@$lN<bq%^YlxLmDv72!7g1c{Ir;;x?saf|xoUxZzCV^T*lBBbCP
-%Uytl<w~Jwia+S!DzyDmxZo-mey*%{-aY>5kY6Jj+&8Gq%aumxeV-6rX}ya=aTXNrg_Gi-2TMi#StYI{?q#P;^7q&5joXam;|ed<
-pCPre;{UXF-(gW*c^|;1&z(L4!wj8~J|I;<1r$)kf{KbAf&yYt!4>Si#S%4kP@~we##qo;0%}aGSfWM~#WlJXRAO7vO`?g}R}${b
-xp!utC(pZUMEQRH<8T3=IX}-i_sl)t`FA9r9tqYjcgY)E)kQ%sL5dn{pD3P~o^iWkm;YIuziF-1zn_n3h8o~xZ+Z~dQDmwUAs2P>
-Kcdojf9~%%EOlK)zh6o{O|PrXJdfQTx6a+05Wcmnh3UNa#<-u7tKWCj&-UwYiZ9~aShnlaowGB#79MJ9deUgwu^vBE26>kl$C&P*
-zRd1*Xp*hZ#aPpR$odt(Z7n?6@sVj0Wc0*KRT=FA4fKy(zq`$+d!uOj58VwK)zn!<-}9DvQ(7@yLv|XjsW`Yo<e&WSZ5lP|V%hnF
-tG|8XJZf`$4gJFIOpdwGG;OcH!xhPtt?qPB9b30%@_FIM%jVi0J8egg`K8ed4?G&B)RjEB=0ab%E~??=YW36SJNGuEn}*~?{PNAQ
->WDtB^dL~|c>S4T(M4r*x{G(_4g69*)};lVE&fTX;KSjRP+9x!woQ8`ak+G949KBOt0|7chIkkbTWGJrvJPuv97a!_pF6GF$g2ff
-dYhq%=krC$v*rZ4h`RqHG?3om5FKb8Rk$$Dt)1hZ<6-nNBY8j9|D!$QvPX<O+?c*G{#SA5<KrUkpOJ?*l-D*TJ^i8QodbI=bZ9H7
-?a1kq3U5oh#D5-07sA;kh4aR4X|7e&Uhw$j$^`|E5<013)`wdfxR~~GKK1bunKnhdDf7Oc82Kl!!O|~sM(ULnircy?^C~n>^kPtu
-xAKa2e({KamWAgG5p>T=Tioww++rB0t?FZNrHjYqbkVJfqwV8c>w+C+wHIz$Ad1+K((S5|+mJq>)2h%dgmcn;e@`i02E(^)zjZ0H
-xN8)>v8K#?xx;_Hzm`4<Hp6+r7_Bcw4_w=OQ9hJui$>s1NlisVNz91_$S!ytKAuoEvLt)udiCAMXG?Ny=~<$QPWS7t(J8n1cYLGo
-`qD#(kKLFr#-`4k-S@t;za8Bl4<21x=9e;DVYn=`qsM&re-D3B^?Y|s+t$hS@^Y*u@9_H`-!|iSr_12xINOwC<x(4sruL6U3hh(<
-A{{7tTe#Vn>@*oqLRZ7YK_W_IdJ{om3TNXmkAPtic^#$?nHRa?)aVa<DEE>MS50e&Ni7Auh=1O@IjvvLmsjJ|wXL6ddl#-OUaJ)U
-W}Dc7esAUJlzx4T8#_$@{Cq$@y>lBIJUZ}BTHw<A*PH5UFKhWsH6;ID!s>=<x)^W87Y=Ot{!%5c_Jfc)BOaFZEpc=-JvcQfeWSl8
-&vb9QCd`{MzXRnhH|MZ%L@18etXXkYo8XgQ@OnSl<FT*GK;L@=UZQxeIZ+F8svDnnXjPjC&RG<>$$L=hru?+KLt;JEwcWjJ#oAMI
-2G8JpKem4m{SJ@zZz<}@;X&I{{1e2rUCTR~eYDA*n?sE%dZ#1w;Etq>?joaz4ns=aJ=0EP6w}LC&U~%hRVp<tH<UWL#C#A;E+LK*
-lBYmWGOxpW_mztshFx**9e?;=T}$HW*SqzNl5m&1n-ZIi;!bI_gg(_ZW!<`K^M`B7&MoqenM*G(!$TT|l)2ee^cuUiJ-thxKS2ML
-Q@sD#G!D<Uw&PX>{k>J!Ycc6+ioT=1ylU~F-ctl3)5Nmee%MqSx!5$djGN@4;+fyAHmb=-H2I9<J}8dYZ2s-iQ&QcXYr#uCa_u!)
-NiP+ShTM{D?6iJyiyIjg)oQQW)}S66=I(#FJ$UPFf7eh$Z3mt%EspW&e_h<zT@|6E=Y{-lJGY9|{G9G8px>!2m^dp_-ns{6FdZ8_
-7p6$?ka+V<V}xUrSl&Qlddz^MQ#dJ!8O1?Oo>CWKPyVlTYuDrO?@IZ`f<V9Ny<}bKhdmsevyMC&T2wrJUbWJpn5x}LA76BRp7PA{
-@1)2055sM1JM`d<XVb<XIk`ZT#N*MySO%Ntx3<R^J-VvJ^cc|j{;|>euq-*xG_9onmfWznP#`gl3j@58>;xk7{YpC*0iQTyEZ_>b
-<X0F@{zCrWKMlC_aP4=SHtxRID5)L2(bm`Pg+9G^LU-FWUp?8rn0|^R`aR9Sl-O^A^bPr0&8gb|>Ph}<Z#^%YK4zvyV_K0q_xmaP
-c<d0V-rm%kS2qtn<STM<;+pE9Wxm|eK`Ss<f}5w#9Kuzz%PN(TgNB@sT#GlxFSjf^wb$M+s*jz_USTxQ_aX%^gMM09ra5!AxYN<d
-c<<Vh*tY2Nktw#-)EB1{v<+0XU3F@<pW@?@{4dwpi%n~W9}e6p>b7%+R%o6@@~$__@51BC%+pH4b`9+W5+WAZ&6N_951dKFT(UH{
-h`D%k3i>{8HoSz|r#e=;cTg{mw01zKYB*!RYk1#ngR0X;EamHJcelRPIhOXDbH~>yD^@O*)|OO}|Ckq!{iZ5D@G;+v+(<}sI-wcn
-A~4_8ZcQxzvAcw4Zr~ib6)T{~UG^q&8RO89oPEj+-Sy_~cP2lGz3^jJ$CN>T>m}>0p}SGOrqg1Fqixna?)~yik&Cc)0eNQN=|*=p
-r&b!geKZ{Uw)AB2{M&6O>{`^_)BMEsNl9kat)k8@LUT{grS31P*@!Xs_7Ahe#f;-aAv|U{p9D+QIz#m0dds~r=Ol;j49hBMV@Hqr
->3&ZC`r7^6`9`8%!Q;K??TNv+$31&FviCA0Wh)oZ1HXOSEawg$9ojW=Fh55v+%E5v(=}8_+^u-z<#+K{k!3NoqnDIRHh75njLP7n
-PU?(Fzl=Y4^kDFV>%7jVazjl|DZUu^{qht3JA3<jB$xIu&;x~Vj_~HMtq-QT^Tc9PAErA-u4=+}^>9*~AFfvnka~ppIV*{i9^AkP
-KL^ITw6Rf7F;*EmF>BGm!-Ax)`05AEP=~<LcLoVdhQt~a^!tEw@^9SI^({3NIPc48VoyIdyM1wG#)}R8BlJS^rU&O^(aLTf0-0J#
-WO02MC70W2RYVI%q_MYCipk-_!A`;4Z<h<vA9YpH<bBhtCItMjb4p6IXYHplzOuUS_SnjT_Tusd8PN?)`&&CgZ*Lxx9PX+V5X+1&
-CnN>f3Hc%s5z*JmAmK|SVj`W3BN9oaVgXqfG9ps=cVf&lbyn+hd;D+hnmeR>Y@nO1%+#^dXEdd594MNQ(Y8?oTPfYW$37a=Daz=i
-W-K>TqJ8u-0f$FMD7kAy96mE;Nx&7bVwVI$W^5mak0%1^tWU$rXAMYh8E$mbtBF|71|{=GXZLIu9pve#F*o;)3pIuInRj5EZDloY
-<&n3oHI>9l#&~rFD?!5|h6y*mb(evc8WZB<=Ac!{C?ZvDa;Lb)!A5uInvg#8d}4I9656LFuc*bWBzhIfwQPd7#7`sqTxv2LYogbP
-|KE|GE)F_dwW225(Y#}7tFRK<XA$<uVZP4~?}8x_zjyv0DSqZ=$5$mH{XNEyPgKvV>-c=0Wki={J{!v99n;AE)p)?S$mf&&k@U!l
-a<mrX$KjzU>Va3cDpq3reh>S!Y({2Vy(JZL|5J`1UK}7+oK~ArB)}Rt@EQOB000000002|x5{Tf^xF~Uwooi!G-u@smmVz-YRue*
-JMpY!^RolaHjF*o>siI)os41;<Hvu@ypSnjBw$rOJ#>9E^SS8zhrThA4Pg#xQ3~SgC(l-?iGS9M5x&H8lh2*ZkN0zeiSr#2L>IgU
-KW$2$bT+SYYcnn5MfK*rH|^^k0bAV|-T&OtbN<1rr}T{HogJsV+-rR5D<psZK!xYdZY?RYsl-XYn8WxZsYg<(`Q-0!zRfj;d|PQl
-7m=Fyc7vf@;(5y^I^tVWqMT41ufu@-tL~k3y1XFJT|zd0xW2lwo6nJ^sVeeOSpAKzhcD#rO;L~o#jzE>vTt6bGX|NjzuW!UXWjJV
-&-zzgs;E?uW${&jwnJmGE__D*swBq~zsPj*2#-46hWMs{_{a_p7f;r{X5%zb)5?Fjx@AJTg6vh*-Qe<xM}HYp+JGD<vaW5@dtEAA
-=td4G_qyum4Qap4K%TL9N)_&3%{7RLrsxu%BkQ8c-xe_Q`<E_cT^u?k%p@bE3)?rhA+Gn6lcgag2N#sd>-K#4_Iurg-sM~SIg%@s
-lexi<wL#qBcN$5Fp0bOcHnDZ6?13+_2H;d`{_Zxoiy)Y6<5X5ucwLT>5dF7H?3aDns3b1pt@9s~L7v4Z&i=~Jmbl=K%$+<K=Fj+$
-Ix%CZgN}U7;v=U1G~%~aDOV=hkpn`R{#f$^6UJ5Xg5^Ztq+NV|E%ol^EumxqMBTr#<NVyMjbudI75VX#hDdL6eo8yOrD$prd7?wJ
-LfVC+A^vEGxae2`aY1rRnT+_hje?AF#37Eql#*vmnD+I_9!gIQ`Oy6Mm4nYZ-Mkx<U?7k1eeuFCqT}G_JSDk8J$L=w(l(d*Qu4x8
-^Y@4PoOUJqGDhUs?(<l3bn4hd*ffodNcto`UPCTH!t^S#Y!r+LB|gTGzmnn72e%X41~)l6%b9E*`Zy^0PN?60-$=6clkP8ub=QbT
-dy*a2;pML$BeFId$u&!SmxVpg^qWHdmrt7ajj(Z+9nrG0GQm-xC$4F0&zJHUcP@<Q_W4}o<h(Hni9PcMeZ1<9(ZQR%;hC^~<@3C5
-n~wMILf*>G+Z7d+J)`<~UnSAIaZml0y54FxpUfgi+Mbaw@Mz>lG!>Lw`Z35$OH>p8#Bgr`k7$_TRg)KK{(DXW#z9g6dh5+;x9Z{i
-Hsy(lD<1ih6UX8fLm%E*Y_~S5yPD|86(KI29$fkR$v|781CJb;?pj@SqO}9jw(lSNHXUmE9+$Wc-m+5Dx4Dgym@YbI8ax!_Affk>
-QsfXMkutXV5H$TJ?{^L+PP+1JfGDAT7qT0?X8Ndh-+lT?W~q?qNcWY8%DX(z^e8149=DTSkH?j)%5);?#8nc$dy<^zK=kv5Uk1le
-G669t<faI@6uHdciN%bK5E1i!7iIDWEnL<rT`O>WEdJS>TsyQBT@6}suiM<JW<f+pRyR>5w11knBFIS8#P)&_3rEihiPI1tV4GDz
-HO~za@rhfg>KP*pHJ@T&ZW-$2$!Dxay@kwR3lX}f&iK@2VSm2X=4RTXQRD)^vCXBa{f`V6Jb56Jnp?+ATz@e_>wLebp19$8v~J_H
-j1QzDJ7O#taBO&+CN^^Nq+ni?&Kdz@kEOeUD`lSkkTRzhOf+>z__Ndp2P@j|XszkuKy-`XnP|+q6Xj>P8$yUJ)E*zKTheJr$G}AL
-#yGH`QNd?CPd=9z4E9|(D3a(IlSmnl>%y8lT)FJJU>z$%_tY7KR)nw2K6~3%JW6Fxj3-IH?&7f3y#^ik3MQ78nfJWIdWxGU?6pJ*
-Jho|YWR@RAktf6Qe=PLp^B7yEh28=o#rV@gk(fE0h`Fefx@w7Y!6@OXEZNX0T8dZ?#LpgERg&>|@b?B=xw*S?`ko*CGR)3~BO%6)
-0~rn5bv9DW5a2;+MvBWA9{TtQSpl#D*4NlNtHX9ioQUty{nEbs{auM@S5EoG-1)6~9-6kT5s%n0J*^wnr??SE#^~Xv7sBj(oS7>P
-XJfFdl-cW{E);8o5L=8GsFOPDyK|M9O0N-*XSH$?5&e`AoupKRj=DK4kc{pO`ng$Iy0@4wAba$;5k6eCim~y*aZ>0s%odKlM$9S$
-F<$+*hws90%?SDa@g4kZ$@c+y9fnnn(jOk*x&ir4+_)!2=@AZM=3&!`u?~D8GccHA%acf$EgY#t$j(H-@bUIg_8<TA&MEK38tvs|
-zwMmletXx<%oe_O<Xgi#^4o{Fs962myn*V~Jj7gE$ZAsjSaCY+1}sP3Ci8_mhIMToXwWGbA)Vpdrw#1ZBE(%MC*RQR9N}fJqFDXw
-S~J72VlYHpu0=>65AkeoF`I{-BYa$RYMGev-t6q8W+A?A_8J+Zdb}JoaxpszLrDoNdfeJjfwFj;J<0KMuu)3MtjFIc6HjNIjjATa
-k8IY+*w@u8N3DeRVI%cjlN<7?^F=~FYcJGEEtgVaAuFSgVq`+nV~3Rp6^tG4nh+iJN2VjQYvtma7(aFrFyC5c9|F4S1D%v_EsIUa
-x0ddQlBl<&0;`>m96w-gYaquD{siRs0RR91000000000000000z<=ZY9ZOqfsVth$pB(F>6S7-N7vD&eu^XEiiVW=Nv@&_Vg!N!c
-(Ns6qBT=aaW_|%@Ec>V_>!cWZ>&<Bq=H+gaD`7v?R@HFH%=;FFGO*yrQ$`qhjmnRfM6lal3{fc9f5?f$x@uxm)+J7?8f2Y3#S>L;
-P>BDhd-S)B?4w#9{goLvdPrI2^S9xJKedsuE?r$QBT>a_>m2t)#;S^hln~ZMBE6LLj}aojpsrdxtZ?YsVWI5KKbYavKQ@Owb{r|3
-qZ($zYMlOPMY)zWC#*=d4Pc!KltjxV%!~L^)+Km$yY3oVDB7@TR2XYzz^Q0)Ib-lpTh_$0Wo`VpWII+(1jYCbaAS=}RgrlVYw?k*
-)Un0~J&*O9umGvM?(N#h`R>Dx>;=ZPnDLJul(K`c4smn2kJ*PpuSTbj^J4w{;6#BdYZBq>_^kX!fslPv9m7eTRh;s{#*tB(tXm6C
-Ol+&b<$EGnC6UwX$OBnpR!!{6@rl&2RvK|l`2tofjzGxgu;bTI7jKPg-{`;oEor%gHN%`-(=oKNi9*io$=efC7mT%Itz{OBjZ^4Y
-5uW~98+Lf3TFAbq!eRBd$fH&%;-R~uJXvFY#ERaznkj8qA71kPCXp(}fnr`7?iMWKvZfS20grvokY{mH2zBxnnVHy}pL|BAXN9Gu
-@S}?oor9IkzPysqSShe$6_3Q7qh#O0awQgPQXyXJx7m*mWX0*r1Guc!#QCT_&M(>uSal*k7s(Y0SYwBaO2%U^gXLC&4X_w_o4NGP
->v_1JFU6V_;{SQsV`ZF@`N1X}@yLKzH_)t0o%v#mDTTsu)OXCkZ}@L{Khl}~Zp^oRDhqoDs9D`TCDxg;7#D20mLI_;z}n*-GyT-u
-<S;jlnANeZ*A7k$c9OH^lb8l-k;On^b&kPs@{W;TZ0YN$W{16U7A1yxIjAUBow%wcmYIDbj2-pB!wffD1tnw$G`4WJ*T^X=(T<iy
-ff(5OU{HWkBC<?ubg{^K{C(&UAhWNY3f77QRuUT(7Fmyf3>_$ndP*m;8saFjn(l`xskfv8tDVoo$N?ne_`#onn_2(>0000000000
-0000000000000000D%9Ws=l+W9nDC0*IH>E?`kDIE0(f6>=SAEJ1uhYaU|qz!oB3i4u7qYcCM?)vUSQ*D|KRYvTT!BUWbIGx7ybc
-{BX*$dE%UG8_SM8qPDYawB-p<6z{yGyYX>W5=>6pd?>UWW>f)E%SM6N+AxJz_T4gW*kZZDvU&4y4=2mM7ON@CIuTh}XrN5qHABwi
-+gM4?%3W=*w46?)T+4Vi1jE(~pJXIxxt4Vjl<vm0tP`cxkphE9J)r-@M``7LXKt8IWLW@Gltg{?&(2zjl{#tRs1RC7SwfxES2^BN
-p_L6USB2QhT@a!j>#bmo(As8)Ld3UHJ=j65w{+H{=tWio+Ay5dTN3_%$nnEV0|e`Fj~F=sOAY`40000000000000000000000000
-00000000000Qm3BvmWcY(P}GYtq~Cz^+CAOYO;k!fR_dcV^vni12J+@fH9s(tTv1B$^c1keSLyy2N<N*Cm2jSz#KS`;|G5N1`YrK
-000000000000000000000000000000000000000000000fIkmGvG8Xg02BZK0000000000000000000000000000000000000000
-0000000000008Qn{{!D;u!{""")),
+c-riJ2RxPU-~ZWr567|hJoc8o_ueB#Mj{anJ0l9AK`Pl%h|olXN=loGN>Qm)l%k#gxerHuzx|%)`Hk=M`~UyX<NbP-b6@v;oZI=l
+ug|(Z*XIU-7V&4y)=ru1ee7uBX}kfqQ?KcQ{h?K&C<y4$i(CG$zl^XT=HF+{FW%vGH^M+cAa~u%Ewu^By7yJSMvAP6Z6{FR5Qrx_
+?ttjZJdtaa@uvEdgCHI-1j1idWO*%N{~@O});Y)@X#^q&v^Tpc(W);XSIBcMS=X2aMT5}ghIgm7pI_xS<Yh{_1%rb1znI9nKj|@N
+REg{oUIPQ2i~Ml@Me~ln1MQl_n^Yi=!e4ACpi3s}#g6(b@Z^(gg%60Ob&r>rg<}UI;jA01fquPYDu0f>PvVJpxv#b8lsJkyDRP;E
+s}k=O^MvdY=gTs|K{@9u^!p_|@vq4`k5hAIBSvK(`B3)`gQCC_syYe@7MpnarT_L<#r^^ybFaW)2>XwmI|2ivoL7*AE5V#2@Z13e
+4En<f&cB7RxwGIueH3sWJooz`f4+@{0q`GBLH=+E{^J{dJqh{q2LgWzc>Z44{~$l_0mS_)A!i+Pc@xIozTN*Q7{b(^jKdCPnPU);
+7at~a_;L>=qmxdM9Yk(jh9-*egCNllbJJVvr2{eEZN;B|;8zmNz;IA#a{U=>)1J0gn^v@+d$%o;2Lisnr&$^1doW&<aM6FpA#f!K
+2C9f&i%wZ#uI?J`v?<6}PY47$TA@rkS(2t?+b=FJ?;-&Q2aBKF*|)mz`GGUuD;;P=Q1`lSrRCBou_J^2EgRr)d+Mqz(`(WD``V8B
+OF<-+>*|bc(Qmg#FK1z{zWwT`@v%d6WdoiV1v++rFQqEoV;iXOcwg|nXKw@~WY^k=tGtEf4G?a3S>1qt6xSBFHr+=%f|7jswhJj;
+Tba5N`ea0eH&PwNKtunbi3a|MrzYfIc<(<8$Upl=?k%njD^=epg?efhRkFRkt^vM*`AtL=3etOX_TaW~N~%V5A6@Lh&9UL^D<BML
+g&nFeSPkxyow<G58+ZI`mW&Jt?80}2>>M!MSF+lFOQmZP|1k_2R8ITU#(U+aNR3^?!PjmSUkwQC1@uVk=4|8F>5iX{Ts6EQfd`dO
+mW18Ni?t86+M8FRsEvn4L~hM~8Q~il+w@9WGXxJO4ypUHy7Q8gl&+Sq6NI~GUfw|pr*9q47WP#{Y4zKS=<eFSEiHH>iIfSlpKTs2
+DNKcK1mjH(i{_Re%ZY|dT#@fHF5Y<7qzYnrsn;;LgT$1+ZnUDVgg+KjtF@l@lRZP+`;>(S^?6aaBX;8xUK&#q2FHT%i)Q9Gh}rXB
+Razkyc)+%MS<erro2ye%SD^&(Cg~;ZbuT{H&~1~i8aauljb3bYN5Is|bF5EREt%3Q7Rb5)vu~PImm-2gI%5pad4AH~aW>B0<lxJw
+YaVE5M32+0mQZPl=&{7>)y=TAOL!o6Hsq`PINdJQSkXM&B)WSU6)s;u=UsR6kn~NTE8e@#rZV8|*MutH8)aT~!zblAY!io<yxRwU
+O*Xb6V{LKUl+eL%)#>+yw7xv<2wpBgnw35Z(X9AV<Tj|k1|d)N)F3^pdb3#%E&LLBX-joW`RDW^SUm}nE|`B}NI|?;S~e)?RzxuI
+d1`r!R_6-Z7U<xYZQ@MlCj?!8q@x`OPZy>dz${?|G6+ihi|6G31iUJ0R)=Yz&W`ijUKFNWlpfc8eZ~<3`-IaC`TSyAN1?4;mfl1{
+GbS-^l?397q3Dn6nXR{Yoip64BDO>h?%YgAj%KDBkl)=3`MyEtda{l$d0B)w9Ms8QTz$PP_6$vmzDE7^@=_txgRq(7n?+oQvep|Y
+DXibuCW(BE!(6Pix42+VvE5a+;*<({_o>pb9bYmhZ%nUEavRdXN{Bvegq^WnrlobVV}%M)If?4{x=zxdAnbVlYD`_SkYB;G?H>+A
+DF}&Jy~a>Yo_mjs9m_`^iq}~3<*f{SKwAtWI-=lP(UulOG&vw4Sr*c^idvnv{OQ3m5rHwR>}#nY_~EaLuhDe)Wr`LUtAQZE2@o(8
+#Iwkg-vE0u8`hLF-LTZP7jwaeWr%uFJ>o9_>uvX_y$~QV1*U^q{bEM0nT5GeE8}LPKsU7a;bT^R<~f%&+(?GzHmjj``L2>X^f?@6
+iBo!~cwFgG*n|S!{ph(W@BAY?0k0>LZhVs(_^6A!A$8(_vA|16)2;{Zh0~{gnBwD$DhF&IrA9$NA+s{yYMYYn?p>)lijvk?Mz=m{
+muO8M-eT+*TVKDF{`L6S+bH6<vu`B2&fhlb3is4d7kQnt!TDm`Wr%_JlkK<;`sF(Y?+$w6#*D>ZTz5?_zZiHlJ&e{bknfb9Al0&p
++W)nUx5ueSnEz7bHrsUKGQ{~hXYwUD-C&OdN&&1#$3f8;2n;gk?|~Q1%x{R~wHe9UqrqQsO6{2I`E5O7Ck(P`B`_v56?dyv1$W$&
+^IJ|OGA^or8#MNyC}(`WGI+z~;MBp>%txb4>o*~0hU5$@=T<)tXB=5K=%__Puehp_Gx_$oY>UQYY2~th?Gh`iL$l6aG>tg3@kaqK
+C!PntXhrHb>~W=wtqF_@Qp8ER%Mh2WeXuWx?swMk-COAk#owaic9GoT=r2Y#3CO}V+&*u*E@WmcYzGqGtt1yY<)It^FCz8ta?=XX
+cpzud_|-z<+7pr3>6PcIDkCDPmtTcim0sGHRU5_w(+e64dtw>O&p(srcX9O>hBtJ@*VfSLy-?a0xx<}QVGyO#RT_d^7eqvX_;|oz
+7#v^<`mgd>{|CV*<!ho-G#~xuvDbAgPnE9?@fZ@kt&TIyD!(zA`#rDC?u>EA#S7Wxd-U&z2n5HEK&(^N9laSYG;mZoi27AAB$#g2
+xHsT)m%jVX)5TlVO_QpM_5?H0gr%DUk8RV~!w35Mq1=vfKZK9bq{AO_duG|`+SGIKH(#1JGKB~0sWozvYSOxQj}~_vSkHgbu>0jF
+>N*u%Rp>~vwy*G^k@cS@>pWIV%Ab>?6jO%@3Bx<8j;OQl9Qke`k!)%Axj69k(`sY+HI(o{gG&cDtc?xa=1mvzt`ORhU#Y1<<L#2#
+vb_al;As!W>6qE^w1!j2l*m%0I~Ek^gEooAP#id7?2IH2WJpH=1=A*=!2~u{I05h?PyU2}2p&tr#zysTdv?plmhN9W^my~en|cJV
+YT{MK?Ml`CqbD~gP^!{MxSE3*0vEr3T|>y3CL(W``o-=K*cf!`&~kp{)dxwNUT)9V91M|9mF`q2y1a^i``1sTseoAhkj|mtV;R}c
+a#H!M^F{TwL$+_(xw9ojI?L{Kq%c!Qx+~%?@z$~0+pqXB6TyO2%X6JJ=s#`#+@{e!Gm%3NI3y5mexOSl^lI;|J{|GTFSjR~zUe5t
+>fzcNPU`d>c$V)~qUf9MYQQ7D!{$zf%!~V5uED9LNw;sU63&r6rVY00D-^iw6wH#t|Jb5<>#$%6809dVu#wQl1nVX%Q<q4=SYnRG
+1eAv@odn~h!J!B!kQYHNnwj5VM=e}2<TXeZ$=RvHvVVB$ev9_aUKXKoJu1SaK0q^yutlVGa@=&RAiv#DWOn?8=%8Gto&U}fn%MpK
+>s3x@2hdXv`xU*|`N^zViQ;wcQgHMgS}22e_Eme}{Sj>ZbS;hgNlYoqMd%vK@0C?pcj03U<BOuHgPt$rMpIBFE7R&rf9VkNntDbk
+wbeV!N`L>8;oF#f;^J0<g2sEskFs3TBySk#?M6Ez*UzdNr^`<4z1?d?p-`M}9U-juJAQJPiwYTYeZyHY+6(kzlRN{}`Pwnv6o2=U
+lqCu?620y<D~L=Y6lqEw5U_+QBPzcmzgs!zAmdwTj*b-EjD;<O2D4(&5ilAG4n}~1<P~hukNpj6dDcA4s%lmZ-Ndwxc)lsM``Jh|
+T?`R6T9aaIHslQT>{&LAu4F_KEd}ie>kMlmX9tEXo+6L-9h>&BVCC8<5Z?}dt#LV<m%79DgiGkS^3JS%{A6RF`q?*)aRsH*cnRN^
+yPncDajMEQklo*Qjo%rMbo0Ua>PX|;%w%gWJ!z?p36(lE#q=T(J7b+<?#H4n+h=(Cuvl@(lM|r);a!7HgrW?16$>rse84~cOH$d(
+#<X%ZXpIzhY6$U-{_^oLDzS9?)fz9@gRzSIaESj?w}YAqMD;`Bj8$*eExT?2w{*bVkH4!dt7dIOARqgbF62ZeYSHitcp6NQhQuRa
+5Hu79fx&<@EAX8x>XYB02-i4Kr#(%(x2*I~Pcogb!>~}sg#j55*6z4C`=RJt(7IQ-ou>-B2NZW}p{yke4xR0GB-S!?VLPWQk3HR3
+BLVXKVzAtK_2i^~#%0{Y7avBiy5kTyvjbhFq*&>u@)6e6yHpZO1?2kP?eWR$wPVi;bNX+M8cy0l+%nE~)+1Zqzx1sB@mNbqgtB_O
+c*yvWIGDCywOrqE9jx*|*+4(s{rsefT;nc39+A&$4u-7x%A4}>fPp1L=TcIO$-y7nKg$quuqvR*IIqs2xGHO15r3IntlKeZd5=i^
+s;Y2FVr>Q8jke^P??~ec4IC}fY(onJO@tn~YAwLl9G=nyc9cU#L4Ng0FpISK4ek`LubJ+UC)cJAJiK}7Tbe>pE3bhPektnu&8(>>
+w`zo5F&;cUTiD~Qcs@YTt<$$^^EZdS=!~v+BhIjK#K8m~9?~-M3Q_%YBi9^W8W*EvCa!<pMhaHg=@2pj;lBjxw+jtm)S09+^Sfso
+(xIn2arHMo>5U#|Mu<=;pkTFSLP^U*zO}sGG15VUjTYwj!C&ITUfvLCOh}YbZZbR_GXX~pfN8Bel0{M_6oy%c#rJpZJCs<%c#L(u
+=2JY@1xjtUm5xkw4Y2rb`@P}KR#N+m^MZVbtTu((GV7HBkE4xsVOZM8aJyi7vL+0a6_|0_k%0myT=!&=pkQwm8U_ra<6vMA9J&}0
+|HmkZJR0G!T`h3co1pb$eQnmu*AEP>TTb-vUft&9%c~Dj%hVe`amDi4B;xg5QF|j9p?3bm%Xfz`oO2Yv%lMRtc8L)AwQmmhe+v@_
+mp8f9`;6Co-KY3k<o!;*l6}tEt4_qpd_|_I9+Ztq8PotL^WC2yoyU%!uKN5~BL02;jnI~7xjXya&q-uH*{o^UzEbj-#x;hvcj@bo
+o|O_e^6{sUq{HDlHR5lw4v5@)y8P@*ST@W>T|CTD_SRQ1|LBe1T&9ed<dapu9@F`7v$cLgTS(wW!qdCTFef!%O?=GqA<rE0Xe<#a
++u~V*PSvD?bsRu3mi#!_#~@1~3LI?CPeVaLR1|{E6EI|vC;uTfW{fePMfEfGtMaTi)4$9F#m1+;_GIclaP>`ZYaK4XbWQJEM3CLk
+oiv$7t#GI_^v9~sVkX^u%#at1Z+o7!LA515{lQ+%-ah`2>TM1FHN)hQ!!nGXt)bp7;!a^t63D||pLkg(Wsytwn|VFX8+>|AJSeX)
+&Nxuhg3ztqa5!q4RoPN!g)M@+g*I-qV(_Dr3p#mvSNe3uirFd(WbCpyJxQhGBW6`4US&kFBAbq7{kZ6_AB0Wq9(poZdHIFJQ6(d0
+m`cA-P1sA@zJ_S9PvbM)Ei(Jw)JxEsDcxAp3uzYONcGa4n+&Za$jBitiY|kWf<YCCfa8iKBiOzx9Km)>ey-ud7HRPtViJ1p&G0UP
+IXd&1ug6AKoi^J5wqp>lu78V}+9l;q?l8AMp7)W@A*Owqq43dTps|gkOEdURp?se<ZCrVG=4=S1bj06syP(3zCYJq>Qu~z)J2z{K
+WSa@|O(tuvOA2m{U3%i)atE+zOrG2cVy^xkKOwbsYS!mX>@WyITXz4^Cj;Z64a?9ka3J1KU;8|E*$A8n7F&IkvRjzs>OoOhwOP@5
+C~CBMHyW(wA3n|y_VbKGcptxn7Kg7cF7$EVD5zg?NZ@ju)QPG@uQ2TvC2`U_tuHkdo{}nxI0wJb@xDMF9x}RNJ?=0LPC!D%dPNy<
+FbpCi0s;e$D-2K~;6KJP_{IFmZzvOpwH9wWzr&;<bkObf$YtgRn<q$KSY<O&;ihu>O!&!8#5(@%=085Dpv@2<vM6=)+Dm92Xd`(9
+efUZK7v)Tp!G1Hv?v9JaYb>0nlavSPZay2~$1H!C(%N`>tN22$j9m2_m^Pw48r~E?8hji#a!E4P!V)D{3+7+)bjP;qpNu<8PlUrZ
+_?3`HZ{)1=WUYVt#s-lQKX#CRw}q~_n|n~sj6etTo-I|ucbk7K85LK;FD-UhkG{LL?aA);=jP$wyo%DPsRyne-T*1#7e_04uJUpg
+wRE8&FjEC70$XE^;UH)lb$6;46%7XMN%!Tau(gMu5DjohXb9-<3Iw$n7yrJ#V_xWn82kPpfm#<{s&*+zp~gAOv6=*Sj;(%raK_Zp
+fO7RnpzF~>=1HiH#Qkd-{a7JtcJY(VeWe29>o!Kv&Zzko_dMF5awKrqxzVkCnl{w<sa}<b`;H2XM5>Q>9ZIYHz%Sl?MqT8_8CdYr
+ZSgX^c$0G=kv%fgIv7K1P5<P<M^`F84WA(DNouq=R(x)YNO{(A(n{chY>*m+8R_fg`Tj*g!I!uSW7jF!i+hW_uHs!i-CWe968bW?
+`aE#H{mNxO1biXQcV#NyovxF%JaAEv#FuBaHHlJqu)m`7>dmPN{0NAU`I=akC>j9@TPZ7yLxI6ELO3K80>Yu7Y&8J`gMXy~a#5fB
+hFaWC#@e26SEJ@<q0`?qOgnPczNMS6c(irauauKLu&1ZH{e;@N7xbH(_4jzCM&5pPYZpty=lrVR7Y?n5U1Wt`stJ%r&tzqX<(*MJ
+{9)rtnTYQQL5&9Dy6GD}k<WzvV~_rr+4z9}tdpT?{TE7KSq?EQu+dZ5SmFB;=AGA&^XdU6SLKZ3&pK|YHLj-LL;moGS8Xem=eh8{
++45`FNPnL3Mi+Ft^2@uGkZS@bQ}*u*w#iQ7#mO>9_sQM~JELs%=vcTG9P8y8`BdM9wO&I2Rqvs>(m>BsN(u{aeScu1GDQ@Rfm|t~
+A^5OZ7z76*BT?+=hJ<1>1Oh_LQDo77{jU()SpT@$C$9)^Jo-YjMYpSRT}j^w2Lv6f347eldnJ0Qm)sgm>VtxFXHV~@n6^yZDZCdI
+6nCUCyi-SE;BDq}y6j+M=rxCmSIO(X<ydHi!AIQlP1IUl9d%z_h~K%jIiGjK3hgfiXufqjNd6nUyT%^xDXlLiS56Lz8$2qowJCeG
+0%wumlV8B!g?0)nN=(jdA+32++uOPFj+t|Zo3^!TT-x<5A1_X7tJ^kT02$ElV|15c6)o{Y)PmNn#S>>iC?O_se@=c`20BxXkBLJS
+3gnue4m3c)(9lgmw^AI@FgOe{P~gtCI&5ON^Wr$F0}K9-^#f(m?)-+vJGo1&1${1v@hH{i)fZVNwekHp{RZaH!HlclZ96()URWII
+9DUB}i&xh)EV-V%QBE!62kaAOG%Q?Z3f|2K;Z@w~_2~Yg*tp5wEehU>H|m>xEmZrx2!$U&AE8^Amj!&q+CJYAm;79pXG1Wzv)^d-
+S+&M>*k;D9l=p4{-YEjHN24lawqMyPIkG!HLNYsSxK)=Z9WIDg-;Sy~Q&zY6<)-CWRI(zb(^LBCanC-R;h`#72)W2#v$s=l2voP8
+41&iV%&3vNUREeUgFwO#TjmrMC<{X&;MD;InQEdKw)>HntRad;uqCY_LO=in!NWP_rQp9s7RI98`3>V&YMlC4SYKAt@}oqkzslZx
+Zu94&9MiRVHx4N7b^7S6z8|7nSY+^3F3Uqa-xTtxVP#@#{-MbuDKd>a5~rSS)eC#6(5pNt`zqe$6QR}5O7nqg>LI`TI_nQK-Q1ey
+$M+7J<QpfL8IT2P|27iju|u9O|7g++|4)j<hzb5mg0kv`;w*ICr_tAkH-S-fk&1-F3KP>y8+M$QAmZ~boR?Q!rl_zj`)2=AHH22j
+ifs|cDQ6Om@^pA$j-6YULkVQHWF>hF?7nDUM@_u5xFP`wqCu$#<alL>SO`S#6oDv6<RsB>3_Kd(37vpJ04@pgSDyTd0gHM2-+^Cq
+_Dpx}@S9~~&zbLPS+NP@I)eO0<bv!0_vvl#o_djOb*x{{WFpds0@5V6GvY!kTQSSp%ORuf64|nW@@wuZo(^A{6t-r!e9t57?jAgU
+agv|0(PNJ<J-YWw61syPCzju?Dmcxey>A&b2)7r0o#V09MdxWQD{pz0Mdr&;<dWTwD9hg()O=8of3iO%8Kx$1A=GX7JcZ_p?xVGz
+JEDI+*=5Zq42wxdC?u?n-kofk#ZM9?q4oum17BLTTWc}U1Q=b@#Oqv)9Tb9tLcaub7Pw-;NGJ?)s@#(Y!Tt#b`S7Daz)~;>#r}V;
+;vM`S>WKe9pFsaN^TbbdP`6oERLmZnee7_vqrJ2HEsL&1si0LBBHzT74f79??pZXdypnZ`KdtA~enVINOl7U@#o>T+V#8VvDg4h%
+{m&dM+yA8IW09HO_|4;^0~anPJgKiOQBCYg89Vhr`$*nEtYbecf16n83VWSl#R_D8)xZJzdVU^$!rc=YuXe8yIIykus9Q>_3Nr8|
+?|1UX={7=^m{dIjMNc^5;E=IK!z$AyW)&U|zdj}>^z=m%({c+R2?2A@Ebf4uP)e5+V#g~12F70EF)T4STl((8f`LlHSRmFF@KF;Y
+Ab>wpU66p__!k5?_`h^EaEt!QZxGat7YsH0G?MJpr1IPxm8e}B)f@BDsl!j9ajnUYy47p(JDx0iv0s@ytt@}oO>0T58T?|k<*PKm
+8d3Qq#0Gd}y47Yem9~_p-MzEc<9r?)@-J486G#0@ure3xi37&jD5*y~+m_iHN)107ra5BWf4oa}DP6|*orkc+u67XC=`ZUL8dN)(
+DQtv9YnR7#I7QgsR9I_nsX;(g?K>(eeUh)mu*ZTai2`-(Xf#JBdV(aOau_7Y%*YFoO@^REaX2t2>{t_B3eQ8pvP0cY9z8N1i-xhq
+YEDJsP#kvzfknYMdISNVQzVf8MCyz6Y`^2qk;0vJq#a%0^gxlVxfMMdo2zs6$*w!f>ddrPW}H(Cp|~7=Rx+SEv03L;XTYV$_dK)B
+;WD3e8jtBN^{t1Vf?u2!{jBT0rZG`<Maaq>HAbi8Bu=K@kE^Dg3#B1KQlr#dXQIq;SfX>IlVf88rjK6=u}e9L9B+i`c%M4VwD#CN
+Qo76}J%kRUoj^wl!=GQl?Mr>6q=+TJmfCln=G(oB_>Ag`2IFAXF}gOnDkmvEFgV-1oO>T9o6K}0VGs}~XeGbBs2vjv0ke6cFJ&c+
+<Ltu%nTz9~Y%{|aFyO<^Z^rts^~oYnen-M)<txXZZEatzR|VfP`|Z?+=)Pxf-%8)OXB&*Y_wmkU$uo}ze1>9fk9~c8$uJjg`|w6t
+K_GU-@~!NnB%xCod8_0<7{LUGsfxj-wxY*wbhI~1A~B|ExL$r5%klX1dW#JmT4Gzv5RemL_xY+zmzOHImRRe+0<j7N_lvGy%X8`0
+kI!nu)Wswq;47px-8<zRT8U-bbO<yM<YubArD%%DgE}>^5Zk-pk)C`mK2$CO7J{-p(esI4F6E;^yeK$Zf-g>`VjyHR9FTq@6@tgj
+85t-R2cPpQun6d)lku-W?zx~)UD4647oN#%IQ2pnTW@lo{wOCt`t~O`R?1lClcztzNIk&=mzaBz)N${Ej^RAoKsQP`%)g_}BTF@4
+^-}w3fAeo^U!0JEjY^QS-r>GWgJC#nB_qKKg+1Tyb(CCvICHZ%O$PG*z4}0YOyY3HvF+ugRgSzUJSfg&Xz$&97VxZEUL+HN2E8pV
+?TfxLVDutTN1XuSn3nQknclUQnrJWv1n!mN>B|l^l!ri(>{x}7<?N~{28D8>7kz7aJ~T(0fIzZzJOngnWJnMYbUyNh&Hn`d9bN`u
+(Leb;-r2zNv{ia7=pfP56VS9>)1-YA5qdVd03m#mA@(ltlkxT7%uC5XIww{KZ5vq^*(+~kXyYZmDyTlMux2&>>zRRNdS;3AwvoL-
+O;?Mz?e}<Ikbwn*wjDTfK<t+EduEWyv4$sBZr0KmKTp$Sv$dt<pnZk*8%R<NIIL3{nl-*>tE}JU5ArxRO~7=Saq?rxnw3O-F*=!T
+ARZ>HE%Qxzt1iVL0mfsrz0tp2K#YRrl%1V5*^Xjjkx-8K)1WjUzM0FC!N3Tvi9m2^@egHONsB!B4SbSOQXwSM!|%!K1j^4U4CYJJ
+>TkuH1e0Y>%p4c`*xpi}o9cQY*dzyAu9a;q6Wap67W91QVYky6ePff9t>SK`=gccG(BZMfv8SNt39Ej1w~N8RwIBBh=1s2|z1*KE
+F8Wx5DZ+~`9j8^a4;_-z^*88>7DM6?;HQymR*Pr4OC24!X@-TfrA&B}-gXKt=`~?S#sTJJ&(N*92Z@i=@Hix#Ev2%ha`9b)NHp7o
+utjDVRgVQBAaiP>0t|z3eN%uW3tPa!|BQ?gi)QBcc!#!H>q6v>gj@$kH+_rtv9!Cd)q6e3A7qrCZCsW^dZARJ6>3rUsY=8|I$zq(
+JE(M~WbBLi$IvX}RVh2$y;s9UDrc_Y?cN=+n9Wp3{$|D;I;Mt%Jl-Cey2i>pr{;b?YDKRm0gXis-)ElnyPptQ`*^9doirK>g&Z;2
+GI`33&rgI@WJm+-LTRo{aJ?NSy3vpV2egCvS10|<k_L4QCj|m}RNq-qD#d=u5&Dhl?R+pUA-2(w3rs+R|5X)0Ui4#sLv`tr6RP_%
+HQO^^oVXU=d*tJa$-6t_iK`S?oBIZr`F_MWg-D5yK*zziZ{1;397e5K6@otky0zPkp$c1jU?!4@oIOb0=GoOheR1>oH=+Z3?00Dr
+z&-Y1t%M^drp$z_&(&0_VPP<6X`9#m<tOCiESM<-X#pHt*s9(>Vufl6XZ*ALm8o#HGRWAws^38R`Q=z;GEg`KLWpIxXpgU#Wydi9
+HyqwBorx8N&)<0H=P3RKYZA$TEI6o;f4R(PQJ?&dffi6<_w#FI7V1>@yX`FHb@Gt?8f%5jVuIa+wPm|1zvl-WzqQBcU0=2Ab#+vQ
+xqGsx#pas~jb8PQ*19iC+(e)cMp^Kwri98J<m*qZj^z(UDBxkZeczq#UmQHR${3<eiDMDia`sDiOq=rLkHiPY;7CL?TbO6=6)%a+
+Ry>R`P!}cv*5V{#W+YF=C)8YYE*sX9r^?7mvJt_|)e%v3%Cf8lxI(PkYQww04J%&ALP7-c(^dT^HNawB!SA4*+&g9GL_cuw)ip%2
+Srk>+4&FGlR9LiDvuNg=8?;1jCW0r=zEH;YV@92p+Rg@2T(cz|Cl^*%&!1Qr@1wy)@dvqo;5VU|#)OmZDy<*Ov=k#i&$vpwnTTv&
+hLI6Bt#uH^vL*LkBEbFbJ<zSTL02jiSkwo3pmm2kS6L=e=u8SHq;<KuMdXVCzp@k$Crbue_vs2<(?Fg+Z&OY~O)OYcu0AohlqWA}
+4tes=co+OH`<sh(kH4dM$|dOj-i}GRdyQLs<zZ7ZpD&{FO!=Ok=)E7eJ?c_ozMyk(xn7ts?bi48%64jRUe;Aq?_O_>JSb!!X|zO1
+gn|r#VMH&U9K^7mdwTI+OmR?TpkeX5(FRYf65c=07ibAo;RSjz!CqDy@##-Sy-L-lfZ5&&1Z1<%)%u><2^T5?hep8Ivvs-EdEp%@
+Fe(*07qFZpCJK=Sc?t93OB{_U%D~M>H6Q^AKHLI1_;9elP|Axu`5pJl;>Hhb9jUb58*?f=n;~3N4KDRjq<(xOp*t*pqo%Bjv_E5H
+VEwgD@_rZbC)-$h)OFUGa_ZHIO<FLf052JfICD~Kf9uj*C1Z!}rCGsd^86$e6#bPQED^R3jdm3VXbBMkg|Lw)J@Of1;zXjQC>F+v
+L_AAjq-QljDijcBza|JoAU`Z}5ksIbC{7{-G_=i<0mEUDb4MUEGKxSza=C#d;*kpi#UsIgp?O&BYw<hI#Q(rEH=)!nAL=IOXpn?L
+o)q|K2ols~l4ey7+ruvJ-IP)`k?67M(|&(7z8?YU_G_*$6M*ykUk#H%ps-jB0y<-)xx+x#@sK8ciIs`EI4_B9LmF;HuBhNw^AGj6
+QWYX&0A-;`_YheY7v*gz1MGwVV4@wBwAw{e06W+1jIA(|BWx9@P(a&oguT*Ih6I5kxEe%~0EWY13vLLCql4yvf<gX5aW2L?zazpi
+M;S5UOZg0y2|P^7q@LVhuO>o4TYC>Vklw#|@@(Q8O*`tGMqj3<wg{0Q({=uhYR>0)T-$0LCL9byz@ZTQz)My>slitq!YeGuq+pS3
+`PJW6ZuR1&NGY<!nM4d6Pzcm*YH(?Fb(RPf3!f9EELmAwO_raC;!0LkM@@>CZ9yROag3@29nIztHwi*RvSXQ_84)n_rzZjh|CRa#
+zQ~i`@cr=U=d4}B)|Y*z_gaIywk|W26Ck4zqbsaS@Y|VnnmxYn^3_N8ue4GYCS#<uYSj8u)TfT7duxdh5J2BU2-xk?Qsmi8cV!+3
+nm}NC8VI(`jD~mkC=j7UDwRS&&FO&6mO@|>ok1sJxO#vWL1psN2q-950CYaK9fSW&lQGD^I?X~Lg9Y|b{L=04*A|9<sZCg{xBne1
+wJh~qq2A55%-84lC;FQ!i2#y>j(84jb7DMgO0pA}IJ+y#QCpHp!N5m0Xu}5E3fFp>C<>7|eG%CbCEu(_^fi)WVxcfN+b(cAL+n~<
+CC`fiAut#uTbXbsyRifj0>|JmC^(lFcn}JQMI)gLLdF1g>=z4y`*|%l(fV(Zn&96a{$IU>h%BP5m;c<~x+f#b*LI1b7%vf!4n#T4
+Ru(_=@KVd(%qU+QZ5e(V0S$*esLx*?;%cTTD@-RYxCF_8b~-F!Dggyd{drHrLRFLp3kR`14H#rTpCLj<fgw;R5a~d;=`1K50fYTq
+dVwMk&|fVG9Qp@60fzjWX7r*y`5U>%oc9e|W0$*G>Z`LP1n5L83P_oQKQ|R+$47<uI$IfOvP79wfF&?+kb{Y~f{ZYeM#B8G7CQ3c
+0#pKqGxfpqc0rUu;#8wTetH)~3=|*{<QH0S7GQqi1(0_Aqcs8lUy;+IfATx*<<>YFYA8yI2{5Q+JPw6`a-_4`$y8rUT}e(#RFFX>
+5im%gI|xWoT#(5_W;-FsU#2=A4++aQFR)+5NWvfyTq4bn&&Rs|NuT6jdN}{z70e<}eg`Q_MM8*|N+IIet^+%KnfE4C#DxU-7(7%m
+iGTxq3}7oR1Vm>ap;2s3z<!zPY!_p$R{2+J28aFGN<e>G+F#sU_5Tr89;81zednriPC;zX!Iy5#`7&eCrRvrDE}StXTvxm#st=xb
+;dZs1st}i$HbPD88`9%;<8{1er+<=Xjg*2m#tT26`GSb97*Tbt^7***LhAf)6g~seJ|(we-^QnP>T{}QpYS+hT}H%hjDZ0Uhf}*g
+(C9z(f3ODIcsPr`MH{MAEza1uQ8hW)wbkO+o@$<d;YuI^RMrW|ppI9?AUR3dbE)cQZ(9xGft4Az<KPPxUADkmQV+jyXfR^3KW?hn
+mKaMzf<cvSA!fqtz`Q@tmCQceElg!cUlK_6e`qlHf42+rpCa;|-@{tGpGd=F-57Gdr15;6;K=*bSxTk;RJKuD{ap%-cg~AAy7a3`
+BJmD?O-hZzPM7(G*&Qxd_vbg<F%)l>-l$BQ(-P}e-+q$ns@=D-tJ|48r^fS3>>qrYT~ovR;~{x2duq<hcWPa&V}VqeIgInEQWv*<
+#B|j*uUkUre4aj<&lYOG{GJmpXYtPjwS$#!E2Kxj04Et@rCZaej9{QaBd9M}^a_19UKIHBfJl12N+TR-iZm-DnSoRQSgsc9o6o7E
+zp#W)1fWB%F%lq^Fah`^By>@|{TB#0`e}vz@!PfJx8^;K&ng6j=f1C~HVk<98C|>o>Od?15)^4}t3s4-c#z=6A7xs0TaWR^D9m{r
+r>ECvJEw$!c;9(Xj|gEoZ|~kx+RWEC#kyZOgi)J&uz;e9#Jb?mKcGB&m2Bn~W@<H>_AToLp?c4H&^a3Bdyz!rmPWtjxq$+l7&vm@
+_Sx}=%NRT~4l@u1?^jw8gcLlW05wuCUyl{R5|RAC4O?Zhp5_E>1_P0bG(21Ds;C%1hHFu>e1TYCP%h_`4IQ}OI6-khgMj$;kpO>@
+9G-v|t7iWz>>ubDnkv}5*(>2)XX&Xm-vw|SL0eFnSrp;T$}jY{L(H07Bk>%i;34yjxuk{c_t5`&Q@|-B8pq`@YknYpHSzr0)#e{G
+PX>}W7b^5EKe&Bc?A2mv5O@uPV|m`A0#01sWZ$B}Y)cg4&_GM70r@e`mAdx)UU3vK@ce8C@s4$)v^z}<SYZZ@#YFYT^vhI4yK+`?
+mJX_m?C5+y&cg&`Tb6w)_wl2=L^z-pa`e5(cPd!IK)7`xyRzQIlK>3gSh20hg96avp@b)s0gy2qWDNtflO2S_N&ava{W$ebi~8h0
+L(s7+79#OsX`O{L#q}etYrTmaYr?xfS!;{&x5ApD+a9znUAyEtYx~2cN5|wX^UvOYcEzlz_kbWry74H@F#nz+o9GxtCDR6JP8Pm5
+)nB7|YWM@ZtcljHfCh#{zSbOSk#m@ETOa#I2?vZQT!lK{Y>GV-_EBCF56o!mupye<uH~?!7u`AQzqVnZ$6peg9>0`j0*qXK)nQ4O
++}qX!G{6C;vD$ShugX+~0e`vZ`<PRYu?G=25kCB^y3m~hkkk9qod6yVJtD{XZJ_`^)Yaz*g22t?%@#e9zYqN5XengH%P^+zttPAd
+<l>CExjwnsIUd~e>gm9_50ZxDNgW*$@U2Fyx9={Tc6+Cm+qilB%G)Iz`=K<myuNTk_QP$N+uzf01_WU2;Fs`G`;f|AReMrHEe$!v
+A><pi5QA}#>1EH_UF=B!4bFZ)WHFr4R&rrd%9k_gPd^kIoUPl5?|HA!2OJ;bY3bR1YeMUG630O;er94AcHwBfrU+m_+=sM1eoQNR
+kpQzYKH7LwpwNj!j<mo65j!dmz>dx!DJM$^K#!>$FqR1LLz-vK%FOT6SX3f^CtkcI$I2-54aD5s8(?PZ<#9|715B}Z{2^WY4yxao
++_E*zTe&b~ITaAWy$`G5a+wu*7m**+6qGz{IhI~4+9tXsMYAxkK!0K;%ZUzLSmNvU*l6;V>JMVV$JNVez|bo98xIUs)?ZuZQ5Lt1
+7Z`!^nfQz?@mz7$;H4u!F!1Q8d2iA9nSA<i5*bic=WoQ`W{s!ctJe?#vNJD9s%ssXr@ng;fs;ghSL)t98Ri^@MQ9va>dix-0_2Dg
+AJ1<w;3PprLa}xNcz_H-hm?q%43E0#+-fy?&X->7eDZf<cAEcVAcXob#qRWd6O&fr6-ADcSaI5C$MsW#+es&Bsd@--j~~agd?1T>
+8X?M*9qX&AUN05pMF$33bS<Yg-qSxw9`37MZy(G9j7?pC_tN$u|Ev2QqbJk7`GKJ!W6yXw$8S^CiK%-$nZSs<y7<%V_aB9v_8(tE
+1;m!*ut&I7LaC%VK~4w|>Z;sHQvZI-uwBkrfEk9o4H?g_COa#U06HA6c`dTBq6|s^4zgb=zD7H+I1w0eS3pjc4hHaHUPVdTiF0^w
+X>Y(`7s#B1=lIM7D0Dt2yokRCW+LAk`&9CzI$)v8kv=bcH_8FUXCUe*eA~I1H72&C^Jlc;y`L|m1A?qjKZSL!rcOD?F*+>dyKFg%
+qVlDb^)@3^gO`|cOaNJrqbjbeXFZhJ2&w#%7IN{X6%}BGRj&y4$zIoMezgyD?8v~#oku<H_LX#3IgfDyFQ65q%HQ6IT`5?;Urv|f
+YtFXT(EStdY?DFZ0I7?|p4Lb@pP@$PZ1x-5do9WBqY#GUINjNzx9{*|5JzJW?0fu|YEu9*g!>sf(>Sh=iVK;-3BHLG7-zW}Hdmnl
+UeqUlAF>Jt`mYKzbbOTR)wX1M@1P+$3V8y3PHw*?vHmJc2G^kVnuO-e;V6%cvSZHR{3n-e+*Y<D5jbGbns;>~DlJ%Ea^O=<O(Gws
+YM?QG%qp5sTt(D9NTm*m1}?KFgx^M$xkWy``czaD1L*smJ9X{T^7>Ypid*9lfF{tK+S%Z7?a`G>Qz{%O&Mtj=Dr)Ji_+^@${K-eb
+bcNf^ic|8O{d(p}EyVH3??u4I9njslEolTBb3wqwv~(2-+R->!8#fOPC>0LekPLzd;p{-i%>_4XMY70{e*`DI6PFdysJ-&E3B3%y
+or%4|oOox+&i9zQGjC1Cr(WmP+kvm^al+;8f?|Qa<8_(gV&-XeOP{f@z@=o@qmmV`T;!V1<(+Ze@4^X!J((o&mb<}D;-_tL*ZXt&
+fUovkuZUsog&fkLWoU6K3k`PqBzU~FTPmJ15D#qY0!`{xMOKZmx)1IO<^hQGqAVhs|8&|p_tm_>O`VcEJTr5dKlLmbpiSGVbq4-e
+{1RE<$}4p?<HKTb3gFY8E3sjS;Gw{Mgc)gopd89AK_TZFZJ`$z4gM*}o?VaG^V0TRC(E6FpG<a&Gvfp-q%VdRw_vryYi(xl<xgCk
+ED-=Aj<C}fj}^jO=}sbT6SFZhd+C6{MtQFDoICT#N})xv>t<+{2rzvo-b5Wef2VNY7V5=Zp$!s%mHDv#zWV8@y~jf&!c>kk0CCA<
+V~OKm;o~(BW|lNi<CZ7a_G9|c#>T*+DpA0hD2_N&kfPXvzHv?%IK+KS=v>JRZ9yml7nc^N!=?IJ{8%8fmy~`?CDs$d**f}E<KP+|
+B8L_2aT4^o^+{Qt`NCS%e38^5PyR9NStV;Ot8UWb3)Nix!|w9EW*<&ubCb0HV}6mlzW+@`qteUl(l!?04!V3X;y<;dY?t)RO+(!n
+i5LaIIcPKbxYE}HX>Cz6s@fx!D+T0EPw*;@@+*Jd+k#AP)jiJHmti(G>`_o%UM&mGA;l>JQZqQT_HM{H8sj6Tu~!U`_L`tHjT)n#
+ogELNB!Qeu#6gv6muwx2<tyZX54xUjbfedFWuh$-xR}+*w?}$wE`tc<*0!r>73N9_aT3Iad2z}jXpW@{R};h`IUx-{et!L$yNtca
+lYb1CX_L1LF7zb6{eA~0iM!ZhiRA>l0kC}A2%qXoZ<uzk)&Xdgm=qxE#EGwCc-y5ID=5QWBdpSy4h)JZ?iy@g9^+cIq{wx*oIM{P
+;gip<SzgHYHaFc*zEgpg0$8C~@>~-6o_FB7`WZV_3Lt4H{iM>1d+mj5W9p2U01-^Hr5_|8NV!X0{hHI5;^p2^Us^i<rKBhsz-dxj
+$-3dXnX*Gd0MIAiE^hc}4_;{$z=-nCjWE0b23X1ibt^*g+=_h|3O@G&#Vvq>E_$y26uKVQ?k#GaiBQk^FdaI|xamvdDCo6ErXCrI
+d4EZeIb45JV#^B+j^IikOxAb5y_7JE)T;LF@Q>kCG8;i|;J#+$YHV%VO0D<W0|q86&w#_TeJU+84#l*fQ}LYWX3%>Sd1Fu1R_iY~
+a}o;3gPOeQ=k3To{dqDRWheoNZ?}cDTYUQ!g1LZ;4IoYAN{yjiM>?X7DWZVuYWRg`d<|4hS_lPDaV0rg_NWyEgaPugok}QQ{`s01
+@fAv#`3>lrc<$~&)S{&SHQ4ewu8lXaJ=3C~SgG_%;)GTmXDKIZEQK(uQgG&yinL_O*n^U#!hlCn-^$2`mRp4#ZCh<4)i3-`0ie`-
+Yf$B}kmT>1NOu(~kYhT4%PG=#?%X3<Rb%e6ssrN7lmJJT1P*n(@4D)0mdAS3BWFNAd=!Eg-OSnVIjKg}al^9*KEXEh_gA-t9CVZ+
+@UV|3W%@kymR6KxfxsyCZ_TQOYuuYG6{B-nHD-O1<jpq~gmbttDw6CWOqg50UhgkLov-K@;o-K&S=hs|s7?Mk)c6Wy4ohkUbm>7=
+<6c%tMT)Zk&u@==kwspS7fXE$9#Jb$K4$9+G{)mwsnXt_P%pYOF+Q?NRv}iOz`pdz54{}~=LYT_?>pYDHeIYmVUNWOPM~KB%P9`6
+)ePMbC%`q<Q}f>PwB*Yj)qQewyfhDc1ioijdxL<$+HdH>ATb*I*Jm$>)mzaZ<M3l*bReH9^!7V$tAIwfv;qt;7c;geP6SIT%i=jP
+OHbwwWd(jJC*}s#E|nzEQFH7NMbeRoxjZWkG5-R@{kh1Ke-al~7YS|p(pgBwtQN&OZD^hKfCG-`<eh7`ehkijDf_TrT@H4q={Ocx
+`j>wR&Fl^2ZE}+YVfzj}eGdidlBgn}J%_V#=+JXM&kR(1&_G*X9Dc=Vx8Yco?fz3F&t*D9_Isz*`|PT_8oY&w%}5;|D4PaL8TD=-
+W|dd)@AD88A+jgDzzg#pDa8^BUPu9pViV)(^<Z4{r$gFQBpwj+Zg;`U;#Oohnv*b7YYOyG20`Wu>0$#+V9@!!Jys|rw|)}!vygI;
+AO9LKtDWVkdfP@%9N*b-(_p9em#1RDv{Vvq)+#@nn)mpsiH5j&>AeXnU<J1(jwd~NqZ8;-`Ma$HYQC#n0q^tt)zE{EmwNfqPdbVZ
+?odbv(pgGXD!kE<CoERM#dD1%K0vwJ(B+=byJ}8pQxUelLI?q1A;0!X&UmOX{JZ5gBm~VSj_K!vhY;}M%sq4}$LlCZ9VWLo#p(0S
+<<}Efd5!j7{J6Q=>sw`NK?1b-=tV9>kO`YNF@pRE?tW6l;!fee3biM8q+aU&yeU7&LSz5))-|q|m4FC%XJX6+;~PR5s;BGa>Ucc_
+Z-(%&1<7JvAG>hM#a|gZzT@1^V;@X`&JtChXAX34eLG7PlC;_DVnY#UkA=2Z6dO?vU8uehEb6RkKtr-4(=pZ$MfJYs&7g@bB4h}A
+<W+=_YEXT;tDX;90Rr^WB2@Fe+LbRNftN;e)?${3=&GZNiB$4j>zi8<pvMRh+q`g&X2EbgowKP7U^|TpN6woT%EBwq!iz<9@~>hn
+*=I8k&M~Z_u;E+!gU+GpJr;nH=zqVhZ3X$9bl|OU=KVv&W4L`}ws;Cs!C~D+&apZqd&%#TJqo*l=B)nG>epsG*KSfGxzG!Qv-}8b
+83(>PE#ms<o1E2$;5>OGmWLgjCOlRQ^S|RNc0C5<BZvn4g#l-a@9y$9y{%SaAb3FD<-SKLQ^yOP`C(|zDqUwmLg?WodN2@-qc*%w
+HY+-!5cB4xQPvBGh0fQH_z(#T&ov<a!iq(D{8jjlN~O%M7*BcH)6c6jTA^ca%R^@m^95+Om3~S|53E!F@k)I|MW%={TRfjVY!4-?
++x*yiM_^U1$?HiOdA1~UmQ{~drZVknScL{zG^jc+n>)%DbbR9nEaSF`5y6iN1+%pWp9$n)#;KSz3co#67!Ih9iPm>k33j24IJ7W`
+(+=rLwzDhJHi(ykg>s~>)}c<_BY>pN8y7>^Q3i;IYhF4jFb15vg985ZB?y67q{&~80PozRn)=R~>Cwu*5(+zh2+w*0eW&o6rS)PH
+DM?~{TUS+vSH=8jfC5iLD^Wd;9rnFEzB2wM_HgurB{VDu6buDNDQ`7RApWrG#E60*Ku}t}Vlx$4?_kj)9UtpN<MjA7tNsj=SZa0x
+8EQ|2a#nn%CgWk+mML;#STKsCBVz4zSXaPMaR_vd84vQF6Pc<I@O;Jo1WiI41e@<C4U*P{AQpC|Ly<o>sQ;2lTja@K2J_|+8Dxf<
+>x0~?u&C6oXThr-8SF2*O>E1`$Uu{`dwPWT@9JHh_<TQ$J&~228+4WwAK66ybT|EEPsm17JljT{sV~85AN>@0Zk>mbI|2y?>c@mj
+l5SeOyYaj&+C)i;mm@=SbB9O6UP!1JMU)2Ns1K`0_M668$9b^8W*^{Q{LxMiKeC`m?7W1JvdC%}B7wX3&rrir2@91)I2z$+`7_~X
+d$z@rlK&P6ca=jdT`!l`Gnb>xvnSdaP#Ipf3QuITcU_tk%;`D%^)S`dY6$D9%yw^A)Xnrc_0cXyWoUJzeG`<EWlJ1XM)-32e7i7O
+Huw9-EYjSAJ6B)tmr4GdBqXxbj!MRH`kg%-XewG6RTUvgLSx_@9;{gIh=_LCqypteug|R8dyW}npwM|yr+&L`frE2XWuQA2SOjvR
+9^lv4Ampz*2^Y1<e*;$IWY+i$Q;dXqv-rKc15Ya(!U;$)=m@JG`t^<6aZ-f!<Spmzv~Z#z+fy7XSf4K49h_bL1iT}%+Yn45uqpL2
+&zg)`>3RPJix!n8JSSA~q9$ADgC9z*6h{(bZcAyK?O1$c)MOfn44pSCUg`Sh?MVjmSnj=$R=(0&0VG@IC4I$fogwMx2GvAk;x8N1
+3BPVdhAfst|2N}|@-BtG^bJxwZe<m{PkB)dawI^3&2cr|_0)SydiN;FNM&i2pWn(rp`oC#FW6$KqSa|-iPhQ160}KRARVrKMrcV7
+ac8%7L-*TY(YaoUzUEp!ds04KFFR{Wp4+etI{p0M)I_RLG#Lq>HzaS67gZ-zc=&K!A-ADAP>PbIg&pqom?d)LpPelXS)^aeSxJl3
+_;(^Jan$+YXXTh{cm17@tj{^sX-Nm>b8`eC8l5h%<6WR)=@=bipCkoi`zJ%?Fp2dsPmd4l9prT~lP1A{u;tRMc+c{^y2xmk=|T(s
+xm3sa`@^ALKVGhT9j{89HyhJ|uPxtupLM2#xRR&%JlEQ-1jeJehUKwD3X?>`E+og+6M1=mY0$^VhyTU*z%TkC|4#7aJRTKQ+r5;w
+d7oq1RxCMHlLoA@KJisN2$Ji&BK}fS@m1pB<7E;Uw%sqVar|EP`F-X=&s4mS7z4+NMIo1Lp8Mx|yYH_^abeB(g*GlA#l;Pcb!@U0
+<2GeHPU=QXwMJ@C7Mh9QrM|845r@O!T+J|1>c9)ZAQv=<4F!oq{iFj5|H}agwaAlyC!&Mf5-ynCn%$jwLg~db$qHvFPRn1tz{80G
+Oq()hXYo<Vw>;ZS1vxwPX70u&^+!9bI`2+H5phV)BCPx7gg2)jS<;Mbj97g5d7;}1d5ZX~^fQ&EbG5~L3G1~nK1)P?>H*h;weD&R
+1bD%itaVl(gJC}#WXKahzqZQ&BjCT-8u+5!`FA2$qkQ+)l*zinvOap^Y`LEbFQ-Eq|Aw?W*1bIuwtB{a)%gAH@*H^|jzrB+U7KZ3
+N2rrQ2*lhPoEKGU&6ABvAYM^n24TLe@Qp;V7ED5kCB`%VBpeVZO^B(Y!4jq{bnOEPX==*x6W~8<-Zf=`M=kyIL3q*NKeWpE<H2HB
+^Y4V}4VdZUDgA?T9lppj8SZKVM2_BXi<NY1;ModG$Lv<Qm+z^{$9cTo%m??OSi##n19gRP5XgK-6IcwgHO5E)h9VHS4_5=dE^rWm
+;%PK?Ow6?+W;7&?mrla`)B_j>lTP^6d@yNv#IITckNCqwhX44);YFJKTVdlXF>2JGW{Bvo+Z14`AOLiK1@=@0T#1r=QnOO|^Tpyw
+8zq6cc5K&uX%CySL#$PV$w0<pPE?bPNuJuGBp3t%M8I=n(H7DaC=7*0Ar>0wh~vO04CdF)d=NAigZ#A(6BdK`wQnEjk4KBl_`it~
+)iGDhVB4;Q6;6gqVhkdBPLMvE%>}*=cOT4OA7G;;#U#$L=XP02sEd(`1e1jR+2c3Ld5Nq5(ESktT`&w9Vl?3KTI?8U!90+WAolSe
+`YyrXus?KJ0uFz@H|QcW{-43EWsmm7uW&WjRgw~7u+0Q)E*!x(@7T09#K*x@TTz0ail0{l%dF=wL&1N_S4~QQhUci8pFR1QZ2JNv
+W`F6@$0iaO0{KG~^Pi9Zbhx-#@BbmF@Pt@uD@uv*^HA9C1!A5ipbd_uOVpKQC4~8S$apk&SYGt!WedN7F@M3Yzm>zcKYkF$!2D_K
+PefSc#s9mQO;Hr(qf>}D4A7r%!3=0h2=VdKsbm7s-EU!-O5`;A`=hn^^@0Tp@_X05#rWj^YsBi(iJTsefb@UreO?kChh-15Ndbc{
+45I-mK_TEjOnf->&-UWi2lFj@q5m_W&WA>Dg#X8uzZf<{0E$2%zp?`M$HN6qERy1XJa}=iKXZi3h`HfEIG%rl5{sPpUjZx}^0(Ya
+$ls*IBL3H6ahYThe-9SJkVX7GSft4!{vI?~@U4;l@h0`mhY%M0CuwGlCs&CL2>UoDVSm}`UrM=elX3ZZ8m*l0bNOy$AW*2kBSybf
+_via_pCz>%PZ&pO&=!Uw3^o(e3SG*G3r~@jKz^+e7jkATEb&Z#OR!2bms_ZV+;=h7MN@{tJ-rIPa;X8C`}SUVznIs;vf(#dE5`h5
+oMi_0qDE7J`Sk?{{QPbW!n^`qG`Ig4DnAwu-ndwu<t&m|`g0EqC_=3+pj`*udInRb@$*@0+djedh6(Qm@1GI<`7G#rDRR-!W8IJy
+;y<5Q|FD5ah!M8N*7xV*>}%hZ@L(moLwFZ1QnYEnHL3ZEEf6OxO<6VWF$v4P0zXxU4$oOArN1>z8)r&!H6V$PcbwD29>4}+m^$}1
+pPhqpndUCe9b91NqMiNcaQKm;-UK@C@U{cyU#)*SwFP$9Pnq}$d@3-NT>A6z^i59hhsKpt1U45%lNRa`cPW0Nzx!UP)VYmkLCHW@
+UDb^4%CFcjvanughlzqiGenNdE<8f^I)3=t#hC{21zv1^{5EopMchJx{rmT;w4|}Z+`wyxFn-`Tl&juWFVWML;nDy)T0rEU(A>_;
+{ZI^7oq!<lMML{9VN2y>(UhdR$J5{}m1w>NLGN7ZdO;}FsM|05h^ich``yNNRodLRKP(l(`&nT@+{;e)c6FCH8?QxcEGU#so@ozX
+=wssTbQg-G9l)f{0lwl}#suz2cx)Hz)021W79LkE<=TwBEg>t!<>do~p<ttC6jyb%8pxX3N^)8A{y8R(!acR$x`M%_L@`E$yU;8G
+=Bg0{XtA%wzXXg~Rz+?5@aFSQ&SujxDDKy&p_Vw&5aH(hA(;2t3T`Phh|lWCxZ&w*WJ#kE7a~{Oh~e8d)P_uP$<OW-?uB3a)x{LH
+8{3P7Qn-32S1o+WPM-@$Hqp2vXB_(_z2CXm33J8j{Ww#PR(yiMmHu?1Wx#q*DK2e%dF~u5rg2Z+%b6}&P#pf6QVZnJCBnJvKtmVl
+@fYEu#u+KRd+zh6MN)F&#tXBbXct0$3pwv>dquE3MUX3w5_oT1`jic;(`Z=~gDdWxsU8tly2elB4YC+qPuBlRqU1)@hGyd}0^FfT
+idH0Y7|J?AggfFadAZNVzP5wPRZUX$N={8Hyk)o&&&`^sYu`)d8kE8)F~oW%_g?yPygc~1SDuW+EwtDYr7e_B!WV0;|0=W=hCdP9
+O!|C;Ag!!!yr4O<?1d|x=vZO;v%Oxsgt&qv8%S2~xP9slrl@%{A9uUAuUb}D$7c8OKK^yWTnhBxH-J2LUppATR)~9<fFx$qvx$|6
+Y98)y!@Q3h-S{NSNRlgh?arW$O^WFYo(8pPkQFb_;F7_>ZTV;^nR|zb<OUWWm#bB-BHV_bAQAFH-1V~{Zc(57i?FL|NbE>Lgyf%N
+xeKtcTqzVz@dq7Rg|>eR7hL7S&z1GAyT?Br_G>_c`v#SHxzY%|?-Qact#?r<&Vs_da8exfV5x{dtJsyqz3h}p-ht|Uaa)jlT;av~
+Go&_^&+0<|PkZ+r7S)ya0et%0=`%3Q&>86iN(T{8KoJWnDs~78ia`Zeu=f^A)Yw6dV#69^L1PJ)nAlOHMia#~x)xAkThUFTiP={Y
+?##J&W}hd|yK6-Ge*WWd0iQWP&pG$ZJ>Q{6g7wQ?@&;FRR?th3qQ=@MiYKOL+^*W?e-`g=S}XPM=VO|o1~}Q99>jGNnd(HyMV<VQ
+s5IW6`#TOxTUXximr_sD>uNL4W4Fic^Y<o%Z{6SAbl!Vo{7)&>?>p*e`}H@)7jbSb+x6+r*_mAm4>vJAX|(Kk_a7<(y-SQ^Om|RU
+X7@Zi$=2smoM}H~{fghV7M68*WZDE7J@Il?X1f3b{UbN-Zu99D8bkk~yMd#cIIHM;-u>Q`R!rBBorY^F4z3XSC;xk!Mvc0(|H7fw
+-#&33wYi;!eqnc}#9nNYzSrO3s$|Mmce<yJuUj+ug7D*IbM20wv7^WQ(wKz@AB|G#N}gPIp)Xt)-EeZX`swqXdmGYCL-Hbi`Q~_a
+L~mDm5GZ!M@l3JklCl}y#XIu`ekmX8(wxo~|D<Kmk#I_=to?SICOwk5T)H#{<WQ#76h~o0JPd~|wAWx+`!%r+qo>Z#oz`{awE``@
+%@FDNd{N4*IRP%BZvO}gpm#V#2U|rKE{u0;>$vAc7`@C$Il%S*XwSIp5hIT@rf-b@Rov;sxQP2_<>3wGwN1%Sf9O$paL>i|Z6viF
+Iek*$9ckx;&jaW}IJcy5-q<b8w2Imb9+$0LP~a$`lPYF?xTS%MX)otfA1{$<Q^cDx@B4|7fAShE{UT?iURkcVqq{n<T;oJ91_gO5
+uX^Vfk7(4Q@Vp^{?pbN``~8et3<I@Qy$!B(@wl8Rx?O&(T|z5ekfW^j!c7ZA5gSswUNdqV(g$=}7P<v<%G?k1kkVx^eB1Whm!pci
+MAI8<%Dyjm_|Ny((nrB&I4>BZ^`+>6YkN=1hca!^2;3>Dsc0yPIk5oQ1+T-$6ZVfR$zHi$efROXk{nxlmWb5pe*HBj^)|oKH|DM{
+J#_fkjrn41+RWK~?mPS2(f#q@(e-71slye9D?&SZ%y<9y@F!KzcgMDAl|nBs$7=G9yzlXCQ+_wP3~r6HO+9`}YNOHA{?RC*eVSjC
+14VBOHyx9mF5^k)YM3}kM2SpqA}CDZY#inhFbpEE!}KBZqBfi!{echVUef-WY3(qng@70F&wIC~^~?G4TD-cp^)qkp!j;8qmEzxQ
+liJhotvsF5ueWhy`{|!wXp~Ry+{Ois4ya5ISbG0P6J70PEuN`{<ljqN-B3*z<L!jPflc0Ds^ryv5He@P!~K0q934#$PEE?#=<mrh
+-P^7S^QO%2KzYl}IcyveisLnFT3ppSsO$?~uP1vv_Ej0^dyjz26wfs$dO=Qg<1-E|YZJjai=sAp4@%pVpMG~poTs|ByO*t4dwR~`
+8JzFO_79}r;nDsrRXsU8a9gT>qPVtedB?JkMeeyZ)Tp9&IzkTZNY3mgGK%Ohq_o{L?L<Z~y^Q6|*UDX`Qqyunsgq002f^eL;wT|`
+3IrwdI;?kJx!7UYRrg*ANB-5NB!PatTiq-Pce%SMsp%;0l+Y#gsjeyO)?J@JT(kfDBJbF_^zt%1xMA>qH@otlW7oE$cj@y7=)ZDG
+@IRN%;n~)9+^WF8x9oB~HbYI(chpx_EgsZsia=zVSeDxln`$E$o2Hg=lRQ*B^SjkXHTj4ppK;s=#qpZWzf*czs;j&nwB#e#o|BdI
+QsG$eZOO)t>lZh_nOR<~_Nr|S?7m^{ftTBZw%+k~4KdVq;F;3mSfBnk#Esom5lVVq$p5xe%P7sy8Lk5Qo!Wwlv--+gb*BubV}s|z
+6p0=ZZ=Pw4aEunq8%Ru#8E|w8CnYhXIH<`}>LTpP|CMg<dK~^;Dc@KS;5WUetPB0Hhl6w0(I-QTil@)3Ryq_@wL9tKi*C$Qo?ZT(
+^f>=vxNU8R9=iE#+W4bo3q;909vzHjuz7xad#ur;i&{*N0iEt2AFU6|lJiW{O2%&~4SNX%64SUaz$@8KATr;tv~>~ii8ICmu7FE^
+h2i8c<p2HCMwcJ1{ch97-Iqd>+tM3tecWE?GkPU<vt9GmlkJP?r$}Pn(+o_F`zBD|ke}6zs{OB??7#N*^ZnDu%+zR1D^llvKV_eY
+8zR-)n|kxw=D~-3MJ`TUQysL(mpeLW1?Ea{^VFF`xN3G;r808Rkn@pi@y7V&?$1u^x%Z3e<7L?^j0XB%q~K-XPwVz;&Ymmocq}Tx
+yS5~@E&6<9s%<s(#hFBH166HTou2Kd_;@7$%XRi*)0*LjgOx>Hch1lX&9g|}ji&jXd0d%!T4~s}p`AcN!~(myQeyIfGl`f>mIfCw
+7jI5MpXW`7mr(mu$4mDP>dBGT4hU5ZXB==1@3U=Cb^3^<d|mDC*0(yx(tdL)eVwx6<WgyENfr5zdEwY^s^SA5^UcW3#B`^Vnqe*i
+^Ih%Mq*Fh3lkm(9oTInn1QfZ;9x0bG4h_lKr_9h@Z|;6)@`JdGKW24E9rU-JvR)dx8|7;{E_OK9dd=frFV7aa2x}LRX9u1Mt=ybe
+Vet0RaOm68vf}x7+DzEBsGFzxiR&^+->Tb1om_<Go}NqHUsSUZWA5!AW`~Oz$A^M>%y2#lma27z=*5i|dt=W_4p$D#Drs#;kNO#Y
+PXGGa{rrVcQO}_9Ui9|F;5*}<y&TzVnUS)U3+RF0zD<^Mdyn>QLmkY|Q46=rd*^fs(Ghnm9(nnl{Z(XH4DH}0<&q5^Vm_lX_^6XQ
+W703<4;?!c^xy`s)9Kt0(^HBs27bT%r2o!dz8)#1-3|0WA)F(;^=qp`>FzwS*wlv^j!~;3`K}&LYV*VOiUCrOU_WOiangeu5aH**
+SeG_7>M6!5Lnme}I(S%+)D>U-pc(2AFuHP(uw+P_K|#L{I4A$+ZC#&ILxJ<YoJf26vDxj5D>7ef=pUgMnm0W-AB$FY^$^I^N+OHv
+!)UqOPOBnXI3kU`ol;B=9}ad3=6<_ei2kUniYD)yUNxc74?Cx%#(36#D&s4w`)rS^C}<}>wIDO5foXqhN64McV^YFhl>%a!@#Tc%
+Ms`BJNJK>RwKPch5{Z~d=i-P&QmI%#)`g6S6#ktU^Gu!9>ii!6+q>ot=@u8@W-Bvw?DQE;sGA3iCS<k=ZD1><yZ87<gE~eVoz#rw
+W@?O&UMAr1$Ot8Ojflf%rYs4#0#@vjK*)^k<M8oBK%Mnz*r{0qQd)!?-SlcAma{?0ywTY`+QtNWI%>?#z2ZYmp?&5Z7-w5q&0Bfo
+ZEH;>v63-fUBODwu!v#8jc?s$;HAX|`?xu1RWgc5Rh!%~zHyMz-MJ>D&pe+PU9E)nX~`>UF)N8)g>o&M;4Sgf2tSva49A-2HRAtw
+l&6b>&Q`6c$#yjFnA$3=g!Wm4J#v`u^TWGfNW|}*|3`|Sx!LhmiAaBs@#7QK^XfW2pJy4-Wtq>0GI_^@+P@kP_!jwmvOkg@Sy7JG
+V*EHf6h%Go>Q=={jNk8JpO($YY^%4VLhgUc@xzM)#ER2uGl~RQ0|#CM0000000000fdAI1*$@48gt;vg3mDB=xx%H#P6ak*Zo{2?
+R<iloL1!Dr9`22-;_*&Kv54{GKlZ)YSHeiZs(5<%#%Shq(f1F3V<a2G9MYo|#Me)rtx^;JtQRAEiRUJtJDDHv=L8YwJ0yrMcnyBq
+lrrgDUd7g?TE>g&&3kX!*E<?*bz^k@b4SnlhpwI0GoE*Lobqz7@u{zn{P~0Bo;$m?pva~YC;eg$<By~rO|9mWzrWcw*I4pxr45}$
+YU0}shH{DLEhBZrx1>Zlp*UWL0S8vyJLhy|L4do2Z2oY4bwyX7qfOFO<fE|qn_Z4v%-x%+AP0)$D|}_&yvSe-GGBkU`?Jrw>dBw=
+uew}bp&-lRt47-Pjmf(38TqS{98dhBGRPx5>I56&n*!n^J2+fCS^Jue(?m}@^~<#_6EYNJud40_otk*;mocRc$Z;a;`Zm4S<-&z-
+<bZOoi+<jacH0c(8H=Y>;epj$gP3TFDe*bFE{6PVjb?uT(uJ&x!>5IP$q4DfcFk;v>;2?pX-LVz1!eNOJzu{4URR;_sjdAS$rVaj
+ZqQ?GAa{6WsFdg_yO?PcTZPCT_!4UXPKD<0Zi71ug2*;bMR~c`l~@VUf4jtf*;kB8;v(KU|1p{5S&ZWBul#I@3o2#q<iRk1#)s62
+8A}~><ZG4?G4-brzpYBWI?0Y45ccbjH#<0CToo@!PV`OsrRUev?rz=^LKZ;u{i{1J%-tF)BigRYPm~#=yvg|~{lu1{smbJt4$TT_
+XO4#WqwV8k;snG6DJ^6&;@dU~GRhH$IQ~*fo-uLS*Ja(6o*MF@`SB|UpL4o(H#X5g9^w1qg<nL6!OwY0a)o;S#`&eKukfYhg{$Tt
+2=O`NO7>-}$g%C`apdUKAyU{Ros3BOBq2dVE<wWdDza=8j0hz@#*n{~;qnJ}65R$z9-HM%HV=Iqm{J+ycfdD_Z2hF$i(%a~;?bUD
+hqZtCtH+3}%|>#~lF)f!kF))zkpJbA=Y1n=oMlI}?5s$16zGX-+Sv1@e8!y%<GFo47dbg^Okz@xyg?tYsx&%ylQ%pQwy%7i*LBm0
+{+-EN*?GI7qqApJpXj3`dN=;5-%{7xZRe9&1j*Yo^93HEZbVZ-$>kpdy|hF%@lOu-7VwCM8D2Gck><bWBw!pQ6`;4?oVKeT&ToAx
+DQU$cUvlDD+<fT6%EfkTqr0hzj$9G!((%F7zn2Br5*>K-=yccWs*|l8h_-$I*th9$llQp9ZSa<rnm)~Jl*Dw=p|8P1K@JjnA1Or+
+K@urrn-4+LZ}NWUP|~EU&jyGR+jS<p!E2_EYWLlzpY$yi5*_Kj^6;t7&-;3mk_(SJDXu5tOIG!DBI?9d625zqoaaFF^M+pr$5Ju@
+F(~Aw3b_=y%;1T|jExWx^L`g)@&+wj)-ppYaC|KO*_&KDv=ChjTyd}K+^VL5L`POfDihm1&07&@Bx+)N!H9*U=LE-Vh!3#MDyN#|
+28#H^EmZZ45r&#iF)+6bb@JphR-@iRX0U|_-BV|L>awsuUu$zK{n03L0pQsB^3?uEhYOxO5J}CgV<xV@6rpv#-$PH_@H|?#aa!gF
+Qjr}o77RE(ymh3FoIEL*7uiW8VC=DUQ*fos(;rgi)Pjko?g)RD_TW%?yB)1GogIj75j+!(S$Fc(S?-2lVhgqV2kVw}9MT~miM%lm
+C<rb1jOWSc5`)3Mi-$xKJ!2Bt&*QqV<_=dbyDnJA%FsP^#-J79E3?ntu@#R}*%RYQvah>1Y<15;C%l4)rDflH-eEn&kqUb)Q38)`
+8XTSFM^WU-u>2nj{rNn`mT954Ku9tEv`{2w4kuzR>ZGn(;#@FFxGGCFbc&WD)&mK%$5xeOJ|6tN!B%eWuADv>M!yWRv*AdHvEyK7
+!?vA_6f*>PP`Z)gGKPoVK0;Oitbp}3w$AFXoe?J!x_7(0?|y$*BHER6>Qe6fmOTzn+ZM_rc1+LcM)fWZ<;WO4{Pbd&osTnfrQvK0
+a+NZBJ;a4#jSyms5d(EnXMK0RqOa0x#N$~lokT=GWyT~c6(OT;4GSQnI|F}ix<A8P%omV7`r8N}u3E*|_~1AxbQ)$0$6h05m4O(q
+{@cTMVYp_5{J{A3ezxTMfV}p@sz&LLjBnL|d?#+)lcJ0W2Ql-o>BKk(zK|Ih%(3N3B+M3$R3c<&B4GG<dno&l|9R(>_u`E9a<boc
+PIAAqYi8f(zINnW!#ncZ1-qzN{oAa8>eW2NTwBO$Qv6tPI_w54N8Tp$g*%3IX%=A6DHtK0;oGMT?AkooT_-2s(CrlAWv`-G{p(sY
+!?0p7L|m>#NFNXJY;Q4}hn*sPTy$!gnDO51?Bu4wzHas!8KZi<95iw<I|)Nc2`qZt+E9VAc$+=R@p7<HO3AFp-zO7KXPu3zCdH3z
+*2vh`)htJ?g!W-0^<9%2{HpUsLOyFR)JZLuQeq)1qmN=_LegW0l?WA#9q*c89rZ`1BeQGe;+hygb`mh(T4o;ty6OX+ly5DIO~|*F
+?uU}7x1<8AosS$pU~X$5#}EDl<oE#q000000000000000006*$<NX~=TV|;&nlF@%_0b90t)+`^rpwrkO$|i`c68c)dA@}8U`x?d
+H`XIjX$EF~0cR}xs445D7<%i?X&&a~Zj&ovKh;*%aLLU37KJjf;O0|C7<r9~kCsHR+g=P&DA<3<iNm^TViVRSPOKVaojk=8Rc}zR
+|EGKOcZ}?#S|0tCnK!#jS>^M$;e|i7ma#5fT|Og8#cJym|3t>Bip11l)<q({l=Y7hBEO)nT0E?9=-Oc+?9M-w>C`_ihdp*2Eu5no
+X2WWn{%FN1Eo)9#k!IV7btX^}BbP8Q;!9bV;MwiEYiOZp!=_PTtd#+$y!n;P!9#6X6VH~l3FA`iSTzwC>o>rSH6B$(<x#A~N3K%G
+8XxpL)^EZBr0%-6Ya{2o4?D0I7}sORKYCEg4#GOj&E-C39}2w|lQGVV_49+11g@+}gs<bX@*4$0_EB{VCv{eF>IWM~M)zgiT5w|H
+S_UlN6TvEpoSsJ?$QrY1Vpon&l#aF1h;PCduwropLOzEbzlOSaYh3?E|MhRl%O$KCrff}zkcvo!oY|9iCZ;VIYsXs4EEpTF(6J&s
+{k1mi@J6+eeNTnM>Ti)pEmOrqcSU=$#{7sCy>c~ETC+a9<oit`RjdQWyfoY`NW^7LDSiST`<x-q;-nDj<SjBYsTn`ztWM7gOH1X)
+6eT$aDVcqFHL<Z$V8<#Ri91KhzJ=vVEY_q#yw-2CA0NnyGnO~vvQ`rpqW3tzXd__NiTHdJS14eO9WE*vkG%|*TM0J6V&rY+(krjW
+k$%1uYgS13=M|5Y@k-_gn{dP<8@;-LW?kyc7h6mz6po|5WBz^9f6Mz(&g^$%zU^I6*sGD6)!kF#oGFWO!Io?J5o`jiJ>D_XPtQ#W
+bJK`f9ouT{;G`fYIcq+NZJ-ue3=~%97z`)x82P0ZzK&{k*ehpIQka*6ielA?t6E~2*(bu-Q4c)KbhA}ZLUur7b9Z}<oU#(_Xjv49
+fvpb)HBw4MmWhon7FmzK4;=zz_SI8CT9Lp?Vxz($>+z4F14U6!=_FP|97R^s{ZJ+KmQ-N1^LZFKfP@@B_%m=*3jhEB0000000000
+000000000000000@c&cQXSTJY85!<cE3M;Qt)yqgQI>~&qAY)>MJ_&$guG3-m)+RmuQk%ocM(~(PFZTDPK-{LZ4%4tkg)Vt`#ORj
+PFXfjoRe*1*|A5}c9xB{JOPU0otJz!A>K-Y$r+mug_gsNs*%*PQ6RQ9OyQM%w~QOMSgx>a-h9Ht$+EA-YRa-sL{=6WD3f>1khA$V
+R+6)FSKBKsrxPjHGM){=u=T<xnTcAiWt{|OxN$A(L}_)Tz~E62=s)pMTDjku8>SOk7Jw8bQD6PDlU8D-PMSL^gjQ0PP$%_Oj<-~3
+Wy8x=A+~ZCglNZlD@Y@>w%MT&@vT%3c2Mgro%JYsk=1}U3@7!Lg#RCM{P5BM!Ft>yMh?J|0{{R30000000000000000000000000
+0000000000{yX!m$9itG+Dch#L<B~C5U#YEY@re0r2)cNmDTY;j9e68j3*MS&0@SVK+;=ZpJ3Vn2C4N42Gb5O2M*-;!JmME0{{R3
+00000000000000000000000000000000000000000002s&qGiw{22%U1poj50000000000000000000000000000000000000000
+0000000000fcobD00*V8iU""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -1340,19 +1358,19 @@ STRIP_VARIANCE, STRIP_ANGLE = (0.53, 0.6), (0.34, 0.41)
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
-    known = inside(q1) & inside(q2)
     with np.errstate(all="ignore"):
-        if np.all(known):
+        if np.all(inside(q1)) and np.all(inside(q2)):
             return pair_by_tables(q1, q2, rho, sin_theta)
-        if not np.any(known):
-            return pair_beyond(q1, q2, rho, sin_theta)
-        shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
-        values = np.empty((2, int(np.prod(shape))))
-        known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
-            at = np.flatnonzero(where)
-            if len(at):
-                values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
+        shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
+        rho, sin_theta = (np.broadcast_to(a, shape).ravel() for a in (rho, sin_theta))
+        values = np.empty((2, rho.size))
+        known, one, two = among(q1, q2, shape)
+        if known.size:
+            values[:, known] = pair_by_tables(one, two, rho[known], sin_theta[known])
+        others = np.ones(rho.size, bool)
+        others[known] = False
+        others = np.flatnonzero(others)
+        values[:, others] = pair_beyond(*_taken(others, shape, q1, q2), rho[others], sin_theta[others])
         return values.reshape(2, *shape)
 
 
@@ -1388,7 +1406,7 @@ def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2):
     The first by Price's integral of K' from parallel inputs, where their outputs are parallel too.
     """
     angle, norm, slopes = np.arctan2(sin_theta, rho), np.sqrt(q1) * np.sqrt(q2), 0.0
-    for node, weight in GAUSS:
+    for node, weight in GAUSS if np.any(angle) else ():
         cos, sin = np.cos(node * angle), np.sin(node * angle)
         slopes = slopes + weight * sin * pair(q1, q2, norm * cos, cos, sin)[1]
     k, d = pair(q1, q2, c, rho, sin_theta)
@@ -1570,6 +1588,10 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays)
+    elif 16 * np.count_nonzero(near) > near.size:
+        parallel = [np.where(near, one, other) for one, other in ((cos, 1.0), (sin_theta, 0.0))]
+        closer = _near(q1, q2, sigma, *parallel, *arrays[5:])
+        k, k_dot, gap, gap_dot = [np.where(near, one, other) for one, other in zip(closer, _far(*arrays))]
     else:
         k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
         at = np.flatnonzero(near)
@@ -1645,11 +1667,8 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot):
     c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
     fall, fall_dot = falls(q1, q2, np.abs(c), np.abs(cos), sin_theta, k1, k2, d1, d2)
     k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
-    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
     k_dot = np.where(cos < 0, -k_dot, k_dot)
     gap_dot = np.where(cos < 0, 2 - gap_dot, gap_dot)
-    if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta))
     return k, k_dot, gap, gap_dot
 
 
@@ -1741,7 +1760,7 @@ def _row_angles(X, Z, rows, columns, within):
             k = X @ Z.T
         gap = _gap(k, rows, columns)
         near = gap < CLOSE
-        if np.count_nonzero(near) > 4 * sum(k.shape):
+        if X.shape[1] > 1 and np.count_nonzero(near) > 4 * sum(k.shape):
             _clusters(X, Z, one, k, gap, near)
     if within:
         near, gap[np.tril_indices(len(gap))] = np.triu(near, 1), 1
@@ -1754,7 +1773,7 @@ def _gap(k, end1, end2):
 
 def _is_cluster(X, Z, k1, k2):
     """Whether there are many pairs, and all rows so near to the first that their angles are all refined."""
-    if len(X) * len(Z) <= 4 * (len(X) + len(Z)):
+    if len(X) * len(Z) <= 4 * (len(X) + len(Z)) or X.shape[1] == 1:
         return False
     origin, square = X[0], k1[0, 0]
     at = np.linspace(0, len(Z) - 1, 8).astype(int)  # a few rows first, since most tiles are no cluster
@@ -1845,7 +1864,7 @@ def _one_by_one(X, Z, k1, k2, k, gap, near):
         rest -= _product_error(factor, x, part)
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        square[same[i, j] | (z == -x).all(axis=1) | (len(x) == 1)] = 0  # numbers have no angle but 0 and pi
         gap[i, j] = square / (1 + np.sqrt(1 - square))
     return same
 

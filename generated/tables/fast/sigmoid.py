@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "a02d420a5ced5310"
+SOURCE = "bf3dcfaca7a2d1bb"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
@@ -172,7 +172,7 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
     results[:, zero] = [one * two for one, two in zip(moments(q1[zero])[:2], moments(q2[zero])[:2])]
     return results
 POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 68719476736.0  # variances between which polar coordinates were found to be as good as sums
-DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+DENSE = 64  # as many entries of a matrix are computed for a pair that is asked for, at most
 VALUES = 2**16  # of phi that are computed at a time
 
 
@@ -187,33 +187,37 @@ def pair_one_by_one(q1, q2, rho, sin_theta):
     flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
     places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
     at = np.flatnonzero(polar)
-    at = at[np.lexsort((q1[at], places[at]))]
-    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
-        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
-        step = max(1, len(group) if many else DENSE // 4)
-        for part in (group[k : k + step] for k in range(0, len(group), step)):
-            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
-            place = places[part[0]]
-            where = where.reshape(2, -1)
-            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    at = at[np.lexsort((large[at], small[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))) if len(at) else ():
+        (one, i), (two, j) = (np.unique(q[group], return_inverse=True) for q in (small, large))
+        place = places[group[0]]
+        if len(one) * len(two) <= DENSE * len(group):
+            results[:, group] = at_angle(one, two, place.real, place.imag)[:, i, j]
+            continue
+        for part in np.split(np.arange(len(group)), range(DENSE, len(group), DENSE)):
+            (rows, m), (columns, n) = (np.unique(each[part], return_inverse=True) for each in (i, j))
+            results[:, group[part]] = at_angle(one[rows], two[columns], place.real, place.imag)[:, m, n]
     return results
 
 
-def at_angle(variances, rho, sin_theta):
-    """(K, K') of all pairs of variances at one angle."""
-    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
-    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+def at_angle(rows, columns, rho, sin_theta):
+    """(K, K') of all pairs of a variance of `rows` and one of `columns`, at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(rows.max(), columns.max(), 1)))))
+    ends, total = [np.sqrt(q)[:, None] for q in (rows, columns)], np.zeros((2, len(rows), len(columns)))
     theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
     for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
         if half == 0:
             continue
-        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
-        step = max(1, VALUES // len(variances))
+        near, far = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // (len(rows) + len(columns)))
         for part in (slice(k, k + step) for k in range(0, len(t), step)):
-            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
-            for matrix, a, b in zip(total, left, right):
-                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
-    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+            twice = half * np.tile(weights[part], 2)
+            # The sector is halved, and either input may be the one in front.
+            for one, two in ((near, far), (far, near)):
+                left, right = _of_both_signs(ends[0] * one[part], 1), _of_both_signs(ends[1] * two[part], sign)
+                for matrix, a, b in zip(total, left, right):
+                    matrix += (a * twice) @ b.T
+    return total / (2 * np.pi)
 
 
 def _of_both_signs(u, sign):
@@ -564,7 +568,21 @@ def symmetric(rank, values):
 
 def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
+    q = np.asarray(q)
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
+
+
+def among(q1, q2, shape):
+    """(flat indices, q1, q2) of the pairs of which the tables have both variances.
+
+    A column and a row stay such: of them the tables take matrix products.
+    """
+    one, two = inside(q1), inside(q2)
+    if one.shape == (*shape[:1], 1) and two.shape == (1, *shape[1:]):
+        i, j = np.flatnonzero(one), np.flatnonzero(two)
+        return i[:, None] * shape[1] + j, q1[i], q2[:, j]
+    at = np.flatnonzero(np.broadcast_to(one & two, shape))
+    return at, *_taken(at, shape, q1, q2)
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
@@ -576,363 +594,362 @@ GwUBNZ{5IGdzfXbaKg6N`mY}c7sdGBiEZAnWjfP&+ZAmQmQU>CgdYnO<sQABG_5R1QJqbYft`_wkpUSL
 ?RUNSN;_VS>HWRw*UoN{ODuMb6lmHXW~V18%FM~Y%z&yJ8GPIkb1d#kQheEz2dWOOnXx@?>Sr?av^6Zf^Nf_FIC&UZ8JHM|0-=(n
 ?H2!cHa+gVcFXgukgtR!KN~wEKD%*&rnVweQzj7>HfBcBHKPC)3iTrZ04yShW&"""),
         decoded(57, """
-c-pO*byyTy{>CSnp@yNmyFt238U&;z1?ldPlJ1s9K)Mwqq*G9dp(G`g76b)p<mcV}J-c^z@4b6>*Y|nm-_P@&_nbN3_sj$b%qiMc
-Kg%=2nLA07H*2*>pw3g`#H_%0>P1?S8ki})t88=tZ)j14e?MK5CZKSWOH@lsI}15D=<Q4YmKLrw&YS0-XTnKwL9@yetet^(8pR%8
-_Si$VEdr``a?j@g5ig+r;&x+h3=e81*qP&+du~AU@_NiU`@Ae?Up-H7UCK`SQ0!EeChFAfuuE6_R)<7!asf`rvw-$b&pbyX%(x)M
-TPMDE(XZ*+de@{Y<VWv3TPN27B%gbjI`bYeA}8@vx`=9LbbRSB?P^4;FD2LCRxbDlX{?mtokE6sZdPsp&sbqo-tfj*#?(CR7SEbZ
-*4L|9*zFJese7%SF3d~#pRos1)g)NWeoa1F@wP2hb!_hAGkN;X&&i;Vn$`vFkn!k6cv{aYpy$v>gF9dwpt#|?E_~z@gtF?U4k`iT
-TgR>_qs1~To|ZU&IyLWs^{Ut8B*_hXN8k_ZX|OwVsr5@Ghjtr<$EFV^$O_EqqgH!pdT7iv#43d2T6m9L<LGUMg@+1)O)b*WYQC>L
-^vny`AD=ruz!&ti%vPL6D-bKWR~dG;08<Z+cZ8uE5DW>hQAG?k2Ar}aB}uKg92B^s#I|fg!)x#z(hn=9sK-13Z_!Z~V4$~Nt(DLf
-7iBPBi9_(Vf|bM|SC+`WxU<k>G+};9`hYHtxXBvkIP;IvD~qn>)Mf_-8h}Ghmld;)>C(jrz#I~D|AVbtgx2s$J@K7}Z`i|FEa#Vw
-*0m4sy1IaC+uG{+*z~>>=u9?Y4^mK2*NWJatQ;P=0=mt33Xv5wXE(t@AuL83jd<@IjaWOz%6K2r<jolEyZSQD?&(m9KxzQ0Hp3+J
-gl)STIMla!nslA-Ud|HX&F$a^j#hE6*1Nt~={}TN880{pMj(?T#>dr2MpV5%w=S&ZhMTIDV%|>GO)93sm~tShnkn6?(20ZARPpMb
-L5dOrpPXU(sZ2f}U18>1ejnl^iUbdt_l)<Lqcm-k$AgE2dwR@>lZ6>PRs@a*h}+jAJNm71J~wi|PPdPOy|A4Rbiwd`pKVP6ZjW_7
-__8zr=vN?>QLvui*)m6QpZa!pyQ~y+XExfT@gVi;&F0LPK5|c8aHX}7nyyn9EOku2OnQeJEgHPHsSm6R=Vc7sbWIt&8{J5aFh4fB
-<;n~r7d8{NvE;$O;bAf3HcJ|J(b8xU4$<5SHtRtK9Kk5wyfUI^36FdZyq$U?ql<bFC${wDm0Uf4x}OP+LVx%Ez+Ki+iPBgly-0zs
-p;c~L&2da*h}ofeVJi|@Ax04@bzp`p<O{Y@b1mEP(p*0l`G|-e5K7`eV-bni^-jCAV0coUvR)GvMFP^ext_<RlBlshfk9e2qzi)1
-Y^p1w&CJbF(mm!?V)vLeZq77mf>&JN=^9fG@RIJ#haGL#A7f1CoCrx1`I{Qy+srt*{6Ri)(am?Ul8=O}I(vtSdDz2Pf<Jm*CH3%V
-xc0D!3!5L_5OeEue?lR5TojX~QAd34H53leQTOnoP6$nj<)ZrsSNu%>1@>ZwW;^xQ(C1ocr@l-`Ip3COJ*mS0A%4yA6$5jPRaEi|
-Y0VGRvqD??2CD`(+#aZBW<vS_(gfNo+q<j#H=zwr16^o1V*ENtC}s(5F-(OWk&6T5mF{m3nIZ2yg!^1<0lCZ}EjLNsE5Wew)8H%=
-iXvICo*N&DROH@DuBhm*PG`t#4_33)ym6YOy0azoisK9U^LJ(6J<|<dZ?i@vYd{{Z7pL);Y%TFnkFzM<AZb?5%%7pQY4B`>R$Ls;
-P|_>iHmilA<?Y_#;fhgbL`>%!eGFOsrCqXLTQKlEpFVLOd1Vz^P7Z$$D4!F9kvupxNN$&F)lXVwF}umeNz&lU^vTkMJGXs^(ui}V
-iMkp09L}k4AF-c%Et7Ksr$u-53>AvY%2~P{5adZU)3LRoMbOV6XUjoe65>KGo>`z2j>BzUf1|$`Yz7m8b;1v&dzYPTgbGnSnbcER
-!eW=4EVBEmEqe&olq4_FB9j|E3=J?LZ`}clF*qa+H+1;2V?_vHcYL8ZrYPcsK5Vr<aPk6of~MEx)0kMqH>U}7{RsOQog{%+{PXlX
-thfB;E7v^C3yLmWbtH+YAlLvX5Cq_ny}u~UL{A0~-QRa<kS=HUGMTTtIzL1ZjOeB#p<8~wPUx{l3=3o3ENbA4b?JLL7x|w*h{;4V
-@K=6b_I;0Gg2jM|4TFGz+;FGWWd?bQGiCvGqh7bqzJVd9dJR-`d+VbuFLx{IBXoGfXzFlAX3#ZljBfg{b@hn#>1<~2@{JD)_nZU3
-&G)e$6NuswVnLNXtF$6jt<2Z4#?|EvWM|8RUks1ewA<WyNaA^FSd)kg;R+-{G{GG<&W}DzAY`Welkq5Ya>fqwH400ISobF0`j!yZ
-G06}S#_R__L5!1wgbs=BbxcQZayIOj<`9L|45nm|C-d%c>-PEi6_!l|h0DCnNHpOyp;&f`a@N-GC~o#lO>jn=e>zPVpL@x?&L%`x
-`z2dz(2J@p<NKEUMcls0H(3lPHBd&o_#=x)>SD^-68=lA259;$NJKo>=*K(X3D8Je*3!D{9J5U|gJu@blr*e$s+Lle3^T>OORRC%
-7g!WSTjJVKYXnJdk6UL)AzvMvvqx&6$Mh^4qSp5LJGLGjJZ7abL{vBoXj*m~QzFWiy!A10n;T>DA~pF~m|=VjNAF##s^rIbGM2HR
-JBDERor1LU5L>nt_l^KHy)jHqaZ{@PIwn)HVP0o{rKM7jYi#$@*`@&)aZyjrT?6f}`O;^}+u_zAfjQ3+x{axM3ihULCh<EtwVR%_
-1WzUweeQ{0DnqWjZaJ12)$D#&?c|4?9g+G?8t(a$%iasB4~_P54dtPe+!e)eRB~ZrX<b})*#5%w8FIh7d5!mCN;rdz!h~90!<1z5
->B`FKPH~|gh6HJjUJsoLyKu5}h%gp47-5ZE)-QflVha--_;O$5q1)64?%9L<j*AUi$CIHJ)9*pbG$BWA*7rvo>^#$IBQHAMmUydc
-6tb<AbM*BjJF@D!;i<)rUk$-Bg?Lo2RgU}{zrT3M?y5~V)>SQKd5<=_ALU-<amDeb9OwO`s50T@7E`O#gVZN{5B)#_odDX+s$7Q#
-{=y72$O|N~G#~NJlHTT!OneCc%U~0nWG$(*kY+P!T@|9Vu%zW`9N#WTT;7WNX+)pkx5pi=TSM@rae-~na7OAG|Ex4)dF?cW9j=;f
-y&j#Tuu!aR*;)2BHW3x*d>HNI!jm*tS_cj~CScJrPU@w9UtfX&_%Itg7gmMeD%e-eJHaMzUfaeeeLw2^Nah}k_#mAw1UtFIci{rh
-md5=?C~FRDx{bV9>`OsxETdNK7^@!UkgzSf38evg|858^?ip3v4KGRlyJSN<0@{HLC3z+E`lMNn7u1h3%jCbgNK}f38QR#&IJ3wd
->>8dbVTlyRR5J3fs$e3U@Rj8rsd14}u0OiT6Oe3_0m}F0ahGfMFCY!&WS@ux1SLsxMDxGiGV}ddN1=JUIHLDj)q$slBm14EDi_mx
-9;tcuTRi+1j84J44DFP);%jZM?49rDPbhC3h9{*(*nkTiV?1vr0oF3N7`wy1)|;A{>N+CL-@Wgj!n6!>;Eqa;7J#c+Io*ep6)i;=
-4*F=k-7*WS=l=X=7{l0~GCiE3RF`dF+w?1SC*LmLw28x6_Y;zU2jL(?HUs}l&kqB1<};=H=G0@uVgp3X^$wNI%~+$Run%Kti_`YD
-@K4|4Pj5^~AAWRht}D(M_PJc`i+hsyjh8;@h0s$>J9Y))m<C;qT;8`~J8-+>(+8zZ&#RW>A)U!I=~bg5OZBOhth!tz6H%<}X}Ot)
-`)MhwmUjN`;Up@HcW!ruH%p)&CRygWI7ffAJE?-#3FqMzKI4C^8aB}>>E`4;v9zrO4ufVsc!h{WBsV26%DBH9TQiKkdKp1_z)tOm
-cV+Lwovsien`JKh+NLr4fv=UyLsOdSqj*8Hl>qTgc>($zD+OnfX*r6KPs={JZ8bMkifo3ig=mJY==%gXiZ)*tC|z5xE*Kci<JzGf
-jui#63K~73=`&m}!ejV64{JDlSLEI1dYJqD&Q}!=b}9SGB&D>yg_)@^5I{5l2=EUYRTf(eXjXT1LOAzeyYdPiHGcR6BOH2+`^HA=
-T}&Bn4nn6X%W%HDSY!S4wz2fa`<4A$4nR&AE*csb2>dl^vm)9?5F3S`Mu=VefflT`lKE6sKwK?*Vz+(el9DNz{DZ?-i^SfW9w9TP
-8a@oRJbyB+aHU#+5*9fIIur~B{EcRj+1;%LYFua_skC`Y;qwMJPK1&Jmui{`W3*IqywuAMC|#}(Q3x6e9XKs%sEr%ari`R!+hRuH
-YZFl+Fkqm+v9#+*WU!ALN2#q)f{MLSO<_|pExxt4<Av}M(q)>KhteHy2_{;0K47lRHb*a)xn@UIcKA|ph#OE`Q(ICo;9;VJA%A7%
-%GgT`)=X#e&lB{ShxKv4+yY!2xa<d5-RgZk=HfhGci8b#SE%qXtD|>yHwvn?xna%#+ztp4E}p$5K;uuxL4?4BKz~WUonx1<VMtp7
-+mwT(DZGNfkIxDI#7EhHH#emy8a%9C=GHrAvH`U>tQme9$(G$kzD?52LqDc7yT=)5?(U77O(RP1V{F0zz`JP#ckRrd96l$jdbT^b
-Hgrg1GFI5&;^L*Fn-E3K#2R#4)qy0zM6rKUxlq3?RzE@N%weqfINx1!uX1+&<L)p~E2a)HF%keU6R&hSN1wYZRGIvQN@zBYhzeZ;
-QuLwb7zFUkn{CKwn>jA4P0pKa8Gc*)I`P~9qT|}_elf||UaC(4N~{<SF5N2S1_=pJkm#YcMjQ>SQ`X*&q}-K|;q~2uzRT_~WuCt%
-XX{x;RQNm)#GO&aD=5hJ#~t#zxQF3tw8Z>aKr8?wgelFG-&TK@KzNQO(8y0R^HmJ@&OKa=1FJ%ku6WSbtF}GeJHADLj_#SzonBjT
-gC2s%qY>b4WhE6mWU;X3MS5w$)I<K+y*EucxJ(CN$!jwPz?gh<KL}!X`(p`q-_(%x9g(E;1ql9}{D?6uN=ftF{#~Hg8{=k<O=Wsp
-d^REzlraqP8F9#GX(q`~xEjv|-fDHO8hoAqA^Co-Yt6giVC&g6*@;VSTj0X^N(VRPMh(AeBPRgh{47GQ$NzPD#@qS>dzw!weUXbo
-h%;u4uMRhEtTNr7zbi9N0><*GZ(q6h(d3h0%-Jb8ymy__IK$K$lzlkU#P?;Hdnqd^J>^`ST*%Yb?<kj#iI!oTtXww1BowVtI1EN^
-YJB`{6=<N%$holsRZ<3=^o-(cN|4{d)SeO8&Y)Cs^ZqKA-OkZT4YxGih-oMYO~NTtH@H9CO0Kq)eXZ-={-`-e9=klgLV_v^epC4U
-TLLxH2*sx0G5JV>Cf=mWX<f^$19tq{`}m(S)9^p7I6znwp2@Lf$aX+`P_6ao3!TpbCM}bCqn6W`5z)DOIte+k-O)Nr0>Wp~Y=yk5
-_rzY7pK*M0`{Y!&F2N0h%f)??e_scA_;?c)+pf3qW{=9ST8>mCDYc=#%FpI2J||sGAGy--bJb<+;xQ~4JY2NrhT&yF((csGu=xru
-VXcSO6)zuIOm~Z-LLYawUXfAa1sZKE<}0Oeo~yn|3(51Kt3?^Z@l3A9#E!FXh2kElh$Ixz2bX0FUW@bRRMjEN2GWk64{QcI+wG94
-#NIT&Zc(dhYjmqVYo_7ve!rmJKP><~wjh>{y(f+TEX&*y&#F71$KbLy^s~tA2ifoYDk~Z&jZ|;wMG~hw;pU;@cJn@lt81h#EI2h(
-G=wNtuSjf*cRM0wqz}eKgUNXCEaV3+J^bTeavmNOJm{i%dl;)TWL?9{O)`Bid)zD2v-6`zbSs%OuJT8Bk859VHB!tGXa8f-{@7hK
-C5A;)dCp@M#BL-xf$n1e?ygu2gu{Um%_cC`NlB{zQt7j1ONn-1-Pacz)E;6f<iTZrEEiMP8T8I{Iu&P>ikXC0vKjW;A?k*&U(;c|
-VIZVUbsgnZ(>j(S*ogiZQ!lRUayO7Zi%p0e4*`Jzes$UYi-H`v7Fjj7@&;QO4z3;EKTk(F8;sO>%mfQ=*o+tyM79Nj+Ks+F@F5TY
-5JKQ!(C?GzcPna-janai1epz_UIABLh;8SYz_LSe+kBHI67C#7KI8waN{w5VGEAxup@(BbA^$W|{-(s|ueJ5&^C?4JK6O3jzr&ew
-Lt@LbH#&Xp!E5$ljZ$qf5N8G;_%Rh*!t(}fhh)J<z#)*|WF4$cqZB9a>A#ZBKX&ckPDV)T)MrlO_zT}ojVbEsvVH~~AmOA8=i!HG
-t-4FYACdClAu*u8yq*48+;_LXq|~9-QbPR<TuqsV;R+IljeWp*zVDl@3yo&tpgy_BCVW0%$EVRQ-xIUrp#_xUL<Cr9Xg^s0=!~t$
-8eiS)bcK=*U-Sv@&6;`G^yhRY6V+5K>fD=t<xUe@PVx;6`A#^S8UaU%i1_&`{vfFu5ji&eSEKH)tE;?1;KeRae0sziaHcBAg}%@~
-f~)K-q&4JH<!>Z%V_%Xd)Ml<47M_N#7+h<v$1+hSr1}MJj?aLN1^e{~2F$(p%f-3-UHIwe%7uv{H!F2Kmtu>CP~va~IyzP4IHo7>
-%sNIZarMN@^`#4j10r?s0Yz(YJvE6hIu8~u4Ejs@f2EbX<OJRgS_-h6Me`Jk=rVdk+c?1#KmV*qbQ~h%#>F>QqW+i)ev50nRAsK!
-h=HeGes#43CHF*4UONq45=sn%gTdgxpeAobs3Ym__7}qTP8JJB^=dK_?IHxPCm#t$?0_^Gl_L%9kbD$bdy0}RkH;0H`#hRHRR%PR
-dl*>o8P}BZD1vAJ2uvUV3<I2ZD3R_NOgE;N7+}#C_zvJSkQuX1g=XkJ(JHYKwd={O^vH_#N!etC_|3aID&L7XH=dg>dLXSUd0wa|
-AYP)P&LoJyLWAPbu1Y%O5f)t^>U!Q$-z*c}#}X>AxC2TSE6euD5KDU;qNX-?Yd%IY^nCr><}0ztSOpEg#O~Z}`&d5K$@(IG>2Utz
-?KuD~TCK||(>;ZkH|7QgS{?(H#$Kf;C4Q?ouEwl>*NVE^-zyznAyVm*AJu-9(cmB1Lw<dQ@!gBa^6f60(2w#M$A7X?O<Z%9LJXI?
-%7VT@#fF{~;9-|LmTH8vdg6R;P$M#@{vbUSzmb!{)K_h*jCVC5NuhS-(5a^BtTibprH`<@^Kw0P@WR_p0VC2o0U-5EaFj4(_JjMu
-L#{3H5qWFjuTrhq^OCz(a)i!yFV~-td7t(mMVhheffORu=)@S|0%QcQB|3-ArW;X#)TtiNKl<R;?1*rEf%t{Q%u#%gKO{gy-tvz9
-=;#LdG@N+n5yPe<rz0fODZiblfqOuz(lsnUfcWs(!a<zEN@nUXiAH7o>HH;X8c(p!9m;3)6tf9(<Hpcb;n|H#GZwbw)>QzV_H*Kx
-uQgS{Tb<r;y0V53yn|wKit$mB9bS0nukOWO=2*;G$+PE&n8uEmrhSt!!!DC}a<PEn%WOA@;}!1RfBlKs=u5*4(R?Mc=@j~I&4h!I
-C*NRaJ@%b=G_^l`ne!Tg`6Zt0Rq6%!*<ui`vlB+O8cy)L%#S8X$v4W(t#r$}4KXEx%|VN<xjaPv{=tX2{S7-$8n?wsY(oj9_xE4{
-2V5!D-dk;IcHd%Nh92&?$UmY5q(zFDnJa_|rMIybowOFShPKAE5wPF)UGk@m^>|A!r$+rMyTU4M4K+V=)1D&!)LuvDL4ZS|gMh&;
-&((l0-Unw-!Go(o#?mLX&!@p9m_qvbyI919eqrBNUJ37DXp@n@68$8esh>k;+u7i&OQtTt_E8^eg+9uSzmoGMQkj74U$2foP_(KP
---Nim$cCXsf)<WwuVaD0x8tRLF#6L7b_p065Ca4O{y9{bW_<UpJH%v<7Q}Sy0)kna4n!s$=kSBrk1^*z^Vve!A-E8<KN=~2(+B;_
-!#d)mfIyh85Q|z!VwBiN;y4eHwszu4&~=L}c{p4ElK_qe0fGJ<Y3}2YZUfJa4HZ;jG(tt^zQ3`cFU?!aLwQ%&7GJ{dP#$49QWlp4
-6OIM~{c&Ojy;Uj}0Zxf47MzTG8A50Yr-LZ+HADUy>4rx=!<2h73=r079328`Y>a=Cz6M?QGqjDIkvsH!O+C%>{+Q3JoRYUgeC9Lf
-H|L-Y_K=4q$39kAKqq`woL@%W@3VHmH_4iK?^IvwUF32o+7Vtl!ad-RCw<<p+E_O^_zMN@O(x^s-<emZipLT};G?5KfWMPiEh}jl
-v#oZipQ||I_<1h!nV|5pEk13ZejPcNZV~hK#<vUJH!3OFe0fRt>LCi4Wax0{ZztA2L}_wpF5`%^mZy@C!^mu@h?tNrnz^PjnHM>8
-d6;q??wKX?#Y$YL2{F{&Jxy;2qC>-iKtTU`$aX8Mr$REEz_v@uty@}6^KXTGB2R`xlKas<YmQ`ViZByXbP(y6wxG|*MqSu98Sd*l
-AUJ@y;2&H0PpngWsW;pN_*L95gCq}V+<DaKRZ0`gzJa1W8}hdMFd^XhlSqw0jT7Y4lQyy2?T+lc8x`K{0&pS#9Qco|C2j3R=y(Aw
-F?T;%pD+j+d2?;CbIMj%`6zxC<|yL1JQJPEOcX|Du*fCGw;v=&jxv@MOeb|R5FsUpU;?1O3e2I@dnxPOctL%-mHU~{5or=i2Seu8
-Wp}H<Bqh36DTLSuqZmIw-Q?xnkdfxd2Lk~l{(PGZyaf`E`M4=@upv;;FPr%zHZadoe5oH*<`msZlxp#M&`G(sryvEb_?cq1=E~rG
-+2<GCm>vxHqMb*NnhT}3A1OuzwjA5IRJtePbF`7(VIYIzA;CnLZ~y{%#8UKV4&V^2RdrWC(&gd=mBGjt{;D=N>+~LHYInJca44vX
-C%iJkw%Cw}(b4-ARe~h@`NRH;wr6+t*Y_b_Ks|X5V<9OraTCi>xgm6)c!^zWHOc_n)Eq2{HkptI9a9aN45u<EBAk|wFyCj)gzX;)
-p>yBrSNp&xN_3?Ur02TtwHqR1I67g^_w0zufuR%jatRTX-!N)k=iq@KvBj-kf1uytGpBHWRTZD^PFCvu@jW5EJRgF%BEsoO8KN1`
-Rgg?$*cRG<AysbwWvZrTRc&@pqB^HY*8V+#T@i~dDsCyFKlW|LRF&ow>y|)Y9BWGdz~C*7!;q9Gg)TujPu$v1qLfq4-;-ANor<0Y
-%P6bh$y&%I-x8*Y#|hOezrQS1oUStwo@qw+NGw|KgxJ>;hF-3A5FDRW@d#_O{-fZ6Rj!p+uli+FV}*z9V{YS{v;7CY208D8FZ1Hw
-9`yCqU94VQf<nl{3_1<)CYA^=rXclc`qOvm1nY13ru5gE=Fyi*k4h{Qd)@l=def!mmu#u~Bo*S$z2pbesOFe!zqfl`rF*%3-(3{E
-ugCF>|Kcd&@t$R-P=j)zught%?b|-~djLi_Hrnqt?myPlhyAnMVZwY~JYuS%9#2zJ77z~bM@jzAS+Y(;KwFZK5ewW~1|R$lyGBuz
-T2KlY`k%PC|4Bm(cL~?<dz)AM0H0p$Bylcf;Rq9W;xS@l{+K9$|HRo8^#coYh)j@1WC7197BK-LY>7QBk2aT-7atoP4E_&TZxqzu
-l95k)FN3%%9LvVN`SP`~CHS2VwT2002=Oo>zkAvKi{5s}k}6XRmO5F8s;<_#hMQ$1UZ92|O>=Oce+B5_lVQQ2z(2Q2%p05&qt)TJ
-A9n6{$gdJj_l=euMjM?PY@2<akjLV1L}$SGlZiEaqDpnAcQcKBndb{<T1NS4XsPAqc~GIMEau=>H<#W4SiDeNDD>Z-F(1$8_sFmx
-z#_cGt~hB%)ZYkxMZ8E`P2dX%TD>|qOnUKj@gbiWlmra_cjZ8L*GG%Ex@8ymDuP8NnsfLZJBeJYt|A~<x7GcYKRcK38%hdgJv&KK
-Di9X%4{M90ZE%4YPx+3FHSpF}_9^)w!OGl}*@Aeu3%_RD(c?FRSUAQg)f{Lgw*V~`5`gymTglCjyKApNkjQ2$fYj_p8u@yek$*P)
-Ts&r!DCwbNm2>lo`K3yv#p|?^Wv~G`IUW@Ldk=I5y=s*h1xl8B<WhBFmP&rA3%akA2l;D5FA(g?FmEzxv^ON(m5RoS>x<Wxx(}2S
-2OAyqo9%!iMxYJtz)$`A?4gjk&Ot@hYz?Mf_6pNPhP=d<iZN@x`9=BrGo{=2zp)OxNj`ZQL?;d=g8f!IAncQO8(e0SH>c-Hxd$OV
-;sSqV_5B)l()zONi0f-v-b*d&K>y^f7LWbwhO#xiOl<OddXhL4K#c!?)%{(#BClgqUSTqw`pG*7zUzr0xX2W3%GMU{w6F>18ycZJ
-yrIjx8KKi77hvS><z_L#U^$Y7g|IVFpkV=^zq~hp@Ib%(#0o^*H#pfGrPJ~on<L|9sD57@>J~k~V&x~eR?z7tFyav@VAKiUGQ{@H
-T)}>r<;}YQoxkcsw~hgEA@Q)l5C8-K1wo;35Co3J3y~tb*d%vtlzeb5yV&r8;A=fi3Vos+_-LHC(WO;Fi24jP!04lOzpl|c&4MaA
-8+zOM*<Hg|hJw1-bZ`JR5CNybqk&^EU<eyoHnpY2BSv9G3({~#;o8c{5kSuN3j@PEj<?GEi8*8$T?v%5$5m>c)yt=<sEficC%Myv
-w~s{)AILbO8^e4xEduR{qU+#dNu(`)S;-sU)Ycj<iE)V1>#pB|aoU&cZU}5#`ECh8`y)e$O*BG~AuRP3DQ|2y!`oYgI?4o#xH0f(
-Q=M}&q7s`SET@v?=e8_ZcmUXcb8-KZoEE$XmAUERh`;Q_{~{_d|NA~pS{Ht@A7=yv{vTklN^wY6pbIYNV@?iw2oCtS8swi7RDp-9
-(QfNe(_nA~p)3;?0SN8C8=L@;cF{giSw<Nk{=)EeF+!J?h!}tl{%`UJN_2YDYR){2Tcd9FqW>N)ejlHX7=j4`gZ^WZNKUPwS-;)$
->RgqYPmn@9ReN&~7d|Ey;Kv2|pE=`woI%<_3KTU+8~4lBn0LbX4oK3V62QR20-^m!GZ?@bSwQ5Kn#kc3%Hp@iM$;B5qTZ!b$RWlD
-CV`{<%imakB$lA;TYk<sqdJ&}SsyKzT1J;Y&l?yNJ%(yA5t4&2p@04%%;=RRZX8eHX*R<uq5UvbtBXzd8Miha)3mLmAr=!c3;}}v
-$s<PRoUU>wf*_e+wEZPnVIq%|>?4OluDsZa@&z(CRU%$Yd~EQa`&v?4r)Y~t)7!fm88Ur|=Y=G7V{kEjNwHF~M1z+o#?y)Oz$xGu
-a3JL0E|S75&WJTc%+#JZi%>rK%F<q4U05FLwm4aM@nkOpUvV(G0VNGJ2nmHk{!RR(`r)RezKXYfF`aM6Q-ZcP?lzi?s=3nUvS`Tr
-LzUNzXXH$bApFEQcz_=R{g0{!u||M7mXj8*8<DG+NR%a=4MmUXCl;>OSf%Ecu(bE@Y;>pk@uQ^KMbXG{&@h0I-)9l3c;5#;(5H4`
-&^MMcAgUCHjdSIBUv;=#gsCJmAgu}XsT9#4TE*fja3iQ;SnyxQ=5MnI6g{nA#->PnVKoy1f1sjME#qAV3eTuj?$0+`oOg8;4)gu9
-UtN>rI?!qn(@=nMem5}u+wQiwx|TpI1z~%rm8df}=8H_`TFq6}_#8{#K1_U)dU0Jwbr?~rX5FnjiZFI00s(-5eyf||$+$X@t65{2
-XfxRpTS*IhNr|g2c_@MvVmTxDRya-A&=@~|yXQPv!+g6Ujm(yfnGHmO{v$9b_?PehUp}B88vz1?0Y6PY69ohSe-i4K<MvZnzm$!i
-W$OnA1pH~X{=W+SMArXK`^C^tLj7FU-xm5)Z2he8|IYeJsGk$quWbQ;Qu6<+Eg<0UUjA2Gz<*fk|K#k~hv4Vf`YC|{f&Z}3KjG~E
-062u@5&""").reshape(21, -1),
+c-pO*byyT?+QuiD0R|YlyOHkh?hZ*ox;v!1yF)<f79<3u5mZV-x|9+r1t~>7&+d2ap4~m??AcxK>zaRm*ZthjJMZ(nGa-Qs3ih>4
+h2~fb=NWS59hOOyg^FzGRcMdAiL26sawPYajE~{X?JDr^7n_oJWbQJ_su>xVp~uJl1DRhkA{8gO3IhsF*~qS`HaJ6cvT-hA?j%-Z
+c}jOiK~>N1`W|B@@~J(QZ7GQ3oSF-9VZGs47}ETDGvShVRgr(FR>;34VJ~?iav@C>bK!o{qo>2&E%rFI7%Q|Xu<K)!*LajUJLK{1
+xt})b4NYhNreu}exO&qTsTLsh%G1n+>y#cjjhog(P(P>ZM}ux(CtUkgeCu`fQb4fAdIin}WTfwQ{T9%~44d(Rx6IS07wWWo)$K69
++{ne~x*tH<Z~bU#Q7qu{P6$O^lJ)%O)YEkzyK)t$wgDc~M{oU|4F@QxT~SWxPoG9+^lbq8PJA^u0`~w4+kRVur@p~c*1eR$Wnf&J
+_;n?ec)I0_GMA4R7JaaOwYvNinNgo8+);gvJB~f7gA%FXy~dI8nZrrad<zCs8+}xLROT8YRe}laTxV_xw6>#yBgG+RmKhm!-`5{_
+6$TzoE}R|X@_Sk3Da@i2i<I51j<{Tcsf8pu!B7qHM)+7LqJ~=nFPKtNB-UMzi`}L~c5TBW>u?=2PpW1pC%gc!QKzoKKp*{jYk_a<
+<RLg^jv;&U)?&l#xk87cE&^F7g1qFkfjt@t({+pq7Vjn3m)$BU&5w&U04JKR>*n3F<;zik1tj|6J3IF%t<m#FLiOe^7^4WLtFKNr
+^$)b&T*397osB#!`k#t*r&}?G$;c?{g&c_1PmbLHz2=-H$SSJK+Yo_JCS#2joVQNK%-s_eTo0%U=Zp{C{OIQobjgJvbpRFHQ6gIW
+&V3CmN?FcUJs0h-^8`2xA8>=lYdAI<-JY)Zo=B`u79WRTB2%L#Csm2YRJ@NmmNp9_%~Z?LWz+Ri9#f#rI1<#%mG4&RCP3?Ixb!X|
+rAa{#FVX##r=N_kGxDshhWZL4!6O!ZlYJIbns%v^AtQo)eddIzf^?qid}l+1U0czegVy;+EgUa19b#Zl?G}Sv(R^0(Y{<Y}@h-=o
+R)zqB^2Ac|Hg7n0Ev7gw{Cay`*Nb~|T5K~ok@}713l=NyIcBceGunyGwwO!Tx~HF|yqy{^9lpC`0Bnflq7T|}OB>dXZK1@pI5XyU
+V}y|knhV-mapK-`GMRIjr%bwPX|xN5YVL-Z_aOsMVPvmf7}GK}$G3uI)6b>!rtT+*tUP=n)5x3YZ%QRU*n2pn%{(qv9<Qh$&DS%s
+!9lG#j*bj9Kd~rjLn5n$$igL#&5<QsA-1Y+6(77cx85?}V#W^%q_Cne2}SMuWPG)xdsv&cRTmRO1k$*@S;VFgtFt-3h4hxmR#xrl
+wC7rwhlT>|PC}a~4JAT2h(eiCCcTlFD$A}-x)NDIJ)Jl26U>&J@rjdpTU+3Jj93M{!M-xFZQ6*`QvvJe{R_6K2IE6BSX1954DA|2
+`!p{(0d}tmuY9p`IH`)TV1=WsxH4Nbs_wXNyy8oHAv6_M%N|>9xH$n!cS`Bn?A2aEpJ<_c@nb-S2+s3%*XC+33zpTwMl~l(LIv#r
+NOg{p7!HF}HzG!?l*`d9gXM5RDxKwn{gvadkxh?+oT*ro9`ulq%@f+eEqGm!%P&Z4Jv2Is`|N1RI9pBx87n2*8yjygIIs%ZVN8CC
+RiXEfk7GF9TwN0&aD;?6C*30r6-o8<bsoz$K)Wx?SP>=Tnd-nSOUJU0Rz&=|<V@s~c11darw2KNO+*S+qZ@7|7Iv|z`M17Sy^Rn6
+z&B*QFIJQBRvN&sW?+FBbuCyCU6UhxN>oFx8R|4W^;EIWenO5MG`ZK3xjfim!m$zwKCLoWIH96kXPlI<y<MM7l%&dpsK%Igl{A?j
+!%W=v4MqZA$;#EMvl^~HvrI=iPv$caSb8)-FmDx6%?ANivyO&+wb>;x!`<&CrVNiqI447LM2?GdcyiW}fcq+{){{9;Hx$=XdKFWj
+O=ehDDTEX&Zjky@a<I=>4H~}NRnbUs!>^zNhbCZ$kACf57Xa9wT`No|2sxvUT5k=VKgE7S)o=Q7LL};o^BYuyD2F)R6ux-et4wuf
+ZvVyVO;3yB(rY(eaY70R1^@~K0XU`aElV=ck^qDc4_%ujEAM!lE;f9-I>E#n)5}Cccm4gGQR9v2mL__cRKeL>l6Q5li;mujNX63e
+Rv)eTt)iJC=+H4>5HOGf?!2)^Cr5V4$fsu9?|$SL6ndfGOhI$7HQxSgzp61xmn(v*0c&gyRnyk^b^t?9pU{BDc3zuja#*nM3IJ}q
+hseSc#=%EGmAq=SqE)Odwh)tQGKSLgl_5_@C+oUw)gKUfT^Q9RV?)@3h%j5>j@wtKM`D;#GXbeMWV-ni$3+??<s-}oZ(jSA;Wscy
+5#YxihCIZaBn1ha5Zvvajoo2uJ}l2Ch^QM*%O*|bI^fV7@b@pNcoQ5c^*TG*l*g28%{j(J$DsRhn^$_03(Df7S^UI;uZ&wP0yOoX
+^0bD%DJrtR@5)^#9GZTSMsrpLWp{~&S%#^JDCLO-taKQn7%(9*6WPb#tAEEsA#UHy=&^UoGt&&7TfS7(u+gnqNmDe+5%npv!QNV8
+QV4HP=$zWbOL5QYm>-9Hc52HTtAn1=GHnanI23)b^X%p{FP9>qz@kIZvfrK&QnKP|j7!+ro{$r&D?*@0@X(#Ey4KXlO>kzfA)p_O
+z;N~AjH^&PmUWNrKvn$-bT&~liopg3Gm=p*mjK0;a?cwKkMjA}AsAt4U!At0&gUY@%hbI{8xY@u*BH(A%p%#H);$JM_5AuBFKWDp
+Z<c-Uihfms-1KleRT$UpAE`X&g<PHz`%fDk_>oHA4Q>pN^>qv9q!Hg2MsrehWnk)9UUS_0#Bc<;*W0$qbv+}PO+sc$DW_pZH2r9O
+{o=#p5`8o=;(Yx+8s$5Jsgj|B2ud)f4RX!k@ryD$82`|xdqNM~XWntl9~X6BZ&N#+kF=Y84_2ZIJ?*r)H|A*Xl~Esk-Tk`EM@^%I
+WwVlXpfA;lS<f9uHGcBj2rNf{Q{_haG@#}C(+79lbnqv7Y9*}hQpXNXdDM7*V|`VLwHg*vA-L9VW}SYV{*dQ^KZx%+fO@B<z_FRP
+BpU_t6iFz_LwLKQzcV707|Q!B#1t!4OClq*&0JDXnIIz~Wvv#=uLqJ)xbATgHNgKRtGi=&1imuKw+9-{PQT=xm!z+(pM~6ktK`{i
+#pcT|J=U>$Uhz6Uc`C@|B-YuLGi9N?0UUgW$E0PF(oehEScV38Hy^(cQG?sTKTyl{hDFYzzLQ7tUd;EgoC7A&VOl*1Mrya;(lw49
+mB+0>?gC=AleA6bQ*nGey;l7Mvp)KWpdG3SxgqM{eke8eB}L~g7tzDFsYdpA)I-@y@`|X9Df1dnDZ_F~<-WLzRSQQL+1g3DFv%S6
+8(k<Ogi7M7>3KJl(UGmVN-|-p>?Gt{VYh{R5-n07`TjzVO3i^K?7K43MM6O#sZy+Qd@pw`{3jbpG-V%0_1~yCa<;SPz137<XISNw
+SiHl{$$L%j9KuD{MP4tu*)`(mV)<}ddHYjTT4t0TsKhba<8~ToEyl^%6@FH4W?`x~NTBz2b#MmVD%g=DCN-81u4?Uk4^mOO5@j^(
+tMPi*Jfe}~=+y{R$Acm{n6^lZzIV&;GkzD}D%DFZt&RQ+97k!_U1~f5RnYj>3DRh)=-8BeVnlQZpRv)Ys;wO{VFr6QnXx=)Zx8=?
+n|OJvb;wh0ALN~@Q=!;19+ImSHR|u>UY0pmg^4PYQh&^k5jiZnpJaxzSR0m5R9E;u0o0pBon0|0zTBK$!K}qW@HT>-J@aAS<zci%
+9GKglw@bw9AwPLsLvv=+S)N9^=-Ktl{A{laT~=B&jxZ_N<B*hsBgk2kY+)C(L;%=-O6WaOW?Q)u8!9Bm+L`O}%D<3!5WS?v$vdHZ
+eyJG4Y=xiCwY@#~Vy+NZOjz19#dE8+;N8a;!N^P952!<DK$EHcbnjw#v>y|Ro>Nug`CImvmuL@0po{sH{B9lJuIcD461t$CPF2Oy
+@)~{NnRDz<Bjb3yPU=|w*5%w6`WOfOuQn8p_sIuI#3gim1Q{vNFo7rl5a1s)t|YP?*rw*@jOo&c;l{;(+Vbur41XjG`<1QM+qeqs
+d`#WeT%*Ox#~ND~vL=$-tLul{jzBgTHVO(D2>dl^rz+N#A7ctP10SRQ9W_{WJ?D`MpQviyoBgi!ujCA=r0*Oj+QklD^$D0W)bXIP
+6b6uJMJm<<6cMCos8BE%@Hd)ePH(RksAZ{{sM_`sneQv?1R-)(Y>HV1wDEHB$#QRdpk$>1L_T;VeCVRAxjtb;hdi2+WtVXZSBHQC
+6AcFX8%w8wNDAYuWt`G_ieI5WrZr+FuHCO*Hc<c<Q?f$S>O`{pHQt-{5AV=7=i6e}D%|p7s=NItSVaxVZYZrN=y1?c!H~bQ3Zxvw
+hU;c?co*>oEFuOtp6vpzk6jM~t-1SOPPn=(Hk@=n(-SB;$?fjn*pGo~?QC1n0rvt!1s~6I^HBxRuo7URL!iH;-^IF*-#nrthGE7^
+)EZfZ=g;E|f9R`Z$W@S58Vep(t8nk1Fx`ea7}bqFie|~{A>AYD<)od^oj+g;vheW1&Z82>`!P0Q0HAgTp0>Tk!;>c@HBI}&n<FPw
+rV}O2uCCs?dPy;q49vl@Dvm@+rV4{QN+kxJ@dil}myQ#U&x$-W531)E-|vqSbfD`J5+VTrbJ1$&E7S#Tf$G$U6aw=J1Qe(mkkWT`
+XCQ!o;e2y;=iFIEeQM!!`{?WXm&sR#5M8%kkLzjru5tr1P;%9HNcnC#2S|XAj7T4)BkFW$i@aVontWeOipy^o`ZllIjB)Y0lBI7A
+v&#2AKlYpoPH}Nw0QQLY^<6YK;}ym%K9NAQP=*XMUOR(*Ji!I3AY*^=oELE%AMRqK9b1<W^(2Bmf9pKZQ}-(cbob7Mf9SUZH|t|^
+dbR*OtgR*DM=X~%y@|hCGW3xidGu!}g;eMQthj6^0BF;%?gc~aW#5-!49tw!s0*cJE<tb?<i<>3F^Za34sV0JUzxPA?kLgP;j$2z
+PMN?kk1$VotjxvfN;VSN!MhzUHN!89-lg8FcdL6l8e%iQDgEZFjva96YQ39-e7lZUrG*UuaA}H?=?i$7nf<!)*n#S!@<8;m0Olnl
++GodGcV?;Hqwh-e(}0O0O4)B715`ysXbbl8j;n4n8kgu=!_p7tT6sRLajfK~WTst-k_vd)`JWc>Fi_L&kyJ`2nTDgZ2u8q2%}ma|
+Yyb^)=-IZ{p^8d?^S*Jc9WhdMbe%cAy=-ztcc0HPd0ni}DdART+i}gs;VD=ZYKHelJ4jVm@^18ey29G><uED}tHdZ`;I}2;za&vI
+jFIi|pOKCwY2r+~UNp3GAK$^PzlZxVCj<B6x+8>1zDb5DTe=(CH`URIy7as$aM~)RKV~g+4KudjKsPBrzBg8Pg-`HOlBI-e<F3fF
+%1hRd?jM~Sw!}DKaG8XUa;puH2U$B)@m>1cuMQ}TYGsIpQqr3nYy53L<Fe7z4Uj61K2cf2cszlS!ofy)ViZ{sEa^e%0$Z$N7u0%S
+Q}ry&a<*4^Dm?3X$2SskoFL=v<s!v2wkwra8KH%qH1$8)g=6|{Li9@>cR2R3vQSbfZAe8P|BWbbeoX_iVkqPE$<R)Si~R=@<@npS
+mu;#woh|OQmu*zMy{k)VgR^|lGfP6rxVw_LO}Xaxaqjm94jX>04?hx;y`Q%_P+iqbZme=kE0jF@9BvUVYQN}fw6RI-%7j%%L4`lX
+>>Z6^`SycQ1@Zj}!4MK|JS&Bf8?S(*PVUo_a{FG?v4cc|QJXq$PU1PE{0Z+I&+hkLaqXm1*vjucJ#KxyRf*7FxjeWKe-Zl$U6yml
+OoRJc8~?jE1-bg<==*n4;i!^Mcql>j9u8NgPto}isxzZ<$z514&#64MV;IVs?4%CokOjCJVq$q`DAI2D-=wo0bVAjPUcRJ3yrRRW
+PInvUQq?+>z}t>}AJ-_V<f<J+o690Vih~J(0e*Ga{)>X0*q50#cMFF*=#Fn3SD$1~xfqT$c+Q3JZ`+O;7Dsmmfx3*p-1o)f1K>m8
+V9@WAX!on?&x|`Bcm|sfrGEpiKNZ<4G==4bV|V(cyh&0&%ev$}QlZ4INE;<KfY8D*ppbtWDSuP)lb1UBi$&z&t{;1{c-7g`Zi(zT
+55{M&Jh{y8Z<4Dn2Vu<t_}`~vh<V+D?U76vm~aT>H(AG<vr`JwcMV=h7M-~b?xkXi>o(?0V+9DxrpJ}`_1H8)hltq7BRP3tS{ojc
+@GxRd93&d_m$%bDi$i<wQ(D8+W?Hzvp_>`QC|q95sAT}S$n$-tW2wbl6f_`{Wy<3Vc6t=+`aL->5n4<xN`QwzLHWV@M`tX3Hn?i$
+7whCSxWW&)ZZ|C=W{)x%OjXhmlm)kgO3zL0*hsfE<etM>RPk8Lgha14aEFOi2}m*EzZ!Lat*-hTCQkg?n~z~!ftM=$?5InFW7tYA
+0$L-kH37y#w+>~60-Y8r5s?|F3L*6t`b=*s1XMo3EpX{D5U^j5V8Ftve*u>Ecfm(T)k|+m-L2JdTpwFDhZ9E9(a@+MC(*sQ=C;r}
+2y5Rw+giD%J0?&AACq;2G*S}zp>iUyVbEXF|0}K1H9tr@cqPz&9>q%}s>k>hb;}!u#Kopk;Yo;;J3G%rnOYVFoSS{GTzR3xn2xhi
+ZeyctO6H-eoK6O+IFt|u2ZO<XK~3KZQAX2f50=0V&X<eF_3N^e?W6c_ro;H7K7cgom7<O8kvwF%2MXftS(EaT1D>rPs{`9aJq;~+
+OzO%x6+lz~OmrXs3<F$sD-s_V&bDNh86s$l{f4lbNlch$!n5@rYL(dv+xO*Ed*;UartQ!}{1@Gvl+>fHOcoYP?@Q{5UzO<diIyp=
+G4Nv|P@p)}8{&?I_@y@|dS2>kI~9V52!Uctbx^8EMV@cANJdtus_FvwVw`yR)z+7t7b4N|@*4ihy#;#?@jT4ajitPjk-TSn3jk`A
+de;kvyYkO&Ees8{Jcp`HyvwH)d94%JTXF~8sv2a!S3ADIOs7c=tN$#e!8>+<{QLs#yElQ=>wOjhGpgDI-t+ZZ!n(^eLb%MgT<EK*
+`0(>$9E?h*a*ar4FRY_xRRRmjcak%S+xgiH1GRQaIN#oglc|1le6FhLqBYGgVSs6+{%k9K_}a%_9xd7@2_VtLKaQV0|IXw10sF4#
+n4FE^XNiuyMe%)W8GIM}XIl?Rd@lNsLTwn0Kr*3PR6?{!J`%i_V$Vm-XIrL%DAPTky!XYe`yj;r3F03bw?Oti@dOVA$?X&W-pL*E
+aWq*yjBdw?%?Xm@T+~I-%rPWU?G{lKNO*E)=_pEOEj4qJLZv+UXz}aREDnEz2b9P75qc}+)}5}k%BvTfY9eCAy{8yD>+j6ESZ}6`
+voX8v{LKbF^cIR>6X78zIl1;J+Bk^+ns2#aEqA9V)GU6oJmZU$IYx!p!|Nq9KSujuEbmC4!JCha#-Ez!2o|f6tryU@o2IPvoJEEo
+w&LH4#!?2r*Vt|#=${fvUZh`xo0fyIU7XQsRk1?e=DaseNxfBK?4ViGYmO`9Zwp>_E8rvu2nabT7;OIVuw_q_$SxdT^6&r_c+8$w
+>$BUbYX2qfS@_8ZSGh21Kt{BXxrKa$KxQX%>3PRv=J1ZVPP{w!{8j>}<2_%~%BWJl$g8r>*qmCNyX{I7edM64dq2=I*^$qX+iN56
+lh4uRBgpV(u!-b({gXLx8M=T$(LRE(#6RNu#tXp@XgVaMFN8me<{0FY*gbFd(<4z6V|j0YSf`C~=dEUYhE&2M`PZxC4-~5+!ShDc
+L1^2^GD!<dxZkOm@5|ZBAQ<&g)EzMx2@nkg0sc8ugl1wdw>lw7*pi5@eP9T4>#@+Z(*kbroip^sBOW`*9SAlA<&Q?n-}KJl>q!G)
+N?;I7Pk>1^G&x4(Jz;{UP-hq6H0Y*Xnluv5hmHqFfq+2&j<oQ8M6a3i)|LV)KOUv5doRF*-;e6G)rp)NY?mi#f20t<5-E*Mgbqgm
+f&Mr#!~Pm&%RuMkbxSt-gKPnmq>JGx(oG}YI?3j+zESdnIXVdQES4@FB?j8RNneAew+UrCe@va0r?sz5E&%;WjdSW=sPAIV;?4rJ
+*#YvP?9A610d&S?#`<N{{XXjh_%>A&=dH?1{p$i&1$+FjPH<0n*0k^HhOJGjV}L-=!E`G2y$_3O6p09aOk7kH2=I3jt7j&TV6@XI
+_jePepS&tSHt`Ft+2K+T7&MTw>y<LzY=61tdZnC}$5WVcw-F+bPJ#-D{&r%6Bjlzh7E(@Fn}y0r`Sgrd3Yc#sOXqGVOc#YNT_2>~
+M0({)eX<r6XvG}q?VY7H0@0u#AP~^M9<u%F+L_R7XRzIhQpc`V>*8wx-{|wv(9}VcBh9fqO(8}?vTg!{@^;iY>6mMWR-;1$M@&{A
+Huy&?|A}?sAn}R=54VQnS+Mvql?SIPt#Wyi`4>>ES99Us06GMmcpj}WtZ|Nfblxc<+vRkJYrD$l4j-HV00;i#){?RLG<>p{nvi3V
+WIzyvjK00G{BXh2P#u;y4|5XoTAPb4U?hkjF<fRB;W-SJA)PW2=g%Z|HWVTzg`fkVzY5H;+-D{C%4A7xwu7Td;FLIJN*7Iv`)h9p
+-!wU@cR7U67ws`_QKsoL?a;Bd==(!~L;*ZIbX>(^Sv(x%SQro}=$B^xhz-nnnpo~nkuyWH9;5PjEBL(9$BUngTJ%yOPjh|vp7fLJ
+UUW}7T;b=ZVQnRndtnMuLG5R@uGJpNxU8MT>U1Pf93+?k9S*=mo-&n&EdU&2wQ95tqFt}gr?TmJB45-O<X+rmOYf~z77Pc~a7I=~
+**!KQpm*|lL6IbW=jy@Wb!U_M;npF<8>lbGY9b&(B5G<CE;EAan<%z#qe>oVm!6Lh>y!$;-#ycuLw6xHMS#`*9_H7?h~M=NAG+|R
+abo~{u1HgUUvi=MZkG`<j`cb0$$>pVB{2MrgG^Es`4_ahm-#s0FqVXkn|HJycr3^~UeqLJdXSX+ykEtqmE*xAtcr4eSb^CF=qXO6
+GU^N;yq2hR_%u^jx1l<JAXb}SD($d}XJ5)>H<hpwH5mUod!|NnhIyB7Ab~k;aA=rY<0LfgVTo%n)<gHM^BASHt5xFKfeYb_5Gf^P
+9BE6LRBl14M67Vl%6n@Pk27`OMCO>&go(uJpA-6d!B8tzk3$kus=^S{jqmxFtP8BY`_;b2v{ZT8WpS9?ULM}}Gt6HN`C6Fp`gmZV
+;d<lxD=3sS!tl8v&YKlHv>8ZahQX{h4S(Y;&y2xl>muq(`DvM@LcjZ<et)LK;))&RfVh0ZmABk*2E_tn{r4{KZ<*fi-}jgK@9DEP
+@m`-MWgS@M2sA5|__<y@wtGEr=PrOAj)C&K8}}b;=H20C!6<$a7Y-psX`h!FF%t+2_+v@_&soyWBS1T%&@oGFZo_v0Mm^(G<XTWN
+80w$6xc^BbblUivxczPG{(z59Kcuj&<YEcpdEwAwp#PXCfd9nV4CQ@G3y4&(MszXf1%eO{Gh*dVMj>?pF&8cdDj579uwKcly(S@@
+^;rXPR5?{l`tTI#V2JTLpJ<KZOX1_7Lw@(N{TIFNjVD&3<S%!&6js@2aEmn0PQIQRi8jl}e)1Whk4u7pL4kj+O7vT-bK{NC*Y7^u
+>z3Ofm>n1|JBc;EFx)dgdLxHmbwZ^>`;&<^f22tFpmjHke^%%RXIPu^*U(ZeDD<S5s<B*vf4lwa6Nun~Vnd<-{*3v0J-JJQaUT}t
+Bl3-nYE11F|7Xmn85>DFfx#Q!u8dNiK3aajBLXD?!~flKpttX<MOfRu4}1~Dq#VmOdWDffs?|^x7^2tV!5wgiUGNn-nUcP}I57nX
+0sO<YMcgi=ScJ3kgOm-BdpGZbbQo`aVa9w(G}4t<v-33T)i46fWJ)C;TFt>njX(lWe!rC*yx98=@_5NCc6><9UZk;~w>jyN(b3}x
+<79D9UF-bY7mUx8qb*-%l&ygcNl9^_@ZWo&)9KeL$H|j3H6mAPlXI1e(p^#gBs@u98hL|Y-;4^UQ^xy4Gu<ettl2+#@2dGi*|0EB
+LBF{jkj3$Jq8$6HeV;!Ou+TlOs+q4t*UwvLc#|zBwySKyTx4-wxq7K6d+!VLsJr;XXTdb0U;@~0Z3p-Ra_+-xEOHjK>}hu)#HZ}w
+&&+<GBhEXX^_;SQt|)w_MHv*3+SBfNc+*_5sh@*EdRJc@iwubN|F62g3tQ-Aobn5Fh6{f=m!P+Oad_7`!mW8ag3m2&BY8%~$WLx*
+3U9|~^hx>XIr=%6OwpK5rD36W=*UnI0O&98%^y6_FF&yYG4C0k?~K!E`A;m6aM0DRJ`Q(}9b&Tf=ie-T?#?&n8O>+>9KLIW;g_?H
+@gUcSYYDpeZ2;9K4#bYcL4Y9u2mlI#Lg63?9Ki*VAi3Tlb!!p7e<i)#{1oqVBUKu0vJCiilCZ_KLrj435;R2bt97rT#V5m(A~p{y
+>(Zoc^umZ=4}%5{zyM;xsc@*^Xmn_T##XJJ8Ht$Vu+k+-IK5zf_4F7ZfA6WGQ6cMVCEnzGlI)%&a_X}hRj=B$3zezsl27Lav-q-S
+!bbO{oKQ_*ewvm+4g|3caFG<^cK_Ve?JugE&0h(z2r?UPUW2i^R_t%_Y~6Uc1)zh`p@gOyp~z6C#;UYeb~}+>?E>8u{G}XdIMnGb
+1=%slZ4jml@yaVZCIk)u_TOCG|0L%npJ62qS~%ukI`O}V0?fNQz((!LOY-B4fWZF)3|1`)=?QYhX3Jt@rG;RDe`|yMbArlqvbWgp
+hP4idRN+fAAn-sa|J~pOfOJX^fl5+J0MVyLFCSy-Q4<gXP{IFA{y?$kKGd3X4-z&h+q`MNM~dFVr6Gi%gTSEwm?V^6&u>0x|D?7+
+x$YyR1V_ce0>qAsjsX0)ApbLGTv^$~-NZm)!;DG)JdH(XwC{iv4GKOq90UmEKbpY+w&-F4@APC=-*6`XO%|%oa3QrG-4a$29xxFc
+<zN2B`Xey~=W+YHV2$gdpX9!`T4^6&J6bd}EX{&yG2oMe(4l|+Ax!U`D{7KR=4C#|ET;1yU8{#huZcs4hGEuD+z7!y2*U(H|Kt&)
+amiFxkHSmk74CXQQj*LmAsyye!d@6(Rk=jsu0p_tj*9{Qb6-nJn=~EaSXu`+V<U!7iCmDBUNm-wPifZ5Rw(c?g+v-rPB<AH4Gx6-
++ak%#6O5TdMa&!sbMfU;zgan`sR_y<WJO6LA5Ztw@jMP8H6*8^1R<eN$iIo7*dWr3*iS*$58XvJksP$Qt=(ceuIffzz@#A;09D#F
+nUgU!hVT+%;Q)RN^gmiP2sHvN5YAd$?gVZkLNQh}wq$)~ADP%Y;uYK4BQjRs+Um^=;>Jkc5k?`!LO}yUexHS}>~jxz-+<DU&cH;%
+kf2%=HpyP-^R3(UIzl;>4rzmDK%s#8z&ajVo&%E-hJgPvHh-Iir{HA`GciLt2&$Um1ppPC>*=-W$h=}UIF4?$*tB)!Pl^KaUfd8B
+I8tj7QjvkNem5{&Sr0pGJu9HKyr2WrTG)jH{b>$kz2=5WV!jpE06H#Fqo^Le8jPSrvw>S(0d@z8i3xy#erq?wk#ch+RkcBw>M%GE
+T1yIgONgqhcq)M9<JqEk*4a#1Q0R}o+;y3*W0bARAhBa%WC0PO{s;^T{^k4smk;PiBS2s<;HT+lqJRM4PeT22+<pq{mu2H;+4{i&
+0e_mU|6hfEBI|#r{bJ}Rp?)swZ-xF8TR$uOzq5W4>gNRZYg@pdl>Gl{3kdkTm;cok@E=P3pPc>r5d0ilKP50A@E;2O6VCn*C2ZbQ""").reshape(21, -1),
         symmetric(21, decoded(57, """
-c-riJcR*9w_VvB#y(c7u(0lJ4sZykaG?gZzG^GouD2g3KKvC?91v_G+sECN52=<C%*Fgn)!}@VU0*TIVzIikA-kUex^@rx3dvX)@
-%G#&xea@Xc{gRHABaZd%LjwQ+0z%-rH@fY-32r2#5C}8@0I(<&`dM%KmF;8@i$o(p5I{h1iYh}QK{OK4|3(CWKmmyC{#!@{5_%32
-?0*d)pvNHwo(h79{x?EZ0nvXT5(Gf;ZJ__T{Z;xOBq~CPz6}7N2i^(&Bl;}p-3Zb5g)RrGB8EOs_yP%iQveAdF*iP3(@ET9=uyYd
-$%)J3Pg#OKwn}w5E}#AC>(#sKmUM7t*H}}XcSUjnzkE0YT%?a))uEfgPdZhGx1p>{Px^*C_bB1!<(Y=zK+`>A;??ZEesX7umzJ!F
-vWwW;u8)6u9(Cd5@tNZ+Z@B19yrDxdSZ}M}eF{*<hN?NAHX(#%?OVXCv>aDy8OJpw`d0Uj23l+GXEP4E;;&z<&VCkz$`~#uPd!l6
-99rG*vU`ImvJaT6u{T;P(i3g5kv0c0a+;;gXl3FQAFq4#*d))Z%jX%}Zy)#O2|xeg+i=|-CrTI|T5>ixB3W!pNuUu!97ysZ0q|E}
-B7UtJ;{W?L@Yf25UW35z0w`T?fNT-X3oX8Fdo$HzZ_4bZHiH>*9mabe7~%sg_w$ZEu$*1{#3#t6{w{52o-(>{W_|IT#~DvQUz$o?
-M$c1@pddXt=RTF4%fE2FL6=@^lx0Fk)m0fzF;RbM-iggpuPXD$qQb|&dAa|<;SU@8zTGO4V}O0$TV?cLzQnxa3<JiYkbUjf>$6^d
-2*ufcV#okWoWyRNzyIZYL?#Iney;MYb?BKhOZLkk!E@u5Xzly7$KDcEcipzo>s(|rntFZ~>98e;NCb8yJGZ`50=Z||YO`&Ufbiw|
-@idmj{7e_ry4^BFUquWV4U&J&RKL@Fe^30{&l8w2=3d>4ovp3oCahzRUux81G<AXk%4Xe+Pj>fq((laCzr)OTB4_5}G1Fw{uC>4K
-u**H)hNZu9>jr?1*gpCW^1gX2VMAXJ?&gy@!60(>xV%P-jI4#*?|uo9*{j9?_E;wzd9z`5k+WI#Xs>7js)@bYV7rYOY2}`GGNEjc
-agP3K^u_Kr%yjf*8RRnc+jF0F#JpAbdV`C@grYS**4`RBZ<Gyky>^ddZeZs04K&IvN7l+h+!C)yaKAn!dvbLPo%ufgazSlnFzVQZ
-vP(#H8hNqoX?>jYlnI(Rw>&16%te7nfC&84*!)%CG$IR6Z|?|N8vDj0h&%sN%arK^^k?l5!UA1~zLWO@O8sA#gc(~XBjN+1CsXei
-$L}e*yEm`6yJjvKEil=2Z03}ZksE^c6i(h#lf*~1cNa8m+j;ThlbLGl8wbm{nAuMkPiRShWqG%CMU3%AMa+v?%*VSEtyUH;U23pf
-4ZR<E8+GVZ`LLbiZAdEkip0m08xKWmbi7*OgsI|1K9=o%!O7jpqgGRcbFp=Y#^*$#Dr;RC^RI!mJm#+Wgx!k#`apE1HuKc8E?tVi
-Fbj8Gl_2Agq^FAk1E&&j6Uj2542VJk02%lxU=S*oe17@%Z_5n!UR>v1zWu^BSpk4uu=)&6FyYin?5w#bf()WZeNrThT6E#z79~TO
-v{Zvp+c^#@wOZ(jV_&*<n@>%<5x8A_?KS5|TG$l(jrnd1*G%eJqNiq1+h<6)7E#we`z~;Xx_M3AbkLHp^@4}&(p7csyEQA0x|$GG
-TU95P*t=|5%8Bpx#MjbiSxn2xIu?{sr_G4E$~9<PTM=NhDH@xgV)A-JCH-WTB5RoCiYMC-&)e>gCdHqY>rpwZLGCHf5K!yn2oIih
-o+PQG%3TE^AT9%K$N-!WI3!8vlztLzwyZctn?Cl;(oaCqw*`9%&5Ai&$!OPv>%GUev1j+06_uA{#n#B<T?nqM_Ox4h`CilJbTpl5
-w-u;c5Q)<dJ8Ql@XKLc+LJMWpS=tk4RC;~7S5kVDreOA7YnZbu<@S-{cD45WNiRF9kb4tdC`%Btn(?U(%JmiFZIu1Vo@fupgKyKl
-x+m4`HlwdnY9Yor<5um6+7U%CUNXri(W&0JW}yOe&pftbbNA?^<PjJb7qxX))-9ebAdmDtpFeDJ3Kcv5T77q8s4T*DzNwN56%#dX
-%@_=LCtaS3&}U;11SG^J{^!u<4X<g(qR(u^m0WupcSm`AQu~om6(mukkd}j(LD&%d_^yq|dHNpjVKhe-!Q8%Xy$ha<XQnLcx!2|F
-iBEzo&YxFvEoe!Ia5vS~Fmxs_96r}}CJ%9Xbmunz-V2T{v<>@N;S264shN&@+cB0nf)bLhFSx4jm8fc<pBZdIMH(KfWsQ2N(RLi4
-;)}1TIBaP#ehlr)8YLDjhBPf_mD#+jiFhmIAw<bI3@!Ar3Wnew5ccK%Q_KGGLAT?I{BOkv(1^l}d$wU*6~v~141O^ZeP`5EYZ)NP
-lS@Q$sVD>n33c=F;7`G(CYyXPY8y}K48SXVbo3&zK@demU&1XOe#UtGu@bqf{?<|D?H}hD6B72Gd|IFUV9Tkkmln^sK}avsz;AFn
-U;niH^WzUsLIRI?T9s<y)8>Enh^`&)fxOnhvXx8LCg9MuQ!66RmZ)kkmG8}$B^<h)aN2LRy6<MRMyrt)T8H*H<K@aFZW;%?qDc6}
-?yFzFzA|sPmV1&5+I-0UWSvXCC?BJU{Fe4Wrf=K_;%XjpTbVkmtooe{3nMc&*5GBfuO-6asp=j<BNacp?1Pz;0(eHno<c@j0yHE@
-15p4<_-B%T4mM5Z9_9xw%q!CD(@sk9b@pDM9|!``Sv`B_1a+amjyCb|lFjHGolQo(Hl7eM`3<G4-g@WDr}44COcL;M+IuU;l0F*i
-T!Cl&#L{&XU{(C}sgqIrmVeP)*;Bk>w+sMmv@u_`oDlnNW$DS~igcvD@*2F_KHj|44f&y!*1*Y6$5OHamk_DjiZ*jd)nkY~lcs7~
-zcP5^iA<i|YGK+rBT(1OoHSgqk-9wm#nn*;#G}0<frU+Hl3g+Ok9zzn6tA)<)!?zzg{msZUFYpUIvyR%Gesdl8w3{Y_phL+ar{Zz
-O^1@iQ45ppXj-YpGbYA=aW;9gNEP+qGkf3cfJ{WjoV0*5pVtP&Z+9b($tlf5cU{L?RxU^kva>@iawQ$D-o39^$8v4RhK<y8yW)L5
-q+Z8_>PD5Wxr+7&<BFXh_>zsv!pGX}w~i}w7(3Q#ek?J-Cxkn1e)zfQZ~O~ZF04HljVF#!-sAN!*2gA=G^%y&6WNQgs3?v3&dhe@
-CsqzkvWqqCohU8lF@a}mazp%v<8hxxCXJXDQca>XM_7*H9I{kI%;6o%3id>x*CfVf5J|v<Ob!!)kl`Rv02(D8nEk3Y5&t+gk1v~Y
-gV<DRa?bY4<<V(V?!C0VtV$@@)wDYB(6h^*WHA+&ZNBA|w8b(55jO9#uL4CzRs!3t@*1dJQLKuC{u{HFmHsjZv@X`%7*`X=X)AKM
-P?jCHZIV4NzjR;mM7GRFIjyN_A%tT_=g(Yx<S*kpQQqOklNYOJq4qeOPNNyoR|dY4Q<+vVzR1L!t9*GGwqsV@YftWcE8;uin9wr?
-YiE^M>Jmntx4)F^+=0_35ov_O&mXL;yG8<ksZ8^3PF%=CI0rlwl*@1t`KV-;0EG&t%Azp<8-qq5&<L?M@jnNf^;(~-$8NCT^n`S|
-jw$lHwo`*Dk7+)byGnhj(F)U7=clfD9h4OnWkc_*d4L|BqPp1(W!FAlIcjvEC2i5=9>ci4iRS|%KA&?kjt??r;B`wjf6;W*nMXWT
-cYE$A4Qd=RdwAhR-5A#6+bXIHEbyD}8y<VT5cA2<{0<wBrOj#H&9z;5O2@FBe~p6TPwvh>K4159Y@>jJET2DjWO$g{>My%Z5ObA0
-w-%Y-!p&ph+_PnjJ~2Yet-$tGN*kSH00pdUMK++oLtv(v>S7QWKp%w!q1jX^{3N{~&!lVD<0Asz<8v;h#7%I06<0Z122fZ)lg;Ft
-x0&W%W&*9BmMqON2CQ5<zoO^`O%6_HCU$-{HW_CC>_y=_RI^5^FVB9ST0Sjxj}d6eo?f#jVDY6drphm8^au<wcKMNOjn|ZZoMk*5
-eRyI70<~KHz)6)VKbep-E8NY<DhdVG9h^lQ-v{uogkd*Coj7|9w>CSWI3$9kGREYU<+?H^tKNui5Pq-6@8d}eo*(WlZqDt<AYETJ
-arNStkC)6x5YVa_EqQzv0=Sf-%|wBKE(_Z)Isy_QDZZa%gtGs=g1hDM%4v<tVazc(^!Ku789I2E=_<^|1ck-^S8m#0`MmP+veXRD
-rQYg?$i}Y;%=nphnYo>rBNLfpHv~|$TCes6J$1{ibA34?mz}=-(VY)>15U~E_i%h#P8YL6MhutDI(e|WdOLx1AuCF*?aur2OMEYy
-YTn<0A2pLc)@|pT$uq8u3wwU@T{!znQ=|6U@Resb30jR=D}xUWS6q9*u7_`jJ!|O_tzSpUYGISAEF!kPcfQ3_1Wq@58s%$hpimyV
-w%P&$8c@|_5HTP~AtC!6EHnWm0W$Je{&v(qj!he<ip*Z_-fv1%9|p{bC<#y9Nz=j}*|&02;-~iF?9Zp$C!#(#AMl9ac)CuiZ!ZuS
-#LUM}y8hU^NiKvLb|pP`;TW@&W_0se-yMLwuguBb`&kp6D(;)DaFqSno2f5*Zr-%W2icLaNyB^8r{40RXnZ**e?H>)lcds%SB{gJ
-VO=Z9W!pdQFVdZFPa;N8DN8=5#qRRJPbVS*3|2gD%)rF&>KcO#oXqMoDeK(;nBcQ)c7J%GtfYe?Y-Szaq>Vx15Sy=SF+mgvY6$=Y
-LbyovW1IMs^l2xrOOHF;dLZ-}%@}o|TyFg4wf7alS=>GaIsLPVy?33b8hx8O&ckOo>K4ChS@n}y!yY`&*3ILdzVvAXvXm{~^Yq3S
-*HcStFoxF&&OQM1R(A5J#;jg@!;2>OT5YY+8hRc%`@2r?E50I?W<=!xwvO*~l9h@`MuqYxkHwL!nhTBhUOLcyQ&&(BM|+mHT}PpJ
-cY4=IjRNAC34U#MpLH9wrYUlk9Z<Xf-0^5LfrM|;AGKY+T!)JR;?E5m@5;u22xm`kI;Ec(Zz>fclPX+U{En%gq)$tn^<)Qq`$&ON
-SKXqzkOvsQdoQg?r}_-1mEofzrX(n{SSANzaxBaE&eL7PM;M_ipS~1yeYkZ72+Name#Oh-G-*0^I<x&-#;lrHC}(^+{a~b{0%uFO
-zRC)W<pG(dbF>JrCGHBLd#8je&dO9uz0<t1En=~+*^P}0fHb)sIdods7DJ^?^XdYEIWPC$KcD=u-d0Z?Yc8`*?cg&zrDY{bECXOn
-?kU%k3u9HSP#9OsU0Ei&0tyyz$eg2&p<|HXS|tn>)!$6w$ROl9!C!N#KZ!Qe(qq3~vM{(+>bH<WEV_PZXW%jh!C`D`!L>(=zP0wP
-YO4uYy2~|EO-4QaC1VK*V1>#pcgMa4z;lMIEpstZMpyAUuYz5_h3`C+q08Ak>cJ;$g7)198>=2H`}|U#pFXD}GH}ca#j25|lZr}c
-#Dn*-<^1J)P<IQ~JXq~du)N*GI;8ecwJcITyArXfNX2E#Y1_%#dB(P!iHfT<u;<NkCz}F9yIbSsA6SniB1pj14C-PJi++y^p4n#O
-hQ##i%hCr!fR^Jig#Y``{7HI2)N7X>suao#h;x)e918bZXjK>4BWIKye&J?R>-y%!D;2e~eo+y(%PAUpx7K09yr0IbLEUaEDRHK4
-!(Jtq<Y2PTY)@<5ILbkXxwn<bvhhf({iSu=DWhIbMo0c?*|vAP&NXv3UOu1byXZaf9A{F+!OzDu*@BzY+1c+m3lhV}JFjZoa${JC
-=~bHA?k-wMx#N8r)dndbSPw&Mw5+w;Xl#H+Jl-?^?Knn&LVy28?^C2}AeGZE#n2>QG#l#dcp+HAJ`ZbPSn{iV8{)5dRpdX8%{{{l
-MkRe(R5XcHd@ga$x-qvOowgt|mOWlRs!1o>QRlde_GGf^aa5t|NN`2zt+iX0#ufD~uUx-t?Zim6236~bFCJKQbmaQ0maiJ}ZFJDI
-9*+&@r|fxdd&xLv>abw>iR>2!a~`YA&70>DBa6{fes8dWiG3WkGTf)YyJRb~w0Y{sNnV*F&G)}x*wX48=7z7x(RwW7G6KZETM{vr
-wjO0j!BT+2%H1bs3Y3WbZuLa$9<C)GL?eJYSqC%<)vrlM6dL+(ATZ?rz)#X{R;OiOzI|_G?1t#xHJ#IxPJ2y?3<gKPeKT#JU{7g#
-L-ylcEhAEs11@6@C~m3A^~kFEqH?9sB(uWp^iD*q%;rSH&c@ET^tf?H)|M^UN_x@9m(Q-4xx5yQ>QpX##Y9K6AE<ITS-fMxS}XK0
-bcdk$>n7aV(~qlHRt{sXN9wAris|ePeQi->W28VQ88}^a<bSlZuU1qe0~<%)+<UQDIY0&lpt$=~R#-<88U5dPZb3{0h69B`rG=tc
-2uNN?=0K<n_#5pY@#pZgvN70`&8HV{0c0EI7rZoA(`wzT$$245^>2~&I3Cs-?{(O1En|F5xY>n6;Vav(T^QfuPNs5J-&J`uSr=#C
-xZl@mLCNLXr>7YEPHmd2S@1!XA9*!0JEyMqro)$S!_4++DNl-bj85AvkaOy_-y?7=P7kufJLRRWy!?%5Kt$}nS66j>*E~?$)enW;
-Ll-o(PZ@VcRSru5-HLZvTaCuE=@<~05j1Wo!jKA}0idJ;X+;5{z&nf$0TgNyD;irOf1_{nldPe9vt{j@*SLLxnL#3c`<uHTqG}nQ
-;GE5jZo!6=y4<`y^owJ|>pba)acWVs_?K%Z6g-?!Ynt^DgEM>#B>xhi#kz)zYJSRos~1IMhX9}bZK5XoF{-x~KdxMkT;HrZcbVIP
-rqD|<M22^ZQVLt&n%Q37vr<)MtJWPuO$wgqeD~!C^+)a*2M8*3#4lxS#C!J%3@3Jf>o@W>$KEb91WV~3br6~z7l$HPh<-&5+w2c8
-g%OHA2>JkX3<To;>o|Xsd0MA0O17V!ZAOLaR&;vvm)=gwi8Z6oSKRl>wO!--OyvEv$<8?T&4gLHrdq9pStXM#i`xVps#$VJpQ@Os
-yE1n_yc~}8Xmn{2gbD8NcRV*t^ZB+#vAe^fb*r8pp4uwg7rwWd;Jxpemsy6w2BLt<<kEEtsvH(AR(DJFMPrO74^t#2ly%P?p$Jlt
-ql^zZ3LcSV*yMga-mi)K=!7&D3er4v1j%MVk!}<R{D2ni2Q~RS=5&6NK5gbDl<!ki=QhDF&S?3Jnv~wf=KB#<3o>2>EpKoiG2&iL
-qV48aE!%3)pFXG65I3FG*l`v!O=16L&6NS1GVHRf;M$gElAVg~y}hmxV{F++j~HW$AGLp_P%k*?o4Fg@dl$B2&V|oAY7CFCI9w8v
-`<Q7dFL$V<=xPN`p8@J8Y8)sDeEyOx&j&%&4dlkvb;HUn(4>An*3bQ*cEc9UfCPyMcyC6aBZL|>BGLv#MWPMHBmWLIe-3RnR_*Ja
-71EWlkk#-m$FV%IaT>l-9yo(G!JP3|dl-4Qd|H8R-+}3y+zP>s!7FnQf8_>;SGTVSW_`;sPPjQ^3|L(i<6C~tsyq+<ycOKb8rgM2
-sem7I<DmT|0|r8F*Qza3z8aWBCEcI3t<D~a>Kd81?tUa`VQ9hvKAwzv-f*yS>Et&k9Uh1Sz-es>r*2vD%&|}txIWs^-NBK7gajGp
-5#WTz2$dM(ghCH!5sCi&Wd1CDTDLdmIpJQe_G+IJue%KEpvAZ?vew86xujl`rA%nUjEiThuJXAPx?$X*`UYp2$(G*|>*`O|n15T+
-buN%!kYe;`z4aT@Dy_pIRYB{^)dCHOmT8J|uG0(`RpfZ!@JQt|8^OvGtL+YrJ00L|O#(4p*B>43Ii7APYpjYwAxYa}j;)((ltBUs
-{XNnys@p>98Um9BsW7!PuaYTG6$-LqtBew5!1!DhqKH0{n8x2j3i0RY1wD8enH}XZRsG3>OD7-JY!8pRq-x65{kVC?g=u9=7N4J&
-u*|-*x9W7P-JVt0QIiewH>tm|iA}kv9w$q8=r%@AT;pi92t2oGc(+Xi+F5hFdsLriSck{ql7mOMr33&}al?&eU31*SQrSIPhEGLk
-)W-pyNA8?k!$i=rAmZ|@_OvGdk?|a8O%iCHa>4RLxd4TSRG7Whf2TZ_AWZg{SS3fm50J(u5WqjMWcicyY4L_B%tP}D2Ra;$jHc-O
-o04mg$w0hbUht01Te?S@x`UBLH4!fg-=XN!9?g^~RNt6IpPuGst0B+|XFq%lxa^GBGahhOLV0c#@M$tL-4+K&+-gi%moi~>Vu=6*
-6f3H}q+iFa*r)3;mO&sOZ&FXM7_$kzV?UmVz#xGAcS3^d0Cj7DaH#QkPHdKav?^LSr{ioeB})x6(8DRrQ$eE!_)tY6MOsAtD~^(c
-_$k<wJNDG4@cdQP=6iED1+F_6^61>sDfDL2%<wI1GadDGIzF_i$R1c#Lf34vzhUfxy?tveE%jyds@<RK^YFECx%qn0_cab#E@MYj
-Q&}k7rGTC#yELi-54!|-UYn$f0jw(3wF5q+%|6_E)1Tc>M6TSZucr=iw=9uEq56I6gdLsMtVj<!3k!W0?QvgK>4toqFzxCMitM0>
-9Y~<!xhZ160X`Hk;+!h*Uy<8S(hEwpp1*iQRNnGPyi8)m{?xH0(Yy(=YmV=9dCvUWjcK!VyuEUf<(Rx4tHoYvckjN^=ak9NZtdU<
-k2gw{Jsy9rVr^UFvI`SdO<z!?h(-eihQ2G!uguMRy(YdqeYgM%q<NiiG$Y==X!RoBmW4uqMez?S9cImVKAtZmWeV=}*+o}eKs+>i
-4!nI@a73NTzzVIrpo-0B;|55eDzed{@5@2|F&Ff6j8Mj3-4=XLE54Xfe6D_i%9zZegjydNeV<>p#XWm(=8v{_??hjz(pghwxk<2U
-76qF=GjCX~uj29%W1E6`oGa^EFY4%A4MIgdeHNpDM1gxeXdBkJA^rExXV_V5a&X`(?EIZL^Ml5-Ge@XV`<uh8;K@t17w?&F&qYGr
-8#gz(!;M)6IAOC17@ujHq=dj?gcLR<$l^$%ZY!5a!HC2~#{8i_^CxLHhbPtR@zrUuza(B&aE+@T8Pkz$!s=4cJv@Bhn>(Xyr>M*T
-c&syDvvmwE=_-UY_{rB0o36y4G&+`Q#W{X#H33&z{P9j?6=s2hECxUvdBpU)d1=g+-f#kk$0nl@p>w-dywu79Oe{4xr2dw!Gjm^;
-iJ`Z>DplAZu070f3vrOg3MY2}oNt&77lj&V7)M(%0dZr=M4-j3B?bxp5kL8p^l1s{Ye;8il-;x}e`XrL{F1@pG$&;;OVLiI=U^f@
-VR15L`ty|=zAf=ow0;^!xK>kHrG8SwQL$@foP#RWr`Uk3Ttf8lkh?U`OO4*|1J5iN^W4f&renG#8BHSKP~cRegMLrBE0H0?BBJ|=
-uvfe=S)HgT&m;(0ITg$1sw>b%dZWv0%af6!WMgf43WyLjmJ|d+%pLg08oQq)N9@G-3n5`GQRLQqo8EHU`zxdE)R+WUs{nTk72K@~
-uWQaLo_JqdI8vWIbM7^_<L>9iq1>hv<|lZYsW1sK8*uX#jFSqN=Eu5da0n<UtA!Uew<vF%y#fJ1B9S0Md(wh=$(|Y{Bms|sI-!L#
-V{BvqBAI{|@)KoF!%}Gkk?<&ZIu$3LrlV7_2(kXK;NTPi;*W{!SJzPfdFz{B4RWHM?V2%Wm@?wtp|VMy#)>Qw+R@3^dxVpj2DSId
-EX$``Cc5eID4!P($DLUoYli0<+1MJX%P~l3R^wD>4pqm--quiwBa~j821d=o&dNZMffjBV01)+TZB5ntyR1kQl${UQ*c!@H5GV|K
-fE7JH9)ZD%Cw1@$9B$B&;&7-z;!uCO_xY2=)8aQ3l5aF@U$tmvdTgkxnL3Y3M58qO5QuMIKE8Q!tF5Xe#otn$OTpgVTbdQ_ZYYPt
-vSfK&IvI~fO%1VDCZZU!a(p&zKzc?jfWnoN<xue=Do_j_UxtoHK^rnal*snCrdUw8(SxvuO2GgiO02j3*T_NMkjNpY`sb<mNk%Bz
->#DNH270<WSexo=D9F-DI1CDuNlH#mNtu{9A$qi*i<u^$PQ;?d`8t~GD#`TsY_NC|9*60#W~s@eVgNLrNFrb{Lg{hvVE-i%->)mN
-lO*)FpO`^g5~0=<G3YPxXr#oz5jhY+DKa$z@fVt%_;bY5vTJ?Jbkvmve4Y%OK_lY&{UwMX=@}Xu85tVt>uRg?GfW}$Q>UXUFT<pf
-F#R$^p;1VPJYGNd{S5T`&HllO(D?o1#{NqTYDiZoBwA8s80bpEo(RN$Mk_x_%${GM5|>4#Qb;5M0o$)Ip?$F|Hk-p?vzbgfjRG;;
-&j*W2B;e3c;|M@~O{f|PH?WCL|CNX@NQA=eaE2^4(0)o?O4t+p4_UOddcw02%=J!8$->EHIm2VC4W+(9rPFlN@4nMT_Wul<cb`#l
-3&Z#OUh%JWLg0?QF@<I{Z^vq_SaBh}=8VdF6XGvR6#M&>fV|(RmGufUF3;SrvgTAcl<)z(4~=TAZnb@X7TLboiw^m+gY;imSE42d
-%rTGkh9(PuX?+2csl6@A73*Dv6<E1_Qv<GU(a;|y9B{sPx~=8J=CwzS+0d`#b8VJ}1@4U>2Ac0_U48v4N<UG!Qo^(nDAwDm34brS
-I@gMMr2bbfW;3pY_xlEb9#*T*?*G=u=lJ(G&_ENL+W!`1=y!(sM+)#aP}}?L)alq`HBYW?^D9bT>LIlGx|kYz<mDNomfkROQf;;r
-E?)%Cq?<0U8lk>1W!K(17Q`>G*l8Gdi*{lB>^Ifsib4nalKW!%yN-tLC#>CA;UJP@aX!?ewe_K|oQlw{W}e++>a|?7uaa@l?QwZV
-cKBCi+B#_AyB&!5nyF2JIOy|?jbFLO<q2e<8z=Kt5E5IF&=VUywl87nLeFxwI)51jh0sPX*Vll&^p^wzG~KJifEr(j=AVm62(czl
-nO~iAciiqg)~fcl%uF~*8YDkDKyOuR^9RM!sCT-cu+bU6Y2-553|f)OyR%v&HH99sw`bz<cKhT}6WB{14a}QA*nV(>+83Jo=qHW3
-LV~uA&5Q~t%4u?w(Ghkl-v$)it{~3azt)TZeNb7ObMJwMaY``+$oSVU?O3C0>0!u&YL<^OjF0NwkAo;YGMd-bVW<Ip=#DpmlXelI
-pF(#2EnfwQICilsG;;yaT!_$53N2hO0TIAYh_ofBtk=x93#dF_L*@zvgfL#5^634XiWM`fT9;i;TY>h+LZ;RTqkZ|{zPNhJ!Fls$
-n2;cYA2#q<b=l&?+j5=yDel7f<CcrlwcFQLWjv8<^r1in`r9gdM|h9Z-)=fmsQOv#W7`~?hj*RMp+TN@vHA+#pzywUA32DJiTe-r
-l<#mmD4dI}p53tRzzQ1;h_8*Bi?;@CAVD0a9ni@eA*^k*WU`TvMZ+9tVO)X*P57+{2*f{f^znNzYO3E3pARZlmr<uyQH$o;3kQ6R
-<Bx}9$UOBzgG$ED($O-It-R02oZjaXJFjYjCCH0sKwQMdywM5w<*ioR{Vpk)4V8T0uzKv@InRsjsm<a-1r+pMtkrEZuJ42*8Az;m
-?^Jhry|FA#NK}AY-oRHFW3%xOGxsqeX|olE?QKl;9;PmAL?`*b#ob*Zq%dFkTn^nt79w`POmr8Y1U<TLs-eCx=Ome;D_kNm2ZbXc
-oY297KP8*PENVzE?qvlenb!#tCWNR!$yPwoC5?L_`j;2mOzT-N$8(_!WThI!veKr*+roO@H^q(3<U!PwMbzz7sqGlOX7=rQd3>mZ
-x?^JcI9=}Tqh|sa@}YO-j4XX}Woex8(qoeppbDsf)mgJfJ67SA3!C1E=d`U`O|PeDDM19zJG8m2!9+0?3sGBhq59b_7Yqw>ujUiW
-*yd<qh+dif10Gg5HBt8^%wO18=lRp1UJ)Qe7XB1bKc_4Q#uSAQH-9-ZoVWL?DMAUQXD~3!R>VGk>LQN!7S(a@fXxUQ$a)B?%mj~-
-pRSYZ+YMiP3;VQ3YU(4>Ge)&kulDKmVL@bR2P$3RPmq~fx3bfQ1yu?09&WH={G@9#DIO%K!p??aihSOoH|v=!NNJ%j7qrZtrqZP=
-4CYcjO7hPnp`C^5O3Qz*?ptFaT;W`O@j~x=1L4g1rSX%(bA-GWO&cyF9B`-$NYEq%fE!rI2Em_~O)luSWVZhjvp(b+&X}}ZIU$)r
-*ptgsDs%TPvYJIZcUM{Hw(_QOgFYGFj<39{dFz0tu&BA>aA`wI^D(c6wFpz85%r_yDqXvF>e8g)`z(cSkEk_!Zf)cBUYUE7g|jg}
-QMc&}Ow>{yTXCREO@ypw#dNdC^;pPvW}LQqp^WBC683@$U8n_3D)AiX#&P4^qwXbSh;bJie<FqleOOR35)=lSfMn#rmZCo~jUuQk
-&7RVgec)D`TPZcg`+~J_S=S;pW7gjLrV3_)g@tX8cFICFJK8c@uGJ%3&SNxUY12Ak(c6lg0IesB+&b59>f0lLN_^|Q=PRl+H;)-M
-vrPaQKceHq!eiSg&+jyrYC>Aw)xEwg=`oNx?=BZ=5dG@x6Z~mPDzk+*)9WJ-R!phM<3pa7ndf$S{_PAV^rM)t;l#u;V=hEj7(vfK
-Mo6N!mZ4CRfH?*`Fi$_wSpLkMwx={8H8YyS(Ao~gD}!4DDUg9=Ql22AUB(5ybIhYzj@_#Xxx4dyN>w+ntF0cD{;ra^O${n)&w3pl
-aJDPExe!C&CaiSm@S=NH3mcCd=VZ;*feP*xU+;2gq4<Rf4$48nc4v+`+AERwow;DG1^M(&N9K&U8iln^OsF!lGuKt_;R`ew^2z6(
-bNgKGln@~bnPDvf&W23rs|DF&TuH(KFu?^w7RnJt9vF^*h@W1YYo=P+0}U0FeEmza)Oa;Sp`jvd=Bn?Di1XHdxufH_E>@_I1MvmM
-4_>74?ds%KJfSn7B5yB4r`kP}YV&AqaWYh><n@dr_^0nT5+8Kouo$S|!k7<F#?)1gw7xb)n8xn)$j1R)nETGi9}h`a-Teddozwc=
-6+&H6c5KBr7US+hb2-3=;AM{tIBM$9mn6}Yj%p!^(7+}54U<U}@`mMO2lx}Mt^u&41v1)aoetmUZjjq2?@Vgf@fLP9cH=4{h7+w9
-)URBJs_8o~fb3+hwL&JZUL&>4sG9{I78Xs?D#EC!oywUrp*!G;0%Td*40`9tyjg8(JG*3s&bay)=CCJY7)LCJHyc6~PNi+Ce*Mm9
-TrEl&a*wNinbzGiW5(e_S`br5Kl1%`f-jltLE5}?;KriE$_gOlkWD9^(r^W!tww+vQ!mWG^417~C{CIP!fcA*V6fRRo95s6sBUJn
-qRg;B;Xrbqi|neGA-gZ1eD3QI+Ihqf@{uL)Ga`H<uIw%PC>tPmR0k?j8$n$7Ii}uzesy3)g8@{s#qY_|UhPn=kOk}rYiNRQ?Rn3Z
-!?T{vbYC}D1sdB=E9y%&VnjL?>1aT=5x#B@YiEUZUS&a^7IWxiM`^y9gDf<7SvIW^u#6%Ko$0&mkP#?`P>JEDNUAVv6F`zg^Y=*D
-!-`?F<*;99_lG$<PTh4n`y|yu*vnTx5O|{ZeadD5Rq17+WiAn#?%Qg@chyq2NuTI3wb{I!424X7BgYz0HGOUz+}xJYOn^!}ljRSl
-MKllJYHGNF1QGP!=U{Hbfx@HKU%iE~BZ>!m>Obqg8L?1Z1sW^vo_yz`OiorT%?kQ1a}6FHpPHtMqCk@Y`e)y+LTOQ<^9lg<g+@jL
-G1Gvf5lXbAhDE~ceUC-a!{!93%l622&*EH|dwK>3GL<~({PVF%%kHLsK79SwAxBflj@Yg%=<G_TClw0MGW;->kSQm(=vR9h-9opG
-C=`5jfZD-J*KMyW#JxB=&Yb6A0&&ufYfPP^vcGOYnztw9TK7y^*Qy@+ka=&5DKz`Ld}rNThcSSuF&^qmk6gxaF9+igScvz8^e2ch
-IGT{T&G_Lo>VQABVUt8`64Bx?X_!SZqKgvvPVE|7N^QzB0vl&)F(6W&S{OAOGUgr3yShAOIx5)!I)CEJW^-S~H`!`)=<8=Vx+_E0
-CsI!zOk!3}U%Ia6S(GfbztX8ilL|*DRHbG&Oo&&3X3|X;?{?l+23~(*=|+d1VtOs=Nn7I?22afb(sG>pmfKMz4L=MGy0XwwxD=$q
-k`d0=&GB&JaR>H{0W54}5TcD^ILM(>L0~q&NBYY>`LnMooTN?7tE;Q@oXdp@cTV(8>)HDtmYKNumWH{b9i)}5R&^&Iv1O07S1&D@
-lxPG^Yx{24^0hSe(#(Cc7v8BhgDSl-olD-w3Erccnh_TXS-tb-Guh_O12=7#mbySOt(f4x<a2pN?^WahYX1i<z)owLRfUPfBA~`E
-_|ozoMi_#Kf(Tlgq3%Q{4sfMw$`d6O0dj*ueQ21xA8_<=-x~K;dQxiCH(-Reih^+ZJM2SeRT#$pRF2b~G`Tu2eMY}YJ3_}MUq5&m
-;}?Clu<58dG>VXM`}WOytHI~U{HE|0YiP}6`$<jqTeS$a$gf>4WEM2_df`)@&F2|+tx+<jP;8Fej1Gfgjs}V$I1;k|a!h!=XM&F@
-jVoO9K;G}xBU9-EdZaO}Nf_jSAUy~mTBJxMdT{0r*5nVkI&1YfbWQVE#IswDpKPaImVu1)Ws`}4t<KgbC5ziFO`}Pcke92NS7-R@
-=$n*)iN9#2$BuyPykN^~%_7>fD^(HgqhvE6bs3~tJu1Aj)~58iY_$u--YtUuiB%VQ>iOCX1oQ*&z!ttF<p!yT5rx~~-KXyuJA)UD
-5Dq?pZdDbO4H-A!LPw)CxZ>zA1v#|1%Y#P2oc-Sj-*ff^@`db2yL|@N^NHO&J~Z(2w{p%KF@1KZ^#^0xsqO|BT0c=vr#tlRi)u)B
-ci)Y@5vauMH}um*lg#cmuCR(sN-DzZK(ni>ukE+{aJ1lrjT3@y)$cKZ5oURP!Fp3#e68>}RR1;0L8l^0FGq(f{M7(UJ;PNDX*~Ks
-pz=p<uRT+oqi`vRHmE}?7A;od;0suqzk=Z9lO`s(q&4cA?l)EpG?{M?8Sv!0*-=&Aab~l7FMheOC~-9;#4T4`BE92`uI{W#T~%5%
-4JvxB@~m>nwBfs_yNot}rvr^tYpNS8x1UIuwi#<rpwRjae&OSI&)#1y`cDo*3v*2pEXx%Fd8_=;1fd$K<*3=kI?%>y5H}0zXA|jS
-J?0H;)Fp%ra<GwvTg%@<({WSnWDon7BQ^Ao-}lTmF@Tl|Ee>jGxQ|H-uVn_dIqwR}R_M2I(aofdk87QG-S|fJ=lZ3}K*v(VY>=CQ
-X&ZAj!bFf}4_W-W75c)5(aJ_`=ebxU6cA9dLj9uW=}B#Ty@6;s)!b(-cipKblz}el%U%~<v?eIZA;2ck<#FPb5EhSu6zh+M{Fl#8
-`#G^hCErN7(?5J;LZU(3&4Bf2XdK}aLl4q2d%f+mb<@&-v`Ch6KT%(I(6XtH_R9#zL-z$|>&y2OU=*Nu$~m=o*rmxMSv+-UK=?8K
-&X}9wclcJ11UO+d$6>GWnHzFnJy#?Pr}Ker_o^cwRe)sjfEq_^J`kdS!-^PMr*DKti1lcJ9MT~OEAscjX4w@RP<F=>cjxyzKYdto
-kPr1Yl+xSYUV1Y{c1P<a^5Rn~tSSA}q_wL(>?F=BpNWWDxpqGZ%Ik7m9O6|iw-`;>Q3N7MP;eF7Qg_v1yMv*WO-2J63z(Z#kbHD~
-gC1s}`*J9>GW5uL1|aIy^ewK<#STvD?2F?N2S<^7(onE1h=8T}yO4yLku~A0efVVC)_E%0$5&}UoshV_YEQl-X3m{3U+$Xo+wf2f
-8U%<<r<ofQ%xi1>-HshwuZHL^%GeU@lSt0Xc+@<Pjua9U=@?T>j=y6uAwqi~o4H_&lKF{(lT);D1B_hUZvCh`gD+-<hJQYuG?-ue
-JOV)&Vv98NQZk+zrtCMc%gotNJEcOqMkVo}Yq(sh8nk9%b*o){{mtT>jMX9jHq*Y1Wb_+x&gdK7PP@G(uWO(pX&D;We&Os;rT5&w
-c!5u*#>xzYt!v*-yWr`l>?NniAK+zC?XyFxdBH9UqMY|LxnU!cTzO(Ox<q6+(FY|s*`72M)I-1w&BMYovcD6TUY)gB@Z{i*ElW~d
-4M%MC6hO;OkEhnMbI<nFDr&ttay5Ia6RY2x`J{s_#9Xb;?9FMom7emD^hUna(&Ls_XA;VtSpx=d+%SG?zM#SeU{VKmFPK~r`CuGQ
-QJE=f8v{?e(Dc>l;z6Sg-&Bn<$flVZX-I}d@UP4&`boeo)peB_+m-aSkg<fjJ5pbG{KS%J79WmGQQnTX^B*()(gZ!o`qR-^lgv}b
-!^;lr$Pd(IL+e>dv1`#2wjSA;@2^Q6U~`hu;saF+g48h>?10M34_2gFlL=Ju6#1H19gx8wh{dLkVl(lBTydDVAxDb)KMn?l@f%>z
-A)T;)Q8PDG>s{l*QKoz{6yWjPTpsiM^1j)_Uzcb$r`rmk_|=3{V-VHjRT);^-u5~?;fffq(x0sA;_qXxEhFN`hGgmO<DkRAfXIQ4
-i=B^$xdH)!L5mhX+>E&>3=ShEkOSiILz@KmzaHWZ4O959W1Q(JtFJejcCVb9I?7p(PsKuJ4~!1;bF(v)M?W}JG}ca;4rM%3Pp_UF
-Xu?LY6_o{Svas3=A58*@udE_qlSKT;gZ;PV+5PN`+$UE_NtT8g%F9&bl9Aw0(jN(dKn-O8B2f}ycW?yWA3)sAwuLFt!QR8|Otlp`
-6r9kY{N-h(MFn%FXHE!lF;rj>Ao*mCay3)ul0Yn(N+w{1)vQ#R7$kwxe=XiAgbL!I+k@Hz@DvIOTJ;c9Lm~Fx8;W?9x{wZqg~|K_
-U|tBbGtyC4R^ZDpsl)-60Gy+P{V-c=OH%_)MHw1i=q61y6}Su%21KAS{eDweO_qj70w@e-(2oLG5Q&z!?3Y{rm1OX_<UK%i5DkpK
-3{%53_#7skN+uETSP@GAC@06~%ksD~Yz9@BZVk<q(kTNkp?ul_5kce+<kyNtg%n*5DNN#~(0@uhP?*fW78Y7`5*`YdL_^yyi49L8
-k%;{u^xqLPOu&jIIXFi%a1BZ%NK4%oIZtW&VE+ECBNPS}+Qk4V)X<=*(L$j52_9s)pKHW-Tp(a>{$?QHAih9QT0;mCB#OZw_b7n5
-{JQ~-{8fR$s{5Y=JgoaC0VWg1{~XLqxooZ7F4EKYi*LQxsQqpsJRk)7{d@n1R&d^HX|;~yY~QzN^2{4^d7`zA6F!|@drVVY+t%z4
-po%PDZ&qo#A&%Fwmv1cIwC=<%V@t0uGTt}!#L)wd#oUGK=+oY*iKovAx|?qhCQUOCNBdkKyFURuP8!_yZrZyWsRFTsnB;VWn<Tbf
-#N-S&InisI+idZ!r?2u%MN<x4Y|)0$ilPEInh%h<c+{XFz@rqaRd#NW6lC$3TI#ZvxYFsTnBui$@Qj_`jTP}aUObMNiiCacZDCqF
-ujUUPU}|o^ASL}#h&f06_^lP$$M1$Mp@=Pg`O$^XsZ?3<rN#abAi`0+*=0}c^{o`D=+?*UesjcOCFcY*o~T$eQ+za$4qa4)ffvlg
-xE}A5^aRhY-}$cLBw6frz8?DO`u;9zg<?&(mRLA@Yd1fW{hHeM@d903Z9~!ZFM{kR7wVM7Y&tea7QSo8y-*QXnK!~}#j6vM8sgtc
-!nw_^=AG_hsn$n3xaKNSMOTY<>vT*ON6wmV+NvVn675N7lz8o$V<q0y8^pu0nBSwg>q^Jys`k=syI31_v0WbboSPYV&!07{WR<Qs
-wj<KI>_EjTy|pLoEydLQ!fHXp*XzyAwGkV3-SYIb@KLx{d-2ZOCY$Z9+24!}CW!P?o$8U$T4+WS-8MX@X7edi92j&hhMla=65U#m
-crHXtVeD}o@dM>##ZG*1PjHybLBy9GGsnwz3lv;JUa-U+fEk}rmG53zt-0P+5F|cTHg@BUDQ~-E_NZ-kBa4d6v!?)Zb;aq&eZ(cr
-3N_Cf^OnvH6Bn#$#xx$&)wQRKuJ0u|);n#F$BSqhW&3vSaao3lkK>~!204p^XyxuML5ojH*q~@Frp^I{6BXj&tfC*_fU@M=wAO3r
-!zZhVyAwdqJ7d=!O>&bE0Z&ZCywqb>=Ovr?Z-2MjOiXZEym4^5;nPLs=He3aV|Q()*Qk@K;?rc7;y<c|Kbd1KZrcbIc}nTtG;su1
-;cAx^2(~z8B;~o2r@7c^$CYS|8EjtN@f6WZGD%z;9x4Bb@SWeTsDe6iN4~|35eo=7Td})iblij@`$MCc;-5ZeJA!g&0&R1&0Z(kk
-GcpHWy-%sD9jh#UTEPRAho#Y{>;z&?JWIZPifx@4BCcQ<uiR2IMV}<P++Mvd&?-mVil+1Q#wLmz(b@<eN-SCu0y7vJ1kY0a1{ya%
-2>o*I5&z2BS_3t)r=9HZZTpE$U+}$4=1ii9tk=aqWfJe8Ioo-DjJPO1OG&Y!)Z^f(B$~+9i`?|bmtWZ>C=icpTo8z&Z6?m6xT3dA
-(<)tMomWZ`u^pl{B6p(`M^rht$Jxe+Cb~sms4YHV6Hwy}jy_Ou{N8WC#g9qOTzX1&;Z2mSwzzxq?AxR8&eu0~H}1I;DvHJfs&2X+
-l;_K~s^*6>L`8>QF7`Q?ykMMGC{s+q7uj_jgi4OCjHp22jIM27bL|MChz`u`&gml_7>T{WhQpO|E@|R{NIf{mnjzL^0b3a__WY{o
-!M((>aKhhjO_FST*};jg(Q@5&Lq=BY&A9mMiH<gz24kPSG!yR;@p+hco>OJtWd0m`aZ%r)RC%lLk=|EEiuZ%2UA#pqDGu)%jujOw
-Oj=dvbkgpi_{j}B5B8pHSjZ9&U?x1vLLtSjJ3ej#1|_C;29h{<=mHfrlo<w-_!~&w+<_~k&*)Hey4Y<?5EZh%E?AE|lIaqv39J#j
-!Q|-cpL{LVBHj<5BO|h??08=HzDyq9Yo7Rb@OXQ`tJ{s4dk?WiT0DC!!oj^^qne7SLhbSGvz&wdn4<A$%R0XfJqkutnb9SyF&JCI
-(H%+*Lt$Z}eiu$IOR=~;T7BV;4@zpFSW%~J%Dy1axBEt_ZYQxsrq;E`#1F$gmn$kj&_rgAki}G9)iI`3lEm{4<J{JHTP{D}xQiiT
-WnD9ua9d~eO1!8-{aBYJNO`i1NMbKNL3<^fIB<v*A&(fG65yeSB5HAPirDYNa}$qlT<3?AO;d|9-Ni$>+UPC4z3~A}nD<rN#q%+>
-E2eLDh<VCLMm3A4)IJm6xcVm@(W8A3drp-Y=3XBSvs`y=Q9(}l2y<%_8*4eyZ^F1>v|T$NEl&C}W<R7U4o=M7XJ`z?eQAOcr`y0h
-{XXn}62ERDs(7|*i0XTSc*bVO79{Fokjuin2iXFiXri|1bcKyyvi4TInYx^ai-%6DYqpe>Pc>>)5S0{+^;R;mH^?bRihdX^S%>b_
-p)`ps5lbPPrXwvhvEn82b*wP8q0<zj<w5+=5mS<agcbSwU=uO(G4~F?HN#JCTb{UiYL8FxGbqza=)9cjAWr(3IxHsa#L4YFvL~PO
-MFaO3{#TuXr5nl)DjA7>23;$B43_a#RqX{LVUe_V9P>CRJD3yw?7_{`M8Tly5JyR>$iX8uC~6WRnIJqA`PXry^0>^r)%mu+xQs2!
-6%QM4E<Eveg3GNFarCG5S|V*eNV!jIX=|rw;#7Dd)}Q(=J97NQ%y`R1M3KJg{SGnw2|EQKOGMa_S2t`zLKLv#prR~_Yn}ka4UUfr
-n8+bHQc)6m#DZ`h%D;>tjPb|(*Og0r&08MI@<nEg3c9qE)OGJw`9Zm$;Uc-{ZM-<F@4m@i_wj{RBJ(mQE_{4DJKjuVEJu_z;^%QX
-=hj0beNfyV)qPbRV+JY=&cYdG%8}KFf@<juNja(_B=iVN^AF%j-P*I7wU70uU27!SQ$-xuRcC1~HNdh)_Z7_26wSgN&B^oX_&krQ
-`HCjWv;`g;_A~?@#gAplb4C1M=1-M7b~6Ku6E}4?-?)Y51GvEv#?l#C7|M_WQwdbekn(6K$-FRFkpDVr6SOa6+#vhSe5$lM8YLe1
-nan<gv+uE%lUsHTBbrgyi!y(qeR{e5j77l&(JC3}HLh$q1y=;^c_(_@-o7`zhW@O<PUz9h@pBSbz+gi;Z1Y62MEX|}UTTvOczc6C
-iHTjhr_FCZc>j$Y!W=~tX`_=dW%Jd_8_7ErV%wBOos{!*JMBti%kZ;bLy4jR;&>{<JpGHoWF`V3a+hO6U5a*5RoO$HHEg1yHE(b;
-17MV?BS%7ZPAthNU09BP7W^0SC#-D~D=r}&E1emlUeJxylzP0GO1pD?YMG`;S5NXEub%6F9euahkuD;KzkNg}>3M|@XYlCSv{&GX
-cs_wVsLfARUI;FIXuRl*lV?b@h>CQ{C=i&;KZ~YgpT{5a{jk~p<CX{=QHC@idwsIO)0IX$NaN2%D~sAZ3@Y?=Ajx-PoTrw!+P6q@
-K*~gaefl6jicu-yRvchx%YsQkdUzauh)pdNks!e)N%8{j`21;bRrPaCP<I+uWd)kZifwC2ecZ8cX`;pZy~);G(ZWi=qqSoVP<&kj
-HE|*}kY$Vz=o@PAhK?%5s2S)8B+d*63^choP$K1zgGQny<cLE5htA*pS>}Qq-c-&@j|p<K)Rd)&BLt@0Ip1=4&xS?m!B$FCQJ-b$
-cz1m+21jQx#EH~^1rJ4Fuo-0R5DgR-lY$#+CV~FiXvy}Fh?0&Okh*|9?Vp9omqZU6V_kJcStfb#+;4-(Q9=IRZuVwc0=jsS(NRy4
-LqZ`iINV@(6_12OV(~-Q(572B92O<P3RGM2<Ivyf4<_(0#r$LgMOhA$P9Z_(h>MKN&{S7bQBsiOGAV<bOvte)PzF2#$_^A&BYt-c
-^-85Kp|ixL!*}3do_{NB4OtW-l#Yu=4H+Ior_rbsGKna`FvK=eI{6klh~)cRLGU+|abYd~n@1>YJVYc?Dx)2N#bTiC3?vzrd<_fj
-Zwe9~HIQ^G#mqpmwN$z_0?x+$`vZ;owHX-j$8>9$y8i*d-twOWm`oTjV8DO@0|pEjFkrxd0pkzD+Q?~~4eq<btxtE!eqS;Be|i8u
-7Cg}GH)YcKo59qfrN@Q)Uhg#DucSA)Gf+Ri$gNyK!E92J*l&G(`Xa}Qr7{wccH1iW%j9?xE1I+NVrdwOG!p8BJ4A`g<LPM<8x9}#
-;SF67s6)@y9GbC$!}@*;+ux1R)^y$Jc!VQir?SHZHqSQRMhPT-s5uMo)zYgMA|<F&zdkK&R2WO*X(m-ScV|h4ammMIXwW3+bF)sg
-lbB3Q9Zx0?-5fSw;?xXdiRVfjQ4P;s{T4KLMP|v7VxmcM5`{JijVCm0KB{psLuCh2KaIIR=d7v(RfoVL>wDkSBz^`fe|hblsV<Ri
-Dbu@|FkC{;F`QmC3I52<SrX9*&YFy&TR1FyLeamBB8pSZ^IGeBbtDN=hDTq&F^iQfYlj^&W2MbCD!I+xNaDznmDeXKze%@{aL44X
-N6FeA5(UqL583FGCB*3CH%?;jt@u6^O+tcdNC^gEpZc%kWy3l2yTf}<%5fzOd9{2Vw(-u5MpX%3NWL-hcAEK`5^QdruCpyGL|3BZ
-&KtypN{+-~U_HlY-#3zo*<0tn(2_9pL0+<s62i4XOWY#Br`!DNxQS5hm3{qccZ7t108Zzatj3GeJg5>CN!4kFt*ba3iK1({`?oa(
-s7RD}b0SX52qfA`JLUJ@*%B2HliWNc)aa><A`elG!ougj{W)azyx3asX3U<`0twI7=9RB)`CesPh=j@%b9O9mtG?|?94cy~<}C?#
-@R#@<ocjd6n>v#?#L2Y#OLV!Mp$ZQ_aMbZbO|P!9WUws;&Y}L3IIw?#bDYd1S7(|;;G|B&J?A@#?@|R4!jYR%cy^JWf~o{n+q8#u
-xDXWyLnXJ~wCvt7k}_1_vY;ODMGw&zM$^NPhCW?^gp&wxz#!n$ZT=iSoljmE+0-^GP))+g1r49CH+@k<`bddBtx<KbhLyqccnJx6
-Ii+6Srn+9D3+uZ@H@n-GJ5(T`)F2rWBiRaVGE%~wl8`WKe<hN&Y*$TT@Ri3ZO7vf6?<8-!zw^+}V2Pxkj*RKo^2m#|Swlrl3h~V1
-<(?A#Cp{ha3XD5q$YZLJl(aFpp$ckTs$^f4E_sd-oQLwKVSI0S>HQ;}(Re?J!os#R#y9i(nH>_N`8(QclXACD-z6~&^t{!+#+7Wr
-8!E})xVjmn&?LIOWrjGkgcxlwQl}N6;M9}96pt?l-i==IK9#K{(U~F8TG~UD+0GeC5_2<AamKNQ^XG7f6f~{o5=%#Kgv1%)_{J7F
-4U`1oPq<{NWZwo&M@r=p!E*dd!P;9dxc|=II)E#|=8V2$rtjyQJ=9Sivi7meS)E~{G}uGi`v6l>Dk0;T0*Pj^yOC?mMoDPV%8G`T
-6eATUrAAnqe=Vx^R>$3WDVTt>8A{Uwj85$F*s)N5cpi4Bhtr@jeE;rEPxPomJ)_{5cHikBAkn8i%C=TQOLUz8bzL+<k}|aP#xbxo
-|61JO9h#oG`@M6ewZxRpD<h<m4zhYup2V=_+NW05in@7b$RWo$D&_FzFs4MdCUCge8by!{sx~5%q&`mi3hvPU#R&i9;j4U;ClwLe
-#Gyi!xHs#DUme*I&Kt6KRZkMd$jez>f-D;a4^LwzD8Y&6a5bz{QlAotmGY)I*th;WVcq9&b=&+zA7fdGIoV-J_6lDwRU}%mhlF?}
-$%0B2D6l1}DP#DGJhG&>6ezH;Qi5Zmq#P}PgxUOeBEfxO_y}7=H6BG`X=8f%ys48Sz04IULu>{Z@d*e5nTQ!8iw@w)B&;NxL^45o
-=>z}$^Z@Kz|D9M@WUHwt%b}AbQ=*L>tV|8Hm1XG?Q>v;QG8#alB~L2GgZ<Z1Lq-((yAdQjp!|=*)lQa9A>y%U$@AQqd@hH@pptMB
-Z6K9^5uRf#Iray^?@m|+zdOkoPFniULP3@|kXJ2fcPx>BhYmTGWLT7C4SqLTgmXIoP9PHpjxd%^#uc7%EX^<ymf7DQ81%0tO(T9t
-#)U=qzW@Z>P5B1_mK+QiFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*1`HVg0L)@ETmG>4H*@1ZE&bQjYV%s%S#|`eKUH(*R;N}Cj8vI+
-N?<%q`mdjC8-$lOk*7aj`tc<^>Eqx@-#t|7N;2gEUU>Z@IGQxUd670>IsySbwO|tpD^1-cmv<X^(k333a!(+gN#Y{lOUKjRn}w97
-k1cguDi{|g@Xy2jF^<`YlV(n@j<%a-j*_zO_KP#4wWZVp#CjPROH0qiFcvHIu2c+N>Y9p#bHx6Qc%V-iE|6nO%YtgHwCtojPO8vv
-UyP@^w4dDaZl|GiN$L{=qErD#LpnYhiGfZ2Z-kXw4PBv&B3)Psgn1OQq|2Tw*Trc_7k!P%9VcBfLPtybQF0*eyQUEi1pGIG-9BZw
-i=mRVr!7-{zT-ipbPwk`&U4KOY2o>rw3DSB=>d`~QmQHBeHZNxCv5&(@kVPN+qGU<x&g!FpC-jbORMSyqlh>`x=VxS8EO-x-f6-E
-r5jQZ4eRee2)mAYK=UI`dh6CXic?EzXzA{!*71&NRi+d*_3;!QT1stn&Uc4T!$(p7XW0zP-MQ+py0qwYy574j@sm1*7^uc>DqvHj
-l(;7e`JEI|;CFi+qF^@vlNht-p3d<}n$lLE+9WrpJ6L)!cv02BSy6h|0vkKVcR69??=$@1A;^Cew_cx~8D`0smROMdy{b%Gs#ICD
-96^?img0^fO9iEyMKWyA|0+7p2U}?JsnWy7*_jbumdes@RhI_fze}7(5pdu2QE{+i{jVY{RFz97;iNsSiGhX^kB*mOlZgWnDCy=E
-Kz;96kuaP8Rj8{`3DRk|{a`U^6e3Rg#Bhl4?|Z1=j|H$r|C^xEFwhak(kx(w=U9I??uUu``vZ&lm2BMaj<Ft)9c-(=KYld<9t2^R
-`9BGmHW)Bqz<>b*1`HT5V8DO@0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<>b*#$O1p&&(eS>;7@^il}TKPyF|PRdXNbhutPNQGR%@
-<_{&>-xqxU7&zYZ--@e6OPT2J3pcFI_#ut9bQbpeYLp*-?<ja*ga0b3ds&npD7fE%BYn?ig9G9FBHj<DYr<sycQJaGzWxs!s2GkU
-eqS~L|D&sg^Wgtx2x%(R`GHNwx8NUS$L9WU<}?WB!T-%rxZ76thaOLTyeaAXG6eaDoIjY%zZ<NE^T<E+f}FK^#P6v?{n*2STgks0
-xP0h5>hBBbM9hyJoF5uVxYhi-fj~t4n8At1p#EQbcWlET5Cj2G;xR(V5s53H3IY=M;lA9gT>zW&hi1adUYotNcg;cSioXYAXmGZ{
-k?N9S8&^da000000000000000sP1@&;p2AC{Cq>-{TF7-d8A3!o7WbS+jZb;nx7%fRhl)mwDV`OZKS4HqZTFr000000000000000
-003OeS`GjJ0000000000000000002!-ycrxxSa""")),
+c-riJcR*9w_VrEgy^s(>@4a`VN|6rIRGNs=l-^Vn#SS8%D0any9kEeFL_|;odquJ9pn|<&{c=MBiOz4nc{B6gn>XI|hvuGpaufE-
++NbS(&YgVy(ympbj`i<H0fT@6aBS};w_P`3n@C7F9EFDg7$g$)tUvwA4iXH5K*3>xDj=Mq$`J?{3IP|q2@b%K06a%<3js$6o&g|W
+g4X~Xd?H-*U>IERMzAU%`VWSHfgdOOV8L?*RRj+b6$$<q0X6te@E_4<f$s)i4n7|IMxs~Z&lA2tfZr5A00{Jr57%@OHye7?^Kx_J
+^0_%nF~?S`uD}+sUVXiKcm2{X_MCcKlH=}3cHox}XMl^ev8%guGk8g-%5gU2_3269u;(5n+`K%?FdS&PXH2-7v(HcNOv$p+wNZ8v
+`#SY;PtPMSoIE~jg5?bty~#Ip@CF-f^?OeN%9v0!=hG(mu<ZQ{8C8}Osx0F;h6LZ5{;@!N?fo43Ay?e>i#0jVf{+;_<>V;`Yg<EW
+nqKy9G(`*m^ECEFYejmZEH+W+!beZHlo_i`nCjzoj~1Kcd3D8nWBVNw-aO$IJbW9jyYoaT-9t;x21_7`Z7B&9e3%1CJ|qD9)tB&J
+s|Nr7z76(kg~P95!0!S~y51n!BAORjeB1tJn#aDBIV~LqGv&IB_dYPh1y~;79(`arr|yYQkWJ%V>aKicRMD)4lDUsFo_@YGjk27U
+uN*-}c(TuZDnD0n;d+xUt;8tXgodoIHk@jr{?fb~ldWD|?vFu+Pki(8z`@23n+Cq!Dwd<e2E4b)=)Zi4e#agGOh6(AI<Gfmzx)u2
+wf#hw0hHK@y;y($%LVXEB0BtB)miJ%GiR0_kU_xCO<1b6|I=Q3OJx0Z+aj-Xk*z4o`PsxqOBg&6*qQ9y{!R(TIm=R;W0M4guh5UD
+GA$Nlx**r@ks<ghqDd$i>DNs4JI(j^#IOB4ftlm()xX%)-acW{de+2cMr}sZCMh6o*3bN8cW)Q%&RqRFi~=W8W*!bbU3T6&`}+>N
+-3x4(`m45W1ZeObWA7mDo5$ie4)kGfKA9T~L(G|w-)xbQy=ceXFCjAf)abxo>x3h3HqI$_Hme!y6^%!>u+|vturVX9+WSr>lm(-o
+qrDn?v9|*~1C=F%SgwA1-m|Wlw+dfxaIol5l*Y%pTjS@Cu|aIm?sLow%$%{2O1|aDTvdc!>J<q)pij=ps%fJ!-p5}qtg8w}9-CBt
+3879UEs;H~k9D3pNfYaq&%ls4NEiYj0RJ>Le-&7b$fDCbx`LL)zVQg+%=^?fbp{^wSvv&3P}gDL<o$p$|JO^yj4hPm@d43Ul=~&|
+drR-`%P;Azokv3PO?DrfH8o`P#-P1LS$k`fc!<v4!j|p3E`EG6OO18oP&o%Z=joD3ZRxKp@3yauG2WzzeleTzcu%6$s-k7f4ECs@
+4j^tL51*<Sv1_6YQ3Y3-_&BTiaI{9(tCddZYHs9X+1?lIyj@&M4J9}aQ-643ZWOYr&XvC48mx}X*d3p+N0HYMh|1JvoO;%yOXeG9
+W3Q{?WgL?9bkVTDX?W~pk_=1+hC~1W3HT{s5Gt2^e#MS&%MJEjT<>17?ZS3hK7d)c<_wlU>C`IB?0F}G45G(;QpAs0eBt3%B}19C
+RD&@)*bXXnTByn6U%K|1PfNQIxI=y2HRnfKm=ya>1#XMhPU%~!r)E$$V2HmKQQtY|E^vmjWo`Wom?eJO1rOO}tLr=WXjUF|H6f_B
+t4=PpciFm(9pCGTtE0`fn4X(`EGVO1n;vzQW6-g#GQehYG$ujC<n_iX+R17~<_OD`Pj)oU-{FrU#-En!Q)$#7^;Kl>DfM#r2hX}s
+64j9vuKW-fHUniy2b|zo1X1XeeiCiAtvp7ZG5*Z5PeAdvh5PWWin-fJDA$DR{l~Vm<_wq>SCnSQ*2?2t@UG0xv|ITFUeo7xwVdg+
+<*Qo|2s0X;HQ$~yHF0yHhBE6d?FlohyguD4ExSooFng~x!r7I4`$$QrT4%wOmtEC}eTgpQrSRFUxYQ=)hRTUH%Kjuzl!xP?x9MKJ
+Q|kAa(N-(95n`ONt9M52jKUi)o#K<|)L>k@NP)3;K1;E+cWhGfD71@<+WIT&m(1alM*E&G7?G7i!7RAe(Ayj;3wK>$s-!|eM@?8e
+4h_4LE>D5$v(Run0%Q~Sb7=F1*Yso2XEtF=uf2`CqdYOG^GK))f}l}E&4tgzZw!8X*T&;KZLjwTs-p^j-axP31yA}jQ>OL2>vHyl
+CqWkH&#So>wk1Tkn`&zqI+GTSoM$_W3qL)!d%J)C1xFX^#skdog?E(HOeehU8c!HS4oTPNU)A?YR5j4g3^t)443E_@$Gp_&IF3v4
+#no0eT3SpTNBy!^iAjwiPS0I!HveiO&I)lDUOE9y4SlSF#=8fEeYyYCQZPQ~bzE8St>hpIUX*dqHjJYJ-yD#^D?y;{jG1OF10;EJ
+2nY@Z2}dKqZaxn7Q?RMYA{~m_&Q&@CaEl%ty+~-{M-fn$uuDdsF`js=RPL(3byP*?$GOJ%gncKUHY7jTdTQIHB{Of}(~C858{N(~
+JgxZr_`{Qsz$2bkWm>qj1)n{l>n3_2t~D`j<&w4WSXAA#%E+^&s@lus`wL|8hi@mG_FJRwy9K4uZls0Mp+3%dxoWAK#zC(rA}+D_
+>esKY%$u&|o#eo5KIDC}&Ldrvk5NQ?OM4(QFyRAX4HvP!T%B27^G=3|mKh&w@G{5O67KL+buYh}f}2zR!OTekc1FdXOhQ=#R0NC)
+Ljp+QpGo>T*fg2f$O~MQU#vNxos{D1?7dJw5C%kN_wAb-)Pwpu*2Ke0HlurN4hjC+cv3{x8*+Jr^{$ss<70tYMBwA}_g3_!161a@
+LeKcgW$Ven>iFx^vXJ{%e9>IhSF&-B3;=AhF<-p`ANy`q*~t}(G=#qLTAbQ`?)=n^1)){ez{yX?QnCY=5-8h?x3Gyd;|P6IrfFKg
+GI-;ONS@PfVcI=2P}j_yI8w2hvLgJ&)iDNyqy3|SMJ;ENUD5WB`ur*tuQJIsuw$u<R8<hW&)dOhI8-dx6bXmfz%ej^e}#z}$DgF#
+bSO<6vnbh)s+DRyb8`F_XOlOJRgn)qv-Zyk$b@IiO$#{ld0jyK4mZNM+_Fqm&vlGt)xyLeJ3HiJSK`r{J^TB0EZ2o>+(b#YE7|Wu
+>~~D4X;$f(r)YmDuEhC)FUhDpe7xNO>$q}<@#C!)#1aC0LOAmmgrAH4#=BtU!rXh&c=9Oay<QJveQZ*QW7^j}k-Zp;jM7-(%;;2p
+V&%{xyF}C8iQHx$6L_{ZFT`&o4*O|z(x~YnHAHf2gyk6aVM|5$T<+oQU{5$|ZDMQ&fe1{>WHaD!88!k5ppfE$*{^C7{*Pnx`0}YY
+2rXqM=WM@R9-B7x-b>rds`$d)Eo%Y~KfC-%7F~JS=39PgM=T={Zu2hZDo|`>#kbuiuYueh#jHH!zbSip*)MZp)+L&o;%ejA9mOse
+%5&njPqF6~l<hB>%#!&ir!_4t1b@uv{F#f7{AGM6%RAh7@?y<w<X(r<X;dTHs=!xrD$^?`7MqxJlrJyGbj^-??a5hSMR-RT7kZ{}
+-Rx3JUHs_t_Lq{KyRh0s0u|r*{K2aFYed*DRcYR>iHo>!=YWU&3K<T(0GZ6>Baz`0Sri&zp;2%+3NF?r?&n~$LF<$C_>C6qzK|Z*
+am9Yuc4<)L(XEH_R;w>FT50;~{Is>NgR-NdY-ruJ4^U%MRJWKR?K&qaM~w}%q%OYPXBamy`Fudc=W|ZR@j<3^oNnosFPe@z^9iTw
+Z_gW}L5V};j4ZmS8^e5jTSaxD1#ZiI!(*=(p+6a#-(le})VZyDIJT=!=@@qMu91<vtlpgC3v@rnHuK4diUspVhljbX`Lf3ZK2OPW
+Te0~q?0hEHJx9jq6Fs!T3f8$=X_Ipdpn#FB%mEa*aP)LjT{IjG=pzv@a5hy6KS?jhGwIs(_=te_xZF!Aag$tM#Z}Fb0TdQeWixr^
+9j1Ag89@7|rOR@S0V|j8uSi;9i-Xgd$=#ogO(qxs`;fRU)$GygD{`KvR!mRbYXq}o&8XcQu;kJgQ{|U4`}l@vyMoAd#%s$y&Nd#2
+YMdMaN3M}Scv7X>PbTEdN_R7oibA1v7klxh_W`^sVVI3kC(d5OuFFX%35g)8j5B#<xxSpiY%ro3gx~A)`*_lV>xX@doqIbnNY|G|
+ShM8i<E0DWc$8{JTRx8o2QH;(GmtPqmx&RG4v&CKiti^Gp&WRx;BI-mYI?JB7-L*6?Y-<-x(?1|h6<xOL1Bsim7DfgKCgPbJT-%T
+slVnSqWNnABYu`$W?pyZ=tRc&jR9n>_NxOyPu=qBU0;sMW2NtSbmzm}fK#%(y=<Sh(<RK1Q6puuPaf*6*?}is$c~chxbyz}Qs0ZF
+n)i3&#>}FPciZ(QYvz>+Vb4##3uj$vY1UpBzUu5|e!DSqRq)}Fit7&A_3`X5XDwZ#_3O#mZ7gE7MZ~uE&bPRV!0A>`qXJD0B+^6I
+R-2DU0jipG0vZM*6A=Oj3r+w@fQ0y!za9CHW7Ec|GP9qv@0-%JhXFGqO2bokQME8f_OIHU_^Gob=kw{#$;i*G2R$O#o~~0GIt%#*
+F$-{0u0Qr}kqcpjT}jVdG|nug71esycPAk4D|52{e)eRi%KK(39c4fEXX?wIn?F7BK~7|B(#SsbX}5gH8eh)IpN}~HB&qD;mE$Bv
+SkEd_`HqhVigg#*6A2L%^3u;~vAaERGYIeigO!h)Gtlw7d&VIGvzP-W<^3B06I`~<o)0gSm2{B!EzHKv+Gqq8zU8_W1BQgbwD<rV
+E?lJgu}%C*`m|Z=)8iW34~9OY8Y3@M$W7d`?!F>yHfKOVPXBCT|6S*4M&G7Q@bDRlyv3_tUh`!3hzE~zbn`i<FMS$?C}YX@J-zY8
+_0+OjwBdEUvk$<ym6JTCIlJH9@S@4Rc3UfyhMq_6fu0k*%C88enNhibt>ZhLWTj%FQIY(~V{t^Q)*|D5mk##c)a4h(QJ>}S&{62$
+lio90qmXcBl3$12XWb^P>5A;-2i5LBcRbpPC*oT4$Lx@=(BYtg_;VvBy0XwPxU;7>jVxfsn?eD}qzG3Qzhmkr>C+NsKiNs!F`94G
+Q@^-A<N@06-b-uZsR6_3<+!MbsR_zVrpdvWT+4Ev^9<MUQAVh$r!V<EA8wri!t&*uUvYEUEt-zq&Mg17ajPd6$r+zcKNRVxz}_0J
+ud)(tc~GY195upgsk=hxzNz7gvon=a@3gM!h*;ulc4N~*AWd#(E{z(t)lg~k{Q7`k_R9nJ&nJIuu+>w?n9FQeJM_#>X?dv<(*PKk
+cgpqTqF7ZcB-+(-ceaTxpNs(<GUuwJX=ns&of4XY6f~1q5)Aa6uwQekKZ!Qe(qq3~vM{(+=C_DUD87DpSKx9w-eG)u;k8GLzqJpn
+?x+n|w%avQO-4QaC4DIoV1~-AaL2p`VCM{(Tj!ypjIQExUj@5<3*U7(Lzlf}%!5yu1ns*IHdQ}Z{`sXmFMV!TWZ<}!iq)gbrWBV_
+35V`uDtIgQBJUQieXzzKZ+W|gd06eCYI&r5P8ED}v5L#q)3#aK`Np>F$%?BrFz3zkvP=Pj-K~l853I)%;6&hR24#tdg}|f2&TO}F
+L!brvvh+dY!R2@~{{Q|nf0AAh<=Ul(Dn;^q!d#^ghoXHJS~bP?h?(V$FWijkT;IHSrJ{D$FDl}81z98i)_P2s_tTiQ$lD#IrOwpt
+n5(4HTy)Nv9ck^G#yIFO_O%n3HXdnpzqD^ZWz_FU?<!a$+wpGqxmNb3%jXk)7r!T*V^66(^!b=3i+__cC+GbZeq#7U=he+yZ;S{r
+y-HQv(?cz-aJ)~Y*dX|L>k%l8wsm%!j15rm$9osNoj?yz5cF^KK1I3)QrH41h9>!<SYT(z3(gewd6<L4l3(rH5Pr?8BK~n~?j2b;
+Ch61S;wi+EbBS};kGuWov;~R2{PBu0EjrPTI>%kKvq-APkwvPbVJpjSt=qaRu6STY)rQ^cCP%6@sai*T@xY*>BR5>NeAQH7ql2RM
+d2BpCb?<ZAOU5zNMg+@GX1y?&`&eaO{(O%ZS+t(=dxMP(%;Tt4;XZ}lrP~-~t<yeE@yZ-+e&7Y&mRj#HFMMUL)?*o$Q83)Qr4i$)
+8<2)%3>he@+H+zSUx^@at0!Xjax8H$6db6RbwDAJ0!=z1QQ&`rfg%3~ev)>xCN1ak?R%qRH%9lb?Vhf5+G|Q=Fl_AGH`Dj?_m*`w
+<viZqHYzna;4=E4;?~+ckL=nnDp!h3GArFq?}Eq5Y)LfiZtjjtkDG90UHQUo#1{iR`JBpGE9y|lZsnp^3{*tt!D@$-B|8_cvqFtP
+b@5BSZpN-V{kUdT)d<E0gs$4^nC|}2*A~S#MhY~dfzwq--bYLO8bvh{uxa$oeHTlV17wf@lCxiBrFA5MF8IFl3S%PBY%mNeEfmRw
+gYrT!218|FztIj7ehyD78-qF7dV0xLK(=W?;Y)Kht@eGI>=&{W|2A2V<6-UbUX5<+=o4$h%`O}cU)6c-!o)Ur5{13yuF9h<U95TY
+0bi?yrI+iTo}%wRwRxUq;RjV-<kiTW-1`2T4qv{FFx#)CJSE;SI&BYM&Z*yiFW<2wJ;)B{l%Kll@;8D30e;|Kef9C(^I_Vqen`w-
+8o#M?>Vz|@au_nqtz@^g)mR*hhK2z%gC;D48&Uui0F+iDtjI7h@D6Q*hY2-_5sfVoztOk(N!C!l*)sRfZ{9J<%peiB<IUX<QFU}r
+*xW7jUjD|Dx}5yIw2R}z>pf|WShc9xyvucy3Lnm_GtK^p#u`2bl79)%VqU{WwLWFN)r+FCLV(ZyHc?rA^qOrYkE>Q7HnghFTkdwS
+CG=7Zf$rU=l)}=tW^`8ctx{Flrgg_qlZ+!c-+lQ({gHddLA(kL{!4iW;of~b-H9b={YJlL+uMbPV90_|2fo#DNhq8N7btSX7Jq;t
+j8OD}(*~KN!{Ps5$N7`Y(>i@ovi<CAGbU8GvfG=t>~>OatQl>A;{H#rof_9?A?~MTIb&Hj6K3n0YPI8Mmu6X(bnv@Wv*nIHRWVU_
+W$bx)IUM8B?9#>$<KI8vcy5H|^X-dc_k>03RzGc=)-F2`zONPUz5kh)S%$(!0-wU*&~yr`9TqQ9cT4p}p^dXfC=wFNd*_W(gpm<r
+j1N2VACY8OB!M39*T#KxLKq7LX`VWYXfvotH?jk6P>c3Mn*1GeIzLIDHuDnF_bIY_JO3AFlzc{QO8*k`1MupF8Lxs?G`Wu&b+0zj
+cFU`_?X{>+pVMjyo6l<OJd2*LaA1q(ssMI5W_fmSU0W;BPDS_LKG%qGwydK^jL{{JI=_-B7o7CX+zsx%3)?yO!snf}hDVre4iUk5
+%&?S~J6u|PwUVk&hv_G394rld{*oongTatD5S!N2kEpOf5e0f|nD;^LhAoN?3KAah-V9HJ3pHp&pbm<PNF9nt{vB-o9NKKI-rqYr
+q$gt$v*}%~V?|=~bX=7@a0X?9KI5<UF!FB2^g`Q#gEKa}6~Q(IugYuu$_Wmy>0BAi{FZB+aC7E3SWR_|Z^b#QihR`bcGy1V=$;!&
+g}j&>hwLvI(BX2sS8tvA)xabw>Hh5P_4Wv4&*=R1_aljmLK7D9a3tjOrbErkvfdzdxG*dLo8FOd>Xs$f90N9i8=@WE9USopP>^9B
+0Zu5iP>CT<NYtPf5vbo!=Fifnb$er;8}8+5ul6bNy32?zYK+@rYmMBHOX{`R%J>fSgm{+fYM(oy8z&rYXmXaxviz1<-*B?l{M*u=
+bAi0V6r)EQtlyYcYc+;c2W_ZO3p5~DrYXv~PB&a!nd^bYA(YQ-f>oVZV|RGM=>T_YA`IPg{ZV7z@pMC3V^t&)LEIj5Z2df=3?d9K
+=#lnN+!j&R;u%y>g{fuvRSbEGP>_||WR%E*#^<OIMD!8GH2xk^2tP+J=)uFtoG6cJ>Q5eAI{C16M|jjFRa1`c$1O82OfO%$<ox`E
+<@VkE)u&_a_O8Z^$ucO|tp3I(HszvvoGi_u*BCW<t)taq*tyLkdu<|6&YBb5qXs;~x;z?74;|r@;Q^S68+JVNn&V!k%AT<@JPKT+
+ArA07a_8Jy2Aqb0!7tD5Ol$EU9nS{WB!Skc7c4(i@R2xBg*n^&cgbV$!eo!h)pB^;AZa{29`*;8EPs+dEzU57ad-j#V3(tj(NukZ
+Q&KG=8Hm@*58k<DYwu`NcUWX`ZN!VBcSzdwN3&##)Hh|*W~8~<YVftfSq~orF1sT3P6V8lke=K4JgUqrw<W<5x0(~yr%YOtSjvY1
+ij~!0(ywDz?$`AgPsigCHz}uAj@yjdc>qU%qv61TJ0U^!fVwqbIMjGNH#XZoS`{Un({VPKnyrQ&?BNvUtDumBe5fK2A}u2S6-P;g
+{}gP>9ee6ibpEPp>%DoK1J|Dmd30{sR9Y)>R`}L+nT~ooT^~ABWDl+`rD?X<-!OK;+`cuQn)<SJ^`6fS`MA2cyaK)G`x=KWm$M>j
+C`=^wQb6C*-5S+_jV=M6*QThV0jnx??SKzya~j)k`m+Q?<jIZsdg?G|>ry!+Qs7%B?d-N@Mtabg81TDjPxz`zGvr}~X;*KMBnL&z
+U;-7_O%V+n<U;{1&Z&a^D{}iudO@ky3zlq*%3l$QlSzy?kUG9Jnmb8$?eSeM&lz8P(H)kKw^uE;9GBl`wZtp!?%h}V>~b0Et)1+V
+@kXh#$K&r+uIp%Ceqqw;84HUQQ7E9$(07&jm3jHE*Tz?*kK|*3G_MnmW`x@ptzHz^GLdjtas0z7huJfqPvi+nnTkDqcJUP#7!I60
+2i`s{JfcpaV}w>-Sk2<Gu!AH}6j|a#JvQo(xuBn8gfj8!_TYP3@g?+<a}ASJ#$^^K)cMHh`~0#!?%8`Yf0Vs@H|k2Y&f03r&HUA~
+$(Zz6`6Kdt6<3TJ-xADaUs>ONQAg)$5HjlNvls;g61LZax^b-=!hhcax}CKq8w*>FS+EOhe#m%E<|s9apgGJA&RV9uWbX`n4g&1n
+xVgzSHfI}Ph0P{le5PfJ5*&jTQrMCpizSM>tsDXwEfN<A{fGX{pQPO!nbe@iQ>VuMl6Y0YHLhlKOjoiAvqwR<ape9tcgEOGRhbEJ
+nP<M{=onnmRS0SFldmPTT!}wvbS%}1ef-!OJhrUl<DJNA^g;(&Gyp&Hh~anh(zvbt;dnNeMMA+t=k=_7sg(_wSZc6|f|jm3bAOMC
+p|`y%Mc5#&Yoxn{ILKp!lRE&`H_V2EL=HBLW33o~xUpowQR3DTjez|TKlzjNY4Pc6iDzb(-?XfFW*WcZl0jpdlQM~^XeZNmC=oVk
+NiuoH^Hm$aE%j8iej0|qR$EoAep16xv1e7BgDS<R#DJt+O7QTIyENZRjVADcXBLioZsjP`HN%pGBI2<~*ffHJeqV(vfiA-&paewN
+D_+P_Cn(A@@IqEj#j-f+3N(@4X!6?fB!np0SX-V9gNqtVG8``E4)(_yyPqUS?8L+iAz^J%r1k=v{tDastD^1H7<gB!0Cx)&?5#?#
+YtAd5cwbvITAwv*-Zi)5?&l^T-KG{5BzT*tFz_)Ou?rN8lZuuV#JXs(@klVMg&Q@mIDdk@0v<ph5HPs*l!fz?JvE33JPr+ZLW^d_
+*vJ3`5*{VwC(4|Pp-}N6;gNAP3RXN#N26fiV*O!YLsJCsKPIwYT|@cjt#5uc$c=iod*-+i%J6%K%cpo6D>8{FM<-wJQBGzWl>Q^L
+EuU_k?54*he_k>YduBzf8IEIQV{4=?M<=3~&C{IO6dfCTTSFzbP<nA1Xf+EvD+5J3O1NbJK+v<bHB}dMSrJGuJ0GyIHIygAk!aK)
+D|$Q}9E}lA>fqp5?2seHVv$3{A^&vm^CyX?#ceJk-Dujedhx9E*ict9buNW~LTV1c;orV|eDma1M|Ek6zoj~djJdn7EIZuYP!5Y>
+%5ph05)Or&7GkYTK+<L9cr5Cm^o*DQnIk95rr<<WAn9D53=M|_H)H@QkrlM27?^OQ2VoDDj0RvxvEBr)5ktHo5W`OO&r|V}j8L@K
+SLcim^mKKwHr3Zqkfjl^Xe3M~DLFYMWpd)A=&^n-W|}-20fU_2>u9d4BqQkAU~ohn7A>e|smZ0F0Thlv#ADDx>9KJz!6gAF(3RLp
+;sxy|ddQXpur-Ab`AZxMAu(`73`S6jObv(sg=Q!G9PzZQIv+C~b!9$}E5o8w30Q%@gu#h=hQ>xlhKBmO+A0Eu$#?;EI;!$A3@Q;V
+kQow%M1bUR1>6f55co~O;6!MA!MIUyiAE0V3W-2TstgTYN!Sw(|IcXUCyCkf3smATDHJl1h{t0D3KQBF!(_48Y!-{bpi#*n!va2-
+6apTL0vksF>}!J6h}gkRbOcu-zCaNQx5F8>*kJo9btz#_*nh~PWi^wYjbdzYVn`NdmFJF(tud7P3RO-sOuze17g_%^Y~FoF!7d6v
+;Csct&Iyh^_Qn*P(Yzh2wQ}W!^x88j?@b85EL9ZrDFJ!EF{>IBW?r6kKxOTza4_Kmcpn<oUej*-{w$(%i5Cs@Wrt|LFt0>q1<W;%
+^#&&kfawDPS(N@Z<;o4N!V1j1foTC(w`%B*5e_(CJl)=QV#~Ut#w_qx^0_Ws!vg!p4-L-uw6D4T6{(*nTq$8#@f90v)r7y7Je_ML
+T%zEWi`mR8;R4?P(8B8US%PnUe6GKsfd*Pw6v11R!QUDBA1T1!KwbZ{Q>SB()jqkp-LE)#nTOEk>tkwZk(XzVS$4z7Nww8dxO@>j
+i)Ol_dX)O6l->L4nIONw5~mTIt=dKLbKcaLD+(RxOU{cK@4A|LpD_1ego8-7#raT=_V$Oqaw<Z*ntAq)YtVAhzDmM^w<qKq+2LN5
+YwMtd?{*;IYNxdXV!_WdHh$$Am(Q00Z=B3uiBD`tfKP1p*s+wU3qH%$>ilIS7(yGpLSF;)(q9tr;B>DJ9c+9-ntv`PLByIoWqftc
++j+bDSi9QWax>v1X^{Nb0KL`itsfN2qTcDkgpJO`&7+sgW>AY&-ksGNtts@7{e6><ciJb9nZ#Q5XmH;A!Hz>4)xJ>G$3AJ+6%w><
+d}dTYac+y7jE=Bd`8J^Nb|qo{fpunh@Po=bocj+pO;C!#gT}vpY3Ev9OAkXXShHe`VSH5o0W3)2k+IyKE<+9QLwCLjoU)q${uFWw
+Zuu&J#IZ_T!I=wy>Oug2QYhhi2@DSWgh*S8%zn*yyO6^5HDs(*fD7Zr$&cR8tz0>)x_$ZOw3R4-3}|YNFzS~N?n`R69-2RYrU?-=
+c%y;G>dO`<-d5-|Om!E=AGckcq20NzI^&64vkw_8(BEFwKgxT8{tna8Le<Y^9oz2MI<n_<E*12&OVn5D289pA`^bSjOg?b9uVSa$
+A>mwX&77v~2Upr?fP8JzT(T`_BN5~<?VwKnC}C}*rCCNo77cTqg>eZMRN=S6!{PtP(Z}z>m}!1HeLkpIT}GZ-O(~vlFC6gEk3SxX
+CUMn^465ii%f`xpw(>q7b9%o|?ELCUmN0HS9poY|=8aCcFL#aFo_9&fEU@GQo7rdo&Ut=pUtKl_EFh!qVytePaeOBg%Yb6Nd#9$y
+>y2eeLZSlL@&>*_8=Fmhn7N+;N}HuHVqbHr_Xu@iBRa+ZE%xqGA%z9X=W=N#vLLYsWTJa`MDWq|(+u^6IVZ_vUEvamIZQYb!U`QM
+?5AXNgheg!#l7r+B=dTH!lV!tFxd(yzNB$4ME~*<o9TTE=Xx%Z0j*REUtZSIxIL`zeM{W<OfE=Gc|`p#mAbC6Yv<gapU(qJC_5*o
+PtfJuK6)l_5f6M<?&z{7SC+*YFFQ6x0jz)wSd%?_tYbBHg|O+3cuw86&GdSTmJ&$d{KH#1noJZ^F(9?I7iymEc0n^i_i8@5oMny@
+hUk^sKj317Qxo-H!u*Aeb-q6p>=gkrB;ijH`E$y0a7<D3aLbo7Bf0yon!=TkdIp2DY{jher!Hc-Z;@U14%&>80j&qO%1rPW{pmWX
+q0{iSx3Eupq_!a<J!4E;%^II>A0|kacA(M~-Xxi6^{cvVm|&F<?~w*8Cr-I0lj1=HE9`0-p~&MNezSqW1eF&0a$(z?=_)<C!eB1d
+qeTBqBFb5)uC#*p>b|uW!WGUn7cca`HxSO8Uz#{2JXgqT@$`{0!U2amp9oGu0NBBWY#8k4Ws?K*TRO*oso4NxEqh#Ao}7@(Ak4`X
+DOGv<7F*4xp1Z3obX)n;I6<EbZ^u{N)x333Q&`km*;v+;(t6CRX&u~DXhi*}c}mx=ow_t-<bF$`+aqYrnOE0*y<g^DmT)%4C+aqB
+p@~|`V=FdzsR@_WtejyMxd8+E&WzJmFO*U2DZ*Y*kqf1;MJ1jM-Z*ZYchtR<1TyYo<4-_y!4C^cM!<xDCNL6Wa7)pjm_`xQmF7(C
+$vJqd!>x>x;(ftdxU6fDnlXFdeNzQ9{-UCeN4sP}n;mT%E7$IkBj+&|zN}@vu;^`NZh+R4#ctgjHV^FOgC)N8-U}4f8C%AUnAO1t
+jUUnVVbQVe<mY#q%QQi)?(W^tk@Ofyoqv}DHi&-p_6hz}C6zhCo9PXahbpJm=JP;L%gA@Tyx?{Q1N>1;+IV7exiJT%D-5q^AR{Ev
+Tgy-=Nx&S98JwpdY%G6fPCHYY5SkgSVJK~fl2yU&fn?A?GAU0G(Jm8$-Z|z|EywTE1l`^F0j27j*VWdHNq<*G*scZ^b!NYg4mjJB
+(^`b4Z5LKL+_?DO)uQGj$JyEQbijhUCD(f#+Q@!k{6lhJu-%zsj`m8V{bw#%Yk@w!+mSIdu2x~469cS_=+1MMd-wuH0)6ti=bQnT
+JEa7WLPl6yfU_Y3{AxkAXjh_e0E~A*lZ0|ak_Lw(F!)ce&9&34?183Aa)JJ(*=pQcg3wSAHuKc?N5pw+zueh%To)tM$HDkQ;|DL&
+cy{%2E1%HlV3D_%p;O)7DRueOjyM?#Sn_)25!}=Fn+OkjuoyI0aADksC*$g?Mq6K-DokVddgSAPD$09j<c|ZTtM2{*@y=<(o=Tyv
+$UC>;noF>E!MPmZL-6uP25dET@JkY@N=LO21aROI{D#3G2zkTsFoXPwR@VT?(E=HrvrmWbcQ?ozkas3_>Uayg8hfyn5hDrK3maCg
+N7fFU=Yw`K*IFr)-=L9NZq&<!H42NSXcePX)K2Bjozxp}MFF%dbtbKQbpGrPwOu{3LT6m_3uDBSar7gWBU=r@3a8RG*SvmbG@%Zu
+47$hFzfAA#n>n-buolSF(T_ZTo#0F6dZ0G%9K5l(QCR^7I%Lzyr!-svaH|oZ*3=6<xV$wAFN%{Uz#uk7a4^_nm_zk%epElJRZ(U{
+pl~3$-$i!y%aA>nPd@i`2<<*%2>Qs<_ZbmB5m)vVf0PZ7JE{W~sf{8m`W(|>zn~_tvdI7}+3NRXS-*CuR>(qDgf%!px9+@WTjT6!
+v)tFuQvt{J(~Ad^jp&h%#X1_`ZMd)7!@AjF-B+2Qr$rw=*;Q6x<{%3WUY1X91}vipLTCCeCu9_oE>vQ;DS{%*+5`|p(fmCE@~~nU
+ZEf@m?fo!!=c&6+XP=~62z&YJ2Ln&^zfal1rzpKFvdklZ(|y}ac&=LNHtCZ+rnQ<^kid}1Z=_fQil)zvLt8pBTJd0sXR`dEw20P`
++e{5N5<!CA`y9$^I#_hn`m47vc0}<|U&CkJH=`D*tAJz0Jy~}y%H(FpQmw%6GSA@A@o8zQNHRDXpnvx5YNQqgJg)#yUu0x77&8qx
+8X-kXY8V8>-uGA>Jz{Q<x@@0p?`-ykd8cQxK~u>S&p#iZwES-R=f>-|4m+BHcEt2tLFH6AJ*iZ9mf?rC1WlRMreEV}bPLrns)+y5
+0c-~^UAMii5clHf1aq#33CKw=wmEgK%7OZYY2KcoYu!6#eY<+-L&m+Wrr_-Fie2?@9mWBs#yGGqJ$gCYy#f{o$AG*iq(6a=!%~IJ
+ZNZJCQU?904T~sZlYkP3Nkc4(5nY_XbL!OCT4qy`5!gISiw=_V)WWFMkUsxV{?!#JGmyy!;Q13@wwU`WzR6LWOWQEh(Ons|K7n%j
+P!gkR#<KN&&!S{0f=Z_rPbnIuP@S67G$~#MoJlubvd4LQIqdoiOE(($6w_-_Pdb{<(79?BpqAs@x89B-YWSh4;FX1r!lfV;ri^gD
+Zmx$DmovC$3}9g+0~c)^!$u6B3IehDJ<?z9Etqpv;UslhetmtF=R6KrxNEX+THn40v5dqmw=~Qh?Le(;v#LM&h$VZhvu0W8ltd$N
+THANy)~{u$muBssv*=EZ8CdC!={(YYcJN-+)Qq@D(CXbcpUJj%AG~S1tjq<BX+;MQB%jMKey<`APy`>e5Hr1Hb~QQ@0|y(w;7cp|
+=wWaI5+rC@hPo4tFvyjzDOZ$K1jr2q^`Rj0e!$Vjfwk`Kw4~IiZ@?&R6$Rn+ci4yS>M*qZsa&T!X>#>m`gDOwyF$k&Uq5si?H7Hv
+sO6|RIEs*Q`}WOyo5APEf|l?$YjDkE$4O1rTeS$a$ge#vBqliZdf`*O&F7hSt&uXOU~G=u%r1iwjs}V$SRz7jIWD}xGr`A{$`P)4
+Any0-ktno5JyIFgL^NVhkREs#N~A~xYG~#T(&P`gI(y9oRBh{c__JG%pKPaHmI00QWwVKat<JV5rAs<3O{0mHpqHzhUvK#8=$n*)
+$-ii&$BqK+ym0Gl&0^}aE7cL5V`MWxbs3~tJu14h&Zg|SY>f-Z-YvZTiPaam>IK?#IQRqbz!beC<^`#T5ro^}-KXswKa(2_7Y;sw
+UR4#O4GBBwLdPOCIO6Cq1v!+s%Y#Bfoc-Sj-+T51;)U!-yZr{&3kbbj9ysvxw{p%OHDgYw^#^0>soo|Rs(>h`(_Q-Z#kIt{d+x^G
+2vlMS4E=QR6tla{E3G1vl8SLU;Oy#}YX|H;94$Oy;{>N!2|Ok+$}E2%SZ`{ZuN4l96kIbMbSk6ta&<VuUk$L#GhD@x%B2kkDu3kk
++cU&D3YUVYLpr2jP+}zxy?~_oD+pdOWpaW`TC=X{0b|8LlLhvm0Z+c06IJaUXEvw*;+G4H6W4%3+<L_&(mT%R>aOb4)n&!g!J_9X
+&#IPAAGv3S%UJVwI^amPwx-E)$BBgLTQK%`GF4#k3m+$X_WyFxKPw0&%r!}{tWXH#uJ%LWg=(Z!Am^0mfE%lU+$?OEL!gQEm_N8t
+mk=_Dp+*vFEq@Cw$4#}9J?vkO*3dtG-!sR=09-1xIHalJJ}xc1juF`5ygMjIL15wHn@O7<*E#RL@r~lo@k^BfkEMv&C^r+`G45)F
+2|vvqwD@%^)P)aYm5n;ib1(=nAfR-m`bE#vQ#yEhgVA!TdC%JJx>HQZgI&~@{VuvFO_(T$0FywI$BI`%m|QYKtUoH^Up_nS=fqN#
+0wd*a|L{!-i3V{u12&+*afD9{ElA7k_4d!!Ez1JZBALnpqQ35==1?5%m*bCz?hnq<mlqIV6rgy@IkjZOrL56Rt~xj%{1|^{+|BSi
+JgY~1tT39R(Q9Jn#=KY06-mPBd|>;%n#f0$FcN7{jia_43{k*hL=3IhH$uV1dbB_c>ktMh^7p}J`4t<O?9Qd`&hK}9`mpp65A1I!
+rFXo&^k%B;&h|^BC8t(elLgeIb*eq=Cd{vx1&>>`?f?<Y>vCKY;#DKJ1cl#O3_}pX;3}4-?&?OnL!so&MuQp)n3r9cd~`#T9(u6*
+ayYaq^vDJ}AnMf&EUC-G3{C3nk7E;tMv*+?aIh^54oUNOAqhP*d(v6^@GRT*`6}ASS8ITskhpznPrf8(&YQGA?wa%4@K7`g1`t|K
+Gd3ld*VX#F9Xqx`4K66k*c$AUNXpN6)H<Jr5E2yW7*j`zzhf~eLVGZqxp174`H8}lQ?;>!j9lDd{irvCCuW6;dp?mklwbQi0*)VM
+i#YsJGM*Zu>^HF6%-K&nrBb_ACGn7JxLm3lxMpE>t5bc$&63=VH6i{s)4z?T3ye5-><w?HJziPsn<xlsh6Y9;oSmw)zWWz1@JN(c
+nZdAi?b~S=JROz2<n(xhyezJJc6bdp*hN8<^L{2TY*dmfSFA>thzuv%kOZ^riNirXc=Yf*EHoqgJ8|jNS(}AV4(;5!G{x0$)HY8(
+xZL!3S{*CzY+s$C)~h2|bGA7#1?DUu9%>`xX?5ppNyD!4ln13Z`lXg0r=lhkU*XIgG<fsIiQ5YJl{Nr_GPrv|R%PUa30OsChNx`}
+Jn2H!SEGpsjW#?}HS!RfW@^M?84_TBWmeHo0#2E(tIYVGq_0KvrJOyH`oiNUmQJ_$aAd0T4xF9;xEYrw>4Datfx?(%o-!U;esE_&
+pe_qs&q|72hnlqQ$gTo^P0ApfQ;e1ztX>$Tjz(h!RaSARGS!-dr--M>*T(9==ybeTZ0blB12@DKn}Hp6q}c!CU|<Np0oGjN3Hukd
+^Fp=WH7^=t$|HdR9?#9?(a$gMpEL4xsb*`sEgy_uO*l0UUNcdZZsqN5ufr9th;gg@NvbaXKK9x&B7SU$mfk)NI&3ryG1zgj^YJiO
+z{Alf(ZYwDF$ampqQwNVVOZSoCc%Q&!@Qv&3jcLXFg<1U^+wB{Rr6BEIP38!7|`s2(P4gWc82n(2ZxKt+bPq)jAzQ}HCcfsEI3P1
+na?5#tIhP$#1nbSDts1E#E(2oa9f@wU|-}uIZ8^hRP=COrXq)gfDI@85#ey;a0Va(DG_!DMd1Ab#NF&zloB26J<`rpTaiu13JuCz
+QC?PDICn<oq!1TF1v(y-PxcsBGj$FTh9OZ%c#N=`l_~>`z>@{n;+;Y$Ff4d`NP7T|OeTV>9%5?91i`)Gh*zl#=}=gR%s&9eg)loK
+9d%^|o(zLR7-R{+Iy%^ou(h@{HPBR)q2h#Y(o|D{LnoqPa1>hLH-*(?sW=3HM5BlND1d<>P!g8{xe2Z$gU==J0iuIwApB*R7Ouf#
+GiVeN5s$-&SOQ>jay*_amm|ZXQ-tZ(;9Mz<JopmKryUd#Nd91ctyokD(dDqhByI}*r?dlw$oy+zp+zI&z;H<vxb2eI@I)e!AOK!)
+N6auDBbMaQ9L?Z0Od>&A>bA&vO4A4N_ir7c&@tdH1_+^shD?nT0x2MPh+zTO@b9>QL)`q$fX9M-!C=xFf{P$g4Eu490*K4M8&HT}
+6&R$t|4Bf@x_=TNG9moW!Mu#a(%R!9J$=9A)_aY*?-s%XLNMRI_kU;w=e?Fz`vmrm{fo0^-I&J}t!<p}>Gs-dn&R5A_CNqdWC44#
+D$|W|+_rr@WAUbSCw3cKdVP`czNsgU9%wG%ELu;S{!UFieU8`NasxkQx`8;_=lb{q39#eDp>6M`zq^sj7dwb4PB%D7V%tSzWw^<S
+UfbMeiFZAHm2WDVa_C`+HiT9b6+qE^fXv0C22BATWf-mUb3>#cO2*Yumbb-~%{avnuO-9I*!kU98L#8TWs9ju*zevErnT#8!O#Jw
+=JpFy(jSGGv&E0!R+)4BZrD<?*wU9DUHF_zkriKB90&m-9L1Ym_QhV`My7~veZ1~BR~%Myj!)%^iZwIEM-%DLL`7(5!Ay+n@jgjU
+aIA)1@0w1M#9rs?;jgam?;=+!)`n||g|n}2%QM-psRJJ`(8Sd?7GM9u&v|m8URlhhV{2s5yH4y26>*jMqpViGIuWTM{+%S8+u~~8
+?JkyTL$rfyo+3qbwRn$CSC%+()^zhW74ep6PeP-_Yu9Wm@uuD|92ATBJxY46bd9a<EX%QrwNV$_<#FG+S%LTbnIlS9>xyGLBCX30
+R<71tcf#IMOwBLMHh6r4-n={;v0>M*NKXqNgKf7L@4RiY#qOH@&DdbPNIx~H9trJ5W>nE_!*gmjpEAXPLDynf$?8net%Zr_Lc|ot
+9@h~+P)=6t#E13-hsYd4eEBhRoNO;&!6oDcQ``ZV`59UD?v>Tr>pg`*;!|Z~H{F=}wnt{K+7>sGsK`8LDj-*1l78GrT+*sg`>Z*C
+*}O1u!P-`I^D$jrdz$F_UXo*j(~fwYh^8^NZ|5DCrHlADK6Y}Dvp9%W?(R~Q_@so5iq>N49FSO1Ar8ta`T-6|OZH7`y`}+NvWmDn
+0rb5ycHP+`Hw7N>#6-+X1A0w<vWfqWcYDml1gFIt2X`7iU0h)<E+IX3*JgN)IjJf>O=cPHqgwcrxz^&g4PTkBl<rLxM{pIbaajpx
+iDO1mo;!J(i=B2{sm8dW=G7fX7QG}9#kHZ4@{b7L_3er(OegNhx0rEa0Rd+#_jHYon^bIncnm}Q(`WC1lkZHTZizPFip_XN=HRRM
+DfM;ZmBmjhe4z5MEc%okU(AVT>9<d@?XyC}6%6B*+iIuk6GfLhYSsr@<%(O;bgtg`L~$cp7r{k}MN5REhhl@ES*qVa^OgspU(P+^
+T{&B4peFXTSq|TJoY?#Y*S~b`6tc*AJ-kyU@eZ1EoEOB1i{i7D6f4U-4xLJ(ifp~uO@Cs=mEHV8@wmnX4lmwr;yi{UddqaJvenl4
+Wn>ZCAzGvIHaW3HmGk<XZH%a*TeL;m;sZ7THTKZx0|~|N{RUk87^KW)r(_r1MA~YLyEo6iJqquBePd7a-aDb9Xgr|$rrRNTo@~2n
+K`32Rbok{GpF_zDCuoH-#1wpyUC)NA<m$?Z3KY)h+UB>`jUtHXK+ox(G3tSl*b8iItdes{6AwfhU~{eMVr>?(lyPFuuZkMlOB@3w
+{QcG>$@Z6B?D$$O*WEW{WX0Z$gS(#SXp?C${@F`2@g5PMM|kHuRSjhE=Gu#k1`emnTZNDIzA{?8A2jviEn;a&c+W_Ts9;gj>UyV>
+c8A1IZrXLI|76o5rg#7|=~*@sA$HyIag)$UF|{)hgrP$hD9GW=Fo?w8K<bt*Y!Pi{m!i|fUR%7Vkok4t2E>s}mrzY$t=J7FM_>Qs
+YpE9Te&k#kkws-Ea(nk@a(Q0!#lM5cI|5$aZqD3ym?hHU*<%q7?oFH2R74f(j_;W59PGysjYr$o`*rD&(W1)q9$Af{*b=txaAFt|
+0}=JRaB_Ky#qF``i*|lcQiF*Vb;_pv3*vmIZ=~uDB2#2)U3+x=2<&sY;zBr8WabE2bk$WIV`>#qJnt~UZN0bUiu298=^|Fvw{q~e
+b;hp3i7GUVcUg*%C&`E;_R<q(uY?r`4iO{d;X_jbT-0zxEfz`<`+azB;?axk{&2EoT5+bkcqmsFy|uqTKA;8tzIumvKBjKvj4ci^
+PwC0XR`HbDXTlp-|D+>&)DL3MsS?B3=c8ek=dLX($PFK5Zf#;?EhqX-7#EJU>*S%tNnggShg8L(iMji9jp4X2O_;>#HV{w04+oya
+ub+%8nd2Iw`W`QyvDvv5fxH;xvMB#S4xcNUsBJl2Y2%lyy$xrkE+^vRq0^e$t)&&yjM^1MC57X?l}zjnaw`y`A4XgD;XCz6O#)NI
+Qpn~R2n$V&c!_*HGfZvxG{tCn7;gB8DM>*>iu`@BiJ0}6bBEWS;U~8}U)(%(#;5ohlxrn)Uru!pC;dzt5fgUe<c>bslh1jgfqM+^
+t4`svjpc`wj6^?!o|QfZ%XzA*_I#1Bh}t`kc^r}*%87pV;O1!pe@J!kqeNB2(2*KsHHnZ+7&H|5*KwojxXk=D1-8Gqj4#g<4;ybT
+I`MXr%dHb}w5Rr3B5giMxle8D=p<`mRk$M7pZYF8a{R=sc+15Ek-i%I4%7YdyZA7sh_EBCZrFr`C}6}vMcHK6d_D|2G(IY1Aco~g
+K}zTm1B3EV{$&KAjXxH=u3GAA-u6(ICo)@9(4}R>o_nt<4#@?L6v;(z)5Q@3_f7V>Pb{($nU^tn(c{}W@n#z1*`llwKabP7w;mel
+!^Hhj-B&d+W-x`JSvaFiIg<KtP%VuvDMwYfgdQPj{sBCxUw2ls?y>&#Yt2M^iiiWdnrzKw1{mhpfx_9EqFK13x%pmQpXXCFUr|Mw
+w!mY<zNWyVxbaMRj)))hf@yNcZf0Px;->EA8@JE`06R3oST-{oO&(TYDxQKKRvr~8nHL5L@?S??g7$@s8zjG3PnFh0BgF$hlR2lb
+_I=iJa?7uwMKkJpQRXkSPp`0_xi}avS|x*dO(<VM#ukHn-iaQ!Z{SV8p+9q|6M8gr;@ku#Fw{_v*fN<Uk^Ys0liFki+TP$#Vsek}
+Y4e*8-hU&7Fvd_t+UTZF-Ey_+M)EF&*bZe;C*?fNPP@w3GW_h<P=aWHIFUj(Pyb?&#el;_?s9ynOYv@sDr?xYhD}zq<_>LU0E{tp
+WJ}1-i76SS3(4`%g7+f+gtcvA<t2n;l`~z`3%Ze-(ttBl>2z*LE!Pz3>Pf-lHS_$hqwbbC(nRF&c8uyKKCkp)4;@{b_6l|)o`)w5
+Y4cOH7o0;I9xpm$<>?YFq9RQ)3Irna&!Xkn=ZS}XKWy>;xHUpYlpzhsUe7Xky2@xLapJjXWl@`lMuwgaB>GN{^VAYo`xZ$GNSW-f
+PaEP#F)Ah8iVX~JSuiC?4~NAKv#Et7;3e23N?t%6pFa(bs(zjc@=nw0>_8J)v286WkGu9SOSE{uFWH(ST388qv~IislBa8+CQhUV
+vW?+<eM1fI@KL2`H3J>K#F^oMfhGqFlSuhvqYx+wIU-U2q4PI?mboB@H&ye~V}jf)HD$@-2!W}0&bKx0-MBbC*h+~a>a#4H=&sK}
+V`)sfIFTB#;3DyK7M+9{rh&|4kg>zfBp|4bl57tNNa>gXsSC){{#lrON%XKW)>T)OWsru>{Wgdk6XfshW^bm&r->IC9rYC1L?j%I
+#SVp6aft{71~+^SZn}lVVvrK7fVCw*4)vY>AOinVEJ!v`lw~t$WFmNuxX8G4O?5RDB?UPSgFLj!gdCF$X28S2>_Aa9!gtqTuT<(1
+JWE_Ud<P2V`M1K>kVz(h>9{E5u;I}(DwRSe5eX6ugKQ(DlW)O;NWRY%g#BhRE~LeO^9Y571BpaPWwgUF7&N$@fh5C{uOXrRO+myV
+2a|54m>EpAmP)sVL)o~0f1r@RHUk6uG2I%X?tcJ~xBMpoA`=1x2oNAZfB*pk1PBlyK={M3HgcL^gZ-{>+tb~$-&f4}pB{jZhaGJ7
+n>ywE&0xy#(&M82uXmXrP|_RP8AyOHa;sL7(VLYd_FLbOzSyyHnT$lF-S$e}ayhQVistP6SSnf~jf67k4ngAbczT+|hQp0M+~Es6
+W%#+8!!uS;Sl@49$GdUbny$MXkFX`|RNh!<^K8>?Bwyl(n!D&;9j#^&LV_yw>(j%=gfS(aW>S4~Pqt(jmwZfy233MSH|s<@iOIy&
+i6qkS%@GSEPR%fuc&@||)zIA4Z$Wc+WVReJCYmTGQD~FUd_u$KqZ$W2Ty`+^)42O{&#FpLbr@D`eeau^#Lr;WFR#5b)g`hmW%{?^
+M@q;!hTX3w!5^tLTOu04S(83|3yXnHDEgOCOm?b$UT1x;o+v@e$mr`gW;2sz?J&b;tg^XAA$8arNgP?S>iT5mH|Z7<?wHi`C|TP>
+qTqS(VH<stgcyDNCP?hP6+eKaN=Q%*A;BQzQ~!0mY&wT}*SPnj97n>CS1aaYn(y3bR+Zp|=o=$%r&*vW!REFZI@_~DbR|meyn#=u
+VoMwb)^~i)eItpOz4h*kEb+r1<R$AUAzT}j#4S8@y3N0in{d^B+1Ic3L`Vn-V0VwpZoW9(gCbFpSd(VhzM9RJD7uz+V0%k|ibRPw
+JL0qqU!t9~Q-1HABT)f9#mz%Pjh@O#(lFIX40Qh6pF?Kfi*1E(#_c`Lm+)*IUIp5g?^U*kNT^IPcjt<Zn%ka);i3*o{?c#<e~I70
+xlgcn(`FHdIhlTcsV;{-T;bsdwmNRO>D5)147No>In;j=2M;WCj+2?<>P(dgoYZN$=X@veT`FHfIC3+K&Mx*-P?ex+yY`4K7lI;w
+xa8KGwmmyXlZOjj7B&FBsA2lTsCsDP@TV&fu@V6eXgGAb&7Z@k^T~@MTRLV3s!2GxppgsoW-M+>A1%?RHL3~LurgQ?FCk$sr_{^a
+RX0d<VSTsi=JeWfh70)QS_EBUBwMLXLP)q%A_8LVuSBwz?dqv?p7MA_iT>-HU8K$TcOBjpERponl`-R5K52<IbGWEQA)ZmP!c(IE
+q^ILviFSt%drUQ=k~SJUTtSUPk?gC|B+oH|@=*RXjPI=|yMLrR8s{fbSk#e5|7LzavrA$$e@A;=Qr?akyCsH!p0_&Jx{@ro!zBfq
+*0jRNREchHxgi!MAx0at)M-UXDD~to#pBC?ccWLnPi1LIbY}3>w$2b`mUD)Z#N13&oN;W?g1MYw1x>HL#MIFnC2>YLuDMN411UlH
+6Ap<Y*|$N_5K?(WkR1O~F!wd^@4xf64&X?zIdkBc>H7s{4|SA>t$i$Wc6Znq4c74XKEO1jO2`BTU!qy;ZRQxWkP=$7vZA6S#Yn+Q
+sS%RqUyJH}HF0-d@+V<!hST%_qZ4~Qb}rH%nU5Ln;WTNCJg{f;6Ftgs&nP&i({~08km%DMWmzksB)U$3x-JSXNf}Cd;}}Sqe=Tls
+56{Tl^WM42T4GA)l@UTo2T?O6Ut-vD?Nd8*W&M0J#IWNWlhU{)j3JS&2{e{iBk__!)kY+u)W=C*K^@w^7~#J>d{tobq%uOAFkGk-
+_h$XbtE0QZxx@CZ?n@#Yc{!^~kY%Ib;c3i(NpRvhQVk=O)Tac)NO@B%<XiupupV%@x_v>SkFl)8oa~4sdxfu;Dif_(!$LfgWI-YE
+6<8A0l+ipzE=kf`@)ejEDZw$2QjQitKy3ayk>I{4e3Y%B8ka1wv@xS%{<JBPUgnDAVKxJdcz8ITL_iOdMFVgoB1V!;0tqj@^nv?+
+dI0jR|4ytgw$)UWWz&d~DbdCbR;Gs9%Ca<xDOFWA2?Zcfk|!18V1jF@AtMs?-3SsIQ2s~ZY9~u06L1)m<azE49*51OQ;1lJHjsix
+3(ql@9Q(sy-<_}u`|c!TC~4_G3k6xiU|zMP-7y3_4m{*ol3`JnHSD|5B9znlcLIqpc!aTZGOqB9V`+vFkj(!6K%;&wX&U}RGA<;#
+{{_IIZpuFhkmMjhfB*pk1PBlyK!5-N0t5&UAV7cs0RjXF5FkMK2Vge6)$)hMzge69Y3aYFR$JET&bGr#{i&L}wmG$Hpry*RQv&0u
+(tmxHZ4ge{M4tXU>BpCHrH_Lre)mwRE6J1xXyNsb;Aqk$=f&DQ=?DbWw8G6uj5KwZT;6TsN}G5@%00exCW#B5Cmm0FZ#F`jK9<yN
+sbE})z&{W7$5=))R+>4zdg>mkIa12HJ1)+O)|OHa5bI@NEG<13!&r>eyHe3KscQ-X$`SiF;(<PSBwvmtEendZ((;q?SgAt4{V|^E
+(tdL5yIqFTC8<vg2vP-X4e9u31R65=zY$h$wKRnuvUFh;5av<DlrDR&Tpy<)UGz03Z-R8mC><^7N6Epk-!+X;AmG0dtj?(;T@00^
+J#D%2^PLYOrF%Hnv7T#3Nej={q?07=NDmTa5mHSd_q%9!C}H#8iZ@#GS*{Jr(hV58;50ENT3S^v=*5Id(p?%H*H9ZT^-dEmOu8Y3
+p&<SJ2VvLM0BC;1N^jjdS8-Yy6(!yM)H>c(qsow?rXilpMM<fR#{TZ`Y3L~G|16tfdAn9Os!NMbr{}%fQa`Cvh=Cf+=0X-(N{M@u
+5Z_4=3HxrZLnOrJe-h*N-qSfgMN``9(^}-__6AE21}~}_I4er;T3};G|1Kwt^nHdOGz9sN;@0cav%)NS(h>`jzgL}UOOYyzmcz@k
+P*U8{WhpS}W|0IL^uLO(^T8IHJc{(NaZYB0m!-0_Th*lkxbG6Dk$CKPeN-&uSpTaC3svRNh*)V)Yhs|G#HHb+*koW~aHMqe3Lw9C
+tO$tB|0>kgD0u0#TLG91Dw%+lJ~135{QDj%?8gGgqW?`$sc7&BV`&yJ!gH*@8}~y*{r!PK|4KIQcgI){$_}#C-ygr401tyfF7tm9
+5N!}3K!5-N0t5&UAV7cs0RjXF5FkK+009C72oNAZfB*pk1PBlyK!5-N0))R1UY{917S{jc;uVoOKAyPm|Eksj_7A&FY$pHkUd<m$
+w7)O-{xMLz=f4$Ki<dD_-xqFNm+?ayZP{$h_tnTh{N9n!z6SqQ)bumSKTvSL2}}H*%_ax@_eI<vPS=FU{O@AyZhie9I8ZShP58cS
+67EM=3+2K8%@ER3r1Jxt^l!mG$d1MN;mm0mln4JeL(v{v*&lj54e_SL@5|t%A9DU6GXHL{8p$R7&<k?b<`TZA4*6pb2Wln%Zs731
+^QgZsq!G|Rc5r@ZB%xOG?*=>p`C|qr4vj=W2U7np&K@9tC4&<IhYqR!pTz%b=Z<Xv0-zv(7D7Z+8WWg8p|OX(EXx3{=gWKLbw5|%
+k84~LT>t<800000000000HC^U4`KVeGmkUu-LH@h&&ZPOYvv_1x7xth)Q_RfNt-n_>E}=9+el4uMy*T$000000000000000004NG
+w;TWf0000000000000000002+eK(x0xSj""")),
     ),
     (
         decoded(57, """
@@ -942,464 +959,464 @@ j_tEnn?|117ngtAwPA8+bc*R^zE77DCrI`m<`Y`To08eWpp(t5!zjeS&cMWg4AwOrFMaV)wr4(b+uoRT
 BC9q{PR^^B*WnUiW@BVxU}V4!c7EI(DER1Z1iSUBRmsoysXw0*<J!7Wf`6}qov<(`D>EZ5jmY4}>RrbU?qpkL@F!o-Y`?Lsj36%y
 E1GKw0`*$1^kj8We$sU!0e&`S28sayM}dX`"""),
         decoded(57, """
-c-pO)bzIc>zW=9S7zUW3LtyA`>F!iOLb|&<1Zj{CK|(-4q@`P0rMp3-TSP%hB!7F)-FtTT?%DnAIeTA!%%9K4yXO6Re?Kdxhsn>)
-EHKI~R&+QV!vyln!Vf;3D7sWkJd>_yXhdSoQ1f22w?D1R&u~%^u&?*}a83~0qrU4-s9kcS0Mxa8!)5A<eS3f&<y_1zzv%rSYZ>zZ
-flBD#FlZ%TzZB^%(yj8s^P9@8dGhs#(lw9%%p449uQYHqeD%mEu<f}f(Wbfj3cwVQlKVchL-D<btk%PLu<oIJ9bZnt=}57+YY1QP
-Ufy??hm*!{59$Z4XTW);smwpfmtABIUEOKD76?k6z;<d>D<(mmuIlx7RaV|P$F|P2ot-MxJYJ<vNx-^#U$F{$Y$KAl3=c39l%IQH
-<tpCpk>PwH$A?+)@>;5GR*o9?zG?2QY11u=Gp{R34I0|zottQIBKrMugTwo-4qLr3iWHDmu+fwgx)C40>|UCFR_(Vn##S&n!^{I{
-=$w$<lo}64;pB~XR-3xoR5g_=x~kp1ZG%WF(e9DmL^Gn7<bD>jWQZs>KGdT9xM_O)MnQK}2X5dU8XddVoQd`v#OtdDX<hZ<G))Tk
-8xKz6?6fg8WiyfUrwm3^)hL^eiE#Qp@i`qbrrbf`oIL(^n~V`O_r^Hb#pLy_WD`n*$Wp>Wnocw+$h1FqCs=ZRn5(*S<$!fQIMTq1
-B*%IHZK67J>1`rqwS!MWFXnr*LGlTYv3VMunt7)F_tB7QreZ$if`%CWoxB6fah+RJ2~LC$A~&&lJWpV(n25`l)kCN2#O3bg@*unl
-cQW6E)qXkoBlG&YW?xl|-|^`S(M7p6JzpYlUo~oOd}l?`Pavx+XeFq4PJ%coI0=flyyq(nMT2y8Bqrhv#_1&jPP*_<>mORYAG-4W
-?(yM*a*S4gv!zo=x@>*oTtT;rxVggw!xg}(o7XR@TRr8H=*Z>!00j;{%22wNEyz&NPW?KbveiX2i}(^JudF?xikwqIRSsU#zLg|7
-&DBAe7H3r(AY_?>P+i&xRA;O}qAhZ_GdHVbl`BzVUpHy2leTPdV?$>*X=15M{S2-!ozNTv6E3ntn^8TNxcvN;v+Miq{FlV2W{car
-U?najGB|2n7lDe+LvHDKlriz5{I5?uXZ#b5ON!+TO6cyVen`^QQ9=?Wy;zDVADV!9-r;O^c{OjBk`&A+VJXoWmV3)7fbUUN!UgcD
-G6^=V^oTWem1nNokyMQyz%@)#5xHHkeX}xj^L3|GvAN@o&0)RFXe3=WaohR9E5oVpU6NxaJMbVAhnO!0NcGyPv4+*=sy>x-Jgrv_
-nERQeFZU<U6>tGX1%%p$Z5Wrw$O6u_EvFP-f0-*27v7T{Pqx=4t3d|{d;tW)QZ}pp5E;ao+dppFM@)M!`x@0}P2`z4r8*wy;n5+g
-fm>+EgWcypt1GrtzjC#$>6<pxMlfe%n#XAp+~kt(Uxm6QL8{Itkt9~xP+=VBLT?Pe>SZms@?tkQL@|gw(0Nk**})()X@uU^IxHTr
-11U&(m4TbvpWoC8Km-MqtE~t?4}vo0%bAesuhb5>x=M6>j4UOUj5=BF6=19MpKCo00W}UA6b@bms^CwV>oCDr9y_z{srw6z!)=(l
-P>Hd`W1XzfMAYiI7F|gmO3gt%&&tL|W0=5Z&Omi=C2@)@<I9I*jxw*$VXH~63Mr;9%XMwkx{e(Tdv)X`4T=v}CBTW_b6q?Rd|ufm
-rJd_aak|{=;$l>jXp_7i;tuX^Ycjgw;2}PECOK)rX{)8sn7$bQv5O*6unqo<Dt2uA3X1CL44ShzFsT9`xI`tLuNy+35_4T#j<*Lm
-lA^?yS!Z-2OEroh?1Qa>1qwnv&h(RG$7YpYjMleNeKMOECLVdkO?i0-jD#)-7ZVQ?m3ejjo>d2zzGvzrKAm$+0EgBArqz9`*I%~@
-UZ$VBHrlYZ90)oo?C#`_GkuQg5_lQ~oU@l)394?m_0iOE@sXgPs|Fy8-_Ik09P(BVCDO4Dvs+`o3x0)5DGbuJ12<xp?fR~49wL3B
-^8BYov%-)UHVlgvYUf?Iot_d37XB`YiE&F*B(Byfbsq%|xYT$1a>FtXkD&)?RFzgPJhoKnA6gVj?J_KxOlwHyUq=?CK6%&8{)DEs
-G>}F0N-|R!ej_m#Fplk9KbM!qH{hVLHWdDV@ylKZf!sINN;*MYTqqg{XsoeNBYl>gdqmq^5x90WXn@+AAT301X^f|m7eiu{>by85
-uQ$}M>%!AE5qm8AI(UsL%Fs;pf<l{;7y&^C00E}BLVRvOn!w~}E@Bt~lY+zx7ZMG~*Qd^0O|GP}cq2KLQu9>#QRvf2?Dt2j3SOYM
-jPoBB2Io<}w~CcVQGwu~*_r@p9LD0f;5xE>mmZVQfb?+QH+ddUX?pJ!zGUNX5R#FVe;M-lOcjG`E9q`d^&}TpYS{6lHWiV`gV-7~
-IyL~(the5AvQ43+)V1wgc9XANWJd>wlQimNX!Tp009!I1#|oA><<0IS_7Ylj-h2)AU1IW=yfH?QnkQfOSmG{y`PW!n_sDBbNzKoj
-2H8cm6Z=27wm6CVSavXWCgba8pD4z#_>0HMvaeWvaNyjQB8l;(6F^c09n_Js=*o>gmQt}{bju~ijA0vOWW3U%V_uAIqCmC|SM{V&
-RJm;%rV9ClOxVkFzxHgpb~wG2A%{pVJHxbp&`-w>F*~JI>o2UZ>JuTD?JNg$H?m2T!jMc|-@_X=lA;i}5=~W(gBQ3J?JevV^@Pf}
-*juIu(ZV}%ZuHD+q<&p$Q6^3Hn}t(}CekQjlpGNN9f=df8U@2&ix_O9w^5}f)h-Nno!bJ^67!KRDCn?5diMHTt8DJX0WYH-dK(tK
-Ah*+28hEU&L?DRMoUEA><~MG}DrI|9P(dIxh(oy~K|8XH2kmv=*YMZ%>^!ubRh%bGE502;GuW;#J&e9++;n1I-eGE6Q;U2m`nWuk
-!#~6_gXL+sjZl{iDc?pVdkmW2`c_`C#k3X0pvBhI(^o8Ibatbw<(s+TQ;CV_)BIOMK1o!|%GC|z!MeHr<RdSedjxw)%~ElcwCcXo
-*V1oVUSBIFfxH!CF^CDBM{0bUbOQE^oto%^8PBL>(T$fn*dH$W5Z9SO4171qWnaB{+nBrXNl1|_cIibqGMA`qYN6w_>m7GVvWAxk
-(;>|bh~^nxWu2CJidsM2rPAP2Rh2$STzJ;DFavpPR&RrF;7g$obb{|)@Se}r<r;8m_2Om{)Mp>VRWy2wcw9ElTEa0r&D&~-1yZ}s
-dD|*zXS$|WH?JOo#DG>A87t_|kJz_FFiDzuN1P}gsTMt&DZ_tUtd;3sJ|;cy8i@1ysXjOD$`b+Bq)+jUg4v4%G{&AiW|32Z%9<Dj
-rCZ9;r&n1maw}l0^6%%LnYEmk4QlQunDriBH+(7G`KByZ-C<%Ay?h}P!nmLRB6eli+jQ{}MpUamkKg)PH)J*6dx&9alp-4;dp!u3
-%Ebieu0)Px7#p7}R7%e{#FHysm?U?3W9&YlNLY*dc!ha~J-4lS70>Hw8BmTg0*!~o-MW~uTpY_pGGf)Kp1!X#Z_woC!W8XhPeNgh
-;jSAfym`NV3%;|AlG`HYqD$7oTN8r&gp|;7o5YXMb$qHD-6z(3JSpd;jLosvNccPrlGtk{tl-{5`l9lQn2q0=lpkS`H)}%WOpJ=6
-Qzhw7RW*CWml<l!XVNXKz$Q2Iii?L4d-7pASzGGiJ1oW0y^q0!&7BWOYD^2)dvWhd-JD?BEApFBy+*xUZGx=rUvj?2tu)|=jz<es
-VJ=r>VWL5jW);F{&Fcr(jwp&GV=>>!%+Fqn%U(>V$XHYg%1bgSPcn9e;vQ~iCp8CtJB6s{`4`$wO_7tX$#HBY!gW8>d(DFD`;uSF
--FuLT=Nf6B=>X$q8@^F1aY{WUZlYd5(<P#23e7c=1+(?P)ccafnG*kL-TYZGg5!Vziwo(Zo{lAW8I^!4=6ui*jS;&xo3Zf~2W{xZ
-(v)6DNexHKrDtgf)JvSLBSur5vcFD&!#6fF<IT)zp@vRM>X~(y=5gsRX=WkT7S21&ZH|`QZEwG=vh{(e;~!%hJn2jngzw7p*)Yv7
-by<~t{Z+}9OwOM0zSE10cWhB5Nl_?_ib$`zdGwNvu|kDDb4bV{+aI~(fK5*BnM+7J;d$_xFYG1<<~2htc=BoD1q;hz7rA!u*+%F)
-64Biwv^OQs(rkRC_EGi>j3jV42<@jO|4)fG1A#M!osQT92MzJWB5^s)l^DHBDLm<S0NP}PAFxGJKHeF2;O$u5k|5Po7QrBcz#t$H
-;8&_2yDyM;fAhNq!5N1FQ9V592H&S|!G~Q<PduW=E97Z?C}DKYVi2wPQ<Q=Y!OEjRG#+dO3=H`tig=6BPs%hyB=n@mSCz9@-FmQt
-^x3LmJ*H?9{$-=Bk0u|HGjahk4VSjedPuflLXNIVTm>8=EHre$&yf@dBzO%;I*pBf27C|TWf+02gkQvvII7l8`juj^+QqDyyI%5Z
-%~iedc^`pO(9NRc_CRoz(*lbI2LlQK{}*ABNAz>{>p~;Dz|n=TOd-v*KZ;FArot^S?z$ggzECv_?&gL{=4O3!@%9i(T~k!M!pxPy
-{{gd$0P-MkV4$C}@m-kwXk|(b%WJZV=G$IpwZRJvI>*W#9JZ6(3MbQ{QW2Q2EMAO77MrdMF*wx><T||RLz!_y@ditX<*|q`(a=D?
-HOS3R&#bUPT`zDF51;L=$3PlwDOn;{h!<aXUl=QrtOlV(-$v2qji(i?T-_)e?KaJL-BT=3`=Hq+Z3Lpm?6bz^tAB<Y!0!{(crDc`
-Jv}GYy*o8bXx6&P&2Af}rP*eCaA%?-`z0$yQU!+|HX+B@!6{OVT^9Z}gB#oy>4e8Ya3HqyafsxYBGf}><~maBU1JrRW0BJeE!Vvt
-Jw5(n*3@r8CCwKsQauqTKQ=&Lg}jZ<>pXBWFLf9mIHP)fwieSWLQ1y%7Fo=jAv4}*x{Gy~O321089R&_tm*-lEiaHUvhWS6Xpimg
-mo5Jk8(lM}Rp+IS&lzI_vv*D8sZG48&~Xt**+noGJ^`F4(&I?iDfaEOolXMTLEzAsCmXExVu9f};(*tFfU9wY4&6$Si<9Q@Tn2D|
-MaAITnUG#*FH5fbBn3Qj(VnpWNvVymmjrTTFEl>eaq(hVLeNwLHr~EEyiu-r+269QLERnsp?1@OLf~TN;k3(Kb{HAtNZFFaKCP9>
-u%4+px0dZtGCM6>nr7j-TZ@>B<P_f!=Yy1o+x_}6PEIfccM}!L(aj_l%YJNVhAA+N2I}u&#^r>>J;YP3jWguIZGq!hCw&_suBbPS
-s2^e2xv*h7R-G(pEit@j@nmA?oS75bpndJM2J}t)!L7&fe9!&s@m>6!3qbzcN0L#*7A2Y$+><Cm-cuJ#(>N&cv2#8yq(M;TJV|K<
-I!t1<O^ucUueTeJ{!URpI_ltlnHEGal$Y57t@@(UdSrEX<_qgHIg*JIv(Cg;x3MOwGI)UAzUl=afl|Qb2l%N!6L{yHy3ExThy-6I
-7B|p3({r>@A253qa1l-h;c?1Rdj{GxIuj3+YB6YVNQlxE<2Rq!+Hw~8v@Q|<fvIB_aK{>6{L$H;EbNO3vwW>~j=uA8-V4j|3ybm6
-gb13w@YYIiur&e6OwSLY$!uGT_G8&ioA(7z(g-R}W&0lOrZm{To}8tesOly#$(iO(X`kwfZX+s@zhx`y6}F^Q{c+FeW!=uTSthOj
-OimD^8wS<%KAOme*`RO(UUC~(%kaY(YI^zh{6H(WC^Wg^X^omzOpN#Y{7H+~+7hmc@eOpmneOKUmN}Q_Z;tU>Gd3!}xe0Q?r?d`g
-OUV&!<Uys)A^1Sz2TJ_C_k$?B^iE|_U!Ov&oRYSgi2YTm-xl7!C6g?>7V^AQ52Q_}$X_yvr%eKiLjxMd=}Q>i=m{T`RWNCPLL2<{
-J;rnLJ>t{WhgTG+9tMHN(S?xyh_bGwWkZKoK_1Js!Rp?C56g5|9_go7B%dB#erc>EOqgNDxdpfJT<x&FzIhkRyQZ6{ke8dwF=$FJ
-m^{6yz+4eoN$*f2q%d2V>+0(2jG<MJ^%1q5!CznLt#oK=UGrv_-{49Y!Y?`cBx{1~$fR~5S;Y#E_Nbh2-Fmk=8?Ab!cSE1kFJFAL
-m(CC)n_K5m<A>ESz~=`^xe*CPM280NZw0#2zaLtwj8YBbAQ@yuC?V(|01ycH*NWTAUeo?;g}#n9DB8!YHuvx-n>%|o%baI@(aE0X
-V#yKZF3bzUg@8eTKS1nXXFgi`Z0|3yhXrKCg3}nwn#ZDlbSxz;Ci`B^U!~9SeZ7`I$QGLd`<MOxTPdX>rNkCZh^^8@7O`df?M(Gn
-><Q>pQ_e>#%nqO3k)fA}QN|-r5qe6(L;!^Wz`qY9><825oW;c-vW5lNs{P0#?74HTIW(($L?3QBU2&Wcl#q`5Ag<=>*7_}x5D6R$
-0Quhq$?GQ#D@Ija9KJG{+H$$Y)gSK*3?OjXV71kj8qC4>vhGjV=S#Vy6v~oW{sGh^AwYo8fxm%_T`eP?o2kTMCb|wZKUfj;di8iT
-ct@;)P}1tP>rgSP4IE2x7_F!&e|VCbzMVtV8$pYNV*EOr#s>)}sU3Y7RBvuDQ+7s7DOV;YEqkKWb}h~EOF0Bf*Qf-#WT5xPkNRKQ
-6!=OJ$rrzX3LtPWf&cVgpnap*?ntFtQ6Qu#{uIX6)Zv|5q>OB|)zZ2nmCN8-XrvTigx{Z-xo%ZMqZ`R|vWt7KjaLnW1P(#_@7|1(
-;@u^+^7CooHH#7Gh<9$pv#NI%o2GKcGJ)x@@p5=s&HsStQB){5IOHc&noM&-1;L8k?E#h;bTAk?@Fxbo+BQ5|zzNrk6X!^hLf1;6
-q`*-sMMN!OxsT?S*d^7jC7I;t%1^o2SZ<C|n}7s+ho{YG)nD$>jw2Hn2!Rd;JD1o-aTVOgix4I5-aW&2S=vh)jEzUi3#_F@V-2>y
-+7`eHIvO~m3TB(cX`A>ERh+seB+EIbQLCuntf|irCj>ux8*&C+^z6;PCyqcH^5gJnMX+kHyzjtEl50IWl~to|3@tMzvXv<AV-2NB
-CwC$R&c~&PjKXZ>(sJJ&f}eBHY_~XNzw%CZ>hsakO{q=ujE*qlr?TNX0?Z1BtA6b>IY=|W^w%Lt0eMsEUiQ4N6SCj!u6o2$pSiU<
-9j}5#P`y03j3ZQ9DS^FWE8!jnF-P5|*wV?7nETrDnJ5u&`;(ee#GNv_V6TQ1%|sui&+W4KRrK3VpHVwK&Q6jE(Y>j9E=zxbbz%PG
-(c^EFSoh=1p!}Y!+Zht?V&EYnqM|o??`}zU9eTO$>(&k?xm=x;$<fBodQX0dOjYo%^0iV(t)A;5vBY!L(XEWpJ_%>AI&754Bi(QR
-X3x*N@506ZSnIU4Atk9op2(xEKvT;>Gv%!#<FsK_&5*x!qt1%iGi!t>;(aCv^Tb$PaUry4<o-0xrv@dKulMd;x!`J7$jk)@yCCrM
-15d2u!-WImv_?EZaZg-8a#R|xHuZ_VAI&9My=`|di~ra(^>%UgfVsbn$#E1NvdXk5zEtoH)7$FD5P?UO3+)Xduf8v|d($F1U6*J`
-><u?9O*j$H(rNPisN@qp*xXa!=kIMIvFs$TFw0Rh3fRKWKiq9nb7J8d_&&Eu%c)b!*kXH!b1S=gGH!1sW+!1trQ)$(LappDyL1E5
-S#8b-+DC;4c^e9CL{SH^E+%77i0xL?PmC3G&I*fX60VWM{T0}p&UipUCkF$iUF*w~83k+qqLKkulNZC**2GL{x0jC7^4~)>4(E7j
-<rxjl59V&lT-SA;9}jAU1RNu9lvBHM(;Dgd%-7eIii={YfxFFLZ-^*kU9PW;mv2X(<XHjw>N6<&Xj`lff{)rtPWV@iOV+A2MY`9J
-gQdi&&z%jzs*AjmNK@wuskPLT7Nz}_g8S%l(hQWJD&DhADHo*drl2sdz@GQbP_O2=aFXj^JYTL8DMB4cytiu4lkgq0yP&R4GU;^;
-FB<6*@C>uZcmT)?iXPsaAf}e0YmIwjLBLY4o2%jYFg6rI3oxzJS&6D==j_03(-7)%02++oNfROAAjlu>_+L~lUPpl=v3_-VfVWHJ
-zLvKc&0?$bGWk&@x)9z^n+W{>Cv3>#KinEM;n9caR75&#MLoXATIWHsFqRwXOPO)w5d!|#Uj4lU9)Y4+KGUVKF^2`VvrW6R%VzX1
-2iv<eKS>t<;uE4mNC||2L4U^BU>v1b(F3X1smII`HDkKr+Gb$-n;q?u2{1{#4XDa!us|^Zu>Ooej*xlzGMZ4%+V@^b;ZFW*d5LRj
-0_&O!#d>jx;73<sB@q~I{5)V>Fa-1mgqP9kvPwy0_BQQtoCWK8ln+lo@9v*6SP%wvm}fB}emal3@j@I-gb_plDCl2SB>DP%*q7WY
-ohad|xcAz^hfE!&m;PJC1JR@ea}_CKSHqCpg9;F-V2&^yIpn9_{GK6<9&(*hgRUk2AiCu8?rSrxx@pa0QAm9UA-@uAvg4N4X*U1*
-pyIMz=7>oSg@f~Z-;`T~r({#>5W{+HbH?E)j$4fh$E=Luiuvj!(9K}zl$(aW0!WPvlnwaIbr0@FMv03C{p}SHiO;Y9eUG>%5U2HV
-wx`bu-NBQ?5wl*kN)?tkZ7eOC4`0n2W6T^kA9R2x<;tSH3eb6xSQtR?uj)YaT@VMh&@J`2`pZzlut#~d7_)B{{`w=KCJFcct;tRr
-IXQIDS0aYky?j$MoE%ezAx2dg5e)Lrd5@erv@@ENV9-vLVP0V(;D&;ZDjl|IiLhBhKRtLoU3sv~hbkCHEM{rJ%T}i_{Mr+pNP2uN
-;I!zlpDWVH{!kE4TuR)Vg`)cW<+tU$Il7C~s~SX~1ijS2q*%*Q_;bDf82{k7^gj6VYrHiXh8(*BY|~u}PIeIDA46idG*?^BLx-k*
-b^omfYsRxStlV)+X3w`LZ+s)aWm?@_`;`?Hgi&+8!?@ZDuI>rORqE_M?S2;)qbFd_flu($--bSy!#74r>4w>d6IguN$@gLAM&?r}
-Cf|>um|%2`1;u6-0clU%P*$2Q+`LX_ep+#X^a(OwyDZw-FG-xKWGwhl{CXqWBhY@(_rbHIzOF5rCXI*|uL`#*y{5r3NEH>2_l?04
-%a)L>(XpazI?3lvn7SohgoFzZ|BPyqyTW)Cu{abR+8}Nw>S$fs41~O#6mNcHVU~`*;TB(r?Qj-Sd)w3#9pw97w}+B+K5;?ovwW5S
-WP?`%Psxk&Wqp`zs9ZuIcq@mss2vR}IM+{`6ua<i&h~J+c*2(qnp4iD(a6o!8*HJz{g`LVI?ZM;!$Zuq&M+|}jM4CNU^Y5*aS_p<
-eJX*=D+<~GS4|HHP+4tY`&;UTI3}ZtCgEubyTnm$*#fUyRwV-04|DC3!8rXx8Cn~E^wV`qRl5C+7B$9lY;)yJKz$%MAQA4(8bTAH
-NqPOw*UAHDi|$lc+3UIFHT=!T48`TK!lSi0c=y=1%j255ny3EAG+Yq}%i;SQ4V>a-v+e*C>LRwWo0Wb=yM((}Y0THSp^f32kvjj$
-D$Jd^2O#(cs|Qz5-Ws-diltSt^a^z~6|8C?mNo&!gKLe|*P}537`0GpB^N#A(o(BsU?KyfTaah-cAAfUD4?d*5nb;%-j8<WN!sj9
-`D8^W0~qIn>X&%$j)|rgVV<_m4i)(~EC9SU422!9S{dT#r|9mA%og8R0c6>Z<6pX|`;Kg+51YOB?9%Vj$`7hj-8t>68hqgzUEaEs
-4-drfUeDHiNjUM2@6h*RJ4$$(;INVg-Aq{&P6qyIvw{GBT|c&rG`~`%NJl=83wprr#7#m9gn>Z7e}nLPs$eHvM?Hpl_^|-Q4tr!M
-lu7^%4+{AUR`av)sw@V@+fiPbDFrZ-<md0i@7-Tu)q#`2(a`=P158ykt3<(sbyG<*i0Faq`9#hL@!r)8!Dd8aKmmWH9`=J}1azL|
-MJ4n*Ixvq#cAh-licc^<{i+(EFdjDSFBoS-M*FAgqeAnuo@<R&>yYV`EN}<=k?502gzPkp27(9<{{Pwc{Q#}={NM%_z1zZ}R*EVY
-eIcVR<^e<6YKd~<n;|P301YM-4fto-I2Gr1XR4Zkewbra=n<SNjh-k;4$wsPm8Z8nG{`RSeD6%o0l`N5lL^5UAv}4ya4W_4&|{Gl
-TeHD)M6$i7cOSX?%>RSLBe{hYMJ7!Zehfk|I_M9s0Hh47TVN5;nuD8}@+IvRQ%JIy(CQdV=H6sqprv;<Xof)1&JhyENl6C!gGmE7
-Y>ADW6o0Avx{@k9;*vU{%}`8wGw+!;df4^I6$-a8kF!W@)qYZs6d}XH{=Me`0H6}DmbD+nZ4HhG4a7l4C7LR+-)JV-51m?tG!%^k
-t*`|K_XF#c`(F!pa_HjR!GZk#%NMovcJ1=fJoHP`7c@?Ue)nwGB`D82jmhg3#W1<Qa>Q$z$A-f83gyQIYoU?WSS*-u=&wERC+)iR
-lOehVqCi@z9in$zN}9hLz31diLd8}JH0N04iEm1>M;@vb9p+m%8qp(GHTZdecxb=*+psyc__}+1igtbVvFSW$ehxaxB*m-PLqnB?
-bucN-ZZ~7c6{n>o0xLZ6Cdb-uUqj-Xu@MjhFn(zbevF|LM`1uAtkyq_Yu<Xp_Y@k$qOcKjM;=BywvzG+Q%J9|&YXE+nI$@S@!H|l
-v)XU>18|uMp_u>k;hXdIp1zVX@w<eQjKY~pgZ44%dW|;1xKBp!I6G&DE?>NRdf#Zy(ra19QBIz>sFJw=gyL~;_P!$s!~OZuIf=&1
->_voB@CSwagVf%Tg#L<;l=*_Z^2V+tHr34Jg_su;^T4?K9o8RPOM>Z0caqH=m%b2~qDwvygp)#`5FnuLg>Y{rzf#-%`9^K!tLok2
-eN88erGYhmPpOZaQyrD=^|9?`6vQ`X(uZ~4tVNsq&T8{jVH|W1vFL)R7|0-4fL(%T5#~ZW6cGU@J~hb#tlsxSTx%OA-Wv@_v5H9R
-^1N*R!TszpI)+0|!5Y7Ux<zJEBKfoaRY~>;g0jL$Tp>IFm9cC@d-y@+hr6wbx%0uVN$w>CIMgXNo6ZJ$WJDSfF650!9Ka`vgo(5i
-w6|nw7=IuMC8<2O9`)Nfh;k6h$^q1k>9ckb0oV|-9KHaNJ)))L9#Qc$T==K=VZ6FiV-c)JYi?+JWac=gS`wL@XGOI#d2bDEd(re$
-O1(O8^Md99&mRwP?9+NJym=_`NZ3>wOz^{LcgQC-@soBn_{93lfP_}7`*+@}ni|O$ws3Q;UFyovhKoJRRMubuKz6=5TE#1uVGc@4
-Fzmm!$iK7WfAtQd`H&}F34`?C+3&xVRyyuSW9wZTN?sf|3;_NQ2=L7UHsP$zc@iyoWjG-=5Dob6MuLpQj?<|y;gyh~pzzWF(;(2G
-z<<m10Ko8m5}H69a?_VC@kd-)N_W_?;Q#XJ>kkF8n?QRJ$m1#K&b^OYkQGtMD#!!I!vsP8dN!u5d<{~%%X|(2h2snf!Sv$=APsgn
-DHQ#$`X)fDUMwOq(g@7KVAWD7l|4yqeDg@yjGX)q5cAKS<`>f{Rr3wxZBo~Ev4WWIK6xrVo;(lab}<I95ks-T;J+|u@-KCb6B*+f
-dnuR~A5WOwa&XiKlX6corO46nVd3Hc{?KXuDaj18dvSm?M#q3A2(5_2Gqdky8}pxf)!f1}iDY@u$uQA>Is*QbA@bB(D2^~t+s%-n
->lwxqzq^`7{V>Nos{6EfgMN(qC~^uQ7CPw9MqVJ=p7{xztEpr(j~(Bp1JQo;JfWI<dNFow^y}=^yOw$&P7+Kc810W4JfV(vf<+8m
-Sp9KR;0npR_q4>#>}a?kc!8q2rXcVemN+qH0T>YigaP^k1LyR2!tqg5bcY8}SsMCr16F5b^R3X~Y7i^A%gp@6QU-(Y1WaWvEJ_&c
-AG7-VNZ7ob!7dN@Ju#i7j2<#2sopilYt-1)itut|tYA<O3!-DVq-e9{(j}p$1mK|mtBZ!&)dk%~kHH;fp(g4^V?|#;i`_+&?2Ly6
-f9opUJLnh#PJNh|)J<!qhQUdQg#@8P{`Z_QI=LcDOo&{#G))+tvHb2Rd1OL`a1qXl1gR-2`l?O$uKm;)xB)8}?0y_9+z=vc2nG=J
-n>nMmb0gNVgxX0;TVuIW89p$OgH`%LpNW6eDBA*^4)Ul*NNC`BIkl&pO8B^gWoVIi&@iDu$gkctXsz8)YBuQR_qgmat;E!IXdlxn
-tMqHIeicoTt&K{cjKPrMYuB=*(7*$}=gyZCQo^7mM#ll8LH>D1(3rb1$lK!UYE#-#>D|9;hil0ggrv#o6mVjPDM~%ZxB+vKF|)(Z
-?Yt%n=+rYaA!ht!Y%n}*5ES%tGE~N{Y+|-3RYNRG9z}yYHUu^tGIl2H%yTaU+Qh0bC3J(hU$gT7BH-%8x^UJl*=c=Ed$=GSoD>}f
-{qLiQQs0?}*P2<{1kFG~zzk@?a{qyt1~8t3GIZZt`x;-Ck^_C8ki}Put+v+LX5j68t^OXYn0qX;*i<A?Y{*YX5%@n_@xR`ae;)z(
-_r6E|hyein9SZQj8Nk2E_%E0FTgm)`@%O^`2Lt#wQ~AGQ{QUcO+VT$u@Nb3jb5Z^#<L?y&_&=oon=pWXkMSQD1o%rT|8W>Vz%PaT
-4;jB1tN*Ysz~AzKf1|5^ry#&zG5*uO{2zqz8^#}m@&5q*>kqg""").reshape(24, -1),
+c-pO)bzIfyw*PmrVY7j~=?($u?(XhRiA{HxbV@2n3rHv>NJ>c~(p`cy0*Ziww1DuNd+yvbGk4C+Z_b(f`Q!WN`?c13*0VnA`>a_W
+ranPgW4yFpGvsiI5`0z>een52$-QbSU8btB35hj#hwrkZ<MFF!*{-UBP7S{AF9;I*w067*^~-M*fkqCmxhy@fZx5hxZe{EW%YNFq
+tC$A}>PLf{rfn1-u0-FK8rAsX1<n-IJ^1=v`3H~5+&m2Fq&##zdVSw4wEc-L(Uz6g8o&~eR?wT%snqK&r)TgGY;>sbia)>jbgazJ
+BZ5DCxA5HEVA{Orpkdf<4qRxN!Tg<K)m`?`!;8*$k>G_Z*in;a%_6MJL#u&Tb?uE?V%uE%*{O0}@cNy!M_AXrRqLQ&d(pyGcnC^J
+Vg9MDheU^Ww%esVKW1^!59#)I@^^66Eemcfn{TN(3%lbq(IdP43X)Av#LllaIsAAH*&58LNdcL~o6Y%=n-3qZdcDXxs}0<qU@M-U
+W99)gc1_7`Nl%7T;}lMI)mnPk*EGLW^3deHZHLGx)9sSo#4|$63--iq7-GuI5B2Dlwk(fdD;kX(!cF}m;}bVpa?qZD_yRN`ZR`G=
+mMPJJli?|xUG|oiY^Ksd6rqTkIu*+aQO<w|{--16RG$zyC&AxtQ!&EkUz>-!TU72yHB;*l*+^Q;(2FJ6>s|OCNQJi)OBI%e-R>dd
+YV574ifzWwCTg=+dXlMXo&6v6WA>tkDW<$97HAFY7MKQm;~}+7W&FrR9dUf}m*<6tT@y6aVF(NAuCA8JTE?0*GByuZcm3`ociyYj
+VR#Mh^fL=qr`6OY<_{lq2Wk=mk58Y9Ez55h2M~b=YN=-m%MNC<{rw9qCM>{)?t+%#wZxpqV$nh{IJCPnIT>d-$v7Es(v5%GU|`)l
+avgB){r-|_g3e^CwM$s0;=|O1ro#+48*tl>1W<b%hK~ju?rE+aYGt!4;)fsQDc;Hz=g8}4e4R|&?k0MN_>!ccqCcg9oL8o<9=@XM
+ks>)QFf;{NBrbdlqhAlBF66zv)vS~}R|15`x}OIe$|Oqe-b)|pqN^C)+%VipnOf=AI>T0c_oyWdCQ|B%Hm7kRdA0X7qkQi`D3*0{
+$8@a_0K}-Z)RUqKK!h1u0<si?y4mEY!(f*_QxWlc#RbY{FX@$^ZfBbqY9onK3s#~l#-@M)<i6qfZE@$4<uuLqN@2IL_X{{<(-^PH
+C%G8cJ}F5tX;ubbdoZJ9%R_t3B<~%%pQf#!z34H%9vy0<_jq<L>a`<F!O5j&sN@p`_VKSdTvx1#s^oMx&G+UFKXgGzq7^QnXZ0X+
+G|FP!!tv734y}};fJiDX|23~{Dd(ZfGhy-?S62Ex{q_;}bv{KEp;uvmt{MwQ&Sc5jQB;!0BypETZQ)6n<XSu5ao9nBw21P+<W6A>
+I?Hu&Y=|3~zivnqAOFf>kd}rjR?4kRc60B`LPVD(Lb922z@6Gs%}U5J7{S>LkQ$0T=h?UPmuItyOJvs<NhnF4-(gBKzO{<eMnKhK
+%1E4v-ZtCrD_TGnk~J~b3N#<wa>iQJ6x1Ry09>`2$+sy;rDj3nI1ElzMUkCM&rP|=ec_t)H$D$PJu<=MUz#zmjK&wVxsHvN8^AVl
+9{_Y)6cli}-yTrA69WKxNTJC!clhBUVOKH$5)4DwKXRFp9uRpGvxeBh>1o`g$&PyBYlGg;#fxZ<WgOiq3kS^9aD`iZ^1kJ);ax+(
+14!1@;;O>dEInH6&%I}Bzads;{X$i(0SwokPZVzG>vV%PoZZ$MDASOQ$!eFmDWjj8??qEjScXl!;&;DYs}bxHq6tt*N+_E+kg`lE
+D1!`g$<t8}uSWIdel^MJP>!@Yy^p)H(cQ+;B8s8J>l_@P?2^yehpb8NrjZoXhTl%`)<{}oAgd*7S#N*3bJ+;a^X`C=Ui_4CG4T6G
+*GjoPM74U)yQ<N}4j#Yczui(ZZ3>u(a`B%KXi2uvIz~tub`@w^Q;yJEX7>=<F?QW@6|PcqV(cJ!>4GlDW0p8I3a6r!qXV8)7R!pY
+EWM3WY%lIR4ku9Tm$L4{I4nr!K}eGC2_n*#i&)CF?lIC0)NmTnU?AL0J&Y`xD-BL&O_@jUCB6QkrTD@z+lI-qj%1-Swm9R#o44!_
+XzO2uvS?gO<*2}KB<DjWvE3Tx3v>C0oOL!vqO}>n>~<2!e`Bqt7sACwM*{)Pbr$Pn&hiS5=-yU^Zd?zWQtwWYmOxvZ9?~d?BQahW
+K0T#qxM%XJ8&BUtJXo$We1j(L9!leqQlE+#0f7R5083n9eor86XlgtcF^qsoQSzxfi4NrJV>hm54^lb2vHWW31)67Z(AgAr_3@hG
+r_k0(fy0vULaJWdL<MRZ5FGTbE<^^0u`DV471_RfpG9OyRy5!1Lhr}4{c0seYyyqKvT_PV5y58~7+l*ay!o}$TwEDZ$J6>WM55Y>
+btrl^020;T;4<B=SpLGJ{X%YwzeDtsAr2>L+{wuLw{}6cR6LF~ED5TcooVb9wD`h>I&5BIiXy%QGf3ToFS{&BR{;VWEFQZQb*H3O
+7tO=$V*1I0?>$;wCH!qV8M{*PP4Z5Z5?F#HlH}OeY~DL_ev~Fj2%r~4(u5tnB4sg>9}kvRwP*A!AjV8!8)js@)}v=$j&G(!wvE>G
+rBT*+e!Q0<>>n}Zq`+P2)BMBv^j4MvBDLxU)Bk>VHgSa6HM7=aagEi42*K=VGi0=xN1_~sWa>GOYT8VRL*Pm_*SHK{;#PIEvR^h3
+s^DU8TO!0t$df$pGH;Luc5B92G&^mT%p_aLP>WE@69J$|oG{in82(1gaQj_*4LVZ&l5mgtZ6F;nKk1^PAv>gRcd)I-o;(S76=&dg
+uk<N}qrUP`u)Z>Z5Kc>~ZhlnY1d3JK;ikBXP<R-JYDJQ6Y!wf^-)mnd$jGPb(B_@e0%2y^?HHQr$A%Y&@s~|ouFR{SnA$fqV;_qJ
+zs%tXim=IMeH?8s+$~EY@S&PL0WEN2yRgi9)|PVEdVA*abCwEv$MN--TLsZG$;r@Jf$I_f6q;3)+D3|Sqk<rcv7*=gLj5FGSy;+?
+uP*57?{3*%|4@7k@>5F0ASQGhtMhL*4B0PpZKe-rJfo3=ny+-S8?5*fzd}Jw1GXsSp1<yCDqQ+3qC}beKDP>4Kv+Jz*nZyA%~hVN
+<15N^NP7dKO}|_HO3x}ybCCW@dHAu0>Hs7uI`^Xp14UwPf1^lfk?{Mw!o422Pgg6m&AIgY@SYGfXCLDz>GYTIx_vlni^lM=YO5m_
+%zTUDYp<f4>z>)zyfy$y0By6g*Pu_1*guM5k~DEmxsit(<v8^>kpz_)<a#xaicYvhAzsFtF>&rh@^B>XCe-pi+askm^XssU9%7Wy
+L(47utQ>#zJ+D*c6BH}GI)|2=HvDyX%Fceo_^0K5c+d}Y$T8-CQ%SibYNNPW>~){6Z2DbYrU>d9u1>u#pB^tM*#(SF2^H;1uX^My
+4L@9<K^yU8L$C{366sJdA}VSpYdpqK5v?Bn@9^ZFyG$BIYIvs(0X#OykDtc&ZW8kF-ZS=#a#gNp?H*}MP+Mq-T(E)OU$Eq?5&{<6
+#5vHgve(O??6+Im*Yx?wYDZ+)HdDV?iLxbq^*#EGu{qA2X~NL`%!6*sIU(0697y?G^of8%0x{=~s_YF3s`A6sbdYRn{|b#6^j%rs
+?rh1_#a+4iBrwm+JDaw7mi7kp7@yDHCKWB8ATWb0rk5+c%hlSuNJgMU{$cAhmDppt-Onwdy~Dc3t1$-BY<k}n5(O9v+xL!#L%=&A
+z>=fXjYdHE)zOCDE8HU7kE*bTGwG63VsG3e-28k~dX1wqbwgGAianMVB!&~eK8Soc&$9{NC(F4%jhh%Y!|GKC3svGN4#Z6n$p0eo
+#MfK?^=1mdgc}NWju0wlpw8204Ja;FG>VuXJSOkHYq>SAi%W1-o4qhw{OVy_wb>Q}`Y4#mF0%r}ab1Pt4DD}!iSV2QDKbCP=G@az
+?2hY{Nw%ZRuy4sIEe==nU&cv2w-%<WY%kou6RVnBh!*j}xoi+)yXX{ip9+|FE-aZrnWE9joJdi{%iUOV^jy!I+`gjZY!g{i;<fV#
+E_X1~Z%@R1fxhR0fU8UCy(TzTH&c}VW}IWkccq$Zj8Q8nx#GQJuOH&Y&`{<{QtMMdNH^tku*V;DlMnNqyCZb+dFm+(%V9T#e)!pD
+<Qo#Pog=i@<>{IB0n+=_P7I7Ba5xC<ry>7ONwffgbN9Mjun7(t9}<fu<ug}f^ed<FWRU~($q3(Li={1*k2>>pu5U|{>Z*uhkU?M&
+5D4%qHB6`r7OHQZTN9jdC=xZm!*1~X2NwO=HH{@=>U<*}H$)P~=P!rRNj#=jv?o}*ABx6<jevn6zeMrSdi=8r?Fh+T(&Ovuch_%?
+VFy|7YDSHj;z<Nn&9;{;mXLGuA+n8E4$Q_#ws1m@?rK~`93m_<DB$Nv%0eFbj!3yqjPC)?L--iRU~AEr2_!BW_0xebFjyTEHmp3Z
+1oY->p8EI3;1s`QQTEgpTIaOJqQ${L2Y~;JFwG;jmseS0<`_D@_?0Q5h3<Qq1<6dbH3qNO5$013RQOwNbg6>eZ|;8H!WkP%n%9^G
+viRR&jxj(U1P%=JQ#JvM(@VCNcVLChw(<NQKd{>4g@#>V6%3C$N^M7z8Pcc<PT7<#CnC!%KL|6p)(sUnzaF4Qaiil6mlG>s5n-aC
+fdcA~Tc6Wyu|eHWagq<ycRwURnjENDV%Lb5E8kw4E0O%PaEtZC(G^Z+7O!33sF>|E&-tn;6>GlN?UpeE-N78N!{%>D#|;ti4{Q1%
+-6k_TFa36BW|R=sw#Civ5T&Qv?r=apRh3u7N|{o{VT?`4F>!E;6la%%_hfT}+hbkvI0z2JSC&RdjwvI(W#@jxioa>9L31f}U8Cbt
+``*_VByM--b)=NlqIHH3;^g}#=&P`w*~KewoSZ8|25mR$e*f*|%&Lg;kAcf9RxOY@zcZudSD4Dkre;}3j5(~@A(m}lkU6sCHFfDO
+8}FCxpfr0Ul<T_NO6Oko#Lzol3xzutel$>A#8F-;jD=qiCyw+u)?<eKW9FwW0=Z$}$b=6Ytp0M5;W*}i&uNIOX^b9fE5yY~8$6#4
+++R~Q{dOj7+||!g;5AJNk6m^mY<Td(KEPKJIkp@5FwbTAa#d2uQU^BKu|B%_Qt4{2^`p+6x3TZ*x11>jFXs$q-RJY7$RI~5HY84&
+ZA|wXm}(2^*$$=hGV^3;7oT{xin~kA@Q-k6rx|=4G)ZuEg(0|`X{cR1EfTSuCPwC%LZfKWgS=5(u1MTNJdOIKdpx+Ua2&goZ)3z&
+4VEztV+@}z?b(hsri<Ik@2Ocom>RiY=EOGb*f^~Nebd*z^*&zcQ~xo!gP(s1c-C`YDvrduT(^pQnu?I`)ZNDNAv*DiTM-_lQAqZC
+it-wCjKuaMEm|5@qvMdwIc3Axn6uYaW*EUpVNNG{%@@_SBWsSyL*~Z{gyZFAy^mYnr<<uOu|my08(adCD8-x(F_QdQZ}x|Dq%kjm
+gh<f`xc=T5UemQ^(Akr~%Lhc5oX)utR&P4>=VkP;-|%jQM>y~(%iH#!&X(`szPGP#bg<71z}2~+jVkr<x5gB^YVlV)ID9cbzm*j*
+mUviZXAm&t-6lnFmOs2T@n9*JXTGHRbk5#yVne#OR+BSkBvDs~m}6#)^fj$iNd-0;@q$cwGL5iwV-B%5b=)H<Q1%m;kGx1xj$s_^
+vDElSrLKtgLIEDuik6I|q}6vym)!dCTXhkJDKgtKxG7qydxpB7h8pB5)~TH>UEj(YSqfo`w)qqfmRw}(i4f{9gi0i8q!$&pkG5EC
+1z(U>4bu31QJSVt<GC<!-R@FUS5{vmda2E%MO%H`JCt&1yI3R?KLe=s+*7X<=Gm{Wn4YCDeu(E4gZrs7x}W>THL88|_#`AP0$jP4
+=6zp9-xxEy+5uH`t!37ypRKou36OR&4LfV<zq4Z0YgJFNcfgO9I8sZxD29JEoFn!;xj?|vGU@FT^}JLFm6Vdyr!RC#LcG*@K5^Bg
+yeb;$C$fiMAE<)G7+2o~wrjs2^=Kd8o1K+v#&2e8vY))nDLf3@{BG<cRi+A103UW-DY(a#b5C8vBNx&KhIMz3KHgEpc)_8y<bo;A
+Fl~RDy{(zYZFs-w{dyE&PdlX`=20opp=s}}V0YH}p`GeD%_t6%K~9tk0tEqpK)}CN(r(^{{+=!L1KP0I0JG-2!BHM}-g>ST&xd7K
+C)&#u7iupNJ`gSh3<CTCV*f|Z{gpkZAi-TMAS)J})?Cgi5xV5^g0zh6yjGybgyZ}}J%O+THYN5i^ZmC{&O}O!FIy1XW{NIj%MChO
+8m~DK&}*b!j8~x!)5&G;N+zh_QKSh!CSf8#hXKI94<zb4(_a4a@^`s=#n>8y$Rq6e3%z+X+h>RY+?VuaNy6xa^xOwYb=S9cJw(DJ
+a4Z1ie;1^1kTj}{y5{omxy8)3`z@}?<UnW$f%_(_gTC}|KEAKr;G=#1v@0s%T-nv{KwT071PBWJ4P@ea74Zb6nuM9`G1Q{HCgl4(
+cs%@*com_PZKcOZ8LK@UOKB9XwE5ZS^qspM9AbV5IwU&Aud`{=esq%2Ie<a)`UW%Y)0idI+SIg7U!3NSjTQb24xtwtG=kl-=xUQk
+gGKhm0n$VYWlzxs5jdE@e|j&_sY!fitXi`)6w>_g6vo!v=~qyyf^2fo(<7HIVDKn0Qw}l1A56~qU|UCP6w7q7gR9ogr-?xVhoJrU
+*^HCo@sipG`nU3-5(GORx;5e1Hn@q;(zsz+z)UvyIDBmvzC(;Dt5h1DpQTb+%yOa&ft9#BLToVTVK6B0CkDReM|ixTD=vx?=SYgu
+$X2nu*hM-`RP)j50PQWYdxm3cD#_7xph}s!{5+LD0SWdeo_4eKAo=^BT$s2(2q+lrR_+kTRebwUlqh+J_YB{CWjAFw@gY({a3eDw
+Yq;b2M?tKxqoFgJaJFfj_Nn)AWf>d7a-0)7^-79vx+Vf}LU4Ld#2NasPk)}81Oja&ki)+X!K%a3+liMV-*$8=r+KF-vcjCmL9%Rs
+HIgQa!j%-bkdzfM4zrifEO>JWe!@ZfvDG#2xnGv+fWMwmT79NZd<;r}#-8g4@J=LJ<LiLML8d8YkReGL$dAhCs;~Ezu+z@ln)@sb
+Ios>A4^^=UYFCF>afDw~OJc7%NP0y<tf+6(9O&gqtO6YPEtH8r29a7(CY>_6W3NY*&cz>P&F`=TRt-ALp51W`&P$PvFuJLEB6s%^
+>(c7M{orp@Sn5eAbO9gMkJ*xM65tV{Vq!POZ*EC;ocp=djp~O}+^<h6<mn#1^PBz>o1y4e6JV>DQ9IvFVuR;lXjGk`e-h1Ld)Opd
+NV?zg%}Ic7-<?Y!Snss0F)gJ^p2)ksSWnMcH?7BoarRzK-AIsKli?aF-3}p!=*<CP9-C_^Ek^c@sn61WZd7LZsz!e8j;mKKJ0BwA
+j=+BwdSd%1S|l`4Z`=o%^uQe?PowjE%Y^9sXg<ZZr^Bn_;ZoCN*Yex}Q-39s+ax-8jd?|4rT7>l(B^84!1sX<EreLW*c<X@`(9#>
+0qK-T8$adUNCN()!{m1pQc;Fz?@|LYnsmHKT}Af~d#LtpsQJ=1#b0Z>;VNcfz8Pc^^9T_1iiF9PjXYa?54<SHl{>LY5Q})0Nnd*A
+@tEi$`E@=^OvxMgxq+?UC83>y&RWZ|$abJPHkWCvol|jFj18Ah<0X!pW>wW2W5|J-mhLNQ^OIYiVJ|1$L2!YpISw&VZ9R)Z2E;qi
+**;CaHm0McW5E8?*XCU!r^{|k%E#K7eKS|D-LK#B>T+kkrVJ*3E23i)nz&M=L_3U{*rcK2D@C-oiBkatD|q)hV<N$4ty#jmvs|ce
+WF=od9fVL7_7>S`Yr1~vyZ=;pXAW!2APQsLT<6DBa>R0i|8oVqN?AnU%cklW>=!|lv|*p4RP#DGBc@f_+t-uop9<J0jXX$OCi<8=
++dwcs#EK$e#rnAaKvrA{>iIIVFX|Da;+J~muWD(0f>9za28odnI)G)h;aXe+J7*_uyN+<TGthJlPlgBy2SNU5#{Z&PiC2_3k{_<G
+4)At}yfzBA;#nLFi&F1bLxu5vnnd9LKVef2-(Y*(g2x16SQYEM9T$9=`+*0^!uZn6L>k47M+o>|bM^NUybp?J*`v>7V~z^#V4L+~
+m&+bp4R>;Hd5|jc#XmxokO~L`gZ_-M$v95AW(?ALrIqlGs0Gs#*C87-2z9heCdee&6H=4iXid!o!1^-=1wyu{D4tN>E<mlk<kPcC
+1<4;W1a@_oN(~Z{;rFkj%40A*1$e-?U<l|B2u1N)a>^-WPWBy1oW&oEsSHl{cJ@yhtO>(9t#TO=bU|}(@gkfpL=Z#(bkM)7Na~N?
+s4oRIhH)Y_Nxk|ahfJN8S3%pvL-C{p^Hpi$*Q1bvgDMcIP`(H~1>~o*`8`7f8u25o4yvc19bbOMTZz(pHLH6p25IOd6i|juciz&u
+zI*oLpz7+S>=BbZH4e`2eN%oJo|bpVkQmnQkUt5h=D5|Fa>>mety-u}0o@Eo&UosWD1tP}KzV>YE;YC(85J%X`fs;@SbPDK^IhV)
+P@J~lJRkox`hy3DW2k=3YE_mbeJnlN_g}4=5>PH%+MVEO`HFboVkjRH3j+xLRUK&0g>YbtZ>584zl=N@^?q3^&K!`7|KYxHv!vJH
+_H-AmygU^2m53p6_n9RMC*P7`gi!-V1cUsu-(zPE9nGdC8T2z`nb(*IxY0pJ)y^O3h_G2AKWkUcRv)bLQx{JnmUH#s73(t?fgQ=N
+Bz*zaa5^aL=ZZA38wlY^NK5#!P}W`)eOoP@r@zd&u0sq+-jyDj7H>U@equbB5EP!2H2`0&#M_W%$agHpw%oDiWCtPs(Ik#5^Yt%z
+=+U&U)q8YUv(wwL3MOrseR@t_2gH8MvAy{bSW#LWb%*l}#`SJ^ZC^O9a@X6_w{M~nj0LSY@CkmpHg^j+0uq#!Z<zf#fn`@+{O{*(
+WIsn@@_#Q)2#4w{Dz&f(%J|?$veI_r7IwJ_&`AhpO_2pS=F+|UlERrm#)6NI-(W^}1lkWfA3jSN=-#Gn)`@BLt@4~PZXT|H)X?zw
+-I%VhYzsS>9V^LYk?d{3v~1{OB;9!g<}^~g6enwlCD5VhjS?s^7rPfNKuFQFM9Y0^R2Fp8^I-|L^I1gwZF66ISU|5)9~J3B@}l0J
+LarcWlTQ*)*_W!QAxbV%{!u7+JD;_*0}U&@AW)wayX0&B$I&c_M_;mOPdQh{W4G3CaD)f;6Vg`=TTn&O5mtI<n3yr<Xn6TBdqeu9
+nD{;aYT)XcqCUVw*BcB}(H#2tE#p!GlTlTd@bm?{<WWJzBA;h&H3ByfbK{E9JZrH6tz97g@dq0X`n}CoO~#klRw`S7hEPy&3fzx1
+oGwO(`p269TOXWl`ZGf{pC{7S@Ya<~m6h?5lMnCUeUk^*->MsGlJDbW;fXlfk85r=a!Xac^9E3nAIG%zu~W^Om9tD}OaxfAbTS>8
+-(yDGLW|^ii{z>zn<dnc^un6|22pxG^n?(!>m_e5T(<L#0im-}J^`fz&@00Dd+@e{K~Y%sloG<K7XXL%XgOosq^G;~e%E4}q}Oi*
+pbgA8#GlFTsm4*l3P!-%3=lwTW6zu>*%#P;3t)k$FtYf4dA6mQHOb|BwN&TEg`S(rg&>aPhw4Axu|pV@^`r&54Ed`xg)DP=B--M?
+CU8C~%T-KtSDVP^!cP$5KMc717$-7Ia9B+XMX89v$-qBNRuJH?>-)Bu?pK;Lnb;>uVcP7j+$5wx7zhOXHwcw8#h;=LwGx;|g9Rau
+*kdD+G=gY&=#al)H9rfl#(G$ygW5MItr%vJ`s9s-n))KEA)E}3hV~a3V4Bi*%9Ko4H`TPmh(5Tnf9#wvAFpl%HX{-P9q?D`;WS)9
+K=1RiwEXTTLzwq6J5Qle)n{0sNlhJ41P>eb7mTwpyW?~1QHj-A-w&O2yNKDeTyQ7*k=TQ2gxoBx4uS{{{{PvxdWhb|v+zb1<J*#v
+Hp&`z6JfJ%=AnCZwURH1Z$@nG0koLtXuv<q#<i^AZH@*C^xX=h%9!9ndHh6KYKS&&;AK{;foWc`Pp=yV2Lv1KPdWrwl<?&7;;l5l
+f%h^gwr-=(m{dn!|2}djJ?OpUefh;TB_>@}0SrPg6!ZsM08*CKGqe<F$HC1^RYZ5q6p<<}ygtE_vpYQyYU7s&nj=thbb&;1QjvlF
+pwqyO+u~y<WnW%>UCR&|bI+L4XDB1RS@6jmKkUBmfeyE~O0rIF(|^!_6eYvL{=Me`0HAW;){XCF?Ts!6jl^MQ<+`eg-)N`U4_(`Y
+b(G9QZLtN1_d{Q)3|5MCaTwu{<3N7@=S#iavvGBQ0sTw!7c@?U$=i3`SD-?>OeWvwl%o_uDlwI`!S_U*6ki?}Z$!r0VX<Js(SPlE
+KWWEvkPPuwFb<@r(J98;THbPQ*2~G6LY-JG*phEuD6u8Q9($-+dicz)$?Ps-T}OZih==x@Ys2Q+8sO#qIo{*>Qu9UF!aVvklQf@F
+A1zHT*1@z4yW^ZASCXEdD6Hhfj{<AIV*`ngVk001VEl44_zCx1IZ8rGVD&*!Tnl!a0jKC;EQ*^6<O(pliM6!nn8L<QudJ9CS6Sl2
+mwz}vPp|)`9)inEh>rO`Kfd{2)l8JliQhab&n}s(Htm?W)1cE%nDp7~4QJQ8k*lX~9;=(p+xV`^y2vZ=l~ywsgQ$7DTKvd`V7Na&
+I;YU0P)}o|!`~~a58v^FJQ}Q8qIxF8r(o_uVqeQlQG$6nwE#>~@3dQLD-Wk9{gi6uvhsz%5-O!F1Sf@{Lx6x+PeuBx1(e&>7n<}{
+u4{M7_H|vYSB5qOe59AQW;(0A8WKAyD2Z=SGKa7HSWCC|-82_!qB!Ucu;{~R7|0-4fE|ML7%SmVlrbSE{&lH>tbXbd9`#LAy=Ftw
+tfDeTJVh<vxzmH87|!{{8v=@2);TH36zPNOQtUAV6(zB_!gv50bGev~=!5F_ylu$^3*nU{YL7ykUn#Yq-i3N+$C?o?7LG|Cz^6(@
+i1ZZox8-P=z9R{xXneK<1|6NnI0)tB0b1sFb9ay-*buS;{t(e!qLtJ>G099^_~$oKd`8m~4_LpgdqH=}t#K^%C385>%If8cddwUL
+AjWAgd^?dvVe^3O-~qO;^nUMK^reG@EMy?WXU;pLzL`lM4XUB14*SC*TAiNX1%K4NmU!-hVXeN$R2K8<`@Z#KmM{{utY@mw>gVpG
+98^?b*ndrte`m)3>K#VcfG0~CgY@5-@4uB^7VeU{-HtsK9}XM_0RIOB_*OBSNbc4GiJpQAoDds`2K;v;LB?Vy8CF^FNy<`E`s#pb
+5oqYZf6Md$!015|+E5${%OdxOM_jqe<m_1RfBE$FhXOfHp*;=d@e%Uk-p4J@jj3i8;sN7ff*^lA8_PESMror}e&>*qNrp$^cPEQM
+I_z*#bm(98O@Lm5cuZ`p8JL5?wzXP1Z~Bh;&3zFR1qC?}^Us~;7t?y784$|XtflX63$faH@K|OtbpgojZVq50M#lz&|3aTB6d9Q(
+Gd^VOr(|9Zo<iMna5RLIa!)g*$<y*<;o<=P&}sfDsce*55+IY&C8QZbC+eJzI<MGV_}s7Q8J$BU#{(t9g#NSy{3%29v7K-dVW__6
+J%;Xdj0b_dx@LngmqHqKI=taPMiXiZN+1>#^k*$E81KaVfX%~FDxSxYf6JL@KYoEw(<`eCyFR`$Z=Ki17{p0}i3FqlF@q=4g*;r;
+)SWd5Hw~_sx}&BifpVnfg5ZUU8CinBuUV4BnFV1)2oMJ74-A|$$Q8$5Ny!TyLSu6;kQ=Z*C-=-23fF|#%3tL?TYkY{8vO`Ug$s)c
+2Kz^^{yq{mUpKJ3wtx?&o3xn$Q;G(!IbM^_j$Vwf3u6_7qIeiR!xd$_1D6rW9V!40^j~c>%pUGgdt(MKYHLj~Pg>i%#dO%+w5e`*
+SnwVXnf_sy1aO8ya>`pelqLozAr=w@h5YY6V|4XESXdCbbLm<zx?u&9D|_dl3*#c(k_j@>)=V^-)qVtOGH?Udve^SUShyiX*bodL
+=r?_K*U^*M&<5R6O2!V$gXW&LsXVMY5ItRDNvC2PbUMtV5hJOC=j+;$b}H%b1(u~llA~dw10lb9*PyfWq}H^DTB&h4VcLpo8PWyc
+RZ$((Vf`wWCRZQ#h$;a?mcK*KhEfL)*vtJ)URW7}ju?sqMuYrwkD#^kWKeLxH`1qaq%l_Kb;Pw{3`5f9cL}<(!<3|-VBCPY$e7vT
+7mmKu#q?S^IS`Zp85;}_8-xz}IT;#r4>oZJYK?nXHatqE<n{#i9I}oU?9B5|1>41IFeQz`xGULt05NbaVk0=~w%n|Vt`l5{9!?5{
+q5t<%L}lW}!)M1VV}WKWDTo4Ev#4u}>i{2eP(|+h>Hol&qvC+>6S4$Iv(?wT*$?%o>kal{C8)8;VbhSHV?%ygiopNbi2wDR{QC&N
+zxO}#M+^Yq?@)mM%>e#Q#(%lY-%92mjK3GgKN!Hjnacka<LB?+IhKDgfPX8DpNsN08Go-J!2cor--H4DdyN0MAi!Tz`H#Z@0)8pv
+f5`YvTm6UU0{krx_%}}V?-T_1E5?6%F8>E%{D$!dVf;Tvz3fH""").reshape(24, -1),
         symmetric(24, decoded(57, """
-c-riJ2|QG9`~I0T`#y$Y?EAj&`@Zi>mI%qd6`|}ZTT)R}NZF-DmKKq+6;hH&N<}Fx6m5zke`l!g_qV+7+q?Xh&;RH8R5RzC$C%E2
-&2`_;{oMC6fd4KI*+GpISEJ8nF=e)%i34OKG75>XBa7>OM(eq8w=;iYPHrk1d%LbhoB$7vx`U3m^QNTVODufwvU%e>xr-uL@DSd%
-NU&UM@_zW-D@xj^cIrhjG<YK4l<t=3+U>f-JI#Ui@%V^14zLkEXD9!CHw>+Irlh`W@PRT8K1oc(EI2%k+AB1BPx`&G0vRz{1P^f9
-TDgFCcr$5#!x94@t?GHcw5Ow!gPFb*!OH@Bt&_3+gznLU0=I8UJHkOemi(7j1BbWUo9sX_gDljfMWNxYHyZD*qcJ9QCRDT-?1KCa
-UC_Put+YaU#VI>|R?7MN*Rtf3ElZe2r42p+wfP4n)^9!Z=w^4n=;ZUK@@~iFl4rAc8~6kHxweW8EQYc*NV5uH5meyc0k-mhfB}CM
-FaTtX0RP>|pHIQR`qSWF_^p3?;NJx7Pk(=B?B93;zpgAlSdkAX)z5s1EMRGybJkeAKZTkPBx?~7;nkkl_|up8m9jz|<0Mbd-<!{v
-kt3qInn_A$6UsV=g5>c8>#{;;^#y$b?AzOgO*SVkEq;>yWTg2P+ZL&%N`Z?>yPd5+?O$|X>tN=^Ui&RbD?Gw8d|fWf&i?l=*^c1d
-#q$d^m=PNL!e`e#+AXTK$Ti%^_AP*f6jQZK#iAmHe(aJ{ez{SB6VZ`8rhrbWG{U}Y${(u0Vi4bY6Mcch66R$)>=b3-l-F`ddrAIN
-F)%)H5>e%V(aq0dIGu+H+BR?mcug~LkZG`eGmhE9aI(I7eG+cF1(31pNT-!t)FCNS%cq1Ujj0+c>C3Y((si!Epw!*bhXR}&Zv2E(
-+tD>H6`~w*(T?Z}8kGl*`b+l{_0QWG2K;{pMUth@J5~^LQrz#6KJnhO^r?|I50pu;g1F6TVp0p0Oxxq%m3lq2@^RRhp^t$_Gw+g6
-dOx4%JhJ7)4B}Lc^*MVHGPsN5ds=P3Tgux9Zo9rrw1st)+MyBOg%imV{k3X|AGof9vnu5kf>f9*m2hfNY(|TCUpI&R7<<4E17{z<
-W1OTc$NROv*kJycJ{LPUzad14Y_@4B#OYyCu0bvec?J|t2$TCFlHU=!`v_hH)~Zb96ytF(QOML2{s<>LY4YI5?>Vc={VW=z3zQo^
-NA0Zf961dd0F*b{Z)a|IcixQ+F$UK4R!)0_9@A(OA?YXIDO0Ws_va!k?v(a4bSJwZ;E!YHc0I<jS|)8aa}9>?GTOA0MvtyDw}IQ9
-BT~o$a5xG;|Al)92iEZKfz$Ud@p)-i6c%z!Pw&PV;A>8Ndbbc3+@sjkS+Vn2eCdI0lYY_@v^3lHQvefSegxh^A9!YZZ&)EMI(O=W
->2dTX5H8#liO+sXqEVkco{Y$8xq0Fnj1~C$Erp0+&9#gEGTo=*Yf&b!effhOeg93$NvDeJ<Ii1hiBIgoasrLwyM0KD7P3_#V`yFN
-v_d#KBJPfYDGqN)Q;ja3*exgu`)I$^6(IMeQRT{ubK~O}oRPN`8w<w;IsXcUA4+QAmWANHFqhlsjSt@vBog(MG+Hl@v~5}N&(cF&
-ck^f%nt4LRcS_<*jLo=f_6wmL_y{MAP77z0CsQ2}pWW6+PnK5zEKjd*`Od}f4s*!d?xKTc;oI_&XaGBElLaFsQ#b%R0)YSk>>96r
-8|~|#geCMF1lB(CY~B)ba{{!q6L%L!!9o{$ZzvhW9n9^!bu`aU_~D(Vy^?$J$R-J)4JSSa#LBhy8@^&EYtP*7RON-i<IO&>J(#SD
-^8=1i{LgWz$rRx*-9<a~zeQ+I=JD-AX>FhD)zT9JX@#y!lHe|ZLZ9awhHGj2uaeO{Gj4ZkA|+_LX`fm*!M<;hgg;RTKN2!3daG$3
-o!7befrkB{419Fb2*+?;KX8O2TmvC}C|))QrD7u?<9kGmgEXr!!&Y(at1JIl-dSCwq?PrHuylup0hR$d65BY7x{jjyMi*OtVj=8X
-ZxgDLh0hVC6t)oKu|6OJWWi}(c(6f=>;QnT%trVS0M+Of0-z`XJeKF&QMfO7F$$;x!+-<;T=r_*f8ib?|Bv{#zXz;|YTx*`o+0Sg
-dfT@+1sNAh?{R3tVS)3`2ODfN(qn65S{*J1rKFuYs|epKjTD&P@ih_*+7Z5qRdUSm$<m&$#bcb<rx)4uJS#?Y%{ITkP?DtPjdRG9
-LmiiKlbEqmR@)UQ$B`qVlhyy3hY&q>Ep*qFf-d$-%>u!L*|&;Skyo!>cpBJQbNHdPlM}P4I86{A_J#7v{Qc0AuP*o}x6{t*qHQ0c
-hU(?wbOet2Dp_fXPz1SVy6z3vfo*&&sGCNZjVD9ImgdxJpSOOPQY3!RJ6yiL^`xNC2_rF*UxH27n;)f~m7=yt^b_{^$E{h#TR@gE
-vUqhuZ8)11u-|J*!VGZ_MyWbEkxrn90X{i{)e<PoyN)Ia6v(T<j{}qmNDvDyvjq093z+}^hsS5xuO}PWOp_k#3u_fTGX8p7aVwi7
-02_Peet4#}Y3I^|?3O0USoX-$2}4PF;wANWMNPJDI%PxY-*?xZTK6!ra7-VoB^I(xV9a-XpU>-bgkA7yAyy?hlDBa8@Wt|~8;>OB
-vJ}jeY^ukNaH)=)bNqXnxb|#oH|#0iCax_{ZXmXN*?-(KTd@1E`2O3^pPS;ZdwVDLjmHhCZ^F8;by~}k4Vt#F*G$KY^>Q>Euz6sH
-tJI53g<)RFy*}C!4k%H&-(DOjBEJa2^z`sc62oHnx6#a+-!_kkS)evZ1jg|^?`6`n1eo4!*d^V4?%4%R6JSTTtsuFg@&uZ6asMDP
-kbvcawW}5sT3|uMCMW)FbU3(M9bt-rF@=Cc5XQXBDTb>f{(XA&e;O=z*Ly`)y6u_Ew4_D>rF%A-^1f@wVu6S4^p_^-+&16tw6)9>
-o|@Os-et;bO|)e#4QzSVFE`{|JoILs{nYuMp-tLM8D3NMO=-^pb;ojz+)Nfkwvz}pq{r5q)EguXBIAyXj`BPZ+n4H~MQt%_Xx(d0
-DxLmNdmgXtdVby#@75Pt+0^G^)N)o74@;>uR%Y_jt@(_w*TrxeRzA5s-(!lWarFreJdv4D*`4~<Y)*zUc$k-LdbVtenszVYsT5&;
-XqcPlz?~l{HUZ3<$e?yhbKBuBw{x6uNXkXan*#5zqb8dZ)DfG%7_tXkntc{UBP{wYs?N7BX;b0Z{7?K`O!d(qFFs{P5l#knw||fg
-0pUx2xmaePfW`@fbHkAU686`4wH9CfM`Wj7n=QF#9X#~o>$J-;O4aFYyQ2k#VXzYChsINOlLChdob}a?c<jFVj-O_z%@m0C3V!#(
-qloFi`3DLKO`k5Aa(}QS_Uu>CKbWxbV`;_VJ5&6=WfI8}YE-uDudud`#`A6bY3)EdYo^VB5lP^JfbN<8`{icN5*YrpYXLB6vM<j1
-yG5s;?~g02=N2V*?AFAFvh4_LKAm~U?#5%T0NG|<VmK=0;9g7V(MPRVrQlEjOpWs8&-90y@0E|*Qh0?>2OgLO8s7Kr9PxWyO2ziK
-NDcMAJF{)ccSsDG;~cM5C<Hc^C`+J?&Kx-7>=X29F9MycD03E@_9~Vc$azO;Z5rn1gdN?FeWSS_j%1hjD<E?Mk+Iy%eBx(EBVo&b
-U@I;VzebnehQxjj98ou;^3*HhIa$w<7l%}236>xdxPRo)_Z&Z))?vjXV;5LRqZhbFmV)H5=K{394p|Qyl7WlkFFI_Vs##|j^AfGn
-N{U!7PHS_Pyb})7?zB}lv68?{ReuS{Bwgba5zX7${LD|(Hk1`NysxUg{Vl#*M-7x{a8Atzc#(n}goAw#>C<y%N5$w?Z`EOF&CVmf
-=3as_p9%hrzByWW*qfTcfmz(Mz3Xm$Jt!FqfI3c8d0N8kCrRe>?KnZiIi>;IaAjPo(pxhFA};jyy@*E+d4}8v$-0O`*4YIuts|px
-Z!v@y3hBwZeYAj5LHOeVvv2e1%F4n>k&)?|hb*O7bd+O~LJ*P{7GZ@!v%!!WNEjRr!@!pr1^x=F@c&nmPyYgln>=s#%JKMY5O7aY
-?F359Ab5@=13&=jDV&DujSSnI4txms=FNI&d2Wbtq`<G7t#*e!fA6tiuT*B#dqT^|f_@AEJUYe-@;TM>dKV4PM+aTq@I*C|8H{bq
-$YDR*NB_Fv5)nSeIkfc}5$4+Yz2Yiz^W>Ear_&Q;9MdyJ0Ll45h3gAe)|b;;`a@rHU|3PxWX5to7(PS`^pD)jx;!m~5;$K_6(D!-
-!R;s5M~0^~kqT|e=gq2*7T>8KdRWR#{H7UKwP8t6;(!~@!3}(2Uo+`^@4h`JuRb$V#n8~US;50LN6J)Cd@62MAm%cYsyO<i$%4kT
-!gMhjdvsjR-5tio3sc&jH6jNGk!8+WVh9*uV1&T{0EPg?<iEml^ct^z8~*Yq_caf-$nMXPKq~DC5}-;H5w=SqKwITNOkI3dS#S)I
-ngV8WbR=Yo9n~RS^LG$EdIw2*D*C_`WwhOEyVXl?E5elGW*0<W=l$!NUou|}=PI@@?$swQSbi(Dy~U-=)?gZR@X5OnNqbv-^bgM0
-lV=zFF0~$W;5wa!x}Zb3`uXGNu7eNX@fv|%H!93*oC!}Z*AbIg)xN?GaW*(Q8`)6mXAtX0T4)(U`#CswcPcVnlStY7)#68)UhGHC
-kN|X{8CE@QDo8uCF)ommRk)}NwXnrude(BIF7n)tpi8-TGzB@h1PJ*;^cyiMI|CD8*z1o+4#k~L_2dM?Pi#>-5ye45-gv4I?nXs{
-j=>2mR1ipI<v<_+E+}jDM>c&;uYMo$!S9+svp8XN6ouWU$8Ntme1N5Kl!pMKw1wx?8{wr0+2-D@$2*G?+yYAmqF4oL)&s5r@aNmw
->Tb=38Ao_+IXCG~pEy((KTp5dE*aa$clm}?vFq5`AX?rw{V^3@dguN78J-$b{I$o&T-mlf!0}}Z*NjacWU>w_yG*hOr3#&|MDRVZ
-O=YgSt0|Y&8)3(qk?^oHRQYb!8_BG%8QX)6Sn?l5sa6a&o&oD74$LZh;P2LiJyz8<3ggR^Oc%$}-~`h~uXCGpZuvziYat@V3R<(h
-J+ENU9BBMut3Uy*rEb9u3V4+14EA*DTZ56yMDQz%-}{EAMM^yI%}>9h45D}lh`o<tsZ<UW$exVhL!dwu9|8k_Am-ob6?ttw_}j3!
-9dmRCzWRgyO-BX$lsC-V2IWtZL{MO@R)mvdNT8T_MO|g?#No}tiz-p>ZXBG?L#F5++?-k_-16PWucqV%>Pfk?dN00tsV9^F+@0@^
-%CY+`lkxSE)-*95dOb@F@PH%i$i2oxUO5xTotSQeh~s8<_u7JY9(UP%{9)B=Iac$`l)Vp+bBbjNJpB5^`gpJsX%x<%oH?0%uK#Pi
-tZ3>cB^(cRI-;dk@<$?Ryv{6|g?zEPIN{+~fJ7eR<^X{op-UNdv=c#@>%qt#{1|(T@}p+#_xCiq2@g19vv6621;ZW52}hI7Q}V)w
-KE^000OyCwwUhU+=OAJB?2%MAAk$HZ$lV;WtN;qc>5`Br0K}mY%X~uo+k3_Q7w#c`O~(EM)+Nt4d3Jr@Icn(_5*f}r**;sm*OVCn
-1nL&daa7FAyxwB|{Kf&!-BV+Vm#kR{S!P#7lp9d&ofo@D^WmKO*t97R3V}rL9h|(n6V?_Vrm97ugtzdVCZnaRWMbCWHX}mH&bziG
-fE{j*6s(VZl8SCXfgsEqS2bI|BLxovM!S5{<k(Uro`o*hKTCNgO9L<LH@+7eU#wwxAw#p>Fijt9xOs8(lDyyTVdjQIpGPnxlOAfb
-hj@y7aZs;WmLqV%@cTqvpAip*OZtvDanSzGx@hxTcjq_Q(FwPn6!m+B^H^~a^kL+o=4aQUr;y80(~_z1RFAY14n)k$qy2WnhzNjb
-cOetoa)@5a$qj=80F+z+R?`b>e()cFh;nsNJ<TRWQzs)6F#*&S8E)&G=f?tr>B05ZV|u<-u^t)@uN%T$n~-csYwTeAkNu6VyN>i^
-B|lg2+GqKw`0K1Kw&0>PMnC>tM8Z4jj@^%f8c}A|p19NbAD(R(cjK|Xp?1+cCuua;%!tyzp4-6FD7-=BQAU*ZE4bw)Km2o#>4%a|
-C(TdVYTaNGXWI}!ev|?TV6}V>M>uVXTdI{-WHar!%JV6(e}P+UcKArtcFcJ3{Y6aRH^H=4;~O#}tQ;u=n>#xMeT6FSBgOFom&{5J
-EKOivJuB5i=_K2x4{OEI_sLL*jklAnv3oXElF<NW_9T-_H;os7JuS7r$}7H1BI{aVarAOvE-H>i!(ad&`UimjTgI%dJO4hK<I?02
-QQdY@$gA%@eL^0v^S=<3tB8eNc_nED_NPs82&C5xzJ96nQE6|z_<l~Q67lKoqrS+!p|#Sp5tBw1Lt~t2oW^Bh-Q%Z8bGpZrYl5!%
-qzQ01Y~f+5%_y%hwO`Z@i_pkzKUHt#ypQ#r)joyA0`0J^TZCs!!U@FzKAZ_XoIf;U&MBPX+L5D0-m=?}{hXr>e?o0R710PLBXwLX
-1it~Ra;~uBP#4#S{>`^R42Mf$UdoYkN*Xl*5~r{dDC<t8+mW<A!x}X&;&_qMiV;x_prKaP6H8T`SFLDt=NUcYHW4c3i_I0I?)PVr
-l1Mnq2`@blk|Z1pba}CJaKo`M7)*c+XAla8TwxUK_l0O}9p^v7rue{(cI~3bc{BH8KQ2cfe$R0vD+Y~*vGKjMybE(UREiew?&tjU
-nk3TIf6bn|JI$@YAlLHC>2sI4*iVf_oC|F{XwBK){K1n+w(JrwW%ofVhh1li-{`ur%<cTZGM^M&jVd8i9~%~$Z#CoLC}FcsQIR-J
-kh&@(|4C#7p}|WQPsobJ_U59GnEP`Y)@7NAqK9|w3y2D$qhCGGGLI{wDUofNkD)cHf`6RL`sA(IL_!)r7QB%<3zmq4(%jgELHi%Q
-eOsGaFV^nKWc3HEWE!^~>PxC1Y~W>L>fOoK>N=<{WGRF}eH^&b>+hV*jKRVdR16vp;V4J|CNq9ih!rZkJElNKLHyvrF<655&$vQf
-)2rXtD`(}a7II%JCcoZFIXe?Bm`iVt>sLVlUy2ngbS7HQkZKSuMN#KF?SZUN6(QK%$33jBR7~^+!^C>TBCniUTZfel?8SYqo^-3K
-*Z16{12k{GP296P#RZjem7|pVL)sH=P5Iq>9aC;ey2ztHx%tSb57#p-ncNOm<mD={GeK2tjGjsTM!Uy?XtyzZqrw*lX3lc=`9{+n
-7O0XU@g%wctAleyyQg^yvqyw`nZxmDq+%ZLXrj0>P|+K1(H2Q$a}YJFzH}ve+u(j8mSfM0hwn?T?`d=BTGpE&?O=AZ;gCf<KLVJ2
-om-bNE+zvYV5d+A8nk3^7yvkM)I@@U0YSiQIlPC+#LD=0Ie-WMqY&ZOc=g)|F9%~<_d8#^?Oe3ew{JE$(7eeHBS8U?6;}eRPaN$i
-xaKp1<|?wC+BovKqlT_r?C5W`_psHRnDY~LzOq))hdMUZ9MXq_E=+CqJb^_T#c%#jsD6@&+{Vw++gg3%b7<YZY0*swKOu0@?+R&2
-hAJUyMshEyOE*IXbjLc}571kTyx(-yUhos@TfcPU{F!_`0oT~?U59OkjkZMe?V4*pb(D~N(+LyQjMgvp$i~qDMNZ7|_a?oA9}+!j
-uR|3qXc}~_dnB8uBEswE6^ZEao3f@mh<wH%N&^Lcioo6bcqj#@4aWnLPSWKFq8Nq%g8M7YnJGBjGJ|~B02~Tp5)y|%KwJV5D~$Tj
-^a}g;<r)4@hx2zdhH2k$`dxali+QGON?W5SO+K6H2*l`Se131<lCWp>Xw9S(d*~%@rYD|T#2k+`@Aip_$W@-8y-{e-Y4j^lKj$El
-@m8*O`)SxK%_A~V-*|+pEk1X|veoZ>`ef=QETnt$_DU5${tGX?RC!%&+7CyvX@0+IW&T55s*$*X!ex&08$JI`OW%^`%)&D&+n5EW
-Yg!`v)O4b3T}--2t4^99y;%AxBG=+D=HedyT3_)j!1|6HyS*LkZEnw22Qvb_ku&83>Fa=)qrJN#9$7h95WHV}one(2ngqUTCfz)D
-{~Usf2jD$$LE$QCW+;0wV_0ZPLql?uXU|4t*q@EOvIYqID{SEZ3+K^my!sE|I=CH-6`s7Km@FdJ=KSn|eec4v(jXXM*;lliTgu>=
-@WUmS8F%$pb2lF~^V*^+FVbHq6fchch{?Fo?KpVDU9$XxDsWe+{znikl;;b)dD=`YhgjZMl!~Q;n^LRWKUP1;xuZ1C^_^KNBN)ZQ
->!lNX640X}OA0fFY#h)Y#Ezkt<qzG^@`<&1#t~Q3OP7GN?NP<a?XKtX1^HXvcG~R{4BHyvGW)^m^vgTE`_;vGg~YGKne8K`R$dQL
-pTOe4x|@#0E?&1}m@GgEH0-EwM-qh%By(#bkYHEzvt&YzmI@971G-G`8_mU;(aYw>t6TE2qoLWJB|9gYkxk%4GiHDQdX--P*}dZZ
-3-=Ja#;gB$uiQK~j*bY1);)a0X1%*3QRH1^sw<iucI3>46APl31L(n-Enx9WkEJWsQJi;#^+J92c9s#MC;ZGqCO6q#YV0Fd&2oFD
-xrY_u?(%Qzd0Os{x%{>&@qUSnhw<ng^3ikZ_(cwO30rr<2b(KGm8cDp8+#<>osaF}`g&tN>huKn63gN@35i=f=d#a;?@Ai;6j6`T
-@oDTUY_spfH{ULf5saWwlMbkk-;Y13=AL)u+9rUQ@<myA!r#=S`38-oj|D1cV&%JZjkPm$?LZRn=^-KJ9;jp{4JQLI_ny*ImkbdY
-0s;YyMtw8jK*J#xkqjiD+Lz^LGH?WvL4ehVzsd&knjida%-!+2@@y~3erR;0I?%CJ3q8*LmCk`dZVimf&Kq!wd)A5^Qtb8HSI3t8
-*}zov(JtpL+rJ9)>7{q6(O&O=YhG@EBgozvsV}*h2F5v-jaB%Z*@&lqnwR28O)a-;8B%6p<=b^`F^=dQ=OoW#abAnHpsxBpL30#q
-<2o9T<Kq>YH`&Fs*(yq@MQcW}R;4G0>)`$$62iB&Zb*tr@+x<y69ocT(I2k4Ms+rP@JA+bvcY_<jKTvae9OJzERs|*e2boMgkRV5
-P0WBG1wbrS`=)qb7*P^}gKz-l7&2V!#EXS3yF8BZ1Ya%|5Gqdy59FYOjAS|ov<%3Y03!bOy<%STgTIY}4EWaf$>eI(_a5?~ht0u2
-Y(`IH76Ea?!_`4$oeX<*dcMTd<87~YhO4^uvl80kh-U+1Ja;hfe{-<+Ri=koyz=!MJX^>Y4n7SuubS9@-=$&$I`2{f(wuzD$@}bt
-7tdzP+g_6IWpy68XW9xrj1#uauouQR`+F=r5qnru3$szZVR8NPNMM2al_<pBwxK{vp2*8Cx_ccuq)Fp#JDiGL=xG0g={z=|`lM}j
-l{-QXK!$13kf%g6M-BPd9FZ7!nBYTcD?la|XACETu+G>#^(i)l7-cy=ht2jjMqu$YhO4X0!@=n&Mlu11rz0?o(ER5ku=?;<b5U$-
->o~uS{_-DQ`q?G%ek$I9{l_*7Y;w4pbE%01Y<kgXe_KG-bA$4m&GM*gK;&DM^TH7(mh=6S@q<kZ+a0e69FMxAG~1v3wM)Ti+{I|G
-M^Rl7AeJ$a*>0Ptd5F){C_ggum}+$1Ar8Zw9=Ba~O>ttHDv=T|T3;Bwm{ct^jp;0bXGSt_e`9WYSM;IuV6%SLA<u>;R`zh$r*To1
-?5M+Zq=GsRFDJshNUD?kVdS{KzJIqFoCGd@TZrJ;bUhOLMuwRcK%D!=k{_#(d=tk)T%PjZNEcJQRj5n^A)?^wrsHe~7)F+JHpm4}
-L@<c60Z#^D3<fc+J_4}cNN%q6<NQ9h-V-%mpS<z2bJOhiNL3~Fq=)_5T^!P2<KCfrI<1!lz99O9S_HG?{VNYicq}4iaF?vbdfN`d
-YjsT#ni9KwD_IhUaSMqG{ON5MzYp#5lXedPWykzsz7iYRkNBvMQ%nZmC7-$ZPNqp~jNSR#F>5Trq&RKI3FV2Z1NLtV71$42OrJye
-x=En8%@2!_6dc7-*$U>G+8!myVA~Oz9D)^w-gj8iZo&H^m*Si)k1+v`cpD&T8I9`%pWsXpSOl;QJGeEheLY19iq3(DVN$6$UTzvA
-8V}y6D?;KxFiKq<MB$w9l~4%A2}iHU$<N2XIuBg)ga3eDnR;^J%Nqr&_HB=g03Vh}O1XZd?PSHyaAlqGGw~S~R4v^0#)0kLkcRly
-zOSa0g6?X^@vf&clepZ{GURW%$~`=n8B*_iT;Ri=$+vBz^jZC*>iaOvb(#iq-)gtyEPZIzJ!E-hkJzpLZaYo3E&Oe9(r}G0A6-h+
-KN2<2H+iW)@@z+p`43;UleufZmq`M{gKn|8k6WlAw;&0Tnb~F_2E5~D<u%9_)$ATLU`(Nbu!3j~pk^@?+rdd<0^lG|g2Ihx^E@&d
-1I0`ghwdjt$sktNjEizNXv3iTgyrXsMgVR#I0t_|0g!)c{r;O+t8f2(z!2?IO348kCYwGe=fM=@`)4E)AJ?;B<N}-?5SrX&4&=DY
-Wh&#8`_M;sYp3E9PzN7r*!4+2Co5j;n=#n&01aNHn)vQ0oL5U=o<Yjj?+h$|I_B&Pdb;TEZYkK?=ZTvf@>GAI?L`~N<{+ZQByCH8
-)>mnyAiHz)9y1>Wv`3Lf5ZB9Zfrepb-T6&yAPgri{dMdtHZSt>3_(&vnFN4!t<8t6)avhrEQp#AF-Sn_y1lKRjbRRx8i0WVFx5fX
-!8v)PAf930OW9ZPR4U6#xO7T_4b28yu{#HX4zAYd{d)43THyaKU0SPW_)l;}nb2!}HR1asoKBL$i@jTl6&5{ntA)X)xvaE$dfHuV
-9(&qdD_#25jwzk1!x{SR2}Mm_+MxzVzC9isZOUr(Px)agW_fHf=Fu6A{)#v`=@SuQUVD`U;39`>Wcy!F1=NyLOAqYNFA#{l!ifoY
-B1v_2YJby__3n9_H10>|CnQXC-di+8D)Ph{UKjQhN5f#Lz!uE0B)1X$z|xz>l;sGhIY9|WNv!)`F{r@I0z<&MKd`C|7$(#bh>SX6
-u8||B?Ng~JIHUYvyR*tBK^SaBqonL)0Mx1`$%1IqYFPg3$=|nT%(UhQe;dNd4}~vt;a~LcoqD+cYp}7^Fkx2gxEOlUa#v>mao<CV
--p3kW<X#`*v)%rNOKR`Yh4Y8K3m@#V#bRd&k8bQ5$W1M%v(JBMyTkc9ad&i3VU+9aN4%W62nO!F<nSr}<B5chey=gU?-=chXc=Tx
-NA6HrCPi5C`qe8vYzPY)4!h$(%i=`II3~^HhTsXB&@!(!mo}3tFLs|BMcy<vATQJ6im<D(woW{uz)TYZ)!T)SL>0?6I;n}nkPt1>
-o5MEp3Da>anSyv}fCEd0!5M@hFoV=z+r2<O^PlouYkAS%$H1pAUt-}RiMMlr2akQpN6X(=ju&SN<1YHvWbb}V<MlnGe<tsRWrE_N
-u@>#ma+OmZMsK7_`zU<(C72JqGC75+chgk6dkkPr%XX~h=$&giFyEb^4#t9D3N=hZqImNL$uv$(A%`{VZWTe?cIh7n79-y^u4lT?
-?pVN&XMrQGh}RF44Bs*2nHsrYD}*P&fY(Bz6)lsWRq>~v$Z=BPAgse6LXAg3XXZLT7ZIAj6}Eq(znD6LXI%-p_ctir3xX3@rN^qn
-hJr!BSFCEnj6@<<FCZ}RpQirx<nOaRZB4I!8;dfBdy3pUuW&ROo6DaXupPN=wvlVI09GO|D1Tq<c>fv4%RDjgUQw=B`Q}t@p^E<R
-hV&-t!A0WcbvB=lmDWfnY~-MseRAb=mfArkmg|e$O>UHza!O@`-D^*H(>aZr>k~@C;!;?5r}9&=LGNdGoc{7LhBnP@X4;0uE{D|b
-jwRK~zfXF9ON7knD~nmCK|4+8b~zjV3-as{brN=2Z4!&QXI<g-a|KdZ9AqrL`{Ta+)HDv*N_2FY?m-L3!d8p$!e|>;s}Yvria`Dn
-Da;>b#fX3GUak4T-$%{iw)cMe!M8S$I*i;$I-MUT*?OI~;lwQJ`3ma$u4^)Iq4`LQbb7Z2-wwS>HT5w(hB0Nms%K&1+wisIc>Zt+
-w;K&JmamqucTAvh!IyL~;+4XcrRzR?@a&WGa!+G-U5sxovZ8U6&js;eQU3K*K=$}M!DGYs<vj}o5HJ|Xde&CWVB64+(VhWeK_UFI
-9)TI_JhwNTu(VOKmLV=H4}iJea>aj~CCE)2#~{hwi>d{VDeHL=D@iBOZQBo6v;K5($%o8{%cE8fO$aF1Px~Ulf7aq_>o~s;O}7wy
--{qe7GSS^=?ym>FyS1ua+oH&d?g%TSR@*<-(Nz!&Jwz+B^&+M()^(eZ1pKZ7Y%F_pmm;-=?0E){?rAe+L9%eOqn+C%J;+Pq1AZ#5
-(t$pDoS6Q--#l`?GT&FTR@(Q?4D2`K#K0tvT~tR=bKVAU=~G(+1)&0!W}ceZL1{$NhL0&SC?>)(CHBh(>pGR&cbLNXIG2xMfa%u6
-TJ2oAkR%tD(IlFAPG&n=MV7v5PZ57keL3cz62)sQP5EU~N&FxAPVk?$^ID$a_mL2vyk1jY#dzb+vbMhK$9;K6i-WcKh^WF~((UpD
-Yy3${bA6TX)y9CAhDYX;RSkzSwBGHb?lZ!i<B@#1`GxD_ZAwfCpSet8JbR;2QMLC&o%0qjVHrUxI!LP1`>k!5?lt!92y_2UR+218
-aC8S?qCH`riwVly;j7IB5d)#geqv5%U13SA6+a5K>;?f+dN(%dLRo+u7E3}yE~}A{({gM*JDP=zVQ?d_^{_dXnND6!666}fIM_(P
-jLSvG|KbuI_eZ`H{DWBkJ$m(j8iFU!<YlJs&dRSm-`>-6r930VPE~*z2dA>X>bra@KVco4Rs|*KSY?(6*WFBOk%fC_v$q&CNhjXr
-b@I0rdQ-Q}gr5X2+Nw{I2|xddSDH3n>@7<mFjMg;CA`hSJ3pw1`v*)(ba5$R4k8NXQu6RS@U+a4B&4n(E5HO1<I&v5&O~We9b+v~
-Rx}KnyG>mRW|g!wSK-EiNXFian+VGG=CUjR8nfcd)Evzu2q-LOHF7c&!=MT1pD_~(i^u%Y`Toy4zdr%BMwj2leRC@VO?548eKQ-!
-^=|8|bd^N8m<UKPJ0@_$Ix9nU2?~>T$dTH{^JTjO&8673dD!U53lK<hjxjlf`Dx)!I>M}2gsBoAmMm%EpOBgqWTVK1g<;SrI6KI#
-<s1^d&Bs)Xh@>!6iOW0?(s$ny=4UNU#Imx}nHbTMXGn;<4i}t_hm!@5Vl2}IJ1aAhcm&ufXmDlqP61C95Li|r5WbQ!U>4-3p#cPZ
-Re<<uND%pJ?^q;=`jt)qP=DG|_Mh)=SnJ36eQXop<>ugE=i=h!7Zes1;pbsvA>x*;q$4jYwtU3Fj76|YXj|CYnd>Qvu#r^61i9&C
-G@OZFUfak}M_Gb*nGG;LHZlrD<rY^|S5*+^SoT)1Wup@S0-K<Wl9G%74Fez{rhzabm$0;gj1V0MqH$OZgAAf_a^l=%7=}o|t`b64
-lmiFH6PG1ub<bdS43bD*{x!hrA~A|YAwU#d<qU;@_<4mf*Zb2>9k73C?7UXr{`=q}QwVtc@*fh3LZy-^%jRX+o5(|DB9n-C911{_
-Ie3Kx1-LnwNoZzf3JHrrESr{vgPVtw&P;*WK*XV7FeHJ>%E3Wn=n`bx<rzMX!c1eMk#R^!Y9M(*;VCRM8WSD~te#kA1v8C>gaKj8
-q1CF+uuzw;BT#=x(6W4@P=8V(7!rwufxjFZ^53+N!u}kfga6VNthM!;--k2`i9{jb%MmjYiCzw180K9z8Ul;OEFYoZ%XUIxNkj^n
-gkRP%90t8SV0rG2MB@oW0v^YZAru^%*~8IT?COaXzXQUN7#t4A;3>#Z5f}oAUOs_hh{}q_pfNZ!5_(1Or_Nx}&~?}!60{s7!Qg)`
-WC6iH69(~b*z;f5%%>3XBPL8I{`DlFTw!wQ#wOY-^KA^b^0-g8mNn$6#!JK1gbh|E5$?wOs+GmA=Zo3elyjIW>aUzVBAi$L{Djuj
->v5YZSv3nX<D}322509h&1!Db<%olpRK__sA3^&Yuc~ga=;V6@Fs+1-DTLIx4zrA&CUFZ6M!wFwsn=_1(2jNvvxmqC|DJgSsGLwW
-IG!dWz!2+D#|H^X@y=NksQU;2j{CZI;KecX&Wx_3TJ^8rp7E@A<Ag@~)z*iN#DC(3#+{UF73_Yai&-92t=_BWphjMPcJ<bk*A|53
-_f{D4T@E_Iy+aYVd>G6Q^~SM4q3oJ+|08hPm}FtCz^W|P&O+{v#edYdqB59O_E@#EYV_R6y%LvsVynN#8m<rnJleI1nxUz9s~(S>
-4G0NhX3QHqx_jnwm9LaDlTtwsvNJp574)}jlyu+cOtlC+Zxp|qg)v)UHQ*WVG43y(O<VuPS&%VIo!3?^|K>h5XM$@lm9cs>Rjgds
-PEaYNvRbM!1ieDZHA_gFve`F^i7|bZc(Ylz^+&@^y8uQ-Y_dq2(}7R7#7LYF>(c70zubCtERHcF84A_WDaRYKL9&dBQGY(c#R~nz
-?(Z*~n-~Mc-~kGf(AC%DjRfeo&nbvNA8BtqL`5p33TwRjM}Rs1?Cpu{ALnO~=*r&g#?zmSRwT%G#$@qv<IX7w$Ln+RJe8SSu?z-n
-4Ii02<`TR;Ch=(tZ?>y67ekM8(ferW%=lS8_6Fu%wFmJGm6^Mnw9jt`OkO{}mX$?Zh%vA>BxS)^O6f$3esNF_hQXqI!s||*L?LEb
-kt0ls3<2jzmtHrX{dG$lTnl8R*UbB7M|M?_b>l!MhLt^L?Z~Z(arVzZR_JmxqSQK%awIDp#>nwpi>+!9+@#C~k!%8yYd3A7!cfNM
-UbhMHd=xZh#x4%eDg@C<_h7~e6hxtIZ@C#_$mxxOrZOmI=m56Hsecp#a+gfsTl2stdk|%+cWs>DVkCywHFfXmRVJ70Nwyr2{jqh#
-NI;koiXklm!MfK+*;`Ec)QGxQ+Yk&-G;!k8;8VRJr$#gV@`)*aDaKH>RL241(fjEZ2R$qaGiV&cy))^FrMRBBc|oC^Q%{4zB0L8;
-ZU32YFgy2(35CSat1A;X3VXV~bDR4)z#+?i777@R(vWMr(#^)gNbWuFm{Yj&y{9V(1rg?j$1Q^f?xI*NR)`Ciu<jo=nX&3JxOB(=
-{ivDH9>!<lENN5FIV3+c#)s>>!9ft>&#izQJU8@ql{jq~OK5s1GIU6Ufxy~k0{;XG&x4aP?@eP~J}wQtRqmalt%YQKNRzT_dottD
-A`0&ase#xlOguaUh%D3L)8ANRwm$xr{&FEhuqscNkxVO-J$54ylg>+g_W4#3mjN#c8fsgFb#uFzv{%;9StP2)90k4X&;ZiA_+qc*
-1rMc;ouW+8FhP3y)7&l*8@v4PgB!5Wpxis1;0Bws;|Hyt$<Ux78{_bjhxaugBhZ_15JLvK{nwpsu8S`<hIY#VE)NEL9`M92nNcAs
-X?;61eox#inK82Z%gesQu>dbbrtJ#F$-1d9h)vOTnM!C5h(G7eq}3TYU=2J02c4j-RE;3knDNgc@ua>&a!)H^M~sio-j~LAI6#JG
-0J7?R6{p=Y^A7vCOh3J9_DpF55xUo;v?JFQ??2!E&@YtC_xSJ?9cD%VWYZhjdAH#Cr)W*{S}oa4jG;*n2yU`p#W{t`l8bK)8_=ME
-69>f_mTFp$%~>7)U=U1#hIwgP0j5Xqa+{tgBN)@6!2K@MmUHlHRxgiIb+(Zpn-kTKUi81V$9lBak{udQtxG=?yfHWMt^*^y+Yr$=
-aL~2TF`59q-dUBGoz^#$0d9y(K{*zN)=ANfl1F9nP>W|wj8Mzp6GIk;L8F(Dei(+=&POpbJT(sp|6{pfZL<6iqw|reFOKyoi)hWx
-w1n0N_w5ZBt_QF{YP+NJF}I&zaM_aEX&A}p!HC8=vJOYaZQjvm=&n*%vpex<48yV(WhT-SS+~}Oyh*Y-GtIu90~*S|b#qr(-khQX
-qU(idMl@sK{`FSZK4j#Yhq)o<SsfX}&U3mN7(P?zVb3~a7Q+M$;=1bY5#8T8Kh1U9oH0WTeI2?mV|EO99puCqaQ&3JQ|*>*6Y9$Z
-UcUSyCucojS7!@`4pHfw(j)or>|cBk(8yqezytib;w;dG7~86s8cYl|K5b~;wKDH@r{YB!_kpU$P%;3H2VlUO3;d^1^)y!(h}oE#
-Kli0~y0xz6%}R^|WaZC0ZU+X&=HDm@y#1sllM}}Z&FJnR6H2%*Z@Q`I(-NDb(e`BnCuASiWUmig;|3WPTK3YJ2A&a&$)E2OvK(b<
-Q8T$OE?BwQjzLSeQFfMIcZv3IQbPhC0~sVq661u~`3S0}M;!}PVS{K?r>QZDBEEB3zff+<kf3?dxAdu;f`U{0YK*$<Czln9>~14W
-=Q$}52k=R{-^7AX<Qrh2!S>tbyp-lltx1sl<V|(rD{5c_h$W(KD%L`*3{h%VwPIFhFh`Saj9{dOjnE_pmq;tQpEX+jleiKvvF#>5
-uiPL_QmT^dc1nY9<({5Hr(E8&VfI+ny+B9R!rOfaWkzNTc6UaGO&Qzz>9W-IYhj`Z<_t$wY;1ihp)Eu#QaxJRXGfbD6`}`o?_G*U
-^Yd-o>#(y=NNSAI*FHSU8RjlE*NLW<#wZNK^lBXoracc1=@vEY%-~^YC9B#^7)=V(FFAI7Wj_GT(X4Nmznavv(X|+HPv_-5{r0cQ
-hK-mg(0gTm8EkWVTQ)qJ5yCB$r3fk>Fd{P|v&e#1^rS!;#)ZrK1q86>jC6-_IhQVs@%iBw1y+kEu`7gvtug9ff@t-P`LRaHw1$aC
-rXIXuS6#(d)`>!o+!Ng+xj0TJn4T;b?P=#FFwQHN))T)!vu^i^6y=+m&mI(Im?5Ss5#e*Ne1tCfES{?6u#&$*#BLPtGWF%%;lFkK
-+^i1cRc$VAp37?PDAhUDe&)3hLns#DtkyCKgpkediF=$GR_Crs;pw1VZ}k*1_GU~LnvCAmG)`4kGc}3Q89ck4ez8Q@dqljD(c{)j
-sEZvkTR+Ca1G%uf+4W<+r5+|2=+c1*%2=|WH5Pi8cU~PV;3qN^?n5a%4b4a*$k10a-Wd4W`oq5xce%nTjvck)<aM_TK1cX3+KDqJ
-bHGxy{Jd_SU_$Ytv;ViaY?sj8%#c>JtDL`CHF=u(Y6EHe6~wc;ZFI;U1N2>Omwp_sZHh%a-tS_$hXop1X24#69bi_Bx2nq&o!-m|
-4dmfgm7YlMdoXrWw;EN*!pJwl9qv|N9&i8D*1?m&1u^oG?oOkgH(f_J!HQjYpjW!dZS=h&_YKb(o(cjK1dT;8y`Ig_+@OvTgvg$*
-HSS${LB7ca30=IY?-Ieij;cw3`10}MnNtQNDaL>4yE@fd6=X=)e3}A{kstx&xUnmN78dpUJ(p|v+t8Y6u~Jgn*H+<u-d$DCGQ7lW
-rB`E%>8W;Yma;C36J7aF^5L1EDn+4PYwk#JeGi(MmK?KsX4_pKUsx>&o&9#_yt&U9;XZn6+uri5TL*+8Bgwot?6B`D@59?XGE~9J
-YHp~~M`<=IQLR7qq=xxy12L2_tZG2}Q8QP$%=U1BJZ~=O)#Az`samhLgf7`RB~qXhp&~V;r?42`xmWCb5L;x64yM$5h`hPx$jCw6
-q`%{3Kc4at!3eq6+dNCvZ<2Cl@MJzMeK=|z9$KIQ_Big5<0UiJ$M$dv<IoJH6+y3*RsM8?Yk}3j2qEbRRl{DMPp?iY;YJ>^3W&k+
-jQhMut0wKLE?>$y?aS-z`fA;LI4?vD;SJ;OaPPZoH%s4srz<%1!jl&=d?A%4t@LBGbocmHso)}*A00Yr`aVzvd+y!4b$R$j)-rBx
-C{!}t;`-uIf}+jMu%q5P<cZKQ!Dknzz8SG8XvEyIUlEUT>fN3ezwW8Y_I!H^q#qIQ6C@_@bImzS$xtBDABuhK#j_vdo9c>&NKtVV
-+`0=EO-N%*=w37%4DWzBpxL2=ncgxOfl7fxKlO!R$OJIt3UDA|Q7aygfLvwLnoj*|QEjQswzWHdpoP2QLHwrqT{3bj4&vZv+$lZb
-xgP_pFskIsV_p^tj8?|JAbp@#wSzbF!+__D>r1h!jQy40C?n=$<M%C|Nw?V7;@Rv6LRP{n?$%PF@=_Y6ggU1I6(VH6V&CkZy2l&C
-RkAPaiU?-#K!;YiX_Hk!t<EJr$Aef#LX}v=l4*9e-?XZcjgPU0Nxbgb&0Ach{`eXrCw}v4-AxOvO7DqGMs9N>%MPw2TQWa8FGL#o
-C->^_CvadGBhA_CdpOttMx992Q!dffg&A%s_-fr50`vDYhp*wc5tse#QtsD_tg}z$<Pa}ed;-lVjC;R`TpyEdy+u}eeoHq=?z~>h
-AV2h>--mGAUVhAdarES_p}w<p`<1iBLP7GH_bLY7e;7$He=ArZ4xPN#H+uF#d|$%tbE>)CQA3=NC9}Wk9=O)%UA>^H!xVB-5R$O#
->z-%1Xj?uxmA%f*Q5@2%%iVtQnlc$ip9+RQ<DfM}dwRsJ&?jscY>gBp7>q@QqeMkyRJk^?LF92Uj5$eIZ1X@dsvo2*mN@5?WC;uf
-8Z-Mu*I8+J0;UMsXyS@2X`)xt2>=mXjn~&!0{^u*|7ZtahS(jq6SsE|jx~JqBuT8a?oab3_VD<3oXJ9zR2*K&iLE)M2vv@VL>p#J
-d3L?1&oAK{%oHElF9%6Xh}f44hp{lP*$A72j!AqYKjce4;d*msnN*H0iZ$=&Te6dc0-E+6o0B>epVqleTo62|%LjQ@Y5#qf_q%!p
-_MGDRo`-{8?NRU<+TBgoqf$>;vP2>K+jAojV`u6ry(rZPh@A}urHS4{+Z2<rypSKXZ@Zkg$pVz1GfHoVPpV0}NW+PY|3w%nfgeL!
-QK>XG5`L9F6wEIkt;JLSH7L2OqBW!lJcY-B2eR+R^Du8&aR>`qsq*5}{!E|i7VNj?%2HG$iBRRzM7e$#VbQNo2P5aWnE9HI3k}gl
-)UqW%7w&}mR*={OKkAf1g({(9#4K9hf5gvpd2e~uy4@H71=5@Bl}}yLc=b>@`R<E=by&!U^540MImw*0VZlG!-v<ln39*gs^Uev<
-oo52VrxhUOTVHXw7Y4RDhP!b~Le$wxKYaPczL^X*RseF^{SWUd6r#y&NCf1}<TT?XX!5J|lo3+gYQRc_4)CfYel~HVu>V*S?;3s^
-tXH-k-*-m+31akamDjk-?ILNOmAdHD`kYSk7dF~|kTPLuy!T;_C<1-NHzcdVcSO7X_>%o3@?}xvMiqu16zFO!MwCB07%?sr|8e8Z
-Hf6|KrV?|gZlc{p!b87G!|xozkdunrVj^wQnUnTSVOqT)RuB@OuVW(VHIB7Nm+*Z>L<dNJl1aN~CF>U1+&I}{IiW(CZ+%*eJfwTv
-^(iO{BxvF}b9Z3-*fmsEcKo_0Qn-bLw#BTJRQug{NwGpPtq9RQc0&}?YEY$vBL8%HB=}FcT62H@MToG&y!=ohr(Wamk@w!Nsd7!)
-N{i098^z_Yolbnz`$d-p4Bc<Xo!5j`Lxf3P9RcEJP<Kqp*5)N03U&sNcbuUnmnvDX-WC|_xirny(<Tfhj52pRhoQvwURdYsEWII0
-NdX#YOK>8T<DQ;=M`kbJb<%_saAe~w-D^Hsdk^ke_+@S=ZJDrttSOCWwktj33R)DRf~2#%*&EX+aSV?T0I8m>Q|s(qwtQJQBiRpN
-BX#8O^D$9Z_+xMShQL8wEl79=<Hr0fqT)vU%B8O*)&I+pR~wfhkqF0HGPR!>m>aR&@Bzap2HqH3`(lV|GBIc3);sB4;l(e}AjE=i
-$DU0jWVlZT=<XXF#Ld00q(XF2hGpJe3YTr_-nNmwV(*LNa7YizJ0E>M8uB6Ne)Eykon=3`pdkHqc&Bn<U<wO5LuCHAwl{Q2_I2V-
-|BXuH&Hj($b;Tj>`kPJzNLi=;k|-x3BviI_x(l-@wZ%<Bk`rKj$(<Oru40oL%@B@Y<en-#8!f5Uz)D;Q^s6#kpopvAGR$m(Bm8uA
-c*3tH0dURx{a2%z^^|nC^}RyTjS;><;Dq*@dPxSazCHR*6LOa2Bs`D{yz{6cS&(}j<hA;)99*ZUzhkUs*XChQ`*X;f8ieJu8gz5!
-+S7ha^vK?A^}*2v{*dI&Tw-F<sG}O%Xz9Er?~(R_2I^eI8wOn7d~pYJW}$v2j=p><Fm`T$cV4|+Sy<;jGY5K^9M&UXPi*weJyQ!o
-ek2qpofs8D6dwy$vmmTc!$gePZ(V{pKwEKk(<i0!RFN#O6^Y_15k*tL)%q!Z^sfouGVkDPy!vlL3;x;G80!c@%^zNYQD>fXtoKl3
-I2VOiJpt>sXm`ppM=DQjZK&?b<b*2Ro33ZlG}CRx_Fg8;yuR>BLR1}UIv9psy>@84F7dMO&P(Ztab5~km9>83_QJf^O(PKxzJw54
-<b0rRikLTjk1FoaE&N9BrnT}3L3Nym9wb$*v+pNYcEL218Re&^9?t^SDLN;HsW2oXz&1QkxUY_?0f-Y<HbN2HR1$8D(8M8Ds-*TE
-HYVu6QHT{`(xqyF=%0;En#e!;Zr3_+|2u&Z?PEKp`D4uCRrubW?%<90b1Mt|B{W1=V)Mt3-6oCiEuO|uw(T~DwkuI;;GVCv-+jdI
-eD86$t*T-hav_IfQabZyn^s7I$2;|@qj(R6txzrVha{PJzvF@icehA~JBnIjIhF@D8Q0%E{=H`odz3r;jvxtAr?X>16<ixybTYXk
-37m|rC;HxZD732VjYSyXSN3C4yd49Srr6lSm{!>GY8z*0xH*hvRd+O9lC%Ko&oFA2BJe9dU!Gh3(MbpYSGI|-;csBewW5=mM<bOd
-lQy2Y-w|oE^}9Ty^o@hYrwFFJUpQ-_9A+o<VZ#Pz7v|;j*Ph6+T;&+<mA=B<h?A-K{y~^;*<7hCZ52A;+XDuOp}jjSL7FdA5qw73
-%l{s6^yai7vBSNQM1$%wOBAe^-rq=3i8#WyUPm1TeT~6V!gWb?yN1s{!ssj@qwt{YE|qDb2lpPuN?zSb?(-eoUIBs>1-2qkmnjb<
-(298Y>ZXM=qA(>S{MY_pim*R1=uh9axJIV`PMGq%cPj#S6@A}+eIUJg4D;!U79-!I^e9R_l~ea<>Au!^r#*8=-b&nodMt0g45(+1
-(=&*5j>(=pyR+8Ei?(d*GhHvrWf9GZU#!)~O2w5)Y@EwVqSd@GaaYa8fwVNN*4!$Hf_{9Q`}!wJF!=t5Msf~`lac+lf8WH3sX<+3
-;u0aP^n$a*R}NkPWpxaJ)y+=GC7Y^@wwl11z?Ep6_R@Hd4ua`tm}Hov0w@2P;wgf}Kf)&hxW=ph8O%5<hn|K<#Sb5wxT&P-htug$
-Vf0pQ(#$B%xi7jckJYT(Fx)$|iZw-I*>qF#c@<u^N9*;}kI0UM4Jro(K#M0r^AEb>Qyri05REI6NZvq%L!Dkd2hZ3PnyGV6l$UgD
-vr|GrF^|>*ym5U@dxKakMUNlB=#t>?B1y?IwSoI-7|cqv{bJDU!6vSLln{9}6wf~%+4qu3j<~v`IKa#Qil&5x|LkpeNn^;>PhP?Q
-bGcf>e=DpUPmgUs!aetCK=8m+I_zE2F*(Kxv37!fz5DK&nB%ELlY#lsvaDf>`0|9%A(z|bd%a9zMTB<G-1D?7CTVEtm+aD3Sro2n
-+rk#Cx;y;@4hHRiS~z|6?0jIXF>#w7`owBG53U5ax!OAILF_&S7~9GYgy%w70*77rh79;os1-RnC>yiAMkQMYNm|vXs%STrCK()M
-^$^euy)8i?|5}0>5G4@*P$L52Po)WKRSN%8&|_77e6sF^_DQ0#U{2YA<FCWS8Hu3lPT}=3;lWMqla}`y%iOy{4|-#9%X)S4>`viJ
-@B(B)`eI$krDAp*d09j>%CIC^tqb7StM*ZmH9LeEUMH~PO0?q}jT1%+vAl<bag5OE`7Rhg$zke82XZ|OT=|-@XH8xihup5TF!BB@
-SrL_bl~fcfB8UC;{XTorOwCoH?KD>qFYTd*LjF=HA64X^wr)cFd1s3?TK!J}e)GZEBS+5kEr^>Mvox7LN;TnSd~5IQz()4_hlEq&
-J5|Hc_u$_?k^(5p);mHkk<I60mC#y}y*&7s7$=B?HmV5gXKp-^rje-Ny*`d;U?{{WLSbE)JS{-mkrd)^Jj+9L<ttl%T)=dLuLZ6S
-=9p4ex2{+`-n4()$FX?fmCn^=l=>9m9&bXk5r1xOafbQ66_JnlD}=hI&n`sxBWKPnjQ<mXaKIX`{ue;A=T387?WN8K?-rKc-!2X}
-lVE}J>VT~_@$JCHedhEMtzH3<@i=^$HPl8W^7cxmEzIk_)tS5JJ--y#@uH#3cGV`DK^e*=d8=r%6PbmFjZsDg_qxWp&O@Tx0k5I2
-u)5o2uYi@_mvoBW21}{coB?1aJM78o5n#fD_$fNKtt3N&v?)mJPeqas4^lx9aKDHYC=XEnI08T>+@JV^TjSFI1}v?2bFi|qb#(U&
-4GZzKQWIe#GVFV3Uv!{{y}l@*64N;G;Yq`u4GK^>dUBwnt|*$%KCQmz+KG4vIaa9T6R?yfvFZk8S61%zQe*=01jdXKC1?|MAb*dK
-0*aZFox&h1;1H9wKgyKGEG$STtg>eR?f_+wUrLDi*Y_IuNTbAM`H8@<SR5-Q$BTvk;rQgZQApGuyh5V>bO4~%*8cuCV5^9zAV0r=
-kf@}roUEh}Co_TZovVPpj*^VH5DyE2N!om4ps%x$95=Met1ctVO-12&l+B%7thFRKNsKabei{Z%m(VmZ*OTQUz~D%R&qEM-<+KfS
-<hU?MJRZ9uM*Ip|I?6&MIEg|)uhK+IOO6YLqcY)twXVysgCv$^BK{F{Q)m?QpB7(eWaOXrnFElpKTrGCrhxw|puogLCXq;FCMpY!
-#!Mk%Q7enN+?;GI)a64slEN)2{r}oK@3<(gsPE70l<mE+EW1nZARRR#h+@G4Dp){l*n1Zh#e%(16uW}4V{b9`UZZGYVz05c*t=0*
-(4FPZEP39%pZ7_E$@%^h_w3za!~JpYxp(gUjh~mZUQx37++I@>Bg7iBn}@4WD-(P^%_0|)JfTu=b~4$?i*wZ%H(eenQQI4hIvHJD
-OOs!^TdJ{l&?^NcDTcJ<6?=nDM)CNc{lYA=krJdpfRx`nO2|jdFEL@UCXtyQ>jg{!%Lh6>pDuwf5D0|=KFv6sN+hDsFL^jER;bk~
-xkNw}zauU&h~r_TKq6Pjr6T?p5tf7qS|pK5#iatkaZ(^EzD$V-7~f_}AeM*)B^LKqCugy^qy>*CO+X@=hZ6+qP>7>zQpG}Iy@D;D
-<q;84+)Kq2|A!<?{%QGpFP`Upd0CuyXo291#EQe@=NL|qbg>{QOYfKb2j`I#O;M;Gid#`uC(JJr_#EMthz_@|3w-uUMA8iRHO6_#
-c?FZc@<?&+V8bY&L}6cE;w7RZEQ6b+1zw^=s|de@N|F$dBLJHSH-PbY++8cMi{)Ry9}Obxk_A;98npQk{y$v@(hC3p00000fYRmJ
-JOB1=A2f1bbm5L)=>v<fMu{DwtE6@x5$fbpf1uvF@b)g&j{H4sX_dH_Gtv##sM{lHn{1u^C(+WW2AT<e7xiXDuV+3JCQos(#^$%0
--r&7#@{J!&)*toqN%fpt3*&QxtoPYX*UtNFq33_uEmA@Uw<7Gq(EiM-GuC$Wg|l@ByE1d3eX_`uPM*v|MzSRPo3vzZe01q3Yiwuv
-w=%Sc+OjFhP(^21ItpW!u9<siu)y=bLw@Wsmka8hhNrjkj;%}5l`hp9&K{p!@%#5XE-TcX9j)O;eQO7H-Z<{{gyv)SIasyv+o(yB
-)d{<69~v>i-+IsK(ChCipSNq$d7;cCW*R=Lb#M8OGid`S)UY-aZK|M%Kd!iBR9Sz<xd&VF7Ihs;GtXbU{VvGvShCugnJ@KBZrmtj
-8!oWCU9oX}_nz*IB38|q9O26B``^1Q7H4j*&P$19?(5Sk=8<o~q(yZ?n1TJTa;;7y?@vwYZ+ftB`WStZ+<N2bw<c3%?Iv7IYcuG6
-z;Cqm$=D<9lM-4GgK}n2dCuY1=ZAFoL396M{lQT+n}!P|Ow*?KJqA!8TOQx1sBPVwuS+jFyX!&jrei$oGi__MKD_%0DfI1a^=oeZ
-Vx7Bm&?k|R>10DEqDf!nYR1<Do7>nlc}r7wMrJh!2Rn6lVBT!@`)X3kDE{ZVfmIp7#l06Z52lm^GT(?Ngem=B!oqnysa4B%Vv|m!
-Wh`-4Ti4m%A67Q*)v0dvOvi%SbK{u5YV7G*{~J?NQwx7NpSsy#)y7aiAE%psg_$d;#VxH(E9`c!<h;Go$KmcSTIQ;?6PnaAZ;%%~
-9?EBu(erb)@}gP?$%9RdPIh_Ey0B3;V6~W$irc|8%YJ;`)}8rs+1+d0=rP>Dyqz&8IQX)fZ+UY}#x_G3qxk(UmuN=lQ!sBPUm0=c
-vlLkG{54G6AD7)J%zIa8{A}NVHn=rkWli9xjXXK2$**rOugZ+KXKr+Q?O)l(r2T-;8F_2^7&)Vjy2^#IuO@j6>2~#KLnG5vaWUZS
-v9W>8&L5nmWX7fX%Jv4w7e70sv~*#b@x`9!?~SEyY*#aV{l*+!Sm%L%PcLTl{k`UcMXuMfj7%1~__TTiwoAt-$>n5W8$$qdy@r!V
-ALcW~RzjrEl@SvmvL1`WanR9UOx^pTe$6)Jcg>ykB;&DBXZ?MjuJ*g1>TXiM*&lGPiR&DgKAgI)#=al2GH2$WOzA(uohjV+U;$Cx
-MxMFW$+zcb1JnE8T)jng*XFLtnl#*#Y1l38cJ$L-jdB$Gt<9Q!!Z%+&dD6GH4^z0`KXj(*vSI3}2BD?N`j4~hw6a`1Q~oD55MH|C
-?!hRjzBe^zql6jIB&1`oBa^Q-xP()T_#2VTCQGbzzc-ZWe-Xc@oESPQtkw_De_TFoKr(I3SKo!-d?UGB^-166F&C1i`dIvHun~!U
-qmDoSpxvo<X|c_b>G(c#&quwx+QvL1S2og%smM2;SROocdZO^?v{epF!+P3?X3J_kNgtBv$*5?Dz0c%demuToh?-H_TB6U(lgonY
-Xc#qC?^NqW;reg%%s7~9SkkTY6g885TyBLt7-r8Tx10rGsS4(Q!+DHQ%}9rDus#|HFMT32<gLF3UV^>Lo9mjhQyc9qswA=&-B^b$
-`)Bq$`}?W}7~lE(0d`EE&j@%G_hJ4G^Sbe$szjTaj&I-T;HktKKkeyQOOv8xQro*u!y2?WYiibYjX=+I`p4?eUZn>#{WT$&U{v8m
-PjwE8yCQHFGWAvD+7&bE-5=H3noAZqo;<LBQH+rZ^c^uGH}r;r88>e{&ZLIBFro`-Gll2C=qf{KvTDcyqZt)ZVCnQ%<ME_fqbuJL
-fj1jGjQh!}R9Ej+k4L0u+b3>I{%~H=$Xbu&7>`W;?(IkiRfVzFD+!p69*}XbFs8wg;jixL2U>T)zUc0E$n@g~QS_-=8YVU(-{GY~
-d46EhA`#OrVQ6-{-?r{;o}*{3_AzC*dQ{_Do*qn~LCj5$s=={1Gt`}2e9`Zx?%~WJHo$#$lG(_tI(%n})RD}HSwkqWYDieRIRMo3
-mvf`n`(80wllkiGn*D$6Zyi9erkw`2Ti?BXQTv69G2bh`OlDd-Y<k8ZSC7b#OA}Myx-%Ig=-l~VJNtXzI(a;CZy?jBkI9>(-JWiI
-D3(c_8AS+)n)cleQV(0K31XU=#E*P~emOlV$Ct^8?YHJOSmbxMvy55x8XKk>n{L8lm<l{UHP8`jBWH^9S+DC(Ar;Iw>^fd<XWe;g
-XIFX%lLTL|zmeU33)e36k%iy5wngJpRcqbgx^C14<u^a`TS~5)rq(AaOD$chRCieU_{puX%o;&cPDfbIZez_0J#TzGFnHmpyS3l@
-F--%ay6g5Y960rS<9?Neme>^Iu~$pij4@v;aA7_hxv9&*vC=)`?rWJwRcgFhTtv#wRAs8~>+PR^*sU*AGuhM>mLojOcV_a{Cqs_f
-182t7fet2`&txRMfGXV-2YZ$NM&1oiJU4uN#Vc~B*-s}Ymd=lsXI$BNqD$@|&8evS)$E*@+Z>aYKV35Lc+cpGEeCgU(J|5Q=Qpf(
-bMD2g?5cr@W~Oe>7<qqtotTf8UdO30rf!d0HutD}!swa280%xeO~IOG=ayeCD$+1wNN@GPC{0+ft`;-2)$BXSG-##FpGj!3DWlz8
-y{t>*!z;K*F{=l(3xN@MSxy6>s=t$n=cy4xw6ovczBBjvtW>jgteDwExod^5KKou+XSX7=Gt((Aj_mK1czkCb6;t3-&&;Us*U8^K
-_qcRrZqtl`hr^gF_@yka(j%_GTq$$3kr^=eWD<2ZIPOVv)A=&xG#z&WpJQ)w74>G+pntK%>*b2z7G|}j$uQbGpv6qB^;F#0b%)1l
-G&D0T-Wd>}D&5i>t`H&zFLBV-KZAL1v#zHk2S#3staWH(Cn+<T!#WMi-0P`|XyKoHrjvJcoXpaPeby`(J+$M{x7SXF=3h&cSfV$6
-^m2Y}ZtaS%IW{YVIYfCUJ@}(n>d)VuTX!yjsnV}3I{c#^PwQIHtTpr5DQ~vFyCAJjZg9{uHQeO<Y5f9TVQ!3*T!Y+A)Es>Uj48?N
-gmwHJg?y`kLsW9gsw<hIw4}lac$VisL}pctR79mleiC=Qn-@{K4!z26bNal~!++D#&m=+VE^<p>d2M>wCdui-{1J(X9i$S4C0h5n
-_tq96E3aiQYc#zA-_n<3yJhr9dAWarlp0PlHP^FAyEo1(QcOEJxHl7Wf75VM1;K#5x&WEwgL}>H!QG8fVHi`GM_2b7QBhj_(()0_
-u^=@;TJKH<x)3-jCG_k8bnrjK^TF){2k*SMB5d~P^DSa(SnKu^Z6^#7T=84cXJ6sO>)+R7;#2%uce^ax*({*#;ElIKn1W|Xbo!k_
-v&X<{PX;c{V6NOc<<)ORr!$X7?>UphRNVbD?Qah9pVdX(iSNiP8hlzd_R4hmd3%M(qATCDt*#^1E6qYiE$ixU8(djWScP;rxxPw@
-Z0V6J5z}53`e1aJ0{&CHetDW-d-}R-3+F}88n3Nj-Sc#=O~i#o2YzxLeI~YB+k@6kOruh!hdA|YS0gMUruwo>W?5p*&50Y<+vQ}v
-PrKjKlc~BK>qORbUEKEDAiP^Lvrt*}m9b}mUHb(eaW~2`j;-9d(s|dxY;A<aGo@H3=AZ&0&yBJcM}-r*&;l849qPsl1Xj1zVx$UW
-p%Y{M8;Yubig9DNr;m%s{xCNBT*V%J-Q`S2ESeFzu)>yljXMgo$JXkdnIn{2`Ua)NF7*1T<Mfs04f7P1G*)%8W53L$x+5Ex=Wd?I
-Y?~ruul79l;8O5@KR21#((qb~JKMaPoboOVAVrpte9F_beF+Q2N*Ob1r4G5eVyLTxv}T*hC)!2{>CzIsc|E?ES1K943<n#h^2V0y
-rbz`^p~F+2DYK?W$6Gfv1UdDZ*kQ@L+JoASRaCiqSYzoeUZYv&ith8<col8_G2YA9()iZ?_o+RG)T=Z@JKnRQi{%o1)1Gf`ywz?_
-@_j<hvn(03-*jr$_cf32*Hq*)GdSLWy2PHEm@jT!y<fCunWIuGDZPi6pI}F+kZN4d)8I%!u0?M5F;7Pa{$UPIP2c=!SKpI)%@2_i
-RP_|hU;E6-d4?{xSJhst=ziu{_C1qjIeT;cfTG@Ae9sjmEf(I&<6D-HW_*YoH#a%_@a%Ad1UFim+T+`n-A(R#F*YjzW5%#{7sS(g
-eo`!Pl**ZW<223bRoHluP+%>xYc)^l=0hPzE;}bzA!wpBK~*D!1nS~Mu!cLxSLFdipY46S9ceD@R#j6a?nX5g)44r0$5u_yep+_%
-M6a|1P5rA{dbv*5@%uY|V>fBt?#16rn>$)&{y%p;#5*|dqKEeF3LQaOa#L{QsR;$$3rsuB0eohlO5fQ2tf^)zhYBRkq@R!a%X+@l
-NSAt7=pWUk#4==cybTX$RpUH0&RRc!#f0+5;THW9>vmuI*wgJt$A;flv~EN$>L}@>_Oq8{4xKb6(b(H;*}_{pac$O?jJ8|7&s>*l
-<VMS8m-ckyw{7*i@7x~!tpm-o%-cr!CvCpIw|2{OPBQD{En#G;-K!ltDTT<IohltkxHiR3jI5FOzTe45fDC(Baxl$Da}v!;R~V$L
-a!3}T`1p=AR&J6K!{5-(SITtfw4Ca0*A{6C3bGyeRU1u`TW;s27&f=5cwtrioTgKbR>Fmr)HK5*L$}vt$XZL)^5rpWV0nQ@-v6NX
-?K(V!wkD?|cjp{+UOdSearBzFwC=vK5*o=lO-~FXMLcBbX^2FErYlT>LAomMIQJgVqifH!(b+R{(vvG1#Z3QgTA4evYpgLS=VR?A
-#%=AKEt9i(gPQwO4d*|ylb;wEDq@Ve>T2A3tiEw~Ur(dLVBM4%Fl6KTAEt)rLp{aT<)uwOZ|SE9tKmkLu2`<`fY+>JL>Dmm^<uSr
-H0{KeI2j@VF%JWilyc69px^-ifZ&P|)uJl-nH1JZS;N?B;Q_8naY*YiQ^&OZ#%QUeYKD60c!r3U1Jc?@J4=|<<RTV()lBJ-6rsn2
-)+;C~)JaON<%X%%rT&(&%@ZnXWkxN(^b0f!k?5Q>s1=yV-dV+3(R5L=(iO&o<<4?XC9O`Q)@beQ9USbna-sEbsEf0MUZW7=O1H4c
-h(ITmC4rdqN-<BMa|;Zu;G$+WwqSCakU6;fdYKgj&w3k$QkvX7oi!9CC>`|7Ztg}YE)vnDGIFyQQBpBFmI-K?h~-cy6Y)59J<xCE
-9ebfrP+~tP5=+EFe(CL7xlAGw@=1)6Y7GXRLS&h)Nksw*=LuwLowhh;-8xQSlt`{p$%Kf{AWn<r3b}|x4df(pg_MsIBqAHRq{RCW
-%|H~6dW@F@*e~I(-&cUR#A>d@e~$WW7iaBnnl3S+D=uV6fk<2|CW{ijv>~WsB_b}D#Al~EzJNyW`F;-3#gaf)!%HG0+fuH?v>s>W
-BkpUA>m~;ERQZQuyyrLua$jEJUknOKl6mV(n-W*L5`m%n#XmdMu?0{PvWaj9F&hiIlB?ku2<hwQk3Hy0Jym%;>#Ne>pE0E?Gh*|D
-pc4Q900000000000000000000fd4Pf@7PRqIn=t-3<G<M>b~lxF)Q0iJEcZR(A#1iyLqjwy|l}qdaP*St%MQx?F4lctfq_ZG)&#m
-Uxse$@EMjC&?L!#Hv5#_Xok`1Q~3ESJzC;h7k#R{D5FKZ8hQP6;!zE9M5*frf28$67sSiL1$inj4Yn44BO5BO8`!kIM;vdsD~<lT
-mrzF!ZJTh<{X<g`DvVoa>s`ng@@`<H2Gz#FW4;sAW{(LHRGZbVj~~1!sG=i!5B~fEsp1DrglvJt>UMkBL{SxO^l@UyOhSe<3Guns
-2;KJ>92ze}+S@zmkT0{Dk4VlDN6+?xuKqs!&PJv-(6-M%v`)p^C!M-8%v892z}gg{J=%PAzbT7q@5t}Ef_1*}y3d(c{pQV=x}rUH
-GVs~!X(!(EP!Z+%C1u+CS3;XDK6R=}rbLP~lID%iYluD#GuL~5s2ur7KnIZ=dAm{pdX%ZuA|GR!t^$86f+OQe!?@J3;Yu&oE{wwL
-s<L~V(t3oG8UYgSd1?BkE`?Eph6ka$UtQ+u+xS$AtgI6uO$P_&XP){vJqq2wCW>qK`@z{JR7I5=zQ|kJm`2jk>g#)){1wRM$1D+;
-(Q((lbq>0TJ4#|eRf&oWc1!+KyoidqUwPrtU;OV#g=qX{`q6^zyv7;h6tx9N?|eG#=~89$+8J{L5R($@!!5k1P=?`gXwx1}LtGQR
-_5`4r=7$e8mu4PrCPY+`J7nwgNxn*?Q4Q&V>_Bw%_3O?XiK_Epgqt4ust!UDkrF(QzFg3@)s|(EO@APQ8hNvN#8Z2_>QVKr%*v~y
-l}MNR7`EIS_EXDw#-<Xa<3kjhK3?->b1R}vvlnk9zkR(h0aZxFq9@PXvYgTS{*y#^dPqe+(x^waw_PiAn|3ePC5<)6cY74zBu3f?
-@X^Xph=WB+Ibd>Lc>bNI`Ax%=Y!`?XM|OOVw+X-as96Lmj2*wsv_BTSf8ly38Pf6d6D00e-vn0(M&%Lk%aHYZ`|rWTNavE%cf}jK
-xZ-G?{Wh_CeLHk+uzSh;Em`P@YLB`2qNO<*L8BRuCt;1?F!q%Pp30L#7rW$NnSa8>T4>OXSw8)0YKFr!g$LSEi<T6My0vX~ccBiQ
-!8N*4XV8TiefCG9S18Dt6MgP&t_mGq7ZC3+k;m(ypRKUwR&9D0dL~Y&imPC7Mm`lf+Kmz*syAswsCopfZQvlQazV>qe!u-whh3vL
-8hwT6UwxC0W1g(Law6q*W=9p$RdsILw?6dq(k3U<(HU8jSwmm%c;l2_Pm2U^_Z#p_{`t<c(E&5cuf^s1->pQOJuFzTc(u1X5;-xt
-g4hv5rjb?Dm3S1Ald9mXuPOr1f%3<%j``0t6H<<7Vhrd~B<3QIxz?o5s+-A6JJ=zqBHeU6)J?yGzcSh$NpIf=D#Evoy&RY+Lz<p`
-&D-+LxII1&NZr<JXxn|Gj?S_}KATkacui9%x-hD762y~YL`SkZgaXY&gq(Gz7l#y8{<xaA*JIiKdY!309a!Cyp_w<o+7A==%=-{Z
-Bf@ZfzU)ocD?UG*m!PM&i?%<wzUI}k-{y-DX=YB;J$lfj^DVR#k}gpDR`WObAkB0|qBS9;7}1sCn1fD^US4hxvV_EEpMQc3RSuC}
-o$&JByrJv2NCaB6g9h%qyW!h9m8KSjPq#<cAX{{Z4~)#4A*NMGPuEX8D{ir2_TxN1<P!AGgoxb_^BVi3In4gJK0$8gAyxTQW0JfE
-Nh0Z~fqhM$7*$RTU(6DZ7zZnh@=m?jh)0jz_^RKwPDJPKSj?gBqoST2=s!HNl>wQ?PYS;2ofEx6?K;v288)YUlP`SJE?RkBgcRvx
->22+oZ#23(A?x_NTQART5J!rT)%2T5-K!C5beQWOP(19R--VE}-7COzp!{>s^eOpT@QI`xhk0srLKu>>w$gyE3GSX-`U#Nf+mU&O
-`)aqu!;>}!Bdv3W_|9$ZY6uPqL7HxVy6#A<l%@$pYjG>+s)WB3@h!weRb`<xh5l%57{)dkAmDDyS4W*a2V9gNy{bH4KFkRnUZxMa
-c<3%&u)6n)12vJ_=iQPHBN88uyBKm<h1`sJ`03-|x!JkVN<C6wJ!;p^{H<pll0xe0CF|4TV=?p|4c5M8Rh(6oV-*P*J0nR6@Ur;Y
-@R>Mo(bn4)+#b4iFru4P*6bidx_4{ZUi16Nn#io)=Y7)yrjs?AiNk{sxr7)r**(U;<Oy&=X;bCM_oHhG9A&6lPxG4Kei9y<of3rs
-6nmHp#5n^UJY4GQqiz1i<y-b&yMK0J13UC~$UeiABQE^M#{>NyVXD&b>>WHknRR`2CkjnXsvvXs<@%@yKAKBBTjlPYQyXV()S8%m
-FbbEm%I=>kVlqzYE#(LaboKQyr)F%O*v3hzt>OaJ=mJ*f)TR+3vdYV^Jt(Yz7+NM*b~994uzgQ&37VP=9`*AVO!smZp&Dv9e_93^
-A!g;G?0%*gKEcXP9<_L!VGbw2BIT>6hRM-vc6Rsjb~Q-Rn<+t_o(3JE4NXo>^yioMyN_N;+K0x+SJR`*ky4Q<ymq7~Awd=3Sh0GT
-Uae#$r|2NLQNh-U)Je{<Ns-~8tFIoDL@JR;<qD-jB0%$mN-dKKNLuCO<6%Hno8(d&7plxICKXyEk(fknG-_zp<6ET~2fYjvvXYa7
-PC|;=*-1=GIJ%L5j=p}RR0%Yn&u1IR2?WKHe;!7Q6-p_RulN*!@%UnyR7kQWXoNr{5wf1*gO!-q@p<f$TqL5o&km++9wtn|eDCXr
-;(dW2*k*9Vm%wL#LPT(%J>_^LMYEm&j291zBt>$|B(lUCla+jIBN&0%`iVieeD!?sD#UFJ<e1kSe?lf`<4E|~sg4`^6Bcw(JpDWQ
-zjrHMR{nsT0ssI20000000000000000000000000000000Kh*=gPYsONr!0&ZhWgTBu@X<kI&ibn0jf&^4LHjC;F3InpH>0*}@-s
-UeH9zX{h8MQ?otwv83@~B)iqU1SvZ(QOW*#diF~ada?ZBP&sB$c!wGSuCN5-dM-SkXD8-_#dWV#Ta(B=1#<lIjls?;j)pvo$Vn8Z
-&pX$Tcj9d4eUne~*^Sn!I6HSoaIS2Jfv(Cs9h$eAeB4c{<i=kdJrKL(SqAr9QDL`@gZnyiIu`R;YzSCNa{4zWz5(vcX*f<Q#yKjw
-b;*k(Bac=bPZV0kevK2*Z{?lY@6R=uTcy8%`$s?Gy>Ghzf&s3abJ{mkRF`#^S&wKb=H#o(X-VFkrjG}?G?j5g)b?<<N}Qu8A^jQ%
-*o_oQIlBqTK3E6GQoaH<zFfc0;1;6ho^Nb=^W8Jb<&Igv?!;!h4*eXRR)Jzidw)MRwyqtg>N0d)S{TVGoutP<1&P={XoruFnBB-p
-K(oIM1t(g*zWQqNpaVKT2OB@rlxg3^oa`!c<S0ntxp?)^Z^fK)ew$WxaFP!vU%3cIWZ|4t^y8|~SdP?UU1glZ;A)y<Zb5>qzB=;j
-oa#RFlG>iDt6y3kipxwMX5f}%SVH!pU7XXpSgSz?_0y_xf&*L9Udfzsu!o2uIK`4&z~c^cHsurO>Z_yOym^_Ow+?aOR7}{FX*r>H
-g3bnt*nK)TV{=SQ_jWWpI`T!U<?kXmwg0kjCVD$5*kbF~P{Fa@!Q=|AY@jUv7jQW9K(>FRb1b)W<2zgu>l03d3E0AjNXl4$VUeSP
--MZ7EM(Nsk&fGDE{>DKf;e1@EBRRvRj>mPxq%iQ_`RXCaO?|@N6xHAw-kh#Ce|1d$#?hSS!!JMbueG!>XT39o#@iAiH9P1X7lh%Q
-+*1YPbCZ#fz`)Dm-^ZDZtmUh3Wd(7j_E^e^ylAoUyn_QfK3ePe<f<xK#9o$&I2Rk~NOL4(uBA|O?JXoa9(O^52g{oOMp{%3sb0NN
-yqlPlNAd*e&b+CCO*yw+M*7N^Jyp^wc8*bef6$fX<y*p*aLPtABt>$wlT84Iy?+Cq8okbFa?x|@D9piGY;sVyOA@jRdYQewGPM$q
-W(&rkZfjO>XOwMKTAS4ioo!7HMf$%Ig+M42NhA`^QY1#H2oWyT`D)qegAkD-ox6}@3r>mb9C7X{lbw;a$wdO&>;&oQUrF(_pCn0&
-;`-{+1cmV^zEs9_BIHrDM8uT_McD`wqa-A0J4=Ay_<v+R_}M9r$Ky`Icz8+8O^`HOS0&;h2pd;RoUm04LD<anN`4xotN#S}|NI7C
-#&dh{vK$I+V`X{QfrtPA0000000000000000000000000000000000000000000000000eUkv=<qb|!%V#O!igSHKKT^GtP<G^ID
-#5S1gXnWmwzD-DO^GP1`%GZzl&|9;xjCiHsdyza_vE(cYlh`(%Jzr!ihGc_ntd_0kfD{8={R=5PX+BlP`EP7|+cEYk+wk<-$9T4B
-=*%uR+omo)w)u_{!g=xk2EA6tov<&XYqyDWizK$$rJZ+uPg@l#TG`nSaF~L&y)F+_^xt50<(i|s%E(u4y$*G7u#JzA6;QTmsEgQa
-Yh0lvD4T|0z4KooHhfG&a~a7-E_hbpZJS&Ug&19J<)V||Wn6-QA@0A6QSIuhE@Qw7=;*!F#uE&~!iG{x%BHngQpNxWL*9QGu}Gkh
-l=1Kj2cdJA7hw~33e)1Y<DjC9S{`)upN1q#eCBK=AS$kf^tMY?G*5%u4sUAsJp$aUg5zao782)CwnbBM(6+q7=(3*n1L+F*1BkM;
-!TXaj0Qe&y=Kufz00000000000000000000000000000000000000000000000000000000002+&*Ds!9T!T=^hfb6(`83cRuKGE
-{>zXGy3F`#-T#9OY0wqGh9@f9&pAR-W}G76R|fnEaI$RwI8ylsI)q;t@TY`T_IO1R1jq{byYvP{6951J00000000000000000000
-000000000000000000000000000000000000000000000000000PvUdM_$lijtKw&00000000000000000000000000000000000
-0000000000000000000000000000000000000000000000002|5&s8Tc=6Z""")),
+c-riJ2|QG9`~I0T`#y%T@B6;*`@Zj4A|(4(gt9AZQV}YokR>g$w34zFQb;7FqLdbjREi>hXQ=P@x4iG$yZn~V|L6KtGv}Pgn9hC8
+b>GkZ-1jqpUlO~_pnB2<!;gmHWp-}623T|%P)LL=SxomcTHB5125pWpwdvUNH;&B`1b9f~U37Tw>#}|i(Xhd*W)1J9FNk8nLwK8F
+fpYE12VwKCDQVBNQZI?3!IK3htgZ<zT`s%4((Gv;kB^Aq0BfQ1wsPP1z|g8^OY1uaA1dMClf(qfqW!bTeS&lMr9LRhlM$oEaDT_`
+m5X@$x080aEHLoVs_qxCz3m<BjI7I%JWQ}R+8H}5bdKim_uiIrfP=hD1+T6L4DYlv-i2ZWnW%|Ng2SC})!*MlV~klDP*I|=i*mPg
+K)2d=Qu5^$r)~9^DHk5x$dXI8C}kLx(w_xt3v$FaZa?(+c2~d1<cnu=uE%AQ=dyS%^9As6ZWkR`3Sqe{#mtXIP=S93*y;lU2K-gP
+0FXWc{C6jRJ_Y~kPlJEqxBl&ce-p4j{r#P>f8!1Oy0Y?MNj|7pKl3G`kg0XvNptzZ6lx)WtVu+KReNCL&RpSA+#h5gD{<=k{iXC-
+St6>liKKWgzM^9&P!3D5Dl2l*SkxoHzP(%AVtw+;(kGcuh8pj%?Gc(P6u79A>$&<fe#H+ob22aW*lj~v;t?KU8}gWT_kVcBas=-t
+R#2$Uh)~}jHn-vN9ud_g&fx}@Z~i2tsES1@78O49BS}{2)n<7PM0@g>JUX$`5c{gJV5kC%L44~;@Bt2so0aXdRgi{L-pC^DB=}B8
+!+6C=MCF5qw?B*Gv>(N5S;G<F4UL3BhQYS2I7V}W$@=PziMXBSKt|G$4olg{Lz1NCPw|cFQ#Dl5m*-!k>Rf_A$$O)Z_&L~J`3R?X
+qHCNhMA&1a9MBasDmNVUm+mL(pSLp%`2P$FBn$8N%pm5JnD1jf;{E68QzLI5Dv@A?v0KwbC4ZDN?2LPV!gJWt+kSI~4h9~@m?W<F
+VIkjXB;@3K#OWHV^LD~yFp2$pT5Z2;%DacINna*fL)%Z-q7mPP63F8HwW<lToY%oQ<?;#vD$IpSIK3n~qe*<AlS_VrJ?M*pvyI<1
+N>q~N`PyHizi>>ClMP(h6s$-#-Lf3)_^3EfKM#dG3kt=D%6<_pXb;(Q1TPG0QKE8)a=VqvXX*-lgcF`Ny7S@po>Sp^9)-~X$_-wi
+cGq}}oB{O#%3G~>Gre6M_hN#LfDJvB)9xY1)LVr~ddYXol<LC#I0;L;r92GW$gT+ZlbHFWCs<~S#I2?-LGUEQExT!~QFUh4aGUc)
+3Yi}cM*--+a1Y_YI{rOydVZzeuWXA$gOBOz-Z~3>&5cX%62yXg6&gD#b{|VPaWG=iSL!t_&8F=%zyO#Xfj6@bJU6*NET0yY_jcCg
+IC={R7ix^aXTKuRsL!8FhUYflKKTvC41E2TLPRj<*+zYt?o;+LFXP|2^1+UJ@HXX?V@3Ay7cO_iCiY@EfCjNW-lQdSnX2G1w2oF<
+5gZ*Jdsp5Bhc}?9M3qeJ5fFiWv|H}<m;KV9eC_4=@o@~!(94pAiT$FiUxoY+MOARyVo+bGbMFPC!*>LTL|sMoma8MJ+ZO$@bP+dQ
+-7gQ#JSE~gB=Dt1rd%}#1X1?9gp-D6gfhyLsSb$Gt{bB!%PRn;XE(Qf=j3yP*=O!_)<!e&Zu>~ohaI)ff{~Ib>;NkQfdByPI<I~k
+Z5yA4#`o(7)IRoT+7^6!0<^Fda}z_sLKb^&De6b(<n-M+n(r(0=x*aaiG6rvqqyLvlb`)#WLx?TUbB(4W_mkRcwq22(^-~>lU1?4
+z%h#7c}`X7VjQNcc(>lSaIMLF-u)=eo%21Kx`H6B$YogqOyV!{ez9q|mUiGe8QneOdbcJ*oTiiZsbvf7`z8taQ~9tX!J{H~8W+&{
+9ZRz`?5q;-(NR4N!+G=I5%w^3gw&xpnLw1XwYap;5m9#1ocs(+#f`5nd}I0NbdVC3Rxd--?Jo~7-Ipb?j5DceE2wRDw&5cd!M^o0
+qAHnq9Z-s)i_z{I{WCx&oW{k6n<UBh0QlN;gcku&4PPSwiXy;mao!Du`+^sxfXXloNC3bUug3Kk?jiF3h;RFQz?`7^jc@x|f=;cM
+U9)4LQHj)E`$ilVxZsp?*(M`BrZ&38{!(B{+Uau&@O@H9{^?y`Bf!92VOy9b#tfb=@BLab#({lyiAC3=VnoMu>xYY_iK<>W`%GEX
+acNia8A~PAqySm=Tw(33{?FWmsIeO%N!JQH*(x;(1#+_Ql&B!D-?;cJprhvSBP&NoMiVib06z2!<&)Wmp{HM+@lSix&gr0S9;1fp
+Wn;DZkNPNDY6?>XIA=QV57&XMyiBOuhM3K#f<>3-)oNd~%uXo~XLS#kZ)`awAb8SHl;j(4-TC&%36Dw<8zlNE+rpEUtdeaY(->K-
+I=(iH#S%E+xh!sqxDTULotj7|P(%Um+`(#b6y|+<qc{rWk>|q!N(3Z`1y@)C`_~1`|Nq1Nv&`31msv~_pXdo`7Ctum+N-dgMFN10
+J$E}i)6%$m`C)c*qeKi_#EA(52|3~wwfDu1Hm=%bL+Ri5)Slk(D57Xg534B}yn}ztXMDf+n{<S2&>2ByMOl)UP}lIK@~T^p#pko+
+O%<)H#|?3*4qJ2mx*Iw7?r1aUF4-ZbB}cwYZ2ofKxJR}?*I}^(y)Ryv;BR_)CG?HQ4ykRyI<s_G$&mFMx3Ses$BFi^Up{F4&=gmx
+8<7gbyq0})v^fk=q;$QzG*C=_8Hnlb=93_XM)U2UnKr#^8WA-|Z4wWN<$lq_plbmzyx){0)ph>)MGa$MSC@?dxuWtUnsn*FAToe}
+<%G4V6c(9dLBtkEz8$P^aE}_o1OsCT28keyafMTKS4aH&^y>dKnC@-#jHq<oJD+JmjRa2Y-E6}1z72~79<{N)GEV2R{&u&ud8Vjp
+K`%SWgvW|#!+av3`FX$WkW<Of+Xc4M7rKYGXfb4XPSrQ2JrB?s%QJK}UKHL*B3P52SZz_eETJC}dt`K!`=RLmRC`Tov+3oQeP*N+
+)3db~@LDbx7A)|teG!$7ea?o>=S1+Zlu9Ed22Y)u&j>pm42MDG)82({6FiNxPjKL=^n~)B)OV)y(v-o&JY<t|WmD9&`|-~t2@6BR
+T-*om{z$R*XVgFjwpp0j41ej(b;Kblmn?4cf4GU7Y>HPyZ2e-u=6_}Gc_fXn<h!J@(6+2ag=h0U^>sGULxVi{lo<s$8Q9Y{D-#UD
+mwofFj6flc0|w`UBLO7rukmU<zWR^IPQ5W#dfzH&=*QP-=VO$rGduP~2?)VprB08Grfetq4;4D;sUC6PbNxLZ%|MGG0PPv{{-t{{
+!@&y=<>MPaT`}RBwIFsMkk`wJ-~91J#o@bCd_HC3$>OS1mh7*v*7k-At$b;1Kss}#^?)IX|02K6+5QLRrcUA*zO)<uFe$PR&g#2)
+hp*3%Ys}}DBzEo5z=p8w3TQf$dC2zG6Hb4bCLUrKDkW#1h1BTd7OY}W2tTGq>FQ_JM;afLj@nRo1W^Ycng$p=@ah=xeRG0}?QfPG
+>Un>5$Fk3mC^FY6PP0f5Y$#O{M;o3!c-F}~@Y6m7I$1&b95(HB3?q>Hp3>4d%*O#cdI0-Y;{Y7VCg)p7<^UpMxK{YY$A(72R{p?N
+T_Ap)F24=&1ME1WPDbVF*TnNO9wRRgDa#NnKqT<s$m8$1zSb?n3P;8+GLc3va*iwq%3;s@YkeKE8a5yUm&RYVTR&5^$}Zs{TBem2
+Ghdq4;wXJD6spx>qhxF;j+v_d;-5*n!67V?zrE?XuZT?uGj4c)Ra@ITe3!N=D1O-~H5=eT3a}G$`W~@P&zBt)Wwm^#219Ff9Pu&p
+6p;Q*@N4kN)x^Wz)(j5J;hyi?aOZ1|L<|6GJ5uFn@pGRf7%#Np1Q6#L25iEVaH)##O!bMlkly>@kL~jfxN^ukh(lJ{h0QG^qp|NW
+gqQN^$vS;B{}Tf6Cj+M67SffJgpk4`(>0HnPGHfI4vF%CNFG?YB?ip`L#iWTa5xMDUttvZE3Cr*Ur9dw3m|6vqRlhc{j<LReF@c*
+C{g{OdG-td0i>sJ7;H2&Xmva|>;KJ*`H-T1EXIKXzjm(L4ff)L`=Xs<nPJaKO+$0mV+i2!F=mk0v7X1Pcz7Wy@cO2wDiMreOlw9i
++qpj0ubZwA;bR;_+iwtIE*;-1t|PZjUb}cEJzm-&JyRHvSQwPQxoBy1HNCk%<PAH98MQ-tEN|A}5t_e$<bKxGX-O3Sg~BR-+4~QB
+pJE>yoYp|fw<cdOtv*_Ew|?l+2}a^Kjo7M9%L3vDU2*oV;7hxjNvHb{>^OMz7#S*thIY&e9JW4Eri|iMcC`dCR~b~q&>xK#)u-jB
+OVHS(<FamUFiswr;?ArQSvZI+bJ7$=zyN(i3<dx&1Slr|6_%sddG*`ylRLG)X{cG|K(07aac>|$RlJz6QxXB%C<S2Z;<CzuqKVWL
+Fq6GKK2!9lHtB|+y~xqKNYXQrhb}0?ot`@_UwK&)rWCe1Bl0^Q+|>Az`Fc1{p>1iO9&yp)+X<UHoH{I*O#*YCz7LkLv%yFG;CM56
+ZqfHj%Q1V-Gg+vM+LY^`KaM8lJbKS#2zuVCFtv6fJiS^+Ok`I53OmGc*}=)sno>W5*f`Qm%Md)k&atOMf#HUD%D%7WKgx7tK5_*6
+ql-+jYH3q}TA2;80nE%o#hs|dZT8c17MpdD=XV8O$-Ao|z|P4}C=g`56|KBGAOVKG`DEl!?3q*#4j}C0HpP>X>?Gu^XYygLR21kC
+6wgEjfmCL81OniMvQ~d&)7SOt_aPVbzUecQBSu?6$aQ+G_x0g}Obw&l1Q4YqG_TeGKY@^G>e+t0qa@xnpmZRTnZITu;KC1ov7@!_
+&RnQbxaYR>lYXodhw9=MSTD6n#PsoAy(L-VGIlPImcK)9OqqwZ<H3Ur5A`X&+T&v`EZZL9c(a9S#-?)^tOCoflFUP>f)^?gybo<s
+8LRGT$Y%9~+cIawKk5ikx|j7<BI|3$&LBgkg2$066@v|D!Mcfqb4u>`do`g?RCEkOc{3%_#jrFu!KA_S{1)vyzL83rhzQZbmTWJN
+YZx>;8h_X_fM0XDOJI{c9%V9vJ(K!Qf8;6={L19};qtR$MQ-@kXWvo!k=z8tz9+C$Dmw~fOUCdbP#}sIfdN1e^KbNuygncNZJ75)
+AKitop4GeUAa9rQmT||R+$oYU3ar%(cXS925EZMatIV4?yj5sPInvFQo#RFD6stQIho&)?T-WjIDR}|9l5WgiOK)H4N*BCv<GrhV
+>_PKnT)l)9O_ZCpo+%o5$R2v+e#0Tp+==6k480)YxT)>^)}Y<Towpu;RP{!d*(@_<-=pIkqFMZpzCN`&9;8Sbh4Uq6P9~r4{~9MF
+lDb6^$4#9MZ?2X2kw6-+GmT;*U#c#Ne>CPVo{zXaK;T2@P=+0Bg;8d@FtR%z#tx(OxC#6H1C7;~8=SFTyeiCu;fmmZqse9|`JqD}
+qvhp+3q$2v$p<#FlQ4VtN~r0RSy70HJ?t{f01CwEkdP<<#Gw%@d_w%&d&T${?je3%#{L5~B+oc{bbjAGYT+9k5ymswHdnIGgb@J*
+=oHSgSIo@3*=F|Q)<KRvQ)3EOte6Q|rq_j)E~D5wE_IC-z&Z4=X;bbL0*SR}aPs<YSZiFUiYA2;*35l|jFzgBj^0??ga|IX;L;oq
+w!1n|u-<lw$~yjq0x&OJ)m;6q6g&tRCV8jHvZRVX4_UN(p7LCV23|a1bU!ApMBU(GhDMt~njU!h_NCD)a=yL8jF%669>I`|yQxj?
+VkvSZfjy>K4!}i&?-O->hTIfRsk>stLA$#fqRj5xTi9gFO1Sg1xZg93+me%@2O|$PJ--n(g<Of6mQ94Fx}_X(AYwrd?Yjp?L;wtX
+iWpc{Li7_HTrfBQK*<GQExoYr2mb*GD^(ZQ)2xFvv@<dh6F^<D!H$jvJ}fYp9#n5Nrt4D`<F0Q1=5m-zBa#Jag&l1BaiGB^=}320
+@(X#-{T7c)zRuZT3ol7w^y1!!$G@lU+VeQD0cBe4fjd($`+U>5E4S4x)k|i%iK9WLhLrw|T>2h{VV8v;XGChfhFe_m#lLW$ek9>|
+%IuVl<}C&>mQDWT$0-0mR@3`%xZ}3i<yt8P7L)et+@Ava7r8{|hL1$<#Eh3bSi%H+6G&?@x+N{l%$_o^wWD3YN3h}nQVh?3#q`9%
+<q7QT=O=Vg+Q~NQ!<w<I`=u$whTdc=?A|SvWHf-8JH_DKMdJZr&raA~=Mh^WkyWjb7<wfz7ZJmvVK4v>{R6=NEo0W#oqr!qv1xLM
+$Szw+<n{NTJ|Pd<`dtjnQ^3Nmy_T>9`_rb_`O|9#-@H=%sJO3Q>;Q*ksn~SaQ6J>KkXos^@JU1Sp)rm$4x=*BuJJRZd7WcQHGwz0
+)A-r#w{bJnW|UW$*ez*=hO6hbovycZ+Ryyna=-jip;qYjZ9+4~VT2NYZ;tqGjvpG)=jG3G?#k69Z`)(QcHY67FTS?0if9OvmOL&R
+jNgP+K3~*+sFQQHe`_y@VRtUdPdRd4QN6}r{4`b^W!0hB8$sJUtX}gnmIpbl5FU9MG|;SiYN3MjtQCpsIIC;aDon+EvA$;5_2C>+
+0tsh2>8a~Zl7M4@PER&=E;tqjgYlE$bV9+9tBivEz7Vai<NQZhmmIv+rd1rVVCr`4$JMCAAJ~s%MWfL$7T#AD_h9yiPN2oQ`Z+$m
+AqjW(->~EAN^>pL&$IY)=KNJow$mfw=R+EDtT@`5W<3~W%C7KG_T*UFC!H;MtK-Tvzk8NxAu*^LRZ6BlF(@+IZpzJG%3_tGEPjR{
+d0krWlkf;aorf$IpB01c$wMD8^W!k6%Q6)~4=3&Sj|^l*zkZQr7F$eHB-=0^L#tN>{WzcX$xEY=gfx00a4U5VEENu+xv~j?c0YRh
+wl}t1s@<E(><3s%H*7!DmsmmA#KXYQvzw*GWl&AfLJ))cIB>1U&ncM^gM}?B>t8;EqaXp8^!QOhW~l7$m^>>A;s-m9&Jx6b#uf6q
+Uj4paIVoK?m;G8X`Sni9xtTD5Jl3Yzeq{vkr9`1Zd!pqmsRq$p9C@L`4#)~o7KF`z+{^4j#YAl~NT^3F@yM#Swp&WWUOwRLPPeRj
+bKh0UU*q<>guQ!GoKY#)*-voIrak4-klVA*A?1#QvmE-9tGBe;a6QAaac__U4`->ZF{)~F)J*C(+I=QOo3+7PW!_jYbB?ReCyLd6
+kt!h^M`Gn?ws#6|^Ds+cbPsncvp*h%RLJKUO%PK8Dtf}qTO)`p_9CX$SFT0v7(774vhRKQ=);Mddt2>0SM(-OD~Qc>ICu%qhXCf@
+<ke-2i%J6s*lE<k%bL<S3;-NFYAjB{fFNMH65c~(Vy6GQ62OE1QHb#Cy!vf~m4neO2b^y7Iu-Bs>6;4*Fl+S1h*Lmh#WjDclSkVN
+Z+Oq3Ig4$kHjg}MuVGaxaqzR;ci3`X)aj`jZ&{1TBW>$ycB#XG7pJy*oWvpx<F<Y$R6k8X?%-qUX{kQ>Iizm?w8)m6PY7Jp`yyJR
+fpV~_q3kQ_^6lUOow0VegRISlUT-^VFZv4hZCt)};cS5}ze~*b&coKjhTFpXlIGh^A0;H;cEkiWq4iF<XX97_1rE&d55_%%vk4xw
+HzD%oG<8<Z`y}gU!a^Gt6o}~Y+cGA*h`dH1N*x7$3di05cqj#@1;+ytj#A|aq9}#{f(I(i7%4d13WK~^02~Tp5)y|%KwJV5tBm^3
+^a}g;<r)4@hx2#UhiTt%dY!s4OZg@&irXV8jow>X5s1;P_=2ANWg(C1(V9s|wva1a3{O3_i8>r>+T$G^o~JZHdn@0T+u&QMcHUk%
+<DG2n&NHyr8b_ofzi|syn}2SPVX5Eu?CI1iSa8?Yot4VId>3DNs_-~lw;hgP(fEGd((H$tWCL*%h0_e@J9^=prk(}&*~RBnmN9co
+=d^hC>FETSy6AM_7VR`&))J}fh&=Pdm`i*4YJJ4A0IR#QY<9M=cX{30?M(@+4IC-6q^|>_4t8z|cx2^ZVbB4w4F*-BXcG9kiFEt?
+gYyU~9)Nel1%#@k7@_RJj6snJ4Gqarz8wpZZhsc?>KY*IudspdFPulO^Xfl<GiN6lBQ$weAz4_o)#>>|yPn18Cjw!BMPKnAE=m1k
+LXVc6XWZ0Y&)<IB#AAc1yu|uazGP|iM|8%mE{DNeZW86QD!@I(`X7O`5biJVrfE~rTw-}&aVnM-+>%<|_Obe5?p?(N&hLzp89^v+
+9#8F{Q-CfNSz44aWNnXjC$<m0Du3jPmP@G3HwwR=eqtFo*A`il+~#rtUs$m1U59OwK<M^x=eb$SGq3LQ98eSG5fr-?Yr3D5T6r^A
+Z32q}>ux)gID6iaW-tfE(XgXJ?THi?kj$llK!Tl7&yxu?n#wo~4Cpk*Z#ENSM6Z||uV%r+hK6Q)7Hk}7dNzRrO`ib*=rwx%XZMQd
+FWf`yI<NlYy>fNmJUSu}QupXFi`Aa?1mX9UsV-<X*paiFPA-aE^=A#rYz9kSxi4R<j^wy2q#NSBucM3*HQ{R(Jh{d8N<$yHYL3ez
+%`LPTcaLvJ_p@?0%++^Q2@gu8-Hk@?l8>HO!!NP3iQBjlX05LYR-!gZZ0?qjb2^s9`SsR9<e3SsWu~QX;^KF9&u5<%OG+H`5LS!S
+_HO7aYPIXbH}#f83xw0Ci3e52AH<zfb<4kYV+%k``JyB=;b&spbc;sP!vd8vF>;+cMp_v<wjc@k^oS6BA5=7zf|CK5Tlb06R}2ss
+0s;YyMt;+0N5df&k@Ur(+Lx7Q(r^TlPJp$Czsd&kx*z;)%-{9A_Iw}7ZfJC*I>4b;6FtuLm6aWX+#V2{oj>3h`@97?q|oELzm6sO
+v%ZPQ<0PkTJHHC?>ZW(9(%u|+XI8F{BgotxsV}{h2F5y+ja7J`-Hd1bv>?fznp$q#Jfy_L%$sz6DVFFI>nO)<enFGDu&(+6L1Pqa
+?J^pN<K+=tFiv9FY8k26tU04ltK6N-nRDQWxKOX=EeTNx9;L2yBELT~diI7(WXI)MKV%{Y3(UvTFf3rgr`!w9Bta#^x9R$X`*yzA
+!UzaZ0K{^&Pm0&Y5k)~b2nSFO!NVnvJXqL@%VQsp_u*s$q4I>V0CrZ8o=j(lmI3J#K*Zm^SB&d^@V8Nz0pI>1nOu$f-c25Kx6TQ`
+W^_kn5fHcBUF?-NNV8R^7l=PQ-uilXn2KvZGodw>crGB?V;AFrw>dqpGu=(&ly2VQ-bTKd^DMxuYU02H=Za0}{44QDGx8lruX7Wg
++*>VrJtaQKXg_w#v=Mj|D`b;lCxmbEb6<Qa`lzNBX039|{N~k>fI_otk%)V(Lje}t5m%jc_Sv^fk;YqhIhHuHqWyBxxvfF9Nt@~_
+H-s#J4Ar0^PYY{|8t}3>ATjVzfk#r7fOHJb2u=iH9WnW8Q!EHk%1V3=o9k%^$Kq*pS67*jgR`RO$pjpp6@j6L=06{SwTHi&i(*+{
+$N6pam;dn8%Px)cRrU(#Kem;Bi~YUaD~(KG<I4uSUVa&mO-gUK%Asxm5$}{Q2!$J4Ec8#t4K^<BbhyTUJo2vMTz~f0PI<?1XTyE&
+#dXDiXvRcln@xhoAzl;1f{4sxDpC1|*bQ>KU6X7ZV?{NTBg9{}yfl0{sZwMT-BAk9j9}dP*39Of$Rnx2CcVx>9+w-L*}`0&#YS4N
+p$@Ym<<+=(I1pyVk{#sPk>h@PeqE+;61enjF`RwN%?RvUX+~xMasC@qL5zIzZ5$JEWy*gmT~y&tkrEMvh=Qw|j<qIW=vmIWKxaG=
+K_|{8JQ;-18N{&m2*7?Lxw+nt^ZVF-U&Lr*^5)M@jdR~4R210~AN6Z>vP*#t`-bjow_N4_g6I=$7RZwGt2`v`zJ!#<U9l4FY0ZJx
+>X;xj#FKm~nG%L^iwW|4>8+Q(4<-3Zx%q=KV}39n@y%>Uyw%1j#)I#Z&)$A7-KaUn=5*tj6_#LJlD6xl(nQrkyLUzMY&quB=Mg@x
+;wUb&!=fa42QgH(yqSiUdnq!=W`rh-V1}XhAC|CP^t!~UFmJ<cM1UjS`Ab+t;X1&lI1>aG0qnpIZVzqSNKu5MbKp^^WGaq_i$;&e
+gEs33lh_gTQWtv>I0t++6oPTU(W`Ru^YO3F1K0iFKcH789-R2{27#*mJ7dGaN2L;yE+1*TnXxmRS!aEXy@v%<igvuUXSqM5F1Eez
+t4XDRo9c1A%bCnXPS>;yx!W$XkIrWX*ZUmjpWQq8u62}kPVcDNehg!shW`Aw+HJYZvn@J@EUxVpz0==itHH93uQgT*uKwktbE(=#
+qB{CE5A{dB&4>}-;p?{2_w4pDh-0|X&DIZai#6nCBq1U*+Z4orcU>(#2U#MU+yV!TC^QgO7{w0MEQMg(IY<lu9ORCdzZGScPex;)
+n5p8>gZM~k#Oj)Hao#2^7*wCI^4!4?z^w)6;Lj%j@=vYbe-rEV?Y|EgqHRhs*+0X0%dAp9OkS>kMm*t3JrhRO-|-=#(M|ebuA6M8
+5>BZPeRPjjDn1^S^H|-sPwE9(;Zom>{;r2;@H*AlXIIgJYCPi%Qm%e?K>4#VCm+zmS#M8s;l4f(+~kml+Cwc*+CVlt5iKfVQwp@a
+P9p`{o@ebg^_EAw7pn(yzWNqm5Ng_0(8vP9aAHzl$IfB%Bd*R6B!rbn09e=3bl6h0{(kVHh%pg^1SD_T+4x!;<T9uN7&rh^8I&2E
+mqQBR>Gr*neH~AwGOdP7r^Q*&EU;C(vm;o+wHm!&PySL1{NJTZ>-7x(39cy-daSO;e}9bAPLzMSZ(E7{l1E;(5ZE}Ml~&K1b`P7+
+mUholhjn}Vl=k)E486Aa;zm!c5d9<Ho(zsQX0`aG{4f!<I5rvm_^f(=MXapU$?#CmeTw{W;lnjD{cooHYssl64jw2d<d3+<feCXY
+Np^H-ebbil>VB6v?#s$Yh@a@Vzhr<^;Epl4DdZuBhQU&SZJ1+;t|NK@CvF>2RwAILctso~q3(OdpgbcJ3<2w!WmX+9h_59O>2<=K
+BS+5IrBYFFdilXlC*>^yFxaX_N!m&Ss5MQJ0nw<nu>9APzi-W$Vcie@HiVKN30>vHzwF;P_2|IYAS26R!kp-FQS_umQfB{gpF;{>
+#~NPd-5lbz+4+`Ja^KO#3x~am9wymfu``6nw~_|(QVZ+s3Le?)a=J;}6BSq#=`!~bFRLbufjceRe~SBfGQPdvbBy;pMyn!98d=qz
+H&m8M5t6uh{aQB*!kmV~?mF1KG*LQ^Ni)7BaFQmt!mF((n#h%xy3UUxZyV{8S7>of$i+xYJC0Cjs)2#(?ZQSPOJo`xRmEUPh!*Kh
+p__SySaGYFf;cIF9ZQD6>4YILg4AEzy+A(mpYmMmdC}j;z^5-?V&K9Fy}7`{CqCq(<sT}?OEQIUmwaln_dKET_?*={oBz@xUg6MK
+v({(X%Bgn4w~{CND7+8E84tcTK8>n()lj{63}8;ncBp3WnQuI}&=s!+#(-c7HB?-@Wa}o0G!9G=yA|^uWdYnysUHWIBHlM_WVqPo
+P{@a8f+Mbp)en>o-!<T#8hKDFh$p~+H-aJ+&6A&1@MoUNa!}zQtX)4`m0MnW<|ZE}5t_dhwS8iJIdufjyc%>LxU6_T5Kdf^9?N!X
+3I+jRwW={A5{X#5fWW|in)=t1zt8rxb-ns+EJ+{kE_Um<#@=XTCU<(kW~A42Gv`)*tayH4!Ty->{<98OxufAdBAl-a%&1y|75(20
+SR1K1OT?`ktUnz)Q6m+<nVn|($%Vs7au=Cct|xpixj|0SF_i^&zb*c4$24lbPcRXSOJUxV%16Zpewf>J=F7)u+BBD`Nh=n+5>mfE
+mRKwIA@Rc<VKRr03}%G}Z8X8&au)m-<hdhiB<zaXB$RN?xxnk^3nj5Q$XL1$#(nsxY3#7o=;$h|J1q<gTPwl~rEOlTMp%Ih0{Kg%
+Fn^R4BmS{_weAOhA2o+tKlthe-Ek+i8@i2jI6X?V@w{Nofmzb^5zzD5(5UZB^Oh3s@M;O_4Y^J=@isVyF=4*0Yi{gw`D^L%g5gpw
+R~lxlKsA2f7=Oc}59w0)Yx!%-H@$h`*{2p{pT#6yifbyiq_LOJ2l8T3e)Uv9=J<PoW5f65JPP>{Fc`>u&PG*#$I!0P?g1eILHvpy
+ff*Y-c3wVdVXbH-O<YkP0CThXn%_86psN^;PLg|<R0<tZHu4}=lTIQ#b{@21{^{b951A5IMy(zi6Hu_9_C<pKti{*Yaef~fuEF@e
+tKA=@qq@*sUk`qFZBf0kO@SHR9$G}LwtJ?nBQF|qh*oCfNlag=>oO+s`(6iFnD*){M`#J!aStBd+iJpuWa45&JGDx<lb6K?e3f0K
+0=#uOF#Y?!x#xLieyC=ywCkH0IAF?wfk_;@q=usAzVqkQqqYPHKm{sI+%++SQi#M&A5)}J41^U*9FPgpaV)oMH-YhTtQ^AtlkEw$
+T6wI35}a6ilW697>78h08P+v>3j1;B$uj<wC>|pz$}f{j;Qz>Xg8#Ig*Yga&kNCLcjT&;wMw@q+wf5aS?!z-$5~RgTL=^>*dduUj
+@TVwE^;JIC8~k4x99c+KF&N6we7~Q%-w<=2TjJH$mo86sC^8_t=QD|MYz>CR)n1RZFPOuGqy?zxK*<iTcQ&CqH`sO}%>1@kN-!b8
+(OrPC)`VFeCNOiCj}|9H41@;T$$9M!MWr#8d??h48w5z{UD(8nW&W~QEC~&{tOi1E^RbO=XeKg-&W-$*!)91UR`ObsAkP5C&O-WS
+TuxT}FD|j-{>XQNe-P`xN3Z@*L*Ufe{LJ({Sp}6B+Pb^1m1hLos_--7;8eEPeOFHx#BX5Hte^xQtITreyq9Suym<dy_BJC1sf2qx
+j(#?RZ|im#^O4}i+x1A&VHZB}NYTbiykrOjMk*eqh_}wU`-6&jaL|OrDkdq!PDH_+OCNm)o|QR}1l81K_!%H#Jf8p9ks!saZKNr}
+jD|sTx2Y>Z%n}x6%3L@QN#A>M3qi@wOoj<SV^)2cs)MOG0foh^MNX!o7&HO>GiE|z@t8k4-~V~%_a~s%>GIonU}mYWp{A*&XKL-R
+(RG8Rj-m)B0|5zUM+a=$U}>NxPGQgrK2qCop=?ipnIy{&cWYfaega9>Av(9HAT7*MTZkEpFj3^ik|oUj;!_g?tra-2Fbo<6X9Kx3
+or0rwc$<h4krYNMafJthdT!f7eXXR3SY|d>270vQ5ghEM%?W4W=3v63=*x6LPD%_UZhkfj8eCnylgCr}`Bzj3gs-Ly7zOxfXaE6U
+6Cges5=8#mI~EC|ex(xt)StGL{pY(I*86dOA3OMYxY*g*I5~Ov1cXF{`M6n_h`1FiY0Jrot{ky5ViC;ZTIM#kX1WT(EF@)70WMZD
+8qUBcr)6lMtt8H~!Uh;G3mJu?a)~LZsmKeluXroiiqQ!Gfki-CQBj(oh5?We(?A%JQ%Fi)T96e7qH$OZoeUzfvSM6h7=}o|t`R~;
+gdGRR6IUc?ZO>pf43bD*`8B}WA~A|YAwU#d;|zs>_<4ms*Zb2>9k73C?7Uvz{`=r0QwVtc${!MmLZy-^E9Rx!o5)RNAd`rA911{_
+*?9y7__^2_NoYn!3JHrrteBRGor{};m5~CmfrvxFU`PU$nVp?R*CoidD>Hl?g^|WWBjb>e)Ijor!c&-NGzL5pSUa)83Pu_e2?N4b
+LaQ~MVWO^FN1*<YpcVN<q5h;oFeDNQ1AjR-<iBYjh5b1|2mhrlSnKOGzYi%C5{W{<S0ZL461@_@(9OGIGz1olSvf+%SL}qsl86*C
+3BRIaI1GAaz{=bmiN+I%1U!x|Lnt^jvxlRx*tHX@eg}jjF*qEK&Qp-CA}|CJy>bFY7nN0wL1S=eB=m~lPo2S{q3f_eBxof_g2De>
+$O3|YCJf@=u;;(9nNL3aM|7xm+?z>2slxcmtu3@Q=35(V=XRTJDZ8Af5+?;$71CdwM7SC4uT~PhSs-d-UCwTzptpMVh){m{i<6pD
+Z^o^wWK_+`^poBPE;~70Yf^QcE=S~8Q0eDfy#?%Uy{@{&q+Q_d&#)RkrVvtN+f6gN8^z4o>G?XZ#vae*L0j5+%w8fr{Cn>1uUw^~
+e>_c^pDxxR4iDoK<D9Z6Q1=l49QSc+$BSVWoakLgwQ66#J?Gx&$^nh^t*s9oiTlI_jXNdVBGC0#2eUG$TCGRdUX{G^?E0N+Z_EiR
+@2x2KyDW5qYnK9U<uHg1>WyQ9LfLiY{zu@rInmroo>@t>jfvb9ga4>!Nu@KZ?1@T8)#&+C`^2wu$5elfF<2!Ac(ij1HA6$;PCXtu
+=N}x%NS`;hcXiL_DP1dPB&CAxWG6QIE9mW1FYS83k!l`r!7y$Q6MeSAtj|5(ZPZ^fm$vbXlK_2~8jp=?!R`I3P6U@8Dt+~6szj--
+ji6jaWwubI3wnj3OO~J(Wvfpl1AY1`{&uTQ%a6;qZT;yLvB|<|jt4*85hZaztV^q}{&MH_u~_<yWGF;iyBu%80?9HeTJ6OICo}XD
+d%nMFYNQVkh5O4(Kv&<4HxQuTJ})l}eWbnc5EZGADy;MB9|7jV^LHn+e_WVBqAPo{8_s+(T$Lc78RMlV4ZEkr9d6Dqa93t-$I=<J
+J#1w1m~+t1=!9p@JlQT%oOC_TL+_`hGveoX*)B6C)#l*oDl>mCalh{_n4Df*Ei;ptAbntMaLS^Qq~ggGy^_Fg44p*<gf|`934)9=
+!bcbs=mO53F12Ai`|Gw=xF$$XubK7DjU-i(bz(tBx|QAMY{@MNv3AcvX6SMh;)GQ`<w#Z-jGp7U5mR+pV2ct9M6wA)p6#@`GF=&)
+dR!;O3Q*9P8QWMqvmit#ot%u5D2PHk-f_{zki!cFO=VDw&;e|nQ~xOVWv`fgu;PYKb|cDE?pZs+MM-q8YvR_~qeL#<n`|*4^JDvn
+A-@nk6hoQ^fOT(<vNfCVsuFdsw<74CXyWAQ!DqTdjt!=I<r7nUlJudfsSX21qYu)}bKETmGiV&$y))>FrnsEEeNn!gLsy;7B0M`d
+ZTFdwlbv_Xm_nlK)wPLRMctj>xy*d+;gDrN3;K^ns>`-s>tbP|C-+{o&&yx?-rX69f(Y}{{f_=+uHqO?W{3+{ux_(kOqq4)T)OM`
+VboM`Fa0xdj<hB4JdzI@<IVY9KL>>PbH_gy&jr0*MGhPK5}GcG3>^|-Ah5ofz(0Ya3*e;m2b1VmPfmo~Dfddz(nQifq>0(J-I=jy
+Vfpuj)Bx-?25xQwM3(8W>2FNZ+n;<(f3=t)P?fJkPo|a09J>{ON#`Lx|9q#IQ=f+f4Yeu8y1HIU+$Uq;Bpg{|hJs#pXaMO|a;Zn+
+qPt@IZV?7(m;h_~v%F4WYukeFgPX9>puD>s;3n&H<2jbkrD@QR&9Qii!}~8I!_ixD5JLvK{5G6xs*5{e1nrgsTpjfPJm7&{Hl;#T
+()@O4{JxlJGJRzAmsfp<V*nnAOgrUEl66vH5SyavG8NJ65PvS1N~zIv!0LDc4mv?utr|hBGvl8_!YMuZ<n9*2u4r%VeXoq}vV(NZ
+0A$qqD$clO<{$QUo_==S^ts|DB6P1wX-94<Jb1D5k#7i@_sQXF+Klu7$hs$@<6hy5Pf;3XwVE<p=tC195?p1zig5^)C70Y9)~7)O
+CvrqDFW0mjo3}hZs~<#yhIwjO0wzcAahaSfBN(wlf%`p%ZRg=PEMFa^YVROHHYchbz2tXeuhnRe1sgP=T8H&e(B`~=d-nA3Zc}*Q
+K#oh1Llgmey>rU1I;?If0bCH50&~p`tP-Q>C67vCA?D8+=%JRM2Zk&JgGMhSeKB;eU4UYwdunbF{>O5|`egYZM#p0l9~|>DCXt%m
+Y4I%&AK2;BT@PT6)N(@?V0vF%bl#TNVGzOVPLIafvkphZZr#;q;HF$xvnSzbG~Kf1WyVqyS$8%BzfH70JI%I{9U98FeQRfE{=9-c
+qVuIlMihPEfsK|oW;624LR}FH%ntNn7dTw>4W7$)vt^w%jb?xbab9<GkLvGOnC9#?qt6gS-h?d9m>vV(1Uk|O+&r!3Si5b<gxU&$
+S1!NI&D}^y>S)HWLR9*u_*m{c+ZS&HG%`p(;2>X~7!!0M+NSE2Is;ve&ls3>uFiYisCW_jeW0q+l?;I60T{6E0{>}LJ<HPpqBmz2
+%zx>bZmFwzyBgyFSp^FYJAr|*g|~|Q?>=ct=f*NaGrGIT_)@N`TW%|OH^=0vw|?2g0ojK+*>je2TtCBH(@rW=-y@tp`SY1VmZMC}
+YbN){1}Qb!(rM{B%Er{=Cf@c<a)|$90G%X>q8u<=ZvmC`$YTM@ED(+AG}K2?#P`k{7t2lP60{)lj&&-xu<$gWD!nfI=~ek++g^mp
+0tW@+06tOYn`qF<0(~qr*lwq+r{cVc6$z4`{HYFnMGcGqu|&jG*-DU^E=p}GmW*n2=4h}QA?T@LLo|ubCDLl{XPs96B(C{S?6}Rx
+BRfcwkgO!To>u2wy{G5VDOa~_nmbl?KfpnysJ9QHM9*x&?#)QEC}CSZU6s6fBUB{bjP9sPjI2(_w+4$ws6}ac?`jpLLiAwlxkpiN
+da;9R19t8yNtIsu+J|R4%h;*vGSS%F5Q(9iUbTJEr2F9^o#M;8Gq~wm$*g)CMw7(!ON`xI-48%xH0#^duf{d4teW(=r{n70e!JIY
+!-fnL=)E$&3bO9qkqwWchj5E!DFO-y4axM#ETZr=Yhr*j{le7){QOumdb-1?oKpuz|NQWY0BgmQ*i}No)*1CLL6q9&f*8YO+U1GI
+Chk0;*ImR`*NH-o+!xs^u{2I7oSrNf>2Bj8(9bKKs3(4ZZq?=;A;LSgkUc0uH$!x10>V3|e1uivc^p;Kel>rEh}kUGY2w4P%WwPm
+`8jR+t6E>$I-k|lenR_n+u1jQbfH*;Gh0c=6N0z8CG2&gTb-*Wg}a@0v&BQu$csK%Xf%9V(=b(8&Cn>qO6OT``lV7KuMx2#dXHNV
+p)O{~bmJHkH{`<ZW!I1OoNzbBK$i}NQ^t~gt+3F$y!$$*kdH`LxY-kIG&DVlAkDg#@y5W{*B}0sxW^eracHj<BX8&}{2cDLWGhCW
+%mK^Qatk{70`VnFPJZ8Fvz<fsFhW|<rhMUc)#Mq*>z7G8uOXh-?O=uMF~FMCdgaIA+Qt~flLO8cdzql2W%_J|*a1d`ILo?Bk?E}*
+&_Hf36{(5jzK3JCb*fQCO!Ryc-2Ptm)$z7Zt?k_LoDd@)>+Ck{e%pC;3#`PM8+xVNT!!B(^4@Zv<*pz=LC{zv!<)H+%uQ+-0f_AB
+n&Vz4F3L4JBcY48^_;`GHc&MP5MMrCI(u55BuW1-eOIG;sep9pT1b<p(Gw(qEEje)(88jAzvprte;b-J&6bLa`&%o#F1V@aT7;FF
+uJ&qdGdbO+#Z=a5ezLRRX#qU*Q>6&BYt3D8&hLRU(-LEr&uzNu<BF;UptIlZUNG|>BRoKFZ{1g(b?2ZEWF+aAhwb-Y=Xuo2Elm}u
+tmc9$eH7=i5>)$BPpO;DT_%RmhgA(|J#OMGm);r1pYO#9y;^Kp1Xc6(wvc68#{>#=B1E``^b8j5Gyj^67h;P{aZXCTyYSl^4)h$<
+ZPxcZY{yeRBIqIaM(gLPdX17Ube=4vr4L7Lz(Wf(z+Q*FvOHw^`q*9$Asm{nw8H4svdW)sa6Pd47a=$up<>X({ps~7Mcl|EW`0pP
+o_?Q~Xw{^o>hk5>Gd?^{F0VH%gz-Sc5ZW~U9`~WEcB@qHdmVwPmmWNj;fts=Da9Y7C-#hQmkcU~`LaSMO+ExDW6!^TzabyL#9YS3
+1%*l`+gx5gj#se09eUJjmmCoqCh+{y)Hg#GdG+W!cB|r1PQBON?AtXp*;Zgjf%GH%L%jIp1I~H-DQOBs`a>~KJh=~Gd{SM|5Gg8-
+g4>f|QG_)5gzjaN{_rlCJ(>+VnCU5l5vUY6^iy951`GgQt^j)?7Pac}2*@=it?Sgk7S$G7EZe&Z2Aa7l9>#51NRpOabr3n9ai?{K
+=6?(@!>AIkj(M8P(_0z)0`-7em3E%Y*#VE2H<x2n==&?bRYEMp#O+@?n{K|p*`vu9gsg;D*rTaT<)K`j66}};l!=i2N_?`r>z-^5
+Q_jAa6dpw9fi|sZ%NEPRTJ0;m4mntQLX}v|lxcds-=wO6g_pjDNxbRO#ZywH_T&aVCw}{S-EDKtO0S7bdTw(w(=N_L8!{go4@4Td
+r}yh0#Is}QBhA?AyV+R)dYwqsGft7Ug&8hM_*&f=0`vDYhp*$e5u5$(O5WE?%yZ9VWf8BKyaP-r^n1UA+!&p0wM|B8VOtkT_JVHn
+ARqLh-;Z$ES$@oIY4lXmP~SOLyVbKLf`M`x_bUcI%#OsHy%Q)DgHGP)8$I_ht}nj#yh@%|<PZmB$?UH>2X8cZRWGV&GX$R!fF$hZ
+h8J1RS{6@FXK!$I5QFsUYL{=EhIEGEr^4aSIA{&gjy3#F$WxY!Hiin~bjG5>P$I(8Dx8~HAo4gHM4uuowYsC|)en;9%Nz@eG6cE;
+jhTL8)n09Q0;ULBXyU3YX`t8A2>=mXi`Umz0{^wR@OT$*hUi__lfAnL$1Z>KAc?QG?oab1baVT)pUpy)Rvcc;jj1`U09B3%M;T;I
+d33(4FDT_5%oH0rAPY%Mu;`bIhp{lvxp3?F_DOsLALL6v;d*lC7?h7Li8dYJUAC2g0-Cm6TNB$Ap4GWdTogE^!wY#<DZl+!54d;+
+bf4z_o{xiG?Qzgq+Py7SqmoaVvP2;J+i@WfV`u9sJt@@)h@F=UPb7E^?NCU@@<4vjuJvmE7IRRXm0o%~d`eZqSqe_1|1UyG@q8H4
+s!FA?knn5tp<sUTXg!|#uR-ZOWz8W4;2As?JeYkij+=4YszX@ROqCOx_G9>5w`jLLPllo_L4+!oCd&0f2}{0x+89}frOY?HoM?zH
+A{NaBd2mP6x59*O_)*6cDpUy-Eo$EK;Uj*g(`(!7mYqfjD3IP_r*!&?`s+tZ$@gCRZ@@x6l<)3s%qhmKO^bfne%@F}Pl&B7pLb7?
+?mp)iIwKD$-^Pl=JutA<A<UIa0;0}#*27m{?w`qEVFn<l-T&yGd=Z+=f<!>hOjaXSoF=zcPZ=)Br3$P@=m3uz;%5^#3j2>W@vh^y
+!F+A|@%?Ajo+3u?Re6p(_ZCZWuhvDM(c^HGySUkIR??WM;r{GAQ5gD&Z%S5y?}~Ey@g@6d#H-?n&B}B?$luvef+&BU6Fx2-_i^*>
+Rwc+<CgSs`E~4#3{3G8=gYWD@kduntW-Mjgk(>5Sep;<CMgS6@uVcdLH4e2%=dk_7M0-eol1Y2!B<hw}Tsc@`IG{qAZ+)6e+@$+l
+^(iO{Bxqu}^LJtU+0>O+cl^39T(pgZw!y5HRQuj~MX^LNtP0V6HUkvHT2Q5pBL8%HB=}FcT6cf{MF_XWyqc|$RjaZ8$a6nws$7G%
++M;v*R!KQ*w<9n0LGe|71GnDT3mVXBh!Cl>-Cyi1>aGdd%B-|q-c}#-jx*Hc6N=`{z5IjSSEf0;TZN#6QRZ%^P?YGtiyNGrq&7t=
+%0mNf2#$nu+_N+9$!vu@jv9~xj%=P|^;}5S+KYQ0c9jcCTgD$4YfR&w>rBtMh8BUSAmQX@`qm^;48tu5K&ofs*fMvIr9cKwPxb@Y
+2yM9sybRP;{@9tkC9o6M3KHJKxG+D9sJIZna_Q?y_5X6@*T!auC%~~53~grz=0_|x&0^@qz?)-gUk-6jCge`sc`ua|R`LoBLM-@p
+?D<4|hTEjS&i=tc-28`1Dnu70SmwRuFqy`#9h=!I_Psm~hxDMl<MHRC!Lxx6nvSIIF8jd=1?g|XI+Th6Qkc*g!VAZ>yr5GuZxU|%
+ZB`s_@_Q1eBL;ET&tw`v$~g9yMmh>2p|Y(rotQ1D&934S902`G?nJ3|6<b_s25<yD_f+B0U_rG4R^vjTUxm>eMO^!qVMb#d;is#^
+6Mi)bfa~7xzZy-<r=_~A?iYz{4)+NJC$!$yOVD}s?eTY-ppy&-;h}86-NzNl0$dv)uhn-gXM=*?uCbb=t-~I6=aIM72`gvSS<M)0
+&-gO1M)d5c4~i=EgCuX}3Il_B9o4{EQ~M2huaq}5Q2P?z!2jyjOS>2|i}W&atShGiV&(^U7S!65gtQ+pvZGhXVKoAF$3)HCH!&CB
+Lqc)V$x%T>$+0k1bHXY$j71rJH^iF(v{h#}eM&N41<3?kl_<_q5i|u{tDoXS|C;cv@D9GttN%7M<DYMjwh9-}_~984dG=}hMt4=Z
+bCG}D?Z080R)-v8gwn+J%hjEk98iUO<IPN(M!JpYzN>_pHy1yNi>N_O2g9)IHx7;0C0zB{eI*?+&O?E!vNmqsS(N{#aU}fVmtbPE
+tT)t65&gFBam8I$bKlW>X)U~hP#x!?hly1i?E1--oiKGJdim+;Cv$*RiuTE2Dhx>vuni6t?XRP%17gJ0jZg%(l!jR$G;oO3DyjX4
+jR@Ls6k=7Fbf}sj`e$R42J(--+w~6I|4v{;`dE%>{1~%;9ky?`8+hx({OUq~DGkw?(Dd<RmvO@f^JmeN9ed26?Mf6cb1hWb?K$Fm
+q35{kb`{Z0d62^~J~8ulhh}iR`+K#iqj-1u?NBZAY@&3W?{NYBd)uVK97HUz>?;Esjq2|m|K2^1J<1h!SAYbm)44Ih3eHW<+L>Gt
+1P=Pv6MY}r<y(~Z#US+YtNSr2^hN_GQmpM@46AH;y@Mkp%nZh~raKzWiJAcQXBd^F0Q`#2SLT*~bkf29m2Kkd_#4=Eqxe+j(Fmo<
+#LZ_Pv`1KP|1L)_ePgHbDu5{;7SEY0h1v?vZrbGJ%(!y?##33Q>+HilQr8$8aMBguXN7oI%$3U2TA>ZTJE)Hs+PBLBr1?M<!Dp2`
+{q7S-Z%-Q#+ua&SG^j4KRNiX&!>ttM@FTn%wbfA2*BC6v-;_|Zz5Mw{C@T|4FFYu_M`f7k#(h9Blh<~V`+OI-kDnk(fvpPERmwwg
+v;rQ!wrSyv2uu+P|F!>@0_;x=`qQ^9u9NA%6DHgrT#Lb^;_o|e4x~4YVLm<8r007SA4jUCa_AgAvA<=(aqs+*cj9-U9?RRW{Oj3b
+b@gMMqO&K@?XLCqq^;QcZ0E~z8AMaU7b~@~6Jkmv7LFAq(QI0rxTk7uPg)*UZE6ufK|emub@LM?2>kFvJvo=eLC=2MeQ4ys)S#|2
+a0-)Fd%>CFDhDruGTH{f+GZ!@(k)en+l}E2;A%8Zdu6m&8^Q21Oftw-hLe9y@f1MfAK?=LT<6vQ3}&2^Le9V=<A#q-+*VZa#c8)I
+(|fD7Xk?V+J`mZF&urRd5atz9#hfC(V!A20{0dK-qxHIKM`T7q2bBW-p~Vxyg@>JSsSYo8iNqF*CvPIcp-!*voU_(NrfM7$<)!UA
+Y!y*Z%%k}bZ&V-Mc3CurqRWS%cS-Pdk|bpqTEPP}3}!XjemQ9Ra0_QYN|3x3iWeM@=zGN=OI+Jg9N^)5O;g0efA%)KqS58*C$HfD
+xm>N|zZI4aXU29O;hO(6AaHOh9rix)m@IvTSSwzy-fhoJ^zl@p@xa1pS=KN`Y-K`dpU36=y<R$@B3!F`{zY0AgA}y%OLlIpEDlq#
+X=Vvh*^_<}2ZQ!MEt<Z5ZXqDXh`2)+eR8dx2Um*QT5Xl~FlN6zjAeBP!t=pQ0mII`L;8Fu)T$ii$VBg~QO=e|lGgO8D#}&4Q5r{C
+I|MXBdc_IkUrR6pA_U?eYD6IXsWf4|O5uMBy38t1PSw5CIz==R$Spf~{7tABJrQ)%F|1xXEU2+<(&BzYnOkQ_ju#fUqF1NR?H0NM
+FGR+tFVzKKDPhBrS42d;3`>&Hya;~1ZWkF*vrCBXbpk4`MLE1xKWQi*!*fUoM-QD|B*FMd_ESIFksD#)>eq}tZ}iMK<a(`{f#+w*
+iiqUv#NrrXS?sUx_t~3fVx|IZr@4waDR)&A@|Qw+t04chbra&xJ6o*N>VFFG+YiqjIdZmdQOv}MsnO(dsxc4!TYKjQHnTlAB$N`@
+p%R9^5C8U&<WE_#-VxSPnF3yBam{6!tAkI7u>weFql(ae#)gw=>Iw2*8)J$327>e=6z0XrGyJq&iNW^Av)n~izq0kmMNAj?hX49t
+t_fvr>x!l0jR$so9E%fL?Oa{K3GZUulPzc#;?K=3&N4o*B=Qn}g;4kP*aQiG<jlE*@P8r@4p`^a{{m=q-)*X^z0&dU{o?Y6-jXm=
+aV99Q4%lcB-wj;aZ^l}x*~2e99*Zxtg4(Er-(AbJfq6c#JbUkg$CpA|9yFBMuG&J=FGD#eZx?BDBr|cd(95Xco;Nr)xQln$<JI-#
+*LJ(?;kVTNl1|axWFfhhGXP9whCP_w{f)U1KSih4QX)7|i-N@dR3y2uKxGsG_lrmYascIzBLHN;{fR%gbuRsH!16{{drM0j2RGl4
+&|nWsRbdt)-M)wRM+Las>4^Z!(G3%`PcQG?BoCFNCkHs_h@g4x((1c!oQ$)VWrj*V0ShS-vrb@kW#v9k1qKjLpwB2#0@jfS3-)@;
+qZm2ZD0H#{_R(1fB28$FLISLWHP#&1<F5qrNeVLl`d$NXDU_HD9})N!i(@5ad9d(59G@%~3W@rIS4h;K4gl2p+TZ^MY!?<0;N#;L
+6p@gTm5~tSU?kALa~06jR+JVK<Yq!JNSSR8@NqJf<$_ju)ue^Es3;t_l9{8km8LiciC#v|N5i05#Wjr0bY(aRFgTL#^AJQHSuK5S
+SxyWRkH@Zx5ud!Kwvr$TPNERdYc$c+l;uR>s0{dDt?SZkAc<*(h<^m#6dDEnr^Oc<8TqGu<^Uw@&(ps3Dd7JK$TKjINhA`PfyzXq
+F;a+F)aqg`7Y7Ryb>$F_q;UPe_Rc#liYw~-GdpE_FD%RM(mO~;jR>Mxuz(5{5F7U1MMbe-FBHYDVC>jijJ?+=nwZ#Y>@D_g)E9JT
+xid?iH}B_tl3;Sa|HM6eci3=$oO|w_dw=8U@8{*LSCni%x7U=!2(iZO=HY78$^@TJv&e-cPpH(JolJJ};#~E`O_xVX)b>WBPDU5k
+(&U%!mTK%B^h!ZViXkm|#onNkQ9S-<zc7nzqy#AtAmulY67muAOH5d-No1zSdI3|w@_~-er%T`q1VW*JPcsgu5{c;ZOCC;(6>7Cg
+E)h`0?}$qb;&>P-kjNEssfhnYge4(@7D=R1aj5`soD_(PFH<4{#<!Ugh$Uh{iN(Fu$yqEeX~82(6Of4J;RJy?6yoTbRI!j)uVBk(
+c|=4M_fj#%{~^hee_H<Di|2V?UKZyaS|Io$vEnfKIffG?T`Wk-()%U<!FeP_QxvL);#QQ^3G<5tK1X;ZqQkB00-wDSku<}7jd5Ob
+UcscVJW`xH*f0txQP`K4c!}r;%iv~dftM)JD#9<Jk|f0A2*4)74PZPTch?H+V)+;FM}r8vWI+{&25mls|4-L}^a20?00000pmcfm
+&cA)z2aVhpUAW^{`oJQrQDTSaDyiK^ggUv@AE>u3yuFLHBY#g@S|#q~jC6xF>h?(5CR=C!NwjpTfo6i=MZFo(>zU7l$x~dcvH7j0
+H+V0beB(!x^+&yYQa$I^!uZ@E>wR|9wevn(==ooEi<Hp8tq8j?v_G@zjI|wo;cVT(uFPC$pDZ$^lPB|#ku1snCM}s8A6+`i8rxa^
+tqkp<wrol=RMA<Mj>4FwYvvvrEb#pAkRQ9u<$`*r;pwfsW9yQ1rAxJjv&Sb_{Qmup%L;X8M{BrI-`atlH;#Kfq50T-4pwdaHfoY&
+b;9o2hek~Bx88F)^!mHX=k1zwUMMq(nTF45-CMrnOxnN+HLT4<n<^;ck1H-2Ro0(z?!lJ4MO}x|%=6c7zYDTEmaKMW=1V=38#fBs
+h6^ljS8QD0y{9{)h*dKtN4PTk{`YQ+#hII{^HO4&`}(wsdE{F#X;GaJW?=uTT&vT_`%{zpn;tBjK1QD;x88XAt;tkby9pQ5+6=lM
+@EdJ?GWJOOq=Xj4pqv?0o^!bM`5_&C(A<Ame{fXIrr|;f)3oV*j{(%jmdE!gYFqc_>(YzP?s|~B=@`%YOxqf*5AS|L3VnN9{hC|9
+Sm!Ps^hso7I@!>PXwp}?n(;Nk<~BA>-qO^aky*{b!A{*Bm^YjKzM7OWivPK8U{ywNaqq><gDE9}%s1i*VM_m(uy9^aYSprx*rXF_
+8B3hi)^)b`hn0<cb*fuE)3KoT+&Jd18hd)y|HjnR)WToRr*1Y_wK3Gs$LXeDVde^IaZ78{3cKAaId8A@ak#sSmbq%}geJAj8{|cg
+hw_<Z^!!|{yr|Ye@?aCAlU?4kE^L$ySS@Cx;&yP&vLBzfb!Wa@cJ~@LdJH!(Z)eO24!*4BTizU#vCR<1D1N`oC7KcX6wI5+S4N!q
+ECtp(e+?7&$7Od4^WGI2KifB;4Q|a>SrhnaBTr6h^6T5nt1{#5nH!y6`&YIxX+Pj|M&6n}M$TxXu5w}Qt4SV1x?Mfm(8x4ZTnu=7
+Y;0h&^9N@snQ^JUvc19a#m^2YEnS#qe6i>Gdt<2^+to~8zcEJ_)_LIH(~B8>f3Nvqk?XZABa?+LKCK>s?b0zyayePp#t^_<ui@m;
+hxtsgl@KX(WyC~?tjFST9CY*-Q}=$TU$ag5U2|tW$#`tkS%2TBtNre$x|`H*_6OW+;yMSW52voHvG0eh%$fNoQ~Hl^XA1W{SU^;_
+k!P-T^6k0V!1Vq%S8q|>wYh7uCJpyw8g@&&9sP7yqa4M4YqMsb@XeP`p7ibQ!xZlK51pyHY?ykgL1<~R{^Kk=tt?m1l>dnhgqN<k
+doW6>?@i6wC}9RP3F#Q@$mFXHF5wg-{zfFT$r3Bw?+s=8U&QYzCx*@ntM$Y4AD2%XkW5?i)py}H-$*W3ebTpi%!Q<>J{JEPY(!$;
+sN>H+Xm_ezT5NM<I=;``^HJ}vwlUAhm5uabD)NmdmIu$Ao+vyzZIuJlu%0%e*|Hi>(uX8^GAi0(?=$(AACK=CqGpt~mgw{H<g%bT
+8b*!PJJotoxc(bGGY;k&mUQbpMa^U%ms=qZhS@X8EoVVks)G67a2_L6Gt%K3td9o5OP|OLdF!u%mtgPm=DOzW)JA)YDv7K`H`Zax
+{+a#G{=TXK#&`aHfF0B4GXh@4eVBj4yl(ubD$!=9<J)&Scq*~RPkTDn(xfPv)b_5^um&y8nwoW8BhWLQ{;~SASLp#we@zG`7*#mY
+Q=Nn2t_YlkOnnu(cEyZ(_eZt1=8^@DClBmj6k}upeMgMQ4ZWdY#?2d#GpXS&jOaqzOyM~&y2=omtQvB_Xhua8SUUaHcsyy==*o9Q
+;LQdP<9_lg)zy2|;}PlE_KDk)Kb%)IveqLx#v_xzdppuWRblM)N&=>%2V~qUjA?LW_^W&Rfz}<cFS`33GW|G06n(0ehKY^HcX+8#
+o*$UBNW`>D7@FPgx2=1d=jfTMeN5S{9@V&(rw0>g5OdR`YH%#h40R_LU-bK_dpI+Q4RD{GWHvIZ4&Rv~btE%l)({G;8WNUn4gfX%
+<=p7?zE@1vWWGAPX8&LNTL%!VX{W*M)^~4T)PCV&%=d~flbMzdo1QVq)g$ub(!|ua?o7rAI(Pop&i>xFP99I(8_4wOWAf%`x2GE)
+ie(aKMiBy{rhT`A)Wa5Qf|zC|@gv`$Urvw8@nv#i`>nYR7Wtj+EMu0v#)hfJrkk)BrUK7T4RplX$eH4N*6X@cNCoo^yN;LJS$E#r
+*_9r`B*7Q#Z)CUM!nF&1WZ^fiZPEBt)mk^Wt{b&M`OVM#mXfQcsr8A<QcIUA)g4woesU`;vqsRA(-D@l+gS5L&l?{P3|=_uZteGe
+Ow)j<?z;U82TncTxL;+VB{s!)?A6jWW6akIT$s;BZt5~{taQ(~`&y<^l^Smr7m>0vRhjDhdi&=ecIyk(Og1%z<p>Y+otb>~$&jP=
+z?pG%po59#GZ{%Qph`Ez!Cs}mk$1xr&kY}6@rvAO_S4CUrSqfZ8CQ0m=#o1~b1Le7H9IHfHpispPnQfl-ZOe)%fX#obWHU7`3>vc
+oO>}VyJ}#fnW@_|M&93EC+6d&*KsP0soUe0%{?lgFnT60#`+j=Q?RDlx#gFOiZqNE(px<+N)r~WtHlg$HTw=S4O%JlXA)X$%4m02
+FY6Nd@Cq(c%<2K{LSO`5meT;J>hC1td1}NE?d*5A@63HZE7fcrD`qxP?pooi&%PJd*{#Uz%yi0&Bl~+L9^aWq#T59|Gczjub@F%5
+JuY3D+caa~;V|Y3ekqHq^oT1kSIQi1WCqMVnMB<Uj(gJFbiPbEO~;+U=h&NEMZFm{=wB@HdbuLFg;{NBGK}^PXfac3Jry^0-Qlqs
+4b2RTcLoHgO1JceD}>0wOB{6d&tTr$tm`SsfsvOYYaQCyNy<#-uuj7=_j;-#TKFfQ>Es<9C$scnpEV0c5A8Vg?X{Dk`PUL9mgtQi
+y_{d0Tf5?Gj?D^T4pH7o5B}(t`tx_^)}2dWs`M+14*#gf)4CQkYt4Li%A4))E=a4B8yxgZ4L3P|TEBo-m>c6H*C2NjHAi0oV@fhR
+VI4n5A>S(C5S5&=>Pn_4EvYa9p5^%uky#ZZ6;Y{?pTr&S=0%jQL$C7NoIdaL@ZYrbGf7aoi`>#zUYj1aNpiX{e?($p2dPA1iPnAY
+y|qQi%4^xn8cnajxAf)MZW%pNUhbbDrG}GC&Gl^3?u|2x6w^))?#+bU-!z<5K`>yiE<k4a;9j$PaCc)=7{(Ol(bfG%RFoFKw0uN!
+EJ#g|*1MB|E(DHB2|arN9sCdRd~o}~!8`A*2%A0ne2bVG*1G*f+X+JiSNvA=*;hF6`uFvi_!Pg^-7d>^HVbGwc;oF5rr=o;oqng#
+>@l#~lYvV!m@BtVdG%Y->CEHNd(PxA6?gwk`<sLOXLV6`;yW^n2A`IVy)s>X-d-WH=*l;3tLupMO0$qr%ewm823OV-Rv{fuuCJ0J
+TYBV5#I#q1J{TRQfd3S)U!LaIp1$td!g<lN#%n8B_dK0z6LDeDfuCGQpNZ|(_MmkW)2Ni`Ax=Hp)d-7-slF_eS(aFHbK-{eb~#z^
+)9&~5WU4O5I+68U7q|U32=A86EL2u~W$amC*M7lA+>Nq~V=FhVbl!C^TN`2VOexlhIjBI$bEB-qQQ?Fxv_M8%hr00sfz@rb7^wnT
+=)_q6hN9}9V%*s6>Ej}@Ka7n&SFuN5cRAA$i)Mr_tgxkC<BkIDv9)?<<_P7MzCmfR3%!2oIDMsg!#ss0ja8lO*e`Rb?#RaFxtr%P
++os6at38iBxD>qK&rN2wG`!a0&Ni<mr@RXTNRcHZpYk+qU&2DMQpSv0sY9-=80sn^t=VSsiMCNfy0ipuUXL&4l}d&$!@<U>ys_oF
+X;MK}=<t+h%B<<p@zxCuK~B9Uc3ASR_MmoS6;<vY)>wLr*JzfxqWk<dUPYUKjQ8@jG`_X}eQJ*(^(xKKj`wWnV!1@$wC9@}Z?&6~
+e4kMBEK3IMH=UaGea++hH5K{H430OTF0rR3=8Icb?-#9E=BU(4O7G$2C)iOcq#D=rG&oX_YmwW1%+t|<f0%<)(>H(G)%Rpx^F!nW
+RXqjs*FJM{o}tU_RkhbDx}Q0gea~cB&fZ)<ps05j-*W{?i-ouH_?9K486P6Y%}owJJUiSV!Ht%t_V~7CcaytbjLizbm@%x~1@W|=
+pA<_RrE(_UI8AeU6*gWZ6j+PwTFq0s`B2D_%g)JF2%0EOP}K+_fx0*mtl<vwRe8YBXM5jnN198!Rn=69yHQQWbZ$@0u~ieapO#%b
+(JSphQ~#=#Uar%1{Qi#L*iBlud-3<u=8l$`|Ib|y@eYo==%IbPLPwC6+!Wk+YC=Kx0@F@&0G}DC(l@q0YpU7Gp#n)W>F1;VvYszB
+(xu)N`bTvsu?$%qZ^Oe`)i_U$v(^t_F`@i%xJCcOy4{yP_H_HvvEjEBts9YxI!gMe{p=-~Lnn<%H1;-Iw(!<YT${BeqwQAjGuP!B
+xzV!Or9IvFZCm~BJGV!F>p=4?^R`j`Nt>_lt=;mRlgv7KOBk7I_iD#ZN+Gglr%Fc>u1&EMBWvWn?|1SMAj2M(98B}koJ6zI6$a_5
+9Fj#SKE5N3m7Ao*@He#cl``EqEvLHMwMCkOf@}wV)kc%#mfLwLhRtm%URV`Br|FcVm2jaYHO=tI(CsxDver_ye0j_oSYF_f_dlq8
+yABVbt;y-g-8n~{7f*6V9K9wkt-Eimghp~s(-Xr;5f52<8X}RP=?arzkgm!*&b<fp=-M-FboPv#^yG?0G1GsWR^|@v8fy&7`B=M&
+aa%iQ%j9g{pyvKm!}*Ww<R=D(iWp<Ax*GQ$t8d)h*VCvlST|(`4B2@8hp8d@P*1USd1=$nTly)&YPgZ5E0*g!;5F+Q(FII?y;v<D
+O*^qAPKHQ8%)`JWrJOS&C^*1BAh=>gwWvydCWUoU)-bkOcz~-?9MXEs)G=+pF<L6AnxS4go*|;;fVB3}&JrdyxroJHHB&kyMd&f1
+^$Lm#b&`^6xnXK`slR1x^MuM;nNiCx{Q`|bBswPzY6T{;cUG}hG+mUebcOL?xwG6;NvqSSHCj7+2M2qtTxdNU>f-F6*C>Rz(k(19
+BG5@?NgyV@Qp^+R+yX-@xTu+pEts4pWDf4WUS<Wsv))FblqPpiXAMOON(Vi&o4Zkpi$rv(jNI%+lvIq4Wdd3zVmTDbL_CgN5A<7k
+$6hEDl-SRS#1gTPUwZpiE|Z9ad=jIiT7yBS5Lu>cQjvhdc><YQr!9_Iw~iASC6cRDG9ltKh|^-ZLM|dv138IYA?4!)iO5DSDe*o;
+GZ2NN9^)ke_Di_y_Z1*6v6?IKpQAq8#aa8Crb|rdiVGQ1AQBgg$)bcWZ3wDZiHOT3@!6@4FQCzTzMn&Mu_Tby@RA70wv;O|t;bpU
+i2EAjx`{zORsNwE?>UZv+?SX57lT5QWZwGHro@%5L}2KC@y||mYyp&nY$Du2%*KMQ<Z3tuLi)P-V-LDgPgNez`l>YeXH4nJjM)4j
+=mY=&00000000000000000000;Qx#BJ2n$t4z=zy!@%C6y05xv%*uAsPN`86^tM>XZeA;EFYPj@9xGaSD`CWaJ3$=<tLdUU4O4gY
+m!aD_e1@e3G)Xd`%|2x}nqjp16n_3nkCyn>MV~4!%4iX<MqWRicvOQNQR=$EA8CEi1@W?QL7vJ>gRRBi$cD=61~#ql5yu<uN~6E-
+CDhSF+a}y||Ik!~3ggz<dKWT=yc-y)LA7!4nC}F&*<*qP)n>Kp;|DJas_2N`gFpX3s`vpDAzL7^y4@Z&QB*}6eViCFlaL`zLVT_@
+LiarehsMj0_Vx}s<jZX4Ba(B((X+jvtG^GwvyrI{wC(c`ty8h~NvG}%GZk(hur@_#k2YW3Z_1+DJMz1(V4ZKg?sMi<zj^beu4s>)
+41D%_+KKl(R781xNtyQkmC$C3Po1igDUl+Lq<Q1>8lq3b%=MlhDn~vN&_N_e-mX-D9%U-E$j4ZwtH9ri;K+E=FfMg$xYCQY3!^Z*
+s_fpTv>xH4Mu3ESUYdTXOJUTY;X&x`SC@JEHa^uNE9*o^)4_rHnWsKZk3#paiQ?M*esH!4RZ-=JFY=Z)rjc~C`uZLxe+6>+F-rty
+blkOXor7-Tj*=KqRiYw;-ID(lFQQ`ZS6+DZ7ymm_AsWA#ezagauW`mWMQs7nJD*N_x>VV`cE;QQ#H0lKa0@Rglwo)r+O&t$5Z6Sn
+JppK@`Qby&rJ0AD2@zG~4%zyAlCKhJR6}|oI}jax{kro;qUt;t;igBvs)LY3qy*2SFBi0JwPjgk(;tYSM&7I*@zma~dQ^QYv-0X_
+CDNrnhAsDo{nT=vv8e><_z;DrkJo(J+=^(^?8O_&Z(lD=KowH4=*cs;EN8U7|0L0!9#WByH0qJ<ZPyCjrrpbRNn;K2-5v!viIMgJ
+e6%tY;$V?d4w#%5o`2_Qe$y}|+XZ69ksaUTZNe`;Y8HVCW5+Ku?T-cTU%1{$hIIV=1d03AH^CKxQF#RXGGzVU{(CSn(z)dHUGc^)
+t~gp}zfJ63-wvG{>|Qc|OBOn!+G8%hXlYJH&}hcvNmwH|jD6*Sr}CuG#V+|*=ASUJ78-P8mQTN$n&B`_;emG4q9ui*Zf%?0U8qB6
+aE-3i8FXPrpZ$^O6$*0ZM4x+`t3rp@1;qPH<nemwXDh6^Rh!<0o{1Bx;wl)Nkxzw=cB2G{>P;FEsvZGr8#u_ST+s5D-*5laVb|!5
+MqeTNSKs90m?!J5oJe_{*-?dbRh`@Rtq=XYw8_bIbVk->*3j2G-Z-V#(;~s!{RaG!f4=i<bij=AYjL^$cPr6m4+|D7UhVCUL{5yZ
+Aa=x%X=D|3B_4(3q$)V;tBSyLp#1TxWBxPEgp?zi7z4T#iMhyQt~Kei>SprN4t7YYNH-l1b<^+QuZ*@w(%bieitue?F9&AIkfx_!
+^R|35ZjX-xQn&RQ+IHWlqqFRg&n8tpUegqcE{tlN1o5O8(UGhUp+NHxA!nWG#UVwNKd$EO^;ovQUT3OL2UhoFXy(nY_QS+I^FD;q
+h%j8AFMHGViq8+{CFtqxqU{f^uX(lXxA`JOnwb-Ij~+DXd<!jwqzlx()%*=UNHblLXiW$yMs#I3=Ae_KmzNuaEFtmP=bs=$l|!Ug
+C%n8jZ|M3h5`h-&pn?1DZuquNrKv^X)9ukU$QB*q10(Zhh-nql)AbY2id$@${W#ALxdgp4A!7H#yvF`$4zoY5Pmr5=NL4=7m?W=3
+l1O@LU|*9bMwJu87qi48#=**>yi+eW;?ZL_zUsHF6VbUl7IUcksHkTL`VWt6Wk9C!lY(!0=R~hiyN>ihhRrG8<O|=li&mZ&Aw~LF
+dRzPD8;!0`$U6S+*2{An#E~LoHT`B%_iBV19p?H66c2mocOj%~_X_YFDF56ueM-I-d?G2wVV)YD5QgNetu&x(g1hIIegb6rc4VI6
+zS=GE@T85wNb8&-zH?i<8iGSYkfz(8t~(MdrD+1uTHFe{D&a3hd<!vARaq!ap+8z1hOtcs2)G;b)lp~90T<;*uPV=%4|76?m+6Bp
+9=b~xtnU5dKux6fdAFp)h{T8EE`}UdAva?le)>3gZgy_8QjZi^kJ_~}f9qL?q>#FL$@;YTSPZ>KgSBs26=zlDSVcm{&PY-Myez&p
+d?wCYwDoocw}-ABjOb>SH9N?V?%kTU*Ze-RCNit{dEfMa>12&&;_x6uE+Ga@c8~Edc>-Ke+Eh96{peZ(M;WTt)4V3QpM-~Ir$k`@
+#UADYan3*o510D-Xq&%r`Ii0H?w?)Qzz)3~vd=K(hztMm@j$;vn5r~9dk0TXW?f(1i9%D8D#+Y@xjrg_kLD83R=GRp)W%sGwI*gC
+jKbxtviqlsn2b|;OF2RUU44DbsTo@*wsBHwtGGZlx`5R=wP{3%tn%_}4+<+FhL*{d-3-+hY~Rycf~F>eNB#T-)4kk9sD>KOpO!&J
+h*`NPyPqkBPq4C+M=c&_n8OLMNcrliVRAH^o!z~>T@6z7W=fE!r$I+(Lz7bz{rRQ+?xR<d_M!3d)%56cq*P=IuN~=0NKgehR;(VT
+S1Vb`DLP1QRIqg-b&_*zQe-&j>Z`{jkxC>|xk9Os2+%yCQp;oll2$qSco>k?Cb^Wxg(|a)Nrl!(BqmWCjT)Nu_*SXLK`+CEtmNdN
+laOL|b`sMPj&3BNqpu$+RRYcD^VtS+0zvWQpNG+6g;I*-D?UYFJib^a6_Tt88X*u#gsi9dU?t{td>*?b7l~-@vx6y{hY3?K-~0NZ
+cwZn0wiz7pCGgpw5E0yGPdOe*(X1x`<Hds_Ns-(#i7fHPWF;Tl2u5JGeqzuqUp-&E3UM0)Ip#ITpO6XKI1+w#s^f<KgasWGPybH-
+@7;=*l|LY-000000000000000000000000000000000000Pv5};O6#m(qS5c8{cXSiPOLJ<8$^pre0dHJT_3siT)&)X4MgLw(y6Z
+7c^0F8Y=n6)ND_EENOfg$!>KoLCOwHRI<OGp8b-9UMzn&RE`-G-l2woD=fjdo(qrX*@-z}aosD`)+BOIfgHblW3aP|qan{CauUVq
+^Un3-ojBWh-{jMLcB8c_&d%KtoGaU5psVsuhvuy&A9s@~x$zfA55z8cmccz&RM>6f;J%KWj>UWy8v>S+oc@i8Z-6^<8jh2SagK^^
+UGn0{$fFg<6NOf>U*iPyTX|>p`*RKER_QO`{?U(k@0;$wV1O&<oc7HW)n(mf)+1VqIr-{xT9P-X>El5zO=TPrwLRRe66YvNNWTUG
+b|ZyS&Tc}o57xo4l&^q|FW2ugxP_>>=Np^eeD{oUxnmZvJF(fWLqA8SRiN0>-rtXnt!u}rx(r>H7DjSPC+YD|K_d1K+Tr6PW;b#Y
+(ClwR!HJfyufCc*=zz}8!N$)tW!iT!C%cLqISNvEE?zzKTQR4c-=<X^oaDpFS1y7PSvV&Z{kSSLmLs)TR~hFpxSHmeTaX~Dua5jW
+r@GI)q_*ek>X(*>;xdzm8Mx&bmXLjD7w5Dt)@sl}{j_SF;J}u&S2AZD>>;8EPO&5x@VLXAP5A`6`s!#mZ(e5StwS6*6%%%4T2APl
+ptFG@cAw78*c=nny&cVtj(pK-`MU^C?Z51siQY~Mw%GbLRB)_!Fu8&&8z{^F1su*iknJDo9Lw$8_zsuE`h*i<0=6(Bk}}p`SmdZ+
+x9)VPQMxvsGk1)kzj2UAI3E}4NX~Gn<8d7^DGa=KzIq69Q=hOmMK!pFH>c~(UmcUbaWtp-@XL?<Yb|ZeS?>&?@wS9W%?^6U1z|WR
+_f*07++-vqFz~YY_i-j8Yx(M1SwWnsJ(hAJFIsFo@8H0WkJdUqxvGj5v6m$x&c#ML(j3W{Ybn%Rdkcw<$6e6i!LsJRkrtIhs#k9m
+?<VHtkvu`VGjD2OQ_gLdk-qX}PnEQaonsW=A9Q7T`IfLHoU+jjNs-*_WD|g4@85u@Mz1rPT=bke3UhE4n;g{bl7#GnUS@BvOs&MD
+*@7{s+nN>J8D(3Q)@JoWXIqm)k^ZklArJ~h5{ZPf6p2wPLWE0ozFKzrAVj1{=Pu;ff>R<pN1VILWM`ypa*@C`J3)H-S5iFfCrOf`
+xW2kHL18?KFO_kf2zeAO5pktKQ8vQFC<#g0&Jy4^{vVkSes+rE@wk&P9$r#&6C};nRf%{A!p7ASCu|i%5H>TtlAi|Y>OTSgKfi&O
+@!TG~EQdndSXth6AR+(&0000000000000000000000000000000000000000000000002W7Xv@|sLQgGSn&z>pl!ol*M;)SI53$j
+u?^-r+Fm!FZxfQ+e3A#f^7SJ>^wumaBVH-^UL?;}EIEt9B({xb&llN>A=zLXt7YpsAjLpe|3V5+nopH+{u>+Lc8tBsHaxxdF`jK2
+I<w2owyBGcZN8&~a9;esL9f+uC+y4U+HK<8B8hEwY3E(v(^iFwR(7@n9HyXcuge1!{Wn-$x#lRZGV+yMuR|RiY~y2O1(a<X>LNDV
+8dqou%BCS$@BCMY4Ik6cTt>2y3!W8t+a{MoAx2kQx#%Q#8J8eni2LtiRJ;1B%NVc%I(jd)@dU%Lu%VQavS}@rlrg};koR9kED|Ur
+Wjy@CLFgRjMcBlh!nC;UIH)M2mIqz^ry+?FpE+9zh>B|=z3oyJ&C}qv!<!m@j{rBT;CPvtg~WN3ZP8R5v@NeNx~!-DK)M3{0HQ2y
+@cv{B0R9NbIRF3v00000000000000000000000000000000000000000000000000000000002|vp5rF$A!`|{ZV|&blDM<6$F2k
+|1zY4E;D{w_x~V68gvD);fc!jbB<7y8K(&Nl>vVOoGjZvj#U1E4&he@{3&6TJzh}+0kQ)AF1<m~1ONa400000000000000000000
+000000000000000000000000000000000000000000000000000Q}|rkry<WV*&sG00000000000000000000000000000000000
+0000000000000000000000000000000000000000000000001g#Qy=cJn+u""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -1411,19 +1428,19 @@ STRIP_VARIANCE, STRIP_ANGLE = (0.45, 0.52), (0.35, 0.47)
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
-    known = inside(q1) & inside(q2)
     with np.errstate(all="ignore"):
-        if np.all(known):
+        if np.all(inside(q1)) and np.all(inside(q2)):
             return pair_by_tables(q1, q2, rho, sin_theta)
-        if not np.any(known):
-            return pair_beyond(q1, q2, rho, sin_theta)
-        shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
-        values = np.empty((2, int(np.prod(shape))))
-        known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
-            at = np.flatnonzero(where)
-            if len(at):
-                values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
+        shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
+        rho, sin_theta = (np.broadcast_to(a, shape).ravel() for a in (rho, sin_theta))
+        values = np.empty((2, rho.size))
+        known, one, two = among(q1, q2, shape)
+        if known.size:
+            values[:, known] = pair_by_tables(one, two, rho[known], sin_theta[known])
+        others = np.ones(rho.size, bool)
+        others[known] = False
+        others = np.flatnonzero(others)
+        values[:, others] = pair_beyond(*_taken(others, shape, q1, q2), rho[others], sin_theta[others])
         return values.reshape(2, *shape)
 
 
@@ -1459,7 +1476,7 @@ def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2):
     The first by Price's integral of K' from parallel inputs, where their outputs are parallel too.
     """
     angle, norm, slopes = np.arctan2(sin_theta, rho), np.sqrt(q1) * np.sqrt(q2), 0.0
-    for node, weight in GAUSS:
+    for node, weight in GAUSS if np.any(angle) else ():
         cos, sin = np.cos(node * angle), np.sin(node * angle)
         slopes = slopes + weight * sin * pair(q1, q2, norm * cos, cos, sin)[1]
     k, d = pair(q1, q2, c, rho, sin_theta)
@@ -1641,6 +1658,10 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays)
+    elif 16 * np.count_nonzero(near) > near.size:
+        parallel = [np.where(near, one, other) for one, other in ((cos, 1.0), (sin_theta, 0.0))]
+        closer = _near(q1, q2, sigma, *parallel, *arrays[5:])
+        k, k_dot, gap, gap_dot = [np.where(near, one, other) for one, other in zip(closer, _far(*arrays))]
     else:
         k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
         at = np.flatnonzero(near)
@@ -1716,9 +1737,6 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot):
     c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
     fall, fall_dot = falls(q1, q2, c, cos, sin_theta, k1, k2, d1, d2)
     k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
-    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
-    if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta))
     return k, k_dot, gap, gap_dot
 
 
@@ -1810,7 +1828,7 @@ def _row_angles(X, Z, rows, columns, within):
             k = X @ Z.T
         gap = _gap(k, rows, columns)
         near = gap < CLOSE
-        if np.count_nonzero(near) > 4 * sum(k.shape):
+        if X.shape[1] > 1 and np.count_nonzero(near) > 4 * sum(k.shape):
             _clusters(X, Z, one, k, gap, near)
     if within:
         near, gap[np.tril_indices(len(gap))] = np.triu(near, 1), 1
@@ -1823,7 +1841,7 @@ def _gap(k, end1, end2):
 
 def _is_cluster(X, Z, k1, k2):
     """Whether there are many pairs, and all rows so near to the first that their angles are all refined."""
-    if len(X) * len(Z) <= 4 * (len(X) + len(Z)):
+    if len(X) * len(Z) <= 4 * (len(X) + len(Z)) or X.shape[1] == 1:
         return False
     origin, square = X[0], k1[0, 0]
     at = np.linspace(0, len(Z) - 1, 8).astype(int)  # a few rows first, since most tiles are no cluster
@@ -1914,7 +1932,7 @@ def _one_by_one(X, Z, k1, k2, k, gap, near):
         rest -= _product_error(factor, x, part)
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        square[same[i, j] | (z == -x).all(axis=1) | (len(x) == 1)] = 0  # numbers have no angle but 0 and pi
         gap[i, j] = square / (1 + np.sqrt(1 - square))
     return same
 

@@ -40,7 +40,7 @@ BUDGETS = {
     "float64": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
     "float32": {"kernel": 400, "kernel_dot": 400, "kernel_diag": 400, "kernel_dot_diag": 400},
 }
-SOURCE = "58426661f0554649"
+SOURCE = "8bb61e704b799ae4"
 CLOSE = 0.001  # 1 - |cos| of the angles that are refined
 LOWEST, HIGHEST = -0.999, 0.999  # cosines of angles that are apart from 0 and pi
 BUFFER = 256  # numbers at a time; a row or column is copied to broadcast while the others have fewer in a line
@@ -172,7 +172,7 @@ def pair_by_quadrature(q1, q2, rho, sin_theta):
     results[:, zero] = [one * two for one, two in zip(moments(q1[zero])[:2], moments(q2[zero])[:2])]
     return results
 POLAR_LOW, POLAR_HIGH = 8.271806125530277e-25, 1.2089258196146292e+24  # variances between which polar coordinates were found to be as good as sums
-DENSE = 64  # times as many entries of a matrix as pairs that are asked for are computed at once
+DENSE = 64  # as many entries of a matrix are computed for a pair that is asked for, at most
 VALUES = 2**16  # of phi that are computed at a time
 
 
@@ -187,33 +187,37 @@ def pair_one_by_one(q1, q2, rho, sin_theta):
     flat = sin_theta * np.sqrt(large) < 1e-18  # which no kernel tells from 0
     places = np.where(flat, np.sign(rho), rho) + 1j * np.where(flat, 0, sin_theta)
     at = np.flatnonzero(polar)
-    at = at[np.lexsort((q1[at], places[at]))]
-    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))):
-        many = len(np.unique([q1[group], q2[group]])) ** 2 <= DENSE * len(group)
-        step = max(1, len(group) if many else DENSE // 4)
-        for part in (group[k : k + step] for k in range(0, len(group), step)):
-            variances, where = np.unique([q1[part], q2[part]], return_inverse=True)
-            place = places[part[0]]
-            where = where.reshape(2, -1)
-            results[:, part] = at_angle(variances, place.real, place.imag)[:, where[0], where[1]]
+    at = at[np.lexsort((large[at], small[at], places[at]))]
+    for group in np.split(at, 1 + np.flatnonzero(np.diff(places[at]))) if len(at) else ():
+        (one, i), (two, j) = (np.unique(q[group], return_inverse=True) for q in (small, large))
+        place = places[group[0]]
+        if len(one) * len(two) <= DENSE * len(group):
+            results[:, group] = at_angle(one, two, place.real, place.imag)[:, i, j]
+            continue
+        for part in np.split(np.arange(len(group)), range(DENSE, len(group), DENSE)):
+            (rows, m), (columns, n) = (np.unique(each[part], return_inverse=True) for each in (i, j))
+            results[:, group[part]] = at_angle(one[rows], two[columns], place.real, place.imag)[:, m, n]
     return results
 
 
-def at_angle(variances, rho, sin_theta):
-    """(K, K') of all pairs of variances at one angle."""
-    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(variances[-1], 1)))))
-    roots, total = np.sqrt(variances)[:, None], np.zeros((2, len(variances), len(variances)))
+def at_angle(rows, columns, rho, sin_theta):
+    """(K, K') of all pairs of a variance of `rows` and one of `columns`, at one angle."""
+    t, r, weights = _known(polar_nodes, float(np.ceil(np.log2(max(rows.max(), columns.max(), 1)))))
+    ends, total = [np.sqrt(q)[:, None] for q in (rows, columns)], np.zeros((2, len(rows), len(columns)))
     theta, rest = np.arctan2(sin_theta, rho), np.arctan2(sin_theta, -rho)
     for half, gap, sign in ((rest / 2, theta, 1), (theta / 2, rest, -1)):
         if half == 0:
             continue
-        one, other = r * np.sin(half * t), r * np.sin(gap + half * t)
-        step = max(1, VALUES // len(variances))
+        near, far = r * np.sin(half * t), r * np.sin(gap + half * t)
+        step = max(1, VALUES // (len(rows) + len(columns)))
         for part in (slice(k, k + step) for k in range(0, len(t), step)):
-            left, right = (_of_both_signs(roots * each[part], s) for each, s in ((one, 1), (other, sign)))
-            for matrix, a, b in zip(total, left, right):
-                matrix += half * ((a * np.tile(weights[part], 2)) @ b.T)
-    return (total + total.swapaxes(1, 2)) / (2 * np.pi)
+            twice = half * np.tile(weights[part], 2)
+            # The sector is halved, and either input may be the one in front.
+            for one, two in ((near, far), (far, near)):
+                left, right = _of_both_signs(ends[0] * one[part], 1), _of_both_signs(ends[1] * two[part], sign)
+                for matrix, a, b in zip(total, left, right):
+                    matrix += (a * twice) @ b.T
+    return total / (2 * np.pi)
 
 
 def _of_both_signs(u, sign):
@@ -564,7 +568,21 @@ def symmetric(rank, values):
 
 def inside(q):
     """Whether the tables have a variance; its ends may have been rounded to single precision."""
+    q = np.asarray(q)
     return (q >= LOW * (1 - 1e-7)) & (q <= HIGH * (1 + 1e-7))
+
+
+def among(q1, q2, shape):
+    """(flat indices, q1, q2) of the pairs of which the tables have both variances.
+
+    A column and a row stay such: of them the tables take matrix products.
+    """
+    one, two = inside(q1), inside(q2)
+    if one.shape == (*shape[:1], 1) and two.shape == (1, *shape[1:]):
+        i, j = np.flatnonzero(one), np.flatnonzero(two)
+        return i[:, None] * shape[1] + j, q1[i], q2[:, j]
+    at = np.flatnonzero(np.broadcast_to(one & two, shape))
+    return at, *_taken(at, shape, q1, q2)
 
 # (log K(q, q), basis in log q, coefficients in the angle and both variances) of K and of K'.
 TABLES = [
@@ -577,319 +595,319 @@ t!7RuL2({-c1C6fMg|lRVY5@<%j)ajB9u4w+Sh-uxA*$Ie1EX--X*ITLOM3C+{}23GdwUulOw3*eL;w;
 Rj(BKxWlF7DPP>|j6xrU_j@OEoSY#TzR>0ff3T#y5EmB{D+3b)@!*ZjnP!8KL(5;yKd@Gz<nQUJCSI%xEW9i%%#4f-WP<ES`{Vb+
 jMcaV7}yw@7^nhRdD$4K4FG%Vq?!"""),
         decoded(57, """
-c-pm@Wk8hc*7v8G83q`-21L3`y1P51rMtVNQ(8j0L>i<-KvG0RKuS_tT0vBlR$uqK-{-t%pJ(rVJo~u+ALhgL;Wum6weGe4>mG9<
-lG^<9gvRkR36VCeJG?%X3wAdUXPCQr)|TghmS76Z<*jboX%=S!b}!-L(eOfjm={>IRqqBC*OJl<i@ll_g8z-u(`z9b$Hl6&>~vqq
-3|D#=<1M(yN$>S}PQq=%qTa7vDq1dKHa?#Yrlm%B4XB%>+yMXs-{`e@azEVI=%8Rd(T7)U^^#BTcZYpt#&=e~?gf3;cpv)<Z9HRC
-FpXYi_2%i6_ifs`E8%@ybMMh$lTSfI$<@@&vK&E}H_vOeAcvI$?T5Zue5^BEQtw;LZ)q_r%D-U_l%2y2yl|!GJ8B^S0D5aB8e^<6
-u?mP>hX6sz=51TNM3uY3Z^3|Yi*U_eG8%aAQ$L*ze-c2Nv*YP-XTJ5T`*GszZg?MP?|h2jw;*YyGgV^bcih%+?RBc6YiJk+1-IN|
-%xFr44H<3uDZQn$8-3S=cbQOMFSzEIPz#ul@{n9@Yt+&Vs}Ha7JWNXIx)LQrlmCo}{@p>VRKMBk1IF5hWYdX6lh--e9sY2d48k`P
-otCF+)S}Y7qlKvfH4hxihh*mP0z%cKpWW+ZHg=1puYC`g2*=<_h6C=+X<}UZ=<0K<5SsEz)N{A$9z1Sk(Q<jQGw(#XU_Z>c;9QZC
-8nw%e+<L*z`dP3&`jXDxCq2rjQ3$VXy>9r#eRJRMNMkb6Om^7=tknmQiti08UJL&wxah#V+A(ue$;etg@1wMO2_){zL99zQn_CLy
-86(+}k)w!6@)OkB*ZPHFEd=(wvG0cJ4M?GA(IXZ69tSe(bL$q4H4-;2dyDZycgf!3;xes9;lnHF3HGoj6Gd9Wdjfsk(z3_*xx)Cw
-PWWq2)nd$XMUL9|c`<Pdh6+auGD;!_io*|LqN>L3<T^G|$JcArK%V*u-pN&J$`4)!G|=?Tuh9TtOPXPLL+=}zNbi))ueTb~2h7cp
-s61toCut@Rytk&9PxWdz`{W}`H$u5T*8b$?qx##s6*o<=kNXdf7DOUx7KlDc5pzeyUpsz(d#WfkJnk~>=6neNhI+GlMKP^Jor{!x
-=#HlSfSq8fK^m^0JM%z=d%li^ysXMBK{1n>MBGz~uSHY_&9k2=C1N3yz7Ukk71H&deB#numdKWy+N*26sV;LuD#gr=V%#)oCYmwd
-%uOdI+*dCG(93hzqM4sP<<lckJ}QuF*qf=ExFB?LI0(Uxk5??DK(l4rR^aC2NyYc2=7$VTO?>zo?ZGG$$8h3t>#P|%Bq+t!fLfGX
-HUH)wWmAFadmq-ID7E(Cifa4>G&v^0=A~k&RQil=W@ur{<A?8X-ZCa6GwDBYh^q{MyC$-tBvNM%S|z5sl2?EbjA-r)dx~nd9qzX|
--$s=xSK;Pdt8tn;J|#gzeF=Dy?=1>;#=C?vpYY5RxwXkA@nUZ=Fb{PvuU)3qJ~rLwdamsR8JU55sge&H$<zikR31@a2jh1x5JcN*
-uFYnsY0_L-i+64}M2nTsc!Y;Pn43E^ZxBLPrG_;!^Ig;?k&R)m63wsCNt(vKHIImg5!ZWN_KC_DWNMzpMJkulU>d#_6(p8jGc-#7
-P*z&iXM-n~`SwuiSrxx(z?Zm20P*)yunC{<wI^k=e>{=)jLUwAyS`VG{@#^Z2A_e+EiTqI;_Tu06qXLX-HqUCm3ZUcA>QSS?QCO?
-biHn~*yqe2XYEsm^K=~zls7e{<fCo^M@)V3N+rL!`(v$Y?v~hjgu92eO@wPo7JKy7dN1Dmw5Qn_xwiF0-wsa5Gr)WUpW^97dff~K
-yQ#U`(Sx#MHFz$swY~@PR<d<7N2jOyd02_R;ytMH08zF>V<VuiF{g?~an(QotG%SXw_&caQC+hQa#L!R5dO76^2h-a<GFKxiI*k4
-?xhwgwL>Sa!DW&FQA2=a&U=(^Mda%1;rHQ*z*gXFgo5VGO>%1b<uLB^%emv%ZGBe{Me|pgv+noG>M8U+8Si@l%)Ve2P{Jq-YU8Rn
-zH&&U<khG=kvh3L{MFE+xdo$#CJLtK!QkUV-~b2!2#`By3k!T)dSBZ{8-i;U+i_-<q?$Ckd}*wggOK{@GncGUz`e4D-QLzhYs%Y(
-PXd~~J03&$+H$yGQQDMSAuVjuEYxs$Pt=L8NK~AKkQ9s!fC53gX)&3w`dqxXNkq>##_GcJ$?zRSgrzh6NjoERnD8ywm8hv`KL-#^
-zIq$q<P$i)r(KVu)M=|am6Q0=@fFSii<Pos;CQs*IhVG#-HjfQAprwE4&ul=8dsK@dMfB(st><&sFe`6CaUYX=){w}hc#Yql?``T
-#P_a05!rxFu}se-v<@|2qBvu#eNVcscsQkvr7Z6jO2N%QqthMI4mdOg*N@u76|wjsc`ydXuKpdxp&Zsn7HH+EeO1)dRD9;CpDVv^
-bKU|m6HMfiirDceQ7UC|MpDrTE-By_sVO(Tx){9{8vn>eD5ho1Cw2ebg%~NfDD8rBL?SAb$SIL8GB>(IuqlIT?wV20DVJ?b=#p|B
-$&I+$qU~XQsM_U0WElK#?86=`s%1uIGiZHxN3(pG(^$)!?{>do-5Ax)5?D+NgPX?Kei+WB2}*8Z^o22-q;Wxer+vcYre}oFtz<j4
-ikz}@kDX^Ihk2bWD0d(pUL)81-DZ9@HUHeDeU@o_=6<x}gy6amN;M(<?Mil3RTkD##ZVlzPoqZgmuE{6_m?x@?XT%fetoRd8IBci
-8$@&?2y-CJoS*RJ3)<h7=>R3Zb*kb-w`(xYkCC@{f3)PJDODQN(807SPl_DKj1QHo5QGfR%v~uxHuUE754I*ZOL8iBO}T^wB+T_V
-=At^TG%Sq-#s!)cHD#fUD!fmXw`#JB*AgBn%IIT`VXn>BiAi|$q-|uJbcvrA7UHQmn5|4$VzAMCS3Y58Ns(y$X|<Y-a(xBYeWJTc
-s4OS%(&YG*lFu<c_2x~VRpuC}Uip>JLgnSW4)Xl@gGXdG>iPB&I*T%8dnEc|&+-Y1Lza+2qNc@!U>1r`eleWuH@pnA*h5wZeQXTV
-n{ul4ZU}lQOmmXbmUX(yaa-ajJ$?-lGuO^icIka63VC^%^KI!|LC~^$%d)3I`f%;e^cD5X^rQLcmL9!2cIqd{fe~UXxA#`e=cVbq
-8JaU?7FS<cJHOQwg}zZE)q8pMhQv<!mYmXSe%NLtWANR{Chc_q2aYlyd|WJT({lOvD2G89z^V|yl(*e)i>O;;n`I59(5$B(8fJkq
-PI<k`XZ@PSd`5wE=MX2>xF?QI{-F8Nw2MDJFKU@6*qKRja_XsmkCq*aL2u{X-hK5VN9BxNuzFSfF#AM?%fn8qkFYqNyU2ksz@<U#
-6a5QyWV2g_ld!CO?<^tl`@B8V12MaWDginNq=m7VN|*%=%wZ^bl%%uIgn%RLNSx@^IO{T9RTNp;5}3yK_(Q(%h#9rZ!s4as;@fVa
-R!GY^bMKXnEBOSJPqrW=gkxY*%Thlho?57c4kK_)Sm7CaCB^p9`PaSy%x7)|QP*hy7smDP>Wa)2mque>7Nj#ECat!soXX>!@~w_Q
-ZMPoNXJdJo(0Fj95N5~-vF(XrBE>Eh0WP|sVKK+dVGhn0-W9715hrYW&X&m&HaV>lig;KY;(d54_1_d<<|mHV$moaSumjP9TN%Pm
-bit`3AHOxqCwg?TEsCh;<p#85rd@wN5=yM5iC@Z7Yx4{jCNyJU+Ot0Se9qkW-FdX<T*<Spjl@Mvzkrl;N44ipu>*_1#dPeML;ahL
-STUw66`f(8-8FW-!n2c0le{q7A<MzOy*h8-5!U=*j+l7;7jhdOl<it%n@S(O_4HeIlY^QNd={&yw>wF*BgAjvnC)3d`gNZC2_rS!
--E3{Fw9tZ4A4jACZ0&VF!F8v(!SaYjGQiMmR!>GCiwuMYf&+zufuQe=`ZrpP@w(9H+a)z4m_+$~RB7?jOLZ%SbV(J9vw=_{io2HY
-%LNfshJ4-SVf`iFIv@8|n5xn4UB-N2sBd630k9(Q;V|g`!meP)(xNt}ql<=YTKTW7l%XZ8OE}fc=Mn0kXyB@qy53q7y1BwMmy~Ck
-)nx;I4~x|wR;!Vh*GK0xxc1obc=>8FaA1)Dkst^N`2WfAIt1>V3`@1VpT$EQy@YPRA4wLoZo{eMy*577LYU8HSJf;g6eQ|Hy2>0+
-t{70~G;wOFCGu>lI!J`KAe$p9o3fo>g@v39h68{BLI1-w@}R%TxtoZ8mInLQDQx14E3a#iUbQ(ipRa(4DOzWxZnF)O-P&s~(Pxak
-BXmDW-Hw9pEuO9Wn{Cc0*Sgua6pT%5Q)H$z^kg_V5G(-b|6!G~W<-w(OC|!>Y4oIam^JA=KizQG$cagE8@)bp4N<b!C`~tK5LYwr
-5gjbRI$=7OOpC*mSVJQHs+$^LCaDLs(ADg>2lcorfS|wzLSS$R00ew*=j(e7(@Y4MXtL@r(y7r&%q~yJ^}CIg{WPoAa#J{4WnJq-
-Ly!d$dRO0&Lw(!D$n}m>%QiR+-DI9rp^^Q7U*_BOyn=hmIJtCg0uWUuTtWdLS$iI(LHZo)1grnE>3l5J=aeYPzQ*m(qSp$<y}w?p
-k0&e!Tu3`__w39m-#7{2fWI!zizvrQ2wGNCotNOVuov4=w8MTN+lauvYw6^RT*E4BXnA2$?<+&iMN@RXHPd$2wEW$8UB|pwuP3fB
-NApnC#JZcm3{HlMa>eYZ9=sj}roHwuVlyS6R{{A%Yi`=+$VP$n#X>I7i#MSOm#59FTgp?nLP>6Xq|PSTqTvu_P0%q*$G$_VW_9aJ
-&=<Qt5o389o0;gVwnaSBLLW8HK-W?y)qHNTG^2>#khGpP;@C?ua<*4l-2$^Qc4-@-#TaSTPRD3z*|g(6xwB4f2Y%JvL3`w159Lzf
-7kfG(k>A}NL+6z3ZCrBpC}HP#mq|!(o%XWwj=5&0O-S>@^-r`yz_m2|*aHI3Y_Zx3e6^r_$bCUX8m?};aze|#;aU={@ycmmYF|s5
-w9cwq6FkZ2Gc&w3L#@A$sUqkV$nHaPvx%eKRs^_eRj@8(9<p8#;xSCw!!OoH-?bb84BcRowU9RUQR5Zc{|uBNc8RO!XeN|=)ZRln
-VCBG+X+*$tz_|d}&SMr+ZFLxKZR?K_^{>gE-V~{CFr867$KFqtfB5<%RP;K5`xZmF)`!5bn0um*RmbF0cWq+J%HU65A%UX7oX#_N
-R_!E%LphLS-4>UTtMr3A$)D^_dh}(nRjBEWs<$N*d!~nwK6}B_g+Zi;#6by&&4k`cIjcaI)kow9N!P&|hw5G{`b!WvfkeV#u+7Iw
-2`1eTR|yZXkobCe<)jog0!d;qta)fXcmxT#xSeIoHeU87XRomlD%ZFoOwKtUll+u&@RYfxa_zhsXZqG1NX4PRE+tv641^Uz)wjQ~
-^W}c+FiRDiw=KKf)$&~G%5$&0^gIRwyJe}%K*~%^du#K6BB|r2-FvWP{D4S7@gZi@NI}Y$;W4%m%MD6b(Zmxovs~{2aQZrxYKtG?
-^zi%Qs+q?oCOg7!1TT#94E7b<m`aRZ8Z4CRsDCVQ`r00mV%QW~`)y**+--LElHMHWhAPy(;94`3T!Bc+y1Mz!zNkcvx&8PP?i=ZP
-Rg*-8b!Q!=A4lBENZ&kc4Z^8li}BHpSUjFcSZY=~+1}S~w_G}?Y}OU6f4nnd;~qI(biK98d>GcFk9@e+SmtnExg+LPeX92b-|H#|
-IUXJu4gmjam;P5>I;Tq{3_Lc<Z5sEa4m&gJVil04Y&Yc5D8>DdF;#mnr8`FR`8_T3?qv=$!7LFWCVZ0bb{YZ%{wbH!kD=D20o~HO
-koW2}!PHO|b$lh!uG=Md+qYzun=u?CF5SljyhADmEXtzT=EgQUZ9qLjIy4Fih5|r;7;<$r{6Td9$M_BNF+o?G)FR+c<V}g^CL*q1
-7XgM}-rZ%pb7}9uJ{^9<(PisrPaPgEy75HP0mg$x42MHOf0T*|EBmIQF6OONFVM#s%0s5p*#~?c*inIbF}0Gpkc~KpCc>Z~zxnZ@
-13^j4Eb}oyHOYx!tD_US0Dv5dgn+@nn+i*PiFXeI&B!?n3Fd*ZHRqTpW9O({&#hvMW-U+MH$$&EUbdyzI<M@)TcwsZ;;bURL`p>7
-4bD%oV-td7KqxR2^gCPvVpjQ87G={JyZM{6rMo%y#sa3*cHDwho7XY8x0ybmsBi)S&QEWYcSk9ivj{gnEqN9D$ZVGDk#~!Uq#!;O
-5EldmeV<pqC5MzA6pi$e(>halH<|Wcl-Z{u4DJm20*7Su+UwrgOdHQ!*GpQJ%rp}ZRM!4t8K{}c>j_VbdI9%5;(Mi_e+@$o!vny<
-pzo&O|IWf+>Ef#N^&)u?SP%N@@fN8~C8gk8O<&|h)*=>=>XNGb5eidF6g$r2S8z;`A#{gOyV{}+^B_DFE4%PmnUL*-(V3Hh3XdF$
-z=p!HKo9^F2EsxBAk#~O!ANa3?woyVYNF#gztNrv#qpAO4opH_*As#M*lmXHsYw3gWLQ_G<NU3z7wqp&<;c(ja~{jtZAKxWSW@C-
-q@FrHxu7tdffx@5PESh63BjW2d}Wbc#a}{;tYEto4W-V#cGTq=0c7u`Ez+o8F2B$G5oPYhh94w@qRkbexY=!VI=z6B6E;yH#VOO<
-U_+O#ezRzC=1kwsb;BXv4~~2-c<rr8yrbUZ%rxVNs&kdepB_<<<2|S?4tDq7*)H1Ruc9>f*c?B+!JF<qnC{${as$C<Ez+81`_|J`
-j>P9?r{9Nex^U&^x2s)O^eb%GE*{u-?&wF-Pbj%X!EafZJmD~*oY?xxGh%-OkHO9FEgnN75n6!Qm(X7%)SP1MVGX|=Zv?qZ<S>K#
-=i<Z4P#nuWTjLM6ZhO>AUMp1bM>+ExML0CIJ*V&XDOQcNGb!=;di!)uJ6>aN(XoxKbsKwd<SqbAOr(TUY{{S__P853x!D{OlqeMO
-R6UP{t#S6rc+c0pT=RzV&@s-zp&RQ)F&<~L4@u_Vf_S)-Ob@q4_m@XMvTpD1#lo2!Bnv@68^8F~$7VCx5^7NMmxO@$s2zl(W|k}#
-4k|92+;{r^<53&#jkHe%a<`7h1NMa<&&zhS@3QC$7x`OqRy>q!uab$!oX}IS`uOsNe0%l<*0l6q>;BY|+Rc7#e;qg{Ki+HBi0;6f
-LT|QKUQ!nz^pdzJNHHM%Tp7m#XaRi-{sTm2w)$q5))2;&Mwb5Gx^81N6YqWedDD-$AD16a>02)`<rQ|%nAS+|QRj)ctng*&XN<R_
->$J&8$2YY3eWt5|?vB&PiD45b!87o`bO@`z*Vj;12_nuR2^?UPnf@@uBFcUuQysx6W<x$;Nnma?GbruckeRanW?MpD=b`+A@llT;
-lel2=wBP{+kKl{Oy5>S(4k_3bFb)I?2L78i{jc3+%XaZxJMjFyXm@8qGo7P%GU<Hn=FJ`9tfx#054u>)fo#a%wbOqp>78xgvHSg=
-)$v{C(+fV?CPTQpgFxvpwk3hr<#}SLMEMwh19~nPDF_LMfPOUO`LZCB)xi^oDF>0{m+=QCeYfT6z1Ub28n%T;PhK@KxOQs|i1f><
-aFS6#e`BZrRIp%tZVh1Dr}yvP>pDxv1wH87L0Qof;aHOeuM1U@ydGYBy>)Z~-R3Z7p`$?J0<r%6DEzK_;&0w8Kez1*S>nFUAeU<+
-ciXl(0m&LKxv)#ZI^t&seV0TgKa-8G0wnaLVJE}G1^);aj&(xaY_)YpOPe?__<f6<ooajn7=IyVJ9<ydu>YDyARC2@e#u0H5m6}-
-UIdW<5fKgy3;6H2*BJ;DqSw|;&puGLm@yvMH%Z)6zNBeC9rLL#xTbpdG_TsG%w^;~Rn&mYM>M5m3Q!7{0)_acmHru5O&Oim@sfk@
-Y$WJ{n&hH~>ae`xbB$)ZnzTZV-<0{aG*|23g%-xf_8|^erHmZh&@6IgFby0B2Ki+r{38`lQvg2=h8#L3kG?;on84`GD_CQgX43e=
-1Ds7g`F0>^f6L5=ow0?MsRp)fDzA8!MpGp;uo*yT2n-DRqap?)FF&5>TFgs(%-q3=CkS;Nkl8#Dvo)xmed|sX(E9Z0yRWNGuZ?qE
-%8It;Qp0Bv2G6`1e4JITvciY}2q5@ZD)1j4ze;L>^y4Pf{DuojhU=Aek^XXps9lA@s5BKFFjdwo%hJ)_J!XUDqXKmF=EYJ?@}B=2
-3>}wnuu!RlI1?!b3k&pJU@!^>#R7l7LLdMN1bjbXs5)ti)PBqmkm>jw5tfK*{Tv)iWcy@nTYYG+Gdk6i<y3~AUdMC6+CKm4TU+$5
-dL#3~ycN4)H>i`*UrGc<hz-Gm!sO`4@R7t|d;~5b1Wp9Qz_Tsyon9JbE42j8FMrO{RT$Bw{c0?Y4$x2byOnpOl*gL)X^J3c48>@R
-M<q}<oi1{2PuORn_Y!jMUmVdOcMDe(lEL}z(|C!KJvpN%%Fq(qF*y>z%KoB+OuJfViFwq4=!1tsq15ZXTl|Ao7^%74f`N9@<Jv=2
-_x|uluMDFGQdn)gF{UfiRk1#I@$YTZj`Fgs(T0Xfb0c3Ff{~xX+IeQxT84VJmjUqN&yOQ1>7ys?GHheMtqL>yOo!Z!y~8ui+_*o_
-ShF6ulEgO<qjs2{?Rn55zRaHbDAZHNw=tRLNquFMK`Opt_-AqtO4Ye_w0WX_L9NGd)#qMifd4U<(kA6%;3IKDGh4r+$&Cmv9bBcZ
-h;y)C44Olb+TueuFUxRwCorSDdGOH~l`F-4q8+*_KiRGAr_3pP90|q;&ab&0;dPJc?{XbBVP_J#bwG0Z@KxV1l|N-8%*1KJ;KYy%
-k`dxT;Xl+v{#eDYPHnKFkv1|BHuel$%Ub>F3Oqy<U=$GggH7-Ep8}nkYa^G+cb*@pVzg-{(FyC{tWL3AFs#J5C@}1=hP>8%grpIV
-b}zUb8oR7{Mj&?V_Z-B<ES(0D#3jT2?#TWU*Rr)#PpD_|S!gmq*cT-o-re;4>oig85NBu!feO|Y1U3x(7q~Rc%W({>OoBW2d=N;X
-PNSZ%v;2})eFT*rad$bJHjo~M3;Vq{R(~$)OJZTakb<=5V&pZ=>@S1!J;=7>U>5IS87$M&pnO$5TxJmdpS7po6`H8Y#fYcO<G2h+
-pPE2cGa-w)FR8r6Agzz~XXi3g4))Z#!U`b-!N0rdA2$WC5}4@aA-z(<TVzIHq4<5wqI;9H)Pk&=0&ye6aY{lzS|VSHp9Pl~hy+4@
-m<t>qH+*V2T>PH!JkEM0PvA?!%N5YagVi9H%Y47r?9Az7QhBs}G#XbaiLtN&Pyp!1urKw>MwQ+=Ae73AQyI7fJ%TH{yLrY>{6+80
-+!Lm3&9Q{mDmz!cB(g=b;NxO{FX10b@VdnIF-1XIwExW@;yS`7sTjL7=UiU`*67|0ua6~nRm|kibCrZ<<oe9LP=at01QzT^N?4I4
--3<GY=~7{>2=e80TMDtrD>8-Ep@($H<fR(*jqBSPh2|TXzz1>*9-U4?l5lDW3Ih4JZqD+~Q>7g)PMKPvfPUi79^2BU_+vUNa~y&#
-f$C@`5U3p;BM_<nP>E7<gPWH`+)adr4u%F|{dRNvU*F+L*k<`icH;@2K1TQIPTct@UkGH|;5llg{jf1is}DIF^E9ok=pxuKx5o7O
-34=OA39S@{h~&G`0KtA)3jyCP9S9rtYqmkaUk?D`6-T(kCv92bDax|3<7e`ZoH_<OIx)}2`}@bd6si|3hvN1eEB9?_ywfk_zj2-^
-P*nEN8BviTfdC943XTK7Lf}Hhm<b3WFc=sI3yKTG!yy7FQkpvISAy{)Ah$7j>Ymq=5FNH`P(4J(g~(8Rwr@}+GB_(F)GbDD@RpR7
-1a(-vYJ915$aUnn5NU#gFw6rQ$|cAyRw9C-;Jb>=z>RIjVaV?GDOP}j28;$_{fE!wpDS^O<PEhB85JG^{%^d~e<E>!M)+j$NU)qT
-?yoKf_%q0$MV&bIf!ItEWHJvw6AlRg0Rn^mdooUbQDFW{N_W|5yF#c26(tGumw#0MTdo0r6?c!7PJdRcx8=ilRznmcAvOvK`)_99
-FT>yk_tmzJ?v=)qXFTeZ>n8fw;hZ@5*pMG=BYz+++ao@ob_MGqiR%yWQVvpfsQnaZxWT`)5#V1p1vHV-6;IgcJ3H9yO-h+w6guuc
-V~S@HU`LQckWkQH<<i(RD3W6NhupRlhSALDc^F$WQ^q((gB7ljkO5Ku!RGcGQQF*&7FO;)Gup43XTj%SQ_(EjZ=qx<bYxP+rX@t6
-0DtM?$c?hRaEn+ODSJJXJ!I@?gOvL&3zRWi5)b$_rE!_z_(;fKurQ>0iBWKiG;Quiwp(>RXYyfuk66*ZlFllD#bszm237_v5(onN
-pIQxK^|(knM;D5E5QYNic4TT&6`;I2RF$8B!$`SmZRUt2MM6OW#R0+oBdbBE6duc=5re#*6iS*Y|H%L9ncAGmjR|%!bq%Mojuq@&
-SxI>qD-J#`7!Le#OMovO5G^Vl$Y*bW*Cj*(V)e~L>&y*bGYyP)jAByZVu?+uf_reYb3-r)Bm($-bpH?+PsBAun$u5M{3co@xSGUY
-WJ$iT%9Z*SgozYz9+Q*<Wu<)QX&nksqo=q6K*ONF`~Kly55R!GMSmL>_;+AIzufH4CIf$2KS4hq3;dM~{OQ>LiTUSq|F&>{E*JQl
-Gys2YG5jN3;NK7~;Ae*Wj~IV$8i4=w+ka-A{WJFO3>WwlD*^CN_x4w~{|ApoG~o""").reshape(17, -1),
+c-pm@Wk8hc*7s+IX$FSQA*4H`yStGF329KIyIZ7@PDL7|1qEaz1OWk+?vNA^MF|Cc-S2*%^PYX4z4!6#<Nkk`57&p^tXbE(*ZQw}
+tVGFb@;@gujGak~x52V5dsoalSR&3a_wsCQJ_DMAs4(ZZx)>(dU5U6n#fnG53k{*3I1;S}mN4E0)k$_oO<jc0u4=zPi1u-@1_Kx4
+1%=5{_k6rH-x&FQtj9~ZU0BrN%DIZo0%rZw>9f?72+uw(^W-c5Fksi9&4cgZ`uZa(juS(8<wiH<#9mj}S2jXdEhA6JK*IyvZw&D)
+Q9<+u6;*FeUwNf5)Y64xd8ZEvaLhjj4klI6HYsoiVs@X`=z`x>^tHe9$rR+6<dr>awz{RurlPdV7N9VV>3ea5N${wd2mt7=k#2~w
+#l#vRa-IA|WSTbZ(YMv_iM_=Egj<K}bW_m7yZe3h*Zs%<sjkkaLmm0Ha}VOAxZKe18L~b`2w9W0GFqsz2sv+R-{^L!WUQ|r0R=VR
+XUS;14IMPyFi?HV=rD57h(1rKs}osqPN)Hl%eu=fw>9YMgw=&td%a6c?4*m5r_CQAVLI4vmF>B@+`>{*pJXw9+k7nt_mLl*K7)97
+yu;>HlU73R@<?Hde|3v(*`WM1+CNlNZs2|go0(fIQ_bPZcsLVU#vM>Qb`#^@$yl1_fY4G=rJcT2+w!!PUHAHntr-{US;rxsS=aL9
+l&Ebs<i-mwj!z=((dUeg-sw@M4fyD`)!Lzxn{W1fkF;M#UR79h|00V8Sf>tz)vttq5jnCG+;}t{tZHnlk@rDPs{|Z(u^)Rqo6{|s
+`izBQ!PHq?JgFD8^0jVuNEd-SW9GB2VF@nGEqbi(_{53A_Oop>_X?RCuOU;)SlIG6nfeOda2YfV-j2#{o+?rn*${uyB`0_MfHzD~
+@<gcSR5Qj3U;L;|=rSg5)<pSeR$f)ySY@asCaQ8YEB9LiZG4?}HMrkbBr8|7F+XT|CFSsN1`7aacB<&m#UFOUcw<X87wdJI{3mCL
+RC}4#$Xcia%2!l!Y32qqKYax2MX2?}JDvnTuFKf13^Yf4#O@zm5{;yvCHkmH&KDKW|M4*GRceY;&FNvzObH)PxonEgl~ioMj0j(Q
+k&0fYiA;)37OjjQPy54w3{iIxG06o`KC7jCSU>Gy0j1W%p?UP>Smbg5ipZT8cNJSllO17>tP6IWobjojxf!4CD0{jfYmGHT*M#w&
+V|Byo9r;T3Yb5+n^T#Ykt@&34y-!?u?O2R~(FSp1FRmFm<MJKrG0W&nir`K}CqVSVN=iPP?$I*Ar_4WDz0s;`YF!za;cmk`T3$vM
+%b@RnZE%;}>du#i54@Ws5l!h;2_9r@#SGEY#28gtosi!rxvf@^%&jpiUhPB35Xl`wqHDAz^@0<Bd@c-oWjDRTv6WMnb#cpLoh|M>
+r_HKGW;v`_W~(5+7B1WHZj7&liLSyWr-!EgG&xkp9Gg|eK0L!$T-fra+!Wyr=k;UscIjeGrp3`4qUL%!ag$nQN=;=yyUkmk^l8><
+#<>VQ?vDG3H(vo4AHC={J%)9ldyDQAkSfE=$A=jh&;_JA7SfB(44=7ibuexb1y0i#9c((=WckjEkyGs8y0u#&SLA(QGEIhLT6m9W
+6X6~oQ<t~Ar{n7e!jFOg{`n?YdV>a&t+2ON-NUKa4!U>SY_G|^8YWsB+1sbm#Cpx{1;l(X1Iwvso=^63j{0k6>k^^a=YVcUdG3ox
+_j6AlTL{=&x?GZ(JYlMjPlBx|yiUEH-D=gnd^3!WPS)w*je$yvl`f#Jds%ewih1vzqLgjFlbvC+jy#ny?0SMxspYM^d_yPtn|&A8
+Qlyg()(ZOlDPK;=0=@jc)}4GClkHgPb@VoGW7_5v1q82H`|klv9B;x*^d<<Ltis+|m*5uTdMnmaf3rCJ#0axczr@+K((~+Tr;|$F
+Y5j?3RNNZ#1C2XxutUOm!&#$x>rGrL1Hu~tQxVEKlfjg<Op9TBpU<a{*V?d`-bv&yvt>T$RxnV;_Ksm&fZ1QzgjF%h&-C!so#&ix
+Q(xAuIFUWMH1yTPx~UmsKtK}2#E&5)1j7Mf01%+K-xe0|^zH*aJ3TP|wb(~z*Ag`nM;6b`3~~^%AH1iNv<vu_R&d+fni(uEw-J(o
+rtXc!5U<$`^{B{M@F}N;y}TM~vbZDRB3L9L#ZF9)gA0HFLEEV@cc68-=(mX^&(}w5!}BQ!oy5iD?)Z^+MCPy(T63w=(lC7TCwV#d
+Honn2U~EUP4o|hiUgK5H?bpt8c>C<v)Kmh-qD?;Y>UlX>J^`5!F%#k;j=ZAr6=-Q+1@6DX5_Sx>6604#bv~CE@6CHy?deugpT#b<
+W7I3Y4td2sF`3Xh*mREKiLLTE>7;XaNgYjI+%A-bUj+?MJd$(5qc1QzYLild34!yV%q*QfTPlM&9FMID)L!jrpkBR-zjNw)L+DCV
+-Yh9ARQ#NV)cNSPZ1Vi1jEX5-M%Xt}M{#0#K6)iI{_%CunC4OMl#PQglH`0646|wxw^5-aF1H0EbE6)KG-l9D3z$AR<+YCqT~Mnf
+vy7`L+8i>3XrAv!hQZ&BzTbgHHBZXF30&RY(kUC_G1K)DOzSbJ9i<5_fyOjXxM`2>h2fo>qZDUHUYK#pm=&~jI3~P&;}KzcE6IVg
+Jg4-t`_=%;X+}R2!WV!>H}KBfYZB7b^vhk?W1k>o>mhI+7g-fWX(Xh-UCNHC%!DnJ4_>16ZqN?87+8pSuz2TSZ$<y**Qfd&VX%1n
+KoZM9ntd_0{Dg}O0zZ4!eU#M3sk#f}w(*z{M#=i{Xu(BC_HIo5Bi3ala%A6~_)x`i5%AFDG~L}}CNCbpAY00-i7o|e)C)*J!gQB&
+4(btI{laiST)@?$#!QrHx!0-MMs;@aO2T6mc|*)G^hT2rDH*?koSnSO71HO0g=lrBt4rfH7+eBDx{sJCa%3psgl6@6nW6HHJ(7E>
+s7x2HyGilM#h+rH)LAtgt537g%=wf}L6j6d_w)ROf`;YS>jd`@`t$OoJ7k8E1NlV7Aqz-R35#N49CoUYzA-$jmY&AC_d=GQdE1$!
+H|A6sSc-TmPw<d4mUg%)@>wC(JJz8x*9_8C9kCB3VJ|-wg65Bvh3wi^t@@i44%f417<E5q9M6P2=r%0prtSszjZh&yKG-pz+`SW#
+u02_1M!RP1a-bs)+SVl38zRsUp9r3181!kl1Qps4Gu(IjLa`q#l=LJ$@8Qt>$5JYpJGq(&hq$hl_4u6{!hO!PcaEF8IudBN^d1jR
+W-8@7=NuX=NDhY`@<VuBRj-Q)tB!GocgT#T?k;s)i8dpQH|*f;n)4IfMMO*L2cM=vEA^14F3;@F<01tI6Z}Mt`7E!AXL^>0;O+Yy
+i&hQKc}!#Gj`0!zXLQyha&lSZ5BhR7as|AQw>;XUqSpedbG#0vpnj|x7J;A?;w4cs#&1J5RNx5L3P-`ug;?vR*F95tc@()0R+gog
+KiNFU2yUW$>W{BsB$IrBL*PBEMhs%P+;_HHLfBE7JTSnSI6go@e(6orX1ATiLYKWJ7pVMM3;s*z*wKZD=XgEn9%bM1Te(+gy#~^H
+`8NIP`eieuLy)w_d|zb2gUC%?Y@BXzk<}b}mFBBUFrUK>kK|eUaI$6AF@jY0k@5kWn==<>$>^@GyW-XIlj0Ik1T*1Shw&##6;0s?
+`A?Y;#7OC8Q>53JWky&^cW2_PsGln&|CuKqd}`{HP-iU6Ch2oR-1c7H^IA=h)foyM?E$G<Tre1i8~n6}(h59EtmU+Ma~ZiOxh9mT
+ma-$phwqb);g(-k=e2+mk~}P>WkqbO+rQ<SSUZe<crUB)@urbWj=zzUk<8xfN(<)hz($0i^)l-1R^rq!>03BvbIO@%l|O&nR1<$Y
+TMw2RS}@}6j5LO>to0BXxlBJRi<qYX3{GV}$p~PV2h)S`AP^iN=zF97jpk!Kzi4B($*&T<MEQPDZ}v1uak~rdlr5Ix1ffDywrvi}
+L=ZG4f?Z`{Jtf~do_3d8Xfo`a$6PSi)pM8wI1q$zDCB=(mvCblP;Vxpiw5mlg#?yL38ZaHcr>kM5LzGU;TjcJymZH}<ciUsQ=jQn
+mG=2QEY^BhrAb*<7oAgo<B0>mr;iRZH;fF31c5=o|4)wBC%VbQyijxblT?Var)b*YaFV2L8(zg_fw946;(Shr$|gzCKnZX1Wwv-q
+75`e7@lzXJ@qt%Wf#R17vbm$OsoRCr*(oWYcmOC6^gmovccx&T?c0QBsnBm7V&*>hN>_~2E8h&x<SS!hidH#j+w8*>Hg@XG4OwEd
+L?0w-IZ!daMcd!p-Q<b7Q9JdPilveB6@>*o69pa~7zP0SKdfrzq{K0C$#}pjy@Bi&n+}u5N6VYqIWdWDBSzx_h?1QKImT(@xat}A
+=pbQ^af|6B20Yf=)nsyWU9^PqiBCYYolU;m5cf;M2r6747zzgiK)^!>A0Gis6ER@C@mf!jezpGX?6QPh-!xcue`bx%8?kKlRo(aX
+f!0XKJwp?2t<CGEH?mxsH*vxU8m$t`wX<7<<i8o^<=<Ds%Vl&E25Ye56AJ?=+ViN5)2BJcIs67D@?jd!sZlc6hRshB0tHfDU%#x5
+CCvMOk#pUAvNf${dE(CvUn|awD8ow#T-4N<kruRel-yErz-<w0K;Yi9aq&T}z)I_zUzpeV$kX!D7k%ECY`bSsb}&}^XhyQz17D20
+X|Qs9)y+>HFGF3ed}_o1UWdYA5O^K&CfUDR8QH5lJz;lbr_AwUHW%o5*`N`hzwK(5tjCpdRmHL4TDu_Y`gbT>qDNDVTwCOt*KS<|
+UN~UI&6MoyCZjLe7xBx9e$Y7s38cK#^uER3gd*7`YdvegbChM_X|KF?3x|`XQ_qxun1w;}bd-UCQ!no0O^#Qa0bj3d5xD0Yh4QKk
+N%oIR=XZ6*FuG)WnU$P9zP)w4%_?fJ%5YwhWu<e+E~M$<>PH4q;7TfC>^_l4wq#8?p=Mw{_<=}WD*lyrwS?w9la)jUv!zpP3br{_
+PJh|05uRxJi5=dOq1p44r6OPsWdFXg$=umtBLZBxBvKnP176J!aUY_7A}EDr>R1d1hOV<JTFIIDXbMQa1p?*CuE*B#G!n}^ZtEiN
+zvjf8W{AFgz%z$jEEN<psBj#3RP!QA%B!+`?uhkXvH6(v5h);Ep?!1bTucY&=3C|#-GhLb<O&J5x-;}#o^|ZKa^w?LB7mqLpHDA=
+Wjp5SWZ_v7C&sYqpoB{55EQXBSdKeDUuzd4jkRl}`ufE)Hg*~1epAwbYddWqb~umxWR~$MRU!LbCE{8E^=jYMjkV*f)>94p)02@x
+Zr-d=(lm%fh@VRhd7>qi^0%^rNOxKyg?*w}>#Wj7+(~S>YS9bPGVP~?B7v&dB?=<bPZPHiP2&c5l|O>@v%Xy?(Ot8gF?_zR<_f;N
+@zK_&b0=?q+nVCSN+hp!?l`GCFJ4kAC;jdAQeU--rl^^(Fdq}0Mlwt}og*OL3|B#w{ah+)ue>bv;#ztkL@<lkqHhV^8tQ+%V7*)z
+5@R{kY+csTIwc%Y;+J7blHQZ%-h%Y&S((LO+L#egV4nYUdtOhW<B*njiN}b&AsTxv(Ai`o)Nd%CP={x=aNXs#QO?GZ6MAi5_pBMy
+I#+Vp>kV57A}70P6KT?jMM6}D(s7t4mIP|0*xvJP?&-DLEbLb_U6H7Jx;1QfGjgKHsI}5+2>Qej`EaG7)ai4@mZWFZslf%I=Ou1R
+G#UpE!1>oM{jWNAO_xsSdup27IOahcc6POsLs*Ww-GpEJF8=$BS2g#OyJB>n-`BP3TI9Yek|{3AN=WwIPJ@BKKjrfHGS`^b6Et_v
+=FP1Uy&BA<jjtftc01>5`<A309K$_)z3Z6h@}RmgyP5>9m6@G>8_<B5kpP9nfdD{%7;;q=yrs&Yd(6^mROE(TN)d1?GFbY#x%iE*
+^8k~JgL|A==Z;QX6X8ePo%X(twBg|r>%B5gP<|LG91a2fQ7Xo-IW`V<vTdYzf<8=Azhga}Y7unDjS9$%sgcPAug5tx5(ftQ&WsK2
+i^$kyT8#p#$WBCBon0t}0hACV7zgKfQ(<E$eb5qcm6F?pXa*Qt{TUNw<{Gu_u~BT@r0a2IcW{mSbz6Fk>(Vy7Rd!)L?pnk}q;%xH
+p!{S9PEj}pgu;P<euqm$%AvH(u4XamFcZvhcRR<?OxU8zfls9JjS&VvjrBc>1}^~M+HYCb6{Tv$F4oXrG8g;!>J;x|uV!-@5keXu
+J_rK(KCgaD4!OHuG>oNWaHaBUwCMg)>X?Es&U)qp9F#X`uRXAvFq<?oNL-e=b5$xpP4B`cKquw02Rt?E1>ECEa8B7!07DB!1K>EI
+@224Y&ca{mQW{Kk;(1``6M{>}8{~Es)FRW>*vRqBc^Hu9oTltC3R6Q8JI3!@a7>jUnnkQvW!;8p2@i#37apq-bDprc@-Wk&DIo}4
+2pk3i10YZk3;_U7EIbQB>T&Yr?Ag+i98dd>JQ-IRD~adEB-D2H3irfrGIza-6gp0VcHVKGxz+iC>)=$8f}n5OeKEVuGz1h&PMU-?
+&?2A|5rZ?6qVeEN<itE+7=6c_b#|pt2?Mg6^IRg7Hdo-N(<1`N)y+_(UAI{Ffb9dy%9E2YP#(pQD@qmIWqLX>i&7LbS0~3SHCX2)
+xV!w#y4jUAeLL3;k9036a!o|wt$Dn&!P7gbW)C%{E0R7wrX54K)D#EZ^xN7j+7POwwsL<n_RjKhy4SOGS8TE+LeN&cHP!yDhlL`U
+cW{UA`!2?CwdZM7H<kp-?Kr=*ICg9qMly}7x<$cnS)2EAn^TW(eB~c@v_vzz`MyOnH;@nrlll<*iHBNIjXtavR=gZRc|Br?`R1qM
+cNL*{Haqra?{B5K*U1PJs{5f_`4u9Z8rz;Tb$J(SL^_z4czsPfUDl1$+?sRjVt%xN`)uUi1q4m0jLNg;)R5_WcJX@UacoGmKzN^4
+AuDI?T>mf@x|3~PbvJm7eW2H2=}PSNFE87OTeg7w{IQm2YcKZa2i~&p?rlecn7uCret0jJp0eC#KkqNC!e=#4z2@5u{~E=W&T*pi
+F0&Ytx^b`jsUg=~;#|3F;re*`2ce2O`GK!5_FSY}9sH#ms@S^|52CsExRfX(^vSZnxn-e@wZ0cY?@;{*R<%%1>kW6$C_Z`n5De*O
+Y6XvbWaC$!$M+hm5I*1%9b}UK#yGwLl9(|CV?vV`!fN~J3bZNZ`#a9o1g0-N&Bc9_<|BTHVq%2=GW8t<_WcTI^u#q7AIdK#`mgb?
+TpdU6zT>|n2hgoJA=xdybt8Lc1TsC-Z1C|s%1rZ>(sOh}+U**XX;M-kS&l4ytJO64k_Se~h9cySrj4mt^6KuUw37ZqrIxV~_dxTw
+Aj;IBK4tfyFAcR#g+AP}P&ynuFa!tqZ`$;~c9#wN`OkU*pARLvIue=~oxPICXKLOAZ;560vnscAvReT;k-uxF|5S2Yn?9otdOWJ)
+JFO;Wy|c{+@wcA=<-#}@gxAXQBvH4OV*HGmc%kGVBn}w#qan|f2AVHFJ8^pDB%bs-e%~CMrda36$&paMDK>I4*T{UMOSezFM?sy3
+f(r5*JN>7E1`+aU1KU0x9vohAm5U2(!ET|hF_7TdQUtAvR*<a?&97}7oj^9Zt=Ji<koZ8@zaNF)bzf?Cck#JBHe`V>jaf0*PBG2C
+DFMk5FEhJM#xd;c069pcP@2ppR0k4!&~s6s@o|2H3x}Q1HeK5|V_>-5_biz>W9n5yFJSD2r2WW!Ns}G{?Ep?HdBc+N2vd@~B<Khd
+VG<HNC=B@TxJJxG%F!z;7H99No3FC$J2pz+S39R~KOOb1D-h7QcbZpaS9*Q;kS3~6{sRHEOfpawp9+QerIr2}S5u83_0el?!L#AO
+FSKM|p3uB2EB{oj)2=C}T<!bHN+9)yZP08pOGEo0_YKvI9Q@EsN;MpMI35)I%S!l1DxRPMetZ`4&N*r1@Ez4S#$ZO-7Q;H3Dj4qX
+YT+Tc1t##bx%03iw$LWU*uG7Dj(=e!MOqt|8AJev;(-3Bh;fkTA5N}V&&at?X5qyXh2H3se{&*fZ(KF?_9lscYk&X2*JYPAv)t>Y
+MH|y8;Zq3X0WW56SM^IAP!a$Fi1RBI_>YfYB|A(0;SI#f@;X_@4Z2nFo-*aAZRKZCsp|STG?{ZYcSpK+*o+sC3J9X#d|9YY+VR`P
+F!G88iQbi#VkO7GV4&~9!9hVGFr4pK2n0ZYfbS>Fl_!mndQX}C?>Ik4gxyB9ehP{uvF{z-)EeCBh)(ffKb2=<()XCPb<Dr?)}CNn
+tATBH<{Fnt7pQ~9PgWdCj0;9Xpo)wXgh)~xLIgfB7)}Dkz_V@cpPn0Mt2PJDEPl$nqCBk6@YPI?z~3;*_g3DKN*+hv$5%u-qbL@8
+G>vfWM7sDFM`EnC!E5kmzv75`#as9i;0&JKk7Fe+j+87OC=(l8=cGsg2iJ=d3cV`5dA1QJlK1Y)g|chdTSCulFtRgS1%2)0pK1;?
+ZuW#fo->K+OXjfi!dNU#RK|MWBfP)KFmjn~g&{Olj_+j71P6H(*3Lhr**w_2xd?z4edr3MV~HKL%ea<su`bHxKOLMIm&f{&t#W5U
+@cxSLT(a=f7>y5EMQ$G+s;#i6cX)d%c{C@9_0~1Sm?V?P1fNk~FV>t|MOr3U->dK)tvzd30t7*H{BY?oFPgUAvEhX%2zatu+KShv
+xL$)^l)_l1hVJ_&Hh!iXHzcY7*NP-_fKrWKbsUmxZzG-(Tv!g`gp|ZTn23;d6DHL9#;atNb|VnoS4)+HCDhnuE$inbzJu3@!Hc03
+p&&*>;6Kzu{#eCxr*^Ptq@8?(og*{vqHd3tGCv6w4hjhQ!KU~7Pl5iV!0@?R*7JQ0j2`_<f`rv?*G_S-V>n3hQ8>`Q8uCih5t3di
+`ewoT;OKev0FmUe?{g3@n_MbL2A=}=yCeHcT$|Rr2BJ@14umEF#C%Y4;a!c-zfO>}4)TPS5UIoH5V%mBzrdwuTa07oU=`WA?~Oo;
+c9=d1JIgO=HAK)Dkam@E>H(Rc_|V^bWA*2vJtr0O4Jk-{E=gJ4#PvET-<@JJ4r+Y>&0wFH0Oe~K;In}U|ExXzt_VmPubc9hx*wMU
+nNkucs>c;D4`kFfnB@!!{J40pss(xI(s6)^LGbTx`o~QHv;-<~{*FmC;Vm*Fpit@oX8vZQob0TEn=)ww*!h*TVYGC<tPndsDG&(+
+|1cLgHfGXqGgN#?{5j5cDNpz!;q?;e!~SyM_49n+H7>UFQQ15OEWP$6YEl?300IF081}V6>4@rECxmKgaSAi9h<i{)R~P@-iJ!#%
+$@^l|tvNQ38a3C7*Ch4??1cEZ-%I$161*zCc}!K18toSxNLowWn}Tsjb<Oo5;)w3f@cdA6PyMRW=Ui3MNky!cCrSiPhJZnTq=Z%2
+)34$_wpb{v5l6nBXiFv)pQBJ-9(>4%Oj@YcS~uFvD70F?18h;8b?<Nym4VZOQDE@Db#pdZ{i<8MJn}W7{yn6h+&ASc2uJmornyC$
+1GETOL7;Ym7~x2*hpN;v>wK5Vq};^m8KDF~*l#zt|MeXn#BDZ@71n#vhL|gtw&FgI2!?<+jh~~I+TS&V>0*&nG5x7+MPGtUa;q(#
+pD=4NmoUg;NXWh$4G{E~wGi;#(t(iBU$YGY{(1liFF(Q`I%&%cPgYZi9XnHc?DFW@qYli#SWnNWr*hT2&0yS)bH$!Ly;u4drEffE
+%2X9k7)@y?kU#*27zM`zz!3Nl2{s~PFcgY|2ZP`P(Rd^P6^w<mQ3aSV0-Qpfr{!s!gnaD42{u69xsVu)&+-l|Lj`6AhTMqNe-<xe
+BSRY+uXXFLT(A*hOoSrAK^*E13E>mr62B{sp%!AqW8p(y<u>JZ`xq-sMUO)Og8hfj<e%&IB-t*lJ_QXL0slAN=|7PaKs)?p@o<o$
+8vd^?2lz9{pn3f`uD;kiWXL3bAyzyx00M*q`tQkj`9%Twuc>b;OgI!mv}vfxAiw;h`rmSmg(~@;T+{E#jP<g47|&sXVj;#w0iplR
+Ec|5{yx_ak_NZ&A;beeci+a`E&<M_hM~Dml!8Y;-;<Y~#^ln$SEs{2BK_~AgZ_)ZH)AQl{(nf%P-4xJAMwj<;GIc!SbTq%q`l8Tz
+dw?~bU6>0&2}VLdf0avbSFb`2^9xC{5rfjt<hh&KvQfu4N8>2dkx>9q|H0<=8&TV(MT@C*otf@c&ae}5bE@l<?ln`h7do?Q;4%;+
+P=LR5ag?T+p7=!^EY#iZYVPt541sFc^8z)@hIEUNjvPK4oDd2A3l@gl;C2+;I#rLaf%8_a_nA_d;A0K~9~oEmfZ|dDXJ!s&7#SD=
+`A@9|sa9Mhqw{sDIuM2m=yqgbUg@v4JXo2ZfyY9<Y<txiCQC*|2EhYC|0AnGtQsE6tsR3jN(?2xqx9JC(wXM8x#c*Qq?Wcz>7ymw
+Tm=~=C<h)PJ`NoC<CcI>&Ocg0E<n)H7~LsK2IBC!L!duBBw!H`?;ORd&dVN~TnTsQ<KhEj5J&{@`{@25E?WFXh#Zfvm{c%<dQcUa
+pZJ1OVdV|lTVPglz~`9690&*Xfro7<K$D4z4nP2f{O<dQe?7nf{4M(1u)x0q3;N||e>NHT%lZlW`B>nuWZ+N7{!h$5pZm9k`*XR#
+-=qQfbBp00;R64LZ~;Fv+<(OQbJGC)r{DfF>+GMge`mPBpI8Zif4aB7!u>yv_cgr""").reshape(17, -1),
         symmetric(17, decoded(57, """
-c-rlK2UHZx)^$(L!!YEWbIwSXBw3;$D4>9X2#OIz!GMAY5(ERHqKINZ6tf~CiYOQ{0%Ar`F`{Dj@1bGnp7-8;H!}0SzxTR#IaNJC
-)$Tf{PMz9aUH>-sO8Ms}p2w%hRWk#3%HS>qZovk9WlJYCPkBE3Ua73zd%|Y-t#Rrp={d3~n_R|S!`*Dye^vMXk8iF${$&p3nEBiF
+c-rlK2UHZx)^$(L!!YEWbIwSXBw3;$D4>9X2#OIz!GMAY5(ERHqKINZ6tf~CiYOQ{0%Ar`F`{Dj@1bGnp7-8;H!}0SzxTR#IaSj@
+)$VgnovPYhUH>-sO8Ms}-p8lKRWk!Cq;Qu4w_t<5vZZG<PkA}}-ey_5_k_*v<#FmM={d3~n_R|S!`*Dye^vMXk8iF${$&p3nEBiF
 Vm9liNQ{@9%)D8EZ5ATbx<yw?^iE5m;2Tb+#IrL#j*Xjn$;3O!H)7wx*OA_06SWUeRG&_$_X$~>wCma=Ks>JH`%@w{>*%}q-A=iB
-M{;7t*_x!X>i0^CN&%fLEP%n_$e6K<<7&Ddmd(Tg7yyeSVov?UyiYiQ!GZ-W0AOEExrGJr0EU183z&)E|D6B80tSl*YXA<gSj@mj
-&OguxsGbANz$FX@sscX^Um64!`ak=qjI~IN)ao1B>$cjxmr$UDsJh8+n{#+i>DUgh9m`gUuy-VXYOt<6^}(axNqV|CF>!t&d!E))
-h2ySHW`y^mW<P}HSf314&eH)tf6C3;sZ0NYyYIoW^Nbd+igKNUdm<LvSvAo+Qr-TtnZpE0i*xn1CpCO0;9h-bm^rTG)~!gN4$S^Q
-16-`<wOj7u0Shn0X)aEQHWk({ioax(HbZ*51Hj<~?D}-SdnV@T2{8bc0CpJ*taw@L=VQq2*PNYJ0EXK;X?RyLz<&gGh|K?V72x>-
-7Esf@{Y=Z=LNh&H%k*o!gdJ95{HDpzb{k2S6+UoEXx5a+c`o&RamVJ|*RyBLkLHn1y{ezJJlo%~-@WFh9`j4(g#P-aZc#Dem!#OI
-v#PyrM}MQYR@}hNUQ@UF+^GP$ZO-~X9>p!vPxhNx!b-y0c*@-Spz0f>yK-G+_;c*q^kw7{34h@A@(1HaOUHLB8X3Od6n=ZGq^be=
-$+-ii4~#1)QXoA8UH%sNyeBGlo-Sr^jLi1G-aKD~+ZCs460nZZfPW0lo!+8pUPlwV^NJ&n{5WYSTsoonaP)_>S5{-kNTjvP(9_mm
-W@;)p-Yo5q&<1Q34+X9Ikox*|p-~0>@hVB0T2z87>yuxe>-%49jVDd}^w*OZ+xG^UZ#-Ayf8t%L`mE#B?hKO7(#;3n#0Gph<Dph<
-MWl$2j=wxxve0bYMfEQ;D`z-L#m((}YW6%ss?;x%AtpXqNRy4jx2At^vW%E>g+A2Mhbi}dEk682c&Kdt=){lJRBlHU)9J8o5&t>H
-NEb@xkNGfDXH-hpR|kbRB|_;ZKec-rSc$IKc3kad;w#6-R#meDpCg+u{kVAd1x_|c_r@r%gSxd{6nveI`itc8+nfW=?HV&P?T$l8
-kB5#|emUl@?{j5?6^#<JNM=QcIwr&yO&ODQ|Jx6Jtp`UBth3Ep;XPqxu7_I9&p2ld?ak+&m7A8EG*ia8l>6-4Pcvz;kqkD+QHVf{
-gV45a)8gxdp_aZ=Z<FoH@+A+I4>KR^IE>?Vq-#Cy_Zi|}MZJW}iHd4qWxL%zukU9MX2^-|TbXulYEI`wDW`b5z{92<o+1;j|9liR
-R(N@S>l4GyM~05Er;lH`?V0uIjSXgL<e`_FQlfARXC2hFdHAEer88~oWOiF<PU^ngH`ADN4BzQK%w&hWsi4Jt2x9n*ep=F`Nir{}
-D%~OVgrsU<I%T}MhcW5;xo48}<-0}CU^))07TY5&B7w*4?(Z>(l&Fd1dXW!|#CW@-8@RlL1UxPGANDad$FabOU`7_*@9rVn*HfJD
-7j&dyd>K1O*{Bpero~0j60sE%CYq;eszixy(Mk&Hc|WlvL3Z=O>*I2zo}@Axgba>Lu6Y!{b;YKw_cL(v3`-H3S@O3fFBXVhe8b#7
-rs3_3`qqPTnx-LZEEJY|t6pHz_FB!1&ezjY1k|6NG@SIngWTZSIo{xq(I<_=FCwH%KFK!fjyuR!Ajslyc%XmEp3OV!w(4+4%Yo(=
-t5c?~Twdb#TCmiHJ0cc{85zcU)2kP6+}GfoQm!xKURIJqjJ=k$x@zaB!WS>E6t#8SRH)hLx<X9Of8N!5zRPdz7m8RtXO&T4xGT1~
-k)%oz&0n(KOV)PV-njwmwa#{mzg_w)HtV?B5z3cw!VXtX$nI*fvsk$*t>Cupz9YG&ajiuacVbf9^m?#uKT7)p!<wyAPGD+Gq<go9
-72DO!#hNPmP9Wp4Bu?MugKn<Nn7dGv+tNcTR|p?lqrfeHpd6`Y4|n8++Q<+Fc+Xl|(H_;m>FCa>mSc@WuBtDw*nQOMlEdxqmy}ee
-`gx2^N;5d;VP{S^{g!d?%i>WXndifO&(_b1A#UiH9#FgbZOwDp!h)vq>#??1E>hM!Uwtv6K;~G2HmhH#$R)z*rEYLS+QNly_wkQC
-$7x0NMplV?(-Z8S%GZ7Us%f&`<jzfhPqQ*bk&bg@^RaD;63yl^cv%u2j{#2AHBKmCuA^{U`f-8L5tke$xBQ@V(|*!$N6xTEh_Ux_
-m_w=O{nodh%Ov{-EKik}4ppeV<xfhWu`G($j(HvAT46;Z&JfaRK6NIVv18P7n*+;L*2Fk>KQMfuZ1N*6Qz~cIDWz|UsiEV)E$s+b
-d6&>6ZT#8d$k`uj6>eUa{GMh1`PO;;^vE|Vr4Ajz>y#h2hQ|Xsm=iWzHIL$cH9WqD9jp7Y&-Ik5QGkk?Dn*@5A<}W2C^Gu;^p_Vd
-p1^ZkS~~iYd!-h4A^`9$-_H(T1#Xf?h_Nq;)0!^1JMTVSv!eXj=ncmRO%_=OM>dUhOI>Hl*e|<WvcNG{Gi-{b+{(KT^2gCwCcB=V
-p5E>?H~YY$*lK)XBJMR?_awDr-!>(E&lJkIjNDJ-OHL4^Tl^|T&ygKUrmfO05ldjz9(dgKVf>WIuk$nBv~O^<boxM4NhL+Ly~Y;L
-@U=O4=g2hB5ycwfF!lsI0Fh$i+T?NFFlg906?@3!NMsFjB=$BS6y~~i;YWzEg)yF=ras)V^3YXMcl!RF&y2FPHNwSKn<tGk&j@#~
-jhm^sil}q@T;BS%hYU&b6<+sOyC;u1UGlv>+~9labR*TznMu9M7e2d3FAJm==ARz5ZByYbrp~-2(~qAEm#XQgo0ySaJ^C{7kUV`_
-P;y2kslHOCZo(9|>%b!+4_2u4!6(lxRc3vROjIBnEf5#Ri-_PcxB=%rJ+Jvu)>zHqmewxU*733(=E!aN2Q64fEJw)k0~qP;%kN@{
-HlN6y$vW@-6+}8sq%YpTe2QWFRqL%ve45q8-I?RM&rbPuFJ^ne<q4XP<Yw(WI=z5?=GxT*80md8CME0-5~G}~o-giT)O)tYV$1<T
-?%6q-GgbVaY`hl~nU_quY`#r&%F|OfF~s7X3!hZ9UTO9_bGz!%0%7u4>P3wlhBQN06Oa-j(hZmZo(3)gq4;4D_Q_qsCE?+giiii4
-h{z6?89guIt}Azh2m{#5FMb~LRAiGzOmFjc#w>T$-kh$RLG9nQH5*?px_JkfxcI^CH<Asl`!cU~9K(@E-!(s73p{OK)bpnO@Yhi^
-)u^m>^sP@VUaKsf(cicIp{s0`OY7Wu>FYK+zI|tGMb0>%Fz)pE2EX^~mn#(}ZH=-zeBM%c^vlc+R%@LOE5qkyXc`0CV7Z3D0*Zu1
-0E{SS0X@*L9UAj!4^NVZTl&Gf_TmM`aQU;=A-L;u94W@Szc;86x0JQBRGf}p-DANtJS%ce1^dxjBHKZIFRKWf(Bc-B(-a?d>{30s
-^%BOtx}a>ysV7THthA-SHzhcH$yqu27hAdhy=m%LyU8c!zNH7(>jm~(S7$wWX0AyVp{rQG?2lPyHuqYFq}hG(Fkk(6OAX&mX2)!n
-1<J8bu2;8WND-aH6(z7Z6=4h>z;eBjr<cLBH<w^>d_ned4;R?#=j9=5xa*P|DaPvJG2~ZY_e4!%W0u}I@o1V_8ncgDY+RQnvvT4*
-KZgw=$82+gy+ZR}39EfiAkVgYJok><{-P?G#@k~7wP|Zg+kU+!2mdO5E{mHy_RKr7oMp_}F~`RzeyvDv`CguW-aTml$I9|8g~wNj
-lftx<0kQZWd5Q$thp!%+ECHQpsB$rZj#tWKv9N$J8(iC9xZWso_LNS`FjyRK9CiM55zJW?isZvx7jvW-v)+FGTk?&PPx*OQwwz<1
-m})X(WpeuZi{C76$G`XySEab(Wbza0t%<2N&mWI((z+D7X1zRScJ;9nx6>b|c(|^xr{1i3{o2id7_m5fuf*QXvsU4ElV|S@k=U4}
-UJx3TLDV;Jh$y{w)us_I<KL}ydT!t22x*2<q5V`_wmfcn5>`<PixXF6V{rfj4-T2(F*RF0b558xtfeZS?u0wR7)&S}4etnHq!^=C
-jPgmTai2)?=wLLq6}X%0UU0FQ__Nfq>ip{HdI##t5B*;c7&nw$Y?zB(znwMFvii$p^F(XFNOGHpkDt^Osj!bY($$;JMGecAofsvy
-(8su^e_u+I)db`3$?f-+rj3nAqZOP_o$sBhN>b0WzHnJ88xN#@yKJ71r4goBrf^2rOi3ZmAVE%cvLtymX%Se(hnS4Bim-CgDfxfR
-WsLyj{Ldfgy?QgB8gc07KG`Qs#RpgYJy&!ewRY&kB;2@{>P~C#@ELF5N4)+@B&PnfQI+fFH+nOAI-QzCLQ}&6-6xBy)*mpxt`i(%
-q8ssAx=r}%%lfTtAr*2OPu^HKOj@KIe)*EFxAoUFBNn6oMf}+v;u>;Tc8`y~i6jQE5@<>VN0$j62aYW~lm+F+SB|vSi)8p@Xvdfb
-bNs;Bw~XJJHvD@bUU2K-gKJG;3O3%$e%`ot#feyx)ZkZkDXS^_n4Gkf(Dpe??q8?wD6C>f_f3!snDzPA!?YvpM_KKbA#JWF#NHC-
-o>FbMk<QM`X^u!-k#zq?P24nAs~wJg$^E1FRD!*>lvjT9{S4BhEDZM5FV<;=*#L{kvXpbA2x9<gWi|ussR)DP!g0ukwLbXV<_fQK
-8(&9(r@dCJBm(@vC|9?G_u9_o<S*Y`)0M6?7SAxct5+F3$sm72idRYCIg*I+^Xa2MzKee3jn`WHi84N!ak4veTTE(M@#@#(3yPVo
-S@8$kG;U<cR`vY2T7R-+GL{l~aq7K*f;xYpv>tT=slTJT%Ve^+p9EGqf6Z(lgn_}0787&lB;}>;8Jw}fg7WQ1yPAq$6;ceZI;wc;
-HJm{mQ4C)gGuE*6ar*usKCWTvI(diC34wuW2Fc|=Gwx5k#H^;xe|5uf3z0VcE;-C$%Gtgj?zzPIq7zD9TbCVsBI@$RPuC;;$IiDG
-&tE+sw_M-zl5cBe%%h!+>7sVIZY6P+7aJegk%-5pPnw;4R7q4EU-&iIK~{tfU=#bCSyV9c8p|Yb#tHu44Hm1e{X)+03e&#D32+8=
-`>=drY(_L-MiutepOEXCq19OCIsfGss_ip(quFyJv`i1JnV@U$vFqkV%w?vMPJZ^gbFDY__FW9~E)tWQ=jtVXY>d11_UtO@4%dLz
-BFiI5nJKp>*Co|R$_r(k$P{lOEg(h^fYCvdU#}8%#gPb;`scrsB$04HQagdgncG-wJZH-WHxN_s^nd*J@<auA#U!go#_)2-Oui5X
-^c;QTvj%^*x&=5BAzPY<3%%`2Nc)9<pZ2ECSf|lP>&Z`*=HRDkFVuGX1_`Y`vqzm!NyFB9i(m3~*}bG%y5{hVUl~_R((Mf}0f$41
-=1{NS$(Ljc<J6R#?bV+Ojdx`MHRs2RdQY;YVzCYiD?_xvC>7Y~Cqv_~Brb%7oHq7fUH87QXZDB~>q_nvF?ji>5q}u#J~v&2I(~sB
-GeAH2n|ID<nRkmOj9QD^w1?_$v^KU&$M@o=!|l1GJNWKkx5+JyzVm%%mlcn{`%-AHxV_<Yp-nZHKA+WBw3#k4(@~Sr)!p+nD{L1I
-OYHq*zwkhi7h6dPBlD_6MH{b3!vHdAv&hnTkew`=_&{(kf*){9|2FGz{cFd5M2uytyod@f2TSsYv6~iM(tDmtZ8+SHne=_;o){@S
-^RVnU$I#?4z5AMIpY1Fg_Dp$Xe9mW4a+dd2<7{Hq$17s@b~s&o*4dS_S|#MOEoSS4jRo)4%#u)wy1!tBL0+fjO)&ryPdeeb|I#87
-or*8rk)*E3CXum#Ta%Omfy0rWCT?H@4UfhC$H1Ua>aGfc%ESkWi0PC`;SXaoHkU=5lW{ww`{k1V#aH-gHtu6XEi?%#@t@BI?X6ex
-&UCvsBkSy=(}_aChO)s`)}wn{>c)$N60WcK)Y!sE@t6N@^^Q!>Y?#WR>oR^sEhrpEI;@HX&OKYZ)}SwgiNRsM<~r|kp@1I%+l2~}
-1P({S3WNcch`%x0y_8=56><4+SsudG(eV6XOn>F!IeEJe(tgdnDpXcG*2pQ;@z-vXy83yHkebF0<!fcaL4lKAgpd`!%O4H!nCDyj
-Du2_4+fLUObjF=%P_5KBy-}&z{&}yhqd0Kj?cQjbO@iuD6#|gb`D2y1dAtY~i&fFImiEAKy5~qRh9W9m78IKPR@!uTadr}-!uiZG
-MENa$f(ziI`NJ)}E~_`c53W3dX?ogYx8+o8!1;~+nP0m*-&!^)t+@+CNiShYB?n*M=C)G7^SS;@Wl2)VoAR`fmUS8z@2yyC^Tt*7
-4xl8AyM}48zP2l)*iW7aJlpIR*jMGj37PI55Z^h9%;}!oHa&1&1V3ou28J3y{Ehg)9dBTYsF?2%fGD5h4`D#;*+%ic_E+zuG?yfN
-FS=E3lpT4Bb!S|IYIpM$i^IN)=jm-sY}<a1oFH2>CeEhWZr;hdHG1Q6WlN{dke#NS)wp$3@VK^Ho5ewg6;Z#iepHEqtDy)1qeMt$
-Pnn>{nG2ni7fsL{@HrV_%8=($#NY=82<|tANssUg2}DJBxjLep%_qj5@0)f?J1BN~v`Dmk{3iM7su8neZ?Ue5P~_LS6v}S-5gfTa
-<-`1xJ!Mzd5Sinb>-7<DWc41!u2Zt|-{~UNA^I$`p7NbKRRTl6T{@c@VH1y$lc3|Vp{&PhYC5u1kdpIsQv-<sE3_~agJwT5Jfxh#
-{>B(9$k~9H8Ud*WVMKWopBR&kPiauvi+kR*e~;1Qc{`n?E^M>kCt`E|c2!MpRZLEqP1we|E^2$_LDN8us^&n&z1=q(U1)0g^P~=h
-YqM0Fgo1a?{E_Ft#$d6_)~?sy=}e{4!5B4{v`CpM%HSAZl8A^TbHLM!OE4jCO~?KBhSj_@M<#G&RmjN99-kPSx`Q1z^JMbso~<6+
-mbFA`v%2GV*uK`A*m&(QDXsm{B(<-FF(FM9+Z7)x%6gKFM1l>a+8vCi?b?+!!9;@6m8`Vl#I7_i6$VI+<j$jcAsQ460Svj0EOi#c
-kjNb4vttn{qyeT#bP{BSq~Ec=5j!^@`K^@qNS=fE#F)<vlB|&WuUiL=rTi`=nn_TIx-o`#KJ4?6sV83kk!B^C8FYK@P3e$z&wOsA
-ILOl%pNx*$rKRNRHCj)WNo+r(Y%tcxT1}MW*@@2n&N|}c0rirftqK!^AMjI36bv46TUZX410n10nC6a6`i}foMkA6zO+GPpIioHq
->(>rbt4v~L%qV##QKhSNmGQy0jw#;hy(?T47<G;-V>LQ5&AYcwb5If@&90H#8zM`UQIZ#DkZ=zsOR$txWJM{Q9W#oQih?)|8VIWL
-Y!VjI`>}}}<sX#w8%#?7p19!P-3nyItJ}!3FrOHUesi_n+eRauR+}DRDlbIBSsi*6n7Po<ZIgWMTo-jVIk-<+=+o^(d5JzI3T!G~
-vN6L?M+ie_GALv`cA5c`z+f>bL{11#rm~on!GJ-CK^huJB;22Bm|_23o<X+<Stj#|F>8OfS2Gs@HEF?ino>d_35`o+PXfZJ!sk|o
-*{F(8a64jClM^ER98J`uSrh^$HPlvJoC@FwL?RA@F_I)<i6kOqegqtWKpYGh$V9H?;s0DxCWUpDXI8gFmT`PyOt-VkQEva-0BdbI
-5jq(p;prSL?T8Qi7l%3O$_Z16*s(h1CWgA|a*}Ks35=#JHDrZp1daxmV{_u*QibEL24e**en@YN!Elwge=;=xdMgxJA)kjVWBJ6`
-&Yz{EjIrkGvLZ|>fg=%#S9$hh+YCQzT?H|)27^&&OGt`|2r+5kPy*eM1e-=4u)F~uMImw&&4XbT1{kIZ`<MIUq_2UjkZ=S90%>X$
-3#`?pgc%@Tc#bzxywo|z-E@FK5{E%y5|u(FlL;KYKpLndB5rt75s&%D?sOf6N8VH^Cm4(|66-Bwh3RA>#1{Z`jhSMmEFnyz5(on|
-WIPU!!{M-lN_PSt0~f*nbEa{&foGkbz!VI|YLkMcX=DQEiUtSH<RU#uAu7ZmW?=2dF+1!KH(2f$|6yNJ>%^1I!4d?6vFC-FG$Lqy
-+`jiYi4QV};j4p<D&m<kUSS1;F`v`IM8vQOm8al23}X1)Fli^AiYXYuV9X_ujC4j73_J!a0F9eMre<6@?eWU-Xk?=t$3PwI&sRNv
-yK7=xP0ns9Fc^DLvivHxQn4qk{hlio1N7`(^!~k6-_9;QKRO2R%G7u4a1m`97YeR;@7*=Gx)k?vdN>mc%sxE1zqekJ^HKG>$K$|V
-uHYwI{j(KXCS)uyDk|EUlV8z4I7b|GqrDg6z_2nzo&^AIU|2~W2$i<PRIKW*P*dTy^jF6(t)DlC6@U1i$BSSB2V>_EVr)yw_M2}i
-Oh+sIIy6b26Bj$`EcKfkU4G}=JmpYv@FuGVK3Sri?-f36;{ql~;C^}O`m2T;n#>hB{!Vnv_+^{)T9R!zijE%JzS_{e%sw{wwZnv2
-vL(;Y7=rg;f6wKxNe2}u03da80ZGpdB&W15Ya@*Y0AJRrSP?LQg-JNLV9rny!T>(tI*>BJn0owl($n0k;a!H;(?&<7>=WXaJ&0Qx
-VGEM@k&-kkRK%QKf9z(>)5?%oDb8a?pB)U|cx`t)8gO++A7}dsn;_v9D<8B<Y9))atJH9L{;2L4*E6RA!2SXIcfKjZ9Q3dG%u#eS
-%oBfV{CtO)KKQkpn|yS;1J9GeF4d&wZ_ZQq0R46U?)XFRnBX7jkX?7m1!Qj4vdP{QkU$45aJ(vbf#Zun84AXo#$#5<1s)upmzcLG
-WPgR>UFuaQ4xfT8NH&j@q?u8rEn<*xW@%mb_m&(QIHuCX#^rjXWhuKlY&~NJ`VIZu-6~nJC8McF-m^KwYM;N+$<2o<z9>n9oly%F
-q0;&$o?34X{-j|9wseO?)OR-6>*@;=wpY6y@&|vxulRS;Z%q~G0MIzm*x{fL7?}5Msfcg`P5iawK`j~vSn6y8(uc(lnB$PumG=cZ
-=V|*6JFeuCk~i}f54$#<{!{R$F)~JKIVa=hez3V?c3u&Fhx9UOusvc2vV5xz*v-yG&(7#j!S!7zuye+Jp)1(%XWC%Dw$Dx~KDotW
-(aa|npgm36{%M)ka&g~IW$>F(*Pdz2-h{sq0A6^2KhgMES6H0^0GE3cESI`@fkd5sKK<uiYmh0I^u(J|;Na5fq$z`(zD|<??}e-o
-7M@`LQ2HIS_loLpOWo?@t}e71=BS0B3D2*qj?|>!p|W1-qt6)8JuNjlp&Um=CAG{oNJx*4S;Lxb2CmLjx_)N(0=qvSVJzbGOZ!Df
-QblI&s_joWK6~HdoQmbnTfE7ZAer&DEVqEu@8}%6t9RM6W)TB#2v#Tb+5fBx7XiO*gm;u!LI?T0?}#T7K{Ksic-a<g!)+Nk(AbnX
-Qovy&{8UOm^C_P-+|mf^Vwr=m2Rf^8Iq*!>@{yV=XFM*5o+O+wS>c$-qXnGyF0t&G+kLsBpRuX2RSLZ8E=TQ_$9EmpUz@du^PJ#>
-oJPsq!{tTocAS~sD!TF3vXefl*_t5N*&%67eR|(7Qozr)JBy?Y6lx7P8wEnyCTAN)gOyA2!ZKExf;Q`|9-I~eGAE~NBn#3zmW>6O
-B_hqL^{32txiXk@l8hxbmcSlWtmt0}&qUdd*n-#5VL_wn50fz~zuh~p1U8!f%AyCmbr-q#(>GHW(AMUSK9@sjiL~0?Kie1_39py7
-_st5xT0FAx0taBP`EqHUU-G(9reIetX1~9rKkn1H2yo)lj(Kl9#$|5^=+QT&*1I%qc4T4zUz4=l>)sSB@Kfo)4Fc%Eu6K(`fW#}x
-4G3wFjA_el7w)Zt)g4&p@W2qZAW4nag#U!hh{gPO3s?V2UZ-z7r{b5HDA=F_@q4#F{g^P--2I514LB9#b)M9GYV7q{`<spi2?O}8
-0UjQ^9rAJJei^XK(`HQn(bnYjX_5m8jKTIkyPQZUa#LhrfX@6{(Z;3C3@R2_C=n<xw1o^#gcnmg+pWfcV{5$AajF6MZyZ65Bhiv2
-a%MmR(h)f{l#Y%HhSgbAZo9q;7Sooj%7p&}eWVzBYtW;8VF5`N_wl~TPfkd~kf={wu)eMBs$`j|IcI%mEBvfx=DkDV@ryZ+y)E(W
-|9Jm<RLYHbX>fErkFx80vu$x~mpj<_Wi>~>&-T$@=mr{h-G<6urhTtBXjP?(GDnOZ=7FC~cf>9z)&L`_J*s5@1ssWM73o-Ta-{z|
-r=8pusgMEBL|MIiL$Zf`^Jy`{5Jzk|{A*5o=sDMW^0(hzX-(ohz;)DtQY2NF)#iS~++zY5bH!=D%u-SxqxrG#p&dBQT~Y06t-W9K
-3F96CPImX@*cG|U>Mp!+W?_H=4f8$0lgd@y!AVauW~H_IXHQpfDG*v0sT`814E`#uSI#%(^gs)=^D|Q;fUe6*lFo6R4BWpFw%xre
-TY3y0m0k&`)PQHA(jsN~lKE_zCrR5F1e`RU|Fnb203E~fJvU5A5nm1+W$tg325pTl^!c0VXk3E!^j<b-IA78~wjTa8MdZL{V{nix
-nf1O<XS|HlBV{mFZ`5;<K78`nEL$uV*unIicsynQ5^w~a8b9~=)Oog`soryqnoh-lzHv*q(tv_lABtB0?P^g)W%`;;aM!N2J=p**
-Vh->{7~+VnIG0tsKQ0TozA|^|=<iW_pg-w$VdQ$~pZa?G$LS06nE)Vhx!>jZ^};U2#i@SaH0M*?X!g1+*hj(I2{f<uSFT=8m~#0E
-Ybr>H$~@}pSu>U9M}x!Z<E<&y_-o6B#W28(3;MGT%4vgB;k2oES9y*=OV>-7v-1itSp#JK+e~ukd>uJsxNH9zuJs(QOFb}}KY6J|
-^a&TV!&otolu|eQih!1K`jhv0JS!;Hz+OYll!gODc6;U=@P1;jT}o07Ttu&aBxA!aXj1RX76E;^&aKmJtMnbqJl()cm!;Mph<y2U
-QZ4}t++lur+PSL837k5{w&3&PhyXaW>>GUa@SL&bZU^mIU~$<0Xiy8hwMtjP2afQyPY>YVG=9&YycE48Ox?PgaLza4d9JlC=$>cI
-|K@7-%jkf$<AFJ`pdT62;j>=9!t3RClL;=M8Eo!;zozKgX3bO7*&qkW2D0uprSq5h1c2W>H8VZ^%BkK}D&YDvbGCo+b3c|L83%X*
-@g<|AIhpyOZVNJJH3}GEg$L4t!kGWem{8Tk@AmMDy$XehOjOwu{-l2P9(V)n-8QjJwOM3wnkHx@+DE1Gk4N~%C3yv2hyYC~N!2+}
-e9=rS1t@d`N7by<??+FD9hAV@Wq^UzDod+#L8YJcn59@85c}*#*knNByCt}EuxiXVII);Y1mn}@F*|h~2V~2ug?)j6QRRpI?=mew
-YYQH+<#0i!OdnoeAIqQonDAKpwMy;L??m5TSfefjdfK2p88oeQ>MrX8In!K4!Lal4dX-JvQp<AR-qQo!THTl;netlG%mzc21OObN
-QKH_*d`i6>DS-jbj$JA}5j)w!7LNm#e_&+TGTC^L<10ZSbjHBY@)wg78t~9E3}|ru*8YW=zsyF&(<(R0!V!|@3IqNywy7lS#q1;f
-SMcVB*{S~EK-g%wg`&vJzVGRK<N8%F4!^G5m8`NzEh*v|kOx}UEw{~!&)0rx(fTz7oLSYqu_A@fqC?yOaV(%TS+wd&zN9cGY1A#1
-xu;|ll{1C8MYovZ$sBHOYU8N`mV~GN_lCVBq(>tjKv=(th>+x(i}8ms&o62fyQXA)%6%1d)HMJMu|D_JH?1hTW_a+O*5m7vSYTXP
-waeP3aS5?3!wq22Ratm~(AllfdVPNm=%Z4On9bSf)7baigoFoff8Kh9HpzvG0hb1qs)s#AOa`oOVSte(e!y2*m<^69u0Z5B8io<-
-L=HiwvN>WC=QE!q&1+7dURHyzPE?@pxp-I$G`sd7ljEyC?-zUA^))L|4GY+>Hs2lzG(J0$91$*!0U`>QwVYqYnj0P$2i{}-Apg12
-ZhkVcCZJ=|-bbBN8=*nq#19Yeofyp&8#oAQyBb9X8dGFhG88tEeutFCEY$x6;`&Tqq;BgtpCrvmMfEeY?yLd|{n<T+L@*f8k$0N6
-M`Ya2NrCJWBv}HGWFhual)cU8>}zvTF&vQZ@;El0e)VPfcmpvkaN4M-^5(pGe&X`r4KG^Q=y$vTGoZ!&JhdkkgB#GX^-LiV2I>GR
-aWEC}d(x$v`1SFKiiP)(8kz@u+VpZL__gNRg(t<U)7{-{HNcsS9{3@$aFJNuvIhYVLns7bX5id==hswruG5{WNWlZwFXTB%UHZX#
-z6lHZv4ZTgMieg*O9~AnXGPgu`n~z$107kiOLUeH6wJ%Tk}y!B5I^|u?^3@!y~aj9t)j#BL6k@HX)ozj<z?;p7xZkKFMQoaHvxOJ
-m-6}8^z2uzsk%9{=96%k8zHUv*-rb+ojt5ALC4dR8fM)6SYs!!P7It9wYTT&C_gYpobx~d;G*+<_Bc<e0mf#KGJHj$6!dCup+Wm&
-{E+}EbK4AY<gV8k6-3#WPmJmHX5Y(vGoDa8^UlNzMxeQfTWl;TR_=UIxGLl3Y+=yhn(dZnN94R)eCD+kc$u&;k-hu!&n&w+GN3aO
-eS$Y$F6oA$a5kz*n~u*C*AN+SFX<L$25iV|Yz%}3nfgQe1osVL$QkweL>6*=$0x=lj`lZ1DF>a9F7uw1r3uDkjg>KC63w#V`sEQ0
-;UZWdlu6g#`bfX7bWgb<=&V$C%UN2}pZFg4kp!t(cUA7o*d3On0r8r_*$)9&;el)f&}Pb#9272#Nzn#94(*SOvD$)bNY{Se8|nTI
-@QE?SAoa;=kK+}^=3Z+HmIJ*}N_WWhLnSkhbnAb)>>>;<a$L23b$*#Y^L>A;3K)EtebIUxa_4?!jG-{tq3=qaJ(UyHpeeBT))F%c
-5lTMKRmac<h0A#Qkb;@?M;MzV7mjr835H1b=f@|;zFiHpepGt3hj{*Ts+kB81C*Sp7@d6YRx`~;evv-7-f6JObndS$KTgcHmjt`q
-@4kK&Gbqa6OqL_XWzd7C`Ws0=H-A#pXa(}%;WjoBSp1NDk}&iE|3?_>c%6!@u=tGpaWy_MCS5$sRi&$D;=*T3ofYU{p9r3tV*TG6
-1=4gkxyw<pz_ARkOOB_U+E;k03K1|s^~&b41O**+86nQd$!06+X-F|3^HJAT6ebQHr6JGYs*{GrC4WdY(b|O!E`X9`WSPY$#x(1v
-UD#h=r*wR_lPa4-g2KKHQ;wZX*^Dm<)MA4{d+OpOd*YQ1)0{O#Dd2=?dUUc5nZ_1o3_L{O!k~$;>4TzWrl=5Q$Z(j$&k_u8+Ww(j
-L#t0dvf{yFWSPV##u}B3(zVB2Ul}?|S%ktNAzoowz>d?p7Z&^IN>ITH_wuc|^TORsltpQrghO_qfjALIA`=I6g34qZnLH$8CXh*7
-`7&wP0{>)A=B@M*WW{P#WSL)*=H1t(vVirIN9)K6Qwald)7Gx<R@YWX+G|MAIqO1A7gswo9VJN?b$}UL4bHO!18Pc+We_+Yht@oU
-l>^=R%K`ag9P$}Fz>;SVmtVpt*4)YO=eg?3i!#UqgaP4qFFY@p<ftbvLK~n+Oio@#QbcG#9>_`5aERq-yayUg9{9-Z1N`G(ZP?Ke
-<TH4{8CyUgFjG8dhPk2`lR_L6=q}!UE#6U2fm1U;5tYuMQz<0E;P{~r5<57Q{<#~Sxt-@}6_Si#FqX9Ju!)oq$k&iX*;+&x$%`_n
-B<OhyfB*u|xjN{qaPS%LAGD0pA|BVSNEZyo)?xi6XvASgfE~Fy;!GHWSPq8m4T~8e|52;Q<Jun!h@`nTN{#bK#xM^X9Ym;b1~EvV
-G-CdC+)AE5bx%Mf&B5D+@rZF_B1ggFMr<VgXK2{-R74Aiq*>FGgbc-V8F)cZGy}r2JQezaK^VYR=9%wC69wa5k{LV|VgkY#nZ-kp
-ynwh19Pde16airj&$~Qh2#CA*m%U89fG~#PU7isEL1`IJ8H+aT{|YcD1^=T+BRl(j{cbc?O?@!dU%dXvA~EqRXPzoR9!;xr{Jvd5
-6Z1nMQK)s}bocW7yHlA1M#9pls$O<H7CNeK+@a-atZ?XpXZj4b6@B1iiosVgNPL?&+X4C;OQoP0x)@4ZvHzXbRZCa3Z5Ru4UPboV
-eUh+w$xM<8cWonf;+>rHniii>lfw6yL7}4Yq7Gx%w@cVJ2haB^ICy7r$0juq5y&c}j}z{Wwp1F-%o<ndl&4z@L*FEAJQmq(34I>x
-WBpMM>YifAdk-kIn*78PdXLfJ@zCzgCh7o9qL_cfn7NPs{mWr6Q=FYpELI5nlGNJOa6@H`6l0&X<99FYPwwemMS)t=puMfV%G||s
-oe9*Qg2uA)O0R-vgGcT(m5*&V@Cy-wN($j_Rr5{lpkJk?T&pk#3+?5-3i&8A0dhUJT3?$&-8rffP8p~YnF}$7Vg2W)UMKZ9EE0le
-qO#(%JYmQ40}=17;ol#z<?!3c*@aWTmCR0FCj+(H@9~zS<)MdE#dM**TZL7N-m1k*>OmZ(%r_;<&g*c1lD~Vq`^Qx;kb_2!_0xs6
-8Zpp?=9@bUET9MIvUgX8KzE~D*8^h8O#%9s_#0`g&8ORvrob~%$E1Ij!!uDm*3x{LN-xD8d7kYk^2lrMpl#i+IPk1y&NkZ(_Ry+i
-YiYN2#pJi^lp&|lXr$V9>$a~rWO0qFU$fR?+#!}+wzT}Bi9y3jb?Tlax{%Uu$F>|Y^sCGoe4!xASQh$m(r+-fM>W`J4m^r&cb@YK
-o{7Sr=8vTL%(|B!KFqq+eqsG!=xSDe@Y{v^4`j%)Q14bOQSJ}^yyWuWLEWn(*M(5Jng+Xix!1fg=7llzqxrIj-;_v0SFV)ZQ5pmN
-f~HRYdBnl&gEVV!B?gHne=AyEJUVBpJUog`wHnm|H@$;D`IDDYkJD?WT(7#Pc3W+5Z+$i1GIL+9W4sq+YvP*jXPv+Lm6=2L`{4Pl
-1=XX(CP1^F&-}%qQFCk|-NK>;qTT^hAhDls#MMO;A(A7GHA_JL>V}vEWIQs1D~;dUbs60{+GiPj;7mUE_&VJ5YFhad)1Lhnd1Oh5
-#JZ!AROpWPgyxxBWnAsGQHPulBduvvd)@S>QjldCR6n=<JkA>nIii^LEp}&Z6d?0Er04DIB?>9BnwV!gra`PqClhrc8rjN&t61#s
-Sn<4BB`b|^?QWkwM!*@Idy79Yt@xq(JSXwRmLy4a=$7>zJ$8F*ew*R+IB3u(u6gx!pHXj#J2W83ewEVa2)&~qM|5)B+@k1``Or73
-0uAjn7D3L%f7*(RB<Ouw8)~V-5T#-wLz}9<qpw9>7Y`z~9J*K;I`DGUB>qIOFYh+(kvygmdbx!K-S|k8yw|12@3CtYSp(h7PR4K8
-nnpDgfksu1+ukFQ8C25&#VwHftn=EjP#UBvqK1{ce-aIatwDDk8AcFKc(&r;(2^hwdY<2-bNKim6oYW>HX2h!;pH2;{9$ZwSM9=;
-zdV@UJ;u-&`|7b~Vclr&gz0l2`-*%UGGX!aqCGxPZ@XQd`kW0R=0GE^@rAJI>01k+o(0}w6W@`b{F)niFOv;z*soF&#zKRN^+(L;
-GR|HO;oA2;EJkFaE{O7nvGsGG-Xk=rTP%5lgB%qt=<sIR$1hLb<Dj+A74P$kb~n0K;~-xof@$evB`@<39w@!kICe|kBn8r8NxXPH
-#>p5G9Vu<L6C3naRye}ooJhc7et#rTt}yu#!nN;f!6N2XQ$A(#+Rj)+O<tM&<!QPdbVqGleK85uu8!TCp~z|(`|#mxgUJ$!Py;_s
-KlU7>c+CP@*>rEX+?D)A2~s&0_jNfl<e-67$(9luWJX$u@MkhyE3<dsLoge|jzpAK@hOwHLzzD2<E0x5asFc=@A7HNy$#Mk33=3J
-NXnOxrl_>tc<=Z%kmuUfyOVu!!@d+K;rG}%#v;8=fiX}pdp>h20S5&k2{zJ0DM5wdJ;gs_m2G9x(TIw^lrlv5A)nGeof_uT{T$d{
-r>gZJZxsA<!_C8Wx!V&{p!W&5?_*r?sA{&0fd<ktCl8G+EwiRVCj0J3oRNXIHWXL|3p<+A2Q^vtI=G>Y3=-*2iH-;#SLz`u;^W<s
-s}(+Fd*<&{+uUMKtIAX#46!P;Z_;Z``mrT=xd9%kw%P|v6!weCLF#VVw?PR-w_J=NtDLS8w8)Su1#x09Dwr^oK?oxdhl~dQ=R)(q
-rYhtn%?V*8M44Y|hyBt*`&P{>?>eQW0wt@wN!Vj%&#v@V`OpWt8c=O`MrO3KtrT=_sdtc!Xp2NT0W!pP-L^_9g$y|;R|7L4!l1LZ
-Vc>^`6z)$MCBV9$gmmqa=|adc$0x=XyqSL?@55`R{Ch*lo+dUQU2ixx#=tNUdO^cGm*=fQQsHzX$n>sl^QX-7oy~%%ne%p6E`v0v
-q?s~CRA`75>Ax&(T)Ddd>DogMA$ON{@QJZpgT|*jef$<Y->V0W6wg`5CSyB{r{>2(w{%xWr@l}$^^7s(mllnau{5X)5QC^`2zVMP
-I<!;WWR2m9Cy6xdUrfWes0Jf{GBpRe4E5v_V|bzSxP*^&adJs2&@B|(zq}}=FgcIl4~1MllwPfm-r9>ap&ad;+xoM!qfOaR>vale
-Td{|%E>@Gk6;EOaf0eOf37&PjD9<}RmHEWjs`K~P*^Y~J-r_R2)UNEWHJ<ExFQLo|S|wE&es6oOTka(bx%bum2I@A(a)S>MU~DWD
-=|hy5ND?r^;>o`%H$9<-e4zngqKGUD@rkkBL9aGH6w}=?PLl<t8me30&=;<s-#AeXqN3Nj(Wj?)oDO?1cd<x`DkUKV1!n+NLQ0rC
-#F!*w*zw?izslHY!}-XHry<BPza-6H*`hzL|6CKOCr*L<chZfPdL^gYSW^jz3h$2>)+e~@O46VJca@zehC(F|njeKsBXgJ4G}s~X
-e?4`zC7S0P>n%KI#qmqh{BmyhownpL+7k3Z&vVMUxDHb~(M*;BjX8<95El~_ar)rH<__{S434W4Bw`7}5+wpG2mROM@f&`~XYha}
-i;!i0?f5RZtl1VbN?DXXv`Zngrs8UfhrW!^U=p67r=cLhq77Y^V-hjklTX3>43oh9z3MLOLgX`ez_L+*K*06qtY`!2K}|dd7qibq
-SgME*pB677%%GCE<A;Gbjq4x0&psYJA>BM_!C>q~!7hC<`jCDZM80N-E{8#`wUJ41^(g^2LgLe<(|BC_eVSk}7FO&nMujW8yD~LJ
-=_FVU4u}26Oz$_BZ#=I3oPbE0w;HQZ5DHyqTQ&uuamHXUBO{bY!gmSJpSmI-aww10ETkZpE=$G>fT9^twdSb^7Z5p=@@O7O^Flff
-BM5C{@n&;$1cNYuCC}q7MiB(#UXpm9T@euw#z;J`@dl&?Mbgac=mka6{4ZK-Ix1=YFAd{eo(aet{;#t#Mo=4uN}B&FgD6m-K!E}U
-3KS^*|HPDWO-m#f2U584;e$(geW9<+xvM(WOu3KRB_cx+x2b0H+_j=ZrD^BQ6NS0Kc()vPi+&85o0*|<f3@--S&0>1t@#iKk6H<Z
-%PZk=KRua0tAK#!tDgx9<-?L$i`7-PZ@HOq%ge*3M($v87kQY4&q`QaI{QrwCUSo?!yM0jYU$Z2ZrYu~eZ#v7_75;7UVuM}c(`7F
-sv6?qdh;p#8Dq(Mbsy7CE2?qtm+Fs?o3$QVa+5#}yY~^M48L<6w>r-(fy>6&h*CA~&WZ{7AorkZwG8p0??`Y*B<7FoeSSR}u@{kv
-S}61ok%{uv<_}|s->>MJV|HR#J=`g=&MEN06v|LHjrVv9?Xe{f_5a(aGu6`EBP31MO-<oSKN?-=?4hsKgmd?y#i_&RvHXFCwKu#)
-o}zNn)*SH`Wip>Kc^Lr>vrZ*O4IiWVC9-6G)LvVz;rw*YoOMT&+t-zr``=)=W9<5un1$SLJ|pFF-62Md+aH*&=8rTiaCO}|gro9^
-xq%p?_xSV{>U8?YwbCj(jkvc{g=W8mXc8kl)IHtzYn(PXbGPKyrghFQ;0j3RU2nAGN*sI6n{sCXMKP`k{>kKg;<~mgh@YH4$pcZ&
-;FG?=zN_!hrgm*f?w{XzXuIx&HeIf*z4a=vj+Wz&Dhux-|HWK8yJ_Q>$vvFS*-(!AD1kVZo0b2QnZPAsZ^983YvR@-%J2A;{=w#k
-C?rd6G2!m>-e?OAwn@+7_MN$7yY0Pb?ifoCP-Y5oXFsy%X?yk%W2?obxw;l9*w*WxYnY7nBIG8`ZdK$PDkJz5kL`I;H0@%ngfF*;
-v)|@?tv}w%bv}n8&G!^;;X3VYB@-?rQim>Do8&XN_PZ3|3cmsTUrv5YKU|M=?Zs~u5as85V$A$%rrNV22|ezK$eyj^Cm*s}B+Csz
-U1~8ANuonVJy&w<RO--BI^(XT$bI{mp6KvPY5w{-ikJ4@LT=JnD<V&M4&)PKpTkrhr|exq=9-;W>B&Pg0ts^5XjAdWOFIQ_bY&f!
-?rFr8nAKqjBHRcTC-irEmaPf%kmIyC2)Vnokxz`VXKV~EI2577?f2(Z6Y8%?OrQ@n*S|T%&Rd#3G>{f*uS_B^xC&D(^6+y6H2mKw
-1zfav67mMHcmm)td}6FOYkT2?B%&$TQT2N*TXQ^MK4GYNnm;1tutwb0_Saqx<vvaTRO`dY!2^G%6!7N$LS)6A4CF6W<P&3rt_n}_
-4^{f4;YC0uD>8c;*TSxzDm%W%fEz2=>PL(c<`NR30(*w@?^Q(v@JeWkt{}@yJ~4(bYP+4!nx@QUtbHaaJN&H=cLrSWv$lJx3it9s
-jHUwDC;?3|ShV%`9(DSwm?wNVZj3DR>kzAV%g)$2=h=#L<ARdN(i67XCPG83Oz^ul*GhtWIf5)C#Fc#m!gQE-{(EEa*)PhF6}<Bb
-za-673W1rM-IW+z>q;t-^55pEzzw-F*F=s|U~;X}kW3gpy&53G->UWZrmJq9Kt6*9^v^|>`L*L))6jF&OI4W6y<<{dN!$E1+1%8F
-iGz*|i_En+2?7SDw8Z{%$LTiRMLvTEgqi^Y0rKgfAXPSH*nv02@A1|YrE)7oWJDO`;Za4y0VAWOl={f?w90Eq!C-7+L8+!N8K$3X
-k{+unLLEN5nnWiPVWVoqWN*`)c_htc0wQUaQ69sF69z~wRu!hePW#3p)Vd?5u&JQ%xb{i`kwaztQY0e|_wKP`AsFO2$$G^6t!E0)
-pE@HTawyyRLdZDki8Ki(2!{?UTkuqb2#6d?)`I7Z;Wz=2Gz&@bRA>qYVE{vl$6Xi+ilmv>(X$1FF(U7avcv^d(o7Z*#<08%qYA2|
-83zbx!vsZZjY^vT?*f%Hqd<WI1qu`>P@q780tE^bC{UpI`|&mEF~%64ca<>~l^2EOqQWlu8Nm|BM0+JzGW3!VEYAnm=D~8`e=@IS
-(Yqaae(9A@DTuN)pAu%H2&o10;3@Tu)|g!qu(CtjRJhJSb}2j=Y6m}e&K@S5BK>8?=B%59Jb-^r6jC9=;?o%0xBPYNGWe?@m*-vC
-D+wEP6A$<b!#I+&)Q5e!fdM0%iTlem!Ju5`gWRNP5<|Xr%Z*Qr?LOaoWG6g@PIm9<hnMv#_QQ+w?!w<yN|S|Aga2DMRouoLK>ogS
-OOfKgHGE<$*L7x!DqLmvwC%?(T^K2T&tEISE+_6I!~B>M`EMOpa45W3jQoXfOOSgbj(lS51sym!4(_OukLwre!2S7dc~w}`+13)U
-5*hc8?eOes)k0QOB3}ss$n%M@$m!-L8CY1qJI7E(=`in<ljzQdjjCfL7VOKoe{K_T!@Fxd9(M_{%-|DaQp@rcQpm8o7n-+&Bm^TO
-pB)C@^$n6Fz)HA(ZiZhqk4J7Az#|Rhm!!GU!sk>7{2^X~?7;^3$*Xz_Zg4{7L`FzpGp!Q&3?9(-7Fp)kj<1$_Sg$2q6mm1-!y+kI
-YkUjzsqi~X8=(_)pV=ax!2^mDk!61E_{QzeNLGRmBI1po?jkT&R=P@);EG%Vc4S%|s*QXG4{$OTj8)QlNnIN@T$%OBI!%)fW6VO4
-3BQbxegBh;byx5_tujMGFc>>Ab(I_i?!fnwY{g*5#slI^#CthM%oYL^cwBo7RWKO4xy1o7h5+4UIU4*;c4Q)sF9O|-pLv!LxdI}G
-ifNQ1A`ES@1ry<__@&l$P2%~xhXq6qWiXL}45|)GAsOVCT36A8*GvUO4kfP3BWVtz;RK>-OkPK?CK!YPR8gM6t|=grW+Jbn7Zwo4
-2oxTI*n%Qy=5_QW0bvZw+b}XJY5s!^LnY0BwV^0bpg@5F1qu`>P@q780tE^bC{Un4fdT~z6ev)j_+LlH(gfsrTE)j@5j%sQbrD;w
-nuv@4;KsglDUaM#vkY10*U_DQrd`PQW3!0J<M&E55JluWs{cX8zUyvARy_EDEc0vgKJud&vLeh6DR7WsBZ?y??~k6&^R$ZVG-R1y
-d*m0Z-H_Up((T9>cb6ljfFpKif3258R*W|g3_rHn<0$fV9@TS^M?41bY4o3%z%!h`iU|f|k6R*<W3229@`*|fJb!G#?gx*g*?=M#
-jLm;*h@2~*L?Tb`6z0<yE9l{wR^|wZ9Ljcq1d@`E`bhmLiBHl%$7wvndAERQ6y<Gs4uoAGj%1Kua$R{to(gXPiC~4~c@BiN<~b0S
-Uz0dPoToxXKo}!2c?P?jfVhi)ku<XegfSe6XAm(2#9d$oRnq(~Z+a!7lIH)`GC^(Fe`_e(Fcc_Ipg@5F1qu`>P@q780tE^bC{Un4
-fdT~z6ev)jK!E}U3KS?%{7>M;6dqkxIFCq?U$U*aCwY`@x&k5~BhYyoCdH%g=a+0tf%lYVKLHtIcrp)TY`kDF#^8N+MOi=?!}1==
-OcM}+E`j&i6(Ip(Okf4N{~~E70)j#rAQ+zhU)qH#hyTwu3<U}lC{Un4fdT~z6ev)jK!E}U3KS?%pg@5F1qu`>P@q780tE^bC{Un4
-fdT~z6evax*#DW9q9Sk<C{Un4fdT~z6ev)jK!E}U3KS?%pg@5F1qu`>P@q780tE^bC{Un4fdT~z6ev)jK!E}U3KS?%{1^N`4u>W2""")),
+M{;7t*_x!X>i0^CDgh5zSS$vEA!Eiaj;rZ<ST+-b#Q|6x5jgb|^FHAK1`8Ij0Dyft<rWse0~i7ZEMO*r|8xEW3m7aOtN}Oxf78H6
+&Od_{zz{G4Utus%75HiRtD%db|Fe(ESc}9+t-hhXZmZpU2_;I1s+;V#IfwU@j_vT;v22wHdq?u82J6aGA3VM|NlzCiCeANp&(nIU
+aNO0&jPPF6?1#`C>yx3%c{;%7Pq|q;b?IMl_dQs4p3&k}QLb}vPsBnyt0sC!s@q>SbC@7$ajxF>q=xSV+^Y`_Gsl(Ox)tfuf!QBu
+fQ$9KcFSEnVBv*0&BZCvro#F~@t2I!W=L;$063h0U7zlE&%``EA%;`Jg8f<XvewVXklU|0JFNf=w|CO;u3~`y2<#A<|LI$R=K?IC
+rhEIDmc4~$dV-ee*LVp#ti<?Dlb`K2k}NBH;FQp;DUb79>igo3&AG2<&zK+0Bb|CxKWllmzhl39%}qV#m&ytK^-JBNV!|&;u}^1J
+d)<!yMsKaSft$UiZuPlS0dm`%^?y8yTcn@tH?xG5gthUMx%WZUH%NEoy2|k9*tO})$R!f~!0Y7?#*LPa?^ZN2e7`CD_E<?(1M-t|
+2TC6pS5TxtdIq}uE%JF!RO~!m%%F|T_P^ddUxeEgr)v_hj?sXB49%V1qG?`76T9<@Bai$zX((Jeq4;q0hqG5!W5-COwad`c)?a37
+DmdOO?U2w0Y!wd$t@@Dq`gWmF1^w|VNt#+zf-CEjU!LpxUu=yhP5boMlNj6g2AOX>SL1);U8?%5<J9g9lFri22j0X6d^zKxR&7P3
+h>woHJX^BRY}`flFEcA=I7-FM?R;wXJVUC~FOnf9K3PbUjl;L5e{iylm~(|b)Y6A3_kJxt{6u)DZ2suPkJVIeM-<cPux=6mImSpA
+O6HIGFjHq#YS&i>g*PQa=_fz6dm31YuGn^5?PlUD$HrDwvjd+an=k#ic=rWPHb?iyD6fOMwOtf^osRm8<nh~_1J3OlGc)auLr9N@
+j#qv;=C1E^WrG!s60=BVMTa^j#1~B&lXd^w4}Gl%M-QyC&066-VP&p|TFuWmXASMm=bn|DmYXzF#<`UH?AuQ>X|a(EHpfwjK#YUX
+wr<nn>x7|}zEf|L?aJ~c50wuyAM7}c<94KLJ?{58;$KC*gv*JFYG7r%-9E4HXAfq`iSApOc5Z4;=R_%|c)P&ErXHRm6R!V!6g5_O
+d4B5?!_G&Bj<KhYU%Bm>_34cbW@+T1mzz?ea0_Q0)U|o|qr9avZR=!qTWC(|zT7v{m~#x@=|0S4hrFqv#e4{2_>6v9(xgc;FQ_Wr
+A@zi$YG68Lyt#)l>H4{6lJw=fMbBV54y+d2BP}9<$L;R#F^H6?iR4C+4~)ckyQ3Spyo3ZiE%zUeF*V1rz=&W*7TxdeA=}qeobMNO
+q+xs+J4e~56g;NIMbHwl6%!_!r)sK1iEhzK3hH@3u_Qru^TF%ma;2W6G8=>pj!Uk26u))FrmgogaPkaG5t>=@w<RwYh+TZc+&`w_
+?Tq@?gL0atA!{rYmV2vSVAA$l&5X|1(^3S~pPn?F^uUAM;MzIf;E>TLjl(Y@q)R@@HtLQ$$W|c8;&6DNf6AWCJL|UUaINJ)bBom}
+Q&%o8aeFOTYQr573&e~JW4-Csi#P6Ta84=LmvJvENg>8wOIlsEb5!Armsg6~I&Lb|Y;;{ACg(rz>OJ4(xAqG~te&&VC@|a=+uTS}
+C5h%QS??ulyKV2>fc08uJH_8FeHNQ_T<r+u%Q#_&D<@=kwb)s#T$NUE+jifPT+_JLqKZ2)DQ<c_*tQ>~{efZ4)+r}2H73%%Tf>U&
+YUW~16@4d=@mLb4@A5%6*JaFID9UZ=p_MCykF8PQmOoIARI`UW@<MH72m`!lEv;ye>fdy9=TytF#vxbLmsspRYIVus_V-Ils#E<u
+#wMj1ob#|Vr<;DuIQV7psF2L_;l5|<XT=aVbW9JZUH!J^xolxUQ~C8++bb6-Yo4#Z7*QZ|EJ2&qFI40b;q+2BI3aD}Lbv<)$DZS~
+qIx5%#J%YW_D<#NzJAp-S#NUZroX3InW9L?IkNfKHbseMa~ZrW36IABr|KFf6foCOxGnv-!03oe4wGAcP`YV9X}BY2*dxT)dpXRZ
+)boDpThC>ZeFK)K%1ehT)ZX$ZCD2$F#cRjB4sxxqA`xc@=`^1@6V2E$YPrpU<tl4poVy<wzEC##5tk{Iv+I=7H^tP@@!ytqgsZ$u
+Xp%PmY;ol5kF^RnuS<T<vj2SRyncG*8<kRrj^K65k6Xjz0UgW<o2{BhalaZK-@}g8ec9)FO4TSpMNO5W&ZZFQI8GKBeR=xJ3l~q|
+xh*XneaXF2i#rei_?GWyhrb1Gl17NJFNxEdF1b7JK3%h-{MqOY#|TXpSq4Wojde?1XUW(vyIiusF;_EeilyAjyASfm(O4$Co}QlG
+?lm|2z@gY`d|@K)HCy*2wPW8lC4J8n%D9Z&Pvc8Y5TslDDn-wc9ZIIH(k>B8VAURY-1TAnl*zC2Gv2gsaI|##KvYR3MYg@h7SHgt
+IeF*EG%ygw8saea1UvwdV&dB5aosRzI5-u1$mB?54Ra*+HXsxhx_045h_Qt+o}Z>Z+_Lh}RZ@5Q{+-W^va~hA#a5dqjWf>(cdw0`
+skn-$bNgK0`n87)N%9q5_gA|ok2ziPy*=FEd+Kx})z6tpy~-CpyGJhzq!#9%9<^;#;Vq`lyd~3*p9`0&>8P8SkzPIeGVzc+eOgd*
+MkT4fQl@Ug6u0ZZBOwn~sP(}o&n;DEeT+<0AR8?Z7siW-;4!#?;66RC`BBzb&Eb~TF4xxavK{8gZTSZ+SVt^JDDVRq>Fvw!Vu&`M
+$eqbL@BI}-I!&Z6-oJc`Vf$6<tx9~F)y3VJ<GRmI`E@U5d%@)invdjW?L0cYfPUuM)dLvmeKRH{><<#7oUEQN?qJk=w#8!10YdKC
+Ihr$7{GM#Q7ZjP7OuB5oO?1lBQ#Uch;++ehRJ2}c_B(UC>d^vW@>uFcjU0wFLst`!5+c$Km;jyzP6DC)VG;JpUBV^d;g*Vs2b74&
+4wo4{FX5ppcZ3K7*vl_|9`jUWlSWK$^LEB8ch%mUuA4#a-?cRxUoN_N2bj3{!R<Ga4Xyh!uXY^6kw@P(KV1tvZC}*$rv32OQ8d-4
+tabFQPc2@nES=HcxBa23Y?e#w+<EEiHafn2XKY2zIG-@?^!WzA_v@D{6(((svO0X;Qh4;s%nnv-oenF*=VfRb1KVJ^hQR`gghc?1
+C}#pa(6AjE^JouGl80OR!Mpb21;%jsv(_Pa=yDt>#=5^Zs1di6wX;;5j$Ykk!8AN8a!v*N(OM$gL47Z)2%FI27M9Z#A9d_fJ-PJ~
+#=W|rY{{u7OG>P?rN1{NIDE-jIr<k{x&FOr>R7wUC+5DT2iNNb_FGqHJ$YuXNfx22SikI#S!Oo(T85<Aeep0~{dh|a-%V!6Y?cMe
+u}-d6w_->Uox~L-us9WA3?9I8qmieV!L&D*V0nB&_Hqvw*zD)!A!~T(k{c<;>f$lvS6}x;O=4q~-Z}ATnpzsOk6LV8mnO4v;ygcx
+4I#&DbAr7>^Ir+8eNQ0IwtGDHj@$mCDw)RHV*#~kYf9UGy(S0$Dt<1Dn>_Z+JF=W*%-J!=$0vTRNN@RGo_^jvX#dB`@-2nOSBR6s
+w37j`_#b(S1lfnL9-AxygJ`I7F@cU(%44yxfG``J+hDlSD023cPRlS@9&a3V{&W#6SQU!o!$TKyq!_c_e*RnXjgn9Kc~`caW1pC6
+GGk?O`udCCEN;iY_z_p7xZ-5;6Y8yrsW#6ak8jet6uM@;JZ5(Fu@kq`AE$V@uCS-xta|<0&43uOIDD_f-p#XC;dhf~?+uaIn5AA2
+8k9lQH*kn3y>`{65ijH4t#x{C-{S~rhEbvYR9m(@Zh8_{Q3{I_S7l>y00R%2%&<+(md~6MrVVSU%BMTwPA~=&3P-~`LKrE=s1>7p
+Qfk~Mk~}&Xjco<)=DHVLY$pCJwX8b7I=bG0y7EK+*8|24B^Mj!V%KkHO|-23GTA)Q8ZeUF=HcTfHAO1yBaU?SrgKrlvSlYmi7oUo
+?&;r`(quKk_<M5uy`^bmBhqLE=Tql<r>c_F^Q<pimdeHhsoyS}=VNJvDV8Z5>zXMk#4!@&U?)qGSCbZjReXraII9RN7oC#-*R`w>
+fSmvN1HD&o=2IgM{oE(}gsJ%8s=w!o?xWTYeVBwB_fp+y?HxYj4g84LUx~!jpEjy;-TX#xMo*_xlSpW4SfKl4an<?*=GS$CV@z}-
+UQ4$LUwv7>wJoGVPUFcN3x`RIl*2Dy()G6fnr6ge^uLHdyF*+<4$JQG(KnIA;8g-msi1Y4;BlaB;h|MfZhqxRYrRN@4~BM(d9c6_
+oPEpqoy&%QFT@LOJ$!JjDNMn}d)dz$*RD7bYmyrL$}VL!WgnB1mJ-@NXUYBR)E$LY?C8D;asjhG-+GvKg#9S1-7=)j^@P}4!rW7;
+?KaZcc{$Ayi7S%s->8Y3#%i_0u`juQ6rW14*Ov0iZ@!;FdX$C1zWT*FtuPy45m}aUjuc@GAg#=1fISsqa6&i^*|63JpW9sFb#CM9
+DDY*k6)TAVKQPMG?clw(b2<6TH`jEfD~-i7jPB}H22V1`-;m-}5_pazV*Gsi=#THBA9>@o)_$UlPiCC#&fFH0T2{RJ_4tBfW@}db
+!8VN>S+Z3<Kd#oFESZd@L|&YFFQA~#Uns3doj~gEsO~bEEbb?PmCj!?8wg=waHGY<+&PQ#()J9FZLpyAcBEfT#jgq}hF2X`JoOsR
+ppGbpFN_&$*!nnqe-IznFm;{0L+FISz%+y8@}C*^CthM!)8@arVYr1zn|_xZ<}l@K-w*d(;(XBwC9kc^jy(}|`QoSRk^W=n+l%L~
+o{w9u?|I3$wKC?>&c<|6yIi-DILnKT59~<9W78+iPClw6DvmGwn(QDe!UnL3ea<W@n0bw55;%5(|98e>)wN&98D3%9w>SaLpl%<Q
+FO1EI2F$3!zWNh#T{E;A%RJ}5{6e*T=5925PK1`}p*0h9?LBtgyokBXRMN@Mes`|*#@@b*Vctbza`Rlh#E*?}*WR98CEei~&{|}9
+Bq=lH*5taR8cBJftP`2yEu;m+2m&xVX!7e-qOLd+VN(D6cakI$4oGSzusCBIi;d@O+296p3ZDLt-(H@m0I!&2^~e}r?wH9J!hoKm
+Z+zC^&sMhpXCh=v^KhZJeF<s5@bA;!)EVnE`e;4*snQ($H0_1jZr>oG)o1po6Dn!gT5s`7-Y&bBR7=+!p7AT=YDv1i0Vd#ZNYNbX
+^*i~JY+;<5lC!<~Q=##$ETHE6cv0_3wp1+EL1ATx7MP_18~tQx9G1j|uu#y({%h#o7xv5^kz-xSogxM=|1{zcW8LSbi%`ce&}0Va
+Cx7$K`7HBp(S%WJahvu~-Hq19cIo(D{B*cImvjf;9qcx_rO|i3&+M||@poSe?G?8-oG!Gf=F;c0`ieHwMP@o`GP=5Zo@RyZ!eNQM
+pX?VN2=Zbp31MVjm8fXr6=@hiCT$j38V|CQMH3%L?nUqef$86_I$ZzSu^*9R*(xuh!pp&u{9){-MVIuRr&1dZw__%KpSdSS3eP+&
+`^_;lc}(xVCfa8^%Z5Eu9vPqWS(KdRz129InDz0B*u5Q2*PeBD<*Zf-`D}~XI$>kMyEU^Ul%no0SYeRYX?ar&z{HbIc<#Tnh(xF2
+OLruxE3!#sEa288r9j|tq^F4+*g(T$vHvkKD3rRZf}k?-K_X%}Wm5RV*o@6(5$9yw4(Wcm<bUxMewvN@*iZ{if=c}7vq5|7mAo_E
+?#;+L`{;C{P_UtFaFzAw-j=%YBB6xqD?T;0FjD;GzgxW{(=!{UGU&RDA5jYm$B_=JVu5qd)~+?^%V1(~n6J6cyId&X2f%irf+T^%
+k+1?`fF<H@jCL=jmw!ckeYh+S5$b4o{xGJ$^6;Fz-3MvEW?mI4s~v0P6zceEw@F?7JVr=OV~6s!GU1@WNiRak3g6|A26)W#t$mfh
+X~S)&YYRH#PBf@iYMkDv)NKE}*Va)SIPi9FG|eVKb*TygNa_5sO58kN1dGM0Xj)5qU^v}#Bp5>(l`acPO@C|Iba!!f5~9NS%rQjy
+Eq{^=;G_A&Exj(QH@^?AJc4O@+GDrnRBOQbjs2NlyF1@nHYu&S3q(mTVMrwhU*G1oQo-}N{!3*^QplU~w2+o{8W-=aSZnjfRrU^`
+B#gU;X|cYxE2G#?o(MeK>=xKp<-tjr?j8`|If~5bp4>J)a9jjGXyFD-4IutTe&CKbFhx|%cL+d~Pw|H^AogsdcwhUgcT$>5622GR
+DmTiGJjJ>*u0gfC`HID1-^KIvHYT=hzei4xtr-(%(`+~IWZfFQak;XkQ)kFdQ_gDKIx2Wv+pW#wV8Du~Usyk?M8VZign&^Zq_U?>
+(Bq7SPRffWXb!}jj4)*=aw%f)0|tWo4KwKxej$OV2rpMhl(YH7*z<kUPH6|lPLCFemXF^gKV3CqcI++IRS}B(I+sG(EkA-Ix2JrV
+pR%Xy>KY<*{BpfM;*G4{qu6yyR{lF(q&h^OMb=ZkQ>RK`2)IjUQzLBRF>(@gJT{c|SWQhwmI_jGo^EO&G2n$3hGNj@Cx(ZVGuYp-
+v4Wfph@laXY7j=0H}Q!v+4z(OrM<Z4P5bv4J)XDIN$SEj`+Xud_itC#^j5{>l-Y!Btm~q-R~|GC)Tn9>RNUKrv(bg7mOoGGK)5zb
+wMi&=*UTSz4r~k-yKL=x?VZk4Djm#Gb4iPosiF*y^CgLhNHPZ^y|@Guiq>@8e{WdLOLOD`j;sn9xw6M6#-{FI$IU#Myt-$r$F^lH
+k=m^8_#L*d^(Ho6J4{Mze>6$$Yhg@C6UBDL$BMF^BqNbvL#cKL<7vBgWlb=VpmZfGtvInO%}a#=QX{$ZXkLg01w#N+t|LpG#V{l?
+$NB77L<(tuDH5FoxgqIy%x}cb%|~99@*c@^5T6+HnL&~jQvY@9ps|$Sg+wz63Q;%4@Xm*QJ~H*h%RkbrBr}6<&%G%fvhJDBjT8rY
+`r?z(QM<I1T)jr?$uf!UXOs=b`dF)paw0p?+22`5oIIdj^0QT8V(<fTN{NEOLtzWc;c_5l{T;*Hu}R;NS7kIJ8PwzxW0y1PlCpm7
+Fty4gR>q8yXA)JqN>>>lZ0nffo!+~`MS)T0xH49wBh$Ql>of-?A=2y`xxFE>R2e0CaRv$ZV6p^DSw&Wq!r3vSNU11@(;!1om1mQ%
+klv3?<S753RlmVS>EDwV9K2hBtax=BSr+CKW6^J})_dD%q|<8C15D+GNI0uQuL3g{8oF(gubu0n&L#)<Neg|teJC%{$3%fm#Y;A3
+_~{5?=u8HMjK@whU=kQC28GB;;mK4MlQNhv2r)=QhD5^ssfHQ$@8vPNJ;*YdPmEdnyS<vZ2&hR5w$qdn0!e6GB6|`LP8B}4GR#I*
+go4`<o0^;u;pb?gCe5M{FsY%o>f%%YM<5b$7>to52}>jqA@?KT2n6C_!ayc+JrDoq7G+XcXL&|-OJo_xC&qL;yBy{A&keBFmJ^|q
+K@y(M(bA6iuzzuwqpqAVm53dyV{T%ot1c(WrjfvG%2GpCm`31ea5+9F4o+1#;c75fz~YDWwipaodHW|*^RKr;krncJ$TF5sjP3kc
+O3D~(t}ZLWq!Kt1k$9D7Keo;Av({A*18XoCb+&}0n1~RQ2AUEWh9uZD@_^?J#3%}pqi7yXt1!SYP1wKOA18ecWQBwyAP`7Xt5{&I
+E+xzW`NDIek>aJ!Iqs$d43anu3X`Z5Dw#~+@CDL9B@uDMn~HeMKX#|<C_M6}N;$z`jFDJxAuCKL6Cu6;pli$&Gi3>38kIm8s3GHV
+cpMIg9aOp#@EEuV{-1M=vkg4+^aQ40FjkusEKMU5z)&=3IFpO?B!#FDgP4K2AII&mL)>7w7yiSsq}GXNH3v%&491=pYSM_H_i_8)
+=OjMJAcn62HmZnc$asYn490v;3lkA$6Dm)^a~Q<%xna^yJQY(gg29+eAQ>5qDj0YSRsb3|g-p%3a@ymS<I%`QIgW!m*q^U@{&v^I
+xSE{ZQeZOnqGb71Y^7pPTKhd$DhBA;z3BaWslJ_EdVX{a;FYQG*x@4DG%ggJ@!q>@ZgnZ{<@9hS7MOi_a({2VB<G{*b&tn^yIjFf
+w)$r)v`olYU{qAJGiQB8|KJ>PFpTzIhy&Bg5P22=xPfUUc_3BV5>v6NyFyKc+tObhzqEed99I0{dmb->2^@@_M~Ja4Dcf(psW2U_
+^y|<heNJBNsI$~>ZglybZ}XHx#lf4b9{6O5a=usiw2cdxAc6bkrR%R6ZfG)B<itDCG2@qQ(rZb!;V3$KZ2M|M_cHs~;AMvivt&!2
+pD_gQ!Tz4hVUrFjPyj&c<N}hO8%R!RU)Dw%4FJBZQ?Vjo01K0FaKfCSB!mHcz<D5LfHC#>>7=K*Rl~asucwWUO4%pGEqf5RG{Pn%
+@gpT^R;Y+Mz5dwEnx~Z^u~MAJj6ORUyz$!Zcr@VZj6Tlx6E;D@Eml5gmDEZWXIH7=^88WVF|KD$1%Ukn_V0XChB@e8^O>XQXqYGd
+)cE-hF@5l|o11)ey93XY!7kOL=5NkZ_W<K{|L*uh@0j2p>5yG_$^~R@*0Rao6p%m%Ezn*Syg>URP==Cmr}3B-a)Aej$0g=13fW&_
+c$a$BiNmL06Ozp%C23|<X^R*noLO4e{k<iJ2HI4b*tlGev@B&;hplJKz__8GyIUnIwq!K*$a^-&toHdEo!oq=;){|r*cr7@5h|^3
+;;HrK;7=MxU`uyMM15z2y{^76VSBaPA%E}}{EB}k{nk{04gif4jU5j9fQfnEmWl{B(8XU%9@L^?fThkhAbnW;fIAL(U3p)ybDp;E
+aNtTVDS0z*@o;F<=|2U38Y5$*rgJiG?gyJYX6F^*cStXj2HPWcAj`MffZgm|^z4id6`bFN0y}5i7rKHCf2IxgYy0e^;*(n}7R`KO
+0s7OV?VpxuEf@FgR0gk%y7o+C_9py|0Pu?k_!Etvb%oU#0C2fC!E&ja7f96E=hJ`QwFa4TNl&~f1sa!5CrugT^mUpHcrRpyu<!-;
+52fERd#|Vtx74jZ?&?CTVUAh|n(*~?)sY$$JXF>zee@Y4x~HW^CzKPYsHB#;1_|lWF>6?}&A{22O4rW}Utss=BaB6yerdnxNUF%p
+UA6rQCuZ+koKvyfd5bsM5+pO;mgN?3`W>C)cl9oN)+}P+4Z-S!KKq|l;UeJGMtDbwC3KL_`;K@b5p>h~g_mu?Hr$qx1D#EYBLy6G
+!cV32GoSKV!!3=lE|xh6d!VxlmjhpkT0T-^<&4J#(UXJ|CMz5hd9;Aj-X)eDbGt8B^fNX!wn~9_-Q}p=^7yX9`fIcHaGn#Kkkcrc
+d$_!)-HtQTTSYhCT6WS$HCq$pIy)q-sZa0wMGE-Yc4v{4fkLeTXQMzU+vIG+Xs~igURcITQ_yF<)q~SQK<4ChjbuT3$Fi{?vqYp@
+wf>a(E>{K%PLi?2#uC`0iWU7U;VV(LBR1i6bXd@+`om<*%5V41D}jxszq07TZrw#L{`Ae%1@yIfqtE3~S|Y7>_s=#4E#dXj_P$vG
+Sc^wCUZ4T?nlG2u`6aI#WeRrXV)pw>`r|&GivR~c?U?t*V_f!zfDwIDYQ0O-W=AFl@HI)xz3xrH0zZ`w+#rAf?0UDD1W3H1+<=e<
+$(Xj>cH!PSSlxkj4i5}r6Oz<;P54j9j9AWpw{Z2Z<aPSSb1HtBiGmF}5Wjc((~k*L&E1dK*?>bqUgt^8r^a5NwZG|TkT8JX8sOov
++aVuk?w0|(JZ;AGA8k!epC&nwz#MGvv&)HuA~!__2I$PM6>VJF%%Ea{g%W}CLR-k-KzK2=v)yV8Xj|i*j#CZ5f8z*h9Ep}Jkuw4k
+kb%gdp>%XqFs#m^a@+M)u$;DJRVMr==p)70TZ10$3kyiHxR3WuesWS8hD3ehg7s}}S0&3#%{lWsTj6IlGw&S=k6+Ar>}`o}|Hu2^
+qf&0fOM}+&Jj$-~&9=p{UG8Axm(?8kKHEosp&RJjbsH*snfATjpjVYD${aCvm<N6`-4VN>SOd(c_NbNt6wngaD$=pw;7I>>K|8rE
+QXvDr5@q%74apvM<<nw>BaYZ~_}85F&~vW$<Zr*b(wfA1fa|COrAVqUtIhp}xyJ-B=Ze#QnWdyYM)PCeLpyMoyQ13DT6@3d6UIFP
+9PIAPu`6<y)m?bu%)$T#8s>X~CzY$ZgM*%C%t~wZ&z`Q}R3Nl2QaL118T?gRubgkn>46?-=Vzuy07I9RB%KpF8MuEVY`c3`w)7Z0
+E4>m>sR3V!N{f``%gSfVJW1NdAmF6&{HGmE1{fHY@3~=0iuiKqD06?KH0Wz|q0iq;N8=K-r}wf!$N7@}vGwq$DIy0p8-qr&WY+sa
+o$)eGkCee&y;09a`tZqPvuv?gU<cE4;_;OIOF#=cHGb~#sq<_>SH0&NHJyq9W8;=^r2z%AK9sHg+u5Ru%Jemx;Gtb>d$Ivs#2ny@
+aKsUtaW1QNe_R%FeP!;_(ch!=z<AQ_!pQZ|KlSzWkJA_CGXX&2a=***>xEs4i&Oo;Va}(x(d>0uu#bYZ6X;&+uUx&HFy-<S)>M!X
+m3h?Hvt}yIj|R=@<E<&y_-o6B#W28(3;MGT%4vf`;k2oES9y*=OV>-7v-1itSp#JK+m+<d`8smO@X-D<T<bYpmwI3{f7YcI(I;Hc
+4r9eUQcB(ID*}4T=}+G0@vNX&1A7fIQyLBs+3lHg!25~8b}30Ua1y=xk&F$yph>+iTLg^dI=4=@t<rZa^K=8hx-7N+K;+A(lX3}I
+;12V{)6P{zPT<fnwgsOTM+89AvTyLw!*guQ-45Ebz~Zp~(V-T2Yn85o8;<a`PY>W%8o%eyx)i-6Ox?PgaLza4d9JlC7@lX%|K@7-
+%jkf$<AFJ`U>q6K;j>=9!t3RClL;=M8*J`=zozKgX3bO7*&qkW2D0uprSq5h1b|nbnwg${<y7w~6>$EUIorSZxgX1ri~~G@_>xi5
+oR#^YZVNJJHVPPFg$I@eg)#q`F`=r7-|gWQdld>1D^X=n__Or0_rM!q@3x6;s?8#c(=<UR(LO4be>}oBF3BtKLImhaNvh6);)`Zt
+DL|nkXjQXPzaKprc2ELqmjNbLt1PX~1(kl%W0qoZK<u*{VUq!g@0Q@y!KyLe;KX7o5zJ4U$L!Q~9FQ%q7WM@OtjZ7j-(^~W))qWs
+%i)4dnLfO{K9)c0W5Q$Y*DAF~zY~3XVU4;B7-@s{WYDzIsk^KX<V<rF1=G&U>s2;wOD)TNdruDxYjtCaWXfwzGaC$95&&?7Mu~bK
+^C|Umqyz>yJ9eq`MC@b>TRaX}{(+HU%Vgt0j;{oT&=~`!<u4{FG!UU>7?5%O*8YW=zsyF&(<(R0!V!|@3IqNywy7lS#q1;fSMcVB
+*{S}ZA#60<LQ!O9-}m&ras4WohhNw3N>*8<mK5;}$OAp=mfPmV=W9Q;X#JW3j;!k5SdqeK(IIYtI2KTvEL!y>Us9N}Xw)s0xu;|l
+l{197MYovZ$sBHOYU8N`o`k3V_lCVBq(>tjKv=(th>+x(i}8ms&o62fyQXA)%6%1d)HMK1u|D_JH?1hTW_a+O*5m7vSYTXPwaeP3
+aS5?3!wq24Ratm~(AllfdVPNm7^6~-n9bSf)7baigoFoff8Kh9HpzvG0jCC)s)s#AOa{DeVSte(ejrv^m<?JLS0M5m4Z{d^B2AE~
+Y>wE(`OGIt^P1DAm(}2_6BX!tE*{nb-L5^z<oK%3`^6r2ea%W#!vglJ&9_Gajn9rGM}$jbfQZ6nE$3IU=7z_`f%jNH$bYW1o1aXq
+2^g5P_fhB6MraT?`NP9|Cq^^H1`a~nu11l8Y>F&PhSDa|?~u}%h5Elhd_U6{soOfvCrNWsQT@!UJF9>~e|C={5ljYj<eld25gE60
+QXu;TNtOU4S%|$9WpDF2``TPo3<u=9JdTa0Uwv6V-arfsoHi<|yg6^4pSV1D!;2O+`W-L83}|sbPwh#?;0APTJyS@8fjWRn99)X{
+J<Fw<`1SFKiiP)(8kz@u+VpZL__gNRg(t<U)7{-{HNcUK9{3@$aFJNuvIhYVLns7bX5id==hswruG5{WNWlZwFXTB%UHZX#z6lG)
+v4ZTgMieg*O9~AnXGPgu`n~z$107kiOLUeHl+4S;k}%LhA%5`R-=%(edX0^IT1AKLgD8*Y(_Yf6%FEjGFX-7eU--I<ZUXjbFXi*G
+>DjMbQ+0D@%_re7H$qzTvz_*tJ9}7Lf`O+eHO#pCvBpkdoftSIYH!ckQGQ^IIOl-^z(wcz>~Wq_1B}feW%!ChOVF#mg$DhP@kbJ<
+%xyEok-J`FR1jrfJ~5`(n|&|y&3HoX%sUe=7=i90Zn3eXSh@2-;i`<AvxUKcYqndS9g*{H@tN0F;MatOiR|5%e`eXukpY8|=o7s0
+a!EG~g|ksj+H`!DxQ56;cuBV~Ghjn*V`CsR$kZRwC%A72LyoA|C$f<9J3cWcakRf7N;&9+beZ?8EKM*UYpjeBlW3L=*DsH72p7Qu
+p-j5=)<^nvrF+T^!C<AjTh7v&{>1mVk0eOVx~p<u#_q5r4T#qa&VC5M3J<JC0Bxo$$wA?=m=tX=;?Vwxjnx)hLx%SA-pKHGfKQAm
+2B}Y0dmOJQHuqXvupAhTQo2K~A1ax7q+9>XWfx&^lH;oNtMkkJneY2!RlwxK?2FdpkURG)V+@7C4t-bZ?5Uin1`UC|x0aYuh|uEm
+Ty+d>P`Hez4=I>Qe}u6~a^c9(o?wU!e|~&o?Az5q>qn(mdx+;hr<#cnF+j<giqXmUZZ*?v<QM6K^PL8pOy~aE^5ev8dr7d%{qE~m
+F@vJ~&15-JTn0UOs=tv0bn_=gjaDEJ9&TeJfyEEWCkaCz@PCA{j@PNk3X9LkA6MfOW75U5TvfViCN6xo)LDTJ_KD!RDc1kJQ6Nos
+le-)h3mnVvy5xAuseOf~st^GKRIh9vOHj~Jml5JvPBvRnPeY0UxsST8qA+prC=GcASDiF0F8M>MiPkP;asiYiBg-s4F{W8R?ZW>0
+I;G>YomANz5)}4rm~!l7%4U2?pcWfU+EW)N*%Pm9nC7e@N&yE%)1#Ah$TYSvW8fhI7Y0p)O&=63Gew0cLyp57ewJW()AkRoHMIKV
+BP$*(MwUr@VyscgC|!HZ^_8Kcltm~U65<t>1?)JjdttGUt^^gVa4+AQJ1^YLL|K%^S#Zb>G!Q4^NMz!GPEeVQBa??@%mgxtD_<rJ
+d*Gj3lX)wB1X;0K6<Ow&q<QzXsVrdq<k32^!c@Y5+_bgpyVbSTk@gxAbk4j`)5X=!Oh-wQMIB(qR)g~_!GM~Q;~50b$DujTVC6t}
+{&GV87>9fY53uCf!{wJSiZyrg`+2VV@}dm#0AWD*-3!kPCOPWKi_iur5|fjckrWXckOy)WYB<DlG~NRZCJ%h%_5uF!uQu#x2=W;`
+;EXLG5SS^RGs9d_j7cF53Un9mz83GOr@*NhpomIm(5Vy>VbFf)gTxM+(m!{jGq>|RtwNF!491d{9X62?0{I&9C|ipNBY9CKl>|L+
+0T4joIo}QjD;#{p`v*Ovw1_9PE7Apnv2|E~2^w*j5nxBIjyMy>AeMt+f5T!%D1OxH@r3rr0wQUyjZ))0k}=G~Mh6ipoIwmSCXHCU
+9k-I_Pu&v`NptXaVLZZaOynqd+=yAye};xVPertVNSZZ0Nyt<@mw^`qMKd5Q%Tu8*7=!_AWuEbFG*K|_C7HofAtoS<ky$(h$qPuh
+!111BMG+9j@VwJAhJb{Nf7#2#3kYKv-su?;5R{hjl(A^T{;vRoQt&^DG_teb*Y8GS)zk-b{l)8#ED{sHa^|T56w$Og$M4$}G%-IE
+5`|hfPIoWQzdMyV;3O=Ks_JFOW1*w!#vNL&#tMhN@Jye<wxSPwOfmQ>28nO;W;;NCW2qE0LKj2JR_uT0b=A^UZ5zhIf>)7!cAq3{
+Tr!iS!b97Lop>kbyr#t`)THn|W>BbTyr{$2_3aY&&B61%3J%_x+_6bbL<I5*>EndEqb-#NS7wbXbjs7Mg`q1+8;?acTSA}5`dELI
+gSw{}^4<eVttLOQgx+Ixcs#Uwvxz!D6Ljb%4`b#&`u8t~!CY~6La|sO>>{bPtKp8y7%9d+X~*wg*q_|fyNUv}ra^mKdzHD1=Q<Op
+Jq3+r<&|Cq&jyd&X(}JvZr~Rp1eFxR-KyrB+CjfcO}SQK4i?(Wdlm9gW&#v?ZneHPg}QT8C7d!)B{COc48!`*PrXj+aabe-Ux~_!
+&+>#F&ksbrw}xLoV$<Qbk+Tb@ek+-syiNvcx8LI}N6SMGsfy`BeYXm$7QI!Am(+teN||p;l%3b%04@IR?d~5}y+97K9P6hGZ8c(`
+FPd-eEU<tcpv&G}83Nsna$OIIDK`b^U*c~pV{Ja&mNW&v5_L@aXE}T&s>fQIFGK02*dx!g9Yr2_%^mcu`xOVC)y&yuyTKlsm255T
+wyv1`cAYX5G#ZUm+iu<V6^A^oarJA~T8ulylFOEsUo<huoK&aoS)vOm{dR22Aw$2)ticybvW#V+A1D0=V|!GCjpo3!*mmbRuiz_D
+_|yE6G@n`b^23K&x7shPA52}%$`5|KaQ}e}Sr+QuiY3bZ!Jn609z3Xfb>zAbN>|fhS1<RPH^#g$hJG|(_VAk$Y3Q3PWp|XuK);}=
+(|;auaP>i&H8>N4#FM|3EiWFOGgTg*#im+~YJt1n!JqtDmr{?@Yo=VUx~FzqZE$aWHQq9FU#?@k7vyW=n(k+vzxtJ#L-+gO`K<-j
+qr@gaqo2?G#i3DiY$4skq6MPf0aGBcpKrv~MH3;CBaSsoK=JB^m;~fJGJ`XX-`aH<-8$N58QgFtpL={A?s_$?{K;w0ev3S^Bt&A}
+(MT$E$9qEa%&ju6_S&dJ!H1F7G^)LB`co;$vka=A+kPJBjfDbH%=#9)vo;El`yJBrcJ>m56j@EoGab_)R;81Px)6<Q<-u7j_IJ#9
+-mH?9Muc{^Pah-T49>m9pPW|wP<@`0_+m?vq&jrV`i>sEy*0nhaC#hM^oeU;ecfl&TjCBG1lg}r`W&Hm6cmU~j+<K)T{0iKvMSKf
+PGb=iT>Pi4xJZKDr?sJ$DhyF7CNi|C`aAks)OGP7V#}e6m7xPKS54wi2K(}E(;mrV8ljh4SkR4+G|78idi)-{R*^N(&Fp0ShOKE-
+LlMZTa@_VFiOisy4k&Jc)MuU7j)l@7RS`9;<o%OqC~Xb8>&P&Ic*3(42Te<YFc^7$kIv!agHQ}2wA*M*6@`~?=<<iLy<N2nSN`%~
+diNMZHulwH&BD6T-U-v^K>ii^He|x$=S6#bpx$=7JoPynLd=0IuJMJi>FHYwpq>TZViVtyp!GF3@?Itz+OS`xB#ecOiuFg_=rYb;
+4iVb-J}gG8L|qW&4`b`+KD|e1Qny(01_uQyTF~Lmw2xn&yvIRvpDW(y742?xt;RvINCeZ;$4Xx2Av{oesd4O<yh#eA!;*OMdW@4X
+Bsx;sY$rAtt*mf_!7-75!~FhCpj=_{BSdK5*Mdcit)_fh$!j}f5jA;b@|UOScF-NQZS}<@RJ%HMZ-z3fW$eR;vkfLoBti}RIQ`gj
+jN&y5XlB#B;c{2<7bQsLSlrj;%#ec&tCB4xHpq;$5aG|PaIMVVeGkEG3_B80Ud5-CydBE)F&{78Scvl<3q_YtQ|@hW{z=HAHbYXr
+gfvB^?Z$h@uYn@huHK#OiyQW(Kns44ontK0>l7FR1+(WfrxI{b5|UseJ+vgKFubSuN4&DFOgb7-(U($&C_m)W@=vFR`E)-Aw%4g@
+Jt!Il|J-o%a9!^9#1!a#0`B`5S3Ihk?P4H9TIS@Tv883!RLEuD{fIL%@YaSBt6*VAbNZkr%U%aJw2?s~{VCBA;p0j@L`8hOJ94(d
+r`4YMJJmL~nA55<)dy3oO6{BUT9bZk30`i1hpMgi!4if2qH>VBTlQ^GLeVW3W5_F~YXmJaq)I`Y7>o)g46Pu95r{)hga31>d0<l&
+a+BtSuo9xoFSWydX`y|q=9PDy(o%sItGr3rV`k5;^j7)M2f7+iZFojzw6d)fbZ)74kc?=HL^=U-#CF}bN-Bj61t?boGa<rYu(n~~
+hfE6hr<@XC-A_V>cFA-hq|Nb(u?27DU&#CLnkoO@5b~#q%}3W8j*T%eOoU$0@XqCVtB_PU-3W5MYuo%O^L%HsAZq5k-IdEA4Jv7-
+j1d(YVnzBdOB+}2E<lF%kVDAbr5$`?EZ3m%=}sTN1<&{DL6+h<>)2#$hw;?>Sm>7S>gd!Lil&}1hT_tqaWa+$bpc`!H4OnzBSnXH
+s++7aT=684hW(4nFfOXW$e&EjK~6(G`NSAr=sYgrV_lqFk_vPS#r7{RN-0dvBltrpmk*^^>!Y{!B28$GcFt}6+1b&iY^e1*g|n^L
+LtYoFN#KenF@(R$Sg{1pJYAIMou0~kVr<p<`|E7SMLKVB8JucY_SYIucD<KSW(CcXDh$83J=ZPwl7+(i>V5-t8)Lb_hX^n>7K-#C
+N=zgPm|^kcUzMAlP(!}Z05DNRmWBAl*zTZLn;(kl?ii=Zf|eSpTi?(ZuAkpHQ4OM^*SgWCr+AzWdvNVykrGu(LI_IE0IGzPFnNeE
+Nyc#C!2y4jvD1e0krhuvkY#>Jn!mC|e_a2$CQwhD0>$s78!h!pPPMV75)c*MA1|y=aMzWjK?&|EJ5daUN*;7S3YkXcPOE9KL*)PZ
+($$t|o^!0X@SGLLFG=&ux!rf#lE-LE&<7*WDeK}oOzA{3Sq5Zt5^*6eCMx3e!H3Nq<Y^cjS0_ls5{4y81lSt%U(d&H_#vOc1C}g8
+mie{gyWp~BTg)hBQTos>h0L0Yt0^A(GD3rk@B}>#1ql{y=xaG95yL(C6ui$c3EbbS?y@dKK7$7=8wCgiTz}4rHjp0F#B*>l`%HwT
+iumwp@gl+uDv4`948&<%|KNT0@!(16=1B_%V=oGJ>5I{a^vfXfHA8ec4064VOoFRV3AhmwpDvxo6WZ_71cR}#Vs9}jT-n`~sVPb)
+!D?_g>_6suzd3#53GL?uMAE#~ScQU6=sMf7DF}@-27?(Hp*#}4OL+d&6#<b$d8}q31-W!tGF|`_&48*kPer(Z$f1-+^GKQ((s39;
+Xd8=nHAhD<2m@I1JmF##K``zmiTBwR5dmS0#Pb?&Kw3~F&AfqLP$bR&qP3=@lIH)?Fy85zfQ;e)Ix1rXwPC2F`L8mF0tE^bC{Un4
+f#Uy9Oc~d-L~?N;g_|EfxRloy`pTR;t5eOC`>0(aGL&(fYBtYZD>_t~cHTTun464u%W=2p$B?-zGgR)cR{kS1vBIl0AL8IyE1__C
+B|Pt^C-Y|(5YT+}GeMzzSTbv|y6W~VH#2T|dHB@G9Zc>d53}%D35!c-zlp&_?vG}e<GD{QJv+r+cBgRP@UDXW1B{6m;Ey66uGgQc
+hIqK%d<uVTELpGaW7=s&HSYaV{qb?L)<a9~B2dHbeS|5)?;OXi&NEBkvN1NIRE@i{VnRO1J*ZkOLwx8O39dzA{>a|v*P{`85i3y(
+g&rbSqI|Xa!`R{XE4t>GofuXRcS@{t3VbkyGSp4uJ>EilY{^6Y|MuxjwKVq#Nt1O`Q@GNPMi)AJ=(3t{?mo0Qb@)7%KhUuDhPTL5
+R8HEOBi^D+=F>`EMnJ=?Q;AW-$7p_uESVp**Ou!zKb<pY-O=Rsb*1J0HyEysUH=lZkbC7bQZ6?fV#K)pf$3`gNW%hG*PTNIDvy{O
+2phe}r?*h2(?712R@rI9y`3sF`z1t^7~!Gr>Aqj%w85FXCAT)MbAAC=KsxVwqa9b`*mK^LI|?X@ab56FF3u;eYrBH@$@!B!5akR$
+=^O03`VMVs*Ouh|`JIQh>rQCX<@(xNuLA36Ij&V%co+FE=K9%98^28M;cU)^a@<D=#If8}`9HZ5xFqaNIHF=r+*(BW9iNteu(=@$
+$&y=4xcj^}+CqbE(sQ_dXYSZ;doP-6W9b3POd;;*NA^5z&mLlIwYW4_*CGYmdi`?^ld)ce+@#s9ihM(51fTM;Juix;U5u6R<@Rv)
++nlfU$6L9<=TM~ip298MpuMeR!i7ZY(3jRG`3$cAE(N&4Zvg+77r&(+u1ALU;<pNj@^d~hW_~qO?OBn89`{6K&(`si4_Pge<tCsm
+wU~$`(V?QAD>-&5b;y*?xN9kL-#(@%I{Z?azkZJ5rM<V1n>5yn$WxvJ`NY`gFqOwCdzX;8Zl_gx^3aSxf*d#7RQ&PMPJx?USqG<k
+8gV6Nbr^yOH-p6q{hg6zYr;IFofZcncb7Kui81z!jll(nB6PU@{=8~J{WXaR^r7bZH>cQnOVfu8X`%MYBm#r0Fx4UtKSw~r|D966
+MT;jPZvcxY0UpCA#(J~17d}WLnsNhGzt^%g#{=dQhMK4OBT^1)#BFVV?d4GJ;{-spK8zeZ@OMf9Z|*NdR@})z{!&FgF-GXB@D%@0
+rB5231Z1)zv!`)A?CPnq<9iIaxq_{J#3*4dAt5TTXE^^}RYU-<gr?{UvdrWYWB8)B+xe_%%3Q|UXOgnR-}-Pzzy&{RyQivfzdnf3
+RNy)#peY8+w*KCuPJb2iqz}i9k!5}zV)bs>89V1ZTXAk)P!d^s!ZzDPXo!^we%Iz&NpQc8APWg`W#51>9TuJc-W+`Pi!x*d@3_J*
+NpqD#VCH6bB?i~Kl1ilfw|OdXQ?AT4k)srtT(2}F6NXQ(28i&tYW=;-RkuzcpTPtA=OWAe+VQPv=sD`8Dop0yF)6R4ZGM_;?$U#a
+gN_V~%=I`40tTkE#Qt-~={DU(K7$8@ngId<^68);RW@ZffH%eO@zxZjaw|k+L>S~@tD@n6k<n60edKvs<+Y?>FgCHER8yD?(@!=@
+k5v_+4j*1kqLYa*s~R!c+cak$NpqQiNSbAo$FSjq0g{VVg(<MpzOe|k?#L-@Dkwamy;4BrP#M1z$%w<fd#qRp26;}h9<g}qnZom@
+&IpJc%67gGGLL#9O~MJnp~K1+JQX1VB8QT-;5lPBPCz8hLQ*^xnu0+Xz>wkz7e<02Y32>|Yyn}6$orx!aY2<dlLdq^EN{c8f+}go
+0Rq}ELD5>HlIH)rKqbv6P@q780tE^bC{Un4fdT~z6e#|Fe2sdHF@~?Z${35vi^A5T!Y=t4!4{B-_DZnD&`UzFbw0Q@54QIGC)c$s
+dbcCbFTL_91yQ!<(}LM3LTbT0_>%fYYs@YQSlOX%DqLqEyA-|{Y6m}e&K@S5BK>8?=B%59Jb-^r6jC9=;**W-TmCwB8T{3d%k!@6
+m4q4H!~?#<FplIb^<ft`FkoaeaetX67?jI=kef73V#wESx$%jy-RFCc?1V3&lihpz;bpyw{qW+vyYP3F(qv)O;Q!W56}K@5kiYNT
+Ql$8A4WAgxb)A`_3Rl@ZZTqoH7e<QT^VdqSuM_u?VR1}}{I}W_911TMBY)xB66D^9BcB+1K?hEbg9obQ<NAd<@OZvkUKQ4KwzUMT
+M8^GNJ3PBuwU8B+$X7xD@_b?}a=N)m1{T)u&M{O`IxITnB)YR<R&|WTf?bUJ=Qa^Hyt~E|ahD*=3_dX?wJcvDg$%oUp?Nz<LNFro
+*<tWq-ylf>tc3gLM)+0pc;u!5JkmgZNt!Dyd`^YHAL1p*9&CW0ysD?*1}9WbWP}7Z(<+hA-~nxKk!61E_-d(#^;*J3AvYsFERuq?
+#<xJ93cs_o5jsKlnJw}eJfJucS?1S{Z`}TjWF@!}5pVo-7lE;|(p8!SSL70~Bh%_oZR9g}fRnLc%#zki>e{g3%B)Y;X_|BxV-|``
+_}2*8_dm&4cLmSWDl;SmgRv7+SIJS}0emmXRt$D*JRr_Qyq9ytd?7%AC$z^<1%t7hTO1HJ1n4Hq(co{gBNK6a5$JCG%rk|^6%aX8
+OrsnT;b@C3n21otFSV{~63^c~EFf|ygNY1eQgv7g$soVfx{4;eZYm&hC~;jLNplblClF0z@&<Y}!5|Evit-q{rhrJAiM)YcSU?yf
+P<RMp3yP$fH_(#=gfT2{!^o(l`42V>l{Ej=hN3`$0tE^bC{Un4fdT~z6ev)jK!E}U3KS?%pg@7*e;pZ16OiX=6(5&H><oU^MQpWd
+BEI|wH};)NdE};=WymtWj_&L;?LxjEn?*z(zgMDxC?elc{SPwsU3W9G;=vDOnO~dtksrm76=8lzfrAViQ5-ROfAn;or&V01A<O*Q
+BfnVfhSa8%Zb!bjyBsM69I-q5YrPz@V!VN1#IemDN0G1dsGf^F;xT|v)_-CGk2!x86AZ>4w?rastn3W(iAoJTe|*922alxLfFc--
+&3|i%94nthB2VuW=97&T^zaNTa|A>VWxGHENy$fjr2dq|CuyMLG#+!_Eg%|2d0U<XVHb!a8RVB-SKg4P!dpNxSRr|y17WRs4us{`
+AkGlysZbFR#z;&aW0w<<aPcpaW|n|3h9mJ95ko-21y)cc&HwVIS0XBD{%<W4)Q0`HhN2BafdT~z6ev)jK!E}U3KS?%pg@5F1qu`>
+P@q780tE^bC{Un4fda+<1YS(x(Pf46h!puH+nRflN7<$;AObQ1ou^?^Jo<iq$+i@DPigiO5F5jjc^G5k1%ojL@3Sk)0>T)U_fTe<
+fCzL6yw9!(2?%2XE71KHNiz`;6v_a>i1h!`E>t=Ef3{&LP@q780tE^bC{Un4fdT~z6ev)jK!E}U3KS?%pg@5F1qu`>P@q780tE^b
+C{Un4F>=8E&$JX3fulfy0tE^bC{Un4fdT~z6ev)jK!E}U3KS?%pg@5F1qu`>P@q780tE^bC{Un4fdT~z6ev)jK!M`F;Qs-c(<S}""")),
     ),
     (
         decoded(57, """
@@ -899,362 +917,362 @@ ne`8sw{GC8J<PIIIAPms{nw9!i(>rm#5Ql(GM(wX?TWSt%P016!jA=ta*tk5npPI1sLm$Hz|P3T$bbwA
 _Pbtur5&%v^#0!TYiGB}B^EnI3N-Bxv(pn4W#(jHW<b@A3_k9NITm*%DZXsV167CC%-9|`^)nfI+8UPLc}7Z7oIH%I3``6}fl$fP
 c8mWzn;v&wyXARS$X7y=pN*XnpWV1XQ(KX#DU%2b8#5#6no$4?h58Wy0NfLXR{"""),
         decoded(57, """
-c-pO*g<DnY_O@5A1uR%}H;eA>l#r5^4yBQlZcsu2=>`R)K|ngBJETQgLP;e=kPzhCp7UMjcVh2-_CDL^54f)}o;l|GjCao9M+-W(
-6-}9@sCQqJBrTh);^;EfxKS@)&z(qKqzA^yZz~%gKpI{t!w~0d68O|^N{QMDX<tJ=?{sv=o~K2qjj}%T%QogDKVw;?wbe++J%7j$
-pPT0|)e;VuKQ!_`K}HB`RLWInJZ9@%47EdF2`&v9T*G_qGER#!_jHo^K1e%B9EqRGQ$M+KIc_r6=W3G9%3aAR!A(uedZ9L+MRG*w
-rbmAZ#yq|mRKKX*AW5aWj&nlr_SqUyXMrIW77xq8t2bhir6RQ5Wa2G+85>4p<<WM;Hll64CX@IFb~HJtTvs6Xx4TRm<1QDJ)B0Sy
-5sW*0nmR*XFYPO^<l@1;5mOBOHZ9n0ByTOSo3k&cnd$rej87golNHBuY>`b5)`(KIhPj9EtjbK7bFait2r)y|42+^X6c=X2CHw7a
-dy-$WdvlmftVk2WC^V1|*?aky@shsI@)-l#26wg|^0nXL|LV0i5EFufEqutGYtBOp=v?g_=RQUF@N$P*bnhrIR4xp4DCr*8FRt_D
-*M7$>!Tyr$I8Ik*GX8!V0E>oq8*o4TE}%10icEBh+?4OK{Pf^P*SB}vERokV!3Q)@3tIm)7t9yAUGvHGW7QdtWRg{<TXO6D?=NMX
-Jb7uSkk=&j{#yZZtGIAe5zb)KJsRkj*uP;c=9;7WI=3R}xN)MG8+Ux=x~d9gAR|K){JvzBHPo=lC*82|6CjYPL!0k_N~OTl`};E-
-OTFx}6>#FdtxKGk)pCl21IkG*XqnsJ?~#3Az==Fo2n}xTxHJG@VX=ykMzL#>PR>$L%bT29KCcnWz<Tp2E@d&kgz=TdCcofq9Fsh!
-<L;_PFIx7bp4cYQ(9PQ`;_HN<JEgS;uXVOHR2<U|;)7SluX9#tJ3H~JW*;45c1dSO8PLdvr0xn<%pJDHS<9^VRH;!%cbuH{n^S>s
-v69GDs%r;g(Q#WXxwd+Y-YI;x0v!PP0b9*g4O)u{j}VqLmtcd#bZ&je)}m<_(E^^C8||c4=i}QDl0DviF1kHhgAIkn*cQDG9Kvx5
-U6sbI<?c>VKGu}>vKh63<HNKnK!?VGxwOXVd-#wApv0x>Y+_YV`W_5@%5LlWVtP^c(tw?2Tf~h!P2Ng}`6ZGjm^UCcIIhH|P_$&B
-<(~MH6LxR(NC*k4Gv8$nms=yJ%7rGMV88-En{xnfnv1D=Wze5(Nx@dKbnp#e!4;n5iUR~sd|hy<K(||Fc(p)X?C*w11ECWFH4zsZ
-ODinQz}0FjpH-I$Kxa(u;hc1Lu5Iuap4>Q^)7N$ZRpAZ+2I7KEj_GbR&JM4klbhs^Yws^iS@u1zfnryxM9&cIsLb^}XrEg%(5GaI
-WI;xk=hDWx(t5P!@*E$0hp(8YAD*qCfSrSd?wqh16mujpnS#?__wHz6IB`JZQ0L2!eb+we3H*wke8(^pZ}3VdiG}&gFqa7q?}sAM
-wld}`ahAn7jgBIU0E@$pD#s8J_eSBlY%JTjg_jqz!K6i7dtEr7yvDV#_~^xui%l0P%<M8(ZLH2UefoKM3Lik4UC=3y#WxMjmsPok
-+sC;8hsNSp`YuhmGFuv_2!ru0;TT6N*)OZ0*dF`MW3@#_4mQKSCKI0J(i)Rhle+$oouSvM6eT+Gv8T8K(FTadS)LqJ4oz{#0mF*9
-%yyFuLL`_*&;s{koRR>oTpIW|=qAxhSWLTjGofO9btLKGRf-JxvWiS>s&rAfb;F{Gv8Mh(JZvPMR#>{pj;4gCGZ%2!E8=<<JUdeC
-Qh+;W9(SN=VQ1@}n*OF(CwG5hwsAXMDCJ)Iv1<k8w$OkV&V)?$>SC#;8%yM;oO0Jg4YXCG<wTnKc8Pv)j_|m&>WYRgZc~hd?rBHI
-L}#FRTv#r3lCX?3a;*o)!>a9cFzQ*gFX9OEm1b-mc{4YVJH}sRy0w@g8w1s8H8P=AoP%ozXUUCs%*{PZ^qDKxINc<=OmDKSnoXDC
-X`B^9;3R0IM#M|nssV~>Glc5oQArX8I1_o#P|M(uXuJo5-&$9M0rtliN@Gf*P8fsMA9}ym;Z4$ZnSLA-4?l65#Ly3Sh|-M{j3PKs
-zQxMtJ72oyZjqCB;i@Y|LJh$NK!G3tkKCO_872mDfY{!iON~r1yQk@V<>mPy4&iIPWL)T$ua6T(lref?tb;`jlKMf$NcZCD{<^sA
-BeX#2{yU##Oj9Hp3mXmr1Gy1StIKEw$}?s`b>lAAeV@S4)7v%Fbe}$qHa72;R)y>FJfx{ay`I6)v@^c$LF(Nm(Wkea)#4xT6X`q$
-fE(^0QwYWIiI7lbj~6=O>Q)vT*puoC`Zs0^0&52*D__}Z1d_R*8I{H3LwN$pup2NOHqVa^C2?eDd}Hw`Z)c4i<*DZs4zlb{4f_=k
-R<g*F5I)`y&B7ih$K*R8wdtGo`^Z+gpHn~;QPdR|Pm{{A$z<Ff;#*ia<({fGoEv8*tVz1y?CYwb(V5fiACYQ@^Dbu<7M6Lz^od`T
-z7EmHw&q8d8oLjdWHg>Y(DI@a{kh9$tO^aw?hCRFV`oyisG%sum`GymuMX59(ujj*7O&n0@m&3zR^Gvv*ko32BUQotacRn#Oa4PJ
-rXi{L?KC2lP&>N=j^L|tWs;PSo`E)=3+HyD71A(QbFbHFC0GUv8ueIR(HUS?jYQRr**R;YZ|*%(H}42L3V}<|rV_pzJ80Z6;TW3}
-KS{5}x$R!mkk5<LGqsXej{zzYJVkM0)9Hm-;jg}aNXOVHFc@4>Y_d@k^-i^AAH1N_3y%^20q+SZ61?q<D7A1IAw~F2_N(C1hl7Q1
-*Qtf{*LsLjIy5-H;3{G+X%JJ%y{`JYUY{yOMa`t4&M6d1!3@8v#ttJa-DQ>VfCxz*A8sL>1&YNzgpxeNBP>{HJOp!hAGb6+1SByS
-VY|;gX?A~0h%=|Drd07V>GkEZc^T?xpK*%jafZ6~*#xI9FJagz<EwPhQj3>EI<1tIx(`V5HdN#Nm+K$6+|jjv8Sutmq=CS+5BmYG
-VW+0E&AY?oCxBk40u^*KwlSL0chq{PvT2jKpiT07jW9A+zLy+FbL^OzSU}~r*4w&UHs8xczr!xYW^zW9W6k_Ko%*5fP~eA)#FIt%
-)q#W}&Gf6Dxr$1I+D}T?%ru|IMRM#zuUgy<Z5idItnM@qp;!6FX{Z@zZK~A80x5;4gySc)eccOyQs(J`o6m4nh%Ngj7iR)^mokYg
-h@ju5F8CE#1tklQ_q~e%oReF7d6aL_wEoSN;h&cd9Wc7b6CA(Aynm%E1|#KFgv<`tXPZA#u@9)K%!(BA#k(o6J-%=DWz3-cVE7T+
-JBs#qOFBMACQp{j-!ZsD4zzq^+a8c7NXWKgs>jcU%__6PbM2;jsM{R{Ncio^zI=24>{b2nQhN`xB`E*m>GtE8Q$13=bHUR>@l0U~
-IQNmj7<#7>?b)RTAph+0;TRsVIiN|zn(};_+`~1lRiZy)Np_(cMiqNf_pT1TR;EC&qewEQ_UR!zbbyF8VwN?Q!lwgZa;ypBRyblb
-K}-}yr`J2%-1DWMwX7fI7Ecw3Z@N_G?`{okP>Uw2Y}ikiaCRn`$W~jr+Q>nmyFh+VO10aDjm>a_M;1jxcO8;+XXSUT@IE9AEvaHj
-e>}+Z)mN4>Y8KCyt-q53F>n~}EsMAR)Y(*-b<n{AZ|z5g+8P%Yq%z9*#_LqRzr-`>B3I6qDlFrVbnVTpBU%RI*iv}~GDZyOWk5z<
-{o4=6t9z+EcsgE-I3EM!_hM4ll$^|X8KwE^1_+Q_I7w4cTtnt&^KD%K`}Is!rq!Ys=lNE5RUl)yzG-txtpW^k+owU<66HazJv5dh
-6yci}Pt)eEJdbI=yQfseQz%LuP0jFrxI32>r0?WIAa!MCTBEDgIj3N+00WUkG2<I#;0+B2VazOa)H@P;^>*&1Gk@rSV?&)r{aSF>
-5ZWs*%7%p!G4JnC^mpt~f4eTq$W`%)O|j~(deL5aS2|H0t8ZpbQBN|&YWm(Fn|PH8FDoCPYoW6kHd(*Y+<}^F)8z%4(IWa4)ZMWp
-M@~_r^Fi_qS6$d+eviW!96l=wZgZW?J-+9wN(Z}CJ>*i-I$k2o)R;Ix7ytzL7mX^5F9tNIyE@@GcVfHp3Vo?v{|F}<NWmMn)q4B5
-2rm;yw?5r)zBpgw!>PQ9%*OJ{9^XA6Cmat30|SBoOxi4YWGjR{L6Ag*U9nCFR$EDXt|};@mNB{eYULXhQ#{4`y|G5gPs5$U=1ed6
-G1;>H$hE?5Rse1yDKIghU@+hxw7Y2?9a^B;g&NXQ+vk+t!+6o6R2+EJZ<sJg3#G;jJ?()q#rhD%pn(Uyrv)_?(E~bE5j1RD%o7AU
-#MC&LaL_+kI+did*vGY_G}aSBN?nol52qhD`c%lr2ovDQ6lq!>%CwFUPB!kWW3A0LJbG8;nh{yr>O;*TVL*9BV@Zw1$HD+Z{?5vh
-y(iiC;!T>sJYkPTST}d`HsIpGWiP;*uWM+`#d*H+u(d@`IQKBUwQF@Z5~{VeVZi|02?!C%pXC#z^`qw?#=(L>f4KjOW0$C=Usn=o
-#!gxvUP|Q4?}&KjrL51Nm5}=wJg8Ra)-`6j33D*27<?Ydn$bqFL(<O8FsAeN6Gz}3cW=B58Zkm5Y$zN6&`u`SwKacwR7qM^anQRm
-_=V1F>{+?HONg$1Oei%gYlNhx14W#Xa{mX_eDmffx=&=jI*ykd=6a|emd?*EeIBD}ff-Vg-~$2X66J0n;G~Xp{?lAW?zXgR0tUmA
-)VT>L1ji|*vob8RW2YoOCU$SCwy9#M6i)_j=rbGu9m8y^*C&OiRBb<KJ?i0Rm6M|(yp8|<txov<ZuCO|AF#drN5yZ=g7@%t)91?%
-HDk$VPwGJL?CksYMOJuj?p)w@85S?TtlZA1kQMLJ!Ot1?EK+-|8KQfXT%2H=zOkLYMEH)6;%3)+@D6EP$cTP~`xrs8iuV;Iv%qy5
-qEgM0)G+^^f`_GN+Ho1qI#VO2HG8}ct!z(5w`QgJb1q`R%qpQftw5;Jpu_Ek^&``77WvhdJfB|7*nY`ZPR0dX8_i0c5~LR^?bzjP
-6>4tOVsF2=uD{v4D7jId&Neoc5uS{iekj5E-EOj{*&PjW4SE;!b#P2y1*^Dv<Q(r7i|SeN)>;UBdM2&XgLqUzpy)jp6+x}pax8n)
-2&v^)BpV&+Rj{OLf;JYmL&-A?I_>sy`IaL$zWGy0?`ZAf#~Qsr0#nLh6ydIXVxHue32w)h3S&!QQuS#TvC}pikEi_?Pu$V5E6y6T
-3^e^)WZOFE-FK48h$pu!4ec_z6PrSp=``xP$R7d3Fm{Vmjw)B*PKtlzbh7b_(Tw{*pCLn>wMOyD6i>R8h{=Vrp<Ja1RuH5*1wxU9
-5nFiOBY*H2BNual{R!}9J{HE(%|Uf{QQH>f;}3lJmVJVu3F38IZ`o>GIB)9txZ2ClKfBVWmb;r80?PKn448m>v%|WJjri%CotWtO
-$Me@1*`AhuH(q9{%o~Z2DweT}V^y9VO_q-++Mp25=sb%iTOjo;O(3l1MOfUV_9f>WKEntur6C!WGc}jP+E}NeD$5Z2j-M(7Rcs{|
-*r+R^l1;;Qt1M({?`fEo<sCFKZes0NO<N7I2qXVMGKElvMo->$3p#QuwlN)}PIN7`Vp@M@;bCf}Vw0zTL%MQ<4pfdRtnA{x^JK`6
-5=+g6-@}6DezK`q*Ty69ne$aYK})<wbZIt;{mPWvx`3w=@-^l28M9t-Hv!&5L;tcxe9wpGepOG1&pTCRpFj3cEY-FldEr;J>^mse
-iJ9FGT52hst8B1NAow7Wa#9tQ|ICayjNogH07o1bC?<eZyX5`rpkA@X-7;P{3cdX$M48~k(LwHR+#(}Hyg?7vcyvokw%OypbyZe2
-lk-cosd@P&KZP^TieKS7;ljK!3&pEf7#M<qeQu7Z4(ru`vEVMX96MkFe&4EKaX4e6Rb2d&vYD$l9PL&4>t#fja;XkFA?k)hL-fdD
-G!b2*>nN|9*0D6<#-sO-t0a_Nv;!H^*@P+ZaUgKOKOMIJp&&=DMOMwN?7k-S!PULx>f{M$gV&YrGr>X|wyzCxB3c4LuZ&Nuya@#X
-L=XfR^xGtc-I9u9<0gOiAoJeDOW;bK_;$7_JmUdgi%;C-lUv6rX9D}GG<Zb`gJk*;1_U+~@^6vy55-mw>D-=wO7+0yV|$9gEzX2%
-Qahecqi@dLdCjfXsMHn%Q8NIc_lek&9@k)dTo!B`1O)P{tb?^T6G~G?`u#Fbk6nAV<8h>PtJ0=Wej@UTkMla)ZC*lqNja&)cm&{D
-tM_FPp=3PxxR}r%cc*_BxAykugvyDvga^I`u4YVw2t`T5+HT-H|M$(Ng<5k7Q1^`#Q+{u-<MT%@-(xdkpgB|$#Dqu~>=)L*R>sz8
-L!fScx<W-yAoh&+dd=eDoBd=aQ`JNyP1bdfa+|3gC&h+_LK}ijjgX^2RN{P<ppQ(Am;xK|Pf_>x?n*Cl@T1;MehlReI8znk!dU2e
-ji>A^tTo_L=4UK=?NE>{++v~nFf0i}DY(MoHp^s@u<B=o1pyix3IFE^2Fxw{X5ngo7kR#4x-gmNX03+rl7FY>0ZBNTo?aDq9Ls}u
-<^yIEN%>^+houYjA+b96fU+s1iiXq&g9nKRhyHN?@3dl<%s`!>C4c)_n1@7oyU{RR%@os<xtF<O;}F^VocyB&YAG~uUheHemDwg^
-MxH8#)z$oo8_(3_b&@b7AtZ1N@Gl|!LsQqHG!YEiJ<nmEzAio+yIqkIXBRGfH4!8jwhhstQ+{A#hbuslwyz}Klsc{;*XL2cSMJ{+
-?xt_SZ}g&2;3kL`h=&6NLSTUNHdWeV?dj^|B0VgoXWsn;l?;YVQz41>a?FYyZ#Z|9H#=k`h9xf2UVATiT1)Dso!p(BE3*{R7v4+L
-W;V#bX-F+igA0HV(XNV_25wH%9y=yV-`tH*pZzH1<?Zxd|JHnv@mCeIUca^%%VO1Sx5c)uQB)NSH(S}{A~QzvMq}JOdA>Ysi9ma*
-?4QxX(IP2Yr{vscM#kOK69i(c`oZI`0*Lvg7O2*IX&kBw$uBgSNOcdNXDKE%(=)Va>+wk}i+?BtzT2&tF`Py_m5?s-`b`==D>0q$
-s?C5p>zhxE#GdO=4Ut!V83rkrlatbg-oRu%(|+%uX>Jz33X$_!JihNSFqhUE{p_Y5&IsfE2oT&tvoq!Pr*RxRpbA;BNN52q)2yk;
-+u)>YeiMe7xa~XJ)4}NsnFjOWH^9|IK3`pjTt(-55nT?9d`m6V67eF8E(2OaVn;%vJOpf@RvA?Dx);&-sjFaq#eBxaMh>Q{YKNRG
-R!aSpe;KyKw>|4N@nslmei%?0&)<=d?wdx@GwrR8=d{xS?P;$aXkD`o9=F4f$(mPO<>p$>%WIIIS7sEHv2094hG?0)obq;gc+GEh
-Fj{_;Qyk@2lz@!(q`&cqdf$-acqMS_m=-@aa)g7sjgdc#QO-Bjy^i8Cmw`zaGrqOx(B$&##!kPqTiz(rP@g|f(8m&We3JOWK&~D(
-l+e$x0&Wd|m6BAVAZVnsBxdJQb}@0*KHa>kZDvCy@llw5B?vsyx!r$z-Y_uesZCU*yL#6eP_zbykr*XG*6RivjHoyn3}|}vM)fMa
-Ve|TnNQ*Sk(M~qZ^UM1D=N^Ig-6LdZ2g#!7Kth!V8VAhysJ*I^aWj-UW>i){0xe_J>J-q=Ggws0`x}0`EDP%z9{cv-2O0~CsQPq;
-@7o0y!r^KcO8Vwn?w{X)m7Jy6`KOuMYld0PNcZOgKk((c3@C1G3TH{A>1UGLwbl6Ok*iCxz1K&sFhsfulyWxXDif0b=h5*ydZa4N
-KPllLx?y<ti55z%%P~jr<antEjPX32T@p?X!~{Wre+>0dGp2*@772Oig1D}IKrn0lf#{Uu96=EKG1mM(za4}ff(L>9UZng(>-ygg
-D@o!40^xeXENUUKk>c-3qTNMXUXe_Jt{UYi!VrR3ga{Y}1p05Jx%UHlH9Xh0)KJCIa24G<ekMXbv?G>>3a;=i{wKQw*+j*-a(JXz
-2p9<T`;HlOm8skfaEe{I%gOjDRT%c<v~Pl9%~0TlOigI#Al0WCG=%jHN|%rZ8}q-ouR-7O61I`~`W6F!eP@G$A69jlQ~Y*__k7y?
-<{Y%f0pee9>}`z%IuWp<enj1Gvv$DO@tXK=Rfle0WN|3j6Mb_;xFb@gyq8yPZR+p&2?u_fipRUNGp|k^gA~Fcz<@!3zu{N~E7?P4
-JDoybR|&@P^DNw#LL%?%2<W=?D=E12@|dqSPA+(dRT47zv*V1aAc|Pz7zpUEJJvHmWqN2K>xf#*R(X=i$ZV;EGbxidb46`BFM8(U
-pKulCkuLk$T0*!UXP~3w4TB+w9)^TKK>s;pyQSsRA*oJayCvnOEv@?b5n=C$uY)1+J+OVv*BP3k%p{bp#QKGe7&CH_7Y_A?d;0fq
-IDmNIUmoSZu}&SNhq(y}%D9_@qz-8B^QbYX6h1LO0X_1l$=>e9f`DVbMribDe8tWC+9EFh%8{LSqr{6{5J3z;0RMGsNm{FWFqT74
-!repOEds)g_<nVF=ajXwG&E)w?kMW<Zst)IGx0-mgGDY0fxVy`6cZ*=Ldj%K2BKsX5G(-nZ-)JycdyWEG5x}1LG4Ww_e<d~WbqSv
-n6iA|I$DG#DKR_>A>^Kz&+(rno3!Wzk2XeH_xO|g@o%7cpGl_j@lfKTpb!8A^kX!DV4g40&pjA2r_k%+DutWDUrW5*CCMly&u=`t
-wLIV;U-P*R>B4{~(ti|MpCz*$pcEWbe`4cYdOwz!wT=81J2?m&2ZI!h1YzQSVaW-YK)8gNHYwf;^ah+v#&Xg>8hRC3I%~p~zLKYQ
-S^BM5IJmtaCdm%T5fw7Rm7v6S?BDgdtxpTK_Z@u?CMiV|N^}ELLdVjVA-cOb9({FJ5vrV!UC!tb8ZFu7H>-I;y?$5vV~-{IRceYn
-tLc(N2i*r}*vp^^%Dn(1T%qBkTEg9C^UTY@`G>dlu7PdP8xGf0O>l5Hy7h~mPLyIzKgkL5{&^MS&W#((#{rU!xG9pcW{O)DIy^Nm
-?{2;v#J|vc0zM4gL5*n$157G}d_E>;T@&mI-76q8^_YP~W>s9bi4>(7NSWls3sv{52f55ujTuz-pC8BT3hcx`ge#dBJQX;ey?<3(
-upV^L(_#5kayi%2JfAb}Ox)6IcDZ4tL-+MrmrolQl$cU{BGSb0*}7)j3*wQL(19UCT!^K}59>)4SvT}Tuo`I8!E12+dE<u9{Noyi
-{df}-i^|Y@WNf?<P8nM`>e`c1FDTC62e%)_fC4*uQ$JV}-;dEQ<Qr{O3%MLHcx}5PGm^RYB{SFip{$uF4RLSDt3`-u%|30l%%w9A
--2jGcV?jqjqUh0jewuKNa;}fdX};Y^H@gvl5rGZ+&5ir_HNC!fmNiK9loy|bI<M2ijEn_@0{*fj|9O_2(*V$pH01SNJU)YUKg0IX
-2`VipB^=`q9Nhn=0kk&J8bMdXiZ9?}-A)|mQaVb6&;y?l8|#-u0sNWDrfID1T0mrjG$L|%PLU*pI1iWDld|cu$ao2`F~HzI!5UUn
-A0elB<Mj^2UE)|Y?#2I92U}9W=}>EsNR|j63-X(X?SE*bBZ^F!MySx~u9)g-rE8dZYV5_tK!jN)UiA^+HUT*j4h8<PF0rmrUyWA>
-N7i@lv?{C;zv&(=IDBM$YOrm-KdFG^aKu1k{z1oTK2j&%XK*u%YR>jSFuj}b)zDJQ%66xoD7!m{xV--66@cW0;z6PRea5^!s*T98
-t>EEa;+LGXuhoZzj&SOdR-f<(1g&148^+Z=U-ah}hmwL3|7|(Y+x6BWDR0~b_J^~mJmMTY$Bv`Wsw@cz)@!=Y=f}<^GE7COeA`}%
-j2eUl{_ff$Wfz<y&QrW2YXjul$~dLyBV3uAHeZkka}m&N`I0i+heVl7sAfV-xdrKvxB%F1KT2)^yj=%H!dNytL0ruaTw@<kbBcY#
-{roZGSSfd1>&)wZ=4O?MyF*C@@4yBW6!=iYZ(Y#Qx64%?D^jsk;VzZOrmH+nbiweEcBdFJ^aQ~#4YQ}>M!Q0iU8!lUxjuVtse3~?
-QP>!uU)>HU9}Bj?4t&+W&mIa}=pK}m&A!08ow33+nW`YUrDDSR)Z(Ie`Ru0rofFnUH>qdMLG%(}V)(CZ2SnWpZhi0A6f79H5{w|^
-U%0?WtUgB%zcw|uf8jbR%5Ku44)lv}Z*<?gswrB#orX<ebXy8V3B&}0|BZzwI`mk%AB*YKSHU^(ZRcaci!`zN3>}fSyS8Ec10$55
-0d(2duj%zE1kpTQ+^nXUEMH{dA?%ElP$U5I|6}uSa|^_|qkpn7#-QalHb=&VE?>@na6ht-+1g)VC8yPuZ`k9puu%ubmLZl;>N_0&
-6i@C&=-g!w!Zr%Tg^Q031_B@eC<qRQ10YZ&FGPy`Vw1wPPUh~Z{PN3M;!jOvDGX1P0G}tx`dqvD1*i`o{hUs^cdBc>;;qQSGQP>W
-R%@8|=?bVK$nk(E5E99Nqz53WFhz_kD#{Df@mA@h#uTs^#j1;5zd1`kEw#T_N1D#YVo=QFy&OY-o4D4(vi2HVYZz}Byk56-W%^xG
-$Wc0j-GD4oHq6N%5b_Wq9*y%<d0`3z8WU?(;qCl&nJ(%1*?#KEx#cJ12S!h8HXDBjb^>Fh(D#k4HVe#}u7X(p9Ek)rTGeM9>>{%_
-GGb#yBcjds&CcyukoW-j|8j8uo17NB`jojD5I6uR@UOwB!2-+OoOCV%<iE@a2>cgd@KOm#d!P#*X9_0=0|W*BwGHx*3987$RcpT$
-THhC3LL|q8Bm}|!x8MYTbn^Cq%CgD;i8{lfd>lPGViEub_<!*qDB0#kr#a&vy++gE$?!c);tl~l2?PrS2K{N0Xl8|wd5?W{d6vqH
-kC0q^RR;?Y7Xj9fx9U%J$(xc&)=CBxGe{cu&Cr;4!u$@1)1Vf_#7BZ)e=36koDn(1o{6y>-Va!O*Vt%V9*C;9>*jKZ^Mgqdu>bgt
-^?PCo%HZ>LMvdxX9j3pxTxuMBw?A)Ske340Vj`jdVL|`+MVQeuUBV=W(!+d)RZ_=4QLCLz?<KbmJ<}UIDMKU^2^<Fm{evS$@0_f1
-E1WQ1K<rgBd2TF^v|Q-DT(0b>lHvt&H&tR@ECOusAA2onY!Y<D9x*t$8XGcwj^TyGbzpKaeNM1ev4kNClw#;5co38bOau_}Uz?;f
-k2Yov5jS%nNheZ>zqE8vR~J!0%1e-k<xh2?`SXJ*45(;nK)BFfE*8IUKbd}*8JUlgybqSMd<+$6dqca{bX3iiE{jD&!4ImuW-@cb
-)EFW_g2D&<66n9TYLI9ISRkFWc-@Fy#YH16>1`=H%|5blHAUTQXndHo{MJryx`!ZAhFuIsfr4QIA-~NcQt`S2w9=<>LF=1H8xWUD
-z{k0=y)Ii_E*`4Hqj7Br^{JIG{H>$#6uEI|;7G)e*!*=Cp^}F++{6smK}5}z&=08ORKci?ru2wh<=(&6;?&kvJbdbx(SJpnb&pPq
-gq9MFg8Y_Y1oHRo@boN!)`}tyP-`(~ZmhaArV7nf)tF36-fk=c(kcl(Ms+wzlV&B~t($OmJRB4N4*E62@MT@^QK;Eqo9Qq)kXXwI
-drC{FF5XuHD@1XG^R953vB4PkPmElqUohP$P9nEwWo84BV*Fwl4E*Cv`df5@f9#K7FyN=@XQF@r;7>yRaPOzEek>b5tE^u*AmC3c
->&K_}pUe8|v>yfiB-GDk{iD&JQr6Eh|NmG&3H5Uf`{%NNKgs#OTGs!4FZ=7y5%@2y{-w(Pc?f<^SwF=vAn;!r{R5T#KYB3SWB""").reshape(21, -1),
+c-pO*g<DnY_O@5A1uVL|7TsNol#r6{T7rZ~N;fDaAl;yVG)M@dfHcz5A}t}Ugh~tYZO{3x^E<KkK6{_-^9S757|$H@ea1UyNc5bZ
+eN|(&1^)Zv6lt5rTM3NW8hrRqVNaaNpJoOnC~m2m?L%I?QiUPTR?tLr?kdT;Ng2nXpSRmP;?FW7HHJAJ`{$bRP@S?bGuUfo5}e&<
+PRuU|kZF#9D;}5z93dmcw5k=JWj)}0Js;+Px)fRHH@<?ucE~y@$==mV6<m{bMt_kyQKWl#>3Y~`X2jblo0GqkS4NPYk@HkzG>7~P
+iMs*Q4H(<#MsUNt?h9#J{Z+gp;&+c%NIQy5aB%q9_g}r0j4Bsr=%SQr7R*{V9jT0UAhVNbeQiEYwC_NlhoA2T<ojmLx<2Z9PBUr5
+yA#Q>EvT(G;9YyW3P&Lk>=!w~EM(V=>rVa-gWHsQG0Dc%>u+{+&xNuyo_mvWvcFD(wk6ynlz&-n%!+R*aZHpAs$pyz+pat}EhXLS
+P~V+e%jLsuKDH!F0;ASKLgeohUL;EUxhQ7!=^EeMyf4^xQ|Q=xr7tcN4_EAfFW-uv0noABG0Jy>@D<<-!*p#cF;~wGw5#YJHq5UI
+7S?|!D8v1l>NLvu+<f%IBmfo*?=t4Q|6N#bsvMc@9JQg?Y4hpcwa#zv`Pieb=tK7Dp%{jM3|H)@`JJ<=Oe4>-qUBQ6C!6yd0`4wk
+9X+gdP%3DY`S7g>xmjAgp$uoX>lzO7PwrhelXS~df0JL8a`<wrl#gI^>8hp%-&jtLKIB8$GDnz6qi?3k%TItH+IC&ReOk35FQ4y^
+@oWroE0(~?d-kpglD8Jq(2n@d3c-tf0shgqg948faYE?{@<(L>01RdsA&bwYO))-AO{ZvnV)LX<G7INzbVAyEVj0UT%!ZJNA)a}G
+^I=!bOK%3Ql<xROiLedBC8<>s(9QDt{Wp4BT53)i`-ve-qgQ!L3>_VWHPg`t*qyT3F~;=rq3Js!RWk>z3AS>p-8C9?vF%5vy;ig!
+0-O{owP*Ex@u-B&=6rht7N0ahd*OC~VxPVCvK9ko%rlfd!!^YCAd}C?sikDnRicQ0>RKDct+UZB2>GtS9xvlAgYml3e0;M(J08g>
+wZ7WR&Bd+`2|<puwu&i@zQcoz8bG_&zLl)j$p`oV22kc&b2_#xB6|mhI^nW+dpbI=e__l;za{R@m!Wt|kF6F-A0iMKACgdJS1eIB
+*L+9n;SrY)YABQ(zoXD~hJa5iuf~<Wkhl*6V948tH_pV>yfW_1wV~$BT;9C|V0a@^-0*<lvEw<{DpZ?ImUlDM^|p1WED$;-To-x1
+zOcm323@Yl@m+RZ26Uw61D3D-(s;;M{`@5RlQ#~*H4%=12V#76PMPksE{<=Y;~P{D>hI1?*z`Q9gW^`J#ZHlKtIhP>Yn%CCY=0e<
+Ktqz3lSok$%AlPeO0e+(i8HE|*)cPHb<|N?YR@+3&4Lq!Os3`u(6=5gjvxzsInYu2vFFM+Gf7CfL+}uWFA%cSfiFkyscn?W&m1*o
+vk8#Rlg;SUiqhbZKP9-8$Ct^!m0=Gab4d7%vr%$79Yj&Gz1xWgDtNgPo)|kHdcNT*gPmL9ri;_DV#L&U+K$;EcR1}6#w?ZAMxS76
+#q~q;t?6Z%Lo%W<45jqc#t56ygfAG3^!DoaxNh5x1GRZZZg#7_W^4YX$~x0E<Hr7vufxFULo_zxYsA88?csqcqqR}42}?esHI*-A
+^|b+LH|zEgTsHt$jgWZsOh7B@mSauE7XUf|yrprY{IlEnP(v+}cuNtz;f3)yY2Mc!WuMIZ#2(cj_{!>fzLDD&U?Ft*bf!OBt6jxQ
+mLw4nm6ws2sJ$<%E9{$Q!Ak;>-7d?_=9q68lglAFj@fNy*Z0-|P^xSD9elga>}uRd?1r9ipSil4(bl>Oan)MND-{b*Jk9*XePUI4
+P>a7LmfO!hy&35ODGXTqPSdb&Y<<^5WP>D<K5`~|jxVRjKDo-Xl!2ZYAQpSzf0CJhGCc#>Tm~q<JpdTL)}FD->*FNc8Pnzq(HaAw
+=tFcDVpOk*FDn?~w{$!$S2}j{XT(nw&A;eI4KRX3V+rr|e`{G11Kd75R~b=}aK`GlU3-1}oN%0>)8gZZRK$_<IF?a_V~l=+NDT2=
+>J1J-zuEE?4@_RcxtqQWIUNKS00n{o{0cYc<ye`i0Ft}Au61&yTwWHl)fZ<6cqDHOQVF1&e!k9FF=nW_k#=?sNcx(bss8z+y;Ujs
+Xq0gI-h1CgYzrg`2Nw<j1Njin%Zn%_no~9rO|wq7J>Q_P6T><>#!qX*FPnDCYa$Hz@6%V~znQ|)b}+l@Mj9BB8!_2W>j;hZh<BU;
+z%Onh(?}$VNRd!g&!>73nzu0PxZ|2iM%Si`g6jLmt6w>21yOpOnpPwdLHUCyabI9LZk&BNkj9gr@{1>;G0YkHQlObv+|Rx<G3Z}J
+Qq3+;PV!(cEC+X#3R`fW!mel1|08GhUS1JxWJza2B7Hjd2CG?Hs9$mMgh#r@V19z7m^Q_ni=Ug8R!3e_KxDcD-ut{|Sa|k1>n9-z
+rss$r&J};g^!PovG>h37f<XY49KcsOb*tE<;;sniAZ|9Ts|G%eBrAE`?aO^lh%92iiQW743#ojg>$iMDE^sMtxewKZ2qk2wW-kN`
+z*q-l61Or))xsPc_PIkYM^(wwK6(Y&dCi?U3|Gm*+^oFcWR&3;&uKN_bjD_ZIkb}1*QaM}O}}|`%Ur)H<|GO(Ls_8x*0)gv;bL)i
+NB+{@^D|qo@dtdLo}6lwy?OvpL-Us;NKR%J=R~|ZUdzN<FEZ|5Qf{=<knl;j=juPFHHe521_AGgDigo!h%Cpr4pAWd$9vTXm?FTU
+1gmtSMl0Q<Y3*7(UkQ}47qrM|72ebwuQsI1(9*GLY4V7MQM19VHMn3T<vSc`Pl%}W;lU=tMYvSTQ#8dZA`-(v?<tbM^PsuOF))SM
+6xU<sVUx!@61*904V9|els6ZPRu%YP_E;w9A7p9jo{sV83y_4Lu)NBYD96+e=(W&P>)#_USXWOBSZuiGdQ<;)ZQ$Dg@fXAvJ-GJ>
+Oggk(?A{-wJ_NjmD$znW;$Ozn_zl}`S2u336}3u#uM<PYE54?}(;hiwBNJ9L)Oq*(hTZoHiSMur$*H^{)p*N*4(DE|2Nbw=o_sV9
+zuZSF(@(zYo~f!fuK%QR#YX>WR6Or?*k!Yai9L&=%&nVE1E^)eQF=O-X}cOt$sih0TCv12T|bW^po~?f$i`y=H8Pu?@%gDhfrV^R
+3@P;6#JP|Xhlq6X;hs+kfM<Mjw}9pyiXot>I^y%ffg@JeXp+;nxDT&XC1Df-%8==yhFq&?wcCL;)j3g;euUSBw?_9YzK$5T?GHwC
+zNc<`zo6%9YW{Gs@;$Q$WM9WuzV#ke5?a0mTQhMwd|H(Qp6@WxP1oimOfGbr^6NLx&)(1OU+C^)H3b)*KiZ0kJ29XjJQF!7mdX~R
+hVy+99zkutM0s`U0H{8@t{uW7H~O?mIntg?QhB;1w4i$;=jG>~!D!=;p1*&NTCPxH(o-fM*7$Uv3%`$)BXXJ}p4zt^V1B3#;#2y<
+VvZOqiOp<qvAg5PG;Px`%qNvDl+gH1Rj9KitU)7&q`F~0Q`*gyXe?Lr{r9y31alY2|6w_I=a7XZLCDa&c-W3(ivG0X&Mm^Vq=5x>
+9NCZi1%5`VGNw)FT=_=ZEU>xrVBgaur`@imy4<~90c6)CWtfvyRsAC&<9h}6PX&<(yB=EgM{*?<!cp$8^BYJP!T9#HK0z!IeTG@!
+5x0Q$gVARL{7Gt^YufJk1o@DZ+67y0H!_%(R7#_a&@rLI(DK~gEQ(s%nz!|Hv%Ju5+4GZPdmDAg2!UVvv`UL0v;5|9U@p2m*sYt+
+rVnA56p8&B*LQ8sq~0iDn&E!`F6?of!Z$AQaT`9#yRs&V-|n(`K2mKArtP&3RbnrWa3RI*p&r`<X<=Vhvu<z`Ycv*APN(9ozZEc3
+@OaZVI6uqOd4~!9mPh@jSmltwyF+Zh`RiR@eR0d3umz)y9z;dIOWB<us-hH_8B?MpX9As7??{u2(LGR`#QkdB+vC=FagJia#J+-h
+IF;ooC~I}xOP%6<9{xbc^WZ7B?~;=HOb1)H-`TRt{tj(7m5i*Ow>TReHXaZL00I6*!>UsAfiE=Oobg;baNPt%zt*pQgp>BA5f0kx
+yn9eWn2o33kZCeoTBx;lqG&F+zPPk2cn8P>CxpSkK;S=<Hp-&yMRCW7Q%G^ERvEz>OBqkpMbH{q<2$dGzR|KKQm@__c`5yAutUs>
+^{EgxXRbe$PWbgIz;z@wHWm~N2K<9&ozdQ|1FD~^qbRq3LgO<?7%M@`O-T2a6??c?X0+JrHc+nA2%;R^cklH{QC(GRpB`-_J?AFd
+7_lB19Ue9u^beL^HHAFxVf`?@?U<-aXH>)e$p<fes}$qJi1Fk~v~3RLT82o*Uv97BtW3X%eqZ926;<BiOUI2irn#iIp+gbjV1Xfj
+XXVJ>k?wi=HbZ!pq#G07#n-e2INx{O4YU>P92jwRnXNu(X*LkcKgew9T;7R->TIrKn1S1Yq2h(pf+7t5Ox$F6I1uO$_g``Ekk<9;
+OCv40C>kQlN&SSJ5Rbi8jf8TN@*jZvHHzIkM=UmAj;2-pPog-oTB*0m+xVDA^xl2q4!Y^#LzqP`NkWPXg#!S(sbu>0R*$|^Q&d##
+zh3J9%4j+AxYENlRNp8rjE;jNQd--QI>A)6cTK&}s_CKrL%Cz8(XxYlPxXWH+3AJPBlOKM6B=?NAixS;=?(&p>&X^A%4gwg&A1|F
+HaSY48G}OboYOk0!?WAB%M#<_cPHu_s|Lym<=`g1gMrWy?A8V&3V2%0*1eW5-FzGh3iKp~L?7PiMeOaw-WT=--&Xvn{H;mk4&hGb
+Y~_J=Jk|8kbI^N-+dX^YOZ?Zj&j~tBO6O~<x3a3_r8@P9@&>(1G~Q^3>VHWsO|s8i-^yGdc`rzPy>m5Wo1!&z$SBfdgg8~r=aPm^
+_^K6Atzko9Qg}zn)5a^~umW$D^(D3~SE3$+e0NrtcD2<LUNVvF8qu3AK&WZIqv4CyFBac0h0kpGKRunY|5~V;N&vVrot8Nv&MZ~g
+cF5Z-)?Tm2-FkY}aQ*eX^m=6`=g34>L@NH|eKf~+hw<(v4-~{L_<itk|A>(qPU*9uGr}9}>ZhffE1~eosf=n*vSGAv$p>Cq;(E))
+c&?Zs3Y%jjCnLpWh_rf=E)K3^*<&n5-L^`_<}dDovnSF%vAU%Xv|a;=EoegUNp=*I3#7k}@i{eDnc0X@Xil<Ap0wI|KI%Px=z)q~
+a?zS*rtjUP+|onsyq8u*JiK9J;*iyq+!(gVsP(*)DjFb(wNsk*rF!|@xYS1;XFLBm?SwU^EIG2A73xnGgtFzNtgbXKD%DD0MZxM5
+AbiSjGK}{fs(YWY^0DW*9s;iy;$SUY@7MH@uy0m9ToWX+=@AJ_l6t=Rj<e2{=emKf+ik_!$CpNQ3fAeNpj>b4z%jTF7p$w)REVj`
+nUzs!v~Y!m^HKSCvqjeGf}u#6QaOhN4%O-5RK>`Wb!xG!j?-AmISQ}xB$8(W2+ValKPsNVQ>>73dh%ff3o8Yj^;KHhiY&?RMCqbX
+<rXsG_2*@@@)@}9)y1rB-7lu)1^P|R8adjRGnPX!;Z$qn69`pk?6{$O@E7+|JBv}eWViBLtgDYPo))*%><Wyo$yTp3f-3Qgt2_B_
+J{<6;!O?IP^2E^JO|`J>T8~Cgoh|!|*bu%%mFJS*UYc-U74}j_zM(0cw0te)E-Y|h5>PQu<aOW5zvdy?S%<p(lLwy4<+^s{PyK5a
+{rVL;uycFC3$H3>s$bY95wA(79#+Q|KC&dcM{-mz%=M5T7#qxTqjYIFxJzPwr$PXR&$M+ItV(?1<fvqmu)qSAY|@9mIJ}`H-{|3P
+U77co*`tB^rcK3nVMaUdRqrS3g1Oa&#@ZLJ2<c@4D;n!}%FI`s=b~D4pLoHa5Dy-UR6pi#4}Or6TRyhCOZBomX)TBJLLuEzFI3ZH
+V1NlZh$3Z7b{iJZ&^eSPS&#nkpa!k#svE?d$tgxnga?5G{^_v&4+T5%&U0vQ=JqtA_Al=&K1&^QF@96+F%=@ZZvVzOFS0oZ^vdk$
+mJf*tfE0oNgMORDyi-<nXx13u5p4B3`2x7~Txu)V0-kk`u-P|Z{Natmv{T_db$Y^*q<%^x2r~i~3i-E4`G?}44d@xpKBB$n`mrrd
+_y$kX6@>%;r{T9}9s*XkR%kWmgYc&Sq92lRr9H2}w+YyB@emNmud?=6-j1nEm>TuUJvwyj-b%!i(XYvv!1otdOny+%(Pmc*eNDkb
+8_q8b*IB+RhX|wOCnCUx{<u5+yZCgsJ||U=tt8#^Gj_9N?MEm}o78s!XNA6RG|tsqp+Q~O(kz60z)nx1UBAa?#X<9E(PSh@80;6;
+zgEWCVMnZKb+SauL@fDO;A#bP|LtBXtA%<pl0N6ETea1~frolsOQ{vXsX@YBB!NC#ChnosAfv`b{8QBZy}R-YJffKQ;~&EW0#DUN
+d9miY-w>+0i0SmXR`{DqTsaoyiZx@@?}w*gsf1Kv4B5v^#MD0{FvKWaB>bNv7%;QwmqVcYUHr*j`P_JcyR8P1YvIkhd*l%)CMI=)
+Q5;W!sWt3I^2+h1wS{xk0huOvpQbUihMvL~iyuh{hyHN?@3d0a>>$11g@D`BFi&(uo9Q59-305ync95GQHcCq9--kPjWl|=0N+-z
++H|8C3xAE$@^azWwZ|HYdMQ}a5OO#c_?Hm=p@}OA`bcKo?kBKM$McUz46D)-93sRn$AU$|w;+0qs`tzt2!yFK_Ee-A(?^vQdORC;
+D+69gxf@}GOrI7DUk5P&3GskH2n=x6s?KnzJNYcN!~lo&u}?2?HM0rpL}>DzJj+t2YcB1TO^#W~;mPw1S3YxIw$cU}N7mCb6*i(q
+V!Ii-Y{rGxP3UCl2>=jMhGj{Mpp8j}L#Jff>pPK}(;sELeVjiS-IxtFJ65xN?ce%zQSw=<q2%TjK5Z5A^%hQrsH~xa;W&3M{;&6&
+BT-&zd#4O=lz5uX2^HU|sae<L7_lUWQOM}4Kr$hjIocIJddHe#s&j2t3jKp8Im#(bOw7%?27>5CskLI@`<=QelS!0w8O6MS|G4Sn
+GK(?q`Yfo6k=58x{Fxr@09EzZL6B-C6$NA1HEfPk-4Bl1R+fp&5Cz})!@Hh+GZ`(hkFOix4YAyf1i>-d9chN2M)4egYLunoVMPqA
+(-z|ILQ<}T%$cVWwr*}shGa5l8_z~u13x46J$4&#lbC&t=yYTeTxh04CyKMU_UQ~rei4=6C*}mT$l*7wdXtWxxQP^2&1Rji=V804
+w=2lwq%}+gRN$h&?b^0VEy6eo!-1-V0Zt^0-?T~|>u$C`VVDeT%Xs6+;Fh!hpbdUV*|g-QFw=ZiS%>_*G^M19V`nZtz`)k&T(HA0
+V0ELN#pa`e^01IH8Zz9S`PMV$!;3tpOW_-b3`Fr!L)?6=EJ8Uf3V!Jx&#5o+nOXI*6I)6S%rB1Dw|iyX3x<&<MnVN5zBc%WN6Al(
+6&hdzNxjTV;FgG2X(?q&BBpu^k`AsF=VPaBlTFLImUgu0k77(q!Qi2etzN@flc3;7b}>;Nnw={^i8>foatxaCwL7dovg)Wmurd0r
+`eo*ejjONX&9Xoz2l;TXudB14yM;e=4N;;TrAuOiNYw6W?XwZ#@79!!TH<SB$K(ViF|gDuPXPVBLL_8-z7b{0vvaHva&7gm(POA%
+8Zwo>Zxvz0A~eoajI4A#KEDO4xX5q`O|rJt4RTmg?9BwN3Ff=@DQ|9w<)AZ+vZ)+e>wFEUG^IH|7$KLKquhndd721RNvQtw==dE)
+tIG<Fqa7vIO{^d4;7fKo<%t{}E_8#jo<wj-!>NGSAPDe}q3&zPwF}-LrwW^s(!U)T!qKoVG2t{r9L#lyGrK3`0O5iVLSVlaDgV%_
+(YJ$Y@`S)3xPchEMreGL)Ccld4~gbi<P)IFmkQM32oW3-1PlTK{WsFghdzTk{wsSrsPb@xn*L3Hb5UQ0A)5mwH~6N|!=1id(ozBi
+LJAxN3<Uap$Ba8G)T{%Y<Cm;?SU#nT!5*IUj8U(c2tSpp3+w2o{WOJwaJ<FWC!xp1{x9xpF}2si*0bN-U>0iVc%kHv^Q^)-aVykk
+He+^U23qF`2`D=Bu|)!%i8=6pMBQ(*w!v44+C=Zv2Mo`1xK(bGese;2Akrp$7MJbq8t(Xu1$~-GB)qvjt4SA!6vZRPf<b`4;aC+1
+<$X2>y<$H%G|T8&4neJ`_<ILp#xA33YF>i^w#)USbAds%q%5J_1k)ObG7c3M0{ZKYb@$O)9AM;~@K<ux9%i$!*{I-+%N0yr(pk((
+oVo@iU50yR%73;+i#6c&wYR@zHUTlgkPryyKZk6mymB%$-5Kn#pxU^p(=a<E<`a3`ADY+=+tYrNr7gimPSZkWRQwWaN+IgpvB6~5
+=nft?kP!UKqx?74iKFZw9|>^<UsJHmKEqvp4Q93ChgL_RXwSObtu7o0IPN%7t4HgYpy0S!O7WEwm%w_NH<t*441fUs>(-L8^8DUN
+9uqlVH&vH7h#>O&rS<j+M|F8v+%()t!t?!9bPgNYeJbO5UbOIT@HOf&a~aW8N@rsUN@@rW0Qxt>{?5Bo>^+}(Za$~+wvn$^>?>vB
+m;tuD;J5Z>(Qz6q&teFb7xojP$EoJcdLhFvqinkaDEx)iQ38*p(*^ly2=Jj000i`7G=O0Kudz=&nX@NQs}X9&8zIMKJ|5DPG}33+
+9^Y8(b5yMR{2b}ZOeo&_C9EMwZYxkFB)H+o&ZYcrJQ+tT)eSBx5H21T1sDm!Ciu#p7dVD+4Yz1iz7gaDI2w=VVTvAj6;(cM&Y8JX
+pm9<DtyC<ettc+V0m&T`I>ei#!g(0b`MI@62e$hibq6LbLmx(Z4I8az<HsD^Rho#pv{r_yCgoPLIEKYaclu9jpVO^c%YN*(p}I^@
+Q{=E%K({llxxi|J$7pr~O$kH?ztofLG+AX|1kK(zG`Iq`La#Yq(Kf=t5vZ2026{2db-m<A$h&7XEZf(vEgl9+za&VLj<;0a#OU$Y
+)mm@V_7j~OJOm$vZR3w<i2=;3M14P|=3Ei)h~6n8vGAONMCDXnwThQy7|WRFC5k@lUJZ7gsTnb@?mat9)EC}Pybo8gDtaV*IDPlB
+zGyZ0yu01zk@RA|msKH8!l{&v_w?e6rFQ){r=7m7U{G>e>5+IN^Jm+-QE!N6PEtFT99c1rvJk90U3}HV8^K|$^&DPD5Fn5+cp8xK
+V$fe8Ik}_)wM)q<5b2z?iKnSMF7uT7>_bS~K^!Qk{dM}9E!o{T-D1Jv7LCx0KI1p`OL9ZmyI-^OeeTO!deM`;E_*c(v8dZ)cqVt@
+!q3=;CI7Ohy(n4Y%W7eUSe<IVuj@&n!%!EODS!om3;WHD`}Z}ux_g?_Px?rJh@7sV!_$(I9fS}3Wl8??ECuI2paVtd8*4&A<5ho?
+w&5{a9ViVP>kk~<|E4~aF6jz!=Zhsjz{ls?2|Np#_~Im<L@c;Cza$Fa&r~)^f6E#Jkq_32%;P^nl9S-wU*Jl~Wz3-zAjZW4gZ~6;
+P+4<`iu$ehdk|llQ^}~e&?7xuX<_FBoqkezQX(A4ZyvV)p`rE|N>zH%VrOef_2p`}aI5tA^Rd22%WT4DUjT;0R7f}!_{X}$xxzm-
+TkaoP-M-nPv`qH4Yq;nj+U&%5%W7|23CZn*g~I-Wj@5mnOTNqOZW+^*>x*E0Kjx>Uqmh&AK{r-mJ%hNo`sN*o6o3*!q5plxd_13-
+QsLf$M|ewJ@G!j592EV6_dI3!p-^D(^2M1+!t*Ed0YXwx3NYfoEe8fWK04%;FL!{w5$tNwJpE_53Di2(Wq~0Ejdun8xp>6~X=zjq
+Z_7~9fsnx8U0Y-vLh_{eOSk3ifP$M@C)7P8OEZ&JbLenaVeRIxX@fmTeDg8&Y-l;32qTgJ0Q>Dn$tO&><ETs$&*>mSpxsVj=Idoe
+y=SslIARtr<DqYxebvj>q!wvCkW%y>Y)nl}1V#MT1s!ErsrEpbmc52xp)x*G?NPETmanV_^?->N2!3IbJCQKl8Jg-w$6(9**=tkN
+2g-wwiv{}C?SSTiNHc8TPxJfqffz=AzpP^VDUM;*66<)nlJusUImaW+dFkTmb;X-U9R2PxkDG#-&|ot7uWbjUT}tjf?>Ut)%)Cja
+5UQ`d;4d7$U+y0_Hnn}_{Zf+Ks6!XzpV;=&WB0PIWW_K8m)g`&2A>9q4F>-ki%??Vfod-f>xrL|OVGQH2PEeik_}mU;;q*9;X-{w
+G@k*CxmRzPjHpFW{GEIp7TD}x<>8@REHqFg0P_E1^KWwt#Jg#9v_8VD<3BP($&0F7EWCF&s)x-sKzJ#y#Z7R~^MROYJJzNNj&J&V
+ynr+>zIo`(MK{7e2E<E1gbM}&AOI)`4u%6DP^17vhU$ES+U>cV^@-wQZ9UniM#?nihbn;2<CHyaT|&Zi`;cB9XZ@Sc>b(<hQHE!I
+lXrWjW!0lEtd5`}1mc5`NM<Ax07;82Zi=a@EY2icW{Me6!eNnoR`TZUY351!?K{sYGCA3eOIdvu<CqM|>M=I;SGYQZgoEJK=L?q>
+-=#&JWV5)8DWl}WodW=&_YqRDc#l-)Ca|D!@wcjcT#gqRQ=Xjer7xY?d_u0Vc-eB=1vqjMn;}KNuWz<uu<JUD;)U|iNt_JokGZ+T
+r>|wj$4NxSTJ2e$Ij|#%0Pz3i;Qlu`&w2N#@-ZXu08rpxgVBM77rS^EU4^NBnGq29FTmjCXh>U-D<MxB4>vOeAN*?@<R24MnV+}*
+_GVZ^Pe>W50xOaP1pD8D69CdH*afP}s{+u^O$G|_3>eAC0a)Pw#ebl5t2d+eR6y(s{R=PV@8Rg1#7yK691s}vr%4joRiakix1Uw!
+s6G7%$tO~G#DI8-aelm2f3iz~v~<cAN}!~1%BWwK)~qx3cR+#`od`A&5(N8G84Tcw%p>zkj_3Bd$L_bn$<TaHLbFXjpIb@@Oo4#?
+$8W6P6MJx$pq~r=us+T~<_DXFm&5P(W{r&t(x5u5q|_iB=pVlbvv_5q&Esf1t)@7n^#YQ0+Bgkr`Sh4r-#W;cAX&-bcp&H>95E)B
+RJ9usB#FY3ubQax<N0M3!tUhr=Ejtj&QZCmlL_Du<AVR#Ye{dHq$e58?C54@!umN*0Fuy-&CB{Z$yUt<hA2{rV?y&IXb{*4AmqO`
+Nn;gj#t|xI=}4YQs+4$P<EW`Au7p%XQ-v2!bfSa`L#T~u8R$U-&|fYVzi&UKQMe_guZp5Cj*DU(Eof_9x87n{!;LYAT}#Oys=8u6
+b<M&IB211?1o$P;e{a<w*9ycSopl7<$=swQqHLJ#X*w)Fvhy~^Tz~QMe#+uI2ZPCO;wU*TNf<Rg3>ygfZ5FAT_f6m}BYIbqk-4lf
+SveX$%A4zb(c*f3Uo8<uU`Jv^r-Bt=8$+nfher=bB7Vf?ud_&0JZ<6TmIRLC8Wtq}Ko#dI7F`sLXVfy^-jxoIuD<fYBmb=4ONyL3
+j5_2DG+=zlZy83cc-Mi@zy@fmEba)km2~05d7i;qrM;{kmu(}^g+okHgEnB%gp)UFR}0>_4(B4o!w0}Yzh)SbyxSdW4Le**Jyu6@
+TRAZ=S+x56T@|oW40nXU5|1S(jAif0)OGSH>$TDps@oiFoFEFUUkrnRf1F8wi%#&5{SgcX{51Vc6c7OXNvI$0{S?-ZW#ea+^$Q0C
+{Ap$V`1JmBS%01OqoALJ`njxsH2PD@`dQ}xAL}QfevV=PTo&*rIsaG7`oHgGfBiWE|E1NxRM|fd!Otn{rx*qV{!62OptAo5+-lf$""").reshape(21, -1),
         symmetric(21, decoded(57, """
 c-riJ1z1#R`~Er8-NVc<ba!`1H<D5+C8C6iG$<&FVt@!DcA|)l7?g;JC<fStimj^%)>@c<&M*Try8r#{xApC}o_nuro%5V`g7-f6
-^Vajc@0~1@!qcl<k3Kno28Mv?t#sLW3tdS@04OvLfxu!gnBJ$!SGJQuEC>SNKoJB20XjyMqd^b}A^-sTKLS8z4BSK_28;j#1rGcl
-Duw_Mg7O2m1Xlyap$~wp1Ga(J(Ax*D2R;daZVCzu?Eok!3J#bD%Yx9q!g2^<afGNCF!)u2Z-6XF=!XpaheF)|ZfPcMHt?$BXJ^OF
-=4F>-53g2T{3)OR0=WEeby=s>>;u+Rr(Kbpkk9WsfQ$4oD?4@4c!?*=@z&&xsgu6qE<8%OemP$+0%*NwM7o-_H$di0$<orb5%y7g
-JM;)o&!aA!I67;*MVFKA<SuQz{st?9$0q?LY>2AUX=8j?_PzzoDvJr*t>U-_B>(EZa726EgDgg^E2-;ZP1ds@WSWbN9PL0|TkyU^
-FCT9-LG=T3)N7(OBfT(|n`i}yfE)|%7$wp)AJ2P?iHTlUm(Me_tBQH~gqMH+O}O@s_ENfsCf^!MBqM<DffZKLU=4x4P~w-30OHq-
-;Q#k+;Q#Tlzij=bQlP}wf<u?{&B1N2r+e+0TF`pJaHh;TqdgA{2!1yEIY%B?6x8?l1X(xUqwJimgejWUR5JHT+S5;$rc;+O@{}TI
-C@-mVAIs0pz0lRHLtSi`ZA?ctR2yU&tGzV4j?Gl9F89YG!za9cx&J`Z`%V48onjdVqJQL8j^4|cn73>jU_1)d-_cc{`SN`zcEo1}
-2T+zue2nw=zmgB6lhEPks?J)4cAhEQ&q0Cb#+PaC|G3A_0^QJMQ{;6nvJFi;KbvyU0z@PNJCdE--ztKfvr?*atS15CD|8d6Ec5xP
-&dBw<IV4{NBpHPygTK4>{t*6#uMo$~vG*EY>^#{%Vd8rBgr$bZ45v?&M_R9+`O)^?PWqj>26yQB4&?Nicyx|*!8*J9j=S9FS~K)k
-Zrupb!R=%2An%*S5;pet;%@ZJ9R;FhkI!o{Ps?1m{qE;b&R$gpu*WLl(CdwJik(dNj`5BrAY0jM^tW4^l2%o}<%F^kjC1r?V=g{E
-g`R=V;9!=i-7a|68S_^D%MC6T6N**;RNp;r-e_yo2CZI)+)?Q>Hd4s999XLgab@0-i2Zt$%#51jbk@80D~0t{!N{X=<(H6ZRB{Qg
-Ll@^XZK4L&Esu#KbCDnlApQfY`fmVEJ+kQZ_RgTCv9CRXxCNh%Pn$tNebNab&C{{(KXG@|691o<gc+GDf$;&+8PxkF@q0?|?#)~L
-xUPVVku~0RWY)BhQ5%Ey6s7N}o5VwPJT7eAw)5hLo>|ILH)_kJ(Q}?Io_IX<mD%0)RWU}J6wohbGoS2Ev|LqGx>SF+DrP_OHtOKX
-6(e>`uqG+vHYYyGXgL_I(fMk*Bf6Rw`9%8hbE({&JlZ~La4x>_;DqcbWL3Q@ZQeDop2yl1pRh}T-x!EV*J7P~)~!R9)z8Frso*(w
-i3ZvjFmO5!n?&XyI3RMM0U`rG1oT7YlFl#R{&kuD-izzqS5#ftCM^qK=dJ3%$xb}E3Ol>tSdc;V=#L8c(TgrT+@h$*NlDfpy`62Z
-T(60lJnp6IW3%ZgHv+e-t-a>-NE0{JVN<@_!nIR+%XHQB8~Y9L*CHA^=G+C&Q7hLq%m6L$TQ7J>FJ0Zxv0J_3u&Xgi<)qr=Qd{RO
-Wm55vy$JQp+2%RfnXN%-4O;Z5t6cq4>(&QYZ;r+#C>#I0aVz~qwE}a5#mb&-P4jm8Vo33)`Mt_b>XhCUsj}1t8T`Gz>nBJW$Q3Sf
-p$J?W+JFH#0yq>&(AoGww0V5x5!#G#XO?~hioX`_B^*`A-b%)}CUo^3*~XsJZ(6*fG;>0o9Nro4%IZkDm6z|GGq<z#%xN20HFFYi
-Mw64qn{y_{ZqBq2MuUYNX=au8$9ttqZqnpU-)oL=awXqBRMMf^kw4{S=N{zVL}zjtVs;xoxml@k;{<CZe~K5{!=d&~s`pP*8g`p9
-Rx2JS#yH{D?1<VCfj26f;*;puU{tqIp0#HlTcPczF_V%!(az4Q>o2cgJV%x?%J=-75m{5IxcS!_9=C)_gRb*T6qTvyh?sR_(BPd^
-IVz~f#()GQ)KS3y7}~tyopU7m%qCpvl{ayBlqMv0912xN5!H)m*@&5hjloZDTYFrf?-@CQ>YyxJ(EnKXf*0$V3CpseOU91W6J&Y*
-ysB&A@q`F>V=Z+97s^7H0-ISp#OX2Dw*~ZFaBwDX+|LSMa7R(qWc=ICaYRpYNUEOfRXy)S6$8EWU}GB6;7C1d^h@=VNAXjA33U}s
-7Utu}Qa`U%WYJ?tIoYdC=U+|4TcQpkO2=cUp-+@Cc=v#?&kvqjAQ6bi4lCz;EjfS&i_-4egmIO@&Hicp5+vqMSdJwZoa7}<L~*Go
-5cMOmslg`KMs4FMo&k78j}KoYHOod3F_#F7UCtQA9VwH!>~A%0dB^*?M)-uiC!RJYJ=k(`>!rmrZxT|AH3=Kt&Nn_?@#)F?o{+$1
-FY_gugp~Q8JfiEzdmyhhGi_v&wD34|{q%~+v!yCpWpaJ_()fe76HfcBQS+_DsJ9zxVzg;b(q67AbJIBB9YrF<Kfe0q%PW(E*K$vA
-5!UZ>KU(EdF3QCypuVO&;Pl75C$8b6ww0?fmesuFu+W@wu?8=*d@Vrxr^<U|Td0IN%ifzh$|KIG*pn$}3xI}1&<6THD8Zje27d@P
-jSHIifeZ7BHTtzCP4#v1Tc8&R0@0bhd*=pqqrZ$X_3)NXy*?(34E}61F(TtNrM%H<=gX%FvA`@6@FC}&C8MmL#yVH%l`wh9dJ3>Q
-zH530YTxqD8mpd`Y~0NOfKAqBtCtgE->xb>v0Q<U(o<TGSKY^(mt2t_T4e>C_;_S$W>6WCwyn5Q3cqhGv3JUJ4a-;huf0%7bK1>K
-uIB~nn3@q?6k4duBVJq`txr1KHwswLdM3#gZTG0xw?g46i(CV?CNES`M(w&_3)1nJSZU*dalJJH3l1m}6gG}ONV{oYnmBr4k}XX$
-$zbN>_^-~!uNSExAADl(n-h?ZNSm7yaOTt6fcWihq_Npc($U>rShK1Hi9z<Zm_@F{!!<ki^=VtI3)#4dnr2(F&xhFOkWka2++Cnx
-S39x9>47iBusnR6?S8Aca{K6Umh)pt0X`wzdGo{1MFac`md?z*7mX%+D(&%p6zgL>l{mV6U61s|SY(v?d?!|iQjeu$3vaQ8og?|U
-Nlf6``rHsd7Xt3%s7W3<AvGj&TZBcJ)Ikdca4xSYGuR7(Svx5<jYt9}X0TZxg2P3k05nQ8s{ci8BK~!39$hx=2C;RC@j08%m&c?`
-yZh4WvI@R%SL>R<gU>GaOJg=)wg&P_PsOqV5!P?Bt^&n|ma;ZmWz|u;qL>x6{+lwFE%|9KXjP)VDXuP#eX7{`LU~r)wkZz0IZO7H
-OqSw&kkOo;5<)m)c;U>&NB&&j$#V8LdS0xVjof2@I)!RTUlsUDMmcBWgkobej?(32*v{E;uf4eQElF>QV?)mruAN<Kp@ScF-tJP8
-b0<!VL}Cz{p5I^9aE*lcsVc>%EpZ_abP9MRyMn_7XCaeVvM6LYjfX)4Yz!I!pb;W%;(rV_8#O;#joWB0)f>|7I=0yF>P~g49J;MG
-ceUD5!<8nl&QD+ab8u!<lr`ge-2?QPsVbGGDBF$+icw?yEvSnwKQoH!pL{VO;?p??qxc{bI$o!=^0S76_B`Ur#@hv>)oF3aESH5B
-bz)dg?kKA)Feg;rH#qY1Ld-`4(>rWDmO8g>H`iv>Np1ZO{xu4cpYb^B=zN`zu`RL`#ESU^qr$`7*L>b>3>GMQZ7nvvg`3C1x@U0=
-KQTgASRy)BD{gj*0pxMg6`6oM4}s1x*1;e!fF2Ts01zn2KNJ6Bw3}X&u64yn1iZs%Uzi#<(e-6q)f^5Wzknv4&Nn+{l6#p6w0|mF
-nr#GFI$!^Sq8GN>JD!<*{iA{Lczs|m3g4-cIZADL*7M|*Imvqr5f<zjb$bF9U;1dG^lE0WtO43KKXRSX+9e-m8@ZyJCP#p%HF5_|
-C|CP&LeH#pH>W7e7g}|)7HxVTz`qiP+Zc81>^0oF%!HDl2%_>><5w2zmoZt5h7A4id%b@BC(L<%*f+Sjx1)k|eA%Qmi(mGX%|{S0
-Drv{^_$&l)DM^co0s$Q+Zh$%*5+N?WAEZya|DC+M#nGy1ElOd`vDx(Z(q|dk1m_vb%$5ZC#r{`r+Fkjy^2xH~H1?&wnuo}iFA2=}
-S+?mjuBVSmWR2SxK+$Z!+8^}PEw|D2rDv{G>h?!>-ro&4Db3%*_BnpKgc;)LBAt1n_HoU2Jn2Ga6#vwncNa^2FPdmP*nuBCi!sh^
-=j)7_SH_Qie&TJo)Rop2t##q6&TW=$H)5^|KIo>fuGY4fZ;Lx?;T)~kNXb0TCRUqAY<cf=i>CmbZu2tA*HA|xJ#?(KWC>_MMV&#!
-fB=Pv0uca8l1(!57yfqCzm837$BOhm?%uD8(;o)Rj3|vr-bvHM9on~QbK=L2lB_SMJ0_z(wjJ<@V0*bvY3wMJ)sLBvpVHMcvQ;L8
-6?P>xci~vmscq=Cvwk}OIbZIHzWbSz9V_meu5{pi=u6k*otu{v`5-GYc9P3ewduEf$m*ZZ$(@fl+B2#2;+3OhR#^8ca{2ZT`xoiV
-w<D1vsFbo#DY3gf@OeZqK!4?vmNazyuI{m@zzkNu@v^>+fH5J{diVS1N{ZSjd?l-ClNJVv11r0<nBV||nsR~#DFB7|zD@i=`m`DA
-Q{$T24}?CW8KEw$kcq8acV7W9o7*ohqjxs3@2=By!>>8xy?k7dxA@h|YI<jnc<>}kCy#Ub(nn9!61H6LlN+C1PcE&)=ywsEd;sRH
-tfbK`nSFK!7ftT8+gM`Mbv?58cOT<dd_gJBjLHUV9NuatDHf9q3*}B6i6dIJ6&dZlbl~v~9ofP->a)D<+VXw7)4E5g7n06Q^gCty
-NxNAyM}fWUfa?9{j)&U_Btom+=<TvAw7D1{{@jRIS2hL&oxFVLlmTW&(x?!bg8zNX)DP09CC={ILEk<~*08%_QA5ZBwBNm#R>YJ2
-207*UsEBC^N-UOfZA`XBxs1~c*Kkimbk)<Bvfb~y&j4Y0e5Y5uY^hcahwDyk|6^lUPcGscoldQdbdZ<Y60WDR5@T_I+j@=><z413
-AG$X?Tw!*)Qu3X)Ri`2r`<mX|v;auq?Z~Fn!nPPFZkpE+5X^qL|Ni-;4~^EkDp)h_Hr3i^wu<GYiY#4VZ0<?d6ANNhEKz7zi(Q!}
-I<gcjV4pfy6+_1$fpv;#Dr&%!5-1?#JHcOapg)K<Q&MBUTr$_cwZv~Bg;?Cxv@>uS18+aBz3|$jMPJ+dSD&g2DBIy0smfJLeaR>z
-0jyA&<?h(m0C>)TxupOTWq1{z{VLe?YsAijX*%r6(GNai6EyBV*i?Og*{7FsGO2SrBLl~-RHz<RI;FUjMykD!UBzF%2X(h-?SnP`
-c#GSutb?i#RhC7{WmSO{#mdfGPTQnw<r&$qC(EtY#GW_H%`gE-wznq8J+K}}M3BI)H0okc^8t^FIJ3>#9f=vxmxT|S04=>^ex<AP
-gY<%^*DgI&E|QZa&Q%PtFWPINSyOC>nN{BO!p*SW_4SKa%Bp95qatpvAgkxyT8|AI`7~xN>h`H6rB1Xe!c}r<HYV%L_LTNbqwTbr
-d)rAYYmb!rpW3&bH0<+cbmp(&oqD_LT$|LU%jXmQ7QG{$V^685{d7cwEqjwTC+l6MTw?eHr`0W6ZrFyHT&1b)?xvNlaJWyUS|erg
-RwK~r$JdS6WTcM<pX{0cW;{JWo`eK-KSsKaqDl?)aY85gV%U%-y%9|4AAmKe%3ti;5P!+5BL8)4?r|y{J?Z13;whw(bBS};kGcKm
-v^j;b?8)-ct=iEJ+DDzWGAJrXQANt5z?DmGt=qCRuDHLvYW=QtlOxrdRjeXDdtlKqksGd>zi!UA)<M&HJvN@7w&%IcCBvBMBZ6fo
-vtQ`Xd!k&BH_tOh8l$WDPIn^{`y^^r_{hSMrCV7`+ope*;+;OqbpH#64Yk3(Abe%EW)H{N6Ck`Tix|h)fYhU4DL~P--N$CiDH1VA
-#Ie{tTys2#MgR@c_81guK$8wA4D=6x7ETrXk^}ug+Rd7jtjo9Wjf&kE-M997j$()Rl*nMjm^ZI;_Q~#9($SptWY=+z<fMSh=mQE{
->T*3Y>pm-ADKgHea67#djOA1&8eDI=7MB_~zIk2wf~~|C{d~Esiu~pESX7r%(JLk<qT@id{fUwt3)WeoN1!|9O1^BytvmgsX4Tda
-%ne9w)zvZA`a*v;Uu114ODF0(UUlGqu&}RDP$dJKM%~<du|zR|g94D;eab5>qKJ%v-&;@^6M>e3)+|#(QA`9RFC-H&$l|ZCL;Nv3
-t#l0bMBC}bTL9_i`Gqgd)HK`oYOr5OQ~i%idmIgGkN0kJTg#YG7jAZ;A$(QGwF?uDyOXI>tM4j5%FxD{we0t`Tu^$s{^?2jzLT2^
-)C=FM@FTBAW@R_@-LU`sb%fbIO{FRE4$&#QW%-VMc6;O;O45UD@s4?^D=&W~>XQ)rA2d`S-8B!P<?4sR?V-yycT5}KsUm}=AlyoJ
-Sy_%Du;~~OF*9iVQiMJoKm$N&1=5lXLV<S}YXU-`Nh}KWe>%<|WDVu3jnuw*E!!uW>L=p2zP|e|s-EG6m|MwsEW7c94mWQP{o=TY
-1}}OORy8V*f4P2Q;lr8rMw$H>oWT=B(oX@JtZTTawx{ejdQmiX2=K|@Ix54DQM0w=$=2n_4Q<K=%iQW(LodY;89v7qr?Pde*c~f+
-SE;CO)w*M#K_QTx?!J7l_SijjA3>Q8{8WC5c<(-e?#LdXX4KD8cDA9R1H2COR@)pFhk`69uyI7CFTfIn6ZjzLgHDx!0RK<N`Gd^U
-I(}BP`Q&6hI#j3P`bhrLJCm|wO&RkQ_I-5kQ16<Byq}Wcgk|4Mn5}K1*-n^Unqg6LO14uaOXl!XWfL`5=I)1=!?7MM&d24#Wbf~H
-JU2q)`L;!|yThXO_B?Hx-p=a}-`hqQdElA1X{!82qAZQcrE3>f+b>$I>Xz(_MjK^}P#`9hKc4HU08&t+jSf1<J|c73WDE%0uZ#QO
-h%}@^f;3C^Bv}tC(v4z|M+#JEH>AnmFsJi_^l8&Cp?sgBu5Xk5$q6l&R+rSb*laIYy&&yX(DG(aPtSXGi8fna9p6@m`S>ZNj=1@(
-`i`@h9L0T=8mj`><=ADJ!S%=6NVdv4clWwRjJ0MTK4gR`e$?@WLOt)OXX<Wn?`_zQxfed|s559{NpVRi?h~ekoXo+};%gN&JqAKA
-QT;$^;PaPKa(oa(-au|z(=cL%1)4OVw#I_@syA#f3_;wn-#b%+;1vKE5@~~?BGE+so!{U^e-Lf9RPTE{C!{-VA*=aqw!^APEjjoq
-S>O!X7<0y7^<m`w6*-00{Rd`j_ACN7jarr4^hGK-yryGSFzai!VZzOsW5Js07~d7=ESKk@pSL6SvPN~^P%Pxf+^Ds`q|ZR`cdgzs
-?Tfx~)TH~fwl&xxk=>*6*58jLEDVibz{iu3&zoyomS((0>F_`tfXF$OaPpP~&lC%VgKvm-aJP5BBOyVCc?3A3(E>$=IHCq$07x|A
-w@(86Abnc5*Jjz_-mZ449}~NrM|4tS+!k4BWQSZ*tIJd(oWhKcXREC7xf8lE=3ry96DPysYhpv=i8|A-W!>jS@e8LKKH6aQ+N4^u
-DYQCh!wR)PeWFE*f{bg9!J>_s9ymNo>C7gu>ew3FL*qLF+^t9mOn29#rrx8e27DtG6beP!7IS2MfngdEB!D2$O?6vHT}xuoAQdK;
-<W(`{1TTS#tsF(lVC8d_i9!}gA{u`SDa0S67xds^WLA{NbhVxbmrgva+a3{hNyUVt^PzI)g`D#8#pmZGEVJwCt3Dk&V$W*q=nVb*
-&1$c$W2atHi<73?JvKs5Uh81F2t2ph<tOVXw3GS-_o)7nVVxe$rM1o6B?JJW>V_M~y5_KlrMhbjhff7n8{+`4LwC-tWg+NT5WGCQ
-Bc;`UR6HAn9H{QLX%{TsuaHIKA@OBx_1`Xs9e6o#V{)|&LFg;_1OoUwmMnjeJ}us0D)Zoc!huc)L&Ir${>J1wWD*dsn-{#Ja?9gU
-ChlNlaec&#qPIwT&ZAkJBDGDK^cg8`*6OmF;ZhHu0IoYD_Dlerlri30W%)GjEVsqM5w}_r)=!<dI<Zt11QaT&Kc{x#R_@dB9LFFK
-P&cWkSB|Yf@7PZuA}|PG|E-Xq20+b9PB7GXGB-BUE?Na6SZa3CpO&eL5v+#*MS05T!B>C^5-HRo>OXOmq#vUfBy;4cPtp0SDsA@)
-HV3Xh7y9Vj(rJt~(yZ{U>(U)`wL9ORQsy04T}oGPvAbd9jJ<tp94+}}+nU{<8uJMCak=@r(f8F4S}bFS*HBp~?3IAtvR&%cflbZ<
--q)t6U;xW1HLZa6DRY|IZ}_v3NHAAs^p}$dxm(KkDAa&&ow(z=6)Vz%&cs5$MQi*Q6}kZ*E69?0jUwAC488<-ZVDJ->Wn-FA?o}5
-Cvy8idO^un^A~T7%3B_Z=Ojk#PmV5)=1t_SJ-XBRIrGb7%qa_p+pCH##^&`}E%r{id-s)|R5^!sYX{pU-Y}VWH2z-2x>GI7E=*iK
-V_~rZ8VwX0_^vX$Qjqua+W6(EF7j9)#rv3pDe?A2%NKKOSSSRdIR0Uk{p^{~C&&p%nT9)kcF`4QkO0k|18<%d9#W$+aDrN1P|fDE
-2VVkI1-2+rPYV6}T+ol9%?VxGg70a@moQ4sHBM9>n^Bxl@59ye`Dt6+vv;QcXgl}o=*!jGYpcyS%dVbH!KTj28<Fd)u)=d(Yp}G`
-mG$ixwY9GXp`xDl#mFO3h&>*(jceVI{(I*$Mp$V`;Sj6Q^LOIRYK`Wkd#F+en#0WCjHOzO_sp>42!fW~++><sGWBstsM!RJ&a_TZ
-L}1YZ9knJ%<4A)q0WOh(5sHh9`CWhJ57KVBOls8StI=YAO1vuX8dnn-)0t$<?3UMQa@qI#&S;xy$}<6J)|oF^I{KG%<U^YM<m!m6
-SK`|Zk0e{Nj~-b=z%42Ha3``Fv(R1|1AvDfG5u~{8oQ-0oWSO>$!IXNpnK&@%}l`9LPLr)(9&H`-`8zyFw#ziCSYY<6T>aUUJfgm
-+yQXDVb<J%o~}TUV=S3~sIg=s(4y87^ZOP)evm#bA$2Y3%*^te7Au~a#4o>O(3Ik+L}4k|a(ZhM!HJ8LC^Md~-1xQ3OWxvX7~xu7
-Rkhj)bq9r8tK#fcXg($SWTjG~n}^J$d0wjY0Uvl~!Pw`P4xG*z7Gw;GfI}gs6YceSSGW=x93~MxAV52X3mIxe1v#dm-wK?JWpmZ!
-=|a8H<uv5TNMVDhB}V~8O(bb>;y^IU{C$nx50WExY{G?*u;WqW_I&HU6*l)*M%$_~@vfEu?&iw4TNU2doL2VuTw6FwPij`dHMgU#
-=f<PlrWNJKk2F<g;$t@A=F6K*Dq5N!>#QL~KtWk8yr_cWyzzGO1OPeUK0&Q13+5$xsgsZdf}np|lpkZw0f^**h7zJB%8Z7k(g;Gm
-QSfvsPQ(_SiXF-b$AUvs1c=`!vR_<7`S-1Fe$mg4dbVrk*bxeddk4#>cpE9ONEio4-;th<rs~wbL$j@(R!(-)<&i%vcEO!l9&3u{
-8d}>JsmU-%7*@-4Cl*!P+Rny6kxhiAXyVi{s^+$q`U(v6VD>*z*T%*~jfEZL767bm4CE*X6b3D5C;?qQ9)TJ1qId)jhZM1e!=Z+V
-L;d02=MNH3i{D&CzR|pW^`cp+v7xS}syyldEgJm@#MjRsUiaKORb4vO&q9q$!QI`vBs1LIKn90pN%J^#G9Hbb9%7|HL@}gg_-xvs
-^bDl{3Rgy2ii#J`grgWdK8HSVg&1^}(gUsOz_0@pdQK_IKx2y%=?w$z4Kd_Wk^k2=0e_gyf8Pj2YkhUrxIiygdn*$?b$Mw92{%9s
-XHrt~)TxsbCq|F)b2e4y(}`H*cwYxI9YqcqjlkjunncV%F$)bI6$7C0L=pju7D!JD4-Q-s@i>%dG>9cYg@@{rC}>TG>JbkKdT8K?
-9E_k8Ry6|gCssT0$B3t8*ZY`it0~Fyc^o!_Mij6Dl5`D>3=Ito^mMe82N<S6!qZlf<1lF?43rgs9`u_$Ite$x0OU7OgLRJ|Xbw>W
-L?egd08q$*!oyJk81$gW9de<Fzeg)SNX(vJpdyz=rBX;F0s)I1U=6BYEQ`&Sl43KNOgfDMF+9Kki%KNn(1P|(&?F9&Bj5y09^^NL
-3_&6UAxAn~V+e$}%0P)L00jT08eLK|@tG%cgCkSim{FeX5?f;+@e`^XXPA8Rn=Z2dXV|>^oQhi*zTfwXf4w6DcjUDRX`r%ikJnte
-@?vV;8Rd7z#GlF(2KtnMoZskGjq)=u&)ToN_GCDe@BzFFjcTuHw|RFK*|FH04*9ZL`cJGYQ5gYq&0<GFlLbIde?SJc@3>OM23J7=
-R&M|FfU8^7^+r=6KlkG4w&TYt*Bv%uLr=-4`b>3m+-pA!G~d&{rt1qzFHx{k!nBlCXtYrkJTJN0*GhQMw5zk}%q!soz5$?z)$6eb
-e)ZA0{!nw>%BBvyMG1P&F#k#c{tD{*o}WA&d!(-C>NdaPq@^B$I$s}CM~}QbbM(?1hK?$27I;Wa!L#Tl%d0)rHcj2Nw}A!m3oLdV
-!QG-&6hG&6jhTX=)AEx0V#eFf=Eps(-B`gOQp)^%s7HJILthycLA{!KJs#Vr>8y2?jDv2E&oi{ezbe<#7EJoQv?t>0rnd$PMkz){
-uUzBuWI51{6L~8MiS0<}6I(pCm$7u9&vLaqe;Gv>FhwudQ-{3t=L7;Y-K#B#EP-hLv6zGqYy6b?#VL2k?dwO{Ro|4G3ih`Ok{c7C
-ySlyYy~2{Hw>qGp(V4J$)H3NbTCwumvzntc1Rk=lck<B=yQI+**-Ia>1oP$(w%2Y{{Y+CE)6=3OAZY8j^r(R1>{d69wxC=2CZO<k
-1##Z~b*2R9i^@+q^&My)uNWg3a&}$Xu~x^z!+-~sTrt`pKB{j&4x;eT7+!a$fjac1J6;D)*+qmNg{=HrzVZ-p>=IXK<^rHO6QM^6
-O%m*Nh5&v*q?DmDe`dZ}K;`)wFjvYW2!dh!qjz&FR?ez!Uv@cVCE6bgRkeB;?ely0#Wh=M=gpgGOoA%BN#A4jW%FZiR%ka)a~H%P
-AHO(5t7BbtT8~VN4-}pS=xwX&^Bg%|Z@bATf$C?ok8E>jbLl>vO@ln`VzrezLE-)JJ~9vwllLF&U9rQhRxlS^GpBjmftA+k5MP@#
-7H<vONP;*_IiQ{ADJX4NmSHGh(IDGNFyCiR6Z|Ry0`adLef$=Tp6<89=e@G!Wz@;l)Z%$|f{{Gq=o1$VnWt8yU&Xk&WDEzYtC8np
-PVe)HomV~40_4RrATHu!UTcT@^46&Cemg0N4O!kxv3l*^I?apit<U5_1`7Hv*7CL~*LPwu2NLVuJ2l<juPsUv66K+mH}Dn4$aKQP
-^nHRQF}D1Oy)DTjN2m!J(JB6KaCgfD6y__P%cdJkL&WaqM0fK^&__2+H_(GZPJkqej$nzz3>1unaKEzC-M<|p%<D)m?qvo{GHZ}c
-m>8lAC0hZ-m(=ft=v`iHozuHuuGc~iR7-V;WlLI{wuSY+YmFP1&V#5ak7(GbT;Dln?VQ{5^7xR2x?^(ccpdKT!)F2)@}YNSk6O}m
-Woewz(j!ykp#rFYHJP)=I8@`73!2`D=d`U`O}eIPDnbO#J6L(D*;pYN3sGBlq2}2xXABE+uV$0W*=A@#dP2F~10Gf|OVsc=%wN!0
-=lRnFi_sji;88^Vn6exkQxrX{{CviRxA&?ELJ_5_KNvby%szkeB98Y4)p_rLwI>IvJ%nX?g2$+jUF60NgP%tV`m~4Y8Y5EEMjx+P
-<8$4I1(Br{sCb1xku$wv)pctYR3v1ii~h<9Q?7BQdI*-cb~cYt;PVc?-oRu*N(+6t;P{*z<!&88Fqg_<l7Bi0?IciFO8z@F-#T+B
-Pa0Tr@j~A_eZkE6r3q8Qvjw~s=eTeL0}eG=k|6L4H@J`uf<G>sT+pv<j(?eHKXR?q*pyru0hvMA6U(Po<?dZ%Ih%Iwu9CoQ<xS@X
-eKfcoUv*dG)&UKHsjZ@EN%PdUBi_yH5GI03)Qc)mymsy6r714^ECg<ks5z&gzNM>=b1y?M8{-poo4&wUb?OsKDd<uIA+1p{!!&XO
-7V@2Gr!8M7p{1q>dO=0b)WTNfcq!<{QKQ_$?xkdiac66PB8CTjSx^!Z6ok@(WaQvpvOh45LZ~Uunbw_k;MOU(CDf@SFIWkdb<LC0
-X79akB5x|Yu;|pIozhU99X>urrrje;#$ya(Y3q7{=}kp;fM(Akx9b}=_wSK~EWQmR=PRf&E60wQbxIbh{D{u?3y*B0JipVjL<7?5
-uE!frO?m<(&%4Wo8brSay99rlqVgQU&D6%o+KOp)d3?yzGV|On&%d3<gdU2C8;?ycH{wEcg%Nc1IRX+#Y8nj2Vwz#FgY)$N|D>WH
-1szkHks4`jVQ4M;l2yU&ffT5MI8%F&(az(8-a6#bEXM8CfZW~re#PpWU8-wFr@pNsZc~L!9hpBz2b}HBYAeFfw+RXzY+7{hYEjFf
-qf(g#+K}OHNmsZ1af)A<Y^@9wY<K2}gPkII-<b>6nvhSw?!cTGS0}&DQLys_@_MeT%)=LGGUSubJ?Hj2-zg<R6f(n(2RIopp`R9H
-gK;GZ2EYVo3|SyY6nSts0wR8RZLXbeX$Le{Q1bOI%~s{r5d{?$VO^lMFCuQF*2^88M|E%leH@4{G<xtNg>Ty+v$BWIfJ`I34IJzD
-OsUVKor>d7A<NG*58<D_+eCcOjl*If!-cW$d&V|Yjk3BnO_0Iv{m922U6lLQ&>s&;SIzxB@~z{B-4y~|QFd&_x0K-SLUTF5``~4d
-^rckQpdU%1DIV5D5}|=h@M|WMDBumt#}4v`7P?s2(E@25vrmWbbJx%9mvbU@Xpa<hHFo1FB3y`83mR9gN7eP8mxb!dOmihCuTed@
--0(3AY!aBJXcl9XRZnKmo%lH5iab=aw3+nlqw;2-Qr+1tEpWy)KQTx2jAb0MaA`Au3Y<*YT=Vl=!}0YfCCELl{we2i@64G^2Q?w4
-4u9bLYX@I4(}lEo=fI6cO-k}0<d97!pHz1RkPvHiCf=CA<t<MFagabF2(u}Ky?&)Z7R|rqQNye@1<r^-!9a4Kv-IkhA-gZ1c<yT-
-di{_A<ReSprA7EeT-jUvK{`O@ur_2;^&~F*6w_!ozb3GvSs$`&@#|UIrxmIhvVa|71x?VcJMVS8Y4)>O?&}Mbp|O2VaetB_BhsN*
-TOGQM@O67wKRfLDRTkuFF$Yg{F3C5wmxcx}%W_%(izuSNnZC^m@kB8MN(?taQUzI?0Foq}zemCzRs_Q>O@5(|-_PA~@~-3Ao@8@D
-FJJ9I;IY1UQ!8buiZ6>Sa*5D%-&SM3tEQTD>ST}UZDuRTP{`z0a;!d8!{<hA<*BqbK@g=^l3Z;{M4QW26N8N;h@f{qwYkj)iVj<S
-8Ht7}U!k_Q@srML&xLBr&{%PI#+{3t?95o2CG=Yg^dB9ao}z-HK$8J_XWy(wX;ML`nA$=^L-gSGTn>gP;W9QB3A6Vt7DbPk8>A-P
-EB$!3)P;i6Go_%ak|UjeK5o*oyQ!a=x^5kGFoEh3+kFL{Rpr=IA^$AR4`TsUWyW#68ZX0J=u@6WvLEcBcJNY{O_zM!i^Jp1cpk<O
-Cy#M0$#a$WH!MgQ=>@sgJyX`VtA##f-rHgV&HgUm+3?1GEMQ`Uhx*c^mPxs<0OJr?i1&ol9>iE2O~70w-i1aT^rzNrl8{Xz`nRWu
-{V0eoPT)IssBc+fy&^5JWtJubBIT*MVVePCUTxmh<x^*%lJueTCq7r2`6|55Qk_fRFw?<Z395Y}^>pndX4Q<P>wBL?NmB<3om@1f
-$Wy*LIjebMyfQSCZnAi{)3$Q3>xG3I9r_fLYf(L?TFx+ds^*ZE<J`C0jv}f1VQA2mxwibJAY~RuFkd&<!;!}&4{l6hZp}e}gHn`2
-B8E-{f!X{PsW12B&$%jpf;K&`p`psFfD0LSPWDad-TNSxnOJ#C-ORxj(#lrLh7*t2(nmUKmX=OQG=!$LeK&6TvLyM^tbKD9-l;K#
-3cWTdAn%h3-lLM778eQC`t_U7q}#3^xM{O=i8B<_iV5ydI+s`cPFW714t&u9Y)<R!YD^>+0X2TXmzMW3!Vp9hM9|VSHAgyekSiS%
-9$wfu%HTxtA844o?{K)Of315veNuANSHM$CSza*x9rpfubr{C(WVYj-6qyEZJ;p$lc7~2i>Z-kr@ryoN)Oy$q8bxs2zJ49KRsU0D
-erxz~D`?GR`w0#98`TKa$S>W_WEM2_df{V(^{1J4txy~jC^koCW~crL2YrPQ90|&h9vj~1mEdDS;|kV1koO<!lBx7TJ<^y~B+OtI
-HQ+%2(LzNc(L*zLuqMC5)!A#tqwCtnA)eiG_-HfzG6$-p&zp_)ZM3)clrHYDFo`BvKwhq5UW37_!>^|XO#VqTHP#cV=LK7S)+nYu
-yHXv|F<LqeQkQ;;<)flI>#UbNm#%S!*t<p0JGS~FPc2`Ifq)(W4{Xs(Qf`o17!iP)zx(tZ<7V=L5rV-d@K{9|WlhEny3jEwb*?Bn
-OkM^p>hhpbFlYaNgzq_f4EaL(gY7>3u6*KS9v>R``CB^WdCr&<YW3cTcJgtvGi`t<$J3p9cExq1ySwkk-Uw7=4pj8hMN>@gwyd;_
-oHVHzuMN$vuDQ0~_Wj|)W7ducy5)e!1Uyai`h#_+9rv}w<DhK{SoYc#QM%dMT)|TVEcFUkHlXq7gMrE)xP5j^QFQI4Ali@)saUi~
-i9;`7Y5oF&mrt3T;GEK;W3t~!A<%ff9aMoQ-p+}t9vNpkr|;tD3yTuhKtkMd#W`|hoZ;1-)yb=u6z4#u=gQBj%5q$G&u|`N_EsAj
-sn*prTWmj;kW-1ZBT%4y2`+q?;MMojMgNQ-v>?|c!D5AcAaAuFnjlakbp>ipi8h8XD8~hjbBJ`29`n$Gjk*NjAcq=BxV8K>v>r9l
-O7gIKIZ9pc=zXs&V|{3;(7aYd-F<9Ics(=ll+&)DEct;NF1|Tw)029qT{pf`{keY09Ozhzn2j<sF{j2}jWCu?v4d*7%MyLz{TL;~
-Q|Gx@Boq)(x>D_;*Xb#z__~A9aw@scj^A~s8dC<ls4x4Rb<i51Foyt}K$pXbRzg@j3R0v$8gf{Puq1y4Wy<-6O4t3vHzg$M$K4Fr
-fQH5qJ~8wlP1B#ZeX?p@8jupnQW_xY%MMx=)xmBV;b`c-;4D440RjvI6izxNmyEcSF^a`gg9d~j;_r;T8GeUv`A8Ngh~{YWo{+vV
-_tkR+vS2zN*mkcb@=*myCJ(C7v+_WQJPs>lXuX~x8X?l7IdWKsAgsvW2J2;4tU>7=W$sSzc7A+cR?CO_8;Yr?-duV;O?pTBCGz5v
-E3GI4)TDH%KD<txw_+9|Zq>T|Bq*=TVR49ejm%;+VMj5DBtgMdYzv*$O}4e6l+A{N8Ve}MEKEAQp;;F**nK$|S`~U|0|OBDYWf$~
-=VFH@b@s(c5r;;Re9~~REr@`n`I|5aGc$AIS-bEIoA!CiT1Qu_L!FSgy{bK*6VnSO&X>97^d>wMg9ZU&>uKhu1he`&f43t?HmD*7
-Olez!eG<ueX^-0G(UAgzA{}Dt$?<p0Cq`%uW-}L#RWv(Rcw(9sZjh0S+pQiwPUDMMq2ZrTAPwc$K94{UhS?$wzZ8$BhAI0M>@s!o
-)0$eLRi~U->l!YTtO~7JSl;ST+i<faJ8eyfzje;nQH+5~oIB>mNXOmY8S9&=NLrdYv?IX|6?*Ueix>E0YAk0kY+dVi$^|b6C2tvB
-{va=l>Yp84!wYtn#|_eOCO6D;k}FT7M(2n$NBWQiGweviK|KVqyjyri_BZ0vtFzV%dTMuUDVyqQ;JMXH7Fuq4GQFOid$zY;LG#t2
-t65teSp(IXPpUmm%+<V}RhfcY<s}D6Z`4aoUG9pSbixWJ)?kIVY@Dz)U$(*;U{VEvxj;rm<b&}z1tq4iZ45l&Ow&`Piw2F>d=pj5
-5Syl|q+uBn!9O#r=m!CJiH<90T=%3eMT|1;?npfr#6nq)`TIlDl(yq-{m0I@G*K6-{TXPiar#Lkm+}KU@&k1Q`%6rUU5B2y_0Z0I
-e+}v&n^O!IAE;gsq=vy@2UWJBwj$YzOrVOU$k)bdgA9f!{T5I|v6=WGuB4c_VMmGsK-j(hr(n+|9kY8;R}iZCwq@aH6FwOV@OW+}
-hk1T^-yD~pOEub3ZDgVN)r6B{5j7K37?vYP+G+CyD`LDVf3k|RzmJ_3N63#g$zr6By|xqvL=JXbY<)b;<Ov8-_ATIM#6@9n7!iR|
-AP$cnVsqg2FmGs>!v7rOO-@>VxzW0NRYCG-CtW@j3srkybeNx;t$`f+!NKBjwn}s;<C%JTO-7(G8^Kmkl4X+x#b)|w5J-F_Wmz^!
-$d4R2a9fT&z`oFZaupS&X_(=>Oa(3(2@WUPk`M^gaMmpnB^GuEN8tSq#N9l#aB6h$NEcfZEd?nGPEeuz<>gC?3+K*ApBUn7AkQE`
-^2r?SYO2O1fmkw?Ou!0?S*kEGNCIWx8Y85H3gV#KL)ruI6bcDi^$<}*Ar9Odj(C;0kPL-|$^0E)UI?=_)K*iH=X01;;vh=^&cWVp
-gpHMjiN1ychlUrpNfQluE`x*t5oipwQvp;=nubRLC=6!Ej{;Z_i59yYklVnOc<{OSJ?J*f*`JE(;p%)TCY?$q5%5?cO8_V%!{<x$
-xEwZvO2iEkz@bwHUqbn`gCc^+AIz^6i3%ya99EdvO@aTEbf7Sqe=f{5=_EW9E{R5=hL-gK5{X0{0Ab*ch+zU&B*~#Un!#&OEJ0f0
-w$OP>(g*YRmyS>vSTqWWL<%%CRMlt!Py+-HF+9LE;u|gyFgO1&5O5G*ASkIJgb-q8@cTUqU@re@KqG%qV6f``Cjk%Z{!M_%gz-NI
-vn5=%=5A-n>HEdE-l^Arvk)E-g8lZr|3fP{?=&^r$4hPBw<u%QjRKx<ZR42Fb?-eUQ(aH3-5)>|)_|R9mC439-toPBBhjXH$95T6
-cz@=Mys0aS9%w1yE?iH~d8;a#J}2l@-XKiL(HBMgbdB4e03Ia`ZF`sV_C~U-$U#hTyuqC$s=J7cG&dRHYwO!=(XOYj@=SzN4&7|w
-hR_N^102l<a4sI!Zw~NSg4HZPH$)1uWNbZk+3~m~Gfpx^YsuglTfZAC<F&ncQX(o6_PL)5)7*JA9~4nwX18E!>Z1@dDbdGot;jlh
-H>`{zs_Dy*E__O+N{cSd_lE!x4x-I2dt<w{QmDdPAG-YJio#0H$<la2vqrk;Xd-R8(1d{(%tYvl_nFj#XE*MA+kAp7@;YA*esO(w
-7qwEME?iS2oW1px&!oR3_kXxR7ZuxB-1S*DtLH+4l88-*w#cHl9k>_Dq9XG=Emyue7O5_JP7=;lx|&^g7fH1-+TJx+fhxROv|GC~
-Llik{vU#hrXiK!7&?wQ`wUni3Q*RIt$6|hqlI|;=W2!rrWZA}AtBLC6N$<H?f%p7bBT856h+;b;t;!Entkzw3%+5kY%}=c3i1<d`
-f?R7+#janTni4)5*KQ};dE2<s_L|+z*kFQCKQ+l73GGFuG~sQ7bE?)K(?x+n*J9X7YAoTc1&QZEL=?sz)fRoAjI_v!i)Q*^GKUdg
-e#8tf{a9AsIphUP)B%|J303v>mF3#5?!q9^sj{(~ZcKaA&Do<`=|&cs%(A8dG7TlEM}0(=Hu<_|EqO}|!bFC(ZJ3rLIy!cA;q|>q
-4vmi6<MBe8M%%n8I4aE$@^N&`<RB+e5UtGJGPLNVgpCSTBI@i>IH3^_XBB-1dz6LLO)K5zeteR$s5=4lzBO{)(JC_q5zu2S;-wL@
-CNIg@fBW0rrXqq<;*Ekk44y7pVJ5PWpSWu=y+@x=Aqfpj@gG#fd*)h++BQN(o?_}qnka&+XpQqq1X~m{GWEHmmzl_E$Cav&9co_P
-@f6`pGD%b#9w~p1@SR_;sDRpWhrY&)6$uD9Td})yOx(m`yMv>dqDNn9JA!g&BCRr7pC_uuGn@mj-c4<&AEzYxw896<50^xrw3QWc
-;#K<fV{H4Z5K#exc%|cY)AU3~2W_ueA845^YDH6dy5kZ>jc9!Y55*YTr5`gC8wAf%{R&ztAB28B_lSSxY`wm!$kS%nf8Bm;^Jjct
-+1x1<VeNJEPa4PDYs_()A0slwXDTXGEb*v4If*8$>qTyQ6INW=C0i&O*Ek~(#oLUXMstO4$<bW0+A41eMaXuDrf2RZM=4?9++HVZ
-Lz?gweW4as<aJf0hDIMKIDYR};OxgFr!PGzz3?W=MoZMadG_^D`1PM}>~7g}CsY`X2UOp5tCizRx2xobGK8jsFBkjNCM_7R8Ojt<
-@L77j6hb*$ha)t|pV6_&YpeGp3hBVixjw`5fuYC?Y;3BMaZV8pL>j@lRt%9g3)xC|k>^)I5A7w6g%kdMZIWc$%TB5II!)JIH#pKF
-Z^p%UB|2EA>yLZ((p0oZ#HSG>^Bk-CGx&4uM5g|O$#RzAqefmCCE5>~cJUUev?RRS1uHZxoV2>Z@q}%y=#!gw*7lufUdR#+U?x7x
-L?K14J3ekA1|_0)CXzUG=mHfroEZj__$x@R?8Ft(XLc$$UVLmr5E@xu7HmKsN_P&`0M?4!U{Z9~M_&uoh<7e?Il>y1p1^y&FP+Et
-o+o+^o@@_zb-N{f??JXui)W8S*t<7xQdJffs6V=Wwo|YlQ#c+yzTU4>mx2)%W^_xd55<;9=?o`^p|CJfzX>OnO*OwgMs4Aa_ll~Z
-NKq%P%ReK}clbuCY$vgVRjp%(i64P`E>m2Hpb4uvLK;(bRojSGMH0<BjCWf<(qj4fmR$@XE9=|1gxlI<R^f#O8pk=8A?3&%p~PN#
-fp&^GQQ#0MLJl!BCBQ=uN7Ulr6tUli=f)n7ao69UXq{f1?k*b2)kkmX>x&O)#k{NDE}D<2Upb@FKISPS3DqW=Qu{=F?dm`2kS^`L
-$a5;kF!%bXo94P}2@Todo@Q3Y)>bmYXTqp(jBN)WElT<_Vn3uQ3{A}4XQ&UyeQAJVr`y0h{Wk3HiC;e%RWiplMCBbpG-I=43leoP
-$a!JjgDhE|aH6*LbcMBFlGawdshW(Ci-(SD>b8`wm~PlEFSHbn8>wh)r=Pt7DSR-FXCA!MfYKncge-+@o`E#iz>1d0*R#S@hfh<C
-mILv_M@)$e5?17IgLTBLC)_*y_B214ZF!>RsUv=>pMJS!!u89^_M)Vp=_6voj-A-vD}CZQUpR1&;eXLCT)MHmR?$%S7<8}n(O<?_
-QL&R13X7z*<A_JC^iWRpvj;a%6J>`~hd4}989ttfqAC`W3Bp5>{~R}}j&kO$$+!8*d0cs}XxMmj;juRpoo^kBqd&FN6l(Lq)cdsK
-r#dJaIAxxY^{2ke4jnx<E8b!eQK+v*zk>{a!cJL`B_!<7s~grKA@W#JP*EnuHBT1A4ULZqnaE)|Qc+@h#DZ`h%72U?jM0bupR3Az
-&5l2m<_oJWD(KQuQun=AD{5teT!eDb-E?t8|9#`V?h}eEh1JWPyzt5GtawxPaZ<vp5kHU9*|#1V>VcyEsLrdJ7*kMwXco>eU52bS
-98^nZh|5t0A*M%In!f`*4eQQo)IZV7xz<9mqY62&t;y6_s*h!j=`WnEA)JLfoSo<0`Dq?i;}uPqX$w3t=xq)>j3396;|lq~%%3iE
-<YpQcCu-_$zIF@E2XI3pjHNR(F_d8iCKITbVdc?K;(1}PApdjJCum(ryFvDw^;B_9G)gq^GoEu2XV+^bBeU!pMmVFc8)f!F>-2KF
-nTvu6!c{WRdwltF3a%L1^G^72d;4Ga8Thk?I-!TtC(KP?0YeSth|0-ivGlJ=c!^C$;O!0mASQR~oHo1p;N4ep2y-+|sEzB4X_Z&2
-ZY1rLk3FR%?4+Eh+iF!AS%jbc5=s;f5GPO>W~ra`Gnfd3&|QuTbuQjTRbdZ%*09M6R=lCj41m!l4pL&Wb7YA}>B4gSqu{@YKW1f<
-SaAvIQ02rB_JVFCPi@4TDt9<FCYNgnb=8yqWKDs87y53A16@cCf4k>(((?)*siC85Q(l3`;`s#fkTyS7dn35?;qjsqPL3hgA}Y|u
-qd;IX|0r6Ie4233_kE@Rhb<A>!VGCZx+_Ef=_<n=qzUJum4s~`1{HcbkmNf#&P!8N>}w=BVCrOlJ^Bzo3Q<$TEv3Yc3ZD|Bi^t)I
-+0;Z431V!L#4q5E&mRU?MK9MFb*FiCW}vaOsBSH&PdfK4O*DVEH_3`CTv!Qsv~HX}im#)uDoUgVGK~<jdIsve;iF11s`}cp6tP1Y
-^)<LSP%Pz73XMdI$q|MAo6g_-QRaf|UsugbjR|tI(2%BxA_S)0Ie)xq&&EZm!Ip|tVV`B`1b00y21jQxM2XaZIS)l(uo-0RFbxzI
-lY$#=CV_#{Xz})th?0yMkhp+7?H`5l=R^-{BONsbX(oB-+;9EJ(Lw$r-Rw*?W$B_tMh9I5DG~~S!QqC&t9T?N5{n<chBn>8;jkz%
-R-n@2Ux)rie=vc6D&{BYD@aQ*=@b$kGqmjhLqknfSy5hw%cKl#G9kmFKpF4|C_7MCjQGtp)GL*^gw7I|4Bvr+dHzz^7_cZrC><A#
-8m@Q@okpWl$Rwf|!w}m@$>dw;Ad+u$1;JlU#)Y-`7mrZbc!)@(L`FLTi^V|O8Hh71{u&nAKNKW9YB1?mf|<c&Yl(Dg1e}fg&j%Xy
-OEWOw_vzL!b^il^z2(0NFqtr5z<>b*1`HT5V8DO@1IF)$m7(K!Yuq=+txtDJe_Jr?e|i8u4m{B2H*L!Ko59rKrN@Q)e%@)eUr~2x
-XP^OmmRYrug4wJnw%_`O)I|;zOF3eZcH1iW%Vc<BE1I+OVrdw$G!p8>J4CU|qp2xk8xA-5@P;o4)Zx$77@o0$!}@*=+ux4W(s14B
-a7aq5p30jFt)FeWjgl36P_q}_tEbm2M2b<R)|C@BI*cXuX~xwzcV~)+ammG`snf*hbF)gc6`M><o<JrK-yAVt?9>b+vCkDdq8gsN
-`ZZ|mip-QD#YB^2#EjMnEyvWYKd5ps!?pv-AIILGdsan^s)Jy$)xEE(VvoV9pMD;ht|pdk$?2;kxQNL)MygL$j6ZT)rdTwBlLlk>
-77h!aQ1l<8nBrLXyx!_w14)b&m*}n=vsp>fw%Flntg^mFC7-f06g#qHRo7&t*Qw@W?wH*DC`rph%<w$;ptT-ZOpHE$<Hh#gitk6!
-#3ZPS6k`zfssA}%HlIVkZQ64}hAUQ)S69r#w%obVq9Vo%$u~yMRwG|SjLoexw6|r3=!jYFyhco{k`g-%toP`g`-WmMd+Xg7S`dc6
-$XnV$Ot{u)v0DWAbesPiHxVj*(m%i29U&$lK<fI~%$AEe9#pY{q?#0i_SI5SVy0`k`?s|QD2rJ}N=2OJ$cnX-wo30tW{DL*OmXuN
-Q=^v>iabm;3JahA_Q#Ok`(kV1>#=)I%ZhonQ{MSn7Vng|g@~z4A$!O2Q#H4}h{L8+)V#8Adw;R#;M_;>?etm1VNP=Hm+5e&h6_A=
-FQtYbZhCc;#Di@ya1Qk!#DV<_oZ>iBT%BlQfs@+J_nht|zD<@D6OPQxqO*(q<W<C|+NL$4)0wD17`EJceSG(hQIuhW^MXde7d=d0
-7)=*L8vb^95>70@0fT@~xA|lEcs^-iWb3KffvRFoF34rR?u<pvsiVaDw1zdo>X!P;<HaQG?U;Odo5}{UF0Ahsovg<;++l+(r4Gpu
-8_8B^k&$BVl!Sy?`!kWGX|sA7gReABL9G8eXD4~{{hbGQ28$*Abf(R?mPcN!#TquX%EvQHmV1fypLDg|D=_YeVUMXwQq;oWh6|{2
-sp5TAy7)Opa30DZhS9y{OYR@K9*y@CGZvjnVSF{apWZ1pn!ls9Zc^^{8N0-WfnK*d*1D3-dBc|cO>5df3QerrTW)|ui;2-1BXL?0
-3Qj%wQ}N_-;N9qz?~>V?Vx1WR?RZCs65A<FQEYA|D$XdjX#QO8u!3^xF0r(AJ;lxl$G04pQAddp-oqtR#rrmBI#ME!2$tiY3fA66
-+52z(tpd1WY|iXIV)Aaj=|gR$;o3fuKKpvuXm$4R_CCOLlyb;;rmR@A__&2@#72o}(bAHJ78fHGC!t1Intv{;_twPSc_}*)XFZ&z
-2N)jP<FR9*o=YBfxQElM?y`UP<{n+@aL*_>ro(pz2#ED*53{Wl(PCXEKurgY5T^_+xp53E%|916cn4>s?|$c0WhFMH^U4sZsEw?d
-k|#E7x%RQ0wX$KJDRS6xj-J|78O9XL)&!bLtWX5;plU-hN#g4yuiy^tpN#OI9=^&q?x~2-A`Tms<6f_KxjL#doHtzG)xDD_hTcwU
-Vq{s%dw3Z!K`~CeTvV|VNqveSR>GU&VBh*z!m8i?>bCibK1R}FbFw2Q*~x#oRFP=O9v0%EN#<0ttUOz+m=cDsz$1%$OIdjqRzh%0
-l!T)NkT9EnB@)~hhI`r=sPZUcOB*v*%$q(X(%VddGR$UxA)kOCkcpUKvgiPwOu~w@NhA{_mp<^{P7lDo^{>SGVjB$wX(>8MJSE!5
--qOTCOG%n8Hl?Z}MMeWiwD?KIcyQoaV#tU>e=~xF2b6y+Ty3T46e1pr7C+CO$>&P37*rBYtPP|RFoJW8#mD|2_{|Bc;5R23!%0hj
-FXW|(gL&2B^^PSH@X#U0;tUJ3tif+ai*QcoKM7>w;1R}>$+&_ujwKmJ!ZQ2k1B3phq-n%=$+)oS{uh9NyD9%7z><Rj0|pEjFkrxd
-0RsjM7%*VKfB^#r3>YwAz<>ecUx3++HjD2T|7LCax26A@SXQpnnQcpu_)|4@Zgp%|$4J<;rUu5-B>(yhn;^Vo6?ysdB|pBDCwUw^
->6;IgxDro!fEQkW4-QY7=(I?SFByS=o?f^ag_Wf4lJnb5Jjp5^G4-CTWG0ETEMGF7_TFryBz<g&+Y-UJFoAy@?oV*c7Mvt=x(&45
-G&7V$?QXv~D_ToJJwU9tzLBK#oDE{J67NdJ&?T;^NH|CAFT?{qii@laTT&KOE5&6e<Zu#3zkM-YYLb3(%iEm>l9uEieWHXxN?kHO
-8i|3c{4a#1TOD1#n<8nf0>V6sSdzBqN)2)9lBO>)x#J}*p4ys{A0-3gzG)iaK)}Bc?2c(J&IXE-p0-@+`HlyXl0BR*oYz`UN#Xe#
-caS9==>d{7Qlcs3eG}~tCv5(uc&#~)?b@g$*??j4Pm^MzB~|r;QB0gD*`>kr473Om?=<Ftk_{<{hV}P1!nU&!(D;Cp+`4tH!t^CH
-v}E^F^Jr&{3R8lb#&`-3Eul8L)HjDu!$(p7y=;c%?p)oZCMi1Y?sslweiEk;12x#qg=~t168B6(ej`N`_|0C2D45N^6Jz(>(>^*y
-L$cPVx5~_Y94t8)yr`n@q#(I#fwe8;o18H6w;6u$5ae&gt)EZN3bWu#N-Rk3UUj++Rl*i6Ly%^pCAecqQ$fjQkqlSpe-)kQgUvPg
-RLNoEob(893nfXnszU?t-y}|>2)J+hs5scM{#Owes=}p{aFU+ZSYKU{N5@OB$;5#Olw|V?puTmiNSMw4D%4b|1j)490kD`f3K1uH
-VmL(jw>?zwdjnjf|4q<n80ZLNNfxkzbF9A^_rpZ}^MS?uLN@L<$5;=_4z8<zK7KI)9t2^R`9BGmHW)Bqz<>b*1`HT5V8DO@0|pEj
-Fkrxd0RsjM7%*VKfB^#r3>YwAz<>b*#-9l9Pt5O)4gb1$MO2oL7yjG7s;yt@yWJ)>Q@(qz#&;I2Zw=pm3>@$Im*Q&iQYQLa<HmJq
--=)zmnT`Fn80EX?9R=@e@LxquAB*xG1^1hAq;J`5wkLdR;(d3zCQRmk7h`tm>3zq6vcV|gx3-D+?_DjN2mcR4NNbVycWg4g27f0z
-Hut+Tr$IOm{vU>--8RzS^>`ZNO-SF`5ajQ2{$MiyX|QzRk-zH&Icf2T-%^MAzJ~+1lK(Vt`OtaP-x}#e%=aCf?;1(C)%>S{Ktz3?
-!HLJ9knn-j|BJH+s9(t7L?Ylrs{bePi`lqviY^QoFkry=f9>3{4L|@C1kgf=h)QDuQz$g{u$N^S!1a82ue|Q(>iYly0000000000
-08rhwhp_$Kna3IS?pMf$XJkqCHS-dhTW#QL>c`OLq|KU|^z*0lZKS3+qgEyW000000000000000006wpTMhsK000000000000000
-0002^z8m3ivyu""")),
+^Vajc@0~1@!qcl<k3Kno1^@sA0SK7hN|&9t(3NBafI{OC02YJ6^gd0#vYiZK2Z}(25C{b57*UP}K_rM6c;mqT5dbn{;3g6=U<42-
+5c;rzVh8{sC_ivZa5Yd|@GS$@0o%Z9=<R~<Mgq`HL1Cd?_=CU!^I%yJ`d3&EAuNs<`rU(HHTVX|f`op^z<(&z4d9k$(q;p%I(~L`
++-zQUIri{s)y1Fk`7eOW4_B9UO3glCNp;#4$qD)Vz5}>OAG5MkCykeQvK((s-k3V+EAGOhgzJ~{^&)`Qdq$+IS$hLy&Xg=IT^nH^
+wYNi$@bo<D!il4^##?kb=}zv_#_MmeGI)FvP{M|&I-NGghh^_uz^t;Eu-z(-Ye4d^?h8k>*FDH$)Vh+oF4kl{3qq#3$jH$S)U^fg
+JM{ALMiW#&Fh{*6S~JoMW4Vb|fC$L3;EquuP4n@*$C#Mtb#?hXL%VG;FQ4%8@4pGx-qBu4_t4~9V~J$p-!B2Iu#yIA2>gW-zib2$
+zh(sgzi$KokB|Lj>o1i8CB7CMx}0wgZhJl5YtPhz))R&^WzHGxd0;^Bv)Ru%^1z~?zQ-rXy73-m=WHch(X6JDxlhube!4WBx{Q&h
+6hT9INuB#xes1oCu4WzTV#91>I<leKAj??orP+0CrfPM$KNcB2;q}Y?2b$h*>Id!=%P<iABe!z&UcSV<W!nJbQK<fouKLWE??bU8
+J~KFgvQ*+@oWK8-d?1~K4nJ3Q)+)5~Oxb=83OqNyOmqLoJ$4r8hAx{TuXB-YXxjPNl!F!^A`#e;?A-oV5#*eeQk`Qx2?$@In?Plm
+&rfwmuHVfe`6?jEC?pyD-L?0J@Hc#gIA)H$*YINJ$@U2o*Rv-qH9TfGeWEPVdi~6gw)b|@@60v0L(g|0r_aQrbEFH_+1+>C<v!P%
+p|^7DMt}}(A9DwJ-z=7}vA-90qi60Y5H)*zUW<8J=ECiFKZkPmsxp8*Rtbk*Z=6%?WV&~ZcQgUn%3h<t-P)A2s`@P_l#O7VqrVz+
+@$o7240HwuvrO%F!L!boxAI?ZaIu(Btoo<=?s4-*Tcb8;^*ZE^N}sWjLcZm|T2+WE^NvL9*P~=+)EuX?-o;-jtgi}29*rx%gjA!F
+OL!f+IHze7HLz}ZOdOeu1W^F-A5hhQ190k*MW?rS1}%+!?GeN+_;h^Q3<BztP6%n9j(z`$yQ7x)|GXs3$Xp4G4~Wj7-Y<#YQ+juA
+-r~n~1!Rn@@vbAYriF~!7__G-eNWva9;)MUVe7V?7eDmOQkJ?=TP}^B^K|jV<EgLA?zXRrG1{bneleT*WOt(Fs-n`R`ny#z`;oU%
+2T!gTv15WYNg1~}@kvI@!Dx-nSIZsI)x5|j(vP1@<?iIs_ECd#@r?&3WJe*Z>RoB`u7UMD)~@)3T?+ihKuo$8>*TX;9kQ%`Cay~b
+&#_B1(8hp)({b1&G6%r{kpm478TcWfA1ar0e);yV%k=kNT<^Z3>cTc@SpYk4RR>OX;>lIm*#*af45CMWRKSm3bm8F^MLkYRvi|7p
+Y<uN;P0ZwRFI^v-O;5QIxLs}SHK#|KxTy}C^4%7$ozh#TtES)BZ-BoR(a<sHE^v-oxvpUbXo25)!9#lK>V}Tp>J^7wjY%pe)h3tP
+I&UeHiht}ysAtYL&&keg4N7a!qDNij>YrM-KEQf&G%i8e_~(sV=_jfcm?JD!_H1jKx6>Cxia*WoRc=zJ^sY#ir8dam@AX|jLDE33
+aFGi|;L^|r48Re<p-6(x#t)*+<13HQW{f+t^dnIGwQw)ts6zHuGR8HbtMAA*_MCpx;uWQt6YAvf&UjZ=N6M|deD9pOovmk1+sLY!
+lZZ2#oHX8?Gck5^riCyXEbK@#tGqwnD_wGvCU5#)bA*#C`Szib4%LqQDK9(sAonIZlgkjZ+wjTFN{t&QSS$HcywDyFwQo|rf11*;
++mx|d@i;NY3AbiP)Q$+eQP~uqM8^iBx`pzrJ@eQKZ9k2fl;nwac2-?~dHv!!vXoK2=jV*bno7mZzt-@$B~%)8ooAw`Ohre;tQ&&{
+@1)96K|MAGBp{)V0{+L)<_+(hBhhCz;YzQ(iMyjTA+h67s4|MEUPQ}A%p`0KesbH|;{tup$PrWrW!ZxM$GR81SkFvYmIYlhcBGyl
+%k$?|T?>yVM7SGksT;UZ7P=JJ%;F(VkGZ}rpznf%GkN2FR``NDimE2#-*%28dXhs@^<=N=c_*qE=%oi6(~t&7>RF>-s-HZHpXy7f
+t7x(?A3v7*d95Og9z)8>UTr%6Y9ihebr4ZH9zzX%qKv`22ZVio@YDi{Ks<I>Ip=H10W?^YcGo71s|;@TPve&$F?YgpEV<w$FKHr*
+OGSaGABjy3Hn}!x8&B~Jz$<!u_#&xUHj0S3L|E){#whMcnapK>t8vRa-p@6{C+t1(v@z+ymXljAEuMLkkXo!s*ywh?@#%_BPu};0
+1U7q_FVQ5V%>U#OT|eFfd99ggBa@_s$D!+|S45sIRnaPw>&utMAH1D#+HZ}TZzV>(-B1&wO?#5|a#fj|#sTjr5+VNa)h}OOnH;>9
+dxDFwexLi%DwlFmE=B?MHRS=PKjuAg4Ij0wT#d1;<}HVX=8TIqc$wvE0op%R-Xq&WCCpj&-qcYZaYn_SOhH=!G$evH(EmXR{!B9X
+L$GOF(8Ld1m{+XPuQh3^uan;by+9C%&g|VgH>ex^WsIqZw{+_DF<E5rXQPP`8LuhjjaEBfK23-PW|4poIqxhPW&JePxk9gm$xGH#
+fYtF`(=$-}mVee*^|WN;ZVmu!vNl`2oDlnVRq2W43Urj7(t5n=KHj|Kiu}+jE8xV(BU3Yj%80aW#g$U{ePfBeQ>JTJzS4i~g-V*!
+Zf<ftFHpzSjOe1!LR}v5;_7I9(&4^Qz=GB@Nv>$SN4>rk3RhX=8n88ap^7qU*9BXUj>p7G8xM@@tr1voK#`!Zar{BrP5aWs(F>Do
+X_`p}GbhJ?bvAyzNCo-e6MNsBfOJIK+?0SbpVkJ%Z+9b&&0dm@?(V{xRV_#ivbV)7awQ(F*}1Pz+hSeF#!b{T+md}g#6E|Fnil2m
+0tLI;i6u@Cd?|+I;p1%gTg8>zM~}0dA4>}G3E|G0AAT+x;9szGX70UcG}%*WkN2ZkAM2^a(e3Mcq%X!Iqtxd+u{xA`EFD{Ti#6;V
+$;VA%0?*dxhWNP<a34oa^2iCPA(7i6EW)G?S}1^Xc}<zYUI@(ENwH}}5->4?%>oe|E)oTxQKC`(FKQF<uVeG*vS~MntxJs0*?hh{
+CS}^)msXcm@P)ft*90DXcDY{~v-z?$kXL#tmKBJwew%d_C^oc|wb?4Gj@lK)tf=+hl(}rlPjf-567@}Sb#d%d#m*PXv*NZ*ap28a
+vae*a6z7AC=Jb>h!V$v@XD&YS=lV{Tv%k^vV$E#i9{bZNR73izz*jQLIU6Sw8=G;IE-%A&&W?NS#hq_SdP^J|dZuvg>{1II{HXJG
+my(=2aatr2gV6N+{;Gy+B*afuDL!q93wfYZz$4ie94<HunZ%MsA;W1r3>si#&<FsH5NQ+tW3bt%`O#|JMsum&kZ#wp#eP?Js#E3A
+ZMC_p)s`BrG<kJ?`r4m^Gozxc8Q1F`pvO#AsWe5|c1%!=8sl$4U3B@GQC$Dzivbaz&N&#x2bs|EI;EALH5|0(5l=SWE*Py&i$i9)
+EWD@_!+LT@S!IDaq4K`Lk)Ic0J{p+bVdJsXxox|-Hmgo*>v!<4QIPzM$5}_`>wJuDk)<G3%r6)f9_GI0^KN6XK+$V!vFR<`JQmhH
+i(~kS5xT+>(Xm=_vr`NpkCU#*1mt-LbdIqO27v+ekSGLzKuP|Y_#dO)^qO?7D?TFN9X|WQ)VPVRFXO7_Z~*xQH0gA{*(sCU%S@pC
+Q`ypNBf!%6`WF<vu+`r2%;f7I4UEU@1A9^UPL<42YRj{pC$G#&-eZWcV9%)A6R`NwM-!!2GkawX(6;%J>x|Ye`7qna72PyB0z|Em
+J8(j|+K&@@W~IA1MOnVks*|;7)B6Dal`!1KsAFfZ;nrm)lmtZ(mB$*tvRJ>2$!auY=!f6y_3J-j&hx{*!OguL6{O?KCaqcgvZri5
+f`Cy;JC?_1A%IIsT1*rO=rC~u)Zvf_aq;~iecJu+<lQZfR!wVB3S*AVroWdy%g`n`&roKzB*-uJzjD*=%BPi2mL;dLFZI<tM7DfM
+V8+j~O`mZ+eN-ZA+{OTkX8YCtpr>xRjjk^}bEQ(ZKf3e&Zoo-t{vNi^@zW*D5KkBB%oDYbYqsM_7c!&xr|!JFSn7MxMB~8@{ODPX
+ac(<bXUx1Ze)RJbZ^Naow6<ui3tx3^vuwK&b5-y`H-&Yzw!M5?+*u3fXuU>C=5aQ$+B{;*d#77G1>kg>mr=fkItuBbW344iKm#i3
+3?c>uC`1&908o-_l99jgx1;`bY+5^3r1x?6epQ_QFkogxX+-i)nkMehzEztOKX#O4eL3AR8TGO4fJX$|%XLa)N1?2K%zXTmuAY&t
+G9j$6E2+5)$C^%UL${sv+X2Y=a!>T#&z$U7ao=>M1Mfp$x*qS`yqw4fS&^}mT%M{;zvV+#|9npFe8kb7Nu?LB93`{Dx>u3Qw}05b
+NN2tsi4;MllzmEx-R*(TBZ2|?E1$Haq2qUTk3|J$u=<Uc^=$-<37OWr-#=GU)JEYeSxuX?Fi0F&*`>t<2N=|p6D&vpD8%<|;t$fN
+%~+or*VKL>^cl?vbzy}}Y~{N93W(X<et8+avx$9oou(Up%^C0I<AS`!uU=NuJA1@~Cs{gqoYR*+dZL!F<$9mo`0RReX&pwti{Rt~
+FmGigjc&>8vopA8a;M$K5~Hr`k-fkB7{B5RN^xdXHeloMRy#?tm}FQecj8DK(Xy?`Xz!&1k8kM67RFJZ<!#rN@7tZ$JxaZhbY`O8
+Dceul&6+t1>}3a3?>~1u+(sY~TJ=V6mtCRF#Q^c=M#Q?ZF(ByV<wK_oFf)=yg~$~A?^~vRkUlMOcFzv__EEBi-3^NxLLQ*~?!B}k
+p6oZsDaS`eOiNH=v5aeDvMtJGoMyO&dm5svp1zdre&2lt2+QL;z2ap{wQ4wAcVhb=8@qaP5#Q)^YHg&0ywsL(J(ZOhiv!%&bBrkO
+GI#mVz1iUkv(uH5@3gHt6|vaY^ya1oKnib1Hk}r>#Xxb>yoP{a_RIbE&nJCowANL@nsK+O);_aUEH71L=>lVOPr9C15UXN|Lc3b*
+$~4iDrC<U3)VZn{ItB@>Q$$ly1D=#X0U_TB{*nXzLA05Y8vEsvx&EysehVqY;;yEhfy)?p`*H1s*B&kU+TOqVR9!&X4%bLku3G9#
+Mi~iUg~}{<$G!%@a|X;U1(+zqtN83!!LDB;b{<UAVONfR@DZD!areQd>if$+y_Azlo!c21ICiB%^{CP*#icY-?S1Sj{_;JjyG3gs
+tntTN+-_wZRDGzjEK)A33altrcHVN@CS5Df$c8;xZnY-%yjgCB2|%*FH9_uy^*ADe1a_rS7kioycvQrhZPxBc%z(Zue9#1F=^gVc
+U7a7K7eu{w>7jCwoGfv!Vu*dwUJK2dVmr*N@}?JVhV`zmU%XOQJ?k44aeD<>J@3|fY}m-BF>6t`Pc12RqE!*Dl1sBOS!cGVv~L=1
+r_J2kPGVVmq}2b^zU`!8pEsj3e+}={+g<0{q&8hXpXj&f9q}A{N=5CbBN}Yko3uGu?<(aI!zVbcZrO6fHpJvAO>K8Kt#pOMeJa%&
+DT}unfmT1hZp0=deKh!F&-^#z=>hU2B&ho_(sdM7YM_r3I>{HqhBWDoU_$=@tU*=&V&8`NOI{WEuVZtMQ{m`I9~Tu*A(fm<oV$L^
+?MJ80DU4-LmXB`Lj&{&K>a3MPQ8|h#QXU1aTyksOmZfpU{pD5bcdeTosn)Dw74g{vi;juhaMk>EbH23>n%3*F@%*$s&uuOl#!Md(
+EIXO~LVw;9<$}C<o-xuGUB!308=2TAQLDm77LF|4%39hs{lgUR^iih!UodQ_4fX}$E3-9wIL@8`;cZ#OIK~E~9tBGQini@OHd9WK
+h(RKb#qQyn<3Th6XppwYpil#vbU<OCe*m;_s^FI#=nv9v)}&-zzI|_0?8fN6wbyeLJG`ev1|!D2d7ZOQcF&TI=By{Xj(a301zbiS
+P}owJ>ycUaS@}wlaYlvP>78IKr!vvtdds!A)VT4@>&h2wCBEqA%VkyMFR#a<x|E7uF)<Mx2deE)l<Zir&I&yO-6>b{WixKw=_fU-
+wvJ$KKx(V5j=9zs`m^~WYeQK&QQz^Z1OJ1CeT{-D8Q3)H=H81XiUAxHfaLB|UTG0UWDNY?g2I>xv=p>vnG%X(A|QDonTSCae}x_5
+kKt*hW3VUMPA}d9NH@<fd}*ep*}hkU{X&}Re_Yz*Xjpr^caz&%#)P_XvkML3t2(Y-m~h;kOqE)FSNTzfHqNYNzpv$j(#!QvPty0D
+++3hu_+Et{c{MUCyP@xf{pYVE%=T$2O^J7iPT4KXckHv<Bj-?(9%PGm%u8K)`72SMgxLR}q59~qc?d06KNM~cUADPn+W1Zt87u|i
+R<g^=atwh@$AE~LLF1Pq^yvT^07@&6mShkLyu(-%5CTnNQK<jZasD7{C|_-)_RVYAKG9S^5x@2I-FH#-3@^moO2%W^jVE-td3)#=
+$3--F(VMWUQF;8!^%Dyp&a5}e?8o2?o*<Hb3eaR-!$q|{WxvsjqOn7OPyW_X8GekKttC&kE=O)?Q!ZHMR@WMODTc`KIj%UBt!u^Z
+Skb#mMRlvz9Rm#tf$Vhm<$JZq?y36-%5>nT@>9fn_X%`I_5d}bewMPc4GkUOb)dJ}=CC*vWI=(ABPx9XmLQzK2SFcnstg49e>%<|
+WS-XXv!cx>C+pFnIu+MP@|WJ3lpSlzn6I$!qkD&X*DU1ylnf^<`)0yyZ4=FQ!tBxvi;`2aohn%}ho35&sJSwCKfD}{^=NTEE*B<y
+f4}3o5gO08EsEV87Ol7EY18y}UVr%BHp0jQ&%8}j<u?*#X-qC%yRh1R(PCA%WM4GeC}V^IF`@kNTu%j%f*Ngf&_VVQnad_)K;V8|
++y_UbAr%s&S+Xa|dQg#W6ni{UphCMLP5y>Cogbu6n|=x9`xJG3o9s_cXt}hyq`t*wd%@}jX|IBoH+y<|-m6Qr+4Ac6wmQtmPbqc8
+&1cnjoW<lQ?yJ;T6~HdXF3SwAKi)>NRo1z?*EM3SHT&=(BTVt5jxQAIc}G1{cY}Lx!*<NQ@M%Y#K@&@gOG0s<FfHU{4we>QtDxyI
+5PFH~2TB8<zm$^WgCOz-a?_fI5i2avqye=x7Q9!zVS`}^;*R~^nGyuA0Kkw)8x$3ZChG6}1~2-9XtSky-{UzU-DwM1&2O_ER!wTj
+!B@!wXVAu&GybX%Bk!-sDYWiCFk`c45x8m8s@$e8Qo-Rh9jk&_U$YGpZq6JF)>Oy%t~h78JP-Z69kG`+s{4jwAwT9ut^Fl^27<q9
+^_FR0^o^q?-Ji9s!48S+9+kKLek5UGX#4^`o{W6nT-&lV<26c$2jT!k&Z&fxw=8(3SSTEPL$rgty#pQz2{Ozhz!8lWC^EzmHTVKR
+q7lD+65t2v)4IJj%MSN;wNw3=*yTK;lN#f;$VwwS<dRxlrV`;4W_&zbWsT3B(2X$%8=IXt85Um?8yZj4nSL$nJ~xVAIMwjc2CLU5
+)tXJA)j=Cps0Hd1Em9O@TyqQ-ZOrt*;ZaIwHi1>g*4Q2z-x1($MM7Y@yB;<59!)ji8>ygBDAKl=BkKzc(}*Ae1c7d<+d}GE5{m|@
+Fu5eJiYX^}2~=$5C{hM1pQ}t1vOp5i_*+OJ{usTW2M;5&qCBRn^*p$A;$hwPh^R{{CLEm)l`}8ol$S3)KQCdKT~}ZA>DUo_R%1tJ
+=;v=%du<&%^^#hgG~Mp85qk1k2g^m^xy>#=Sx2Fr)F-${^^Xke^k^=vZRRc^00>n#+&I=XhdnISU1K<WDyZ5R2Y4O2b8amQLC1pN
+<=Gu6t^T9p*(l^db+=8sVDWy1EE*4qFKes+b~)_8%Yhq{t7Qm6U&$vBz~8ZC`GfRn@di_w2j>$GbUGLsPSf)@Cf6a8fOy@!;2o7)
+9*;6{2P2E?BVH7}MbdK~&EgcPZOWw2NO7}Pm(>iHdiVrz-5IfG0^p>K@!l%Sr*UVwEe?*j)snD&>crKFrLrKPP*MFkwF|d$pN{7^
+27!RONj<%CYz2D9egYAJK>+)2g#<MKYF2WBp~jQBv6*(!Dj301vy=X`OjV3vJp?GqQ$`QI0#uMlp%zj9iK8U_7`-5wBTs#b&R<n&
+yH~I|aQ(T^N9UGKW3-WGg>PM#?x3sP`TmqL@4)I(x_XP<4I^jl?OWq$$uHa1?Eci4N2rg>&DV{-uYS;C89Tg&%0gkU1oW2eQm+nd
+at`pmHbn&kSXQZN1-wt0)6{;$pN&L<xiX`_oIJ?gQpQK227K$p9oMZ`ksfp=7Wyq(<G-lT4ft3=mdtAu*<NArCBSo2zz9=k<S__Q
+-{(J(+YizUO17H6cw<!F@<==<F=BsmbZIniB5&={ozBmhUmjylSvcHYRctXfuh(j^cgo$nuk@tKIka0l*e>yg$-JZS_bS$%YFTz+
+;_4X-ixtplpwPf~mD!boyr0*`FHd!m#{wzd#~e(Fw=Y`0m}A32ArQs!53B5F&wM^XPC&{u-08E6t~i4PX!aa<^R)1g8kK<))bfIA
+HlIEC5}+!u(Zb&=h5mgm=*Q6JgsyGD_cY^67$xT#Cn}H4C{C#N;p+MPv@P!0J5ztOo%?n4<!bG<)#jUJSI?$kQ)lIk$n{lN;W@4~
+SX%1J`u2<3+E;^6QBV6~<dG=E9uL~awQflNz4I9(tTd!>h}G!%J8@>UMsw0VRH*~aVP<f~Qmw^%X4r8ALCbD#GEFU+`Zy%iYyw7S
+TBj%?uxNpfS`(ykq`{W}mq@_~#YM*au0Qh!X*XRaHR|%!Xt6&fUX^!^s|k$hOfqJ6%j-0`?0bD@w9Pc-nSeCw%$F=3{YyIXA<cer
+b;Q;y@$H63k}cUskE|i!mXv(B6IqQ}XfKTcz(bFiem5_T-O?9MVDs2yG#FaYz4E1ICSYu#Aw?Q!>8_{m>oztRX{SOHu(Ga+;TB>q
+hZRij065<;Ywkc#S0KnSmP|m@STYf4QEQ3$eG4ByNS~IFx|VciX8BEv70*oKmtQhyN^w-8uoP@Ly|szp#KlRJ8P8X4{95KEZ}BvY
+aILPYTJ40ogTk#<arP=SpAvntQYq2RL*~*vFID=04?MGA>~l*8PUj2@GKNIJp%BxF_IkZ5T!{=0lZYM=pq;{n3^k&H98=J51y07Y
+xoYxsq2B0n8ggW$utC(4qky6&k~BDRAQ)x-zQ*nc$q_p?;X+8*@hEb8zIERUoBJ!HZB?0gSIYo*b7kDE3h!%9D|>vdEgYpMHLKv7
++fmnZ<56zYit^(}nkqB#F&lC7<xM6PEzOU0){r8gpsW^NR6%jxcsqFlfE;k2pw^TH^OC&ONk{@g&_6B8kFn+eMDjpG3DFW|M#EBR
+1fkw2csdm)VvA124rPR6!J#Pv#P1W?FRr2d`_?zV=x0Yg+ck6S2nEEwgXL4ajTBfUjDw@^NKZ#ob!y+C*;Y?0C%ftL$e$Lw;La?M
+HN|rct!<3dWEdn2t7W<qi>hsHXJeqqCPGs*aq1XVb6ZP&1qOOB`=6+5V`HMm!VYo^0M<4Jaufs#gBCQDfG!`8zzlg&JOYP9irB*8
+P(#F_{&4T}2Z^V}Z!RL=Xx_eh(X7<iP*+n`9(8~gjeZ2;>*o)zdv2YoE}iOUp~j`)?(SWZ8SZW%gTu0<c^o<!k48=pu~HzS7}7F)
+Hf>OPhEf29D<dsM#S3S`Q4AiRLm#+83_45cf!1_j*Z~SXrxazNu|<jWhJp5m7;>q||7)9oKg{O8Z-k<?zB+4MpqHz?m5H9ZyflM^
+8=!?VDJgmC)X9kxqsRC;o2v8aL@aW=uY;M6B8QAdVDSS@B4(hNg$9p`0nm6NiGW25q$h<32QG<t97;4A#1f#wLv=|Mw5CJ#h=&9{
+G;l-?Mo<c?8iDu|tDX2`#M83teN460lw|ol4x2$E3RnS2x&}suh6V<DI$FvD3{xQCX{*R_m^2aw$_hXa`b{34gd1Q0@|&o^y2lSR
+ho}Lfkwb9+DC9ul;iv!%deGwzxlqL4qm>^dX3sBBk;|e|DI^ksfW;252GuW?#b!%Mv6)OJokoEe9$<h)C6aJxL3<}?5(ml=aDpZe
+@|&U^c%ZwGBOR_W1VUV8pu`mbf`3zuE~%OL%#*pnktuG>D9?6@tuc`J3000WOuqR|7uo+aY~FoN#Vriq?|a3+-VuR2^4f$nP}#S~
+Ypz^*F}3cD@;hVVPh|=NeM&&iZ}h50`I(nz?N?rVG8{_y0N#a0wb!)UygQ5RSnN%Qd|561C)SmyjDWdju_K|$0wAY9AcNX>T&ZG%
+tDpcYw|{!T)h+6Jqp6Ued+~JJ@ne<i4jZwdr{q(8rn))qwI2qW?`dDt^#!GuC|D_BTFNRk+NcVimt5^@B|K=_)!B6BmGA-I0MNtg
+_1FWy`siGLsJU)sQwQFn1U+Y%f29C_1@(Q;Po9oFQrB~Jn_qF#QV&6$uaBvtM_!&edg%>AN0l}UJfx=JS#*=-)t+jbrtaF?z=HS%
+7CVmMZqX`=pYyuLOhM3TdC7e-<85d2;~v&-tY8o+Wqv-?qrLs1uZ)VIUQN9ok8RX+*1Af@LAS@}8QS7sm1}7WCVgJo6Y+J^TLT57
+6eFWou5o#?9O%Z0yp@E+b|mzPEgsv;SUS*WxmupTj3Nw}qL=HbLtgrG0s)%t)fPmSKs5hYOhSk?e#-pfl)K~h^&{=7Z^}&t`&$Lc
+jS0|Q-QM<IVM)|m9Z=BdOxQeXnRFVhSo!T)%~2Wx582l{`Dlk-(&&lorH@#GdGiO`Yd5NXrm2nTY0(i7v~^s1R6ucds~bmK(5-wE
+P<Xq7IB)+tQv&ow<)@tb4m6Kfj1deuyDsfmt7G9|z=KMz7;O+A)wdr9QFv$!ue;Mg9s1H8uLGy-B0`TsR{kwtd5Ac6i7Pa70nnU@
+&?AK=3HCZe06!p7%21g<Gv6$r@_Y@LE9DUc!7%>OySWuBXH~Z^yPUET?T>}3T0M;R`Mvw%nk}{S=FK!FK^5Ml@3H!_`LQ=Ev>T_n
+3*wKDU!0-Uv93C;N2bLG3eN)cwpI0cjvTMI-DH$N^|RSWwmG!9bf3<qL7sN8+De_E@cwuo8Hk6;`w#Z6*x^<yn2W8M)4c7#N^5n9
+uT2_@w+3w_K^&$W(9ZJ|lr}8OFch$8knJRx?=z<feiZ?M_*afTehWrV_uJv~UfJ?8>f~x_@jN@hNS<-@i3^6zQ!CQ1V%%IZh6B~r
+$n!C$_xZ%mtDa~9^5Pi~7jZGKwZnaRYgBi?os`6eEbpaQy>@S%=Ee5bXL2C}1$`H5dE1ohJF%DpiS_QCnr`pc79|OZ@=(hg_zGiW
+I^kjZKEaY0TYkjemgJEm)C7&_6#qB4yJZ3j^OeqJ(~YGeV)t{RyZI#OqZ_6h=s_VTKoUhqutZ`83PwV>U)kyI-;NRHb)*;fG6N==
+HOMAR3{i%Xt$^Z7>i0tQE-$vu>0L0_Yas`!r8>m2C9O@{!g}Ae#*ItoLDZB-H0)Ha?;Nvs&h2@5e8@uGF*$X-4)^xqGl2{F(7Uon
+E$O+kG|p)0kty;}0aU=6%-Lfcs&UH&O>e|=+SaWmT~jp`Ap++etUT3htdNX_sI9wD^K6$hh6TA-v&rRbGqfN*q1^5P4=b1@YWN)H
+FKDdu{Aq&4XbxHMD58E$Sq_dViXK*eKI6jMd({M?h|<*`44o=wpFepK$9se7ym!FblLOTr!ZJO<W7Nkka$|?V&m#qW+Cz1X5vggT
+kJqg6x$eV)$kGZ_yuzQznclGKx-|<b5;D?7f8~TJ*Emx>1j}1Hn@1?{c?Vx_V6q^kg}z*Hd`^yXw~io~OXV=hKb?ej5~wRB|DBp|
+ojH^z4Xn9%q3@l(VCMYNgel?K0$z)ATsVROhng%&5cq`~T*wB&AD2xo=vOw!zs$5BxmIdyO0JB6%pmNE<x{J2_b#%WO*?m2N#M5f
+rgMWn8r+Vrx~p;PfQG=-R?)Pid1~7c@8)#~6G0{FMHMJsyLR%@6qkJ#0=GxhoKsNW($&Ygmm!#q@rk-kUtp{{^@*hvbg6-m)~J|a
+8o2=r`OdV{mM@ghQd0!Ipdx2#VXJby6m;XLQSM>)QZmH2v$a1F!-KvoC<zG)LTN!Va&Rx%ADBiV)D-7T>&`lG>y+CP>eP`JtOU!t
+=E-TZ_ue;=H<evjbn4MgX{gQ)A0H#r?vW+qF$S@;b-lp!rXo8)vuBap^$nZ*_sBvP--eO%71WrOV@J$7B@0!4MCbd3N48O(-)UK*
+0cmyD;|-@KJpq#E-Q_|JqF;kuf<H}Bd5+*_YGY(=#k9ISKICbcd2W~I-%evf55>fd$0nB>aUr_G2)g<l0f{3u4F+Q|%`n)(dHVl<
+Qqhlsj;YN^jkLBfw3dCzs^IoO3RFRysXfSO=kY;r9r9=v<MwJm?(TfQV)e}~)itA2-&PT~sY0fX%%7tJ&UR<D6=CSx1ceSZExLEL
+sO8X6smuax$Z)r$tK0rK#V<^@Rt5^TJ9EUrPLaIt%mr&r$fsX-V9t!IlV9g3*m(kZJ=ay{;R`ew^2z6(bNij|loBBdnPJBRoD7)I
+PYbfaxRL||V1hG-ERZ9LJUAQy5kI^(*G{*z1DY!+`FfXTtMclIf{Kc;E>PPS5jRrn<&MsyIyiwo4#XE4J$RAAw{4JF*+XYQrjgzT
+j`e${)aTJo#c`;R<>#4)@K4`uB0lKGVKI>5!r1pcV;ibQSzVhZ$YA$=<YSL6%6)6-kB6kI=Kdb})^Wq`3W2UDJGSCmN^p0fxg6kq
+@UlnxQmSguk0j9)4{IWc(7+}5HIqpc@P_4M2l+z_T`cTqfwYd<r^ENT>*w~%IgvWFM+&+cyKxl}E<~#ZjjPt9>iW;iLiJ>(xssFD
+sGeMI_?QJY2~1Noi!sWoC$r~Hd>n8^9;#W|O#1avd9zQc?(CKpIOCe1m?L_|G7ed|v>8AJPNr<G`T4Ek_<EEQ<Q`Z5l=HZE=FFyp
+nh;ZmKk)svgD;usLfX7@;KrgRC3z5X$R?9ds=ES6h_yNsZ_MEGmM4KYNFWh}*%ZQFztSL!=HK$DVOE<0XGEZ2Ai2+3diBeY-Iq^1
+_q7kbe#ijwk)`j_B77pQ>@EHv9Uya98#1YS5*L1oX|$VP6Iju#4_UVO^(^hv3e^l*z>ctjCg|3k_d4D*``Ik_^##h%*gmJYKgp00
+=}@e#4&6rhx;?C)9d`XH3-Yv>gC{zd<eS<{LxY!PIW2%i6j9(z-)4n)q8I`thMOR%f~-vdNfOTABVi9Kg5j1XztG3;=k7Rp*YRvm
+vbms_uXZ5tSl_#;m9kXDmqix2L}<Eit1;hIQ_VVcvd8o`vlV10Wb!LHR-dZjbECHMR9c%Lh|()bt~Mp2&1I{J!A259&^w>n+~xyC
+hpoPhL_?LYP}|%1N$0iaLN#S*thhVl&P7gkW-QGT`Yi?ekB&}HQ9)6l$pF2xZ&sr;sUTELZK0tddT@I#2Sb!_85@g)+4~lYqDRaP
+Qj_kLemq<1Lc!^oQczXNk<LFKH)+}3)K5)aw+=d(K=p|2zJkuGa_p&)f0pKlv4E;F<G5apm*Fk+DbFI=5B5+yc&W>#OFr(!;qhiX
+4`Yav$GDc{xyt(+7Nm^yf?VsKDeK$SLLV~kZ83pnf0yrUcw;{nFfqbIed$rlq}*44aR@BLdqQdtVl0j(V6GDHLZc4)Q)@O!$R-i}
++f&4T6hs#%@EtqUw=A(<krvo8OOpYS^3>e0&44klHt*{4sWVVX`q23kpDWFL6<%kl&ZTdd>ENye)jpAWx^@z?YR1y_z0abgsRM;h
+E}By0DPNtO)jTm?8JbBqS-jh6TRGVE!orOXeTvDosGd_TXBa$Hb4bf^?ptn0k<|S#H0a7)TmDjzGK(Xaubb=P$m5a+H>NPR<{-d9
+DM}#`L#KkkY<`Q>mwWQ(T$MjTo1WLuP~}y?g^W8V`=<2neGtn`th}Xe=3onHWvgYwiAQYdBONtMOQ$3nLetv58@GH}l6+~_zBvo;
+)R;nrUYit<_ellsQAtjVi-c<Z`psw3ZPyRnv{|~u8H#De1otPM%PW4TEC)~rzGwk9r*(EUCK8K)8o%I6%X=AN2qFq1Xla_7Bb_+N
+m5vDyFKirTaH9ARG)&%iINa2~*1erRDLLvZ;Hjl7FPQ!gdw;z;3}bgP+wo3{OoO)`W1vbqL&qg`)n3N<MV~EdJ!}SzA~<eezmD9h
+|0y!RHT<|0v}UsXga-SKYJ_U!mu_b=3z~Yp@Ug-A)6Bb8D2@pfn<F!`Q-6emzCs9&1Z7B%4R7>H@G+rr1#2G2`;T?WRQjMEX-q2;
+W-yBy@F0L_p(2s!p_w~ali%U$>^0-jb#3Di&u%$<w3&XH169)J&BppR+FN@{7k5~gM3XEaFIO?I!Qj>5*HZ%~|D>53>j~BKf-OI5
+6w{tvsgCFvEu99bOFzZ(QPG`s)=QpC*EmD$-6H56TYZtImaoM?Ko5Wiw&*1(H%Kjv2tdu>efo}ZGkL)X!Qc~ktfGvvCgTQO=opkb
+R}>v4FM}3!dC(}Bv;RNB_nbY3d?Ee8cAtJ%KJhV+4-NeMEuHc_XUqw;dT&HK`MBAcHb9i)=}tYn;yTjZ-FIVe1S&EID*EZ7DW-Q@
+R$4|*npBL}hGtjST-$H^{&3+jYexj#a=>E(o~C*I!Mf9q`&#00&^84ud+mxS-E3{H;Hd$YdW9<+(0KI0K;;kIK0Br;y7p2KZAgby
+ELx<*p%<_;e*wYEr%X<8PHE9G*>9u}XguEzs=yO(=R{SHj5D3nck%OuMTu)5A#S<i962)1@aoR$<kd@xb0E`m<!4o8IWD_rIFB)V
+s|}4*>uQ=UwjWE#sl?h5DA2wH7d}kz>ig-Ue?|~mkZY1)u|htOx7rU)5U7#50yU>Z8$%eB<ATOHM7l_id1%2#T>@~BLyaWdTK*bZ
+kD6#DdDy)irLK4MzE_s9KD1P5UaO(*J~k!1o*8(`X;)B|{6GyC-<-7RNxjpq8(*pZT)$)vbSy>8MwywIQ)9127|W*EK{eiGiN5fD
+jFRE0^IR+v3J54&sdmxp^psP4-N9%%mE32?@48csDT7_qmwnDUXbn)9Lx4@7%i%;TAuJvRDbgPeIjlrjlD~p7<$Ob>>;B=J5)$>}
+ZU$^XL*oda7<!PV>Cf9fS+y<=NQq=A4G{HZ2Q7>0V7H8LG<08ZmY&=I0fqqzC!LZ@MqJ7m#p0<!1HupScgEffzr(kDB#RS7b2NER
+NZ*+I>bU}0Fr5!<yH^wWr~)LD2i53Vc_2g{hZQokUe6GX5b4nzIjlnvR^)Gk^|CA0p!AM1cc*tdKfW)k<wN}q#ne-8F1?;6y`%jS
+dGX1WR+Is1QaV&0UMJ35F$)p5YTbSkl-K33IK;a~W-*$uqZmYzpx`RDh0f|G+uBgdX2U^^1r%f!CLP|;tcw}!z8nm#3O%%e0SJ3F
+{fp~!u|tzO`{JaCL!(GOX*k#xM8MMgO_+q4nK|*SU3i8~`#fc>qpQ`SPDtEd)t=9Z=>-$#%UpAM6CR2|g8;GhG;>peS$&<q+mRz1
+R1pKFv@O9tiR8SrM{V=yNC82S4l(uQ_&eqkBeVvynG44%njI@VF-;3M$jHU*R*xR1@kOlA@XsfZhVpBlM<58pY>|dvipNvKl>G{J
+nL7DtO|8(XQ%<aP4VOt)h1M)AZ*{0`xLJ~&wkE{iI_K*s#y};`9dl!(<8JSa_03cyElnNTkzj`kz4!jb3w$y)mNOW(u5~-*f|rAm
+w~Q`-ke5aE&knBP1v|^*25C5x8|FF5l_yf8b3~dWeMo{CcBJ8;9)eijEj%Op8*%B?S?dKowL7+yO?5T!-0CF@EjK-xUeC@w+gq=o
+`RdTstgVi$f$GdB)gCA2YF^K(Ou?=4l7pl->ZPVGcSTJ)VTBWGu)<q5PS~0+TVV|_se-^<AfqDk!FZg45>wbV2A*)H>8a91gGOt<
+i7I7?O;c6UundXdpP5zkgMhn4$CWd#d(xL8Mj3Z^q#g@mp)AMz{h?_}+wr#kV`p5Ns0-Ep3^dj_{iKmg`GFnzfjWZyB__qLLr>g#
+XlK5^26d3lDTa#=R4)ip!(gz3DqB%ok!(dKP(@SZYh$%R21As73#g&kO#Bd6QcT>iBgFwA>|Xy<u;-GF*}bSM2-SSsvT(Esp9}?f
+JU5fWJiokej?2%b8f~dIvQYeL!pX6Snh7cl%aJ4Pw0VLRF<zBFS;g7k$4-kQ<j0z1G1A9gTM7dr2RkmdJ|1TB1cWI27H~7-qA)m&
+h(IY2her>wIq-UzH#AJ)e~$4cCoR9+Xx+W4AbGTtE}x2psy#3|%+Jl%Ko0%jVDUIxB|4PxOg+6OBhZ+QU@IuevdMyCGkr7&B)*ce
+ESn_cM-CjgEyo^UU+6x$ii*-S%y3?&0+);ghZAi{2n1?4>lTR;3%i3O@O}s4Zk}2=H9B~ti>-;4f)oWOs8Ig$@+HNEb7!Pa3~@G)
+XAmIyWR7+<RpXLCESX9sU<Ji2RhSqgfiiH75mG`0anS7{?E!cSg#@j7h^V0u2ks3=yh>b1hQh*R{thrNgxMNut0~FzIZP^XkR<@;
+U~f0V#>&D(UqgXI!wcM`iH1CvLBfCtGzQwK04gR;!y^F{1~cSG0W63_i(L-LZQx2g_+0!RbQ|XEPsQ|bb-omnP9>8Fc&v~m0F;s8
+^QC!Q4x2$G;sy!e&?$p2p?umw5kce+=GTfug%n;6D@^RBz<)|QP?*d=7v`FD5*`YdM59nc%lZI`L?RA=FmOl2Faax)<j@?=;58_g
+AT4oQ=sYFqgZcYQM<@&|8ihn61sWQvYP0~T0fL7Z9^e}B4HpQQn|~MxIEXJ0l++MH2r)DG{T>A{m;W@Nk-sP~SatuCfQNPeCctFE
+_@9H>5-wYFx3lE*{o-5i)a$=l2oDIse*514p%t8Wnwst7rMB-|lrif@0Z+KLam?qs_a2j}uBX=S51<Nbz|OSFWMdrf_+Gw|Xw$l5
+yNoQnKXXRj)D=Y!w3KicuBYd`RTWL26LczX5T@kli=utH#_dl4kCKMAy~}xfBUx7DAf`Cp;7$_NT|`Ejn~d<a^=-Cj*V9*dCc-I)
+ZnkhkXa%7Gj^+b67Z2+<2Y4*OYL=fHA_ZA8ww}7|c-)d1Cz+zPWbllw-;I^=+TJ`V5fush+)ssR?!1~0iYPF%TQD{CQHYt8=;OCm
+WF5U5Rz?xk^yNnvJ|$D7MVIFLLx2be(Po#uv0Ym!RN<`;U4C;#VI}8eX*{7>BVBYfkv3gu!oUk=B6P+3OzOe28+X2KK0y|Foi7K!
+xW2oKTB%SMt|=1E-ulXC(qEGMKU|=Tift_J`YfB(bD=>=#HK@AWYOCW+zVw<k$Ik$D_<RpR2Mxb3Fj(Z&91wPq}mv5@0zPX6<#gc
+t=*X+ikvmsyj5AWC0b8tlxXc*%2KqcH;9L0F~3Dg_m$2u)g4Q+Y-6p}MD_Bd_uQ<&d;Y8urK@#Bu^o|C<p(NO>#jRyXCb2IC)RO9
+e4}nbuC=IQ*Dp^^2_KDXw-fEWZCq)4&F*GwFhQuFnq-fJ_99c7@V3D@RqK!GqQIbQG3+EYmhjes#B(7c3S*CIi#||BTI9q<GyO1`
+!-y|GVuqJ~EGzFE@`5Gm0L=V^s(Sm%a&1?4VUXxl+1O1troHLr>`|?BBMVJtS<?WShLY5yJ|at-eBHB_yrl(UBE#A?Ov@1+9Xq=4
+`ragmM#t^(cp*)rZQc|dm1YR}I67u>kdr8gR_1OQT69vvMg=Pob@nKn(1?e#ioSzA%0lX<m2PuCK1o^Bod9~@8oBOhm6?JF=rI=Y
+(ui4;mt^d}{q1g35y2_(M!_8hPZzB)6IsYl+_jkAqfe-igodT~531okbFD;e8=)dkF?A$O6v0)r#(5=zEs7bL`rOgWOysoVO4Y{>
+HLvb?itr_wBq|M$l)p##&aYQgK<&6gUt`9K1O%L|*xflMZep?B!O=|7qc61`LAf)LRvE3&6IJ6G&Vg6&rZ&`%Qxbhz;REG|OQKKO
+%8EGgD*gH~wtZHJsDMGd(($@!dZMF)w%4o=w9FQ@qNzOHafzZvv_67|Vhrulj~R*$f@i6I1uc~iLO-8-#J_U3USCz@X*2A<Za=p9
+Grq5E?i7l!_PY5ejpOY#<~Yrd5t-sM6%{I$c+{SpL=)EaA~(GWE3WL4EfkGwoDqoPZN^Tcxx%;PXf9c8mA8Z<WIIIDGk24tl(2Aa
+uamVQO?ZpGPzx*ax~ft`qYo4uzxOL}_G6OMm!6bfcoSu#CF<Th`}!#S`p-9Zx9qtSDvZVhs&Bg0%JHS!Rq{g_Les&Qi+yU77L3;n
+Wr`^HEWKU|p`5M55gO#r=-A}7)q4_!bYSLOpW*qyP~-(RHdV<ur-%k3jo@4>hDe)*Y$d$N^Q)kT_7ca!34gyfNwV!_r&N5Mrt7X7
+9BGj^<Knv#9jw#!$31&#D%vCB(}<CIj#d2`{JC}_Q~$waIm_@-Bd?4S?FUV}c#Bk865j2C6&e;!THWAy!nRiQ$;~@!`%W}3WQhha
+6Q5<GkRsO|A2$($5>Y!7NgO(Kfr=W=41-Dh6(m=7;)>`qI~5!+KDHqUjjS&VHXskBJBMljYejA_DZ1;UuZ3#FJD0f}VU0>p;62`#
+&f|N}6Fmn{wg<er-IBidAX})#vqvKA-J3V5DhmtLAKgCNDcFxG9FHDf@7JkI!3Ya8x~0{JVoRiSh7-e3SeU5agcHlAn%^Fyws6OL
+MO9FwsFT*^pONP~d?Qu1lUTy4*0ICHkH9^bDK13Ngw-4&jj6h-ZA7agiRK-~yR9E-vHX0?E{2em^=(|jZS66u@WKL(<DAQoa%7HB
+VlTZwJ4Ku*aEKHkhZvd?;Gu^jYH@Ii*l)vgV~@wU>+esrPA^V(7Y*g=qqp?+#Rs%v-c@fG&BxTQoKa~X^OTW<Y7<SVeImYg^`CS|
+m-b%dIhA9WdwtYRbKSLshU{=pGb>|jD;eQ4VN^KAwu6rrC4CvOAJP<tCg$!l)Q97~G(fS_ZD5{$8}|3aub+%6nd2Iw@{S;yvDvW&
+iMkl%yfE)UmMl*=QQLaD!rCuMYb)MVO-9JYL&r6BTS`|<H*A*|S_;RFR5Z5J&t8EPJ{ZR{58i1&X%JaLmO?hqK$>e{MN8!CSz)Tf
+rzu9uf%xGgro;saEAqF&I%3un?j3%6nxD+JJW=!15kJ*Wzg#on`sHMMQPR)!5iw!MPHgX$KJlC{9Jt5uzi1aO-B@0$XefLPx>x$>
+FXOAI*vSfoMbg@F#G_VvC@1>agPW&`vO}sv944s@A5TP46${A(;i1TXjvG}+IrG-!+x+A_t~^&XY`nSf*qe#Yw~ocppW0~(wfSJ`
+ecJI;9TW|mGEd0*Q{QEWjvkv8Z?T9d)K{b5L54qJr!2@45_ag-4eO8)d8{a?D3juvCkx_+#z%!r<ggs6C^0=^K{yZPKSmJ7=tKU`
+Rb{?r#~(`bh1C`nbZIH6``)V+wK732Lb>Q}x;Uc$zVTl72}PE|>Saz|_~dq0ys7#)DPh)#pU3I!TMrHOKv92G=T%LNDJVZQ3ul-v
+LslCOs--i;<*0%X(<3a+-+`Wnb!Ro|pXlXWYa!WDg&f${WNIwc$Fj!s7tYoY&cYqe&hzg4G>@wBiYCmo1)do6HU}QYk7LPkh5TUV
+PnS7zGYyLqHFY;%yM^WhxS<io(wUhU%CG{H2~^Cm@@OdWyf9dh|2gUtv@WFGAp6aFs<<W^B^vk{&pC;+>$Q@RS#}L0oKe?}GJBzQ
+db!=qMZpB&DjDcKzI-_aR}AfWC;Yg*{jd8B{8>Yt(8K8y<|eR!p@woq<z%v0`qw19#3m!~_6C0tle=|Jo85fy?khQjIhrQa#&yQD
+%Bxj3l6K0+o>CHaQqI$DwW^FP!q0vQB?<?K6Q~Tc)X(}EOawycF2{vB7w@8~u!lWs*klDO-q2<Sz-SW(DKXhOvc#iwVLAR$@L$9q
+v$9F7xP)}5a$*R3K{t}8HsVc{JDeJm%Qb|$>dAkyrog`oeYeDcE+mJ)-Sax>d4-SE(9yLiufSvRd;)n$n;)ya5nTH4c+m+b#}I1~
+73ktoATXJK6s<=-O*rWLzS950mI!TOhBP4Em7)K1mEjK3gmckK!Zr_s3OyZ2@|_&#r70@*HIf`Kb+W%6eTW~0sHx$WQesDiPYKe+
+<M6|5YNCh)F*Zr!7jVbt4}+_smurl=)4Vz}&{$ejw-(eVo%@z1n!nqdWW^OOtOPt-H%=eL*U?uMB~k;KMhICw19jf;QKcAFeQjBa
+*rAO28eAMGmhvZsMxw>!h(iBO=WqTfb3yj6tLCM~1i4vgNK-@+0@LoCKi;%w<D%4HOGT=%&$4uayB-&Vqq7*IL~6jChaxc83^I0@
+1`3Nw!3{T)z(8rVczZ}hNyZFFT)>|8kHYwKqKCDSj+%lrlRR|pw|?a4ApenWcBY!LbkQQCgRX)U35CGma6{o$JQ5O##SdRYn{MH7
+Sd<tmP-*e6Lw}<`n7}_3^ON)yq@|d23JH%H+IE1Up{A;=C@;fhQie8}kYQ1v40r^T9VjeD{N@_!l}cPfXNgOO@4&%4e<^GXSQH|Z
+j*CVOS3HJJqfsej5>bp{h;5`~@-1`_$+x+J;IAg*!dm=`M<{GOL?luoqaA_8Vxa8|#2FTU4GZlb3KAYQm~<<_%wV#$M7lKs&c^-c
+1C9En85r>UbZeNp{{g_>^4|oQOc*d=z<>b*1`HT5V8DO@<9EZ#&~dyq?i=IQr@N%TEtvH`JpdmE9%%EMHs$=yVCwMF<HCJE?=;)5
+s5`VX&;UNmtXfIIY*rN8Z+%1RB8Q5l9I;5dZ58}wGCZ*r&DnXeG>ljp33cKfqS)op)D*D|hnswO!xseV@aJj_&sf1>eZPk7Z^vqB
+xbAc~Bqdf)<xPdw&o<pg$%;Lw*$eO0(`yzY#i&y2$_X1C#uEE9<LaBcGsVNW<YLm)X=3!bStZ(vO(rH!Ad`o0j+ifYYKD>6=ZYOs
+4bNTu8Z>rAX3CIaqDeAhM(c!@W9rr)RJoX8+kxbdWAD#Bt0G3#L9p2B-d9zz$6(b@KaWgT6U(;b^i>jE#N-?!)u$@PAGs}4EE>T{
+gE4#yhlNil`j1geajbh@Z*{MMBu0u$bk~j9tR!h$>~J+!Szn`)PuUrY9a*xfYqHYoRC6(ROzwV^q~#%IcpiMvT8}IyMjyZNVta4J
+_oHZH5>!QsF$nwA{~Rxy&!OKo?KvUC6|2arE9PNa?%Zfm5#xpA8zX0{k*^`f=GGb7+cHCR#4LASBPLc!i5&*kdvwlyL$R2>_3jHT
+2*Y3GE$tvCTx+!0EdqSH&3}%Y2$eqRpI_~c5EBp}b$x7R%f%cIs#rl%O^QMLYAGo()3x0F+gbyZ#VjMGB2IH;#o9?*rFSE<#0ns$
+xOs@F(Mt(M9;O<Fh0lNcV@U6Pv9<8^*gdCZ#XQ?7?|dzbcgovB#8jq`y<_>Qn%iE)VbdvUURk)kzu0qd?j!hi`YhrwCpq`abhuK(
+1s=YaQo|27y*f(b!L}GUhx!lV!2ShJahxfxPBgK=N$uu)PInUDCd-NmM`mWx*+qWxDq>V^(;Cs~OjIBYTW-BRzI(?g%CNzCK_lRc
+9;Pphri&pBf4e*hCl=s<LBOZm{4snypR_Qt_0;S@RWT<Q<T77(#-irbQDS{s!<t}qOa0~XViNXtOuoELWrJ83)_03e)?*v)utAnm
+hh&J2WGl4DNHKRxLc*;5nMl&KSv`%xR~n}v)_<L|lf3!<&VxIH#gcwH(`H=DBQMrs4Vzl!<C!JPy~O%Yy4vm)7<a_5$5bULYGH80
+1ys3I@xCfu{2U`V59JTT=-%=r_YYl<#`}pGi%z95zM9=n?-U!&-_cq(DR=vfU1GyPuUj2!UCHLWVN3p|HEke;Cf4mOH^8CA#AuC?
+IIRc;r=I+&cyc-LZuH7`$!txr&J2Neydy-3?Ube{Ha8O$XB1mBe=c`eK{<7oSlYUtVrPWoTaL@9qr?dB;gYH1eH%0#DUnA6%kfVI
+Yj30M{kQ&B0bDUQXZ9a4c{ktmp|;X+Z68UWeLZZnI(v9~A7DC4Ib=LjR;*ck+`=_tqr|jmX-Pwii;;?xP$MkOKNr<|YvS&_l%0sP
+9!}E(43F*c*s)O0B@a8?!)aD`*}r>pk1ln%XA~UM;X4Ba#QL;{*;a~Zv91%Krh`U^Q-+q@I0lyHpNkv3gEP{1zjLax5}VR_Wr$SN
+M%GNp6C1W%``FG}*)Y!(IqWz`Pi?9UV~S;K0!<}WD1vxUwIP`#@pY0{aEJC!M)*$;U*#M3R77YIhmFc{uh+X=9n~4m8?Nu_-boZg
+ZznY|vaIDjyo{Kj7$;sXs#uAnK1C2K;Z1R{Z~ZG_)o*`w+x$cyBWbZY*%6cM<iA|1NVH@R3-Qn-b1GR@o-I~P3By<5k;T2GtUL=V
+Avh*V!qEaqn9aWu3GNHSJ#7qBc@(jwjTtNEO`j6!ZKgmOW;4K$Pe2gJM9eT*bO28#Va3@bk_nPaANX&l2Vmd&S7Lp!jfR4>6rCiV
+5^ZE}X=0$IBuy8aQdN;6qX8sZ{G?($IB+d7WJICA89~AW%D)w^w$gM85syWSpXbixbEQ}eDhVgn22u$a!8yj_V}B6*=7d%7o0E*;
+q@}+X^3ue?ylU}!#}Wy6=#XP^hJ{(y;5Va1IH&WU1Tt~(2xG})T)`Q~k_;nZnf>#DLH|<HG~&BtTv&Af3qZi#lz$Om$-#gD0|pEj
+Fkrxd0RsjM7%*VKfB^#r3>YwAz<}{Dz-&gF#dnK;vo`(P(tk}XE7$4Fwk1gXsTw=CI<~80By3t!1LJ9ue|?5c5MHv1y!`o+A79Fo
+JPw}p&4)@{iKjfk3$MQihbK*RTBOC7j6gt7FWij6N>X>p`Ryj2WEGE?dQVm|lf+q;FBwmJZ#GhrKDNYdiC|oqz&{T6CpcycPLes@
+2HI|#8A_sdw_ltUttFuzAl6&oNK$&v2C-O)cO_%!64z8DoFn!Z;(;E;MOKC_DGREV;<6KRI0>WQz8EhxNk6&e?M?$pOLC7sQNkdl
+E*T$<#K2Yl7sAr5jxOI#ku+8TVID;+N!xR!hB$Re)0dds@sbu#ZB5CKk^ynwG>vc|;9m%K$21pb14T(sTdwqc$Ad`89!?j|YptiG
+@O+Is$dZoq07)7t(G>E&iFSt*Hvdw*)||(7ZB&wMz%cozNiorqs(QgFCQg*>(%^XpS_FxA8uLKOh7?4@`uiJU+t~<ce85R=-8xrc
+`Vtyiviqrdw6jKqDM3wRJcWmrP#az9o5QE!qp1I0Hp6mvu5MD36rFbWJGU}FiBpJy8tmpmHbp{-dnO^jks=EGX0JmO%;w*Tv3u@m
+ADyBhS?kkVW#&E(mK+RTRMB@*kleMv+LrN6P8j*y3_o}X^0(sF&!=aFS@0z#79@ACI^BjUVT+a_NVCxr+%cr7pk%X1hAZ^Hiq7-F
+<{Ese<gjs0dW5%ylB8SJp#k`B5~ooF+&6tx9PC*Cs|X8K;nGPsNl$C6udc|W<0aT+;y?sSvUvqi-#S(#%;tX;YN}L%WZLZjSWFs)
+h?6`q93uSN9xC{~0j|;iCTKJabcC@a3s}K9*58c#VWR%|z+!$O8~2-ItOsQW*VR8CznB0Ig0Rc{p9D-B3>YwAz<>b*1`HT5V8DO@
+0|pEjFkrxd0RsjM7%*VKfB^#r3>YwAz<>ecPlWd;=J&>ie_gyHD$B<U|LtGZ)-UzlZWEg+-@RAkJB!x0hHpOxj`#daakY3U6aB4m
+<GQr((rA~=#(rCj^4;@}g7-D}ucD@pMfr|``^`Agw`?}s6TUU^zB^qLCiB0GF}w8izT-gIU=;CN+eG~Lt`^RN|A!%@wMhFrHW^=o
+zmpxC``ww-Ae;yP4@1#z8|m+QJdN=tq;G8q@^?9ZFq!`}Si11Y-}Qo=w0OjCsY89=!+~4Le;T-a=sfCgjdUXB`wq@`jU?P^{?kAp
+qQ1}I#A8rM_(1Ca#n}VYFJy2c5%3|^|C9K|Y+N`+7X}O%Fkrxd0ptI*bH_FS0Z<S?3n3yZjR{Pl(AdLXmSq6f^X0wrx}U4>0{{R3
+000000002hZF>mY-<^4!Vefv0Y<NbNWM4Bcp}ExtzNUT*ZBE*(sYyS7I^RZWiZg0u0ssI200000000000002MyS(K90000000000
+0000000000fbY8j<E^uj""")),
     ),
 ]
 TURNS = max(len(core) for _, _, core in TABLES)
@@ -1266,19 +1284,19 @@ STRIP_VARIANCE, STRIP_ANGLE = (0.37, 0.45), (0.38, 0.44)
 
 def pair(q1, q2, c, rho, sin_theta):
     """(K, K') of arrays that broadcast: variances, covariance, and cosine and sine of the angle."""
-    known = inside(q1) & inside(q2)
     with np.errstate(all="ignore"):
-        if np.all(known):
+        if np.all(inside(q1)) and np.all(inside(q2)):
             return pair_by_tables(q1, q2, rho, sin_theta)
-        if not np.any(known):
-            return pair_beyond(q1, q2, rho, sin_theta)
-        shape = np.broadcast_shapes(known.shape, np.shape(rho), np.shape(sin_theta))
-        values = np.empty((2, int(np.prod(shape))))
-        known = np.broadcast_to(known, shape)
-        for method, where in ((pair_by_tables, known), (pair_beyond, ~known)):
-            at = np.flatnonzero(where)
-            if len(at):
-                values[:, at] = method(*_taken(at, shape, q1, q2, rho, sin_theta))
+        shape = np.broadcast_shapes(*(np.shape(a) for a in (q1, q2, rho, sin_theta)))
+        rho, sin_theta = (np.broadcast_to(a, shape).ravel() for a in (rho, sin_theta))
+        values = np.empty((2, rho.size))
+        known, one, two = among(q1, q2, shape)
+        if known.size:
+            values[:, known] = pair_by_tables(one, two, rho[known], sin_theta[known])
+        others = np.ones(rho.size, bool)
+        others[known] = False
+        others = np.flatnonzero(others)
+        values[:, others] = pair_beyond(*_taken(others, shape, q1, q2), rho[others], sin_theta[others])
         return values.reshape(2, *shape)
 
 
@@ -1314,7 +1332,7 @@ def falls(q1, q2, c, rho, sin_theta, k1, k2, d1, d2):
     The first by Price's integral of K' from parallel inputs, where their outputs are parallel too.
     """
     angle, norm, slopes = np.arctan2(sin_theta, rho), np.sqrt(q1) * np.sqrt(q2), 0.0
-    for node, weight in GAUSS:
+    for node, weight in GAUSS if np.any(angle) else ():
         cos, sin = np.cos(node * angle), np.sin(node * angle)
         slopes = slopes + weight * sin * pair(q1, q2, norm * cos, cos, sin)[1]
     k, d = pair(q1, q2, c, rho, sin_theta)
@@ -1496,6 +1514,10 @@ def _layer(w2, b2, before1, end1, before2, end2, sigma, theta, cos, sin_theta, g
     arrays = q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot
     if near.all():
         k, k_dot, gap, gap_dot = _near(*arrays)
+    elif 16 * np.count_nonzero(near) > near.size:
+        parallel = [np.where(near, one, other) for one, other in ((cos, 1.0), (sin_theta, 0.0))]
+        closer = _near(q1, q2, sigma, *parallel, *arrays[5:])
+        k, k_dot, gap, gap_dot = [np.where(near, one, other) for one, other in zip(closer, _far(*arrays))]
     else:
         k, k_dot, gap, gap_dot = values = [np.array(each) for each in _far(*arrays)]
         at = np.flatnonzero(near)
@@ -1571,9 +1593,6 @@ def _near(q1, q2, sigma, cos, sin_theta, k1, k2, d1, d2, size, size_dot):
     c = np.sqrt(q1) * np.sqrt(q2) * cos  # to the digits of the angle
     fall, fall_dot = falls(q1, q2, c, cos, sin_theta, k1, k2, d1, d2)
     k, k_dot, gap, gap_dot = size - fall, size_dot - fall_dot, fall / size, fall_dot / size_dot
-    lost = np.flatnonzero((gap > 0.5) | (gap_dot > 0.5))
-    if len(lost):
-        k.flat[lost], k_dot.flat[lost] = pair(*_taken(lost, k.shape, q1, q2, sigma, cos, sin_theta))
     return k, k_dot, gap, gap_dot
 
 
@@ -1665,7 +1684,7 @@ def _row_angles(X, Z, rows, columns, within):
             k = X @ Z.T
         gap = _gap(k, rows, columns)
         near = gap < CLOSE
-        if np.count_nonzero(near) > 4 * sum(k.shape):
+        if X.shape[1] > 1 and np.count_nonzero(near) > 4 * sum(k.shape):
             _clusters(X, Z, one, k, gap, near)
     if within:
         near, gap[np.tril_indices(len(gap))] = np.triu(near, 1), 1
@@ -1678,7 +1697,7 @@ def _gap(k, end1, end2):
 
 def _is_cluster(X, Z, k1, k2):
     """Whether there are many pairs, and all rows so near to the first that their angles are all refined."""
-    if len(X) * len(Z) <= 4 * (len(X) + len(Z)):
+    if len(X) * len(Z) <= 4 * (len(X) + len(Z)) or X.shape[1] == 1:
         return False
     origin, square = X[0], k1[0, 0]
     at = np.linspace(0, len(Z) - 1, 8).astype(int)  # a few rows first, since most tiles are no cluster
@@ -1769,7 +1788,7 @@ def _one_by_one(X, Z, k1, k2, k, gap, near):
         rest -= _product_error(factor, x, part)
         rest -= ((rest @ x) / k1[i])[:, None] * x
         square = np.einsum("ij,ij->i", rest, rest) / k2[0, j]
-        square[same[i, j] | (z == -x).all(axis=1)] = 0
+        square[same[i, j] | (z == -x).all(axis=1) | (len(x) == 1)] = 0  # numbers have no angle but 0 and pi
         gap[i, j] = square / (1 + np.sqrt(1 - square))
     return same
 

@@ -43,6 +43,7 @@ def test_fewer_panels_do_not_see_an_algebraic_tail() -> None:
     assert largest(dual, expectations(dual, "", "", (-32, -8, -2, 2, 8, 32))) < 1e4
 
 
+@pytest.mark.slow
 def test_sums_end_where_knots_are_no_longer_known() -> None:
     dual = NumericDual(activation("abs(sin(x))"), "summed, to be tested", "almost-everywhere")
     assert dual.activation.pieces.radius == 384
@@ -59,7 +60,9 @@ UNEQUAL = [
 ]
 
 
-@pytest.mark.parametrize(("text", "q1", "q2", "c"), UNEQUAL)
+@pytest.mark.parametrize(
+    ("text", "q1", "q2", "c"), [UNEQUAL[0], *(pytest.param(*each, marks=pytest.mark.slow) for each in UNEQUAL[1:])]
+)
 def test_sums_see_the_scales_of_both_variances(text: str, q1: float, q2: float, c: float) -> None:
     dual = NumericDual(activation(text), "summed, to be tested", "almost-everywhere")
     _, code = resolving(dual)

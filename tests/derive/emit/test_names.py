@@ -50,7 +50,7 @@ NAMES = (
     ),
     *("len", "max", "range", "float", "dict", "abs", "__debug__", "_named", "called", "phi_a", "double", "int"),
 )
-ALWAYS = ("ONE_OVER_2_PI", "BIAS", "INNER", "len", "max", "k", "np", "X", "q1", "kernel", "__debug__")
+ALWAYS = ("ONE_OVER_2_PI", "BIAS", "len", "k", "np", "q1", "__debug__")
 MODULES = [import_module(found.name) for found in iter_modules(emit.__path__, "mehler.derive.emit.")]
 POINT, SLOPE = (2.0, 0.5, 0.4), 0.25
 

@@ -54,7 +54,9 @@ def test_removable_singularities(text: str) -> None:
             assert function(x, order) == pytest.approx(exact, rel=2e-14)
 
 
-@pytest.mark.parametrize("text", ["where(x > 0, x, 3*(exp(x) - 1)/2)", "relu6(x)"])
+@pytest.mark.parametrize(
+    "text", ["where(x > 0, x, 3*(exp(x) - 1)/2)", pytest.param("relu6(x)", marks=pytest.mark.slow)]
+)
 def test_a_variance_of_0_is_exact(text: str, module: Callable[[str], Any]) -> None:
     """phi(0) = 0: a smallest root in place of 0 would leave 1e-300 of it."""
     zero = np.zeros(3)

@@ -70,7 +70,7 @@ def test_pairs_at_one_angle_are_summed_together() -> None:
         [scope["pair_one_by_one"](*(a[n : n + 1] for a in (q1, q2, rho, sin)))[:, 0] for n in (0, 1, 2, 7)]
     )
     try:
-        scope["at_angle"] = lambda variances, *angle: asked.append(angle) or at_angle(variances, *angle)
+        scope["at_angle"] = lambda *ends: asked.append(ends[2:]) or at_angle(*ends)
         scope["DENSE"] = 10**4
         together = scope["pair_one_by_one"](q1, q2, rho, sin)
     finally:

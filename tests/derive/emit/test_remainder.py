@@ -42,6 +42,7 @@ def test_a_few_ulps_everywhere(name: str, module: Module, scaled_ulp: ULP) -> No
     assert worst(name, POINTS, module(name), scaled_ulp) <= 8
 
 
+@pytest.mark.slow
 def test_tails_too(module: Module, scaled_ulp: ULP) -> None:
     assert worst("hardshrink", TAILS, module("hardshrink"), scaled_ulp) <= 12
 
@@ -67,7 +68,8 @@ def test_impulses_that_cancel_are_put_together(module: Module, scaled_ulp: ULP) 
 UNEQUAL = [(1e12, 1.0, -0.6e6), (1.0, 1e8, 9.9e3), (30.0, 1e14, 0.6 * 3e15**0.5), (1e10, 1e3, -0.99 * 1e13**0.5)]
 
 
-@pytest.mark.parametrize("name", ["where(x>0, min(x, 1), -1)", pytest.param("hard_swish", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["where(x>0, min(x, 1), -1)", "hard_swish"])
 def test_impulses_of_two_orders_are_put_together(name: str, module: Module, scaled_ulp: ULP) -> None:
     code = module(name)
     assert worst(name, UNEQUAL, code, scaled_ulp) <= 8

@@ -23,7 +23,12 @@ def root(v: Node) -> Node:
     return apply("sqrt", apply("add", v, ONE))
 
 
-@pytest.mark.parametrize("name", ["erf", "gelu", "relu", "exp", "sin", "erf(x)*exp(-x**2)", "erf(a*x)"])
+HEAVY = ["erf(x)*exp(-x**2)", "erf(a*x)"]  # to derive
+
+
+@pytest.mark.parametrize(
+    "name", ["erf", "gelu", "relu", "exp", "sin", *(pytest.param(t, marks=pytest.mark.slow) for t in HEAVY)]
+)
 def test_with_its_parts_a_program_means_what_it_meant(
     name: str, derive: Callable[..., ProvedDual], run: Callable[..., list[Any]]
 ) -> None:

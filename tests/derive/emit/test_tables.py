@@ -85,6 +85,7 @@ def test_closed_forms_by_tables(name: str, derive: Callable[..., ProvedDual]) ->
             assert float(function(q)) == pytest.approx(float(exact(name, q, q, q, {}, 25)[n]), rel=BOUND)
 
 
+@pytest.mark.slow
 def test_beyond_its_tables_a_closed_form_has_its_code() -> None:
     """Without a warning, in a network of rows some of whose variances have tables."""
     dual = derive_dual("erf(x + 1)")
@@ -177,6 +178,27 @@ def test_beyond_the_tables_the_slow_path_warns_and_is_right(tanh: Any) -> None:
             tanh.kernel(q1, q2, c)
     with pytest.warns(RuntimeWarning):
         assert np.array_equal(tanh.kernel([0.0, 0.0], [0.0, 2.0], 0.0), [0.0, 0.0])
+
+
+@pytest.mark.filterwarnings("ignore:a variance is outside:RuntimeWarning")
+@pytest.mark.parametrize("columns", [1, 2])
+def test_rows_that_are_parallel_or_outside_the_tables(tanh: Any, columns: int) -> None:
+    """Close pairs of a tile are computed together, and those without a table apart from the others."""
+    X = np.random.default_rng(6).standard_normal((24, columns))
+    X[:3] *= [[1e-3], [60], [1e-7]]
+    X[3:8] = np.linspace(-2, 3, 5)[:, None] * X[8]
+    for depth in (1, 2):
+        network = {"depth": depth, "sigma_w": 1.4, "sigma_b": 0.1 * (depth - 1)}
+        for kernel in (tanh.nngp, tanh.ntk):
+            K = kernel(X, **network)
+            alone = np.array([[kernel(x[None], y[None], **network)[0, 0] for y in X] for x in X])
+            scale = np.sqrt(np.diag(alone))
+            assert (np.abs(K - alone) <= 2e-13 * scale * scale[:, None]).all()
+    if columns == 1:  # u and v are multiples of one normal variable, whose mean the trapezoidal rule takes
+        z = np.linspace(-9, 9, 40001)
+        values = np.tanh(X * z)
+        exact = values * np.exp(-(z**2) / 2) @ values.T * (18 / 40000) / np.sqrt(2 * np.pi)
+        assert np.abs(tanh.nngp(X) - exact).max() <= 2e-13
 
 
 def test_knots_elsewhere_are_summed() -> None:

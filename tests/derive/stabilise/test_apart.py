@@ -26,7 +26,7 @@ ARCS = {  # how many arcs each has, that of θ itself not counted
     "erf": 1, "gelu": 1, "gaussian": 1, "x*erf(x)": 1, "erf(a*x)": 1, "erf(-3*x)": 1, "x*exp(-x**2)": 1,
     "erf(x) + x*exp(-x**2)": 1, "erf(x)*exp(-x**2)": 4,
 }  # fmt: skip
-HEAVY = {"erf(-3*x)", "erf(x) + x*exp(-x**2)"}  # to derive, and like others
+HEAVY = {"erf(-3*x)", "erf(x) + x*exp(-x**2)", "erf(x)*exp(-x**2)", "erf(a*x)"}  # to derive, and like others
 VARIANCES = [("2", "0.5"), ("0.01", "30"), ("1e8", "1e8"), ("1e-9", "1e3")]
 COSINES = ["0", "0.4", "-0.4", "0.9", "-0.9", "0.99", "-0.7071067811865476"]
 
