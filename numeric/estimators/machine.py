@@ -75,7 +75,7 @@ class KernelMachine(BaseEstimator):  # type: ignore[misc]
             place = slice(start, min(start + rows, len(X)))
             yield place, self.kernel_(X[place], self.X_fit_)
 
-    def _outputs(self, X: Any) -> Array:
+    def outputs(self, X: Any) -> Array:
         """f of the rows of X, in tiles: memory is bounded whatever their number."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=self.X_fit_.dtype, reset=False)
@@ -84,7 +84,7 @@ class KernelMachine(BaseEstimator):  # type: ignore[misc]
             outputs[place] = K @ self.dual_coef_
         return outputs
 
-    def _deviations(self, X: Any) -> Array:
+    def deviations(self, X: Any) -> Array:
         """s √(K(x, x) + α − K(x, X)(K + αI)⁻¹K(X, x)): of an observation, by the Gaussian process of the kernel.
 
         The training Gram matrix is computed anew, because estimators do not keep it.
@@ -114,8 +114,8 @@ class MachineRegressor(RegressorMixin, KernelMachine):  # type: ignore[misc]
 
         The deviation is that of the Gaussian process with this kernel, noise α, and the most likely amplitude.
         """
-        outputs = self._outputs(X)
-        return (outputs, self._deviations(X)) if return_std else outputs
+        outputs = self.outputs(X)
+        return (outputs, self.deviations(X)) if return_std else outputs
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -137,7 +137,7 @@ class MachineClassifier(ClassifierMixin, KernelMachine):  # type: ignore[misc]
 
     def decision_function(self, X: Any) -> Array:
         """Scores (m,), positive for classes_[1], for two classes; (m, classes) for more."""
-        return self._outputs(X)
+        return self.outputs(X)
 
     def predict(self, X: Any) -> Any:
         """Labels (m,) of the largest score."""
