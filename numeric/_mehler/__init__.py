@@ -25,18 +25,22 @@ if TYPE_CHECKING:
     from mehler.numeric.errors import NumericError
     from mehler.numeric.estimators.leave_one_out import leave_one_out
     from mehler.numeric.inference.descent import loss_flow
+    from mehler.numeric.inference.displays import LearningDisplay, LossDisplay, PosteriorDisplay
     from mehler.numeric.inference.flow import GradientFlow
     from mehler.numeric.inference.solve import NearSingularWarning, log_marginal_likelihood, solve
 
 __all__ = [
     "DeriveError",
     "GradientFlow",
+    "LearningDisplay",
+    "LossDisplay",
     "NTKClassifier",
     "NTKRegressor",
     "NearSingularWarning",
     "Network",
     "NetworkKernel",
     "NumericError",
+    "PosteriorDisplay",
     "derive_dual",
     "ensemble",
     "generate",
@@ -52,12 +56,15 @@ __all__ = [
 _HOME = {
     "DeriveError": "mehler.derive.errors",
     "GradientFlow": "mehler.numeric.inference.flow",
+    "LearningDisplay": "mehler.numeric.inference.displays",
+    "LossDisplay": "mehler.numeric.inference.displays",
     "NTKClassifier": "mehler.estimators",
     "NTKRegressor": "mehler.estimators",
     "NearSingularWarning": "mehler.numeric.inference.solve",
     "Network": "mehler.api",
     "NetworkKernel": "mehler.gaussian_process",
     "NumericError": "mehler.numeric.errors",
+    "PosteriorDisplay": "mehler.numeric.inference.displays",
     "derive_dual": "mehler.derive.pipeline",
     "ensemble": "mehler.ensembles",
     "generate": "mehler.derive.pipeline",
