@@ -29,16 +29,21 @@ class LeaveOneOut:
 
 
 def leave_one_out(K: Any, y: Any, ridges: Any = RIDGES) -> LeaveOneOut:
-    """The ridge of least leave-one-out error for K (n, n) and y (n,) or (n, outputs). Raises NumericError."""
+    """The ridge of least leave-one-out error for K (n, n) and y (n,) or (n, outputs).
+
+    Ridges below the rounding of K, n · eps of its numbers, are raised to it. Raises NumericError.
+    """
     kernel = Kernel.of(K)
     y = targets(y, len(kernel.matrix))
     values, vectors = kernel.spectrum
     projections, squares = vectors.T @ y, vectors**2
-    grid = np.array([relative_ridge(ridge) for ridge in np.atleast_1d(ridges).tolist()])
-    floor = kernel.rounding if kernel.rounding > 0 else 1.0  # a ridge of 0 on a singular K: the limit of small ones
+    scale = float(np.diag(kernel.matrix).mean()) or 1.0
+    # Below the rounding of K a ridge cannot be told from 0, and a singular K has no left-out errors at 0.
+    given = [relative_ridge(ridge) for ridge in np.atleast_1d(ridges).tolist()]
+    grid = np.unique(np.maximum(given, max(kernel.rounding / scale, np.finfo(np.float64).eps)))
     errors, left = [], []
     for ridge in grid:
-        rates = np.maximum(values + ridge * float(np.diag(kernel.matrix).mean()), floor)
+        rates = values + ridge * scale
         dual = vectors @ (projections.T / rates).T
         left.append((dual.T / (squares @ (1 / rates))).T)
         errors.append(float(np.mean(left[-1] ** 2)))

@@ -80,7 +80,7 @@ class Kernel:
 
         Raises NumericError where one is negative beyond rounding.
         """
-        values, vectors = eigh(self.matrix, check_finite=False)
+        values, vectors = eigh(self.matrix, check_finite=False, driver="evd")
         if values[0] < -INDEFINITE * self.rounding:
             raise NumericError(
                 f"the kernel matrix is not positive semidefinite: its smallest eigenvalue is {values[0]:.2g}, "
