@@ -11,6 +11,8 @@ from mehler.numeric.estimators.rows import diagonal, directed
 from mehler.numeric.evaluator import Array
 from mehler.numeric.gram import Kernel
 
+ANY_BIAS = 1.0  # with which the checks of rows allow zero rows
+
 
 @dataclass(frozen=True)
 class NetworkFunction:
@@ -22,12 +24,13 @@ class NetworkFunction:
 
     def __call__(self, X: Any, Y: Any = None) -> Array:
         """K of the rows of X (n, d) and Y (m, d; X when None), float32 or float64. Raises NumericError."""
+        X, Y = inputs.pair_of_rows(X, Y, ANY_BIAS)
         X, Y = directed(X, Y, self.network.sigma_b)
         return self.network.gram(self.kernel, X, Y, threads=self.threads)
 
     def diag(self, X: Any) -> Array:
         """K(x, x) of the rows of X, (n,)."""
-        X, _ = directed(X, None, self.network.sigma_b)
+        X, _ = directed(inputs.rows(X, "X", ANY_BIAS), None, self.network.sigma_b)
         net = self.network
         with np.errstate(under="ignore"):
             return diagonal(

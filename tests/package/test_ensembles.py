@@ -46,6 +46,19 @@ def test_is_what_wide_networks_of_one_layer_do() -> None:
     assert np.abs(found - prior).max() > 0.35 * covariance.max()  # a covariance that forgets the training is seen
 
 
+def test_bad_input() -> None:
+    network, good = mehler.network("relu"), np.eye(2)
+    for X, y, Z, t, fault in (
+        ([[1.0, 0.0]], np.ones(1), good, None, "X must be a NumPy array"),
+        (good, np.ones(3), good, None, r"must have shape \(2,\)"),
+        (good, np.array([1.0, np.nan]), good, None, "contains NaN or infinity"),
+        (good, np.ones(2), np.ones((1, 3)), None, "they must be equal"),
+        (good, np.ones(2), good, -1.0, "t=-1.0 has a time below 0"),
+    ):
+        with pytest.raises(mehler.NumericError, match=fault):
+            mehler.ensemble(network, X, y, Z, t=t)
+
+
 def test_bad_kernel() -> None:
     with pytest.raises(mehler.NumericError, match="kernel='rbf' is not known"):
         mehler.ensemble(mehler.network("relu"), np.eye(2), np.ones(2), np.eye(2), kernel="rbf")  # type: ignore[arg-type]
