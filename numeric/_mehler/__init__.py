@@ -3,6 +3,9 @@
     mehler.derive_dual("x*Phi(x)")            K and K̇ as formulas, with their proof
     mehler.network("relu", depth=3).ntk(X)    a Gram matrix
     mehler.generate("erf(x)", name="erf")     the source of a standalone evaluator
+    mehler.GradientFlow(K, y).predict(t)      what a network has learned at time t
+    mehler.ensemble(network, X, y, X_test)    mean and covariance of trained networks
+    mehler.NTKRegressor(), NTKClassifier()    estimators for scikit-learn
     mehler.mean_field("tanh", sigma_w=1.5)    fixed points, phases, depth scales, the edge of chaos
 
 Everything is imported on first use, so that `import mehler` stays light.
@@ -16,30 +19,61 @@ if TYPE_CHECKING:
     from mehler.derive.errors import DeriveError
     from mehler.derive.meanfield import mean_field
     from mehler.derive.pipeline import derive_dual, generate
+    from mehler.ensembles import ensemble
+    from mehler.estimators import NTKClassifier, NTKRegressor
+    from mehler.gaussian_process import NetworkKernel
     from mehler.numeric.errors import NumericError
-    from mehler.numeric.regression import KernelRegression
+    from mehler.numeric.estimators.leave_one_out import leave_one_out
+    from mehler.numeric.inference.descent import loss_flow
+    from mehler.numeric.inference.displays import LearningDisplay, LossDisplay, PosteriorDisplay
+    from mehler.numeric.inference.flow import GradientFlow
+    from mehler.numeric.inference.solve import NearSingularWarning, log_marginal_likelihood, solve
 
 __all__ = [
     "DeriveError",
-    "KernelRegression",
+    "GradientFlow",
+    "LearningDisplay",
+    "LossDisplay",
+    "NTKClassifier",
+    "NTKRegressor",
+    "NearSingularWarning",
     "Network",
+    "NetworkKernel",
     "NumericError",
+    "PosteriorDisplay",
     "derive_dual",
+    "ensemble",
     "generate",
+    "leave_one_out",
+    "log_marginal_likelihood",
+    "loss_flow",
     "mean_field",
     "network",
+    "solve",
     "symbols",
 ]
 
 _HOME = {
     "DeriveError": "mehler.derive.errors",
-    "KernelRegression": "mehler.numeric.regression",
+    "GradientFlow": "mehler.numeric.inference.flow",
+    "LearningDisplay": "mehler.numeric.inference.displays",
+    "LossDisplay": "mehler.numeric.inference.displays",
+    "NTKClassifier": "mehler.estimators",
+    "NTKRegressor": "mehler.estimators",
+    "NearSingularWarning": "mehler.numeric.inference.solve",
     "Network": "mehler.api",
+    "NetworkKernel": "mehler.gaussian_process",
     "NumericError": "mehler.numeric.errors",
+    "PosteriorDisplay": "mehler.numeric.inference.displays",
     "derive_dual": "mehler.derive.pipeline",
+    "ensemble": "mehler.ensembles",
     "generate": "mehler.derive.pipeline",
+    "leave_one_out": "mehler.numeric.estimators.leave_one_out",
+    "log_marginal_likelihood": "mehler.numeric.inference.solve",
+    "loss_flow": "mehler.numeric.inference.descent",
     "mean_field": "mehler.derive.meanfield",
     "network": "mehler.api",
+    "solve": "mehler.numeric.inference.solve",
 }
 
 

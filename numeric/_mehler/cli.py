@@ -26,6 +26,7 @@ from mehler.arguments import (
     read_array,
 )
 from mehler.faults import one_line_failures
+from mehler.fitting import fit
 from mehler.showing import json_of, print_derivation, reports_at, sphere_of, value_at
 
 app = typer.Typer(
@@ -34,6 +35,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Derive, prove, generate and measure the kernels of infinitely wide neural networks.",
 )
+
+
+app.command()(fit)
 
 
 def main() -> None:

@@ -15,9 +15,10 @@ from mehler.console import out, progress_bar, say
 from mehler.derive.dual import NumericDual, ProvedDual
 from mehler.derive.pipeline import derive_dual, source_of
 from mehler.numeric import workers
+from mehler.numeric.estimators.machine import class_targets
 from mehler.numeric.evaluator import Evaluator, load_source
 from mehler.numeric.gram import Kernel
-from mehler.numeric.regression import KernelRegression, accuracy, one_hot
+from mehler.numeric.inference.solve import solve
 
 TRAIN = 1000
 DEPTH = 3
@@ -85,7 +86,7 @@ def _classify(activation: str, evaluator: Evaluator, threads: int | None) -> tup
     # Rows of one norm, with the input kernel's variance at 1, where σ_w keeps it through the layers.
     X = images * (np.sqrt(images.shape[1]) / sigma_w / np.linalg.norm(images, axis=1, keepdims=True))
     train, test = X[:TRAIN], X[TRAIN:]
-    y = one_hot(labels[:TRAIN], 10)
+    y = class_targets(labels[:TRAIN], 10)
 
     network = Network(activation, DEPTH, sigma_w, 0.0, evaluator)
     scores: dict[str, float] = {}
@@ -100,11 +101,11 @@ def _classify(activation: str, evaluator: Evaluator, threads: int | None) -> tup
 
             fit = network.gram(kernel, train, threads=threads, progress=report)
             cross = network.gram(kernel, test, train, threads=threads, progress=report)
-            scores[kernel] = accuracy(KernelRegression(RIDGE).fit(fit, y).predict(cross), labels[TRAIN:])
+            scores[kernel] = _accuracy(cross @ solve(fit, y, ridge=RIDGE), labels[TRAIN:])
             grams[kernel] = fit
     gamma = 1 / np.median(((train[:200, None] - train[None, :200]) ** 2).sum(axis=2))
-    rbf = KernelRegression(RIDGE).fit(rbf_kernel(train, gamma=gamma), y)
-    scores["rbf"] = accuracy(rbf.predict(rbf_kernel(test, train, gamma=gamma)), labels[TRAIN:])
+    rbf = solve(rbf_kernel(train, gamma=gamma), y, ridge=RIDGE)
+    scores["rbf"] = _accuracy(rbf_kernel(test, train, gamma=gamma) @ rbf, labels[TRAIN:])
     say(
         f"{TRAIN} images to fit, {len(test)} to test; depth {DEPTH}, sigma_w {sigma_w:.4f}, sigma_b 0, "
         f"relative ridge {RIDGE:g}\n\n"
@@ -112,6 +113,11 @@ def _classify(activation: str, evaluator: Evaluator, threads: int | None) -> tup
     )
     by_label = np.argsort(labels[:TRAIN], kind="stable")
     return scores, grams["ntk"][np.ix_(by_label, by_label)]
+
+
+def _accuracy(outputs: Array, labels: Array) -> float:
+    """Share of rows whose largest output is at the label."""
+    return float(np.mean(outputs.argmax(axis=1) == labels))
 
 
 def _unit_gain(evaluator: Evaluator) -> float:

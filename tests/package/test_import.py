@@ -14,13 +14,25 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 HEAVY = {"sympy", "mpmath", "numpy", "scipy", "sklearn", "numba", "typer", "rich", "matplotlib"}
 PUBLIC = {
     "DeriveError",
-    "KernelRegression",
+    "GradientFlow",
+    "LearningDisplay",
+    "LossDisplay",
+    "NTKClassifier",
+    "NTKRegressor",
+    "NearSingularWarning",
     "Network",
+    "NetworkKernel",
     "NumericError",
+    "PosteriorDisplay",
     "derive_dual",
+    "ensemble",
     "generate",
+    "leave_one_out",
+    "log_marginal_likelihood",
+    "loss_flow",
     "mean_field",
     "network",
+    "solve",
     "symbols",
 }
 

@@ -1,0 +1,1 @@
+"""What a kernel machine predicts: linear solves, training dynamics, posteriors."""
