@@ -4,6 +4,7 @@
     mehler.network("relu", depth=3).ntk(X)    a Gram matrix
     mehler.generate("erf(x)", name="erf")     the source of a standalone evaluator
     mehler.mean_field("tanh", sigma_w=1.5)    fixed points, phases, depth scales, the edge of chaos
+    mehler.spectrum(network, dimension=3, degree=50)   eigenvalues on the sphere, and how they fall
 
 Everything is imported on first use, so that `import mehler` stays light.
 """
@@ -18,28 +19,51 @@ if TYPE_CHECKING:
     from mehler.derive.pipeline import derive_dual, generate
     from mehler.numeric.errors import NumericError
     from mehler.numeric.regression import KernelRegression
+    from mehler.numeric.spectrum.displays import LearningCurveDisplay, LocalityDisplay, SpectrumDisplay
+    from mehler.numeric.spectrum.learning import LearningCurve, learning_curve
+    from mehler.numeric.spectrum.modes import Modes, modes
+    from mehler.numeric.spectrum.sphere import Spectrum
+    from mehler.spectra import spectrum
 
 __all__ = [
     "DeriveError",
     "KernelRegression",
+    "LearningCurve",
+    "LearningCurveDisplay",
+    "LocalityDisplay",
+    "Modes",
     "Network",
     "NumericError",
+    "Spectrum",
+    "SpectrumDisplay",
     "derive_dual",
     "generate",
+    "learning_curve",
     "mean_field",
+    "modes",
     "network",
+    "spectrum",
     "symbols",
 ]
 
 _HOME = {
     "DeriveError": "mehler.derive.errors",
     "KernelRegression": "mehler.numeric.regression",
+    "LearningCurve": "mehler.numeric.spectrum.learning",
+    "LearningCurveDisplay": "mehler.numeric.spectrum.displays",
+    "LocalityDisplay": "mehler.numeric.spectrum.displays",
+    "Modes": "mehler.numeric.spectrum.modes",
     "Network": "mehler.api",
     "NumericError": "mehler.numeric.errors",
+    "Spectrum": "mehler.numeric.spectrum.sphere",
+    "SpectrumDisplay": "mehler.numeric.spectrum.displays",
     "derive_dual": "mehler.derive.pipeline",
     "generate": "mehler.derive.pipeline",
+    "learning_curve": "mehler.numeric.spectrum.learning",
     "mean_field": "mehler.derive.meanfield",
+    "modes": "mehler.numeric.spectrum.modes",
     "network": "mehler.api",
+    "spectrum": "mehler.spectra",
 }
 
 

@@ -15,12 +15,21 @@ HEAVY = {"sympy", "mpmath", "numpy", "scipy", "sklearn", "numba", "typer", "rich
 PUBLIC = {
     "DeriveError",
     "KernelRegression",
+    "LearningCurve",
+    "LearningCurveDisplay",
+    "LocalityDisplay",
+    "Modes",
     "Network",
     "NumericError",
+    "Spectrum",
+    "SpectrumDisplay",
     "derive_dual",
     "generate",
+    "learning_curve",
     "mean_field",
+    "modes",
     "network",
+    "spectrum",
     "symbols",
 }
 
