@@ -105,6 +105,7 @@ def test_powers_of_rho_down_to_1e_30(dimension: int) -> None:
         assert dimension < 10 or least < 1e-20
 
 
+@pytest.mark.slow
 def test_a_polynomial_has_no_more_degrees_than_it_is_high() -> None:
     found = values("x**3 - x", "nngp", 4, 6, 16)
     # Hermite: x³ − x = He₃ + 2x, so K = 6ρ³ + 4ρ.
