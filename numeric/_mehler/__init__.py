@@ -7,6 +7,7 @@
     mehler.ensemble(network, X, y, X_test)    mean and covariance of trained networks
     mehler.NTKRegressor(), NTKClassifier()    estimators for scikit-learn
     mehler.mean_field("tanh", sigma_w=1.5)    fixed points, phases, depth scales, the edge of chaos
+    mehler.spectrum(network, dimension=3, degree=50)   eigenvalues on the sphere, and how they fall
 
 Everything is imported on first use, so that `import mehler` stays light.
 """
@@ -28,12 +29,21 @@ if TYPE_CHECKING:
     from mehler.numeric.inference.displays import LearningDisplay, LossDisplay, PosteriorDisplay
     from mehler.numeric.inference.flow import GradientFlow
     from mehler.numeric.inference.solve import NearSingularWarning, log_marginal_likelihood, solve
+    from mehler.numeric.spectrum.displays import LearningCurveDisplay, LocalityDisplay, SpectrumDisplay
+    from mehler.numeric.spectrum.learning import LearningCurve, learning_curve
+    from mehler.numeric.spectrum.modes import Modes, modes
+    from mehler.numeric.spectrum.sphere import Spectrum
+    from mehler.spectra import spectrum
 
 __all__ = [
     "DeriveError",
     "GradientFlow",
+    "LearningCurve",
+    "LearningCurveDisplay",
     "LearningDisplay",
+    "LocalityDisplay",
     "LossDisplay",
+    "Modes",
     "NTKClassifier",
     "NTKRegressor",
     "NearSingularWarning",
@@ -41,23 +51,32 @@ __all__ = [
     "NetworkKernel",
     "NumericError",
     "PosteriorDisplay",
+    "Spectrum",
+    "SpectrumDisplay",
     "derive_dual",
     "ensemble",
     "generate",
+    "learning_curve",
     "leave_one_out",
     "log_marginal_likelihood",
     "loss_flow",
     "mean_field",
+    "modes",
     "network",
     "solve",
+    "spectrum",
     "symbols",
 ]
 
 _HOME = {
     "DeriveError": "mehler.derive.errors",
     "GradientFlow": "mehler.numeric.inference.flow",
+    "LearningCurve": "mehler.numeric.spectrum.learning",
+    "LearningCurveDisplay": "mehler.numeric.spectrum.displays",
     "LearningDisplay": "mehler.numeric.inference.displays",
+    "LocalityDisplay": "mehler.numeric.spectrum.displays",
     "LossDisplay": "mehler.numeric.inference.displays",
+    "Modes": "mehler.numeric.spectrum.modes",
     "NTKClassifier": "mehler.estimators",
     "NTKRegressor": "mehler.estimators",
     "NearSingularWarning": "mehler.numeric.inference.solve",
@@ -65,15 +84,20 @@ _HOME = {
     "NetworkKernel": "mehler.gaussian_process",
     "NumericError": "mehler.numeric.errors",
     "PosteriorDisplay": "mehler.numeric.inference.displays",
+    "Spectrum": "mehler.numeric.spectrum.sphere",
+    "SpectrumDisplay": "mehler.numeric.spectrum.displays",
     "derive_dual": "mehler.derive.pipeline",
     "ensemble": "mehler.ensembles",
     "generate": "mehler.derive.pipeline",
+    "learning_curve": "mehler.numeric.spectrum.learning",
     "leave_one_out": "mehler.numeric.estimators.leave_one_out",
     "log_marginal_likelihood": "mehler.numeric.inference.solve",
     "loss_flow": "mehler.numeric.inference.descent",
     "mean_field": "mehler.derive.meanfield",
+    "modes": "mehler.numeric.spectrum.modes",
     "network": "mehler.api",
     "solve": "mehler.numeric.inference.solve",
+    "spectrum": "mehler.spectra",
 }
 
 

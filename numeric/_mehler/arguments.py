@@ -56,8 +56,8 @@ def point_of(text: str) -> dict[str, str]:
 
 
 @contextmanager
-def picture(path: Path | None) -> Iterator[Callable[[Sequence[Any], str], None] | None]:
-    """The function that draws errors to a .png file, or None without a path.
+def picture_file(path: Path | None, example: str) -> Iterator[Path | None]:
+    """A temporary file that becomes the .png file of --plot, or None without a path.
 
     Raises NumericError where the path can take no picture, or matplotlib is not there.
     """
@@ -68,15 +68,25 @@ def picture(path: Path | None) -> Iterator[Callable[[Sequence[Any], str], None] 
         yield None
         return
     if path.suffix != ".png":
-        raise NumericError(f"--plot {path} is not a .png file; name one, e.g. --plot ulp.png")
+        raise NumericError(f"--plot {path} is not a .png file; name one, e.g. --plot {example}")
     try:
         import matplotlib
     except ImportError:
         raise NumericError("--plot needs matplotlib; install it with: pip install 'mehler[plot]'") from None
     matplotlib.use("Agg")
-    from mehler.pictures import error_curves
-
     with whole_file(path) as temporary:
+        yield temporary
+
+
+@contextmanager
+def picture(path: Path | None) -> Iterator[Callable[[Sequence[Any], str], None] | None]:
+    """The function that draws errors to a .png file, or None without a path. Raises NumericError."""
+    with picture_file(path, "ulp.png") as temporary:
+        if temporary is None:
+            yield None
+            return
+        from mehler.pictures import error_curves
+
         yield lambda curves, title: error_curves(curves, title, temporary)
 
 
