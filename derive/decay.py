@@ -192,7 +192,7 @@ class _Layer:
             value, slope = self._values(side * q)
             distance = inner.scaled(-side, q)
             kernel = self._end(side, value, -side * slope, self.corners[0])
-            # What K̇ has of the first order in the distance is smoother than the terms beside it in Θ.
+            # The first-order term of K̇ is left out: in Θ it is smoother than the terms that are kept.
             tangent = self._end(side, slope, 0, self.corners[1])
             return kernel.after(distance), tangent.after(distance)
         (value, slope), rough = self._values(inner.value), self.corners[0]

@@ -94,7 +94,7 @@ def _twice(names: list[str]) -> str:
 
 
 def _npz(path: Path) -> Columns:
-    """Each array (n,) is a column, and each array NAME (n, d) the columns NAME0 to NAMEd."""
+    """An array NAME (n,) is one column. An array NAME (n, d) is d columns, NAME0, NAME1, …, numbered from 0."""
     columns: Columns = {}
     try:
         with np.load(path, allow_pickle=False) as arrays:

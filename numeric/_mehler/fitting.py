@@ -28,7 +28,7 @@ def fit(
     task: Annotated[Task, typer.Option(help="auto: regression where the target has decimals.")] = "auto",
     ridge: Annotated[float | None, typer.Option(help="Relative ridge; by leave-one-out unless given.")] = None,
     standardise: Annotated[
-        bool, typer.Option(help="Shift and scale columns, as the training rows have mean 0 and deviation 1.")
+        bool, typer.Option(help="Shift and scale columns so that the training rows have mean 0 and deviation 1.")
     ] = True,
     out: Annotated[Path | None, typer.Option(help="Write predictions with error bars to this .csv file.")] = None,
     evaluator: Annotated[

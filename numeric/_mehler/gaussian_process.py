@@ -19,8 +19,8 @@ class NetworkKernel(Kernel):  # type: ignore[misc]
     """Σᴸ ("nngp") or Θᴸ ("ntk") with the hyperparameters log σ_w and log σ_b.
 
     A bound "fixed" holds one of them; σ_b = 0, which has no logarithm, is fixed. The gradient is by central
-    differences of sixth order in the logarithms, with a step of 1/50 a layer, which leaves some 1e-10 of it;
-    it costs six Gram matrices a hyperparameter. For GaussianProcessRegressor: its alpha is the noise.
+    differences of sixth order in the logarithms, with step 1/(50 (depth + 1)); its relative error is about 1e-10.
+    It costs six Gram matrices for each free hyperparameter. For GaussianProcessRegressor: its alpha is the noise.
     """
 
     def __init__(

@@ -17,7 +17,7 @@ RIDGES = tuple(10.0**k for k in np.arange(-9, 1.5, 0.5).tolist())
 
 @dataclass(frozen=True)
 class LeaveOneOut:
-    """Ridges, relative to the mean diagonal, the mean square error of each, and the ridge of the least.
+    """Ridges (relative to the mean diagonal), the mean square error of each, and the ridge with the least error.
 
     `predictions` (n,) or (n, outputs) are those of the chosen ridge for every row without itself.
     """

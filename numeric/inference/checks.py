@@ -79,6 +79,6 @@ def times(t: Any) -> Array:
 
 
 def precision(K: Any) -> float:
-    """The rounding of the numbers that a matrix was computed in."""
+    """The machine epsilon of the matrix's dtype (that of float64 for other dtypes)."""
     dtype = getattr(K, "dtype", None)
     return float(np.finfo(dtype if dtype in (np.float16, np.float32) else np.float64).eps)

@@ -27,8 +27,8 @@ class NearSingularWarning(UserWarning):
 class Kernel:
     """A positive semidefinite matrix K (n, n) and α ≥ 0, for solves with K + αI and its spectrum.
 
-    `rounding` = n · eps · max diagonal is what an eigenvalue of K owes to rounding; eps is that of the numbers K
-    came in, so that a float32 matrix is solved in float64 but trusted to float32 only.
+    `rounding` = n · eps · max diagonal is the rounding error of an eigenvalue of K. eps is that of K's own dtype:
+    a float32 matrix is solved in float64, but its eigenvalues are trusted to float32 precision only.
     """
 
     matrix: Array
