@@ -84,9 +84,9 @@ NTK of ReLU, depth 3, ridge by leave-one-out from one eigendecomposition; from t
 
 ## Ten tables of KEEL
 
-Mean accuracy over ten stratified folds of the raw tables, ± the standard deviation over the folds. NTK: ReLU, depth 3,
-σ_b = 0.1, ridge by leave-one-out. SVM: scikit-learn's with an RBF kernel, C chosen from six values by cross-validation.
-Forest: 300 trees.
+Mean accuracy over ten stratified folds of the raw tables, ± the standard deviation over the folds. NTK: ReLU,
+depth 3, σ_b = 0.1, ridge by leave-one-out. SVM: scikit-learn's with an RBF kernel, C chosen from six values by
+cross-validation. Forest: 300 trees.
 
 | table | folds | NTK | SVM | forest |
 |---|---|---|---|---|
