@@ -17,14 +17,6 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 SECONDS = re.compile(r"\d+\.\d+ s\b( from the cache)?")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_python_examples(page: Path) -> None:
-    text = page.read_text(encoding="utf-8").replace("```", "")
-    examples = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
-    flags = doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
-    assert doctest.DocTestRunner(optionflags=flags).run(examples).failed == 0
-
-
 def console_examples(page: Path) -> list[tuple[str, str]]:
     """(command, expected output) of every console block; a command without output is run for its exit code."""
     blocks = re.findall(r"```console\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
@@ -36,10 +28,17 @@ def console_examples(page: Path) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
-def test_console_examples(
+def test_examples(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Those in Python first: they may write files that the commands read."""
     monkeypatch.chdir(tmp_path)
+    text = page.read_text(encoding="utf-8").replace("```", "")
+    examples = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
+    failed = doctest.DocTestRunner(optionflags=flags).run(examples).failed
+    assert failed == 0, capsys.readouterr().out
+    capsys.readouterr()
     for command, expected in console_examples(page):
         monkeypatch.setattr("sys.argv", shlex.split(command))
         with pytest.raises(SystemExit) as stop:
