@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from mehler.numeric.inference.descent import loss_flow
     from mehler.numeric.inference.displays import LearningDisplay, LossDisplay, PosteriorDisplay
     from mehler.numeric.inference.flow import GradientFlow
+    from mehler.numeric.inference.modes import Modes, modes
     from mehler.numeric.inference.solve import NearSingularWarning, log_marginal_likelihood, solve
     from mehler.numeric.spectrum.displays import LearningCurveDisplay, LocalityDisplay, SpectrumDisplay
     from mehler.numeric.spectrum.learning import LearningCurve, learning_curve
-    from mehler.numeric.spectrum.modes import Modes, modes
     from mehler.numeric.spectrum.sphere import Spectrum
     from mehler.spectra import spectrum
 
@@ -76,7 +76,7 @@ _HOME = {
     "LearningDisplay": "mehler.numeric.inference.displays",
     "LocalityDisplay": "mehler.numeric.spectrum.displays",
     "LossDisplay": "mehler.numeric.inference.displays",
-    "Modes": "mehler.numeric.spectrum.modes",
+    "Modes": "mehler.numeric.inference.modes",
     "NTKClassifier": "mehler.estimators",
     "NTKRegressor": "mehler.estimators",
     "NearSingularWarning": "mehler.numeric.inference.solve",
@@ -94,7 +94,7 @@ _HOME = {
     "log_marginal_likelihood": "mehler.numeric.inference.solve",
     "loss_flow": "mehler.numeric.inference.descent",
     "mean_field": "mehler.derive.meanfield",
-    "modes": "mehler.numeric.spectrum.modes",
+    "modes": "mehler.numeric.inference.modes",
     "network": "mehler.api",
     "solve": "mehler.numeric.inference.solve",
     "spectrum": "mehler.spectra",

@@ -28,6 +28,7 @@ from mehler.arguments import (
 from mehler.faults import one_line_failures
 from mehler.fitting import fit
 from mehler.showing import json_of, print_derivation, reports_at, sphere_of, value_at
+from mehler.spectrum_command import spectrum
 
 app = typer.Typer(
     add_completion=False,
@@ -36,8 +37,8 @@ app = typer.Typer(
     help="Derive, prove, generate and measure the kernels of infinitely wide neural networks.",
 )
 
-
 app.command()(fit)
+app.command()(spectrum)
 
 
 def main() -> None:
@@ -241,31 +242,6 @@ def gram(
             )  # fmt: skip
         del result
     say(f"{out}  {shape[0]} x {shape[1]} {X.dtype}")
-
-
-@app.command()
-def spectrum(
-    expr: Expression,
-    dimension: Annotated[int, typer.Option(help="Dimension d of the rows, >= 2: the sphere is S^(d-1).")],
-    degree: Annotated[int, typer.Option(help="Last degree k, >= 0.")] = 20,
-    depth: Annotated[int, typer.Option(help="Hidden layers, >= 0.")] = 1,
-    sigma_w: Annotated[float, typer.Option(help="Scale of the weights, > 0.")] = 1.0,
-    sigma_b: Annotated[float, typer.Option(help="Scale of the biases, >= 0.")] = 0.0,
-    kernel: Annotated[Kernel, typer.Option(help="ntk or nngp.")] = "ntk",
-    digits: Annotated[
-        int | None, typer.Option(help="Eigenvalues to within 10^-DIGITS of the trace, from the formulas.")
-    ] = None,
-    param: Params = None,
-    plot: Annotated[Path | None, typer.Option(help="Write a picture of them to this .png file.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Eigenvalues of the kernel on the sphere, beside the power law that is derived for them."""
-    from mehler.spectrum_command import run
-
-    run(
-        expr, parameters(param), depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, kernel=kernel,
-        dimension=dimension, degree=degree, digits=digits, plot=plot, as_json=as_json,
-    )  # fmt: skip
 
 
 @app.command(name="mean-field")

@@ -19,7 +19,7 @@ class NetworkKernel(Kernel):  # type: ignore[misc]
     """Σᴸ ("nngp") or Θᴸ ("ntk") with the hyperparameters log σ_w and log σ_b.
 
     A bound "fixed" holds one of them; σ_b = 0, which has no logarithm, is fixed. The gradient is by central
-    differences of sixth order in the logarithms, with step 1/(50 (depth + 1)); its relative error is about 1e-10.
+    differences of sixth order in the logarithms, with step 1/(50 (depth + 1)); its relative error is below 1e-9.
     It costs six Gram matrices for each free hyperparameter. For GaussianProcessRegressor: its alpha is the noise.
     """
 

@@ -11,6 +11,7 @@ from mehler.derive.decay import decay
 from mehler.derive.eigenvalues import eigenvalues
 from mehler.derive.errors import DeriveError
 from mehler.derive.pipeline import derive_dual
+from mehler.numeric import inputs
 from mehler.numeric.errors import NumericError
 from mehler.numeric.gram import Kernel
 from mehler.numeric.inputs import shown
@@ -34,8 +35,7 @@ def spectrum(
     Raises NumericError, and DeriveError for `digits` without a formula.
     """
     dimension, degree = harmonics.checked(dimension, degree)
-    if kernel not in ("ntk", "nngp"):
-        raise NumericError(f"kernel={shown(kernel)} is not known; use 'ntk' or 'nngp'")
+    inputs.kernel(kernel)
     counts = harmonics.multiplicities(dimension, degree)
     values: Any
     if digits is None:

@@ -2,40 +2,42 @@
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import mpmath
+import typer
 
-from mehler.api import network
-from mehler.arguments import Kernel, picture_file
-from mehler.console import say, show, table
-from mehler.numeric import inputs
-from mehler.numeric.spectrum.harmonics import checked
-from mehler.numeric.spectrum.sphere import Spectrum
-from mehler.spectra import spectrum
+from mehler.arguments import Expression, Kernel, Params, parameters, picture_file
+
+if TYPE_CHECKING:
+    from mehler.numeric.spectrum.sphere import Spectrum
 
 
-def run(
-    expr: str,
-    params: Mapping[str, Any],
-    *,
-    depth: int,
-    sigma_w: float,
-    sigma_b: float,
-    kernel: Kernel,
-    dimension: int,
-    degree: int,
-    digits: int | None,
-    plot: Path | None,
-    as_json: bool,
+def spectrum(
+    expr: Expression,
+    dimension: Annotated[int, typer.Option(help="Dimension d of the rows, >= 2: the sphere is S^(d-1).")],
+    degree: Annotated[int, typer.Option(help="Last degree k, >= 0.")] = 20,
+    depth: Annotated[int, typer.Option(help="Hidden layers, >= 0.")] = 1,
+    sigma_w: Annotated[float, typer.Option(help="Scale of the weights, > 0.")] = 1.0,
+    sigma_b: Annotated[float, typer.Option(help="Scale of the biases, >= 0.")] = 0.0,
+    kernel: Annotated[Kernel, typer.Option(help="ntk or nngp.")] = "ntk",
+    digits: Annotated[
+        int | None, typer.Option(help="Eigenvalues to within 10^-DIGITS of the trace, from the formulas.")
+    ] = None,
+    param: Params = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a picture of them to this .png file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Raises NumericError and DeriveError, the arguments' before anything is derived."""
+    """Eigenvalues of the kernel on the sphere, beside the power law that is derived for them."""
+    from mehler.api import network
+    from mehler.numeric import inputs
+    from mehler.numeric.spectrum.harmonics import checked
+    from mehler.spectra import spectrum
+
     inputs.network(depth, sigma_w, sigma_b)
     checked(dimension, degree)
     with picture_file(plot, "spectrum.png") as temporary:
-        net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **params)
+        net = network(expr, depth=depth, sigma_w=sigma_w, sigma_b=sigma_b, **parameters(param))
         result = spectrum(net, dimension=dimension, degree=degree, kernel=kernel, digits=digits)
         if temporary is not None:
             _draw(result, temporary)
@@ -45,7 +47,7 @@ def run(
         _print(result)
 
 
-def _draw(result: Spectrum, path: Path) -> None:
+def _draw(result: "Spectrum", path: Path) -> None:
     from matplotlib import pyplot
 
     from mehler.numeric.spectrum.displays import SpectrumDisplay
@@ -55,7 +57,9 @@ def _draw(result: Spectrum, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _print(result: Spectrum) -> None:
+def _print(result: "Spectrum") -> None:
+    from mehler.console import say, show, table
+
     say(f"{result.label}: {result.kernel} on the sphere in dimension {result.dimension}, x.x/d = 1")
     say(f"decay     {_law(result)}")
     say(f"trace     {_text(result.trace)}, beyond the last degree {result.tail:.3g}")
@@ -75,7 +79,7 @@ def _print(result: Spectrum) -> None:
     show(rows)
 
 
-def _law(result: Spectrum) -> str:
+def _law(result: "Spectrum") -> str:
     exponent, (even, odd) = result.decay_exponent, result.prefactor
     if math.isnan(exponent):
         return "not known for this activation"
@@ -88,4 +92,6 @@ def _law(result: Spectrum) -> str:
 
 
 def _text(value: Any) -> str:
+    import mpmath
+
     return str(mpmath.nstr(value, 15)) if isinstance(value, mpmath.mpf) else f"{value:.10e}"

@@ -1,5 +1,6 @@
 """Kernel regression as scikit-learn's estimators are built; subclasses say which kernel."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Protocol, Self
 
@@ -23,7 +24,7 @@ class KernelFunction(Protocol):
     def diag(self, X: Any) -> Any: ...
 
 
-class KernelMachine(BaseEstimator):  # type: ignore[misc]
+class KernelMachine(BaseEstimator, ABC):  # type: ignore[misc]
     """f(x) = K(x, X) c, c = √W (√W K √W + αI)⁻¹ √W y: the minimum of Σ wᵢ(f(xᵢ) − yᵢ)² + α‖f‖².
 
     W are the sample weights and α = ridge · Σ wᵢ K(xᵢ, xᵢ)/Σ wᵢ, so a weight of 2 is a row given twice.
@@ -31,9 +32,9 @@ class KernelMachine(BaseEstimator):  # type: ignore[misc]
 
     ridge: float
 
+    @abstractmethod
     def make_kernel(self) -> KernelFunction:
         """The kernel of the parameters. Raises NumericError for parameters that have none."""
-        raise NotImplementedError
 
     def _fit(self, X: Any, y: Array, sample_weight: Any) -> Self:
         kernel = self.make_kernel()

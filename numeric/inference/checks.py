@@ -18,7 +18,8 @@ def finite(values: Any, what: str) -> Array:
     if array.dtype.kind not in "fiub":
         raise NumericError(f"{what} has dtype {str(array.dtype)[:40]}; convert it, e.g. astype(numpy.float64)")
     if not np.isfinite(array).all():
-        raise NumericError(f"{what} contains NaN or infinity; remove or repair those rows")
+        where = tuple(map(int, np.argwhere(~np.isfinite(array))[0]))
+        raise NumericError(f"{what} contains NaN or infinity, first at {where}; remove or repair those rows")
     plain: Array = array.astype(np.float64, copy=False)
     return plain
 
@@ -32,7 +33,7 @@ def gram_matrix(matrix: Any) -> Array:
     if not len(K):
         raise NumericError("there is no row to fit; give at least one")
     apart, largest = float(np.abs(K - K.T).max()), float(np.abs(K).max())
-    if apart > math.sqrt(eps) * largest:
+    if apart > eps ** (2 / 3) * largest:
         raise NumericError(
             f"the kernel matrix is not symmetric: entries differ by {apart:.2g}, {apart / largest:.2g} of the "
             "largest; give K(X, X), e.g. (K + K.T)/2"

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from mehler.numeric.axes import axes
 from mehler.numeric.errors import NumericError
 from mehler.numeric.inference.checks import Array, finite, times
 from mehler.numeric.inference.flow import GradientFlow
@@ -38,7 +39,8 @@ class LossDisplay:
 
     def plot(self, ax: Any = None) -> Self:
         """Draw on logarithmic axes, with a line at the least validation loss."""
-        self.ax_, self.figure_ = _axes(ax)
+        self.ax_ = axes(ax)
+        self.figure_ = self.ax_.figure
         self.ax_.loglog(self.t, self.train, label="training")
         if self.validation is not None:
             self.ax_.loglog(self.t, self.validation, label="validation")
@@ -72,7 +74,8 @@ class LearningDisplay:
 
     def plot(self, ax: Any = None) -> Self:
         """Draw on a logarithmic axis of time."""
-        self.ax_, self.figure_ = _axes(ax)
+        self.ax_ = axes(ax)
+        self.figure_ = self.ax_.figure
         for rate, share in zip(self.rates, self.shares, strict=True):
             self.ax_.semilogx(self.t, share, label=rf"$\lambda$ = {rate:.2g}")
         self.ax_.set(xlabel="time $t$", ylabel="share left to learn")
@@ -118,7 +121,8 @@ class PosteriorDisplay:
 
     def plot(self, ax: Any = None) -> Self:
         """Draw the mean, the bands, and the data as points."""
-        self.ax_, self.figure_ = _axes(ax)
+        self.ax_ = axes(ax)
+        self.figure_ = self.ax_.figure
         for width, alpha in ((2, 0.15), (1, 0.25)):
             low, high = self.mean - width * self.deviation, self.mean + width * self.deviation
             self.ax_.fill_between(self.x, low, high, color="C0", alpha=alpha, lw=0)
@@ -135,13 +139,3 @@ def _moments(flow: GradientFlow, t: Any) -> Array:
     learned = flow.rates[flow.rates > 0]
     fastest, slowest = (learned[0], learned[-1]) if len(learned) else (1.0, 1.0)
     return np.geomspace(1e-2 / fastest, 10 / slowest, 300)
-
-
-def _axes(ax: Any) -> tuple[Any, Any]:
-    if ax is None:
-        try:
-            import matplotlib.pyplot as plt
-        except ImportError:
-            raise NumericError("pictures need matplotlib; install it with: pip install 'mehler[plot]'") from None
-        _, ax = plt.subplots(figsize=(5, 3.4), constrained_layout=True)
-    return ax, ax.figure

@@ -20,21 +20,8 @@ from scipy.optimize import minimize_scalar
 from mehler.numeric.errors import NumericError
 from mehler.numeric.inference.checks import Array, cross_matrix, precision, targets, times
 from mehler.numeric.inference.descent import after_steps, checked_momentum, checked_steps
+from mehler.numeric.inference.modes import Modes
 from mehler.numeric.inference.solve import Kernel
-
-
-@dataclass(frozen=True)
-class Modes:
-    """Eigenfunctions of the kernel on the training set, in the order they are learned.
-
-    `eigenvalues` (n,) descending; `projections` of the target on them, (n,) or (n, outputs); `times` (n,) after
-    which a mode has 1/e of its error left, 1/(λ + α), infinite for λ = α = 0; `vectors` (n, n), one a column.
-    """
-
-    eigenvalues: Array
-    projections: Array
-    times: Array
-    vectors: Array
 
 
 @dataclass(frozen=True)
@@ -85,9 +72,7 @@ class GradientFlow:
     @cached_property
     def modes(self) -> Modes:
         """Eigenvalues, the target's projections, and the times at which they are learned."""
-        with np.errstate(divide="ignore"):
-            learned = 1 / self.rates
-        return Modes(self.eigenvalues, self.vectors.T @ self.y, learned, self.vectors)
+        return Modes.of(self.kernel, self.y, self._eps)
 
     @property
     def rate(self) -> Rate:

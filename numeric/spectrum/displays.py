@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mehler.numeric.axes import axes
 from mehler.numeric.errors import NumericError
 from mehler.numeric.gram import Kernel
 from mehler.numeric.spectrum.learning import LearningCurve
@@ -32,7 +33,7 @@ class SpectrumDisplay:
 
     def plot(self, *, ax: Any = None) -> "SpectrumDisplay":
         """Draws in `ax`, or in axes of its own. Eigenvalues below their error, and k = 0, are left out."""
-        self.ax_ = _axes(ax)
+        self.ax_ = axes(ax)
         self.figure_, self.lines_ = self.ax_.figure, []
         for n, spectrum in enumerate(self.spectra):
             k, values = spectrum.degrees[1:], np.array(spectrum.eigenvalues[1:], dtype=float)
@@ -83,7 +84,7 @@ class LearningCurveDisplay:
 
     def plot(self, *, ax: Any = None) -> "LearningCurveDisplay":
         """Draws in `ax`, or in axes of its own."""
-        self.ax_ = _axes(ax)
+        self.ax_ = axes(ax)
         self.figure_, self.lines_ = self.ax_.figure, []
         for i, (name, curve) in enumerate(self.curves.items()):
             order = np.argsort(curve.n)
@@ -124,7 +125,7 @@ class LocalityDisplay:
 
     def plot(self, *, ax: Any = None) -> "LocalityDisplay":
         """Draws in `ax`, or in axes of its own."""
-        self.ax_ = _axes(ax)
+        self.ax_ = axes(ax)
         self.figure_, self.lines_ = self.ax_.figure, []
         for name, values in self.values.items():
             self.lines_ += self.ax_.plot(self.theta, values, label=name)
@@ -133,13 +134,3 @@ class LocalityDisplay:
         self.ax_.grid(alpha=0.3)
         self.ax_.legend(frameon=False)
         return self
-
-
-def _axes(ax: Any) -> Any:
-    if ax is not None:
-        return ax
-    try:
-        from matplotlib import pyplot
-    except ImportError:
-        raise NumericError("pictures need matplotlib; install it with: pip install 'mehler[plot]'") from None
-    return pyplot.subplots(figsize=(5.5, 4), constrained_layout=True)[1]

@@ -72,13 +72,14 @@ def _asymmetric() -> Any:
 @pytest.mark.parametrize(
     ("K", "y", "fault"),
     [
-        (np.eye(3), np.ones(4), r"y must have shape \(3,\) or \(3, outputs\)"),
-        (np.eye(3), [1, np.nan, 2], r"y contains NaN or infinity, first at \(1,\)"),
-        (np.eye(3), ["a", "b", "c"], "y is not an array of numbers"),
-        (np.ones((3, 2)), np.ones(3), r"K must have shape \(n, n\), not \(3, 2\)"),
-        (np.full((2, 2), np.inf), np.ones(2), "K contains NaN or infinity"),
-        (_asymmetric(), np.ones(3), r"K\[0, 2\] and K\[2, 0\] differ by 0.001, 1.0e-03 of its largest entry"),
-        (np.diag([2.0, 1.0, -0.5]), np.ones(3), "least eigenvalue is -0.5, 2.5e-01 of the largest"),
+        (np.eye(3), np.ones(4), r"targets must have shape \(3,\) or \(3, outputs\), not \(4,\)"),
+        (np.eye(3), [1, np.nan, 2], r"targets contains NaN or infinity, first at \(1,\)"),
+        (np.eye(3), ["a", "b", "c"], "targets has dtype <U1; convert it"),
+        (np.ones((3, 2)), np.ones(3), r"kernel matrix must be square, not \(3, 2\)"),
+        (np.full((2, 2), np.inf), np.ones(2), r"kernel matrix contains NaN or infinity, first at \(0, 0\)"),
+        (_asymmetric(), np.ones(3), "not symmetric: entries differ by 0.001, 0.001 of the largest"),
+        (np.diag([2.0, 1.0, -0.5]), np.ones(3), "negative diagonal, -0.5"),
+        (np.array([[1, 1.5], [1.5, 1]]), np.ones(2), "smallest eigenvalue is -0.5, .* and the largest is 2.5;"),
     ],
 )
 def test_bad_input(K: Any, y: Any, fault: str) -> None:
